@@ -1,0 +1,95 @@
+"""Assembly: from a recipe and data to a game that can be trained, or to the objections against it."""
+
+import torch
+from torch import nn
+
+from .blueprint import Blueprint
+from .data import DATA
+from .data.base import Data
+from .games import GAMES
+from .games.base import Game
+from .losses import LOSSES
+from .networks import NETWORKS
+from .networks.base import initialized
+from .networks.discriminator import Discriminator, Shape
+from .recipe import Recipe
+from .spec import parse
+from .streams import Streams
+from .train import Setup
+from .tricks import TRICKS
+from .tricks.base import Chain
+
+META = torch.device("meta")
+
+
+class Incompatible(ValueError):
+    """The objection of a network or a trick to the setup that it was put in, in a sentence."""
+
+
+def chain(recipe: Recipe) -> Chain:
+    """The recipe's tricks; raises Incompatible if one is in it twice."""
+    names = [parse(text).name for text in recipe.tricks]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise Incompatible(f"the variant has {' and '.join(twice)} already")
+    return Chain({parse(text).name: TRICKS.make(text) for text in recipe.tricks})
+
+
+def blueprint(recipe: Recipe, data: Data, tricks: Chain) -> Blueprint:
+    """Everything that is declared, final; raises Incompatible with all objections in a sentence."""
+    network = tricks.network(NETWORKS.make(recipe.network))
+    found = Blueprint(
+        game=recipe.game,
+        network=network,
+        loss=LOSSES.make(recipe.loss),
+        plan=tricks.plan(recipe.plan),
+        shapes=data.shapes,
+        classes=data.classes,
+        tricks=tuple(name for name, _ in tricks.items()),
+    )
+    objections = [o for shape in data.shapes.values() if (o := network.objection(shape))]
+    objections += [o] if (o := tricks.objection(found)) else []
+    if objections:
+        raise Incompatible("; ".join(objections))
+    return found
+
+
+def assemble(recipe: Recipe, data: Data, streams: Streams) -> Setup:
+    """Builds a recipe for data of these shapes on the streams' device, initial weights included.
+
+    Weights are drawn on the CPU, so that they are the same on every device. On the `meta` device
+    nothing is computed: that is how a suite is checked before it runs.
+    """
+    tricks = chain(recipe)
+    plan = blueprint(recipe, data, tricks)
+    with torch.device(META if streams.device == META else "cpu"):
+        game = _game(recipe, plan, tricks, streams)
+        tricks.attach(game, plan)
+    game, tricks = game.to(streams.device), tricks.to(streams.device)
+    return Setup(game, plan.loss, tricks, plan.plan)
+
+
+def _game(recipe: Recipe, plan: Blueprint, tricks: Chain, streams: Streams) -> Game:
+    def generator(name: str, plain: nn.Module) -> nn.Module:
+        made = initialized(plan.network, plain, streams, f"generator.{name}")
+        for trick_name, trick in tricks.items():
+            with streams.seeded("weights", trick_name, "generator", name):
+                made = trick.generator(made)
+        return made
+
+    def discriminator(name: str, shape: Shape) -> Discriminator:
+        seen = tricks.view(torch.empty(plan.plan.batch, *shape, device=META)).shape[1:]
+        made = plan.network.discriminator(tuple(seen))
+        initialized(plan.network, made, streams, f"discriminator.{name}")
+        for trick_name, trick in tricks.items():
+            with streams.seeded("weights", trick_name, "discriminator", name):
+                made = trick.discriminator(made)
+        return made
+
+    game: Game = GAMES.make(recipe.game)
+    game.build(plan, generator, discriminator)
+    return game
+
+
+def checked(recipe: Recipe, data: str) -> None:
+    """Raises Incompatible if the recipe has no meaning on this data set; computes nothing."""
+    assemble(recipe, DATA.make(data), Streams(0, META))

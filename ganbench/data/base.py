@@ -1,0 +1,134 @@
+"""Data: examples in memory, split once and for all, dealt in batches that are addressed by index."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..streams import Streams
+
+Shape = tuple[int, ...]
+IMAGE = "image"  # the domain of data that have only one
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Images as uint8 [N, C, H, W] or points as float32 [N, D]; labels, if any, as int64 [N]."""
+
+    images: Tensor
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device) -> "Examples":
+        labels = self.labels if self.labels is None else self.labels.to(device)
+        return Examples(self.images.to(device), labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a game is dealt of one domain: images in [-1, 1] [N, C, H, W] or points [N, D]."""
+
+    images: Tensor
+    labels: Tensor | None
+    index: Tensor  # [N], which of the training examples these are
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Round Gaussians of equal weight, known exactly: centres [K, D] and their standard deviation."""
+
+    centres: Tensor
+    std: float
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Training and held-out examples by domain, and the law that points were drawn from."""
+
+    train: Mapping[str, Examples]
+    held_out: Mapping[str, Examples]
+    mixture: Mixture | None = None
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all that is in it."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.held_out):
+            for domain, examples in sorted(part.items()):
+                for tensor in (examples.images, examples.labels):
+                    if tensor is not None:
+                        digest.update(f"{domain}{tensor.dtype}{tuple(tensor.shape)}".encode())
+                        digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set's settings; `load` reads it. `extractor` is the spec of what measures it by default."""
+
+    version: ClassVar[int] = 1
+    neutral: ClassVar[dict[str, Any]] = {}
+    extractor: ClassVar[str] = "identity"
+
+    shapes: Mapping[str, Shape] = field(init=False, default_factory=dict)
+    classes: int = field(init=False, default=0)  # 0: no labels
+
+    def load(self) -> Split:
+        """Reads the examples; raises Missing if they are not on this machine."""
+        raise NotImplementedError
+
+
+class Missing(RuntimeError):
+    """Data or weights that are not on this machine, and what to do about it."""
+
+
+class Deck:
+    """Training examples on a device, shuffled anew every epoch, dealt without a host in the loop."""
+
+    def __init__(self, examples: Mapping[str, Examples], size: int, streams: Streams):
+        self.examples = {k: v.to(streams.device) for k, v in examples.items()}
+        self.size, self.streams = size, streams
+        self.orders: dict[tuple[str, int], Tensor] = {}
+
+    def batches(self, number: int) -> dict[str, Batch]:
+        """The batch of this number for each domain: the same whatever was dealt before."""
+        return {domain: self._batch(domain, number) for domain in self.examples}
+
+    def _batch(self, domain: str, number: int) -> Batch:
+        examples = self.examples[domain]
+        index = self._index(domain, number * self.size, len(examples))
+        labels = None if examples.labels is None else examples.labels[index]
+        return Batch(in_unit_range(examples.images[index]), labels, index)
+
+    def _index(self, domain: str, start: int, count: int) -> Tensor:
+        parts, missing = [], self.size
+        while missing:
+            epoch, place = divmod(start, count)
+            parts.append(self._order(domain, epoch, count)[place : place + missing])
+            missing -= len(parts[-1])
+            start += len(parts[-1])
+        return torch.cat(parts)
+
+    def _order(self, domain: str, epoch: int, count: int) -> Tensor:
+        if (domain, epoch) not in self.orders:
+            random = self.streams.generator("data", domain, epoch)
+            kept = {k: v for k, v in self.orders.items() if k[0] != domain or k[1] == epoch - 1}
+            order = torch.randperm(count, generator=random, device=self.streams.device)
+            self.orders = {**kept, (domain, epoch): order}
+        return self.orders[domain, epoch]
+
+
+def in_unit_range(images: Tensor) -> Tensor:
+    """Bytes 0..255 as floats in [-1, 1]; points as they are."""
+    return images.float().div(127.5).sub(1) if images.dtype == torch.uint8 else images
+
+
+def as_stored(images: Tensor) -> Tensor:
+    """Floats in [-1, 1] as the bytes that are measured: scaled, rounded to the nearest, clamped."""
+    if images.ndim == 2:
+        return images
+    return images.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)

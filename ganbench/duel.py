@@ -1,0 +1,73 @@
+"""A duel: one generator's batch of fakes against one batch of reals, before one discriminator."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from .networks.discriminator import Discriminator
+
+
+def unchanged(x: Tensor) -> Tensor:
+    return x
+
+
+@dataclass(frozen=True, eq=False)
+class Duel:
+    """Two batches and their judge. Features and scores are computed when first asked for, and once."""
+
+    name: str  # the discriminator's name in its game
+    generator_name: str
+    generator: nn.Module
+    discriminator: Discriminator
+    source: Tensor  # what the generator was given: latents, or images of another domain
+    real: Tensor  # [N, ...]
+    fake: Tensor  # [N, ...]
+    real_label: Tensor | None = None  # [N], the condition under which each is judged
+    fake_label: Tensor | None = None
+    view: Callable[[Tensor], Tensor] = unchanged  # what the discriminator is shown of an image
+
+    def score(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """[N, ...] => [N], or [N / m] where views pack m, or maps [N, ...]."""
+        return self.discriminator(self.view(x), label)
+
+    def features(self, x: Tensor) -> Tensor:  # [N, ...] => [N, F]
+        return self.discriminator.features(self.view(x))
+
+    @cached_property
+    def real_features(self) -> Tensor:
+        return self.features(self.real)
+
+    @cached_property
+    def fake_features(self) -> Tensor:
+        return self.features(self.fake)
+
+    @cached_property
+    def real_score(self) -> Tensor:
+        return self.discriminator.head(self.real_features, self.real_label)
+
+    @cached_property
+    def fake_score(self) -> Tensor:
+        return self.discriminator.head(self.fake_features, self.fake_label)
+
+    def squared_slope(self, score: Tensor, x: Tensor) -> Tensor:
+        """The squared gradient of each score by what it was computed from: [M], [N, ...] => [M].
+
+        It runs through the view, so packed images are differentiated together, and can itself be
+        differentiated. Maps of scores are summed an example.
+        """
+        (gradient,) = torch.autograd.grad(score.sum(), x, create_graph=True)
+        return gradient.reshape(len(score), -1).square().sum(1)
+
+    def seen_by(self, view: Callable[[Tensor], Tensor]) -> "Duel":
+        return replace(self, view=view)
+
+    def as_leaves(self) -> "Duel":
+        """Cuts the graph at the images, so that penalties can differentiate scores by them."""
+        return replace(
+            self,
+            real=self.real.detach().requires_grad_(),
+            fake=self.fake.detach().requires_grad_(),
+        )

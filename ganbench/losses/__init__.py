@@ -1,0 +1,15 @@
+"""Adversarial losses by their names in a spec. A new loss is a new file and a line here."""
+
+from ..spec import Index
+
+LOSSES = Index(
+    "loss",
+    "ganbench.losses",
+    {
+        "hinge": "hinge:Hinge",
+        "least_squares": "least_squares:LeastSquares",
+        "minimax": "minimax:Minimax",
+        "non_saturating": "non_saturating:NonSaturating",
+        "wasserstein": "wasserstein:Wasserstein",
+    },
+)

@@ -1,0 +1,17 @@
+"""Hinge (Lim and Ye, 2017): scores beyond the margin of 1 are good enough."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn.functional import relu
+
+from .base import Loss
+
+
+@dataclass(frozen=True)
+class Hinge(Loss):
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return relu(1 - real).mean() + relu(1 + fake).mean()
+
+    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        return -fake.mean()

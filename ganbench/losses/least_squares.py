@@ -1,0 +1,17 @@
+"""Least squares (Mao et al., 2017, equation 9): scores are drawn to 1 and 0 by half their squared distance."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from .base import Targeted
+
+
+@dataclass(frozen=True)
+class LeastSquares(Targeted):
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        off = (real - self.real_target).square().mean() + (fake - self.fake_target).square().mean()
+        return off / 2
+
+    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        return (fake - 1).square().mean() / 2

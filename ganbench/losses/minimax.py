@@ -1,0 +1,20 @@
+"""Minimax (Goodfellow et al., 2014, equation 1): the generator minimizes what the discriminator maximizes.
+
+Its gradient saturates where fakes are told apart with ease; it is here as the baseline that it was.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from .base import Targeted, cross_entropy
+
+
+@dataclass(frozen=True)
+class Minimax(Targeted):
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return cross_entropy(real, self.real_target) + cross_entropy(fake, self.fake_target)
+
+    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        return -softplus(fake).mean()  # log(1 - sigmoid(fake))

@@ -1,0 +1,20 @@
+"""Wasserstein (Arjovsky et al., 2017): the critic's mean score of reals over that of fakes.
+
+It estimates a distance only while something keeps the critic Lipschitz: weight clipping, a penalty,
+spectral normalization.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from .base import Loss
+
+
+@dataclass(frozen=True)
+class Wasserstein(Loss):
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return fake.mean() - real.mean()
+
+    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        return -fake.mean()

@@ -1,0 +1,12 @@
+"""Network families by their names in a spec. A new family is a new file and a line here."""
+
+from ..spec import Index
+
+NETWORKS = Index(
+    "network",
+    "ganbench.networks",
+    {
+        "dcgan": "dcgan:Dcgan",
+        "mlp": "mlp:Mlp",
+    },
+)

@@ -1,0 +1,89 @@
+"""A network family: what generators and discriminators are made of, for any shape of data."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from ..streams import Streams
+from .discriminator import Discriminator, Shape
+
+Norm = Literal["none", "batch", "layer", "instance", "group"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Settings of a family. A shape of one number is points, of three (channels, height, width) images.
+
+    Images lie in [-1, 1]. `norm` is the discriminator's normalization: one setting with levels.
+    """
+
+    version: ClassVar[int] = 1
+    neutral: ClassVar[dict[str, Any]] = {}
+
+    norm: Norm = "none"
+
+    def objection(self, shape: Shape) -> str | None:
+        """Why this family cannot be built for data of this shape, or None."""
+        return None
+
+    def generator(self, latent: int, shape: Shape) -> nn.Module:  # [N, latent] => [N, *shape]
+        raise NotImplementedError
+
+    def discriminator(self, shape: Shape) -> Discriminator:
+        raise NotImplementedError
+
+    def initialize(self, module: nn.Module) -> None:
+        """Draws one module's initial parameters."""
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+
+
+def initialized(network: Network, module: nn.Module, streams: Streams, name: str) -> nn.Module:
+    """The module with initial parameters that depend on its parts' names alone.
+
+    A trick that changes one layer so leaves the initial values of every other layer as they were.
+    """
+    for path, part in module.named_modules(prefix=name):
+        with streams.seeded("weights", path):
+            network.initialize(part)
+    return module
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalization of maps (Ba et al., 2016): each example over all channels and places."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = nn.GroupNorm(1, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x)
+
+
+def norm_of_maps(norm: Norm, channels: int) -> nn.Module:
+    """The layer that a family puts behind a convolution of so many channels."""
+    match norm:
+        case "batch":
+            return nn.BatchNorm2d(channels)
+        case "layer":
+            return ChannelNorm(channels)
+        case "instance":
+            return nn.InstanceNorm2d(channels, affine=True)
+        case "group":
+            return nn.GroupNorm(min(8, channels), channels)
+    return nn.Identity()
+
+
+def norm_of_vectors(norm: Norm, width: int) -> nn.Module:
+    """The layer that a family puts behind a linear layer; instances of vectors have no extent."""
+    match norm:
+        case "batch":
+            return nn.BatchNorm1d(width)
+        case "layer":
+            return nn.LayerNorm(width)
+        case "group":
+            return nn.GroupNorm(min(8, width), width)
+        case "instance":
+            raise ValueError("instance norm needs maps, and this network has vectors")
+    return nn.Identity()

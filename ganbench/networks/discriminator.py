@@ -1,0 +1,40 @@
+"""A discriminator is a body that makes features and a head that scores them."""
+
+from math import prod
+
+from torch import Tensor, nn
+
+Shape = tuple[int, ...]
+
+
+class Head(nn.Module):
+    """Scores features: [N, width] => [N]. Subclasses may read labels and may score maps, [N, ...]."""
+
+    def __init__(self, width: int, bias: bool = True):
+        super().__init__()
+        self.linear = nn.Linear(width, 1, bias)
+
+    def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.linear(features).squeeze(1)
+
+    def widened(self, more: int) -> "Head":
+        """A fresh head of the same kind for `more` further features."""
+        return type(self)(self.linear.in_features + more, self.linear.bias is not None)
+
+
+class Discriminator(nn.Module):
+    """`body` maps [N, ...] to [N, *shape]; tricks that act on maps find them before features are flat."""
+
+    def __init__(self, body: nn.Module, shape: Shape, head: nn.Module):
+        super().__init__()
+        self.body, self.shape, self.head = body, shape, head
+
+    @property
+    def width(self) -> int:
+        return prod(self.shape)
+
+    def features(self, x: Tensor) -> Tensor:  # [N, ...] => [N, width]
+        return self.body(x).flatten(1)
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:  # [N, ...] => [N]
+        return self.head(self.features(x), label)

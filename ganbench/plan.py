@@ -1,0 +1,78 @@
+"""How fast, in what rhythm and how long a game is trained."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Rates and rhythm of both sides; one step is `discriminator_turns` turns and then one of the generators.
+
+    `decay` is the fraction of the budget after which learning rates fall linearly to zero; 1 is never.
+    """
+
+    version: ClassVar[int] = 1
+
+    batch: int = 64
+    latent: int = 64
+    discriminator_turns: int = 1
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    generator_lr: float = 2e-4
+    discriminator_lr: float = 2e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "latent", "discriminator_turns"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"plan: {name} must be at least 1, not {getattr(self, name)}")
+        for name in ("generator_lr", "discriminator_lr"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"plan: {name} must be above 0, not {getattr(self, name)}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"plan: betas must lie in [0, 1), not {self.betas}")
+        if not 0 <= self.decay <= 1:
+            raise ValueError(f"plan: decay must lie in [0, 1], not {self.decay}")
+        if self.optimizer not in ("adam", "rmsprop"):
+            raise ValueError(f"plan: optimizer must be adam or rmsprop, not {self.optimizer!r}")
+
+    def rate(self, progress: float) -> float:
+        """The factor on the learning rates at this fraction of the budget."""
+        if progress < self.decay:
+            return 1.0
+        return max(0.0, (1 - progress) / (1 - self.decay)) if self.decay < 1 else 1.0
+
+
+Unit = Literal["images", "generator_turns", "seconds"]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a training has used up: real images of committed discriminator turns, turns, seconds."""
+
+    images: int = 0
+    discriminator_turns: int = 0
+    generator_turns: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long an arm may train, in one unit, the same for every arm of a comparison."""
+
+    unit: Unit
+    amount: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.amount < math.inf:
+            raise ValueError(f"a budget of {self.amount} {self.unit} cannot be spent")
+
+    def progress(self, spent: Spent) -> float:
+        """The fraction that is used up, 1 when nothing is left."""
+        if self.amount == 0:
+            return 1.0
+        return min(1.0, getattr(spent, self.unit) / self.amount)
+
+    def identity(self) -> dict[str, Any]:
+        return {"unit": self.unit, "amount": self.amount}

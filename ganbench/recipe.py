@@ -1,0 +1,32 @@
+"""A recipe is a GAN written down: specs of its parts, and the plan that it is trained by."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .games import GAMES
+from .losses import LOSSES
+from .networks import NETWORKS
+from .plan import Plan
+from .tricks import TRICKS
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`about` is the sentence that lists show; it decides nothing."""
+
+    about: str
+    network: str
+    loss: str = "non_saturating"
+    tricks: tuple[str, ...] = ()
+    plan: Plan = field(default_factory=Plan)
+    game: str = "unconditional"
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the results of this recipe, as plain data; in no particular order of tricks."""
+        return {
+            "game": GAMES.identity(self.game),
+            "network": NETWORKS.identity(self.network),
+            "loss": LOSSES.identity(self.loss),
+            "tricks": [TRICKS.identity(text) for text in sorted(map(TRICKS.label, self.tricks))],
+            "plan": {"version": Plan.version, **asdict(self.plan)},
+        }

@@ -1,0 +1,188 @@
+"""Trains a game: discriminators and generators take turns, and everything else is a trick."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean as mean
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .data.base import Deck
+from .games.base import Game, Terms
+from .losses.base import Loss
+from .plan import Budget, Plan, Spent
+from .streams import Moment, Streams
+from .tricks.base import Trick
+
+Log = dict[str, Tensor]
+
+GENERATORS = -1  # the number of the generators' turn, however many turns of others came before
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """A game that is built, and what it is trained by."""
+
+    game: Game
+    loss: Loss
+    trick: Trick
+    plan: Plan
+
+
+class Diverged(RuntimeError):
+    """A term that is no longer a finite number."""
+
+    def __init__(self, step: int, terms: dict[str, float]):
+        told = ", ".join(f"{name}={value:.3g}" for name, value in terms.items())
+        super().__init__(f"step {step}: {told}")
+        self.step, self.terms = step, terms
+
+
+class Trainer:
+    """Spends a budget on a setup. Nothing in a step waits for the device; `flush` does."""
+
+    def __init__(self, setup: Setup, deck: Deck, streams: Streams, budget: Budget):
+        self.game, self.trick, self.plan = setup.game, setup.trick, setup.plan
+        self.plain_loss, self.deck, self.streams, self.budget = setup.loss, deck, streams, budget
+        self.sides = {
+            "discriminator": list(self.game.discriminators.parameters()),
+            "generator": list(self.game.generators.parameters()),
+        }
+        self.optimizers = {
+            side: optimizer_of(self.plan, side, parameters)
+            for side, parameters in self.sides.items()
+        }
+        self.step, self.turn, self.spent = 0, 0, Spent()
+        self.logs: list[Log] = []  # of the steps since the last flush
+        self.began = time.perf_counter()
+
+    @property
+    def progress(self) -> float:
+        return self.budget.progress(self.spent)
+
+    def train_step(self) -> None:
+        """The discriminators' turns, then the generators' turn."""
+        self.turn, log = 0, {}
+        for _ in range(self.plan.discriminator_turns):
+            log |= self.discriminator_turn()
+        rivals = (self.game.discriminators, self.optimizers["discriminator"])
+        with self.trick.lookahead(self.discriminator_turn, rivals, (self.game, self.trick)):
+            log |= self.generator_turn()
+        self.logs.append(log)
+        self.step += 1
+        self.spent = replace(
+            self.spent,
+            images=self.spent.images + self.plan.discriminator_turns * self.plan.batch,
+            discriminator_turns=self.spent.discriminator_turns + self.plan.discriminator_turns,
+            generator_turns=self.spent.generator_turns + 1,
+        )
+
+    def discriminator_turn(self) -> Log:
+        number = self.step * self.plan.discriminator_turns + self.turn
+        latents = self.tick(self.turn)
+        with torch.no_grad():
+            duels = self.game.play(self.deck.batches(number), latents)
+        duels = [self.trick.stage(duel).seen_by(self.trick.view).as_leaves() for duel in duels]
+        terms, loss = list(self.game.discriminator_terms(duels)), self.trick.loss(self.plain_loss)
+        for duel in duels:
+            adversarial = loss.discriminator(duel.real_score, duel.fake_score)
+            terms += [("discriminator", adversarial), *self.trick.discriminator_terms(duel)]
+        log = self.descend("discriminator", terms)
+        for duel in duels:
+            self.trick.after_discriminator(duel)
+        self.turn += 1
+        return log
+
+    def generator_turn(self) -> Log:
+        number = (self.step + 1) * self.plan.discriminator_turns - 1  # the reals seen last
+        latents = self.tick(GENERATORS)
+        duels = self.game.play(self.deck.batches(number), latents)
+        duels = [duel.seen_by(self.trick.view) for duel in duels]
+        terms, loss = list(self.game.generator_terms(duels)), self.trick.loss(self.plain_loss)
+        for duel in duels:
+            adversarial = loss.generator(duel.fake_score, duel.real_score if loss.paired else None)
+            terms += [("generator", loss.generator_weight * adversarial)]
+            terms += self.trick.generator_terms(duel)
+        log = self.descend("generator", terms)
+        for duel in duels:
+            self.trick.after_generator(duel)
+        return log
+
+    def descend(self, side: str, terms: Terms) -> Log:
+        """One optimizer step down the sum of the terms, by this side's parameters alone."""
+        terms, optimizer = list(terms), self.optimizers[side]
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack([term for _, term in terms]).sum().backward(inputs=self.sides[side])
+        self.trick.gradients(self.sides[side])
+        for group in optimizer.param_groups:
+            group["lr"] = getattr(self.plan, f"{side}_lr") * self.plan.rate(self.progress)
+        optimizer.step()
+        return summed(terms)
+
+    def tick(self, turn: int) -> torch.Generator:
+        """Tells the tricks where training is; gives the generator of this turn's latents."""
+        moment = Moment(self.streams, self.step, turn, self.progress)
+        self.trick.tick(moment)
+        return moment.of("latents").random
+
+    def flush(self) -> dict[str, float]:
+        """The mean of each term since the last flush; raises Diverged at the first that is not finite."""
+        logs, self.logs = read(self.logs), []
+        now = time.perf_counter()
+        self.spent = replace(self.spent, seconds=self.spent.seconds + now - self.began)
+        self.began = now
+        for number, log in enumerate(logs, self.step - len(logs)):
+            if not all(math.isfinite(value) for value in log.values()):
+                raise Diverged(number, log)
+        names = dict.fromkeys(name for log in logs for name in log)
+        return {name: mean([log[name] for log in logs if name in log]) for name in names}
+
+    def sampler(self) -> nn.ModuleDict:
+        """The generators that samples are taken from."""
+        return self.trick.sampler(self.game.generators)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed training needs to repeat an unbroken one; flush first."""
+        return {
+            "step": self.step,
+            "spent": asdict(self.spent),
+            "game": self.game.state_dict(),
+            "trick": self.trick.state_dict(),
+            "optimizers": {side: o.state_dict() for side, o in self.optimizers.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step, self.spent = state["step"], Spent(**state["spent"])
+        self.game.load_state_dict(state["game"])
+        self.trick.load_state_dict(state["trick"])
+        for side, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][side])
+        self.began = time.perf_counter()
+
+
+def optimizer_of(
+    plan: Plan, side: str, parameters: Sequence[nn.Parameter]
+) -> torch.optim.Optimizer:
+    rate = getattr(plan, f"{side}_lr")
+    if plan.optimizer == "rmsprop":
+        return torch.optim.RMSprop(parameters, rate)
+    return torch.optim.Adam(parameters, rate, plan.betas)
+
+
+def summed(terms: Sequence[tuple[str, Tensor]]) -> Log:
+    """Terms of one name, from several duels, as one; still on the device."""
+    log: Log = {}
+    for name, term in terms:
+        log[name] = log[name] + term.detach() if name in log else term.detach()
+    return log
+
+
+def read(logs: Sequence[Log]) -> list[dict[str, float]]:
+    """Logs as numbers, in one transfer from the device."""
+    if not logs:
+        return []
+    numbers = iter(torch.stack([value for log in logs for value in log.values()]).tolist())
+    return [{name: next(numbers) for name in log} for log in logs]

@@ -1,0 +1,32 @@
+"""Feature matching (Salimans et al., 2016): fakes should have the reals' mean discriminator features.
+
+It takes the place of the adversarial term, as published; `adversarial` keeps a share of that term.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from ..duel import Duel
+from ..games.base import Terms
+from ..losses.base import Loss
+from .base import Trick
+
+
+class FeatureMatching(Trick):
+    phase = "loss"
+
+    def __init__(self, weight: float = 1.0, adversarial: float = 0.0):
+        super().__init__()
+        if weight <= 0 or adversarial < 0:
+            raise ValueError("weight must be above 0 and adversarial not below")
+        self.weight, self.adversarial = weight, adversarial
+
+    def loss(self, loss: Loss) -> Loss:
+        return replace(loss, generator_weight=self.adversarial * loss.generator_weight)
+
+    def generator_terms(self, duel: Duel) -> Terms:
+        with torch.no_grad():
+            target = duel.features(duel.real).mean(0)
+        gap = duel.fake_features.mean(0) - target
+        yield "feature_matching", self.weight * gap.square().sum()

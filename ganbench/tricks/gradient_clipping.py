@@ -1,0 +1,18 @@
+"""Gradient clipping (Pascanu et al., 2013): a side's whole gradient is scaled down to a largest norm."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from .base import Trick
+
+
+class GradientClipping(Trick):
+    def __init__(self, norm: float = 1.0):
+        super().__init__()
+        if norm <= 0:
+            raise ValueError(f"the norm must be above 0, not {norm}")
+        self.norm = norm
+
+    def gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        nn.utils.clip_grad_norm_(parameters, self.norm)

@@ -1,0 +1,33 @@
+"""Gradient penalty (Gulrajani et al., 2017): unit slope between reals and fakes.
+
+`one_sided` leaves slopes below the target alone.
+"""
+
+import torch
+
+from ..blueprint import Blueprint
+from ..duel import Duel
+from ..games.base import Terms
+from .base import Trick
+from .penalized import objection_to_batch_norm
+
+
+class GradientPenalty(Trick):
+    def __init__(self, weight: float = 10.0, target: float = 1.0, one_sided: bool = False):
+        super().__init__()
+        if weight <= 0 or target < 0:
+            raise ValueError("weight must be above 0 and target not below")
+        self.weight, self.target, self.one_sided = weight, target, one_sided
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        return objection_to_batch_norm("gradient penalty", blueprint)
+
+    def discriminator_terms(self, duel: Duel) -> Terms:
+        assert self.moment
+        shape = (len(duel.real), *[1] * (duel.real.ndim - 1))
+        mix = torch.rand(shape, generator=self.moment.random, device=duel.real.device)
+        between = duel.real.detach().lerp(duel.fake.detach(), mix).requires_grad_()
+        squared = duel.squared_slope(duel.score(between, duel.real_label), between)
+        excess = squared.add(1e-12).sqrt() - self.target  # the root has no gradient at 0
+        excess = excess.relu() if self.one_sided else excess
+        yield "gradient_penalty", self.weight * excess.square().mean()

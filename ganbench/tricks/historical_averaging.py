@@ -1,0 +1,64 @@
+"""Historical averaging (Salimans et al., 2016): each side stays near the mean of its own past."""
+
+import torch
+from torch import Tensor, nn
+
+from ..blueprint import Blueprint
+from ..duel import Duel
+from ..games.base import Game, Terms
+from .base import Trick
+
+
+class History(nn.Module):
+    """The mean of a module's parameters over the turns so far, the initial ones counted."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.means = nn.ParameterList(
+            nn.Parameter(p.detach().clone(), requires_grad=False) for p in module.parameters()
+        )
+        self.register_buffer("count", torch.ones(()))
+
+    @torch.no_grad()
+    def follow(self, module: nn.Module) -> None:
+        self.count += 1
+        for mean, now in zip(self.means, module.parameters(), strict=True):
+            mean += (now - mean) / self.count
+
+    def distance(self, module: nn.Module) -> Tensor:  # squared, summed over all parameters
+        pairs = zip(self.means, module.parameters(), strict=True)
+        return torch.stack([(now - mean).square().sum() for mean, now in pairs]).sum()
+
+
+class HistoricalAveraging(Trick):
+    def __init__(self, weight: float = 1.0):
+        super().__init__()
+        if weight <= 0:
+            raise ValueError(f"weight must be above 0, not {weight}")
+        self.weight = weight
+
+    def attach(self, game: Game, blueprint: Blueprint) -> None:
+        self.pasts = nn.ModuleDict(
+            {
+                "discriminators": histories(game.discriminators),
+                "generators": histories(game.generators),
+            }
+        )
+
+    def discriminator_terms(self, duel: Duel) -> Terms:
+        past = self.pasts["discriminators"][duel.name]
+        yield "discriminator_history", self.weight * past.distance(duel.discriminator)
+
+    def generator_terms(self, duel: Duel) -> Terms:
+        past = self.pasts["generators"][duel.generator_name]
+        yield "generator_history", self.weight * past.distance(duel.generator)
+
+    def after_discriminator(self, duel: Duel) -> None:
+        self.pasts["discriminators"][duel.name].follow(duel.discriminator)
+
+    def after_generator(self, duel: Duel) -> None:
+        self.pasts["generators"][duel.generator_name].follow(duel.generator)
+
+
+def histories(networks: nn.ModuleDict) -> nn.ModuleDict:
+    return nn.ModuleDict({name: History(network) for name, network in networks.items()})

@@ -1,0 +1,26 @@
+"""Instance noise (Sønderby et al., 2017): the discriminator sees images through noise that fades.
+
+The noise falls linearly from `std` to none at the fraction `until` of the budget.
+"""
+
+import torch
+from torch import Tensor
+
+from .base import Trick
+
+
+class InstanceNoise(Trick):
+    phase = "view"
+
+    def __init__(self, std: float = 0.1, until: float = 1.0):
+        super().__init__()
+        if std <= 0 or not 0 < until <= 1:
+            raise ValueError("std must be above 0 and until in (0, 1]")
+        self.std, self.until = std, until
+
+    def view(self, x: Tensor) -> Tensor:
+        if self.moment is None:
+            return x
+        std = self.std * max(0.0, 1 - self.moment.progress / self.until)
+        noise = torch.randn(x.shape, generator=self.moment.random, device=x.device)
+        return x + std * noise

@@ -1,0 +1,24 @@
+"""PacGAN (Lin et al., 2018): the discriminator judges several images at once, as channels."""
+
+from torch import Tensor
+
+from ..blueprint import Blueprint
+from .base import Trick
+
+
+class Pacgan(Trick):
+    phase = "view"
+
+    def __init__(self, pack: int = 2):
+        super().__init__()
+        if pack < 2:
+            raise ValueError(f"a pack is at least 2, not {pack}")
+        self.pack = pack
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        if blueprint.plan.batch % self.pack:
+            return f"PacGAN cannot pack a batch of {blueprint.plan.batch} in {self.pack}s"
+        return None
+
+    def view(self, x: Tensor) -> Tensor:  # [N, C, ...] => [N / pack, pack * C, ...]
+        return x.reshape(len(x) // self.pack, self.pack * x.shape[1], *x.shape[2:])

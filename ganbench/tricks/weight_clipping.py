@@ -1,0 +1,19 @@
+"""Weight clipping (Arjovsky et al., 2017): the discriminator's weights stay in a box."""
+
+import torch
+
+from ..duel import Duel
+from .base import Trick
+
+
+class WeightClipping(Trick):
+    def __init__(self, limit: float = 0.01):
+        super().__init__()
+        if limit <= 0:
+            raise ValueError(f"the limit must be above 0, not {limit}")
+        self.limit = limit
+
+    @torch.no_grad()
+    def after_discriminator(self, duel: Duel) -> None:
+        for parameter in duel.discriminator.parameters():
+            parameter.clamp_(-self.limit, self.limit)

@@ -1,0 +1,48 @@
+"""The named GANs, each a line of the same parts."""
+
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import entry_points
+
+from .networks import NETWORKS
+from .plan import Plan
+from .recipe import Recipe
+from .spec import Spec, SpecError, nearest, parse
+
+# fmt: off
+VARIANTS: dict[str, Recipe] = {
+    "gan":   Recipe("The GAN of perceptrons (Goodfellow et al., 2014).", "mlp"),
+    "dcgan": Recipe("Deep convolutional GAN (Radford et al., 2016).", "dcgan"),
+    "wgan":  Recipe("Wasserstein GAN by weight clipping (Arjovsky et al., 2017).",
+                    "dcgan", "wasserstein", ("weight_clipping",),
+                    Plan(discriminator_turns=5, optimizer="rmsprop", generator_lr=5e-5, discriminator_lr=5e-5)),
+}
+# fmt: on
+
+
+@cache
+def variants() -> dict[str, Recipe]:
+    """All that are known: ours, and what plugins offer as entry points `ganbench.variants`."""
+    return {
+        point.name: point.load() for point in entry_points(group="ganbench.variants")
+    } | VARIANTS
+
+
+def variant(text: str) -> Recipe:
+    """The recipe of `dcgan` or `dcgan(width=32)`: a variant's settings are those of its network."""
+    spec = parse(text)
+    if spec.name not in variants():
+        raise SpecError(f"no variant is called {spec.name!r}{nearest(spec.name, variants())}")
+    recipe = variants()[spec.name]
+    own = parse(recipe.network)
+    settings = dict(own.settings) | dict(spec.settings)
+    return replace(recipe, network=NETWORKS.label(str(Spec(own.name, tuple(settings.items())))))
+
+
+def variant_label(text: str) -> str:
+    """The one spelling: settings that the variant has anyway are left out."""
+    spec, plain = parse(text), parse(text).name
+    usual = dict(NETWORKS.resolve(variant(plain).network).settings)
+    given = dict(NETWORKS.resolve(variant(text).network).settings)
+    told = tuple((k, v) for k, v in given.items() if v != usual[k])
+    return str(Spec(spec.name, told))
