@@ -1,5 +1,7 @@
 """Assembly: from a recipe and data to a game that can be trained, or to the objections against it."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -47,7 +49,8 @@ def blueprint(recipe: Recipe, data: Data, tricks: Chain) -> Blueprint:
         tricks=tuple(name for name, _ in tricks.items()),
     )
     objections = [o for shape in data.shapes.values() if (o := network.objection(shape))]
-    objections += [o] if (o := tricks.objection(found)) else []
+    for part in (GAMES.make(recipe.game), tricks):
+        objections += [o] if (o := part.objection(found)) else []
     if objections:
         raise Incompatible("; ".join(objections))
     return found
@@ -63,7 +66,9 @@ def assemble(recipe: Recipe, data: Data, streams: Streams) -> Setup:
     plan = blueprint(recipe, data, tricks)
     with torch.device(META if streams.device == META else "cpu"):
         game = _game(recipe, plan, tricks, streams)
-        tricks.attach(game, plan)
+        for name, trick in tricks.items():
+            with streams.seeded("weights", f"{name}.attach"):
+                trick.attach(game, plan)
     game, tricks = game.to(streams.device), tricks.to(streams.device)
     return Setup(game, plan.loss, tricks, plan.plan)
 
@@ -72,24 +77,34 @@ def _game(recipe: Recipe, plan: Blueprint, tricks: Chain, streams: Streams) -> G
     def generator(name: str, plain: nn.Module) -> nn.Module:
         made = initialized(plan.network, plain, streams, f"generator.{name}")
         for trick_name, trick in tricks.items():
-            with streams.seeded("weights", trick_name, "generator", name):
+            where, before = f"{trick_name}.generator.{name}", set(made.modules())
+            with streams.seeded("weights", where):
                 made = trick.generator(made)
+            initialized(plan.network, made, streams, where, before)
         return made
 
-    def discriminator(name: str, shape: Shape) -> Discriminator:
-        seen = tricks.view(torch.empty(plan.plan.batch, *shape, device=META)).shape[1:]
-        made = plan.network.discriminator(tuple(seen))
+    def discriminator(
+        name: str, shape: Shape, plain: Callable[[Shape], Discriminator]
+    ) -> Discriminator:
+        seen = tricks.view(torch.empty(plan.plan.batch, *shape, device=META), name)
+        made = plain(tuple(seen.shape[1:]))
         initialized(plan.network, made, streams, f"discriminator.{name}")
         for trick_name, trick in tricks.items():
-            with streams.seeded("weights", trick_name, "discriminator", name):
+            where, before = f"{trick_name}.discriminator.{name}", set(made.modules())
+            with streams.seeded("weights", where):
                 made = trick.discriminator(made)
+            initialized(plan.network, made, streams, where, before)
         return made
 
     game: Game = GAMES.make(recipe.game)
-    game.build(plan, generator, discriminator)
+    with streams.seeded("weights"):  # for what is neither a layer nor a trick's: a learned constant
+        game.build(plan, generator, discriminator)
     return game
 
 
 def checked(recipe: Recipe, data: str) -> None:
     """Raises Incompatible if the recipe has no meaning on this data set; computes nothing."""
-    assemble(recipe, DATA.make(data), Streams(0, META))
+    try:
+        assemble(recipe, DATA.make(data), Streams(0, META))
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise Incompatible(f"it cannot be built: {error}".splitlines()[0]) from error

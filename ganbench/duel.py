@@ -9,14 +9,20 @@ from torch import Tensor, nn
 
 from .networks.discriminator import Discriminator
 
+View = Callable[[Tensor, str], Tensor]  # images, the role that they play => what is shown of them
 
-def unchanged(x: Tensor) -> Tensor:
+
+def unchanged(x: Tensor, role: str) -> Tensor:
     return x
 
 
 @dataclass(frozen=True, eq=False)
 class Duel:
-    """Two batches and their judge. Features and scores are computed when first asked for, and once."""
+    """Two batches and their judge. Features and scores are computed when first asked for, and once.
+
+    A role says in whose name images are shown: views draw their noise by it, so that what one trick
+    asks to have scored does not move the noise under another.
+    """
 
     name: str  # the discriminator's name in its game
     generator_name: str
@@ -27,22 +33,29 @@ class Duel:
     fake: Tensor  # [N, ...]
     real_label: Tensor | None = None  # [N], the condition under which each is judged
     fake_label: Tensor | None = None
-    view: Callable[[Tensor], Tensor] = unchanged  # what the discriminator is shown of an image
+    view: View = unchanged  # what the discriminator is shown of an image
 
-    def score(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+    def generate(self, source: Tensor) -> Tensor:
+        """Fakes of other sources, under the same conditions."""
+        if self.fake_label is None:
+            return self.generator(source)
+        return self.generator(source, self.fake_label)
+
+    def score(self, x: Tensor, role: str, label: Tensor | None = None) -> Tensor:
         """[N, ...] => [N], or [N / m] where views pack m, or maps [N, ...]."""
-        return self.discriminator(self.view(x), label)
+        return self.discriminator.head(self.features(x, role, label), label)
 
-    def features(self, x: Tensor) -> Tensor:  # [N, ...] => [N, F]
-        return self.discriminator.features(self.view(x))
+    def features(self, x: Tensor, role: str, label: Tensor | None = None) -> Tensor:
+        """[N, ...] => [N, F]"""
+        return self.discriminator.features(self.view(x, f"{self.name}/{role}"), label)
 
     @cached_property
     def real_features(self) -> Tensor:
-        return self.features(self.real)
+        return self.features(self.real, "real", self.real_label)
 
     @cached_property
     def fake_features(self) -> Tensor:
-        return self.features(self.fake)
+        return self.features(self.fake, "fake", self.fake_label)
 
     @cached_property
     def real_score(self) -> Tensor:
@@ -61,7 +74,7 @@ class Duel:
         (gradient,) = torch.autograd.grad(score.sum(), x, create_graph=True)
         return gradient.reshape(len(score), -1).square().sum(1)
 
-    def seen_by(self, view: Callable[[Tensor], Tensor]) -> "Duel":
+    def seen_by(self, view: View) -> "Duel":
         return replace(self, view=view)
 
     def as_leaves(self) -> "Duel":

@@ -1,6 +1,6 @@
 """A recipe is a GAN written down: specs of its parts, and the plan that it is trained by."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from .games import GAMES
@@ -28,5 +28,5 @@ class Recipe:
             "network": NETWORKS.identity(self.network),
             "loss": LOSSES.identity(self.loss),
             "tricks": [TRICKS.identity(text) for text in sorted(map(TRICKS.label, self.tricks))],
-            "plan": {"version": Plan.version, **asdict(self.plan)},
+            "plan": self.plan.identity(),
         }

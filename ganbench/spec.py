@@ -7,9 +7,9 @@ there is needs no torch.
 import ast
 import difflib
 import inspect
-import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -21,6 +21,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 Value = bool | int | float | str
 
 GRAMMAR = "write name or name(setting=value, ...)"
+FORM = re.compile(r"\s*([A-Za-z_][\w-]*)\s*(?:\(([^\n]*)\))?\s*", re.ASCII)
+LARGEST = 1e300  # in absolute value: neither inf nor nan, and every whole number a float
 LONGEST = 1000  # characters: what is longer is no spec that anybody wrote
 
 
@@ -51,32 +53,31 @@ def literal(value: Value) -> str:
 
 def parse(text: str) -> Spec:
     """Reads a spec; raises SpecError for anything but literals, duplicates, inf and nan included."""
-    refusal = SpecError(f"{shortened(text)!r} is not a spec; {GRAMMAR}")
-    if len(text) > LONGEST or "\n" in text:
-        raise refusal
-    if "-" in text.split("(")[0]:
-        raise SpecError(f"{text!r} is not a spec: names are written with _ instead of -")
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise refusal from None
-    match tree:
-        case ast.Name(name):
-            return Spec(name)
-        case ast.Call(ast.Name(name), [], keywords):
-            return Spec(name, tuple(sorted(_settings(text, keywords).items())))
-    raise refusal
+    form = FORM.fullmatch(text) if len(text) <= LONGEST else None
+    if form is None:
+        raise SpecError(f"{shortened(text)!r} is not a spec; {GRAMMAR}")
+    name, inside = form.groups()
+    if "-" in name:
+        raise SpecError(f"{text!r}: names are written with _, so {name.replace('-', '_')!r}")
+    return Spec(name, tuple(sorted(_settings(text, inside or "").items())))
 
 
 def shortened(text: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _settings(text: str, keywords: list[ast.keyword]) -> dict[str, Value]:
+def _settings(text: str, inside: str) -> dict[str, Value]:
+    refusal = SpecError(f"{shortened(text)!r} is not a spec; {GRAMMAR}")
+    try:
+        call = ast.parse(f"_({inside})", mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise refusal from None
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+        raise refusal
     found: dict[str, Value] = {}
-    for keyword in keywords:
+    for keyword in call.keywords:
         if keyword.arg is None:
-            raise SpecError(f"{text!r} is not a spec; {GRAMMAR}")
+            raise refusal
         if keyword.arg in found:
             raise SpecError(f"{text!r} sets {keyword.arg} twice")
         found[keyword.arg] = _value(text, keyword.arg, keyword.value)
@@ -91,10 +92,10 @@ def _value(text: str, key: str, node: ast.expr) -> Value:
             return False
         case ast.Constant(str(value)):
             return value
-        case ast.Constant(int(value) | float(value)) if math.isfinite(value):
+        case ast.Constant(int(value) | float(value)) if abs(value) <= LARGEST:
             return value
         case ast.UnaryOp(ast.USub(), ast.Constant(int(value) | float(value))):
-            if math.isfinite(value):
+            if not isinstance(value, bool) and abs(value) <= LARGEST:
                 return -value
         case ast.Name(word):
             raise SpecError(f"{text!r}: {key}={word} is no value; quote a text: {key}='{word}'")
@@ -192,7 +193,9 @@ def settings_of(part: Any) -> dict[str, tuple[Any, Any]]:
     """The settings that a class takes: name -> (type, default)."""
     hints = get_type_hints(part.__init__)
     parameters = inspect.signature(part).parameters.values()
-    return {p.name: (hints.get(p.name, Any), p.default) for p in parameters}
+    seams = {f.name for f in fields(part) if f.metadata == SEAM} if is_dataclass(part) else set()
+    named = (p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
+    return {p.name: (hints.get(p.name, Any), p.default) for p in named if p.name not in seams}
 
 
 def coerced(value: Value, wanted: Any, where: str) -> Value:
@@ -205,14 +208,15 @@ def coerced(value: Value, wanted: Any, where: str) -> Value:
         raise SpecError(f"{where} is {value!r}{nearest(str(value), map(str, get_args(wanted)))}")
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if wanted is float and number:
-        return float(value)
-    if wanted is int and number and float(value).is_integer():
+        return float(value) + 0.0  # -0.0 and 0.0 are one
+    if wanted is int and number and value == int(value):
         return int(value)
     if wanted in (bool, str) and isinstance(value, wanted):
         return value
     raise SpecError(f"{where} needs {WORDS.get(wanted, wanted)}, not {literal(value)}")
 
 
+SEAM = {"seam": True}  # metadata of a dataclass field that is no setting: tricks replace it
 WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a quoted text"}
 
 

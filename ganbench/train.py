@@ -65,7 +65,7 @@ class Trainer:
 
     def train_step(self) -> None:
         """The discriminators' turns, then the generators' turn."""
-        self.turn, log = 0, {}
+        self.turn, log = 0, Log()
         for _ in range(self.plan.discriminator_turns):
             log |= self.discriminator_turn()
         rivals = (self.game.discriminators, self.optimizers["discriminator"])
@@ -84,31 +84,31 @@ class Trainer:
         number = self.step * self.plan.discriminator_turns + self.turn
         latents = self.tick(self.turn)
         with torch.no_grad():
-            duels = self.game.play(self.deck.batches(number), latents)
-        duels = [self.trick.stage(duel).seen_by(self.trick.view).as_leaves() for duel in duels]
-        terms, loss = list(self.game.discriminator_terms(duels)), self.trick.loss(self.plain_loss)
+            duels = self.game.play(self.trick.deal(self.deck.batches(number)), latents)
+        duels = [self.trick.stage(duel.seen_by(self.trick.view)).as_leaves() for duel in duels]
+        terms = list(self.game.discriminator_terms(duels))
         for duel in duels:
+            loss = self.trick.loss(self.plain_loss, duel)
             adversarial = loss.discriminator(duel.real_score, duel.fake_score)
             terms += [("discriminator", adversarial), *self.trick.discriminator_terms(duel)]
         log = self.descend("discriminator", terms)
-        for duel in duels:
-            self.trick.after_discriminator(duel)
+        self.trick.after_discriminators(self.game, duels)
         self.turn += 1
         return log
 
     def generator_turn(self) -> Log:
         number = (self.step + 1) * self.plan.discriminator_turns - 1  # the reals seen last
         latents = self.tick(GENERATORS)
-        duels = self.game.play(self.deck.batches(number), latents)
+        duels = self.game.play(self.trick.deal(self.deck.batches(number)), latents)
         duels = [duel.seen_by(self.trick.view) for duel in duels]
-        terms, loss = list(self.game.generator_terms(duels)), self.trick.loss(self.plain_loss)
+        terms = list(self.game.generator_terms(duels))
         for duel in duels:
+            loss = self.trick.loss(self.plain_loss, duel)
             adversarial = loss.generator(duel.fake_score, duel.real_score if loss.paired else None)
             terms += [("generator", loss.generator_weight * adversarial)]
             terms += self.trick.generator_terms(duel)
         log = self.descend("generator", terms)
-        for duel in duels:
-            self.trick.after_generator(duel)
+        self.trick.after_generators(self.game, duels)
         return log
 
     def descend(self, side: str, terms: Terms) -> Log:
@@ -116,15 +116,19 @@ class Trainer:
         terms, optimizer = list(terms), self.optimizers[side]
         optimizer.zero_grad(set_to_none=True)
         torch.stack([term for _, term in terms]).sum().backward(inputs=self.sides[side])
-        self.trick.gradients(self.sides[side])
+        self.trick.gradients(side, self.sides[side])
         for group in optimizer.param_groups:
             group["lr"] = getattr(self.plan, f"{side}_lr") * self.plan.rate(self.progress)
         optimizer.step()
         return summed(terms)
 
     def tick(self, turn: int) -> torch.Generator:
-        """Tells the tricks where training is; gives the generator of this turn's latents."""
+        """Tells the tricks where training is; gives the generator of this turn's latents.
+
+        What layers draw by themselves (dropout, noise) comes from torch's global generator.
+        """
         moment = Moment(self.streams, self.step, turn, self.progress)
+        torch.manual_seed(self.streams.number("layers", self.step, turn))
         self.trick.tick(moment)
         return moment.of("latents").random
 
@@ -139,6 +143,10 @@ class Trainer:
                 raise Diverged(number, log)
         names = dict.fromkeys(name for log in logs for name in log)
         return {name: mean([log[name] for log in logs if name in log]) for name in names}
+
+    def restart_clock(self) -> None:
+        """Leaves out of the seconds spent what happened since the last flush."""
+        self.began = time.perf_counter()
 
     def sampler(self) -> nn.ModuleDict:
         """The generators that samples are taken from."""
@@ -160,7 +168,7 @@ class Trainer:
         self.trick.load_state_dict(state["trick"])
         for side, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][side])
-        self.began = time.perf_counter()
+        self.restart_clock()
 
 
 def optimizer_of(
@@ -169,7 +177,7 @@ def optimizer_of(
     rate = getattr(plan, f"{side}_lr")
     if plan.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, rate)
-    return torch.optim.Adam(parameters, rate, plan.betas)
+    return torch.optim.Adam(parameters, rate, getattr(plan, f"{side}_betas"))
 
 
 def summed(terms: Sequence[tuple[str, Tensor]]) -> Log:

@@ -28,6 +28,10 @@ class Examples:
         labels = self.labels if self.labels is None else self.labels.to(device)
         return Examples(self.images.to(device), labels)
 
+    def batch(self, index: Tensor) -> "Batch":
+        labels = None if self.labels is None else self.labels[index]
+        return Batch(in_unit_range(self.images[index]), labels, index)
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -35,7 +39,7 @@ class Batch:
 
     images: Tensor
     labels: Tensor | None
-    index: Tensor  # [N], which of the training examples these are
+    index: Tensor  # [N], which of the examples these are
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +104,7 @@ class Deck:
 
     def _batch(self, domain: str, number: int) -> Batch:
         examples = self.examples[domain]
-        index = self._index(domain, number * self.size, len(examples))
-        labels = None if examples.labels is None else examples.labels[index]
-        return Batch(in_unit_range(examples.images[index]), labels, index)
+        return examples.batch(self._index(domain, number * self.size, len(examples)))
 
     def _index(self, domain: str, start: int, count: int) -> Tensor:
         parts, missing = [], self.size

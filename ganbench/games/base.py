@@ -11,11 +11,13 @@ from ..data.base import Batch
 from ..duel import Duel
 from ..networks.discriminator import Discriminator, Shape
 
+Batches = Mapping[str, Batch]  # what a game is dealt, by domain
 Terms = Iterable[tuple[str, Tensor]]  # named scalars that add to an objective
 
 # How a game gets its networks: a trick may have had its say over each.
 MakeGenerator = Callable[[str, nn.Module], nn.Module]  # name, plain generator => generator
-MakeDiscriminator = Callable[[str, Shape], Discriminator]  # name, shape of what it judges
+# name, shape of what it judges, plain discriminator for the shape that views make of it
+MakeDiscriminator = Callable[[str, Shape, Callable[[Shape], Discriminator]], Discriminator]
 
 
 class Game(nn.Module):
@@ -29,6 +31,10 @@ class Game(nn.Module):
         self.generators = nn.ModuleDict()  # trained on the generators' turn
         self.discriminators = nn.ModuleDict()  # trained on the discriminators' turn
 
+    def objection(self, blueprint: Blueprint) -> str | None:
+        """Why this game cannot be played with such data and networks, or None."""
+        return None
+
     def build(
         self,
         blueprint: Blueprint,
@@ -38,7 +44,7 @@ class Game(nn.Module):
         """Fills both sides with networks for the blueprint's shapes."""
         raise NotImplementedError
 
-    def play(self, batches: Mapping[str, Batch], random: torch.Generator) -> list[Duel]:
+    def play(self, batches: Batches, random: torch.Generator) -> list[Duel]:
         raise NotImplementedError
 
     def discriminator_terms(self, duels: list[Duel]) -> Terms:
@@ -52,9 +58,12 @@ class Game(nn.Module):
     def sample(
         self,
         generators: nn.ModuleDict,
-        count: int,
+        sources: Batches,
         random: torch.Generator,
-        labels: Tensor | None = None,
-    ) -> Tensor:
-        """Fakes of the given generators, which a trick may have averaged: [count, ...] in [-1, 1]."""
+    ) -> dict[str, Tensor]:
+        """Fakes of the given generators, which a trick may have averaged, by domain, in [-1, 1].
+
+        There are as many as the sources have examples: held-out ones, whose labels condition the
+        fakes, and whose images are what a translator translates.
+        """
         raise NotImplementedError

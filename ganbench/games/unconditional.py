@@ -1,17 +1,20 @@
 """One generator turns latents into images; one discriminator judges them (Goodfellow et al., 2014)."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
 from ..blueprint import Blueprint
-from ..data.base import IMAGE, Batch
+from ..data.base import IMAGE
 from ..duel import Duel
-from .base import Game, MakeDiscriminator, MakeGenerator
+from .base import Batches, Game, MakeDiscriminator, MakeGenerator
 
 
 class Unconditional(Game):
+    def objection(self, blueprint: Blueprint) -> str | None:
+        if list(blueprint.shapes) == [IMAGE]:
+            return None
+        return f"an unconditional game has one domain, not {' and '.join(blueprint.shapes)}"
+
     def build(
         self,
         blueprint: Blueprint,
@@ -20,9 +23,9 @@ class Unconditional(Game):
     ) -> None:
         self.latent, shape = blueprint.plan.latent, blueprint.shapes[IMAGE]
         self.generators[IMAGE] = generator(IMAGE, blueprint.network.generator(self.latent, shape))
-        self.discriminators[IMAGE] = discriminator(IMAGE, shape)
+        self.discriminators[IMAGE] = discriminator(IMAGE, shape, blueprint.network.discriminator)
 
-    def play(self, batches: Mapping[str, Batch], random: torch.Generator) -> list[Duel]:
+    def play(self, batches: Batches, random: torch.Generator) -> list[Duel]:
         real = batches[IMAGE].images
         latents = torch.randn(len(real), self.latent, generator=random, device=real.device)
         generator, discriminator = self.generators[IMAGE], self.discriminators[IMAGE]
@@ -30,11 +33,8 @@ class Unconditional(Game):
         return [Duel(IMAGE, IMAGE, generator, discriminator, latents, real, fake)]  # type: ignore[arg-type]
 
     def sample(
-        self,
-        generators: nn.ModuleDict,
-        count: int,
-        random: torch.Generator,
-        labels: Tensor | None = None,
-    ) -> Tensor:
+        self, generators: nn.ModuleDict, sources: Batches, random: torch.Generator
+    ) -> dict[str, Tensor]:
+        count = len(sources[IMAGE].images)
         latents = torch.randn(count, self.latent, generator=random, device=random.device)
-        return generators[IMAGE](latents)
+        return {IMAGE: generators[IMAGE](latents)}

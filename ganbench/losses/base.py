@@ -1,10 +1,13 @@
 """What a discriminator's scores are worth to each side; both sides minimize."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
+
+from ..spec import SEAM
 
 
 @dataclass(frozen=True)
@@ -12,13 +15,14 @@ class Loss:
     """A pure function of scores. Scores are unbounded, [N] or maps [N, ...]; terms are scalars.
 
     `generator_weight` scales the generator's side: feature matching takes its place by setting 0.
+    Fields marked SEAM are for tricks to replace, and no settings of a spec.
     """
 
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
     paired: ClassVar[bool] = False  # does the generator's side read the reals' scores?
 
-    generator_weight: float = 1.0
+    generator_weight: float | Tensor = field(default=1.0, metadata=SEAM)
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:  # [N], [N] => []
         raise NotImplementedError
@@ -31,10 +35,11 @@ class Loss:
 class Targeted(Loss):
     """A loss that draws the discriminator's scores to targets: 1 for real, 0 for fake."""
 
-    real_target: float = 1.0
-    fake_target: float = 0.0
+    real_target: float | Tensor = field(default=1.0, metadata=SEAM)
+    fake_target: float | Tensor = field(default=0.0, metadata=SEAM)
 
 
-def cross_entropy(score: Tensor, target: float) -> Tensor:
-    """Binary cross-entropy of sigmoid(score) against one target for all, averaged."""
-    return binary_cross_entropy_with_logits(score, score.new_full(score.shape, target))
+def cross_entropy(score: Tensor, target: float | Tensor) -> Tensor:
+    """Binary cross-entropy of sigmoid(score) against one target for all or one for each, averaged."""
+    targets = torch.as_tensor(target).to(score).expand_as(score)
+    return binary_cross_entropy_with_logits(score, targets)

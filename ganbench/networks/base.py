@@ -1,5 +1,6 @@
 """A network family: what generators and discriminators are made of, for any shape of data."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -28,6 +29,7 @@ class Network:
         return None
 
     def generator(self, latent: int, shape: Shape) -> nn.Module:  # [N, latent] => [N, *shape]
+        """A conditional generator takes labels [N] beside the latents."""
         raise NotImplementedError
 
     def discriminator(self, shape: Shape) -> Discriminator:
@@ -35,18 +37,26 @@ class Network:
 
     def initialize(self, module: nn.Module) -> None:
         """Draws one module's initial parameters."""
-        if hasattr(module, "reset_parameters"):
-            module.reset_parameters()
+        if callable(reset := getattr(module, "reset_parameters", None)):
+            reset()
 
 
-def initialized(network: Network, module: nn.Module, streams: Streams, name: str) -> nn.Module:
+def initialized(
+    network: Network,
+    module: nn.Module,
+    streams: Streams,
+    name: str,
+    known: Collection[nn.Module] = (),
+) -> nn.Module:
     """The module with initial parameters that depend on its parts' names alone.
 
     A trick that changes one layer so leaves the initial values of every other layer as they were.
+    Parts that are known, and have theirs, are left alone.
     """
     for path, part in module.named_modules(prefix=name):
-        with streams.seeded("weights", path):
-            network.initialize(part)
+        if part not in known:
+            with streams.seeded("weights", path):
+                network.initialize(part)
     return module
 
 

@@ -25,7 +25,7 @@ class Head(nn.Module):
 class Discriminator(nn.Module):
     """`body` maps [N, ...] to [N, *shape]; tricks that act on maps find them before features are flat."""
 
-    def __init__(self, body: nn.Module, shape: Shape, head: nn.Module):
+    def __init__(self, body: nn.Module, shape: Shape, head: Head):
         super().__init__()
         self.body, self.shape, self.head = body, shape, head
 
@@ -33,8 +33,9 @@ class Discriminator(nn.Module):
     def width(self) -> int:
         return prod(self.shape)
 
-    def features(self, x: Tensor) -> Tensor:  # [N, ...] => [N, width]
+    def features(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """[N, ...] => [N, width]; a subclass whose body is conditional reads the labels."""
         return self.body(x).flatten(1)
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:  # [N, ...] => [N]
-        return self.head(self.features(x), label)
+        return self.head(self.features(x, label), label)

@@ -1,6 +1,6 @@
 """A trick fills any of the seams of GAN training; each seam left alone changes nothing.
 
-Transforming seams (plan, network, loss, generator, discriminator, view, stage, sampler) map a thing to
+Transforming seams (plan, network, generator, discriminator, deal, loss, view, stage, sampler) map a thing to
 a thing of the same type and compose in order; term seams add to an objective; event seams update a
 trick's own state. State that outlives a turn is a buffer, so that checkpoints carry it.
 """
@@ -8,21 +8,23 @@ trick's own state. State that outlives a turn is a buffer, so that checkpoints c
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import reduce
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 from torch import Tensor, nn
 
 from ..blueprint import Blueprint
 from ..duel import Duel
-from ..games.base import Game, Terms
+from ..games.base import Batches, Game, Terms
 from ..losses.base import Loss
 from ..networks.base import Network
 from ..networks.discriminator import Discriminator
 from ..plan import Plan
 from ..streams import Moment
 
-Phase = Literal["plan", "loss", "network", "view", "penalty", "averaging"]
-PHASES: tuple[Phase, ...] = ("plan", "loss", "network", "view", "penalty", "averaging")
+# A chain's order: what changes the discriminator's structure comes before what reparametrizes its
+# weights, what changes single images before what packs them.
+Phase = Literal["plan", "loss", "structure", "weights", "augment", "pack", "penalty", "averaging"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
 
 
 class Stateful(Protocol):
@@ -61,14 +63,21 @@ class Trick(nn.Module):
 
     # Every turn.
     def tick(self, moment: Moment) -> None:
-        """The only clock: called before each turn. Draws come from `self.moment.random`."""
+        """The only clock: called before each turn. Draws come from `self.moment.of(...).random`."""
         self.moment = moment
 
-    def loss(self, loss: Loss) -> Loss:
+    def deal(self, batches: Batches) -> Batches:
+        """The reals of a turn, before anybody plays with them."""
+        return batches
+
+    def loss(self, loss: Loss, duel: Duel) -> Loss:
         return loss
 
-    def view(self, x: Tensor) -> Tensor:
-        """What a discriminator is shown of images; also asked of empty ones without a moment."""
+    def view(self, x: Tensor, role: str) -> Tensor:
+        """What a discriminator is shown of images; also asked of empty ones without a moment.
+
+        Noise comes from `self.moment.of(role).random`, so that no role moves another's.
+        """
         return x
 
     def stage(self, duel: Duel) -> Duel:
@@ -81,7 +90,7 @@ class Trick(nn.Module):
     def generator_terms(self, duel: Duel) -> Terms:
         return ()
 
-    def gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+    def gradients(self, side: str, parameters: Sequence[nn.Parameter]) -> None:
         """Sees a side's summed gradients, before its optimizer's step."""
 
     def lookahead(
@@ -94,9 +103,11 @@ class Trick(nn.Module):
         shall meet and which are put back after them, and others, which are put back before."""
         return nullcontext()
 
-    def after_discriminator(self, duel: Duel) -> None: ...
+    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
+        """The discriminators have moved; once a turn, however many duels it had."""
 
-    def after_generator(self, duel: Duel) -> None: ...
+    def after_generators(self, game: Game, duels: Sequence[Duel]) -> None:
+        """The generators have moved."""
 
     # At evaluation.
     def sampler(self, generators: nn.ModuleDict) -> nn.ModuleDict:
@@ -110,13 +121,14 @@ class Chain(Trick):
     def __init__(self, tricks: Mapping[str, Trick]):
         super().__init__()
         order = sorted(tricks, key=lambda name: (PHASES.index(tricks[name].phase), name))
-        self.tricks = nn.ModuleDict({name: tricks[name] for name in order})
+        self.names = tuple(order)
+        self.tricks = nn.ModuleList(tricks[name] for name in order)
 
     def __iter__(self) -> Iterator[Trick]:
-        return iter(self.tricks.values())  # type: ignore[arg-type]
+        return iter(self.tricks)  # type: ignore[arg-type]
 
     def items(self) -> Iterator[tuple[str, Trick]]:
-        return iter(self.tricks.items())  # type: ignore[arg-type]
+        return zip(self.names, self, strict=True)
 
     def plan(self, plan: Plan) -> Plan:
         return reduce(lambda x, trick: trick.plan(x), self, plan)
@@ -140,13 +152,16 @@ class Chain(Trick):
 
     def tick(self, moment: Moment) -> None:
         for name, trick in self.items():
-            trick.tick(moment.of(name))
+            trick.tick(moment.of("tricks").of(name))
 
-    def loss(self, loss: Loss) -> Loss:
-        return reduce(lambda x, trick: trick.loss(x), self, loss)
+    def deal(self, batches: Batches) -> Batches:
+        return reduce(lambda x, trick: trick.deal(x), self, batches)
 
-    def view(self, x: Tensor) -> Tensor:
-        return reduce(lambda x, trick: trick.view(x), self, x)
+    def loss(self, loss: Loss, duel: Duel) -> Loss:
+        return reduce(lambda x, trick: trick.loss(x, duel), self, loss)
+
+    def view(self, x: Tensor, role: str) -> Tensor:
+        return reduce(lambda x, trick: trick.view(x, role), self, x)
 
     def stage(self, duel: Duel) -> Duel:
         return reduce(lambda x, trick: trick.stage(x), self, duel)
@@ -159,9 +174,9 @@ class Chain(Trick):
         for trick in self:
             yield from trick.generator_terms(duel)
 
-    def gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+    def gradients(self, side: str, parameters: Sequence[nn.Parameter]) -> None:
         for trick in self:
-            trick.gradients(parameters)
+            trick.gradients(side, parameters)
 
     def lookahead(
         self,
@@ -174,13 +189,13 @@ class Chain(Trick):
             stack.enter_context(trick.lookahead(discriminator_turn, rivals, others))
         return stack
 
-    def after_discriminator(self, duel: Duel) -> None:
+    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
         for trick in self:
-            trick.after_discriminator(duel)
+            trick.after_discriminators(game, duels)
 
-    def after_generator(self, duel: Duel) -> None:
+    def after_generators(self, game: Game, duels: Sequence[Duel]) -> None:
         for trick in self:
-            trick.after_generator(duel)
+            trick.after_generators(game, duels)
 
     def sampler(self, generators: nn.ModuleDict) -> nn.ModuleDict:
         return reduce(lambda x, trick: trick.sampler(x), self, generators)

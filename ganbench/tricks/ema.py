@@ -1,5 +1,6 @@
 """Generator averaging (Yazici et al., 2019): samples come from a moving average of the generators."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
@@ -24,12 +25,12 @@ class Ema(Trick):
         self.average = deepcopy(game.generators).requires_grad_(False)
 
     @torch.no_grad()
-    def after_generator(self, duel: Duel) -> None:
-        average = self.average[duel.generator_name]
-        for mean, now in zip(average.parameters(), duel.generator.parameters(), strict=True):
-            mean.lerp_(now, 1 - self.decay)
-        for kept, current in zip(average.buffers(), duel.generator.buffers(), strict=True):
-            kept.copy_(current)
+    def after_generators(self, game: Game, duels: Sequence[Duel]) -> None:
+        average, now = self.average, game.generators
+        for mean, parameter in zip(average.parameters(), now.parameters(), strict=True):
+            mean.lerp_(parameter, 1 - self.decay)
+        for kept, buffer in zip(average.buffers(), now.buffers(), strict=True):
+            kept.copy_(buffer)
 
     def sampler(self, generators: nn.ModuleDict) -> nn.ModuleDict:
         return self.average

@@ -5,8 +5,6 @@ It takes the place of the adversarial term, as published; `adversarial` keeps a 
 
 from dataclasses import replace
 
-import torch
-
 from ..duel import Duel
 from ..games.base import Terms
 from ..losses.base import Loss
@@ -22,11 +20,9 @@ class FeatureMatching(Trick):
             raise ValueError("weight must be above 0 and adversarial not below")
         self.weight, self.adversarial = weight, adversarial
 
-    def loss(self, loss: Loss) -> Loss:
+    def loss(self, loss: Loss, duel: Duel) -> Loss:
         return replace(loss, generator_weight=self.adversarial * loss.generator_weight)
 
     def generator_terms(self, duel: Duel) -> Terms:
-        with torch.no_grad():
-            target = duel.features(duel.real).mean(0)
-        gap = duel.fake_features.mean(0) - target
+        gap = duel.fake_features.mean(0) - duel.real_features.mean(0).detach()
         yield "feature_matching", self.weight * gap.square().sum()

@@ -25,9 +25,12 @@ class GradientPenalty(Trick):
     def discriminator_terms(self, duel: Duel) -> Terms:
         assert self.moment
         shape = (len(duel.real), *[1] * (duel.real.ndim - 1))
-        mix = torch.rand(shape, generator=self.moment.random, device=duel.real.device)
+        random = self.moment.of(duel.name).random
+        mix = torch.rand(shape, generator=random, device=duel.real.device)
         between = duel.real.detach().lerp(duel.fake.detach(), mix).requires_grad_()
-        squared = duel.squared_slope(duel.score(between, duel.real_label), between)
+        squared = duel.squared_slope(
+            duel.score(between, "gradient_penalty", duel.real_label), between
+        )
         excess = squared.add(1e-12).sqrt() - self.target  # the root has no gradient at 0
         excess = excess.relu() if self.one_sided else excess
         yield "gradient_penalty", self.weight * excess.square().mean()

@@ -1,5 +1,7 @@
 """Historical averaging (Salimans et al., 2016): each side stays near the mean of its own past."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,7 @@ class History(nn.Module):
         self.means = nn.ParameterList(
             nn.Parameter(p.detach().clone(), requires_grad=False) for p in module.parameters()
         )
+        self.count: Tensor
         self.register_buffer("count", torch.ones(()))
 
     @torch.no_grad()
@@ -38,27 +41,31 @@ class HistoricalAveraging(Trick):
         self.weight = weight
 
     def attach(self, game: Game, blueprint: Blueprint) -> None:
-        self.pasts = nn.ModuleDict(
-            {
-                "discriminators": histories(game.discriminators),
-                "generators": histories(game.generators),
-            }
-        )
+        self.discriminators = histories(game.discriminators)
+        self.generators = histories(game.generators)
 
     def discriminator_terms(self, duel: Duel) -> Terms:
-        past = self.pasts["discriminators"][duel.name]
+        past = past_of(self.discriminators, duel.name)
         yield "discriminator_history", self.weight * past.distance(duel.discriminator)
 
     def generator_terms(self, duel: Duel) -> Terms:
-        past = self.pasts["generators"][duel.generator_name]
+        past = past_of(self.generators, duel.generator_name)
         yield "generator_history", self.weight * past.distance(duel.generator)
 
-    def after_discriminator(self, duel: Duel) -> None:
-        self.pasts["discriminators"][duel.name].follow(duel.discriminator)
+    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
+        for name, network in game.discriminators.items():
+            past_of(self.discriminators, name).follow(network)
 
-    def after_generator(self, duel: Duel) -> None:
-        self.pasts["generators"][duel.generator_name].follow(duel.generator)
+    def after_generators(self, game: Game, duels: Sequence[Duel]) -> None:
+        for name, network in game.generators.items():
+            past_of(self.generators, name).follow(network)
 
 
 def histories(networks: nn.ModuleDict) -> nn.ModuleDict:
     return nn.ModuleDict({name: History(network) for name, network in networks.items()})
+
+
+def past_of(pasts: nn.ModuleDict, name: str) -> History:
+    past = pasts[name]
+    assert isinstance(past, History)
+    return past

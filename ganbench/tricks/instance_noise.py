@@ -10,7 +10,7 @@ from .base import Trick
 
 
 class InstanceNoise(Trick):
-    phase = "view"
+    phase = "augment"
 
     def __init__(self, std: float = 0.1, until: float = 1.0):
         super().__init__()
@@ -18,9 +18,9 @@ class InstanceNoise(Trick):
             raise ValueError("std must be above 0 and until in (0, 1]")
         self.std, self.until = std, until
 
-    def view(self, x: Tensor) -> Tensor:
+    def view(self, x: Tensor, role: str) -> Tensor:
         if self.moment is None:
             return x
         std = self.std * max(0.0, 1 - self.moment.progress / self.until)
-        noise = torch.randn(x.shape, generator=self.moment.random, device=x.device)
+        noise = torch.randn(x.shape, generator=self.moment.of(role).random, device=x.device)
         return x + std * noise

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ..blueprint import Blueprint
+from ..duel import Duel
 from ..losses.base import Loss, Targeted
 from .base import Trick
 
@@ -12,8 +13,8 @@ class LabelSmoothing(Trick):
 
     def __init__(self, real: float = 0.9):
         super().__init__()
-        if not 0.5 < real <= 1:
-            raise ValueError(f"the target for reals must lie in (0.5, 1], not {real}")
+        if not 0.5 < real < 1:
+            raise ValueError(f"the target for reals must lie in (0.5, 1), not {real}")
         self.real = real
 
     def objection(self, blueprint: Blueprint) -> str | None:
@@ -21,7 +22,7 @@ class LabelSmoothing(Trick):
             return None
         return f"label smoothing needs targets, and the {name_of(blueprint.loss)} loss has none"
 
-    def loss(self, loss: Loss) -> Loss:
+    def loss(self, loss: Loss, duel: Duel) -> Loss:
         assert isinstance(loss, Targeted)
         return replace(loss, real_target=self.real)
 

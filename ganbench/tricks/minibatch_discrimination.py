@@ -20,19 +20,22 @@ class Closeness(nn.Module):
         return near.sum(1) - 1
 
 
-class Beside(nn.Module):
+class Beside(Head):
     """A head that scores the features together with their closeness."""
 
     def __init__(self, closeness: Closeness, head: Head):
-        super().__init__()
-        self.closeness, self.head = closeness, head
+        nn.Module.__init__(self)
+        self.closeness, self.head, self.width = closeness, head, closeness.project.shape[0]
+
+    def widened(self, more: int) -> Head:
+        return Beside(self.closeness, self.head.widened(more))
 
     def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
-        return self.head(torch.cat([features, self.closeness(features)], 1), label)
+        return self.head(torch.cat([features, self.closeness(features[:, : self.width])], 1), label)
 
 
 class MinibatchDiscrimination(Trick):
-    phase = "network"
+    phase = "structure"
 
     def __init__(self, kernels: int = 100, depth: int = 5):
         super().__init__()

@@ -7,7 +7,7 @@ from .base import Trick
 
 
 class Pacgan(Trick):
-    phase = "view"
+    phase = "pack"
 
     def __init__(self, pack: int = 2):
         super().__init__()
@@ -20,5 +20,5 @@ class Pacgan(Trick):
             return f"PacGAN cannot pack a batch of {blueprint.plan.batch} in {self.pack}s"
         return None
 
-    def view(self, x: Tensor) -> Tensor:  # [N, C, ...] => [N / pack, pack * C, ...]
+    def view(self, x: Tensor, role: str) -> Tensor:  # [N, C, ...] => [N / pack, pack * C, ...]
         return x.reshape(len(x) // self.pack, self.pack * x.shape[1], *x.shape[2:])

@@ -16,7 +16,7 @@ from .base import Trick
 
 
 class SpectralNorm(Trick):
-    phase = "network"
+    phase = "weights"
 
     def __init__(self, iterations: int = 1, keep_norm: bool = False):
         super().__init__()

@@ -25,12 +25,14 @@ class Unrolled(Trick):
         rivals: Sequence[Stateful],
         others: Sequence[Stateful],
     ) -> Iterator[None]:
-        ahead, aside = kept(rivals), kept(others)
+        before, aside = kept(rivals), kept(others)
         for _ in range(self.turns):
             discriminator_turn()
+        ahead = kept(rivals)  # the others may hold the rivals: the game does
         put_back(aside)
-        yield
         put_back(ahead)
+        yield
+        put_back(before)
 
 
 def kept(parts: Sequence[Stateful]) -> list[tuple[Stateful, Any]]:

@@ -1,8 +1,11 @@
 """Weight clipping (Arjovsky et al., 2017): the discriminator's weights stay in a box."""
 
+from collections.abc import Sequence
+
 import torch
 
 from ..duel import Duel
+from ..games.base import Game
 from .base import Trick
 
 
@@ -14,6 +17,6 @@ class WeightClipping(Trick):
         self.limit = limit
 
     @torch.no_grad()
-    def after_discriminator(self, duel: Duel) -> None:
-        for parameter in duel.discriminator.parameters():
+    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
+        for parameter in game.discriminators.parameters():
             parameter.clamp_(-self.limit, self.limit)

@@ -1,0 +1,122 @@
+"""Evaluation: a protocol says what is compared with what, and a yardstick measures by it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .data import DATA
+from .data.base import IMAGE, Data, Split, as_stored
+from .extractors import EXTRACTORS
+from .extractors.base import Extractor, extracted
+from .metrics import METRICS
+from .metrics.base import Measurement, Sample, Unmeasurable
+
+REFERENCE = 10_000  # training examples at most: neighbours are looked for among all pairs
+Reading = Measurement | str  # a value, or the sentence why there is none
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a number means. Numbers of different protocols never share a column."""
+
+    data: str
+    fingerprint: str  # SHA-256 of the data's content
+    extractor: str
+    extractor_version: int
+    weights: str | None  # SHA-256 of the extractor's weights
+    real: int  # the first examples of the training split: the reference
+    fake: int  # as many as the held-out split has, which the floor is measured on
+    rounding: str = "nearest of 256 levels, clamped"
+    version: int = 1
+
+    @cached_property
+    def id(self) -> str:
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.extractor}, {self.fake} fakes against {self.real} training examples "
+            f"of {self.data} [{self.id}]"
+        )
+
+
+class Yardstick:
+    """Measures images against the training split of a data set, on its extractor's features."""
+
+    def __init__(self, data: str, device: torch.device):
+        self.name = DATA.label(data)
+        self.data: Data = DATA.make(data)
+        self.device = device
+
+    @cached_property
+    def split(self) -> Split:
+        return self.data.load()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return self.split.fingerprint()
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        return EXTRACTORS.make(self.data.extractor).to(self.device)
+
+    @cached_property
+    def protocol(self) -> Protocol:
+        return Protocol(
+            data=self.name,
+            fingerprint=self.fingerprint,
+            extractor=EXTRACTORS.label(self.data.extractor),
+            extractor_version=self.extractor.version,
+            weights=self.extractor.weights(),
+            real=len(self.real),
+            fake=len(self.split.held_out[IMAGE]),
+        )
+
+    @cached_property
+    def real(self) -> Sample:
+        return self.sample(self.split.train[IMAGE].images[:REFERENCE])
+
+    def sample(self, images: Tensor) -> Sample:
+        """What the extractor makes of stored images or points."""
+        found = extracted(self.extractor, images.to(self.device))
+        return Sample(found.features, found.logits, self.split.mixture)
+
+    def measure(self, images: Tensor, metrics: tuple[str, ...]) -> dict[str, Reading]:
+        """Each metric of fakes in [-1, 1] or points, by its label."""
+        return self.readings(self.sample(as_stored(images)), metrics)
+
+    def floor(self, metrics: tuple[str, ...]) -> dict[str, Reading]:
+        """What a perfect generator would score: held-out data in the place of the fakes."""
+        return self.readings(self.sample(self.split.held_out[IMAGE].images), metrics)
+
+    def readings(self, fake: Sample, metrics: tuple[str, ...]) -> dict[str, Reading]:
+        return {METRICS.label(metric): self.reading(fake, metric) for metric in metrics}
+
+    def reading(self, fake: Sample, metric: str) -> Reading:
+        try:
+            return METRICS.make(metric)(fake, self.real)
+        except Unmeasurable as reason:
+            return str(reason)
+
+
+@lru_cache(maxsize=8)
+def yardstick(data: str, device: str) -> Yardstick:
+    """One yardstick a data set and process: the real side is computed once."""
+    return Yardstick(data, torch.device(device))
+
+
+def as_record(readings: dict[str, Reading]) -> dict[str, Any]:
+    """Readings as plain data for a file, each with the version of its metric."""
+    return {
+        metric: {
+            "version": METRICS.identity(metric)["version"],
+            **({"reason": reading} if isinstance(reading, str) else asdict(reading)),
+        }
+        for metric, reading in readings.items()
+    }

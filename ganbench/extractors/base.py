@@ -1,0 +1,32 @@
+"""An extractor maps images to features, and to logits if it classifies, in one pass."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..metrics.base import Sample
+
+BATCH = 500
+
+
+class Extractor(nn.Module):
+    version: ClassVar[int] = 1
+    neutral: ClassVar[dict[str, Any]] = {}
+
+    def weights(self) -> str | None:
+        """SHA-256 of the file that the weights come from, or None if there are none."""
+        return None
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """uint8 [N, C, H, W] or points [N, D] => features [N, F], logits [N, K] or None."""
+        raise NotImplementedError
+
+
+@torch.no_grad()
+def extracted(extractor: Extractor, images: Tensor) -> Sample:
+    """Features and logits of all images, on the CPU."""
+    parts = [extractor(batch) for batch in images.split(BATCH)]
+    features = torch.cat([features.float().cpu() for features, _ in parts])
+    logits = [logits.float().cpu() for _, logits in parts if logits is not None]
+    return Sample(features, torch.cat(logits) if logits else None)

@@ -1,0 +1,10 @@
+"""The identity: points are their own features."""
+
+from torch import Tensor
+
+from .base import Extractor
+
+
+class Identity(Extractor):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        return x.float().flatten(1), None

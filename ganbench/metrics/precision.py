@@ -1,0 +1,17 @@
+"""Precision (Kynkäänniemi et al., 2019): the share of fakes that lie among the reals."""
+
+from dataclasses import dataclass
+
+from .base import Measurement, Metric, Sample
+from .manifold import precision_and_recall
+
+
+@dataclass(frozen=True)
+class Precision(Metric):
+    direction = "higher"
+    transform = "logit"
+
+    k: int = 3
+
+    def __call__(self, fake: Sample, real: Sample) -> Measurement:
+        return Measurement(precision_and_recall(fake, real, self.k)[0])

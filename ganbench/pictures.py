@@ -1,0 +1,40 @@
+"""Pictures of samples: a grid of images, or the density of points in the plane."""
+
+import io
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.utils import make_grid
+
+COLUMNS, SIDE = 10, 400  # images a row; pixels that a picture is at least wide
+REACH = 1.5  # how far beyond the reals' extent points are shown
+
+
+def picture(samples: Tensor, reals: Tensor) -> bytes:
+    """A PNG of stored images [N, C, H, W], the first hundred, or of points [N, 2] beside the reals."""
+    pixels = grid(samples[: COLUMNS**2]) if samples.ndim == 4 else density(samples, reals)
+    times = max(1, SIDE // pixels.shape[2])
+    image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
+    content = io.BytesIO()
+    image.save(content, "PNG", optimize=True)
+    return content.getvalue()
+
+
+def grid(images: Tensor) -> Tensor:  # uint8 [N, C, H, W] => uint8 [3, H', W']
+    return make_grid(images.cpu(), nrow=COLUMNS, padding=1, pad_value=64)
+
+
+def density(points: Tensor, reals: Tensor) -> Tensor:  # [N, 2], [M, 2] => uint8 [3, 200, 200]
+    """Counts on a logarithmic scale: fakes in orange over the reals' places in blue."""
+    reach = REACH * float(reals.abs().max())
+    fake, real = (log_histogram(side[:, :2], reach) for side in (points, reals))
+    return torch.stack([fake, 0.6 * fake + 0.3 * real, real]).clamp(0, 255).to(torch.uint8)
+
+
+def log_histogram(points: Tensor, reach: float) -> Tensor:  # [N, 2] => [200, 200] in 0..255
+    inside = points.double().cpu().flip(1)
+    edges = torch.linspace(-reach, reach, 201, dtype=torch.float64)
+    counts, _ = torch.histogramdd(inside, [edges, edges])
+    return counts.flip(0).log1p() / counts.log1p().max().clamp(min=1) * 255

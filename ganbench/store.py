@@ -1,0 +1,164 @@
+"""The store: plain files under one folder hold what was run and measured; all else can be rebuilt.
+
+    trials/<ab>/<id>/   spec.json · attempts/NNN/{log.txt,events.jsonl,exit.json} · checkpoint.pt
+                        samplers/{last,best}.safetensors · evaluations/<protocol>-<checkpoint>.json
+                        curve.json · samples.png · result.json
+    floors/<protocol>.json
+
+Files are written beside and renamed, so a reader finds a whole file or none; `result.json` commits a
+trial. Nothing that is read from a store can run code.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+
+class Busy(RuntimeError):
+    """Somebody else is training this trial."""
+
+
+class Damaged(RuntimeError):
+    """A file of the store that is not what was written."""
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a whole file or none: beside it, to the disk, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+    write_bytes(path, text.encode() + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """The file's content, or None if there is no such file; raises Damaged if it is no JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError):
+        raise Damaged(f"{path} is damaged: delete it, and what it held is made again") from None
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a JSON-lines file; a torn last line is what a crash leaves, and no error."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines[:-1]:
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a trial: what it said, what happened, how it ended."""
+
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def events(self) -> Path:
+        return self.folder / "events.jsonl"
+
+    def tell(self, **event: Any) -> None:
+        """Appends an event; it is also the sign of life that the runner watches for."""
+        with open(self.events, "ab") as file:
+            file.write(json.dumps({"time": time.time(), **event}).encode() + b"\n")
+
+    def end(self, outcome: str, reason: str = "") -> None:
+        """States how the attempt ended, once: the first word stands."""
+        if self.ending() is None:
+            write_json(self.folder / "exit.json", {"outcome": outcome, "reason": reason})
+
+    def ending(self) -> dict[str, str] | None:
+        return read_json(self.folder / "exit.json")
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """The files of one trial."""
+
+    folder: Path
+
+    @property
+    def spec(self) -> Path:
+        return self.folder / "spec.json"
+
+    @property
+    def result(self) -> Path:
+        return self.folder / "result.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def curve(self) -> Path:
+        return self.folder / "curve.json"
+
+    @property
+    def samples(self) -> Path:
+        return self.folder / "samples.png"
+
+    def sampler(self, checkpoint: str) -> Path:
+        return self.folder / "samplers" / f"{checkpoint}.safetensors"
+
+    def evaluation(self, protocol: str, checkpoint: str) -> Path:
+        return self.folder / "evaluations" / f"{protocol}-{checkpoint}.json"
+
+    def attempts(self) -> list[Attempt]:
+        return [Attempt(path) for path in sorted((self.folder / "attempts").glob("[0-9]*"))]
+
+    def new_attempt(self) -> Attempt:
+        folder = self.folder / "attempts" / f"{len(self.attempts()) + 1:03d}"
+        folder.mkdir(parents=True)
+        return Attempt(folder)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the trial; raises Busy if another process does. A process that dies lets go."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.folder / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise Busy(f"another run is training {self.folder.name}") from None
+
+
+@dataclass(frozen=True)
+class Store:
+    root: Path
+
+    def trial(self, identifier: str) -> TrialFolder:
+        """The folder of a trial with this SHA-256; its first 16 digits name it."""
+        return TrialFolder(self.root / "trials" / identifier[:2] / identifier[:16])
+
+    def floor(self, protocol: str) -> Path:
+        return self.root / "floors" / f"{protocol}.json"

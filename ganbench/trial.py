@@ -1,0 +1,348 @@
+"""A trial: one cell and one seed, trained within its budget and measured, with all that was kept of it."""
+
+import hashlib
+import io
+import json
+import math
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from .assemble import assemble
+from .data.base import IMAGE, Batch, Deck, Examples, as_stored
+from .evaluate import Yardstick, as_record, yardstick
+from .games.base import Game
+from .memory import peak, reset_peak
+from .metrics import METRICS
+from .pictures import picture
+from .plan import Budget, Plan
+from .provenance import provenance
+from .recipe import Recipe
+from .store import Attempt, Store, TrialFolder, read_json, write_bytes, write_json
+from .streams import Streams
+from .train import Diverged, Trainer
+
+SCHEMA = 1
+SELECTION = "fid"  # what the best checkpoint is chosen by, on samples of its own
+LOG_EVERY = 50  # steps between two looks at the device
+SAVE_EVERY = 10.0  # seconds between two checkpoints
+SAMPLES = 500  # generated at a time
+CHECKPOINTS = ("last", "best")
+
+Stop = Callable[[], bool]  # has somebody asked for a checkpoint and an end?
+
+
+class Interrupted(RuntimeError):
+    """Training was asked to stop, and has a checkpoint to go on from."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """All that decides the numbers of a training, and the names that tables know it by."""
+
+    data: str
+    variant: str
+    loss: str
+    tricks: tuple[str, ...]  # of the cell; the variant's own are in the recipe
+    plan: str  # what the cell changes of the variant's plan, as a label
+    recipe: Recipe
+    budget: Budget
+    seed: int
+    points: int  # of the learning curve, from which the best checkpoint is chosen
+    device: str
+    fingerprint: str  # SHA-256 of the data's content
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Plain data in which two trials differ if and only if their results may."""
+        return {
+            "schema": SCHEMA,
+            "data": self.fingerprint,
+            **self.recipe.identity(),
+            "budget": asdict(self.budget),
+            "seed": self.seed,
+            "points": self.points,
+            "selection": METRICS.identity(SELECTION),
+            "numerics": {
+                "device": self.device,
+                "dtype": "float32",
+                "tf32": False,
+                "compile": False,
+                "threads": 1,
+            },
+        }
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 of the identity as canonical JSON: sorted keys, no spaces, no NaN."""
+        text = json.dumps(
+            self.identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+        )
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Trial":
+        content = json.loads(text)
+        recipe = content.pop("recipe")
+        plan = recipe.pop("plan")
+        plan |= {side: tuple(plan[side]) for side in ("generator_betas", "discriminator_betas")}
+        recipe["tricks"] = tuple(recipe["tricks"])
+        content["tricks"] = tuple(content["tricks"])
+        budget = Budget(**content.pop("budget"))
+        return cls(recipe=Recipe(plan=Plan(**plan), **recipe), budget=budget, **content)
+
+
+def run_trial(trial: Trial, store: Store, metrics: tuple[str, ...], stop: Stop) -> str:
+    """Trains the trial unless that is done, and measures what is not measured yet; returns its outcome:
+    done, diverged, interrupted, or failed with the reason in the attempt's exit.json.
+
+    Raises Busy if another process holds the trial.
+    """
+    folder = store.trial(trial.id)
+    with folder.lock():
+        if is_finished(trial, folder, metrics):
+            return str(read_json(folder.result)["outcome"])
+        attempt = folder.new_attempt()
+        try:
+            outcome, reason = trained_and_measured(trial, folder, attempt, metrics, stop), ""
+        except Interrupted as stopped:
+            outcome, reason = "interrupted", str(stopped)
+        except Exception as error:
+            attempt.log.write_text(traceback.format_exc())
+            outcome, reason = "failed", f"{type(error).__name__}: {error}"
+        attempt.end(outcome, reason)
+        return outcome
+
+
+def trained_and_measured(
+    trial: Trial, folder: TrialFolder, attempt: Attempt, metrics: tuple[str, ...], stop: Stop
+) -> str:
+    settle()
+    write_json(folder.spec, {"id": trial.id, "identity": trial.identity, "trial": asdict(trial)})
+    if read_json(folder.result) is None:
+        session = Session(trial, folder, attempt)
+        try:
+            session.run(stop)
+        except Diverged as told:
+            session.commit("diverged", str(told))
+        else:
+            session.commit("done")
+    outcome = str(read_json(folder.result)["outcome"])
+    if outcome == "done":
+        measure(trial, folder, metrics)
+    return outcome
+
+
+def settle() -> None:
+    """The numerics that every trial's identity states: one thread, float32 without TF32."""
+    torch.set_num_threads(1)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+class Session:
+    """A trial in training: the trainer, what was seen of it so far, and the files that keep both."""
+
+    def __init__(self, trial: Trial, folder: TrialFolder, attempt: Attempt):
+        self.trial, self.folder, self.attempt = trial, folder, attempt
+        self.device = torch.device(trial.device)
+        reset_peak(self.device)
+        self.yardstick = yardstick(trial.data, trial.device)
+        self.streams = Streams(trial.seed, self.device)
+        setup = assemble(trial.recipe, self.yardstick.data, self.streams)
+        deck = Deck(self.yardstick.split.train, setup.plan.batch, self.streams)
+        self.trainer = Trainer(setup, deck, self.streams, trial.budget)
+        self.losses: list[dict[str, float]] = []
+        self.scores: list[dict[str, float]] = []
+        self.saved = time.monotonic()
+
+    def run(self, stop: Stop) -> None:
+        """Trains to the end of the budget, from the checkpoint if there is one."""
+        self.resume()
+        while self.trainer.progress < 1:
+            self.trainer.train_step()
+            while self.trainer.progress >= (len(self.scores) + 1) / self.trial.points:
+                self.score()
+            if self.trainer.step % LOG_EVERY == 0:
+                self.look()
+                if stop():
+                    self.save()
+                    raise Interrupted(f"at step {self.trainer.step}, with a checkpoint")
+                if time.monotonic() - self.saved > SAVE_EVERY:
+                    self.save()
+        self.look()
+        self.keep("last")
+        if not self.scores:
+            self.keep("best")
+
+    def look(self) -> None:
+        """Reads the terms since the last look; raises Diverged. Also this attempt's sign of life."""
+        terms, spent = self.trainer.flush(), self.trainer.spent
+        if terms:
+            self.losses.append({"step": self.trainer.step, "images": spent.images, **terms})
+        rate = spent.images / spent.seconds if spent.seconds else 0.0
+        fid = self.scores[-1][SELECTION] if self.scores else None
+        progress = self.trainer.progress
+        self.attempt.tell(step=self.trainer.step, progress=progress, rate=rate, fid=fid)
+
+    def score(self) -> None:
+        """One point of the learning curve; the best so far is kept, by samples that are not reported."""
+        self.look()
+        images = self.fakes()
+        reading = self.yardstick.measure(images, (SELECTION,))[METRICS.label(SELECTION)]
+        if isinstance(reading, str):
+            raise Diverged(self.trainer.step, {"samples": math.nan})
+        best = min((score[SELECTION] for score in self.scores), default=math.inf)
+        self.scores.append({**asdict(self.trainer.spent), SELECTION: reading.value})
+        if reading.value < best:
+            self.keep("best")
+        self.trainer.restart_clock()
+
+    def fakes(self) -> Tensor:
+        """Samples that checkpoints are chosen by, and that are never reported."""
+        held_out = self.yardstick.split.held_out
+        return sampled(
+            self.trainer.game, self.trainer.sampler(), held_out, self.streams, "selection"
+        )
+
+    def keep(self, checkpoint: str) -> None:
+        state = {k: v.contiguous().cpu() for k, v in self.trainer.sampler().state_dict().items()}
+        write_bytes(self.folder.sampler(checkpoint), save(state))
+
+    def save(self) -> None:
+        """A checkpoint: tensors and plain data, so that reading it cannot run code."""
+        self.look()
+        content = io.BytesIO()
+        seen = {"losses": self.losses, "scores": self.scores}
+        torch.save({"trainer": self.trainer.state_dict(), **seen}, content)
+        write_bytes(self.folder.checkpoint, content.getvalue())
+        self.saved = time.monotonic()
+
+    def resume(self) -> None:
+        if self.folder.checkpoint.exists():
+            state = torch.load(self.folder.checkpoint, self.device, weights_only=True)
+            self.trainer.load_state_dict(state["trainer"])
+            self.losses, self.scores = state["losses"], state["scores"]
+
+    def commit(self, outcome: str, reason: str = "") -> None:
+        """Writes what there is to keep, and the result last: it is what makes the trial finished."""
+        write_json(self.folder.curve, {"losses": finite(self.losses), "scores": self.scores})
+        result = {
+            "schema": SCHEMA,
+            "id": self.trial.id,
+            "outcome": outcome,
+            "reason": reason,
+            "spent": asdict(self.trainer.spent),
+            "costs": self.costs() if outcome == "done" else {},
+            "provenance": provenance(),
+        }
+        write_json(self.folder.result, result)
+        self.folder.checkpoint.unlink(missing_ok=True)
+
+    def costs(self) -> dict[str, float]:
+        """What the trial cost, in the units of COSTS."""
+        spent, game = self.trainer.spent, self.trainer.game
+        memory = peak(self.device)
+        began = time.perf_counter()
+        count = len(self.fakes())
+        seconds = time.perf_counter() - began
+        return {
+            "train_seconds": spent.seconds,
+            "train_images_per_second": spent.images / spent.seconds if spent.images else 0.0,
+            "sample_images_per_second": count / seconds,
+            "peak_memory": memory,
+            "generator_parameters": parameters(game.generators),
+            "discriminator_parameters": parameters(game.discriminators),
+        }
+
+
+@torch.no_grad()
+def sampled(
+    game: Game,
+    generators: nn.ModuleDict,
+    sources: Mapping[str, Examples],
+    streams: Streams,
+    stream: str,
+) -> Tensor:
+    """Fakes of generators in evaluation mode, so that none depends on its batch: [count, ...].
+
+    As many as there are sources. Latents, and what layers draw by themselves, come from the stream.
+    """
+    generators.eval()
+    random = streams.generator(stream)
+    with streams.seeded(stream, "layers"):
+        parts = [game.sample(generators, part, random)[IMAGE] for part in dealt(sources, streams)]
+    generators.train()
+    return torch.cat(parts)
+
+
+def dealt(sources: Mapping[str, Examples], streams: Streams) -> Iterator[dict[str, Batch]]:
+    """The sources on the device, some at a time."""
+    here = {domain: examples.to(streams.device) for domain, examples in sources.items()}
+    count = min(map(len, here.values()))
+    for start in range(0, count, SAMPLES):
+        index = torch.arange(start, min(start + SAMPLES, count), device=streams.device)
+        yield {domain: examples.batch(index) for domain, examples in here.items()}
+
+
+def parameters(networks: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in networks.parameters())
+
+
+def finite(rows: list[dict[str, float]]) -> list[dict[str, float | None]]:
+    """Rows as JSON can hold them: what is not a finite number is null."""
+    return [{k: v if math.isfinite(v) else None for k, v in row.items()} for row in rows]
+
+
+def measure(trial: Trial, folder: TrialFolder, metrics: tuple[str, ...]) -> None:
+    """Measures the kept samplers by the metrics that are not measured yet under this protocol."""
+    measured = yardstick(trial.data, trial.device)
+    for checkpoint in CHECKPOINTS:
+        if missing := unmeasured(folder, measured, checkpoint, metrics):
+            images = kept_samples(trial, folder, measured, checkpoint)
+            path = folder.evaluation(measured.protocol.id, checkpoint)
+            known = (read_json(path) or {"metrics": {}})["metrics"]
+            known |= as_record(measured.measure(images, missing))
+            write_json(path, {"protocol": asdict(measured.protocol), "metrics": known})
+            if checkpoint == "last":
+                reals = measured.split.train[IMAGE].images
+                write_bytes(folder.samples, picture(as_stored(images).cpu(), reals))
+
+
+def kept_samples(trial: Trial, folder: TrialFolder, measured: Yardstick, checkpoint: str) -> Tensor:
+    """Fakes of a kept sampler, from latents that all arms of a seed share."""
+    streams = Streams(trial.seed, torch.device(trial.device))
+    game = assemble(trial.recipe, measured.data, streams).game
+    game.generators.load_state_dict(load(folder.sampler(checkpoint).read_bytes()))
+    return sampled(game, game.generators, measured.split.held_out, streams, "evaluation")
+
+
+def unmeasured(
+    folder: TrialFolder, measured: Yardstick, checkpoint: str, metrics: tuple[str, ...]
+) -> tuple[str, ...]:
+    found = read_json(folder.evaluation(measured.protocol.id, checkpoint)) or {"metrics": {}}
+    return tuple(m for m in metrics if not is_current(m, found["metrics"]))
+
+
+def is_current(metric: str, readings: dict[str, Any]) -> bool:
+    reading = readings.get(METRICS.label(metric))
+    return reading is not None and reading["version"] == METRICS.identity(metric)["version"]
+
+
+def is_finished(trial: Trial, folder: TrialFolder, metrics: tuple[str, ...]) -> bool:
+    """Is there a result, with everything measured that is asked for?"""
+    result = read_json(folder.result)
+    if result is None or result["outcome"] == "diverged":
+        return result is not None
+    measured = yardstick(trial.data, trial.device)
+    return not any(unmeasured(folder, measured, c, metrics) for c in CHECKPOINTS)
