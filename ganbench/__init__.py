@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .results import load as load
+    from .analysis.rows import load as load
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
@@ -12,7 +12,7 @@ __all__ = ["__version__", "load"]
 def __getattr__(name: str) -> Any:
     """Imports `load` when it is first asked for, so that `import ganbench` stays instant."""
     if name == "load":
-        from .results import load
+        from .analysis.rows import load
 
         return load
     raise AttributeError(f"module 'ganbench' has no attribute {name!r}")

@@ -11,6 +11,7 @@ trial. Nothing that is read from a store can run code.
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -132,6 +133,14 @@ class TrialFolder:
 
     def evaluation(self, protocol: str, checkpoint: str) -> Path:
         return self.folder / "evaluations" / f"{protocol}-{checkpoint}.json"
+
+    def forget(self) -> None:
+        """Removes what was trained and measured, so that the trial is made again; attempts stay."""
+        with self.lock():
+            for path in (self.result, self.checkpoint, self.curve, self.samples):
+                path.unlink(missing_ok=True)
+            for name in ("samplers", "evaluations"):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def attempts(self) -> list[Attempt]:
         return [Attempt(path) for path in sorted((self.folder / "attempts").glob("[0-9]*"))]

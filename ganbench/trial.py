@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load, save
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from .assemble import assemble
@@ -113,6 +115,7 @@ def run_trial(trial: Trial, store: Store, metrics: tuple[str, ...], stop: Stop) 
         if is_finished(trial, folder, metrics):
             return str(read_json(folder.result)["outcome"])
         attempt = folder.new_attempt()
+        attempt.tell(process=os.getpid())
         try:
             outcome, reason = trained_and_measured(trial, folder, attempt, metrics, stop), ""
         except Interrupted as stopped:
@@ -146,6 +149,7 @@ def trained_and_measured(
 def settle() -> None:
     """The numerics that every trial's identity states: one thread, float32 without TF32."""
     torch.set_num_threads(1)
+    threadpool_limits(1)  # NumPy's BLAS too: the last digits of a metric depend on it
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
 

@@ -1,0 +1,38 @@
+# Everything from an empty clone: Python >= 3.11 and make are all that must be there.
+PYTHON ?= python3
+SUITE ?= bench
+BIN = .venv/bin
+
+.PHONY: bench test test-all benchmarks check schema clean
+
+bench: .venv/.ready ## train a suite and show its leaderboard: make bench SUITE=suites/smoke.toml
+	$(BIN)/ganbench run $(SUITE)
+
+test: check ## format, lint, types, and the tests with one real suite among them
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: check ## the slow batteries too
+	$(BIN)/python -m pytest
+
+check: .venv/.ready-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+benchmarks: .venv/.ready-dev ## speed and memory, by pytest-benchmark
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+schema: .venv/.ready ## the JSON Schema of suite files, which editors complete by
+	$(BIN)/python -m ganbench.suite > suites/suite.schema.json
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+
+.venv/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+.venv/.ready-dev: .venv/.ready
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	touch $@

@@ -1,0 +1,194 @@
+"""Rows: one a planned trial, checkpoint and metric, in a schema that does not change by itself.
+
+A row without a value says why: outcome and reason. From `results.parquet` alone every table is made.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..store import Damaged, Store, read_json, write_bytes
+
+SCHEMA_VERSION = 1
+CHECKPOINTS = ("last", "best")
+KEY = b"ganbench"  # of what the file itself says about its suite
+
+COSTS = {  # metric: unit, direction
+    "train_seconds": ("s", "lower"),
+    "train_images_per_second": ("images/s", "higher"),
+    "sample_images_per_second": ("images/s", "higher"),
+    "peak_memory": ("bytes", "lower"),
+    "generator_parameters": ("parameters", "lower"),
+    "discriminator_parameters": ("parameters", "lower"),
+}
+
+FIELDS = {
+    "schema_version": pa.int32(),
+    "suite": pa.string(),
+    "role": pa.string(),  # trial, untrained, floor
+    "trial": pa.string(),
+    "data": pa.string(),
+    "variant": pa.string(),
+    "loss": pa.string(),
+    "tricks": pa.string(),
+    "plan": pa.string(),
+    "seed": pa.int64(),
+    "outcome": pa.string(),  # done, diverged, failed, not_applicable; null: not run yet
+    "reason": pa.string(),
+    "checkpoint": pa.string(),  # last, best; null where a metric has none
+    "kind": pa.string(),  # quality, cost
+    "metric": pa.string(),
+    "value": pa.float64(),
+    "standard_error": pa.float64(),
+    "unit": pa.string(),
+    "direction": pa.string(),
+    "transform": pa.string(),
+    "protocol": pa.string(),
+    "fakes": pa.int64(),
+    "reals": pa.int64(),
+    "images": pa.int64(),
+    "generator_turns": pa.int64(),
+    "code": pa.string(),
+    "torch": pa.string(),
+}
+SCHEMA = pa.schema(list(FIELDS.items()))
+
+Row = dict[str, Any]
+
+
+def rows(plan: dict[str, Any], store: Store) -> pd.DataFrame:
+    """All rows of a plan, from what the store holds now."""
+    found = [row for item in plan["trials"] for row in trial_rows(plan, item, store)]
+    found += [row for protocol in plan["protocols"] for row in floor_rows(plan, protocol, store)]
+    table = pa.Table.from_pylist(found, schema=SCHEMA)
+    frame = table.to_pandas(types_mapper=pandas_type)
+    frame.attrs["plan"] = {key: value for key, value in plan.items() if key != "trials"}
+    return frame
+
+
+def pandas_type(kind: pa.DataType) -> Any:
+    return pd.Int64Dtype() if pa.types.is_integer(kind) else None
+
+
+def trial_rows(plan: dict[str, Any], item: dict[str, Any], store: Store) -> Iterator[Row]:
+    folder = store.trial(item["trial"])
+    result = None if item["objection"] else whole(folder.result)
+    outcome, reason = ending(item, folder, result)
+    result = result or {}
+    protocol = plan["protocols"][item["protocol"]]
+    labels = ("role", "data", "variant", "loss", "tricks", "plan", "seed")
+    common = {
+        "schema_version": SCHEMA_VERSION,
+        "suite": plan["suite"],
+        "trial": item["trial"][:16],
+        **{key: item[key] for key in labels},
+        "outcome": outcome,
+        "reason": reason,
+        "images": result.get("spent", {}).get("images"),
+        "generator_turns": result.get("spent", {}).get("generator_turns"),
+        "code": result.get("provenance", {}).get("code"),
+        "torch": result.get("provenance", {}).get("torch"),
+    }
+    for checkpoint in CHECKPOINTS:
+        readings = (whole(folder.evaluation(item["protocol"], checkpoint)) or {"metrics": {}})[
+            "metrics"
+        ]
+        for metric in plan["metrics"]:
+            reading = readings.get(metric, {}) if outcome == "done" else {}
+            yield {
+                **common,
+                "checkpoint": checkpoint,
+                **quality(plan, metric, reading, protocol, reason),
+            }
+    for metric, (unit, direction) in COSTS.items():
+        cost = {"kind": "cost", "metric": metric, "unit": unit, "direction": direction}
+        yield {**common, **cost, "transform": "log", "value": result.get("costs", {}).get(metric)}
+
+
+def ending(
+    item: dict[str, Any], folder: Any, result: dict[str, Any] | None
+) -> tuple[str | None, str]:
+    """How a planned trial ended, and why; None while it has not."""
+    if item["objection"]:
+        return "not_applicable", item["objection"]
+    if result:
+        return result["outcome"], result["reason"]
+    last = folder.attempts()[-1:]
+    told = last[0].ending() if last else None
+    return ("failed", told["reason"]) if told and told["outcome"] == "failed" else (None, "")
+
+
+def floor_rows(plan: dict[str, Any], protocol: str, store: Store) -> Iterator[Row]:
+    readings = (whole(store.floor(protocol)) or {"metrics": {}})["metrics"]
+    facts = plan["protocols"][protocol]
+    for metric in plan["metrics"]:
+        yield {
+            "schema_version": SCHEMA_VERSION,
+            "suite": plan["suite"],
+            "role": "floor",
+            "data": facts["data"],
+            "outcome": "done" if metric in readings else None,
+            **quality(plan, metric, readings.get(metric, {}), facts, ""),
+        }
+
+
+def quality(
+    plan: dict[str, Any],
+    metric: str,
+    reading: dict[str, Any],
+    protocol: dict[str, Any],
+    reason: str,
+) -> Row:
+    return {
+        "kind": "quality",
+        "metric": metric,
+        **plan["metrics"][metric],
+        "value": reading.get("value"),
+        "standard_error": reading.get("standard_error"),
+        "reason": reading.get("reason", reason),
+        "protocol": protocol["id"],
+        "fakes": protocol["fake"],
+        "reals": protocol["real"],
+    }
+
+
+def whole(path: Path) -> Any:
+    """A file of the store, or None if it is missing or damaged: then the trial is as if not run."""
+    try:
+        return read_json(path)
+    except Damaged:
+        return None
+
+
+def save(frame: pd.DataFrame, folder: Path) -> None:
+    """Writes results.parquet, which says all about its suite, and results.csv."""
+    table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
+    about = {KEY: json.dumps(frame.attrs["plan"]).encode()}
+    content = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(about), content)
+    write_bytes(folder / "results.parquet", content.getvalue().to_pybytes())
+    write_bytes(folder / "results.csv", frame.to_csv(index=False).encode())
+
+
+def load(folder: str | Path) -> pd.DataFrame:
+    """The results of a suite as a tidy frame, one row a trial, checkpoint and metric.
+
+    `folder` is where a suite's tables lie, such as "results/bench". Raises FileNotFoundError if
+    there is no results.parquet, and ValueError if a later ganbench wrote it.
+    """
+    path = Path(folder) / "results.parquet"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} does not exist: `ganbench run` or `ganbench report` writes it"
+        )
+    table = pq.read_table(path)
+    frame = table.to_pandas(types_mapper=pandas_type)
+    if frame["schema_version"].max() > SCHEMA_VERSION:
+        raise ValueError(f"{path} was written by a later ganbench than this one")
+    frame.attrs["plan"] = json.loads(table.schema.metadata[KEY])
+    return frame

@@ -1,0 +1,427 @@
+"""The command line: `ganbench run | plan | status | report | list | show | doctor`.
+
+Exit codes: 0 ok · 2 usage or suite error · 4 trials failed · 5 internal error · 130 interrupted.
+Modules that need torch are imported inside the commands that train: help and lists answer at once.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from . import __version__
+
+USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Which stabilization trick helps a GAN, where, by how much, and how surely.",
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+SuiteArgument = Annotated[
+    str, typer.Argument(help="A suite file, or the name of one under suites/.")
+]
+Results = Annotated[Path, typer.Option(help="The folder that holds the store and the tables.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+ProfileName = Annotated[
+    str | None, typer.Option("--profile", help="A budget of the suite; the device chooses.")
+]
+SeedCount = Annotated[int | None, typer.Option("--seeds", min=1, help="In place of the suite's.")]
+Override = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-o",
+        metavar="KEY=VALUE",
+        help="Override a key of the suite, e.g. -o budget.cpu.images=1000.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
+HERE = Path("results")
+
+
+def fail(message: str, code: int = USAGE) -> NoReturn:
+    err.print(message, markup=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def answer(content: Any) -> None:
+    """Prints JSON to standard output, and nothing else."""
+    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def suite_path(text: str) -> Path:
+    """`suites/bench.toml` or, for short, `bench`."""
+    path = Path(text)
+    short = Path("suites") / f"{text}.toml"
+    return short if not path.exists() and not path.suffix and short.exists() else path
+
+
+def read_suite(
+    text: str, overrides: list[str] | None, seeds: int | None, profile: str | None, device: str
+) -> Any:
+    """The suite, its profile and the device; ends the program if they do not fit."""
+    from .run import device_of
+    from .suite import SuiteError, load_suite
+
+    try:
+        chosen = device_of(device)
+        suite = load_suite(suite_path(text), overrides or [])
+        name = suite.profile(profile, chosen)
+        if seeds is not None:
+            changes = [*(overrides or []), f"seeds={seeds}"]
+            changes += [f"budget.{name}.seeds={seeds}"]
+            suite = load_suite(suite_path(text), changes)
+    except SuiteError as error:
+        fail(str(error))
+    return suite, name, chosen
+
+
+@app.command()
+def run(
+    suite: SuiteArgument,
+    results: Results = HERE,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Worker processes; 0 trains in this one. All CPUs, or 1 on a GPU."
+        ),
+    ] = None,
+    device: Device = "auto",
+    profile: ProfileName = None,
+    seeds: SeedCount = None,
+    override: Override = None,
+    stale: Annotated[
+        str, typer.Option(help="What to do with results that other code made: ask, reuse or rerun.")
+    ] = "ask",
+    as_json: Json = False,
+) -> None:
+    """Train, measure and compare every cell of a suite. What is finished already is kept."""
+    from .report.progress import Progress, clock
+    from .report.terminal import show as show_leaderboard
+    from .run import run as run_suite
+    from .suite import SuiteError
+
+    if stale not in ("ask", "reuse", "rerun"):
+        fail(f"--stale is ask, reuse or rerun, not {stale!r}")
+    declared, name, chosen = read_suite(suite, override, seeds, profile, device)
+    console = err if as_json else out
+    count = workers if workers is not None else default_workers(chosen)
+    console.print(f"{declared.name}: {declared.about}", markup=False)
+    with Progress(console) as progress:
+        try:
+            ran = run_suite(declared, name, chosen, results, count, progress.show, stale)  # type: ignore[arg-type]
+        except SuiteError as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            again = " ".join(["ganbench", *sys.argv[1:]])
+            fail(f"Stopped; what was trained is kept. To go on: {again}", INTERRUPTED)
+    if as_json:
+        answer(summary(ran))
+    else:
+        show_leaderboard(ran.frame, out)
+        trained = sum(s.state in ("done", "diverged") for s in ran.statuses)
+        out.print(f"{trained} trials trained, {ran.finished_before} kept, in {clock(ran.seconds)}.")
+        for path in ran.files:
+            out.print(f"  {path}", markup=False, soft_wrap=True)
+    raise typer.Exit(told_failures(ran))
+
+
+def default_workers(device: str) -> int:
+    if device != "cpu":
+        return 1
+    count = getattr(os, "sched_getaffinity", None)
+    return len(count(0)) if count else os.cpu_count() or 1
+
+
+def told_failures(ran: Any) -> int:
+    """Names what failed, with its log; the exit code."""
+    failed = [s for s in ran.statuses if s.state in ("failed", "busy")]
+    for status in failed:
+        attempt = status.job.attempt()
+        where = f" (log: {attempt.log})" if attempt and attempt.log.exists() else ""
+        reason = "another run is training it" if status.state == "busy" else status.reason
+        err.print(
+            f"{status.state}: {status.job.trial.id[:16]}: {reason}{where}",
+            markup=False,
+            soft_wrap=True,
+        )
+    return FAILED if failed else 0
+
+
+def summary(ran: Any) -> dict[str, Any]:
+    """What a run came to, for programs."""
+    from .report.words import findings
+
+    outcomes: dict[str, int] = {}
+    for status in ran.statuses:
+        outcomes[status.state] = outcomes.get(status.state, 0) + 1
+    return {
+        "suite": ran.frame.attrs["plan"]["suite"],
+        "kept": ran.finished_before,
+        "outcomes": outcomes,
+        "seconds": round(ran.seconds, 1),
+        "findings": findings(ran.frame),
+        "files": [str(path) for path in ran.files],
+    }
+
+
+@app.command()
+def plan(
+    suite: SuiteArgument,
+    device: Device = "auto",
+    profile: ProfileName = None,
+    seeds: SeedCount = None,
+    override: Override = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="For the estimate of time.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a run would train: cells, what has no meaning and why, and about how long it takes."""
+    from .estimate import estimate
+    from .planned import planned
+    from .report.progress import clock
+    from .suite import cells
+
+    declared, name, chosen = read_suite(suite, override, seeds, profile, device)
+    found = planned(declared, name, chosen)
+    kept, excluded = cells(declared)
+    objections = {p.label(): p.objection for p in found if p.objection}
+    count = workers or default_workers(chosen)
+    seconds = estimate([p.trial for p in found if not p.objection], count)
+    trials = sum(not p.objection for p in found)
+    if as_json:
+        answer(
+            {
+                "suite": declared.name,
+                "profile": name,
+                "device": chosen,
+                "cells": [str(cell) for cell in kept],
+                "not_applicable": objections,
+                "excluded": {str(cell): reason for cell, reason in excluded},
+                "seeds": declared.seeds_of(name),
+                "trials": trials,
+                "seconds": round(seconds, 1),
+            }
+        )
+        return
+    for cell in kept:
+        if str(cell) not in objections:
+            out.print(f"  {cell}", markup=False, soft_wrap=True)
+    for label, reason in objections.items():
+        out.print(f"not applicable: {label}: {reason}", markup=False, soft_wrap=True)
+    for cell, reason in excluded:
+        out.print(f"excluded: {cell}: {reason}", markup=False, soft_wrap=True)
+    out.print(
+        f"{len(kept) - len(objections)} cells and {len(declared.seeds_of(name))} seeds, with untrained "
+        f"references {trials} trials; about {clock(seconds)} with {count} worker(s) on {chosen}, "
+        f"profile {name}.",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def status(suite: SuiteArgument, results: Results = HERE, as_json: Json = False) -> None:
+    """Say how far a suite's run is, from what its store holds."""
+    frame = planned_rows(suite, results)
+    trials = frame[frame["trial"].notna()].drop_duplicates(
+        ["trial", "seed", "variant", "loss", "tricks"]
+    )
+    counts = trials["outcome"].fillna("not run").value_counts().to_dict()
+    failed = trials[trials["outcome"].isin(["failed", "diverged"])]
+    reasons = {
+        f"{r.variant} / {r.loss} / {r.tricks} / seed {r.seed}": r.reason
+        for r in failed.itertuples()
+    }
+    if as_json:
+        return answer({"trials": len(trials), "outcomes": counts, "reasons": reasons})
+    out.print(f"{len(trials)} trials: " + ", ".join(f"{n} {o}" for o, n in counts.items()))
+    for label, reason in reasons.items():
+        out.print(f"  {label}: {reason}", markup=False, soft_wrap=True)
+    return None
+
+
+@app.command()
+def report(suite: SuiteArgument, results: Results = HERE, as_json: Json = False) -> None:
+    """Make a suite's tables again, from its store or from results.parquet alone."""
+    from .analysis.rows import load
+    from .report.files import write
+    from .report.terminal import show as show_leaderboard
+    from .report.words import findings
+    from .store import Store
+
+    folder = folder_of(suite, results)
+    if (folder / "plan.json").exists():
+        frame = planned_rows(suite, results)
+        files = write(frame, folder, Store(folder.parent))
+    else:
+        try:
+            frame = load(folder)
+        except (FileNotFoundError, ValueError) as error:
+            fail(str(error))
+        files = write(frame, folder)
+    if as_json:
+        return answer({"findings": findings(frame), "files": [str(path) for path in files]})
+    show_leaderboard(frame, out)
+    for path in files:
+        out.print(f"  {path}", markup=False, soft_wrap=True)
+    return None
+
+
+def folder_of(suite: str, results: Path) -> Path:
+    """Where a suite's tables lie: `bench`, `suites/bench.toml` or the folder itself."""
+    given = Path(suite)
+    if (given / "results.parquet").exists() or (given / "plan.json").exists():
+        return given
+    return results / given.stem
+
+
+def planned_rows(suite: str, results: Path) -> Any:
+    """The rows of a suite that was run, or is running."""
+    from .analysis.rows import rows
+    from .store import Damaged, Store, read_json
+
+    folder = folder_of(suite, results)
+    try:
+        found = read_json(folder / "plan.json")
+    except Damaged as error:
+        fail(str(error))
+    if found is None:
+        fail(f"{folder} holds no run: `ganbench run {suite}` makes one")
+    return rows(found, Store(folder.parent))
+
+
+@app.command("list")
+def list_parts(
+    kind: Annotated[
+        str | None, typer.Argument(help="data, variants, losses, tricks, metrics, ...")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List what suites can name, with settings and their defaults."""
+    from .listing import KINDS, listing
+    from .spec import nearest
+
+    if kind is not None and kind not in KINDS:
+        fail(f"there is no list of {kind!r}{nearest(kind, KINDS)}")
+    found = {name: listing(name) for name in ([kind] if kind else KINDS)}
+    if as_json:
+        return answer(found)
+    for name, entries in found.items():
+        table = Table(
+            title=name, title_justify="left", box=None, padding=(0, 2, 0, 0), show_header=False
+        )
+        for entry in entries:
+            table.add_row(entry["spec"], entry["about"])
+        out.print(table, markup=False)
+        out.print()
+    return None
+
+
+@app.command()
+def show(
+    suite: SuiteArgument,
+    cell: Annotated[str, typer.Argument(help="Words of a cell's name, or a trial's number.")],
+    results: Results = HERE,
+    as_json: Json = False,
+) -> None:
+    """Show one cell: its trials, outcomes, values, and where its pictures and logs lie."""
+    from .store import Store
+
+    frame = planned_rows(suite, results)
+    frame = frame[frame["trial"].notna()]
+    names = (
+        frame[["role", "data", "variant", "loss", "tricks", "plan", "trial"]]
+        .fillna("")
+        .agg(" ".join, axis=1)
+    )
+    chosen = frame[names.map(lambda name: all(word in name for word in cell.split()))]
+    trials = chosen.drop_duplicates("trial")
+    if trials.empty:
+        fail(f"no cell of {suite} has all of {cell!r} in its name")
+    store = Store(folder_of(suite, results).parent)
+    found = [shown_trial(row, chosen, store) for row in trials.itertuples()]
+    if as_json:
+        return answer(found)
+    for entry in found:
+        out.print(
+            f"{entry['cell']} · seed {entry['seed']} · {entry['outcome']} {entry['reason']}",
+            style="bold",
+            markup=False,
+        )
+        for metric, value in entry["values"].items():
+            out.print(f"  {metric:<26} {value:.4g}", markup=False)
+        out.print(f"  {entry['folder']}", markup=False, soft_wrap=True)
+    return None
+
+
+def shown_trial(row: Any, rows: Any, store: Any) -> dict[str, Any]:
+    values = rows[
+        (rows["trial"] == row.trial) & (rows["checkpoint"].isna() | (rows["checkpoint"] == "last"))
+    ]
+    values = values.dropna(subset=["value"])
+    return {
+        "cell": " / ".join(filter(None, [row.data, row.variant, row.loss, row.tricks, row.plan])),
+        "role": row.role,
+        "seed": int(row.seed),
+        "outcome": row.outcome or "not run",
+        "reason": row.reason or "",
+        "values": dict(zip(values["metric"], values["value"], strict=True)),
+        "folder": str(store.trial(row.trial).folder),
+    }
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what of devices, packages, data and extractors is here, and what to do about the rest."""
+    from .examination import examination
+
+    found = examination()
+    if as_json:
+        answer(found)
+    else:
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        for item in found:
+            table.add_row("ok" if item["ok"] else "missing", item["what"], item["told"])
+        out.print(table, markup=False)
+    raise typer.Exit(0 if all(item["ok"] for item in found if item["needed"]) else FAILED)
+
+
+def version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"ganbench {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def main() -> None:
+    """The program. What nobody foresaw is told in a line, with a trace if GANBENCH_TRACE is set."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        err.print("Stopped.")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get("GANBENCH_TRACE"):
+            raise
+        err.print(f"internal error: {type(error).__name__}: {error}", markup=False, soft_wrap=True)
+        err.print("GANBENCH_TRACE=1 shows where it came from.")
+        sys.exit(INTERNAL)

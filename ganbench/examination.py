@@ -1,0 +1,56 @@
+"""An examination of the machine: what is here, and what to do about what is missing."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .data import DATA
+from .data.base import Missing
+from .evaluate import yardstick
+from .provenance import PACKAGES
+
+LEAST_DISK = 1 << 30  # bytes: a large suite's samplers and logs
+
+
+def examination() -> list[dict[str, Any]]:
+    """Findings: `what`, whether it is `ok`, whether runs need it, and what is `told` of it."""
+    return [*packages(), *devices(), disk(), *data_sets()]
+
+
+def finding(what: str, ok: bool, told: str, needed: bool = True) -> dict[str, Any]:
+    return {"what": what, "ok": ok, "told": told, "needed": needed}
+
+
+def packages() -> Iterator[dict[str, Any]]:
+    for name in PACKAGES:
+        yield finding(name, True, version(name))
+
+
+def devices() -> Iterator[dict[str, Any]]:
+    yield finding("cpu", True, f"{os.cpu_count()} cores; a worker trains on one")
+    if torch.cuda.is_available():
+        yield finding("cuda", True, torch.cuda.get_device_name(0), needed=False)
+    else:
+        told = "no NVIDIA GPU that this PyTorch sees: suites run with their cpu budget"
+        yield finding("cuda", False, told, needed=False)
+
+
+def disk() -> dict[str, Any]:
+    free = shutil.disk_usage(Path.cwd()).free
+    told = f"{free / (1 << 30):.0f} GiB free here"
+    return finding("disk", free > LEAST_DISK, told if free > LEAST_DISK else f"{told}: make room")
+
+
+def data_sets() -> Iterator[dict[str, Any]]:
+    for name in DATA:
+        try:
+            measured = yardstick(name, "cpu")
+            counts = f"{measured.protocol.real} reals, {measured.protocol.fake} held out"
+            yield finding(name, True, f"{counts}; {measured.protocol.extractor}", needed=False)
+        except Missing as missing:
+            yield finding(name, False, str(missing), needed=False)

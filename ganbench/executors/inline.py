@@ -1,0 +1,22 @@
+"""Runs trials one after the other in this process: for debugging, and for the simplest machine."""
+
+from collections.abc import Sequence
+
+from ..store import Busy, Store
+from ..trial import run_trial
+from .base import Limits, Status, Watch
+
+
+def run(statuses: Sequence[Status], workers: int, limits: Limits, watch: Watch) -> None:
+    """Runs every job to its end. Limits are not kept here: nobody is there to watch."""
+    for status in statuses:
+        job = status.job
+        status.state = "running"
+        watch()
+        try:
+            status.state = run_trial(job.trial, Store(job.store), job.metrics, lambda: False)
+        except Busy:
+            status.state = "busy"
+        attempt = job.attempt()
+        status.reason = ((attempt and attempt.ending()) or {}).get("reason", "")
+        watch()

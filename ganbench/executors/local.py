@@ -1,0 +1,131 @@
+"""Runs trials in worker processes on this machine; a crash or a time-out costs one trial (Pebble)."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from ..store import read_lines
+from .base import Job, Limits, Status, Watch
+from .worker import begin, work
+
+TICK = 0.25  # seconds between two looks at the workers
+AHEAD = 2  # jobs a worker that are handed out, so that none waits for work
+
+
+def run(statuses: Sequence[Status], workers: int, limits: Limits, watch: Watch) -> None:
+    """Runs every job to its end. Raises KeyboardInterrupt after Ctrl-C, when checkpoints are written;
+    at a second Ctrl-C the workers are killed."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPool(max_workers=workers, initializer=begin, context=context)
+    session = _Session(pool, deque(statuses), workers, limits)
+    try:
+        while session.busy():
+            session.hand_out()
+            session.look()
+            watch()
+        pool.close()
+    except KeyboardInterrupt:
+        try:
+            session.stop()
+            while session.busy():
+                session.look()
+                watch()
+        finally:
+            pool.stop()
+        raise
+    except BaseException:
+        pool.stop()
+        raise
+    finally:
+        pool.join()
+
+
+class _Session:
+    def __init__(self, pool: ProcessPool, waiting: deque[Status], workers: int, limits: Limits):
+        self.pool, self.waiting, self.workers, self.limits = pool, waiting, workers, limits
+        self.running: dict[Future[str], Status] = {}
+
+    def busy(self) -> bool:
+        return bool(self.waiting or self.running)
+
+    def hand_out(self) -> None:
+        while self.waiting and len(self.running) < AHEAD * self.workers:
+            status = self.waiting.popleft()
+            job = status.job
+            arguments = [job.trial.to_json(), job.metrics, str(job.store)]
+            future = self.pool.schedule(work, args=arguments, timeout=self.limits.wall)
+            status.tries += 1
+            self.running[future] = status
+
+    def look(self) -> None:
+        """Takes in what has ended, and reads how far the rest is."""
+        done, _ = wait(self.running, timeout=TICK, return_when=FIRST_COMPLETED)
+        for future in done:
+            self.take_in(future, self.running.pop(future))
+        for future, status in self.running.items():
+            if future.running():
+                self.observe(future, status)
+
+    def take_in(self, future: Future[str], status: Status) -> None:
+        try:
+            status.state, why = future.result(), ""
+        except TimeoutError:
+            status.state, why = "failed", f"timeout: not done after {self.limits.wall:g} s"
+        except CancelledError:
+            stalled = f"stall: no sign of life for {self.limits.stall:g} s"
+            status.state, why = (
+                ("failed", stalled) if status.state == "running" else ("waiting", "")
+            )
+        except ProcessExpired as death:
+            status.state, why = "failed", f"the worker died (exit code {death.exitcode})"
+            if status.tries == 1:  # the machine's fault, perhaps: once more
+                self.waiting.append(status)
+        except Exception as error:
+            status.state, why = "failed", f"{type(error).__name__}: {error}"
+        attempt = status.job.attempt()
+        if status.state == "failed" and attempt:
+            attempt.end("failed", why)
+        if attempt and (ending := attempt.ending()):
+            status.reason = ending["reason"]
+        if status in self.waiting:
+            status.state = "waiting"
+
+    def observe(self, future: Future[str], status: Status) -> None:
+        if status.state != "running":
+            status.state, status.began = "running", time.time()
+        event = latest(status.job, status.began)
+        status.progress = event.get("progress", status.progress)
+        status.step = event.get("step", status.step)
+        status.rate = event.get("rate", status.rate)
+        status.fid = event.get("fid", status.fid)
+        if time.time() - event.get("time", status.began) > self.limits.stall:
+            future.cancel()
+
+    def stop(self) -> None:
+        """Asks for checkpoints: what has not begun is dropped, what runs is told."""
+        self.waiting.clear()
+        for future, status in list(self.running.items()):
+            if not future.running():
+                future.cancel()
+            elif process := latest_process(status.job):
+                os.kill(process, signal.SIGTERM)
+
+
+def latest(job: Job, since: float) -> dict[str, Any]:
+    """The last event of the attempt that is under way, or nothing yet."""
+    attempt = job.attempt()
+    events = read_lines(attempt.events) if attempt else []
+    return events[-1] if events and events[-1]["time"] >= since else {}
+
+
+def latest_process(job: Job) -> int | None:
+    attempt = job.attempt()
+    events = read_lines(attempt.events) if attempt else []
+    return next((event["process"] for event in reversed(events) if "process" in event), None)

@@ -1,0 +1,35 @@
+"""The worker's side of the local executor: a process that lives for many trials."""
+
+import os
+import signal
+import threading
+from multiprocessing import connection, parent_process
+from pathlib import Path
+
+from ..store import Busy, Store
+from ..trial import Trial, run_trial
+
+STOP = threading.Event()
+
+
+def begin() -> None:
+    """Once a process. Ctrl-C is the runner's to answer; SIGTERM asks for a checkpoint and an end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: STOP.set())
+    threading.Thread(target=_die_with_the_runner, daemon=True).start()
+
+
+def _die_with_the_runner() -> None:
+    """A runner that is killed must not leave workers that hold trials."""
+    runner = parent_process()
+    if runner is not None:
+        connection.wait([runner.sentinel])
+        os._exit(1)
+
+
+def work(trial: str, metrics: tuple[str, ...], store: str) -> str:
+    """Runs one trial, told as JSON; returns its outcome, `busy` if another run holds it."""
+    try:
+        return run_trial(Trial.from_json(trial), Store(Path(store)), metrics, STOP.is_set)
+    except Busy:
+        return "busy"

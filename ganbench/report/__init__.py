@@ -1,0 +1,1 @@
+"""Report: tables, sentences and figures for people. No torch in here."""

@@ -1,0 +1,60 @@
+"""Figures: learning curves of all cells of a data set, as SVG and PNG."""
+
+import io
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ..analysis.leaderboard import CELL
+from ..analysis.rows import whole
+from ..store import Store, write_bytes
+
+STYLES = ("-", "--", ":", "-.")  # one for every ten colours
+
+
+def curves(frame: pd.DataFrame, folder: Path, store: Store) -> None:
+    """FID on the selection samples against real images, a panel a variant, a line a cell."""
+    trials = frame[frame["role"].eq("trial") & frame["outcome"].eq("done")]
+    for data, part in trials.drop_duplicates("trial").groupby("data"):
+        figure = panels(part, store)
+        write_figure(figure, folder / f"curves-{data}".replace("/", "_"))
+
+
+def panels(trials: pd.DataFrame, store: Store) -> Figure:
+    variants = list(dict.fromkeys(trials["variant"]))
+    figure = Figure(figsize=(5 * len(variants), 4.5), layout="constrained")
+    axes = figure.subplots(1, len(variants), sharey=True, squeeze=False)[0]
+    for axis, name in zip(axes, variants, strict=True):
+        lines = trials[trials["variant"] == name].groupby(CELL, sort=False)
+        for number, ((*_, loss, tricks, _plan), part) in enumerate(lines):
+            points = pd.concat([scores(store, trial) for trial in part["trial"]])
+            mean = points.groupby("images")["fid"].agg(geometric)
+            label = f"{loss} / {tricks}"
+            style = STYLES[number // 10 % len(STYLES)]
+            axis.plot(mean.index, mean, style, color=f"C{number % 10}", label=label, lw=1.3)
+        axis.set(title=name, xlabel="real images shown", yscale="log")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=6)
+    axes[0].set_ylabel("FID, geometric mean over seeds")
+    return figure
+
+
+def geometric(values: "pd.Series[float]") -> float:
+    return float(np.exp(np.log(values.clip(lower=1e-9)).mean()))
+
+
+def scores(store: Store, trial: str) -> pd.DataFrame:
+    found = whole(store.trial(trial).curve) or {"scores": []}
+    return pd.DataFrame(found["scores"], columns=["images", "fid"])
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """The same file for the same figure: no date, and fixed names inside the SVG."""
+    with mpl.rc_context({"svg.hashsalt": "ganbench"}):
+        for kind, metadata in (("svg", {"Date": None}), ("png", {})):
+            content = io.BytesIO()
+            figure.savefig(content, format=kind, dpi=120, metadata=metadata)
+            write_bytes(path.with_suffix(f".{kind}"), content.getvalue())

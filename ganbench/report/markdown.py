@@ -1,0 +1,140 @@
+"""Tables as Markdown, with what they mean in their headers: protocol, counts, floors."""
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from .words import name_of, percent
+
+RATE = "train_images_per_second"
+
+
+def leaderboard_table(frame: pd.DataFrame, board: pd.DataFrame, found: list[str]) -> str:
+    """The whole leaderboard file: findings, what the numbers mean, a table a data set."""
+    plan = frame.attrs["plan"]
+    lines = [f"# {plan['suite']}", "", plan["about"], "", *(f"- {line}" for line in found), ""]
+    lines += [f"Budget: {budget(plan)}. Seeds: {len(plan['seeds'])}. Device: {plan['device']}.", ""]
+    for data, part in board.groupby("data", sort=False):
+        lines += [f"## {data}", "", *meaning(plan, str(data)), "", table(plan, part), ""]
+    lines += failures(board)
+    versions = plan["provenance"]
+    lines += [
+        f"ganbench {versions['ganbench']}, code {versions['code']}, torch {versions['torch']}."
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def budget(plan: dict[str, Any]) -> str:
+    spent = plan["budget"]
+    unit = {"images": "real images shown to the discriminator", "seconds": "seconds of training"}
+    return (
+        f"{spent['amount']:,} {unit.get(spent['unit'], 'generator turns')}, the same for every arm"
+    )
+
+
+def meaning(plan: dict[str, Any], data: str) -> list[str]:
+    texts = [p["text"] for p in plan["protocols"].values() if p["data"] == data]
+    return [
+        f"Protocol: {'; '.join(texts)}. Means over seeds at the last checkpoint, on each metric's own "
+        "scale (geometric for FID and IS), with 95 % t intervals in brackets. *floor*: held-out data "
+        "in the place of the fakes. *untrained*: a variant's generator before its first step."
+    ]
+
+
+def table(plan: dict[str, Any], part: pd.DataFrame) -> str:
+    metrics = list(plan["metrics"])
+    outcome = plan["analysis"]["outcome"]
+    shown = pd.DataFrame(
+        {
+            "#": [rank(row) for row in part.to_dict("records")],
+            "variant": part["variant"].fillna("").tolist(),
+            "loss": part["loss"].fillna("").tolist(),
+            "tricks": part["tricks"].fillna("").tolist(),
+            "plan": part["plan"].fillna("").tolist(),
+            "seeds": [measured(row) for row in part.to_dict("records")],
+            **{
+                name_of(m): [cell(row, m, m == outcome) for row in part.to_dict("records")]
+                for m in metrics
+            },
+            "img/s": ["" if math.isnan(v) else f"{v:,.0f}" for v in part[RATE].astype(float)],
+        }
+    )
+    if (shown["plan"] == "").all():
+        shown = shown.drop(columns="plan")
+    right = [c in ("#", "seeds", "img/s", *map(name_of, metrics)) for c in shown]
+    return shown.to_markdown(
+        index=False, colalign=["right" if r else "left" for r in right], disable_numparse=True
+    )
+
+
+def rank(row: dict[Any, Any]) -> str:
+    if row["role"] != "trial":
+        return f"*{row['role']}*"
+    return "" if pd.isna(row["rank"]) else str(row["rank"])
+
+
+def measured(row: dict[Any, Any]) -> str:
+    return "" if row["role"] == "floor" else f"{row['done']}/{row['seeds']}"
+
+
+def cell(row: dict[Any, Any], metric: str, interval: bool) -> str:
+    """`4.2 [3.1, 5.6]`, `4.2` or nothing."""
+    if pd.isna(row[metric]):
+        return ""
+    if not interval or pd.isna(row[f"{metric} low"]):
+        return number(row[metric])
+    return (
+        f"{number(row[metric])} [{number(row[f'{metric} low'])}, {number(row[f'{metric} high'])}]"
+    )
+
+
+def number(value: float) -> str:
+    """Three digits, or all of those before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def failures(board: pd.DataFrame) -> list[str]:
+    """Cells that did not all end well, and why."""
+    lines = []
+    for row in board[board["reason"] != ""].to_dict("records"):
+        counts = [
+            f"{row[o]} {o.replace('_', ' ')}"
+            for o in ("diverged", "failed", "not_applicable")
+            if row[o]
+        ]
+        if counts:
+            name = f"{row['data']} / {row['variant']} / {row['loss']} / {row['tricks']}"
+            lines.append(f"- {name}: {', '.join(counts)}: {row['reason']}")
+    return ["## Not measured", "", *lines, ""] if lines else []
+
+
+def effects_table(frame: pd.DataFrame, changes: pd.DataFrame) -> str:
+    """The effects file: each trick against none."""
+    plan = frame.attrs["plan"]
+    outcome = plan["analysis"]["outcome"]
+    title = f"# Each trick against none: {name_of(outcome)} of {plan['suite']}"
+    if changes.empty:
+        return f"{title}\n\nNo trick was compared with none.\n"
+    logarithmic = plan["metrics"][outcome]["transform"] == "log"
+    show = (lambda x: "" if math.isnan(x) else percent(x - 1)) if logarithmic else number
+    shown = pd.DataFrame(
+        {
+            "tricks": changes["tricks"],
+            "change": changes["ratio"].map(show),
+            "95 % low": changes["low"].map(show),
+            "95 % high": changes["high"].map(show),
+            "p (Holm)": [f"{p:.2g}" if not math.isnan(p) else "" for p in changes["p"]],
+            "cells": changes["cells"],
+            "pairs": changes["pairs"],
+            "lost": changes["lost"],
+            "verdict": changes["verdict"],
+        }
+    )
+    pairing = "paired by seed" if plan["analysis"]["paired"] else "unpaired"
+    note = (
+        f"Averaged over the cells of this grid that have both arms, {pairing}; the error comes from "
+        "the seeds within cells, so nothing is said about other cells. *lost*: trainings that diverged "
+        "or failed where none finished."
+    )
+    return f"{title}\n\n{note}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n"

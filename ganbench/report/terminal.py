@@ -1,0 +1,67 @@
+"""The leaderboard in a terminal: readable at 80 columns, plain when it is not one."""
+
+from typing import Any
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..analysis.leaderboard import leaderboard
+from .markdown import budget, cell, measured, number
+from .words import findings, name_of
+
+SHOWN = 12  # cells a data set: the rest stands in the file
+
+
+def show(frame: pd.DataFrame, console: Console) -> None:
+    """Prints a table a data set, and the findings under them."""
+    plan, board = frame.attrs["plan"], leaderboard(frame)
+    for data, part in board.groupby("data", sort=False):
+        console.print(table(plan, str(data), part))
+        hidden = (part["role"] == "trial").sum() - SHOWN
+        if hidden > 0:
+            console.print(f"  … and {hidden} more cells in leaderboard.md", highlight=False)
+    console.print(f"Budget: {budget(plan)}.", highlight=False, markup=False)
+    for line in findings(frame):
+        console.print(line, style="bold", highlight=False, markup=False)
+
+
+def table(plan: dict[str, Any], data: str, part: pd.DataFrame) -> Table:
+    outcome = plan["analysis"]["outcome"]
+    modes = next((metric for metric in plan["metrics"] if metric.startswith("modes")), None)
+    title = f"{plan['suite']}: {data}"
+    found = Table(title=title, box=SIMPLE_HEAD, title_justify="left", padding=(0, 1))
+    found.add_column("#", justify="right")
+    found.add_column("variant · loss · tricks")
+    found.add_column(f"{name_of(outcome)} [95 %]", justify="right", no_wrap=True)
+    found.add_column("modes", justify="right")
+    found.add_column("n", justify="right")
+    for row in shown(part):
+        coverage = "" if modes is None or pd.isna(row[modes]) else number(row[modes])
+        cells = [rank(row), named(row), cell(row, outcome, True), coverage, measured(row)]
+        style = None if row["role"] == "trial" else "dim"
+        found.add_row(*(escape(text) for text in cells), style=style)
+    return found
+
+
+def rank(row: dict[Any, Any]) -> str:
+    return "" if row["role"] != "trial" or pd.isna(row["rank"]) else str(row["rank"])
+
+
+def named(row: dict[Any, Any]) -> str:
+    """`dcgan · hinge · r1`, or what a reference is."""
+    match row["role"]:
+        case "floor":
+            return "floor: held-out data"
+        case "untrained":
+            return f"{row['variant']}, untrained"
+    return " · ".join([row["variant"], row["loss"], row["tricks"]])
+
+
+def shown(part: pd.DataFrame) -> list[dict[Any, Any]]:
+    """The best cells and all references, in the order of the board."""
+    rows = part.to_dict("records")
+    best = [row for row in rows if row["role"] == "trial" and not pd.isna(row["rank"])][:SHOWN]
+    return [row for row in rows if row["role"] != "trial" or row in best]

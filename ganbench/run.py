@@ -1,0 +1,112 @@
+"""Runs a suite: what is finished is kept, the rest is trained and measured, and the tables are written."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from .analysis.rows import rows
+from .evaluate import as_record, yardstick
+from .executors import inline, local
+from .executors.base import Job, Limits, Status
+from .planned import Planned, planned, record
+from .provenance import code, torch_minor
+from .report.files import write
+from .store import Store, read_json, write_json
+from .suite import Suite, SuiteError, seconds
+from .trial import is_finished, settle
+
+Stale = Literal["ask", "reuse", "rerun"]
+Show = Callable[[list[Status], int], None]  # jobs, and how many trials were finished before
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run came to."""
+
+    statuses: list[Status]
+    finished_before: int
+    files: list[Path]
+    frame: Any  # the rows, as a pandas frame
+    seconds: float
+
+
+def device_of(wanted: str) -> str:
+    """The device to train on; `auto` takes the best there is. Raises SuiteError if there is none such."""
+    there = devices()
+    if wanted == "auto":
+        return there[-1]
+    if wanted not in there:
+        raise SuiteError(f"device {wanted} is not on this machine; there is {' and '.join(there)}")
+    return wanted
+
+
+def devices() -> list[str]:
+    """From the last resort to the best."""
+    found = ["cpu"]
+    found += ["mps"] if torch.backends.mps.is_available() else []
+    return found + (["cuda"] if torch.cuda.is_available() else [])
+
+
+def run(
+    suite: Suite,
+    profile: str,
+    device: str,
+    results: Path,
+    workers: int,
+    show: Show,
+    stale: Stale = "ask",
+) -> Ran:
+    """Trains, measures and reports a suite. Raises SuiteError if results of other code are there and
+    nothing was said of them, KeyboardInterrupt after Ctrl-C, when checkpoints are written."""
+    began, store, folder = time.monotonic(), Store(results), results / suite.name
+    settle()
+    plan = planned(suite, profile, device)
+    metrics = tuple(suite.metrics)
+    write_json(folder / "plan.json", record(suite, profile, device, plan))
+    measure_floors(plan, metrics, store)
+    trials = {p.trial.id: p.trial for p in plan if not p.objection}
+    settle_stale(plan, store, stale)
+    done = {i for i, t in trials.items() if is_finished(t, store.trial(i), metrics)}
+    statuses = [Status(Job(t, metrics, results)) for i, t in trials.items() if i not in done]
+    limits = Limits(seconds(suite.limits.wall), seconds(suite.limits.stall))
+    execute = local.run if workers else inline.run
+    try:
+        if statuses:
+            execute(statuses, workers, limits, lambda: show(statuses, len(done)))
+    finally:
+        frame = rows(read_json(folder / "plan.json"), store)
+        files = write(frame, folder, store)
+    return Ran(statuses, len(done), files, frame, time.monotonic() - began)
+
+
+def measure_floors(plan: list[Planned], metrics: tuple[str, ...], store: Store) -> None:
+    """What a perfect generator would score on each data set, measured once a store."""
+    for data, device in dict.fromkeys((p.trial.data, p.trial.device) for p in plan):
+        measured = yardstick(data, device)
+        path = store.floor(measured.protocol.id)
+        known = (read_json(path) or {"metrics": {}})["metrics"]
+        if missing := tuple(metric for metric in metrics if metric not in known):
+            known |= as_record(measured.floor(missing))
+            write_json(path, {"protocol": asdict(measured.protocol), "metrics": known})
+
+
+def settle_stale(plan: list[Planned], store: Store, stale: Stale) -> None:
+    """Results that other code made: keep them, make them again, or ask which."""
+    found = [p.trial.id for p in plan if is_stale(read_json(store.trial(p.trial.id).result))]
+    if found and stale == "ask":
+        raise SuiteError(
+            f"{len(found)} finished trials were made by other code than this (or another torch): "
+            "say --stale reuse to keep them, or --stale rerun to train them again"
+        )
+    if stale == "rerun":
+        for identifier in found:
+            store.trial(identifier).forget()
+
+
+def is_stale(result: dict[str, Any] | None) -> bool:
+    made = result["provenance"] if result else None
+    return made is not None and (made["code"], made["torch_minor"]) != (code(), torch_minor())

@@ -1,0 +1,431 @@
+"""A suite: a TOML file that declares a grid of cells, and how they are trained, measured and compared.
+
+It is checked whole before anything runs, and every error tells file, line, key and what would do.
+"""
+
+import itertools
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .data import DATA
+from .losses import LOSSES
+from .metrics import METRICS
+from .plan import Budget, Plan
+from .recipe import Recipe
+from .spec import Index, nearest, parse
+from .tricks import TRICKS
+from .variants import variant, variant_label
+
+OWN = "own"  # the loss that a variant has by itself
+RESERVED = ("floors", "published", "trials")  # folders that a suite's results would collide with
+
+
+class SuiteError(ValueError):
+    """Everything that is wrong with a suite, a line an error."""
+
+
+def labelled(index: Index) -> AfterValidator:
+    """Checks that a text is a spec of this index, and keeps it in its one spelling."""
+
+    def label(text: str) -> str:
+        index.make(text)
+        return index.label(text)
+
+    return AfterValidator(label)
+
+
+def _variant(text: str) -> str:
+    variant(text)
+    return variant_label(text)
+
+
+def _loss(text: str) -> str:
+    if text == OWN:
+        return text
+    LOSSES.make(text)
+    return LOSSES.label(text)
+
+
+def _duration(text: str) -> str:
+    seconds(text)
+    return text
+
+
+DataSpec = Annotated[str, labelled(DATA)]
+MetricSpec = Annotated[str, labelled(METRICS)]
+TrickSpec = Annotated[str, labelled(TRICKS)]
+VariantSpec = Annotated[str, AfterValidator(_variant)]
+LossSpec = Annotated[str, AfterValidator(_loss)]
+Duration = Annotated[str, AfterValidator(_duration)]
+Betas = Annotated[tuple[float, float], Field(strict=False)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+Seeds = (
+    Annotated[int, Field(ge=1, le=10_000)]
+    | Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)]
+)
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Tricks(Part):
+    """Which chains of tricks a grid crosses with its other axes."""
+
+    design: Literal["one_at_a_time", "full_factorial"] | None = None
+    of: list[TrickSpec] = []
+    chains: list[list[TrickSpec]] = []
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Tricks":
+        if bool(self.design) == bool(self.chains):
+            raise ValueError("give either a design with `of`, or `chains`")
+        if self.design and not self.of:
+            raise ValueError(f"the design {self.design} needs `of`, a list of tricks")
+        if self.of and not self.design:
+            raise ValueError("`of` needs a design: one_at_a_time or full_factorial")
+        for chain in [self.of] if self.design == "full_factorial" else self.chains:
+            names = [parse(trick).name for trick in chain]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"{twice[0]} is twice in one chain")
+        return self
+
+    def listed(self) -> list[tuple[str, ...]]:
+        """The chains, each in the order of its labels."""
+        if self.design == "one_at_a_time":
+            return [(), *((trick,) for trick in self.of)]
+        if self.design == "full_factorial":
+            sizes = range(len(self.of) + 1)
+            return [c for size in sizes for c in itertools.combinations(sorted(self.of), size)]
+        return [tuple(sorted(chain)) for chain in self.chains]
+
+
+class PlanAxes(Part):
+    """What a grid changes of its variants' plans: a value, or a list of values to cross."""
+
+    lr: float | list[float] | None = None  # of both sides
+    generator_lr: float | list[float] | None = None
+    discriminator_lr: float | list[float] | None = None
+    betas: Betas | list[Betas] | None = None  # of both sides
+    generator_betas: Betas | list[Betas] | None = None
+    discriminator_betas: Betas | list[Betas] | None = None
+    batch: int | list[int] | None = None
+    latent: int | list[int] | None = None
+    discriminator_turns: int | list[int] | None = None
+    optimizer: Literal["adam", "rmsprop"] | list[Literal["adam", "rmsprop"]] | None = None
+    decay: float | list[float] | None = None
+
+    @model_validator(mode="after")
+    def _plans(self) -> "PlanAxes":
+        for changes in self.listed():
+            changed(Plan(), changes)
+        return self
+
+    def listed(self) -> list[dict[str, Any]]:
+        axes = {key: value for key, value in self if value is not None}
+        values = [value if isinstance(value, list) else [value] for value in axes.values()]
+        return [dict(zip(axes, chosen, strict=True)) for chosen in itertools.product(*values)]
+
+
+class Grid(Part):
+    """Cells: every combination of these axes."""
+
+    data: list[DataSpec] | None = None  # the suite's, unless given
+    variants: list[VariantSpec] = Field(min_length=1)
+    losses: list[LossSpec] = Field(default=[OWN], min_length=1)
+    tricks: Tricks = Field(default_factory=lambda: Tricks(chains=[[]]))
+    plan: PlanAxes = Field(default_factory=PlanAxes)
+
+
+class Exclude(Part):
+    """Cells that are left out: those that have all that is given, and why."""
+
+    data: DataSpec | None = None
+    variant: VariantSpec | None = None
+    loss: LossSpec | None = None
+    tricks: TrickSpec | None = None  # a trick that the cell's chain contains
+    reason: str = Field(min_length=1)
+
+    def matches(self, cell: "Cell") -> bool:
+        pairs = ((self.data, cell.data), (self.variant, cell.variant), (self.loss, cell.loss))
+        same = all(wanted in (None, found) for wanted, found in pairs)
+        return same and (self.tricks is None or self.tricks in cell.tricks)
+
+
+class Profile(Part):
+    """A budget for one kind of machine, in one unit, the same for every arm."""
+
+    images: int | None = Field(default=None, ge=1)
+    generator_turns: int | None = Field(default=None, ge=1)
+    seconds: float | None = Field(default=None, gt=0)
+    seeds: Seeds | None = None  # in place of the suite's
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> "Profile":
+        if sum(unit is not None for unit in (self.images, self.generator_turns, self.seconds)) != 1:
+            raise ValueError("give one of images, generator_turns and seconds")
+        return self
+
+    def budget(self) -> Budget:
+        if self.images is not None:
+            return Budget("images", self.images)
+        if self.generator_turns is not None:
+            return Budget("generator_turns", self.generator_turns)
+        assert self.seconds is not None
+        return Budget("seconds", self.seconds)
+
+
+class Limits(Part):
+    """When a trial is given up: after so long in all, or after so long without a sign of life."""
+
+    wall: Duration = "24 h"
+    stall: Duration = "10 min"
+
+
+class Analysis(Part):
+    """The comparison, declared before the run: never chosen after it."""
+
+    outcome: MetricSpec = "fid"
+    baseline: Literal["none"] = "none"
+    paired: bool = True
+    equivalence: float = Field(default=0.02, ge=0, lt=1)
+
+
+class Suite(Part):
+    """The file as a whole."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: Name
+    about: str = ""
+    data: list[DataSpec] = Field(min_length=1)
+    metrics: list[MetricSpec] = Field(min_length=1)
+    seeds: Seeds = 3
+    points: int = Field(default=8, ge=1, le=1000)  # of each learning curve
+    grid: list[Grid] = Field(min_length=1)
+    exclude: list[Exclude] = []
+    budget: dict[str, Profile] = Field(min_length=1)
+    limits: Limits = Limits()
+    analysis: Analysis = Analysis()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Suite":
+        if self.name in RESERVED:
+            raise ValueError(f"a suite is not called {' or '.join(RESERVED)}")
+        if self.analysis.outcome not in self.metrics:
+            raise ValueError(f"the outcome {self.analysis.outcome} is not among the metrics")
+        kept, _ = cells(self)
+        if not kept:
+            raise ValueError("no cell is left: everything is excluded")
+        return self
+
+    def profile(self, wanted: str | None, device: str) -> str:
+        """The budget profile that was asked for, or the one of this device."""
+        for name in [wanted] if wanted else [device, "gpu" if device != "cpu" else "cpu"]:
+            if name in self.budget:
+                return name
+        name = wanted or device
+        raise SuiteError(f"suite {self.name} has no budget.{name}{nearest(name, self.budget)}")
+
+    def seeds_of(self, profile: str) -> list[int]:
+        chosen = self.budget[profile].seeds or self.seeds
+        return list(range(chosen)) if isinstance(chosen, int) else sorted(set(chosen))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A point of the grid: what is trained once for every seed."""
+
+    data: str
+    variant: str
+    loss: str
+    tricks: tuple[str, ...]
+    plan: str  # what is changed of the variant's plan, as a label
+    recipe: Recipe
+
+    def __str__(self) -> str:
+        chain = " + ".join(self.tricks) or "none"
+        return " / ".join([self.data, self.variant, self.loss, chain, *filter(None, [self.plan])])
+
+
+def cells(suite: Suite) -> tuple[list[Cell], list[tuple[Cell, str]]]:
+    """The suite's cells, equal ones once, and those that it excludes, with the reasons."""
+    kept: dict[Any, Cell] = {}
+    excluded: dict[Any, tuple[Cell, str]] = {}
+    used = set()
+    for cell in itertools.chain.from_iterable(_grid(suite, grid) for grid in suite.grid):
+        key = (cell.data, repr(cell.recipe.identity()))
+        reasons = [(i, e.reason) for i, e in enumerate(suite.exclude) if e.matches(cell)]
+        used |= {i for i, _ in reasons}
+        if reasons:
+            excluded.setdefault(key, (cell, reasons[0][1]))
+        else:
+            kept.setdefault(key, cell)
+    for i, exclude in enumerate(suite.exclude):
+        if i not in used:
+            raise ValueError(f"exclude {i + 1} ({exclude.reason}) leaves out no cell of the grid")
+    return list(kept.values()), list(excluded.values())
+
+
+def _grid(suite: Suite, grid: Grid) -> Iterator[Cell]:
+    axes = (grid.data or suite.data, grid.variants, grid.losses, grid.tricks.listed())
+    for data, name, loss, tricks in itertools.product(*axes):
+        for changes in grid.plan.listed():
+            recipe = variant(name)
+            recipe = replace(
+                recipe,
+                loss=recipe.loss if loss == OWN else loss,
+                tricks=recipe.tricks + tricks,
+                plan=changed(recipe.plan, changes),
+            )
+            yield Cell(data, name, recipe.loss, tricks, told(changes), recipe)
+
+
+def changed(plan: Plan, changes: dict[str, Any]) -> Plan:
+    """The plan with an axis's values; `lr` and `betas` are those of both sides."""
+    both = {f"{side}_{key}": changes[key] for key in ("lr", "betas") if key in changes
+            for side in ("generator", "discriminator")}  # fmt: skip
+    single = {key: value for key, value in changes.items() if key not in ("lr", "betas")}
+    return replace(plan, **both, **single)
+
+
+def told(changes: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(changes.items()))
+
+
+UNITS = {"s": 1, "min": 60, "h": 3600}
+
+
+def seconds(duration: str) -> float:
+    """`90 s`, `5 min` or `2 h` as seconds."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", duration)
+    if not found or float(found[1]) == 0:
+        raise ValueError(f"{duration!r} is no duration: write it as '90 s', '5 min' or '2 h'")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
+    """Reads and checks a suite; raises SuiteError with all that is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+    except FileNotFoundError:
+        raise SuiteError(f"there is no suite {path}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SuiteError(f"{path}: {error}") from None
+    given = {override: assign(content, override) for override in overrides}
+    try:
+        return Suite.model_validate(content)
+    except ValidationError as error:
+        found: dict[Location, str] = {}  # a value of several possible types errs once for each
+        for details in error.errors():
+            location = tuple(part for part in details["loc"] if not is_branch(part))
+            found.setdefault(location, problem(path, text, given, location, details))
+        raise SuiteError("\n".join(found.values())) from None
+
+
+Location = tuple[int | str, ...]
+
+
+def assign(content: dict[str, Any], override: str) -> Location:
+    """Sets `budget.cpu.images=1000` in a suite's content; the value is TOML, or else a text."""
+    path, equals, text = override.partition("=")
+    if not equals or not path.strip():
+        raise SuiteError(f"-o {override}: write key=value, the key with dots: budget.cpu.images")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    keys = [int(key) if key.isdigit() else key for key in path.strip().split(".")]
+    place: Any = content
+    try:
+        for key in keys[:-1]:
+            place = place.setdefault(key, {}) if isinstance(place, dict) else place[key]
+        place[keys[-1]] = value
+    except (AttributeError, IndexError, KeyError, TypeError):
+        raise SuiteError(f"-o {override}: there is no {path.strip()} to set") from None
+    return tuple(keys)
+
+
+def problem(
+    path: Path, text: str, given: dict[str, Location], location: Location, details: Any
+) -> str:
+    """One error of a suite as a line: where it is, and what would do."""
+    where = next((f"-o {o}" for o, at in given.items() if at == location[: len(at)]), None)
+    if where is None:
+        line = line_of(text, location)
+        where = f"{path}:{line}" if line else str(path)
+    key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
+    return ": ".join(filter(None, [where, key, sentence(details, location)]))
+
+
+def is_branch(part: int | str) -> bool:
+    """Is it pydantic's name for one of several types, and no key?"""
+    return (
+        isinstance(part, str)
+        and re.search(r"[\[(]|^(constrained-)?(int|float|str|list|tuple|literal)$", part)
+        is not None
+    )
+
+
+def sentence(details: Any, location: Location) -> str:
+    if details["type"] == "extra_forbidden":
+        return f"there is no such key{nearest(str(location[-1]), keys_at(location[:-1]))}"
+    if details["type"] == "missing":
+        return "this key is needed"
+    if details["type"] == "value_error":
+        return str(details["ctx"]["error"])
+    return f"{details['msg'][0].lower()}{details['msg'][1:]}, not {details['input']!r}"
+
+
+def keys_at(location: Location) -> Iterable[str]:
+    parts: dict[Location, type[Part]] = {
+        (): Suite,
+        ("grid",): Grid,
+        ("grid", "tricks"): Tricks,
+        ("grid", "plan"): PlanAxes,
+        ("exclude",): Exclude,
+        ("budget",): Profile,
+        ("limits",): Limits,
+        ("analysis",): Analysis,
+    }
+    names = tuple(part for part in location if isinstance(part, str))
+    part = parts.get(names[:1] if names[:1] == ("budget",) else names)
+    return [field.alias or name for name, field in part.model_fields.items()] if part else []
+
+
+def line_of(text: str, location: Location) -> int | None:
+    """The line of a key, or of the nearest thing around it that has one."""
+    lines: dict[Location, int] = {}
+    counts: dict[str, int] = {}
+    table: Location = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*(\[\[?)\s*([\w.\-\" ]+?)\s*\]", line):
+            names = header[2].replace('"', "").split(".")
+            if header[1] == "[[":
+                counts[names[0]] = counts.get(names[0], -1) + 1
+            inside = (counts[names[0]],) if names[0] in counts else ()
+            table = (names[0], *inside, *names[1:])
+            lines.setdefault(table, number)
+        elif key := re.match(r"\s*([\w-]+)\s*=", line):
+            lines.setdefault((*table, key[1]), number)
+    for length in range(len(location), 0, -1):
+        if location[:length] in lines:
+            return lines[location[:length]]
+    return None
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of suite files, for editors."""
+    found = Suite.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=2))
