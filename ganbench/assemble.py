@@ -106,5 +106,7 @@ def checked(recipe: Recipe, data: str) -> None:
     """Raises Incompatible if the recipe has no meaning on this data set; computes nothing."""
     try:
         assemble(recipe, DATA.make(data), Streams(0, META))
-    except (RuntimeError, TypeError, OverflowError) as error:
+    except Incompatible:
+        raise
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise Incompatible(f"it cannot be built: {error}".splitlines()[0]) from error

@@ -8,7 +8,7 @@ from .assemble import Incompatible, checked
 from .evaluate import yardstick
 from .metrics import METRICS
 from .plan import Budget
-from .provenance import provenance
+from .provenance import versions
 from .suite import Cell, Suite, cells
 from .trial import Trial
 from .variants import variant
@@ -111,7 +111,7 @@ def record(suite: Suite, profile: str, device: str, plan: list[Planned]) -> dict
         "protocols": {p.id: {"id": p.id, "text": str(p), **asdict(p)} for p in protocols(plan)},
         "excluded": [{"cell": str(cell), "reason": why} for cell, why in cells(suite)[1]],
         "trials": [item.record() for item in plan],
-        "provenance": provenance(),
+        "provenance": versions(),
     }
 
 

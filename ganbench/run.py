@@ -13,11 +13,10 @@ from .evaluate import as_record, yardstick
 from .executors import inline, local
 from .executors.base import Job, Limits, Status
 from .planned import Planned, planned, record
-from .provenance import code, torch_minor
 from .report.files import write
 from .store import Store, read_json, write_json
 from .suite import Suite, SuiteError, seconds
-from .trial import is_finished, settle
+from .trial import Trial, is_finished, settle
 
 Stale = Literal["ask", "reuse", "rerun"]
 Show = Callable[[list[Status], int], None]  # jobs, and how many trials were finished before
@@ -96,17 +95,17 @@ def measure_floors(plan: list[Planned], metrics: tuple[str, ...], store: Store) 
 
 def settle_stale(plan: list[Planned], store: Store, stale: Stale) -> None:
     """Results that other code made: keep them, make them again, or ask which."""
-    found = [p.trial.id for p in plan if is_stale(read_json(store.trial(p.trial.id).result))]
+    found = [p.trial for p in plan if is_stale(p.trial, read_json(store.trial(p.trial.id).result))]
     if found and stale == "ask":
         raise SuiteError(
             f"{len(found)} finished trials were made by other code than this (or another torch): "
             "say --stale reuse to keep them, or --stale rerun to train them again"
         )
     if stale == "rerun":
-        for identifier in found:
-            store.trial(identifier).forget()
+        for trial in found:
+            store.trial(trial.id).forget()
 
 
-def is_stale(result: dict[str, Any] | None) -> bool:
-    made = result["provenance"] if result else None
-    return made is not None and (made["code"], made["torch_minor"]) != (code(), torch_minor())
+def is_stale(trial: Trial, result: dict[str, Any] | None) -> bool:
+    now = trial.made_by()
+    return result is not None and {k: result["provenance"][k] for k in now} != now

@@ -54,12 +54,17 @@ def literal(value: Value) -> str:
 def parse(text: str) -> Spec:
     """Reads a spec; raises SpecError for anything but literals, duplicates, inf and nan included."""
     form = FORM.fullmatch(text) if len(text) <= LONGEST else None
-    if form is None:
+    if form is None or not is_plain(form[2] or ""):
         raise SpecError(f"{shortened(text)!r} is not a spec; {GRAMMAR}")
     name, inside = form.groups()
     if "-" in name:
         raise SpecError(f"{text!r}: names are written with _, so {name.replace('-', '_')!r}")
     return Spec(name, tuple(sorted(_settings(text, inside or "").items())))
+
+
+def is_plain(inside: str) -> bool:
+    """Is everything ASCII but quoted texts? Python reads some other letters as ASCII ones."""
+    return re.sub(r"'[^']*'|\"[^\"]*\"", "", inside).isascii()
 
 
 def shortened(text: str) -> str:

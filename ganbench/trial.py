@@ -25,7 +25,7 @@ from .memory import peak, reset_peak
 from .metrics import METRICS
 from .pictures import picture
 from .plan import Budget, Plan
-from .provenance import provenance
+from .provenance import code, torch_minor, versions
 from .recipe import Recipe
 from .store import Attempt, Store, TrialFolder, read_json, write_bytes, write_json
 from .streams import Streams
@@ -88,6 +88,10 @@ class Trial:
             self.identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
         )
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def made_by(self) -> dict[str, str]:
+        """The code that trains it now, and torch's minor version: other ones may give other numbers."""
+        return {"code": code(self.recipe, self.data), "torch_minor": torch_minor()}
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -248,7 +252,7 @@ class Session:
             "reason": reason,
             "spent": asdict(self.trainer.spent),
             "costs": self.costs() if outcome == "done" else {},
-            "provenance": provenance(),
+            "provenance": self.trial.made_by() | versions(),
         }
         write_json(self.folder.result, result)
         self.folder.checkpoint.unlink(missing_ok=True)

@@ -11,11 +11,12 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from ..store import read_lines
+from ..store import Attempt, read_lines
 from .base import Job, Limits, Status, Watch
 from .worker import begin, work
 
 TICK = 0.25  # seconds between two looks at the workers
+RETRY = 2.0  # seconds between two tries at trials that another run holds
 AHEAD = 2  # jobs a worker that are handed out, so that none waits for work
 
 
@@ -51,11 +52,17 @@ class _Session:
     def __init__(self, pool: ProcessPool, waiting: deque[Status], workers: int, limits: Limits):
         self.pool, self.waiting, self.workers, self.limits = pool, waiting, workers, limits
         self.running: dict[Future[str], Status] = {}
+        self.held: list[Status] = []  # by other runs
+        self.asked = 0.0  # when those were last tried
 
     def busy(self) -> bool:
-        return bool(self.waiting or self.running)
+        return bool(self.waiting or self.running or self.held)
 
     def hand_out(self) -> None:
+        if self.held and time.monotonic() - self.asked > RETRY:
+            self.asked = time.monotonic()
+            self.waiting.extend(self.held)
+            self.held.clear()
         while self.waiting and len(self.running) < AHEAD * self.workers:
             status = self.waiting.popleft()
             job = status.job
@@ -66,6 +73,8 @@ class _Session:
 
     def look(self) -> None:
         """Takes in what has ended, and reads how far the rest is."""
+        if not self.running:
+            time.sleep(TICK)
         done, _ = wait(self.running, timeout=TICK, return_when=FIRST_COMPLETED)
         for future in done:
             self.take_in(future, self.running.pop(future))
@@ -89,12 +98,13 @@ class _Session:
                 self.waiting.append(status)
         except Exception as error:
             status.state, why = "failed", f"{type(error).__name__}: {error}"
-        attempt = status.job.attempt()
-        if status.state == "failed" and attempt:
-            attempt.end("failed", why)
-        if attempt and (ending := attempt.ending()):
+        if why:
+            under_way(status.job).end("failed", why)
+        if (attempt := status.job.attempt()) and (ending := attempt.ending()):
             status.reason = ending["reason"]
-        if status in self.waiting:
+        if status.state == "busy":  # another run trains it: its result will do for this one
+            self.held.append(status)
+        if status in self.waiting or status in self.held:
             status.state = "waiting"
 
     def observe(self, future: Future[str], status: Status) -> None:
@@ -111,11 +121,18 @@ class _Session:
     def stop(self) -> None:
         """Asks for checkpoints: what has not begun is dropped, what runs is told."""
         self.waiting.clear()
+        self.held.clear()
         for future, status in list(self.running.items()):
             if not future.running():
                 future.cancel()
             elif process := latest_process(status.job):
                 os.kill(process, signal.SIGTERM)
+
+
+def under_way(job: Job) -> Attempt:
+    """The attempt that has not said how it ended; a new one if the trial had not even begun."""
+    attempt = job.attempt()
+    return attempt if attempt and attempt.ending() is None else job.folder.new_attempt()
 
 
 def latest(job: Job, since: float) -> dict[str, Any]:

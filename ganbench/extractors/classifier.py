@@ -75,7 +75,10 @@ def network(data: Data) -> nn.Sequential:
 
 def weights(of: str) -> bytes:
     """The shipped file; raises Missing if it is damaged."""
-    content = (files(__package__) / "weights" / f"{of}.safetensors").read_bytes()
+    try:
+        content = (files(__package__) / "weights" / f"{of}.safetensors").read_bytes()
+    except FileNotFoundError:
+        content = b""
     if hashlib.sha256(content).hexdigest() != SHIPPED[of].sha256:
         raise Missing(
             f"the weights of classifier(of='{of}') are not those that ganbench ships: reinstall it"

@@ -41,5 +41,5 @@ class Targeted(Loss):
 
 def cross_entropy(score: Tensor, target: float | Tensor) -> Tensor:
     """Binary cross-entropy of sigmoid(score) against one target for all or one for each, averaged."""
-    targets = torch.as_tensor(target).to(score).expand_as(score)
+    targets = torch.as_tensor(target, dtype=score.dtype, device=score.device).expand_as(score)
     return binary_cross_entropy_with_logits(score, targets)

@@ -60,6 +60,8 @@ def finite(sample: Sample) -> Tensor:
 def logits(sample: Sample) -> Tensor:
     if sample.logits is None:
         raise Unmeasurable("needs class logits, and this extractor gives none")
+    if not bool(sample.logits.isfinite().all()):
+        raise Unmeasurable("some examples have logits that are not finite")
     return sample.logits
 
 

@@ -19,13 +19,17 @@ class Kid(Metric):
     subsets: int = 100
     subset_size: int = 1000
 
+    def __post_init__(self) -> None:
+        if self.subsets < 1 or self.subset_size < 2:
+            raise ValueError("KID needs at least one subset of at least 2")
+
     def __call__(self, fake: Sample, real: Sample) -> Measurement:
         size = min(self.subset_size, len(fake) // 2, len(real) // 2)
         if size < 2:
             raise Unmeasurable("KID needs at least 4 examples of each side")
         found = kid_features_to_metric(
-            finite(fake),
-            finite(real),
+            finite(fake).double(),
+            finite(real).double(),
             kid_subsets=self.subsets,
             kid_subset_size=size,
             verbose=False,

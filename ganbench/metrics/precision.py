@@ -13,5 +13,9 @@ class Precision(Metric):
 
     k: int = 3
 
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k must be at least 1, not {self.k}")
+
     def __call__(self, fake: Sample, real: Sample) -> Measurement:
         return Measurement(precision_and_recall(fake, real, self.k)[0])

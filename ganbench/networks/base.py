@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import gcd
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
@@ -81,7 +82,7 @@ def norm_of_maps(norm: Norm, channels: int) -> nn.Module:
         case "instance":
             return nn.InstanceNorm2d(channels, affine=True)
         case "group":
-            return nn.GroupNorm(min(8, channels), channels)
+            return nn.GroupNorm(gcd(8, channels), channels)
     return nn.Identity()
 
 
@@ -93,7 +94,7 @@ def norm_of_vectors(norm: Norm, width: int) -> nn.Module:
         case "layer":
             return nn.LayerNorm(width)
         case "group":
-            return nn.GroupNorm(min(8, width), width)
+            return nn.GroupNorm(gcd(8, width), width)
         case "instance":
             raise ValueError("instance norm needs maps, and this network has vectors")
     return nn.Identity()

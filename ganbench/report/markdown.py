@@ -19,9 +19,7 @@ def leaderboard_table(frame: pd.DataFrame, board: pd.DataFrame, found: list[str]
         lines += [f"## {data}", "", *meaning(plan, str(data)), "", table(plan, part), ""]
     lines += failures(board)
     versions = plan["provenance"]
-    lines += [
-        f"ganbench {versions['ganbench']}, code {versions['code']}, torch {versions['torch']}."
-    ]
+    lines += [f"ganbench {versions['ganbench']}, torch {versions['torch']}."]
     return "\n".join(lines) + "\n"
 
 

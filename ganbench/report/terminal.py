@@ -20,9 +20,9 @@ def show(frame: pd.DataFrame, console: Console) -> None:
     plan, board = frame.attrs["plan"], leaderboard(frame)
     for data, part in board.groupby("data", sort=False):
         console.print(table(plan, str(data), part))
-        hidden = (part["role"] == "trial").sum() - SHOWN
+        hidden = part["rank"].notna().sum() - SHOWN
         if hidden > 0:
-            console.print(f"  … and {hidden} more cells in leaderboard.md", highlight=False)
+            console.print(f"… and {hidden} more cells in leaderboard.md", highlight=False)
     console.print(f"Budget: {budget(plan)}.", highlight=False, markup=False)
     for line in findings(frame):
         console.print(line, style="bold", highlight=False, markup=False)
@@ -38,9 +38,16 @@ def table(plan: dict[str, Any], data: str, part: pd.DataFrame) -> Table:
     found.add_column(f"{name_of(outcome)} [95 %]", justify="right", no_wrap=True)
     found.add_column("modes", justify="right")
     found.add_column("n", justify="right")
+    plans = part[part["role"] == "trial"].groupby("variant")["plan"].nunique()
     for row in shown(part):
         coverage = "" if modes is None or pd.isna(row[modes]) else number(row[modes])
-        cells = [rank(row), named(row), cell(row, outcome, True), coverage, measured(row)]
+        cells = [
+            rank(row),
+            named(row, bool((plans > 1).any())),
+            cell(row, outcome, True),
+            coverage,
+            measured(row),
+        ]
         style = None if row["role"] == "trial" else "dim"
         found.add_row(*(escape(text) for text in cells), style=style)
     return found
@@ -50,14 +57,15 @@ def rank(row: dict[Any, Any]) -> str:
     return "" if row["role"] != "trial" or pd.isna(row["rank"]) else str(row["rank"])
 
 
-def named(row: dict[Any, Any]) -> str:
-    """`dcgan · hinge · r1`, or what a reference is."""
+def named(row: dict[Any, Any], with_plan: bool) -> str:
+    """`dcgan · hinge · r1`, or what a reference is; the plan where a variant has several."""
     match row["role"]:
         case "floor":
             return "floor: held-out data"
         case "untrained":
             return f"{row['variant']}, untrained"
-    return " · ".join([row["variant"], row["loss"], row["tricks"]])
+    parts = [row["variant"], row["loss"], row["tricks"]]
+    return " · ".join(parts + ([row["plan"]] if with_plan and row["plan"] else []))
 
 
 def shown(part: pd.DataFrame) -> list[dict[Any, Any]]:

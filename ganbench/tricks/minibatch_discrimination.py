@@ -1,5 +1,7 @@
 """Minibatch discrimination (Salimans et al., 2016): the discriminator's head sees how close a batch is."""
 
+from functools import reduce
+
 import torch
 from torch import Tensor, nn
 
@@ -15,9 +17,10 @@ class Closeness(nn.Module):
         self.project = nn.Parameter(torch.randn(width, kernels, depth) / width**0.5)
 
     def forward(self, features: Tensor) -> Tensor:
-        m = torch.einsum("nw,wkd->nkd", features, self.project)
-        near = (-(m[:, None] - m[None]).abs().sum(3)).exp()  # [N, N, kernels]
-        return near.sum(1) - 1
+        depths = torch.einsum("nw,wkd->dnk", features, self.project)
+        # Summed depth by depth: [N, N, kernels, depth] at once takes twice the time.
+        distance = reduce(torch.add, ((m[:, None] - m[None]).abs() for m in depths))
+        return distance.neg().exp().sum(1) - 1  # without the distance to itself
 
 
 class Beside(Head):

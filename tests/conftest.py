@@ -1,0 +1,77 @@
+"""Builders that tests share: tiny trainings of real recipes on real data."""
+
+import io
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+
+from ganbench.assemble import assemble
+from ganbench.data import DATA
+from ganbench.data.base import Deck, Split
+from ganbench.plan import Budget, Plan
+from ganbench.streams import Streams
+from ganbench.train import Setup, Trainer
+from ganbench.variants import variant
+
+CPU = torch.device("cpu")
+BATCH, LATENT = 8, 4
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@cache
+def split(data: str) -> Split:
+    return DATA.make(data).load()
+
+
+def setup(
+    text="gan(width=8)", data="digits", tricks=(), loss="non_saturating", seed=0, **plan
+) -> Setup:
+    plan = Plan(**{"batch": BATCH, "latent": LATENT, **plan})
+    recipe = replace(variant(text), loss=loss, tricks=tuple(tricks), plan=plan)
+    return assemble(recipe, DATA.make(data), Streams(seed, CPU))
+
+
+def trainer(text="gan(width=8)", data="digits", tricks=(), *, seed=0, budget=None, **kwargs):
+    built = setup(text, data, tricks, seed=seed, **kwargs)
+    streams = Streams(seed, CPU)
+    deck = Deck(split(data).train, built.plan.batch, streams)
+    return Trainer(built, deck, streams, budget or Budget("generator_turns", 8))
+
+
+def steps(trainer: Trainer, count: int) -> list[dict[str, float]]:
+    """The mean terms of each of the next steps."""
+    logs = []
+    for _ in range(count):
+        trainer.train_step()
+        logs.append(trainer.flush())
+    return logs
+
+
+def through_a_file(state):
+    """A state as it comes back from a checkpoint, loaded as data only."""
+    content = io.BytesIO()
+    torch.save(state, content)
+    content.seek(0)
+    return torch.load(content, weights_only=True)
+
+
+def same(ours, theirs) -> bool:
+    """Are two states equal bit for bit?"""
+    if isinstance(ours, torch.Tensor):
+        return torch.equal(ours, theirs)
+    if isinstance(ours, dict):
+        return ours.keys() == theirs.keys() and all(same(ours[k], theirs[k]) for k in ours)
+    if isinstance(ours, list | tuple):
+        return len(ours) == len(theirs) and all(map(same, ours, theirs))
+    return ours == theirs
+
+
+def weights(module) -> dict[str, torch.Tensor]:
+    """A copy of all that a module's state holds."""
+    return {name: value.clone() for name, value in module.state_dict().items()}

@@ -1,0 +1,171 @@
+"""Data sets: what they hold, how they are split, and how they are dealt."""
+
+import hashlib
+from math import sqrt
+
+import numpy as np
+import pytest
+import torch
+from conftest import CPU, split
+from sklearn.datasets import load_digits
+
+from ganbench.data import DATA
+from ganbench.data.base import IMAGE, Deck, Examples, as_stored, in_unit_range
+from ganbench.streams import Streams
+
+GOLDEN = {  # (training, held-out examples, fingerprint): another one is another data set
+    "digits": (1197, 600, "4e56a5321cb2ca6e182395029a64e44d9af1410c5b70e457b085d4b1847bb0b5"),
+    "ring": (100_000, 2_500, "8bbb7f6af9418ef5766bb3057085ed125f46aa71907d470b4cd921d875b06e10"),
+}
+every_data = pytest.mark.parametrize("name", DATA.entries)
+
+
+def sides(name):
+    found = split(name)
+    return [examples for side in (found.train, found.held_out) for examples in side.values()]
+
+
+@every_data
+def test_a_data_set_is_the_one_that_is_stated(name):
+    train, held_out, fingerprint = GOLDEN[name]
+    again = DATA.make(name).load()
+    assert [len(side[IMAGE]) for side in (again.train, again.held_out)] == [train, held_out]
+    assert split(name).fingerprint() == again.fingerprint() == fingerprint
+
+
+@every_data
+def test_examples_are_bytes_or_points_of_the_declared_shape(name):
+    data = DATA.make(name)
+    for domain, shape in data.shapes.items():
+        for examples in (split(name).train[domain], split(name).held_out[domain]):
+            assert examples.images.shape[1:] == shape
+            assert examples.images.dtype == (torch.uint8 if len(shape) == 3 else torch.float32)
+            assert (examples.labels is None) == (data.classes == 0)
+            if examples.labels is not None:
+                assert examples.labels.dtype == torch.int64
+                assert examples.labels.shape == (len(examples),)
+                assert examples.labels.unique().tolist() == list(range(data.classes))
+
+
+@every_data
+def test_the_held_out_split_shares_no_example_with_the_training_split(name):
+    train, held_out = ({row.tobytes() for row in side.images.numpy()} for side in sides(name))
+    assert not train & held_out
+
+
+@every_data
+def test_a_fingerprint_sees_every_byte(name):
+    found = DATA.make(name).load()
+    before = found.fingerprint()
+    found.held_out[IMAGE].images[-1].view(-1)[-1] += 1
+    assert found.fingerprint() != before
+
+
+def test_digits_are_stratified():
+    shares = [side.labels.bincount() / len(side) for side in sides("digits")]
+    assert (shares[0] - shares[1]).abs().max() < 1 / 600
+
+
+def test_digits_are_scikit_learns_and_their_pixels_come_back():
+    pixels = np.concatenate([side.images.numpy().reshape(-1, 64) for side in sides("digits")])
+    levels = np.round(pixels / 255 * 16)
+    assert (np.round(levels * 255 / 16) == pixels).all()
+    assert sorted(map(tuple, levels)) == sorted(map(tuple, load_digits().data))
+
+
+@every_data
+def test_what_is_stored_survives_the_way_to_the_network_and_back(name):
+    images = sides(name)[0].images[:500]
+    assert torch.equal(as_stored(in_unit_range(images)), images)
+
+
+def test_bytes_are_spread_over_the_unit_range_and_rounded_back():
+    every = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    assert (in_unit_range(every).min(), in_unit_range(every).max()) == (-1, 1)
+    assert torch.equal(as_stored(in_unit_range(every)), every)
+    odd = torch.tensor([-3.0, -1.0, -0.9961, -0.0001, 0.0041, 1.0, 7.0]).view(1, 1, 1, 7)
+    assert as_stored(odd).flatten().tolist() == [0, 0, 0, 127, 128, 255, 255]
+
+
+def test_the_ring_is_the_mixture_that_it_says():
+    found = split("ring")
+    centres = found.mixture.centres.double().numpy()
+    angles = 2 * np.pi * np.arange(8) / 8
+    np.testing.assert_allclose(centres, np.stack([np.cos(angles), np.sin(angles)], 1), atol=1e-7)
+    for side in sides("ring"):
+        points, count = side.images.double().numpy(), len(side)
+        distances = np.linalg.norm(points[:, None] - centres, axis=2)
+        share = (distances.min(1) <= 3 * 0.01).mean()
+        ideal = 1 - np.exp(-4.5)  # 0.98889, of a round Gaussian within three deviations
+        assert abs(share - ideal) < 4 * sqrt(ideal * (1 - ideal) / count)
+        modes = np.bincount(distances.argmin(1), minlength=8)
+        assert (abs(modes - count / 8) < 5 * sqrt(count * 7 / 64)).all()
+        assert (points - centres[distances.argmin(1)]).std() == pytest.approx(0.01, rel=0.03)
+
+
+def test_a_ring_takes_its_settings_and_refuses_impossible_ones():
+    found = DATA.make("ring(modes=3, radius=2.0, std=0.1)").load()
+    assert found.mixture.centres.shape == (3, 2)
+    assert found.mixture.centres.norm(dim=1).tolist() == pytest.approx([2, 2, 2])
+    for wrong in ("ring(modes=0)", "ring(std=0)", "ring(std=-1)"):
+        with pytest.raises(ValueError, match="at least one mode"):
+            DATA.make(wrong)
+
+
+def deck(count=10, size=4, seed=0):
+    examples = Examples(
+        torch.arange(count, dtype=torch.float32)[:, None].repeat(1, 2), torch.arange(count)
+    )
+    return Deck({IMAGE: examples}, size, Streams(seed, CPU))
+
+
+def test_every_epoch_deals_every_example_once():
+    cards, epochs = deck(), []
+    dealt = torch.cat([cards.batches(n)[IMAGE].index for n in range(10)]).view(4, 10)
+    for epoch in dealt:
+        assert sorted(epoch.tolist()) == list(range(10))
+        epochs.append(tuple(epoch.tolist()))
+    assert len(set(epochs)) == 4  # in another order
+
+
+def test_a_batch_is_the_same_whatever_was_dealt_before():
+    in_order = [deck().batches(n)[IMAGE].index.tolist() for n in range(8)]
+    cards = deck()
+    for n in (7, 0, 3, 3, 6, 1, 7, 2, 5, 4):
+        assert cards.batches(n)[IMAGE].index.tolist() == in_order[n]
+    assert deck(seed=1).batches(0)[IMAGE].index.tolist() != in_order[0]
+
+
+def test_a_batch_carries_its_images_labels_and_index():
+    batch = deck().batches(5)[IMAGE]
+    assert torch.equal(batch.labels, batch.index)
+    assert torch.equal(batch.images[:, 0].long(), batch.index)
+
+
+def test_a_batch_may_be_larger_than_the_data():
+    dealt = deck(count=3, size=7).batches(0)[IMAGE].index.tolist()
+    assert sorted(dealt[:3]) == sorted(dealt[3:6]) == [0, 1, 2]
+
+
+@every_data
+def test_a_real_batch_is_what_networks_are_trained_on(name):
+    batch = Deck(split(name).train, 16, Streams(0, CPU)).batches(3)[IMAGE]
+    assert batch.images.shape == (16, *DATA.make(name).shapes[IMAGE])
+    assert batch.images.dtype == torch.float32
+    assert torch.equal(batch.images, in_unit_range(split(name).train[IMAGE].images[batch.index]))
+
+
+def test_streams_are_sha256_and_so_the_same_in_every_process():
+    expected = int.from_bytes(hashlib.sha256(b'[7, "data", "image", 0]').digest()[:8], "big") >> 1
+    assert Streams(7, CPU).number("data", "image", 0) == expected
+
+
+def test_seeded_draws_leave_no_trace():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    with Streams(0, CPU).seeded("x"):
+        inside = torch.rand(3)
+    assert torch.equal(torch.rand(3), expected)
+    with Streams(0, CPU).seeded("x"):
+        assert torch.equal(torch.rand(3), inside)

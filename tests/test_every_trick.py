@@ -1,0 +1,249 @@
+"""What every trick promises, whatever it does: to train or to object, to resume, to leave others alone."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from conftest import same, setup, split, steps, through_a_file, trainer, weights
+
+from ganbench.assemble import Incompatible, checked
+from ganbench.data.base import IMAGE
+from ganbench.losses import LOSSES
+from ganbench.tricks import TRICKS
+from ganbench.variants import variant
+
+SETUPS = [("gan(width=8)", "digits"), ("dcgan(width=4)", "digits"), ("gan(width=8)", "ring")]
+CHEAP = {
+    "unrolled": "unrolled(turns=1)",
+    "minibatch_discrimination": "minibatch_discrimination(kernels=3, depth=2)",
+}
+TRICK = {name: CHEAP.get(name, name) for name in TRICKS.entries}
+every_trick = pytest.mark.parametrize("name", TRICK)
+every_setup = pytest.mark.parametrize(("text", "data"), SETUPS)
+
+
+def objected(objection) -> str:
+    assert len(str(objection).split()) > 3  # a sentence
+    return "objected"
+
+
+def trains_or_objects(text, data, tricks, loss) -> str:
+    """How it ended; the objection must be a sentence, and the logs numbers."""
+    try:
+        made = trainer(text, data, tricks, loss=loss)
+    except Incompatible as objection:
+        return objected(objection)
+    logs = steps(made, 2)
+    assert all({"discriminator", "generator"} <= log.keys() for log in logs)
+    assert all(math.isfinite(value) for log in logs for value in log.values())
+    assert all(value.isfinite().all() for value in made.game.state_dict().values())
+    return "trained"
+
+
+@every_setup
+@pytest.mark.parametrize("loss", LOSSES.entries)
+def test_every_loss_trains_without_tricks(text, data, loss):
+    assert trains_or_objects(text, data, (), loss) == "trained"
+
+
+@every_setup
+@every_trick
+def test_a_trick_trains_under_every_loss_or_says_why_not(name, text, data):
+    endings = [trains_or_objects(text, data, (TRICK[name],), loss) for loss in LOSSES.entries]
+    if text.startswith("gan"):  # nothing to object to but a loss without targets
+        assert endings.count("trained") >= 3
+
+
+@pytest.mark.parametrize(
+    ("text", "loss"), [("gan(width=8)", "non_saturating"), ("dcgan(width=4)", "hinge")]
+)
+@every_trick
+def test_two_tricks_train_together_or_say_why_not(name, text, loss):
+    for other in TRICK:
+        if name < other:
+            trains_or_objects(text, "digits", (TRICK[other], TRICK[name]), loss)
+
+
+def test_all_tricks_at_once_train():
+    tricks = tuple(TRICK.values())
+    assert trains_or_objects("gan(width=8)", "digits", tricks, "non_saturating") == "trained"
+
+
+def test_objections_are_those_that_the_papers_give():
+    def objects(text, trick, loss="non_saturating"):
+        return trains_or_objects(text, "digits", (trick,), loss) == "objected"
+
+    assert objects("dcgan(width=4)", "r1")
+    assert objects("dcgan(width=4)", "gradient_penalty")
+    assert not objects("dcgan(width=4, norm='layer')", "gradient_penalty")
+    assert objects("gan(width=8)", "label_smoothing", "hinge")
+    assert objects("gan(width=8)", "label_smoothing", "wasserstein")
+    assert objects("gan(width=8)", "pacgan(pack=3)")  # of a batch of 8
+    with pytest.raises(Incompatible, match="has r1 already"):
+        trainer(tricks=("r1", "r1(weight=1)"))
+    with pytest.raises(Incompatible, match="r1 already"):
+        trainer(tricks=("r1", "ema", "r1"))
+
+
+@pytest.mark.parametrize("text", ["gan(width=8)", "dcgan(width=4, norm='layer')"])
+@every_trick
+def test_a_resumed_training_repeats_the_unbroken_one_bit_for_bit(name, text):
+    tricks, plan = (TRICK[name],), {"discriminator_turns": 2, "decay": 0.2}
+    unbroken = trainer(text, tricks=tricks, **plan)
+    steps(unbroken, 2)
+    state = through_a_file(unbroken.state_dict())
+    logs = steps(unbroken, 2)
+    torch.manual_seed(999)  # what another process would have
+    resumed = trainer(text, tricks=tricks, seed=0, **plan)
+    resumed.load_state_dict(state)
+    assert steps(resumed, 2) == logs
+    ours, theirs = unbroken.state_dict(), resumed.state_dict()
+    for state in (ours, theirs):
+        state["spent"].pop("seconds")
+    assert same(ours, theirs)
+    assert same(unbroken.sampler().state_dict(), resumed.sampler().state_dict())
+
+
+def test_the_comparison_of_states_sees_a_difference():
+    one, other = trainer(), trainer()
+    assert same(one.game.state_dict(), other.game.state_dict())
+    steps(one, 1), steps(other, 2)
+    assert not same(one.state_dict(), other.state_dict())
+
+
+def test_another_seed_is_another_training():
+    assert steps(trainer(seed=0), 1) != steps(trainer(seed=1), 1)
+
+
+@every_trick
+@pytest.mark.parametrize("text", ["gan(width=8)", "dcgan(width=4, norm='layer')"])
+def test_a_trick_leaves_initial_weights_as_they_were(name, text):
+    plain, tricked = weights(setup(text).game), weights(setup(text, tricks=(TRICK[name],)).game)
+    if name == "spectral_norm":
+        tricked = {
+            k.replace("parametrizations.weight.original", "weight"): v for k, v in tricked.items()
+        }
+    agree = {k for k in plain if k in tricked and plain[k].shape == tricked[k].shape}
+    # a bias belongs to its weight: where that has another shape, it is another layer
+    shared = [k for k in agree if k.replace(".bias", ".weight") in agree]
+    assert all(k in shared for k in plain if k.startswith("generators"))
+    norms = {k for k in plain if "norm" in k}  # that spectral norm takes away
+    assert (
+        len(shared) >= len(set(plain) - norms) - 3
+    )  # a layer that grew, or moved into another head
+    assert all(torch.equal(plain[k], tricked[k]) for k in shared)
+
+
+class Overheard:
+    """What a game was played with, recorded on the way."""
+
+    def __init__(self, trainer):
+        self.latents, self.reals, play = [], [], trainer.game.play
+
+        def heard(batches, random):
+            duels = play(batches, random)
+            self.latents += [duel.source for duel in duels]
+            self.reals += [batches[IMAGE].index]
+            return duels
+
+        trainer.game.play = heard
+
+
+@every_trick
+def test_a_trick_does_not_move_latents_or_the_order_of_data(name):
+    heard = []
+    for tricks in ((), (TRICK[name],)):
+        made = trainer(tricks=tricks)
+        heard.append(Overheard(made))
+        steps(made, 1), made.tick(0), made.game.play(made.deck.batches(1), made.tick(0))
+    plain, tricked = heard
+    if name == "unrolled":  # which looks ahead between the first turn and the generators'
+        del tricked.latents[1:-2], tricked.reals[1:-2]
+    assert same(plain.latents, tricked.latents)
+    assert same(plain.reals, tricked.reals)
+
+
+@pytest.mark.parametrize("other", ["gradient_penalty", "r1", "feature_matching"])
+def test_instance_noise_is_the_same_beside_another_trick(other):
+    x = split("digits").train[IMAGE].batch(torch.arange(8)).images
+    seen = []
+    for tricks in ((), (other,)):
+        made = trainer(tricks=("instance_noise(std=1)", *tricks))
+        made.tick(0)
+        if tricks:  # has something else shown before
+            made.trick.view(x, f"image/{other}")
+        seen.append([made.trick.view(x, role) - x for role in ("image/real", "image/fake")])
+    assert same(*seen)
+    assert not torch.equal(*seen[0])  # reals and fakes have noise of their own
+
+
+@every_setup
+def test_the_empty_chain_is_the_plain_gan(text, data):
+    """Two steps against the algorithm written out, with Adam and the trainer's own draws."""
+    made, twin = trainer(text, data, loss="non_saturating"), setup(text, data).game
+    real_side, fake_side = twin.discriminators[IMAGE], twin.generators[IMAGE]
+    optimizers = [
+        torch.optim.Adam(m.parameters(), 2e-4, (0.5, 0.999)) for m in (real_side, fake_side)
+    ]
+    log_sigmoid = torch.nn.functional.logsigmoid
+    for step in range(2):
+        real = made.deck.batches(step)[IMAGE].images
+        first, second = ([made.step, t] for t in (0, -1))
+        latents = [torch.randn(8, 4, generator=made.tick(t)) for _, t in (first, second)]
+        log = steps(made, 1)[0]
+        with torch.no_grad():
+            fake = fake_side(latents[0])
+        loss = -log_sigmoid(real_side(real)).mean() - log_sigmoid(-real_side(fake)).mean()
+        assert log["discriminator"] == pytest.approx(loss.item(), rel=1e-5)
+        optimizers[0].zero_grad(), loss.backward(), optimizers[0].step()
+        loss = -log_sigmoid(real_side(fake_side(latents[1]))).mean()
+        assert log["generator"] == pytest.approx(loss.item(), rel=1e-5)
+        optimizers[1].zero_grad(), loss.backward(), optimizers[1].step()
+    for ours, theirs in zip(made.game.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=2e-5)
+
+
+def test_the_order_in_which_tricks_are_listed_changes_nothing():
+    tricks = [
+        TRICK[name]
+        for name in (
+            "pacgan",
+            "instance_noise",
+            "spectral_norm",
+            "minibatch_discrimination",
+            "ema",
+            "r1",
+        )
+    ]
+    runs = []
+    for order in (tricks, tricks[::-1], tricks[3:] + tricks[:3]):
+        made = trainer(tricks=order)
+        runs.append((steps(made, 2), weights(made.game), weights(made.sampler())))
+    assert same(runs[0], runs[1])
+    assert same(runs[0], runs[2])
+
+
+@every_trick
+def test_checking_agrees_with_building(name):
+    """What is checked on the meta device, before anything runs, is what then happens."""
+    for (text, data), loss in itertools.product(SETUPS, ("hinge", "minimax")):
+        recipe = variant(text).__class__("", variant(text).network, loss, (TRICK[name],))
+        endings = []
+        for attempt in (
+            lambda r=recipe, d=data: checked(r, d),
+            lambda t=text, d=data, o=loss: setup(t, d, (TRICK[name],), o),
+        ):
+            try:
+                attempt()
+                endings.append("built")
+            except Incompatible as objection:
+                endings.append(str(objection))
+        assert endings[0] == endings[1]
+
+
+def test_a_network_that_cannot_be_built_for_the_data_objects():
+    with pytest.raises(Incompatible, match="dcgan makes images"):
+        setup("dcgan", "ring")
+    with pytest.raises(Incompatible, match="dcgan makes images"):
+        checked(variant("dcgan"), "ring")

@@ -1,0 +1,400 @@
+"""The evidence for each trick, in closed form."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from conftest import BATCH, CPU, same, setup, split, steps, trainer, weights
+from torch import nn
+
+from ganbench.data.base import IMAGE
+from ganbench.duel import Duel
+from ganbench.losses import LOSSES
+from ganbench.networks.discriminator import Discriminator, Head
+from ganbench.streams import Moment, Streams
+from ganbench.tricks import TRICKS
+from ganbench.tricks.base import Chain
+from ganbench.tricks.minibatch_discrimination import Closeness
+
+POINTS = 3  # numbers an example of the hand-made duels has
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+class Slope(Head):
+    """score = slope . x"""
+
+    def __init__(self, slope: torch.Tensor):
+        super().__init__(len(slope), bias=False)
+        self.linear.weight.data = slope[None].clone()
+
+
+def duel(slope: torch.Tensor, *tricks: str, body: nn.Module | None = None, progress=0.0) -> Duel:
+    """Six reals and six fakes before a linear discriminator, as on a discriminator's turn."""
+    chain = Chain({text.split("(")[0]: TRICKS.make(text) for text in tricks})
+    chain.tick(Moment(Streams(0, CPU), step=0, turn=0, progress=progress))
+    judge = Discriminator(body or nn.Flatten(), (len(slope),), Slope(slope))
+    real, fake = random(6, POINTS, seed=1), random(6, POINTS, seed=2)
+    made = (
+        Duel(IMAGE, IMAGE, nn.Identity(), judge, fake, real, fake).seen_by(chain.view).as_leaves()
+    )
+    made.__dict__["chain"] = chain
+    return made
+
+
+def terms(of: Duel, side: str = "discriminator") -> dict[str, torch.Tensor]:
+    return dict(getattr(of.__dict__["chain"], f"{side}_terms")(of))
+
+
+SLOPE = torch.tensor([0.6, -0.8, 2.0])  # squared norm 5
+PACKED = torch.cat([SLOPE, 2 * SLOPE])  # of two examples that are judged as one: 25
+
+
+@pytest.mark.parametrize(("slope", "packing"), [(SLOPE, ()), (PACKED, ("pacgan",))])
+@pytest.mark.parametrize(("weight", "every"), [(10, 1), (3, 4)])
+def test_r1_is_half_the_squared_slope_at_the_reals(slope, packing, weight, every):
+    made = duel(slope, f"r1(weight={weight}, every={every})", *packing)
+    expected = every * weight / 2 * slope.square().sum().item()
+    assert terms(made)["r1"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_r1_is_taken_at_the_reals_and_not_at_the_fakes():
+    made = duel(SLOPE, "r1(weight=2)", body=nn.Softplus())
+    slopes = torch.sigmoid(made.real.detach()) * SLOPE
+    assert terms(made)["r1"].item() == pytest.approx(slopes.square().sum(1).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("trick", ["r1", "gradient_penalty(target=0)"])
+def test_a_penalty_teaches_the_discriminator_a_smaller_slope(trick):
+    made = duel(SLOPE, trick)
+    (term,) = terms(made).values()
+    (gradient,) = torch.autograd.grad(term, made.discriminator.head.linear.weight)
+    weight = 5.0 if trick == "r1" else 10.0
+    torch.testing.assert_close(gradient[0], 2 * weight * SLOPE)
+
+
+@pytest.mark.parametrize(("slope", "packing"), [(SLOPE, ()), (PACKED, ("pacgan",))])
+@pytest.mark.parametrize("target", [0.0, 1.0, 7.0])
+@pytest.mark.parametrize("one_sided", [False, True])
+def test_gradient_penalty_is_the_squared_excess_of_the_slope(slope, packing, target, one_sided):
+    text = f"gradient_penalty(target={target}, one_sided={one_sided})"
+    excess = slope.norm().item() - target
+    excess = max(0.0, excess) if one_sided else excess
+    found = terms(duel(slope, text, *packing))["gradient_penalty"].item()
+    assert found == pytest.approx(10 * excess**2, rel=1e-4, abs=1e-6)
+
+
+def test_gradient_penalty_is_taken_between_a_real_and_its_fake():
+    made, shown = duel(SLOPE, "gradient_penalty"), []
+    made.discriminator.body.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    terms(made)
+    (between,) = shown
+    mix = (between - made.real) / (made.fake - made.real)
+    assert mix.std(1).max() < 1e-3  # one number an example
+    assert 0 <= mix.min() < mix.max() <= 1
+    assert mix.mean(1).std() > 0.05  # and not the same for all
+
+
+def test_spectral_norm_gives_every_layer_norm_1():
+    for text in ("gan(width=8)", "dcgan(width=4)"):
+        made = setup(text, tricks=("spectral_norm(iterations=20)",))
+        judge, real = made.game.discriminators[IMAGE], random(BATCH, 1, 8, 8)
+        for _ in range(20):
+            judge(real)
+        layers = [m for m in judge.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+        assert len(layers) == 3
+        for layer in layers:
+            norm = torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item()
+            assert norm == pytest.approx(1, abs=1e-3)
+
+
+def test_spectral_norm_leaves_the_generator_alone_and_takes_batch_norm_away():
+    def kinds(side, *tricks):
+        return [
+            type(m) for m in getattr(setup("dcgan(width=4)", tricks=tricks).game, side).modules()
+        ]
+
+    assert kinds("generators", "spectral_norm") == kinds("generators")
+    assert nn.BatchNorm2d in kinds("discriminators")
+    assert nn.BatchNorm2d not in kinds("discriminators", "spectral_norm")
+    assert nn.BatchNorm2d in kinds("discriminators", "spectral_norm(keep_norm=true)")
+
+
+def test_a_penalty_objects_to_batch_norm_only_while_it_is_there():
+    steps(trainer("dcgan(width=4)", tricks=("spectral_norm", "r1")), 1)
+    with pytest.raises(ValueError, match="R1 needs scores"):
+        trainer("dcgan(width=4)", tricks=("spectral_norm(keep_norm=true)", "r1"))
+
+
+def test_feature_matching_compares_means_and_nothing_else():
+    body = nn.Tanh()
+    value = terms(duel(SLOPE, "feature_matching(weight=3)", body=body), "generator")[
+        "feature_matching"
+    ]
+    made = duel(SLOPE, "feature_matching(weight=3)", body=body)
+    gap = made.real.tanh().mean(0) - made.fake.tanh().mean(0)
+    assert value.item() == pytest.approx(3 * gap.square().sum().item(), rel=1e-5)
+    for side in ("real", "fake"):
+        other = duel(SLOPE, "feature_matching(weight=3)", body=body)
+        object.__setattr__(other, side, getattr(other, side)[torch.randperm(6)])
+        shuffled = terms(other, "generator")["feature_matching"].item()
+        assert shuffled == pytest.approx(value.item(), rel=1e-5)
+    assert terms(made) == {}  # the discriminator learns as before
+
+
+@pytest.mark.parametrize("name", LOSSES.entries)
+def test_feature_matching_takes_the_adversarial_terms_place(name):
+    made, plain = duel(SLOPE), LOSSES.make(name)
+    assert TRICKS.make("feature_matching").loss(plain, made).generator_weight == 0
+    assert (
+        TRICKS.make("feature_matching(adversarial=0.5)").loss(plain, made).generator_weight == 0.5
+    )
+    matching = trainer(tricks=("feature_matching",), loss=name)
+    assert steps(matching, 1)[0]["generator"] == 0
+
+
+def test_closeness_is_the_double_loop_of_the_paper():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        closeness = Closeness(4, kernels=3, depth=2)
+    features = random(5, 4)
+    project = closeness.project.detach().numpy()
+    m = np.einsum("nw,wkd->nkd", features.numpy(), project)
+    expected = np.zeros((5, 3))
+    for i in range(5):
+        for j in range(5):
+            if i != j:
+                expected[i] += np.exp(-np.abs(m[i] - m[j]).sum(1))
+    np.testing.assert_allclose(closeness(features).detach(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_minibatch_discrimination_sees_copies():
+    judge = setup(tricks=("minibatch_discrimination",)).game.discriminators[IMAGE]
+    assert isinstance(judge.head.closeness, Closeness)
+    apart = random(BATCH, 1, 8, 8)
+    copies = apart[:1].expand(BATCH, -1, -1, -1)
+    torch.testing.assert_close(
+        judge.head.closeness(judge.features(copies)), torch.full((BATCH, 100), BATCH - 1.0)
+    )
+    assert judge.head.closeness(judge.features(apart)).mean() < BATCH - 1.5
+    assert (judge(copies)[0] - judge(apart)[0]).abs() > 1e-3
+    plain = setup().game.discriminators[IMAGE]
+    torch.testing.assert_close(plain(copies)[0], plain(apart)[0])
+
+
+def test_the_head_beside_closeness_scores_as_many_features_more():
+    judge = setup(tricks=("minibatch_discrimination(kernels=7)",)).game.discriminators[IMAGE]
+    plain = setup().game.discriminators[IMAGE]
+    assert judge.head.head.linear.in_features == plain.head.linear.in_features + 7
+
+
+@pytest.mark.parametrize("name", ["non_saturating", "minimax", "least_squares"])
+def test_label_smoothing_moves_the_target_of_reals_alone(name):
+    smooth = TRICKS.make("label_smoothing(real=0.8)").loss(LOSSES.make(name), duel(SLOPE))
+    assert (smooth.real_target, smooth.fake_target) == (0.8, 0.0)
+    score = random(50)
+    assert torch.equal(smooth.generator(score, None), LOSSES.make(name).generator(score, None))
+    best = 0.8 if name == "least_squares" else float(torch.tensor(0.8).logit())
+    around = [smooth.discriminator(torch.tensor([best + off]), score[:1]) for off in (-0.1, 0, 0.1)]
+    assert around[1] < min(around[0], around[2])
+
+
+def test_weight_clipping_keeps_weights_in_their_box():
+    made = trainer(tricks=("weight_clipping(limit=0.02)",))
+    steps(made, 1)
+    largest = [p.abs().max().item() for p in made.game.discriminators.parameters()]
+    assert max(largest) == pytest.approx(0.02)
+    assert max(p.abs().max().item() for p in made.game.generators.parameters()) > 0.1
+
+
+def test_ema_is_its_closed_form():
+    made, decay = trainer(tricks=("ema(decay=0.8)",)), 0.8
+    past = [weights(made.game.generators)]
+    for _ in range(4):
+        steps(made, 1)
+        past.append(weights(made.game.generators))
+    for name, average in made.sampler().state_dict().items():
+        expected = decay**4 * past[0][name]
+        for n in range(1, 5):
+            expected = expected + (1 - decay) * decay ** (4 - n) * past[n][name]
+        torch.testing.assert_close(average, expected, rtol=1e-5, atol=1e-7)
+    assert not same(weights(made.sampler()), past[-1])
+
+
+def test_ema_changes_samples_and_not_training():
+    plain, averaged = trainer("dcgan(width=4)"), trainer("dcgan(width=4)", tricks=("ema",))
+    assert steps(plain, 2) == steps(averaged, 2)
+    assert same(weights(plain.game), weights(averaged.game))
+    assert plain.sampler() is plain.game.generators
+    ours, theirs = averaged.sampler().state_dict(), plain.game.generators.state_dict()
+    assert ours.keys() == theirs.keys()  # one structure: a sampler is loaded as a generator
+    assert all(torch.equal(ours[k], theirs[k]) for k in ours if "running" in k)
+
+
+def test_historical_averaging_is_the_distance_to_the_mean_of_the_past():
+    made = trainer(tricks=("historical_averaging(weight=2)",))
+    sides = {"discriminator": made.game.discriminators, "generator": made.game.generators}
+    past = {side: [] for side in sides}
+    for _ in range(4):
+        for side, module in sides.items():
+            past[side].append([p.detach().double().numpy().copy() for p in module.parameters()])
+        log = steps(made, 1)[0]
+        for side in sides:
+            means = [np.mean(values, axis=0) for values in zip(*past[side], strict=True)]
+            now = past[side][-1]
+            distance = sum(((a - b) ** 2).sum() for a, b in zip(means, now, strict=True))
+            assert log[f"{side}_history"] == pytest.approx(2 * distance, rel=1e-3, abs=1e-9)
+    assert log["generator_history"] > 0
+
+
+@pytest.mark.parametrize("text", ["gan(width=8)", "dcgan(width=4)"])
+def test_unrolling_moves_the_generator_elsewhere_and_puts_the_discriminator_back(text):
+    plain, ahead = trainer(text), trainer(text, tricks=("unrolled(turns=3)",))
+    plain.discriminator_turn()
+    expected = weights(plain.game.discriminators)
+    moments = plain.optimizers["discriminator"].state_dict()
+    kept = {
+        name: value.clone()
+        for n, state in moments["state"].items()
+        for name, value in ((f"{n}.{key}", value) for key, value in state.items())
+    }
+    plain.generator_turn()
+    ahead.train_step()
+    assert same(weights(ahead.game.discriminators), expected)  # batch norm's statistics included
+    found = ahead.optimizers["discriminator"].state_dict()["state"]
+    assert same({f"{n}.{key}": v for n, state in found.items() for key, v in state.items()}, kept)
+    assert not same(weights(ahead.game.generators), weights(plain.game.generators))
+
+
+def test_unrolling_answers_the_discriminator_of_the_turns_to_come():
+    """The generators meet the discriminator that so many further turns make."""
+    ahead, plain = trainer(tricks=("unrolled(turns=2)",)), trainer()
+    for _ in range(3):
+        plain.discriminator_turn()
+    plain.generator_turn()
+    ahead.train_step()
+    assert same(weights(ahead.game.generators), weights(plain.game.generators))
+
+
+def test_unrolling_restores_the_other_tricks_too():
+    tricks = ("historical_averaging", "spectral_norm", "weight_clipping")
+    one, many = trainer(tricks=tricks), trainer(tricks=(*tricks, "unrolled(turns=4)"))
+    one.train_step(), many.train_step()
+    count = "discriminators.image.count"
+    counts = [v for t in (one, many) for k, v in t.trick.state_dict().items() if k.endswith(count)]
+    assert counts[0] == counts[1] == 2
+
+
+def test_gradient_clipping_bounds_the_norm_and_keeps_the_direction():
+    plain, clipped = (
+        trainer(loss="wasserstein"),
+        trainer(loss="wasserstein", tricks=("gradient_clipping(norm=0.01)",)),
+    )
+    plain.discriminator_turn(), clipped.discriminator_turn()
+    ours, theirs = (
+        torch.cat([p.grad.flatten() for p in t.game.discriminators.parameters()])
+        for t in (clipped, plain)
+    )
+    assert theirs.norm() > 0.02
+    assert ours.norm().item() == pytest.approx(0.01, rel=1e-3)
+    assert torch.dot(ours, theirs) / (ours.norm() * theirs.norm()) == pytest.approx(1, abs=1e-5)
+    loose = trainer(loss="wasserstein", tricks=("gradient_clipping(norm=1000)",))
+    assert steps(loose, 2) == steps(trainer(loss="wasserstein"), 2)
+
+
+def test_ttur_makes_the_discriminator_so_many_times_faster():
+    made = trainer(tricks=("ttur(ratio=4)",), generator_lr=1e-4, discriminator_lr=1e-3)
+    steps(made, 1)
+    rates = {side: o.param_groups[0]["lr"] for side, o in made.optimizers.items()}
+    assert rates == {"generator": 1e-4, "discriminator": pytest.approx(4e-4)}
+
+
+@pytest.mark.parametrize(
+    ("progress", "std"), [(0.0, 0.5), (0.2, 0.375), (0.4, 0.25), (0.8, 0), (1.0, 0)]
+)
+def test_instance_noise_fades_to_nothing(progress, std):
+    noise = TRICKS.make("instance_noise(std=0.5, until=0.8)")
+    noise.tick(Moment(Streams(0, CPU), 3, 0, progress))
+    seen = noise.view(torch.ones(200, 200), "real") - 1
+    assert seen.std().item() == pytest.approx(std, rel=0.02)
+    assert seen.mean().item() == pytest.approx(0, abs=0.01)
+    if std == 0:
+        assert (seen == 0).all()
+
+
+def test_instance_noise_is_new_every_turn_and_every_step():
+    noise, seen = TRICKS.make("instance_noise"), []
+    for step, turn in ((0, 0), (0, 1), (1, 0), (0, 0)):
+        noise.tick(Moment(Streams(0, CPU), step, turn, 0))
+        seen.append(noise.view(torch.zeros(9), "real"))
+    assert torch.equal(seen[0], seen[3])
+    assert not any(torch.equal(seen[0], other) for other in seen[1:3])
+
+
+def test_pacgan_shows_the_images_of_a_pack_as_channels():
+    images = split("digits").train[IMAGE].batch(torch.arange(6)).images
+    packed = TRICKS.make("pacgan(pack=3)").view(images, "real")
+    assert packed.shape == (2, 3, 8, 8)
+    assert all(torch.equal(packed[i, j], images[3 * i + j, 0]) for i in range(2) for j in range(3))
+
+
+@pytest.mark.parametrize(("text", "data"), [("gan(width=8)", "ring"), ("dcgan(width=4)", "digits")])
+def test_pacgans_discriminator_scores_a_pack_at_a_time(text, data):
+    made = setup(text, data, tricks=("pacgan(pack=4)",))
+    real = split(data).train[IMAGE].batch(torch.arange(8)).images
+    judge = made.game.discriminators[IMAGE]
+    assert judge(made.trick.view(real, "image/real")).shape == (2,)
+    first = next(m for m in judge.modules() if isinstance(m, nn.Linear | nn.Conv2d)).weight
+    plain = next(
+        m
+        for m in setup(text, data).game.discriminators[IMAGE].modules()
+        if isinstance(m, nn.Linear | nn.Conv2d)
+    )
+    assert first.shape[1] == 4 * plain.weight.shape[1]
+
+
+def test_a_pack_is_noisy_image_by_image():
+    """Noise comes before packing, so that each image of a pack has its own."""
+    made = duel(PACKED, "pacgan", "instance_noise(std=1)")
+    view: Callable = made.view
+    noise = (view(torch.zeros(6, POINTS), "image/real")).reshape(6, POINTS)
+    assert len({tuple(row.tolist()) for row in noise}) == 6
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "r1(weight=0)",
+            "r1(every=0)",
+            "gradient_penalty(weight=-1)",
+            "gradient_penalty(target=-1)",
+        ),
+        *(
+            "spectral_norm(iterations=0)",
+            "feature_matching(weight=0)",
+            "ema(decay=1)",
+            "ema(decay=-0.1)",
+        ),
+        *(
+            "minibatch_discrimination(kernels=0)",
+            "label_smoothing(real=1)",
+            "label_smoothing(real=0.5)",
+        ),
+        *("weight_clipping(limit=0)", "historical_averaging(weight=0)", "unrolled(turns=0)"),
+        *(
+            "gradient_clipping(norm=0)",
+            "ttur(ratio=0)",
+            "instance_noise(std=0)",
+            "instance_noise(until=2)",
+        ),
+        *("pacgan(pack=1)",),
+    ],
+)
+def test_a_setting_without_meaning_is_refused_in_a_sentence(text):
+    with pytest.raises(ValueError, match=r"(must|at least|not|above|in)") as told:
+        TRICKS.make(text)
+    assert len(str(told.value).split()) > 4
