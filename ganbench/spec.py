@@ -240,20 +240,35 @@ def about(target: str) -> str:
 
 def signature(target: str) -> str:
     module, _, name = target.partition(":")
-    for node in _source(module).body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return ", ".join(_arguments(node))
-    return ""
+    node = _class(module, name)
+    if node is None:
+        return ""
+    init = [x for x in node.body if isinstance(x, ast.FunctionDef) and x.name == "__init__"]
+    found = _arguments(init[0]) if init else _fields(node, module)
+    return ", ".join(f"{key}={default}" if default else key for key, default in found.items())
 
 
-def _arguments(node: ast.ClassDef) -> Iterator[str]:
+def _class(module: str, name: str) -> ast.ClassDef | None:
+    classes = (node for node in _source(module).body if isinstance(node, ast.ClassDef))
+    return next((node for node in classes if node.name == name), None)
+
+
+def _arguments(init: ast.FunctionDef) -> dict[str, str]:
+    names = [argument.arg for argument in init.args.args[1:]]
+    defaults = [ast.unparse(value) for value in init.args.defaults]
+    return dict(zip(names, [""] * (len(names) - len(defaults)) + defaults, strict=True))
+
+
+def _fields(node: ast.ClassDef, module: str) -> dict[str, str]:
+    """A dataclass's settings, those of its base in the package's base.py first."""
+    found: dict[str, str] = {}
+    base_module = f"{module.rpartition('.')[0]}.base"
+    for base in node.bases if module != base_module else []:
+        if parent := _class(base_module, ast.unparse(base)):
+            found |= _fields(parent, base_module)
     for item in node.body:
         if isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation):
-            default = f"={ast.unparse(item.value)}" if item.value else ""
-            if "init=False" not in default:
-                yield f"{ast.unparse(item.target)}{default}"
-        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-            arguments = item.args.args[1:]
-            defaults = [None] * (len(arguments) - len(item.args.defaults)) + item.args.defaults
-            for argument, value in zip(arguments, defaults, strict=True):
-                yield argument.arg + (f"={ast.unparse(value)}" if value else "")
+            default = ast.unparse(item.value) if item.value else ""
+            if "init=False" not in default and "SEAM" not in default:
+                found[ast.unparse(item.target)] = default
+    return found

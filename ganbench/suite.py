@@ -316,7 +316,8 @@ def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text)
     except FileNotFoundError:
-        raise SuiteError(f"there is no suite {path}") from None
+        here = [found.stem for found in Path("suites").glob("*.toml")]
+        raise SuiteError(f"there is no suite {path}{nearest(path.stem, here)}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SuiteError(f"{path}: {error}") from None
     given = {override: assign(content, override) for override in overrides}

@@ -15,7 +15,7 @@ from ..store import Attempt, read_lines
 from .base import Job, Limits, Status, Watch
 from .worker import begin, work
 
-TICK = 0.25  # seconds between two looks at the workers
+TICK = 0.5  # seconds between two looks at the workers
 RETRY = 2.0  # seconds between two tries at trials that another run holds
 AHEAD = 2  # jobs a worker that are handed out, so that none waits for work
 

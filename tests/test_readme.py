@@ -1,0 +1,66 @@
+"""What the README shows works as it stands there."""
+
+import re
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+from conftest import CPU, setup, split
+from typer.testing import CliRunner
+
+from ganbench.cli import app
+from ganbench.data.base import Deck
+from ganbench.plan import Budget
+from ganbench.streams import Streams
+from ganbench.suite import cells, load_suite
+from ganbench.train import Trainer
+from ganbench.tricks.base import Chain
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return [text for name, text in found if name == language]
+
+
+def test_the_suite_is_valid(tmp_path):
+    (text,) = blocks("toml")
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    kept, excluded = cells(load_suite(path))
+    assert len(kept) == 1 * 2 * 4 * 2 - len(excluded)
+    assert excluded[0][1] == tomllib.loads(text)["exclude"][0]["reason"]
+
+
+def trained(tricks):
+    """A game after one step under these tricks."""
+    built, streams = replace(setup(), trick=Chain(tricks)), Streams(0, CPU)
+    deck = Deck(split("digits").train, built.plan.batch, streams)
+    trainer = Trainer(built, deck, streams, Budget("generator_turns", 1))
+    trainer.train_step()
+    return trainer.game
+
+
+def test_the_trick_is_a_trick():
+    (source,) = [text for text in blocks("python") if "class GradientNoise" in text]
+    scope = {"__package__": "ganbench.tricks", "__name__": "ganbench.tricks.gradient_noise"}
+    exec(source, scope)
+    noisy, plain = trained({"gradient_noise": scope["GradientNoise"]()}), trained({})
+    pairs = zip(noisy.parameters(), plain.parameters(), strict=True)
+    assert all(not one.equal(other) for one, other in pairs)
+
+
+def test_every_command_is_there():
+    told = CliRunner().invoke(app, ["--help"]).output
+    for command in re.findall(r"^\| `ganbench (\w+)", README, re.MULTILINE):
+        assert f"  {command} " in told
+
+
+def test_every_part_of_the_map_is_there():
+    (found,) = [text for text in blocks("") if text.startswith("ganbench/")]
+    root = Path(__file__).parents[1] / "ganbench"
+    for line in found.splitlines()[1:]:
+        for name in line.strip().split("  ")[0].split():
+            path = root / name.rstrip("/")
+            assert path.is_dir() if name.endswith("/") else path.with_suffix(".py").is_file(), name
