@@ -47,6 +47,7 @@ Override = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 HERE = Path("results")
+CELL = ("data", "variant", "loss", "tricks", "plan")
 
 
 def fail(message: str, code: int = USAGE) -> NoReturn:
@@ -237,10 +238,7 @@ def status(suite: SuiteArgument, results: Results = HERE, as_json: Json = False)
     )
     counts = trials["outcome"].fillna("not run").value_counts().to_dict()
     failed = trials[trials["outcome"].isin(["failed", "diverged"])]
-    reasons = {
-        f"{r.variant} / {r.loss} / {r.tricks} / seed {r.seed}": r.reason
-        for r in failed.itertuples()
-    }
+    reasons = {f"{cell_name(r._asdict())} / seed {r.seed}": r.reason for r in failed.itertuples()}
     if as_json:
         return answer({"trials": len(trials), "outcomes": counts, "reasons": reasons})
     out.print(f"{len(trials)} trials: " + ", ".join(f"{n} {o}" for o, n in counts.items()))
@@ -282,6 +280,10 @@ def folder_of(suite: str, results: Path) -> Path:
     if (given / "results.parquet").exists() or (given / "plan.json").exists():
         return given
     return results / given.stem
+
+
+def cell_name(row: dict[str, Any]) -> str:
+    return " / ".join(filter(None, (row[key] for key in CELL)))
 
 
 def planned_rows(suite: str, results: Path) -> Any:
@@ -369,10 +371,10 @@ def shown_trial(row: Any, rows: Any, store: Any) -> dict[str, Any]:
     ]
     values = values.dropna(subset=["value"])
     return {
-        "cell": " / ".join(filter(None, [row.data, row.variant, row.loss, row.tricks, row.plan])),
+        "cell": cell_name(row._asdict()),
         "role": row.role,
         "seed": int(row.seed),
-        "outcome": row.outcome or "not run",
+        "outcome": row.outcome if isinstance(row.outcome, str) else "not run",
         "reason": row.reason or "",
         "values": dict(zip(values["metric"], values["value"], strict=True)),
         "folder": str(store.trial(row.trial).folder),

@@ -16,7 +16,6 @@ from .extractors.base import Extractor, extracted
 from .metrics import METRICS
 from .metrics.base import Measurement, Sample, Unmeasurable
 
-REFERENCE = 10_000  # training examples at most: neighbours are looked for among all pairs
 Reading = Measurement | str  # a value, or the sentence why there is none
 
 
@@ -80,7 +79,7 @@ class Yardstick:
 
     @cached_property
     def real(self) -> Sample:
-        return self.sample(self.split.train[IMAGE].images[:REFERENCE])
+        return self.sample(self.split.train[IMAGE].images[: self.data.reference])
 
     def sample(self, images: Tensor) -> Sample:
         """What the extractor makes of stored images or points."""

@@ -115,6 +115,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; there are {', '.join(known)}" if known else ""
 
 
+@cache
+def offered(group: str) -> dict[str, str]:
+    """What other installed packages offer under an entry-point group; looking takes a while."""
+    return {point.name: point.value for point in entry_points(group=group)}
+
+
 @dataclass(frozen=True, eq=False)
 class Index:
     """The parts of one kind: literal lines `name -> "module:Class"`, and what plugins add to them.
@@ -134,7 +140,7 @@ class Index:
 
     def modules(self) -> dict[str, str]:
         own = {name: f"{self.package}.{target}" for name, target in self.entries.items()}
-        return {point.name: point.value for point in entry_points(group=self.package)} | own
+        return offered(self.package) | own
 
     def load(self, name: str) -> Any:
         modules = self.modules()

@@ -88,6 +88,10 @@ class Attempt:
     def events(self) -> Path:
         return self.folder / "events.jsonl"
 
+    @property
+    def ended(self) -> Path:
+        return self.folder / "exit.json"
+
     def tell(self, **event: Any) -> None:
         """Appends an event; it is also the sign of life that the runner watches for."""
         with open(self.events, "ab") as file:
@@ -96,10 +100,10 @@ class Attempt:
     def end(self, outcome: str, reason: str = "") -> None:
         """States how the attempt ended, once: the first word stands."""
         if self.ending() is None:
-            write_json(self.folder / "exit.json", {"outcome": outcome, "reason": reason})
+            write_json(self.ended, {"outcome": outcome, "reason": reason})
 
     def ending(self) -> dict[str, str] | None:
-        return read_json(self.folder / "exit.json")
+        return read_json(self.ended)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -27,8 +27,19 @@ OWN = "own"  # the loss that a variant has by itself
 RESERVED = ("floors", "published", "trials")  # folders that a suite's results would collide with
 
 
+Location = tuple[int | str, ...]  # of a key in a suite: ("grid", 0, "losses")
+
+
 class SuiteError(ValueError):
     """Everything that is wrong with a suite, a line an error."""
+
+
+class Misfit(ValueError):
+    """A value that is fine by itself, but not with the rest of the suite."""
+
+    def __init__(self, location: Location, told: str):
+        super().__init__(told)
+        self.location = location
 
 
 def labelled(index: Index) -> AfterValidator:
@@ -39,6 +50,12 @@ def labelled(index: Index) -> AfterValidator:
         return index.label(text)
 
     return AfterValidator(label)
+
+
+def _unreserved(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(f"a suite is not called {' or '.join(RESERVED)}")
+    return name
 
 
 def _variant(text: str) -> str:
@@ -65,11 +82,17 @@ VariantSpec = Annotated[str, AfterValidator(_variant)]
 LossSpec = Annotated[str, AfterValidator(_loss)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Betas = Annotated[tuple[float, float], Field(strict=False)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+Name = Annotated[
+    str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64), AfterValidator(_unreserved)
+]
 Seeds = (
     Annotated[int, Field(ge=1, le=10_000)]
     | Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)]
 )
+
+
+T = TypeVar("T")
+Several = Annotated[list[T], Field(min_length=1)]
 
 
 class Part(BaseModel):
@@ -110,17 +133,17 @@ class Tricks(Part):
 class PlanAxes(Part):
     """What a grid changes of its variants' plans: a value, or a list of values to cross."""
 
-    lr: float | list[float] | None = None  # of both sides
-    generator_lr: float | list[float] | None = None
-    discriminator_lr: float | list[float] | None = None
-    betas: Betas | list[Betas] | None = None  # of both sides
-    generator_betas: Betas | list[Betas] | None = None
-    discriminator_betas: Betas | list[Betas] | None = None
-    batch: int | list[int] | None = None
-    latent: int | list[int] | None = None
-    discriminator_turns: int | list[int] | None = None
-    optimizer: Literal["adam", "rmsprop"] | list[Literal["adam", "rmsprop"]] | None = None
-    decay: float | list[float] | None = None
+    lr: float | Several[float] | None = None  # of both sides
+    generator_lr: float | Several[float] | None = None
+    discriminator_lr: float | Several[float] | None = None
+    betas: Betas | Several[Betas] | None = None  # of both sides
+    generator_betas: Betas | Several[Betas] | None = None
+    discriminator_betas: Betas | Several[Betas] | None = None
+    batch: int | Several[int] | None = None
+    latent: int | Several[int] | None = None
+    discriminator_turns: int | Several[int] | None = None
+    optimizer: Literal["adam", "rmsprop"] | Several[Literal["adam", "rmsprop"]] | None = None
+    decay: float | Several[float] | None = None
 
     @model_validator(mode="after")
     def _plans(self) -> "PlanAxes":
@@ -164,7 +187,7 @@ class Profile(Part):
 
     images: int | None = Field(default=None, ge=1)
     generator_turns: int | None = Field(default=None, ge=1)
-    seconds: float | None = Field(default=None, gt=0)
+    seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     seeds: Seeds | None = None  # in place of the suite's
 
     @model_validator(mode="after")
@@ -216,10 +239,8 @@ class Suite(Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Suite":
-        if self.name in RESERVED:
-            raise ValueError(f"a suite is not called {' or '.join(RESERVED)}")
-        if self.analysis.outcome not in self.metrics:
-            raise ValueError(f"the outcome {self.analysis.outcome} is not among the metrics")
+        if (outcome := self.analysis.outcome) not in self.metrics:
+            raise Misfit(("analysis", "outcome"), f"{outcome} is not among the metrics")
         kept, _ = cells(self)
         if not kept:
             raise ValueError("no cell is left: everything is excluded")
@@ -269,7 +290,7 @@ def cells(suite: Suite) -> tuple[list[Cell], list[tuple[Cell, str]]]:
             kept.setdefault(key, cell)
     for i, exclude in enumerate(suite.exclude):
         if i not in used:
-            raise ValueError(f"exclude {i + 1} ({exclude.reason}) leaves out no cell of the grid")
+            raise Misfit(("exclude", i), f"this leaves out no cell of the grid ({exclude.reason})")
     return list(kept.values()), list(excluded.values())
 
 
@@ -318,7 +339,7 @@ def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
     except FileNotFoundError:
         here = [found.stem for found in Path("suites").glob("*.toml")]
         raise SuiteError(f"there is no suite {path}{nearest(path.stem, here)}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SuiteError(f"{path}: {error}") from None
     given = {override: assign(content, override) for override in overrides}
     try:
@@ -326,12 +347,9 @@ def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
     except ValidationError as error:
         found: dict[Location, str] = {}  # a value of several possible types errs once for each
         for details in error.errors():
-            location = tuple(part for part in details["loc"] if not is_branch(part))
+            location = location_of(details)
             found.setdefault(location, problem(path, text, given, location, details))
         raise SuiteError("\n".join(found.values())) from None
-
-
-Location = tuple[int | str, ...]
 
 
 def assign(content: dict[str, Any], override: str) -> Location:
@@ -343,15 +361,27 @@ def assign(content: dict[str, Any], override: str) -> Location:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    keys = [int(key) if key.isdigit() else key for key in path.strip().split(".")]
+    *outer, last = path.strip().split(".")
     place: Any = content
+    location: list[int | str] = []
     try:
-        for key in keys[:-1]:
-            place = place.setdefault(key, {}) if isinstance(place, dict) else place[key]
-        place[keys[-1]] = value
-    except (AttributeError, IndexError, KeyError, TypeError):
+        for key in outer:
+            location.append(key if isinstance(place, dict) else int(key))
+            place = place.setdefault(key, {}) if isinstance(place, dict) else place[int(key)]
+        location.append(last if isinstance(place, dict) else int(last))
+        place[location[-1]] = value
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         raise SuiteError(f"-o {override}: there is no {path.strip()} to set") from None
-    return tuple(keys)
+    return tuple(location)
+
+
+def location_of(details: Any) -> Location:
+    """Where an error lies: pydantic names the branches of a union as if they were keys."""
+    if isinstance(misfit := details.get("ctx", {}).get("error"), Misfit):
+        return misfit.location
+    *outer, last = details["loc"] or ("",)
+    kept = [part for part in outer if not is_branch(part)]
+    return tuple(kept + [last] * (details["type"] == "extra_forbidden" or not is_branch(last)))
 
 
 def problem(
@@ -414,8 +444,8 @@ def line_of(text: str, location: Location) -> int | None:
             inside = (counts[names[0]],) if names[0] in counts else ()
             table = (names[0], *inside, *names[1:])
             lines.setdefault(table, number)
-        elif key := re.match(r"\s*([\w-]+)\s*=", line):
-            lines.setdefault((*table, key[1]), number)
+        elif key := re.match(r"\s*([\w.\-\"]+)\s*=", line):
+            lines.setdefault((*table, *key[1].replace('"', "").split(".")), number)
     for length in range(len(location), 0, -1):
         if location[:length] in lines:
             return lines[location[:length]]

@@ -10,23 +10,24 @@ import ganbench
 ROOT = Path(ganbench.__file__).parent
 LEVELS = """
 spec plan streams
-losses networks data metrics memory provenance statistics
+losses networks data metrics memory
 blueprint duel extractors store pictures
 games evaluate
 tricks
 train
 recipe
 variants assemble
+provenance
 trial
 suite
 planned
 executors
 analysis
-report gate results
+report
 estimate listing
 run
 examination
-cli __main__
+cli
 """  # the levels of the design; a level of several lines builds on itself from above
 RANK = {name: n for n, line in enumerate(LEVELS.strip().split("\n")) for name in line.split()}
 BASES = {f"{package}.base" for package in ("losses", "networks", "data", "metrics")}

@@ -1,7 +1,7 @@
 """Effects: what each trick changes against the same cell and seed without tricks, and how surely."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
@@ -11,7 +11,6 @@ from scipy import stats
 from .intervals import LEVEL, SCALES
 
 CELL = ["data", "variant", "loss", "plan"]
-VERDICTS = ("helps", "harms", "equivalent", "undecided")
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,9 @@ class Effect:
     pairs: int  # cells and seeds in which both arms were measured
     cells: int
     lost: int  # pairs in which the trick's arm diverged or failed, and none did not
-    p: float  # two-sided, Holm-corrected over the tricks
-    verdict: str
+    p: float  # two-sided, Holm-corrected over all effects of its family
+    verdict: str  # helps, harms, equivalent, undecided
+    variant: str = ""  # the one that it is about, or all
 
 
 def effects(frame: pd.DataFrame) -> list[Effect]:
@@ -35,17 +35,33 @@ def effects(frame: pd.DataFrame) -> list[Effect]:
     The cells are those of the grid, not a sample of all cells: the error comes from the seeds within
     each, by the pairing that the suite declared, and the interval says nothing about other cells.
     """
-    plan = frame.attrs["plan"]
-    outcome, margin = plan["analysis"]["outcome"], plan["analysis"]["equivalence"]
-    facts = plan["metrics"][outcome]
-    values = outcomes(frame, outcome)
-    paired = plan["analysis"]["paired"]
-    found = [raw(values, name, facts["transform"], paired) for name in tricks_of(values)]
+    return _family(frame, {"": outcomes(frame)})
+
+
+def effects_by_variant(frame: pd.DataFrame) -> list[Effect]:
+    """The same within each variant, as a family of its own; nothing if there is only one."""
+    values = outcomes(frame)
+    parts = {str(name): part for name, part in values.groupby("variant", sort=False)}
+    return _family(frame, parts) if len(parts) > 1 else []
+
+
+def _family(frame: pd.DataFrame, parts: dict[str, pd.DataFrame]) -> list[Effect]:
+    """Every trick in every part, corrected together."""
+    plan = frame.attrs["plan"]["analysis"]
+    facts = frame.attrs["plan"]["metrics"][plan["outcome"]]
+    found = [
+        replace(raw(values, name, facts["transform"], plan["paired"]), variant=variant)
+        for variant, values in parts.items()
+        for name in tricks_of(values)
+    ]
     corrected = holm([effect.p for effect in found])
+    margin = plan["equivalence"]
     return [judged(effect, p, margin, facts) for effect, p in zip(found, corrected, strict=True)]
 
 
-def outcomes(frame: pd.DataFrame, outcome: str) -> pd.DataFrame:
+def outcomes(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are compared: the declared outcome of trials, at the last checkpoint."""
+    outcome = frame.attrs["plan"]["analysis"]["outcome"]
     chosen = (frame["role"] == "trial") & (frame["checkpoint"] == "last")
     return frame[chosen & (frame["metric"] == outcome)]
 
@@ -59,9 +75,8 @@ def raw(values: pd.DataFrame, name: str, transform: str, paired: bool) -> Effect
     """The effect before correction for how many tricks were looked at."""
     scale = SCALES[transform]
     arms = [values[values["tricks"] == arm].set_index([*CELL, "seed"]) for arm in (name, "none")]
-    both = arms[0][["value", "outcome"]].join(
-        arms[1][["value"]], how="inner", lsuffix="_with", rsuffix="_none"
-    )
+    tried = arms[0][["value", "outcome"]].rename(columns={"value": "value_with"})
+    both = tried.join(arms[1]["value"].rename("value_none"), how="inner")
     ended_badly = both["outcome"].isin(["diverged", "failed"])
     lost = int((ended_badly & both["value_none"].notna()).sum())
     measured = both.dropna(subset=["value_with", "value_none"])
@@ -127,9 +142,9 @@ def judged(effect: Effect, p: float, margin: float, facts: dict[str, str]) -> Ef
     """The effect with its corrected p and what may be said of it, no stronger than its interval."""
     inside = 1 - margin < effect.low and effect.high < 1 / (1 - margin)
     verdict = "undecided"
-    if p < 1 - LEVEL:
+    if facts["transform"] == "log" and inside:
+        verdict = "equivalent"
+    elif p < 1 - LEVEL:
         falls = effect.ratio < (1 if facts["transform"] == "log" else 0)
         verdict = "helps" if falls == (facts["direction"] == "lower") else "harms"
-    elif facts["transform"] == "log" and inside:
-        verdict = "equivalent"
-    return Effect(**{**effect.__dict__, "p": p, "verdict": verdict})
+    return replace(effect, p=p, verdict=verdict)

@@ -48,9 +48,10 @@ def t_interval(values: Sequence[float], transform: str = "none", level: float = 
     scale, count = SCALES[transform], len(values)
     if count == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
+    if min(values) == max(values):  # shown as it is, a share of 0 too
+        single = math.nan if count == 1 else values[0]
+        return Interval(values[0], single, single, count)
     there = np.array([scale.to(value) for value in values])
     mean = float(there.mean())
-    if count == 1:
-        return Interval(scale.back(mean), math.nan, math.nan, 1)
     half = float(stats.t.ppf((1 + level) / 2, count - 1) * there.std(ddof=1) / math.sqrt(count))
     return Interval(scale.back(mean), scale.back(mean - half), scale.back(mean + half), count)

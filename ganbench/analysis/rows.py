@@ -119,7 +119,7 @@ def ending(
     if result:
         return result["outcome"], result["reason"]
     last = folder.attempts()[-1:]
-    told = last[0].ending() if last else None
+    told = whole(last[0].ended) if last else None
     return ("failed", told["reason"]) if told and told["outcome"] == "failed" else (None, "")
 
 

@@ -77,6 +77,7 @@ class Data:
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
     extractor: ClassVar[str] = "identity"
+    reference: ClassVar[int] = 10_000  # training examples at most that fakes are measured against
 
     shapes: Mapping[str, Shape] = field(init=False, default_factory=dict)
     classes: int = field(init=False, default=0)  # 0: no labels

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ DRAW_SEED = 2017
 @dataclass(frozen=True)
 class Ring(Data):
     """Points of the plane, without labels: the mixture itself tells which mode a point belongs to."""
+
+    reference: ClassVar[int] = HELD_OUT
 
     modes: int = 8
     radius: float = 1.0

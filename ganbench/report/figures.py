@@ -25,7 +25,7 @@ def curves(frame: pd.DataFrame, folder: Path, store: Store) -> None:
 
 def panels(trials: pd.DataFrame, store: Store) -> Figure:
     variants = list(dict.fromkeys(trials["variant"]))
-    figure = Figure(figsize=(5 * len(variants), 4.5), layout="constrained")
+    figure = Figure(figsize=(5 * len(variants), 6), layout="constrained")
     axes = figure.subplots(1, len(variants), sharey=True, squeeze=False)[0]
     for axis, name in zip(axes, variants, strict=True):
         lines = trials[trials["variant"] == name].groupby(CELL, sort=False)
@@ -37,7 +37,7 @@ def panels(trials: pd.DataFrame, store: Store) -> Figure:
             axis.plot(mean.index, mean, style, color=f"C{number % 10}", label=label, lw=1.3)
         axis.set(title=name, xlabel="real images shown", yscale="log")
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=6)
+        axis.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.14))
     axes[0].set_ylabel("FID, geometric mean over seeds")
     return figure
 

@@ -1,5 +1,6 @@
 """Writes the files of a suite's folder: rows, tables as csv, Markdown and parquet, and figures."""
 
+import hashlib
 import io
 import shutil
 from dataclasses import asdict
@@ -8,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..analysis.effects import effects
+from ..analysis.effects import effects, effects_by_variant
 from ..analysis.leaderboard import leaderboard
 from ..analysis.rows import save
 from ..store import Store, write_bytes
@@ -20,7 +21,7 @@ from .words import findings
 def write(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list[Path]:
     """Writes all that is made from rows; with the store also the pictures. Returns the main files."""
     save(frame, folder)
-    board, changes = leaderboard(frame), pd.DataFrame(map(asdict, effects(frame)))
+    board, changes = leaderboard(frame), changes_of(frame)
     text = leaderboard_table(frame, board, findings(frame))
     write_bytes(folder / "leaderboard.md", text.encode())
     write_table(board, folder / "leaderboard")
@@ -32,6 +33,11 @@ def write(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list
     return [
         folder / name for name in ("leaderboard.md", "effects.md", "results.parquet", "figures")
     ]
+
+
+def changes_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """Each trick's effect over all cells, then within each variant."""
+    return pd.DataFrame(map(asdict, [*effects(frame), *effects_by_variant(frame)]))
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -61,4 +67,6 @@ def file_name(row: Any) -> str:
     parts = [str(getattr(row, key)) for key in ("data", "variant", "loss", "tricks", "plan")]
     parts += ["untrained"] if row.role == "untrained" else []
     text = "-".join(part for part in parts if part)
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in text)[:150]
+    name = "".join(c if c.isalnum() or c in "._-" else "_" for c in text)
+    whole = hashlib.sha256(text.encode()).hexdigest()[:8]  # keeps apart what is cut short
+    return name if len(name) <= 150 else f"{name[:140]}-{whole}"

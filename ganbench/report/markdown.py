@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..analysis.leaderboard import CELL
 from .words import name_of, percent
 
 RATE = "train_images_per_second"
@@ -102,7 +103,7 @@ def failures(board: pd.DataFrame) -> list[str]:
             if row[o]
         ]
         if counts:
-            name = f"{row['data']} / {row['variant']} / {row['loss']} / {row['tricks']}"
+            name = " / ".join(row[key] for key in CELL if row[key])
             lines.append(f"- {name}: {', '.join(counts)}: {row['reason']}")
     return ["## Not measured", "", *lines, ""] if lines else []
 
@@ -118,6 +119,7 @@ def effects_table(frame: pd.DataFrame, changes: pd.DataFrame) -> str:
     show = (lambda x: "" if math.isnan(x) else percent(x - 1)) if logarithmic else number
     shown = pd.DataFrame(
         {
+            "variant": changes["variant"].replace("", "all"),
             "tricks": changes["tricks"],
             "change": changes["ratio"].map(show),
             "95 % low": changes["low"].map(show),
@@ -133,6 +135,7 @@ def effects_table(frame: pd.DataFrame, changes: pd.DataFrame) -> str:
     note = (
         f"Averaged over the cells of this grid that have both arms, {pairing}; the error comes from "
         "the seeds within cells, so nothing is said about other cells. *lost*: trainings that diverged "
-        "or failed where none finished."
+        "or failed where none finished. Holm's correction is over all tricks, and for the effects within "
+        "variants over all of those."
     )
     return f"{title}\n\n{note}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n"

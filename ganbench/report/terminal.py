@@ -20,8 +20,8 @@ def show(frame: pd.DataFrame, console: Console) -> None:
     plan, board = frame.attrs["plan"], leaderboard(frame)
     for data, part in board.groupby("data", sort=False):
         console.print(table(plan, str(data), part))
-        hidden = part["rank"].notna().sum() - SHOWN
-        if hidden > 0:
+        hidden = part["rank"].notna().sum() - shown(part)["rank"].notna().sum()
+        if hidden:
             console.print(f"… and {hidden} more cells in leaderboard.md", highlight=False)
     console.print(f"Budget: {budget(plan)}.", highlight=False, markup=False)
     for line in findings(frame):
@@ -32,14 +32,14 @@ def table(plan: dict[str, Any], data: str, part: pd.DataFrame) -> Table:
     outcome = plan["analysis"]["outcome"]
     modes = next((metric for metric in plan["metrics"] if metric.startswith("modes")), None)
     title = f"{plan['suite']}: {data}"
-    found = Table(title=title, box=SIMPLE_HEAD, title_justify="left", padding=(0, 1))
+    found = Table(title=escape(title), box=SIMPLE_HEAD, title_justify="left", padding=(0, 1))
     found.add_column("#", justify="right")
     found.add_column("variant · loss · tricks")
     found.add_column(f"{name_of(outcome)} [95 %]", justify="right", no_wrap=True)
     found.add_column("modes", justify="right")
     found.add_column("n", justify="right")
     plans = part[part["role"] == "trial"].groupby("variant")["plan"].nunique()
-    for row in shown(part):
+    for row in shown(part).to_dict("records"):
         coverage = "" if modes is None or pd.isna(row[modes]) else number(row[modes])
         cells = [
             rank(row),
@@ -68,8 +68,8 @@ def named(row: dict[Any, Any], with_plan: bool) -> str:
     return " · ".join(parts + ([row["plan"]] if with_plan and row["plan"] else []))
 
 
-def shown(part: pd.DataFrame) -> list[dict[Any, Any]]:
-    """The best cells and all references, in the order of the board."""
-    rows = part.to_dict("records")
-    best = [row for row in rows if row["role"] == "trial" and not pd.isna(row["rank"])][:SHOWN]
-    return [row for row in rows if row["role"] != "trial" or row in best]
+def shown(part: pd.DataFrame) -> pd.DataFrame:
+    """The best cells, the best of each variant, and all references, in the order of the board."""
+    ranked = part[part["rank"].notna()]
+    leaders = ranked.groupby("variant").head(1).index.union(ranked.index[:SHOWN])
+    return part[part.index.isin(leaders) | (part["role"] != "trial")]

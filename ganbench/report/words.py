@@ -4,27 +4,41 @@ import math
 
 import pandas as pd
 
-from ..analysis.effects import Effect, effects
+from ..analysis.effects import Effect, effects, effects_by_variant
 
+VERBS = {"helps": "helps,", "harms": "harms,", "equivalent": "is equivalent to none,"}
 NAMES = {"fid": "FID", "kid": "KID", "is": "IS"}
 
 
 def findings(frame: pd.DataFrame) -> list[str]:
     """What the run showed: tricks that help, that harm, that do neither, and what stays open."""
-    found = [e for e in effects(frame) if e.pairs]
+    found = [e for e in effects(frame) if e.pairs or e.lost]
     if not found:
         return ["No trick was compared with none in this suite."]
-    outcome = name_of(frame.attrs["plan"]["analysis"]["outcome"])
-    facts = frame.attrs["plan"]["metrics"][frame.attrs["plan"]["analysis"]["outcome"]]
-    said = [
-        verdict(e, outcome, facts) for e in sorted(found, key=order) if e.verdict != "undecided"
-    ]
-    unclear = [f"{e.tricks} ({size(e, facts)})" for e in found if e.verdict == "undecided"]
-    if unclear:
-        said.append(f"Undecided with these seeds, change of {outcome}: {'; '.join(unclear)}.")
+    outcome = frame.attrs["plan"]["analysis"]["outcome"]
+    facts, name = frame.attrs["plan"]["metrics"][outcome], name_of(outcome)
+    said = [verdict(e, name, facts) for e in sorted(found, key=order) if e.verdict != "undecided"]
+    if not any(effect.verdict == "helps" for effect in found):
+        better = "lower" if facts["direction"] == "lower" else "raise"
+        said.insert(0, f"No trick is shown to {better} {name} over the cells of this grid.")
+    if unclear := [effect for effect in found if effect.pairs and effect.verdict == "undecided"]:
+        told = "; ".join(f"{e.tricks} {size(e, facts)}" for e in unclear)
+        said.append(f"Undecided with these seeds, change of {name}: {told}.")
+    said += by_variant(frame, name, facts)
     return said + [
         f"{e.tricks} lost {e.lost} trainings that none finished." for e in found if e.lost
     ]
+
+
+def by_variant(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> list[str]:
+    """A sentence a variant in which something is decided."""
+    found = [e for e in effects_by_variant(frame) if e.verdict != "undecided"]
+    said = []
+    for variant in dict.fromkeys(effect.variant for effect in found):
+        here = sorted((e for e in found if e.variant == variant), key=order)
+        told = "; ".join(f"{e.tricks} {VERBS[e.verdict]} {size(e, facts)}" for e in here)
+        said.append(f"In {variant}, change of {name}: {told}.")
+    return said
 
 
 def order(effect: Effect) -> tuple[int, float]:

@@ -1,0 +1,268 @@
+"""Reports: tables that fit, files that say what they mean, sentences no stronger than data."""
+
+import io
+import re
+from dataclasses import asdict
+
+import pandas as pd
+import pytest
+from rich.console import Console
+from test_analysis import arms, floor, frame, row
+
+from ganbench.analysis.effects import effects
+from ganbench.analysis.intervals import t_interval
+from ganbench.analysis.leaderboard import leaderboard
+from ganbench.report.files import file_name, write
+from ganbench.report.markdown import effects_table, leaderboard_table, number
+from ganbench.report.progress import clock
+from ganbench.report.terminal import SHOWN, show
+from ganbench.report.words import findings, percent
+from ganbench.store import Store
+
+
+def printed(made: pd.DataFrame, width=80) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    show(made, console)
+    return console.file.getvalue()
+
+
+def table_lines(made: pd.DataFrame) -> list[str]:
+    return [line for line in printed(made).splitlines() if not line.startswith(("Budget", "Und"))]
+
+
+def markdown(made: pd.DataFrame) -> str:
+    return leaderboard_table(made, leaderboard(made), findings(made))
+
+
+LONG = "minibatch_discrimination(depth=16, kernels=64) + spectral_norm(keep_norm=true)"
+
+
+# The terminal
+
+
+def test_tables_fit_eighty_columns():
+    made = arms({LONG: 1.0}, cells=(123456,), variant="wgan(width=16)", loss="non_saturating")
+    lines = printed(frame(*made, floor(0.1))).splitlines()
+    assert max(map(len, lines)) <= 80
+    words = " ".join("".join(line[:45]) for line in lines)
+    assert "minibatch_discrimination" in words
+
+
+def test_the_outcome_and_its_interval_stay_on_one_line_at_eighty_columns():
+    made = arms({LONG: 1.0}, variant="wgan(width=16)", loss="non_saturating", noise=1)
+    intervals = re.findall(r"\d[\d.]* \[\d[\d.]*, \d[\d.,]*\]", printed(frame(*made)))
+    assert len(intervals) >= 2
+
+
+@pytest.mark.parametrize("name", ["variant", "loss", "tricks", "data"])
+def test_brackets_in_names_are_text_and_no_markup(name):
+    made = frame(row(value=1.0, **{name: "[red]x"}), row(value=2.0, seed=1, **{name: "[/]y"}))
+    text = printed(made, width=120)
+    assert "[red]x" in text
+    assert "[/]y" in text
+
+
+def test_cells_are_numbered_from_the_best_on_with_references_between():
+    made = frame(row(value=3.0, loss="hinge"), row(value=2.0, loss="minimax"), floor(0.5))
+    lines = [line for line in table_lines(made) if re.search(r"gan|floor", line)]
+    assert [line.split()[0] for line in lines] == ["floor:", "1", "2"]
+    assert "minimax" in lines[1]
+
+
+def test_more_cells_than_fit_are_counted():
+    made = frame(*(row(value=1.0 + n, plan=f"lr={n}") for n in range(SHOWN + 3)))
+    assert "3 more cells" in printed(made)
+
+
+def test_a_cell_that_failed_does_not_stop_the_table():
+    made = frame(row(value=3.0), row(loss="minimax", reason="boom"), row(value=1.0, loss="own"))
+    ranks = [line.split()[0] for line in table_lines(made) if " gan " in line]
+    assert ranks[:2] == ["1", "2"]
+
+
+def test_cells_that_differ_in_their_plan_alone_are_told_apart_in_the_terminal():
+    text = printed(frame(row(value=1.0, plan="lr=0.001"), row(value=2.0, plan="lr=0.1")), width=120)
+    assert "lr=0.001" in text
+    assert "lr=0.1" in text.replace("lr=0.001", "")
+
+
+def test_a_suite_that_has_not_run_has_a_table_too():
+    assert "No trick was compared" in printed(frame(row(outcome="x"), floor(None)))
+
+
+# Markdown
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.04567, "0.0457"), (1.5, "1.5"), (12.345, "12.3"), (99.96, "100"),
+     (123.4, "123"), (1234.6, "1,235"), (9876543.0, "9,876,543"), (-0.00123, "-0.00123")],
+)  # fmt: skip
+def test_numbers_have_three_digits_or_all_before_the_point(value, text):
+    assert number(value) == text
+
+
+def cells_of(text: str) -> list[list[str]]:
+    """The cells of the first Markdown table, without its head."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_leaderboard_file_has_a_row_a_cell_with_interval_and_seeds():
+    made = frame(row(value=1.0), row(seed=1, value=4.0), row(seed=2, reason="boom"), floor(0.5))
+    low, high = cells_of(markdown(made))
+    assert low[:5] == ["*floor*", "", "", "", ""]
+    assert high[:5] == ["1", "gan", "hinge", "none", "2/3"]
+    mean, bounds = high[5].split(" ", 1)
+    assert mean == "2"
+    found = t_interval([1.0, 4.0], "log")
+    assert bounds == f"[{number(found.low)}, {number(found.high)}]"
+
+
+def test_the_leaderboard_file_says_by_what_protocol_budget_and_versions():
+    text = markdown(frame(row(value=1.0)))
+    for told in ("9 fakes", "64,000 real images", "Seeds: 1", "Device: cpu", "torch t"):
+        assert told in text
+
+
+def test_what_was_not_measured_is_named_with_its_reason():
+    made = frame(row(value=1.0), row(loss="minimax", reason="step 7: generator is nan"))
+    text = markdown(made).split("## Not measured")[1]
+    assert "- digits / gan / minimax / none: 1 diverged: step 7: generator is nan" in text
+    assert "hinge" not in text
+
+
+def test_cells_that_differ_in_their_plan_alone_are_told_apart_where_they_failed():
+    made = frame(*(row(plan=f"lr={lr}", reason=f"boom {lr}") for lr in ("1", "2")))
+    lines = [line for line in markdown(made).splitlines() if line.startswith("- digits")]
+    assert len({line.split(": ")[0] for line in lines}) == 2
+
+
+def test_the_plan_has_a_column_only_where_there_is_one():
+    assert "| plan " not in markdown(frame(row(value=1.0)))
+    assert "| lr=1 " in markdown(frame(row(value=1.0, plan="lr=1")))
+
+
+def test_the_effects_file_has_change_interval_and_verdict():
+    made = frame(*arms({"r1": 0.7}, cells=(1, 9)), row("ema", seed=9))
+    changes = pd.DataFrame(map(asdict, effects(made)))
+    (r1, ema) = cells_of(effects_table(made, changes))
+    assert r1[:2] == ["all", "r1"]
+    assert re.fullmatch(r"−(2\d|3\d) %", r1[2])
+    assert r1[-1] == "helps"
+    assert ema[:5] == ["all", "ema", "", "", ""]
+
+
+def test_a_suite_without_tricks_has_an_effects_file_that_says_so():
+    assert "No trick was compared" in effects_table(frame(row(value=1.0)), pd.DataFrame())
+
+
+# Sentences
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [(-0.34, "−34 %"), (0.12, "+12 %"), (0, "+0 %"), (-1, "−100 %"), (11.5, "+1150 %")],
+)
+def test_percents_have_a_true_minus_and_a_space(change, text):
+    assert percent(change) == text
+
+
+def test_what_helps_and_what_harms_is_said_with_size_interval_and_p():
+    helps, harms = findings(frame(*arms({"r1": 0.5, "ema": 2.0}, cells=(1, 9))))
+    assert re.match(r"r1 helps: FID −49 % \[−52 %, −45 %\] over 2 cells and 10 pairs", helps)
+    assert re.match(r"ema harms: FID \+\d+ % \[\+\d+ %, \+\d+ %\] over 2 cells and 10", harms)
+    assert "after Holm's correction" in helps
+
+
+def test_of_what_is_undecided_nothing_is_said_but_its_interval():
+    said = findings(frame(*arms({"r1": 0.95, "ema": 1.0}, noise=0.3)))
+    assert not re.search(r"helps|harms|better|worse|no effect|less than|tends", " ".join(said))
+    (line,) = [line for line in said if "r1" in line or "ema" in line]
+    assert line.startswith("Undecided with these seeds, change of FID: ")
+    found = re.findall(r"(r1|ema) \(?[−+]\d+ % \[([−+])\d+ %, ([−+])\d+ %\]", line)
+    assert found == [("r1", "−", "+"), ("ema", "−", "+")]
+
+
+def test_of_a_single_seed_it_is_said_that_there_is_no_interval():
+    said = findings(frame(*arms({"r1": 0.1}, seeds=1)))[-1]
+    assert said.startswith("Undecided")
+    assert "[no interval]" in said
+
+
+def test_an_effect_within_the_margin_is_said_to_be_just_that():
+    said = findings(frame(*arms({"r1": 1.0}, noise=0.001)))[-1]
+    assert said.startswith("r1 changes FID by less than the declared margin: ")
+
+
+def test_on_a_plain_scale_sizes_are_differences():
+    values = {"none": [0.50, 0.52, 0.49, 0.51], "r1": [0.31, 0.30, 0.29, 0.33]}
+    found = [row(t, s, v, metric="kid") for t, vs in values.items() for s, v in enumerate(vs)]
+    (said,) = findings(frame(*found, outcome="kid"))
+    assert re.match(
+        r"r1 helps: KID -0\.19\d* \[-0\.\d+, -0\.\d+\] over 1 cells", said.replace("−", "-")
+    )
+
+
+def test_trainings_that_a_trick_lost_are_said():
+    broken = [row("r1", seed=7, plan="cell=0"), row("none", 7, 1.0, plan="cell=0")]
+    assert any("r1 lost 1" in line for line in findings(frame(*arms({"r1": 0.7}), *broken)))
+
+
+def test_a_trick_that_broke_every_training_is_not_passed_over():
+    broken = [row("r1", seed) for seed in range(3)]
+    said = findings(frame(*broken, *(row("none", seed, 1.0) for seed in range(3))))
+    assert any("r1 lost 3" in line for line in said)
+    assert not any("No trick was compared" in line for line in said)
+
+
+def test_without_tricks_it_is_said_that_none_was_compared():
+    assert findings(frame(row(value=1.0))) == ["No trick was compared with none in this suite."]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "?"),
+        (0, "0:00"),
+        (59.6, "1:00"),
+        (61, "1:01"),
+        (3599.6, "1:00:00"),
+        (36061, "10:01:01"),
+    ],
+)
+def test_a_clock(seconds, text):
+    assert clock(seconds) == text
+
+
+# Files
+
+
+def test_the_files_of_a_suite_are_written_and_written_alike_again(tmp_path):
+    made = frame(*arms({"r1": 0.7}), row("ema", seed=9, reason="boom"), floor(0.5))
+    write(made, tmp_path / "s", Store(tmp_path))
+    first = {path.name: path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()}
+    names = {
+        "leaderboard.md",
+        "leaderboard.csv",
+        "leaderboard.parquet",
+        "effects.md",
+        "effects.csv",
+    }
+    assert names | {"results.parquet", "results.csv", "curves-digits.svg"} <= set(first)
+    write(made, tmp_path / "s", Store(tmp_path))
+    again = {path.name: path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()}
+    assert [name for name in first if first[name] != again[name]] == []
+
+
+def test_a_figure_of_any_cell_has_a_file_name_that_every_system_takes():
+    named = row(variant="dcgan(width=16)", tricks="ema + r1(weight=1)", data="a/b", plan="lr=0.1")
+    name = file_name(pd.DataFrame([named]).iloc[0])
+    assert re.fullmatch(r"[\w.-]+", name)
+    assert len(name) <= 150
+
+
+def test_two_cells_have_two_file_names():
+    long = "a_trick_of_a_long_name(setting=0.123456) + " * 5
+    cells = [row(tricks=f"{long}r1(weight={weight})") for weight in (1, 2)]
+    assert len({file_name(pd.DataFrame([cell]).iloc[0]) for cell in cells}) == 2
