@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import __version__
+from .store import Damaged
 
 USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
 
@@ -107,6 +108,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Train, measure and compare every cell of a suite. What is finished already is kept."""
+    from .data.base import Missing
     from .report.progress import Progress, clock
     from .report.terminal import show as show_leaderboard
     from .run import run as run_suite
@@ -121,7 +123,7 @@ def run(
     with Progress(console) as progress:
         try:
             ran = run_suite(declared, name, chosen, results, count, progress.show, stale)  # type: ignore[arg-type]
-        except SuiteError as error:
+        except (SuiteError, Missing, Damaged) as error:
             fail(str(error))
         except KeyboardInterrupt:
             again = " ".join(["ganbench", *sys.argv[1:]])
@@ -187,13 +189,17 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Say what a run would train: cells, what has no meaning and why, and about how long it takes."""
+    from .data.base import Missing
     from .estimate import estimate
     from .planned import planned
     from .report.progress import clock
     from .suite import cells
 
     declared, name, chosen = read_suite(suite, override, seeds, profile, device)
-    found = planned(declared, name, chosen)
+    try:
+        found = planned(declared, name, chosen)
+    except Missing as missing:
+        fail(str(missing))
     kept, excluded = cells(declared)
     objections = {p.label(): p.objection for p in found if p.objection}
     count = workers or default_workers(chosen)
@@ -289,7 +295,7 @@ def cell_name(row: dict[str, Any]) -> str:
 def planned_rows(suite: str, results: Path) -> Any:
     """The rows of a suite that was run, or is running."""
     from .analysis.rows import rows
-    from .store import Damaged, Store, read_json
+    from .store import Store, read_json
 
     folder = folder_of(suite, results)
     try:
@@ -421,6 +427,9 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:  # a full disk, a folder that cannot be written
+        err.print(f"{error}", markup=False, soft_wrap=True)
+        sys.exit(INTERNAL)
     except Exception as error:
         if os.environ.get("GANBENCH_TRACE"):
             raise

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -231,16 +232,26 @@ class Session:
         """A checkpoint: tensors and plain data, so that reading it cannot run code."""
         self.look()
         content = io.BytesIO()
-        seen = {"losses": self.losses, "scores": self.scores}
+        seen = {"losses": self.losses, "scores": self.scores, "made_by": self.trial.made_by()}
         torch.save({"trainer": self.trainer.state_dict(), **seen}, content)
         write_bytes(self.folder.checkpoint, content.getvalue())
         self.saved = time.monotonic()
+        self.trainer.restart_clock()
 
     def resume(self) -> None:
-        if self.folder.checkpoint.exists():
-            state = torch.load(self.folder.checkpoint, self.device, weights_only=True)
+        """Goes on from the checkpoint, unless other code made it: a training is of one piece."""
+        state = self.checkpoint()
+        if state and state["made_by"] == self.trial.made_by():
             self.trainer.load_state_dict(state["trainer"])
             self.losses, self.scores = state["losses"], state["scores"]
+
+    def checkpoint(self) -> dict[str, Any] | None:
+        """What was saved, or nothing if that cannot be read: then the trial begins again."""
+        try:
+            found = torch.load(self.folder.checkpoint, self.device, weights_only=True)
+        except (OSError, EOFError, RuntimeError, UnpicklingError):
+            return None
+        return found if isinstance(found, dict) else None
 
     def commit(self, outcome: str, reason: str = "") -> None:
         """Writes what there is to keep, and the result last: it is what makes the trial finished."""
@@ -257,7 +268,7 @@ class Session:
         write_json(self.folder.result, result)
         self.folder.checkpoint.unlink(missing_ok=True)
 
-    def costs(self) -> dict[str, float]:
+    def costs(self) -> dict[str, float | None]:
         """What the trial cost, in the units of COSTS."""
         spent, game = self.trainer.spent, self.trainer.game
         memory = peak(self.device)
@@ -266,7 +277,7 @@ class Session:
         seconds = time.perf_counter() - began
         return {
             "train_seconds": spent.seconds,
-            "train_images_per_second": spent.images / spent.seconds if spent.images else 0.0,
+            "train_images_per_second": spent.images / spent.seconds if spent.images else None,
             "sample_images_per_second": count / seconds,
             "peak_memory": memory,
             "generator_parameters": parameters(game.generators),

@@ -8,14 +8,18 @@ from pathlib import Path
 from conftest import CPU, setup, split
 from typer.testing import CliRunner
 
+import ganbench
+from ganbench.analysis.leaderboard import leaderboard
 from ganbench.cli import app
 from ganbench.data.base import Deck
 from ganbench.plan import Budget
+from ganbench.report.words import findings
 from ganbench.streams import Streams
 from ganbench.suite import cells, load_suite
 from ganbench.train import Trainer
 from ganbench.tricks.base import Chain
 
+PUBLISHED = Path(__file__).parents[1] / "results" / "published" / "bench"
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
@@ -64,3 +68,23 @@ def test_every_part_of_the_map_is_there():
         for name in line.strip().split("  ")[0].split():
             path = root / name.rstrip("/")
             assert path.is_dir() if name.endswith("/") else path.with_suffix(".py").is_file(), name
+
+
+def test_the_findings_are_those_of_the_published_run():
+    """The README's leaderboard was pasted from the run whose rows are committed."""
+    frame = ganbench.load(PUBLISHED)
+    (shown,) = [text for text in blocks("") if text.startswith("bench: digits")]
+    flowing = " ".join(shown.split())
+    for sentence in findings(frame):
+        assert sentence in flowing
+    assert "\n".join(findings(frame)) in (PUBLISHED / "leaderboard.md").read_text().replace(
+        "\n- ", "\n"
+    )
+
+
+def test_the_published_leaderboard_separates_floor_trained_and_untrained():
+    board = leaderboard(ganbench.load(PUBLISHED)).set_index(["role", "variant"])
+    (floor,) = board.loc["floor", "fid"]
+    for variant in ("gan", "dcgan(width=16)", "wgan(width=16)"):
+        plain = board.loc[[("trial", variant)]].query("tricks == 'none'")["fid"].min()
+        assert 3 * floor < plain < board.loc[("untrained", variant), "fid"] / 10

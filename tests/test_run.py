@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 import ganbench
 from ganbench.evaluate import yardstick
@@ -221,6 +222,25 @@ def test_an_interrupted_trial_repeats_an_unbroken_one(suite, tmp_path, number):
         kept = [folder.evaluation(protocol, name).read_bytes() for folder in (first, second)]
         assert kept[0] == kept[1]
     assert read_json(first.curve)["losses"] == read_json(second.curve)["losses"]
+
+
+@pytest.mark.parametrize("harm", ["damaged", "made by other code"])
+def test_a_checkpoint_that_cannot_be_gone_on_from_begins_the_trial_again(suite, tmp_path, harm):
+    trial = planned(load_suite(suite), "cpu", "cpu")[1].trial
+    whole, broken = Store(tmp_path / "whole"), Store(tmp_path / "broken")
+    assert run_trial(trial, whole, METRICS, lambda: False) == "done"
+    assert run_trial(trial, broken, METRICS, lambda: True) == "interrupted"
+    checkpoint = broken.trial(trial.id).checkpoint
+    content = torch.load(checkpoint, weights_only=True)
+    content["made_by"]["code"] = "0" * 16
+    torch.save(content, checkpoint)
+    if harm == "damaged":
+        checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    assert run_trial(trial, broken, METRICS, lambda: False) == "done"
+    kept = [store.trial(trial.id).sampler("last").read_bytes() for store in (whole, broken)]
+    assert kept[0] == kept[1]
+    losses = [read_json(store.trial(trial.id).curve)["losses"] for store in (whole, broken)]
+    assert losses[0] == losses[1]
 
 
 def test_new_metrics_are_measured_from_kept_samplers_without_training(suite, tmp_path):

@@ -1,0 +1,94 @@
+"""What another package offers as an entry point is a part like any other."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(sys.executable).parent / "ganbench"
+
+TRICK = '''"""Coin (nobody, 2026): scores of fakes are halved."""
+
+from ganbench.tricks.base import Trick
+
+
+class Coin(Trick):
+    def __init__(self, weight: float = 0.5):
+        super().__init__()
+        self.weight = weight
+
+    def generator_terms(self, duel):
+        yield "coin", self.weight * duel.fake_score.square().mean()
+'''
+
+RECIPE = """from ganbench.recipe import Recipe
+
+TINY = Recipe("The smallest GAN.", "mlp(width=8)", tricks=("coin",))
+"""
+
+SUITE = """
+schema = 1
+name = "plugin"
+data = ["digits"]
+metrics = ["fid"]
+seeds = 1
+[[grid]]
+variants = ["tiny"]
+[[grid]]
+variants = ["gan(width=8)"]
+[grid.tricks]
+chains = [["coin(weight=2)"]]
+[budget.cpu]
+images = 640
+"""
+
+POINTS = """
+[ganbench.tricks]
+coin = coinpack.coin:Coin
+[ganbench.variants]
+tiny = coinpack.variants:TINY
+"""
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """A package with a trick and a variant, as an installer leaves it."""
+    package, about = tmp_path / "coinpack", tmp_path / "coinpack-1.0.dist-info"
+    package.mkdir()
+    about.mkdir()
+    (package / "__init__.py").touch()
+    (package / "coin.py").write_text(TRICK)
+    (package / "variants.py").write_text(RECIPE)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: coinpack\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(POINTS)
+    (tmp_path / "plugin.toml").write_text(SUITE)
+    return tmp_path
+
+
+def ganbench(folder, *arguments):
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    found = subprocess.run(
+        [PROGRAM, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert found.returncode == 0, found.stderr
+    return json.loads(found.stdout)
+
+
+def test_a_plugin_is_listed_and_trains_in_worker_processes(installed):
+    (coin,) = [
+        t for t in ganbench(installed, "list", "tricks", "--json")["tricks"] if "coin" in t["spec"]
+    ]
+    assert coin == {
+        "spec": "coin(weight=0.5)",
+        "about": "Coin (nobody, 2026): scores of fakes are halved.",
+    }
+    ran = ganbench(installed, "run", "plugin.toml", "--workers", "2", "--device", "cpu", "--json")
+    assert ran["outcomes"] == {"done": 4}  # two cells and their untrained selves
