@@ -1,6 +1,7 @@
 """Assembly: from a recipe and data to a game that can be trained, or to the objections against it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -76,12 +77,7 @@ def assemble(recipe: Recipe, data: Data, streams: Streams) -> Setup:
 def _game(recipe: Recipe, plan: Blueprint, tricks: Chain, streams: Streams) -> Game:
     def generator(name: str, plain: nn.Module) -> nn.Module:
         made = initialized(plan.network, plain, streams, f"generator.{name}")
-        for trick_name, trick in tricks.items():
-            where, before = f"{trick_name}.generator.{name}", set(made.modules())
-            with streams.seeded("weights", where):
-                made = trick.generator(made)
-            initialized(plan.network, made, streams, where, before)
-        return made
+        return tricked(made, "generator", name)
 
     def discriminator(
         name: str, shape: Shape, plain: Callable[[Shape], Discriminator]
@@ -89,11 +85,15 @@ def _game(recipe: Recipe, plan: Blueprint, tricks: Chain, streams: Streams) -> G
         seen = tricks.view(torch.empty(plan.plan.batch, *shape, device=META), name)
         made = plain(tuple(seen.shape[1:]))
         initialized(plan.network, made, streams, f"discriminator.{name}")
+        return tricked(made, "discriminator", name)
+
+    def tricked(made: Any, side: str, name: str) -> Any:
+        """The network after every trick had its say; what one adds is initialized in its name."""
         for trick_name, trick in tricks.items():
-            where, before = f"{trick_name}.discriminator.{name}", set(made.modules())
+            where, known = f"{trick_name}.{side}.{name}", set(made.modules())
             with streams.seeded("weights", where):
-                made = trick.discriminator(made)
-            initialized(plan.network, made, streams, where, before)
+                made = getattr(trick, side)(made)
+            initialized(plan.network, made, streams, where, known)
         return made
 
     game: Game = GAMES.make(recipe.game)

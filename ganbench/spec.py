@@ -254,6 +254,15 @@ def signature(target: str) -> str:
     return ", ".join(f"{key}={default}" if default else key for key, default in found.items())
 
 
+def _home(module: str, name: str) -> str:
+    """The module that a name is defined in, by the imports of the one that uses it."""
+    for node in _source(module).body:
+        if isinstance(node, ast.ImportFrom) and name in (alias.name for alias in node.names):
+            package = module.rsplit(".", node.level)[0] + "." if node.level else ""
+            return f"{package}{node.module}"
+    return module
+
+
 def _class(module: str, name: str) -> ast.ClassDef | None:
     classes = (node for node in _source(module).body if isinstance(node, ast.ClassDef))
     return next((node for node in classes if node.name == name), None)
@@ -266,12 +275,12 @@ def _arguments(init: ast.FunctionDef) -> dict[str, str]:
 
 
 def _fields(node: ast.ClassDef, module: str) -> dict[str, str]:
-    """A dataclass's settings, those of its base in the package's base.py first."""
+    """A dataclass's settings, those of its bases first."""
     found: dict[str, str] = {}
-    base_module = f"{module.rpartition('.')[0]}.base"
-    for base in node.bases if module != base_module else []:
-        if parent := _class(base_module, ast.unparse(base)):
-            found |= _fields(parent, base_module)
+    for base in map(ast.unparse, node.bases):
+        home = _home(module, base)
+        if parent := _class(home, base):
+            found |= _fields(parent, home)
     for item in node.body:
         if isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation):
             default = ast.unparse(item.value) if item.value else ""

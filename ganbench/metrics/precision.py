@@ -1,21 +1,9 @@
 """Precision (Kynkäänniemi et al., 2019): the share of fakes that lie among the reals."""
 
-from dataclasses import dataclass
-
-from .base import Measurement, Metric, Sample
-from .manifold import precision_and_recall
+from .base import Measurement, Sample
+from .manifold import Manifold, precision_and_recall
 
 
-@dataclass(frozen=True)
-class Precision(Metric):
-    direction = "higher"
-    transform = "logit"
-
-    k: int = 3
-
-    def __post_init__(self) -> None:
-        if self.k < 1:
-            raise ValueError(f"k must be at least 1, not {self.k}")
-
+class Precision(Manifold):
     def __call__(self, fake: Sample, real: Sample) -> Measurement:
         return Measurement(precision_and_recall(fake, real, self.k)[0])
