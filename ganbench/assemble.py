@@ -37,7 +37,7 @@ def chain(recipe: Recipe) -> Chain:
     return Chain({parse(text).name: TRICKS.make(text) for text in recipe.tricks})
 
 
-def blueprint(recipe: Recipe, data: Data, tricks: Chain) -> Blueprint:
+def blueprint_of(recipe: Recipe, data: Data, tricks: Chain) -> Blueprint:
     """Everything that is declared, final; raises Incompatible with all objections in a sentence."""
     network = tricks.network(NETWORKS.make(recipe.network))
     found = Blueprint(
@@ -64,27 +64,27 @@ def assemble(recipe: Recipe, data: Data, streams: Streams) -> Setup:
     nothing is computed: that is how a suite is checked before it runs.
     """
     tricks = chain(recipe)
-    plan = blueprint(recipe, data, tricks)
+    blueprint = blueprint_of(recipe, data, tricks)
     with torch.device(META if streams.device == META else "cpu"):
-        game = _game(recipe, plan, tricks, streams)
+        game = _game(recipe, blueprint, tricks, streams)
         for name, trick in tricks.items():
             with streams.seeded("weights", f"{name}.attach"):
-                trick.attach(game, plan)
+                trick.attach(game, blueprint)
     game, tricks = game.to(streams.device), tricks.to(streams.device)
-    return Setup(game, plan.loss, tricks, plan.plan)
+    return Setup(game, blueprint.loss, tricks, blueprint.plan)
 
 
-def _game(recipe: Recipe, plan: Blueprint, tricks: Chain, streams: Streams) -> Game:
+def _game(recipe: Recipe, blueprint: Blueprint, tricks: Chain, streams: Streams) -> Game:
     def generator(name: str, plain: nn.Module) -> nn.Module:
-        made = initialized(plan.network, plain, streams, f"generator.{name}")
+        made = initialized(blueprint.network, plain, streams, f"generator.{name}")
         return tricked(made, "generator", name)
 
     def discriminator(
         name: str, shape: Shape, plain: Callable[[Shape], Discriminator]
     ) -> Discriminator:
-        seen = tricks.view(torch.empty(plan.plan.batch, *shape, device=META), name)
+        seen = tricks.view(torch.empty(blueprint.plan.batch, *shape, device=META), name)
         made = plain(tuple(seen.shape[1:]))
-        initialized(plan.network, made, streams, f"discriminator.{name}")
+        initialized(blueprint.network, made, streams, f"discriminator.{name}")
         return tricked(made, "discriminator", name)
 
     def tricked(made: Any, side: str, name: str) -> Any:
@@ -93,12 +93,12 @@ def _game(recipe: Recipe, plan: Blueprint, tricks: Chain, streams: Streams) -> G
             where, known = f"{trick_name}.{side}.{name}", set(made.modules())
             with streams.seeded("weights", where):
                 made = getattr(trick, side)(made)
-            initialized(plan.network, made, streams, where, known)
+            initialized(blueprint.network, made, streams, where, known)
         return made
 
     game: Game = GAMES.make(recipe.game)
     with streams.seeded("weights"):  # for what is neither a layer nor a trick's: a learned constant
-        game.build(plan, generator, discriminator)
+        game.build(blueprint, generator, discriminator)
     return game
 
 

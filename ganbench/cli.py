@@ -6,6 +6,7 @@ Modules that need torch are imported inside the commands that train: help and li
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import __version__
-from .store import Damaged
+from .store import Busy, Damaged
 
 USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
 
@@ -30,7 +31,7 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 SuiteArgument = Annotated[
-    str, typer.Argument(help="A suite file, or the name of one under suites/.")
+    str, typer.Argument(help="A suite file, or the name of one: bench, smoke.")
 ]
 Results = Annotated[Path, typer.Option(help="The folder that holds the store and the tables.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -64,8 +65,15 @@ def answer(content: Any) -> None:
 def suite_path(text: str) -> Path:
     """`suites/bench.toml` or, for short, `bench`."""
     path = Path(text)
-    short = Path("suites") / f"{text}.toml"
-    return short if not path.exists() and not path.suffix and short.exists() else path
+    if path.exists() or path.suffix:
+        return path
+    shipped = Path(__file__).parent
+    folders = (
+        Path("suites"),
+        shipped / "suites",
+        shipped.parent / "suites",
+    )  # a wheel's, a clone's
+    return next((f / f"{text}.toml" for f in folders if (f / f"{text}.toml").exists()), path)
 
 
 def read_suite(
@@ -123,10 +131,10 @@ def run(
     with Progress(console) as progress:
         try:
             ran = run_suite(declared, name, chosen, results, count, progress.show, stale)  # type: ignore[arg-type]
-        except (SuiteError, Missing, Damaged) as error:
+        except (SuiteError, Missing, Damaged, Busy) as error:
             fail(str(error))
         except KeyboardInterrupt:
-            again = " ".join(["ganbench", *sys.argv[1:]])
+            again = shlex.join(["ganbench", *sys.argv[1:]])
             fail(f"Stopped; what was trained is kept. To go on: {again}", INTERRUPTED)
     if as_json:
         answer(summary(ran))
@@ -148,13 +156,12 @@ def default_workers(device: str) -> int:
 
 def told_failures(ran: Any) -> int:
     """Names what failed, with its log; the exit code."""
-    failed = [s for s in ran.statuses if s.state in ("failed", "busy")]
+    failed = [s for s in ran.statuses if s.state in ("failed", "interrupted")]
     for status in failed:
         attempt = status.job.attempt()
         where = f" (log: {attempt.log})" if attempt and attempt.log.exists() else ""
-        reason = "another run is training it" if status.state == "busy" else status.reason
         err.print(
-            f"{status.state}: {status.job.trial.id[:16]}: {reason}{where}",
+            f"{status.state}: {status.job.trial.id[:16]}: {status.reason}{where}",
             markup=False,
             soft_wrap=True,
         )
@@ -263,7 +270,7 @@ def report(suite: SuiteArgument, results: Results = HERE, as_json: Json = False)
     from .store import Store
 
     folder = folder_of(suite, results)
-    if (folder / "plan.json").exists():
+    if (folder / "plan.json").exists() and (folder.parent / "trials").exists():
         frame = planned_rows(suite, results)
         files = write(frame, folder, Store(folder.parent))
     else:

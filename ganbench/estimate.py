@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from contextlib import suppress
 from statistics import median
 
 import torch
@@ -11,7 +12,7 @@ from .data.base import Deck
 from .evaluate import yardstick
 from .plan import Budget
 from .streams import Streams
-from .train import Trainer
+from .train import Diverged, Trainer
 from .trial import Trial, settle
 
 WARM_UP, TIMED = 2, 5  # steps
@@ -46,5 +47,6 @@ def training_time(trial: Trial) -> float:
 def step_time(trainer: Trainer) -> float:
     began = time.perf_counter()
     trainer.train_step()
-    trainer.flush()
+    with suppress(Diverged):  # a run will tell; here it only waits for the device
+        trainer.flush()
     return time.perf_counter() - began

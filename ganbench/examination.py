@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,10 @@ def finding(what: str, ok: bool, told: str, needed: bool = True) -> dict[str, An
 
 def packages() -> Iterator[dict[str, Any]]:
     for name in PACKAGES:
-        yield finding(name, True, version(name))
+        try:
+            yield finding(name, True, version(name))
+        except PackageNotFoundError:
+            yield finding(name, False, f"pip install {name}")
 
 
 def devices() -> Iterator[dict[str, Any]]:

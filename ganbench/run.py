@@ -16,7 +16,7 @@ from .planned import Planned, planned, record
 from .report.files import write
 from .store import Store, read_json, write_json
 from .suite import Suite, SuiteError, seconds
-from .trial import Trial, is_finished, settle
+from .trial import Trial, is_current, is_finished, settle
 
 Stale = Literal["ask", "reuse", "rerun"]
 Show = Callable[[list[Status], int], None]  # jobs, and how many trials were finished before
@@ -65,10 +65,10 @@ def run(
     settle()
     plan = planned(suite, profile, device)
     metrics = tuple(suite.metrics)
+    settle_stale(plan, store, stale)
     write_json(folder / "plan.json", record(suite, profile, device, plan))
     measure_floors(plan, metrics, store)
     trials = {p.trial.id: p.trial for p in plan if not p.objection}
-    settle_stale(plan, store, stale)
     done = {i for i, t in trials.items() if is_finished(t, store.trial(i), metrics)}
     statuses = [Status(Job(t, metrics, results)) for i, t in trials.items() if i not in done]
     limits = Limits(seconds(suite.limits.wall), seconds(suite.limits.stall))
@@ -88,7 +88,7 @@ def measure_floors(plan: list[Planned], metrics: tuple[str, ...], store: Store) 
         measured = yardstick(data, device)
         path = store.floor(measured.protocol.id)
         known = (read_json(path) or {"metrics": {}})["metrics"]
-        if missing := tuple(metric for metric in metrics if metric not in known):
+        if missing := tuple(metric for metric in metrics if not is_current(metric, known)):
             known |= as_record(measured.floor(missing))
             write_json(path, {"protocol": asdict(measured.protocol), "metrics": known})
 

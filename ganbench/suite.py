@@ -219,6 +219,7 @@ class Analysis(Part):
     baseline: Literal["none"] = "none"
     paired: bool = True
     equivalence: float = Field(default=0.02, ge=0, lt=1)
+    collapse: float = Field(default=0.1, gt=0, lt=1)  # the share of the floor's modes or recall
 
 
 class Suite(Part):
@@ -298,14 +299,14 @@ def _grid(suite: Suite, grid: Grid) -> Iterator[Cell]:
     axes = (grid.data or suite.data, grid.variants, grid.losses, grid.tricks.listed())
     for data, name, loss, tricks in itertools.product(*axes):
         for changes in grid.plan.listed():
-            recipe = variant(name)
+            own = variant(name)
             recipe = replace(
-                recipe,
-                loss=recipe.loss if loss == OWN else loss,
-                tricks=recipe.tricks + tricks,
-                plan=changed(recipe.plan, changes),
+                own,
+                loss=own.loss if loss == OWN else loss,
+                tricks=own.tricks + tricks,
+                plan=changed(own.plan, changes),
             )
-            yield Cell(data, name, recipe.loss, tricks, told(changes), recipe)
+            yield Cell(data, name, recipe.loss, tricks, told(own.plan, changes), recipe)
 
 
 def changed(plan: Plan, changes: dict[str, Any]) -> Plan:
@@ -316,8 +317,10 @@ def changed(plan: Plan, changes: dict[str, Any]) -> Plan:
     return replace(plan, **both, **single)
 
 
-def told(changes: dict[str, Any]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(changes.items()))
+def told(plan: Plan, changes: dict[str, Any]) -> str:
+    """The label of what is changed: a value that the plan has anyway is left out."""
+    new = {key: value for key, value in changes.items() if changed(plan, {key: value}) != plan}
+    return ", ".join(f"{key}={value}" for key, value in sorted(new.items()))
 
 
 UNITS = {"s": 1, "min": 60, "h": 3600}

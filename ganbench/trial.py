@@ -35,7 +35,8 @@ from .train import Diverged, Trainer
 SCHEMA = 1
 SELECTION = "fid"  # what the best checkpoint is chosen by, on samples of its own
 LOG_EVERY = 50  # steps between two looks at the device
-SAVE_EVERY = 10.0  # seconds between two checkpoints
+SAVE_EVERY = 3.0  # seconds between two checkpoints, at the least
+SAVE_COST = 20  # times as long as writing one takes, at the least
 SAMPLES = 500  # generated at a time
 CHECKPOINTS = ("last", "best")
 
@@ -147,6 +148,7 @@ def trained_and_measured(
             session.commit("done")
     outcome = str(read_json(folder.result)["outcome"])
     if outcome == "done":
+        attempt.tell(measuring=True)
         measure(trial, folder, metrics)
     return outcome
 
@@ -173,7 +175,7 @@ class Session:
         self.trainer = Trainer(setup, deck, self.streams, trial.budget)
         self.losses: list[dict[str, float]] = []
         self.scores: list[dict[str, float]] = []
-        self.saved = time.monotonic()
+        self.saved, self.patience = time.monotonic(), SAVE_EVERY
 
     def run(self, stop: Stop) -> None:
         """Trains to the end of the budget, from the checkpoint if there is one."""
@@ -187,9 +189,10 @@ class Session:
                 if stop():
                     self.save()
                     raise Interrupted(f"at step {self.trainer.step}, with a checkpoint")
-                if time.monotonic() - self.saved > SAVE_EVERY:
+                if time.monotonic() - self.saved > self.patience:
                     self.save()
         self.look()
+        self.fakes()  # the last training steps may have broken what the last score saw whole
         self.keep("last")
         if not self.scores:
             self.keep("best")
@@ -218,11 +221,12 @@ class Session:
         self.trainer.restart_clock()
 
     def fakes(self) -> Tensor:
-        """Samples that checkpoints are chosen by, and that are never reported."""
-        held_out = self.yardstick.split.held_out
-        return sampled(
-            self.trainer.game, self.trainer.sampler(), held_out, self.streams, "selection"
-        )
+        """Samples that checkpoints are chosen by, and that are never reported; raises Diverged."""
+        sources, trainer = self.yardstick.split.held_out, self.trainer
+        found = sampled(trainer.game, trainer.sampler(), sources, self.streams, "selection")
+        if not bool(found.isfinite().all()):
+            raise Diverged(trainer.step, {"samples": math.nan})
+        return found
 
     def keep(self, checkpoint: str) -> None:
         state = {k: v.contiguous().cpu() for k, v in self.trainer.sampler().state_dict().items()}
@@ -231,11 +235,12 @@ class Session:
     def save(self) -> None:
         """A checkpoint: tensors and plain data, so that reading it cannot run code."""
         self.look()
-        content = io.BytesIO()
+        began, content = time.monotonic(), io.BytesIO()
         seen = {"losses": self.losses, "scores": self.scores, "made_by": self.trial.made_by()}
         torch.save({"trainer": self.trainer.state_dict(), **seen}, content)
         write_bytes(self.folder.checkpoint, content.getvalue())
         self.saved = time.monotonic()
+        self.patience = max(SAVE_EVERY, SAVE_COST * (self.saved - began))
         self.trainer.restart_clock()
 
     def resume(self) -> None:
@@ -273,7 +278,7 @@ class Session:
         spent, game = self.trainer.spent, self.trainer.game
         memory = peak(self.device)
         began = time.perf_counter()
-        count = len(self.fakes())
+        count = len(self.fakes().cpu())  # the copy waits for the device
         seconds = time.perf_counter() - began
         return {
             "train_seconds": spent.seconds,

@@ -60,6 +60,7 @@ def frame(*found, outcome="fid", paired=True, equivalence=0.02, **plan) -> pd.Da
             "baseline": "none",
             "paired": paired,
             "equivalence": equivalence,
+            "collapse": 0.1,
         },
         "metrics": FACTS,
         "protocols": {"p": protocol},
@@ -230,9 +231,19 @@ def test_two_cells_are_combined_as_welch_and_satterthwaite_say():
 def test_a_cell_of_one_pair_counts_as_much_as_others_and_borrows_their_error():
     known, single = Change(1.0, 0.02, 4, 5), Change(3.0, math.nan, 0, 1)
     mean, low, high, _ = combined([known, single])
-    freedom = (0.02 + 0.1) ** 2 / (0.02**2 / 4)
-    half = stats.t.ppf(0.975, freedom) * math.sqrt(0.12) / 2
+    half = stats.t.ppf(0.975, 4) * math.sqrt(0.12) / 2  # all that is known comes from one cell
     assert (mean, low, high) == pytest.approx((2.0, 2 - half, 2 + half))
+
+
+@pytest.mark.parametrize("seeds", [(2, *[1] * 9), (2, 3), (3, 3, 3, 1), (5, 5)])
+def test_where_there_is_no_effect_one_in_twenty_is_found_whatever_was_lost(seeds):
+    rng = np.random.default_rng(0)
+    draws = 2000
+    found = [
+        combined([change(rng.normal(size=n), rng.normal(size=n), True) for n in seeds])[3]
+        for _ in range(draws)
+    ]
+    assert np.mean(np.array(found) < 0.05) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws) + 0.01
 
 
 def test_pairing_takes_out_what_seeds_share():

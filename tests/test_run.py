@@ -18,7 +18,7 @@ from ganbench.evaluate import yardstick
 from ganbench.planned import planned
 from ganbench.store import Store, read_json, read_lines
 from ganbench.suite import load_suite
-from ganbench.trial import run_trial
+from ganbench.trial import LOG_EVERY, run_trial
 
 PROGRAM = Path(sys.executable).parent / "ganbench"
 SUITES = Path(__file__).parents[1] / "suites"
@@ -99,6 +99,8 @@ def test_a_run_measures_every_cell_and_seed_and_its_references(unbroken):
     assert set(frame["outcome"]) == {"done"}
     assert frame["value"].notna().all()
     assert set(frame["role"]) == {"trial", "untrained", "floor"}
+    assert frame.loc[frame["role"] == "untrained", "collapsed"].all()
+    assert frame.loc[frame["role"] == "floor", "collapsed"].isna().all()
     for name in ("leaderboard.md", "leaderboard.csv", "effects.md", "results.csv"):
         assert (unbroken / "tiny" / name).stat().st_size > 100
     assert list((unbroken / "tiny" / "figures").glob("*.png"))
@@ -131,11 +133,44 @@ def test_kill_9_loses_nothing_that_was_finished(suite, unbroken, tmp_path):
     pd.testing.assert_frame_equal(quality(tmp_path), quality(unbroken), check_exact=True)
 
 
+def test_kill_9_in_the_middle_of_a_training_goes_on_from_its_checkpoint(suite, tmp_path):
+    one = [
+        "--seeds",
+        "1",
+        "-o",
+        "grid.0.losses=['hinge']",
+        "-o",
+        "grid.0.tricks={chains=[['ema']]}",
+    ]
+    long = [*one, "-o", "budget.cpu.images=192_000"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert ran(suite, whole, *long, workers=1).returncode == 0
+    arguments = list(map(str, command(suite, broken, *long, workers=1)))
+    runner = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
+    until(lambda: list(broken.glob("trials/*/*/checkpoint.pt")))
+    runner.send_signal(signal.SIGKILL)
+    runner.wait()
+    until(lambda: not processes(broken), 20)
+    (checkpoint,) = broken.glob("trials/*/*/checkpoint.pt")
+    assert not (checkpoint.parent / "result.json").exists()
+    assert ran(suite, broken, *long, workers=1).returncode == 0
+    (second,) = checkpoint.parent.glob("attempts/002/events.jsonl")
+    first_step = next(event["step"] for event in read_lines(second) if "step" in event)
+    assert first_step > LOG_EVERY  # it did not begin again
+    pd.testing.assert_frame_equal(quality(broken), quality(whole), check_exact=True)
+
+
 def test_ctrl_c_writes_checkpoints_and_says_how_to_go_on(suite, unbroken, tmp_path):
     slow = ["-o", "budget.cpu.images=128_000"]
     arguments = list(map(str, command(suite, tmp_path, *slow)))
     runner = subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        arguments,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell's background job, as CI may be, has Ctrl-C switched off, and so have its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     until(lambda: any('"step"' in p.read_text() for p in tmp_path.glob("trials/*/*/attempts/*/e*")))
     os.killpg(runner.pid, signal.SIGINT)  # as a terminal does it: to the workers too

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from statistics import fmean
 
 import numpy as np
 import pandas as pd
@@ -116,12 +115,14 @@ def combined(changes: list[Change]) -> tuple[float, float, float, float]:
         return math.nan, math.nan, math.nan, math.nan
     mean = float(np.mean([c.mean for c in changes]))
     known = [c for c in changes if c.freedom]
-    single = fmean(c.variance * c.seeds for c in known) if known else math.nan
-    parts = [c.variance if c.freedom else single for c in changes]
+    singles = len(changes) - len(known)
+    # What the known variances count for, in the sum and so in its freedom: borrowing adds none.
+    counts = [1 + singles * c.seeds / len(known) for c in known]
+    parts = [count * c.variance for count, c in zip(counts, known, strict=True)]
     variance = sum(parts)
     if not known or variance == 0:
         return mean, math.nan, math.nan, math.nan
-    freedom = variance**2 / sum(c.variance**2 / c.freedom for c in known)
+    freedom = variance**2 / sum(v**2 / c.freedom for v, c in zip(parts, known, strict=True))
     error = math.sqrt(variance) / len(changes)
     half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
     p = 2 * float(stats.t.sf(abs(mean) / error, freedom))

@@ -40,6 +40,7 @@ def entry(
     found["seeds"] = int(trials["seed"].notna().sum())
     for outcome in ("done", "diverged", "failed", "not_applicable"):
         found[outcome] = int((trials["outcome"] == outcome).sum())
+    found["collapsed"] = int(trials["collapsed"].fillna(False).sum())
     found["reason"] = next((r for r in trials["reason"] if isinstance(r, str) and r), "")
     for metric, facts in frame.attrs["plan"]["metrics"].items():
         values = part.loc[part["metric"] == metric, "value"].dropna().tolist()

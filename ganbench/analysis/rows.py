@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..store import Damaged, Store, read_json, write_bytes
+from ..spec import parse
+from ..store import Damaged, Store, TrialFolder, read_json, write_bytes
 
 SCHEMA_VERSION = 1
 CHECKPOINTS = ("last", "best")
@@ -40,6 +41,7 @@ FIELDS = {
     "seed": pa.int64(),
     "outcome": pa.string(),  # done, diverged, failed, not_applicable; null: not run yet
     "reason": pa.string(),
+    "collapsed": pa.bool_(),  # of a done trial: are its modes or recall below the declared share?
     "checkpoint": pa.string(),  # last, best; null where a metric has none
     "kind": pa.string(),  # quality, cost
     "metric": pa.string(),
@@ -48,6 +50,7 @@ FIELDS = {
     "unit": pa.string(),
     "direction": pa.string(),
     "transform": pa.string(),
+    "metric_version": pa.int32(),
     "protocol": pa.string(),
     "fakes": pa.int64(),
     "reals": pa.int64(),
@@ -65,22 +68,43 @@ def rows(plan: dict[str, Any], store: Store) -> pd.DataFrame:
     """All rows of a plan, from what the store holds now."""
     found = [row for item in plan["trials"] for row in trial_rows(plan, item, store)]
     found += [row for protocol in plan["protocols"] for row in floor_rows(plan, protocol, store)]
-    table = pa.Table.from_pylist(found, schema=SCHEMA)
+    table = pa.Table.from_pylist(flagged(found, plan), schema=SCHEMA)
     frame = table.to_pandas(types_mapper=pandas_type)
     frame.attrs["plan"] = {key: value for key, value in plan.items() if key != "trials"}
     return frame
 
 
 def pandas_type(kind: pa.DataType) -> Any:
-    return pd.Int64Dtype() if pa.types.is_integer(kind) else None
+    """Types that can miss a value."""
+    if pa.types.is_integer(kind):
+        return pd.Int64Dtype()
+    return pd.BooleanDtype() if pa.types.is_boolean(kind) else None
+
+
+def flagged(found: list[Row], plan: dict[str, Any]) -> list[Row]:
+    """The rows; those of done trials say whether it has few modes or little recall, beside the floor's."""
+    kinds = [m for m in plan["metrics"] if parse(m).name in ("modes", "recall")]
+    least = {
+        (row["data"], row["metric"]): plan["analysis"]["collapse"] * row["value"]
+        for row in found
+        if row["role"] == "floor" and row["metric"] in kinds and row["value"] is not None
+    }
+    trials = [row for row in found if row["role"] != "floor" and row["outcome"] == "done"]
+    last = [row for row in trials if row.get("checkpoint") == "last" and row["value"] is not None]
+    collapsed = {r["trial"] for r in last if r["value"] < least.get((r["data"], r["metric"]), -1)}
+    for row in trials if least else []:
+        row["collapsed"] = row["trial"] in collapsed
+    return found
 
 
 def trial_rows(plan: dict[str, Any], item: dict[str, Any], store: Store) -> Iterator[Row]:
     folder = store.trial(item["trial"])
     result = None if item["objection"] else whole(folder.result)
-    outcome, reason = ending(item, folder, result)
-    result = result or {}
     protocol = plan["protocols"][item["protocol"]]
+    readings = {c: measured(folder, item["protocol"], c) for c in CHECKPOINTS}
+    complete = all(plan["metrics"].keys() <= found.keys() for found in readings.values())
+    outcome, reason = ending(item, folder, result, complete)
+    result = result or {}
     labels = ("role", "data", "variant", "loss", "tricks", "plan", "seed")
     common = {
         "schema_version": SCHEMA_VERSION,
@@ -95,11 +119,8 @@ def trial_rows(plan: dict[str, Any], item: dict[str, Any], store: Store) -> Iter
         "torch": result.get("provenance", {}).get("torch"),
     }
     for checkpoint in CHECKPOINTS:
-        readings = (whole(folder.evaluation(item["protocol"], checkpoint)) or {"metrics": {}})[
-            "metrics"
-        ]
         for metric in plan["metrics"]:
-            reading = readings.get(metric, {}) if outcome == "done" else {}
+            reading = readings[checkpoint].get(metric, {}) if outcome == "done" else {}
             yield {
                 **common,
                 "checkpoint": checkpoint,
@@ -110,13 +131,19 @@ def trial_rows(plan: dict[str, Any], item: dict[str, Any], store: Store) -> Iter
         yield {**common, **cost, "transform": "log", "value": result.get("costs", {}).get(metric)}
 
 
+def measured(folder: TrialFolder, protocol: str, checkpoint: str) -> dict[str, Any]:
+    """The readings of a checkpoint by metric."""
+    found = whole(folder.evaluation(protocol, checkpoint)) or {"metrics": {}}
+    return dict(found["metrics"])
+
+
 def ending(
-    item: dict[str, Any], folder: Any, result: dict[str, Any] | None
+    item: dict[str, Any], folder: TrialFolder, result: dict[str, Any] | None, complete: bool
 ) -> tuple[str | None, str]:
-    """How a planned trial ended, and why; None while it has not."""
+    """How a planned trial ended, and why; None while it has not been trained and measured."""
     if item["objection"]:
         return "not_applicable", item["objection"]
-    if result:
+    if result and (complete or result["outcome"] != "done"):
         return result["outcome"], result["reason"]
     last = folder.attempts()[-1:]
     told = whole(last[0].ended) if last else None
@@ -150,6 +177,7 @@ def quality(
         **plan["metrics"][metric],
         "value": reading.get("value"),
         "standard_error": reading.get("standard_error"),
+        "metric_version": reading.get("version"),
         "reason": reading.get("reason", reason),
         "protocol": protocol["id"],
         "fakes": protocol["fake"],

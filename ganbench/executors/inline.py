@@ -8,7 +8,8 @@ from .base import Limits, Status, Watch
 
 
 def run(statuses: Sequence[Status], workers: int, limits: Limits, watch: Watch) -> None:
-    """Runs every job to its end. Limits are not kept here: nobody is there to watch."""
+    """Runs every job to its end. Limits are not kept, and Ctrl-C writes no checkpoint beyond the last:
+    nobody is there to watch."""
     for status in statuses:
         job = status.job
         status.state = "running"

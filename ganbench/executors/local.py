@@ -7,6 +7,8 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from contextlib import suppress
+from multiprocessing import active_children
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
@@ -34,8 +36,8 @@ def run(statuses: Sequence[Status], workers: int, limits: Limits, watch: Watch) 
         pool.close()
     except KeyboardInterrupt:
         try:
-            session.stop()
-            while session.busy():
+            while session.running:
+                session.stop()
                 session.look()
                 watch()
         finally:
@@ -125,8 +127,9 @@ class _Session:
         for future, status in list(self.running.items()):
             if not future.running():
                 future.cancel()
-            elif process := latest_process(status.job):
-                os.kill(process, signal.SIGTERM)
+            elif (process := process_of(status.job)) in (c.pid for c in active_children()):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGTERM)
 
 
 def under_way(job: Job) -> Attempt:
@@ -142,7 +145,8 @@ def latest(job: Job, since: float) -> dict[str, Any]:
     return events[-1] if events and events[-1]["time"] >= since else {}
 
 
-def latest_process(job: Job) -> int | None:
+def process_of(job: Job) -> int:
+    """The process that is at this job, or 0."""
     attempt = job.attempt()
-    events = read_lines(attempt.events) if attempt else []
-    return next((event["process"] for event in reversed(events) if "process" in event), None)
+    events = read_lines(attempt.events) if attempt and attempt.ending() is None else []
+    return next((event["process"] for event in events if "process" in event), 0)

@@ -29,6 +29,7 @@ def _die_with_the_runner() -> None:
 
 def work(trial: str, metrics: tuple[str, ...], store: str) -> str:
     """Runs one trial, told as JSON; returns its outcome, `busy` if another run holds it."""
+    STOP.clear()  # what was asked of the trial before is not asked of this one
     try:
         return run_trial(Trial.from_json(trial), Store(Path(store)), metrics, STOP.is_set)
     except Busy:

@@ -57,4 +57,4 @@ def write_figure(figure: Figure, path: Path) -> None:
         for kind, metadata in (("svg", {"Date": None}), ("png", {})):
             content = io.BytesIO()
             figure.savefig(content, format=kind, dpi=120, metadata=metadata)
-            write_bytes(path.with_suffix(f".{kind}"), content.getvalue())
+            write_bytes(path.with_name(f"{path.name}.{kind}"), content.getvalue())

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -54,8 +53,7 @@ def pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:
     for row in cells.itertuples():
         if not (source := samples_of(store, str(row.trial))).exists():
             continue
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, folder / f"{file_name(row)}.png")
+        write_bytes(folder / f"{file_name(row)}.png", source.read_bytes())
 
 
 def samples_of(store: Store, trial: str) -> Path:

@@ -37,7 +37,8 @@ def meaning(plan: dict[str, Any], data: str) -> list[str]:
     return [
         f"Protocol: {'; '.join(texts)}. Means over seeds at the last checkpoint, on each metric's own "
         "scale (geometric for FID and IS), with 95 % t intervals in brackets. *floor*: held-out data "
-        "in the place of the fakes. *untrained*: a variant's generator before its first step."
+        "in the place of the fakes. *untrained*: a variant's generator before its first step. "
+        f"*collapsed*: seeds whose modes or recall are below {plan['analysis']['collapse']:.0%} of the floor's."
     ]
 
 
@@ -52,6 +53,7 @@ def table(plan: dict[str, Any], part: pd.DataFrame) -> str:
             "tricks": part["tricks"].fillna("").tolist(),
             "plan": part["plan"].fillna("").tolist(),
             "seeds": [measured(row) for row in part.to_dict("records")],
+            "collapsed": [str(count or "") for count in part["collapsed"]],
             **{
                 name_of(m): [cell(row, m, m == outcome) for row in part.to_dict("records")]
                 for m in metrics
@@ -59,9 +61,8 @@ def table(plan: dict[str, Any], part: pd.DataFrame) -> str:
             "img/s": ["" if math.isnan(v) else f"{v:,.0f}" for v in part[RATE].astype(float)],
         }
     )
-    if (shown["plan"] == "").all():
-        shown = shown.drop(columns="plan")
-    right = [c in ("#", "seeds", "img/s", *map(name_of, metrics)) for c in shown]
+    shown = shown.drop(columns=[c for c in ("plan", "collapsed") if (shown[c] == "").all()])
+    right = [c in ("#", "seeds", "collapsed", "img/s", *map(name_of, metrics)) for c in shown]
     return shown.to_markdown(
         index=False, colalign=["right" if r else "left" for r in right], disable_numparse=True
     )
