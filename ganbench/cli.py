@@ -127,7 +127,11 @@ def run(
     declared, name, chosen = read_suite(suite, override, seeds, profile, device)
     console = err if as_json else out
     count = workers if workers is not None else default_workers(chosen)
-    console.print(f"{declared.name}: {declared.about}", markup=False)
+    console.print(": ".join(filter(None, [declared.name, declared.about])), markup=False)
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"--results {results} cannot be written: {error.strerror}")
     with Progress(console) as progress:
         try:
             ran = run_suite(declared, name, chosen, results, count, progress.show, stale)  # type: ignore[arg-type]
@@ -141,6 +145,8 @@ def run(
     else:
         show_leaderboard(ran.frame, out)
         trained = sum(s.state in ("done", "diverged") for s in ran.statuses)
+        if ran.replaced:
+            out.print("The tables that were here were of another plan; its trials are kept.")
         out.print(f"{trained} trials trained, {ran.finished_before} kept, in {clock(ran.seconds)}.")
         for path in ran.files:
             out.print(f"  {path}", markup=False, soft_wrap=True)
@@ -218,7 +224,7 @@ def plan(
                 "suite": declared.name,
                 "profile": name,
                 "device": chosen,
-                "cells": [str(cell) for cell in kept],
+                "cells": [str(cell) for cell in kept if str(cell) not in objections],
                 "not_applicable": objections,
                 "excluded": {str(cell): reason for cell, reason in excluded},
                 "seeds": declared.seeds_of(name),
@@ -263,6 +269,7 @@ def status(suite: SuiteArgument, results: Results = HERE, as_json: Json = False)
 @app.command()
 def report(suite: SuiteArgument, results: Results = HERE, as_json: Json = False) -> None:
     """Make a suite's tables again, from its store or from results.parquet alone."""
+    from .analysis.leaderboard import leaderboard
     from .analysis.rows import load
     from .report.files import write
     from .report.terminal import show as show_leaderboard
@@ -280,7 +287,9 @@ def report(suite: SuiteArgument, results: Results = HERE, as_json: Json = False)
             fail(str(error))
         files = write(frame, folder)
     if as_json:
-        return answer({"findings": findings(frame), "files": [str(path) for path in files]})
+        board = json.loads(leaderboard(frame).to_json(orient="records"))
+        told = {"findings": findings(frame), "leaderboard": board}
+        return answer({**told, "files": [str(path) for path in files]})
     show_leaderboard(frame, out)
     for path in files:
         out.print(f"  {path}", markup=False, soft_wrap=True)
@@ -368,7 +377,7 @@ def show(
         return answer(found)
     for entry in found:
         out.print(
-            f"{entry['cell']} · seed {entry['seed']} · {entry['outcome']} {entry['reason']}",
+            f"{entry['trial']} · {entry['cell']} · seed {entry['seed']} · {entry['outcome']} {entry['reason']}",
             style="bold",
             markup=False,
         )
@@ -384,6 +393,7 @@ def shown_trial(row: Any, rows: Any, store: Any) -> dict[str, Any]:
     ]
     values = values.dropna(subset=["value"])
     return {
+        "trial": row.trial,
         "cell": cell_name(row._asdict()),
         "role": row.role,
         "seed": int(row.seed),

@@ -31,6 +31,7 @@ class Ran:
     files: list[Path]
     frame: Any  # the rows, as a pandas frame
     seconds: float
+    replaced: bool  # were there tables of another plan of this name?
 
 
 def device_of(wanted: str) -> str:
@@ -66,7 +67,9 @@ def run(
     plan = planned(suite, profile, device)
     metrics = tuple(suite.metrics)
     settle_stale(plan, store, stale)
-    write_json(folder / "plan.json", record(suite, profile, device, plan))
+    told = record(suite, profile, device, plan)
+    replaced = is_other(read_json(folder / "plan.json"), told)
+    write_json(folder / "plan.json", told)
     measure_floors(plan, metrics, store)
     trials = {p.trial.id: p.trial for p in plan if not p.objection}
     done = {i for i, t in trials.items() if is_finished(t, store.trial(i), metrics)}
@@ -77,9 +80,16 @@ def run(
         if statuses:
             execute(statuses, workers, limits, lambda: show(statuses, len(done)))
     finally:
-        frame = rows(read_json(folder / "plan.json"), store)
+        frame = rows(told, store)
         files = write(frame, folder, store)
-    return Ran(statuses, len(done), files, frame, time.monotonic() - began)
+    return Ran(statuses, len(done), files, frame, time.monotonic() - began, replaced)
+
+
+def is_other(old: dict[str, Any] | None, new: dict[str, Any]) -> bool:
+    """Was there another plan under this suite's name, with trials that this one has not?"""
+    if old is None:
+        return False
+    return not {t["trial"] for t in old["trials"]} <= {t["trial"] for t in new["trials"]}
 
 
 def measure_floors(plan: list[Planned], metrics: tuple[str, ...], store: Store) -> None:

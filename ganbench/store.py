@@ -50,13 +50,16 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The file's content, or None if there is no such file; raises Damaged if it is no JSON."""
+    """The object in the file, or None if there is no such file; raises Damaged if it holds no other."""
     try:
-        return json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError):
-        raise Damaged(f"{path} is damaged: delete it, and what it held is made again") from None
+        found = None
+    if not isinstance(found, dict):
+        raise Damaged(f"{path} is damaged: delete it, and what it held is made again")
+    return found
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

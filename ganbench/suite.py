@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from .data import DATA
 from .losses import LOSSES
 from .metrics import METRICS
+from .networks import NETWORKS
 from .plan import Budget, Plan
 from .recipe import Recipe
 from .spec import Index, nearest, parse
@@ -59,7 +60,7 @@ def _unreserved(name: str) -> str:
 
 
 def _variant(text: str) -> str:
-    variant(text)
+    NETWORKS.make(variant(text).network)
     return variant_label(text)
 
 

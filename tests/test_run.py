@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -223,6 +224,29 @@ def test_divergence_is_a_result_and_not_a_failure(suite, tmp_path):
     assert set(trials["outcome"]) == {"diverged"}
     assert trials["reason"].str.startswith("step ").all()
     assert trials.loc[trials["kind"] == "quality", "value"].isna().all()
+
+
+def test_a_generator_that_makes_no_numbers_has_diverged(suite, tmp_path):
+    wild = ["-o", "grid.0.plan={generator_lr=1e37}", "--seeds", "1", "-o", "budget.cpu.images=640"]
+    assert ran(suite, tmp_path, *wild, workers=0).returncode == 0
+    frame = ganbench.load(tmp_path / "tiny")
+    assert set(frame[frame["role"] == "trial"]["outcome"]) == {"diverged"}
+
+
+def test_a_report_without_the_store_keeps_what_the_rows_say(unbroken, tmp_path):
+    shutil.copytree(unbroken / "tiny", tmp_path / "tiny")
+    before = ganbench.load(tmp_path / "tiny")
+    told = subprocess.run([PROGRAM, "report", tmp_path / "tiny", "--json"], capture_output=True)
+    assert told.returncode == 0
+    pd.testing.assert_frame_equal(ganbench.load(tmp_path / "tiny"), before, check_exact=True)
+    assert json.loads(told.stdout)["leaderboard"][0]["role"] == "floor"
+
+
+def test_a_results_folder_that_cannot_be_is_told_in_a_sentence(suite, tmp_path):
+    (tmp_path / "file").touch()
+    done = ran(suite, tmp_path / "file")
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
 
 
 def test_results_of_other_code_are_not_mixed_in_silence(suite, unbroken, tmp_path):

@@ -5,9 +5,9 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing import active_children
 from typing import Any
 
@@ -28,6 +28,8 @@ def run(statuses: Sequence[Status], workers: int, limits: Limits, watch: Watch) 
     context = multiprocessing.get_context("spawn")
     pool = ProcessPool(max_workers=workers, initializer=begin, context=context)
     session = _Session(pool, deque(statuses), workers, limits)
+    with ctrl_c_held_back():  # the pool's threads and workers inherit that it is not for them
+        session.hand_out()
     try:
         while session.busy():
             session.hand_out()
@@ -48,6 +50,16 @@ def run(statuses: Sequence[Status], workers: int, limits: Limits, watch: Watch) 
         raise
     finally:
         pool.join()
+
+
+@contextmanager
+def ctrl_c_held_back() -> Iterator[None]:
+    """SIGINT waits until the end, and never reaches the threads and processes that begin inside."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 class _Session:

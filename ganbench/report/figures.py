@@ -48,7 +48,7 @@ def geometric(values: "pd.Series[float]") -> float:
 
 def scores(store: Store, trial: str) -> pd.DataFrame:
     found = whole(store.trial(trial).curve) or {"scores": []}
-    return pd.DataFrame(found["scores"], columns=["images", "fid"])
+    return pd.DataFrame(found["scores"], columns=["images", "fid"], dtype=float)
 
 
 def write_figure(figure: Figure, path: Path) -> None:

@@ -49,7 +49,8 @@ class Progress:
             self.console.print(self.line(statuses), markup=False)
 
     def view(self, statuses: list[Any]) -> Group:
-        bar = ProgressBar(total=1.0, completed=self.share(statuses), width=None)
+        bar = Table.grid(expand=True)  # a bar by itself does not end its line
+        bar.add_row(ProgressBar(total=1.0, completed=self.share(statuses)))
         table = Table.grid(padding=(0, 2))
         for status in running(statuses):
             table.add_row(
