@@ -205,7 +205,6 @@ def plan(
     from .data.base import Missing
     from .estimate import estimate
     from .planned import planned
-    from .report.progress import clock
     from .suite import cells
 
     declared, name, chosen = read_suite(suite, override, seeds, profile, device)
@@ -215,35 +214,36 @@ def plan(
         fail(str(missing))
     kept, excluded = cells(declared)
     objections = {p.label(): p.objection for p in found if p.objection}
+    trials = [p.trial for p in found if not p.objection]
     count = workers or default_workers(chosen)
-    seconds = estimate([p.trial for p in found if not p.objection], count)
-    trials = sum(not p.objection for p in found)
-    if as_json:
-        answer(
-            {
-                "suite": declared.name,
-                "profile": name,
-                "device": chosen,
-                "cells": [str(cell) for cell in kept if str(cell) not in objections],
-                "not_applicable": objections,
-                "excluded": {str(cell): reason for cell, reason in excluded},
-                "seeds": declared.seeds_of(name),
-                "trials": trials,
-                "seconds": round(seconds, 1),
-            }
-        )
-        return
-    for cell in kept:
-        if str(cell) not in objections:
-            out.print(f"  {cell}", markup=False, soft_wrap=True)
-    for label, reason in objections.items():
-        out.print(f"not applicable: {label}: {reason}", markup=False, soft_wrap=True)
-    for cell, reason in excluded:
-        out.print(f"excluded: {cell}: {reason}", markup=False, soft_wrap=True)
+    told = {
+        "suite": declared.name,
+        "profile": name,
+        "device": chosen,
+        "workers": count,
+        "cells": [str(cell) for cell in kept if str(cell) not in objections],
+        "not_applicable": objections,
+        "excluded": {str(cell): reason for cell, reason in excluded},
+        "seeds": declared.seeds_of(name),
+        "trials": len(trials),
+        "seconds": round(estimate(trials, count), 1),
+    }
+    answer(told) if as_json else print_plan(told)
+
+
+def print_plan(told: dict[str, Any]) -> None:
+    from .report.progress import clock
+
+    lines = [f"  {cell}" for cell in told["cells"]]
+    for what in ("not_applicable", "excluded"):
+        name = what.replace("_", " ")
+        lines += [f"{name}: {cell}: {reason}" for cell, reason in told[what].items()]
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)
     out.print(
-        f"{len(kept) - len(objections)} cells and {len(declared.seeds_of(name))} seeds, with untrained "
-        f"references {trials} trials; about {clock(seconds)} with {count} worker(s) on {chosen}, "
-        f"profile {name}.",
+        f"{len(told['cells'])} cells and {len(told['seeds'])} seeds, with untrained references "
+        f"{told['trials']} trials; about {clock(told['seconds'])} with {told['workers']} worker(s) "
+        f"on {told['device']}, profile {told['profile']}.",
         soft_wrap=True,
     )
 
@@ -251,7 +251,7 @@ def plan(
 @app.command()
 def status(suite: SuiteArgument, results: Results = HERE, as_json: Json = False) -> None:
     """Say how far a suite's run is, from what its store holds."""
-    frame = planned_rows(suite, results)
+    frame = frame_of(suite, results)
     trials = frame[frame["trial"].notna()].drop_duplicates(
         ["trial", "seed", "variant", "loss", "tricks"]
     )
@@ -270,22 +270,13 @@ def status(suite: SuiteArgument, results: Results = HERE, as_json: Json = False)
 def report(suite: SuiteArgument, results: Results = HERE, as_json: Json = False) -> None:
     """Make a suite's tables again, from its store or from results.parquet alone."""
     from .analysis.leaderboard import leaderboard
-    from .analysis.rows import load
     from .report.files import write
     from .report.terminal import show as show_leaderboard
     from .report.words import findings
     from .store import Store
 
-    folder = folder_of(suite, results)
-    if (folder / "plan.json").exists() and (folder.parent / "trials").exists():
-        frame = planned_rows(suite, results)
-        files = write(frame, folder, Store(folder.parent))
-    else:
-        try:
-            frame = load(folder)
-        except (FileNotFoundError, ValueError) as error:
-            fail(str(error))
-        files = write(frame, folder)
+    frame, folder = frame_of(suite, results), folder_of(suite, results)
+    files = write(frame, folder, Store(folder.parent) if has_store(folder) else None)
     if as_json:
         board = json.loads(leaderboard(frame).to_json(orient="records"))
         told = {"findings": findings(frame), "leaderboard": board}
@@ -308,19 +299,26 @@ def cell_name(row: dict[str, Any]) -> str:
     return " / ".join(filter(None, (row[key] for key in CELL)))
 
 
-def planned_rows(suite: str, results: Path) -> Any:
-    """The rows of a suite that was run, or is running."""
-    from .analysis.rows import rows
+def frame_of(suite: str, results: Path) -> Any:
+    """The rows of a suite that was run, or is running: from its store, or else from its tables."""
+    from .analysis.rows import load, rows
     from .store import Store, read_json
 
     folder = folder_of(suite, results)
     try:
         found = read_json(folder / "plan.json")
-    except Damaged as error:
-        fail(str(error))
-    if found is None:
+        if found and has_store(folder):
+            return rows(found, Store(folder.parent))
+        return load(folder)
+    except FileNotFoundError:
         fail(f"{folder} holds no run: `ganbench run {suite}` makes one")
-    return rows(found, Store(folder.parent))
+    except (Damaged, ValueError) as error:
+        fail(str(error))
+
+
+def has_store(folder: Path) -> bool:
+    """Does the store that a suite's tables were made from lie beside them? Published ones have none."""
+    return (folder.parent / "trials").exists()
 
 
 @app.command("list")
@@ -360,7 +358,7 @@ def show(
     """Show one cell: its trials, outcomes, values, and where its pictures and logs lie."""
     from .store import Store
 
-    frame = planned_rows(suite, results)
+    frame = frame_of(suite, results)
     frame = frame[frame["trial"].notna()]
     names = (
         frame[["role", "data", "variant", "loss", "tricks", "plan", "trial"]]
