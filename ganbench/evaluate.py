@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from .extractors import EXTRACTORS
 from .extractors.base import Extractor, extracted
 from .metrics import METRICS
 from .metrics.base import Measurement, Sample, Unmeasurable
+from .store import read_json, write_json
 
 Reading = Measurement | str  # a value, or the sentence why there is none
 
@@ -110,12 +112,28 @@ def yardstick(data: str, device: str) -> Yardstick:
     return Yardstick(data, torch.device(device))
 
 
-def as_record(readings: dict[str, Reading]) -> dict[str, Any]:
-    """Readings as plain data for a file, each with the version of its metric."""
-    return {
+def unmeasured(path: Path, metrics: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the metrics that a file of readings lacks, or has from another version of the metric."""
+    known = readings_in(path)
+    versions = {metric: METRICS.identity(metric)["version"] for metric in metrics}
+    return tuple(
+        metric
+        for metric, version in versions.items()
+        if known.get(METRICS.label(metric), {}).get("version") != version
+    )
+
+
+def add_readings(path: Path, protocol: Protocol, readings: dict[str, Reading]) -> None:
+    """Adds to a file of readings, which holds those of one protocol, each with its metric's version."""
+    new = {
         metric: {
             "version": METRICS.identity(metric)["version"],
             **({"reason": reading} if isinstance(reading, str) else asdict(reading)),
         }
         for metric, reading in readings.items()
     }
+    write_json(path, {"protocol": asdict(protocol), "metrics": readings_in(path) | new})
+
+
+def readings_in(path: Path) -> dict[str, Any]:
+    return dict((read_json(path) or {"metrics": {}})["metrics"])

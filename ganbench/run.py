@@ -2,21 +2,21 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from .analysis.rows import rows
-from .evaluate import as_record, yardstick
+from .evaluate import add_readings, unmeasured, yardstick
 from .executors import inline, local
 from .executors.base import Job, Limits, Status
 from .planned import Planned, planned, record
 from .report.files import write
 from .store import Store, read_json, write_json
 from .suite import Suite, SuiteError, seconds
-from .trial import Trial, is_current, is_finished, settle
+from .trial import Trial, is_finished, settle
 
 Stale = Literal["ask", "reuse", "rerun"]
 Show = Callable[[list[Status], int], None]  # jobs, and how many trials were finished before
@@ -97,10 +97,8 @@ def measure_floors(plan: list[Planned], metrics: tuple[str, ...], store: Store) 
     for data, device in dict.fromkeys((p.trial.data, p.trial.device) for p in plan):
         measured = yardstick(data, device)
         path = store.floor(measured.protocol.id)
-        known = (read_json(path) or {"metrics": {}})["metrics"]
-        if missing := tuple(metric for metric in metrics if not is_current(metric, known)):
-            known |= as_record(measured.floor(missing))
-            write_json(path, {"protocol": asdict(measured.protocol), "metrics": known})
+        if missing := unmeasured(path, metrics):
+            add_readings(path, measured.protocol, measured.floor(missing))
 
 
 def settle_stale(plan: list[Planned], store: Store, stale: Stale) -> None:

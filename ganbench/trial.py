@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from .assemble import assemble
 from .data.base import IMAGE, Batch, Deck, Examples, as_stored
-from .evaluate import Yardstick, as_record, yardstick
+from .evaluate import Yardstick, add_readings, unmeasured, yardstick
 from .games.base import Game
 from .memory import peak, reset_peak
 from .metrics import METRICS
@@ -332,12 +332,10 @@ def measure(trial: Trial, folder: TrialFolder, metrics: tuple[str, ...]) -> None
     """Measures the kept samplers by the metrics that are not measured yet under this protocol."""
     measured = yardstick(trial.data, trial.device)
     for checkpoint in CHECKPOINTS:
-        if missing := unmeasured(folder, measured, checkpoint, metrics):
+        path = folder.evaluation(measured.protocol.id, checkpoint)
+        if missing := unmeasured(path, metrics):
             images = kept_samples(trial, folder, measured, checkpoint)
-            path = folder.evaluation(measured.protocol.id, checkpoint)
-            known = (read_json(path) or {"metrics": {}})["metrics"]
-            known |= as_record(measured.measure(images, missing))
-            write_json(path, {"protocol": asdict(measured.protocol), "metrics": known})
+            add_readings(path, measured.protocol, measured.measure(images, missing))
             if checkpoint == "last":
                 reals = measured.split.train[IMAGE].images
                 write_bytes(folder.samples, picture(as_stored(images).cpu(), reals))
@@ -351,22 +349,10 @@ def kept_samples(trial: Trial, folder: TrialFolder, measured: Yardstick, checkpo
     return sampled(game, game.generators, measured.split.held_out, streams, "evaluation")
 
 
-def unmeasured(
-    folder: TrialFolder, measured: Yardstick, checkpoint: str, metrics: tuple[str, ...]
-) -> tuple[str, ...]:
-    found = read_json(folder.evaluation(measured.protocol.id, checkpoint)) or {"metrics": {}}
-    return tuple(m for m in metrics if not is_current(m, found["metrics"]))
-
-
-def is_current(metric: str, readings: dict[str, Any]) -> bool:
-    reading = readings.get(METRICS.label(metric))
-    return reading is not None and reading["version"] == METRICS.identity(metric)["version"]
-
-
 def is_finished(trial: Trial, folder: TrialFolder, metrics: tuple[str, ...]) -> bool:
     """Is there a result, with everything measured that is asked for?"""
     result = read_json(folder.result)
     if result is None or result["outcome"] == "diverged":
         return result is not None
-    measured = yardstick(trial.data, trial.device)
-    return not any(unmeasured(folder, measured, c, metrics) for c in CHECKPOINTS)
+    protocol = yardstick(trial.data, trial.device).protocol.id
+    return not any(unmeasured(folder.evaluation(protocol, c), metrics) for c in CHECKPOINTS)

@@ -33,7 +33,6 @@ class Status:
     state: str = "waiting"  # waiting, running, or an outcome
     reason: str = ""
     progress: float = 0.0
-    step: int = 0
     rate: float = 0.0  # training images a second
     fid: float | None = None
     tries: int = 0

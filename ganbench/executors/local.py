@@ -126,7 +126,6 @@ class _Session:
             status.state, status.began = "running", time.time()
         event = latest(status.job, status.began)
         status.progress = event.get("progress", status.progress)
-        status.step = event.get("step", status.step)
         status.rate = event.get("rate", status.rate)
         status.fid = event.get("fid", status.fid)
         if time.time() - event.get("time", status.began) > self.limits.stall:
