@@ -96,6 +96,11 @@ class Yardstick:
         """What a perfect generator would score: held-out data in the place of the fakes."""
         return self.readings(self.sample(self.split.held_out[IMAGE].images), metrics)
 
+    @cached_property
+    def watched_floor(self) -> dict[str, float]:
+        """What held-out data would score in the metrics that show collapse."""
+        return values(self.floor(self.data.watch))
+
     def readings(self, fake: Sample, metrics: tuple[str, ...]) -> dict[str, Reading]:
         return {METRICS.label(metric): self.reading(fake, metric) for metric in metrics}
 
@@ -104,6 +109,11 @@ class Yardstick:
             return METRICS.make(metric)(fake, self.real)
         except Unmeasurable as reason:
             return str(reason)
+
+
+def values(readings: dict[str, Reading]) -> dict[str, float]:
+    """Those readings that have a value."""
+    return {k: r.value for k, r in readings.items() if isinstance(r, Measurement)}
 
 
 @lru_cache(maxsize=8)

@@ -25,6 +25,15 @@ class Streams:
     def generator(self, *address: str | int) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(self.number(*address))
 
+    def reseed(self, *address: str | int) -> None:
+        """Sets torch's global generators, from which layers draw by themselves, to this address."""
+        number = self.number(*address)
+        # torch.manual_seed also notes a traceback for every backend that is not in use, and keeps it:
+        # a third of a small training step, and memory that grows.
+        torch.default_generator.manual_seed(number)
+        if self.device.type not in ("cpu", "meta"):
+            getattr(torch, self.device.type).manual_seed(number)
+
     @contextmanager
     def seeded(self, *address: str | int) -> Iterator[None]:
         """Draws from torch's global CPU generator come from this address inside, and leave no trace."""

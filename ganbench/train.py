@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .data.base import Deck
+from .duel import Duel
 from .games.base import Game, Terms
 from .losses.base import Loss
 from .plan import Budget, Plan, Spent
@@ -91,7 +92,7 @@ class Trainer:
             loss = self.trick.loss(self.plain_loss, duel)
             adversarial = loss.discriminator(duel.real_score, duel.fake_score)
             terms += [("discriminator", adversarial), *self.trick.discriminator_terms(duel)]
-        log = self.descend("discriminator", terms)
+        log = self.descend("discriminator", terms) | watched(duels)
         self.trick.after_discriminators(self.game, duels)
         self.turn += 1
         return log
@@ -128,7 +129,7 @@ class Trainer:
         What layers draw by themselves (dropout, noise) comes from torch's global generator.
         """
         moment = Moment(self.streams, self.step, turn, self.progress)
-        torch.manual_seed(self.streams.number("layers", self.step, turn))
+        self.streams.reseed("layers", self.step, turn)
         self.trick.tick(moment)
         return moment.of("latents").random
 
@@ -177,7 +178,8 @@ def optimizer_of(
     rate = getattr(plan, f"{side}_lr")
     if plan.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, rate)
-    return torch.optim.Adam(parameters, rate, getattr(plan, f"{side}_betas"))
+    fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
+    return torch.optim.Adam(parameters, rate, getattr(plan, f"{side}_betas"), fused=fused)
 
 
 def summed(terms: Sequence[tuple[str, Tensor]]) -> Log:
@@ -186,6 +188,16 @@ def summed(terms: Sequence[tuple[str, Tensor]]) -> Log:
     for name, term in terms:
         log[name] = log[name] + term.detach() if name in log else term.detach()
     return log
+
+
+@torch.no_grad()
+def watched(duels: Sequence[Duel]) -> Log:
+    """How the discriminators scored: means, and the share of pairs whose real scores above its fake."""
+    real = torch.cat([duel.real_score.flatten() for duel in duels])
+    fake = torch.cat([duel.fake_score.flatten() for duel in duels])
+    pairs = min(len(real), len(fake))
+    told_apart = (real[:pairs] > fake[:pairs]).float().mean()
+    return {"real_score": real.mean(), "fake_score": fake.mean(), "told_apart": told_apart}
 
 
 def read(logs: Sequence[Log]) -> list[dict[str, float]]:

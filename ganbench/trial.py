@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from .assemble import assemble
 from .data.base import IMAGE, Batch, Deck, Examples, as_stored
-from .evaluate import Yardstick, add_readings, unmeasured, yardstick
+from .evaluate import Yardstick, add_readings, unmeasured, values, yardstick
 from .games.base import Game
 from .memory import peak, reset_peak
 from .metrics import METRICS
@@ -210,13 +210,13 @@ class Session:
     def score(self) -> None:
         """One point of the learning curve; the best so far is kept, by samples that are not reported."""
         self.look()
-        images = self.fakes()
-        reading = self.yardstick.measure(images, (SELECTION,))[METRICS.label(SELECTION)]
-        if isinstance(reading, str):
+        metrics = (SELECTION, *self.yardstick.data.watch)
+        found = values(self.yardstick.measure(self.fakes(), metrics))
+        if SELECTION not in found:
             raise Diverged(self.trainer.step, {"samples": math.nan})
         best = min((score[SELECTION] for score in self.scores), default=math.inf)
-        self.scores.append({**asdict(self.trainer.spent), SELECTION: reading.value})
-        if reading.value < best:
+        self.scores.append({"step": self.trainer.step, **asdict(self.trainer.spent), **found})
+        if found[SELECTION] < best:
             self.keep("best")
         self.trainer.restart_clock()
 
@@ -260,7 +260,8 @@ class Session:
 
     def commit(self, outcome: str, reason: str = "") -> None:
         """Writes what there is to keep, and the result last: it is what makes the trial finished."""
-        write_json(self.folder.curve, {"losses": finite(self.losses), "scores": self.scores})
+        curve = {"losses": finite(self.losses), "scores": self.scores}
+        write_json(self.folder.curve, curve | {"floor": self.yardstick.watched_floor})
         result = {
             "schema": SCHEMA,
             "id": self.trial.id,

@@ -173,13 +173,13 @@ def test_closeness_is_the_double_loop_of_the_paper():
 
 def test_minibatch_discrimination_sees_copies():
     judge = setup(tricks=("minibatch_discrimination",)).game.discriminators[IMAGE]
-    assert isinstance(judge.head.closeness, Closeness)
+    assert isinstance(judge.head.aside, Closeness)
     apart = random(BATCH, 1, 8, 8)
     copies = apart[:1].expand(BATCH, -1, -1, -1)
     torch.testing.assert_close(
-        judge.head.closeness(judge.features(copies)), torch.full((BATCH, 100), BATCH - 1.0)
+        judge.head.aside(judge.features(copies)), torch.full((BATCH, 100), BATCH - 1.0)
     )
-    assert judge.head.closeness(judge.features(apart)).mean() < BATCH - 1.5
+    assert judge.head.aside(judge.features(apart)).mean() < BATCH - 1.5
     assert (judge(copies)[0] - judge(apart)[0]).abs() > 1e-3
     plain = setup().game.discriminators[IMAGE]
     torch.testing.assert_close(plain(copies)[0], plain(apart)[0])

@@ -7,6 +7,7 @@ DATA = Index(
     "ganbench.data",
     {
         "digits": "digits:Digits",
+        "grid": "grid:Grid",
         "ring": "ring:Ring",
     },
 )

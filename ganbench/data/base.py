@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -78,6 +79,9 @@ class Data:
     neutral: ClassVar[dict[str, Any]] = {}
     extractor: ClassVar[str] = "identity"
     reference: ClassVar[int] = 10_000  # training examples at most that fakes are measured against
+    watch: ClassVar[tuple[str, ...]] = (
+        "recall",
+    )  # metrics in which a learning curve shows collapse
 
     shapes: Mapping[str, Shape] = field(init=False, default_factory=dict)
     classes: int = field(init=False, default=0)  # 0: no labels
@@ -85,6 +89,24 @@ class Data:
     def load(self) -> Split:
         """Reads the examples; raises Missing if they are not on this machine."""
         raise NotImplementedError
+
+
+DRAW_SEED = 2017
+
+
+def split_of_mixture(centres: Tensor, std: float, train: int, held_out: int) -> Split:
+    """Points around centres [K, D], float64, and the law that they were drawn from."""
+    law = Mixture(centres.float(), std)
+    sides = [drawn(centres, std, count, stream) for stream, count in enumerate((train, held_out))]
+    return Split({IMAGE: sides[0]}, {IMAGE: sides[1]}, law)
+
+
+def drawn(centres: Tensor, std: float, count: int, stream: int) -> Examples:
+    """Points of the mixture, each mode equally likely, from a generator of their own."""
+    random = np.random.default_rng([DRAW_SEED, stream])
+    mode = random.integers(len(centres), size=count)
+    noise = random.standard_normal((count, centres.shape[1]))
+    return Examples((centres[mode] + std * torch.from_numpy(noise)).float())
 
 
 class Missing(RuntimeError):

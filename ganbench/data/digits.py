@@ -17,6 +17,7 @@ class Digits(Data):
     """Sixteen grey levels, spread over 0..255; a third is held out."""
 
     extractor: ClassVar[str] = "classifier(of='digits')"
+    watch: ClassVar[tuple[str, ...]] = ("recall", "modes(share=0.1)")
 
     shapes: Mapping[str, Shape] = field(init=False, default_factory=lambda: {IMAGE: (1, 8, 8)})
     classes: int = field(init=False, default=10)

@@ -5,13 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import numpy as np
 import torch
 
-from .base import IMAGE, Data, Examples, Mixture, Shape, Split
+from .base import IMAGE, Data, Shape, Split, split_of_mixture
 
 TRAIN, HELD_OUT = 100_000, 2_500
-DRAW_SEED = 2017
 
 
 @dataclass(frozen=True)
@@ -19,6 +17,7 @@ class Ring(Data):
     """Points of the plane, without labels: the mixture itself tells which mode a point belongs to."""
 
     reference: ClassVar[int] = HELD_OUT
+    watch: ClassVar[tuple[str, ...]] = ("modes",)
 
     modes: int = 8
     radius: float = 1.0
@@ -32,13 +31,4 @@ class Ring(Data):
     def load(self) -> Split:
         angle = 2 * math.pi * torch.arange(self.modes, dtype=torch.float64) / self.modes
         centres = self.radius * torch.stack([angle.cos(), angle.sin()], 1)
-        train, held_out = drawn(centres, self.std, TRAIN), drawn(centres, self.std, HELD_OUT, 1)
-        return Split({IMAGE: train}, {IMAGE: held_out}, Mixture(centres.float(), self.std))
-
-
-def drawn(centres: torch.Tensor, std: float, count: int, stream: int = 0) -> Examples:
-    """Points of the mixture, each mode equally likely, from a generator of their own."""
-    random = np.random.default_rng([DRAW_SEED, stream])
-    mode = random.integers(len(centres), size=count)
-    noise = random.standard_normal((count, centres.shape[1]))
-    return Examples((centres[mode] + std * torch.from_numpy(noise)).float())
+        return split_of_mixture(centres, self.std, TRAIN, HELD_OUT)

@@ -10,6 +10,8 @@ LOSSES = Index(
         "least_squares": "least_squares:LeastSquares",
         "minimax": "minimax:Minimax",
         "non_saturating": "non_saturating:NonSaturating",
+        "relativistic": "relativistic:Relativistic",
+        "relativistic_average": "relativistic_average:RelativisticAverage",
         "wasserstein": "wasserstein:Wasserstein",
     },
 )

@@ -20,9 +20,13 @@ class Loss:
 
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
-    paired: ClassVar[bool] = False  # does the generator's side read the reals' scores?
 
     generator_weight: float | Tensor = field(default=1.0, metadata=SEAM)
+
+    @property
+    def paired(self) -> bool:
+        """Does the generator's side read the reals' scores?"""
+        return False
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:  # [N], [N] => []
         raise NotImplementedError
@@ -37,6 +41,23 @@ class Targeted(Loss):
 
     real_target: float | Tensor = field(default=1.0, metadata=SEAM)
     fake_target: float | Tensor = field(default=0.0, metadata=SEAM)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Around(Loss):
+    """Another loss, asked as it is; a subclass changes what it is asked about."""
+
+    inner: Loss = field(metadata=SEAM)
+
+    @property
+    def paired(self) -> bool:
+        return self.inner.paired
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return self.inner.discriminator(real, fake)
+
+    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        return self.inner.generator(fake, real)
 
 
 def cross_entropy(score: Tensor, target: float | Tensor) -> Tensor:

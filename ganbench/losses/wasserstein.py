@@ -4,17 +4,20 @@ It estimates a distance only while something keeps the critic Lipschitz: weight 
 spectral normalization.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from ..spec import SEAM
 from .base import Loss
 
 
 @dataclass(frozen=True)
 class Wasserstein(Loss):
+    fake_weight: float | Tensor = field(default=1.0, metadata=SEAM)
+
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        return fake.mean() - real.mean()
+        return self.fake_weight * fake.mean() - real.mean()
 
     def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
         return -fake.mean()

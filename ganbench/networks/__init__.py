@@ -7,6 +7,7 @@ NETWORKS = Index(
     "ganbench.networks",
     {
         "dcgan": "dcgan:Dcgan",
+        "maxout": "maxout:Maxout",
         "mlp": "mlp:Mlp",
     },
 )

@@ -2,6 +2,7 @@
 
 from math import prod
 
+import torch
 from torch import Tensor, nn
 
 Shape = tuple[int, ...]
@@ -20,6 +21,20 @@ class Head(nn.Module):
     def widened(self, more: int) -> "Head":
         """A fresh head of the same kind for `more` further features."""
         return type(self)(self.linear.in_features + more, self.linear.bias is not None)
+
+
+class Beside(Head):
+    """A head that scores the first `width` features together with what `aside` makes of them."""
+
+    def __init__(self, aside: nn.Module, width: int, head: Head):
+        nn.Module.__init__(self)
+        self.aside, self.width, self.head = aside, width, head
+
+    def widened(self, more: int) -> Head:
+        return Beside(self.aside, self.width, self.head.widened(more))
+
+    def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.head(torch.cat([features, self.aside(features[:, : self.width])], 1), label)
 
 
 class Discriminator(nn.Module):

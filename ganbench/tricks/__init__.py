@@ -16,6 +16,7 @@ TRICKS = Index(
         "minibatch_discrimination": "minibatch_discrimination:MinibatchDiscrimination",
         "pacgan": "pacgan:Pacgan",
         "r1": "r1:R1",
+        "r2": "r2:R2",
         "spectral_norm": "spectral_norm:SpectralNorm",
         "ttur": "ttur:Ttur",
         "unrolled": "unrolled:Unrolled",

@@ -23,7 +23,19 @@ from ..streams import Moment
 
 # A chain's order: what changes the discriminator's structure comes before what reparametrizes its
 # weights, what changes single images before what packs them.
-Phase = Literal["plan", "loss", "structure", "weights", "augment", "pack", "penalty", "averaging"]
+# What sets a loss's targets comes before what swaps single ones, and that before what picks examples.
+Phase = Literal[
+    "plan",
+    "loss",
+    "labels",
+    "selection",
+    "structure",
+    "weights",
+    "augment",
+    "pack",
+    "penalty",
+    "averaging",
+]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
 

@@ -5,7 +5,7 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from ..networks.discriminator import Discriminator, Head
+from ..networks.discriminator import Beside, Discriminator
 from .base import Trick
 
 
@@ -23,20 +23,6 @@ class Closeness(nn.Module):
         return distance.neg().exp().sum(1) - 1  # without the distance to itself
 
 
-class Beside(Head):
-    """A head that scores the features together with their closeness."""
-
-    def __init__(self, closeness: Closeness, head: Head):
-        nn.Module.__init__(self)
-        self.closeness, self.head, self.width = closeness, head, closeness.project.shape[0]
-
-    def widened(self, more: int) -> Head:
-        return Beside(self.closeness, self.head.widened(more))
-
-    def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
-        return self.head(torch.cat([features, self.closeness(features[:, : self.width])], 1), label)
-
-
 class MinibatchDiscrimination(Trick):
     phase = "structure"
 
@@ -47,6 +33,6 @@ class MinibatchDiscrimination(Trick):
         self.kernels, self.depth = kernels, depth
 
     def discriminator(self, discriminator: Discriminator) -> Discriminator:
-        closeness = Closeness(discriminator.width, self.kernels, self.depth)
-        discriminator.head = Beside(closeness, discriminator.head.widened(self.kernels))
+        width, head = discriminator.width, discriminator.head.widened(self.kernels)
+        discriminator.head = Beside(Closeness(width, self.kernels, self.depth), width, head)
         return discriminator

@@ -1,0 +1,25 @@
+"""Relativistic pairing (Jolicoeur-Martineau, 2018; as in R3GAN, Huang et al., 2024): reals against fakes.
+
+Only the difference between a real's score and its fake's counts; both sides see both.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from .base import Loss
+
+
+@dataclass(frozen=True)
+class Relativistic(Loss):
+    @property
+    def paired(self) -> bool:
+        return True
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return softplus(fake - real).mean()  # -log sigmoid(real - fake)
+
+    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        assert real is not None
+        return softplus(real - fake).mean()

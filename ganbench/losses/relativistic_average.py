@@ -1,0 +1,24 @@
+"""Relativistic average (Jolicoeur-Martineau, 2018): each score against the mean score of the other side."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from .base import Loss
+
+
+@dataclass(frozen=True)
+class RelativisticAverage(Loss):
+    @property
+    def paired(self) -> bool:
+        return True
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        ahead = softplus(fake.mean() - real).mean()  # -log sigmoid(real - mean fake)
+        behind = softplus(fake - real.mean()).mean()  # -log(1 - sigmoid(fake - mean real))
+        return ahead + behind
+
+    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        assert real is not None
+        return self.discriminator(fake, real)  # the same with the sides exchanged

@@ -1,0 +1,52 @@
+"""The networks of PacGAN's points in the plane (Lin et al., 2018): batch norm and ReLU up, maxout down.
+
+The published size is 400; half as many maxout units of 5 pieces judge.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+
+from torch import Tensor, nn
+
+from .base import Network, norm_of_vectors
+from .discriminator import Discriminator, Head, Shape
+
+PIECES = 5
+
+
+class Units(nn.Module):
+    """Maxout (Goodfellow et al., 2013): each unit is the largest of its pieces, [N, in] => [N, units]."""
+
+    def __init__(self, fan_in: int, units: int):
+        super().__init__()
+        self.linear, self.units = nn.Linear(fan_in, units * PIECES), units
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).unflatten(1, (self.units, PIECES)).amax(2)
+
+
+@dataclass(frozen=True)
+class Maxout(Network):
+    """`width` is that of the generator's four hidden layers; images end in tanh, points are unbounded."""
+
+    width: int = 400
+
+    def __post_init__(self) -> None:
+        if self.width < 2:
+            raise ValueError(f"width must be at least 2, not {self.width}")
+        norm_of_vectors(self.norm, 8)
+
+    def generator(self, latent: int, shape: Shape) -> nn.Module:
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in pairwise((latent, *4 * [self.width])):
+            layers += [nn.Linear(fan_in, fan_out), nn.BatchNorm1d(fan_out), nn.ReLU()]
+        layers += [nn.Linear(self.width, prod(shape)), nn.Unflatten(1, shape)]
+        return nn.Sequential(*layers, *([nn.Tanh()] if len(shape) == 3 else []))
+
+    def discriminator(self, shape: Shape) -> Discriminator:
+        units = self.width // 2
+        layers: list[nn.Module] = [nn.Flatten()]
+        for fan_in, fan_out in pairwise((prod(shape), *3 * [units])):
+            layers += [Units(fan_in, fan_out), norm_of_vectors(self.norm, fan_out)]
+        return Discriminator(nn.Sequential(*layers), (units,), Head(units))
