@@ -13,6 +13,9 @@ from .spec import Spec, SpecError, nearest, parse
 VARIANTS: dict[str, Recipe] = {
     "gan":   Recipe("The GAN of perceptrons (Goodfellow et al., 2014).", "mlp"),
     "dcgan": Recipe("Deep convolutional GAN (Radford et al., 2016).", "dcgan"),
+    "gan2d": Recipe("Plain GAN for points of the plane, in PacGAN's setting (Lin et al., 2018).", "maxout",
+                    plan=Plan(batch=100, latent=2, generator_lr=1e-4, discriminator_lr=1e-4,
+                              generator_betas=(0.8, 0.999), discriminator_betas=(0.8, 0.999))),
     "wgan":  Recipe("Wasserstein GAN by weight clipping (Arjovsky et al., 2017).",
                     "dcgan", "wasserstein", ("weight_clipping",),
                     Plan(discriminator_turns=5, optimizer="rmsprop", generator_lr=5e-5, discriminator_lr=5e-5)),
