@@ -77,6 +77,10 @@ class Duel:
     def seen_by(self, view: View) -> "Duel":
         return replace(self, view=view)
 
+    def differentiable(self) -> "Duel":
+        """As leaves, but the fakes keep the graph that leads to their generator."""
+        return replace(self, real=self.real.detach().requires_grad_())
+
     def as_leaves(self) -> "Duel":
         """Cuts the graph at the images, so that penalties can differentiate scores by them."""
         return replace(

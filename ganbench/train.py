@@ -69,8 +69,7 @@ class Trainer:
         self.turn, log = 0, Log()
         for _ in range(self.plan.discriminator_turns):
             log |= self.discriminator_turn()
-        rivals = (self.game.discriminators, self.optimizers["discriminator"])
-        with self.trick.lookahead(self.discriminator_turn, rivals, (self.game, self.trick)):
+        with self.trick.lookahead(self):
             log |= self.generator_turn()
         self.logs.append(log)
         self.step += 1
@@ -82,20 +81,32 @@ class Trainer:
         )
 
     def discriminator_turn(self) -> Log:
+        with torch.no_grad():
+            duels = self.next_duels()
+        duels = [self.trick.stage(duel).as_leaves() for duel in duels]
+        log = self.descend("discriminator", self.discriminator_terms(duels)) | watched(duels)
+        self.trick.after_discriminators(self.game, duels)
+        return log
+
+    def discriminator_objective(self) -> Tensor:
+        """What the next discriminators' turn would descend, as a function of the generators too."""
+        duels = [self.trick.stage(duel).differentiable() for duel in self.next_duels()]
+        return torch.stack([term for _, term in self.discriminator_terms(duels)]).sum()
+
+    def next_duels(self) -> list[Duel]:
+        """Who meets in the next discriminators' turn of this step."""
         number = self.step * self.plan.discriminator_turns + self.turn
         latents = self.tick(self.turn)
-        with torch.no_grad():
-            duels = self.game.play(self.trick.deal(self.deck.batches(number)), latents)
-        duels = [self.trick.stage(duel.seen_by(self.trick.view)).as_leaves() for duel in duels]
-        terms = list(self.game.discriminator_terms(duels))
+        self.turn += 1
+        duels = self.game.play(self.trick.deal(self.deck.batches(number)), latents)
+        return [duel.seen_by(self.trick.view) for duel in duels]
+
+    def discriminator_terms(self, duels: list[Duel]) -> Terms:
+        yield from self.game.discriminator_terms(duels)
         for duel in duels:
             loss = self.trick.loss(self.plain_loss, duel)
-            adversarial = loss.discriminator(duel.real_score, duel.fake_score)
-            terms += [("discriminator", adversarial), *self.trick.discriminator_terms(duel)]
-        log = self.descend("discriminator", terms) | watched(duels)
-        self.trick.after_discriminators(self.game, duels)
-        self.turn += 1
-        return log
+            yield "discriminator", loss.discriminator(duel.real_score, duel.fake_score)
+            yield from self.trick.discriminator_terms(duel)
 
     def generator_turn(self) -> Log:
         number = (self.step + 1) * self.plan.discriminator_turns - 1  # the reals seen last

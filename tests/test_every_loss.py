@@ -37,6 +37,8 @@ def generator_slope(name, at):
         ("least_squares", 0.5, 0.5),
         ("hinge", 2.0, 0.0),
         ("wasserstein", 0.0, 0.0),
+        ("relativistic", LN2, LN2),
+        ("relativistic_average", 2 * LN2, 2 * LN2),
     ],
 )
 def test_values_at_score_0(name, discriminator, generator):
@@ -125,6 +127,58 @@ def test_wasserstein_is_the_difference_of_means():
     real, fake = torch.tensor([1.0, 3.0]), torch.tensor([5.0, 0.0])
     assert of("wasserstein").discriminator(real, fake).item() == 0.5
     assert of("wasserstein").generator(fake, None).item() == -2.5
+
+
+@pytest.mark.parametrize("name", ["relativistic", "relativistic_average"])
+def test_relativistic_losses_see_differences_alone_and_both_sides_see_both(name):
+    real, fake = torch.randn(2, 6, generator=torch.Generator().manual_seed(1)).double()
+    loss = of(name)
+    assert loss.paired
+    for side in (loss.discriminator, loss.generator):
+        assert side(real + 40, fake + 40).item() == pytest.approx(side(real, fake).item())
+    assert loss.generator(fake, real).item() == pytest.approx(loss.discriminator(fake, real).item())
+
+
+def test_relativistic_losses_are_their_formulas():
+    real, fake = [0.5, -1.0, 2.0], [0.1, 0.7, -3.0]
+
+    def nll(x):
+        return math.log1p(math.exp(-x))
+
+    pairs = sum(nll(r - f) for r, f in zip(real, fake, strict=True)) / 3
+    mean_real, mean_fake = sum(real) / 3, sum(fake) / 3
+    average = sum(nll(r - mean_fake) for r in real) / 3 + sum(nll(mean_real - f) for f in fake) / 3
+    scores = torch.tensor([real, fake], dtype=torch.float64)
+    assert of("relativistic").discriminator(*scores).item() == pytest.approx(pairs)
+    assert of("relativistic_average").discriminator(*scores).item() == pytest.approx(average)
+
+
+REALS, FAKES = torch.tensor([6, 3, 1]), torch.tensor([1, 2, 7])  # of ten each, on three atoms
+
+
+def divergence(name):
+    """What the best discriminator's loss comes to, by the papers."""
+    pairs = [(r / 10, f / 10) for r, f in zip(REALS.tolist(), FAKES.tolist(), strict=True)]
+    if name == "hinge":  # Lim and Ye, 2017: twice the overlap
+        return 2 * sum(min(r, f) for r, f in pairs)
+    if name == "least_squares":  # Mao et al., 2017, with targets 1 and 0
+        return sum(r * f / (r + f) for r, f in pairs) / 2
+    kl = sum(r * math.log(2 * r / (r + f)) + f * math.log(2 * f / (r + f)) for r, f in pairs)
+    return 2 * LN2 - kl  # Goodfellow et al., 2014, theorem 1: 2 log 2 - 2 JS
+
+
+@pytest.mark.parametrize("name", ["minimax", "non_saturating", "least_squares", "hinge"])
+def test_the_best_discriminators_loss_is_the_divergence_of_the_paper(name):
+    scores = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([scores], 0.02)
+    for _ in range(600):
+        optimizer.zero_grad()
+        value = of(name).discriminator(
+            scores.repeat_interleave(REALS), scores.repeat_interleave(FAKES)
+        )
+        value.backward()
+        optimizer.step()
+    assert value.item() == pytest.approx(divergence(name), abs=2e-3)
 
 
 @every_loss

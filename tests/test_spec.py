@@ -21,6 +21,11 @@ from ganbench.variants import VARIANTS, variant, variant_label
 
 INDEXES = (DATA, EXTRACTORS, GAMES, LOSSES, METRICS, NETWORKS, TRICKS)
 ENTRIES = [(index, name) for index in INDEXES for name in index.entries]
+NEEDED = {  # settings that have no default
+    "classifier": "of='digits'",
+    "stacked": "of='digits'",
+    "folder": "path='.'",
+}
 every_entry = pytest.mark.parametrize(
     ("index", "name"), ENTRIES, ids=[f"{index.kind}-{name}" for index, name in ENTRIES]
 )
@@ -168,8 +173,9 @@ def test_an_entry_has_a_sentence_a_version_and_settings_of_declared_types(index,
     assert isinstance(part.version, int)
     assert part.version >= 1
     assert index.about(name).rstrip().endswith((".", ". "))
-    assert index.resolve(name if name != "classifier" else "classifier(of='digits')").name == name
-    assert set(part.neutral) <= set(dict(index.resolve(name).settings)) if part.neutral else True
+    found = index.resolve(f"{name}({NEEDED.get(name, '')})")
+    assert found.name == name
+    assert set(part.neutral) <= set(dict(found.settings))
 
 
 @every_entry
@@ -182,12 +188,13 @@ def test_an_entrys_file_is_called_what_its_spec_is_called(index, name):
 @every_entry
 def test_an_entry_survives_extreme_settings_or_refuses_them(index, name):
     """0, -1 and huge values of every number: the part is made, or the refusal is a SpecError."""
-    text = "classifier(of='digits')" if name == "classifier" else name
-    for key, value in index.resolve(text).settings:
+    needed = NEEDED.get(name, "")
+    for key, value in index.resolve(f"{name}({needed})").settings:
         if isinstance(value, int | float) and not isinstance(value, bool):
             for odd in ("0", "-1", "1e300"):
+                settings = ", ".join(filter(None, [needed, f"{key}={odd}"]))
                 try:
-                    part = index.make(f"{name}({key}={odd})")
+                    part = index.make(f"{name}({settings})")
                 except SpecError:
                     continue
                 assert part is not None

@@ -1,6 +1,7 @@
 """The evidence for each trick, in closed form."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from conftest import BATCH, CPU, same, setup, split, steps, trainer, weights
 from torch import nn
 
+from ganbench.assemble import Incompatible
 from ganbench.data.base import IMAGE
 from ganbench.duel import Duel
 from ganbench.losses import LOSSES
@@ -85,6 +87,31 @@ def test_gradient_penalty_is_the_squared_excess_of_the_slope(slope, packing, tar
     excess = max(0.0, excess) if one_sided else excess
     found = terms(duel(slope, text, *packing))["gradient_penalty"].item()
     assert found == pytest.approx(10 * excess**2, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("weight", [10, 3])
+def test_r2_is_half_the_squared_slope_at_the_fakes(weight):
+    made = duel(SLOPE, f"r2(weight={weight})", body=nn.Softplus())
+    slopes = torch.sigmoid(made.fake.detach()) * SLOPE
+    expected = weight / 2 * slopes.square().sum(1).mean().item()
+    assert terms(made)["r2"].item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("slope", "packing"), [(SLOPE, ()), (PACKED, ("pacgan",))])
+def test_dragan_is_the_squared_distance_of_the_slope_from_1(slope, packing):
+    found = terms(duel(slope, "dragan", *packing))["dragan"].item()
+    assert found == pytest.approx(10 * (slope.norm().item() - 1) ** 2, rel=1e-4)
+
+
+def test_dragan_looks_near_the_reals():
+    made, shown = duel(SLOPE, "dragan(spread=0.5)"), []
+    made.discriminator.body.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    terms(made)
+    away = (shown[0] - made.real).detach()
+    largest = 0.5 * made.real.std().item()
+    assert 0 <= away.min() < away.max() <= largest
+    steps_of = away.max(1).values
+    assert steps_of.max() > 2 * steps_of.min()  # each example goes its own way
 
 
 def test_gradient_penalty_is_taken_between_a_real_and_its_fake():
@@ -202,6 +229,105 @@ def test_label_smoothing_moves_the_target_of_reals_alone(name):
     assert around[1] < min(around[0], around[2])
 
 
+def test_two_sided_smoothing_moves_both_targets():
+    smooth = TRICKS.make("label_smoothing(fake=0.2)").loss(
+        LOSSES.make("least_squares"), duel(SLOPE)
+    )
+    at_rest = smooth.discriminator(torch.full((3,), 0.9), torch.full((3,), 0.2))
+    assert at_rest.item() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_label_flipping_swaps_the_declared_share_of_targets(share):
+    made = duel(SLOPE, f"label_flipping(share={share})")
+    flipped = made.__dict__["chain"].loss(LOSSES.make("least_squares"), made)
+    zeros, ones = torch.zeros(20_000), torch.ones(20_000)
+    # Scores at their own targets cost half the share of swapped ones, on each side.
+    assert flipped.discriminator(ones, zeros).item() == pytest.approx(share, abs=0.01)
+    assert flipped.discriminator(zeros, ones).item() == pytest.approx(1 - share, abs=0.01)
+
+
+def test_label_flipping_swaps_smoothed_targets_and_spares_the_generator():
+    made = duel(SLOPE, "label_flipping(share=0.3)", "label_smoothing(real=0.7)")
+    loss = made.__dict__["chain"].loss(LOSSES.make("least_squares"), made)
+    score = random(50)
+    assert torch.equal(
+        loss.generator(score, None), LOSSES.make("least_squares").generator(score, None)
+    )
+    at_rest = loss.discriminator(torch.full((9999,), 0.7), torch.full((9999,), 0.0)).item()
+    assert at_rest == pytest.approx(0.3 * 0.7**2, rel=0.05)  # both sides, halved
+
+
+@pytest.mark.parametrize(
+    ("progress", "kept"), [(0.0, 8), (0.25, 6), (0.5, 4), (1.0, 4)]
+)  # 8 * 0.5^0.5 = 5.7, rounded up
+def test_top_k_teaches_the_generator_by_its_best_fakes(progress, kept):
+    made = duel(SLOPE, "top_k(least=0.5, until=0.5)", progress=progress)
+    loss = made.__dict__["chain"].loss(LOSSES.make("wasserstein"), made)
+    score = random(8).requires_grad_()
+    loss.generator(score, None).backward()
+    best = score.detach().argsort(descending=True)[:kept]
+    expected = torch.zeros(8).index_fill(0, best, -1 / kept)
+    torch.testing.assert_close(score.grad, expected)
+    assert loss.discriminator(score, score).item() == 0  # which sees all of them
+
+
+def test_top_k_keeps_the_pairs_of_relativistic_scores():
+    made = duel(SLOPE, "top_k(least=0.5, until=0.1)", progress=1.0)
+    loss = made.__dict__["chain"].loss(LOSSES.make("relativistic"), made)
+    assert loss.paired
+    fake, real = torch.tensor([3.0, 9.0, 1.0, 7.0]), torch.tensor([0.0, 2.0, 5.0, 4.0])
+    expected = torch.nn.functional.softplus(torch.tensor([2.0 - 9.0, 4.0 - 7.0])).mean()
+    assert loss.generator(fake, real).item() == pytest.approx(expected.item())
+
+
+def test_past_discriminators_are_the_last_that_were_kept():
+    made = trainer(tricks=("past_discriminators(keep=2, every=2)",))
+    past = []
+    for _ in range(7):
+        steps(made, 1)
+        past.append(weights(made.game.discriminators[IMAGE]))
+    (trick,) = made.trick
+    third, second = (weights(snapshot[IMAGE]) for snapshot in trick.snapshots)
+    assert same(third, past[6])  # in the place of the first
+    assert same(second, past[4])
+
+
+def test_past_discriminators_vote_by_the_mean():
+    made = trainer(tricks=("past_discriminators(keep=3, every=1)",))
+    steps(made, 2)
+    made.discriminator_turn()
+    duels = made.game.play(made.deck.batches(2), made.tick(-1))
+    (trick,), game, fake = made.trick, made.game, duels[0].fake
+    judges = [game.discriminators[IMAGE], *(s[IMAGE] for s in trick.snapshots[:2])]
+    loss = trick.loss(LOSSES.make("non_saturating"), duels[0])
+    expected = [torch.nn.functional.softplus(-judge(fake)).mean() for judge in judges]
+    found = loss.generator(duels[0].fake_score, None)
+    assert found.item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-6)
+    assert len({round(value.item(), 6) for value in expected}) == 3  # three opinions
+
+
+def test_the_energy_of_an_image_is_its_reconstruction_error():
+    judge = setup("began(width=4, code=8)", loss="wasserstein").game.discriminators[IMAGE]
+    images = split("digits").train[IMAGE].batch(torch.arange(5)).images
+    again = judge.body.decoder(judge.body.encoder(images))
+    expected = -(images - again).abs().flatten(1).mean(1)
+    torch.testing.assert_close(judge(images), expected)
+
+
+def test_equilibrium_moves_the_weight_of_fakes_as_published():
+    made = trainer(
+        "began(width=4, code=8)", tricks=("equilibrium(gamma=0.5, rate=0.1)",), loss="wasserstein"
+    )
+    weight, (trick,) = 0.0, made.trick
+    for log in (steps(made, 1)[0] for _ in range(6)):
+        real, fake = -log["real_score"], -log["fake_score"]
+        assert log["discriminator"] == pytest.approx(real - weight * fake, rel=1e-4)
+        assert log["generator"] > 0  # the error of what it made
+        weight = min(1.0, max(0.0, weight + 0.1 * (0.5 * real - fake)))
+        assert trick.weights[IMAGE].item() == pytest.approx(weight, abs=1e-6)
+
+
 def test_weight_clipping_keeps_weights_in_their_box():
     made = trainer(tricks=("weight_clipping(limit=0.02)",))
     steps(made, 1)
@@ -250,9 +376,10 @@ def test_historical_averaging_is_the_distance_to_the_mean_of_the_past():
     assert log["generator_history"] > 0
 
 
+@pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("text", ["gan(width=8)", "dcgan(width=4)"])
-def test_unrolling_moves_the_generator_elsewhere_and_puts_the_discriminator_back(text):
-    plain, ahead = trainer(text), trainer(text, tricks=("unrolled(turns=3)",))
+def test_unrolling_moves_the_generator_elsewhere_and_puts_the_discriminator_back(text, order):
+    plain, ahead = trainer(text), trainer(text, tricks=(f"unrolled(turns=3, order={order})",))
     plain.discriminator_turn()
     expected = weights(plain.game.discriminators)
     moments = plain.optimizers["discriminator"].state_dict()
@@ -271,7 +398,7 @@ def test_unrolling_moves_the_generator_elsewhere_and_puts_the_discriminator_back
 
 def test_unrolling_answers_the_discriminator_of_the_turns_to_come():
     """The generators meet the discriminator that so many further turns make."""
-    ahead, plain = trainer(tricks=("unrolled(turns=2)",)), trainer()
+    ahead, plain = trainer(tricks=("unrolled(turns=2, order=1)",)), trainer()
     for _ in range(3):
         plain.discriminator_turn()
     plain.generator_turn()
@@ -279,13 +406,73 @@ def test_unrolling_answers_the_discriminator_of_the_turns_to_come():
     assert same(weights(ahead.game.generators), weights(plain.game.generators))
 
 
-def test_unrolling_restores_the_other_tricks_too():
-    tricks = ("historical_averaging", "spectral_norm", "weight_clipping")
-    one, many = trainer(tricks=tricks), trainer(tricks=(*tricks, "unrolled(turns=4)"))
-    one.train_step(), many.train_step()
-    count = "discriminators.image.count"
-    counts = [v for t in (one, many) for k, v in t.trick.state_dict().items() if k.endswith(count)]
-    assert counts[0] == counts[1] == 2
+@pytest.mark.parametrize("order", [1, 2])
+def test_unrolling_restores_the_other_tricks_too(order):
+    tricks = ("historical_averaging", "spectral_norm", "lecam(start=1)")
+    one, many = (
+        trainer(tricks=(*tricks, *more)) for more in ((), (f"unrolled(turns=4, order={order})",))
+    )
+    for made in (one, many):
+        made.train_step(), made.discriminator_turn()
+    past, anchors = (
+        [v for t in (one, many) for k, v in t.trick.state_dict().items() if k.endswith(name)]
+        for name in ("discriminators.image.count", "anchors")
+    )
+    assert past[0] == past[1] == 3
+    assert anchors[0].shape == anchors[1].shape
+
+
+def in_doubles(made):
+    """A trainer whose networks and data are float64, so that differences of losses are slopes."""
+    made.game.double()
+    play = made.game.play
+
+    def doubled(batches, random):
+        batches = {k: replace(b, images=b.images.double()) for k, b in batches.items()}
+        with pytest.MonkeyPatch.context() as patch:
+            randn = torch.randn
+            patch.setattr(torch, "randn", lambda *a, **k: randn(*a, **k).double())
+            return play(batches, random)
+
+    made.game.play = doubled
+    return made
+
+
+@pytest.mark.parametrize("loss", ["non_saturating", "wasserstein"])
+@pytest.mark.parametrize("tricks", [(), ("r1",), ("pacgan",)])
+def test_unrolling_goes_down_the_slope_of_the_unrolled_loss(loss, tricks):
+    """Metz's surrogate: the loss after the discriminator's answer, which depends on the generator too."""
+
+    def unrolled_loss(order, along=None, length=0.0):
+        chain = (*tricks, f"unrolled(turns=3, order={order})")
+        made = in_doubles(trainer(tricks=chain, loss=loss, discriminator_lr=0.01))
+        made.discriminator_turn()
+        side = made.sides["generator"]
+        for parameter, direction in zip(side, along or (), strict=False):
+            parameter.data += length * direction
+        with made.trick.lookahead(made):
+            log = made.generator_turn()
+        return log["generator"].item(), [p.grad for p in side]
+
+    value, slopes = unrolled_loss(2)
+    as_given, first_order = unrolled_loss(1)
+    assert value == pytest.approx(as_given, rel=1e-6)  # our Adam is torch's
+    along = [random(*p.shape, seed=5).double() for p in slopes]
+    above, below = (unrolled_loss(2, along, length)[0] for length in (1e-5, -1e-5))
+    measured = (above - below) / 2e-5
+    found, without = (
+        sum((s * a).sum().item() for s, a in zip(side, along, strict=True))
+        for side in (slopes, first_order)
+    )
+    assert found == pytest.approx(measured, rel=1e-4)
+    assert without != pytest.approx(measured, rel=1e-2)
+
+
+def test_unrolling_objects_to_what_it_cannot_run_through():
+    for more, plan in (("weight_clipping", {}), ("ttur", {"optimizer": "rmsprop"})):
+        with pytest.raises(Incompatible, match="unrolling of order 2"):
+            setup(tricks=("unrolled", more), **plan)
+        setup(tricks=("unrolled(order=1)", more), **plan)
 
 
 def test_gradient_clipping_bounds_the_norm_and_keeps_the_direction():
@@ -391,7 +578,10 @@ def test_a_pack_is_noisy_image_by_image():
             "instance_noise(std=0)",
             "instance_noise(until=2)",
         ),
-        *("pacgan(pack=1)",),
+        *("pacgan(pack=1)", "r2(weight=0)", "r2(every=0)", "dragan(weight=0)", "dragan(spread=0)"),
+        *("label_flipping(share=0)", "label_flipping(share=0.5)", "label_smoothing(fake=0.5)"),
+        *("top_k(least=1)", "top_k(until=0)", "equilibrium(gamma=0)", "equilibrium(rate=0)"),
+        *("past_discriminators(keep=0)", "past_discriminators(every=0)"),
     ],
 )
 def test_a_setting_without_meaning_is_refused_in_a_sentence(text):

@@ -6,8 +6,10 @@ NETWORKS = Index(
     "network",
     "ganbench.networks",
     {
+        "autoencoder": "autoencoder:Autoencoder",
         "dcgan": "dcgan:Dcgan",
         "maxout": "maxout:Maxout",
         "mlp": "mlp:Mlp",
+        "pooled": "pooled:Pooled",
     },
 )

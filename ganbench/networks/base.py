@@ -23,6 +23,8 @@ class Network:
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
 
+    energy: ClassVar[bool] = False  # are scores reconstruction errors, so that no head learns them?
+
     norm: Norm = "none"
 
     def objection(self, shape: Shape) -> str | None:

@@ -5,11 +5,12 @@ a thing of the same type and compose in order; term seams add to an objective; e
 trick's own state. State that outlives a turn is a buffer, so that checkpoints carry it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import reduce
 from typing import Any, ClassVar, Literal, Protocol, get_args
 
+import torch
 from torch import Tensor, nn
 
 from ..blueprint import Blueprint
@@ -22,7 +23,7 @@ from ..plan import Plan
 from ..streams import Moment
 
 # A chain's order: what changes the discriminator's structure comes before what reparametrizes its
-# weights, what changes single images before what packs them.
+# weights, what changes single images before what splits them into bands, and that before what packs them.
 # What sets a loss's targets comes before what swaps single ones, and that before what picks examples.
 Phase = Literal[
     "plan",
@@ -32,6 +33,7 @@ Phase = Literal[
     "structure",
     "weights",
     "augment",
+    "bands",
     "pack",
     "penalty",
     "averaging",
@@ -39,10 +41,18 @@ Phase = Literal[
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
 
-class Stateful(Protocol):
-    def state_dict(self) -> Any: ...
+class Training(Protocol):
+    """What a look ahead of the generators' turn may ask of the training that it is part of."""
 
-    def load_state_dict(self, state: Any) -> Any: ...
+    game: Game
+    trick: "Trick"
+    optimizers: dict[str, torch.optim.Optimizer]
+
+    def discriminator_turn(self) -> Any:
+        """One more turn, which moves the discriminators, their optimizer and other tricks."""
+
+    def discriminator_objective(self) -> Tensor:
+        """What the next such turn would descend; its graph leads back to the generators too."""
 
 
 class Trick(nn.Module):
@@ -105,14 +115,8 @@ class Trick(nn.Module):
     def gradients(self, side: str, parameters: Sequence[nn.Parameter]) -> None:
         """Sees a side's summed gradients, before its optimizer's step."""
 
-    def lookahead(
-        self,
-        discriminator_turn: Callable[[], Any],
-        rivals: Sequence[Stateful],
-        others: Sequence[Stateful],
-    ) -> AbstractContextManager[Any]:
-        """Surrounds the generators' turn. discriminator_turn() moves the rivals, which the generators
-        shall meet and which are put back after them, and others, which are put back before."""
+    def lookahead(self, training: Training) -> AbstractContextManager[Any]:
+        """Surrounds the generators' turn, and leaves nothing moved that it moved but the generators."""
         return nullcontext()
 
     def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
@@ -190,15 +194,10 @@ class Chain(Trick):
         for trick in self:
             trick.gradients(side, parameters)
 
-    def lookahead(
-        self,
-        discriminator_turn: Callable[[], Any],
-        rivals: Sequence[Stateful],
-        others: Sequence[Stateful],
-    ) -> AbstractContextManager[Any]:
+    def lookahead(self, training: Training) -> AbstractContextManager[Any]:
         stack = ExitStack()
         for trick in self:
-            stack.enter_context(trick.lookahead(discriminator_turn, rivals, others))
+            stack.enter_context(trick.lookahead(training))
         return stack
 
     def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:

@@ -5,8 +5,10 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
+from ..blueprint import Blueprint
 from ..networks.discriminator import Beside, Discriminator
 from .base import Trick
+from .structural import objection_to_energy
 
 
 class Closeness(nn.Module):
@@ -31,6 +33,9 @@ class MinibatchDiscrimination(Trick):
         if kernels < 1 or depth < 1:
             raise ValueError("kernels and depth must be at least 1")
         self.kernels, self.depth = kernels, depth
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        return objection_to_energy("minibatch discrimination", blueprint)
 
     def discriminator(self, discriminator: Discriminator) -> Discriminator:
         width, head = discriminator.width, discriminator.head.widened(self.kernels)

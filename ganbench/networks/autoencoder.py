@@ -1,0 +1,105 @@
+"""BEGAN's networks (Berthelot et al., 2017): the discriminator is an autoencoder, its decoder the generator's twin.
+
+Two convolutions with ELU a scale; channels grow by `width` with every halving, down to maps of 8x8,
+or smaller where the images are so small that they would not be halved.
+"""
+
+from dataclasses import dataclass
+from math import log2
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from .base import Network
+from .discriminator import Discriminator, Head, Shape
+
+
+class Error(nn.Module):
+    """What the autoencoder gets wrong of an image: [N, C, H, W] => [N, C, H, W]."""
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module):
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - self.decoder(self.encoder(x))
+
+
+class Energy(Head):
+    """The score is the negative mean absolute error."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+
+    def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+        return features.abs().mean(1).neg()
+
+    def widened(self, more: int) -> Head:
+        raise NotImplementedError("an energy has no weights for further features")
+
+
+@dataclass(frozen=True)
+class Autoencoder(Network):
+    """`code` is the number of values between encoder and decoder; the published width is 64 to 128."""
+
+    energy: ClassVar[bool] = True
+
+    width: int = 64
+    code: int = 64
+
+    def __post_init__(self) -> None:
+        if self.norm != "none":
+            raise ValueError("the autoencoder has no normalization, as published")
+        if self.width < 1 or self.code < 1:
+            raise ValueError("width and code must be at least 1")
+
+    def objection(self, shape: Shape) -> str | None:
+        if len(shape) != 3:
+            return f"autoencoder makes images, and the data are points of {shape[0]} numbers"
+        if shape[1] != shape[2] or shape[1] not in (8, 16, 32, 64, 128):
+            return f"autoencoder makes squares of 8, 16, 32, 64 or 128, not {shape[1]}x{shape[2]}"
+        return None
+
+    def generator(self, latent: int, shape: Shape) -> nn.Module:
+        return self.decoder(latent, shape)
+
+    def discriminator(self, shape: Shape) -> Discriminator:
+        body = Error(self.encoder(shape), self.decoder(self.code, shape))
+        return Discriminator(body, shape, Energy())
+
+    def encoder(self, shape: Shape) -> nn.Sequential:
+        channels, resolution, _ = shape
+        base, halvings = scales(resolution)
+        layers = [nn.Conv2d(channels, self.width, 3, padding=1), nn.ELU()]
+        for i in range(1, halvings + 1):
+            layers += pair(i * self.width)
+            layers += [nn.Conv2d(i * self.width, (i + 1) * self.width, 3, 2, 1), nn.ELU()]
+        wide = (halvings + 1) * self.width
+        return nn.Sequential(
+            *layers, *pair(wide), nn.Flatten(), nn.Linear(wide * base**2, self.code)
+        )
+
+    def decoder(self, code: int, shape: Shape) -> nn.Sequential:
+        channels, resolution, _ = shape
+        base, doublings = scales(resolution)
+        layers = [
+            nn.Linear(code, self.width * base**2),
+            nn.Unflatten(1, (self.width, base, base)),
+            *pair(self.width),
+        ]
+        for _ in range(doublings):
+            layers += [nn.Upsample(scale_factor=2), *pair(self.width)]
+        return nn.Sequential(*layers, nn.Conv2d(self.width, channels, 3, padding=1))
+
+
+def pair(channels: int) -> list[nn.Module]:
+    """The two convolutions of a scale."""
+    return [
+        layer for _ in range(2) for layer in (nn.Conv2d(channels, channels, 3, padding=1), nn.ELU())
+    ]
+
+
+def scales(resolution: int) -> tuple[int, int]:
+    """The side of the smallest maps, and how often it doubles up to the resolution."""
+    base = min(8, resolution // 2)
+    return base, int(log2(resolution // base))

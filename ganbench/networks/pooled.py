@@ -1,0 +1,36 @@
+"""The tutorials' mixed pair: a generator of perceptrons, a discriminator of convolutions and their average.
+
+Global average pooling (Lin et al., 2014) in the place of the last hidden layer.
+"""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from .base import norm_of_maps
+from .discriminator import Discriminator, Head, Shape
+from .mlp import Mlp
+
+
+@dataclass(frozen=True)
+class Pooled(Mlp):
+    """`width` is that of the generator's first layer, and of the last convolution's channels."""
+
+    def objection(self, shape: Shape) -> str | None:
+        if len(shape) != 3:
+            return f"pooled judges images, and the data are points of {shape[0]} numbers"
+        if min(shape[1:]) < 4:
+            return f"pooled halves images twice, and these are {shape[1]}x{shape[2]}"
+        return None
+
+    def discriminator(self, shape: Shape) -> Discriminator:
+        half = max(1, self.width // 2)
+        layers = [
+            nn.Conv2d(shape[0], half, 3, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(half, self.width, 3, stride=2, padding=1),
+            norm_of_maps(self.norm, self.width),
+            nn.LeakyReLU(0.2),
+            nn.AdaptiveAvgPool2d(1),
+        ]
+        return Discriminator(nn.Sequential(*layers), (self.width, 1, 1), Head(self.width))

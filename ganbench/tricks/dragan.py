@@ -1,0 +1,34 @@
+"""DRAGAN (Kodali et al., 2017): unit slope near the reals.
+
+Near is up to `spread` deviations of the batch away in every pixel, by one step for each example, as
+in the authors' code.
+"""
+
+import torch
+
+from ..blueprint import Blueprint
+from ..duel import Duel
+from ..games.base import Terms
+from .base import Trick
+from .penalized import objection_to_batch_norm
+
+
+class Dragan(Trick):
+    def __init__(self, weight: float = 10.0, spread: float = 0.5):
+        super().__init__()
+        if weight <= 0 or spread <= 0:
+            raise ValueError("weight and spread must be above 0")
+        self.weight, self.spread = weight, spread
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        return objection_to_batch_norm("DRAGAN", blueprint)
+
+    def discriminator_terms(self, duel: Duel) -> Terms:
+        assert self.moment
+        real, random = duel.real.detach(), self.moment.of(duel.name).random
+        step = torch.rand((len(real), *[1] * (real.ndim - 1)), generator=random, device=real.device)
+        noise = torch.rand(real.shape, generator=random, device=real.device)
+        near = (real + step * self.spread * real.std() * noise).requires_grad_()
+        squared = duel.squared_slope(duel.score(near, "dragan", duel.real_label), near)
+        slope = squared.add(1e-12).sqrt()  # the root has no gradient at 0
+        yield "dragan", self.weight * (slope - 1).square().mean()
