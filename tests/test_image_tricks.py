@@ -16,7 +16,7 @@ from ganbench.losses import LOSSES
 from ganbench.networks.discriminator import Beside, Discriminator, Head
 from ganbench.streams import Moment, Streams
 from ganbench.tricks import TRICKS
-from ganbench.tricks.ada import Dice, blits, geometry, hue, parts_at_zero, resampled
+from ganbench.tricks.ada import Dice, blits, geometry, hue, moved, parts_at_zero, resampled
 from ganbench.tricks.base import Chain
 from ganbench.tricks.minibatch_std import Variety
 from ganbench.tricks.orthogonal_regularization import between_filters, resemblance
@@ -156,7 +156,7 @@ def test_diffaugments_colour_spares_what_it_should():
     assert 1.48 < contrast.max() <= 1.5
 
 
-@pytest.mark.parametrize(("height", "width", "down", "right"), [(8, 8, 1, 1), (16, 12, 2, 2)])
+@pytest.mark.parametrize(("height", "width", "down", "right"), [(8, 8, 1, 1), (16, 28, 2, 4)])
 def test_translation_moves_by_whole_pixels_and_zeros_come_in(height, width, down, right):
     x = random(400, 2, height, width) + 5
     found = set()
@@ -245,6 +245,28 @@ def test_resampling_is_bilinear_and_mirrors_at_the_borders():
             np.testing.assert_allclose(found[n, c].flatten(), expected, atol=1e-4)
 
 
+def test_moves_lead_from_a_place_back_to_where_it_was():
+    x, steps_back = random(1, 1, 6, 9), [(random(1, 2, 2, seed=n), random(1, 2, 1)) for n in (1, 2)]
+    for i in range(6):
+        for j in range(9):
+            place = np.array([j - 4, i - 2.5])
+            for matrix, offset in steps_back:
+                place = matrix[0].numpy() @ (place + offset[0, :, 0].numpy())
+            there = [[place[1] + 2.5], [place[0] + 4]]
+            expected = map_coordinates(x[0, 0].double().numpy(), there, order=1, mode="mirror")
+            assert moved(x, steps_back)[0, 0, i, j].item() == pytest.approx(expected[0], abs=1e-4)
+
+
+def test_ada_bends_images_that_it_has_blitted():
+    """Blitting first and bending then agree with both at once, wherever no border is in sight."""
+    x = random(100, 1, 41, 41)
+    draws = Dice(100, torch.tensor(1.0), MOMENT.of("").random)
+    bent, blitted = geometry(draws, x.shape), blits(draws, x.shape)
+    apart = moved(moved(x, [blitted]), [bent])[:, :, 18:23, 18:23]
+    at_once = trick("ada(groups='bg')", p=1.0).view(x, "")[:, :, 18:23, 18:23]
+    assert torch.isclose(apart, at_once, atol=1e-3).flatten(1).all(1).float().mean() > 0.9
+
+
 def dice(p: float, count: int = 20_000) -> Dice:
     return Dice(count, torch.tensor(p), torch.Generator().manual_seed(3))
 
@@ -295,6 +317,16 @@ def test_adas_colours_turn_and_stretch_around_the_greys():
     lengths = (of_all - of_grey).norm(dim=1) / (x - grey).norm(dim=1)  # one factor an image
     torch.testing.assert_close(lengths, lengths[:, :1, :1].expand_as(lengths), atol=1e-4, rtol=1e-3)
     assert lengths[:, 0, 0].log2().std() > 0.8
+
+
+def test_inversion_is_of_luma_and_leaves_two_colours_apart():
+    x = random(200, 2, 4, 4)
+    seen = trick("ada(groups='c')", p=1.0).view(x, "")
+    apart = (seen[:, 0] - seen[:, 1]) / (x[:, 0] - x[:, 1])
+    assert (apart > 0).all()
+    sums = seen.sum(1).flatten(1), x.sum(1).flatten(1)
+    inverted = torch.stack([s - s.mean(1, keepdim=True) for s in sums]).prod(0).sum(1) < 0
+    assert 0.4 < inverted.float().mean() < 0.6
 
 
 def test_hue_is_a_turn_by_which_a_third_exchanges_the_colours():
@@ -403,6 +435,21 @@ def test_consistency_is_not_about_the_noise_of_other_tricks():
     plain = terms(duel(SLOPE, "consistency"))["real_consistency"]
     noisy = terms(duel(SLOPE, "consistency", "instance_noise(std=3)"))["real_consistency"]
     assert noisy == pytest.approx(plain, rel=1e-3)
+
+
+def test_consistency_is_a_function_of_the_fakes_that_unrolling_can_run_through():
+    made = duel(SLOPE, "consistency(fakes=10)")
+    term = dict(made.__dict__["chain"].discriminator_terms(made))["fake_consistency"]
+    (gradient,) = torch.autograd.grad(term, made.fake)
+    assert (gradient * made.fake).sum().item() == pytest.approx(2 * term.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "text", ["consistency(fakes=10)", "orthogonal_regularization(of='both')", "lecam(start=1)"]
+)
+def test_the_discriminators_terms_can_be_unrolled(text):
+    logs = steps(trainer(tricks=(text, "spectral_norm", "unrolled(turns=2)")), 3)
+    assert np.isfinite([value for log in logs for value in log.values()]).all()
 
 
 def test_consistency_is_a_matter_of_the_discriminators_turn():

@@ -128,7 +128,7 @@ def test_a_label_names_what_its_text_named():
     [
         ("spectral_nrom", "did you mean 'spectral_norm'?"),
         ("r1(wieght=1)", "did you mean 'weight'?"),
-        ("zzz", "there are ema, "),
+        ("zzz", "; there are ada, consistency, "),
         ("r1(every=1.5)", "every needs a whole number, not 1.5"),
         ("r1(weight='a')", "weight needs a number, not 'a'"),
         ("r1(weight=true)", "weight needs a number, not true"),

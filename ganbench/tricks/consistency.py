@@ -38,7 +38,7 @@ class Consistency(Trick):
         for role, weight, x, label, score in sides:
             if weight:
                 # in the role of the unchanged: other tricks' noise is the same for both
-                changed = duel.score(self.changed(x.detach(), random), role, label)
+                changed = duel.score(self.changed(x, random), role, label)
                 yield f"{role}_consistency", weight * (score - changed).square().mean()
 
     def changed(self, x: Tensor, random: torch.Generator) -> Tensor:

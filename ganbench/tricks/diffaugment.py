@@ -1,4 +1,4 @@
-"""DiffAugment (Zhao et al., 2020): reals and fakes reach the discriminator through the same random changes.
+"""DiffAugment (Zhao et al., 2020): reals and fakes reach the discriminator through random changes of one kind.
 
 Colour, then translation by up to an eighth of the side, then cutout of a square of half the side; each
 image draws its own, and the generator's gradient runs through them.

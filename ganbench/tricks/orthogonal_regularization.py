@@ -6,7 +6,7 @@ of output channels by all else. What is regularized are the weights that are lea
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +59,7 @@ def matrices(network: nn.Module) -> Iterator[Tensor]:  # each [filters, fan_in]
             yield learned(layer).flatten(1)
 
 
-def learned(layer: nn.Module) -> Tensor:
+def learned(layer: Any) -> Tensor:
     """A layer's own weight: to ask a spectral norm for its quotient would move its power iteration."""
     normed = is_parametrized(layer, "weight")
-    return layer.get_parameter("parametrizations.weight.original" if normed else "weight")
+    return layer.parametrizations.weight.original if normed else layer.weight
