@@ -1,6 +1,6 @@
-"""The command line: `ganbench run | plan | status | report | list | show | doctor`.
+"""The command line: `ganbench run | plan | status | report | list | show | download | doctor`.
 
-Exit codes: 0 ok · 2 usage or suite error · 4 trials failed · 5 internal error · 130 interrupted.
+Exit codes: 0 ok · 2 usage or suite error · 4 trials or a download failed · 5 internal error · 130 interrupted.
 Modules that need torch are imported inside the commands that train: help and lists answer at once.
 """
 
@@ -355,7 +355,8 @@ def show(
     results: Results = HERE,
     as_json: Json = False,
 ) -> None:
-    """Show one cell: its trials, outcomes, values, and where its pictures and logs lie."""
+    """Show one cell: its trials, outcomes, flags, values, and where its pictures and logs lie."""
+    from .report.words import sentence
     from .store import Store
 
     frame = frame_of(suite, results)
@@ -379,6 +380,8 @@ def show(
             style="bold",
             markup=False,
         )
+        if entry["flags"]:
+            out.print(f"  {sentence(entry['flags'])}", markup=False)
         for metric, value in entry["values"].items():
             out.print(f"  {metric:<26} {value:.4g}", markup=False)
         out.print(f"  {entry['folder']}", markup=False, soft_wrap=True)
@@ -386,6 +389,8 @@ def show(
 
 
 def shown_trial(row: Any, rows: Any, store: Any) -> dict[str, Any]:
+    from .analysis.rows import flags_of
+
     values = rows[
         (rows["trial"] == row.trial) & (rows["checkpoint"].isna() | (rows["checkpoint"] == "last"))
     ]
@@ -397,9 +402,34 @@ def shown_trial(row: Any, rows: Any, store: Any) -> dict[str, Any]:
         "seed": int(row.seed),
         "outcome": row.outcome if isinstance(row.outcome, str) else "not run",
         "reason": row.reason or "",
+        "flags": flags_of(row),
         "values": dict(zip(values["metric"], values["value"], strict=True)),
         "folder": str(store.trial(row.trial).folder),
     }
+
+
+@app.command()
+def download(
+    name: Annotated[str, typer.Argument(help="A data set, or an extractor: mnist, inception.")],
+) -> None:
+    """Download a data set or an extractor's weights. No other command downloads anything."""
+    from .data import DATA
+    from .data.place import Downloadable, root
+    from .extractors import EXTRACTORS
+    from .spec import nearest
+
+    index = next((index for index in (DATA, EXTRACTORS) if name in index), None)
+    if index is None:
+        fail(f"no data set or extractor is called {name!r}{nearest(name, [*DATA, *EXTRACTORS])}")
+    part = index.load(name)
+    if not isinstance(part, Downloadable):
+        return out.print(f"{name} needs no download.")
+    try:
+        part.download()
+    except Exception as error:  # of the net, the disk, an archive, a package that is not there
+        told = " ".join(str(error).split())
+        fail(f"{name} could not be downloaded to {root()}: {told}", FAILED)
+    return out.print(f"{name} is on this machine.")
 
 
 @app.command()

@@ -143,7 +143,7 @@ def trained_and_measured(
         try:
             session.run(stop)
         except Diverged as told:
-            session.commit("diverged", str(told))
+            session.commit("diverged", str(told), told.step)
         else:
             session.commit("done")
     outcome = str(read_json(folder.result)["outcome"])
@@ -258,7 +258,7 @@ class Session:
             return None
         return found if isinstance(found, dict) else None
 
-    def commit(self, outcome: str, reason: str = "") -> None:
+    def commit(self, outcome: str, reason: str = "", step: int | None = None) -> None:
         """Writes what there is to keep, and the result last: it is what makes the trial finished."""
         curve = {"losses": finite(self.losses), "scores": self.scores}
         write_json(self.folder.curve, curve | {"floor": self.yardstick.watched_floor})
@@ -267,6 +267,7 @@ class Session:
             "id": self.trial.id,
             "outcome": outcome,
             "reason": reason,
+            "step": step,  # at which it diverged
             "spent": asdict(self.trainer.spent),
             "costs": self.costs() if outcome == "done" else {},
             "provenance": self.trial.made_by() | versions(),

@@ -1,12 +1,14 @@
-"""Builders that tests share: tiny trainings of real recipes on real data."""
+"""Builders that tests share: tiny trainings of real recipes on real data, and calls of the program."""
 
 import io
+import sys
 from dataclasses import replace
 from functools import cache
 
 import pytest
 import torch
 
+from ganbench import cli
 from ganbench.assemble import assemble
 from ganbench.data import DATA
 from ganbench.data.base import Deck, Split
@@ -22,6 +24,20 @@ BATCH, LATENT = 8, 4
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def ganbench(monkeypatch, capsys, tmp_path):
+    """Calls the program as its script does, in a folder of its own: code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ganbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return (end.value.code or 0, *capsys.readouterr())
+
+    return call
 
 
 @cache

@@ -1,6 +1,7 @@
 """The analysis: intervals, effects, the leaderboard, and the rows that all of it is made from."""
 
 import math
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,19 @@ import ganbench
 from ganbench.analysis.effects import Change, change, combined, effects, effects_by_variant, holm
 from ganbench.analysis.intervals import SCALES, t_interval
 from ganbench.analysis.leaderboard import leaderboard
-from ganbench.analysis.rows import COSTS, FIELDS, SCHEMA, pandas_type, rows, save
+from ganbench.analysis.rows import (
+    COSTS,
+    FIELDS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    flags_of,
+    pandas_type,
+    rows,
+    save,
+)
 from ganbench.planned import planned, record
 from ganbench.run import measure_floors
-from ganbench.store import Store, read_json
+from ganbench.store import Store, read_json, write_json
 from ganbench.suite import Suite
 from ganbench.trial import run_trial
 
@@ -31,7 +41,8 @@ FACTS = {
 def row(tricks="none", seed=0, value=None, outcome=None, reason="", **names):
     """A row of a trial: done if it has a value, or else diverged."""
     found = dict(role="trial", data="digits", variant="gan", loss="hinge", plan="", metric="fid")
-    found |= dict(checkpoint="last", kind="quality", suite="s", schema_version=1, protocol="p")
+    found |= dict(checkpoint="last", kind="quality", suite="s", schema_version=SCHEMA_VERSION)
+    found |= dict(protocol="p")
     outcome = outcome or ("diverged" if value is None else "done")
     found |= dict(tricks=tricks, seed=seed, value=value, outcome=outcome, reason=reason, **names)
     trial = "/".join(str(found[k]) for k in ("data", "variant", "loss", "tricks", "plan", "seed"))
@@ -563,6 +574,39 @@ def test_results_of_a_later_version_are_not_read(tidy, tmp_path):
     save(tidy, tmp_path)
     with pytest.raises(ValueError, match="later ganbench"):
         ganbench.load(tmp_path)
+
+
+def test_results_of_the_first_version_are_read_without_the_flags_that_it_did_not_have(
+    tidy, tmp_path
+):
+    save(tidy, tmp_path)
+    path = tmp_path / "results.parquet"
+    table = pa.parquet.read_table(path)
+    later = [name for name in table.column_names if name.endswith("_step")]
+    pa.parquet.write_table(table.drop_columns(later), path)
+    found = ganbench.load(tmp_path)
+    assert len(later) == 4
+    assert found[later].isna().all(axis=None)
+    assert list(found.columns) == list(FIELDS)
+    assert found.dtypes.equals(tidy.dtypes)
+    assert_frame_equal(leaderboard(found), leaderboard(tidy))
+
+
+@pytest.mark.parametrize("harm", ["none", "damaged", "missing"])
+def test_a_trial_has_the_flags_of_its_curve_if_that_can_be_read(plan, trained, tmp_path, harm):
+    shutil.copytree(trained.root, tmp_path, dirs_exist_ok=True)
+    trial = next(p.trial for p in plan[0] if p.role == "trial")
+    curve, losses = Store(tmp_path).trial(trial.id).curve, [{"step": 50 * n} for n in range(1, 31)]
+    write_json(curve, {"losses": [row | {"told_apart": 1.0} for row in losses], "scores": []})
+    if harm == "damaged":
+        curve.write_text("{")
+    if harm == "missing":
+        curve.unlink()
+    made = rows(plan[1], Store(tmp_path))
+    own = made["trial"] == trial.id[:16]
+    found = {tuple(flags_of(row).items()) for row in made[own].itertuples()}
+    assert found == ({(("won", 50),)} if harm == "none" else {()})
+    assert made.loc[~own, "won_step"].isna().all()
 
 
 def test_a_folder_without_results_is_told_with_what_makes_them(tmp_path):

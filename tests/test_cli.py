@@ -37,20 +37,6 @@ generator_turns = 2
 
 
 @pytest.fixture
-def ganbench(monkeypatch, capsys, tmp_path):
-    """Calls the program as its script does, in a folder of its own: code, output, errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ganbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return (end.value.code or 0, *capsys.readouterr())
-
-    return call
-
-
-@pytest.fixture
 def tiny(tmp_path) -> Path:
     path = tmp_path / "tiny.toml"
     path.write_text(TINY)
@@ -90,7 +76,7 @@ def test_the_program_tells_its_version_and_its_commands():
     told = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == f"ganbench {__version__}"
     told = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True)
-    for command in ("run", "plan", "status", "report", "list", "show", "doctor"):
+    for command in ("run", "plan", "status", "report", "list", "show", "download", "doctor"):
         assert f"\n  {command} " in told.stdout.replace("│ ", "  ")
 
 
@@ -305,6 +291,20 @@ def test_a_cell_is_shown_by_words_of_its_name(ganbench, results):
         (1, "not run", ""),
     ]
     assert {entry["cell"] for entry in found} == {"ring / gan(width=8) / hinge / none / lr=0.001"}
+
+
+def test_the_flags_of_a_trial_are_told_with_their_steps(ganbench, results, plan):
+    item = next(item for item in plan["trials"] if item["role"] == "trial")
+    folder = Store(results).trial(item["trial"])
+    write_json(folder.result, {"outcome": "diverged", "reason": "step 640: boom", "step": 640})
+    losses = [{"step": 50 * n, "told_apart": 1.0} for n in range(1, 13)]
+    write_json(folder.curve, {"losses": losses, "scores": [], "floor": {"modes": 8.0}})
+    _, out, _ = ganbench("show", "tiny", item["trial"][:16])
+    assert "\n  Won by the discriminator since step 50, diverged at step 640.\n" in out
+    _, out, _ = ganbench("show", "tiny", "hinge", "--json")
+    assert [entry["flags"] for entry in json.loads(out) if entry["flags"]] == [
+        {"won": 50, "diverged": 640}
+    ]
 
 
 def test_what_is_shown_as_json_is_json(ganbench, results):

@@ -145,6 +145,27 @@ def test_the_plan_has_a_column_only_where_there_is_one():
     assert "| lr=1 " in markdown(frame(row(value=1.0, plan="lr=1")))
 
 
+def test_flags_are_counted_in_a_column_where_there_are_any():
+    assert "| flags " not in markdown(frame(row(value=1.0, collapsed=False), floor(0.5)))
+    found = [
+        row(seed=s, value=9.0, collapsed=s < 2, won_step=[50, None, None][s]) for s in range(3)
+    ]
+    untrained = row(value=99.0, role="untrained", collapsed=True)
+    text = markdown(frame(*found, row(value=1.0, loss="minimax"), untrained))
+    told = {(cells[0], cells[2]): cells[5] for cells in cells_of(text)}
+    assert told == {
+        ("1", "minimax"): "",
+        ("2", "hinge"): "collapsed 2/3, won 1/3",
+        ("*untrained*", "hinge"): "",
+    }
+    assert "*won*, the discriminator tells 99% of pairs apart to the end" in text
+
+
+def test_a_cell_that_oscillates_has_that_flag():
+    (cells,) = cells_of(markdown(frame(row(value=9.0, oscillation_step=700))))
+    assert "oscillating 1/1" in cells
+
+
 def test_the_effects_file_has_change_interval_and_verdict():
     made = frame(*arms({"r1": 0.7}, cells=(1, 9)), row("ema", seed=9))
     changes = pd.DataFrame(map(asdict, effects(made)))

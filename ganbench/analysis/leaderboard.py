@@ -14,8 +14,9 @@ RATE = "train_images_per_second"
 def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     """Cells ranked by the outcome's mean within their data set; references have no rank.
 
-    Columns: rank, role, the cell's names, seeds (measured/planned), outcomes other than done, and for
-    each metric its mean at the last checkpoint with `low` and `high` of a 95 % t interval over seeds.
+    Columns: rank, role, the cell's names, seeds (measured/planned), how many of them ended how and
+    which flags they have, and for each metric its mean at the last checkpoint with `low` and `high` of
+    a 95 % t interval over seeds.
     """
     plan = frame.attrs["plan"]
     outcome = plan["analysis"]["outcome"]
@@ -41,6 +42,8 @@ def entry(
     for outcome in ("done", "diverged", "failed", "not_applicable"):
         found[outcome] = int((trials["outcome"] == outcome).sum())
     found["collapsed"] = int(trials["collapsed"].fillna(False).sum())
+    found["oscillating"] = int(trials["oscillation_step"].notna().sum())
+    found["won"] = int(trials["won_step"].notna().sum())
     found["reason"] = next((r for r in trials["reason"] if isinstance(r, str) and r), "")
     for metric, facts in frame.attrs["plan"]["metrics"].items():
         values = part.loc[part["metric"] == metric, "value"].dropna().tolist()

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from ..spec import parse
 from ..store import Damaged, Store, TrialFolder, read_json, write_bytes
+from .detection import FLAGS, flags
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: the steps at which flags began
 CHECKPOINTS = ("last", "best")
 KEY = b"ganbench"  # of what the file itself says about its suite
 
@@ -42,6 +43,9 @@ FIELDS = {
     "outcome": pa.string(),  # done, diverged, failed, not_applicable; null: not run yet
     "reason": pa.string(),
     "collapsed": pa.bool_(),  # of a done trial: are its modes or recall below the declared share?
+    **{
+        f"{flag}_step": pa.int64() for flag in FLAGS
+    },  # since when it was the case; null: it was not
     "checkpoint": pa.string(),  # last, best; null where a metric has none
     "kind": pa.string(),  # quality, cost
     "metric": pa.string(),
@@ -117,6 +121,7 @@ def trial_rows(plan: dict[str, Any], item: dict[str, Any], store: Store) -> Iter
         "generator_turns": result.get("spent", {}).get("generator_turns"),
         "code": result.get("provenance", {}).get("code"),
         "torch": result.get("provenance", {}).get("torch"),
+        **flag_steps(plan, folder, result),
     }
     for checkpoint in CHECKPOINTS:
         for metric in plan["metrics"]:
@@ -129,6 +134,19 @@ def trial_rows(plan: dict[str, Any], item: dict[str, Any], store: Store) -> Iter
     for metric, (unit, direction) in COSTS.items():
         cost = {"kind": "cost", "metric": metric, "unit": unit, "direction": direction}
         yield {**common, **cost, "transform": "log", "value": result.get("costs", {}).get(metric)}
+
+
+def flag_steps(plan: dict[str, Any], folder: TrialFolder, result: dict[str, Any]) -> Row:
+    """The columns of the flags that a trained trial has."""
+    curve = (whole(folder.curve) or {}) if result else {}
+    found = flags(curve, result, plan["analysis"]["collapse"])
+    return {f"{flag}_step": step for flag, step in found.items()}
+
+
+def flags_of(row: Any) -> dict[str, int]:
+    """The flags of a trial and the step of each, from any of its rows as a named tuple."""
+    steps = {flag: getattr(row, f"{flag}_step") for flag in FLAGS}
+    return {flag: int(step) for flag, step in steps.items() if pd.notna(step)}
 
 
 def measured(folder: TrialFolder, protocol: str, checkpoint: str) -> dict[str, Any]:
@@ -215,8 +233,16 @@ def load(folder: str | Path) -> pd.DataFrame:
             f"{path} does not exist: `ganbench run` or `ganbench report` writes it"
         )
     table = pq.read_table(path)
-    frame = table.to_pandas(types_mapper=pandas_type)
+    frame = completed(table).to_pandas(types_mapper=pandas_type)
     if frame["schema_version"].max() > SCHEMA_VERSION:
         raise ValueError(f"{path} was written by a later ganbench than this one")
     frame.attrs["plan"] = json.loads(table.schema.metadata[KEY])
     return frame
+
+
+def completed(table: pa.Table) -> pa.Table:
+    """The table with null in the columns that its version did not have yet."""
+    for field in SCHEMA:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(SCHEMA.names)

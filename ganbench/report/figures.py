@@ -1,5 +1,6 @@
 """Figures: learning curves of all cells of a data set, as SVG and PNG."""
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -20,7 +21,14 @@ def curves(frame: pd.DataFrame, folder: Path, store: Store) -> None:
     trials = frame[frame["role"].eq("trial") & frame["outcome"].eq("done")]
     for data, part in trials.drop_duplicates("trial").groupby("data"):
         figure = panels(part, store)
-        write_figure(figure, folder / f"curves-{data}".replace("/", "_"))
+        write_figure(figure, folder / as_file(f"curves-{data}"))
+
+
+def as_file(text: str) -> str:
+    """A file's name for a text: letters, digits, dots, dashes and underscores."""
+    name = "".join(c if c.isalnum() or c in "._-" else "_" for c in text)
+    whole = hashlib.sha256(text.encode()).hexdigest()[:8]  # keeps apart what is cut short
+    return name if len(name) <= 150 else f"{name[:140]}-{whole}"
 
 
 def panels(trials: pd.DataFrame, store: Store) -> Figure:

@@ -1,6 +1,5 @@
 """Writes the files of a suite's folder: rows, tables as csv, Markdown and parquet, and figures."""
 
-import hashlib
 import io
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ from ..analysis.effects import effects, effects_by_variant
 from ..analysis.leaderboard import leaderboard
 from ..analysis.rows import save
 from ..store import Store, write_bytes
-from .figures import curves
+from .figures import as_file, curves
 from .markdown import effects_table, leaderboard_table
 from .words import findings
 
@@ -61,10 +60,7 @@ def samples_of(store: Store, trial: str) -> Path:
 
 
 def file_name(row: Any) -> str:
-    """A cell's name as a file's: letters, digits, dots, dashes and underscores."""
+    """A cell's name as a file's."""
     parts = [str(getattr(row, key)) for key in ("data", "variant", "loss", "tricks", "plan")]
     parts += ["untrained"] if row.role == "untrained" else []
-    text = "-".join(part for part in parts if part)
-    name = "".join(c if c.isalnum() or c in "._-" else "_" for c in text)
-    whole = hashlib.sha256(text.encode()).hexdigest()[:8]  # keeps apart what is cut short
-    return name if len(name) <= 150 else f"{name[:140]}-{whole}"
+    return as_file("-".join(part for part in parts if part))

@@ -5,10 +5,12 @@ from typing import Any
 
 import pandas as pd
 
+from ..analysis.detection import WON
 from ..analysis.leaderboard import CELL
 from .words import name_of, percent
 
 RATE = "train_images_per_second"
+FLAGS = ("collapsed", "oscillating", "won")  # what diverged is named below the tables
 
 
 def leaderboard_table(frame: pd.DataFrame, board: pd.DataFrame, found: list[str]) -> str:
@@ -38,7 +40,9 @@ def meaning(plan: dict[str, Any], data: str) -> list[str]:
         f"Protocol: {'; '.join(texts)}. Means over seeds at the last checkpoint, on each metric's own "
         "scale (geometric for FID and IS), with 95 % t intervals in brackets. *floor*: held-out data "
         "in the place of the fakes. *untrained*: a variant's generator before its first step. "
-        f"*collapsed*: seeds whose modes or recall are below {plan['analysis']['collapse']:.0%} of the floor's."
+        "*flags*, of how many seeds: *collapsed*, modes or recall ended below "
+        f"{plan['analysis']['collapse']:.0%} of the floor's; *oscillating*, the fakes' mean score cycles; "
+        f"*won*, the discriminator tells {WON:.0%} of pairs apart to the end."
     ]
 
 
@@ -53,7 +57,7 @@ def table(plan: dict[str, Any], part: pd.DataFrame) -> str:
             "tricks": part["tricks"].fillna("").tolist(),
             "plan": part["plan"].fillna("").tolist(),
             "seeds": [measured(row) for row in part.to_dict("records")],
-            "collapsed": [str(count or "") for count in part["collapsed"]],
+            "flags": [flags(row) for row in part.to_dict("records")],
             **{
                 name_of(m): [cell(row, m, m == outcome) for row in part.to_dict("records")]
                 for m in metrics
@@ -61,8 +65,8 @@ def table(plan: dict[str, Any], part: pd.DataFrame) -> str:
             "img/s": ["" if math.isnan(v) else f"{v:,.0f}" for v in part[RATE].astype(float)],
         }
     )
-    shown = shown.drop(columns=[c for c in ("plan", "collapsed") if (shown[c] == "").all()])
-    right = [c in ("#", "seeds", "collapsed", "img/s", *map(name_of, metrics)) for c in shown]
+    shown = shown.drop(columns=[c for c in ("plan", "flags") if (shown[c] == "").all()])
+    right = [c in ("#", "seeds", "img/s", *map(name_of, metrics)) for c in shown]
     return shown.to_markdown(
         index=False, colalign=["right" if r else "left" for r in right], disable_numparse=True
     )
@@ -76,6 +80,12 @@ def rank(row: dict[Any, Any]) -> str:
 
 def measured(row: dict[Any, Any]) -> str:
     return "" if row["role"] == "floor" else f"{row['done']}/{row['seeds']}"
+
+
+def flags(row: dict[Any, Any]) -> str:
+    """`collapsed 2/3, won 1/3`; references have none."""
+    told = [f"{flag} {row[flag]}/{row['seeds']}" for flag in FLAGS if row[flag]]
+    return ", ".join(told) if row["role"] == "trial" else ""
 
 
 def cell(row: dict[Any, Any], metric: str, interval: bool) -> str:

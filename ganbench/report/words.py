@@ -7,6 +7,12 @@ import pandas as pd
 from ..analysis.effects import Effect, effects, effects_by_variant
 
 VERBS = {"helps": "helps,", "harms": "harms,", "equivalent": "is equivalent to none,"}
+FLAGS = {
+    "collapse": "collapsed since",
+    "oscillation": "oscillating since",
+    "won": "won by the discriminator since",
+    "diverged": "diverged at",
+}
 NAMES = {"fid": "FID", "kid": "KID", "is": "IS"}
 
 
@@ -72,3 +78,9 @@ def percent(change: float) -> str:
 
 def name_of(metric: str) -> str:
     return NAMES.get(metric, metric)
+
+
+def sentence(flags: dict[str, int]) -> str:
+    """`Collapsed since step 800, diverged at step 950.` of a trial's flags."""
+    told = ", ".join(f"{FLAGS[flag]} step {step}" for flag, step in flags.items())
+    return f"{told.capitalize()}."
