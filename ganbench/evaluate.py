@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -75,18 +75,27 @@ class Yardstick:
             extractor=EXTRACTORS.label(self.data.extractor),
             extractor_version=self.extractor.version,
             weights=self.extractor.weights(),
-            real=len(self.real),
+            real=len(self.reference),
             fake=len(self.split.held_out[IMAGE]),
         )
 
+    @property
+    def reference(self) -> Tensor:
+        """The real images that fakes are measured against."""
+        return self.split.train[IMAGE].images[: self.data.reference]
+
     @cached_property
     def real(self) -> Sample:
-        return self.sample(self.split.train[IMAGE].images[: self.data.reference])
+        return self.sample(self.reference)
 
     def sample(self, images: Tensor) -> Sample:
         """What the extractor makes of stored images or points."""
         found = extracted(self.extractor, images.to(self.device))
-        return Sample(found.features, found.logits, self.split.mixture)
+        return replace(
+            found,
+            mixture=self.split.mixture,
+            classes_are_modes=self.extractor.tells_the_datas_classes,
+        )
 
     def measure(self, images: Tensor, metrics: tuple[str, ...]) -> dict[str, Reading]:
         """Each metric of fakes in [-1, 1] or points, by its label."""

@@ -266,6 +266,13 @@ def test_modes_of_classes_are_the_predicted_ones():
     assert value("modes(share=1)", sample(normal(6, 2), np.eye(3)[[0, 0, 0, 1, 1, 2]])) == 2
 
 
+@pytest.mark.parametrize("name", ["modes", "reverse_kl"])
+def test_classes_that_are_not_the_datas_are_no_modes(name):
+    foreign = replace(sample(normal(6, 2), np.eye(10)[:6]), classes_are_modes=False)
+    with pytest.raises(Unmeasurable, match="this extractor tells others apart"):
+        METRICS.make(name)(foreign, foreign)
+
+
 def test_reverse_kl_of_known_shares():
     assert value("reverse_kl", at(*[5] * 8)) == pytest.approx(0, abs=1e-12)
     assert value("reverse_kl", at(*[5] * 4)) == pytest.approx(math.log(2))

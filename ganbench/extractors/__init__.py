@@ -8,5 +8,7 @@ EXTRACTORS = Index(
     {
         "classifier": "classifier:Classifier",
         "identity": "identity:Identity",
+        "inception": "inception:Inception",
+        "stacked": "stacked:Stacked",
     },
 )

@@ -14,6 +14,8 @@ class Extractor(nn.Module):
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
 
+    tells_the_datas_classes: ClassVar[bool] = True  # where it gives logits
+
     def weights(self) -> str | None:
         """SHA-256 of the file that the weights come from, or None if there are none."""
         return None

@@ -19,6 +19,7 @@ class Sample:
     features: Tensor
     logits: Tensor | None = None
     mixture: Mixture | None = None  # the law that real points were drawn from
+    classes_are_modes: bool = True  # are the logits' classes those of the data?
 
     def __len__(self) -> int:
         return len(self.features)
@@ -73,6 +74,10 @@ def mode_counts(fake: Sample, real: Sample) -> Tensor:
     finite(fake)
     if real.mixture is None:
         predicted = logits(fake)
+        if not fake.classes_are_modes:
+            raise Unmeasurable(
+                "modes are the data's classes, and this extractor tells others apart"
+            )
         return predicted.argmax(1).bincount(minlength=predicted.shape[1])
     nearest, good = assigned(fake.features, real.mixture)
     return nearest[good].bincount(minlength=len(real.mixture.centres))

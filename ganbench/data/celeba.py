@@ -1,0 +1,46 @@
+"""CelebA (Liu et al., 2015): 202,599 aligned faces of 178x218 pixels, their central square resized."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from PIL import Image
+
+from .base import IMAGE, Examples
+from .downloaded import Downloaded
+from .squares import checked, squares
+
+SIDE = 178
+
+
+@dataclass(frozen=True)
+class Celeba(Downloaded):
+    """162,770 train and 19,962 are held out, without labels: forty attributes are no classes."""
+
+    name: ClassVar[str] = "celeba"
+    quirk: ClassVar[str] = (
+        "it comes from Google Drive, by the package gdown; where that refuses, fetch its files with a "
+        "browser into the folder celeba there, and run the download to unpack them"
+    )
+
+    size: int = 64
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shapes", {IMAGE: (3, checked(self.size, SIDE), self.size)})
+
+    def published(self, place: Path, train: bool, download: bool = False) -> Any:
+        from torchvision.datasets import CelebA
+
+        split = "train" if train else "test"
+        return CelebA(place, split=split, target_type=[], download=download)
+
+    def examples(self, published: Any) -> Examples:
+        images = (opened(published, index) for index in range(len(published)))
+        return Examples(squares(images, len(published), self.shapes[IMAGE]))
+
+
+def opened(published: Any, index: int) -> Image.Image:
+    """One face, read whole, so that its file is closed again."""
+    image: Image.Image = published[index][0]
+    image.load()
+    return image

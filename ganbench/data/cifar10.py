@@ -1,0 +1,31 @@
+"""CIFAR-10 (Krizhevsky, 2009): 60,000 photographs of 32x32 pixels in ten classes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from .base import IMAGE, Examples, Shape
+from .downloaded import Downloaded, with_labels
+
+
+@dataclass(frozen=True)
+class Cifar10(Downloaded):
+    """The set is published as pickles, which could run code.
+
+    torchvision opens one only if its MD5 is the published one: a file that somebody else made is
+    refused before anything in it is read.
+    """
+
+    name: ClassVar[str] = "cifar10"
+
+    shapes: Mapping[str, Shape] = field(init=False, default_factory=lambda: {IMAGE: (3, 32, 32)})
+    classes: int = field(init=False, default=10)
+
+    def published(self, place: Path, train: bool, download: bool = False) -> Any:
+        from torchvision.datasets import CIFAR10
+
+        return CIFAR10(place, train=train, download=download)
+
+    def examples(self, published: Any) -> Examples:
+        return with_labels(published.data.transpose(0, 3, 1, 2), published.targets)

@@ -1,0 +1,21 @@
+"""CIFAR-100 (Krizhevsky, 2009): 60,000 photographs of 32x32 pixels in a hundred classes."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from .cifar10 import Cifar10
+
+
+@dataclass(frozen=True)
+class Cifar100(Cifar10):
+    """The labels are the fine ones."""
+
+    name: ClassVar[str] = "cifar100"
+
+    classes: int = field(init=False, default=100)
+
+    def published(self, place: Path, train: bool, download: bool = False) -> Any:
+        from torchvision.datasets import CIFAR100
+
+        return CIFAR100(place, train=train, download=download)

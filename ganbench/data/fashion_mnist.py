@@ -1,0 +1,51 @@
+"""Fashion-MNIST (Xiao et al., 2017): 70,000 pieces of clothing in MNIST's format, with its margin to 32x32.
+
+Debian and Ubuntu have the whole set as a package, `dataset-fashion-mnist`: where that is installed,
+nothing needs to be downloaded.
+"""
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .mnist import Mnist
+
+PACKAGED = Path("/usr/share/datasets/fashion-mnist")
+
+
+@dataclass(frozen=True)
+class FashionMnist(Mnist):
+    """One channel, ten classes."""
+
+    name: ClassVar[str] = "fashion_mnist"
+    extractor: ClassVar[str] = "classifier(of='fashion_mnist')"
+    watch: ClassVar[tuple[str, ...]] = ("modes(share=0.1)",)
+
+    def published(self, place: Path, train: bool, download: bool = False) -> Any:
+        if PACKAGED.is_dir():
+            return packaged("train" if train else "t10k")
+        from torchvision.datasets import FashionMNIST
+
+        return FashionMNIST(place, train=train, download=download)
+
+
+def packaged(side: str) -> SimpleNamespace:
+    """Debian's files, which torchvision cannot read without unpacking them somewhere."""
+    images, labels = (
+        unpacked(PACKAGED / f"{side}-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1")
+    )
+    return SimpleNamespace(data=images, targets=labels)
+
+
+def unpacked(path: Path) -> Tensor:
+    """The bytes of an IDX file: two zeros, the type, the number of dimensions, their sizes, the values."""
+    content = gzip.decompress(path.read_bytes())
+    sizes = np.frombuffer(content, ">u4", count=content[3], offset=4)
+    values = np.frombuffer(content, np.uint8, offset=4 + sizes.nbytes)
+    return torch.from_numpy(values.reshape(sizes).copy())

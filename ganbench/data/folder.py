@@ -1,0 +1,125 @@
+"""A folder of one's own images: squares from their centres, a share of them held out by their content."""
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from .base import IMAGE, Data, Examples, Missing, Split
+from .squares import checked, squares
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+DEEP = ("I", "F")  # modes of more than 8 bits begin so: Pillow would clip, not scale them
+LEAST_TRAIN, LEAST_HELD_OUT = 64, 10
+LARGEST = 1024  # pixels a side
+
+
+@dataclass(frozen=True)
+class Folder(Data):
+    """All images under `path`, but for names that begin with a dot.
+
+    They stand as their EXIF says, transparency is dropped, and of an animation the first frame counts.
+    Their order, and which are held out, depend on each file's bytes alone: the first of them, which
+    fakes are measured against, are no stretch of the alphabet, further files move none from one side
+    to the other, and copies are never on both. With `labelled`, the folders in `path` are the
+    classes, in the order of their names.
+    """
+
+    extractor: ClassVar[str] = "inception"
+
+    path: str
+    size: int = 32
+    channels: int = 3
+    held_out: float = 0.1
+    labelled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels must be 1 or 3, not {self.channels}")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out must lie between 0 and 1, not {self.held_out}")
+        if not self.place.is_dir():
+            raise ValueError(f"there is no folder {self.place}")
+        if self.labelled and not self.names():
+            raise ValueError(f"{self.place} has no folders to take the labels from")
+        shape = (self.channels, checked(self.size, LARGEST), self.size)
+        object.__setattr__(self, "shapes", {IMAGE: shape})
+        object.__setattr__(self, "classes", len(self.names()) if self.labelled else 0)
+
+    @property
+    def place(self) -> Path:
+        return Path(self.path).expanduser()
+
+    def names(self) -> list[str]:
+        """The classes."""
+        folders = (entry for entry in self.place.iterdir() if entry.is_dir())
+        return sorted(folder.name for folder in folders if not is_hidden(folder.name))
+
+    def files(self) -> list[Path]:
+        """The images' paths, relative to the folder."""
+        found = (path for path in self.place.rglob("*") if path.suffix.lower() in SUFFIXES)
+        every = (path.relative_to(self.place) for path in found if path.is_file())
+        return sorted(path for path in every if not any(map(is_hidden, path.parts)))
+
+    def load(self) -> Split:
+        numbers = {file: number(self.place / file) for file in self.files()}
+        files = sorted(numbers, key=numbers.__getitem__)
+        count = sum(number < self.held_out for number in numbers.values())
+        self.require(len(files) - count, count)
+        labels = self.labels(files) if self.labelled else None
+        images = squares(
+            map(opened, map(self.place.joinpath, files)), len(files), self.shapes[IMAGE]
+        )
+        held_out, train = (
+            Examples(images[side], None if labels is None else labels[side])
+            for side in (slice(count), slice(count, None))
+        )
+        return Split({IMAGE: train}, {IMAGE: held_out})
+
+    def labels(self, files: list[Path]) -> Tensor:
+        """Each image's class [N]; raises Missing if an image has none, or a class no image."""
+        names = self.names()
+        if stray := [file for file in files if len(file.parts) == 1]:
+            raise Missing(f"{self.place / stray[0]} lies in no class's folder: move it into one")
+        if empty := sorted({*names} - {file.parts[0] for file in files}):
+            raise Missing(f"{self.place / empty[0]} holds no images: remove it, or add some")
+        return torch.tensor([names.index(file.parts[0]) for file in files])
+
+    def require(self, train: int, held_out: int) -> None:
+        if train < LEAST_TRAIN or held_out < LEAST_HELD_OUT:
+            raise Missing(
+                f"{self.place} has {train + held_out} images, of which {held_out} are held out: add some, or "
+                f"change held_out, until {LEAST_TRAIN} train and {LEAST_HELD_OUT} are held out"
+            )
+
+
+def is_hidden(name: str) -> bool:
+    return name.startswith(".")
+
+
+def number(path: Path) -> float:
+    """A number in [0, 1) that a file's bytes decide; raises Missing if they cannot be read."""
+    try:
+        digest = hashlib.sha256(path.read_bytes()).digest()
+    except OSError as error:
+        raise Missing(f"{path} cannot be read: {error.strerror}") from error
+    return int.from_bytes(digest[:6], "big") / (1 << 48)
+
+
+def opened(path: Path) -> Image.Image:
+    """An image, upright; raises Missing if it is none, or one so large that Pillow takes it for an attack."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                upright = ImageOps.exif_transpose(image)
+    except Exception as error:  # damaged files make decoders raise almost anything
+        raise Missing(f"{path} is no image that can be read: {error}") from error
+    if upright.mode.startswith(DEEP):
+        raise Missing(f"{path} has more than 8 bits a channel: convert it to 8")
+    return upright

@@ -1,0 +1,31 @@
+"""MNIST (LeCun et al., 1998): 70,000 handwritten digits of 28x28 pixels, with a margin of zeros to 32x32."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch.nn.functional import pad
+
+from .base import IMAGE, Examples, Shape
+from .downloaded import Downloaded
+
+MARGIN = 2  # the convolutional families make squares whose side is a power of two
+
+
+@dataclass(frozen=True)
+class Mnist(Downloaded):
+    """One channel. Networks and extractors see the margin too, and it is measured with the rest."""
+
+    name: ClassVar[str] = "mnist"
+
+    shapes: Mapping[str, Shape] = field(init=False, default_factory=lambda: {IMAGE: (1, 32, 32)})
+    classes: int = field(init=False, default=10)
+
+    def published(self, place: Path, train: bool, download: bool = False) -> Any:
+        from torchvision.datasets import MNIST
+
+        return MNIST(place, train=train, download=download)
+
+    def examples(self, published: Any) -> Examples:
+        return Examples(pad(published.data, 4 * [MARGIN])[:, None], published.targets.long())

@@ -1,0 +1,20 @@
+"""The place where data and weights lie that are no part of this package."""
+
+import os
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+
+def root() -> Path:
+    """The folder that GANBENCH_DATA names, or else one among the user's caches."""
+    if chosen := os.environ.get("GANBENCH_DATA"):
+        return Path(chosen).expanduser()
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(caches) / "ganbench" / "data"
+
+
+@runtime_checkable
+class Downloadable(Protocol):
+    """What `ganbench download` fetches into that place. Nothing is ever fetched without being asked for."""
+
+    def download(self) -> None: ...

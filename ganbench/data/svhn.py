@@ -1,0 +1,27 @@
+"""SVHN (Netzer et al., 2011): 99,289 house numbers of 32x32 pixels, labelled with the digit in their middle."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from .base import IMAGE, Examples, Shape
+from .downloaded import Downloaded, with_labels
+
+
+@dataclass(frozen=True)
+class Svhn(Downloaded):
+    """73,257 train; the 531,131 easier ones, which are published as `extra`, are left out."""
+
+    name: ClassVar[str] = "svhn"
+
+    shapes: Mapping[str, Shape] = field(init=False, default_factory=lambda: {IMAGE: (3, 32, 32)})
+    classes: int = field(init=False, default=10)
+
+    def published(self, place: Path, train: bool, download: bool = False) -> Any:
+        from torchvision.datasets import SVHN
+
+        return SVHN(place, split="train" if train else "test", download=download)
+
+    def examples(self, published: Any) -> Examples:
+        return with_labels(published.data, published.labels)
