@@ -36,9 +36,9 @@ class Streams:
 
     @contextmanager
     def seeded(self, *address: str | int) -> Iterator[None]:
-        """Draws from torch's global CPU generator come from this address inside, and leave no trace."""
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(self.number(*address))
+        """Draws from torch's global generators come from this address inside, and leave no trace."""
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            self.reseed(*address)
             yield
 
 

@@ -32,7 +32,7 @@ VARIANTS: dict[str, Recipe] = {
                     "dcgan", tricks=("label_smoothing", "minibatch_discrimination"),
                     plan=Plan(batch=100, latent=100, generator_lr=3e-4, discriminator_lr=3e-4)),
     "pacgan": Recipe("DCGAN that judges two images at once (Lin et al., 2018).", "dcgan", tricks=("pacgan",)),
-    "unrolled": Recipe("GAN that answers the discriminator's next moves, first order (Metz et al., 2017).",
+    "unrolled": Recipe("GAN that answers the discriminator's next moves (Metz et al., 2017).",
                     "mlp", tricks=("unrolled",)),
     "began": Recipe("Boundary equilibrium: an autoencoder judges by its error (Berthelot et al., 2017).",
                     "autoencoder", "wasserstein", ("equilibrium",),

@@ -566,7 +566,8 @@ def test_orthogonal_regularization_leaves_spectral_norms_state_alone():
 
 
 @pytest.mark.parametrize(
-    ("count", "group", "used"), [(8, 4, 4), (6, 4, 2), (12, 8, 4), (6, 3, 3), (7, 4, 1)]
+    ("count", "group", "used"),
+    [(8, 4, 4), (6, 4, 3), (12, 8, 6), (6, 3, 3), (7, 4, 7), (25, 4, 25)],
 )
 def test_variety_is_the_mean_deviation_of_a_group(count, group, used):
     features = random(count, 5)

@@ -1,6 +1,7 @@
 """The evidence for each trick, in closed form."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -357,7 +358,51 @@ def test_ema_changes_samples_and_not_training():
     assert plain.sampler() is plain.game.generators
     ours, theirs = averaged.sampler().state_dict(), plain.game.generators.state_dict()
     assert ours.keys() == theirs.keys()  # one structure: a sampler is loaded as a generator
-    assert all(torch.equal(ours[k], theirs[k]) for k in ours if "running" in k)
+
+
+def test_an_average_counts_batch_norms_statistics_by_itself():
+    made, played = trainer("dcgan(width=4)", tricks=("ema(decay=0.9)",)), []
+    steps(made, 2)
+    play, expected = made.game.play, deepcopy(made.sampler())
+    made.game.play = lambda *given: played.append(play(*given)) or played[-1]
+    steps(made, 1)
+    with torch.no_grad():
+        for ours, theirs in zip(expected.parameters(), made.sampler().parameters(), strict=True):
+            ours.copy_(theirs)
+        expected[IMAGE](played[-1][0].source)  # of the generators' turn
+    assert same(weights(made.sampler()), weights(expected))
+    live = weights(made.game.generators)
+    assert not any(torch.equal(live[k], v) for k, v in weights(expected).items() if "mean" in k)
+
+
+@pytest.mark.parametrize("other", ["past_discriminators(every=1)", "historical_averaging"])
+def test_what_remembers_discriminators_sees_them_clipped(other):
+    made = trainer(tricks=(other, "weight_clipping(limit=0.01)"), discriminator_lr=0.02)
+    steps(made, 40)
+    remembered = [
+        v for k, v in made.trick.state_dict().items() if "discriminators" in k or "snap" in k
+    ]
+    at_first = 0.5 / 40 if other == "historical_averaging" else 0  # the initial weights count once
+    assert 0 < max(v.abs().max().item() for v in remembered if v.ndim) <= 0.01 + at_first
+
+
+def test_each_judge_picks_the_fakes_that_it_likes_best():
+    made = trainer(tricks=("past_discriminators(every=1)", "top_k(least=0.25, until=0.01)"))
+    steps(made, 3), made.discriminator_turn()
+    duels = made.game.play(made.deck.batches(3), made.tick(-1))
+    loss = made.trick.loss(LOSSES.make("wasserstein"), duels[0])
+    judges = [duels[0], *loss.past]
+    best = [duel.fake_score.topk(2).values.mean() for duel in judges]
+    found = loss.generator(duels[0].fake_score, None).item()
+    assert found == pytest.approx(-torch.stack(best).mean().item(), rel=1e-5)
+    assert len(judges) == 4
+
+
+@pytest.mark.parametrize("other", ["top_k", "past_discriminators"])
+def test_feature_matching_objects_to_what_would_change_nothing(other):
+    with pytest.raises(Incompatible, match="would change nothing"):
+        setup(tricks=("feature_matching", other))
+    setup(tricks=("feature_matching(adversarial=1)", other))
 
 
 def test_historical_averaging_is_the_distance_to_the_mean_of_the_past():
@@ -422,6 +467,11 @@ def test_unrolling_restores_the_other_tricks_too(order):
     assert anchors[0].shape == anchors[1].shape
 
 
+def bent(layers):
+    """The same layers with smooth activations, so that second derivatives are nowhere zero."""
+    return nn.Sequential(*(nn.Softplus() if isinstance(m, nn.LeakyReLU) else m for m in layers))
+
+
 def in_doubles(made):
     """A trainer whose networks and data are float64, so that differences of losses are slopes."""
     made.game.double()
@@ -439,13 +489,15 @@ def in_doubles(made):
 
 
 @pytest.mark.parametrize("loss", ["non_saturating", "wasserstein"])
-@pytest.mark.parametrize("tricks", [(), ("r1",), ("pacgan",)])
+@pytest.mark.parametrize("tricks", [(), ("r1",), ("gradient_penalty(weight=1)",), ("pacgan",)])
 def test_unrolling_goes_down_the_slope_of_the_unrolled_loss(loss, tricks):
     """Metz's surrogate: the loss after the discriminator's answer, which depends on the generator too."""
 
     def unrolled_loss(order, along=None, length=0.0):
         chain = (*tricks, f"unrolled(turns=3, order={order})")
         made = in_doubles(trainer(tricks=chain, loss=loss, discriminator_lr=0.01))
+        judge = made.game.discriminators[IMAGE]
+        judge.body = bent(judge.body)
         made.discriminator_turn()
         side = made.sides["generator"]
         for parameter, direction in zip(side, along or (), strict=False):
@@ -469,7 +521,8 @@ def test_unrolling_goes_down_the_slope_of_the_unrolled_loss(loss, tricks):
 
 
 def test_unrolling_objects_to_what_it_cannot_run_through():
-    for more, plan in (("weight_clipping", {}), ("ttur", {"optimizer": "rmsprop"})):
+    foreign = ("weight_clipping", "gradient_clipping")
+    for more, plan in (*((name, {}) for name in foreign), ("ttur", {"optimizer": "rmsprop"})):
         with pytest.raises(Incompatible, match="unrolling of order 2"):
             setup(tricks=("unrolled", more), **plan)
         setup(tricks=("unrolled(order=1)", more), **plan)

@@ -24,12 +24,15 @@ from ..streams import Moment
 
 # A chain's order: what changes the discriminator's structure comes before what reparametrizes its
 # weights, what changes single images before what splits them into bands, and that before what packs them.
-# What sets a loss's targets comes before what swaps single ones, and that before what picks examples.
+# What moves weights by itself comes before all that looks at them. What sets a loss's targets comes before
+# what swaps single ones, that before what picks examples, and that before what asks several judges.
 Phase = Literal[
     "plan",
+    "projection",
     "loss",
     "labels",
     "selection",
+    "votes",
     "structure",
     "weights",
     "augment",

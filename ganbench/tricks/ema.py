@@ -1,7 +1,12 @@
-"""Generator averaging (Yazici et al., 2019): samples come from a moving average of the generators."""
+"""Generator averaging (Yazici et al., 2019): samples come from a moving average of the generators.
+
+What layers count by themselves, such as batch norm's statistics, the average counts on the same latents:
+the statistics of the generator in training are not those of its average.
+"""
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -13,6 +18,7 @@ from .base import Trick
 
 
 class Ema(Trick):
+    version = 2
     phase = "averaging"
 
     def __init__(self, decay: float = 0.999):
@@ -29,8 +35,9 @@ class Ema(Trick):
         average, now = self.average, game.generators
         for mean, parameter in zip(average.parameters(), now.parameters(), strict=True):
             mean.lerp_(parameter, 1 - self.decay)
-        for kept, buffer in zip(average.buffers(), now.buffers(), strict=True):
-            kept.copy_(buffer)
+        if any(True for _ in average.buffers()):
+            for duel in duels:
+                replace(duel, generator=average[duel.generator_name]).generate(duel.source)
 
     def sampler(self, generators: nn.ModuleDict) -> nn.ModuleDict:
         return self.average

@@ -5,10 +5,13 @@ It takes the place of the adversarial term, as published; `adversarial` keeps a 
 
 from dataclasses import replace
 
+from ..blueprint import Blueprint
 from ..duel import Duel
 from ..games.base import Terms
 from ..losses.base import Loss
 from .base import Trick
+
+ON_THE_ADVERSARIAL_TERM = ("past_discriminators", "top_k")  # alone, on the generator's side
 
 
 class FeatureMatching(Trick):
@@ -19,6 +22,12 @@ class FeatureMatching(Trick):
         if weight <= 0 or adversarial < 0:
             raise ValueError("weight must be above 0 and adversarial not below")
         self.weight, self.adversarial = weight, adversarial
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        idle = [name for name in blueprint.tricks if name in ON_THE_ADVERSARIAL_TERM]
+        if self.adversarial or not idle:
+            return None
+        return f"feature matching takes the adversarial term's place, and {idle[0]} would change nothing"
 
     def loss(self, loss: Loss, duel: Duel) -> Loss:
         return replace(loss, generator_weight=self.adversarial * loss.generator_weight)

@@ -1,6 +1,6 @@
 """Gradient penalty (Gulrajani et al., 2017): unit slope between reals and fakes.
 
-`one_sided` leaves slopes below the target alone.
+`one_sided` leaves slopes below the target alone. Each image has its own place between, packed or not.
 """
 
 import torch
@@ -26,8 +26,8 @@ class GradientPenalty(Trick):
         assert self.moment
         shape = (len(duel.real), *[1] * (duel.real.ndim - 1))
         random = self.moment.of(duel.name).random
-        mix = torch.rand(shape, generator=random, device=duel.real.device)
-        between = duel.real.detach().lerp(duel.fake.detach(), mix).requires_grad_()
+        mix = torch.rand(shape, generator=random, device=duel.real.device).to(duel.real.dtype)
+        between = duel.real.lerp(duel.fake, mix)  # which a look ahead may follow to the generator
         squared = duel.squared_slope(
             duel.score(between, "gradient_penalty", duel.real_label), between
         )

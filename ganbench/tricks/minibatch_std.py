@@ -4,8 +4,6 @@ One number for each `group` images: the deviation of every feature among them, a
 it as a constant map before the last convolution; these heads are linear on features, so it is one more.
 """
 
-from math import gcd
-
 from torch import Tensor, nn
 
 from ..blueprint import Blueprint
@@ -15,14 +13,15 @@ from .structural import objection_to_energy
 
 
 class Variety(nn.Module):
-    """[N, width] => [N, 1]; groups are smaller where they would not divide the batch."""
+    """[N, width] => [N, 1]; groups are smaller, or the whole batch, where they would not divide it."""
 
     def __init__(self, group: int):
         super().__init__()
         self.group = group
 
     def forward(self, features: Tensor) -> Tensor:
-        group = gcd(self.group, len(features))
+        count = len(features)
+        group = next((g for g in range(self.group, 1, -1) if count % g == 0), count)
         variance = features.unflatten(0, (-1, group)).var(1, correction=0)
         deviation = variance.add(1e-8).sqrt().mean(1)  # the root has no gradient at 0
         return deviation.repeat_interleave(group)[:, None]

@@ -1,4 +1,8 @@
-"""PacGAN (Lin et al., 2018): the discriminator judges several images at once, as channels."""
+"""PacGAN (Lin et al., 2018): the discriminator judges several images at once, as channels.
+
+A batch stays as many images, so that budgets mean the same, and is judged in fewer packs; the authors
+draw as many packs as others draw images.
+"""
 
 from torch import Tensor
 

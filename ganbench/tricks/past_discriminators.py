@@ -36,7 +36,7 @@ class Votes(Around):
 
 
 class PastDiscriminators(Trick):
-    phase = "selection"
+    phase = "votes"
 
     def __init__(self, keep: int = 3, every: int = 500):
         super().__init__()

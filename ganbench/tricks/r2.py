@@ -1,4 +1,8 @@
-"""R2 (Mescheder et al., 2018): zero slope at the fakes; `every` makes it lazy (Karras et al., 2020)."""
+"""R2 (Mescheder et al., 2018): zero slope at the fakes.
+
+`every` makes it lazy (Karras et al., 2020): so many times as strong in one of so many steps, all turns of
+it, as a term of the same optimizer step.
+"""
 
 from ..blueprint import Blueprint
 from ..duel import Duel

@@ -1,8 +1,8 @@
-"""Spectral normalization (Miyato et al., 2018): every layer of the discriminator has spectral norm 1.
+"""Spectral normalization (Miyato et al., 2018): the discriminator's linear layers have spectral norm 1.
 
-Convolutions are normalized as matrices of output channels by all else, with one power iteration a
-pass, as published. The discriminator's other normalization gives way unless `keep_norm` is set:
-otherwise the trick would be judged by two changes at once.
+So do convolutions, as matrices of output channels by all else, with one power iteration a pass, as
+published. It takes the place of the discriminator's other normalization, as in the paper, unless
+`keep_norm` is set: against a network that has one, its effect is that of the exchange.
 """
 
 from dataclasses import replace

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ..blueprint import Blueprint
+from . import TRICKS
 from .base import Training, Trick
-
-ONLY_TURNS_HAVE = ("gradient_clipping", "weight_clipping")  # which no gradient runs through here
 
 
 class Unrolled(Trick):
@@ -35,14 +34,20 @@ class Unrolled(Trick):
             return None
         if blueprint.plan.optimizer != "adam":
             return "unrolling of order 2 runs through Adam's steps, and this plan has another optimizer"
-        if clipping := [name for name in blueprint.tricks if name in ONLY_TURNS_HAVE]:
-            return f"unrolling of order 2 cannot run through {clipping[0]}; order=1 can"
+        if foreign := [name for name in blueprint.tricks if acts_outside_the_objective(name)]:
+            return f"unrolling of order 2 cannot run through {foreign[0]}; order=1 can"
         return None
 
     @contextmanager
     def lookahead(self, training: Training) -> Iterator[None]:
         with (moved if self.order == 1 else unrolled)(training, self.turns):
             yield
+
+
+def acts_outside_the_objective(name: str) -> bool:
+    """Does a trick change gradients or weights, where no gradient of an objective runs through?"""
+    trick = TRICKS.load(name)
+    return trick.gradients is not Trick.gradients or trick.phase == "projection"
 
 
 @contextmanager
@@ -56,8 +61,10 @@ def moved(training: Training, turns: int) -> Iterator[None]:
     ahead = kept(rivals)  # the others hold the rivals: the game does
     put_back(aside)
     put_back(ahead)
-    yield
-    put_back(before)
+    try:
+        yield
+    finally:
+        put_back(before)
 
 
 class Stateful(Protocol):

@@ -10,6 +10,8 @@ from .base import Trick
 
 
 class WeightClipping(Trick):
+    phase = "projection"
+
     def __init__(self, limit: float = 0.01):
         super().__init__()
         if limit <= 0:
