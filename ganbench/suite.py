@@ -148,6 +148,10 @@ class PlanAxes(Part):
 
     @model_validator(mode="after")
     def _plans(self) -> "PlanAxes":
+        for key in ("lr", "betas"):
+            one = {f"generator_{key}", f"discriminator_{key}"} & self.model_fields_set
+            if one and key in self.model_fields_set:
+                raise ValueError(f"{key} is of both sides: give it or {min(one)}, not both")
         for changes in self.listed():
             changed(Plan(), changes)
         return self

@@ -33,7 +33,7 @@ VARIANTS: dict[str, Recipe] = {
                     plan=Plan(batch=100, latent=100, generator_lr=3e-4, discriminator_lr=3e-4)),
     "pacgan": Recipe("DCGAN that judges two images at once (Lin et al., 2018).", "dcgan", tricks=("pacgan",)),
     "unrolled": Recipe("GAN that answers the discriminator's next moves (Metz et al., 2017).",
-                    "mlp", tricks=("unrolled",)),
+                    "mlp", tricks=("unrolled",), plan=Plan(generator_lr=1e-3, discriminator_lr=1e-4)),
     "began": Recipe("Boundary equilibrium: an autoencoder judges by its error (Berthelot et al., 2017).",
                     "autoencoder", "wasserstein", ("equilibrium",),
                     Plan(batch=16, generator_lr=1e-4, discriminator_lr=1e-4)),
