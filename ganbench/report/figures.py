@@ -13,6 +13,7 @@ from ..analysis.leaderboard import CELL
 from ..analysis.rows import whole
 from ..store import Store, write_bytes
 
+PANELS = 4  # in a row
 STYLES = ("-", "--", ":", "-.")  # one for every ten colours
 
 
@@ -33,9 +34,13 @@ def as_file(text: str) -> str:
 
 def panels(trials: pd.DataFrame, store: Store) -> Figure:
     variants = list(dict.fromkeys(trials["variant"]))
-    figure = Figure(figsize=(5 * len(variants), 6), layout="constrained")
-    axes = figure.subplots(1, len(variants), sharey=True, squeeze=False)[0]
-    for axis, name in zip(axes, variants, strict=True):
+    columns = min(PANELS, len(variants))
+    rows = -(-len(variants) // columns)
+    figure = Figure(figsize=(5 * columns, 6 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
+    for spare in axes[len(variants) :]:
+        spare.remove()
+    for axis, name in zip(axes, variants, strict=False):
         lines = trials[trials["variant"] == name].groupby(CELL, sort=False)
         for number, ((*_, loss, tricks, _plan), part) in enumerate(lines):
             points = pd.concat([scores(store, trial) for trial in part["trial"]])
@@ -46,7 +51,8 @@ def panels(trials: pd.DataFrame, store: Store) -> Figure:
         axis.set(title=name, xlabel="real images shown", yscale="log")
         axis.grid(alpha=0.3)
         axis.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.14))
-    axes[0].set_ylabel("FID, geometric mean over seeds")
+    for axis in axes[: len(variants) : columns]:
+        axis.set_ylabel("FID, geometric mean over seeds")
     return figure
 
 
