@@ -1,0 +1,91 @@
+"""What the pages under results/published say is what the rows beside them hold."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import ganbench
+from ganbench.analysis.effects import effects
+from ganbench.analysis.leaderboard import leaderboard
+from ganbench.suite import cells, load_suite
+
+ROOT = Path(__file__).parents[1]
+PUBLISHED = ROOT / "results" / "published"
+ARMS = {  # as the page calls them
+    "plain GAN": ("non_saturating", "none"),
+    "minibatch discrimination, 8 kernels": (
+        "non_saturating",
+        "minibatch_discrimination(kernels=8)",
+    ),
+    "unrolled, 3 turns": ("non_saturating", "unrolled(turns=3)"),
+    "PacGAN, 2 at once": ("non_saturating", "pacgan"),
+    "PacGAN, 4 at once": ("non_saturating", "pacgan(pack=4)"),
+    "gradient penalty": ("non_saturating", "gradient_penalty"),
+    "R1": ("non_saturating", "r1"),
+    "R1 and R2, relativistic pairs": ("relativistic", "r1 + r2"),
+}
+DIGITS = {
+    "modes": "{:.1f} ± {:.1f}",
+    "high_quality": "{:.1f} ± {:.1f}",
+    "reverse_kl": "{:.2f} ± {:.2f}",
+}
+
+
+def told(frame: pd.DataFrame, data: str, arm: str) -> list[str]:
+    """Mean and standard error over seeds of each metric, and how many seeds there are."""
+    loss, tricks = ARMS[arm]
+    rows = frame[frame["role"].eq("trial") & frame["checkpoint"].eq("last")]
+    rows = rows[rows["data"].eq(data) & rows["loss"].eq(loss) & rows["tricks"].eq(tricks)]
+    values = {metric: rows.loc[rows["metric"].eq(metric), "value"].dropna() for metric in DIGITS}
+    values["high_quality"] = 100 * values["high_quality"]
+    cells = [form.format(values[m].mean(), values[m].sem()) for m, form in DIGITS.items()]
+    return [*cells, str(len(values["modes"]))]
+
+
+def table(frame: pd.DataFrame, data: str) -> list[str]:
+    return [f"| {' | '.join([arm, *told(frame, data, arm)])} |" for arm in ARMS]
+
+
+@pytest.mark.parametrize("data", ["ring", "grid"])
+def test_the_page_of_modes_is_made_of_its_rows(data):
+    page = (PUBLISHED / "modes" / "README.md").read_text(encoding="utf-8")
+    section = page.partition(f"## {data}")[2].partition("\n## ")[0]
+    shown = [re.sub(r" \| [^|]* \|$", " |", line) for line in section.splitlines()]  # published
+    for line in table(ganbench.load(PUBLISHED / "modes"), data):
+        assert line in shown
+
+
+@pytest.mark.parametrize("name", ["zoo", "modes"])
+def test_a_published_suite_has_the_cells_of_its_file(name):
+    frame = ganbench.load(PUBLISHED / name).query("role == 'trial'")
+    names = ["data", "variant", "loss", "tricks", "plan"]
+    found = {tuple(row) for row in frame[names].itertuples(index=False)}
+    kept, _ = cells(load_suite(ROOT / "suites" / f"{name}.toml"))
+    assert found == {
+        (cell.data, cell.variant, cell.loss, " + ".join(cell.tricks) or "none", cell.plan)
+        for cell in kept
+    }
+
+
+def test_every_variant_beats_its_untrained_self_by_far():
+    board = leaderboard(ganbench.load(PUBLISHED / "zoo"))
+    untrained = board.query("role == 'untrained'").set_index(["data", "variant"])["fid"]
+    trained = board.query("role == 'trial'").set_index(["data", "variant"])
+    assert len(trained) >= 15
+    assert (trained["fid"] < untrained.loc[trained.index] / 2).all()
+    surely = trained["fid high"] < untrained.loc[trained.index]
+    assert surely.all(), trained[~surely]
+
+
+def test_the_readme_quotes_the_studies():
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    zoo = leaderboard(ganbench.load(PUBLISHED / "zoo")).query("data == 'digits'")
+    trained = zoo.query("role == 'trial'").set_index("variant")["fid"]
+    assert trained.idxmin().startswith("wgan_gp")
+    assert trained.idxmax().startswith("began")
+    assert f"from wgan_gp's {trained.min():.3g} to began's {trained.max():.3g}" in readme
+    (r1,) = (e for e in effects(ganbench.load(PUBLISHED / "modes")) if e.tricks == "r1")
+    assert r1.verdict == "helps"
+    assert f"(+{r1.ratio:.3g} modes [+{r1.low:.3g}, +{r1.high:.3g}], {r1.pairs} pairs)" in readme
