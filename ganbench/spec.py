@@ -249,8 +249,8 @@ def signature(target: str) -> str:
     node = _class(module, name)
     if node is None:
         return ""
-    init = [x for x in node.body if isinstance(x, ast.FunctionDef) and x.name == "__init__"]
-    found = _arguments(init[0]) if init else _fields(node, module)
+    init = _init(node, module)
+    found = _arguments(init) if init else _fields(node, module)
     return ", ".join(f"{key}={default}" if default else key for key, default in found.items())
 
 
@@ -266,6 +266,18 @@ def _home(module: str, name: str) -> str:
 def _class(module: str, name: str) -> ast.ClassDef | None:
     classes = (node for node in _source(module).body if isinstance(node, ast.ClassDef))
     return next((node for node in classes if node.name == name), None)
+
+
+def _init(node: ast.ClassDef, module: str) -> ast.FunctionDef | None:
+    """A class's own `__init__`, or the one that it inherits."""
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            return item
+    for base in map(ast.unparse, node.bases):
+        home = _home(module, base)
+        if (parent := _class(home, base)) and (found := _init(parent, home)):
+            return found
+    return None
 
 
 def _arguments(init: ast.FunctionDef) -> dict[str, str]:

@@ -62,8 +62,8 @@ class Around(Loss):
 
 def cross_entropy(score: Tensor, target: float | Tensor) -> Tensor:
     """Binary cross-entropy of sigmoid(score) against one target for all or one for each, averaged."""
-    if not isinstance(target, Tensor):
-        target = torch.full_like(
-            score, target
-        )  # on its device: a copy to it would make the host wait
+    if not isinstance(
+        target, Tensor
+    ):  # made on the scores' device: a copy to it would make the host wait
+        target = torch.full_like(score, target)
     return binary_cross_entropy_with_logits(score, target.to(score.dtype).expand_as(score))

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from .base import Network
+from .base import Network, objection_to_other_than_squares
 from .discriminator import Discriminator, Head, Shape
 
 
@@ -54,11 +54,7 @@ class Autoencoder(Network):
             raise ValueError("width and code must be at least 1")
 
     def objection(self, shape: Shape) -> str | None:
-        if len(shape) != 3:
-            return f"autoencoder makes images, and the data are points of {shape[0]} numbers"
-        if shape[1] != shape[2] or shape[1] not in (8, 16, 32, 64, 128):
-            return f"autoencoder makes squares of 8, 16, 32, 64 or 128, not {shape[1]}x{shape[2]}"
-        return None
+        return objection_to_other_than_squares("autoencoder", shape)
 
     def generator(self, latent: int, shape: Shape) -> nn.Module:
         return self.decoder(latent, shape)

@@ -63,6 +63,15 @@ def initialized(
     return module
 
 
+def objection_to_other_than_squares(family: str, shape: Shape) -> str | None:
+    """What a family of convolutions that halve their maps has against a shape."""
+    if len(shape) != 3:
+        return f"{family} makes images, and the data are points of {shape[0]} numbers"
+    if shape[1] != shape[2] or shape[1] not in (8, 16, 32, 64, 128):
+        return f"{family} makes squares of 8, 16, 32, 64 or 128, not {shape[1]}x{shape[2]}"
+    return None
+
+
 class ChannelNorm(nn.Module):
     """Layer normalization of maps (Ba et al., 2016): each example over all channels and places."""
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import nn
 
-from .base import Network, Norm, norm_of_maps
+from .base import Network, Norm, norm_of_maps, objection_to_other_than_squares
 from .discriminator import Discriminator, Head, Shape
 
 
@@ -26,11 +26,7 @@ class Dcgan(Network):
             raise ValueError(f"width must be at least 1, not {self.width}")
 
     def objection(self, shape: Shape) -> str | None:
-        if len(shape) != 3:
-            return f"dcgan makes images, and the data are points of {shape[0]} numbers"
-        if shape[1] != shape[2] or shape[1] not in (8, 16, 32, 64, 128):
-            return f"dcgan makes squares of 8, 16, 32, 64 or 128, not {shape[1]}x{shape[2]}"
-        return None
+        return objection_to_other_than_squares("dcgan", shape)
 
     def generator(self, latent: int, shape: Shape) -> nn.Module:
         channels, resolution, _ = shape
