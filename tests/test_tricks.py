@@ -457,14 +457,14 @@ def test_unrolling_restores_the_other_tricks_too(order):
     one, many = (
         trainer(tricks=(*tricks, *more)) for more in ((), (f"unrolled(turns=4, order={order})",))
     )
-    for made in (one, many):
-        made.train_step(), made.discriminator_turn()
+    one.train_step(), many.train_step()
     past, anchors = (
         [v for t in (one, many) for k, v in t.trick.state_dict().items() if k.endswith(name)]
         for name in ("discriminators.image.count", "anchors")
     )
-    assert past[0] == past[1] == 3
-    assert anchors[0].shape == anchors[1].shape
+    assert past[0] == past[1] == 2
+    assert torch.equal(anchors[0], anchors[1])
+    assert anchors[0].any()
 
 
 def bent(layers):
