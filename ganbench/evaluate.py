@@ -15,7 +15,8 @@ from .data.base import IMAGE, Data, Split, as_stored
 from .extractors import EXTRACTORS
 from .extractors.base import Extractor, extracted
 from .metrics import METRICS
-from .metrics.base import Measurement, Sample, Unmeasurable
+from .metrics.base import Measurement, Unmeasurable, prepare
+from .metrics.sample import Sample
 from .store import read_json, write_json
 
 Reading = Measurement | str  # a value, or the sentence why there is none
@@ -111,6 +112,7 @@ class Yardstick:
         return values(self.floor(self.data.watch))
 
     def readings(self, fake: Sample, metrics: tuple[str, ...]) -> dict[str, Reading]:
+        prepare(map(METRICS.make, metrics), fake, self.real)
         return {METRICS.label(metric): self.reading(fake, metric) for metric in metrics}
 
     def reading(self, fake: Sample, metric: str) -> Reading:

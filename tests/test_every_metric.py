@@ -14,7 +14,8 @@ from conftest import CPU, split
 from ganbench.data.base import IMAGE, Mixture
 from ganbench.evaluate import Yardstick
 from ganbench.metrics import METRICS
-from ganbench.metrics.base import Sample, Unmeasurable
+from ganbench.metrics.base import Unmeasurable
+from ganbench.metrics.sample import Sample
 
 RING = split("ring").mixture
 every_metric = pytest.mark.parametrize("name", METRICS.entries)
@@ -27,7 +28,7 @@ def normal(count, width, seed=0):
 def sample(features, logits=None, mixture=None):
     features = torch.as_tensor(np.asarray(features), dtype=torch.float32)
     logits = None if logits is None else torch.as_tensor(np.asarray(logits), dtype=torch.float32)
-    return Sample(features.reshape(len(features), -1), logits, mixture)
+    return Sample(features.reshape(len(features), -1), logits, mixture=mixture)
 
 
 def value(metric, fake, real=None):
@@ -128,7 +129,7 @@ def test_kid_is_the_u_statistic_of_its_subsets():
             side.features.double().numpy()[random.choice(40, 20, replace=False)] for side in (x, y)
         )
         expected.append(u_statistic(ours, theirs))
-    assert value("kid(subsets=2)", x, y) == pytest.approx(np.mean(expected), rel=1e-4, abs=1e-6)
+    assert value("kid_subsets(subsets=2)", x, y) == pytest.approx(np.mean(expected), rel=1e-4, abs=1e-6)
 
 
 def test_kid_estimates_the_population_value_without_bias():
@@ -138,7 +139,7 @@ def test_kid_estimates_the_population_value_without_bias():
     assert population == pytest.approx(3.578125)
     found = [
         value(
-            "kid(subsets=4)",
+            "kid_subsets(subsets=4)",
             sample(normal(1000, 1, 2 * s)),
             sample(normal(1000, 1, 2 * s + 1) + 0.5),
         )
@@ -149,7 +150,7 @@ def test_kid_estimates_the_population_value_without_bias():
 
 def test_kid_of_equals_is_zero_within_its_error_and_may_be_below():
     found = [
-        value("kid(subsets=1)", sample(normal(200, 4, 2 * s)), sample(normal(200, 4, 2 * s + 1)))
+        value("kid_subsets(subsets=1)", sample(normal(200, 4, 2 * s)), sample(normal(200, 4, 2 * s + 1)))
         for s in range(60)
     ]
     assert abs(np.mean(found)) < 4 * np.std(found, ddof=1) / 60**0.5
@@ -164,7 +165,7 @@ def test_kid_is_computed_in_double_precision():
     ours, theirs = (
         s.features.double().numpy()[random.choice(80, 40, replace=False)] for s in (x, y)
     )
-    assert value("kid(subsets=1)", x, y) == pytest.approx(u_statistic(ours, theirs), rel=1e-5)
+    assert value("kid_subsets(subsets=1)", x, y) == pytest.approx(u_statistic(ours, theirs), rel=1e-5)
 
 
 # Inception score
@@ -307,7 +308,7 @@ def test_high_quality_is_the_share_within_three_deviations():
 # All of them
 
 
-def pair(fake_shift=0.0, fake_scale=1.0, count=60, classes_hit=5):
+def pair(fake_shift=0.0, fake_scale=1.0, count=300, classes_hit=5):
     """Reals, and fakes that are worse the further shifted, and the fewer classes they hit."""
     mixture = Mixture(torch.tensor([[0.0, 0.0], [4.0, 0.0]]), 1.0)
 
@@ -396,7 +397,7 @@ def test_logits_that_are_no_numbers_are_unmeasurable(name, poison):
 @pytest.mark.parametrize("count", [0, 1])
 def test_fewer_than_two_examples_are_unmeasurable(name, count):
     for fake, real in pair():
-        few = Sample(fake.features[:count], fake.logits[:count], fake.mixture)
+        few = Sample(fake.features[:count], fake.logits[:count], mixture=fake.mixture)
         with pytest.raises(Unmeasurable):
             METRICS.make(name)(few, real)
 
@@ -412,7 +413,9 @@ def test_few_examples_are_measured_or_refused_but_never_nan(name):
 def test_copies_of_one_image_are_measured_or_refused_but_never_nan(name):
     for fake, real in pair():
         collapsed = Sample(
-            fake.features[:1].repeat(60, 1), fake.logits[:1].repeat(60, 1), fake.mixture
+            fake.features[:1].repeat(300, 1),
+            fake.logits[:1].repeat(300, 1),
+            mixture=fake.mixture,
         )
         measured(name, collapsed, real)
 
@@ -427,9 +430,11 @@ def test_without_logits_and_mixture_there_are_no_classes(name):
 @pytest.mark.parametrize(
     ("metric", "count", "sentence"),
     [
-        ("precision(k=20)", 20, "the 20-th neighbour needs more than 20"),
-        ("recall(k=50)", 20, "the 50-th neighbour needs"),
-        ("kid", 3, "at least 4 examples"),
+        ("precision(k=20)", 20, "neighbour 20 needs more than 20"),
+        ("recall(k=50)", 20, "neighbour 50 needs"),
+        ("kid_subsets", 3, "at least 4 examples"),
+        ("fid_unbiased", 39, "at least 40 fakes"),
+        ("fid_infinity", 299, "at least 300 fakes"),
         ("is", 9, "10 splits need"),
         ("high_quality", 9, "a known mixture"),
     ],
@@ -446,13 +451,13 @@ def test_too_few_examples_are_told_in_a_sentence(metric, count, sentence):
 @pytest.mark.parametrize("data", ["digits", "ring"])
 def test_the_floor_is_what_held_out_data_score_and_noise_scores_worse(data):
     ruler = Yardstick(data, CPU)
-    metrics = ("fid", "kid(subsets=5)", "modes", "reverse_kl")
+    metrics = ("fid", "kid_subsets(subsets=5)", "modes", "reverse_kl")
     floor = ruler.floor(metrics)
     shape = split(data).held_out[IMAGE].images.shape
     noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     bad = ruler.measure(noise, metrics)
     assert bad["fid"].value > 5 * floor["fid"].value
-    assert bad["kid(subsets=5)"].value > 5 * floor["kid(subsets=5)"].value
+    assert bad["kid_subsets(subsets=5)"].value > 5 * floor["kid_subsets(subsets=5)"].value
     assert floor["modes"].value == {"digits": 10, "ring": 8}[data]
     assert floor["reverse_kl"].value < 0.01 < bad["reverse_kl"].value
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..metrics.base import Sample
+from ..metrics.sample import Sample
 
 BATCH = 500
 
@@ -27,8 +27,9 @@ class Extractor(nn.Module):
 
 @torch.no_grad()
 def extracted(extractor: Extractor, images: Tensor) -> Sample:
-    """Features and logits of all images, on the CPU."""
+    """Features and logits of all images, on their device; on the CPU if that knows no float64."""
     parts = [extractor(batch) for batch in images.split(BATCH)]
-    features = torch.cat([features.float().cpu() for features, _ in parts])
-    logits = [logits.float().cpu() for _, logits in parts if logits is not None]
-    return Sample(features, torch.cat(logits) if logits else None)
+    place = torch.device("cpu") if images.device.type == "mps" else images.device
+    features = torch.cat([features.float().to(place) for features, _ in parts])
+    logits = [logits.float().to(place) for _, logits in parts if logits is not None]
+    return Sample(features, torch.cat(logits) if logits else None, images)

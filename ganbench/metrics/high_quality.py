@@ -5,16 +5,23 @@ A perfect sampler of round Gaussians in the plane scores 1 - exp(-4.5) = 0.9889,
 
 from dataclasses import dataclass
 
-from .base import Measurement, Metric, Sample, Unmeasurable, assigned, finite
+from scipy.stats import chi2
+
+from .base import Measurement, Metric, assigned, share
+from .sample import Sample
 
 
 @dataclass(frozen=True)
 class HighQuality(Metric):
     direction = "higher"
     transform = "logit"
+    needs = ("features", "mixture")
 
-    def __call__(self, fake: Sample, real: Sample) -> Measurement:
-        if real.mixture is None:
-            raise Unmeasurable("needs points of a known mixture")
-        _, good = assigned(finite(fake), real.mixture)
-        return Measurement(float(good.double().mean()))
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        assert real.mixture
+        _, good = assigned(fake.features, real.mixture)
+        return share(float(good.double().mean()), len(fake))
+
+    def floor(self, real: Sample, count: int) -> float:
+        assert real.mixture
+        return float(chi2.cdf(3**2, real.mixture.centres.shape[1]))

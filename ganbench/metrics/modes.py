@@ -1,12 +1,18 @@
 """Mode coverage (Metz et al., 2017; Lin et al., 2018): how many modes of the data the fakes hit.
 
 Modes are the centres of a known mixture, or the classes that the extractor tells apart. A mode is hit
-by one sample, or by the given share of its fair share: a classifier that errs hits every class.
+by one sample, or by the given share of its fair share: a classifier that errs hits every class. The
+error is that of drawing as many fakes again from the shares that were seen.
 """
 
 from dataclasses import dataclass
 
-from .base import Measurement, Metric, Sample, mode_counts
+import torch
+from scipy.stats import binom, chi2
+from torch import Tensor
+
+from .base import Measurement, Metric, mode_counts
+from .sample import Sample
 
 
 @dataclass(frozen=True)
@@ -14,6 +20,7 @@ class Modes(Metric):
     direction = "higher"
     transform = "none"
     unit = "modes"
+    needs = ("features", "modes")
 
     share: float = 0.0
 
@@ -21,7 +28,25 @@ class Modes(Metric):
         if not 0 <= self.share <= 1:
             raise ValueError(f"share must lie in [0, 1], not {self.share}")
 
-    def __call__(self, fake: Sample, real: Sample) -> Measurement:
-        counts = mode_counts(fake, real)
-        least = max(1.0, self.share * len(fake) / len(counts))
-        return Measurement(float((counts >= least).sum()))
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        counts = mode_counts(fake, real.mixture)
+        hit = self.hit_again(counts / len(fake), len(fake))
+        value = float((counts >= self.least(len(fake), len(counts))).sum())
+        return Measurement(value, float((hit * (1 - hit)).sum()) ** 0.5)
+
+    def least(self, count: int, modes: int) -> float:
+        return max(1.0, self.share * count / modes)
+
+    def hit_again(self, shares: Tensor, count: int) -> Tensor:
+        """How probably each mode is hit by so many fakes: [K]."""
+        least = self.least(count, len(shares))
+        return torch.from_numpy(binom.sf(-(-least // 1) - 1, count, shares.cpu().numpy()))
+
+    def floor(self, real: Sample, count: int) -> float:
+        """Of a mixture's equal shares within three deviations, or of the classes as often as in the reals."""
+        if real.mixture is None:
+            shares = mode_counts(real, None) / len(real)
+        else:
+            modes, width = real.mixture.centres.shape
+            shares = torch.full((modes,), float(chi2.cdf(3**2, width)) / modes)
+        return float(self.hit_again(shares, count).sum())

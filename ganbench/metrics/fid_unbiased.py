@@ -1,0 +1,31 @@
+"""FID less its bias, by a jackknife over twenty groups of fakes (Quenouille, 1956).
+
+g F - (g - 1) mean(F without a group) has no bias of order 1 / N; below zero is a value like any other.
+The reference's own share of the bias stays: it is the same for all who are measured against it.
+"""
+
+from dataclasses import dataclass
+
+from .base import Measurement, Metric
+from .frechet import GROUPS, deleted, distance, expected, jackknife_error, need_groups
+from .sample import Sample
+
+
+@dataclass(frozen=True)
+class FidUnbiased(Metric):
+    direction = "lower"
+    transform = "none"
+
+    def check(self, fake: Sample, real: Sample) -> None:
+        super().check(fake, real)
+        need_groups(fake)
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        without = deleted(fake, real)
+        value = GROUPS * distance(fake, real) - (GROUPS - 1) * float(without.mean())
+        return Measurement(value, jackknife_error(without))
+
+    def floor(self, real: Sample, count: int) -> float | None:
+        """The reference's share alone."""
+        both = expected(real, len(real))
+        return None if both is None else both / 2

@@ -1,0 +1,49 @@
+"""What an extractor made of examples, and what was made of that since."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from ..data.base import Mixture
+
+Tensors = dict[str, Tensor]
+
+
+class Shelf:
+    """What was made of a sample before, by name: nothing is computed twice while it is kept."""
+
+    def __init__(self) -> None:
+        self.kept: dict[Hashable, Tensors] = {}
+
+    def get(self, name: Hashable) -> Tensors | None:
+        return self.kept.get(name)
+
+    def put(self, name: Hashable, made: Tensors) -> None:
+        self.kept[name] = made
+
+
+@dataclass(eq=False)
+class Sample:
+    """Features [N, D] and, from extractors that classify, logits [N, K], on the device they came from.
+
+    A copy by `dataclasses.replace` has an empty shelf: what was made of other features is not its own.
+    """
+
+    features: Tensor
+    logits: Tensor | None = None
+    images: Tensor | None = None  # as they were extracted: uint8 [N, C, H, W], or points
+    mixture: Mixture | None = None  # the law that real points were drawn from
+    classes_are_modes: bool = True  # are the logits' classes those of the data?
+    held_out: Callable[[], "Sample"] | None = None  # of reals: what nobody trained on
+    shelf: Shelf = field(init=False, default_factory=Shelf)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def derived(self, name: Hashable, make: Callable[[], Tensors]) -> Tensors:
+        """What was made under this name before, or else what `make` makes now."""
+        found = self.shelf.get(name)
+        if found is None:
+            self.shelf.put(name, found := make())
+        return found
