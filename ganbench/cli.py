@@ -1,4 +1,4 @@
-"""The command line: `ganbench run | plan | status | report | list | show | download | doctor`.
+"""The command line: `ganbench run | plan | status | measure | report | list | show | floor | download | doctor`.
 
 Exit codes: 0 ok · 2 usage or suite error · 4 trials or a download failed · 5 internal error · 130 interrupted.
 Modules that need torch are imported inside the commands that train: help and lists answer at once.
@@ -6,6 +6,7 @@ Modules that need torch are imported inside the commands that train: help and li
 
 import json
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -117,8 +118,7 @@ def run(
 ) -> None:
     """Train, measure and compare every cell of a suite. What is finished already is kept."""
     from .data.base import Missing
-    from .report.progress import Progress, clock
-    from .report.terminal import show as show_leaderboard
+    from .report.progress import Progress
     from .run import run as run_suite
     from .suite import SuiteError
 
@@ -140,14 +140,22 @@ def run(
         except KeyboardInterrupt:
             again = shlex.join(["ganbench", *sys.argv[1:]])
             fail(f"Stopped; what was trained is kept. To go on: {again}", INTERRUPTED)
+    if ran.replaced:
+        console.print("The tables that were here were of another plan; its trials are kept.")
+    end(ran, "trained", as_json)
+
+
+def end(ran: Any, verb: str, as_json: bool) -> NoReturn:
+    """Says what a run came to, and ends the program."""
+    from .report.progress import clock
+    from .report.terminal import show as show_leaderboard
+
     if as_json:
         answer(summary(ran))
     else:
         show_leaderboard(ran.frame, out)
-        trained = sum(s.state in ("done", "diverged") for s in ran.statuses)
-        if ran.replaced:
-            out.print("The tables that were here were of another plan; its trials are kept.")
-        out.print(f"{trained} trials trained, {ran.finished_before} kept, in {clock(ran.seconds)}.")
+        count = sum(s.state in ("done", "diverged") for s in ran.statuses)
+        out.print(f"{count} trials {verb}, {ran.finished_before} kept, in {clock(ran.seconds)}.")
         for path in ran.files:
             out.print(f"  {path}", markup=False, soft_wrap=True)
     raise typer.Exit(told_failures(ran))
@@ -267,6 +275,82 @@ def status(suite: SuiteArgument, results: Results = HERE, as_json: Json = False)
 
 
 @app.command()
+def measure(
+    suite: SuiteArgument,
+    protocol: Annotated[
+        str, typer.Option(help="What values mean: torch-fidelity, 'ganbench(fakes=5000)', ...")
+    ] = "",
+    metrics: Annotated[
+        str, typer.Option(help="Further metrics, with commas between them: density,coverage.")
+    ] = "",
+    results: Results = HERE,
+    workers: Annotated[int | None, typer.Option(min=0, help="Worker processes.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure what a run trained by further metrics or another protocol. Nothing is trained again."""
+    from .data.base import Missing
+    from .protocols import protocol_label
+    from .remeasure import Request, remeasure
+    from .report.progress import Progress
+    from .spec import SpecError
+    from .suite import SuiteError
+
+    console = err if as_json else out
+    count = default_workers("cpu") if workers is None else workers
+    with Progress(console) as progress:
+        try:
+            request = Request(protocol_label(protocol) if protocol else "", metric_labels(metrics))
+            ran = remeasure(folder_of(suite, results), request, count, progress.show)
+        except (SpecError, SuiteError, Missing, Damaged, Busy) as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            fail("Stopped; what was measured is kept.", INTERRUPTED)
+    end(ran, "measured", as_json)
+
+
+def metric_labels(text: str) -> tuple[str, ...]:
+    """The metrics of a list with commas; those inside parentheses part nothing."""
+    from .metrics import METRICS
+
+    given = [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
+    for part in given:
+        METRICS.make(part)
+    return tuple(map(METRICS.label, given))
+
+
+@app.command()
+def floor(
+    data: Annotated[str, typer.Argument(help="A data set: digits, fashion_mnist.")],
+    metrics: Annotated[str, typer.Option(help="Metrics, with commas between them.")] = "",
+    protocol: Annotated[str, typer.Option(help="What values mean.")] = "ganbench",
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Say what held-out data score in the place of fakes: what a perfect generator may hope for."""
+    from .data.base import Missing
+    from .evaluate import yardstick
+    from .metrics import METRICS
+    from .protocols import protocol_label
+    from .report.floor import floor_table, floors
+    from .run import device_of
+    from .spec import SpecError
+    from .suite import SuiteError
+    from .trial import settle
+
+    settle()
+    try:
+        chosen = metric_labels(metrics) or tuple(METRICS)
+        measured = yardstick(data, device_of(device), protocol_label(protocol))
+        found = floors(measured, chosen)
+    except (SpecError, SuiteError, Missing) as error:
+        fail(str(error))
+    if as_json:
+        return answer({"protocol": measured.protocol.record(), "floors": found})
+    out.print(str(measured.protocol), markup=False, soft_wrap=True)
+    return out.print(floor_table(found), markup=False)
+
+
+@app.command()
 def report(suite: SuiteArgument, results: Results = HERE, as_json: Json = False) -> None:
     """Make a suite's tables again, from its store or from results.parquet alone."""
     from .analysis.leaderboard import leaderboard
@@ -382,8 +466,8 @@ def show(
         )
         if entry["flags"]:
             out.print(f"  {sentence(entry['flags'])}", markup=False)
-        for metric, value in entry["values"].items():
-            out.print(f"  {metric:<26} {value:.4g}", markup=False)
+        for metric in entry["metrics"]:
+            out.print(f"  {metric_line(metric)}", markup=False, soft_wrap=True)
         out.print(f"  {entry['folder']}", markup=False, soft_wrap=True)
     return None
 
@@ -391,21 +475,39 @@ def show(
 def shown_trial(row: Any, rows: Any, store: Any) -> dict[str, Any]:
     from .analysis.rows import flags_of
 
-    values = rows[
-        (rows["trial"] == row.trial) & (rows["checkpoint"].isna() | (rows["checkpoint"] == "last"))
-    ]
-    values = values.dropna(subset=["value"])
+    ended = isinstance(row.outcome, str) and row.outcome != "done"
+    own = rows[(rows["trial"] == row.trial) & (rows["checkpoint"] != "best")]
     return {
         "trial": row.trial,
         "cell": cell_name(row._asdict()),
         "role": row.role,
         "seed": int(row.seed),
         "outcome": row.outcome if isinstance(row.outcome, str) else "not run",
-        "reason": row.reason or "",
+        "reason": row.reason if ended else "",
         "flags": flags_of(row),
-        "values": dict(zip(values["metric"], values["value"], strict=True)),
+        "metrics": [] if ended else list(map(shown_metric, own.to_dict("records"))),
         "folder": str(store.trial(row.trial).folder),
     }
+
+
+def shown_metric(row: dict[Any, Any]) -> dict[str, Any]:
+    """A value with its error and its floors, or why there is none; what is missing is null."""
+    keys = ("metric", "value", "standard_error", "floor", "expected_floor", "fakes", "reason")
+    return {key: None if row[key] != row[key] or row[key] is None else row[key] for key in keys}
+
+
+def metric_line(told: dict[str, Any]) -> str:
+    """`fid   4.21 ± 0.23   floor 1.07, by theory 1.34`, or the reason why there is no value."""
+    if told["value"] is None:
+        return f"{told['metric']:<26} {told['reason'] or 'not measured'}"
+    line = f"{told['metric']:<26} {told['value']:.4g}"
+    if told["standard_error"]:
+        line += f" ± {told['standard_error']:.2g}"
+    if told["floor"] is not None:
+        line += f"   floor {told['floor']:.4g}"
+    if told["expected_floor"] is not None:
+        line += f", by theory {told['expected_floor']:.4g}"
+    return line
 
 
 @app.command()

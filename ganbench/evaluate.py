@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,46 +16,68 @@ from .data.base import IMAGE, Data, Split, as_stored
 from .extractors import EXTRACTORS
 from .extractors.base import Extractor, extracted
 from .metrics import METRICS
-from .metrics.base import Measurement, Unmeasurable, prepare
-from .metrics.sample import Sample
+from .metrics.base import Measurement, Unmeasurable, applies
+from .metrics.sample import Sample, Tensors
+from .protocols import PROTOCOLS
+from .protocols.base import OWN, Rules
+from .shelves import DiskShelf, folder_of, sources
+from .spec import SpecError
 from .store import read_json, write_json
+
+DEFAULT = "ganbench"  # the protocol
 
 Reading = Measurement | str  # a value, or the sentence why there is none
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a number means. Numbers of different protocols never share a column."""
+    """What a number means, but for the metric's own settings and version.
 
+    Numbers of different protocols never share a column.
+    """
+
+    rules: str  # whose estimators
+    rules_version: int
     data: str
     fingerprint: str  # SHA-256 of the data's content
     extractor: str
     extractor_version: int
     weights: str | None  # SHA-256 of the extractor's weights
+    resize: str
     real: int  # the first examples of the training split: the reference
-    fake: int  # as many as the held-out split has, which the floor is measured on
+    fake: int  # if nothing else is asked for, as many as the held-out split has
+    seed: int  # of the latents
+    split: str = "the first training examples are the reference; the floor is of held-out ones"
     rounding: str = "nearest of 256 levels, clamped"
-    version: int = 1
+    version: int = 2
 
     @cached_property
     def id(self) -> str:
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
+    def record(self) -> dict[str, Any]:
+        """What tables need to know of it."""
+        return {"id": self.id, "text": str(self), **asdict(self)}
+
     def __str__(self) -> str:
+        rules = "" if self.rules == DEFAULT else f"{self.rules}: "
+        seed = f", latents of seed {self.seed}" if self.seed else ""
         return (
-            f"{self.extractor}, {self.fake} fakes against {self.real} training examples "
-            f"of {self.data} [{self.id}]"
+            f"{rules}{self.extractor}, {self.fake} fakes against {self.real} training examples "
+            f"of {self.data}{seed} [{self.id}]"
         )
 
 
 class Yardstick:
-    """Measures images against the training split of a data set, on its extractor's features."""
+    """Measures images against the training split of a data set, by the rules of a protocol."""
 
-    def __init__(self, data: str, device: torch.device):
+    def __init__(self, data: str, device: torch.device, protocol: str = DEFAULT):
         self.name = DATA.label(data)
         self.data: Data = DATA.make(data)
         self.device = device
+        self.spec = PROTOCOLS.resolve(protocol)
+        self.rules: Rules = PROTOCOLS.make(protocol)
 
     @cached_property
     def split(self) -> Split:
@@ -66,34 +89,83 @@ class Yardstick:
 
     @cached_property
     def extractor(self) -> Extractor:
-        return EXTRACTORS.make(self.data.extractor).to(self.device)
+        """Raises SpecError if it is not made for what the data consist of."""
+        found: Extractor = EXTRACTORS.make(self.extractor_spec).to(self.device)
+        try:
+            extracted(found, self.reference[:1].to(self.device))
+        except RuntimeError as error:
+            raise SpecError(f"{self.extractor_spec} cannot look at {self.name}: {error}") from error
+        return found
+
+    @property
+    def extractor_spec(self) -> str:
+        own = self.rules.extractor == OWN
+        return self.data.extractor if own else self.rules.extractor
 
     @cached_property
     def protocol(self) -> Protocol:
         return Protocol(
+            rules=self.spec.name,
+            rules_version=self.rules.version,
             data=self.name,
             fingerprint=self.fingerprint,
-            extractor=EXTRACTORS.label(self.data.extractor),
+            extractor=EXTRACTORS.label(self.extractor_spec),
             extractor_version=self.extractor.version,
             weights=self.extractor.weights(),
+            resize=self.extractor.resize,
             real=len(self.reference),
-            fake=len(self.split.held_out[IMAGE]),
+            fake=self.rules.fakes or len(self.split.held_out[IMAGE]),
+            seed=self.rules.seed,
         )
 
     @property
     def reference(self) -> Tensor:
         """The real images that fakes are measured against."""
-        return self.split.train[IMAGE].images[: self.data.reference]
+        return self.split.train[IMAGE].images[: self.rules.reals or self.data.reference]
 
     @cached_property
     def real(self) -> Sample:
-        return self.sample(self.reference)
+        found = self.kept(self.reference, "train")
+        found.held_out = lambda: self.held_out
+        return found
+
+    @cached_property
+    def held_out(self) -> Sample:
+        """What stands in the place of the fakes for the floor: as many as they are, if there are."""
+        return self.kept(self.split.held_out[IMAGE].images[: self.protocol.fake], "held out")
+
+    def kept(self, images: Tensor, side: str) -> Sample:
+        """A sample of real examples, with all that was made of it before on this machine."""
+        protocol = self.protocol
+        facts = {
+            "data": self.fingerprint,
+            "side": side,
+            "count": len(images),
+            "extractor": [protocol.extractor, protocol.extractor_version, protocol.weights],
+            "device": self.device.type,
+        }
+        folder = folder_of(facts)
+
+        def make() -> Tensors:
+            made = self.sample(images)
+            return {"features": made.features} | (
+                {} if made.logits is None else {"logits": made.logits}
+            )
+
+        found = self.of(images, **shelved(folder, self.device, "extracted", make))
+        found.shelf = DiskShelf(folder / sources(), self.device)
+        return found
 
     def sample(self, images: Tensor) -> Sample:
         """What the extractor makes of stored images or points."""
         found = extracted(self.extractor, images.to(self.device))
-        return replace(
-            found,
+        return self.of(images, found.features, found.logits)
+
+    def of(self, images: Tensor, features: Tensor, logits: Tensor | None = None) -> Sample:
+        return Sample(
+            features,
+            logits,
+            images,
             mixture=self.split.mixture,
             classes_are_modes=self.extractor.tells_the_datas_classes,
         )
@@ -104,7 +176,20 @@ class Yardstick:
 
     def floor(self, metrics: tuple[str, ...]) -> dict[str, Reading]:
         """What a perfect generator would score: held-out data in the place of the fakes."""
-        return self.readings(self.sample(self.split.held_out[IMAGE].images), metrics)
+        if len(self.held_out) < self.protocol.fake:
+            few = f"{self.protocol.fake} held-out examples are needed, and there are {len(self.held_out)}"
+            return {METRICS.label(metric): few for metric in metrics}
+        return self.readings(self.held_out, metrics)
+
+    def expected(self, metrics: tuple[str, ...]) -> dict[str, float | None]:
+        """What theory expects a perfect generator to score, where it tells."""
+        parts = {METRICS.label(metric): METRICS.make(metric) for metric in metrics}
+        return {
+            label: part.floor(self.real, self.protocol.fake)
+            if applies(part, self.real, self.real)
+            else None
+            for label, part in parts.items()
+        }
 
     @cached_property
     def watched_floor(self) -> dict[str, float]:
@@ -112,14 +197,23 @@ class Yardstick:
         return values(self.floor(self.data.watch))
 
     def readings(self, fake: Sample, metrics: tuple[str, ...]) -> dict[str, Reading]:
-        prepare(map(METRICS.make, metrics), fake, self.real)
+        self.rules.prepare(metrics, fake, self.real)
         return {METRICS.label(metric): self.reading(fake, metric) for metric in metrics}
 
     def reading(self, fake: Sample, metric: str) -> Reading:
         try:
-            return METRICS.make(metric)(fake, self.real)
+            return self.rules.measure(metric, fake, self.real)
         except Unmeasurable as reason:
             return str(reason)
+
+
+def shelved(folder: Path, device: torch.device, name: str, make: Callable[[], Tensors]) -> Tensors:
+    """What lies in the folder under a name, or else what is made now."""
+    shelf = DiskShelf(folder, device)
+    found = shelf.get(name)
+    if found is None:
+        shelf.put(name, found := make())
+    return found
 
 
 def values(readings: dict[str, Reading]) -> dict[str, float]:
@@ -128,9 +222,9 @@ def values(readings: dict[str, Reading]) -> dict[str, float]:
 
 
 @lru_cache(maxsize=8)
-def yardstick(data: str, device: str) -> Yardstick:
-    """One yardstick a data set and process: the real side is computed once."""
-    return Yardstick(data, torch.device(device))
+def yardstick(data: str, device: str, protocol: str = DEFAULT) -> Yardstick:
+    """One yardstick a data set, protocol and process: the real side is computed once."""
+    return Yardstick(data, torch.device(device), protocol)
 
 
 def unmeasured(path: Path, metrics: tuple[str, ...]) -> tuple[str, ...]:
@@ -144,12 +238,21 @@ def unmeasured(path: Path, metrics: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def add_readings(path: Path, protocol: Protocol, readings: dict[str, Reading]) -> None:
-    """Adds to a file of readings, which holds those of one protocol, each with its metric's version."""
+def add_readings(
+    path: Path,
+    protocol: Protocol,
+    readings: dict[str, Reading],
+    expected: dict[str, float | None] | None = None,
+) -> None:
+    """Adds to a file of readings, which holds those of one protocol, each with its metric's version.
+
+    A floor's file also says what theory expects.
+    """
     new = {
         metric: {
             "version": METRICS.identity(metric)["version"],
             **({"reason": reading} if isinstance(reading, str) else asdict(reading)),
+            **({"expected": expected[metric]} if expected else {}),
         }
         for metric, reading in readings.items()
     }

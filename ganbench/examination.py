@@ -11,6 +11,7 @@ import torch
 
 from .data import DATA
 from .data.base import Missing
+from .data.place import references
 from .evaluate import yardstick
 from .provenance import PACKAGES
 from .spec import SpecError
@@ -20,7 +21,7 @@ LEAST_DISK = 1 << 30  # bytes: a large suite's samplers and logs
 
 def examination() -> list[dict[str, Any]]:
     """Findings: `what`, whether it is `ok`, whether runs need it, and what is `told` of it."""
-    return [*packages(), *devices(), disk(), *data_sets()]
+    return [*packages(), *devices(), disk(), cache(), *data_sets()]
 
 
 def finding(what: str, ok: bool, told: str, needed: bool = True) -> dict[str, Any]:
@@ -48,6 +49,13 @@ def disk() -> dict[str, Any]:
     free = shutil.disk_usage(Path.cwd()).free
     told = f"{free / (1 << 30):.0f} GiB free here"
     return finding("disk", free > LEAST_DISK, told if free > LEAST_DISK else f"{told}: make room")
+
+
+def cache() -> dict[str, Any]:
+    """What is kept of real examples, which anybody may delete."""
+    size = sum(path.stat().st_size for path in references().rglob("*.safetensors"))
+    told = f"{size / (1 << 20):.0f} MiB of features and the like in {references()}"
+    return finding("references", True, told, needed=False)
 
 
 def data_sets() -> Iterator[dict[str, Any]]:

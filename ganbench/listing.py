@@ -6,6 +6,7 @@ from .games import GAMES
 from .losses import LOSSES
 from .metrics import METRICS
 from .networks import NETWORKS
+from .protocols import PROTOCOLS
 from .spec import Index
 from .tricks import TRICKS
 from .variants import variants
@@ -18,6 +19,7 @@ INDICES: dict[str, Index] = {
     "networks": NETWORKS,
     "games": GAMES,
     "extractors": EXTRACTORS,
+    "protocols": PROTOCOLS,
 }
 KINDS = ["variants", *INDICES]
 

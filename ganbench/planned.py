@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from .assemble import Incompatible, checked
-from .evaluate import yardstick
+from .evaluate import Protocol, yardstick
 from .metrics import METRICS
 from .plan import Budget
 from .provenance import versions
@@ -30,7 +30,7 @@ class Planned:
         names = [trial.data, trial.variant, trial.loss, chain, trial.plan]
         return " / ".join(filter(None, names))
 
-    def record(self) -> dict[str, Any]:
+    def record(self, protocol: str) -> dict[str, Any]:
         """What tables need to know of it, without anything of torch."""
         trial = self.trial
         return {
@@ -43,7 +43,7 @@ class Planned:
             "plan": trial.plan,
             "seed": trial.seed,
             "objection": self.objection,
-            "protocol": yardstick(trial.data, trial.device).protocol.id,
+            "protocol": yardstick(trial.data, trial.device, protocol).protocol.id,
         }
 
 
@@ -108,22 +108,24 @@ def record(suite: Suite, profile: str, device: str, plan: list[Planned]) -> dict
         "seeds": suite.seeds_of(profile),
         "analysis": suite.analysis.model_dump(),
         "metrics": dict(map(facts, suite.metrics)),
-        "protocols": {p.id: {"id": p.id, "text": str(p), **asdict(p)} for p in protocols(plan)},
+        "protocol": suite.protocol,
+        "protocols": {p.id: p.record() for p in protocols(plan, suite.protocol)},
         "excluded": [{"cell": str(cell), "reason": why} for cell, why in cells(suite)[1]],
-        "trials": [item.record() for item in plan],
+        "trials": [item.record(suite.protocol) for item in plan],
         "provenance": versions(),
     }
 
 
-def protocols(plan: list[Planned]) -> Iterator[Any]:
+def protocols(plan: list[Planned], protocol: str) -> Iterator[Protocol]:
     for data, device in dict.fromkeys((p.trial.data, p.trial.device) for p in plan):
-        yield yardstick(data, device).protocol
+        yield yardstick(data, device, protocol).protocol
 
 
-def facts(metric: str) -> tuple[str, dict[str, str]]:
+def facts(metric: str) -> tuple[str, dict[str, Any]]:
     part = METRICS.make(metric)
     return metric, {
         "direction": part.direction,
         "transform": part.transform,
         "unit": part.unit,
+        "version": part.version,
     }

@@ -1,7 +1,7 @@
 """Runs a suite: what is finished is kept, the rest is trained and measured, and the tables are written."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +31,7 @@ class Ran:
     files: list[Path]
     frame: Any  # the rows, as a pandas frame
     seconds: float
-    replaced: bool  # were there tables of another plan of this name?
+    replaced: bool = False  # were there tables of another plan of this name?
 
 
 def device_of(wanted: str) -> str:
@@ -70,10 +70,11 @@ def run(
     told = record(suite, profile, device, plan)
     replaced = is_other(read_json(folder / "plan.json"), told)
     write_json(folder / "plan.json", told)
-    measure_floors(plan, metrics, store)
+    measure_floors(((p.trial.data, p.trial.device) for p in plan), metrics, suite.protocol, store)
     trials = {p.trial.id: p.trial for p in plan if not p.objection}
-    done = {i for i, t in trials.items() if is_finished(t, store.trial(i), metrics)}
-    statuses = [Status(Job(t, metrics, results)) for i, t in trials.items() if i not in done]
+    done = {i for i, t in trials.items() if is_finished(t, store.trial(i), metrics, suite.protocol)}
+    jobs = [Job(t, metrics, results, suite.protocol) for i, t in trials.items() if i not in done]
+    statuses = list(map(Status, jobs))
     limits = Limits(seconds(suite.limits.wall), seconds(suite.limits.stall))
     execute = local.run if workers else inline.run
     try:
@@ -92,13 +93,16 @@ def is_other(old: dict[str, Any] | None, new: dict[str, Any]) -> bool:
     return not {t["trial"] for t in old["trials"]} <= {t["trial"] for t in new["trials"]}
 
 
-def measure_floors(plan: list[Planned], metrics: tuple[str, ...], store: Store) -> None:
-    """What a perfect generator would score on each data set, measured once a store."""
-    for data, device in dict.fromkeys((p.trial.data, p.trial.device) for p in plan):
-        measured = yardstick(data, device)
+def measure_floors(
+    sets: Iterable[tuple[str, str]], metrics: tuple[str, ...], protocol: str, store: Store
+) -> None:
+    """What a perfect generator would score on each data set and device, measured once a store."""
+    for data, device in dict.fromkeys(sets):
+        measured = yardstick(data, device, protocol)
         path = store.floor(measured.protocol.id)
         if missing := unmeasured(path, metrics):
-            add_readings(path, measured.protocol, measured.floor(missing))
+            readings, expected = measured.floor(missing), measured.expected(missing)
+            add_readings(path, measured.protocol, readings, expected)
 
 
 def settle_stale(plan: list[Planned], store: Store, stale: Stale) -> None:

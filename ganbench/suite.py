@@ -19,6 +19,7 @@ from .losses import LOSSES
 from .metrics import METRICS
 from .networks import NETWORKS
 from .plan import Budget, Plan
+from .protocols import protocol_label
 from .recipe import Recipe
 from .spec import Index, nearest, parse
 from .tricks import TRICKS
@@ -77,6 +78,7 @@ def _duration(text: str) -> str:
 
 
 DataSpec = Annotated[str, labelled(DATA)]
+ProtocolSpec = Annotated[str, AfterValidator(protocol_label)]
 MetricSpec = Annotated[str, labelled(METRICS)]
 TrickSpec = Annotated[str, labelled(TRICKS)]
 VariantSpec = Annotated[str, AfterValidator(_variant)]
@@ -235,6 +237,7 @@ class Suite(Part):
     about: str = ""
     data: list[DataSpec] = Field(min_length=1)
     metrics: list[MetricSpec] = Field(min_length=1)
+    protocol: ProtocolSpec = "ganbench"  # what the metrics' values mean
     seeds: Seeds = 3
     points: int = Field(default=8, ge=1, le=1000)  # of each learning curve
     grid: list[Grid] = Field(min_length=1)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from .assemble import assemble
 from .data.base import IMAGE, Batch, Deck, Examples, as_stored
-from .evaluate import Yardstick, add_readings, unmeasured, values, yardstick
+from .evaluate import DEFAULT, Yardstick, add_readings, unmeasured, values, yardstick
 from .games.base import Game
 from .memory import peak, reset_peak
 from .metrics import METRICS
@@ -110,7 +110,9 @@ class Trial:
         return cls(recipe=Recipe(plan=Plan(**plan), **recipe), budget=budget, **content)
 
 
-def run_trial(trial: Trial, store: Store, metrics: tuple[str, ...], stop: Stop) -> str:
+def run_trial(
+    trial: Trial, store: Store, metrics: tuple[str, ...], stop: Stop, protocol: str = DEFAULT
+) -> str:
     """Trains the trial unless that is done, and measures what is not measured yet; returns its outcome:
     done, diverged, interrupted, or failed with the reason in the attempt's exit.json.
 
@@ -118,12 +120,13 @@ def run_trial(trial: Trial, store: Store, metrics: tuple[str, ...], stop: Stop) 
     """
     folder = store.trial(trial.id)
     with folder.lock():
-        if is_finished(trial, folder, metrics):
+        if is_finished(trial, folder, metrics, protocol):
             return str(read_json(folder.result)["outcome"])
         attempt = folder.new_attempt()
         attempt.tell(process=os.getpid())
         try:
-            outcome, reason = trained_and_measured(trial, folder, attempt, metrics, stop), ""
+            outcome = trained_and_measured(trial, folder, attempt, metrics, stop, protocol)
+            reason = ""
         except Interrupted as stopped:
             outcome, reason = "interrupted", str(stopped)
         except Exception as error:
@@ -134,7 +137,12 @@ def run_trial(trial: Trial, store: Store, metrics: tuple[str, ...], stop: Stop) 
 
 
 def trained_and_measured(
-    trial: Trial, folder: TrialFolder, attempt: Attempt, metrics: tuple[str, ...], stop: Stop
+    trial: Trial,
+    folder: TrialFolder,
+    attempt: Attempt,
+    metrics: tuple[str, ...],
+    stop: Stop,
+    protocol: str,
 ) -> str:
     settle()
     write_json(folder.spec, {"id": trial.id, "identity": trial.identity, "trial": asdict(trial)})
@@ -149,7 +157,7 @@ def trained_and_measured(
     outcome = str(read_json(folder.result)["outcome"])
     if outcome == "done":
         attempt.tell(measuring=True)
-        measure(trial, folder, metrics)
+        measure(trial, folder, metrics, protocol)
     return outcome
 
 
@@ -299,25 +307,31 @@ def sampled(
     sources: Mapping[str, Examples],
     streams: Streams,
     stream: str,
+    count: int | None = None,
 ) -> Tensor:
     """Fakes of generators in evaluation mode, so that none depends on its batch: [count, ...].
 
-    As many as there are sources. Latents, and what layers draw by themselves, come from the stream.
+    As many as there are sources, unless a count is given: then these are taken again from the first.
+    Latents, and what layers draw by themselves, come from the stream.
     """
+    count = count or min(map(len, sources.values()))
     generators.eval()
     random = streams.generator(stream)
     with streams.seeded(stream, "layers"):
-        parts = [game.sample(generators, part, random)[IMAGE] for part in dealt(sources, streams)]
+        batches = dealt(sources, streams, count)
+        parts = [game.sample(generators, batch, random)[IMAGE] for batch in batches]
     generators.train()
     return torch.cat(parts)
 
 
-def dealt(sources: Mapping[str, Examples], streams: Streams) -> Iterator[dict[str, Batch]]:
+def dealt(
+    sources: Mapping[str, Examples], streams: Streams, count: int
+) -> Iterator[dict[str, Batch]]:
     """The sources on the device, some at a time."""
     here = {domain: examples.to(streams.device) for domain, examples in sources.items()}
-    count = min(map(len, here.values()))
+    least = min(map(len, here.values()))
     for start in range(0, count, SAMPLES):
-        index = torch.arange(start, min(start + SAMPLES, count), device=streams.device)
+        index = torch.arange(start, min(start + SAMPLES, count), device=streams.device) % least
         yield {domain: examples.batch(index) for domain, examples in here.items()}
 
 
@@ -330,9 +344,9 @@ def finite(rows: list[dict[str, float]]) -> list[dict[str, float | None]]:
     return [{k: v if math.isfinite(v) else None for k, v in row.items()} for row in rows]
 
 
-def measure(trial: Trial, folder: TrialFolder, metrics: tuple[str, ...]) -> None:
+def measure(trial: Trial, folder: TrialFolder, metrics: tuple[str, ...], protocol: str) -> None:
     """Measures the kept samplers by the metrics that are not measured yet under this protocol."""
-    measured = yardstick(trial.data, trial.device)
+    measured = yardstick(trial.data, trial.device, protocol)
     for checkpoint in CHECKPOINTS:
         path = folder.evaluation(measured.protocol.id, checkpoint)
         if missing := unmeasured(path, metrics):
@@ -344,17 +358,21 @@ def measure(trial: Trial, folder: TrialFolder, metrics: tuple[str, ...]) -> None
 
 
 def kept_samples(trial: Trial, folder: TrialFolder, measured: Yardstick, checkpoint: str) -> Tensor:
-    """Fakes of a kept sampler, from latents that all arms of a seed share."""
+    """Fakes of a kept sampler, as many as the protocol says, from latents that all arms of a seed share."""
     streams = Streams(trial.seed, torch.device(trial.device))
     game = assemble(trial.recipe, measured.data, streams).game
     game.generators.load_state_dict(load(folder.sampler(checkpoint).read_bytes()))
-    return sampled(game, game.generators, measured.split.held_out, streams, "evaluation")
+    count, seed = measured.protocol.fake, measured.protocol.seed
+    stream = f"evaluation {seed}" if seed else "evaluation"
+    return sampled(game, game.generators, measured.split.held_out, streams, stream, count)
 
 
-def is_finished(trial: Trial, folder: TrialFolder, metrics: tuple[str, ...]) -> bool:
+def is_finished(
+    trial: Trial, folder: TrialFolder, metrics: tuple[str, ...], protocol: str = DEFAULT
+) -> bool:
     """Is there a result, with everything measured that is asked for?"""
     result = read_json(folder.result)
     if result is None or result["outcome"] == "diverged":
         return result is not None
-    protocol = yardstick(trial.data, trial.device).protocol.id
-    return not any(unmeasured(folder.evaluation(protocol, c), metrics) for c in CHECKPOINTS)
+    known = yardstick(trial.data, trial.device, protocol).protocol.id
+    return not any(unmeasured(folder.evaluation(known, c), metrics) for c in CHECKPOINTS)

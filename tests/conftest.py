@@ -22,6 +22,14 @@ BATCH, LATENT = 8, 4
 
 
 @pytest.fixture(scope="session", autouse=True)
+def a_cache_of_their_own(tmp_path_factory):
+    """What tests make of real examples is kept for this run alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANBENCH_CACHE", str(tmp_path_factory.mktemp("references")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def one_thread():
     torch.set_num_threads(1)
 

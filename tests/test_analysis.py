@@ -482,7 +482,7 @@ def plan():
 def trained(plan, tmp_path_factory):
     """A store in which some trials ran, one failed, and others did not run."""
     store = Store(tmp_path_factory.mktemp("results"))
-    measure_floors(plan[0], METRICS, store)
+    measure_floors([(p.trial.data, p.trial.device) for p in plan[0]], METRICS, "ganbench", store)
     arms = [p.trial for p in plan[0] if p.role == "trial" and not p.objection]
     assert [run_trial(t, store, METRICS, lambda: False) for t in arms[:2]] == ["done", "done"]
     store.trial(arms[2].id).new_attempt().end("failed", "boom")

@@ -12,7 +12,8 @@ LEVELS = """
 spec plan streams
 losses networks data metrics memory
 blueprint duel extractors store pictures
-games evaluate
+games protocols shelves
+evaluate
 tricks
 train
 recipe
@@ -26,7 +27,7 @@ analysis
 report
 estimate listing
 run
-examination
+remeasure examination
 cli
 """  # the levels of the design; a level of several lines builds on itself from above
 RANK = {name: n for n, line in enumerate(LEVELS.strip().split("\n")) for name in line.split()}

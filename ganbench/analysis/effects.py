@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from .intervals import LEVEL, SCALES
+from .rows import unmixed
 
 CELL = ["data", "variant", "loss", "plan"]
 
@@ -60,7 +61,7 @@ def _family(frame: pd.DataFrame, parts: dict[str, pd.DataFrame]) -> list[Effect]
 
 def outcomes(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that are compared: the declared outcome of trials, at the last checkpoint."""
-    outcome = frame.attrs["plan"]["analysis"]["outcome"]
+    outcome = unmixed(frame).attrs["plan"]["analysis"]["outcome"]
     chosen = (frame["role"] == "trial") & (frame["checkpoint"] == "last")
     return frame[chosen & (frame["metric"] == outcome)]
 

@@ -16,7 +16,7 @@ from ..spec import parse
 from ..store import Damaged, Store, TrialFolder, read_json, write_bytes
 from .detection import FLAGS, flags
 
-SCHEMA_VERSION = 2  # 2: the steps at which flags began
+SCHEMA_VERSION = 3  # 2: the steps at which flags began; 3: floors beside values
 CHECKPOINTS = ("last", "best")
 KEY = b"ganbench"  # of what the file itself says about its suite
 
@@ -50,7 +50,9 @@ FIELDS = {
     "kind": pa.string(),  # quality, cost
     "metric": pa.string(),
     "value": pa.float64(),
-    "standard_error": pa.float64(),
+    "standard_error": pa.float64(),  # over drawings of the fakes
+    "floor": pa.float64(),  # what held-out data score in the place of as many fakes
+    "expected_floor": pa.float64(),  # what theory expects a perfect generator to score
     "unit": pa.string(),
     "direction": pa.string(),
     "transform": pa.string(),
@@ -66,12 +68,18 @@ FIELDS = {
 SCHEMA = pa.schema(list(FIELDS.items()))
 
 Row = dict[str, Any]
+Floors = dict[str, dict[str, Any]]  # of each protocol, readings by metric
+
+
+class Mixed(ValueError):
+    """Numbers of different protocols under one name."""
 
 
 def rows(plan: dict[str, Any], store: Store) -> pd.DataFrame:
     """All rows of a plan, from what the store holds now."""
-    found = [row for item in plan["trials"] for row in trial_rows(plan, item, store)]
-    found += [row for protocol in plan["protocols"] for row in floor_rows(plan, protocol, store)]
+    floors = {p: current(plan, whole(store.floor(p))) for p in plan["protocols"]}
+    found = [row for item in plan["trials"] for row in trial_rows(plan, item, store, floors)]
+    found += [row for protocol in floors for row in floor_rows(plan, protocol, floors)]
     table = pa.Table.from_pylist(flagged(found, plan), schema=SCHEMA)
     frame = table.to_pandas(types_mapper=pandas_type)
     frame.attrs["plan"] = {key: value for key, value in plan.items() if key != "trials"}
@@ -101,11 +109,14 @@ def flagged(found: list[Row], plan: dict[str, Any]) -> list[Row]:
     return found
 
 
-def trial_rows(plan: dict[str, Any], item: dict[str, Any], store: Store) -> Iterator[Row]:
+def trial_rows(
+    plan: dict[str, Any], item: dict[str, Any], store: Store, floors: Floors
+) -> Iterator[Row]:
     folder = store.trial(item["trial"])
     result = None if item["objection"] else whole(folder.result)
     protocol = plan["protocols"][item["protocol"]]
-    readings = {c: measured(folder, item["protocol"], c) for c in CHECKPOINTS}
+    paths = {c: folder.evaluation(item["protocol"], c) for c in CHECKPOINTS}
+    readings = {c: current(plan, whole(path)) for c, path in paths.items()}
     complete = all(plan["metrics"].keys() <= found.keys() for found in readings.values())
     outcome, reason = ending(item, folder, result, complete)
     result = result or {}
@@ -129,7 +140,7 @@ def trial_rows(plan: dict[str, Any], item: dict[str, Any], store: Store) -> Iter
             yield {
                 **common,
                 "checkpoint": checkpoint,
-                **quality(plan, metric, reading, protocol, reason),
+                **quality(plan, metric, reading, protocol, reason, floors[protocol["id"]]),
             }
     for metric, (unit, direction) in COSTS.items():
         cost = {"kind": "cost", "metric": metric, "unit": unit, "direction": direction}
@@ -149,10 +160,11 @@ def flags_of(row: Any) -> dict[str, int]:
     return {flag: int(step) for flag, step in steps.items() if pd.notna(step)}
 
 
-def measured(folder: TrialFolder, protocol: str, checkpoint: str) -> dict[str, Any]:
-    """The readings of a checkpoint by metric."""
-    found = whole(folder.evaluation(protocol, checkpoint)) or {"metrics": {}}
-    return dict(found["metrics"])
+def current(plan: dict[str, Any], content: Any) -> dict[str, Any]:
+    """Of a file's readings by metric those by the version of the metric that the plan means."""
+    found = dict((content or {"metrics": {}})["metrics"])
+    wanted = {metric: facts.get("version") for metric, facts in plan["metrics"].items()}
+    return {m: r for m, r in found.items() if wanted.get(m) in (None, r["version"])}
 
 
 def ending(
@@ -168,9 +180,8 @@ def ending(
     return ("failed", told["reason"]) if told and told["outcome"] == "failed" else (None, "")
 
 
-def floor_rows(plan: dict[str, Any], protocol: str, store: Store) -> Iterator[Row]:
-    readings = (whole(store.floor(protocol)) or {"metrics": {}})["metrics"]
-    facts = plan["protocols"][protocol]
+def floor_rows(plan: dict[str, Any], protocol: str, floors: Floors) -> Iterator[Row]:
+    readings, facts = floors[protocol], plan["protocols"][protocol]
     for metric in plan["metrics"]:
         yield {
             "schema_version": SCHEMA_VERSION,
@@ -178,7 +189,7 @@ def floor_rows(plan: dict[str, Any], protocol: str, store: Store) -> Iterator[Ro
             "role": "floor",
             "data": facts["data"],
             "outcome": "done" if metric in readings else None,
-            **quality(plan, metric, readings.get(metric, {}), facts, ""),
+            **quality(plan, metric, readings.get(metric, {}), facts, "", readings),
         }
 
 
@@ -188,13 +199,17 @@ def quality(
     reading: dict[str, Any],
     protocol: dict[str, Any],
     reason: str,
+    floor: dict[str, Any],
 ) -> Row:
+    facts = {key: plan["metrics"][metric][key] for key in ("direction", "transform", "unit")}
     return {
         "kind": "quality",
         "metric": metric,
-        **plan["metrics"][metric],
+        **facts,
         "value": reading.get("value"),
         "standard_error": reading.get("standard_error"),
+        "floor": floor.get(metric, {}).get("value"),
+        "expected_floor": floor.get(metric, {}).get("expected"),
         "metric_version": reading.get("version"),
         "reason": reading.get("reason", reason),
         "protocol": protocol["id"],
@@ -209,6 +224,19 @@ def whole(path: Path) -> Any:
         return read_json(path)
     except Damaged:
         return None
+
+
+def unmixed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same rows; raises Mixed if a metric of a data set was measured by more than one protocol."""
+    known = frame[(frame["kind"] == "quality") & frame["value"].notna()]
+    for (data, metric), part in known.groupby(["data", "metric"]):
+        found = part[["protocol", "metric_version"]].drop_duplicates()
+        if len(found) > 1:
+            told = " and ".join(f"{p} (version {v})" for p, v in found.itertuples(index=False))
+            raise Mixed(
+                f"{metric} of {data} was measured by different protocols, {told}: they never share a column"
+            )
+    return frame
 
 
 def save(frame: pd.DataFrame, folder: Path) -> None:

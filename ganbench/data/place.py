@@ -7,10 +7,19 @@ from typing import Protocol, runtime_checkable
 
 def root() -> Path:
     """The folder that GANBENCH_DATA names, or else one among the user's caches."""
-    if chosen := os.environ.get("GANBENCH_DATA"):
-        return Path(chosen).expanduser()
+    return chosen("GANBENCH_DATA", "data")
+
+
+def references() -> Path:
+    """The folder that GANBENCH_CACHE names, or else one among the user's caches: all in it is made again."""
+    return chosen("GANBENCH_CACHE", "references")
+
+
+def chosen(variable: str, name: str) -> Path:
+    if given := os.environ.get(variable):
+        return Path(given).expanduser()
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(caches) / "ganbench" / "data"
+    return Path(caches) / "ganbench" / name
 
 
 @runtime_checkable

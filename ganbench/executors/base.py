@@ -4,17 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..evaluate import DEFAULT
 from ..store import Attempt, Store, TrialFolder
 from ..trial import Trial
 
 
 @dataclass(frozen=True)
 class Job:
-    """A trial to run on a store, and the metrics to measure it by."""
+    """A trial to run on a store, and the metrics and the protocol to measure it by."""
 
     trial: Trial
     metrics: tuple[str, ...]
     store: Path
+    protocol: str = DEFAULT
 
     @property
     def folder(self) -> TrialFolder:

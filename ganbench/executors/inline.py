@@ -15,7 +15,8 @@ def run(statuses: Sequence[Status], workers: int, limits: Limits, watch: Watch) 
         status.state = "running"
         watch()
         try:
-            status.state = run_trial(job.trial, Store(job.store), job.metrics, lambda: False)
+            store = Store(job.store)
+            status.state = run_trial(job.trial, store, job.metrics, lambda: False, job.protocol)
         except Busy:
             status.state = "busy"
         attempt = job.attempt()

@@ -80,7 +80,7 @@ class _Session:
         while self.waiting and len(self.running) < AHEAD * self.workers:
             status = self.waiting.popleft()
             job = status.job
-            arguments = [job.trial.to_json(), job.metrics, str(job.store)]
+            arguments = [job.trial.to_json(), job.metrics, str(job.store), job.protocol]
             future = self.pool.schedule(work, args=arguments, timeout=self.limits.wall)
             status.tries += 1
             self.running[future] = status

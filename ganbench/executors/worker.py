@@ -27,10 +27,11 @@ def _die_with_the_runner() -> None:
         os._exit(1)
 
 
-def work(trial: str, metrics: tuple[str, ...], store: str) -> str:
+def work(trial: str, metrics: tuple[str, ...], store: str, protocol: str) -> str:
     """Runs one trial, told as JSON; returns its outcome, `busy` if another run holds it."""
     STOP.clear()  # what was asked of the trial before is not asked of this one
     try:
-        return run_trial(Trial.from_json(trial), Store(Path(store)), metrics, STOP.is_set)
+        known = Trial.from_json(trial)
+        return run_trial(known, Store(Path(store)), metrics, STOP.is_set, protocol)
     except Busy:
         return "busy"

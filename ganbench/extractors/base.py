@@ -15,6 +15,7 @@ class Extractor(nn.Module):
     neutral: ClassVar[dict[str, Any]] = {}
 
     tells_the_datas_classes: ClassVar[bool] = True  # where it gives logits
+    resize: ClassVar[str] = "none"  # the rule by which images come to the size that it sees
 
     def weights(self) -> str | None:
         """SHA-256 of the file that the weights come from, or None if there are none."""

@@ -24,6 +24,7 @@ AT_ONCE = 50  # images: inside they are 299x299, and half a gigabyte
 
 class Inception(Extractor):
     tells_the_datas_classes = False
+    resize = "TensorFlow 1's bilinear to 299x299"
 
     def __init__(self) -> None:
         super().__init__()

@@ -38,8 +38,9 @@ def meaning(plan: dict[str, Any], data: str) -> list[str]:
     texts = [p["text"] for p in plan["protocols"].values() if p["data"] == data]
     return [
         f"Protocol: {'; '.join(texts)}. Means over seeds at the last checkpoint, on each metric's own "
-        "scale (geometric for FID and IS), with 95 % t intervals in brackets. *floor*: held-out data "
-        "in the place of the fakes. *untrained*: a variant's generator before its first step. "
+        "scale (geometric for FID and IS), with 95 % t intervals in brackets; ± is the standard error of "
+        "one trial's value by its fakes. *floor*: held-out data in the place of the fakes. *theory*: what "
+        "a perfect generator is expected to score. *untrained*: a variant's generator before its first step. "
         "*flags*, of how many seeds: *collapsed*, modes or recall ended below "
         f"{plan['analysis']['collapse']:.0%} of the floor's; *oscillating*, the fakes' mean score cycles; "
         f"*won*, the discriminator tells {WON:.0%} of pairs apart to the end."
@@ -59,13 +60,14 @@ def table(plan: dict[str, Any], part: pd.DataFrame) -> str:
             "seeds": [measured(row) for row in part.to_dict("records")],
             "flags": [flags(row) for row in part.to_dict("records")],
             **{
-                name_of(m): [cell(row, m, m == outcome) for row in part.to_dict("records")]
+                name_of(m): [with_error(row, m, m == outcome) for row in part.to_dict("records")]
                 for m in metrics
             },
             "img/s": ["" if math.isnan(v) else f"{v:,.0f}" for v in part[RATE].astype(float)],
         }
     )
-    shown = shown.drop(columns=[c for c in ("plan", "flags") if (shown[c] == "").all()])
+    empty = [c for c in ("plan", "flags", *map(name_of, metrics)) if (shown[c] == "").all()]
+    shown = shown.drop(columns=empty)
     right = [c in ("#", "seeds", "img/s", *map(name_of, metrics)) for c in shown]
     return shown.to_markdown(
         index=False, colalign=["right" if r else "left" for r in right], disable_numparse=True
@@ -79,7 +81,7 @@ def rank(row: dict[Any, Any]) -> str:
 
 
 def measured(row: dict[Any, Any]) -> str:
-    return "" if row["role"] == "floor" else f"{row['done']}/{row['seeds']}"
+    return "" if row["role"] in ("floor", "theory") else f"{row['done']}/{row['seeds']}"
 
 
 def flags(row: dict[Any, Any]) -> str:
@@ -97,6 +99,12 @@ def cell(row: dict[Any, Any], metric: str, interval: bool) -> str:
     return (
         f"{number(row[metric])} [{number(row[f'{metric} low'])}, {number(row[f'{metric} high'])}]"
     )
+
+
+def with_error(row: dict[Any, Any], metric: str, interval: bool) -> str:
+    """The cell with the standard error of one trial's value: `4.2 [3.1, 5.6] ± 0.21`."""
+    error = row[f"{metric} error"]
+    return cell(row, metric, interval) + (f" ± {error:.2g}" if error > 1e-4 * abs(row[metric]) else "")
 
 
 def number(value: float) -> str:

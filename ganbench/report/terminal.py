@@ -62,6 +62,8 @@ def named(row: dict[Any, Any], with_plan: bool) -> str:
     match row["role"]:
         case "floor":
             return "floor: held-out data"
+        case "theory":
+            return "floor: by theory"
         case "untrained":
             return f"{row['variant']}, untrained"
     parts = [row["variant"], row["loss"], row["tricks"]]

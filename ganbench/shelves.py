@@ -1,0 +1,79 @@
+"""Shelves on the disk: what was made of real examples is kept for every later process on this machine.
+
+A folder is named by the hash of all that decides what is in it: the data's content, the extractor and
+its weights, torch, the device. What metrics derive from features lies in one more folder, named by the
+hash of the metrics' sources. Everything may be deleted at any time, and is made again.
+"""
+
+import hashlib
+import json
+from collections.abc import Hashable
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from .data.place import references
+from .metrics.sample import Shelf, Tensors
+from .store import write_bytes
+
+
+class DiskShelf(Shelf):
+    """Keeps in a folder what has a text for a name, and the rest in memory.
+
+    A file that is damaged is as good as none; a folder that cannot be written costs time only.
+    """
+
+    def __init__(self, folder: Path, device: torch.device):
+        super().__init__()
+        self.folder, self.device = folder, device
+
+    def path(self, name: str) -> Path:
+        return self.folder / f"{quote(name, safe='()=, ')}.safetensors"
+
+    def get(self, name: Hashable) -> Tensors | None:
+        found = super().get(name)
+        if found is None and isinstance(name, str):
+            found = self.read(name)
+            if found is not None:
+                super().put(name, found)
+        return found
+
+    def put(self, name: Hashable, made: Tensors) -> None:
+        super().put(name, made)
+        if isinstance(name, str):
+            self.write(name, made)
+
+    def read(self, name: str) -> Tensors | None:
+        try:
+            found = load(self.path(name).read_bytes())
+        except (OSError, SafetensorError):
+            return None
+        return {key: tensor.to(self.device) for key, tensor in found.items()}
+
+    def write(self, name: str, made: Tensors) -> None:
+        try:
+            content = save({key: tensor.contiguous().cpu() for key, tensor in made.items()})
+            write_bytes(self.path(name), content)
+        except OSError:  # a full disk, or a place that others own
+            pass
+
+
+def folder_of(facts: dict[str, Any]) -> Path:
+    """The folder for what these facts decide, with the numerics that decide the last digits."""
+    numerics = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    text = json.dumps({**facts, **numerics}, sort_keys=True)
+    return references() / hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@cache
+def sources() -> str:
+    """The hash of the metrics' sources: what they derive is theirs."""
+    digest = hashlib.sha256()
+    for path in sorted((Path(__file__).parent / "metrics").glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
