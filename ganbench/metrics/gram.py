@@ -14,7 +14,7 @@ from torch import Tensor
 from .sample import Sample, Tensors
 
 NARROW = 512  # features at most for which products in double precision cost little
-TILE = 2**22  # pairs held at a time: what is done to them pair by pair stays in the processor's cache
+TILE = 2**22  # pairs held at a time: few enough for the processor's cache
 
 
 @dataclass(eq=False)

@@ -49,7 +49,9 @@ class InceptionScore(Metric):
 
 
 def shuffled(rows: Tensor) -> Tensor:
-    return rows[torch.from_numpy(np.random.RandomState(SEED).permutation(len(rows))).to(rows.device)]
+    return rows[
+        torch.from_numpy(np.random.RandomState(SEED).permutation(len(rows))).to(rows.device)
+    ]
 
 
 def divergences(known: Tensor) -> Tensor:
