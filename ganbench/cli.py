@@ -477,6 +477,7 @@ def shown_trial(row: Any, rows: Any, store: Any) -> dict[str, Any]:
 
     ended = isinstance(row.outcome, str) and row.outcome != "done"
     own = rows[(rows["trial"] == row.trial) & (rows["checkpoint"] != "best")]
+    own = own[own["kind"] != "curve"]
     return {
         "trial": row.trial,
         "cell": cell_name(row._asdict()),

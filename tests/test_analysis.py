@@ -24,6 +24,7 @@ from ganbench.analysis.rows import (
     rows,
     save,
 )
+from ganbench.data import DATA
 from ganbench.planned import planned, record
 from ganbench.run import measure_floors
 from ganbench.store import Store, read_json, write_json
@@ -524,12 +525,26 @@ def test_every_planned_trial_has_its_rows_however_it_ended(tidy):
 
 
 def test_a_value_stands_where_a_trial_is_done_and_nowhere_else(tidy):
-    valued = tidy[tidy["role"] == "trial"].groupby("outcome", dropna=False)["value"].count()
+    trials = tidy[tidy["role"] == "trial"]
+    ends = trials[trials["kind"] != "curve"]
+    valued = ends.groupby("outcome", dropna=False)["value"].count()
     assert valued["done"] == 2 * (2 * len(METRICS) + len(COSTS))
     assert valued.drop("done").sum() == 0
     floors = tidy[tidy["role"] == "floor"]
     assert floors["metric"].tolist() == list(METRICS)
     assert floors["value"].notna().all()
+
+
+def test_a_curve_says_what_was_spent_at_each_score(plan, trained, tidy):
+    trial = next(p.trial for p in plan[0] if p.role == "trial")
+    scores = read_json(trained.trial(trial.id).curve)["scores"]
+    rows = tidy[(tidy["trial"] == trial.id[:16]) & (tidy["kind"] == "curve")]
+    found = rows[rows["metric"] == "fid"]
+    assert found["value"].tolist() == [score["fid"] for score in scores]
+    for spent in ("step", "images", "seconds", "generator_turns"):
+        assert found[spent].tolist() == [score[spent] for score in scores]
+    assert found["checkpoint"].isna().all()
+    assert set(rows["metric"]) == {"fid", *DATA.make(trial.data).watch}
 
 
 def test_values_are_those_of_the_store_with_their_protocol_and_counts(plan, trained, tidy):

@@ -262,7 +262,8 @@ def test_a_clock(seconds, text):
 
 
 def test_the_files_of_a_suite_are_written_and_written_alike_again(tmp_path):
-    made = frame(*arms({"r1": 0.7}), row("ema", seed=9, reason="boom"), floor(0.5))
+    curve = [row(value=v, kind="curve", checkpoint=None, images=100 * v) for v in (3, 2)]
+    made = frame(*curve, *arms({"r1": 0.7}), row("ema", seed=9, reason="boom"), floor(0.5))
     write(made, tmp_path / "s", Store(tmp_path))
     first = {path.name: path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()}
     names = {

@@ -16,7 +16,9 @@ from ..spec import parse
 from ..store import Damaged, Store, TrialFolder, read_json, write_bytes
 from .detection import FLAGS, flags
 
-SCHEMA_VERSION = 3  # 2: the steps at which flags began; 3: floors beside values
+SCHEMA_VERSION = (
+    3  # 2: the steps at which flags began; 3: floors beside values, and learning curves
+)
 CHECKPOINTS = ("last", "best")
 KEY = b"ganbench"  # of what the file itself says about its suite
 
@@ -47,7 +49,7 @@ FIELDS = {
         f"{flag}_step": pa.int64() for flag in FLAGS
     },  # since when it was the case; null: it was not
     "checkpoint": pa.string(),  # last, best; null where a metric has none
-    "kind": pa.string(),  # quality, cost
+    "kind": pa.string(),  # quality, cost, curve (as measured while training)
     "metric": pa.string(),
     "value": pa.float64(),
     "standard_error": pa.float64(),  # over drawings of the fakes
@@ -60,12 +62,17 @@ FIELDS = {
     "protocol": pa.string(),
     "fakes": pa.int64(),
     "reals": pa.int64(),
-    "images": pa.int64(),
+    "images": pa.int64(),  # of the training, or until a point of its curve
     "generator_turns": pa.int64(),
+    "step": pa.int64(),  # of a curve's point
+    "seconds": pa.float64(),  # of training until a curve's point
     "code": pa.string(),
     "torch": pa.string(),
 }
 SCHEMA = pa.schema(list(FIELDS.items()))
+
+# What a point of a curve says beside its metrics.
+SPENT = ("step", "images", "generator_turns", "discriminator_turns", "seconds")
 
 Row = dict[str, Any]
 Floors = dict[str, dict[str, Any]]  # of each protocol, readings by metric
@@ -119,7 +126,7 @@ def trial_rows(
     readings = {c: current(plan, whole(path)) for c, path in paths.items()}
     complete = all(plan["metrics"].keys() <= found.keys() for found in readings.values())
     outcome, reason = ending(item, folder, result, complete)
-    result = result or {}
+    result, curve = result or {}, (whole(folder.curve) or {}) if result else {}
     labels = ("role", "data", "variant", "loss", "tricks", "plan", "seed")
     common = {
         "schema_version": SCHEMA_VERSION,
@@ -132,8 +139,9 @@ def trial_rows(
         "generator_turns": result.get("spent", {}).get("generator_turns"),
         "code": result.get("provenance", {}).get("code"),
         "torch": result.get("provenance", {}).get("torch"),
-        **flag_steps(plan, folder, result),
+        **flag_steps(plan, curve, result),
     }
+    yield from curve_rows(common, curve)
     for checkpoint in CHECKPOINTS:
         for metric in plan["metrics"]:
             reading = readings[checkpoint].get(metric, {}) if outcome == "done" else {}
@@ -147,9 +155,17 @@ def trial_rows(
         yield {**common, **cost, "transform": "log", "value": result.get("costs", {}).get(metric)}
 
 
-def flag_steps(plan: dict[str, Any], folder: TrialFolder, result: dict[str, Any]) -> Row:
+def curve_rows(common: Row, curve: dict[str, Any]) -> Iterator[Row]:
+    """What each score of a training was, and what had been spent on it; of samples not reported."""
+    for point in curve.get("scores", ()):
+        known = {key: point.get(key) for key in SPENT if key in FIELDS}
+        for metric in sorted(point.keys() - set(SPENT)):
+            value = {"kind": "curve", "metric": metric, "value": point[metric]}
+            yield {**common, **known, **value}
+
+
+def flag_steps(plan: dict[str, Any], curve: dict[str, Any], result: dict[str, Any]) -> Row:
     """The columns of the flags that a trained trial has."""
-    curve = (whole(folder.curve) or {}) if result else {}
     found = flags(curve, result, plan["analysis"]["collapse"])
     return {f"{flag}_step": step for flag, step in found.items()}
 

@@ -10,19 +10,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..analysis.leaderboard import CELL
-from ..analysis.rows import whole
-from ..store import Store, write_bytes
+from ..store import write_bytes
 
 PANELS = 4  # in a row
 STYLES = ("-", "--", ":", "-.")  # one for every ten colours
 
 
-def curves(frame: pd.DataFrame, folder: Path, store: Store) -> None:
+def curves(frame: pd.DataFrame, folder: Path) -> None:
     """FID on the selection samples against real images, a panel a variant, a line a cell."""
-    trials = frame[frame["role"].eq("trial") & frame["outcome"].eq("done")]
-    for data, part in trials.drop_duplicates("trial").groupby("data"):
-        figure = panels(part, store)
-        write_figure(figure, folder / as_file(f"curves-{data}"))
+    points = frame[frame["kind"].eq("curve") & frame["metric"].eq("fid")]
+    points = points[points["role"].eq("trial") & points["outcome"].eq("done")]
+    for data, part in points.groupby("data"):
+        write_figure(panels(part), folder / as_file(f"curves-{data}"))
 
 
 def as_file(text: str) -> str:
@@ -32,8 +31,8 @@ def as_file(text: str) -> str:
     return name if len(name) <= 150 else f"{name[:140]}-{whole}"
 
 
-def panels(trials: pd.DataFrame, store: Store) -> Figure:
-    variants = list(dict.fromkeys(trials["variant"]))
+def panels(points: pd.DataFrame) -> Figure:
+    variants = list(dict.fromkeys(points["variant"]))
     columns = min(PANELS, len(variants))
     rows = -(-len(variants) // columns)
     figure = Figure(figsize=(5 * columns, 6 * rows), layout="constrained")
@@ -41,10 +40,9 @@ def panels(trials: pd.DataFrame, store: Store) -> Figure:
     for spare in axes[len(variants) :]:
         spare.remove()
     for axis, name in zip(axes, variants, strict=False):
-        lines = trials[trials["variant"] == name].groupby(CELL, sort=False)
+        lines = points[points["variant"] == name].groupby(CELL, sort=False)
         for number, ((*_, loss, tricks, _plan), part) in enumerate(lines):
-            points = pd.concat([scores(store, trial) for trial in part["trial"]])
-            mean = points.groupby("images")["fid"].agg(geometric)
+            mean = part.groupby("images")["value"].agg(geometric)
             label = f"{loss} / {tricks}"
             style = STYLES[number // 10 % len(STYLES)]
             axis.plot(mean.index, mean, style, color=f"C{number % 10}", label=label, lw=1.3)
@@ -58,11 +56,6 @@ def panels(trials: pd.DataFrame, store: Store) -> Figure:
 
 def geometric(values: "pd.Series[float]") -> float:
     return float(np.exp(np.log(values.clip(lower=1e-9)).mean()))
-
-
-def scores(store: Store, trial: str) -> pd.DataFrame:
-    found = whole(store.trial(trial).curve) or {"scores": []}
-    return pd.DataFrame(found["scores"], columns=["images", "fid"], dtype=float)
 
 
 def write_figure(figure: Figure, path: Path) -> None:

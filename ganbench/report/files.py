@@ -27,7 +27,7 @@ def write(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list
     write_bytes(folder / "effects.csv", changes.to_csv(index=False).encode())
     if store:
         pictures(frame, folder / "figures", store)
-        curves(frame, folder / "figures", store)
+    curves(frame, folder / "figures")
     return [
         folder / name for name in ("leaderboard.md", "effects.md", "results.parquet", "figures")
     ]

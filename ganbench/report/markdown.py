@@ -104,7 +104,9 @@ def cell(row: dict[Any, Any], metric: str, interval: bool) -> str:
 def with_error(row: dict[Any, Any], metric: str, interval: bool) -> str:
     """The cell with the standard error of one trial's value: `4.2 [3.1, 5.6] ± 0.21`."""
     error = row[f"{metric} error"]
-    return cell(row, metric, interval) + (f" ± {error:.2g}" if error > 1e-4 * abs(row[metric]) else "")
+    return cell(row, metric, interval) + (
+        f" ± {error:.2g}" if error > 1e-4 * abs(row[metric]) else ""
+    )
 
 
 def number(value: float) -> str:
