@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ from pandas.testing import assert_frame_equal
 from scipy import stats
 
 import ganbench
-from ganbench.analysis.effects import Change, change, combined, effects, effects_by_variant, holm
+from ganbench.analysis.contrasts import Change, change, combined, holm
+from ganbench.analysis.effects import chain_effects, effects, effects_by_variant
 from ganbench.analysis.intervals import SCALES, t_interval
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import (
@@ -217,7 +219,10 @@ def test_on_other_scales_the_effect_is_a_difference(outcome, verdict):
     assert effect.verdict == verdict
 
 
-@pytest.mark.parametrize(("paired", "test"), [(True, stats.ttest_rel), (False, stats.ttest_ind)])
+welch = partial(stats.ttest_ind, equal_var=False)
+
+
+@pytest.mark.parametrize(("paired", "test"), [(True, stats.ttest_rel), (False, welch)])
 def test_one_cell_agrees_with_scipys_t_test(paired, test):
     made = frame(*arms({"r1": 0.8}, seeds=6, noise=0.3), paired=paired)
     logs = [np.log(made[made["tricks"] == arm]["value"]) for arm in ("r1", "none")]
@@ -362,9 +367,19 @@ def test_only_the_outcome_of_trials_at_the_last_checkpoint_counts():
     assert only(frame(*made, *others, floor(0.1))) == only(frame(*made))
 
 
-def test_a_chain_is_one_treatment():
-    found = effects(frame(*arms({"r1": 0.7, "ema": 1.0, "ema + r1": 0.5})))
-    assert [effect.tricks for effect in found] == ["r1", "ema", "ema + r1"]
+def test_a_chain_that_hides_its_tricks_is_one_treatment():
+    found = effects(frame(*arms({"r1": 0.7, "ema + ttur": 0.5})))
+    assert [effect.tricks for effect in found] == ["r1", "ema + ttur"]
+
+
+def test_in_a_factorial_a_trick_has_its_mean_over_the_backgrounds():
+    made = frame(*arms({"r1": 0.7, "ema": 1.0, "ema + r1": 0.5}, noise=1e-6))
+    found = {effect.tricks: effect for effect in effects(made)}
+    assert list(found) == ["r1", "ema"]
+    assert found["r1"].ratio == pytest.approx(math.sqrt(0.7 * 0.5), rel=1e-4)
+    assert found["ema"].ratio == pytest.approx(math.sqrt(1.0 * 0.5 / 0.7), rel=1e-4)
+    (chain,) = chain_effects(made)
+    assert (chain.tricks, chain.ratio) == ("ema + r1", pytest.approx(0.5, rel=1e-4))
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,21 @@
-"""Effects: what each trick changes against the same cell and seed without tricks, and how surely."""
+"""Effects: what each trick changes against the same cell and seed without it, and how surely.
+
+A trick that was tried on several backgrounds, as in a factorial design, has its mean over these; one
+that was only tried together with others is told together with them, against none.
+"""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from .contrasts import CELL, Cell, Change, Estimate, estimate, holm, tables, within
+from .factors import NONE, Weights, main_effect, parts
 from .intervals import LEVEL, SCALES
 from .rows import unmixed
-
-CELL = ["data", "variant", "loss", "plan"]
 
 
 @dataclass(frozen=True)
@@ -21,42 +26,75 @@ class Effect:
     ratio: float  # or the difference, where the metric's scale is not logarithmic
     low: float
     high: float
-    pairs: int  # cells and seeds in which both arms were measured
+    pairs: int  # seeds of cells in which it was compared
     cells: int
-    lost: int  # pairs in which the trick's arm diverged or failed, and none did not
+    lost: int  # trainings with it that diverged or failed, where none did not
     p: float  # two-sided, Holm-corrected over all effects of its family
     verdict: str  # helps, harms, equivalent, undecided
     variant: str = ""  # the one that it is about, or all
+    loss: str = ""  # likewise
+    smallest: float = math.nan  # the least ratio (above 1) or difference that would have been shown
+    correlation: float = math.nan  # between the arms of a pair; pairing pays where it is high
 
 
 def effects(frame: pd.DataFrame) -> list[Effect]:
-    """Every chain of tricks against none, over the cells that have both.
+    """Every trick against none, over the cells that tell.
 
     The cells are those of the grid, not a sample of all cells: the error comes from the seeds within
     each, by the pairing that the suite declared, and the interval says nothing about other cells.
     """
-    return _family(frame, {"": outcomes(frame)})
+    return _family(frame, {(): outcomes(frame)}, ())
+
+
+def chain_effects(frame: pd.DataFrame) -> list[Effect]:
+    """Every chain of several tricks as it is, against none; a family of its own."""
+    return _family(frame, {(): outcomes(frame)}, (), chains_of)
 
 
 def effects_by_variant(frame: pd.DataFrame) -> list[Effect]:
     """The same within each variant, as a family of its own; nothing if there is only one."""
-    values = outcomes(frame)
-    parts = {str(name): part for name, part in values.groupby("variant", sort=False)}
-    return _family(frame, parts) if len(parts) > 1 else []
+    return effects_by(frame, "variant")
 
 
-def _family(frame: pd.DataFrame, parts: dict[str, pd.DataFrame]) -> list[Effect]:
-    """Every trick in every part, corrected together."""
+def effects_by_loss(frame: pd.DataFrame) -> list[Effect]:
+    """The same within each loss, as a family of its own; nothing if there is only one."""
+    return effects_by(frame, "loss")
+
+
+def effects_by(frame: pd.DataFrame, *axes: str) -> list[Effect]:
+    """The same within each combination of these columns; nothing if there is only one."""
+    groups = outcomes(frame).groupby(list(axes), sort=False)
+    found = {key if isinstance(key, tuple) else (key,): part for key, part in groups}
+    return _family(frame, found, axes) if len(found) > 1 else []
+
+
+def _family(
+    frame: pd.DataFrame,
+    groups: Mapping[Cell, pd.DataFrame],
+    axes: tuple[str, ...],
+    names: Callable[[pd.DataFrame], list[str]] | None = None,
+) -> list[Effect]:
+    """Every name in every group, corrected together."""
     plan = frame.attrs["plan"]["analysis"]
     facts = frame.attrs["plan"]["metrics"][plan["outcome"]]
-    found = [
-        replace(raw(values, name, facts["transform"], plan["paired"]), variant=variant)
-        for variant, values in parts.items()
-        for name in tricks_of(values)
+    raw = [
+        (placed(effect, dict(zip(axes, key, strict=True))), found)
+        for key, values in groups.items()
+        for effect, found in compared(
+            values, (names or names_of)(values), facts["transform"], plan["paired"]
+        )
     ]
-    corrected = holm([effect.p for effect in found])
-    margin = plan["equivalence"]
-    return [judged(effect, p, margin, facts) for effect, p in zip(found, corrected, strict=True)]
+    corrected = holm([found.p() for _, found in raw])
+    family = max(1, sum(not math.isnan(p) for p in corrected))
+    return [
+        judged(effect, found, p, family, plan["equivalence"], facts)
+        for (effect, found), p in zip(raw, corrected, strict=True)
+    ]
+
+
+def placed(effect: Effect, group: dict[str, Any]) -> Effect:
+    """The effect with the group that it is about."""
+    return replace(effect, **group)
 
 
 def outcomes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -66,81 +104,97 @@ def outcomes(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[chosen & (frame["metric"] == outcome)]
 
 
-def tricks_of(values: pd.DataFrame) -> list[str]:
+def compared(
+    values: pd.DataFrame, names: list[str], transform: str, paired: bool
+) -> list[tuple[Effect, Estimate]]:
+    """Each name's effect before it is judged, and the estimate behind it."""
+    cells = dict(tables(values, transform))
+    found = []
+    for name in names:
+        told = {cell: weights_in(table, name) for cell, table in cells.items()}
+        known = {cell: weights for cell, weights in told.items() if weights}
+        changes = changes_of(cells, known, paired)
+        mean = estimate(list(changes.values()))
+        low, high = mean.interval()
+        effect = Effect(
+            name,
+            back(mean.mean, transform),
+            back(low, transform),
+            back(high, transform),
+            pairs=sum(change.seeds for change in changes.values()),
+            cells=len(changes),
+            lost=lost(values, name),
+            p=math.nan,
+            verdict="",
+            correlation=correlation(cells, known) if paired else math.nan,
+        )
+        found.append((effect, mean))
+    return found
+
+
+def back(value: float, transform: str) -> float:
+    """A change as a ratio where the scale is logarithmic, else as it is."""
+    return SCALES[transform].back(value) if transform == "log" else value
+
+
+def names_of(values: pd.DataFrame) -> list[str]:
+    """What effects are told of: tricks that some cell can tell by themselves, and the other chains."""
     applicable = values[values["outcome"] != "not_applicable"]
-    return [name for name in applicable["tricks"].unique() if name != "none"]
+    chains = [name for name in applicable["tricks"].unique() if name != NONE]
+    arms = [part["tricks"].unique() for _, part in applicable.groupby(CELL, dropna=False)]
+    tricks = dict.fromkeys(trick for chain in chains for trick in chain.split(" + "))
+    single = {t for t in tricks if any(main_effect(tuple(a), t) for a in arms)}
+    jointly = [chain for chain in chains if not parts(chain) <= single]
+    return list(dict.fromkeys(t for t in [*tricks, *jointly] if t in single or t in jointly))
 
 
-def raw(values: pd.DataFrame, name: str, transform: str, paired: bool) -> Effect:
-    """The effect before correction for how many tricks were looked at."""
-    scale = SCALES[transform]
-    arms = [values[values["tricks"] == arm].set_index([*CELL, "seed"]) for arm in (name, "none")]
-    tried = arms[0][["value", "outcome"]].rename(columns={"value": "value_with"})
-    both = tried.join(arms[1]["value"].rename("value_none"), how="inner")
-    ended_badly = both["outcome"].isin(["diverged", "failed"])
-    lost = int((ended_badly & both["value_none"].notna()).sum())
-    measured = both.dropna(subset=["value_with", "value_none"])
-    logs = measured[["value_with", "value_none"]].map(scale.to)
-    cells = [part.to_numpy() for _, part in logs.groupby(CELL, dropna=False)]
-    mean, low, high, p = combined([change(cell[:, 0], cell[:, 1], paired) for cell in cells])
-    back = scale.back if transform == "log" else float
-    return Effect(name, back(mean), back(low), back(high), len(measured), len(cells), lost, p, "")
+def chains_of(values: pd.DataFrame) -> list[str]:
+    """The chains of several tricks."""
+    applicable = values[values["outcome"] != "not_applicable"]
+    return [name for name in applicable["tricks"].unique() if len(parts(name)) > 1]
 
 
-@dataclass(frozen=True)
-class Change:
-    """One cell's mean difference, its squared error where seeds allow one, and that error's freedom."""
-
-    mean: float
-    variance: float
-    freedom: int
-    seeds: int
+def weights_in(table: pd.DataFrame, name: str) -> Weights | None:
+    """Weights of a cell's arms that tell an effect: a trick's main effect, or a chain against none."""
+    arms = tuple(table.columns)
+    if len(parts(name)) == 1:
+        return main_effect(arms, name)
+    return {name: 1.0, NONE: -1.0} if {name, NONE} <= set(arms) else None
 
 
-def change(trick: np.ndarray, none: np.ndarray, paired: bool) -> Change:
-    """The difference of two arms over their seeds, on the transformed scale."""
-    count, mean = len(trick), float((trick - none).mean())
-    if count < 2:
-        return Change(mean, math.nan, 0, count)
-    if paired:
-        return Change(mean, (trick - none).var(ddof=1) / count, count - 1, count)
-    return Change(mean, (trick.var(ddof=1) + none.var(ddof=1)) / count, 2 * (count - 1), count)
+def changes_of(
+    cells: Mapping[Cell, pd.DataFrame], known: Mapping[Cell, Weights], paired: bool
+) -> dict[Cell, Change]:
+    """Each cell's change, of the cells that have one."""
+    found = {cell: within(cells[cell], weights, paired) for cell, weights in known.items()}
+    return {cell: change for cell, change in found.items() if change}
 
 
-def combined(changes: list[Change]) -> tuple[float, float, float, float]:
-    """Mean over cells, interval and two-sided p of no change (Welch and Satterthwaite's freedom).
-
-    A cell with a single pair borrows the others' mean variance; without any, there is no interval.
-    """
-    if not changes:
-        return math.nan, math.nan, math.nan, math.nan
-    mean = float(np.mean([c.mean for c in changes]))
-    known = [c for c in changes if c.freedom]
-    singles = len(changes) - len(known)
-    # What the known variances count for, in the sum and so in its freedom: borrowing adds none.
-    counts = [1 + singles * c.seeds / len(known) for c in known]
-    parts = [count * c.variance for count, c in zip(counts, known, strict=True)]
-    variance = sum(parts)
-    if not known or variance == 0:
-        return mean, math.nan, math.nan, math.nan
-    freedom = variance**2 / sum(v**2 / c.freedom for v, c in zip(parts, known, strict=True))
-    error = math.sqrt(variance) / len(changes)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-    p = 2 * float(stats.t.sf(abs(mean) / error, freedom))
-    return mean, mean - half, mean + half, p
+def lost(values: pd.DataFrame, name: str) -> int:
+    """Trainings with these tricks that diverged or failed, in a cell and seed where none was measured."""
+    key = [*CELL, "seed"]
+    fine = values[values["tricks"].eq(NONE) & values["value"].notna()][key]
+    with_it = values["tricks"].map(lambda arm: parts(name) <= parts(arm))
+    badly = values[with_it & values["outcome"].isin(["diverged", "failed"])][key]
+    return len(badly.merge(fine, on=key))
 
 
-def holm(p: list[float]) -> list[float]:
-    """Holm's step-down correction (1979); what has no p keeps none."""
-    known = sorted((value, i) for i, value in enumerate(p) if not math.isnan(value))
-    corrected, least = [math.nan] * len(p), 0.0
-    for rank, (value, i) in enumerate(known):
-        least = max(least, min(1.0, (len(known) - rank) * value))
-        corrected[i] = least
-    return corrected
+def correlation(cells: Mapping[Cell, pd.DataFrame], known: Mapping[Cell, Weights]) -> float:
+    """Between what is compared, over seeds within cells: pooled after each cell's mean is taken off."""
+    sides = [np.zeros((0, 2))]
+    for cell, weights in known.items():
+        table = cells[cell].reindex(columns=list(weights)).dropna()
+        factors = np.array(list(weights.values()))
+        both = np.stack([table @ factors.clip(min=0), table @ -factors.clip(max=0)], 1)
+        sides.append(both - both.mean(0) if len(both) else both)
+    x, y = np.concatenate(sides).T
+    scale = math.sqrt(float((x @ x) * (y @ y)))
+    return float(x @ y) / scale if scale > 0 else math.nan
 
 
-def judged(effect: Effect, p: float, margin: float, facts: dict[str, str]) -> Effect:
+def judged(
+    effect: Effect, found: Estimate, p: float, family: int, margin: float, facts: dict[str, str]
+) -> Effect:
     """The effect with its corrected p and what may be said of it, no stronger than its interval."""
     inside = 1 - margin < effect.low and effect.high < 1 / (1 - margin)
     verdict = "undecided"
@@ -149,4 +203,5 @@ def judged(effect: Effect, p: float, margin: float, facts: dict[str, str]) -> Ef
     elif p < 1 - LEVEL:
         falls = effect.ratio < (1 if facts["transform"] == "log" else 0)
         verdict = "helps" if falls == (facts["direction"] == "lower") else "harms"
-    return replace(effect, p=p, verdict=verdict)
+    smallest = back(found.smallest(family), facts["transform"])
+    return replace(effect, p=p, verdict=verdict, smallest=smallest)
