@@ -129,7 +129,9 @@ def test_kid_is_the_u_statistic_of_its_subsets():
             side.features.double().numpy()[random.choice(40, 20, replace=False)] for side in (x, y)
         )
         expected.append(u_statistic(ours, theirs))
-    assert value("kid_subsets(subsets=2)", x, y) == pytest.approx(np.mean(expected), rel=1e-4, abs=1e-6)
+    assert value("kid_subsets(subsets=2)", x, y) == pytest.approx(
+        np.mean(expected), rel=1e-4, abs=1e-6
+    )
 
 
 def test_kid_estimates_the_population_value_without_bias():
@@ -150,7 +152,11 @@ def test_kid_estimates_the_population_value_without_bias():
 
 def test_kid_of_equals_is_zero_within_its_error_and_may_be_below():
     found = [
-        value("kid_subsets(subsets=1)", sample(normal(200, 4, 2 * s)), sample(normal(200, 4, 2 * s + 1)))
+        value(
+            "kid_subsets(subsets=1)",
+            sample(normal(200, 4, 2 * s)),
+            sample(normal(200, 4, 2 * s + 1)),
+        )
         for s in range(60)
     ]
     assert abs(np.mean(found)) < 4 * np.std(found, ddof=1) / 60**0.5
@@ -165,7 +171,9 @@ def test_kid_is_computed_in_double_precision():
     ours, theirs = (
         s.features.double().numpy()[random.choice(80, 40, replace=False)] for s in (x, y)
     )
-    assert value("kid_subsets(subsets=1)", x, y) == pytest.approx(u_statistic(ours, theirs), rel=1e-5)
+    assert value("kid_subsets(subsets=1)", x, y) == pytest.approx(
+        u_statistic(ours, theirs), rel=1e-5
+    )
 
 
 # Inception score
@@ -319,8 +327,15 @@ def pair(fake_shift=0.0, fake_scale=1.0, count=300, classes_hit=5):
 
     real, fake = side(0, 0, 1, 5), side(1, fake_shift, fake_scale, classes_hit)
     points = [sample(f, logits, mixture) for f, logits in (fake, real)]
-    images = [sample(f, logits) for f, logits in (fake, real)]
+    images = [replace(sample(f, logits), images=ramps(f)) for f, logits in (fake, real)]
     return points, images
+
+
+def ramps(features):
+    """Images of slopes that are the features: uint8 [N, 1, 12, 12]."""
+    x = np.linspace(-60, 60, 12)
+    images = 128 + features[:, 0, None, None] * x + features[:, 1, None, None] * x[:, None]
+    return torch.as_tensor(images.clip(0, 255)[:, None], dtype=torch.uint8)
 
 
 def told_in_a_sentence(reason) -> None:
