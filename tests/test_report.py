@@ -155,7 +155,7 @@ def test_flags_are_counted_in_a_column_where_there_are_any():
     told = {(cells[0], cells[2]): cells[5] for cells in cells_of(text)}
     assert told == {
         ("1", "minimax"): "",
-        ("2", "hinge"): "collapsed 2/3, won 1/3",
+        ("2 ≈", "hinge"): "collapsed 2/3, won 1/3",
         ("*untrained*", "hinge"): "",
     }
     assert "*won*, the discriminator tells 99% of pairs apart to the end" in text

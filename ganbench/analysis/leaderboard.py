@@ -1,38 +1,45 @@
-"""The leaderboard: a row a cell, best first, with intervals over seeds, references and failures."""
+"""The leaderboard: a row a cell, best first, with intervals over seeds, references, failures and costs."""
 
 import math
 from collections.abc import Hashable
 
 import pandas as pd
+from scipy import stats
 
-from .intervals import t_interval
+from .intervals import LEVEL, SCALES, t_interval
+from .rates import wilson
 from .rows import unmixed
 
 CELL = ["data", "variant", "loss", "tricks", "plan"]
 RATE = "train_images_per_second"
+COSTS = ("train_seconds", RATE, "peak_memory", "generator_parameters", "discriminator_parameters")
 
 
 def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     """Cells ranked by the outcome's mean within their data set; references have no rank.
 
-    Columns: rank, role, the cell's names, seeds (measured/planned), how many of them ended how and
-    which flags they have, and for each metric its mean at the last checkpoint with `low` and `high` of
-    a 95 % t interval over seeds, and `error`, the standard error of a single trial's value (the root
-    mean square over seeds). References: *floor*, *theory* (what a perfect generator is expected to
-    score, where that is known), *untrained*.
+    Columns: rank, tied (is it not told apart from the first?), role, the cell's names, seeds
+    (measured/planned), how many of them ended how and which flags they have, shares of failures and
+    collapses with Wilson's intervals, for each metric its mean at the last checkpoint with `low` and
+    `high` of a 95 % t interval over seeds and `error`, the standard error of a single trial's value
+    (the root mean square over seeds), and medians of costs. References: *floor*, *theory* (what a
+    perfect generator is expected to score, where that is known), *untrained*.
     """
     plan = unmixed(frame).attrs["plan"]
     outcome = plan["analysis"]["outcome"]
     lower = plan["metrics"][outcome]["direction"] == "lower"
     last = frame[(frame["checkpoint"] == "last") | (frame["role"] == "floor")]
     last = pd.concat([last, theory(last)])
+    costs = frame[frame["kind"].eq("cost") & frame["metric"].isin(COSTS)]
+    spent = costs.pivot_table(index="trial", columns="metric", values="value")
     parts = last.groupby(["role", *CELL], dropna=False, sort=False)
-    found = pd.DataFrame([entry(frame, role_and_cell, part) for role_and_cell, part in parts])
+    found = pd.DataFrame([entry(plan, cell, part, spent) for cell, part in parts])
     key = found[outcome] if lower else -found[outcome]
     order = found.assign(key=key.fillna(math.inf)).sort_values(["data", "key"], kind="stable")
     trials = order["role"] == "trial"
     ranks = order[trials].groupby("data")["key"].rank(method="min")
     order.insert(0, "rank", ranks.where(order["key"] < math.inf).astype("Int64"))
+    order.insert(1, "tied", ties(order, last[last["metric"] == outcome], plan))
     return order.drop(columns="key").reset_index(drop=True)
 
 
@@ -43,27 +50,77 @@ def theory(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def entry(
-    frame: pd.DataFrame, role_and_cell: tuple[Hashable, ...], part: pd.DataFrame
+    plan: dict[str, object],
+    role_and_cell: tuple[Hashable, ...],
+    part: pd.DataFrame,
+    spent: pd.DataFrame,
 ) -> dict[str, object]:
     """One row of the leaderboard."""
     found: dict[str, object] = dict(zip(["role", *CELL], role_and_cell, strict=True))
     trials = part.drop_duplicates(["seed"])
-    found["seeds"] = int(trials["seed"].notna().sum())
-    for outcome in ("done", "diverged", "failed", "not_applicable"):
-        found[outcome] = int((trials["outcome"] == outcome).sum())
+    found |= counted(trials)
+    found["reason"] = next((r for r in trials["reason"] if isinstance(r, str) and r), "")
+    metrics = plan["metrics"]
+    assert isinstance(metrics, dict)
+    for metric, facts in metrics.items():
+        found |= valued(part[part["metric"] == metric], metric, facts["transform"])
+    medians = spent.reindex(part["trial"].dropna().unique()).median()
+    return found | {cost: medians.get(cost, math.nan) for cost in COSTS}
+
+
+def counted(trials: pd.DataFrame) -> dict[str, object]:
+    """How the trainings of a cell ended, and how surely."""
+    found: dict[str, object] = {"seeds": int(trials["seed"].notna().sum())}
+    counts = {
+        outcome: int((trials["outcome"] == outcome).sum())
+        for outcome in ("done", "diverged", "failed", "not_applicable")
+    }
+    found |= counts
     found["collapsed"] = int(trials["collapsed"].fillna(False).sum())
     found["oscillating"] = int(trials["oscillation_step"].notna().sum())
     found["won"] = int(trials["won_step"].notna().sum())
-    found["reason"] = next((r for r in trials["reason"] if isinstance(r, str) and r), "")
-    for metric, facts in frame.attrs["plan"]["metrics"].items():
-        rows = part[part["metric"] == metric]
-        interval = t_interval(rows["value"].dropna().tolist(), facts["transform"])
-        found |= {
-            metric: interval.mean,
-            f"{metric} low": interval.low,
-            f"{metric} high": interval.high,
-            f"{metric} error": math.sqrt((rows["standard_error"].astype(float) ** 2).mean()),
-        }
-    costs = frame[frame["trial"].isin(part["trial"].dropna()) & (frame["metric"] == RATE)]
-    found[RATE] = costs["value"].median()
+    bad = counts["diverged"] + counts["failed"]
+    found |= shares("failure", bad, counts["done"] + bad)
+    return found | shares("collapse", int(found["collapsed"]), int(trials["collapsed"].count()))  # type: ignore[call-overload]
+
+
+def shares(name: str, count: int, total: int) -> dict[str, object]:
+    low, high = wilson(count, total) if total else (math.nan, math.nan)
+    rate = count / total if total else math.nan
+    return {f"{name} rate": rate, f"{name} low": low, f"{name} high": high}
+
+
+def valued(rows: pd.DataFrame, metric: str, transform: str) -> dict[str, object]:
+    """A metric's mean over seeds, its interval, and the error of one trial's value."""
+    interval = t_interval(rows["value"].dropna().tolist(), transform)
+    return {
+        metric: interval.mean,
+        f"{metric} low": interval.low,
+        f"{metric} high": interval.high,
+        f"{metric} error": math.sqrt((rows["standard_error"].astype(float) ** 2).mean()),
+    }
+
+
+def ties(board: pd.DataFrame, rows: pd.DataFrame, plan: dict[str, object]) -> "pd.Series[bool]":
+    """Is a cell not told apart from the first of its data set? Welch's test, two by two.
+
+    It is a mark for the reader and no claim about all cells, so it is not corrected for their number.
+    """
+    analysis, metrics = plan["analysis"], plan["metrics"]
+    assert isinstance(analysis, dict)
+    assert isinstance(metrics, dict)
+    to = SCALES[metrics[analysis["outcome"]]["transform"]].to
+    trials = rows[(rows["role"] == "trial") & rows["value"].notna()]
+    values = {key: part["value"].map(to) for key, part in trials.groupby(CELL, dropna=False)}
+    found = pd.Series(pd.NA, board.index, dtype="boolean")
+    for _, part in board[board["rank"].notna()].groupby("data", sort=False):
+        arms = [values[tuple(row)] for row in part[CELL].to_numpy()]
+        found[part.index] = [not told_apart(arms[0], arm) < 1 - LEVEL for arm in arms]
     return found
+
+
+def told_apart(one: "pd.Series[float]", other: "pd.Series[float]") -> float:
+    """Welch's two-sided p, of arms with two seeds each at the least."""
+    if min(len(one), len(other)) < 2 or one.var() + other.var() == 0:
+        return math.nan
+    return float(stats.ttest_ind(one, other, equal_var=False).pvalue)

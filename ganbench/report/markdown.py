@@ -10,6 +10,7 @@ from ..analysis.leaderboard import CELL
 from .words import name_of, percent
 
 RATE = "train_images_per_second"
+WEIGHTS = ("generator_parameters", "discriminator_parameters")
 FLAGS = ("collapsed", "oscillating", "won")  # what diverged is named below the tables
 
 
@@ -39,7 +40,9 @@ def meaning(plan: dict[str, Any], data: str) -> list[str]:
     return [
         f"Protocol: {'; '.join(texts)}. Means over seeds at the last checkpoint, on each metric's own "
         "scale (geometric for FID and IS), with 95 % t intervals in brackets; ± is the standard error of "
-        "one trial's value by its fakes. *floor*: held-out data in the place of the fakes. *theory*: what "
+        "one trial's value by its fakes. ≈: not told apart from the first by Welch's test of the two. "
+        "Costs are medians: training's images a second, seconds, peak memory, and weights of "
+        "both networks. *floor*: held-out data in the place of the fakes. *theory*: what "
         "a perfect generator is expected to score. *untrained*: a variant's generator before its first step. "
         "*flags*, of how many seeds: *collapsed*, modes or recall ended below "
         f"{plan['analysis']['collapse']:.0%} of the floor's; *oscillating*, the fakes' mean score cycles; "
@@ -63,21 +66,33 @@ def table(plan: dict[str, Any], part: pd.DataFrame) -> str:
                 name_of(m): [with_error(row, m, m == outcome) for row in part.to_dict("records")]
                 for m in metrics
             },
-            "img/s": ["" if math.isnan(v) else f"{v:,.0f}" for v in part[RATE].astype(float)],
+            "img/s": costs(part[RATE]),
+            "s": costs(part["train_seconds"]),
+            "MB": costs(part["peak_memory"] / 1e6),
+            "1,000 weights": costs(part[list(WEIGHTS)].sum(axis=1, min_count=2) / 1e3),
         }
     )
     empty = [c for c in ("plan", "flags", *map(name_of, metrics)) if (shown[c] == "").all()]
     shown = shown.drop(columns=empty)
-    right = [c in ("#", "seeds", "img/s", *map(name_of, metrics)) for c in shown]
+    right = [c not in ("variant", "loss", "tricks", "plan", "flags") for c in shown]
     return shown.to_markdown(
         index=False, colalign=["right" if r else "left" for r in right], disable_numparse=True
     )
 
 
+def costs(values: "pd.Series[float]") -> list[str]:
+    return ["" if math.isnan(value) else f"{value:,.0f}" for value in values.astype(float)]
+
+
 def rank(row: dict[Any, Any]) -> str:
     if row["role"] != "trial":
         return f"*{row['role']}*"
-    return "" if pd.isna(row["rank"]) else str(row["rank"])
+    return "" if pd.isna(row["rank"]) else f"{row['rank']}{tie(row)}"
+
+
+def tie(row: dict[Any, Any]) -> str:
+    """A mark at those that are not told apart from the first."""
+    return " ≈" if row["rank"] > 1 and row["tied"] is not pd.NA and row["tied"] else ""
 
 
 def measured(row: dict[Any, Any]) -> str:

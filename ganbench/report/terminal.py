@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..analysis.leaderboard import leaderboard
-from .markdown import budget, cell, measured, number
+from .markdown import budget, cell, measured, number, tie
 from .words import findings, name_of
 
 SHOWN = 12  # cells a data set: the rest stands in the file
@@ -54,7 +54,7 @@ def table(plan: dict[str, Any], data: str, part: pd.DataFrame) -> Table:
 
 
 def rank(row: dict[Any, Any]) -> str:
-    return "" if row["role"] != "trial" or pd.isna(row["rank"]) else str(row["rank"])
+    return "" if row["role"] != "trial" or pd.isna(row["rank"]) else f"{row['rank']}{tie(row)}"
 
 
 def named(row: dict[Any, Any], with_plan: bool) -> str:
