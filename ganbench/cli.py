@@ -232,11 +232,20 @@ def plan(
         "cells": [str(cell) for cell in kept if str(cell) not in objections],
         "not_applicable": objections,
         "excluded": {str(cell): reason for cell, reason in excluded},
+        "aliases": [" = ".join(group) for group in aliases_of(declared)],
         "seeds": declared.seeds_of(name),
         "trials": len(trials),
         "seconds": round(estimate(trials, count), 1),
     }
     answer(told) if as_json else print_plan(told)
+
+
+def aliases_of(suite: Any) -> list[tuple[str, ...]]:
+    """Of the fractions among a suite's designs, which effects have the same runs."""
+    from .designs import aliases
+
+    fractions = [g.tricks for g in suite.grid if g.tricks.design == "fractional_factorial"]
+    return [group for tricks in fractions for group in aliases(tricks.listed())]
 
 
 def print_plan(told: dict[str, Any]) -> None:
@@ -246,6 +255,7 @@ def print_plan(told: dict[str, Any]) -> None:
     for what in ("not_applicable", "excluded"):
         name = what.replace("_", " ")
         lines += [f"{name}: {cell}: {reason}" for cell, reason in told[what].items()]
+    lines += [f"not told apart: {group}" for group in told["aliases"]]
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)
     out.print(

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .data import DATA
+from .designs import fraction
 from .losses import LOSSES
 from .metrics import METRICS
 from .networks import NETWORKS
@@ -105,7 +106,7 @@ class Part(BaseModel):
 class Tricks(Part):
     """Which chains of tricks a grid crosses with its other axes."""
 
-    design: Literal["one_at_a_time", "full_factorial"] | None = None
+    design: Literal["one_at_a_time", "full_factorial", "fractional_factorial"] | None = None
     of: list[TrickSpec] = []
     chains: list[list[TrickSpec]] = []
 
@@ -116,11 +117,16 @@ class Tricks(Part):
         if self.design and not self.of:
             raise ValueError(f"the design {self.design} needs `of`, a list of tricks")
         if self.of and not self.design:
-            raise ValueError("`of` needs a design: one_at_a_time or full_factorial")
-        for chain in [self.of] if self.design == "full_factorial" else self.chains:
+            raise ValueError(
+                "`of` needs a design: one_at_a_time, full_factorial or fractional_factorial"
+            )
+        crossed = self.design in ("full_factorial", "fractional_factorial")
+        for chain in [self.of] if crossed else self.chains:
             names = [parse(trick).name for trick in chain]
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{twice[0]} is twice in one chain")
+        if self.design == "fractional_factorial":
+            fraction(self.of)  # which objects to too few
         return self
 
     def listed(self) -> list[tuple[str, ...]]:
@@ -130,6 +136,8 @@ class Tricks(Part):
         if self.design == "full_factorial":
             sizes = range(len(self.of) + 1)
             return [c for size in sizes for c in itertools.combinations(sorted(self.of), size)]
+        if self.design == "fractional_factorial":
+            return fraction(self.of)
         return [tuple(sorted(chain)) for chain in self.chains]
 
 

@@ -16,7 +16,7 @@ games protocols shelves
 evaluate
 tricks
 train
-recipe
+recipe designs
 variants assemble
 provenance
 trial

@@ -2,7 +2,6 @@
 
 import io
 import re
-from dataclasses import asdict
 from types import SimpleNamespace
 
 import pandas as pd
@@ -10,12 +9,13 @@ import pytest
 from rich.console import Console
 from test_analysis import arms, floor, frame, row
 
-from ganbench.analysis.effects import effects
 from ganbench.analysis.intervals import t_interval
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.executors.base import Status
+from ganbench.report.analyses import ANALYSES
+from ganbench.report.effects import effects_text, sections
 from ganbench.report.files import file_name, write
-from ganbench.report.markdown import effects_table, leaderboard_table, number
+from ganbench.report.markdown import leaderboard_table, number
 from ganbench.report.progress import Progress, clock
 from ganbench.report.terminal import SHOWN, show
 from ganbench.report.words import findings, percent
@@ -168,16 +168,42 @@ def test_a_cell_that_oscillates_has_that_flag():
 
 def test_the_effects_file_has_change_interval_and_verdict():
     made = frame(*arms({"r1": 0.7}, cells=(1, 9)), row("ema", seed=9))
-    changes = pd.DataFrame(map(asdict, effects(made)))
-    (r1, ema) = cells_of(effects_table(made, changes))
-    assert r1[:2] == ["all", "r1"]
-    assert re.fullmatch(r"−(2\d|3\d) %", r1[2])
+    text = effects_text(made, sections(made))
+    (r1, ema) = cells_of(text.partition("## ")[0])
+    assert r1[:3] == ["all", "all", "r1"]
+    assert re.fullmatch(r"−(2\d|3\d) %", r1[3])
     assert r1[-1] == "helps"
-    assert ema[:5] == ["all", "ema", "", "", ""]
+    assert ema[:6] == ["all", "all", "ema", "", "", ""]
+
+
+def test_the_effects_file_says_where_a_trick_does_more_and_what_goes_wrong():
+    under = arms({"r1": 0.5}, cells=(1, 9), noise=0.05, loss="hinge")
+    other = arms({"r1": 1.0}, cells=(1, 9), noise=0.05, loss="minimax", random=1)
+    lost = [row("ema", seed, loss=loss) for seed in range(5) for loss in ("hinge", "minimax")]
+    both = arms({}, loss="hinge"), arms({}, loss="minimax")
+    found = [{**r, "plan": ""} for part in both for r in part]
+    made = frame(*under, *other, *lost, *found)
+    text = effects_text(made, sections(made))
+    assert re.search(r"trick × loss +\| r1 +\| hinge +\| × 0\.[45]", text)
+    assert re.search(r"failed +\| ema +\| 10/10", text)
+    said = findings(made)
+    assert any(
+        s.startswith("r1 changes FID otherwise under hinge than elsewhere: × 0.") for s in said
+    )
+    assert any(s.startswith("ema: 10 of 10 trainings failed, 10 where the same") for s in said)
+
+
+def test_every_further_analysis_takes_a_grid_and_a_suite_of_nothing():
+    full = frame(*arms({"r1": 0.7}, cells=(1, 9)), row("ema", seed=9, reason="boom"), floor(0.5))
+    for made in (full, frame(row(outcome="x")), frame(row(value=1.0)), frame(row(reason="boom"))):
+        for analysis in ANALYSES:
+            assert isinstance(analysis.make(made), pd.DataFrame), analysis.name
+    assert {a.name for a in ANALYSES if not a.make(full).empty} >= {"improvement", "profiles"}
 
 
 def test_a_suite_without_tricks_has_an_effects_file_that_says_so():
-    assert "No trick was compared" in effects_table(frame(row(value=1.0)), pd.DataFrame())
+    made = frame(row(value=1.0))
+    assert "No trick was compared" in effects_text(made, sections(made))
 
 
 # Sentences
@@ -272,6 +298,10 @@ def test_the_files_of_a_suite_are_written_and_written_alike_again(tmp_path):
         "leaderboard.parquet",
         "effects.md",
         "effects.csv",
+        "effects.tex",
+        "interactions.csv",
+        "analyses.md",
+        "summary.json",
     }
     assert names | {"results.parquet", "results.csv", "curves-digits.svg"} <= set(first)
     write(made, tmp_path / "s", Store(tmp_path))

@@ -4,8 +4,8 @@ import math
 from collections.abc import Hashable
 
 import pandas as pd
-from scipy import stats
 
+from .contrasts import change_of, estimate, total
 from .intervals import LEVEL, SCALES, t_interval
 from .rates import wilson
 from .rows import unmixed
@@ -120,7 +120,7 @@ def ties(board: pd.DataFrame, rows: pd.DataFrame, plan: dict[str, object]) -> "p
 
 
 def told_apart(one: "pd.Series[float]", other: "pd.Series[float]") -> float:
-    """Welch's two-sided p, of arms with two seeds each at the least."""
-    if min(len(one), len(other)) < 2 or one.var() + other.var() == 0:
-        return math.nan
-    return float(stats.ttest_ind(one, other, equal_var=False).pvalue)
+    """Welch's two-sided p; NaN where seeds are too few or all alike."""
+    sides = [change_of(one.to_numpy()), change_of(-other.to_numpy())]
+    both = total([side for side in sides if side], 2)
+    return estimate([both]).p() if both else math.nan

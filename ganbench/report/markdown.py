@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..analysis.detection import WON
 from ..analysis.leaderboard import CELL
-from .words import name_of, percent
+from .words import name_of
 
 RATE = "train_images_per_second"
 WEIGHTS = ("generator_parameters", "discriminator_parameters")
@@ -124,6 +124,11 @@ def with_error(row: dict[Any, Any], metric: str, interval: bool) -> str:
     )
 
 
+def as_table(shown: pd.DataFrame) -> str:
+    """Texts and numbers as a Markdown table, as they are."""
+    return shown.to_markdown(index=False, disable_numparse=True)
+
+
 def number(value: float) -> str:
     """Three digits, or all of those before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
@@ -142,36 +147,3 @@ def failures(board: pd.DataFrame) -> list[str]:
             name = " / ".join(row[key] for key in CELL if row[key])
             lines.append(f"- {name}: {', '.join(counts)}: {row['reason']}")
     return ["## Not measured", "", *lines, ""] if lines else []
-
-
-def effects_table(frame: pd.DataFrame, changes: pd.DataFrame) -> str:
-    """The effects file: each trick against none."""
-    plan = frame.attrs["plan"]
-    outcome = plan["analysis"]["outcome"]
-    title = f"# Each trick against none: {name_of(outcome)} of {plan['suite']}"
-    if changes.empty:
-        return f"{title}\n\nNo trick was compared with none.\n"
-    logarithmic = plan["metrics"][outcome]["transform"] == "log"
-    show = (lambda x: "" if math.isnan(x) else percent(x - 1)) if logarithmic else number
-    shown = pd.DataFrame(
-        {
-            "variant": changes["variant"].replace("", "all"),
-            "tricks": changes["tricks"],
-            "change": changes["ratio"].map(show),
-            "95 % low": changes["low"].map(show),
-            "95 % high": changes["high"].map(show),
-            "p (Holm)": [f"{p:.2g}" if not math.isnan(p) else "" for p in changes["p"]],
-            "cells": changes["cells"],
-            "pairs": changes["pairs"],
-            "lost": changes["lost"],
-            "verdict": changes["verdict"],
-        }
-    )
-    pairing = "paired by seed" if plan["analysis"]["paired"] else "unpaired"
-    note = (
-        f"Averaged over the cells of this grid that have both arms, {pairing}; the error comes from "
-        "the seeds within cells, so nothing is said about other cells. *lost*: trainings that diverged "
-        "or failed where none finished. Holm's correction is over all tricks, and for the effects within "
-        "variants over all of those."
-    )
-    return f"{title}\n\n{note}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n"

@@ -5,6 +5,9 @@ import math
 import pandas as pd
 
 from ..analysis.effects import Effect, effects, effects_by_variant
+from ..analysis.interactions import Interaction, interactions
+from ..analysis.intervals import LEVEL
+from ..analysis.rates import Rate, rates
 
 VERBS = {"helps": "helps,", "harms": "harms,", "equivalent": "is equivalent to none,"}
 FLAGS = {
@@ -28,9 +31,11 @@ def findings(frame: pd.DataFrame) -> list[str]:
         better = "lower" if facts["direction"] == "lower" else "raise"
         said.insert(0, f"No trick is shown to {better} {name} over the cells of this grid.")
     if unclear := [effect for effect in found if effect.pairs and effect.verdict == "undecided"]:
-        told = "; ".join(f"{e.tricks} {size(e, facts)}" for e in unclear)
+        told = "; ".join(f"{e.tricks} {size(e, facts)}{shown_from(e, facts)}" for e in unclear)
         said.append(f"Undecided with these seeds, change of {name}: {told}.")
     said += by_variant(frame, name, facts)
+    said += [more(i, name, facts) for i in interactions(frame) if i.verdict == "differs"]
+    said += [went_wrong(r) for r in rates(frame) if r.p < 1 - LEVEL]
     return said + [
         f"{e.tricks} lost {e.lost} trainings that none finished." for e in found if e.lost
     ]
@@ -45,6 +50,41 @@ def by_variant(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> list[st
         told = "; ".join(f"{e.tricks} {VERBS[e.verdict]} {size(e, facts)}" for e in here)
         said.append(f"In {variant}, change of {name}: {told}.")
     return said
+
+
+def shown_from(effect: Effect, facts: dict[str, str]) -> str:
+    """` (shown from ±20 %)`: what this grid could have seen; nothing where seeds do not tell."""
+    if math.isnan(effect.smallest):
+        return ""
+    return f" (shown from {least(effect.smallest, facts['transform'])})"
+
+
+def least(change: float, transform: str) -> str:
+    """A least change that would have been shown: `±20 %`, `× 3.9` or a difference."""
+    if transform != "log":
+        return f"±{change:.3g}"
+    return f"× {change:.2g}" if change >= 3 else percent(change - 1).replace("+", "±")
+
+
+def more(found: Interaction, name: str, facts: dict[str, str]) -> str:
+    """That a trick changes the outcome otherwise in one place than in the others."""
+    place = f"beside {found.where}" if found.kind == "trick × trick" else f"under {found.where}"
+    form = "× {:.3g} [{:.3g}, {:.3g}]"
+    if facts["transform"] != "log":
+        form = "{:+.3g} [{:+.3g}, {:+.3g}]"
+    numbers = form.format(found.ratio, found.low, found.high).replace("-", "−")
+    return (
+        f"{found.tricks} changes {name} otherwise {place} than elsewhere: {numbers} "
+        f"(p = {found.p:.2g} after Holm's correction)."
+    )
+
+
+def went_wrong(rate: Rate) -> str:
+    """That more or fewer trainings failed or collapsed with a trick."""
+    return (
+        f"{rate.tricks}: {rate.count} of {rate.trainings} trainings {rate.what}, {rate.more} where the same "
+        f"without it did not and {rate.fewer} the other way round (p = {rate.p:.2g})."
+    )
 
 
 def order(effect: Effect) -> tuple[int, float]:

@@ -1,0 +1,112 @@
+"""Targets: how much training it takes to first reach a score (time to result, Dahl et al., 2023).
+
+From the learning curves, whose samples are not those of reported scores. The first point at or beyond
+the target counts, as it was looked at: nothing is interpolated, so that what is told was enough, and
+by less than one distance of points too much. What comes after the first point does not matter.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .intervals import SCALES, t_interval
+
+NAMES = ["data", "variant", "loss", "tricks", "plan"]
+COLUMNS = [*NAMES, "metric", "target", "reached", "trainings", "images", "seconds"]
+FID = {"direction": "lower", "transform": "log"}  # on every curve, also where no plan asks for it
+LOST = ("diverged", "failed")
+NEAR = 1e-9  # what rounding may take from a score that is the target
+
+Target = float | Mapping[str, float]
+
+
+def targets(frame: pd.DataFrame, target: Target | None = None) -> pd.DataFrame:
+    """A row a cell: the images and the seconds of training by which half of its trainings got there.
+
+    The score is the declared outcome where a data set's curves have it, and FID elsewhere. `target` is
+    in its unit, one for all or one a data set; if not given, the plan's. If that has none, it is what
+    the whole budget buys without tricks: the mean (geometric, on a log scale) of where the trainings
+    without tricks ended. An arm that gets there sooner saves what is left of the budget, and as about
+    half of the trainings without tricks get there too, they can be compared. Data sets without curves
+    or without such trainings are left out.
+
+    A training that diverged or failed counts as one that never arrives, whatever it had reached: its
+    budget was to be spent. So does one that ended short of the target. Where they are more than half,
+    there are no numbers. What was not run, or ended well without a curve, is left out.
+
+    Columns: the cell's names, metric, target, reached (by how many of the trainings), trainings,
+    images (real ones shown), seconds.
+    """
+    plan = frame.attrs["plan"]
+    declared = target if target is not None else plan["analysis"].get("target")
+    trials = frame[frame["role"].eq("trial") & frame["outcome"].isin(["done", *LOST])]
+    trials.attrs = {}  # pandas copies them at every turn
+    found = [
+        row
+        for data, part in trials.groupby("data", sort=False)
+        for row in reached(plan, str(data), part, declared)
+    ]
+    return pd.DataFrame(found, columns=COLUMNS).astype({"images": "Int64"})
+
+
+def reached(
+    plan: Mapping[str, Any], data: str, trials: pd.DataFrame, declared: Target | None
+) -> Iterator[dict[str, Any]]:
+    """The rows of a data set."""
+    points, metric = watched(trials, plan["analysis"]["outcome"])
+    facts = plan["metrics"].get(metric, FID)
+    target = wanted(declared, data, points, facts["transform"])
+    if math.isnan(target):
+        return
+    arrived = trainings(trials, points).join(arrivals(points, target, facts), on="trial")
+    for cell, part in arrived.groupby(NAMES, dropna=False, sort=False):
+        told = {"metric": metric, "target": target, "trainings": len(part)}
+        spent = {name: half(part[name]) for name in ("images", "seconds")}
+        yield (
+            dict(zip(NAMES, cell, strict=True))
+            | told
+            | spent
+            | {"reached": int(part["images"].notna().sum())}
+        )
+
+
+def watched(trials: pd.DataFrame, outcome: str) -> tuple[pd.DataFrame, str]:
+    """The points of the curves of one metric, in the order in which they were looked at."""
+    points = trials[trials["kind"].eq("curve") & trials["value"].notna()]
+    metric = outcome if points["metric"].eq(outcome).any() else "fid"
+    return points[points["metric"] == metric].sort_values("images", kind="stable"), metric
+
+
+def wanted(declared: Target | None, data: str, points: pd.DataFrame, transform: str) -> float:
+    """The target of a data set; NaN if nothing says one."""
+    if isinstance(declared, Mapping):
+        declared = declared.get(data)
+    if declared is not None:
+        return float(declared)
+    none = points[points["tricks"].eq("none") & points["outcome"].eq("done")]
+    ends = none.drop_duplicates("trial", keep="last")["value"]
+    return t_interval(ends.tolist(), transform).mean
+
+
+def trainings(trials: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+    """A row a training of which it is known whether it arrives."""
+    every = trials.drop_duplicates("trial")[["trial", "outcome", *NAMES]]
+    return every[every["outcome"].isin(LOST) | every["trial"].isin(points["trial"])]
+
+
+def arrivals(points: pd.DataFrame, target: float, facts: Mapping[str, str]) -> pd.DataFrame:
+    """What had been spent at the first point at or beyond the target, by training."""
+    to, sign = SCALES[facts["transform"]].to, -1 if facts["direction"] == "lower" else 1
+    there = sign * (points["value"].map(to) - to(target)) >= -NEAR
+    first = points[there & points["outcome"].eq("done")].drop_duplicates("trial")
+    return first.set_index("trial")[["images", "seconds"]].astype(float)
+
+
+def half(spent: "pd.Series[float]") -> float:
+    """What at least half had spent: an amount of one of them, NaN if more than half never arrive."""
+    ordered = np.sort(spent.fillna(math.inf).to_numpy())
+    middle = float(ordered[(len(ordered) - 1) // 2])
+    return middle if math.isfinite(middle) else math.nan

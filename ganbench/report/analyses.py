@@ -1,0 +1,127 @@
+"""The analyses file: what else the rows tell, each table with what it means above it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ..analysis.front import front
+from ..analysis.profiles import improvement, middle, profiles
+from ..analysis.selection import selection
+from ..analysis.sensitivity import axis_effects, sensitivity
+from ..analysis.targets import targets
+from ..analysis.variance import seeds_table, variance
+from .markdown import as_table, number
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A table by its name, and what a reader should know of it."""
+
+    name: str
+    title: str
+    note: str
+    make: Callable[[pd.DataFrame], pd.DataFrame]
+    shown: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table  # as the page has it
+
+
+def wide(found: pd.DataFrame) -> pd.DataFrame:
+    """Profiles with a column a factor."""
+    shares = found.pivot(index="tricks", columns="factor", values="share")
+    shares = shares.reindex(found["tricks"].unique()).rename(columns=lambda factor: f"× {factor:g}")
+    return shares.reset_index()
+
+
+ANALYSES = (
+    Analysis(
+        "improvement",
+        "Probability of improvement",
+        "How probably a training with the trick ends better than one without it in the same cell; ties "
+        "count half, failures are worst. Stratified bootstrap over seeds.",
+        improvement,
+    ),
+    Analysis(
+        "middle",
+        "Interquartile means",
+        "The mean of the middle half of all trainings, each as a ratio to its cell's mean without "
+        "tricks, above 1 where better. It hides up to a quarter of failures: see how many there were.",
+        middle,
+    ),
+    Analysis(
+        "profiles",
+        "Profiles",
+        "The share of trainings that end within a factor of their cell's best arm; failures never do.",
+        profiles,
+        wide,
+    ),
+    Analysis(
+        "targets",
+        "On the way to a target",
+        "Medians over trainings of what was spent at the first look that had reached the target; a "
+        "training that never did counts as endless.",
+        targets,
+    ),
+    Analysis("front", "Quality against cost", "Cells that no other one beats in both.", front),
+    Analysis(
+        "sensitivity",
+        "Sensitivity to settings",
+        "What the best and the worst setting of the plan come to, all else being equal.",
+        sensitivity,
+    ),
+    Analysis(
+        "axes",
+        "Settings one by one",
+        "What going from one value of a setting to the next changes, over families matched in all else.",
+        axis_effects,
+    ),
+    Analysis(
+        "selection",
+        "Last beside best",
+        "The best checkpoint is chosen on other samples than those it is reported on. The last column "
+        "is what reporting the best seed would have promised falsely.",
+        selection,
+    ),
+    Analysis(
+        "variance",
+        "Where the spread comes from",
+        "Standard deviations on the analysis scale, within cells: of all, of sampling the fakes, and of "
+        "training itself.",
+        variance,
+    ),
+    Analysis(
+        "seeds",
+        "Seeds that a claim needs",
+        "Seeds an arm, in a single cell, to show a change with a power of 80 %, at the spread seen here.",
+        seeds_table,
+    ),
+)
+
+
+def analyses(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """All tables that have rows, by name."""
+    made = {analysis.name: analysis.make(frame) for analysis in ANALYSES}
+    return {name: table for name, table in made.items() if not table.empty}
+
+
+def analyses_text(suite: str, made: dict[str, pd.DataFrame]) -> str:
+    """The whole file."""
+    parts = [f"# Further analyses of {suite}"]
+    for analysis in ANALYSES:
+        if analysis.name in made:
+            shown = analysis.shown(made[analysis.name])
+            parts += [f"## {analysis.title}", analysis.note, as_table(texts(shown))]
+    return "\n\n".join(parts) + "\n"
+
+
+def texts(table: pd.DataFrame) -> pd.DataFrame:
+    """Numbers as they are read, columns without underscores; what is empty throughout is left out."""
+    shown = table.map(text).rename(columns=lambda name: name.replace("_", " "))
+    return shown.loc[:, (shown != "").any()]
+
+
+def text(value: object) -> str:
+    if pd.isna(value) or value is False:  # type: ignore[call-overload]
+        return ""
+    if value is True:
+        return "yes"
+    return number(value) if isinstance(value, float) else str(value)
