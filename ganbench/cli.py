@@ -1,4 +1,4 @@
-"""The command line: `ganbench run | plan | status | measure | report | list | show | floor | download | doctor`.
+"""The command line: `ganbench run | plan | status | measure | report | compare | list | show | floor | ...`.
 
 Exit codes: 0 ok · 2 usage or suite error · 4 trials or a download failed · 5 internal error · 130 interrupted.
 Modules that need torch are imported inside the commands that train: help and lists answer at once.
@@ -50,6 +50,7 @@ Override = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 HERE = Path("results")
+CHANGED = ("better", "worse", "fails more", "fails less")
 CELL = ("data", "variant", "loss", "tricks", "plan")
 
 
@@ -378,6 +379,43 @@ def report(suite: SuiteArgument, results: Results = HERE, as_json: Json = False)
     show_leaderboard(frame, out)
     for path in files:
         out.print(f"  {path}", markup=False, soft_wrap=True)
+    return None
+
+
+@app.command()
+def compare(
+    before: Annotated[str, typer.Argument(help="A suite, or the folder of its tables.")],
+    after: Annotated[str, typer.Argument(help="Another, or the same under another code.")],
+    results: Results = HERE,
+    metric: Annotated[list[str] | None, typer.Option(help="Only this; may be repeated.")] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="The share within which a ratio counts as none.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two tables cell by cell: better, worse, equivalent, undecided, new, missing, the same."""
+    from .analysis.compare import as_frame, differences, overall, sentence, summary
+    from .analysis.compare import compare as compare_frames
+    from .spec import SpecError
+
+    one, other = frame_of(before, results), frame_of(after, results)
+    try:
+        cells = compare_frames(one, other, margin, metric)
+        means = overall(one, other, margin, metric)
+    except SpecError as error:
+        fail(str(error))
+    told = {
+        "summary": summary(cells),
+        "overall": list(map(sentence, means)),
+        "changed": [sentence(c) for c in cells if c.verdict in CHANGED],
+        "differences": differences(one, other),
+    }
+    if as_json:
+        rows = json.loads(as_frame([*means, *cells]).to_json(orient="records"))
+        return answer({**told, "comparisons": rows})
+    for heading in ("differences", "changed", "overall", "summary"):
+        for line in told[heading]:
+            out.print(line, markup=False, soft_wrap=True, style="bold" * (heading == "summary"))
     return None
 
 

@@ -1,4 +1,4 @@
-"""Fractions of two-level designs (Box & Hunter, 1961): many tricks in few chains that still tell each.
+"""Fractions of two-level designs (Box & Hunter, 1961): many tricks in few chains, and each told.
 
 With resolution IV a trick's main effect stands apart from every effect of two tricks, while some of
 these stand for each other; `aliases` tells which.
@@ -15,9 +15,10 @@ MEAN = "the mean"
 def fraction(of: list[str]) -> list[tuple[str, ...]]:
     """The chains of the smallest regular fraction of resolution IV or higher, the empty one first.
 
-    Each trick is in half of the chains, each two in a quarter: 4 tricks take 8 chains, 5 to 8 take 16,
-    9 to 16 take 32. Where tricks exclude each other, or a variant, the chains that have no meaning are
-    not trained: then the fraction loses its balance, and effects are read from what is left of it.
+    Each trick is in half of the chains, each two in a quarter: 4 tricks take 8 chains, 5 to 8 take
+    16, 9 to 16 take 32. Where tricks exclude each other, or a variant, the chains that have no
+    meaning are not trained: then the fraction loses its balance, and effects are read from what is
+    left of it.
     Raises ValueError for fewer than 4 tricks.
     """
     if len(of) < FEWEST:
@@ -30,7 +31,7 @@ def fraction(of: list[str]) -> list[tuple[str, ...]]:
 
 @cache
 def runs(count: int) -> tuple[tuple[bool, ...], ...]:
-    """Which of so many tricks are in each chain; of equally small fractions the highest resolution."""
+    """Which of so many tricks are in each chain; of equal sizes the highest resolution."""
     from pydoe import fracfact_by_res  # of SciPy's weight: lists and help must not wait for it
 
     design = min((fracfact_by_res(count, resolution) for resolution in (5, 4)), key=len)
@@ -41,9 +42,9 @@ def runs(count: int) -> tuple[tuple[bool, ...], ...]:
 def aliases(chains: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Groups of effects that these chains cannot tell from each other: `("a × b", "c × d")`.
 
-    Effects are of single tricks (`a`) and of two (`a × b`), and `the mean` of all chains is one more;
-    those of a group have the same levels in all chains, or the opposite ones. Any chains will do, but
-    effects that are mixed in part, as where a chain is missing, are not told.
+    Effects are of single tricks (`a`) and of two (`a × b`), and `the mean` of all chains is one
+    more; those of a group have the same levels in all chains, or the opposite ones. Any chains will
+    do, but effects that are mixed in part, as where a chain is missing, are not told.
     """
     arms = [frozenset(chain) for chain in chains]
     groups: dict[tuple[int, ...], list[str]] = {}

@@ -339,3 +339,18 @@ def test_what_nobody_foresaw_ends_with_5_and_a_line(ganbench, monkeypatch):
     assert code == 5
     assert err.splitlines()[0] == "internal error: ZeroDivisionError: [red]what"
     assert "Traceback" not in err
+
+
+def test_two_tables_are_compared_cell_by_cell(ganbench):
+    bench, zoo = (Path(__file__).parents[1] / "results/published" / n for n in ("bench", "zoo"))
+    code, out, _ = ganbench("compare", bench, bench, "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert {row["verdict"] for row in told["comparisons"]} == {"identical"}
+    assert told["differences"] == []
+    code, out, _ = ganbench("compare", bench, zoo)
+    assert (code, "missing" in out, "better" in out) == (0, True, True)
+    code, _, errors = ganbench("compare", bench, bench, "--metric", "fdi")
+    assert (code, "did you mean 'fid'" in errors) == (2, True)
+    assert ganbench("compare", bench, "tinny")[0] == 2
+    assert ganbench("compare", bench, bench, "--margin", "3")[0] == 2

@@ -117,7 +117,7 @@ BAD = [  # a line of a suite, and what must be told of it: key and sentence
     ('loss = "hinge"', "grid[0].loss: there is no such key; did you mean 'losses'?"),
     ("plan = { bacth = 3 }", "grid[0].plan.bacth: there is no such key; did you mean 'batch'?"),
     ("[grid.tricks]",),
-    ('design = "one_at_time"', "grid[0].tricks.design: input should be 'one_at_a_time' or"),
+    ('design = "one_at_time"', "grid[0].tricks.design: input should be 'one_at_a_time', 'full"),
     ('off = ["ema"]', "grid[0].tricks.off: there is no such key; did you mean 'of'?"),
     (
         'of = ["ema2", "r1(weigth=3)", "r1(weight=true)", "r1(weight=", "r1(weight=1, weight=2)"]',
