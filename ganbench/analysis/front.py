@@ -22,18 +22,18 @@ COLUMNS = [*NAMES, "value", "failed", "trainings", *COSTS, "parameters", "on_fro
 
 
 def front(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row a cell that was trained: its outcome, what its training cost, and whether it is on the front.
+    """A row a trained cell: its outcome, what its training cost, and whether it is on the front.
 
-    Data sets in the order of the frame, and within each the cheapest first: going down its front, the
-    outcome gets better and better. A cell in which a training diverged or failed is never on the front
-    and takes no other from it: its outcome is infinitely bad now and then, and the value beside it is
-    only of the trainings that ended. Nor is one without value or seconds. Trainings that do not apply
-    or were not run are no part of this.
+    Data sets in the order of the frame, and within each the cheapest first: going down its front,
+    the outcome gets better and better. A cell in which a training diverged or failed is never on
+    the front and takes no other from it: its outcome is infinitely bad now and then, and the value
+    beside it is only of the trainings that ended. Nor is one without value or seconds. Trainings
+    that do not apply or were not run are no part of this.
 
-    Columns: the cell's names, value (the mean outcome on the scale of analysis, in its own unit), failed
-    of so many trainings, and the medians of seconds, images_per_second (both of training alone), memory
-    (bytes at the peak; of the device, or of the process on a CPU) and parameters (of generator and
-    discriminator), on_front.
+    Columns: the cell's names, value (the mean outcome on the scale of analysis, in its own unit),
+    failed of so many trainings, and the medians of seconds, images_per_second (both of training
+    alone), memory (bytes at the peak; of the device, or of the process on a CPU) and parameters (of
+    generator and discriminator), on_front.
     """
     known = scored(frame)
     cells = quality(known, facts(frame)["transform"]).merge(costs(frame), "left", NAMES)

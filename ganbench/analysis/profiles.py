@@ -1,14 +1,15 @@
 """Profiles: how often an arm comes close to the best of its cell (Dolan and Moré, 2002).
 
 Beside them its interquartile mean, and how probably it beats none (Agarwal et al., 2021). Trainings
-that diverged or failed count as infinitely bad everywhere; what was not run, does not apply or could
-not be measured is left out.
+that diverged or failed count as infinitely bad everywhere; what was not run, does not apply or
+could not be measured is left out.
 
 Intervals are of 95 %, from a bootstrap over the seeds of each arm in each cell. It draws n - 1 of n
 seeds (McCarthy and Snowden, 1985): as many as there are would make errors too small by the root of
-(n - 1) / n, which is a lot for few seeds. They hold as often as they say over many cells; those of a
-single cell of three seeds may hold in no more than 85 of 100 cases. Luck that arms share by a seed is
-not taken out, which makes intervals wide rather than narrow. Which arm is best is taken as found.
+(n - 1) / n, which is a lot for few seeds. They hold as often as they say over many cells; those of
+a single cell of three seeds may hold in no more than 80 of 100 cases. Luck that arms share by a
+seed is not taken out, which makes intervals wide rather than narrow. Which arm is best is taken as
+found.
 """
 
 import math
@@ -44,8 +45,8 @@ def profiles(
 
     The best arm lost the smallest share of its trainings and has, among those, the best mean; the
     factor is to that mean (geometric on a log scale), and 1 is as good or better. On other scales a
-    factor of 1.25 stands for 0.25 standard deviations of all trainings of the data set, on the scale
-    of analysis. Cells with a single arm compare nothing and are left out.
+    factor of 1.25 stands for 0.25 standard deviations of all trainings of the data set, on the
+    scale of analysis. Cells with a single arm compare nothing and are left out.
 
     Columns: tricks, factor, share in [0, 1] with low and high, trainings that it is a share of.
     """
@@ -86,12 +87,12 @@ def improvement(frame: pd.DataFrame, rng: Random = 0, resamples: int = RESAMPLES
 def middle(frame: pd.DataFrame, rng: Random = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
     """The interquartile mean of what each arm gains on its cell's mean without tricks.
 
-    A gain is a ratio on a log scale, and 1 is none; on other scales it is a difference on the scale of
-    analysis, and 0 is none. Larger is better, whatever the outcome. The mean without tricks is that of
-    the trainings that ended, and cells without one are left out: `improvement` has them.
+    A gain is a ratio on a log scale, and 1 is none; on other scales it is a difference on the scale
+    of analysis, and 0 is none. Larger is better, whatever the outcome. The mean without tricks is
+    that of the trainings that ended, and cells without one are left out: `improvement` has them.
 
-    No value where more than a quarter was lost: the middle half would not be of numbers. A `low` of 0
-    (or minus infinity) says that this may well be so.
+    No value where more than a quarter was lost: the middle half would not be of numbers. A `low` of
+    0 (or minus infinity) says that this may well be so.
 
     Columns: tricks, iqm with low and high, failed of so many trainings.
     """
@@ -210,7 +211,7 @@ def yardstick(arms: Arms) -> NDArray[np.bool_]:
 
 
 def means(scores: Numbers, weights: Numbers) -> Numbers:
-    """The means of the trainings that ended: of all of them where none was drawn, NaN where none did.
+    """The means of the trainings that ended: of all where none was drawn, NaN where none did.
 
     [rows, seeds] and [resamples, rows, seeds] => [resamples, rows]
     """
@@ -225,7 +226,8 @@ def means(scores: Numbers, weights: Numbers) -> Numbers:
 def ahead(arms: Arms, rows: Rows, others: Rows, weights: Numbers) -> Numbers:
     """By how much trainings are better than the mean of another arm. [resamples, trainings]
 
-    If that is the arm itself, its mean as it is: that of a few drawn ones is too near to each of them.
+    If that is the arm itself, its mean as it is: that of a few drawn ones is too near to each of
+    them.
     """
     level = means(arms.scores[others], weights[:, others])
     level[:, rows == others] = level[:1, rows == others]
@@ -294,8 +296,8 @@ def trimmed(values: Numbers, weights: Numbers) -> Numbers:
 def draws(arms: Arms, rng: Random, resamples: int) -> Numbers:
     """How much each training counts: 1 in the first place, and then as resamples have drawn it.
 
-    n - 1 are drawn of n, and each counts n / (n - 1); a single one always counts. Of what is not there
-    nothing is drawn. [1 + resamples, rows, seeds]
+    n - 1 are drawn of n, and each counts n / (n - 1); a single one always counts. Of what is not
+    there nothing is drawn. [1 + resamples, rows, seeds]
     """
     random, sizes, seeds = np.random.default_rng(rng), arms.sizes, arms.scores.shape[1]
     counts = np.zeros((1 + resamples, len(sizes), seeds), dtype=np.int16)
@@ -323,8 +325,8 @@ def repeated(arms: Arms, rows: Rows, others: Rows) -> bool:
 def share_interval(found: Numbers, count: int, several: bool) -> tuple[float, float]:
     """Of a share of so many independent trainings.
 
-    Where all resamples are the same, as with a share of 0 or 1, and where there are single trainings,
-    it is Clopper and Pearson's (1934), which is wide for trainings of several cells.
+    Where all resamples are the same, as with a share of 0 or 1, and where there are single
+    trainings, it is Clopper and Pearson's (1934), which is wide for trainings of several cells.
     """
     if several and np.ptp(found[1:]) > NEAR:
         return quantiles(found[1:])
@@ -343,7 +345,7 @@ def mean_interval(found: Numbers, several: bool) -> tuple[float, float]:
 
 
 def quantiles(resampled: Numbers) -> tuple[float, float]:
-    """The ends between which resamples lie; values that occurred, as infinite ones have no between."""
+    """The ends between which resamples lie: values that occurred, as some may be infinite."""
     tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     low, high = np.quantile(resampled, tails, method="inverted_cdf")
     return float(low), float(high)

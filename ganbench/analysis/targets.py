@@ -1,8 +1,9 @@
 """Targets: how much training it takes to first reach a score (time to result, Dahl et al., 2023).
 
-From the learning curves, whose samples are not those of reported scores. The first point at or beyond
-the target counts, as it was looked at: nothing is interpolated, so that what is told was enough, and
-by less than one distance of points too much. What comes after the first point does not matter.
+From the learning curves, whose samples are not those of reported scores. The first point at or
+beyond the target counts, as it was looked at: nothing is interpolated, so that what is told was
+enough, and by less than one distance of points too much. What comes after the first point does not
+matter.
 """
 
 import math
@@ -24,18 +25,18 @@ Target = float | Mapping[str, float]
 
 
 def targets(frame: pd.DataFrame, target: Target | None = None) -> pd.DataFrame:
-    """A row a cell: the images and the seconds of training by which half of its trainings got there.
+    """A row a cell: the images and seconds of training by which half of its trainings got there.
 
-    The score is the declared outcome where a data set's curves have it, and FID elsewhere. `target` is
-    in its unit, one for all or one a data set; if not given, the plan's. If that has none, it is what
-    the whole budget buys without tricks: the mean (geometric, on a log scale) of where the trainings
-    without tricks ended. An arm that gets there sooner saves what is left of the budget, and as about
-    half of the trainings without tricks get there too, they can be compared. Data sets without curves
-    or without such trainings are left out.
+    The score is the declared outcome where a data set's curves have it, and FID elsewhere. `target`
+    is in its unit, one for all or one a data set; if not given, the plan's. If that has none, it is
+    what the whole budget buys without tricks: the mean (geometric, on a log scale) of where the
+    trainings without tricks ended. An arm that gets there sooner saves what is left of the budget,
+    and as about half of the trainings without tricks get there too, they can be compared. Data sets
+    without curves or without such trainings are left out.
 
-    A training that diverged or failed counts as one that never arrives, whatever it had reached: its
-    budget was to be spent. So does one that ended short of the target. Where they are more than half,
-    there are no numbers. What was not run, or ended well without a curve, is left out.
+    A training that diverged or failed counts as one that never arrives, whatever it had reached:
+    its budget was to be spent. So does one that ended short of the target. Where they are more than
+    half, there are no numbers. What was not run, or ended well without a curve, is left out.
 
     Columns: the cell's names, metric, target, reached (by how many of the trainings), trainings,
     images (real ones shown), seconds.
@@ -63,14 +64,10 @@ def reached(
         return
     arrived = trainings(trials, points).join(arrivals(points, target, facts), on="trial")
     for cell, part in arrived.groupby(NAMES, dropna=False, sort=False):
-        told = {"metric": metric, "target": target, "trainings": len(part)}
+        count = {"reached": int(part["images"].notna().sum()), "trainings": len(part)}
         spent = {name: half(part[name]) for name in ("images", "seconds")}
-        yield (
-            dict(zip(NAMES, cell, strict=True))
-            | told
-            | spent
-            | {"reached": int(part["images"].notna().sum())}
-        )
+        told = {"metric": metric, "target": target, **count, **spent}
+        yield dict(zip(NAMES, cell, strict=True)) | told
 
 
 def watched(trials: pd.DataFrame, outcome: str) -> tuple[pd.DataFrame, str]:
@@ -106,7 +103,7 @@ def arrivals(points: pd.DataFrame, target: float, facts: Mapping[str, str]) -> p
 
 
 def half(spent: "pd.Series[float]") -> float:
-    """What at least half had spent: an amount of one of them, NaN if more than half never arrive."""
+    """What the middle one had spent, the lower of two; NaN if more than half never arrive."""
     ordered = np.sort(spent.fillna(math.inf).to_numpy())
     middle = float(ordered[(len(ordered) - 1) // 2])
     return middle if math.isfinite(middle) else math.nan
