@@ -6,6 +6,9 @@ METRICS = Index(
     "metric",
     "ganbench.metrics",
     {
+        "authenticity": "authenticity:Authenticity",
+        "class_fid": "class_fid:ClassFid",
+        "copying": "copying:Copying",
         "coverage": "coverage:Coverage",
         "density": "density:Density",
         "fid": "fid:Fid",

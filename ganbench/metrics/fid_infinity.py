@@ -42,12 +42,16 @@ class FidInfinity(Metric):
         return Measurement(float(np.dot(weights, values)), error)
 
     def floor(self, real: Sample, count: int) -> float | None:
-        return FidUnbiased().floor(real, count)
+        return FidUnbiased().floor(real, least(count))
+
+
+def least(count: int) -> int:
+    return min(LEAST, count // 10)
 
 
 def subsets(count: int) -> list[Tensor]:
     random = np.random.RandomState(SEED)
-    sizes = np.linspace(min(LEAST, count // 10), count, POINTS).astype(int)
+    sizes = np.linspace(least(count), count, POINTS).astype(int)
     return [torch.from_numpy(random.choice(count, size, replace=False)) for size in sizes]
 
 

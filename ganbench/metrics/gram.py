@@ -146,30 +146,13 @@ class AmongReals(Fact):
 
 
 @dataclass(frozen=True)
-class AmongFakes(Fact):
-    """Sum: in how many tiles a ball of x holds each of y [M]."""
-
-    k: int
-
-    def summed(self, tile: Tile) -> Tensor:
-        reach = radii(tile.pairs.x, self.k)[tile.rows, None]
-        return (tile.distances <= reach).any(0).int()
-
-
-@dataclass(frozen=True)
 class InReals(Fact):
-    """Rows: how many of y's balls hold it. Sum: how many of x lie in each ball of y [M]. Not surfaces."""
+    """Rows: how many of y's balls hold it, surfaces left out [N]."""
 
     k: int
-
-    def inside(self, tile: Tile) -> Tensor:
-        return tile.distances < radii(tile.pairs.y, self.k)
 
     def of_rows(self, tile: Tile) -> Tensor:
-        return self.inside(tile).sum(1, dtype=torch.int32)
-
-    def summed(self, tile: Tile) -> Tensor:
-        return self.inside(tile).sum(0, dtype=torch.int32)
+        return (tile.distances < radii(tile.pairs.y, self.k)).sum(1, dtype=torch.int32)
 
 
 def radii(sample: Sample, k: int) -> Tensor:

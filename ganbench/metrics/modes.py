@@ -2,7 +2,8 @@
 
 Modes are the centres of a known mixture, or the classes that the extractor tells apart. A mode is hit
 by one sample, or by the given share of its fair share: a classifier that errs hits every class. The
-error is that of drawing as many fakes again from the shares that were seen.
+error is a jackknife's, from the modes hit just once; of shares, that of drawing as many fakes again from
+the shares that were seen.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from scipy.stats import binom, chi2
 from torch import Tensor
 
 from .base import Measurement, Metric, mode_counts
+from .manifold import binomial
 from .sample import Sample
 
 
@@ -30,9 +32,14 @@ class Modes(Metric):
 
     def measure(self, fake: Sample, real: Sample) -> Measurement:
         counts = mode_counts(fake, real.mixture)
-        hit = self.hit_again(counts / len(fake), len(fake))
-        value = float((counts >= self.least(len(fake), len(counts))).sum())
-        return Measurement(value, float((hit * (1 - hit)).sum()) ** 0.5)
+        least = self.least(len(fake), len(counts))
+        value = int((counts >= least).sum())
+        if least > 1:
+            hit = self.hit_again(counts / len(fake), len(fake))
+            return Measurement(float(value), float((hit * (1 - hit)).sum()) ** 0.5)
+        once = int((counts == 1).sum())
+        variance = min(once, binomial(value, len(counts))) - once**2 / len(fake)
+        return Measurement(float(value), max(0.0, variance) ** 0.5)
 
     def least(self, count: int, modes: int) -> float:
         return max(1.0, self.share * count / modes)
