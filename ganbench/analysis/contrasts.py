@@ -5,7 +5,7 @@ within each cell, with the freedom of Welch (1947) and Satterthwaite (1946).
 """
 
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,22 +59,37 @@ class Estimate:
 
 
 def tables(values: pd.DataFrame, transform: str) -> Iterator[tuple[Cell, pd.DataFrame]]:
-    """Each cell's measured outcomes on the transformed scale: a row a seed, a column an arm."""
-    known = values.dropna(subset=["value"])
-    known = known.assign(y=known["value"].map(SCALES[transform].to))
+    """Each cell's outcomes on the transformed scale: a row a seed, a column an arm, NaN where missing.
+
+    Arms that do not apply are not there, nor those that were measured in none of the cells.
+    """
+    tried = values["tricks"].isin(values.loc[values["value"].notna(), "tricks"])
+    known = values[tried & values["outcome"].ne("not_applicable")]
+    known = known.assign(y=known["value"].map(SCALES[transform].to, na_action="ignore"))
     for cell, part in known.groupby(CELL, dropna=False, sort=False):
         assert isinstance(cell, tuple)
         yield cell, part.pivot(index="seed", columns="tricks", values="y")
 
 
+def measured(table: pd.DataFrame) -> tuple[str, ...]:
+    """The arms of a cell that have an outcome."""
+    there = ~np.isnan(table.to_numpy()).all(axis=0)
+    return tuple(arm for arm, known in zip(table.columns, there, strict=True) if known)
+
+
 def within(table: pd.DataFrame, weights: Mapping[str, float], paired: bool) -> Change | None:
     """The contrast in one cell: of the seeds that all arms have, or of each arm's own; None of none."""
-    arms = table.reindex(columns=list(weights))
-    factors = np.array(list(weights.values()))
+    arms, factors = columns(table, weights), np.array(list(weights.values()))
     if paired:
-        return change_of(arms.dropna().to_numpy() @ factors)
-    parts = [change_of(weight * arms[arm].dropna().to_numpy()) for arm, weight in weights.items()]
+        return change_of(arms[~np.isnan(arms).any(1)] @ factors)
+    parts = [change_of(w * arm[~np.isnan(arm)]) for w, arm in zip(factors, arms.T, strict=True)]
     return total([part for part in parts if part], len(parts))
+
+
+def columns(table: pd.DataFrame, arms: Iterable[str]) -> np.ndarray:
+    """Those of these arms; many times as fast as pandas, which is called for every trick and cell."""
+    known = table.columns.tolist()
+    return table.to_numpy()[:, [known.index(arm) for arm in arms]]
 
 
 def change_of(values: np.ndarray) -> Change | None:

@@ -12,7 +12,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .contrasts import CELL, Cell, Change, Estimate, estimate, holm, tables, within
+from .contrasts import (
+    CELL,
+    Cell,
+    Change,
+    Estimate,
+    columns,
+    estimate,
+    holm,
+    measured,
+    tables,
+    within,
+)
 from .factors import NONE, Weights, main_effect, parts
 from .intervals import LEVEL, SCALES
 from .rows import unmixed
@@ -101,7 +112,9 @@ def outcomes(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that are compared: the declared outcome of trials, at the last checkpoint."""
     outcome = unmixed(frame).attrs["plan"]["analysis"]["outcome"]
     chosen = (frame["role"] == "trial") & (frame["checkpoint"] == "last")
-    return frame[chosen & (frame["metric"] == outcome)]
+    found = frame[chosen & (frame["metric"] == outcome)]
+    found.attrs = {}  # pandas copies them at every turn
+    return found
 
 
 def compared(
@@ -156,10 +169,10 @@ def chains_of(values: pd.DataFrame) -> list[str]:
 
 def weights_in(table: pd.DataFrame, name: str) -> Weights | None:
     """Weights of a cell's arms that tell an effect: a trick's main effect, or a chain against none."""
-    arms = tuple(table.columns)
+    there = measured(table)
     if len(parts(name)) == 1:
-        return main_effect(arms, name)
-    return {name: 1.0, NONE: -1.0} if {name, NONE} <= set(arms) else None
+        return main_effect(tuple(table.columns), name, there)
+    return {name: 1.0, NONE: -1.0} if {name, NONE} <= set(there) else None
 
 
 def changes_of(
@@ -172,19 +185,19 @@ def changes_of(
 
 def lost(values: pd.DataFrame, name: str) -> int:
     """Trainings with these tricks that diverged or failed, in a cell and seed where none was measured."""
-    key = [*CELL, "seed"]
-    fine = values[values["tricks"].eq(NONE) & values["value"].notna()][key]
+    place = values.groupby([*CELL, "seed"], dropna=False).ngroup()
+    fine = place[values["tricks"].eq(NONE) & values["value"].notna()]
     with_it = values["tricks"].map(lambda arm: parts(name) <= parts(arm))
-    badly = values[with_it & values["outcome"].isin(["diverged", "failed"])][key]
-    return len(badly.merge(fine, on=key))
+    badly = with_it & values["outcome"].isin(["diverged", "failed"])
+    return int(place[badly].isin(fine).sum())
 
 
 def correlation(cells: Mapping[Cell, pd.DataFrame], known: Mapping[Cell, Weights]) -> float:
     """Between what is compared, over seeds within cells: pooled after each cell's mean is taken off."""
     sides = [np.zeros((0, 2))]
     for cell, weights in known.items():
-        table = cells[cell].reindex(columns=list(weights)).dropna()
-        factors = np.array(list(weights.values()))
+        table, factors = columns(cells[cell], weights), np.array(list(weights.values()))
+        table = table[~np.isnan(table).any(1)]
         both = np.stack([table @ factors.clip(min=0), table @ -factors.clip(max=0)], 1)
         sides.append(both - both.mean(0) if len(both) else both)
     x, y = np.concatenate(sides).T

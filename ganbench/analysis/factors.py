@@ -14,6 +14,7 @@ import numpy as np
 NONE = "none"
 JOINED = " + "
 Weights = dict[str, float]
+Term = tuple[str, ...]
 
 
 def parts(arm: str) -> frozenset[str]:
@@ -26,9 +27,18 @@ def tricks_in(arms: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(t for arm in arms if arm != NONE for t in arm.split(JOINED)))
 
 
-def main_effect(arms: Sequence[str], trick: str) -> Weights | None:
-    """Weights of the arms' means that add up to what a trick changes; None if they cannot tell."""
-    return weights(tuple(arms), (trick,), 1)
+def main_effect(
+    arms: Sequence[str], trick: str, measured: Sequence[str] | None = None
+) -> Weights | None:
+    """Weights of the arms' means that add up to what a trick changes; None if they cannot tell.
+
+    Where not all arms were measured, those that were must add up to the same whichever two tricks
+    interact: or else an interaction would pass for a change of the trick where an arm is missing.
+    """
+    whole = averaged(tuple(arms), trick)
+    if whole is None or measured is None or set(whole) <= set(measured):
+        return whole
+    return carried(tuple(whole.items()), tuple(measured))
 
 
 def interaction(arms: Sequence[str], pair: tuple[str, str]) -> Weights | None:
@@ -40,15 +50,50 @@ def interaction(arms: Sequence[str], pair: tuple[str, str]) -> Weights | None:
 
 
 @lru_cache(maxsize=4096)
+def averaged(arms: tuple[str, ...], trick: str) -> Weights | None:
+    """What a trick changes, over having and not having each trick whose interaction the arms tell.
+
+    Where that cannot be told, as in a fraction of a design, of a model without interactions.
+    """
+    terms, known = terms_of(arms, 2), tricks_in(arms)
+    pairs = [{trick, t} for t in known if t != trick and interaction(arms, (trick, t))]
+    wanted = [1.0 if set(t) == {trick} else 0.5 if set(t) in pairs else 0.0 for t in terms]
+    found = solved(arms, terms, np.array(wanted)) if trick in known else None
+    return found or weights(arms, (trick,), 1)
+
+
+@lru_cache(maxsize=4096)
+def carried(whole: tuple[tuple[str, float], ...], measured: tuple[str, ...]) -> Weights | None:
+    """Weights of the measured arms that come to what these weights do, for any effects of pairs."""
+    arms, factors = zip(*whole, strict=True)
+    terms, known = terms_of(arms, 2), set(tricks_in(arms))
+    like = [arm for arm in measured if parts(arm) <= known]
+    return solved(like, terms, np.array(factors) @ design(arms, terms)) if like else None
+
+
+@lru_cache(maxsize=4096)
 def weights(arms: tuple[str, ...], wanted: tuple[str, ...], order: int) -> Weights | None:
     """Those of a term in the model of all terms up to an order, if it can be estimated in it."""
-    known = tricks_in(arms)
-    if not set(wanted) <= set(known):
-        return None
-    terms = [t for size in range(order + 1) for t in itertools.combinations(known, size)]
-    design = np.array([[set(term) <= parts(arm) for term in terms] for arm in arms], dtype=float)
-    place = terms.index(tuple(t for t in known if t in wanted))
-    found = np.linalg.pinv(design)[place]
-    if not np.allclose(found @ design, np.eye(len(terms))[place], atol=1e-9):
+    terms = terms_of(arms, order)
+    places = [set(term) == set(wanted) for term in terms]
+    return solved(arms, terms, np.array(places, dtype=float)) if any(places) else None
+
+
+def terms_of(arms: Sequence[str], order: int) -> list[Term]:
+    """Of a model with all interactions up to an order that some arm has."""
+    tricks, known = tricks_in(arms), [parts(arm) for arm in arms]
+    terms = [t for size in range(order + 1) for t in itertools.combinations(tricks, size)]
+    return [term for term in terms if any(set(term) <= arm for arm in known)]
+
+
+def design(arms: Sequence[str], terms: Sequence[Term]) -> np.ndarray:
+    return np.array([[set(term) <= parts(arm) for term in terms] for arm in arms], dtype=float)
+
+
+def solved(arms: Sequence[str], terms: Sequence[Term], wanted: np.ndarray) -> Weights | None:
+    """The least weights of arms that add up to this sum of terms; None if no weights do."""
+    model = design(arms, terms)
+    found = wanted @ np.linalg.pinv(model)
+    if not np.allclose(found @ model, wanted, atol=1e-9):
         return None
     return {arm: float(w) for arm, w in zip(arms, found, strict=True) if abs(w) > 1e-12}

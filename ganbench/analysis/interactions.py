@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from .contrasts import CELL, Cell, Change, Estimate, estimate, holm, tables
+from .contrasts import CELL, Cell, Change, Estimate, estimate, holm, measured, tables
 from .effects import back, changes_of, names_of, outcomes, weights_in
 from .factors import interaction, tricks_in
 from .intervals import LEVEL
@@ -96,7 +96,7 @@ def pairs(
     """Each pair of tricks that some cell can tell."""
     names = dict.fromkeys(t for table in cells.values() for t in tricks_in(list(table.columns)))
     for pair in itertools.combinations(names, 2):
-        told = {cell: interaction(tuple(table.columns), pair) for cell, table in cells.items()}
+        told = {cell: interaction(measured(table), pair) for cell, table in cells.items()}
         known = {cell: weights for cell, weights in told.items() if weights}
         changes = list(changes_of(cells, known, paired).values())
         if changes:

@@ -42,7 +42,9 @@ def rates(frame: pd.DataFrame) -> list[Rate]:
 def ends(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a training of the grid that ended: did it fail, did it collapse, is the latter known?"""
     chosen = frame["role"].eq("trial") & frame["outcome"].isin(ENDED)
-    found = frame[chosen].drop_duplicates([*CELL, "tricks", "seed"])
+    found = frame[chosen]
+    found.attrs = {}  # pandas copies them at every turn
+    found = found.drop_duplicates([*CELL, "tricks", "seed"])
     return found[[*CELL, "tricks", "seed"]].assign(
         failed=found["outcome"] != "done",
         collapsed=found["collapsed"].fillna(False).astype(bool),
