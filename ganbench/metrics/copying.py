@@ -1,4 +1,4 @@
-"""Copying (Meehan, Chaudhuri and Dasgupta, 2020): is a fake nearer to training reals than new data are?
+"""Copying (Meehan, Chaudhuri and Dasgupta, 2020): how often a fake is nearer to reals than new data are.
 
 The share of pairs of a fake and a held-out example in which the fake is the nearer one to its nearest
 training real, ties as half: the Mann-Whitney statistic over the whole space. Of a perfect sampler it is
