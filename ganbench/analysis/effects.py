@@ -193,16 +193,20 @@ def lost(values: pd.DataFrame, name: str) -> int:
 
 
 def correlation(cells: Mapping[Cell, pd.DataFrame], known: Mapping[Cell, Weights]) -> float:
-    """Between what is compared, over seeds within cells: pooled after each cell's mean is taken off."""
-    sides = [np.zeros((0, 2))]
+    """Between what is compared, over seeds within cells: pooled after each cell's mean is taken off.
+
+    NaN where the seeds leave less than a freedom of two: any two points are in line.
+    """
+    sides, freedom = [np.zeros((0, 2))], 0
     for cell, weights in known.items():
         table, factors = columns(cells[cell], weights), np.array(list(weights.values()))
         table = table[~np.isnan(table).any(1)]
         both = np.stack([table @ factors.clip(min=0), table @ -factors.clip(max=0)], 1)
         sides.append(both - both.mean(0) if len(both) else both)
+        freedom += max(0, len(both) - 1)
     x, y = np.concatenate(sides).T
     scale = math.sqrt(float((x @ x) * (y @ y)))
-    return float(x @ y) / scale if scale > 0 else math.nan
+    return float(x @ y) / scale if scale > 0 and freedom > 1 else math.nan
 
 
 def judged(
