@@ -235,6 +235,7 @@ class Analysis(Part):
     paired: bool = True
     equivalence: float = Field(default=0.02, ge=0, lt=1)
     collapse: float = Field(default=0.1, gt=0, lt=1)  # the share of the floor's modes or recall
+    target: float | None = None  # of the outcome, the way to which is timed; else what none reach
 
 
 class Suite(Part):
