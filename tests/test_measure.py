@@ -180,3 +180,16 @@ def test_the_floor_says_what_held_out_data_score_and_what_theory_expects(ganbenc
     assert "by theory" not in said
     assert "high_quality" in said
     assert ganbench("floor", "diggits")[0] == 2
+
+
+def test_a_suite_may_name_its_protocol(ganbench, tmp_path):
+    text = SUITE.replace("seeds = 2", 'seeds = 1\nprotocol = "ganbench(fakes=300)"')
+    (tmp_path / "mine.toml").write_text(text)
+    code, _, errors = ganbench("run", "mine.toml", "--workers", 1, "--device", "cpu")
+    assert code == 0, errors
+    found = quality("results/tiny")
+    assert set(found["fakes"]) == {300}
+    assert found[found["outcome"] == "done"]["value"].notna().all()
+    (tmp_path / "wrong.toml").write_text(text.replace("fakes=300", "fake=300"))
+    code, _, errors = ganbench("run", "wrong.toml", *SLOW)
+    assert (code, "did you mean 'fakes'" in errors) == (2, True)
