@@ -193,6 +193,14 @@ def test_the_effects_file_says_where_a_trick_does_more_and_what_goes_wrong():
     assert any(s.startswith("ema: 10 of 10 trainings failed, 10 where the same") for s in said)
 
 
+def test_a_run_of_which_nothing_ended_has_all_its_files(tmp_path):
+    """As Ctrl-C in the first trainings leaves it."""
+    made = frame(*(row(arm, outcome="x") for arm in ("none", "r1", "ema + r1")), floor(None))
+    names = {path.name for path in write(made, tmp_path)}
+    assert {"leaderboard.md", "effects.md", "analyses.md"} <= names
+    assert "r1" in (tmp_path / "effects.md").read_text()
+
+
 def test_every_further_analysis_takes_a_grid_and_a_suite_of_nothing():
     full = frame(*arms({"r1": 0.7}, cells=(1, 9)), row("ema", seed=9, reason="boom"), floor(0.5))
     for made in (full, frame(row(outcome="x")), frame(row(value=1.0)), frame(row(reason="boom"))):

@@ -69,7 +69,8 @@ def effects_text(frame: pd.DataFrame, found: dict[str, pd.DataFrame]) -> str:
     if not found["interactions"].empty:
         shown = interactions_table(found["interactions"], transform)
         pages += ["## Where a trick changes more", MORE, shown]
-    pages += ["## What goes wrong, and how often", BADLY, rates_table(found["rates"])]
+    if not found["rates"].empty:
+        pages += ["## What goes wrong, and how often", BADLY, rates_table(found["rates"])]
     return "\n\n".join(pages) + "\n"
 
 
