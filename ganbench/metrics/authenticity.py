@@ -13,9 +13,7 @@ from torch import Tensor
 
 from .base import Facts, Measurement, Metric, share
 from .gram import Fact, Tile, told
-from .sample import Sample
-
-BLOCK = 4096  # examples whose differences are held at a time
+from .sample import BLOCK, Sample
 
 
 @dataclass(frozen=True)

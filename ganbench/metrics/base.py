@@ -90,11 +90,16 @@ def applies(metric: Metric, fake: Sample, real: Sample) -> bool:
     return True
 
 
+def is_finite(values: Tensor) -> bool:
+    """A finite sum has finite terms, and takes no copy of them; that of huge ones may overflow."""
+    return bool(values.sum().isfinite()) or bool(values.isfinite().all())
+
+
 def need_features(fake: Sample, real: Sample) -> None:
     for side in (fake, real):
         if len(side) < 2:
             raise Unmeasurable(f"a metric needs at least 2 examples, not {len(side)}")
-        if not bool(side.features.isfinite().all()):
+        if not is_finite(side.features):
             bad = int((~side.features.isfinite()).any(1).sum())
             raise Unmeasurable(f"{bad} of {len(side)} examples have features that are not finite")
     if fake.features.shape[1] != real.features.shape[1]:
@@ -107,7 +112,7 @@ def need_logits(fake: Sample, real: Sample) -> None:
     for side in (fake, real):
         if side.logits is None:
             raise Unmeasurable("needs class logits, and this extractor gives none")
-        if not bool(side.logits.isfinite().all()):
+        if not is_finite(side.logits):
             raise Unmeasurable("some examples have logits that are not finite")
 
 

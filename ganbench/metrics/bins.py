@@ -15,13 +15,12 @@ from torch import Tensor
 
 from .base import Metric, Unmeasurable
 from .gram import NARROW
-from .sample import Sample, Tensors
+from .sample import BLOCK, Sample, Tensors
 
 SEED = 2018
 LARGEST = 10_000  # reals at most from which centres are made
 FEWEST = 10  # of them a bin, on average
 ROUNDS = 20  # of Lloyd's
-BLOCK = 4096  # examples whose distances to all centres are held at a time
 
 
 @dataclass(frozen=True)

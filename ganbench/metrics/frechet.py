@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from .base import Unmeasurable, deviation
-from .sample import Sample, Tensors
+from .sample import BLOCK, Sample, Tensors, mean_of
 
-BLOCK = 4096  # examples held in double precision at a time
 GROUPS = 20  # of the jackknife
 FEWEST = 40  # examples from which a jackknife makes sense: two a group
 ROUNDING = 1e-14  # of the largest eigenvalue: what is below it is zero
@@ -42,7 +41,7 @@ class Moments:
 
 
 def moments_of(features: Tensor) -> Moments:
-    mean = features.mean(0, dtype=torch.float64)
+    mean = mean_of(features)
     scatter = mean.new_zeros(len(mean), len(mean))
     for block in features.split(BLOCK):
         add_products(scatter, block.double() - mean)

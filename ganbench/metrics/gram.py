@@ -11,7 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from .sample import Sample, Tensors
+from .sample import BLOCK, Sample, Tensors, mean_of
 
 NARROW = 512  # features at most for which products in double precision cost little
 TILE = 2**22  # pairs held at a time: few enough for the processor's cache
@@ -26,7 +26,7 @@ class Pairs:
 
     @cached_property
     def centre(self) -> Tensor:
-        return self.y.features.mean(0, dtype=torch.float64)
+        return mean_of(self.y.features)
 
     def centred(self, rows: Tensor) -> Tensor:
         dtype = torch.float64 if rows.shape[1] <= NARROW else torch.float32
@@ -38,11 +38,18 @@ class Pairs:
 
     @cached_property
     def squares(self) -> Tensor:
-        return self.theirs.square().sum(1)
+        return torch.cat([rows.square().sum(1) for rows in self.theirs.split(BLOCK)])
 
     @cached_property
     def along(self) -> Tensor:
-        return self.theirs @ self.centre.to(self.theirs)
+        return torch.cat([self.towards_centre(rows) for rows in self.theirs.split(BLOCK)])
+
+    def towards_centre(self, rows: Tensor) -> Tensor:
+        """Each row's product with the centre as it was taken off, by the width: float64 [r].
+
+        Shared by a whole row of pairs, its rounding would not be averaged out of their sum.
+        """
+        return rows.double() @ self.centre.to(rows).double() / rows.shape[1]
 
     def tiles(self) -> Iterator["Tile"]:
         count = max(1, TILE // len(self.y))
@@ -74,9 +81,10 @@ class Tile:
     @cached_property
     def kernel(self) -> Tensor:
         """KID's cubic kernel (x·y / D + 1)³ of the features as they are; an example with itself is 0."""
-        centre, width = self.pairs.centre.to(self.ours), self.ours.shape[1]
-        shift = (self.ours @ centre + centre @ centre) / width + 1
-        inner = self.gram.div(width).add_(shift[:, None]).add_(self.pairs.along / width)
+        centre, width = self.pairs.centre.to(self.ours).double(), self.ours.shape[1]
+        shift = self.pairs.towards_centre(self.ours) + centre @ centre / width + 1
+        inner = self.gram.div(width).add_(shift.to(self.gram)[:, None])
+        inner.add_(self.pairs.along.to(self.gram))
         return self.without_itself(inner.pow_(3), 0.0)
 
     def without_itself(self, found: Tensor, value: float) -> Tensor:
@@ -162,10 +170,7 @@ def radii(sample: Sample, k: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Kernels(Fact):
-    """Rows: the sum of each row's kernels, float64 [N]. Sum: that of each column [M]."""
+    """Rows: the sum of each row's kernels, float64 [N]."""
 
     def of_rows(self, tile: Tile) -> Tensor:
         return tile.kernel.sum(1, dtype=torch.float64)
-
-    def summed(self, tile: Tile) -> Tensor:
-        return tile.kernel.sum(0, dtype=torch.float64)

@@ -3,11 +3,21 @@
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from ..data.base import Mixture
 
 Tensors = dict[str, Tensor]
+
+
+BLOCK = 4096  # examples that are copied at a time, where a copy in double precision is needed
+
+
+def mean_of(features: Tensor) -> Tensor:
+    """The mean in float64 [D], by blocks: a sum of another precision than its terms copies them."""
+    parts = [rows.sum(0, dtype=torch.float64) for rows in features.split(BLOCK)]
+    return torch.stack(parts).sum(0) / len(features)
 
 
 class Shelf:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from .base import Measurement, Metric, Unmeasurable, deviation
-from .frechet import BLOCK, ROUNDING, add_products
-from .sample import Sample, Tensors
+from .frechet import ROUNDING, add_products
+from .sample import BLOCK, Sample, Tensors
 
 WIDEST = 4096  # rows of a matrix at most whose eigenvalues are worth the wait
 
