@@ -12,6 +12,10 @@ from .rows import unmixed
 
 CELL = ["data", "variant", "loss", "tricks", "plan"]
 RATE = "train_images_per_second"
+NEEDED = [
+    *("role", *CELL, "trial", "seed", "outcome", "reason", "collapsed", "metric", "value"),
+    *("standard_error", "oscillation_step", "won_step"),
+]
 COSTS = ("train_seconds", RATE, "peak_memory", "generator_parameters", "discriminator_parameters")
 
 
@@ -29,7 +33,8 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     outcome = plan["analysis"]["outcome"]
     lower = plan["metrics"][outcome]["direction"] == "lower"
     last = frame[(frame["checkpoint"] == "last") | (frame["role"] == "floor")]
-    last = pd.concat([last, theory(last)])
+    last = pd.concat([last, theory(last)])[NEEDED]
+    last.attrs = {}  # pandas copies them at every turn
     costs = frame[frame["kind"].eq("cost") & frame["metric"].isin(COSTS)]
     spent = costs.pivot_table(index="trial", columns="metric", values="value")
     parts = last.groupby(["role", *CELL], dropna=False, sort=False)

@@ -42,6 +42,7 @@ def checkpoints(frame: pd.DataFrame) -> pd.DataFrame:
     quality = (frame["role"] == "trial") & (frame["kind"] == "quality")
     has_meaning = frame["outcome"] != "not_applicable"
     rows = unmixed(frame)[quality & has_meaning & (frame["metric"] == outcome)]
+    rows.attrs = {}  # pandas copies them at every turn
     wide = rows.pivot(index=[*CELL, "seed"], columns="checkpoint", values="value")
     to = SCALES[outcome_facts(frame)["transform"]].to
     return wide.reindex(columns=["last", "best"]).map(to, na_action="ignore").reset_index()

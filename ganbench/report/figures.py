@@ -20,6 +20,8 @@ def curves(frame: pd.DataFrame, folder: Path) -> None:
     """FID on the selection samples against real images, a panel a variant, a line a cell."""
     points = frame[frame["kind"].eq("curve") & frame["metric"].eq("fid")]
     points = points[points["role"].eq("trial") & points["outcome"].eq("done")]
+    points = points.assign(log=np.log(points["value"].astype(float).clip(lower=1e-9)))
+    points.attrs = {}  # pandas copies them at every turn
     for data, part in points.groupby("data"):
         write_figure(panels(part), folder / as_file(f"curves-{data}"))
 
@@ -42,7 +44,7 @@ def panels(points: pd.DataFrame) -> Figure:
     for axis, name in zip(axes, variants, strict=False):
         lines = points[points["variant"] == name].groupby(CELL, sort=False)
         for number, ((*_, loss, tricks, _plan), part) in enumerate(lines):
-            mean = part.groupby("images")["value"].agg(geometric)
+            mean = np.exp(part.groupby("images")["log"].mean())
             label = f"{loss} / {tricks}"
             style = STYLES[number // 10 % len(STYLES)]
             axis.plot(mean.index, mean, style, color=f"C{number % 10}", label=label, lw=1.3)
@@ -52,10 +54,6 @@ def panels(points: pd.DataFrame) -> Figure:
     for axis in axes[: len(variants) : columns]:
         axis.set_ylabel("FID, geometric mean over seeds")
     return figure
-
-
-def geometric(values: "pd.Series[float]") -> float:
-    return float(np.exp(np.log(values.clip(lower=1e-9)).mean()))
 
 
 def write_figure(figure: Figure, path: Path) -> None:
