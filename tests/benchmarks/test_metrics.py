@@ -1,0 +1,179 @@
+"""Speed and memory of the metric engine at 10,000 examples of 2,048 features, beside torch-fidelity's.
+
+Both sides have two threads, begin with extracted features, and know the reals from before, as a run
+does from its second measurement on; and both find the same values, or else the comparison is void.
+"""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from threadpoolctl import threadpool_limits
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_isc import isc_features_to_metric
+from torch_fidelity.metric_kid import kid_features_to_metric
+from torch_fidelity.metric_prc import prc_features_to_metric
+
+from ganbench.metrics import METRICS, frechet
+from ganbench.metrics.base import prepare
+from ganbench.metrics.sample import Sample
+
+COUNT, WIDTH, CLASSES = 10_000, 2048, 1008
+GIGABYTE = 2**30
+FOUR = ("fid", "kid_subsets", "is", "precision", "recall")
+SHARES = ("precision", "recall")
+ALL_SHARES = (*SHARES, "density", "coverage")
+LIBRARIES = ("torch_fidelity", "ganbench")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    with threadpool_limits(2):
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def fake():
+    return rectified(1, 0.02)
+
+
+@pytest.fixture(scope="module")
+def real(fake):
+    """The reference after a first measurement."""
+    found = rectified(2)
+    measured(fake, found, (*FOUR, *ALL_SHARES))
+    return found
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """The first value that anybody found of each name."""
+    return {}
+
+
+def rectified(seed, shift=0.0):
+    """Normals of unequal scales without what is below zero, as Inception's features are."""
+    random = torch.Generator().manual_seed(seed)
+    x = torch.randn(COUNT, WIDTH, generator=random) * torch.linspace(0.5, 1.5, WIDTH) + shift
+    return Sample(x.relu_(), torch.randn(COUNT, CLASSES, generator=random))
+
+
+def measured(fake, real, metrics):
+    """By fakes of which nothing is known yet."""
+    fresh = Sample(fake.features, fake.logits)
+    prepare(map(METRICS.make, metrics), fresh, real)
+    return {name: METRICS.make(name)(fresh, real).value for name in metrics}
+
+
+def torch_fidelitys(fake, real, statistics):
+    shares = prc_features_to_metric(fake.features, real.features, verbose=False)
+    kid = kid_features_to_metric(fake.features, real.features, verbose=False)
+    return {
+        "fid": matrix_step(fid_features_to_statistics(fake.features), statistics),
+        "kid_subsets": kid["kernel_inception_distance_mean"],
+        "is": isc_features_to_metric(fake.logits)["inception_score_mean"],
+        "precision": shares["precision"],
+        "recall": shares["recall"],
+    }
+
+
+def matrix_step(ours, theirs):
+    return fid_statistics_to_metric(ours, theirs, verbose=False)["frechet_inception_distance"]
+
+
+def agree(seen, found):
+    """With whatever was seen before. torch-fidelity has single precision for means and kernels."""
+    for name, value in found.items():
+        slack = {"abs": 2 / COUNT} if name in SHARES else {"rel": 1e-5, "abs": 1e-6}
+        assert value == pytest.approx(seen.setdefault(name, value), **slack)
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.benchmark(group="FID, KID of 100 x 1000, IS, precision and recall of new fakes")
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_seconds_of_the_usual_metrics(benchmark, fake, real, seen, library):
+    """Ours come with standard errors."""
+    if library == "ganbench":
+        found = benchmark.pedantic(measured, (fake, real, FOUR), rounds=3)
+    else:
+        statistics = fid_features_to_statistics(real.features)
+        found = benchmark.pedantic(torch_fidelitys, (fake, real, statistics), rounds=3)
+    agree(seen, found)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.benchmark(group="FID of means and covariances")
+@pytest.mark.parametrize("library", [*LIBRARIES, "ganbench with eigenvectors"])
+def test_seconds_of_fids_matrix_step(benchmark, fake, real, seen, library):
+    """The standard error needs eigenvectors; a jackknife's twenty values do not."""
+    if library == "torch_fidelity":
+        sides = [fid_features_to_statistics(side.features) for side in (fake, real)]
+        found = benchmark.pedantic(matrix_step, sides, rounds=3)
+    elif library == "ganbench":
+        known = frechet.moments(fake), real
+        found = benchmark.pedantic(frechet.long_distance, known, rounds=5)
+    else:
+        found = benchmark.pedantic(distance_of_known_moments, (fake, real), rounds=5)
+    agree(seen, {"fid": found})
+
+
+def distance_of_known_moments(fake, real):
+    known = frechet.moments(fake)
+    fresh = Sample(fake.features)
+    fresh.shelf.put("moments", {"mean": known.mean, "scatter": known.scatter})
+    return frechet.distance(fresh, real)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.benchmark(group="what density and coverage cost beside precision and recall")
+@pytest.mark.parametrize("metrics", [SHARES, ALL_SHARES], ids=["two", "four"])
+def test_seconds_of_metrics_of_neighbours(benchmark, fake, real, seen, metrics):
+    found = benchmark.pedantic(measured, (fake, real, metrics), rounds=3)
+    agree(seen, {name: found[name] for name in SHARES})
+
+
+MEASURES_FIFTY_THOUSAND = """
+import json, torch
+from ganbench.memory import peak
+from ganbench.metrics import METRICS
+from ganbench.metrics.base import prepare
+from ganbench.metrics.sample import Sample
+
+def features(seed, count=50_000, width=2048):
+    random, found = torch.Generator().manual_seed(seed), torch.empty(count, width)
+    for block in found.split(1000):
+        block.normal_(0.4, 0.5, generator=random).relu_()
+    return Sample(found)
+
+torch.set_num_threads(2)
+device = torch.device("cpu")
+fake, real = features(1), features(2)
+before = peak(device)
+metrics = ("fid", "kid", "precision", "recall", "density", "coverage")
+prepare(map(METRICS.make, metrics), fake, real)
+values = {name: METRICS.make(name)(fake, real).value for name in metrics}
+print(json.dumps({"before": before, "peak": peak(device), "values": values}))
+"""
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.benchmark(group="all pairs of 50,000 fakes and 50,000 reals")
+def test_the_memory_of_fifty_thousand_fakes_and_as_many_reals(benchmark):
+    """In a process of its own. Two sets of features are 0.8 GB, and a matrix of all pairs were 10."""
+    told = benchmark.pedantic(of_a_fresh_process, (MEASURES_FIFTY_THOUSAND,), rounds=1)
+    gigabytes = {name: told[name] / GIGABYTE for name in ("before", "peak")}
+    benchmark.extra_info.update(gigabytes, **told["values"])
+    assert np.isfinite(list(told["values"].values())).all()
+    assert gigabytes["peak"] < 2
+
+
+def of_a_fresh_process(program):
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
