@@ -115,16 +115,17 @@ def told(fact: Fact, x: Sample, y: Sample) -> Tensors:
 def sweep(x: Sample, y: Sample, facts: Iterable[Fact]) -> None:
     """Puts those of the facts that are not yet known on the shelf of x, from one pass over the pairs."""
     missing = [fact for fact in dict.fromkeys(facts) if x.shelf.get(key(fact, x, y)) is None]
-    rows: dict[Fact, list[Tensor]] = {fact: [] for fact in missing}
+    rows: dict[Fact, Tensor] = {}
     sums: dict[Fact, Tensor] = {}
     for tile in Pairs(x, y).tiles() if missing else ():
         for fact in missing:
             if (found := fact.of_rows(tile)) is not None:
-                rows[fact].append(found)
+                # In place: small results that are kept between tiles would keep their memory apart.
+                rows.setdefault(fact, found.new_empty(len(x), *found.shape[1:]))[tile.rows] = found
             if (found := fact.summed(tile)) is not None:
-                sums[fact] = found + sums.get(fact, 0)
+                sums.setdefault(fact, torch.zeros_like(found)).add_(found)
     for fact in missing:
-        made = {"rows": torch.cat(rows[fact])} if rows[fact] else {}
+        made = {"rows": rows[fact]} if fact in rows else {}
         x.shelf.put(key(fact, x, y), made | ({"sum": sums[fact]} if fact in sums else {}))
 
 
