@@ -334,7 +334,7 @@ def test_what_nobody_foresaw_ends_with_5_and_a_line(ganbench, monkeypatch):
     def explode(*_):
         raise ZeroDivisionError("[red]what")
 
-    monkeypatch.setattr(cli, "folder_of", explode)
+    monkeypatch.setattr(cli.base, "folder_of", explode)
     code, _, err = ganbench("status", "tiny")
     assert code == 5
     assert err.splitlines()[0] == "internal error: ZeroDivisionError: [red]what"

@@ -1,0 +1,52 @@
+"""The command line: `ganbench run | plan | status | measure | report | compare | list | show | floor | ...`.
+
+Exit codes: 0 ok · 2 usage or suite error · 4 trials or a download failed · 5 internal error · 130 interrupted.
+Modules that need torch are imported inside the commands that train: help and lists answer at once.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from . import answers, parts, training
+from .base import INTERNAL, INTERRUPTED, app, err, out
+
+COMMANDS = (training, answers, parts)  # to import a module is to add its commands
+
+
+def version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"ganbench {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def main() -> None:
+    """The program. What nobody foresaw is told in a line, with a trace if GANBENCH_TRACE is set."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        err.print("Stopped.")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(0)
+    except OSError as error:  # a full disk, a folder that cannot be written
+        err.print(f"{error}", markup=False, soft_wrap=True)
+        sys.exit(INTERNAL)
+    except Exception as error:
+        if os.environ.get("GANBENCH_TRACE"):
+            raise
+        err.print(f"internal error: {type(error).__name__}: {error}", markup=False, soft_wrap=True)
+        err.print("GANBENCH_TRACE=1 shows where it came from.")
+        sys.exit(INTERNAL)

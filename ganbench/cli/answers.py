@@ -1,0 +1,194 @@
+"""Commands that answer from what was run: `report`, `compare`, `show`, and what reals score: `floor`."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from .base import (
+    HERE,
+    Device,
+    Json,
+    Results,
+    SuiteArgument,
+    answer,
+    app,
+    cell_name,
+    fail,
+    folder_of,
+    frame_of,
+    has_store,
+    out,
+)
+from .training import metric_labels
+
+CHANGED = ("better", "worse", "fails more", "fails less")
+
+
+@app.command()
+def floor(
+    data: Annotated[str, typer.Argument(help="A data set: digits, fashion_mnist.")],
+    metrics: Annotated[str, typer.Option(help="Metrics, with commas between them.")] = "",
+    protocol: Annotated[str, typer.Option(help="What values mean.")] = "ganbench",
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Say what held-out data score in the place of fakes: what a perfect generator may hope for."""
+    from ..data.base import Missing
+    from ..evaluate import yardstick
+    from ..metrics import METRICS
+    from ..protocols import protocol_label
+    from ..report.floor import floor_table, floors
+    from ..run import device_of
+    from ..spec import SpecError
+    from ..suite import SuiteError
+    from ..trial import settle
+
+    settle()
+    try:
+        chosen = metric_labels(metrics) or tuple(METRICS)
+        measured = yardstick(data, device_of(device), protocol_label(protocol))
+        found = floors(measured, chosen)
+    except (SpecError, SuiteError, Missing) as error:
+        fail(str(error))
+    if as_json:
+        return answer({"protocol": measured.protocol.record(), "floors": found})
+    out.print(str(measured.protocol), markup=False, soft_wrap=True)
+    return out.print(floor_table(found), markup=False)
+
+
+@app.command()
+def report(suite: SuiteArgument, results: Results = HERE, as_json: Json = False) -> None:
+    """Make a suite's tables again, from its store or from results.parquet alone."""
+    from ..analysis.leaderboard import leaderboard
+    from ..report.files import write
+    from ..report.terminal import show as show_leaderboard
+    from ..report.words import findings
+    from ..store import Store
+
+    frame, folder = frame_of(suite, results), folder_of(suite, results)
+    files = write(frame, folder, Store(folder.parent) if has_store(folder) else None)
+    if as_json:
+        board = json.loads(leaderboard(frame).to_json(orient="records"))
+        told = {"findings": findings(frame), "leaderboard": board}
+        return answer({**told, "files": [str(path) for path in files]})
+    show_leaderboard(frame, out)
+    for path in files:
+        out.print(f"  {path}", markup=False, soft_wrap=True)
+    return None
+
+
+@app.command()
+def compare(
+    before: Annotated[str, typer.Argument(help="A suite, or the folder of its tables.")],
+    after: Annotated[str, typer.Argument(help="Another, or the same under another code.")],
+    results: Results = HERE,
+    metric: Annotated[list[str] | None, typer.Option(help="Only this; may be repeated.")] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="The share within which a ratio counts as none.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two tables cell by cell: better, worse, equivalent, undecided, new, missing, the same."""
+    from ..analysis.compare import as_frame, differences, overall, sentence, summary
+    from ..analysis.compare import compare as compare_frames
+    from ..spec import SpecError
+
+    one, other = frame_of(before, results), frame_of(after, results)
+    try:
+        cells = compare_frames(one, other, margin, metric)
+        means = overall(one, other, margin, metric)
+    except SpecError as error:
+        fail(str(error))
+    told = {
+        "summary": summary(cells),
+        "overall": list(map(sentence, means)),
+        "changed": [sentence(c) for c in cells if c.verdict in CHANGED],
+        "differences": differences(one, other),
+    }
+    if as_json:
+        rows = json.loads(as_frame([*means, *cells]).to_json(orient="records"))
+        return answer({**told, "comparisons": rows})
+    for heading in ("differences", "changed", "overall", "summary"):
+        for line in told[heading]:
+            out.print(line, markup=False, soft_wrap=True, style="bold" * (heading == "summary"))
+    return None
+
+
+@app.command()
+def show(
+    suite: SuiteArgument,
+    cell: Annotated[str, typer.Argument(help="Words of a cell's name, or a trial's number.")],
+    results: Results = HERE,
+    as_json: Json = False,
+) -> None:
+    """Show one cell: its trials, outcomes, flags, values, and where its pictures and logs lie."""
+    from ..report.words import sentence
+    from ..store import Store
+
+    frame = frame_of(suite, results)
+    frame = frame[frame["trial"].notna()]
+    names = (
+        frame[["role", "data", "variant", "loss", "tricks", "plan", "trial"]]
+        .fillna("")
+        .agg(" ".join, axis=1)
+    )
+    chosen = frame[names.map(lambda name: all(word in name for word in cell.split()))]
+    trials = chosen.drop_duplicates("trial")
+    if trials.empty:
+        fail(f"no cell of {suite} has all of {cell!r} in its name")
+    store = Store(folder_of(suite, results).parent)
+    found = [shown_trial(row, chosen, store) for row in trials.itertuples()]
+    if as_json:
+        return answer(found)
+    for entry in found:
+        out.print(
+            f"{entry['trial']} · {entry['cell']} · seed {entry['seed']} · {entry['outcome']} {entry['reason']}",
+            style="bold",
+            markup=False,
+        )
+        if entry["flags"]:
+            out.print(f"  {sentence(entry['flags'])}", markup=False)
+        for metric in entry["metrics"]:
+            out.print(f"  {metric_line(metric)}", markup=False, soft_wrap=True)
+        out.print(f"  {entry['folder']}", markup=False, soft_wrap=True)
+    return None
+
+
+def shown_trial(row: Any, rows: Any, store: Any) -> dict[str, Any]:
+    from ..analysis.rows import flags_of
+
+    ended = isinstance(row.outcome, str) and row.outcome != "done"
+    own = rows[(rows["trial"] == row.trial) & (rows["checkpoint"] != "best")]
+    own = own[own["kind"] != "curve"]
+    return {
+        "trial": row.trial,
+        "cell": cell_name(row._asdict()),
+        "role": row.role,
+        "seed": int(row.seed),
+        "outcome": row.outcome if isinstance(row.outcome, str) else "not run",
+        "reason": row.reason if ended else "",
+        "flags": flags_of(row),
+        "metrics": [] if ended else list(map(shown_metric, own.to_dict("records"))),
+        "folder": str(store.trial(row.trial).folder),
+    }
+
+
+def shown_metric(row: dict[Any, Any]) -> dict[str, Any]:
+    """A value with its error and its floors, or why there is none; what is missing is null."""
+    keys = ("metric", "value", "standard_error", "floor", "expected_floor", "fakes", "reason")
+    return {key: None if row[key] != row[key] or row[key] is None else row[key] for key in keys}
+
+
+def metric_line(told: dict[str, Any]) -> str:
+    """`fid   4.21 ± 0.23   floor 1.07, by theory 1.34`, or the reason why there is no value."""
+    if told["value"] is None:
+        return f"{told['metric']:<26} {told['reason'] or 'not measured'}"
+    line = f"{told['metric']:<26} {told['value']:.4g}"
+    if told["standard_error"]:
+        line += f" ± {told['standard_error']:.2g}"
+    if told["floor"] is not None:
+        line += f"   floor {told['floor']:.4g}"
+    if told["expected_floor"] is not None:
+        line += f", by theory {told['expected_floor']:.4g}"
+    return line

@@ -1,0 +1,88 @@
+"""What commands share: the program, its two consoles, options, and how it answers and refuses."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from ..store import Damaged
+
+USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Which stabilization trick helps a GAN, where, by how much, and how surely.",
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+SuiteArgument = Annotated[
+    str, typer.Argument(help="A suite file, or the name of one: bench, smoke.")
+]
+Results = Annotated[Path, typer.Option(help="The folder that holds the store and the tables.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+ProfileName = Annotated[
+    str | None, typer.Option("--profile", help="A budget of the suite; the device chooses.")
+]
+SeedCount = Annotated[int | None, typer.Option("--seeds", min=1, help="In place of the suite's.")]
+Override = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-o",
+        metavar="KEY=VALUE",
+        help="Override a key of the suite, e.g. -o budget.cpu.images=1000.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
+HERE = Path("results")
+CELL = ("data", "variant", "loss", "tricks", "plan")
+
+
+def fail(message: str, code: int = USAGE) -> NoReturn:
+    err.print(message, markup=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def answer(content: Any) -> None:
+    """Prints JSON to standard output, and nothing else."""
+    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def folder_of(suite: str, results: Path) -> Path:
+    """Where a suite's tables lie: `bench`, `suites/bench.toml` or the folder itself."""
+    given = Path(suite)
+    if (given / "results.parquet").exists() or (given / "plan.json").exists():
+        return given
+    return results / given.stem
+
+
+def frame_of(suite: str, results: Path) -> Any:
+    """The rows of a suite that was run, or is running: from its store, or else from its tables."""
+    from ..analysis.rows import load, rows
+    from ..store import Store, read_json
+
+    folder = folder_of(suite, results)
+    try:
+        found = read_json(folder / "plan.json")
+        if found and has_store(folder):
+            return rows(found, Store(folder.parent))
+        return load(folder)
+    except FileNotFoundError:
+        fail(f"{folder} holds no run: `ganbench run {suite}` makes one")
+    except (Damaged, ValueError) as error:
+        fail(str(error))
+
+
+def has_store(folder: Path) -> bool:
+    """Does the store that a suite's tables were made from lie beside them? Published ones have none."""
+    return (folder.parent / "trials").exists()
+
+
+def cell_name(row: dict[str, Any]) -> str:
+    return " / ".join(filter(None, (row[key] for key in CELL)))

@@ -1,0 +1,75 @@
+"""Commands about what there is: `list`, `download`, `doctor`."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from .base import FAILED, Json, answer, app, fail, out
+
+
+@app.command("list")
+def list_parts(
+    kind: Annotated[
+        str | None, typer.Argument(help="data, variants, losses, tricks, metrics, ...")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List what suites can name, with settings and their defaults."""
+    from ..listing import KINDS, listing
+    from ..spec import nearest
+
+    if kind is not None and kind not in KINDS:
+        fail(f"there is no list of {kind!r}{nearest(kind, KINDS)}")
+    found = {name: listing(name) for name in ([kind] if kind else KINDS)}
+    if as_json:
+        return answer(found)
+    for name, entries in found.items():
+        table = Table(
+            title=name, title_justify="left", box=None, padding=(0, 2, 0, 0), show_header=False
+        )
+        for entry in entries:
+            table.add_row(entry["spec"], entry["about"])
+        out.print(table, markup=False)
+        out.print()
+    return None
+
+
+@app.command()
+def download(
+    name: Annotated[str, typer.Argument(help="A data set, or an extractor: mnist, inception.")],
+) -> None:
+    """Download a data set or an extractor's weights. No other command downloads anything."""
+    from ..data import DATA
+    from ..data.place import Downloadable, root
+    from ..extractors import EXTRACTORS
+    from ..spec import nearest
+
+    index = next((index for index in (DATA, EXTRACTORS) if name in index), None)
+    if index is None:
+        fail(f"no data set or extractor is called {name!r}{nearest(name, [*DATA, *EXTRACTORS])}")
+    part = index.load(name)
+    if not isinstance(part, Downloadable):
+        return out.print(f"{name} needs no download.")
+    try:
+        part.download()
+    except Exception as error:  # of the net, the disk, an archive, a package that is not there
+        told = " ".join(str(error).split())
+        fail(f"{name} could not be downloaded to {root()}: {told}", FAILED)
+    return out.print(f"{name} is on this machine.")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what of devices, packages, data and extractors is here, and what to do about the rest."""
+    from ..examination import examination
+
+    found = examination()
+    if as_json:
+        answer(found)
+    else:
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        for item in found:
+            table.add_row("ok" if item["ok"] else "missing", item["what"], item["told"])
+        out.print(table, markup=False)
+    raise typer.Exit(0 if all(item["ok"] for item in found if item["needed"]) else FAILED)

@@ -1,0 +1,297 @@
+"""Commands that train and measure: `run`, `plan`, `status`, `measure`."""
+
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from ..store import Busy, Damaged
+from .base import (
+    FAILED,
+    HERE,
+    INTERRUPTED,
+    Device,
+    Json,
+    Override,
+    ProfileName,
+    Results,
+    SeedCount,
+    SuiteArgument,
+    answer,
+    app,
+    cell_name,
+    err,
+    fail,
+    folder_of,
+    frame_of,
+    out,
+)
+
+
+def suite_path(text: str) -> Path:
+    """`suites/bench.toml` or, for short, `bench`."""
+    path = Path(text)
+    if path.exists() or path.suffix:
+        return path
+    shipped = Path(__file__).parents[1]
+    folders = (
+        Path("suites"),
+        shipped / "suites",
+        shipped.parent / "suites",
+    )  # a wheel's, a clone's
+    return next((f / f"{text}.toml" for f in folders if (f / f"{text}.toml").exists()), path)
+
+
+def read_suite(
+    text: str, overrides: list[str] | None, seeds: int | None, profile: str | None, device: str
+) -> Any:
+    """The suite, its profile and the device; ends the program if they do not fit."""
+    from ..run import device_of
+    from ..suite import SuiteError, load_suite
+
+    try:
+        chosen = device_of(device)
+        suite = load_suite(suite_path(text), overrides or [])
+        name = suite.profile(profile, chosen)
+        if seeds is not None:
+            changes = [*(overrides or []), f"seeds={seeds}"]
+            changes += [f"budget.{name}.seeds={seeds}"]
+            suite = load_suite(suite_path(text), changes)
+    except SuiteError as error:
+        fail(str(error))
+    return suite, name, chosen
+
+
+@app.command()
+def run(
+    suite: SuiteArgument,
+    results: Results = HERE,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Worker processes; 0 trains in this one. All CPUs, or 1 on a GPU."
+        ),
+    ] = None,
+    device: Device = "auto",
+    profile: ProfileName = None,
+    seeds: SeedCount = None,
+    override: Override = None,
+    stale: Annotated[
+        str, typer.Option(help="What to do with results that other code made: ask, reuse or rerun.")
+    ] = "ask",
+    as_json: Json = False,
+) -> None:
+    """Train, measure and compare every cell of a suite. What is finished already is kept."""
+    from ..data.base import Missing
+    from ..report.progress import Progress
+    from ..run import run as run_suite
+    from ..suite import SuiteError
+
+    if stale not in ("ask", "reuse", "rerun"):
+        fail(f"--stale is ask, reuse or rerun, not {stale!r}")
+    declared, name, chosen = read_suite(suite, override, seeds, profile, device)
+    console = err if as_json else out
+    count = workers if workers is not None else default_workers(chosen)
+    console.print(": ".join(filter(None, [declared.name, declared.about])), markup=False)
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"--results {results} cannot be written: {error.strerror}")
+    with Progress(console) as progress:
+        try:
+            ran = run_suite(declared, name, chosen, results, count, progress.show, stale)  # type: ignore[arg-type]
+        except (SuiteError, Missing, Damaged, Busy) as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            again = shlex.join(["ganbench", *sys.argv[1:]])
+            fail(f"Stopped; what was trained is kept. To go on: {again}", INTERRUPTED)
+    if ran.replaced:
+        console.print("The tables that were here were of another plan; its trials are kept.")
+    end(ran, "trained", as_json)
+
+
+def end(ran: Any, verb: str, as_json: bool) -> NoReturn:
+    """Says what a run came to, and ends the program."""
+    from ..report.progress import clock
+    from ..report.terminal import show as show_leaderboard
+
+    if as_json:
+        answer(summary(ran))
+    else:
+        show_leaderboard(ran.frame, out)
+        count = sum(s.state in ("done", "diverged") for s in ran.statuses)
+        out.print(f"{count} trials {verb}, {ran.finished_before} kept, in {clock(ran.seconds)}.")
+        for path in ran.files:
+            out.print(f"  {path}", markup=False, soft_wrap=True)
+    raise typer.Exit(told_failures(ran))
+
+
+def default_workers(device: str) -> int:
+    if device != "cpu":
+        return 1
+    count = getattr(os, "sched_getaffinity", None)
+    return len(count(0)) if count else os.cpu_count() or 1
+
+
+def told_failures(ran: Any) -> int:
+    """Names what failed, with its log; the exit code."""
+    failed = [s for s in ran.statuses if s.state in ("failed", "interrupted")]
+    for status in failed:
+        attempt = status.job.attempt()
+        where = f" (log: {attempt.log})" if attempt and attempt.log.exists() else ""
+        err.print(
+            f"{status.state}: {status.job.trial.id[:16]}: {status.reason}{where}",
+            markup=False,
+            soft_wrap=True,
+        )
+    return FAILED if failed else 0
+
+
+def summary(ran: Any) -> dict[str, Any]:
+    """What a run came to, for programs."""
+    from ..report.words import findings
+
+    outcomes: dict[str, int] = {}
+    for status in ran.statuses:
+        outcomes[status.state] = outcomes.get(status.state, 0) + 1
+    return {
+        "suite": ran.frame.attrs["plan"]["suite"],
+        "kept": ran.finished_before,
+        "outcomes": outcomes,
+        "seconds": round(ran.seconds, 1),
+        "findings": findings(ran.frame),
+        "files": [str(path) for path in ran.files],
+    }
+
+
+@app.command()
+def plan(
+    suite: SuiteArgument,
+    device: Device = "auto",
+    profile: ProfileName = None,
+    seeds: SeedCount = None,
+    override: Override = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="For the estimate of time.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a run would train: cells, what has no meaning and why, and about how long it takes."""
+    from ..data.base import Missing
+    from ..estimate import estimate
+    from ..planned import planned
+    from ..suite import cells
+
+    declared, name, chosen = read_suite(suite, override, seeds, profile, device)
+    try:
+        found = planned(declared, name, chosen)
+    except Missing as missing:
+        fail(str(missing))
+    kept, excluded = cells(declared)
+    objections = {p.label(): p.objection for p in found if p.objection}
+    trials = [p.trial for p in found if not p.objection]
+    count = workers or default_workers(chosen)
+    told = {
+        "suite": declared.name,
+        "profile": name,
+        "device": chosen,
+        "workers": count,
+        "cells": [str(cell) for cell in kept if str(cell) not in objections],
+        "not_applicable": objections,
+        "excluded": {str(cell): reason for cell, reason in excluded},
+        "aliases": [" = ".join(group) for group in aliases_of(declared)],
+        "seeds": declared.seeds_of(name),
+        "trials": len(trials),
+        "seconds": round(estimate(trials, count), 1),
+    }
+    answer(told) if as_json else print_plan(told)
+
+
+def aliases_of(suite: Any) -> list[tuple[str, ...]]:
+    """Of the fractions among a suite's designs, which effects have the same runs."""
+    from ..designs import aliases
+
+    fractions = [g.tricks for g in suite.grid if g.tricks.design == "fractional_factorial"]
+    return [group for tricks in fractions for group in aliases(tricks.listed())]
+
+
+def print_plan(told: dict[str, Any]) -> None:
+    from ..report.progress import clock
+
+    lines = [f"  {cell}" for cell in told["cells"]]
+    for what in ("not_applicable", "excluded"):
+        name = what.replace("_", " ")
+        lines += [f"{name}: {cell}: {reason}" for cell, reason in told[what].items()]
+    lines += [f"not told apart: {group}" for group in told["aliases"]]
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)
+    out.print(
+        f"{len(told['cells'])} cells and {len(told['seeds'])} seeds, with untrained references "
+        f"{told['trials']} trials; about {clock(told['seconds'])} with {told['workers']} worker(s) "
+        f"on {told['device']}, profile {told['profile']}.",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def status(suite: SuiteArgument, results: Results = HERE, as_json: Json = False) -> None:
+    """Say how far a suite's run is, from what its store holds."""
+    frame = frame_of(suite, results)
+    trials = frame[frame["trial"].notna()].drop_duplicates(
+        ["trial", "seed", "variant", "loss", "tricks"]
+    )
+    counts = trials["outcome"].fillna("not run").value_counts().to_dict()
+    failed = trials[trials["outcome"].isin(["failed", "diverged"])]
+    reasons = {f"{cell_name(r._asdict())} / seed {r.seed}": r.reason for r in failed.itertuples()}
+    if as_json:
+        return answer({"trials": len(trials), "outcomes": counts, "reasons": reasons})
+    out.print(f"{len(trials)} trials: " + ", ".join(f"{n} {o}" for o, n in counts.items()))
+    for label, reason in reasons.items():
+        out.print(f"  {label}: {reason}", markup=False, soft_wrap=True)
+    return None
+
+
+@app.command()
+def measure(
+    suite: SuiteArgument,
+    protocol: Annotated[
+        str, typer.Option(help="What values mean: torch-fidelity, 'ganbench(fakes=5000)', ...")
+    ] = "",
+    metrics: Annotated[
+        str, typer.Option(help="Further metrics, with commas between them: density,coverage.")
+    ] = "",
+    results: Results = HERE,
+    workers: Annotated[int | None, typer.Option(min=0, help="Worker processes.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure what a run trained by further metrics or another protocol. Nothing is trained again."""
+    from ..data.base import Missing
+    from ..protocols import protocol_label
+    from ..remeasure import Request, remeasure
+    from ..report.progress import Progress
+    from ..spec import SpecError
+    from ..suite import SuiteError
+
+    console = err if as_json else out
+    count = default_workers("cpu") if workers is None else workers
+    with Progress(console) as progress:
+        try:
+            request = Request(protocol_label(protocol) if protocol else "", metric_labels(metrics))
+            ran = remeasure(folder_of(suite, results), request, count, progress.show)
+        except (SpecError, SuiteError, Missing, Damaged, Busy) as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            fail("Stopped; what was measured is kept.", INTERRUPTED)
+    end(ran, "measured", as_json)
+
+
+def metric_labels(text: str) -> tuple[str, ...]:
+    """The metrics of a list with commas; those inside parentheses part nothing."""
+    from ..metrics import METRICS
+
+    given = [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
+    for part in given:
+        METRICS.make(part)
+    return tuple(map(METRICS.label, given))
