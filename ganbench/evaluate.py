@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .data import DATA
-from .data.base import IMAGE, Data, Split, as_stored
+from .data.base import IMAGE, Data, Examples, Split, as_stored
 from .extractors import EXTRACTORS
 from .extractors.base import Extractor, extracted
 from .metrics import METRICS
@@ -27,6 +27,18 @@ from .store import read_json, write_json
 DEFAULT = "ganbench"  # the protocol
 
 Reading = Measurement | str  # a value, or the sentence why there is none
+
+
+@dataclass(frozen=True, eq=False)
+class Fakes:
+    """Generated images in [-1, 1] [N, C, H, W] or points [N, D], and what is known of them."""
+
+    images: Tensor
+    labels: Tensor | None = None  # [N], the classes that they were asked to show
+    source: Tensor | None = None  # what they were made from
+    truth: Tensor | None = None  # what they should be
+    returned: Tensor | None = None  # what they became when they were translated back
+    back: "Fakes | None" = None  # of translations: those of the other way
 
 
 @dataclass(frozen=True)
@@ -114,32 +126,49 @@ class Yardstick:
             weights=self.extractor.weights(),
             resize=self.extractor.resize,
             real=len(self.reference),
-            fake=self.rules.fakes or len(self.split.held_out[IMAGE]),
+            fake=self.rules.fakes or min(map(len, self.split.held_out.values())),
             seed=self.rules.seed,
         )
+
+    @cached_property
+    def domains(self) -> list[str]:
+        """The domain that is measured, and where there is another, that of the way back."""
+        return list(self.data.shapes)[::-1]
 
     @property
     def reference(self) -> Tensor:
         """The real images that fakes are measured against."""
-        return self.split.train[IMAGE].images[: self.rules.reals or self.data.reference]
+        return self.split.train[self.domains[0]].images[: self.reals]
+
+    @property
+    def reals(self) -> int:
+        """How many of the training examples are the reference, if there are as many."""
+        return self.rules.reals or self.data.reference
 
     @cached_property
     def real(self) -> Sample:
-        found = self.kept(self.reference, "train")
+        found = self.kept(self.split.train, self.reals, "train")
         found.held_out = lambda: self.held_out
         return found
 
     @cached_property
     def held_out(self) -> Sample:
         """What stands in the place of the fakes for the floor: as many as they are, if there are."""
-        return self.kept(self.split.held_out[IMAGE].images[: self.protocol.fake], "held out")
+        return self.kept(self.split.held_out, self.protocol.fake, "held out")
 
-    def kept(self, images: Tensor, side: str) -> Sample:
-        """A sample of real examples, with all that was made of it before on this machine."""
-        protocol = self.protocol
+    def kept(self, examples: Mapping[str, Examples], count: int, side: str) -> Sample:
+        """The first real examples, with all that was made of them before on this machine."""
+        first, *others = (
+            self.kept_of(domain, examples[domain], count, side) for domain in self.domains
+        )
+        first.back = others[0] if others else None
+        return first
+
+    def kept_of(self, domain: str, examples: Examples, count: int, side: str) -> Sample:
+        protocol, images = self.protocol, examples.images[:count]
         facts = {
             "data": self.fingerprint,
-            "side": side,
+            "side": side if domain == IMAGE else f"{side}, {domain}",
             "count": len(images),
             "extractor": [protocol.extractor, protocol.extractor_version, protocol.weights],
             "device": self.device.type,
@@ -153,6 +182,7 @@ class Yardstick:
             )
 
         found = self.of(images, **shelved(folder, self.device, "extracted", make))
+        found.labels = None if examples.labels is None else examples.labels[:count]
         found.shelf = DiskShelf(folder / sources(), self.device)
         return found
 
@@ -170,9 +200,18 @@ class Yardstick:
             classes_are_modes=self.extractor.tells_the_datas_classes,
         )
 
-    def measure(self, images: Tensor, metrics: tuple[str, ...]) -> dict[str, Reading]:
-        """Each metric of fakes in [-1, 1] or points, by its label."""
-        return self.readings(self.sample(as_stored(images)), metrics)
+    def measure(self, fakes: Fakes, metrics: tuple[str, ...]) -> dict[str, Reading]:
+        """Each metric of fakes, by its label."""
+        return self.readings(self.sample_of(fakes), metrics)
+
+    def sample_of(self, fakes: Fakes) -> Sample:
+        found = self.sample(as_stored(fakes.images))
+        found.labels = fakes.labels
+        for what in ("source", "truth", "returned"):
+            images = getattr(fakes, what)
+            setattr(found, what, None if images is None else as_stored(images))
+        found.back = self.sample_of(fakes.back) if fakes.back else None
+        return found
 
     def floor(self, metrics: tuple[str, ...]) -> dict[str, Reading]:
         """What a perfect generator would score: held-out data in the place of the fakes."""

@@ -1,19 +1,34 @@
 """Pictures of samples: a grid of images, or the density of points in the plane."""
 
 import io
+from collections.abc import Sequence
 
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
 
 COLUMNS, SIDE = 10, 400  # images a row; pixels that a picture is at least wide
+FIRST = 50  # examples of which several pictures are shown
 REACH = 1.5  # how far beyond the reals' extent points are shown
 
 
 def picture(samples: Tensor, reals: Tensor) -> bytes:
     """A PNG of stored images [N, C, H, W], the first hundred, or of points [N, 2] beside the reals."""
-    pixels = grid(samples[: COLUMNS**2]) if samples.ndim == 4 else density(samples, reals)
+    return drawn(grid(samples[: COLUMNS**2]) if samples.ndim == 4 else density(samples, reals))
+
+
+def side_by_side(groups: Sequence[Tensor]) -> bytes:
+    """A PNG of stored images of several kinds, each [N, C, H, W]: the first fifty, kinds next to each other."""
+    side, channels = (max(group.shape[axis] for group in groups) for axis in (2, 1))
+    alike = [interpolate(group[:FIRST], size=side).expand(-1, channels, -1, -1) for group in groups]
+    rows = torch.stack(alike, 1).flatten(0, 1)  # [N * kinds, C, H, W]
+    return drawn(grid(rows, len(groups) * (COLUMNS // len(groups))))
+
+
+def drawn(pixels: Tensor) -> bytes:  # uint8 [3, H, W]
+    """A PNG, of whole multiples of the pixels."""
     times = max(1, SIDE // pixels.shape[2])
     image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
     image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
@@ -22,8 +37,10 @@ def picture(samples: Tensor, reals: Tensor) -> bytes:
     return content.getvalue()
 
 
-def grid(images: Tensor) -> Tensor:  # uint8 [N, C, H, W] => uint8 [3, H', W']
-    return make_grid(images.cpu(), nrow=COLUMNS, padding=1, pad_value=64)
+def grid(
+    images: Tensor, columns: int = COLUMNS
+) -> Tensor:  # uint8 [N, C, H, W] => uint8 [3, H', W']
+    return make_grid(images.cpu(), nrow=columns, padding=1, pad_value=64)
 
 
 def density(points: Tensor, reals: Tensor) -> Tensor:  # [N, 2], [M, 2] => uint8 [3, 200, 200]

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from .data import DATA
 from .designs import fraction
+from .games import GAMES
 from .losses import LOSSES
 from .metrics import METRICS
 from .networks import NETWORKS
@@ -62,7 +63,8 @@ def _unreserved(name: str) -> str:
 
 
 def _variant(text: str) -> str:
-    NETWORKS.make(variant(text).network)
+    recipe = variant(text)
+    NETWORKS.make(recipe.network), GAMES.make(recipe.game)
     return variant_label(text)
 
 

@@ -8,7 +8,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pickle import UnpicklingError
 from typing import Any
@@ -19,12 +19,12 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from .assemble import assemble
-from .data.base import IMAGE, Batch, Deck, Examples, as_stored
-from .evaluate import DEFAULT, Yardstick, add_readings, unmeasured, values, yardstick
-from .games.base import Game
+from .data.base import Batch, Deck, Examples, as_stored
+from .evaluate import DEFAULT, Fakes, Yardstick, add_readings, unmeasured, values, yardstick
+from .games.base import Asked, Game
 from .memory import peak, reset_peak
 from .metrics import METRICS
-from .pictures import picture
+from .pictures import picture, side_by_side
 from .plan import Budget, Plan
 from .provenance import code, torch_minor, versions
 from .recipe import Recipe
@@ -39,6 +39,7 @@ SAVE_EVERY = 3.0  # seconds between two checkpoints, at the least
 SAVE_COST = 20  # times as long as writing one takes, at the least
 SAMPLES = 500  # generated at a time
 CHECKPOINTS = ("last", "best")
+KNOWN = ("images", "labels", "source", "truth", "returned")  # of fakes
 
 Stop = Callable[[], bool]  # has somebody asked for a checkpoint and an end?
 
@@ -228,11 +229,11 @@ class Session:
             self.keep("best")
         self.trainer.restart_clock()
 
-    def fakes(self) -> Tensor:
+    def fakes(self) -> Fakes:
         """Samples that checkpoints are chosen by, and that are never reported; raises Diverged."""
         sources, trainer = self.yardstick.split.held_out, self.trainer
         found = sampled(trainer.game, trainer.sampler(), sources, self.streams, "selection")
-        if not bool(found.isfinite().all()):
+        if not bool(found.images.isfinite().all()):
             raise Diverged(trainer.step, {"samples": math.nan})
         return found
 
@@ -288,7 +289,7 @@ class Session:
         spent, game = self.trainer.spent, self.trainer.game
         memory = peak(self.device)
         began = time.perf_counter()
-        count = len(self.fakes().cpu())  # the copy waits for the device
+        count = len(self.fakes().images.cpu())  # the copy waits for the device
         seconds = time.perf_counter() - began
         return {
             "train_seconds": spent.seconds,
@@ -308,8 +309,8 @@ def sampled(
     streams: Streams,
     stream: str,
     count: int | None = None,
-) -> Tensor:
-    """Fakes of generators in evaluation mode, so that none depends on its batch: [count, ...].
+) -> Fakes:
+    """Fakes of generators in evaluation mode, so that none depends on its batch.
 
     As many as there are sources, unless a count is given: then these are taken again from the first.
     Latents, and what layers draw by themselves, come from the stream.
@@ -319,9 +320,32 @@ def sampled(
     random = streams.generator(stream)
     with streams.seeded(stream, "layers"):
         batches = dealt(sources, streams, count)
-        parts = [game.sample(generators, batch, random)[IMAGE] for batch in batches]
+        parts = [made(game, generators, batch, random) for batch in batches]
     generators.train()
-    return torch.cat(parts)
+    first, *others = (joined([part[domain] for part in parts]) for domain in reversed(parts[0]))
+    return replace(first, back=others[0] if others else None)
+
+
+def made(
+    game: Game, generators: nn.ModuleDict, sources: dict[str, Batch], random: torch.Generator
+) -> dict[str, Fakes]:
+    """The fakes of some sources, with what is known of them, by domain."""
+    images, asked = game.sample(generators, sources, random), game.asked(sources)
+    returned = game.returned(generators, images)
+    return {
+        domain: Fakes(x, **vars(asked.get(domain, Asked())), returned=returned.get(domain))
+        for domain, x in images.items()
+    }
+
+
+def joined(parts: list[Fakes]) -> Fakes:
+    """Batches as one; what is known of one is known of all."""
+
+    def whole(name: str) -> Any:
+        known = [getattr(part, name) for part in parts]
+        return None if known[0] is None else torch.cat(known)
+
+    return Fakes(*map(whole, KNOWN))
 
 
 def dealt(
@@ -350,14 +374,20 @@ def measure(trial: Trial, folder: TrialFolder, metrics: tuple[str, ...], protoco
     for checkpoint in CHECKPOINTS:
         path = folder.evaluation(measured.protocol.id, checkpoint)
         if missing := unmeasured(path, metrics):
-            images = kept_samples(trial, folder, measured, checkpoint)
-            add_readings(path, measured.protocol, measured.measure(images, missing))
+            fakes = kept_samples(trial, folder, measured, checkpoint)
+            add_readings(path, measured.protocol, measured.measure(fakes, missing))
             if checkpoint == "last":
-                reals = measured.split.train[IMAGE].images
-                write_bytes(folder.samples, picture(as_stored(images).cpu(), reals))
+                write_bytes(folder.samples, portrait(fakes, measured.reference))
 
 
-def kept_samples(trial: Trial, folder: TrialFolder, measured: Yardstick, checkpoint: str) -> Tensor:
+def portrait(fakes: Fakes, reals: Tensor) -> bytes:
+    """A PNG of fakes; of translations each beside what it was made from and what it should be."""
+    known = (fakes.source, fakes.images, fakes.truth)
+    shown = [as_stored(images).cpu() for images in known if images is not None]
+    return side_by_side(shown) if len(shown) > 1 else picture(shown[0], reals)
+
+
+def kept_samples(trial: Trial, folder: TrialFolder, measured: Yardstick, checkpoint: str) -> Fakes:
     """Fakes of a kept sampler, as many as the protocol says, from latents that all arms of a seed share."""
     streams = Streams(trial.seed, torch.device(trial.device))
     game = assemble(trial.recipe, measured.data, streams).game

@@ -1,13 +1,15 @@
 """The named GANs, each a line of the same parts."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 
+from .games import GAMES
 from .networks import NETWORKS
 from .plan import Plan
 from .recipe import Recipe
-from .spec import Spec, SpecError, nearest, parse
+from .spec import Index, Spec, SpecError, Value, nearest, parse, settings_of
 
 # fmt: off
 VARIANTS: dict[str, Recipe] = {
@@ -50,20 +52,34 @@ def variants() -> dict[str, Recipe]:
 
 
 def variant(text: str) -> Recipe:
-    """The recipe of `dcgan` or `dcgan(width=32)`: a variant's settings are those of its network."""
+    """The recipe of `dcgan` or `dcgan(width=32)`: a variant's settings are its network's and its game's."""
     spec = parse(text)
     if spec.name not in variants():
         raise SpecError(f"no variant is called {spec.name!r}{nearest(spec.name, variants())}")
-    recipe = variants()[spec.name]
-    own = parse(recipe.network)
-    settings = dict(own.settings) | dict(spec.settings)
-    return replace(recipe, network=NETWORKS.label(str(Spec(own.name, tuple(settings.items())))))
+    recipe, given = variants()[spec.name], dict(spec.settings)
+    playing = settings_of(GAMES.load(parse(recipe.game).name)).keys() & given.keys()
+    game = {key: given.pop(key) for key in playing}
+    return replace(
+        recipe,
+        network=changed(NETWORKS, recipe.network, given),
+        game=changed(GAMES, recipe.game, game),
+    )
+
+
+def changed(index: Index, text: str, settings: Mapping[str, Value]) -> str:
+    """A part's label with some of its settings changed."""
+    own = parse(text)
+    return index.label(str(Spec(own.name, tuple({**dict(own.settings), **settings}.items()))))
 
 
 def variant_label(text: str) -> str:
     """The one spelling: settings that the variant has anyway are left out."""
-    spec, plain = parse(text), parse(text).name
-    usual = dict(NETWORKS.resolve(variant(plain).network).settings)
-    given = dict(NETWORKS.resolve(variant(text).network).settings)
-    told = tuple((k, v) for k, v in given.items() if v != usual[k])
-    return str(Spec(spec.name, told))
+    plain = parse(text).name
+    usual, given = settings(variant(plain)), settings(variant(text))
+    return str(Spec(plain, tuple((k, v) for k, v in given.items() if v != usual[k])))
+
+
+def settings(recipe: Recipe) -> dict[str, Value]:
+    """Those of its game and of its network, by name."""
+    parts = (GAMES.resolve(recipe.game), NETWORKS.resolve(recipe.network))
+    return dict(sorted(pair for part in parts for pair in part.settings))

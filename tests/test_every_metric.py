@@ -12,7 +12,7 @@ import torch
 from conftest import CPU, split
 
 from ganbench.data.base import IMAGE, Mixture
-from ganbench.evaluate import Yardstick
+from ganbench.evaluate import Fakes, Yardstick
 from ganbench.metrics import METRICS
 from ganbench.metrics.base import Unmeasurable
 from ganbench.metrics.sample import Sample
@@ -330,7 +330,16 @@ def pair(fake_shift=0.0, fake_scale=1.0, count=300, classes_hit=5):
     images = [replace(sample(f, logits), images=ramps(f)) for f, logits in (fake, real)]
     held_out = sample(*side(2, 0, 1, 5))
     points[1].held_out = images[1].held_out = lambda: held_out
+    answered(images[0], ramps(side(1, 0, 1, 5)[0]))
+    for fake_or_real in images:
+        fake_or_real.back = fake_or_real
     return points, images
+
+
+def answered(fake, truth):
+    """Fakes that were asked to be something, and are brought back as they are."""
+    fake.labels, fake.truth = torch.arange(len(fake)) % 5, truth
+    fake.source, fake.returned = truth, fake.images
 
 
 def ramps(features):
@@ -359,8 +368,7 @@ SEE_COPIES = ("authenticity", "copying")  # and nothing else that is bad
 
 @every_metric
 def test_worse_fakes_score_worse_in_the_declared_direction(name):
-    metric = METRICS.load(name)
-    sign = {"lower": 1, "higher": -1}[metric.direction]
+    sign = {"lower": 1, "higher": -1}[METRICS.make(name).direction]
     seen = 0
     for (good, real), (bad, _) in zip(pair(), pair(9.0, 0.3, classes_hit=2), strict=True):
         bad = replace(real) if name in SEE_COPIES else bad
@@ -374,7 +382,7 @@ def test_worse_fakes_score_worse_in_the_declared_direction(name):
 
 @every_metric
 def test_a_value_lies_where_its_transform_is_defined(name):
-    transform = METRICS.load(name).transform
+    transform = METRICS.make(name).transform
     for fake, real in (*pair(), *pair(9.0), *pair(0.0, 0.01)):
         found = measured(name, fake, real)
         if found is not None and transform == "logit":
@@ -476,7 +484,7 @@ def test_the_floor_is_what_held_out_data_score_and_noise_scores_worse(data):
     floor = ruler.floor(metrics)
     shape = split(data).held_out[IMAGE].images.shape
     noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    bad = ruler.measure(noise, metrics)
+    bad = ruler.measure(Fakes(noise), metrics)
     assert bad["fid"].value > 5 * floor["fid"].value
     assert bad["kid_subsets(subsets=5)"].value > 5 * floor["kid_subsets(subsets=5)"].value
     assert floor["modes"].value == {"digits": 10, "ring": 8}[data]
@@ -485,10 +493,10 @@ def test_the_floor_is_what_held_out_data_score_and_noise_scores_worse(data):
 
 def test_a_metric_that_has_no_meaning_is_read_as_its_reason():
     ruler = Yardstick("ring", CPU)
-    found = ruler.measure(torch.randn(50, 2), ("is", "modes"))
+    found = ruler.measure(Fakes(torch.randn(50, 2)), ("is", "modes"))
     assert found["is"] == "needs class logits, and this extractor gives none"
     assert found["modes"].value <= 8
-    broken = ruler.measure(torch.full((50, 2), math.nan), ("fid", "modes", "high_quality"))
+    broken = ruler.measure(Fakes(torch.full((50, 2), math.nan)), ("fid", "modes", "high_quality"))
     assert all("not finite" in reading for reading in broken.values())
 
 

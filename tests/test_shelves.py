@@ -6,7 +6,7 @@ from conftest import CPU
 
 from ganbench import evaluate
 from ganbench.data.place import references
-from ganbench.evaluate import Yardstick
+from ganbench.evaluate import Fakes, Yardstick
 from ganbench.metrics.sample import Sample, Shelf
 from ganbench.shelves import DiskShelf, folder_of
 
@@ -22,7 +22,7 @@ def cache(monkeypatch, tmp_path):
 def readings():
     yardstick = Yardstick("digits", CPU)
     noise = torch.rand(300, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    return yardstick.measure(noise, METRICS) | {"floor": yardstick.floor(METRICS)}
+    return yardstick.measure(Fakes(noise), METRICS) | {"floor": yardstick.floor(METRICS)}
 
 
 def test_what_is_kept_is_never_computed_again_and_changes_no_number(cache, monkeypatch):

@@ -17,21 +17,28 @@ IMAGE = "image"  # the domain of data that have only one
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Images as uint8 [N, C, H, W] or points as float32 [N, D]; labels, if any, as int64 [N]."""
+    """Images as uint8 [N, C, H, W] or points as float32 [N, D]; labels, if any, as int64 [N].
+
+    `truth` is what a translator into the other domain should make of each, where that is known.
+    """
 
     images: Tensor
     labels: Tensor | None = None
+    truth: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def to(self, device: torch.device) -> "Examples":
-        labels = self.labels if self.labels is None else self.labels.to(device)
-        return Examples(self.images.to(device), labels)
+        return Examples(*(None if part is None else part.to(device) for part in self.parts()))  # type: ignore[arg-type]
+
+    def parts(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        return self.images, self.labels, self.truth
 
     def batch(self, index: Tensor) -> "Batch":
         labels = None if self.labels is None else self.labels[index]
-        return Batch(in_unit_range(self.images[index]), labels, index)
+        truth = None if self.truth is None else in_unit_range(self.truth[index])
+        return Batch(in_unit_range(self.images[index]), labels, index, truth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +48,7 @@ class Batch:
     images: Tensor
     labels: Tensor | None
     index: Tensor  # [N], which of the examples these are
+    truth: Tensor | None = None  # in [-1, 1]: each as it should be in the other domain
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +72,7 @@ class Split:
         digest = hashlib.sha256()
         for part in (self.train, self.held_out):
             for domain, examples in sorted(part.items()):
-                for tensor in (examples.images, examples.labels):
+                for tensor in examples.parts():
                     if tensor is not None:
                         digest.update(f"{domain}{tensor.dtype}{tuple(tensor.shape)}".encode())
                         digest.update(tensor.contiguous().numpy().tobytes())
@@ -73,7 +81,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """A data set's settings; `load` reads it. `extractor` is the spec of what measures it by default."""
+    """A data set's settings; `load` reads it. `extractor` is the spec of what measures it by default.
+
+    Of two domains that are to be translated into each other the last is the one that measuring leads with.
+    """
 
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}

@@ -1,6 +1,7 @@
 """A game: which networks play, and whose fakes meet which reals."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -13,6 +14,16 @@ from ..networks.discriminator import Discriminator, Shape
 
 Batches = Mapping[str, Batch]  # what a game is dealt, by domain
 Terms = Iterable[tuple[str, Tensor]]  # named scalars that add to an objective
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What fakes were asked to be, one entry for each: of classes, of images, or both."""
+
+    labels: Tensor | None = None  # [N], the classes that they are to show
+    source: Tensor | None = None  # [N, ...] in [-1, 1], what they were made from
+    truth: Tensor | None = None  # [N, ...] in [-1, 1], what they should be, where that is known
+
 
 # How a game gets its networks: a trick may have had its say over each.
 MakeGenerator = Callable[[str, nn.Module], nn.Module]  # name, plain generator => generator
@@ -67,3 +78,11 @@ class Game(nn.Module):
         fakes, and whose images are what a translator translates.
         """
         raise NotImplementedError
+
+    def asked(self, sources: Batches) -> Mapping[str, Asked]:
+        """What the fakes of these sources are asked to be, by domain; nothing is asked of noise."""
+        return {}
+
+    def returned(self, generators: nn.ModuleDict, fakes: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Fakes brought back to where they came from, by the domain of the fakes, if there is a way."""
+        return {}

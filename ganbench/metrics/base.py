@@ -32,7 +32,9 @@ class Metric:
     """A metric's settings, and what it declares of itself.
 
     `needs` names what samples must have: features, logits, classes (logits of the data's own), images,
-    mixture, modes (a mixture or classes), held_out. What is missing is told before anything is computed.
+    mixture, modes (a mixture or classes), held_out, labels (classes that were asked for), truth (what
+    each fake should be), returned (fakes translated back), back (translations the other way). What is
+    missing is told before anything is computed.
     """
 
     version: ClassVar[int] = 1
@@ -144,6 +146,28 @@ def need_held_out(fake: Sample, real: Sample) -> None:
     need_features(real.held_out(), real)
 
 
+def need_labels(fake: Sample, real: Sample) -> None:
+    if fake.labels is None:
+        raise Unmeasurable("needs classes that fakes were asked to show, and none were asked for")
+
+
+def need_truth(fake: Sample, real: Sample) -> None:
+    need_images(fake, real)
+    if fake.truth is None:
+        raise Unmeasurable("needs what each fake should be, and nobody knows that here")
+
+
+def need_returned(fake: Sample, real: Sample) -> None:
+    need_images(fake, real)
+    if fake.returned is None:
+        raise Unmeasurable("needs fakes that were translated back, and there is no way back here")
+
+
+def need_back(fake: Sample, real: Sample) -> None:
+    if fake.back is None or real.back is None:
+        raise Unmeasurable("needs translations between two domains, and there is but one here")
+
+
 NEEDS: dict[str, Callable[[Sample, Sample], None]] = {
     "features": need_features,
     "logits": need_logits,
@@ -152,6 +176,10 @@ NEEDS: dict[str, Callable[[Sample, Sample], None]] = {
     "mixture": need_mixture,
     "images": need_images,
     "held_out": need_held_out,
+    "labels": need_labels,
+    "truth": need_truth,
+    "returned": need_returned,
+    "back": need_back,
 }
 
 

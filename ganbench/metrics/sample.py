@@ -43,9 +43,14 @@ class Sample:
     features: Tensor
     logits: Tensor | None = None
     images: Tensor | None = None  # as they were extracted: uint8 [N, C, H, W], or points
+    labels: Tensor | None = None  # [N]: of reals their classes, of fakes those that were asked for
     mixture: Mixture | None = None  # the law that real points were drawn from
     classes_are_modes: bool = True  # are the logits' classes those of the data?
     held_out: Callable[[], "Sample"] | None = None  # of reals: what nobody trained on
+    source: Tensor | None = None  # of fakes: the images that they were made from, as stored
+    truth: Tensor | None = None  # of fakes: the images that they should be, as stored
+    returned: Tensor | None = None  # of fakes: what they became when they were translated back
+    back: "Sample | None" = None  # of translations: those of the other way
     shelf: Shelf = field(init=False, default_factory=Shelf)
 
     def __len__(self) -> int:

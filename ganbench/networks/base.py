@@ -24,6 +24,7 @@ class Network:
     neutral: ClassVar[dict[str, Any]] = {}
 
     energy: ClassVar[bool] = False  # are scores reconstruction errors, so that no head learns them?
+    translates: ClassVar[bool] = False  # does it make images from images?
 
     norm: Norm = "none"
 
@@ -36,6 +37,10 @@ class Network:
         raise NotImplementedError
 
     def discriminator(self, shape: Shape) -> Discriminator:
+        raise NotImplementedError
+
+    def translator(self, source: Shape, shape: Shape) -> nn.Module:  # [N, *source] => [N, *shape]
+        """A generator that is given images; only of families that say `translates`."""
         raise NotImplementedError
 
     def initialize(self, module: nn.Module) -> None:
