@@ -39,6 +39,14 @@ VARIANTS: dict[str, Recipe] = {
     "began": Recipe("Boundary equilibrium: an autoencoder judges by its error (Berthelot et al., 2017).",
                     "autoencoder", "wasserstein", ("equilibrium",),
                     Plan(batch=16, generator_lr=1e-4, discriminator_lr=1e-4)),
+    "cyclegan": Recipe("Translation between unpaired domains, there and back (Zhu et al., 2017).",
+                    "cyclegan", "least_squares", ("image_pool",), Plan(batch=1, decay=0.5), "cycle"),
+    "srgan": Recipe("Super-resolution that looks sharp (Ledig et al., 2017).", "srgan",
+                    plan=Plan(batch=16, generator_lr=1e-4, discriminator_lr=1e-4,
+                              generator_betas=(0.9, 0.999), discriminator_betas=(0.9, 0.999)),
+                    game="super_resolution"),
+    "inpainting": Recipe("What is missing in the middle (Pathak et al., 2016), by CycleGAN's networks.",
+                    "cyclegan", game="inpainting"),
 }
 # fmt: on
 

@@ -14,10 +14,12 @@ DATA = Index(
         "folder": "folder:Folder",
         "grid": "grid:Grid",
         "mnist": "mnist:Mnist",
+        "restyled_digits": "restyled_digits:RestyledDigits",
         "ring": "ring:Ring",
         "stacked_digits": "stacked_digits:StackedDigits",
         "stacked_mnist": "stacked_mnist:StackedMnist",
         "stl10": "stl10:Stl10",
         "svhn": "svhn:Svhn",
+        "unpaired": "unpaired:Unpaired",
     },
 )

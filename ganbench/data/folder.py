@@ -62,9 +62,7 @@ class Folder(Data):
 
     def files(self) -> list[Path]:
         """The images' paths, relative to the folder."""
-        found = (path for path in self.place.rglob("*") if path.suffix.lower() in SUFFIXES)
-        every = (path.relative_to(self.place) for path in found if path.is_file())
-        return sorted(path for path in every if not any(map(is_hidden, path.parts)))
+        return [path.relative_to(self.place) for path in images_under(self.place)]
 
     def load(self) -> Split:
         numbers = {file: number(self.place / file) for file in self.files()}
@@ -96,6 +94,13 @@ class Folder(Data):
                 f"{self.place} has {train + held_out} images, of which {held_out} are held out: add some, or "
                 f"change held_out, until {LEAST_TRAIN} train and {LEAST_HELD_OUT} are held out"
             )
+
+
+def images_under(place: Path) -> list[Path]:
+    """All images' paths in a folder and its folders, by name; hidden ones are left out."""
+    found = (path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES)
+    every = sorted(path.relative_to(place) for path in found if path.is_file())
+    return [place / path for path in every if not any(map(is_hidden, path.parts))]
 
 
 def is_hidden(name: str) -> bool:

@@ -6,6 +6,9 @@ GAMES = Index(
     "game",
     "ganbench.games",
     {
+        "cycle": "cycle:Cycle",
+        "inpainting": "inpainting:Inpainting",
+        "super_resolution": "super_resolution:SuperResolution",
         "unconditional": "unconditional:Unconditional",
     },
 )

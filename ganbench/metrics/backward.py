@@ -1,6 +1,7 @@
 """Backward: a metric of translations the other way round, from the last domain into the first.
 
-Whatever `of` says is measured of what the other generator makes, against the reals of its own domain.
+Whatever `of` says, FID if nothing, is measured of what the other generator makes, against the reals of
+its own domain.
 """
 
 from dataclasses import dataclass

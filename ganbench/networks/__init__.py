@@ -7,9 +7,11 @@ NETWORKS = Index(
     "ganbench.networks",
     {
         "autoencoder": "autoencoder:Autoencoder",
+        "cyclegan": "cyclegan:Cyclegan",
         "dcgan": "dcgan:Dcgan",
         "maxout": "maxout:Maxout",
         "mlp": "mlp:Mlp",
         "pooled": "pooled:Pooled",
+        "srgan": "srgan:Srgan",
     },
 )

@@ -24,7 +24,6 @@ class Network:
     neutral: ClassVar[dict[str, Any]] = {}
 
     energy: ClassVar[bool] = False  # are scores reconstruction errors, so that no head learns them?
-    translates: ClassVar[bool] = False  # does it make images from images?
 
     norm: Norm = "none"
 
@@ -39,8 +38,12 @@ class Network:
     def discriminator(self, shape: Shape) -> Discriminator:
         raise NotImplementedError
 
+    def objection_to_translating(self, source: Shape, shape: Shape) -> str | None:
+        """Why this family cannot make images of the second shape from those of the first, or None."""
+        return f"{type(self).__name__.lower()} makes images from noise, and not from other images"
+
     def translator(self, source: Shape, shape: Shape) -> nn.Module:  # [N, *source] => [N, *shape]
-        """A generator that is given images; only of families that say `translates`."""
+        """A generator that is given images, of a family that does not object to that."""
         raise NotImplementedError
 
     def initialize(self, module: nn.Module) -> None:

@@ -17,6 +17,7 @@ TRICKS = Index(
         "gradient_clipping": "gradient_clipping:GradientClipping",
         "gradient_penalty": "gradient_penalty:GradientPenalty",
         "historical_averaging": "historical_averaging:HistoricalAveraging",
+        "image_pool": "image_pool:ImagePool",
         "instance_noise": "instance_noise:InstanceNoise",
         "label_flipping": "label_flipping:LabelFlipping",
         "label_smoothing": "label_smoothing:LabelSmoothing",
