@@ -11,6 +11,7 @@ from .squares import checked, squares
 LARGEST = 1024  # pixels a side
 LEAST = {"train": 8, "test": 4}
 DOMAINS = ("A", "B")
+FOLDERS = [f"{part}{domain}" for part in LEAST for domain in DOMAINS]
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,6 @@ class Unpaired(Data):
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, not {self.channels}")
-        if not self.place.is_dir():
-            raise ValueError(f"there is no folder {self.place}")
-        for part in LEAST:
-            for domain in DOMAINS:
-                if not (self.place / f"{part}{domain}").is_dir():
-                    raise ValueError(f"{self.place} has no folder {part}{domain}")
         shape = (self.channels, checked(self.size, LARGEST), self.size)
         object.__setattr__(self, "shapes", {domain.lower(): shape for domain in DOMAINS})
 
@@ -50,7 +45,10 @@ class Unpaired(Data):
         return Split(train, held_out)
 
     def examples(self, name: str) -> Examples:
-        files, least = images_under(self.place / name), LEAST[name[:-1]]
+        folder, least = self.place / name, LEAST[name[:-1]]
+        if not folder.is_dir():
+            raise Missing(f"there is no folder {folder}: unpaired data are in {', '.join(FOLDERS)}")
+        files = images_under(folder)
         if len(files) < least:
-            raise Missing(f"{self.place / name} has {len(files)} images, and {least} are needed")
+            raise Missing(f"{folder} has {len(files)} images, and {least} are needed")
         return Examples(squares(map(opened, files), len(files), self.shapes["a"]))
