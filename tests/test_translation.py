@@ -87,7 +87,7 @@ def test_a_translator_that_is_too_deep_says_what_to_do(downs):
 
 
 def test_a_cycle_owes_what_comes_back_changed_and_what_should_not_have_changed():
-    game = setup(TINY, "restyled_digits", tricks=("image_pool",)).game
+    game = setup(TINY.replace("(", "(identity=0.5, "), "restyled_digits").game
     duels = game.play(batches(), None)
     terms = list(game.generator_terms(duels))
     to, images = game.generators, {k: v.images for k, v in batches().items()}
@@ -144,7 +144,7 @@ def test_settings_of_a_variant_reach_its_network_and_its_game():
     recipe = variant("cyclegan(width=8, cycle=5)")
     assert recipe.network == "cyclegan(width=8)"
     assert recipe.game == "cycle(cycle=5)"
-    assert variant_label("cyclegan(identity=0.5, cycle=5, width=64)") == "cyclegan(cycle=5)"
+    assert variant_label("cyclegan(identity=0, cycle=5, width=64)") == "cyclegan(cycle=5)"
     with pytest.raises(SpecError, match="has no setting 'cycel'"):
         variant("cyclegan(cycel=5)")
 
