@@ -41,6 +41,8 @@ VARIANTS: dict[str, Recipe] = {
                     Plan(batch=16, generator_lr=1e-4, discriminator_lr=1e-4)),
     "cyclegan": Recipe("Translation between unpaired domains, there and back (Zhu et al., 2017).",
                     "cyclegan", "least_squares", ("image_pool",), Plan(batch=1, decay=0.5), "cycle"),
+    "cut": Recipe("One-sided translation that keeps the content of patches (Park et al., 2020).",
+                    "cyclegan", "least_squares", plan=Plan(batch=1, decay=0.5), game="contrastive"),
     "srgan": Recipe("Super-resolution that looks sharp (Ledig et al., 2017).", "srgan",
                     plan=Plan(batch=16, generator_lr=1e-4, discriminator_lr=1e-4,
                               generator_betas=(0.9, 0.999), discriminator_betas=(0.9, 0.999)),

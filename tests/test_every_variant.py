@@ -20,9 +20,11 @@ from ganbench.streams import Streams
 from ganbench.train import Trainer
 from ganbench.variants import VARIANTS, variant
 
-HOME = {"cyclegan": "restyled_digits"}  # of variants that have no meaning for single domains
+HOME = dict.fromkeys(
+    ("cyclegan", "cut"), "restyled_digits"
+)  # of variants that have no meaning for single domains
 SMALL = {"cyclegan": ", blocks=1, downs=1, strided=1", "srgan": ", blocks=1, factor=2"}
-SMALL["inpainting"] = SMALL["cyclegan"]
+SMALL["inpainting"] = SMALL["cut"] = SMALL["cyclegan"]
 every_variant = pytest.mark.parametrize("name", VARIANTS)
 
 
@@ -149,6 +151,7 @@ def test_the_table_is_what_papers_and_their_code_say():
         "unrolled": ("non_saturating", 1, 1e-4, 0.5, ("unrolled",)),
         "began": ("wasserstein", 1, 1e-4, 0.5, ("equilibrium",)),
         "cyclegan": ("least_squares", 1, 2e-4, 0.5, ("image_pool",)),
+        "cut": ("least_squares", 1, 2e-4, 0.5, ()),
         "srgan": ("non_saturating", 1, 1e-4, 0.9, ()),
         "inpainting": ("non_saturating", 1, 2e-4, 0.5, ()),
     }

@@ -11,11 +11,13 @@ from conftest import CPU, setup, split, steps, trainer
 from PIL import Image
 from test_every_trick import TRICK, every_trick, trains_or_objects
 from torch import nn
+from torch.nn.functional import normalize
 
 from ganbench.assemble import META, Incompatible, assemble
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Missing
 from ganbench.data.restyled_digits import restyled
+from ganbench.games.contrastive import confusion
 from ganbench.games.inpainting import Inpainting
 from ganbench.games.super_resolution import SuperResolution
 from ganbench.metrics import METRICS
@@ -149,6 +151,45 @@ def test_settings_of_a_variant_reach_its_network_and_its_game():
         variant("cyclegan(cycel=5)")
 
 
+# Patches
+
+
+def test_patches_are_told_by_cross_entropy_among_those_of_their_image():
+    """InfoNCE written out, vector by vector."""
+    asked, known = (
+        normalize(torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(s)), dim=-1)
+        for s in (0, 1)
+    )
+    expected = []
+    for image, others in zip(asked, known, strict=True):
+        for place, vector in enumerate(image):
+            alike = torch.exp(torch.stack([vector @ other for other in others]) / 0.07)
+            expected.append(-torch.log(alike[place] / alike.sum()))
+    assert confusion(asked, known).item() == pytest.approx(
+        torch.stack(expected).mean().item(), rel=1e-5
+    )
+
+
+def test_a_fake_that_is_its_source_is_told_better_than_another_image():
+    game = setup(f"cut{TINY[8:]}", "restyled_digits").game
+    x = batches()["a"].images
+    assert game.strangeness(x, x) < game.strangeness(x, x.flip(0))
+
+
+def test_both_the_translator_and_the_heads_learn_from_patches():
+    game = setup(f"cut{TINY[8:]}", "restyled_digits").game
+    terms = dict(game.generator_terms(game.play(batches(), None)))
+    assert set(terms) == {"patches", "identity"}
+    terms["patches"].backward()
+    learned = [
+        p.grad is not None and bool(p.grad.any()) for p in game.generators["patches"].parameters()
+    ]
+    assert all(learned)
+    encoder = game.generators["b"][1].weight.grad
+    assert encoder is not None
+    assert encoder.any()
+
+
 # The pool
 
 
@@ -271,7 +312,7 @@ def test_a_folder_that_is_missing_or_empty_is_named(horses):
     with pytest.raises(Missing, match="testB has 0 images, and 4 are needed"):
         DATA.make(f"unpaired(path={str(horses)!r})").load()
     (horses / "testB").rmdir()
-    with pytest.raises(Missing, match="there is no folder .*testB"):
+    with pytest.raises(Missing, match=r"there is no folder .*testB"):
         DATA.make(f"unpaired(path={str(horses)!r})").load()
 
 
@@ -337,6 +378,7 @@ def test_backward_is_the_metric_of_the_other_direction():
     ("text", "data"),
     [
         (TINY, "restyled_digits"),
+        (f"cut{TINY[8:]}", "restyled_digits"),
         ("srgan(width=4, blocks=1, factor=2)", "digits"),
         ("inpainting(width=4, blocks=1, downs=1, strided=1)", "digits"),
     ],

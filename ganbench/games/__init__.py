@@ -6,6 +6,7 @@ GAMES = Index(
     "game",
     "ganbench.games",
     {
+        "contrastive": "contrastive:Contrastive",
         "cycle": "cycle:Cycle",
         "inpainting": "inpainting:Inpainting",
         "super_resolution": "super_resolution:SuperResolution",

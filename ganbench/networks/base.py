@@ -24,6 +24,7 @@ class Network:
     neutral: ClassVar[dict[str, Any]] = {}
 
     energy: ClassVar[bool] = False  # are scores reconstruction errors, so that no head learns them?
+    encodes: ClassVar[bool] = False  # do translators have `features`, their maps on the way?
 
     norm: Norm = "none"
 

@@ -6,6 +6,8 @@ discriminators score patches, by `strided` strided convolutions. Published are 2
 """
 
 from dataclasses import dataclass
+from itertools import islice
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -26,8 +28,26 @@ class Residual(nn.Module):
         return x + self.change(x)
 
 
+class Translator(nn.Sequential):
+    """Layers, of which some tell what they make of an image on the way."""
+
+    def __init__(self, layers: list[nn.Module], told: list[int]):
+        super().__init__(*layers)
+        self.told = told  # the numbers of the layers
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Maps of the image itself and of those layers, [N, C, H, W] each."""
+        found = [x]
+        for number, layer in enumerate(islice(self, max(self.told) + 1)):
+            x = layer(x)
+            found += [x] if number in self.told else []
+        return found
+
+
 @dataclass(frozen=True)
 class Cyclegan(Network):
+    encodes: ClassVar[bool] = True
+
     norm: Norm = "instance"
     width: int = 64
     blocks: int = 9
@@ -57,18 +77,19 @@ class Cyclegan(Network):
         return f"cyclegan keeps the size of images, and {source[1:]} should become {shape[1:]}"
 
     def translator(self, source: Shape, shape: Shape) -> nn.Module:
-        layers = [*reflected(source[0], self.width, 7), nn.ReLU()]
+        layers, strides = [*reflected(source[0], self.width, 7), nn.ReLU()], []
         for i in range(self.downs):
             fan_in, fan_out = self.width << i, self.width << (i + 1)
+            strides += [len(layers)]
             layers += [nn.Conv2d(fan_in, fan_out, 3, 2, 1), nn.InstanceNorm2d(fan_out), nn.ReLU()]
+        first, middle = len(layers), len(layers) + (self.blocks - 1) // 2
         layers += [Residual(self.width << self.downs) for _ in range(self.blocks)]
         for i in reversed(range(self.downs)):
             fan_in, fan_out = self.width << (i + 1), self.width << i
             layers += [nn.ConvTranspose2d(fan_in, fan_out, 3, 2, 1, 1)]
             layers += [nn.InstanceNorm2d(fan_out), nn.ReLU()]
-        return nn.Sequential(
-            *layers, nn.ReflectionPad2d(3), nn.Conv2d(self.width, shape[0], 7), nn.Tanh()
-        )
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(self.width, shape[0], 7), nn.Tanh()]
+        return Translator(layers, [*strides, first, middle])
 
     def discriminator(self, shape: Shape) -> Discriminator:
         return patch_discriminator(shape, self.width, self.strided, self.norm)

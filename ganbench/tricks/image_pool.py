@@ -32,8 +32,8 @@ class ImagePool(Trick):
     def attach(self, game: Game, blueprint: Blueprint) -> None:
         self.names = list(game.discriminators)
         held = self.size - self.size % blueprint.plan.batch
-        for name, shape in zip(self.names, blueprint.shapes.values(), strict=True):
-            self.register_buffer(f"images_{name}", torch.zeros(held, *shape))
+        for name in self.names:  # a discriminator is called like the domain that it judges
+            self.register_buffer(f"images_{name}", torch.zeros(held, *blueprint.shapes[name]))
             self.register_buffer(f"labels_{name}", torch.zeros(held, dtype=torch.long))
         self.register_buffer("seen", torch.zeros(len(self.names), dtype=torch.long))
 
