@@ -121,7 +121,7 @@ class Yardstick:
             rules_version=self.rules.version,
             data=self.name,
             fingerprint=self.fingerprint,
-            extractor=EXTRACTORS.label(self.extractor_spec),
+            extractor=self.extractor.known_as(EXTRACTORS.label(self.extractor_spec)),
             extractor_version=self.extractor.version,
             weights=self.extractor.weights(),
             resize=self.extractor.resize,

@@ -13,15 +13,17 @@ from .data import DATA
 from .data.base import Missing
 from .data.place import references
 from .evaluate import yardstick
+from .extractors import EXTRACTORS
+from .extractors.base import Extractor
 from .provenance import PACKAGES
-from .spec import SpecError
+from .spec import Index, SpecError
 
 LEAST_DISK = 1 << 30  # bytes: a large suite's samplers and logs
 
 
 def examination() -> list[dict[str, Any]]:
     """Findings: `what`, whether it is `ok`, whether runs need it, and what is `told` of it."""
-    return [*packages(), *devices(), disk(), cache(), *data_sets()]
+    return [*packages(), *devices(), disk(), cache(), *extractors(), *data_sets()]
 
 
 def finding(what: str, ok: bool, told: str, needed: bool = True) -> dict[str, Any]:
@@ -58,9 +60,22 @@ def cache() -> dict[str, Any]:
     return finding("references", True, told, needed=False)
 
 
+def extractors() -> Iterator[dict[str, Any]]:
+    """Those that see any images: what is made of one data set is told with it."""
+    for name in EXTRACTORS:
+        if needs_settings(EXTRACTORS, name):
+            continue
+        try:
+            made: Extractor = EXTRACTORS.make(name)
+            told = f"SHA-256 {sha256[:8]}..." if (sha256 := made.weights()) else "has no weights"
+            yield finding(made.known_as(name), True, told, needed=False)
+        except Missing as missing:
+            yield finding(name, False, str(missing), needed=False)
+
+
 def data_sets() -> Iterator[dict[str, Any]]:
     for name in DATA:
-        if needs_settings(name):
+        if needs_settings(DATA, name):
             continue  # a folder of one's own: nobody knows which
         try:
             measured = yardstick(name, "cpu")
@@ -70,9 +85,9 @@ def data_sets() -> Iterator[dict[str, Any]]:
             yield finding(name, False, str(missing), needed=False)
 
 
-def needs_settings(name: str) -> bool:
+def needs_settings(index: Index, name: str) -> bool:
     try:
-        DATA.resolve(name)
+        index.resolve(name)
     except SpecError:
         return True
     return False

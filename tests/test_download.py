@@ -5,6 +5,7 @@ import hashlib
 import pickle
 import struct
 import threading
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +21,7 @@ from ganbench.data import DATA, fashion_mnist
 from ganbench.data.base import IMAGE, Missing
 from ganbench.data.downloaded import Downloaded
 from ganbench.data.place import Downloadable, root
-from ganbench.extractors import EXTRACTORS, inception
+from ganbench.extractors import EXTRACTORS, dinov2, inception
 
 DOWNLOADED = [name for name in DATA.entries if issubclass(DATA.load(name), Downloaded)]
 COUNTS = {"train": 25, "test": 20}
@@ -345,18 +346,32 @@ def test_a_set_is_downloaded_when_that_is_asked_for(ganbench, server, place, mon
 
 def test_weights_are_downloaded_and_compared_with_their_hash(ganbench, server, place, monkeypatch):
     folder, address = server
-    (folder / inception.FILE).write_bytes(b"some weights")
-    source = "torch_fidelity.feature_extractor_inceptionv3.URL_INCEPTION_V3"
-    monkeypatch.setattr(source, address + inception.FILE)
+    file = inception.published()
+    (folder / file.file).write_bytes(b"some weights")
+    served = replace(file, url=address + file.file)
+    monkeypatch.setattr(inception, "published", lambda: served)
     code, out, err = ganbench("download", "inception")
     assert (code, out) == (4, "")
     assert "inception could not be downloaded to" in err
     assert "invalid hash" in err
-    assert not inception.places()[0].exists()
+    assert not served.own_place().exists()
     sha256 = hashlib.sha256(b"some weights").hexdigest()
-    monkeypatch.setattr(inception, "SHA256", sha256[:8])
+    right = replace(served, sha256=sha256[:8])
+    monkeypatch.setattr(inception, "published", lambda: right)
     assert ganbench("download", "inception")[0] == 0
-    assert inception.weights() == b"some weights"
+    assert right.read() == b"some weights"
+
+
+def test_the_weights_of_a_models_setting_are_downloaded(ganbench, server, place, monkeypatch):
+    folder, address = server
+    (folder / "dinov2_vits14").mkdir()
+    (folder / "dinov2_vits14" / "dinov2_vits14_pretrain.pth").write_bytes(b"some weights")
+    monkeypatch.setattr(dinov2, "URL", address.rstrip("/"))
+    assert ganbench("download", "dinov2(model='vit-s-14')")[0] == 0
+    assert dinov2.published("vit-s-14").read() == b"some weights"
+    code, _, err = ganbench("download", "dinov2(model='vit-s-41')")
+    assert code == 2
+    assert "did you mean 'vit-s-14'" in err
 
 
 def nowhere(monkeypatch):

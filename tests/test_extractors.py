@@ -2,14 +2,25 @@
 
 import hashlib
 import io
+import json
+import sys
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import torchvision
 from conftest import CPU, same, split
+from matplotlib.cbook import get_sample_data
+from PIL import Image
 from safetensors.torch import save
+from sklearn.datasets import load_sample_image
+from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP, VisionTransformer
+from torch_fidelity.feature_extractor_dinov2 import FeatureExtractorDinoV2
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
+from torchvision.models import MobileNet_V2_Weights
 
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Examples, Missing, Split
@@ -17,7 +28,16 @@ from ganbench.data.digits import Digits
 from ganbench.data.mnist import Mnist
 from ganbench.data.stacks import stacked
 from ganbench.evaluate import Yardstick
-from ganbench.extractors import EXTRACTORS, classifier, inception
+from ganbench.extractors import (
+    EXTRACTORS,
+    classifier,
+    clip,
+    dinov2,
+    efficientnet_lite0,
+    inception,
+    published,
+    vgg16,
+)
 from ganbench.extractors.base import extracted
 from ganbench.spec import SpecError
 
@@ -252,32 +272,100 @@ def random_weights() -> bytes:
 
 
 @pytest.fixture
-def random_inception(place, monkeypatch):
-    """Inception, wired as it is, with random weights where the published ones would lie."""
-    monkeypatch.setattr(inception, "SHA256", hashlib.sha256(random_weights()).hexdigest()[:8])
-    path = inception.places()[1]
-    path.parent.mkdir(parents=True)
+def random_inception(place, monkeypatch, tmp_path):
+    """Inception, wired as it is, with random weights in a file that the user names."""
+    path = tmp_path / "random.pth"
     path.write_bytes(random_weights())
+    monkeypatch.setenv("GANBENCH_INCEPTION", str(path))
     return EXTRACTORS.make("inception")
+
+
+PUBLISHED = {
+    "inception": inception.published(),
+    "vgg16": vgg16.FILE,
+    "clip": clip.published(clip.DEFAULT),
+    "clip(model='vit-l-14')": clip.published("vit-l-14"),
+    "dinov2": dinov2.published(dinov2.DEFAULT),
+    "dinov2(model='vit-s-14')": dinov2.published("vit-s-14"),
+}
+every_published = pytest.mark.parametrize("spec", PUBLISHED)
+SMALL = [spec for spec in PUBLISHED if spec != "vgg16"]  # it takes seconds to build
 
 
 def test_inception_that_is_not_here_says_what_to_do(place):
     with pytest.raises(Missing) as told:
         EXTRACTORS.make("inception")
     assert str(told.value) == (
-        "Inception's weights are not on this machine: run `ganbench download inception`, or put "
-        f"weights-inception-2015-12-05-6726825d.pth into {place / 'weights'}"
+        "inception's weights are not on this machine: run `ganbench download inception`, which fetches "
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+        "weights-inception-2015-12-05-6726825d.pth (SHA-256 6726825d...), put that file into "
+        f"{place / 'weights'} as weights-inception-2015-12-05-6726825d.pth, or name one by "
+        "--inception-weights or GANBENCH_INCEPTION"
     )
     assert not place.exists()
 
 
+@every_published
+def test_weights_that_are_not_here_say_where_they_are_and_where_they_go(spec, place, monkeypatch):
+    file = PUBLISHED[spec]
+    with pytest.raises(Missing) as told:
+        EXTRACTORS.make(spec)
+    for part in (file.url, file.file, file.variable, str(place / "weights"), file.sha256[:8]):
+        assert part in str(told.value)
+    monkeypatch.setenv(file.variable, str(place / "nothing"))
+    with pytest.raises(Missing, match=f"nothing, which {file.variable} names: run"):
+        EXTRACTORS.make(spec)
+
+
 @pytest.mark.parametrize("number", [0, 1])
-def test_other_weights_in_the_place_of_inceptions_are_refused(place, number):
-    path = inception.places()[number]
+@every_published
+def test_other_weights_under_the_published_name_are_refused(spec, number, place):
+    path = PUBLISHED[spec].places()[number]
     path.parent.mkdir(parents=True)
     path.write_bytes(b"something else")
-    with pytest.raises(Missing, match=r"6726825d\.pth is damaged: delete it and run"):
-        EXTRACTORS.make("inception")
+    reason = "is damaged \\(its SHA-256 begins" if PUBLISHED[spec].sha256 else "or none, and is not"
+    with pytest.raises(Missing, match=reason) as told:
+        EXTRACTORS.make(spec)
+    assert str(path) in str(told.value)
+    assert PUBLISHED[spec].url in str(told.value)
+
+
+@pytest.mark.parametrize("spec", SMALL)
+@pytest.mark.parametrize("content", ["tensors", "list", "short"])
+def test_a_named_file_that_holds_something_else_is_refused(spec, content, place, monkeypatch):
+    path = place.parent / "mine.pth"
+    saved = {"tensors": {"fc.bias": torch.zeros(3)}, "list": [1, 2], "short": {}}[content]
+    torch.save(saved, path)
+    if content == "short":
+        path.write_bytes(path.read_bytes()[:-20])
+    monkeypatch.setenv(PUBLISHED[spec].variable, str(path))
+    with pytest.raises(Missing) as told:
+        EXTRACTORS.make(spec)
+    assert str(told.value).startswith(f"{path} ")
+    assert PUBLISHED[spec].url in str(told.value)
+
+
+def test_other_weights_are_called_other_weights(random_inception):
+    sha256 = hashlib.sha256(random_weights()).hexdigest()
+    assert random_inception.weights() == sha256
+    called = random_inception.known_as("inception")
+    assert called == f"inception with other weights ({sha256[:8]})"
+
+
+def test_the_option_names_the_weights_to_all_that_measures(ganbench, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANBENCH_INCEPTION", "")  # that it is taken back
+    path = tmp_path / "random.pth"
+    path.write_bytes(random_weights())
+    arguments = ("floor", "digits", "--metrics", "is(splits=1)", "--json")
+    arguments += ("--protocol", "ganbench(extractor='inception', fakes=2, reals=2)")
+    code, out, err = ganbench(*arguments, "--inception-weights", path)
+    assert (code, err) == (0, "")
+    protocol = json.loads(out)["protocol"]
+    assert protocol["weights"] == hashlib.sha256(random_weights()).hexdigest()
+    assert protocol["extractor"].startswith("inception with other weights")
+    code, _, err = ganbench(*arguments, "--inception-weights", tmp_path / "no.pth")
+    assert code == 2
+    assert "there is no file" in err
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (3, 8, 8), (3, 300, 310)])
@@ -303,7 +391,6 @@ def test_inception_is_wired_as_torch_fidelity_wires_it(random_inception):
     grey = extracted(random_inception, images[:, :1])
     colours = extracted(random_inception, images[:, :1].repeat(1, 3, 1, 1))
     assert same(grey.features, colours.features)
-    assert random_inception.weights() == hashlib.sha256(random_weights()).hexdigest()
 
 
 class Malicious:
@@ -311,24 +398,23 @@ class Malicious:
         return exec, ("raise SystemExit('this ran')",)
 
 
-def test_weights_that_would_run_code_are_not_opened(place, monkeypatch):
-    content = io.BytesIO()
-    torch.save({"fc.bias": Malicious()}, content)
+@every_published
+def test_weights_that_would_run_code_are_not_opened(spec, place, monkeypatch):
+    path = place.parent / "malicious.pth"
+    torch.save({"fc.bias": Malicious()}, path)
     with pytest.raises(SystemExit, match="this ran"):
-        torch.load(io.BytesIO(content.getvalue()), weights_only=False)
-    monkeypatch.setattr(inception, "SHA256", hashlib.sha256(content.getvalue()).hexdigest()[:8])
-    inception.places()[0].parent.mkdir(parents=True)
-    inception.places()[0].write_bytes(content.getvalue())
+        torch.load(path, weights_only=False)
+    monkeypatch.setenv(PUBLISHED[spec].variable, str(path))
     with pytest.raises(Missing, match="holds more than weights"):
-        EXTRACTORS.make("inception")
+        EXTRACTORS.make(spec)
 
 
 @pytest.mark.skipif(
-    not any(path.is_file() for path in inception.places()),
+    not any(path.is_file() for path in inception.published().places()),
     reason="Inception's weights are not on this machine: run `ganbench download inception`",
 )
 def test_the_published_inception_agrees_with_torch_fidelity():
-    (path,) = [path for path in inception.places() if path.is_file()][:1]
+    (path,) = [path for path in inception.published().places() if path.is_file()][:1]
     theirs = FeatureExtractorInceptionV3(
         "inception-v3-compat",
         ["2048", "logits_unbiased"],
@@ -336,5 +422,183 @@ def test_the_published_inception_agrees_with_torch_fidelity():
     )
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     found = extracted(EXTRACTORS.make("inception"), images)
-    for ours, published in zip((found.features, found.logits), theirs(images), strict=True):
-        torch.testing.assert_close(ours, published)
+    for ours, expected in zip((found.features, found.logits), theirs(images), strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+# Others of torch-fidelity's networks, with random weights
+
+
+def seeded(weights, std=0.05):
+    """Normal weights, the same on every machine, for each name; buffers as they are."""
+    random = torch.Generator().manual_seed(0)
+    return {
+        name: std * torch.randn(tensor.shape, generator=random)
+        if tensor.is_floating_point() and "running" not in name
+        else tensor
+        for name, tensor in weights.items()
+    }
+
+
+def named(spec, weights, monkeypatch, folder):
+    """The extractor, with these weights in a file that its variable names."""
+    path = folder / "seeded.pth"
+    torch.save(weights, path)
+    monkeypatch.setenv(PUBLISHED[spec].variable, str(path))
+    return EXTRACTORS.make(spec)
+
+
+PICTURES = torch.randint(
+    0, 256, (3, 3, 20, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+)
+
+
+def agrees(extractor, theirs, width):
+    """Features are those of torch-fidelity's extractor with the same weights, grey ones too."""
+    found = extracted(extractor, PICTURES)
+    assert found.features.shape == (3, width)
+    assert found.logits is None
+    assert found.features.std(0).max() > 0
+    torch.testing.assert_close(found.features, theirs(PICTURES)[0])
+    grey = PICTURES[:, :1]
+    torch.testing.assert_close(
+        extracted(extractor, grey).features, theirs(grey.repeat(1, 3, 1, 1))[0]
+    )
+
+
+@pytest.mark.slow  # 550 MB of weights
+def test_vgg16_is_torch_fidelitys(place, monkeypatch, tmp_path):
+    network = torchvision.models.vgg16()
+    ours = named("vgg16", network.state_dict(), monkeypatch, tmp_path)
+    theirs = FeatureExtractorVGG16(
+        "vgg16",
+        ["fc2_relu"],
+        feature_extractor_weights_path=published.once_more(network.state_dict()),
+    )
+    agrees(ours, theirs, 4096)
+
+
+def small_clip():
+    """A CLIP of two blocks: the networks' sizes are read from their weights."""
+    visual = VisionTransformer(16, 4, 64, 2, 1, 32)
+    weights = seeded({f"visual.{name}": value for name, value in visual.state_dict().items()})
+    return weights | {"text_projection": torch.zeros(8, 32)}
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
+def test_clip_is_torch_fidelitys(place, monkeypatch, tmp_path):
+    weights = small_clip()
+    ours = named("clip", dict(weights), monkeypatch, tmp_path)
+    scripted = tmp_path / "clip.pt"
+
+    class Holder(torch.nn.Module):
+        """A program whose state is the weights, as the published files are."""
+
+        def __init__(self):
+            super().__init__()
+            self.visual = VisionTransformer(16, 4, 64, 2, 1, 32)
+            self.text_projection = torch.nn.Parameter(weights["text_projection"])
+
+        def forward(self):
+            return self.text_projection
+
+    holder = Holder()
+    holder.load_state_dict(weights)
+    torch.jit.save(torch.jit.script(holder), scripted)
+    theirs = FeatureExtractorCLIP(
+        "clip-vit-b-32", ["clip"], feature_extractor_weights_path=str(scripted)
+    )
+    agrees(ours, theirs, 32)
+
+    content = scripted.read_bytes()
+    monkeypatch.setenv("GANBENCH_CLIP", str(scripted))
+    with pytest.raises(Missing, match=r"clip\.pt"):  # a program, and not OpenAI's
+        EXTRACTORS.make("clip")
+    sha256 = hashlib.sha256(content).hexdigest()
+    monkeypatch.setitem(clip.MODEL_METADATA["clip-vit-b-32"], "hash", sha256)
+    agrees(EXTRACTORS.make("clip"), theirs, 32)
+
+
+def small_dino(size):
+    """Weights of two blocks of 128 features, whose positions were trained at this size."""
+    return seeded(dinov2.Transformer(128, 2, (size // 14) ** 2, 14).state_dict(), 0.3)
+
+
+def test_dinov2_looks_through_torch_fidelitys_preprocessing(place, monkeypatch, tmp_path):
+    weights = small_dino(518)
+    spec = "dinov2(model='vit-s-14')"
+    ours = named(spec, weights | {"mask_token": torch.zeros(1, 128)}, monkeypatch, tmp_path)
+    monkeypatch.setattr(torch.hub, "load", lambda *_: dinov2.transformer(weights))
+    agrees(ours, FeatureExtractorDinoV2("dinov2-vit-s-14", ["dinov2"]), 128)
+
+
+# What Meta's own `vision_transformer.py` (the package dinov2 0.0.1.dev2) makes of these weights and images.
+METAS = {
+    224: [0.17743, 0.143847, 0.107542, -0.211508, -0.013336, 0.08416, -0.184319, -0.298304],
+    518: [0.122865, 0.142453, 0.125074, -0.208445, -0.01737, 0.073596, -0.178238, -0.297556],
+}
+
+
+@pytest.mark.parametrize("size", METAS)
+def test_the_network_of_dinov2_is_metas(size):
+    network = dinov2.transformer(small_dino(518))
+    image = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        found = network(image)[0]
+    torch.testing.assert_close(found[:8], torch.tensor(METAS[size]), rtol=1e-4, atol=1e-5)
+
+
+# EfficientNet-Lite0
+
+
+def photograph(name):
+    if name == "grace_hopper.jpg":
+        with get_sample_data(name) as file:
+            pixels = np.array(Image.open(file))
+    else:
+        pixels = load_sample_image(name).copy()
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None]
+
+
+CLASSES = MobileNet_V2_Weights.IMAGENET1K_V1.meta["categories"]
+
+
+@pytest.fixture(scope="module")
+def efficientnet():
+    return EXTRACTORS.make("efficientnet_lite0")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("flower.jpg", ["daisy"]),
+        ("china.jpg", ["bell cote", "palace", "boathouse", "monastery", "stupa"]),
+        ("grace_hopper.jpg", ["military uniform"]),
+    ],
+)
+def test_efficientnet_names_photographs_rightly(efficientnet, name, expected):
+    found = extracted(efficientnet, photograph(name))
+    assert found.features.shape == (1, 1280)
+    assert CLASSES[int(found.logits.argmax())] in expected
+
+
+def test_efficientnet_sees_what_its_packages_network_sees(efficientnet):
+    images = torch.cat([PICTURES, PICTURES.flip(3)])
+    found = extracted(efficientnet, images)
+    whole = efficientnet.network(efficientnet_lite0.prepared(images))
+    torch.testing.assert_close(found.logits, whole, rtol=1e-3, atol=1e-3)
+    floats = efficientnet(images.float().div(127.5).sub(1))[0]
+    torch.testing.assert_close(floats, found.features, rtol=1e-3, atol=1e-3)
+    grey = extracted(efficientnet, images[:, :1])
+    colours = extracted(efficientnet, images[:, :1].repeat(1, 3, 1, 1))
+    torch.testing.assert_close(grey.features, colours.features)
+    assert not efficientnet.tells_the_datas_classes
+
+
+def test_efficientnet_without_its_packages_says_how_they_are_had(monkeypatch):
+    monkeypatch.setattr(efficientnet_lite0, "FILE", "models/.gitignore")
+    with pytest.raises(Missing, match=r"not those that were published: pip install"):
+        EXTRACTORS.make("efficientnet_lite0")
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    with pytest.raises(Missing, match=r"needs two packages: pip install"):
+        EXTRACTORS.make("efficientnet_lite0")

@@ -8,6 +8,7 @@ import typer
 from .base import (
     HERE,
     Device,
+    InceptionWeights,
     Json,
     Results,
     SuiteArgument,
@@ -31,6 +32,7 @@ def floor(
     metrics: Annotated[str, typer.Option(help="Metrics, with commas between them.")] = "",
     protocol: Annotated[str, typer.Option(help="What values mean.")] = "ganbench",
     device: Device = "auto",
+    inception_weights: InceptionWeights = None,
     as_json: Json = False,
 ) -> None:
     """Say what held-out data score in the place of fakes: what a perfect generator may hope for."""

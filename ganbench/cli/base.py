@@ -1,6 +1,7 @@
 """What commands share: the program, its two consoles, options, and how it answers and refuses."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -37,6 +38,25 @@ Override = Annotated[
         "-o",
         metavar="KEY=VALUE",
         help="Override a key of the suite, e.g. -o budget.cpu.images=1000.",
+    ),
+]
+
+
+def named_weights(path: Path | None) -> Path | None:
+    """Tells this process, and the workers that it starts, where Inception's weights are."""
+    if path is not None:
+        if not path.is_file():
+            raise typer.BadParameter(f"there is no file {path}")
+        os.environ["GANBENCH_INCEPTION"] = str(path.absolute())
+    return path
+
+
+InceptionWeights = Annotated[
+    Path | None,
+    typer.Option(
+        "--inception-weights",
+        callback=named_weights,
+        help="The file of Inception's weights; GANBENCH_INCEPTION names it too.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]

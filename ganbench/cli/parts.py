@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from .base import FAILED, Json, answer, app, fail, out
+from .base import FAILED, InceptionWeights, Json, answer, app, fail, out
 
 
 @app.command("list")
@@ -37,22 +37,31 @@ def list_parts(
 
 @app.command()
 def download(
-    name: Annotated[str, typer.Argument(help="A data set, or an extractor: mnist, inception.")],
+    name: Annotated[
+        str, typer.Argument(help="A data set, or an extractor: mnist, inception, dinov2.")
+    ],
 ) -> None:
     """Download a data set or an extractor's weights. No other command downloads anything."""
     from ..data import DATA
     from ..data.place import Downloadable, root
     from ..extractors import EXTRACTORS
-    from ..spec import nearest
+    from ..spec import SpecError, nearest, parse
 
-    index = next((index for index in (DATA, EXTRACTORS) if name in index), None)
-    if index is None:
-        fail(f"no data set or extractor is called {name!r}{nearest(name, [*DATA, *EXTRACTORS])}")
-    part = index.load(name)
+    try:
+        spec = parse(name)
+        index = next((index for index in (DATA, EXTRACTORS) if spec.name in index), None)
+        if index is None:
+            known = nearest(spec.name, [*DATA, *EXTRACTORS])
+            fail(f"no data set or extractor is called {spec.name!r}{known}")
+        if spec.settings:
+            index.resolve(name)
+    except SpecError as error:
+        fail(str(error))
+    part = index.load(spec.name)
     if not isinstance(part, Downloadable):
         return out.print(f"{name} needs no download.")
     try:
-        part.download()
+        part.download(**dict(spec.settings) if index is EXTRACTORS else {})
     except Exception as error:  # of the net, the disk, an archive, a package that is not there
         told = " ".join(str(error).split())
         fail(f"{name} could not be downloaded to {root()}: {told}", FAILED)
@@ -60,7 +69,7 @@ def download(
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(inception_weights: InceptionWeights = None, as_json: Json = False) -> None:
     """Say what of devices, packages, data and extractors is here, and what to do about the rest."""
     from ..examination import examination
 
@@ -69,6 +78,8 @@ def doctor(as_json: Json = False) -> None:
         answer(found)
     else:
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        for overflow in ("ellipsis", "ellipsis", "fold"):  # addresses are told whole
+            table.add_column(overflow=overflow)
         for item in found:
             table.add_row("ok" if item["ok"] else "missing", item["what"], item["told"])
         out.print(table, markup=False)

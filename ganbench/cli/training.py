@@ -15,6 +15,7 @@ from .base import (
     HERE,
     INTERRUPTED,
     Device,
+    InceptionWeights,
     Json,
     Override,
     ProfileName,
@@ -83,6 +84,7 @@ def run(
     stale: Annotated[
         str, typer.Option(help="What to do with results that other code made: ask, reuse or rerun.")
     ] = "ask",
+    inception_weights: InceptionWeights = None,
     as_json: Json = False,
 ) -> None:
     """Train, measure and compare every cell of a suite. What is finished already is kept."""
@@ -176,6 +178,7 @@ def plan(
     seeds: SeedCount = None,
     override: Override = None,
     workers: Annotated[int | None, typer.Option(min=1, help="For the estimate of time.")] = None,
+    inception_weights: InceptionWeights = None,
     as_json: Json = False,
 ) -> None:
     """Say what a run would train: cells, what has no meaning and why, and about how long it takes."""
@@ -264,6 +267,7 @@ def measure(
     ] = "",
     results: Results = HERE,
     workers: Annotated[int | None, typer.Option(min=0, help="Worker processes.")] = None,
+    inception_weights: InceptionWeights = None,
     as_json: Json = False,
 ) -> None:
     """Measure what a run trained by further metrics or another protocol. Nothing is trained again."""

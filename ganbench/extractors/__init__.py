@@ -7,8 +7,12 @@ EXTRACTORS = Index(
     "ganbench.extractors",
     {
         "classifier": "classifier:Classifier",
+        "clip": "clip:Clip",
+        "dinov2": "dinov2:DinoV2",
+        "efficientnet_lite0": "efficientnet_lite0:EfficientNetLite0",
         "identity": "identity:Identity",
         "inception": "inception:Inception",
         "stacked": "stacked:Stacked",
+        "vgg16": "vgg16:Vgg16",
     },
 )

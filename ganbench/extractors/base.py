@@ -16,13 +16,23 @@ class Extractor(nn.Module):
 
     tells_the_datas_classes: ClassVar[bool] = True  # where it gives logits
     resize: ClassVar[str] = "none"  # the rule by which images come to the size that it sees
+    takes_floats: ClassVar[bool] = (
+        False  # does it see images in [-1, 1] too, which nobody has rounded?
+    )
 
     def weights(self) -> str | None:
         """SHA-256 of the file that the weights come from, or None if there are none."""
         return None
 
+    def known_as(self, label: str) -> str:
+        """What tables call it, who know it by this label: with other weights it is not the same."""
+        return label
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """uint8 [N, C, H, W] or points [N, D] => features [N, F], logits [N, K] or None."""
+        """uint8 [N, C, H, W] or points [N, D] => features [N, F], logits [N, K] or None.
+
+        If it `takes_floats`, images may be float32 in [-1, 1] as well.
+        """
         raise NotImplementedError
 
 

@@ -49,6 +49,8 @@ SHIPPED = {
 
 
 class Classifier(Extractor):
+    takes_floats = True
+
     def __init__(self, of: str):
         super().__init__()
         self.network = network(labelled(of))

@@ -6,5 +6,7 @@ from .base import Extractor
 
 
 class Identity(Extractor):
+    takes_floats = True
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         return x.float().flatten(1), None

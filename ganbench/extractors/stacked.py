@@ -13,6 +13,8 @@ from .classifier import Classifier
 
 
 class Stacked(Extractor):
+    takes_floats = True
+
     def __init__(self, of: str):
         super().__init__()
         self.each = Classifier(of)

@@ -1,0 +1,71 @@
+"""CLIP (Radford et al., 2021): the embedding of images that were learned with captions.
+
+torch-fidelity's network and resizing. The published files are programs in TorchScript with weights inside:
+one is opened only if its whole SHA-256 is OpenAI's, and else a file must be a plain table of tensors. The
+published files were not at hand when this was written: tests run it with random weights.
+"""
+
+import io
+import warnings
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+from torch_fidelity.feature_extractor_clip import (
+    MODEL_METADATA,
+    MODEL_URLS,
+    FeatureExtractorCLIP,
+    build_model,
+)
+
+from .fidelity import Fidelity
+from .published import Published, Weights
+
+Model = Literal["rn50", "vit-b-32", "vit-b-16", "vit-l-14", "vit-l-14-336px"]
+
+DEFAULT: Model = "vit-b-32"
+
+
+class Clip(Fidelity):
+    resize = "TensorFlow 1's bilinear to the network's own size"
+
+    def __init__(self, model: Model = DEFAULT) -> None:
+        file = published(model)
+        content = file.read()
+        weights = opened(content) if file.is_of(content) else file.tensors(content)
+        super().__init__(file, content, file.fitted(lambda: Embedding(weights)))
+
+    @staticmethod
+    def download(model: Model = DEFAULT) -> None:
+        published(model).download()
+
+
+def published(model: str) -> Published:
+    spec = "clip" if model == DEFAULT else f"clip(model='{model}')"
+    name = f"clip-{model}"
+    sha256 = MODEL_METADATA[name]["hash"]
+    return Published(spec, MODEL_URLS[name], f"{name}-{sha256}.pt", sha256)
+
+
+def opened(content: bytes) -> Weights:
+    """The weights in a program whose SHA-256 is known."""
+    with (
+        warnings.catch_warnings()
+    ):  # programs in TorchScript are deprecated, and these will not change
+        warnings.simplefilter("ignore")
+        return dict(torch.jit.load(io.BytesIO(content), "cpu").state_dict())
+
+
+class Embedding(FeatureExtractorCLIP):
+    """torch-fidelity's, from weights in memory in the place of a program's file."""
+
+    def __init__(self, weights: Weights):
+        FeatureExtractorBase.__init__(self, "clip", ["clip"])
+        self.feature_extractor_internal_dtype = torch.float32
+        self.model = build_model(weights, torch.float32)
+        self.resolution = self.model.visual.input_resolution
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        found: tuple[Tensor, ...] = super().forward(x)
+        return found
