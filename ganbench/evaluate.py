@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from .extractors.base import Extractor, extracted
 from .metrics import METRICS
 from .metrics.base import Measurement, Unmeasurable, applies
 from .metrics.sample import Sample, Tensors
+from .metrics.sampler import Features, Sampler
 from .protocols import PROTOCOLS
 from .protocols.base import OWN, Rules
 from .shelves import DiskShelf, folder_of, sources
@@ -39,6 +40,7 @@ class Fakes:
     truth: Tensor | None = None  # what they should be
     returned: Tensor | None = None  # what they became when they were translated back
     back: "Fakes | None" = None  # of translations: those of the other way
+    sampler: Sampler | None = None  # what made them
 
 
 @dataclass(frozen=True)
@@ -207,11 +209,19 @@ class Yardstick:
     def sample_of(self, fakes: Fakes) -> Sample:
         found = self.sample(as_stored(fakes.images))
         found.labels = fakes.labels
+        found.sampler = fakes.sampler and replace(fakes.sampler, features=self.unrounded)
         for what in ("source", "truth", "returned"):
             images = getattr(fakes, what)
             setattr(found, what, None if images is None else as_stored(images))
         found.back = self.sample_of(fakes.back) if fakes.back else None
         return found
+
+    @property
+    def unrounded(self) -> Features | None:
+        """Features of images in [-1, 1] as they are, if the extractor makes them."""
+        if not self.extractor.takes_floats:
+            return None
+        return lambda images: self.extractor(images)[0]
 
     def floor(self, metrics: tuple[str, ...]) -> dict[str, Reading]:
         """What a perfect generator would score: held-out data in the place of the fakes."""

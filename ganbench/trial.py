@@ -24,6 +24,7 @@ from .evaluate import DEFAULT, Fakes, Yardstick, add_readings, unmeasured, value
 from .games.base import Asked, Game
 from .memory import peak, reset_peak
 from .metrics import METRICS
+from .metrics.sampler import Sampler
 from .pictures import picture, side_by_side
 from .plan import Budget, Plan
 from .provenance import code, torch_minor, versions
@@ -394,7 +395,24 @@ def kept_samples(trial: Trial, folder: TrialFolder, measured: Yardstick, checkpo
     game.generators.load_state_dict(load(folder.sampler(checkpoint).read_bytes()))
     count, seed = measured.protocol.fake, measured.protocol.seed
     stream = f"evaluation {seed}" if seed else "evaluation"
-    return sampled(game, game.generators, measured.split.held_out, streams, stream, count)
+    found = sampled(game, game.generators, measured.split.held_out, streams, stream, count)
+    game.generators.eval()
+    sampler = game.sampler(game.generators)
+    return replace(found, sampler=sampler and steady(sampler, streams))
+
+
+def steady(sampler: Sampler, streams: Streams) -> Sampler:
+    """The sampler with the same noise inside of layers at each call, so that latents alone move images."""
+
+    def seeded(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def made(*points: Tensor | None) -> Tensor:
+            with streams.seeded("paths", "layers"):
+                return make(*points)
+
+        return made
+
+    synthesis = sampler.synthesis and seeded(sampler.synthesis)
+    return replace(sampler, images=seeded(sampler.images), synthesis=synthesis)
 
 
 def is_finished(

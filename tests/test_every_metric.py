@@ -16,6 +16,7 @@ from ganbench.evaluate import Fakes, Yardstick
 from ganbench.metrics import METRICS
 from ganbench.metrics.base import Unmeasurable
 from ganbench.metrics.sample import Sample
+from ganbench.metrics.sampler import Sampler
 
 RING = split("ring").mixture
 every_metric = pytest.mark.parametrize("name", METRICS.entries)
@@ -327,13 +328,33 @@ def pair(fake_shift=0.0, fake_scale=1.0, count=300, classes_hit=5):
 
     real, fake = side(0, 0, 1, 5), side(1, fake_shift, fake_scale, classes_hit)
     points = [sample(f, logits, mixture) for f, logits in (fake, real)]
-    images = [replace(sample(f, logits), images=ramps(f)) for f, logits in (fake, real)]
-    held_out = sample(*side(2, 0, 1, 5))
+    images = [with_images(*of) for of in (fake, real)]
+    held_out = with_images(*side(2, 0, 1, 5))
     points[1].held_out = images[1].held_out = lambda: held_out
-    answered(images[0], ramps(side(1, 0, 1, 5)[0]))
+    images[1].labels = held_out.labels = torch.arange(count) % 5
+    answered(images[0], ramps(side(1, 0, 1, 5)[0], torch.arange(count) % 5))
+    images[0].sampler = edges(1 if classes_hit == 5 else 9)
     for fake_or_real in images:
         fake_or_real.back = fake_or_real
     return points, images
+
+
+def with_images(features, logits):
+    found = sample(features, logits)
+    found.images = ramps(features, found.logits.argmax(1))
+    return found
+
+
+def edges(steepness):
+    """A generator whose images turn from black to white where a latent changes its sign."""
+
+    def images(latents, labels):
+        return (steepness * latents).tanh().view(-1, 1, 1, 3)
+
+    def latents(count, random):
+        return torch.randn(count, 3, generator=random)
+
+    return Sampler(latents, 3, images, CPU, features=lambda images: images.flatten(1))
 
 
 def answered(fake, truth):
@@ -342,10 +363,11 @@ def answered(fake, truth):
     fake.source, fake.returned = truth, fake.images
 
 
-def ramps(features):
-    """Images of slopes that are the features: uint8 [N, 1, 12, 12]."""
+def ramps(features, marks):
+    """Images of slopes that are the features, each with a mark for its class: uint8 [N, 1, 12, 12]."""
     x = np.linspace(-60, 60, 12)
     images = 128 + features[:, 0, None, None] * x + features[:, 1, None, None] * x[:, None]
+    images[:, 0, :5] = 255 * np.eye(5)[marks]
     return torch.as_tensor(images.clip(0, 255)[:, None], dtype=torch.uint8)
 
 

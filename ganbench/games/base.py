@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..blueprint import Blueprint
 from ..data.base import Batch
 from ..duel import Duel
+from ..metrics.sampler import Sampler
 from ..networks.discriminator import Discriminator, Shape
 
 Batches = Mapping[str, Batch]  # what a game is dealt, by domain
@@ -78,6 +79,10 @@ class Game(nn.Module):
         fakes, and whose images are what a translator translates.
         """
         raise NotImplementedError
+
+    def sampler(self, generators: nn.ModuleDict) -> Sampler | None:
+        """What makes images of latents, for metrics of a generator itself; None where nothing is drawn."""
+        return None
 
     def asked(self, sources: Batches) -> Mapping[str, Asked]:
         """What the fakes of these sources are asked to be, by domain; nothing is asked of noise."""

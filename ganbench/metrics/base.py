@@ -33,8 +33,8 @@ class Metric:
 
     `needs` names what samples must have: features, logits, classes (logits of the data's own), images,
     mixture, modes (a mixture or classes), held_out, labels (classes that were asked for), truth (what
-    each fake should be), returned (fakes translated back), back (translations the other way). What is
-    missing is told before anything is computed.
+    each fake should be), returned (fakes translated back), back (translations the other way), sampler
+    (what made the fakes). What is missing is told before anything is computed.
     """
 
     version: ClassVar[int] = 1
@@ -168,6 +168,11 @@ def need_back(fake: Sample, real: Sample) -> None:
         raise Unmeasurable("needs translations between two domains, and there is but one here")
 
 
+def need_sampler(fake: Sample, real: Sample) -> None:
+    if fake.sampler is None:
+        raise Unmeasurable("needs the generator itself, and there are only its images")
+
+
 NEEDS: dict[str, Callable[[Sample, Sample], None]] = {
     "features": need_features,
     "logits": need_logits,
@@ -176,6 +181,7 @@ NEEDS: dict[str, Callable[[Sample, Sample], None]] = {
     "mixture": need_mixture,
     "images": need_images,
     "held_out": need_held_out,
+    "sampler": need_sampler,
     "labels": need_labels,
     "truth": need_truth,
     "returned": need_returned,

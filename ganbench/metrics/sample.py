@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..data.base import Mixture
+from .sampler import Sampler
 
 Tensors = dict[str, Tensor]
 
@@ -51,6 +52,7 @@ class Sample:
     truth: Tensor | None = None  # of fakes: the images that they should be, as stored
     returned: Tensor | None = None  # of fakes: what they became when they were translated back
     back: "Sample | None" = None  # of translations: those of the other way
+    sampler: Sampler | None = None  # of fakes: what made them
     shelf: Shelf = field(init=False, default_factory=Shelf)
 
     def __len__(self) -> int:
