@@ -24,7 +24,16 @@ from ganbench.metrics.sample import Sample
 RING = split("ring").mixture
 WEIGHTS = torch.randn(64, 5, generator=Generator().manual_seed(99))  # of a classifier of features
 SHARES = ("precision", "recall", "density", "coverage")
-FEATURES = ("fid", "fid_unbiased", "fid_infinity", "kid", "kid_subsets(subset_size=100)", *SHARES)
+MIND = "mind(directions=50)"
+FEATURES = (
+    "fid",
+    "fid_unbiased",
+    "fid_infinity",
+    "kid",
+    "kid_subsets(subset_size=100)",
+    *SHARES,
+    MIND,
+)
 MEMORY = ("authenticity", "copying")
 DRAWS = 300
 
@@ -135,9 +144,11 @@ CAREFUL = {
     ("same", "fid"): 1.4,
     ("same", "fid_unbiased"): 1.4,
     ("same", "kid"): 1.4,
+    ("same", MIND): 1.4,
     ("wide", "fid"): 1.4,
     ("wide", "fid_unbiased"): 1.4,
     ("wide", "kid"): 1.4,
+    ("wide", MIND): 1.4,
     ("few", "fid"): 1.4,
     ("few, off", "fid"): 1.5,
     ("classes", "modes(share=0.9)"): 1.7,
