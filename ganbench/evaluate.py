@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from .data import DATA
-from .data.base import IMAGE, Data, Examples, Split, as_stored
-from .extractors import EXTRACTORS
+from .data.base import IMAGE, Data, Examples, Missing, Split, as_stored
+from .extractors import DISTANCES, EXTRACTORS
 from .extractors.base import Extractor, extracted
 from .metrics import METRICS
 from .metrics.base import Measurement, Unmeasurable, applies
 from .metrics.sample import Sample, Tensors
-from .metrics.sampler import Features, Sampler
+from .metrics.sampler import Distance, Features, Sampler
 from .protocols import PROTOCOLS
 from .protocols.base import OWN, Rules
 from .shelves import DiskShelf, folder_of, sources
@@ -209,11 +209,22 @@ class Yardstick:
     def sample_of(self, fakes: Fakes) -> Sample:
         found = self.sample(as_stored(fakes.images))
         found.labels = fakes.labels
-        found.sampler = fakes.sampler and replace(fakes.sampler, features=self.unrounded)
+        found.sampler = fakes.sampler and self.seen_of(fakes.sampler)
         for what in ("source", "truth", "returned"):
             images = getattr(fakes, what)
             setattr(found, what, None if images is None else as_stored(images))
         found.back = self.sample_of(fakes.back) if fakes.back else None
+        return found
+
+    def seen_of(self, sampler: Sampler) -> Sampler:
+        """The sampler with what sees its images before they are rounded."""
+        return replace(sampler, features=self.unrounded, lpips=self.lpips)
+
+    def lpips(self) -> Distance:
+        try:
+            found: Distance = DISTANCES.make("lpips").to(self.device)
+        except Missing as missing:
+            raise Unmeasurable(str(missing)) from missing
         return found
 
     @property

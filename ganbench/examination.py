@@ -13,7 +13,7 @@ from .data import DATA
 from .data.base import Missing
 from .data.place import references
 from .evaluate import yardstick
-from .extractors import EXTRACTORS
+from .extractors import DISTANCES, EXTRACTORS
 from .extractors.base import Extractor
 from .provenance import PACKAGES
 from .spec import Index, SpecError
@@ -61,7 +61,7 @@ def cache() -> dict[str, Any]:
 
 
 def extractors() -> Iterator[dict[str, Any]]:
-    """Those that see any images: what is made of one data set is told with it."""
+    """Those that see any images, and LPIPS: what is made of one data set is told with it."""
     for name in EXTRACTORS:
         if needs_settings(EXTRACTORS, name):
             continue
@@ -69,6 +69,12 @@ def extractors() -> Iterator[dict[str, Any]]:
             made: Extractor = EXTRACTORS.make(name)
             told = f"SHA-256 {sha256[:8]}..." if (sha256 := made.weights()) else "has no weights"
             yield finding(made.known_as(name), True, told, needed=False)
+        except Missing as missing:
+            yield finding(name, False, str(missing), needed=False)
+    for name in DISTANCES:
+        try:
+            DISTANCES.make(name)
+            yield finding(name, True, "its weights are here", needed=False)
         except Missing as missing:
             yield finding(name, False, str(missing), needed=False)
 

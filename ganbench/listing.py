@@ -1,7 +1,7 @@
 """Lists of what suites can name, read from the sources without importing torch."""
 
 from .data import DATA
-from .extractors import EXTRACTORS
+from .extractors import DISTANCES, EXTRACTORS
 from .games import GAMES
 from .losses import LOSSES
 from .metrics import METRICS
@@ -19,6 +19,7 @@ INDICES: dict[str, Index] = {
     "networks": NETWORKS,
     "games": GAMES,
     "extractors": EXTRACTORS,
+    "distances": DISTANCES,
     "protocols": PROTOCOLS,
 }
 KINDS = ["variants", *INDICES]

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 import torch
 import torch_fidelity
+import torchvision
 from conftest import CPU, setup, split
 from torch import nn
 from torch_fidelity.metric_ppl import calculate_ppl
 from torch_fidelity.noise import batch_slerp_any
 from torch_fidelity.sample_similarity_base import SampleSimilarityBase
+from torch_fidelity.sample_similarity_lpips import SampleSimilarityLPIPS
 
 from ganbench.data.base import IMAGE
 from ganbench.evaluate import Fakes, Yardstick
+from ganbench.extractors import lpips, vgg16
 from ganbench.metrics import METRICS
 from ganbench.metrics.base import Unmeasurable
 from ganbench.metrics.sample import Sample
@@ -196,6 +199,46 @@ def test_what_is_missing_is_told_in_a_sentence():
     for wrong in ("pairs=1", "epsilon=0", "discard=50", "distance='lipps'", "space='x'"):
         with pytest.raises(ValueError, match=r"must|did you mean|there are"):
             METRICS.make(f"ppl({wrong})")
+
+
+def test_lpips_without_its_weights_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANBENCH_DATA", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    ruler = Yardstick("digits", CPU)
+    game = setup().game
+    sampler = ruler.seen_of(game.sampler(game.generators))
+    with pytest.raises(Unmeasurable, match=r"lpips's weights are not .*weights-vgg16-lpips\.pth"):
+        value("ppl(distance='lpips')", Sample(torch.zeros(2, 1), sampler=sampler))
+
+
+@pytest.mark.slow  # 550 MB of weights
+def test_lpips_is_torch_fidelitys(tmp_path, monkeypatch):
+    """With random weights, where torch.hub and torchvision would leave them."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("GANBENCH_DATA", str(tmp_path))
+    folder = tmp_path / "checkpoints"
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    folder.mkdir()
+    random = torch.Generator().manual_seed(0)
+    lins = {
+        f"lin{n}.model.1.weight": torch.rand(1, c, 1, 1, generator=random)
+        for n, c in enumerate(lpips.CHANNELS)
+    }
+    torch.save(lins, folder / lpips.FILE.file)
+    network = torchvision.models.vgg16()
+    torch.save(network.state_dict(), folder / "vgg16-397923af.pth")
+    monkeypatch.setattr(vgg16, "FILE", replace(vgg16.FILE, sha256=""))
+    loaded = "torch_fidelity.sample_similarity_lpips.torchvision_load_pretrained_vgg16"
+    monkeypatch.setattr(loaded, lambda: network)
+    theirs = SampleSimilarityLPIPS("lpips-vgg16", sample_similarity_resize=64)
+    x, y = torch.rand(2, 3, 3, 40, 40, generator=random) * 2 - 1
+    ours = lpips.Lpips()
+    expected = theirs((x + 1) * 127.5, (y + 1) * 127.5)
+    torch.testing.assert_close(ours(x, y), expected)
+    assert expected.min() > 0
+    torch.testing.assert_close(
+        ours(x[:, :1], y[:, :1]), ours(*(s[:, :1].repeat(1, 3, 1, 1) for s in (x, y)))
+    )
 
 
 def test_distances_do_not_share_a_column():

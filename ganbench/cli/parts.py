@@ -44,14 +44,15 @@ def download(
     """Download a data set or an extractor's weights. No other command downloads anything."""
     from ..data import DATA
     from ..data.place import Downloadable, root
-    from ..extractors import EXTRACTORS
+    from ..extractors import DISTANCES, EXTRACTORS
     from ..spec import SpecError, nearest, parse
 
     try:
         spec = parse(name)
-        index = next((index for index in (DATA, EXTRACTORS) if spec.name in index), None)
+        indices = (DATA, EXTRACTORS, DISTANCES)
+        index = next((index for index in indices if spec.name in index), None)
         if index is None:
-            known = nearest(spec.name, [*DATA, *EXTRACTORS])
+            known = nearest(spec.name, [name for index in indices for name in index])
             fail(f"no data set or extractor is called {spec.name!r}{known}")
         if spec.settings:
             index.resolve(name)

@@ -1,4 +1,4 @@
-"""Extractors by their names in a spec. A new extractor is a new file and a line here."""
+"""Extractors by their names in a spec, and distances of images. A new one is a new file and a line here."""
 
 from ..spec import Index
 
@@ -16,3 +16,5 @@ EXTRACTORS = Index(
         "vgg16": "vgg16:Vgg16",
     },
 )
+
+DISTANCES = Index("distance", "ganbench.extractors", {"lpips": "lpips:Lpips"})

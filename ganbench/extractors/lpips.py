@@ -1,0 +1,71 @@
+"""LPIPS (Zhang et al., 2018), the distance of images that perceptual path length was published with.
+
+Differences of VGG-16's maps, weighed as people see them: torch-fidelity's, at its 64x64 pixels, from two
+files. Neither was at hand when this was written: tests run it with random weights.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch_fidelity.sample_similarity_base import SampleSimilarityBase
+from torch_fidelity.sample_similarity_lpips import (
+    URL_VGG16_LPIPS,
+    NetLinLayer,
+    SampleSimilarityLPIPS,
+)
+from torchvision.models import vgg16
+
+from . import vgg16 as backbone
+from .published import Published
+
+FILE = Published("lpips", URL_VGG16_LPIPS, "weights-vgg16-lpips.pth")
+SIZE = 64  # pixels a side, to which images are resized
+CHANNELS = (64, 128, 256, 512, 512)
+ENDS = (4, 9, 16, 23, 30)  # of VGG's five blocks among its layers
+
+
+class Lpips(SampleSimilarityLPIPS):
+    """Images in [-1, 1] [N, 1 or 3, H, W] to as many => [N]; grey is all three colours."""
+
+    def __init__(self) -> None:
+        SampleSimilarityBase.__init__(self, "lpips")
+        self.sample_similarity_resize, self.sample_similarity_dtype = SIZE, None
+        self.L = len(CHANNELS)
+        self.lins = [NetLinLayer(channels, use_dropout=True) for channels in CHANNELS]
+        for number, layer in enumerate(self.lins):
+            self.add_module(f"lin{number}", layer)
+        weights = FILE.tensors(FILE.read())
+        FILE.fitted(lambda: self.load_state_dict(weights))
+        self.net = Maps()
+        self.requires_grad_(False).eval()
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        sides = (side.add(1).mul(127.5).expand(-1, 3, -1, -1) for side in (x, y))
+        found: Tensor = super().forward(*sides)
+        return found
+
+    @staticmethod
+    def download() -> None:
+        backbone.FILE.download()
+        FILE.download()
+
+
+class Maps(nn.Module):
+    """VGG-16's maps behind each of its blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        file, network = backbone.FILE, vgg16()
+        weights = file.tensors(file.read())
+        file.fitted(lambda: network.load_state_dict(weights))
+        starts = (0, *ENDS[:-1])
+        self.blocks = nn.ModuleList(
+            network.features[start:end] for start, end in zip(starts, ENDS, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> list[Any]:
+        found = []
+        for block in self.blocks:
+            x = block(x)
+            found.append(x)
+        return found
