@@ -1,4 +1,4 @@
-"""Writes the files of a suite's folder: rows, tables as csv, Markdown and parquet, and figures."""
+"""Writes the files of a suite's folder: rows, tables as csv, Markdown and parquet, figures, the page."""
 
 import io
 import json
@@ -13,11 +13,13 @@ from ..analysis.rows import save
 from ..store import Store, write_bytes
 from .analyses import analyses, analyses_text, texts
 from .effects import effects_text, sections
-from .figures import as_file, curves
+from .figures import curves
 from .markdown import leaderboard_table
+from .page import Report, page
+from .pictures import pictures
 from .words import findings
 
-MAIN = ("leaderboard.md", "effects.md", "analyses.md", "results.parquet", "figures")
+MAIN = ("report.html", "leaderboard.md", "effects.md", "analyses.md", "results.parquet", "figures")
 
 
 def write(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list[Path]:
@@ -39,6 +41,8 @@ def write(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list
     if store:
         pictures(frame, folder / "figures", store)
     curves(frame, folder / "figures")
+    told = Report(frame, board, changes, further, said)
+    write_bytes(folder / "report.html", page(told, folder / "figures", store).encode())
     return [folder / name for name in MAIN]
 
 
@@ -64,24 +68,3 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     write_bytes(path.with_suffix(".parquet"), content.getvalue())
     latex = tabulate(texts(table), headers="keys", tablefmt="latex_booktabs", showindex=False)  # type: ignore[arg-type]
     write_bytes(path.with_suffix(".tex"), f"{latex}\n".encode())
-
-
-def pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:
-    """One sample grid a cell, of its first seed that finished."""
-    done = frame[frame["outcome"].eq("done") & frame["trial"].notna()]
-    cells = done.drop_duplicates(["role", "data", "variant", "loss", "tricks", "plan"])
-    for row in cells.itertuples():
-        if not (source := samples_of(store, str(row.trial))).exists():
-            continue
-        write_bytes(folder / f"{file_name(row)}.png", source.read_bytes())
-
-
-def samples_of(store: Store, trial: str) -> Path:
-    return store.trial(trial).samples
-
-
-def file_name(row: Any) -> str:
-    """A cell's name as a file's."""
-    parts = [str(getattr(row, key)) for key in ("data", "variant", "loss", "tricks", "plan")]
-    parts += ["untrained"] if row.role == "untrained" else []
-    return as_file("-".join(part for part in parts if part))

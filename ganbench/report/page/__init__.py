@@ -1,0 +1,111 @@
+"""The page: all that a suite found in one file, which needs no network and opens in any browser.
+
+Jinja escapes every name; tables are HTML, forest and heat map too, and what has two axes is drawn
+from JSON by the page's own script when it comes into view.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ...analysis.effects import Effect
+from ...store import Store
+from ..words import name_of
+from .answers import answers, facts_of_run, lead
+from .arms import FIRST as FIRST_CARDS
+from .arms import arms
+from .board import FIRST as FIRST_LINES
+from .board import boards
+from .made import command, failures, made_with, tables
+from .panels import curves, fronts, palette, profiles
+from .plots import forests, heats, title_of
+
+SECTIONS = {  # in the order of the page
+    "answer": "Answer",
+    "leaderboard": "Leaderboard",
+    "effects": "Effects",
+    "curves": "Curves",
+    "profiles": "Profiles",
+    "front": "Cost",
+    "arms": "Arms",
+    "failures": "Not measured",
+    "tables": "Tables",
+    "made": "How made",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a page is made from: the rows, and what was made of them already."""
+
+    frame: pd.DataFrame
+    board: pd.DataFrame
+    changes: dict[str, pd.DataFrame]  # effects, chains, interactions, rates
+    further: dict[str, pd.DataFrame]  # the analyses by name
+    findings: list[str]
+
+
+def page(report: Report, figures: Path, store: Store | None = None) -> str:
+    """The whole file. Pictures are those that lie in `figures`; losses need the store."""
+    shown = content(report, figures, store)
+    sections = [(name, title) for name, title in SECTIONS.items() if shown.get(name, True)]
+    return environment().get_template("page.html").render(shown, sections=sections)
+
+
+def content(report: Report, figures: Path, store: Store | None) -> dict[str, Any]:
+    """What the template shows, by the names that it uses."""
+    frame, board, plan = report.frame, report.board, report.frame.attrs["plan"]
+    outcome = plan["analysis"]["outcome"]
+    facts, colours = plan["metrics"][outcome], palette(frame)
+    effects, chains = (effects_of(report.changes[name]) for name in ("effects", "chains"))
+    return {
+        "plan": plan,
+        "facts": facts_of_run(frame),
+        "outcome": name_of(outcome),
+        "outcome_title": title_of(outcome, facts),
+        "outcome_facts": facts,
+        "lead": lead(frame, board),
+        "answers": answers(frame, effects),
+        "findings": report.findings,
+        "boards": boards(frame, board),
+        "first_lines": FIRST_LINES,
+        "effects": forests(facts, effects, chains),
+        "heats": heats(facts, effects),
+        "curves": curves(frame, board, colours),
+        "profiles": profiles(report.further.get("profiles"), plan, colours),
+        "front": fronts(report.further.get("front"), plan, colours),
+        "arms": arms(frame, board, figures, store),
+        "first_cards": FIRST_CARDS,
+        "failures": failures(plan, board),
+        "tables": tables(report.changes, report.further),
+        "command": command(plan),
+        "made_with": made_with(frame),
+    }
+
+
+def effects_of(table: pd.DataFrame) -> list[Effect]:
+    """A table of effects as what it was made from."""
+    return [Effect(**row) for row in table.to_dict("records")]  # type: ignore[misc]
+
+
+def environment() -> Environment:
+    """Escapes everything; a misspelt name in a template is an error."""
+    loader = PackageLoader(__name__)
+    made = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.policies["json.dumps_kwargs"] = {
+        "allow_nan": False,
+        "ensure_ascii": False,
+        "separators": (",", ":"),
+    }
+    made.globals["asset"] = lambda name: Markup(loader.get_source(made, name)[0])  # noqa: S704
+    return made

@@ -1,0 +1,202 @@
+"""Arms one by one: samples, and scores and losses of their training with the steps of its flags."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...analysis.leaderboard import CELL
+from ...analysis.rows import flags_of, whole
+from ...store import Store
+from ..markdown import cell
+from ..pictures import KINDS, picture_file
+from ..words import FLAGS, name_of, sentence
+from .album import Album
+from .board import Name, facets, name, several_plans
+from .panels import axis, curve_points, numbers
+
+FIRST = 12  # cards that are shown before the reader asks for more
+DETAILED = 60  # arms whose losses are told: the best of each family, and then the second ones
+LOOKS = 60  # points of a curve of losses
+TERMS = {  # charts of what is logged at every look
+    "losses": ("discriminator", "generator"),
+    "mean scores that the discriminator gives": ("real_score", "fake_score"),
+}
+Chart = dict[str, Any]
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A card: what the arm is called, what it came to, what it looks like."""
+
+    number: int
+    name: Name
+    data: str
+    value: str
+    flags: list[str]  # sentences
+    pictures: dict[str, str]  # names in the album by kind
+    charts: list[Chart]
+
+
+@dataclass(frozen=True)
+class Arms:
+    arms: list[Arm]
+    album: dict[str, str]
+    facets: dict[str, list[str]]
+    with_losses: bool
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the rows say of the trainings of a suite, by cell."""
+
+    trials: dict[Key, list[Any]]  # a row a training, as named tuples
+    scores: dict[Key, dict[int, list[tuple[int, float]]]]  # by seed, at each step
+    metric: str
+    log: bool
+
+
+def arms(
+    frame: pd.DataFrame, board: pd.DataFrame, figures: Path, store: Store | None
+) -> Arms | None:
+    """All arms that were trained, best first, or None if there is nothing to be seen of any."""
+    outcome = frame.attrs["plan"]["analysis"]["outcome"]
+    known, album = trained(frame), Album()
+    ranked = board[board["role"].eq("trial") & board[["done", "diverged", "failed"]].any(axis=1)]
+    several = several_plans(ranked)
+    found = {}
+    for place, number in enumerate(families_in_turn(ranked)):
+        row = ranked.loc[number].to_dict()
+        trials = known.trials.get(cell_key(row), [])
+        charts = score_chart(cell_key(row), known, board)
+        if store and place < DETAILED:
+            charts += loss_charts(trials, store)
+        seen = pictures_of(trials, figures, album)
+        told = f"{name_of(outcome)} {cell(row, outcome, True)}" if row["done"] else row["reason"]
+        called = name(row, several)
+        found[number] = Arm(
+            number, called, row["data"], told, sentences(trials), seen, charts
+        )
+    best_first = [found[number] for number in sorted(found)]
+    if not any(arm.pictures or arm.charts for arm in best_first):
+        return None
+    by = facets(arm.name for arm in best_first)
+    return Arms(best_first, album.pictures, by, store is not None)
+
+
+def families_in_turn(ranked: pd.DataFrame) -> list[int]:
+    """The order in which arms get room: the best of each family before the second ones."""
+    turn = ranked.groupby(["data", "variant", "loss"], dropna=False).cumcount()
+    return [int(n) for n in turn.sort_values(kind="stable").index]
+
+
+def cell_key(row: Any) -> Key:
+    return tuple("" if pd.isna(row[key]) else row[key] for key in CELL)
+
+
+def trained(frame: pd.DataFrame) -> Trained:
+    """One pass over the rows each for trainings and for points of their curves."""
+    metric, log, points = curve_points(frame)
+    trials: dict[Key, list[Any]] = {}
+    chosen = frame[frame["role"].eq("trial") & frame["trial"].notna()]
+    chosen.attrs = {}  # pandas copies them at every turn
+    for row in chosen.drop_duplicates(["trial", *CELL, "seed"]).itertuples():
+        trials.setdefault(tuple(getattr(row, key) for key in CELL), []).append(row)
+    scores: dict[Key, dict[int, list[tuple[int, float]]]] = {}
+    columns = [*CELL, "seed", "step", "value"]
+    for *key, seed, step, value in points[columns].itertuples(index=False, name=None):
+        seeds = scores.setdefault(tuple(key), {})
+        seeds.setdefault(int(seed), []).append((int(step), float(value)))
+    return Trained(trials, scores, metric, log)
+
+
+def sentences(trials: list[Any]) -> list[str]:
+    """What went wrong, and since when: a sentence a seed."""
+    found = {int(row.seed): flags_of(row) for row in trials}
+    return [f"Seed {seed}: {sentence(flags)}" for seed, flags in found.items() if flags]
+
+
+def flag_marks(trials: list[Any]) -> list[dict[str, Any]]:
+    return [
+        {"x": step, "name": f"seed {row.seed}: {FLAGS[flag]} step {step}", "flag": flag}
+        for row in trials
+        for flag, step in flags_of(row).items()
+    ]
+
+
+def score_chart(key: Key, known: Trained, board: pd.DataFrame) -> list[Chart]:
+    """The score of each seed while it was trained."""
+    seeds = known.scores.get(key)
+    if not seeds:
+        return []
+    lines = [
+        {
+            "name": f"seed {seed}",
+            "color": place + 1,
+            "x": [step for step, _ in points],
+            "y": numbers([value for _, value in points]),
+        }
+        for place, (seed, points) in enumerate(seeds.items())
+    ]
+    label = name_of(known.metric)
+    return [
+        {
+            "title": f"{label} by step, a line a seed",
+            "x": axis("step", log=False),
+            "y": axis(label, known.log),
+            "lines": lines,
+            "floor": floor_of(board, key[0], known.metric),
+            "flags": flag_marks(known.trials.get(key, [])),
+        }
+    ]
+
+
+def floor_of(board: pd.DataFrame, data: str, metric: str) -> float | None:
+    floors = board[board["role"].eq("floor") & board["data"].eq(data)]
+    found = float(floors[metric].iloc[0]) if metric in floors and len(floors) else math.nan
+    return numbers([found])[0]
+
+
+def shown_trial(trials: list[Any]) -> Any:
+    """The training that stands for its arm: the first that finished, else the first."""
+    done = [row for row in trials if row.outcome == "done"]
+    return next(iter(done or trials), None)
+
+
+def pictures_of(trials: list[Any], figures: Path, album: Album) -> dict[str, str]:
+    row = shown_trial(trials)
+    if row is None:
+        return {}
+    added = {kind: album.add(picture_file(figures, row, kind)) for kind in KINDS}
+    return {kind: picture for kind, picture in added.items() if picture}
+
+
+def loss_charts(trials: list[Any], store: Store) -> list[Chart]:
+    """What was logged at every look of one training."""
+    row = shown_trial(trials)
+    looks = (whole(store.trial(row.trial).curve) or {}).get("losses", []) if row else []
+    flags = flag_marks([row]) if looks else []
+    charts = [term_chart(title, terms, looks, int(row.seed)) for title, terms in TERMS.items() if looks]
+    return [chart | {"flags": flags} for chart in charts if chart["lines"]]
+
+
+def term_chart(title: str, terms: tuple[str, ...], looks: list[Any], seed: int) -> Chart:
+    lines = []
+    for place, term in enumerate(terms):
+        known = [(look["step"], look[term]) for look in looks if look.get(term) is not None]
+        if known:
+            x, y = binned(np.array(known, dtype=float))
+            name = term.removesuffix("_score")
+            lines.append({"name": name, "color": place + 1, "x": numbers(x), "y": numbers(y)})
+    axes = {"x": axis("step", log=False), "y": axis("", log=False)}
+    return {"title": f"{title}, seed {seed}", **axes, "lines": lines, "floor": None}
+
+
+def binned(points: Any) -> Any:
+    """Means of neighbours, such that few points are left. [N, 2] => [2, at most LOOKS]"""
+    parts = np.array_split(points, min(LOOKS, len(points)))
+    return np.array([part.mean(axis=0) for part in parts]).T
