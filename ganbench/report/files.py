@@ -12,8 +12,8 @@ from ..analysis.leaderboard import CELL, leaderboard
 from ..analysis.rows import save
 from ..store import Store, write_bytes
 from .analyses import analyses, analyses_text, texts
-from .effects import effects_text, sections
-from .figures import curves
+from .effects import effects_of, effects_text, sections
+from .figures import figures
 from .markdown import leaderboard_table
 from .page import Report, page
 from .pictures import pictures
@@ -40,8 +40,9 @@ def write(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list
         write_table(table, folder / "tables" / name)
     if store:
         pictures(frame, folder / "figures", store)
-    curves(frame, folder / "figures")
-    told = Report(frame, board, changes, further, said)
+    effects, chains = (effects_of(changes[name]) for name in ("effects", "chains"))
+    figures(frame, board, effects, further, folder / "figures")
+    told = Report(frame, board, effects, chains, changes, further, said)
     write_bytes(folder / "report.html", page(told, folder / "figures", store).encode())
     return [folder / name for name in MAIN]
 

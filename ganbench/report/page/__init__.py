@@ -4,6 +4,7 @@ Jinja escapes every name; tables are HTML, forest and heat map too, and what has
 from JSON by the page's own script when it comes into view.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from markupsafe import Markup
 
 from ...analysis.effects import Effect
 from ...store import Store
+from ..figures import colours
+from ..looks import looks
 from ..words import name_of
 from .answers import answers, facts_of_run, lead
 from .arms import FIRST as FIRST_CARDS
@@ -21,7 +24,7 @@ from .arms import arms
 from .board import FIRST as FIRST_LINES
 from .board import boards
 from .made import command, failures, made_with, tables
-from .panels import curves, fronts, palette, profiles
+from .panels import curves, fronts, profiles
 from .plots import forests, heats, title_of
 
 SECTIONS = {  # in the order of the page
@@ -44,7 +47,9 @@ class Report:
 
     frame: pd.DataFrame
     board: pd.DataFrame
-    changes: dict[str, pd.DataFrame]  # effects, chains, interactions, rates
+    effects: list[Effect]
+    chains: list[Effect]
+    changes: dict[str, pd.DataFrame]  # the same, interactions and rates as tables
     further: dict[str, pd.DataFrame]  # the analyses by name
     findings: list[str]
 
@@ -60,8 +65,8 @@ def content(report: Report, figures: Path, store: Store | None) -> dict[str, Any
     """What the template shows, by the names that it uses."""
     frame, board, plan = report.frame, report.board, report.frame.attrs["plan"]
     outcome = plan["analysis"]["outcome"]
-    facts, colours = plan["metrics"][outcome], palette(frame)
-    effects, chains = (effects_of(report.changes[name]) for name in ("effects", "chains"))
+    facts, numbers = plan["metrics"][outcome], colours(frame)
+    looked = looks(frame)
     return {
         "plan": plan,
         "facts": facts_of_run(frame),
@@ -69,27 +74,22 @@ def content(report: Report, figures: Path, store: Store | None) -> dict[str, Any
         "outcome_title": title_of(outcome, facts),
         "outcome_facts": facts,
         "lead": lead(frame, board),
-        "answers": answers(frame, effects),
+        "answers": answers(frame, report.effects),
         "findings": report.findings,
         "boards": boards(frame, board),
         "first_lines": FIRST_LINES,
-        "effects": forests(facts, effects, chains),
-        "heats": heats(facts, effects),
-        "curves": curves(frame, board, colours),
-        "profiles": profiles(report.further.get("profiles"), plan, colours),
-        "front": fronts(report.further.get("front"), plan, colours),
-        "arms": arms(frame, board, figures, store),
+        "effects": forests(facts, report.effects, report.chains),
+        "heats": heats(facts, report.effects),
+        "curves": curves(looked, board, numbers),
+        "profiles": profiles(report.further.get("profiles"), plan, numbers),
+        "front": fronts(report.further.get("front"), plan, numbers),
+        "arms": arms(frame, board, looked, figures, store),
         "first_cards": FIRST_CARDS,
         "failures": failures(plan, board),
         "tables": tables(report.changes, report.further),
         "command": command(plan),
         "made_with": made_with(frame),
     }
-
-
-def effects_of(table: pd.DataFrame) -> list[Effect]:
-    """A table of effects as what it was made from."""
-    return [Effect(**row) for row in table.to_dict("records")]  # type: ignore[misc]
 
 
 def environment() -> Environment:
@@ -107,5 +107,11 @@ def environment() -> Environment:
         "ensure_ascii": False,
         "separators": (",", ":"),
     }
-    made.globals["asset"] = lambda name: Markup(loader.get_source(made, name)[0])  # noqa: S704
+    made.filters["breakable"] = breakable
+    made.globals["asset"] = lambda name: Markup(loader.get_source(made, name)[0])
     return made
+
+
+def breakable(name: str) -> Markup:
+    """The name, which may go on in the next line after an underscore, a bracket or a comma."""
+    return Markup("<wbr>").join(re.split(r"(?<=[_(,=])", name))

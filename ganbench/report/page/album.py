@@ -58,5 +58,5 @@ def own_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def encoded(image: Image.Image, kind: str, **how: int | bool) -> bytes:
     content = io.BytesIO()
-    image.save(content, kind, **how)  # type: ignore[arg-type]
+    image.save(content, kind, **how)
     return content.getvalue()

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -11,10 +10,12 @@ from ..markdown import budget, cell, number
 from ..words import least, name_of, size
 from .plots import Axis, Mark, forest_axis, mark
 
+ENDLESS = 100.0  # a least change above which it is not worth telling
+
 
 @dataclass(frozen=True)
 class Answer:
-    """The best of the tricks that were tried under one loss; none where none was."""
+    """The best of the tricks that were tried under one loss."""
 
     loss: str
     tricks: str
@@ -22,13 +23,14 @@ class Answer:
     change: str  # `−34 % [−50 %, −13 %]`
     verdict: str
     sure: str  # in words
-    mark: Mark | None
+    mark: Mark
 
 
 @dataclass(frozen=True)
 class Answers:
     axis: Axis
     rows: list[Answer]
+    untried: list[str]  # losses
 
 
 def answers(frame: pd.DataFrame, effects: list[Effect]) -> Answers | None:
@@ -38,12 +40,12 @@ def answers(frame: pd.DataFrame, effects: list[Effect]) -> Answers | None:
     losses = list(dict.fromkeys(frame.loc[frame["role"].eq("trial"), "loss"].dropna()))
     tried = {loss: of_loss(effects, loss, alone=len(losses) == 1) for loss in losses}
     best = {loss: best_of(found, facts) for loss, found in tried.items()}
-    known = [effect for effect in best.values() if effect]
+    known = {loss: effect for loss, effect in best.items() if effect}
     if not known:
         return None
-    axis = forest_axis(known, facts)
-    rows = [answer(loss, best[loss], len(tried[loss]), axis, facts) for loss in losses]
-    return Answers(axis, rows)
+    axis = forest_axis(list(known.values()), facts)
+    rows = [answer(loss, e, len(tried[loss]), axis, facts) for loss, e in known.items()]
+    return Answers(axis, rows, [loss for loss in losses if loss not in known])
 
 
 def of_loss(effects: list[Effect], loss: str, alone: bool) -> list[Effect]:
@@ -59,30 +61,25 @@ def best_of(effects: list[Effect], facts: dict[str, str]) -> Effect | None:
     return order[0] if order else None
 
 
-def answer(
-    loss: str, best: Effect | None, tried: int, axis: Axis, facts: dict[str, str]
-) -> Answer:
-    if best is None:
-        return Answer(loss, "", 0, "", "", "no trick was tried", None)
-    told = sureness(best, facts)
-    return Answer(
-        loss, best.tricks, tried, size(best, facts), best.verdict, told, mark(best, axis)
-    )
+def answer(loss: str, best: Effect, tried: int, axis: Axis, facts: dict[str, str]) -> Answer:
+    told, at = sureness(best, facts), mark(best, axis)
+    return Answer(loss, best.tricks, tried, size(best, facts), best.verdict, told, at)
 
 
 def sureness(best: Effect, facts: dict[str, str]) -> str:
     """What may be said of the best, no stronger than its interval."""
     match best.verdict:
         case "helps":
-            return f"shown, p = {best.p:.2g}"
+            return f"p = {best.p:.2g}"
         case "harms":
-            return f"no trick helps: even the least harmful one harms, p = {best.p:.2g}"
+            return f"p = {best.p:.2g}; no trick is shown to help, and this one harms least"
         case "equivalent":
-            return "no trick is shown to help: this one changes less than the declared margin"
-    told = "no trick is shown to help; this one looks best"
-    if math.isnan(best.smallest):
+            return "less than the declared margin; no trick is shown to help"
+    told = "looks best, but no trick is shown to help"
+    if not best.smallest < ENDLESS:
         return told
-    return f"{told}, from {least(best.smallest, facts['transform'])} it would have shown"
+    shown = least(best.smallest, facts["transform"])
+    return f"{told}; {shown} or more would have been seen"
 
 
 def lead(frame: pd.DataFrame, board: pd.DataFrame) -> list[dict[str, str]]:
@@ -103,7 +100,7 @@ def best_arm(part: pd.DataFrame, data: str, outcome: str) -> dict[str, str]:
         "data": data,
         "arm": " · ".join(first[key] for key in ("variant", "loss", "tricks")),
         "value": f"{name_of(outcome)} {cell(first, outcome, True)}",
-        "ties": f"{ties} of {others} other arms are not told apart from it." if others else "",
+        "ties": f"Not told apart from it: {ties} of {others} other arms." if others else "",
     }
 
 
@@ -114,7 +111,7 @@ def facts_of_run(frame: pd.DataFrame) -> list[tuple[str, str]]:
         ["data", "variant", "loss", "tricks", "plan", "seed"]
     )
     ended = trials["outcome"].fillna("not run").value_counts()
-    counts = ", ".join(f"{number(n)} {name.replace('_', ' ')}" for name, n in ended.items())
+    counts = ", ".join(f"{number(n)} {str(name).replace('_', ' ')}" for name, n in ended.items())
     return [
         ("trainings", counts),
         ("seeds", str(len(plan["seeds"]))),

@@ -1,6 +1,5 @@
 """Arms one by one: samples, and scores and losses of their training with the steps of its flags."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,13 @@ import pandas as pd
 from ...analysis.leaderboard import CELL
 from ...analysis.rows import flags_of, whole
 from ...store import Store
+from ..looks import Looks
 from ..markdown import cell
 from ..pictures import KINDS, picture_file
 from ..words import FLAGS, name_of, sentence
 from .album import Album
 from .board import Name, facets, name, several_plans
-from .panels import axis, curve_points, numbers
+from .panels import axis, floor_of, numbers
 
 FIRST = 12  # cards that are shown before the reader asks for more
 DETAILED = 60  # arms whose losses are told: the best of each family, and then the second ones
@@ -56,16 +56,15 @@ class Trained:
 
     trials: dict[Key, list[Any]]  # a row a training, as named tuples
     scores: dict[Key, dict[int, list[tuple[int, float]]]]  # by seed, at each step
-    metric: str
-    log: bool
+    looks: Looks
 
 
 def arms(
-    frame: pd.DataFrame, board: pd.DataFrame, figures: Path, store: Store | None
+    frame: pd.DataFrame, board: pd.DataFrame, looks: Looks, figures: Path, store: Store | None
 ) -> Arms | None:
     """All arms that were trained, best first, or None if there is nothing to be seen of any."""
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
-    known, album = trained(frame), Album()
+    known, album = trained(frame, looks), Album()
     ranked = board[board["role"].eq("trial") & board[["done", "diverged", "failed"]].any(axis=1)]
     several = several_plans(ranked)
     found = {}
@@ -78,9 +77,7 @@ def arms(
         seen = pictures_of(trials, figures, album)
         told = f"{name_of(outcome)} {cell(row, outcome, True)}" if row["done"] else row["reason"]
         called = name(row, several)
-        found[number] = Arm(
-            number, called, row["data"], told, sentences(trials), seen, charts
-        )
+        found[number] = Arm(number, called, row["data"], told, sentences(trials), seen, charts)
     best_first = [found[number] for number in sorted(found)]
     if not any(arm.pictures or arm.charts for arm in best_first):
         return None
@@ -98,9 +95,8 @@ def cell_key(row: Any) -> Key:
     return tuple("" if pd.isna(row[key]) else row[key] for key in CELL)
 
 
-def trained(frame: pd.DataFrame) -> Trained:
+def trained(frame: pd.DataFrame, looks: Looks) -> Trained:
     """One pass over the rows each for trainings and for points of their curves."""
-    metric, log, points = curve_points(frame)
     trials: dict[Key, list[Any]] = {}
     chosen = frame[frame["role"].eq("trial") & frame["trial"].notna()]
     chosen.attrs = {}  # pandas copies them at every turn
@@ -108,10 +104,10 @@ def trained(frame: pd.DataFrame) -> Trained:
         trials.setdefault(tuple(getattr(row, key) for key in CELL), []).append(row)
     scores: dict[Key, dict[int, list[tuple[int, float]]]] = {}
     columns = [*CELL, "seed", "step", "value"]
-    for *key, seed, step, value in points[columns].itertuples(index=False, name=None):
+    for *key, seed, step, value in looks.scores[columns].itertuples(index=False, name=None):
         seeds = scores.setdefault(tuple(key), {})
         seeds.setdefault(int(seed), []).append((int(step), float(value)))
-    return Trained(trials, scores, metric, log)
+    return Trained(trials, scores, looks)
 
 
 def sentences(trials: list[Any]) -> list[str]:
@@ -142,23 +138,18 @@ def score_chart(key: Key, known: Trained, board: pd.DataFrame) -> list[Chart]:
         }
         for place, (seed, points) in enumerate(seeds.items())
     ]
-    label = name_of(known.metric)
+    label = known.looks.label
     return [
         {
             "title": f"{label} by step, a line a seed",
             "x": axis("step", log=False),
-            "y": axis(label, known.log),
+            "y": axis(label, known.looks.log),
             "lines": lines,
-            "floor": floor_of(board, key[0], known.metric),
+            "direct": True,
+            "floor": floor_of(board, key[0], known.looks.metric),
             "flags": flag_marks(known.trials.get(key, [])),
         }
     ]
-
-
-def floor_of(board: pd.DataFrame, data: str, metric: str) -> float | None:
-    floors = board[board["role"].eq("floor") & board["data"].eq(data)]
-    found = float(floors[metric].iloc[0]) if metric in floors and len(floors) else math.nan
-    return numbers([found])[0]
 
 
 def shown_trial(trials: list[Any]) -> Any:
@@ -180,7 +171,9 @@ def loss_charts(trials: list[Any], store: Store) -> list[Chart]:
     row = shown_trial(trials)
     looks = (whole(store.trial(row.trial).curve) or {}).get("losses", []) if row else []
     flags = flag_marks([row]) if looks else []
-    charts = [term_chart(title, terms, looks, int(row.seed)) for title, terms in TERMS.items() if looks]
+    charts = [
+        term_chart(title, terms, looks, int(row.seed)) for title, terms in TERMS.items() if looks
+    ]
     return [chart | {"flags": flags} for chart in charts if chart["lines"]]
 
 
@@ -193,7 +186,7 @@ def term_chart(title: str, terms: tuple[str, ...], looks: list[Any], seed: int) 
             name = term.removesuffix("_score")
             lines.append({"name": name, "color": place + 1, "x": numbers(x), "y": numbers(y)})
     axes = {"x": axis("step", log=False), "y": axis("", log=False)}
-    return {"title": f"{title}, seed {seed}", **axes, "lines": lines, "floor": None}
+    return {"title": f"{title}, seed {seed}", **axes, "lines": lines, "direct": True}
 
 
 def binned(points: Any) -> Any:

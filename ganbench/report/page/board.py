@@ -9,6 +9,7 @@ import pandas as pd
 
 from ...analysis.leaderboard import CELL, RATE
 from ..markdown import WEIGHTS, cell, flags, measured, number, rank
+from ..seeds import seed_values
 from .plots import Axis, strip_axis, title_of
 
 FIRST = 25  # rows that are shown before the reader asks for more
@@ -74,23 +75,10 @@ class Board:
 def boards(frame: pd.DataFrame, board: pd.DataFrame) -> list[Board]:
     """One a data set."""
     plan = frame.attrs["plan"]
-    seeds = seed_values(frame, plan["analysis"]["outcome"])
+    seeds = seed_values(frame)
     return [
         of_data(plan, str(data), part, seeds) for data, part in board.groupby("data", sort=False)
     ]
-
-
-def seed_values(frame: pd.DataFrame, outcome: str) -> dict[Any, list[float]]:
-    """The outcome of every seed, by role and cell."""
-    chosen = frame["metric"].eq(outcome) & frame["kind"].eq("quality")
-    rows = frame[chosen & (frame["checkpoint"].eq("last") | frame["role"].eq("floor"))]
-    rows = rows[["role", *CELL, "value"]].fillna({key: "" for key in CELL})
-    rows.attrs = {}  # pandas copies them at every turn
-    known = rows[rows["value"].notna()]
-    found: dict[Any, list[float]] = {}
-    for *key, value in known.itertuples(index=False, name=None):
-        found.setdefault(tuple(key), []).append(float(value))
-    return found
 
 
 def of_data(

@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from ...analysis.leaderboard import CELL
 from ..analyses import ANALYSES, texts
 from .board import Name, name, several_plans
 
@@ -78,14 +77,27 @@ def tables(changes: dict[str, pd.DataFrame], further: dict[str, pd.DataFrame]) -
 def as_read(key: str, title: str, note: str, table: pd.DataFrame) -> Table:
     read = texts(table.head(MOST))
     return Table(
-        key, title, note, [str(c) for c in read], read.to_numpy().tolist(), max(0, len(table) - MOST)
+        key,
+        title,
+        note,
+        [str(c) for c in read],
+        read.to_numpy().tolist(),
+        max(0, len(table) - MOST),
     )
 
 
 def command(plan: dict[str, Any]) -> str:
     """What makes the run again."""
     seeds = plan["seeds"]
-    parts = ["ganbench", "run", plan["suite"], "--device", plan["device"], "--profile", plan["profile"]]
+    parts = [
+        "ganbench",
+        "run",
+        plan["suite"],
+        "--device",
+        plan["device"],
+        "--profile",
+        plan["profile"],
+    ]
     if seeds == list(range(len(seeds))):
         parts += ["--seeds", str(len(seeds))]
     return shlex.join(map(str, parts))

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...analysis.factors import NONE
 from ...analysis.leaderboard import CELL
+from ..looks import FAMILY, Looks
 from ..words import name_of
 
-NAMES = ["data", "variant", "loss", "plan"]
 Numbers = list[float | None]
 
 
@@ -22,6 +21,7 @@ class Panel:
     title: str
     about: str
     chart: dict[str, Any]
+    note: str = ""  # what stands below it
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,6 @@ class Panels:
     groups: dict[str, list[Panel]] = field(default_factory=dict)
 
 
-def palette(frame: pd.DataFrame) -> dict[str, int]:
-    """Each arm's colour, the same in all figures; none has the first, which is that of text."""
-    tricks = dict.fromkeys(frame.loc[frame["role"].eq("trial"), "tricks"].dropna())
-    return {name: n for n, name in enumerate(dict.fromkeys([NONE, *tricks]))}
-
-
 def numbers(values: Any) -> Numbers:
     """Four digits each, which is more than is seen; null where there is none."""
     return [float(f"{v:.4g}") if math.isfinite(v) else None for v in np.asarray(values, float)]
@@ -46,58 +40,42 @@ def numbers(values: Any) -> Numbers:
 def axis(label: str, log: bool, values: Any = None) -> dict[str, Any]:
     """An axis by its label; panels that share it are told its ends."""
     known = [] if values is None else [v for v in values if math.isfinite(v) and (v > 0 or not log)]
-    return {"label": label, "log": log} | ({"ends": numbers([min(known), max(known)])} if known else {})
+    return {"label": label, "log": log} | (
+        {"ends": numbers([min(known), max(known)])} if known else {}
+    )
 
 
 # Learning curves
 
 
-def curve_points(frame: pd.DataFrame) -> tuple[str, bool, pd.DataFrame]:
-    """The metric whose curves are shown, whether its scale is logarithmic, and its points.
-
-    That is the declared outcome if it was looked at while training, else FID.
-    """
-    plan = frame.attrs["plan"]
-    points = frame[frame["kind"].eq("curve") & frame["role"].eq("trial") & frame["value"].notna()]
-    points.attrs = {}  # pandas copies them at every turn
-    known = list(dict.fromkeys(points["metric"]))
-    outcome = plan["analysis"]["outcome"]
-    metric = next((m for m in (outcome, "fid", *known) if m in known), outcome)
-    log = plan["metrics"].get(metric, {"transform": "log"})["transform"] == "log"
-    points = points[points["metric"] == metric]
-    return metric, log, points[points["value"] > 0] if log else points
-
-
-def curves(frame: pd.DataFrame, board: pd.DataFrame, colours: dict[str, int]) -> Panels | None:
-    """A panel a variant and loss, a line an arm: its mean over seeds, in a band from worst to best."""
-    metric, log, points = curve_points(frame)
-    if points.empty:
+def curves(known: Looks, board: pd.DataFrame, colours: dict[str, int]) -> Panels | None:
+    """A panel a variant and loss, a line an arm: its mean over seeds, in a band over all of them."""
+    if known.points.empty:
         return None
-    floors = board[board["role"] == "floor"].set_index("data")
-    floor = floors[metric].dropna().to_dict() if metric in floors else {}
-    scores = points.assign(score=np.log(points["value"]) if log else points["value"])
-    keys = [*NAMES, "tricks", "images"]
-    told = scores.groupby(keys, dropna=False, sort=False)["score"].agg(["mean", "min", "max"])
-    told = (np.exp(told) if log else told).reset_index()
-    several = told.groupby("variant")["plan"].nunique()
+    several = known.points.groupby("variant")["plan"].nunique().to_dict()
     groups: dict[str, list[Panel]] = {}
-    for data, whole in told.groupby("data", sort=False):
-        ends = [*whole["mean"], floor.get(data, math.nan)]
-        y = axis(name_of(metric), log, ends)
-        for place, part in whole.groupby(NAMES[1:], dropna=False, sort=False):
-            variant, loss, plan = place
+    for data, part in known.points.groupby("data", sort=False):
+        floor = floor_of(board, data, known.metric)
+        y = axis(known.label, known.log, [*part["mean"], *([] if floor is None else [floor])])
+        for (variant, loss, plan), arms in part.groupby(FAMILY[1:], dropna=False, sort=False):
             title = f"{variant} · {loss}" + (f" · {plan}" if several[variant] > 1 else "")
-            groups.setdefault(str(data), []).append(
-                curve_panel(title, part, y, floor.get(data), colours)
-            )
-    return Panels(occurring(told["tricks"], colours), groups)
+            panel = curve_panel(title, arms, y, floor, colours)
+            groups.setdefault(str(data), []).append(panel)
+    return Panels(occurring(known.points["tricks"], colours), groups)
+
+
+def floor_of(board: pd.DataFrame, data: Any, metric: str) -> float | None:
+    """What held-out data score, where that is known."""
+    floors = board[board["role"].eq("floor") & board["data"].eq(data)]
+    found = float(floors[metric].iloc[0]) if metric in floors and len(floors) else math.nan
+    return numbers([found])[0]
 
 
 def curve_panel(
     title: str, part: pd.DataFrame, y: dict[str, Any], floor: float | None, colours: dict[str, int]
 ) -> Panel:
-    lines = []
-    for tricks, line in part.sort_values("images").groupby("tricks", sort=False):
+    lines: list[dict[str, Any]] = []
+    for tricks, line in part.groupby("tricks", sort=False):
         values = {key: numbers(line[key]) for key in ("mean", "min", "max")}
         lines.append(
             {
@@ -141,7 +119,7 @@ def profiles(
         for tricks, line in found.groupby("tricks", sort=False)
     ]
     at = found[found["factor"] == 1.1]
-    told = ", ".join(f"{r.tricks} {r.share:.0%}" for r in at.itertuples())
+    told = ", ".join(f"{row['tricks']} {row['share']:.0%}" for row in at.to_dict("records"))
     outcome = name_of(plan["analysis"]["outcome"])
     chart = {
         "x": axis(f"factor of the best {outcome} of the cell", log=True),
@@ -158,7 +136,10 @@ def fronts(
     found: pd.DataFrame | None, plan: dict[str, Any], colours: dict[str, int]
 ) -> Panels | None:
     """A panel a data set, a dot a cell; those that no other one beats in both are joined."""
-    if found is None or not (known := found[found["seconds"].notna() & found["value"].notna()]).size:
+    if (
+        found is None
+        or not (known := found[found["seconds"].notna() & found["value"].notna()]).size
+    ):
         return None
     outcome = plan["analysis"]["outcome"]
     log = plan["metrics"][outcome]["transform"] == "log"
@@ -174,16 +155,17 @@ def front_panel(
 ) -> Panel:
     dots = [
         {
-            "name": " · ".join(getattr(row, key) for key in CELL[1:4]),
-            "tricks": row.tricks,
-            "color": colours[row.tricks],
-            "x": numbers([row.seconds])[0],
-            "y": numbers([row.value])[0],
-            "on": bool(row.on_front),
+            "name": " · ".join(str(row[key]) for key in CELL[1:4]),
+            "tricks": row["tricks"],
+            "color": colours[row["tricks"]],
+            "x": numbers([row["seconds"]])[0],
+            "y": numbers([row["value"]])[0],
+            "on": bool(row["on_front"]),
         }
-        for row in part.itertuples()
+        for row in part.to_dict("records")
     ]
-    told = "; ".join(f"{d['name']} {d['y']:g} in {d['x']:g} s" for d in dots if d["on"])
-    about = f"{label} against seconds of training; no other cell beats: {told}"
+    told = "; ".join(f"{d['name']} {d['y']:.3g} in {d['x']:.3g} s" for d in dots if d["on"])
+    note = f"Not beaten: {told}."
+    about = f"{label} against seconds of training. {note}"
     x = axis("seconds of training", log=True)
-    return Panel(data, about, {"x": x, "y": axis(label, log), "dots": dots})
+    return Panel(data, about, {"x": x, "y": axis(label, log), "dots": dots}, note)

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from ...analysis.effects import Effect
 from ..effects import probability, shown_change
 from ..words import least, name_of
 
-RATIOS = (  # ticks of an axis that reaches so far, as a factor
+RATIOS = (  # ticks of an axis that reaches so far, as factors
     (1.3, (0.8, 0.9, 1, 1.1, 1.25)),
     (2.5, (0.5, 0.7, 1, 1.4, 2)),
-    (9.0, (0.25, 0.5, 1, 2, 4)),
-    (math.inf, (0.01, 0.1, 1, 10, 100)),
+    (6.0, (0.25, 0.5, 1, 2, 4)),
+    (math.inf, (0.05, 0.2, 1, 5, 20)),
 )
 FARTHEST = 30.0  # factor; an interval that reaches farther is cut, with an arrow
 HOTTEST = math.log(4)  # the change on a logarithmic scale that has the full colour
@@ -41,7 +42,11 @@ def scaled(value: float, log: bool) -> float:
 
 
 def with_ticks(axis: Axis, values: Iterable[float], label: Any) -> Axis:
-    ticks = [(axis.place(v), label(v)) for v in values if axis.low <= v <= axis.high]
+    ticks = [
+        (axis.place(v), label(v).replace("+0 %", "0 %"))
+        for v in values
+        if axis.low <= v <= axis.high
+    ]
     return Axis(axis.low, axis.high, axis.log, tuple(ticks))
 
 

@@ -126,7 +126,7 @@ function label(value) {
   return String(Number(value.toPrecision(3))).replace("-", "−");
 }
 
-function draw(plot, chart, height) {
+function draw(plot, chart, height, small) {
   const width = Math.max(plot.clientWidth, 200);
   const lines = chart.lines ?? [], dots = chart.dots ?? [], flags = chart.flags ?? [];
   const xs = known([...lines.flatMap((l) => l.x), ...dots.map((d) => d.x), ...flags.map((f) => f.x)]);
@@ -158,10 +158,13 @@ function draw(plot, chart, height) {
     made.dataset.name = dot.tricks;
     svg(made, "title", {}, `${dot.name}: ${dot.y} in ${dot.x} s`);
   });
-  flags.forEach((flag) => {
-    const at = x.place(flag.x);
+  if (chart.direct && !small) ends(root, lines.filter((l) => known(l.y).length), x, y, clamp);
+  flags.forEach((flag, n) => {
+    const at = x.place(flag.x), late = at > (box.left + box.right) / 2;
     const mark = svg(root, "line", { class: "flag-line", x1: at, x2: at, y1: box.top, y2: box.bottom });
     svg(mark, "title", {}, flag.name);
+    const place = { class: "flag-name", x: at + (late ? -5 : 5), y: box.top + 10 + 13 * n, "text-anchor": late ? "end" : "start" };
+    if (!small && n < 6) svg(root, "text", place, flag.name);
   });
   plot.replaceChildren(root);
   plot.drawn = width;
@@ -190,6 +193,17 @@ function path(root, line, point, fine) {
   svg(made, "title", {}, line.name);
 }
 
+function ends(root, lines, x, y, clamp) { // names at the ends of lines, none upon another
+  let last = -Infinity;
+  const places = lines.map((line) => ({ line, n: line.y.findLastIndex((v) => v !== null) }))
+    .map(({ line, n }) => ({ line, x: x.place(line.x[n]), y: clamp(y.place(line.y[n])) - 6 }))
+    .sort((one, other) => one.y - other.y);
+  for (const place of places) {
+    last = Math.max(place.y, last + 13, 12);
+    svg(root, "text", { class: `end c${place.line.color % 7}`, x: place.x, y: last, "text-anchor": "end" }, place.line.name);
+  }
+}
+
 function band(root, line, point, fine) {
   if (!line.low) return;
   const inside = line.x.map((_, n) => n).filter((n) => fine(line.low[n]) && fine(line.high[n]));
@@ -201,9 +215,9 @@ function band(root, line, point, fine) {
 }
 
 function drawPlot(plot) {
-  const small = plot.closest(".card");
+  const small = plot.closest(".card") !== null;
   const wide = plot.clientWidth || 320;
-  draw(plot, data(plot.parentNode.querySelector("script")), small ? 170 : Math.round(Math.max(220, Math.min(340, wide * 0.66))));
+  draw(plot, data(plot.parentNode.querySelector("script")), small ? 170 : Math.round(Math.max(220, Math.min(340, wide * 0.66))), small);
   dimmed(plot.closest(".drawn"), [plot]);
 }
 
