@@ -8,16 +8,16 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from ..analysis.leaderboard import CELL, leaderboard
+from ..analysis.leaderboard import CELL
 from ..analysis.rows import save
 from ..store import Store, write_bytes
-from .analyses import analyses, analyses_text, texts
-from .effects import effects_of, effects_text, sections
+from .analyses import analyses_text, texts
+from .effects import effects_text
 from .figures import figures
 from .markdown import leaderboard_table
-from .page import Report, page
+from .page import page
 from .pictures import pictures
-from .words import findings
+from .report import Report
 
 MAIN = ("report.html", "leaderboard.md", "effects.md", "analyses.md", "results.parquet", "figures")
 
@@ -25,26 +25,28 @@ MAIN = ("report.html", "leaderboard.md", "effects.md", "analyses.md", "results.p
 def write(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list[Path]:
     """Writes all that is made from rows; with the store also the pictures. Returns the main files."""
     save(frame, folder)
-    board, changes, further = leaderboard(frame), sections(frame), analyses(frame)
-    said, suite = findings(frame), frame.attrs["plan"]["suite"]
-    pages = {
-        "leaderboard.md": leaderboard_table(frame, board, said),
-        "effects.md": effects_text(frame, changes),
-        "analyses.md": analyses_text(suite, further),
-        "summary.json": json.dumps(summary(frame, said), indent=1, ensure_ascii=False) + "\n",
-    }
-    for name, text in pages.items():
+    report = Report.of(frame)
+    for name, text in texts_of(report).items():
         write_bytes(folder / name, text.encode())
-    write_table(board, folder / "leaderboard")
-    for name, table in {**changes, **further}.items():
+    write_table(report.board, folder / "leaderboard")
+    for name, table in {**report.changes, **report.further}.items():
         write_table(table, folder / "tables" / name)
     if store:
         pictures(frame, folder / "figures", store)
-    effects, chains = (effects_of(changes[name]) for name in ("effects", "chains"))
-    figures(frame, board, effects, further, folder / "figures")
-    told = Report(frame, board, effects, chains, changes, further, said)
-    write_bytes(folder / "report.html", page(told, folder / "figures", store).encode())
+    figures(report, folder / "figures")
+    write_bytes(folder / "report.html", page(report, folder / "figures", store).encode())
     return [folder / name for name in MAIN]
+
+
+def texts_of(report: Report) -> dict[str, str]:
+    """The files of words, by name."""
+    told = json.dumps(summary(report.frame, report.findings), indent=1, ensure_ascii=False)
+    return {
+        "leaderboard.md": leaderboard_table(report.frame, report.board, report.findings),
+        "effects.md": effects_text(report.frame, report.changes),
+        "analyses.md": analyses_text(report.plan["suite"], report.further),
+        "summary.json": f"{told}\n",
+    }
 
 
 def summary(frame: pd.DataFrame, said: list[str]) -> dict[str, Any]:

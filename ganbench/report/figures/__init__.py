@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import pandas as pd
-
-from ...analysis.effects import Effect
+from ..report import Report
 from .base import as_file, colours, write_figure
 from .curves import curves
 from .forest import forest
@@ -16,22 +14,16 @@ from .strips import strips
 __all__ = ["as_file", "colours", "curves", "figures", "write_figure"]
 
 
-def figures(
-    frame: pd.DataFrame,
-    board: pd.DataFrame,
-    effects: list[Effect],
-    further: dict[str, pd.DataFrame],
-    folder: Path,
-) -> None:
+def figures(report: Report, folder: Path) -> None:
     """Writes all that there is something to show for."""
-    plan, arms = frame.attrs["plan"], colours(frame)
+    frame, plan, arms = report.frame, report.plan, colours(report.frame)
     found = {
         **curves(frame, arms),
-        **forest(plan, effects),
-        **heats(plan, effects),
-        **profiles(further.get("profiles"), plan, arms),
-        **strips(frame, board),
-        **fronts(further.get("front"), plan, arms),
+        **forest(plan, report.effects),
+        **heats(plan, report.effects),
+        **profiles(report.further.get("profiles"), plan, arms),
+        **strips(frame, report.board),
+        **fronts(report.further.get("front"), plan, arms),
     }
     for name, figure in found.items():
         write_figure(figure, folder / as_file(name))

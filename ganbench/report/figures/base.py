@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from ...analysis.factors import NONE
 from ...store import write_bytes
@@ -63,7 +63,7 @@ def logarithmic(axis: Any) -> None:
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def as_file(text: str) -> str:
@@ -74,8 +74,10 @@ def as_file(text: str) -> str:
 
 
 def write_figure(figure: Figure, path: Path) -> None:
-    """The same file for the same figure: without its date."""
+    """The same file for the same figure: without its date. It is laid out once for both kinds."""
     with mpl.rc_context(SETTINGS):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
         for kind, metadata in (("svg", {"Date": None}), ("png", {})):
             content = io.BytesIO()
             figure.savefig(content, format=kind, dpi=120, metadata=metadata)

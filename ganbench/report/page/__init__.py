@@ -5,18 +5,16 @@ from JSON by the page's own script when it comes into view.
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ...analysis.effects import Effect
 from ...store import Store
 from ..figures import colours
 from ..looks import looks
+from ..report import Report
 from ..words import name_of
 from .answers import answers, facts_of_run, lead
 from .arms import FIRST as FIRST_CARDS
@@ -41,19 +39,6 @@ SECTIONS = {  # in the order of the page
 }
 
 
-@dataclass(frozen=True)
-class Report:
-    """What a page is made from: the rows, and what was made of them already."""
-
-    frame: pd.DataFrame
-    board: pd.DataFrame
-    effects: list[Effect]
-    chains: list[Effect]
-    changes: dict[str, pd.DataFrame]  # the same, interactions and rates as tables
-    further: dict[str, pd.DataFrame]  # the analyses by name
-    findings: list[str]
-
-
 def page(report: Report, figures: Path, store: Store | None = None) -> str:
     """The whole file. Pictures are those that lie in `figures`; losses need the store."""
     shown = content(report, figures, store)
@@ -63,7 +48,7 @@ def page(report: Report, figures: Path, store: Store | None = None) -> str:
 
 def content(report: Report, figures: Path, store: Store | None) -> dict[str, Any]:
     """What the template shows, by the names that it uses."""
-    frame, board, plan = report.frame, report.board, report.frame.attrs["plan"]
+    frame, board, plan = report.frame, report.board, report.plan
     outcome = plan["analysis"]["outcome"]
     facts, numbers = plan["metrics"][outcome], colours(frame)
     looked = looks(frame)

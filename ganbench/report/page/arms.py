@@ -1,5 +1,6 @@
 """Arms one by one: samples, and scores and losses of their training with the steps of its flags."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,25 @@ from ..pictures import KINDS, picture_file
 from ..words import FLAGS, name_of, sentence
 from .album import Album
 from .board import Name, facets, name, several_plans
-from .panels import axis, floor_of, numbers
+from .panels import axis, floors_of, numbers
 
 FIRST = 12  # cards that are shown before the reader asks for more
 DETAILED = 60  # arms whose losses are told: the best of each family, and then the second ones
 LOOKS = 60  # points of a curve of losses
+DIRECT = 6  # lines that have their names at their ends
 TERMS = {  # charts of what is logged at every look
     "losses": ("discriminator", "generator"),
     "mean scores that the discriminator gives": ("real_score", "fake_score"),
 }
-Chart = dict[str, Any]
 Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What it shows, and what the script draws it from."""
+
+    title: str
+    drawn: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -66,12 +75,12 @@ def arms(
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
     known, album = trained(frame, looks), Album()
     ranked = board[board["role"].eq("trial") & board[["done", "diverged", "failed"]].any(axis=1)]
-    several = several_plans(ranked)
+    several, floors = several_plans(ranked), floors_of(board, looks.metric)
     found = {}
     for place, number in enumerate(families_in_turn(ranked)):
         row = ranked.loc[number].to_dict()
         trials = known.trials.get(cell_key(row), [])
-        charts = score_chart(cell_key(row), known, board)
+        charts = score_chart(cell_key(row), known, floors.get(row["data"]))
         if store and place < DETAILED:
             charts += loss_charts(trials, store)
         seen = pictures_of(trials, figures, album)
@@ -124,32 +133,25 @@ def flag_marks(trials: list[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def score_chart(key: Key, known: Trained, board: pd.DataFrame) -> list[Chart]:
-    """The score of each seed while it was trained."""
+def score_chart(key: Key, known: Trained, floor: float | None) -> list[Chart]:
+    """The score of each seed while it was trained; they are told together when they were looked at."""
     seeds = known.scores.get(key)
     if not seeds:
         return []
+    steps = sorted({step for points in seeds.values() for step, _ in points})
     lines = [
         {
             "name": f"seed {seed}",
             "color": place + 1,
-            "x": [step for step, _ in points],
-            "y": numbers([value for _, value in points]),
+            "y": numbers([dict(points).get(step, math.nan) for step in steps], digits=3),
         }
         for place, (seed, points) in enumerate(seeds.items())
     ]
     label = known.looks.label
-    return [
-        {
-            "title": f"{label} by step, a line a seed",
-            "x": axis("step", log=False),
-            "y": axis(label, known.looks.log),
-            "lines": lines,
-            "direct": True,
-            "floor": floor_of(board, key[0], known.looks.metric),
-            "flags": flag_marks(known.trials.get(key, [])),
-        }
-    ]
+    axes = {"x": axis("step", log=False), "y": axis(label, known.looks.log)}
+    flags = flag_marks(known.trials.get(key, []))
+    told = {"direct": len(seeds) <= DIRECT, "at": steps, "floor": floor, "flags": flags}
+    return [Chart(f"{label} by step, a line a seed", {**axes, **told, "lines": lines})]
 
 
 def shown_trial(trials: list[Any]) -> Any:
@@ -170,23 +172,25 @@ def loss_charts(trials: list[Any], store: Store) -> list[Chart]:
     """What was logged at every look of one training."""
     row = shown_trial(trials)
     looks = (whole(store.trial(row.trial).curve) or {}).get("losses", []) if row else []
-    flags = flag_marks([row]) if looks else []
-    charts = [
-        term_chart(title, terms, looks, int(row.seed)) for title, terms in TERMS.items() if looks
+    charts = {title: term_lines(terms, looks) for title, terms in TERMS.items()}
+    axes = {"x": axis("step", log=False), "y": axis("", log=False)}
+    told = {**axes, "direct": True, "flags": flag_marks([row]) if looks else []}
+    return [
+        Chart(f"{title}, seed {row.seed}", {**told, "lines": lines})
+        for title, lines in charts.items()
+        if lines
     ]
-    return [chart | {"flags": flags} for chart in charts if chart["lines"]]
 
 
-def term_chart(title: str, terms: tuple[str, ...], looks: list[Any], seed: int) -> Chart:
+def term_lines(terms: tuple[str, ...], looks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     lines = []
     for place, term in enumerate(terms):
         known = [(look["step"], look[term]) for look in looks if look.get(term) is not None]
         if known:
             x, y = binned(np.array(known, dtype=float))
             name = term.removesuffix("_score")
-            lines.append({"name": name, "color": place + 1, "x": numbers(x), "y": numbers(y)})
-    axes = {"x": axis("step", log=False), "y": axis("", log=False)}
-    return {"title": f"{title}, seed {seed}", **axes, "lines": lines, "direct": True}
+            lines.append({"name": name, "color": place + 1, "x": numbers(x), "y": numbers(y, 3)})
+    return lines
 
 
 def binned(points: Any) -> Any:

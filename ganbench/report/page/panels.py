@@ -32,9 +32,10 @@ class Panels:
     groups: dict[str, list[Panel]] = field(default_factory=dict)
 
 
-def numbers(values: Any) -> Numbers:
-    """Four digits each, which is more than is seen; null where there is none."""
-    return [float(f"{v:.4g}") if math.isfinite(v) else None for v in np.asarray(values, float)]
+def numbers(values: Any, digits: int = 4) -> Numbers:
+    """As many digits as are seen; null where there is none."""
+    known = np.asarray(values, float)
+    return [float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in known]
 
 
 def axis(label: str, log: bool, values: Any = None) -> dict[str, Any]:
@@ -53,9 +54,10 @@ def curves(known: Looks, board: pd.DataFrame, colours: dict[str, int]) -> Panels
     if known.points.empty:
         return None
     several = known.points.groupby("variant")["plan"].nunique().to_dict()
+    floors = floors_of(board, known.metric)
     groups: dict[str, list[Panel]] = {}
     for data, part in known.points.groupby("data", sort=False):
-        floor = floor_of(board, data, known.metric)
+        floor = floors.get(str(data))
         y = axis(known.label, known.log, [*part["mean"], *([] if floor is None else [floor])])
         for (variant, loss, plan), arms in part.groupby(FAMILY[1:], dropna=False, sort=False):
             title = f"{variant} · {loss}" + (f" · {plan}" if several[variant] > 1 else "")
@@ -64,11 +66,12 @@ def curves(known: Looks, board: pd.DataFrame, colours: dict[str, int]) -> Panels
     return Panels(occurring(known.points["tricks"], colours), groups)
 
 
-def floor_of(board: pd.DataFrame, data: Any, metric: str) -> float | None:
-    """What held-out data score, where that is known."""
-    floors = board[board["role"].eq("floor") & board["data"].eq(data)]
-    found = float(floors[metric].iloc[0]) if metric in floors and len(floors) else math.nan
-    return numbers([found])[0]
+def floors_of(board: pd.DataFrame, metric: str) -> dict[str, float | None]:
+    """What held-out data score, by data set."""
+    if metric not in board:
+        return {}
+    floors = board[board["role"].eq("floor")]
+    return dict(zip(floors["data"].map(str), numbers(floors[metric]), strict=True))
 
 
 def curve_panel(

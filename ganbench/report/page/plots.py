@@ -34,7 +34,7 @@ class Axis:
     def place(self, value: float) -> float:
         """In percent of the width, 0 to 100 for what lies within."""
         value, low, high = (scaled(v, self.log) for v in (value, self.low, self.high))
-        return round(100 * (value - low) / (high - low), 2) if high > low else 50.0
+        return round(100 * (value - low) / (high - low), 1) if high > low else 50.0
 
 
 def scaled(value: float, log: bool) -> float:

@@ -128,7 +128,7 @@ function label(value) {
 
 function draw(plot, chart, height, small) {
   const width = Math.max(plot.clientWidth, 200);
-  const lines = chart.lines ?? [], dots = chart.dots ?? [], flags = chart.flags ?? [];
+  const lines = (chart.lines ?? []).map((line) => ({ x: chart.at, ...line })), dots = chart.dots ?? [], flags = chart.flags ?? [];
   const xs = known([...lines.flatMap((l) => l.x), ...dots.map((d) => d.x), ...flags.map((f) => f.x)]);
   let ys = known([...lines.flatMap((l) => l.y), ...dots.map((d) => d.y), chart.floor]);
   if (chart.y.ends) ys = chart.y.ends;
