@@ -14,8 +14,9 @@ from ganbench.analysis.leaderboard import leaderboard
 from ganbench.executors.base import Status
 from ganbench.report.analyses import ANALYSES
 from ganbench.report.effects import effects_text, sections
-from ganbench.report.files import file_name, write
+from ganbench.report.files import write
 from ganbench.report.markdown import leaderboard_table, number
+from ganbench.report.pictures import file_name
 from ganbench.report.progress import Progress, clock
 from ganbench.report.terminal import SHOWN, show
 from ganbench.report.words import findings, percent

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..analysis.contrasts import CELL
 from ..analysis.effects import (
+    Effect,
     chain_effects,
     effects,
     effects_by_loss,
@@ -51,6 +52,11 @@ def sections(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "rates": rates(frame),
     }
     return {name: pd.DataFrame([asdict(each) for each in found]) for name, found in made.items()}
+
+
+def effects_of(table: pd.DataFrame) -> list[Effect]:
+    """A table of effects as what it was made from."""
+    return [Effect(**{str(k): v for k, v in row.items()}) for row in table.to_dict("records")]
 
 
 def effects_text(frame: pd.DataFrame, found: dict[str, pd.DataFrame]) -> str:

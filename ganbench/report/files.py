@@ -1,4 +1,4 @@
-"""Writes the files of a suite's folder: rows, tables as csv, Markdown and parquet, and figures."""
+"""Writes the files of a suite's folder: rows, tables as csv, Markdown and parquet, figures, the page."""
 
 import io
 import json
@@ -8,38 +8,45 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from ..analysis.leaderboard import CELL, leaderboard
+from ..analysis.leaderboard import CELL
 from ..analysis.rows import save
 from ..store import Store, write_bytes
-from .analyses import analyses, analyses_text, texts
-from .effects import effects_text, sections
-from .figures import as_file, curves
+from .analyses import analyses_text, texts
+from .effects import effects_text
+from .figures import figures
 from .markdown import leaderboard_table
-from .words import findings
+from .page import page
+from .pictures import pictures
+from .report import Report
 
-MAIN = ("leaderboard.md", "effects.md", "analyses.md", "results.parquet", "figures")
+MAIN = ("report.html", "leaderboard.md", "effects.md", "analyses.md", "results.parquet", "figures")
 
 
 def write(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list[Path]:
     """Writes all that is made from rows; with the store also the pictures. Returns the main files."""
     save(frame, folder)
-    board, changes, further = leaderboard(frame), sections(frame), analyses(frame)
-    said, suite = findings(frame), frame.attrs["plan"]["suite"]
-    pages = {
-        "leaderboard.md": leaderboard_table(frame, board, said),
-        "effects.md": effects_text(frame, changes),
-        "analyses.md": analyses_text(suite, further),
-        "summary.json": json.dumps(summary(frame, said), indent=1, ensure_ascii=False) + "\n",
-    }
-    for name, text in pages.items():
+    report = Report.of(frame)
+    for name, text in texts_of(report).items():
         write_bytes(folder / name, text.encode())
-    write_table(board, folder / "leaderboard")
-    for name, table in {**changes, **further}.items():
+    write_table(report.board, folder / "leaderboard")
+    for name, table in {**report.changes, **report.further}.items():
         write_table(table, folder / "tables" / name)
     if store:
         pictures(frame, folder / "figures", store)
-    curves(frame, folder / "figures")
+    figures(report, folder / "figures")
+    write_bytes(folder / "report.html", page(report, folder / "figures", store).encode())
     return [folder / name for name in MAIN]
+
+
+def texts_of(report: Report) -> dict[str, str]:
+    """The files of words, by name."""
+    told = json.dumps(summary(report.frame, report.findings), indent=1, ensure_ascii=False)
+    return {
+        "leaderboard.md": leaderboard_table(report.frame, report.board, report.findings),
+        "effects.md": effects_text(report.frame, report.changes),
+        "analyses.md": analyses_text(report.plan["suite"], report.further),
+        "summary.json": f"{told}\n",
+    }
 
 
 def summary(frame: pd.DataFrame, said: list[str]) -> dict[str, Any]:
@@ -64,24 +71,3 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     write_bytes(path.with_suffix(".parquet"), content.getvalue())
     latex = tabulate(texts(table), headers="keys", tablefmt="latex_booktabs", showindex=False)  # type: ignore[arg-type]
     write_bytes(path.with_suffix(".tex"), f"{latex}\n".encode())
-
-
-def pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:
-    """One sample grid a cell, of its first seed that finished."""
-    done = frame[frame["outcome"].eq("done") & frame["trial"].notna()]
-    cells = done.drop_duplicates(["role", "data", "variant", "loss", "tricks", "plan"])
-    for row in cells.itertuples():
-        if not (source := samples_of(store, str(row.trial))).exists():
-            continue
-        write_bytes(folder / f"{file_name(row)}.png", source.read_bytes())
-
-
-def samples_of(store: Store, trial: str) -> Path:
-    return store.trial(trial).samples
-
-
-def file_name(row: Any) -> str:
-    """A cell's name as a file's."""
-    parts = [str(getattr(row, key)) for key in ("data", "variant", "loss", "tricks", "plan")]
-    parts += ["untrained"] if row.role == "untrained" else []
-    return as_file("-".join(part for part in parts if part))

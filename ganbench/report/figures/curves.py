@@ -1,0 +1,47 @@
+"""Learning curves: a panel a variant and loss, a line an arm, in a band over its seeds."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ..looks import Looks, looks
+from .base import bare, figure, legend, logarithmic, look
+
+PANELS = 4  # in a row
+
+
+def curves(frame: pd.DataFrame, arms: dict[str, int]) -> dict[str, Figure]:
+    """One a data set, on samples that are not reported."""
+    known = looks(frame)
+    groups = known.points.groupby("data", sort=False)
+    return {f"curves-{data}": panels(known, part, arms) for data, part in groups}
+
+
+def panels(known: Looks, points: pd.DataFrame, arms: dict[str, int]) -> Figure:
+    groups = list(points.groupby(["variant", "loss", "plan"], dropna=False, sort=False))
+    columns = min(PANELS, len(groups))
+    rows = -(-len(groups) // columns)
+    made = figure(3.2 * columns, 2.5 * rows + 0.6)
+    axes = made.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
+    for spare in axes[len(groups) :]:
+        spare.remove()
+    for panel, ((variant, loss, _), part) in zip(axes, groups, strict=False):
+        for tricks, line in part.groupby("tricks", sort=False):
+            style = look(arms[str(tricks)])
+            panel.fill_between(
+                line["images"], line["min"], line["max"], alpha=0.15, lw=0, color=style["color"]
+            )
+            panel.plot(line["images"], line["mean"], label=str(tricks), lw=1.3, **style)
+        panel.set_title(f"{variant} · {loss}", fontsize=9)
+        panel.set_yscale("log" if known.log else "linear")
+        panel.xaxis.set_major_locator(MaxNLocator(4))
+        panel.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k")
+        bare(panel)
+    if known.log:
+        logarithmic(axes[0].yaxis)
+    for panel in axes[max(0, len(groups) - columns) : len(groups)]:
+        panel.set_xlabel("real images shown", fontsize=9)
+        panel.tick_params(labelbottom=True)
+    made.supylabel(f"{known.label}, mean and range of seeds", fontsize=9)
+    legend(made, axes[: len(groups)])
+    return made

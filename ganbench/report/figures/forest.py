@@ -1,0 +1,49 @@
+"""Forest: each trick against none with its interval, over the grid and within each loss."""
+
+import math
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ...analysis.effects import Effect
+from ..effects import shown_change
+from ..words import name_of
+from .base import BETTER, OPEN, WORSE, bare, figure
+
+VERDICTS = {"helps": BETTER, "harms": WORSE, "equivalent": "#009E73", "undecided": OPEN}
+
+
+def forest(plan: dict[str, Any], effects: list[Effect]) -> dict[str, Figure]:
+    known = [e for e in effects if not e.variant and not math.isnan(e.ratio)]
+    groups = {
+        loss: [e for e in known if e.loss == loss] for loss in dict.fromkeys(e.loss for e in known)
+    }
+    if not known:
+        return {}
+    outcome = plan["analysis"]["outcome"]
+    log = plan["metrics"][outcome]["transform"] == "log"
+    made = figure(7, 0.28 * len(known) + 0.5 * len(groups) + 0.6)
+    heights = [len(group) + 0.6 for group in groups.values()]
+    axes = made.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=heights)
+    for panel, (loss, group) in zip(axes.flatten(), groups.items(), strict=True):
+        branches(panel, group, log)
+        panel.set_title(loss or "all cells that tell", fontsize=9, loc="left")
+    show = shown_change(plan["metrics"][outcome]["transform"])
+    axes[-1, 0].xaxis.set_major_formatter(lambda value, _: show(value))
+    axes[-1, 0].tick_params(axis="x", labelsize=8)
+    axes[-1, 0].set_xlabel(f"change of {name_of(outcome)}, 95 % intervals", fontsize=9)
+    return {"forest": made}
+
+
+def branches(panel: Any, effects: list[Effect], log: bool) -> None:
+    for place, effect in enumerate(effects):
+        colour = VERDICTS[effect.verdict]
+        panel.plot([effect.low, effect.high], [place, place], color=colour, lw=1.8)
+        face = "white" if effect.verdict == "undecided" else colour
+        panel.plot(effect.ratio, place, "o", color=colour, markerfacecolor=face, ms=5.5)
+    panel.axvline(1.0 if log else 0.0, color="black", lw=0.8)
+    panel.set_yticks(range(len(effects)), [effect.tricks for effect in effects], fontsize=8)
+    panel.set_ylim(len(effects) - 0.4, -0.6)
+    if log:
+        panel.set_xscale("log", base=2)
+    bare(panel)

@@ -1,0 +1,54 @@
+"""Heat maps: what each trick changes under each loss, and in each variant."""
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from ...analysis.effects import Effect
+from ..effects import shown_change
+from ..words import name_of
+from .base import BETTER, WORSE, figure
+
+HOTTEST = math.log(4)  # the change on a logarithmic scale that has the full colour
+FALLING = LinearSegmentedColormap.from_list("falling", [BETTER, "#F5F6F8", WORSE])
+
+
+def heats(plan: dict[str, Any], effects: list[Effect]) -> dict[str, Figure]:
+    found = {by: heat(plan, effects, by) for by in ("loss", "variant")}
+    return {f"heat-{by}": made for by, made in found.items() if made}
+
+
+def heat(plan: dict[str, Any], effects: list[Effect], by: str) -> Figure | None:
+    known = [e for e in effects if getattr(e, by) and not math.isnan(e.ratio)]
+    columns = list(dict.fromkeys(getattr(e, by) for e in known))
+    tricks = list(dict.fromkeys(e.tricks for e in known))
+    if not known:
+        return None
+    outcome = plan["analysis"]["outcome"]
+    facts = plan["metrics"][outcome]
+    log, show = facts["transform"] == "log", shown_change(facts["transform"])
+    made = figure(2.6 + 1.3 * len(columns), 1.1 + 0.42 * len(tricks))
+    panel, values = made.subplots(), np.full((len(tricks), len(columns)), math.nan)
+    for effect in known:
+        row, column = tricks.index(effect.tricks), columns.index(getattr(effect, by))
+        values[row, column] = math.log(max(effect.ratio, 1e-12)) if log else effect.ratio
+        shown = effect.verdict != "undecided"
+        weight = "bold" if shown else "normal"
+        panel.text(
+            column, row, show(effect.ratio), ha="center", va="center", fontsize=8, weight=weight
+        )
+        if shown:
+            panel.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fill=False, lw=1.4))
+    full = HOTTEST if log else float(np.nanmax(np.abs(values))) or 1.0
+    map_ = FALLING if facts["direction"] == "lower" else FALLING.reversed()
+    panel.imshow(values, cmap=map_, vmin=-full, vmax=full, alpha=0.6, aspect="auto")
+    panel.set_xticks(range(len(columns)), columns, fontsize=8)
+    panel.set_yticks(range(len(tricks)), tricks, fontsize=8)
+    panel.tick_params(length=0)
+    panel.spines[:].set_visible(False)
+    panel.set_title(f"change of {name_of(outcome)}; framed where shown", fontsize=9, loc="left")
+    return made

@@ -1,0 +1,57 @@
+"""Strips: every seed of the best arms as a dot, beside the floor."""
+
+import math
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ...analysis.leaderboard import CELL
+from ..seeds import seed_values
+from ..words import name_of
+from .base import BETTER, bare, figure, logarithmic
+
+MOST = 40  # arms, the best ones
+
+
+def strips(frame: pd.DataFrame, board: pd.DataFrame) -> dict[str, Figure]:
+    """One a data set."""
+    plan = frame.attrs["plan"]
+    seeds = seed_values(frame)
+    ranked = board[board["rank"].notna()]
+    return {
+        f"strips-{data}": strip(plan, part.head(MOST), seeds, floor_of(board, data, plan))
+        for data, part in ranked.groupby("data", sort=False)
+    }
+
+
+def floor_of(board: pd.DataFrame, data: Any, plan: dict[str, Any]) -> float:
+    floors = board[board["role"].eq("floor") & board["data"].eq(data)]
+    return float(floors[plan["analysis"]["outcome"]].iloc[0]) if len(floors) else math.nan
+
+
+def strip(plan: dict[str, Any], part: pd.DataFrame, seeds: dict[Any, Any], floor: float) -> Figure:
+    outcome = plan["analysis"]["outcome"]
+    made = figure(7, 0.22 * len(part) + 0.9)
+    panel = made.subplots()
+    for place, row in enumerate(part.to_dict("records")):
+        values = seeds.get(tuple(row[key] for key in ("role", *CELL)), [])
+        panel.plot(
+            [row[f"{outcome} low"], row[f"{outcome} high"]],
+            [place] * 2,
+            color=BETTER,
+            lw=5,
+            alpha=0.2,
+        )
+        panel.plot(values, [place] * len(values), "o", color=BETTER, ms=4, alpha=0.8)
+    if not math.isnan(floor):
+        panel.axvline(floor, color="black", lw=0.8, ls="--", label="held-out data")
+    names = [" · ".join(row) for row in part[CELL[1:4]].to_numpy()]
+    panel.set_yticks(range(len(part)), names, fontsize=7)
+    panel.set_ylim(len(part) - 0.4, -0.6)
+    if plan["metrics"][outcome]["transform"] == "log":
+        panel.set_xscale("log")
+        logarithmic(panel.xaxis)
+    panel.set_xlabel(f"{name_of(outcome)}: seeds, and 95 % intervals of their mean", fontsize=9)
+    bare(panel)
+    return made

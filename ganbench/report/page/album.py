@@ -1,0 +1,62 @@
+"""Pictures for the page: each once, as small as it can be without a visible loss."""
+
+import base64
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+LARGEST = 60_000  # bytes of one picture, above which losses are taken
+MOST = 1_000_000  # bytes of all pictures of a page; what comes later stays beside it
+
+
+class Album:
+    """Pictures by their content, until the page has enough of them."""
+
+    def __init__(self) -> None:
+        self.pictures: dict[str, str] = {}  # data URIs by name
+        self.bytes = 0
+
+    def add(self, path: Path) -> str | None:
+        """The picture's name; None where there is no such file, or no room."""
+        try:
+            whole = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        name = hashlib.sha256(whole).hexdigest()[:12]
+        if name not in self.pictures:
+            kind, content = shrunk(whole)
+            if self.bytes + len(content) > MOST:
+                return None
+            self.bytes += len(content)
+            self.pictures[name] = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+        return name
+
+
+def shrunk(content: bytes) -> tuple[str, bytes]:
+    """The same picture in few bytes: its own pixels, grey where it is; browsers make it large again."""
+    image = Image.open(io.BytesIO(content)).convert("RGB")
+    pixels = own_pixels(np.asarray(image))
+    grey = bool((pixels == pixels[..., :1]).all())
+    small = Image.fromarray(pixels[..., 0] if grey else pixels)
+    png = encoded(small, "PNG", optimize=True)
+    return ("png", png) if len(png) <= LARGEST else ("webp", encoded(small, "WEBP", quality=80))
+
+
+def own_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Without the repetition of each pixel by which a picture of few was made large."""
+    for times in range(min(16, *pixels.shape[:2]), 1, -1):
+        if pixels.shape[0] % times == 0 and pixels.shape[1] % times == 0:
+            few = pixels[::times, ::times]
+            if (few.repeat(times, axis=0).repeat(times, axis=1) == pixels).all():
+                return few
+    return pixels
+
+
+def encoded(image: Image.Image, kind: str, **how: int | bool) -> bytes:
+    content = io.BytesIO()
+    image.save(content, kind, **how)
+    return content.getvalue()

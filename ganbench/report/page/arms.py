@@ -1,0 +1,199 @@
+"""Arms one by one: samples, and scores and losses of their training with the steps of its flags."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...analysis.leaderboard import CELL
+from ...analysis.rows import flags_of, whole
+from ...store import Store
+from ..looks import Looks
+from ..markdown import cell
+from ..pictures import KINDS, picture_file
+from ..words import FLAGS, name_of, sentence
+from .album import Album
+from .board import Name, facets, name, several_plans
+from .panels import axis, floors_of, numbers
+
+FIRST = 12  # cards that are shown before the reader asks for more
+DETAILED = 60  # arms whose losses are told: the best of each family, and then the second ones
+LOOKS = 60  # points of a curve of losses
+DIRECT = 6  # lines that have their names at their ends
+TERMS = {  # charts of what is logged at every look
+    "losses": ("discriminator", "generator"),
+    "mean scores that the discriminator gives": ("real_score", "fake_score"),
+}
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What it shows, and what the script draws it from."""
+
+    title: str
+    drawn: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A card: what the arm is called, what it came to, what it looks like."""
+
+    number: int
+    name: Name
+    data: str
+    value: str
+    flags: list[str]  # sentences
+    pictures: dict[str, str]  # names in the album by kind
+    charts: list[Chart]
+
+
+@dataclass(frozen=True)
+class Arms:
+    arms: list[Arm]
+    album: dict[str, str]
+    facets: dict[str, list[str]]
+    with_losses: bool
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the rows say of the trainings of a suite, by cell."""
+
+    trials: dict[Key, list[Any]]  # a row a training, as named tuples
+    scores: dict[Key, dict[int, list[tuple[int, float]]]]  # by seed, at each step
+    looks: Looks
+
+
+def arms(
+    frame: pd.DataFrame, board: pd.DataFrame, looks: Looks, figures: Path, store: Store | None
+) -> Arms | None:
+    """All arms that were trained, best first, or None if there is nothing to be seen of any."""
+    outcome = frame.attrs["plan"]["analysis"]["outcome"]
+    known, album = trained(frame, looks), Album()
+    ranked = board[board["role"].eq("trial") & board[["done", "diverged", "failed"]].any(axis=1)]
+    several, floors = several_plans(ranked), floors_of(board, looks.metric)
+    found = {}
+    for place, number in enumerate(families_in_turn(ranked)):
+        row = ranked.loc[number].to_dict()
+        trials = known.trials.get(cell_key(row), [])
+        charts = score_chart(cell_key(row), known, floors.get(row["data"]))
+        if store and place < DETAILED:
+            charts += loss_charts(trials, store)
+        seen = pictures_of(trials, figures, album)
+        told = f"{name_of(outcome)} {cell(row, outcome, True)}" if row["done"] else row["reason"]
+        called = name(row, several)
+        found[number] = Arm(number, called, row["data"], told, sentences(trials), seen, charts)
+    best_first = [found[number] for number in sorted(found)]
+    if not any(arm.pictures or arm.charts for arm in best_first):
+        return None
+    by = facets(arm.name for arm in best_first)
+    return Arms(best_first, album.pictures, by, store is not None)
+
+
+def families_in_turn(ranked: pd.DataFrame) -> list[int]:
+    """The order in which arms get room: the best of each family before the second ones."""
+    turn = ranked.groupby(["data", "variant", "loss"], dropna=False).cumcount()
+    return [int(n) for n in turn.sort_values(kind="stable").index]
+
+
+def cell_key(row: Any) -> Key:
+    return tuple("" if pd.isna(row[key]) else row[key] for key in CELL)
+
+
+def trained(frame: pd.DataFrame, looks: Looks) -> Trained:
+    """One pass over the rows each for trainings and for points of their curves."""
+    trials: dict[Key, list[Any]] = {}
+    chosen = frame[frame["role"].eq("trial") & frame["trial"].notna()]
+    chosen.attrs = {}  # pandas copies them at every turn
+    for row in chosen.drop_duplicates(["trial", *CELL, "seed"]).itertuples():
+        trials.setdefault(tuple(getattr(row, key) for key in CELL), []).append(row)
+    scores: dict[Key, dict[int, list[tuple[int, float]]]] = {}
+    columns = [*CELL, "seed", "step", "value"]
+    for *key, seed, step, value in looks.scores[columns].itertuples(index=False, name=None):
+        seeds = scores.setdefault(tuple(key), {})
+        seeds.setdefault(int(seed), []).append((int(step), float(value)))
+    return Trained(trials, scores, looks)
+
+
+def sentences(trials: list[Any]) -> list[str]:
+    """What went wrong, and since when: a sentence a seed."""
+    found = {int(row.seed): flags_of(row) for row in trials}
+    return [f"Seed {seed}: {sentence(flags)}" for seed, flags in found.items() if flags]
+
+
+def flag_marks(trials: list[Any]) -> list[dict[str, Any]]:
+    return [
+        {"x": step, "name": f"seed {row.seed}: {FLAGS[flag]} step {step}", "flag": flag}
+        for row in trials
+        for flag, step in flags_of(row).items()
+    ]
+
+
+def score_chart(key: Key, known: Trained, floor: float | None) -> list[Chart]:
+    """The score of each seed while it was trained; they are told together when they were looked at."""
+    seeds = known.scores.get(key)
+    if not seeds:
+        return []
+    steps = sorted({step for points in seeds.values() for step, _ in points})
+    lines = [
+        {
+            "name": f"seed {seed}",
+            "color": place + 1,
+            "y": numbers([dict(points).get(step, math.nan) for step in steps], digits=3),
+        }
+        for place, (seed, points) in enumerate(seeds.items())
+    ]
+    label = known.looks.label
+    axes = {"x": axis("step", log=False), "y": axis(label, known.looks.log)}
+    flags = flag_marks(known.trials.get(key, []))
+    told = {"direct": len(seeds) <= DIRECT, "at": steps, "floor": floor, "flags": flags}
+    return [Chart(f"{label} by step, a line a seed", {**axes, **told, "lines": lines})]
+
+
+def shown_trial(trials: list[Any]) -> Any:
+    """The training that stands for its arm: the first that finished, else the first."""
+    done = [row for row in trials if row.outcome == "done"]
+    return next(iter(done or trials), None)
+
+
+def pictures_of(trials: list[Any], figures: Path, album: Album) -> dict[str, str]:
+    row = shown_trial(trials)
+    if row is None:
+        return {}
+    added = {kind: album.add(picture_file(figures, row, kind)) for kind in KINDS}
+    return {kind: picture for kind, picture in added.items() if picture}
+
+
+def loss_charts(trials: list[Any], store: Store) -> list[Chart]:
+    """What was logged at every look of one training."""
+    row = shown_trial(trials)
+    looks = (whole(store.trial(row.trial).curve) or {}).get("losses", []) if row else []
+    charts = {title: term_lines(terms, looks) for title, terms in TERMS.items()}
+    axes = {"x": axis("step", log=False), "y": axis("", log=False)}
+    told = {**axes, "direct": True, "flags": flag_marks([row]) if looks else []}
+    return [
+        Chart(f"{title}, seed {row.seed}", {**told, "lines": lines})
+        for title, lines in charts.items()
+        if lines
+    ]
+
+
+def term_lines(terms: tuple[str, ...], looks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    lines = []
+    for place, term in enumerate(terms):
+        known = [(look["step"], look[term]) for look in looks if look.get(term) is not None]
+        if known:
+            x, y = binned(np.array(known, dtype=float))
+            name = term.removesuffix("_score")
+            lines.append({"name": name, "color": place + 1, "x": numbers(x), "y": numbers(y, 3)})
+    return lines
+
+
+def binned(points: Any) -> Any:
+    """Means of neighbours, such that few points are left. [N, 2] => [2, at most LOOKS]"""
+    parts = np.array_split(points, min(LOOKS, len(points)))
+    return np.array([part.mean(axis=0) for part in parts]).T

@@ -1,0 +1,241 @@
+"""Plots that are tables: places on an axis in percent, marks with intervals, cells with a heat."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...analysis.effects import Effect
+from ..effects import probability, shown_change
+from ..words import least, name_of
+
+RATIOS = (  # ticks of an axis that reaches so far, as factors
+    (1.3, (0.8, 0.9, 1, 1.1, 1.25)),
+    (2.5, (0.5, 0.7, 1, 1.4, 2)),
+    (6.0, (0.25, 0.5, 1, 2, 4)),
+    (math.inf, (0.05, 0.2, 1, 5, 20)),
+)
+FARTHEST = 30.0  # factor; an interval that reaches farther is cut, with an arrow
+HOTTEST = math.log(4)  # the change on a logarithmic scale that has the full colour
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """From `low` on the left to `high` on the right."""
+
+    low: float
+    high: float
+    log: bool
+    ticks: tuple[tuple[float, str], ...] = ()  # place in percent, label
+
+    def place(self, value: float) -> float:
+        """In percent of the width, 0 to 100 for what lies within."""
+        value, low, high = (scaled(v, self.log) for v in (value, self.low, self.high))
+        return round(100 * (value - low) / (high - low), 1) if high > low else 50.0
+
+
+def scaled(value: float, log: bool) -> float:
+    return math.log(max(value, 1e-12)) if log else value
+
+
+def with_ticks(axis: Axis, values: Iterable[float], label: Any) -> Axis:
+    ticks = [
+        (axis.place(v), label(v).replace("+0 %", "0 %"))
+        for v in values
+        if axis.low <= v <= axis.high
+    ]
+    return Axis(axis.low, axis.high, axis.log, tuple(ticks))
+
+
+def round_steps(low: float, high: float) -> list[float]:
+    """Some four round numbers within, in steps of 1, 2 or 5."""
+    if not high > low:
+        return [low]
+    size = 10 ** math.floor(math.log10((high - low) / 3))
+    step = next(s for s in (size, 2 * size, 5 * size, 10 * size) if (high - low) / s <= 5)
+    first = math.ceil(low / step)
+    return [round(n * step, 10) for n in range(first, math.floor(high / step) + 1)]
+
+
+def powers(low: float, high: float) -> list[float]:
+    """Round numbers within on a logarithmic scale: 1, 2, 5 of a decade, or decades alone."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if math.log10(high / low) <= 2.2 else (1,)
+    return [v for d in decades for s in steps if low <= (v := s * 10.0**d) <= high]
+
+
+# Forest
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A mean with its interval on an axis, in percent."""
+
+    at: float
+    low: float
+    high: float
+    cut_low: bool
+    cut_high: bool
+    interval: bool
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One effect of a forest."""
+
+    tricks: str
+    change: str
+    interval: str
+    p: str
+    smallest: str
+    pairs: int
+    verdict: str
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class Forest:
+    title: str
+    axis: Axis
+    groups: dict[str, list[Branch]]  # by what they are about: a loss, a variant, all
+
+
+def forests(facts: Facts, effects: list[Effect], chains: list[Effect]) -> list[Forest]:
+    """Over the grid, within losses, within variants, and of whole chains; those that there are."""
+    parts = [
+        ("Over all cells that tell", [e for e in effects if not e.variant and not e.loss], ""),
+        ("Within each loss", [e for e in effects if e.loss], "loss"),
+        ("Within each variant", [e for e in effects if e.variant], "variant"),
+        ("Chains as they are", chains, ""),
+    ]
+    made = [forest(title, part, by, facts) for title, part, by in parts]
+    return [found for found in made if found.groups]
+
+
+def forest(title: str, effects: list[Effect], by: str, facts: Facts) -> Forest:
+    known = [effect for effect in effects if not math.isnan(effect.ratio)]
+    known = known if by else sorted(known, key=lambda effect: effect.ratio)
+    axis, groups = forest_axis(known, facts), dict[str, list[Branch]]()
+    for effect in known:
+        group = getattr(effect, by) if by else ""
+        groups.setdefault(group, []).append(branch(effect, axis, facts))
+    return Forest(title, axis, groups)
+
+
+def branch(effect: Effect, axis: Axis, facts: Facts) -> Branch:
+    show, transform = shown_change(facts["transform"]), facts["transform"]
+    return Branch(
+        effect.tricks,
+        show(effect.ratio),
+        interval(effect, facts),
+        probability(effect.p),
+        "" if math.isnan(effect.smallest) else least(effect.smallest, transform),
+        effect.pairs,
+        effect.verdict,
+        mark(effect, axis),
+    )
+
+
+def interval(effect: Effect, facts: Facts) -> str:
+    show = shown_change(facts["transform"])
+    known = not math.isnan(effect.low)
+    return f"[{show(effect.low)}, {show(effect.high)}]" if known else "no interval"
+
+
+def mark(effect: Effect, axis: Axis) -> Mark:
+    known = not math.isnan(effect.low)
+    ends = (effect.low, effect.high) if known else (effect.ratio, effect.ratio)
+    low, high = (axis.place(end) for end in ends)
+    at = min(max(axis.place(effect.ratio), 0), 100)
+    return Mark(at, max(low, 0), min(high, 100), low < 0, high > 100, known)
+
+
+def forest_axis(effects: list[Effect], facts: Facts) -> Axis:
+    """Wide enough for all intervals but the endless ones, and no change in it."""
+    ends = [end for e in effects for end in (e.low, e.ratio, e.high) if math.isfinite(end)]
+    show = shown_change(facts["transform"])
+    if facts["transform"] == "log":
+        low = max(min([1 / 1.05, *ends]), 1 / FARTHEST) ** 1.06
+        high = min(max([1.05, *ends]), FARTHEST) ** 1.06
+        ticks = next(values for upto, values in RATIOS if max(high, 1 / low) <= upto)
+        return with_ticks(Axis(low, high, True), ticks, show)
+    low, high = min([0.0, *ends]), max([0.0, *ends])
+    space = 0.04 * (high - low) or 1.0
+    axis = Axis(low - space, high + space, False)
+    return with_ticks(axis, round_steps(axis.low, axis.high), show)
+
+
+# Heat map
+
+
+@dataclass(frozen=True)
+class Heat:
+    """One cell: a change, and how strongly it is coloured for better or worse."""
+
+    change: str
+    interval: str
+    verdict: str
+    side: str  # better, worse or nothing
+    share: int  # of the full colour, in percent
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    by: str
+    columns: list[str]
+    rows: dict[str, list[Heat | None]]
+
+
+def heats(facts: Facts, effects: list[Effect]) -> list[HeatMap]:
+    """Tricks by losses and tricks by variants, those of several levels."""
+    found = [heat_map(effects, by, facts) for by in ("loss", "variant")]
+    return [each for each in found if each.rows]
+
+
+def heat_map(effects: list[Effect], by: str, facts: Facts) -> HeatMap:
+    known = [e for e in effects if getattr(e, by) and not math.isnan(e.ratio)]
+    columns = list(dict.fromkeys(getattr(e, by) for e in known))
+    full = HOTTEST if facts["transform"] == "log" else max([abs(e.ratio) for e in known], default=0)
+    cells = {(e.tricks, getattr(e, by)): heat(e, facts, full) for e in known}
+    tricks = dict.fromkeys(e.tricks for e in known)
+    rows = {name: [cells.get((name, column)) for column in columns] for name in tricks}
+    return HeatMap(by, columns, rows)
+
+
+def heat(effect: Effect, facts: Facts, full: float) -> Heat:
+    change = scaled(effect.ratio, facts["transform"] == "log")
+    share = round(100 * min(abs(change) / (full or 1.0), 1.0))
+    better = (change < 0) == (facts["direction"] == "lower")
+    side = ("better" if better else "worse") if share else ""
+    shown = shown_change(facts["transform"])(effect.ratio)
+    return Heat(shown, interval(effect, facts), effect.verdict, side, share)
+
+
+# Strips
+
+
+def strip_axis(values: Iterable[float], log: bool) -> Axis:
+    """Over all seeds of a data set and their floors."""
+    known = np.array([v for v in values if math.isfinite(v) and (v > 0 or not log)], dtype=float)
+    if not len(known):
+        return Axis(0.0, 1.0, False)
+    low, high = float(known.min()), float(known.max())
+    if log:
+        axis = Axis(low / 1.15, high * 1.15, True)
+        return with_ticks(axis, spread_out(powers(axis.low, axis.high)), lambda v: f"{v:g}")
+    space = 0.05 * (high - low) or 0.5
+    axis = Axis(low - space, high + space, False)
+    return with_ticks(axis, round_steps(axis.low, axis.high), lambda v: f"{v:g}")
+
+
+def spread_out(values: list[float], most: int = 4) -> list[float]:
+    """Every so many of them, such that few are left."""
+    return values[:: -(-len(values) // most)] if values else []
+
+
+def title_of(metric: str, facts: Facts) -> str:
+    """`FID ↓`: which way is better."""
+    return f"{name_of(metric)} {'↓' if facts['direction'] == 'lower' else '↑'}"

@@ -1,0 +1,35 @@
+"""Pictures of cells: those of each one's first seed that finished, copied beside the tables."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..store import Store, write_bytes
+from .figures import as_file
+
+KINDS = ("samples", "interpolation", "neighbours")  # files of a trial's folder
+CELL = ("data", "variant", "loss", "tricks", "plan")
+
+
+def pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:
+    """Copies what there is of each kind."""
+    done = frame[frame["outcome"].eq("done") & frame["trial"].notna()]
+    for row in done.drop_duplicates(["role", *CELL]).itertuples():
+        for kind in KINDS:
+            source = store.trial(str(row.trial)).folder / f"{kind}.png"
+            if source.exists():
+                write_bytes(picture_file(folder, row, kind), source.read_bytes())
+
+
+def picture_file(folder: Path, row: Any, kind: str = "samples") -> Path:
+    """Where a cell's picture lies: samples under its name alone."""
+    ending = "" if kind == "samples" else f"-{kind}"
+    return folder / f"{file_name(row)}{ending}.png"
+
+
+def file_name(row: Any) -> str:
+    """A cell's name as a file's."""
+    parts = [str(getattr(row, key)) for key in CELL]
+    parts += ["untrained"] if row.role == "untrained" else []
+    return as_file("-".join(part for part in parts if part))

@@ -1,0 +1,20 @@
+"""Seeds: the outcome of every training by its cell, and of the references."""
+
+from typing import Any
+
+import pandas as pd
+
+from ..analysis.leaderboard import CELL
+
+
+def seed_values(frame: pd.DataFrame) -> dict[tuple[Any, ...], list[float]]:
+    """Values of the declared outcome at the last checkpoint, by role and cell; what is missing is ""."""
+    outcome = frame.attrs["plan"]["analysis"]["outcome"]
+    chosen = frame["metric"].eq(outcome) & frame["kind"].eq("quality") & frame["value"].notna()
+    rows = frame[chosen & (frame["checkpoint"].eq("last") | frame["role"].eq("floor"))]
+    rows.attrs = {}  # pandas copies them at every turn
+    known = rows[["role", *CELL, "value"]].fillna(dict.fromkeys(CELL, ""))
+    found: dict[tuple[Any, ...], list[float]] = {}
+    for *key, value in known.itertuples(index=False, name=None):
+        found.setdefault(tuple(key), []).append(float(value))
+    return found

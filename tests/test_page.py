@@ -1,0 +1,326 @@
+"""The page: it says what the rows hold, needs nothing from outside, and names stay text."""
+
+import base64
+import hashlib
+import io
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_analysis import arms, floor, frame, row
+
+import ganbench
+from ganbench.report.page import page
+from ganbench.report.page.album import Album, own_pixels, shrunk
+from ganbench.report.page.arms import binned
+from ganbench.report.page.plots import Axis, powers, round_steps
+from ganbench.report.pictures import pictures
+from ganbench.report.report import Report
+from ganbench.store import Store
+
+PUBLISHED = Path(__file__).parents[1] / "results" / "published" / "bench"
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"onload="alert(1)',
+    "</style><b>bold</b>",
+    "</script><img src=x onerror=alert(1)>",
+    "'};alert(1)//{{ 7 * 7 }}",
+    "<!--<script>",
+    "$x^2$ & co",
+]
+VOID = {"meta", "link", "img", "input", "br", "wbr", "hr"}
+
+
+class Elements(HTMLParser):
+    """All elements with their attributes, the text within scripts, and that what opens closes."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.found, self.open, self.scripts, self.wrong = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append((tag, self.getpos()))
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "script":
+            self.scripts.append((self.found[-1][1].get("type"), data))
+
+    def of(self, tag):
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def rows_of(names=("r1", "ema"), losses=("hinge", "minimax"), data="digits", **more):
+    """A small suite with a good and a bad trick, curves, flags, failures and a floor."""
+    good, bad = names
+    made = [
+        each
+        for n, loss in enumerate(losses)
+        for each in arms({good: 0.5, bad: 2.0}, seeds=4, loss=loss, data=data, random=n, **more)
+    ]
+    curves = [
+        row(tricks, seed, 9.0 / step, loss=loss, data=data, plan="cell=0", kind="curve",
+            checkpoint=None, images=64 * step, step=step, **more)
+        for loss in losses for tricks in ("none", good, bad) for seed in (0, 1) for step in (1, 2, 3)
+    ]  # fmt: skip
+    cost = dict(metric="train_seconds", kind="cost", checkpoint=None)
+    costs = [{**each, **cost, "value": 10.0 + n % 7} for n, each in enumerate(made)]
+    broken = row("pacgan", loss=losses[0], data=data, reason=f"<b>boom</b> of {good}", **more)
+    ends = [broken, floor(0.1, data=data)]
+    found = frame(*made, *curves, *costs, *ends)
+    found.loc[found["role"].eq("trial") & found["seed"].eq(0), "collapse_step"] = 2
+    found["trial"] = found["trial"].map(sha256, na_action="ignore")
+    return found
+
+
+def sha256(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def hostile(names):
+    """The same suite; whatever can have another name has one of these."""
+    good, bad, hinge, minimax, data, variant, suite = names
+    rows = rows_of((good, bad), (hinge, minimax), data, variant=variant)
+    rows.attrs["plan"].update(suite=suite, about=suite)
+    rows.attrs["plan"]["protocols"]["p"].update(data=data, text=suite)
+    return rows
+
+
+def page_of(rows, figures=Path("none"), store=None):
+    return page(Report.of(rows), figures, store)
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return page_of(rows_of())
+
+
+def text_of(html):
+    return " ".join(re.sub(r"<[^>]+>", "", html).split())
+
+
+def section(page, name):
+    return page.partition(f'<section id="{name}"')[2].partition("</section>")[0]
+
+
+# What it says
+
+
+def test_the_best_trick_of_each_loss_stands_first_with_its_interval(usual):
+    answer = section(usual, "answer")
+    for loss in ("hinge", "minimax"):
+        (line,) = re.findall(rf"<tr>\s*<th scope=\"row\">{loss}</th>.*?</tr>", answer, re.DOTALL)
+        assert "<strong>r1</strong>" in line
+        assert "verdict helps" in line
+        change, low, high = map(int, re.findall(r"(?<=−)\d+", text_of(line).partition(" %]")[0]))
+        assert low > change > high
+        assert change == pytest.approx(50, abs=8)
+
+
+def test_where_nothing_helps_that_is_said():
+    answer = section(page_of(frame(*arms({"ema": 1.3}))), "answer")
+    assert "no trick is shown to help" in answer
+    assert "verdict helps" not in answer
+
+
+def test_a_suite_without_tricks_has_a_page():
+    found = page_of(frame(row(value=1.0)))
+    assert "No trick was compared with none in this suite." in found
+    assert '<section id="effects"' not in found
+    assert '<a href="#effects">' not in found
+
+
+def test_a_run_of_which_nothing_ended_has_a_page():
+    rows = frame({**row(value=None), "outcome": None})
+    assert "not run" in page_of(rows)
+
+
+def test_all_sections_of_the_menu_are_there(usual):
+    elements = Elements(usual)
+    ids = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
+    links = [a["href"].removeprefix("#") for a in elements.of("a")]
+    assert set(links) <= set(ids)
+    assert {"answer", "leaderboard", "effects", "curves", "profiles", "front", "arms"} <= set(ids)
+    assert len(ids) == len(set(ids))
+
+
+def test_what_failed_stands_with_its_reason(usual):
+    failed = section(usual, "failures")
+    assert "1 diverged" in failed
+    assert "&lt;b&gt;boom&lt;/b&gt; of r1" in failed
+
+
+def test_flags_stand_with_their_steps(usual):
+    assert "Seed 0: Collapsed since step 2." in section(usual, "arms")
+
+
+def test_how_it_was_made_can_be_read(usual):
+    made = section(usual, "made")
+    assert "ganbench run s --device cpu --profile cpu --seeds 4" in made
+    assert "identity, 9 fakes [p]" in made
+
+
+def test_the_published_page_is_made_of_its_rows():
+    """Its pictures lie beside it; everything else comes from results.parquet."""
+    published = (PUBLISHED / "report.html").read_text(encoding="utf-8")
+    assert page(Report.of(ganbench.load(PUBLISHED)), PUBLISHED / "figures") == published
+    assert len(published.encode()) < 1_500_000
+
+
+# Its form
+
+
+def test_it_needs_nothing_from_outside(usual):
+    keys = ("src", "href", "srcset", "action", "poster", "data")
+    links = [found[key] for _, found in Elements(usual).found for key in keys if key in found]
+    assert [link for link in links if not link.startswith(("#", "data:"))] == []
+    assert "url(" not in usual
+    assert "@import" not in usual
+    assert "://" not in usual.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_landmarks_headings_captions_and_names(usual):
+    elements = Elements(usual)
+    tags = [tag for tag, _ in elements.found]
+    assert elements.wrong == []
+    for landmark in ("header", "nav", "main", "footer", "h1"):
+        assert tags.count(landmark) == 1
+    levels = [int(tag[1]) for tag in tags if re.fullmatch(r"h[1-6]", tag)]
+    assert all(below - above <= 1 for above, below in pairwise(levels))
+    shown = re.sub(r"<template>.*?</template>", "", usual, flags=re.DOTALL)
+    assert len(re.findall(r"<table", shown)) == len(re.findall(r"<caption", shown))
+    assert all(plot["aria-label"] for plot in elements.of("div") if plot.get("role") == "img")
+    assert all(image["alt"] for image in elements.of("img"))
+
+
+def test_charts_are_json_without_what_json_has_not(usual):
+    charts = [json.loads(t) for kind, t in Elements(usual).scripts if kind == "application/json"]
+    assert len(charts) > 5
+    assert all(
+        np.isfinite([v for line in c.get("lines", []) for v in line["y"] if v]).all()
+        for c in charts
+    )
+
+
+# Names of others
+
+
+@pytest.mark.parametrize("turn", [0, 3])
+def test_a_name_cannot_inject_markup(turn, usual):
+    names = HOSTILE[turn:] + HOSTILE[:turn]
+    found = page_of(hostile(names))
+    tags, expected = ([tag for tag, _ in Elements(t).found if tag != "wbr"] for t in (found, usual))
+    assert tags == expected
+    attributes = [key for _, attributes in Elements(found).found for key in attributes]
+    assert not [key for key in attributes if key.startswith("on")]
+    assert not [name for name in names if "<" in name and name in found]
+    scripts = [json.loads(t) for kind, t in Elements(found).scripts if kind == "application/json"]
+    lines = [line["name"] for chart in scripts for line in chart.get("lines", [])]
+    assert set(names[:2]) <= set(lines)
+
+
+# Pictures
+
+
+def png(pixels):
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
+
+
+def test_a_picture_keeps_its_own_pixels_and_loses_none():
+    rng = np.random.default_rng(0)
+    few = rng.integers(0, 255, (20, 30), dtype=np.uint8)
+    large = few.repeat(4, 0).repeat(4, 1)
+    kind, content = shrunk(png(np.stack([large] * 3, -1)))
+    found = Image.open(io.BytesIO(content))
+    assert (kind, found.mode, found.size) == ("png", "L", (30, 20))
+    assert (np.asarray(found) == few).all()
+    assert own_pixels(large[:, :-1, None]).shape == (80, 119, 1)
+
+
+def test_a_large_picture_becomes_small():
+    noise = np.random.default_rng(0).integers(0, 255, (400, 400, 3), dtype=np.uint8)
+    kind, content = shrunk(png(noise))
+    assert kind == "webp"
+    assert len(content) < 0.6 * len(png(noise))
+
+
+def test_equal_pictures_are_kept_once_and_no_more_than_there_is_room_for(tmp_path, monkeypatch):
+    for name, side in (("a", 20), ("b", 20), ("c", 30)):
+        (tmp_path / name).write_bytes(png(np.eye(side, dtype=np.uint8)))
+    album = Album()
+    assert album.add(tmp_path / "a") == album.add(tmp_path / "b") != album.add(tmp_path / "c")
+    assert len(album.pictures) == 2
+    assert album.add(tmp_path / "missing") is None
+    monkeypatch.setattr("ganbench.report.page.album.MOST", album.bytes)
+    (tmp_path / "d").write_bytes(png(np.zeros((40, 40), np.uint8)))
+    assert album.add(tmp_path / "d") is None
+
+
+def test_whatever_lies_in_the_folder_of_a_trial_is_shown(tmp_path):
+    rows, store = rows_of(), Store(tmp_path)
+    trial = rows.loc[rows["tricks"].eq("r1") & rows["loss"].eq("hinge"), "trial"].iloc[0]
+    sides = {"samples": 7, "interpolation": 9, "neighbours": 11}
+    store.trial(trial).folder.mkdir(parents=True)
+    for kind, side in sides.items():
+        path = store.trial(trial).folder / f"{kind}.png"
+        path.write_bytes(png(np.eye(side, dtype=np.uint8)))
+    pictures(rows, tmp_path / "figures", store)
+    found = Elements(page_of(rows, tmp_path / "figures"))
+    images = {image["alt"].split()[0]: image["data-picture"] for image in found.of("img")}
+    (album,) = [json.loads(t) for _, t in found.scripts if t.startswith('{"' + images["samples"])]
+    for kind, side in sides.items():
+        shown = base64.b64decode(album[images[kind]].partition(",")[2])
+        assert (np.asarray(Image.open(io.BytesIO(shown))) == np.eye(side)).all()
+
+
+def test_losses_of_the_store_are_drawn(tmp_path):
+    rows, store = rows_of(), Store(tmp_path)
+    trial = rows.loc[rows["tricks"].eq("ema") & rows["loss"].eq("hinge"), "trial"].iloc[0]
+    curve = store.trial(trial).curve
+    curve.parent.mkdir(parents=True)
+    looks = [
+        {"step": s, "discriminator": 1 / s, "generator": None, "real_score": 0.5} for s in (1, 2)
+    ]
+    curve.write_text(json.dumps({"losses": looks, "scores": []}))
+    found = Elements(page_of(rows, store=store))
+    charts = [json.loads(t) for kind, t in found.scripts if kind == "application/json"]
+    lines = [line for chart in charts for line in chart.get("lines", [])]
+    assert [line["y"] for line in lines if line["name"] == "discriminator"] == [[1.0, 0.5]]
+    assert [line["y"] for line in lines if line["name"] == "real"] == [[0.5, 0.5]]
+    assert not [line for line in lines if line["name"] == "generator"]
+
+
+def test_many_looks_become_few_with_the_same_mean():
+    points = np.stack([np.arange(1, 121), np.random.default_rng(0).normal(size=120)], 1)
+    x, y = binned(points)
+    assert len(x) == 60
+    assert (x.mean(), y.mean()) == pytest.approx(points.mean(0))
+
+
+# Axes
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-3, 17), (1e-4, 3e-4), (12, 12), (990, 1010)])
+def test_ticks_are_round_few_and_within(low, high):
+    found = round_steps(low, high)
+    assert 1 <= len(found) <= 7
+    assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in found)
+
+
+def test_places_on_a_logarithmic_axis():
+    axis = Axis(1, 100, log=True)
+    assert [axis.place(v) for v in (1, 10, 100)] == [0, 50, 100]
+    assert powers(1, 100) == [1, 2, 5, 10, 20, 50, 100]
