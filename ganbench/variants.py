@@ -12,6 +12,11 @@ from .recipe import Recipe
 from .spec import Index, Spec, SpecError, Value, nearest, parse, settings_of
 
 # fmt: off
+SNGAN = Plan(latent=128, discriminator_turns=5, decay=0.0,
+             generator_betas=(0.0, 0.9), discriminator_betas=(0.0, 0.9))
+R3GAN = Plan(batch=512, generator_betas=(0.0, 0.9), discriminator_betas=(0.0, 0.9))
+R3GAN_TRICKS = ("ema(decay=0.9999)", "r1(weight=0.05)", "r2(weight=0.05)")
+
 VARIANTS: dict[str, Recipe] = {
     "gan":   Recipe("The GAN of perceptrons (Goodfellow et al., 2014).", "mlp"),
     "dcgan": Recipe("Deep convolutional GAN (Radford et al., 2016).", "dcgan"),
@@ -49,6 +54,30 @@ VARIANTS: dict[str, Recipe] = {
                     game="super_resolution"),
     "inpainting": Recipe("What is missing in the middle (Pathak et al., 2016), by CycleGAN's networks.",
                     "cyclegan", game="inpainting"),
+    "cdcgan": Recipe("DCGAN told labels, beside the latents and by projection (Miyato and Koyama, 2018).",
+                    "dcgan", game="conditional"),
+    "acgan": Recipe("DCGAN whose discriminator also tells classes (Odena et al., 2017).",
+                    "dcgan", plan=Plan(batch=100, latent=100), game="auxiliary"),
+    "infogan": Recipe("DCGAN whose fakes tell what codes they were made of (Chen et al., 2016).",
+                    "dcgan", plan=Plan(batch=128, latent=62, generator_lr=1e-3), game="information"),
+    "sngan": Recipe("Residual networks, spectral norm and five turns (Miyato et al., 2018).",
+                    "sngan", "hinge", ("spectral_norm",), SNGAN),
+    "projection": Recipe("SNGAN told labels, by projection (Miyato and Koyama, 2018).",
+                    "sngan", "hinge", ("spectral_norm",), SNGAN, "conditional"),
+    "sagan": Recipe("Residual networks that attend to themselves (Zhang et al., 2019).",
+                    "sagan", "hinge", ("spectral_norm(generator=true)",),
+                    Plan(batch=256, latent=128, generator_lr=1e-4, discriminator_lr=4e-4,
+                         generator_betas=(0.0, 0.9), discriminator_betas=(0.0, 0.9)), "conditional"),
+    "biggan": Recipe("Large batches, split latents and a shared embedding of classes (Brock et al., 2019).",
+                    "biggan", "hinge",
+                    ("ema(decay=0.9999)", "orthogonal_regularization", "spectral_norm(generator=true)"),
+                    Plan(batch=2048, latent=120, discriminator_turns=2, generator_lr=5e-5,
+                         generator_betas=(0.0, 0.999), discriminator_betas=(0.0, 0.999)), "conditional"),
+    # At the rates and weights that their schedules begin with.
+    "r3gan": Recipe("Relativistic pairs, R1, R2 and networks without norms (Huang et al., 2024).",
+                    "r3gan", "relativistic", R3GAN_TRICKS, R3GAN),
+    "cr3gan": Recipe("R3GAN told labels, as published for CIFAR-10 (Huang et al., 2024).",
+                    "r3gan", "relativistic", R3GAN_TRICKS, R3GAN, "conditional"),
 }
 # fmt: on
 

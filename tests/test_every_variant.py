@@ -97,7 +97,7 @@ class Sized(Data):
 
     def __init__(self, channels: int, side: int, domains: Iterable[str] = (IMAGE,)):
         object.__setattr__(self, "shapes", dict.fromkeys(domains, (channels, side, side)))
-        object.__setattr__(self, "classes", 0)
+        object.__setattr__(self, "classes", 10)
 
 
 def sized(name: str, channels: int, side: int) -> Sized:
@@ -116,8 +116,10 @@ def test_a_variant_makes_images_of_every_size(name, channels, side):
         batch = Batch(images, None, torch.arange(BATCH))
         fakes = game.sample(game.generators, dict.fromkeys(data.shapes, batch), None)
     else:
-        latents = torch.empty(BATCH, LATENT, device=META)
-        fakes = {IMAGE: game.generators[IMAGE](latents)}
+        latents = torch.empty(BATCH, LATENT + getattr(game, "codes", 0), device=META)
+        labels = torch.empty(BATCH, dtype=torch.int64, device=META)
+        asked = game.asked({IMAGE: Batch(images, labels, labels)})
+        fakes = {IMAGE: game.generators[IMAGE](latents, *([labels] if asked else []))}
     assert all(fake.shape == images.shape for fake in fakes.values())
 
 
@@ -154,6 +156,33 @@ def test_the_table_is_what_papers_and_their_code_say():
         "cut": ("least_squares", 1, 2e-4, 0.5, ()),
         "srgan": ("non_saturating", 1, 1e-4, 0.9, ()),
         "inpainting": ("non_saturating", 1, 2e-4, 0.5, ()),
+        "cdcgan": ("non_saturating", 1, 2e-4, 0.5, ()),
+        "acgan": ("non_saturating", 1, 2e-4, 0.5, ()),
+        "infogan": ("non_saturating", 1, 2e-4, 0.5, ()),
+        "sngan": ("hinge", 5, 2e-4, 0.0, ("spectral_norm",)),
+        "projection": ("hinge", 5, 2e-4, 0.0, ("spectral_norm",)),
+        "sagan": ("hinge", 1, 4e-4, 0.0, ("spectral_norm(generator=true)",)),
+        "biggan": (
+            "hinge",
+            2,
+            2e-4,
+            0.0,
+            ("ema(decay=0.9999)", "orthogonal_regularization", "spectral_norm(generator=true)"),
+        ),
+        "r3gan": (
+            "relativistic",
+            1,
+            2e-4,
+            0.0,
+            ("ema(decay=0.9999)", "r1(weight=0.05)", "r2(weight=0.05)"),
+        ),
+        "cr3gan": (
+            "relativistic",
+            1,
+            2e-4,
+            0.0,
+            ("ema(decay=0.9999)", "r1(weight=0.05)", "r2(weight=0.05)"),
+        ),
     }
     found = {
         name: (

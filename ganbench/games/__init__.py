@@ -6,8 +6,11 @@ GAMES = Index(
     "game",
     "ganbench.games",
     {
+        "auxiliary": "auxiliary:Auxiliary",
+        "conditional": "conditional:Conditional",
         "contrastive": "contrastive:Contrastive",
         "cycle": "cycle:Cycle",
+        "information": "information:Information",
         "inpainting": "inpainting:Inpainting",
         "super_resolution": "super_resolution:SuperResolution",
         "unconditional": "unconditional:Unconditional",

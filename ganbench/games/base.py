@@ -38,6 +38,8 @@ class Game(nn.Module):
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
 
+    asks_of_each: ClassVar[bool] = False  # is something asked of each image, and not of all alike?
+
     def __init__(self) -> None:
         super().__init__()
         self.generators = nn.ModuleDict()  # trained on the generators' turn

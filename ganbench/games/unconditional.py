@@ -25,7 +25,7 @@ class Unconditional(Game):
     def objection(self, blueprint: Blueprint) -> str | None:
         if list(blueprint.shapes) == [IMAGE]:
             return None
-        return f"an unconditional game has one domain, not {' and '.join(blueprint.shapes)}"
+        return f"this game has one domain, and the data have {' and '.join(blueprint.shapes)}"
 
     def build(
         self,

@@ -7,11 +7,15 @@ NETWORKS = Index(
     "ganbench.networks",
     {
         "autoencoder": "autoencoder:Autoencoder",
+        "biggan": "biggan:Biggan",
         "cyclegan": "cyclegan:Cyclegan",
         "dcgan": "dcgan:Dcgan",
         "maxout": "maxout:Maxout",
         "mlp": "mlp:Mlp",
         "pooled": "pooled:Pooled",
+        "r3gan": "r3gan:R3gan",
+        "sagan": "sagan:Sagan",
+        "sngan": "sngan:Sngan",
         "srgan": "srgan:Srgan",
     },
 )

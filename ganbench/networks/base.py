@@ -1,14 +1,15 @@
 """A network family: what generators and discriminators are made of, for any shape of data."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import gcd
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from ..spec import SEAM
 from ..streams import Streams
-from .discriminator import Discriminator, Shape
+from .discriminator import Discriminator, Head, Projection, Shape
 
 Norm = Literal["none", "batch", "layer", "instance", "group"]
 
@@ -18,6 +19,7 @@ class Network:
     """Settings of a family. A shape of one number is points, of three (channels, height, width) images.
 
     Images lie in [-1, 1]. `norm` is the discriminator's normalization: one setting with levels.
+    `classes` is for games to set: both sides are then built to be told labels; 0 is unconditional.
     """
 
     version: ClassVar[int] = 1
@@ -26,7 +28,11 @@ class Network:
     energy: ClassVar[bool] = False  # are scores reconstruction errors, so that no head learns them?
     encodes: ClassVar[bool] = False  # do translators have `features`, their maps on the way?
 
+    conditional: ClassVar[bool] = False  # can it be built for classes?
+    begins_at_zero: ClassVar[bool] = False  # are there layers whose initial weights are zero?
+
     norm: Norm = "none"
+    classes: int = field(default=0, metadata=SEAM)
 
     def objection(self, shape: Shape) -> str | None:
         """Why this family cannot be built for data of this shape, or None."""
@@ -38,6 +44,10 @@ class Network:
 
     def discriminator(self, shape: Shape) -> Discriminator:
         raise NotImplementedError
+
+    def head(self, width: int, bias: bool = True) -> Head:
+        """What scores features; with classes, by how they fit a label too."""
+        return Projection(width, self.classes, bias) if self.classes else Head(width, bias)
 
     def objection_to_translating(self, source: Shape, shape: Shape) -> str | None:
         """Why this family cannot make images of the second shape from those of the first, or None."""
@@ -70,6 +80,11 @@ def initialized(
             with streams.seeded("weights", path):
                 network.initialize(part)
     return module
+
+
+def family(network: Network) -> str:
+    """The name that specs know its family by."""
+    return type(network).__module__.rpartition(".")[2]
 
 
 def objection_to_other_than_squares(family: str, shape: Shape) -> str | None:

@@ -1,13 +1,14 @@
 """DCGAN (Radford et al., 2016): strided convolutions, batch norm, ReLU up and leaky ReLU down."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log2
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import nn
 
 from .base import Network, Norm, norm_of_maps, objection_to_other_than_squares
-from .discriminator import Discriminator, Head, Shape
+from .discriminator import Discriminator, Shape
+from .labelled import Labelled
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,8 @@ class Dcgan(Network):
 
     Maps begin at 4x4, or smaller where the images are so small that two doublings would not fit.
     """
+
+    conditional: ClassVar[bool] = True
 
     norm: Norm = "batch"
     generator_norm: Literal["none", "batch"] = "batch"
@@ -29,6 +32,9 @@ class Dcgan(Network):
         return objection_to_other_than_squares("dcgan", shape)
 
     def generator(self, latent: int, shape: Shape) -> nn.Module:
+        if self.classes:
+            inner = replace(self, classes=0).generator(latent + self.classes, shape)
+            return Labelled(inner, self.classes)
         channels, resolution, _ = shape
         base, doublings = scales(resolution)
         wide = self.width << (doublings - 1)
@@ -53,7 +59,7 @@ class Dcgan(Network):
             layers += [nn.Conv2d(self.width << i, self.width << (i + 1), 4, 2, 1, bias=False)]
             layers += [norm_of_maps(self.norm, self.width << (i + 1))]
         maps = (self.width << (halvings - 1), base, base)
-        head = Head(maps[0] * base * base, bias=False)
+        head = self.head(maps[0] * base * base, bias=False)
         return Discriminator(nn.Sequential(*layers, nn.LeakyReLU(0.2)), maps, head)
 
     def initialize(self, module: nn.Module) -> None:

@@ -23,6 +23,25 @@ class Head(nn.Module):
         return type(self)(self.linear.in_features + more, self.linear.bias is not None)
 
 
+class Projection(Head):
+    """Scores features by themselves and by how they fit a label: psi(phi) + <embedding(y), phi>.
+
+    The projection discriminator (Miyato and Koyama, 2018).
+    """
+
+    def __init__(self, width: int, classes: int, bias: bool = True):
+        super().__init__(width, bias)
+        self.embedding = nn.Embedding(classes, width)
+
+    def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+        assert label is not None
+        return super().forward(features) + (self.embedding(label) * features).sum(1)
+
+    def widened(self, more: int) -> Head:
+        width, classes = self.linear.in_features + more, self.embedding.num_embeddings
+        return Projection(width, classes, self.linear.bias is not None)
+
+
 class Beside(Head):
     """A head that scores the first `width` features together with what `aside` makes of them."""
 
@@ -38,11 +57,16 @@ class Beside(Head):
 
 
 class Discriminator(nn.Module):
-    """`body` maps [N, ...] to [N, *shape]; tricks that act on maps find them before features are flat."""
+    """`body` maps [N, ...] to [N, *shape]; tricks that act on maps find them before features are flat.
+
+    A game may add a `teller`, which reads off the features what else it asks of an image.
+    """
+
+    teller: nn.Module | None  # [N, width] => [N, ...]
 
     def __init__(self, body: nn.Module, shape: Shape, head: Head):
         super().__init__()
-        self.body, self.shape, self.head = body, shape, head
+        self.body, self.shape, self.head, self.teller = body, shape, head, None
 
     @property
     def width(self) -> int:

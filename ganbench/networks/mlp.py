@@ -1,18 +1,22 @@
 """The MLP GAN (Goodfellow et al., 2014), in the tutorials' size: 128-256-512 up, 512-256 down."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
+from typing import ClassVar
 
 from torch import nn
 
 from .base import Network, norm_of_vectors
-from .discriminator import Discriminator, Head, Shape
+from .discriminator import Discriminator, Shape
+from .labelled import Labelled
 
 
 @dataclass(frozen=True)
 class Mlp(Network):
     """`width` is that of the generator's first layer; images end in tanh, points are unbounded."""
+
+    conditional: ClassVar[bool] = True
 
     width: int = 128
 
@@ -22,6 +26,9 @@ class Mlp(Network):
         norm_of_vectors(self.norm, 8)
 
     def generator(self, latent: int, shape: Shape) -> nn.Module:
+        if self.classes:
+            inner = replace(self, classes=0).generator(latent + self.classes, shape)
+            return Labelled(inner, self.classes)
         widths = (latent, self.width, 2 * self.width, 4 * self.width)
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
@@ -38,4 +45,4 @@ class Mlp(Network):
                 norm_of_vectors(self.norm, fan_out),
                 nn.LeakyReLU(0.2),
             ]
-        return Discriminator(nn.Sequential(*layers), (widths[-1],), Head(widths[-1]))
+        return Discriminator(nn.Sequential(*layers), (widths[-1],), self.head(widths[-1]))

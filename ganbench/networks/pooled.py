@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from .base import norm_of_maps
-from .discriminator import Discriminator, Head, Shape
+from .discriminator import Discriminator, Shape
 from .mlp import Mlp
 
 
@@ -33,4 +33,4 @@ class Pooled(Mlp):
             nn.LeakyReLU(0.2),
             nn.AdaptiveAvgPool2d(1),
         ]
-        return Discriminator(nn.Sequential(*layers), (self.width, 1, 1), Head(self.width))
+        return Discriminator(nn.Sequential(*layers), (self.width, 1, 1), self.head(self.width))

@@ -7,6 +7,8 @@ draw as many packs as others draw images.
 from torch import Tensor
 
 from ..blueprint import Blueprint
+from ..games import GAMES
+from ..spec import parse
 from .base import Trick
 
 
@@ -22,6 +24,8 @@ class Pacgan(Trick):
     def objection(self, blueprint: Blueprint) -> str | None:
         if blueprint.plan.batch % self.pack:
             return f"PacGAN cannot pack a batch of {blueprint.plan.batch} in {self.pack}s"
+        if GAMES.load(parse(blueprint.game).name).asks_of_each:
+            return "PacGAN judges several images at once, and here each is judged by its own label"
         return None
 
     def view(self, x: Tensor, role: str) -> Tensor:  # [N, C, ...] => [N / pack, pack * C, ...]

@@ -1,0 +1,46 @@
+"""How generators are told labels: beside the latents, or as a norm's scales and shifts."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Labelled(nn.Module):
+    """A generator that finds its label behind its latents, one-hot (Mirza and Osindero, 2014)."""
+
+    def __init__(self, inner: nn.Module, classes: int):
+        super().__init__()
+        self.inner, self.classes = inner, classes
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:  # [N, latent], [N] => [N, ...]
+        classes = torch.arange(self.classes, device=labels.device)
+        return self.inner(torch.cat([latents, (labels[:, None] == classes).to(latents.dtype)], 1))
+
+
+class PerClass(nn.Embedding):
+    """A vector for each class, zero to begin with: [N] => [N, width]."""
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.weight)
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch norm with scales and shifts of a condition (Dumoulin et al., 2017; de Vries et al., 2017).
+
+    `scale`, of which 0 leaves things as they are, and `shift` map a condition to [N, channels].
+    """
+
+    def __init__(self, channels: int, scale: nn.Module, shift: nn.Module):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.scale, self.shift = scale, shift
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:  # [N, C, H, W] => [N, C, H, W]
+        scale, shift = (made(condition)[:, :, None, None] for made in (self.scale, self.shift))
+        return self.norm(x) * (1 + scale) + shift
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch norm that a condition changes nothing of."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return super().forward(x)

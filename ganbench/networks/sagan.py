@@ -1,0 +1,22 @@
+"""SAGAN's networks (Zhang et al., 2019): residual pyramids that attend to themselves at maps of 32x32.
+
+Smaller images are attended to at half their side. Spectral norm, in both networks, is a trick.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from .attention import SelfAttention
+from .residual import Residual
+
+
+@dataclass(frozen=True)
+class Sagan(Residual):
+    """`width` is the number of channels at the largest maps; it doubles with every halving."""
+
+    attends_at: ClassVar[int] = 32
+
+    def attention(self, channels: int) -> nn.Module:
+        return SelfAttention(channels, channels // 8)
