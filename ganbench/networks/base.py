@@ -73,8 +73,10 @@ def initialized(
     """The module with initial parameters that depend on its parts' names alone.
 
     A trick that changes one layer so leaves the initial values of every other layer as they were.
-    Parts that are known, and have theirs, are left alone.
+    Parts that are known, and have theirs, are left alone; on the `meta` device there are no values.
     """
+    if streams.device.type == "meta":
+        return module
     for path, part in module.named_modules(prefix=name):
         if part not in known:
             with streams.seeded("weights", path):

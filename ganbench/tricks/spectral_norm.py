@@ -49,5 +49,6 @@ class SpectralNorm(Trick):
 
     def normalize(self, network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> None:
         for module in list(network.modules()):
-            if isinstance(module, kinds):
+            # Where only shapes are asked for, power iterations would take a second a network.
+            if isinstance(module, kinds) and not module.weight.is_meta:
                 spectral_norm(module, n_power_iterations=self.iterations)

@@ -1,0 +1,239 @@
+"""Conditional games: labels bind where they should, and what the discriminator tells is what the papers say."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import CPU, same, setup, split, steps, trainer
+from scipy import stats
+from torch.nn.functional import cross_entropy
+
+from ganbench.assemble import Incompatible
+from ganbench.data.base import IMAGE, as_stored
+from ganbench.extractors import EXTRACTORS
+from ganbench.games import GAMES
+from ganbench.games.information import information_of_categories, information_of_numbers
+from ganbench.networks.discriminator import Projection
+from ganbench.streams import Streams
+from ganbench.trial import sampled
+
+LABELLED = ["cdcgan(width=4)", "acgan(width=4)", "projection(width=8)", "sagan(width=4)"]
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def play(made, number=0):
+    return made.game.play(made.deck.batches(number), made.tick(0))[0]
+
+
+def test_a_projection_is_a_score_and_an_inner_product():
+    head = Projection(5, 3)
+    features, labels = random(7, 5), torch.arange(7) % 3
+    weight, bias = head.linear.weight[0], head.linear.bias
+    expected = torch.stack(
+        [
+            f @ weight + bias[0] + f @ head.embedding.weight[y]
+            for f, y in zip(features, labels, strict=True)
+        ]
+    )
+    torch.testing.assert_close(head(features, labels), expected)
+
+
+def test_a_widened_projection_projects_further_features_too():
+    head = Projection(5, 3, bias=False).widened(2)
+    assert (head.linear.in_features, head.embedding.embedding_dim) == (7, 7)
+    assert head.linear.bias is None
+
+
+@pytest.mark.parametrize("text", LABELLED)
+def test_fakes_of_a_turn_have_the_labels_of_its_reals(text):
+    made = trainer(text)
+    duel, batch = play(made), made.deck.batches(0)[IMAGE]
+    assert torch.equal(duel.real_label, batch.labels)
+    assert torch.equal(duel.fake_label, batch.labels)
+    assert torch.equal(split("digits").train[IMAGE].labels[batch.index], batch.labels)
+
+
+@pytest.mark.parametrize("text", LABELLED)
+def test_another_label_is_another_image(text):
+    made = trainer(text)
+    with torch.no_grad():
+        for name, parameter in made.game.generators.named_parameters():
+            if "scale" in name or "shift" in name:  # which begin without a say
+                parameter.copy_(random(*parameter.shape))
+    made.game.generators.eval()
+    latents = random(1, 4).expand(10, 4)
+    images = made.game.generators[IMAGE](latents, torch.arange(10))
+    assert torch.cdist(*[images.flatten(1)] * 2).add(torch.eye(10)).min() > 1e-6
+
+
+@pytest.mark.parametrize("text", ["cdcgan(width=4)", "projection(width=8)", "cr3gan(width=4)"])
+def test_a_projection_game_judges_under_the_label(text):
+    duel = play(trainer(text))
+    other = (duel.real_label + 1) % 10
+    assert not torch.allclose(duel.score(duel.real, "x", other), duel.real_score, atol=1e-7)
+
+
+def test_acgan_scores_without_the_label_and_tells_it():
+    duel = play(trainer("acgan(width=4, norm='none')"))
+    other = (duel.real_label + 1) % 10
+    assert torch.equal(duel.score(duel.real, "x", other), duel.real_score)
+    assert duel.discriminator.teller(duel.real_features).shape == (8, 10)
+
+
+def test_acgans_terms_are_the_cross_entropies_of_both_sides():
+    made = trainer("acgan(width=4)")
+    made.game.weight = 3.0
+    duel = play(made)
+    told = [duel.discriminator.teller(f) for f in (duel.real_features, duel.fake_features)]
+    real, fake = (3 * cross_entropy(t, duel.real_label).item() for t in told)
+    terms = dict(made.game.discriminator_terms([duel]))
+    assert {k: v.item() for k, v in terms.items()} == pytest.approx(
+        {"classes_of_reals": real, "classes_of_fakes": fake}
+    )
+    terms = dict(made.game.generator_terms([duel]))
+    assert {k: v.item() for k, v in terms.items()} == pytest.approx({"classes_of_fakes": fake})
+
+
+@pytest.mark.parametrize("text", ["cdcgan(width=4)", "acgan(width=4)"])
+def test_samples_have_the_labels_of_their_sources(text):
+    made, held_out = trainer(text), split("digits").held_out
+    heard = []
+    made.game.generators[IMAGE].register_forward_pre_hook(lambda _, given: heard.append(given[1]))
+    images = sampled(made.game, made.game.generators, held_out, Streams(0, CPU), "x")
+    assert torch.equal(torch.cat(heard), held_out[IMAGE].labels)
+    assert len(images) == len(held_out[IMAGE])
+
+
+@pytest.mark.parametrize(
+    ("text", "data", "reason"),
+    [
+        ("cdcgan(width=4)", "ring", "needs labels, and the data have none"),
+        ("sagan(width=4)", "ring", "needs labels"),
+    ],
+)
+def test_a_conditional_game_objects_to_data_without_labels(text, data, reason):
+    with pytest.raises(Incompatible, match=reason):
+        setup(text, data)
+
+
+@pytest.mark.parametrize("game", ["conditional", "auxiliary"])
+def test_a_conditional_game_objects_to_networks_that_take_no_labels(game):
+    from test_every_variant import objection
+
+    from ganbench.variants import variant
+
+    why = objection(replace(variant("began(width=4)"), game=game), "digits")
+    assert why == "a conditional game tells networks labels, and autoencoder takes none"
+    why = objection(replace(variant("began(width=4)"), game="information"), "digits")
+    assert "codes are read off features" in why
+
+
+@pytest.mark.parametrize("text", [*LABELLED, "infogan(width=4)", "biggan(width=4)"])
+def test_pacgan_objects_where_each_image_is_asked_something_of_its_own(text):
+    with pytest.raises(Incompatible, match="judged by its own label"):
+        setup(text, tricks=("pacgan",))
+
+
+def test_truncated_latents_are_of_the_truncated_normal_law():
+    class Same(torch.nn.Module):
+        def forward(self, latents, labels):
+            return latents
+
+    game = GAMES.make("conditional(truncation=0.5)")
+    game.latent = 50
+    source = split("digits").held_out[IMAGE].batch(torch.arange(400))
+    made = torch.nn.ModuleDict({IMAGE: Same()})
+    drawn = game.sample(made, {IMAGE: source}, torch.Generator().manual_seed(0))[IMAGE]
+    assert stats.kstest(drawn.flatten().numpy(), stats.truncnorm(-0.5, 0.5).cdf).pvalue > 0.01
+    game.truncation = 0.0
+    plain = game.sample(made, {IMAGE: source}, torch.Generator().manual_seed(0))[IMAGE]
+    assert stats.kstest(plain.flatten().numpy(), stats.norm.cdf).pvalue > 0.01
+    with pytest.raises(ValueError, match="truncation"):
+        GAMES.load("conditional")(truncation=-1)
+
+
+def test_truncation_of_0_is_no_part_of_a_games_identity():
+    assert GAMES.identity("conditional") == GAMES.identity("conditional(truncation=0)")
+    assert "truncation" not in GAMES.identity("conditional")["settings"]
+
+
+# InfoGAN
+
+
+def test_the_bound_is_the_information_of_a_known_channel():
+    """A code of four letters, of which one in four arrives as another: I = log 4 - H(noise)."""
+    count, error = 40_000, 0.25
+    drawn = torch.Generator().manual_seed(0)
+    code = torch.randint(4, (count,), generator=drawn)
+    wrong = torch.rand(count, generator=drawn) < error
+    seen = (code + wrong * torch.randint(1, 4, (count,), generator=drawn)) % 4
+    law = torch.full((4, 4), error / 3).fill_diagonal_(1 - error)
+    noise = -(1 - error) * math.log(1 - error) - error * math.log(error / 3)
+    one_hot = torch.eye(4)[code][:, None]
+    found = information_of_categories(law.log()[seen][:, None], one_hot).item()
+    assert found == pytest.approx(math.log(4) - noise, abs=0.01)
+    # any other reader knows less, and one that knows nothing 0
+    assert information_of_categories(2 * law.log()[seen][:, None], one_hot).item() < found
+    assert information_of_categories(torch.zeros(count, 1, 4), one_hot).item() == pytest.approx(
+        0, abs=1e-5
+    )
+
+
+def test_two_codes_carry_the_sum_of_what_each_does():
+    sure = 1e3 * torch.eye(3)[torch.tensor([[0, 2], [1, 1]])]
+    assert information_of_categories(sure, sure / 1e3).item() == pytest.approx(2 * math.log(3))
+
+
+def test_the_bound_on_numbers_is_that_of_the_normal_density():
+    code, mean = 2 * torch.rand(50, 3) - 1, random(50, 3)
+    log_variance = random(50, 3, seed=1)
+    density = stats.norm(mean, log_variance.div(2).exp()).logpdf(code).sum(1).mean()
+    expected = 3 * math.log(2) + density  # the entropy of a number uniform in [-1, 1] is log 2
+    found = information_of_numbers(mean, log_variance, code).item()
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_codes_are_uniform_and_stand_behind_the_latents():
+    made = trainer("infogan(width=4)")
+    game, plain = made.game, trainer("dcgan(width=4)").game
+    found = game.latents(2000, torch.Generator().manual_seed(0))
+    assert found.shape == (2000, 4 + 10 + 2)
+    latents, category, number = found.tensor_split([4, 14], 1)
+    assert same(latents, plain.latents(2000, torch.Generator().manual_seed(0)))
+    assert torch.equal(category.sum(1), torch.ones(2000))
+    assert stats.chisquare(category.sum(0)).pvalue > 0.01
+    assert stats.kstest(number.flatten(), stats.uniform(-1, 2).cdf).pvalue > 0.01
+
+
+def test_both_sides_raise_the_information_about_the_codes():
+    made = trainer("infogan(width=4)", generator_lr=1e-2, discriminator_lr=1e-2)
+    made.plain_loss = replace(made.plain_loss, generator_weight=0.0)
+    logs = steps(made, 60)
+    assert logs[-1]["information"] < logs[0]["information"] - 1
+    assert all(-math.log(10) <= log["information"] for log in logs)  # not more than there is
+
+
+# Evidence that labels bind
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["cdcgan(width=16)", "acgan(width=16)"])
+def test_a_conditional_generator_makes_what_its_labels_say(text):
+    made = trainer(text, batch=64, latent=64, generator_lr=1e-3, discriminator_lr=1e-3)
+    held_out = split("digits").held_out
+    assert accuracy(made, held_out) < 0.3
+    for _ in range(600):
+        made.train_step()
+    made.flush()
+    assert accuracy(made, held_out) > 0.8
+
+
+def accuracy(made, held_out) -> float:
+    """The share of fakes that the shipped classifier takes for what their labels say."""
+    images = sampled(made.game, made.sampler(), held_out, Streams(0, CPU), "test")
+    logits = EXTRACTORS.make("classifier(of='digits')")(as_stored(images))[1]
+    return (logits.argmax(1) == held_out[IMAGE].labels).double().mean().item()
