@@ -72,6 +72,39 @@ def test_a_trick_trains_under_every_loss_or_says_why_not(name, text, data):
         trains_or_objects(text, data, (TRICK[name],), loss)
 
 
+GAMES_OF_LABELS = [
+    "cdcgan(width=4, norm='layer')",  # penalties object to batch norm
+    "acgan(width=4, norm='layer')",
+    "infogan(width=4, norm='layer')",
+]
+RESIDUAL = ["projection(width=8)", "sagan(width=4)", "biggan(width=4)", "cr3gan(width=4)"]
+FOREIGN = ("equilibrium", "pacgan")  # a balance of errors, and packs of images with labels each
+
+
+@pytest.mark.parametrize(
+    "text", [*GAMES_OF_LABELS, *(pytest.param(t, marks=pytest.mark.slow) for t in RESIDUAL)]
+)
+@every_trick
+def test_a_trick_trains_in_a_conditional_game_or_says_why_not(name, text):
+    """On a discriminator of its own kind, so that what objects is no trick that the variant has."""
+    endings = {
+        loss: trains_or_objects(text, "digits", (TRICK[name],), loss)
+        for loss in ("non_saturating", "relativistic")
+    }
+    foreign = name in FOREIGN or (name == "spectral_norm" and "r3gan" in text)
+    assert ("trained" in endings.values()) is not foreign
+
+
+@pytest.mark.parametrize("text", ["cdcgan(width=4)", "acgan(width=4)", "infogan(width=4)"])
+@pytest.mark.parametrize("trick", [None, "ema", "unrolled(turns=1, order=1)"])
+def test_a_resumed_conditional_training_repeats_the_unbroken_one(text, trick):
+    unbroken, resumed = (trainer(text, tricks=(trick,) if trick else ()) for _ in range(2))
+    steps(unbroken, 2)
+    resumed.load_state_dict(through_a_file(unbroken.state_dict()))
+    assert steps(unbroken, 2) == steps(resumed, 2)
+    assert same(weights(unbroken.game), weights(resumed.game))
+
+
 @every_trick
 def test_a_trick_trains_somewhere(name):
     setups = [*SETUPS, ("dcgan(width=4, norm='layer')", "digits")]
