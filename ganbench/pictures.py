@@ -19,6 +19,13 @@ def picture(samples: Tensor, reals: Tensor) -> bytes:
     return drawn(grid(samples[: COLUMNS**2]) if samples.ndim == 4 else density(samples, reals))
 
 
+def by_class(images: Tensor, labels: Tensor) -> Tensor:
+    """Ten images of each of the first ten classes, one class after the other, black where there are fewer."""
+    chosen = [images[labels == label][:COLUMNS] for label in labels.unique()[:COLUMNS]]
+    missing = [row.new_zeros(COLUMNS - len(row), *row.shape[1:]) for row in chosen]
+    return torch.cat([part for pair in zip(chosen, missing, strict=True) for part in pair])
+
+
 def side_by_side(groups: Sequence[Tensor]) -> bytes:
     """A PNG of stored images of several kinds, each [N, C, H, W]: the first fifty, kinds next to each other."""
     side, channels = (max(group.shape[axis] for group in groups) for axis in (2, 1))

@@ -25,7 +25,7 @@ from .games.base import Asked, Game
 from .memory import peak, reset_peak
 from .metrics import METRICS
 from .metrics.sampler import Sampler
-from .pictures import picture, side_by_side
+from .pictures import by_class, picture, side_by_side
 from .plan import Budget, Plan
 from .provenance import code, torch_minor, versions
 from .recipe import Recipe
@@ -382,10 +382,14 @@ def measure(trial: Trial, folder: TrialFolder, metrics: tuple[str, ...], protoco
 
 
 def portrait(fakes: Fakes, reals: Tensor) -> bytes:
-    """A PNG of fakes; of translations each beside what it was made from and what it should be."""
+    """A PNG of fakes: by class where they have one, and translations beside what they were made from."""
     known = (fakes.source, fakes.images, fakes.truth)
     shown = [as_stored(images).cpu() for images in known if images is not None]
-    return side_by_side(shown) if len(shown) > 1 else picture(shown[0], reals)
+    if len(shown) > 1:
+        return side_by_side(shown)
+    told = fakes.labels is not None and shown[0].ndim == 4
+    images = by_class(shown[0], fakes.labels.cpu()) if told else shown[0]  # type: ignore[union-attr]
+    return picture(images, reals)
 
 
 def kept_samples(trial: Trial, folder: TrialFolder, measured: Yardstick, checkpoint: str) -> Fakes:
