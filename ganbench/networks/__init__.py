@@ -13,7 +13,7 @@ NETWORKS = Index(
         "maxout": "maxout:Maxout",
         "mlp": "mlp:Mlp",
         "pooled": "pooled:Pooled",
-        "r3gan": "r3gan:R3gan",
+        "r3gan": "r3gan:R3Gan",
         "sagan": "sagan:Sagan",
         "sngan": "sngan:Sngan",
         "srgan": "srgan:Srgan",

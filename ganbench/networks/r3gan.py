@@ -149,7 +149,7 @@ class Match(Head):
 
 
 @dataclass(frozen=True)
-class R3gan(Network):
+class R3Gan(Network):
     """`width` is that of maps up to 32x32, and halves beyond; as published for CIFAR-10 and FFHQ-64 there are
     2 `blocks` for each side of maps.
     """
