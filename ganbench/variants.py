@@ -15,7 +15,7 @@ from .spec import Index, Spec, SpecError, Value, nearest, parse, settings_of
 SNGAN = Plan(latent=128, discriminator_turns=5, decay=0.0,
              generator_betas=(0.0, 0.9), discriminator_betas=(0.0, 0.9))
 R3GAN = Plan(batch=512, generator_betas=(0.0, 0.9), discriminator_betas=(0.0, 0.9))
-R3GAN_TRICKS = ("ema(decay=0.9999)", "r1(weight=0.05)", "r2(weight=0.05)")
+R3GAN_TRICKS = ("ema(decay=0.9999, ramp=0.05)", "r1(weight=0.05)", "r2(weight=0.05)")
 
 VARIANTS: dict[str, Recipe] = {
     "gan":   Recipe("The GAN of perceptrons (Goodfellow et al., 2014).", "mlp"),
@@ -70,10 +70,10 @@ VARIANTS: dict[str, Recipe] = {
                          generator_betas=(0.0, 0.9), discriminator_betas=(0.0, 0.9)), "conditional"),
     "biggan": Recipe("Large batches, split latents and a shared embedding of classes (Brock et al., 2019).",
                     "biggan", "hinge",
-                    ("ema(decay=0.9999)", "orthogonal_regularization", "spectral_norm(generator=true)"),
+                    ("ema(decay=0.9999, ramp=0.05)", "orthogonal_regularization", "spectral_norm(generator=true)"),
                     Plan(batch=2048, latent=120, discriminator_turns=2, generator_lr=5e-5,
                          generator_betas=(0.0, 0.999), discriminator_betas=(0.0, 0.999)), "conditional"),
-    # At the rates and weights that their schedules begin with.
+    # At the rates and weights that its schedules begin with; its averages reach further back, the longer it trains.
     "r3gan": Recipe("Relativistic pairs, R1, R2 and networks without norms (Huang et al., 2024).",
                     "r3gan", "relativistic", R3GAN_TRICKS, R3GAN),
     "cr3gan": Recipe("R3GAN told labels, as published for CIFAR-10 (Huang et al., 2024).",

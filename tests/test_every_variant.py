@@ -180,21 +180,25 @@ def test_the_table_is_what_papers_and_their_code_say():
             2,
             2e-4,
             0.0,
-            ("ema(decay=0.9999)", "orthogonal_regularization", "spectral_norm(generator=true)"),
+            (
+                "ema(decay=0.9999, ramp=0.05)",
+                "orthogonal_regularization",
+                "spectral_norm(generator=true)",
+            ),
         ),
         "r3gan": (
             "relativistic",
             1,
             2e-4,
             0.0,
-            ("ema(decay=0.9999)", "r1(weight=0.05)", "r2(weight=0.05)"),
+            ("ema(decay=0.9999, ramp=0.05)", "r1(weight=0.05)", "r2(weight=0.05)"),
         ),
         "cr3gan": (
             "relativistic",
             1,
             2e-4,
             0.0,
-            ("ema(decay=0.9999)", "r1(weight=0.05)", "r2(weight=0.05)"),
+            ("ema(decay=0.9999, ramp=0.05)", "r1(weight=0.05)", "r2(weight=0.05)"),
         ),
     }
     found = {

@@ -351,6 +351,19 @@ def test_ema_is_its_closed_form():
     assert not same(weights(made.sampler()), past[-1])
 
 
+def test_a_ramped_ema_keeps_half_of_what_is_older_than_a_share_of_the_steps():
+    made = trainer(tricks=("ema(decay=0.9, ramp=0.5)",))
+    expected = weights(made.game.generators)
+    kept = [0.5 ** (1 / (0.5 * n)) for n in range(1, 21)]  # 0.9 is reached after 13 steps
+    assert kept[12] < 0.9 < kept[13]
+    for decay in kept:
+        steps(made, 1)
+        for name, now in made.game.generators.state_dict().items():
+            expected[name].lerp_(now, 1 - min(decay, 0.9))
+    for name, average in made.sampler().state_dict().items():
+        torch.testing.assert_close(average, expected[name])
+
+
 def test_ema_changes_samples_and_not_training():
     plain, averaged = trainer("dcgan(width=4)"), trainer("dcgan(width=4)", tricks=("ema",))
     assert steps(plain, 2) == steps(averaged, 2)
@@ -618,6 +631,7 @@ def test_a_pack_is_noisy_image_by_image():
             "feature_matching(weight=0)",
             "ema(decay=1)",
             "ema(decay=-0.1)",
+            "ema(ramp=2)",
         ),
         *(
             "minibatch_discrimination(kernels=0)",
