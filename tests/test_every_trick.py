@@ -86,7 +86,6 @@ FOREIGN = ("equilibrium", "pacgan")  # a balance of errors, and packs of images 
 )
 @every_trick
 def test_a_trick_trains_in_a_conditional_game_or_says_why_not(name, text):
-    """On a discriminator of its own kind, so that what objects is no trick that the variant has."""
     endings = {
         loss: trains_or_objects(text, "digits", (TRICK[name],), loss)
         for loss in ("non_saturating", "relativistic")

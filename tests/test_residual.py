@@ -191,12 +191,12 @@ def test_labels_stand_one_hot_behind_the_latents():
 
 def test_biggan_hands_each_block_its_slice_of_the_latents_and_the_class():
     made = drawn("biggan(width=4, embedding=5)", "generator", 9, (1, 16, 16), classes=3)
-    assert made.slices == [3, 3, 3]  # the smallest maps, and two blocks
+    assert made.told.slices == [3, 3, 3]  # the smallest maps, and two blocks
     latents, labels = random(2, 9), torch.tensor([0, 2])
     seed, conditions = made.told(latents, labels)
     assert torch.equal(seed, latents[:, :3])
     for number, condition in enumerate(conditions, 1):
-        embedded = made.shared.weight[labels]
+        embedded = made.told.shared.weight[labels]
         expected = torch.cat([embedded, latents[:, 3 * number : 3 * number + 3]], 1)
         assert torch.equal(condition, expected)
 

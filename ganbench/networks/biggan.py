@@ -18,14 +18,14 @@ from .labelled import BatchNorm, ConditionalBatchNorm
 from .residual import Ascent, MakeNorm, Residual
 
 
-class SplitAscent(Ascent):
-    """Hands each block its own slice of the latents, and what all share of the label."""
+class Slices(nn.Module):
+    """The first slice of the latents, and for each block its own beside what all share of the label."""
 
-    def __init__(self, slices: list[int], shared: nn.Module | None, *rest, **more):  # type: ignore[no-untyped-def]
-        super().__init__(slices[0], *rest, **more)
+    def __init__(self, slices: list[int], shared: nn.Module | None):
+        super().__init__()
         self.slices, self.shared = slices, shared
 
-    def told(self, latents: Tensor, labels: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, latents: Tensor, labels: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         seed, *slices = latents.split(self.slices, 1)
         if self.shared is None:
             return seed, slices
@@ -60,8 +60,8 @@ class Biggan(Residual):
         known = self.embedding if self.classes else 0
         shared = nn.Embedding(self.classes, self.embedding) if self.classes else None
         norms = [norm_of(known + width) for width in slices[1:]]
-        behind = self.behind(resolution, base)
-        return SplitAscent(slices, shared, base, self.ups(doublings), channels, norms, behind)
+        told, behind = Slices(slices, shared), self.behind(resolution, base)
+        return Ascent(told, slices[0], base, self.ups(doublings), channels, norms, behind)
 
     def initialize(self, module: nn.Module) -> None:
         """Orthogonal (Saxe et al., 2014); biases are zero."""

@@ -73,15 +73,27 @@ class SumOfPlaces(nn.Module):
         return x.sum((2, 3), keepdim=True)
 
 
+class LabelsForAll(nn.Module):
+    """All latents make the smallest maps, and each block is told the labels, if there are any."""
+
+    def __init__(self, blocks: int):
+        super().__init__()
+        self.blocks = blocks
+
+    def forward(self, latents: Tensor, labels: Tensor | None) -> tuple[Tensor, list[Tensor | None]]:
+        return latents, [labels] * self.blocks
+
+
 class Ascent(nn.Module):
     """From latents to images: a linear layer makes the smallest maps, and each block doubles them.
 
-    Every block is told the labels, if there are any; a subclass may make more of them.
+    `told` makes of latents and labels what the smallest maps are made of, and each block's condition.
     """
 
     def __init__(
         self,
-        latent: int,
+        told: nn.Module,
+        latent: int,  # numbers that the smallest maps are made of
         base: int,
         widths: Sequence[int],  # channels of the smallest maps, and behind each block
         channels: int,
@@ -89,6 +101,7 @@ class Ascent(nn.Module):
         attention: tuple[int, MakeAttention] | None = None,  # behind which block
     ):
         super().__init__()
+        self.told = told
         self.smallest = nn.Sequential(
             nn.Linear(latent, widths[0] * base**2), nn.Unflatten(1, (widths[0], base, base))
         )
@@ -102,12 +115,6 @@ class Ascent(nn.Module):
             nn.Conv2d(widths[-1], channels, 3, padding=1),
             nn.Tanh(),
         )
-
-    def told(
-        self, latents: Tensor, labels: Tensor | None
-    ) -> tuple[Tensor, Sequence[Tensor | None]]:
-        """What the smallest maps are made of, and each block's condition."""
-        return latents, [labels] * len(self.blocks)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         seed, conditions = self.told(latents, labels)
@@ -163,9 +170,9 @@ class Residual(Network):
     def generator(self, latent: int, shape: Shape) -> nn.Module:
         channels, resolution, _ = shape
         base, doublings = scales(resolution)
-        norms = [self.norm_of_labels] * doublings
+        told, norms = LabelsForAll(doublings), [self.norm_of_labels] * doublings
         behind = self.behind(resolution, base)
-        return Ascent(latent, base, self.ups(doublings), channels, norms, behind)
+        return Ascent(told, latent, base, self.ups(doublings), channels, norms, behind)
 
     def behind(self, resolution: int, base: int) -> tuple[int, MakeAttention] | None:
         """Behind which of the generator's blocks it attends, and by what."""
