@@ -8,8 +8,8 @@ EXTRACTORS = Index(
     {
         "classifier": "classifier:Classifier",
         "clip": "clip:Clip",
-        "dinov2": "dinov2:DinoV2",
-        "efficientnet_lite0": "efficientnet_lite0:EfficientNetLite0",
+        "dinov2": "dinov2:Dinov2",
+        "efficientnet_lite0": "efficientnet_lite0:EfficientnetLite0",
         "identity": "identity:Identity",
         "inception": "inception:Inception",
         "stacked": "stacked:Stacked",

