@@ -28,6 +28,7 @@ from ganbench.data.digits import Digits
 from ganbench.data.mnist import Mnist
 from ganbench.data.stacks import stacked
 from ganbench.evaluate import Yardstick
+from ganbench.examination import extractors
 from ganbench.extractors import (
     EXTRACTORS,
     classifier,
@@ -130,9 +131,10 @@ def test_points_are_their_own_features():
     assert EXTRACTORS.make("identity").weights() is None
 
 
-@pytest.mark.parametrize("name", sorted({*DATA.entries} - {"folder"}))
+@pytest.mark.parametrize("name", sorted({*DATA.entries} - {"folder", "unpaired"}))
 def test_a_data_sets_own_extractor_measures_it(name):
-    images = here(name).held_out[IMAGE].images[:10]
+    *_, examples = here(name).held_out.values()
+    images = examples.images[:10]
     try:
         extractor = EXTRACTORS.make(DATA.load(name).extractor)
     except Missing as missing:
@@ -343,6 +345,15 @@ def test_a_named_file_that_holds_something_else_is_refused(spec, content, place,
         EXTRACTORS.make(spec)
     assert str(told.value).startswith(f"{path} ")
     assert PUBLISHED[spec].url in str(told.value)
+
+
+def test_the_doctor_tells_which_weights_are_here(place):
+    found = {item["what"]: item for item in extractors()}
+    assert found["efficientnet_lite0"]["told"] == "SHA-256 57934424..."
+    for name in ("clip", "dinov2", "inception", "vgg16", "lpips"):
+        assert not found[name]["ok"]
+        assert not found[name]["needed"]
+        assert f"run `ganbench download {name}`" in found[name]["told"]
 
 
 def test_other_weights_are_called_other_weights(random_inception):

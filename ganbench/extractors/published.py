@@ -7,6 +7,7 @@ user names is used whatever it is called: its whole SHA-256 is part of every pro
 import hashlib
 import io
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,9 @@ class Published:
     def tensors(self, content: bytes) -> Weights:
         """The tensors in such a file, which is read as data only; raises Missing if it holds more, or none."""
         try:
-            found = torch.load(io.BytesIO(content), "cpu", weights_only=True)
+            with warnings.catch_warnings():  # of programs, which are refused anyway
+                warnings.simplefilter("ignore")
+                found = torch.load(io.BytesIO(content), "cpu", weights_only=True)
         except Exception as error:  # over bytes at random the unpickler stumbles in any way
             told = f"{self.told()} holds more than weights, or none, and is not opened"
             raise Missing(f"{told}: {self.remedy()}") from error
