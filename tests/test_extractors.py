@@ -539,6 +539,9 @@ def test_dinov2_looks_through_torch_fidelitys_preprocessing(place, monkeypatch, 
     weights = small_dino(518)
     spec = "dinov2(model='vit-s-14')"
     ours = named(spec, weights | {"mask_token": torch.zeros(1, 128)}, monkeypatch, tmp_path)
+    assert (
+        ours.known_as(spec) == f"{spec} with weights {ours.weights()[:8]}"
+    )  # no checksum is stated
     monkeypatch.setattr(torch.hub, "load", lambda *_: dinov2.transformer(weights))
     agrees(ours, FeatureExtractorDinoV2("dinov2-vit-s-14", ["dinov2"]), 128)
 

@@ -134,7 +134,7 @@ def test_a_value_of_another_version_of_a_metric_is_not_shown(ran, tmp_path):
         (["tiny", "--metrics", "fidd"], "did you mean 'fid'"),
         (["tiny", "--metrics", "recall(k=0)"], "k must be at least 1"),
         (["tiny", "--protocol", "torchfidelity"], "did you mean 'torch_fidelity'"),
-        (["tiny", "--protocol", "torch-fidelity"], "Inception's weights are not on this machine"),
+        (["tiny", "--protocol", "torch-fidelity"], "inception's weights are not on this machine"),
     ],
 )
 def test_what_cannot_be_measured_is_told_with_exit_code_2(

@@ -20,6 +20,7 @@ class Fidelity(Extractor):
     def __init__(self, published: Published, content: bytes, network: nn.Module):
         super().__init__()
         self.sha256 = hashlib.sha256(content).hexdigest()
+        self.published = published
         self.is_published = published.is_of(content)
         self.network = network.requires_grad_(False).eval()
 
@@ -27,6 +28,8 @@ class Fidelity(Extractor):
         return self.sha256
 
     def known_as(self, label: str) -> str:
+        if not self.published.sha256:  # nobody can say whether they are the published ones
+            return f"{label} with weights {self.sha256[:8]}"
         return label if self.is_published else f"{label} with other weights ({self.sha256[:8]})"
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
