@@ -11,6 +11,16 @@ from .plan import Plan
 from .recipe import Recipe
 from .spec import Index, Spec, SpecError, Value, nearest, parse, settings_of
 
+STYLEGAN2 = ("r1(every=16)", "path_length", "minibatch_std", "ema(decay=0.998)")
+PLAN_OF_STYLEGAN2 = Plan(
+    batch=32,
+    latent=512,
+    generator_lr=2e-3,
+    discriminator_lr=2e-3,
+    generator_betas=(0.0, 0.99),
+    discriminator_betas=(0.0, 0.99),
+)
+
 # fmt: off
 SNGAN = Plan(latent=128, discriminator_turns=5, decay=0.0,
              generator_betas=(0.0, 0.9), discriminator_betas=(0.0, 0.9))
@@ -78,6 +88,18 @@ VARIANTS: dict[str, Recipe] = {
                     "r3gan", "relativistic", R3GAN_TRICKS, R3GAN),
     "cr3gan": Recipe("R3GAN told labels, as published for CIFAR-10 (Huang et al., 2024).",
                     "r3gan", "relativistic", R3GAN_TRICKS, R3GAN, "conditional"),
+    "progan": Recipe("Progressive growing of a Wasserstein GAN (Karras et al., 2018).", "progan", "wasserstein",
+                    ("progressive_growing", "gradient_penalty", "drift", "minibatch_std", "ema"),
+                    Plan(batch=16, latent=512, generator_lr=1e-3, discriminator_lr=1e-3,
+                         generator_betas=(0.0, 0.99), discriminator_betas=(0.0, 0.99))),
+    "stylegan": Recipe("Styles by adaptive instance norm, growing (Karras et al., 2019).", "stylegan",
+                    tricks=("progressive_growing", "r1", "minibatch_std", "ema"),
+                    plan=Plan(batch=32, latent=512, generator_lr=1e-3, discriminator_lr=1e-3,
+                              generator_betas=(0.0, 0.99), discriminator_betas=(0.0, 0.99))),
+    "stylegan2": Recipe("Styles by modulated weights, in one size from the start (Karras et al., 2020).", "stylegan2",
+                    tricks=STYLEGAN2, plan=PLAN_OF_STYLEGAN2),
+    "stylegan2_ada": Recipe("StyleGAN2 for few images, by adaptive augmentation (Karras et al., 2020).", "stylegan2",
+                    tricks=(*STYLEGAN2, "ada"), plan=PLAN_OF_STYLEGAN2),
 }
 # fmt: on
 

@@ -13,9 +13,12 @@ NETWORKS = Index(
         "maxout": "maxout:Maxout",
         "mlp": "mlp:Mlp",
         "pooled": "pooled:Pooled",
+        "progan": "progan:Progan",
         "r3gan": "r3gan:R3Gan",
         "sagan": "sagan:Sagan",
         "sngan": "sngan:Sngan",
         "srgan": "srgan:Srgan",
+        "stylegan": "stylegan:Stylegan",
+        "stylegan2": "stylegan2:Stylegan2",
     },
 )

@@ -27,6 +27,8 @@ class Network:
 
     energy: ClassVar[bool] = False  # are scores reconstruction errors, so that no head learns them?
     encodes: ClassVar[bool] = False  # do translators have `features`, their maps on the way?
+    grows: ClassVar[bool] = False  # can it begin with small images, and have larger ones fade in?
+    styled: ClassVar[bool] = False  # are latents mapped to styles, of which images are made?
 
     conditional: ClassVar[bool] = False  # can it be built for classes?
     begins_at_zero: ClassVar[bool] = False  # are there layers whose initial weights are zero?
@@ -89,12 +91,14 @@ def family(network: Network) -> str:
     return type(network).__module__.rpartition(".")[2]
 
 
-def objection_to_other_than_squares(family: str, shape: Shape) -> str | None:
+def objection_to_other_than_squares(family: str, shape: Shape, largest: int = 128) -> str | None:
     """What a family of convolutions that halve their maps has against a shape."""
     if len(shape) != 3:
         return f"{family} makes images, and the data are points of {shape[0]} numbers"
-    if shape[1] != shape[2] or shape[1] not in (8, 16, 32, 64, 128):
-        return f"{family} makes squares of 8, 16, 32, 64 or 128, not {shape[1]}x{shape[2]}"
+    *sides, last = (1 << power for power in range(3, largest.bit_length()))
+    if shape[1] != shape[2] or shape[1] not in (*sides, last):
+        told = f"{', '.join(map(str, sides))} or {last}"
+        return f"{family} makes squares of {told}, not {shape[1]}x{shape[2]}"
     return None
 
 

@@ -26,6 +26,7 @@ from ..streams import Moment
 # weights, what changes single images before what splits them into bands, and that before what packs them.
 # What moves weights by itself comes before all that looks at them. What sets a loss's targets comes before
 # what swaps single ones, that before what picks examples, and that before what asks several judges.
+# What tells samplers how far networks have grown comes after what averages them.
 Phase = Literal[
     "plan",
     "projection",
@@ -40,6 +41,7 @@ Phase = Literal[
     "pack",
     "penalty",
     "averaging",
+    "growth",
 ]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 

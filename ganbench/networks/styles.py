@@ -1,0 +1,104 @@
+"""Styles (Karras et al., 2019): latents are mapped to w, of which every layer of a generator is told its style.
+
+In training most images mix the styles of two latents, which cross over at any layer. When samples are taken
+styles may be truncated: drawn to the mean of all w, which was counted in training.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .equalized import EqualizedLinear, PixelNorm
+
+SLOW = 0.01  # the mapping's learning rate, as a share
+NEW = 0.005  # how much of the mean of w is renewed by each batch
+
+
+class Mapping(nn.Sequential):
+    """[N, latent] => [N, width], by so many layers."""
+
+    def __init__(self, latent: int, width: int, depth: int):
+        layers: list[nn.Module] = [PixelNorm()]
+        for number in range(depth):
+            fan_in = width if number else latent
+            layers += [EqualizedLinear(fan_in, width, rate=SLOW), nn.LeakyReLU(0.2)]
+        super().__init__(*layers)
+
+
+class Styles(nn.Module):
+    """Latents as the styles of layers: [N, latent] => [N, layers, width].
+
+    `mixing` is the share of images of two latents; `truncation` 1 leaves styles as they are, and 0
+    makes all of them the mean.
+    """
+
+    mean: Tensor  # of w, [width]
+
+    def __init__(self, mapping: Mapping, width: int, mixing: float, truncation: float):
+        super().__init__()
+        self.mapping, self.mixing, self.truncation = mapping, mixing, truncation
+        self.register_buffer("mean", torch.zeros(width))
+
+    def forward(self, latents: Tensor, layers: int) -> Tensor:
+        w = self.mapping(latents)
+        if self.training:
+            self.count(w)
+            if self.mixing:
+                other = self.mapping(torch.randn_like(latents))
+                return crossed(w, other, layers, self.mixing)
+        elif self.truncation < 1:
+            w = self.mean.lerp(w, self.truncation)
+        return w[:, None].expand(-1, layers, -1)
+
+    @torch.no_grad()
+    def count(self, w: Tensor) -> None:
+        self.mean.lerp_(w.mean(0), NEW)
+
+
+def crossed(w: Tensor, other: Tensor, layers: int, share: float) -> Tensor:
+    """Styles of w up to a layer, different for each image, and then of the other, for a share of the images."""
+    layer = torch.arange(layers, device=w.device)
+    over = torch.randint(1, layers, (len(w), 1), device=w.device)
+    mixed = torch.rand(len(w), 1, device=w.device) < share
+    return torch.where((mixed & (layer >= over))[:, :, None], other[:, None], w[:, None])
+
+
+class StyledGenerator(nn.Module):
+    """[N, latent] => [N, *shape]: the synthesis, which has `layers`, makes images of styles [N, layers or 1, width]."""
+
+    def __init__(self, styles: Styles, synthesis: Any):
+        super().__init__()
+        self.styles, self.synthesis = styles, synthesis
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.synthesis(self.styles(latents, self.synthesis.layers))
+
+
+class Constant(nn.Module):
+    """The learned maps that every image begins with: [1, channels, side, side]."""
+
+    def __init__(self, channels: int, side: int, begin: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.maps, self.begin = nn.Parameter(torch.empty(1, channels, side, side)), begin
+
+    def reset_parameters(self) -> None:
+        self.begin(self.maps)
+
+    def forward(self, count: int) -> Tensor:
+        return self.maps.expand(count, -1, -1, -1)
+
+
+class Noise(nn.Module):
+    """Adds noise, the same in all channels, times a learned scale: one, or one for each channel."""
+
+    def __init__(self, scales: int = 1):
+        super().__init__()
+        self.scale = nn.Parameter(torch.zeros(scales, 1, 1))
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.scale * torch.randn_like(x[:, :1])
