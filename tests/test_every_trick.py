@@ -30,7 +30,11 @@ CHEAP = {
     "ada": "ada(kimg=0.02, every=1, target=-0.9)",
     "lecam": "lecam(start=1)",
 }
-HOME = {"equilibrium": {"text": "began(width=4, code=8)", "loss": "wasserstein"}}
+HOME = {
+    "equilibrium": {"text": "began(width=4, code=8)", "loss": "wasserstein"},
+    "path_length": {"text": "stylegan2(width=4)"},
+    "progressive_growing": {"text": "progan(width=4)"},
+}
 TRICK = {name: CHEAP.get(name, name) for name in TRICKS.entries}
 every_trick = pytest.mark.parametrize("name", TRICK)
 every_setup = pytest.mark.parametrize(("text", "data"), SETUPS)
@@ -106,7 +110,7 @@ def test_a_resumed_conditional_training_repeats_the_unbroken_one(text, trick):
 
 @every_trick
 def test_a_trick_trains_somewhere(name):
-    setups = [*SETUPS, ("dcgan(width=4, norm='layer')", "digits")]
+    setups = [*SETUPS, ("dcgan(width=4, norm='layer')", "digits"), ("stylegan(width=4)", "digits")]
     tried = itertools.product(setups, ("non_saturating", "wasserstein"))
     endings = [trains_or_objects(*setup, (TRICK[name],), loss) for setup, loss in tried]
     assert "trained" in endings
@@ -151,7 +155,7 @@ def test_all_tricks_at_once_train():
         "unrolled": "unrolled(turns=1, order=1)",
         "feature_matching": "feature_matching(adversarial=1)",
     }
-    tricks = tuple(chosen[name] for name in TRICK if name != "equilibrium")
+    tricks = tuple(chosen[name] for name in TRICK if name not in HOME)
     assert trains_or_objects("gan(width=8)", "digits", tricks, "non_saturating") == "trained"
 
 
