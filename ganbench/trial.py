@@ -395,8 +395,7 @@ def portrait(fakes: Fakes, reals: Tensor) -> bytes:
 def kept_samples(trial: Trial, folder: TrialFolder, measured: Yardstick, checkpoint: str) -> Fakes:
     """Fakes of a kept sampler, as many as the protocol says, from latents that all arms of a seed share."""
     streams = Streams(trial.seed, torch.device(trial.device))
-    game = assemble(trial.recipe, measured.data, streams).game
-    game.generators.load_state_dict(load(folder.sampler(checkpoint).read_bytes()))
+    game = kept_game(trial, folder, measured, checkpoint)
     count, seed = measured.protocol.fake, measured.protocol.seed
     stream = f"evaluation {seed}" if seed else "evaluation"
     found = sampled(game, game.generators, measured.split.held_out, streams, stream, count)
@@ -417,6 +416,14 @@ def steady(sampler: Sampler, streams: Streams) -> Sampler:
 
     synthesis = sampler.synthesis and seeded(sampler.synthesis)
     return replace(sampler, images=seeded(sampler.images), synthesis=synthesis)
+
+
+def kept_game(trial: Trial, folder: TrialFolder, measured: Yardstick, checkpoint: str) -> Game:
+    """The trial's game with the generators of a checkpoint."""
+    streams = Streams(trial.seed, torch.device(trial.device))
+    game = assemble(trial.recipe, measured.data, streams).game
+    game.generators.load_state_dict(load(folder.sampler(checkpoint).read_bytes()))
+    return game
 
 
 def is_finished(

@@ -11,7 +11,7 @@ from .plan import Plan
 from .recipe import Recipe
 from .spec import Index, Spec, SpecError, Value, nearest, parse, settings_of
 
-STYLEGAN2 = ("r1(every=16)", "path_length", "minibatch_std", "ema(decay=0.998)")
+STYLEGAN2 = ("r1(every=16, side=1024)", "path_length", "minibatch_std", "ema(decay=0.998)")
 PLAN_OF_STYLEGAN2 = Plan(
     batch=32,
     latent=512,
@@ -93,7 +93,7 @@ VARIANTS: dict[str, Recipe] = {
                     Plan(batch=16, latent=512, generator_lr=1e-3, discriminator_lr=1e-3,
                          generator_betas=(0.0, 0.99), discriminator_betas=(0.0, 0.99))),
     "stylegan": Recipe("Styles by adaptive instance norm, growing (Karras et al., 2019).", "stylegan",
-                    tricks=("progressive_growing", "r1", "minibatch_std", "ema"),
+                    tricks=("progressive_growing", "r1(side=1024)", "minibatch_std", "ema"),
                     plan=Plan(batch=32, latent=512, generator_lr=1e-3, discriminator_lr=1e-3,
                               generator_betas=(0.0, 0.99), discriminator_betas=(0.0, 0.99))),
     "stylegan2": Recipe("Styles by modulated weights, in one size from the start (Karras et al., 2020).", "stylegan2",

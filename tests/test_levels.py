@@ -20,6 +20,7 @@ recipe designs
 variants assemble
 provenance
 trial
+styles
 suite
 planned
 executors

@@ -25,6 +25,7 @@ class Mapping(nn.Sequential):
             fan_in = width if number else latent
             layers += [EqualizedLinear(fan_in, width, rate=SLOW), nn.LeakyReLU(0.2)]
         super().__init__(*layers)
+        self.latent = latent
 
 
 class Styles(nn.Module):

@@ -1,0 +1,84 @@
+"""Pictures of styles (Karras et al., 2019): what two latents give when theirs are mixed, and what truncation trades."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .data.base import as_stored
+from .evaluate import yardstick
+from .networks.styles import StyledGenerator
+from .pictures import drawn, grid
+from .store import TrialFolder, write_bytes
+from .streams import Streams
+from .trial import Trial, kept_game, settle
+
+COLUMNS, ROWS = (
+    6,
+    2,
+)  # of a mixing grid: latents above, and for each third of the layers latents at the side
+LATENTS = 6  # of a strip
+SHARES = (1.0, 0.75, 0.5, 0.25, 0.0, -0.5, -1.0)  # of the way from the mean to a style
+BLANK = -0.5  # the grey of what is no image
+
+
+@torch.no_grad()
+def mixing(generator: StyledGenerator, streams: Streams) -> bytes:
+    """A PNG: images of their latents above and at the side, and crossings of both in between.
+
+    Those above give the first third of the layers, which are the coarse ones, in the first two rows, the
+    second third in the next two and the last in the last two; those at the side give the others.
+    """
+    random = streams.generator("mixing")
+    above, beside = styles_of(generator, COLUMNS, random), styles_of(generator, 3 * ROWS, random)
+    layers = generator.synthesis.layers
+    third = torch.arange(layers, device=above.device) * 3 // layers  # [layers]
+    given = third == torch.arange(3, device=above.device).repeat_interleave(ROWS)[:, None]
+    mixed = torch.where(given[:, None, :, None], above[None, :, None], beside[:, None, None])
+    parts = [part[:, None].expand(-1, layers, -1) for part in (above, beside)]
+    images = shown(generator, torch.cat([*parts, mixed.flatten(0, 1)]), streams, "mixing")
+    top, left, inside = images.split([COLUMNS, 3 * ROWS, COLUMNS * 3 * ROWS])
+    first = torch.cat([torch.full_like(top[:1], BLANK), top])
+    rows = torch.cat([left[:, None], inside.unflatten(0, (3 * ROWS, COLUMNS))], 1).flatten(0, 1)
+    return drawn(grid(as_stored(torch.cat([first, rows])), COLUMNS + 1))
+
+
+@torch.no_grad()
+def truncation(generator: StyledGenerator, streams: Streams) -> bytes:
+    """A PNG: a row for each latent, its style drawn to the mean of all styles, and beyond it."""
+    w = styles_of(generator, LATENTS, streams.generator("truncation"))
+    shares = torch.tensor(SHARES, device=w.device)[:, None]
+    drawn_in = generator.styles.mean.lerp(w[:, None], shares)  # [LATENTS, SHARES, width]
+    images = shown(generator, drawn_in.flatten(0, 1)[:, None], streams, "truncation")
+    return drawn(grid(as_stored(images), len(SHARES)))
+
+
+def styles_of(generator: StyledGenerator, count: int, random: torch.Generator) -> Tensor:
+    """w of new latents, as they are: [count, width]."""
+    mapping = generator.styles.mapping
+    return mapping(torch.randn(count, mapping.latent, generator=random, device=random.device))
+
+
+def shown(generator: StyledGenerator, styles: Tensor, streams: Streams, stream: str) -> Tensor:
+    generator.eval()
+    with streams.seeded(stream, "layers"):
+        return generator.synthesis(styles)
+
+
+class Unstyled(ValueError):
+    """A trial whose generator draws without styles."""
+
+
+def leave_pictures(trial: Trial, folder: TrialFolder, checkpoint: str = "last") -> list[Path]:
+    """Writes `mixing.png` and `truncation.png` of a kept sampler beside its samples; raises Unstyled."""
+    settle()
+    measured = yardstick(trial.data, trial.device)
+    generator, *_ = kept_game(trial, folder, measured, checkpoint).generators.values()
+    if not isinstance(generator, StyledGenerator):
+        raise Unstyled(f"{trial.variant} has no styles: its network maps no latents to them")
+    streams, found = Streams(trial.seed, torch.device(trial.device)), []
+    for name, picture in (("mixing", mixing), ("truncation", truncation)):
+        ending = "" if checkpoint == "last" else f"-{checkpoint}"
+        found.append(folder.folder / f"{name}{ending}.png")
+        write_bytes(found[-1], picture(generator, streams))
+    return found

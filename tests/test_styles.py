@@ -1,0 +1,102 @@
+"""Pictures of styles: grids of mixed ones and strips of truncated ones, of samplers that were kept."""
+
+import io
+import json
+
+import pytest
+import torch
+from conftest import CPU, setup
+from PIL import Image
+from torchvision.transforms.functional import pil_to_tensor
+
+from ganbench.data.base import IMAGE, as_stored
+from ganbench.pictures import SIDE
+from ganbench.streams import Streams
+from ganbench.styles import SHARES, mixing, shown, styles_of, truncation
+
+STREAMS = Streams(0, CPU)
+SUITE = """
+schema = 1
+name = "styled"
+data = ["digits"]
+metrics = ["fid"]
+seeds = 1
+[[grid]]
+variants = ["stylegan2(width=4)", "gan(width=4)"]
+plan = { latent = 4, batch = 8 }
+[budget.cpu]
+generator_turns = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def generator():
+    """One whose styles show: at first all come from one mean, with a hundredth of the rate."""
+    torch.manual_seed(3)
+    found = setup("stylegan2(width=16, mixing=0)").game.generators[IMAGE]
+    found(torch.randn(64, 4))
+    return found
+
+
+def cells(png: bytes, columns: int) -> torch.Tensor:
+    """The images of a picture's grid: [rows, columns, 8, 8]."""
+    pixels = pil_to_tensor(Image.open(io.BytesIO(png)))[0]
+    times = pixels.shape[1] // (columns * 9 + 1)
+    assert pixels.shape[1] >= SIDE - 9 * columns
+    pixels = pixels[::times, ::times][1:, 1:]
+    return pixels.unfold(0, 8, 9).unfold(1, 8, 9)
+
+
+def test_a_mixing_grid_crosses_the_styles_above_with_those_beside(generator):
+    found = cells(mixing(generator, STREAMS), 7)
+    assert found.shape == (7, 7, 8, 8)
+    assert found[0, 0].unique().numel() == 1  # nothing in the corner
+    random = STREAMS.generator("mixing")
+    above, beside = styles_of(generator, 6, random), styles_of(generator, 6, random)
+    layers = generator.synthesis.layers  # four: two coarse, one between, one fine
+    assert layers == 4
+    for row, given in ((1, [0, 1]), (3, [2]), (6, [3])):
+        styles = beside[row - 1].repeat(layers, 1)
+        styles[given] = above[4]
+        expected = as_stored(shown(generator, styles[None].detach(), STREAMS, "mixing"))[0, 0]
+        assert torch.equal(found[row, 5], expected)  # the noise is silent yet
+    assert not torch.equal(found[1, 1], found[1, 2])
+
+
+def test_a_truncation_strip_goes_from_the_style_through_the_mean(generator):
+    found = cells(truncation(generator, STREAMS), len(SHARES))
+    assert found.shape == (6, len(SHARES), 8, 8)
+    at_the_mean = found[:, SHARES.index(0)]
+    assert (at_the_mean == at_the_mean[0]).all()
+    assert not torch.equal(found[0, 0], found[1, 0])
+    w = styles_of(generator, 6, STREAMS.generator("truncation"))
+    whole = as_stored(shown(generator, w[:, None].detach(), STREAMS, "truncation"))[:, 0]
+    assert torch.equal(found[:, SHARES.index(1)], whole)
+
+
+def test_pictures_are_the_same_every_time(generator):
+    assert mixing(generator, STREAMS) == mixing(generator, STREAMS)
+    assert truncation(generator, STREAMS) != truncation(generator, Streams(1, CPU))
+
+
+def test_the_command_leaves_both_pictures_beside_the_samples(ganbench, tmp_path):
+    (tmp_path / "styled.toml").write_text(SUITE)
+    assert ganbench("run", "styled.toml", "--workers", 0)[0] == 0
+    code, told, _ = ganbench("styles", "styled", "stylegan2", "--json")
+    assert code == 0
+    (entry,) = json.loads(told)
+    names = [path.rsplit("/", 1)[1] for path in entry["pictures"]]
+    assert names == ["mixing.png", "truncation.png"]
+    for path in entry["pictures"]:
+        assert (tmp_path / path).parent.joinpath("samples.png").exists()
+        Image.open(tmp_path / path).verify()
+    assert ganbench("styles", "styled", "stylegan2", "--checkpoint", "best")[0] == 0
+    assert (tmp_path / path).with_name("truncation-best.png").exists()
+    for words, reason in (
+        (("gan(width=4)",), "has no styles"),
+        (("pacgan",), "no trial of styled"),
+        (("stylegan2", "--checkpoint", "first"), "last or best"),
+    ):
+        code, _, error = ganbench("styles", "styled", *words)
+        assert code == 2
+        assert reason in error
