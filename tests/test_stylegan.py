@@ -290,3 +290,13 @@ def test_drift_is_the_mean_square_of_the_reals_scores():
 def test_the_game_has_the_recipes_networks():
     game = setup("stylegan(width=4)").game
     assert game.generators[IMAGE].synthesis.layers == 4
+
+
+def test_r1_of_a_side_falls_with_the_number_of_pixels():
+    def term(trick):
+        return steps(trainer("progan(width=4)", tricks=(trick,)), 1)[0]["r1"]
+
+    assert term("r1(weight=10, side=16)") == pytest.approx(term("r1(weight=2.5)"), rel=1e-5)
+    assert term("r1(side=8)") == pytest.approx(term("r1"), rel=1e-5)
+    with pytest.raises(Incompatible, match="R1 of a side needs images"):
+        setup("gan(width=4)", "ring", tricks=("r1(side=8)",))

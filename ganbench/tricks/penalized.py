@@ -49,7 +49,9 @@ class ZeroSlope(Trick):
         assert self.moment
         if self.moment.step % self.every == 0:
             squared = duel.squared_slope(*self.judged(duel))
-            weight = (
-                self.weight * duel.real[0, 0].numel() / (self.side**2) if self.side else self.weight
-            )
-            yield self.name.lower(), self.every * weight / 2 * squared.mean()
+            weight = self.every * self.weight_at(duel.real)
+            yield self.name.lower(), weight / 2 * squared.mean()
+
+    def weight_at(self, images: Tensor) -> float:
+        """The weight for images of their size."""
+        return self.weight * images[0, 0].numel() / self.side**2 if self.side else self.weight
