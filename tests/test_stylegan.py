@@ -20,6 +20,7 @@ from ganbench.networks.stylegan2 import Modulated
 from ganbench.networks.styles import Noise, crossed
 from ganbench.streams import Streams
 from ganbench.suite import cells, load_suite
+from ganbench.tricks import path_length
 from ganbench.tricks.minibatch_std import MinibatchStd
 from ganbench.tricks.path_length import lengths
 from ganbench.tricks.progressive_growing import growing
@@ -257,6 +258,21 @@ def test_path_lengths_are_those_of_the_jacobian():
         )
         expected = torch.einsum("chwk,chw->k", jacobian, y[number].double()).norm()
         assert found[number].item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_path_lengths_mean_begins_at_the_first_and_moves_by_its_decay():
+    made, found = trainer("stylegan2(width=4)", tricks=("path_length(every=1, decay=0.75)",)), []
+    (means,) = [buffer for name, buffer in made.trick.named_buffers() if name.endswith("means")]
+
+    def heard(images, w, random, plain=path_length.lengths):
+        found.append(plain(images, w, random))
+        return found[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(path_length, "lengths", heard)
+        steps(made, 2)
+    first, second = (lengths.mean().item() for lengths in found)
+    assert means.item() == pytest.approx(0.75 * first + 0.25 * second, rel=1e-5)
 
 
 def test_path_length_is_lazy_and_follows_its_mean():

@@ -45,7 +45,9 @@ class PathLength(Trick):
         found = lengths(images, w, random)
         number = self.names.index(duel.generator_name)
         with torch.no_grad():
-            self.means[number].lerp_(found.mean(), 1 - self.decay)
+            now, before = found.mean(), self.means[number]
+            # it begins at the first: from 0 it would press all images together until it has caught up
+            self.means[number] = torch.where(before == 0, now, before.lerp(now, 1 - self.decay))
         off = found - self.means[number]
         yield "path_length", self.every * self.weight * off.square().mean()
 
