@@ -4,15 +4,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .analysis.rows import load as load
+    from .evaluation import evaluate as evaluate
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "evaluate", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports `load` when it is first asked for, so that `import ganbench` stays instant."""
+    """Imports `evaluate` and `load` when they are first asked for: `import ganbench` stays instant."""
     if name == "load":
         from .analysis.rows import load
 
         return load
+    if name == "evaluate":
+        from .evaluation import evaluate
+
+        return evaluate
     raise AttributeError(f"module 'ganbench' has no attribute {name!r}")

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from .analysis.rows import rows
 from .evaluate import add_readings, unmeasured, yardstick
 from .executors import inline, local
@@ -32,23 +30,6 @@ class Ran:
     frame: Any  # the rows, as a pandas frame
     seconds: float
     replaced: bool = False  # were there tables of another plan of this name?
-
-
-def device_of(wanted: str) -> str:
-    """The device to train on; `auto` takes the best there is. Raises SuiteError if there is none such."""
-    there = devices()
-    if wanted == "auto":
-        return there[-1]
-    if wanted not in there:
-        raise SuiteError(f"device {wanted} is not on this machine; there is {' and '.join(there)}")
-    return wanted
-
-
-def devices() -> list[str]:
-    """From the last resort to the best."""
-    found = ["cpu"]
-    found += ["mps"] if torch.backends.mps.is_available() else []
-    return found + (["cuda"] if torch.cuda.is_available() else [])
 
 
 def run(

@@ -67,6 +67,11 @@ def is_plain(inside: str) -> bool:
     return re.sub(r"'[^']*'|\"[^\"]*\"", "", inside).isascii()
 
 
+def listed(text: str) -> list[str]:
+    """The specs of a list with commas; those inside parentheses part nothing."""
+    return [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
+
+
 def shortened(text: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 

@@ -10,10 +10,10 @@ import ganbench
 ROOT = Path(ganbench.__file__).parent
 LEVELS = """
 spec plan streams
-losses networks data metrics memory
+losses networks data metrics memory devices
 blueprint duel extractors store pictures
-games protocols shelves
-evaluate
+games protocols shelves sources
+evaluate extraction
 tricks
 train
 recipe designs
@@ -28,7 +28,7 @@ analysis
 report
 estimate listing
 run
-remeasure examination
+remeasure examination evaluation
 cli
 """  # the levels of the design; a level of several lines builds on itself from above
 RANK = {name: n for n, line in enumerate(LEVELS.strip().split("\n")) for name in line.split()}

@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import answers, parts, styles, training
+from . import answers, evaluation, parts, styles, training
 from .base import INTERNAL, INTERRUPTED, app, err, out
 
-COMMANDS = (training, answers, styles, parts)  # to import a module is to add its commands
+COMMANDS = (training, answers, styles, evaluation, parts)  # to import a module is to add its commands
 
 
 def version(wanted: bool) -> None:

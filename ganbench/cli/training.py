@@ -1,7 +1,6 @@
 """Commands that train and measure: `run`, `plan`, `status`, `measure`."""
 
 import os
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -51,7 +50,8 @@ def read_suite(
     text: str, overrides: list[str] | None, seeds: int | None, profile: str | None, device: str
 ) -> Any:
     """The suite, its profile and the device; ends the program if they do not fit."""
-    from ..run import device_of
+    from ..devices import device_of
+    from ..spec import SpecError
     from ..suite import SuiteError, load_suite
 
     try:
@@ -62,7 +62,7 @@ def read_suite(
             changes = [*(overrides or []), f"seeds={seeds}"]
             changes += [f"budget.{name}.seeds={seeds}"]
             suite = load_suite(suite_path(text), changes)
-    except SuiteError as error:
+    except (SpecError, SuiteError) as error:
         fail(str(error))
     return suite, name, chosen
 
@@ -294,8 +294,9 @@ def measure(
 def metric_labels(text: str) -> tuple[str, ...]:
     """The metrics of a list with commas; those inside parentheses part nothing."""
     from ..metrics import METRICS
+    from ..spec import listed
 
-    given = [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
+    given = listed(text)
     for part in given:
         METRICS.make(part)
     return tuple(map(METRICS.label, given))

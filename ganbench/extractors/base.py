@@ -15,6 +15,7 @@ class Extractor(nn.Module):
     neutral: ClassVar[dict[str, Any]] = {}
 
     tells_the_datas_classes: ClassVar[bool] = True  # where it gives logits
+    shape: tuple[int, ...] | None = None  # [C, H, W] of the only images that it sees, or any
     resize: ClassVar[str] = "none"  # the rule by which images come to the size that it sees
     takes_floats: ClassVar[bool] = (
         False  # does it see images in [-1, 1] too, which nobody has rounded?

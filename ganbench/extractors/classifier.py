@@ -53,6 +53,7 @@ class Classifier(Extractor):
 
     def __init__(self, of: str):
         super().__init__()
+        self.shape = labelled(of).shapes[IMAGE]
         self.network = network(labelled(of))
         content = weights(of)
         self.sha256 = hashlib.sha256(content).hexdigest()

@@ -21,6 +21,8 @@ class Stacked(Extractor):
         if (channels := DATA.make(of).shapes[IMAGE][0]) != 1:
             raise ValueError(f"stacked needs a data set of one channel, and {of} has {channels}")
 
+        self.shape = (3, *DATA.make(of).shapes[IMAGE][1:])
+
     def weights(self) -> str:
         return self.each.weights()
 

@@ -1,0 +1,72 @@
+"""Progress of an extraction: a bar with the time left in a terminal, plain lines elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from .progress import BETWEEN_LINES, clock
+
+METRICS = "metrics"
+
+
+class Extracting:
+    """Shows how many images of a phase are through, how fast, and how long the rest takes."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self.bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:9}"),
+            BarColumn(),
+            TextColumn("{task.fields[told]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self.tasks: dict[str, tuple[TaskID, float]] = {}
+        self.printed = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self.bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.console.is_terminal:
+            self.bars.stop()
+
+    def show(self, phase: str, done: int, total: int) -> None:
+        """Called after every batch."""
+        now = time.monotonic()
+        if phase not in self.tasks:
+            self.tasks[phase] = self.bars.add_task(phase, total=total, told=""), now
+        task, began = self.tasks[phase]
+        told = "" if phase == METRICS else told_of(done, total, now - began)
+        self.bars.update(task, completed=done, told=told)
+        if phase != METRICS and not self.console.is_terminal and now - self.printed > BETWEEN_LINES:
+            self.printed = now
+            left = (now - began) / done * (total - done) if done else None
+            self.console.print(f"{phase}: {told} · {clock(left)} left", markup=False)
+
+
+def told_of(done: int, total: int, seconds: float) -> str:
+    rate = f" · {done / seconds:,.0f} img/s" if seconds > 1 else ""
+    return f"{done:,}/{total:,}{rate}"

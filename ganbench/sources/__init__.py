@@ -1,0 +1,1 @@
+"""Sources of images that anybody may have: folders, archives, arrays, data sets, generators."""

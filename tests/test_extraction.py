@@ -1,0 +1,220 @@
+"""Extraction: the same features whoever decodes, nothing seen twice, and what was interrupted goes on."""
+
+import os
+from itertools import count as numbers
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from ganbench import extraction
+from ganbench.data.place import references
+from ganbench.extraction import AHEAD, BLOCK, Eye, extracted, in_background, trim
+from ganbench.extractors.base import Extractor
+from ganbench.sources.arrays import of_array
+from ganbench.sources.base import Frame, Unreadable
+from ganbench.sources.folder import Folder
+
+COUNT = 2 * BLOCK + 30
+
+
+class Counting(Extractor):
+    """Four features of an image, and the count of images that were looked at."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 4))
+        nn.init.normal_(self.network[2].weight, generator=torch.Generator().manual_seed(0))
+        nn.init.zeros_(self.network[2].bias)
+        self.looked = 0
+
+    def forward(self, x):
+        self.looked += len(x)
+        features = self.network(x.float() / 255)
+        return features, features[:, :2]
+
+
+def eye(**settings) -> Eye:
+    settings = {"extractor": Counting(), "frame": Frame(), "batch": 50, "workers": 2, **settings}
+    return Eye(label="counting", device=torch.device("cpu"), **settings)
+
+
+def ignore(done, total):
+    """Shows nothing."""
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def levels():
+    return np.random.default_rng(0).integers(0, 256, (COUNT, 6, 6, 3), np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path, levels):
+    place = tmp_path / "x"
+    place.mkdir()
+    for number, image in enumerate(levels[:60]):
+        Image.fromarray(image).save(place / f"{number:03}.bmp")
+    return place
+
+
+def seen(source, looking=None, chosen=None, show=ignore):
+    return extracted(source, chosen or range(len(source)), looking or eye(), show)
+
+
+def test_features_are_those_of_the_images_in_their_order(levels):
+    found = seen(of_array(levels, "x"))
+    expected, logits = Counting()(torch.from_numpy(levels).permute(0, 3, 1, 2))
+    torch.testing.assert_close(found.features, expected.detach())
+    torch.testing.assert_close(found.logits, logits.detach())
+    assert len(found.hashes.unique(dim=0)) == COUNT
+    assert found.extents.unique(dim=0).tolist() == [[6, 6]]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_who_decodes_changes_no_bit(folder, workers, monkeypatch, tmp_path):
+    first = seen(Folder(str(folder)))
+    monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "another"))
+    again = seen(Folder(str(folder)), eye(workers=workers))
+    assert torch.equal(first.features, again.features)
+    assert torch.equal(first.hashes, again.hashes)
+
+
+def test_what_was_seen_is_not_seen_again(levels):
+    source = of_array(levels, "x")
+    first, looking = seen(source), eye()
+    again = seen(source, looking)
+    assert looking.extractor.looked == 0
+    assert again.known == COUNT
+    for name in ("features", "logits", "hashes", "extents", "odd"):
+        assert torch.equal(getattr(first, name), getattr(again, name))
+
+
+def test_one_image_that_changed_costs_its_block_alone(levels):
+    seen(of_array(levels, "x"))
+    changed = levels.copy()
+    changed[BLOCK + 3] = 0
+    looking = eye()
+    seen(of_array(changed, "x"), looking)
+    assert looking.extractor.looked == BLOCK
+
+
+@pytest.mark.parametrize(
+    "settings", [{"frame": Frame(size=8)}, {"batch": 25}], ids=["frame", "batch"]
+)
+def test_whoever_looks_otherwise_looks_again(levels, settings):
+    source = of_array(levels[:50], "x")
+    seen(source)
+    looking = eye(**settings)
+    seen(source, looking)
+    assert looking.extractor.looked == 50
+
+
+def test_what_was_interrupted_goes_on(levels):
+    source, calls = of_array(levels, "x"), numbers()
+
+    def interrupt(done, total):
+        if next(calls) == BLOCK // 50 + 2:  # in the second block
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        seen(source, show=interrupt)
+    looking = eye()
+    found = seen(source, looking)
+    assert looking.extractor.looked == COUNT - BLOCK
+    assert found.known == BLOCK
+    torch.testing.assert_close(found.features, seen(of_array(levels.copy(), "y")).features)
+
+
+def test_progress_tells_every_image(levels):
+    told = []
+    seen(of_array(levels, "x"), show=lambda done, total: told.append((done, total)))
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1] == (COUNT, COUNT)
+
+
+def test_images_of_several_sizes_are_seen_as_each_alone(tmp_path):
+    images = [
+        Image.fromarray(np.random.default_rng(n).integers(0, 256, (4 + n % 3, 5, 3), np.uint8))
+        for n in range(20)
+    ]
+    (tmp_path / "x").mkdir()
+    for number, image in enumerate(images):
+        image.save(tmp_path / "x" / f"{number:02}.png")
+    found = seen(Folder(str(tmp_path / "x")))
+    network = Counting()
+    for image, features in zip(images, found.features, strict=True):
+        alone, _ = network(torch.from_numpy(np.array(image)).permute(2, 0, 1)[None])
+        torch.testing.assert_close(features, alone[0].detach())
+
+
+def test_what_cannot_be_read_is_refused_or_left_out(folder):
+    (folder / "010.bmp").write_bytes(b"no image")
+    with pytest.raises(Unreadable, match=r"010\.bmp is no image"):
+        seen(Folder(str(folder)))
+    for known in (0, 59):  # as well from the cache
+        found = seen(Folder(str(folder)), eye(skip=True))
+        assert (len(found), len(found.left_out), found.known) == (59, 1, known)
+    with pytest.raises(Unreadable, match=r"010\.bmp is no image"):
+        seen(Folder(str(folder)))
+
+
+def test_a_block_that_is_damaged_on_the_disk_is_made_again(levels):
+    source = of_array(levels[:50], "x")
+    first = seen(source)
+    (path,) = references().glob("*/blocks/*")
+    path.write_bytes(path.read_bytes()[:100])
+    assert torch.equal(seen(source).features, first.features)
+
+
+def test_the_oldest_blocks_make_room(levels):
+    seen(of_array(levels, "x"))
+    paths = sorted(references().glob("*/blocks/*"))
+    for age, path in enumerate(paths):
+        os.utime(path, (1000 - age, 1000 - age))
+    trim(limit=sum(path.stat().st_size for path in paths[:2]))
+    assert sorted(references().glob("*/blocks/*")) == paths[:2]
+
+
+def test_a_thread_runs_ahead_and_no_further():
+    made = []
+
+    def produce():
+        for number in range(100):
+            made.append(number)
+            yield number
+
+    with in_background(produce(), AHEAD) as found:
+        for number in found:
+            assert len(made) <= number + AHEAD + 2
+            if number == 50:
+                break
+    assert len(made) < 60
+
+
+def test_what_goes_wrong_in_the_thread_is_told_here():
+    def produce():
+        yield 1
+        raise Unreadable("gone")
+
+    with pytest.raises(Unreadable, match="gone"), in_background(produce(), AHEAD) as found:
+        assert list(found) == [1]
+
+
+def test_a_batch_of_large_images_is_not_filled(monkeypatch, levels):
+    monkeypatch.setattr(extraction, "BYTES", 20 * levels[0].size - 1)
+    sizes = []
+
+    class Sizes(Counting):
+        def forward(self, x):
+            sizes.append(len(x))
+            return super().forward(x)
+
+    seen(of_array(levels[:100], "x"), eye(extractor=Sizes()))
+    assert sizes == [20] * 5
