@@ -9,11 +9,11 @@ import torch
 
 from .assemble import assemble
 from .data.base import Deck
-from .evaluate import yardstick
 from .plan import Budget
 from .streams import Streams
 from .train import Diverged, Trainer
 from .trial import Trial, settle
+from .yardstick import yardstick
 
 WARM_UP, TIMED = 2, 5  # steps
 EACH = 0.8  # seconds that measuring and writing take a trial, whatever it trains

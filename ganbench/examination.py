@@ -12,11 +12,11 @@ import torch
 from .data import DATA
 from .data.base import Missing
 from .data.place import references
-from .evaluate import yardstick
 from .extractors import DISTANCES, EXTRACTORS
 from .extractors.base import Extractor
 from .provenance import PACKAGES
 from .spec import Index, SpecError
+from .yardstick import yardstick
 
 LEAST_DISK = 1 << 30  # bytes: a large suite's samplers and logs
 

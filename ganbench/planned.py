@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from .assemble import Incompatible, checked
-from .evaluate import Protocol, yardstick
 from .metrics import METRICS
 from .plan import Budget
 from .provenance import versions
 from .suite import Cell, Suite, cells
 from .trial import Trial
 from .variants import variant
+from .yardstick import Protocol, yardstick
 
 Role = Literal["trial", "untrained"]
 

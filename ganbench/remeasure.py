@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from .analysis.rows import rows
-from .evaluate import DEFAULT, yardstick
 from .executors import inline, local
 from .executors.base import Job, Limits, Status
 from .planned import facts
@@ -18,6 +17,7 @@ from .store import Damaged, Store, read_json, write_json
 from .suite import Limits as SuiteLimits
 from .suite import SuiteError, seconds
 from .trial import Trial, is_finished, settle
+from .yardstick import DEFAULT, yardstick
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .analysis.rows import rows
-from .evaluate import add_readings, unmeasured, yardstick
 from .executors import inline, local
 from .executors.base import Job, Limits, Status
 from .planned import Planned, planned, record
@@ -15,6 +14,7 @@ from .report.files import write
 from .store import Store, read_json, write_json
 from .suite import Suite, SuiteError, seconds
 from .trial import Trial, is_finished, settle
+from .yardstick import add_readings, unmeasured, yardstick
 
 Stale = Literal["ask", "reuse", "rerun"]
 Show = Callable[[list[Status], int], None]  # jobs, and how many trials were finished before

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from .assemble import assemble
 from .data.base import Batch, Deck, Examples, as_stored
-from .evaluate import DEFAULT, Fakes, Yardstick, add_readings, unmeasured, values, yardstick
 from .games.base import Asked, Game
 from .memory import peak, reset_peak
 from .metrics import METRICS
@@ -32,6 +31,7 @@ from .recipe import Recipe
 from .store import Attempt, Store, TrialFolder, read_json, write_bytes, write_json
 from .streams import Streams
 from .train import Diverged, Trainer
+from .yardstick import DEFAULT, Fakes, Yardstick, add_readings, unmeasured, values, yardstick
 
 SCHEMA = 1
 SELECTION = "fid"  # what the best checkpoint is chosen by, on samples of its own

@@ -17,11 +17,11 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from ganbench import evaluation, spec
 from ganbench.data.base import IMAGE
-from ganbench.evaluate import Yardstick
 from ganbench.evaluation import evaluate
 from ganbench.extractors.base import Extractor
 from ganbench.metrics.base import Unmeasurable
 from ganbench.sources.base import Unreadable
+from ganbench.yardstick import Yardstick
 
 METRICS = ("fid", "kid", "is", "precision", "recall", "modes", "copying", "ms_ssim(pairs=50)")
 DIGITS = "classifier(of='digits')"
@@ -323,6 +323,11 @@ def test_a_value_is_asked_for_by_its_name(folders, tiny):
     with pytest.raises(KeyError):
         found["recall"]
     assert "lower is better" in found.table()
+
+
+def test_the_package_offers_it_whatever_else_is_imported():
+    program = "import ganbench, ganbench.run; assert callable(ganbench.evaluate) and callable(ganbench.load)"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_the_command_answers_in_json_alone_and_in_a_table(ganbench, folders, tmp_path):

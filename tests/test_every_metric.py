@@ -12,11 +12,11 @@ import torch
 from conftest import CPU, split
 
 from ganbench.data.base import IMAGE, Mixture
-from ganbench.evaluate import Fakes, Yardstick
 from ganbench.metrics import METRICS
 from ganbench.metrics.base import Unmeasurable
 from ganbench.metrics.sample import Sample
 from ganbench.metrics.sampler import Sampler
+from ganbench.yardstick import Fakes, Yardstick
 
 RING = split("ring").mixture
 every_metric = pytest.mark.parametrize("name", METRICS.entries)

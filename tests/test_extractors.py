@@ -27,7 +27,6 @@ from ganbench.data.base import IMAGE, Examples, Missing, Split
 from ganbench.data.digits import Digits
 from ganbench.data.mnist import Mnist
 from ganbench.data.stacks import stacked
-from ganbench.evaluate import Yardstick
 from ganbench.examination import extractors
 from ganbench.extractors import (
     EXTRACTORS,
@@ -41,6 +40,7 @@ from ganbench.extractors import (
 )
 from ganbench.extractors.base import extracted
 from ganbench.spec import SpecError
+from ganbench.yardstick import Yardstick
 
 every_shipped = pytest.mark.parametrize("of", classifier.SHIPPED)
 FOLDER = Path(classifier.__file__).parent / "weights"

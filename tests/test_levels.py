@@ -13,7 +13,7 @@ spec plan streams
 losses networks data metrics memory devices
 blueprint duel extractors store pictures
 games protocols shelves sources
-evaluate extraction
+yardstick extraction
 tricks
 train
 recipe designs

@@ -9,8 +9,8 @@ from conftest import CPU
 import ganbench
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import Mixed, unmixed
-from ganbench.evaluate import Yardstick
 from ganbench.store import read_json, write_json
+from ganbench.yardstick import Yardstick
 
 SUITE = """
 schema = 1

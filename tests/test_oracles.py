@@ -23,10 +23,10 @@ from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from ganbench.data.base import IMAGE, Missing
-from ganbench.evaluate import Yardstick
 from ganbench.metrics import METRICS, frechet, gram, kid_subsets, mind
 from ganbench.metrics.base import prepare
 from ganbench.metrics.sample import Sample
+from ganbench.yardstick import Yardstick
 
 pytestmark = pytest.mark.filterwarnings("ignore:Metric .* will save all extracted features")
 

@@ -15,7 +15,6 @@ from torch_fidelity.sample_similarity_base import SampleSimilarityBase
 from torch_fidelity.sample_similarity_lpips import SampleSimilarityLPIPS
 
 from ganbench.data.base import IMAGE
-from ganbench.evaluate import Fakes, Yardstick
 from ganbench.extractors import lpips, vgg16
 from ganbench.metrics import METRICS
 from ganbench.metrics.base import Unmeasurable
@@ -23,6 +22,7 @@ from ganbench.metrics.sample import Sample
 from ganbench.metrics.sampler import Sampler, slerp
 from ganbench.streams import Streams
 from ganbench.trial import steady
+from ganbench.yardstick import Fakes, Yardstick
 
 REAL = Sample(torch.zeros(2, 1))
 

@@ -10,10 +10,10 @@ from torch.utils.data import Dataset
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from ganbench.data.base import IMAGE
-from ganbench.evaluate import Yardstick
 from ganbench.metrics.base import Measurement
 from ganbench.protocols import PROTOCOLS, protocol_label
 from ganbench.spec import SpecError
+from ganbench.yardstick import Yardstick
 
 METRICS = ("fid", "kid_subsets(subset_size=300)", "is", "precision", "recall")
 OWN = "torch_fidelity(extractor='own')"

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 import ganbench
-from ganbench.evaluate import yardstick
 from ganbench.planned import planned
 from ganbench.store import Store, read_json, read_lines
 from ganbench.suite import load_suite
 from ganbench.trial import LOG_EVERY, run_trial
+from ganbench.yardstick import yardstick
 
 PROGRAM = Path(sys.executable).parent / "ganbench"
 SUITES = Path(__file__).parents[1] / "suites"

@@ -4,11 +4,11 @@ import pytest
 import torch
 from conftest import CPU
 
-from ganbench import evaluate
+from ganbench import yardstick
 from ganbench.data.place import references
-from ganbench.evaluate import Fakes, Yardstick
 from ganbench.metrics.sample import Sample, Shelf
 from ganbench.shelves import DiskShelf, folder_of
+from ganbench.yardstick import Fakes, Yardstick
 
 METRICS = ("fid", "kid", "precision", "recall", "coverage", "modes")
 
@@ -34,8 +34,8 @@ def test_what_is_kept_is_never_computed_again_and_changes_no_number(cache, monke
         assert len(images) in (1, 300), "the real side was extracted again"
         return extracted(extractor, images)
 
-    extracted = evaluate.extracted
-    monkeypatch.setattr(evaluate, "extracted", refuse)
+    extracted = yardstick.extracted
+    monkeypatch.setattr(yardstick, "extracted", refuse)
     assert readings() == first
     assert {p: p.stat().st_mtime_ns for p in references().rglob("*.safetensors")} == files
 

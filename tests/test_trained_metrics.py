@@ -7,12 +7,12 @@ from conftest import CPU, split, trainer
 from sklearn.linear_model import LogisticRegression
 
 from ganbench.data.base import IMAGE, as_stored
-from ganbench.evaluate import Fakes, Yardstick
 from ganbench.metrics import METRICS
 from ganbench.metrics.base import Unmeasurable
 from ganbench.metrics.regression import Labelled, cells, predicted
 from ganbench.metrics.sample import Sample
 from ganbench.plan import Budget
+from ganbench.yardstick import Fakes, Yardstick
 
 
 @pytest.fixture(scope="module")

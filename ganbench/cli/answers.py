@@ -38,13 +38,13 @@ def floor(
     """Say what held-out data score in the place of fakes: what a perfect generator may hope for."""
     from ..data.base import Missing
     from ..devices import device_of
-    from ..evaluate import yardstick
     from ..metrics import METRICS
     from ..protocols import protocol_label
     from ..report.floor import floor_table, floors
     from ..spec import SpecError
     from ..suite import SuiteError
     from ..trial import settle
+    from ..yardstick import yardstick
 
     settle()
     try:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..evaluate import DEFAULT
 from ..store import Attempt, Store, TrialFolder
 from ..trial import Trial
+from ..yardstick import DEFAULT
 
 
 @dataclass(frozen=True)

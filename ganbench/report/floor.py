@@ -4,8 +4,8 @@ from typing import Any
 
 from rich.table import Table
 
-from ..evaluate import Yardstick
 from ..metrics.base import Measurement
+from ..yardstick import Yardstick
 from .markdown import number
 
 

@@ -1,4 +1,4 @@
-"""Evaluation: a protocol says what is compared with what, and a yardstick measures by it."""
+"""A yardstick measures the fakes of trials by a protocol, which says what is compared with what."""
 
 import hashlib
 import json
