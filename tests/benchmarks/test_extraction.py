@@ -28,7 +28,7 @@ from ganbench.sources.folder import Folder
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import seeded_inception
 
-COUNT, SIDE, BATCH = 100, 32, 50
+COUNT, SIDE, BATCH = 50, 32, 25
 LARGE = 1024  # pixels a side, of which decoding takes about as long as a small network
 MEGABYTE = 2**20
 
