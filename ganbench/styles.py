@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from .data.base import as_stored
-from .evaluate import yardstick
 from .networks.styles import StyledGenerator
 from .pictures import drawn, grid
 from .store import TrialFolder, write_bytes
 from .streams import Streams
 from .trial import Trial, kept_game, settle
+from .yardstick import yardstick
 
 COLUMNS, ROWS = (
     6,

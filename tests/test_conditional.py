@@ -11,13 +11,13 @@ from torch.nn.functional import cross_entropy
 
 from ganbench.assemble import Incompatible
 from ganbench.data.base import IMAGE
-from ganbench.evaluate import values, yardstick
 from ganbench.games import GAMES
 from ganbench.games.information import information_of_categories, information_of_numbers
 from ganbench.networks.discriminator import Projection
 from ganbench.pictures import by_class
 from ganbench.streams import Streams
 from ganbench.trial import sampled
+from ganbench.yardstick import values, yardstick
 
 LABELLED = ["cdcgan(width=4)", "acgan(width=4)", "projection(width=8)", "sagan(width=4)"]
 

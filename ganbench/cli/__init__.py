@@ -14,7 +14,8 @@ from .. import __version__
 from . import answers, evaluation, parts, styles, training
 from .base import INTERNAL, INTERRUPTED, app, err, out
 
-COMMANDS = (training, answers, styles, evaluation, parts)  # to import a module is to add its commands
+# To import a module is to add its commands, in this order.
+COMMANDS = (training, answers, styles, evaluation, parts)
 
 
 def version(wanted: bool) -> None:
