@@ -287,10 +287,11 @@ function look(card) {
     return copy;
   }));
   body.replaceChildren(...[left, right].filter((part) => part.children.length));
-  if (!closer.open) closer.showModal();
-  all(body, ".plot").forEach(drawPlot);
   const cards = shown(), place = cards.indexOf(card);
   all(closer, "[data-turn]").forEach((button) => { button.disabled = !cards[place + Number(button.dataset.turn)]; });
+  if (!closer.open) closer.showModal();
+  if (document.activeElement.disabled) closer.querySelector("[data-close]").focus();
+  all(body, ".plot").forEach(drawPlot);
 }
 
 function large(image) {
@@ -322,7 +323,8 @@ document.addEventListener("click", (event) => {
 all(closer, "[data-turn]").forEach((button) => button.addEventListener("click", () => turn(Number(button.dataset.turn))));
 closer.querySelector("[data-close]").addEventListener("click", () => closer.close());
 closer.addEventListener("click", (event) => { if (event.target === closer) closer.close(); });
-closer.addEventListener("keydown", (event) => {
+document.addEventListener("keydown", (event) => {
+  if (!closer.open) return;
   if (event.key === "ArrowRight") turn(1);
   if (event.key === "ArrowLeft") turn(-1);
 });
