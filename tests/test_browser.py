@@ -5,10 +5,13 @@ Needs Chromium (Debian's `chromium`) and Playwright; the tests are skipped where
 
 import shutil
 
+import numpy as np
 import pytest
-from test_page import HOSTILE, hostile, page_of, png, rows_of
+from test_page import HOSTILE, hostile, png, usual_report
 
+from ganbench.report.page import page
 from ganbench.report.pictures import pictures
+from ganbench.report.report import Report
 from ganbench.store import Store
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -30,21 +33,21 @@ def browser():
         found.close()
 
 
-def with_pictures(rows, folder):
+def with_pictures(report, folder):
     """The page with a picture of each arm."""
-    store, np = Store(folder), pytest.importorskip("numpy")
-    for n, trial in enumerate(rows["trial"].dropna().unique()):
+    store = Store(folder)
+    for n, trial in enumerate(report.frame["trial"].dropna().unique()):
         store.trial(trial).folder.mkdir(parents=True)
         store.trial(trial).samples.write_bytes(png(np.eye(20 + n, dtype=np.uint8) * 200))
-    pictures(rows, folder / "figures", store)
+    pictures(report.frame, folder / "figures", store)
     path = folder / "report.html"
-    path.write_text(page_of(rows, folder / "figures"), encoding="utf-8")
+    path.write_text(page(report, folder / "figures"), encoding="utf-8")
     return path
 
 
 @pytest.fixture(scope="module")
 def usual(tmp_path_factory):
-    return with_pictures(rows_of(), tmp_path_factory.mktemp("usual"))
+    return with_pictures(usual_report(), tmp_path_factory.mktemp("usual"))
 
 
 @pytest.fixture
@@ -163,10 +166,9 @@ def test_a_name_of_the_legend_stands_out_alone(opened, usual):
     assert page.locator("#curves path.dim").count() == 0
 
 
-@pytest.mark.parametrize("turn", [0, 3])
-def test_hostile_names_stay_text(opened, turn, tmp_path):
-    names = HOSTILE[turn:] + HOSTILE[:turn]
-    page = opened(with_pictures(hostile(names), tmp_path))
+def test_hostile_names_stay_text(opened, tmp_path):
+    names = HOSTILE[3:] + HOSTILE[:3]
+    page = opened(with_pictures(Report.of(hostile(names)), tmp_path))
     seen_through(page)
     text = page.locator("body").evaluate("body => body.textContent")
     assert [name for name in names if name not in text] == []
@@ -178,8 +180,7 @@ def test_hostile_names_stay_text(opened, turn, tmp_path):
     assert page.locator(".board tbody[data-items] tr").count() == 2
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize(("scheme", "viewport"), [("light", WIDE), ("dark", PHONE)])
 def test_an_accessibility_checker_finds_nothing(opened, usual, scheme, viewport):
     page = opened(usual, viewport, color_scheme=scheme)
     seen_through(page)

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -97,13 +98,19 @@ def hostile(names):
     return rows
 
 
-def page_of(rows, figures=Path("none"), store=None):
-    return page(Report.of(rows), figures, store)
+def page_of(rows):
+    return page(Report.of(rows), Path("none"))
+
+
+@cache
+def usual_report():
+    """Of the small suite; tests of pictures and of the browser use the same."""
+    return Report.of(rows_of())
 
 
 @pytest.fixture(scope="module")
 def usual():
-    return page_of(rows_of())
+    return page(usual_report(), Path("none"))
 
 
 def text_of(html):
@@ -270,7 +277,7 @@ def test_equal_pictures_are_kept_once_and_no_more_than_there_is_room_for(tmp_pat
 
 
 def test_whatever_lies_in_the_folder_of_a_trial_is_shown(tmp_path):
-    rows, store = rows_of(), Store(tmp_path)
+    rows, store = usual_report().frame, Store(tmp_path)
     trial = rows.loc[rows["tricks"].eq("r1") & rows["loss"].eq("hinge"), "trial"].iloc[0]
     sides = {"samples": 7, "interpolation": 9, "neighbours": 11}
     store.trial(trial).folder.mkdir(parents=True)
@@ -278,7 +285,7 @@ def test_whatever_lies_in_the_folder_of_a_trial_is_shown(tmp_path):
         path = store.trial(trial).folder / f"{kind}.png"
         path.write_bytes(png(np.eye(side, dtype=np.uint8)))
     pictures(rows, tmp_path / "figures", store)
-    found = Elements(page_of(rows, tmp_path / "figures"))
+    found = Elements(page(usual_report(), tmp_path / "figures"))
     images = {image["alt"].split()[0]: image["data-picture"] for image in found.of("img")}
     (album,) = [json.loads(t) for _, t in found.scripts if t.startswith('{"' + images["samples"])]
     for kind, side in sides.items():
@@ -287,7 +294,7 @@ def test_whatever_lies_in_the_folder_of_a_trial_is_shown(tmp_path):
 
 
 def test_losses_of_the_store_are_drawn(tmp_path):
-    rows, store = rows_of(), Store(tmp_path)
+    rows, store = usual_report().frame, Store(tmp_path)
     trial = rows.loc[rows["tricks"].eq("ema") & rows["loss"].eq("hinge"), "trial"].iloc[0]
     curve = store.trial(trial).curve
     curve.parent.mkdir(parents=True)
@@ -295,7 +302,7 @@ def test_losses_of_the_store_are_drawn(tmp_path):
         {"step": s, "discriminator": 1 / s, "generator": None, "real_score": 0.5} for s in (1, 2)
     ]
     curve.write_text(json.dumps({"losses": looks, "scores": []}))
-    found = Elements(page_of(rows, store=store))
+    found = Elements(page(usual_report(), Path("none"), store))
     charts = [json.loads(t) for kind, t in found.scripts if kind == "application/json"]
     lines = [line for chart in charts for line in chart.get("lines", [])]
     assert [line["y"] for line in lines if line["name"] == "discriminator"] == [[1.0, 0.5]]
