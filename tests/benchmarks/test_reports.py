@@ -14,6 +14,8 @@ from test_analysis import FACTS, floor, frame
 
 from ganbench.analysis.rows import COSTS, SCHEMA, SCHEMA_VERSION, pandas_type, save
 from ganbench.report.files import write
+from ganbench.report.page import page
+from ganbench.report.report import Report
 
 SEEDS, POINTS = 10, 8
 AXES = {
@@ -121,6 +123,40 @@ def test_the_memory_of_the_files_of_five_thousand_trials(benchmark, five_thousan
     kilobytes = benchmark.pedantic(peak_of_a_fresh_process, (tmp_path,), rounds=1)
     benchmark.extra_info["gigabytes"] = kilobytes / 2**20
     assert kilobytes < 2**20
+
+
+@pytest.fixture(scope="module")
+def reported(five_thousand):
+    return Report.of(five_thousand)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.benchmark(group="the page of 5,000 trials")
+def test_seconds_and_size_of_the_page_of_five_thousand_trials(benchmark, reported, tmp_path):
+    found = benchmark.pedantic(page, (reported, tmp_path), rounds=1)
+    benchmark.extra_info["megabytes"] = len(found.encode()) / 1e6
+    assert len(found.encode()) < 2e6
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.benchmark(group="the page of 5,000 trials")
+def test_seconds_until_a_browser_shows_it(benchmark, reported, tmp_path):
+    """Until it can be read and used; what is further down waits."""
+    browsers, path = pytest.importorskip("test_browser"), tmp_path / "report.html"
+    path.write_text(page(reported, tmp_path), encoding="utf-8")
+    if browsers.CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    with browsers.playwright.sync_playwright() as running:
+        chosen = {"executable_path": browsers.CHROMIUM, "args": list(browsers.QUIET)}
+        window = running.chromium.launch(**chosen).new_page()
+        benchmark.pedantic(window.goto, (path.as_uri(),), rounds=5, warmup_rounds=1)
+        told = (
+            "[document.querySelectorAll('*').length, document.querySelectorAll('.plot svg').length]"
+        )
+        elements, drawn = window.evaluate(told)
+        benchmark.extra_info.update(elements=elements, drawn=drawn)
+        assert elements < 12_000
+        assert drawn < 10
 
 
 def peak_of_a_fresh_process(folder):
