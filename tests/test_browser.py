@@ -155,6 +155,16 @@ def test_a_closer_look_opens_turns_and_closes_by_keyboard(opened, usual):
     assert first.evaluate("button => button === document.activeElement")
 
 
+def test_an_arm_of_the_leaderboard_is_looked_at_closer(opened, usual):
+    page = opened(usual)
+    line = page.locator(".board tbody[data-items] tr").nth(3).get_by_role("button")
+    line.click()
+    title = page.get_by_role("dialog").get_by_role("heading").inner_text()
+    assert title.split() == line.inner_text().split()
+    page.keyboard.press("Escape")
+    assert line.evaluate("button => button === document.activeElement")
+
+
 def test_a_name_of_the_legend_stands_out_alone(opened, usual):
     page = opened(usual)
     page.locator("#curves").scroll_into_view_if_needed()

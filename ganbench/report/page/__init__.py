@@ -52,6 +52,7 @@ def content(report: Report, figures: Path, store: Store | None) -> dict[str, Any
     outcome = plan["analysis"]["outcome"]
     facts, numbers = plan["metrics"][outcome], colours(frame)
     looked = looks(frame)
+    cards = arms(frame, board, looked, figures, store)
     return {
         "plan": plan,
         "facts": facts_of_run(frame),
@@ -68,7 +69,8 @@ def content(report: Report, figures: Path, store: Store | None) -> dict[str, Any
         "curves": curves(looked, board, numbers),
         "profiles": profiles(report.further.get("profiles"), plan, numbers),
         "front": fronts(report.further.get("front"), plan, numbers),
-        "arms": arms(frame, board, looked, figures, store),
+        "arms": cards,
+        "with_card": {arm.number for arm in cards.arms} if cards else set(),
         "first_cards": FIRST_CARDS,
         "failures": failures(plan, board),
         "tables": tables(report.changes, report.further),

@@ -48,6 +48,7 @@ class Strip:
 class Line:
     """A row of the leaderboard."""
 
+    number: int  # in the board, which cards have too
     role: str
     rank: str
     name: Name
@@ -92,7 +93,10 @@ def of_data(
     floors = [row[outcome] for row in records if row["role"] == "floor"]
     several = several_plans(part)
     others = [m for m in plan["metrics"] if m != outcome and part[m].notna().any()]
-    lines = [line(row, outcome, others, axis, seeds, several) for row in records]
+    lines = [
+        line(int(number), row, outcome, others, axis, seeds, several)
+        for number, row in zip(part.index, records, strict=True)
+    ]
     shown = [each for each in lines if each.role == "trial"]
     return Board(
         data,
@@ -138,11 +142,18 @@ def name(row: Row, several: set[str]) -> Name:
 
 
 def line(
-    row: Row, outcome: str, others: list[str], axis: Axis, seeds: dict[Any, Any], several: set[str]
+    number: int,
+    row: Row,
+    outcome: str,
+    others: list[str],
+    axis: Axis,
+    seeds: dict[Any, Any],
+    several: set[str],
 ) -> Line:
     key = tuple("" if pd.isna(row[k]) else row[k] for k in ("role", *CELL))
     trial = row["role"] == "trial"
     return Line(
+        number,
         row["role"],
         rank(row) if trial else "",
         name(row, several),

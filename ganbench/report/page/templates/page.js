@@ -75,7 +75,7 @@ function shelf(root) {
   controls.addEventListener("submit", (event) => event.preventDefault());
   more.addEventListener("click", () => { most += STEP; show(); });
   more.hidden = items.length <= most;
-  root.shown = items;
+  root.items = root.shown = items;
 }
 
 // Charts
@@ -309,6 +309,7 @@ function figure(caption, content) {
   return made;
 }
 
+const cardOf = (number) => document.querySelector("#arms .shelf").items.find((card) => card.id === `arm-${number}`);
 const shown = () => document.querySelector("#arms .shelf").shown;
 
 function turn(step) {
@@ -317,8 +318,8 @@ function turn(step) {
 }
 
 document.addEventListener("click", (event) => {
-  const card = event.target.closest(".open")?.closest(".card");
-  if (card) look(card);
+  const button = event.target.closest(".open");
+  if (button) look(button.closest(".card") ?? cardOf(button.dataset.arm));
 });
 all(closer, "[data-turn]").forEach((button) => button.addEventListener("click", () => turn(Number(button.dataset.turn))));
 closer.querySelector("[data-close]").addEventListener("click", () => closer.close());
