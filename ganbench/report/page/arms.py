@@ -127,7 +127,11 @@ def sentences(trials: list[Any]) -> list[str]:
 
 def flag_marks(trials: list[Any]) -> list[dict[str, Any]]:
     return [
-        {"x": step, "name": f"seed {row.seed}: {FLAGS[flag]} step {step}", "flag": flag}
+        {
+            "x": step,
+            "name": f"seed {row.seed}: {FLAGS[flag]} step {step}",
+            "short": f"seed {row.seed}: {flag}",
+        }
         for row in trials
         for flag, step in flags_of(row).items()
     ]

@@ -164,7 +164,7 @@ function draw(plot, chart, height, small) {
     const mark = svg(root, "line", { class: "flag-line", x1: at, x2: at, y1: box.top, y2: box.bottom });
     svg(mark, "title", {}, flag.name);
     const place = { class: "flag-name", x: at + (late ? -5 : 5), y: box.top + 10 + 13 * n, "text-anchor": late ? "end" : "start" };
-    if (!small && n < 6) svg(root, "text", place, flag.name);
+    if (!small && n < 6) svg(root, "text", place, flag.short);
   });
   plot.replaceChildren(root);
   plot.drawn = width;
