@@ -113,7 +113,9 @@ def trained(frame: pd.DataFrame, looks: Looks) -> Trained:
         trials.setdefault(tuple(getattr(row, key) for key in CELL), []).append(row)
     scores: dict[Key, dict[int, list[tuple[int, float]]]] = {}
     columns = [*CELL, "seed", "step", "value"]
-    for *key, seed, step, value in looks.scores[columns].itertuples(index=False, name=None):
+    for *key, seed, step, value in (
+        looks.scores[columns].dropna(subset="step").itertuples(index=False, name=None)
+    ):
         seeds = scores.setdefault(tuple(key), {})
         seeds.setdefault(int(seed), []).append((int(step), float(value)))
     return Trained(trials, scores, looks)
