@@ -1,6 +1,5 @@
 """Measures once more what was trained: by further metrics or another protocol, from the samplers kept."""
 
-import json
 import re
 import time
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from .executors.base import Job, Limits, Status
 from .planned import facts
 from .report.files import write
 from .run import Ran, Show, measure_floors
-from .store import Damaged, Store, read_json, write_json
+from .store import Store, read_json, write_json
 from .suite import Limits as SuiteLimits
 from .suite import SuiteError, seconds
-from .trial import Trial, is_finished, settle
+from .trial import Trial, is_finished, read_trial, settle
 from .yardstick import DEFAULT, yardstick
 
 
@@ -70,14 +69,6 @@ def trained(plan: dict[str, Any], store: Store) -> list[Trial]:
 def is_trained(store: Store, item: dict[str, Any]) -> bool:
     result = None if item["objection"] else read_json(store.trial(item["trial"]).result)
     return result is not None and result["outcome"] == "done"
-
-
-def read_trial(store: Store, identifier: str) -> Trial:
-    path = store.trial(identifier).spec
-    content = read_json(path)
-    if content is None:
-        raise Damaged(f"{path} is missing: the trial cannot be measured")
-    return Trial.from_json(json.dumps(content["trial"]))
 
 
 def requested(plan: dict[str, Any], trials: list[Trial], request: Request) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
     trials/<ab>/<id>/   spec.json · attempts/NNN/{log.txt,events.jsonl,exit.json} · checkpoint.pt
                         samplers/{last,best}.safetensors · evaluations/<protocol>-<checkpoint>.json
-                        curve.json · samples.png · result.json
+                        curve.json · {samples,interpolation,neighbours}.png · result.json
     floors/<protocol>.json
 
 Files are written beside and renamed, so a reader finds a whole file or none; `result.json` commits a
@@ -77,6 +77,13 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+def append_line(path: Path, **event: Any) -> None:
+    """Appends a record, with the time, to a JSON-lines file; of several writers none tears another's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as file:
+        file.write(json.dumps({"time": time.time(), **event}).encode() + b"\n")
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One try at a trial: what it said, what happened, how it ended."""
@@ -97,8 +104,7 @@ class Attempt:
 
     def tell(self, **event: Any) -> None:
         """Appends an event; it is also the sign of life that the runner watches for."""
-        with open(self.events, "ab") as file:
-            file.write(json.dumps({"time": time.time(), **event}).encode() + b"\n")
+        append_line(self.events, **event)
 
     def end(self, outcome: str, reason: str = "") -> None:
         """States how the attempt ended, once: the first word stands."""
@@ -135,16 +141,27 @@ class TrialFolder:
     def samples(self) -> Path:
         return self.folder / "samples.png"
 
+    @property
+    def interpolation(self) -> Path:
+        return self.folder / "interpolation.png"
+
+    @property
+    def neighbours(self) -> Path:
+        return self.folder / "neighbours.png"
+
     def sampler(self, checkpoint: str) -> Path:
         return self.folder / "samplers" / f"{checkpoint}.safetensors"
 
     def evaluation(self, protocol: str, checkpoint: str) -> Path:
         return self.folder / "evaluations" / f"{protocol}-{checkpoint}.json"
 
+    def pictures(self) -> tuple[Path, ...]:
+        return self.samples, self.interpolation, self.neighbours
+
     def forget(self) -> None:
         """Removes what was trained and measured, so that the trial is made again; attempts stay."""
         with self.lock():
-            for path in (self.result, self.checkpoint, self.curve, self.samples):
+            for path in (self.result, self.checkpoint, self.curve, *self.pictures()):
                 path.unlink(missing_ok=True)
             for name in ("samplers", "evaluations"):
                 shutil.rmtree(self.folder / name, ignore_errors=True)

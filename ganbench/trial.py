@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import platform
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +29,7 @@ from .pictures import by_class, picture, side_by_side
 from .plan import Budget, Plan
 from .provenance import code, torch_minor, versions
 from .recipe import Recipe
-from .store import Attempt, Store, TrialFolder, read_json, write_bytes, write_json
+from .store import Attempt, Damaged, Store, TrialFolder, read_json, write_bytes, write_json
 from .streams import Streams
 from .train import Diverged, Trainer
 from .yardstick import DEFAULT, Fakes, Yardstick, add_readings, unmeasured, values, yardstick
@@ -112,6 +113,15 @@ class Trial:
         return cls(recipe=Recipe(plan=Plan(**plan), **recipe), budget=budget, **content)
 
 
+def read_trial(store: Store, identifier: str) -> Trial:
+    """The trial of this SHA-256, or of its first 16 digits; raises Damaged if its spec.json is missing."""
+    path = store.trial(identifier).spec
+    content = read_json(path)
+    if content is None:
+        raise Damaged(f"{path} is missing: without it nothing can be made of the trial again")
+    return Trial.from_json(json.dumps(content["trial"]))
+
+
 def run_trial(
     trial: Trial, store: Store, metrics: tuple[str, ...], stop: Stop, protocol: str = DEFAULT
 ) -> str:
@@ -125,7 +135,7 @@ def run_trial(
         if is_finished(trial, folder, metrics, protocol):
             return str(read_json(folder.result)["outcome"])
         attempt = folder.new_attempt()
-        attempt.tell(process=os.getpid())
+        attempt.tell(process=os.getpid(), machine=platform.node())
         try:
             outcome = trained_and_measured(trial, folder, attempt, metrics, stop, protocol)
             reason = ""
@@ -190,6 +200,7 @@ class Session:
     def run(self, stop: Stop) -> None:
         """Trains to the end of the budget, from the checkpoint if there is one."""
         self.resume()
+        self.attempt.tell(step=self.trainer.step, progress=self.trainer.progress)
         while self.trainer.progress < 1:
             self.trainer.train_step()
             while self.trainer.progress >= (len(self.scores) + 1) / self.trial.points:
@@ -214,8 +225,8 @@ class Session:
             self.losses.append({"step": self.trainer.step, "images": spent.images, **terms})
         rate = spent.images / spent.seconds if spent.seconds else 0.0
         fid = self.scores[-1][SELECTION] if self.scores else None
-        progress = self.trainer.progress
-        self.attempt.tell(step=self.trainer.step, progress=progress, rate=rate, fid=fid)
+        told = {"step": self.trainer.step, "progress": self.trainer.progress, "rate": rate}
+        self.attempt.tell(**told, fid=fid, terms=finite([terms])[0])
 
     def score(self) -> None:
         """One point of the learning curve; the best so far is kept, by samples that are not reported."""
@@ -226,6 +237,7 @@ class Session:
             raise Diverged(self.trainer.step, {"samples": math.nan})
         best = min((score[SELECTION] for score in self.scores), default=math.inf)
         self.scores.append({"step": self.trainer.step, **asdict(self.trainer.spent), **found})
+        self.attempt.tell(step=self.trainer.step, scores=found)
         if found[SELECTION] < best:
             self.keep("best")
         self.trainer.restart_clock()

@@ -4,17 +4,24 @@ import io
 import sys
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
 
 from ganbench import cli
+from ganbench.analysis.rows import rows, save
 from ganbench.assemble import assemble
 from ganbench.data import DATA
 from ganbench.data.base import Deck, Split
 from ganbench.plan import Budget, Plan
+from ganbench.planned import planned, record
+from ganbench.run import measure_floors
+from ganbench.store import Store, write_json
 from ganbench.streams import Streams
+from ganbench.suite import load_suite
 from ganbench.train import Setup, Trainer
+from ganbench.trial import run_trial
 from ganbench.variants import variant
 
 CPU = torch.device("cpu")
@@ -32,6 +39,41 @@ def a_cache_of_their_own(tmp_path_factory):
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     torch.set_num_threads(1)
+
+
+SMALL = """\
+schema = 1
+name = "small"
+data = ["digits"]
+metrics = ["fid", "modes"]
+seeds = 2
+points = 2
+[[grid]]
+variants = ["gan(width=16)"]
+losses = ["hinge", "non_saturating"]
+[[grid]]
+data = ["ring"]
+variants = ["gan(width=16)"]
+losses = ["hinge"]
+[budget.cpu]
+generator_turns = 40
+"""
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory) -> Path:
+    """The folder of results of a suite called small: its trials and its rows, without reports."""
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "small.toml").write_text(SMALL)
+    suite, store = load_suite(folder / "small.toml"), Store(folder / "results")
+    plan, metrics = planned(suite, "cpu", "cpu"), tuple(suite.metrics)
+    told = record(suite, "cpu", "cpu", plan)
+    write_json(store.root / "small" / "plan.json", told)
+    measure_floors(((p.trial.data, "cpu") for p in plan), metrics, suite.protocol, store)
+    for item in plan:
+        assert run_trial(item.trial, store, metrics, lambda: False) == "done"
+    save(rows(told, store), store.root / "small")
+    return store.root
 
 
 @pytest.fixture

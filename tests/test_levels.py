@@ -9,7 +9,7 @@ import ganbench
 
 ROOT = Path(ganbench.__file__).parent
 LEVELS = """
-spec plan streams
+spec plan streams interpolation
 losses networks data metrics memory devices
 blueprint duel extractors store pictures
 games protocols shelves sources
@@ -20,7 +20,7 @@ recipe designs
 variants assemble
 provenance
 trial
-styles
+styles looking
 suite
 planned
 executors

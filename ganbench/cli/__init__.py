@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import answers, evaluation, parts, styles, training
+from . import answers, evaluation, looking, parts, styles, training
 from .base import INTERNAL, INTERRUPTED, app, err, out
 
 # To import a module is to add its commands, in this order.
-COMMANDS = (training, answers, styles, evaluation, parts)
+COMMANDS = (training, answers, looking, styles, evaluation, parts)
 
 
 def version(wanted: bool) -> None:

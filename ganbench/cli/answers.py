@@ -1,7 +1,7 @@
-"""Commands that answer from what was run: `report`, `compare`, `show`, and what reals score: `floor`."""
+"""Commands that answer from what was run: `report`, `compare`, and what reals score: `floor`."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,7 +14,6 @@ from .base import (
     SuiteArgument,
     answer,
     app,
-    cell_name,
     fail,
     folder_of,
     frame_of,
@@ -115,82 +114,3 @@ def compare(
         for line in told[heading]:
             out.print(line, markup=False, soft_wrap=True, style="bold" * (heading == "summary"))
     return None
-
-
-@app.command()
-def show(
-    suite: SuiteArgument,
-    cell: Annotated[str, typer.Argument(help="Words of a cell's name, or a trial's number.")],
-    results: Results = HERE,
-    as_json: Json = False,
-) -> None:
-    """Show one cell: its trials, outcomes, flags, values, and where its pictures and logs lie."""
-    from ..report.words import sentence
-    from ..store import Store
-
-    frame = frame_of(suite, results)
-    frame = frame[frame["trial"].notna()]
-    names = (
-        frame[["role", "data", "variant", "loss", "tricks", "plan", "trial"]]
-        .fillna("")
-        .agg(" ".join, axis=1)
-    )
-    chosen = frame[names.map(lambda name: all(word in name for word in cell.split()))]
-    trials = chosen.drop_duplicates("trial")
-    if trials.empty:
-        fail(f"no cell of {suite} has all of {cell!r} in its name")
-    store = Store(folder_of(suite, results).parent)
-    found = [shown_trial(row, chosen, store) for row in trials.itertuples()]
-    if as_json:
-        return answer(found)
-    for entry in found:
-        out.print(
-            f"{entry['trial']} · {entry['cell']} · seed {entry['seed']} · {entry['outcome']} {entry['reason']}",
-            style="bold",
-            markup=False,
-        )
-        if entry["flags"]:
-            out.print(f"  {sentence(entry['flags'])}", markup=False)
-        for metric in entry["metrics"]:
-            out.print(f"  {metric_line(metric)}", markup=False, soft_wrap=True)
-        out.print(f"  {entry['folder']}", markup=False, soft_wrap=True)
-    return None
-
-
-def shown_trial(row: Any, rows: Any, store: Any) -> dict[str, Any]:
-    from ..analysis.rows import flags_of
-
-    ended = isinstance(row.outcome, str) and row.outcome != "done"
-    own = rows[(rows["trial"] == row.trial) & (rows["checkpoint"] != "best")]
-    own = own[own["kind"] != "curve"]
-    return {
-        "trial": row.trial,
-        "cell": cell_name(row._asdict()),
-        "role": row.role,
-        "seed": int(row.seed),
-        "outcome": row.outcome if isinstance(row.outcome, str) else "not run",
-        "reason": row.reason if ended else "",
-        "flags": flags_of(row),
-        "metrics": [] if ended else list(map(shown_metric, own.to_dict("records"))),
-        "folder": str(store.trial(row.trial).folder),
-    }
-
-
-def shown_metric(row: dict[Any, Any]) -> dict[str, Any]:
-    """A value with its error and its floors, or why there is none; what is missing is null."""
-    keys = ("metric", "value", "standard_error", "floor", "expected_floor", "fakes", "reason")
-    return {key: None if row[key] != row[key] or row[key] is None else row[key] for key in keys}
-
-
-def metric_line(told: dict[str, Any]) -> str:
-    """`fid   4.21 ± 0.23   floor 1.07, by theory 1.34`, or the reason why there is no value."""
-    if told["value"] is None:
-        return f"{told['metric']:<26} {told['reason'] or 'not measured'}"
-    line = f"{told['metric']:<26} {told['value']:.4g}"
-    if told["standard_error"]:
-        line += f" ± {told['standard_error']:.2g}"
-    if told["floor"] is not None:
-        line += f"   floor {told['floor']:.4g}"
-    if told["expected_floor"] is not None:
-        line += f", by theory {told['expected_floor']:.4g}"
-    return line

@@ -18,6 +18,7 @@ from .markdown import leaderboard_table
 from .page import page
 from .pictures import pictures
 from .report import Report
+from .terminal import shown
 
 MAIN = ("report.html", "leaderboard.md", "effects.md", "analyses.md", "results.parquet", "figures")
 
@@ -32,10 +33,21 @@ def write(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list
     for name, table in {**report.changes, **report.further}.items():
         write_table(table, folder / "tables" / name)
     if store:
+        leave_closer_pictures(report, store)
         pictures(frame, folder / "figures", store)
     figures(report, folder / "figures")
     write_bytes(folder / "report.html", page(report, folder / "figures", store).encode())
     return [folder / name for name in MAIN]
+
+
+def leave_closer_pictures(report: Report, store: Store) -> None:
+    """Walks between latents and nearest neighbours of the cells that the terminal shows, a seed each."""
+    from ..looking import leave_pictures  # of torch, which tables alone do not need
+
+    arms = pd.concat([shown(part) for _, part in report.board.groupby("data", sort=False)])
+    done = report.frame[report.frame["outcome"].eq("done") & report.frame["role"].eq("trial")]
+    rows = done[["trial", *CELL]].drop_duplicates(CELL).merge(arms.loc[arms["rank"].notna(), CELL])
+    leave_pictures(map(str, rows["trial"]), store)
 
 
 def texts_of(report: Report) -> dict[str, str]:

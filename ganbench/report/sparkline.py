@@ -1,0 +1,45 @@
+"""Sparklines (Tufte, 2006): a curve in the height of a line of text."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+BARS = "▁▂▃▄▅▆▇█"
+WIDTH = 40  # characters at most
+LOGARITHMIC = ("fid", "kid")  # drawn by their logarithms where they are above 0
+
+
+def sparkline(values: Sequence[float | None], width: int = WIDTH) -> str:
+    """A bar a value, or a mean of several; what is no finite number is a gap."""
+    means = pooled(values, width)
+    known = [mean for mean in means if mean is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    step = (high - low) / (len(BARS) - 1) or 1.0
+    return "".join(" " if mean is None else BARS[round((mean - low) / step)] for mean in means)
+
+
+def pooled(values: Sequence[float | None], width: int) -> list[float | None]:
+    """At most `width` means of neighbouring values, of as equal counts as can be."""
+    count = min(width, len(values))
+    edges = [round(n * len(values) / count) for n in range(count + 1)] if count else [0]
+    return [mean(values[a:b]) for a, b in pairwise(edges)]
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return sum(known) / len(known) if known else None
+
+
+def curve_lines(points: Sequence[Mapping[str, Any]], leave: Sequence[str] = ()) -> list[str]:
+    """A line for each quantity of a curve's points: its name, its first value, its course, its last."""
+    names = dict.fromkeys(name for point in points for name in point if name not in leave)
+    return [curve_line(name, [point.get(name) for point in points]) for name in names]
+
+
+def curve_line(name: str, values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    logarithmic = name.split("(")[0] in LOGARITHMIC and min(known, default=0.0) > 0
+    drawn = [math.log(v) if v is not None and logarithmic else v for v in values]
+    ends = [f"{value:.3g}" for value in (known[:1] + known[-1:])] or ["", ""]
+    return f"{name[:19]:<19} {ends[0]:>8} {sparkline(drawn)} {ends[-1]}"

@@ -1,0 +1,289 @@
+"""Looking: walks between latents by their formulas, neighbours by SciPy, pictures by what is in them."""
+
+import io
+import json
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.spatial.distance import cdist
+from scipy.spatial.transform import Rotation, Slerp
+
+from ganbench.analysis.leaderboard import leaderboard
+from ganbench.analysis.rows import load
+from ganbench.interpolation import linear, spherical
+from ganbench.looking import Kept, Unseen, interpolation, kept, neighbours, samples
+from ganbench.pictures import COLUMNS
+from ganbench.report.files import leave_closer_pictures
+from ganbench.report.pictures import pictures
+from ganbench.report.report import Report
+from ganbench.report.sparkline import BARS, curve_lines, sparkline
+from ganbench.store import Store, read_json, write_json
+from ganbench.trial import read_trial
+
+# Walks
+
+
+def test_a_spherical_walk_is_that_of_scipy_between_directions():
+    random = torch.Generator().manual_seed(0)
+    start, end = torch.randn(2, 5, 3, generator=random).double()
+    start, end = (side / side.norm(dim=1, keepdim=True) for side in (start, end))
+    for a, b, walk in zip(start, end, spherical(start, end, 7), strict=True):
+        turn, _ = Rotation.align_vectors(b[None].numpy(), a[None].numpy())
+        turns = Slerp([0, 1], Rotation.concatenate([Rotation.identity(), turn]))
+        theirs = turns(np.linspace(0, 1, 7)).apply(a.numpy())
+        np.testing.assert_allclose(walk.numpy(), theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("walk", [linear, spherical])
+def test_a_walk_begins_and_ends_where_it_should(walk):
+    start, end = torch.randn(2, 4, 16, generator=torch.Generator().manual_seed(1))
+    way = walk(start, end, 9)
+    assert way.shape == (4, 9, 16)
+    torch.testing.assert_close(way[:, 0], start)
+    torch.testing.assert_close(way[:, -1], end)
+
+
+def test_a_spherical_walk_keeps_the_length_of_gaussian_latents_and_a_linear_one_does_not():
+    start, end = torch.randn(2, 64, 512, generator=torch.Generator().manual_seed(2))
+    lengths = [
+        walk(start, end, 3)[:, 1].norm(dim=1).mean() / 512**0.5 for walk in (spherical, linear)
+    ]
+    assert lengths == pytest.approx([1, 0.5**0.5], abs=0.02)
+
+
+def test_directions_that_no_great_circle_joins_are_joined_straight():
+    start = torch.tensor([[1.0, 2.0], [1.0, 0.0]])
+    end = torch.tensor([[2.0, 4.0], [-1.0, 0.0]])
+    assert torch.equal(spherical(start, end, 5), linear(start, end, 5))
+
+
+# Pictures
+
+
+@pytest.fixture(scope="module")
+def sampler(small_run) -> Kept:
+    return sampler_of(small_run, "digits")
+
+
+def sampler_of(results: Path, data: str) -> Kept:
+    plan = read_json(results / "small" / "plan.json")
+    item = next(t for t in plan["trials"] if t["data"] == data and t["role"] == "trial")
+    return kept(read_trial(Store(results), item["trial"]), Store(results))
+
+
+def tiles(picture: bytes, columns: int) -> np.ndarray:
+    """The 8x8 images of a grid in reading order, bytes [N, 8, 8]."""
+    image = Image.open(io.BytesIO(picture)).convert("L")
+    times = image.width // (columns * 9 + 1)
+    pixels = np.asarray(image)[::times, ::times][1:, 1:]
+    rows = len(pixels) // 9
+    cut = pixels[: rows * 9, : columns * 9].reshape(rows, 9, columns, 9).swapaxes(1, 2)
+    return cut.reshape(-1, 9, 9)[:, :8, :8]
+
+
+def test_samples_are_the_fakes_that_were_measured(sampler):
+    assert np.array_equal(tiles(samples(sampler), COLUMNS), sampler.images()[:100, 0].numpy())
+    assert len(tiles(samples(sampler, 20), COLUMNS)) == 20
+
+
+def test_samples_of_classes_are_shown_a_row_a_class(sampler, monkeypatch):
+    fakes, labels = sampler.fakes(), torch.arange(600) % 3
+    monkeypatch.setattr(Kept, "fakes", lambda _: replace(fakes, labels=labels))
+    images = sampler.images()[:, 0].numpy()
+    shown = tiles(samples(sampler), COLUMNS)
+    assert [
+        np.array_equal(shown[10 * n : 10 * n + 10], images[n : n + 30 : 3]) for n in range(3)
+    ] == [True] * 3
+    labels[: 600 - 4] = 0  # class 1 and 2 are asked for once or twice alone
+    assert len(tiles(samples(sampler), COLUMNS)) == 30
+
+
+def test_what_has_no_latents_has_no_walks(sampler, monkeypatch):
+    monkeypatch.setattr("ganbench.looking.kept_game", lambda *_: SimpleNamespace(generators={}))
+    with pytest.raises(Unseen, match="has no latents to walk between"):
+        interpolation(sampler)
+
+
+@pytest.mark.parametrize("method", ["spherical", "linear"])
+def test_walks_change_step_by_step_and_from_row_to_row(sampler, method):
+    rows = tiles(interpolation(sampler, method), 10).reshape(8, 10, 64).astype(float)
+    whole = np.abs(rows[:, 0] - rows[:, -1]).mean()
+    steps = [np.abs(a - b).mean() for a, b in pairwise(rows.swapaxes(0, 1))]
+    assert 0 < max(steps) < 0.5 * whole
+    assert np.abs(rows[0, 0] - rows[1, 0]).mean() > 0
+
+
+def test_both_kinds_of_walk_join_the_same_latents_by_other_ways(sampler):
+    ways = [
+        tiles(interpolation(sampler, m), 10).reshape(8, 10, 64) for m in ("spherical", "linear")
+    ]
+    np.testing.assert_allclose(ways[0][:, [0, -1]].astype(int), ways[1][:, [0, -1]], atol=1)
+    assert not np.array_equal(*ways)
+
+
+def test_neighbours_are_those_that_scipy_finds(sampler):
+    found, measured = neighbours(sampler), sampler.measured
+    fakes = measured.sample(sampler.images()).features.double().numpy()
+    distances = cdist(fakes, measured.real.features.double().numpy())
+    nearest, order = distances.argmin(1), np.argsort(distances.min(1), kind="stable")
+    shown = tiles(found.picture, COLUMNS)
+    reals = measured.reference[:, 0].numpy()
+    assert np.array_equal(shown[10:20], reals[nearest[order[:10]]])
+    assert np.array_equal(shown[20:30], sampler.images()[:10, 0].numpy())
+    assert np.array_equal(shown[30:], reals[nearest[:10]])
+    assert found.distance == pytest.approx(np.median(distances.min(1)), rel=1e-3)
+    assert (found.fakes, found.reals, found.copies) == (600, 1197, 0)
+
+
+def test_held_out_data_lie_as_near_as_is_said(sampler):
+    measured = sampler.measured
+    sides = [side.features.double().numpy() for side in (measured.held_out, measured.real)]
+    assert neighbours(sampler).held_out == pytest.approx(np.median(cdist(*sides).min(1)), rel=1e-2)
+
+
+def test_a_copier_is_told(sampler, monkeypatch):
+    reals = sampler.measured.reference[:40]
+    monkeypatch.setattr(Kept, "images", lambda _: reals)
+    assert (neighbours(sampler).copies, neighbours(sampler).distance) == (40, 0)
+
+
+# Commands
+
+
+def test_a_report_leaves_walks_and_neighbours_of_the_cells_that_it_shows(small_run, tmp_path):
+    frame, store = load(small_run / "small"), Store(small_run)
+    leave_closer_pictures(Report(frame, leaderboard(frame), {}, {}, []), store)
+    pictures(frame, tmp_path, store)
+    names = {path.name for path in tmp_path.glob("*.png")}
+    for kind, data in (("interpolation", {"digits", "ring"}), ("neighbours", {"digits"})):
+        found = [name for name in names if name.endswith(f"-{kind}.png")]
+        assert {name.split("-")[0] for name in found} == data
+        assert len(found) == len(data) + 1  # digits have two cells
+
+
+@pytest.mark.parametrize("command", ["samples", "interpolate", "neighbours"])
+def test_a_picture_is_written_where_it_is_asked_for(ganbench, small_run, tmp_path, command):
+    words = "digits hinge"
+    code, out, _ = ganbench(
+        command, "small", words, "--results", small_run, "--out", "a/b.png", "--json"
+    )
+    (told,) = json.loads(out)
+    assert (code, told["picture"], told["seed"]) == (0, "a/b.png", 0)
+    assert Image.open(tmp_path / "a" / "b.png").width > 300
+
+
+def test_a_picture_lies_with_its_trial_where_nothing_is_said(ganbench, small_run):
+    code, out, _ = ganbench("interpolate", "small", "ring", "--results", small_run, "--seed", 1,
+                            "--method", "linear", "--checkpoint", "best", "--json")  # fmt: skip
+    (told,) = json.loads(out)
+    assert (code, told["seed"]) == (0, 1)
+    assert Path(told["picture"]).name == "interpolation-linear-best.png"
+    assert Path(told["picture"]).parent.name == told["trial"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["interpolate", "small", "digits", "--method", "sferical"], "no way called 'sferical'"),
+        (["interpolate", "small", "digits", "--out", "x.png"], "2 cells have all of 'digits'"),
+        (["samples", "small", "digits", "--seed", 7], "no trial of 'digits' with seed 7 is done"),
+        (["samples", "small", "digits", "--checkpoint", "first"], "--checkpoint is last or best"),
+        (["neighbours", "small", "ring"], "ring is points"),
+        (["samples", "small", "dcgan"], "no cell of small has all of 'dcgan'"),
+        (["samples", "smal", "digits"], "smal holds no run"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_looked_at_is_told(ganbench, small_run, arguments, told):
+    code, out, err = ganbench(*arguments, "--results", small_run)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert "Traceback" not in err
+
+
+def test_tables_without_a_store_have_no_samplers(ganbench):
+    bench = Path(__file__).parents[1] / "results" / "published" / "bench"
+    code, _, err = ganbench("samples", bench, "dcgan")
+    assert (code, "lies beside no store" in err) == (2, True)
+
+
+def test_a_trial_whose_sampler_is_gone_is_told(ganbench, small_run, sampler):
+    path = sampler.folder.sampler("best")
+    kept_bytes = path.read_bytes()
+    path.unlink()
+    try:
+        code, _, err = ganbench("samples", "small", sampler.trial.id[:16], "--results", small_run,
+                                "--checkpoint", "best")  # fmt: skip
+    finally:
+        path.write_bytes(kept_bytes)
+    assert code == 2
+    assert "is missing: train the trial again" in err
+
+
+def test_a_cell_is_shown_with_its_settings_its_curves_and_its_pictures(ganbench, small_run):
+    frame = load(small_run / "small")
+    leave_pictures(
+        frame.loc[frame["data"].eq("digits"), "trial"].dropna().unique(), Store(small_run)
+    )
+    code, out, _ = ganbench("show", "small", "digits hinge", "--results", small_run)
+    assert code == 0
+    for told in ("loss                hinge", "lr 0.0002, betas 0.5 0.999", "40 generator turns",
+                 "samples.png", "interpolation.png", "neighbours.png"):  # fmt: skip
+        assert told in out
+    curves = [line for line in out.splitlines() if set(line) & set(BARS)]
+    names = {line.split()[0] for line in curves}
+    assert {"fid", "modes(share=0.1)", "discriminator", "generator", "told_apart"} <= names
+    assert max(map(len, curves)) <= 80
+
+
+def test_of_several_cells_curves_are_left_out(ganbench, small_run):
+    _, out, _ = ganbench("show", "small", "digits", "--results", small_run)
+    assert not set(out) & set(BARS)
+    assert "untrained" not in out
+    assert out.count("samples") == 0 or "sample_images" in out
+    assert "name more of its words" in " ".join(out.split())
+
+
+def test_untrained_references_are_shown_when_they_are_named(ganbench, small_run):
+    _, out, _ = ganbench("show", "small", "untrained ring", "--results", small_run)
+    assert " ".join(out.split()).count("· untrained · seed") == 2
+
+
+# Sparklines
+
+
+@pytest.mark.parametrize(
+    ("values", "drawn"),
+    [([], ""), ([5.0], "▁"), ([0, 7], "▁█"), (list(range(8)), BARS), ([0, None, 7], "▁ █"),
+     ([0, float("nan"), 1], "▁ █"), ([2, 2, 2], "▁▁▁"), ([None, None], "  ")],
+)  # fmt: skip
+def test_a_sparkline_has_a_bar_a_value(values, drawn):
+    assert sparkline(values) == drawn
+
+
+def test_a_long_curve_is_drawn_by_means():
+    assert sparkline([0] * 500 + [7] * 500, width=4) == "▁▁██"
+    assert len(sparkline(range(1001), width=40)) == 40
+
+
+def test_a_curve_that_was_not_finite_is_drawn_without_those_points(tmp_path):
+    points = [{"step": 1, "fid": None}, {"step": 2, "fid": 100.0}, {"step": 3, "fid": 10.0}]
+    (line,) = curve_lines(points, leave=["step"])
+    assert line.split() == ["fid", "100", "█▁", "10"]
+
+
+def test_a_damaged_curve_is_shown_as_none(ganbench, small_run, sampler):
+    curve = read_json(sampler.folder.curve)
+    sampler.folder.curve.write_text("{")
+    try:
+        code, out, _ = ganbench(
+            "show", "small", sampler.trial.id[:16], "--results", small_run, "--json"
+        )
+    finally:
+        write_json(sampler.folder.curve, curve)
+    assert (code, json.loads(out)[0]["scores"]) == (0, [])
