@@ -8,6 +8,7 @@ from .metrics import METRICS
 from .networks import NETWORKS
 from .protocols import PROTOCOLS
 from .spec import Index
+from .trackers import TRACKERS
 from .tricks import TRICKS
 from .variants import variants
 
@@ -21,6 +22,7 @@ INDICES: dict[str, Index] = {
     "extractors": EXTRACTORS,
     "distances": DISTANCES,
     "protocols": PROTOCOLS,
+    "trackers": TRACKERS,
 }
 KINDS = ["variants", *INDICES]
 

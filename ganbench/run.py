@@ -1,7 +1,7 @@
 """Runs a suite: what is finished is kept, the rest is trained and measured, and the tables are written."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +11,15 @@ from .executors import inline, local
 from .executors.base import Job, Limits, Status
 from .planned import Planned, planned, record
 from .report.files import write
+from .sight import Sight
 from .store import Store, read_json, write_json
 from .suite import Suite, SuiteError, seconds
 from .trial import Trial, is_finished, settle
+from .watch import announced
 from .yardstick import add_readings, unmeasured, yardstick
 
 Stale = Literal["ask", "reuse", "rerun"]
-Show = Callable[[list[Status], int], None]  # jobs, and how many trials were finished before
+Show = Callable[[Sequence[Sight], int], None]  # jobs, and how many trials were finished before
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,11 @@ def run(
     statuses = list(map(Status, jobs))
     limits = Limits(seconds(suite.limits.wall), seconds(suite.limits.stall))
     execute = local.run if workers else inline.run
+    show(statuses, len(done))
     try:
         if statuses:
-            execute(statuses, workers, limits, lambda: show(statuses, len(done)))
+            with announced(folder, len(statuses)):
+                execute(statuses, workers, limits, lambda: show(statuses, len(done)))
     finally:
         frame = rows(told, store)
         files = write(frame, folder, store)

@@ -12,6 +12,9 @@ LEVELS = """
 spec plan streams interpolation
 losses networks data metrics memory devices
 blueprint duel extractors store pictures
+sight trackers
+watch
+tracking
 games protocols shelves sources
 yardstick extraction
 tricks

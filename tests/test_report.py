@@ -2,7 +2,6 @@
 
 import io
 import re
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -11,13 +10,12 @@ from test_analysis import arms, floor, frame, row
 
 from ganbench.analysis.intervals import t_interval
 from ganbench.analysis.leaderboard import leaderboard
-from ganbench.executors.base import Status
 from ganbench.report.analyses import ANALYSES
 from ganbench.report.effects import effects_text, sections
 from ganbench.report.files import write
 from ganbench.report.markdown import leaderboard_table, number
 from ganbench.report.pictures import file_name
-from ganbench.report.progress import Progress, clock
+from ganbench.report.progress import clock
 from ganbench.report.terminal import SHOWN, show
 from ganbench.report.words import findings, percent
 from ganbench.store import Store
@@ -329,20 +327,3 @@ def test_two_cells_have_two_file_names():
     long = "a_trick_of_a_long_name(setting=0.123456) + " * 5
     cells = [row(tricks=f"{long}r1(weight={weight})") for weight in (1, 2)]
     assert len({file_name(pd.DataFrame([cell]).iloc[0]) for cell in cells}) == 2
-
-
-# While a suite runs
-
-
-def test_the_live_view_has_a_row_for_every_running_trial_within_80_columns():
-    trial = SimpleNamespace(data="digits", variant="dcgan(width=16)", loss="least_squares",
-                            tricks=("minibatch_discrimination(kernels=16)",),
-                            budget=SimpleNamespace(amount=1), seed=7)  # fmt: skip
-    statuses = [Status(SimpleNamespace(trial=trial), state, rate=5000.0, fid=9.5)
-                for state in ("done", "running", "running", "waiting")]  # fmt: skip
-    console = Console(width=80, record=True, file=io.StringIO(), force_terminal=True)
-    console.print(Progress(console).view(statuses))
-    lines = console.export_text().splitlines()
-    assert sum("5,000 img/s" in line for line in lines) == 2
-    assert "1/4 trials" in lines[0]
-    assert max(map(len, lines)) <= 80

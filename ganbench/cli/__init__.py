@@ -1,4 +1,4 @@
-"""The command line: `ganbench run | plan | status | measure | report | compare | list | show | floor | ...`.
+"""The command line: `ganbench run | watch | plan | status | measure | report | compare | list | show | floor | ...`.
 
 Exit codes: 0 ok · 2 usage or suite error · 4 trials or a download failed · 5 internal error · 130 interrupted.
 Modules that need torch are imported inside the commands that train: help and lists answer at once.
@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import answers, evaluation, looking, parts, styles, training
+from . import answers, evaluation, looking, parts, styles, training, watching
 from .base import INTERNAL, INTERRUPTED, app, err, out
 
 # To import a module is to add its commands, in this order.
-COMMANDS = (training, answers, looking, styles, evaluation, parts)
+COMMANDS = (training, watching, answers, looking, styles, evaluation, parts)
 
 
 def version(wanted: bool) -> None:

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -30,6 +31,7 @@ from .base import (
     frame_of,
     out,
 )
+from .watching import Trackers, opened
 
 
 def suite_path(text: str) -> Path:
@@ -85,6 +87,7 @@ def run(
         str, typer.Option(help="What to do with results that other code made: ask, reuse or rerun.")
     ] = "ask",
     inception_weights: InceptionWeights = None,
+    tracker: Trackers = None,
     as_json: Json = False,
 ) -> None:
     """Train, measure and compare every cell of a suite. What is finished already is kept."""
@@ -103,9 +106,15 @@ def run(
         results.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         fail(f"--results {results} cannot be written: {error.strerror}")
-    with Progress(console) as progress:
+    tracking = opened(tracker, declared.name, results / declared.name, console)
+    with Progress(console) as progress, tracking:
+
+        def show(sights: Sequence[Any], finished_before: int) -> None:
+            progress.show(sights, finished_before)
+            tracking.look(sights)
+
         try:
-            ran = run_suite(declared, name, chosen, results, count, progress.show, stale)  # type: ignore[arg-type]
+            ran = run_suite(declared, name, chosen, results, count, show, stale)  # type: ignore[arg-type]
         except (SuiteError, Missing, Damaged, Busy) as error:
             fail(str(error))
         except KeyboardInterrupt:

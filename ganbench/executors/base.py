@@ -1,10 +1,12 @@
 """What every executor takes and tells: jobs, and how far they are."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..store import Attempt, Store, TrialFolder
+from ..sight import Sight, label
+from ..store import Attempt, Store, TrialFolder, read_lines
+from ..yardstick import DEFAULT
 from ..trial import Trial
 from ..yardstick import DEFAULT
 
@@ -28,21 +30,24 @@ class Job:
 
 
 @dataclass
-class Status:
+class Status(Sight):
     """How far a job is."""
 
     job: Job
-    state: str = "waiting"  # waiting, running, or an outcome
-    reason: str = ""
-    progress: float = 0.0
-    rate: float = 0.0  # training images a second
-    fid: float | None = None
     tries: int = 0
-    began: float = 0.0  # when it was first seen to run, in seconds since the epoch
 
-    @property
-    def ended(self) -> bool:
-        return self.state not in ("waiting", "running")
+    def __post_init__(self) -> None:
+        trial = self.job.trial
+        cell = asdict(trial) | {"tricks": " + ".join(trial.tricks) or "none"}
+        self.label = label(cell, "trial" if trial.budget.amount else "untrained")
+        self.folder = self.job.folder
+
+    def catch_up(self) -> None:
+        """Reads all that the last attempt told, and how it ended."""
+        if attempt := self.job.attempt():
+            for event in read_lines(attempt.events):
+                self.see(event)
+            self.reason = (attempt.ending() or {}).get("reason", "")
 
 
 Watch = Callable[[], None]  # called several times a second while jobs run

@@ -19,6 +19,5 @@ def run(statuses: Sequence[Status], workers: int, limits: Limits, watch: Watch) 
             status.state = run_trial(job.trial, store, job.metrics, lambda: False, job.protocol)
         except Busy:
             status.state = "busy"
-        attempt = job.attempt()
-        status.reason = ((attempt and attempt.ending()) or {}).get("reason", "")
+        status.catch_up()
         watch()

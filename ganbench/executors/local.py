@@ -114,8 +114,7 @@ class _Session:
             status.state, why = "failed", f"{type(error).__name__}: {error}"
         if why:
             under_way(status.job).end("failed", why)
-        if (attempt := status.job.attempt()) and (ending := attempt.ending()):
-            status.reason = ending["reason"]
+        status.catch_up()
         if status.state == "busy":  # another run trains it: its result will do for this one
             self.held.append(status)
         if status in self.waiting or status in self.held:
@@ -125,9 +124,7 @@ class _Session:
         if status.state != "running":
             status.state, status.began = "running", time.time()
         event = latest(status.job, status.began)
-        status.progress = event.get("progress", status.progress)
-        status.rate = event.get("rate", status.rate)
-        status.fid = event.get("fid", status.fid)
+        status.see(event)
         if time.time() - event.get("time", status.began) > self.limits.stall:
             future.cancel()
 

@@ -1,0 +1,63 @@
+"""The command that looks at a run from outside, `watch`, and the trackers that a run may be shown in."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ..store import Damaged
+from .base import HERE, Results, SuiteArgument, app, fail, folder_of, out
+
+Trackers = Annotated[
+    list[str] | None,
+    typer.Option("--tracker", help="tensorboard, mlflow or wandb as well; may be repeated."),
+]
+
+
+def opened(texts: list[str] | None, suite: str, folder: Path, console: Console) -> Any:
+    """The trackers of these specs; ends the program if one is unknown or not installed."""
+    from ..spec import SpecError
+    from ..trackers import TRACKERS
+    from ..trackers.base import Untracked
+    from ..tracking import Tracking
+
+    try:
+        found = {TRACKERS.label(text): TRACKERS.make(text) for text in texts or []}
+        return Tracking(found, lambda told: console.print(told, markup=False)).open(suite, folder)
+    except (SpecError, Untracked) as error:
+        fail(str(error))
+
+
+@app.command()
+def watch(
+    suite: SuiteArgument,
+    results: Results = HERE,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
+    tracker: Trackers = None,
+) -> None:
+    """Show a run that another process does, until it ends. It reads the store, and disturbs nothing."""
+    from ..report.progress import Progress
+    from ..watch import Watch
+
+    folder = folder_of(suite, results)
+    try:
+        watched = Watch(folder)
+    except FileNotFoundError:
+        fail(f"{folder} holds no run: `ganbench run {suite}` makes one")
+    except Damaged as error:
+        fail(str(error))
+    tracking = opened(tracker, folder.name, folder, out)
+    with Progress(out) as progress, tracking:
+        try:
+            while True:
+                over = watched.over()  # asked before the last look, so that this sees the end
+                progress.show(watched.look(), 0)
+                tracking.look(watched.sights)
+                if over:
+                    break
+                time.sleep(every)
+        except KeyboardInterrupt:
+            pass  # who watches may go: the run goes on
+    out.print(progress.line(watched.sights), markup=False)

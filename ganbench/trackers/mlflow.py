@@ -1,0 +1,58 @@
+"""MLflow: a run a trial in an experiment of the suite's name, by default in `mlflow.db` of its folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .base import Tracked, Tracker, package
+
+LONGEST = 500  # characters of a parameter, which is what MLflow takes
+
+
+class Mlflow(Tracker):
+    def __init__(self, uri: str = ""):
+        self.uri = uri
+        self.runs: dict[str, str] = {}
+
+    def open(self, suite: str, folder: Path) -> None:
+        tracking = package("mlflow.tracking", "mlflow")
+        for name in () if self.uri else ("sqlalchemy", "alembic"):  # of its database
+            package(name, "mlflow")
+        folder = folder.absolute()
+        self.client: Any = tracking.MlflowClient(self.uri or f"sqlite:///{folder / 'mlflow.db'}")
+        found = self.client.get_experiment_by_name(suite)
+        place = None if self.uri else (folder / "mlartifacts").as_uri()
+        self.experiment = (
+            found.experiment_id if found else self.client.create_experiment(suite, place)
+        )
+
+    def begin(self, trial: Tracked) -> None:
+        run = self.client.create_run(
+            self.experiment, run_name=trial.label, tags={"trial": trial.id}
+        )
+        self.runs[trial.id] = run.info.run_id
+        for key, value in trial.settings.items():
+            self.client.log_param(self.runs[trial.id], key, str(value)[:LONGEST])
+
+    def log(self, trial: Tracked, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self.client.log_metric(self.runs[trial.id], named(name), value, step=step)
+
+    def end(self, trial: Tracked, outcome: str, values: Mapping[str, float], picture: Path) -> None:
+        run = self.runs.pop(trial.id)
+        for name, value in values.items():
+            self.client.log_metric(run, named(f"final/{name}"), value)
+        if picture.exists():
+            self.client.log_artifact(run, str(picture))
+        self.client.set_tag(run, "outcome", outcome)
+        self.client.set_terminated(run, "FINISHED" if outcome == "done" else "FAILED")
+
+    def close(self) -> None:
+        for run in self.runs.values():
+            self.client.set_terminated(run, "KILLED")
+        self.runs.clear()
+
+
+def named(metric: str) -> str:
+    """A metric's name in the letters that MLflow takes."""
+    return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in metric)

@@ -1,0 +1,287 @@
+"""While a suite runs: the live view, plain lines, and watching from another process."""
+
+import io
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ganbench.report.progress import SILENCE, TAIL, Progress
+from ganbench.run import run
+from ganbench.sight import Sight, label
+from ganbench.store import Store, append_line, read_lines, write_json
+from ganbench.suite import load_suite
+from ganbench.watch import QUIET, Watch, announced
+
+LONG = "digits / dcgan(width=16) / least_squares / minibatch_discrimination(kernels=16) / seed 7"
+
+
+def sight(state="running", name=LONG, **told) -> Sight:
+    return Sight(label=name, state=state, began=time.time() - 60, **told)
+
+
+def viewed(sights, width=80, before=0) -> list[str]:
+    console = Console(width=width, record=True, file=io.StringIO(), force_terminal=True)
+    console.print(Progress(console).view(sights, before))
+    return console.export_text().splitlines()
+
+
+# The live view
+
+
+def test_the_live_view_has_a_row_for_every_running_trial_within_80_columns():
+    sights = [sight(state, rate=5000.0, fid=9.5, step=1234567, progress=0.5)
+              for state in ("done", "running", "running", "waiting")]  # fmt: skip
+    lines = viewed(sights)
+    assert sum("5,000 img/s" in line and "50% step 1,234,567" in line for line in lines) == 2
+    assert sum("FID 9.5 1:00 left" in line for line in lines) == 2
+    assert "1/4 trials" in lines[0]
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_long_name_is_shown_whole():
+    text = " ".join(word for line in viewed([sight(progress=0.5)]) for word in line[:45].split())
+    assert LONG in text.replace("_ ", "_")
+
+
+def test_the_live_view_counts_every_outcome_and_what_was_kept():
+    states = ["done", "done", "diverged", "failed", "running", "waiting"]
+    (head, *_) = viewed([sight(state, name="x") for state in states], before=4)
+    assert head.startswith("8/10 trials · 4 kept · 2 done · 1 diverged · 1 failed · 1 running")
+
+
+def test_the_live_view_ends_in_the_last_failures():
+    bad = [sight("failed", name=f"cell {n}", reason=f"boom\n{n}") for n in range(TAIL + 2)]
+    lines = viewed([*bad, sight("diverged", name="cell x", reason="at step 7: nan")])
+    told = [line for line in lines if "cell" in line]
+    assert told[-1].strip() == "diverged: cell x: at step 7: nan"
+    assert [line.split()[2] for line in told] == ["3:", "4:", "x:"]
+    assert "boom 4" in told[1]
+
+
+def test_a_trial_that_is_measured_trains_no_images():
+    lines = viewed([sight(rate=5000.0, measuring=True, progress=1.0)])
+    assert "measuring" in " ".join(lines)
+    assert "img/s" not in " ".join(lines)
+
+
+def test_brackets_in_names_and_reasons_are_text():
+    text = "\n".join(
+        viewed([sight(name="[red]x[/]"), sight("failed", name="[/b]", reason="[blink]")])
+    )
+    assert "[red]x[/]" in text
+    assert "failed: [/b]: [blink]" in text
+
+
+@pytest.mark.parametrize(
+    ("resumed", "progress", "left"),
+    [(0.0, 0.5, 60), (0.5, 0.75, 60), (0.4, 0.4, None), (0, 0, None)],
+)
+def test_the_time_that_is_left_counts_from_where_a_trial_went_on(resumed, progress, left):
+    seen = sight()
+    for told in (resumed, progress):
+        seen.see({"progress": told})
+    assert seen.left() == (left and pytest.approx(left, rel=0.05))
+
+
+# Lines
+
+
+def lines_of(*looks, before=0) -> list[str]:
+    console = Console(width=80, file=io.StringIO())
+    progress = Progress(console)
+    for sights in looks:
+        progress.show(sights, before)
+    return console.file.getvalue().splitlines()
+
+
+def test_without_a_terminal_there_is_a_line_for_each_trial_that_ends():
+    one = [sight("running", name="a"), sight("waiting", name="b"), sight("waiting", name="c")]
+    two = [
+        sight("done", name="a", fid=4.25),
+        sight("running", name="b"),
+        sight("waiting", name="c"),
+    ]
+    three = [two[0], sight("failed", name="b", reason="[boom]\nat once"), sight("done", name="c")]
+    found = lines_of(one, one, two, two, three, three, before=5)
+    assert found == ["6/8 done: a: FID 4.25", "7/8 failed: b: [boom] at once", "8/8 done: c"]
+
+
+def test_what_had_ended_before_the_first_look_has_no_line():
+    assert lines_of([sight("done", name="a")], [sight("done", name="a")]) == []
+
+
+def test_a_long_silence_is_broken(monkeypatch):
+    console = Console(width=80, file=io.StringIO())
+    progress = Progress(console)
+    progress.show([sight(name="a", rate=50.0)], 0)
+    progress.printed -= SILENCE + 1
+    for _ in range(3):
+        progress.show([sight(name="a", rate=50.0)], 0)
+    assert console.file.getvalue().splitlines() == ["0/1 trials · 1 running · 50 img/s · ? left"]
+
+
+# Watching
+
+RING = """\
+schema = 1
+name = "w"
+data = ["ring"]
+metrics = ["fid"]
+seeds = 2
+points = 2
+[[grid]]
+variants = ["gan(width=16)"]
+losses = ["hinge"]
+[budget.cpu]
+generator_turns = 400
+"""
+
+
+def identifier(number: int) -> str:
+    return f"{number:x}" * 64
+
+
+PLAN = {
+    "trials": [
+        {"role": role, "trial": identifier(n), "data": "ring", "variant": "gan", "loss": "hinge",
+         "tricks": "none", "plan": "", "seed": n, "objection": objection}
+        for n, (role, objection) in enumerate(
+            [("untrained", ""), ("trial", ""), ("trial", ""), ("trial", ""), ("trial", "no targets")])
+    ]
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    write_json(tmp_path / "s" / "plan.json", PLAN)
+    return tmp_path / "s"
+
+
+def attempt(folder: Path, number: int):
+    return Store(folder.parent).trial(identifier(number)).new_attempt()
+
+
+ME = {"process": os.getpid(), "machine": platform.node()}
+
+
+def gone() -> int:
+    """The number of a process that has been."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def test_a_run_is_seen_as_its_store_tells(folder):
+    attempt(folder, 0).end("done")
+    trial = attempt(folder, 1)
+    trial.tell(**ME)
+    trial.tell(step=50, progress=0.25, rate=100.0, fid=None, terms={})
+    trial.tell(step=60, scores={"fid": 7.0})
+    attempt(folder, 2).end("failed", "boom")
+    sights = Watch(folder).look()
+    assert [s.state for s in sights] == ["done", "running", "failed", "waiting"]
+    assert (sights[1].step, sights[1].progress, sights[1].rate) == (60, 0.25, 100.0)
+    assert sights[2].reason == "boom"
+    assert sights[0].label == "ring / gan / hinge / untrained / seed 0"
+
+
+def test_what_was_killed_or_interrupted_waits_for_the_next_run(folder):
+    attempt(folder, 0).end("interrupted", "at step 3")
+    attempt(folder, 1).tell(process=gone(), machine=platform.node())
+    attempt(folder, 2)
+    assert [s.state for s in Watch(folder).look()] == ["waiting"] * 4
+
+
+def test_of_another_machine_a_trial_runs_while_it_is_heard_of(folder):
+    attempt(folder, 1).tell(process=1, machine="elsewhere")
+    old = attempt(folder, 2)
+    long_ago = {"time": time.time() - QUIET - 1, "process": 1, "machine": "elsewhere"}
+    old.events.write_text(json.dumps(long_ago) + "\n")
+    assert [s.state for s in Watch(folder).look()] == ["waiting", "running", "waiting", "waiting"]
+
+
+def test_a_failed_trial_that_is_tried_again_is_seen_to_run(folder):
+    watch = Watch(folder)
+    attempt(folder, 1).end("failed", "boom")
+    assert watch.look()[1].state == "failed"
+    attempt(folder, 1).tell(**ME)
+    assert watch.look()[1].state == "running"
+
+
+def test_a_store_without_attempts_is_seen_by_its_results(folder):
+    write_json(Store(folder.parent).trial(identifier(1)).result, {"outcome": "diverged"})
+    assert Watch(folder).look()[1].state == "diverged"
+
+
+def test_a_run_is_over_when_it_says_so_or_its_process_is_gone(folder):
+    assert Watch(folder).over()  # there was none
+    with announced(folder, 3):
+        assert not Watch(folder).over()
+        with announced(folder, 3):
+            pass
+        assert not Watch(folder).over()  # one of two has ended
+    assert Watch(folder).over()
+    append_line(folder / "runs.jsonl", process=gone(), machine=platform.node(), run=1)
+    assert Watch(folder).over()
+    append_line(folder / "runs.jsonl", process=1, machine="elsewhere", run=2)
+    assert not Watch(folder).over()
+
+
+def test_a_run_that_fails_has_ended_too(folder):
+    with pytest.raises(ZeroDivisionError), announced(folder, 3):
+        raise ZeroDivisionError
+    assert Watch(folder).over()
+    assert [line.get("ended") for line in read_lines(folder / "runs.jsonl")] == [None, True]
+
+
+def test_watching_ends_with_the_run_and_says_how_far_it_is(ganbench, folder):
+    attempt(folder, 0).end("done")
+    attempt(folder, 1).end("failed", "boom")
+    code, out, _ = ganbench("watch", "s", "--results", folder.parent)
+    assert (code, out) == (0, "2/4 trials · 1 done · 1 failed · ? left\n")
+
+
+def test_a_run_is_watched_from_another_process(tmp_path):
+    """A real run, and a watcher beside it that sees trials end, and ends with the run."""
+    (tmp_path / "w.toml").write_text(RING)
+    journal, watchers = tmp_path / "results" / "w" / "runs.jsonl", []
+
+    def begin() -> None:
+        while not journal.exists():
+            time.sleep(0.01)
+        code = "from ganbench.cli import main; import sys; sys.argv[0] = 'ganbench'; main()"
+        command = [sys.executable, "-c", code, "watch", "w", "--every", "0.1"]
+        watchers.append(subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True))
+
+    thread = threading.Thread(target=begin)
+    thread.start()
+    suite = load_suite(tmp_path / "w.toml")
+    run(suite, "cpu", "cpu", tmp_path / "results", 0, lambda sights, before: None)
+    thread.join()
+    *lines, last = watchers[0].communicate(timeout=60)[0].splitlines()
+    assert (watchers[0].returncode, last) == (0, "4/4 trials · 4 done")
+    assert [line for line in lines if "done: ring / gan(width=16) /" not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [(lambda f: (f / "plan.json").unlink(), "holds no run"),
+     (lambda f: (f / "plan.json").write_text("{"), "is damaged")],
+)  # fmt: skip
+def test_what_cannot_be_watched_is_told(ganbench, folder, make, told):
+    make(folder)
+    code, _, err = ganbench("watch", "s", "--results", folder.parent)
+    assert (code, told in err) == (2, True)
+
+
+def test_a_trials_name_has_its_plan_if_it_has_one():
+    cell = {"data": "d", "variant": "v", "loss": "l", "tricks": "none", "plan": "lr=1", "seed": 3}
+    assert label(cell, "trial") == "d / v / l / none / lr=1 / seed 3"
