@@ -28,6 +28,7 @@ suite
 planned
 executors
 analysis
+study
 report
 estimate listing
 run

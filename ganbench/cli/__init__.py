@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import answers, evaluation, looking, parts, styles, training, watching
+from . import answers, evaluation, looking, parts, study, styles, training, watching
 from .base import INTERNAL, INTERRUPTED, app, err, out
 
 # To import a module is to add its commands, in this order.
-COMMANDS = (training, watching, answers, looking, styles, evaluation, parts)
+COMMANDS = (training, watching, answers, looking, styles, study, evaluation, parts)
 
 
 def version(wanted: bool) -> None:

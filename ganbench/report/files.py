@@ -26,10 +26,10 @@ MAIN = ("report.html", "leaderboard.md", "effects.md", "analyses.md", "results.p
 def write(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list[Path]:
     """Writes all that is made from rows; with the store also the pictures. Returns the main files."""
     save(frame, folder)
-    report = Report.of(frame)
+    report = Report.of(frame, folder)
+    write_leaderboard(report.frame, report.board, report.findings, folder)
     for name, text in texts_of(report).items():
         write_bytes(folder / name, text.encode())
-    write_table(report.board, folder / "leaderboard")
     for name, table in {**report.changes, **report.further}.items():
         write_table(table, folder / "tables" / name)
     if store:
@@ -50,11 +50,18 @@ def leave_closer_pictures(report: Report, store: Store) -> None:
     leave_pictures(map(str, rows["trial"]), store)
 
 
+def write_leaderboard(
+    frame: pd.DataFrame, board: pd.DataFrame, said: list[str], folder: Path
+) -> None:
+    text = leaderboard_table(frame, board, said)
+    write_bytes(folder / "leaderboard.md", text.encode())
+    write_table(board, folder / "leaderboard")
+
+
 def texts_of(report: Report) -> dict[str, str]:
-    """The files of words, by name."""
+    """The other files of words, by name."""
     told = json.dumps(summary(report.frame, report.findings), indent=1, ensure_ascii=False)
     return {
-        "leaderboard.md": leaderboard_table(report.frame, report.board, report.findings),
         "effects.md": effects_text(report.frame, report.changes),
         "analyses.md": analyses_text(report.plan["suite"], report.further),
         "summary.json": f"{told}\n",

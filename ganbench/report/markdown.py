@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..analysis.detection import WON
 from ..analysis.leaderboard import CELL
+from ..study.errors import COLUMN as HUMAN
 from .words import name_of
 
 RATE = "train_images_per_second"
@@ -66,6 +67,7 @@ def table(plan: dict[str, Any], part: pd.DataFrame) -> str:
                 name_of(m): [with_error(row, m, m == outcome) for row in part.to_dict("records")]
                 for m in metrics
             },
+            **human(part),
             "img/s": costs(part[RATE]),
             "s": costs(part["train_seconds"]),
             "MB": costs(part["peak_memory"] / 1e6),
@@ -78,6 +80,13 @@ def table(plan: dict[str, Any], part: pd.DataFrame) -> str:
     return shown.to_markdown(
         index=False, colalign=["right" if r else "left" for r in right], disable_numparse=True
     )
+
+
+def human(part: pd.DataFrame) -> dict[str, list[str]]:
+    """How often people judged wrongly, where they were asked."""
+    if HUMAN not in part or part[HUMAN].isna().all():
+        return {}
+    return {HUMAN: [cell(row, HUMAN, True) for row in part.to_dict("records")]}
 
 
 def costs(values: "pd.Series[float]") -> list[str]:

@@ -1,12 +1,14 @@
 """A report: the rows of a suite, and all that is made of them before it is written in any form."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
 
 from ..analysis.effects import Effect
 from ..analysis.leaderboard import leaderboard
+from ..study.errors import with_human_error
 from .analyses import analyses
 from .effects import effects_of, sections
 from .words import findings
@@ -21,9 +23,11 @@ class Report:
     findings: list[str]
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> Self:
-        """Makes everything, once."""
-        return cls(frame, leaderboard(frame), sections(frame), analyses(frame), findings(frame))
+    def of(cls, frame: pd.DataFrame, folder: Path | None = None) -> Self:
+        """Makes everything, once; human error is of the study that was read in the suite's folder."""
+        board = leaderboard(frame)
+        board = with_human_error(board, folder) if folder else board
+        return cls(frame, board, sections(frame), analyses(frame), findings(frame))
 
     @property
     def plan(self) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Studies: people are asked which pictures are real, in the manner of HYPE (Zhou et al., 2019)."""
