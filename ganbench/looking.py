@@ -1,22 +1,27 @@
 """Looking: pictures of what a kept sampler makes, of walks between its latents, and of whom it resembles."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
+from .assemble import Incompatible
 from .data.base import IMAGE, Missing, as_stored
 from .evaluate import Fakes, Yardstick, yardstick
-from .games.base import Asked
-from .interpolation import WALKS
+from .games.base import Asked, Game
 from .metrics.authenticity import nearest
 from .metrics.copying import held_out_distances
+from .metrics.sampler import Sampler, lerp, slerp
 from .pictures import COLUMNS, drawn, grid, picture
+from .spec import SpecError
 from .store import Damaged, Store, TrialFolder, read_json, write_bytes
 from .streams import Streams
-from .trial import Trial, dealt, kept_game, kept_samples, portrait, read_trial, settle
+from .trial import Trial, dealt, kept_game, kept_samples, portrait, read_trial, settle, steady
 
+WALKS = {"spherical": slerp, "linear": lerp}  # between latents (White, 2016)
 WALKED, STEPS = 8, 10  # walks in a picture, and images of each
 SEARCHED_BY = 200  # fakes whose neighbours a report searches: extraction may be dear
 SMOOTH = 400  # points of a walk in the plane
@@ -44,7 +49,26 @@ class Kept:
 
     def fakes(self) -> Fakes:
         """The very fakes that were measured."""
-        return kept_samples(self.trial, self.folder, self.measured, self.checkpoint)
+        with self.brought_back():
+            return kept_samples(self.trial, self.folder, self.measured, self.checkpoint)
+
+    def game(self) -> Game:
+        with self.brought_back():
+            found = kept_game(self.trial, self.folder, self.measured, self.checkpoint)
+        found.generators.eval()
+        return found
+
+    @contextmanager
+    def brought_back(self) -> Iterator[None]:
+        """Says in a sentence that a sampler is damaged, or of other networks than this code makes."""
+        try:
+            yield
+        except (Missing, Damaged):
+            raise
+        except (SafetensorError, Incompatible, SpecError, RuntimeError) as error:
+            path = self.folder.sampler(self.checkpoint)
+            told = " ".join(str(error).split())
+            raise Unseen(f"{path} cannot be brought back: {told:.200}") from error
 
     def images(self) -> Tensor:
         """The same as stored: uint8 [N, C, H, W], or points [N, D]."""
@@ -86,47 +110,40 @@ def samples(sampler: Kept, count: int = COLUMNS**2) -> bytes:
     """A PNG of the first fakes that were measured; of points their density.
 
     Translations stand beside what they were made from, and what they should be. Of fakes that were
-    asked to show a class there are ten of each class, or as many as of all.
+    asked to show a class there are ten of each of the first ten classes.
     """
     fakes = sampler.fakes()
-    if not sampler.on_images or fakes.source is not None:
+    if not sampler.on_images or fakes.source is not None or fakes.labels is not None:
         return portrait(fakes, sampler.measured.reference)
-    images, labels = as_stored(fakes.images), fakes.labels
-    return drawn(grid(images[:count] if labels is None else by_class(images, labels)))
-
-
-def by_class(images: Tensor, labels: Tensor) -> Tensor:
-    """A row a class, of the first fakes that were asked to show it; as many of each as there are of all."""
-    classes = labels.unique()  # ascending
-    count = min(COLUMNS, int(labels.bincount()[classes].min()))
-    chosen = [(labels == name).nonzero()[:count, 0] for name in classes]
-    rows = images[torch.cat(chosen)].unflatten(0, (len(classes), count))
-    blank = rows.new_zeros(len(classes), COLUMNS - count, *images.shape[1:])
-    return torch.cat([rows, blank], 1).flatten(0, 1)
+    return drawn(grid(as_stored(fakes.images[:count])))
 
 
 @torch.no_grad()
 def interpolation(sampler: Kept, method: str = "spherical") -> bytes:
     """A PNG of walks between latents, a row each; of points in the plane, the paths that they take."""
-    trial = sampler.trial
-    game = kept_game(trial, sampler.folder, sampler.measured, sampler.checkpoint)
-    latent: int = getattr(game, "latent", 0)
-    if not latent or IMAGE not in game.generators:
-        raise Unseen(f"{trial.variant} has no latents to walk between: it makes images from images")
+    game = sampler.game()
+    made = game.sampler(game.generators)
+    if made is None:
+        raise Unseen(f"{sampler.trial.variant} draws nothing: there are no latents to walk between")
     steps = STEPS if sampler.on_images else SMOOTH
-    streams = Streams(trial.seed, torch.device(trial.device))
-    random = streams.generator("interpolation")
-    start, end = torch.randn(2, WALKED, latent, generator=random, device=random.device)
-    walks = WALKS[method](start, end, steps)  # [WALKED, steps, latent]
+    streams = Streams(sampler.trial.seed, made.device)
+    walks = walked(made, method, steps, streams.generator("interpolation"))
     sources = next(dealt(sampler.measured.split.held_out, streams, WALKED))
     labels = game.asked(sources).get(IMAGE, Asked()).labels  # a walk stays within a class
-    given = [] if labels is None else [labels.repeat_interleave(steps)]
-    game.generators.eval()
-    with streams.seeded("interpolation", "layers"):
-        images = as_stored(game.generators[IMAGE](walks.flatten(0, 1), *given))
+    told = None if labels is None else labels.repeat_interleave(steps)
+    images = as_stored(steady(made, streams).images(walks, told))
     if not sampler.on_images:
         return picture(images, sampler.measured.reference)
     return drawn(grid(images, steps))
+
+
+def walked(made: Sampler, method: str, steps: int, random: torch.Generator) -> Tensor:
+    """Latents on the way from one to another, both ends included: [WALKED * steps, L]; codes stay."""
+    start, end = (made.latents(WALKED, random) for _ in range(2))
+    (a, codes), (b, _) = (side.tensor_split([made.gaussian], 1) for side in (start, end))
+    shares = torch.linspace(0, 1, steps, device=start.device)
+    ways = [torch.cat([WALKS[method](a, b, share), codes], 1) for share in shares]
+    return torch.stack(ways, 1).flatten(0, 1)
 
 
 def neighbours(sampler: Kept, count: int | None = None) -> Resemblance:

@@ -47,6 +47,7 @@ def remeasure(folder: Path, request: Request, workers: int, show: Show) -> Ran:
     statuses = list(map(Status, jobs))
     declared = SuiteLimits()
     limits = Limits(seconds(declared.wall), seconds(declared.stall))
+    show(statuses, len(done))
     if statuses:
         execute = local.run if workers else inline.run
         execute(statuses, workers, limits, lambda: show(statuses, len(done)))

@@ -107,13 +107,15 @@ def attempt_time(sight: Sight) -> float:
 
 def is_there(process: int) -> bool:
     """Is there a process of this number on this machine?"""
+    if process <= 0:  # which would ask for whole groups
+        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
-    return process > 0
+    except PermissionError:  # somebody else's
+        pass
+    return True
 
 
 def whole(path: Path) -> Any:

@@ -9,7 +9,7 @@ import ganbench
 
 ROOT = Path(ganbench.__file__).parent
 LEVELS = """
-spec plan streams interpolation
+spec plan streams
 losses networks data metrics memory devices
 blueprint duel extractors store pictures
 sight trackers

@@ -2,22 +2,34 @@
 
 import io
 import json
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation, Slerp
 
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import load
-from ganbench.interpolation import linear, spherical
-from ganbench.looking import Kept, Unseen, interpolation, kept, neighbours, samples
+from ganbench.games.unconditional import Unconditional
+from ganbench.looking import (
+    WALKED,
+    Kept,
+    Unseen,
+    interpolation,
+    kept,
+    leave_pictures,
+    neighbours,
+    samples,
+    walked,
+)
+from ganbench.metrics.sampler import Sampler
 from ganbench.pictures import COLUMNS
 from ganbench.report.files import leave_closer_pictures
 from ganbench.report.pictures import pictures
@@ -28,39 +40,58 @@ from ganbench.trial import read_trial
 
 # Walks
 
+CPU = torch.device("cpu")
+
+
+def maker(gaussian: int, codes: int = 0) -> Sampler:
+    """A sampler whose latents are known, codes behind them."""
+
+    def latents(count, random):
+        plain = torch.randn(count, gaussian, generator=random)
+        return torch.cat([plain, torch.rand(count, codes, generator=random)], 1)
+
+    return Sampler(latents, gaussian, lambda z, labels: z, CPU)
+
+
+def walk(method: str, steps: int, made: Sampler) -> torch.Tensor:
+    random = torch.Generator().manual_seed(0)
+    return walked(made, method, steps, random).unflatten(0, (WALKED, steps))
+
 
 def test_a_spherical_walk_is_that_of_scipy_between_directions():
     random = torch.Generator().manual_seed(0)
-    start, end = torch.randn(2, 5, 3, generator=random).double()
-    start, end = (side / side.norm(dim=1, keepdim=True) for side in (start, end))
-    for a, b, walk in zip(start, end, spherical(start, end, 7), strict=True):
-        turn, _ = Rotation.align_vectors(b[None].numpy(), a[None].numpy())
-        turns = Slerp([0, 1], Rotation.concatenate([Rotation.identity(), turn]))
-        theirs = turns(np.linspace(0, 1, 7)).apply(a.numpy())
-        np.testing.assert_allclose(walk.numpy(), theirs, atol=1e-6)
+    a, b = (
+        side / side.norm(dim=1, keepdim=True)
+        for side in torch.randn(2, WALKED, 3, generator=random)
+    )
+    sides = iter((a, b))
+    made = Sampler(lambda count, random: next(sides), 3, lambda z, labels: z, CPU)
+    for start, end, way in zip(a.double(), b.double(), walk("spherical", 7, made), strict=True):
+        axis = torch.linalg.cross(start, end)
+        turned = axis / axis.norm() * (start @ end).acos()
+        turns = Slerp([0, 1], Rotation.from_rotvec(np.stack([np.zeros(3), turned.numpy()])))
+        theirs = turns(np.linspace(0, 1, 7)).apply(start.numpy())
+        np.testing.assert_allclose(way.numpy(), theirs, atol=1e-5)
 
 
-@pytest.mark.parametrize("walk", [linear, spherical])
-def test_a_walk_begins_and_ends_where_it_should(walk):
-    start, end = torch.randn(2, 4, 16, generator=torch.Generator().manual_seed(1))
-    way = walk(start, end, 9)
-    assert way.shape == (4, 9, 16)
-    torch.testing.assert_close(way[:, 0], start)
-    torch.testing.assert_close(way[:, -1], end)
+@pytest.mark.parametrize("method", ["linear", "spherical"])
+def test_both_walks_have_the_same_ends(method):
+    ends = walk(method, 9, maker(16))[:, [0, -1]]
+    random = torch.Generator().manual_seed(0)
+    start, end = (maker(16).latents(WALKED, random) for _ in range(2))
+    torch.testing.assert_close(ends, torch.stack([start, end], 1))
 
 
 def test_a_spherical_walk_keeps_the_length_of_gaussian_latents_and_a_linear_one_does_not():
-    start, end = torch.randn(2, 64, 512, generator=torch.Generator().manual_seed(2))
-    lengths = [
-        walk(start, end, 3)[:, 1].norm(dim=1).mean() / 512**0.5 for walk in (spherical, linear)
-    ]
+    middles = [walk(method, 3, maker(4096))[:, 1] for method in ("spherical", "linear")]
+    lengths = [float(middle.norm(dim=1).mean()) / 4096**0.5 for middle in middles]
     assert lengths == pytest.approx([1, 0.5**0.5], abs=0.02)
 
 
-def test_directions_that_no_great_circle_joins_are_joined_straight():
-    start = torch.tensor([[1.0, 2.0], [1.0, 0.0]])
-    end = torch.tensor([[2.0, 4.0], [-1.0, 0.0]])
-    assert torch.equal(spherical(start, end, 5), linear(start, end, 5))
+def test_no_walk_leads_between_codes():
+    found = walk("spherical", 5, maker(6, codes=3))
+    assert torch.equal(found[..., 6:], found[:, :1, 6:].expand(-1, 5, -1))
+    assert not torch.equal(found[:, 0, :6], found[:, -1, :6])
 
 
 # Pictures
@@ -97,16 +128,13 @@ def test_samples_of_classes_are_shown_a_row_a_class(sampler, monkeypatch):
     monkeypatch.setattr(Kept, "fakes", lambda _: replace(fakes, labels=labels))
     images = sampler.images()[:, 0].numpy()
     shown = tiles(samples(sampler), COLUMNS)
-    assert [
-        np.array_equal(shown[10 * n : 10 * n + 10], images[n : n + 30 : 3]) for n in range(3)
-    ] == [True] * 3
-    labels[: 600 - 4] = 0  # class 1 and 2 are asked for once or twice alone
-    assert len(tiles(samples(sampler), COLUMNS)) == 30
+    for n in range(3):
+        assert np.array_equal(shown[10 * n : 10 * n + 10], images[n : n + 30 : 3])
 
 
 def test_what_has_no_latents_has_no_walks(sampler, monkeypatch):
-    monkeypatch.setattr("ganbench.looking.kept_game", lambda *_: SimpleNamespace(generators={}))
-    with pytest.raises(Unseen, match="has no latents to walk between"):
+    monkeypatch.setattr(Unconditional, "sampler", lambda *_: None)
+    with pytest.raises(Unseen, match="there are no latents to walk between"):
         interpolation(sampler)
 
 
@@ -223,6 +251,29 @@ def test_a_trial_whose_sampler_is_gone_is_told(ganbench, small_run, sampler):
         path.write_bytes(kept_bytes)
     assert code == 2
     assert "is missing: train the trial again" in err
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors", "other networks"])
+def test_a_sampler_that_cannot_be_brought_back_is_told(ganbench, small_run, sampler, content):
+    path = sampler.folder.sampler("best")
+    kept_bytes = path.read_bytes()
+    path.write_bytes(save({"x": torch.zeros(1)}) if isinstance(content, str) else content)
+    try:
+        for command in ("samples", "interpolate", "neighbours"):
+            code, _, err = ganbench(command, "small", sampler.trial.id[:16], "--results", small_run,
+                                    "--checkpoint", "best")  # fmt: skip
+            assert (code, "best.safetensors cannot be brought back: " in err) == (2, True)
+    finally:
+        path.write_bytes(kept_bytes)
+
+
+def test_a_report_goes_on_without_the_pictures_of_a_damaged_sampler(small_run, sampler, tmp_path):
+    shutil.copytree(sampler.folder.folder, Store(tmp_path).trial(sampler.trial.id).folder)
+    folder = Store(tmp_path).trial(sampler.trial.id)
+    folder.interpolation.unlink()
+    folder.sampler("last").write_bytes(b"")
+    leave_pictures([sampler.trial.id, "0" * 16], Store(tmp_path))
+    assert not folder.interpolation.exists()
 
 
 def test_a_cell_is_shown_with_its_settings_its_curves_and_its_pictures(ganbench, small_run):

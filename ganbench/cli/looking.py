@@ -198,8 +198,7 @@ def interpolate(
     as_json: Json = False,
 ) -> None:
     """Write a picture of walks between pairs of latents, a row each."""
-    from ..interpolation import WALKS
-    from ..looking import interpolation
+    from ..looking import WALKS, interpolation
     from ..spec import nearest
 
     if method not in WALKS:

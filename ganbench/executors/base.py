@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ..sight import Sight, label
 from ..store import Attempt, Store, TrialFolder, read_lines
-from ..yardstick import DEFAULT
 from ..trial import Trial
 from ..yardstick import DEFAULT
 
