@@ -10,7 +10,6 @@ from torch import Tensor
 
 from .assemble import Incompatible
 from .data.base import IMAGE, Missing, as_stored
-from .evaluate import Fakes, Yardstick, yardstick
 from .games.base import Asked, Game
 from .metrics.authenticity import nearest
 from .metrics.copying import held_out_distances
@@ -20,6 +19,7 @@ from .spec import SpecError
 from .store import Damaged, Store, TrialFolder, read_json, write_bytes
 from .streams import Streams
 from .trial import Trial, dealt, kept_game, kept_samples, portrait, read_trial, settle, steady
+from .yardstick import Fakes, Yardstick, yardstick
 
 WALKS = {"spherical": slerp, "linear": lerp}  # between latents (White, 2016)
 WALKED, STEPS = 8, 10  # walks in a picture, and images of each

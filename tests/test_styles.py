@@ -94,7 +94,7 @@ def test_the_command_leaves_both_pictures_beside_the_samples(ganbench, tmp_path)
     assert (tmp_path / path).with_name("truncation-best.png").exists()
     for words, reason in (
         (("gan(width=4)",), "has no styles"),
-        (("pacgan",), "no trial of styled"),
+        (("pacgan",), "no cell of styled"),
         (("stylegan2", "--checkpoint", "first"), "last or best"),
     ):
         code, _, error = ganbench("styles", "styled", *words)

@@ -15,9 +15,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .progress import BETWEEN_LINES, clock
+from .progress import clock
 
 METRICS = "metrics"
+BETWEEN_LINES = 15.0  # seconds, where lines are printed
 
 
 class Extracting:
