@@ -3,7 +3,7 @@ PYTHON ?= python3
 SUITE ?= bench
 BIN = .venv/bin
 
-.PHONY: bench test test-all benchmarks check schema clean
+.PHONY: bench test test-all benchmarks check docs schema clean
 
 bench: .venv/.ready ## train a suite and show its leaderboard: make bench SUITE=suites/smoke.toml
 	$(BIN)/ganbench run $(SUITE)
@@ -21,6 +21,9 @@ check: .venv/.ready-dev
 
 benchmarks: .venv/.ready-dev ## speed and memory, by pytest-benchmark
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+docs: .venv/.ready-dev ## the site, in build/docs; any warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -E -q docs build/docs
 
 schema: .venv/.ready ## the JSON Schema of suite files, which editors complete by
 	$(BIN)/python -m ganbench.suite > suites/suite.schema.json

@@ -1,5 +1,7 @@
 """Minimax (Goodfellow et al., 2014, equation 1): the generator minimizes what the discriminator maximizes.
 
+`D: −E log σ(D(x)) − E log(1 − σ(D(G(z))))`, `G: E log(1 − σ(D(G(z))))`.
+
 Its gradient saturates where fakes are told apart with ease; it is here as the baseline that it was.
 """
 

@@ -1,5 +1,7 @@
 """Relativistic pairing (Jolicoeur-Martineau, 2018; as in R3GAN, Huang et al., 2024): reals against fakes.
 
+`D: −E log σ(D(x) − D(G(z)))`, `G: −E log σ(D(G(z)) − D(x))`.
+
 Only the difference between a real's score and its fake's counts; both sides see both.
 """
 

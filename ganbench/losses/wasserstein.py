@@ -1,5 +1,7 @@
 """Wasserstein (Arjovsky et al., 2017): the critic's mean score of reals over that of fakes.
 
+`D: E D(G(z)) − E D(x)`, `G: −E D(G(z))`.
+
 It estimates a distance only while something keeps the critic Lipschitz: weight clipping, a penalty,
 spectral normalization.
 """

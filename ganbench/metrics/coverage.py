@@ -1,5 +1,7 @@
 """Coverage (Naeem et al., 2020): the share of reals whose ball holds a fake.
 
+A real's ball reaches to its `k`-th nearest other real.
+
 Its error is a jackknife's over fakes, from how many balls each holds alone.
 """
 

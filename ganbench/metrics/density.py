@@ -1,4 +1,7 @@
-"""Density (Naeem et al., 2020): how many reals' balls hold a fake, as a share of k; it may exceed 1."""
+"""Density (Naeem et al., 2020): how many reals' balls hold a fake, as a share of k; it may exceed 1.
+
+A real's ball reaches to its `k`-th nearest other real.
+"""
 
 from dataclasses import dataclass
 

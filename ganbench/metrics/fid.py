@@ -1,5 +1,7 @@
 """FID (Heusel et al., 2017): the Fréchet distance between Gaussians fitted to features.
 
+`‖μ₁ − μ₂‖² + tr(S₁ + S₂ − 2 (S₁ S₂)^½)` of means `μ` and covariances `S`.
+
 Its error is the deviation of the distance's derivative towards each fake over √N; of no more fakes than
 features, a jackknife's. It is biased upwards by an amount that falls as 1 / N: compare at equal N only.
 """

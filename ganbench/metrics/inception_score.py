@@ -1,5 +1,7 @@
 """Inception score (Salimans et al., 2016): exp of the mean KL from a class posterior to their mean.
 
+`exp E KL(p(y|x) ‖ p(y))`.
+
 By ten splits after a shuffle, as torch-fidelity does it; with the classifier of the extractor that is
 in use, so that scores of different extractors are different metrics. Its error comes from the spread of
 the examples' own divergences, which are its derivative's values.

@@ -1,5 +1,7 @@
 """Jensen-Shannon divergence (Lin, 1991) of fakes and reals over the bins of NDB, in nats.
 
+`½ KL(p ‖ m) + ½ KL(q ‖ m)` with `m = ½ (p + q)`.
+
 Richardson and Weiss (2018) give it beside NDB. It lies between 0 and log 2. The error is that of the
 divergence's derivative towards each fake's bin; near the floor it is up to 1.4 times too large.
 """

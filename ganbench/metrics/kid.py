@@ -1,5 +1,7 @@
 """KID (Bińkowski et al., 2018): the unbiased squared MMD of all pairs under a cubic kernel.
 
+`E k(x, x′) + E k(y, y′) − 2 E k(x, y)` over different examples, `k(x, y) = (⟨x, y⟩ / d + 1)³` of `d` features.
+
 Below zero is a value like any other, within the error of zero. The error is that of the statistic's
 first-order projection; `kid_subsets` is the average over subsets that other libraries print.
 """

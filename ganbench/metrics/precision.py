@@ -1,4 +1,7 @@
-"""Precision (Kynkäänniemi et al., 2019): the share of fakes that lie among the reals."""
+"""Precision (Kynkäänniemi et al., 2019): the share of fakes that lie among the reals.
+
+A fake is among them if it is no further from some real than that real's `k`-th nearest other real.
+"""
 
 from .base import Facts, Measurement, share
 from .gram import AmongReals, Neighbours, told

@@ -1,5 +1,7 @@
 """Recall (Kynkäänniemi et al., 2019): the share of reals that lie among the fakes.
 
+A real is among them if it is no further from some fake than that fake's `k`-th nearest other fake.
+
 Its error is a jackknife's over fakes. Without one fake its ball is gone, and balls that it bounds reach
 one neighbour further; counted are those reals that a single ball holds when all reach that far.
 """

@@ -1,5 +1,7 @@
 """Reverse KL (Srivastava et al., 2017): from the fakes' distribution over modes to the reals', in nats.
 
+`Σₖ pₖ log(pₖ / qₖ)` over modes `k`, `p` of the fakes and `q` of the reals.
+
 A known mixture is uniform over its modes; for classes the reals' own frequencies are the target. Perfect
 samples score about (K - 1) / 2N, which is 0.0192 for the 26,000 of 1,000 stacked digits. The error is
 a jackknife's.

@@ -1,5 +1,7 @@
 """Consistency (CR, Zhang et al., 2020; bCR, Zhao et al., 2021): a changed image should keep its score.
 
+It adds `weight · E(D(x) − D(Tx))² + fakes · E(D(G(z)) − D(T G(z)))²` to the discriminator's side.
+
 `weight` counts for reals, `fakes` for fakes, 0 as in CR and 10 in bCR. An image is mirrored half of the
 time (`flip`) and moved by whole pixels, up to the share `shift` of its side, its mirror image coming in.
 """

@@ -1,5 +1,7 @@
 """DRAGAN (Kodali et al., 2017): unit slope near the reals.
 
+It adds `weight · E(‖∇D(x + t · spread · std(x) · u)‖ − 1)²` to the discriminator's side, `t` and `u` uniform in [0, 1].
+
 Near is up to `spread` deviations of the batch away in every pixel, by one step for each example, as
 in the authors' code.
 """

@@ -1,5 +1,6 @@
 """Generator averaging (Yazici et al., 2019): samples come from a moving average of the generators.
 
+After each turn of the generator `θ̄ ← decay · θ̄ + (1 − decay) · θ`.
 With a `ramp` the average forgets faster at first: half of it is younger than that share of the steps so far
 (Karras et al., 2020, who take 0.05), and the initial weights are soon out of it.
 

@@ -1,5 +1,7 @@
 """Feature matching (Salimans et al., 2016): fakes should have the reals' mean discriminator features.
 
+The generator's side is `weight · ‖E f(G(z)) − E f(x)‖²`, `f` the features behind the discriminator's score.
+
 It takes the place of the adversarial term, as published; `adversarial` keeps a share of that term.
 """
 

@@ -1,4 +1,7 @@
-"""Gradient clipping (Pascanu et al., 2013): a side's whole gradient is scaled down to a largest norm."""
+"""Gradient clipping (Pascanu et al., 2013): a side's whole gradient is scaled down to a largest norm.
+
+`g ← g · min(1, norm / ‖g‖)`.
+"""
 
 from collections.abc import Sequence
 

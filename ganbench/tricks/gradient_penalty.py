@@ -1,5 +1,7 @@
 """Gradient penalty (Gulrajani et al., 2017): unit slope between reals and fakes.
 
+It adds `weight · E(‖∇D(x̂)‖ − target)²` to the discriminator's side, `x̂ = x + t (G(z) − x)` with `t` uniform in [0, 1].
+
 `one_sided` leaves slopes below the target alone. Each image has its own place between, packed or not.
 """
 

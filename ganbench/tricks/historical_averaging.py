@@ -1,4 +1,7 @@
-"""Historical averaging (Salimans et al., 2016): each side stays near the mean of its own past."""
+"""Historical averaging (Salimans et al., 2016): each side stays near the mean of its own past.
+
+It adds `weight · ‖θ − mean of θ so far‖²` to each side.
+"""
 
 from collections.abc import Sequence
 

@@ -1,5 +1,7 @@
 """Instance noise (Sønderby et al., 2017): the discriminator sees images through noise that fades.
 
+`D(x + ε)` and `D(G(z) + ε)`, each `ε` normal with deviation `std`.
+
 The noise falls linearly from `std` to none at the fraction `until` of the budget.
 """
 

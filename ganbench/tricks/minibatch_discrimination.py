@@ -1,4 +1,8 @@
-"""Minibatch discrimination (Salimans et al., 2016): the discriminator's head sees how close a batch is."""
+"""Minibatch discrimination (Salimans et al., 2016): the discriminator's head sees how close a batch is.
+
+Of example `i` it sees `Σⱼ exp(−‖Mᵢₖ − Mⱼₖ‖₁)` over the others `j`, for each of the `kernels` `k`; `Mᵢₖ` are `depth`
+learned projections of features.
+"""
 
 from functools import reduce
 

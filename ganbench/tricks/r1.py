@@ -1,4 +1,7 @@
-"""R1 (Mescheder et al., 2018): zero slope at the reals."""
+"""R1 (Mescheder et al., 2018): zero slope at the reals.
+
+It adds `weight / 2 · E‖∇D(x)‖²` to the discriminator's side.
+"""
 
 from torch import Tensor
 

@@ -1,4 +1,7 @@
-"""R2 (Mescheder et al., 2018): zero slope at the fakes."""
+"""R2 (Mescheder et al., 2018): zero slope at the fakes.
+
+It adds `weight / 2 · E‖∇D(G(z))‖²` to the discriminator's side.
+"""
 
 from torch import Tensor
 

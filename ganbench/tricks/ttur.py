@@ -1,4 +1,7 @@
-"""Two time-scale update rule (Heusel et al., 2017): the discriminator learns faster."""
+"""Two time-scale update rule (Heusel et al., 2017): the discriminator learns faster.
+
+Its rate becomes `ratio` times the generator's.
+"""
 
 from dataclasses import replace
 

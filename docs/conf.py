@@ -1,0 +1,55 @@
+"""The site: Markdown beside this file, and what the sources say of themselves. `make docs` builds it.
+
+Nothing is fetched: pages have no fonts, scripts or pictures from elsewhere, and formulas are plain Unicode.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import parts
+from sphinx.application import Sphinx
+
+from ganbench import __version__
+
+project = "ganbench"
+copyright = "the authors of ganbench, Apache-2.0"
+version = release = __version__
+html_title = "ganbench"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+exclude_patterns = ["package"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+smartquotes = False
+
+html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+html_copy_source = False
+html_theme_options = {"top_of_page_buttons": []}
+pygments_style, pygments_dark_style = "default", "github-dark"
+default_role = "literal"  # a `name` in a docstring is code
+maximum_signature_line_length = 80
+
+autodoc_member_order = "bysource"
+autodoc_class_signature = "mixed"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+
+
+def language_of_page(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Browsers and readers of screens are told which pages are Chinese."""
+    if pagename.startswith("zh/"):
+        context["language"] = "zh-CN"
+
+
+def setup(app: Sphinx) -> None:
+    app.add_directive("parts", parts.Parts)
+    app.connect("autodoc-process-docstring", parts.plain)
+    app.connect("html-page-context", language_of_page)
