@@ -1,4 +1,4 @@
-"""Energy distance (Székely and Rizzo, 2013): how far fakes are from reals, beyond how far each are apart.
+"""Energy distance (Székely and Rizzo, 2013): how far fakes lie from reals, less how far from each other.
 
 `2 E|x − y| − E|x − x′| − E|y − y′|` of features; 0 of equal laws.
 """
