@@ -36,16 +36,31 @@ def page(kind: str) -> str:
 
 
 def told_part(kind: str, name: str) -> str:
-    """A part's settings, what its module and its class say, and its source to unfold."""
+    """A part's settings, what its module and its classes say, and its sources to unfold."""
     index = INDICES[kind]
-    module, _, attribute = index.modules()[name].partition(":")
-    path = source(module)
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    (found,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == attribute)
-    said = [ast.get_docstring(tree), ast.get_docstring(found)]
     settings = [f"```python\n{spec(index, name)}\n```"] if index.signature(name) else []
+    lineage = own_lineage(index.load(name))
+    trees = {
+        part: ast.parse(source(part.__module__).read_text(encoding="utf-8")) for part in lineage
+    }
+    said = [ast.get_docstring(trees[lineage[0]])]
+    said += [docstring(tree, part.__name__) for part, tree in trees.items()]
     told = [prose(text) for text in said if text]
-    return "\n\n".join([heading(kind, name), *settings, *told, folded(path)])
+    files = [folded(path) for path in dict.fromkeys(source(part.__module__) for part in lineage)]
+    return "\n\n".join([heading(kind, name), *settings, *told, *files])
+
+
+def own_lineage(part: type) -> list[type]:
+    """The class and what it derives from in its package, but for the base of its kind."""
+    package = part.__module__.rpartition(".")[0]
+    others = (other for other in part.__mro__[1:] if other.__module__.startswith(f"{package}."))
+    return [part, *(other for other in others if other.__module__ != f"{package}.base")]
+
+
+def docstring(tree: ast.Module, name: str) -> str | None:
+    """What a class says of itself; a dataclass that says nothing has its signature for a docstring."""
+    (found,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    return ast.get_docstring(found)
 
 
 def told_variant(name: str, recipe: Recipe) -> str:

@@ -1,4 +1,7 @@
-"""Drift (Karras et al., 2018): the scores of reals stay near 0, from which a critic's are free to drift."""
+"""Drift (Karras et al., 2018): the scores of reals stay near 0, from which a critic's are free to drift.
+
+It adds `weight · E D(x)²` to the discriminator's side.
+"""
 
 from ..duel import Duel
 from ..games.base import Terms

@@ -1,5 +1,6 @@
 """Path length (Karras et al., 2020): a step in w moves images equally far, wherever it is taken and whereto.
 
+It adds `weight · E(‖∇w ⟨G(w), y⟩‖ − a)²` to the generator's side, `y` normal noise and `a` the moving average.
 The length is that of the gradient by w of an image times noise; it stays near its own moving average.
 Lazy as published: so many times as strong in one of `every` steps, as a term of the same optimizer step.
 """
