@@ -199,7 +199,7 @@ def installed(monkeypatch):
 
 def test_a_package_adds_a_part_of_every_kind_and_trains_them(installed, ganbench):
     kinds = {point.group.removeprefix("ganbench.") for point in installed}
-    assert kinds == {"variants", *INDICES} - {"protocols", "distances"}
+    assert kinds == {"variants", *INDICES} - {"protocols", "distances", "trackers"}
     suite = DOCS / "package" / "parts.toml"
     code, _, err = ganbench("run", suite, "--workers", 0, "--device", "cpu", "--seeds", 1)
     assert (code, err) == (0, "")
