@@ -2,6 +2,7 @@
 PYTHON ?= python3
 SUITE ?= bench
 BIN = .venv/bin
+BESIDE = -n auto --dist worksteal # tests beside each other, on every core
 
 .PHONY: bench test test-all benchmarks check docs schema clean
 
@@ -9,10 +10,10 @@ bench: .venv/.ready ## train a suite and show its leaderboard: make bench SUITE=
 	$(BIN)/ganbench run $(SUITE)
 
 test: check ## format, lint, types, and the tests with one real suite among them
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(BESIDE)
 
 test-all: check ## the slow batteries too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(BESIDE)
 
 check: .venv/.ready-dev
 	$(BIN)/ruff format --check .

@@ -6,11 +6,13 @@ from functools import cache
 
 import pytest
 import torch
-from conftest import same, setup, split, steps, through_a_file, trainer, weights
+from conftest import BATCH, LATENT, same, setup, split, steps, through_a_file, trainer, weights
 
 from ganbench.assemble import Incompatible, checked
 from ganbench.data.base import IMAGE
 from ganbench.losses import LOSSES
+from ganbench.plan import Plan
+from ganbench.recipe import Recipe
 from ganbench.tricks import TRICKS
 from ganbench.variants import variant
 
@@ -23,6 +25,7 @@ SETUPS = [
 CHEAP = {
     "past_discriminators": "past_discriminators(every=1)",
     "label_flipping": "label_flipping(share=0.4)",
+    "image_pool": "image_pool(size=16)",  # full within the few steps of a test
     "gradient_clipping": "gradient_clipping(norm=0.01)",
     "unrolled": "unrolled(turns=1)",
     "minibatch_discrimination": "minibatch_discrimination(kernels=3, depth=2)",
@@ -82,7 +85,8 @@ GAMES_OF_LABELS = [
     "infogan(width=4, norm='layer')",
 ]
 RESIDUAL = ["projection(width=8)", "sagan(width=4)", "biggan(width=4)", "cr3gan(width=4)"]
-FOREIGN = ("equilibrium", "pacgan")  # a balance of errors, and packs of images with labels each
+# A balance of errors, packs of images with labels each, and what asks for styles or networks that grow.
+FOREIGN = ("equilibrium", "pacgan", "path_length", "progressive_growing")
 
 
 @pytest.mark.parametrize(
@@ -320,7 +324,8 @@ def test_the_order_in_which_tricks_are_listed_changes_nothing():
 def test_checking_agrees_with_building(name):
     """What is checked on the meta device, before anything runs, is what then happens."""
     for (text, data), loss in itertools.product(SETUPS, ("hinge", "minimax")):
-        recipe = variant(text).__class__("", variant(text).network, loss, (TRICK[name],))
+        plan = Plan(batch=BATCH, latent=LATENT)
+        recipe = Recipe("", variant(text).network, loss, (TRICK[name],), plan)
         endings = []
         for attempt in (
             lambda r=recipe, d=data: checked(r, d),

@@ -131,7 +131,11 @@ def test_without_a_cycle_weight_there_is_no_term():
     ("text", "data", "why"),
     [
         (TINY, "digits", "a cycle needs two domains, and the data have 1"),
-        ("dcgan(width=4)", "restyled_digits", "an unconditional game has one domain, not a and b"),
+        (
+            "dcgan(width=4)",
+            "restyled_digits",
+            "this game has one domain, and the data have a and b",
+        ),
         ("srgan(width=4)", "restyled_digits", "restoration has one domain, not a and b"),
         ("srgan(width=4, factor=8)", "digits", "cannot be made small by a factor of 8"),
         ("inpainting(width=4, downs=1, strided=1, hole=0.01)", "digits", "is less than a pixel"),
@@ -258,6 +262,11 @@ def test_restoration_learns_the_content_it_is_asked_for(text):
 
 
 # Data
+
+
+def test_restyled_digits_are_the_ones_that_are_stated():
+    stated = "ccf6b3a156fe46e99c9a716ec7075ba655e5b0f4eb64c57919b7641eae1c47c3"
+    assert split("restyled_digits").fingerprint() == stated
 
 
 def test_the_answer_of_restyled_digits_is_known_both_ways():
