@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 from ganbench.assemble import META, Incompatible, assemble
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Missing
-from ganbench.data.restyled_digits import restyled
+from ganbench.data.restyled_digits import RestyledDigits
 from ganbench.games.contrastive import confusion
 from ganbench.games.inpainting import Inpainting
 from ganbench.games.super_resolution import SuperResolution
@@ -269,13 +269,16 @@ def test_restyled_digits_are_the_ones_that_are_stated():
     assert split("restyled_digits").fingerprint() == stated
 
 
-def test_the_answer_of_restyled_digits_is_known_both_ways():
-    found = split("restyled_digits")
+@pytest.mark.parametrize("inverted", [True, False])
+def test_the_answer_of_restyled_digits_is_known_both_ways(inverted):
+    data = RestyledDigits(inverted=inverted)
+    found, restyled = data.load(), data.restyled
     for side in (found.train, found.held_out):
         assert torch.equal(side["a"].truth, restyled(side["a"].images))
         assert torch.equal(side["b"].images, restyled(side["b"].truth))
-    assert int(restyled(torch.zeros(1, 1, 1, 8, dtype=torch.uint8))[0, 0, 0, 0]) == 255
-    assert int(restyled(torch.full((1, 1, 1, 8), 255, dtype=torch.uint8)).max()) == 0
+    paper, ink = (restyled(torch.full((1, 1, 1, 8), x, dtype=torch.uint8)) for x in (0, 255))
+    assert paper[0, 0, 0, [0, -1]].tolist() == ([255, 145] if inverted else [0, 110])
+    assert ink.unique().tolist() == ([0] if inverted else [255])
 
 
 def test_no_digit_is_in_both_domains_of_the_training_split():

@@ -1,8 +1,9 @@
 """Restyled digits: unpaired domains with a known answer, ink on shaded paper for light on dark.
 
 Domain `a` has scikit-learn's digits as they are, domain `b` other digits in dark ink on paper that is
-white on the left and grey on the right. The same change of `a` is what its translation should be, so
-that errors are measured although nobody trains on pairs. Held-out digits are in both domains.
+white on the left and grey on the right; if not `inverted`, its negative: light ink on paper that is black
+on the left. The same change of `a` is what its translation should be, so that errors are measured although
+nobody trains on pairs. Held-out digits are in both domains.
 """
 
 from collections.abc import Mapping
@@ -27,29 +28,30 @@ class RestyledDigits(Data):
     )
     classes: int = field(init=False, default=10)
 
+    inverted: bool = True
+
     def load(self) -> Split:
         digits = Digits().load()
         train, held_out = digits.train[IMAGE], digits.held_out[IMAGE]
         return Split(
-            {"a": plain(train, slice(0, None, 2)), "b": inked(train, slice(1, None, 2))},
-            {"a": plain(held_out, slice(None)), "b": inked(held_out, slice(None))},
+            {"a": self.plain(train, slice(0, None, 2)), "b": self.inked(train, slice(1, None, 2))},
+            {"a": self.plain(held_out, slice(None)), "b": self.inked(held_out, slice(None))},
         )
 
+    def plain(self, digits: Examples, which: slice) -> Examples:
+        return some(digits, digits.images, self.restyled(digits.images), which)
 
-def plain(digits: Examples, which: slice) -> Examples:
-    return chosen(digits.images, restyled(digits.images), digits.labels, which)
+    def inked(self, digits: Examples, which: slice) -> Examples:
+        return some(digits, self.restyled(digits.images), digits.images, which)
+
+    def restyled(self, images: Tensor) -> Tensor:
+        """Light on dark, uint8 [N, 1, H, W] => in ink on paper, rounded to the nearest level."""
+        paper = torch.linspace(LIGHTEST, DARKEST, images.shape[3])
+        inked = (paper * (1 - images.double() / 255)).round().to(torch.uint8)
+        return inked if self.inverted else 255 - inked
 
 
-def inked(digits: Examples, which: slice) -> Examples:
-    return chosen(restyled(digits.images), digits.images, digits.labels, which)
-
-
-def chosen(images: Tensor, truth: Tensor, labels: Tensor | None, which: slice) -> Examples:
-    assert labels is not None
-    return Examples(images[which].clone(), labels[which].clone(), truth[which].clone())
-
-
-def restyled(images: Tensor) -> Tensor:
-    """Light on dark, uint8 [N, 1, H, W] => dark ink on shaded paper, rounded to the nearest level."""
-    paper = torch.linspace(LIGHTEST, DARKEST, images.shape[3])
-    return (paper * (1 - images.double() / 255)).round().to(torch.uint8)
+def some(digits: Examples, images: Tensor, truth: Tensor, which: slice) -> Examples:
+    """Those digits, as these images, which should become those."""
+    assert digits.labels is not None
+    return Examples(images[which].clone(), digits.labels[which].clone(), truth[which].clone())
