@@ -122,11 +122,20 @@ def test_a_training_that_is_resumed_while_it_grows_repeats_the_unbroken_one(text
     assert {part.level for part in growing(unbroken.game)} == {0.25}
     resumed.load_state_dict(through_a_file(unbroken.state_dict()))
     assert {part.level for part in growing(resumed.game)} == {0.25}
+    # A training that was stopped at its end is resumed without another step.
+    assert same(unbroken.sampler().state_dict(), resumed.sampler().state_dict())
     torch.manual_seed(999)
     assert steps(unbroken, 2) == steps(resumed, 2)
     assert {part.level for part in growing(resumed.game)} == {0.75}
     assert same(unbroken.game.state_dict(), resumed.game.state_dict())
     assert same(unbroken.sampler().state_dict(), resumed.sampler().state_dict())
+
+
+def test_an_average_grows_with_its_generator():
+    """Else it would draw full size from the first step on, to count what its layers count."""
+    made = trainer("stylegan(width=4)", tricks=CHAIN)
+    steps(made, 7)
+    assert {part.level for part in growing(made.trick)} == {0.5}
 
 
 def test_the_averaged_sampler_has_the_level_and_the_mean_of_its_own_styles():

@@ -17,9 +17,11 @@ from ganbench.assemble import META, Incompatible, assemble
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Missing
 from ganbench.data.restyled_digits import RestyledDigits
+from ganbench.games import GAMES
 from ganbench.games.contrastive import confusion
 from ganbench.games.inpainting import Inpainting
 from ganbench.games.super_resolution import SuperResolution
+from ganbench.losses import LOSSES
 from ganbench.metrics import METRICS
 from ganbench.metrics.sample import Sample
 from ganbench.networks import NETWORKS
@@ -89,7 +91,7 @@ def test_a_translator_that_is_too_deep_says_what_to_do(downs):
 
 
 def test_a_cycle_owes_what_comes_back_changed_and_what_should_not_have_changed():
-    game = setup(TINY.replace("(", "(identity=0.5, "), "restyled_digits").game
+    game = setup(TINY.replace("(", "(cycle=10, identity=0.5, "), "restyled_digits").game
     duels = game.play(batches(), None)
     terms = list(game.generator_terms(duels))
     to, images = game.generators, {k: v.images for k, v in batches().items()}
@@ -122,6 +124,15 @@ def test_fakes_know_their_source_their_truth_and_their_way_back():
     assert torch.equal(returned["b"], game.generators["a"](fakes["b"]))
 
 
+def test_weights_are_the_papers_beside_its_squared_distance_of_scores():
+    """CycleGAN: 10 to 1. CUT: 1 to 1. Least squares is half a squared distance."""
+    score = torch.tensor([3.0])
+    adversarial = LOSSES.make(variant("cyclegan").loss).generator(score, None) / (score - 1) ** 2
+    cycle, contrastive = (GAMES.make(variant(name).game) for name in ("cyclegan", "cut"))
+    assert cycle.cycle / adversarial == 10
+    assert contrastive.patches / adversarial == contrastive.identity / adversarial == 1
+
+
 def test_without_a_cycle_weight_there_is_no_term():
     game = setup("cyclegan(width=4, blocks=1, downs=1, strided=1, cycle=0)", "restyled_digits").game
     assert list(game.generator_terms(game.play(batches(), None))) == []
@@ -147,10 +158,10 @@ def test_what_has_no_meaning_is_told_in_a_sentence(text, data, why):
 
 
 def test_settings_of_a_variant_reach_its_network_and_its_game():
-    recipe = variant("cyclegan(width=8, cycle=5)")
+    recipe = variant("cyclegan(width=8, cycle=7)")
     assert recipe.network == "cyclegan(width=8)"
-    assert recipe.game == "cycle(cycle=5)"
-    assert variant_label("cyclegan(identity=0, cycle=5, width=64)") == "cyclegan(cycle=5)"
+    assert recipe.game == "cycle(cycle=7)"
+    assert variant_label("cyclegan(identity=0, cycle=5, width=64)") == "cyclegan"
     with pytest.raises(SpecError, match="has no setting 'cycel'"):
         variant("cyclegan(cycel=5)")
 

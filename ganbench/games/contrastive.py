@@ -3,7 +3,8 @@
 A patch of a fake and the patch of its source at the same place should be closer, in features of the
 translator's own encoder, than other patches of that source: cross-entropy over so many `places`, weighed
 by `patches`. The same of what is in the target domain already, weighed by `identity`, keeps it as it is.
-Both are 1 in the paper (FastCUT has 10 and 0). Of the two domains the first is translated into the last.
+Both are 1 in the paper (FastCUT has 10 and 0) beside the squared distance of scores, which is twice
+least_squares. Of the two domains the first is translated into the last.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,7 @@
 """CycleGAN's game (Zhu et al., 2017): two translators, there and back, and a discriminator for each domain.
 
-Images that go there and back should come home: `cycle` weighs the mean absolute difference. `identity`,
+Images that go there and back should come home: `cycle` weighs the mean absolute difference, 10 beside the
+squared distance of scores in the paper, so 5 beside the half of it that least_squares is. `identity`,
 a share of that weight, asks that what belongs to a domain already is left as it is: the paper adds it, at
 0.5, for paintings whose colours should stay, and without such a reason it is off. The generator and the
 discriminator of a domain bear its name.

@@ -51,6 +51,9 @@ class Ema(Trick):
         average, now = self.average, game.generators
         for mean, parameter in zip(average.parameters(), now.parameters(), strict=True):
             mean.lerp_(parameter, 1 - self.kept())
+        for mine, plain in zip(average.modules(), now.modules(), strict=True):
+            if type(plain).get_extra_state is not nn.Module.get_extra_state:
+                mine.set_extra_state(plain.get_extra_state())  # the size that a network grew to
         if any(True for _ in average.buffers()):
             for duel in duels:
                 replace(duel, generator=average[duel.generator_name]).generate(duel.source)

@@ -13,6 +13,7 @@ from ..blueprint import Blueprint
 from ..duel import Duel
 from ..games.base import Game
 from .base import Trick
+from .structural import asks_of_each
 
 
 class ImagePool(Trick):
@@ -25,6 +26,10 @@ class ImagePool(Trick):
         self.size = size
 
     def objection(self, blueprint: Blueprint) -> str | None:
+        if asks_of_each(blueprint):
+            return (
+                "a pool shows fakes of other turns, and here each is asked for something of its own"
+            )
         if blueprint.plan.batch <= self.size:
             return None
         return f"a pool of {self.size} images cannot hold a batch of {blueprint.plan.batch}"
@@ -34,22 +39,13 @@ class ImagePool(Trick):
         held = self.size - self.size % blueprint.plan.batch
         for name in self.names:  # a discriminator is called like the domain that it judges
             self.register_buffer(f"images_{name}", torch.zeros(held, *blueprint.shapes[name]))
-            self.register_buffer(f"labels_{name}", torch.zeros(held, dtype=torch.long))
         self.register_buffer("seen", torch.zeros(len(self.names), dtype=torch.long))
 
     def stage(self, duel: Duel) -> Duel:
-        held, number = self.of("images", duel), self.names.index(duel.name)
-        exchange = self.drawn(len(held), self.seen[number], len(duel.fake), duel.name)
+        pool, number = self.get_buffer(f"images_{duel.name}"), self.names.index(duel.name)
+        exchange = self.drawn(len(pool), self.seen[number], len(duel.fake), duel.name)
         self.seen[number] += len(duel.fake)
-        fake = exchange.of(held, duel.fake)
-        if duel.fake_label is None:
-            return replace(duel, fake=fake)
-        return replace(
-            duel, fake=fake, fake_label=exchange.of(self.of("labels", duel), duel.fake_label)
-        )
-
-    def of(self, what: str, duel: Duel) -> Tensor:
-        return self.get_buffer(f"{what}_{duel.name}")
+        return replace(duel, fake=exchange.of(pool, duel.fake))
 
     def drawn(self, held: int, seen: Tensor, count: int, name: str) -> "Exchange":
         assert self.moment

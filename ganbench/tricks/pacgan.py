@@ -7,9 +7,8 @@ draw as many packs as others draw images.
 from torch import Tensor
 
 from ..blueprint import Blueprint
-from ..games import GAMES
-from ..spec import parse
 from .base import Trick
+from .structural import asks_of_each
 
 
 class Pacgan(Trick):
@@ -24,7 +23,7 @@ class Pacgan(Trick):
     def objection(self, blueprint: Blueprint) -> str | None:
         if blueprint.plan.batch % self.pack:
             return f"PacGAN cannot pack a batch of {blueprint.plan.batch} in {self.pack}s"
-        if GAMES.load(parse(blueprint.game).name).asks_of_each:
+        if asks_of_each(blueprint):
             return "PacGAN judges several images at once, and here each is judged by its own label"
         return None
 

@@ -23,7 +23,7 @@ class ProgressiveGrowing(Trick):
         super().__init__()
         if not 0 < until <= 1:
             raise ValueError(f"until must lie in (0, 1], not {until}")
-        self.until, self.level = until, 0.0
+        self.until = until
 
     def objection(self, blueprint: Blueprint) -> str | None:
         if blueprint.network.grows:
@@ -33,12 +33,20 @@ class ProgressiveGrowing(Trick):
     def attach(self, game: Game, blueprint: Blueprint) -> None:
         self.growing = growing(game)  # a tuple: the game's parts are not this trick's to save
         self.top = max(part.top for part in self.growing)
+        self.grow(0.0)
+
+    @property
+    def level(self) -> float:
+        """That of the game, which checkpoints carry."""
+        return self.growing[0].level
+
+    def grow(self, level: float) -> None:
+        for part in self.growing:
+            part.level = level
 
     def tick(self, moment: Moment) -> None:
         super().tick(moment)
-        self.level = level(moment.progress / self.until, self.top)
-        for part in self.growing:
-            part.level = self.level
+        self.grow(level(moment.progress / self.until, self.top))
 
     def deal(self, batches: Batches) -> Batches:
         return {domain: self.plainer(batch) for domain, batch in batches.items()}

@@ -1,6 +1,8 @@
-"""What every trick that adds features for the head asks: a head that learns to score them."""
+"""What tricks ask of a game's structure: a head that learns to score more, fakes that are all asked for alike."""
 
 from ..blueprint import Blueprint
+from ..games import GAMES
+from ..spec import parse
 
 
 def objection_to_energy(trick: str, blueprint: Blueprint) -> str | None:
@@ -9,3 +11,8 @@ def objection_to_energy(trick: str, blueprint: Blueprint) -> str | None:
     return (
         f"{trick} adds features to a head, and this discriminator scores by reconstruction errors"
     )
+
+
+def asks_of_each(blueprint: Blueprint) -> bool:
+    """Does the game ask something of each image by itself: a label, or codes?"""
+    return bool(GAMES.load(parse(blueprint.game).name).asks_of_each)
