@@ -1,7 +1,6 @@
 """The StyleGAN line: published sizes, and styles, demodulation, noise, mixing and truncation as defined."""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +8,7 @@ from conftest import CPU, setup, steps, trainer
 from torch import nn
 from torch.nn.functional import conv2d
 
-from ganbench.assemble import META, Incompatible, checked
+from ganbench.assemble import META, Incompatible
 from ganbench.data.base import IMAGE
 from ganbench.networks import NETWORKS
 from ganbench.networks.base import Network, initialized
@@ -19,12 +18,10 @@ from ganbench.networks.stylegan import AdaIN
 from ganbench.networks.stylegan2 import Modulated
 from ganbench.networks.styles import Noise, crossed
 from ganbench.streams import Streams
-from ganbench.suite import cells, load_suite
 from ganbench.tricks import path_length
 from ganbench.tricks.minibatch_std import MinibatchStd
 from ganbench.tricks.path_length import lengths
 from ganbench.tricks.progressive_growing import growing
-from ganbench.variants import variant
 
 RANDOM = torch.Generator().manual_seed(5)
 FAMILIES = (
@@ -319,12 +316,3 @@ def test_r1_of_a_side_falls_with_the_number_of_pixels():
     assert term("r1(side=8)") == pytest.approx(term("r1"), rel=1e-5)
     with pytest.raises(Incompatible, match="R1 of a side needs images"):
         setup("gan(width=4)", "ring", tricks=("r1(side=8)",))
-
-
-def test_every_cell_of_the_suite_for_a_gpu_assembles():
-    """In its published size, without its images."""
-    suite = load_suite(Path(__file__).parents[1] / "suites" / "stylegan_64.toml")
-    kept, _ = cells(suite)
-    assert len(kept) == 8
-    for cell in kept:
-        checked(variant(cell.variant), cell.data)
