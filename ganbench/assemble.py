@@ -53,7 +53,7 @@ def blueprint_of(recipe: Recipe, data: Data, tricks: Chain) -> Blueprint:
     for part in (GAMES.make(recipe.game), tricks):
         objections += [o] if (o := part.objection(found)) else []
     if objections:
-        raise Incompatible("; ".join(objections))
+        raise Incompatible("; ".join(dict.fromkeys(objections)))  # two domains may be refused alike
     return found
 
 

@@ -43,11 +43,12 @@ def run(
     show: Show,
     stale: Stale = "ask",
 ) -> Ran:
-    """Trains, measures and reports a suite. Raises SuiteError if results of other code are there and
-    nothing was said of them, KeyboardInterrupt after Ctrl-C, when checkpoints are written."""
+    """Trains, measures and reports a suite. Raises SuiteError if no cell has a meaning, or results of other
+    code are there and nothing was said of them, KeyboardInterrupt after Ctrl-C, when checkpoints are written."""
     began, store, folder = time.monotonic(), Store(results), results / suite.name
     settle()
     plan = planned(suite, profile, device)
+    refuse_nothing(plan)
     metrics = tuple(suite.metrics)
     settle_stale(plan, store, stale)
     told = record(suite, profile, device, plan)
@@ -69,6 +70,14 @@ def run(
         frame = rows(told, store)
         files = write(frame, folder, store)
     return Ran(statuses, len(done), files, frame, time.monotonic() - began, replaced)
+
+
+def refuse_nothing(plan: list[Planned]) -> None:
+    """Raises SuiteError, with the reasons, if there is nothing that could be trained."""
+    if any(not item.objection for item in plan):
+        return
+    reasons = dict.fromkeys(f"{item.label()}: {item.objection}" for item in plan)
+    raise SuiteError("\n".join(["no cell of this suite has a meaning:", *reasons]))
 
 
 def is_other(old: dict[str, Any] | None, new: dict[str, Any]) -> bool:

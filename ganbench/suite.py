@@ -272,7 +272,9 @@ class Suite(Part):
             if name in self.budget:
                 return name
         name = wanted or device
-        raise SuiteError(f"suite {self.name} has no budget.{name}{nearest(name, self.budget)}")
+        there = f"; there is {', '.join(f'budget.{known}' for known in self.budget)}"
+        hint = nearest(wanted, self.budget) if wanted else there
+        raise SuiteError(f"suite {self.name} has no budget.{name}{hint}")
 
     def seeds_of(self, profile: str) -> list[int]:
         chosen = self.budget[profile].seeds or self.seeds

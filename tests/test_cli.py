@@ -341,6 +341,16 @@ def test_what_nobody_foresaw_ends_with_5_and_a_line(ganbench, monkeypatch):
     assert "Traceback" not in err
 
 
+def test_a_suite_of_which_nothing_has_a_meaning_is_refused_with_the_reasons(ganbench, tiny):
+    text = tiny.read_text().replace('variants = ["gan(width=8)"]', 'variants = ["cyclegan"]')
+    assert "cyclegan" in text
+    tiny.write_text(text)
+    code, _, err = ganbench("run", tiny)
+    assert code == 2
+    assert "no cell of this suite has a meaning" in err
+    assert err.count("a cycle needs two domains") == len(set(err.splitlines())) - 1
+
+
 def test_two_tables_are_compared_cell_by_cell(ganbench):
     bench, zoo = (Path(__file__).parents[1] / "results/published" / n for n in ("bench", "zoo"))
     code, out, _ = ganbench("compare", bench, bench, "--json")

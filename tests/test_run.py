@@ -161,7 +161,8 @@ def test_kill_9_in_the_middle_of_a_training_goes_on_from_its_checkpoint(suite, t
     pd.testing.assert_frame_equal(quality(broken), quality(whole), check_exact=True)
 
 
-def test_ctrl_c_writes_checkpoints_and_says_how_to_go_on(suite, unbroken, tmp_path):
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])  # as batch systems do it
+def test_ctrl_c_writes_checkpoints_and_says_how_to_go_on(suite, unbroken, tmp_path, asked):
     slow = ["-o", "budget.cpu.images=128_000"]
     arguments = list(map(str, command(suite, tmp_path, *slow)))
     runner = subprocess.Popen(
@@ -174,7 +175,7 @@ def test_ctrl_c_writes_checkpoints_and_says_how_to_go_on(suite, unbroken, tmp_pa
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     until(lambda: any('"step"' in p.read_text() for p in tmp_path.glob("trials/*/*/attempts/*/e*")))
-    os.killpg(runner.pid, signal.SIGINT)  # as a terminal does it: to the workers too
+    os.killpg(runner.pid, asked)  # as a terminal does it: to the workers too
     _, told = runner.communicate(timeout=60)
     assert runner.returncode == 130, told
     assert "To go on: ganbench run" in told

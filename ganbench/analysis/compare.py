@@ -315,11 +315,19 @@ def readings(
     transform = b.attrs["plan"]["metrics"][metric]["transform"]
     for match in matches(a, b, metric):
         cell = replace(titled(a, b, metric, margin), **described(match, transform))
+        if nothing_to_compare(cell):
+            continue
         if cell.verdict in UNTESTED:
             yield cell, None
         else:
             own = change_of(match, transform, cell.paired)
             yield tested(cell, [own] if own else [], [counts(cell)]), own
+
+
+def nothing_to_compare(cell: Comparison) -> bool:
+    """Has the metric no value on either side, though trainings ended well: points have no IS."""
+    ended_well = cell.ended_before > cell.failed_before or cell.ended_after > cell.failed_after
+    return ended_well and math.isnan(cell.before) and math.isnan(cell.after)
 
 
 def titled(a: pd.DataFrame, b: pd.DataFrame, metric: str, margin: float) -> Comparison:

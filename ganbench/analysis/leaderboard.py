@@ -110,6 +110,7 @@ def ties(board: pd.DataFrame, rows: pd.DataFrame, plan: dict[str, object]) -> "p
     """Is a cell not told apart from the first of its data set? Welch's test, two by two.
 
     It is a mark for the reader and no claim about all cells, so it is not corrected for their number.
+    There is none where either has but one seed.
     """
     analysis, metrics = plan["analysis"], plan["metrics"]
     assert isinstance(analysis, dict)
@@ -120,7 +121,10 @@ def ties(board: pd.DataFrame, rows: pd.DataFrame, plan: dict[str, object]) -> "p
     found = pd.Series(pd.NA, board.index, dtype="boolean")
     for _, part in board[board["rank"].notna()].groupby("data", sort=False):
         arms = [values[tuple(row)] for row in part[CELL].to_numpy()]
-        found[part.index] = [not told_apart(arms[0], arm) < 1 - LEVEL for arm in arms]
+        found[part.index] = [
+            not told_apart(arms[0], arm) < 1 - LEVEL if min(len(arms[0]), len(arm)) > 1 else pd.NA
+            for arm in arms
+        ]
     return found
 
 

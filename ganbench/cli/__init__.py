@@ -5,6 +5,7 @@ Modules that need torch are imported inside the commands that train: help and li
 """
 
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -35,6 +36,8 @@ def options(
 
 def main() -> None:
     """The program. What nobody foresaw is told in a line, with a trace if GANBENCH_TRACE is set."""
+    # A batch system's request to end is Ctrl-C: checkpoints are written, and what was trained is kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except KeyboardInterrupt:

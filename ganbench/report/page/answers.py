@@ -75,7 +75,11 @@ def sureness(best: Effect, facts: dict[str, str]) -> str:
             return f"p = {best.p:.2g}; no trick is shown to help, and this one harms least"
         case "equivalent":
             return "less than the declared margin; no trick is shown to help"
-    told = "looks best, but no trick is shown to help"
+    falls = best.ratio < (1 if facts["transform"] == "log" else 0)
+    better = falls == (facts["direction"] == "lower")
+    told = (
+        "looks best, but no trick is shown to help" if better else "no trick looks better than none"
+    )
     if not best.smallest < ENDLESS:
         return told
     shown = least(best.smallest, facts["transform"])
