@@ -1,6 +1,7 @@
 """Asking people: the design, the page in a browser, answers of every kind, and what they come to."""
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -218,8 +219,43 @@ def test_the_page_does_not_say_what_is_real(ganbench, run):
         "examples",
     }
     assert {"real", "fake"} == set(truth)
-    for arm in key.arms:
-        assert arm.loss not in (run / "small" / "study" / "study.html").read_text()
+    text = (run / "small" / "study" / "study.html").read_text()
+    for secret in (key.salt, *(arm.loss for arm in key.arms)):
+        assert secret not in text
+    public = ["", 0, "0" * 32, told["study"], told["suite"], told["data"]]
+    known = [[], *([fact] for fact in public)]
+    assert not any(set(told["images"]) & set(names_by(first, key)) for first in known)
+    assert set(told["images"]) == set(
+        names_by([key.salt], key)
+    )  # so they are made of it and of these
+
+
+def names_by(first: list, key: Key) -> list[str]:
+    """The names of all items as who has the source would make them, with these facts before the others."""
+    addresses = [
+        [truth, arm, n]
+        for truth in ("real", "fake")
+        for arm in range(len(key.arms))
+        for n in range(5)
+    ] + [["catch", n] for n in range(4)]
+    texts = (json.dumps([*first, key.seed, key.data, *address]) for address in addresses)
+    return [hashlib.sha256(text.encode()).hexdigest()[:12] for text in texts]
+
+
+def test_no_two_studies_have_a_salt_in_common(ganbench, run):
+    salts = {made(ganbench, *QUICK).salt}
+    salts |= {made(ganbench, *QUICK, "--seed", n, "--replace").salt for n in (1, 0)}
+    assert len(salts) == 3
+    assert {len(bytes.fromhex(salt)) for salt in salts} == {16}
+
+
+def test_a_damaged_key_is_told_and_can_be_replaced(ganbench, run):
+    path = run / "small" / "study" / "key.json"
+    path.parent.mkdir()
+    path.write_text("{")
+    code, _, err = ganbench("study", "make", "small", "digits", *QUICK)
+    assert (code, "key.json is damaged" in err) == (2, True)
+    assert made(ganbench, *QUICK, "--replace").salt
 
 
 def test_a_study_is_made_alike_again_and_another_takes_no_ones_place(ganbench, run):

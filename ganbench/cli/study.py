@@ -44,19 +44,23 @@ def make(
     from ..data.base import Missing
     from ..looking import Unseen
     from ..store import Damaged, write_bytes, write_json
-    from ..study.key import Unread, read_key
+    from ..study.key import Unread, new_salt
     from ..study.make import Design
     from ..study.make import study as made
 
-    folder = folder_of(suite, results)
+    folder, design = folder_of(suite, results), Design(pictures, catches, exposure, seed)
+    own = folder / "study"
     try:
-        arms = arms_of(suite, cells or [], results)
-        key, page = made(folder.name, arms, Design(pictures, catches, exposure, seed))
+        arms, old = arms_of(suite, cells or [], results), old_key(folder, replace)
+        key, page = made(folder.name, arms, design, (old and old.salt) or new_salt())
+        if old and old.study != key.study:
+            if not replace:
+                fail(
+                    f"{own} holds another study, whose answers need its key: --replace takes its place"
+                )
+            key, page = made(folder.name, arms, design, new_salt())
     except (Unread, Unseen, Missing, Damaged) as error:
         fail(str(error))
-    own = folder / "study"
-    if (own / "key.json").exists() and not replace and read_key(folder).study != key.study:
-        fail(f"{own} holds another study, whose answers need its key: --replace takes its place")
     path = to or own / "study.html"
     write_json(own / "key.json", key.model_dump())
     write_bytes(path, page.encode())
@@ -80,6 +84,18 @@ def make(
     for made_file in (path, own / "key.json"):
         out.print(f"  {made_file}", markup=False, soft_wrap=True)
     return None
+
+
+def old_key(folder: Path, replace: bool) -> Any:
+    """The key of the study that is here, or None; a damaged one counts where it is replaced as none."""
+    from ..study.key import Unread, read_key
+
+    try:
+        return read_key(folder) if (folder / "study" / "key.json").exists() else None
+    except Unread:
+        if replace:
+            return None
+        raise
 
 
 def arms_of(suite: str, cells: list[str], results: Path) -> list[Any]:

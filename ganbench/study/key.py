@@ -1,5 +1,6 @@
 """A study's key: which item is what. It stays with who made the study; the page does not hold it."""
 
+import secrets
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +42,7 @@ class Key(BaseModel):
     data: str
     exposure: int  # milliseconds; 0: until the answer
     seed: int
+    salt: str = ""  # of the items' names; studies of old have none
     arms: list[Arm]
     items: dict[str, Item]
     groups: list[list[str]]  # a list an arm and truth, in the page's order
@@ -49,6 +51,11 @@ class Key(BaseModel):
 
 class Unread(ValueError):
     """What is wrong with a study, or with answers, in a sentence."""
+
+
+def new_salt() -> str:
+    """128 bits that nobody can guess, in hexadecimal: the one draw that no seed may repeat."""
+    return secrets.token_hex(16)
 
 
 def read_key(folder: Path) -> Key:

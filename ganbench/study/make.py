@@ -41,14 +41,14 @@ class Design:
 
 
 def study(
-    suite: str, arms: Sequence[tuple[Arm, Sequence[Kept]]], design: Design
+    suite: str, arms: Sequence[tuple[Arm, Sequence[Kept]]], design: Design, salt: str
 ) -> tuple[Key, str]:
     """The key and the page of a study over arms of one data set, each with its kept samplers.
 
-    Every arm has its own real pictures, held-out ones; its fakes are spread over its seeds. Raises
-    Unread if they are of points, or too few.
+    Every arm has its own real pictures, held-out ones; its fakes are spread over its seeds. The salt is
+    a secret, by which the same study has the same page. Raises Unread if they are of points, or too few.
     """
-    found = Pictures(arms, design)
+    found = Pictures(arms, design, salt)
     items: dict[str, Item] = {}
     images: dict[str, str] = {}
     groups = []
@@ -69,6 +69,7 @@ def study(
         data=arms[0][0].data,
         exposure=design.exposure,
         seed=design.seed,
+        salt=salt,
         arms=[arm for arm, _ in arms],
         items=dict(sorted(items.items())),
         groups=sorted(sorted(group) for group in groups),  # their order tells nothing of arms
@@ -80,8 +81,8 @@ def study(
 class Pictures:
     """The pictures of a study, by arm, truth and number."""
 
-    def __init__(self, arms: Sequence[tuple[Arm, Sequence[Kept]]], design: Design):
-        self.arms, self.design = arms, design
+    def __init__(self, arms: Sequence[tuple[Arm, Sequence[Kept]]], design: Design, salt: str):
+        self.arms, self.design, self.salt = arms, design, salt
         measured = arms[0][1][0].measured
         if not arms[0][1][0].on_images:
             raise Unread(f"{arms[0][0].data} is points: people are asked about images")
@@ -111,8 +112,8 @@ class Pictures:
         return self.name(truth, arm, number), item, encoded(image)
 
     def name(self, *address: str | int) -> str:
-        """A name from which nobody sees what the item is."""
-        text = json.dumps([self.design.seed, self.arms[0][0].data, *address])
+        """A name from which nobody sees what the item is: all but the salt can be guessed."""
+        text = json.dumps([self.salt, self.design.seed, self.arms[0][0].data, *address])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def side(self) -> int:
