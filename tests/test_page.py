@@ -11,14 +11,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from test_analysis import arms, floor, frame, row
 
 import ganbench
+from ganbench.analysis.leaderboard import leaderboard
+from ganbench.analysis.rows import save
+from ganbench.report.files import leave_closer_pictures
+from ganbench.report.losses import POINTS, TERMS, binned, losses, read_losses, save_losses
 from ganbench.report.page import page
 from ganbench.report.page.album import Album, own_pixels, shrunk
-from ganbench.report.page.arms import binned
 from ganbench.report.page.plots import Axis, powers, round_steps
 from ganbench.report.pictures import pictures
 from ganbench.report.report import Report
@@ -305,7 +309,7 @@ def test_losses_of_the_store_are_drawn(tmp_path):
         {"step": s, "discriminator": 1 / s, "generator": None, "real_score": 0.5} for s in (1, 2)
     ]
     curve.write_text(json.dumps({"losses": looks, "scores": []}))
-    found = Elements(page(usual_report(), Path("none"), store))
+    found = Elements(page(Report.of(rows, store=store), Path("none")))
     charts = [json.loads(t) for kind, t in found.scripts if kind == "application/json"]
     lines = [line for chart in charts for line in chart.get("lines", [])]
     assert [line["y"] for line in lines if line["name"] == "discriminator"] == [[1.0, 0.5]]
@@ -314,10 +318,80 @@ def test_losses_of_the_store_are_drawn(tmp_path):
 
 
 def test_many_looks_become_few_with_the_same_mean():
-    points = np.stack([np.arange(1, 121), np.random.default_rng(0).normal(size=120)], 1)
-    x, y = binned(points)
-    assert len(x) == 60
-    assert (x.mean(), y.mean()) == pytest.approx(points.mean(0))
+    steps, values = np.arange(1, 121), np.random.default_rng(0).normal(size=120)
+    found = binned(pd.DataFrame({"step": steps, "generator": values}))
+    assert len(found) == 60
+    means = found["step"].mean(), found["generator"].mean()
+    assert means == pytest.approx((steps.mean(), values.mean()))
+    assert found["discriminator"].isna().all()
+
+
+def test_a_few_looks_stay_as_they_are():
+    looks = pd.DataFrame({"step": [5, 10, 15], **{key: [1.0, None, 3.0] for key in TERMS}})
+    assert (binned(looks)["step"] == looks["step"]).all()
+    assert binned(looks)["generator"].isna().tolist() == [False, True, False]
+
+
+def test_losses_of_the_published_arms_are_small_and_the_same_every_time(tmp_path):
+    """Of a store that logged a thousand looks a training; the arms are those of bench."""
+    frame, store = ganbench.load(PUBLISHED), Store(tmp_path)
+    done = frame[frame["role"].eq("trial") & frame["outcome"].eq("done")]
+    trained = done.drop_duplicates("trial")
+    rng = np.random.default_rng(0)
+    for trial in trained["trial"]:
+        looks = [
+            {"step": 5 * n, **dict(zip(TERMS, rng.normal(size=4).tolist(), strict=True))}
+            for n in range(1000)
+        ]
+        store.trial(trial).folder.mkdir(parents=True)
+        store.trial(trial).curve.write_text(json.dumps({"losses": looks}))
+    found = losses(frame, leaderboard(frame), store)
+    told = found.groupby("trial").size()
+    cells = ["data", "variant", "loss", "tricks", "plan"]
+    shown = trained[trained["trial"].isin(told.index)]
+    assert len(told) == len(shown) == len(trained.drop_duplicates(cells)) == 30
+    assert not shown.duplicated(cells).any()
+    assert set(told) == {POINTS}
+    for folder in ("a", "b"):
+        save_losses(losses(frame, leaderboard(frame), store), tmp_path / folder)
+    whole = (tmp_path / "a" / "losses.parquet").read_bytes()
+    assert whole == (tmp_path / "b" / "losses.parquet").read_bytes()
+    assert len(whole) < 300_000
+    pd.testing.assert_frame_equal(read_losses(tmp_path / "a"), found)
+
+
+def test_a_published_folder_shows_what_the_store_showed(small_run, tmp_path):
+    """Losses, walks and neighbours, although the store is not there."""
+    frame, store, folder = ganbench.load(small_run / "small"), Store(small_run), tmp_path / "copy"
+    report = Report.of(frame, folder, store)
+    leave_closer_pictures(report, store)
+    pictures(frame, folder / "figures", store)
+    save_losses(report.losses, folder)
+    found = page(Report.of(frame, folder), folder / "figures")
+    assert found == page(report, folder / "figures")
+    for told in ("losses, seed 0", "mean scores that the discriminator gives, seed 0",
+                 'data-kind="interpolation"', 'data-kind="neighbours"'):  # fmt: skip
+        assert told in found
+    assert "losses.parquet" not in found
+    (folder / "losses.parquet").unlink()
+    assert "losses.parquet" in page(Report.of(frame, folder), folder / "figures")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 no table", "other columns", "words"])
+def test_losses_that_are_none_are_told(request, tmp_path, content):
+    folder = tmp_path / "copy"
+    rows = usual_report().frame
+    save(rows, folder)
+    if isinstance(content, bytes):
+        (folder / "losses.parquet").write_bytes(content)
+    else:
+        column = "step" if content == "words" else "x"
+        table = pd.DataFrame(
+            {"trial": ["a"], **dict.fromkeys(("step", *TERMS), 1.0), column: ["w"]}
+        )
+        table.drop(columns=["step"] if column == "x" else []).to_parquet(folder / "losses.parquet")
+    code, _, err = request.getfixturevalue("ganbench")("report", folder)
+    assert (code, "losses.parquet is damaged: delete it" in err) == (2, True)
 
 
 # Axes

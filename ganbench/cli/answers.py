@@ -65,10 +65,13 @@ def report(suite: SuiteArgument, results: Results = HERE, as_json: Json = False)
     from ..report.files import write
     from ..report.terminal import show as show_leaderboard
     from ..report.words import findings
-    from ..store import Store
+    from ..store import Damaged, Store
 
     frame, folder = frame_of(suite, results), folder_of(suite, results)
-    files = write(frame, folder, Store(folder.parent) if has_store(folder) else None)
+    try:
+        files = write(frame, folder, Store(folder.parent) if has_store(folder) else None)
+    except Damaged as error:
+        fail(str(error))
     if as_json:
         board = json.loads(leaderboard(frame).to_json(orient="records"))
         told = {"findings": findings(frame), "leaderboard": board}

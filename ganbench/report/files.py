@@ -14,6 +14,7 @@ from ..store import Store, write_bytes
 from .analyses import analyses_text, texts
 from .effects import effects_text
 from .figures import figures
+from .losses import save_losses
 from .markdown import leaderboard_table
 from .page import page
 from .pictures import pictures
@@ -24,19 +25,20 @@ MAIN = ("report.html", "leaderboard.md", "effects.md", "analyses.md", "results.p
 
 
 def write(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list[Path]:
-    """Writes all that is made from rows; with the store also the pictures. Returns the main files."""
+    """Writes all that is made from rows; with the store also pictures and losses. Returns the main files."""
     save(frame, folder)
-    report = Report.of(frame, folder)
+    report = Report.of(frame, folder, store)
     write_leaderboard(report.frame, report.board, report.findings, folder)
     for name, text in texts_of(report).items():
         write_bytes(folder / name, text.encode())
     for name, table in {**report.changes, **report.further}.items():
         write_table(table, folder / "tables" / name)
     if store:
+        save_losses(report.losses, folder)
         leave_closer_pictures(report, store)
         pictures(frame, folder / "figures", store)
     figures(report, folder / "figures")
-    write_bytes(folder / "report.html", page(report, folder / "figures", store).encode())
+    write_bytes(folder / "report.html", page(report, folder / "figures").encode())
     return [folder / name for name in MAIN]
 
 

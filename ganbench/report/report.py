@@ -1,6 +1,6 @@
 """A report: the rows of a suite, and all that is made of them before it is written in any form."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -8,9 +8,11 @@ import pandas as pd
 
 from ..analysis.effects import Effect
 from ..analysis.leaderboard import leaderboard
+from ..store import Store
 from ..study.errors import with_human_error
 from .analyses import analyses
 from .effects import effects_of, sections
+from .losses import losses, nothing, read_losses
 from .words import findings
 
 
@@ -21,13 +23,22 @@ class Report:
     changes: dict[str, pd.DataFrame]  # effects, chains, interactions, rates
     further: dict[str, pd.DataFrame]  # the analyses by name
     findings: list[str]
+    losses: pd.DataFrame = field(default_factory=nothing)  # of a training an arm
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, folder: Path | None = None) -> Self:
-        """Makes everything, once; human error is of the study that was read in the suite's folder."""
+    def of(
+        cls, frame: pd.DataFrame, folder: Path | None = None, store: Store | None = None
+    ) -> Self:
+        """Makes everything, once; human error is of the study that was read in the suite's folder.
+
+        Losses are in the store, or where there is none in that folder; raises Damaged if they are not.
+        """
         board = leaderboard(frame)
+        logged = (
+            losses(frame, board, store) if store else read_losses(folder) if folder else nothing()
+        )
         board = with_human_error(board, folder) if folder else board
-        return cls(frame, board, sections(frame), analyses(frame), findings(frame))
+        return cls(frame, board, sections(frame), analyses(frame), findings(frame), logged)
 
     @property
     def plan(self) -> dict[str, Any]:

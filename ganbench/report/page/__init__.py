@@ -11,7 +11,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ...store import Store
 from ..figures import colours
 from ..looks import looks
 from ..report import Report
@@ -39,20 +38,20 @@ SECTIONS = {  # in the order of the page
 }
 
 
-def page(report: Report, figures: Path, store: Store | None = None) -> str:
-    """The whole file. Pictures are those that lie in `figures`; losses need the store."""
-    shown = content(report, figures, store)
+def page(report: Report, figures: Path) -> str:
+    """The whole file. Pictures are those that lie in `figures`."""
+    shown = content(report, figures)
     sections = [(name, title) for name, title in SECTIONS.items() if shown.get(name, True)]
     return environment().get_template("page.html").render(shown, sections=sections)
 
 
-def content(report: Report, figures: Path, store: Store | None) -> dict[str, Any]:
+def content(report: Report, figures: Path) -> dict[str, Any]:
     """What the template shows, by the names that it uses."""
     frame, board, plan = report.frame, report.board, report.plan
     outcome = plan["analysis"]["outcome"]
     facts, numbers = plan["metrics"][outcome], colours(frame)
     looked = looks(frame)
-    cards = arms(frame, board, looked, figures, store)
+    cards = arms(report, looked, figures)
     return {
         "plan": plan,
         "facts": facts_of_run(frame),

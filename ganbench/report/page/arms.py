@@ -5,23 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ...analysis.leaderboard import CELL
-from ...analysis.rows import flags_of, whole
-from ...store import Store
+from ...analysis.rows import flags_of
 from ..looks import Looks
+from ..losses import in_turn
 from ..markdown import cell
 from ..pictures import KINDS, picture_file
+from ..report import Report
 from ..words import FLAGS, name_of, sentence
 from .album import Album
 from .board import Name, facets, name, several_plans
 from .panels import axis, floors_of, numbers
 
 FIRST = 12  # cards that are shown before the reader asks for more
-DETAILED = 60  # arms whose losses are told: the best of each family, and then the second ones
-LOOKS = 60  # points of a curve of losses
 DIRECT = 6  # lines that have their names at their ends
 TERMS = {  # charts of what is logged at every look
     "losses": ("discriminator", "generator"),
@@ -68,21 +66,19 @@ class Trained:
     looks: Looks
 
 
-def arms(
-    frame: pd.DataFrame, board: pd.DataFrame, looks: Looks, figures: Path, store: Store | None
-) -> Arms | None:
+def arms(report: Report, looks: Looks, figures: Path) -> Arms | None:
     """All arms that were trained, best first, or None if there is nothing to be seen of any."""
+    frame, board = report.frame, report.board
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
     known, album = trained(frame, looks), Album()
-    ranked = board[board["role"].eq("trial") & board[["done", "diverged", "failed"]].any(axis=1)]
+    ranked, logged = in_turn(board), losses_by_trial(report)
     several, floors = several_plans(ranked), floors_of(board, looks.metric)
     found = {}
-    for place, number in enumerate(families_in_turn(ranked)):
+    for number in map(int, ranked.index):
         row = ranked.loc[number].to_dict()
         trials = known.trials.get(cell_key(row), [])
         charts = score_chart(cell_key(row), known, floors.get(row["data"]))
-        if store and place < DETAILED:
-            charts += loss_charts(trials, store)
+        charts += loss_charts(trials, logged)
         seen = pictures_of(trials, figures, album)
         told = f"{name_of(outcome)} {cell(row, outcome, True)}" if row["done"] else row["reason"]
         called = name(row, several)
@@ -91,13 +87,11 @@ def arms(
     if not any(arm.pictures or arm.charts for arm in best_first):
         return None
     by = facets(arm.name for arm in best_first)
-    return Arms(best_first, album.pictures, by, store is not None)
+    return Arms(best_first, album.pictures, by, bool(logged))
 
 
-def families_in_turn(ranked: pd.DataFrame) -> list[int]:
-    """The order in which arms get room: the best of each family before the second ones."""
-    turn = ranked.groupby(["data", "variant", "loss"], dropna=False).cumcount()
-    return [int(n) for n in turn.sort_values(kind="stable").index]
+def losses_by_trial(report: Report) -> dict[str, pd.DataFrame]:
+    return {str(trial): part for trial, part in report.losses.groupby("trial")}
 
 
 def cell_key(row: Any) -> Key:
@@ -174,13 +168,14 @@ def pictures_of(trials: list[Any], figures: Path, album: Album) -> dict[str, str
     return {kind: picture for kind, picture in added.items() if picture}
 
 
-def loss_charts(trials: list[Any], store: Store) -> list[Chart]:
-    """What was logged at every look of one training."""
-    row = shown_trial(trials)
-    looks = (whole(store.trial(row.trial).curve) or {}).get("losses", []) if row else []
-    charts = {title: term_lines(terms, looks) for title, terms in TERMS.items()}
+def loss_charts(trials: list[Any], logged: dict[str, pd.DataFrame]) -> list[Chart]:
+    """What was logged of the one training of an arm whose losses are told."""
+    row = next((row for row in trials if row.trial in logged), None)
+    if row is None:
+        return []
+    charts = {title: term_lines(terms, logged[row.trial]) for title, terms in TERMS.items()}
     axes = {"x": axis("step", log=False), "y": axis("", log=False)}
-    told = {**axes, "direct": True, "flags": flag_marks([row]) if looks else []}
+    told = {**axes, "direct": True, "flags": flag_marks([row])}
     return [
         Chart(f"{title}, seed {row.seed}", {**told, "lines": lines})
         for title, lines in charts.items()
@@ -188,18 +183,11 @@ def loss_charts(trials: list[Any], store: Store) -> list[Chart]:
     ]
 
 
-def term_lines(terms: tuple[str, ...], looks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def term_lines(terms: tuple[str, ...], looks: pd.DataFrame) -> list[dict[str, Any]]:
     lines = []
     for place, term in enumerate(terms):
-        known = [(look["step"], look[term]) for look in looks if look.get(term) is not None]
-        if known:
-            x, y = binned(np.array(known, dtype=float))
-            name = term.removesuffix("_score")
-            lines.append({"name": name, "color": place + 1, "x": numbers(x), "y": numbers(y, 3)})
+        known = looks[looks[term].notna()]
+        if len(known):
+            x, y = numbers(known["step"]), numbers(known[term], digits=3)
+            lines.append({"name": term.removesuffix("_score"), "color": place + 1, "x": x, "y": y})
     return lines
-
-
-def binned(points: Any) -> Any:
-    """Means of neighbours, such that few points are left. [N, 2] => [2, at most LOOKS]"""
-    parts = np.array_split(points, min(LOOKS, len(points)))
-    return np.array([part.mean(axis=0) for part in parts]).T

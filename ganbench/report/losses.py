@@ -1,0 +1,75 @@
+"""Losses: what was logged while arms were trained, in few points, which a page shows where no store is."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..analysis.leaderboard import CELL
+from ..analysis.rows import whole
+from ..store import Damaged, Store, write_bytes
+
+ARMS = 60  # whose losses are told
+POINTS = 60  # of a training
+TERMS = ("discriminator", "generator", "real_score", "fake_score")
+SCHEMA = pa.schema([("trial", pa.string()), *((name, pa.float64()) for name in ("step", *TERMS))])
+
+
+def nothing() -> pd.DataFrame:
+    return SCHEMA.empty_table().to_pandas()
+
+
+def losses(frame: pd.DataFrame, board: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """A row a point, of one training an arm: the first that finished, else the first."""
+    trained = frame[frame["role"].eq("trial") & frame["trial"].notna()][["trial", "outcome", *CELL]]
+    trained.attrs = {}  # pandas copies them at every turn
+    done_first = trained["outcome"].ne("done").sort_values(kind="stable").index
+    first = trained.loc[done_first].drop_duplicates(CELL)
+    arms = in_turn(board)[CELL].head(ARMS).merge(first, on=CELL)
+    return pd.concat(
+        [nothing(), *(logged(trial, store) for trial in arms["trial"])], ignore_index=True
+    )
+
+
+def in_turn(board: pd.DataFrame) -> pd.DataFrame:
+    """The arms that were trained as they get room: the best of each family before the second ones."""
+    arms = board[board["role"].eq("trial") & board[["done", "diverged", "failed"]].any(axis=1)]
+    turn = arms.groupby(["data", "variant", "loss"], dropna=False).cumcount()
+    return arms.loc[turn.sort_values(kind="stable").index]
+
+
+def logged(trial: str, store: Store) -> pd.DataFrame:
+    """The looks at one training."""
+    curve: dict[str, Any] = whole(store.trial(trial).curve) or {}
+    return binned(pd.DataFrame(curve.get("losses", []))).assign(trial=trial)[SCHEMA.names]
+
+
+def binned(looks: pd.DataFrame) -> pd.DataFrame:
+    """Means of neighbours, such that few points are left; what was not logged is no part of them."""
+    points = looks.reindex(columns=["step", *TERMS]).astype(float)
+    bins = min(POINTS, len(points))
+    return points.groupby(np.arange(len(points)) * bins // max(1, len(points))).mean()
+
+
+def save_losses(found: pd.DataFrame, folder: Path) -> None:
+    """Writes losses.parquet, the same bytes for the same losses."""
+    content = pa.BufferOutputStream()
+    table = pa.Table.from_pandas(found, schema=SCHEMA, preserve_index=False)
+    pq.write_table(table.replace_schema_metadata(None), content)
+    write_bytes(folder / "losses.parquet", content.getvalue().to_pybytes())
+
+
+def read_losses(folder: Path) -> pd.DataFrame:
+    """Nothing if there is no losses.parquet; raises Damaged if it is no such table."""
+    path = folder / "losses.parquet"
+    try:
+        table = pq.read_table(io.BytesIO(path.read_bytes()))
+        return table.select(SCHEMA.names).cast(SCHEMA).to_pandas()
+    except FileNotFoundError:
+        return nothing()
+    except (pa.ArrowException, KeyError, ValueError, OSError):
+        raise Damaged(f"{path} is damaged: delete it, and the page has no losses") from None
