@@ -1,8 +1,9 @@
-"""Looking: pictures of what a kept sampler makes, of walks between its latents, and of whom it resembles."""
+"""Looking: pictures of what a kept sampler makes, of walks between its latents, of styles, and of whom it resembles."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from safetensors import SafetensorError
@@ -14,10 +15,12 @@ from .games.base import Asked, Game
 from .metrics.authenticity import nearest
 from .metrics.copying import held_out_distances
 from .metrics.sampler import Sampler, lerp, slerp
+from .networks.styles import StyledGenerator
 from .pictures import COLUMNS, drawn, grid, picture
 from .spec import SpecError
 from .store import Damaged, Store, TrialFolder, read_json, write_bytes
 from .streams import Streams
+from .styles import STYLES
 from .trial import Trial, dealt, kept_game, kept_samples, portrait, read_trial, settle, steady
 from .yardstick import Fakes, Yardstick, yardstick
 
@@ -172,14 +175,28 @@ def neighbours(sampler: Kept, count: int | None = None) -> Resemblance:
     )
 
 
+def styles(sampler: Kept, kind: str) -> bytes:
+    """A PNG of styles, mixed or truncated; raises Unseen if the generator has none."""
+    generator, *_ = sampler.game().generators.values()
+    if not isinstance(generator, StyledGenerator):
+        raise Unseen(f"{sampler.trial.variant} has no styles: its network maps no latents to them")
+    return STYLES[kind](generator, Streams(sampler.trial.seed, torch.device(sampler.trial.device)))
+
+
+CLOSER: dict[str, Callable[[Kept], bytes]] = {  # what a report shows of an arm beside its samples
+    "interpolation": interpolation,
+    "neighbours": lambda sampler: neighbours(sampler, SEARCHED_BY).picture,
+    **{kind: partial(styles, kind=kind) for kind in STYLES},
+}
+
+
 def leave_pictures(identifiers: Iterable[str], store: Store) -> None:
-    """Makes `interpolation.png` and `neighbours.png` beside `samples.png`, where there are none yet."""
+    """Makes closer pictures beside `samples.png`: those that are not there yet, of what can be shown."""
     for identifier in identifiers:
-        try:
+        with suppress(Unseen, Damaged, Missing):
             sampler = kept(read_trial(store, identifier), store)
-            if not sampler.folder.interpolation.exists():
-                write_bytes(sampler.folder.interpolation, interpolation(sampler))
-            if not sampler.folder.neighbours.exists():
-                write_bytes(sampler.folder.neighbours, neighbours(sampler, SEARCHED_BY).picture)
-        except (Unseen, Damaged, Missing):  # of points there are no neighbours, of some no latents
-            continue
+            for kind, picture_of in CLOSER.items():
+                path = sampler.folder.folder / f"{kind}.png"
+                if not path.exists():
+                    with suppress(Unseen):  # of points no neighbours, of most no styles
+                        write_bytes(path, picture_of(sampler))

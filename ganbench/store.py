@@ -2,7 +2,8 @@
 
     trials/<ab>/<id>/   spec.json · attempts/NNN/{log.txt,events.jsonl,exit.json} · checkpoint.pt
                         samplers/{last,best}.safetensors · evaluations/<protocol>-<checkpoint>.json
-                        curve.json · {samples,interpolation,neighbours}.png · result.json
+                        curve.json · {samples,interpolation,neighbours,mixing,truncation}.png
+                        result.json
     floors/<protocol>.json
 
 Files are written beside and renamed, so a reader finds a whole file or none; `result.json` commits a
@@ -141,22 +142,15 @@ class TrialFolder:
     def samples(self) -> Path:
         return self.folder / "samples.png"
 
-    @property
-    def interpolation(self) -> Path:
-        return self.folder / "interpolation.png"
-
-    @property
-    def neighbours(self) -> Path:
-        return self.folder / "neighbours.png"
-
     def sampler(self, checkpoint: str) -> Path:
         return self.folder / "samplers" / f"{checkpoint}.safetensors"
 
     def evaluation(self, protocol: str, checkpoint: str) -> Path:
         return self.folder / "evaluations" / f"{protocol}-{checkpoint}.json"
 
-    def pictures(self) -> tuple[Path, ...]:
-        return self.samples, self.interpolation, self.neighbours
+    def pictures(self) -> list[Path]:
+        """All that there are: samples, walks, neighbours, styles, of either checkpoint."""
+        return sorted(self.folder.glob("*.png"))
 
     def forget(self) -> None:
         """Removes what was trained and measured, so that the trial is made again; attempts stay."""

@@ -1,17 +1,12 @@
 """Pictures of styles (Karras et al., 2019): what two latents give when theirs are mixed, and what truncation trades."""
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from .data.base import as_stored
 from .networks.styles import StyledGenerator
 from .pictures import drawn, grid
-from .store import TrialFolder, write_bytes
 from .streams import Streams
-from .trial import Trial, kept_game, settle
-from .yardstick import yardstick
 
 COLUMNS, ROWS = (
     6,
@@ -65,20 +60,4 @@ def shown(generator: StyledGenerator, styles: Tensor, streams: Streams, stream: 
         return generator.synthesis(styles)
 
 
-class Unstyled(ValueError):
-    """A trial whose generator draws without styles."""
-
-
-def leave_pictures(trial: Trial, folder: TrialFolder, checkpoint: str = "last") -> list[Path]:
-    """Writes `mixing.png` and `truncation.png` of a kept sampler beside its samples; raises Unstyled."""
-    settle()
-    measured = yardstick(trial.data, trial.device)
-    generator, *_ = kept_game(trial, folder, measured, checkpoint).generators.values()
-    if not isinstance(generator, StyledGenerator):
-        raise Unstyled(f"{trial.variant} has no styles: its network maps no latents to them")
-    streams, found = Streams(trial.seed, torch.device(trial.device)), []
-    for name, picture in (("mixing", mixing), ("truncation", truncation)):
-        ending = "" if checkpoint == "last" else f"-{checkpoint}"
-        found.append(folder.folder / f"{name}{ending}.png")
-        write_bytes(found[-1], picture(generator, streams))
-    return found
+STYLES = {"mixing": mixing, "truncation": truncation}  # pictures by kind

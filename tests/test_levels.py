@@ -23,7 +23,8 @@ recipe designs
 variants assemble
 provenance
 trial
-styles looking
+styles
+looking
 suite
 planned
 executors

@@ -270,10 +270,10 @@ def test_a_sampler_that_cannot_be_brought_back_is_told(ganbench, small_run, samp
 def test_a_report_goes_on_without_the_pictures_of_a_damaged_sampler(small_run, sampler, tmp_path):
     shutil.copytree(sampler.folder.folder, Store(tmp_path).trial(sampler.trial.id).folder)
     folder = Store(tmp_path).trial(sampler.trial.id)
-    folder.interpolation.unlink()
+    (folder.folder / "interpolation.png").unlink()
     folder.sampler("last").write_bytes(b"")
     leave_pictures([sampler.trial.id, "0" * 16], Store(tmp_path))
-    assert not folder.interpolation.exists()
+    assert not (folder.folder / "interpolation.png").exists()
 
 
 def test_a_cell_is_shown_with_its_settings_its_curves_and_its_pictures(ganbench, small_run):

@@ -24,7 +24,7 @@ from ganbench.report.losses import POINTS, TERMS, binned, losses, read_losses, s
 from ganbench.report.page import page
 from ganbench.report.page.album import Album, own_pixels, shrunk
 from ganbench.report.page.plots import Axis, powers, round_steps
-from ganbench.report.pictures import pictures
+from ganbench.report.pictures import KINDS, pictures
 from ganbench.report.report import Report
 from ganbench.store import Store
 
@@ -286,7 +286,7 @@ def test_equal_pictures_are_kept_once_and_no_more_than_there_is_room_for(tmp_pat
 def test_whatever_lies_in_the_folder_of_a_trial_is_shown(tmp_path):
     rows, store = usual_report().frame, Store(tmp_path)
     trial = rows.loc[rows["tricks"].eq("r1") & rows["loss"].eq("hinge"), "trial"].iloc[0]
-    sides = {"samples": 7, "interpolation": 9, "neighbours": 11}
+    sides = {kind: 7 + 2 * n for n, kind in enumerate(KINDS)}
     store.trial(trial).folder.mkdir(parents=True)
     for kind, side in sides.items():
         path = store.trial(trial).folder / f"{kind}.png"

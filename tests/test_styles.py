@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import pytest
 import torch
@@ -9,10 +10,14 @@ from conftest import CPU, setup
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
+from ganbench.analysis.rows import load
 from ganbench.data.base import IMAGE, as_stored
 from ganbench.pictures import SIDE
+from ganbench.run import run
+from ganbench.store import Store, TrialFolder
 from ganbench.streams import Streams
 from ganbench.styles import SHARES, mixing, shown, styles_of, truncation
+from ganbench.suite import load_suite
 
 STREAMS = Streams(0, CPU)
 SUITE = """
@@ -79,9 +84,40 @@ def test_pictures_are_the_same_every_time(generator):
     assert truncation(generator, STREAMS) != truncation(generator, Streams(1, CPU))
 
 
-def test_the_command_leaves_both_pictures_beside_the_samples(ganbench, tmp_path):
-    (tmp_path / "styled.toml").write_text(SUITE)
-    assert ganbench("run", "styled.toml", "--workers", 0)[0] == 0
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Where a suite with a styled and a plain generator was run, by the command that reports too."""
+    folder = tmp_path_factory.mktemp("styled")
+    (folder / "styled.toml").write_text(SUITE)
+    suite = load_suite(folder / "styled.toml")
+    run(suite, "cpu", "cpu", folder / "results", 0, lambda sights, before: None)
+    return folder / "results"
+
+
+def test_a_report_shows_styles_of_the_arms_that_have_them(results):
+    frame = load(results / "styled")
+    for kind in ("mixing", "truncation"):
+        (picture,) = (results / "styled" / "figures").glob(f"*-{kind}.png")
+        assert picture.name.startswith("digits-stylegan2")
+        Image.open(picture).verify()
+        page = (results / "styled" / "report.html").read_text(encoding="utf-8")
+        assert page.count(f'data-kind="{kind}"') == 1
+    done = frame[frame["role"].eq("trial") & frame["variant"].str.startswith("gan")]
+    plain = Store(results).trial(done["trial"].iloc[0])
+    names = [path.name for path in plain.pictures()]
+    assert names == ["interpolation.png", "neighbours.png", "samples.png"]
+
+
+def test_a_trial_that_is_made_again_forgets_all_its_pictures(results, tmp_path):
+    (path,) = results.glob("trials/*/*/truncation.png")
+    copy = TrialFolder(tmp_path / "trial")
+    shutil.copytree(path.parent, copy.folder)
+    copy.forget()
+    assert copy.pictures() == []
+
+
+def test_the_command_leaves_both_pictures_beside_the_samples(ganbench, results, tmp_path):
+    (tmp_path / "results").symlink_to(results)
     code, told, _ = ganbench("styles", "styled", "stylegan2", "--json")
     assert code == 0
     (entry,) = json.loads(told)

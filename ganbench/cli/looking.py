@@ -98,7 +98,7 @@ def shown_trial(row: Any, rows: Any, store: Any) -> dict[str, Any]:
         "scores": curve.get("scores", []),
         "losses": curve.get("losses", []),
         "folder": str(folder.folder),
-        "pictures": [str(path) for path in folder.pictures() if path.exists()],
+        "pictures": [str(path) for path in folder.pictures()],
         "logs": [str(attempt.log) for attempt in folder.attempts() if attempt.log.exists()],
     }
 

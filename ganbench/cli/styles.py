@@ -16,8 +16,10 @@ def styles(
 ) -> None:
     """Write pictures of a cell's styles, mixed and truncated, beside its samples."""
     from ..data.base import Missing
-    from ..store import Damaged, Store
-    from ..styles import Unstyled, leave_pictures
+    from ..looking import Unseen, kept
+    from ..looking import styles as picture
+    from ..store import Damaged, Store, write_bytes
+    from ..styles import STYLES
     from ..trial import CHECKPOINTS, read_trial
 
     if checkpoint not in CHECKPOINTS:
@@ -26,17 +28,21 @@ def styles(
     if not has_store(folder):
         fail(f"{folder} lies beside no store: its samplers are where it was run")
     store, found = Store(folder.parent), []
+    ending = "" if checkpoint == "last" else f"-{checkpoint}"
     try:
         for name in done_trials(suite, cell, results):
-            paths = leave_pictures(read_trial(store, name), store.trial(name), checkpoint)
-            found.append({"trial": name, "pictures": [str(path) for path in paths]})
-    except (Unstyled, Damaged, Missing) as error:
+            sampler = kept(read_trial(store, name), store, checkpoint)
+            paths = {kind: sampler.folder.folder / f"{kind}{ending}.png" for kind in STYLES}
+            for kind, path in paths.items():
+                write_bytes(path, picture(sampler, kind))
+            found.append({"trial": name, "pictures": list(map(str, paths.values()))})
+    except (Unseen, Damaged, Missing) as error:
         fail(str(error))
     if as_json:
         return answer(found)
     for entry in found:
-        for path in entry["pictures"]:
-            out.print(f"  {path}", markup=False, soft_wrap=True)
+        for picture_file in entry["pictures"]:
+            out.print(f"  {picture_file}", markup=False, soft_wrap=True)
     return None
 
 

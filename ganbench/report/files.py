@@ -43,7 +43,7 @@ def write(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list
 
 
 def leave_closer_pictures(report: Report, store: Store) -> None:
-    """Walks between latents and nearest neighbours of the cells that the terminal shows, a seed each."""
+    """Walks, neighbours and styles of the cells that the terminal shows, a seed each."""
     from ..looking import leave_pictures  # of torch, which tables alone do not need
 
     arms = pd.concat([shown(part) for _, part in report.board.groupby("data", sort=False)])

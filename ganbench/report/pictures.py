@@ -8,7 +8,13 @@ import pandas as pd
 from ..store import Store, write_bytes
 from .figures import as_file
 
-KINDS = ("samples", "interpolation", "neighbours")  # files of a trial's folder
+KINDS = (
+    "samples",
+    "interpolation",
+    "neighbours",
+    "mixing",
+    "truncation",
+)  # files of a trial's folder
 CELL = ("data", "variant", "loss", "tricks", "plan")
 
 
