@@ -9,7 +9,7 @@ import ganbench
 
 ROOT = Path(ganbench.__file__).parent
 LEVELS = """
-spec plan streams
+spec plan streams signals
 losses networks data metrics memory devices
 blueprint duel extractors store pictures
 sight trackers
@@ -32,7 +32,7 @@ analysis
 study
 report
 estimate listing
-run
+run redraw
 remeasure examination evaluation
 cli
 """  # the levels of the design; a level of several lines builds on itself from above

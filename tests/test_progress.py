@@ -4,6 +4,8 @@ import io
 import json
 import os
 import platform
+import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,10 +15,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ganbench.analysis.rows import rows
+from ganbench.redraw import Redraw
+from ganbench.report.page import page
 from ganbench.report.progress import SILENCE, TAIL, Progress
+from ganbench.report.report import Report
 from ganbench.run import run
 from ganbench.sight import Sight, label
-from ganbench.store import Store, append_line, read_lines, write_json
+from ganbench.store import Store, append_line, read_json, read_lines, write_json
 from ganbench.suite import load_suite
 from ganbench.watch import QUIET, Watch, announced
 
@@ -258,7 +264,7 @@ def test_a_run_is_watched_from_another_process(tmp_path):
         while not journal.exists():
             time.sleep(0.01)
         code = "from ganbench.cli import main; import sys; sys.argv[0] = 'ganbench'; main()"
-        command = [sys.executable, "-c", code, "watch", "w", "--every", "0.1"]
+        command = [sys.executable, "-c", code, "watch", "w", "--every", "0.1", "--page", "0"]
         watchers.append(subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True))
 
     thread = threading.Thread(target=begin)
@@ -269,6 +275,88 @@ def test_a_run_is_watched_from_another_process(tmp_path):
     *lines, last = watchers[0].communicate(timeout=60)[0].splitlines()
     assert (watchers[0].returncode, last) == (0, "4/4 trials · 4 done")
     assert [line for line in lines if "done: ring / gan(width=16) /" not in line] == []
+
+
+@pytest.fixture
+def going_on(small_run, tmp_path):
+    """A copy of a run of which a trial is not done yet, and what makes it done."""
+    results, aside = tmp_path / "results", tmp_path / "aside"
+    shutil.copytree(small_run, results)
+    plan = read_json(results / "small" / "plan.json")
+    item = next(t for t in plan["trials"] if t["role"] == "trial" and t["data"] == "digits")
+    trial = Store(results).trial(item["trial"]).folder
+    trial.rename(aside)
+    return results, lambda: aside.rename(trial)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def drawn(folder: Path) -> str:
+    """The page, when there is one."""
+    until = time.monotonic() + 60
+    while not (folder / "report.html").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def facts(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", page.partition("</header>")[0]).split())
+
+
+def test_the_page_is_drawn_again_while_the_run_goes_on_and_when_it_ends(ganbench, going_on):
+    results, finish = going_on
+    own, seen = results / "small", []
+    before = contents(results / "trials")
+
+    def run_meanwhile() -> None:
+        with announced(own, 8):
+            seen.append("1 not run" in facts(drawn(own)))
+            seen.append(contents(results / "trials") == before)  # nothing is left with the trials
+            finish()
+            until = time.monotonic() + 60
+            while "not run" in facts(drawn(own)) and time.monotonic() < until:
+                time.sleep(0.05)
+            seen.append("6 done" in facts(drawn(own)))
+
+    journal = own / "runs.jsonl"
+    thread = threading.Thread(target=run_meanwhile)
+    thread.start()
+    while not journal.exists():
+        time.sleep(0.01)
+    code, out, err = ganbench("watch", "small", "--every", 0.1, "--page", 0.1)
+    thread.join()
+    assert seen == [True, True, True]
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1].strip() == "results/small/report.html"
+    assert list((own / "figures").glob("*-interpolation.png"))
+    store, last = Store(results), (own / "report.html").read_text(encoding="utf-8")
+    report = Report.of(rows(read_json(own / "plan.json"), store), own, store)
+    assert last == page(report, own / "figures")
+
+
+def test_a_page_that_cannot_be_drawn_is_told_once(going_on):
+    own, told = going_on[0] / "small", []
+    (own / "report.html").mkdir()
+    with Redraw(own, 0.01, told.append) as redraw:
+        for _ in range(3):
+            redraw.look()
+            assert isinstance(redraw.drawing.exception(timeout=60), OSError)
+            time.sleep(0.02)
+        redraw.look()
+    (line,) = told
+    assert line.startswith("The page is not drawn: ")
+    assert "report.html" in line
+
+
+def test_what_has_ended_or_has_no_store_is_not_drawn(ganbench, going_on, tmp_path):
+    results, _ = going_on
+    shutil.copytree(results / "small", tmp_path / "published" / "small")
+    for folder in (results, tmp_path / "published"):
+        before = contents(folder)
+        assert ganbench("watch", "small", "--results", folder)[0] == 0
+        assert contents(folder) == before
 
 
 @pytest.mark.parametrize(

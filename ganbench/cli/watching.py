@@ -35,9 +35,16 @@ def watch(
     suite: SuiteArgument,
     results: Results = HERE,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
+    page: Annotated[
+        float, typer.Option(min=0, help="Seconds between two drawings of report.html; 0 is never.")
+    ] = 60.0,
     tracker: Trackers = None,
 ) -> None:
-    """Show a run that another process does, until it ends. It reads the store, and disturbs nothing."""
+    """Show a run that another process does, until it ends, and draw its page and tables again meanwhile.
+
+    It learns of the run from the store alone, and disturbs nothing.
+    """
+    from ..redraw import Redraw
     from ..report.progress import Progress
     from ..watch import Watch
 
@@ -49,7 +56,12 @@ def watch(
     except Damaged as error:
         fail(str(error))
     tracking = opened(tracker, folder.name, folder, out)
-    with Progress(out) as progress, tracking:
+
+    def tell(line: str) -> None:
+        out.print(line, markup=False, soft_wrap=True)
+
+    drawn = False
+    with Progress(out) as progress, tracking, Redraw(folder, page, tell) as redraw:
         try:
             while True:
                 over = watched.over()  # asked before the last look, so that this sees the end
@@ -57,7 +69,11 @@ def watch(
                 tracking.look(watched.sights)
                 if over:
                     break
+                redraw.look()
                 time.sleep(every)
+            drawn = redraw.end()
         except KeyboardInterrupt:
             pass  # who watches may go: the run goes on
     out.print(progress.line(watched.sights), markup=False)
+    if drawn:
+        out.print(f"  {folder / 'report.html'}", markup=False, soft_wrap=True)

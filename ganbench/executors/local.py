@@ -5,14 +5,15 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing import active_children
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from ..signals import ctrl_c_held_back
 from ..store import Attempt, read_lines
 from .base import Job, Limits, Status, Watch
 from .worker import begin, work
@@ -50,16 +51,6 @@ def run(statuses: Sequence[Status], workers: int, limits: Limits, watch: Watch) 
         raise
     finally:
         pool.join()
-
-
-@contextmanager
-def ctrl_c_held_back() -> Iterator[None]:
-    """SIGINT waits until the end, and never reaches the threads and processes that begin inside."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 class _Session:

@@ -26,6 +26,20 @@ MAIN = ("report.html", "leaderboard.md", "effects.md", "analyses.md", "results.p
 
 def write(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list[Path]:
     """Writes all that is made from rows; with the store also pictures and losses. Returns the main files."""
+    report = write_tables(frame, folder, store)
+    if store:
+        leave_closer_pictures(report, store)
+    figures(report, folder / "figures")
+    write_page(report, folder, store)
+    return [folder / name for name in MAIN]
+
+
+def redraw(frame: pd.DataFrame, folder: Path, store: Store) -> None:
+    """The tables and the page of a run that goes on: no figures for papers, and of pictures what there is."""
+    write_page(write_tables(frame, folder, store), folder, store)
+
+
+def write_tables(frame: pd.DataFrame, folder: Path, store: Store | None) -> Report:
     save(frame, folder)
     report = Report.of(frame, folder, store)
     write_leaderboard(report.frame, report.board, report.findings, folder)
@@ -35,11 +49,13 @@ def write(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list
         write_table(table, folder / "tables" / name)
     if store:
         save_losses(report.losses, folder)
-        leave_closer_pictures(report, store)
-        pictures(frame, folder / "figures", store)
-    figures(report, folder / "figures")
+    return report
+
+
+def write_page(report: Report, folder: Path, store: Store | None) -> None:
+    if store:
+        pictures(report.frame, folder / "figures", store)
     write_bytes(folder / "report.html", page(report, folder / "figures").encode())
-    return [folder / name for name in MAIN]
 
 
 def leave_closer_pictures(report: Report, store: Store) -> None:
