@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -218,14 +218,7 @@ class Yardstick:
 
     def seen_of(self, sampler: Sampler) -> Sampler:
         """The sampler with what sees its images before they are rounded."""
-        return replace(sampler, features=self.unrounded, lpips=self.lpips)
-
-    def lpips(self) -> Distance:
-        try:
-            found: Distance = DISTANCES.make("lpips").to(self.device)
-        except Missing as missing:
-            raise Unmeasurable(str(missing)) from missing
-        return found
+        return replace(sampler, features=self.unrounded, lpips=partial(lpips, self.device))
 
     @property
     def unrounded(self) -> Features | None:
@@ -265,6 +258,15 @@ class Yardstick:
             return self.rules.measure(metric, fake, self.real)
         except Unmeasurable as reason:
             return str(reason)
+
+
+def lpips(device: torch.device) -> Distance:
+    """The published distance of images; raises Unmeasurable if its weights are not here."""
+    try:
+        found: Distance = DISTANCES.make("lpips").to(device)
+    except Missing as missing:
+        raise Unmeasurable(str(missing)) from missing
+    return found
 
 
 def shelved(folder: Path, device: torch.device, name: str, make: Callable[[], Tensors]) -> Tensors:

@@ -18,6 +18,7 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from ganbench import evaluation, spec
 from ganbench.data.base import IMAGE
 from ganbench.evaluation import evaluate
+from ganbench.extractors import lpips
 from ganbench.extractors.base import Extractor
 from ganbench.metrics.base import Unmeasurable
 from ganbench.sources.base import Unreadable
@@ -275,6 +276,29 @@ def test_a_generator_of_latents_has_paths(folders):
     assert linear(0.2) == pytest.approx(4 * linear(0.1), rel=1e-3)
     found = evaluate(*folders, extractor="identity", metrics="ppl,kid", floor=False)
     assert "needs the generator itself" in found.rows[0].reason
+
+
+class Squared(nn.Module):
+    def forward(self, x, y):
+        return (x - y).flatten(1).square().sum(1)
+
+
+@pytest.mark.parametrize("size", [None, 8])
+def test_paths_are_measured_by_lpips_too(size, folders, tmp_path, monkeypatch):
+    metric = "ppl(interpolation='lerp', pairs=200, distance='lpips')"
+    settings = {"extractor": "identity", "latent": [192], "value_range": "-1,1", "floor": False}
+
+    def found(steepness):
+        def make(latents):
+            return steepness * latents.view(-1, 3, 8, 8)
+
+        return evaluate(make, folders[1], metrics=(metric, "kid"), size=size, **settings)
+
+    for place in ("GANBENCH_DATA", "TORCH_HOME"):
+        monkeypatch.setenv(place, str(tmp_path / "none"))
+    assert "lpips's weights are not on this machine" in found(0.1).rows[0].reason
+    monkeypatch.setattr(lpips, "Lpips", Squared)
+    assert found(0.2)[metric] == pytest.approx(4 * found(0.1)[metric], rel=1e-3)
 
 
 def test_metrics_of_images_see_those_that_were_extracted(folders, tiny):

@@ -196,6 +196,8 @@ def test_what_is_missing_is_told_in_a_sentence():
     for metric in ("ppl", "smoothness"):
         with pytest.raises(Unmeasurable, match="before they are rounded, and this one sees bytes"):
             value(metric, points(lambda z: z, features=None))
+    with pytest.raises(Unmeasurable, match="needs LPIPS"):
+        value("ppl(distance='lpips')", points(lambda z: z))
     for wrong in ("pairs=1", "epsilon=0", "discard=50", "distance='lipps'", "space='x'"):
         with pytest.raises(ValueError, match=r"must|did you mean|there are"):
             METRICS.make(f"ppl({wrong})")

@@ -25,6 +25,7 @@ from ..sources.base import COLOUR, Frame, Source, Unreadable, Vectors
 from ..sources.generators import Generated
 from ..sources.resolution import Reading, Resolved
 from ..streams import Streams
+from ..yardstick import lpips
 from .answer import Evaluation, Row, Terms
 from .floors import STREAM, halves, reading, row, shelved
 from .notes import notes_between, notes_of
@@ -196,7 +197,10 @@ class Sides:
     def sampler(self) -> Sampler | None:
         """The generator itself, for metrics of it, with what sees its images before they are rounded."""
         found = self.fake.sampler() if isinstance(self.fake, Generated) else None
-        if found is None or self.wanted.size is not None or not self.extractor.takes_floats:
+        if found is None:
+            return None
+        found = replace(found, lpips=partial(lpips, torch.device(self.wanted.device)))
+        if self.wanted.size is not None or not self.extractor.takes_floats:
             return found
         return replace(found, features=lambda images: self.extractor(images)[0])
 

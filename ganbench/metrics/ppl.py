@@ -91,6 +91,8 @@ class Ppl(OnPaths):
         super().check(fake, real)
         if self.distance == "extractor":
             need_features_of_floats(fake)
+        elif fake.sampler is None or fake.sampler.lpips is None:
+            raise Unmeasurable("needs LPIPS to compare images by, and there is none here")
 
     @torch.no_grad()
     def measure(self, fake: Sample, real: Sample) -> Measurement:
