@@ -6,6 +6,7 @@ interrupted goes on, and what was seen before is not seen twice.
 """
 
 import hashlib
+import math
 import queue
 import threading
 import warnings
@@ -61,6 +62,15 @@ class Eye:
             "device": self.device.type,
         }
 
+    def fill(self, shape: tuple[int, int, int]) -> int:
+        """How many images of a shape [C, H, W] fill a batch."""
+        return min(self.batch, BYTES // self.weight(shape) + 1)
+
+    def weight(self, shape: tuple[int, int, int]) -> int:
+        """Bytes of an image of a shape, as it is seen."""
+        _, height, width = shape
+        return self.frame.channels * (self.frame.size**2 if self.frame.size else height * width)
+
     def shelf(self) -> DiskShelf:
         return DiskShelf(folder_of(self.facts()) / FOLDER, torch.device("cpu"))
 
@@ -72,6 +82,12 @@ class Eye:
                 f"{self.label} sees images of {wanted[2]}x{wanted[1]}, and some of {whose} have "
                 f"{shape[2]}x{shape[1]}: bring all there by --size {wanted[1]}, or take another extractor"
             )
+
+    def settled(self, item: Item) -> Item:
+        """An item that holds no more than is seen of it."""
+        if self.frame.size is None:
+            return item
+        return Settled(item.name, item.digest(), item.seen(self.frame))
 
     @torch.no_grad()
     def look(self, seen: Sequence[Seen], whose: str) -> Tensors:
@@ -90,6 +106,21 @@ class Eye:
                     check_width(whole, rows)
                     whole[same] = rows.float().cpu()
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """An image that was brought to its frame, and the hash of what it was before."""
+
+    name: str
+    hash: bytes
+    image: Seen
+
+    def digest(self) -> bytes:
+        return self.hash
+
+    def seen(self, frame: Frame) -> Seen:
+        return self.image
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +254,7 @@ def stages(
     source: Source, chosen: Sequence[int], eye: Eye, shelf: DiskShelf, pool: ThreadPoolExecutor
 ) -> Iterator[Batch | Known]:
     """Block by block what is known of it, or its images in batches."""
-    for items in source.blocks(chosen, BLOCK):
+    for items in blocks(source, chosen, eye, pool):
         digest = hashlib.sha256(b"".join(pool.map(lambda item: digest_or_none(item), items)))
         key = digest.hexdigest()[:32]
         made = shelf.read(key)
@@ -233,6 +264,24 @@ def stages(
             yield Known(made, ("an image that was unreadable before",) * count)
             continue
         yield from batches(items, key, eye, pool)
+
+
+def blocks(
+    source: Source, chosen: Sequence[int], eye: Eye, pool: ThreadPoolExecutor
+) -> Iterator[list[Item]]:
+    """A block's images; of large ones in memory fewer, but whole batches: features are the same to the bit."""
+    if source.shape is None:
+        yield from source.blocks(chosen, BLOCK)
+        return
+    fill, large = eye.fill(source.shape), BLOCK * math.prod(source.shape) > BYTES
+    step = max(1, BYTES // (fill * eye.weight(source.shape))) * fill
+    for start in range(0, len(chosen), BLOCK):
+        block = chosen[start : start + BLOCK]
+        for first in range(0, len(block), step):
+            items: list[Item] = []
+            for piece in source.blocks(block[first : first + step], step):
+                items += pool.map(eye.settled, piece) if large else piece
+            yield items
 
 
 def digest_or_none(item: Item) -> bytes:

@@ -501,9 +501,66 @@ def cut_npy(place):
     return [path]
 
 
+@odd("npy of texts")
+def texts(place):
+    return array(place, levels().astype("U3"))
+
+
+@odd("npy, floats of another machine's byte order")
+def swapped(place):
+    return array(place, (levels() / np.float32(255)).astype(">f4"))
+
+
+@odd("npy, a negative number of images")
+def negative(place):
+    (path,) = array(place, levels())
+    content = Path(path).read_bytes().replace(b"(16, 12, 12, 3)", b"(-1, 12, 12, 3)")
+    Path(path).write_bytes(content)
+    return [path]
+
+
+@odd("npy, images of 10,000 x 10,000 pixels")
+def enormous(place):
+    shape = (COUNT, 10_000, 10_000)
+    np.lib.format.open_memmap(place / "x.npy", "w+", np.uint8, shape)  # a file with a hole
+    return [str(place / "x.npy")]
+
+
 @odd("npz, compressed, of one array")
 def compressed(place):
     np.savez_compressed(place / "x.npz", levels())
+    return [str(place / "x.npz")]
+
+
+@odd("npz, compressed, with a damaged array")
+def damaged_npz(place):
+    path = place / "x.npz"
+    np.savez_compressed(path, levels(COUNT, 64, 64, 3))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    return [str(path)]
+
+
+def claims(*shape: int) -> bytes:
+    """The beginning of an `.npy` of this shape."""
+    content = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(content, header)
+    return content.getvalue()
+
+
+@odd("npz, array bomb: 20 images of 20,000 x 20,000 pixels are claimed, of which 2 MB are there")
+def claimed(place):
+    content = claims(20, 20_000, 20_000) + bytes(2_000_000)
+    return [str(zipped(place / "x.npz", {"images.npy": content}))]
+
+
+@odd("npz, array bomb: features that unpack to 4 GB, as its directory says")
+def swollen(place):
+    with zipfile.ZipFile(place / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("features.npy", claims(1_000_000, 4_000) + bytes(10_000))
+        archive.filelist[0].file_size = 4_000_000_128
     return [str(place / "x.npz")]
 
 
@@ -551,6 +608,18 @@ def no_tensors(place):
 @odd(".pt of a tensor")
 def tensor(place):
     torch.save(torch.from_numpy(levels()), place / "x.pt")
+    return [str(place / "x.pt")]
+
+
+@odd(".pt, array bomb: one byte that is repeated 4,000,000,000 times")
+def repeated(place):
+    torch.save(torch.zeros(1, dtype=torch.uint8).expand(1_000_000, 4_000), place / "x.pt")
+    return [str(place / "x.pt")]
+
+
+@odd(".pt of a sparse tensor")
+def sparse(place):
+    torch.save(torch.zeros(COUNT, SIDE, SIDE).to_sparse(), place / "x.pt")
     return [str(place / "x.pt")]
 
 

@@ -96,6 +96,47 @@ def test_what_was_seen_is_not_seen_again(levels):
         assert torch.equal(getattr(first, name), getattr(again, name))
 
 
+@pytest.mark.parametrize(
+    ("batch", "size", "room"), [(7, None, 2000), (7, 8, 2000), (50, 5, 2000), (50, None, 1)]
+)
+def test_large_images_are_seen_in_the_same_batches_and_fewer_are_held(
+    levels, tmp_path, monkeypatch, batch, size, room
+):
+    """Beside images in files, of which a block is whole whatever their size."""
+    levels = levels[: BLOCK + 30]
+    (tmp_path / "x").mkdir()
+    for number, image in enumerate(levels):
+        Image.fromarray(image).save(tmp_path / "x" / f"{number:03}.bmp")
+    monkeypatch.setattr(extraction, "BYTES", room)
+    monkeypatch.setattr("ganbench.sources.arrays.AT_ONCE", room)
+    held, blocks = [], extraction.blocks
+
+    def counted(*arguments):
+        for items in blocks(*arguments):
+            held.append(sum(item.seen(Frame(size=size)).pixels.numel() for item in items))
+            yield items
+
+    monkeypatch.setattr(extraction, "blocks", counted)
+
+    def batches(source):
+        looking = eye(frame=Frame(size=size), batch=batch)
+        looked = []
+        looking.extractor.register_forward_pre_hook(lambda _, given: looked.append(given[0]))
+        return looked, seen(source, looking)
+
+    (one, files), _ = batches(Folder(str(tmp_path / "x"))), held.clear()
+    other, rows = batches(of_array(levels, "y"))
+    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert torch.equal(files.features, rows.features)
+    assert torch.equal(files.hashes, rows.hashes)
+    assert torch.equal(files.extents, rows.extents)
+    image = 3 * (size or 6) ** 2
+    assert max(held) <= room + image
+    again = eye(frame=Frame(size=size), batch=batch)
+    assert torch.equal(seen(of_array(levels, "y"), again).features, rows.features)
+    assert again.extractor.looked == 0
+
+
 def test_one_image_that_changed_costs_its_block_alone(levels):
     seen(of_array(levels, "x"))
     changed = levels.copy()

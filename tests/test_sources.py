@@ -1,6 +1,7 @@
 """Sources: the same images from whatever they lie in, in torch-fidelity's order and decoded as it decodes them."""
 
 import io
+import tracemalloc
 import zipfile
 from itertools import pairwise
 from pathlib import Path
@@ -16,11 +17,11 @@ from torch_fidelity.datasets import ImagesPathDataset
 from torch_fidelity.utils import glob_samples_paths
 
 from ganbench.data.base import as_stored
-from ganbench.sources.arrays import of_array
+from ganbench.sources.arrays import Array, of_array
 from ganbench.sources.base import GREY, Frame, Unreadable
 from ganbench.sources.levels import as_bytes
 from ganbench.sources.resolution import Reading, resolved
-from ganbench.sources.rows import arrays, runs
+from ganbench.sources.rows import Held, Rows, Sliced, Streamed, arrays, runs
 
 COUNT = 12
 COLOUR = np.random.default_rng(0).integers(0, 256, (COUNT, 9, 7, 3), np.uint8)
@@ -80,6 +81,46 @@ def test_images_are_the_same_from_every_kind_of_file(kind, chosen, tmp_path):
     found = source(str(packed(kind, tmp_path)))
     for _ in range(2):  # a stream begins anew
         assert np.array_equal(pixels(found, chosen), COLOUR[chosen])
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "pt", "safetensors"])
+@pytest.mark.parametrize("row", [COLOUR[0].nbytes, 9 * 7 * 3 * 2 + 1, 1])
+def test_so_few_rows_are_gathered_at_a_time_that_their_size_does_not_matter(
+    kind, row, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("ganbench.sources.arrays.AT_ONCE", 2 * row)
+    gathered = []
+    for rows in (Held, Sliced, Streamed):
+        gather = rows.gather
+        monkeypatch.setattr(
+            rows, "gather", lambda self, i, g=gather: gathered.append(len(i)) or g(self, i)
+        )
+    assert np.array_equal(pixels(str(packed(kind, tmp_path))), COLOUR)
+    assert max(gathered) == max(1, 2 * row // COLOUR[0].nbytes)
+
+
+def test_an_array_that_claims_more_than_there_is_costs_no_memory(tmp_path):
+    """It took 3.7 GB to tell that this one of 20 kB is cut short."""
+    content = io.BytesIO()
+    header = {"descr": "<f4", "fortran_order": False, "shape": (20, 3, 9_000, 9_000)}
+    np.lib.format.write_array_header_1_0(content, header)
+    short = bytes(20_000_000)
+    for claimed in (None, 20 * 3 * 9_000 * 9_000 * 4 + 128):  # in the archive's directory
+        with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("images.npy", content.getvalue() + short)
+            archive.filelist[0].file_size = claimed or archive.filelist[0].file_size
+        tracemalloc.start()
+        with pytest.raises(Unreadable, match=r"is cut short|looks like an attack"):
+            source(str(tmp_path / "x.npz"))
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", [(3, 20_000, 20_000), (20_000, 20_000, 3), (20_000, 20_000)])
+def test_images_of_arrays_have_no_more_pixels_than_files_may(shape):
+    rows = Rows((20, *shape))  # of which none can be gathered
+    with pytest.raises(Unreadable, match="20,000x20,000, more than 89,478,485 pixels"):
+        Array("x", rows)
 
 
 def test_images_of_an_array_have_one_hash_whoever_holds_them():

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from .base import Item, Source, Unreadable
+from .base import Item, Source, Unreadable, check_swelling
 from .decoding import BYTES, Encoded
 from .folder import is_hidden, none_in, notes, shown, sorted_out
 
-RATIO, FREE = 200, 2**30  # how far all of it may swell, and from how many bytes on that is asked
 ARCHIVES = (".zip", ".tar", ".gz", ".7z", ".rar", ".tgz")
 ENCRYPTED = 1  # a member's flag
 
@@ -38,8 +37,7 @@ class Zip(Source):
                 swollen = f"{self.name}: {name} unpacks to {member.file_size:,} bytes"
                 raise Unreadable(f"{swollen}: more than {BYTES:,} are no image")
         total = sum(self.members[name].file_size for name in self.files)
-        if total > max(FREE, RATIO * self.path.stat().st_size):
-            raise Unreadable(f"{self.name} unpacks to {total:,} bytes: it looks like an attack")
+        check_swelling(self.name, total, self.path.stat().st_size)
 
     def __len__(self) -> int:
         return len(self.files)

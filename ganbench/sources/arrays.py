@@ -1,16 +1,20 @@
-"""Arrays of images: rows of a file or a tensor, as bytes by one stated rule."""
+"""Arrays of images: rows of a file or a tensor, as bytes by one stated rule.
+
+So few are gathered at a time that their size does not matter, and none may have more pixels than an image file.
+"""
 
 from collections.abc import Iterator, Sequence
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from ..data.base import Mixture
 from .base import Item, Pixels, Source, Unreadable, Vectors
+from .decoding import PIXELS, SWOLLEN
 from .levels import AUTO, Span, arranged, as_bytes, channels_first, check_dtype, range_of, span_of
 from .rows import Held, Rows
 
-AT_ONCE = 1 << 26  # values that are looked through at a time
+AT_ONCE = 2**26  # bytes of rows that are gathered at a time, or else one row
 
 
 class Array(Source):
@@ -20,22 +24,20 @@ class Array(Source):
         super().__init__(name)
         if not len(rows):
             raise Unreadable(f"{name} is empty: its shape is {list(rows.shape)}")
+        self.shape = shape_of(rows, name)
         first = rows.gather([0])
         check_dtype(first, name)
-        channels_first(rows.shape, name)
-        if 0 in rows.shape:
-            raise Unreadable(f"{name} holds images without pixels: its shape is {list(rows.shape)}")
         self.rows, self.range = rows, ""
+        self.step = max(1, AT_ONCE // first.nbytes)  # rows that are gathered at a time
         if first.is_floating_point():
             self.range = range_of(self.span(), range_name, name)
             self.notes = (f"floats in [{self.range.replace(',', ', ')}]",)
 
     def span(self) -> Span:
         """Of all rows, so many at a time."""
-        step = max(1, AT_ONCE // self.rows.gather([0]).numel())
         spans = [
-            span_of(self.rows.gather(range(start, min(start + step, len(self)))), self.name)
-            for start in range(0, len(self), step)
+            span_of(self.rows.gather(range(start, min(start + self.step, len(self)))), self.name)
+            for start in range(0, len(self), self.step)
         ]
         return Span(min(s.low for s in spans), max(s.high for s in spans))
 
@@ -43,8 +45,9 @@ class Array(Source):
         return len(self.rows)
 
     def blocks(self, chosen: Sequence[int], size: int) -> Iterator[list[Item]]:
-        for start in range(0, len(chosen), size):
-            index = chosen[start : start + size]
+        step = min(size, self.step)
+        for start in range(0, len(chosen), step):
+            index = chosen[start : start + step]
             images = arranged(self.rows.gather(index), self.name)
             images = as_bytes(images, self.range) if self.range else images
             yield [
@@ -52,10 +55,23 @@ class Array(Source):
             ]
 
 
+def shape_of(rows: Rows, name: str) -> tuple[int, int, int]:
+    """Of each image [C, H, W]; raises Unreadable for what is none, before any row is read."""
+    first, (_, *own) = channels_first(rows.shape, name), rows.shape
+    channels, height, width = (1, *own) if first is None else own if first else (own[2], *own[:2])
+    if 0 in own:
+        raise Unreadable(f"{name} holds images without pixels: its shape is {list(rows.shape)}")
+    if height * width > PIXELS:
+        raise Unreadable(f"{name} holds images of {width:,}x{height:,}, {SWOLLEN}")
+    return channels, height, width
+
+
 def source_of(found: dict[str, Rows], name: str, range_name: str = AUTO) -> Source:
     """Images, or vectors: `features` of a file, and rows of one dimension."""
     if "features" in found:
-        features, *logits = (rows.gather(range(len(rows))) for rows in found.values() if len(rows))
+        if not all(map(len, found.values())):
+            raise Unreadable(f"{name} is empty: it holds no features")
+        features, *logits = (rows.gather(range(len(rows))) for rows in found.values())
         return Vectors(name, features, logits[0] if logits else None)
     rows = found["images"]
     if len(rows.shape) == 2 and len(rows):
@@ -65,12 +81,12 @@ def source_of(found: dict[str, Rows], name: str, range_name: str = AUTO) -> Sour
 
 def of_examples(images: Tensor, name: str, mixture: Mixture | None = None) -> Source:
     """A data set's images, or its points."""
-    found = source_of({"images": Held(images)}, name)
+    found = source_of({"images": Held(images, name)}, name)
     found.mixture = mixture
     return found
 
 
 def of_array(given: object, name: str, range_name: str = AUTO) -> Source:
     """A tensor or a NumPy array of Python's."""
-    rows = Held(given.detach().cpu() if isinstance(given, Tensor) else torch.as_tensor(given))
-    return source_of({"images": rows}, name, range_name)
+    rows = given.detach().cpu() if isinstance(given, Tensor) else np.asarray(given)
+    return source_of({"images": Held(rows, name)}, name, range_name)

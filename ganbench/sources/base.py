@@ -14,6 +14,7 @@ from ..data.base import Mixture
 from ..data.squares import square
 
 GREY, COLOUR = 1, 3  # channels
+RATIO, FREE = 200, 2**30  # how far a file may swell, and from how many bytes on that is asked
 
 
 class Unreadable(ValueError):
@@ -65,6 +66,7 @@ class Source:
 
     generated: ClassVar[bool] = False  # is it made while it is read, by code that likes one thread?
     mixture: Mixture | None = None  # the law that points were drawn from
+    shape: tuple[int, int, int] | None = None  # [C, H, W] of all, if those of a block are in memory
 
     def __init__(self, name: str, *notes: str):
         self.name, self.notes = name, notes
@@ -73,7 +75,7 @@ class Source:
         raise NotImplementedError
 
     def blocks(self, chosen: Sequence[int], size: int) -> Iterator[list[Item]]:
-        """The chosen images, whose numbers ascend, so many at a time."""
+        """The chosen images, whose numbers ascend, so many at a time, or fewer if they are large."""
         raise NotImplementedError
 
 
@@ -136,6 +138,11 @@ def as_picture(pixels: Tensor) -> Image.Image:
 def digest_of(pixels: Tensor) -> bytes:
     shape = ",".join(map(str, pixels.shape)).encode()
     return hashlib.sha256(shape + b":" + pixels.contiguous().numpy().tobytes()).digest()
+
+
+def check_swelling(name: str, unpacked: int, packed: int) -> None:
+    if unpacked > max(FREE, RATIO * packed):
+        raise Unreadable(f"{name} unpacks to {unpacked:,} bytes: it looks like an attack")
 
 
 def dtype_name(rows: Tensor) -> str:

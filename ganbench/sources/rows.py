@@ -5,8 +5,10 @@ their order, from the stream.
 """
 
 import io
+import math
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
@@ -17,12 +19,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .base import Unreadable
+from .base import Unreadable, check_swelling
 
 PREFERRED = ("images", "samples", "fakes", "arr_0", "x", "data")
 FEATURES, LOGITS = "features", "logits"
 STATISTICS = {"mu", "sigma"}  # what some libraries keep of reals
-AT_ONCE = 1 << 20  # bytes that are skipped at a time
+AT_ONCE = 1 << 20  # bytes of a stream that are read at a time
+KINDS = "biufc"  # of NumPy's types: PyTorch has such, but for long doubles
+
+Array = np.ndarray[Any, Any]
 
 
 class Rows:
@@ -41,14 +46,14 @@ class Rows:
 class Held(Rows):
     """Of an array that is in memory, or mapped into it."""
 
-    def __init__(self, array: Any):
+    def __init__(self, array: Any, name: str):
         super().__init__(array.shape)
-        self.array = array
+        self.array, self.name = array, name
 
     def gather(self, index: Sequence[int]) -> Tensor:
         if isinstance(self.array, Tensor):
             return self.array[torch.as_tensor(index)]
-        return torch.from_numpy(np.ascontiguousarray(self.array[np.asarray(index)]))
+        return tensor_of(self.array[np.asarray(index)], self.name)
 
 
 class Sliced(Rows):
@@ -69,29 +74,61 @@ class Streamed(Rows):
         self.archive, self.name = zipfile.ZipFile(path), f"{path}: {key}"
         self.member = f"{key}.npy"
         super().__init__(self.rewound())
-        self.bytes = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+        self.bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
+        there = self.archive.getinfo(self.member).file_size
+        if there - self.stream.tell() < len(self) * self.bytes:
+            raise Unreadable(f"{self.name} is cut short")
+        check_swelling(self.name, there, path.stat().st_size)
 
     def rewound(self) -> tuple[int, ...]:
         """Goes to the first row; the array's shape."""
-        self.stream, self.position = self.archive.open(self.member), 0
+        self.stream: Any = self.archive.open(self.member)
+        self.position = 0
         shape, self.dtype = header(self.stream, self.name)
         return shape
 
     def gather(self, index: Sequence[int]) -> Tensor:
-        parts = [self.run(start, end) for start, end in runs(index)]
-        return torch.from_numpy(np.concatenate(parts))
+        check_kind(self.dtype, self.name)
+        found = np.empty((len(index), *self.shape[1:]), self.dtype)
+        place = 0
+        for start, end in runs(index):
+            self.run(start, found[place : place + end - start])
+            place += end - start
+        return tensor_of(found, self.name)
 
-    def run(self, start: int, end: int) -> np.ndarray[Any, Any]:
+    def run(self, start: int, rows: Array) -> None:
+        """Fills rows with those from `start` on."""
         if start < self.position:  # a second pass over it
             self.rewound()
         skip = (start - self.position) * self.bytes
-        while skip and (skipped := len(self.stream.read(min(skip, AT_ONCE)))):
-            skip -= skipped
-        content = self.stream.read((end - start) * self.bytes)
-        self.position = end
-        if len(content) < (end - start) * self.bytes:
+        while skip:
+            skip -= self.read(memoryview(bytearray(min(skip, AT_ONCE))))
+        self.position = start + len(rows)
+        place = rows.reshape(-1).view(np.uint8).data
+        while place:
+            place = place[self.read(place[:AT_ONCE]) :]
+
+    def read(self, place: memoryview) -> int:
+        """Fills a place with what the stream holds next, as far as it goes; how many bytes that are."""
+        try:
+            count = int(self.stream.readinto(place))
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise Unreadable(f"{self.name} is damaged: {error}") from error
+        if not count:
             raise Unreadable(f"{self.name} is cut short")
-        return np.frombuffer(bytearray(content), self.dtype).reshape(end - start, *self.shape[1:])
+        return count
+
+
+def tensor_of(rows: Array, name: str) -> Tensor:
+    """Numbers in the order of this machine's bytes."""
+    check_kind(rows.dtype, name)
+    native = rows.dtype.newbyteorder("=")
+    return torch.from_numpy(np.ascontiguousarray(rows, native))
+
+
+def check_kind(dtype: np.dtype[Any], name: str) -> None:
+    if dtype.kind not in KINDS or dtype.type is np.longdouble:
+        raise Unreadable(f"{name} holds {dtype}, and no numbers that PyTorch knows")
 
 
 def runs(index: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -113,6 +150,8 @@ def header(stream: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         shape, fortran, dtype = reader[version[0]](stream)
     except (ValueError, KeyError, EOFError) as error:
         raise Unreadable(f"{name} is no array, or a damaged one: {error}") from error
+    if min(shape, default=0) < 0:
+        raise Unreadable(f"{name} is no array, or a damaged one: its shape is {list(shape)}")
     if dtype.hasobject:
         raise Unreadable(
             f"{name} holds Python objects, that is a pickle, which could run code: it is not opened"
@@ -175,9 +214,9 @@ def npy(path: Path) -> dict[str, Rows]:
     with open(path, "rb") as file:
         shape, dtype = header(file, str(path))
         size = path.stat().st_size - file.tell()
-    if size < np.prod(shape, dtype=np.int64) * dtype.itemsize:
+    if size < math.prod(shape) * dtype.itemsize:
         raise Unreadable(f"{path} is cut short")
-    return {"images": Held(np.load(path, mmap_mode="r", allow_pickle=False))}
+    return {"images": Held(np.load(path, mmap_mode="r", allow_pickle=False), str(path))}
 
 
 def npz(path: Path) -> dict[str, Rows]:
@@ -201,10 +240,20 @@ def torch_file(path: Path) -> dict[str, Rows]:
             f"{path} holds more than tensors, which could run code: it is not opened; save a tensor alone"
         ) from error
     if isinstance(found, Tensor):
-        return {"images": Held(found.detach())}
-    if isinstance(found, dict):
-        return {str(name): Held(t.detach()) for name, t in found.items() if isinstance(t, Tensor)}
-    raise Unreadable(f"{path} holds a {type(found).__name__}, and no tensor")
+        found = {"images": found}
+    if not isinstance(found, dict):
+        raise Unreadable(f"{path} holds a {type(found).__name__}, and no tensor")
+    tensors = {str(name): t.detach() for name, t in found.items() if is_plain(t)}
+    for tensor in tensors.values():  # one that is expanded repeats what is stored once
+        check_swelling(str(path), tensor.nbytes, tensor.untyped_storage().nbytes())
+    return {name: Held(tensor, f"{path}: {name}") for name, tensor in tensors.items()}
+
+
+def is_plain(found: Any) -> bool:
+    """A tensor whose numbers are all there: not sparse, quantized or without content."""
+    if not isinstance(found, Tensor) or found.is_meta or found.is_quantized:
+        return False
+    return found.layout == torch.strided
 
 
 def opened(path: Path) -> Any:
