@@ -20,6 +20,7 @@ from ganbench.data.base import IMAGE
 from ganbench.evaluation import evaluate
 from ganbench.extractors import lpips
 from ganbench.extractors.base import Extractor
+from ganbench.metrics import METRICS as PARTS
 from ganbench.metrics.base import Unmeasurable
 from ganbench.sources.base import Unreadable
 from ganbench.yardstick import Yardstick
@@ -312,6 +313,44 @@ def test_metrics_of_images_see_those_that_were_extracted(folders, tiny):
         *folders, extractor=tiny, metrics="fid,ms_ssim", floor=False, skip_unreadable=True
     )
     assert "needs images" in found.rows[1].reason
+
+
+def test_what_a_classifier_learns_of_fakes_is_measured_against_a_data_set(tmp_path):
+    """As a yardstick measures it: fakes of a folder by the classes that are told, of a data set by its own."""
+    fakes, measured = held_out().flip(3), Yardstick("digits", CPU)
+    metrics = [
+        "cas(labels='told')",
+        "cas(labels='told', on='features')",
+        "augmentation(labels='told')",
+    ]
+    expected = measured.readings(measured.sample(fakes), tuple(metrics))
+    floors = measured.floor(tuple(metrics))
+    place = written(tmp_path / "x", fakes.numpy())
+    found = evaluate(place, "digits", metrics=[*metrics, "cas"], batch=500)
+    for metric, row in zip(metrics, found.rows, strict=False):
+        label = PARTS.label(metric)
+        assert row.value == pytest.approx(expected[label].value, abs=2e-3)
+        assert row.floor == pytest.approx(floors[label].value, abs=2e-3)
+    assert "labels='told' takes" in found.rows[-1].reason
+    own = evaluate("digits:held_out", "digits", metrics="cas,gan_test,class_accuracy", batch=500)
+    floors = measured.floor(tuple(row.metric for row in own.rows))
+    for row in own.rows:
+        assert row.floor == pytest.approx(floors[row.metric].value, abs=2e-3)
+    assert own["gan_test"] == own.rows[1].floor  # the same fakes
+    few = evaluate("digits:held_out", "digits", metrics="gan_test", count=100, reals=500)
+    assert few["gan_test"] > 0.9
+
+
+def test_a_classifier_learns_of_no_other_classes_or_sizes(tmp_path, tiny):
+    place = written(tmp_path / "x", held_out()[:50].numpy())
+    other = evaluate(
+        place, "digits", metrics="cas(labels='told')", extractor="classifier(of='fashion_mnist')", size=32
+    )  # fmt: skip
+    assert "needs an extractor that tells the classes of reals" in other.rows[0].reason
+    sizes = evaluate(
+        "fashion_mnist:held_out", "digits", metrics="gan_test", extractor=tiny, floor=False, count=50
+    )  # fmt: skip
+    assert "one size" in sizes.rows[0].reason
 
 
 def test_the_same_images_are_told(folders, tiny):

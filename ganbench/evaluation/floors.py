@@ -57,6 +57,7 @@ def part(sample: Sample, index: Tensor) -> Sample:
         features=sample.features[place],
         logits=None if sample.logits is None else sample.logits[place],
         images=None if sample.images is None else sample.images[index],
+        labels=None if sample.labels is None else sample.labels[index],
         held_out=None,
     )
 

@@ -91,7 +91,8 @@ class Sides:
         theirs = self.extraction(self.real, self.chosen, "reals")
         check_sides(self.fake, ours, self.real, theirs, self.label)
         self.show("metrics", 0, 1)
-        fake, real = self.sample(ours), self.sample(theirs)
+        fake = self.sample(ours, self.fake, self.fakes)
+        real = self.sample(theirs, self.real, self.chosen)
         fake.images = self.images(self.fake, self.fakes)
         fake.sampler = self.sampler()
         real.images = self.images(self.real, self.chosen)
@@ -158,20 +159,21 @@ class Sides:
 
     # What metrics see
 
-    def sample(self, found: Extraction) -> Sample:
+    def sample(self, found: Extraction, source: Source, chosen: Sequence[int]) -> Sample:
         place = "cpu" if self.wanted.device == "mps" else self.wanted.device
         logits = None if found.logits is None else found.logits.to(place)
         tells = not isinstance(self.real, Vectors) and self.extractor.tells_the_datas_classes
         return Sample(
             found.features.to(place),
             logits,
+            labels=None if source.labels is None else source.labels[torch.as_tensor(chosen)],
             mixture=self.real.mixture,
             classes_are_modes=tells,
         )
 
     def images(self, source: Source, chosen: Sequence[int]) -> Tensor | None:
         """All of them, if a metric asks for images, they are of one size, and memory has room."""
-        needed = any("images" in METRICS.make(metric).needs for metric in self.wanted.metrics)
+        needed = any(METRICS.make(metric).sees_images() for metric in self.wanted.metrics)
         if not needed or isinstance(source, Vectors):
             return None
         found: Tensor | None = None
@@ -223,7 +225,7 @@ class Sides:
     def aside_sample(self) -> Sample:
         assert self.aside is not None
         chosen = range(min(len(self.aside), len(self.fakes)))
-        found = self.sample(self.extraction(self.aside, chosen, "held out"))
+        found = self.sample(self.extraction(self.aside, chosen, "held out"), self.aside, chosen)
         found.images = self.images(self.aside, chosen)
         return found
 

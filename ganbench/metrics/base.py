@@ -54,6 +54,10 @@ class Metric:
         for need in self.needs:
             NEEDS[need](fake, real)
 
+    def sees_images(self) -> bool:
+        """Does it look at images themselves, and not at features alone?"""
+        return "images" in self.needs
+
     def facts(self, fake: Sample, real: Sample) -> "Facts":
         """What it will ask of pairs of examples."""
         return Facts()

@@ -27,6 +27,7 @@ On = Literal["pixels", "features"]
 Labels = Literal["asked", "told"]
 LARGEST = 16  # pixels a side
 STEPS = 100  # of L-BFGS, at most
+AGREED = 0.5  # of the reals: an extractor that names fewer rightly tells other classes apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,10 @@ class Classified(Metric):
             raise Unmeasurable("needs the classes of reals, and these have none")
         if self.on == "pixels":
             need_images(fake, real)
+            need_one_shape(fake, real)
+
+    def sees_images(self) -> bool:
+        return self.on == "pixels"
 
     def check_labels(self, fake: Sample, real: Sample) -> None:
         need_labels(fake, real)
@@ -97,6 +102,8 @@ class TrainsOnFakes(Classified):
     def check(self, fake: Sample, real: Sample) -> None:
         super().check(fake, real)
         need_held_out(fake, real)
+        if self.labels == "told":
+            need_the_same_classes(real)
 
     def check_labels(self, fake: Sample, real: Sample) -> None:
         if self.labels == "told":
@@ -116,6 +123,24 @@ class TrainsOnFakes(Classified):
         assert real.held_out
         held_out = real.held_out()
         return self.reals(real if fake is held_out else held_out, real)
+
+
+def need_one_shape(fake: Sample, real: Sample) -> None:
+    assert fake.images is not None
+    assert real.images is not None
+    if fake.images.shape[1:] != real.images.shape[1:]:
+        raise Unmeasurable("needs fakes and reals of one size")
+
+
+def need_the_same_classes(real: Sample) -> None:
+    """Raises Unmeasurable if the extractor calls most reals otherwise than they are labelled."""
+    assert real.labels is not None
+    told = logits(real).argmax(1)
+    right = float((told == real.labels.to(told.device)).double().mean())
+    if right < AGREED:
+        raise Unmeasurable(
+            f"needs an extractor that tells the classes of reals, and this one names {right:.0%} rightly"
+        )
 
 
 def cells(images: Tensor) -> Tensor:

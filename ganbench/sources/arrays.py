@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from torch import Tensor
 
-from ..data.base import Mixture
+from ..data.base import Examples, Mixture
 from .base import Item, Pixels, Source, Unreadable, Vectors
 from .decoding import PIXELS, SWOLLEN
 from .levels import AUTO, Span, arranged, as_bytes, channels_first, check_dtype, range_of, span_of
@@ -79,10 +79,11 @@ def source_of(found: dict[str, Rows], name: str, range_name: str = AUTO) -> Sour
     return Array(name, rows, range_name)
 
 
-def of_examples(images: Tensor, name: str, mixture: Mixture | None = None) -> Source:
-    """A data set's images, or its points."""
-    found = source_of({"images": Held(images, name)}, name)
+def of_examples(examples: Examples, count: int, name: str, mixture: Mixture | None) -> Source:
+    """The first images of a data set, or its points, and their classes if they have some."""
+    found = source_of({"images": Held(examples.images[:count], name)}, name)
     found.mixture = mixture
+    found.labels = None if examples.labels is None else examples.labels[:count]
     return found
 
 

@@ -66,6 +66,7 @@ class Source:
 
     generated: ClassVar[bool] = False  # is it made while it is read, by code that likes one thread?
     mixture: Mixture | None = None  # the law that points were drawn from
+    labels: Tensor | None = None  # the classes of all: int64 [N]
     shape: tuple[int, int, int] | None = None  # [C, H, W] of all, if those of a block are in memory
 
     def __init__(self, name: str, *notes: str):

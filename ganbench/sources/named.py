@@ -30,12 +30,11 @@ def named(text: str) -> Named:
     split, label = data.load(), DATA.label(name)
     reals = examples(split, SIDES[side or "train"], text)
     count = len(reals) if side else min(len(reals), data.reference)
-    source = of_examples(
-        reals.images[:count], label if side is None else f"{label}:{side}", split.mixture
-    )
+    source = of_examples(reals, count, label if side is None else f"{label}:{side}", split.mixture)
     held_out = None
     if SIDES[side or "train"] == "train":
-        held_out = of_examples(examples(split, "held_out", text).images, f"{label}:held_out")
+        others = examples(split, "held_out", text)
+        held_out = of_examples(others, len(others), f"{label}:held_out", split.mixture)
     return Named(source, held_out, data.extractor)
 
 
