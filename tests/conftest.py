@@ -36,6 +36,12 @@ def a_cache_of_their_own(tmp_path_factory):
         yield
 
 
+@pytest.fixture(autouse=True)
+def weights_are_named_for_one_test_alone(monkeypatch):
+    """`--inception-weights` names them in the environment, for workers to see."""
+    monkeypatch.setenv("GANBENCH_INCEPTION", "")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     torch.set_num_threads(1)

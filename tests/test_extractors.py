@@ -363,8 +363,7 @@ def test_other_weights_are_called_other_weights(random_inception):
     assert called == f"inception with other weights ({sha256[:8]})"
 
 
-def test_the_option_names_the_weights_to_all_that_measures(ganbench, tmp_path, monkeypatch):
-    monkeypatch.setenv("GANBENCH_INCEPTION", "")  # that it is taken back
+def test_the_option_names_the_weights_to_all_that_measures(ganbench, tmp_path):
     path = tmp_path / "random.pth"
     path.write_bytes(random_weights())
     arguments = ("floor", "digits", "--metrics", "is(splits=1)", "--json")

@@ -50,7 +50,7 @@ def test_the_trick_is_a_trick():
     (source,) = [text for text in blocks("python") if "class GradientNoise" in text]
     scope = {"__package__": "ganbench.tricks", "__name__": "ganbench.tricks.gradient_noise"}
     exec(source, scope)
-    noisy, plain = trained({"gradient_noise": scope["GradientNoise"]()}), trained({})
+    noisy, plain = trained({"gradient_noise": scope["GradientNoise"](std=0.01)}), trained({})
     pairs = zip(noisy.parameters(), plain.parameters(), strict=True)
     assert all(not one.equal(other) for one, other in pairs)
 

@@ -149,8 +149,9 @@ def test_flags_are_counted_in_a_column_where_there_are_any():
     found = [
         row(seed=s, value=9.0, collapsed=s < 2, won_step=[50, None, None][s]) for s in range(3)
     ]
+    best = [row(seed=s, value=v, loss="minimax") for s, v in enumerate((1.0, 50.0))]
     untrained = row(value=99.0, role="untrained", collapsed=True)
-    text = markdown(frame(*found, row(value=1.0, loss="minimax"), untrained))
+    text = markdown(frame(*found, *best, untrained))
     told = {(cells[0], cells[2]): cells[5] for cells in cells_of(text)}
     assert told == {
         ("1", "minimax"): "",
