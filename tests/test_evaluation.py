@@ -158,14 +158,17 @@ def test_two_folders_score_what_torch_fidelitys_command_says_with_inception(
     )
     theirs = json.loads(told.stdout[told.stdout.index("{") :])
     metrics = ",".join(THEIRS).replace("50", "10")
-    code, out, _ = ganbench(
-        *("eval", *few, "--metrics", metrics, "--protocol", "torch-fidelity", "--batch", 20),
-        *("--inception-weights", weights, "--no-floor", "--device", "cpu", "--json"),
-    )
-    assert code == 0
-    found = {row["metric"].replace("10", "50"): row["value"] for row in json.loads(out)["metrics"]}
-    for metric, key in THEIRS.items():
-        assert found[metric] == pytest.approx(theirs[key], abs=1e-6), metric
+    for protocol in ("torch-fidelity", "ganbench"):
+        code, out, _ = ganbench(
+            *("eval", *few, "--metrics", metrics, "--protocol", protocol, "--batch", 20),
+            *("--inception-weights", weights, "--no-floor", "--device", "cpu", "--json"),
+        )
+        assert code == 0
+        values = {
+            row["metric"].replace("10", "50"): row["value"] for row in json.loads(out)["metrics"]
+        }
+        for metric, key in THEIRS.items():
+            assert values[metric] == pytest.approx(theirs[key], abs=1e-6), (protocol, metric)
 
 
 def test_images_score_what_those_of_a_trial_would(tmp_path):
@@ -315,6 +318,13 @@ def test_metrics_of_images_see_those_that_were_extracted(folders, tiny):
     assert "needs images" in found.rows[1].reason
 
 
+def test_too_few_that_can_be_read_are_told(tmp_path, folders, tiny):
+    few = written(tmp_path / "few", [Image.open(p) for p in sorted(folders[0].glob("*"))[:10]])
+    next(iter(few.glob("*"))).write_bytes(b"no image")
+    with pytest.raises(Unreadable, match="holds 9 images that can be read: no metric"):
+        evaluate(few, folders[1], extractor=tiny, metrics="fid", skip_unreadable=True)
+
+
 def test_what_a_classifier_learns_of_fakes_is_measured_against_a_data_set(tmp_path):
     """As a yardstick measures it: fakes of a folder by the classes that are told, of a data set by its own."""
     fakes, measured = held_out().flip(3), Yardstick("digits", CPU)
@@ -405,6 +415,20 @@ def test_the_command_answers_in_json_alone_and_in_a_table(ganbench, folders, tmp
     assert code == 0
     assert f"[{told['protocol']['id']}]" in out
     assert "± SE" in out
+
+
+def test_who_has_no_weights_is_told_where_they_are_and_what_needs_none(
+    ganbench, folders, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("GANBENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    code, out, err = ganbench("eval", *folders)
+    assert (code, out) == (2, "")
+    assert "run `ganbench download inception`" in err
+    assert "Or measure without a download: --extractor efficientnet_lite0" in err
+    code, _, err = ganbench("eval", *folders, "--extractor", "inception")
+    assert code == 2
+    assert "efficientnet" not in err
 
 
 def test_an_interruption_says_how_to_go_on(ganbench, tmp_path, monkeypatch):

@@ -1,17 +1,16 @@
 """The command for anybody's images: `eval`."""
 
-import os
 import shlex
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .base import INTERRUPTED, Device, Json, answer, app, err, fail, out
+from .base import INTERRUPTED, Device, InceptionWeights, Json, answer, app, err, fail, out
 
 Images = "A folder of images, a .zip, an array (.npz .npy .pt .safetensors), a data set (digits, \
 fashion_mnist:train), module:function, or with --trust an exported network."
+WITHOUT_DOWNLOAD = ". Or measure without a download: --extractor efficientnet_lite0"
 
 
 @app.command("eval")
@@ -59,9 +58,7 @@ def evaluate(
         bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")
     ] = False,
     floor: Annotated[bool, typer.Option(help="Measure what reals score as well.")] = True,
-    inception_weights: Annotated[
-        Path | None, typer.Option(help="The file of Inception's weights.")
-    ] = None,
+    inception_weights: InceptionWeights = None,
     as_json: Json = False,
 ) -> None:
     """Measure fakes of any source against reals of any: FID and its kin, with errors and floors."""
@@ -72,8 +69,6 @@ def evaluate(
     from ..sources.base import Unreadable
     from ..spec import SpecError
 
-    if inception_weights is not None:
-        os.environ["GANBENCH_INCEPTION"] = str(inception_weights)
     with Extracting(err) as progress:
         try:
             found = evaluated(
@@ -97,7 +92,9 @@ def evaluate(
                 floor=floor,
                 show=progress.show,
             )
-        except (Unreadable, SpecError, Missing) as error:
+        except Missing as error:
+            fail(str(error) + (WITHOUT_DOWNLOAD if extractor is None else ""))
+        except (Unreadable, SpecError) as error:
             fail(str(error))
         except KeyboardInterrupt:
             again = shlex.join(["ganbench", *sys.argv[1:]])

@@ -149,13 +149,12 @@ class Sides:
         )
 
     def extraction(self, source: Source, chosen: Sequence[int], phase: str) -> Extraction:
-        if len(chosen) < FEWEST:
-            raise Unreadable(
-                f"{source.name} holds {len(chosen)} images: no metric tells anything of fewer than {FEWEST}"
-            )
+        check_count(source, len(chosen))
         if isinstance(source, Vectors):
             return of_vectors(source, chosen)
-        return extracted(source, chosen, self.eye, lambda done, of: self.show(phase, done, of))
+        found = extracted(source, chosen, self.eye, lambda done, of: self.show(phase, done, of))
+        check_count(source, len(found), " that can be read")
+        return found
 
     # What metrics see
 
@@ -295,6 +294,13 @@ def of_vectors(source: Vectors, chosen: Sequence[int]) -> Extraction:
         torch.zeros(len(index), 2, dtype=torch.int32),
         torch.zeros(len(index), dtype=torch.uint8),
     )
+
+
+def check_count(source: Source, count: int, which: str = "") -> None:
+    if count < FEWEST:
+        raise Unreadable(
+            f"{source.name} holds {count} images{which}: no metric tells anything of fewer than {FEWEST}"
+        )
 
 
 def check_sides(
