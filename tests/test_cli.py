@@ -330,6 +330,19 @@ def test_the_doctor_says_what_is_here_as_json(ganbench):
     assert all(isinstance(item["ok"], bool) and item["told"] for item in found.values())
 
 
+def test_the_doctor_says_a_line_a_thing_however_narrow_the_terminal(ganbench, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    _, told, _ = ganbench("doctor", "--json")
+    code, out, _ = ganbench("doctor")
+    assert code == 0
+    for item, line in zip(json.loads(told), out.splitlines(), strict=True):
+        state = "ok" if item["ok"] else "missing"
+        assert line.split(maxsplit=1)[0] == state
+        assert item["what"] in line
+        if item["what"] != "disk":  # which fills meanwhile
+            assert line.endswith(item["told"])
+
+
 def test_what_nobody_foresaw_ends_with_5_and_a_line(ganbench, monkeypatch):
     def explode(*_):
         raise ZeroDivisionError("[red]what")

@@ -78,10 +78,8 @@ def doctor(inception_weights: InceptionWeights = None, as_json: Json = False) ->
     if as_json:
         answer(found)
     else:
-        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-        for overflow in ("ellipsis", "ellipsis", "fold"):  # addresses are told whole
-            table.add_column(overflow=overflow)
-        for item in found:
-            table.add_row("ok" if item["ok"] else "missing", item["what"], item["told"])
-        out.print(table, markup=False)
+        for item in found:  # a line each, so that addresses can be copied
+            state = "ok" if item["ok"] else "missing"
+            line = f"{state:<9}{item['what']:<20}{item['told']}"
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(0 if all(item["ok"] for item in found if item["needed"]) else FAILED)
