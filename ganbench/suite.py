@@ -434,6 +434,8 @@ def sentence(details: Any, location: Location) -> str:
         return f"there is no such key{nearest(str(location[-1]), keys_at(location[:-1]))}"
     if details["type"] == "missing":
         return "this key is needed"
+    if details["type"] == "list_type" and isinstance(details["input"], dict):
+        return f"it is a list of tables: write [[{location[-1]}]], in two brackets"
     if details["type"] == "value_error":
         return str(details["ctx"]["error"])
     return f"{details['msg'][0].lower()}{details['msg'][1:]}, not {details['input']!r}"

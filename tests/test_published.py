@@ -57,7 +57,61 @@ def test_the_page_of_modes_is_made_of_its_rows(data):
         assert line in shown
 
 
-@pytest.mark.parametrize("name", ["zoo", "modes"])
+TRANSLATORS = {  # as the page calls them
+    "CycleGAN": "cyclegan(blocks=2, downs=1, strided=1, width=8)",
+    "CycleGAN without its cycle term": "cyclegan(blocks=2, cycle=0, downs=1, strided=1, width=8)",
+    "CycleGAN with an identity term of 0.5": (
+        "cyclegan(blocks=2, downs=1, identity=0.5, strided=1, width=8)"
+    ),
+    "CUT": "cut(blocks=2, downs=1, strided=1, width=8)",
+    "CUT without its patches and identity": (
+        "cut(blocks=2, downs=1, identity=0, patches=0, strided=1, width=8)"
+    ),
+}
+ERROR = "translation_error"
+
+
+@pytest.mark.parametrize("data", ["restyled_digits", "restyled_digits(inverted=false)"])
+def test_the_page_of_translation_is_made_of_its_rows(data):
+    page = (PUBLISHED / "translation" / "README.md").read_text(encoding="utf-8")
+    section = page.partition(f"## {data}\n")[2].partition("\n## ")[0]
+    frame = ganbench.load(PUBLISHED / "translation")
+    board = leaderboard(frame).query("data == @data and role == 'trial'").set_index("variant")
+    rows = frame.query("data == @data and role == 'trial' and checkpoint == 'last'")
+    for name, arm in TRANSLATORS.items():
+        found = board.loc[arm]
+        value, low, high = (f"{found[ERROR + end]:.3g}" for end in ("", " low", " high"))
+        cycle = "" if pd.isna(found["cycle_error"]) else f"{found['cycle_error']:.3g}"
+        seeds = rows.query("variant == @arm and metric == @ERROR").sort_values("seed")["value"]
+        told = " ".join(f"{seed:.3f}" for seed in seeds)
+        line = f"| {name} | {value} [{low}, {high}] | {cycle} | {found['fid']:.3g} | {told} |"
+        assert line in section.splitlines()
+
+
+def test_a_cycle_is_what_recovers_the_restyling():
+    board = leaderboard(ganbench.load(PUBLISHED / "translation"))
+    for _, part in board.groupby("data"):
+        trained = part.query("role == 'trial'").set_index("variant")
+        whole = trained.loc[TRANSLATORS["CycleGAN"]]
+        without = trained.loc[TRANSLATORS["CycleGAN without its cycle term"]]
+        untrained = part.query("role == 'untrained'")
+        assert whole[f"{ERROR} high"] < without[f"{ERROR} low"]
+        assert 3 * whole[ERROR] < untrained[ERROR].min()
+
+
+@pytest.mark.parametrize("name", ["inpainting", "super_resolution"])
+def test_content_is_what_restores(name):
+    board = leaderboard(ganbench.load(PUBLISHED / name))
+    trained = board.query("role == 'trial'").set_index("variant")
+    with_content = trained[~trained.index.str.contains("content=0")]
+    assert (with_content["psnr low"] > board.query("role == 'untrained'")["psnr high"].max()).all()
+    assert (with_content["psnr low"] > trained["psnr high"].drop(with_content.index).max()).all()
+
+
+SUITES = ["inpainting", "modes", "super_resolution", "translation", "zoo"]
+
+
+@pytest.mark.parametrize("name", SUITES)
 def test_a_published_suite_has_the_cells_of_its_file(name):
     frame = ganbench.load(PUBLISHED / name).query("role == 'trial'")
     names = ["data", "variant", "loss", "tricks", "plan"]

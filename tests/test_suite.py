@@ -197,6 +197,11 @@ def test_what_is_missing_altogether_is_told(tmp_path):
     assert told == [f"x.toml: {key}: this key is needed" for key in needed]
 
 
+def test_a_grid_in_single_brackets_is_told_what_it_wants(tmp_path):
+    (told,) = errors(tmp_path, GOOD.replace("[[grid]]", "[grid]"))
+    assert told.endswith("grid: it is a list of tables: write [[grid]], in two brackets")
+
+
 @pytest.mark.parametrize("name", RESERVED)
 def test_a_suite_is_not_called_like_a_folder_of_the_store(tmp_path, name):
     (told,) = errors(tmp_path, GOOD.replace('"tiny"', f'"{name}"'))
