@@ -362,6 +362,9 @@ def test_a_suite_of_which_nothing_has_a_meaning_is_refused_with_the_reasons(ganb
     assert code == 2
     assert "no cell of this suite has a meaning" in err
     assert err.count("a cycle needs two domains") == len(set(err.splitlines())) - 1
+    code, out, err = ganbench("plan", tiny)
+    assert (code, err) == (2, "no cell of this suite has a meaning\n")
+    assert "a cycle needs two domains" in out
 
 
 def test_two_tables_are_compared_cell_by_cell(ganbench):

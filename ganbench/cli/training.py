@@ -219,6 +219,8 @@ def plan(
         "seconds": round(estimate(trials, count), 1),
     }
     answer(told) if as_json else print_plan(told)
+    if not trials:
+        fail("no cell of this suite has a meaning")
 
 
 def aliases_of(suite: Any) -> list[tuple[str, ...]]:

@@ -59,6 +59,7 @@ class Game(nn.Module):
         raise NotImplementedError
 
     def play(self, batches: Batches, random: torch.Generator) -> list[Duel]:
+        """A turn's duels: whose fakes, made of draws from `random`, meet which reals."""
         raise NotImplementedError
 
     def discriminator_terms(self, duels: list[Duel]) -> Terms:

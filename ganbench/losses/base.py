@@ -29,9 +29,11 @@ class Loss:
         return False
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:  # [N], [N] => []
+        """What the discriminator's scores of reals and fakes cost it."""
         raise NotImplementedError
 
     def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:  # [N], [N] if paired => []
+        """What the scores of its fakes cost the generator; reals' scores are None unless it is paired."""
         raise NotImplementedError
 
 

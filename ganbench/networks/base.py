@@ -45,6 +45,7 @@ class Network:
         raise NotImplementedError
 
     def discriminator(self, shape: Shape) -> Discriminator:
+        """What judges [N, *shape]; a conditional one is told labels [N] beside them."""
         raise NotImplementedError
 
     def head(self, width: int, bias: bool = True) -> Head:

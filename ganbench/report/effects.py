@@ -29,7 +29,7 @@ NOTE = (
     "mean over them. *pairs*: seeds of cells that were compared. *lost*: trainings that diverged or failed "
     "where none finished. *shown from*: the least change that this grid would have shown with a power of "
     "80 %. *r*: the correlation of what is compared over seeds; pairing pays where it is high. Holm's "
-    "correction is over all rows of a table."
+    "correction is over the tricks of the grid, over all rows within variants, and over all within losses."
 )
 MORE = (
     "How many times as large the change is in one place as in the others that are alike but for this; for two "

@@ -69,9 +69,11 @@ class Trick(nn.Module):
 
     # Once, before anything is built.
     def plan(self, plan: Plan) -> Plan:
+        """Rates, batch, turns: as the trick wants them."""
         return plan
 
     def network(self, network: Network) -> Network:
+        """The network family with other settings, such as another norm of the discriminator."""
         return network
 
     def objection(self, blueprint: Blueprint) -> str | None:
@@ -80,9 +82,11 @@ class Trick(nn.Module):
 
     # Once, while it is built.
     def generator(self, generator: nn.Module) -> nn.Module:
+        """A generator as it was built, or changed; each that a game has, by itself."""
         return generator
 
     def discriminator(self, discriminator: Discriminator) -> Discriminator:
+        """The same of a discriminator, whose head may be exchanged."""
         return discriminator
 
     def attach(self, game: Game, blueprint: Blueprint) -> None:
@@ -98,6 +102,7 @@ class Trick(nn.Module):
         return batches
 
     def loss(self, loss: Loss, duel: Duel) -> Loss:
+        """The loss of a duel, with other targets or around it."""
         return loss
 
     def view(self, x: Tensor, role: str) -> Tensor:
@@ -112,9 +117,11 @@ class Trick(nn.Module):
         return duel
 
     def discriminator_terms(self, duel: Duel) -> Terms:
+        """Named scalars that add to the discriminator's objective, of each duel of its turn."""
         return ()
 
     def generator_terms(self, duel: Duel) -> Terms:
+        """The same of the generator's."""
         return ()
 
     def gradients(self, side: str, parameters: Sequence[nn.Parameter]) -> None:
