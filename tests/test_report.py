@@ -219,10 +219,32 @@ def test_a_suite_without_tricks_has_an_effects_file_that_says_so():
 
 @pytest.mark.parametrize(
     ("change", "text"),
-    [(-0.34, "−34 %"), (0.12, "+12 %"), (0, "+0 %"), (-1, "−100 %"), (11.5, "+1150 %")],
+    [
+        (-0.34, "−34 %"),
+        (0.12, "+12 %"),
+        (0, "+0 %"),
+        (-1, "−100 %"),
+        (11.5, "+1150 %"),
+        (-0.0037, "−0.4 %"),  # on which side of none it lies is still seen
+        (0.0005, "+0.05 %"),
+    ],
 )
 def test_percents_have_a_true_minus_and_a_space(change, text):
     assert percent(change) == text
+
+
+def test_of_many_interactions_the_surest_are_said_and_the_rest_are_counted():
+    tricks = "abcdefg"
+    made = [
+        each
+        for loss, effect in (("hinge", 0.5), ("minimax", 2.0))
+        for each in arms(dict.fromkeys(tricks, effect), loss=loss, seeds=5, random=len(loss))
+    ]
+    said = [s for s in findings(frame(*made)) if "otherwise" in s or "more such" in s]
+    ps = [float(s.partition("(p = ")[2].split()[0]) for s in said[:-1]]
+    assert len(ps) == 5
+    assert ps == sorted(ps)
+    assert said[-1] == "2 more such differences are in the table of interactions."
 
 
 def test_what_helps_and_what_harms_is_said_with_size_interval_and_p():

@@ -17,6 +17,7 @@ FLAGS = {
     "diverged": "diverged at",
 }
 NAMES = {"fid": "FID", "kid": "KID", "is": "IS"}
+MOST = 5  # interactions that are told; a large grid has dozens
 
 
 def findings(frame: pd.DataFrame) -> list[str]:
@@ -34,7 +35,7 @@ def findings(frame: pd.DataFrame) -> list[str]:
         told = "; ".join(f"{e.tricks} {size(e, facts)}{shown_from(e, facts)}" for e in unclear)
         said.append(f"Undecided with these seeds, change of {name}: {told}.")
     said += by_variant(frame, name, facts)
-    said += [more(i, name, facts) for i in interactions(frame) if i.verdict == "differs"]
+    said += by_place(frame, name, facts)
     said += [went_wrong(r) for r in rates(frame) if r.p < 1 - LEVEL]
     return said + [
         f"{e.tricks} lost {e.lost} trainings that none finished." for e in found if e.lost
@@ -49,6 +50,15 @@ def by_variant(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> list[st
         here = sorted((e for e in found if e.variant == variant), key=order)
         told = "; ".join(f"{e.tricks} {VERBS[e.verdict]} {size(e, facts)}" for e in here)
         said.append(f"In {variant}, change of {name}: {told}.")
+    return said
+
+
+def by_place(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> list[str]:
+    """A sentence an interaction, the surest first, and how many more there are."""
+    found = sorted((i for i in interactions(frame) if i.verdict == "differs"), key=lambda i: i.p)
+    said = [more(interaction, name, facts) for interaction in found[:MOST]]
+    if len(found) > MOST:
+        said.append(f"{len(found) - MOST} more such differences are in the table of interactions.")
     return said
 
 
@@ -113,7 +123,9 @@ def size(effect: Effect, facts: dict[str, str]) -> str:
 
 
 def percent(change: float) -> str:
-    return f"{change:+.0%}".replace("%", " %").replace("-", "−")
+    """`−34 %`, or of what is smaller than half of one its first digit: `−0.4 %`."""
+    form = "+.0f" if abs(change) >= 0.005 or not change else "+.1g"
+    return f"{100 * change:{form}} %".replace("-", "−")
 
 
 def name_of(metric: str) -> str:
