@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 import ganbench
-from ganbench.analysis.effects import effects
+from ganbench.analysis.effects import Effect, effects
 from ganbench.analysis.leaderboard import leaderboard
+from ganbench.report.words import size
 from ganbench.suite import cells, load_suite
 
 ROOT = Path(__file__).parents[1]
@@ -108,7 +109,7 @@ def test_content_is_what_restores(name):
     assert (with_content["psnr low"] > trained["psnr high"].drop(with_content.index).max()).all()
 
 
-SUITES = ["inpainting", "modes", "super_resolution", "translation", "zoo"]
+SUITES = ["inpainting", "modes", "super_resolution", "translation", "tricks", "zoo"]
 
 
 @pytest.mark.parametrize("name", SUITES)
@@ -143,3 +144,35 @@ def test_the_readme_quotes_the_studies():
     (r1,) = (e for e in effects(ganbench.load(PUBLISHED / "modes")) if e.tricks == "r1")
     assert r1.verdict == "helps"
     assert f"(+{r1.ratio:.3g} modes [+{r1.low:.3g}, +{r1.high:.3g}], {r1.pairs} pairs)" in readme
+    assert tricks_told(effects(ganbench.load(PUBLISHED / "tricks"))) in readme
+
+
+CALLED = {  # in sentences
+    "r2": "R2",
+    "minibatch_discrimination(kernels=16)": "minibatch discrimination",
+    "consistency": "consistency",
+    "gradient_penalty": "the gradient penalty",
+    "unrolled(turns=1)": "unrolling",
+    "feature_matching": "feature matching",
+    "ada(kimg=10)": "ADA",
+    "pacgan": "PacGAN",
+    "past_discriminators(every=100)": "past discriminators",
+    "historical_averaging": "historical averaging",
+}
+
+
+def listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def tricks_told(found: list[Effect]) -> str:
+    """The study of tricks as the README tells it."""
+    by_size = sorted(found, key=lambda e: e.ratio)
+    best, *helps = (e for e in by_size if e.verdict == "helps")
+    assert best.tricks == "r1"
+    harms = [CALLED[e.tricks] for e in by_size if e.verdict == "harms"]
+    return (
+        f"R1 changes FID by {size(best, {'transform': 'log'})}; "
+        f"{listed([CALLED[e.tricks] for e in helps])} are shown to help too; {listed(harms)} to harm; "
+        f"{sum(e.verdict == 'undecided' for e in found)} stay undecided"
+    )
