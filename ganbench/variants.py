@@ -10,8 +10,9 @@ from .networks import NETWORKS
 from .plan import Plan
 from .recipe import Recipe
 from .spec import Index, Spec, SpecError, Value, nearest, parse, settings_of
+from .tricks import TRICKS
 
-STYLEGAN2 = ("r1(every=16, side=1024)", "path_length", "minibatch_std", "ema(decay=0.998)")
+STYLEGAN2 = ("path_length", "minibatch_std", "ema(decay=0.998)")
 PLAN_OF_STYLEGAN2 = Plan(
     batch=32,
     latent=512,
@@ -95,13 +96,13 @@ VARIANTS: dict[str, Recipe] = {
                     Plan(batch=16, latent=512, generator_lr=1e-3, discriminator_lr=1e-3,
                          generator_betas=(0.0, 0.99), discriminator_betas=(0.0, 0.99))),
     "stylegan": Recipe("Styles by adaptive instance norm, growing (Karras et al., 2019).", "stylegan",
-                    tricks=("progressive_growing", "r1(side=1024)", "minibatch_std", "ema"),
+                    tricks=("progressive_growing", "r1", "minibatch_std", "ema"),
                     plan=Plan(batch=32, latent=512, generator_lr=1e-3, discriminator_lr=1e-3,
                               generator_betas=(0.0, 0.99), discriminator_betas=(0.0, 0.99))),
     "stylegan2": Recipe("Styles by modulated weights, in one size from the start (Karras et al., 2020).", "stylegan2",
-                    tricks=STYLEGAN2, plan=PLAN_OF_STYLEGAN2),
+                    tricks=("r1(every=16)", *STYLEGAN2), plan=PLAN_OF_STYLEGAN2),
     "stylegan2_ada": Recipe("StyleGAN2 for few images, by adaptive augmentation (Karras et al., 2020).", "stylegan2",
-                    tricks=(*STYLEGAN2, "ada"), plan=PLAN_OF_STYLEGAN2),
+                    tricks=("r1(every=16, side=1024)", *STYLEGAN2, "ada"), plan=PLAN_OF_STYLEGAN2),
 }
 # fmt: on
 
@@ -115,18 +116,42 @@ def variants() -> dict[str, Recipe]:
 
 
 def variant(text: str) -> Recipe:
-    """The recipe of `dcgan` or `dcgan(width=32)`: a variant's settings are its network's and its game's."""
+    """The recipe of `dcgan` or `dcgan(width=32)`: a variant's settings are its network's and its game's.
+
+    A trick that it has is a setting too, and takes that trick's first one: `wgan_gp(gradient_penalty=1)`.
+    """
     spec = parse(text)
     if spec.name not in variants():
         raise SpecError(f"no variant is called {spec.name!r}{nearest(spec.name, variants())}")
     recipe, given = variants()[spec.name], dict(spec.settings)
     playing = settings_of(GAMES.load(parse(recipe.game).name)).keys() & given.keys()
     game = {key: given.pop(key) for key in playing}
+    tuned = {key: given.pop(key) for key in map(name_of, recipe.tricks) if key in given}
     return replace(
         recipe,
+        tricks=tuple(tuned_trick(text, tuned) for text in recipe.tricks),
         network=changed(NETWORKS, recipe.network, given),
         game=changed(GAMES, recipe.game, game),
     )
+
+
+def name_of(text: str) -> str:
+    return parse(text).name
+
+
+def tuned_trick(text: str, tuned: Mapping[str, Value]) -> str:
+    """A trick of a variant, of another strength where one is given."""
+    name = name_of(text)
+    if name not in tuned:
+        return text
+    if (first := strength(name)) is None:
+        raise SpecError(f"trick {name} has no settings")
+    return changed(TRICKS, text, {first: tuned[name]})
+
+
+def strength(trick: str) -> str | None:
+    """A trick's first setting: its weight, its rate, its number."""
+    return next(iter(settings_of(TRICKS.load(trick))), None)
 
 
 def changed(index: Index, text: str, settings: Mapping[str, Value]) -> str:
@@ -143,6 +168,9 @@ def variant_label(text: str) -> str:
 
 
 def settings(recipe: Recipe) -> dict[str, Value]:
-    """Those of its game and of its network, by name."""
+    """Those of its game and of its network, and the strengths of its tricks, by name."""
     parts = (GAMES.resolve(recipe.game), NETWORKS.resolve(recipe.network))
-    return dict(sorted(pair for part in parts for pair in part.settings))
+    found = [pair for part in parts for pair in part.settings]
+    for trick in map(TRICKS.resolve, recipe.tricks):
+        found += [(trick.name, v) for key, v in trick.settings if key == strength(trick.name)]
+    return dict(sorted(found))

@@ -159,6 +159,26 @@ def test_a_variants_settings_are_those_of_its_network():
         variant("gan(depth=2)")
 
 
+def test_a_variants_own_trick_is_a_setting_of_its_strength():
+    assert variant("wgan_gp(gradient_penalty=1)").tricks == ("gradient_penalty(weight=1)",)
+    assert variant("stylegan2(r1=1)").tricks[0] == "r1(every=16, weight=1)"
+    assert variant_label("stylegan2(r1=1, width=16)") == "stylegan2(r1=1, width=16)"
+    assert variant_label("stylegan2(r1=10, ema=0.998)") == "stylegan2"
+    with pytest.raises(SpecError, match="has no setting 'ema'"):
+        variant("dcgan(ema=0.9)")
+    with pytest.raises(SpecError, match=r"trick r1.*weight needs a number"):
+        variant("stylegan2(r1=true)")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_no_trick_of_a_variant_is_called_like_another_of_its_settings(name):
+    recipe = VARIANTS[name]
+    others = dict(GAMES.resolve(recipe.game).settings) | dict(
+        NETWORKS.resolve(recipe.network).settings
+    )
+    assert not {parse(text).name for text in recipe.tricks} & set(others)
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_is_made_of_known_parts(name):
     recipe = variant(name)
