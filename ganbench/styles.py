@@ -8,10 +8,8 @@ from .networks.styles import StyledGenerator
 from .pictures import drawn, grid
 from .streams import Streams
 
-COLUMNS, ROWS = (
-    6,
-    2,
-)  # of a mixing grid: latents above, and for each third of the layers latents at the side
+COLUMNS = 6  # of a mixing grid: latents above
+ROWS = 2  # for each third of the layers: latents at the side
 LATENTS = 6  # of a strip
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0, -0.5, -1.0)  # of the way from the mean to a style
 BLANK = -0.5  # the grey of what is no image

@@ -109,7 +109,35 @@ def test_content_is_what_restores(name):
     assert (with_content["psnr low"] > trained["psnr high"].drop(with_content.index).max()).all()
 
 
-SUITES = ["inpainting", "modes", "super_resolution", "translation", "tricks", "zoo"]
+def modern(frame: pd.DataFrame) -> list[str]:
+    """A line a variant, best first, as the page of zoo_modern tells it."""
+    board = leaderboard(frame)
+    untrained = board.query("role == 'untrained'").set_index("variant")["fid"]
+    lines = []
+    for _, row in board.query("role == 'trial'").iterrows():
+        accuracy = "" if pd.isna(row["class_accuracy"]) else f"{row['class_accuracy']:.0%}"
+        fid = f"{row['fid']:.3g} [{row['fid low']:.3g}, {row['fid high']:.3g}]"
+        numbers = f"{row['precision']:.2f} | {row['recall']:.2f} | {accuracy}"
+        lines.append(f"| {row['variant']} | {fid} | {untrained[row['variant']]:.3g} | {numbers} |")
+    return lines
+
+
+def test_the_page_of_the_modern_zoo_is_made_of_its_rows():
+    page = (PUBLISHED / "zoo_modern" / "README.md").read_text(encoding="utf-8").splitlines()
+    lines = modern(ganbench.load(PUBLISHED / "zoo_modern"))
+    assert [line for line in page if line in lines] == lines
+
+
+def test_labels_bind():
+    """By the classifier, whose chance would be a tenth."""
+    board = leaderboard(ganbench.load(PUBLISHED / "zoo_modern")).query("role == 'trial'")
+    told = board.set_index("variant")["class_accuracy"].dropna()
+    assert {name.partition("(")[0] for name in told.index} == CONDITIONAL
+    assert (told > 0.6).all(), told
+
+
+CONDITIONAL = {"cdcgan", "acgan", "projection", "sagan", "biggan", "cr3gan"}
+SUITES = ["inpainting", "modes", "super_resolution", "translation", "tricks", "zoo", "zoo_modern"]
 
 
 @pytest.mark.parametrize("name", SUITES)
@@ -124,11 +152,12 @@ def test_a_published_suite_has_the_cells_of_its_file(name):
     }
 
 
-def test_every_variant_beats_its_untrained_self_by_far():
-    board = leaderboard(ganbench.load(PUBLISHED / "zoo"))
+@pytest.mark.parametrize(("name", "count"), [("zoo", 15), ("zoo_modern", 12)])
+def test_every_variant_beats_its_untrained_self_by_far(name, count):
+    board = leaderboard(ganbench.load(PUBLISHED / name))
     untrained = board.query("role == 'untrained'").set_index(["data", "variant"])["fid"]
     trained = board.query("role == 'trial'").set_index(["data", "variant"])
-    assert len(trained) >= 15
+    assert len(trained) >= count
     assert (trained["fid"] < untrained.loc[trained.index] / 2).all()
     surely = trained["fid high"] < untrained.loc[trained.index]
     assert surely.all(), trained[~surely]
@@ -141,6 +170,14 @@ def test_the_readme_quotes_the_studies():
     assert trained.idxmin().startswith("wgan_gp")
     assert trained.idxmax().startswith("began")
     assert f"from wgan_gp's {trained.min():.3g} to began's {trained.max():.3g}" in readme
+    board = leaderboard(ganbench.load(PUBLISHED / "zoo_modern")).set_index("variant")
+    later, untrained = (board[board["role"].eq(role)] for role in ("trial", "untrained"))
+    assert f"at {(later['fid'] / untrained['fid']).max():.0%}".replace("%", " %") in readme
+    told = f"from biggan's {later['fid'].min():.3g} to cr3gan's {later['fid'].max():.3g}"
+    accuracy = (
+        f"accuracy {later['class_accuracy'].min():.0%} to {later['class_accuracy'].max():.0%}"
+    )
+    assert f"{told}; labels bind (classifier's {accuracy.replace('%', ' %')})" in readme
     (r1,) = (e for e in effects(ganbench.load(PUBLISHED / "modes")) if e.tricks == "r1")
     assert r1.verdict == "helps"
     assert f"(+{r1.ratio:.3g} modes [+{r1.low:.3g}, +{r1.high:.3g}], {r1.pairs} pairs)" in readme
