@@ -185,10 +185,10 @@ def test_how_it_was_made_can_be_read(usual):
 def test_the_published_page_is_made_of_its_rows():
     """Its pictures lie beside it; everything else comes from results.parquet."""
     published = (PUBLISHED / "report.html").read_text(encoding="utf-8")
-    made = page(Report.of(ganbench.load(PUBLISHED)), PUBLISHED / "figures")
-    for name in ("answer", "effects", "failures"):
+    made = page(Report.of(ganbench.load(PUBLISHED), PUBLISHED), PUBLISHED / "figures")
+    for name in ("answer", "effects", "arms", "failures"):
         assert text_of(section(published, name)) == text_of(section(made, name))
-    assert published.count("data:image/png") == made.count("data:image/png") == 30
+    assert published.count("data:image/png") == made.count("data:image/png") == 30 + 26
     assert len(published.encode()) < 1_500_000
 
 
