@@ -158,7 +158,8 @@ def test_two_folders_score_what_torch_fidelitys_command_says_with_inception(
     )
     theirs = json.loads(told.stdout[told.stdout.index("{") :])
     metrics = ",".join(THEIRS).replace("50", "10")
-    for protocol in ("torch-fidelity", "ganbench"):
+    # Of fewer images than features the root of a product of covariances has zeros that theirs finds in noise.
+    for protocol, near in (("torch-fidelity", 1e-6), ("ganbench", 2e-5)):
         code, out, _ = ganbench(
             *("eval", *few, "--metrics", metrics, "--protocol", protocol, "--batch", 20),
             *("--inception-weights", weights, "--no-floor", "--device", "cpu", "--json"),
@@ -168,7 +169,7 @@ def test_two_folders_score_what_torch_fidelitys_command_says_with_inception(
             row["metric"].replace("10", "50"): row["value"] for row in json.loads(out)["metrics"]
         }
         for metric, key in THEIRS.items():
-            assert values[metric] == pytest.approx(theirs[key], abs=1e-6), (protocol, metric)
+            assert values[metric] == pytest.approx(theirs[key], abs=near), (protocol, metric)
 
 
 def test_images_score_what_those_of_a_trial_would(tmp_path):
