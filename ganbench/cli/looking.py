@@ -243,15 +243,11 @@ def looked(
     """Makes a picture of one trial of each cell that is meant, and says where it lies."""
     from ..data.base import Missing
     from ..looking import Unseen, kept
-    from ..store import Damaged, Store, write_bytes
-    from ..trial import CHECKPOINTS, read_trial
+    from ..store import Damaged, write_bytes
+    from ..trial import read_trial
 
-    if checkpoint not in CHECKPOINTS:
-        fail(f"--checkpoint is {' or '.join(CHECKPOINTS)}, not {checkpoint!r}")
-    folder = folder_of(suite, results)
-    if not has_store(folder):
-        fail(f"{folder} lies beside no store: its samplers are where it was run")
-    trials, store = done_trials(suite, cell, results, seed), Store(folder.parent)
+    store = store_of_samplers(suite, results, checkpoint)
+    trials = done_trials(suite, cell, results, seed)
     if to and len(trials) > 1:
         fail(f"{len(trials)} cells have all of {cell!r} in their names, and --out is one file")
     told = []
@@ -267,6 +263,19 @@ def looked(
         entry = {"cell": cell_name(row._asdict()), "seed": int(row.seed), "trial": row.trial}
         told.append({**entry, "picture": str(path), **found})
     answer(told) if as_json else print_looked(told)
+
+
+def store_of_samplers(suite: str, results: Path, checkpoint: str) -> Any:
+    """Where a suite's samplers of a checkpoint are; ends the program if there is neither."""
+    from ..store import Store
+    from ..trial import CHECKPOINTS
+
+    if checkpoint not in CHECKPOINTS:
+        fail(f"--checkpoint is {' or '.join(CHECKPOINTS)}, not {checkpoint!r}")
+    folder = folder_of(suite, results)
+    if not has_store(folder):
+        fail(f"{folder} lies beside no store: its samplers are where it was run")
+    return Store(folder.parent)
 
 
 def done_trials(suite: str, cell: str, results: Path, seed: int | None) -> Any:

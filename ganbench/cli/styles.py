@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from .base import HERE, Json, Results, SuiteArgument, answer, app, fail, folder_of, has_store, out
-from .looking import CellArgument, Checkpoint, chosen_rows
+from .base import HERE, Json, Results, SuiteArgument, answer, app, fail, out
+from .looking import CellArgument, Checkpoint, chosen_rows, store_of_samplers
 
 
 @app.command()
@@ -18,16 +18,11 @@ def styles(
     from ..data.base import Missing
     from ..looking import Unseen, kept
     from ..looking import styles as picture
-    from ..store import Damaged, Store, write_bytes
+    from ..store import Damaged, write_bytes
     from ..styles import STYLES
-    from ..trial import CHECKPOINTS, read_trial
+    from ..trial import read_trial
 
-    if checkpoint not in CHECKPOINTS:
-        fail(f"--checkpoint is {' or '.join(CHECKPOINTS)}, not {checkpoint!r}")
-    folder = folder_of(suite, results)
-    if not has_store(folder):
-        fail(f"{folder} lies beside no store: its samplers are where it was run")
-    store, found = Store(folder.parent), []
+    store, found = store_of_samplers(suite, results, checkpoint), []
     ending = "" if checkpoint == "last" else f"-{checkpoint}"
     try:
         for name in done_trials(suite, cell, results):
