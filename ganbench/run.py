@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .analysis.rows import rows
 from .executors import inline, local
-from .executors.base import Job, Limits, Status
+from .executors.base import Job, Limits, Status, Watch
 from .planned import Planned, planned, record
 from .report.files import write
 from .sight import Sight
@@ -49,27 +49,37 @@ def run(
     settle()
     plan = planned(suite, profile, device)
     refuse_nothing(plan)
-    metrics = tuple(suite.metrics)
     settle_stale(plan, store, stale)
     told = record(suite, profile, device, plan)
     replaced = is_other(read_json(folder / "plan.json"), told)
     write_json(folder / "plan.json", told)
-    measure_floors(((p.trial.data, p.trial.device) for p in plan), metrics, suite.protocol, store)
-    trials = {p.trial.id: p.trial for p in plan if not p.objection}
-    done = {i for i, t in trials.items() if is_finished(t, store.trial(i), metrics, suite.protocol)}
-    jobs = [Job(t, metrics, results, suite.protocol) for i, t in trials.items() if i not in done]
-    statuses = list(map(Status, jobs))
-    limits = Limits(seconds(suite.limits.wall), seconds(suite.limits.stall))
-    execute = local.run if workers else inline.run
-    show(statuses, len(done))
+    statuses, finished = work(plan, suite, store)
+    show(statuses, finished)
     try:
         if statuses:
             with announced(folder, len(statuses)):
-                execute(statuses, workers, limits, lambda: show(statuses, len(done)))
+                carry_out(statuses, suite, workers, lambda: show(statuses, finished))
     finally:
         frame = rows(told, store)
         files = write(frame, folder, store)
-    return Ran(statuses, len(done), files, frame, time.monotonic() - began, replaced)
+    return Ran(statuses, finished, files, frame, time.monotonic() - began, replaced)
+
+
+def work(plan: list[Planned], suite: Suite, store: Store) -> tuple[list[Status], int]:
+    """What is left to train and measure, and how many trials are finished. Floors are measured at once."""
+    metrics = tuple(suite.metrics)
+    measure_floors(((p.trial.data, p.trial.device) for p in plan), metrics, suite.protocol, store)
+    trials = {p.trial.id: p.trial for p in plan if not p.objection}
+    done = {i for i, t in trials.items() if is_finished(t, store.trial(i), metrics, suite.protocol)}
+    left = [t for i, t in trials.items() if i not in done]
+    return [Status(Job(t, metrics, store.root, suite.protocol)) for t in left], len(done)
+
+
+def carry_out(statuses: list[Status], suite: Suite, workers: int, watch: Watch) -> None:
+    """Runs these in so many worker processes, or in this one."""
+    limits = Limits(seconds(suite.limits.wall), seconds(suite.limits.stall))
+    execute = local.run if workers else inline.run
+    execute(statuses, workers, limits, watch)
 
 
 def refuse_nothing(plan: list[Planned]) -> None:

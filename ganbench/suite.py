@@ -240,6 +240,16 @@ class Analysis(Part):
     target: float | None = None  # of the outcome, the way to which is timed; else what none reach
 
 
+class Gate(Part):
+    """What `ganbench gate` refuses: metrics that became worse, and by how much they may."""
+
+    margins: dict[MetricSpec, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        min_length=1
+    )  # of a logarithmic metric a share: 0.25 lets it become 1.25 times as bad
+    reference: int = Field(default=24, ge=4, le=10_000)  # trainings of each cell in a baseline
+    false_alarms: float = Field(default=0.01, gt=0, le=0.01)  # of a gate with all its questions
+
+
 class Suite(Part):
     """The file as a whole."""
 
@@ -256,11 +266,16 @@ class Suite(Part):
     budget: dict[str, Profile] = Field(min_length=1)
     limits: Limits = Limits()
     analysis: Analysis = Analysis()
+    gate: Gate | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Suite":
         if (outcome := self.analysis.outcome) not in self.metrics:
             raise Misfit(("analysis", "outcome"), f"{outcome} is not among the metrics")
+        for metric in self.gate.margins if self.gate else ():
+            if metric not in self.metrics:
+                hint = nearest(metric, self.metrics)
+                raise Misfit(("gate", "margins", metric), f"it is not among the metrics{hint}")
         kept, _ = cells(self)
         if not kept:
             raise ValueError("no cell is left: everything is excluded")

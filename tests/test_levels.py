@@ -10,7 +10,7 @@ import ganbench
 ROOT = Path(ganbench.__file__).parent
 LEVELS = """
 spec plan streams signals
-losses networks data metrics memory devices
+losses networks data metrics memory devices machine
 blueprint duel extractors store pictures
 sight trackers
 watch
@@ -31,9 +31,11 @@ executors
 analysis
 study
 report
+history
 estimate listing
 run redraw
 remeasure examination evaluation
+gate perf
 cli
 """  # the levels of the design; a level of several lines builds on itself from above
 RANK = {name: n for n, line in enumerate(LEVELS.strip().split("\n")) for name in line.split()}

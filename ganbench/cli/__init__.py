@@ -1,6 +1,7 @@
 """The command line: `ganbench run | watch | plan | status | measure | report | compare | list | show | floor | ...`.
 
-Exit codes: 0 ok · 2 usage or suite error · 4 trials or a download failed · 5 internal error · 130 interrupted.
+Exit codes: 0 ok · 1 a gate's regression · 2 usage or suite error · 3 a gate cannot decide
+· 4 trials or a download failed · 5 internal error · 130 interrupted.
 Modules that need torch are imported inside the commands that train: help and lists answer at once.
 """
 
@@ -12,11 +13,22 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import answers, evaluation, looking, parts, study, styles, training, watching
+from . import (
+    answers,
+    evaluation,
+    gate,
+    history,
+    looking,
+    parts,
+    study,
+    styles,
+    training,
+    watching,
+)
 from .base import INTERNAL, INTERRUPTED, app, err, out
 
 # To import a module is to add its commands, in this order.
-COMMANDS = (training, watching, answers, looking, styles, study, evaluation, parts)
+COMMANDS = (training, watching, answers, gate, history, looking, styles, study, evaluation, parts)
 
 
 def version(wanted: bool) -> None:

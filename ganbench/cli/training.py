@@ -138,7 +138,7 @@ def end(ran: Any, verb: str, as_json: bool) -> NoReturn:
         out.print(f"{count} trials {verb}, {ran.finished_before} kept, in {clock(ran.seconds)}.")
         for path in ran.files:
             out.print(f"  {path}", markup=False, soft_wrap=True)
-    raise typer.Exit(told_failures(ran))
+    raise typer.Exit(told_failures(ran.statuses))
 
 
 def default_workers(device: str) -> int:
@@ -148,9 +148,9 @@ def default_workers(device: str) -> int:
     return len(count(0)) if count else os.cpu_count() or 1
 
 
-def told_failures(ran: Any) -> int:
+def told_failures(statuses: Sequence[Any]) -> int:
     """Names what failed, with its log; the exit code."""
-    failed = [s for s in ran.statuses if s.state in ("failed", "interrupted")]
+    failed = [s for s in statuses if s.state in ("failed", "interrupted")]
     for status in failed:
         attempt = status.job.attempt()
         where = f" (log: {attempt.log})" if attempt and attempt.log.exists() else ""

@@ -1,0 +1,364 @@
+"""Commands that guard quality: `gate` tests against a baseline, `baseline make|update|show` keeps one."""
+
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .base import (
+    INTERRUPTED,
+    Device,
+    InceptionWeights,
+    Json,
+    ProfileName,
+    answer,
+    app,
+    err,
+    fail,
+    out,
+)
+from .training import default_workers, read_suite, told_failures
+
+IMAGES_FALSE_ALARMS = 0.01  # of a gate of images with all its questions
+SUMMARY = "GITHUB_STEP_SUMMARY"  # where GitHub Actions shows Markdown from
+
+What = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SUITE | IMAGES...",
+        help="A suite; or with --real the images of one training each, of any source that eval takes.",
+    ),
+]
+Real = Annotated[str | None, typer.Option(help="The reals, if images are measured.")]
+BaselineFile = Annotated[Path, typer.Option("--baseline", help="The file of the baseline.")]
+Reason = Annotated[str, typer.Option(help="Why; it is kept in the file.")]
+Kept = Annotated[
+    Path | None,
+    typer.Option("--results", help="Keep the trainings here; otherwise they are thrown away."),
+]
+Workers = Annotated[int | None, typer.Option(min=0, help="Worker processes; all CPUs.")]
+Lost = Annotated[int, typer.Option(min=0, help="How many trainings ended without images.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Open exported networks, which can run code.")]
+
+app.add_typer(
+    baselines := typer.Typer(no_args_is_help=True, help="Make, update or show a gate's baseline."),
+    name="baseline",
+)
+
+
+@app.command()
+def gate(
+    what: What,
+    baseline: BaselineFile,
+    real: Real = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Fail too if any digit of the canary differs.")
+    ] = False,
+    block: Annotated[
+        int, typer.Option(min=0, help="Which block of seeds: 0 are the suite's own.")
+    ] = 0,
+    results: Kept = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    profile: ProfileName = None,
+    lost: Lost = 0,
+    trust: Trust = False,
+    summary: Annotated[
+        Path | None,
+        typer.Option(envvar=SUMMARY, help="Append a table in Markdown to this file."),
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="Append what was measured to this file.")
+    ] = None,
+    inception_weights: InceptionWeights = None,
+    as_json: Json = False,
+) -> None:
+    """Test trainings against a baseline: 0 passed, 1 proven to be worse, 3 cannot decide."""
+    from ..gate.words import markdown, record
+
+    known, began = baseline_of(baseline), time.monotonic()
+    with refusing():
+        if real is None:
+            found = of_suite(
+                single(what), known, exact, block, Place(results, workers, device, profile)
+            )
+        else:
+            found = of_images(what, real, known, lost, trust, device)
+    if summary:
+        with open(summary, "a", encoding="utf-8") as file:
+            file.write(markdown(found, known))
+    if history and found.questions:
+        remember(history, found, known)
+    if as_json:
+        answer(record(found, known) | {"seconds": round(time.monotonic() - began, 1)})
+    else:
+        show(found, known, time.monotonic() - began)
+    raise typer.Exit(found.code)
+
+
+@baselines.command()
+def make(
+    what: What,
+    baseline: BaselineFile,
+    reason: Reason,
+    real: Real = None,
+    metrics: Annotated[str, typer.Option(help="Of images: what is measured.")] = "fid,kid",
+    margin: Annotated[
+        list[str] | None, typer.Option(help="Of images: how much worse a metric may become.")
+    ] = None,
+    extractor: Annotated[str | None, typer.Option(help="Of images: what looks at them.")] = None,
+    size: Annotated[int | None, typer.Option(help="Of images: pixels a side.")] = None,
+    results: Kept = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    profile: ProfileName = None,
+    lost: Lost = 0,
+    trust: Trust = False,
+    inception_weights: InceptionWeights = None,
+) -> None:
+    """Train a suite, or measure images, as what later gates are tested against."""
+    if baseline.exists():
+        fail(f"{baseline} is there already: `ganbench baseline update` makes it anew")
+    settings = {"metrics": metrics, "extractor": extractor, "size": size}
+    with refusing():
+        if real is None:
+            keep_suite(
+                single(what), baseline, reason, None, Place(results, workers, device, profile)
+            )
+        else:
+            keep_images(
+                what, real, baseline, reason, None, margin or [], settings, lost, trust, device
+            )
+
+
+@baselines.command()
+def update(
+    what: What,
+    baseline: BaselineFile,
+    reason: Reason,
+    real: Real = None,
+    results: Kept = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    profile: ProfileName = None,
+    lost: Lost = 0,
+    trust: Trust = False,
+    inception_weights: InceptionWeights = None,
+) -> None:
+    """Make a baseline anew; what its predecessors said is kept in it."""
+    before = baseline_of(baseline)
+    with refusing():
+        if real is None:
+            keep_suite(
+                single(what), baseline, reason, before, Place(results, workers, device, profile)
+            )
+        else:
+            margins = [f"{metric}={amount}" for metric, amount in before.margins.items()]
+            keep_images(
+                what, real, baseline, reason, before, margins, before.settings, lost, trust, device
+            )
+
+
+@baselines.command(name="show")
+def show_baseline(
+    baseline: Annotated[Path, typer.Argument(help="The file of a baseline.")],
+    suite: Annotated[
+        str | None, typer.Option(help="The suite, for what its gate would catch.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say how a baseline was made, what it holds, and what a gate against it would catch."""
+    from ..gate.words import about, holdings, power_table
+
+    known = baseline_of(baseline)
+    margins, false_alarms, seeds = terms_of(known, suite)
+    told = holdings(known, margins, false_alarms, seeds)
+    if as_json:
+        return answer(told)
+    for line in about(known):
+        out.print(line, markup=False, soft_wrap=True)
+    return out.print(power_table(told["power"]), markup=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how trainings are done."""
+
+    results: Path | None
+    workers: int | None
+    device: str
+    profile: str | None
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """What is wrong with what was given ends the program in a sentence, with code 2."""
+    from ..data.base import Missing
+    from ..sources.base import Unreadable
+    from ..spec import SpecError
+    from ..store import Busy, Damaged
+    from ..suite import SuiteError
+
+    try:
+        yield
+    except (SuiteError, SpecError, Missing, Unreadable, Damaged, Busy) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        again = shlex.join(["ganbench", *sys.argv[1:]])
+        fail(f"Stopped. To begin again: {again}", INTERRUPTED)
+
+
+def baseline_of(path: Path) -> Any:
+    from ..gate.baseline import read
+    from ..spec import SpecError
+
+    try:
+        return read(path)
+    except SpecError as error:
+        fail(str(error))
+
+
+def single(what: Sequence[str]) -> str:
+    if len(what) > 1:
+        fail(f"one suite is trained, not {len(what)}; images need --real, the reals")
+    return what[0]
+
+
+def of_suite(suite: str, known: Any, exact: bool, block: int, place: Place) -> Any:
+    """The verdict of a suite's trainings; nothing is trained that the baseline does not speak of."""
+    from ..gate.trained import Course, declared, refusals, seeds_of_block
+    from ..gate.verdict import refused, verdict
+
+    read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
+    terms = declared(read)
+    course = Course.of(read, name, chosen, seeds_of_block(read, name, block))
+    if reasons := refusals(course, known):
+        return refused(reasons)
+    side = carried_out(course, place, fresh=True)
+    return verdict(known, side, terms.margins, terms.false_alarms, len(course.seeds), exact)
+
+
+def keep_suite(suite: str, path: Path, reason: str, before: Any, place: Place) -> None:
+    from ..gate.baseline import write
+    from ..gate.trained import Course, baseline, seeds_of_baseline
+
+    read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
+    course = Course.of(read, name, chosen, seeds_of_baseline(read, name))
+    side = carried_out(course, place, fresh=False)
+    found = baseline(course, side, len(read.seeds_of(name)), reason, before)
+    write(path, found)
+    kept(path, found, suite)
+
+
+def carried_out(course: Any, place: Place, fresh: bool) -> Any:
+    """Trains a course in its own store; names what crashed."""
+    from ..gate.trained import trained
+    from ..report.progress import Progress
+
+    count = default_workers(course.device) if place.workers is None else place.workers
+    with store_at(place.results, fresh) as store, Progress(err) as progress:
+        side, statuses = trained(course, store, count, progress.show)
+        told_failures(statuses)
+    return side
+
+
+@contextmanager
+def store_at(folder: Path | None, fresh: bool) -> Iterator[Path]:
+    """The folder that was asked for, or one that is removed again. A gate's must be fresh."""
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="ganbench-") as made:
+            yield Path(made)
+        return
+    if fresh and folder.exists() and any(folder.iterdir()):
+        fail(f"a gate trains in a fresh store, and {folder} is not empty")
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+
+
+def of_images(
+    fakes: Sequence[str], real: str, known: Any, lost: int, trust: bool, device: str
+) -> Any:
+    """The verdict of images, which are measured as the baseline's were."""
+    from ..devices import device_of
+    from ..gate.images import evaluations, refusals, side
+    from ..gate.verdict import refused, verdict
+
+    chosen, settings = device_of(device), known.settings
+    found = evaluations(fakes, real, device=device, trust=trust, **settings)
+    if reasons := refusals(found, known, lost):
+        return refused(reasons)
+    here = side(found, lost, chosen)
+    return verdict(known, here, known.margins, IMAGES_FALSE_ALARMS, len(found))
+
+
+def keep_images(
+    fakes: Sequence[str],
+    real: str,
+    path: Path,
+    reason: str,
+    before: Any,
+    margins: Sequence[str],
+    settings: dict[str, Any],
+    lost: int,
+    trust: bool,
+    device: str,
+) -> None:
+    from ..devices import device_of
+    from ..gate.baseline import write
+    from ..gate.images import baseline, evaluations, margins_of, side
+
+    allowed, chosen = margins_of(margins), device_of(device)
+    found = evaluations(fakes, real, device=device, trust=trust, **settings)
+    here = side(found, lost, chosen)
+    made = baseline(found, here, allowed, settings, chosen, reason, before)
+    write(path, made)
+    kept(path, made, None)
+
+
+def kept(path: Path, made: Any, suite: str | None) -> None:
+    """Says what was written, and what gates against it will catch."""
+    from ..gate.words import about, holdings, power_table
+
+    for line in about(made):
+        out.print(line, markup=False, soft_wrap=True)
+    told = holdings(made, *terms_of(made, suite))
+    out.print(power_table(told["power"]), markup=False, soft_wrap=True)
+    out.print(f"  {path}", markup=False, soft_wrap=True)
+
+
+def terms_of(known: Any, suite: str | None) -> tuple[Any, float, int]:
+    """Margins, false alarms and seeds of a gate: as a suite declares them, or else the baseline."""
+    from ..gate.trained import declared
+
+    if suite is None:
+        return known.margins, IMAGES_FALSE_ALARMS, known.gate
+    read, name, _ = read_suite(suite, None, None, None, known.device)
+    terms = declared(read)
+    return terms.margins, terms.false_alarms, len(read.seeds_of(name))
+
+
+def remember(path: Path, found: Any, known: Any) -> None:
+    from ..gate.baseline import made
+    from ..gate.words import entries
+    from ..history.records import append
+
+    append(path, entries(found, known, made("measured", known.device)))
+
+
+def show(found: Any, known: Any, seconds: float) -> None:
+    """The sentences, the table, the word."""
+    from ..gate.words import sentences, text_table
+    from ..report.progress import clock
+
+    if found.questions:
+        out.print(text_table(found), markup=False, soft_wrap=True)
+    for line in sentences(found, known):
+        out.print(line, markup=False, soft_wrap=True)
+    out.print(f"Gate {known.name}: {found.word}, in {clock(seconds)}.", style="bold")

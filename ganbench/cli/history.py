@@ -1,0 +1,217 @@
+"""The command that shows how measurements went over revisions: `history`, and what it may write."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..spec import nearest
+from ..store import write_bytes, write_json
+from .base import Json, answer, app, err, fail, out
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..history.records import History
+    from ..history.series import Series
+
+
+@app.command()
+def history(
+    file: Annotated[Path, typer.Argument(help="The history: a file of JSON lines.")],
+    benchmark: Annotated[
+        list[str] | None, typer.Option(help="Only those with this in their name; may be repeated.")
+    ] = None,
+    machine: Annotated[str, typer.Option(help="Only machines with this in their class.")] = "",
+    page: Annotated[Path | None, typer.Option(help="Write a page with a plot a series.")] = None,
+    export: Annotated[
+        str, typer.Option(help="Write the last values: bencher or pytest-benchmark.")
+    ] = "",
+    to: Annotated[Path | None, typer.Option("--out", help="Where --export writes to.")] = None,
+    acknowledge: Annotated[
+        str, typer.Option(metavar="BENCHMARK@REVISION", help="A change that may stay.")
+    ] = "",
+    reason: Annotated[str, typer.Option(help="Why it may.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Show how measurements went over revisions, and where their level changed. No gate: exits with 0."""
+    wanted = Wanted(file, benchmark or [], machine)
+    minded(export, to, acknowledge, reason.strip())
+    if acknowledge:
+        said(wanted, acknowledge, reason.strip())
+    found, notes = wanted.series()
+    if page:
+        write_page(page, found, notes)
+    if export and to:
+        write_export(export, to, found)
+    if as_json:
+        return answer({"series": list(map(record, found)), "notes": notes})
+    return show(found, notes)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file, and what of it is looked at."""
+
+    file: Path
+    benchmarks: list[str]
+    machine: str
+
+    def history(self) -> "History":
+        from ..history.records import history
+
+        if not self.file.is_file():
+            fail(f"there is no file {self.file}: the commands that measure append to it")
+        return history(self.file)
+
+    def series(self) -> tuple[list["Series"], list[str]]:
+        """All that is wanted, and sentences on what could not be shown."""
+        from ..history.change_points import Missing
+        from ..history.series import series
+
+        read = self.history()
+        notes = list(read.told)
+        try:
+            found = series(read)
+        except Missing as error:
+            found = series(read, find=False)
+            notes.append(str(error))
+        return self.chosen(found), notes
+
+    def chosen(self, found: list["Series"]) -> list["Series"]:
+        """Exits with 2 where a text is in no name: a misspelt one must not show less in silence."""
+        if not found:
+            fail(f"{self.file} holds no measurement")
+        for text in self.benchmarks:
+            named(text, (each.benchmark for each in found), "benchmark")
+        named(self.machine, (each.machine for each in found), "machine")
+        texts = self.benchmarks or [""]
+        kept = [
+            each
+            for each in found
+            if self.machine.lower() in each.machine.lower()
+            and any(text.lower() in each.benchmark.lower() for text in texts)
+        ]
+        return kept or fail("none of these benchmarks was measured on such a machine")
+
+
+def named(text: str, names: Iterable[str], kind: str) -> None:
+    known = set(names)
+    if not any(text.lower() in name.lower() for name in known):
+        fail(f"no {kind} has {text!r} in its name{nearest(text, known)}")
+
+
+def minded(export: str, to: Path | None, acknowledge: str, reason: str) -> None:
+    """Exits with 2 at options that need each other, or that nothing can be done with."""
+    from ..history.export import FORMATS
+
+    if export and export not in FORMATS:
+        fail(f"there is no export {export!r}{nearest(export, FORMATS)}")
+    if bool(export) != bool(to):
+        fail("--export says in which format and --out where to: give both")
+    if bool(acknowledge) != bool(reason):
+        fail("--acknowledge says what and --reason why: give both")
+
+
+def said(wanted: Wanted, change: str, reason: str) -> None:
+    """Appends an acknowledgement for each machine that measured this benchmark at this revision."""
+    from ..history.records import Acknowledgement, acknowledge
+
+    benchmark, at, revision = change.rpartition("@")
+    if not at:
+        fail(f"{change!r} names no revision: give BENCHMARK@REVISION")
+    entries = wanted.history().entries
+    known = {entry.benchmark for entry in entries}
+    if benchmark not in known:
+        fail(f"there is no benchmark {benchmark!r}{nearest(benchmark, known)}")
+    own = [
+        e
+        for e in entries
+        if e.benchmark == benchmark and wanted.machine.lower() in e.machine.lower()
+    ]
+    machines = sorted({entry.machine for entry in own if entry.revision == revision})
+    if not machines:
+        revisions = {entry.revision for entry in own}
+        fail(f"{benchmark!r} was not measured at {revision!r}{nearest(revision, revisions)}")
+    about = (Acknowledgement(benchmark, m, revision, reason, time.time()) for m in machines)
+    acknowledge(wanted.file, about)
+
+
+def write_page(path: Path, found: list["Series"], notes: list[str]) -> None:
+    from ..history.page import page
+
+    write_bytes(path, page(found, notes).encode())
+    err.print(f"  {path}", markup=False, soft_wrap=True)
+
+
+def write_export(form: str, path: Path, found: list["Series"]) -> None:
+    from ..history.export import FORMATS
+
+    machines = sorted({each.machine for each in found})
+    if len(machines) > 1:
+        told = "; ".join(machines)
+        fail(f"{form} has no place for the machine: choose one by --machine, of {told}")
+    try:
+        write_json(path, FORMATS[form](found))
+    except ValueError as error:
+        fail(str(error))
+    err.print(f"  {path}", markup=False, soft_wrap=True)
+
+
+def record(series: "Series") -> dict[str, Any]:
+    """A series as JSON."""
+    levels = [{"start": a, "end": b, "median": value} for a, b, value in series.levels()]
+    return {
+        "benchmark": series.benchmark,
+        "machine": series.machine,
+        "values": series.values,
+        "last": asdict(series.last),
+        "levels": levels,
+        "changes": [asdict(change) for change in series.changes],
+    }
+
+
+def show(found: list["Series"], notes: list[str]) -> None:
+    """A table a machine, the change points below it, and what there is to be said of them."""
+    from ..history.words import CAUTION, plain, sentence
+
+    for machine in dict.fromkeys(each.machine for each in found):
+        own = [each for each in found if each.machine == machine]
+        out.print(plain(machine), style="bold", markup=False, soft_wrap=True)
+        out.print(table(own))
+        for each in own:
+            for change in each.changes:
+                told = f"{plain(each.benchmark)}: {sentence(change, each.last.unit)}"
+                out.print(told, markup=False, soft_wrap=True)
+        out.print()
+    for note in (*notes, CAUTION):
+        out.print(note, style="dim", markup=False, soft_wrap=True)
+
+
+def table(found: list["Series"]) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, padding=(0, 1))
+    made.add_column("benchmark", overflow="fold")
+    made.add_column("course", no_wrap=True)
+    made.add_column("last", justify="right", no_wrap=True)
+    made.add_column("change of level", no_wrap=True)
+    for each in found:
+        made.add_row(*map(escape, cells(each)))
+    return made
+
+
+def cells(series: "Series") -> tuple[str, ...]:
+    """Benchmark, course, last value, and its level against the one before."""
+    from ..history.words import plain, shown, step
+    from ..report.sparkline import sparkline
+
+    unit, change = series.last.unit, series.changes[-1] if series.changes else None
+    told = f"{change.verdict} {step(change, unit)}" if change else "none"
+    course = sparkline(series.values, 24)
+    return plain(series.benchmark), course, shown(series.last.value, unit), told

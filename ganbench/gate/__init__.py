@@ -1,0 +1,1 @@
+"""The quality gate: are trainings proven to be worse than a baseline's, or numbers to be measured otherwise?"""

@@ -1,0 +1,126 @@
+"""Gates of anybody's GAN: the images of each training, of whatever source `ganbench eval` takes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..evaluation import evaluate
+from ..evaluation.answer import Evaluation
+from ..metrics import METRICS
+from ..spec import SpecError
+from .baseline import Baseline, CellRecord, Floor, conditions, made, remembered
+from .questions import Trainings
+from .trained import facts
+from .verdict import LEAST_RATIO, Side
+
+CELL = "images"  # the one cell that there is
+Settings = Mapping[str, Any]  # of `evaluate`
+
+
+def margins_of(texts: Sequence[str]) -> dict[str, float]:
+    """`fid=0.25` as a metric and its margin; raises SpecError for what is none."""
+    found = {}
+    for text in texts:
+        metric, _, margin = text.rpartition("=")
+        METRICS.make(metric)
+        found[METRICS.label(metric)] = margin_of(text, margin)
+    if not found:
+        raise SpecError("say how much worse a metric may become: --margin fid=0.25")
+    return found
+
+
+def margin_of(text: str, margin: str) -> float:
+    try:
+        found = float(margin)
+    except ValueError:
+        found = -1.0
+    if not 0 < found < float("inf"):
+        raise SpecError(f"--margin {text}: write metric=amount, as in fid=0.25, the amount above 0")
+    return found
+
+
+def evaluations(fakes: Sequence[str], real: str, **settings: Any) -> list[Evaluation]:
+    """Of each training's images; raises what `evaluate` does."""
+    return [evaluate(fake, real, **settings) for fake in fakes]
+
+
+def side(found: Sequence[Evaluation], lost: int, device: str) -> Side:
+    """What these measured, and how many trainings ended without images."""
+    metrics = [row.metric for row in found[0].rows]
+    values = {m: [v for e in found if (v := value(e, m)) is not None] for m in metrics}
+    known = {
+        row.metric: Floor(value=row.floor, error=row.floor_standard_error)
+        for row in found[0].rows
+        if row.floor is not None
+    }
+    trainings = {CELL: Trainings(len(found) + lost, lost, values)}
+    return Side(trainings, {CELL: known}, conditions=conditions(device))
+
+
+def value(found: Evaluation, metric: str) -> float | None:
+    return next(row.value for row in found.rows if row.metric == metric)
+
+
+def baseline(
+    found: Sequence[Evaluation],
+    here: Side,
+    margins: Mapping[str, float],
+    settings: Settings,
+    device: str,
+    reason: str,
+    before: Baseline | None = None,
+) -> Baseline:
+    """What was measured, as a baseline."""
+    terms, trainings = one_protocol(found), here.trainings[CELL]
+    record = CellRecord(
+        protocol=terms.id,
+        ended=trainings.ended,
+        failed=trainings.failed,
+        values=trainings.values,
+    )
+    return Baseline(
+        kind="images",
+        name=found[0].real,
+        made=made(reason, device),
+        device=device,
+        metrics={row.metric: facts(row.metric) for row in found[0].rows},
+        margins=dict(margins),
+        gate=max(1, trainings.ended // LEAST_RATIO),
+        settings=dict(settings),
+        protocols={terms.id: str(terms)},
+        cells={CELL: record},
+        floors={data: dict(floors) for data, floors in here.floors.items()},
+        earlier=remembered(before),
+    )
+
+
+def one_protocol(found: Sequence[Evaluation]) -> Any:
+    """The terms of all; raises SpecError if they were measured by more than one."""
+    terms = {each.terms.id: each for each in found}
+    if len(terms) > 1:
+        one, other, *_ = terms.values()
+        raise SpecError(f"{one.fake} is measured by {one.terms}, and {other.fake} by {other.terms}")
+    return found[0].terms
+
+
+def refusals(found: Sequence[Evaluation], baseline: Baseline, lost: int) -> list[str]:
+    """Why this baseline does not speak of these images, in sentences; none if it does."""
+    if baseline.kind != "images":
+        return [f"it is a baseline of the suite {baseline.name}, and not of images"]
+    told, record = [], baseline.cells[CELL]
+    if (now := one_protocol(found)).id != record.protocol:
+        told.append(f"measured by {baseline.protocols[record.protocol]}, and now by {now}")
+    if record.ended < LEAST_RATIO * (len(found) + lost):
+        told.append(
+            f"it has {record.ended} trainings, and {LEAST_RATIO} are needed for each of "
+            f"the {len(found) + lost} of the gate"
+        )
+    return told + [f"{e.fake} are images of the baseline itself" for e in found if known(e, record)]
+
+
+def known(found: Evaluation, record: CellRecord) -> bool:
+    """Has it the baseline's values to the last digit?"""
+    return all(
+        row.value in record.values.get(row.metric, ())
+        for row in found.rows
+        if row.value is not None
+    )

@@ -1,0 +1,86 @@
+"""Power of a gate: which worsening it catches with which probability, known before it runs.
+
+By the noncentral t of Welch's test if both sides spread as the baseline does (their variances equal),
+at the level of Holm's first step, so that the true probability is a little higher.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scipy import optimize, stats
+
+from .questions import FEWEST, Scale, Trainings
+
+CHANCES = (0.5, 0.8, 0.95)
+LARGEST = 50.0  # standard errors beyond which nobody looks for a worsening
+
+
+@dataclass(frozen=True)
+class Power:
+    """What the gate can see in one metric of one cell."""
+
+    cell: str
+    metric: str
+    spread: float  # standard deviation over seeds, on the transformed scale
+    margin: float  # on the same scale
+    caught: tuple[float, ...]  # the worsening that is caught with each of CHANCES, on that scale
+    scale: Scale
+
+    def said(self) -> list[str]:
+        """These worsenings in words: × 1.35."""
+        return [self.scale.said(worse) for worse in self.caught]
+
+
+def powers(
+    baseline: Mapping[str, Trainings],
+    seeds: int,
+    scales: Mapping[str, Scale],
+    margins: Mapping[str, float],
+    false_alarms: float,
+) -> list[Power]:
+    """What a gate of so many seeds sees in each metric of each cell of a baseline."""
+    asked = [
+        (cell, metric)
+        for cell, trainings in baseline.items()
+        for metric in margins
+        if len(trainings.values.get(metric, ())) >= FEWEST
+    ]
+    level, found = false_alarms / (len(asked) + 1), []  # the failures are a question too
+    for cell, metric in asked:
+        values = scales[metric].to(baseline[cell].values[metric])
+        spread, margin = float(values.std(ddof=1)), scales[metric].worsening(margins[metric])
+        caught = tuple(smallest(spread, len(values), seeds, margin, level, c) for c in CHANCES)
+        found.append(Power(cell, metric, spread, margin, caught, scales[metric]))
+    return found
+
+
+def chance(
+    worse: float, spread: float, before: int, after: int, margin: float, level: float
+) -> float:
+    """The probability that a true worsening is proven."""
+    if spread == 0:
+        return float(worse > margin)
+    error, freedom = spread * math.sqrt(1 / before + 1 / after), shared_freedom(before, after)
+    bound = float(stats.t.ppf(1 - level, freedom))
+    return float(stats.nct.sf(bound, freedom, (worse - margin) / error))
+
+
+def shared_freedom(before: int, after: int) -> float:
+    """Welch's freedom if both sides have one variance."""
+    parts = 1 / before, 1 / after
+    return sum(parts) ** 2 / (parts[0] ** 2 / (before - 1) + parts[1] ** 2 / (after - 1))
+
+
+def smallest(
+    spread: float, before: int, after: int, margin: float, level: float, wanted: float
+) -> float:
+    """The worsening that is proven with the wanted probability."""
+    if spread == 0:
+        return margin
+    error = spread * math.sqrt(1 / before + 1 / after)
+
+    def short(size: float) -> float:
+        return chance(margin + size * error, spread, before, after, margin, level) - wanted
+
+    return margin + error * float(optimize.brentq(short, 0, LARGEST))

@@ -1,0 +1,108 @@
+"""Series: one benchmark on one class of machine, its change points, and what was said of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+from .change_points import LEAST, change_points
+from .records import Acknowledgement, Entry, History
+
+Key = tuple[str, str]  # benchmark, machine
+
+
+@dataclass(frozen=True)
+class ChangePoint:
+    """A step from one level, which is a median, to another."""
+
+    benchmark: str
+    machine: str
+    place: int  # of the first value of the new level
+    revision: str  # that value's
+    previous: str  # the revision before it
+    before: float
+    after: float
+    ratio: float | None  # after over before; None where one of them is not above 0
+    verdict: str  # better or worse, by the direction
+    reason: str | None  # why it was acknowledged; None if it was not
+
+
+@dataclass(frozen=True)
+class Series:
+    """Entries in the order of their times."""
+
+    benchmark: str
+    machine: str
+    entries: list[Entry]
+    changes: list[ChangePoint]
+
+    @property
+    def last(self) -> Entry:
+        return self.entries[-1]
+
+    @property
+    def values(self) -> list[float]:
+        return [entry.value for entry in self.entries]
+
+    def levels(self) -> list[tuple[int, int, float]]:
+        """The places where each begins and ends, and its median."""
+        edges = [0, *(change.place for change in self.changes), len(self.entries)]
+        return [(start, end, median(self.values[start:end])) for start, end in pairwise(edges)]
+
+
+def series(history: History, find: bool = True) -> list[Series]:
+    """All of a history, by machine and benchmark; raises Missing if change points cannot be found."""
+    parts: dict[Key, list[Entry]] = {}
+    for entry in sorted(history.entries, key=lambda entry: entry.time):
+        parts.setdefault((entry.benchmark, entry.machine), []).append(entry)
+    ordered = sorted(parts, key=lambda key: (key[1], key[0]))
+    return [one(key, parts[key], history.acknowledgements, find) for key in ordered]
+
+
+def one(key: Key, entries: list[Entry], known: list[Acknowledgement], find: bool) -> Series:
+    about = [each for each in known if (each.benchmark, each.machine) == key]
+    places = change_points([entry.value for entry in entries]) if find else []
+    edges = [0, *places, len(entries)]
+    levels = [median(entry.value for entry in entries[a:b]) for a, b in pairwise(edges)]
+    reasons = acknowledged(entries, places, about)
+    changes = [
+        change(entries, place, before, after, reasons.get(place))
+        for place, (before, after) in zip(places, pairwise(levels), strict=True)
+    ]
+    return Series(*key, entries, changes)
+
+
+def change(
+    entries: list[Entry], place: int, before: float, after: float, reason: str | None
+) -> ChangePoint:
+    first, previous = entries[place], entries[place - 1]
+    better = (after < before) == (first.direction == "lower")
+    return ChangePoint(
+        first.benchmark,
+        first.machine,
+        place,
+        first.revision,
+        previous.revision,
+        before,
+        after,
+        after / before if min(before, after) > 0 else None,
+        "better" if better else "worse",
+        reason,
+    )
+
+
+def acknowledged(
+    entries: Sequence[Entry], places: list[int], about: list[Acknowledgement]
+) -> dict[int, str]:
+    """Reasons by the change points that they are of: each of the nearest, the last word counts.
+
+    A change point can move a little as values come in, so fewer than LEAST points away is near enough.
+    """
+    reasons = {}
+    for each in sorted(about, key=lambda each: each.time):
+        own = [n for n, entry in enumerate(entries) if entry.revision == each.revision]
+        away = {place: min((abs(place - n) for n in own), default=LEAST) for place in places}
+        nearest = min(away, key=lambda place: away[place], default=None)
+        if nearest is not None and away[nearest] < LEAST:
+            reasons[nearest] = each.reason
+    return reasons
