@@ -354,11 +354,11 @@ def remember(path: Path, found: Any, known: Any) -> None:
 
 def show(found: Any, known: Any, seconds: float) -> None:
     """The sentences, the table, the word."""
-    from ..gate.words import sentences, text_table
+    from ..gate.words import sentences, table, text_table
     from ..report.progress import clock
 
     if found.questions:
-        out.print(text_table(found), markup=False, soft_wrap=True)
+        out.print(text_table(table(found)), markup=False, soft_wrap=True)
     for line in sentences(found, known):
         out.print(line, markup=False, soft_wrap=True)
     out.print(f"Gate {known.name}: {found.word}, in {clock(seconds)}.", style="bold")

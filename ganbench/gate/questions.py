@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from ..analysis.contrasts import holm
 from ..analysis.intervals import SCALES, t_interval
@@ -125,8 +125,8 @@ def inferiority(
     error, freedom = welch(one, other)
     p, bound = float(worse <= allowed), worse
     if error > 0:
-        p = float(stats.t.sf((worse - allowed) / error, freedom))
-        bound += float(stats.t.ppf(LEVEL, freedom)) * error
+        p = float(special.stdtr(freedom, (allowed - worse) / error))
+        bound += float(special.stdtrit(freedom, LEVEL)) * error
     mean, counts = [scale.mean(side) for side in sides], (len(one), len(other))
     said = scale.said(worse)
     return Question(cell, metric, mean[0], mean[1], worse, bound, allowed, said, p, counts, scale)

@@ -10,8 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
-from rich import box
-from rich.table import Table
+from tabulate import tabulate
 
 from ..history.records import Entry
 from .baseline import Baseline, Made, drift
@@ -20,7 +19,6 @@ from .questions import FAILURES, Question
 from .verdict import Verdict
 
 COLUMNS = ("cell", "metric", "baseline", "now", "at worst", "allowed", "caught", "p", "verdict")
-LEFT = ("cell", "metric")
 
 
 def sentences(found: Verdict, baseline: Baseline) -> list[str]:
@@ -64,25 +62,24 @@ def tally(found: Verdict) -> Iterator[str]:
         }
         listed = ", ".join(f"{counted[v]} {word}" for v, word in words.items() if counted[v])
         yield f"{len(found.questions)} questions: {listed}."
+    short = shortened(p.cell for p in found.powers)
     for metric in dict.fromkeys(p.metric for p in found.powers):
-        parts = [p for p in found.powers if p.metric == metric]
-        best, worst = (f(parts, key=lambda p: p.caught[1]) for f in (min, max))
+        parts = sorted((p for p in found.powers if p.metric == metric), key=lambda p: p.caught[1])
+        ends = dict.fromkeys(f"{p.said()[1]} in {short[p.cell]}" for p in (parts[0], parts[-1]))
         yield (
-            f"Of {metric}, a gate like this catches {best.said()[1]} in {best.cell} with a probability "
-            f"of {CHANCES[1]:.0%}, and {worst.said()[1]} in {worst.cell}."
+            f"Caught with a probability of {CHANCES[1]:.0%}, of {metric}: {', and '.join(ends)}."
         )
 
 
 def slides(baseline: Baseline) -> Iterator[str]:
-    """What baselines that followed each other have accepted."""
+    """What baselines that followed each other have accepted, beyond the margin of a single gate."""
     scales = baseline.scales()
     for cell, found in drift(baseline).items():
         for metric, worse in found.items():
-            if worse > 0 and metric in (baseline.margins or found):
-                first: Made = baseline.earlier[0].made
+            if worse > scales[metric].worsening(baseline.margins.get(metric, math.inf)):
                 yield (
-                    f"Since the first baseline ({first.date}), {metric} of {cell} became "
-                    f"{scales[metric].said(worse)}."
+                    f"Since the first baseline ({baseline.earlier[0].made.date}), {metric} of {cell} "
+                    f"became {scales[metric].said(worse)}."
                 )
 
 
@@ -187,21 +184,15 @@ def entries(found: Verdict, baseline: Baseline, here: Made) -> list[Entry]:
     ]
 
 
-def text_table(found: Verdict) -> Any:
-    """The questions for a terminal."""
-    return rich_table(table(found))
-
-
-def rich_table(frame: pd.DataFrame) -> Table:
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in frame.columns:
-        text = name in LEFT
-        shown.add_column(
-            name, overflow="fold", justify="left" if text else "right", no_wrap=not text
-        )
-    for row in frame.itertuples(index=False, name=None):
-        shown.add_row(*row)
-    return shown
+def text_table(frame: pd.DataFrame) -> str:
+    """Rows under their cells' names, in aligned columns, for a terminal of 80."""
+    inner = frame.drop(columns="cell")
+    rows, names = inner.to_numpy().tolist(), list(inner.columns)
+    head, *lines = tabulate(rows, names, "plain", disable_numparse=True).split("\n")
+    told = [f"  {head}"]
+    for cell in dict.fromkeys(frame["cell"]):
+        told += [cell, *(f"  {line}" for line in itertools.compress(lines, frame["cell"] == cell))]
+    return "\n".join(told)
 
 
 def about(baseline: Baseline) -> list[str]:
@@ -235,7 +226,7 @@ def holdings(
     return {"baseline": baseline.model_dump(exclude={"canary"}), "seeds": seeds, "power": rows}
 
 
-def power_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def power_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """What is caught with which probability, a row a metric of a cell."""
     short = shortened(row["cell"] for row in rows)
     shown = [
@@ -243,4 +234,4 @@ def power_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         | {"cell": short[row["cell"]]}
         for row in rows
     ]
-    return rich_table(pd.DataFrame(shown))
+    return text_table(pd.DataFrame(shown)) if shown else ""

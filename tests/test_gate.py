@@ -1,0 +1,492 @@
+"""The quality gate: its statistics against SciPy and statsmodels, its exit codes, what it refuses."""
+
+import json
+import math
+import shlex
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from typer.testing import CliRunner
+
+from ganbench.cli import app
+from ganbench.data import DATA
+from ganbench.gate import baseline as baselines
+from ganbench.gate.baseline import Floor, read
+from ganbench.gate.canary import Song, heard
+from ganbench.gate.power import chance, powers
+from ganbench.gate.questions import FAILURES, Scale, Trainings, questions
+from ganbench.gate.verdict import CANNOT_DECIDE, PASSED, REGRESSED, Side, verdict
+from ganbench.gate.words import shortened
+from ganbench.spec import SpecError
+from ganbench.train import Trainer
+
+LOG, LOGIT = Scale("lower", "log"), Scale("higher", "logit")
+ALARMS = 0.01
+
+SUITE = """\
+schema = 1
+name = "guarded"
+data = ["digits"]
+metrics = ["fid", "modes"]
+seeds = 4
+points = 1
+[[grid]]
+variants = ["gan(width=16)"]
+losses = ["hinge", "non_saturating"]
+plan = { lr = 1e-3 }
+[budget.cpu]
+generator_turns = 60
+[gate]
+margins = { fid = 0.02 }
+reference = 8
+"""
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory):
+    """A folder with a suite, and the baseline that it made."""
+    folder = tmp_path_factory.mktemp("guarded")
+    (folder / "guarded.toml").write_text(SUITE)
+    made = trains(folder, "baseline make guarded.toml --baseline b.json --reason first")
+    assert made.exit_code == 0, made.output
+    return folder
+
+
+def program(folder, line):
+    """Calls the program in a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return CliRunner().invoke(app, shlex.split(line))
+
+
+def trains(folder, line):
+    return program(folder, f"{line} --device cpu --workers 0")
+
+
+def gate(folder, *options):
+    return trains(folder, " ".join(["gate guarded.toml --baseline b.json --json", *options]))
+
+
+# What is asked, by what is known
+
+
+def normal(seed, count, mean=3.0, spread=0.1):
+    return np.exp(np.random.default_rng(seed).normal(mean, spread, count)).tolist()
+
+
+def trainings(values, failed=0):
+    return Trainings(len(values) + failed, failed, {"fid": values})
+
+
+def asked(before, after, margin=0.1, scale=LOG):
+    return questions({"c": before}, {"c": after}, {"fid": scale}, {"fid": margin}, ALARMS)
+
+
+def test_inferiority_is_welchs_test_against_the_margin():
+    before, after = normal(0, 24), normal(1, 8, 3.3, 0.3)
+    (question, failures) = asked(trainings(before), trainings(after))
+    shifted = np.log(after) - math.log(1.1)
+    known = stats.ttest_ind(shifted, np.log(before), equal_var=False, alternative="greater")
+    corrected = multipletests([known.pvalue, failures.p], method="holm")[1]
+    assert question.p == pytest.approx(corrected[0])
+    assert failures.p == 1
+    bound = stats.ttest_ind(np.log(after), np.log(before), equal_var=False)
+    assert question.bound == pytest.approx(bound.confidence_interval(0.9).high)
+
+
+def test_of_a_higher_metric_less_is_worse():
+    before, after = [0.8, 0.82, 0.81, 0.79], [0.4, 0.42, 0.41]
+    sides = [Trainings(len(v), 0, {"fid": v}) for v in (before, after)]
+    (question, _) = asked(*sides, margin=0.2, scale=LOGIT)
+    assert question.verdict == "worse"
+    (question, _) = asked(*reversed(sides), margin=0.2, scale=LOGIT)
+    assert question.verdict == "held"
+
+
+def test_failures_are_fishers_test_over_all_cells():
+    before = {"a": trainings(normal(0, 20), 1), "b": trainings(normal(1, 20), 0)}
+    after = {"a": trainings(normal(2, 3), 5), "b": trainings(normal(3, 6), 2)}
+    *_, found = questions(before, after, {"fid": LOG}, {}, ALARMS)
+    known = stats.fisher_exact([[7, 9], [1, 40]], alternative="greater")
+    assert (found.metric, found.verdict) == (FAILURES, "worse")
+    assert found.p == pytest.approx(known.pvalue)
+
+
+def test_nothing_is_asked_of_what_has_too_few_values():
+    assert [q.metric for q in asked(trainings(normal(0, 24)), trainings(normal(1, 2)))] == [
+        FAILURES
+    ]
+
+
+@pytest.mark.parametrize(("now", "told"), [(3.0, "held"), (4.0, "worse")])
+def test_values_that_never_vary_are_compared_as_they_are(now, told):
+    (question, _) = asked(trainings([3.0] * 8), trainings([now] * 4))
+    assert question.verdict == told
+
+
+@pytest.mark.parametrize(("shift", "low", "high"), [(math.log(1.1), 0.004, 0.018), (0, 0, 0.001)])
+def test_at_the_margin_one_gate_in_a_hundred_is_a_false_alarm_and_without_a_change_none(
+    shift, low, high
+):
+    rng, gates = np.random.default_rng(0), 2000
+    assert low <= sum(alarm(rng, shift) for _ in range(gates)) / gates <= high
+
+
+def alarm(rng, shift):
+    """A gate of three cells, all of them just so much worse."""
+    cells = "abc"
+    before = {c: trainings(np.exp(rng.normal(0, 0.1, 24)).tolist()) for c in cells}
+    after = {c: trainings(np.exp(rng.normal(shift, 0.1, 8)).tolist()) for c in cells}
+    found = questions(before, after, {"fid": LOG}, {"fid": 0.1}, ALARMS)
+    return any(q.verdict == "worse" for q in found)
+
+
+@pytest.mark.parametrize("worse", [0.25, 0.4])
+def test_the_power_is_how_often_the_test_proves_it(worse):
+    rng, level, before, after = np.random.default_rng(1), 0.002, 24, 8
+    one, other = rng.normal(0, 0.15, (before, 4000)), rng.normal(worse - 0.1, 0.15, (after, 4000))
+    found = stats.ttest_ind(other, one, equal_var=False, alternative="greater")
+    share = np.mean(found.pvalue < level)
+    assert chance(worse, 0.15, before, after, 0.1, level) == pytest.approx(share, abs=0.04)
+
+
+def test_what_is_caught_is_caught_with_the_chance_that_is_told():
+    (found,) = powers({"c": trainings(normal(0, 24))}, 8, {"fid": LOG}, {"fid": 0.1}, ALARMS)
+    again = [chance(w, found.spread, 24, 8, found.margin, ALARMS / 2) for w in found.caught]
+    assert again == pytest.approx([0.5, 0.8, 0.95])
+
+
+# The verdict, by sides that are made up
+
+
+@pytest.fixture
+def known(guarded):
+    return read(guarded / "b.json")
+
+
+def same(known):
+    """What a gate would see if nothing had changed: the baseline's own trainings."""
+    songs = {c: Song(s.losses, s.scores) for c, s in known.canary.items()}
+    return Side(known.trainings(), known.floors, songs, known.made.conditions)
+
+
+def judged(known, side, exact=False):
+    return verdict(known, side, known.margins, ALARMS, known.gate, exact)
+
+
+def test_the_same_trainings_pass(known):
+    found = judged(known, same(known), exact=True)
+    assert (found.code, found.word) == (PASSED, "passed")
+    assert {h.verdict for h in found.heard} == {"identical"}
+
+
+def test_a_floor_that_moved_is_a_regression(known):
+    floors = {"digits": dict(known.floors["digits"])}
+    for share, code in ((1e-5, PASSED), (0.01, REGRESSED), (-0.5, REGRESSED)):
+        value = known.floors["digits"]["fid"].value * (1 + share)
+        floors["digits"]["fid"] = Floor(value=value)
+        assert judged(known, replace(same(known), floors=floors)).code == code
+
+
+def test_a_missing_cell_cannot_be_decided(known):
+    first = next(iter(known.cells))
+    fewer = {cell: t for cell, t in known.trainings().items() if cell != first}
+    found = judged(known, replace(same(known), trainings=fewer))
+    assert found.code == CANNOT_DECIDE
+    assert first in found.refusals[0]
+
+
+def test_cells_of_which_all_trainings_failed_are_failures_and_no_pass(known):
+    lost = {cell: Trainings(4, 4) for cell in known.cells}
+    assert judged(known, replace(same(known), trainings=lost)).code == REGRESSED
+
+
+def test_without_anything_to_compare_no_gate_passes(known):
+    bare = {c: r.model_copy(update={"values": {}}) for c, r in known.cells.items()}
+    empty = known.model_copy(update={"cells": bare})
+    assert judged(empty, same(empty)).code == CANNOT_DECIDE
+
+
+def test_what_is_proven_counts_more_than_what_is_missing(known):
+    first = next(iter(known.cells))
+    worse = [10 * v for v in known.cells[first].values["fid"]]
+    side = replace(same(known), trainings={first: Trainings(8, 0, {"fid": worse})})
+    found = judged(known, side)
+    assert found.code == REGRESSED
+    assert found.refusals
+
+
+def test_a_canary_of_other_conditions_says_nothing(known):
+    first = next(iter(known.cells))
+    songs = same(known).songs
+    sour = {**songs, first: Song({"generator": [1.0]}, {})}
+    here = replace(same(known), songs=sour)
+    assert judged(known, here).code == PASSED
+    assert judged(known, here, exact=True).code == REGRESSED
+    elsewhere = replace(here, conditions="torch 9 on a toaster")
+    found = judged(known, elsewhere, exact=True)
+    assert found.code == CANNOT_DECIDE
+    assert "toaster" in found.refusals[0]
+
+
+def test_a_canary_tells_identical_from_alike_and_from_different():
+    one = Song({"generator": [0.5, 0.25, None]}, {"fid": 3.0})
+    assert heard("c", one, one).verdict == "identical"
+    near = Song({"generator": [0.5, 0.25 + 1e-7, None]}, {"fid": 3.0})
+    assert heard("c", one, near).verdict == "alike"
+    other = Song({"generator": [0.5, 0.3, None]}, {"fid": 3.1})
+    assert heard("c", one, other).said == "generator at step 2 was 0.25 and is 0.3"
+    scores = Song({"generator": [0.5, 0.25, None]}, {"fid": 3.1})
+    assert heard("c", one, scores).said == "fid after 50 steps was 3 and is 3.1"
+    assert heard("c", one, Song({}, {"fid": 3.0})).verdict == "different"
+
+
+def test_cells_are_told_without_the_names_that_all_have():
+    cells = ["digits / gan / hinge / none / lr=1", "digits / dcgan / hinge / ema / lr=1", ""]
+    assert shortened(cells) == {
+        "": "all", cells[0]: "gan / hinge / none", cells[1]: "dcgan / hinge / ema"
+    }  # fmt: skip
+    assert shortened(cells[:1])[cells[0]] == cells[0]
+
+
+# The program
+
+
+@pytest.fixture(scope="session")
+def unchanged(guarded):
+    """What a gate of unchanged code tells, and the files that it adds to."""
+    found = gate(guarded, "--exact --summary summary.md --history history.jsonl")
+    assert found.exit_code == PASSED, found.output
+    return json.loads(found.stdout)
+
+
+def test_a_gate_of_unchanged_code_passes_and_its_canary_is_identical(guarded, unchanged):
+    assert unchanged["verdict"] == "passed"
+    assert [h["verdict"] for h in unchanged["canary"]] == ["identical"] * 2
+    assert {q["verdict"] for q in unchanged["questions"]} <= {"held", "undecided"}
+    assert "Quality gate of guarded: passed" in (guarded / "summary.md").read_text()
+    assert len((guarded / "history.jsonl").read_text().splitlines()) == 2  # FID of two cells
+
+
+def test_another_block_of_seeds_gives_other_numbers(guarded, unchanged):
+    other = json.loads(gate(guarded, "--block 1").stdout)
+    assert other["verdict"] == "passed"
+    assert [q["after"] for q in other["questions"]] != [q["after"] for q in unchanged["questions"]]
+
+
+def test_a_generator_that_does_not_learn_is_a_regression(guarded, monkeypatch):
+    learns = Trainer.descend
+
+    def forgets(self, side, terms):
+        before = [p.detach().clone() for p in self.sides["generator"]]
+        log = learns(self, side, terms)
+        for parameter, old in zip(self.sides["generator"], before, strict=True):
+            parameter.data.copy_(old)
+        return log
+
+    monkeypatch.setattr(Trainer, "descend", forgets)
+    found = gate(guarded)
+    assert found.exit_code == REGRESSED, found.output
+    told = json.loads(found.stdout)
+    assert any("fid" in line for line in told["sentences"] if line.startswith("Worse than allowed"))
+    assert [h["verdict"] for h in told["canary"]] == ["different"] * 2
+
+
+def test_trainings_that_crash_are_a_regression_and_named(guarded, monkeypatch):
+    def crashes(self):
+        raise ValueError("planted")
+
+    monkeypatch.setattr(Trainer, "train_step", crashes)
+    monkeypatch.setattr("ganbench.gate.trained.songs", lambda course: {})
+    found = gate(guarded)
+    assert found.exit_code == REGRESSED
+    assert "ValueError: planted" in found.stderr
+
+
+REFUSED = {
+    "another budget": ('"60 generator turns"', '"90 generator turns"', "budget"),
+    "another device": ('"device": "cpu"', '"device": "cuda"', "device"),
+    "another protocol": ('"protocol": "', '"protocol": "0', "measured by"),
+    "a version of the metric": ('"version": 1', '"version": 7', "version 7"),
+    "the same seeds": ("[1000000,", "[0,", "same seeds"),
+    "a missing cell": ("/ hinge /", "/ minimax /", "not in the suite"),
+    "another suite": ('"name": "guarded"', '"name": "other"', "suite"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_baseline_that_does_not_speak_of_this_suite_decides_nothing(guarded, what, tmp_path):
+    old, new, told = REFUSED[what]
+    text = (guarded / "b.json").read_text()
+    assert old in text
+    path = tmp_path / "other.json"
+    path.write_text(text.replace(old, new))
+    found = trains(guarded, f"gate guarded.toml --baseline {path} --json")
+    assert found.exit_code == CANNOT_DECIDE, found.output
+    assert told in " ".join(json.loads(found.stdout)["refusals"])
+
+
+def test_a_baseline_of_too_few_trainings_decides_nothing(guarded, tmp_path):
+    more = SUITE.replace("seeds = 4", "seeds = 5")
+    (tmp_path / "guarded.toml").write_text(more)
+    found = trains(tmp_path, f"gate guarded.toml --baseline {guarded / 'b.json'} --json")
+    assert found.exit_code == CANNOT_DECIDE
+    assert "2 are needed for each of the 5 seeds" in found.stdout
+
+
+WRONG = {
+    "no baseline": ("gate guarded.toml --baseline none.json", "there is no baseline"),
+    "no suite": ("gate gaurded.toml --baseline b.json", "there is no suite"),
+    "two suites": ("gate guarded.toml other.toml --baseline b.json", "--real"),
+    "no reason": ("baseline make guarded.toml --baseline c.json", "--reason"),
+    "one is there": ("baseline make guarded.toml --baseline b.json --reason x", "update"),
+    "a block of a baseline's": ("gate guarded.toml --baseline b.json --block 300000", "earlier"),
+    "a store in use": ("gate guarded.toml --baseline b.json --results .", "fresh store"),
+    "no margin": ("baseline make x --real digits --baseline c.json --reason x", "--margin"),
+    "a margin of nothing": (
+        "baseline make x --real digits --baseline c.json --reason x --margin fid=x",
+        "metric=amount",
+    ),
+    "no such metric": (
+        "baseline make x --real digits --baseline c.json --reason x --margin fld=1",
+        "did you mean 'fid'",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_usage_is_told_in_a_sentence_with_code_2(guarded, what):
+    line, told = WRONG[what]
+    found = trains(guarded, line)
+    assert found.exit_code == 2, found.output
+    assert told in found.output
+    assert "Traceback" not in found.output
+
+
+def test_a_suite_without_a_gate_says_what_to_add(guarded, tmp_path):
+    (tmp_path / "guarded.toml").write_text(SUITE.partition("[gate]")[0])
+    found = trains(tmp_path, f"gate guarded.toml --baseline {guarded / 'b.json'}")
+    assert found.exit_code == 2
+    assert "margins = { fid = 0.25 }" in found.output
+
+
+def test_a_margin_of_what_is_not_measured_is_told_with_its_line(tmp_path):
+    (tmp_path / "guarded.toml").write_text(SUITE.replace("{ fid = 0.02 }", "{ kid = 0.1 }"))
+    found = trains(tmp_path, "baseline make guarded.toml --baseline b.json --reason x")
+    assert found.exit_code == 2
+    assert "guarded.toml:14: gate.margins.kid" in found.output
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.floats() | st.text(max_size=5),
+        lambda x: (
+            st.lists(x, max_size=3)
+            | st.dictionaries(st.sampled_from(["schema", "kind", "cells", "made"]), x, max_size=4)
+        ),
+    )
+)
+def test_whatever_a_baseline_file_holds_is_told_in_sentences(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("odd") / "b.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(SpecError, match=r"b\.json"):
+        read(path)
+
+
+def test_an_update_keeps_what_its_predecessors_said(guarded, tmp_path):
+    (tmp_path / "guarded.toml").write_text(SUITE)
+    text = (guarded / "b.json").read_text()
+    (tmp_path / "b.json").write_text(text)
+    first = read(tmp_path / "b.json")
+    better = {
+        c: {**r.values, "fid": [v / 2 for v in r.values["fid"]]} for c, r in first.cells.items()
+    }
+    cells = {c: r.model_copy(update={"values": better[c]}) for c, r in first.cells.items()}
+    baselines.write(tmp_path / "b.json", first.model_copy(update={"cells": cells}))
+    made = trains(tmp_path, 'baseline update guarded.toml --baseline b.json --reason "Slower"')
+    assert made.exit_code == 0, made.output
+    found = read(tmp_path / "b.json")
+    assert [e.made.reason for e in found.earlier] == ["first"]
+    assert found.made.reason == "Slower"
+    assert "became × 2" in made.output  # what two baselines accepted together
+    assert found.cells == first.cells  # the code did not change
+
+
+def test_lists_of_numbers_stand_on_one_line_each(guarded):
+    lines = (guarded / "b.json").read_text().splitlines()
+    assert any(
+        line.strip().startswith('"fid": [') and line.rstrip(",").endswith("]") for line in lines
+    )
+    assert read(guarded / "b.json").cells
+
+
+def test_a_baseline_is_shown_with_what_gates_against_it_catch(guarded):
+    assert "caught 80%" in program(guarded, "baseline show b.json").output
+    rows = json.loads(program(guarded, "baseline show b.json --json").stdout)["power"]
+    assert all(row["allowed"] < row["caught 50%"] < row["caught 95%"] for row in rows)
+
+
+# Anybody's images
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory):
+    """Twelve trainings of somebody's: digits with a little noise; and four that are worse."""
+    folder = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    digits = DATA.make("digits").load().held_out["image"].images.numpy()
+    for number in range(12):
+        noisy(rng, digits, 12, folder / f"good{number}.npy")
+    for number in range(4):
+        noisy(rng, digits, 40, folder / f"bad{number}.npy")
+    return folder
+
+
+def noisy(rng, images, spread, path):
+    found = images[rng.permutation(len(images))[:400]] + rng.normal(
+        0, spread, (400, *images.shape[1:])
+    )
+    np.save(path, found.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def mine(images):
+    """The baseline of eight of them."""
+    good = " ".join(f"good{number}.npy" for number in range(8))
+    terms = "--metrics fid,precision --extractor \"classifier(of='digits')\" --margin fid=0.1"
+    made = program(images, f"baseline make {good} {REAL} {terms} --reason mine")
+    assert made.exit_code == 0, made.output
+    return images
+
+
+REAL = "--real digits:train --baseline mine.json"
+OTHERS = "good8.npy good9.npy good10.npy good11.npy"
+
+
+def test_anybodys_trainings_are_gated_by_their_images(mine):
+    assert program(mine, f"gate {OTHERS} {REAL}").exit_code == PASSED
+    worse = program(mine, f"gate bad0.npy bad1.npy bad2.npy bad3.npy {REAL} --json")
+    assert worse.exit_code == REGRESSED
+    assert "fid" in json.loads(worse.stdout)["sentences"][0]
+
+
+IMAGES_REFUSED = {
+    "too many": (f"gate {OTHERS} bad0.npy {REAL} --json", "2 are needed for each of the 5"),
+    "lost ones count": (f"gate {OTHERS} --lost 1 {REAL} --json", "2 are needed for each of the 5"),
+    "the baseline's": (f"gate good8.npy good9.npy good0.npy {REAL} --json", "baseline itself"),
+    "other reals": (f"gate {OTHERS} --real bad0.npy --baseline mine.json --json", "measured by"),
+}
+
+
+@pytest.mark.parametrize("what", IMAGES_REFUSED)
+def test_images_that_the_baseline_does_not_speak_of_decide_nothing(mine, what):
+    line, told = IMAGES_REFUSED[what]
+    found = program(mine, line)
+    assert found.exit_code == CANNOT_DECIDE, found.output
+    assert told in found.stdout
