@@ -25,7 +25,7 @@ from torch import Tensor
 from .data.place import references
 from .extractors.base import Extractor
 from .metrics.sample import Tensors
-from .shelves import DiskShelf, folder_of
+from .shelves import DiskShelf, folder_of, sources
 from .sources.base import Frame, Item, Seen, Source, Unreadable
 
 BLOCK = 250  # images of which the features lie in one file
@@ -56,6 +56,7 @@ class Eye:
         """All that decides features but the images."""
         return {
             "extractor": [self.label, self.extractor.version, self.extractor.weights()],
+            "sources": sources("extractors"),
             "frame": [self.frame.channels, self.frame.size],
             "decoding": [DECODING, PIL.__version__],
             "batch": self.batch,

@@ -1,8 +1,8 @@
 """Shelves on the disk: what was made of real examples is kept for every later process on this machine.
 
-A folder is named by the hash of all that decides what is in it: the data's content, the extractor and
-its weights, torch, the device. What metrics derive from features lies in one more folder, named by the
-hash of the metrics' sources. Everything may be deleted at any time, and is made again.
+A folder is named by the hash of all that decides what is in it: the data's content, the extractor, its
+weights and the extractors' sources, torch, the device. What metrics derive from features lies in one more
+folder, named by the hash of the metrics' sources. Everything may be deleted at any time, and is made again.
 """
 
 import hashlib
@@ -71,9 +71,9 @@ def folder_of(facts: dict[str, Any]) -> Path:
 
 
 @cache
-def sources() -> str:
-    """The hash of the metrics' sources: what they derive is theirs."""
+def sources(package: str) -> str:
+    """The hash of a package's sources: what extractors see, or metrics derive, is theirs."""
     digest = hashlib.sha256()
-    for path in sorted((Path(__file__).parent / "metrics").glob("*.py")):
+    for path in sorted((Path(__file__).parent / package).glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]

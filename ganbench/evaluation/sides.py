@@ -20,7 +20,7 @@ from ..metrics.sampler import Sampler
 from ..protocols import PROTOCOLS
 from ..protocols.base import OWN, Rules
 from ..shelves import DiskShelf, folder_of
-from ..shelves import sources as metric_sources
+from ..shelves import sources
 from ..sources.base import COLOUR, Frame, Source, Unreadable, Vectors
 from ..sources.generators import Generated
 from ..sources.resolution import Reading, Resolved
@@ -209,7 +209,7 @@ class Sides:
         """What is made of reals is kept under their content, and that of whatever looked at them."""
         facts = {"content": found.content(), **self.seen_by()}
         device = torch.device("cpu" if self.wanted.device == "mps" else self.wanted.device)
-        return DiskShelf(folder_of(facts) / metric_sources(), device)
+        return DiskShelf(folder_of(facts) / sources("metrics"), device)
 
     def seen_by(self) -> dict[str, Any]:
         if self.are_vectors:
