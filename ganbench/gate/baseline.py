@@ -57,12 +57,12 @@ class CellRecord(Record):
     protocol: str  # what its values mean, as an identifier
     ended: int = Field(ge=1)
     failed: int = Field(ge=0)
-    values: Mapping[str, Sequence[Finite]]  # by metric
+    values: Mapping[str, Sequence[Finite | None]]  # by metric and seed
 
     @model_validator(mode="after")
     def _counts(self) -> "CellRecord":
-        most = max([self.failed, *map(len, self.values.values())])
-        if most > self.ended:
+        counts = [sum(v is not None for v in values) for values in self.values.values()]
+        if (most := max([self.failed, *counts])) > self.ended:
             raise ValueError(f"{most} values or failures of {self.ended} trainings")
         return self
 
@@ -133,8 +133,8 @@ class Baseline(Record):
     def means(self) -> dict[str, dict[str, float]]:
         """Of each metric of each cell, on the metric's scale and back."""
         return {
-            cell: {m: self.scales()[m].mean(v) for m, v in record.values.items() if v}
-            for cell, record in self.cells.items()
+            cell: {m: self.scales()[m].mean(t.known(m)) for m in t.values if t.known(m)}
+            for cell, t in self.trainings().items()
         }
 
 

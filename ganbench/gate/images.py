@@ -46,7 +46,7 @@ def evaluations(fakes: Sequence[str], real: str, **settings: Any) -> list[Evalua
 def side(found: Sequence[Evaluation], lost: int, device: str) -> Side:
     """What these measured, and how many trainings ended without images."""
     metrics = [row.metric for row in found[0].rows]
-    values = {m: [v for e in found if (v := value(e, m)) is not None] for m in metrics}
+    values = {m: [value(each, m) for each in found] for m in metrics}
     known = {
         row.metric: Floor(value=row.floor, error=row.floor_standard_error)
         for row in found[0].rows

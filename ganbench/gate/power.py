@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from scipy import optimize, stats
 
-from .questions import FEWEST, Scale, Trainings
+from .questions import Scale, Trainings, compared
 
 CHANCES = (0.5, 0.8, 0.95)
 LARGEST = 50.0  # standard errors beyond which nobody looks for a worsening
@@ -20,8 +20,9 @@ LARGEST = 50.0  # standard errors beyond which nobody looks for a worsening
 class Power:
     """What the gate can see in one metric of one cell."""
 
-    cell: str
+    cell: str  # or TOGETHER
     metric: str
+    mean: float  # on the metric's own scale
     spread: float  # standard deviation over seeds, on the transformed scale
     margin: float  # on the same scale
     caught: tuple[float, ...]  # the worsening that is caught with each of CHANCES, on that scale
@@ -39,19 +40,20 @@ def powers(
     margins: Mapping[str, float],
     false_alarms: float,
 ) -> list[Power]:
-    """What a gate of so many seeds sees in each metric of each cell of a baseline."""
-    asked = [
-        (cell, metric)
-        for cell, trainings in baseline.items()
+    """What a gate of so many seeds sees in each metric of each cell of a baseline, and of all together."""
+    asked = {
+        (cell, metric): values
         for metric in margins
-        if len(trainings.values.get(metric, ())) >= FEWEST
-    ]
+        for cell, (values, _) in compared(
+            baseline, baseline, list(baseline), metric, scales[metric]
+        ).items()
+    }
     level, found = false_alarms / (len(asked) + 1), []  # the failures are a question too
-    for cell, metric in asked:
-        values = scales[metric].to(baseline[cell].values[metric])
-        spread, margin = float(values.std(ddof=1)), scales[metric].worsening(margins[metric])
-        caught = tuple(smallest(spread, len(values), seeds, margin, level, c) for c in CHANCES)
-        found.append(Power(cell, metric, spread, margin, caught, scales[metric]))
+    for (cell, metric), values in asked.items():
+        scale, count = scales[metric], len(values)
+        spread, margin = float(scale.to(values).std(ddof=1)), scale.worsening(margins[metric])
+        caught = tuple(smallest(spread, count, seeds, margin, level, c) for c in CHANCES)
+        found.append(Power(cell, metric, scale.mean(values), spread, margin, caught, scale))
     return found
 
 

@@ -6,16 +6,17 @@ Holm's correction (1979) over all questions bounds the rate of false alarms of t
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import special, stats
 
 from ..analysis.contrasts import holm
-from ..analysis.intervals import SCALES, t_interval
+from ..analysis.intervals import SCALES
 
 FAILURES = "failures"  # the question that is of no metric
+TOGETHER = ""  # the name of all cells together
 FEWEST = 3  # values a side that a question needs
 LEVEL = 0.95  # of the bound by which a metric is shown to hold
 
@@ -33,7 +34,9 @@ class Scale:
 
     def mean(self, values: Sequence[float]) -> float:
         """Their mean on that scale, given back on the metric's own."""
-        return t_interval(values, self.transform).mean
+        if min(values) == max(values):  # a share of 0 too
+            return values[0]
+        return SCALES[self.transform].back(float(self.to(values).mean()))
 
     def worse(self, before: float, after: float) -> float:
         """How much worse, on the transformed scale; below 0 if it is better."""
@@ -64,14 +67,18 @@ class Trainings:
 
     ended: int
     failed: int = 0  # diverged, or crashed
-    values: Mapping[str, Sequence[float]] = field(default_factory=dict)  # by metric
+    values: Mapping[str, Sequence[float | None]] = field(default_factory=dict)  # by metric and seed
+
+    def known(self, metric: str) -> list[float]:
+        """The values that there are."""
+        return [value for value in self.values.get(metric, ()) if value is not None]
 
 
 @dataclass(frozen=True)
 class Question:
     """One question, and its answer."""
 
-    cell: str  # empty: all cells together
+    cell: str  # or TOGETHER
     metric: str
     before: float  # the mean on the metric's own scale; of failures the share
     after: float
@@ -92,17 +99,16 @@ def questions(
     margins: Mapping[str, float],
     false_alarms: float,
 ) -> list[Question]:
-    """Every metric with a margin of every cell that both sides have, and the failures of all of them.
+    """Every metric with a margin, of every cell that both sides have and of all together; and failures.
 
-    A metric that is no number in a cell of the baseline, such as a score of classes of points, is not
-    asked there.
+    A metric that has no value in a cell of the baseline, such as one of classes of points, is not asked
+    there.
     """
     cells = [cell for cell in before if cell in after]
     found = [
-        inferiority(cell, metric, before[cell], after[cell], scales[metric], margin)
-        for cell in cells
+        inferiority(cell, metric, *values, scales[metric], margin)
         for metric, margin in margins.items()
-        if askable(before[cell], after[cell], metric)
+        for cell, values in compared(before, after, cells, metric, scales[metric]).items()
     ]
     if cells:
         found.append(failures([before[cell] for cell in cells], [after[cell] for cell in cells]))
@@ -110,15 +116,44 @@ def questions(
     return [judged(q, p, false_alarms) for q, p in zip(found, corrected, strict=True)]
 
 
-def askable(before: Trainings, after: Trainings, metric: str) -> bool:
-    return all(len(side.values.get(metric, ())) >= FEWEST for side in (before, after))
+def compared(
+    before: Mapping[str, Trainings],
+    after: Mapping[str, Trainings],
+    cells: Sequence[str],
+    metric: str,
+    scale: Scale,
+) -> dict[str, tuple[list[float], list[float]]]:
+    """The values before and after of each cell that has enough of them, and of all cells together."""
+    sides = {cell: (before[cell].known(metric), after[cell].known(metric)) for cell in cells}
+    asked = {cell: found for cell, found in sides.items() if min(map(len, found)) >= FEWEST}
+    if len(asked) > 1:
+        means = tuple(together(side, asked, metric, scale) for side in (before, after))
+        if min(map(len, means)) >= FEWEST:
+            asked[TOGETHER] = means[0], means[1]
+    return asked
+
+
+def together(
+    side: Mapping[str, Trainings], cells: Iterable[str], metric: str, scale: Scale
+) -> list[float]:
+    """Each seed's mean over the cells, of the seeds that have a value in all.
+
+    Cells of one seed share weights, latents and data: their means vary as seeds do, whatever that does.
+    """
+    columns = zip(*(side[cell].values[metric] for cell in cells), strict=False)
+    return [scale.mean(values) for values in columns if None not in values]
 
 
 def inferiority(
-    cell: str, metric: str, before: Trainings, after: Trainings, scale: Scale, margin: float
+    cell: str,
+    metric: str,
+    before: Sequence[float],
+    after: Sequence[float],
+    scale: Scale,
+    margin: float,
 ) -> Question:
     """Welch's one-sided test that the metric became worse by more than the margin."""
-    sides = [side.values[metric] for side in (before, after)]
+    sides = (before, after)
     one, other = map(scale.to, sides)
     gain, allowed = float(other.mean() - one.mean()), scale.worsening(margin)
     worse = gain if scale.direction == "lower" else -gain
@@ -151,7 +186,9 @@ def failures(before: Sequence[Trainings], after: Sequence[Trainings]) -> Questio
     one, other = (f / max(1, e) for f, e in zip(failed, ended, strict=True))
     said = f"{failed[0]} of {ended[0]} before, {failed[1]} of {ended[1]} after"
     counts, scale = (ended[0], ended[1]), Scale("lower", "none")
-    return Question("", FAILURES, one, other, other - one, math.nan, 0.0, said, p, counts, scale)
+    return Question(
+        TOGETHER, FAILURES, one, other, other - one, math.nan, 0.0, said, p, counts, scale
+    )
 
 
 def judged(question: Question, p: float, false_alarms: float) -> Question:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..analysis.compare import ended, measured, trainings
+from ..analysis.compare import ended, trainings
 from ..analysis.rows import rows
 from ..executors.base import Status
 from ..metrics import METRICS
@@ -175,7 +175,7 @@ def by_cell(frame: pd.DataFrame) -> dict[str, Trainings]:
             if ended(side):
                 cell = found.setdefault(" / ".join(filter(None, names)), {"values": {}})
                 cell |= {"ended": ended(side), "failed": sum(t.failed() for t in side.values())}
-                cell["values"][metric] = list(measured(side).values())
+                cell["values"][metric] = [side[seed].known() for seed in sorted(side)]
     return {name: Trainings(**facts) for name, facts in found.items()}
 
 

@@ -90,7 +90,11 @@ def verdict(
         powers=powers(before, seeds, scales, margins, false_alarms),
         moved=moved(baseline, now),
         heard=heard,
-        refusals=[*unanswered(before, now.trainings, margins), *unsung(exact, heard)],
+        refusals=[
+            *unanswered(before, now.trainings, margins),
+            *floorless(baseline, now),
+            *unsung(exact, heard),
+        ],
         exact=exact,
     )
 
@@ -125,11 +129,21 @@ def unanswered(
     found += [f"{cell}: the baseline does not have it" for cell in after.keys() - before]
     for cell in before.keys() & after.keys():
         for metric in margins:
-            known, here = (len(s[cell].values.get(metric, ())) for s in (before, after))
+            known, here = (len(side[cell].known(metric)) for side in (before, after))
             if known >= FEWEST > here:
                 found.append(f"{cell}: {metric} has {here} values, and a test needs {FEWEST}")
-    asked = any(len(t.values.get(m, ())) >= FEWEST for t in before.values() for m in margins)
+    asked = any(len(t.known(m)) >= FEWEST for t in before.values() for m in margins)
     return sorted(found) + ([] if asked else ["the baseline has nothing to compare with"])
+
+
+def floorless(baseline: Baseline, now: Side) -> list[str]:
+    """The floors that a baseline has and that could not be measured now."""
+    return [
+        f"{metric} of held-out {data} was {floor.value:.6g}, and could not be measured"
+        for data, floors in baseline.floors.items()
+        for metric, floor in floors.items()
+        if metric not in now.floors.get(data, {})
+    ]
 
 
 def unsung(exact: bool, heard: list[Heard]) -> list[str]:

@@ -37,7 +37,8 @@ def told(q: Question) -> str:
     """`digits / dcgan / none, fid: 12.3 before, 31 after, × 2.5 (p = 1e-05, allowed × 1.25)`."""
     if q.metric == FAILURES:
         return f"trainings that failed: {q.said} (p = {q.p:.2g})"
-    return f"{q.cell}, {q.metric}: {q.before:.4g} before, {q.after:.4g} after, {q.said} (p = {q.p:.2g})"
+    cell, change = q.cell or "all cells together", f"{q.before:.4g} before, {q.after:.4g} after"
+    return f"{cell}, {q.metric}: {change}, {q.said} (p = {q.p:.2g})"
 
 
 def canaries(found: Verdict) -> Iterator[str]:
@@ -169,7 +170,7 @@ def entries(found: Verdict, baseline: Baseline, here: Made) -> list[Entry]:
     software = f"torch {here.versions['torch']}"
     return [
         Entry(
-            benchmark=f"quality: {q.cell}: {q.metric}",
+            benchmark=f"quality: {q.cell or 'all cells'}: {q.metric}",
             machine=here.machine,
             value=q.after,
             unit="",
@@ -208,16 +209,15 @@ def holdings(
 ) -> dict[str, Any]:
     """What a baseline holds, and what gates of so many seeds catch against it."""
     found = powers(baseline.trainings(), seeds, baseline.scales(), margins, false_alarms)
-    means = baseline.means()
     rows = [
         {
             "cell": p.cell,
             "metric": p.metric,
-            "mean": means[p.cell][p.metric],
+            "mean": p.mean,
             "spread": p.spread,
-            "allowed": p.scale.worsened(means[p.cell][p.metric], p.margin),
+            "allowed": p.scale.worsened(p.mean, p.margin),
             **{
-                f"caught {chance:.0%}": p.scale.worsened(means[p.cell][p.metric], worse)
+                f"caught {chance:.0%}": p.scale.worsened(p.mean, worse)
                 for chance, worse in zip(CHANCES, p.caught, strict=True)
             },
         }
