@@ -1,10 +1,11 @@
 # Everything from an empty clone: Python >= 3.11 and make are all that must be there.
 PYTHON ?= python3
 SUITE ?= bench
+BASE ?= main
 BIN = .venv/bin
 BESIDE = -n auto --dist worksteal # tests beside each other, on every core
 
-.PHONY: bench test test-all benchmarks check docs schema clean
+.PHONY: bench test test-all gate perf benchmarks check docs schema clean
 
 bench: .venv/.ready ## train a suite and show its leaderboard: make bench SUITE=suites/smoke.toml
 	$(BIN)/ganbench run $(SUITE)
@@ -14,6 +15,12 @@ test: check ## format, lint, types, and the tests with one real suite among them
 
 test-all: check ## the slow batteries too
 	$(BIN)/python -m pytest $(BESIDE)
+
+gate: .venv/.ready ## is quality proven to be worse than the baseline's? Three minutes on two quiet cores
+	$(BIN)/ganbench gate gate --device cpu
+
+perf: .venv/.ready-dev ## is this slower or larger than another revision? make perf BASE=v0.1
+	$(BIN)/ganbench perf --base $(BASE) --device cpu
 
 check: .venv/.ready-dev
 	$(BIN)/ruff format --check .

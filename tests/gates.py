@@ -1,10 +1,12 @@
 """What the gates catch and how rarely they cry wolf: the tables of results/published/gate.
 
-    .venv/bin/python tests/gates.py live FOLDER --blocks 0-9     gates of unchanged code, kept in FOLDER
-    .venv/bin/python tests/gates.py faults FOLDER                gates of code with a fault planted
-    .venv/bin/python tests/gates.py tables FOLDER                resamples what was recorded, and writes
+    .venv/bin/python tests/gates.py live FOLDER      ten quality gates of unchanged code
+    .venv/bin/python tests/gates.py faults FOLDER    one of each fault in the code
+    .venv/bin/python tests/gates.py rounds FOLDER    ten performance gates of unchanged code
+    .venv/bin/python tests/gates.py slow FOLDER      one of each slowdown
+    .venv/bin/python tests/gates.py tables FOLDER    resamples what was recorded, and writes the tables
 
-Everything but the tables trains for real: about three minutes a gate on two quiet cores.
+Everything but the tables runs for real, some minutes a gate.
 """
 
 import argparse
@@ -14,7 +16,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,15 +28,18 @@ import pandas as pd
 from ganbench.analysis.rates import wilson
 from ganbench.analysis.rows import rows
 from ganbench.gate.baseline import Baseline, read
-from ganbench.gate.questions import Scale, Trainings, questions
-from ganbench.gate.trained import by_cell
+from ganbench.gate.power import chance, powers
+from ganbench.gate.questions import Trainings, questions
+from ganbench.gate.trained import by_cell, floors
+from ganbench.gate.verdict import Side, Verdict, verdict
 from ganbench.store import Store, read_json
-from ganbench.suite import load_suite
+from ganbench.suite import Gate, load_suite
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "results" / "published" / "gate"
 SUITE, BASELINE = ROOT / "suites" / "gate.toml", ROOT / "suites" / "gate.baseline.json"
 RESAMPLED, SEED = 5000, 0  # gates drawn from the recorded trainings
+GATES, SEEDS = 10, 8  # of unchanged code; seeds of each
 ELSEWHERE = 500  # seeds from here on tell a fault's size before its gate runs
 
 
@@ -105,11 +111,62 @@ QUALITY = (
 )
 
 
-def live(folder: Path, blocks: range) -> None:
+PERFORMANCE = (
+    *(
+        Fault(
+            f"training loop slowed by {percent} %",
+            "ganbench/train.py",
+            "    def train_step(self) -> None:\n",
+            "    def train_step(self) -> None:\n"
+            "        began = time.perf_counter()\n"
+            "        self.one_step()\n"
+            f"        end = time.perf_counter() + {percent / 100} * (time.perf_counter() - began)\n"
+            "        while time.perf_counter() < end:\n"
+            "            pass\n\n"
+            "    def one_step(self) -> None:\n",
+        )
+        for percent in (10, 20)
+    ),
+    Fault(
+        "memory up 20 %",
+        "ganbench/train.py",
+        "self.step, self.turn, self.spent = 0, 0, Spent()",
+        "self.step, self.turn, self.spent = 0, 0, Spent()\n"
+        "        from .memory import peak\n"
+        '        self.ballast = torch.ones(peak(torch.device("cpu")) // 20)',
+    ),
+)
+
+
+def live(folder: Path) -> None:
     """Gates of the code as it is, each with a block of seeds of its own."""
-    for block in blocks:
-        told = gated(ROOT, folder / f"live{block}", block)
-        print(block, told["verdict"], f"{told['seconds']:.0f} s", flush=True)
+    for block in range(GATES):
+        if not (folder / f"live{block}" / "verdict.json").exists():
+            told = gated(ROOT, folder / f"live{block}", block)
+            print(block, told["verdict"], f"{told['seconds']:.0f} s", flush=True)
+
+
+def rounds(folder: Path) -> None:
+    """Performance gates of the code against a copy of itself."""
+    copied(folder / "base"), copied(folder / "head")
+    for number in range(GATES):
+        if not (folder / f"round{number}.json").exists():
+            timed(folder / "base", folder / "head", folder / f"round{number}.json")
+
+
+def slow(folder: Path) -> None:
+    """A performance gate of each slowdown."""
+    copied(folder / "base")
+    for fault in PERFORMANCE:
+        with_fault(fault, folder / fault.place)
+        timed(folder / "base", folder / fault.place, folder / f"{fault.place}.json")
+
+
+def timed(base: Path, head: Path, out: Path) -> None:
+    """A performance gate of two trees, every window kept."""
+    words = ["perf", "--base", base, "--head", head, "--out", out, "--json"]
+    told = json.loads(call(ROOT, words, out.parent / "cache"))
+    print(out.stem, told["code"], *told["said"][:1], flush=True)
 
 
 def gated(tree: Path, kept: Path, block: int) -> dict[str, Any]:
@@ -160,13 +217,17 @@ def elsewhere(fault: Fault, place: Path) -> Path:
 
 def with_fault(fault: Fault, tree: Path) -> None:
     """A copy of the sources with the fault in it."""
-    shutil.rmtree(tree, ignore_errors=True)
-    for name in ("ganbench", "suites"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copied(tree)
     path = tree / fault.path
     text = path.read_text()
     assert text.count(fault.old) == 1, f"{fault.path} has changed: plant {fault.name} anew"
     path.write_text(text.replace(fault.old, fault.new))
+
+
+def copied(tree: Path) -> None:
+    shutil.rmtree(tree, ignore_errors=True)
+    for name in ("ganbench", "suites"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 # What was recorded
@@ -174,8 +235,7 @@ def with_fault(fault: Fault, tree: Path) -> None:
 
 def trials(folder: Path) -> pd.DataFrame:
     """Every value of every unchanged training of the live gates, and of the baseline."""
-    known = read(BASELINE)
-    found = [*recorded(known.trainings(), "baseline")]
+    found = [*recorded(read(BASELINE).trainings(), "baseline")]
     for place in sorted(folder.glob("live*")):
         found += recorded(by_cell(frame_of(place)), place.name)
     return pd.DataFrame(found, columns=["source", "cell", "metric", "value"])
@@ -185,6 +245,69 @@ def frame_of(place: Path) -> pd.DataFrame:
     return rows(read_json(place / "gate" / "plan.json"), Store(place))
 
 
+def judged(place: Path) -> Verdict:
+    """The verdict of a gate that was kept, by its trainings and floors."""
+    frame, terms = frame_of(place), gate_of_suite()
+    side = Side(by_cell(frame), floors(frame))
+    return verdict(read(BASELINE), side, terms.margins, terms.false_alarms, SEEDS)
+
+
+def gate_of_suite() -> Gate:
+    found = load_suite(SUITE).gate
+    assert found
+    return found
+
+
+def live_table(folder: Path) -> pd.DataFrame:
+    """A row a gate of unchanged code."""
+    return pd.DataFrame([gate_row(place) for place in sorted(folder.glob("live*"))])
+
+
+def gate_row(place: Path) -> dict[str, Any]:
+    """What a kept gate said: while it ran, and by its trainings."""
+    told, found = json.loads((place / "verdict.json").read_text()), judged(place)
+    sung = [heard["verdict"] for heard in told["canary"]]
+    return {
+        "gate": place.name if place.name != "gate" else place.parent.name,
+        "verdict": found.word,
+        "smallest_p": min(q.p for q in found.questions),
+        "worse": "; ".join(f"{q.cell or 'all cells'}: {q.metric}" for q in found.worse),
+        "floors_moved": "; ".join(map(str, found.moved)),
+        "canaries_identical": f"{sung.count('identical')} of {len(sung)}",
+        "seconds": told["seconds"],
+    }
+
+
+def faults_table(folder: Path) -> pd.DataFrame:
+    """A row a fault: what the gate said, and with which probability it was expected to."""
+    found = []
+    for fault in QUALITY:
+        place = folder / fault.place
+        row = gate_row(place / "gate") | {"gate": fault.name}
+        found.append({**row, "predicted": predicted(fault, place)})
+    return pd.DataFrame(found)
+
+
+def predicted(fault: Fault, place: Path) -> float:
+    """The chance of the likeliest question to prove what other seeds say the fault does.
+
+    What changes the measuring moves a floor, which is no matter of chance.
+    """
+    if fault.measures:
+        return 1.0
+    terms, known = gate_of_suite(), read(BASELINE)
+    here = known.trainings() | by_cell(frame_of(place / "elsewhere"))
+    asked = questions(known.trainings(), here, known.scales(), terms.margins, terms.false_alarms)
+    seen = powers(known.trainings(), SEEDS, known.scales(), terms.margins, terms.false_alarms)
+    worse = {(q.cell, q.metric): q.worse for q in asked}
+    level = terms.false_alarms / len(asked)
+    return max(
+        chance(worse[p.cell, p.metric], p.spread, terms.reference, SEEDS, p.margin, level)
+        for p in seen
+        if fault.trick in p.cell
+    )
+
+
 def recorded(cells: dict[str, Trainings], source: str) -> Iterator[tuple[str, str, str, float]]:
     for cell, trainings in cells.items():
         assert not trainings.failed  # then there would be rows without a value
@@ -192,11 +315,9 @@ def recorded(cells: dict[str, Trainings], source: str) -> Iterator[tuple[str, st
             yield from ((source, cell, metric, value) for value in values)
 
 
-def alarms(recorded: pd.DataFrame, baseline: Baseline, gates: int = RESAMPLED) -> dict[str, Any]:
+def alarms(recorded: pd.DataFrame, gates: int = RESAMPLED) -> dict[str, Any]:
     """How often a gate of unchanged code fails, by dealing the recorded seeds to both sides anew."""
-    suite, rng = load_suite(SUITE), np.random.default_rng(SEED)
-    assert suite.gate
-    before, after = suite.gate.reference, len(suite.seeds_of("cpu"))
+    known, terms, rng = read(BASELINE), gate_of_suite(), np.random.default_rng(SEED)
     pools = {
         cell: part.pivot_table(
             index=part.groupby("metric").cumcount(), columns="metric", values="value"
@@ -204,35 +325,25 @@ def alarms(recorded: pd.DataFrame, baseline: Baseline, gates: int = RESAMPLED) -
         for cell, part in recorded.groupby("cell")
     }
     count = min(map(len, pools.values()))
-    found = [
-        is_alarm(pools, rng.permutation(count), before, after, baseline.scales(), suite.gate)
-        for _ in range(gates)
-    ]
-    low, high = wilson(sum(found), gates)
+    found = sum(is_alarm(pools, rng.permutation(count), known, terms) for _ in range(gates))
+    low, high = wilson(found, gates)
     return {
         "seeds": count,
         "gates": gates,
-        "alarms": sum(found),
-        "rate": sum(found) / gates,
+        "alarms": found,
+        "rate": found / gates,
         "low": low,
         "high": high,
     }
 
 
 def is_alarm(
-    pools: dict[str, pd.DataFrame],
-    order: np.ndarray,
-    before: int,
-    after: int,
-    scales: dict[str, Scale],
-    terms: Any,
+    pools: dict[str, pd.DataFrame], order: np.ndarray, known: Baseline, terms: Gate
 ) -> bool:
     """Does a gate fail that has these seeds?"""
-    sides = [
-        {c: drawn(pool, chosen) for c, pool in pools.items()}
-        for chosen in (order[:before], order[before : before + after])
-    ]
-    asked = questions(sides[0], sides[1], scales, terms.margins, terms.false_alarms)
+    ends = (order[: terms.reference], order[terms.reference : terms.reference + SEEDS])
+    before, after = ({c: drawn(pool, chosen) for c, pool in pools.items()} for chosen in ends)
+    asked = questions(before, after, known.scales(), terms.margins, terms.false_alarms)
     return any(q.verdict == "worse" for q in asked)
 
 
@@ -241,18 +352,50 @@ def drawn(pool: pd.DataFrame, chosen: np.ndarray) -> Trainings:
     return Trainings(len(chosen), 0, values)
 
 
+def performance_table(paths: Iterable[Path]) -> pd.DataFrame:
+    """A row a performance gate."""
+    found = []
+    for path in paths:
+        told = json.loads(path.read_text())
+        verdicts = Counter(c["verdict"] for c in told["comparisons"])
+        slower = [c["benchmark"] for c in told["comparisons"] if c["verdict"] == "regressed"]
+        found.append(
+            {
+                "gate": path.stem,
+                "code": told["code"],
+                "benchmarks": len(told["comparisons"]),
+                **{v: verdicts[v] for v in ("regressed", "undecided", "improved", "unchanged")},
+                "predicted_10": told["power"]["0.1"],
+                "predicted_20": told["power"]["0.2"],
+                "first_regressed": "; ".join(slower[:3]),
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def tables(folder: Path) -> None:
+    PUBLISHED.mkdir(parents=True, exist_ok=True)
+    known = trials(folder)
+    made = {
+        "trials": known,
+        "live": live_table(folder),
+        "alarms": pd.DataFrame([alarms(known)]),
+        "faults": faults_table(folder),
+        "rounds": performance_table(sorted(folder.glob("round*.json"))),
+        "slow": performance_table(folder / f"{fault.place}.json" for fault in PERFORMANCE),
+    }
+    for name, table in made.items():
+        table.to_csv(PUBLISHED / f"{name}.csv", index=False, float_format="%.6g")
+
+
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("what", choices=["live", "faults", "tables"])
+    asked = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    steps = {f.__name__: f for f in (live, faults, rounds, slow, tables)}
+    asked.add_argument("what", choices=list(steps))
     asked.add_argument("folder", type=Path)
-    asked.add_argument("--blocks", default="0-9")
     given = asked.parse_args()
-    first, _, last = given.blocks.partition("-")
     given.folder.mkdir(parents=True, exist_ok=True)
-    if given.what == "live":
-        live(given.folder, range(int(first), int(last or first) + 1))
-    elif given.what == "faults":
-        faults(given.folder)
+    steps[given.what](given.folder.absolute())
 
 
 if __name__ == "__main__":

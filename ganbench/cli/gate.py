@@ -24,7 +24,7 @@ from .base import (
     fail,
     out,
 )
-from .training import default_workers, read_suite, told_failures
+from .training import default_workers, read_suite, suite_path, told_failures
 
 IMAGES_FALSE_ALARMS = 0.01  # of a gate of images with all its questions
 SUMMARY = "GITHUB_STEP_SUMMARY"  # where GitHub Actions shows Markdown from
@@ -37,7 +37,10 @@ What = Annotated[
     ),
 ]
 Real = Annotated[str | None, typer.Option(help="The reals, if images are measured.")]
-BaselineFile = Annotated[Path, typer.Option("--baseline", help="The file of the baseline.")]
+BaselineFile = Annotated[
+    Path | None,
+    typer.Option("--baseline", help="Its file; beside a suite x.toml it is x.baseline.json."),
+]
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the file.")]
 Kept = Annotated[
     Path | None,
@@ -56,7 +59,7 @@ app.add_typer(
 @app.command()
 def gate(
     what: What,
-    baseline: BaselineFile,
+    baseline: BaselineFile = None,
     real: Real = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Fail too if any digit of the canary differs.")
@@ -83,7 +86,7 @@ def gate(
     """Test trainings against a baseline: 0 passed, 1 proven to be worse, 3 cannot decide."""
     from ..gate.words import markdown, record
 
-    known, began = baseline_of(baseline), time.monotonic()
+    known, began = baseline_of(placed(baseline, what, real)), time.monotonic()
     with refusing():
         if real is None:
             found = of_suite(
@@ -106,8 +109,8 @@ def gate(
 @baselines.command()
 def make(
     what: What,
-    baseline: BaselineFile,
     reason: Reason,
+    baseline: BaselineFile = None,
     real: Real = None,
     metrics: Annotated[str, typer.Option(help="Of images: what is measured.")] = "fid,kid",
     margin: Annotated[
@@ -124,25 +127,22 @@ def make(
     inception_weights: InceptionWeights = None,
 ) -> None:
     """Train a suite, or measure images, as what later gates are tested against."""
-    if baseline.exists():
-        fail(f"{baseline} is there already: `ganbench baseline update` makes it anew")
+    path = placed(baseline, what, real)
+    if path.exists():
+        fail(f"{path} is there already: `ganbench baseline update` makes it anew")
     settings = {"metrics": metrics, "extractor": extractor, "size": size}
     with refusing():
         if real is None:
-            keep_suite(
-                single(what), baseline, reason, None, Place(results, workers, device, profile)
-            )
+            keep_suite(single(what), path, reason, None, Place(results, workers, device, profile))
         else:
-            keep_images(
-                what, real, baseline, reason, None, margin or [], settings, lost, trust, device
-            )
+            keep_images(what, real, path, reason, None, margin or [], settings, lost, trust, device)
 
 
 @baselines.command()
 def update(
     what: What,
-    baseline: BaselineFile,
     reason: Reason,
+    baseline: BaselineFile = None,
     real: Real = None,
     results: Kept = None,
     workers: Workers = None,
@@ -153,16 +153,15 @@ def update(
     inception_weights: InceptionWeights = None,
 ) -> None:
     """Make a baseline anew; what its predecessors said is kept in it."""
-    before = baseline_of(baseline)
+    path = placed(baseline, what, real)
+    before = baseline_of(path)
     with refusing():
         if real is None:
-            keep_suite(
-                single(what), baseline, reason, before, Place(results, workers, device, profile)
-            )
+            keep_suite(single(what), path, reason, before, Place(results, workers, device, profile))
         else:
             margins = [f"{metric}={amount}" for metric, amount in before.margins.items()]
             keep_images(
-                what, real, baseline, reason, before, margins, before.settings, lost, trust, device
+                what, real, path, reason, before, margins, before.settings, lost, trust, device
             )
 
 
@@ -223,6 +222,16 @@ def baseline_of(path: Path) -> Any:
         return read(path)
     except SpecError as error:
         fail(str(error))
+
+
+def placed(baseline: Path | None, what: Sequence[str], real: str | None) -> Path:
+    """The file that was named, or the one beside the suite."""
+    if baseline is not None:
+        return baseline
+    if real is not None:
+        fail("images have no place for a baseline: name its file by --baseline")
+    suite = suite_path(single(what))
+    return suite.with_name(f"{suite.stem}.baseline.json")
 
 
 def single(what: Sequence[str]) -> str:

@@ -19,8 +19,7 @@ from ..metrics.sample import Sample
 from ..metrics.sampler import Sampler
 from ..protocols import PROTOCOLS
 from ..protocols.base import OWN, Rules
-from ..shelves import DiskShelf, folder_of
-from ..shelves import sources
+from ..shelves import DiskShelf, folder_of, sources
 from ..sources.base import COLOUR, Frame, Source, Unreadable, Vectors
 from ..sources.generators import Generated
 from ..sources.resolution import Reading, Resolved

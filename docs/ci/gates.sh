@@ -1,0 +1,19 @@
+#!/bin/sh
+# Both gates on a change, for any CI: sh gates.sh BASE_REVISION [SUITE]
+#
+# The exit code is the gravest of both: 1 proven to be worse, else what went wrong by itself (2, 4, 5, 130),
+# else 3 for what cannot be decided, else 0. With SUMMARY=file both add their tables to it in Markdown.
+base=${1:?say which revision the change is compared with}
+suite=${2:-gate}
+export GITHUB_STEP_SUMMARY="${SUMMARY:-${GITHUB_STEP_SUMMARY:-/dev/null}}"
+
+ganbench gate "$suite" --device cpu
+quality=$?
+ganbench perf --base "$base" ${PERF_OPTIONS:-}
+speed=$?
+
+echo "quality gate: $quality, performance gate: $speed"
+for code in 1 2 4 5 130 3; do
+  if [ "$quality" -eq $code ] || [ "$speed" -eq $code ]; then exit $code; fi
+done
+exit $((quality > speed ? quality : speed))
