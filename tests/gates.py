@@ -39,6 +39,8 @@ ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "results" / "published" / "gate"
 SUITE, BASELINE = ROOT / "suites" / "gate.toml", ROOT / "suites" / "gate.baseline.json"
 RESAMPLED, SEED = 5000, 0  # gates drawn from the recorded trainings
+SHORT = ("--blocks", "3")  # of all benchmarks, in six pairs
+LOOP = ("--only", "step[", "--only", "peak_memory")  # where the slowdowns are planted
 GATES, SEEDS = 10, 8  # of unchanged code; seeds of each
 ELSEWHERE = 500  # seeds from here on tell a fault's size before its gate runs
 
@@ -151,7 +153,7 @@ def rounds(folder: Path) -> None:
     copied(folder / "base"), copied(folder / "head")
     for number in range(GATES):
         if not (folder / f"round{number}.json").exists():
-            timed(folder / "base", folder / "head", folder / f"round{number}.json")
+            timed(folder / "base", folder / "head", folder / f"round{number}.json", *SHORT)
 
 
 def slow(folder: Path) -> None:
@@ -159,13 +161,13 @@ def slow(folder: Path) -> None:
     copied(folder / "base")
     for fault in PERFORMANCE:
         with_fault(fault, folder / fault.place)
-        timed(folder / "base", folder / fault.place, folder / f"{fault.place}.json")
+        timed(folder / "base", folder / fault.place, folder / f"{fault.place}.json", *LOOP)
 
 
-def timed(base: Path, head: Path, out: Path) -> None:
+def timed(base: Path, head: Path, out: Path, *options: str) -> None:
     """A performance gate of two trees, every window kept."""
-    words = ["perf", "--base", base, "--head", head, "--out", out, "--json"]
-    told = json.loads(call(ROOT, words, out.parent / "cache"))
+    words = ["perf", "--base", base, "--head", head, "--out", out, "--json", *options]
+    told = json.loads(call(ROOT, words, out.parent / f"{out.stem}_cache"))
     print(out.stem, told["code"], *told["said"][:1], flush=True)
 
 

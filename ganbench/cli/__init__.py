@@ -1,4 +1,4 @@
-"""The command line: `ganbench run | watch | plan | status | measure | report | compare | list | show | floor | ...`.
+"""The command line: `ganbench run | watch | plan | status | measure | report | compare | gate | perf | list | ...`.
 
 Exit codes: 0 ok · 1 a gate's regression · 2 usage or suite error · 3 a gate cannot decide
 · 4 trials or a download failed · 5 internal error · 130 interrupted.
@@ -20,6 +20,7 @@ from . import (
     history,
     looking,
     parts,
+    performance,
     study,
     styles,
     training,
@@ -28,7 +29,19 @@ from . import (
 from .base import INTERNAL, INTERRUPTED, app, err, out
 
 # To import a module is to add its commands, in this order.
-COMMANDS = (training, watching, answers, gate, history, looking, styles, study, evaluation, parts)
+COMMANDS = (
+    training,
+    watching,
+    answers,
+    gate,
+    performance,
+    history,
+    looking,
+    styles,
+    study,
+    evaluation,
+    parts,
+)
 
 
 def version(wanted: bool) -> None:

@@ -1,0 +1,75 @@
+"""What a computation does, counted exactly: operators, bytes newly allocated, and bytes alive at the most.
+
+The same code on the same machine counts the same, however busy that is: such numbers can be held tightly.
+"""
+
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+@dataclass(frozen=True)
+class Counts:
+    operators: int
+    allocated: int  # bytes of storages that operators made
+    live: int  # bytes of those that were alive together, at the most
+
+
+class Counter(TorchDispatchMode):
+    """Sees every operator of this thread below autograd: forward, backward and the optimizer's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators = self.allocated = self.alive = self.live = 0
+
+    def __torch_dispatch__(
+        self, operator: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        given = {storage._cdata for storage in storages((args, kwargs))}
+        made = operator(*args, **kwargs)
+        self.operators += 1
+        fresh = {s._cdata: s for s in storages(made) if s._cdata not in given}
+        for storage in fresh.values():
+            self.born(storage)
+        return made
+
+    def born(self, storage: torch.UntypedStorage) -> None:
+        size = storage.nbytes()
+        self.allocated += size
+        self.alive += size
+        self.live = max(self.live, self.alive)
+        weakref.finalize(storage, self.died, size).atexit = False
+
+    def died(self, size: int) -> None:
+        self.alive -= size
+
+
+def storages(tree: Any) -> Iterator[torch.UntypedStorage]:
+    for leaf in tree_leaves(tree):
+        if isinstance(leaf, torch.Tensor) and leaf.layout == torch.strided:
+            yield leaf.untyped_storage()
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Cycles that hold tensors die at moments that depend on what ran before."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def counted(work: Callable[[], object]) -> Counts:
+    with without_collection(), Counter() as counter:
+        work()
+    return Counts(counter.operators, counter.allocated, counter.live)
