@@ -39,8 +39,9 @@ ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "results" / "published" / "gate"
 SUITE, BASELINE = ROOT / "suites" / "gate.toml", ROOT / "suites" / "gate.baseline.json"
 RESAMPLED, SEED = 5000, 0  # gates drawn from the recorded trainings
-SHORT = ("--blocks", "3")  # of all benchmarks, in six pairs
-LOOP = ("--only", "step[", "--only", "peak_memory")  # where the slowdowns are planted
+STEPS = ("--only", "step[", "--only", "operators[step dcgan", "--only", "peak_memory")
+MORE = ("--only", "trick[", "--only", "metric[fid", "--only", "extract", "--only", "import[")
+SHORT = (*STEPS, *MORE, "--blocks", "3")  # six pairs, the fewest that decide anything
 GATES, SEEDS = 10, 8  # of unchanged code; seeds of each
 ELSEWHERE = 500  # seeds from here on tell a fault's size before its gate runs
 
@@ -161,7 +162,7 @@ def slow(folder: Path) -> None:
     copied(folder / "base")
     for fault in PERFORMANCE:
         with_fault(fault, folder / fault.place)
-        timed(folder / "base", folder / fault.place, folder / f"{fault.place}.json", *LOOP)
+        timed(folder / "base", folder / fault.place, folder / f"{fault.place}.json", *STEPS)
 
 
 def timed(base: Path, head: Path, out: Path, *options: str) -> None:
