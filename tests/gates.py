@@ -40,7 +40,7 @@ PUBLISHED = ROOT / "results" / "published" / "gate"
 SUITE, BASELINE = ROOT / "suites" / "gate.toml", ROOT / "suites" / "gate.baseline.json"
 RESAMPLED, SEED = 5000, 0  # gates drawn from the recorded trainings
 STEPS = ("--only", "step[", "--only", "operators[step dcgan", "--only", "peak_memory")
-MORE = ("--only", "trick[", "--only", "metric[fid", "--only", "extract", "--only", "import[")
+MORE = ("--only", "trick[", "--only", "metric[fid", "--only", "extract", "--only", "import")
 SHORT = (*STEPS, *MORE, "--blocks", "3")  # six pairs, the fewest that decide anything
 GATES, SEEDS = 10, 8  # of unchanged code; seeds of each
 ELSEWHERE = 500  # seeds from here on tell a fault's size before its gate runs
@@ -239,9 +239,14 @@ def copied(tree: Path) -> None:
 def trials(folder: Path) -> pd.DataFrame:
     """Every value of every unchanged training of the live gates, and of the baseline."""
     found = [*recorded(read(BASELINE).trainings(), "baseline")]
-    for place in sorted(folder.glob("live*")):
+    for place in gates_in(folder):
         found += recorded(by_cell(frame_of(place)), place.name)
     return pd.DataFrame(found, columns=["source", "cell", "metric", "value"])
+
+
+def gates_in(folder: Path) -> list[Path]:
+    """The live gates that ended."""
+    return sorted(path.parent for path in folder.glob("live*/verdict.json"))
 
 
 def frame_of(place: Path) -> pd.DataFrame:
@@ -263,7 +268,7 @@ def gate_of_suite() -> Gate:
 
 def live_table(folder: Path) -> pd.DataFrame:
     """A row a gate of unchanged code."""
-    return pd.DataFrame([gate_row(place) for place in sorted(folder.glob("live*"))])
+    return pd.DataFrame([gate_row(place) for place in gates_in(folder)])
 
 
 def gate_row(place: Path) -> dict[str, Any]:
@@ -376,6 +381,78 @@ def performance_table(paths: Iterable[Path]) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def page(made: dict[str, pd.DataFrame]) -> str:
+    """What the tables say, for people."""
+    drawn, rounds = made["alarms"].iloc[0], made["rounds"]
+    live_alarms, slow_alarms = (
+        (made["live"]["verdict"] == "regressed").sum(),
+        (rounds["code"] == 1).sum(),
+    )
+    seconds = made["live"]["seconds"]
+    resampled = f"{drawn['alarms']:.0f}: {drawn['rate']:.2%}, at most {drawn['high']:.2%}"
+    return f"""# What the gates catch, and how rarely they cry wolf
+
+Made by `tests/gates.py` on two cores that other work shared. A quality gate is `ganbench gate gate`:
+five cells of eight seeds against 24 others, {seconds.min():.0f} to {seconds.max():.0f} s here.
+Verdicts are those of the committed code on the trainings that were kept.
+
+## Without a change
+
+| | gates | false alarms |
+|:---|---:|---:|
+| quality, live, each with seeds of its own | {len(made["live"])} | {live_alarms} |
+| quality, resampled from {drawn["seeds"]:.0f} seeds of each cell | {drawn["gates"]:.0f} | {resampled} |
+| performance, live, of two copies of one tree | {len(rounds)} | {slow_alarms} |
+
+{markdown(made["live"].drop(columns=["worse", "floors_moved"]))}
+
+{markdown(rounds.drop(columns=["first_regressed"]))}
+
+`predicted_10` and `predicted_20` are the chances that such a round sees a slowdown of 10 % and 20 %
+of a single benchmark by its time, at the median benchmark and the round's own noise.
+
+## With a fault
+
+Each fault is a changed line or two in a copy of the sources; `tests/gates.py` has them. For the
+quality gate *predicted* is the chance of the likeliest question to prove what eight other seeds say
+that the fault does; what changes the measuring moves a floor, which is no matter of chance.
+
+{markdown(faults_page(made["faults"]))}
+
+{markdown(slow_page(made["slow"]))}
+"""
+
+
+def faults_page(found: pd.DataFrame) -> pd.DataFrame:
+    caught = found["verdict"].eq("regressed").map({True: "**caught**", False: "missed"})
+    by = [
+        floors or worse for floors, worse in found[["floors_moved", "worse"]].fillna("").to_numpy()
+    ]
+    columns = {"fault": found["gate"], "quality gate": caught, "by": by}
+    p, chance = found["smallest_p"].map("{:.2g}".format), found["predicted"].map("{:.0%}".format)
+    other = found["canaries_identical"]
+    return pd.DataFrame(
+        {**columns, "smallest p": p, "predicted": chance, "canaries identical": other}
+    )
+
+
+def slow_page(found: pd.DataFrame) -> pd.DataFrame:
+    caught = found["code"].eq(1).map({True: "**caught**", False: "missed"})
+    names = found["gate"].str.replace("_", " ").str.replace("percent", "%")
+    columns = {
+        "fault": names,
+        "performance gate": caught,
+        "by": found["first_regressed"].fillna(""),
+    }
+    counts = {name: found[name] for name in ("regressed", "undecided", "benchmarks")}
+    chances = {f"predicted, {p} %": found[f"predicted_{p}"].map("{:.0%}".format) for p in (10, 20)}
+    return pd.DataFrame({**columns, **counts, **chances})
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    return str(frame.to_markdown(index=False, disable_numparse=False, floatfmt=".3g"))
+
+
 def tables(folder: Path) -> None:
     PUBLISHED.mkdir(parents=True, exist_ok=True)
     known = trials(folder)
@@ -389,6 +466,7 @@ def tables(folder: Path) -> None:
     }
     for name, table in made.items():
         table.to_csv(PUBLISHED / f"{name}.csv", index=False, float_format="%.6g")
+    (PUBLISHED / "README.md").write_text(page(made), encoding="utf-8")
 
 
 def main() -> None:

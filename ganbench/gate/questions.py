@@ -187,7 +187,7 @@ def failures(before: Sequence[Trainings], after: Sequence[Trainings]) -> Questio
     said = f"{failed[0]} of {ended[0]} before, {failed[1]} of {ended[1]} after"
     counts, scale = (ended[0], ended[1]), Scale("lower", "none")
     return Question(
-        TOGETHER, FAILURES, one, other, other - one, math.nan, 0.0, said, p, counts, scale
+        TOGETHER, FAILURES, one, other, other - one, other - one, 0.0, said, p, counts, scale
     )
 
 
