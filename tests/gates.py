@@ -40,8 +40,7 @@ PUBLISHED = ROOT / "results" / "published" / "gate"
 SUITE, BASELINE = ROOT / "suites" / "gate.toml", ROOT / "suites" / "gate.baseline.json"
 RESAMPLED, SEED = 5000, 0  # gates drawn from the recorded trainings
 STEPS = ("--only", "step[", "--only", "operators[step dcgan", "--only", "peak_memory")
-MORE = ("--only", "trick[", "--only", "metric[fid", "--only", "extract", "--only", "import")
-SHORT = (*STEPS, *MORE, "--blocks", "3")  # six pairs, the fewest that decide anything
+SHORT = (*STEPS, "--only", "extract", "--blocks", "3")  # six pairs, the fewest that decide anything
 GATES, SEEDS = 10, 8  # of unchanged code; seeds of each
 ELSEWHERE = 500  # seeds from here on tell a fault's size before its gate runs
 

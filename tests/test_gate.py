@@ -24,6 +24,7 @@ from ganbench.gate.verdict import CANNOT_DECIDE, PASSED, REGRESSED, Side, verdic
 from ganbench.gate.words import shortened
 from ganbench.spec import SpecError
 from ganbench.train import Trainer
+from ganbench.yardstick import yardstick
 
 LOG, LOGIT = Scale("lower", "log"), Scale("higher", "logit")
 ALARMS = 0.01
@@ -229,15 +230,39 @@ def test_a_missing_cell_cannot_be_decided(known):
     assert first in found.refusals[0]
 
 
-def test_cells_of_which_all_trainings_failed_are_failures_and_no_pass(known):
+def test_cells_of_which_all_trainings_diverged_are_a_regression(known):
     lost = {cell: Trainings(4, 4) for cell in known.cells}
     assert judged(known, replace(same(known), trainings=lost)).code == REGRESSED
 
 
-def test_without_anything_to_compare_no_gate_passes(known):
-    bare = {c: r.model_copy(update={"values": {}}) for c, r in known.cells.items()}
+def test_trainings_that_did_not_end_cannot_be_decided(known):
+    """Crashed or cut off: three of four would do for a test, and are no pass."""
+    first = next(iter(known.cells))
+    fewer = Trainings(3, 0, {"fid": [*known.cells[first].values["fid"][:3], *[None] * 5]})
+    side = replace(same(known), trainings=known.trainings() | {first: fewer})
+    found = judged(known, side)
+    assert found.code == CANNOT_DECIDE
+    assert "only 3 of 4 trainings ended" in found.refusals[0]
+
+
+def test_values_that_trainings_lost_cannot_be_decided(known):
+    first = next(iter(known.cells))
+    fewer = Trainings(8, 0, {"fid": [None] * 4 + known.cells[first].values["fid"][4:]})
+    side = replace(same(known), trainings=known.trainings() | {first: fewer})
+    assert judged(known, side).refusals == [f"{first}: fid has 4 values of 8 trainings"]
+
+
+def test_a_metric_that_no_cell_has_decides_nothing(known):
+    bare = {c: r.model_copy(update={"values": {"fid": [None] * 8}}) for c, r in known.cells.items()}
     empty = known.model_copy(update={"cells": bare})
-    assert judged(empty, same(empty)).code == CANNOT_DECIDE
+    found = judged(empty, same(empty))
+    assert found.code == CANNOT_DECIDE
+    assert "the baseline has no value of fid" in found.refusals
+
+
+def test_a_margin_that_was_loosened_is_told(known):
+    found = verdict(known, same(known), {"fid": 0.5}, ALARMS, known.gate)
+    assert found.notes == ["The margin of fid was 0.02 when the baseline was made, and is 0.5"]
 
 
 def test_what_is_proven_counts_more_than_what_is_missing(known):
@@ -247,6 +272,20 @@ def test_what_is_proven_counts_more_than_what_is_missing(known):
     found = judged(known, side)
     assert found.code == REGRESSED
     assert found.refusals
+
+
+def test_every_digit_counts_where_that_was_asked_for(known):
+    first = next(iter(known.cells))
+    song = same(known).songs[first]
+    near = {"generator": [v * (1 + 1e-9) for v in song.losses["generator"]]}
+    songs = {**same(known).songs, first: Song({**song.losses, **near}, song.scores)}
+    side = replace(same(known), songs=songs)
+    found = judged(known, side, exact=True)
+    assert [h.verdict for h in found.heard] == ["alike", "identical"]
+    assert found.code == REGRESSED
+    assert judged(known, side).code == PASSED
+    mute = replace(side, songs={})
+    assert judged(known, mute, exact=True).code == CANNOT_DECIDE
 
 
 def test_a_canary_of_other_conditions_says_nothing(known):
@@ -327,23 +366,34 @@ def test_a_generator_that_does_not_learn_is_a_regression(guarded, monkeypatch):
     assert [h["verdict"] for h in told["canary"]] == ["different"] * 2
 
 
-def test_trainings_that_crash_are_a_regression_and_named(guarded, monkeypatch):
+def test_trainings_that_crash_are_named_and_decide_nothing(guarded, monkeypatch):
     def crashes(self):
         raise ValueError("planted")
 
     monkeypatch.setattr(Trainer, "train_step", crashes)
-    monkeypatch.setattr("ganbench.gate.trained.songs", lambda course: {})
     found = gate(guarded)
-    assert found.exit_code == REGRESSED
+    assert found.exit_code == CANNOT_DECIDE
     assert "ValueError: planted" in found.stderr
+    assert "not trained" in " ".join(json.loads(found.stdout)["refusals"])
+    made = trains(guarded, "baseline make guarded.toml --baseline crashed.json --reason x")
+    assert made.exit_code == 4
+    assert not (guarded / "crashed.json").exists()
 
 
+def test_a_gate_whose_summary_cannot_be_written_says_so_and_keeps_its_verdict(mine):
+    found = program(mine, f"gate {OTHERS} {REAL} --summary nowhere/summary.md")
+    assert found.exit_code == PASSED
+    assert "nowhere" in found.stderr
+
+
+PROTOCOL = yardstick("digits", "cpu").protocol.id
 REFUSED = {
     "another budget": ('"60 generator turns"', '"90 generator turns"', "budget"),
     "another device": ('"device": "cpu"', '"device": "cuda"', "device"),
-    "another protocol": ('"protocol": "', '"protocol": "0', "measured by"),
+    "another protocol": (PROTOCOL, "0" + PROTOCOL[1:], "measured by"),
     "a version of the metric": ('"version": 1', '"version": 7', "version 7"),
     "the same seeds": ("[1000000,", "[0,", "same seeds"),
+    "the other direction": ('"direction": "lower"', '"direction": "higher"', "better if higher"),
     "a missing cell": ("/ hinge /", "/ minimax /", "not in the suite"),
     "another suite": ('"name": "guarded"', '"name": "other"', "suite"),
 }
@@ -382,6 +432,11 @@ WRONG = {
         "baseline make x --real digits --baseline c.json --reason x --margin fid=x",
         "metric=amount",
     ),
+    "a margin of what is not measured": (
+        "baseline make x --real digits --baseline c.json --reason x --margin recall=1",
+        "recall is not among --metrics fid,kid",
+    ),
+    "an option of images": ("gate guarded.toml --baseline b.json --lost 1", "--lost is of images"),
     "no such metric": (
         "baseline make x --real digits --baseline c.json --reason x --margin fld=1",
         "did you mean 'fid'",
@@ -427,6 +482,39 @@ def test_whatever_a_baseline_file_holds_is_told_in_sentences(tmp_path_factory, c
     path.write_text(json.dumps(content))
     with pytest.raises(SpecError, match=r"b\.json"):
         read(path)
+
+
+BROKEN = {
+    "no seeds": ("seeds", []),
+    "no floors": ("floors", {}),
+    "a margin of no metric": ("margins", {"kid": 0.1}),
+    "a margin without end": ("margins", {"fid": math.inf}),
+    "a protocol that it does not know": ("protocols", {}),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_baseline_that_does_not_fit_together_is_refused(guarded, tmp_path, what):
+    key, value = BROKEN[what]
+    content = json.loads((guarded / "b.json").read_text())
+    (tmp_path / "b.json").write_text(json.dumps(content | {key: value}))
+    with pytest.raises(SpecError, match=r"b\.json"):
+        read(tmp_path / "b.json")
+
+
+def test_a_baseline_has_a_value_or_none_for_each_seed(guarded, tmp_path):
+    content = json.loads((guarded / "b.json").read_text())
+    next(iter(content["cells"].values()))["values"]["fid"].pop()
+    (tmp_path / "b.json").write_text(json.dumps(content))
+    with pytest.raises(SpecError, match="one value a seed"):
+        read(tmp_path / "b.json")
+
+
+def test_a_gate_of_one_seed_catches_nothing():
+    (found,) = powers({"c": trainings(normal(0, 24))}, 1, {"fid": LOG}, {"fid": 0.1}, ALARMS)
+    assert found.caught == (math.inf,) * 3
+    (found,) = powers({"c": trainings(normal(0, 4))}, 2, {"fid": LOG}, {"fid": 0.1}, 1e-4)
+    assert all(map(math.isfinite, found.caught))
 
 
 def test_an_update_keeps_what_its_predecessors_said(guarded, tmp_path):
@@ -504,6 +592,27 @@ def test_anybodys_trainings_are_gated_by_their_images(mine):
     worse = program(mine, f"gate bad0.npy bad1.npy bad2.npy bad3.npy {REAL} --json")
     assert worse.exit_code == REGRESSED
     assert "fid" in json.loads(worse.stdout)["sentences"][0]
+
+
+IMAGES_WRONG = {
+    "the same twice": (f"gate good8.npy good9.npy good9.npy {REAL}", "the same images"),
+    "an option of suites": (f"gate {OTHERS} {REAL} --exact", "--exact is of a suite"),
+    "no such images": (f"gate none.npy {OTHERS} {REAL}", "none.npy"),
+}
+
+
+@pytest.mark.parametrize("what", IMAGES_WRONG)
+def test_images_that_cannot_be_gated_are_told_with_code_2(mine, what):
+    line, told = IMAGES_WRONG[what]
+    found = program(mine, line)
+    assert found.exit_code == 2, found.output
+    assert told in found.output
+
+
+def test_a_gate_of_one_training_decides_nothing(mine):
+    found = program(mine, f"gate good8.npy {REAL} --json")
+    assert found.exit_code == CANNOT_DECIDE
+    assert "a test needs 3 trainings" in found.stdout
 
 
 IMAGES_REFUSED = {

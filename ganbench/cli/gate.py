@@ -1,6 +1,7 @@
 """Commands that guard quality: `gate` tests against a baseline, `baseline make|update|show` keeps one."""
 
 import shlex
+import shutil
 import sys
 import tempfile
 import time
@@ -26,7 +27,7 @@ from .base import (
 )
 from .training import default_workers, read_suite, suite_path, told_failures
 
-IMAGES_FALSE_ALARMS = 0.01  # of a gate of images with all its questions
+FALSE_ALARMS = 0.01  # of a gate with all its questions, where no suite declares it
 SUMMARY = "GITHUB_STEP_SUMMARY"  # where GitHub Actions shows Markdown from
 
 What = Annotated[
@@ -62,7 +63,7 @@ def gate(
     baseline: BaselineFile = None,
     real: Real = None,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Fail too if any digit of the canary differs.")
+        bool, typer.Option("--exact", help="Fail too if any digit of the canaries differs.")
     ] = False,
     block: Annotated[
         int, typer.Option(min=0, help="Which block of seeds: 0 are the suite's own.")
@@ -86,23 +87,28 @@ def gate(
     """Test trainings against a baseline: 0 passed, 1 proven to be worse, 3 cannot decide."""
     from ..gate.words import markdown, record
 
-    known, began = baseline_of(placed(baseline, what, real)), time.monotonic()
+    path, began = placed(baseline, what, real), time.monotonic()
+    known = baseline_of(path)
+    if real is None:
+        refuse_options(lost=lost, trust=trust)
+    else:
+        refuse_options(exact=exact, block=block, results=results, workers=workers, profile=profile)
     with refusing():
         if real is None:
-            found = of_suite(
-                single(what), known, exact, block, Place(results, workers, device, profile)
-            )
+            place = Place(results, workers, device, profile)
+            found = of_suite(single(what), known, exact, block, place)
         else:
             found = of_images(what, real, known, lost, trust, device)
-    if summary:
-        with open(summary, "a", encoding="utf-8") as file:
-            file.write(markdown(found, known))
-    if history and found.questions:
-        remember(history, found, known)
-    if as_json:
-        answer(record(found, known) | {"seconds": round(time.monotonic() - began, 1)})
-    else:
-        show(found, known, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    answer(record(found, known) | {"seconds": round(seconds, 1)}) if as_json else show(
+        found, known, seconds
+    )
+    with telling():
+        if summary:
+            with open(summary, "a", encoding="utf-8") as file:
+                file.write(markdown(found, known))
+        if history and found.questions:
+            remember(history, found, known)
     raise typer.Exit(found.code)
 
 
@@ -177,8 +183,8 @@ def show_baseline(
     from ..gate.words import about, holdings, power_table
 
     known = baseline_of(baseline)
-    margins, false_alarms, seeds = terms_of(known, suite)
-    told = holdings(known, margins, false_alarms, seeds)
+    with refusing():
+        told = holdings(known, *terms_of(known, suite))
     if as_json:
         return answer(told)
     for line in about(known):
@@ -194,6 +200,23 @@ class Place:
     workers: int | None
     device: str
     profile: str | None
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """A file that cannot be written is told, and changes no verdict."""
+    try:
+        yield
+    except OSError as error:
+        err.print(f"{error}", markup=False, soft_wrap=True)
+
+
+def refuse_options(**given: Any) -> None:
+    """Ends the program if something was given that belongs to the other kind of gate."""
+    for name, value in given.items():
+        if value:
+            kind = "images, which --real is for" if name in ("lost", "trust") else "a suite"
+            fail(f"--{name} is of {kind}")
 
 
 @contextmanager
@@ -250,7 +273,7 @@ def of_suite(suite: str, known: Any, exact: bool, block: int, place: Place) -> A
     course = Course.of(read, name, chosen, seeds_of_block(read, name, block))
     if reasons := refusals(course, known):
         return refused(reasons)
-    side = carried_out(course, place, fresh=True)
+    side, _ = carried_out(course, place, fresh=True)
     return verdict(known, side, terms.margins, terms.false_alarms, len(course.seeds), exact)
 
 
@@ -260,35 +283,41 @@ def keep_suite(suite: str, path: Path, reason: str, before: Any, place: Place) -
 
     read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
     course = Course.of(read, name, chosen, seeds_of_baseline(read, name))
-    side = carried_out(course, place, fresh=False)
+    if before and (before.kind, before.name) != ("suite", read.name):
+        fail(f"{path} is a baseline of {before.name}, and not of the suite {read.name}")
+    side, code = carried_out(course, place, fresh=False)
+    if code:
+        fail(f"Trainings crashed: {path} is not written", code)
     found = baseline(course, side, len(read.seeds_of(name)), reason, before)
     write(path, found)
-    kept(path, found, suite)
+    kept(path, found)
 
 
-def carried_out(course: Any, place: Place, fresh: bool) -> Any:
-    """Trains a course in its own store; names what crashed."""
+def carried_out(course: Any, place: Place, fresh: bool) -> tuple[Any, int]:
+    """Trains a course in its own store; names what crashed, and where its log is: the code of that."""
     from ..gate.trained import trained
     from ..report.progress import Progress
 
     count = default_workers(course.device) if place.workers is None else place.workers
-    with store_at(place.results, fresh) as store, Progress(err) as progress:
-        side, statuses = trained(course, store, count, progress.show)
-        told_failures(statuses)
-    return side
+    store, code = store_at(place.results, fresh), 0
+    try:
+        with Progress(err) as progress:
+            side, statuses = trained(course, store, count, progress.show)
+        code = told_failures(statuses)
+    finally:
+        if place.results is None and not code:  # logs of what crashed stay
+            shutil.rmtree(store, ignore_errors=True)
+    return side, code
 
 
-@contextmanager
-def store_at(folder: Path | None, fresh: bool) -> Iterator[Path]:
-    """The folder that was asked for, or one that is removed again. A gate's must be fresh."""
+def store_at(folder: Path | None, fresh: bool) -> Path:
+    """The folder that was asked for, or a new one. A gate's must be fresh."""
     if folder is None:
-        with tempfile.TemporaryDirectory(prefix="ganbench-") as made:
-            yield Path(made)
-        return
+        return Path(tempfile.mkdtemp(prefix="ganbench-"))
     if fresh and folder.exists() and any(folder.iterdir()):
         fail(f"a gate trains in a fresh store, and {folder} is not empty")
     folder.mkdir(parents=True, exist_ok=True)
-    yield folder
+    return folder
 
 
 def of_images(
@@ -299,12 +328,14 @@ def of_images(
     from ..gate.images import evaluations, refusals, side
     from ..gate.verdict import refused, verdict
 
+    if known.kind != "images":
+        return refused([f"it is a baseline of the suite {known.name}, and not of images"])
     chosen, settings = device_of(device), known.settings
     found = evaluations(fakes, real, device=device, trust=trust, **settings)
     if reasons := refusals(found, known, lost):
         return refused(reasons)
     here = side(found, lost, chosen)
-    return verdict(known, here, known.margins, IMAGES_FALSE_ALARMS, len(found))
+    return verdict(known, here, known.margins, FALSE_ALARMS, len(found))
 
 
 def keep_images(
@@ -323,21 +354,23 @@ def keep_images(
     from ..gate.baseline import write
     from ..gate.images import baseline, evaluations, margins_of, side
 
-    allowed, chosen = margins_of(margins), device_of(device)
+    if before and before.kind != "images":
+        fail(f"{path} is a baseline of the suite {before.name}, and not of images")
+    allowed, chosen = margins_of(margins, settings["metrics"]), device_of(device)
     found = evaluations(fakes, real, device=device, trust=trust, **settings)
     here = side(found, lost, chosen)
     made = baseline(found, here, allowed, settings, chosen, reason, before)
     write(path, made)
-    kept(path, made, None)
+    kept(path, made)
 
 
-def kept(path: Path, made: Any, suite: str | None) -> None:
+def kept(path: Path, made: Any) -> None:
     """Says what was written, and what gates against it will catch."""
     from ..gate.words import about, holdings, power_table
 
     for line in about(made):
         out.print(line, markup=False, soft_wrap=True)
-    told = holdings(made, *terms_of(made, suite))
+    told = holdings(made, *terms_of(made, None))
     out.print(power_table(told["power"]), markup=False, soft_wrap=True)
     out.print(f"  {path}", markup=False, soft_wrap=True)
 
@@ -347,10 +380,11 @@ def terms_of(known: Any, suite: str | None) -> tuple[Any, float, int]:
     from ..gate.trained import declared
 
     if suite is None:
-        return known.margins, IMAGES_FALSE_ALARMS, known.gate
+        return known.margins, FALSE_ALARMS, known.gate
     read, name, _ = read_suite(suite, None, None, None, known.device)
     terms = declared(read)
-    return terms.margins, terms.false_alarms, len(read.seeds_of(name))
+    margins = {m: margin for m, margin in terms.margins.items() if m in known.metrics}
+    return margins, terms.false_alarms, len(read.seeds_of(name))
 
 
 def remember(path: Path, found: Any, known: Any) -> None:

@@ -6,7 +6,7 @@ keeps what its predecessors said, so that a slow slide from baseline to baseline
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ..history.records import revision
 from ..machine import machine
+from ..metrics import METRICS
 from ..provenance import versions
 from ..spec import SpecError
 from ..store import write_bytes
@@ -22,7 +23,9 @@ from .canary import Heard, Song, heard
 from .questions import Scale, Trainings
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Margin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Kind = Literal["suite", "images"]
+IMAGES = "images"  # the one cell of a baseline of images
 
 
 class Record(BaseModel):
@@ -56,7 +59,7 @@ class CellRecord(Record):
 
     protocol: str  # what its values mean, as an identifier
     ended: int = Field(ge=1)
-    failed: int = Field(ge=0)
+    failed: int = Field(ge=0)  # diverged
     values: Mapping[str, Sequence[Finite | None]]  # by metric and seed
 
     @model_validator(mode="after")
@@ -106,16 +109,34 @@ class Baseline(Record):
     budget: str = ""
     seeds: list[int] = []
     metrics: dict[str, Facts]
-    margins: dict[
-        str, Annotated[float, Field(gt=0)]
-    ]  # of images; a suite's are those it declares now
+    margins: dict[str, Margin]  # when it was made
     gate: int = Field(ge=1)  # trainings of a cell in the gates that it is made for
-    settings: dict[str, str | int | None] = {}  # of images: how they were measured
+    settings: dict[Literal["metrics", "extractor", "size"], str | int | None] = {}  # of images
     protocols: dict[str, str]  # identifier: text
     cells: dict[str, CellRecord] = Field(min_length=1)
     floors: dict[str, dict[str, Floor]] = {}  # by data set and metric
     canary: dict[str, Sung] = {}
     earlier: list[Earlier] = []
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Baseline":
+        for cell, record in self.cells.items():
+            lengths = {len(values) for values in record.values.values()}
+            if lengths - {len(self.seeds) if self.kind == "suite" else max(lengths)}:
+                raise ValueError(f"{cell} has not one value a seed")
+            if record.protocol not in self.protocols:
+                raise ValueError(
+                    f"{cell} is measured by {record.protocol}, which is no protocol here"
+                )
+            if other := record.values.keys() - self.metrics:
+                raise ValueError(f"{min(other)} is no metric here")
+        if other := self.margins.keys() - self.metrics:
+            raise ValueError(f"the margin of {min(other)} is of no metric here")
+        if self.kind == "suite" and not (self.floors and self.seeds):
+            raise ValueError("a suite's baseline has floors and seeds")
+        if self.kind == "images" and list(self.cells) != [IMAGES]:
+            raise ValueError(f"a baseline of images has one cell, {IMAGES}")
+        return self
 
     def trainings(self) -> dict[str, Trainings]:
         return {
@@ -127,8 +148,8 @@ class Baseline(Record):
         return {m: Scale(f.direction, f.transform) for m, f in self.metrics.items()}
 
     def count(self) -> int:
-        """Trainings of the cell that has fewest."""
-        return min(record.ended for record in self.cells.values())
+        """Trainings that ended well, of the cell that has fewest."""
+        return min(record.ended - record.failed for record in self.cells.values())
 
     def means(self) -> dict[str, dict[str, float]]:
         """Of each metric of each cell, on the metric's scale and back."""
@@ -159,7 +180,7 @@ def remembered(before: Baseline | None) -> list[Earlier]:
 
 
 def songs_heard(baseline: Baseline, songs: Mapping[str, Song], conditions: str) -> list[Heard]:
-    """The canaries of the cells that both sides have. What other conditions sing otherwise says nothing."""
+    """The canaries of the cells that both sides have. Other digits of other conditions say nothing."""
     known = {cell: Song(s.losses, s.scores) for cell, s in baseline.canary.items()}
     found = [heard(cell, known[cell], song) for cell, song in songs.items() if cell in known]
     if baseline.made.conditions == conditions:
@@ -168,6 +189,26 @@ def songs_heard(baseline: Baseline, songs: Mapping[str, Song], conditions: str) 
     return [
         h if h.verdict == "identical" else Heard(h.cell, "not comparable", other) for h in found
     ]
+
+
+def versions_differ(baseline: Baseline, metrics: Iterable[str]) -> Iterator[str]:
+    """The metrics that this baseline does not speak of, in sentences."""
+    for metric in metrics:
+        before, now = baseline.metrics.get(metric), facts(metric)
+        if before is None:
+            yield f"it does not have {metric}"
+        elif before != now:
+            yield f"its {metric} is {told(before)}, and this one {told(now)}"
+
+
+def facts(metric: str) -> Facts:
+    part = METRICS.make(metric)
+    return Facts(direction=part.direction, transform=part.transform, version=part.version)
+
+
+def told(found: Facts) -> str:
+    scale = f"better if {found.direction}, on the scale {found.transform}"
+    return f"{scale}, of version {found.version}"
 
 
 def read(path: Path) -> Baseline:

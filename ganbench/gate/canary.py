@@ -46,7 +46,7 @@ class Heard:
     """How one cell's canary sings beside the baseline's."""
 
     cell: str
-    verdict: str  # identical, alike (but for rounding), different
+    verdict: str  # identical, alike (but for rounding), different, not comparable
     said: str = ""
 
 

@@ -3,25 +3,36 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..evaluation import evaluate
+from ..evaluation import evaluate, labels
 from ..evaluation.answer import Evaluation
 from ..metrics import METRICS
 from ..spec import SpecError
-from .baseline import Baseline, CellRecord, Floor, conditions, made, remembered
-from .questions import Trainings
-from .trained import facts
+from .baseline import (
+    IMAGES,
+    Baseline,
+    CellRecord,
+    Floor,
+    conditions,
+    facts,
+    made,
+    remembered,
+    versions_differ,
+)
+from .questions import FEWEST, Trainings
 from .verdict import LEAST_RATIO, Side
 
-CELL = "images"  # the one cell that there is
-Settings = Mapping[str, Any]  # of `evaluate`
+CELL = IMAGES
+Settings = Mapping[Any, Any]  # of `evaluate`
 
 
-def margins_of(texts: Sequence[str]) -> dict[str, float]:
-    """`fid=0.25` as a metric and its margin; raises SpecError for what is none."""
-    found = {}
+def margins_of(texts: Sequence[str], metrics: str) -> dict[str, float]:
+    """`fid=0.25` as a metric and its margin; raises SpecError for what is none, or is not measured."""
+    found, measured = {}, labels(metrics)
     for text in texts:
         metric, _, margin = text.rpartition("=")
         METRICS.make(metric)
+        if METRICS.label(metric) not in measured:
+            raise SpecError(f"--margin {text}: {metric} is not among --metrics {metrics}")
         found[METRICS.label(metric)] = margin_of(text, margin)
     if not found:
         raise SpecError("say how much worse a metric may become: --margin fid=0.25")
@@ -39,8 +50,15 @@ def margin_of(text: str, margin: str) -> float:
 
 
 def evaluations(fakes: Sequence[str], real: str, **settings: Any) -> list[Evaluation]:
-    """Of each training's images; raises what `evaluate` does."""
-    return [evaluate(fake, real, **settings) for fake in fakes]
+    """Of each training's images; raises what `evaluate` does, and SpecError for the same ones twice."""
+    found: list[Evaluation] = []
+    for fake in fakes:
+        found.append(evaluate(fake, real, **settings))
+        values = [row.value for row in found[-1].rows]
+        for other in found[:-1]:
+            if values == [row.value for row in other.rows] and any(v is not None for v in values):
+                raise SpecError(f"{fake} and {other.fake} are the same images: one training each")
+    return found
 
 
 def side(found: Sequence[Evaluation], lost: int, device: str) -> Side:
@@ -104,23 +122,21 @@ def one_protocol(found: Sequence[Evaluation]) -> Any:
 
 def refusals(found: Sequence[Evaluation], baseline: Baseline, lost: int) -> list[str]:
     """Why this baseline does not speak of these images, in sentences; none if it does."""
-    if baseline.kind != "images":
-        return [f"it is a baseline of the suite {baseline.name}, and not of images"]
-    told, record = [], baseline.cells[CELL]
+    record, count = baseline.cells[CELL], len(found) + lost
+    told = list(versions_differ(baseline, baseline.margins))
     if (now := one_protocol(found)).id != record.protocol:
         told.append(f"measured by {baseline.protocols[record.protocol]}, and now by {now}")
-    if record.ended < LEAST_RATIO * (len(found) + lost):
+    if count < FEWEST:
+        told.append(f"a test needs {FEWEST} trainings, and these are {count}")
+    if baseline.count() < LEAST_RATIO * count:
         told.append(
-            f"it has {record.ended} trainings, and {LEAST_RATIO} are needed for each of "
-            f"the {len(found) + lost} of the gate"
+            f"it has {baseline.count()} trainings, and {LEAST_RATIO} are needed for each of "
+            f"the {count} of the gate"
         )
     return told + [f"{e.fake} are images of the baseline itself" for e in found if known(e, record)]
 
 
 def known(found: Evaluation, record: CellRecord) -> bool:
     """Has it the baseline's values to the last digit?"""
-    return all(
-        row.value in record.values.get(row.metric, ())
-        for row in found.rows
-        if row.value is not None
-    )
+    values = {row.metric: row.value for row in found.rows if row.value is not None}
+    return bool(values) and all(v in record.values.get(m, ()) for m, v in values.items())

@@ -5,7 +5,7 @@ at the level of Holm's first step, so that the true probability is a little high
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from scipy import optimize, stats
@@ -13,7 +13,6 @@ from scipy import optimize, stats
 from .questions import Scale, Trainings, compared
 
 CHANCES = (0.5, 0.8, 0.95)
-LARGEST = 50.0  # standard errors beyond which nobody looks for a worsening
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,8 @@ def chance(
     worse: float, spread: float, before: int, after: int, margin: float, level: float
 ) -> float:
     """The probability that a true worsening is proven."""
+    if after < 2:
+        return 0.0
     if spread == 0:
         return float(worse > margin)
     error, freedom = spread * math.sqrt(1 / before + 1 / after), shared_freedom(before, after)
@@ -77,7 +78,9 @@ def shared_freedom(before: int, after: int) -> float:
 def smallest(
     spread: float, before: int, after: int, margin: float, level: float, wanted: float
 ) -> float:
-    """The worsening that is proven with the wanted probability."""
+    """The worsening that is proven with the wanted probability; infinite if none is."""
+    if after < 2:
+        return math.inf
     if spread == 0:
         return margin
     error = spread * math.sqrt(1 / before + 1 / after)
@@ -85,4 +88,17 @@ def smallest(
     def short(size: float) -> float:
         return chance(margin + size * error, spread, before, after, margin, level) - wanted
 
-    return margin + error * float(optimize.brentq(short, 0, LARGEST))
+    largest = 8.0
+    while short(largest) < 0:
+        largest *= 2
+    return margin + error * float(optimize.brentq(short, 0, largest))
+
+
+def failures_caught(baseline: Iterable[Trainings], after: int, level: float) -> int | None:
+    """How many of a gate's trainings must fail to prove that more do; None if all are not enough."""
+    sides = list(baseline)
+    failed, ended = sum(side.failed for side in sides), sum(side.ended for side in sides)
+    p = (
+        float(stats.hypergeom.sf(k - 1, ended + after, failed + k, after)) for k in range(after + 1)
+    )
+    return next((k for k, value in enumerate(p) if value < level), None)

@@ -65,8 +65,8 @@ class Scale:
 class Trainings:
     """How one cell's trainings ended, and what was measured of those that did well."""
 
-    ended: int
-    failed: int = 0  # diverged, or crashed
+    ended: int  # well, or by diverging; what crashed, or was cut off, did not end
+    failed: int = 0  # diverged
     values: Mapping[str, Sequence[float | None]] = field(default_factory=dict)  # by metric and seed
 
     def known(self, metric: str) -> list[float]:
@@ -101,8 +101,7 @@ def questions(
 ) -> list[Question]:
     """Every metric with a margin, of every cell that both sides have and of all together; and failures.
 
-    A metric that has no value in a cell of the baseline, such as one of classes of points, is not asked
-    there.
+    What has fewer than FEWEST values on a side is not asked: the verdict says where that must not be.
     """
     cells = [cell for cell in before if cell in after]
     found = [
@@ -140,7 +139,7 @@ def together(
 
     Cells of one seed share weights, latents and data: their means vary as seeds do, whatever that does.
     """
-    columns = zip(*(side[cell].values[metric] for cell in cells), strict=False)
+    columns = zip(*(side[cell].values[metric] for cell in cells), strict=True)
     return [scale.mean(values) for values in columns if None not in values]
 
 

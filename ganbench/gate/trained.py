@@ -1,24 +1,35 @@
 """Trains a suite for a gate: with a block of seeds that no baseline has, in a store of its own."""
 
+from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ..analysis.compare import ended, trainings
+from ..analysis.compare import trainings
 from ..analysis.rows import rows
 from ..executors.base import Status
-from ..metrics import METRICS
 from ..planned import Planned, planned, record
 from ..run import Show, carry_out, refuse_nothing, settle_stale, work
 from ..store import Store, write_json
 from ..suite import Gate, Suite, SuiteError
 from ..trial import settle
-from .baseline import Baseline, CellRecord, Facts, Floor, Sung, conditions, made, remembered
+from .baseline import (
+    Baseline,
+    CellRecord,
+    Floor,
+    Sung,
+    conditions,
+    facts,
+    made,
+    remembered,
+    versions_differ,
+)
 from .canary import Song, song
-from .questions import Trainings
+from .questions import FEWEST, Trainings
 from .verdict import LEAST_RATIO, Side
 
 BASELINES_FROM = 1_000_000  # seeds from here on are those of baselines
@@ -130,16 +141,9 @@ def differences(course: Course, baseline: Baseline) -> Iterable[str]:
             f"it has {baseline.count()} trainings of a cell, and {LEAST_RATIO} are needed "
             f"for each of the {len(course.seeds)} seeds"
         )
-    yield from other_metrics(declared(course.suite).margins, baseline)
-
-
-def other_metrics(margins: Iterable[str], baseline: Baseline) -> Iterable[str]:
-    for metric in margins:
-        now, before = METRICS.identity(metric)["version"], baseline.metrics.get(metric)
-        if before is None:
-            yield f"it does not have {metric}"
-        elif before.version != now:
-            yield f"its {metric} is of version {before.version}, and this one of version {now}"
+    if len(course.seeds) < FEWEST:
+        yield f"a test needs {FEWEST} seeds, and this suite has {len(course.seeds)}"
+    yield from versions_differ(baseline, declared(course.suite).margins)
 
 
 def trained(course: Course, results: Path, workers: int, show: Show) -> tuple[Side, list[Status]]:
@@ -155,26 +159,29 @@ def trained(course: Course, results: Path, workers: int, show: Show) -> tuple[Si
     show(statuses, finished)
     carry_out(statuses, course.suite, workers, lambda: show(statuses, finished))
     frame = rows(told, store)
-    side = Side(by_cell(frame), floors(frame), songs(course), conditions(course.device))
+    ends = by_cell(frame)
+    side = Side(ends, floors(frame), songs(course, ends), conditions(course.device))
     return side, statuses
 
 
-def songs(course: Course) -> dict[str, Song]:
-    metrics = tuple(declared(course.suite).margins)
-    return {
-        cell: song(item.trial, metrics, course.suite.protocol)
-        for cell, item in course.cells.items()
-    }
+def songs(course: Course, cells: Iterable[str]) -> dict[str, Song]:
+    """The canaries of these cells; of one that crashes there is none."""
+    metrics, found = tuple(declared(course.suite).margins), {}
+    for cell in cells:
+        with suppress(Exception):  # its trainings crash too, and tell why
+            found[cell] = song(course.cells[cell].trial, metrics, course.suite.protocol)
+    return found
 
 
 def by_cell(frame: pd.DataFrame) -> dict[str, Trainings]:
-    """How the trainings of each cell ended, from a suite's rows."""
+    """How the trainings of each cell ended, from a suite's rows; what crashed did not end."""
     found: dict[str, dict[str, Any]] = {}
     for metric in frame.attrs["plan"]["metrics"]:
         for names, side in trainings(frame, metric).items():
-            if ended(side):
+            ends = Counter(training.outcome for training in side.values())
+            if ends["done"] + ends["diverged"]:
                 cell = found.setdefault(" / ".join(filter(None, names)), {"values": {}})
-                cell |= {"ended": ended(side), "failed": sum(t.failed() for t in side.values())}
+                cell |= {"ended": ends["done"] + ends["diverged"], "failed": ends["diverged"]}
                 cell["values"][metric] = [side[seed].known() for seed in sorted(side)]
     return {name: Trainings(**facts) for name, facts in found.items()}
 
@@ -217,8 +224,3 @@ def baseline(
         canary=sung,
         earlier=remembered(before),
     )
-
-
-def facts(metric: str) -> Facts:
-    part = METRICS.make(metric)
-    return Facts(direction=part.direction, transform=part.transform, version=part.version)

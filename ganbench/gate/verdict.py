@@ -1,12 +1,12 @@
 """The verdict of a gate: what is proven, what could not be compared, and the exit code of both."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .baseline import Baseline, Floor, songs_heard
 from .canary import Heard, Song
-from .power import Power, powers
+from .power import Power, failures_caught, powers
 from .questions import FEWEST, Question, Trainings, questions
 
 PASSED, REGRESSED, CANNOT_DECIDE = 0, 1, 3
@@ -51,20 +51,22 @@ class Verdict:
     moved: list[Moved] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)  # what could not be compared, and why
-    exact: bool = False  # was a change asked for that changes no number?
+    exact: bool = False  # must every digit be the baseline's?
+    notes: list[str] = field(default_factory=list)  # what a reader should know besides
+    failures_caught: int | None = None  # trainings that must fail to prove that more do
 
     @property
     def worse(self) -> list[Question]:
         return [question for question in self.questions if question.verdict == "worse"]
 
     @property
-    def sung_otherwise(self) -> list[Heard]:
-        return [heard for heard in self.heard if heard.verdict == "different"]
+    def other_digits(self) -> list[Heard]:
+        return [heard for heard in self.heard if heard.verdict in ("alike", "different")]
 
     @property
     def code(self) -> int:
         """1 if anything is proven, else 3 if anything could not be compared."""
-        if self.worse or self.moved or (self.exact and self.sung_otherwise):
+        if self.worse or self.moved or (self.exact and self.other_digits):
             return REGRESSED
         return CANNOT_DECIDE if self.refusals else PASSED
 
@@ -85,17 +87,20 @@ def verdict(
     before, scales = baseline.trainings(), baseline.scales()
     asked = questions(before, now.trainings, scales, margins, false_alarms)
     heard = songs_heard(baseline, now.songs, now.conditions)
+    level = false_alarms / max(1, len(asked))
     return Verdict(
         questions=asked,
         powers=powers(before, seeds, scales, margins, false_alarms),
         moved=moved(baseline, now),
         heard=heard,
         refusals=[
-            *unanswered(before, now.trainings, margins),
+            *unanswered(before, now.trainings, margins, seeds),
             *floorless(baseline, now),
-            *unsung(exact, heard),
+            *(unsung(before, heard) if exact else ()),
         ],
         exact=exact,
+        notes=list(loosened(baseline, margins)),
+        failures_caught=failures_caught(before.values(), seeds * len(before), level),
     )
 
 
@@ -120,20 +125,45 @@ def apart(floor: Floor, value: float) -> bool:
 
 
 def unanswered(
-    before: Mapping[str, Trainings], after: Mapping[str, Trainings], margins: Mapping[str, float]
+    before: Mapping[str, Trainings],
+    after: Mapping[str, Trainings],
+    margins: Mapping[str, float],
+    seeds: int,
 ) -> list[str]:
-    """What the baseline has values of, and these trainings too few."""
-    found = [
-        f"{cell}: the baseline has it, and it was not trained" for cell in before.keys() - after
-    ]
-    found += [f"{cell}: the baseline does not have it" for cell in after.keys() - before]
+    """Where a question should have been asked and was not, and why."""
+    found = [f"{cell}: in the baseline, and not trained" for cell in before.keys() - after]
+    found += [f"{cell}: not in the baseline" for cell in after.keys() - before]
     for cell in before.keys() & after.keys():
+        if (count := after[cell].ended) < seeds:
+            found.append(f"{cell}: only {count} of {seeds} trainings ended, the others crashed")
         for metric in margins:
-            known, here = (len(side[cell].known(metric)) for side in (before, after))
-            if known >= FEWEST > here:
-                found.append(f"{cell}: {metric} has {here} values, and a test needs {FEWEST}")
-    asked = any(len(t.known(m)) >= FEWEST for t in before.values() for m in margins)
-    return sorted(found) + ([] if asked else ["the baseline has nothing to compare with"])
+            found += gaps(cell, metric, before[cell], after[cell])
+    for metric in margins:
+        if not any(trainings.known(metric) for trainings in before.values()):
+            found.append(f"the baseline has no value of {metric}")
+    return sorted(found)
+
+
+def gaps(cell: str, metric: str, before: Trainings, after: Trainings) -> Iterator[str]:
+    """Values that are not there. A metric without any in the baseline has no meaning in the cell."""
+    known, well = len(before.known(metric)), before.ended - before.failed
+    if not known and well >= FEWEST:
+        return
+    if known < FEWEST:
+        yield f"{cell}: the baseline has {known} values of {metric}, and a test needs {FEWEST}"
+    here, wanted = len(after.known(metric)), after.ended - after.failed
+    least = max(FEWEST, wanted if known == well else 0)
+    if here < least:
+        yield f"{cell}: {metric} has {here} values of {after.ended} trainings"
+
+
+def loosened(baseline: Baseline, margins: Mapping[str, float]) -> Iterator[str]:
+    """Where more is allowed than when the baseline was made."""
+    for metric, margin in baseline.margins.items():
+        if metric not in margins:
+            yield f"{metric} had a margin when the baseline was made, and is not asked"
+        elif margins[metric] > margin:
+            yield f"The margin of {metric} was {margin:g} when the baseline was made, and is {margins[metric]:g}"
 
 
 def floorless(baseline: Baseline, now: Side) -> list[str]:
@@ -146,8 +176,11 @@ def floorless(baseline: Baseline, now: Side) -> list[str]:
     ]
 
 
-def unsung(exact: bool, heard: list[Heard]) -> list[str]:
-    """Why digits cannot be compared, if that was asked for."""
-    mute = [h.said for h in heard if h.verdict == "not comparable"]
-    missing = [] if heard else ["the baseline has no canary of these cells"]
-    return list(dict.fromkeys(mute + missing)) if exact else []
+def unsung(before: Mapping[str, Trainings], heard: list[Heard]) -> Iterator[str]:
+    """The cells whose digits cannot be compared."""
+    known = {each.cell: each for each in heard}
+    for cell in before:
+        if cell not in known:
+            yield f"{cell}: no canary on both sides"
+        elif known[cell].verdict == "not comparable":
+            yield f"{cell}: {known[cell].said}"

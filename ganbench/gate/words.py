@@ -27,6 +27,7 @@ def sentences(found: Verdict, baseline: Baseline) -> list[str]:
         *(f"Worse than allowed: {told(q)}." for q in found.worse),
         *(f"Measured otherwise: {each}." for each in found.moved),
         *(f"Not compared: {reason}." for reason in found.refusals),
+        *(f"{note}." for note in found.notes),
         *canaries(found),
         *tally(found),
         *slides(baseline),
@@ -34,7 +35,7 @@ def sentences(found: Verdict, baseline: Baseline) -> list[str]:
 
 
 def told(q: Question) -> str:
-    """`digits / dcgan / none, fid: 12.3 before, 31 after, × 2.5 (p = 1e-05, allowed × 1.25)`."""
+    """`digits / dcgan / none, fid: 12.3 before, 31 after, × 2.5 (p = 1e-05)`."""
     if q.metric == FAILURES:
         return f"trainings that failed: {q.said} (p = {q.p:.2g})"
     cell, change = q.cell or "all cells together", f"{q.before:.4g} before, {q.after:.4g} after"
@@ -46,7 +47,7 @@ def canaries(found: Verdict) -> Iterator[str]:
     if counted:
         listed = ", ".join(f"{verdict} in {count}" for verdict, count in counted.items())
         yield f"The canary, cell by cell: {listed} of {len(found.heard)}."
-    for heard in found.sung_otherwise:
+    for heard in (h for h in found.heard if h.verdict == "different"):
         yield f"Other digits in {heard.cell}: {heard.said}."
     for said in dict.fromkeys(h.said for h in found.heard if h.verdict == "not comparable"):
         yield f"Canaries that cannot be compared: {said}."
@@ -63,6 +64,8 @@ def tally(found: Verdict) -> Iterator[str]:
         }
         listed = ", ".join(f"{counted[v]} {word}" for v, word in words.items() if counted[v])
         yield f"{len(found.questions)} questions: {listed}."
+    if found.failures_caught:
+        yield f"More failures than before are proven from {found.failures_caught} trainings on."
     short = shortened(p.cell for p in found.powers)
     for metric in dict.fromkeys(p.metric for p in found.powers):
         parts = sorted((p for p in found.powers if p.metric == metric), key=lambda p: p.caught[1])
@@ -149,6 +152,7 @@ def record(found: Verdict, baseline: Baseline) -> dict[str, Any]:
         "floors_moved": [asdict(each) for each in found.moved],
         "canary": [asdict(each) for each in found.heard],
         "refusals": found.refusals,
+        "notes": found.notes,
         "power": [
             {**plain(p), "caught": dict(zip(map(str, CHANCES), p.said(), strict=True))}
             for p in found.powers
@@ -170,7 +174,7 @@ def entries(found: Verdict, baseline: Baseline, here: Made) -> list[Entry]:
     software = f"torch {here.versions['torch']}"
     return [
         Entry(
-            benchmark=f"quality: {q.cell or 'all cells'}: {q.metric}",
+            benchmark=f"{baseline.name}: {q.cell or 'all cells'}: {q.metric}",
             machine=here.machine,
             value=q.after,
             unit="",
