@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from .data.place import references
+from .extractors import EXTRACTORS
 from .extractors.base import Extractor
 from .metrics.sample import Tensors
 from .shelves import DiskShelf, folder_of, sources
@@ -56,7 +57,7 @@ class Eye:
         """All that decides features but the images."""
         return {
             "extractor": [self.label, self.extractor.version, self.extractor.weights()],
-            "sources": sources("extractors"),
+            "sources": sources(EXTRACTORS),
             "frame": [self.frame.channels, self.frame.size],
             "decoding": [DECODING, PIL.__version__],
             "batch": self.batch,

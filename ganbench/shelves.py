@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Hashable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from safetensors.torch import load, save
 
 from .data.place import references
 from .metrics.sample import Shelf, Tensors
+from .spec import Index
 from .store import write_bytes
 
 
@@ -71,9 +73,15 @@ def folder_of(facts: dict[str, Any]) -> Path:
 
 
 @cache
-def sources(package: str) -> str:
-    """The hash of a package's sources: what extractors see, or metrics derive, is theirs."""
+def sources(index: Index) -> str:
+    """The hash of the sources of a kind of parts, plugins' included: what they see, or derive, is theirs."""
+    package = find_spec(index.package)
+    assert package
+    own = (Path(place).glob("*.py") for place in package.submodule_search_locations or ())
+    others = (find_spec(target.partition(":")[0]) for target in index.modules().values())
+    files = {path for paths in own for path in paths}
+    files |= {Path(found.origin) for found in others if found and found.origin}
     digest = hashlib.sha256()
-    for path in sorted((Path(__file__).parent / package).glob("*.py")):
+    for path in sorted(files, key=lambda path: (path.name, str(path))):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -173,7 +173,7 @@ class Yardstick:
             "side": side if domain == IMAGE else f"{side}, {domain}",
             "count": len(images),
             "extractor": [protocol.extractor, protocol.extractor_version, protocol.weights],
-            "sources": sources("extractors"),
+            "sources": sources(EXTRACTORS),
             "device": self.device.type,
         }
         folder = folder_of(facts)
@@ -186,7 +186,7 @@ class Yardstick:
 
         found = self.of(images, **shelved(folder, self.device, "extracted", make))
         found.labels = None if examples.labels is None else examples.labels[:count]
-        found.shelf = DiskShelf(folder / sources("metrics"), self.device)
+        found.shelf = DiskShelf(folder / sources(METRICS), self.device)
         return found
 
     def sample(self, images: Tensor) -> Sample:

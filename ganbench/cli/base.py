@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -106,3 +108,12 @@ def has_store(folder: Path) -> bool:
 
 def cell_name(row: dict[str, Any]) -> str:
     return " / ".join(filter(None, (row[key] for key in CELL)))
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """A file that cannot be written is told, and changes no verdict."""
+    try:
+        yield
+    except OSError as error:
+        err.print(f"{error}", markup=False, soft_wrap=True)

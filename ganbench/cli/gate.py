@@ -24,6 +24,7 @@ from .base import (
     err,
     fail,
     out,
+    telling,
 )
 from .training import default_workers, read_suite, suite_path, told_failures
 
@@ -200,15 +201,6 @@ class Place:
     workers: int | None
     device: str
     profile: str | None
-
-
-@contextmanager
-def telling() -> Iterator[None]:
-    """A file that cannot be written is told, and changes no verdict."""
-    try:
-        yield
-    except OSError as error:
-        err.print(f"{error}", markup=False, soft_wrap=True)
 
 
 def refuse_options(**given: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .base import Device, Json, answer, app, err, fail, out
+from .base import Device, Json, answer, app, err, fail, out, telling
 
 REGRESSED, CANNOT_DECIDE = 1, 3
 # Beside others on two shared cores, windows of the same code differ by a tenth; a GPU that is ours alone is steadier.
@@ -66,13 +66,14 @@ def perf(
         "code": code,
         **record(report),
     }
-    keep(content, into)
-    if summary is not None:
-        title = f"Performance: {base} {revisions['base']} to {head} {revisions['head']}"
-        add(markdown(report, [*said, why], title), summary)
-    if history is not None:
-        remember(report, history, chosen, revisions["head"])
     tell(report, content, as_json)
+    with telling():
+        keep(content, into)
+        if summary is not None:
+            title = f"Performance: {base} {revisions['base']} to {head} {revisions['head']}"
+            add(markdown(report, [*said, why], title), summary)
+        if history is not None:
+            remember(report, history, chosen, revisions["head"])
     raise typer.Exit(code)
 
 
@@ -165,8 +166,11 @@ def ending(report: Any, allow_missing: bool) -> tuple[int, str]:
         )
     if missing:
         return CANNOT_DECIDE, f"Cannot decide: {missing} missing; --allow-missing lets them go."
+    if report.broken:
+        names = ", ".join(c.benchmark for c in report.broken[:3])
+        return CANNOT_DECIDE, f"Cannot decide: {len(report.broken)} gave no ratio: {names}."
     if report.is_empty:
-        return CANNOT_DECIDE, "Cannot decide: nothing was compared."
+        return CANNOT_DECIDE, "Cannot decide: no benchmark was decided."
     return 0, "Not regressed."
 
 

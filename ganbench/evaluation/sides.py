@@ -208,7 +208,7 @@ class Sides:
         """What is made of reals is kept under their content, and that of whatever looked at them."""
         facts = {"content": found.content(), **self.seen_by()}
         device = torch.device("cpu" if self.wanted.device == "mps" else self.wanted.device)
-        return DiskShelf(folder_of(facts) / sources("metrics"), device)
+        return DiskShelf(folder_of(facts) / sources(METRICS), device)
 
     def seen_by(self) -> dict[str, Any]:
         if self.are_vectors:

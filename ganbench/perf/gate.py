@@ -17,6 +17,8 @@ TRIES = 3  # processes until a GPU is steady
 # A worker's start takes as long as all steps together: it has the fewest pairs.
 RARE = ("schedule[local]",)
 
+DECIDED: tuple[Verdict, ...] = ("regressed", "improved", "unchanged")
+
 Say = Callable[[str], None]
 
 
@@ -50,8 +52,13 @@ class Report:
 
     @property
     def is_empty(self) -> bool:
-        """Was nothing compared? Then nothing is said, and that is no pass."""
-        return not any(c.ratio is not None for c in self.comparisons)
+        """Was nothing decided? Then nothing is said, and that is no pass."""
+        return not any(c.verdict in DECIDED for c in self.comparisons)
+
+    @property
+    def broken(self) -> list[Comparison]:
+        """Those that both sides have and that gave no ratio, or are not of the same work."""
+        return [c for c in self.comparisons if c.verdict == "undecided" and c.ratio is None]
 
 
 class Gate:
@@ -70,7 +77,8 @@ class Gate:
         found = compared(first, times, self.rules.margin)
         suspects = [c.benchmark for c in found if c.verdict == "regressed" and not c.exact]
         again = self.round("round 2", suspects, max(FLOOR, self.report.blocks))
-        self.report.comparisons = [confirmed(c, again, self.rules.margin) for c in found]
+        found = [confirmed(c, again, self.rules.margin) for c in found]
+        self.report.comparisons = [unsteady(c, self.report.unsteady) for c in found]
         paired = [name for name in sorted(timed) if times.pairs(name)]
         self.report.ratios = {name: times.ratios(name) for name in paired}
         self.report.values = {name: [h.value for _, h in times.pairs(name)] for name in paired}
@@ -122,6 +130,13 @@ class Gate:
         shaky = [name for name, one in found.readings.items() if not one.steady]
         self.report.unsteady += [name for name in shaky if name not in self.report.unsteady]
         return found
+
+
+def unsteady(found: Comparison, names: Collection[str]) -> Comparison:
+    """What a GPU that was held back says of times decides nothing."""
+    if found.benchmark not in names or found.exact:
+        return found
+    return replace(found, verdict="undecided", reason="the GPU's clock was held back")
 
 
 def check(words: Sequence[str], known: Collection[str]) -> None:

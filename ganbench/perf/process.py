@@ -69,7 +69,7 @@ def lacking() -> list[str]:
 
 
 class Bench:
-    """A scratch folder with the head's harness in it, which measures either side."""
+    """A scratch folder with this version's harness in it, which measures either side."""
 
     def __init__(self, scratch: Path, device: str = "cpu"):
         self.scratch, self.device, self.count = scratch, device, 0
@@ -90,6 +90,7 @@ class Bench:
         place.mkdir()
         order = {
             "home": str(side.home.resolve()) if side.home else "",
+            "roots": [str(place.resolve()) for place in side.path],
             "device": self.device,
             "words": list(words),
             "names": None if names is None else sorted(names),

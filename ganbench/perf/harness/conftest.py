@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from . import gpu
 from .order import DEVICE, ON_GPU, ORDER
 
 REFUSED = 3
+GROUPS = ("data", "extractors", "games", "losses", "metrics", "networks", "tricks", "variants")
 
 told: dict[str, Any] = {"collected": [], "reasons": {}, "skipped": {}}
 
@@ -24,6 +27,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     home, wanted = str(Path(ganbench.__file__).resolve().parents[1]), ORDER["home"]
     if wanted and home != wanted:
         refuse(f"ganbench was imported from {home}, and not from {wanted}")
+    if not wanted and not any(map(is_here, plugins())):
+        refuse(f"nothing of {ORDER['roots'][0]} is measured: no ganbench, and no plugin of it")
     torch.set_num_threads(1)
     threadpool_limits(1)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
@@ -31,6 +36,20 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         told["gpu"] = gpu.WATCH.about()
         if others := gpu.WATCH.others():
             refuse(f"the GPU is not ours alone: processes {', '.join(map(str, others))} are on it")
+
+
+def plugins() -> Iterator[str]:
+    """Modules that offer parts to ganbench."""
+    for group in GROUPS:
+        yield from (point.module for point in entry_points(group=f"ganbench.{group}"))
+
+
+def is_here(module: str) -> bool:
+    """Is it imported from the side's own folders?"""
+    found = find_spec(module.partition(".")[0])
+    places = [found.origin, *(found.submodule_search_locations or ())] if found else []
+    roots = [Path(root) for root in ORDER["roots"]]
+    return any(Path(p).resolve().is_relative_to(root) for p in places if p for root in roots)
 
 
 def refuse(why: str) -> None:

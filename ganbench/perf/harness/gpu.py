@@ -22,7 +22,6 @@ HELD_BACK = {
     0x80: "power brake",
 }
 WINDOWS = 9
-ENOUGH = 5  # windows at full clock that a median is taken of
 
 
 @dataclass(frozen=True)
