@@ -213,3 +213,15 @@ def tricks_told(found: list[Effect]) -> str:
         f"{listed([CALLED[e.tricks] for e in helps])} are shown to help too; {listed(harms)} to harm; "
         f"{sum(e.verdict == 'undecided' for e in found)} stay undecided"
     )
+
+
+def test_the_gates_page_says_what_its_tables_hold():
+    folder = PUBLISHED / "gate"
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    drawn = pd.read_csv(folder / "alarms.csv").iloc[0]
+    assert drawn["gates"] >= 2000
+    assert drawn["high"] < 0.02
+    assert not pd.read_csv(folder / "live.csv")["verdict"].eq("regressed").any()
+    for row in pd.read_csv(folder / "faults.csv").itertuples():
+        told = "**caught**" if row.verdict == "regressed" else "missed"
+        assert re.search(rf"\| {re.escape(row.gate)} +\| {re.escape(told)} ", page)
