@@ -188,10 +188,10 @@ def add(text: str, path: Path) -> None:
 
 
 def remember(report: Any, path: Path, device: str, revision: str) -> None:
-    from ..history.records import UNKNOWN, append
+    from ..history.records import append
     from ..machine import machine
     from ..perf.telling import entries
     from ..provenance import torch_minor
 
     now, software = datetime.now(UTC).timestamp(), f"torch {torch_minor()}"
-    append(path, entries(report, machine(device), revision or UNKNOWN, now, software))
+    append(path, entries(report, machine(device), revision, now, software))

@@ -197,8 +197,16 @@ def is_number(value: object) -> bool:
 
 
 def revision(folder: Path) -> str:
-    """The short hash of what is checked out there, with a + if a tracked file differs from it."""
-    command = ["git", "--no-optional-locks", "describe", "--always", "--exclude=*", "--dirty=+"]
+    """Twelve digits of the hash of what is checked out there, with a + if a tracked file differs from it."""
+    command = [
+        "git",
+        "--no-optional-locks",
+        "describe",
+        "--always",
+        "--abbrev=12",
+        "--exclude=*",
+        "--dirty=+",
+    ]
     try:
         found = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):

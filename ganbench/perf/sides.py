@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..history.records import revision
 from ..spec import nearest
 
 REFS = 20  # names that are offered in the place of one that is not there
@@ -46,10 +47,10 @@ def opened(name: str, given: str, here: Path) -> Iterator[Side]:
         folder = here / given
         if not folder.is_dir():
             raise NoSide(f"--{name} {given}: {neither(given, here)}")
-        yield Side(name, folder.resolve(), state_of(folder))
+        yield Side(name, folder.resolve(), revision(folder))
         return
     with worktree(commit, here) as root:
-        yield Side(name, root, commit[:12])
+        yield Side(name, root, revision(root))
 
 
 def git(*arguments: str, here: Path) -> subprocess.CompletedProcess[str]:
@@ -73,15 +74,6 @@ def neither(given: str, here: Path) -> str:
         return f"{here} is no git repository, and there is no such folder"
     refs = git("for-each-ref", "--format=%(refname:short)", here=here).stdout.split()
     return f"no such revision, and no such folder{nearest(given, refs[:REFS])}"
-
-
-def state_of(folder: Path) -> str:
-    """The commit that a folder is at, with a + if it differs from that; nothing outside of git."""
-    found = git("rev-parse", "--short=12", "HEAD", here=folder)
-    if found.returncode:
-        return ""
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", here=folder).stdout
-    return found.stdout.strip() + "+" * bool(changed.strip())
 
 
 @contextmanager
