@@ -16,7 +16,7 @@ test: check ## format, lint, types, and the tests with one real suite among them
 test-all: check ## the slow batteries too
 	$(BIN)/python -m pytest $(BESIDE)
 
-gate: .venv/.ready ## is quality proven to be worse than the baseline's? Three minutes on two quiet cores
+gate: .venv/.ready ## is quality proven to be worse than the baseline's? Some minutes on two cores
 	$(BIN)/ganbench gate gate --device cpu
 
 perf: .venv/.ready-dev ## is this slower or larger than another revision? make perf BASE=v0.1
