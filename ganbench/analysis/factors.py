@@ -13,6 +13,9 @@ import numpy as np
 
 NONE = "none"
 JOINED = " + "
+DIGITS = (
+    12  # of a weight: a pseudoinverse's last ones are the machine's, and weights are simple shares
+)
 Weights = dict[str, float]
 Term = tuple[str, ...]
 
@@ -93,7 +96,7 @@ def design(arms: Sequence[str], terms: Sequence[Term]) -> np.ndarray:
 def solved(arms: Sequence[str], terms: Sequence[Term], wanted: np.ndarray) -> Weights | None:
     """The least weights of arms that add up to this sum of terms; None if no weights do."""
     model = design(arms, terms)
-    found = wanted @ np.linalg.pinv(model)
+    found = (wanted @ np.linalg.pinv(model)).round(DIGITS)
     if not np.allclose(found @ model, wanted, atol=1e-9):
         return None
-    return {arm: float(w) for arm, w in zip(arms, found, strict=True) if abs(w) > 1e-12}
+    return {arm: float(w) for arm, w in zip(arms, found, strict=True) if w}
