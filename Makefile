@@ -34,7 +34,7 @@ docs: .venv/.ready-dev ## the site, in build/docs; any warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -E -q docs build/docs
 
 schema: .venv/.ready ## the JSON Schema of suite files, which editors complete by
-	$(BIN)/python -m ganbench.suite > suites/suite.schema.json
+	$(BIN)/python -m ganbench.experiments.suite > suites/suite.schema.json
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -9,9 +9,9 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from ganbench.listing import INDICES, spec
-from ganbench.recipe import Recipe
-from ganbench.variants import variants
+from ganbench.catalog import INDICES, spec
+from ganbench.gan.recipe import Recipe
+from ganbench.gan.variants import variants
 
 ROOT = Path(__file__).parents[1]
 

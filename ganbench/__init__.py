@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .analysis.rows import load as load
-    from .evaluation import evaluate as evaluate
+    from ganbench.analysis.rows import load
+    from ganbench.evaluation.evaluate import evaluate
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "evaluate", "load"]
@@ -13,11 +13,11 @@ __all__ = ["__version__", "evaluate", "load"]
 def __getattr__(name: str) -> Any:
     """Imports `evaluate` and `load` when they are first asked for: `import ganbench` stays instant."""
     if name == "load":
-        from .analysis.rows import load
+        from ganbench.analysis.rows import load
 
         return load
     if name == "evaluate":
-        from .evaluation import evaluate
+        from ganbench.evaluation.evaluate import evaluate
 
         return evaluate
     raise AttributeError(f"module 'ganbench' has no attribute {name!r}")

@@ -1,22 +1,125 @@
-"""Devices: what this machine computes on."""
+"""Devices: selection, peak memory, and the numerics that every trial states."""
 
-import torch
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from .spec import SpecError
+from ganbench.registry import SpecError
+
+if TYPE_CHECKING:
+    import torch
+
+PROCESS_STATUS_FILE, CLEAR_REFS_FILE = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def devices() -> list[str]:
-    """From the last resort to the best."""
-    found = ["cpu"]
-    found += ["mps"] if torch.backends.mps.is_available() else []
-    return found + (["cuda"] if torch.cuda.is_available() else [])
+@dataclass(frozen=True)
+class Numerics:
+    """The arithmetic of a training: part of a trial's identity, for it decides the last digits."""
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    tf32: bool = False
+    compile: bool = False
+    threads: int = 1
+
+    def identity(self) -> dict[str, Any]:
+        """Returns plain data; a later field's neutral value must stay out of it."""
+        return asdict(self)
+
+    def apply(self) -> None:
+        """Sets this process to these numerics."""
+        import torch
+        from threadpoolctl import threadpool_limits
+
+        torch.set_num_threads(self.threads)
+        threadpool_limits(self.threads)  # NumPy's BLAS too: last digits of metrics depend on it
+        set_tf32(self.tf32)
 
 
-def device_of(wanted: str) -> str:
-    """The device that is wanted; `auto` takes the best there is. Raises SpecError if there is none such."""
-    there = devices()
+def set_tf32(allowed: bool) -> None:
+    """Allows or forbids TensorFloat-32 in matrix products and convolutions on a GPU."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Forbids TensorFloat-32 inside, and restores what was set before."""
+    import torch
+
+    backends: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn]
+    before = [backend.allow_tf32 for backend in backends]
+    set_tf32(False)
+    try:
+        yield
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed
+
+
+def available_devices() -> list[str]:
+    """Returns the devices of this machine, the best one last."""
+    import torch
+
+    usable = {
+        "cpu": True,
+        "mps": torch.backends.mps.is_available(),
+        "cuda": torch.cuda.is_available(),
+    }
+    return [device for device, is_available in usable.items() if is_available]
+
+
+def select_device(wanted: str) -> str:
+    """Returns the wanted device; `auto` is the best there is. Raises SpecError for one that is absent."""
+    available = available_devices()
     if wanted == "auto":
-        return there[-1]
-    if wanted not in there:
-        raise SpecError(f"device {wanted} is not on this machine; there is {' and '.join(there)}")
+        return available[-1]
+    if wanted not in available:
+        raise SpecError(
+            f"device {wanted} is not on this machine; there is {' and '.join(available)}"
+        )
     return wanted
+
+
+def usable_cpus() -> int:
+    """Returns the number of CPUs that this process may run on, which may be fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def reset_peak_memory(device: "torch.device") -> None:
+    """Begins a new peak where the system allows it: a worker lives for many trials."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif CLEAR_REFS_FILE.exists():
+        try:
+            CLEAR_REFS_FILE.write_text("5")
+        except OSError:
+            return
+
+
+def peak_memory(device: "torch.device") -> int:
+    """Returns the highest number of bytes since the last reset, or since the process began.
+
+    On a GPU these are PyTorch's allocations, on a CPU the resident set of the process.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if PROCESS_STATUS_FILE.exists():
+        lines = PROCESS_STATUS_FILE.read_text().splitlines()
+        fields = dict(line.split(":", 1) for line in lines if ":" in line)
+        return int(fields["VmHWM"].split()[0]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -11,18 +11,20 @@ import torch
 
 from ganbench import cli
 from ganbench.analysis.rows import rows, save
-from ganbench.assemble import assemble
 from ganbench.data import DATA
 from ganbench.data.base import Deck, Split
-from ganbench.plan import Budget, Plan
-from ganbench.planned import planned, record
-from ganbench.run import measure_floors
-from ganbench.store import Store, write_json
-from ganbench.streams import Streams
-from ganbench.suite import load_suite
-from ganbench.train import Setup, Trainer
-from ganbench.trial import run_trial
-from ganbench.variants import variant
+from ganbench.experiments.plan import planned, record
+from ganbench.experiments.run_trial import run_trial
+from ganbench.experiments.runner import measure_floors
+from ganbench.experiments.store import Store
+from ganbench.experiments.suite_loader import load_suite
+from ganbench.files import write_json
+from ganbench.gan.build import Setup, assemble
+from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.variants import variant
+from ganbench.rng import Streams
+from ganbench.training.budget import Budget
+from ganbench.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 BATCH, LATENT = 8, 4

@@ -27,13 +27,15 @@ import pandas as pd
 
 from ganbench.analysis.rates import wilson
 from ganbench.analysis.rows import rows
-from ganbench.gate.baseline import Baseline, read
-from ganbench.gate.power import chance, powers
-from ganbench.gate.questions import TOGETHER, Trainings, questions
-from ganbench.gate.trained import by_cell, floors
-from ganbench.gate.verdict import Side, Verdict, verdict
-from ganbench.store import Store, read_json
-from ganbench.suite import Gate, load_suite
+from ganbench.ci.quality.baseline import Baseline, read
+from ganbench.ci.quality.hypothesis_tests import TOGETHER, Trainings, questions
+from ganbench.ci.quality.power import chance, powers
+from ganbench.ci.quality.training_runs import by_cell, floors
+from ganbench.ci.quality.verdict import Side, Verdict, verdict
+from ganbench.experiments.store import Store
+from ganbench.experiments.suite import Gate
+from ganbench.experiments.suite_loader import load_suite
+from ganbench.files import read_json
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "results" / "published" / "gate"
@@ -64,14 +66,14 @@ class Fault:
 QUALITY = (
     Fault(
         "label smoothing applied to fakes",
-        "ganbench/tricks/label_smoothing.py",
+        "ganbench/gan/tricks/label_smoothing.py",
         "fake_target=self.fake)",
         "fake_target=1 - self.real)",
         "label_smoothing",
     ),
     Fault(
         "spectral norm off by one layer",
-        "ganbench/tricks/spectral_norm.py",
+        "ganbench/gan/tricks/spectral_norm.py",
         "for module in list(network.modules()):",
         "first = next(m for m in network.modules() if isinstance(m, kinds))\n"
         "        for module in [m for m in network.modules() if m is not first]:",
@@ -79,33 +81,33 @@ QUALITY = (
     ),
     Fault(
         "EMA that does not update",
-        "ganbench/tricks/ema.py",
+        "ganbench/gan/tricks/ema.py",
         "mean.lerp_(parameter, 1 - self.kept())",
         "mean.lerp_(parameter, 0.0)",
         "ema(decay=0.95)",
     ),
     Fault(
         "learning rate halved",
-        "ganbench/train.py",
+        "ganbench/training/trainer.py",
         'group["lr"] = getattr(',
         'group["lr"] = 0.5 * getattr(',
     ),
     Fault(
         "learning rate doubled",
-        "ganbench/train.py",
+        "ganbench/training/trainer.py",
         'group["lr"] = getattr(',
         'group["lr"] = 2 * getattr(',
     ),
     Fault(
         "features normalized wrongly",
-        "ganbench/extractors/classifier.py",
+        "ganbench/evaluation/extractors/classifier.py",
         "self.network[:-1](in_unit_range(x))",
         "self.network[:-1]((in_unit_range(x) + 1) / 2)",
         measures=True,
     ),
     Fault(
         "a metric loses 1 % of the samples",
-        "ganbench/metrics/frechet.py",
+        "ganbench/evaluation/metrics/frechet.py",
         "found = moments_of(sample.features)",
         "found = moments_of(sample.features[: int(0.99 * len(sample))])",
         measures=True,
@@ -117,7 +119,7 @@ PERFORMANCE = (
     *(
         Fault(
             f"training loop slowed by {percent} %",
-            "ganbench/train.py",
+            "ganbench/training/trainer.py",
             "    def train_step(self) -> None:\n",
             "    def train_step(self) -> None:\n"
             "        began = time.perf_counter()\n"
@@ -131,7 +133,7 @@ PERFORMANCE = (
     ),
     Fault(
         "memory up 20 %",
-        "ganbench/train.py",
+        "ganbench/training/trainer.py",
         "self.step, self.turn, self.spent = 0, 0, Spent()",
         "self.step, self.turn, self.spent = 0, 0, Spent()\n"
         "        from .memory import peak\n"

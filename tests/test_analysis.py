@@ -27,11 +27,12 @@ from ganbench.analysis.rows import (
     save,
 )
 from ganbench.data import DATA
-from ganbench.planned import planned, record
-from ganbench.run import measure_floors
-from ganbench.store import Store, read_json, write_json
-from ganbench.suite import Suite
-from ganbench.trial import run_trial
+from ganbench.experiments.plan import planned, record
+from ganbench.experiments.run_trial import run_trial
+from ganbench.experiments.runner import measure_floors
+from ganbench.experiments.store import Store
+from ganbench.experiments.suite import Suite
+from ganbench.files import read_json, write_json
 
 FACTS = {
     "fid": {"direction": "lower", "transform": "log", "unit": ""},

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from test_page import HOSTILE, hostile, png, usual_report
 
+from ganbench.experiments.store import Store
 from ganbench.report.page import page
 from ganbench.report.pictures import pictures
 from ganbench.report.report import Report
-from ganbench.store import Store
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")

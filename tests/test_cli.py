@@ -11,10 +11,11 @@ import pytest
 
 from ganbench import __version__, cli
 from ganbench.analysis.rows import rows, save
-from ganbench.losses import LOSSES
-from ganbench.planned import planned, record
-from ganbench.store import Store, write_json
-from ganbench.suite import load_suite
+from ganbench.experiments.plan import planned, record
+from ganbench.experiments.store import Store
+from ganbench.experiments.suite_loader import load_suite
+from ganbench.files import write_json
+from ganbench.gan.losses import LOSSES
 
 ROOT = Path(__file__).parents[1]
 SMOKE = str(ROOT / "suites" / "smoke.toml")

@@ -24,7 +24,7 @@ from ganbench.analysis.compare import (
 from ganbench.analysis.contrasts import change as change_of
 from ganbench.analysis.contrasts import combined
 from ganbench.analysis.rows import load, save
-from ganbench.spec import SpecError
+from ganbench.registry import SpecError
 
 
 def grid(factors: dict[str, float], random=0, **names):

@@ -9,15 +9,16 @@ from conftest import CPU, same, setup, split, steps, trainer
 from scipy import stats
 from torch.nn.functional import cross_entropy
 
-from ganbench.assemble import Incompatible
 from ganbench.data.base import IMAGE
-from ganbench.games import GAMES
-from ganbench.games.information import information_of_categories, information_of_numbers
-from ganbench.networks.discriminator import Projection
-from ganbench.pictures import by_class
-from ganbench.streams import Streams
-from ganbench.trial import sampled
-from ganbench.yardstick import values, yardstick
+from ganbench.evaluation.evaluator import yardstick
+from ganbench.evaluation.scores_file import values
+from ganbench.gan.build import Incompatible
+from ganbench.gan.networks.discriminator import Projection
+from ganbench.gan.tasks import GAMES
+from ganbench.gan.tasks.infogan import information_of_categories, information_of_numbers
+from ganbench.image_grid import by_class
+from ganbench.rng import Streams
+from ganbench.training.sampling import sampled
 
 LABELLED = ["cdcgan(width=4)", "acgan(width=4)", "projection(width=8)", "sagan(width=4)"]
 
@@ -126,7 +127,7 @@ def test_a_conditional_game_objects_to_data_without_labels(text, data, reason):
 def test_a_conditional_game_objects_to_networks_that_take_no_labels(game):
     from test_every_variant import objection
 
-    from ganbench.variants import variant
+    from ganbench.gan.variants import variant
 
     why = objection(replace(variant("began(width=4)"), game=game), "digits")
     assert why == "a conditional game tells networks labels, and autoencoder takes none"

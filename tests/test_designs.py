@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from ganbench.designs import aliases, fraction
-from ganbench.suite import SuiteError, cells, load_suite
+from ganbench.experiments.factorial import aliases, fraction
+from ganbench.experiments.suite import SuiteError, cells
+from ganbench.experiments.suite_loader import load_suite
 
 TRICKS = [f"trick{letter}" for letter in "abcdefghijklmnopq"]
 SIZES = {4: 8, 5: 16, 6: 16, 7: 16, 8: 16, 9: 32, 16: 32, 17: 64}
@@ -176,6 +177,6 @@ def test_a_wrong_fraction_is_told_in_its_place(path, override, told):
 
 
 def test_designs_are_known_without_numpy():
-    code = "import sys, ganbench.designs; print({'numpy', 'scipy', 'pydoe'} & set(sys.modules))"
+    code = "import sys, ganbench.experiments.factorial; print({'numpy', 'scipy', 'pydoe'} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "set()"

@@ -10,11 +10,12 @@ from scipy import signal
 
 from ganbench.analysis.detection import LASTING, SHORTEST, WON, flags, oscillation, won
 from ganbench.analysis.rows import flags_of, rows
-from ganbench.planned import planned, record
-from ganbench.store import Store, read_json
-from ganbench.suite import Suite
-from ganbench.trial import run_trial
-from ganbench.tricks.base import Trick
+from ganbench.experiments.plan import planned, record
+from ganbench.experiments.run_trial import run_trial
+from ganbench.experiments.store import Store
+from ganbench.experiments.suite import Suite
+from ganbench.files import read_json
+from ganbench.gan.tricks.base import Trick
 
 EVERY = 50
 
@@ -245,7 +246,7 @@ def planted(monkeypatch, tmp_path):
     """Trains one arm on a wide ring; its rows, and the trial's folder."""
     ours = {"forgetful": "test_detection:Forgetful", "broken": "test_detection:Broken"}
     offered = {"ganbench.tricks": ours}
-    monkeypatch.setattr("ganbench.spec.offered", lambda group: offered.get(group, {}))
+    monkeypatch.setattr("ganbench.registry.offered", lambda group: offered.get(group, {}))
 
     def train(*tricks, turns, points=10, loss="non_saturating", **plan):
         content = dict(

@@ -20,14 +20,15 @@ from conftest import CPU
 from torch import nn
 
 from ganbench.analysis.detection import oscillation
-from ganbench.assemble import assemble
 from ganbench.data.base import IMAGE, Data, Deck, Examples
-from ganbench.networks.base import Network
-from ganbench.networks.discriminator import Discriminator, Head
-from ganbench.plan import Budget, Plan, Spent
-from ganbench.recipe import Recipe
-from ganbench.streams import Streams
-from ganbench.train import Trainer
+from ganbench.gan.build import assemble
+from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.networks.base import Network
+from ganbench.gan.networks.discriminator import Discriminator, Head
+from ganbench.gan.recipe import Recipe
+from ganbench.rng import Streams
+from ganbench.training.budget import Budget, Spent
+from ganbench.training.trainer import Trainer
 
 H = 0.1  # learning rate of both sides
 
@@ -63,7 +64,7 @@ class Dirac(Network):
 def offered(monkeypatch):
     """The network as a plugin offers it."""
     parts = {"ganbench.networks": {"dirac": "test_dirac:Dirac"}}
-    monkeypatch.setattr("ganbench.spec.offered", lambda group: parts.get(group, {}))
+    monkeypatch.setattr("ganbench.registry.offered", lambda group: parts.get(group, {}))
 
 
 class Game:

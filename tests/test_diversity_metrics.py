@@ -13,11 +13,12 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
-from ganbench.metrics import METRICS, gram, support, vendi
-from ganbench.metrics.base import Unmeasurable, prepare
-from ganbench.metrics.ms_ssim import ms_ssim
-from ganbench.metrics.sample import Sample
-from ganbench.shelves import DiskShelf
+from ganbench.evaluation.metrics import METRICS, support, vendi
+from ganbench.evaluation.metrics import pairwise as gram
+from ganbench.evaluation.metrics.base import Unmeasurable, prepare
+from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.evaluation.metrics.ms_ssim import ms_ssim
+from ganbench.evaluation.reference_cache import DiskShelf
 
 OF_FEATURES = ("ndb(bins=20)", "js(bins=20)", "vendi", "vendi(order=2)", "rke", "support")
 NAMES = (*OF_FEATURES, "ms_ssim")
@@ -130,7 +131,9 @@ def test_what_reals_tell_is_kept_on_the_disk(tmp_path, monkeypatch):
         real = clusters(400, 2)
         real.shelf = DiskShelf(tmp_path, CPU)
         found.append([metric(fake, real) for metric in metrics])
-        monkeypatch.setattr("ganbench.metrics.bins.lloyd", lambda *_: pytest.fail("made again"))
+        monkeypatch.setattr(
+            "ganbench.evaluation.metrics.kmeans_bins.lloyd", lambda *_: pytest.fail("made again")
+        )
     assert found[0] == found[1]
 
 

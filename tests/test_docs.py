@@ -18,13 +18,15 @@ import torch
 import typer.main
 
 import ganbench as package
-from ganbench import spec, variants
+from ganbench import registry as spec
 from ganbench.analysis.rows import save
+from ganbench.catalog import INDICES
 from ganbench.cli import app
-from ganbench.listing import INDICES
-from ganbench.metrics.sample import Sample
-from ganbench.report.words import findings
-from ganbench.suite import cells, load_suite
+from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.experiments.suite import cells
+from ganbench.experiments.suite_loader import load_suite
+from ganbench.gan import variants
+from ganbench.report.findings import findings
 
 ROOT = Path(__file__).parents[1]
 DOCS, PUBLISHED = ROOT / "docs", ROOT / "results" / "published"

@@ -19,9 +19,9 @@ from torchvision import datasets
 
 from ganbench.data import DATA, fashion_mnist
 from ganbench.data.base import IMAGE, Missing
-from ganbench.data.downloaded import Downloaded
-from ganbench.data.place import Downloadable, root
-from ganbench.extractors import EXTRACTORS, dinov2, inception
+from ganbench.data.paths import Downloadable, root
+from ganbench.data.torchvision_dataset import Downloaded
+from ganbench.evaluation.extractors import EXTRACTORS, dinov2, inception
 
 DOWNLOADED = [name for name in DATA.entries if issubclass(DATA.load(name), Downloaded)]
 COUNTS = {"train": 25, "test": 20}

@@ -8,10 +8,10 @@ from conftest import CPU
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganbench.networks.base import Network, initialized
-from ganbench.networks.equalized import EqualizedConv2d, EqualizedLinear, PixelNorm, learned
-from ganbench.networks.filters import doubled, halved
-from ganbench.streams import Streams
+from ganbench.gan.networks.base import Network, initialized
+from ganbench.gan.networks.equalized import EqualizedConv2d, EqualizedLinear, PixelNorm, learned
+from ganbench.gan.networks.filters import doubled, halved
+from ganbench.rng import Streams
 
 RANDOM = torch.Generator().manual_seed(7)
 

@@ -15,15 +15,16 @@ from PIL import Image
 from torch import nn
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
-from ganbench import evaluation, spec
+from ganbench import registry as spec
 from ganbench.data.base import IMAGE
-from ganbench.evaluation import evaluate
-from ganbench.extractors import lpips
-from ganbench.extractors.base import Extractor
-from ganbench.metrics import METRICS as PARTS
-from ganbench.metrics.base import Unmeasurable
-from ganbench.sources.base import Unreadable
-from ganbench.yardstick import Yardstick
+from ganbench.evaluation import evaluate as evaluation
+from ganbench.evaluation.evaluate import evaluate
+from ganbench.evaluation.evaluator import Yardstick
+from ganbench.evaluation.extractors import lpips
+from ganbench.evaluation.extractors.base import Extractor
+from ganbench.evaluation.inputs.base import Unreadable
+from ganbench.evaluation.metrics import METRICS as PARTS
+from ganbench.evaluation.metrics.base import Unmeasurable
 
 METRICS = ("fid", "kid", "is", "precision", "recall", "modes", "copying", "ms_ssim(pairs=50)")
 DIGITS = "classifier(of='digits')"
@@ -400,7 +401,8 @@ def test_a_value_is_asked_for_by_its_name(folders, tiny):
 
 
 def test_the_package_offers_it_whatever_else_is_imported():
-    program = "import ganbench, ganbench.run; assert callable(ganbench.evaluate) and callable(ganbench.load)"
+    offers = "callable(ganbench.evaluate) and callable(ganbench.load)"
+    program = f"import ganbench, ganbench.experiments.runner; assert {offers}"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

@@ -11,10 +11,10 @@ from sklearn.datasets import load_digits
 
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Deck, Examples, Missing, as_stored, in_unit_range
-from ganbench.extractors import EXTRACTORS
-from ganbench.extractors.base import extracted
-from ganbench.metrics import METRICS
-from ganbench.streams import Streams
+from ganbench.evaluation.extractors import EXTRACTORS
+from ganbench.evaluation.extractors.base import extracted
+from ganbench.evaluation.metrics import METRICS
+from ganbench.rng import Streams
 
 UNSTATED = ""  # nobody has had the set at hand yet: who has states what the test then tells
 GOLDEN = {  # (training, held-out examples, fingerprint): another one is another data set

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ganbench.losses import LOSSES
-from ganbench.losses.base import Targeted
+from ganbench.gan.losses import LOSSES
+from ganbench.gan.losses.base import Targeted
 
 LN2 = math.log(2)
 every_loss = pytest.mark.parametrize("name", LOSSES.entries)

@@ -12,11 +12,12 @@ import torch
 from conftest import CPU, split
 
 from ganbench.data.base import IMAGE, Mixture
-from ganbench.metrics import METRICS
-from ganbench.metrics.base import Unmeasurable
-from ganbench.metrics.sample import Sample
-from ganbench.metrics.sampler import Sampler
-from ganbench.yardstick import Fakes, Yardstick
+from ganbench.evaluation.evaluator import Yardstick
+from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.metrics.base import Unmeasurable
+from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.gan.latent_sampler import Sampler
+from ganbench.training.sampling import Fakes
 
 RING = split("ring").mixture
 every_metric = pytest.mark.parametrize("name", METRICS.entries)

@@ -8,13 +8,13 @@ import pytest
 import torch
 from conftest import BATCH, LATENT, same, setup, split, steps, through_a_file, trainer, weights
 
-from ganbench.assemble import Incompatible, checked
 from ganbench.data.base import IMAGE
-from ganbench.losses import LOSSES
-from ganbench.plan import Plan
-from ganbench.recipe import Recipe
-from ganbench.tricks import TRICKS
-from ganbench.variants import variant
+from ganbench.gan.build import Incompatible, checked
+from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.losses import LOSSES
+from ganbench.gan.recipe import Recipe
+from ganbench.gan.tricks import TRICKS
+from ganbench.gan.variants import variant
 
 SETUPS = [
     ("gan(width=8)", "digits"),

@@ -10,15 +10,15 @@ import torch
 from conftest import BATCH, CPU, LATENT, split, steps
 from test_every_trick import TRICK
 
-from ganbench.assemble import META, Incompatible, assemble, blueprint_of, chain, checked
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Batch, Data, Deck
-from ganbench.losses import LOSSES
-from ganbench.plan import Budget
-from ganbench.recipe import Recipe
-from ganbench.streams import Streams
-from ganbench.train import Trainer
-from ganbench.variants import VARIANTS, variant
+from ganbench.gan.build import META, Incompatible, assemble, blueprint_of, chain, checked
+from ganbench.gan.losses import LOSSES
+from ganbench.gan.recipe import Recipe
+from ganbench.gan.variants import VARIANTS, variant
+from ganbench.rng import Streams
+from ganbench.training.budget import Budget
+from ganbench.training.trainer import Trainer
 
 HOME = dict.fromkeys(
     ("cyclegan", "cut"), "restyled_digits"

@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ganbench import extraction
-from ganbench.data.place import references
-from ganbench.extraction import AHEAD, BLOCK, Eye, extracted, in_background, trim
-from ganbench.extractors.base import Extractor
-from ganbench.sources.arrays import of_array
-from ganbench.sources.base import Frame, Unreadable
-from ganbench.sources.folder import Folder
+from ganbench.data.paths import references
+from ganbench.evaluation import feature_extraction as extraction
+from ganbench.evaluation.extractors.base import Extractor
+from ganbench.evaluation.feature_extraction import AHEAD, BLOCK, Eye, extracted, in_background, trim
+from ganbench.evaluation.inputs.arrays import of_array
+from ganbench.evaluation.inputs.base import Frame, Unreadable
+from ganbench.evaluation.inputs.image_folder import Folder
 
 COUNT = 2 * BLOCK + 30
 
@@ -108,7 +108,7 @@ def test_large_images_are_seen_in_the_same_batches_and_fewer_are_held(
     for number, image in enumerate(levels):
         Image.fromarray(image).save(tmp_path / "x" / f"{number:03}.bmp")
     monkeypatch.setattr(extraction, "BYTES", room)
-    monkeypatch.setattr("ganbench.sources.arrays.AT_ONCE", room)
+    monkeypatch.setattr("ganbench.evaluation.inputs.arrays.AT_ONCE", room)
     held, blocks = [], extraction.blocks
 
     def counted(*arguments):

@@ -22,13 +22,14 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
 from torchvision.models import MobileNet_V2_Weights
 
+from ganbench.cli.doctor import extractors
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Examples, Missing, Split
 from ganbench.data.digits import Digits
 from ganbench.data.mnist import Mnist
-from ganbench.data.stacks import stacked
-from ganbench.examination import extractors
-from ganbench.extractors import (
+from ganbench.data.stacked import stacked
+from ganbench.evaluation.evaluator import Yardstick
+from ganbench.evaluation.extractors import (
     EXTRACTORS,
     classifier,
     clip,
@@ -38,9 +39,8 @@ from ganbench.extractors import (
     published,
     vgg16,
 )
-from ganbench.extractors.base import extracted
-from ganbench.spec import SpecError
-from ganbench.yardstick import Yardstick
+from ganbench.evaluation.extractors.base import extracted
+from ganbench.registry import SpecError
 
 every_shipped = pytest.mark.parametrize("of", classifier.SHIPPED)
 FOLDER = Path(classifier.__file__).parent / "weights"
@@ -170,7 +170,7 @@ def test_weights_that_are_not_shipped_say_how_they_are_trained(extractor, place)
         EXTRACTORS.make(f"{extractor}(of='mnist')")
     assert str(told.value) == (
         f"no weights are shipped for classifier(of='mnist'), and {place}/weights/mnist.safetensors is "
-        "not there: train them by `python -m ganbench.extractors.classifier mnist`"
+        "not there: train them by `python -m ganbench.evaluation.extractors.classifier mnist`"
     )
 
 

@@ -8,10 +8,10 @@ import pytest
 from conftest import CPU
 
 from ganbench.data.base import Missing
-from ganbench.metrics import METRICS
-from ganbench.report.floor import floors
+from ganbench.evaluation.evaluator import Yardstick
+from ganbench.evaluation.metrics import METRICS
+from ganbench.report.floor_table import floors
 from ganbench.report.markdown import number
-from ganbench.yardstick import Yardstick
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = json.loads((ROOT / "results/published/floors/fashion_mnist.json").read_text())

@@ -11,8 +11,8 @@ from PIL import Image
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Missing
 from ganbench.data.folder import Folder
-from ganbench.data.squares import square
-from ganbench.spec import SpecError
+from ganbench.data.image_ops import square
+from ganbench.registry import SpecError
 
 SUITE = """\
 schema = 1

@@ -13,18 +13,18 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from typer.testing import CliRunner
 
+from ganbench.ci.quality import baseline as baselines
+from ganbench.ci.quality.baseline import Floor, read
+from ganbench.ci.quality.hypothesis_tests import FAILURES, Scale, Trainings, questions
+from ganbench.ci.quality.loss_trace import Song, heard
+from ganbench.ci.quality.power import chance, powers
+from ganbench.ci.quality.summary import shortened
+from ganbench.ci.quality.verdict import CANNOT_DECIDE, PASSED, REGRESSED, Side, verdict
 from ganbench.cli import app
 from ganbench.data import DATA
-from ganbench.gate import baseline as baselines
-from ganbench.gate.baseline import Floor, read
-from ganbench.gate.canary import Song, heard
-from ganbench.gate.power import chance, powers
-from ganbench.gate.questions import FAILURES, Scale, Trainings, questions
-from ganbench.gate.verdict import CANNOT_DECIDE, PASSED, REGRESSED, Side, verdict
-from ganbench.gate.words import shortened
-from ganbench.spec import SpecError
-from ganbench.train import Trainer
-from ganbench.yardstick import yardstick
+from ganbench.evaluation.evaluator import yardstick
+from ganbench.registry import SpecError
+from ganbench.training.trainer import Trainer
 
 LOG, LOGIT = Scale("lower", "log"), Scale("higher", "logit")
 ALARMS = 0.01

@@ -6,14 +6,14 @@ import pytest
 import torch
 from conftest import CPU, same, setup, steps, through_a_file, trainer
 
-from ganbench.assemble import Incompatible
 from ganbench.data.base import IMAGE
-from ganbench.networks import NETWORKS
-from ganbench.networks.base import initialized
-from ganbench.networks.growing import drawn, of_detail, seen
-from ganbench.plan import Budget
-from ganbench.streams import Streams
-from ganbench.tricks.progressive_growing import growing, level
+from ganbench.gan.build import Incompatible
+from ganbench.gan.networks import NETWORKS
+from ganbench.gan.networks.base import initialized
+from ganbench.gan.networks.progressive import drawn, of_detail, seen
+from ganbench.gan.tricks.progressive_growing import growing, level
+from ganbench.rng import Streams
+from ganbench.training.budget import Budget
 
 SHAPE = (1, 32, 32)
 FAMILIES = ("progan(width=6)", "stylegan(width=6)")

@@ -13,14 +13,12 @@ import pytest
 from test_page import HOSTILE, Elements
 from typer.testing import CliRunner
 
-from ganbench.cli.base import app
-from ganbench.cli.history import history as command
-from ganbench.history import change_points as detector
-from ganbench.history import operating
-from ganbench.history.change_points import LEAST, Missing, change_points
-from ganbench.history.export import bencher, measure, pytest_benchmark
-from ganbench.history.page import page
-from ganbench.history.records import (
+from ganbench.ci.history import change_points as detector
+from ganbench.ci.history import detector_error_rates as operating
+from ganbench.ci.history.change_points import LEAST, Missing, change_points
+from ganbench.ci.history.export import bencher, measure, pytest_benchmark
+from ganbench.ci.history.page import page
+from ganbench.ci.history.records import (
     Acknowledgement,
     Entry,
     acknowledge,
@@ -29,9 +27,11 @@ from ganbench.history.records import (
     read,
     revision,
 )
-from ganbench.history.series import series
-from ganbench.history.words import number, shown, summary
-from ganbench.machine import cpuinfo, machine, usable_cpus
+from ganbench.ci.history.series import series
+from ganbench.ci.history.summary import number, shown, summary
+from ganbench.ci.machine import cpuinfo, machine, usable_cpus
+from ganbench.cli.base import app
+from ganbench.cli.history import history as command
 
 HERE, THERE = "x86_64, one CPU, AVX2, 2 CPUs", "x86_64, another CPU, AVX2, 8 CPUs"
 
@@ -178,9 +178,9 @@ def test_a_machine_is_one_line(monkeypatch, tmp_path):
     assert found.endswith(f", {usable_cpus()} CPUs" if usable_cpus() > 1 else ", 1 CPU")
     assert found == machine("cpu")
     (tmp_path / "cpuinfo").write_text("model name\t: A CPU\nflags\t: a\n\nmodel name\t: B\n")
-    monkeypatch.setattr("ganbench.machine.CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("ganbench.ci.machine.CPUINFO", tmp_path / "cpuinfo")
     assert cpuinfo()["model name"] == "A CPU"
-    monkeypatch.setattr("ganbench.machine.CPUINFO", tmp_path / "none")
+    monkeypatch.setattr("ganbench.ci.machine.CPUINFO", tmp_path / "none")
     assert cpuinfo() == {}
 
 
@@ -501,6 +501,6 @@ def test_without_ruptures_the_rest_is_shown(file, monkeypatch):
 
 def test_records_are_light():
     """Gates and measuring commands import them in every process."""
-    code = "import sys, ganbench.machine, ganbench.history.records; print(*sys.modules)"
+    code = "import sys, ganbench.ci.machine, ganbench.ci.history.records; print(*sys.modules)"
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "numpy", "pandas", "ruptures"} & set(made.stdout.split())

@@ -9,17 +9,17 @@ from conftest import BATCH, CPU, same, setup, split, steps, through_a_file, trai
 from scipy.ndimage import map_coordinates
 from torch import nn
 
-from ganbench.assemble import Incompatible
 from ganbench.data.base import IMAGE
-from ganbench.duel import Duel
-from ganbench.losses import LOSSES
-from ganbench.networks.discriminator import Beside, Discriminator, Head
-from ganbench.streams import Moment, Streams
-from ganbench.tricks import TRICKS
-from ganbench.tricks.ada import Dice, blits, geometry, hue, moved, parts_at_zero, resampled
-from ganbench.tricks.base import Chain
-from ganbench.tricks.minibatch_std import Variety
-from ganbench.tricks.orthogonal_regularization import between_filters, resemblance
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.build import Incompatible
+from ganbench.gan.losses import LOSSES
+from ganbench.gan.networks.discriminator import Beside, Discriminator, Head
+from ganbench.gan.tricks import TRICKS
+from ganbench.gan.tricks.ada import Dice, blits, geometry, hue, moved, parts_at_zero, resampled
+from ganbench.gan.tricks.base import Chain
+from ganbench.gan.tricks.minibatch_std import Variety
+from ganbench.gan.tricks.orthogonal_regularization import between_filters, resemblance
+from ganbench.rng import Moment, Streams
 
 MOMENT = Moment(Streams(0, CPU), step=0, turn=0, progress=0.0)
 

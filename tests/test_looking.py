@@ -17,26 +17,20 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import load
-from ganbench.games.unconditional import Unconditional
-from ganbench.looking import (
-    WALKED,
-    Kept,
-    Unseen,
-    interpolation,
-    kept,
-    leave_pictures,
-    neighbours,
-    samples,
-    walked,
-)
-from ganbench.metrics.sampler import Sampler
-from ganbench.pictures import COLUMNS
-from ganbench.report.files import leave_closer_pictures
+from ganbench.experiments.store import Store
+from ganbench.experiments.trial import read_trial
+from ganbench.files import read_json, write_json
+from ganbench.gan.latent_sampler import Sampler
+from ganbench.gan.tasks.unconditional import Unconditional
+from ganbench.image_grid import COLUMNS
 from ganbench.report.pictures import pictures
 from ganbench.report.report import Report
 from ganbench.report.sparkline import BARS, curve_lines, sparkline
-from ganbench.store import Store, read_json, write_json
-from ganbench.trial import read_trial
+from ganbench.report.writer import leave_closer_pictures
+from ganbench.visualization.interpolation import WALKED, interpolation, walked
+from ganbench.visualization.neighbours import neighbours
+from ganbench.visualization.samples import leave_pictures, samples
+from ganbench.visualization.trained_generator import Kept, Unseen, kept
 
 # Walks
 

@@ -9,8 +9,8 @@ from conftest import CPU
 import ganbench
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import Mixed, unmixed
-from ganbench.store import read_json, write_json
-from ganbench.yardstick import Yardstick
+from ganbench.evaluation.evaluator import Yardstick
+from ganbench.files import read_json, write_json
 
 SUITE = """
 schema = 1

@@ -9,10 +9,11 @@ from conftest import CPU
 from scipy.spatial.distance import cdist
 from scipy.stats import mannwhitneyu
 
-from ganbench.metrics import METRICS, frechet, gram
-from ganbench.metrics.base import Unmeasurable, prepare
-from ganbench.metrics.sample import Sample
-from ganbench.shelves import DiskShelf
+from ganbench.evaluation.metrics import METRICS, frechet
+from ganbench.evaluation.metrics import pairwise as gram
+from ganbench.evaluation.metrics.base import Unmeasurable, prepare
+from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.evaluation.reference_cache import DiskShelf
 
 LINE = np.arange(10.0)[:, None]
 

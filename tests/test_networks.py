@@ -7,9 +7,9 @@ import torch
 from conftest import CPU, same, setup
 from torch import nn
 
-from ganbench.networks import NETWORKS
-from ganbench.networks.base import ChannelNorm, initialized
-from ganbench.streams import Streams
+from ganbench.gan.networks import NETWORKS
+from ganbench.gan.networks.base import ChannelNorm, initialized
+from ganbench.rng import Streams
 
 META = torch.device("meta")
 

@@ -23,10 +23,11 @@ from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from ganbench.data.base import IMAGE, Missing
-from ganbench.metrics import METRICS, frechet, gram, kid_subsets, mind
-from ganbench.metrics.base import prepare
-from ganbench.metrics.sample import Sample
-from ganbench.yardstick import Yardstick
+from ganbench.evaluation.evaluator import Yardstick
+from ganbench.evaluation.metrics import METRICS, frechet, kid_subsets, mind
+from ganbench.evaluation.metrics import pairwise as gram
+from ganbench.evaluation.metrics.base import prepare
+from ganbench.evaluation.metrics.feature_set import Sample
 
 pytestmark = pytest.mark.filterwarnings("ignore:Metric .* will save all extracted features")
 

@@ -19,14 +19,14 @@ from test_analysis import arms, floor, frame, row
 import ganbench
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import save
-from ganbench.report.files import leave_closer_pictures
+from ganbench.experiments.store import Store
 from ganbench.report.losses import POINTS, TERMS, binned, losses, read_losses, save_losses
 from ganbench.report.page import page
-from ganbench.report.page.album import Album, own_pixels, shrunk
+from ganbench.report.page.images import Album, own_pixels, shrunk
 from ganbench.report.page.plots import Axis, powers, round_steps
 from ganbench.report.pictures import KINDS, pictures
 from ganbench.report.report import Report
-from ganbench.store import Store
+from ganbench.report.writer import leave_closer_pictures
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "published" / "bench"
 HOSTILE = [
@@ -278,7 +278,7 @@ def test_equal_pictures_are_kept_once_and_no_more_than_there_is_room_for(tmp_pat
     assert album.add(tmp_path / "a") == album.add(tmp_path / "b") != album.add(tmp_path / "c")
     assert len(album.pictures) == 2
     assert album.add(tmp_path / "missing") is None
-    monkeypatch.setattr("ganbench.report.page.album.MOST", album.bytes)
+    monkeypatch.setattr("ganbench.report.page.images.MOST", album.bytes)
     (tmp_path / "d").write_bytes(png(np.zeros((40, 40), np.uint8)))
     assert album.add(tmp_path / "d") is None
 

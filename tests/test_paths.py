@@ -15,14 +15,14 @@ from torch_fidelity.sample_similarity_base import SampleSimilarityBase
 from torch_fidelity.sample_similarity_lpips import SampleSimilarityLPIPS
 
 from ganbench.data.base import IMAGE
-from ganbench.extractors import lpips, vgg16
-from ganbench.metrics import METRICS
-from ganbench.metrics.base import Unmeasurable
-from ganbench.metrics.sample import Sample
-from ganbench.metrics.sampler import Sampler, slerp
-from ganbench.streams import Streams
-from ganbench.trial import steady
-from ganbench.yardstick import Fakes, Yardstick
+from ganbench.evaluation.evaluator import Yardstick
+from ganbench.evaluation.extractors import lpips, vgg16
+from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.metrics.base import Unmeasurable
+from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.gan.latent_sampler import Sampler, slerp
+from ganbench.rng import Streams
+from ganbench.training.sampling import Fakes, steady
 
 REAL = Sample(torch.zeros(2, 1))
 
@@ -140,7 +140,7 @@ def test_errors_are_those_of_drawing_again(metric, monkeypatch):
     fake = points(lambda z: (z @ MATRIX).sin())
     found = []
     for seed in range(120):
-        monkeypatch.setattr("ganbench.metrics.ppl.SEED", seed)
+        monkeypatch.setattr("ganbench.evaluation.metrics.ppl.SEED", seed)
         found.append(value(metric, fake))
     values = np.array([told.value for told in found])
     errors = np.array([told.standard_error for told in found])

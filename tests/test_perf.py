@@ -16,16 +16,31 @@ import pytest
 import torch
 from scipy.stats import binom
 
-import ganbench.cli.performance as command
-from ganbench.perf.comparisons import compared as comparisons
-from ganbench.perf.gate import Gate, Rules, UnknownWord, check
-from ganbench.perf.harness.counting import Counts, counted
-from ganbench.perf.harness.gpu import SLOW, Look, Watch, held_back
-from ganbench.perf.process import COUNTS, TIMES, Bench, CannotRun, Measured, Reading, reading
-from ganbench.perf.sides import NoSide, Side, opened
-from ganbench.perf.telling import markdown, powers, sentences
-from ganbench.perf.turns import Times, abba
-from ganbench.perf.verdicts import Interval, interval, power, rank, verdict, verdict_of_counts
+import ganbench.cli.perf as command
+from ganbench.ci.performance.comparisons import compared as comparisons
+from ganbench.ci.performance.gate import Gate, Rules, UnknownWord, check
+from ganbench.ci.performance.harness.counting import Counts, counted
+from ganbench.ci.performance.harness.gpu import SLOW, Look, Watch, held_back
+from ganbench.ci.performance.interleaving import Times, abba
+from ganbench.ci.performance.process import (
+    COUNTS,
+    TIMES,
+    Bench,
+    CannotRun,
+    Measured,
+    Reading,
+    reading,
+)
+from ganbench.ci.performance.revisions import NoSide, Side, opened
+from ganbench.ci.performance.summary import markdown, powers, sentences
+from ganbench.ci.performance.verdicts import (
+    Interval,
+    interval,
+    power,
+    rank,
+    verdict,
+    verdict_of_counts,
+)
 
 ROOT = Path(__file__).parents[1]
 RULES = Rules(margin=0.1, blocks=3, seconds=math.inf)
@@ -483,7 +498,7 @@ def real(tmp_path_factory):
 @pytest.fixture
 def perf(ganbench, monkeypatch, real, tmp_path):
     """Calls `ganbench perf` with real counts of real versions."""
-    monkeypatch.setattr("ganbench.perf.process.Bench", lambda *given: real)
+    monkeypatch.setattr("ganbench.ci.performance.process.Bench", lambda *given: real)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     return lambda *given: ganbench("perf", "--device", "cpu", *given)
 
@@ -546,7 +561,9 @@ def test_what_is_wrongly_asked_is_told(perf, monkeypatch):
     assert "did you mean" in told
     assert perf("--base", ROOT, "--time", "soon")[0] == 2
     assert perf("--base", ROOT, "--device", "cuda:9")[0] == 2
-    monkeypatch.setattr("ganbench.perf.process.NEEDED", {"nothing_of_this_name": "pytest-nothing"})
+    monkeypatch.setattr(
+        "ganbench.ci.performance.process.NEEDED", {"nothing_of_this_name": "pytest-nothing"}
+    )
     code, _, told = perf("--base", ROOT)
     assert code == 2
     assert "ganbench[perf]" in told
@@ -588,7 +605,7 @@ def test_what_is_told_of_a_run():
 
 
 def test_values_of_the_head_become_records_of_the_history(tmp_path):
-    records = pytest.importorskip("ganbench.history.records")
+    records = pytest.importorskip("ganbench.ci.history.records")
     report = played(Played({"step[x]": noisy(1)}, {"live[x]": {"base": 5, "head": 5}}))
     command.remember(report, tmp_path / "history.jsonl", "cpu", "abc")
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]

@@ -12,7 +12,7 @@ PROGRAM = Path(sys.executable).parent / "ganbench"
 
 TRICK = '''"""Coin (nobody, 2026): scores of fakes are halved."""
 
-from ganbench.tricks.base import Trick
+from ganbench.gan.tricks.base import Trick
 
 
 class Coin(Trick):
@@ -24,7 +24,7 @@ class Coin(Trick):
         yield "coin", self.weight * duel.fake_score.square().mean()
 '''
 
-RECIPE = """from ganbench.recipe import Recipe
+RECIPE = """from ganbench.gan.recipe import Recipe
 
 TINY = Recipe("The smallest GAN.", "mlp(width=8)", tricks=("coin",))
 """

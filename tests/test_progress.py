@@ -16,15 +16,17 @@ import pytest
 from rich.console import Console
 
 from ganbench.analysis.rows import rows
-from ganbench.redraw import Redraw
+from ganbench.cli.progress import SILENCE, TAIL, Progress
+from ganbench.experiments.executors.inline import Inline
+from ganbench.experiments.monitoring.trial_progress import Sight, label
+from ganbench.experiments.monitoring.watch import QUIET, Watch, announced
+from ganbench.experiments.runner import run
+from ganbench.experiments.store import Store
+from ganbench.experiments.suite_loader import load_suite
+from ganbench.files import append_line, read_json, read_lines, write_json
+from ganbench.report.live import Redraw
 from ganbench.report.page import page
-from ganbench.report.progress import SILENCE, TAIL, Progress
 from ganbench.report.report import Report
-from ganbench.run import run
-from ganbench.sight import Sight, label
-from ganbench.store import Store, append_line, read_json, read_lines, write_json
-from ganbench.suite import load_suite
-from ganbench.watch import QUIET, Watch, announced
 
 LONG = "digits / dcgan(width=16) / least_squares / minibatch_discrimination(kernels=16) / seed 7"
 
@@ -270,7 +272,7 @@ def test_a_run_is_watched_from_another_process(tmp_path):
     thread = threading.Thread(target=begin)
     thread.start()
     suite = load_suite(tmp_path / "w.toml")
-    run(suite, "cpu", "cpu", tmp_path / "results", 0, lambda sights, before: None)
+    run(suite, "cpu", "cpu", tmp_path / "results", Inline(), lambda sights, before: None)
     thread.join()
     *lines, last = watchers[0].communicate(timeout=60)[0].splitlines()
     assert (watchers[0].returncode, last) == (0, "4/4 trials · 4 done")

@@ -10,10 +10,10 @@ from torch.utils.data import Dataset
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from ganbench.data.base import IMAGE
-from ganbench.metrics.base import Measurement
-from ganbench.protocols import PROTOCOLS, protocol_label
-from ganbench.spec import SpecError
-from ganbench.yardstick import Yardstick
+from ganbench.evaluation.evaluator import Yardstick
+from ganbench.evaluation.metrics.base import Measurement
+from ganbench.evaluation.protocols import PROTOCOLS, protocol_label
+from ganbench.registry import SpecError
 
 METRICS = ("fid", "kid_subsets(subset_size=300)", "is", "precision", "recall")
 OWN = "torch_fidelity(extractor='own')"

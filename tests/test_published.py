@@ -9,8 +9,9 @@ import pytest
 import ganbench
 from ganbench.analysis.effects import Effect, effects
 from ganbench.analysis.leaderboard import leaderboard
-from ganbench.report.words import size
-from ganbench.suite import cells, load_suite
+from ganbench.experiments.suite import cells
+from ganbench.experiments.suite_loader import load_suite
+from ganbench.report.findings import size
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "results" / "published"

@@ -12,12 +12,13 @@ import ganbench
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.cli import app
 from ganbench.data.base import Deck
-from ganbench.plan import Budget
-from ganbench.report.words import findings
-from ganbench.streams import Streams
-from ganbench.suite import cells, load_suite
-from ganbench.train import Trainer
-from ganbench.tricks.base import Chain
+from ganbench.experiments.suite import cells
+from ganbench.experiments.suite_loader import load_suite
+from ganbench.gan.tricks.base import Chain
+from ganbench.report.findings import findings
+from ganbench.rng import Streams
+from ganbench.training.budget import Budget
+from ganbench.training.trainer import Trainer
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "published" / "bench"
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -48,7 +49,7 @@ def trained(tricks):
 
 def test_the_trick_is_a_trick():
     (source,) = [text for text in blocks("python") if "class GradientNoise" in text]
-    scope = {"__package__": "ganbench.tricks", "__name__": "ganbench.tricks.gradient_noise"}
+    scope = {"__package__": "ganbench.tricks", "__name__": "ganbench.gan.tricks.gradient_noise"}
     exec(source, scope)
     noisy, plain = trained({"gradient_noise": scope["GradientNoise"](std=0.01)}), trained({})
     pairs = zip(noisy.parameters(), plain.parameters(), strict=True)

@@ -10,15 +10,15 @@ from test_analysis import arms, floor, frame, row
 
 from ganbench.analysis.intervals import t_interval
 from ganbench.analysis.leaderboard import leaderboard
+from ganbench.cli.progress import clock
+from ganbench.experiments.store import Store
 from ganbench.report.analyses import ANALYSES
 from ganbench.report.effects import effects_text, sections
-from ganbench.report.files import write
+from ganbench.report.findings import findings, percent
 from ganbench.report.markdown import leaderboard_table, number
 from ganbench.report.pictures import file_name
-from ganbench.report.progress import clock
 from ganbench.report.terminal import SHOWN, show
-from ganbench.report.words import findings, percent
-from ganbench.store import Store
+from ganbench.report.writer import write
 
 
 def printed(made: pd.DataFrame, width=80) -> str:

@@ -10,14 +10,14 @@ from conftest import CPU, setup, trainer
 from torch import nn
 from torch.nn.functional import batch_norm
 
-from ganbench.assemble import Incompatible
 from ganbench.data.base import IMAGE
-from ganbench.networks import NETWORKS
-from ganbench.networks.attention import SelfAttention
-from ganbench.networks.base import initialized
-from ganbench.networks.labelled import ConditionalBatchNorm, Labelled, PerClass
-from ganbench.networks.r3gan import Block, Direction, Scaled
-from ganbench.streams import Streams
+from ganbench.gan.build import Incompatible
+from ganbench.gan.networks import NETWORKS
+from ganbench.gan.networks.attention import SelfAttention
+from ganbench.gan.networks.base import initialized
+from ganbench.gan.networks.conditioning import ConditionalBatchNorm, Labelled, PerClass
+from ganbench.gan.networks.r3gan import Block, Direction, Scaled
+from ganbench.rng import Streams
 
 META = torch.device("meta")
 ROOT = Path(__file__).parents[1]

@@ -15,11 +15,13 @@ import pytest
 import torch
 
 import ganbench
-from ganbench.planned import planned
-from ganbench.store import Store, read_json, read_lines
-from ganbench.suite import load_suite
-from ganbench.trial import LOG_EVERY, run_trial
-from ganbench.yardstick import yardstick
+from ganbench.evaluation.evaluator import yardstick
+from ganbench.experiments.plan import planned
+from ganbench.experiments.run_trial import run_trial
+from ganbench.experiments.session import LOG_EVERY
+from ganbench.experiments.store import Store
+from ganbench.experiments.suite_loader import load_suite
+from ganbench.files import read_json, read_lines
 
 PROGRAM = Path(sys.executable).parent / "ganbench"
 SUITES = Path(__file__).parents[1] / "suites"

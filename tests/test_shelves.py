@@ -4,11 +4,12 @@ import pytest
 import torch
 from conftest import CPU
 
-from ganbench import yardstick
-from ganbench.data.place import references
-from ganbench.metrics.sample import Sample, Shelf
-from ganbench.shelves import DiskShelf, folder_of
-from ganbench.yardstick import Fakes, Yardstick
+from ganbench.data.paths import references
+from ganbench.evaluation import evaluator as yardstick
+from ganbench.evaluation.evaluator import Yardstick
+from ganbench.evaluation.metrics.feature_set import Sample, Shelf
+from ganbench.evaluation.reference_cache import DiskShelf, folder_of
+from ganbench.training.sampling import Fakes
 
 METRICS = ("fid", "kid", "precision", "recall", "coverage", "modes")
 

@@ -17,11 +17,11 @@ from torch_fidelity.datasets import ImagesPathDataset
 from torch_fidelity.utils import glob_samples_paths
 
 from ganbench.data.base import as_stored
-from ganbench.sources.arrays import Array, of_array
-from ganbench.sources.base import GREY, Frame, Unreadable
-from ganbench.sources.levels import as_bytes
-from ganbench.sources.resolution import Reading, resolved
-from ganbench.sources.rows import Held, Rows, Sliced, Streamed, arrays, runs
+from ganbench.evaluation.inputs.array_files import Held, Rows, Sliced, Streamed, arrays, runs
+from ganbench.evaluation.inputs.arrays import Array, of_array
+from ganbench.evaluation.inputs.base import GREY, Frame, Unreadable
+from ganbench.evaluation.inputs.pixel_range import as_bytes
+from ganbench.evaluation.inputs.resolve import Reading, resolved
 
 COUNT = 12
 COLOUR = np.random.default_rng(0).integers(0, 256, (COUNT, 9, 7, 3), np.uint8)
@@ -88,7 +88,7 @@ def test_images_are_the_same_from_every_kind_of_file(kind, chosen, tmp_path):
 def test_so_few_rows_are_gathered_at_a_time_that_their_size_does_not_matter(
     kind, row, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("ganbench.sources.arrays.AT_ONCE", 2 * row)
+    monkeypatch.setattr("ganbench.evaluation.inputs.arrays.AT_ONCE", 2 * row)
     gathered = []
     for rows in (Held, Sliced, Streamed):
         gather = rows.gather

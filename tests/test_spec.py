@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganbench.data import DATA
-from ganbench.extractors import EXTRACTORS
-from ganbench.games import GAMES
-from ganbench.losses import LOSSES
-from ganbench.metrics import METRICS
-from ganbench.networks import NETWORKS
-from ganbench.plan import Plan
-from ganbench.spec import Spec, SpecError, parse
-from ganbench.tricks import TRICKS
-from ganbench.variants import VARIANTS, variant, variant_label
+from ganbench.evaluation.extractors import EXTRACTORS
+from ganbench.evaluation.metrics import METRICS
+from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.losses import LOSSES
+from ganbench.gan.networks import NETWORKS
+from ganbench.gan.tasks import GAMES
+from ganbench.gan.tricks import TRICKS
+from ganbench.gan.variants import VARIANTS, variant, variant_label
+from ganbench.registry import Spec, SpecError, parse
 
 INDEXES = (DATA, EXTRACTORS, GAMES, LOSSES, METRICS, NETWORKS, TRICKS)
 ENTRIES = [(index, name) for index in INDEXES for name in index.entries]

@@ -17,9 +17,9 @@ from conftest import split
 from torch import Generator, Tensor
 
 from ganbench.data.base import Mixture
-from ganbench.metrics import METRICS
-from ganbench.metrics.base import prepare
-from ganbench.metrics.sample import Sample
+from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.metrics.base import prepare
+from ganbench.evaluation.metrics.feature_set import Sample
 
 RING = split("ring").mixture
 WEIGHTS = torch.randn(64, 5, generator=Generator().manual_seed(99))  # of a classifier of features

@@ -7,21 +7,13 @@ import sys
 
 import pytest
 
-from ganbench.store import (
-    Attempt,
-    Busy,
-    Damaged,
-    Store,
-    read_json,
-    read_lines,
-    write_bytes,
-    write_json,
-)
+from ganbench.experiments.store import Attempt, Busy, Store
+from ganbench.files import Damaged, read_json, read_lines, write_bytes, write_json
 
 HOLDER = """
 import sys
 from pathlib import Path
-from ganbench.store import Store
+from ganbench.experiments.store import Store
 with Store(Path(sys.argv[1])).trial("abcdef").lock():
     print("held", flush=True)
     sys.stdin.read()

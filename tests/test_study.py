@@ -19,12 +19,17 @@ from statsmodels.stats.proportion import proportion_confint
 from ganbench.analysis.agreement import krippendorff_alpha
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import load
-from ganbench.store import read_json, write_json
-from ganbench.study.answers import HOUR, checksum, parsed, read_answers
-from ganbench.study.errors import independent_judgements, results, wilson, with_human_error
-from ganbench.study.key import Arm, Item, Key
-from ganbench.study.make import in_script, page
-from ganbench.study.order import fnv1a, mulberry32, order
+from ganbench.files import read_json, write_json
+from ganbench.human_study.answers import HOUR, checksum, parsed, read_answers
+from ganbench.human_study.error_rates import (
+    independent_judgements,
+    results,
+    wilson,
+    with_human_error,
+)
+from ganbench.human_study.item_order import fnv1a, mulberry32, order
+from ganbench.human_study.key import Arm, Item, Key
+from ganbench.human_study.make_page import in_script, page
 
 # Agreement, against published examples and statsmodels
 

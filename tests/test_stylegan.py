@@ -8,20 +8,20 @@ from conftest import CPU, setup, steps, trainer
 from torch import nn
 from torch.nn.functional import conv2d
 
-from ganbench.assemble import META, Incompatible
 from ganbench.data.base import IMAGE
-from ganbench.networks import NETWORKS
-from ganbench.networks.base import Network, initialized
-from ganbench.networks.growing import enlarged
-from ganbench.networks.progan import Judge
-from ganbench.networks.stylegan import AdaIN
-from ganbench.networks.stylegan2 import Modulated
-from ganbench.networks.styles import Noise, crossed
-from ganbench.streams import Streams
-from ganbench.tricks import path_length
-from ganbench.tricks.minibatch_std import MinibatchStd
-from ganbench.tricks.path_length import lengths
-from ganbench.tricks.progressive_growing import growing
+from ganbench.gan.build import META, Incompatible
+from ganbench.gan.networks import NETWORKS
+from ganbench.gan.networks.base import Network, initialized
+from ganbench.gan.networks.progan import Judge
+from ganbench.gan.networks.progressive import enlarged
+from ganbench.gan.networks.style_mapping import Noise, crossed
+from ganbench.gan.networks.stylegan import AdaIN
+from ganbench.gan.networks.stylegan2 import Modulated
+from ganbench.gan.tricks import path_length
+from ganbench.gan.tricks.minibatch_std import MinibatchStd
+from ganbench.gan.tricks.path_length import lengths
+from ganbench.gan.tricks.progressive_growing import growing
+from ganbench.rng import Streams
 
 RANDOM = torch.Generator().manual_seed(5)
 FAMILIES = (

@@ -12,12 +12,13 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from ganbench.analysis.rows import load
 from ganbench.data.base import IMAGE, as_stored
-from ganbench.pictures import SIDE
-from ganbench.run import run
-from ganbench.store import Store, TrialFolder
-from ganbench.streams import Streams
-from ganbench.styles import SHARES, mixing, shown, styles_of, truncation
-from ganbench.suite import load_suite
+from ganbench.experiments.executors.inline import Inline
+from ganbench.experiments.runner import run
+from ganbench.experiments.store import Store, TrialFolder
+from ganbench.experiments.suite_loader import load_suite
+from ganbench.image_grid import SIDE
+from ganbench.rng import Streams
+from ganbench.visualization.style_mixing import SHARES, mixing, shown, styles_of, truncation
 
 STREAMS = Streams(0, CPU)
 SUITE = """
@@ -90,7 +91,7 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("styled")
     (folder / "styled.toml").write_text(SUITE)
     suite = load_suite(folder / "styled.toml")
-    run(suite, "cpu", "cpu", folder / "results", 0, lambda sights, before: None)
+    run(suite, "cpu", "cpu", folder / "results", Inline(), lambda sights, before: None)
     return folder / "results"
 
 

@@ -11,13 +11,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ganbench.assemble import checked
-from ganbench.plan import Budget, Plan
-from ganbench.planned import planned, trial
-from ganbench.recipe import Recipe
-from ganbench.suite import RESERVED, Suite, SuiteError, cells, load_suite, schema, seconds
-from ganbench.trial import Trial
-from ganbench.variants import variant
+from ganbench.experiments.plan import planned, trial
+from ganbench.experiments.suite import RESERVED, Suite, SuiteError, cells, schema, seconds
+from ganbench.experiments.suite_loader import load_suite
+from ganbench.experiments.trial import Trial
+from ganbench.gan.build import checked
+from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.recipe import Recipe
+from ganbench.gan.variants import variant
+from ganbench.training.budget import Budget
 
 SUITES = Path(__file__).parents[1] / "suites"
 GOOD = """\

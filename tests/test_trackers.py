@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from ganbench.sight import Sight
-from ganbench.store import Store, read_json, read_lines, write_json
-from ganbench.trackers import TRACKERS
-from ganbench.trackers.base import Tracked, Tracker, Untracked, package
-from ganbench.tracking import Tracking, numbers, settings
-from ganbench.watch import Watch
+from ganbench.experiments.monitoring.tracking import Tracking, numbers, settings
+from ganbench.experiments.monitoring.trial_progress import Sight
+from ganbench.experiments.monitoring.watch import Watch
+from ganbench.experiments.store import Store
+from ganbench.experiments.trackers import TRACKERS
+from ganbench.experiments.trackers.base import Tracked, Tracker, Untracked, package
+from ganbench.files import read_json, read_lines, write_json
 
 
 class Diary(Tracker):

@@ -5,8 +5,9 @@ import torch
 from conftest import BATCH, same, steps, trainer, weights
 
 from ganbench.data.base import IMAGE
-from ganbench.plan import Budget, Plan, Spent
-from ganbench.train import Diverged
+from ganbench.gan.hyperparameters import Plan
+from ganbench.training.budget import Budget, Spent
+from ganbench.training.trainer import Diverged
 
 both = pytest.mark.parametrize("text", ["gan(width=8)", "dcgan(width=4)"])
 

@@ -7,12 +7,13 @@ from conftest import CPU, split, trainer
 from sklearn.linear_model import LogisticRegression
 
 from ganbench.data.base import IMAGE, as_stored
-from ganbench.metrics import METRICS
-from ganbench.metrics.base import Unmeasurable
-from ganbench.metrics.regression import Labelled, cells, predicted
-from ganbench.metrics.sample import Sample
-from ganbench.plan import Budget
-from ganbench.yardstick import Fakes, Yardstick
+from ganbench.evaluation.evaluator import Yardstick
+from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.metrics.base import Unmeasurable
+from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.evaluation.metrics.linear_probe import Labelled, cells, predicted
+from ganbench.training.budget import Budget
+from ganbench.training.sampling import Fakes
 
 
 @pytest.fixture(scope="module")

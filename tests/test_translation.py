@@ -13,22 +13,22 @@ from test_every_trick import TRICK, every_trick, trains_or_objects
 from torch import nn
 from torch.nn.functional import normalize
 
-from ganbench.assemble import META, Incompatible, assemble
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Missing
 from ganbench.data.restyled_digits import RestyledDigits
-from ganbench.games import GAMES
-from ganbench.games.contrastive import confusion
-from ganbench.games.inpainting import Inpainting
-from ganbench.games.super_resolution import SuperResolution
-from ganbench.losses import LOSSES
-from ganbench.metrics import METRICS
-from ganbench.metrics.sample import Sample
-from ganbench.networks import NETWORKS
-from ganbench.spec import SpecError
-from ganbench.streams import Moment, Streams
-from ganbench.tricks.image_pool import ImagePool
-from ganbench.variants import variant, variant_label
+from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.gan.build import META, Incompatible, assemble
+from ganbench.gan.losses import LOSSES
+from ganbench.gan.networks import NETWORKS
+from ganbench.gan.tasks import GAMES
+from ganbench.gan.tasks.cut import confusion
+from ganbench.gan.tasks.inpainting import Inpainting
+from ganbench.gan.tasks.super_resolution import SuperResolution
+from ganbench.gan.tricks.image_pool import ImagePool
+from ganbench.gan.variants import variant, variant_label
+from ganbench.registry import SpecError
+from ganbench.rng import Moment, Streams
 
 TINY = "cyclegan(width=4, blocks=1, downs=1, strided=1)"
 

@@ -10,15 +10,15 @@ import torch
 from conftest import BATCH, CPU, same, setup, split, steps, trainer, weights
 from torch import nn
 
-from ganbench.assemble import Incompatible
 from ganbench.data.base import IMAGE
-from ganbench.duel import Duel
-from ganbench.losses import LOSSES
-from ganbench.networks.discriminator import Discriminator, Head
-from ganbench.streams import Moment, Streams
-from ganbench.tricks import TRICKS
-from ganbench.tricks.base import Chain
-from ganbench.tricks.minibatch_discrimination import Closeness
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.build import Incompatible
+from ganbench.gan.losses import LOSSES
+from ganbench.gan.networks.discriminator import Discriminator, Head
+from ganbench.gan.tricks import TRICKS
+from ganbench.gan.tricks.base import Chain
+from ganbench.gan.tricks.minibatch_discrimination import Closeness
+from ganbench.rng import Moment, Streams
 
 POINTS = 3  # numbers an example of the hand-made duels has
 

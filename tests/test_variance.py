@@ -29,7 +29,8 @@ from ganbench.analysis.variance import (
     slope,
     variance,
 )
-from ganbench.suite import cells, load_suite
+from ganbench.experiments.suite import cells
+from ganbench.experiments.suite_loader import load_suite
 
 SETTINGS = Path(__file__).parents[1] / "suites" / "settings.toml"
 ARM = ["data", "tricks"]

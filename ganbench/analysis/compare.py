@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..spec import SpecError, nearest
+from ganbench.registry import SpecError, nearest
+
 from .contrasts import Change, change, estimate, holm
 from .effects import back
 from .intervals import LEVEL, SCALES, t_interval

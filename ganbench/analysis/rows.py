@@ -12,8 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..spec import parse
-from ..store import Damaged, Store, TrialFolder, read_json, write_bytes
+from ganbench.errors import GanbenchError
+from ganbench.experiments.store import Store, TrialFolder
+from ganbench.files import Damaged, read_json, write_bytes
+from ganbench.registry import parse
+
 from .detection import FLAGS, flags
 
 SCHEMA_VERSION = (
@@ -78,7 +81,7 @@ Row = dict[str, Any]
 Floors = dict[str, dict[str, Any]]  # of each protocol, readings by metric
 
 
-class Mixed(ValueError):
+class Mixed(GanbenchError, ValueError):
     """Numbers of different protocols under one name."""
 
 

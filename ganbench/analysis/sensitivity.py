@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..spec import SpecError
-from ..variants import variant
+from ganbench.gan.variants import variant
+from ganbench.registry import SpecError
+
 from .effects import outcomes
 from .intervals import LEVEL, SCALES
 from .variance import outcome_facts

@@ -12,20 +12,18 @@ from typing import Annotated
 
 import typer
 
-from .. import __version__
-from . import (
-    answers,
-    evaluation,
-    gate,
-    history,
-    looking,
-    parts,
-    performance,
-    study,
-    styles,
-    training,
-    watching,
-)
+from ganbench import __version__
+from ganbench.errors import GanbenchError
+
+from . import catalog as parts
+from . import eval as evaluation
+from . import gate, history, styles
+from . import human_study as study
+from . import perf as performance
+from . import report as answers
+from . import run as training
+from . import visualize as looking
+from . import watch as watching
 from .base import INTERNAL, INTERRUPTED, app, err, out
 
 # To import a module is to add its commands, in this order.
@@ -70,6 +68,9 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.exit(0)
+    except GanbenchError as error:
+        err.print(f"{error}", markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)
     except OSError as error:  # a full disk, a folder that cannot be written
         err.print(f"{error}", markup=False, soft_wrap=True)
         sys.exit(INTERNAL)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from ..store import Damaged
+from ganbench.files import Damaged
 
 USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
 
@@ -61,6 +61,13 @@ InceptionWeights = Annotated[
         help="The file of Inception's weights; GANBENCH_INCEPTION names it too.",
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Worker processes; 0 runs all in this one. All CPUs, or 1 on a GPU."),
+]
+ExecutorName = Annotated[
+    str, typer.Option("--executor", help="What runs trials: auto, inline, local, ...")
+]
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 HERE = Path("results")
 CELL = ("data", "variant", "loss", "tricks", "plan")
@@ -86,8 +93,9 @@ def folder_of(suite: str, results: Path) -> Path:
 
 def frame_of(suite: str, results: Path) -> Any:
     """The rows of a suite that was run, or is running: from its store, or else from its tables."""
-    from ..analysis.rows import load, rows
-    from ..store import Store, read_json
+    from ganbench.analysis.rows import load, rows
+    from ganbench.experiments.store import Store
+    from ganbench.files import read_json
 
     folder = folder_of(suite, results)
     try:

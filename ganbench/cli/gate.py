@@ -16,9 +16,11 @@ import typer
 from .base import (
     INTERRUPTED,
     Device,
+    ExecutorName,
     InceptionWeights,
     Json,
     ProfileName,
+    Workers,
     answer,
     app,
     err,
@@ -26,7 +28,7 @@ from .base import (
     out,
     telling,
 )
-from .training import default_workers, read_suite, suite_path, told_failures
+from .run import executor_of, read_suite, suite_path, told_failures
 
 FALSE_ALARMS = 0.01  # of a gate with all its questions, where no suite declares it
 SUMMARY = "GITHUB_STEP_SUMMARY"  # where GitHub Actions shows Markdown from
@@ -48,7 +50,6 @@ Kept = Annotated[
     Path | None,
     typer.Option("--results", help="Keep the trainings here; otherwise they are thrown away."),
 ]
-Workers = Annotated[int | None, typer.Option(min=0, help="Worker processes; all CPUs.")]
 Lost = Annotated[int, typer.Option(min=0, help="How many trainings ended without images.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Open exported networks, which can run code.")]
 
@@ -71,6 +72,7 @@ def gate(
     ] = 0,
     results: Kept = None,
     workers: Workers = None,
+    executor: ExecutorName = "auto",
     device: Device = "auto",
     profile: ProfileName = None,
     lost: Lost = 0,
@@ -86,7 +88,7 @@ def gate(
     as_json: Json = False,
 ) -> None:
     """Test trainings against a baseline: 0 passed, 1 proven to be worse, 3 cannot decide."""
-    from ..gate.words import markdown, record
+    from ganbench.ci.quality.summary import markdown, record
 
     path, began = placed(baseline, what, real), time.monotonic()
     known = baseline_of(path)
@@ -96,7 +98,7 @@ def gate(
         refuse_options(exact=exact, block=block, results=results, workers=workers, profile=profile)
     with refusing():
         if real is None:
-            place = Place(results, workers, device, profile)
+            place = Place(results, workers, executor, device, profile)
             found = of_suite(single(what), known, exact, block, place)
         else:
             found = of_images(what, real, known, lost, trust, device)
@@ -127,6 +129,7 @@ def make(
     size: Annotated[int | None, typer.Option(help="Of images: pixels a side.")] = None,
     results: Kept = None,
     workers: Workers = None,
+    executor: ExecutorName = "auto",
     device: Device = "auto",
     profile: ProfileName = None,
     lost: Lost = 0,
@@ -140,7 +143,9 @@ def make(
     settings = {"metrics": metrics, "extractor": extractor, "size": size}
     with refusing():
         if real is None:
-            keep_suite(single(what), path, reason, None, Place(results, workers, device, profile))
+            keep_suite(
+                single(what), path, reason, None, Place(results, workers, executor, device, profile)
+            )
         else:
             keep_images(what, real, path, reason, None, margin or [], settings, lost, trust, device)
 
@@ -153,6 +158,7 @@ def update(
     real: Real = None,
     results: Kept = None,
     workers: Workers = None,
+    executor: ExecutorName = "auto",
     device: Device = "auto",
     profile: ProfileName = None,
     lost: Lost = 0,
@@ -164,7 +170,13 @@ def update(
     before = baseline_of(path)
     with refusing():
         if real is None:
-            keep_suite(single(what), path, reason, before, Place(results, workers, device, profile))
+            keep_suite(
+                single(what),
+                path,
+                reason,
+                before,
+                Place(results, workers, executor, device, profile),
+            )
         else:
             margins = [f"{metric}={amount}" for metric, amount in before.margins.items()]
             keep_images(
@@ -181,7 +193,7 @@ def show_baseline(
     as_json: Json = False,
 ) -> None:
     """Say how a baseline was made, what it holds, and what a gate against it would catch."""
-    from ..gate.words import about, holdings, power_table
+    from ganbench.ci.quality.summary import about, holdings, power_table
 
     known = baseline_of(baseline)
     with refusing():
@@ -199,6 +211,7 @@ class Place:
 
     results: Path | None
     workers: int | None
+    executor: str
     device: str
     profile: str | None
 
@@ -213,30 +226,18 @@ def refuse_options(**given: Any) -> None:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """What is wrong with what was given ends the program in a sentence, with code 2."""
-    from ..data.base import Missing
-    from ..sources.base import Unreadable
-    from ..spec import SpecError
-    from ..store import Busy, Damaged
-    from ..suite import SuiteError
-
+    """Ctrl-C ends the program with the command that begins again."""
     try:
         yield
-    except (SuiteError, SpecError, Missing, Unreadable, Damaged, Busy) as error:
-        fail(str(error))
     except KeyboardInterrupt:
         again = shlex.join(["ganbench", *sys.argv[1:]])
         fail(f"Stopped. To begin again: {again}", INTERRUPTED)
 
 
 def baseline_of(path: Path) -> Any:
-    from ..gate.baseline import read
-    from ..spec import SpecError
+    from ganbench.ci.quality.baseline import read
 
-    try:
-        return read(path)
-    except SpecError as error:
-        fail(str(error))
+    return read(path)
 
 
 def placed(baseline: Path | None, what: Sequence[str], real: str | None) -> Path:
@@ -257,8 +258,8 @@ def single(what: Sequence[str]) -> str:
 
 def of_suite(suite: str, known: Any, exact: bool, block: int, place: Place) -> Any:
     """The verdict of a suite's trainings; nothing is trained that the baseline does not speak of."""
-    from ..gate.trained import Course, declared, refusals, seeds_of_block
-    from ..gate.verdict import refused, verdict
+    from ganbench.ci.quality.training_runs import Course, declared, refusals, seeds_of_block
+    from ganbench.ci.quality.verdict import refused, verdict
 
     read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
     terms = declared(read)
@@ -270,8 +271,8 @@ def of_suite(suite: str, known: Any, exact: bool, block: int, place: Place) -> A
 
 
 def keep_suite(suite: str, path: Path, reason: str, before: Any, place: Place) -> None:
-    from ..gate.baseline import write
-    from ..gate.trained import Course, baseline, seeds_of_baseline
+    from ganbench.ci.quality.baseline import write
+    from ganbench.ci.quality.training_runs import Course, baseline, seeds_of_baseline
 
     read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
     course = Course.of(read, name, chosen, seeds_of_baseline(read, name))
@@ -287,14 +288,15 @@ def keep_suite(suite: str, path: Path, reason: str, before: Any, place: Place) -
 
 def carried_out(course: Any, place: Place, fresh: bool) -> tuple[Any, int]:
     """Trains a course in its own store; names what crashed, and where its log is: the code of that."""
-    from ..gate.trained import trained
-    from ..report.progress import Progress
+    from ganbench.ci.quality.training_runs import trained
 
-    count = default_workers(course.device) if place.workers is None else place.workers
+    from .progress import Progress
+
+    executor = executor_of(place.executor, place.workers, course.device)
     store, code = store_at(place.results, fresh), 0
     try:
         with Progress(err) as progress:
-            side, statuses = trained(course, store, count, progress.show)
+            side, statuses = trained(course, store, executor, progress.show)
         code = told_failures(statuses)
     finally:
         if place.results is None and not code:  # logs of what crashed stay
@@ -316,13 +318,13 @@ def of_images(
     fakes: Sequence[str], real: str, known: Any, lost: int, trust: bool, device: str
 ) -> Any:
     """The verdict of images, which are measured as the baseline's were."""
-    from ..devices import device_of
-    from ..gate.images import evaluations, refusals, side
-    from ..gate.verdict import refused, verdict
+    from ganbench.ci.quality.image_sets import evaluations, refusals, side
+    from ganbench.ci.quality.verdict import refused, verdict
+    from ganbench.devices import select_device
 
     if known.kind != "images":
         return refused([f"it is a baseline of the suite {known.name}, and not of images"])
-    chosen, settings = device_of(device), known.settings
+    chosen, settings = select_device(device), known.settings
     found = evaluations(fakes, real, device=device, trust=trust, **settings)
     if reasons := refusals(found, known, lost):
         return refused(reasons)
@@ -342,13 +344,13 @@ def keep_images(
     trust: bool,
     device: str,
 ) -> None:
-    from ..devices import device_of
-    from ..gate.baseline import write
-    from ..gate.images import baseline, evaluations, margins_of, side
+    from ganbench.ci.quality.baseline import write
+    from ganbench.ci.quality.image_sets import baseline, evaluations, margins_of, side
+    from ganbench.devices import select_device
 
     if before and before.kind != "images":
         fail(f"{path} is a baseline of the suite {before.name}, and not of images")
-    allowed, chosen = margins_of(margins, settings["metrics"]), device_of(device)
+    allowed, chosen = margins_of(margins, settings["metrics"]), select_device(device)
     found = evaluations(fakes, real, device=device, trust=trust, **settings)
     here = side(found, lost, chosen)
     made = baseline(found, here, allowed, settings, chosen, reason, before)
@@ -358,7 +360,7 @@ def keep_images(
 
 def kept(path: Path, made: Any) -> None:
     """Says what was written, and what gates against it will catch."""
-    from ..gate.words import about, holdings, power_table
+    from ganbench.ci.quality.summary import about, holdings, power_table
 
     for line in about(made):
         out.print(line, markup=False, soft_wrap=True)
@@ -369,7 +371,7 @@ def kept(path: Path, made: Any) -> None:
 
 def terms_of(known: Any, suite: str | None) -> tuple[Any, float, int]:
     """Margins, false alarms and seeds of a gate: as a suite declares them, or else the baseline."""
-    from ..gate.trained import declared
+    from ganbench.ci.quality.training_runs import declared
 
     if suite is None:
         return known.margins, FALSE_ALARMS, known.gate
@@ -380,17 +382,18 @@ def terms_of(known: Any, suite: str | None) -> tuple[Any, float, int]:
 
 
 def remember(path: Path, found: Any, known: Any) -> None:
-    from ..gate.baseline import made
-    from ..gate.words import entries
-    from ..history.records import append
+    from ganbench.ci.history.records import append
+    from ganbench.ci.quality.baseline import made
+    from ganbench.ci.quality.summary import entries
 
     append(path, entries(found, known, made("measured", known.device)))
 
 
 def show(found: Any, known: Any, seconds: float) -> None:
     """The sentences, the table, the word."""
-    from ..gate.words import sentences, table, text_table
-    from ..report.progress import clock
+    from ganbench.ci.quality.summary import sentences, table, text_table
+
+    from .progress import clock
 
     if found.questions:
         out.print(text_table(table(found)), markup=False, soft_wrap=True)

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..spec import nearest
-from ..store import write_bytes, write_json
+from ganbench.files import write_bytes, write_json
+from ganbench.registry import nearest
+
 from .base import Json, answer, app, err, fail, out
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..history.records import History
-    from ..history.series import Series
+    from ganbench.ci.history.records import History
+    from ganbench.ci.history.series import Series
 
 
 @app.command()
@@ -61,7 +62,7 @@ class Wanted:
     machine: str
 
     def history(self) -> "History":
-        from ..history.records import history
+        from ganbench.ci.history.records import history
 
         if not self.file.is_file():
             fail(f"there is no file {self.file}: the commands that measure append to it")
@@ -69,8 +70,8 @@ class Wanted:
 
     def series(self) -> tuple[list["Series"], list[str]]:
         """All that is wanted, and sentences on what could not be shown."""
-        from ..history.change_points import Missing
-        from ..history.series import series
+        from ganbench.ci.history.change_points import Missing
+        from ganbench.ci.history.series import series
 
         read = self.history()
         notes = list(read.told)
@@ -106,7 +107,7 @@ def named(text: str, names: Iterable[str], kind: str) -> None:
 
 def minded(export: str, to: Path | None, acknowledge: str, reason: str) -> None:
     """Exits with 2 at options that need each other, or that nothing can be done with."""
-    from ..history.export import FORMATS
+    from ganbench.ci.history.export import FORMATS
 
     if export and export not in FORMATS:
         fail(f"there is no export {export!r}{nearest(export, FORMATS)}")
@@ -118,7 +119,7 @@ def minded(export: str, to: Path | None, acknowledge: str, reason: str) -> None:
 
 def said(wanted: Wanted, change: str, reason: str) -> None:
     """Appends an acknowledgement for each machine that measured this benchmark at this revision."""
-    from ..history.records import Acknowledgement, acknowledge
+    from ganbench.ci.history.records import Acknowledgement, acknowledge
 
     benchmark, at, revision = change.rpartition("@")
     if not at:
@@ -141,14 +142,14 @@ def said(wanted: Wanted, change: str, reason: str) -> None:
 
 
 def write_page(path: Path, found: list["Series"], notes: list[str]) -> None:
-    from ..history.page import page
+    from ganbench.ci.history.page import page
 
     write_bytes(path, page(found, notes).encode())
     err.print(f"  {path}", markup=False, soft_wrap=True)
 
 
 def write_export(form: str, path: Path, found: list["Series"]) -> None:
-    from ..history.export import FORMATS
+    from ganbench.ci.history.export import FORMATS
 
     machines = sorted({each.machine for each in found})
     if len(machines) > 1:
@@ -176,7 +177,7 @@ def record(series: "Series") -> dict[str, Any]:
 
 def show(found: list["Series"], notes: list[str]) -> None:
     """A table a machine, the change points below it, and what there is to be said of them."""
-    from ..history.words import CAUTION, plain, sentence
+    from ganbench.ci.history.summary import CAUTION, plain, sentence
 
     for machine in dict.fromkeys(each.machine for each in found):
         own = [each for each in found if each.machine == machine]
@@ -208,8 +209,8 @@ def table(found: list["Series"]) -> "Table":
 
 def cells(series: "Series") -> tuple[str, ...]:
     """Benchmark, course, last value, and its level against the one before."""
-    from ..history.words import plain, shown, step
-    from ..report.sparkline import sparkline
+    from ganbench.ci.history.summary import plain, shown, step
+    from ganbench.report.sparkline import sparkline
 
     unit, change = series.last.unit, series.changes[-1] if series.changes else None
     told = f"{change.verdict} {step(change, unit)}" if change else "none"

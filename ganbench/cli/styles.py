@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .base import HERE, Json, Results, SuiteArgument, answer, app, fail, out
-from .looking import CellArgument, Checkpoint, chosen_rows, store_of_samplers
+from .visualize import CellArgument, Checkpoint, chosen_rows, store_of_samplers
 
 
 @app.command()
@@ -15,24 +15,20 @@ def styles(
     as_json: Json = False,
 ) -> None:
     """Write pictures of a cell's styles, mixed and truncated, beside its samples."""
-    from ..data.base import Missing
-    from ..looking import Unseen, kept
-    from ..looking import styles as picture
-    from ..store import Damaged, write_bytes
-    from ..styles import STYLES
-    from ..trial import read_trial
+    from ganbench.experiments.trial import read_trial
+    from ganbench.files import write_bytes
+    from ganbench.visualization.samples import styles as picture
+    from ganbench.visualization.style_mixing import STYLES
+    from ganbench.visualization.trained_generator import kept
 
     store, found = store_of_samplers(suite, results, checkpoint), []
     ending = "" if checkpoint == "last" else f"-{checkpoint}"
-    try:
-        for name in done_trials(suite, cell, results):
-            sampler = kept(read_trial(store, name), store, checkpoint)
-            paths = {kind: sampler.folder.folder / f"{kind}{ending}.png" for kind in STYLES}
-            for kind, path in paths.items():
-                write_bytes(path, picture(sampler, kind))
-            found.append({"trial": name, "pictures": list(map(str, paths.values()))})
-    except (Unseen, Damaged, Missing) as error:
-        fail(str(error))
+    for name in done_trials(suite, cell, results):
+        sampler = kept(read_trial(store, name), store, checkpoint)
+        paths = {kind: sampler.folder.folder / f"{kind}{ending}.png" for kind in STYLES}
+        for kind, path in paths.items():
+            write_bytes(path, picture(sampler, kind))
+        found.append({"trial": name, "pictures": list(map(str, paths.values()))})
     if as_json:
         return answer(found)
     for entry in found:

@@ -1,9 +1,10 @@
 """Data sets by their names in a spec. A new data set is a new file and a line here."""
 
-from ..spec import Index
+from ganbench.registry import Index
 
 DATA = Index(
     "data set",
+    "ganbench.data",
     "ganbench.data",
     {
         "celeba": "celeba:Celeba",

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..streams import Streams
+from ganbench.errors import GanbenchError
+from ganbench.rng import Streams
 
 Shape = tuple[int, ...]
 IMAGE = "image"  # the domain of data that have only one
@@ -120,7 +121,7 @@ def drawn(centres: Tensor, std: float, count: int, stream: int) -> Examples:
     return Examples((centres[mode] + std * torch.from_numpy(noise)).float())
 
 
-class Missing(RuntimeError):
+class Missing(GanbenchError, RuntimeError):
     """Data or weights that are not on this machine, and what to do about it."""
 
 

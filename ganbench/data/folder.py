@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from .base import IMAGE, Data, Examples, Missing, Split
-from .squares import checked, squares
+from .image_ops import checked, squares
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 DEEP = ("I", "F")  # modes of more than 8 bits begin so: Pillow would clip, not scale them

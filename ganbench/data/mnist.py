@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch.nn.functional import pad
 
 from .base import IMAGE, Examples, Shape
-from .downloaded import Downloaded
+from .torchvision_dataset import Downloaded
 
 MARGIN = 2  # the convolutional families make squares whose side is a power of two
 

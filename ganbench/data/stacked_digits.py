@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from .base import IMAGE, Shape, Split
 from .digits import Digits
-from .stacks import Stacks, stacked
+from .stacked import Stacks, stacked
 
 TRAIN, HELD_OUT = 50_000, 10_000
 

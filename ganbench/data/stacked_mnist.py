@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from .base import IMAGE, Shape, Split
 from .mnist import Mnist
-from .stacks import Stacks, stacked
+from .stacked import Stacks, stacked
 
 TRAIN, HELD_OUT = 128_000, 26_000
 

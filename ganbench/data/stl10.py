@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from .base import IMAGE, Examples
-from .downloaded import Downloaded
-from .squares import checked, squares
+from .image_ops import checked, squares
+from .torchvision_dataset import Downloaded
 
 SIDE = 96
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from .base import IMAGE, Examples, Shape
-from .downloaded import Downloaded, with_labels
+from .torchvision_dataset import Downloaded, with_labels
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from .base import Data, Examples, Missing, Split
 from .folder import images_under, opened
-from .squares import checked, squares
+from .image_ops import checked, squares
 
 LARGEST = 1024  # pixels a side
 LEAST = {"train": 8, "test": 4}

@@ -6,12 +6,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..metrics import METRICS
-from ..metrics.base import Measurement, Unmeasurable, applies
-from ..metrics.sample import Sample, Tensors
-from ..protocols.base import Rules
-from ..streams import Streams
-from .answer import Row
+from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.metrics.base import Measurement, Unmeasurable, applies
+from ganbench.evaluation.metrics.feature_set import Sample, Tensors
+from ganbench.evaluation.protocols.base import Rules
+from ganbench.rng import Streams
+
+from .result import Row
 
 STREAM, HALVES = "evaluation", "halves"
 

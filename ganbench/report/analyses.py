@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..analysis.front import front
-from ..analysis.profiles import improvement, middle, profiles
-from ..analysis.selection import selection
-from ..analysis.sensitivity import axis_effects, sensitivity
-from ..analysis.targets import targets
-from ..analysis.variance import seeds_table, variance
+from ganbench.analysis.front import front
+from ganbench.analysis.profiles import improvement, middle, profiles
+from ganbench.analysis.selection import selection
+from ganbench.analysis.sensitivity import axis_effects, sensitivity
+from ganbench.analysis.targets import targets
+from ganbench.analysis.variance import seeds_table, variance
+
 from .markdown import as_table, number
 
 

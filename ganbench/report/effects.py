@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..analysis.contrasts import CELL
-from ..analysis.effects import (
+from ganbench.analysis.contrasts import CELL
+from ganbench.analysis.effects import (
     Effect,
     chain_effects,
     effects,
@@ -16,12 +16,13 @@ from ..analysis.effects import (
     effects_by_variant,
     outcomes,
 )
-from ..analysis.factors import parts
-from ..analysis.interactions import interactions
-from ..analysis.rates import rates
-from ..designs import aliases
+from ganbench.analysis.factors import parts
+from ganbench.analysis.interactions import interactions
+from ganbench.analysis.rates import rates
+from ganbench.experiments.factorial import aliases
+
+from .findings import least, name_of, percent
 from .markdown import as_table, number
-from .words import least, name_of, percent
 
 NOTE = (
     "Averaged over the cells of this grid that tell, {pairing}; the error comes from the seeds within "

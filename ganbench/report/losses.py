@@ -9,9 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..analysis.leaderboard import CELL
-from ..analysis.rows import whole
-from ..store import Damaged, Store, write_bytes
+from ganbench.analysis.leaderboard import CELL
+from ganbench.analysis.rows import whole
+from ganbench.experiments.store import Store
+from ganbench.files import Damaged, write_bytes
 
 ARMS = 60  # whose losses are told
 POINTS = 60  # of a training

@@ -5,10 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from ..analysis.detection import WON
-from ..analysis.leaderboard import CELL
-from ..study.errors import COLUMN as HUMAN
-from .words import name_of
+from ganbench.analysis.detection import WON
+from ganbench.analysis.leaderboard import CELL
+from ganbench.human_study.error_rates import COLUMN as HUMAN
+
+from .findings import name_of
 
 RATE = "train_images_per_second"
 WEIGHTS = ("generator_parameters", "discriminator_parameters")

@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from ..store import Store, write_bytes
-from .figures import as_file
+from ganbench.experiments.store import Store
+from ganbench.files import write_bytes
+from ganbench.report.figures import as_file
 
 KINDS = (
     "samples",

@@ -6,14 +6,15 @@ from typing import Any, Self
 
 import pandas as pd
 
-from ..analysis.effects import Effect
-from ..analysis.leaderboard import leaderboard
-from ..store import Store
-from ..study.errors import with_human_error
+from ganbench.analysis.effects import Effect
+from ganbench.analysis.leaderboard import leaderboard
+from ganbench.experiments.store import Store
+from ganbench.human_study.error_rates import with_human_error
+
 from .analyses import analyses
 from .effects import effects_of, sections
+from .findings import findings
 from .losses import losses, nothing, read_losses
-from .words import findings
 
 
 @dataclass(frozen=True)

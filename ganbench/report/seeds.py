@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..analysis.leaderboard import CELL
+from ganbench.analysis.leaderboard import CELL
 
 
 def seed_values(frame: pd.DataFrame) -> dict[tuple[Any, ...], list[float]]:

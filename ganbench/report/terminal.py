@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..analysis.leaderboard import leaderboard
+from ganbench.analysis.leaderboard import leaderboard
+
+from .findings import findings, name_of
 from .markdown import budget, cell, measured, number, tie
-from .words import findings, name_of
 
 SHOWN = 12  # cells a data set: the rest stands in the file
 

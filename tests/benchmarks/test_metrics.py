@@ -17,9 +17,9 @@ from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
-from ganbench.metrics import METRICS, frechet
-from ganbench.metrics.base import prepare
-from ganbench.metrics.sample import Sample
+from ganbench.evaluation.metrics import METRICS, frechet
+from ganbench.evaluation.metrics.base import prepare
+from ganbench.evaluation.metrics.feature_set import Sample
 
 COUNT, WIDTH, CLASSES = 10_000, 2048, 1008
 GIGABYTE = 2**30
@@ -140,10 +140,10 @@ def test_seconds_of_metrics_of_neighbours(benchmark, fake, real, seen, metrics):
 
 MEASURES_FIFTY_THOUSAND = """
 import json, torch
-from ganbench.memory import peak
-from ganbench.metrics import METRICS
-from ganbench.metrics.base import prepare
-from ganbench.metrics.sample import Sample
+from ganbench.devices import peak_memory
+from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.metrics.base import prepare
+from ganbench.evaluation.metrics.feature_set import Sample
 
 def features(seed, count=50_000, width=2048):
     random, found = torch.Generator().manual_seed(seed), torch.empty(count, width)
@@ -154,11 +154,11 @@ def features(seed, count=50_000, width=2048):
 torch.set_num_threads(2)
 device = torch.device("cpu")
 fake, real = features(1), features(2)
-before = peak(device)
+before = peak_memory(device)
 metrics = ("fid", "kid", "precision", "recall", "density", "coverage")
 prepare(map(METRICS.make, metrics), fake, real)
 values = {name: METRICS.make(name)(fake, real).value for name in metrics}
-print(json.dumps({"before": before, "peak": peak(device), "values": values}))
+print(json.dumps({"before": before, "peak": peak_memory(device), "values": values}))
 """
 
 

@@ -13,9 +13,9 @@ import pytest
 from test_analysis import FACTS, floor, frame
 
 from ganbench.analysis.rows import COSTS, SCHEMA, SCHEMA_VERSION, pandas_type, save
-from ganbench.report.files import write
 from ganbench.report.page import page
 from ganbench.report.report import Report
+from ganbench.report.writer import write
 
 SEEDS, POINTS = 10, 8
 AXES = {
@@ -94,7 +94,7 @@ WRITES_ALL = """
 import sys
 from pathlib import Path
 import ganbench
-from ganbench.report.files import write
+from ganbench.report.writer import write
 
 write(ganbench.load(sys.argv[1]), Path(sys.argv[2]))
 lines = Path("/proc/self/status").read_text().splitlines()

@@ -18,12 +18,12 @@ from PIL import Image
 from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from_dataset
 from torch_fidelity.utils import prepare_input_from_descriptor as prepared
 
-from ganbench.evaluation import cpus
-from ganbench.extraction import Eye, extracted
-from ganbench.extractors import EXTRACTORS
-from ganbench.extractors.base import Extractor
-from ganbench.sources.base import Frame
-from ganbench.sources.folder import Folder
+from ganbench.evaluation.evaluate import cpus
+from ganbench.evaluation.extractors import EXTRACTORS
+from ganbench.evaluation.extractors.base import Extractor
+from ganbench.evaluation.feature_extraction import Eye, extracted
+from ganbench.evaluation.inputs.base import Frame
+from ganbench.evaluation.inputs.image_folder import Folder
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import seeded_inception
@@ -163,15 +163,15 @@ class Waits(Extractor):
 
 MEASURES = """
 import json, sys, torch
-from ganbench.evaluation import evaluate
-from ganbench.memory import peak, reset_peak
+from ganbench.evaluation.evaluate import evaluate
+from ganbench.devices import peak_memory, reset_peak_memory
 
 torch.set_num_threads(1)
 cpu, (_, fake, real) = torch.device("cpu"), sys.argv
 evaluate(fake, real, extractor="classifier(of='digits')", metrics="fid", size=8, floor=False, reals=20)
-before = peak(cpu)
+before = peak_memory(cpu)
 found = evaluate(fake, real, extractor="classifier(of='digits')", metrics="fid", size=8, floor=False)
-print(json.dumps({"before": before, "peak": peak(cpu), "fakes": found.terms.fakes}))
+print(json.dumps({"before": before, "peak": peak_memory(cpu), "fakes": found.terms.fakes}))
 """
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganbench.metrics.base import Measurement, Metric
-from ganbench.metrics.sample import Sample
+from ganbench.evaluation.metrics.base import Measurement, Metric
+from ganbench.evaluation.metrics.feature_set import Sample
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ The generator owes `weight · d(z₁, z₂) / d(G(z₁), G(z₂))`, where d is t
 difference over pairs of a batch.
 """
 
-from ganbench.duel import Duel
-from ganbench.games.base import Terms
-from ganbench.games.unconditional import Unconditional
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.tasks.base import Terms
+from ganbench.gan.tasks.unconditional import Unconditional
 
 SMALLEST = 1e-5  # of a distance, so that equal images have a slope too
 

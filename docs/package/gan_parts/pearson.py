@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ganbench.losses.base import Loss
+from ganbench.gan.losses.base import Loss
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from ganbench.blueprint import Blueprint
-from ganbench.tricks.base import Trick
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.tricks.base import Trick
 
 
 class PixelDropout(Trick):

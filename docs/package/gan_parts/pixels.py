@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ganbench.extractors.base import Extractor
+from ganbench.evaluation.extractors.base import Extractor
 
 
 class Pixels(Extractor):

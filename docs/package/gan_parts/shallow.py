@@ -5,8 +5,8 @@ from math import prod
 
 from torch import nn
 
-from ganbench.networks.base import Network, norm_of_vectors
-from ganbench.networks.discriminator import Discriminator, Head, Shape
+from ganbench.gan.networks.base import Network, norm_of_vectors
+from ganbench.gan.networks.discriminator import Discriminator, Head, Shape
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A variant is a recipe: specs of parts, and the plan that it is trained by."""
 
-from ganbench.plan import Plan
-from ganbench.recipe import Recipe
+from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.recipe import Recipe
 
 SEEKING_GAN = Recipe(
     "A shallow GAN that seeks modes (after Mao et al., 2019).",

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ..report import Report
+from ganbench.report.report import Report
+
 from .base import as_file, colours, write_figure
 from .curves import curves
 from .forest import forest

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from ...analysis.factors import NONE
-from ...store import write_bytes
+from ganbench.analysis.factors import NONE
+from ganbench.files import write_bytes
 
 # Okabe and Ito's, without the yellow that is not seen on paper; the first is none's
 COLOURS = ("#000000", "#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")

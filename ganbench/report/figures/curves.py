@@ -4,7 +4,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..looks import Looks, looks
+from ganbench.report.curves import Looks, looks
+
 from .base import bare, figure, legend, logarithmic, look
 
 PANELS = 4  # in a row

@@ -5,9 +5,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ...analysis.effects import Effect
-from ..effects import shown_change
-from ..words import name_of
+from ganbench.analysis.effects import Effect
+from ganbench.report.effects import shown_change
+from ganbench.report.findings import name_of
+
 from .base import BETTER, OPEN, WORSE, bare, figure
 
 VERDICTS = {"helps": BETTER, "harms": WORSE, "equivalent": "#009E73", "undecided": OPEN}

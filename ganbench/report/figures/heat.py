@@ -8,9 +8,10 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ...analysis.effects import Effect
-from ..effects import shown_change
-from ..words import name_of
+from ganbench.analysis.effects import Effect
+from ganbench.report.effects import shown_change
+from ganbench.report.findings import name_of
+
 from .base import BETTER, WORSE, figure
 
 HOTTEST = math.log(4)  # the change on a logarithmic scale that has the full colour

@@ -5,7 +5,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..words import name_of
+from ganbench.report.findings import name_of
+
 from .base import bare, figure, legend, look
 
 

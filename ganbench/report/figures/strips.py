@@ -6,9 +6,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ...analysis.leaderboard import CELL
-from ..seeds import seed_values
-from ..words import name_of
+from ganbench.analysis.leaderboard import CELL
+from ganbench.report.findings import name_of
+from ganbench.report.seeds import seed_values
+
 from .base import BETTER, bare, figure, logarithmic
 
 MOST = 40  # arms, the best ones

@@ -11,18 +11,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..figures import colours
-from ..looks import looks
-from ..report import Report
-from ..words import name_of
-from .answers import answers, facts_of_run, lead
+from ganbench.report.curves import looks
+from ganbench.report.figures import colours
+from ganbench.report.findings import name_of
+from ganbench.report.report import Report
+
 from .arms import FIRST as FIRST_CARDS
 from .arms import arms
-from .board import FIRST as FIRST_LINES
-from .board import boards
-from .made import command, failures, made_with, tables
+from .leaderboard import FIRST as FIRST_LINES
+from .leaderboard import boards
 from .panels import curves, fronts, profiles
 from .plots import forests, heats, title_of
+from .provenance import command, failures, made_with, tables
+from .summary import answers, facts_of_run, lead
 
 SECTIONS = {  # in the order of the page
     "answer": "Answer",

@@ -7,16 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-from ...analysis.leaderboard import CELL
-from ...analysis.rows import flags_of
-from ..looks import Looks
-from ..losses import in_turn
-from ..markdown import cell
-from ..pictures import KINDS, picture_file
-from ..report import Report
-from ..words import FLAGS, name_of, sentence
-from .album import Album
-from .board import Name, facets, name, several_plans
+from ganbench.analysis.leaderboard import CELL
+from ganbench.analysis.rows import flags_of
+from ganbench.report.curves import Looks
+from ganbench.report.findings import FLAGS, name_of, sentence
+from ganbench.report.losses import in_turn
+from ganbench.report.markdown import cell
+from ganbench.report.pictures import KINDS, picture_file
+from ganbench.report.report import Report
+
+from .images import Album
+from .leaderboard import Name, facets, name, several_plans
 from .panels import axis, floors_of, numbers
 
 FIRST = 12  # cards that are shown before the reader asks for more

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...analysis.leaderboard import CELL
-from ..looks import FAMILY, Looks
-from ..words import name_of
+from ganbench.analysis.leaderboard import CELL
+from ganbench.report.curves import FAMILY, Looks
+from ganbench.report.findings import name_of
 
 Numbers = list[float | None]
 

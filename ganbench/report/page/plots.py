@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ...analysis.effects import Effect
-from ..effects import probability, shown_change
-from ..words import least, name_of
+from ganbench.analysis.effects import Effect
+from ganbench.report.effects import probability, shown_change
+from ganbench.report.findings import least, name_of
 
 RATIOS = (  # ticks of an axis that reaches so far, as factors
     (1.3, (0.8, 0.9, 1, 1.1, 1.25)),

@@ -1,0 +1,1 @@
+"""Continuous integration: gates of quality and performance, and the history of both."""

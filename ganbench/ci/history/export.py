@@ -1,0 +1,132 @@
+"""The last value of each series in others' formats: Bencher's, and that of pytest-benchmark.
+
+Neither says of a value on which machine it was measured, so a file is of one class of machine.
+
+Bencher Metric Format (https://bencher.dev/docs/reference/bencher-metric-format) has measures a
+benchmark: seconds become `latency` in its nanoseconds, `…/s` is `throughput`, bytes are `memory`; a
+value without a unit is named by what follows the last `: ` of its benchmark, as `fid`, or else `value`.
+pytest-benchmark knows seconds alone; all of its statistics are the one value, and the interval, the
+unit and the revision lie in `extra_info`.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from .records import Entry
+from .series import Series
+from .summary import date
+
+Document = dict[str, Any]
+NANOSECONDS = 1e9  # a second
+VERSION = "5.1.0"  # of pytest-benchmark, whose files these are like
+
+
+def bencher(found: Sequence[Series]) -> Document:
+    """`{benchmark: {measure: {"value": …, "lower_value": …, "upper_value": …}}}`."""
+    return {each.benchmark: {measure(each.last): metric(each.last)} for each in found}
+
+
+def measure(entry: Entry) -> str:
+    if entry.unit == "s":
+        return "latency"
+    if entry.unit.endswith("/s"):
+        return "throughput"
+    if entry.unit == "bytes":
+        return "memory"
+    words = entry.unit or (entry.benchmark.rpartition(": ")[2] if ": " in entry.benchmark else "")
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:64] or "value"
+
+
+def metric(entry: Entry) -> Document:
+    scale = NANOSECONDS if entry.unit == "s" else 1.0
+    values = {"value": entry.value, "lower_value": entry.low, "upper_value": entry.high}
+    return {name: scale * value for name, value in values.items() if value is not None}
+
+
+def pytest_benchmark(found: Sequence[Series]) -> Document:
+    """One run, of the revision that was measured last; series that are not in seconds are left out."""
+    timed = [each.last for each in found if each.last.unit == "s"]
+    if not timed:
+        raise ValueError("pytest-benchmark knows seconds alone, and no series is in seconds")
+    latest = max(timed, key=lambda entry: entry.time)
+    return {
+        "machine_info": machine_info(latest.machine),
+        "commit_info": commit_info(latest),
+        "benchmarks": [benchmark(entry) for entry in timed],
+        "datetime": stamp(latest.time),
+        "version": VERSION,
+    }
+
+
+def machine_info(machine: str) -> Document:
+    """Of the keys that the tool reads, those that a class of machine tells."""
+    architecture, _, rest = machine.partition(", ")
+    return {
+        "node": machine,
+        "processor": architecture,
+        "machine": architecture,
+        "python_implementation": "CPython",
+        "python_version": "",
+        "system": "",
+        "release": "",
+        "cpu": {"brand_raw": rest},
+    }
+
+
+def commit_info(entry: Entry) -> Document:
+    return {
+        "id": entry.revision.removesuffix("+"),
+        "dirty": entry.revision.endswith("+"),
+        "time": stamp(entry.time),
+        "author_time": stamp(entry.time),
+        "project": "ganbench",
+        "branch": "(unknown)",
+    }
+
+
+def benchmark(entry: Entry) -> Document:
+    told = asdict(entry)
+    del told["benchmark"]
+    return {
+        "group": None,
+        "name": entry.benchmark,
+        "fullname": entry.benchmark,
+        "params": None,
+        "param": None,
+        "extra_info": told,
+        "options": {"timer": "perf_counter", "disable_gc": False, "warmup": False},
+        "stats": statistics(entry),
+    }
+
+
+def statistics(entry: Entry) -> Document:
+    """All from one value: how its windows spread is not in the history."""
+    value = entry.value
+    same = ("min", "max", "mean", "median", "q1", "q3", "ld15iqr", "hd15iqr")
+    none = ("stddev", "iqr", "iqr_outliers", "stddev_outliers")
+    return {
+        **dict.fromkeys(same, value),
+        **dict.fromkeys(none, 0),
+        "outliers": "0;0",
+        "rounds": entry.count,
+        "iterations": 1,
+        "total": value * entry.count,
+        "ops": 1 / value if value else 0.0,
+    }
+
+
+def stamp(seconds: float) -> str:
+    """As ISO 8601 in UTC."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return date(seconds)
+
+
+FORMATS: dict[str, Callable[[Sequence[Series]], Document]] = {
+    "bencher": bencher,
+    "pytest-benchmark": pytest_benchmark,
+}

@@ -1,0 +1,135 @@
+"""What is measured: a side's own variants and tricks in small forms, read from its indexes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from itertools import product
+from typing import Any
+
+import pytest
+
+import ganbench.gan.variants
+from ganbench.data import DATA
+from ganbench.data.base import Deck, Split
+from ganbench.gan.build import Incompatible, assemble
+from ganbench.gan.networks import NETWORKS
+from ganbench.gan.tasks import GAMES
+from ganbench.gan.tricks import TRICKS
+from ganbench.gan.variants import variant, variants
+from ganbench.registry import Spec, parse, settings_of
+from ganbench.rng import Streams
+from ganbench.training.budget import Budget, Spent
+from ganbench.training.trainer import Trainer
+
+from .order import DEVICE, ON_GPU
+
+# On a CPU overhead and operators are what can be told apart from noise; a GPU is filled with published widths.
+SMALL: dict[str, Any] = (
+    {}
+    if ON_GPU
+    else {"width": 4, "blocks": 1, "downs": 1, "strided": 1, "factor": 2, "depth": 1, "code": 8}
+)
+BATCH, LATENT = (64, 128) if ON_GPU else (8, 8)
+STEPS = 20 if ON_GPU else 1  # of a window: the first has every term that is not in each step
+MOST_TURNS = 2  # of the discriminators in a step
+TURNS = 1000  # the budget; nine tenths of it are spent, so that networks have grown
+SPENT = Spent(generator_turns=900)
+DATA_SETS = ("digits", "restyled_digits", "ring")
+
+# Settings by which a trick acts within a few steps, and does not take longest in what is no work of its own.
+CHEAP = {
+    "past_discriminators": "past_discriminators(every=1)",
+    "image_pool": "image_pool(size=16)",
+    "unrolled": "unrolled(turns=1)",
+    "minibatch_discrimination": "minibatch_discrimination(kernels=3, depth=2)",
+    "ada": "ada(kimg=0.02, every=1, target=-0.9)",
+    "lecam": "lecam(start=1)",
+    "label_flipping": "label_flipping(share=0.4)",
+}
+HOMES = ("dcgan", "gan", "began", "stylegan2", "progan")  # the first in which a trick has a meaning
+PLAIN = {"dcgan": "norm='layer'"}  # penalties of slopes object to batch norm
+LOSSES = ("non_saturating", "wasserstein")
+
+
+def is_there(point: EntryPoint) -> bool:
+    try:
+        point.load()
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
+# What is installed is the head's list of plugins: a variant that the base lacks is no variant there.
+ganbench.gan.variants.entry_points = lambda group: filter(is_there, entry_points(group=group))  # type: ignore[assignment,attr-defined]
+
+VARIANTS = sorted(variants())
+TRICK_NAMES = sorted(TRICKS)
+
+
+def small(name: str, *settings: str) -> str:
+    """The variant with those small settings that its network or its game has."""
+    recipe = variant(name)
+    parts = ((NETWORKS, recipe.network), (GAMES, recipe.game))
+    known = {key for index, text in parts for key in settings_of(index.load(parse(text).name))}
+    given = [(key, value) for key, value in SMALL.items() if key in known]
+    given += [pair for text in settings for pair in parse(f"_({text})").settings]
+    return str(Spec(name, tuple(sorted(given))))
+
+
+FORMS = {name: small(name) for name in VARIANTS}
+
+
+@cache
+def split(data: str) -> Split:
+    return DATA.make(data).load()
+
+
+def trainer(text: str, data: str, tricks: tuple[str, ...] = (), loss: str = "") -> Trainer:
+    """Raises Incompatible."""
+    recipe, streams = variant(text), Streams(0, DEVICE)
+    turns = min(recipe.plan.discriminator_turns, MOST_TURNS)
+    plan = replace(recipe.plan, batch=BATCH, latent=LATENT, discriminator_turns=turns)
+    chosen = (*(() if tricks else recipe.tricks), *tricks)
+    recipe = replace(recipe, plan=plan, tricks=chosen, loss=loss or recipe.loss)
+    setup = assemble(recipe, DATA.make(data), streams)
+    deck = Deck(split(data).train, setup.plan.batch, streams)
+    return Trainer(setup, deck, streams, Budget("generator_turns", TURNS))
+
+
+@cache
+def of_variant(name: str) -> tuple[Trainer, str]:
+    """The variant on the first data that it has a meaning for, and what that is."""
+    objections = []
+    for data in DATA_SETS:
+        try:
+            return trainer(FORMS[name], data), data
+        except Incompatible as why:
+            objections.append(str(why))
+    return pytest.skip(objections[0])
+
+
+@cache
+def of_trick(name: str) -> tuple[Trainer, str]:
+    """A home of the trick, and its description."""
+    trick, objections = CHEAP.get(name, name), []
+    homes = [small(home) for home in HOMES if home in FORMS]
+    homes[1:1] = [small(home, PLAIN[home]) for home in PLAIN if home in FORMS]
+    for loss, text in product(LOSSES, homes):
+        try:
+            return trainer(text, "digits", (trick,), loss), f"{text} + {trick}, {loss}"
+        except Incompatible as why:
+            objections.append(str(why))
+    return pytest.skip(objections[0])
+
+
+def window(made: Trainer, count: int = STEPS) -> Callable[[], None]:
+    """The same few steps at every call: what acts every sixteenth step acts in each window."""
+
+    def steps() -> None:
+        made.step, made.spent = 0, SPENT
+        for _ in range(count):
+            made.train_step()
+        made.logs.clear()
+
+    return steps

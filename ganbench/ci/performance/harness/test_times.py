@@ -1,0 +1,218 @@
+"""Seconds of what users wait for: steps, samples, features, metrics, scheduling, the program's start."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ganbench.evaluation.extractors import EXTRACTORS
+from ganbench.evaluation.metrics import METRICS
+
+from . import gpu, subjects
+from .order import DEVICE, ON_GPU
+
+WARM, WINDOWS = 3, gpu.WINDOWS if ON_GPU else 5
+SAMPLES, FAKES, IMAGES, TRIALS = 100, 600, 200, 3
+# What another process takes of a CPU is no time of ours; what waits is seen by the clock in starts and schedules.
+CLOCK: Callable[[], float] = gpu.EventClock() if ON_GPU else time.process_time
+WINDOW, LONG = 0.01, 0.1  # seconds of a window at the least, and of work that is warm after one run
+MOST = 20  # pieces of work in a window
+on_device = pytest.mark.benchmark(timer=CLOCK)
+
+# What needs a download, or a network whose one pass takes as long as all else here.
+EXTRACTORS_MEASURED = {"classifier": "classifier(of='digits')", "identity": "identity"}
+
+
+def measure(
+    benchmark: Any, work: Callable[[], object], per: int = 1, windows: int = WINDOWS
+) -> None:
+    """All windows of some work, of which each piece is `per` units."""
+    looks: list[gpu.Look] = []
+    walls: list[float] = []
+    paces: list[float] = []
+    pieces = 1 if ON_GPU else pieces_of(work)
+
+    def window() -> None:
+        began = time.perf_counter()
+        for _ in range(pieces):
+            work()
+        walls.append((time.perf_counter() - began) / pieces / per)
+
+    def before() -> None:
+        if ON_GPU:
+            looks.append(gpu.WATCH.look())
+        else:
+            paces.append(timed(pace))
+
+    warm = WARM if ON_GPU else 0
+    benchmark.pedantic(window, rounds=windows, warmup_rounds=warm, setup=before)
+    benchmark.extra_info.update(per=per * pieces, wall=walls[warm:])
+    before()
+    if ON_GPU:  # each look is of the window before it, the first of none
+        seen = looks[warm + 1 :]
+        bad = gpu.held_back(seen, gpu.WATCH.highest)
+        benchmark.extra_info.update(looks=[one.record() for one in seen], held_back=bad)
+    else:
+        benchmark.extra_info["paces"] = paces
+
+
+def pace() -> None:
+    """Work that no version changes: small products and Python's own, as a step of small networks is."""
+    x = torch.ones(32, 32)
+    for _ in range(200):
+        x = (x @ x).relu_().mul_(0.01)
+
+
+def pieces_of(work: Callable[[], object]) -> int:
+    """How many fill a window, by the second run of the work; the first is to warm up, and enough if it is long."""
+    if timed(work) > LONG:
+        return 1
+    return max(1, min(MOST, round(WINDOW / max(timed(work), 1e-6))))
+
+
+def timed(work: Callable[[], object]) -> float:
+    began = CLOCK()
+    work()
+    return CLOCK() - began
+
+
+@on_device
+@pytest.mark.parametrize("name", [pytest.param(n, id=subjects.FORMS[n]) for n in subjects.VARIANTS])
+def test_step(benchmark: Any, name: str) -> None:
+    made, benchmark.extra_info["work"] = subjects.of_variant(name)
+    measure(benchmark, subjects.window(made), subjects.STEPS)
+
+
+@on_device
+@pytest.mark.parametrize("name", subjects.TRICK_NAMES)
+def test_trick(benchmark: Any, name: str) -> None:
+    """A step with a trick."""
+    made, benchmark.extra_info["work"] = subjects.of_trick(name)
+    measure(benchmark, subjects.window(made), subjects.STEPS)
+
+
+@on_device
+@pytest.mark.parametrize("name", [pytest.param(n, id=subjects.FORMS[n]) for n in subjects.VARIANTS])
+def test_sample(benchmark: Any, name: str) -> None:
+    """A hundred images of a generator in evaluation mode."""
+    from ganbench.training.sampling import sampled
+
+    made, data = subjects.of_variant(name)
+    sources, benchmark.extra_info["work"] = subjects.split(data).held_out, data
+
+    def draw() -> object:
+        return sampled(made.game, made.sampler(), sources, made.streams, "perf", SAMPLES)
+
+    measure(benchmark, draw)
+
+
+@on_device
+@pytest.mark.parametrize("name", EXTRACTORS_MEASURED)
+def test_extract(benchmark: Any, name: str) -> None:
+    """Features of two hundred digits."""
+    extractor = EXTRACTORS.make(EXTRACTORS_MEASURED[name]).to(DEVICE)
+    images = yardstick().reference[:IMAGES].to(DEVICE)
+
+    def look() -> object:
+        with torch.no_grad():
+            return extractor(images)
+
+    measure(benchmark, look)
+
+
+@cache
+def yardstick() -> Any:
+    from ganbench.evaluation.evaluator import yardstick
+
+    return yardstick("digits", str(DEVICE))
+
+
+@cache
+def fakes() -> Any:
+    """Real digits with noise, which know all that a conditional generator's fakes would; and a generator."""
+    from ganbench.training.sampling import Fakes
+
+    examples = subjects.split("digits").train["image"].to(DEVICE).batch(torch.arange(FAKES))
+    real, random = examples.images, torch.Generator(DEVICE).manual_seed(0)
+    images = real + 0.2 * torch.randn(real.shape, generator=random, device=DEVICE)
+    game = subjects.trainer(subjects.FORMS["cdcgan"], "digits").game.eval()
+    sampler = game.sampler(game.generators)
+    known = Fakes(images, examples.labels, source=real, truth=real, returned=real, sampler=sampler)
+    return yardstick().sample_of(known)
+
+
+@on_device
+@pytest.mark.parametrize("name", list(METRICS))
+def test_metric(benchmark: Any, name: str) -> None:
+    """Six hundred fakes of which nothing is known, against reals of which all is."""
+    seen: Any = None
+
+    def reading() -> None:
+        nonlocal seen
+        (seen,) = yardstick().readings(replace(fakes()), (name,)).values()
+
+    measure(benchmark, reading, windows=WINDOWS if ON_GPU else 3)
+    if isinstance(seen, str):
+        pytest.skip(seen)
+
+
+def jobs(folder: Path) -> list[Any]:
+    """Trials that train for no time."""
+    from ganbench.experiments.executors.base import Job, Status
+    from ganbench.experiments.trial import Trial
+    from ganbench.gan.variants import variant
+    from ganbench.training.budget import Budget
+
+    recipe = variant("gan(width=4)")
+    empty, known = Budget("generator_turns", 0), yardstick().fingerprint
+    trials = [
+        Trial("digits", "gan(width=4)", recipe.loss, (), "", recipe, empty, seed, 1, "cpu", known)
+        for seed in range(TRIALS)
+    ]
+    return [Status(Job(trial, ("fid",), folder)) for trial in trials]
+
+
+@pytest.mark.parametrize("executor", ["inline", "local"])
+def test_schedule(benchmark: Any, executor: str, tmp_path_factory: Any) -> None:
+    """A trial that has nothing to train; locally the worker's start is in it."""
+    from ganbench.experiments.executors import EXECUTORS
+    from ganbench.experiments.executors.base import Limits
+
+    run_jobs = EXECUTORS.make(executor).run
+
+    def run() -> None:
+        statuses = jobs(tmp_path_factory.mktemp("store"))
+        run_jobs(statuses, Limits(600, 600), lambda: None)
+        assert {status.state for status in statuses} == {"done"}, statuses[0].reason
+
+    few = {"rounds": 1} if executor == "local" else {"rounds": 2, "warmup_rounds": 1}
+    benchmark.pedantic(run, **few)
+    benchmark.extra_info["per"] = TRIALS
+
+
+def started(*arguments: str) -> None:
+    ran = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+PROGRAM = "import sys; sys.argv[0] = 'ganbench'; from ganbench.cli import main; main()"
+
+
+def test_import(benchmark: Any) -> None:
+    """A process that imports the package and no more."""
+    benchmark.pedantic(started, ("-c", "import ganbench"), rounds=3)
+
+
+@pytest.mark.parametrize("arguments", ["--help", "list"], ids=lambda text: f"ganbench {text}")
+def test_start(benchmark: Any, arguments: str) -> None:
+    """The program until it has answered."""
+    os.environ["COLUMNS"] = "100"
+    benchmark.pedantic(started, ("-c", PROGRAM, arguments))

@@ -1,0 +1,104 @@
+"""Power of a gate: which worsening it catches with which probability, known before it runs.
+
+By the noncentral t of Welch's test if both sides spread as the baseline does (their variances equal),
+at the level of Holm's first step, so that the true probability is a little higher.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from scipy import optimize, stats
+
+from .hypothesis_tests import Scale, Trainings, compared
+
+CHANCES = (0.5, 0.8, 0.95)
+
+
+@dataclass(frozen=True)
+class Power:
+    """What the gate can see in one metric of one cell."""
+
+    cell: str  # or TOGETHER
+    metric: str
+    mean: float  # on the metric's own scale
+    spread: float  # standard deviation over seeds, on the transformed scale
+    margin: float  # on the same scale
+    caught: tuple[float, ...]  # the worsening that is caught with each of CHANCES, on that scale
+    scale: Scale
+
+    def said(self) -> list[str]:
+        """These worsenings in words: × 1.35."""
+        return [self.scale.said(worse) for worse in self.caught]
+
+
+def powers(
+    baseline: Mapping[str, Trainings],
+    seeds: int,
+    scales: Mapping[str, Scale],
+    margins: Mapping[str, float],
+    false_alarms: float,
+) -> list[Power]:
+    """What a gate of so many seeds sees in each metric of each cell of a baseline, and of all together."""
+    asked = {
+        (cell, metric): values
+        for metric in margins
+        for cell, (values, _) in compared(
+            baseline, baseline, list(baseline), metric, scales[metric]
+        ).items()
+    }
+    level, found = false_alarms / (len(asked) + 1), []  # the failures are a question too
+    for (cell, metric), values in asked.items():
+        scale, count = scales[metric], len(values)
+        spread, margin = float(scale.to(values).std(ddof=1)), scale.worsening(margins[metric])
+        caught = tuple(smallest(spread, count, seeds, margin, level, c) for c in CHANCES)
+        found.append(Power(cell, metric, scale.mean(values), spread, margin, caught, scale))
+    return found
+
+
+def chance(
+    worse: float, spread: float, before: int, after: int, margin: float, level: float
+) -> float:
+    """The probability that a true worsening is proven."""
+    if after < 2:
+        return 0.0
+    if spread == 0:
+        return float(worse > margin)
+    error, freedom = spread * math.sqrt(1 / before + 1 / after), shared_freedom(before, after)
+    bound = float(stats.t.ppf(1 - level, freedom))
+    return float(stats.nct.sf(bound, freedom, (worse - margin) / error))
+
+
+def shared_freedom(before: int, after: int) -> float:
+    """Welch's freedom if both sides have one variance."""
+    parts = 1 / before, 1 / after
+    return sum(parts) ** 2 / (parts[0] ** 2 / (before - 1) + parts[1] ** 2 / (after - 1))
+
+
+def smallest(
+    spread: float, before: int, after: int, margin: float, level: float, wanted: float
+) -> float:
+    """The worsening that is proven with the wanted probability; infinite if none is."""
+    if after < 2:
+        return math.inf
+    if spread == 0:
+        return margin
+    error = spread * math.sqrt(1 / before + 1 / after)
+
+    def short(size: float) -> float:
+        return chance(margin + size * error, spread, before, after, margin, level) - wanted
+
+    largest = 8.0
+    while short(largest) < 0:
+        largest *= 2
+    return margin + error * float(optimize.brentq(short, 0, largest))
+
+
+def failures_caught(baseline: Iterable[Trainings], after: int, level: float) -> int | None:
+    """How many of a gate's trainings must fail to prove that more do; None if all are not enough."""
+    sides = list(baseline)
+    failed, ended = sum(side.failed for side in sides), sum(side.ended for side in sides)
+    p = (
+        float(stats.hypergeom.sf(k - 1, ended + after, failed + k, after)) for k in range(after + 1)
+    )
+    return next((k for k, value in enumerate(p) if value < level), None)

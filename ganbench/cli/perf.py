@@ -1,0 +1,190 @@
+"""The command that compares the speed and the size of two versions: `perf`."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .base import Device, Json, answer, app, err, fail, out, telling
+
+REGRESSED, CANNOT_DECIDE = 1, 3
+# Beside others on two shared cores, windows of the same code differ by a tenth; a GPU that is ours alone is steadier.
+MARGINS = {"cpu": 0.10, "cuda": 0.05}
+
+Version = "A revision, or a folder as it is."
+
+
+@app.command()
+def perf(
+    base: Annotated[str, typer.Option(help=Version)],
+    head: Annotated[str, typer.Option(help=Version)] = ".",
+    only: Annotated[
+        list[str] | None, typer.Option(help="Benchmarks with this in their name; may be repeated.")
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=1, help="The slowdown that counts: 0.1, on a GPU 0.05."),
+    ] = None,
+    blocks: Annotated[int, typer.Option(min=3, help="Of four processes, so of two pairs.")] = 5,
+    time: Annotated[str, typer.Option(help="After which no further block begins.")] = "15 min",
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="What the head lacks is no reason to fail.")
+    ] = False,
+    device: Device = "auto",
+    as_json: Json = False,
+    into: Annotated[
+        Path | None, typer.Option("--out", help="A file for all, every window with it, as JSON.")
+    ] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="GITHUB_STEP_SUMMARY", help="A file that a table in Markdown is added to."
+        ),
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="A file of records that the head's values are added to.")
+    ] = None,
+) -> None:
+    """Compare two versions' speed and size here and now: 0 not slower, 1 slower, 3 cannot decide."""
+    from ganbench.ci.performance.gate import Rules, record
+    from ganbench.ci.performance.summary import markdown, powers, sentences
+
+    chosen = usable(device)
+    rules = Rules(MARGINS[chosen] if margin is None else margin, blocks, limit(time))
+    report, revisions = compared(base, head, chosen, rules, only or [])
+    chances = powers(report, rules)
+    said, (code, why) = sentences(report, rules, chances), ending(report, allow_missing)
+    content = {
+        **revisions,
+        "margin": rules.margin,
+        "power": {f"{slow:g}": chance for slow, chance in chances.items()},
+        "said": [*said, why],
+        "code": code,
+        **record(report),
+    }
+    tell(report, content, as_json)
+    with telling():
+        keep(content, into)
+        if summary is not None:
+            title = f"Performance: {base} {revisions['base']} to {head} {revisions['head']}"
+            add(markdown(report, [*said, why], title), summary)
+        if history is not None:
+            remember(report, history, chosen, revisions["head"])
+    raise typer.Exit(code)
+
+
+def compared(
+    base: str, head: str, device: str, rules: Any, words: list[str]
+) -> tuple[Any, dict[str, str]]:
+    """The report, and the revisions of both sides; ends the program if there is nothing to compare."""
+    from ganbench.ci.performance.gate import Gate
+    from ganbench.ci.performance.process import Bench, CannotRun
+
+    try:
+        with both(base, head) as (before, now), scratch() as folder:
+            report = Gate(before, now, Bench(folder, device), rules, progress).run(words)
+    except CannotRun as error:
+        fail(f"Cannot decide: {error}", CANNOT_DECIDE)
+    return report, {"base": before.revision, "head": now.revision}
+
+
+def tell(report: Any, content: dict[str, Any], as_json: bool) -> None:
+    from ganbench.ci.performance.summary import reasons, table
+
+    if as_json:
+        return answer({key: value for key, value in content.items() if key != "processes"})
+    out.print(table(report))
+    for line in (*reasons(report), *content["said"]):
+        out.print(line, markup=False, soft_wrap=True)
+    return None
+
+
+def usable(device: str) -> str:
+    """The device, if the harness and what it needs are here."""
+    from ganbench.ci.performance.process import lacking
+    from ganbench.devices import select_device
+
+    if missing := lacking():
+        fail(f"perf needs {' and '.join(missing)}: pip install 'ganbench[perf]'")
+    chosen = select_device(device)
+    if chosen not in MARGINS:
+        if device != "auto":
+            fail(f"perf measures on cpu and on cuda, not on {chosen}")
+        return "cpu"
+    return chosen
+
+
+def limit(duration: str) -> float:
+    from ganbench.experiments.suite import seconds
+
+    try:
+        return seconds(duration)
+    except ValueError as error:
+        fail(f"--time: {error}")
+
+
+@contextmanager
+def both(base: str, head: str) -> Iterator[tuple[Any, Any]]:
+    """Both sides, for as long as they are measured."""
+    from ganbench.ci.performance.revisions import opened
+
+    here = Path.cwd()
+    with opened("base", base, here) as before, opened("head", head, here) as now:
+        yield before, now
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="ganbench-perf-", ignore_cleanup_errors=True) as made:
+        yield Path(made)
+
+
+def progress(line: str) -> None:
+    err.print(line, markup=False, soft_wrap=True)
+
+
+def ending(report: Any, allow_missing: bool) -> tuple[int, str]:
+    """The exit code, and why it is that."""
+    missing = 0 if allow_missing else report.count("missing")
+    if report.count("regressed"):
+        return REGRESSED, "Regressed."
+    if report.unsteady:
+        return (
+            CANNOT_DECIDE,
+            "Cannot decide: the GPU is unsteady; `nvidia-smi -lgc` locks its clock.",
+        )
+    if missing:
+        return CANNOT_DECIDE, f"Cannot decide: {missing} missing; --allow-missing lets them go."
+    if report.broken:
+        names = ", ".join(c.benchmark for c in report.broken[:3])
+        return CANNOT_DECIDE, f"Cannot decide: {len(report.broken)} gave no ratio: {names}."
+    if report.is_empty:
+        return CANNOT_DECIDE, "Cannot decide: no benchmark was decided."
+    return 0, "Not regressed."
+
+
+def keep(content: dict[str, Any], path: Path | None) -> None:
+    from ganbench.files import write_json
+
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, content)
+
+
+def add(text: str, path: Path) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def remember(report: Any, path: Path, device: str, revision: str) -> None:
+    from ganbench.ci.history.records import append
+    from ganbench.ci.machine import machine
+    from ganbench.ci.performance.summary import entries
+    from ganbench.experiments.provenance import torch_minor
+
+    now, software = datetime.now(UTC).timestamp(), f"torch {torch_minor()}"
+    append(path, entries(report, machine(device), revision, now, software))

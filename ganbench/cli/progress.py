@@ -1,0 +1,145 @@
+"""Progress while a suite runs: a live view in a terminal, a line a finished trial elsewhere."""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ganbench.experiments.monitoring.trial_progress import Sight
+
+SILENCE = 300.0  # seconds at most between two lines, so that nobody takes a log for dead
+TAIL = 3  # failures that are shown while others run
+BAD = ("failed", "diverged")
+
+
+class Progress:
+    """Shows how far trials are: counts by outcome, a row a running trial, time left, the last failures."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self.live = Live(console=console, refresh_per_second=4, transient=True)
+        self.printed = time.monotonic()
+        self.told: set[int] | None = None  # trials that have their line
+        self.first: tuple[float, float] | None = (
+            None  # when it was first looked at, and the share then
+        )
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.live.stop()
+
+    def show(self, sights: Sequence[Sight], finished_before: int) -> None:
+        """Called several times a second. What has ended at the first call has no line."""
+        if self.first is None:
+            self.first = time.monotonic(), share(sights)
+        if self.console.is_terminal:
+            self.live.update(self.view(sights, finished_before))
+        else:
+            self.print_lines(sights, finished_before)
+
+    def print_lines(self, sights: Sequence[Sight], finished_before: int) -> None:
+        ended = {number for number, sight in enumerate(sights) if sight.ended}
+        new = sorted(ended - self.told) if self.told is not None else []
+        count = len(ended) - len(new) + finished_before
+        for place, number in enumerate(new, count + 1):
+            self.print(f"{place}/{len(sights) + finished_before} {ending(sights[number])}")
+        self.told = ended
+        if time.monotonic() - self.printed > SILENCE:
+            self.print(self.line(sights, finished_before))
+
+    def print(self, line: str) -> None:
+        self.printed = time.monotonic()
+        self.console.print(line, markup=False, soft_wrap=True)
+
+    def view(self, sights: Sequence[Sight], finished_before: int = 0) -> Group:
+        bar = Table.grid(expand=True)  # a bar by itself does not end its line
+        bar.add_row(ProgressBar(total=1.0, completed=share(sights)))
+        parts: list[RenderableType] = [Text(self.line(sights, finished_before)), bar]
+        parts += [workers(found)] if (found := running(sights)) else []
+        bad = [sight for sight in sights if sight.state in BAD][-TAIL:]
+        parts += [Text(ending(s), style="red", no_wrap=True, overflow="ellipsis") for s in bad]
+        return Group(*parts)
+
+    def line(self, sights: Sequence[Sight], finished_before: int = 0) -> str:
+        """`12/40 trials · 9 done · 1 diverged · 2 running · 3,456 img/s · 4:05 left`."""
+        counts: dict[str, int] = {}
+        for sight in sights:
+            counts[sight.state] = counts.get(sight.state, 0) + 1
+        ended = sum(sight.ended for sight in sights) + finished_before
+        parts = [f"{ended}/{len(sights) + finished_before} trials"]
+        parts += [f"{finished_before} kept"] if finished_before else []
+        parts += [f"{n} {state}" for state, n in counts.items() if state != "waiting"]
+        rate = sum(sight.rate for sight in running(sights) if not sight.measuring)
+        parts += [f"{rate:,.0f} img/s"] if rate else []
+        parts += (
+            [f"{clock(self.left(sights))} left"] if ended < len(sights) + finished_before else []
+        )
+        return " · ".join(parts)
+
+    def left(self, sights: Sequence[Sight]) -> float | None:
+        """Seconds, by how far all trials have come since the first look."""
+        began, at_first = self.first or (time.monotonic(), 0.0)
+        now = share(sights)
+        gained = now - at_first
+        return (time.monotonic() - began) / gained * (1 - now) if gained > 0.01 else None
+
+
+def workers(sights: Sequence[Sight]) -> Table:
+    """A row a running trial; a long name takes several lines."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(ratio=1)
+    for _ in range(4):
+        table.add_column(justify="right", no_wrap=True)
+    for sight in sights:
+        fid = "" if sight.fid is None else f"FID {sight.fid:.3g}"
+        name = Text(sight.label, overflow="fold")
+        if sight.measuring:
+            table.add_row(name, "", "measuring", fid, "")
+            continue
+        rate, left = f"{sight.rate:,.0f} img/s", f"{clock(sight.left())} left"
+        table.add_row(name, f"{sight.progress:.0%} step {sight.step:,}", rate, fid, left)
+    return table
+
+
+def share(sights: Sequence[Sight]) -> float:
+    """How much of all trials is done; every trial counts alike."""
+    if not sights:
+        return 1.0
+    return sum(1.0 if sight.ended else sight.progress for sight in sights) / len(sights)
+
+
+def running(sights: Sequence[Sight]) -> list[Sight]:
+    return [sight for sight in sights if sight.state == "running"]
+
+
+def ending(sight: Sight) -> str:
+    """`done: digits / dcgan / hinge / none / seed 0: FID 4.2`, or the reason of another end."""
+    fid = "" if sight.fid is None else f"FID {sight.fid:.3g}"
+    told = " ".join(sight.reason.split()) or fid
+    return ": ".join(filter(None, (sight.state, sight.label, told)))
+
+
+def clock(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    return (
+        f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+        if minutes >= 60
+        else f"{minutes}:{rest:02d}"
+    )

@@ -1,0 +1,312 @@
+"""Commands that train and measure: `run`, `plan`, `status`, `measure`."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from ganbench.devices import usable_cpus
+
+from .base import (
+    FAILED,
+    HERE,
+    INTERRUPTED,
+    Device,
+    ExecutorName,
+    InceptionWeights,
+    Json,
+    Override,
+    ProfileName,
+    Results,
+    SeedCount,
+    SuiteArgument,
+    Workers,
+    answer,
+    app,
+    cell_name,
+    err,
+    fail,
+    folder_of,
+    frame_of,
+    out,
+)
+from .watch import Trackers, opened
+
+
+def suite_path(text: str) -> Path:
+    """`suites/bench.toml` or, for short, `bench`."""
+    path = Path(text)
+    if path.exists() or path.suffix:
+        return path
+    shipped = Path(__file__).parents[1]
+    folders = (
+        Path("suites"),
+        shipped / "suites",
+        shipped.parent / "suites",
+    )  # a wheel's, a clone's
+    return next((f / f"{text}.toml" for f in folders if (f / f"{text}.toml").exists()), path)
+
+
+def read_suite(
+    text: str, overrides: list[str] | None, seeds: int | None, profile: str | None, device: str
+) -> Any:
+    """The suite, its profile and the device; ends the program if they do not fit."""
+    from ganbench.devices import select_device
+    from ganbench.experiments.suite_loader import load_suite
+
+    chosen = select_device(device)
+    suite = load_suite(suite_path(text), overrides or [])
+    name = suite.profile(profile, chosen)
+    if seeds is not None:
+        changes = [*(overrides or []), f"seeds={seeds}"]
+        changes += [f"budget.{name}.seeds={seeds}"]
+        suite = load_suite(suite_path(text), changes)
+    return suite, name, chosen
+
+
+@app.command()
+def run(
+    suite: SuiteArgument,
+    results: Results = HERE,
+    workers: Workers = None,
+    executor: ExecutorName = "auto",
+    device: Device = "auto",
+    profile: ProfileName = None,
+    seeds: SeedCount = None,
+    override: Override = None,
+    stale: Annotated[
+        str, typer.Option(help="What to do with results that other code made: ask, reuse or rerun.")
+    ] = "ask",
+    inception_weights: InceptionWeights = None,
+    tracker: Trackers = None,
+    as_json: Json = False,
+) -> None:
+    """Train, measure and compare every cell of a suite. What is finished already is kept."""
+    from ganbench.experiments.runner import prepare_run
+    from ganbench.report.writer import write_report
+
+    from .progress import Progress
+
+    if stale not in ("ask", "reuse", "rerun"):
+        fail(f"--stale is ask, reuse or rerun, not {stale!r}")
+    declared, name, chosen = read_suite(suite, override, seeds, profile, device)
+    console = err if as_json else out
+    runs_trials = executor_of(executor, workers, chosen)
+    console.print(": ".join(filter(None, [declared.name, declared.about])), markup=False)
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"--results {results} cannot be written: {error.strerror}")
+    tracking = opened(tracker, declared.name, results / declared.name, console)
+    with Progress(console) as progress, tracking:
+
+        def show(sights: Sequence[Any], finished_before: int) -> None:
+            progress.show(sights, finished_before)
+            tracking.look(sights)
+
+        try:
+            prepared = prepare_run(declared, name, chosen, results, stale)  # type: ignore[arg-type]
+            try:
+                result = prepared.execute(runs_trials, show)
+            finally:
+                frame, files = write_report(prepared.folder)
+        except KeyboardInterrupt:
+            again = shlex.join(["ganbench", *sys.argv[1:]])
+            fail(f"Stopped; what was trained is kept. To go on: {again}", INTERRUPTED)
+    if result.replaced:
+        console.print("The tables that were here were of another plan; its trials are kept.")
+    end(result, frame, files, "trained", as_json)
+
+
+def end(result: Any, frame: Any, files: list[Path], verb: str, as_json: bool) -> NoReturn:
+    """Prints the outcome of a run with its tables, and ends the program."""
+    from ganbench.report.terminal import show as show_leaderboard
+
+    from .progress import clock
+
+    if as_json:
+        answer(summary(result, frame, files))
+    else:
+        show_leaderboard(frame, out)
+        count = sum(s.state in ("done", "diverged") for s in result.statuses)
+        out.print(
+            f"{count} trials {verb}, {result.finished_before} kept, in {clock(result.seconds)}."
+        )
+        for path in files:
+            out.print(f"  {path}", markup=False, soft_wrap=True)
+    raise typer.Exit(told_failures(result.statuses))
+
+
+def executor_of(text: str, workers: int | None, device: str) -> Any:
+    """Returns the executor that --executor and --workers name; ends the program for one that cannot be."""
+    from ganbench.experiments.executors import EXECUTORS, executor_label
+
+    count = default_workers(device) if workers is None else workers
+    return EXECUTORS.make(executor_label(text, count))
+
+
+def default_workers(device: str) -> int:
+    return usable_cpus() if device == "cpu" else 1
+
+
+def told_failures(statuses: Sequence[Any]) -> int:
+    """Names what failed, with its log; the exit code."""
+    failed = [s for s in statuses if s.state in ("failed", "interrupted")]
+    for status in failed:
+        attempt = status.job.attempt()
+        where = f" (log: {attempt.log})" if attempt and attempt.log.exists() else ""
+        err.print(
+            f"{status.state}: {status.job.trial.id[:16]}: {status.reason}{where}",
+            markup=False,
+            soft_wrap=True,
+        )
+    return FAILED if failed else 0
+
+
+def summary(result: Any, frame: Any, files: list[Path]) -> dict[str, Any]:
+    """Returns the outcome of a run as plain data, for programs."""
+    from ganbench.report.findings import findings
+
+    outcomes: dict[str, int] = {}
+    for status in result.statuses:
+        outcomes[status.state] = outcomes.get(status.state, 0) + 1
+    return {
+        "suite": frame.attrs["plan"]["suite"],
+        "kept": result.finished_before,
+        "outcomes": outcomes,
+        "seconds": round(result.seconds, 1),
+        "findings": findings(frame),
+        "files": [str(path) for path in files],
+    }
+
+
+@app.command()
+def plan(
+    suite: SuiteArgument,
+    device: Device = "auto",
+    profile: ProfileName = None,
+    seeds: SeedCount = None,
+    override: Override = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="For the estimate of time.")] = None,
+    inception_weights: InceptionWeights = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a run would train: cells, what has no meaning and why, and about how long it takes."""
+    from ganbench.experiments.plan import planned
+    from ganbench.experiments.suite import cells
+    from ganbench.experiments.time_estimate import estimate
+
+    declared, name, chosen = read_suite(suite, override, seeds, profile, device)
+    found = planned(declared, name, chosen)
+    kept, excluded = cells(declared)
+    objections = {p.label(): p.objection for p in found if p.objection}
+    trials = [p.trial for p in found if not p.objection]
+    count = workers or default_workers(chosen)
+    told = {
+        "suite": declared.name,
+        "profile": name,
+        "device": chosen,
+        "workers": count,
+        "cells": [str(cell) for cell in kept if str(cell) not in objections],
+        "not_applicable": objections,
+        "excluded": {str(cell): reason for cell, reason in excluded},
+        "aliases": [" = ".join(group) for group in aliases_of(declared)],
+        "seeds": declared.seeds_of(name),
+        "trials": len(trials),
+        "seconds": round(estimate(trials, count), 1),
+    }
+    answer(told) if as_json else print_plan(told)
+    if not trials:
+        fail("no cell of this suite has a meaning")
+
+
+def aliases_of(suite: Any) -> list[tuple[str, ...]]:
+    """Of the fractions among a suite's designs, which effects have the same runs."""
+    from ganbench.experiments.factorial import aliases
+
+    fractions = [g.tricks for g in suite.grid if g.tricks.design == "fractional_factorial"]
+    return [group for tricks in fractions for group in aliases(tricks.listed())]
+
+
+def print_plan(told: dict[str, Any]) -> None:
+    from .progress import clock
+
+    lines = [f"  {cell}" for cell in told["cells"]]
+    for what in ("not_applicable", "excluded"):
+        name = what.replace("_", " ")
+        lines += [f"{name}: {cell}: {reason}" for cell, reason in told[what].items()]
+    lines += [f"not told apart: {group}" for group in told["aliases"]]
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)
+    out.print(
+        f"{len(told['cells'])} cells and {len(told['seeds'])} seeds, with untrained references "
+        f"{told['trials']} trials; about {clock(told['seconds'])} with {told['workers']} worker(s) "
+        f"on {told['device']}, profile {told['profile']}.",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def status(suite: SuiteArgument, results: Results = HERE, as_json: Json = False) -> None:
+    """Say how far a suite's run is, from what its store holds."""
+    frame = frame_of(suite, results)
+    trials = frame[frame["trial"].notna()].drop_duplicates(
+        ["trial", "seed", "variant", "loss", "tricks"]
+    )
+    counts = trials["outcome"].fillna("not run").value_counts().to_dict()
+    failed = trials[trials["outcome"].isin(["failed", "diverged"])]
+    reasons = {f"{cell_name(r._asdict())} / seed {r.seed}": r.reason for r in failed.itertuples()}
+    if as_json:
+        return answer({"trials": len(trials), "outcomes": counts, "reasons": reasons})
+    out.print(f"{len(trials)} trials: " + ", ".join(f"{n} {o}" for o, n in counts.items()))
+    for label, reason in reasons.items():
+        out.print(f"  {label}: {reason}", markup=False, soft_wrap=True)
+    return None
+
+
+@app.command()
+def measure(
+    suite: SuiteArgument,
+    protocol: Annotated[
+        str, typer.Option(help="What values mean: torch-fidelity, 'ganbench(fakes=5000)', ...")
+    ] = "",
+    metrics: Annotated[
+        str, typer.Option(help="Further metrics, with commas between them: density,coverage.")
+    ] = "",
+    results: Results = HERE,
+    workers: Workers = None,
+    executor: ExecutorName = "auto",
+    inception_weights: InceptionWeights = None,
+    as_json: Json = False,
+) -> None:
+    """Measure what a run trained by further metrics or another protocol. Nothing is trained again."""
+    from ganbench.evaluation.protocols import protocol_label
+    from ganbench.experiments.remeasure import Request, remeasure
+    from ganbench.report.writer import write_report
+
+    from .progress import Progress
+
+    console = err if as_json else out
+    runs_trials = executor_of(executor, workers, "cpu")
+    with Progress(console) as progress:
+        try:
+            request = Request(protocol_label(protocol) if protocol else "", metric_labels(metrics))
+            result = remeasure(folder_of(suite, results), request, runs_trials, progress.show)
+            frame, files = write_report(result.folder)
+        except KeyboardInterrupt:
+            fail("Stopped; what was measured is kept.", INTERRUPTED)
+    end(result, frame, files, "measured", as_json)
+
+
+def metric_labels(text: str) -> tuple[str, ...]:
+    """The metrics of a list with commas; those inside parentheses part nothing."""
+    from ganbench.evaluation.metrics import METRICS
+    from ganbench.registry import listed
+
+    given = listed(text)
+    for part in given:
+        METRICS.make(part)
+    return tuple(map(METRICS.label, given))

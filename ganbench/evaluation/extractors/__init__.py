@@ -1,0 +1,23 @@
+"""Extractors by their names in a spec, and distances of images. A new one is a new file and a line here."""
+
+from ganbench.registry import Index
+
+EXTRACTORS = Index(
+    "extractor",
+    "ganbench.evaluation.extractors",
+    "ganbench.extractors",
+    {
+        "classifier": "classifier:Classifier",
+        "clip": "clip:Clip",
+        "dinov2": "dinov2:Dinov2",
+        "efficientnet_lite0": "efficientnet_lite0:EfficientnetLite0",
+        "identity": "identity:Identity",
+        "inception": "inception:Inception",
+        "stacked": "stacked:Stacked",
+        "vgg16": "vgg16:Vgg16",
+    },
+)
+
+DISTANCES = Index(
+    "distance", "ganbench.evaluation.extractors", "ganbench.distances", {"lpips": "lpips:Lpips"}
+)

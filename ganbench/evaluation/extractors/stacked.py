@@ -1,0 +1,35 @@
+"""Stacked (Metz et al., 2017): a classifier of one channel looks at each of three, and tells a thousand modes.
+
+Features stand side by side. The classifier sees each channel alone, so the probability of a mode is the
+product of its digits', and its logit the sum of their log-probabilities.
+"""
+
+from torch import Tensor
+
+from ganbench.data import DATA
+from ganbench.data.base import IMAGE
+
+from .base import Extractor
+from .classifier import Classifier
+
+
+class Stacked(Extractor):
+    takes_floats = True
+
+    def __init__(self, of: str):
+        super().__init__()
+        self.each = Classifier(of)
+        if (channels := DATA.make(of).shapes[IMAGE][0]) != 1:
+            raise ValueError(f"stacked needs a data set of one channel, and {of} has {channels}")
+
+        self.shape = (3, *DATA.make(of).shapes[IMAGE][1:])
+
+    def weights(self) -> str:
+        return self.each.weights()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 [N, 3, H, W] => features [N, 3 F], logits [N, K * K * K], the first channel's digit leading."""
+        features, logits = self.each(x.flatten(0, 1)[:, None])
+        first, second, third = logits.log_softmax(1).unflatten(0, (len(x), 3)).unbind(1)
+        joint = first[:, :, None, None] + second[:, None, :, None] + third[:, None, None, :]
+        return features.unflatten(0, (len(x), 3)).flatten(1), joint.flatten(1)

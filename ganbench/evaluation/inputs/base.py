@@ -1,0 +1,151 @@
+"""A source: images in a fixed order, read a block at a time, so that sets of any size fit into memory."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import ClassVar, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ganbench.data.base import Mixture
+from ganbench.data.image_ops import square
+from ganbench.errors import GanbenchError
+
+GREY, COLOUR = 1, 3  # channels
+RATIO, FREE = 200, 2**30  # how far a file may swell, and from how many bytes on that is asked
+
+
+class Unreadable(GanbenchError, ValueError):
+    """Why a source, or an image of it, cannot be measured, in a sentence."""
+
+
+class Odd(IntFlag):
+    """What was done to an image besides decoding it."""
+
+    NOTHING = 0
+    ALPHA = 1
+    TURNED = 2
+    ANIMATED = 4
+    CMYK = 8
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How images come to an extractor: in one or three channels, and squares of `size` if it is given."""
+
+    channels: int = COLOUR
+    size: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """An image as an extractor sees it: uint8 [C, H, W], its extent as it was stored, what was odd."""
+
+    pixels: Tensor
+    extent: tuple[int, int]  # width and height
+    odd: Odd = Odd.NOTHING
+
+
+class Item(Protocol):
+    """One image of a source, not decoded yet."""
+
+    @property
+    def name(self) -> str: ...
+
+    def digest(self) -> bytes:
+        """SHA-256 of all that decides what is seen."""
+
+    def seen(self, frame: Frame) -> Seen:
+        """Raises Unreadable if there is no such image."""
+
+
+class Source:
+    """What fakes or reals come from; `len` of it says how many there are."""
+
+    generated: ClassVar[bool] = False  # is it made while it is read, by code that likes one thread?
+    mixture: Mixture | None = None  # the law that points were drawn from
+    labels: Tensor | None = None  # the classes of all: int64 [N]
+    shape: tuple[int, int, int] | None = None  # [C, H, W] of all, if those of a block are in memory
+
+    def __init__(self, name: str, *notes: str):
+        self.name, self.notes = name, notes
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def blocks(self, chosen: Sequence[int], size: int) -> Iterator[list[Item]]:
+        """The chosen images, whose numbers ascend, so many at a time, or fewer if they are large."""
+        raise NotImplementedError
+
+
+class Vectors(Source):
+    """Features that were extracted before, or points: float32 [N, D]; and logits [N, K], if any."""
+
+    def __init__(self, name: str, features: Tensor, logits: Tensor | None = None):
+        super().__init__(name)
+        for what, rows in (("features", features), ("logits", logits)):
+            if rows is not None:
+                self.check(what, rows, len(features))
+        self.features = features.float()
+        self.logits = None if logits is None else logits.float()
+
+    def check(self, what: str, rows: Tensor, count: int) -> None:
+        if rows.ndim != 2 or len(rows) != count or not rows.shape[1]:
+            raise Unreadable(f"{self.name}: {what} must be [{count}, D], not {list(rows.shape)}")
+        if rows.is_complex() or not rows.is_floating_point():
+            raise Unreadable(f"{self.name}: {what} must be floats, not {dtype_name(rows)}")
+        if bad := int((~rows.isfinite()).any(1).sum()):
+            raise Unreadable(f"{self.name}: {bad} of {count} {what} are not finite")
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """An image that is in memory: uint8 [1 or 3, H, W]."""
+
+    name: str
+    pixels: Tensor
+
+    def digest(self) -> bytes:
+        return digest_of(self.pixels)
+
+    def seen(self, frame: Frame) -> Seen:
+        channels, height, width = self.pixels.shape
+        if frame.size is None and channels <= frame.channels:
+            found = self.pixels.expand(frame.channels, -1, -1)
+        else:
+            found = framed(as_picture(self.pixels), frame)
+        return Seen(found, (width, height))
+
+
+def framed(picture: Image.Image, frame: Frame) -> Tensor:
+    """A picture as uint8 [C, H, W]: alpha is dropped, and grey is ITU-R 601's luma."""
+    if frame.size is not None:
+        return square(picture, frame.channels, frame.size)
+    picture = picture.convert("L" if frame.channels == GREY else "RGB")
+    found = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    return found.view(picture.height, picture.width, frame.channels).permute(2, 0, 1)
+
+
+def as_picture(pixels: Tensor) -> Image.Image:
+    rows = pixels.permute(1, 2, 0).contiguous().numpy()
+    return Image.fromarray(rows[:, :, 0] if rows.shape[2] == GREY else rows)
+
+
+def digest_of(pixels: Tensor) -> bytes:
+    shape = ",".join(map(str, pixels.shape)).encode()
+    return hashlib.sha256(shape + b":" + pixels.contiguous().numpy().tobytes()).digest()
+
+
+def check_swelling(name: str, unpacked: int, packed: int) -> None:
+    if unpacked > max(FREE, RATIO * packed):
+        raise Unreadable(f"{name} unpacks to {unpacked:,} bytes: it looks like an attack")
+
+
+def dtype_name(rows: Tensor) -> str:
+    return str(rows.dtype).removeprefix("torch.")

@@ -1,0 +1,35 @@
+"""Augmentation: the accuracy that fakes add to a classifier of few reals, as a difference of shares.
+
+It is trained on the first `few` reals of each class, alone and with all the fakes, and tested on reals that
+nobody trained on. Below zero fakes do harm. There is no standard error, as there is none of `cas`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from .base import Measurement
+from .feature_set import Sample
+from .linear_probe import Labelled, TrainsOnFakes, accuracy
+
+
+@dataclass(frozen=True)
+class Augmentation(TrainsOnFakes):
+    direction = "higher"
+    transform = "none"
+
+    few: int = 10
+
+    def __post_init__(self) -> None:
+        if self.few < 1:
+            raise ValueError(f"few must be at least 1, not {self.few}")
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        small, test = self.small(self.reals(real, real)), self.judges(fake, real)
+        both = small + self.fakes(fake, real)
+        return Measurement(accuracy(both, test) - accuracy(small, test))
+
+    def small(self, reals: Labelled) -> Labelled:
+        """The first few of each class."""
+        first = [(reals.y == label).nonzero()[: self.few, 0] for label in reals.y.unique()]
+        return reals.where(torch.cat(first))

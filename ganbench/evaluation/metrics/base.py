@@ -1,0 +1,235 @@
+"""A metric is a pure function of what an extractor made of fakes and of reals."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from ganbench.data.base import Mixture
+from ganbench.errors import GanbenchError
+
+from .feature_set import Sample
+from .pairwise import Fact, sweep
+
+Direction = Literal["lower", "higher"]  # which is better
+Transform = Literal["log", "logit", "none"]  # the scale on which means and differences are taken
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A value, and its standard error over drawings of the fakes, the reference held fixed."""
+
+    value: float
+    standard_error: float | None = None  # where an estimator of it is known
+
+
+class Unmeasurable(GanbenchError, ValueError):
+    """Why a metric has no meaning for a sample, in a sentence."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric's settings, and what it declares of itself.
+
+    `needs` names what samples must have: features, logits, classes (logits of the data's own), images,
+    mixture, modes (a mixture or classes), held_out, labels (classes that were asked for), truth (what
+    each fake should be), returned (fakes translated back), back (translations the other way), sampler
+    (what made the fakes). What is missing is told before anything is computed.
+    """
+
+    version: ClassVar[int] = 1
+    neutral: ClassVar[dict[str, Any]] = {}
+    direction: ClassVar[Direction] = "lower"
+    transform: ClassVar[Transform] = "none"
+    unit: ClassVar[str] = ""
+    needs: ClassVar[tuple[str, ...]] = ("features",)
+
+    def __call__(self, fake: Sample, real: Sample) -> Measurement:
+        """The value for fakes measured against reals; raises Unmeasurable if there is none."""
+        self.check(fake, real)
+        return self.measure(fake, real)
+
+    def check(self, fake: Sample, real: Sample) -> None:
+        """Raises Unmeasurable if these samples have no value in this metric."""
+        for need in self.needs:
+            NEEDS[need](fake, real)
+
+    def sees_images(self) -> bool:
+        """Does it look at images themselves, and not at features alone?"""
+        return "images" in self.needs
+
+    def facts(self, fake: Sample, real: Sample) -> "Facts":
+        """What it will ask of pairs of examples."""
+        return Facts()
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        """The value, for samples that have what is needed."""
+        raise NotImplementedError
+
+    def floor(self, real: Sample, count: int) -> float | None:
+        """What so many samples of a perfect generator are expected to score, where theory tells it."""
+        return None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a metric asks of pairs of fakes, of pairs of reals, and of fakes with reals."""
+
+    fakes: tuple[Fact, ...] = ()
+    reals: tuple[Fact, ...] = ()
+    pairs: tuple[Fact, ...] = ()
+
+
+def prepare(metrics: Iterable[Metric], fake: Sample, real: Sample) -> None:
+    """Sweeps once over pairs for all metrics together; each by itself would do so for itself."""
+    asked = [metric.facts(fake, real) for metric in metrics if applies(metric, fake, real)]
+    sweep(real, real, [fact for facts in asked for fact in facts.reals])
+    sweep(fake, fake, [fact for facts in asked for fact in facts.fakes])
+    sweep(fake, real, [fact for facts in asked for fact in facts.pairs])
+
+
+def applies(metric: Metric, fake: Sample, real: Sample) -> bool:
+    try:
+        metric.check(fake, real)
+    except Unmeasurable:
+        return False
+    return True
+
+
+def is_finite(values: Tensor) -> bool:
+    """A finite sum has finite terms, and takes no copy of them; that of huge ones may overflow."""
+    return bool(values.sum().isfinite()) or bool(values.isfinite().all())
+
+
+def need_features(fake: Sample, real: Sample) -> None:
+    for side in (fake, real):
+        if len(side) < 2:
+            raise Unmeasurable(f"a metric needs at least 2 examples, not {len(side)}")
+        if not is_finite(side.features):
+            bad = int((~side.features.isfinite()).any(1).sum())
+            raise Unmeasurable(f"{bad} of {len(side)} examples have features that are not finite")
+    if fake.features.shape[1] != real.features.shape[1]:
+        raise Unmeasurable(
+            f"fakes have {fake.features.shape[1]} features and reals {real.features.shape[1]}"
+        )
+
+
+def need_logits(fake: Sample, real: Sample) -> None:
+    for side in (fake, real):
+        if side.logits is None:
+            raise Unmeasurable("needs class logits, and this extractor gives none")
+        if not is_finite(side.logits):
+            raise Unmeasurable("some examples have logits that are not finite")
+
+
+def need_classes(fake: Sample, real: Sample) -> None:
+    need_logits(fake, real)
+    if not fake.classes_are_modes:
+        raise Unmeasurable("modes are the data's classes, and this extractor tells others apart")
+
+
+def need_modes(fake: Sample, real: Sample) -> None:
+    if real.mixture is None:
+        need_classes(fake, real)
+
+
+def need_mixture(fake: Sample, real: Sample) -> None:
+    if real.mixture is None:
+        raise Unmeasurable("needs points of a known mixture")
+
+
+def need_images(fake: Sample, real: Sample) -> None:
+    for side in (fake, real):
+        if side.images is None or side.images.ndim != 4:
+            raise Unmeasurable("needs images, and there are only features or points")
+
+
+def need_held_out(fake: Sample, real: Sample) -> None:
+    if real.held_out is None:
+        raise Unmeasurable("needs real examples that nobody trained on, and none are given")
+    need_features(real.held_out(), real)
+
+
+def need_labels(fake: Sample, real: Sample) -> None:
+    if fake.labels is None:
+        raise Unmeasurable("needs classes that fakes were asked to show, and none were asked for")
+
+
+def need_truth(fake: Sample, real: Sample) -> None:
+    need_images(fake, real)
+    if fake.truth is None:
+        raise Unmeasurable("needs what each fake should be, and nobody knows that here")
+
+
+def need_returned(fake: Sample, real: Sample) -> None:
+    need_images(fake, real)
+    if fake.returned is None:
+        raise Unmeasurable("needs fakes that were translated back, and there is no way back here")
+
+
+def need_back(fake: Sample, real: Sample) -> None:
+    if fake.back is None or real.back is None:
+        raise Unmeasurable("needs translations between two domains, and there is but one here")
+
+
+def need_sampler(fake: Sample, real: Sample) -> None:
+    if fake.sampler is None:
+        raise Unmeasurable("needs the generator itself, and there are only its images")
+
+
+NEEDS: dict[str, Callable[[Sample, Sample], None]] = {
+    "features": need_features,
+    "logits": need_logits,
+    "classes": need_classes,
+    "modes": need_modes,
+    "mixture": need_mixture,
+    "images": need_images,
+    "held_out": need_held_out,
+    "sampler": need_sampler,
+    "labels": need_labels,
+    "truth": need_truth,
+    "returned": need_returned,
+    "back": need_back,
+}
+
+
+def logits(sample: Sample) -> Tensor:
+    """The logits of a sample of which they were needed, in float64."""
+    assert sample.logits is not None
+    return sample.logits.double()
+
+
+def mode_counts(sample: Sample, mixture: Mixture | None) -> Tensor:
+    """How many examples belong to each mode: float64 [K].
+
+    Of a mixture those within three deviations of the nearest centre, which is the protocol of Lin et
+    al. (2018); else the classes that the extractor tells apart.
+    """
+    if mixture is None:
+        predicted = logits(sample)
+        return predicted.argmax(1).bincount(minlength=predicted.shape[1]).double()
+    nearest, good = assigned(sample.features, mixture)
+    return nearest[good].bincount(minlength=len(mixture.centres)).double()
+
+
+def assigned(points: Tensor, mixture: Mixture) -> tuple[Tensor, Tensor]:
+    """Each point's nearest centre, and whether it lies within three deviations of it: [N], [N]."""
+    centres = mixture.centres.to(points)
+    distance, nearest = torch.cdist(points.double(), centres.double()).min(1)
+    return nearest, distance <= 3 * mixture.std
+
+
+def share(value: float, count: int) -> Measurement:
+    """A share of independent examples, with the binomial's standard error."""
+    return Measurement(value, (value * (1 - value) / count) ** 0.5)
+
+
+def mean(values: Tensor) -> Measurement:
+    """The mean of independent examples' values [N]."""
+    return Measurement(float(values.mean()), deviation(values) / len(values) ** 0.5)
+
+
+def deviation(values: Tensor) -> float:
+    return float(values.double().std())

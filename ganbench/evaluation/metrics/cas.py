@@ -1,0 +1,21 @@
+"""Classification accuracy score (Ravuri and Vinyals, 2019): reals named rightly by a classifier that saw fakes alone.
+
+The published one trains a ResNet; this one is a logistic regression, so compare within its label. The
+reals are held-out ones: a generator that copies its training data scores as these do. There is no
+standard error, since each drawing of fakes trains another classifier.
+"""
+
+from dataclasses import dataclass
+
+from .base import Measurement
+from .feature_set import Sample
+from .linear_probe import TrainsOnFakes, accuracy
+
+
+@dataclass(frozen=True)
+class Cas(TrainsOnFakes):
+    direction = "higher"
+    transform = "logit"
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        return Measurement(accuracy(self.fakes(fake, real), self.judges(fake, real)))

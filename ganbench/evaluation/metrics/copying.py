@@ -1,0 +1,47 @@
+"""Copying (Meehan, Chaudhuri and Dasgupta, 2020): how often a fake is nearer to reals than new data are.
+
+The share of pairs of a fake and a held-out example in which the fake is the nearer one to its nearest
+training real, ties as half: the Mann-Whitney statistic over the whole space. Of a perfect sampler it is
+0.5, of a copier 1. Lower is less copying, and no more than that: below 0.5 fakes are further from the
+reals than new data are, which is no better than 0.5, and for other metrics to judge.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .authenticity import Nearest, nearest
+from .base import Facts, Measurement, Metric, mean
+from .feature_set import Sample, Tensors
+
+
+@dataclass(frozen=True)
+class Copying(Metric):
+    direction = "lower"
+    transform = "logit"
+    needs = ("features", "held_out")
+
+    def facts(self, fake: Sample, real: Sample) -> Facts:
+        return Facts(pairs=(Nearest(),))
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        ours, _ = nearest(fake, real)
+        theirs = held_out_distances(real)
+        not_farther = torch.searchsorted(theirs, ours, right=True)
+        nearer = torch.searchsorted(theirs, ours)
+        return mean(1 - (not_farther + nearer).double() / (2 * len(theirs)))
+
+    def floor(self, real: Sample, count: int) -> float:
+        return 0.5
+
+
+def held_out_distances(real: Sample) -> Tensor:
+    """Squared, from each held-out example to the nearest real, ascending; computed once a reference."""
+    assert real.held_out
+    held_out = real.held_out()
+
+    def make() -> Tensors:
+        return {"distances": nearest(held_out, real)[0].sort().values}
+
+    return real.derived(f"held_out_distances(count={len(held_out)})", make)["distances"]

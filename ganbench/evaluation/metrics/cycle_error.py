@@ -1,0 +1,21 @@
+"""Cycle error (Zhu et al., 2017): how far images come back from where they went, there and back again.
+
+The mean absolute difference in [0, 1] between what fakes were made from and what translating them back
+makes of them. A low one alone means little: a translator that changes nothing has none.
+"""
+
+from dataclasses import dataclass
+
+from .base import Measurement, Metric
+from .differences import absolute, over_pairs
+from .feature_set import Sample
+
+
+@dataclass(frozen=True)
+class CycleError(Metric):
+    direction = "lower"
+    transform = "log"
+    needs = ("features", "returned")
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        return over_pairs(fake.source, fake.returned, absolute)

@@ -1,0 +1,27 @@
+"""FID (Heusel et al., 2017): the Fréchet distance between Gaussians fitted to features.
+
+`‖μ₁ − μ₂‖² + tr(S₁ + S₂ − 2 (S₁ S₂)^½)` of means `μ` and covariances `S`.
+
+Its error is the deviation of the distance's derivative towards each fake over √N; of no more fakes than
+features, a jackknife's. It is biased upwards by an amount that falls as 1 / N: compare at equal N only.
+"""
+
+from dataclasses import dataclass
+
+from .base import Measurement, Metric
+from .feature_set import Sample
+from .frechet import distance, expected, spread
+
+
+@dataclass(frozen=True)
+class Fid(Metric):
+    direction = "lower"
+    transform = "log"
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        one = spread(fake, real)
+        error = None if one is None else one / len(fake) ** 0.5
+        return Measurement(distance(fake, real), error)
+
+    def floor(self, real: Sample, count: int) -> float | None:
+        return expected(real, count)

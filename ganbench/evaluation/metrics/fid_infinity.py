@@ -1,0 +1,61 @@
+"""FID∞ (Chong and Forsyth, 2020): FID at growing numbers of fakes, drawn out to infinitely many.
+
+A line through FID over 1 / N at fifteen sizes, each of a subset of its own; its value at 1 / N = 0. The
+line's weights on the subsets say how much each fake counts, and so how large the error is.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .base import Measurement, Metric, Unmeasurable
+from .feature_set import Sample
+from .fid_unbiased import FidUnbiased
+from .frechet import distance, spread
+
+POINTS = 15
+LEAST = 5000  # of the smallest subset, or a tenth of the fakes if that is less
+SEED = 2020
+
+
+@dataclass(frozen=True)
+class FidInfinity(Metric):
+    direction = "lower"
+    transform = "none"
+
+    def check(self, fake: Sample, real: Sample) -> None:
+        super().check(fake, real)
+        if len(fake) < 20 * POINTS:
+            raise Unmeasurable(f"a line through {POINTS} sizes needs at least {20 * POINTS} fakes")
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        chosen = subsets(len(fake))
+        weights = intercept_weights([len(subset) for subset in chosen])
+        values = [distance(Sample(fake.features[subset]), real) for subset in chosen]
+        influence = torch.zeros(len(fake), dtype=torch.float64)
+        for subset, weight in zip(chosen, weights, strict=True):
+            influence[subset] += weight / len(subset)
+        one = spread(fake, real)
+        error = None if one is None else one * float(influence.norm())
+        return Measurement(float(np.dot(weights, values)), error)
+
+    def floor(self, real: Sample, count: int) -> float | None:
+        return FidUnbiased().floor(real, least(count))
+
+
+def least(count: int) -> int:
+    return min(LEAST, count // 10)
+
+
+def subsets(count: int) -> list[Tensor]:
+    random = np.random.RandomState(SEED)
+    sizes = np.linspace(least(count), count, POINTS).astype(int)
+    return [torch.from_numpy(random.choice(count, size, replace=False)) for size in sizes]
+
+
+def intercept_weights(sizes: list[int]) -> np.ndarray:
+    """How the values at these sizes add up to the line's value at 1 / N = 0, by least squares."""
+    line = np.stack([np.ones(len(sizes)), 1 / np.array(sizes)], 1)
+    return np.linalg.pinv(line)[0]

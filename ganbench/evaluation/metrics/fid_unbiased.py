@@ -1,0 +1,32 @@
+"""FID less its bias, by a jackknife over twenty groups of fakes (Quenouille, 1956).
+
+g F - (g - 1) mean(F without a group) has no bias of order 1 / N; below zero is a value like any other.
+The reference's own share of the bias stays: it is the same for all who are measured against it. Of no
+more fakes than features the bias is of another order, so that much of it stays, and no error is known.
+"""
+
+from dataclasses import dataclass
+
+from .base import Measurement, Metric
+from .feature_set import Sample
+from .frechet import GROUPS, deleted, distance, expected, is_short, jackknife_error, need_groups
+
+
+@dataclass(frozen=True)
+class FidUnbiased(Metric):
+    direction = "lower"
+    transform = "none"
+
+    def check(self, fake: Sample, real: Sample) -> None:
+        super().check(fake, real)
+        need_groups(fake)
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        without = deleted(fake, real)
+        value = GROUPS * distance(fake, real) - (GROUPS - 1) * float(without.mean())
+        return Measurement(value, None if is_short(fake) else jackknife_error(without))
+
+    def floor(self, real: Sample, count: int) -> float | None:
+        """The reference's share alone, where there are fakes enough for the bias to be of order 1 / N."""
+        both = expected(real, len(real))
+        return None if both is None or expected(real, count) is None else both / 2

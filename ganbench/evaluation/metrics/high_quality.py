@@ -1,0 +1,27 @@
+"""High-quality share (Srivastava et al., 2017): fakes within three deviations of a mode's centre.
+
+A perfect sampler of round Gaussians in the plane scores 1 - exp(-4.5) = 0.9889, not 1.
+"""
+
+from dataclasses import dataclass
+
+from scipy.stats import chi2
+
+from .base import Measurement, Metric, assigned, share
+from .feature_set import Sample
+
+
+@dataclass(frozen=True)
+class HighQuality(Metric):
+    direction = "higher"
+    transform = "logit"
+    needs = ("features", "mixture")
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        assert real.mixture
+        _, good = assigned(fake.features, real.mixture)
+        return share(float(good.double().mean()), len(fake))
+
+    def floor(self, real: Sample, count: int) -> float:
+        assert real.mixture
+        return float(chi2.cdf(3**2, real.mixture.centres.shape[1]))

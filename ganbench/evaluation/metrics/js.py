@@ -1,0 +1,44 @@
+"""Jensen-Shannon divergence (Lin, 1991) of fakes and reals over the bins of NDB, in nats.
+
+`½ KL(p ‖ m) + ½ KL(q ‖ m)` with `m = ½ (p + q)`.
+
+Richardson and Weiss (2018) give it beside NDB. It lies between 0 and log 2. The error is that of the
+divergence's derivative towards each fake's bin; near the floor it is up to 1.4 times too large.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .base import Measurement
+from .feature_set import Sample
+from .kmeans_bins import Binned
+
+
+@dataclass(frozen=True)
+class Js(Binned):
+    direction = "lower"
+    transform = "none"
+    unit = "nats"
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        ours, theirs = (
+            counts / counts.sum() for counts in (self.fakes(fake, real), self.reals(real))
+        )
+        middle = (ours + theirs) / 2
+        value = (divergence(ours, middle) + divergence(theirs, middle)) / 2
+        slopes = torch.where(ours > 0, (ours / middle).log() / 2, 0.0)
+        variance = (ours * slopes.square()).sum() - (ours * slopes).sum().square()
+        error = (variance.clamp(min=0) / len(fake)).sqrt()
+        return Measurement(max(0.0, float(value)), float(error))
+
+    def floor(self, real: Sample, count: int) -> float:
+        """By the second order of its expansion, a chi-squared statistic of the bins that hold reals."""
+        counts = self.reals(real)
+        return (int((counts > 0).sum()) - 1) / 8 * (1 / count + 1 / float(counts.sum()))
+
+
+def divergence(p: Tensor, q: Tensor) -> Tensor:
+    """Kullback and Leibler's, q being positive where p is."""
+    return torch.where(p > 0, p * (p / q).log(), 0.0).sum()

@@ -1,0 +1,180 @@
+"""A classifier that metrics train: multinomial logistic regression, which is convex, so that nothing of it is drawn.
+
+It sees pixels, of images above 16x16 their means in 16x16 cells, or the extractor's features (a network that
+was trained on the reference has seen its classes); scaled by the reals' root mean square. The penalty is half
+the squared weights, as scikit-learn has it at C = 1.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
+
+from .base import (
+    Metric,
+    Unmeasurable,
+    logits,
+    need_classes,
+    need_held_out,
+    need_images,
+    need_labels,
+)
+from .feature_set import BLOCK, Sample
+
+On = Literal["pixels", "features"]
+Labels = Literal["asked", "told"]
+LARGEST = 16  # pixels a side
+STEPS = 100  # of L-BFGS, at most
+AGREED = 0.5  # of the reals: an extractor that names fewer rightly tells other classes apart
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """What a classifier sees, float64 [N, D], and classes, int64 [N]."""
+
+    x: Tensor
+    y: Tensor
+
+    def __add__(self, other: "Labelled") -> "Labelled":
+        return Labelled(torch.cat([self.x, other.x]), torch.cat([self.y, other.y]))
+
+    def where(self, chosen: Tensor) -> "Labelled":
+        return Labelled(self.x[chosen], self.y[chosen])
+
+
+@dataclass(frozen=True)
+class Classified(Metric):
+    """A metric of a classifier that is trained `on` pixels or features of labelled examples."""
+
+    on: On = "pixels"
+
+    def check(self, fake: Sample, real: Sample) -> None:
+        super().check(fake, real)
+        self.check_labels(fake, real)
+        if real.labels is None:
+            raise Unmeasurable("needs the classes of reals, and these have none")
+        if self.on == "pixels":
+            need_images(fake, real)
+            need_one_shape(fake, real)
+
+    def sees_images(self) -> bool:
+        return self.on == "pixels"
+
+    def check_labels(self, fake: Sample, real: Sample) -> None:
+        need_labels(fake, real)
+
+    def classes_of(self, fake: Sample) -> Tensor:
+        assert fake.labels is not None
+        return fake.labels
+
+    def fakes(self, fake: Sample, real: Sample) -> Labelled:
+        return Labelled(self.seen(fake, real), self.classes_of(fake).to(fake.features.device))
+
+    def reals(self, sample: Sample, real: Sample) -> Labelled:
+        assert sample.labels is not None
+        return Labelled(self.seen(sample, real), sample.labels.to(sample.features.device))
+
+    def seen(self, sample: Sample, real: Sample) -> Tensor:
+        return self.numbers(sample) / self.scale(real)
+
+    def scale(self, real: Sample) -> Tensor:
+        def make() -> dict[str, Tensor]:
+            return {"scale": self.numbers(real).square().mean().sqrt().clamp_min(1e-12)}
+
+        return real.derived(f"regression(on={self.on})", make)["scale"]
+
+    def numbers(self, sample: Sample) -> Tensor:
+        if self.on == "features":
+            return sample.features.double()
+        assert sample.images is not None
+        images = sample.images.to(sample.features.device)
+        return torch.cat([cells(part) for part in images.split(BLOCK)])
+
+
+@dataclass(frozen=True)
+class TrainsOnFakes(Classified):
+    """Tests on what nobody trained on. `labels` of fakes are what was asked for, or what the extractor tells."""
+
+    labels: Labels = "asked"
+
+    def check(self, fake: Sample, real: Sample) -> None:
+        super().check(fake, real)
+        need_held_out(fake, real)
+        if self.labels == "told":
+            need_the_same_classes(real)
+
+    def check_labels(self, fake: Sample, real: Sample) -> None:
+        if self.labels == "told":
+            return need_classes(fake, real)
+        if fake.labels is None:
+            raise Unmeasurable(
+                "needs classes that fakes were asked to show, and none were asked for; "
+                "labels='told' takes those that the extractor tells"
+            )
+        return None
+
+    def classes_of(self, fake: Sample) -> Tensor:
+        return logits(fake).argmax(1) if self.labels == "told" else super().classes_of(fake)
+
+    def judges(self, fake: Sample, real: Sample) -> Labelled:
+        """Held-out reals; for the floor, where those stand in the place of the fakes, the reference."""
+        assert real.held_out
+        held_out = real.held_out()
+        return self.reals(real if fake is held_out else held_out, real)
+
+
+def need_one_shape(fake: Sample, real: Sample) -> None:
+    assert fake.images is not None
+    assert real.images is not None
+    if fake.images.shape[1:] != real.images.shape[1:]:
+        raise Unmeasurable("needs fakes and reals of one size")
+
+
+def need_the_same_classes(real: Sample) -> None:
+    """Raises Unmeasurable if the extractor calls most reals otherwise than they are labelled."""
+    assert real.labels is not None
+    told = logits(real).argmax(1)
+    right = float((told == real.labels.to(told.device)).double().mean())
+    if right < AGREED:
+        raise Unmeasurable(
+            f"needs an extractor that tells the classes of reals, and this one names {right:.0%} rightly"
+        )
+
+
+def cells(images: Tensor) -> Tensor:
+    """Bytes [N, C, H, W] as numbers of at most 16x16 cells: float64 [N, D]."""
+    height, width = (min(side, LARGEST) for side in images.shape[2:])
+    return adaptive_avg_pool2d(images.double(), (height, width)).flatten(1)
+
+
+def accuracy(train: Labelled, test: Labelled) -> float:
+    """The share of the one that a classifier names rightly which was trained on the other."""
+    return float((predicted(train, test.x) == test.y).double().mean())
+
+
+def predicted(train: Labelled, x: Tensor) -> Tensor:
+    """The classes that a classifier names which was trained on the examples: int64 [N]."""
+    return (with_ones(x) @ fitted(with_ones(train.x), train.y).T).argmax(1)
+
+
+def with_ones(x: Tensor) -> Tensor:
+    return torch.cat([x, x.new_ones(len(x), 1)], 1)
+
+
+@torch.enable_grad()
+def fitted(x: Tensor, y: Tensor) -> Tensor:
+    """The weights of each class, the last of them its offset: [K, D + 1]."""
+    weights = x.new_zeros(int(y.max()) + 1, x.shape[1], requires_grad=True)
+    search = torch.optim.LBFGS([weights], max_iter=STEPS, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        search.zero_grad()
+        penalty = weights[:, :-1].square().sum() / (2 * len(x))
+        found = cross_entropy(x @ weights.T, y) + penalty
+        found.backward()
+        return found
+
+    search.step(loss)
+    return weights.detach()

@@ -1,0 +1,59 @@
+"""Mode coverage (Metz et al., 2017; Lin et al., 2018): how many modes of the data the fakes hit.
+
+Modes are the centres of a known mixture, or the classes that the extractor tells apart. A mode is hit
+by one sample, or by the given share of its fair share: a classifier that errs hits every class. The
+error is a jackknife's, from the modes hit just once; of shares, that of drawing as many fakes again from
+the shares that were seen.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from scipy.stats import binom, chi2
+from torch import Tensor
+
+from .base import Measurement, Metric, mode_counts
+from .feature_set import Sample
+from .knn_manifold import binomial
+
+
+@dataclass(frozen=True)
+class Modes(Metric):
+    direction = "higher"
+    transform = "none"
+    unit = "modes"
+    needs = ("features", "modes")
+
+    share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share must lie in [0, 1], not {self.share}")
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        counts = mode_counts(fake, real.mixture)
+        least = self.least(len(fake), len(counts))
+        value = int((counts >= least).sum())
+        if least > 1:
+            hit = self.hit_again(counts / len(fake), len(fake))
+            return Measurement(float(value), float((hit * (1 - hit)).sum()) ** 0.5)
+        once = int((counts == 1).sum())
+        variance = min(once, binomial(value, len(counts))) - once**2 / len(fake)
+        return Measurement(float(value), max(0.0, variance) ** 0.5)
+
+    def least(self, count: int, modes: int) -> float:
+        return max(1.0, self.share * count / modes)
+
+    def hit_again(self, shares: Tensor, count: int) -> Tensor:
+        """How probably each mode is hit by so many fakes: [K]."""
+        least = self.least(count, len(shares))
+        return torch.from_numpy(binom.sf(-(-least // 1) - 1, count, shares.cpu().numpy()))
+
+    def floor(self, real: Sample, count: int) -> float:
+        """Of a mixture's equal shares within three deviations, or of the classes as often as in the reals."""
+        if real.mixture is None:
+            shares = mode_counts(real, None) / len(real)
+        else:
+            modes, width = real.mixture.centres.shape
+            shares = torch.full((modes,), float(chi2.cdf(3**2, width)) / modes)
+        return float(self.hit_again(shares, count).sum())

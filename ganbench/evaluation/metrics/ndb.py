@@ -1,0 +1,66 @@
+"""NDB (Richardson and Weiss, 2018): the share of bins in which fakes are more or fewer than reals.
+
+A bin differs if the two-proportion z test says so at a level, so that even a perfect generator has
+that share of different bins. The error is that of testing again, with fakes drawn anew around what
+was seen and bins taken as independent; of nearly perfect fakes it is up to 1.5 times too large.
+"""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.special import ndtr
+
+from .base import Measurement, Transform, Unmeasurable
+from .feature_set import Sample
+from .kmeans_bins import Binned
+
+FEWEST = 5  # fakes a bin, on average
+
+
+@dataclass(frozen=True)
+class Ndb(Binned):
+    direction = "lower"
+    transform: ClassVar[Transform] = "logit"
+
+    level: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.level < 1:
+            raise ValueError(f"level must lie between 0 and 1, not {self.level}")
+
+    def check(self, fake: Sample, real: Sample) -> None:
+        super().check(fake, real)
+        bins = len(self.reals(real))
+        if len(fake) < FEWEST * bins:
+            raise Unmeasurable(
+                f"{bins} bins need at least {FEWEST * bins} fakes: ask for fewer bins"
+            )
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        fakes, reals = self.fakes(fake, real), self.reals(real)
+        z = scores(fakes, reals)
+        critical = NormalDist().inv_cdf(1 - self.level / 2)
+        spread = (reals.sum() / (reals.sum() + fakes.sum())).sqrt()
+        error = again(z / spread, critical / float(spread))
+        return Measurement(float((z.abs() > critical).double().mean()), error)
+
+    def floor(self, real: Sample, count: int) -> float:
+        return self.level
+
+
+def scores(fakes: Tensor, reals: Tensor) -> Tensor:
+    """Of the two-proportion z test, bin by bin [K]; 0 where there is nobody, or everybody."""
+    n, m = fakes.sum(), reals.sum()
+    pooled = (fakes + reals) / (n + m)
+    variance = pooled * (1 - pooled) * (1 / n + 1 / m)
+    return torch.where(variance > 0, (fakes / n - reals / m) / variance.sqrt(), 0.0)
+
+
+def again(z: Tensor, critical: float) -> float:
+    """The error of the share of bins, each of which differs again if a normal about its z does."""
+    chance = ndtr(z - critical) + ndtr(-z - critical)
+    return float((chance * (1 - chance)).sum().sqrt() / len(z))

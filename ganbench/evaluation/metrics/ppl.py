@@ -1,0 +1,137 @@
+"""Perceptual path length (Karras et al., 2019): how far images move when latents move by very little, squared.
+
+E d(G(a), G(b)) / epsilon² over pairs of latents, where b lies a step of epsilon on the way from a to another
+latent: along the arc in z, on the line in w. d is LPIPS as published (`lpips`), or by default the squared
+distance of the features that the measuring extractor makes; the two have nothing in common, and neither
+have values under different extractors. Images are not rounded, which would be seen as jumps; all is in
+float32, as published. The lowest and the highest percent of pairs are left out, as torch-fidelity does, and
+the error is Tukey and McLaughlin's (1963) of such a mean. Lower is smoother, and 0 is a collapsed generator.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganbench.gan.latent_sampler import Distance, Sampler, lerp, slerp
+
+from .base import Measurement, Metric, Unmeasurable, deviation
+from .feature_set import Sample
+
+SEED = 2020
+AT_ONCE = 250  # pairs
+Space = Literal["z", "w"]
+Interpolation = Literal["own", "slerp", "lerp"]
+
+
+@dataclass(frozen=True)
+class OnPaths(Metric):
+    """A metric of images on paths between two latents. By its own way z goes along the arc, w on the line."""
+
+    needs = ("features", "sampler")
+
+    space: Space = "z"
+    interpolation: Interpolation = "own"
+
+    def check(self, fake: Sample, real: Sample) -> None:
+        super().check(fake, real)
+        assert fake.sampler
+        if self.space == "w" and fake.sampler.mapping is None:
+            raise Unmeasurable("needs a generator that maps latents to w, and this one does not")
+
+    def ends(self, sampler: Sampler, count: int) -> tuple[Tensor, Tensor]:
+        """So many pairs of points of the space: [N, L] each."""
+        random = torch.Generator(sampler.device).manual_seed(SEED)
+        a, b = (sampler.latents(count, random) for _ in range(2))
+        if self.space == "z":
+            return a, b
+        assert sampler.mapping
+        return sampler.mapping(a), sampler.mapping(b)
+
+    def between(self, sampler: Sampler, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        """What lies at t between two points of the space [N, L], t [N or 1, 1]; codes are those of a."""
+        if self.space == "w":
+            return (slerp if self.interpolation == "slerp" else lerp)(a, b, t)
+        moved = (lerp if self.interpolation == "lerp" else slerp)(
+            a[:, : sampler.gaussian], b[:, : sampler.gaussian], t
+        )
+        return torch.cat([moved, a[:, sampler.gaussian :]], 1)
+
+    def images(self, fake: Sample, points: Tensor, which: Tensor) -> Tensor:
+        """Images of points of the space. Conditional ones show the classes that those fakes were asked to."""
+        sampler = fake.sampler
+        assert sampler
+        if self.space == "w":
+            assert sampler.synthesis
+            return sampler.synthesis(points)
+        labels = None
+        if fake.labels is not None:
+            labels = fake.labels.to(points.device)[which.to(points.device) % len(fake.labels)]
+        return sampler.images(points, labels)
+
+
+@dataclass(frozen=True)
+class Ppl(OnPaths):
+    direction = "lower"
+    transform = "log"
+
+    distance: Literal["extractor", "lpips"] = "extractor"
+    pairs: int = 5000
+    epsilon: float = 1e-4
+    discard: float = 1.0  # percent of the pairs, on either side
+
+    def __post_init__(self) -> None:
+        if self.pairs < 2 or self.epsilon <= 0 or not 0 <= self.discard < 50:
+            raise ValueError(
+                "there must be at least 2 pairs, epsilon above 0, and discard in [0, 50)"
+            )
+
+    def check(self, fake: Sample, real: Sample) -> None:
+        super().check(fake, real)
+        if self.distance == "extractor":
+            need_features_of_floats(fake)
+        elif fake.sampler is None or fake.sampler.lpips is None:
+            raise Unmeasurable("needs LPIPS to compare images by, and there is none here")
+
+    @torch.no_grad()
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        assert fake.sampler
+        a, b = self.ends(fake.sampler, self.pairs)
+        step = torch.full((1, 1), self.epsilon, device=a.device)
+        far = self.far(fake)
+        parts = []
+        for which in torch.arange(self.pairs).split(AT_ONCE):
+            start = a[which.to(a.device)]
+            points = (start, self.between(fake.sampler, start, b[which.to(a.device)], step))
+            parts.append(far(*(self.images(fake, end, which) for end in points)))
+        return trimmed(torch.cat(parts).double().cpu() / self.epsilon**2, self.discard)
+
+    def far(self, fake: Sample) -> Distance:
+        """The distance of images to images: [N, C, H, W] twice => [N]."""
+        assert fake.sampler
+        if self.distance == "lpips":
+            assert fake.sampler.lpips
+            return fake.sampler.lpips()
+        features = fake.sampler.features
+        assert features
+        return lambda x, y: (features(x) - features(y)).square().sum(1)
+
+
+def need_features_of_floats(fake: Sample) -> None:
+    if fake.sampler is None or fake.sampler.features is None:
+        raise Unmeasurable(
+            "needs an extractor that sees images before they are rounded, and this one sees bytes"
+        )
+
+
+def trimmed(values: Tensor, percent: float) -> Measurement:
+    """The mean without the lowest and the highest percent, with its error, from winsorized values."""
+    if not percent:
+        return Measurement(float(values.mean()), deviation(values) / len(values) ** 0.5)
+    low = float(np.percentile(values, percent, method="lower"))
+    high = float(np.percentile(values, 100 - percent, method="higher"))
+    kept = values[(low <= values) & (values <= high)]
+    spread = deviation(values.clamp(low, high)) / (1 - 2 * percent / 100)
+    return Measurement(float(kept.mean()), spread / len(values) ** 0.5)

@@ -1,0 +1,31 @@
+"""PSNR: the peak signal-to-noise ratio of fakes to what they should be, in decibels, averaged over images.
+
+`−10 log₁₀ E(x − y)²` for values in [0, 1].
+
+An image without error would have an infinite one; it counts as if it had the error of rounding alone,
+a twelfth of a squared level, which is 58.9 dB.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from .base import Measurement, Metric
+from .differences import over_pairs, squared
+from .feature_set import Sample
+
+ROUNDING = 1 / 12 / 255**2  # the variance of a uniform error of one level
+
+
+@dataclass(frozen=True)
+class Psnr(Metric):
+    direction = "higher"
+    unit = "dB"
+    needs = ("features", "truth")
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        return over_pairs(fake.images, fake.truth, decibels)
+
+
+def decibels(x: Tensor, y: Tensor) -> Tensor:
+    return -10 * squared(x, y).clamp(min=ROUNDING).log10()

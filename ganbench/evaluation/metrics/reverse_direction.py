@@ -1,0 +1,50 @@
+"""Backward: a metric of translations the other way round, from the last domain into the first.
+
+Whatever `of` says, FID if nothing, is measured of what the other generator makes, against the reals of
+its own domain.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from ganbench.evaluation.metrics import METRICS
+
+from .base import Direction, Measurement, Metric, Transform
+from .feature_set import Sample
+
+
+@dataclass(frozen=True)
+class Backward(Metric):
+    needs = ("back",)
+
+    of: str = "fid"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.inner, Backward):
+            raise ValueError("there is no third way to translate between two domains")
+
+    @cached_property
+    def inner(self) -> Metric:
+        found: Metric = METRICS.make(self.of)
+        return found
+
+    @property
+    def direction(self) -> Direction:  # type: ignore[override]
+        return self.inner.direction
+
+    @property
+    def transform(self) -> Transform:  # type: ignore[override]
+        return self.inner.transform
+
+    @property
+    def unit(self) -> str:  # type: ignore[override]
+        return self.inner.unit
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        assert fake.back
+        assert real.back
+        return self.inner(fake.back, real.back)
+
+    def floor(self, real: Sample, count: int) -> float | None:
+        assert real.back
+        return self.inner.floor(real.back, count)

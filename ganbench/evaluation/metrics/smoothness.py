@@ -1,0 +1,52 @@
+"""Smoothness of interpolation: how evenly images move when latents go from one to another in equal steps.
+
+Of each path the mean step over the largest one, by the features of the measuring extractor: 1 is even
+motion, and 1 / steps a single jump from one image to another. How far a path leads, or how often back and
+forth between two steps, `ppl` tells; a generator whose images do not move has no smoothness.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .base import Measurement, Unmeasurable, mean
+from .feature_set import Sample
+from .ppl import OnPaths, need_features_of_floats
+
+
+@dataclass(frozen=True)
+class Smoothness(OnPaths):
+    direction = "higher"
+    transform = "logit"
+
+    paths: int = 200
+    steps: int = 16
+
+    def __post_init__(self) -> None:
+        if self.paths < 2 or self.steps < 2:
+            raise ValueError("there must be at least 2 paths and 2 steps")
+
+    def check(self, fake: Sample, real: Sample) -> None:
+        super().check(fake, real)
+        need_features_of_floats(fake)
+
+    @torch.no_grad()
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        steps = self.lengths(fake)
+        if not bool(steps.any()):
+            raise Unmeasurable("images do not move on any path: all are alike")
+        moving = steps[steps.any(1)]
+        return mean(moving.mean(1) / moving.amax(1))
+
+    def lengths(self, fake: Sample) -> Tensor:
+        """Of the steps of each path: float64 [paths, steps]."""
+        sampler = fake.sampler
+        assert sampler
+        assert sampler.features
+        a, b = self.ends(sampler, self.paths)
+        which = torch.arange(self.paths)
+        places = torch.linspace(0, 1, self.steps + 1, device=a.device).view(-1, 1, 1)
+        points = (self.images(fake, self.between(sampler, a, b, t), which) for t in places)
+        found = torch.stack([sampler.features(images) for images in points])
+        return found.double().diff(dim=0).norm(dim=2).T.cpu()

@@ -1,0 +1,27 @@
+"""SSIM (Wang et al., 2004): how alike fakes look to what they should be, averaged over images.
+
+Windows of eleven pixels with a Gaussian of 1.5, or of as many as a smaller image has; at the border
+pixels are mirrored, as torchmetrics does it.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from .base import Measurement, Metric
+from .differences import over_pairs
+from .feature_set import Sample
+from .ms_ssim import similarity
+
+
+@dataclass(frozen=True)
+class Ssim(Metric):
+    direction = "higher"
+    needs = ("features", "truth")
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        return over_pairs(fake.images, fake.truth, alike)
+
+
+def alike(x: Tensor, y: Tensor) -> Tensor:
+    return similarity(x, y, luminance=True)

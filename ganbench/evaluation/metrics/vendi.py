@@ -1,0 +1,114 @@
+"""Vendi score (Friedman and Dieng, 2023): how many unlike examples there are, of fakes over reals.
+
+The score is exp of the Rényi entropy (of order 1: Shannon's) of the eigenvalues of K / n, where K are
+the cosines of n examples' features. It grows with n, which is therefore the same on both sides. Of
+few examples the eigenvalues are K's own, else those of the features' second moments: they are equal.
+Features that are all zero have no direction: they are taken as alike, and as unlike all others.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .base import Measurement, Metric, Unmeasurable, deviation
+from .feature_set import BLOCK, Sample, Tensors
+from .frechet import ROUNDING, add_products
+
+WIDEST = 4096  # rows of a matrix at most whose eigenvalues are worth the wait
+
+
+@dataclass(frozen=True)
+class Vendi(Metric):
+    direction = "higher"
+    transform = "log"
+
+    order: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.order > 0:
+            raise ValueError(f"order must be above 0, not {self.order}")
+
+    def check(self, fake: Sample, real: Sample) -> None:
+        super().check(fake, real)
+        if min(count(fake, real), fake.features.shape[1]) > WIDEST:
+            raise Unmeasurable(f"eigenvalues need at most {WIDEST:,} features, or examples")
+
+    def measure(self, fake: Sample, real: Sample) -> Measurement:
+        n = count(fake, real)
+        ours, error = entropy(fake.features[:n], self.order)
+        value = math.exp(ours - self.reference(real, n))
+        return Measurement(value, value * error)
+
+    def reference(self, real: Sample, n: int) -> float:
+        """The entropy of so many reals, evenly spaced among all; computed once a reference."""
+
+        def make() -> Tensors:
+            value, _ = entropy(real.features[torch.arange(n) * len(real) // n], self.order)
+            return {"entropy": torch.tensor(value, dtype=torch.float64)}
+
+        return float(real.derived(f"vendi(order={self.order}, count={n})", make)["entropy"])
+
+    def floor(self, real: Sample, count: int) -> float:
+        return 1.0
+
+
+def count(fake: Sample, real: Sample) -> int:
+    return min(len(fake), len(real))
+
+
+def score(features: Tensor, order: float = 1.0) -> float:
+    """The Vendi score itself, of features [N, D]."""
+    return math.exp(entropy(features, order)[0])
+
+
+def entropy(features: Tensor, order: float) -> tuple[float, float]:
+    """Of the cosines, in nats, and its error: that of its derivative x′ f(C) x towards each example x."""
+    values, vectors = spectrum(features)
+    value, slopes = renyi(values.log(), order)
+    axes = vectors.to(features.dtype)  # an error needs no more digits
+    blocks = [
+        (directions(rows).to(axes) @ axes).square().double() @ slopes
+        for rows in features.split(BLOCK)
+    ]
+    return float(value), deviation(torch.cat(blocks)) / len(features) ** 0.5
+
+
+def renyi(logs: Tensor, order: float) -> tuple[Tensor, Tensor]:
+    """The entropy of shares with these logarithms, and its derivatives by them, but for a constant."""
+    if order == 1:
+        return -(logs.exp() * logs).sum(), -logs
+    total = (order * logs).logsumexp(0)
+    return total / (1 - order), order / (1 - order) * ((order - 1) * logs - total).exp()
+
+
+def spectrum(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Of C, the mean of x x′: the eigenvalues that are not zero [R], and their vectors [D + 1, R]."""
+    n = len(features)
+    if n > features.shape[1]:
+        return positive(*torch.linalg.eigh(second_moments(features)))
+    x = directions(features)
+    values, vectors = positive(*torch.linalg.eigh(x @ x.T / n))
+    return values, x.T @ vectors / (n * values).sqrt()
+
+
+def positive(values: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    kept = values > ROUNDING * len(values) * values[-1]
+    return values[kept], vectors[:, kept]
+
+
+def second_moments(features: Tensor) -> Tensor:
+    width = features.shape[1] + 1
+    total = features.new_zeros(width, width, dtype=torch.float64)
+    for rows in features.split(BLOCK):
+        add_products(total, directions(rows))
+    return total / len(features)
+
+
+def directions(features: Tensor) -> Tensor:
+    """Features of length 1 [N, D + 1]; the last is 1 where there was no direction."""
+    rows = features.double()
+    lengths = rows.norm(dim=1, keepdim=True)
+    none = lengths == 0
+    return torch.cat([rows / lengths.where(~none, 1.0), none.double()], 1)

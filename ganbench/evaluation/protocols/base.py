@@ -1,0 +1,47 @@
+"""The protocol by default: a data set's own extractor, its held-out count, and this package's estimators."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ganbench.evaluation.extractors import EXTRACTORS
+from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.metrics.base import Measurement, prepare
+from ganbench.evaluation.metrics.feature_set import Sample
+
+DEFAULT = "ganbench"  # the protocol
+
+OWN = "own"  # the extractor that a data set has by itself
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a protocol declares; a data set gives the rest.
+
+    `extractor`: a spec, or "own", the data set's. `fakes`, `reals`: how many, or 0 for as many
+    as are held out and for the data set's reference. `seed`: of the latents that fakes are made from.
+    """
+
+    version: ClassVar[int] = 1
+    neutral: ClassVar[dict[str, Any]] = {}
+
+    extractor: str = OWN
+    fakes: int = 0
+    reals: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.extractor != OWN:
+            EXTRACTORS.resolve(self.extractor)
+        for name in ("fakes", "reals"):
+            if (count := getattr(self, name)) < 0 or count == 1:
+                raise ValueError(f"{name} must be at least 2, or 0 for the data's own, not {count}")
+
+    def prepare(self, metrics: Sequence[str], fake: Sample, real: Sample) -> None:
+        """What is done once for all metrics together."""
+        prepare(list(map(METRICS.make, metrics)), fake, real)
+
+    def measure(self, metric: str, fake: Sample, real: Sample) -> Measurement:
+        """A metric of fakes against reals; raises Unmeasurable if it has no value."""
+        measured: Measurement = METRICS.make(metric)(fake, real)
+        return measured

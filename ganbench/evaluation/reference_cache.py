@@ -1,0 +1,85 @@
+"""Shelves on the disk: what was made of real examples is kept for every later process on this machine.
+
+A folder is named by the hash of all that decides what is in it: the data's content, the extractor, its
+weights and the extractors' sources, torch, the device. What metrics derive from features lies in one more
+folder, named by the hash of the metrics' sources. Everything may be deleted at any time, and is made again.
+"""
+
+import hashlib
+import json
+from collections.abc import Hashable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from ganbench.data.paths import references
+from ganbench.evaluation.metrics.feature_set import Shelf, Tensors
+from ganbench.files import write_bytes
+from ganbench.registry import Index
+from ganbench.source_hash import hash_file, path_of
+
+
+class DiskShelf(Shelf):
+    """Keeps in a folder what has a text for a name, and the rest in memory.
+
+    A file that is damaged is as good as none; a folder that cannot be written costs time only.
+    """
+
+    def __init__(self, folder: Path, device: torch.device):
+        super().__init__()
+        self.folder, self.device = folder, device
+
+    def path(self, name: str) -> Path:
+        return self.folder / f"{quote(name, safe='()=, ')}.safetensors"
+
+    def get(self, name: Hashable) -> Tensors | None:
+        found = super().get(name)
+        if found is None and isinstance(name, str):
+            found = self.read(name)
+            if found is not None:
+                super().put(name, found)
+        return found
+
+    def put(self, name: Hashable, made: Tensors) -> None:
+        super().put(name, made)
+        if isinstance(name, str):
+            self.write(name, made)
+
+    def read(self, name: str) -> Tensors | None:
+        try:
+            found = load(self.path(name).read_bytes())
+        except (OSError, SafetensorError):
+            return None
+        return {key: tensor.to(self.device) for key, tensor in found.items()}
+
+    def write(self, name: str, made: Tensors) -> None:
+        try:
+            content = save({key: tensor.contiguous().cpu() for key, tensor in made.items()})
+            write_bytes(self.path(name), content)
+        except OSError:  # a full disk, or a place that others own
+            pass
+
+
+def folder_of(facts: dict[str, Any]) -> Path:
+    """The folder for what these facts decide, with the numerics that decide the last digits."""
+    numerics = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    text = json.dumps({**facts, **numerics}, sort_keys=True)
+    return references() / hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@cache
+def sources(index: Index) -> str:
+    """The hash of the sources of a kind of parts, plugins' included: what they see, or derive, is theirs."""
+    package = find_spec(index.package)
+    assert package
+    own = (Path(place).glob("*.py") for place in package.submodule_search_locations or ())
+    files = {path for paths in own for path in paths}
+    files |= {path_of(target.partition(":")[0]) for target in index.modules().values()}
+    hashes = sorted(hash_file(path) for path in files)
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:16]

@@ -1,0 +1,97 @@
+"""The answer of an evaluation: values with errors and floors, the terms that say what they mean, and notes."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.metrics.base import Unmeasurable
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the numbers mean: those of equal terms can be compared."""
+
+    rules: str  # whose estimators
+    rules_version: int
+    extractor: str
+    extractor_version: int
+    weights: str | None  # SHA-256 of the file
+    resize: str
+    channels: int
+    real: str  # SHA-256 of the reals
+    reals: int
+    fakes: int
+    rounding: str = "nearest of 256 levels, clamped"
+    decoding: str = "upright by EXIF, alpha dropped, first frame"
+    version: int = 1
+
+    @cached_property
+    def id(self) -> str:
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def __str__(self) -> str:
+        rules = "" if self.rules == "ganbench" else f"{self.rules}'s estimators on "
+        weights = f" (weights {self.weights[:8]})" if self.weights else ""
+        resize = "" if self.resize == "none" else f", {self.resize}"
+        return (
+            f"{rules}{self.extractor}{weights}{resize}, {self.fakes:,} fakes against {self.reals:,} reals, "
+            f"levels rounded to the {self.rounding} [{self.id}]"
+        )
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric's value and error, or the reason why there is none; what reals score; what theory expects."""
+
+    metric: str
+    direction: str
+    value: float | None = None
+    standard_error: float | None = None
+    floor: float | None = None
+    floor_standard_error: float | None = None
+    expected: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured: `evaluation["fid"]` is a value."""
+
+    fake: str
+    real: str
+    terms: Terms
+    rows: tuple[Row, ...]
+    floor: str  # what stands in the place of the fakes for it
+    notes: tuple[str, ...]
+
+    def __getitem__(self, metric: str) -> float:
+        label = METRICS.label(metric)
+        found = next((row for row in self.rows if row.metric == label), None)
+        if found is None:
+            raise KeyError(metric)
+        if found.value is None:
+            raise Unmeasurable(f"{label}: {found.reason}")
+        return found.value
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, as plain data."""
+        return {
+            "fake": self.fake,
+            "real": self.real,
+            "protocol": {"id": self.terms.id, "text": str(self.terms), **asdict(self.terms)},
+            "metrics": [asdict(row) for row in self.rows],
+            "floor": self.floor,
+            "notes": list(self.notes),
+        }
+
+    def table(self) -> str:
+        """As the command prints it."""
+        from .table import as_text
+
+        return as_text(self.as_dict())
+
+    __str__ = table

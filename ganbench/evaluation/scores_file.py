@@ -1,0 +1,53 @@
+"""The file of a checkpoint's scores under one protocol: values with errors, or reasons."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.metrics.base import Measurement
+from ganbench.evaluation.protocols.record import Protocol
+from ganbench.files import read_json, write_json
+
+Reading = Measurement | str  # a value, or the sentence why there is none
+
+
+def values(readings: dict[str, Reading]) -> dict[str, float]:
+    """Those readings that have a value."""
+    return {k: r.value for k, r in readings.items() if isinstance(r, Measurement)}
+
+
+def unmeasured(path: Path, metrics: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the metrics that a file of readings lacks, or has from another version of the metric."""
+    known = readings_in(path)
+    versions = {metric: METRICS.identity(metric)["version"] for metric in metrics}
+    return tuple(
+        metric
+        for metric, version in versions.items()
+        if known.get(METRICS.label(metric), {}).get("version") != version
+    )
+
+
+def add_readings(
+    path: Path,
+    protocol: Protocol,
+    readings: dict[str, Reading],
+    expected: dict[str, float | None] | None = None,
+) -> None:
+    """Adds to a file of readings, which holds those of one protocol, each with its metric's version.
+
+    A floor's file also says what theory expects.
+    """
+    new = {
+        metric: {
+            "version": METRICS.identity(metric)["version"],
+            **({"reason": reading} if isinstance(reading, str) else asdict(reading)),
+            **({"expected": expected[metric]} if expected else {}),
+        }
+        for metric, reading in readings.items()
+    }
+    write_json(path, {"protocol": asdict(protocol), "metrics": readings_in(path) | new})
+
+
+def readings_in(path: Path) -> dict[str, Any]:
+    return dict((read_json(path) or {"metrics": {}})["metrics"])

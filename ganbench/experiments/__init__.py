@@ -1,0 +1,1 @@
+"""The grid: suites, trials, the store, and the executors that run them."""

@@ -1,0 +1,127 @@
+"""Watching: how far a suite's run is, seen from another process by nothing but what its store holds.
+
+A run says in `runs.jsonl` of its suite's folder that it has begun, and that it has ended. One that was
+killed cannot say so: it is over when its process is gone, or, on another machine, when nothing has
+been heard of its trials for a while.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ganbench.experiments.store import Store
+from ganbench.files import Damaged, append_line, read_json, read_lines
+
+from .trial_progress import Sight, label
+
+QUIET = 600.0  # seconds without a word from another machine after which its run is taken for dead
+FINAL = ("done", "diverged")
+
+
+@contextmanager
+def announced(folder: Path, trials: int) -> Iterator[None]:
+    """Says that this process runs so many trials of the suite, and at the end that it does no more."""
+    run = {"process": os.getpid(), "machine": platform.node(), "run": time.time_ns()}
+    append_line(folder / "runs.jsonl", **run, trials=trials)
+    try:
+        yield
+    finally:
+        append_line(folder / "runs.jsonl", **run, ended=True)
+
+
+class Watch:
+    """The trials of a suite's plan, looked at again and again."""
+
+    def __init__(self, folder: Path):
+        """Raises FileNotFoundError if there is no plan, Damaged if it cannot be read."""
+        plan = read_json(folder / "plan.json")
+        if plan is None:
+            raise FileNotFoundError(f"{folder / 'plan.json'} does not exist")
+        self.folder, store = folder, Store(folder.parent)
+        items = {t["trial"]: t for t in plan["trials"] if not t["objection"]}
+        self.sights = [
+            Sight(label=label(item, item["role"]), folder=store.trial(identifier))
+            for identifier, item in items.items()
+        ]
+
+    def look(self) -> list[Sight]:
+        """Every trial as it is now. Those that are done are not looked at again."""
+        for sight in self.sights:
+            if sight.state not in FINAL:
+                look_at(sight)
+        return self.sights
+
+    def over(self) -> bool:
+        """Has every run of the suite ended, or died?"""
+        runs: dict[int, dict[str, Any]] = {}
+        for told in read_lines(self.folder / "runs.jsonl"):
+            runs[told.get("run", 0)] = told
+        return not any(self.lives(run) for run in runs.values() if "ended" not in run)
+
+    def lives(self, run: Mapping[str, Any]) -> bool:
+        if run.get("machine") == platform.node():
+            return is_there(run.get("process", 0))
+        heard = [attempt_time(sight) for sight in self.sights if sight.state == "running"]
+        return time.time() - max([run["time"], *heard]) < QUIET
+
+
+def look_at(sight: Sight) -> None:
+    """Reads the last attempt at a trial."""
+    assert sight.folder
+    attempts = sight.folder.attempts()
+    if not attempts:  # of a store that was copied without its attempts, perhaps
+        found = whole(sight.folder.result)
+        sight.state = found["outcome"] if found else "waiting"
+        return
+    events = read_lines(attempts[-1].events)
+    ending = whole(attempts[-1].ended)
+    sight.began = sight.began or (events[0]["time"] if events else time.time())
+    for event in events:
+        sight.see(event)
+    if ending:
+        sight.state, sight.reason = ending["outcome"], ending["reason"]
+    else:
+        sight.state = "running" if is_under_way(events) else "waiting"
+    if sight.state == "interrupted":  # the next run goes on with it
+        sight.state = "waiting"
+
+
+def is_under_way(events: list[dict[str, Any]]) -> bool:
+    """Is the process that told these events still at it?"""
+    first = next((event for event in events if "process" in event), None)
+    if first is None:
+        return False
+    if first.get("machine") == platform.node():
+        return is_there(first["process"])
+    return bool(time.time() - events[-1]["time"] < QUIET)
+
+
+def attempt_time(sight: Sight) -> float:
+    """When the last attempt at a trial was heard of."""
+    assert sight.folder
+    events = read_lines(sight.folder.attempts()[-1].events)
+    return float(events[-1]["time"]) if events else 0.0
+
+
+def is_there(process: int) -> bool:
+    """Is there a process of this number on this machine?"""
+    if process <= 0:  # which would ask for whole groups
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
+
+
+def whole(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except Damaged:
+        return None

@@ -1,0 +1,64 @@
+"""Provenance: which code and which package versions made a result."""
+
+import hashlib
+import platform
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import version
+
+from ganbench.data import DATA
+from ganbench.gan.losses import LOSSES
+from ganbench.gan.networks import NETWORKS
+from ganbench.gan.recipe import Recipe
+from ganbench.gan.tasks import GAMES
+from ganbench.gan.tricks import TRICKS
+from ganbench.registry import Index, parse
+from ganbench.source_hash import hash_module, import_closure
+
+# Every training runs through these. The command line, the executors, the metrics (which have versions)
+# and the tables decide none of its numbers.
+CORE_MODULES = (
+    "ganbench.devices",
+    "ganbench.experiments.session",
+    "ganbench.gan.build",
+    "ganbench.training.sampling",
+    "ganbench.training.trainer",
+)
+FOLLOWED_PREFIXES = ("ganbench.data.", "ganbench.gan.", "ganbench.rng", "ganbench.training.")
+PACKAGES = ("ganbench", "numpy", "scikit-learn", "torch", "torch-fidelity", "torchvision")
+
+
+def hash_training_code(recipe: Recipe, data: str) -> str:
+    """Returns the first 16 digits of the SHA-256 of the code that a training runs through.
+
+    It covers the recipe's parts by kind and name, all that they import, and the core. File names,
+    comments, docstrings and import lines do not count, and neither do parts of other recipes.
+    """
+    parts = dict(recipe_parts(recipe, data))
+    shared = import_closure({*CORE_MODULES, *parts}, FOLLOWED_PREFIXES) - set(parts)
+    lines = [f"{kind} {hash_module(module)}" for module, kind in parts.items()]
+    lines += map(hash_module, shared)
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
+
+
+def recipe_parts(recipe: Recipe, data: str) -> Iterator[tuple[str, str]]:
+    """Yields the module of each part that a recipe names, with the part's kind and name."""
+    named = [(DATA, data), (GAMES, recipe.game), (LOSSES, recipe.loss), (NETWORKS, recipe.network)]
+    for registry, text in [*named, *((TRICKS, trick) for trick in recipe.tricks)]:
+        yield module_of_part(registry, parse(text).name)
+
+
+def module_of_part(registry: Index, name: str) -> tuple[str, str]:
+    return registry.modules()[name].partition(":")[0], f"{registry.kind} {name}"
+
+
+@cache
+def torch_minor() -> str:
+    return ".".join(version("torch").split(".")[:2])
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Returns the versions of Python, the machine and the packages that numbers depend on."""
+    packages = {name: version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), "machine": platform.machine(), **packages}

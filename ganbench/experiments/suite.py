@@ -1,0 +1,381 @@
+"""A suite: a TOML file that declares a grid of cells, and how they are trained, measured and compared.
+
+It is checked whole before anything runs, and every error tells file, line, key and what would do.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from ganbench.data import DATA
+from ganbench.errors import GanbenchError
+from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.protocols import protocol_label
+from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.losses import LOSSES
+from ganbench.gan.networks import NETWORKS
+from ganbench.gan.recipe import Recipe
+from ganbench.gan.tasks import GAMES
+from ganbench.gan.tricks import TRICKS
+from ganbench.gan.variants import variant, variant_label
+from ganbench.registry import Index, nearest, parse
+from ganbench.training.budget import Budget
+
+from .factorial import fraction
+
+OWN = "own"  # the loss that a variant has by itself
+RESERVED = ("floors", "published", "trials")  # folders that a suite's results would collide with
+
+
+Location = tuple[int | str, ...]  # of a key in a suite: ("grid", 0, "losses")
+
+
+class SuiteError(GanbenchError, ValueError):
+    """Everything that is wrong with a suite, a line an error."""
+
+
+class Misfit(GanbenchError, ValueError):
+    """A value that is fine by itself, but not with the rest of the suite."""
+
+    def __init__(self, location: Location, told: str):
+        super().__init__(told)
+        self.location = location
+
+
+def labelled(index: Index) -> AfterValidator:
+    """Checks that a text is a spec of this index, and keeps it in its one spelling."""
+
+    def label(text: str) -> str:
+        index.make(text)
+        return index.label(text)
+
+    return AfterValidator(label)
+
+
+def _unreserved(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(f"a suite is not called {' or '.join(RESERVED)}")
+    return name
+
+
+def _variant(text: str) -> str:
+    recipe = variant(text)
+    NETWORKS.make(recipe.network), GAMES.make(recipe.game)
+    return variant_label(text)
+
+
+def _loss(text: str) -> str:
+    if text == OWN:
+        return text
+    LOSSES.make(text)
+    return LOSSES.label(text)
+
+
+def _duration(text: str) -> str:
+    seconds(text)
+    return text
+
+
+DataSpec = Annotated[str, labelled(DATA)]
+ProtocolSpec = Annotated[str, AfterValidator(protocol_label)]
+MetricSpec = Annotated[str, labelled(METRICS)]
+TrickSpec = Annotated[str, labelled(TRICKS)]
+VariantSpec = Annotated[str, AfterValidator(_variant)]
+LossSpec = Annotated[str, AfterValidator(_loss)]
+Duration = Annotated[str, AfterValidator(_duration)]
+Betas = Annotated[tuple[float, float], Field(strict=False)]
+Name = Annotated[
+    str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64), AfterValidator(_unreserved)
+]
+Seeds = (
+    Annotated[int, Field(ge=1, le=10_000)]
+    | Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)]
+)
+
+
+T = TypeVar("T")
+Several = Annotated[list[T], Field(min_length=1)]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Tricks(Part):
+    """Which chains of tricks a grid crosses with its other axes."""
+
+    design: Literal["one_at_a_time", "full_factorial", "fractional_factorial"] | None = None
+    of: list[TrickSpec] = []
+    chains: list[list[TrickSpec]] = []
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Tricks":
+        if bool(self.design) == bool(self.chains):
+            raise ValueError("give either a design with `of`, or `chains`")
+        if self.design and not self.of:
+            raise ValueError(f"the design {self.design} needs `of`, a list of tricks")
+        if self.of and not self.design:
+            raise ValueError(
+                "`of` needs a design: one_at_a_time, full_factorial or fractional_factorial"
+            )
+        crossed = self.design in ("full_factorial", "fractional_factorial")
+        for chain in [self.of] if crossed else self.chains:
+            names = [parse(trick).name for trick in chain]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"{twice[0]} is twice in one chain")
+        if self.design == "fractional_factorial":
+            fraction(self.of)  # which objects to too few
+        return self
+
+    def listed(self) -> list[tuple[str, ...]]:
+        """The chains, each in the order of its labels."""
+        if self.design == "one_at_a_time":
+            return [(), *((trick,) for trick in self.of)]
+        if self.design == "full_factorial":
+            sizes = range(len(self.of) + 1)
+            return [c for size in sizes for c in itertools.combinations(sorted(self.of), size)]
+        if self.design == "fractional_factorial":
+            return fraction(self.of)
+        return [tuple(sorted(chain)) for chain in self.chains]
+
+
+class PlanAxes(Part):
+    """What a grid changes of its variants' plans: a value, or a list of values to cross."""
+
+    lr: float | Several[float] | None = None  # of both sides
+    generator_lr: float | Several[float] | None = None
+    discriminator_lr: float | Several[float] | None = None
+    betas: Betas | Several[Betas] | None = None  # of both sides
+    generator_betas: Betas | Several[Betas] | None = None
+    discriminator_betas: Betas | Several[Betas] | None = None
+    batch: int | Several[int] | None = None
+    latent: int | Several[int] | None = None
+    discriminator_turns: int | Several[int] | None = None
+    optimizer: Literal["adam", "rmsprop"] | Several[Literal["adam", "rmsprop"]] | None = None
+    decay: float | Several[float] | None = None
+
+    @model_validator(mode="after")
+    def _plans(self) -> "PlanAxes":
+        for key in ("lr", "betas"):
+            one = {f"generator_{key}", f"discriminator_{key}"} & self.model_fields_set
+            if one and key in self.model_fields_set:
+                raise ValueError(f"{key} is of both sides: give it or {min(one)}, not both")
+        for changes in self.listed():
+            changed(Plan(), changes)
+        return self
+
+    def listed(self) -> list[dict[str, Any]]:
+        axes = {key: value for key, value in self if value is not None}
+        values = [value if isinstance(value, list) else [value] for value in axes.values()]
+        return [dict(zip(axes, chosen, strict=True)) for chosen in itertools.product(*values)]
+
+
+class Grid(Part):
+    """Cells: every combination of these axes."""
+
+    data: list[DataSpec] | None = None  # the suite's, unless given
+    variants: list[VariantSpec] = Field(min_length=1)
+    losses: list[LossSpec] = Field(default=[OWN], min_length=1)
+    tricks: Tricks = Field(default_factory=lambda: Tricks(chains=[[]]))
+    plan: PlanAxes = Field(default_factory=PlanAxes)
+
+
+class Exclude(Part):
+    """Cells that are left out: those that have all that is given, and why."""
+
+    data: DataSpec | None = None
+    variant: VariantSpec | None = None
+    loss: LossSpec | None = None
+    tricks: TrickSpec | None = None  # a trick that the cell's chain contains
+    reason: str = Field(min_length=1)
+
+    def matches(self, cell: "Cell") -> bool:
+        pairs = ((self.data, cell.data), (self.variant, cell.variant), (self.loss, cell.loss))
+        same = all(wanted in (None, found) for wanted, found in pairs)
+        return same and (self.tricks is None or self.tricks in cell.tricks)
+
+
+class Profile(Part):
+    """A budget for one kind of machine, in one unit, the same for every arm."""
+
+    images: int | None = Field(default=None, ge=1)
+    generator_turns: int | None = Field(default=None, ge=1)
+    seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    seeds: Seeds | None = None  # in place of the suite's
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> "Profile":
+        if sum(unit is not None for unit in (self.images, self.generator_turns, self.seconds)) != 1:
+            raise ValueError("give one of images, generator_turns and seconds")
+        return self
+
+    def budget(self) -> Budget:
+        if self.images is not None:
+            return Budget("images", self.images)
+        if self.generator_turns is not None:
+            return Budget("generator_turns", self.generator_turns)
+        assert self.seconds is not None
+        return Budget("seconds", self.seconds)
+
+
+class Limits(Part):
+    """When a trial is given up: after so long in all, or after so long without a sign of life."""
+
+    wall: Duration = "24 h"
+    stall: Duration = "10 min"
+
+
+class Analysis(Part):
+    """The comparison, declared before the run: never chosen after it."""
+
+    outcome: MetricSpec = "fid"
+    baseline: Literal["none"] = "none"
+    paired: bool = True
+    equivalence: float = Field(default=0.02, ge=0, lt=1)
+    collapse: float = Field(default=0.1, gt=0, lt=1)  # the share of the floor's modes or recall
+    target: float | None = None  # of the outcome, the way to which is timed; else what none reach
+
+
+class Gate(Part):
+    """What `ganbench gate` refuses: metrics that became worse, and by how much they may."""
+
+    margins: dict[MetricSpec, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        min_length=1
+    )  # of a logarithmic metric a share: 0.25 lets it become 1.25 times as bad
+    reference: int = Field(default=24, ge=4, le=10_000)  # trainings of each cell in a baseline
+    false_alarms: float = Field(default=0.01, gt=0, le=0.01)  # of a gate with all its questions
+
+
+class Suite(Part):
+    """The file as a whole."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: Name
+    about: str = ""
+    data: list[DataSpec] = Field(min_length=1)
+    metrics: list[MetricSpec] = Field(min_length=1)
+    protocol: ProtocolSpec = "ganbench"  # what the metrics' values mean
+    seeds: Seeds = 3
+    points: int = Field(default=8, ge=1, le=1000)  # of each learning curve
+    grid: list[Grid] = Field(min_length=1)
+    exclude: list[Exclude] = []
+    budget: dict[str, Profile] = Field(min_length=1)
+    limits: Limits = Limits()
+    analysis: Analysis = Analysis()
+    gate: Gate | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Suite":
+        if (outcome := self.analysis.outcome) not in self.metrics:
+            raise Misfit(("analysis", "outcome"), f"{outcome} is not among the metrics")
+        for metric in self.gate.margins if self.gate else ():
+            if metric not in self.metrics:
+                hint = nearest(metric, self.metrics)
+                raise Misfit(("gate", "margins", metric), f"it is not among the metrics{hint}")
+        kept, _ = cells(self)
+        if not kept:
+            raise ValueError("no cell is left: everything is excluded")
+        return self
+
+    def profile(self, wanted: str | None, device: str) -> str:
+        """The budget profile that was asked for, or the one of this device."""
+        for name in [wanted] if wanted else [device, "gpu" if device != "cpu" else "cpu"]:
+            if name in self.budget:
+                return name
+        name = wanted or device
+        there = f"; there is {', '.join(f'budget.{known}' for known in self.budget)}"
+        hint = nearest(wanted, self.budget) if wanted else there
+        raise SuiteError(f"suite {self.name} has no budget.{name}{hint}")
+
+    def seeds_of(self, profile: str) -> list[int]:
+        chosen = self.budget[profile].seeds or self.seeds
+        return list(range(chosen)) if isinstance(chosen, int) else sorted(set(chosen))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A point of the grid: what is trained once for every seed."""
+
+    data: str
+    variant: str
+    loss: str
+    tricks: tuple[str, ...]
+    plan: str  # what is changed of the variant's plan, as a label
+    recipe: Recipe
+
+    def __str__(self) -> str:
+        chain = " + ".join(self.tricks) or "none"
+        return " / ".join([self.data, self.variant, self.loss, chain, *filter(None, [self.plan])])
+
+
+def cells(suite: Suite) -> tuple[list[Cell], list[tuple[Cell, str]]]:
+    """The suite's cells, equal ones once, and those that it excludes, with the reasons."""
+    kept: dict[Any, Cell] = {}
+    excluded: dict[Any, tuple[Cell, str]] = {}
+    used = set()
+    for cell in itertools.chain.from_iterable(_grid(suite, grid) for grid in suite.grid):
+        key = (cell.data, repr(cell.recipe.identity()))
+        reasons = [(i, e.reason) for i, e in enumerate(suite.exclude) if e.matches(cell)]
+        used |= {i for i, _ in reasons}
+        if reasons:
+            excluded.setdefault(key, (cell, reasons[0][1]))
+        else:
+            kept.setdefault(key, cell)
+    for i, exclude in enumerate(suite.exclude):
+        if i not in used:
+            raise Misfit(("exclude", i), f"this leaves out no cell of the grid ({exclude.reason})")
+    return list(kept.values()), list(excluded.values())
+
+
+def _grid(suite: Suite, grid: Grid) -> Iterator[Cell]:
+    axes = (grid.data or suite.data, grid.variants, grid.losses, grid.tricks.listed())
+    for data, name, loss, tricks in itertools.product(*axes):
+        for changes in grid.plan.listed():
+            own = variant(name)
+            recipe = replace(
+                own,
+                loss=own.loss if loss == OWN else loss,
+                tricks=own.tricks + tricks,
+                plan=changed(own.plan, changes),
+            )
+            yield Cell(data, name, recipe.loss, tricks, told(own.plan, changes), recipe)
+
+
+def changed(plan: Plan, changes: dict[str, Any]) -> Plan:
+    """The plan with an axis's values; `lr` and `betas` are those of both sides."""
+    both = {f"{side}_{key}": changes[key] for key in ("lr", "betas") if key in changes
+            for side in ("generator", "discriminator")}  # fmt: skip
+    single = {key: value for key, value in changes.items() if key not in ("lr", "betas")}
+    return replace(plan, **both, **single)
+
+
+def told(plan: Plan, changes: dict[str, Any]) -> str:
+    """The label of what is changed: a value that the plan has anyway is left out."""
+    new = {key: value for key, value in changes.items() if changed(plan, {key: value}) != plan}
+    return ", ".join(f"{key}={value}" for key, value in sorted(new.items()))
+
+
+UNITS = {"s": 1, "min": 60, "h": 3600}
+
+
+def seconds(duration: str) -> float:
+    """`90 s`, `5 min` or `2 h` as seconds."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", duration)
+    if not found or float(found[1]) == 0:
+        raise ValueError(f"{duration!r} is no duration: write it as '90 s', '5 min' or '2 h'")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of suite files, for editors."""
+    found = Suite.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=2))

@@ -1,0 +1,149 @@
+"""Loads a suite file: TOML, overrides, and errors with file, line and key."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ganbench.registry import nearest
+
+from .suite import (
+    Analysis,
+    Exclude,
+    Grid,
+    Limits,
+    Location,
+    Misfit,
+    Part,
+    PlanAxes,
+    Profile,
+    Suite,
+    SuiteError,
+    Tricks,
+)
+
+
+def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
+    """Reads and checks a suite; raises SuiteError with all that is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+    except FileNotFoundError:
+        here = [found.stem for found in Path("suites").glob("*.toml")]
+        raise SuiteError(f"there is no suite {path}{nearest(path.stem, here)}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise SuiteError(f"{path}: {error}") from None
+    given = {override: assign(content, override) for override in overrides}
+    try:
+        return Suite.model_validate(content)
+    except ValidationError as error:
+        found: dict[Location, str] = {}  # a value of several possible types errs once for each
+        for details in error.errors():
+            location = location_of(details)
+            found.setdefault(location, problem(path, text, given, location, details))
+        raise SuiteError("\n".join(found.values())) from None
+
+
+def assign(content: dict[str, Any], override: str) -> Location:
+    """Sets `budget.cpu.images=1000` in a suite's content; the value is TOML, or else a text."""
+    path, equals, text = override.partition("=")
+    if not equals or not path.strip():
+        raise SuiteError(f"-o {override}: write key=value, the key with dots: budget.cpu.images")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *outer, last = path.strip().split(".")
+    place: Any = content
+    location: list[int | str] = []
+    try:
+        for key in outer:
+            location.append(key if isinstance(place, dict) else int(key))
+            place = place.setdefault(key, {}) if isinstance(place, dict) else place[int(key)]
+        location.append(last if isinstance(place, dict) else int(last))
+        place[location[-1]] = value
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        raise SuiteError(f"-o {override}: there is no {path.strip()} to set") from None
+    return tuple(location)
+
+
+def location_of(details: Any) -> Location:
+    """Where an error lies: pydantic names the branches of a union as if they were keys."""
+    if isinstance(misfit := details.get("ctx", {}).get("error"), Misfit):
+        return misfit.location
+    *outer, last = details["loc"] or ("",)
+    kept = [part for part in outer if not is_branch(part)]
+    return tuple(kept + [last] * (details["type"] == "extra_forbidden" or not is_branch(last)))
+
+
+def problem(
+    path: Path, text: str, given: dict[str, Location], location: Location, details: Any
+) -> str:
+    """One error of a suite as a line: where it is, and what would do."""
+    where = next((f"-o {o}" for o, at in given.items() if at == location[: len(at)]), None)
+    if where is None:
+        line = line_of(text, location)
+        where = f"{path}:{line}" if line else str(path)
+    key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
+    return ": ".join(filter(None, [where, key, sentence(details, location)]))
+
+
+def is_branch(part: int | str) -> bool:
+    """Is it pydantic's name for one of several types, and no key?"""
+    return (
+        isinstance(part, str)
+        and re.search(r"[\[(]|^(constrained-)?(int|float|str|list|tuple|literal)$", part)
+        is not None
+    )
+
+
+def sentence(details: Any, location: Location) -> str:
+    if details["type"] == "extra_forbidden":
+        return f"there is no such key{nearest(str(location[-1]), keys_at(location[:-1]))}"
+    if details["type"] == "missing":
+        return "this key is needed"
+    if details["type"] == "list_type" and isinstance(details["input"], dict):
+        return f"it is a list of tables: write [[{location[-1]}]], in two brackets"
+    if details["type"] == "value_error":
+        return str(details["ctx"]["error"])
+    return f"{details['msg'][0].lower()}{details['msg'][1:]}, not {details['input']!r}"
+
+
+def keys_at(location: Location) -> Iterable[str]:
+    parts: dict[Location, type[Part]] = {
+        (): Suite,
+        ("grid",): Grid,
+        ("grid", "tricks"): Tricks,
+        ("grid", "plan"): PlanAxes,
+        ("exclude",): Exclude,
+        ("budget",): Profile,
+        ("limits",): Limits,
+        ("analysis",): Analysis,
+    }
+    names = tuple(part for part in location if isinstance(part, str))
+    part = parts.get(names[:1] if names[:1] == ("budget",) else names)
+    return [field.alias or name for name, field in part.model_fields.items()] if part else []
+
+
+def line_of(text: str, location: Location) -> int | None:
+    """The line of a key, or of the nearest thing around it that has one."""
+    lines: dict[Location, int] = {}
+    counts: dict[str, int] = {}
+    table: Location = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*(\[\[?)\s*([\w.\-\" ]+?)\s*\]", line):
+            names = header[2].replace('"', "").split(".")
+            if header[1] == "[[":
+                counts[names[0]] = counts.get(names[0], -1) + 1
+            inside = (counts[names[0]],) if names[0] in counts else ()
+            table = (names[0], *inside, *names[1:])
+            lines.setdefault(table, number)
+        elif key := re.match(r"\s*([\w.\-\"]+)\s*=", line):
+            lines.setdefault((*table, *key[1].replace('"', "").split(".")), number)
+    for length in range(len(location), 0, -1):
+        if location[:length] in lines:
+            return lines[location[:length]]
+    return None

@@ -1,0 +1,67 @@
+"""Atomic file writes, JSON and JSON lines. Nothing that is read here can run code."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ganbench.errors import GanbenchError
+
+
+class Damaged(GanbenchError, RuntimeError):
+    """A file of the store that is not what was written."""
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a whole file or none: beside it, to the disk, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+    write_bytes(path, text.encode() + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """The object in the file, or None if there is no such file; raises Damaged if it holds no other."""
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Damaged(f"{path} is damaged: delete it, and what it held is made again")
+    return found
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a JSON-lines file; a torn last line is what a crash leaves, and no error."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines[:-1]:
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def append_line(path: Path, **event: Any) -> None:
+    """Appends a record, with the time, to a JSON-lines file; of several writers none tears another's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as file:
+        file.write(json.dumps({"time": time.time(), **event}).encode() + b"\n")

@@ -1,0 +1,1 @@
+"""What is trained: losses, networks, tricks and tasks, and how a recipe of them is built."""

@@ -1,0 +1,23 @@
+"""A blueprint: all that is declared of a training before anything of it is built."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ganbench.gan.losses.base import Loss
+from ganbench.gan.networks.base import Network
+from ganbench.gan.networks.discriminator import Shape
+
+from .hyperparameters import Plan
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What objections are asked of: everything in it is final, with every trick's say included."""
+
+    game: str
+    network: Network
+    loss: Loss
+    plan: Plan
+    shapes: Mapping[str, Shape]  # of the data, one a domain
+    classes: int  # 0: the data have no labels
+    tricks: tuple[str, ...]  # the names of all tricks, in the chain's order

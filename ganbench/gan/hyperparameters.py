@@ -1,0 +1,56 @@
+"""How fast, in what rhythm and how long a game is trained."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Rates and rhythm of both sides; one step is `discriminator_turns` turns and then one of the generators.
+
+    `decay` is the fraction of the budget after which learning rates fall linearly to zero; 1 is never.
+    """
+
+    version: ClassVar[int] = 1
+    neutral: ClassVar[dict[str, Any]] = {}
+
+    batch: int = 64
+    latent: int = 64
+    discriminator_turns: int = 1
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    generator_lr: float = 2e-4
+    discriminator_lr: float = 2e-4
+    generator_betas: tuple[float, float] = (0.5, 0.999)
+    discriminator_betas: tuple[float, float] = (0.5, 0.999)
+    decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("generator_lr", "discriminator_lr", "decay"):
+            object.__setattr__(self, name, float(getattr(self, name)))  # 1 and 1.0 are one plan
+        for name in ("generator_betas", "discriminator_betas"):
+            first, second = getattr(self, name)
+            object.__setattr__(self, name, (float(first), float(second)))
+        for name in ("batch", "latent", "discriminator_turns"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"plan: {name} must be at least 1, not {getattr(self, name)}")
+        for name in ("generator_lr", "discriminator_lr"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"plan: {name} must be above 0, not {getattr(self, name)}")
+        for betas in (self.generator_betas, self.discriminator_betas):
+            if not all(0 <= beta < 1 for beta in betas):
+                raise ValueError(f"plan: betas must lie in [0, 1), not {betas}")
+        if not 0 <= self.decay <= 1:
+            raise ValueError(f"plan: decay must lie in [0, 1], not {self.decay}")
+        if self.optimizer not in ("adam", "rmsprop"):
+            raise ValueError(f"plan: optimizer must be adam or rmsprop, not {self.optimizer!r}")
+
+    def identity(self) -> dict[str, Any]:
+        settings = {k: v for k, v in asdict(self).items() if self.neutral.get(k) != v}
+        return {"version": self.version, **settings}
+
+    def rate(self, progress: float) -> float:
+        """The factor on the learning rates at this fraction of the budget."""
+        if progress < self.decay:
+            return 1.0
+        return max(0.0, (1 - progress) / (1 - self.decay)) if self.decay < 1 else 1.0

@@ -1,0 +1,26 @@
+"""Wasserstein (Arjovsky et al., 2017): the critic's mean score of reals over that of fakes.
+
+`D: E D(G(z)) − E D(x)`, `G: −E D(G(z))`.
+
+It estimates a distance only while something keeps the critic Lipschitz: weight clipping, a penalty,
+spectral normalization.
+"""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from ganbench.registry import SEAM
+
+from .base import Loss
+
+
+@dataclass(frozen=True)
+class Wasserstein(Loss):
+    fake_weight: float | Tensor = field(default=1.0, metadata=SEAM)
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return self.fake_weight * fake.mean() - real.mean()
+
+    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        return -fake.mean()

@@ -1,0 +1,112 @@
+"""CycleGAN's networks (Zhu et al., 2017; translators after Johnson et al., 2016): residual blocks between strides.
+
+A translator halves its maps `downs` times, passes `blocks` residual blocks, and doubles them again;
+discriminators score patches, by `strided` strided convolutions. Published are 2, 9 (6 for 128 pixels) and
+3; smaller images ask for less.
+"""
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from .base import Network, Norm
+from .discriminator import Discriminator, Shape
+from .patchgan import patch_discriminator
+
+
+class Residual(nn.Module):
+    """x plus two convolutions of it: [N, C, H, W] => [N, C, H, W]."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.change = nn.Sequential(*reflected(channels, channels, 3), nn.ReLU())
+        self.change.extend(reflected(channels, channels, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.change(x)
+
+
+class Translator(nn.Sequential):
+    """Layers, of which some tell what they make of an image on the way."""
+
+    def __init__(self, layers: list[nn.Module], told: list[int]):
+        super().__init__(*layers)
+        self.told = told  # the numbers of the layers
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Maps of the image itself and of those layers, [N, C, H, W] each."""
+        found = [x]
+        for number, layer in enumerate(islice(self, max(self.told) + 1)):
+            x = layer(x)
+            found += [x] if number in self.told else []
+        return found
+
+
+@dataclass(frozen=True)
+class Cyclegan(Network):
+    encodes: ClassVar[bool] = True
+
+    norm: Norm = "instance"
+    width: int = 64
+    blocks: int = 9
+    downs: int = 2
+    strided: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("width", "blocks", "downs", "strided"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    def objection(self, shape: Shape) -> str | None:
+        if len(shape) != 3:
+            return f"cyclegan makes images, and the data are points of {shape[0]} numbers"
+        height, width = shape[1:]
+        least = max(2 ** (self.downs + 1), 3 * 2**self.strided)
+        if height == width >= least and not height % 2**self.downs:
+            return None
+        return (
+            f"{height}x{width} cannot be halved {self.downs} times by translators and {self.strided} times by "
+            "discriminators: set downs and strided to less"
+        )
+
+    def objection_to_translating(self, source: Shape, shape: Shape) -> str | None:
+        if source[1:] == shape[1:]:
+            return None
+        return f"cyclegan keeps the size of images, and {source[1:]} should become {shape[1:]}"
+
+    def translator(self, source: Shape, shape: Shape) -> nn.Module:
+        layers, strides = [*reflected(source[0], self.width, 7), nn.ReLU()], []
+        for i in range(self.downs):
+            fan_in, fan_out = self.width << i, self.width << (i + 1)
+            strides += [len(layers)]
+            layers += [nn.Conv2d(fan_in, fan_out, 3, 2, 1), nn.InstanceNorm2d(fan_out), nn.ReLU()]
+        first, middle = len(layers), len(layers) + (self.blocks - 1) // 2
+        layers += [Residual(self.width << self.downs) for _ in range(self.blocks)]
+        for i in reversed(range(self.downs)):
+            fan_in, fan_out = self.width << (i + 1), self.width << i
+            layers += [nn.ConvTranspose2d(fan_in, fan_out, 3, 2, 1, 1)]
+            layers += [nn.InstanceNorm2d(fan_out), nn.ReLU()]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(self.width, shape[0], 7), nn.Tanh()]
+        return Translator(layers, [*strides, first, middle])
+
+    def discriminator(self, shape: Shape) -> Discriminator:
+        return patch_discriminator(shape, self.width, self.strided, self.norm)
+
+    def initialize(self, module: nn.Module) -> None:
+        """N(0, 0.02) for weights and 0 for biases, as published."""
+        super().initialize(module)
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def reflected(fan_in: int, fan_out: int, kernel: int) -> list[nn.Module]:
+    """A convolution that sees an image's mirror image beyond its border, and its norm."""
+    return [
+        nn.ReflectionPad2d(kernel // 2),
+        nn.Conv2d(fan_in, fan_out, kernel),
+        nn.InstanceNorm2d(fan_out),
+    ]

@@ -1,0 +1,77 @@
+"""DCGAN (Radford et al., 2016): strided convolutions, batch norm, ReLU up and leaky ReLU down."""
+
+from dataclasses import dataclass, replace
+from math import log2
+from typing import ClassVar, Literal
+
+from torch import nn
+
+from .base import Network, Norm, norm_of_maps, objection_to_other_than_squares
+from .conditioning import Labelled
+from .discriminator import Discriminator, Shape
+
+
+@dataclass(frozen=True)
+class Dcgan(Network):
+    """`width` is the number of channels at the largest maps; it doubles with every halving.
+
+    Maps begin at 4x4, or smaller where the images are so small that two doublings would not fit.
+    """
+
+    conditional: ClassVar[bool] = True
+
+    norm: Norm = "batch"
+    generator_norm: Literal["none", "batch"] = "batch"
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"width must be at least 1, not {self.width}")
+
+    def objection(self, shape: Shape) -> str | None:
+        return objection_to_other_than_squares("dcgan", shape)
+
+    def generator(self, latent: int, shape: Shape) -> nn.Module:
+        if self.classes:
+            inner = replace(self, classes=0).generator(latent + self.classes, shape)
+            return Labelled(inner, self.classes)
+        channels, resolution, _ = shape
+        base, doublings = scales(resolution)
+        wide = self.width << (doublings - 1)
+        layers = [
+            nn.Unflatten(1, (latent, 1, 1)),
+            nn.ConvTranspose2d(latent, wide, base, bias=False),
+        ]
+        for i in range(doublings - 1):
+            layers += [norm_of_maps(self.generator_norm, wide >> i), nn.ReLU()]
+            layers += [nn.ConvTranspose2d(wide >> i, wide >> (i + 1), 4, 2, 1, bias=False)]
+        layers += [norm_of_maps(self.generator_norm, self.width), nn.ReLU()]
+        return nn.Sequential(
+            *layers, nn.ConvTranspose2d(self.width, channels, 4, 2, 1, bias=False), nn.Tanh()
+        )
+
+    def discriminator(self, shape: Shape) -> Discriminator:
+        channels, resolution, _ = shape
+        base, halvings = scales(resolution)
+        layers: list[nn.Module] = [nn.Conv2d(channels, self.width, 4, 2, 1, bias=False)]
+        for i in range(halvings - 1):
+            layers += [nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(self.width << i, self.width << (i + 1), 4, 2, 1, bias=False)]
+            layers += [norm_of_maps(self.norm, self.width << (i + 1))]
+        maps = (self.width << (halvings - 1), base, base)
+        head = self.head(maps[0] * base * base, bias=False)
+        return Discriminator(nn.Sequential(*layers, nn.LeakyReLU(0.2)), maps, head)
+
+    def initialize(self, module: nn.Module) -> None:
+        """N(0, 0.02) for weights and N(1, 0.02) for the scales of batch norm, as in the paper."""
+        super().initialize(module)
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+def scales(resolution: int) -> tuple[int, int]:
+    """The side of the smallest maps, and how often it doubles up to the resolution."""
+    base = min(4, resolution // 4)
+    return base, int(log2(resolution // base))

@@ -1,0 +1,48 @@
+"""The MLP GAN (Goodfellow et al., 2014), in the tutorials' size: 128-256-512 up, 512-256 down."""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import prod
+from typing import ClassVar
+
+from torch import nn
+
+from .base import Network, norm_of_vectors
+from .conditioning import Labelled
+from .discriminator import Discriminator, Shape
+
+
+@dataclass(frozen=True)
+class Mlp(Network):
+    """`width` is that of the generator's first layer; images end in tanh, points are unbounded."""
+
+    conditional: ClassVar[bool] = True
+
+    width: int = 128
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"width must be at least 1, not {self.width}")
+        norm_of_vectors(self.norm, 8)
+
+    def generator(self, latent: int, shape: Shape) -> nn.Module:
+        if self.classes:
+            inner = replace(self, classes=0).generator(latent + self.classes, shape)
+            return Labelled(inner, self.classes)
+        widths = (latent, self.width, 2 * self.width, 4 * self.width)
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in pairwise(widths):
+            layers += [nn.Linear(fan_in, fan_out), nn.LeakyReLU(0.2)]
+        layers += [nn.Linear(widths[-1], prod(shape)), nn.Unflatten(1, shape)]
+        return nn.Sequential(*layers, *([nn.Tanh()] if len(shape) == 3 else []))
+
+    def discriminator(self, shape: Shape) -> Discriminator:
+        widths = (prod(shape), 4 * self.width, 2 * self.width)
+        layers: list[nn.Module] = [nn.Flatten()]
+        for fan_in, fan_out in pairwise(widths):
+            layers += [
+                nn.Linear(fan_in, fan_out),
+                norm_of_vectors(self.norm, fan_out),
+                nn.LeakyReLU(0.2),
+            ]
+        return Discriminator(nn.Sequential(*layers), (widths[-1],), self.head(widths[-1]))

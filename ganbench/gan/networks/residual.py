@@ -1,0 +1,220 @@
+"""Residual networks for GANs (Gulrajani et al., 2017; Miyato et al., 2018): blocks that double maps and halve them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, relu
+
+from .base import Network, family, norm_of_maps, objection_to_other_than_squares
+from .conditioning import BatchNorm, ConditionalBatchNorm, PerClass
+from .dcgan import scales
+from .discriminator import Discriminator, Shape
+
+MakeNorm = Callable[[int], nn.Module]  # channels => a layer (maps, condition) => maps
+MakeAttention = Callable[[int], nn.Module]  # channels => a layer maps => maps
+
+
+class Up(nn.Module):
+    """Maps of twice the side: norm, ReLU, kernels of 3x3, twice; a 1x1 kernel leads past them."""
+
+    def __init__(self, fan_in: int, fan_out: int, norm: MakeNorm):
+        super().__init__()
+        self.first_norm, self.second_norm = norm(fan_in), norm(fan_out)
+        self.first = nn.Conv2d(fan_in, fan_out, 3, padding=1)
+        self.second = nn.Conv2d(fan_out, fan_out, 3, padding=1)
+        self.past = nn.Conv2d(fan_in, fan_out, 1)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        inner = self.first(doubled(relu(self.first_norm(x, condition))))
+        inner = self.second(relu(self.second_norm(inner, condition)))
+        return inner + doubled(self.past(x))  # a 1x1 kernel may as well act before
+
+
+class Down(nn.Module):
+    """ReLU and kernels of 3x3, twice, and the mean of each 2x2 places if it `halves`.
+
+    The `first` block meets images, which no ReLU should cut.
+    """
+
+    def __init__(
+        self,
+        fan_in: int,
+        fan_out: int,
+        hidden: int,
+        norm: MakeNorm,
+        halves: bool = True,
+        first: bool = False,
+    ):
+        super().__init__()
+        self.halves = halves
+        before = [] if first else [norm(fan_in), nn.ReLU()]
+        self.inner = nn.Sequential(
+            *before,
+            nn.Conv2d(fan_in, hidden, 3, padding=1),
+            norm(hidden),
+            nn.ReLU(),
+            nn.Conv2d(hidden, fan_out, 3, padding=1),
+        )
+        straight = fan_in == fan_out and not halves
+        self.past = nn.Identity() if straight else nn.Conv2d(fan_in, fan_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.halves:
+            return self.inner(x) + self.past(x)
+        return avg_pool2d(self.inner(x), 2) + self.past(avg_pool2d(x, 2))
+
+
+class SumOfPlaces(nn.Module):
+    """[N, C, H, W] => [N, C, 1, 1]"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sum((2, 3), keepdim=True)
+
+
+class LabelsForAll(nn.Module):
+    """All latents make the smallest maps, and each block is told the labels, if there are any."""
+
+    def __init__(self, blocks: int):
+        super().__init__()
+        self.blocks = blocks
+
+    def forward(self, latents: Tensor, labels: Tensor | None) -> tuple[Tensor, list[Tensor | None]]:
+        return latents, [labels] * self.blocks
+
+
+class Ascent(nn.Module):
+    """From latents to images: a linear layer makes the smallest maps, and each block doubles them.
+
+    `told` makes of latents and labels what the smallest maps are made of, and each block's condition.
+    """
+
+    def __init__(
+        self,
+        told: nn.Module,
+        latent: int,  # numbers that the smallest maps are made of
+        base: int,
+        widths: Sequence[int],  # channels of the smallest maps, and behind each block
+        channels: int,
+        norms: Sequence[MakeNorm],  # one a block
+        attention: tuple[int, MakeAttention] | None = None,  # behind which block
+    ):
+        super().__init__()
+        self.told = told
+        self.smallest = nn.Sequential(
+            nn.Linear(latent, widths[0] * base**2), nn.Unflatten(1, (widths[0], base, base))
+        )
+        pairs = zip(widths[:-1], widths[1:], norms, strict=True)
+        self.blocks = nn.ModuleList(Up(*pair) for pair in pairs)
+        behind, make = attention or (-1, None)
+        self.behind, self.attention = behind, make(widths[behind + 1]) if make else None
+        self.to_image = nn.Sequential(
+            nn.BatchNorm2d(widths[-1]),
+            nn.ReLU(),
+            nn.Conv2d(widths[-1], channels, 3, padding=1),
+            nn.Tanh(),
+        )
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        seed, conditions = self.told(latents, labels)
+        x = self.smallest(seed)
+        for number, (block, condition) in enumerate(zip(self.blocks, conditions, strict=True)):
+            x = block(x, condition)
+            if self.attention is not None and number == self.behind:
+                x = self.attention(x)
+        return self.to_image(x)
+
+
+@dataclass(frozen=True)
+class Residual(Network):
+    """What the families of this kind share; each says how wide its blocks are, and where it attends."""
+
+    conditional: ClassVar[bool] = True
+    attends_at: ClassVar[int] = (
+        0  # the side of maps, or of half an image that is no larger; 0: nowhere
+    )
+    wide: ClassVar[bool] = (
+        False  # has a discriminator's block its output's width inside, not its input's?
+    )
+
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"width must be at least 1, not {self.width}")
+
+    def objection(self, shape: Shape) -> str | None:
+        return objection_to_other_than_squares(family(self), shape)
+
+    def ups(self, doublings: int) -> list[int]:
+        """The generator's channels: of its smallest maps, and behind each block."""
+        return rising(self.width, doublings)
+
+    def downs(self, halvings: int) -> list[tuple[int, bool]]:
+        """The channels behind each of the discriminator's blocks, and whether it halves the maps."""
+        return falling(self.width, halvings)
+
+    def attention(self, channels: int) -> nn.Module:
+        raise NotImplementedError
+
+    def norm_of_labels(self, channels: int) -> nn.Module:
+        if not self.classes:
+            return BatchNorm(channels)
+        per_class = (PerClass(self.classes, channels) for _ in range(2))
+        return ConditionalBatchNorm(channels, *per_class)
+
+    def attended(self, resolution: int) -> int:
+        return min(self.attends_at, resolution // 2)
+
+    def generator(self, latent: int, shape: Shape) -> nn.Module:
+        channels, resolution, _ = shape
+        base, doublings = scales(resolution)
+        told, norms = LabelsForAll(doublings), [self.norm_of_labels] * doublings
+        behind = self.behind(resolution, base)
+        return Ascent(told, latent, base, self.ups(doublings), channels, norms, behind)
+
+    def behind(self, resolution: int, base: int) -> tuple[int, MakeAttention] | None:
+        """Behind which of the generator's blocks it attends, and by what."""
+        side = self.attended(resolution)
+        return ((side // base).bit_length() - 2, self.attention) if side > base else None
+
+    def discriminator(self, shape: Shape) -> Discriminator:
+        fan_in, side, _ = shape
+        attended, layers = self.attended(side), list[nn.Module]()
+        for fan_out, halves in self.downs(scales(side)[1]):
+            hidden = fan_out if self.wide or not layers else fan_in
+            layers += [Down(fan_in, fan_out, hidden, self.norm_of_judge, halves, not layers)]
+            side = side // 2 if halves else side
+            if halves and side == attended:
+                layers += [self.attention(fan_out)]
+            fan_in = fan_out
+        body = nn.Sequential(*layers, nn.ReLU(), SumOfPlaces())
+        return Discriminator(body, (fan_in, 1, 1), self.head(fan_in))
+
+    def norm_of_judge(self, channels: int) -> nn.Module:
+        return norm_of_maps(self.norm, channels)
+
+    def initialize(self, module: nn.Module) -> None:
+        """Uniform as by Glorot and Bengio (2010), kernels that see neighbours sqrt(2) times as large."""
+        super().initialize(module)
+        if isinstance(module, nn.Conv2d | nn.Linear) or type(module) is nn.Embedding:
+            sees = isinstance(module, nn.Conv2d) and module.kernel_size[0] > 1
+            nn.init.xavier_uniform_(module.weight, 2**0.5 if sees else 1.0)
+            if getattr(module, "bias", None) is not None:
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+
+def rising(width: int, doublings: int) -> list[int]:
+    """A pyramid of so many channels at the largest maps, and twice as many at maps half as large."""
+    widths = [width << i for i in reversed(range(doublings))]
+    return [widths[0], *widths]
+
+
+def falling(width: int, halvings: int) -> list[tuple[int, bool]]:
+    """The same downwards, and a last block that halves nothing."""
+    return [*((width << i, True) for i in range(halvings)), (width << (halvings - 1), False)]
+
+
+def doubled(x: Tensor) -> Tensor:
+    return interpolate(x, scale_factor=2)

@@ -1,0 +1,135 @@
+"""StyleGAN (Karras et al., 2019): styles set the scale and offset of every map, and noise draws what is left to chance.
+
+The discriminator is ProGAN's; both networks resample through a filter, and both can grow.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from math import ceil
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import instance_norm, leaky_relu
+
+from .discriminator import Discriminator, Shape
+from .equalized import EqualizedConv2d, EqualizedLinear
+from .filters import doubled, halved
+from .progan import Progan, judge, to_images
+from .progressive import SMALLEST, Growing, drawn
+from .style_mapping import Constant, Mapping, Noise, StyledGenerator, Styles
+
+AT_A_LEVEL = 2  # styled layers
+
+
+@dataclass(frozen=True)
+class Stylegan(Progan):
+    """`width` is also that of w, and `depth` counts the layers that make it. Published sizes are the defaults.
+
+    `mixing` acts in training, `truncation` on samples alone: 1 is none.
+    """
+
+    styled: ClassVar[bool] = True
+
+    depth: int = 8
+    mixing: float = 0.9
+    truncation: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.depth < 1:
+            raise ValueError(f"depth must be at least 1, not {self.depth}")
+        if not 0 <= self.mixing <= 1 or not 0 <= self.truncation <= 1:
+            raise ValueError("mixing and truncation must lie in [0, 1]")
+
+    def generator(self, latent: int, shape: Shape) -> nn.Module:
+        synthesis = Synthesis(shape, self.width, self.widths(shape[1]))
+        return StyledGenerator(self.styles(latent), synthesis)
+
+    def discriminator(self, shape: Shape) -> Discriminator:
+        return judge(shape, self.widths(shape[1]), halved)
+
+    def styles(self, latent: int) -> Styles:
+        mapping = Mapping(latent, self.width, self.depth)
+        return Styles(mapping, self.width, self.mixing, self.truncation)
+
+
+class Synthesis(Growing):
+    """[N, layers or 1, width of w] => [N, *shape]"""
+
+    def __init__(self, shape: Shape, width: int, widths: list[int]):
+        super().__init__(shape[1])
+        self.constant = Constant(widths[0], SMALLEST, nn.init.ones_)
+        ways = [nn.Identity(), *(Doubling(coarse, fine) for coarse, fine in pairwise(widths))]
+        levels = zip(ways, widths, strict=True)
+        self.blocks = nn.ModuleList(Level(way, channels, width) for way, channels in levels)
+        self.to_image = to_images(widths, shape[0])
+
+    @property
+    def layers(self) -> int:
+        """How many styles it takes at its level."""
+        return AT_A_LEVEL * (ceil(self.level) + 1)
+
+    def forward(self, styles: Tensor) -> Tensor:
+        by_level = styles.expand(-1, self.layers, -1).split(AT_A_LEVEL, 1)
+        blocks = [
+            partial(block, styles=own) for block, own in zip(self.blocks, by_level, strict=False)
+        ]
+        constant = self.constant(len(styles))
+        return drawn(self.level, self.side, blocks, [*self.to_image], constant)
+
+
+class Doubling(nn.Module):
+    """Twice the side, by a filter, and a convolution."""
+
+    def __init__(self, fan_in: int, fan_out: int):
+        super().__init__()
+        self.conv = EqualizedConv2d(fan_in, fan_out, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(doubled(x))
+
+
+class Level(nn.Module):
+    """What leads to maps of a size, and two styles for them, [N, 2, width of w]."""
+
+    def __init__(self, way: nn.Module, channels: int, width: int):
+        super().__init__()
+        self.layers = nn.ModuleList([way, EqualizedConv2d(channels, channels, bias=False)])
+        self.touches = nn.ModuleList(Touch(channels, width) for _ in self.layers)
+
+    def forward(self, x: Tensor, styles: Tensor) -> Tensor:
+        for layer, touch, style in zip(self.layers, self.touches, styles.unbind(1), strict=True):
+            x = touch(layer(x), style)
+        return x
+
+
+class Touch(nn.Module):
+    """What follows each convolution: noise, bias, a rectifier, a style."""
+
+    def __init__(self, channels: int, width: int):
+        super().__init__()
+        self.noise, self.style = Noise(channels), AdaIN(channels, width)
+        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        return self.style(leaky_relu(self.noise(x) + self.bias, 0.2), style)
+
+
+class AdaIN(nn.Module):
+    """Adaptive instance normalization (Huang and Belongie, 2017): each map gets its mean and deviation of w.
+
+    [N, channels, S, S], [N, width of w] => [N, channels, S, S]
+    """
+
+    def __init__(self, channels: int, width: int):
+        super().__init__()
+        self.style = EqualizedLinear(width, 2 * channels, gain=1)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        scale, offset = self.style(w)[:, :, None, None].chunk(2, 1)
+        return (1 + scale) * instance_norm(x, eps=1e-8) + offset

@@ -1,0 +1,33 @@
+"""A recipe is a GAN written down: specs of its parts, and the plan that it is trained by."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ganbench.gan.losses import LOSSES
+from ganbench.gan.networks import NETWORKS
+from ganbench.gan.tasks import GAMES
+from ganbench.gan.tricks import TRICKS
+
+from .hyperparameters import Plan
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`about` is the sentence that lists show; it decides nothing."""
+
+    about: str
+    network: str
+    loss: str = "non_saturating"
+    tricks: tuple[str, ...] = ()
+    plan: Plan = field(default_factory=Plan)
+    game: str = "unconditional"
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the results of this recipe, as plain data; in no particular order of tricks."""
+        return {
+            "game": GAMES.identity(self.game),
+            "network": NETWORKS.identity(self.network),
+            "loss": LOSSES.identity(self.loss),
+            "tricks": [TRICKS.identity(text) for text in sorted(map(TRICKS.label, self.tricks))],
+            "plan": self.plan.identity(),
+        }

@@ -1,0 +1,19 @@
+"""Games by their names in a spec. A new game is a new file and a line here."""
+
+from ganbench.registry import Index
+
+GAMES = Index(
+    "game",
+    "ganbench.gan.tasks",
+    "ganbench.games",
+    {
+        "auxiliary": "acgan:Auxiliary",
+        "conditional": "conditional:Conditional",
+        "contrastive": "cut:Contrastive",
+        "cycle": "cyclegan:Cycle",
+        "information": "infogan:Information",
+        "inpainting": "inpainting:Inpainting",
+        "super_resolution": "super_resolution:SuperResolution",
+        "unconditional": "unconditional:Unconditional",
+    },
+)

@@ -1,0 +1,49 @@
+"""ACGAN (Odena et al., 2017): the discriminator also tells what class an image is of, and both sides help it.
+
+The score itself knows no label. The cross-entropy of the classes told of reals and of fakes counts `weight`
+times for the discriminator, and that of fakes for the generator.
+"""
+
+from dataclasses import replace
+
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from ganbench.data.base import IMAGE
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.build_config import Blueprint
+
+from .auxiliary_head import told, with_teller
+from .base import MakeDiscriminator, MakeGenerator, Terms
+from .conditional import Conditional
+
+
+class Auxiliary(Conditional):
+    def __init__(self, weight: float = 1.0, truncation: float = 0.0):
+        super().__init__(truncation)
+        if weight <= 0:
+            raise ValueError(f"weight must be above 0, not {weight}")
+        self.weight = weight
+
+    def build(
+        self, blueprint: Blueprint, generator: MakeGenerator, discriminator: MakeDiscriminator
+    ) -> None:
+        self.latent, shape = blueprint.plan.latent, blueprint.shapes[IMAGE]
+        plain, classes = blueprint.network, blueprint.classes
+        conditional = replace(plain, classes=classes).generator(self.latent, shape)
+        self.generators[IMAGE] = generator(IMAGE, conditional)
+        telling = with_teller(plain, lambda width: nn.Linear(width, classes))
+        self.discriminators[IMAGE] = discriminator(IMAGE, shape, telling)
+
+    def discriminator_terms(self, duels: list[Duel]) -> Terms:
+        for duel in duels:
+            assert duel.real_label is not None
+            real = cross_entropy(told(duel, duel.real_features), duel.real_label)
+            yield "classes_of_reals", self.weight * real
+            yield from self.generator_terms([duel])
+
+    def generator_terms(self, duels: list[Duel]) -> Terms:
+        for duel in duels:
+            assert duel.fake_label is not None
+            fake = cross_entropy(told(duel, duel.fake_features), duel.fake_label)
+            yield "classes_of_fakes", self.weight * fake

@@ -1,0 +1,65 @@
+"""Conditional: fakes are made to labels, and each image is judged under its own (Miyato and Koyama, 2018).
+
+A turn's fakes have the labels of its reals: draws of the data's own law, as the paper asks. So a real and its
+fake are of one class wherever a loss or a penalty pairs them. `truncation` draws again at sampling what of
+the latents lies further out (Brock et al., 2019): finer images, and less of a choice; 0 draws nothing again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.data.base import IMAGE
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.networks.base import family
+
+from .base import Asked, Batches, MakeDiscriminator, MakeGenerator
+from .unconditional import Unconditional
+
+
+class Conditional(Unconditional):
+    neutral: ClassVar[dict[str, Any]] = {"truncation": 0.0}
+    asks_of_each = True
+
+    def __init__(self, truncation: float = 0.0):
+        super().__init__()
+        if truncation < 0:
+            raise ValueError(f"truncation must be above 0, or 0 for none, not {truncation}")
+        self.truncation = truncation
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        if not blueprint.classes:
+            return "a conditional game needs labels, and the data have none"
+        if not blueprint.network.conditional:
+            return f"a conditional game tells networks labels, and {family(blueprint.network)} takes none"
+        return super().objection(blueprint)
+
+    def build(
+        self, blueprint: Blueprint, generator: MakeGenerator, discriminator: MakeDiscriminator
+    ) -> None:
+        told = replace(blueprint.network, classes=blueprint.classes)
+        super().build(replace(blueprint, network=told), generator, discriminator)
+
+    def play(self, batches: Batches, random: torch.Generator) -> list[Duel]:
+        real, labels = batches[IMAGE].images, batches[IMAGE].labels
+        latents = self.latents(len(real), random)
+        generator, discriminator = self.generators[IMAGE], self.discriminators[IMAGE]
+        sides = (latents, real, generator(latents, labels), labels, labels)
+        return [Duel(IMAGE, IMAGE, generator, discriminator, *sides)]  # type: ignore[arg-type]
+
+    def sample(
+        self, generators: nn.ModuleDict, sources: Batches, random: torch.Generator
+    ) -> dict[str, Tensor]:
+        labels = sources[IMAGE].labels
+        latents = self.latents(len(sources[IMAGE].images), random)
+        if self.truncation:
+            edge = self.truncation
+            nn.init.trunc_normal_(latents, 0.0, 1.0, -edge, edge, generator=random)
+        return {IMAGE: generators[IMAGE](latents, labels)}
+
+    def asked(self, sources: Batches) -> Mapping[str, Asked]:
+        return {IMAGE: Asked(labels=sources[IMAGE].labels)}

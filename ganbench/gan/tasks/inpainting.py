@@ -1,0 +1,57 @@
+"""Inpainting (context encoders, Pathak et al., 2016): the middle of an image is missing, and is made up.
+
+The generator is told in a channel of its own what is missing; what is known stays as it is. The content
+weight is the paper's 0.999 to 0.001.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.gan.networks.discriminator import Shape
+
+from .restoration import Restoration
+
+
+class Filled(nn.Module):
+    """A translator's pixels in the hole, and what was known around it: [N, C + 1, H, W] => [N, C, H, W]."""
+
+    def __init__(self, inner: nn.Module):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        known, hole = x[:, :-1], x[:, -1:] > 0
+        return torch.where(hole, self.inner(x), known)
+
+
+class Inpainting(Restoration):
+    """`hole` is the side of the missing square, as a share of the image's."""
+
+    def __init__(self, hole: float = 0.5, content: float = 999.0):
+        super().__init__(content)
+        if not 0 < hole < 1:
+            raise ValueError(f"the hole must lie between 0 and 1, not {hole}")
+        self.hole = hole
+
+    def objection_to_shape(self, shape: Shape) -> str | None:
+        if all(round(self.hole * side) for side in shape[1:]):
+            return None
+        return f"a hole of {self.hole} of {shape[1]}x{shape[2]} is less than a pixel"
+
+    def damaged_shape(self, shape: Shape) -> Shape:
+        return (shape[0] + 1, *shape[1:])
+
+    def damaged(self, images: Tensor) -> Tensor:
+        hole = torch.zeros_like(images[:, :1])
+        hole[:, :, *map(self.middle, images.shape[2:])] = 1
+        return torch.cat([images * (1 - hole), hole], 1)
+
+    def middle(self, side: int) -> slice:
+        missing = round(self.hole * side)
+        return slice((side - missing) // 2, (side - missing) // 2 + missing)
+
+    def restorer(self, translator: nn.Module) -> nn.Module:
+        return Filled(translator)
+
+    def shown(self, damaged: Tensor) -> Tensor:
+        return damaged[:, :-1]

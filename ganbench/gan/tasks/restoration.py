@@ -1,0 +1,86 @@
+"""Restoration: a generator is given damaged images, and a discriminator judges what it makes of them.
+
+Beside fooling it, the generator owes a content term, the mean squared difference to the undamaged image.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+from ganbench.data.base import IMAGE
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.networks.discriminator import Shape
+
+from .base import Asked, Batches, Game, MakeDiscriminator, MakeGenerator, Terms
+
+
+class Restoration(Game):
+    """What damages images is a subclass's; `content` weighs the content term beside the adversarial one."""
+
+    def __init__(self, content: float):
+        super().__init__()
+        if content < 0:
+            raise ValueError(f"content must not be below 0, not {content}")
+        self.content = content
+
+    def damaged(self, images: Tensor) -> Tensor:
+        """What the generator is given of images in [-1, 1]: [N, C, H, W] => [N, *damaged_shape]."""
+        raise NotImplementedError
+
+    def damaged_shape(self, shape: Shape) -> Shape:
+        raise NotImplementedError
+
+    def restorer(self, translator: nn.Module) -> nn.Module:
+        """The generator, made of a translator of damaged images."""
+        return translator
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        if list(blueprint.shapes) != [IMAGE]:
+            return f"restoration has one domain, not {' and '.join(blueprint.shapes)}"
+        shape = blueprint.shapes[IMAGE]
+        if len(shape) != 3:
+            return f"images are restored, and the data are points of {shape[0]} numbers"
+        return self.objection_to_shape(shape) or blueprint.network.objection_to_translating(
+            self.damaged_shape(shape), shape
+        )
+
+    def objection_to_shape(self, shape: Shape) -> str | None:
+        """Why images of this shape cannot be damaged so, or None."""
+        return None
+
+    def build(
+        self,
+        blueprint: Blueprint,
+        generator: MakeGenerator,
+        discriminator: MakeDiscriminator,
+    ) -> None:
+        network, shape = blueprint.network, blueprint.shapes[IMAGE]
+        translator = network.translator(self.damaged_shape(shape), shape)
+        self.generators[IMAGE] = generator(IMAGE, self.restorer(translator))
+        self.discriminators[IMAGE] = discriminator(IMAGE, shape, network.discriminator)
+
+    def play(self, batches: Batches, random: torch.Generator) -> list[Duel]:
+        real, generator = batches[IMAGE].images, self.generators[IMAGE]
+        source = self.damaged(real)
+        judge = self.discriminators[IMAGE]
+        return [Duel(IMAGE, IMAGE, generator, judge, source, real, generator(source))]  # type: ignore[arg-type]
+
+    def generator_terms(self, duels: list[Duel]) -> Terms:
+        for duel in duels if self.content else ():
+            yield "content", self.content * mse_loss(duel.fake, duel.real)
+
+    def sample(
+        self, generators: nn.ModuleDict, sources: Batches, random: torch.Generator
+    ) -> dict[str, Tensor]:
+        return {IMAGE: generators[IMAGE](self.damaged(sources[IMAGE].images))}
+
+    def asked(self, sources: Batches) -> Mapping[str, Asked]:
+        images = sources[IMAGE].images
+        return {IMAGE: Asked(source=self.shown(self.damaged(images)), truth=images)}
+
+    def shown(self, damaged: Tensor) -> Tensor:
+        """What of damaged images is an image."""
+        return damaged

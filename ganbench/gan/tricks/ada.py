@@ -1,0 +1,196 @@
+"""ADA (Karras et al., 2020): images are augmented just so often that the discriminator does not overfit the reals.
+
+The share p of images that each change befalls rises while more reals than `target` score above 0, and
+falls while fewer do (the mean sign of `every` turns), fast enough to cross [0, 1] in `kimg` thousand
+reals. `groups` are those that the paper found to help: b(lits), g(eometry) and c(olour). Its filters and
+corruptions, which did not, and the wavelets under its resampling are left out: places are bilinear.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import pi
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.losses.base import Loss
+from ganbench.gan.tasks.base import Game
+
+from .augmentation_base import objection_to_points
+from .base import Trick
+
+Groups = Literal["b", "g", "c", "bg", "bc", "gc", "bgc"]
+Move = tuple[Tensor, Tensor]  # matrix [N, 2, 2], offset [N, 2, 1]: place => matrix (place + offset)
+
+
+class Ada(Trick):
+    phase = "augment"
+    p: Tensor
+    signs: Tensor  # mean so far, of the turns since p was last adjusted
+    turns: Tensor
+
+    def __init__(
+        self, target: float = 0.6, kimg: float = 500.0, every: int = 4, groups: Groups = "bgc"
+    ):
+        super().__init__()
+        if not -1 < target < 1 or kimg <= 0 or every < 1:
+            raise ValueError("target must lie in (-1, 1), kimg be above 0 and every at least 1")
+        self.target, self.kimg, self.every, self.groups = target, kimg, every, groups
+        for name in ("p", "signs", "turns"):
+            self.register_buffer(name, torch.zeros(()))
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        if blueprint.network.energy:
+            return "ada reads the signs of scores, and reconstruction errors have only one"
+        if not parts_at_zero(blueprint.loss):
+            return "ada reads on which side of 0 a score lies, and this loss draws no border there"
+        return objection_to_points("ada", blueprint)
+
+    def view(self, x: Tensor, role: str) -> Tensor:
+        if self.moment is None:
+            return x
+        dice = Dice(len(x), self.p, self.moment.of(role).random)
+        if moves := [move(dice, x.shape) for name, move in MOVES.items() if name in self.groups]:
+            x = moved(x, moves)
+        return recoloured(x, dice) if "c" in self.groups else x
+
+    @torch.no_grad()
+    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
+        score = torch.cat([duel.real_score.flatten() for duel in duels])
+        self.signs += score.sign().mean() / self.every
+        self.turns += 1
+        due = self.turns == self.every  # a tensor: nothing in a step waits for the device
+        step = self.every * len(duels[0].real) / (1000 * self.kimg)
+        self.p += due * step * (self.signs - self.target).sign()
+        self.p.clamp_(0, 1)
+        self.signs *= ~due
+        self.turns *= ~due
+
+
+def parts_at_zero(loss: Loss) -> bool:
+    """Is 0 its border between real and fake: mirrored at 0 is it the same, moved along is it another?"""
+    real, fake = torch.tensor([2.0, -0.5]), torch.tensor([0.25, -1.0])
+    told, mirrored, along = (
+        loss.discriminator(*scores)
+        for scores in ((real, fake), (-fake, -real), (real + 1, fake + 1))
+    )
+    return bool(told.isclose(mirrored) and not told.isclose(along))
+
+
+@dataclass(frozen=True)
+class Dice:
+    """Draws for N images: with probability p a number, and else 0, at which nothing changes."""
+
+    count: int
+    p: Tensor
+    random: torch.Generator
+
+    def uniform(self, *size: int) -> Tensor:  # in [-1, 1), [*size, N]
+        return self.sometimes(2 * self.rand(*size) - 1)
+
+    def normal(self, *size: int) -> Tensor:  # [*size, N]
+        device = self.random.device
+        return self.sometimes(torch.randn(*size, self.count, generator=self.random, device=device))
+
+    def coin(self) -> Tensor:  # 1 for half of those that it befalls, [N]
+        return (self.uniform() < 0).float()
+
+    def sometimes(self, drawn: Tensor) -> Tensor:
+        return torch.where(self.rand() < self.p, drawn, 0.0)
+
+    def rand(self, *size: int) -> Tensor:
+        return torch.rand(*size, self.count, generator=self.random, device=self.random.device)
+
+
+def blits(dice: Dice, shape: Sequence[int]) -> Move:
+    """Mirrored, turned by quarters, and moved by whole pixels up to an eighth of the side."""
+    mirror = 1 - 2 * dice.coin()
+    turn = rotation(pi / 2 * (2 * dice.uniform()).floor())
+    matrix = stretch(mirror, torch.ones_like(mirror)) @ turn
+    return matrix, pixels(dice.uniform(2), shape).round()
+
+
+def geometry(dice: Dice, shape: Sequence[int]) -> Move:
+    """Scaled, stretched in any direction, turned, and moved by fractions of pixels."""
+    tilted = replace(dice, p=1 - (1 - dice.p).sqrt())  # so that one of two turns befalls p
+    scale, thin = (0.2 * dice.normal()).exp2(), (0.2 * dice.normal()).exp2()
+    first, second = (rotation(pi * tilted.uniform()) for _ in range(2))
+    matrix = scale[:, None, None] * first @ stretch(thin, 1 / thin) @ second
+    return matrix, pixels(dice.normal(2), shape)
+
+
+# From a place that is seen back to where it was: the last move comes first. All are drawn from laws that
+# are the same backwards.
+MOVES: dict[str, Callable[[Dice, Sequence[int]], Move]] = {"g": geometry, "b": blits}
+
+
+def pixels(eighths: Tensor, shape: Sequence[int]) -> Tensor:
+    """Steps to the right and down, from eighths of the sides: [2, N] => [N, 2, 1]."""
+    right, down = eighths
+    return torch.stack([right * shape[3] / 8, down * shape[2] / 8], 1)[:, :, None]
+
+
+def rotation(angle: Tensor) -> Tensor:  # [N] => [N, 2, 2]
+    cosine, sine = angle.cos(), angle.sin()
+    return torch.stack([cosine, -sine, sine, cosine], 1).unflatten(1, (2, 2))
+
+
+def stretch(right: Tensor, down: Tensor) -> Tensor:  # [N], [N] => [N, 2, 2]
+    return torch.diag_embed(torch.stack([right, down], 1))
+
+
+def moved(x: Tensor, moves: Sequence[Move]) -> Tensor:
+    """Each place shows what lies where the moves lead from it, around the middle of its image."""
+    height, width = x.shape[2:]
+    sides = [torch.arange(side, device=x.device, dtype=x.dtype) for side in (height, width)]
+    rows, columns = torch.meshgrid(*sides, indexing="ij")
+    place = torch.stack([columns - (width - 1) / 2, rows - (height - 1) / 2]).flatten(1)
+    for matrix, offset in moves:
+        place = matrix @ (place + offset)  # [N, 2, H * W]
+    return resampled(x, place[:, 1] + (height - 1) / 2, place[:, 0] + (width - 1) / 2)
+
+
+def resampled(x: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Bilinear images of the given places: [N, C, H, W], [N, H * W], [N, H * W] => [N, C, H, W].
+
+    By hand, for grid_sample cannot be differentiated twice, as gradient penalties do.
+    """
+    rows, height = neighbours(row, x.shape[2])
+    columns, width = neighbours(column, x.shape[3])
+    place = (rows[:, :, None] * x.shape[3] + columns[:, None]).flatten(1)  # [N, 4 * H * W]
+    weight = (height[:, :, None] * width[:, None]).flatten(1, 2)  # [N, 4, H * W]
+    found = x.flatten(2).gather(2, place[:, None].expand(-1, x.shape[1], -1))
+    return (found.unflatten(2, (4, -1)) * weight[:, None]).sum(2).view_as(x)
+
+
+def neighbours(place: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """The two pixels around each place, mirrored at the borders, and their weights: 2x [N, 2, P]."""
+    last = side - 1
+    place = last - (place.remainder(2 * last) - last).abs()
+    near = place.floor()[:, None] + torch.arange(2, device=place.device)[:, None]
+    return near.clamp(max=last).long(), 1 - (place[:, None] - near).abs()
+
+
+def recoloured(x: Tensor, dice: Dice) -> Tensor:
+    """Brightness, contrast, inversion of luma, and of colours saturation and hue."""
+    channels = x.shape[1]
+    one = torch.eye(channels, device=x.device)
+    luma = torch.full_like(one, 1 / channels)  # projects on the axis of greys
+    brightness, contrast = 0.2 * dice.normal(), (0.5 * dice.normal()).exp2()
+    flip, saturation = 2 * dice.coin(), dice.normal().exp2()
+    change = contrast[:, None, None] * (one - flip[:, None, None] * luma)
+    change = change @ (one + (saturation - 1)[:, None, None] * (one - luma))
+    if channels == 3:
+        change = change @ hue(pi * dice.uniform())
+    return torch.einsum("nij,njhw->nihw", change, x + brightness[:, None, None, None])
+
+
+def hue(angle: Tensor) -> Tensor:
+    """Turns colours around the axis of greys (Rodrigues' formula): [N] => [N, 3, 3]."""
+    one = torch.eye(3, device=angle.device)
+    across = (one.roll(1, 0) - one.roll(-1, 0)) / 3**0.5
+    cosine, sine = angle.cos()[:, None, None], angle.sin()[:, None, None]
+    return cosine * one + sine * across + (1 - cosine) / 3

@@ -1,0 +1,34 @@
+"""What tricks on images share: they ask for images, and move them by whole pixels."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ganbench.gan.build_config import Blueprint
+
+
+def objection_to_points(trick: str, blueprint: Blueprint) -> str | None:
+    points = [shape for shape in blueprint.shapes.values() if len(shape) != 3]
+    return (
+        f"{trick} needs images, and the data are points of {points[0][0]} numbers"
+        if points
+        else None
+    )
+
+
+def shifted(
+    x: Tensor, share: float, padding: Literal["constant", "reflect"], random: torch.Generator
+) -> Tensor:
+    """Each image moved by whole pixels, up to this share of its sides; zeros or its mirror image come in."""
+    most = [int(share * side + 0.5) for side in x.shape[2:]]
+    padded = pad(x, (most[1], most[1], most[0], most[0]), padding)
+    rows, columns = (
+        torch.randint(2 * far + 1, (len(x), 1), generator=random, device=x.device)
+        + torch.arange(side, device=x.device)
+        for far, side in zip(most, x.shape[2:], strict=True)
+    )  # [N, H], [N, W]
+    number = torch.arange(len(x), device=x.device)[:, None, None]
+    places = padded.movedim(1, 3)[number, rows[:, :, None], columns[:, None]]
+    return places.movedim(3, 1)  # [N, H, W, C] => [N, C, H, W]

@@ -1,0 +1,51 @@
+"""Consistency (CR, Zhang et al., 2020; bCR, Zhao et al., 2021): a changed image should keep its score.
+
+It adds `weight · E(D(x) − D(Tx))² + fakes · E(D(G(z)) − D(T G(z)))²` to the discriminator's side.
+
+`weight` counts for reals, `fakes` for fakes, 0 as in CR and 10 in bCR. An image is mirrored half of the
+time (`flip`) and moved by whole pixels, up to the share `shift` of its side, its mirror image coming in.
+"""
+
+import torch
+from torch import Tensor
+
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.tasks.base import Terms
+
+from .augmentation_base import objection_to_points, shifted
+from .base import Trick
+
+
+class Consistency(Trick):
+    def __init__(
+        self, weight: float = 10.0, fakes: float = 0.0, flip: bool = True, shift: float = 0.125
+    ):
+        super().__init__()
+        if weight < 0 or fakes < 0 or weight == fakes == 0:
+            raise ValueError("weight and fakes must not be below 0, nor both be 0")
+        if not 0 <= shift <= 0.5 or not (flip or shift):
+            raise ValueError("shift must lie in [0, 0.5], and above 0 where nothing is flipped")
+        self.weight, self.fakes, self.flip, self.shift = weight, fakes, flip, shift
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        return objection_to_points("consistency", blueprint)
+
+    def discriminator_terms(self, duel: Duel) -> Terms:
+        assert self.moment
+        random = self.moment.of(duel.name).random
+        sides = (
+            ("real", self.weight, duel.real, duel.real_label, duel.real_score),
+            ("fake", self.fakes, duel.fake, duel.fake_label, duel.fake_score),
+        )
+        for role, weight, x, label, score in sides:
+            if weight:
+                # in the role of the unchanged: other tricks' noise is the same for both
+                changed = duel.score(self.changed(x, random), role, label)
+                yield f"{role}_consistency", weight * (score - changed).square().mean()
+
+    def changed(self, x: Tensor, random: torch.Generator) -> Tensor:
+        if self.flip:
+            coin = torch.rand((len(x), 1, 1, 1), generator=random, device=x.device)
+            x = torch.where(coin < 0.5, x.flip(3), x)
+        return shifted(x, self.shift, "reflect", random)

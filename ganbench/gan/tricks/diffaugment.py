@@ -1,0 +1,69 @@
+"""DiffAugment (Zhao et al., 2020): reals and fakes reach the discriminator through random changes of one kind.
+
+Colour, then translation by up to an eighth of the side, then cutout of a square of half the side; each
+image draws its own, and the generator's gradient runs through them.
+"""
+
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from ganbench.gan.build_config import Blueprint
+
+from .augmentation_base import objection_to_points, shifted
+from .base import Trick
+
+
+class Diffaugment(Trick):
+    phase = "augment"
+
+    def __init__(self, colour: bool = True, translation: bool = True, cutout: bool = True):
+        super().__init__()
+        if not (colour or translation or cutout):
+            raise ValueError("diffaugment needs at least one of colour, translation and cutout")
+        chosen = ((colour, recoloured), (translation, translated), (cutout, cut))
+        self.changes = [change for wanted, change in chosen if wanted]
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        return objection_to_points("diffaugment", blueprint)
+
+    def view(self, x: Tensor, role: str) -> Tensor:
+        if self.moment is None:
+            return x
+        random = self.moment.of(role).random
+        return reduce(lambda x, change: change(x, random), self.changes, x)
+
+
+def recoloured(x: Tensor, random: torch.Generator) -> Tensor:
+    """Brightness, saturation and contrast, one number an image each."""
+    size = (3, len(x), 1, 1, 1)
+    brightness, saturation, contrast = torch.rand(size, generator=random, device=x.device)
+    x = x + (brightness - 0.5)
+    grey = x.mean(1, keepdim=True)
+    x = (x - grey) * (2 * saturation) + grey
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return (x - mean) * (contrast + 0.5) + mean
+
+
+def translated(x: Tensor, random: torch.Generator) -> Tensor:
+    return shifted(x, 1 / 8, "constant", random)
+
+
+def cut(x: Tensor, random: torch.Generator) -> Tensor:
+    """Zero in a square of half the side; its centre lies anywhere, so that it may hang over the border."""
+    rows, columns = (covered(len(x), side, random) for side in x.shape[2:])
+    hole = rows[:, None, :, None] & columns[:, None, None, :]
+    return x.masked_fill(hole, 0.0)
+
+
+def covered(count: int, side: int, random: torch.Generator) -> Tensor:
+    """Which places of a side each image's square covers: [N, side]."""
+    size = int(side / 2 + 0.5)
+    # an even square has its centre between two places, of which there is one more
+    begin = (
+        torch.randint(side + 1 - size % 2, (count, 1), generator=random, device=random.device)
+        - size // 2
+    )
+    place = torch.arange(side, device=random.device)
+    return (begin <= place) & (place < begin + size)

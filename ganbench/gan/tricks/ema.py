@@ -1,0 +1,63 @@
+"""Generator averaging (Yazici et al., 2019): samples come from a moving average of the generators.
+
+After each turn of the generator `θ̄ ← decay · θ̄ + (1 − decay) · θ`.
+With a `ramp` the average forgets faster at first: half of it is younger than that share of the steps so far
+(Karras et al., 2020, who take 0.05), and the initial weights are soon out of it.
+
+What layers count by themselves, such as batch norm's statistics, the average counts on the same latents:
+the statistics of the generator in training are not those of its average.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.tasks.base import Game
+
+from .base import Trick
+
+
+class Ema(Trick):
+    version = 2
+    phase = "averaging"
+    neutral: ClassVar[dict[str, Any]] = {"ramp": 0.0}
+
+    def __init__(self, decay: float = 0.999, ramp: float = 0.0):
+        super().__init__()
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay must lie in [0, 1), not {decay}")
+        if not 0 <= ramp <= 1:
+            raise ValueError(f"ramp must lie in [0, 1], not {ramp}")
+        self.decay, self.ramp = decay, ramp
+
+    def attach(self, game: Game, blueprint: Blueprint) -> None:
+        self.average = deepcopy(game.generators).requires_grad_(False)
+
+    def kept(self) -> float:
+        """How much of the average stays as it was in this turn."""
+        assert self.moment
+        if not self.ramp:
+            return self.decay
+        half_life = self.ramp * (self.moment.step + 1)  # in steps
+        return min(self.decay, 0.5 ** (1 / half_life))
+
+    @torch.no_grad()
+    def after_generators(self, game: Game, duels: Sequence[Duel]) -> None:
+        average, now = self.average, game.generators
+        for mean, parameter in zip(average.parameters(), now.parameters(), strict=True):
+            mean.lerp_(parameter, 1 - self.kept())
+        for mine, plain in zip(average.modules(), now.modules(), strict=True):
+            if type(plain).get_extra_state is not nn.Module.get_extra_state:
+                mine.set_extra_state(plain.get_extra_state())  # the size that a network grew to
+        if any(True for _ in average.buffers()):
+            for duel in duels:
+                replace(duel, generator=average[duel.generator_name]).generate(duel.source)
+
+    def sampler(self, generators: nn.ModuleDict) -> nn.ModuleDict:
+        return self.average

@@ -1,0 +1,53 @@
+"""Boundary equilibrium (Berthelot et al., 2017): fakes count so much that their error stays a share of the reals'.
+
+With scores as negative reconstruction errors BEGAN's losses are those of Wasserstein with a weight on
+the fakes: it starts at 0, moves by rate * (gamma * error of reals - error of fakes) and stays in [0, 1].
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.losses.base import Loss
+from ganbench.gan.losses.wasserstein import Wasserstein
+from ganbench.gan.tasks.base import Game
+
+from .base import Trick
+
+
+class Equilibrium(Trick):
+    phase = "loss"
+
+    def __init__(self, gamma: float = 0.75, rate: float = 1e-3):
+        super().__init__()
+        if not 0 < gamma <= 1 or rate <= 0:
+            raise ValueError("gamma must lie in (0, 1] and rate be above 0")
+        self.gamma, self.rate = gamma, rate
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        if not blueprint.network.energy:
+            return "equilibrium balances reconstruction errors, and this discriminator makes none"
+        if not isinstance(blueprint.loss, Wasserstein):
+            return "equilibrium weighs the fakes of the wasserstein loss, and this is another loss"
+        return None
+
+    def attach(self, game: Game, blueprint: Blueprint) -> None:
+        zeros = {
+            name: nn.Parameter(torch.zeros(()), requires_grad=False) for name in game.discriminators
+        }
+        self.weights = nn.ParameterDict(zeros)
+
+    def loss(self, loss: Loss, duel: Duel) -> Loss:
+        assert isinstance(loss, Wasserstein)
+        return replace(loss, fake_weight=self.weights[duel.name].clone())
+
+    @torch.no_grad()
+    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
+        for duel in duels:
+            real, fake = -duel.real_score.mean(), -duel.fake_score.mean()
+            weight = self.weights[duel.name]
+            weight.add_(self.rate * (self.gamma * real - fake)).clamp_(0, 1)

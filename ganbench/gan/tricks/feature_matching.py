@@ -1,0 +1,40 @@
+"""Feature matching (Salimans et al., 2016): fakes should have the reals' mean discriminator features.
+
+The generator's side is `weight · ‖E f(G(z)) − E f(x)‖²`, `f` the features behind the discriminator's score.
+
+It takes the place of the adversarial term, as published; `adversarial` keeps a share of that term.
+"""
+
+from dataclasses import replace
+
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.losses.base import Loss
+from ganbench.gan.tasks.base import Terms
+
+from .base import Trick
+
+ON_THE_ADVERSARIAL_TERM = ("past_discriminators", "top_k")  # alone, on the generator's side
+
+
+class FeatureMatching(Trick):
+    phase = "loss"
+
+    def __init__(self, weight: float = 1.0, adversarial: float = 0.0):
+        super().__init__()
+        if weight <= 0 or adversarial < 0:
+            raise ValueError("weight must be above 0 and adversarial not below")
+        self.weight, self.adversarial = weight, adversarial
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        idle = [name for name in blueprint.tricks if name in ON_THE_ADVERSARIAL_TERM]
+        if self.adversarial or not idle:
+            return None
+        return f"feature matching takes the adversarial term's place, and {idle[0]} would change nothing"
+
+    def loss(self, loss: Loss, duel: Duel) -> Loss:
+        return replace(loss, generator_weight=self.adversarial * loss.generator_weight)
+
+    def generator_terms(self, duel: Duel) -> Terms:
+        gap = duel.fake_features.mean(0) - duel.real_features.mean(0).detach()
+        yield "feature_matching", self.weight * gap.square().sum()

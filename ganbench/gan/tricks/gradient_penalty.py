@@ -1,0 +1,39 @@
+"""Gradient penalty (Gulrajani et al., 2017): unit slope between reals and fakes.
+
+It adds `weight · E(‖∇D(x̂)‖ − target)²` to the discriminator's side, `x̂ = x + t (G(z) − x)` with `t` uniform in [0, 1].
+
+`one_sided` leaves slopes below the target alone. Each image has its own place between, packed or not.
+"""
+
+import torch
+
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.tasks.base import Terms
+
+from .base import Trick
+from .penalty_base import objection_to_batch_norm
+
+
+class GradientPenalty(Trick):
+    def __init__(self, weight: float = 10.0, target: float = 1.0, one_sided: bool = False):
+        super().__init__()
+        if weight <= 0 or target < 0:
+            raise ValueError("weight must be above 0 and target not below")
+        self.weight, self.target, self.one_sided = weight, target, one_sided
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        return objection_to_batch_norm("gradient penalty", blueprint)
+
+    def discriminator_terms(self, duel: Duel) -> Terms:
+        assert self.moment
+        shape = (len(duel.real), *[1] * (duel.real.ndim - 1))
+        random = self.moment.of(duel.name).random
+        mix = torch.rand(shape, generator=random, device=duel.real.device).to(duel.real.dtype)
+        between = duel.real.lerp(duel.fake, mix)  # which a look ahead may follow to the generator
+        squared = duel.squared_slope(
+            duel.score(between, "gradient_penalty", duel.real_label), between
+        )
+        excess = squared.add(1e-12).sqrt() - self.target  # the root has no gradient at 0
+        excess = excess.relu() if self.one_sided else excess
+        yield "gradient_penalty", self.weight * excess.square().mean()

@@ -1,0 +1,43 @@
+"""Label smoothing (Salimans et al., 2016): the discriminator's target for reals falls below 1.
+
+One-sided as published; `fake` above 0 smooths the fakes' target too, which Salimans advises against.
+"""
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.losses.base import Loss, Targeted
+
+from .base import Trick
+
+
+class LabelSmoothing(Trick):
+    phase = "loss"
+    neutral: ClassVar[dict[str, Any]] = {"fake": 0.0}
+
+    def __init__(self, real: float = 0.9, fake: float = 0.0):
+        super().__init__()
+        if not 0.5 < real < 1:
+            raise ValueError(f"the target for reals must lie in (0.5, 1), not {real}")
+        if not 0 <= fake < 0.5:
+            raise ValueError(f"the target for fakes must lie in [0, 0.5), not {fake}")
+        self.real, self.fake = real, fake
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        return objection_to_no_targets("label smoothing", blueprint)
+
+    def loss(self, loss: Loss, duel: Duel) -> Loss:
+        assert isinstance(loss, Targeted)
+        return replace(loss, real_target=self.real, fake_target=self.fake)
+
+
+def objection_to_no_targets(trick: str, blueprint: Blueprint) -> str | None:
+    if isinstance(blueprint.loss, Targeted):
+        return None
+    return f"{trick} needs targets, and the {name_of(blueprint.loss)} loss has none"
+
+
+def name_of(loss: Loss) -> str:
+    return type(loss).__module__.rpartition(".")[2]

@@ -1,0 +1,51 @@
+"""LeCam (Tseng et al., 2021): scores of reals stay near what fakes scored lately, and those of fakes near the reals'.
+
+E|D(x) - a_fake|^2 + E|D(G(z)) - a_real|^2 as in the paper; the released code counts only reals above and
+fakes below their anchors. It acts from the step `start` on; until then the anchors are the last scores.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.tasks.base import Game, Terms
+
+from .base import Trick
+
+
+class Lecam(Trick):
+    anchors: Tensor  # [discriminators, 2], moving averages of the mean scores of reals and fakes
+
+    def __init__(self, weight: float = 0.3, decay: float = 0.99, start: int = 1000):
+        super().__init__()
+        if weight <= 0 or not 0 <= decay < 1:
+            raise ValueError("weight must be above 0 and decay lie in [0, 1)")
+        if start < 1:
+            raise ValueError(
+                "start must be at least 1: before the first scores there are no anchors"
+            )
+        self.weight, self.decay, self.start = weight, decay, start
+
+    def attach(self, game: Game, blueprint: Blueprint) -> None:
+        self.names = list(game.discriminators)
+        self.register_buffer("anchors", torch.zeros(len(self.names), 2))
+
+    def discriminator_terms(self, duel: Duel) -> Terms:
+        assert self.moment
+        if self.moment.step >= self.start:
+            real, fake = self.anchors[self.names.index(duel.name)]
+            gap = (duel.real_score - fake).square().mean() + (
+                duel.fake_score - real
+            ).square().mean()
+            yield "lecam", self.weight * gap
+
+    @torch.no_grad()
+    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
+        assert self.moment
+        share = 1 - self.decay if self.moment.step >= self.start else 1.0
+        for duel in duels:
+            now = torch.stack([duel.real_score.mean(), duel.fake_score.mean()])
+            self.anchors[self.names.index(duel.name)].lerp_(now, share)

@@ -1,0 +1,48 @@
+"""Minibatch discrimination (Salimans et al., 2016): the discriminator's head sees how close a batch is.
+
+Of example `i` it sees `Σⱼ exp(−‖Mᵢₖ − Mⱼₖ‖₁)` over the others `j`, for each of the `kernels` `k`; `Mᵢₖ` are `depth`
+learned projections of features.
+"""
+
+from functools import reduce
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.networks.discriminator import Beside, Discriminator
+
+from .base import Trick
+from .compatibility import objection_to_energy
+
+
+class Closeness(nn.Module):
+    """For each example and kernel, the summed exp(-L1) to the others: [N, width] => [N, kernels]."""
+
+    def __init__(self, width: int, kernels: int, depth: int):
+        super().__init__()
+        self.project = nn.Parameter(torch.randn(width, kernels, depth) / width**0.5)
+
+    def forward(self, features: Tensor) -> Tensor:
+        depths = torch.einsum("nw,wkd->dnk", features, self.project)
+        # Summed depth by depth: [N, N, kernels, depth] at once takes twice the time.
+        distance = reduce(torch.add, ((m[:, None] - m[None]).abs() for m in depths))
+        return distance.neg().exp().sum(1) - 1  # without the distance to itself
+
+
+class MinibatchDiscrimination(Trick):
+    phase = "structure"
+
+    def __init__(self, kernels: int = 100, depth: int = 5):
+        super().__init__()
+        if kernels < 1 or depth < 1:
+            raise ValueError("kernels and depth must be at least 1")
+        self.kernels, self.depth = kernels, depth
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        return objection_to_energy("minibatch discrimination", blueprint)
+
+    def discriminator(self, discriminator: Discriminator) -> Discriminator:
+        width, head = discriminator.width, discriminator.head.widened(self.kernels)
+        discriminator.head = Beside(Closeness(width, self.kernels, self.depth), width, head)
+        return discriminator

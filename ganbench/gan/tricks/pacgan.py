@@ -1,0 +1,32 @@
+"""PacGAN (Lin et al., 2018): the discriminator judges several images at once, as channels.
+
+A batch stays as many images, so that budgets mean the same, and is judged in fewer packs; the authors
+draw as many packs as others draw images.
+"""
+
+from torch import Tensor
+
+from ganbench.gan.build_config import Blueprint
+
+from .base import Trick
+from .compatibility import asks_of_each
+
+
+class Pacgan(Trick):
+    phase = "pack"
+
+    def __init__(self, pack: int = 2):
+        super().__init__()
+        if pack < 2:
+            raise ValueError(f"a pack is at least 2, not {pack}")
+        self.pack = pack
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        if blueprint.plan.batch % self.pack:
+            return f"PacGAN cannot pack a batch of {blueprint.plan.batch} in {self.pack}s"
+        if asks_of_each(blueprint):
+            return "PacGAN judges several images at once, and here each is judged by its own label"
+        return None
+
+    def view(self, x: Tensor, role: str) -> Tensor:  # [N, C, ...] => [N / pack, pack * C, ...]
+        return x.reshape(len(x) // self.pack, self.pack * x.shape[1], *x.shape[2:])

@@ -1,0 +1,66 @@
+"""Past discriminators (Chintala et al., 2016, "How to train a GAN"): kept snapshots still vote.
+
+The generator's loss is the mean over the present discriminator and the last `keep` snapshots, one taken
+every `every` steps: what fooled an opponent once must go on fooling it.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.losses.base import Around, Loss
+from ganbench.gan.networks.discriminator import Discriminator
+from ganbench.gan.tasks.base import Game
+
+from .base import Trick
+
+
+@dataclass(frozen=True, kw_only=True)
+class Votes(Around):
+    """A loss whose generator's side is the mean over several judges of the same fakes."""
+
+    past: Sequence[Duel]
+
+    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        votes = [self.inner.generator(fake, real)]
+        for duel in self.past:
+            votes += [
+                self.inner.generator(duel.fake_score, real if real is None else duel.real_score)
+            ]
+        return torch.stack(votes).mean()
+
+
+class PastDiscriminators(Trick):
+    phase = "votes"
+
+    def __init__(self, keep: int = 3, every: int = 500):
+        super().__init__()
+        if keep < 1 or every < 1:
+            raise ValueError("keep and every must be at least 1")
+        self.keep, self.every = keep, every
+
+    def attach(self, game: Game, blueprint: Blueprint) -> None:
+        kept = [deepcopy(game.discriminators).requires_grad_(False) for _ in range(self.keep)]
+        self.snapshots = nn.ModuleList(kept)
+
+    def loss(self, loss: Loss, duel: Duel) -> Loss:
+        assert self.moment
+        taken = self.moment.step // self.every
+        past = [
+            replace(duel, discriminator=cast(Discriminator, snapshot[duel.name]))
+            for snapshot in cast(Sequence[nn.ModuleDict], self.snapshots[:taken])
+        ]
+        return Votes(inner=loss, generator_weight=loss.generator_weight, past=past)
+
+    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
+        assert self.moment
+        taken, left = divmod(self.moment.step, self.every)
+        if taken and not left and self.moment.turn == 0:
+            oldest = self.snapshots[(taken - 1) % self.keep]
+            oldest.load_state_dict(game.discriminators.state_dict())

@@ -1,0 +1,62 @@
+"""Path length (Karras et al., 2020): a step in w moves images equally far, wherever it is taken and whereto.
+
+It adds `weight · E(‖∇w ⟨G(w), y⟩‖ − a)²` to the generator's side, `y` normal noise and `a` the moving average.
+The length is that of the gradient by w of an image times noise; it stays near its own moving average.
+Lazy as published: so many times as strong in one of `every` steps, as a term of the same optimizer step.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.networks.style_mapping import StyledGenerator
+from ganbench.gan.tasks.base import Game, Terms
+
+from .base import Trick
+
+
+class PathLength(Trick):
+    means: Tensor  # [generators], moving averages of the lengths
+
+    def __init__(self, weight: float = 2.0, every: int = 4, decay: float = 0.99):
+        super().__init__()
+        if weight <= 0 or every < 1 or not 0 <= decay < 1:
+            raise ValueError("weight must be above 0, every at least 1 and decay lie in [0, 1)")
+        self.weight, self.every, self.decay = weight, every, decay
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        if blueprint.network.styled:
+            return None
+        return "path length is measured in styles, and this network has no mapping that makes them"
+
+    def attach(self, game: Game, blueprint: Blueprint) -> None:
+        self.names = list(game.generators)
+        self.register_buffer("means", torch.zeros(len(self.names)))
+
+    def generator_terms(self, duel: Duel) -> Terms:
+        assert self.moment
+        if self.moment.step % self.every:
+            return
+        generator = cast(StyledGenerator, duel.generator)
+        w = generator.styles.mapping(duel.source)
+        images = generator.synthesis(w[:, None])
+        random = self.moment.of(duel.generator_name).random
+        found = lengths(images, w, random)
+        number = self.names.index(duel.generator_name)
+        with torch.no_grad():
+            now, before = found.mean(), self.means[number]
+            # it begins at the first: from 0 it would press all images together until it has caught up
+            self.means[number] = torch.where(before == 0, now, before.lerp(now, 1 - self.decay))
+        off = found - self.means[number]
+        yield "path_length", self.every * self.weight * off.square().mean()
+
+
+def lengths(images: Tensor, w: Tensor, random: torch.Generator) -> Tensor:
+    """|J^T y| of each image, with J its Jacobian by w and y noise whose size is 1 a map: [N]."""
+    noise = torch.randn(images.shape, generator=random, device=images.device)
+    noise = noise / (images.shape[2] * images.shape[3]) ** 0.5
+    (slope,) = torch.autograd.grad((images * noise).sum(), w, create_graph=True)
+    return slope.square().sum(1).add(1e-12).sqrt()  # the root has no gradient at 0

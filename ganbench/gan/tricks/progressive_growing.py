@@ -1,0 +1,72 @@
+"""Progressive growing (Karras et al., 2018): networks begin with images of 4x4, and larger ones fade in.
+
+Every doubling fades in for as long as the size before it was there alone, and full size is reached at the
+fraction `until` of the budget. Reals lose the detail that networks of the moment do not draw.
+"""
+
+from dataclasses import replace
+
+from torch import nn
+
+from ganbench.data.base import Batch
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.networks.progressive import Growing, of_detail
+from ganbench.gan.tasks.base import Batches, Game
+from ganbench.rng import Moment
+
+from .base import Trick
+
+
+class ProgressiveGrowing(Trick):
+    phase = "growth"
+
+    def __init__(self, until: float = 0.5):
+        super().__init__()
+        if not 0 < until <= 1:
+            raise ValueError(f"until must lie in (0, 1], not {until}")
+        self.until = until
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        if blueprint.network.grows:
+            return None
+        return "progressive growing needs networks that are built of sizes, and these have one"
+
+    def attach(self, game: Game, blueprint: Blueprint) -> None:
+        self.growing = growing(game)  # a tuple: the game's parts are not this trick's to save
+        self.top = max(part.top for part in self.growing)
+        self.grow(0.0)
+
+    @property
+    def level(self) -> float:
+        """That of the game, which checkpoints carry."""
+        return self.growing[0].level
+
+    def grow(self, level: float) -> None:
+        for part in self.growing:
+            part.level = level
+
+    def tick(self, moment: Moment) -> None:
+        super().tick(moment)
+        self.grow(level(moment.progress / self.until, self.top))
+
+    def deal(self, batches: Batches) -> Batches:
+        return {domain: self.plainer(batch) for domain, batch in batches.items()}
+
+    def plainer(self, batch: Batch) -> Batch:
+        return replace(batch, images=of_detail(batch.images, self.level))
+
+    def sampler(self, generators: nn.ModuleDict) -> nn.ModuleDict:
+        """Averages of generators were not there to be told the level."""
+        for part in growing(generators):
+            part.level = self.level
+        return generators
+
+
+def growing(networks: nn.Module) -> tuple[Growing, ...]:
+    return tuple(part for part in networks.modules() if isinstance(part, Growing))
+
+
+def level(progress: float, top: int) -> float:
+    """The level at a fraction of the growth: each doubling is stable, fades, and so on to the next."""
+    period = progress * 2 * top
+    return sum(min(max(period - (2 * number + 1), 0.0), 1.0) for number in range(top))

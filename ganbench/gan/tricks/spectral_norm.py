@@ -1,0 +1,55 @@
+"""Spectral normalization (Miyato et al., 2018): the discriminator's linear layers have spectral norm 1.
+
+So do convolutions, as matrices of output channels by all else, and embeddings of labels, with one power
+iteration a pass, as published. It takes the place of the discriminator's other normalization, as in the
+paper, unless `keep_norm` is set: against a network that has one, its effect is that of the exchange.
+`generator` has it in the generators too (Zhang et al., 2019), but for their embeddings.
+"""
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.networks.base import Network, family
+from ganbench.gan.networks.discriminator import Discriminator
+
+from .base import Trick
+
+MATRICES = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+
+
+class SpectralNorm(Trick):
+    phase = "weights"
+    neutral: ClassVar[dict[str, Any]] = {"generator": False}
+
+    def __init__(self, iterations: int = 1, keep_norm: bool = False, generator: bool = False):
+        super().__init__()
+        if iterations < 1:
+            raise ValueError(f"power iterations must be at least 1, not {iterations}")
+        self.iterations, self.keep_norm, self.in_both = iterations, keep_norm, generator
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        if not blueprint.network.begins_at_zero:
+            return None
+        return f"spectral norm divides weights by their norm, and some of {family(blueprint.network)} begin at zero"
+
+    def network(self, network: Network) -> Network:
+        return network if self.keep_norm else replace(network, norm="none")
+
+    def generator(self, generator: nn.Module) -> nn.Module:
+        if self.in_both:
+            self.normalize(generator, MATRICES)
+        return generator
+
+    def discriminator(self, discriminator: Discriminator) -> Discriminator:
+        self.normalize(discriminator, (*MATRICES, nn.Embedding))
+        return discriminator
+
+    def normalize(self, network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> None:
+        for module in list(network.modules()):
+            # Where only shapes are asked for, power iterations would take a second a network.
+            if isinstance(module, kinds) and not module.weight.is_meta:
+                spectral_norm(module, n_power_iterations=self.iterations)

@@ -1,0 +1,42 @@
+"""Top-k training (Sinha et al., 2020): the generator learns from those of its fakes that score best.
+
+The share of the batch falls from all to `least`, by the same factor each step; the authors' factor is
+0.99 an epoch, here it gets there at the fraction `until` of the budget.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+from torch import Tensor
+
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.losses.base import Around, Loss
+
+from .base import Trick
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best(Around):
+    """A loss whose generator's side is asked of the best share of the fakes."""
+
+    share: float
+
+    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        by_example = fake.detach().reshape(len(fake), -1).mean(1)  # a map counts by its mean
+        best = by_example.topk(ceil(self.share * len(fake))).indices
+        return self.inner.generator(fake[best], real if real is None else real[best])
+
+
+class TopK(Trick):
+    phase = "selection"
+
+    def __init__(self, least: float = 0.5, until: float = 0.5):
+        super().__init__()
+        if not 0 < least < 1 or not 0 < until <= 1:
+            raise ValueError("least must lie in (0, 1) and until in (0, 1]")
+        self.least, self.until = least, until
+
+    def loss(self, loss: Loss, duel: Duel) -> Loss:
+        assert self.moment
+        share = self.least ** min(1.0, self.moment.progress / self.until)
+        return Best(inner=loss, generator_weight=loss.generator_weight, share=share)

@@ -1,0 +1,23 @@
+"""Two time-scale update rule (Heusel et al., 2017): the discriminator learns faster.
+
+Its rate becomes `ratio` times the generator's.
+"""
+
+from dataclasses import replace
+
+from ganbench.gan.hyperparameters import Plan
+
+from .base import Trick
+
+
+class Ttur(Trick):
+    phase = "plan"
+
+    def __init__(self, ratio: float = 4.0):
+        super().__init__()
+        if ratio <= 0:
+            raise ValueError(f"the ratio must be above 0, not {ratio}")
+        self.ratio = ratio
+
+    def plan(self, plan: Plan) -> Plan:
+        return replace(plan, discriminator_lr=self.ratio * plan.generator_lr)

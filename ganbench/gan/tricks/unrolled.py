@@ -1,0 +1,169 @@
+"""Unrolled GAN (Metz et al., 2017): the generator answers the discriminator that its fakes lead to.
+
+The discriminators look some turns ahead, by their own Adam, and the generator's gradient runs through
+those turns (`order=2`, as published), or takes what they lead to as given (`order=1`, a third of the cost).
+Whatever looking ahead moved is put back.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.gan.build_config import Blueprint
+from ganbench.gan.tricks import TRICKS
+
+from .base import Training, Trick
+
+
+class Unrolled(Trick):
+    version = 2
+
+    def __init__(self, turns: int = 5, order: Literal[1, 2] = 2):
+        super().__init__()
+        if turns < 1:
+            raise ValueError(f"turns must be at least 1, not {turns}")
+        self.turns, self.order = turns, order
+
+    def objection(self, blueprint: Blueprint) -> str | None:
+        if self.order == 1:
+            return None
+        if blueprint.plan.optimizer != "adam":
+            return "unrolling of order 2 runs through Adam's steps, and this plan has another optimizer"
+        if foreign := [name for name in blueprint.tricks if acts_outside_the_objective(name)]:
+            return f"unrolling of order 2 cannot run through {foreign[0]}; order=1 can"
+        return None
+
+    @contextmanager
+    def lookahead(self, training: Training) -> Iterator[None]:
+        with (moved if self.order == 1 else unrolled)(training, self.turns):
+            yield
+
+
+def acts_outside_the_objective(name: str) -> bool:
+    """Does a trick change gradients or weights, where no gradient of an objective runs through?"""
+    trick = TRICKS.load(name)
+    return trick.gradients is not Trick.gradients or trick.phase == "projection"
+
+
+@contextmanager
+def moved(training: Training, turns: int) -> Iterator[None]:
+    """The discriminators as so many real turns move them."""
+    rivals = (training.game.discriminators, training.optimizers["discriminator"])
+    others = (training.game, training.trick)
+    before, aside = kept(rivals), kept(others)
+    for _ in range(turns):
+        training.discriminator_turn()
+    ahead = kept(rivals)  # the others hold the rivals: the game does
+    put_back(aside)
+    put_back(ahead)
+    try:
+        yield
+    finally:
+        put_back(before)
+
+
+class Stateful(Protocol):
+    def state_dict(self) -> Any: ...
+
+    def load_state_dict(self, state: Any) -> Any: ...
+
+
+def kept(parts: Sequence[Stateful]) -> list[tuple[Stateful, Any]]:
+    return [(part, deepcopy(part.state_dict())) for part in parts]
+
+
+def put_back(saved: list[tuple[Stateful, Any]]) -> None:
+    for part, state in saved:
+        part.load_state_dict(state)
+
+
+@contextmanager
+def unrolled(training: Training, turns: int) -> Iterator[None]:
+    """The discriminators as a function of the generators; in the place of what they are made of."""
+    rivals, others = training.game.discriminators, (training.game, training.trick)
+    parameters: dict[str, Tensor] = dict(rivals.named_parameters())
+    buffers = copies_of_buffers(rivals)
+    steps = [Step.of(training.optimizers["discriminator"], p) for p in parameters.values()]
+    with ExitStack() as aside:
+        for part in others:
+            aside.enter_context(standing_in(part, copies_of_buffers(part)))
+        for _ in range(turns):
+            with standing_in(rivals, parameters | buffers):
+                total = training.discriminator_objective()
+            now = tuple(parameters.values())
+            slopes = torch.autograd.grad(total, now, create_graph=True, materialize_grads=True)
+            steps = [step.after(slope) for step, slope in zip(steps, slopes, strict=True)]
+            there = [step.taken(p) for step, p in zip(steps, now, strict=True)]
+            parameters = dict(zip(parameters, there, strict=True))
+    with standing_in(rivals, parameters | buffers):
+        yield
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """Adam (Kingma and Ba, 2015) for one parameter, as a function that can be differentiated."""
+
+    rate: float
+    betas: tuple[float, float]
+    epsilon: float
+    mean: Tensor
+    square: Tensor
+    count: Tensor
+
+    @classmethod
+    def of(cls, optimizer: torch.optim.Optimizer, parameter: Tensor) -> "Step":
+        """Where an optimizer stands; what has never had a gradient has no state yet."""
+        (group,), state = optimizer.param_groups, optimizer.state.get(parameter, {})
+        zero = torch.zeros_like(parameter)
+        mean, square = (state.get(key, zero).clone() for key in ("exp_avg", "exp_avg_sq"))
+        count = state.get("step", torch.zeros(())).clone()
+        return cls(group["lr"], group["betas"], group["eps"], mean, square, count)
+
+    def after(self, gradient: Tensor) -> "Step":
+        first, second = self.betas
+        mean = first * self.mean + (1 - first) * gradient
+        square = second * self.square + (1 - second) * gradient.square()
+        return Step(self.rate, self.betas, self.epsilon, mean, square, self.count + 1)
+
+    def taken(self, parameter: Tensor) -> Tensor:
+        logs = (math.log(max(beta, 1e-300)) for beta in self.betas)
+        first, second = (-torch.expm1(self.count * log) for log in logs)  # 1 - beta^count, exactly
+        root = (self.square / second).add(1e-30).sqrt()  # the root has no gradient at 0
+        return parameter - self.rate * self.mean / first / (root + self.epsilon)
+
+
+def copies_of_buffers(module: nn.Module) -> dict[str, Tensor]:
+    return {name: buffer.clone() for name, buffer in module.named_buffers()}
+
+
+@contextmanager
+def standing_in(module: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Inside, the module has these in the place of its parameters and buffers of the same names."""
+    places = [place(module, name) for name in tensors]
+    own = [home[key] for home, key in places]
+    try:
+        fill(places, tensors.values())
+        yield
+    finally:
+        fill(places, own)
+
+
+Place = tuple[dict[str, Any], str]
+
+
+def place(module: nn.Module, name: str) -> Place:
+    """Where a module keeps a tensor: not as an attribute, which takes nothing but parameters."""
+    path, _, key = name.rpartition(".")
+    owner = module.get_submodule(path)
+    return (owner._parameters if key in owner._parameters else owner._buffers), key
+
+
+def fill(places: Iterable[Place], tensors: Iterable[Tensor]) -> None:
+    for (home, key), tensor in zip(places, tensors, strict=True):
+        home[key] = tensor

@@ -1,0 +1,28 @@
+"""Weight clipping (Arjovsky et al., 2017): the discriminator's weights stay in a box.
+
+After each turn of the discriminator `w ← min(limit, max(−limit, w))`.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.tasks.base import Game
+
+from .base import Trick
+
+
+class WeightClipping(Trick):
+    phase = "projection"
+
+    def __init__(self, limit: float = 0.01):
+        super().__init__()
+        if limit <= 0:
+            raise ValueError(f"the limit must be above 0, not {limit}")
+        self.limit = limit
+
+    @torch.no_grad()
+    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
+        for parameter in game.discriminators.parameters():
+            parameter.clamp_(-self.limit, self.limit)

@@ -1,0 +1,90 @@
+"""Redrawing: a suite's tables and page again and again while it runs, by a process that gives way to the run."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pebble import ProcessPool
+
+from ganbench.experiments.signals import ctrl_c_held_back
+
+NICE = 10  # of what the run leaves of the CPU
+
+
+class Redraw:
+    """Draws, so many seconds after the last was drawn; 0 is never. What goes wrong is told, once each."""
+
+    def __init__(self, folder: Path, every: float, tell: Callable[[str], None]):
+        self.folder, self.every, self.tell = folder, every, tell
+        self.drawing: Future[None] | None = None
+        self.drawn = 0.0
+        self.told: set[str] = set()
+        context = multiprocessing.get_context("spawn")
+        self.pool = ProcessPool(max_workers=1, initializer=begin, context=context)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.pool.stop()
+        self.pool.join()
+
+    def look(self) -> None:
+        """Draws while the run goes on, if it is time and nothing is being drawn."""
+        if self.drawing and not self.drawing.done():
+            self.drawn = time.monotonic()
+            return
+        self.complain()
+        if self.every and (not self.drawing or time.monotonic() - self.drawn >= self.every):
+            self.draw(over=False)
+
+    def end(self) -> bool:
+        """Draws all that a report has, if the run was seen to go on; returns whether that was so."""
+        if not self.drawing:
+            return False
+        self.complain()
+        self.draw(over=True)
+        self.complain()
+        return True
+
+    def draw(self, over: bool) -> None:
+        with ctrl_c_held_back():  # the process that draws inherits that it is not for it
+            self.drawing = self.pool.schedule(draw, args=(str(self.folder), over))
+
+    def complain(self) -> None:
+        """Waits for what is being drawn, and says why it could not be."""
+        error = self.drawing.exception() if self.drawing else None
+        if error and str(error) not in self.told:
+            self.told.add(str(error))
+            self.tell(f"The page is not drawn: {error}")
+
+
+def begin() -> None:
+    """Once a process, before it imports what has threads."""
+    os.nice(NICE)
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+def draw(folder: str, over: bool) -> None:
+    """Writes what a suite's store says now; pictures that take long only when its run is over."""
+    from ganbench.analysis.rows import rows
+    from ganbench.experiments.store import Store
+    from ganbench.files import read_json
+
+    from .writer import redraw, write
+
+    own = Path(folder)
+    store, plan = Store(own.parent), read_json(own / "plan.json")
+    if plan is None:
+        raise FileNotFoundError(f"{own / 'plan.json'} does not exist")
+    (write if over else redraw)(rows(plan, store), own, store)

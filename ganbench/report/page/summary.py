@@ -1,0 +1,126 @@
+"""The answer in short: the best trick of each loss, how much it changes, and how surely."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ganbench.analysis.effects import Effect
+from ganbench.report.findings import least, name_of, size
+from ganbench.report.markdown import budget, cell, number
+
+from .plots import Axis, Mark, forest_axis, mark
+
+ENDLESS = 100.0  # a least change above which it is not worth telling
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The best of the tricks that were tried under one loss."""
+
+    loss: str
+    tricks: str
+    tried: int
+    change: str  # `−34 % [−50 %, −13 %]`
+    verdict: str
+    sure: str  # in words
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class Answers:
+    axis: Axis
+    rows: list[Answer]
+    untried: list[str]  # losses
+
+
+def answers(frame: pd.DataFrame, effects: list[Effect]) -> Answers | None:
+    """A row a loss in the order of the suite; nothing if no trick was compared with none."""
+    plan = frame.attrs["plan"]
+    facts = plan["metrics"][plan["analysis"]["outcome"]]
+    losses = list(dict.fromkeys(frame.loc[frame["role"].eq("trial"), "loss"].dropna()))
+    tried = {loss: of_loss(effects, loss, alone=len(losses) == 1) for loss in losses}
+    best = {loss: best_of(found, facts) for loss, found in tried.items()}
+    known = {loss: effect for loss, effect in best.items() if effect}
+    if not known:
+        return None
+    axis = forest_axis(list(known.values()), facts)
+    rows = [answer(loss, e, len(tried[loss]), axis, facts) for loss, e in known.items()]
+    return Answers(axis, rows, [loss for loss in losses if loss not in known])
+
+
+def of_loss(effects: list[Effect], loss: str, alone: bool) -> list[Effect]:
+    """The effects within a loss; over the grid where it has no other."""
+    found = [e for e in effects if not e.variant and e.loss == ("" if alone else loss)]
+    return [effect for effect in found if not math.isnan(effect.ratio)]
+
+
+def best_of(effects: list[Effect], facts: dict[str, str]) -> Effect | None:
+    """What is shown to help before what is not, and of those the largest change for the better."""
+    sign = 1 if facts["direction"] == "lower" else -1
+    order = sorted(effects, key=lambda e: (e.verdict != "helps", sign * e.ratio))
+    return order[0] if order else None
+
+
+def answer(loss: str, best: Effect, tried: int, axis: Axis, facts: dict[str, str]) -> Answer:
+    told, at = sureness(best, facts), mark(best, axis)
+    return Answer(loss, best.tricks, tried, size(best, facts), best.verdict, told, at)
+
+
+def sureness(best: Effect, facts: dict[str, str]) -> str:
+    """What may be said of the best, no stronger than its interval."""
+    match best.verdict:
+        case "helps":
+            return f"p = {best.p:.2g}"
+        case "harms":
+            return f"p = {best.p:.2g}; no trick is shown to help, and this one harms least"
+        case "equivalent":
+            return "less than the declared margin; no trick is shown to help"
+    falls = best.ratio < (1 if facts["transform"] == "log" else 0)
+    better = falls == (facts["direction"] == "lower")
+    told = (
+        "looks best, but no trick is shown to help" if better else "no trick looks better than none"
+    )
+    if not best.smallest < ENDLESS:
+        return told
+    shown = least(best.smallest, facts["transform"])
+    return f"{told}; {shown} or more would have been seen"
+
+
+def lead(frame: pd.DataFrame, board: pd.DataFrame) -> list[dict[str, str]]:
+    """The best arm of each data set, and how many are not told apart from it."""
+    plan = frame.attrs["plan"]
+    outcome = plan["analysis"]["outcome"]
+    return [
+        best_arm(part, str(data), outcome)
+        for data, part in board[board["rank"].notna()].groupby("data", sort=False)
+    ]
+
+
+def best_arm(part: pd.DataFrame, data: str, outcome: str) -> dict[str, str]:
+    first = part.iloc[0].to_dict()
+    ties = int(part["tied"].iloc[1:].fillna(False).sum())
+    others = len(part) - 1
+    return {
+        "data": data,
+        "arm": " · ".join(first[key] for key in ("variant", "loss", "tricks")),
+        "value": f"{name_of(outcome)} {cell(first, outcome, True)}",
+        "ties": f"Not told apart from it: {ties} of {others} other arms." if others else "",
+    }
+
+
+def facts_of_run(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """How large the run was, in a few numbers."""
+    plan = frame.attrs["plan"]
+    trials = frame[frame["role"].eq("trial")].drop_duplicates(
+        ["data", "variant", "loss", "tricks", "plan", "seed"]
+    )
+    ended = trials["outcome"].fillna("not run").value_counts()
+    counts = ", ".join(f"{number(n)} {str(name).replace('_', ' ')}" for name, n in ended.items())
+    return [
+        ("trainings", counts),
+        ("seeds", str(len(plan["seeds"]))),
+        ("budget", budget(plan)),
+        ("data", ", ".join(dict.fromkeys(frame["data"].dropna()))),
+        ("device", str(plan["device"])),
+    ]

@@ -1,0 +1,94 @@
+"""Hashes of source code by meaning: syntax trees without comments, docstrings and import lines.
+
+A better comment, a moved file or a tidied import leaves the hash as it is.
+"""
+
+import ast
+import hashlib
+from collections.abc import Collection, Iterator
+from functools import cache
+from importlib.util import find_spec, resolve_name
+from pathlib import Path
+
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class _WithoutRemarks(ast.NodeTransformer):
+    """Removes docstrings and import lines; comments are not in the tree."""
+
+    def visit(self, node: ast.AST) -> ast.AST | None:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            return None
+        self.generic_visit(node)
+        if isinstance(node, Documented) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+        return node
+
+
+def normalize_source(text: str) -> str:
+    """Returns Python source with only the statements that can change what it computes."""
+    tree = ast.parse(text)
+    _WithoutRemarks().visit(tree)
+    return ast.unparse(tree)
+
+
+@cache
+def hash_file(path: Path) -> str:
+    """Returns the SHA-256 of a source file's normalized text."""
+    text = normalize_source(path.read_text(encoding="utf-8"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hash_module(module: str) -> str:
+    """Returns the hash of a module's source without importing it."""
+    return hash_file(path_of(module))
+
+
+@cache
+def path_of(module: str) -> Path:
+    """Returns the file of a module; imports only the packages that it lies in."""
+    found = find_spec(module)
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError(f"{module} has no source file")
+    return Path(found.origin)
+
+
+def import_closure(modules: Collection[str], prefixes: tuple[str, ...]) -> set[str]:
+    """Returns the modules and all that they import, directly or not, under the dotted prefixes.
+
+    Packages themselves are left out: ours hold registries, which import nothing.
+    """
+    pending, closure = list(modules), set(modules)
+    while pending:
+        for imported in imported_modules(pending.pop()):
+            if imported.startswith(prefixes) and imported not in closure:
+                closure.add(imported)
+                pending.append(imported)
+    return closure
+
+
+@cache
+def imported_modules(module: str) -> tuple[str, ...]:
+    """Returns the modules (not packages) that a module's import lines name."""
+    tree = ast.parse(path_of(module).read_text(encoding="utf-8"))
+    package = module.rpartition(".")[0]
+    names = dict.fromkeys(name for node in ast.walk(tree) for name in _names(node, package))
+    return tuple(name for name in names if _is_plain_module(name))
+
+
+def _names(node: ast.AST, package: str) -> Iterator[str]:
+    """Yields the dotted names that an import line may mean; some name no module."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        base = resolve_name("." * node.level + (node.module or ""), package)
+        yield base
+        yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _is_plain_module(name: str) -> bool:
+    try:
+        found = find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    return found is not None and found.submodule_search_locations is None and bool(found.origin)

@@ -1,0 +1,1 @@
+"""Pictures of a trained generator: samples, interpolations, neighbours, style mixing."""
