@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
 
+from ganbench.data.modality import IMAGES, modality_of
+
 COLUMNS, SIDE = 10, 400  # images a row; pixels that a picture is at least wide
 FIRST = 50  # examples of which several pictures are shown
 REACH = 1.5  # how far beyond the reals' extent points are shown
@@ -16,7 +18,9 @@ REACH = 1.5  # how far beyond the reals' extent points are shown
 
 def picture(samples: Tensor, reals: Tensor) -> bytes:
     """A PNG of stored images [N, C, H, W], the first hundred, or of points [N, 2] beside the reals."""
-    return drawn(grid(samples[: COLUMNS**2]) if samples.ndim == 4 else density(samples, reals))
+    if modality_of(samples) is IMAGES:
+        return drawn(grid(samples[: COLUMNS**2]))
+    return drawn(density(samples, reals))
 
 
 def by_class(images: Tensor, labels: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from ganbench import registry as spec
 from ganbench.data.base import IMAGE
-from ganbench.evaluation import evaluate as evaluation
+from ganbench.data.fashion_mnist import PACKAGED
+from ganbench.evaluation import pipeline
 from ganbench.evaluation.evaluate import evaluate
 from ganbench.evaluation.evaluator import Yardstick
 from ganbench.evaluation.extractors import lpips
@@ -239,8 +240,8 @@ def test_reals_are_extracted_once_and_their_floors_measured_once(folders, tiny, 
     first = evaluate(*folders, extractor=tiny, metrics="fid,kid")
     looked, measured = [], []
     monkeypatch.setattr(Ours, "forward", lambda self, x: looked.append(len(x)) or self.both(x))
-    reading = evaluation.sides.reading
-    monkeypatch.setattr(evaluation.sides, "reading", lambda *a: measured.append(a) or reading(*a))
+    reading = pipeline.reading
+    monkeypatch.setattr(pipeline, "reading", lambda *a: measured.append(a) or reading(*a))
     images = np.zeros((20, 8, 8, 3), np.uint8) + np.arange(20, dtype=np.uint8)[:, None, None, None]
     evaluate(images, folders[1], extractor=tiny, metrics="fid,kid", reals=150)
     assert sum(looked) == 20
@@ -353,6 +354,7 @@ def test_what_a_classifier_learns_of_fakes_is_measured_against_a_data_set(tmp_pa
     assert few["gan_test"] > 0.9
 
 
+@pytest.mark.skipif(not PACKAGED.exists(), reason="Fashion-MNIST is not installed")
 def test_a_classifier_learns_of_no_other_classes_or_sizes(tmp_path, tiny):
     place = written(tmp_path / "x", held_out()[:50].numpy())
     other = evaluate(
@@ -438,7 +440,7 @@ def test_an_interruption_says_how_to_go_on(ganbench, tmp_path, monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluation.sides, "extracted", stop)
+    monkeypatch.setattr(pipeline, "extracted", stop)
     code, out, err = ganbench("eval", written(tmp_path / "x", held_out()[:40].numpy()), "digits")
     assert (code, out) == (130, "")
     assert "Stopped; what was extracted is kept. To go on: ganbench eval" in err

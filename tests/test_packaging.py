@@ -30,5 +30,5 @@ def test_an_installed_copy_runs_a_suite_outside_the_repository(tmp_path):
     )
     assert ran.returncode == 0, ran.stderr
     assert str(site) in ran.stdout.splitlines()[0]
-    assert (site / "ganbench" / "study" / "page.html").exists()
+    assert (site / "ganbench" / "human_study" / "page.html").exists()
     assert (tmp_path / "results" / "smoke" / "leaderboard.md").exists()

@@ -464,8 +464,8 @@ def changed(tmp_path_factory):
     shutil.copytree(
         ROOT / "ganbench", root / "ganbench", ignore=shutil.ignore_patterns("__pycache__")
     )
-    edit(root / "ganbench" / "train.py", MARK, SLOWER)
-    edit(root / "ganbench" / "tricks" / "__init__.py", '        "ttur": "ttur:Ttur",\n', "")
+    edit(root / "ganbench" / "training" / "trainer.py", MARK, SLOWER)
+    edit(root / "ganbench" / "gan" / "tricks" / "__init__.py", '        "ttur": "ttur:Ttur",\n', "")
     return root
 
 

@@ -49,7 +49,7 @@ def trained(tricks):
 
 def test_the_trick_is_a_trick():
     (source,) = [text for text in blocks("python") if "class GradientNoise" in text]
-    scope = {"__package__": "ganbench.tricks", "__name__": "ganbench.gan.tricks.gradient_noise"}
+    scope = {"__package__": "ganbench.gan.tricks", "__name__": "ganbench.gan.tricks.gradient_noise"}
     exec(source, scope)
     noisy, plain = trained({"gradient_noise": scope["GradientNoise"](std=0.01)}), trained({})
     pairs = zip(noisy.parameters(), plain.parameters(), strict=True)
@@ -62,12 +62,13 @@ def test_every_command_is_there():
         assert f"  {command} " in told
 
 
-def test_every_part_of_the_map_is_there():
-    (found,) = [text for text in blocks("") if text.startswith("ganbench/")]
+def test_the_map_names_every_entry_of_the_package():
+    (text,) = [text for text in blocks("") if text.startswith("ganbench/")]
     root = Path(__file__).parents[1] / "ganbench"
-    named = [n for line in found.splitlines()[1:] for n in line.strip().split("  ")[0].split()]
-    there = {p.stem for p in root.glob("*.py")} | {f"{p.parent.name}/" for p in root.glob("*/*.py")}
-    assert set(named) == there - {"__init__"}
+    lines = [line[:40].split() for line in text.splitlines()[1:]]
+    named = {name.rstrip("/") for line in lines for name in line}
+    entries = {path.stem for path in root.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert named == entries - {"__init__", "__pycache__", "py", "suites"}
 
 
 def test_the_findings_are_those_of_the_published_run():

@@ -132,6 +132,7 @@ def leaders(suite: str, results: Path, arms: dict[Any, Any]) -> list[Any]:
     """The best cells of the first data set that has images, by the leaderboard."""
     from ganbench.analysis.leaderboard import leaderboard
     from ganbench.data import DATA
+    from ganbench.data.modality import IMAGES, modality_of_shape
 
     from .base import frame_of
 
@@ -140,7 +141,7 @@ def leaders(suite: str, results: Path, arms: dict[Any, Any]) -> list[Any]:
     on_images = [
         data
         for data in ranked["data"].unique()
-        if any(len(shape) == 3 for shape in DATA.make(data).shapes.values())
+        if any(modality_of_shape(shape) is IMAGES for shape in DATA.make(data).shapes.values())
     ]
     if not on_images:
         fail(f"{suite} has no data set of images: people are asked about images")

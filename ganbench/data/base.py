@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganbench.data.modality import modality_of
 from ganbench.errors import GanbenchError
 from ganbench.rng import Streams
 
@@ -166,6 +167,6 @@ def in_unit_range(images: Tensor) -> Tensor:
 
 def as_stored(images: Tensor) -> Tensor:
     """Floats in [-1, 1] as the bytes that are measured: scaled, rounded to the nearest, clamped."""
-    if images.ndim == 2:
+    if not modality_of(images).has_pixels:
         return images
     return images.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)

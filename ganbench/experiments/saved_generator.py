@@ -7,6 +7,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from ganbench.data.base import as_stored
+from ganbench.data.modality import IMAGES, modality_of
 from ganbench.evaluation.evaluator import Yardstick
 from ganbench.gan.build import assemble
 from ganbench.gan.tasks.base import Game
@@ -24,7 +25,7 @@ def portrait(fakes: Fakes, reals: Tensor) -> bytes:
     shown = [as_stored(images).cpu() for images in known if images is not None]
     if len(shown) > 1:
         return side_by_side(shown)
-    told = fakes.labels is not None and shown[0].ndim == 4
+    told = fakes.labels is not None and modality_of(shown[0]) is IMAGES
     images = by_class(shown[0], fakes.labels.cpu()) if told else shown[0]  # type: ignore[union-attr]
     return picture(images, reals)
 

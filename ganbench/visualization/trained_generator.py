@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ganbench.data.base import Missing, as_stored
+from ganbench.data.modality import IMAGES, modality_of
 from ganbench.errors import GanbenchError
 from ganbench.evaluation.evaluator import Yardstick, yardstick
 from ganbench.experiments.saved_generator import kept_game, kept_samples
@@ -39,7 +40,7 @@ class Kept:
 
     @property
     def on_images(self) -> bool:
-        return self.measured.reference.ndim == 4
+        return modality_of(self.measured.reference) is IMAGES
 
     def fakes(self) -> Fakes:
         """The very fakes that were measured."""

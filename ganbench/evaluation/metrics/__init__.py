@@ -9,7 +9,7 @@ METRICS = Index(
     {
         "augmentation": "augmentation:Augmentation",
         "authenticity": "authenticity:Authenticity",
-        "backward": "reverse_direction:Backward",
+        "backward": "backward:Backward",
         "cas": "cas:Cas",
         "class_accuracy": "class_accuracy:ClassAccuracy",
         "class_fid": "class_fid:ClassFid",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ganbench.data.base import Mixture
+from ganbench.data.modality import IMAGES, modality_of
 from ganbench.errors import GanbenchError
 
 from .feature_set import Sample
@@ -142,7 +143,7 @@ def need_mixture(fake: Sample, real: Sample) -> None:
 
 def need_images(fake: Sample, real: Sample) -> None:
     for side in (fake, real):
-        if side.images is None or side.images.ndim != 4:
+        if side.images is None or modality_of(side.images) is not IMAGES:
             raise Unmeasurable("needs images, and there are only features or points")
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from ganbench.data.modality import refuse_other_than_images
 from ganbench.registry import SEAM
 from ganbench.rng import Streams
 
@@ -95,8 +96,8 @@ def family(network: Network) -> str:
 
 def objection_to_other_than_squares(family: str, shape: Shape, largest: int = 128) -> str | None:
     """What a family of convolutions that halve their maps has against a shape."""
-    if len(shape) != 3:
-        return f"{family} makes images, and the data are points of {shape[0]} numbers"
+    if refusal := refuse_other_than_images(f"{family} makes images", shape):
+        return refusal
     *sides, last = (1 << power for power in range(3, largest.bit_length()))
     if shape[1] != shape[2] or shape[1] not in (*sides, last):
         told = f"{', '.join(map(str, sides))} or {last}"

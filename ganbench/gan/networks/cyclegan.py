@@ -11,6 +11,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from ganbench.data.modality import refuse_other_than_images
+
 from .base import Network, Norm
 from .discriminator import Discriminator, Shape
 from .patchgan import patch_discriminator
@@ -60,8 +62,8 @@ class Cyclegan(Network):
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
     def objection(self, shape: Shape) -> str | None:
-        if len(shape) != 3:
-            return f"cyclegan makes images, and the data are points of {shape[0]} numbers"
+        if refusal := refuse_other_than_images("cyclegan makes images", shape):
+            return refusal
         height, width = shape[1:]
         least = max(2 ** (self.downs + 1), 3 * 2**self.strided)
         if height == width >= least and not height % 2**self.downs:

@@ -10,6 +10,8 @@ from math import prod
 
 from torch import Tensor, nn
 
+from ganbench.data.modality import modality_of_shape
+
 from .base import Network, norm_of_vectors
 from .discriminator import Discriminator, Head, Shape
 
@@ -43,7 +45,7 @@ class Maxout(Network):
         for fan_in, fan_out in pairwise((latent, *4 * [self.width])):
             layers += [nn.Linear(fan_in, fan_out), nn.BatchNorm1d(fan_out), nn.ReLU()]
         layers += [nn.Linear(self.width, prod(shape)), nn.Unflatten(1, shape)]
-        return nn.Sequential(*layers, *([nn.Tanh()] if len(shape) == 3 else []))
+        return nn.Sequential(*layers, *([nn.Tanh()] if modality_of_shape(shape).has_pixels else []))
 
     def discriminator(self, shape: Shape) -> Discriminator:
         units = self.width // 2

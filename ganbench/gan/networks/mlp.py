@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from torch import nn
 
+from ganbench.data.modality import modality_of_shape
+
 from .base import Network, norm_of_vectors
 from .conditioning import Labelled
 from .discriminator import Discriminator, Shape
@@ -34,7 +36,7 @@ class Mlp(Network):
         for fan_in, fan_out in pairwise(widths):
             layers += [nn.Linear(fan_in, fan_out), nn.LeakyReLU(0.2)]
         layers += [nn.Linear(widths[-1], prod(shape)), nn.Unflatten(1, shape)]
-        return nn.Sequential(*layers, *([nn.Tanh()] if len(shape) == 3 else []))
+        return nn.Sequential(*layers, *([nn.Tanh()] if modality_of_shape(shape).has_pixels else []))
 
     def discriminator(self, shape: Shape) -> Discriminator:
         widths = (prod(shape), 4 * self.width, 2 * self.width)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from ganbench.data.modality import refuse_other_than_images
+
 from .base import norm_of_maps
 from .discriminator import Discriminator, Shape
 from .mlp import Mlp
@@ -17,8 +19,8 @@ class Pooled(Mlp):
     """`width` is that of the generator's first layer, and of the last convolution's channels."""
 
     def objection(self, shape: Shape) -> str | None:
-        if len(shape) != 3:
-            return f"pooled judges images, and the data are points of {shape[0]} numbers"
+        if refusal := refuse_other_than_images("pooled judges images", shape):
+            return refusal
         if min(shape[1:]) < 4:
             return f"pooled halves images twice, and these are {shape[1]}x{shape[2]}"
         return None

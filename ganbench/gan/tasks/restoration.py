@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from ganbench.data.base import IMAGE
+from ganbench.data.modality import refuse_other_than_images
 from ganbench.gan.adversarial_batch import Duel
 from ganbench.gan.build_config import Blueprint
 from ganbench.gan.networks.discriminator import Shape
@@ -41,8 +42,8 @@ class Restoration(Game):
         if list(blueprint.shapes) != [IMAGE]:
             return f"restoration has one domain, not {' and '.join(blueprint.shapes)}"
         shape = blueprint.shapes[IMAGE]
-        if len(shape) != 3:
-            return f"images are restored, and the data are points of {shape[0]} numbers"
+        if refusal := refuse_other_than_images("images are restored", shape):
+            return refusal
         return self.objection_to_shape(shape) or blueprint.network.objection_to_translating(
             self.damaged_shape(shape), shape
         )

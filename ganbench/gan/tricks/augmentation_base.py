@@ -6,16 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ganbench.data.modality import refuse_other_than_images
 from ganbench.gan.build_config import Blueprint
 
 
 def objection_to_points(trick: str, blueprint: Blueprint) -> str | None:
-    points = [shape for shape in blueprint.shapes.values() if len(shape) != 3]
-    return (
-        f"{trick} needs images, and the data are points of {points[0][0]} numbers"
-        if points
-        else None
-    )
+    shapes = blueprint.shapes.values()
+    refusals = (refuse_other_than_images(f"{trick} needs images", shape) for shape in shapes)
+    return next(filter(None, refusals), None)
 
 
 def shifted(

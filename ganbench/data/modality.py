@@ -1,0 +1,60 @@
+"""Modalities: the kinds of examples that data consist of. Code that must know images from points asks here.
+
+A new modality (clips, captions) is a line in MODALITIES; places that cannot serve it then say so
+instead of taking it for points.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ganbench.errors import GanbenchError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class UnknownModality(GanbenchError, ValueError):
+    """Examples have a shape that no modality describes."""
+
+
+@dataclass(frozen=True)
+class Modality:
+    """A kind of example, by the axes of one."""
+
+    name: str  # in the plural, as sentences use it
+    axes: tuple[str, ...]
+    has_pixels: bool = False  # stored as bytes, shown to networks in [-1, 1]
+
+    def describe(self, shape: Sequence[int]) -> str:
+        """Returns the words for examples of a shape: `images of 8x8`, `points of 2 numbers`."""
+        if self is POINTS:
+            return f"points of {shape[0]} numbers"
+        return f"{self.name} of {'x'.join(map(str, shape[1:]))}"
+
+
+POINTS = Modality("points", ("coordinate",))
+IMAGES = Modality("images", ("channel", "height", "width"), has_pixels=True)
+MODALITIES = (POINTS, IMAGES)
+
+
+def modality_of_shape(shape: Sequence[int]) -> Modality:
+    """Returns the modality of examples of a shape; raises UnknownModality if there is none."""
+    for modality in MODALITIES:
+        if len(modality.axes) == len(shape):
+            return modality
+    known = ", ".join(f"{modality.name} [{', '.join(modality.axes)}]" for modality in MODALITIES)
+    raise UnknownModality(f"examples of shape {tuple(shape)} are none of {known}")
+
+
+def modality_of(batch: "Tensor") -> Modality:
+    """Returns the modality of a batch [N, ...]; raises UnknownModality if there is none."""
+    return modality_of_shape(batch.shape[1:])
+
+
+def refuse_other_than_images(subject: str, shape: Sequence[int]) -> str | None:
+    """Returns why a part that works on images cannot serve examples of a shape, or None if it can."""
+    modality = modality_of_shape(shape)
+    if modality is IMAGES:
+        return None
+    return f"{subject}, and the data are {modality.describe(shape)}"
