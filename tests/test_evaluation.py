@@ -18,12 +18,12 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from ganbench import registry as spec
 from ganbench.data.base import IMAGE
 from ganbench.data.fashion_mnist import PACKAGED
+from ganbench.data.image_decoding import Unreadable
 from ganbench.evaluation import pipeline
 from ganbench.evaluation.evaluate import evaluate
 from ganbench.evaluation.evaluator import Yardstick
 from ganbench.evaluation.extractors import lpips
 from ganbench.evaluation.extractors.base import Extractor
-from ganbench.evaluation.inputs.base import Unreadable
 from ganbench.evaluation.metrics import METRICS as PARTS
 from ganbench.evaluation.metrics.base import Unmeasurable
 

@@ -9,12 +9,13 @@ import torch
 from PIL import Image
 from torch import nn
 
+from ganbench.data.image_decoding import Unreadable
 from ganbench.data.paths import references
 from ganbench.evaluation import feature_extraction as extraction
 from ganbench.evaluation.extractors.base import Extractor
 from ganbench.evaluation.feature_extraction import AHEAD, BLOCK, Eye, extracted, in_background, trim
 from ganbench.evaluation.inputs.arrays import of_array
-from ganbench.evaluation.inputs.base import Frame, Unreadable
+from ganbench.evaluation.inputs.base import Frame
 from ganbench.evaluation.inputs.image_folder import Folder
 
 COUNT = 2 * BLOCK + 30

@@ -174,7 +174,11 @@ def test_an_image_stands_as_its_exif_says(folder):
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"", ""), (b"no image at all", ""), ("truncated", "truncated")],
+    [
+        (b"", "is empty"),
+        (b"no image at all", "is no image, whatever its name says"),
+        ("truncated", "is damaged: .*truncated"),
+    ],
     ids=["empty", "text", "truncated"],
 )
 def test_a_file_that_cannot_be_read_is_named(folder, content, told):
@@ -183,16 +187,16 @@ def test_a_file_that_cannot_be_read_is_named(folder, content, told):
         noise((64, 64, 3), 1).save(path)
         content = path.read_bytes()[:2000]
     path.write_bytes(content)
-    with pytest.raises(Missing, match=rf"broken\.png is no image that can be read: .*{told}"):
+    with pytest.raises(Missing, match=rf"broken\.png {told}"):
         made(folder).load()
 
 
 def test_an_image_of_absurd_extent_is_refused_before_it_fills_memory(folder, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    noise((40, 40), 1).save(
-        folder / "bomb.png"
-    )  # of this Pillow only warns; of twice as much it errs
-    with pytest.raises(Missing, match=r"bomb\.png is no image .*decompression bomb"):
+    monkeypatch.setattr("ganbench.data.image_decoding.MAX_IMAGE_PIXELS", 1000)
+    noise((40, 40), 1).save(folder / "bomb.png")
+    with pytest.raises(
+        Missing, match=r"bomb\.png has more than .* pixels: it looks like an attack"
+    ):
         made(folder).load()
 
 

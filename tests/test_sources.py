@@ -17,9 +17,10 @@ from torch_fidelity.datasets import ImagesPathDataset
 from torch_fidelity.utils import glob_samples_paths
 
 from ganbench.data.base import as_stored
+from ganbench.data.image_decoding import Unreadable
 from ganbench.evaluation.inputs.array_files import Held, Rows, Sliced, Streamed, arrays, runs
 from ganbench.evaluation.inputs.arrays import Array, of_array
-from ganbench.evaluation.inputs.base import GREY, Frame, Unreadable
+from ganbench.evaluation.inputs.base import GREY, Frame
 from ganbench.evaluation.inputs.pixel_range import as_bytes
 from ganbench.evaluation.inputs.resolve import Reading, resolved
 

@@ -1,20 +1,18 @@
 """A folder of one's own images: squares from their centres, a share of them held out by their content."""
 
 import hashlib
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from .base import IMAGE, Data, Examples, Missing, Split
+from .image_decoding import IMAGE_SUFFIXES, Unreadable, decode_image
 from .image_ops import checked, squares
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-DEEP = ("I", "F")  # modes of more than 8 bits begin so: Pillow would clip, not scale them
 LEAST_TRAIN, LEAST_HELD_OUT = 64, 10
 LARGEST = 1024  # pixels a side
 
@@ -98,7 +96,7 @@ class Folder(Data):
 
 def images_under(place: Path) -> list[Path]:
     """All images' paths in a folder and its folders, by name; hidden ones are left out."""
-    found = (path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = (path for path in place.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     every = sorted(path.relative_to(place) for path in found if path.is_file())
     return [place / path for path in every if not any(map(is_hidden, path.parts))]
 
@@ -109,22 +107,21 @@ def is_hidden(name: str) -> bool:
 
 def number(path: Path) -> float:
     """A number in [0, 1) that a file's bytes decide; raises Missing if they cannot be read."""
-    try:
-        digest = hashlib.sha256(path.read_bytes()).digest()
-    except OSError as error:
-        raise Missing(f"{path} cannot be read: {error.strerror}") from error
+    digest = hashlib.sha256(read_file(path)).digest()
     return int.from_bytes(digest[:6], "big") / (1 << 48)
 
 
 def opened(path: Path) -> Image.Image:
-    """An image, upright; raises Missing if it is none, or one so large that Pillow takes it for an attack."""
+    """An image, upright; raises Missing if it is none that can be decoded."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                upright = ImageOps.exif_transpose(image)
-    except Exception as error:  # damaged files make decoders raise almost anything
-        raise Missing(f"{path} is no image that can be read: {error}") from error
-    if upright.mode.startswith(DEEP):
-        raise Missing(f"{path} has more than 8 bits a channel: convert it to 8")
-    return upright
+        return decode_image(str(path), read_file(path)).image
+    except Unreadable as error:
+        raise Missing(str(error)) from error
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes; raises Missing if they cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Missing(f"{path} cannot be read: {error.strerror}") from error

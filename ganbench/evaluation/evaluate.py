@@ -7,9 +7,9 @@ Every value has its error and its floors beside it, and terms that say what it m
 
 from collections.abc import Sequence
 
+from ganbench.data.image_decoding import Unreadable
 from ganbench.data.image_ops import checked
 from ganbench.devices import full_precision, select_device, usable_cpus
-from ganbench.evaluation.inputs.base import Unreadable
 from ganbench.evaluation.inputs.pixel_range import AUTO
 from ganbench.evaluation.inputs.resolve import Reading, resolved
 from ganbench.evaluation.metrics import METRICS

@@ -22,10 +22,11 @@ import PIL
 import torch
 from torch import Tensor
 
+from ganbench.data.image_decoding import Unreadable
 from ganbench.data.paths import references
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.extractors.base import Extractor
-from ganbench.evaluation.inputs.base import Frame, Item, Seen, Source, Unreadable
+from ganbench.evaluation.inputs.base import Frame, Item, Seen, Source
 from ganbench.evaluation.metrics.feature_set import Tensors
 
 from .reference_cache import DiskShelf, folder_of, sources

@@ -2,7 +2,8 @@
 
 import torch
 
-from ganbench.evaluation.inputs.base import Odd, Source
+from ganbench.data.image_decoding import Odd
+from ganbench.evaluation.inputs.base import Source
 
 from .feature_extraction import Extraction
 

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganbench.data.image_decoding import Unreadable
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.extractors.base import Extractor
-from ganbench.evaluation.inputs.base import COLOUR, Frame, Source, Unreadable, Vectors
+from ganbench.evaluation.inputs.base import COLOUR, Frame, Source, Vectors
 from ganbench.evaluation.inputs.generator import Generated
 from ganbench.evaluation.inputs.resolve import Reading, Resolved
 from ganbench.evaluation.metrics import METRICS

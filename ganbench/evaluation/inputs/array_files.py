@@ -19,7 +19,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .base import Unreadable, check_swelling
+from ganbench.data.image_decoding import Unreadable
+
+from .base import check_swelling
 
 PREFERRED = ("images", "samples", "fakes", "arr_0", "x", "data")
 FEATURES, LOGITS = "features", "logits"

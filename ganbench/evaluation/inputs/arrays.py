@@ -9,10 +9,10 @@ import numpy as np
 from torch import Tensor
 
 from ganbench.data.base import Examples, Mixture
+from ganbench.data.image_decoding import MAX_IMAGE_PIXELS, TOO_MANY_PIXELS, Unreadable
 
 from .array_files import Held, Rows
-from .base import Item, Pixels, Source, Unreadable, Vectors
-from .decoding import PIXELS, SWOLLEN
+from .base import Item, Pixels, Source, Vectors
 from .pixel_range import (
     AUTO,
     Span,
@@ -71,8 +71,8 @@ def shape_of(rows: Rows, name: str) -> tuple[int, int, int]:
     channels, height, width = (1, *own) if first is None else own if first else (own[2], *own[:2])
     if 0 in own:
         raise Unreadable(f"{name} holds images without pixels: its shape is {list(rows.shape)}")
-    if height * width > PIXELS:
-        raise Unreadable(f"{name} holds images of {width:,}x{height:,}, {SWOLLEN}")
+    if height * width > MAX_IMAGE_PIXELS:
+        raise Unreadable(f"{name} holds images of {width:,}x{height:,}, {TOO_MANY_PIXELS}")
     return channels, height, width
 
 

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import IntFlag
 from typing import ClassVar, Protocol
 
 import torch
@@ -11,25 +10,11 @@ from PIL import Image
 from torch import Tensor
 
 from ganbench.data.base import Mixture
+from ganbench.data.image_decoding import Odd, Unreadable
 from ganbench.data.image_ops import square
-from ganbench.errors import GanbenchError
 
 GREY, COLOUR = 1, 3  # channels
 RATIO, FREE = 200, 2**30  # how far a file may swell, and from how many bytes on that is asked
-
-
-class Unreadable(GanbenchError, ValueError):
-    """Why a source, or an image of it, cannot be measured, in a sentence."""
-
-
-class Odd(IntFlag):
-    """What was done to an image besides decoding it."""
-
-    NOTHING = 0
-    ALPHA = 1
-    TURNED = 2
-    ANIMATED = 4
-    CMYK = 8
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from ganbench.data import DATA
 from ganbench.data.base import Data, Examples, Split
+from ganbench.data.image_decoding import Unreadable
 from ganbench.registry import nearest
 
 from .arrays import of_examples
-from .base import Source, Unreadable
+from .base import Source
 
 SIDES = {"train": "train", "held_out": "held_out", "test": "held_out"}
 

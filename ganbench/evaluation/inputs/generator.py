@@ -22,11 +22,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganbench.data.image_decoding import Unreadable
 from ganbench.evaluation.metrics.base import Unmeasurable
 from ganbench.gan.latent_sampler import Sampler
 from ganbench.rng import Streams
 
-from .base import Item, Pixels, Source, Unreadable
+from .base import Item, Pixels, Source
 from .pixel_range import AUTO, RANGES, arranged, as_bytes, check_dtype, range_of, span_of
 
 AT_ONCE = 50  # images, whatever the batch of the extractor is

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from .base import Item, Source, Unreadable
-from .decoding import BYTES, SUFFIXES, UNREAD, Encoded
+from ganbench.data.image_decoding import IMAGE_SUFFIXES, UNSUPPORTED_SUFFIXES, Unreadable
+
+from .base import Item, Source
+from .decoding import MAX_FILE_BYTES, Encoded
 
 SHOWN = 3  # names in a sentence
 
@@ -64,7 +66,7 @@ def sorted_out(names: list[str], skip: bool, where: str) -> tuple[list[str], lis
     names = sorted(names)
     files, unread = (
         [name for name in names if PurePosixPath(name).suffix.lower() in suffixes]
-        for suffixes in (SUFFIXES, UNREAD)
+        for suffixes in (IMAGE_SUFFIXES, UNSUPPORTED_SUFFIXES)
     )
     left = sorted({*names} - {*files, *unread})
     if unread and not skip:
@@ -100,6 +102,6 @@ def read(path: Path) -> bytes:
         raise Unreadable(f"{path} is a link to nothing")
     if not path.is_file():
         raise Unreadable(f"{path} is no file")
-    if (size := path.stat().st_size) > BYTES:
-        raise Unreadable(f"{path} has {size:,} bytes: more than {BYTES:,} are no image")
+    if (size := path.stat().st_size) > MAX_FILE_BYTES:
+        raise Unreadable(f"{path} has {size:,} bytes: more than {MAX_FILE_BYTES:,} are no image")
     return path.read_bytes()

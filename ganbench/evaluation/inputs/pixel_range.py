@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Unreadable, dtype_name
+from ganbench.data.image_decoding import Unreadable
+
+from .base import dtype_name
 
 RANGES = {"0,1": (0.0, 1.0), "-1,1": (-1.0, 1.0), "0,255": (0.0, 255.0)}
 AUTO = "auto"

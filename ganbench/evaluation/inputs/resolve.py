@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.data import DATA
+from ganbench.data.image_decoding import Unreadable
 
 from .array_files import READERS, arrays
 from .arrays import of_array, source_of
-from .base import Source, Unreadable
+from .base import Source
 from .dataset import is_named, named
 from .generator import WHY, Generated, exported, function_of, is_exported
 from .image_folder import Folder

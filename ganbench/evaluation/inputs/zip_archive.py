@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from .base import Item, Source, Unreadable, check_swelling
-from .decoding import BYTES, Encoded
+from ganbench.data.image_decoding import Unreadable
+
+from .base import Item, Source, check_swelling
+from .decoding import MAX_FILE_BYTES, Encoded
 from .image_folder import is_hidden, none_in, notes, shown, sorted_out
 
 ARCHIVES = (".zip", ".tar", ".gz", ".7z", ".rar", ".tgz")
@@ -33,9 +35,9 @@ class Zip(Source):
             member = self.members[name]
             if member.flag_bits & ENCRYPTED:
                 raise Unreadable(f"{self.name} is encrypted: unpack it with its password")
-            if member.file_size > BYTES:
+            if member.file_size > MAX_FILE_BYTES:
                 swollen = f"{self.name}: {name} unpacks to {member.file_size:,} bytes"
-                raise Unreadable(f"{swollen}: more than {BYTES:,} are no image")
+                raise Unreadable(f"{swollen}: more than {MAX_FILE_BYTES:,} are no image")
         total = sum(self.members[name].file_size for name in self.files)
         check_swelling(self.name, total, self.path.stat().st_size)
 
