@@ -9,9 +9,9 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from ganbench.catalog import INDICES, spec
+from ganbench.catalog import REGISTRIES, format_spec_with_defaults
 from ganbench.gan.recipe import Recipe
-from ganbench.gan.variants import variants
+from ganbench.gan.variants import all_variants
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,16 +29,20 @@ class Parts(SphinxDirective):
 def page(kind: str) -> str:
     """All parts of a kind, as Markdown."""
     if kind == "variants":
-        told = [told_variant(name, recipe) for name, recipe in sorted(variants().items())]
+        told = [told_variant(name, recipe) for name, recipe in sorted(all_variants().items())]
     else:
-        told = [told_part(kind, name) for name in INDICES[kind]]
+        told = [told_part(kind, name) for name in REGISTRIES[kind]]
     return "\n\n".join(told) + "\n"
 
 
 def told_part(kind: str, name: str) -> str:
     """A part's settings, what its module and its classes say, and its sources to unfold."""
-    index = INDICES[kind]
-    settings = [f"```python\n{spec(index, name)}\n```"] if index.signature(name) else []
+    index = REGISTRIES[kind]
+    settings = (
+        [f"```python\n{format_spec_with_defaults(index, name)}\n```"]
+        if index.signature(name)
+        else []
+    )
     lineage = own_lineage(index.load(name))
     trees = {
         part: ast.parse(source(part.__module__).read_text(encoding="utf-8")) for part in lineage
@@ -67,7 +71,7 @@ def told_variant(name: str, recipe: Recipe) -> str:
     """A variant's sentence, and the recipe whose parts have sections of their own."""
     parts = [link("networks", recipe.network), link("losses", recipe.loss)]
     parts += [link("tricks", trick) for trick in recipe.tricks]
-    parts += [link("games", recipe.game)]
+    parts += [link("games", recipe.task)]
     rates = ", ".join(f"{key}={value!r}" for key, value in changed(recipe).items())
     about = [heading("variants", name), prose(recipe.about), "Parts: " + " · ".join(parts)]
     return "\n\n".join(about + [f"Plan: `{rates}`"] * bool(rates))
@@ -75,7 +79,7 @@ def told_variant(name: str, recipe: Recipe) -> str:
 
 def changed(recipe: Recipe) -> dict[str, object]:
     """Of a recipe's plan what differs from the usual one."""
-    usual, own = vars(type(recipe.plan)()), vars(recipe.plan)
+    usual, own = vars(type(recipe.hyperparameters)()), vars(recipe.hyperparameters)
     return {key: value for key, value in own.items() if value != usual[key]}
 
 

@@ -7,42 +7,46 @@ from ganbench.evaluation.protocols import PROTOCOLS
 from ganbench.experiments.trackers import TRACKERS
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.networks import NETWORKS
-from ganbench.gan.tasks import GAMES
+from ganbench.gan.tasks import TASKS
 from ganbench.gan.tricks import TRICKS
-from ganbench.gan.variants import variants
-from ganbench.registry import Index
+from ganbench.gan.variants import all_variants
+from ganbench.registry import Registry
 
-INDICES: dict[str, Index] = {
+REGISTRIES: dict[str, Registry] = {
     "data": DATA,
     "losses": LOSSES,
     "tricks": TRICKS,
     "metrics": METRICS,
     "networks": NETWORKS,
-    "games": GAMES,
+    "games": TASKS,
     "extractors": EXTRACTORS,
     "distances": DISTANCES,
     "protocols": PROTOCOLS,
     "trackers": TRACKERS,
 }
-KINDS = ["variants", *INDICES]
+CATALOG_KINDS = ["variants", *REGISTRIES]
 
 
-def listing(kind: str) -> list[dict[str, str]]:
+def list_entries(kind: str) -> list[dict[str, str]]:
     """Each part's spec with its defaults, and the sentence that it begins with."""
     if kind == "variants":
         return [
-            {"spec": name, "about": told(recipe)} for name, recipe in sorted(variants().items())
+            {"spec": name, "about": describe_recipe(recipe)}
+            for name, recipe in sorted(all_variants().items())
         ]
-    index = INDICES[kind]
-    return [{"spec": spec(index, name), "about": index.about(name)} for name in index]
+    index = REGISTRIES[kind]
+    return [
+        {"spec": format_spec_with_defaults(index, name), "about": index.about(name)}
+        for name in index
+    ]
 
 
-def spec(index: Index, name: str) -> str:
+def format_spec_with_defaults(index: Registry, name: str) -> str:
     settings = index.signature(name)
     return f"{name}({settings})" if settings else name
 
 
-def told(recipe: object) -> str:
+def describe_recipe(recipe: object) -> str:
     from ganbench.gan.recipe import Recipe
 
     assert isinstance(recipe, Recipe)

@@ -9,7 +9,7 @@ from typing import Any
 from ganbench.errors import GanbenchError
 
 
-class Damaged(GanbenchError, RuntimeError):
+class CorruptFile(GanbenchError, RuntimeError):
     """A file of the store that is not what was written."""
 
 
@@ -35,32 +35,32 @@ def write_json(path: Path, content: Any) -> None:
 def read_json(path: Path) -> Any:
     """The object in the file, or None if there is no such file; raises Damaged if it holds no other."""
     try:
-        found = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise Damaged(f"{path} is damaged: delete it, and what it held is made again")
-    return found
+        content = None
+    if not isinstance(content, dict):
+        raise CorruptFile(f"{path} is damaged: delete it, and what it held is made again")
+    return content
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """The records of a JSON-lines file; a torn last line is what a crash leaves, and no error."""
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
-    found = []
+    records = []
     for line in lines[:-1]:
         try:
-            found.append(json.loads(line))
+            records.append(json.loads(line))
         except ValueError:
             continue
-    return found
+    return records
 
 
-def append_line(path: Path, **event: Any) -> None:
+def append_json_line(path: Path, **event: Any) -> None:
     """Appends a record, with the time, to a JSON-lines file; of several writers none tears another's."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab") as file:

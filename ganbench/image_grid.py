@@ -11,36 +11,39 @@ from torchvision.utils import make_grid
 
 from ganbench.data.modality import IMAGES, modality_of
 
-COLUMNS, SIDE = 10, 400  # images a row; pixels that a picture is at least wide
-FIRST = 50  # examples of which several pictures are shown
-REACH = 1.5  # how far beyond the reals' extent points are shown
+GRID_COLUMNS, MIN_PICTURE_PIXELS = 10, 400  # images a row; pixels that a picture is at least wide
+MAX_EXAMPLES_PER_KIND = 50  # examples of which several pictures are shown
+DENSITY_REACH = 1.5  # how far beyond the reals' extent points are shown
 
 
-def picture(samples: Tensor, reals: Tensor) -> bytes:
+def draw_picture(samples: Tensor, reals: Tensor) -> bytes:
     """A PNG of stored images [N, C, H, W], the first hundred, or of points [N, 2] beside the reals."""
     if modality_of(samples) is IMAGES:
-        return drawn(grid(samples[: COLUMNS**2]))
-    return drawn(density(samples, reals))
+        return encode_png(arrange_grid(samples[: GRID_COLUMNS**2]))
+    return encode_png(draw_density(samples, reals))
 
 
-def by_class(images: Tensor, labels: Tensor) -> Tensor:
+def arrange_by_class(images: Tensor, labels: Tensor) -> Tensor:
     """Ten images of each of the first ten classes, one class after the other, black where there are fewer."""
-    chosen = [images[labels == label][:COLUMNS] for label in labels.unique()[:COLUMNS]]
-    missing = [row.new_zeros(COLUMNS - len(row), *row.shape[1:]) for row in chosen]
+    chosen = [images[labels == label][:GRID_COLUMNS] for label in labels.unique()[:GRID_COLUMNS]]
+    missing = [row.new_zeros(GRID_COLUMNS - len(row), *row.shape[1:]) for row in chosen]
     return torch.cat([part for pair in zip(chosen, missing, strict=True) for part in pair])
 
 
-def side_by_side(groups: Sequence[Tensor]) -> bytes:
+def draw_side_by_side(groups: Sequence[Tensor]) -> bytes:
     """A PNG of stored images of several kinds, each [N, C, H, W]: the first fifty, kinds next to each other."""
     side, channels = (max(group.shape[axis] for group in groups) for axis in (2, 1))
-    alike = [interpolate(group[:FIRST], size=side).expand(-1, channels, -1, -1) for group in groups]
+    alike = [
+        interpolate(group[:MAX_EXAMPLES_PER_KIND], size=side).expand(-1, channels, -1, -1)
+        for group in groups
+    ]
     rows = torch.stack(alike, 1).flatten(0, 1)  # [N * kinds, C, H, W]
-    return drawn(grid(rows, len(groups) * (COLUMNS // len(groups))))
+    return encode_png(arrange_grid(rows, len(groups) * (GRID_COLUMNS // len(groups))))
 
 
-def drawn(pixels: Tensor) -> bytes:  # uint8 [3, H, W]
+def encode_png(pixels: Tensor) -> bytes:  # uint8 [3, H, W]
     """A PNG, of whole multiples of the pixels."""
-    times = max(1, SIDE // pixels.shape[2])
+    times = max(1, MIN_PICTURE_PIXELS // pixels.shape[2])
     image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
     image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
     content = io.BytesIO()
@@ -48,15 +51,15 @@ def drawn(pixels: Tensor) -> bytes:  # uint8 [3, H, W]
     return content.getvalue()
 
 
-def grid(
-    images: Tensor, columns: int = COLUMNS
+def arrange_grid(
+    images: Tensor, columns: int = GRID_COLUMNS
 ) -> Tensor:  # uint8 [N, C, H, W] => uint8 [3, H', W']
     return make_grid(images.cpu(), nrow=columns, padding=1, pad_value=64)
 
 
-def density(points: Tensor, reals: Tensor) -> Tensor:  # [N, 2], [M, 2] => uint8 [3, 200, 200]
+def draw_density(points: Tensor, reals: Tensor) -> Tensor:  # [N, 2], [M, 2] => uint8 [3, 200, 200]
     """Counts on a logarithmic scale: fakes in orange over the reals' places in blue."""
-    reach = REACH * float(reals.abs().max())
+    reach = DENSITY_REACH * float(reals.abs().max())
     fake, real = (log_histogram(side[:, :2], reach) for side in (points, reals))
     return torch.stack([fake, 0.6 * fake + 0.3 * real, real]).clamp(0, 255).to(torch.uint8)
 

@@ -22,10 +22,10 @@ from ganbench.errors import GanbenchError
 
 Value = bool | int | float | str
 
-GRAMMAR = "write name or name(setting=value, ...)"
-FORM = re.compile(r"\s*([A-Za-z_][\w-]*)\s*(?:\(([^\n]*)\))?\s*", re.ASCII)
-LARGEST = 1e300  # in absolute value: neither inf nor nan, and every whole number a float
-LONGEST = 1000  # characters: what is longer is no spec that anybody wrote
+SPEC_GRAMMAR = "write name or name(setting=value, ...)"
+SPEC_PATTERN = re.compile(r"\s*([A-Za-z_][\w-]*)\s*(?:\(([^\n]*)\))?\s*", re.ASCII)
+MAX_ABS_SETTING = 1e300  # in absolute value: neither inf nor nan, and every whole number a float
+MAX_SPEC_CHARACTERS = 1000  # characters: what is longer is no spec that anybody wrote
 
 
 class SpecError(GanbenchError, ValueError):
@@ -40,11 +40,11 @@ class Spec:
     settings: tuple[tuple[str, Value], ...] = ()
 
     def __str__(self) -> str:
-        inside = ", ".join(f"{key}={literal(value)}" for key, value in self.settings)
+        inside = ", ".join(f"{key}={format_literal(value)}" for key, value in self.settings)
         return f"{self.name}({inside})" if inside else self.name
 
 
-def literal(value: Value) -> str:
+def format_literal(value: Value) -> str:
     """The shortest spelling that parses back to the value: 10, 0.9, 1e-05, true, 'text'."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -53,50 +53,50 @@ def literal(value: Value) -> str:
     return repr(value)
 
 
-def parse(text: str) -> Spec:
+def parse_spec(text: str) -> Spec:
     """Reads a spec; raises SpecError for anything but literals, duplicates, inf and nan included."""
-    form = FORM.fullmatch(text) if len(text) <= LONGEST else None
-    if form is None or not is_plain(form[2] or ""):
-        raise SpecError(f"{shortened(text)!r} is not a spec; {GRAMMAR}")
+    form = SPEC_PATTERN.fullmatch(text) if len(text) <= MAX_SPEC_CHARACTERS else None
+    if form is None or not is_ascii_outside_quotes(form[2] or ""):
+        raise SpecError(f"{shorten(text)!r} is not a spec; {SPEC_GRAMMAR}")
     name, inside = form.groups()
     if "-" in name:
         raise SpecError(f"{text!r}: names are written with _, so {name.replace('-', '_')!r}")
-    return Spec(name, tuple(sorted(_settings(text, inside or "").items())))
+    return Spec(name, tuple(sorted(_parse_settings(text, inside or "").items())))
 
 
-def is_plain(inside: str) -> bool:
+def is_ascii_outside_quotes(inside: str) -> bool:
     """Is everything ASCII but quoted texts? Python reads some other letters as ASCII ones."""
     return re.sub(r"'[^']*'|\"[^\"]*\"", "", inside).isascii()
 
 
-def listed(text: str) -> list[str]:
+def split_specs(text: str) -> list[str]:
     """The specs of a list with commas; those inside parentheses part nothing."""
     return [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _settings(text: str, inside: str) -> dict[str, Value]:
-    refusal = SpecError(f"{shortened(text)!r} is not a spec; {GRAMMAR}")
+def _parse_settings(text: str, inside: str) -> dict[str, Value]:
+    refusal = SpecError(f"{shorten(text)!r} is not a spec; {SPEC_GRAMMAR}")
     try:
         call = ast.parse(f"_({inside})", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise refusal from None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
         raise refusal
-    found: dict[str, Value] = {}
+    settings: dict[str, Value] = {}
     for keyword in call.keywords:
         if keyword.arg is None:
             raise refusal
-        if keyword.arg in found:
+        if keyword.arg in settings:
             raise SpecError(f"{text!r} sets {keyword.arg} twice")
-        found[keyword.arg] = _value(text, keyword.arg, keyword.value)
-    return found
+        settings[keyword.arg] = _parse_value(text, keyword.arg, keyword.value)
+    return settings
 
 
-def _value(text: str, key: str, node: ast.expr) -> Value:
+def _parse_value(text: str, key: str, node: ast.expr) -> Value:
     match node:
         case ast.Name("true" | "True") | ast.Constant(True):
             return True
@@ -104,17 +104,17 @@ def _value(text: str, key: str, node: ast.expr) -> Value:
             return False
         case ast.Constant(str(value)):
             return value
-        case ast.Constant(int(value) | float(value)) if abs(value) <= LARGEST:
+        case ast.Constant(int(value) | float(value)) if abs(value) <= MAX_ABS_SETTING:
             return value
         case ast.UnaryOp(ast.USub(), ast.Constant(int(value) | float(value))):
-            if not isinstance(value, bool) and abs(value) <= LARGEST:
+            if not isinstance(value, bool) and abs(value) <= MAX_ABS_SETTING:
                 return -value
         case ast.Name(word):
             raise SpecError(f"{text!r}: {key}={word} is no value; quote a text: {key}='{word}'")
     raise SpecError(f"{text!r}: {key} needs a finite number, true, false or a quoted text")
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
     """The end of an error sentence: `; did you mean 'hinge'?`, or what there is to choose from."""
     known = sorted(known)
     if close := difflib.get_close_matches(word, known, n=1, cutoff=0.6):
@@ -123,13 +123,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 @cache
-def offered(group: str) -> dict[str, str]:
+def entry_points_of(group: str) -> dict[str, str]:
     """What other installed packages offer under an entry-point group; looking takes a while."""
     return {point.name: point.value for point in entry_points(group=group)}
 
 
 @dataclass(frozen=True, eq=False)
-class Index:
+class Registry:
     """The parts of one kind: literal lines `name -> "module:Class"`, and what plugins add to them.
 
     A class in an index takes its settings as annotated arguments (bool, int, float, str or a Literal
@@ -148,28 +148,28 @@ class Index:
 
     def modules(self) -> dict[str, str]:
         own = {name: f"{self.package}.{target}" for name, target in self.entries.items()}
-        return offered(self.group) | own
+        return entry_points_of(self.group) | own
 
     def load(self, name: str) -> Any:
         modules = self.modules()
         if name not in modules:
-            raise SpecError(f"no {self.kind} is called {name!r}{nearest(name, modules)}")
+            raise SpecError(f"no {self.kind} is called {name!r}{suggest(name, modules)}")
         module, _, attribute = modules[name].partition(":")
         return getattr(import_module(module), attribute)
 
     def resolve(self, text: str) -> Spec:
         """The spec with every setting that the class has, each of the type that it declares."""
-        spec = parse(text)
+        spec = parse_spec(text)
         declared = settings_of(self.load(spec.name))
         given = dict(spec.settings)
         for key in given:
             if key not in declared:
                 raise SpecError(
-                    f"{self.kind} {spec.name} has no setting {key!r}{nearest(key, declared)}"
+                    f"{self.kind} {spec.name} has no setting {key!r}{suggest(key, declared)}"
                 )
         for key, (wanted, default) in declared.items():
             if key in given:
-                given[key] = coerced(given[key], wanted, f"{self.kind} {text}: {key}")
+                given[key] = coerce_setting(given[key], wanted, f"{self.kind} {text}: {key}")
             elif default is inspect.Parameter.empty:
                 raise SpecError(f"{self.kind} {text}: {key} must be given")
             else:
@@ -180,8 +180,8 @@ class Index:
         """The one spelling of a spec: settings at their defaults are left out."""
         spec = self.resolve(text)
         declared = settings_of(self.load(spec.name))
-        kept = tuple((key, value) for key, value in spec.settings if value != declared[key][1])
-        return str(Spec(spec.name, kept))
+        changed = tuple((key, value) for key, value in spec.settings if value != declared[key][1])
+        return str(Spec(spec.name, changed))
 
     def make(self, text: str) -> Any:
         """The part itself; raises SpecError if there is none such."""
@@ -201,30 +201,34 @@ class Index:
 
     def about(self, name: str) -> str:
         """The first sentence of the part's module, read without importing it."""
-        return about(self.modules()[name])
+        return read_about(self.modules()[name])
 
     def signature(self, name: str) -> str:
         """The part's settings and their defaults as its source spells them, without importing it."""
-        return signature(self.modules()[name])
+        return read_signature(self.modules()[name])
 
 
 def settings_of(part: Any) -> dict[str, tuple[Any, Any]]:
     """The settings that a class takes: name -> (type, default)."""
     hints = get_type_hints(part.__init__)
     parameters = inspect.signature(part).parameters.values()
-    seams = {f.name for f in fields(part) if f.metadata == SEAM} if is_dataclass(part) else set()
+    seams = (
+        {f.name for f in fields(part) if f.metadata == NOT_A_SETTING}
+        if is_dataclass(part)
+        else set()
+    )
     named = (p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
     return {p.name: (hints.get(p.name, Any), p.default) for p in named if p.name not in seams}
 
 
-def coerced(value: Value, wanted: Any, where: str) -> Value:
+def coerce_setting(value: Value, wanted: Any, where: str) -> Value:
     """The value as the type that a setting declares, so that 10 and 10.0 are one."""
     if get_origin(wanted) in (Union, UnionType):
         (wanted,) = (kind for kind in get_args(wanted) if kind is not type(None))
     if get_origin(wanted) is Literal:
         if value in get_args(wanted):
             return value
-        raise SpecError(f"{where} is {value!r}{nearest(str(value), map(str, get_args(wanted)))}")
+        raise SpecError(f"{where} is {value!r}{suggest(str(value), map(str, get_args(wanted)))}")
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if wanted is float and number:
         return float(value) + 0.0  # -0.0 and 0.0 are one
@@ -232,37 +236,39 @@ def coerced(value: Value, wanted: Any, where: str) -> Value:
         return int(value)
     if wanted in (bool, str) and isinstance(value, wanted):
         return value
-    raise SpecError(f"{where} needs {WORDS.get(wanted, wanted)}, not {literal(value)}")
+    raise SpecError(f"{where} needs {TYPE_WORDS.get(wanted, wanted)}, not {format_literal(value)}")
 
 
-SEAM = {"seam": True}  # metadata of a dataclass field that is no setting: tricks replace it
-WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a quoted text"}
+NOT_A_SETTING = {
+    "seam": True
+}  # metadata of a dataclass field that is no setting: tricks replace it
+TYPE_WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a quoted text"}
 
 
 @cache
 def _source(module: str) -> ast.Module:
-    found = find_spec(module)
-    if found is None or found.origin is None:
+    module_spec = find_spec(module)
+    if module_spec is None or module_spec.origin is None:
         return ast.Module(body=[], type_ignores=[])
-    return ast.parse(Path(found.origin).read_text(encoding="utf-8"))
+    return ast.parse(Path(module_spec.origin).read_text(encoding="utf-8"))
 
 
-def about(target: str) -> str:
+def read_about(target: str) -> str:
     text = ast.get_docstring(_source(target.partition(":")[0])) or ""
     return " ".join(text.split("\n\n")[0].split())
 
 
-def signature(target: str) -> str:
+def read_signature(target: str) -> str:
     module, _, name = target.partition(":")
-    node = _class(module, name)
+    node = _find_class(module, name)
     if node is None:
         return ""
-    init = _init(node, module)
-    found = _arguments(init) if init else _fields(node, module)
-    return ", ".join(f"{key}={default}" if default else key for key, default in found.items())
+    init = _find_init(node, module)
+    settings = _init_arguments(init) if init else _dataclass_fields(node, module)
+    return ", ".join(f"{key}={default}" if default else key for key, default in settings.items())
 
 
-def _home(module: str, name: str) -> str:
+def _defining_module(module: str, name: str) -> str:
     """The module that a name is defined in, by the imports of the one that uses it."""
     for node in _source(module).body:
         if isinstance(node, ast.ImportFrom) and name in (alias.name for alias in node.names):
@@ -271,39 +277,39 @@ def _home(module: str, name: str) -> str:
     return module
 
 
-def _class(module: str, name: str) -> ast.ClassDef | None:
+def _find_class(module: str, name: str) -> ast.ClassDef | None:
     classes = (node for node in _source(module).body if isinstance(node, ast.ClassDef))
     return next((node for node in classes if node.name == name), None)
 
 
-def _init(node: ast.ClassDef, module: str) -> ast.FunctionDef | None:
+def _find_init(node: ast.ClassDef, module: str) -> ast.FunctionDef | None:
     """A class's own `__init__`, or the one that it inherits."""
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
             return item
     for base in map(ast.unparse, node.bases):
-        home = _home(module, base)
-        if (parent := _class(home, base)) and (found := _init(parent, home)):
-            return found
+        home = _defining_module(module, base)
+        if (parent := _find_class(home, base)) and (inherited := _find_init(parent, home)):
+            return inherited
     return None
 
 
-def _arguments(init: ast.FunctionDef) -> dict[str, str]:
+def _init_arguments(init: ast.FunctionDef) -> dict[str, str]:
     names = [argument.arg for argument in init.args.args[1:]]
     defaults = [ast.unparse(value) for value in init.args.defaults]
     return dict(zip(names, [""] * (len(names) - len(defaults)) + defaults, strict=True))
 
 
-def _fields(node: ast.ClassDef, module: str) -> dict[str, str]:
+def _dataclass_fields(node: ast.ClassDef, module: str) -> dict[str, str]:
     """A dataclass's settings, those of its bases first."""
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for base in map(ast.unparse, node.bases):
-        home = _home(module, base)
-        if parent := _class(home, base):
-            found |= _fields(parent, home)
+        home = _defining_module(module, base)
+        if parent := _find_class(home, base):
+            settings |= _dataclass_fields(parent, home)
     for item in node.body:
         if isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation):
             default = ast.unparse(item.value) if item.value else ""
             if "init=False" not in default and "SEAM" not in default:
-                found[ast.unparse(item.target)] = default
-    return found
+                settings[ast.unparse(item.target)] = default
+    return settings

@@ -10,19 +10,19 @@ import pytest
 import torch
 
 from ganbench import cli
-from ganbench.analysis.rows import rows, save
+from ganbench.analysis.rows import collect_rows, save_rows
 from ganbench.data import DATA
-from ganbench.data.base import Deck, Split
-from ganbench.experiments.plan import planned, record
+from ganbench.data.base import BatchLoader, Split
+from ganbench.experiments.plan import plan_record, plan_trials
 from ganbench.experiments.run_trial import run_trial
 from ganbench.experiments.runner import measure_floors
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.files import write_json
-from ganbench.gan.build import Setup, assemble
-from ganbench.gan.hyperparameters import Plan
-from ganbench.gan.variants import variant
-from ganbench.rng import Streams
+from ganbench.gan.build import TrainingSetup, build_training
+from ganbench.gan.hyperparameters import Hyperparameters
+from ganbench.gan.variants import resolve_variant
+from ganbench.rng import RngStreams
 from ganbench.training.budget import Budget
 from ganbench.training.trainer import Trainer
 
@@ -74,13 +74,13 @@ def small_run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("small")
     (folder / "small.toml").write_text(SMALL)
     suite, store = load_suite(folder / "small.toml"), Store(folder / "results")
-    plan, metrics = planned(suite, "cpu", "cpu"), tuple(suite.metrics)
-    told = record(suite, "cpu", "cpu", plan)
+    plan, metrics = plan_trials(suite, "cpu", "cpu"), tuple(suite.metrics)
+    told = plan_record(suite, "cpu", "cpu", plan)
     write_json(store.root / "small" / "plan.json", told)
     measure_floors(((p.trial.data, "cpu") for p in plan), metrics, suite.protocol, store)
     for item in plan:
         assert run_trial(item.trial, store, metrics, lambda: False) == "done"
-    save(rows(told, store), store.root / "small")
+    save_rows(collect_rows(told, store), store.root / "small")
     return store.root
 
 
@@ -105,16 +105,16 @@ def split(data: str) -> Split:
 
 def setup(
     text="gan(width=8)", data="digits", tricks=(), loss="non_saturating", seed=0, **plan
-) -> Setup:
-    plan = Plan(**{"batch": BATCH, "latent": LATENT, **plan})
-    recipe = replace(variant(text), loss=loss, tricks=tuple(tricks), plan=plan)
-    return assemble(recipe, DATA.make(data), Streams(seed, CPU))
+) -> TrainingSetup:
+    plan = Hyperparameters(**{"batch": BATCH, "latent": LATENT, **plan})
+    recipe = replace(resolve_variant(text), loss=loss, tricks=tuple(tricks), hyperparameters=plan)
+    return build_training(recipe, DATA.make(data), RngStreams(seed, CPU))
 
 
 def trainer(text="gan(width=8)", data="digits", tricks=(), *, seed=0, budget=None, **kwargs):
     built = setup(text, data, tricks, seed=seed, **kwargs)
-    streams = Streams(seed, CPU)
-    deck = Deck(split(data).train, built.plan.batch, streams)
+    streams = RngStreams(seed, CPU)
+    deck = BatchLoader(split(data).train, built.hyperparameters.batch, streams)
     return Trainer(built, deck, streams, budget or Budget("generator_turns", 8))
 
 

@@ -25,15 +25,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ganbench.analysis.rates import wilson
-from ganbench.analysis.rows import rows
+from ganbench.analysis.rates import wilson_interval
+from ganbench.analysis.rows import collect_rows
 from ganbench.ci.quality.baseline import Baseline, read
 from ganbench.ci.quality.hypothesis_tests import TOGETHER, Trainings, questions
 from ganbench.ci.quality.power import chance, powers
 from ganbench.ci.quality.training_runs import by_cell, floors
 from ganbench.ci.quality.verdict import Side, Verdict, verdict
 from ganbench.experiments.store import Store
-from ganbench.experiments.suite import Gate
+from ganbench.experiments.suite import GateConfig
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.files import read_json
 
@@ -258,7 +258,7 @@ def gates_in(folder: Path) -> list[Path]:
 
 
 def frame_of(place: Path) -> pd.DataFrame:
-    return rows(read_json(place / "gate" / "plan.json"), Store(place))
+    return collect_rows(read_json(place / "gate" / "plan.json"), Store(place))
 
 
 def judged(place: Path) -> Verdict:
@@ -268,7 +268,7 @@ def judged(place: Path) -> Verdict:
     return verdict(read(BASELINE), side, terms.margins, terms.false_alarms, SEEDS)
 
 
-def gate_of_suite() -> Gate:
+def gate_of_suite() -> GateConfig:
     found = load_suite(SUITE).gate
     assert found
     return found
@@ -345,7 +345,7 @@ def alarms(recorded: pd.DataFrame, gates: int = RESAMPLED) -> dict[str, Any]:
     }
     count = min(map(len, pools.values()))
     found = sum(is_alarm(pools, rng.permutation(count), known, terms) for _ in range(gates))
-    low, high = wilson(found, gates)
+    low, high = wilson_interval(found, gates)
     return {
         "seeds": count,
         "gates": gates,
@@ -357,7 +357,7 @@ def alarms(recorded: pd.DataFrame, gates: int = RESAMPLED) -> dict[str, Any]:
 
 
 def is_alarm(
-    pools: dict[str, pd.DataFrame], order: np.ndarray, known: Baseline, terms: Gate
+    pools: dict[str, pd.DataFrame], order: np.ndarray, known: Baseline, terms: GateConfig
 ) -> bool:
     """Does a gate fail that has these seeds?"""
     ends = (order[: terms.reference], order[terms.reference : terms.reference + SEEDS])

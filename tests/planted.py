@@ -15,11 +15,17 @@ import pandas as pd
 from scipy import stats
 from test_analysis import frame, row
 
-from ganbench.analysis.contrasts import Estimate, estimate, within
-from ganbench.analysis.effects import Effect, compared, effects, names_of, outcomes
-from ganbench.analysis.interactions import Interaction, interactions
-from ganbench.analysis.intervals import LEVEL
-from ganbench.analysis.rates import Rate, rates
+from ganbench.analysis.contrasts import Estimate, contrast_within_cell, estimate_contrast
+from ganbench.analysis.effects import (
+    Effect,
+    estimate_effects,
+    names_of_effects,
+    outcome_rows,
+    trick_effects,
+)
+from ganbench.analysis.interactions import Interaction, all_interactions
+from ganbench.analysis.intervals import CONFIDENCE_LEVEL
+from ganbench.analysis.rates import FailureRate, failure_rates
 
 PLANTED = Path(__file__).parents[1] / "results" / "published" / "planted"
 AXES = {
@@ -240,11 +246,11 @@ def readings(scenario: Scenario, count: int | None = None) -> pd.DataFrame:
 
 
 def said(scenario: Scenario, made: pd.DataFrame) -> Iterator[Reading]:
-    yield from (of_effect(scenario, effect) for effect in effects(made))
+    yield from (of_effect(scenario, effect) for effect in trick_effects(made))
     if scenario.crossed:
-        yield from (of_interaction(scenario, found) for found in interactions(made))
+        yield from (of_interaction(scenario, found) for found in all_interactions(made))
     if scenario.fails:
-        yield from (of_rate(scenario, rate) for rate in rates(made))
+        yield from (of_rate(scenario, rate) for rate in failure_rates(made))
 
 
 def of_effect(scenario: Scenario, found: Effect) -> Reading:
@@ -261,13 +267,13 @@ def of_interaction(scenario: Scenario, found: Interaction) -> Reading:
     return {"kind": found.kind, "what": what} | judged(planted, 1.0, found)
 
 
-def of_rate(scenario: Scenario, found: Rate) -> Reading:
+def of_rate(scenario: Scenario, found: FailureRate) -> Reading:
     """Wilson's interval of a share; it differs from none's by McNemar's test."""
     usual = scenario.fails[""]
     planted = scenario.fails.get(found.tricks, usual)
     what = found.tricks if planted != usual else "all others"
     told = {"ratio": found.rate, "low": found.low, "high": found.high}
-    sign = np.sign(found.more - found.fewer) if found.p < 1 - LEVEL else 0
+    sign = np.sign(found.more - found.fewer) if found.p < 1 - CONFIDENCE_LEVEL else 0
     named = {"kind": "failures", "what": what, "planted": planted}
     return named | told | right(planted, usual, sign)
 
@@ -331,8 +337,10 @@ def predicted(scenario: Scenario) -> dict[str, float]:
         return {}
     found: dict[str, list[Estimate]] = {}
     for made in grids(scenario, PREDICTED):
-        values = outcomes(made)
-        for effect, mean in compared(values, names_of(values), "log", scenario.paired):
+        values = outcome_rows(made)
+        for effect, mean in estimate_effects(
+            values, names_of_effects(values), "log", scenario.paired
+        ):
             found.setdefault(effect.tricks, []).append(mean)
     sizes = {trick: planted_effect(scenario, trick) for trick in found}
     return {trick: power(found[trick], abs(size), len(found)) for trick, size in sizes.items()}
@@ -344,7 +352,7 @@ def power(found: list[Estimate], size: float, family: int) -> float:
         return math.nan
     error = math.sqrt(np.nanmean([mean.error**2 for mean in found]))
     freedom = float(np.nanmean([mean.freedom for mean in found]))
-    bound = stats.t.ppf(1 - (1 - LEVEL) / (2 * family), freedom)
+    bound = stats.t.ppf(1 - (1 - CONFIDENCE_LEVEL) / (2 * family), freedom)
     return float(stats.nct.sf(bound, freedom, size / error))
 
 
@@ -377,8 +385,8 @@ def covered(found: np.ndarray) -> Reading:
 def welch(grid: np.ndarray) -> tuple[float, float]:
     """Ours, of a grid of cells, two arms and seeds."""
     tables = [pd.DataFrame(cell.T, columns=["none", "trick"]) for cell in grid]
-    changes = [within(cell, {"trick": 1.0, "none": -1.0}, False) for cell in tables]
-    return estimate([change for change in changes if change]).interval()
+    changes = [contrast_within_cell(cell, {"trick": 1.0, "none": -1.0}, False) for cell in tables]
+    return estimate_contrast([change for change in changes if change]).interval()
 
 
 def hc3(grid: np.ndarray) -> tuple[float, float]:
@@ -386,7 +394,7 @@ def hc3(grid: np.ndarray) -> tuple[float, float]:
     cells, arms, seeds = grid.shape
     mean = float((grid[:, 1] - grid[:, 0]).mean())
     error = math.sqrt(grid.var(axis=2, ddof=1).sum() / (seeds - 1)) / cells
-    half = float(stats.t.ppf((1 + LEVEL) / 2, cells * arms * (seeds - 1))) * error
+    half = float(stats.t.ppf((1 + CONFIDENCE_LEVEL) / 2, cells * arms * (seeds - 1))) * error
     return mean - half, mean + half
 
 
@@ -583,7 +591,7 @@ def decimal(value: float) -> str:
 
 def chance(count: int) -> float:
     """The standard error of a share of 5 %, or of 95 %."""
-    return math.sqrt(LEVEL * (1 - LEVEL) / count)
+    return math.sqrt(CONFIDENCE_LEVEL * (1 - CONFIDENCE_LEVEL) / count)
 
 
 def numbers(found: pd.DataFrame) -> dict[str, str]:
@@ -596,8 +604,8 @@ def numbers(found: pd.DataFrame) -> dict[str, str]:
     told = {
         "off": (effect["estimated"] / effect["planted"] - 1).abs().max(),
         "lowest": every["coverage"].min(),
-        "least": LEVEL - 2 * chance(200),
-        "most": 1 - LEVEL + 2 * chance(200),
+        "least": CONFIDENCE_LEVEL - 2 * chance(200),
+        "most": 1 - CONFIDENCE_LEVEL + 2 * chance(200),
         "effects": falsely["effect"],
         "failures": falsely["failures"],
         "interactions": falsely.drop(["effect", "failures"]).max(),

@@ -12,22 +12,22 @@ from pandas.testing import assert_frame_equal
 from scipy import stats
 
 import ganbench
-from ganbench.analysis.contrasts import Change, change, combined, holm
-from ganbench.analysis.effects import chain_effects, effects, effects_by_variant
+from ganbench.analysis.contrasts import Change, arm_difference, combine_changes, holm_correct
+from ganbench.analysis.effects import chain_effects, effects_by_variant, trick_effects
 from ganbench.analysis.intervals import SCALES, t_interval
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import (
-    COSTS,
-    FIELDS,
-    SCHEMA,
+    COST_UNITS,
+    ROW_FIELDS,
+    ROW_SCHEMA,
     SCHEMA_VERSION,
+    collect_rows,
     flags_of,
     pandas_type,
-    rows,
-    save,
+    save_rows,
 )
 from ganbench.data import DATA
-from ganbench.experiments.plan import planned, record
+from ganbench.experiments.plan import plan_record, plan_trials
 from ganbench.experiments.run_trial import run_trial
 from ganbench.experiments.runner import measure_floors
 from ganbench.experiments.store import Store
@@ -60,7 +60,7 @@ def floor(value, **names):
 
 def frame(*found, outcome="fid", paired=True, equivalence=0.02, **plan) -> pd.DataFrame:
     """Rows as `rows` makes them, of a plan as `planned.record` makes it."""
-    made = pa.Table.from_pylist(list(found), schema=SCHEMA).to_pandas(types_mapper=pandas_type)
+    made = pa.Table.from_pylist(list(found), schema=ROW_SCHEMA).to_pandas(types_mapper=pandas_type)
     protocol = {"id": "p", "text": "identity, 9 fakes [p]", "data": "digits", "fake": 9, "real": 9}
     made.attrs["plan"] = {
         "schema": 1,
@@ -98,7 +98,7 @@ def arms(tricks: dict[str, float], seeds=5, cells=(1.0,), noise=0.1, random=0, *
 
 
 def only(made: pd.DataFrame):
-    (effect,) = effects(made)
+    (effect,) = trick_effects(made)
     return effect
 
 
@@ -170,17 +170,17 @@ def test_values_at_the_edge_of_a_scale_give_finite_numbers(transform, edges):
     ],
 )
 def test_holm_by_hand(p, expected):
-    assert holm(p) == pytest.approx(expected)
+    assert holm_correct(p) == pytest.approx(expected)
 
 
 def test_holm_is_the_largest_step_so_far():
     p = np.random.default_rng(0).uniform(size=9)
     expected = [min(1, max((9 - sum(p < q)) * q for q in p if q <= own)) for own in p]
-    assert holm(p.tolist()) == pytest.approx(expected)
+    assert holm_correct(p.tolist()) == pytest.approx(expected)
 
 
 def test_what_has_no_p_keeps_none_and_costs_the_others_nothing():
-    found = holm([math.nan, 0.01, math.nan, 0.04])
+    found = holm_correct([math.nan, 0.01, math.nan, 0.04])
     assert found[1::2] == pytest.approx([0.02, 0.04])
     assert all(map(math.isnan, found[::2]))
 
@@ -236,7 +236,9 @@ def test_one_cell_agrees_with_scipys_t_test(paired, test):
 def test_two_cells_are_combined_as_welch_and_satterthwaite_say():
     trick, none = np.array([1.0, 2.0, 4.0]), np.array([0.5, 2.5, 2.0])
     other, others_none = np.array([5.0, 9.0]), np.array([4.0, 5.0])
-    mean, low, high, p = combined([change(trick, none, True), change(other, others_none, True)])
+    mean, low, high, p = combine_changes(
+        [arm_difference(trick, none, True), arm_difference(other, others_none, True)]
+    )
     first, second = np.var([0.5, -0.5, 2.0], ddof=1) / 3, np.var([1.0, 4.0], ddof=1) / 2
     freedom = (first + second) ** 2 / (first**2 / 2 + second**2 / 1)
     error = math.sqrt(first + second) / 2
@@ -248,7 +250,7 @@ def test_two_cells_are_combined_as_welch_and_satterthwaite_say():
 
 def test_a_cell_of_one_pair_counts_as_much_as_others_and_borrows_their_error():
     known, single = Change(1.0, 0.02, 4, 5), Change(3.0, math.nan, 0, 1)
-    mean, low, high, _ = combined([known, single])
+    mean, low, high, _ = combine_changes([known, single])
     half = stats.t.ppf(0.975, 4) * math.sqrt(0.12) / 2  # all that is known comes from one cell
     assert (mean, low, high) == pytest.approx((2.0, 2 - half, 2 + half))
 
@@ -258,7 +260,9 @@ def test_where_there_is_no_effect_one_in_twenty_is_found_whatever_was_lost(seeds
     rng = np.random.default_rng(0)
     draws = 2000
     found = [
-        combined([change(rng.normal(size=n), rng.normal(size=n), True) for n in seeds])[3]
+        combine_changes(
+            [arm_difference(rng.normal(size=n), rng.normal(size=n), True) for n in seeds]
+        )[3]
         for _ in range(draws)
     ]
     assert np.mean(np.array(found) < 0.05) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws) + 0.01
@@ -300,7 +304,7 @@ def test_where_nothing_was_planted_something_is_found_as_rarely_as_stated(nothin
 def test_the_more_tricks_are_looked_at_the_surer_each_must_be():
     one = only(frame(*arms({"r1": 0.7})))
     same = frame(*arms({"r1": 0.7}), *more_tricks(4))
-    found = {effect.tricks: effect for effect in effects(same)}["r1"]
+    found = {effect.tricks: effect for effect in trick_effects(same)}["r1"]
     assert found.p == pytest.approx(5 * one.p)
     assert (found.low, found.high) == (one.low, one.high)
 
@@ -355,7 +359,7 @@ def test_cells_to_which_a_trick_does_not_apply_are_left_out():
 
 def test_a_trick_that_applies_nowhere_has_no_effect():
     without = [row("ema", seed, outcome="not_applicable") for seed in range(3)]
-    assert [e.tricks for e in effects(frame(*arms({"r1": 0.7}), *without))] == ["r1"]
+    assert [e.tricks for e in trick_effects(frame(*arms({"r1": 0.7}), *without))] == ["r1"]
 
 
 def test_only_the_outcome_of_trials_at_the_last_checkpoint_counts():
@@ -369,13 +373,13 @@ def test_only_the_outcome_of_trials_at_the_last_checkpoint_counts():
 
 
 def test_a_chain_that_hides_its_tricks_is_one_treatment():
-    found = effects(frame(*arms({"r1": 0.7, "ema + ttur": 0.5})))
+    found = trick_effects(frame(*arms({"r1": 0.7, "ema + ttur": 0.5})))
     assert [effect.tricks for effect in found] == ["r1", "ema + ttur"]
 
 
 def test_in_a_factorial_a_trick_has_its_mean_over_the_backgrounds():
     made = frame(*arms({"r1": 0.7, "ema": 1.0, "ema + r1": 0.5}, noise=1e-6))
-    found = {effect.tricks: effect for effect in effects(made)}
+    found = {effect.tricks: effect for effect in trick_effects(made)}
     assert list(found) == ["r1", "ema"]
     assert found["r1"].ratio == pytest.approx(math.sqrt(0.7 * 0.5), rel=1e-4)
     assert found["ema"].ratio == pytest.approx(math.sqrt(1.0 * 0.5 / 0.7), rel=1e-4)
@@ -491,8 +495,8 @@ def plan():
         budget=dict(cpu=dict(generator_turns=2)),
     )  # fmt: skip
     suite = Suite.model_validate(content)
-    found = planned(suite, "cpu", "cpu")
-    return found, record(suite, "cpu", "cpu", found)
+    found = plan_trials(suite, "cpu", "cpu")
+    return found, plan_record(suite, "cpu", "cpu", found)
 
 
 @pytest.fixture(scope="module")
@@ -500,15 +504,15 @@ def trained(plan, tmp_path_factory):
     """A store in which some trials ran, one failed, and others did not run."""
     store = Store(tmp_path_factory.mktemp("results"))
     measure_floors([(p.trial.data, p.trial.device) for p in plan[0]], METRICS, "ganbench", store)
-    arms = [p.trial for p in plan[0] if p.role == "trial" and not p.objection]
+    arms = [p.trial for p in plan[0] if p.role == "trial" and not p.incompatibility]
     assert [run_trial(t, store, METRICS, lambda: False) for t in arms[:2]] == ["done", "done"]
-    store.trial(arms[2].id).new_attempt().end("failed", "boom")
+    store.trial_folder(arms[2].id).new_attempt().record_end("failed", "boom")
     return store
 
 
 @pytest.fixture
 def tidy(plan, trained):
-    return rows(plan[1], trained)
+    return collect_rows(plan[1], trained)
 
 
 def seen(made: pd.DataFrame) -> set[tuple[object, ...]]:
@@ -518,7 +522,7 @@ def seen(made: pd.DataFrame) -> set[tuple[object, ...]]:
 
 
 def test_a_plan_that_has_not_run_has_its_rows_without_outcome_or_value(plan, tmp_path):
-    made = rows(plan[1], Store(tmp_path))
+    made = collect_rows(plan[1], Store(tmp_path))
     assert {outcome for _, _, outcome in seen(made)} == {"not run", "not_applicable"}
     assert made["value"].isna().all()
     quality = made[(made["role"] == "trial") & (made["kind"] == "quality")]
@@ -544,7 +548,7 @@ def test_a_value_stands_where_a_trial_is_done_and_nowhere_else(tidy):
     trials = tidy[tidy["role"] == "trial"]
     ends = trials[trials["kind"] != "curve"]
     valued = ends.groupby("outcome", dropna=False)["value"].count()
-    assert valued["done"] == 2 * (2 * len(METRICS) + len(COSTS))
+    assert valued["done"] == 2 * (2 * len(METRICS) + len(COST_UNITS))
     assert valued.drop("done").sum() == 0
     floors = tidy[tidy["role"] == "floor"]
     assert floors["metric"].tolist() == list(METRICS)
@@ -553,7 +557,7 @@ def test_a_value_stands_where_a_trial_is_done_and_nowhere_else(tidy):
 
 def test_a_curve_says_what_was_spent_at_each_score(plan, trained, tidy):
     trial = next(p.trial for p in plan[0] if p.role == "trial")
-    scores = read_json(trained.trial(trial.id).curve)["scores"]
+    scores = read_json(trained.trial_folder(trial.id).curve_path)["scores"]
     rows = tidy[(tidy["trial"] == trial.id[:16]) & (tidy["kind"] == "curve")]
     found = rows[rows["metric"] == "fid"]
     assert found["value"].tolist() == [score["fid"] for score in scores]
@@ -566,7 +570,9 @@ def test_a_curve_says_what_was_spent_at_each_score(plan, trained, tidy):
 def test_values_are_those_of_the_store_with_their_protocol_and_counts(plan, trained, tidy):
     trial = next(p.trial for p in plan[0] if p.role == "trial")
     (protocol,) = plan[1]["protocols"]
-    stored = read_json(trained.trial(trial.id).evaluation(protocol, "last"))["metrics"]["fid"]
+    stored = read_json(trained.trial_folder(trial.id).scores_path(protocol, "last"))["metrics"][
+        "fid"
+    ]
     chosen = (tidy["trial"] == trial.id[:16]) & (tidy["metric"] == "fid")
     found = tidy[chosen & (tidy["checkpoint"] == "last")].iloc[0]
     assert (found["value"], found["protocol"]) == (stored["value"], protocol)
@@ -576,12 +582,12 @@ def test_values_are_those_of_the_store_with_their_protocol_and_counts(plan, trai
 
 
 def test_columns_are_those_of_the_schema(tidy):
-    assert list(tidy.columns) == list(FIELDS)
-    assert pa.Schema.from_pandas(tidy, preserve_index=False).names == SCHEMA.names
+    assert list(tidy.columns) == list(ROW_FIELDS)
+    assert pa.Schema.from_pandas(tidy, preserve_index=False).names == ROW_SCHEMA.names
 
 
 def test_rows_come_back_from_parquet_as_they_were(tidy, tmp_path):
-    save(tidy, tmp_path)
+    save_rows(tidy, tmp_path)
     found = ganbench.load(tmp_path)
     assert_frame_equal(found, tidy)
     assert found.attrs == tidy.attrs
@@ -589,20 +595,20 @@ def test_rows_come_back_from_parquet_as_they_were(tidy, tmp_path):
 
 
 def test_the_parquet_file_has_the_fixed_schema(tidy, tmp_path):
-    save(tidy, tmp_path)
-    assert pa.parquet.read_schema(tmp_path / "results.parquet").remove_metadata() == SCHEMA
+    save_rows(tidy, tmp_path)
+    assert pa.parquet.read_schema(tmp_path / "results.parquet").remove_metadata() == ROW_SCHEMA
 
 
 def test_tables_made_from_the_parquet_file_are_those_of_the_store(tidy, tmp_path):
-    save(tidy, tmp_path)
+    save_rows(tidy, tmp_path)
     found = ganbench.load(tmp_path)
     assert_frame_equal(leaderboard(found), leaderboard(tidy))
-    assert repr(effects(found)) == repr(effects(tidy))
+    assert repr(trick_effects(found)) == repr(trick_effects(tidy))
 
 
 def test_results_of_a_later_version_are_not_read(tidy, tmp_path):
     tidy["schema_version"] = tidy["schema_version"] + 1
-    save(tidy, tmp_path)
+    save_rows(tidy, tmp_path)
     with pytest.raises(ValueError, match="later ganbench"):
         ganbench.load(tmp_path)
 
@@ -610,7 +616,7 @@ def test_results_of_a_later_version_are_not_read(tidy, tmp_path):
 def test_results_of_the_first_version_are_read_without_the_flags_that_it_did_not_have(
     tidy, tmp_path
 ):
-    save(tidy, tmp_path)
+    save_rows(tidy, tmp_path)
     path = tmp_path / "results.parquet"
     table = pa.parquet.read_table(path)
     later = [name for name in table.column_names if name.endswith("_step")]
@@ -618,7 +624,7 @@ def test_results_of_the_first_version_are_read_without_the_flags_that_it_did_not
     found = ganbench.load(tmp_path)
     assert len(later) == 4
     assert found[later].isna().all(axis=None)
-    assert list(found.columns) == list(FIELDS)
+    assert list(found.columns) == list(ROW_FIELDS)
     assert found.dtypes.equals(tidy.dtypes)
     assert_frame_equal(leaderboard(found), leaderboard(tidy))
 
@@ -627,13 +633,16 @@ def test_results_of_the_first_version_are_read_without_the_flags_that_it_did_not
 def test_a_trial_has_the_flags_of_its_curve_if_that_can_be_read(plan, trained, tmp_path, harm):
     shutil.copytree(trained.root, tmp_path, dirs_exist_ok=True)
     trial = next(p.trial for p in plan[0] if p.role == "trial")
-    curve, losses = Store(tmp_path).trial(trial.id).curve, [{"step": 50 * n} for n in range(1, 31)]
+    curve, losses = (
+        Store(tmp_path).trial_folder(trial.id).curve_path,
+        [{"step": 50 * n} for n in range(1, 31)],
+    )
     write_json(curve, {"losses": [row | {"told_apart": 1.0} for row in losses], "scores": []})
     if harm == "damaged":
         curve.write_text("{")
     if harm == "missing":
         curve.unlink()
-    made = rows(plan[1], Store(tmp_path))
+    made = collect_rows(plan[1], Store(tmp_path))
     own = made["trial"] == trial.id[:16]
     found = {tuple(flags_of(row).items()) for row in made[own].itertuples()}
     assert found == ({(("won", 50),)} if harm == "none" else {()})
@@ -648,11 +657,11 @@ def test_a_folder_without_results_is_told_with_what_makes_them(tmp_path):
 @pytest.mark.parametrize("damaged", ["result", "exit"])
 def test_a_damaged_file_makes_its_trial_as_if_not_run(plan, tmp_path, damaged):
     store = Store(tmp_path)
-    folder = store.trial(next(p.trial.id for p in plan[0] if p.role == "trial"))
+    folder = store.trial_folder(next(p.trial.id for p in plan[0] if p.role == "trial"))
     attempt = folder.new_attempt()
-    path = folder.result if damaged == "result" else attempt.folder / "exit.json"
+    path = folder.result_path if damaged == "result" else attempt.folder / "exit.json"
     path.write_text('{"outcome": "do')
-    assert ("none", 0, "not run") in seen(rows(plan[1], store))
+    assert ("none", 0, "not run") in seen(collect_rows(plan[1], store))
 
 
 # Where an effect is

@@ -37,8 +37,10 @@ def with_pictures(report, folder):
     """The page with a picture of each arm."""
     store = Store(folder)
     for n, trial in enumerate(report.frame["trial"].dropna().unique()):
-        store.trial(trial).folder.mkdir(parents=True)
-        store.trial(trial).samples.write_bytes(png(np.eye(20 + n, dtype=np.uint8) * 200))
+        store.trial_folder(trial).folder.mkdir(parents=True)
+        store.trial_folder(trial).samples_path.write_bytes(
+            png(np.eye(20 + n, dtype=np.uint8) * 200)
+        )
     pictures(report.frame, folder / "figures", store)
     path = folder / "report.html"
     path.write_text(page(report, folder / "figures"), encoding="utf-8")

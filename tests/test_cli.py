@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ganbench import __version__, cli
-from ganbench.analysis.rows import rows, save
-from ganbench.experiments.plan import planned, record
+from ganbench.analysis.rows import collect_rows, save_rows
+from ganbench.experiments.plan import plan_record, plan_trials
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.files import write_json
@@ -49,7 +49,7 @@ def plan(tmp_path_factory):
     path = tmp_path_factory.mktemp("suites") / "tiny.toml"
     path.write_text(TINY)
     suite = load_suite(path)
-    return record(suite, "cpu", "cpu", planned(suite, "cpu", "cpu"))
+    return plan_record(suite, "cpu", "cpu", plan_trials(suite, "cpu", "cpu"))
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def results(plan, tmp_path) -> Path:
     write_json(folder / "tiny" / "plan.json", plan)
     failed = [item for item in plan["trials"] if item["role"] == "trial" and not item["objection"]]
     for n, item in enumerate(failed[:2]):
-        Store(folder).trial(item["trial"]).new_attempt().end("failed", f"boom {n}")
+        Store(folder).trial_folder(item["trial"]).new_attempt().record_end("failed", f"boom {n}")
     return folder
 
 
@@ -275,8 +275,8 @@ def test_a_report_is_made_of_a_run_that_is_under_way(ganbench, results):
 
 
 def test_a_report_needs_results_parquet_alone(ganbench, plan, results, tmp_path):
-    made = rows(plan, Store(results))
-    save(made, tmp_path / "elsewhere")
+    made = collect_rows(plan, Store(results))
+    save_rows(made, tmp_path / "elsewhere")
     code, out, _ = ganbench("report", "elsewhere")
     assert code == 0
     assert "tiny: ring" in out
@@ -296,10 +296,10 @@ def test_a_cell_is_shown_by_words_of_its_name(ganbench, results):
 
 def test_the_flags_of_a_trial_are_told_with_their_steps(ganbench, results, plan):
     item = next(item for item in plan["trials"] if item["role"] == "trial")
-    folder = Store(results).trial(item["trial"])
-    write_json(folder.result, {"outcome": "diverged", "reason": "step 640: boom", "step": 640})
+    folder = Store(results).trial_folder(item["trial"])
+    write_json(folder.result_path, {"outcome": "diverged", "reason": "step 640: boom", "step": 640})
     losses = [{"step": 50 * n, "told_apart": 1.0} for n in range(1, 13)]
-    write_json(folder.curve, {"losses": losses, "scores": [], "floor": {"modes": 8.0}})
+    write_json(folder.curve_path, {"losses": losses, "scores": [], "floor": {"modes": 8.0}})
     _, out, _ = ganbench("show", "tiny", item["trial"][:16])
     assert "\n  Won by the discriminator since step 50, diverged at step 640.\n" in out
     _, out, _ = ganbench("show", "tiny", "hinge", "--json")
@@ -348,7 +348,7 @@ def test_what_nobody_foresaw_ends_with_5_and_a_line(ganbench, monkeypatch):
     def explode(*_):
         raise ZeroDivisionError("[red]what")
 
-    monkeypatch.setattr(cli.base, "folder_of", explode)
+    monkeypatch.setattr(cli.base, "suite_folder", explode)
     code, _, err = ganbench("status", "tiny")
     assert code == 5
     assert err.splitlines()[0] == "internal error: ZeroDivisionError: [red]what"

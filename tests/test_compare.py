@@ -11,19 +11,19 @@ from scipy import stats
 from test_analysis import FACTS, arms, floor, frame, row
 
 from ganbench.analysis.compare import (
-    VERDICTS,
-    Comparison,
-    as_frame,
-    compare,
-    differences,
-    fisher,
-    overall,
-    sentence,
-    summary,
+    COMPARISON_VERDICTS,
+    CellComparison,
+    compare_overall,
+    compare_runs,
+    comparisons_to_frame,
+    fisher_test,
+    format_comparison,
+    list_condition_differences,
+    summarize_comparisons,
 )
-from ganbench.analysis.contrasts import change as change_of
-from ganbench.analysis.contrasts import combined
-from ganbench.analysis.rows import load, save
+from ganbench.analysis.contrasts import arm_difference as change_of
+from ganbench.analysis.contrasts import combine_changes
+from ganbench.analysis.rows import load, save_rows
 from ganbench.registry import SpecError
 
 
@@ -40,17 +40,17 @@ def verdicts(found) -> dict[str, str]:
     return {c.tricks: c.verdict for c in found}
 
 
-def fid(a, b, **options) -> list[Comparison]:
-    return compare(a, b, metrics=["fid"], **options)
+def fid(a, b, **options) -> list[CellComparison]:
+    return compare_runs(a, b, metrics=["fid"], **options)
 
 
-def only(a, b, **options) -> Comparison:
+def only(a, b, **options) -> CellComparison:
     (found,) = fid(a, b, **options)
     return found
 
 
-def mean(a, b, **options) -> Comparison:
-    (found,) = overall(a, b, metrics=["fid"], **options)
+def mean(a, b, **options) -> CellComparison:
+    (found,) = compare_overall(a, b, metrics=["fid"], **options)
     return found
 
 
@@ -72,7 +72,7 @@ NOTHING = {"a": 1.0, "b": 1.0, "c": 1.0}
 def test_what_was_planted_is_found_with_its_sign_inside_its_interval(metric, factor, verdict):
     a = table(NOTHING, metric=metric)
     b = table({**NOTHING, "b": factor}, random=3, metric=metric)
-    found = compare(a, b, metrics=[metric])
+    found = compare_runs(a, b, metrics=[metric])
     assert verdicts(found) == {"a": "undecided", "b": verdict, "c": "undecided"}
     planted = found[1]
     assert planted.low < factor < planted.high
@@ -84,7 +84,7 @@ def test_what_was_planted_is_found_with_its_sign_inside_its_interval(metric, fac
 def test_on_other_scales_the_change_is_a_difference(metric, unit):
     before, after = [0.50, 0.52, 0.49, 0.51], [0.31, 0.30, 0.29, 0.33]
     a, b = (frame(*cell(values, metric=metric)) for values in (before, after))
-    (found,) = compare(a, b, metrics=[metric])
+    (found,) = compare_runs(a, b, metrics=[metric])
     there = np.array([before, after])
     if unit == "log odds":
         there = np.log(there / (1 - there))
@@ -161,7 +161,7 @@ def test_a_single_seed_has_no_interval_and_decides_nothing(seeds):
     assert (found.cells, found.verdict) == (1, "undecided")
     assert found.change > 5
     assert all(map(math.isnan, (found.low, found.high, found.p)))
-    assert "without an interval" in sentence(found)
+    assert "without an interval" in format_comparison(found)
 
 
 def test_a_change_without_any_spread_decides_nothing_either():
@@ -218,10 +218,10 @@ def test_every_metric_of_both_suites_is_compared_unless_some_are_chosen():
     rows = [r for metric in ("fid", "is") for r in grid({"a": 1.0}, metric=metric)]
     few = {metric: FACTS[metric] for metric in ("is", "fid", "modes")}
     made, other = frame(*rows), frame(*rows, metrics=few)
-    assert [c.metric for c in compare(made, made)] == ["fid", "is"]
-    assert [c.metric for c in compare(made, other)] == ["is", "fid"]
-    assert [c.metric for c in compare(made, made, metrics=["is"])] == ["is"]
-    assert [c.metric for c in overall(made, other)] == ["is", "fid", "modes"]
+    assert [c.metric for c in compare_runs(made, made)] == ["fid", "is"]
+    assert [c.metric for c in compare_runs(made, other)] == ["is", "fid"]
+    assert [c.metric for c in compare_runs(made, made, metrics=["is"])] == ["is"]
+    assert [c.metric for c in compare_overall(made, other)] == ["is", "fid", "modes"]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_every_metric_of_both_suites_is_compared_unless_some_are_chosen():
         (dict(margin=-0.1), "a margin is a share"),
     ],
 )
-@pytest.mark.parametrize("function", [compare, overall])
+@pytest.mark.parametrize("function", [compare_runs, compare_overall])
 def test_a_metric_or_margin_that_cannot_be_is_told(function, options, told):
     a = table({"a": 1.0})
     b = frame(*grid({"a": 1.0}), metrics={"fid": FACTS["fid"], "recall": FACTS["modes"]})
@@ -246,7 +246,7 @@ def test_suites_without_a_common_metric_are_told():
     a = table({"a": 1.0}, plan=dict(metrics={"kid": FACTS["kid"]}))
     b = table({"a": 1.0}, plan=dict(metrics={"fid": FACTS["fid"]}))
     with pytest.raises(SpecError, match="on both sides: kid before, fid after"):
-        compare(a, b)
+        compare_runs(a, b)
 
 
 # What is never compared
@@ -264,11 +264,11 @@ def test_numbers_of_other_protocols_and_versions_are_refused(other, told):
     found = fid(a, b)
     assert {c.verdict for c in found} == {"not comparable"}
     assert all(told in c.reason and math.isnan(c.change) for c in found)
-    (counted, refused) = summary(found)
+    (counted, refused) = summarize_comparisons(found)
     assert counted == "fid of 3 cells: 3 not comparable."
     assert refused.startswith("Not comparable: fid of digits was measured by protocol p")
     assert mean(a, b).verdict == "not comparable"
-    assert told in sentence(mean(a, b))
+    assert told in format_comparison(mean(a, b))
 
 
 def test_numbers_of_other_scales_are_refused():
@@ -306,12 +306,12 @@ def test_cells_that_are_new_or_missing_are_no_matter_of_protocols():
 
 def test_the_same_table_twice_has_the_same_numbers(tmp_path):
     made = frame(*grid(NOTHING), *cell([1.0, None, 3.0], "d"), *cell([None, None], "e"))
-    save(made, tmp_path)
+    save_rows(made, tmp_path)
     for other in (made, load(tmp_path)):
         found = verdicts(fid(made, other))
         assert found == {**dict.fromkeys("abcd", "identical"), "e": "undecided"}
         assert mean(made, other).verdict == "identical"
-        assert differences(made, other) == []
+        assert list_condition_differences(made, other) == []
 
 
 def test_one_bit_makes_other_numbers_that_may_still_be_alike():
@@ -331,7 +331,7 @@ def test_the_same_values_with_another_outcome_are_not_the_same():
 def test_more_seeds_of_the_same_numbers_are_the_same_numbers():
     a, b = frame(*cell([1.0, 2.0])), frame(*cell([1.0, 2.0, 5.0]))
     assert only(a, b).verdict == "identical"
-    assert "in all trainings that both sides have" in sentence(only(a, b))
+    assert "in all trainings that both sides have" in format_comparison(only(a, b))
 
 
 def test_no_seed_in_common_is_never_identical():
@@ -352,7 +352,7 @@ def broken(count: int, total: int, tricks="a"):
 )
 def test_failures_of_one_cell_agree_with_fishers_exact_test(counts):
     one, total, other, totals = counts
-    excess, p = fisher([counts])
+    excess, p = fisher_test([counts])
     contingency = [[one, total - one], [other, totals - other]]
     assert p == pytest.approx(stats.fisher_exact(contingency).pvalue)
     assert excess == pytest.approx(other - totals * (one + other) / (total + totals))
@@ -362,7 +362,7 @@ def test_failures_of_one_cell_agree_with_fishers_exact_test(counts):
     "table", [[], [(0, 5, 0, 5)], [(5, 5, 5, 5)], [(0, 3, 0, 3), (3, 3, 3, 3)]]
 )
 def test_failures_that_could_not_have_fallen_otherwise_have_no_p(table):
-    assert fisher(table) == (0, pytest.approx(math.nan, nan_ok=True))
+    assert fisher_test(table) == (0, pytest.approx(math.nan, nan_ok=True))
 
 
 def test_failures_of_several_cells_are_counted_within_each():
@@ -374,8 +374,8 @@ def test_failures_of_several_cells_are_counted_within_each():
         pairs = [(k + n, p * q) for k, p in null.items() for n, q in own.items()]
         null = {k: sum(p for n, p in pairs if n == k) for k, _ in pairs}
     expected = sum(p for p in null.values() if p <= null[5] * 1.000001)
-    assert fisher(cells)[1] == pytest.approx(expected)
-    assert fisher(cells)[0] > 0
+    assert fisher_test(cells)[1] == pytest.approx(expected)
+    assert fisher_test(cells)[0] > 0
 
 
 @pytest.mark.parametrize(("lost", "verdict"), [((0, 8), "fails more"), ((8, 0), "fails less")])
@@ -401,7 +401,7 @@ def test_three_of_three_that_failed_are_told_but_decide_nothing():
     found = only(frame(*cell([1.0, 1.1, 1.2])), frame(*cell([None] * 3)))
     assert (found.verdict, found.cells) == ("undecided", 0)
     assert found.failure_p == pytest.approx(0.1)
-    assert sentence(found) == (
+    assert format_comparison(found) == (
         "digits / gan / hinge / none, fid: undecided, no values on both sides; failed 0 of 3 "
         "(0 % to 56 %) before, 3 of 3 (44 % to 100 %) after."
     )
@@ -437,7 +437,7 @@ def test_p_are_corrected_by_holm_by_hand():
 
 def test_another_metric_costs_the_cells_of_one_nothing():
     rows = [[r for m in ("fid", "is") for r in grid(NOTHING, n, metric=m)] for n in (0, 1)]
-    both = compare(*(frame(*found) for found in rows))
+    both = compare_runs(*(frame(*found) for found in rows))
     assert [c for c in both if c.metric == "fid"] == fid(*(frame(*found) for found in rows))
 
 
@@ -445,7 +445,7 @@ def test_the_mean_is_over_cells_with_the_error_of_their_seeds():
     a, b = table(NOTHING), table({"a": 0.8, "b": 0.9, "c": 0.7}, random=1)
     logs = [{t: np.log(f[f["tricks"] == t]["value"].to_numpy()) for t in NOTHING} for f in (a, b)]
     changes = [change_of(logs[1][t], logs[0][t], True) for t in NOTHING]
-    middle, low, high, p = combined(changes)
+    middle, low, high, p = combine_changes(changes)
     found = mean(a, b)
     told = (found.change, found.low, found.high, found.p)
     assert told == pytest.approx((*np.exp((middle, low, high)), p))
@@ -455,8 +455,10 @@ def test_the_mean_is_over_cells_with_the_error_of_their_seeds():
 def test_the_means_of_metrics_are_corrected_together():
     rows = [[r for m in ("fid", "is") for r in grid(NOTHING, n, metric=m)] for n in (0, 1)]
     a, b = (frame(*found) for found in rows)
-    alone = [overall(a, b, metrics=[m])[0].p for m in ("fid", "is")]
-    assert min(c.p for c in overall(a, b, metrics=["fid", "is"])) == pytest.approx(2 * min(alone))
+    alone = [compare_overall(a, b, metrics=[m])[0].p for m in ("fid", "is")]
+    assert min(c.p for c in compare_overall(a, b, metrics=["fid", "is"])) == pytest.approx(
+        2 * min(alone)
+    )
 
 
 def nothing_planted(random: int, lost: float, paired: bool) -> pd.DataFrame:
@@ -487,7 +489,7 @@ def test_where_nothing_was_planted_something_is_found_as_rarely_as_stated(lost, 
 
 def test_a_sentence_says_no_more_than_the_interval():
     better = only(table({"a": 1.0}), table({"a": 0.5}, random=1))
-    told = sentence(better)
+    told = format_comparison(better)
     assert told.startswith("digits / gan / hinge / a / cell=0, fid: better, 0.")
     assert f"times as much [{better.low:.3g}, {better.high:.3g}], 5 pairs, p = 0.0" in told
 
@@ -510,9 +512,9 @@ def test_a_sentence_says_no_more_than_the_interval():
     ],
 )  # fmt: skip
 def test_sentences(change, told):
-    made = Comparison("fid", "lower", seeds=4, change=2, low=1.5, high=3, p=0.01, margin=0.02)
-    assert told in sentence(replace(made, **change))
-    assert sentence(made).startswith("mean over all matched cells, fid: ")
+    made = CellComparison("fid", "lower", seeds=4, change=2, low=1.5, high=3, p=0.01, margin=0.02)
+    assert told in format_comparison(replace(made, **change))
+    assert format_comparison(made).startswith("mean over all matched cells, fid: ")
 
 
 def test_a_summary_counts_the_cells_of_each_metric():
@@ -520,20 +522,24 @@ def test_a_summary_counts_the_cells_of_each_metric():
     b = frame(
         *grid({"a": 0.3, "b": 3.0, "c": 1.0, "f": 1.0}, random=1), *grid({"a": 1.0}, metric="is")
     )
-    assert summary(compare(a, b)) == [
+    assert summarize_comparisons(compare_runs(a, b)) == [
         "fid of 6 cells: 1 better, 1 worse, 1 undecided, 1 new, 2 missing.",
         "is of 1 cell: 1 identical.",
     ]
-    assert summary([]) == []
+    assert summarize_comparisons([]) == []
 
 
 def test_a_frame_has_a_row_a_comparison_and_its_columns_even_without_any():
-    found = compare(table(NOTHING), table(NOTHING, random=1))
-    columns = [field.name for field in fields(Comparison)]
-    assert as_frame(found).columns.tolist() == as_frame([]).columns.tolist() == columns
+    found = compare_runs(table(NOTHING), table(NOTHING, random=1))
+    columns = [field.name for field in fields(CellComparison)]
+    assert (
+        comparisons_to_frame(found).columns.tolist()
+        == comparisons_to_frame([]).columns.tolist()
+        == columns
+    )
     for name in ("tricks", "p", "ended_after", "verdict"):
-        assert as_frame(found)[name].tolist() == [getattr(c, name) for c in found]
-    assert set(as_frame(found)["verdict"]) <= set(VERDICTS)
+        assert comparisons_to_frame(found)[name].tolist() == [getattr(c, name) for c in found]
+    assert set(comparisons_to_frame(found)["verdict"]) <= set(COMPARISON_VERDICTS)
 
 
 def test_what_else_differs_is_told():
@@ -545,7 +551,7 @@ def test_what_else_differs_is_told():
         device="cuda",
         provenance={"ganbench": "0", "code": "c", "torch": "u"},
     )
-    assert differences(a, b) == [
+    assert list_condition_differences(a, b) == [
         "budget: 64,000 images before, 1,000 generator turns after",
         "device: cpu before, cuda after",
         "seeds: 0, 1, 2, 3, 4 before, 0, 1 after",

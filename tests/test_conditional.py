@@ -10,15 +10,15 @@ from scipy import stats
 from torch.nn.functional import cross_entropy
 
 from ganbench.data.base import IMAGE
-from ganbench.evaluation.evaluator import yardstick
+from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.scores_file import values
 from ganbench.gan.build import Incompatible
-from ganbench.gan.networks.discriminator import Projection
-from ganbench.gan.tasks import GAMES
-from ganbench.gan.tasks.infogan import information_of_categories, information_of_numbers
-from ganbench.image_grid import by_class
-from ganbench.rng import Streams
-from ganbench.training.sampling import sampled
+from ganbench.gan.networks.discriminator import ProjectionHead
+from ganbench.gan.tasks import TASKS
+from ganbench.gan.tasks.infogan import categorical_information, continuous_information
+from ganbench.image_grid import arrange_by_class
+from ganbench.rng import RngStreams
+from ganbench.training.sampling import draw_samples_of_task
 
 LABELLED = ["cdcgan(width=4)", "acgan(width=4)", "projection(width=8)", "sagan(width=4)"]
 
@@ -28,11 +28,11 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def play(made, number=0):
-    return made.game.play(made.deck.batches(number), made.tick(0))[0]
+    return made.task.make_pairs(made.loader.batches(number), made.begin_step(0))[0]
 
 
 def test_a_projection_is_a_score_and_an_inner_product():
-    head = Projection(5, 3)
+    head = ProjectionHead(5, 3)
     features, labels = random(7, 5), torch.arange(7) % 3
     weight, bias = head.linear.weight[0], head.linear.bias
     expected = torch.stack(
@@ -45,7 +45,7 @@ def test_a_projection_is_a_score_and_an_inner_product():
 
 
 def test_a_widened_projection_projects_further_features_too():
-    head = Projection(5, 3, bias=False).widened(2)
+    head = ProjectionHead(5, 3, bias=False).widen(2)
     assert (head.linear.in_features, head.embedding.embedding_dim) == (7, 7)
     assert head.linear.bias is None
 
@@ -53,7 +53,7 @@ def test_a_widened_projection_projects_further_features_too():
 @pytest.mark.parametrize("text", LABELLED)
 def test_fakes_of_a_turn_have_the_labels_of_its_reals(text):
     made = trainer(text)
-    duel, batch = play(made), made.deck.batches(0)[IMAGE]
+    duel, batch = play(made), made.loader.batches(0)[IMAGE]
     assert torch.equal(duel.real_label, batch.labels)
     assert torch.equal(duel.fake_label, batch.labels)
     assert torch.equal(split("digits").train[IMAGE].labels[batch.index], batch.labels)
@@ -63,12 +63,12 @@ def test_fakes_of_a_turn_have_the_labels_of_its_reals(text):
 def test_another_label_is_another_image(text):
     made = trainer(text)
     with torch.no_grad():
-        for name, parameter in made.game.generators.named_parameters():
+        for name, parameter in made.task.generators.named_parameters():
             if "scale" in name or "shift" in name:  # which begin without a say
                 parameter.copy_(random(*parameter.shape))
-    made.game.generators.eval()
+    made.task.generators.eval()
     latents = random(1, 4).expand(10, 4)
-    images = made.game.generators[IMAGE](latents, torch.arange(10))
+    images = made.task.generators[IMAGE](latents, torch.arange(10))
     assert torch.cdist(*[images.flatten(1)] * 2).add(torch.eye(10)).min() > 1e-6
 
 
@@ -88,15 +88,15 @@ def test_acgan_scores_without_the_label_and_tells_it():
 
 def test_acgans_terms_are_the_cross_entropies_of_both_sides():
     made = trainer("acgan(width=4)")
-    made.game.weight = 3.0
+    made.task.weight = 3.0
     duel = play(made)
     told = [duel.discriminator.teller(f) for f in (duel.real_features, duel.fake_features)]
     real, fake = (3 * cross_entropy(t, duel.real_label).item() for t in told)
-    terms = dict(made.game.discriminator_terms([duel]))
+    terms = dict(made.task.discriminator_terms([duel]))
     assert {k: v.item() for k, v in terms.items()} == pytest.approx(
         {"classes_of_reals": real, "classes_of_fakes": fake}
     )
-    terms = dict(made.game.generator_terms([duel]))
+    terms = dict(made.task.generator_terms([duel]))
     assert {k: v.item() for k, v in terms.items()} == pytest.approx({"classes_of_fakes": fake})
 
 
@@ -104,8 +104,8 @@ def test_acgans_terms_are_the_cross_entropies_of_both_sides():
 def test_samples_have_the_labels_of_their_sources(text):
     made, held_out = trainer(text), split("digits").held_out
     heard = []
-    made.game.generators[IMAGE].register_forward_pre_hook(lambda _, given: heard.append(given[1]))
-    fakes = sampled(made.game, made.game.generators, held_out, Streams(0, CPU), "x")
+    made.task.generators[IMAGE].register_forward_pre_hook(lambda _, given: heard.append(given[1]))
+    fakes = draw_samples_of_task(made.task, made.task.generators, held_out, RngStreams(0, CPU), "x")
     assert torch.equal(torch.cat(heard), held_out[IMAGE].labels)
     assert len(fakes.images) == len(held_out[IMAGE])
     assert torch.equal(fakes.labels, held_out[IMAGE].labels)
@@ -127,11 +127,11 @@ def test_a_conditional_game_objects_to_data_without_labels(text, data, reason):
 def test_a_conditional_game_objects_to_networks_that_take_no_labels(game):
     from test_every_variant import objection
 
-    from ganbench.gan.variants import variant
+    from ganbench.gan.variants import resolve_variant
 
-    why = objection(replace(variant("began(width=4)"), game=game), "digits")
+    why = objection(replace(resolve_variant("began(width=4)"), task=game), "digits")
     assert why == "a conditional game tells networks labels, and autoencoder takes none"
-    why = objection(replace(variant("began(width=4)"), game="information"), "digits")
+    why = objection(replace(resolve_variant("began(width=4)"), task="information"), "digits")
     assert "codes are read off features" in why
 
 
@@ -146,7 +146,7 @@ def test_truncated_latents_are_of_the_truncated_normal_law():
         def forward(self, latents, labels):
             return latents
 
-    game = GAMES.make("conditional(truncation=0.5)")
+    game = TASKS.make("conditional(truncation=0.5)")
     game.latent = 50
     source = split("digits").held_out[IMAGE].batch(torch.arange(400))
     made = torch.nn.ModuleDict({IMAGE: Same()})
@@ -156,12 +156,12 @@ def test_truncated_latents_are_of_the_truncated_normal_law():
     plain = game.sample(made, {IMAGE: source}, torch.Generator().manual_seed(0))[IMAGE]
     assert stats.kstest(plain.flatten().numpy(), stats.norm.cdf).pvalue > 0.01
     with pytest.raises(ValueError, match="truncation"):
-        GAMES.load("conditional")(truncation=-1)
+        TASKS.load("conditional")(truncation=-1)
 
 
 def test_truncation_of_0_is_no_part_of_a_games_identity():
-    assert GAMES.identity("conditional") == GAMES.identity("conditional(truncation=0)")
-    assert "truncation" not in GAMES.identity("conditional")["settings"]
+    assert TASKS.identity("conditional") == TASKS.identity("conditional(truncation=0)")
+    assert "truncation" not in TASKS.identity("conditional")["settings"]
 
 
 # InfoGAN
@@ -177,18 +177,18 @@ def test_the_bound_is_the_information_of_a_known_channel():
     law = torch.full((4, 4), error / 3).fill_diagonal_(1 - error)
     noise = -(1 - error) * math.log(1 - error) - error * math.log(error / 3)
     one_hot = torch.eye(4)[code][:, None]
-    found = information_of_categories(law.log()[seen][:, None], one_hot).item()
+    found = categorical_information(law.log()[seen][:, None], one_hot).item()
     assert found == pytest.approx(math.log(4) - noise, abs=0.01)
     # any other reader knows less, and one that knows nothing 0
-    assert information_of_categories(2 * law.log()[seen][:, None], one_hot).item() < found
-    assert information_of_categories(torch.zeros(count, 1, 4), one_hot).item() == pytest.approx(
+    assert categorical_information(2 * law.log()[seen][:, None], one_hot).item() < found
+    assert categorical_information(torch.zeros(count, 1, 4), one_hot).item() == pytest.approx(
         0, abs=1e-5
     )
 
 
 def test_two_codes_carry_the_sum_of_what_each_does():
     sure = 1e3 * torch.eye(3)[torch.tensor([[0, 2], [1, 1]])]
-    assert information_of_categories(sure, sure / 1e3).item() == pytest.approx(2 * math.log(3))
+    assert categorical_information(sure, sure / 1e3).item() == pytest.approx(2 * math.log(3))
 
 
 def test_the_bound_on_numbers_is_that_of_the_normal_density():
@@ -196,17 +196,17 @@ def test_the_bound_on_numbers_is_that_of_the_normal_density():
     log_variance = random(50, 3, seed=1)
     density = stats.norm(mean, log_variance.div(2).exp()).logpdf(code).sum(1).mean()
     expected = 3 * math.log(2) + density  # the entropy of a number uniform in [-1, 1] is log 2
-    found = information_of_numbers(mean, log_variance, code).item()
+    found = continuous_information(mean, log_variance, code).item()
     assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_codes_are_uniform_and_stand_behind_the_latents():
     made = trainer("infogan(width=4)")
-    game, plain = made.game, trainer("dcgan(width=4)").game
-    found = game.latents(2000, torch.Generator().manual_seed(0))
+    game, plain = made.task, trainer("dcgan(width=4)").task
+    found = game.draw_latents(2000, torch.Generator().manual_seed(0))
     assert found.shape == (2000, 4 + 10 + 2)
     latents, category, number = found.tensor_split([4, 14], 1)
-    assert same(latents, plain.latents(2000, torch.Generator().manual_seed(0)))
+    assert same(latents, plain.draw_latents(2000, torch.Generator().manual_seed(0)))
     assert torch.equal(category.sum(1), torch.ones(2000))
     assert stats.chisquare(category.sum(0)).pvalue > 0.01
     assert stats.kstest(number.flatten(), stats.uniform(-1, 2).cdf).pvalue > 0.01
@@ -236,17 +236,19 @@ def test_a_conditional_generator_makes_what_its_labels_say(text):
 
 def accuracy(made) -> float:
     """The share of fakes that the shipped classifier takes for what their labels say."""
-    measured = yardstick("digits", "cpu")
-    fakes = sampled(made.game, made.sampler(), measured.split.held_out, Streams(0, CPU), "test")
+    measured = evaluator_for("digits", "cpu")
+    fakes = draw_samples_of_task(
+        made.task, made.sampling_generators(), measured.split.held_out, RngStreams(0, CPU), "test"
+    )
     return values(measured.measure(fakes, ("class_accuracy",)))["class_accuracy"]
 
 
 def test_a_picture_has_a_row_a_class():
     images, labels = torch.arange(30).view(30, 1, 1, 1), torch.arange(30) % 2
-    shown = by_class(images, labels).flatten().view(2, 10)
+    shown = arrange_by_class(images, labels).flatten().view(2, 10)
     assert torch.equal(shown, torch.stack([torch.arange(0, 20, 2), torch.arange(1, 21, 2)]))
     assert torch.equal(
-        by_class(images[:3], labels[:3]).flatten()[1:10], torch.tensor([2] + 8 * [0])
+        arrange_by_class(images[:3], labels[:3]).flatten()[1:10], torch.tensor([2] + 8 * [0])
     )
-    many = by_class(images, torch.arange(30))
+    many = arrange_by_class(images, torch.arange(30))
     assert len(many) == 100  # the first ten classes

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from ganbench.experiments.factorial import aliases, fraction
-from ganbench.experiments.suite import SuiteError, cells
+from ganbench.experiments.factorial import aliased_terms, fractional_chains
+from ganbench.experiments.suite import SuiteError, expand_cells
 from ganbench.experiments.suite_loader import load_suite
 
 TRICKS = [f"trick{letter}" for letter in "abcdefghijklmnopq"]
@@ -49,7 +49,7 @@ def words(chains, tricks, length: int):
 @pytest.fixture(scope="module", params=SIZES, ids=lambda count: f"{count} tricks")
 def found(request):
     of = TRICKS[: request.param]
-    return of, fraction(of)
+    return of, fractional_chains(of)
 
 
 def test_a_fraction_is_the_smallest_of_resolution_four(found):
@@ -75,13 +75,13 @@ def test_no_word_is_shorter_than_four(found):
 
 
 def test_no_main_effect_stands_for_an_effect_of_two(found):
-    groups = aliases(found[1])
+    groups = aliased_terms(found[1])
     assert not [group for group in groups if any(" × " not in term for term in group)]
 
 
 def test_aliases_are_those_that_words_of_four_make(found):
     of, chains = found
-    told = {frozenset(pair) for g in aliases(chains) for pair in itertools.combinations(g, 2)}
+    told = {frozenset(pair) for g in aliased_terms(chains) for pair in itertools.combinations(g, 2)}
     expected = {
         frozenset((" × ".join(half), " × ".join(t for t in word if t not in half)))
         for word in words(chains, of, 4)
@@ -91,32 +91,34 @@ def test_aliases_are_those_that_words_of_four_make(found):
 
 
 def test_five_tricks_take_the_fraction_without_aliases():
-    assert aliases(fraction(TRICKS[:5])) == []  # of resolution V, and as small as any of IV
+    assert (
+        aliased_terms(fractional_chains(TRICKS[:5])) == []
+    )  # of resolution V, and as small as any of IV
 
 
 def test_the_chains_of_four_tricks_are_those_of_the_textbook():
     a, b, c, d = TRICKS[:4]
     pairs = [(c, d), (b, d), (b, c), (a, d), (a, c), (a, b)]
-    assert fraction([d, b, a, c]) == [(), *pairs, (a, b, c, d)]
+    assert fractional_chains([d, b, a, c]) == [(), *pairs, (a, b, c, d)]
 
 
 def test_the_order_of_tricks_makes_no_other_chains(found):
     of, chains = found
-    assert fraction(of[::-1]) == chains
+    assert fractional_chains(of[::-1]) == chains
 
 
 @pytest.mark.parametrize("count", [0, 2, 3])
 def test_fewer_than_four_tricks_are_better_crossed(count):
     told = f"a fraction needs at least 4 tricks; full_factorial has only {2**count} chains"
     with pytest.raises(ValueError, match=told):
-        fraction(TRICKS[:count])
+        fractional_chains(TRICKS[:count])
 
 
 # Aliases
 
 
 def test_half_of_four_tricks_cannot_tell_the_halves_of_pairs():
-    assert aliases(fraction(list("abcd"))) == [
+    assert aliased_terms(fractional_chains(list("abcd"))) == [
         ("a × b", "c × d"),
         ("a × c", "b × d"),
         ("a × d", "b × c"),
@@ -139,7 +141,7 @@ def test_half_of_four_tricks_cannot_tell_the_halves_of_pairs():
     ids=["nothing", "none", "full", "always together", "always there", "resolution three"],
 )
 def test_aliases_of_any_chains(chains, expected):
-    assert aliases(chains) == expected
+    assert aliased_terms(chains) == expected
 
 
 # In suites
@@ -152,9 +154,9 @@ def path(tmp_path):
 
 
 def test_a_suite_trains_the_chains_of_its_fraction(path):
-    kept, excluded = cells(load_suite(path))
+    kept, excluded = expand_cells(load_suite(path))
     of = ["ema", "instance_noise", "r1(weight=3)", "ttur(ratio=2)"]
-    assert [cell.tricks for cell in kept] == fraction(of)
+    assert [cell.tricks for cell in kept] == fractional_chains(of)
     assert len(kept) == 8
     assert not excluded
 

@@ -8,9 +8,16 @@ import pytest
 import torch
 from scipy import signal
 
-from ganbench.analysis.detection import LASTING, SHORTEST, WON, flags, oscillation, won
-from ganbench.analysis.rows import flags_of, rows
-from ganbench.experiments.plan import planned, record
+from ganbench.analysis.detection import (
+    MIN_DOMINANT_ACCURACY,
+    MIN_LASTING_SHARE,
+    MIN_SERIES_LENGTH,
+    detect_discriminator_dominance,
+    detect_flags,
+    detect_oscillation,
+)
+from ganbench.analysis.rows import collect_rows, flags_of
+from ganbench.experiments.plan import plan_record, plan_trials
 from ganbench.experiments.run_trial import run_trial
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite import Suite
@@ -31,7 +38,7 @@ def scores(values, name="recall") -> list[dict[str, float]]:
 
 def collapsed(values, floor=0.8, share=0.25) -> int | None:
     curve = {"scores": scores(values), "floor": {"recall": floor}}
-    return flags(curve, {}, share).get("collapse")
+    return detect_flags(curve, {}, share).get("collapse")
 
 
 # Collapse: below 0.25 * 0.8 = 0.2
@@ -54,19 +61,19 @@ def test_what_never_learned_is_collapsed_since_the_first_score():
 def test_one_of_several_metrics_is_enough_and_the_first_counts():
     both = [{"step": n, "recall": r, "modes": m} for n, r, m in [(1, 1, 9), (2, 1, 1), (3, 0, 1)]]
     curve = {"scores": both, "floor": {"recall": 1.0, "modes": 10.0}}
-    assert flags(curve, {}, 0.5) == {"collapse": 2}
-    assert flags(curve, {}, 0.05) == {"collapse": 3}
+    assert detect_flags(curve, {}, 0.5) == {"collapse": 2}
+    assert detect_flags(curve, {}, 0.05) == {"collapse": 3}
 
 
 def test_scores_without_the_metric_say_nothing():
     found = scores([0.5, 0.1, 0.1])
     del found[1]["recall"]
-    assert flags({"scores": found, "floor": {"recall": 0.8}}, {}, 0.25) == {"collapse": 300}
+    assert detect_flags({"scores": found, "floor": {"recall": 0.8}}, {}, 0.25) == {"collapse": 300}
 
 
 @pytest.mark.parametrize("curve", [{}, {"losses": [], "scores": []}, {"scores": scores([0.0])}])
 def test_a_curve_that_holds_nothing_or_no_floor_has_no_flags(curve):
-    assert flags(curve, {"outcome": "done"}, 0.25) == {}
+    assert detect_flags(curve, {"outcome": "done"}, 0.25) == {}
 
 
 # A discriminator that has won
@@ -74,26 +81,26 @@ def test_a_curve_that_holds_nothing_or_no_floor_has_no_flags(curve):
 
 def test_a_discriminator_has_won_since_it_told_apart_nearly_all_pairs_to_the_end():
     told = [0.7, 0.999, 0.9, *[0.995] * 7]
-    assert won(looks(told, "told_apart")) == 4 * EVERY
-    assert won(looks([1.0] * 10, "told_apart")) == EVERY
-    assert won(looks([*told, 0.98], "told_apart")) is None
+    assert detect_discriminator_dominance(looks(told, "told_apart")) == 4 * EVERY
+    assert detect_discriminator_dominance(looks([1.0] * 10, "told_apart")) == EVERY
+    assert detect_discriminator_dominance(looks([*told, 0.98], "told_apart")) is None
 
 
 @pytest.mark.parametrize("count", [4, 10, 30, 100, 400])
 def test_it_has_won_only_if_it_did_for_a_share_of_the_training_and_some_looks(count):
-    least = max(3, math.ceil(LASTING * count))
-    told = np.full(count, WON - 0.01)
-    told[-least:] = WON
-    assert won(looks(told, "told_apart")) == (count - least + 1) * EVERY
-    told[-least] = WON - 0.01
-    assert won(looks(told, "told_apart")) is None
+    least = max(3, math.ceil(MIN_LASTING_SHARE * count))
+    told = np.full(count, MIN_DOMINANT_ACCURACY - 0.01)
+    told[-least:] = MIN_DOMINANT_ACCURACY
+    assert detect_discriminator_dominance(looks(told, "told_apart")) == (count - least + 1) * EVERY
+    told[-least] = MIN_DOMINANT_ACCURACY - 0.01
+    assert detect_discriminator_dominance(looks(told, "told_apart")) is None
 
 
 def test_a_look_of_a_few_pairs_is_judged_with_its_neighbours():
     """One of 4 pairs missed in a look of one step is 0.75 there, and 0.995 over fifty steps."""
     even = looks([0.8, *[1.0] * 9], "told_apart")
     short = {"step": 301, "told_apart": 0.75}
-    assert won([*even[:6], short, *even[6:]]) == 2 * EVERY
+    assert detect_discriminator_dominance([*even[:6], short, *even[6:]]) == 2 * EVERY
 
 
 # Cycles
@@ -122,7 +129,7 @@ def test_noise_and_trends_have_a_cycle_in_one_series_of_a_hundred_at_most(count,
     """In 2,000 draws a kind it was 0.25 % of all, and 1.0 % of AR(0.9) with 200 looks, the most."""
     random = np.random.default_rng(count)
     found = [
-        (kind, oscillation(looks(series)))
+        (kind, detect_oscillation(looks(series)))
         for _ in range(draws)
         for kind, series in noises(random, count)
     ]
@@ -141,7 +148,7 @@ def sine(count: int, periods: float, seed: int, since=0.0) -> np.ndarray:
     [(20, 5, 0.6), (30, 4, 0.9), (50, 4, 0.97), (100, 25, 0.97), (1000, 4.5, 0.97)],
 )
 def test_a_noisy_sine_of_a_few_periods_is_found_from_its_beginning(count, periods, least):
-    found = [oscillation(looks(sine(count, periods, seed))) for seed in range(40)]
+    found = [detect_oscillation(looks(sine(count, periods, seed))) for seed in range(40)]
     steps = [step for step in found if step is not None]
     assert len(steps) >= least * len(found)
     assert np.median(steps) <= 0.15 * count * EVERY
@@ -149,7 +156,7 @@ def test_a_noisy_sine_of_a_few_periods_is_found_from_its_beginning(count, period
 
 @pytest.mark.parametrize("since", [0.25, 0.5])
 def test_a_cycle_that_begins_late_is_found_where_it_begins(since):
-    found = [oscillation(looks(sine(200, 10, seed, since))) for seed in range(20)]
+    found = [detect_oscillation(looks(sine(200, 10, seed, since))) for seed in range(20)]
     assert None not in found
     assert np.array(found) / (200 * EVERY) == pytest.approx(since, abs=0.06)
 
@@ -157,12 +164,12 @@ def test_a_cycle_that_begins_late_is_found_where_it_begins(since):
 def test_the_step_is_that_of_the_first_look_that_cycles():
     quiet = 0.01 * np.random.default_rng(0).normal(size=200)
     quiet[80:] += np.cos(0.7 * np.arange(120))
-    assert oscillation(looks(quiet)) == 81 * EVERY
+    assert detect_oscillation(looks(quiet)) == 81 * EVERY
 
 
 @pytest.mark.parametrize("trend", [30 * np.exp(-np.arange(100) / 3), 0.3 * np.arange(100)])
 def test_a_cycle_on_a_trend_or_behind_the_first_fall_is_found(trend):
-    found = [oscillation(looks(sine(100, 8, seed) + trend)) for seed in range(20)]
+    found = [detect_oscillation(looks(sine(100, 8, seed) + trend)) for seed in range(20)]
     assert sum(step is not None for step in found) >= 19
 
 
@@ -170,26 +177,28 @@ def test_a_cycle_on_a_trend_or_behind_the_first_fall_is_found(trend):
 def test_a_cycle_that_dies_out_is_a_training_that_settles(left):
     for seed in range(20):
         noise = red(np.random.default_rng(seed), 200, 0)
-        assert oscillation(looks(left * sine(200, 10, seed) + 0.5 * noise)) is None
+        assert detect_oscillation(looks(left * sine(200, 10, seed) + 0.5 * noise)) is None
 
 
 def test_a_cycle_that_noise_hides_from_the_eye_is_none():
     """A long series shows it, with 40 times the noise's power, but it is 7 % of the variance."""
     faint = 0.4 * np.sin(np.arange(1000) / 8)
-    found = [oscillation(looks(faint + red(np.random.default_rng(s), 1000, 0))) for s in range(20)]
+    found = [
+        detect_oscillation(looks(faint + red(np.random.default_rng(s), 1000, 0))) for s in range(20)
+    ]
     assert found == [None] * 20
 
 
 def test_a_cycle_without_noise_is_found_and_a_line_is_none():
     time = np.arange(60)
-    assert oscillation(looks(np.sin(time))) <= 7 * EVERY  # within its first period
+    assert detect_oscillation(looks(np.sin(time))) <= 7 * EVERY  # within its first period
     for still in (0 * time, 0 * time + 3.7, 1e6 + 0.1 * time):
-        assert oscillation(looks(still)) is None
+        assert detect_oscillation(looks(still)) is None
 
 
 def test_of_few_looks_nothing_is_said():
-    assert oscillation(looks(np.sin(1.5 * np.arange(SHORTEST)))) is not None
-    assert oscillation(looks(np.sin(1.5 * np.arange(SHORTEST - 1)))) is None
+    assert detect_oscillation(looks(np.sin(1.5 * np.arange(MIN_SERIES_LENGTH)))) is not None
+    assert detect_oscillation(looks(np.sin(1.5 * np.arange(MIN_SERIES_LENGTH - 1)))) is None
 
 
 def test_looks_between_the_even_ones_change_nothing():
@@ -202,12 +211,12 @@ def test_looks_between_the_even_ones_change_nothing():
         for at, change in (parts if number % 3 else [(0, 0.0)])
     ]
     assert len(parted) == 100
-    assert oscillation(parted) == oscillation(even) is not None
+    assert detect_oscillation(parted) == detect_oscillation(even) is not None
 
 
 def test_the_scale_of_a_loss_does_not_matter():
     series = sine(60, 6, 0)
-    found = {oscillation(looks(factor * series + shift)) for factor, shift in
+    found = {detect_oscillation(looks(factor * series + shift)) for factor, shift in
              ((1, 0), (1e-6, 0), (1e20, 0), (-1, 5))}  # fmt: skip
     assert len(found) == 1
     assert None not in found
@@ -225,7 +234,7 @@ class Forgetful(Trick):
 
     @torch.no_grad()
     def after_generators(self, game, duels):
-        if self.moment.step >= self.step:
+        if self.context.step >= self.step:
             next(game.generators.parameters()).zero_()
 
 
@@ -237,7 +246,7 @@ class Broken(Trick):
         self.step = step
 
     def discriminator_terms(self, duel):
-        lost = self.moment.step >= self.step
+        lost = self.context.step >= self.step
         yield "broken", duel.fake_score.mean() * (math.nan if lost else 0)
 
 
@@ -246,7 +255,7 @@ def planted(monkeypatch, tmp_path):
     """Trains one arm on a wide ring; its rows, and the trial's folder."""
     ours = {"forgetful": "test_detection:Forgetful", "broken": "test_detection:Broken"}
     offered = {"ganbench.tricks": ours}
-    monkeypatch.setattr("ganbench.registry.offered", lambda group: offered.get(group, {}))
+    monkeypatch.setattr("ganbench.registry.entry_points_of", lambda group: offered.get(group, {}))
 
     def train(*tricks, turns, points=10, loss="non_saturating", **plan):
         content = dict(
@@ -257,11 +266,11 @@ def planted(monkeypatch, tmp_path):
             budget=dict(cpu=dict(generator_turns=turns)),
         )  # fmt: skip
         suite = Suite.model_validate(content)
-        found = planned(suite, "cpu", "cpu")
+        found = plan_trials(suite, "cpu", "cpu")
         (arm,) = [item.trial for item in found if item.role == "trial"]
         run_trial(arm, Store(tmp_path), ("fid",), lambda: False)
-        made = rows(record(suite, "cpu", "cpu", found), Store(tmp_path))
-        return made[made["role"] == "trial"], Store(tmp_path).trial(arm.id)
+        made = collect_rows(plan_record(suite, "cpu", "cpu", found), Store(tmp_path))
+        return made[made["role"] == "trial"], Store(tmp_path).trial_folder(arm.id)
 
     return train
 
@@ -274,7 +283,7 @@ def told(made: pd.DataFrame) -> dict[str, int]:
 
 def test_a_healthy_training_has_no_flags(planted):
     made, folder = planted("r1(weight=0.1)", turns=1000)
-    assert len(read_json(folder.curve)["losses"]) >= SHORTEST
+    assert len(read_json(folder.curve_path)["losses"]) >= MIN_SERIES_LENGTH
     assert (set(made["outcome"]), told(made)) == ({"done"}, {})
 
 
@@ -282,14 +291,14 @@ def test_a_planted_collapse_is_found_at_the_first_score_after_it(planted):
     made, folder = planted("r1(weight=0.1)", "forgetful(step=350)", turns=500, points=5)
     assert set(made["outcome"]) == {"done"}
     assert told(made)["collapse"] == 400
-    modes = [point["modes"] for point in read_json(folder.curve)["scores"]]
+    modes = [point["modes"] for point in read_json(folder.curve_path)["scores"]]
     assert min(modes[1:3]) >= 4 > 1 >= max(modes[3:])
 
 
 def test_a_planted_nan_is_found_at_its_step(planted):
     made, folder = planted("broken(step=130)", turns=400)
     assert told(made) == {"diverged": 130}
-    assert read_json(folder.result)["reason"].startswith("step 130: ")
+    assert read_json(folder.result_path)["reason"].startswith("step 130: ")
 
 
 def test_a_rate_that_is_far_too_high_diverges_at_the_step_that_the_reason_tells(planted):
@@ -297,7 +306,7 @@ def test_a_rate_that_is_far_too_high_diverges_at_the_step_that_the_reason_tells(
     assert set(made["outcome"]) == {"diverged"}
     step = told(made)["diverged"]
     assert step < 10
-    assert read_json(folder.result)["reason"].startswith(f"step {step}: ")
+    assert read_json(folder.result_path)["reason"].startswith(f"step {step}: ")
 
 
 def test_a_discriminator_whose_generator_stands_still_has_won(planted):

@@ -19,14 +19,14 @@ import torch
 from conftest import CPU
 from torch import nn
 
-from ganbench.analysis.detection import oscillation
-from ganbench.data.base import IMAGE, Data, Deck, Examples
-from ganbench.gan.build import assemble
-from ganbench.gan.hyperparameters import Plan
+from ganbench.analysis.detection import detect_oscillation
+from ganbench.data.base import IMAGE, BatchLoader, Data, Examples
+from ganbench.gan.build import build_training
+from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.networks.base import Network
 from ganbench.gan.networks.discriminator import Discriminator, Head
 from ganbench.gan.recipe import Recipe
-from ganbench.rng import Streams
+from ganbench.rng import RngStreams
 from ganbench.training.budget import Budget, Spent
 from ganbench.training.trainer import Trainer
 
@@ -64,7 +64,7 @@ class Dirac(Network):
 def offered(monkeypatch):
     """The network as a plugin offers it."""
     parts = {"ganbench.networks": {"dirac": "test_dirac:Dirac"}}
-    monkeypatch.setattr("ganbench.registry.offered", lambda group: parts.get(group, {}))
+    monkeypatch.setattr("ganbench.registry.entry_points_of", lambda group: parts.get(group, {}))
 
 
 class Game:
@@ -72,19 +72,21 @@ class Game:
 
     def __init__(self, loss, *tricks, psi=0.0, theta=0.0, bias=None, batch=4, rate=H,
                  progress=0.0, **plan):  # fmt: skip
-        plan = Plan(batch=batch, latent=1, generator_lr=rate, discriminator_lr=rate, **plan)
+        plan = Hyperparameters(
+            batch=batch, latent=1, generator_lr=rate, discriminator_lr=rate, **plan
+        )
         network = f"dirac(bias={str(bias is not None).lower()})"
-        streams = Streams(0, CPU)
-        setup = assemble(Recipe("", network, loss, tricks, plan), Origin(), streams)
-        deck = Deck({IMAGE: Examples(torch.zeros(batch, 1))}, batch, streams)
+        streams = RngStreams(0, CPU)
+        setup = build_training(Recipe("", network, loss, tricks, plan), Origin(), streams)
+        deck = BatchLoader({IMAGE: Examples(torch.zeros(batch, 1))}, batch, streams)
         self.trainer = Trainer(setup, deck, streams, Budget("generator_turns", 1e9))
         self.trainer.spent = Spent(generator_turns=int(1e9 * progress))
         self.trainer.optimizers = {
             side: torch.optim.SGD(parameters, 1.0)
             for side, parameters in self.trainer.sides.items()
         }
-        self.head = setup.game.discriminators[IMAGE].head.linear
-        self.point = setup.game.generators[IMAGE].theta
+        self.head = setup.task.discriminators[IMAGE].head.linear
+        self.point = setup.task.generators[IMAGE].theta
         with torch.no_grad():
             self.head.weight.fill_(psi), self.point.fill_(theta)
             if bias is not None:
@@ -363,7 +365,7 @@ def test_noise_that_fades_takes_its_damping_along(progress):
 def test_an_average_of_weights_is_near_the_point_that_training_circles():
     """A mean that keeps d of itself scales a turn by a a step by (1 - d) / |1 - d exp(-ia)|."""
     game, decay = Game("wasserstein", "ema(decay=0.99)", theta=0.5), 0.99
-    average = game.trainer.sampler()[IMAGE].theta
+    average = game.trainer.sampling_generators()[IMAGE].theta
     circle, means = [], []
     for number in range(900):
         game.trainer.train_step()
@@ -386,5 +388,5 @@ def test_the_circle_is_flagged_as_an_oscillation_and_the_way_to_the_point_is_not
         game.trainer.train_step()
         if number % 5 == 0:
             losses.append({"step": number, **game.trainer.flush()})
-    step = oscillation(losses)
+    step = detect_oscillation(losses)
     assert step <= 63 if flagged else step is None

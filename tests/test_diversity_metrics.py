@@ -15,10 +15,10 @@ from torchmetrics.functional.image import (
 
 from ganbench.evaluation.metrics import METRICS, support, vendi
 from ganbench.evaluation.metrics import pairwise as gram
-from ganbench.evaluation.metrics.base import Unmeasurable, prepare
-from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.evaluation.metrics.base import MetricNotApplicable, prepare
+from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.evaluation.metrics.ms_ssim import ms_ssim
-from ganbench.evaluation.reference_cache import DiskShelf
+from ganbench.evaluation.reference_cache import DiskCache
 
 OF_FEATURES = ("ndb(bins=20)", "js(bins=20)", "vendi", "vendi(order=2)", "rke", "support")
 NAMES = (*OF_FEATURES, "ms_ssim")
@@ -26,7 +26,7 @@ CENTRES = np.random.default_rng(99).standard_normal((10, 8))
 
 
 def points(features):
-    return Sample(torch.as_tensor(np.asarray(features), dtype=torch.float32))
+    return FeatureSet(torch.as_tensor(np.asarray(features), dtype=torch.float32))
 
 
 def clusters(count, seed=0, hit=10, shift=0.0):
@@ -53,7 +53,7 @@ def measured(name, fake, real):
 def test_lost_clusters_are_seen_and_equals_score_near_the_floor(name):
     real, metric = clusters(3000, 1), METRICS.make(name)
     good, bad = metric(clusters(600, 2), real), metric(clusters(600, 3, hit=3), real)
-    floor = metric.floor(real, 600)
+    floor = metric.expected_floor(real, 600)
     assert abs(good.value - floor) < 4 * good.standard_error + 0.02 * floor
     sign = {"lower": 1, "higher": -1}[metric.direction]
     assert sign * (bad.value - floor) > 8 * bad.standard_error
@@ -96,7 +96,7 @@ def test_odd_fakes_have_a_value_and_an_error(name, fake):
 
 @pytest.mark.parametrize("name", ["ndb(bins=5)", "js(bins=5)", "rke"])
 def test_reals_all_alike_are_refused_in_a_sentence(name):
-    with pytest.raises(Unmeasurable, match="the reals are all alike"):
+    with pytest.raises(MetricNotApplicable, match="the reals are all alike"):
         measured(name, points(np.ones((60, 3))), points(np.ones((100, 3))))
 
 
@@ -129,7 +129,7 @@ def test_what_reals_tell_is_kept_on_the_disk(tmp_path, monkeypatch):
     fake, metrics, found = clusters(200, 1), [METRICS.make(name) for name in NAMES], []
     for _ in range(2):
         real = clusters(400, 2)
-        real.shelf = DiskShelf(tmp_path, CPU)
+        real.shelf = DiskCache(tmp_path, CPU)
         found.append([metric(fake, real) for metric in metrics])
         monkeypatch.setattr(
             "ganbench.evaluation.metrics.kmeans_bins.lloyd", lambda *_: pytest.fail("made again")
@@ -188,9 +188,9 @@ def test_there_are_fewer_bins_of_few_reals_or_of_few_places():
 
 
 def test_too_few_for_bins_are_told_in_a_sentence():
-    with pytest.raises(Unmeasurable, match="at least 40 reals"):
+    with pytest.raises(MetricNotApplicable, match="at least 40 reals"):
         measured("js", clusters(300), clusters(39))
-    with pytest.raises(Unmeasurable, match="15 bins need at least 75 fakes"):
+    with pytest.raises(MetricNotApplicable, match="15 bins need at least 75 fakes"):
         measured("ndb", clusters(74), clusters(300))
     assert measured("js", clusters(2), clusters(300)).value <= math.log(2)
 
@@ -283,7 +283,7 @@ def test_copies_are_copies_whatever_the_rounding(width):
     same, others = points(np.repeat(x, 40, axis=0)), points(x + np.arange(40)[:, None])
     assert measured("support", same, same).value == 1
     assert measured("support", same, others).value == 1
-    with pytest.raises(Unmeasurable, match="support is more than 780 examples"):
+    with pytest.raises(MetricNotApplicable, match="support is more than 780 examples"):
         measured("support", others, same)
 
 
@@ -334,7 +334,7 @@ def test_opposite_images_are_not_alike_at_all_and_equal_ones_wholly():
 
 def test_ms_ssim_is_the_mean_over_pairs_none_of_which_share_a_fake():
     x, _ = photographs(7, 16)
-    fake = Sample(torch.zeros(7, 1), images=x.to(torch.uint8))
+    fake = FeatureSet(torch.zeros(7, 1), images=x.to(torch.uint8))
     of_all = METRICS.make("ms_ssim").of_pairs(fake)
     assert len(of_all) == 3
     assert measured("ms_ssim", fake, fake).value == pytest.approx(float(of_all.mean()))
@@ -344,5 +344,5 @@ def test_ms_ssim_is_the_mean_over_pairs_none_of_which_share_a_fake():
 
 
 def test_points_are_no_images():
-    with pytest.raises(Unmeasurable, match="needs images"):
+    with pytest.raises(MetricNotApplicable, match="needs images"):
         measured("ms_ssim", points(np.eye(9)), points(np.eye(9)))

@@ -19,11 +19,11 @@ import typer.main
 
 import ganbench as package
 from ganbench import registry as spec
-from ganbench.analysis.rows import save
-from ganbench.catalog import INDICES
+from ganbench.analysis.rows import save_rows
+from ganbench.catalog import REGISTRIES
 from ganbench.cli import app
-from ganbench.evaluation.metrics.feature_set import Sample
-from ganbench.experiments.suite import cells
+from ganbench.evaluation.metrics.feature_set import FeatureSet
+from ganbench.experiments.suite import expand_cells
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.gan import variants
 from ganbench.report.findings import findings
@@ -96,10 +96,10 @@ def test_nothing_is_loaded_from_elsewhere(site):
     assert len(loaded) > 10 * 5
 
 
-@pytest.mark.parametrize("kind", ["variants", *INDICES])
+@pytest.mark.parametrize("kind", ["variants", *REGISTRIES])
 def test_every_part_is_on_the_page_of_its_kind(site, kind):
     (read,) = [read for path, read in site.items() if path.as_posix().endswith(f"/{kind}.html")]
-    names = variants.variants() if kind == "variants" else INDICES[kind]
+    names = variants.all_variants() if kind == "variants" else REGISTRIES[kind]
     assert {f"{kind}-{name}".replace("_", "-") for name in names} <= read.ids
 
 
@@ -123,7 +123,7 @@ def test_every_command_and_its_options_are_there(words):
 @pytest.mark.parametrize(("page", "text"), blocks("toml"))
 def test_every_suite_is_valid(page, text, tmp_path):
     (tmp_path / "mine.toml").write_text(text)
-    assert cells(load_suite(tmp_path / "mine.toml"))[0]
+    assert expand_cells(load_suite(tmp_path / "mine.toml"))[0]
 
 
 def test_quoted_findings_are_those_of_the_published_run():
@@ -161,7 +161,7 @@ def test_the_job_of_ci_fails_where_a_cell_got_worse(tmp_path, monkeypatch):
     worse = frame.assign(value=frame["value"].where(frame["metric"] != "fid", 3 * frame["value"]))
     worse.attrs = frame.attrs
     for folder, rows in {"before": frame, "same": frame, "after": worse}.items():
-        save(rows, tmp_path / folder / "smoke")
+        save_rows(rows, tmp_path / folder / "smoke")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as end:
         exec(script.replace("after/", "same/"), {})
@@ -191,7 +191,7 @@ def installed(monkeypatch):
     monkeypatch.syspath_prepend(DOCS / "package")
     for module in (spec, variants):
         monkeypatch.setattr(module, "entry_points", chosen)
-    caches = (spec.offered, variants.variants)
+    caches = (spec.entry_points_of, variants.all_variants)
     for cache in caches:
         cache.cache_clear()
     yield points
@@ -201,7 +201,7 @@ def installed(monkeypatch):
 
 def test_a_package_adds_a_part_of_every_kind_and_trains_them(installed, ganbench):
     kinds = {point.group.removeprefix("ganbench.") for point in installed}
-    assert kinds == {"variants", *INDICES} - {"protocols", "distances", "trackers"}
+    assert kinds == {"variants", *REGISTRIES} - {"protocols", "distances", "trackers"}
     suite = DOCS / "package" / "parts.toml"
     code, _, err = ganbench("run", suite, "--workers", 0, "--device", "cpu", "--seeds", 1)
     assert (code, err) == (0, "")
@@ -215,7 +215,7 @@ def test_a_package_adds_a_part_of_every_kind_and_trains_them(installed, ganbench
 
 
 def test_the_suite_of_a_trick_has_the_cells_that_its_page_shows(installed):
-    kept, _ = cells(load_suite(DOCS / "package" / "mine.toml"))
+    kept, _ = expand_cells(load_suite(DOCS / "package" / "mine.toml"))
     (shown,) = [text for _, text in blocks("text") if "8 cells and 5 seeds" in text]
     assert [str(cell) for cell in kept] == [line.strip() for line in shown.splitlines()[:-1]]
 
@@ -229,6 +229,6 @@ def test_points_are_planned_without_the_trick_of_images(installed, ganbench):
 def test_the_added_metric_is_the_distance_of_two_lines_known_in_closed_form(installed):
     """Of uniform laws on [0, 1] and [a, a + 1], a >= 1: E|x - y| = a and E|x - x'| = 1 / 3."""
     points = torch.linspace(0, 1, 401)[:, None]
-    metric = INDICES["metrics"].make("energy_distance")
-    found = metric(Sample(points), Sample(points + 2)).value
+    metric = REGISTRIES["metrics"].make("energy_distance")
+    found = metric(FeatureSet(points), FeatureSet(points + 2)).value
     assert found == pytest.approx(2 * 2 - 2 / 3, abs=0.01)

@@ -18,7 +18,7 @@ from scipy.io import savemat
 from torchvision import datasets
 
 from ganbench.data import DATA, fashion_mnist
-from ganbench.data.base import IMAGE, Missing
+from ganbench.data.base import IMAGE, NotDownloaded
 from ganbench.data.paths import Downloadable, root
 from ganbench.data.torchvision_dataset import Downloaded
 from ganbench.evaluation.extractors import EXTRACTORS, dinov2, inception
@@ -249,7 +249,7 @@ def test_stacked_mnist_is_made_of_mnist(place, monkeypatch):
 
 @pytest.mark.parametrize("name", DOWNLOADED)
 def test_a_set_that_is_not_here_says_what_to_do(name, place):
-    with pytest.raises(Missing) as told:
+    with pytest.raises(NotDownloaded) as told:
         DATA.make(name).load()
     assert str(told.value).startswith(
         f"{name} is not on this machine: run `ganbench download {name}`, "
@@ -261,7 +261,7 @@ def test_a_set_that_is_not_here_says_what_to_do(name, place):
 
 def test_stacks_of_what_is_not_here_say_what_to_do():
     with pytest.raises(
-        Missing, match="mnist is not on this machine: run `ganbench download mnist`"
+        NotDownloaded, match="mnist is not on this machine: run `ganbench download mnist`"
     ):
         DATA.make("stacked_mnist").load()
 
@@ -271,12 +271,12 @@ def test_files_that_are_cut_short_are_told_as_damaged(cut, place, monkeypatch):
     mnist(place, monkeypatch)
     path = place / "MNIST" / "raw" / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(Missing, match=r"mnist under .* is damaged: delete it and run"):
+    with pytest.raises(NotDownloaded, match=r"mnist under .* is damaged: delete it and run"):
         DATA.make("mnist").load()
     debians_fashion(place, monkeypatch)
     path = place / "packaged" / "train-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(Missing, match="fashion_mnist"):
+    with pytest.raises(NotDownloaded, match="fashion_mnist"):
         DATA.make("fashion_mnist").load()
 
 
@@ -297,7 +297,7 @@ def test_a_pickle_that_is_not_the_published_one_is_never_opened(name, place, mon
     assert ran.exists()
     ran.unlink()
     (place / kind.base_folder / kind.train_list[0][0]).write_bytes(pickle.dumps(Malicious(ran)))
-    with pytest.raises(Missing):
+    with pytest.raises(NotDownloaded):
         DATA.make(name).load()
     assert not ran.exists()
 

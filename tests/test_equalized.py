@@ -8,16 +8,21 @@ from conftest import CPU
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganbench.gan.networks.base import Network, initialized
-from ganbench.gan.networks.equalized import EqualizedConv2d, EqualizedLinear, PixelNorm, learned
-from ganbench.gan.networks.filters import doubled, halved
-from ganbench.rng import Streams
+from ganbench.gan.networks.base import Network, initialize_parameters
+from ganbench.gan.networks.equalized import (
+    EqualizedConv2d,
+    EqualizedLinear,
+    PixelNorm,
+    unscaled_parameter,
+)
+from ganbench.gan.networks.filters import downsample_bilinear, upsample_bilinear
+from ganbench.rng import RngStreams
 
 RANDOM = torch.Generator().manual_seed(7)
 
 
 def made(layer):
-    return initialized(Network(), layer, Streams(0, CPU), "layer")
+    return initialize_parameters(Network(), layer, RngStreams(0, CPU), "layer")
 
 
 def normal(*size):
@@ -27,11 +32,11 @@ def normal(*size):
 @pytest.mark.parametrize("rate", [1.0, 0.01])
 def test_weights_are_normal_and_used_at_hes_scale(rate):
     layer = made(EqualizedLinear(400, 300, rate=rate))
-    assert learned(layer, "weight").std().item() == pytest.approx(1 / rate, rel=0.01)
+    assert unscaled_parameter(layer, "weight").std().item() == pytest.approx(1 / rate, rel=0.01)
     assert layer.weight.std().item() == pytest.approx(math.sqrt(2 / 400), rel=0.01)
     assert not layer.bias.any()
     convolution = made(EqualizedConv2d(50, 60, 3, gain=1))
-    assert learned(convolution, "weight").std().item() == pytest.approx(1, rel=0.02)
+    assert unscaled_parameter(convolution, "weight").std().item() == pytest.approx(1, rel=0.02)
     assert convolution.weight.std().item() == pytest.approx(1 / math.sqrt(50 * 9), rel=0.02)
 
 
@@ -80,19 +85,19 @@ def test_filters_are_1_3_3_1_inside_of_borders(side):
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=torch.double) / 8
     kernel, inner = torch.outer(taps, taps).expand(3, 1, 4, 4), slice(1, -1)
     down = nn.functional.conv2d(x, kernel, stride=2, padding=1, groups=3)
-    torch.testing.assert_close(halved(x)[..., inner, inner], down[..., inner, inner])
+    torch.testing.assert_close(downsample_bilinear(x)[..., inner, inner], down[..., inner, inner])
     # up: zeros between pixels, and four times the weight
     up = nn.functional.conv_transpose2d(x, 4 * kernel, stride=2, padding=1, groups=3)
-    torch.testing.assert_close(doubled(x)[..., inner, inner], up[..., inner, inner])
+    torch.testing.assert_close(upsample_bilinear(x)[..., inner, inner], up[..., inner, inner])
 
 
 def test_filters_keep_constants():
     x = torch.full((1, 2, 4, 4), 3.0)
-    torch.testing.assert_close(doubled(x), torch.full((1, 2, 8, 8), 3.0))
-    torch.testing.assert_close(halved(x), torch.full((1, 2, 2, 2), 3.0))
+    torch.testing.assert_close(upsample_bilinear(x), torch.full((1, 2, 8, 8), 3.0))
+    torch.testing.assert_close(downsample_bilinear(x), torch.full((1, 2, 2, 2), 3.0))
 
 
-@pytest.mark.parametrize("resample", [doubled, halved])
+@pytest.mark.parametrize("resample", [upsample_bilinear, downsample_bilinear])
 def test_filters_can_be_differentiated_twice(resample):
     x = normal(1, 1, 4, 4).double().requires_grad_()
     assert torch.autograd.gradgradcheck(lambda x: resample(x).square(), x)

@@ -21,11 +21,11 @@ from ganbench.data.fashion_mnist import PACKAGED
 from ganbench.data.image_decoding import Unreadable
 from ganbench.evaluation import pipeline
 from ganbench.evaluation.evaluate import evaluate
-from ganbench.evaluation.evaluator import Yardstick
+from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.extractors import lpips
 from ganbench.evaluation.extractors.base import Extractor
 from ganbench.evaluation.metrics import METRICS as PARTS
-from ganbench.evaluation.metrics.base import Unmeasurable
+from ganbench.evaluation.metrics.base import MetricNotApplicable
 
 METRICS = ("fid", "kid", "is", "precision", "recall", "modes", "copying", "ms_ssim(pairs=50)")
 DIGITS = "classifier(of='digits')"
@@ -110,7 +110,9 @@ class Theirs(FeatureExtractorBase):
 def tiny(monkeypatch):
     torch_fidelity.register_feature_extractor("tiny", Theirs)
     entries = {"tiny": "test_evaluation:Ours"}
-    monkeypatch.setattr(spec, "offered", lambda group: entries if "extractors" in group else {})
+    monkeypatch.setattr(
+        spec, "entry_points_of", lambda group: entries if "extractors" in group else {}
+    )
     yield "tiny"
     del torch_fidelity.registry.FEATURE_EXTRACTORS_REGISTRY["tiny"]
 
@@ -177,7 +179,7 @@ def test_two_folders_score_what_torch_fidelitys_command_says_with_inception(
 def test_images_score_what_those_of_a_trial_would(tmp_path):
     """Of digits as files against the set by its name: values, errors, floors and expectations of a yardstick."""
     fakes = held_out().flip(3)
-    measured = Yardstick("digits", CPU)
+    measured = Evaluator("digits", CPU)
     readings = measured.readings(measured.sample(fakes), METRICS)
     floors, expected = measured.floor(METRICS), measured.expected(METRICS)
     found = evaluate(
@@ -330,7 +332,7 @@ def test_too_few_that_can_be_read_are_told(tmp_path, folders, tiny):
 
 def test_what_a_classifier_learns_of_fakes_is_measured_against_a_data_set(tmp_path):
     """As a yardstick measures it: fakes of a folder by the classes that are told, of a data set by its own."""
-    fakes, measured = held_out().flip(3), Yardstick("digits", CPU)
+    fakes, measured = held_out().flip(3), Evaluator("digits", CPU)
     metrics = [
         "cas(labels='told')",
         "cas(labels='told', on='features')",
@@ -395,7 +397,7 @@ def test_a_value_is_asked_for_by_its_name(folders, tiny):
     )
     assert found["fid"] == found.rows[0].value
     assert isinstance(found["kid_subsets(subsets=10, subset_size=50)"], float)
-    with pytest.raises(Unmeasurable, match="tells others apart"):
+    with pytest.raises(MetricNotApplicable, match="tells others apart"):
         found["modes"]
     with pytest.raises(KeyError):
         found["recall"]

@@ -10,11 +10,11 @@ from conftest import CPU, split
 from sklearn.datasets import load_digits
 
 from ganbench.data import DATA
-from ganbench.data.base import IMAGE, Deck, Examples, Missing, as_stored, in_unit_range
+from ganbench.data.base import IMAGE, BatchLoader, Examples, NotDownloaded, to_uint8, to_unit_range
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.extractors.base import extracted
 from ganbench.evaluation.metrics import METRICS
-from ganbench.rng import Streams
+from ganbench.rng import RngStreams
 
 UNSTATED = ""  # nobody has had the set at hand yet: who has states what the test then tells
 GOLDEN = {  # (training, held-out examples, fingerprint): another one is another data set
@@ -52,7 +52,7 @@ def present(request):
     if name:
         try:
             split(name)
-        except Missing as missing:
+        except NotDownloaded as missing:
             pytest.skip(str(missing))
 
 
@@ -113,15 +113,15 @@ def test_digits_are_scikit_learns_and_their_pixels_come_back():
 @every_data
 def test_what_is_stored_survives_the_way_to_the_network_and_back(name):
     images = sides(name)[0].images[:500]
-    assert torch.equal(as_stored(in_unit_range(images)), images)
+    assert torch.equal(to_uint8(to_unit_range(images)), images)
 
 
 def test_bytes_are_spread_over_the_unit_range_and_rounded_back():
     every = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
-    assert (in_unit_range(every).min(), in_unit_range(every).max()) == (-1, 1)
-    assert torch.equal(as_stored(in_unit_range(every)), every)
+    assert (to_unit_range(every).min(), to_unit_range(every).max()) == (-1, 1)
+    assert torch.equal(to_uint8(to_unit_range(every)), every)
     odd = torch.tensor([-3.0, -1.0, -0.9961, -0.0001, 0.0041, 1.0, 7.0]).view(1, 1, 1, 7)
-    assert as_stored(odd).flatten().tolist() == [0, 0, 0, 127, 128, 255, 255]
+    assert to_uint8(odd).flatten().tolist() == [0, 0, 0, 127, 128, 255, 255]
 
 
 def test_the_ring_is_the_mixture_that_it_says():
@@ -187,7 +187,7 @@ def deck(count=10, size=4, seed=0):
     examples = Examples(
         torch.arange(count, dtype=torch.float32)[:, None].repeat(1, 2), torch.arange(count)
     )
-    return Deck({IMAGE: examples}, size, Streams(seed, CPU))
+    return BatchLoader({IMAGE: examples}, size, RngStreams(seed, CPU))
 
 
 def test_every_epoch_deals_every_example_once():
@@ -220,23 +220,23 @@ def test_a_batch_may_be_larger_than_the_data():
 
 @every_data
 def test_a_real_batch_is_what_networks_are_trained_on(name):
-    batch = Deck(split(name).train, 16, Streams(0, CPU)).batches(3)[IMAGE]
+    batch = BatchLoader(split(name).train, 16, RngStreams(0, CPU)).batches(3)[IMAGE]
     assert batch.images.shape == (16, *DATA.make(name).shapes[IMAGE])
     assert batch.images.dtype == torch.float32
-    assert torch.equal(batch.images, in_unit_range(split(name).train[IMAGE].images[batch.index]))
+    assert torch.equal(batch.images, to_unit_range(split(name).train[IMAGE].images[batch.index]))
 
 
 def test_streams_are_sha256_and_so_the_same_in_every_process():
     expected = int.from_bytes(hashlib.sha256(b'[7, "data", "image", 0]').digest()[:8], "big") >> 1
-    assert Streams(7, CPU).number("data", "image", 0) == expected
+    assert RngStreams(7, CPU).derive_seed("data", "image", 0) == expected
 
 
 def test_seeded_draws_leave_no_trace():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    with Streams(0, CPU).seeded("x"):
+    with RngStreams(0, CPU).seeded_globally("x"):
         inside = torch.rand(3)
     assert torch.equal(torch.rand(3), expected)
-    with Streams(0, CPU).seeded("x"):
+    with RngStreams(0, CPU).seeded_globally("x"):
         assert torch.equal(torch.rand(3), inside)

@@ -12,12 +12,12 @@ import torch
 from conftest import CPU, split
 
 from ganbench.data.base import IMAGE, Mixture
-from ganbench.evaluation.evaluator import Yardstick
+from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.metrics.base import Unmeasurable
-from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.evaluation.metrics.base import MetricNotApplicable
+from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.gan.latent_sampler import Sampler
-from ganbench.training.sampling import Fakes
+from ganbench.training.sampling import GeneratedSamples
 
 RING = split("ring").mixture
 every_metric = pytest.mark.parametrize("name", METRICS.entries)
@@ -30,7 +30,7 @@ def normal(count, width, seed=0):
 def sample(features, logits=None, mixture=None):
     features = torch.as_tensor(np.asarray(features), dtype=torch.float32)
     logits = None if logits is None else torch.as_tensor(np.asarray(logits), dtype=torch.float32)
-    return Sample(features.reshape(len(features), -1), logits, mixture=mixture)
+    return FeatureSet(features.reshape(len(features), -1), logits, mixture=mixture)
 
 
 def value(metric, fake, real=None):
@@ -280,7 +280,7 @@ def test_modes_of_classes_are_the_predicted_ones():
 @pytest.mark.parametrize("name", ["modes", "reverse_kl"])
 def test_classes_that_are_not_the_datas_are_no_modes(name):
     foreign = replace(sample(normal(6, 2), np.eye(10)[:6]), classes_are_modes=False)
-    with pytest.raises(Unmeasurable, match="this extractor tells others apart"):
+    with pytest.raises(MetricNotApplicable, match="this extractor tells others apart"):
         METRICS.make(name)(foreign, foreign)
 
 
@@ -301,7 +301,7 @@ def test_reverse_kl_of_classes_is_against_the_reals_own_frequencies():
 
 
 def test_no_point_near_any_mode_has_no_distribution_over_them():
-    with pytest.raises(Unmeasurable, match="no fake is near any mode"):
+    with pytest.raises(MetricNotApplicable, match="no fake is near any mode"):
         METRICS.make("reverse_kl")(at(5, 5, off=1), at(5, 5))
 
 
@@ -380,7 +380,7 @@ def measured(name, fake, real):
     """A value, or None where the metric says in a sentence that there is none."""
     try:
         found = METRICS.make(name)(fake, real)
-    except Unmeasurable as reason:
+    except MetricNotApplicable as reason:
         return told_in_a_sentence(reason)
     assert math.isfinite(found.value)
     return found.value
@@ -432,7 +432,7 @@ POISON = [math.nan, math.inf, -math.inf]
 def test_features_that_are_no_numbers_are_unmeasurable(name, poison):
     for fake, real in pair():
         fake.features[3, 1] = poison
-        with pytest.raises(Unmeasurable, match=r"not finite|needs"):
+        with pytest.raises(MetricNotApplicable, match=r"not finite|needs"):
             METRICS.make(name)(fake, real)
 
 
@@ -441,7 +441,7 @@ def test_features_that_are_no_numbers_are_unmeasurable(name, poison):
 def test_logits_that_are_no_numbers_are_unmeasurable(name, poison):
     _, (fake, real) = pair()
     fake.logits[3, 1] = poison
-    with pytest.raises(Unmeasurable):
+    with pytest.raises(MetricNotApplicable):
         METRICS.make(name)(fake, real)
 
 
@@ -449,8 +449,8 @@ def test_logits_that_are_no_numbers_are_unmeasurable(name, poison):
 @pytest.mark.parametrize("count", [0, 1])
 def test_fewer_than_two_examples_are_unmeasurable(name, count):
     for fake, real in pair():
-        few = Sample(fake.features[:count], fake.logits[:count], mixture=fake.mixture)
-        with pytest.raises(Unmeasurable):
+        few = FeatureSet(fake.features[:count], fake.logits[:count], mixture=fake.mixture)
+        with pytest.raises(MetricNotApplicable):
             METRICS.make(name)(few, real)
 
 
@@ -464,7 +464,7 @@ def test_few_examples_are_measured_or_refused_but_never_nan(name):
 @every_metric
 def test_copies_of_one_image_are_measured_or_refused_but_never_nan(name):
     for fake, real in pair():
-        collapsed = Sample(
+        collapsed = FeatureSet(
             fake.features[:1].repeat(300, 1),
             fake.logits[:1].repeat(300, 1),
             mixture=fake.mixture,
@@ -475,7 +475,7 @@ def test_copies_of_one_image_are_measured_or_refused_but_never_nan(name):
 @pytest.mark.parametrize("name", ["is", "modes", "reverse_kl"])
 def test_without_logits_and_mixture_there_are_no_classes(name):
     fake = sample(normal(20, 3))
-    with pytest.raises(Unmeasurable, match="needs class logits"):
+    with pytest.raises(MetricNotApplicable, match="needs class logits"):
         METRICS.make(name)(fake, fake)
 
 
@@ -493,7 +493,7 @@ def test_without_logits_and_mixture_there_are_no_classes(name):
 )
 def test_too_few_examples_are_told_in_a_sentence(metric, count, sentence):
     fake = sample(normal(count, 3), np.zeros((count, 4)))
-    with pytest.raises(Unmeasurable, match=sentence):
+    with pytest.raises(MetricNotApplicable, match=sentence):
         METRICS.make(metric)(fake, fake)
 
 
@@ -502,12 +502,12 @@ def test_too_few_examples_are_told_in_a_sentence(metric, count, sentence):
 
 @pytest.mark.parametrize("data", ["digits", "ring"])
 def test_the_floor_is_what_held_out_data_score_and_noise_scores_worse(data):
-    ruler = Yardstick(data, CPU)
+    ruler = Evaluator(data, CPU)
     metrics = ("fid", "kid_subsets(subsets=5)", "modes", "reverse_kl")
     floor = ruler.floor(metrics)
     shape = split(data).held_out[IMAGE].images.shape
     noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    bad = ruler.measure(Fakes(noise), metrics)
+    bad = ruler.measure(GeneratedSamples(noise), metrics)
     assert bad["fid"].value > 5 * floor["fid"].value
     assert bad["kid_subsets(subsets=5)"].value > 5 * floor["kid_subsets(subsets=5)"].value
     assert floor["modes"].value == {"digits": 10, "ring": 8}[data]
@@ -515,19 +515,21 @@ def test_the_floor_is_what_held_out_data_score_and_noise_scores_worse(data):
 
 
 def test_a_metric_that_has_no_meaning_is_read_as_its_reason():
-    ruler = Yardstick("ring", CPU)
-    found = ruler.measure(Fakes(torch.randn(50, 2)), ("is", "modes"))
+    ruler = Evaluator("ring", CPU)
+    found = ruler.measure(GeneratedSamples(torch.randn(50, 2)), ("is", "modes"))
     assert found["is"] == "needs class logits, and this extractor gives none"
     assert found["modes"].value <= 8
-    broken = ruler.measure(Fakes(torch.full((50, 2), math.nan)), ("fid", "modes", "high_quality"))
+    broken = ruler.measure(
+        GeneratedSamples(torch.full((50, 2), math.nan)), ("fid", "modes", "high_quality")
+    )
     assert all("not finite" in reading for reading in broken.values())
 
 
 def test_a_protocol_is_named_by_all_that_a_number_means():
-    plain = Yardstick("digits", CPU).protocol
+    plain = Evaluator("digits", CPU).protocol
     assert (plain.real, plain.fake) == (1197, 600)
     for field in fields(plain):
         now = getattr(plain, field.name)
         other = replace(plain, **{field.name: now + 1 if isinstance(now, int) else f"{now}x"})
         assert other.id != plain.id
-    assert Yardstick("digits", CPU).protocol.id == plain.id
+    assert Evaluator("digits", CPU).protocol.id == plain.id

@@ -9,12 +9,12 @@ import torch
 from conftest import BATCH, LATENT, same, setup, split, steps, through_a_file, trainer, weights
 
 from ganbench.data.base import IMAGE
-from ganbench.gan.build import Incompatible, checked
-from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.build import Incompatible, check_recipe
+from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.recipe import Recipe
 from ganbench.gan.tricks import TRICKS
-from ganbench.gan.variants import variant
+from ganbench.gan.variants import resolve_variant
 
 SETUPS = [
     ("gan(width=8)", "digits"),
@@ -62,7 +62,7 @@ def trains_or_objects(text, data, tricks, loss) -> str:
     logs = steps(made, 2)
     assert all({"discriminator", "generator"} <= log.keys() for log in logs)
     assert all(math.isfinite(value) for log in logs for value in log.values())
-    assert all(value.isfinite().all() for value in made.game.state_dict().values())
+    assert all(value.isfinite().all() for value in made.task.state_dict().values())
     return "trained"
 
 
@@ -109,7 +109,7 @@ def test_a_resumed_conditional_training_repeats_the_unbroken_one(text, trick):
     steps(unbroken, 2)
     resumed.load_state_dict(through_a_file(unbroken.state_dict()))
     assert steps(unbroken, 2) == steps(resumed, 2)
-    assert same(weights(unbroken.game), weights(resumed.game))
+    assert same(weights(unbroken.task), weights(resumed.task))
 
 
 @every_trick
@@ -144,7 +144,7 @@ def left_behind(*tricks):
     except Incompatible as objection:
         return objected(objection)
     steps(made, 5)
-    return weights(made.game), weights(made.sampler())
+    return weights(made.task), weights(made.sampling_generators())
 
 
 @every_trick
@@ -196,12 +196,14 @@ def test_a_resumed_training_repeats_the_unbroken_one_bit_for_bit(name, text):
     for state in (ours, theirs):
         state["spent"].pop("seconds")
     assert same(ours, theirs)
-    assert same(unbroken.sampler().state_dict(), resumed.sampler().state_dict())
+    assert same(
+        unbroken.sampling_generators().state_dict(), resumed.sampling_generators().state_dict()
+    )
 
 
 def test_the_comparison_of_states_sees_a_difference():
     one, other = trainer(), trainer()
-    assert same(one.game.state_dict(), other.game.state_dict())
+    assert same(one.task.state_dict(), other.task.state_dict())
     steps(one, 1), steps(other, 2)
     assert not same(one.state_dict(), other.state_dict())
 
@@ -214,7 +216,7 @@ def test_another_seed_is_another_training():
 @pytest.mark.parametrize("text", ["gan(width=8)", "dcgan(width=4, norm='layer')"])
 def test_a_trick_leaves_initial_weights_as_they_were(name, text):
     home = at_home(name, text)
-    plain, tricked = (weights(setup(tricks=t, **home).game) for t in ((), (TRICK[name],)))
+    plain, tricked = (weights(setup(tricks=t, **home).task) for t in ((), (TRICK[name],)))
     if name == "spectral_norm":
         tricked = {
             k.replace("parametrizations.weight.original", "weight"): v for k, v in tricked.items()
@@ -236,7 +238,7 @@ class Overheard:
     """What a game was played with, recorded on the way."""
 
     def __init__(self, trainer):
-        self.latents, self.reals, play = [], [], trainer.game.play
+        self.latents, self.reals, play = [], [], trainer.task.make_pairs
 
         def heard(batches, random):
             duels = play(batches, random)
@@ -244,7 +246,7 @@ class Overheard:
             self.reals += [batches[IMAGE].index]
             return duels
 
-        trainer.game.play = heard
+        trainer.task.make_pairs = heard
 
 
 @every_trick
@@ -253,7 +255,11 @@ def test_a_trick_does_not_move_latents_or_the_order_of_data(name):
     for tricks in ((), (TRICK[name],)):
         made = trainer(tricks=tricks, **at_home(name))
         heard.append(Overheard(made))
-        steps(made, 1), made.tick(0), made.game.play(made.deck.batches(1), made.tick(0))
+        (
+            steps(made, 1),
+            made.begin_step(0),
+            made.task.make_pairs(made.loader.batches(1), made.begin_step(0)),
+        )
     plain, tricked = heard
     if name == "unrolled":  # which looks ahead between the first turn and the generators'
         del tricked.latents[1:-2], tricked.reals[1:-2]
@@ -267,10 +273,15 @@ def test_instance_noise_is_the_same_beside_another_trick(other):
     seen = []
     for tricks in ((), (other,)):
         made = trainer(tricks=("instance_noise(std=1)", *tricks))
-        made.tick(0)
+        made.begin_step(0)
         if tricks:  # has something else shown before
-            made.trick.view(x, f"image/{other}")
-        seen.append([made.trick.view(x, role) - x for role in ("image/real", "image/fake")])
+            made.trick.transform_discriminator_input(x, f"image/{other}")
+        seen.append(
+            [
+                made.trick.transform_discriminator_input(x, role) - x
+                for role in ("image/real", "image/fake")
+            ]
+        )
     assert same(*seen)
     assert not torch.equal(*seen[0])  # reals and fakes have noise of their own
 
@@ -278,16 +289,16 @@ def test_instance_noise_is_the_same_beside_another_trick(other):
 @every_setup
 def test_the_empty_chain_is_the_plain_gan(text, data):
     """Two steps against the algorithm written out, with Adam and the trainer's own draws."""
-    made, twin = trainer(text, data, loss="non_saturating"), setup(text, data).game
+    made, twin = trainer(text, data, loss="non_saturating"), setup(text, data).task
     real_side, fake_side = twin.discriminators[IMAGE], twin.generators[IMAGE]
     optimizers = [
         torch.optim.Adam(m.parameters(), 2e-4, (0.5, 0.999)) for m in (real_side, fake_side)
     ]
     log_sigmoid = torch.nn.functional.logsigmoid
     for step in range(2):
-        real = made.deck.batches(step)[IMAGE].images
+        real = made.loader.batches(step)[IMAGE].images
         first, second = ([made.step, t] for t in (0, -1))
-        latents = [torch.randn(8, 4, generator=made.tick(t)) for _, t in (first, second)]
+        latents = [torch.randn(8, 4, generator=made.begin_step(t)) for _, t in (first, second)]
         log = steps(made, 1)[0]
         with torch.no_grad():
             fake = fake_side(latents[0])
@@ -297,7 +308,7 @@ def test_the_empty_chain_is_the_plain_gan(text, data):
         loss = -log_sigmoid(real_side(fake_side(latents[1]))).mean()
         assert log["generator"] == pytest.approx(loss.item(), rel=1e-5)
         optimizers[1].zero_grad(), loss.backward(), optimizers[1].step()
-    for ours, theirs in zip(made.game.parameters(), twin.parameters(), strict=True):
+    for ours, theirs in zip(made.task.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=2e-5)
 
 
@@ -316,7 +327,7 @@ def test_the_order_in_which_tricks_are_listed_changes_nothing():
     runs = []
     for order in (tricks, tricks[::-1], tricks[3:] + tricks[:3]):
         made = trainer(tricks=order)
-        runs.append((steps(made, 2), weights(made.game), weights(made.sampler())))
+        runs.append((steps(made, 2), weights(made.task), weights(made.sampling_generators())))
     assert same(runs[0], runs[1])
     assert same(runs[0], runs[2])
 
@@ -325,11 +336,11 @@ def test_the_order_in_which_tricks_are_listed_changes_nothing():
 def test_checking_agrees_with_building(name):
     """What is checked on the meta device, before anything runs, is what then happens."""
     for (text, data), loss in itertools.product(SETUPS, ("hinge", "minimax")):
-        plan = Plan(batch=BATCH, latent=LATENT)
-        recipe = Recipe("", variant(text).network, loss, (TRICK[name],), plan)
+        plan = Hyperparameters(batch=BATCH, latent=LATENT)
+        recipe = Recipe("", resolve_variant(text).network, loss, (TRICK[name],), plan)
         endings = []
         for attempt in (
-            lambda r=recipe, d=data: checked(r, d),
+            lambda r=recipe, d=data: check_recipe(r, d),
             lambda t=text, d=data, o=loss: setup(t, d, (TRICK[name],), o),
         ):
             try:
@@ -344,4 +355,4 @@ def test_a_network_that_cannot_be_built_for_the_data_objects():
     with pytest.raises(Incompatible, match="dcgan makes images"):
         setup("dcgan", "ring")
     with pytest.raises(Incompatible, match="dcgan makes images"):
-        checked(variant("dcgan"), "ring")
+        check_recipe(resolve_variant("dcgan"), "ring")

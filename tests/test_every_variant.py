@@ -11,12 +11,19 @@ from conftest import BATCH, CPU, LATENT, split, steps
 from test_every_trick import TRICK
 
 from ganbench.data import DATA
-from ganbench.data.base import IMAGE, Batch, Data, Deck
-from ganbench.gan.build import META, Incompatible, assemble, blueprint_of, chain, checked
+from ganbench.data.base import IMAGE, Batch, BatchLoader, Data
+from ganbench.gan.build import (
+    META_DEVICE,
+    Incompatible,
+    build_training,
+    check_recipe,
+    make_build_config,
+    make_trick_list,
+)
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.recipe import Recipe
-from ganbench.gan.variants import VARIANTS, variant
-from ganbench.rng import Streams
+from ganbench.gan.variants import VARIANTS, resolve_variant
+from ganbench.rng import RngStreams
 from ganbench.training.budget import Budget
 from ganbench.training.trainer import Trainer
 
@@ -37,21 +44,23 @@ def text(name: str, width: int = 4) -> str:
 
 
 def smallest(name: str) -> Recipe:
-    recipe = variant(text(name))
-    return replace(recipe, plan=replace(recipe.plan, batch=BATCH, latent=LATENT))
+    recipe = resolve_variant(text(name))
+    return replace(
+        recipe, hyperparameters=replace(recipe.hyperparameters, batch=BATCH, latent=LATENT)
+    )
 
 
 def trained(recipe: Recipe, data: str, count: int = 3) -> list[dict[str, float]]:
-    streams = Streams(0, CPU)
-    built = assemble(recipe, DATA.make(data), streams)
-    deck = Deck(split(data).train, built.plan.batch, streams)
+    streams = RngStreams(0, CPU)
+    built = build_training(recipe, DATA.make(data), streams)
+    deck = BatchLoader(split(data).train, built.hyperparameters.batch, streams)
     return steps(Trainer(built, deck, streams, Budget("generator_turns", count)), count)
 
 
 def objection_to(recipe: Recipe, data: str) -> str:
     """What is said before anything is built."""
     try:
-        blueprint_of(recipe, DATA.make(data), chain(recipe))
+        make_build_config(recipe, DATA.make(data), make_trick_list(recipe))
     except Incompatible as why:
         return str(why)
     return ""
@@ -59,7 +68,7 @@ def objection_to(recipe: Recipe, data: str) -> str:
 
 def objection(recipe: Recipe, data: str) -> str:
     try:
-        checked(recipe, data)
+        check_recipe(recipe, data)
     except Incompatible as why:
         return str(why)
     return ""
@@ -125,16 +134,16 @@ def sized(name: str, channels: int, side: int) -> Sized:
 @pytest.mark.parametrize("side", [8, 16, 32, 64, 128])
 def test_a_variant_makes_images_of_every_size(name, channels, side):
     recipe = smallest(name)
-    data, streams = sized(name, channels, side), Streams(0, META)
-    game = assemble(recipe, data, streams).game
-    images = torch.empty(BATCH, channels, side, side, device=META)
+    data, streams = sized(name, channels, side), RngStreams(0, META_DEVICE)
+    game = build_training(recipe, data, streams).task
+    images = torch.empty(BATCH, channels, side, side, device=META_DEVICE)
     if name in SMALL:  # these translate images
         batch = Batch(images, None, torch.arange(BATCH))
         fakes = game.sample(game.generators, dict.fromkeys(data.shapes, batch), None)
     else:
-        latents = torch.empty(BATCH, LATENT + getattr(game, "codes", 0), device=META)
-        labels = torch.empty(BATCH, dtype=torch.int64, device=META)
-        asked = game.asked({IMAGE: Batch(images, labels, labels)})
+        latents = torch.empty(BATCH, LATENT + getattr(game, "codes", 0), device=META_DEVICE)
+        labels = torch.empty(BATCH, dtype=torch.int64, device=META_DEVICE)
+        asked = game.conditioning({IMAGE: Batch(images, labels, labels)})
         fakes = {IMAGE: game.generators[IMAGE](latents, *([labels] if asked else []))}
     assert all(fake.shape == images.shape for fake in fakes.values())
 
@@ -142,7 +151,9 @@ def test_a_variant_makes_images_of_every_size(name, channels, side):
 @every_variant
 def test_a_wider_variant_has_more_parameters(name):
     def size(width):
-        game = assemble(variant(text(name, width)), sized(name, 1, 16), Streams(0, META)).game
+        game = build_training(
+            resolve_variant(text(name, width)), sized(name, 1, 16), RngStreams(0, META_DEVICE)
+        ).task
         return sum(p.numel() for p in game.parameters())
 
     assert size(8) < size(16)
@@ -229,9 +240,9 @@ def test_the_table_is_what_papers_and_their_code_say():
     found = {
         name: (
             recipe.loss,
-            recipe.plan.discriminator_turns,
-            recipe.plan.discriminator_lr,
-            recipe.plan.discriminator_betas[0],
+            recipe.hyperparameters.discriminator_turns,
+            recipe.hyperparameters.discriminator_lr,
+            recipe.hyperparameters.discriminator_betas[0],
             recipe.tricks,
         )
         for name, recipe in VARIANTS.items()

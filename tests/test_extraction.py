@@ -13,7 +13,14 @@ from ganbench.data.image_decoding import Unreadable
 from ganbench.data.paths import references
 from ganbench.evaluation import feature_extraction as extraction
 from ganbench.evaluation.extractors.base import Extractor
-from ganbench.evaluation.feature_extraction import AHEAD, BLOCK, Eye, extracted, in_background, trim
+from ganbench.evaluation.feature_extraction import (
+    AHEAD,
+    BLOCK,
+    ExtractorRunner,
+    extracted,
+    in_background,
+    trim,
+)
 from ganbench.evaluation.inputs.arrays import of_array
 from ganbench.evaluation.inputs.base import Frame
 from ganbench.evaluation.inputs.image_folder import Folder
@@ -37,9 +44,9 @@ class Counting(Extractor):
         return features, features[:, :2]
 
 
-def eye(**settings) -> Eye:
+def eye(**settings) -> ExtractorRunner:
     settings = {"extractor": Counting(), "frame": Frame(), "batch": 50, "workers": 2, **settings}
-    return Eye(label="counting", device=torch.device("cpu"), **settings)
+    return ExtractorRunner(label="counting", device=torch.device("cpu"), **settings)
 
 
 def ignore(done, total):

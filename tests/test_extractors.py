@@ -22,13 +22,13 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
 from torchvision.models import MobileNet_V2_Weights
 
-from ganbench.cli.doctor import extractors
+from ganbench.cli.doctor import examine_extractors
 from ganbench.data import DATA
-from ganbench.data.base import IMAGE, Examples, Missing, Split
+from ganbench.data.base import IMAGE, Examples, NotDownloaded, Split
 from ganbench.data.digits import Digits
 from ganbench.data.mnist import Mnist
 from ganbench.data.stacked import stacked
-from ganbench.evaluation.evaluator import Yardstick
+from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.extractors import (
     EXTRACTORS,
     classifier,
@@ -49,7 +49,7 @@ FOLDER = Path(classifier.__file__).parent / "weights"
 def here(of: str) -> Split:
     try:
         return split(of)
-    except Missing as missing:
+    except NotDownloaded as missing:
         pytest.skip(str(missing))
 
 
@@ -80,14 +80,14 @@ def test_a_damaged_file_is_refused_in_a_sentence(of, damage, tmp_path, monkeypat
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / f"{of}.safetensors").write_bytes(damage(content))
     monkeypatch.setattr(classifier, "files", lambda package: tmp_path)
-    with pytest.raises(Missing, match="are not those that ganbench ships: reinstall it"):
+    with pytest.raises(NotDownloaded, match="are not those that ganbench ships: reinstall it"):
         EXTRACTORS.make(f"classifier(of='{of}')")
 
 
 @every_shipped
 def test_a_missing_file_is_refused_in_a_sentence(of, tmp_path, monkeypatch):
     monkeypatch.setattr(classifier, "files", lambda package: tmp_path)
-    with pytest.raises(Missing, match="reinstall"):
+    with pytest.raises(NotDownloaded, match="reinstall"):
         EXTRACTORS.make(f"classifier(of='{of}')")
 
 
@@ -137,7 +137,7 @@ def test_a_data_sets_own_extractor_measures_it(name):
     images = examples.images[:10]
     try:
         extractor = EXTRACTORS.make(DATA.load(name).extractor)
-    except Missing as missing:
+    except NotDownloaded as missing:
         pytest.skip(str(missing))
     found = extracted(extractor, images)
     assert len(found) == 10
@@ -166,7 +166,7 @@ def write_weights(of: str, seed: int = 0) -> str:
 
 @pytest.mark.parametrize("extractor", ["classifier", "stacked"])
 def test_weights_that_are_not_shipped_say_how_they_are_trained(extractor, place):
-    with pytest.raises(Missing) as told:
+    with pytest.raises(NotDownloaded) as told:
         EXTRACTORS.make(f"{extractor}(of='mnist')")
     assert str(told.value) == (
         f"no weights are shipped for classifier(of='mnist'), and {place}/weights/mnist.safetensors is "
@@ -188,7 +188,7 @@ def test_weights_that_were_trained_here_are_used_and_told_by_their_hash(of, plac
 def test_weights_that_do_not_fit_are_refused_in_a_sentence(content, place):
     write_weights("mnist")
     classifier.local("mnist").write_bytes(content)
-    with pytest.raises(Missing, match=r"mnist\.safetensors does not fit: train them by"):
+    with pytest.raises(NotDownloaded, match=r"mnist\.safetensors does not fit: train them by"):
         EXTRACTORS.make("classifier(of='mnist')")
 
 
@@ -198,7 +198,7 @@ def test_other_weights_make_another_protocol(place, monkeypatch):
     found = []
     for seed in (0, 1, 0):
         sha256 = write_weights("mnist", seed)
-        found.append(Yardstick("mnist", CPU).protocol)
+        found.append(Evaluator("mnist", CPU).protocol)
         assert found[-1].weights == sha256
     assert found[0].id == found[2].id != found[1].id
 
@@ -295,7 +295,7 @@ SMALL = [spec for spec in PUBLISHED if spec != "vgg16"]  # it takes seconds to b
 
 
 def test_inception_that_is_not_here_says_what_to_do(place):
-    with pytest.raises(Missing) as told:
+    with pytest.raises(NotDownloaded) as told:
         EXTRACTORS.make("inception")
     assert str(told.value) == (
         "inception's weights are not on this machine: run `ganbench download inception`, which fetches "
@@ -310,12 +310,12 @@ def test_inception_that_is_not_here_says_what_to_do(place):
 @every_published
 def test_weights_that_are_not_here_say_where_they_are_and_where_they_go(spec, place, monkeypatch):
     file = PUBLISHED[spec]
-    with pytest.raises(Missing) as told:
+    with pytest.raises(NotDownloaded) as told:
         EXTRACTORS.make(spec)
     for part in (file.url, file.file, file.variable, str(place / "weights"), file.sha256[:8]):
         assert part in str(told.value)
     monkeypatch.setenv(file.variable, str(place / "nothing"))
-    with pytest.raises(Missing, match=f"nothing, which {file.variable} names: run"):
+    with pytest.raises(NotDownloaded, match=f"nothing, which {file.variable} names: run"):
         EXTRACTORS.make(spec)
 
 
@@ -326,7 +326,7 @@ def test_other_weights_under_the_published_name_are_refused(spec, number, place)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"something else")
     reason = "is damaged \\(its SHA-256 begins" if PUBLISHED[spec].sha256 else "or none, and is not"
-    with pytest.raises(Missing, match=reason) as told:
+    with pytest.raises(NotDownloaded, match=reason) as told:
         EXTRACTORS.make(spec)
     assert str(path) in str(told.value)
     assert PUBLISHED[spec].url in str(told.value)
@@ -341,14 +341,14 @@ def test_a_named_file_that_holds_something_else_is_refused(spec, content, place,
     if content == "short":
         path.write_bytes(path.read_bytes()[:-20])
     monkeypatch.setenv(PUBLISHED[spec].variable, str(path))
-    with pytest.raises(Missing) as told:
+    with pytest.raises(NotDownloaded) as told:
         EXTRACTORS.make(spec)
     assert str(told.value).startswith(f"{path} ")
     assert PUBLISHED[spec].url in str(told.value)
 
 
 def test_the_doctor_tells_which_weights_are_here(place):
-    found = {item["what"]: item for item in extractors()}
+    found = {item["what"]: item for item in examine_extractors()}
     assert found["efficientnet_lite0"]["told"] == "SHA-256 57934424..."
     for name in ("clip", "dinov2", "inception", "vgg16", "lpips"):
         assert not found[name]["ok"]
@@ -415,7 +415,7 @@ def test_weights_that_would_run_code_are_not_opened(spec, place, monkeypatch):
     with pytest.raises(SystemExit, match="this ran"):
         torch.load(path, weights_only=False)
     monkeypatch.setenv(PUBLISHED[spec].variable, str(path))
-    with pytest.raises(Missing, match="holds more than weights"):
+    with pytest.raises(NotDownloaded, match="holds more than weights"):
         EXTRACTORS.make(spec)
 
 
@@ -522,7 +522,7 @@ def test_clip_is_torch_fidelitys(place, monkeypatch, tmp_path):
 
     content = scripted.read_bytes()
     monkeypatch.setenv("GANBENCH_CLIP", str(scripted))
-    with pytest.raises(Missing, match=r"clip\.pt"):  # a program, and not OpenAI's
+    with pytest.raises(NotDownloaded, match=r"clip\.pt"):  # a program, and not OpenAI's
         EXTRACTORS.make("clip")
     sha256 = hashlib.sha256(content).hexdigest()
     monkeypatch.setitem(clip.MODEL_METADATA["clip-vit-b-32"], "hash", sha256)
@@ -610,8 +610,8 @@ def test_efficientnet_sees_what_its_packages_network_sees(efficientnet):
 
 def test_efficientnet_without_its_packages_says_how_they_are_had(monkeypatch):
     monkeypatch.setattr(efficientnet_lite0, "FILE", "models/.gitignore")
-    with pytest.raises(Missing, match=r"not those that were published: pip install"):
+    with pytest.raises(NotDownloaded, match=r"not those that were published: pip install"):
         EXTRACTORS.make("efficientnet_lite0")
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
-    with pytest.raises(Missing, match=r"needs two packages: pip install"):
+    with pytest.raises(NotDownloaded, match=r"needs two packages: pip install"):
         EXTRACTORS.make("efficientnet_lite0")

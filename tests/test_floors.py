@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from conftest import CPU
 
-from ganbench.data.base import Missing
-from ganbench.evaluation.evaluator import Yardstick
+from ganbench.data.base import NotDownloaded
+from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.metrics import METRICS
 from ganbench.report.floor_table import floors
 from ganbench.report.markdown import number
@@ -33,10 +33,10 @@ def test_the_readme_shows_the_committed_floors():
 
 @pytest.mark.slow
 def test_the_committed_floors_are_measured_again():
-    yardstick = Yardstick("fashion_mnist", CPU)
+    yardstick = Evaluator("fashion_mnist", CPU)
     try:
         protocol = yardstick.protocol
-    except Missing:
+    except NotDownloaded:
         pytest.skip("Fashion-MNIST is not on this machine")
     assert protocol.id == PUBLISHED["protocol"]["id"]
     committed = tuple(row["metric"] for row in PUBLISHED["floors"])

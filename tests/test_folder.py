@@ -9,7 +9,7 @@ from conftest import same
 from PIL import Image
 
 from ganbench.data import DATA
-from ganbench.data.base import IMAGE, Missing
+from ganbench.data.base import IMAGE, NotDownloaded
 from ganbench.data.folder import Folder
 from ganbench.data.image_ops import square
 from ganbench.registry import SpecError
@@ -106,10 +106,10 @@ def test_labels_are_the_folders_in_the_order_of_their_names(folder):
 
 def test_what_has_no_class_is_refused(folder):
     (folder / "birds").mkdir()
-    with pytest.raises(Missing, match="birds holds no images"):
+    with pytest.raises(NotDownloaded, match="birds holds no images"):
         made(folder, labelled=True).load()
     noise((8, 8), 7).save(folder / "stray.png")
-    with pytest.raises(Missing, match=r"stray\.png lies in no class's folder"):
+    with pytest.raises(NotDownloaded, match=r"stray\.png lies in no class's folder"):
         made(folder, labelled=True).load()
 
 
@@ -126,7 +126,7 @@ def test_a_file_that_may_not_be_read_is_named(folder, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(Missing, match=r"\.bmp cannot be read: Permission denied"):
+    with pytest.raises(NotDownloaded, match=r"\.bmp cannot be read: Permission denied"):
         made(folder).load()
 
 
@@ -187,7 +187,7 @@ def test_a_file_that_cannot_be_read_is_named(folder, content, told):
         noise((64, 64, 3), 1).save(path)
         content = path.read_bytes()[:2000]
     path.write_bytes(content)
-    with pytest.raises(Missing, match=rf"broken\.png {told}"):
+    with pytest.raises(NotDownloaded, match=rf"broken\.png {told}"):
         made(folder).load()
 
 
@@ -195,7 +195,7 @@ def test_an_image_of_absurd_extent_is_refused_before_it_fills_memory(folder, mon
     monkeypatch.setattr("ganbench.data.image_decoding.MAX_IMAGE_PIXELS", 1000)
     noise((40, 40), 1).save(folder / "bomb.png")
     with pytest.raises(
-        Missing, match=r"bomb\.png has more than .* pixels: it looks like an attack"
+        NotDownloaded, match=r"bomb\.png has more than .* pixels: it looks like an attack"
     ):
         made(folder).load()
 
@@ -203,17 +203,17 @@ def test_an_image_of_absurd_extent_is_refused_before_it_fills_memory(folder, mon
 def test_more_than_8_bits_are_refused_since_they_would_be_clipped(folder):
     deep = Image.fromarray(np.full((8, 8), 40_000, np.uint16))
     deep.save(folder / "deep.png")
-    with pytest.raises(Missing, match=r"deep\.png has more than 8 bits a channel"):
+    with pytest.raises(NotDownloaded, match=r"deep\.png has more than 8 bits a channel"):
         made(folder).load()
 
 
 def test_too_few_images_are_refused_with_their_number(folder):
     for path in made(folder).files()[:60]:
         (folder / path).unlink()
-    with pytest.raises(Missing, match=r"has 60 images, of which \d+ are held out: add some"):
+    with pytest.raises(NotDownloaded, match=r"has 60 images, of which \d+ are held out: add some"):
         made(folder).load()
     (folder / "none").mkdir()
-    with pytest.raises(Missing, match="has 0 images"):
+    with pytest.raises(NotDownloaded, match="has 0 images"):
         made(folder / "none").load()
 
 

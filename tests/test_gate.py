@@ -22,7 +22,7 @@ from ganbench.ci.quality.summary import shortened
 from ganbench.ci.quality.verdict import CANNOT_DECIDE, PASSED, REGRESSED, Side, verdict
 from ganbench.cli import app
 from ganbench.data import DATA
-from ganbench.evaluation.evaluator import yardstick
+from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.registry import SpecError
 from ganbench.training.trainer import Trainer
 
@@ -349,7 +349,7 @@ def test_another_block_of_seeds_gives_other_numbers(guarded, unchanged):
 
 
 def test_a_generator_that_does_not_learn_is_a_regression(guarded, monkeypatch):
-    learns = Trainer.descend
+    learns = Trainer.optimizer_step
 
     def forgets(self, side, terms):
         before = [p.detach().clone() for p in self.sides["generator"]]
@@ -358,7 +358,7 @@ def test_a_generator_that_does_not_learn_is_a_regression(guarded, monkeypatch):
             parameter.data.copy_(old)
         return log
 
-    monkeypatch.setattr(Trainer, "descend", forgets)
+    monkeypatch.setattr(Trainer, "optimizer_step", forgets)
     found = gate(guarded)
     assert found.exit_code == REGRESSED, found.output
     told = json.loads(found.stdout)
@@ -386,7 +386,7 @@ def test_a_gate_whose_summary_cannot_be_written_says_so_and_keeps_its_verdict(mi
     assert "nowhere" in found.stderr
 
 
-PROTOCOL = yardstick("digits", "cpu").protocol.id
+PROTOCOL = evaluator_for("digits", "cpu").protocol.id
 REFUSED = {
     "another budget": ('"60 generator turns"', '"90 generator turns"', "budget"),
     "another device": ('"device": "cpu"', '"device": "cuda"', "device"),

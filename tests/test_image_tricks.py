@@ -10,48 +10,56 @@ from scipy.ndimage import map_coordinates
 from torch import nn
 
 from ganbench.data.base import IMAGE
-from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.build import Incompatible
 from ganbench.gan.losses import LOSSES
-from ganbench.gan.networks.discriminator import Beside, Discriminator, Head
+from ganbench.gan.networks.discriminator import AuxiliaryFeaturesHead, Discriminator, Head
 from ganbench.gan.tricks import TRICKS
-from ganbench.gan.tricks.ada import Dice, blits, geometry, hue, moved, parts_at_zero, resampled
-from ganbench.gan.tricks.base import Chain
-from ganbench.gan.tricks.minibatch_std import Variety
-from ganbench.gan.tricks.orthogonal_regularization import between_filters, resemblance
-from ganbench.rng import Moment, Streams
+from ganbench.gan.tricks.ada import (
+    AugmentationDraws,
+    apply_moves,
+    blit_transforms,
+    geometric_transforms,
+    hue_rotation,
+    resample_bilinear,
+    separates_at_zero,
+)
+from ganbench.gan.tricks.base import TrickList
+from ganbench.gan.tricks.minibatch_std import GroupStandardDeviation
+from ganbench.gan.tricks.orthogonal_regularization import filter_similarity, off_diagonal_similarity
+from ganbench.rng import RngStreams, StepContext
 
-MOMENT = Moment(Streams(0, CPU), step=0, turn=0, progress=0.0)
+MOMENT = StepContext(RngStreams(0, CPU), step=0, turn=0, progress=0.0)
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def trick(text: str, p: float | None = None, moment: Moment = MOMENT):
+def trick(text: str, p: float | None = None, moment: StepContext = MOMENT):
     """The trick at a moment, ADA at the given p."""
     made = TRICKS.make(text)
-    made.tick(moment)
+    made.begin_step(moment)
     if p is not None:
         made.p.fill_(p)
     return made
 
 
-def duel(slope: torch.Tensor, *tricks: str, shape=(1, 4, 4), count: int = 6) -> Duel:
+def duel(slope: torch.Tensor, *tricks: str, shape=(1, 4, 4), count: int = 6) -> AdversarialBatch:
     """Reals and fakes before the discriminator score = slope . x, and a chain of tricks to view them by."""
-    chain = Chain({text.split("(")[0]: TRICKS.make(text) for text in tricks})
-    chain.tick(MOMENT)
+    chain = TrickList({text.split("(")[0]: TRICKS.make(text) for text in tricks})
+    chain.begin_step(MOMENT)
     head = Head(slope.numel(), bias=False)
     head.linear.weight.data = slope.reshape(1, -1).clone()
     judge = Discriminator(nn.Flatten(), (slope.numel(),), head)
     real, fake = random(count, *shape, seed=1), random(count, *shape, seed=2)
-    made = Duel(IMAGE, IMAGE, nn.Identity(), judge, fake, real, fake)
-    made = made.seen_by(chain.view).as_leaves()
+    made = AdversarialBatch(IMAGE, IMAGE, nn.Identity(), judge, fake, real, fake)
+    made = made.with_discriminator_input(chain.transform_discriminator_input).with_leaves()
     made.__dict__["chain"] = chain
     return made
 
 
-def terms(of: Duel) -> dict[str, float]:
+def terms(of: AdversarialBatch) -> dict[str, float]:
     return {k: v.item() for k, v in of.__dict__["chain"].discriminator_terms(of)}
 
 
@@ -74,11 +82,13 @@ def test_a_view_is_differentiable_twice(text, p, channels):
     shown = trick(text, p)
     x, u, w = (random(5, channels, 8, 8, seed=seed) for seed in range(3))
     x.requires_grad_()
-    seen = shown.view(x, "image/real")
+    seen = shown.transform_discriminator_input(x, "image/real")
     (gradient,) = torch.autograd.grad(seen.square().sum() / 2, x, create_graph=True)
     (second,) = torch.autograd.grad((gradient * u).sum(), x)
     with torch.no_grad():
-        along, across = (shown.view(x + v, "image/real") - seen for v in (u, w))
+        along, across = (
+            shown.transform_discriminator_input(x + v, "image/real") - seen for v in (u, w)
+        )
     assert along.abs().max() > 0.1
     assert (gradient * u).sum().item() == pytest.approx((seen * along).sum().item(), rel=1e-3)
     assert (second * w).sum().item() == pytest.approx((along * across).sum().item(), rel=1e-3)
@@ -87,14 +97,18 @@ def test_a_view_is_differentiable_twice(text, p, channels):
 @pytest.mark.parametrize(("text", "p"), VIEWS[:3])
 def test_noise_is_each_roles_own_and_each_turns(text, p):
     x = random(BATCH, 1, 8, 8)
-    real = trick(text, p).view(x, "image/real")
-    assert torch.equal(real, trick(text, p).view(x, "image/real"))
-    assert not torch.equal(real, trick(text, p).view(x, "image/fake"))
-    other = Moment(Streams(0, CPU), step=0, turn=1, progress=0.0)
-    assert not torch.equal(real, trick(text, p, other).view(x, "image/real"))
+    real = trick(text, p).transform_discriminator_input(x, "image/real")
+    assert torch.equal(real, trick(text, p).transform_discriminator_input(x, "image/real"))
+    assert not torch.equal(real, trick(text, p).transform_discriminator_input(x, "image/fake"))
+    other = StepContext(RngStreams(0, CPU), step=0, turn=1, progress=0.0)
+    assert not torch.equal(
+        real, trick(text, p, other).transform_discriminator_input(x, "image/real")
+    )
     moved = trick(text, p)
-    moved.view(x, "image/gradient_penalty")  # what another trick has shown before
-    assert torch.equal(real, moved.view(x, "image/real"))
+    moved.transform_discriminator_input(
+        x, "image/gradient_penalty"
+    )  # what another trick has shown before
+    assert torch.equal(real, moved.transform_discriminator_input(x, "image/real"))
 
 
 @pytest.mark.parametrize("text", ["diffaugment", "ada(kimg=0.02, every=1, target=-0.9)"])
@@ -136,7 +150,10 @@ def test_diffaugments_colour_is_the_papers_image_by_image():
     x = random(20, 3, 5, 6)
     draws = torch.rand((3, 20), generator=MOMENT.of("image/real").random).numpy()
     for image, seen, (b, s, c) in zip(
-        x.numpy(), trick(COLOUR).view(x, "image/real"), draws.T, strict=True
+        x.numpy(),
+        trick(COLOUR).transform_discriminator_input(x, "image/real"),
+        draws.T,
+        strict=True,
     ):
         bright = image + (b - 0.5)
         grey = bright.mean(0)
@@ -147,7 +164,7 @@ def test_diffaugments_colour_is_the_papers_image_by_image():
 
 def test_diffaugments_colour_spares_what_it_should():
     x = random(500, 1, 8, 8)
-    seen = trick(COLOUR).view(x, "image/real")
+    seen = trick(COLOUR).transform_discriminator_input(x, "image/real")
     added = (seen - x).mean((1, 2, 3))  # contrast leaves the mean where brightness put it
     assert added.min() < -0.48
     assert 0.48 < added.max() < 0.5
@@ -160,7 +177,9 @@ def test_diffaugments_colour_spares_what_it_should():
 def test_translation_moves_by_whole_pixels_and_zeros_come_in(height, width, down, right):
     x = random(400, 2, height, width) + 5
     found = set()
-    for image, seen in zip(x.numpy(), trick(TRANSLATION).view(x, "image/real"), strict=True):
+    for image, seen in zip(
+        x.numpy(), trick(TRANSLATION).transform_discriminator_input(x, "image/real"), strict=True
+    ):
         padded = np.pad(image, ((0, 0), (down, down), (right, right)))
         fits = [
             (i, j)
@@ -176,9 +195,9 @@ def test_translation_moves_by_whole_pixels_and_zeros_come_in(height, width, down
 @pytest.mark.parametrize(("side", "size", "centres"), [(8, 4, 9), (6, 3, 6)])
 def test_cutout_is_one_square_that_may_hang_over_the_border(side, size, centres):
     x = torch.ones(600, 2, side, side)
-    holes = (trick(CUTOUT).view(x, "image/real") == 0).numpy()
+    holes = (trick(CUTOUT).transform_discriminator_input(x, "image/real") == 0).numpy()
     assert (holes[:, 0] == holes[:, 1]).all()
-    assert set(np.unique(trick(CUTOUT).view(x, "image/real"))) == {0, 1}
+    assert set(np.unique(trick(CUTOUT).transform_discriminator_input(x, "image/real"))) == {0, 1}
     for axis in (2, 1):
         lines = holes[:, 0].any(axis)  # which rows, or columns, are hit
         assert (lines[:, :, None] & holes[:, 0].any(3 - axis)[:, None]).sum() == holes[:, 0].sum()
@@ -199,8 +218,8 @@ def test_cutout_is_one_square_that_may_hang_over_the_border(side, size, centres)
 @pytest.mark.parametrize("groups", ["b", "g", "c", "bgc"])
 def test_ada_is_the_identity_bit_for_bit_at_probability_0(groups, channels):
     x, text = random(30, channels, 8, 7), f"ada(groups='{groups}')"
-    assert torch.equal(trick(text).view(x, "image/real"), x)
-    seen = trick(text, p=1.0).view(x, "image/real")
+    assert torch.equal(trick(text).transform_discriminator_input(x, "image/real"), x)
+    seen = trick(text, p=1.0).transform_discriminator_input(x, "image/real")
     assert (seen - x).abs().amax((1, 2, 3)).gt(1e-3).float().mean() > 0.8
 
 
@@ -208,7 +227,9 @@ def test_ada_is_the_identity_bit_for_bit_at_probability_0(groups, channels):
 def test_adas_blits_are_mirrored_turned_and_moved_images(side):
     x = random(300, 2, side, side)
     symmetries = set()
-    for image, seen in zip(x.numpy(), trick("ada(groups='b')", p=1.0).view(x, ""), strict=True):
+    for image, seen in zip(
+        x.numpy(), trick("ada(groups='b')", p=1.0).transform_discriminator_input(x, ""), strict=True
+    ):
         fits = []
         for flip in (False, True):
             for turns in range(4):
@@ -227,7 +248,14 @@ def test_adas_blits_are_mirrored_turned_and_moved_images(side):
 
 def test_ada_spares_images_with_the_probability_of_each_change():
     p, x = 0.4, random(8000, 1, 8, 8)
-    spared = (trick("ada(groups='b')", p).view(x, "") == x).flatten(1).all(1).float().mean().item()
+    spared = (
+        (trick("ada(groups='b')", p).transform_discriminator_input(x, "") == x)
+        .flatten(1)
+        .all(1)
+        .float()
+        .mean()
+        .item()
+    )
     # a flip of 2, a turn of 4 and a move of 2 x 2 halves leave an image alone by chance, too
     expected = (1 - p / 2) * (1 - p * 3 / 4) ** 2
     assert spared == pytest.approx(expected, abs=4 * (expected * (1 - expected) / 8000) ** 0.5)
@@ -236,7 +264,7 @@ def test_ada_spares_images_with_the_probability_of_each_change():
 def test_resampling_is_bilinear_and_mirrors_at_the_borders():
     x = random(3, 2, 6, 9)
     row, column = 12 * random(3, 54, seed=1), 12 * random(3, 54, seed=2)
-    found = resampled(x, row, column)
+    found = resample_bilinear(x, row, column)
     for n in range(3):
         for c in range(2):
             expected = map_coordinates(
@@ -254,25 +282,29 @@ def test_moves_lead_from_a_place_back_to_where_it_was():
                 place = matrix[0].numpy() @ (place + offset[0, :, 0].numpy())
             there = [[place[1] + 2.5], [place[0] + 4]]
             expected = map_coordinates(x[0, 0].double().numpy(), there, order=1, mode="mirror")
-            assert moved(x, steps_back)[0, 0, i, j].item() == pytest.approx(expected[0], abs=1e-4)
+            assert apply_moves(x, steps_back)[0, 0, i, j].item() == pytest.approx(
+                expected[0], abs=1e-4
+            )
 
 
 def test_ada_bends_images_that_it_has_blitted():
     """Blitting first and bending then agree with both at once, wherever no border is in sight."""
     x = random(100, 1, 41, 41)
-    draws = Dice(100, torch.tensor(1.0), MOMENT.of("").random)
-    bent, blitted = geometry(draws, x.shape), blits(draws, x.shape)
-    apart = moved(moved(x, [blitted]), [bent])[:, :, 18:23, 18:23]
-    at_once = trick("ada(groups='bg')", p=1.0).view(x, "")[:, :, 18:23, 18:23]
+    draws = AugmentationDraws(100, torch.tensor(1.0), MOMENT.of("").random)
+    bent, blitted = geometric_transforms(draws, x.shape), blit_transforms(draws, x.shape)
+    apart = apply_moves(apply_moves(x, [blitted]), [bent])[:, :, 18:23, 18:23]
+    at_once = trick("ada(groups='bg')", p=1.0).transform_discriminator_input(x, "")[
+        :, :, 18:23, 18:23
+    ]
     assert torch.isclose(apart, at_once, atol=1e-3).flatten(1).all(1).float().mean() > 0.9
 
 
-def dice(p: float, count: int = 20_000) -> Dice:
-    return Dice(count, torch.tensor(p), torch.Generator().manual_seed(3))
+def dice(p: float, count: int = 20_000) -> AugmentationDraws:
+    return AugmentationDraws(count, torch.tensor(p), torch.Generator().manual_seed(3))
 
 
 def test_adas_geometry_has_the_papers_laws():
-    matrix, offset = geometry(dice(1.0), (0, 0, 16, 32))
+    matrix, offset = geometric_transforms(dice(1.0), (0, 0, 16, 32))
     scale = matrix.det().log2() / 2  # stretching keeps areas
     assert scale.std().item() == pytest.approx(0.2, rel=0.03)
     assert scale.mean().item() == pytest.approx(0, abs=0.01)
@@ -280,12 +312,12 @@ def test_adas_geometry_has_the_papers_laws():
     assert ratio.square().mean().sqrt().item() == pytest.approx(0.2, rel=0.03)
     for found, side in zip(offset.squeeze(2).T, (32, 16), strict=True):
         assert found.std().item() == pytest.approx(side / 8, rel=0.03)
-    turned = geometry(dice(0.36), (0, 0, 8, 8))[0][:, 0, 1] != 0
+    turned = geometric_transforms(dice(0.36), (0, 0, 8, 8))[0][:, 0, 1] != 0
     assert turned.float().mean().item() == pytest.approx(0.36, abs=0.015)
 
 
 def test_adas_blits_have_the_papers_laws():
-    matrix, offset = blits(dice(0.8), (0, 0, 16, 16))
+    matrix, offset = blit_transforms(dice(0.8), (0, 0, 16, 16))
     assert (matrix.det() < 0).float().mean().item() == pytest.approx(0.4, abs=0.015)
     counts = torch.bincount((offset[:, 0, 0] + 2).long(), minlength=5) / 20_000
     expected = torch.tensor([0.1, 0.2, 0.2 + 0.2, 0.2, 0.1])  # of [-2, 2), rounded, or untouched
@@ -294,7 +326,7 @@ def test_adas_blits_have_the_papers_laws():
 
 def test_adas_colours_of_grey_images_are_contrast_brightness_and_inversion():
     x = random(5000, 1, 4, 4)
-    seen = trick("ada(groups='c')", p=1.0).view(x, "")
+    seen = trick("ada(groups='c')", p=1.0).transform_discriminator_input(x, "")
     slope = ((seen - seen.mean((2, 3), keepdim=True)) * x).sum((1, 2, 3)) / (
         (x - x.mean((2, 3), keepdim=True)) * x
     ).sum((1, 2, 3))
@@ -311,7 +343,10 @@ def test_adas_colours_turn_and_stretch_around_the_greys():
     x = random(200, 3, 6, 6)
     grey = x.mean(1, keepdim=True).expand_as(x)
     shown = trick("ada(groups='c')", p=1.0)
-    of_grey, of_all = shown.view(grey, ""), shown.view(x, "")
+    of_grey, of_all = (
+        shown.transform_discriminator_input(grey, ""),
+        shown.transform_discriminator_input(x, ""),
+    )
     torch.testing.assert_close(of_grey, of_grey[:, :1].expand_as(x), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(of_all.mean(1), of_grey.mean(1), atol=1e-4, rtol=1e-4)
     lengths = (of_all - of_grey).norm(dim=1) / (x - grey).norm(dim=1)  # one factor an image
@@ -321,7 +356,7 @@ def test_adas_colours_turn_and_stretch_around_the_greys():
 
 def test_inversion_is_of_luma_and_leaves_two_colours_apart():
     x = random(200, 2, 4, 4)
-    seen = trick("ada(groups='c')", p=1.0).view(x, "")
+    seen = trick("ada(groups='c')", p=1.0).transform_discriminator_input(x, "")
     apart = (seen[:, 0] - seen[:, 1]) / (x[:, 0] - x[:, 1])
     assert (apart > 0).all()
     sums = seen.sum(1).flatten(1), x.sum(1).flatten(1)
@@ -331,7 +366,7 @@ def test_inversion_is_of_luma_and_leaves_two_colours_apart():
 
 def test_hue_is_a_turn_by_which_a_third_exchanges_the_colours():
     angle = torch.tensor([0.0, 2 * torch.pi / 3, 1.0])
-    turn, one = hue(angle), torch.eye(3)
+    turn, one = hue_rotation(angle), torch.eye(3)
     assert torch.equal(turn[0], one)
     assert any(torch.allclose(turn[1], one.roll(by, 0), atol=1e-6) for by in (1, 2))
     torch.testing.assert_close(turn @ turn.mT, one.expand(3, 3, 3))
@@ -345,7 +380,7 @@ def told(ada, *scores: float, images: int = 10) -> float:
         seen = SimpleNamespace(
             real=torch.zeros(images, 1, 2, 2), real_score=torch.full((images,), float(score))
         )
-        ada.after_discriminators(None, [seen])
+        ada.after_discriminator_step(None, [seen])
     return ada.p.item()
 
 
@@ -387,7 +422,7 @@ def test_ada_adjusts_itself_in_training_and_resumes_bit_for_bit():
 
 
 def test_ada_asks_for_scores_whose_border_is_0():
-    at_zero = {name for name in LOSSES.entries if parts_at_zero(LOSSES.make(name))}
+    at_zero = {name for name in LOSSES.entries if separates_at_zero(LOSSES.make(name))}
     assert {"hinge", "minimax", "non_saturating"} <= at_zero
     without = {"least_squares", "relativistic", "relativistic_average", "wasserstein"}
     assert not without & at_zero
@@ -473,14 +508,14 @@ def test_lecams_anchors_are_the_moving_average_of_mean_scores_since_its_start():
 
 def test_lecam_draws_reals_to_the_fakes_anchor_and_fakes_to_the_reals():
     made = duel(SLOPE)
-    lecam = trick("lecam(weight=2, start=5)", moment=Moment(Streams(0, CPU), 5, 0, 0.0))
-    lecam.attach(SimpleNamespace(discriminators={"other": None, IMAGE: None}), None)
+    lecam = trick("lecam(weight=2, start=5)", moment=StepContext(RngStreams(0, CPU), 5, 0, 0.0))
+    lecam.setup(SimpleNamespace(discriminators={"other": None, IMAGE: None}), None)
     lecam.anchors[1] = torch.tensor([0.7, -0.4])
     ((_, term),) = lecam.discriminator_terms(made)
     real, fake = (score.detach().numpy() for score in (made.real_score, made.fake_score))
     expected = 2 * (((real + 0.4) ** 2).mean() + ((fake - 0.7) ** 2).mean())
     assert term.item() == pytest.approx(expected, rel=1e-5)
-    lecam.tick(Moment(Streams(0, CPU), 4, 0, 0.0))
+    lecam.begin_step(StepContext(RngStreams(0, CPU), 4, 0, 0.0))
     assert list(lecam.discriminator_terms(made)) == []
 
 
@@ -507,7 +542,7 @@ def test_resemblance_is_the_papers_formula(shape):
     matrix = random(*shape)
     gram = matrix.double().numpy() @ matrix.double().numpy().T
     expected = ((gram * (1 - np.eye(len(gram)))) ** 2).sum()
-    assert between_filters(matrix).item() == pytest.approx(expected, rel=1e-4)
+    assert off_diagonal_similarity(matrix).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_resemblance_is_0_for_orthogonal_filters_of_any_length():
@@ -517,11 +552,11 @@ def test_resemblance_is_0_for_orthogonal_filters_of_any_length():
     layers[0].weight.data = orthogonal(4, 7)
     layers[1].weight.data = orthogonal(5, 2, 3, 3)
     layers[2].weight.data = orthogonal(4, 6, 3, 3).transpose(0, 1).contiguous()
-    assert resemblance(layers).item() == pytest.approx(0, abs=1e-2)  # beside 4 * 3^4
+    assert filter_similarity(layers).item() == pytest.approx(0, abs=1e-2)  # beside 4 * 3^4
     for layer in layers[:3]:
         kept = layer.weight.data
         layer.weight.data = random(*kept.shape)
-        assert resemblance(layers) > 5
+        assert filter_similarity(layers) > 5
         layer.weight.data = kept
 
 
@@ -536,10 +571,10 @@ def test_resemblance_is_0_for_orthogonal_filters_of_any_length():
 def test_orthogonal_regularization_acts_on_the_side_it_is_told_to(of, names):
     made = trainer("dcgan(width=4)", tricks=(f"orthogonal_regularization(of='{of}', weight=0.1)",))
     sides = {
-        "generator": made.game.generators[IMAGE],
-        "discriminator": made.game.discriminators[IMAGE],
+        "generator": made.task.generators[IMAGE],
+        "discriminator": made.task.discriminators[IMAGE],
     }
-    before = {side: 0.1 * resemblance(network).item() for side, network in sides.items()}
+    before = {side: 0.1 * filter_similarity(network).item() for side, network in sides.items()}
     log = steps(made, 1)[0]
     assert {name for name in log if name.endswith("resemblance")} == names
     for name in names:
@@ -557,7 +592,7 @@ def test_orthogonal_regularization_leaves_spectral_norms_state_alone():
     both = ("spectral_norm", "orthogonal_regularization(of='discriminator', weight=1e-30)")
     plain, tricked = (trainer(tricks=tricks) for tricks in (both[:1], both))
     steps(plain, 2), steps(tricked, 2)
-    ours, theirs = (made.game.discriminators.state_dict() for made in (plain, tricked))
+    ours, theirs = (made.task.discriminators.state_dict() for made in (plain, tricked))
     assert any(key.endswith("._u") for key in ours)
     assert same(ours, theirs)
 
@@ -571,7 +606,7 @@ def test_orthogonal_regularization_leaves_spectral_norms_state_alone():
 )
 def test_variety_is_the_mean_deviation_of_a_group(count, group, used):
     features = random(count, 5)
-    found = Variety(group)(features).numpy()
+    found = GroupStandardDeviation(group)(features).numpy()
     for begin in range(0, count, used):
         expected = features.numpy()[begin : begin + used].std(0).mean()
         np.testing.assert_allclose(found[begin : begin + used], expected, rtol=1e-3, atol=2e-4)
@@ -579,7 +614,7 @@ def test_variety_is_the_mean_deviation_of_a_group(count, group, used):
 
 def test_copies_of_an_image_have_no_variety_and_a_finite_gradient():
     features = random(1, 5).expand(8, 5).clone().requires_grad_()
-    variety = Variety(4)(features)
+    variety = GroupStandardDeviation(4)(features)
     assert variety.abs().max() < 2e-4
     (gradient,) = torch.autograd.grad(variety.sum(), features, create_graph=True)
     (second,) = torch.autograd.grad(gradient.square().sum(), features)
@@ -588,16 +623,16 @@ def test_copies_of_an_image_have_no_variety_and_a_finite_gradient():
 
 
 def test_the_head_scores_variety_as_one_more_feature():
-    judge = setup(tricks=("minibatch_std",)).game.discriminators[IMAGE]
-    plain = setup().game.discriminators[IMAGE]
-    assert isinstance(judge.head, Beside)
+    judge = setup(tricks=("minibatch_std",)).task.discriminators[IMAGE]
+    plain = setup().task.discriminators[IMAGE]
+    assert isinstance(judge.head, AuxiliaryFeaturesHead)
     assert judge.head.head.linear.in_features == plain.head.linear.in_features + 1
     apart = random(BATCH, 1, 8, 8)
     copies = apart[:1].expand(BATCH, -1, -1, -1)
     assert (judge(copies)[0] - judge(apart)[0]).abs() > 1e-3
     torch.testing.assert_close(plain(copies)[0], plain(apart)[0])
     both = setup(tricks=("minibatch_std", "minibatch_discrimination(kernels=7)"))
-    assert both.game.discriminators[IMAGE](apart).shape == (BATCH,)
+    assert both.task.discriminators[IMAGE](apart).shape == (BATCH,)
 
 
 def test_minibatch_std_objects_to_a_head_without_weights():
@@ -611,7 +646,7 @@ def test_minibatch_std_objects_to_a_head_without_weights():
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_bands_are_the_mean_of_each_neighbourhood_and_the_rest(kernel):
     x, reach = random(2, 2, 6, 7), kernel // 2
-    seen = trick(f"frequency_separation(kernel={kernel})").view(x, "")
+    seen = trick(f"frequency_separation(kernel={kernel})").transform_discriminator_input(x, "")
     assert seen.shape == (2, 4, 6, 7)
     low, high = seen.chunk(2, 1)
     torch.testing.assert_close(low + high, x)
@@ -622,18 +657,22 @@ def test_bands_are_the_mean_of_each_neighbourhood_and_the_rest(kernel):
 
 
 def test_constant_images_have_no_high_band():
-    seen = trick("frequency_separation").view(torch.full((2, 1, 8, 8), 0.7), "")
+    seen = trick("frequency_separation").transform_discriminator_input(
+        torch.full((2, 1, 8, 8), 0.7), ""
+    )
     torch.testing.assert_close(seen[:, 0], torch.full((2, 8, 8), 0.7))
     assert seen[:, 1].abs().max() < 1e-6
 
 
 def test_bands_are_of_the_augmented_image_and_packed_image_by_image():
     names = ("frequency_separation", "pacgan", "diffaugment", "instance_noise")
-    chain = Chain({name: TRICKS.make(name) for name in names})
+    chain = TrickList({name: TRICKS.make(name) for name in names})
     assert chain.names == ("diffaugment", "instance_noise", "frequency_separation", "pacgan")
     x = split("digits").train[IMAGE].batch(torch.arange(6)).images
-    packed = Chain({name: TRICKS.make(name) for name in names[:2]}).view(x, "")
+    packed = TrickList(
+        {name: TRICKS.make(name) for name in names[:2]}
+    ).transform_discriminator_input(x, "")
     assert packed.shape == (3, 4, 8, 8)
-    bands = trick("frequency_separation").view(x, "")
+    bands = trick("frequency_separation").transform_discriminator_input(x, "")
     assert torch.equal(packed[:, :2], bands[0::2])
     assert torch.equal(packed[:, 2:], bands[1::2])

@@ -9,12 +9,12 @@ import pytest
 from scipy import stats
 from test_analysis import arms, frame, row
 
-from ganbench.analysis.contrasts import estimate, tables, within
-from ganbench.analysis.effects import effects, effects_by_loss, outcomes
-from ganbench.analysis.factors import interaction, main_effect
-from ganbench.analysis.interactions import interactions
+from ganbench.analysis.contrasts import cell_tables, contrast_within_cell, estimate_contrast
+from ganbench.analysis.effects import effects_by_loss, outcome_rows, trick_effects
+from ganbench.analysis.factors import interaction_weights, main_effect_weights
+from ganbench.analysis.interactions import all_interactions
 from ganbench.analysis.leaderboard import leaderboard
-from ganbench.analysis.rates import rates, wilson
+from ganbench.analysis.rates import failure_rates, wilson_interval
 
 FULL = ("none", "a", "b", "a + b")
 
@@ -28,28 +28,30 @@ def chains(tricks):
 
 
 def test_with_tricks_one_at_a_time_an_effect_is_the_arm_less_none():
-    assert main_effect(("none", "a", "b"), "a") == pytest.approx({"a": 1, "none": -1})
+    assert main_effect_weights(("none", "a", "b"), "a") == pytest.approx({"a": 1, "none": -1})
 
 
 def test_in_a_factorial_an_effect_is_its_mean_over_the_backgrounds():
     expected = {"none": -0.5, "a": 0.5, "b": -0.5, "a + b": 0.5}
-    assert main_effect(FULL, "a") == pytest.approx(expected)
-    assert interaction(FULL, ("a", "b")) == pytest.approx({"none": 1, "a": -1, "b": -1, "a + b": 1})
+    assert main_effect_weights(FULL, "a") == pytest.approx(expected)
+    assert interaction_weights(FULL, ("a", "b")) == pytest.approx(
+        {"none": 1, "a": -1, "b": -1, "a + b": 1}
+    )
 
 
 def test_what_was_only_tried_jointly_has_no_effect_of_its_own():
-    assert main_effect(("none", "a + b"), "a") is None
-    assert main_effect(("none", "a", "a + b"), "b") == pytest.approx({"a + b": 1, "a": -1})
-    assert main_effect(("a", "a + b"), "a") is None
-    assert main_effect(("none", "a"), "c") is None
+    assert main_effect_weights(("none", "a + b"), "a") is None
+    assert main_effect_weights(("none", "a", "a + b"), "b") == pytest.approx({"a + b": 1, "a": -1})
+    assert main_effect_weights(("a", "a + b"), "a") is None
+    assert main_effect_weights(("none", "a"), "c") is None
 
 
 def test_aliased_pairs_of_a_fraction_are_not_told():
     half = ("none", "a + b", "a + c", "b + c", "a + d", "b + d", "c + d", "a + b + c + d")
     for trick in "abcd":
-        assert main_effect(half, trick)
+        assert main_effect_weights(half, trick)
     for pair in itertools.combinations("abcd", 2):
-        assert interaction(half, pair) is None
+        assert interaction_weights(half, pair) is None
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
@@ -59,7 +61,7 @@ def test_weights_tell_planted_effects_whatever_the_chains(count):
     names = tuple(chains(tricks))
     means = {n: 5 + sum(planted[t] for t in n.split(" + ") if t != "none") for n in names}
     for trick in tricks:
-        weights = main_effect(names, trick)
+        weights = main_effect_weights(names, trick)
         assert sum(w * means[arm] for arm, w in weights.items()) == pytest.approx(planted[trick])
 
 
@@ -68,12 +70,12 @@ def test_weights_tell_planted_effects_whatever_the_chains(count):
 
 def test_a_contrast_of_four_arms_has_the_error_of_its_seeds():
     made = frame(*arms({"a": 0.8, "b": 1.1, "a + b": 0.7}, seeds=6, noise=0.2))
-    ((_, table),) = tables(outcomes(made), "log")
-    weights = interaction(tuple(table.columns), ("a", "b"))
-    paired = within(table, weights, paired=True)
+    ((_, table),) = cell_tables(outcome_rows(made), "log")
+    weights = interaction_weights(tuple(table.columns), ("a", "b"))
+    paired = contrast_within_cell(table, weights, paired=True)
     each = table["a + b"] - table["a"] - table["b"] + table["none"]
     assert (paired.mean, paired.variance) == pytest.approx((each.mean(), each.var() / 6))
-    loose = within(table, weights, paired=False)
+    loose = contrast_within_cell(table, weights, paired=False)
     assert loose.variance == pytest.approx(sum(table[arm].var() / 6 for arm in FULL))
     assert loose.mean == pytest.approx(paired.mean)
 
@@ -85,17 +87,17 @@ def test_unpaired_arms_keep_the_seeds_that_have_no_partner():
         *(np.log([r["value"] for r in made if r["tricks"] == arm]) for arm in ("a", "none")),
         equal_var=False,
     )
-    (effect,) = effects(frame(*made, paired=False))
+    (effect,) = trick_effects(frame(*made, paired=False))
     assert effect.p == pytest.approx(expected.pvalue)
 
 
 def test_the_smallest_effect_is_shown_with_the_stated_power():
     table = pd.DataFrame({"a": [0.1, 0.3, -0.2, 0.4, 0.0, 0.2], "none": 0.0})
-    found = estimate([within(table, {"a": 1.0, "none": -1.0}, paired=True)])
-    size = found.smallest(family=3)
+    found = estimate_contrast([contrast_within_cell(table, {"a": 1.0, "none": -1.0}, paired=True)])
+    size = found.smallest_detectable(family=3)
     bound = stats.t.ppf(1 - 0.05 / 6, found.freedom)
     assert stats.nct.sf(bound, found.freedom, size / found.error) == pytest.approx(0.8, abs=1e-6)
-    assert found.smallest(family=1) < size
+    assert found.smallest_detectable(family=1) < size
 
 
 # Interactions
@@ -114,7 +116,7 @@ CELLS = [("gan", "hinge"), ("gan", "minimax"), ("dcgan", "hinge"), ("dcgan", "mi
 
 def test_a_trick_that_works_under_one_loss_only_interacts_with_it():
     made = grid({cell: 0.5 if cell[1] == "hinge" else 1.0 for cell in CELLS})
-    found = {(i.kind, i.where): i for i in interactions(made)}
+    found = {(i.kind, i.where): i for i in all_interactions(made)}
     loss, variant = found["trick × loss", "hinge"], found["trick × variant", "gan"]
     assert loss.ratio == pytest.approx(0.5, rel=0.08)
     assert loss.low < 0.5 < loss.high
@@ -128,7 +130,7 @@ def test_a_trick_that_works_under_one_loss_only_interacts_with_it():
 def test_a_level_that_nothing_resembles_is_compared_with_nothing():
     """The wasserstein loss in a variant of its own: its change is the variant's or the loss's."""
     made = grid({**dict.fromkeys(CELLS, 1.0), ("wgan", "wasserstein"): 0.1})
-    assert {(i.kind, i.where) for i in interactions(made)} == {
+    assert {(i.kind, i.where) for i in all_interactions(made)} == {
         ("trick × loss", "hinge"),
         ("trick × variant", "gan"),
     }
@@ -136,16 +138,16 @@ def test_a_level_that_nothing_resembles_is_compared_with_nothing():
 
 def test_two_tricks_that_cancel_each_other_interact():
     made = frame(*arms({"a": 0.5, "b": 0.5, "a + b": 1.0}, noise=0.03, cells=(1, 4)))
-    (found,) = interactions(made)
+    (found,) = all_interactions(made)
     assert (found.kind, found.tricks, found.where) == ("trick × trick", "a", "b")
     assert found.ratio == pytest.approx(4, rel=0.1)
     assert found.verdict == "differs"
-    main = {e.tricks: e.ratio for e in effects(made)}
+    main = {e.tricks: e.ratio for e in trick_effects(made)}
     assert main["a"] == pytest.approx(1, rel=0.05)
 
 
 def test_a_grid_of_one_cell_has_no_interactions():
-    assert interactions(frame(*arms({"a": 0.5}))) == []
+    assert all_interactions(frame(*arms({"a": 0.5}))) == []
 
 
 # Rates
@@ -154,11 +156,11 @@ def test_a_grid_of_one_cell_has_no_interactions():
 def test_rates_have_wilsons_intervals_and_mcnemars_test():
     made = [row("none", seed, value=1.0) for seed in range(12)]
     made += [row("a", seed, value=None if seed < 8 else 1.0) for seed in range(12)]
-    none, a = rates(frame(*made))[:2]
+    none, a = failure_rates(frame(*made))[:2]
     assert (none.tricks, none.count, none.rate) == ("none", 0, 0)
     assert (a.count, a.trainings, a.more, a.fewer) == (8, 12, 8, 0)
     assert a.p == pytest.approx(2 * 0.5**8)
-    low, high = wilson(8, 12)  # by hand: centre and half width of Wilson's formula
+    low, high = wilson_interval(8, 12)  # by hand: centre and half width of Wilson's formula
     z, p, n = stats.norm.ppf(0.975), 8 / 12, 12
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
@@ -168,11 +170,11 @@ def test_rates_have_wilsons_intervals_and_mcnemars_test():
 def test_a_collapse_is_counted_where_it_is_known():
     made = [row("none", s, value=1.0, collapsed=False) for s in range(3)]
     made += [row("a", s, value=1.0, collapsed=True) for s in range(3)]
-    found = {(r.what, r.tricks): r for r in rates(frame(*made))}
+    found = {(r.what, r.tricks): r for r in failure_rates(frame(*made))}
     assert found["collapsed", "a"].count == 3
     assert found["failed", "a"].count == 0
     unknown = frame(*(row("none", s, value=1.0) for s in range(3)))
-    assert {r.what for r in rates(unknown)} == {"failed"}
+    assert {r.what for r in failure_rates(unknown)} == {"failed"}
 
 
 # The leaderboard's marks
@@ -197,6 +199,6 @@ def test_the_leaderboard_has_wilsons_shares_and_median_costs():
     ]
     (entry,) = leaderboard(frame(*made)).to_dict("records")
     assert (entry["failure rate"], entry["collapse rate"]) == (0.25, 0.75)
-    assert (entry["failure low"], entry["failure high"]) == pytest.approx(wilson(1, 4))
+    assert (entry["failure low"], entry["failure high"]) == pytest.approx(wilson_interval(1, 4))
     assert entry["train_seconds"] == 1.5
     assert math.isnan(entry["peak_memory"])

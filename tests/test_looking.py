@@ -22,15 +22,19 @@ from ganbench.experiments.trial import read_trial
 from ganbench.files import read_json, write_json
 from ganbench.gan.latent_sampler import Sampler
 from ganbench.gan.tasks.unconditional import Unconditional
-from ganbench.image_grid import COLUMNS
+from ganbench.image_grid import GRID_COLUMNS
 from ganbench.report.pictures import pictures
 from ganbench.report.report import Report
 from ganbench.report.sparkline import BARS, curve_lines, sparkline
 from ganbench.report.writer import leave_closer_pictures
-from ganbench.visualization.interpolation import WALKED, interpolation, walked
-from ganbench.visualization.neighbours import neighbours
-from ganbench.visualization.samples import leave_pictures, samples
-from ganbench.visualization.trained_generator import Kept, Unseen, kept
+from ganbench.visualization.interpolation import WALK_COUNT, draw_interpolation, walk_latents
+from ganbench.visualization.neighbours import find_neighbours
+from ganbench.visualization.samples import draw_samples, write_closer_pictures
+from ganbench.visualization.trained_generator import (
+    CannotVisualize,
+    SavedGenerator,
+    find_saved_generator,
+)
 
 # Walks
 
@@ -49,14 +53,14 @@ def maker(gaussian: int, codes: int = 0) -> Sampler:
 
 def walk(method: str, steps: int, made: Sampler) -> torch.Tensor:
     random = torch.Generator().manual_seed(0)
-    return walked(made, method, steps, random).unflatten(0, (WALKED, steps))
+    return walk_latents(made, method, steps, random).unflatten(0, (WALK_COUNT, steps))
 
 
 def test_a_spherical_walk_is_that_of_scipy_between_directions():
     random = torch.Generator().manual_seed(0)
     a, b = (
         side / side.norm(dim=1, keepdim=True)
-        for side in torch.randn(2, WALKED, 3, generator=random)
+        for side in torch.randn(2, WALK_COUNT, 3, generator=random)
     )
     sides = iter((a, b))
     made = Sampler(lambda count, random: next(sides), 3, lambda z, labels: z, CPU)
@@ -72,7 +76,7 @@ def test_a_spherical_walk_is_that_of_scipy_between_directions():
 def test_both_walks_have_the_same_ends(method):
     ends = walk(method, 9, maker(16))[:, [0, -1]]
     random = torch.Generator().manual_seed(0)
-    start, end = (maker(16).latents(WALKED, random) for _ in range(2))
+    start, end = (maker(16).latents(WALK_COUNT, random) for _ in range(2))
     torch.testing.assert_close(ends, torch.stack([start, end], 1))
 
 
@@ -92,14 +96,14 @@ def test_no_walk_leads_between_codes():
 
 
 @pytest.fixture(scope="module")
-def sampler(small_run) -> Kept:
+def sampler(small_run) -> SavedGenerator:
     return sampler_of(small_run, "digits")
 
 
-def sampler_of(results: Path, data: str) -> Kept:
+def sampler_of(results: Path, data: str) -> SavedGenerator:
     plan = read_json(results / "small" / "plan.json")
     item = next(t for t in plan["trials"] if t["data"] == data and t["role"] == "trial")
-    return kept(read_trial(Store(results), item["trial"]), Store(results))
+    return find_saved_generator(read_trial(Store(results), item["trial"]), Store(results))
 
 
 def tiles(picture: bytes, columns: int) -> np.ndarray:
@@ -113,28 +117,30 @@ def tiles(picture: bytes, columns: int) -> np.ndarray:
 
 
 def test_samples_are_the_fakes_that_were_measured(sampler):
-    assert np.array_equal(tiles(samples(sampler), COLUMNS), sampler.images()[:100, 0].numpy())
-    assert len(tiles(samples(sampler, 20), COLUMNS)) == 20
+    assert np.array_equal(
+        tiles(draw_samples(sampler), GRID_COLUMNS), sampler.load_stored_images()[:100, 0].numpy()
+    )
+    assert len(tiles(draw_samples(sampler, 20), GRID_COLUMNS)) == 20
 
 
 def test_samples_of_classes_are_shown_a_row_a_class(sampler, monkeypatch):
-    fakes, labels = sampler.fakes(), torch.arange(600) % 3
-    monkeypatch.setattr(Kept, "fakes", lambda _: replace(fakes, labels=labels))
-    images = sampler.images()[:, 0].numpy()
-    shown = tiles(samples(sampler), COLUMNS)
+    fakes, labels = sampler.load_samples(), torch.arange(600) % 3
+    monkeypatch.setattr(SavedGenerator, "load_samples", lambda _: replace(fakes, labels=labels))
+    images = sampler.load_stored_images()[:, 0].numpy()
+    shown = tiles(draw_samples(sampler), GRID_COLUMNS)
     for n in range(3):
         assert np.array_equal(shown[10 * n : 10 * n + 10], images[n : n + 30 : 3])
 
 
 def test_what_has_no_latents_has_no_walks(sampler, monkeypatch):
-    monkeypatch.setattr(Unconditional, "sampler", lambda *_: None)
-    with pytest.raises(Unseen, match="there are no latents to walk between"):
-        interpolation(sampler)
+    monkeypatch.setattr(Unconditional, "latent_sampler", lambda *_: None)
+    with pytest.raises(CannotVisualize, match="there are no latents to walk between"):
+        draw_interpolation(sampler)
 
 
 @pytest.mark.parametrize("method", ["spherical", "linear"])
 def test_walks_change_step_by_step_and_from_row_to_row(sampler, method):
-    rows = tiles(interpolation(sampler, method), 10).reshape(8, 10, 64).astype(float)
+    rows = tiles(draw_interpolation(sampler, method), 10).reshape(8, 10, 64).astype(float)
     whole = np.abs(rows[:, 0] - rows[:, -1]).mean()
     steps = [np.abs(a - b).mean() for a, b in pairwise(rows.swapaxes(0, 1))]
     assert 0 < max(steps) < 0.5 * whole
@@ -143,36 +149,39 @@ def test_walks_change_step_by_step_and_from_row_to_row(sampler, method):
 
 def test_both_kinds_of_walk_join_the_same_latents_by_other_ways(sampler):
     ways = [
-        tiles(interpolation(sampler, m), 10).reshape(8, 10, 64) for m in ("spherical", "linear")
+        tiles(draw_interpolation(sampler, m), 10).reshape(8, 10, 64)
+        for m in ("spherical", "linear")
     ]
     np.testing.assert_allclose(ways[0][:, [0, -1]].astype(int), ways[1][:, [0, -1]], atol=1)
     assert not np.array_equal(*ways)
 
 
 def test_neighbours_are_those_that_scipy_finds(sampler):
-    found, measured = neighbours(sampler), sampler.measured
-    fakes = measured.sample(sampler.images()).features.double().numpy()
+    found, measured = find_neighbours(sampler), sampler.evaluator
+    fakes = measured.sample(sampler.load_stored_images()).features.double().numpy()
     distances = cdist(fakes, measured.real.features.double().numpy())
     nearest, order = distances.argmin(1), np.argsort(distances.min(1), kind="stable")
-    shown = tiles(found.picture, COLUMNS)
+    shown = tiles(found.picture, GRID_COLUMNS)
     reals = measured.reference[:, 0].numpy()
     assert np.array_equal(shown[10:20], reals[nearest[order[:10]]])
-    assert np.array_equal(shown[20:30], sampler.images()[:10, 0].numpy())
+    assert np.array_equal(shown[20:30], sampler.load_stored_images()[:10, 0].numpy())
     assert np.array_equal(shown[30:], reals[nearest[:10]])
     assert found.distance == pytest.approx(np.median(distances.min(1)), rel=1e-3)
     assert (found.fakes, found.reals, found.copies) == (600, 1197, 0)
 
 
 def test_held_out_data_lie_as_near_as_is_said(sampler):
-    measured = sampler.measured
+    measured = sampler.evaluator
     sides = [side.features.double().numpy() for side in (measured.held_out, measured.real)]
-    assert neighbours(sampler).held_out == pytest.approx(np.median(cdist(*sides).min(1)), rel=1e-2)
+    assert find_neighbours(sampler).held_out == pytest.approx(
+        np.median(cdist(*sides).min(1)), rel=1e-2
+    )
 
 
 def test_a_copier_is_told(sampler, monkeypatch):
-    reals = sampler.measured.reference[:40]
-    monkeypatch.setattr(Kept, "images", lambda _: reals)
-    assert (neighbours(sampler).copies, neighbours(sampler).distance) == (40, 0)
+    reals = sampler.evaluator.reference[:40]
+    monkeypatch.setattr(SavedGenerator, "load_stored_images", lambda _: reals)
+    assert (find_neighbours(sampler).copies, find_neighbours(sampler).distance) == (40, 0)
 
 
 # Commands
@@ -235,7 +244,7 @@ def test_tables_without_a_store_have_no_samplers(ganbench):
 
 
 def test_a_trial_whose_sampler_is_gone_is_told(ganbench, small_run, sampler):
-    path = sampler.folder.sampler("best")
+    path = sampler.folder.generator_path("best")
     kept_bytes = path.read_bytes()
     path.unlink()
     try:
@@ -249,7 +258,7 @@ def test_a_trial_whose_sampler_is_gone_is_told(ganbench, small_run, sampler):
 
 @pytest.mark.parametrize("content", [b"", b"no tensors", "other networks"])
 def test_a_sampler_that_cannot_be_brought_back_is_told(ganbench, small_run, sampler, content):
-    path = sampler.folder.sampler("best")
+    path = sampler.folder.generator_path("best")
     kept_bytes = path.read_bytes()
     path.write_bytes(save({"x": torch.zeros(1)}) if isinstance(content, str) else content)
     try:
@@ -262,17 +271,17 @@ def test_a_sampler_that_cannot_be_brought_back_is_told(ganbench, small_run, samp
 
 
 def test_a_report_goes_on_without_the_pictures_of_a_damaged_sampler(small_run, sampler, tmp_path):
-    shutil.copytree(sampler.folder.folder, Store(tmp_path).trial(sampler.trial.id).folder)
-    folder = Store(tmp_path).trial(sampler.trial.id)
+    shutil.copytree(sampler.folder.folder, Store(tmp_path).trial_folder(sampler.trial.id).folder)
+    folder = Store(tmp_path).trial_folder(sampler.trial.id)
     (folder.folder / "interpolation.png").unlink()
-    folder.sampler("last").write_bytes(b"")
-    leave_pictures([sampler.trial.id, "0" * 16], Store(tmp_path))
+    folder.generator_path("last").write_bytes(b"")
+    write_closer_pictures([sampler.trial.id, "0" * 16], Store(tmp_path))
     assert not (folder.folder / "interpolation.png").exists()
 
 
 def test_a_cell_is_shown_with_its_settings_its_curves_and_its_pictures(ganbench, small_run):
     frame = load(small_run / "small")
-    leave_pictures(
+    write_closer_pictures(
         frame.loc[frame["data"].eq("digits"), "trial"].dropna().unique(), Store(small_run)
     )
     code, out, _ = ganbench("show", "small", "digits hinge", "--results", small_run)
@@ -323,12 +332,12 @@ def test_a_curve_that_was_not_finite_is_drawn_without_those_points(tmp_path):
 
 
 def test_a_damaged_curve_is_shown_as_none(ganbench, small_run, sampler):
-    curve = read_json(sampler.folder.curve)
-    sampler.folder.curve.write_text("{")
+    curve = read_json(sampler.folder.curve_path)
+    sampler.folder.curve_path.write_text("{")
     try:
         code, out, _ = ganbench(
             "show", "small", sampler.trial.id[:16], "--results", small_run, "--json"
         )
     finally:
-        write_json(sampler.folder.curve, curve)
+        write_json(sampler.folder.curve_path, curve)
     assert (code, json.loads(out)[0]["scores"]) == (0, [])

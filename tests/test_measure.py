@@ -8,8 +8,8 @@ from conftest import CPU
 
 import ganbench
 from ganbench.analysis.leaderboard import leaderboard
-from ganbench.analysis.rows import Mixed, unmixed
-from ganbench.evaluation.evaluator import Yardstick
+from ganbench.analysis.rows import MixedProtocols, refuse_mixed_protocols
+from ganbench.evaluation.evaluator import Evaluator
 from ganbench.files import read_json, write_json
 
 SUITE = """
@@ -107,13 +107,15 @@ def test_a_table_refuses_numbers_of_different_protocols(ran):
     one, other = (ganbench.load(f"results/tiny{part}") for part in ("", "-ganbench-seed-1"))
     both = one.copy()
     both.loc[both["seed"] == 1, "protocol"] = other["protocol"].dropna().iloc[0]
-    with pytest.raises(Mixed, match=r"fid of digits was measured by different protocols, \w+ \(v"):
+    with pytest.raises(
+        MixedProtocols, match=r"fid of digits was measured by different protocols, \w+ \(v"
+    ):
         leaderboard(both)
     aged = one.copy()
     aged.loc[aged["seed"] == 1, "metric_version"] = 99
-    with pytest.raises(Mixed, match="they never share a column"):
-        unmixed(aged)
-    assert len(unmixed(one)) == len(one)
+    with pytest.raises(MixedProtocols, match="they never share a column"):
+        refuse_mixed_protocols(aged)
+    assert len(refuse_mixed_protocols(one)) == len(one)
 
 
 def test_a_value_of_another_version_of_a_metric_is_not_shown(ran, tmp_path):
@@ -170,7 +172,7 @@ def test_the_floor_says_what_held_out_data_score_and_what_theory_expects(ganbenc
     assert code == 0
     found = {row["metric"]: row for row in json.loads(said)["floors"]}
     torch.set_num_threads(1)
-    measured = Yardstick("digits", CPU).floor(("fid",))["fid"]
+    measured = Evaluator("digits", CPU).floor(("fid",))["fid"]
     assert found["fid"]["value"] == measured.value
     assert found["fid"]["standard_error"] == measured.standard_error
     assert found["kid"]["expected"] == 0

@@ -11,9 +11,9 @@ from scipy.stats import mannwhitneyu
 
 from ganbench.evaluation.metrics import METRICS, frechet
 from ganbench.evaluation.metrics import pairwise as gram
-from ganbench.evaluation.metrics.base import Unmeasurable, prepare
-from ganbench.evaluation.metrics.feature_set import Sample
-from ganbench.evaluation.reference_cache import DiskShelf
+from ganbench.evaluation.metrics.base import MetricNotApplicable, prepare
+from ganbench.evaluation.metrics.feature_set import FeatureSet
+from ganbench.evaluation.reference_cache import DiskCache
 
 LINE = np.arange(10.0)[:, None]
 
@@ -25,7 +25,7 @@ def normal(count, width, seed=0):
 def sample(features, logits=None):
     features = torch.as_tensor(np.asarray(features, dtype=float), dtype=torch.float32)
     logits = None if logits is None else torch.as_tensor(np.asarray(logits), dtype=torch.float32)
-    return Sample(features.reshape(len(features), -1), logits)
+    return FeatureSet(features.reshape(len(features), -1), logits)
 
 
 def measured(metric, fake, real):
@@ -43,7 +43,7 @@ def points(sample):
 
 def copies(real):
     """A sampler that knows nothing but the reals."""
-    return Sample(real.features.clone())
+    return FeatureSet(real.features.clone())
 
 
 # Authenticity
@@ -88,7 +88,10 @@ def test_exact_copies_are_not_authentic_even_of_reals_that_are_there_twice(width
 @pytest.mark.parametrize(("width", "golden"), [(2, 0.37), (16, 0.70)])
 def test_a_perfect_samplers_authenticity_is_its_floor_and_no_constant(width, golden):
     real, fake = sample(normal(3000, width)), sample(normal(3000, width, 1))
-    found, floor = measured("authenticity", fake, real), METRICS.make("authenticity").floor(real, 9)
+    found, floor = (
+        measured("authenticity", fake, real),
+        METRICS.make("authenticity").expected_floor(real, 9),
+    )
     assert floor == pytest.approx(golden, abs=0.02)
     assert abs(found.value - floor) < 4 * 2**0.5 * found.standard_error
 
@@ -101,7 +104,7 @@ def test_the_floor_of_authenticity_leaves_out_each_real_in_turn():
     for i, row in enumerate(within):
         others = np.delete(within[row.argmin()], i)  # of its nearest, without itself
         authentic.append(row.min() > others.min())
-    assert METRICS.make("authenticity").floor(real, 5) == np.mean(authentic)
+    assert METRICS.make("authenticity").expected_floor(real, 5) == np.mean(authentic)
 
 
 def test_a_sampler_that_copies_sometimes_is_less_authentic():
@@ -147,14 +150,17 @@ def test_copies_noise_and_held_out_data_are_told_apart():
     assert measured("copying", real.held_out(), real).value == 0.5
     assert measured("copying", sample(normal(400, 8, 3) + 5), real).value < 0.01
     fresh = measured("copying", sample(normal(400, 8, 4)), real)
-    assert abs(fresh.value - METRICS.make("copying").floor(real, 400)) < 4 * fresh.standard_error
+    assert (
+        abs(fresh.value - METRICS.make("copying").expected_floor(real, 400))
+        < 4 * fresh.standard_error
+    )
 
 
 def test_without_held_out_data_there_is_nothing_to_compare_with():
     real = sample(normal(20, 2))
-    with pytest.raises(Unmeasurable, match="nobody trained on, and none are given"):
+    with pytest.raises(MetricNotApplicable, match="nobody trained on, and none are given"):
         measured("copying", copies(real), real)
-    with pytest.raises(Unmeasurable, match="not finite"):
+    with pytest.raises(MetricNotApplicable, match="not finite"):
         measured("copying", copies(real), with_held_out(real, sample(normal(20, 2) * np.nan)))
 
 
@@ -212,7 +218,7 @@ def test_class_fid_and_its_error_are_those_of_each_class_by_itself():
     fake, real = random_classes(400, 0, 1.2), random_classes(500, 1)
     parts = []
     for label in range(3):
-        sides = (Sample(s.features[s.logits.argmax(1) == label]) for s in (fake, real))
+        sides = (FeatureSet(s.features[s.logits.argmax(1) == label]) for s in (fake, real))
         parts.append(measured("fid", *sides))
     found = measured("class_fid", fake, real)
     assert found.value == pytest.approx(np.mean([part.value for part in parts]), rel=1e-9)
@@ -241,10 +247,10 @@ def test_classes_of_too_few_are_named(hit, sentence):
     whole = labelled(normal(80, 3), np.arange(80) % 8, 8)
     part = labelled(normal(80, 3), np.arange(80) % hit, 8)
     for fake, real in ((part, whole), (whole, part)):
-        with pytest.raises(Unmeasurable, match=sentence):
+        with pytest.raises(MetricNotApplicable, match=sentence):
             measured("class_fid", fake, real)
     foreign = replace(whole, classes_are_modes=False)
-    with pytest.raises(Unmeasurable, match="tells others apart"):
+    with pytest.raises(MetricNotApplicable, match="tells others apart"):
         measured("class_fid", foreign, foreign)
 
 
@@ -256,20 +262,20 @@ def test_classes_of_few_have_a_value_and_no_error():
 
 def test_the_floor_of_class_fid_is_that_of_its_classes():
     real, metric = random_classes(4000, 0), METRICS.make("class_fid")
-    parts = [Sample(real.features[real.logits.argmax(1) == label]) for label in range(3)]
+    parts = [FeatureSet(real.features[real.logits.argmax(1) == label]) for label in range(3)]
     floors = [frechet.expected(part, 300 * len(part) // 4000) for part in parts]
-    assert metric.floor(real, 300) == pytest.approx(np.mean(floors), rel=1e-9)
-    assert metric.floor(real, 30) is None  # 10 fakes a class are too few for the theory
+    assert metric.expected_floor(real, 300) == pytest.approx(np.mean(floors), rel=1e-9)
+    assert metric.expected_floor(real, 30) is None  # 10 fakes a class are too few for the theory
 
 
 def test_reals_are_factored_once_a_reference_also_for_later_processes(tmp_path, monkeypatch):
     real, fake = random_classes(300, 0), random_classes(200, 1)
-    real.shelf = DiskShelf(tmp_path, CPU)
+    real.shelf = DiskCache(tmp_path, CPU)
     first = measured("class_fid", fake, real)
     seen, made = [], frechet.moments_of
     monkeypatch.setattr(frechet, "moments_of", lambda x: seen.append(len(x)) or made(x))
-    later = Sample(real.features, real.logits)
-    later.shelf = DiskShelf(tmp_path, CPU)
+    later = FeatureSet(real.features, real.logits)
+    later.shelf = DiskCache(tmp_path, CPU)
     for reference in (real, later):
         seen.clear()
         assert measured("class_fid", replace(fake), reference) == first

@@ -8,8 +8,8 @@ from conftest import CPU, same, setup
 from torch import nn
 
 from ganbench.gan.networks import NETWORKS
-from ganbench.gan.networks.base import ChannelNorm, initialized
-from ganbench.rng import Streams
+from ganbench.gan.networks.base import ChannelNorm, initialize_parameters
+from ganbench.rng import RngStreams
 
 META = torch.device("meta")
 
@@ -20,14 +20,16 @@ def count(module):
 
 def made(text, part, *args, seed=0):
     network = NETWORKS.make(text)
-    return initialized(network, getattr(network, part)(*args), Streams(seed, CPU), part)
+    return initialize_parameters(
+        network, getattr(network, part)(*args), RngStreams(seed, CPU), part
+    )
 
 
 def test_dcgan_has_the_published_number_of_parameters():
     with META:
         dcgan = NETWORKS.make("dcgan")
-        assert count(dcgan.generator(100, (3, 64, 64))) == 3_576_704
-        assert count(dcgan.discriminator((3, 64, 64))) == 2_765_568
+        assert count(dcgan.build_generator(100, (3, 64, 64))) == 3_576_704
+        assert count(dcgan.build_discriminator((3, 64, 64))) == 2_765_568
 
 
 def test_mlp_has_the_parameters_of_its_layers():
@@ -35,8 +37,8 @@ def test_mlp_has_the_parameters_of_its_layers():
         return sum((a + 1) * b for a, b in pairwise(widths))
 
     mlp = NETWORKS.make("mlp")
-    assert count(mlp.generator(100, (1, 28, 28))) == dense(100, 128, 256, 512, 784)
-    assert count(mlp.discriminator((1, 28, 28))) == dense(784, 512, 256, 1)
+    assert count(mlp.build_generator(100, (1, 28, 28))) == dense(100, 128, 256, 512, 784)
+    assert count(mlp.build_discriminator((1, 28, 28))) == dense(784, 512, 256, 1)
 
 
 @pytest.mark.parametrize("resolution", [8, 16, 32, 64, 128])
@@ -44,10 +46,10 @@ def test_mlp_has_the_parameters_of_its_layers():
 def test_dcgan_makes_and_judges_squares(resolution, channels):
     shape = (channels, resolution, resolution)
     dcgan = NETWORKS.make("dcgan(width=4)")
-    fake = dcgan.generator(5, shape)(torch.randn(2, 5))
+    fake = dcgan.build_generator(5, shape)(torch.randn(2, 5))
     assert fake.shape == (2, *shape)
     assert fake.abs().max() <= 1
-    judge = dcgan.discriminator(shape)
+    judge = dcgan.build_discriminator(shape)
     assert judge(fake).shape == (2,)
     assert judge.features(fake).shape == (2, judge.width)
     assert judge.body(fake).shape == (2, *judge.shape)
@@ -55,31 +57,33 @@ def test_dcgan_makes_and_judges_squares(resolution, channels):
 
 @pytest.mark.parametrize("resolution", [16, 32, 64, 128])
 def test_dcgans_maps_begin_at_4_by_4_where_they_fit(resolution):
-    assert NETWORKS.make("dcgan(width=4)").discriminator((1, resolution, resolution)).shape[1:] == (
+    assert NETWORKS.make("dcgan(width=4)").build_discriminator((1, resolution, resolution)).shape[
+        1:
+    ] == (
         4,
         4,
     )
-    assert NETWORKS.make("dcgan(width=4)").discriminator((1, 8, 8)).shape == (8, 2, 2)
+    assert NETWORKS.make("dcgan(width=4)").build_discriminator((1, 8, 8)).shape == (8, 2, 2)
 
 
 @pytest.mark.parametrize("shape", [(1, 12, 12), (3, 8, 16), (1, 4, 4), (1, 256, 256), (2,)])
 def test_dcgan_objects_to_what_it_cannot_make(shape):
-    assert len(NETWORKS.make("dcgan").objection(shape).split()) > 5
-    assert NETWORKS.make("mlp").objection(shape) is None
+    assert len(NETWORKS.make("dcgan").incompatibility(shape).split()) > 5
+    assert NETWORKS.make("mlp").incompatibility(shape) is None
 
 
 @pytest.mark.parametrize("shape", [(2,), (5,), (1, 8, 8), (3, 8, 16)])
 def test_mlp_makes_and_judges_any_shape(shape):
     mlp = NETWORKS.make("mlp(width=8)")
-    fake = mlp.generator(5, shape)(torch.randn(3, 5))
+    fake = mlp.build_generator(5, shape)(torch.randn(3, 5))
     assert fake.shape == (3, *shape)
-    assert mlp.discriminator(shape)(fake).shape == (3,)
+    assert mlp.build_discriminator(shape)(fake).shape == (3,)
 
 
 def test_images_end_in_tanh_and_points_do_not():
     def has_tanh(shape):
         return any(
-            isinstance(m, nn.Tanh) for m in NETWORKS.make("mlp").generator(5, shape).modules()
+            isinstance(m, nn.Tanh) for m in NETWORKS.make("mlp").build_generator(5, shape).modules()
         )
 
     assert has_tanh((1, 8, 8))
@@ -126,7 +130,7 @@ def test_initial_weights_are_the_seeds_and_no_two_layers_share_them():
     ],
 )
 def test_a_norm_is_the_discriminators(text, kind):
-    judge = NETWORKS.make(text).discriminator((1, 16, 16))
+    judge = NETWORKS.make(text).build_discriminator((1, 16, 16))
     expected = {"dcgan": 1, "mlp": 2}[text.split("(")[0]]  # dcgan has none behind its first layer
     assert sum(isinstance(m, kind) for m in judge.modules()) == expected
     assert judge(torch.randn(4, 1, 16, 16)).isfinite().all()
@@ -135,7 +139,7 @@ def test_a_norm_is_the_discriminators(text, kind):
 @pytest.mark.parametrize("text", ["dcgan(norm='none', generator_norm='none')", "mlp"])
 def test_no_norm_is_none(text):
     network = NETWORKS.make(text)
-    for part in (network.generator(4, (1, 16, 16)), network.discriminator((1, 16, 16))):
+    for part in (network.build_generator(4, (1, 16, 16)), network.build_discriminator((1, 16, 16))):
         assert not [m for m in part.modules() if "Norm" in type(m).__name__]
 
 
@@ -156,10 +160,10 @@ def test_layer_norm_of_maps_is_that_of_the_whole_example():
 @pytest.mark.parametrize("text", ["dcgan(width=5, norm='group')", "mlp(width=5, norm='group')"])
 def test_group_norm_fits_any_width(text):
     x = torch.randn(2, 1, 8, 8)
-    assert NETWORKS.make(text).discriminator((1, 8, 8))(x).isfinite().all()
+    assert NETWORKS.make(text).build_discriminator((1, 8, 8))(x).isfinite().all()
 
 
 def test_networks_of_a_game_are_those_of_its_recipe():
-    game = setup("dcgan(width=4)").game
+    game = setup("dcgan(width=4)").task
     assert game.generators["image"][1].out_channels == 8  # doubled once
     assert count(game.discriminators) == 4 * 16 + 4 * 8 * 16 + 2 * 8 + 8 * 4

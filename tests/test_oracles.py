@@ -22,12 +22,12 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from ganbench.data.base import IMAGE, Missing
-from ganbench.evaluation.evaluator import Yardstick
+from ganbench.data.base import IMAGE, NotDownloaded
+from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.metrics import METRICS, frechet, kid_subsets, mind
 from ganbench.evaluation.metrics import pairwise as gram
 from ganbench.evaluation.metrics.base import prepare
-from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.evaluation.metrics.feature_set import FeatureSet
 
 pytestmark = pytest.mark.filterwarnings("ignore:Metric .* will save all extracted features")
 
@@ -46,23 +46,25 @@ def features(count, width, seed=0, scale=1.0, shift=0.0):
 
 def pair(width, fakes=1100, reals=1000, scale=1.1, shift=0.1):
     """Fakes and reals that are neither far nor equal."""
-    return Sample(features(fakes, width, 1, scale, shift)), Sample(features(reals, width, 2))
+    return FeatureSet(features(fakes, width, 1, scale, shift)), FeatureSet(
+        features(reals, width, 2)
+    )
 
 
 @cache
 def extracted(name, count=3000):
     """Held-out images in the place of fakes, and training images, through the shipped classifier."""
     try:
-        ruler = Yardstick(name, CPU)
+        ruler = Evaluator(name, CPU)
         sides = [side[IMAGE].images[:count] for side in (ruler.split.held_out, ruler.split.train)]
-    except Missing as missing:
+    except NotDownloaded as missing:
         pytest.skip(str(missing))
     return tuple(map(ruler.sample, sides))
 
 
 def fresh(sample):
     """One that nothing is known of yet."""
-    return Sample(sample.features, sample.logits)
+    return FeatureSet(sample.features, sample.logits)
 
 
 def value(metric, fake, real=None):
@@ -170,7 +172,7 @@ def test_kid_of_large_kernels_agrees_with_torch_fidelity(width):
 def test_inception_score_agrees_with_torch_fidelity(classes, splits):
     logits = 3 * features(1234, classes)
     expected = isc_features_to_metric(logits, splits)["inception_score_mean"]
-    found = value(f"is(splits={splits})", Sample(features(1234, 2), logits))
+    found = value(f"is(splits={splits})", FeatureSet(features(1234, 2), logits))
     assert found == pytest.approx(expected, rel=1e-6)
 
 
@@ -241,13 +243,13 @@ def test_inception_score_agrees_with_torchmetrics():
     torch.manual_seed(0)
     metric = InceptionScore(Given(10))
     metric.update(shuffled[undo].double())
-    found = value("is", Sample(features(1000, 2), logits))
+    found = value("is", FeatureSet(features(1000, 2), logits))
     assert found == pytest.approx(float(metric.compute()[0]), rel=1e-6)
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_extracted_features_score_as_torchmetrics_has_it(name):
-    fake, real = (Sample(side.features[:600], side.logits) for side in extracted(name))
+    fake, real = (FeatureSet(side.features[:600], side.logits) for side in extracted(name))
     expected = torchmetrics_of(FrechetInceptionDistance(Given(64)), fake, real)
     assert value("fid", fake, real) == pytest.approx(float(expected), rel=1e-5)
     whole = KernelInceptionDistance(Given(64), subsets=1, subset_size=600)
@@ -274,14 +276,14 @@ ONES = torch.ones(10, 3)
     ],
 )
 def test_density_and_coverage_of_known_sets(fake, real, k, density, coverage):
-    fake, real = Sample(fake), Sample(real)
+    fake, real = FeatureSet(fake), FeatureSet(real)
     assert value(f"density(k={k})", fake, real) == pytest.approx(density)
     assert value(f"coverage(k={k})", fake, real) == pytest.approx(coverage)
 
 
 def test_the_coverage_of_equals_is_expected_where_combinatorics_has_it():
-    real = Sample(torch.zeros(5000, 1))
-    assert METRICS.make("coverage").floor(real, 5000) == pytest.approx(0.9687969, abs=1e-7)
+    real = FeatureSet(torch.zeros(5000, 1))
+    assert METRICS.make("coverage").expected_floor(real, 5000) == pytest.approx(0.9687969, abs=1e-7)
 
 
 def dense(fake, real, k=4):
@@ -349,15 +351,17 @@ def test_mind_of_known_gaussians():
     """A shift by m counts 3 |m|², twice the deviation three times the number of features."""
     x, shift = features(4000, 6).double(), torch.tensor([2.0, 0, 1, 0, 0, 0])
     plain = torch.randn(2, 4000, 6, generator=torch.Generator().manual_seed(0))
-    assert value("mind", Sample(x + shift), Sample(x)) == pytest.approx(15, rel=0.1)
-    assert value("mind", Sample(2 * plain[0]), Sample(plain[1])) == pytest.approx(18, rel=0.1)
-    assert value("mind", Sample(x), Sample(x)) == 0
+    assert value("mind", FeatureSet(x + shift), FeatureSet(x)) == pytest.approx(15, rel=0.1)
+    assert value("mind", FeatureSet(2 * plain[0]), FeatureSet(plain[1])) == pytest.approx(
+        18, rel=0.1
+    )
+    assert value("mind", FeatureSet(x), FeatureSet(x)) == 0
 
 
 def test_mind_of_one_feature_is_scipys_distance(monkeypatch):
     """In blocks of directions of whatever size; the error of unmoved equals is that of nothing."""
     x, y = np.random.default_rng(0).standard_normal((2, 500)) * [[1.0], [1.3]]
-    sides = [Sample(torch.as_tensor(side[:, None])) for side in (x, y)]
+    sides = [FeatureSet(torch.as_tensor(side[:, None])) for side in (x, y)]
     gaps = np.sort(x) - np.sort(y)
     assert value("mind(directions=7)", *sides) == pytest.approx(3 * np.square(gaps).mean())
     monkeypatch.setattr(mind, "NUMBERS", 1000)
@@ -375,7 +379,7 @@ def exactly(mean, covariance, seed):
     x -= x.mean(0)
     white = np.linalg.cholesky(np.atleast_2d(np.cov(x, rowvar=False)))
     x = np.linalg.solve(white, x.T).T @ np.linalg.cholesky(covariance).T
-    return Sample(torch.as_tensor(x + mean))
+    return FeatureSet(torch.as_tensor(x + mean))
 
 
 @pytest.mark.parametrize(
@@ -411,13 +415,13 @@ def test_fid_does_not_know_frames_nor_sides_and_has_a_squares_unit(fakes, reals)
     turn = torch.linalg.qr(torch.randn(40, 40, dtype=torch.float64))[0]
 
     def of(change):
-        return value("fid", *(Sample(change(side)) for side in sides))
+        return value("fid", *(FeatureSet(change(side)) for side in sides))
 
     plain = of(lambda x: x)
     assert of(lambda x: x @ turn + 2) == pytest.approx(plain, rel=1e-9)
     assert of(lambda x: x.flip(0)) == pytest.approx(plain, rel=1e-9)
     assert of(lambda x: 3 * x) == pytest.approx(9 * plain, rel=1e-9)
-    swapped = value("fid", Sample(sides[1]), Sample(sides[0]))
+    swapped = value("fid", FeatureSet(sides[1]), FeatureSet(sides[0]))
     assert swapped == pytest.approx(plain, rel=1e-6 if min(fakes, reals) <= 40 else 1e-9)
 
 
@@ -431,7 +435,7 @@ EVERY = (
 
 
 def with_logits(*sides):
-    return [Sample(side.features, features(len(side), 10)) for side in sides]
+    return [FeatureSet(side.features, features(len(side), 10)) for side in sides]
 
 
 @pytest.mark.parametrize("width", [8, 600])
@@ -446,7 +450,7 @@ def test_metrics_prepared_together_measure_what_each_measures_alone(width):
 @pytest.mark.parametrize("width", [8, 300])
 def test_what_is_kept_of_the_reals_serves_the_next_fakes(width):
     first, real = with_logits(*pair(width, 310, 280))
-    for fake in (first, Sample(first.features * 0.9, first.logits)):
+    for fake in (first, FeatureSet(first.features * 0.9, first.logits)):
         prepare(map(METRICS.make, EVERY), fake, real)
         for name in EVERY:
             assert METRICS.make(name)(fake, real) == METRICS.make(name)(fresh(fake), fresh(real))
@@ -508,7 +512,7 @@ def test_the_fid_without_a_group_is_that_of_the_rest():
     fake, real = pair(10, 100, 200)
     found = frechet.deleted(fake, real)
     for left_out, distance in zip(torch.arange(100).tensor_split(20), found, strict=True):
-        rest = Sample(fake.features[~torch.isin(torch.arange(100), left_out)])
+        rest = FeatureSet(fake.features[~torch.isin(torch.arange(100), left_out)])
         assert float(distance) == pytest.approx(value("fid", rest, real), rel=1e-10)
 
 
@@ -535,7 +539,7 @@ def test_products_in_single_precision_do_for_wide_features(monkeypatch, width):
 def test_a_common_offset_of_a_thousand_costs_no_digits(width):
     """Features are multiples of 1 / 1024 here, so that single precision holds them moved as well."""
     plain = [side.features.mul(1024).round().div(1024) for side in pair(width, 500, 480)]
-    near, far = ([Sample(side + offset) for side in plain] for offset in (0, 1000))
+    near, far = ([FeatureSet(side + offset) for side in plain] for offset in (0, 1000))
     assert torch.equal(far[0].features - 1000, near[0].features)
     assert value("fid", *far) == pytest.approx(value("fid", *near), rel=1e-9)
     for name in SHARES:
@@ -556,8 +560,8 @@ def test_subsets_are_drawn_as_torch_fidelity_draws_them():
 def test_metrics_of_pairs_do_not_know_order_nor_frames(name):
     sides = [side.features.double() for side in pair(30, 200, 180)]
     turn = torch.linalg.qr(torch.randn(30, 30, dtype=torch.float64))[0]
-    plain = value(name, *map(Sample, sides))
+    plain = value(name, *map(FeatureSet, sides))
     assert math.isfinite(plain)
     for change in (lambda x: x.flip(0), lambda x: x @ turn):
-        changed = [Sample(change(side)) for side in sides]
+        changed = [FeatureSet(change(side)) for side in sides]
         assert value(name, *changed) == pytest.approx(plain, rel=1e-9)

@@ -18,7 +18,7 @@ from test_analysis import arms, floor, frame, row
 
 import ganbench
 from ganbench.analysis.leaderboard import leaderboard
-from ganbench.analysis.rows import save
+from ganbench.analysis.rows import save_rows
 from ganbench.experiments.store import Store
 from ganbench.report.losses import POINTS, TERMS, binned, losses, read_losses, save_losses
 from ganbench.report.page import page
@@ -287,9 +287,9 @@ def test_whatever_lies_in_the_folder_of_a_trial_is_shown(tmp_path):
     rows, store = usual_report().frame, Store(tmp_path)
     trial = rows.loc[rows["tricks"].eq("r1") & rows["loss"].eq("hinge"), "trial"].iloc[0]
     sides = {kind: 7 + 2 * n for n, kind in enumerate(KINDS)}
-    store.trial(trial).folder.mkdir(parents=True)
+    store.trial_folder(trial).folder.mkdir(parents=True)
     for kind, side in sides.items():
-        path = store.trial(trial).folder / f"{kind}.png"
+        path = store.trial_folder(trial).folder / f"{kind}.png"
         path.write_bytes(png(np.eye(side, dtype=np.uint8)))
     pictures(rows, tmp_path / "figures", store)
     found = Elements(page(usual_report(), tmp_path / "figures"))
@@ -303,7 +303,7 @@ def test_whatever_lies_in_the_folder_of_a_trial_is_shown(tmp_path):
 def test_losses_of_the_store_are_drawn(tmp_path):
     rows, store = usual_report().frame, Store(tmp_path)
     trial = rows.loc[rows["tricks"].eq("ema") & rows["loss"].eq("hinge"), "trial"].iloc[0]
-    curve = store.trial(trial).curve
+    curve = store.trial_folder(trial).curve_path
     curve.parent.mkdir(parents=True)
     looks = [
         {"step": s, "discriminator": 1 / s, "generator": None, "real_score": 0.5} for s in (1, 2)
@@ -343,8 +343,8 @@ def test_losses_of_the_published_arms_are_small_and_the_same_every_time(tmp_path
             {"step": 5 * n, **dict(zip(TERMS, rng.normal(size=4).tolist(), strict=True))}
             for n in range(1000)
         ]
-        store.trial(trial).folder.mkdir(parents=True)
-        store.trial(trial).curve.write_text(json.dumps({"losses": looks}))
+        store.trial_folder(trial).folder.mkdir(parents=True)
+        store.trial_folder(trial).curve_path.write_text(json.dumps({"losses": looks}))
     found = losses(frame, leaderboard(frame), store)
     told = found.groupby("trial").size()
     cells = ["data", "variant", "loss", "tricks", "plan"]
@@ -381,7 +381,7 @@ def test_a_published_folder_shows_what_the_store_showed(small_run, tmp_path):
 def test_losses_that_are_none_are_told(request, tmp_path, content):
     folder = tmp_path / "copy"
     rows = usual_report().frame
-    save(rows, folder)
+    save_rows(rows, folder)
     if isinstance(content, bytes):
         (folder / "losses.parquet").write_bytes(content)
     else:

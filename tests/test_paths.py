@@ -15,27 +15,27 @@ from torch_fidelity.sample_similarity_base import SampleSimilarityBase
 from torch_fidelity.sample_similarity_lpips import SampleSimilarityLPIPS
 
 from ganbench.data.base import IMAGE
-from ganbench.evaluation.evaluator import Yardstick
+from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.extractors import lpips, vgg16
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.metrics.base import Unmeasurable
-from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.evaluation.metrics.base import MetricNotApplicable
+from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.gan.latent_sampler import Sampler, slerp
-from ganbench.rng import Streams
-from ganbench.training.sampling import Fakes, steady
+from ganbench.rng import RngStreams
+from ganbench.training.sampling import GeneratedSamples, with_fixed_layer_noise
 
-REAL = Sample(torch.zeros(2, 1))
+REAL = FeatureSet(torch.zeros(2, 1))
 
 
 def normal(width):
     return lambda count, random: torch.randn(count, width, generator=random)
 
 
-def points(make, width=4, **kwargs) -> Sample:
+def points(make, width=4, **kwargs) -> FeatureSet:
     """Fakes of a generator of points, which are their own features."""
     plain = {"features": lambda images: images.flatten(1)}
     sampler = Sampler(normal(width), width, lambda z, labels: make(z), CPU, **(plain | kwargs))
-    return Sample(torch.zeros(2, 1), sampler=sampler)
+    return FeatureSet(torch.zeros(2, 1), sampler=sampler)
 
 
 def value(metric, fake):
@@ -59,7 +59,7 @@ def test_twice_as_far_is_four_times_the_length_and_a_collapsed_generator_has_non
     plain, double = (value("ppl", points(lambda z, k=k: k * (z @ MATRIX))) for k in (1, 2))
     assert double.value == pytest.approx(4 * plain.value, rel=1e-5)
     assert value("ppl", points(lambda z: torch.ones(len(z), 3))).value == 0
-    with pytest.raises(Unmeasurable, match="images do not move"):
+    with pytest.raises(MetricNotApplicable, match="images do not move"):
         value("smoothness", points(lambda z: torch.ones(len(z), 3)))
 
 
@@ -170,7 +170,7 @@ def test_codes_and_labels_stay_as_they_are_on_a_path():
         return z[:, :2]
 
     sampler = Sampler(normal(5), 2, images, CPU, features=lambda x: x)
-    fake = Sample(torch.zeros(3, 1), labels=torch.tensor([4, 5, 6]), sampler=sampler)
+    fake = FeatureSet(torch.zeros(3, 1), labels=torch.tensor([4, 5, 6]), sampler=sampler)
     value("ppl(pairs=7)", fake)
     (a, ours), (b, theirs) = seen
     assert torch.equal(a[:, 2:], b[:, 2:])
@@ -186,17 +186,19 @@ def test_in_w_the_path_is_a_line_between_mapped_latents():
     assert told.value == pytest.approx(
         4 * float(MATRIX.square().sum()), abs=4 * told.standard_error
     )
-    with pytest.raises(Unmeasurable, match="maps latents to w, and this one does not"):
+    with pytest.raises(MetricNotApplicable, match="maps latents to w, and this one does not"):
         value("ppl(space='w')", points(lambda z: z))
 
 
 def test_what_is_missing_is_told_in_a_sentence():
-    with pytest.raises(Unmeasurable, match="needs the generator itself"):
-        value("ppl", Sample(torch.zeros(2, 1)))
+    with pytest.raises(MetricNotApplicable, match="needs the generator itself"):
+        value("ppl", FeatureSet(torch.zeros(2, 1)))
     for metric in ("ppl", "smoothness"):
-        with pytest.raises(Unmeasurable, match="before they are rounded, and this one sees bytes"):
+        with pytest.raises(
+            MetricNotApplicable, match="before they are rounded, and this one sees bytes"
+        ):
             value(metric, points(lambda z: z, features=None))
-    with pytest.raises(Unmeasurable, match="needs LPIPS"):
+    with pytest.raises(MetricNotApplicable, match="needs LPIPS"):
         value("ppl(distance='lpips')", points(lambda z: z))
     for wrong in ("pairs=1", "epsilon=0", "discard=50", "distance='lipps'", "space='x'"):
         with pytest.raises(ValueError, match=r"must|did you mean|there are"):
@@ -206,11 +208,13 @@ def test_what_is_missing_is_told_in_a_sentence():
 def test_lpips_without_its_weights_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("GANBENCH_DATA", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    ruler = Yardstick("digits", CPU)
-    game = setup().game
-    sampler = ruler.seen_of(game.sampler(game.generators))
-    with pytest.raises(Unmeasurable, match=r"lpips's weights are not .*weights-vgg16-lpips\.pth"):
-        value("ppl(distance='lpips')", Sample(torch.zeros(2, 1), sampler=sampler))
+    ruler = Evaluator("digits", CPU)
+    game = setup().task
+    sampler = ruler.seen_of(game.latent_sampler(game.generators))
+    with pytest.raises(
+        MetricNotApplicable, match=r"lpips's weights are not .*weights-vgg16-lpips\.pth"
+    ):
+        value("ppl(distance='lpips')", FeatureSet(torch.zeros(2, 1), sampler=sampler))
 
 
 @pytest.mark.slow  # 550 MB of weights
@@ -252,16 +256,17 @@ def test_distances_do_not_share_a_column():
     ("variant", "data"), [("gan(width=8)", "digits"), ("gan(width=8)", "ring")]
 )
 def test_a_trials_generator_is_measured_through_its_data_sets_extractor(variant, data):
-    game = setup(variant, data).game
+    game = setup(variant, data).task
     game.generators.eval()
-    ruler, streams = Yardstick(data, CPU), Streams(0, CPU)
-    sampler = steady(game.sampler(game.generators), streams)
+    ruler, streams = Evaluator(data, CPU), RngStreams(0, CPU)
+    sampler = with_fixed_layer_noise(game.latent_sampler(game.generators), streams)
     random = streams.generator("x")
     latents = sampler.latents(50, random)
     images = sampler.images(latents, None)
     assert images.shape[1:] == split(data).train[IMAGE].images.shape[1:]
     readings = ruler.measure(
-        Fakes(images.detach(), sampler=sampler), ("ppl(pairs=50)", "smoothness(paths=5)", "fid")
+        GeneratedSamples(images.detach(), sampler=sampler),
+        ("ppl(pairs=50)", "smoothness(paths=5)", "fid"),
     )
     assert readings["ppl(pairs=50)"].value > 0
     assert 1 / 16 <= readings["smoothness(paths=5)"].value <= 1
@@ -279,7 +284,7 @@ def test_noise_inside_of_layers_moves_no_image():
 
     noisy = Noisy()
     plain = Sampler(normal(3), 3, lambda z, labels: noisy(z), CPU, synthesis=noisy)
-    sampler = steady(plain, Streams(0, CPU))
+    sampler = with_fixed_layer_noise(plain, RngStreams(0, CPU))
     z = torch.zeros(4, 3)
     assert torch.equal(sampler.images(z, None), sampler.images(z, None))
     assert torch.equal(sampler.synthesis(z), sampler.synthesis(z))

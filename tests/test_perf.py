@@ -372,7 +372,7 @@ def test_an_unsteady_benchmark_is_measured_again_and_then_given_up():
     report = played(bench)
     assert report.unsteady == ["step[x]"]
     assert bench.asked.count(["step[x]"]) == 2 * 12  # two more each
-    code, why = command.ending(report, allow_missing=False)
+    code, why = command.exit_code_and_reason(report, allow_missing=False)
     assert code == 3
     assert "unsteady" in why
 
@@ -607,7 +607,7 @@ def test_what_is_told_of_a_run():
 def test_values_of_the_head_become_records_of_the_history(tmp_path):
     records = pytest.importorskip("ganbench.ci.history.records")
     report = played(Played({"step[x]": noisy(1)}, {"live[x]": {"base": 5, "head": 5}}))
-    command.remember(report, tmp_path / "history.jsonl", "cpu", "abc")
+    command.append_perf_history(report, tmp_path / "history.jsonl", "cpu", "abc")
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert {line["benchmark"]: line["count"] for line in lines} == {"step[x]": 6, "live[x]": 1}
     assert all(line["low"] <= line["value"] <= line["high"] for line in lines)

@@ -10,11 +10,11 @@ import pytest
 from planted import ANY, HC3, PLANTED, SCENARIOS
 from test_analysis import arms, frame, row
 
-from ganbench.analysis.contrasts import Estimate, holm, tables
-from ganbench.analysis.effects import compared, names_of, outcomes
-from ganbench.analysis.factors import main_effect
-from ganbench.analysis.interactions import interactions, pairs
-from ganbench.analysis.rates import rates, wilson
+from ganbench.analysis.contrasts import Estimate, cell_tables, holm_correct
+from ganbench.analysis.effects import estimate_effects, names_of_effects, outcome_rows
+from ganbench.analysis.factors import main_effect_weights
+from ganbench.analysis.interactions import all_interactions, pair_interactions
+from ganbench.analysis.rates import failure_rates, wilson_interval
 
 statsmodels = pytest.importorskip("statsmodels.api")
 from statsmodels.stats.contingency_tables import mcnemar  # noqa: E402
@@ -147,13 +147,16 @@ def uneven(paired: bool, **factors: float) -> pd.DataFrame:
 
 
 def estimates(made: pd.DataFrame) -> dict[str, Estimate]:
-    values, paired = outcomes(made), made.attrs["plan"]["analysis"]["paired"]
-    return {e.tricks: mean for e, mean in compared(values, names_of(values), "log", paired)}
+    values, paired = outcome_rows(made), made.attrs["plan"]["analysis"]["paired"]
+    return {
+        e.tricks: mean
+        for e, mean in estimate_effects(values, names_of_effects(values), "log", paired)
+    }
 
 
 def least_squares(made: pd.DataFrame, weights: dict[str, float], error: str):
     """Arms by their weights, averaged over cells, in a model with a mean for every cell and arm."""
-    rows = outcomes(made).dropna(subset=["value"])
+    rows = outcome_rows(made).dropna(subset=["value"])
     cell = rows["variant"] + rows["plan"]
     means = pd.get_dummies(cell + "/" + rows["tricks"], dtype=float)
     fitted = statsmodels.OLS(np.log(rows["value"].to_numpy()), means.to_numpy())
@@ -181,7 +184,7 @@ def test_hc3s_error_is_larger_by_what_one_seed_more_or_less_makes():
 
 def test_paired_effects_are_those_of_least_squares_with_an_intercept_for_every_seed():
     made = frame(*arms({"a": 0.8, "b": 1.0}, seeds=5, noise=0.3))
-    rows = outcomes(made)
+    rows = outcome_rows(made)
     design = pd.get_dummies(rows[["tricks", "seed"]].astype(str), dtype=float)
     design = design.drop(columns="tricks_none")[rows["tricks"] != "b"]
     logs = np.log(rows["value"][rows["tricks"] != "b"].to_numpy())
@@ -195,7 +198,9 @@ def test_paired_effects_are_those_of_least_squares_with_an_intercept_for_every_s
 def test_an_interaction_and_its_error_are_those_of_least_squares_with_hc2():
     made = uneven(False, **{"a": 0.8, "b": 0.9, "a + b": 1.0})
     weights = {"a + b": 1.0, "a": -1.0, "b": -1.0, "none": 1.0}
-    ((*_, found, cells),) = pairs(dict(tables(outcomes(made), "log")), paired=False)
+    ((*_, found, cells),) = pair_interactions(
+        dict(cell_tables(outcome_rows(made), "log")), paired=False
+    )
     expected = least_squares(made, weights, "HC2")
     assert (found.mean, found.error) == pytest.approx((expected.effect.item(), expected.sd.item()))
     assert cells == 3
@@ -225,13 +230,13 @@ def test_the_intervals_of_the_comparison_are_hc3s():
 
 def test_holm_is_statsmodels_holm():
     p = np.random.default_rng(0).uniform(size=12) ** 3
-    assert holm(p.tolist()) == pytest.approx(multipletests(p, method="holm")[1].tolist())
+    assert holm_correct(p.tolist()) == pytest.approx(multipletests(p, method="holm")[1].tolist())
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 5), (1, 3), (7, 40), (12, 12)])
 def test_shares_have_statsmodels_wilson_intervals(count, total):
     expected = proportion_confint(count, total, method="wilson")
-    assert wilson(count, total) == pytest.approx(expected)
+    assert wilson_interval(count, total) == pytest.approx(expected)
 
 
 def test_failures_are_compared_by_statsmodels_exact_mcnemar():
@@ -244,7 +249,9 @@ def test_failures_are_compared_by_statsmodels_exact_mcnemar():
             for place, arm in enumerate(("none", "a"))
         )
     )
-    (found,) = [rate for rate in rates(made) if rate.tricks == "a" and rate.what == "failed"]
+    (found,) = [
+        rate for rate in failure_rates(made) if rate.tricks == "a" and rate.what == "failed"
+    ]
     counts = pd.crosstab(broken[:, 0], broken[:, 1])
     assert found.p == pytest.approx(mcnemar(counts, exact=True).pvalue)
     assert (found.fewer, found.more) == (counts.loc[True, False], counts.loc[False, True])
@@ -261,20 +268,20 @@ def test_where_an_arm_is_missing_effects_are_those_of_a_model_with_all_pairs(mis
     table["y"] = np.random.default_rng(0).normal(size=len(measured))
     fitted = statsmodels.OLS.from_formula("y ~ (a + b + c) ** 2", table).fit()
     expected = fitted.params["a"] + (fitted.params["a:b"] + fitted.params["a:c"]) / 2
-    weights = main_effect(FACTORIAL, "a", measured)
+    weights = main_effect_weights(FACTORIAL, "a", measured)
     found = sum(weights.get(arm, 0) * y for arm, y in zip(measured, table["y"], strict=True))
     assert found == pytest.approx(expected)
 
 
 def test_a_cell_that_lacks_too_many_arms_tells_no_main_effect():
     without_both = [arm for arm in FACTORIAL if arm not in ("a + b", "a + b + c")]
-    assert main_effect(FACTORIAL, "a", without_both) is None
-    assert main_effect(FACTORIAL, "c", [*without_both, "a + b"]) is not None
+    assert main_effect_weights(FACTORIAL, "a", without_both) is None
+    assert main_effect_weights(FACTORIAL, "c", [*without_both, "a + b"]) is not None
 
 
 def test_a_missing_arm_of_one_trick_takes_nothing_from_the_others():
-    assert main_effect(("none", "a", "b"), "a", ("none", "a")) == SINGLE
-    assert main_effect(("none", "a", "b"), "a", ("a", "b")) is None
+    assert main_effect_weights(("none", "a", "b"), "a", ("none", "a")) == SINGLE
+    assert main_effect_weights(("none", "a", "b"), "a", ("a", "b")) is None
 
 
 def test_where_an_arm_is_missing_an_interaction_does_not_pass_for_an_effect():
@@ -286,5 +293,5 @@ def test_where_an_arm_is_missing_an_interaction_does_not_pass_for_an_effect():
             lost.update(value=None, outcome="failed")
     found = {trick: math.exp(mean.mean) for trick, mean in estimates(frame(*made)).items()}
     assert found == pytest.approx({"a": 1.0, "b": 1.0, "c": 0.9}, rel=1e-4)
-    places = [i.ratio for i in interactions(frame(*made)) if i.kind == "trick × loss"]
+    places = [i.ratio for i in all_interactions(frame(*made)) if i.kind == "trick × loss"]
     assert places == pytest.approx([1.0] * 3, rel=1e-4)

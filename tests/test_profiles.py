@@ -10,26 +10,32 @@ from pandas.testing import assert_frame_equal
 from scipy import stats
 from test_analysis import FACTS, arms, floor, frame, row
 
-from ganbench.analysis.front import front
+from ganbench.analysis.front import cost_front
 from ganbench.analysis.intervals import SCALES
 from ganbench.analysis.profiles import (
-    Arms,
-    best_rows,
-    compared,
-    draws,
-    gained,
-    improvement,
-    middle,
-    none_rows,
-    profiles,
-    shares,
-    trimmed,
-    won,
+    ComparedArms,
+    baseline_row_of_cell,
+    best_row_of_cell,
+    bootstrap_weights,
+    improvement_probabilities,
+    interquartile_gain_entry,
+    interquartile_gains,
+    make_compared_arms,
+    performance_profiles,
+    profile_shares,
+    trimmed_means,
+    win_probability_entry,
 )
-from ganbench.analysis.targets import targets
+from ganbench.analysis.targets import costs_to_target
 
-TABLES = (profiles, improvement, middle, targets, front)
-BOOTSTRAPPED = (profiles, improvement, middle)
+TABLES = (
+    performance_profiles,
+    improvement_probabilities,
+    interquartile_gains,
+    costs_to_target,
+    cost_front,
+)
+BOOTSTRAPPED = (performance_profiles, improvement_probabilities, interquartile_gains)
 CELL = ["data", "variant", "loss", "plan"]
 DONE = ["data", "variant", "loss", "tricks", "plan"]
 
@@ -85,21 +91,21 @@ def dense(made: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_shares_by_hand():
-    found = profiles(framed({"none": [1.0, 1.0], "r1": [2.0, 4.0]}), (1, 2, 3, 4))
+    found = performance_profiles(framed({"none": [1.0, 1.0], "r1": [2.0, 4.0]}), (1, 2, 3, 4))
     assert of(found, "none", "share", "trainings") == [[1.0] * 4, [2] * 4]
     assert of(found, "r1", "share") == [0.0, 0.5, 0.5, 1.0]
     assert found["factor"].tolist() == [1, 2, 3, 4] * 2
 
 
 def test_the_factor_is_to_the_best_arms_geometric_mean():
-    found = profiles(framed({"none": [1.0, 4.0], "r1": [9.0, 9.0]}), (1, 1.9, 2.1))
+    found = performance_profiles(framed({"none": [1.0, 4.0], "r1": [9.0, 9.0]}), (1, 1.9, 2.1))
     assert of(found, "none", "share") == [0.5, 0.5, 1.0]
-    found = profiles(framed({"none": [1.0, 4.0], "r1": [9.0, 9.0]}), (4.4, 4.6))
+    found = performance_profiles(framed({"none": [1.0, 4.0], "r1": [9.0, 9.0]}), (4.4, 4.6))
     assert of(found, "r1", "share") == [0.0, 1.0]
 
 
 def test_where_higher_is_better_the_highest_is_best():
-    found = profiles(framed({"none": [8.0, 8.0], "r1": [4.0, 1.0]}, "is"), (1, 2, 8))
+    found = performance_profiles(framed({"none": [8.0, 8.0], "r1": [4.0, 1.0]}, "is"), (1, 2, 8))
     assert of(found, "none", "share") == [1.0, 1.0, 1.0]
     assert of(found, "r1", "share") == [0.0, 0.5, 1.0]
 
@@ -107,19 +113,23 @@ def test_where_higher_is_better_the_highest_is_best():
 @pytest.mark.parametrize("outcome", ["diverged", "failed"])
 def test_lost_trainings_are_within_no_factor(outcome):
     lost = row("r1", 2, outcome=outcome)
-    found = profiles(frame(*grid({"none": [1.0, 1.0], "r1": [1.0, 1.0]}), lost), (1, 1e9))
+    found = performance_profiles(
+        frame(*grid({"none": [1.0, 1.0], "r1": [1.0, 1.0]}), lost), (1, 1e9)
+    )
     assert of(found, "r1", "share", "trainings") == [[pytest.approx(2 / 3)] * 2, [3, 3]]
 
 
 def test_an_arm_that_lost_trainings_is_not_the_best_unless_all_did():
     values = {"none": [2.0, 2.0, 2.0], "r1": [1.0, 1.0, None]}
-    assert of(profiles(framed(values), (1,)), "none", "share") == 1.0
+    assert of(performance_profiles(framed(values), (1,)), "none", "share") == 1.0
     values["none"] = [2.0, None, None]
-    assert of(profiles(framed(values), (1, 2)), "none", "share") == pytest.approx([0, 1 / 3])
+    assert of(performance_profiles(framed(values), (1, 2)), "none", "share") == pytest.approx(
+        [0, 1 / 3]
+    )
 
 
 def test_where_all_were_lost_all_shares_are_none_and_not_for_sure():
-    found = profiles(framed({"none": [None] * 3, "r1": [None] * 3}))
+    found = performance_profiles(framed({"none": [None] * 3, "r1": [None] * 3}))
     assert set(found["share"]) == {0.0}
     assert found["high"].tolist() == pytest.approx([1 - 0.025 ** (1 / 3)] * len(found))
 
@@ -127,8 +137,10 @@ def test_where_all_were_lost_all_shares_are_none_and_not_for_sure():
 def test_cells_with_a_single_arm_compare_nothing():
     alone = grid({"none": [1.0, 2.0]}, plan="alone")
     pair = grid({"none": [1.0, 1.0], "r1": [2.0, 2.0]})
-    assert_frame_equal(profiles(frame(*alone, *pair)), profiles(frame(*pair)))
-    assert profiles(frame(*alone)).empty
+    assert_frame_equal(
+        performance_profiles(frame(*alone, *pair)), performance_profiles(frame(*pair))
+    )
+    assert performance_profiles(frame(*alone)).empty
 
 
 def test_what_was_not_run_or_does_not_apply_or_has_no_value_is_left_out():
@@ -145,12 +157,14 @@ def test_what_was_not_run_or_does_not_apply_or_has_no_value_is_left_out():
 def test_an_infinite_outcome_is_a_lost_one():
     for outcome in ("fid", "is"):
         made = framed({"none": [1.0, 1.0], "r1": [1.0, math.inf]}, outcome)
-        assert of(profiles(made, (1, 1e9)), "r1", "share") == [0.5, 0.5]
+        assert of(performance_profiles(made, (1, 1e9)), "r1", "share") == [0.5, 0.5]
 
 
 def test_on_a_plain_scale_a_factor_stands_for_standard_deviations():
     values = [0.0, 2.0, 3.0, 7.0]  # of the best arm the mean is 1; all have a deviation of 2.94
-    found = profiles(framed({"none": values[:2], "r1": values[2:]}, "kid"), (1, 1.6, 1.7, 3, 3.1))
+    found = performance_profiles(
+        framed({"none": values[:2], "r1": values[2:]}, "kid"), (1, 1.6, 1.7, 3, 3.1)
+    )
     assert np.std(values, ddof=1) == pytest.approx(2.94, abs=0.01)
     assert of(found, "none", "share") == [0.5, 1.0, 1.0, 1.0, 1.0]
     assert of(found, "r1", "share") == [0.0, 0.0, 0.5, 0.5, 1.0]
@@ -161,7 +175,9 @@ def test_the_deviation_is_that_of_the_data_set():
     other = {arm: [100 * value for value in values] for arm, values in one.items()}
     both = frame(*grid(one, "kid"), *grid(other, "kid", data="ring"), outcome="kid")
     columns = ["tricks", "factor", "share"]
-    assert_frame_equal(profiles(both)[columns], profiles(framed(one, "kid"))[columns])
+    assert_frame_equal(
+        performance_profiles(both)[columns], performance_profiles(framed(one, "kid"))[columns]
+    )
 
 
 @pytest.mark.parametrize("outcome", ["fid", "is", "kid", "modes"])
@@ -183,7 +199,7 @@ def test_shares_of_a_ragged_grid_counted_one_by_one(outcome, seed):
             width = step * (1 if FACTS[outcome]["transform"] == "log" else spread) + 1e-9
             for name, scores in found.items():
                 hits.setdefault((name, factor), []).extend(bar - scores <= width)
-    table = profiles(made, factors)
+    table = performance_profiles(made, factors)
     assert len(table) == len(hits)
     for line in table.itertuples():
         expected = hits[line.tricks, line.factor]
@@ -192,13 +208,15 @@ def test_shares_of_a_ragged_grid_counted_one_by_one(outcome, seed):
 
 
 def test_shares_rise_with_the_factor():
-    found = profiles(ragged())
+    found = performance_profiles(ragged())
     for _, part in found.groupby("tricks"):
         assert part[["share", "low", "high"]].apply(lambda x: x.is_monotonic_increasing).all()
 
 
 def test_a_planted_best_arm_has_the_highest_profile():
-    found = profiles(frame(*arms({"r1": 0.5, "ema": 0.9}, cells=(1, 5, 20, 100))), (1.2,))
+    found = performance_profiles(
+        frame(*arms({"r1": 0.5, "ema": 0.9}, cells=(1, 5, 20, 100))), (1.2,)
+    )
     by_arm = found.set_index("tricks")
     assert by_arm["share"].idxmax() == "r1"
     assert by_arm["low"]["r1"] > max(by_arm["high"]["none"], by_arm["high"]["ema"])
@@ -208,18 +226,22 @@ def test_a_planted_best_arm_has_the_highest_profile():
 
 
 def test_a_probability_by_hand():
-    found = improvement(framed({"none": [1.0, 3.0], "r1": [2.0, 3.0]}))  # > loses, ties with 3
+    found = improvement_probabilities(
+        framed({"none": [1.0, 3.0], "r1": [2.0, 3.0]})
+    )  # > loses, ties with 3
     assert of(found, "r1", "probability", "cells", "trainings") == [0.375, 1, 2]
     assert "none" not in set(found["tricks"])
 
 
 def test_more_is_better_where_higher_is():
-    found = improvement(framed({"none": [1.0, 3.0], "r1": [2.0, 3.0]}, "is"))
+    found = improvement_probabilities(framed({"none": [1.0, 3.0], "r1": [2.0, 3.0]}, "is"))
     assert of(found, "r1", "probability") == 0.625
 
 
 def test_lost_trainings_lose_to_all_that_ended_and_tie_with_each_other():
-    found = improvement(framed({"none": [1e9, None], "r1": [1.0, None], "ema": [None, None]}))
+    found = improvement_probabilities(
+        framed({"none": [1e9, None], "r1": [1.0, None], "ema": [None, None]})
+    )
     assert of(found, "r1", "probability") == (1 + 1 + 0 + 0.5) / 4
     assert of(found, "ema", "probability") == 0.25
 
@@ -227,7 +249,7 @@ def test_lost_trainings_lose_to_all_that_ended_and_tie_with_each_other():
 @pytest.mark.parametrize("outcome", ["fid", "is", "kid", "modes"])
 def test_probabilities_of_a_ragged_grid_are_mann_and_whitneys(outcome):
     made = ragged(outcome)
-    found, expected = improvement(made), {}
+    found, expected = improvement_probabilities(made), {}
     for _, cell in dense(made).groupby(CELL):
         scores = {name: part["score"] for name, part in cell.groupby("tricks")}
         for name in scores.keys() - {"none"}:
@@ -243,25 +265,25 @@ def test_probabilities_of_a_ragged_grid_are_mann_and_whitneys(outcome):
 def test_cells_count_the_same_however_many_seeds_they_have():
     large = grid({"none": [1.0] * 6, "r1": [2.0] * 6})
     small = grid({"none": [2.0] * 2, "r1": [1.0] * 2}, plan="small")
-    assert of(improvement(frame(*large, *small)), "r1", "probability") == 0.5
+    assert of(improvement_probabilities(frame(*large, *small)), "r1", "probability") == 0.5
 
 
 def test_arms_that_share_no_cell_with_none_are_left_out():
     apart = grid({"ema": [1.0, 2.0]}, plan="apart")
     both = grid({"none": [1.0, 2.0], "r1": [1.0, 2.0]})
-    assert improvement(frame(*both, *apart))["tricks"].tolist() == ["r1"]
-    assert improvement(frame(*apart)).empty
+    assert improvement_probabilities(frame(*both, *apart))["tricks"].tolist() == ["r1"]
+    assert improvement_probabilities(frame(*apart)).empty
 
 
 def test_to_have_always_won_is_not_to_win_for_sure():
     """Three of three say no more than this (Clopper and Pearson)."""
-    found = improvement(framed({"none": [2.0, 3.0, 4.0], "r1": [1.0, 0.5, 1.5]}))
+    found = improvement_probabilities(framed({"none": [2.0, 3.0, 4.0], "r1": [1.0, 0.5, 1.5]}))
     low = stats.binomtest(3, 3).proportion_ci(0.95).low
     assert of(found, "r1", "probability", "low", "high") == [1.0, pytest.approx(low), 1.0]
 
 
 def test_single_seeds_have_the_interval_of_as_many_throws_of_a_coin():
-    found = improvement(frame(*arms({"r1": 0.5}, seeds=1, cells=range(1, 9))))
+    found = improvement_probabilities(frame(*arms({"r1": 0.5}, seeds=1, cells=range(1, 9))))
     low = stats.binomtest(8, 8).proportion_ci(0.95).low
     assert of(found, "r1", "probability", "low") == [1.0, pytest.approx(low)]
 
@@ -269,12 +291,12 @@ def test_single_seeds_have_the_interval_of_as_many_throws_of_a_coin():
 def test_where_single_seeds_are_among_others_no_bootstrap_pretends_to_know():
     many = arms({"r1": 0.95}, seeds=6, cells=(1, 5))
     single = grid({"none": [1.0], "r1": [0.9]}, plan="single")
-    found = improvement(frame(*many, *single))
+    found = improvement_probabilities(frame(*many, *single))
     share, low, high = of(found, "r1", "probability", "low", "high")
     ends = [stats.beta.ppf(0.025, 3 * share, 4 - 3 * share)]  # as of three pairs, one of each cell
     ends += [stats.beta.ppf(0.975, 3 * share + 1, 3 - 3 * share)]
     assert [low, high] == pytest.approx(ends)
-    assert middle(frame(*many, *single))["low"].isna().all()
+    assert interquartile_gains(frame(*many, *single))["low"].isna().all()
 
 
 # The interquartile mean
@@ -283,30 +305,30 @@ def test_where_single_seeds_are_among_others_no_bootstrap_pretends_to_know():
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 8, 21])
 def test_the_middle_is_scipys_trimmed_mean(count):
     values = np.random.default_rng(count).normal(size=count)
-    found = trimmed(values[None], np.ones((1, count)))
+    found = trimmed_means(values[None], np.ones((1, count)))
     assert found == pytest.approx([stats.trim_mean(values, 0.25)])
 
 
 def test_a_weight_of_two_is_a_value_that_is_there_twice():
     values, weights = np.array([[5.0, 1.0, 7.0, 2.0, 9.0]]), np.array([[2.0, 1.0, 0.0, 3.0, 2.0]])
     expected = stats.trim_mean([5, 5, 1, 2, 2, 2, 9, 9], 0.25)
-    assert trimmed(values, weights) == pytest.approx([expected])
+    assert trimmed_means(values, weights) == pytest.approx([expected])
 
 
 def test_a_middle_by_hand():
     values = {"none": [4.0, 9.0], "r1": [6.0, 3.0, 2.0, 1.0]}  # ratios 1, 2, 3 and 6 to 6
-    found = middle(framed(values))
+    found = interquartile_gains(framed(values))
     assert of(found, "r1", "iqm", "failed", "trainings") == [pytest.approx(math.sqrt(6)), 0, 4]
     assert of(found, "none", "iqm") == pytest.approx(1.0)
 
 
 def test_where_higher_is_better_the_ratio_is_the_other_way():
-    found = middle(framed({"none": [4.0, 9.0], "r1": [6.0, 12.0, 18.0, 36.0]}, "is"))
+    found = interquartile_gains(framed({"none": [4.0, 9.0], "r1": [6.0, 12.0, 18.0, 36.0]}, "is"))
     assert of(found, "r1", "iqm") == pytest.approx(math.sqrt(6))
 
 
 def test_on_a_plain_scale_a_gain_is_a_difference():
-    found = middle(framed({"none": [4.0, 6.0], "r1": [5.0, 4.0, 3.0, -9.0]}, "kid"))
+    found = interquartile_gains(framed({"none": [4.0, 6.0], "r1": [5.0, 4.0, 3.0, -9.0]}, "kid"))
     assert of(found, "r1", "iqm") == pytest.approx(1.5)
 
 
@@ -319,7 +341,7 @@ def test_middles_of_a_ragged_grid_are_those_of_all_gains(outcome, seed):
         none = cell[cell["tricks"] == "none"]["score"]
         for name, score in zip(cell["tricks"], cell["score"], strict=True):
             gains.setdefault(name, []).append(score - none[np.isfinite(none)].mean())
-    for line in middle(made).itertuples():
+    for line in interquartile_gains(made).itertuples():
         own = np.array(gains[line.tricks])
         expected = stats.trim_mean(np.where(np.isfinite(own), own, -1e30), 0.25)
         expected = np.exp(expected) if FACTS[outcome]["transform"] == "log" else expected
@@ -330,37 +352,45 @@ def test_middles_of_a_ragged_grid_are_those_of_all_gains(outcome, seed):
 
 def test_lost_trainings_are_trimmed_as_far_as_the_trimmed_quarter_reaches():
     values = {"none": [6.0, 6.0], "r1": [None, 3.0, 2.0, 1.0]}
-    assert of(middle(framed(values)), "r1", "iqm", "failed") == [pytest.approx(math.sqrt(6)), 1]
+    assert of(interquartile_gains(framed(values)), "r1", "iqm", "failed") == [
+        pytest.approx(math.sqrt(6)),
+        1,
+    ]
     values["r1"] = [None, None, 2.0, 1.0]
-    iqm, low, high, failed = of(middle(framed(values)), "r1", "iqm", "low", "high", "failed")
+    iqm, low, high, failed = of(
+        interquartile_gains(framed(values)), "r1", "iqm", "low", "high", "failed"
+    )
     assert [math.isnan(x) for x in (iqm, low, high)] == [True] * 3
     assert failed == 2
 
 
 def test_where_a_resample_loses_more_than_a_quarter_the_interval_reaches_the_worst():
     values = {"none": [6.0, 5.0, 7.0, 6.5], "r1": [None, 3.0, 2.0, 1.0]}
-    assert of(middle(framed(values)), "r1", "low") == 0.0
-    assert of(middle(framed(values, "kid")), "r1", "low") == -math.inf
+    assert of(interquartile_gains(framed(values)), "r1", "low") == 0.0
+    assert of(interquartile_gains(framed(values, "kid")), "r1", "low") == -math.inf
 
 
 def test_the_yardstick_is_what_ended_without_tricks_and_cells_without_any_are_left_out():
     values = {"none": [4.0, 9.0, None], "r1": [6.0, 3.0, 2.0, 1.0]}
     lost = grid({"none": [None, None], "r1": [1.0, 1.0]}, plan="lost")
     alone = grid({"r1": [1.0, 1.0]}, plan="alone")
-    found = middle(frame(*grid(values), *lost, *alone))
+    found = interquartile_gains(frame(*grid(values), *lost, *alone))
     assert of(found, "r1", "iqm", "trainings") == [pytest.approx(math.sqrt(6)), 4]
-    assert middle(frame(*lost, *alone)).empty
+    assert interquartile_gains(frame(*lost, *alone)).empty
 
 
 def test_levels_of_cells_do_not_matter():
     close, apart = (
-        middle(frame(*arms({"r1": 0.8}, cells=cells))) for cells in ((1, 1, 1), (0.01, 3, 1e4))
+        interquartile_gains(frame(*arms({"r1": 0.8}, cells=cells)))
+        for cells in ((1, 1, 1), (0.01, 3, 1e4))
     )
     assert_frame_equal(close, apart)
 
 
 def test_a_planted_gain_lies_inside_its_interval():
-    found = middle(frame(*arms({"r1": 0.8, "ema": 1.25}, cells=(1, 5, 20, 100), random=2)))
+    found = interquartile_gains(
+        frame(*arms({"r1": 0.8, "ema": 1.25}, cells=(1, 5, 20, 100), random=2))
+    )
     r1, ema = (of(found, arm, "low", "iqm", "high") for arm in ("r1", "ema"))
     assert 1 < r1[0] < 1 / 0.8 < r1[2]
     assert ema[0] < 1 / 1.25 < ema[2] < 1
@@ -368,7 +398,9 @@ def test_a_planted_gain_lies_inside_its_interval():
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 def test_single_seeds_and_equal_ones_have_no_interval(noise):
-    found = middle(frame(*arms({"r1": 0.5}, seeds=1 if noise else 4, cells=(1, 5), noise=noise)))
+    found = interquartile_gains(
+        frame(*arms({"r1": 0.5}, seeds=1 if noise else 4, cells=(1, 5), noise=noise))
+    )
     assert found[["low", "high"]].isna().all(axis=None)
     assert of(found, "r1", "iqm") == pytest.approx(2, rel=0.2)
 
@@ -376,7 +408,9 @@ def test_single_seeds_and_equal_ones_have_no_interval(noise):
 # The bootstrap
 
 
-def made_arms(rng: np.random.Generator, cells: int, seeds: int, gains: dict[str, float]) -> Arms:
+def made_arms(
+    rng: np.random.Generator, cells: int, seeds: int, gains: dict[str, float]
+) -> ComparedArms:
     """Normal scores, as arrays."""
     names = pd.DataFrame(
         [
@@ -386,14 +420,14 @@ def made_arms(rng: np.random.Generator, cells: int, seeds: int, gains: dict[str,
         ]
     )
     scores = names["tricks"].map(gains).to_numpy()[:, None] + rng.normal(size=(len(names), seeds))
-    return Arms(names, scores)
+    return ComparedArms(names, scores)
 
 
 def test_draws_count_each_training_once_in_the_mean_and_as_many_in_all():
     whole = made_arms(np.random.default_rng(0), 3, 5, {"none": 0.0, "r1": 0.0})
     whole.scores[0, 3:] = math.nan
     whole.scores[1, 1:] = math.nan
-    weights = draws(whole, 0, 4000)
+    weights = bootstrap_weights(whole, 0, 4000)
     present = ~np.isnan(whole.scores)
     assert (weights[0] == present).all()
     assert weights.sum(axis=2) == pytest.approx(np.tile(present.sum(axis=1), (4001, 1)))
@@ -404,7 +438,7 @@ def test_draws_count_each_training_once_in_the_mean_and_as_many_in_all():
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10])
 def test_resampled_means_have_the_error_of_the_mean(seeds):
     arm = made_arms(np.random.default_rng(1), 1, seeds, {"none": 0.0})
-    means = (draws(arm, 0, 40_000)[1:, 0] * arm.scores[0]).mean(axis=1)
+    means = (bootstrap_weights(arm, 0, 40_000)[1:, 0] * arm.scores[0]).mean(axis=1)
     assert means.std() == pytest.approx(stats.sem(arm.scores[0]), rel=0.02)
 
 
@@ -420,9 +454,9 @@ def test_intervals_are_those_of_a_plain_bootstrap():
         gains = np.sort(np.concatenate([np.repeat(r1 - none.mean(), 4) for r1, none in drawn]))
         middles.append(np.exp(gains[9:-9].mean()))  # of 36, which are 12 a third each
     ends = [0.025, 0.975]
-    found = of(improvement(made, resamples=4000), "r1", "low", "high")
+    found = of(improvement_probabilities(made, resamples=4000), "r1", "low", "high")
     assert found == pytest.approx(np.quantile(wins, ends), abs=0.02)
-    found = of(middle(made, resamples=4000), "r1", "low", "high")
+    found = of(interquartile_gains(made, resamples=4000), "r1", "low", "high")
     assert found == pytest.approx(np.quantile(middles, ends), rel=0.02)
 
 
@@ -445,13 +479,24 @@ def held(cells: int, seeds: int, grids: int) -> dict[str, float]:
     shared = []
     for _ in range(grids):
         made = made_arms(rng, cells, seeds, GAINS)
-        weights, nones, rows = draws(made, rng, 400), none_rows(made), made.rows("r1")
-        one = won(made, rows, nones[rows], weights)
+        weights, nones, rows = (
+            bootstrap_weights(made, rng, 400),
+            baseline_row_of_cell(made),
+            made.rows_with_tricks("r1"),
+        )
+        one = win_probability_entry(made, rows, nones[rows], weights)
         found["improvement"].append(inside(one, stats.norm.cdf(0.5 / math.sqrt(2))))
-        found["middle"].append(inside(gained(made, rows, nones, weights, False), 0.5))
+        found["middle"].append(
+            inside(interquartile_gain_entry(made, rows, nones, weights, False), 0.5)
+        )
         reach = np.full((len(made.names), 2), [0.0, 0.7])
         shared.append(
-            [shares(made, made.rows(arm), best_rows(made), weights, reach) for arm in GAINS]
+            [
+                profile_shares(
+                    made, made.rows_with_tricks(arm), best_row_of_cell(made), weights, reach
+                )
+                for arm in GAINS
+            ]
         )
     kept = {kind: float(np.mean(values)) for kind, values in found.items()}
     for n, arm in enumerate(GAINS):
@@ -505,7 +550,7 @@ def curve(values, tricks="none", seed=0, outcome="done", metric="fid", **names):
 
 
 def reaching(*curves, target=None, **plan) -> pd.DataFrame:
-    return targets(frame(*(one for found in curves for one in found), **plan), target)
+    return costs_to_target(frame(*(one for found in curves for one in found), **plan), target)
 
 
 SPENT = ("reached", "trainings", "images", "seconds")
@@ -585,16 +630,16 @@ def test_each_data_set_has_its_target():
 def test_the_plan_may_declare_a_target():
     made = frame(*curve([9, 5, 3]))
     made.attrs["plan"]["analysis"]["target"] = 5.0
-    assert of(targets(made), "none", "target", "images") == [5.0, 2000]
-    assert of(targets(made, 9), "none", "target", "images") == [9.0, 1000]
+    assert of(costs_to_target(made), "none", "target", "images") == [5.0, 2000]
+    assert of(costs_to_target(made, 9), "none", "target", "images") == [9.0, 1000]
 
 
 def test_an_outcome_that_is_on_no_curve_gives_way_to_fid():
     made = frame(*curve([9, 5, 3]), *curve([0.1, 0.9], data="ring", metric="modes"),
                  outcome="modes")  # fmt: skip
-    assert targets(made)["metric"].tolist() == ["fid", "modes"]
+    assert costs_to_target(made)["metric"].tolist() == ["fid", "modes"]
     made.attrs["plan"]["metrics"] = {"modes": FACTS["modes"]}
-    assert targets(made)["images"].tolist() == [3000, 2000]
+    assert costs_to_target(made)["images"].tolist() == [3000, 2000]
 
 
 def test_data_sets_without_curves_or_target_are_left_out():
@@ -634,7 +679,7 @@ def priced(value, seconds, seed=0, outcome=None, metric="fid", **names):
 
 
 def fronted(*trainings, **plan) -> pd.DataFrame:
-    return front(frame(*(one for found in trainings for one in found), **plan))
+    return cost_front(frame(*(one for found in trainings for one in found), **plan))
 
 
 def on_front(found: pd.DataFrame) -> list[str]:
@@ -723,9 +768,15 @@ def test_where_there_is_nothing_tables_are_empty_and_have_their_columns(table, m
 @pytest.mark.parametrize("table", TABLES)
 def test_where_all_failed_tables_say_so_without_numbers(table):
     found = table(framed({"none": [None] * 2, "r1": [None] * 2}))
-    expected = {profiles: 18, improvement: 1, middle: 0, targets: 0, front: 2}
+    expected = {
+        performance_profiles: 18,
+        improvement_probabilities: 1,
+        interquartile_gains: 0,
+        costs_to_target: 0,
+        cost_front: 2,
+    }
     assert len(found) == expected[table]
-    if table is improvement:
+    if table is improvement_probabilities:
         assert of(found, "r1", "probability") == 0.5
         assert of(found, "r1", "low") < 0.1 < 0.9 < of(found, "r1", "high")
 
@@ -740,7 +791,7 @@ def test_one_cell_of_one_seed_has_a_value_and_knows_nothing_of_its_error(table):
 
 def test_every_compared_training_counts_once():
     made = ragged()
-    found = compared(made)
+    found = make_compared_arms(made)
     assert found.sizes.sum() == len(dense(made))
     assert found.lost.sum() == made["outcome"].isin(["diverged", "failed"]).sum()
     assert not found.names.duplicated(DONE).any()

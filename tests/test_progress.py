@@ -15,24 +15,24 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ganbench.analysis.rows import rows
+from ganbench.analysis.rows import collect_rows
 from ganbench.cli.progress import SILENCE, TAIL, Progress
 from ganbench.experiments.executors.inline import Inline
-from ganbench.experiments.monitoring.trial_progress import Sight, label
-from ganbench.experiments.monitoring.watch import QUIET, Watch, announced
+from ganbench.experiments.monitoring.trial_progress import TrialProgress, format_trial_label
+from ganbench.experiments.monitoring.watch import MAX_QUIET_SECONDS, RunMonitor, announce_run
 from ganbench.experiments.runner import run
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite_loader import load_suite
-from ganbench.files import append_line, read_json, read_lines, write_json
-from ganbench.report.live import Redraw
+from ganbench.files import append_json_line, read_json, read_json_lines, write_json
+from ganbench.report.live import LiveReport
 from ganbench.report.page import page
 from ganbench.report.report import Report
 
 LONG = "digits / dcgan(width=16) / least_squares / minibatch_discrimination(kernels=16) / seed 7"
 
 
-def sight(state="running", name=LONG, **told) -> Sight:
-    return Sight(label=name, state=state, began=time.time() - 60, **told)
+def sight(state="running", name=LONG, **told) -> TrialProgress:
+    return TrialProgress(label=name, state=state, began=time.time() - 60, **told)
 
 
 def viewed(sights, width=80, before=0) -> list[str]:
@@ -95,8 +95,8 @@ def test_brackets_in_names_and_reasons_are_text():
 def test_the_time_that_is_left_counts_from_where_a_trial_went_on(resumed, progress, left):
     seen = sight()
     for told in (resumed, progress):
-        seen.see({"progress": told})
-    assert seen.left() == (left and pytest.approx(left, rel=0.05))
+        seen.update({"progress": told})
+    assert seen.seconds_left() == (left and pytest.approx(left, rel=0.05))
 
 
 # Lines
@@ -174,7 +174,7 @@ def folder(tmp_path) -> Path:
 
 
 def attempt(folder: Path, number: int):
-    return Store(folder.parent).trial(identifier(number)).new_attempt()
+    return Store(folder.parent).trial_folder(identifier(number)).new_attempt()
 
 
 ME = {"process": os.getpid(), "machine": platform.node()}
@@ -188,13 +188,13 @@ def gone() -> int:
 
 
 def test_a_run_is_seen_as_its_store_tells(folder):
-    attempt(folder, 0).end("done")
+    attempt(folder, 0).record_end("done")
     trial = attempt(folder, 1)
-    trial.tell(**ME)
-    trial.tell(step=50, progress=0.25, rate=100.0, fid=None, terms={})
-    trial.tell(step=60, scores={"fid": 7.0})
-    attempt(folder, 2).end("failed", "boom")
-    sights = Watch(folder).look()
+    trial.append_event(**ME)
+    trial.append_event(step=50, progress=0.25, rate=100.0, fid=None, terms={})
+    trial.append_event(step=60, scores={"fid": 7.0})
+    attempt(folder, 2).record_end("failed", "boom")
+    sights = RunMonitor(folder).refresh()
     assert [s.state for s in sights] == ["done", "running", "failed", "waiting"]
     assert (sights[1].step, sights[1].progress, sights[1].rate) == (60, 0.25, 100.0)
     assert sights[2].reason == "boom"
@@ -202,57 +202,64 @@ def test_a_run_is_seen_as_its_store_tells(folder):
 
 
 def test_what_was_killed_or_interrupted_waits_for_the_next_run(folder):
-    attempt(folder, 0).end("interrupted", "at step 3")
-    attempt(folder, 1).tell(process=gone(), machine=platform.node())
+    attempt(folder, 0).record_end("interrupted", "at step 3")
+    attempt(folder, 1).append_event(process=gone(), machine=platform.node())
     attempt(folder, 2)
-    assert [s.state for s in Watch(folder).look()] == ["waiting"] * 4
+    assert [s.state for s in RunMonitor(folder).refresh()] == ["waiting"] * 4
 
 
 def test_of_another_machine_a_trial_runs_while_it_is_heard_of(folder):
-    attempt(folder, 1).tell(process=1, machine="elsewhere")
+    attempt(folder, 1).append_event(process=1, machine="elsewhere")
     old = attempt(folder, 2)
-    long_ago = {"time": time.time() - QUIET - 1, "process": 1, "machine": "elsewhere"}
-    old.events.write_text(json.dumps(long_ago) + "\n")
-    assert [s.state for s in Watch(folder).look()] == ["waiting", "running", "waiting", "waiting"]
+    long_ago = {"time": time.time() - MAX_QUIET_SECONDS - 1, "process": 1, "machine": "elsewhere"}
+    old.events_path.write_text(json.dumps(long_ago) + "\n")
+    assert [s.state for s in RunMonitor(folder).refresh()] == [
+        "waiting",
+        "running",
+        "waiting",
+        "waiting",
+    ]
 
 
 def test_a_failed_trial_that_is_tried_again_is_seen_to_run(folder):
-    watch = Watch(folder)
-    attempt(folder, 1).end("failed", "boom")
-    assert watch.look()[1].state == "failed"
-    attempt(folder, 1).tell(**ME)
-    assert watch.look()[1].state == "running"
+    watch = RunMonitor(folder)
+    attempt(folder, 1).record_end("failed", "boom")
+    assert watch.refresh()[1].state == "failed"
+    attempt(folder, 1).append_event(**ME)
+    assert watch.refresh()[1].state == "running"
 
 
 def test_a_store_without_attempts_is_seen_by_its_results(folder):
-    write_json(Store(folder.parent).trial(identifier(1)).result, {"outcome": "diverged"})
-    assert Watch(folder).look()[1].state == "diverged"
+    write_json(
+        Store(folder.parent).trial_folder(identifier(1)).result_path, {"outcome": "diverged"}
+    )
+    assert RunMonitor(folder).refresh()[1].state == "diverged"
 
 
 def test_a_run_is_over_when_it_says_so_or_its_process_is_gone(folder):
-    assert Watch(folder).over()  # there was none
-    with announced(folder, 3):
-        assert not Watch(folder).over()
-        with announced(folder, 3):
+    assert RunMonitor(folder).is_over()  # there was none
+    with announce_run(folder, 3):
+        assert not RunMonitor(folder).is_over()
+        with announce_run(folder, 3):
             pass
-        assert not Watch(folder).over()  # one of two has ended
-    assert Watch(folder).over()
-    append_line(folder / "runs.jsonl", process=gone(), machine=platform.node(), run=1)
-    assert Watch(folder).over()
-    append_line(folder / "runs.jsonl", process=1, machine="elsewhere", run=2)
-    assert not Watch(folder).over()
+        assert not RunMonitor(folder).is_over()  # one of two has ended
+    assert RunMonitor(folder).is_over()
+    append_json_line(folder / "runs.jsonl", process=gone(), machine=platform.node(), run=1)
+    assert RunMonitor(folder).is_over()
+    append_json_line(folder / "runs.jsonl", process=1, machine="elsewhere", run=2)
+    assert not RunMonitor(folder).is_over()
 
 
 def test_a_run_that_fails_has_ended_too(folder):
-    with pytest.raises(ZeroDivisionError), announced(folder, 3):
+    with pytest.raises(ZeroDivisionError), announce_run(folder, 3):
         raise ZeroDivisionError
-    assert Watch(folder).over()
-    assert [line.get("ended") for line in read_lines(folder / "runs.jsonl")] == [None, True]
+    assert RunMonitor(folder).is_over()
+    assert [line.get("ended") for line in read_json_lines(folder / "runs.jsonl")] == [None, True]
 
 
 def test_watching_ends_with_the_run_and_says_how_far_it_is(ganbench, folder):
-    attempt(folder, 0).end("done")
-    attempt(folder, 1).end("failed", "boom")
+    attempt(folder, 0).record_end("done")
+    attempt(folder, 1).record_end("failed", "boom")
     code, out, _ = ganbench("watch", "s", "--results", folder.parent)
     assert (code, out) == (0, "2/4 trials · 1 done · 1 failed · ? left\n")
 
@@ -286,7 +293,7 @@ def going_on(small_run, tmp_path):
     shutil.copytree(small_run, results)
     plan = read_json(results / "small" / "plan.json")
     item = next(t for t in plan["trials"] if t["role"] == "trial" and t["data"] == "digits")
-    trial = Store(results).trial(item["trial"]).folder
+    trial = Store(results).trial_folder(item["trial"]).folder
     trial.rename(aside)
     return results, lambda: aside.rename(trial)
 
@@ -313,7 +320,7 @@ def test_the_page_is_drawn_again_while_the_run_goes_on_and_when_it_ends(ganbench
     before = contents(results / "trials")
 
     def run_meanwhile() -> None:
-        with announced(own, 8):
+        with announce_run(own, 8):
             seen.append("1 not run" in facts(drawn(own)))
             seen.append(contents(results / "trials") == before)  # nothing is left with the trials
             finish()
@@ -334,19 +341,19 @@ def test_the_page_is_drawn_again_while_the_run_goes_on_and_when_it_ends(ganbench
     assert out.splitlines()[-1].strip() == "results/small/report.html"
     assert list((own / "figures").glob("*-interpolation.png"))
     store, last = Store(results), (own / "report.html").read_text(encoding="utf-8")
-    report = Report.of(rows(read_json(own / "plan.json"), store), own, store)
+    report = Report.of(collect_rows(read_json(own / "plan.json"), store), own, store)
     assert last == page(report, own / "figures")
 
 
 def test_a_page_that_cannot_be_drawn_is_told_once(going_on):
     own, told = going_on[0] / "small", []
     (own / "report.html").mkdir()
-    with Redraw(own, 0.01, told.append) as redraw:
+    with LiveReport(own, 0.01, told.append) as redraw:
         for _ in range(3):
-            redraw.look()
+            redraw.refresh()
             assert isinstance(redraw.drawing.exception(timeout=60), OSError)
             time.sleep(0.02)
-        redraw.look()
+        redraw.refresh()
     (line,) = told
     assert line.startswith("The page is not drawn: ")
     assert "report.html" in line
@@ -374,4 +381,4 @@ def test_what_cannot_be_watched_is_told(ganbench, folder, make, told):
 
 def test_a_trials_name_has_its_plan_if_it_has_one():
     cell = {"data": "d", "variant": "v", "loss": "l", "tricks": "none", "plan": "lr=1", "seed": 3}
-    assert label(cell, "trial") == "d / v / l / none / lr=1 / seed 3"
+    assert format_trial_label(cell, "trial") == "d / v / l / none / lr=1 / seed 3"

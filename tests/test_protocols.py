@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from ganbench.data.base import IMAGE
-from ganbench.evaluation.evaluator import Yardstick
+from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.metrics.base import Measurement
 from ganbench.evaluation.protocols import PROTOCOLS, protocol_label
 from ganbench.registry import SpecError
@@ -35,7 +35,7 @@ class Digits(FeatureExtractorBase):
 
     def __init__(self, name, features_list, **ignored):
         super().__init__(name, features_list)
-        self.network = Yardstick("digits", CPU).extractor
+        self.network = Evaluator("digits", CPU).extractor
 
     @staticmethod
     def get_provided_features_list():
@@ -60,7 +60,7 @@ class Digits(FeatureExtractorBase):
 
 def fakes():
     """Held-out digits that somebody has drawn over."""
-    images = Yardstick("digits", CPU).split.held_out[IMAGE].images.clone()
+    images = Evaluator("digits", CPU).split.held_out[IMAGE].images.clone()
     images[:, :, 3, 3] = 255
     return images
 
@@ -69,7 +69,7 @@ def fakes():
 def the_librarys():
     """What torch-fidelity says of the same images by itself, from end to end."""
     torch_fidelity.register_feature_extractor("ganbench-digits", Digits)
-    reference = Yardstick("digits", CPU).reference
+    reference = Evaluator("digits", CPU).reference
     return torch_fidelity.calculate_metrics(
         input1=Images(fakes()),
         input2=Images(reference),
@@ -87,7 +87,7 @@ def the_librarys():
 
 
 def test_the_protocol_torch_fidelity_gives_that_librarys_numbers(the_librarys):
-    yardstick = Yardstick("digits", CPU, OWN)
+    yardstick = Evaluator("digits", CPU, OWN)
     found = yardstick.readings(yardstick.sample(fakes()), METRICS)
     keys = [
         torch_fidelity.KEY_METRIC_FID,
@@ -102,7 +102,7 @@ def test_the_protocol_torch_fidelity_gives_that_librarys_numbers(the_librarys):
 
 
 def test_our_own_estimators_agree_with_it_on_the_same_images(the_librarys):
-    yardstick = Yardstick("digits", CPU)
+    yardstick = Evaluator("digits", CPU)
     found = yardstick.readings(yardstick.sample(fakes()), METRICS)
     fid = the_librarys[torch_fidelity.KEY_METRIC_FID]
     assert found["fid"].value == pytest.approx(fid, rel=1e-4)  # its means are of float32
@@ -113,12 +113,12 @@ def test_our_own_estimators_agree_with_it_on_the_same_images(the_librarys):
 
 
 def test_what_torch_fidelity_has_not_or_cannot_is_told_in_a_sentence():
-    yardstick = Yardstick("digits", CPU, OWN)
+    yardstick = Evaluator("digits", CPU, OWN)
     found = yardstick.readings(yardstick.sample(fakes()), ("density", "kid", "precision(k=700)"))
     assert found["density"] == "torch-fidelity has no density"
     assert found["kid"] == "torch-fidelity's subsets of 1000 need as many examples of each side"
     assert "neighbour 700 needs more than 700" in found["precision(k=700)"]
-    points = Yardstick("ring", CPU, OWN)
+    points = Evaluator("ring", CPU, OWN)
     broken = points.readings(points.sample(torch.full((50, 2), math.nan)), ("fid",))
     assert "not finite" in broken["fid"]
 
@@ -126,21 +126,21 @@ def test_what_torch_fidelity_has_not_or_cannot_is_told_in_a_sentence():
 def test_a_protocol_is_known_by_all_that_decides_its_numbers():
     specs = ["ganbench", "ganbench(fakes=500)", "ganbench(reals=500)", "ganbench(seed=1)", OWN]
     specs += ["ganbench(extractor='identity')"]
-    known = {Yardstick("digits", CPU, spec).protocol.id for spec in specs}
+    known = {Evaluator("digits", CPU, spec).protocol.id for spec in specs}
     assert len(known) == len(specs)
     own = "ganbench(extractor=\"classifier(of='digits')\")"
-    assert Yardstick("digits", CPU, own).protocol == Yardstick("digits", CPU).protocol
+    assert Evaluator("digits", CPU, own).protocol == Evaluator("digits", CPU).protocol
 
 
 def test_counts_are_those_that_the_protocol_asks_for():
-    yardstick = Yardstick("digits", CPU, "ganbench(fakes=300, reals=500)")
+    yardstick = Evaluator("digits", CPU, "ganbench(fakes=300, reals=500)")
     assert len(yardstick.real) == yardstick.protocol.real == 500
     assert len(yardstick.held_out) == yardstick.protocol.fake == 300
     assert isinstance(yardstick.floor(("fid",))["fid"], Measurement)
 
 
 def test_a_floor_needs_as_many_held_out_examples_as_there_are_fakes():
-    yardstick = Yardstick("digits", CPU, "ganbench(fakes=5000)")
+    yardstick = Evaluator("digits", CPU, "ganbench(fakes=5000)")
     assert yardstick.floor(("fid",)) == {
         "fid": "5000 held-out examples are needed, and there are 600"
     }
@@ -149,7 +149,7 @@ def test_a_floor_needs_as_many_held_out_examples_as_there_are_fakes():
 
 def test_an_extractor_of_other_data_is_refused_in_a_sentence():
     with pytest.raises(SpecError, match="cannot look at ring"):
-        _ = Yardstick("ring", CPU, "ganbench(extractor=\"classifier(of='digits')\")").protocol
+        _ = Evaluator("ring", CPU, "ganbench(extractor=\"classifier(of='digits')\")").protocol
 
 
 @pytest.mark.parametrize(

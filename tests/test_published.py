@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 import ganbench
-from ganbench.analysis.effects import Effect, effects
+from ganbench.analysis.effects import Effect, trick_effects
 from ganbench.analysis.leaderboard import leaderboard
-from ganbench.experiments.suite import cells
+from ganbench.experiments.suite import expand_cells
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.report.findings import size
 
@@ -146,7 +146,7 @@ def test_a_published_suite_has_the_cells_of_its_file(name):
     frame = ganbench.load(PUBLISHED / name).query("role == 'trial'")
     names = ["data", "variant", "loss", "tricks", "plan"]
     found = {tuple(row) for row in frame[names].itertuples(index=False)}
-    kept, _ = cells(load_suite(ROOT / "suites" / f"{name}.toml"))
+    kept, _ = expand_cells(load_suite(ROOT / "suites" / f"{name}.toml"))
     assert found == {
         (cell.data, cell.variant, cell.loss, " + ".join(cell.tricks) or "none", cell.plan)
         for cell in kept
@@ -179,10 +179,10 @@ def test_the_readme_quotes_the_studies():
         f"accuracy {later['class_accuracy'].min():.0%} to {later['class_accuracy'].max():.0%}"
     )
     assert f"{told}; labels bind (classifier's {accuracy.replace('%', ' %')})" in readme
-    (r1,) = (e for e in effects(ganbench.load(PUBLISHED / "modes")) if e.tricks == "r1")
+    (r1,) = (e for e in trick_effects(ganbench.load(PUBLISHED / "modes")) if e.tricks == "r1")
     assert r1.verdict == "helps"
     assert f"(+{r1.ratio:.3g} modes [+{r1.low:.3g}, +{r1.high:.3g}], {r1.pairs} pairs)" in readme
-    assert tricks_told(effects(ganbench.load(PUBLISHED / "tricks"))) in readme
+    assert tricks_told(trick_effects(ganbench.load(PUBLISHED / "tricks"))) in readme
 
 
 CALLED = {  # in sentences

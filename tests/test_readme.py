@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 import ganbench
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.cli import app
-from ganbench.data.base import Deck
-from ganbench.experiments.suite import cells
+from ganbench.data.base import BatchLoader
+from ganbench.experiments.suite import expand_cells
 from ganbench.experiments.suite_loader import load_suite
-from ganbench.gan.tricks.base import Chain
+from ganbench.gan.tricks.base import TrickList
 from ganbench.report.findings import findings
-from ganbench.rng import Streams
+from ganbench.rng import RngStreams
 from ganbench.training.budget import Budget
 from ganbench.training.trainer import Trainer
 
@@ -33,18 +33,18 @@ def test_the_suite_is_valid(tmp_path):
     (text,) = blocks("toml")
     path = tmp_path / "mine.toml"
     path.write_text(text)
-    kept, excluded = cells(load_suite(path))
+    kept, excluded = expand_cells(load_suite(path))
     assert len(kept) == 1 * 2 * 4 * 2 - len(excluded)
     assert excluded[0][1] == tomllib.loads(text)["exclude"][0]["reason"]
 
 
 def trained(tricks):
     """A game after one step under these tricks."""
-    built, streams = replace(setup(), trick=Chain(tricks)), Streams(0, CPU)
-    deck = Deck(split("digits").train, built.plan.batch, streams)
+    built, streams = replace(setup(), trick=TrickList(tricks)), RngStreams(0, CPU)
+    deck = BatchLoader(split("digits").train, built.hyperparameters.batch, streams)
     trainer = Trainer(built, deck, streams, Budget("generator_turns", 1))
     trainer.train_step()
-    return trainer.game
+    return trainer.task
 
 
 def test_the_trick_is_a_trick():

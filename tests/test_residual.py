@@ -14,10 +14,14 @@ from ganbench.data.base import IMAGE
 from ganbench.gan.build import Incompatible
 from ganbench.gan.networks import NETWORKS
 from ganbench.gan.networks.attention import SelfAttention
-from ganbench.gan.networks.base import initialized
-from ganbench.gan.networks.conditioning import ConditionalBatchNorm, Labelled, PerClass
-from ganbench.gan.networks.r3gan import Block, Direction, Scaled
-from ganbench.rng import Streams
+from ganbench.gan.networks.base import initialize_parameters
+from ganbench.gan.networks.conditioning import (
+    ClassEmbedding,
+    ConditionalBatchNorm,
+    OneHotConditioned,
+)
+from ganbench.gan.networks.r3gan import ClassDirection, NormalConv2d, R3GANBlock
+from ganbench.rng import RngStreams
 
 META = torch.device("meta")
 ROOT = Path(__file__).parents[1]
@@ -38,12 +42,12 @@ def count(module):
 def sizes(text, latent, shape, classes=0):
     with META:
         made = network(text, classes)
-        return count(made.generator(latent, shape)), count(made.discriminator(shape))
+        return count(made.build_generator(latent, shape)), count(made.build_discriminator(shape))
 
 
 def drawn(text, part, *args, classes=0, seed=0):
     made = network(text, classes)
-    return initialized(made, getattr(made, part)(*args), Streams(seed, CPU), part)
+    return initialize_parameters(made, getattr(made, part)(*args), RngStreams(seed, CPU), part)
 
 
 # Published sizes
@@ -99,9 +103,9 @@ def test_sagan_has_the_parameters_of_its_layers():
 
 def test_sngans_pyramid_for_large_images_is_the_published_one():
     sngan = network("sngan")
-    assert sngan.ups(5) == [1024, 1024, 512, 256, 128, 64]
-    assert [width for width, _ in sngan.downs(5)] == [64, 128, 256, 512, 1024, 1024]
-    assert [halves for _, halves in sngan.downs(5)] == [True] * 5 + [False]
+    assert sngan.generator_widths(5) == [1024, 1024, 512, 256, 128, 64]
+    assert [width for width, _ in sngan.discriminator_widths(5)] == [64, 128, 256, 512, 1024, 1024]
+    assert [halves for _, halves in sngan.discriminator_widths(5)] == [True] * 5 + [False]
 
 
 FAMILIES = ["sngan(width=8)", "sagan(width=4)", "biggan(width=4)", "r3gan(width=4)"]
@@ -112,9 +116,9 @@ FAMILIES = ["sngan(width=8)", "sagan(width=4)", "biggan(width=4)", "r3gan(width=
 def test_a_family_makes_and_judges_with_labels_and_without(text, classes):
     made, shape = network(text, classes), (3, 16, 16)
     labels = [torch.tensor([0, 2])] if classes else []
-    fake = made.generator(7, shape)(random(2, 7), *labels)
+    fake = made.build_generator(7, shape)(random(2, 7), *labels)
     assert fake.shape == (2, *shape)
-    judge = made.discriminator(shape)
+    judge = made.build_discriminator(shape)
     assert judge(fake, *labels).shape == (2,)
     assert judge.body(fake).shape == (2, *judge.shape)
 
@@ -122,14 +126,17 @@ def test_a_family_makes_and_judges_with_labels_and_without(text, classes):
 @pytest.mark.parametrize("text", FAMILIES)
 def test_a_family_objects_to_points_and_other_sizes(text):
     for shape in ((2,), (3, 12, 12)):
-        assert len(NETWORKS.make(text).objection(shape).split()) > 5
+        assert len(NETWORKS.make(text).incompatibility(shape).split()) > 5
 
 
 def test_attention_is_at_the_published_side():
     with META:
         for text, side in (("sagan(width=8)", 32), ("biggan(width=8)", 64)):
             made, seen = network(text), []
-            parts = made.generator(120, (3, 128, 128)), made.discriminator((3, 128, 128))
+            parts = (
+                made.build_generator(120, (3, 128, 128)),
+                made.build_discriminator((3, 128, 128)),
+            )
             for part in parts:
                 for layer in part.modules():
                     if isinstance(layer, SelfAttention):
@@ -171,7 +178,7 @@ def test_attention_begins_without_a_say_and_learns_to_have_one():
 
 
 def test_conditional_batch_norm_is_an_affine_map_a_class_behind_the_batchs_norm():
-    layer = ConditionalBatchNorm(3, PerClass(4, 3), PerClass(4, 3))
+    layer = ConditionalBatchNorm(3, ClassEmbedding(4, 3), ClassEmbedding(4, 3))
     x, labels = random(6, 3, 2, 2), torch.tensor([0, 3, 1, 0, 2, 2])
     plain = batch_norm(x, None, None, training=True)
     torch.testing.assert_close(layer(x, labels), plain)  # to begin with
@@ -187,7 +194,7 @@ def test_conditional_batch_norm_is_an_affine_map_a_class_behind_the_batchs_norm(
 
 def test_labels_stand_one_hot_behind_the_latents():
     latents, labels = random(3, 2), torch.tensor([1, 0, 2])
-    found = Labelled(nn.Identity(), 3)(latents, labels)
+    found = OneHotConditioned(nn.Identity(), 3)(latents, labels)
     assert torch.equal(found, torch.cat([latents, torch.eye(3)[labels]], 1))
 
 
@@ -219,20 +226,20 @@ def test_biggans_weights_begin_orthogonal():
 
 def test_r3gans_blocks_begin_as_the_identity_and_its_layers_keep_the_variance():
     made = drawn("r3gan(width=64)", "discriminator", (3, 8, 8), classes=3)
-    for block in (m for m in made.modules() if isinstance(m, Block)):
+    for block in (m for m in made.modules() if isinstance(m, R3GANBlock)):
         x = random(2, block.inner[0].in_channels, 4, 4)
         assert torch.equal(block(x), x)
-    for layer in (m for m in made.modules() if isinstance(m, Scaled) and m.gain):
+    for layer in (m for m in made.modules() if isinstance(m, NormalConv2d) and m.gain):
         expected = layer.gain / layer.weight[0].numel() ** 0.5
         assert layer.weight.std().item() == pytest.approx(expected, rel=0.25)
     directions = made.head.direction
-    assert isinstance(directions, Direction)
+    assert isinstance(directions, ClassDirection)
     assert directions.weight.norm(dim=1).mean().item() == pytest.approx(1, rel=0.2)
 
 
 def test_spectral_norm_of_both_networks_gives_every_matrix_norm_1():
     made = setup("sagan(width=4)", tricks=("spectral_norm(iterations=30, generator=true)",))
-    game = made.game.train()
+    game = made.task.train()
     labels = torch.arange(8) % 10
     for _ in range(5):
         game.discriminators[IMAGE](game.generators[IMAGE](random(8, 4), labels), labels)
@@ -240,14 +247,16 @@ def test_spectral_norm_of_both_networks_gives_every_matrix_norm_1():
         (game.generators, nn.Conv2d | nn.Linear),
         (game.discriminators, nn.Conv2d | nn.Linear | nn.Embedding),
     ):
-        layers = [m for m in side.modules() if isinstance(m, kinds) and not isinstance(m, PerClass)]
+        layers = [
+            m for m in side.modules() if isinstance(m, kinds) and not isinstance(m, ClassEmbedding)
+        ]
         assert len(layers) > 10
         for layer in layers:
             norm = torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item()
             assert norm == pytest.approx(1, abs=0.02)
-    per_class = [m for m in game.generators.modules() if isinstance(m, PerClass)]
+    per_class = [m for m in game.generators.modules() if isinstance(m, ClassEmbedding)]
     assert per_class
-    assert all(type(m) is PerClass for m in per_class)  # as it was
+    assert all(type(m) is ClassEmbedding for m in per_class)  # as it was
 
 
 def test_spectral_norm_objects_to_weights_that_begin_at_zero():

@@ -15,13 +15,13 @@ import pytest
 import torch
 
 import ganbench
-from ganbench.evaluation.evaluator import yardstick
-from ganbench.experiments.plan import planned
+from ganbench.evaluation.evaluator import evaluator_for
+from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.run_trial import run_trial
-from ganbench.experiments.session import LOG_EVERY
+from ganbench.experiments.session import STEPS_PER_LOG
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite_loader import load_suite
-from ganbench.files import read_json, read_lines
+from ganbench.files import read_json, read_json_lines
 
 PROGRAM = Path(sys.executable).parent / "ganbench"
 SUITES = Path(__file__).parents[1] / "suites"
@@ -84,7 +84,7 @@ def processes(results):
     """The workers that have begun a trial of this store, and still live."""
     found = set()
     for events in results.glob("trials/*/*/attempts/*/events.jsonl"):
-        found |= {event["process"] for event in read_lines(events) if "process" in event}
+        found |= {event["process"] for event in read_json_lines(events) if "process" in event}
     return {process for process in found if Path(f"/proc/{process}").exists()}
 
 
@@ -158,8 +158,8 @@ def test_kill_9_in_the_middle_of_a_training_goes_on_from_its_checkpoint(suite, t
     assert not (checkpoint.parent / "result.json").exists()
     assert ran(suite, broken, *long, workers=1).returncode == 0
     (second,) = checkpoint.parent.glob("attempts/002/events.jsonl")
-    first_step = next(event["step"] for event in read_lines(second) if "step" in event)
-    assert first_step > LOG_EVERY  # it did not begin again
+    first_step = next(event["step"] for event in read_json_lines(second) if "step" in event)
+    assert first_step > STEPS_PER_LOG  # it did not begin again
     pd.testing.assert_frame_equal(quality(broken), quality(whole), check_exact=True)
 
 
@@ -270,50 +270,55 @@ def test_results_of_other_code_are_not_mixed_in_silence(suite, unbroken, tmp_pat
 @pytest.mark.parametrize("number", range(1, 4))
 def test_an_interrupted_trial_repeats_an_unbroken_one(suite, tmp_path, number):
     """Stopped at every look at the device, and taken up from its checkpoint each time."""
-    trial = [p.trial for p in planned(load_suite(suite), "cpu", "cpu")][number]
+    trial = [p.trial for p in plan_trials(load_suite(suite), "cpu", "cpu")][number]
     whole, broken = Store(tmp_path / "whole"), Store(tmp_path / "broken")
     assert run_trial(trial, whole, METRICS, lambda: False) == "done"
     outcomes = []
     while "done" not in outcomes:
         outcomes.append(run_trial(trial, broken, METRICS, lambda: True))
     assert outcomes.count("interrupted") == 4  # 200 steps, a look every 50
-    protocol = yardstick(trial.data, "cpu").protocol.id
-    first, second = whole.trial(trial.id), broken.trial(trial.id)
+    protocol = evaluator_for(trial.data, "cpu").protocol.id
+    first, second = whole.trial_folder(trial.id), broken.trial_folder(trial.id)
     for name in ("last", "best"):
-        assert first.sampler(name).read_bytes() == second.sampler(name).read_bytes()
-        kept = [folder.evaluation(protocol, name).read_bytes() for folder in (first, second)]
+        assert first.generator_path(name).read_bytes() == second.generator_path(name).read_bytes()
+        kept = [folder.scores_path(protocol, name).read_bytes() for folder in (first, second)]
         assert kept[0] == kept[1]
-    assert read_json(first.curve)["losses"] == read_json(second.curve)["losses"]
+    assert read_json(first.curve_path)["losses"] == read_json(second.curve_path)["losses"]
 
 
 @pytest.mark.parametrize("harm", ["damaged", "made by other code"])
 def test_a_checkpoint_that_cannot_be_gone_on_from_begins_the_trial_again(suite, tmp_path, harm):
-    trial = planned(load_suite(suite), "cpu", "cpu")[1].trial
+    trial = plan_trials(load_suite(suite), "cpu", "cpu")[1].trial
     whole, broken = Store(tmp_path / "whole"), Store(tmp_path / "broken")
     assert run_trial(trial, whole, METRICS, lambda: False) == "done"
     assert run_trial(trial, broken, METRICS, lambda: True) == "interrupted"
-    checkpoint = broken.trial(trial.id).checkpoint
+    checkpoint = broken.trial_folder(trial.id).checkpoint_path
     content = torch.load(checkpoint, weights_only=True)
     content["made_by"]["code"] = "0" * 16
     torch.save(content, checkpoint)
     if harm == "damaged":
         checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     assert run_trial(trial, broken, METRICS, lambda: False) == "done"
-    kept = [store.trial(trial.id).sampler("last").read_bytes() for store in (whole, broken)]
+    kept = [
+        store.trial_folder(trial.id).generator_path("last").read_bytes()
+        for store in (whole, broken)
+    ]
     assert kept[0] == kept[1]
-    losses = [read_json(store.trial(trial.id).curve)["losses"] for store in (whole, broken)]
+    losses = [
+        read_json(store.trial_folder(trial.id).curve_path)["losses"] for store in (whole, broken)
+    ]
     assert losses[0] == losses[1]
 
 
 def test_new_metrics_are_measured_from_kept_samplers_without_training(suite, tmp_path):
-    trial = replace(planned(load_suite(suite), "cpu", "cpu")[1].trial, points=1)
+    trial = replace(plan_trials(load_suite(suite), "cpu", "cpu")[1].trial, points=1)
     store = Store(tmp_path)
     run_trial(trial, store, ("fid",), lambda: False)
-    result = store.trial(trial.id).result
+    result = store.trial_folder(trial.id).result_path
     before = result.stat().st_mtime_ns
     run_trial(trial, store, ("fid", "precision"), lambda: False)
-    protocol = yardstick(trial.data, "cpu").protocol.id
-    found = read_json(store.trial(trial.id).evaluation(protocol, "last"))["metrics"]
+    protocol = evaluator_for(trial.data, "cpu").protocol.id
+    found = read_json(store.trial_folder(trial.id).scores_path(protocol, "last"))["metrics"]
     assert set(found) == {"fid", "precision"}
     assert result.stat().st_mtime_ns == before
 

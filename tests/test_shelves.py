@@ -6,10 +6,10 @@ from conftest import CPU
 
 from ganbench.data.paths import references
 from ganbench.evaluation import evaluator as yardstick
-from ganbench.evaluation.evaluator import Yardstick
-from ganbench.evaluation.metrics.feature_set import Sample, Shelf
-from ganbench.evaluation.reference_cache import DiskShelf, folder_of
-from ganbench.training.sampling import Fakes
+from ganbench.evaluation.evaluator import Evaluator
+from ganbench.evaluation.metrics.feature_set import Cache, FeatureSet
+from ganbench.evaluation.reference_cache import DiskCache, folder_of
+from ganbench.training.sampling import GeneratedSamples
 
 METRICS = ("fid", "kid", "precision", "recall", "coverage", "modes")
 
@@ -21,9 +21,9 @@ def cache(monkeypatch, tmp_path):
 
 
 def readings():
-    yardstick = Yardstick("digits", CPU)
+    yardstick = Evaluator("digits", CPU)
     noise = torch.rand(300, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    return yardstick.measure(Fakes(noise), METRICS) | {"floor": yardstick.floor(METRICS)}
+    return yardstick.measure(GeneratedSamples(noise), METRICS) | {"floor": yardstick.floor(METRICS)}
 
 
 def test_what_is_kept_is_never_computed_again_and_changes_no_number(cache, monkeypatch):
@@ -56,7 +56,7 @@ def test_a_place_that_cannot_be_written_costs_time_only(cache):
 def test_other_content_extractors_or_counts_lie_in_other_folders(cache):
     specs = ["ganbench", "ganbench(reals=500)", "ganbench(extractor='identity')"]
     for spec in specs:
-        assert len(Yardstick("digits", CPU, spec).real)
+        assert len(Evaluator("digits", CPU, spec).real)
     assert len(list(cache.iterdir())) == len(specs)
     facts = {"data": "a", "count": 1}
     assert folder_of(facts) == folder_of({"count": 1, "data": "a"})
@@ -64,7 +64,7 @@ def test_other_content_extractors_or_counts_lie_in_other_folders(cache):
 
 
 def test_only_what_has_a_name_outlives_the_process(tmp_path):
-    shelf, other = (DiskShelf(tmp_path, CPU) for _ in range(2))
+    shelf, other = (DiskCache(tmp_path, CPU) for _ in range(2))
     made = {"rows": torch.arange(3.0)}
     shelf.put("Neighbours(k=3)", made)
     shelf.put(("a pair", shelf), made)
@@ -76,15 +76,15 @@ def test_only_what_has_a_name_outlives_the_process(tmp_path):
 
 
 def test_what_cannot_be_a_files_name_costs_time_only(tmp_path):
-    shelf = DiskShelf(tmp_path, CPU)
+    shelf = DiskCache(tmp_path, CPU)
     shelf.put("x" * 500, {"rows": torch.ones(1)})
     assert shelf.get("x" * 500)
-    assert DiskShelf(tmp_path, CPU).get("x" * 500) is None
+    assert DiskCache(tmp_path, CPU).get("x" * 500) is None
 
 
 def test_a_sample_derives_once_and_a_copy_of_it_anew():
-    sample, calls = Sample(torch.zeros(2, 2)), []
+    sample, calls = FeatureSet(torch.zeros(2, 2)), []
     for _ in range(2):
         sample.derived("a", lambda: calls.append(1) or {})
     assert calls == [1]
-    assert isinstance(sample.shelf, Shelf)
+    assert isinstance(sample.shelf, Cache)

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from torch_fidelity.datasets import ImagesPathDataset
 from torch_fidelity.utils import glob_samples_paths
 
-from ganbench.data.base import as_stored
+from ganbench.data.base import to_uint8
 from ganbench.data.image_decoding import Unreadable
 from ganbench.evaluation.inputs.array_files import Held, Rows, Sliced, Streamed, arrays, runs
 from ganbench.evaluation.inputs.arrays import Array, of_array
@@ -154,7 +154,7 @@ def test_floats_come_back_as_the_bytes_that_they_were(scale):
 
 def test_floats_are_rounded_as_the_fakes_of_trials_are():
     levels = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1
-    assert torch.equal(as_bytes(levels, "-1,1"), as_stored(levels))
+    assert torch.equal(as_bytes(levels, "-1,1"), to_uint8(levels))
 
 
 @given(st.sets(st.integers(0, 60), min_size=1).map(sorted))

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from ganbench.data import DATA
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.metrics import METRICS
-from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.networks import NETWORKS
-from ganbench.gan.tasks import GAMES
+from ganbench.gan.tasks import TASKS
 from ganbench.gan.tricks import TRICKS
-from ganbench.gan.variants import VARIANTS, variant, variant_label
-from ganbench.registry import Spec, SpecError, parse
+from ganbench.gan.variants import VARIANTS, resolve_variant, variant_label
+from ganbench.registry import Spec, SpecError, parse_spec
 
-INDEXES = (DATA, EXTRACTORS, GAMES, LOSSES, METRICS, NETWORKS, TRICKS)
+INDEXES = (DATA, EXTRACTORS, TASKS, LOSSES, METRICS, NETWORKS, TRICKS)
 ENTRIES = [(index, name) for index in INDEXES for name in index.entries]
 NEEDED = {  # settings that have no default
     "classifier": "of='digits'",
@@ -50,7 +50,7 @@ specs = st.builds(
 @settings(deadline=None)
 @given(specs)
 def test_a_spec_parses_back_from_its_text(spec):
-    again = parse(str(spec))
+    again = parse_spec(str(spec))
     assert again == spec
     assert [type(v) is bool for _, v in again.settings] == [
         type(v) is bool for _, v in spec.settings
@@ -66,7 +66,7 @@ grammar = st.sampled_from(
 @settings(deadline=None, max_examples=300)
 @given(st.text(max_size=30) | st.lists(grammar, max_size=25).map("".join))
 def test_any_text_is_a_spec_or_a_spec_error(text):
-    for read in (parse, TRICKS.label, LOSSES.resolve, variant):
+    for read in (parse_spec, TRICKS.label, LOSSES.resolve, resolve_variant):
         with suppress(SpecError):
             assert read(text)
 
@@ -91,7 +91,7 @@ def test_any_text_is_a_spec_or_a_spec_error(text):
 )
 def test_what_is_no_literal_setting_is_refused(text):
     with pytest.raises(SpecError):
-        parse(text)
+        parse_spec(text)
 
 
 def test_names_of_settings_are_ascii():
@@ -101,11 +101,11 @@ def test_names_of_settings_are_ascii():
 
 def test_every_kind_of_literal_is_taken():
     text = "a(b=1e-4, c=-1, d=true, e=False, f='x, y)', g=0x10, h=1_000)"
-    assert dict(parse(text).settings) == dict(
+    assert dict(parse_spec(text).settings) == dict(
         b=1e-4, c=-1, d=True, e=False, f="x, y)", g=16, h=1000
     )
-    assert str(parse("a( c=2.0 , b=1e-05 )")) == "a(b=1e-05, c=2)"
-    assert parse("a") == parse("a()") == parse(" a ")
+    assert str(parse_spec("a( c=2.0 , b=1e-05 )")) == "a(b=1e-05, c=2)"
+    assert parse_spec("a") == parse_spec("a()") == parse_spec(" a ")
 
 
 def test_equal_settings_have_one_label():
@@ -150,40 +150,40 @@ def test_a_choice_is_told_its_choices():
 
 
 def test_a_variants_settings_are_those_of_its_network():
-    assert variant("dcgan(width=4)").network == "dcgan(width=4)"
+    assert resolve_variant("dcgan(width=4)").network == "dcgan(width=4)"
     assert variant_label("dcgan(width=64.0, norm='batch')") == "dcgan"
     assert variant_label("gan(width=8)") == "gan(width=8)"
     with pytest.raises(SpecError, match="did you mean 'dcgan'"):
-        variant("dcgam")
+        resolve_variant("dcgam")
     with pytest.raises(SpecError, match="no setting 'depth'"):
-        variant("gan(depth=2)")
+        resolve_variant("gan(depth=2)")
 
 
 def test_a_variants_own_trick_is_a_setting_of_its_strength():
-    assert variant("wgan_gp(gradient_penalty=1)").tricks == ("gradient_penalty(weight=1)",)
-    assert variant("stylegan2(r1=1)").tricks[0] == "r1(every=16, weight=1)"
+    assert resolve_variant("wgan_gp(gradient_penalty=1)").tricks == ("gradient_penalty(weight=1)",)
+    assert resolve_variant("stylegan2(r1=1)").tricks[0] == "r1(every=16, weight=1)"
     assert variant_label("stylegan2(r1=1, width=16)") == "stylegan2(r1=1, width=16)"
     assert variant_label("stylegan2(r1=10, ema=0.998)") == "stylegan2"
     with pytest.raises(SpecError, match="has no setting 'ema'"):
-        variant("dcgan(ema=0.9)")
+        resolve_variant("dcgan(ema=0.9)")
     with pytest.raises(SpecError, match=r"trick r1.*weight needs a number"):
-        variant("stylegan2(r1=true)")
+        resolve_variant("stylegan2(r1=true)")
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_no_trick_of_a_variant_is_called_like_another_of_its_settings(name):
     recipe = VARIANTS[name]
-    others = dict(GAMES.resolve(recipe.game).settings) | dict(
+    others = dict(TASKS.resolve(recipe.task).settings) | dict(
         NETWORKS.resolve(recipe.network).settings
     )
-    assert not {parse(text).name for text in recipe.tricks} & set(others)
+    assert not {parse_spec(text).name for text in recipe.tricks} & set(others)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_is_made_of_known_parts(name):
-    recipe = variant(name)
+    recipe = resolve_variant(name)
     assert recipe.about.endswith(".")
-    NETWORKS.make(recipe.network), LOSSES.make(recipe.loss), GAMES.make(recipe.game)
+    NETWORKS.make(recipe.network), LOSSES.make(recipe.loss), TASKS.make(recipe.task)
     for trick in recipe.tricks:
         TRICKS.make(trick)
 
@@ -257,9 +257,14 @@ def test_a_metric_refuses_settings_that_leave_nothing_to_measure(text):
 )
 def test_a_plan_refuses_what_cannot_be_trained_by(wrong):
     with pytest.raises(ValueError, match=r"^plan: "):
-        Plan(**wrong)
+        Hyperparameters(**wrong)
 
 
 def test_one_and_one_point_nought_are_one_plan():
-    assert Plan(generator_lr=1, decay=1).identity() == Plan(generator_lr=1.0, decay=1.0).identity()
-    assert str(Plan(generator_lr=1).identity()) == str(Plan(generator_lr=1.0).identity())
+    assert (
+        Hyperparameters(generator_lr=1, decay=1).identity()
+        == Hyperparameters(generator_lr=1.0, decay=1.0).identity()
+    )
+    assert str(Hyperparameters(generator_lr=1).identity()) == str(
+        Hyperparameters(generator_lr=1.0).identity()
+    )

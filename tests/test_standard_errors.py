@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 from ganbench.data.base import Mixture
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import prepare
-from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.evaluation.metrics.feature_set import FeatureSet
 
 RING = split("ring").mixture
 WEIGHTS = torch.randn(64, 5, generator=Generator().manual_seed(99))  # of a classifier of features
@@ -38,26 +38,26 @@ MEMORY = ("authenticity", "copying")
 DRAWS = 300
 
 
-def normals(count: int, random: Generator, width=8, scale=1.0, shift=0.0) -> Sample:
+def normals(count: int, random: Generator, width=8, scale=1.0, shift=0.0) -> FeatureSet:
     """Gaussian features, the first two of them moved, and the logits of a linear classifier."""
     x = torch.randn(count, width, generator=random) * scale
     x[:, :2] += shift
-    return Sample(x, 2 * x @ WEIGHTS[:width] / width**0.5)
+    return FeatureSet(x, 2 * x @ WEIGHTS[:width] / width**0.5)
 
 
-def ring(count: int, random: Generator, shares=(1,) * 8, scale=1.0) -> Sample:
+def ring(count: int, random: Generator, shares=(1,) * 8, scale=1.0) -> FeatureSet:
     centres = RING.centres[torch.tensor(shares).float().multinomial(count, True, generator=random)]
     noise = torch.randn(count, 2, generator=random)
-    return Sample(centres + RING.std * scale * noise, mixture=RING)
+    return FeatureSet(centres + RING.std * scale * noise, mixture=RING)
 
 
-def classes(count: int, random: Generator, shares: Tensor) -> Sample:
+def classes(count: int, random: Generator, shares: Tensor) -> FeatureSet:
     known = shares.multinomial(count, True, generator=random)
     logits = 9 * torch.nn.functional.one_hot(known, len(shares)).float()
-    return Sample(torch.zeros(count, 1), logits)
+    return FeatureSet(torch.zeros(count, 1), logits)
 
 
-Law = Callable[[int, Generator], Sample]
+Law = Callable[[int, Generator], FeatureSet]
 
 
 @dataclass(frozen=True)
@@ -231,42 +231,46 @@ def test_the_error_of_recall_is_no_more_than_the_jackknifes(law):
 
 
 def test_shares_of_all_or_of_too_few_fakes_have_an_error_or_none_but_never_nan():
-    x = Sample(torch.arange(12.0)[:, None])
+    x = FeatureSet(torch.arange(12.0)[:, None])
     for metric in SHARES:
         for count in (6, 7, 12):
-            error = METRICS.make(metric)(Sample(x.features[:count].clone()), x).standard_error
+            error = METRICS.make(metric)(FeatureSet(x.features[:count].clone()), x).standard_error
             assert error is None or 0 <= error < 1
-    fake = Sample(x.features[:4].clone())
+    fake = FeatureSet(x.features[:4].clone())
     assert METRICS.make("recall")(fake, x).standard_error is None  # there is no fourth neighbour
 
 
 # Floors
 
 
-def thousand(count: int, random: Generator) -> Sample:
+def thousand(count: int, random: Generator) -> FeatureSet:
     """Points at the centres of a mixture of 1,000 modes."""
     centres = torch.stack([torch.arange(1000.0), torch.zeros(1000)], 1)
-    return Sample(
+    return FeatureSet(
         centres[torch.randint(1000, (count,), generator=random)], mixture=Mixture(centres, 0.1)
     )
 
 
 def test_golden_floors():
-    every = Sample(torch.zeros(1000, 1), torch.eye(1000))
-    assert METRICS.make("modes").floor(every, 1000) == pytest.approx(632.305, abs=1e-3)
+    every = FeatureSet(torch.zeros(1000, 1), torch.eye(1000))
+    assert METRICS.make("modes").expected_floor(every, 1000) == pytest.approx(632.305, abs=1e-3)
     points = ring(10, Generator())
-    assert METRICS.make("high_quality").floor(points, 1) == pytest.approx(0.988891, abs=1e-6)
-    many = Sample(torch.zeros(5000, 2))
-    assert METRICS.make("coverage(k=5)").floor(many, 5000) == pytest.approx(0.9687969, abs=1e-7)
+    assert METRICS.make("high_quality").expected_floor(points, 1) == pytest.approx(
+        0.988891, abs=1e-6
+    )
+    many = FeatureSet(torch.zeros(5000, 2))
+    assert METRICS.make("coverage(k=5)").expected_floor(many, 5000) == pytest.approx(
+        0.9687969, abs=1e-7
+    )
     for metric, floor in {"kid": 0, "kid_subsets": 0, "density": 1, "copying": 0.5}.items():
-        assert METRICS.make(metric).floor(many, 10) == floor
+        assert METRICS.make(metric).expected_floor(many, 10) == floor
 
 
 def test_reverse_kl_of_perfect_stacked_digits():
     """26,000 samples of 1,000 modes: 0.01921 ± 0.0009."""
     random = Generator().manual_seed(0)
     found = [METRICS.make("reverse_kl")(x, x) for x in (thousand(26_000, random) for _ in range(2))]
-    floor = METRICS.make("reverse_kl").floor(thousand(10, random), 26_000)
+    floor = METRICS.make("reverse_kl").expected_floor(thousand(10, random), 26_000)
     assert floor == pytest.approx(0.01921, abs=2e-4)
     assert [told.value for told in found] == pytest.approx([floor] * 2, abs=4 * 0.0009)
     assert [told.standard_error for told in found] == pytest.approx([0.0009] * 2, rel=0.2)
@@ -299,7 +303,7 @@ def drawn_twice(
     for _ in range(draws):
         fake, real, held_out = (law(count, random) for count in (fakes, reals, reals))
         real.held_out = lambda held_out=held_out: held_out
-        found.append((part(fake, real).value, part.floor(real, fakes)))
+        found.append((part(fake, real).value, part.expected_floor(real, fakes)))
     values, floors = np.array(found).T
     return values.mean(), (values - floors).std(ddof=1) / draws**0.5, floors.mean()
 
@@ -331,10 +335,14 @@ def test_floors_are_about_what_perfect_samplers_score(metric):
 def test_floors_say_nothing_where_theory_does_not_hold():
     random = Generator().manual_seed(0)
     real = normals(2000, random)
-    assert METRICS.make("fid_unbiased").floor(real, 31) is None  # fewer than four a feature
-    assert METRICS.make("fid_unbiased").floor(real, 32) > 0
-    assert METRICS.make("fid_infinity").floor(real, 319) is None  # in the smallest of its sizes
-    assert METRICS.make("fid_infinity").floor(real, 320) > 0
+    assert (
+        METRICS.make("fid_unbiased").expected_floor(real, 31) is None
+    )  # fewer than four a feature
+    assert METRICS.make("fid_unbiased").expected_floor(real, 32) > 0
+    assert (
+        METRICS.make("fid_infinity").expected_floor(real, 319) is None
+    )  # in the smallest of its sizes
+    assert METRICS.make("fid_infinity").expected_floor(real, 320) > 0
 
 
 @pytest.fixture(autouse=True)

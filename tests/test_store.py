@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from ganbench.experiments.store import Attempt, Busy, Store
-from ganbench.files import Damaged, read_json, read_lines, write_bytes, write_json
+from ganbench.files import CorruptFile, read_json, read_json_lines, write_bytes, write_json
 
 HOLDER = """
 import sys
@@ -26,7 +26,7 @@ def full(*_):
 
 @pytest.fixture
 def folder(tmp_path):
-    return Store(tmp_path).trial("abcdef" + "0" * 58)
+    return Store(tmp_path).trial_folder("abcdef" + "0" * 58)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_what_json_cannot_say_is_not_written(tmp_path, value):
 
 def test_a_file_that_is_not_there_is_none_and_has_no_lines(tmp_path):
     assert read_json(tmp_path / "file") is None
-    assert read_lines(tmp_path / "file") == []
+    assert read_json_lines(tmp_path / "file") == []
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_file_that_is_not_there_is_none_and_has_no_lines(tmp_path):
 def test_a_damaged_file_is_told_by_its_path(tmp_path, content):
     path = tmp_path / "file.json"
     path.write_bytes(content)
-    with pytest.raises(Damaged) as told:
+    with pytest.raises(CorruptFile) as told:
         read_json(path)
     assert str(path) in str(told.value)
     assert "delete it" in str(told.value)
@@ -114,29 +114,29 @@ def test_a_damaged_file_is_told_by_its_path(tmp_path, content):
 def test_a_torn_last_line_is_left_out(tmp_path, torn):
     path = tmp_path / "file.jsonl"
     path.write_bytes(b'{"a": 1}\n{"a": 2}\n' + torn)
-    assert read_lines(path) == [{"a": 1}, {"a": 2}]
+    assert read_json_lines(path) == [{"a": 1}, {"a": 2}]
 
 
 def test_a_line_that_an_earlier_crash_tore_hides_no_later_one(tmp_path):
     path = tmp_path / "file.jsonl"
     path.write_bytes(b'{"a": 1}\n{"a"\n{"a": 3}\n')
-    assert read_lines(path) == [{"a": 1}, {"a": 3}]
+    assert read_json_lines(path) == [{"a": 1}, {"a": 3}]
 
 
 # Attempts
 
 
 def test_an_attempts_first_word_on_its_end_stands(attempt):
-    assert attempt.ending() is None
-    attempt.end("failed", "timeout")
-    attempt.end("done")
-    assert attempt.ending() == {"outcome": "failed", "reason": "timeout"}
+    assert attempt.read_end() is None
+    attempt.record_end("failed", "timeout")
+    attempt.record_end("done")
+    assert attempt.read_end() == {"outcome": "failed", "reason": "timeout"}
 
 
 def test_what_an_attempt_tells_is_read_in_its_order_with_the_time(attempt):
-    attempt.tell(step=1)
-    attempt.tell(step=2, fid=None)
-    first, second = read_lines(attempt.events)
+    attempt.append_event(step=1)
+    attempt.append_event(step=2, fid=None)
+    first, second = read_json_lines(attempt.events_path)
     assert (first["step"], second["step"], second["fid"]) == (1, 2, None)
     assert first["time"] <= second["time"]
 
@@ -151,23 +151,25 @@ def test_attempts_are_numbered_and_each_is_a_folder_of_its_own(folder):
 
 
 def test_a_trial_lies_under_the_first_digits_of_its_identity(tmp_path):
-    assert Store(tmp_path).trial("ab" + "c" * 62).folder == tmp_path / "trials/ab" / (
+    assert Store(tmp_path).trial_folder("ab" + "c" * 62).folder == tmp_path / "trials/ab" / (
         "ab" + "c" * 14
     )
-    assert Store(tmp_path).trial("ab" + "c" * 14) == Store(tmp_path).trial("ab" + "c" * 62)
+    assert Store(tmp_path).trial_folder("ab" + "c" * 14) == Store(tmp_path).trial_folder(
+        "ab" + "c" * 62
+    )
 
 
 def test_forgetting_a_trial_leaves_its_attempts(folder):
     attempt = folder.new_attempt()
-    attempt.end("done")
-    made = [folder.result, folder.checkpoint, folder.curve, folder.samples]
-    made += [folder.sampler("last"), folder.evaluation("p", "best")]
+    attempt.record_end("done")
+    made = [folder.result_path, folder.checkpoint_path, folder.curve_path, folder.samples_path]
+    made += [folder.generator_path("last"), folder.scores_path("p", "best")]
     for path in made:
         write_bytes(path, b"x")
-    folder.forget()
+    folder.delete_results()
     assert [path for path in made if path.exists()] == []
     assert folder.attempts() == [attempt]
-    assert attempt.ending() is not None
+    assert attempt.read_end() is not None
 
 
 # Locks
@@ -190,7 +192,7 @@ def holder(tmp_path):
 
 @pytest.fixture
 def held(tmp_path):
-    return Store(tmp_path).trial("abcdef")
+    return Store(tmp_path).trial_folder("abcdef")
 
 
 def test_a_second_holder_is_told_that_the_trial_is_busy(holder, held):
@@ -199,26 +201,26 @@ def test_a_second_holder_is_told_that_the_trial_is_busy(holder, held):
 
 
 def test_what_another_run_is_training_is_not_forgotten(holder, held):
-    write_bytes(held.result, b"{}")
+    write_bytes(held.result_path, b"{}")
     with pytest.raises(Busy):
-        held.forget()
-    assert held.result.exists()
+        held.delete_results()
+    assert held.result_path.exists()
 
 
 def test_a_holder_that_is_killed_lets_go(holder, held):
     holder.kill()
     holder.wait()
-    write_bytes(held.result, b"{}")
-    held.forget()
-    assert not held.result.exists()
+    write_bytes(held.result_path, b"{}")
+    held.delete_results()
+    assert not held.result_path.exists()
 
 
 def test_a_holder_that_is_done_lets_go(holder, held):
     holder.communicate("")
     assert holder.returncode == 0
-    write_bytes(held.result, b"{}")
-    held.forget()
-    assert not held.result.exists()
+    write_bytes(held.result_path, b"{}")
+    held.delete_results()
+    assert not held.result_path.exists()
 
 
 def test_an_error_inside_lets_go(held):

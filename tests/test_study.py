@@ -20,16 +20,21 @@ from ganbench.analysis.agreement import krippendorff_alpha
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import load
 from ganbench.files import read_json, write_json
-from ganbench.human_study.answers import HOUR, checksum, parsed, read_answers
+from ganbench.human_study.answers import (
+    HOUR_MILLISECONDS,
+    answer_checksum,
+    parse_answer_file,
+    read_answers,
+)
 from ganbench.human_study.error_rates import (
-    independent_judgements,
-    results,
-    wilson,
+    clustered_wilson_interval,
+    effective_judgements,
+    summarize_study,
     with_human_error,
 )
-from ganbench.human_study.item_order import fnv1a, mulberry32, order
-from ganbench.human_study.key import Arm, Item, Key
-from ganbench.human_study.make_page import in_script, page
+from ganbench.human_study.item_order import fnv1a, item_order, mulberry32
+from ganbench.human_study.key import Key, StudyArm, StudyItem
+from ganbench.human_study.make_page import escape_for_script, render_study_page
 
 # Agreement, against published examples and statsmodels
 
@@ -75,18 +80,20 @@ def test_alpha_at_its_ends(counts, alpha):
 
 @pytest.mark.parametrize(("wrong", "of"), [(0, 12), (3, 40), (20, 40), (40, 40)])
 def test_wilsons_interval_is_that_of_statsmodels(wrong, of):
-    assert wilson(wrong / of, of) == pytest.approx(proportion_confint(wrong, of, 0.05, "wilson"))
+    assert clustered_wilson_interval(wrong / of, of) == pytest.approx(
+        proportion_confint(wrong, of, 0.05, "wilson")
+    )
 
 
 def test_independent_judgements_count_whole_and_those_of_clusters_count_less():
     random = np.random.default_rng(1)
     alone = (random.random((12, 80)) < 0.3).astype(float)
-    assert independent_judgements(alone) > 0.6 * alone.size
+    assert effective_judgements(alone) > 0.6 * alone.size
     copies = np.repeat(alone[:, :1], 80, axis=1)  # each rater says the same of all
-    assert independent_judgements(copies) == pytest.approx(12, rel=0.15)
+    assert effective_judgements(copies) == pytest.approx(12, rel=0.15)
     one = np.repeat(alone[:1], 12, axis=0)  # all raters say the same of each
-    assert independent_judgements(one) == pytest.approx(80, rel=0.15)
-    assert independent_judgements(np.zeros((3, 4))) == 12
+    assert effective_judgements(one) == pytest.approx(80, rel=0.15)
+    assert effective_judgements(np.zeros((3, 4))) == 12
 
 
 def test_intervals_hold_where_raters_and_pictures_differ():
@@ -95,8 +102,8 @@ def test_intervals_hold_where_raters_and_pictures_differ():
     for _ in range(300):
         logit = random.normal(-0.8, 0.6, (10, 1)) + random.normal(0, 0.8, (1, 40))
         wrong = (random.random((10, 40)) < 1 / (1 + np.exp(-logit))).astype(float)
-        for kind, count in (("ours", independent_judgements(wrong)), ("plain", wrong.size)):
-            low, high = wilson(wrong.mean(), count)
+        for kind, count in (("ours", effective_judgements(wrong)), ("plain", wrong.size)):
+            low, high = clustered_wilson_interval(wrong.mean(), count)
             held[kind] += low <= TRUTH <= high
     assert held["ours"] > 0.88 * 300
     assert held["plain"] < 0.75 * 300
@@ -124,16 +131,16 @@ CATCHES = [f"z{n}" for n in range(4)]
 
 
 def test_every_rater_sees_every_item_once_in_an_order_of_their_own():
-    orders = [order("s", GROUPS, CATCHES, rater) for rater in ("ann", "bob")]
+    orders = [item_order("s", GROUPS, CATCHES, rater) for rater in ("ann", "bob")]
     assert orders[0] != orders[1]
-    assert orders[0] == order("s", GROUPS, CATCHES, "ann")
+    assert orders[0] == item_order("s", GROUPS, CATCHES, "ann")
     everything = sorted([item for group in (*GROUPS, CATCHES) for item in group])
     assert [sorted(seen) for seen in orders] == [everything] * 2
 
 
 def test_each_block_holds_one_of_every_group_and_catches_are_spread():
     for rater in map(str, range(50)):
-        seen = order("s", GROUPS, CATCHES, rater)
+        seen = item_order("s", GROUPS, CATCHES, rater)
         items = [item for item in seen if item[0] != "z"]
         assert all(sorted(x[0] for x in items[n : n + 4]) == list("abcd") for n in range(0, 40, 4))
         places = [n for n, item in enumerate(seen) if item[0] == "z"]
@@ -141,7 +148,7 @@ def test_each_block_holds_one_of_every_group_and_catches_are_spread():
 
 
 def test_places_are_as_likely_for_every_item():
-    first = Counter(order("s", GROUPS, [], str(rater))[0][0] for rater in range(400))
+    first = Counter(item_order("s", GROUPS, [], str(rater))[0][0] for rater in range(400))
     assert min(first.values()) > 60
 
 
@@ -298,14 +305,14 @@ EVIL = "</script><img src=x onerror=alert(1)>__SCRIPT__ \u2028 & \" ' <!--"
 
 
 def test_names_stay_text_in_the_page():
-    arm = Arm(data=EVIL, variant="v", loss="l", tricks="t", plan="")
+    arm = StudyArm(data=EVIL, variant="v", loss="l", tricks="t", plan="")
     key = Key(study="0" * 16, suite=EVIL, data=EVIL, exposure=0, seed=0, arms=[arm],
-              items={"a": Item(truth="real")}, groups=[["a"]], catches=[])  # fmt: skip
-    text = page(key, {"a": "data:,"}, [])
+              items={"a": StudyItem(truth="real")}, groups=[["a"]], catches=[])  # fmt: skip
+    text = render_study_page(key, {"a": "data:,"}, [])
     assert "<img src=x" not in text
     assert text.count("</script>") == 2
     assert text.count('"use strict";') == 1
-    assert json.loads(in_script({"x": EVIL})) == {"x": EVIL}
+    assert json.loads(escape_for_script({"x": EVIL})) == {"x": EVIL}
 
 
 # Answers
@@ -317,13 +324,13 @@ def answered(key: Key, rater: str, wrong=(), path: Path | None = None, **changes
     answers = [
         {"item": item, "ms": 700, "shown": 60,
          "answer": other[key.items[item].truth] if item in wrong else key.items[item].truth}
-        for item in order(key.study, key.groups, key.catches, rater)
+        for item in item_order(key.study, key.groups, key.catches, rater)
     ]  # fmt: skip
     told = {"schema": 1, "study": key.study, "suite": key.suite, "rater": rater,
             "began": "2026-01-01T00:00:00Z", "answers": answers, "check": "0"}  # fmt: skip
     path = path or Path(f"{rater}.json")
     path.write_text(json.dumps(told))
-    told["check"] = checksum(parsed(path))
+    told["check"] = answer_checksum(parse_answer_file(path))
     path.write_text(json.dumps(told | changes))
     return told
 
@@ -428,7 +435,9 @@ def spoilt(key: Key, told: dict, what: str) -> str:
         case "evil name":
             return json.dumps(told | {"rater": "../../ann"})
         case "no time":
-            return json.dumps(told | {"answers": [answers[0] | {"ms": HOUR + 1}, *answers[1:]]})
+            return json.dumps(
+                told | {"answers": [answers[0] | {"ms": HOUR_MILLISECONDS + 1}, *answers[1:]]}
+            )
         case "text for a number":
             return json.dumps(told | {"answers": [answers[0] | {"ms": "700"}, *answers[1:]]})
         case "neither":
@@ -517,9 +526,9 @@ def test_hasty_answers_and_wrong_exposures_are_told(ganbench, run, tmp_path):
         answer["ms"] = 40 if n < 6 else 900
         answer["shown"] = 40 if n < 6 else 60 if n < 20 else 600
     Path("ann.json").write_text(json.dumps(told))
-    told["check"] = checksum(parsed(Path("ann.json")))
+    told["check"] = answer_checksum(parse_answer_file(Path("ann.json")))
     Path("ann.json").write_text(json.dumps(told))
-    (rater,) = results(key, read_answers([Path("ann.json")], key))["raters"]
+    (rater,) = summarize_study(key, read_answers([Path("ann.json")], key))["raters"]
     judged = [a["item"] not in key.catches for a in told["answers"]]
     assert (rater["hasty"], rater["off"]) == (sum(judged[:6]), sum(judged[20:]))
     _, out, _ = ganbench("study", "read", "small", "ann.json")
@@ -567,7 +576,7 @@ def judge(tab, key: Key, rater: str, wrong, folder: Path) -> Path:
     other = {"real": "fake", "fake": "real"}
     tab.fill("#rater", rater)
     tab.keyboard.press("Enter")
-    items = order(key.study, key.groups, key.catches, rater)
+    items = item_order(key.study, key.groups, key.catches, rater)
     with tab.expect_download() as download:
         for number, item in enumerate(items):
             while not tab.evaluate(f"session.open && session.answers.length === {number}"):
@@ -647,11 +656,11 @@ def test_a_name_that_cannot_be_is_refused_by_the_page(ganbench, run, tab):
 
 
 def test_hostile_names_stay_text_in_a_browser(tab, tmp_path):
-    arm = Arm(data=EVIL, variant="v", loss="l", tricks="t", plan="")
+    arm = StudyArm(data=EVIL, variant="v", loss="l", tricks="t", plan="")
     key = Key(study="0" * 16, suite=EVIL, data=EVIL, exposure=0, seed=0, arms=[arm],
-              items={"a": Item(truth="real")}, groups=[["a"]], catches=[])  # fmt: skip
+              items={"a": StudyItem(truth="real")}, groups=[["a"]], catches=[])  # fmt: skip
     path = tmp_path / "evil.html"
-    path.write_text(page(key, {"a": "data:,"}, []))
+    path.write_text(render_study_page(key, {"a": "data:,"}, []))
     tab.on("dialog", lambda dialog: pytest.fail("a name ran as code"))
     tab.goto(path.as_uri())
     assert tab.text_content("#data") == EVIL

@@ -9,19 +9,19 @@ from torch import nn
 from torch.nn.functional import conv2d
 
 from ganbench.data.base import IMAGE
-from ganbench.gan.build import META, Incompatible
+from ganbench.gan.build import META_DEVICE, Incompatible
 from ganbench.gan.networks import NETWORKS
-from ganbench.gan.networks.base import Network, initialized
-from ganbench.gan.networks.progan import Judge
-from ganbench.gan.networks.progressive import enlarged
-from ganbench.gan.networks.style_mapping import Noise, crossed
+from ganbench.gan.networks.base import Network, initialize_parameters
+from ganbench.gan.networks.progan import ProGANHead
+from ganbench.gan.networks.progressive import enlarge_to
+from ganbench.gan.networks.style_mapping import NoiseInjection, mix_styles
 from ganbench.gan.networks.stylegan import AdaIN
-from ganbench.gan.networks.stylegan2 import Modulated
+from ganbench.gan.networks.stylegan2 import ModulatedConv2d
 from ganbench.gan.tricks import path_length
 from ganbench.gan.tricks.minibatch_std import MinibatchStd
-from ganbench.gan.tricks.path_length import lengths
-from ganbench.gan.tricks.progressive_growing import growing
-from ganbench.rng import Streams
+from ganbench.gan.tricks.path_length import path_lengths
+from ganbench.gan.tricks.progressive_growing import progressive_modules
+from ganbench.rng import RngStreams
 
 RANDOM = torch.Generator().manual_seed(5)
 FAMILIES = (
@@ -38,11 +38,11 @@ def normal(*size):
 
 
 def made(module):
-    return initialized(Network(), module, Streams(0, CPU), "module")
+    return initialize_parameters(Network(), module, RngStreams(0, CPU), "module")
 
 
 def generator(text, latent=5, shape=(1, 16, 16)):
-    return made(NETWORKS.make(text).generator(latent, shape))
+    return made(NETWORKS.make(text).build_generator(latent, shape))
 
 
 def count(module):
@@ -63,9 +63,11 @@ def count(module):
 )
 def test_networks_have_the_published_sizes_at_1024(text, up, down):
     network, shape = NETWORKS.make(text), (3, 1024, 1024)
-    with META:
-        found, judge = network.generator(512, shape), network.discriminator(shape)
-        judge = MinibatchStd().discriminator(judge)  # as published: the counts are with its channel
+    with META_DEVICE:
+        found, judge = network.build_generator(512, shape), network.build_discriminator(shape)
+        judge = MinibatchStd().transform_discriminator(
+            judge
+        )  # as published: the counts are with its channel
         image = found(torch.empty(2, 512))
         assert image.shape == (2, *shape)
         assert judge(image).shape == (2,)
@@ -76,10 +78,10 @@ def test_networks_have_the_published_sizes_at_1024(text, up, down):
 @pytest.mark.parametrize("side", [8, 16, 32, 64, 128, 256, 512, 1024])
 def test_networks_make_and_judge_squares_of_powers_of_two(text, side):
     network, shape = NETWORKS.make(text), (3, side, side)
-    assert network.objection(shape) is None
-    with META:
-        image = network.generator(5, shape)(torch.empty(2, 5))
-        judge = network.discriminator(shape)
+    assert network.incompatibility(shape) is None
+    with META_DEVICE:
+        image = network.build_generator(5, shape)(torch.empty(2, 5))
+        judge = network.build_discriminator(shape)
         assert judge(image).shape == (2,)
         assert judge.body(image).shape == (2, *judge.shape)
     assert image.shape == (2, *shape)
@@ -88,7 +90,7 @@ def test_networks_make_and_judge_squares_of_powers_of_two(text, side):
 @every_family
 def test_networks_object_to_other_images(text):
     for shape in ((1, 4, 4), (1, 12, 12), (3, 8, 16), (3, 2048, 2048), (2,)):
-        assert len(NETWORKS.make(text).objection(shape).split()) > 5
+        assert len(NETWORKS.make(text).incompatibility(shape).split()) > 5
 
 
 @pytest.mark.parametrize(
@@ -103,8 +105,8 @@ def test_settings_that_cannot_be_are_told(setting):
 @every_family
 def test_gradients_reach_every_parameter(text):
     """While networks grow: the layers that make smaller images end with the growth."""
-    judge, built = made(NETWORKS.make(text).discriminator((1, 16, 16))), generator(text)
-    parts = [*growing(built), *growing(judge)]
+    judge, built = made(NETWORKS.make(text).build_discriminator((1, 16, 16))), generator(text)
+    parts = [*progressive_modules(built), *progressive_modules(judge)]
     for level in (0.5, 1.5) if parts else (None,):
         for part in parts:
             part.level = level
@@ -119,8 +121,8 @@ def test_initial_images_and_scores_have_a_sane_size(text):
     wide = text.replace("6", "64")
     with torch.no_grad():
         image = generator(wide)(normal(8, 5))
-        judge = made(NETWORKS.make(wide).discriminator((1, 16, 16)))
-        score = judge(enlarged(normal(64, 1, 4, 4), 16))
+        judge = made(NETWORKS.make(wide).build_discriminator((1, 16, 16)))
+        score = judge(enlarge_to(normal(64, 1, 4, 4), 16))
     assert 0.3 < image.std().item() < 3
     assert 0.1 < score.std().item() < 3
 
@@ -138,7 +140,7 @@ def test_adain_gives_each_map_the_mean_and_deviation_of_its_style():
 @pytest.mark.parametrize("demodulate", [True, False])
 def test_modulated_convolution_is_that_of_each_images_own_weights(kernel, demodulate):
     """The paper's form: weights scaled by input and to length 1 by output, and one group an image."""
-    layer = made(Modulated(6, 5, 3, kernel, demodulate)).double()
+    layer = made(ModulatedConv2d(6, 5, 3, kernel, demodulate)).double()
     x, w = normal(4, 6, 8, 8).double(), normal(4, 3).double()
     scale = 1 + layer.style(w)
     weights = layer.conv.weight[None] * scale[:, None, :, None, None]  # [N, out, in, k, k]
@@ -154,13 +156,13 @@ def test_modulated_convolution_is_that_of_each_images_own_weights(kernel, demodu
 @torch.no_grad()
 @pytest.mark.parametrize("size", [0.1, 1, 30])
 def test_demodulated_maps_have_unit_deviation_whatever_the_style(size):
-    layer = made(Modulated(32, 16, 4, 3))
+    layer = made(ModulatedConv2d(32, 16, 4, 3))
     found = layer(normal(64, 32, 12, 12), size * normal(64, 4))[:, :, 1:-1, 1:-1]
     assert found.std((0, 2, 3)).sub(1).abs().max() < 0.05
 
 
 def test_noise_begins_silent_and_is_the_same_in_all_channels():
-    x, layer = torch.zeros(2, 3, 4, 4), Noise(3)
+    x, layer = torch.zeros(2, 3, 4, 4), NoiseInjection(3)
     assert torch.equal(layer(x), x)
     nn.init.constant_(layer.scale, 2.0)
     found = layer(x)
@@ -173,11 +175,11 @@ def test_noise_begins_silent_and_is_the_same_in_all_channels():
 def test_noise_changes_images_and_comes_from_torchs_global_generator(text):
     built, latents = generator(text).eval(), normal(2, 5)
     for part in built.modules():
-        if isinstance(part, Noise):
+        if isinstance(part, NoiseInjection):
             nn.init.ones_(part.scale)
 
     def image(seed):
-        with torch.no_grad(), Streams(seed, CPU).seeded("layers"):
+        with torch.no_grad(), RngStreams(seed, CPU).seeded_globally("layers"):
             return built(latents)
 
     assert torch.equal(image(0), image(0))
@@ -187,14 +189,14 @@ def test_noise_changes_images_and_comes_from_torchs_global_generator(text):
 def test_styles_cross_over_once_and_in_the_told_share_of_images():
     w, other = torch.zeros(4000, 1), torch.ones(4000, 1)
     torch.manual_seed(0)
-    found = crossed(w, other, 6, 0.9)[:, :, 0]
+    found = mix_styles(w, other, 6, 0.9)[:, :, 0]
     assert not found[:, 0].any()  # the first layer is always the first latent's
     assert (found.diff(dim=1) >= 0).all()  # never back again
     mixed = found[:, -1] == 1
     assert mixed.float().mean().item() == pytest.approx(0.9, abs=0.02)
     where = found[mixed].sum(1).long().bincount(minlength=6)[1:] / mixed.sum()
     torch.testing.assert_close(where, torch.full((5,), 0.2), rtol=0, atol=0.03)
-    assert not crossed(w, other, 6, 0.0).any()
+    assert not mix_styles(w, other, 6, 0.0).any()
 
 
 @pytest.mark.parametrize("text", ["stylegan", "stylegan2"])
@@ -219,7 +221,7 @@ def test_the_mean_of_styles_is_counted_in_training_and_truncation_draws_to_it():
         torch.testing.assert_close(styles(latents, 2)[:, 0], w)  # not while it trains
         torch.testing.assert_close(styles.mean, 0.005 * w.mean(0))
         for _ in range(2000):
-            styles.count(w)
+            styles.update_average(w)
         torch.testing.assert_close(styles.mean, w.mean(0), rtol=1e-3, atol=1e-5)
         mean = styles.mean.clone()
         found[share] = styles.eval()(latents, 2)
@@ -230,9 +232,9 @@ def test_the_mean_of_styles_is_counted_in_training_and_truncation_draws_to_it():
 
 
 def test_batch_deviation_joins_maps_before_the_last_convolution_as_published():
-    judge = NETWORKS.make("progan(width=6)").discriminator((1, 16, 16))
-    judge = made(MinibatchStd().discriminator(judge))
-    assert isinstance(judge.head.head, Judge)
+    judge = NETWORKS.make("progan(width=6)").build_discriminator((1, 16, 16))
+    judge = made(MinibatchStd().transform_discriminator(judge))
+    assert isinstance(judge.head.head, ProGANHead)
     convolution = judge.head.head.layers[0][0]
     assert (convolution.in_channels, convolution.out_channels) == (7, 6)
     x = normal(4, 1, 16, 16)
@@ -246,7 +248,7 @@ def test_path_lengths_are_those_of_the_jacobian():
     built = generator("stylegan2(width=3, mixing=0)", shape=(1, 8, 8)).double().eval()
     w = normal(2, 3).double().requires_grad_()
     noise = torch.Generator().manual_seed(3)
-    found = lengths(built.synthesis(w[:, None]), w, noise)
+    found = path_lengths(built.synthesis(w[:, None]), w, noise)
     noise.manual_seed(3)
     y = torch.randn(2, 1, 8, 8, generator=noise) / 8
     for number in range(2):
@@ -261,12 +263,12 @@ def test_path_lengths_mean_begins_at_the_first_and_moves_by_its_decay():
     made, found = trainer("stylegan2(width=4)", tricks=("path_length(every=1, decay=0.75)",)), []
     (means,) = [buffer for name, buffer in made.trick.named_buffers() if name.endswith("means")]
 
-    def heard(images, w, random, plain=path_length.lengths):
+    def heard(images, w, random, plain=path_length.path_lengths):
         found.append(plain(images, w, random))
         return found[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(path_length, "lengths", heard)
+        patch.setattr(path_length, "path_lengths", heard)
         steps(made, 2)
     first, second = (lengths.mean().item() for lengths in found)
     assert means.item() == pytest.approx(0.75 * first + 0.25 * second, rel=1e-5)
@@ -304,7 +306,7 @@ def test_drift_is_the_mean_square_of_the_reals_scores():
 
 
 def test_the_game_has_the_recipes_networks():
-    game = setup("stylegan(width=4)").game
+    game = setup("stylegan(width=4)").task
     assert game.generators[IMAGE].synthesis.layers == 4
 
 

@@ -11,14 +11,21 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ganbench.experiments.plan import planned, trial
-from ganbench.experiments.suite import RESERVED, Suite, SuiteError, cells, schema, seconds
+from ganbench.experiments.plan import make_trial, plan_trials
+from ganbench.experiments.suite import (
+    RESERVED_SUITE_NAMES,
+    Suite,
+    SuiteError,
+    expand_cells,
+    parse_seconds,
+    suite_json_schema,
+)
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.experiments.trial import Trial
-from ganbench.gan.build import checked
-from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.build import check_recipe
+from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.recipe import Recipe
-from ganbench.gan.variants import variant
+from ganbench.gan.variants import resolve_variant
 from ganbench.training.budget import Budget
 
 SUITES = Path(__file__).parents[1] / "suites"
@@ -59,7 +66,7 @@ def grid(*variants, **axes):
 
 
 def chains(made: Suite) -> list[tuple[str, ...]]:
-    return [cell.tricks for cell in cells(made)[0]]
+    return [cell.tricks for cell in expand_cells(made)[0]]
 
 
 def errors(folder: Path, text: str, *overrides: str) -> list[str]:
@@ -97,14 +104,14 @@ WHOLE = sorted({path.stem for path in SUITES.glob("*.toml")} - CROSSED)
 @pytest.mark.parametrize("name", WHOLE)
 def test_every_cell_of_a_shipped_suite_assembles(name):
     """Those for a GPU too, in their published sizes and without their data: nobody has run them here."""
-    kept, _ = cells(load_suite(SUITES / f"{name}.toml"))
+    kept, _ = expand_cells(load_suite(SUITES / f"{name}.toml"))
     assert kept
     for cell in kept:
-        checked(cell.recipe, cell.data)
+        check_recipe(cell.recipe, cell.data)
 
 
 def test_the_schema_for_editors_is_the_one_of_the_code():
-    assert json.loads((SUITES / "suite.schema.json").read_text()) == schema()
+    assert json.loads((SUITES / "suite.schema.json").read_text()) == suite_json_schema()
 
 
 # Errors
@@ -204,7 +211,7 @@ def test_a_grid_in_single_brackets_is_told_what_it_wants(tmp_path):
     assert told.endswith("grid: it is a list of tables: write [[grid]], in two brackets")
 
 
-@pytest.mark.parametrize("name", RESERVED)
+@pytest.mark.parametrize("name", RESERVED_SUITE_NAMES)
 def test_a_suite_is_not_called_like_a_folder_of_the_store(tmp_path, name):
     (told,) = errors(tmp_path, GOOD.replace('"tiny"', f'"{name}"'))
     assert told.startswith("x.toml:2: name: ")
@@ -422,13 +429,13 @@ def loads_or_objects(path: Path, content: dict) -> None:
         told = str(error)
     assert all(line.startswith(str(path)) for line in told.splitlines())
     if not told:
-        assert cells(made)[0]
+        assert expand_cells(made)[0]
         assert all(math.isfinite(profile.budget().amount) for profile in made.budget.values())
 
 
 def test_the_content_that_is_tampered_with_is_a_good_suite(scratch):
     scratch.write_text("\n".join(f"{k} = {toml(v)}" for k, v in VALID.items()))
-    assert [cell.tricks for cell in cells(load_suite(scratch))[0]] == [()]
+    assert [cell.tricks for cell in expand_cells(load_suite(scratch))[0]] == [()]
 
 
 quickly = settings(
@@ -473,11 +480,11 @@ def test_chains_are_taken_as_they_are_each_in_one_spelling():
 
 def test_axes_are_crossed():
     axes = dict(losses=["hinge", "minimax"], plan=dict(lr=[1e-3, 1e-4], betas=[[0.0, 0.9]]))
-    found = cells(suite(grid("gan", "dcgan", data=["digits"], **axes)))[0]
+    found = expand_cells(suite(grid("gan", "dcgan", data=["digits"], **axes)))[0]
     assert len(found) == 2 * 2 * 2
-    assert {cell.recipe.plan.generator_lr for cell in found} == {1e-3, 1e-4}
-    assert {cell.recipe.plan.discriminator_lr for cell in found} == {1e-3, 1e-4}
-    assert {cell.recipe.plan.generator_betas for cell in found} == {(0.0, 0.9)}
+    assert {cell.recipe.hyperparameters.generator_lr for cell in found} == {1e-3, 1e-4}
+    assert {cell.recipe.hyperparameters.discriminator_lr for cell in found} == {1e-3, 1e-4}
+    assert {cell.recipe.hyperparameters.generator_betas for cell in found} == {(0.0, 0.9)}
     assert {cell.plan for cell in found} == {
         "betas=(0.0, 0.9), lr=0.001",
         "betas=(0.0, 0.9), lr=0.0001",
@@ -485,7 +492,7 @@ def test_axes_are_crossed():
 
 
 def test_a_grid_has_its_own_data_or_the_suites():
-    found = cells(suite(grid(), grid(data=["digits"])))[0]
+    found = expand_cells(suite(grid(), grid(data=["digits"])))[0]
     assert [cell.data for cell in found] == ["ring", "digits"]
 
 
@@ -496,19 +503,19 @@ def test_a_grid_has_its_own_data_or_the_suites():
         (grid(tricks=dict(chains=[["r1"]])), grid(tricks=dict(chains=[["r1(weight=10)"]]))),
         (grid("gan"), grid("gan()")),
         (grid(plan=dict(batch=64)), grid(plan=dict(batch=64, lr=2e-4))),
-        (grid(), grid(plan=dict(latent=Plan().latent))),
+        (grid(), grid(plan=dict(latent=Hyperparameters().latent))),
     ],
     ids=["own", "default setting", "no settings", "default rate", "default latent"],
 )
 def test_equal_cells_are_one(one, same):
-    assert len(cells(suite(one, same))[0]) == 1
+    assert len(expand_cells(suite(one, same))[0]) == 1
 
 
 def test_excluded_cells_are_told_with_their_reasons():
     exclude = [dict(loss="hinge", tricks="r1(weight=10)", reason="why")]
     tricks = dict(design="one_at_a_time", of=["r1"])
     made = suite(grid(losses=["hinge", "minimax"], tricks=tricks), exclude=exclude)
-    kept, excluded = cells(made)
+    kept, excluded = expand_cells(made)
     assert [str(cell) for cell in kept] == [
         "ring / gan / hinge / none",
         "ring / gan / minimax / none",
@@ -519,8 +526,8 @@ def test_excluded_cells_are_told_with_their_reasons():
 
 def test_a_trick_that_the_variant_has_already_does_not_apply():
     tricks = dict(chains=[[], ["weight_clipping"]])
-    found = planned(suite(grid("wgan(width=4)", data=["digits"], tricks=tricks)), "cpu", "cpu")
-    objections = {p.label(): p.objection for p in found if p.role == "trial"}
+    found = plan_trials(suite(grid("wgan(width=4)", data=["digits"], tricks=tricks)), "cpu", "cpu")
+    objections = {p.label(): p.incompatibility for p in found if p.role == "trial"}
     plain, twice = objections.values()
     assert plain == ""
     assert "weight_clipping" in twice.replace(" ", "_")
@@ -528,7 +535,7 @@ def test_a_trick_that_the_variant_has_already_does_not_apply():
 
 def test_every_cell_is_planned_with_every_seed_and_every_variant_untrained():
     made = suite(grid("gan", losses=["hinge", "minimax"]), grid("gan(width=8)"), seeds=[7, 3])
-    found = [(p.role, p.trial.seed, p.label()) for p in planned(made, "cpu", "cpu")]
+    found = [(p.role, p.trial.seed, p.label()) for p in plan_trials(made, "cpu", "cpu")]
     untrained = [
         "ring / gan / non_saturating / none",
         "ring / gan(width=8) / non_saturating / none",
@@ -540,7 +547,7 @@ def test_every_cell_is_planned_with_every_seed_and_every_variant_untrained():
         for role, labels in (("untrained", untrained), ("trial", arms))
         for label in labels
     ]
-    assert len({p.trial.id for p in planned(made, "cpu", "cpu")}) == len(found)
+    assert len({p.trial.id for p in plan_trials(made, "cpu", "cpu")}) == len(found)
 
 
 # Profiles and durations
@@ -549,8 +556,8 @@ def test_every_cell_is_planned_with_every_seed_and_every_variant_untrained():
 def test_the_device_chooses_the_profile_unless_one_is_named():
     budget = dict(cpu=dict(images=1), gpu=dict(generator_turns=2, seeds=4), cuda=dict(seconds=3))
     made = suite(grid(), budget=budget, seeds=2)
-    assert [made.profile(None, d) for d in ("cpu", "mps", "cuda")] == ["cpu", "gpu", "cuda"]
-    assert made.profile("gpu", "cpu") == "gpu"
+    assert [made.select_profile(None, d) for d in ("cpu", "mps", "cuda")] == ["cpu", "gpu", "cuda"]
+    assert made.select_profile("gpu", "cpu") == "gpu"
     assert [made.seeds_of(p) for p in ("cpu", "gpu")] == [[0, 1], [0, 1, 2, 3]]
     found = [made.budget[name].budget() for name in budget]
     assert found == [Budget("images", 1), Budget("generator_turns", 2), Budget("seconds", 3.0)]
@@ -558,20 +565,20 @@ def test_the_device_chooses_the_profile_unless_one_is_named():
 
 def test_a_profile_that_there_is_not_is_told_with_the_nearest():
     with pytest.raises(SuiteError, match=re.escape("no budget.cpuu; did you mean 'cpu'?")):
-        suite(grid()).profile("cpuu", "cpu")
+        suite(grid()).select_profile("cpuu", "cpu")
 
 
 @pytest.mark.parametrize(
     ("text", "expected"), [("90 s", 90), ("5 min", 300), ("2h", 7200), (" 1.5 min ", 90)]
 )
 def test_durations_are_seconds_minutes_or_hours(text, expected):
-    assert seconds(text) == expected
+    assert parse_seconds(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "90", "s", "0 s", "0.0 h", "-1 s", "1 d", "1e3 s", "inf s"])
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(ValueError, match="is no duration"):
-        seconds(text)
+        parse_seconds(text)
 
 
 # Identity
@@ -582,15 +589,17 @@ GAN = Trial(
     loss="hinge",
     tricks=("ema", "r1"),
     plan="",
-    recipe=replace(variant("gan"), loss="hinge", tricks=("ema", "r1")),
+    recipe=replace(resolve_variant("gan"), loss="hinge", tricks=("ema", "r1")),
     budget=Budget("images", 640),
     seed=0,
     points=2,
     device="cpu",
     fingerprint="0" * 64,
 )
-WGAN = replace(GAN, variant="wgan", tricks=(), recipe=variant("wgan"), seed=7)
-TURNS = replace(WGAN, recipe=variant("dcgan(width=8)"), budget=Budget("generator_turns", 10))
+WGAN = replace(GAN, variant="wgan", tricks=(), recipe=resolve_variant("wgan"), seed=7)
+TURNS = replace(
+    WGAN, recipe=resolve_variant("dcgan(width=8)"), budget=Budget("generator_turns", 10)
+)
 
 
 def with_recipe(**changes) -> Trial:
@@ -598,7 +607,7 @@ def with_recipe(**changes) -> Trial:
 
 
 def with_plan(**changes) -> Trial:
-    return with_recipe(plan=replace(GAN.recipe.plan, **changes))
+    return with_recipe(hyperparameters=replace(GAN.recipe.hyperparameters, **changes))
 
 
 @pytest.mark.parametrize(
@@ -636,7 +645,7 @@ def test_whatever_decides_a_result_makes_another_trial():
 
 
 def test_no_setting_of_a_plan_was_forgotten_above():
-    assert PLANS.keys() == {field.name for field in fields(Plan)}
+    assert PLANS.keys() == {field.name for field in fields(Hyperparameters)}
 
 
 @pytest.mark.parametrize(
@@ -665,8 +674,8 @@ def test_a_spelling_in_a_suite_makes_no_other_trial():
 def identifiers(made: Suite) -> set[str]:
     budget = made.budget["cpu"].budget()
     return {
-        trial(made, cell, budget, seed, "cpu").id
-        for cell in cells(made)[0]
+        make_trial(made, cell, budget, seed, "cpu").id
+        for cell in expand_cells(made)[0]
         for seed in made.seeds_of("cpu")
     }
 

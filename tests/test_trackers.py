@@ -5,13 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from ganbench.experiments.monitoring.tracking import Tracking, numbers, settings
-from ganbench.experiments.monitoring.trial_progress import Sight
-from ganbench.experiments.monitoring.watch import Watch
+from ganbench.experiments.monitoring.tracking import (
+    TrackerGroup,
+    finite_event_numbers,
+    flat_trial_settings,
+)
+from ganbench.experiments.monitoring.trial_progress import TrialProgress
+from ganbench.experiments.monitoring.watch import RunMonitor
 from ganbench.experiments.store import Store
 from ganbench.experiments.trackers import TRACKERS
-from ganbench.experiments.trackers.base import Tracked, Tracker, Untracked, package
-from ganbench.files import read_json, read_lines, write_json
+from ganbench.experiments.trackers.base import (
+    TrackedTrial,
+    Tracker,
+    TrackerUnavailable,
+    import_tracker_package,
+)
+from ganbench.files import read_json, read_json_lines, write_json
 
 
 class Diary(Tracker):
@@ -29,7 +38,7 @@ class Diary(Tracker):
         if self.fails == "open":
             self.note("open")
 
-    def begin(self, trial: Tracked):
+    def begin(self, trial: TrackedTrial):
         self.note("begin", trial)
 
     def log(self, trial, step, values):
@@ -44,64 +53,64 @@ class Diary(Tracker):
 
 @pytest.fixture
 def folder(tmp_path):
-    return Store(tmp_path).trial("ab" * 32)
+    return Store(tmp_path).trial_folder("ab" * 32)
 
 
-def sight(folder, state="running") -> Sight:
-    return Sight(label="a / b", folder=folder, state=state)
+def sight(folder, state="running") -> TrialProgress:
+    return TrialProgress(label="a / b", folder=folder, state=state)
 
 
 def test_what_is_new_is_told_once_and_in_order(folder):
     diary, attempt = Diary(), folder.new_attempt()
-    with Tracking({"diary": diary}, pytest.fail) as tracking:
-        attempt.tell(process=1)
-        attempt.tell(
+    with TrackerGroup({"diary": diary}, pytest.fail) as tracking:
+        attempt.append_event(process=1)
+        attempt.append_event(
             step=50, progress=0.5, rate=100.0, fid=None, terms={"generator": 0.5, "x": None}
         )
-        tracking.look([sight(folder)])
-        tracking.look([sight(folder)])
-        attempt.tell(step=60, scores={"fid": 7.0, "modes": 3.0})
-        tracking.look([sight(folder)])
+        tracking.update([sight(folder)])
+        tracking.update([sight(folder)])
+        attempt.append_event(step=60, scores={"fid": 7.0, "modes": 3.0})
+        tracking.update([sight(folder)])
         write_json(
-            folder.evaluation("p", "last"),
+            folder.scores_path("p", "last"),
             {"metrics": {"fid": {"value": 6.5}, "is": {"reason": "no"}}},
         )
         for _ in range(2):
-            tracking.look([sight(folder, "done")])
+            tracking.update([sight(folder, "done")])
     name = folder.folder.name
     assert [told[:1] if told[0] == "begin" else told for told in diary.told] == [
         ("begin",),
         ("log", name, 50, {"rate": 100.0, "terms/generator": 0.5}),
         ("log", name, 60, {"scores/fid": 7.0, "scores/modes": 3.0}),
-        ("end", name, "done", {"fid": 6.5}, folder.samples),
+        ("end", name, "done", {"fid": 6.5}, folder.samples_path),
         ("close",),
     ]
 
 
 def test_a_trial_that_began_and_ended_between_two_looks_is_told_whole(folder):
     diary, attempt = Diary(), folder.new_attempt()
-    attempt.tell(step=50, terms={"generator": 0.5})
-    attempt.end("failed", "boom")
-    with Tracking({"diary": diary}, pytest.fail) as tracking:
-        tracking.look([sight(folder, "failed")])
+    attempt.append_event(step=50, terms={"generator": 0.5})
+    attempt.record_end("failed", "boom")
+    with TrackerGroup({"diary": diary}, pytest.fail) as tracking:
+        tracking.update([sight(folder, "failed")])
     assert [told[0] for told in diary.told] == ["begin", "log", "end", "close"]
 
 
 def test_trials_that_wait_are_not_told_of(folder):
     diary = Diary()
-    with Tracking({"diary": diary}, pytest.fail) as tracking:
-        tracking.look([sight(folder, "waiting"), Sight(label="x", state="running")])
+    with TrackerGroup({"diary": diary}, pytest.fail) as tracking:
+        tracking.update([sight(folder, "waiting"), TrialProgress(label="x", state="running")])
     assert diary.told == [("close",)]
 
 
 @pytest.mark.parametrize("fails", ["open", "begin", "log", "end", "close"])
 def test_a_tracker_that_fails_is_told_of_once_and_the_others_go_on(folder, fails):
     bad, good, told, attempt = Diary(fails), Diary(), [], folder.new_attempt()
-    with Tracking({"bad": bad, "good": good}, told.append).open("s", folder.folder) as tracking:
-        attempt.tell(step=50, terms={"generator": 0.5})
-        tracking.look([sight(folder)])
-        attempt.tell(step=60, terms={"generator": 0.4})
-        tracking.look([sight(folder, "done")])
+    with TrackerGroup({"bad": bad, "good": good}, told.append).open("s", folder.folder) as tracking:
+        attempt.append_event(step=50, terms={"generator": 0.5})
+        tracking.update([sight(folder)])
+        attempt.append_event(step=60, terms={"generator": 0.4})
+        tracking.update([sight(folder, "done")])
     assert told == [f"tracker bad failed and is left out: RuntimeError: no {fails} today"]
     assert [entry[0] for entry in good.told] == ["begin", "log", "log", "end", "close"]
 
@@ -112,12 +121,12 @@ def test_a_tracker_that_fails_is_told_of_once_and_the_others_go_on(folder, fails
      ({"step": 3, "fid": 2, "terms": {"a": float("inf"), "b": 1}}, {"fid": 2.0, "terms/b": 1.0})],
 )  # fmt: skip
 def test_only_finite_numbers_of_a_step_are_told(event, told):
-    assert numbers(event) == told
+    assert finite_event_numbers(event) == told
 
 
 def test_the_settings_of_a_trial_are_flat(small_run):
     item = read_json(small_run / "small" / "plan.json")["trials"][-1]
-    found = settings(Store(small_run).trial(item["trial"]))
+    found = flat_trial_settings(Store(small_run).trial_folder(item["trial"]))
     assert found["recipe.plan.generator_lr"] == 0.0002
     assert found["loss"] == "hinge"
     assert all(isinstance(value, str | int | float) for value in found.values())
@@ -131,10 +140,10 @@ def boards(small_run, tmp_path_factory):
     """The event files of a run that has ended, as a watcher leaves them."""
     pytest.importorskip("tensorboard")
     folder = tmp_path_factory.mktemp("boards")
-    watch = Watch(small_run / "small")
+    watch = RunMonitor(small_run / "small")
     tracker = TRACKERS.make(f"tensorboard(folder={str(folder)!r})")
-    with Tracking({"tensorboard": tracker}, pytest.fail).open("small", folder) as tracking:
-        tracking.look(watch.look())
+    with TrackerGroup({"tensorboard": tracker}, pytest.fail).open("small", folder) as tracking:
+        tracking.update(watch.refresh())
     return folder
 
 
@@ -143,9 +152,9 @@ def test_tensorboard_holds_the_losses_and_scores_of_the_store(boards, small_run)
 
     items = read_json(small_run / "small" / "plan.json")["trials"]
     item = next(item for item in items if item["role"] == "trial" and item["data"] == "digits")
-    folder = Store(small_run).trial(item["trial"])
+    folder = Store(small_run).trial_folder(item["trial"])
     read = EventAccumulator(str(boards / folder.folder.name)).Reload()
-    curve = read_json(folder.curve)
+    curve = read_json(folder.curve_path)
     for part, prefix in (("losses", "terms"), ("scores", "scores")):
         name = {"losses": "generator", "scores": "fid"}[part]
         wanted = [(point["step"], point[name]) for point in curve[part]]
@@ -179,8 +188,10 @@ def test_mlflow_holds_the_losses_and_the_final_values(small_run, tmp_path):
     run = next(
         run for run in runs if "digits" in run.info.run_name and "hinge" in run.info.run_name
     )
-    folder = Store(small_run).trial(run.data.tags["trial"])
-    wanted = [(point["step"], point["generator"]) for point in read_json(folder.curve)["losses"]]
+    folder = Store(small_run).trial_folder(run.data.tags["trial"])
+    wanted = [
+        (point["step"], point["generator"]) for point in read_json(folder.curve_path)["losses"]
+    ]
     history = client.get_metric_history(run.info.run_id, "terms/generator")
     assert [(entry.step, entry.value) for entry in history] == wanted
     assert "final/fid" in run.data.metrics
@@ -198,15 +209,15 @@ def test_wandb_writes_offline(small_run, tmp_path, monkeypatch):
 
 
 def followed(name: str, results: Path, folder: Path) -> None:
-    with Tracking({name: TRACKERS.make(name)}, pytest.fail).open("small", folder) as tracking:
-        tracking.look(Watch(results / "small").look())
+    with TrackerGroup({name: TRACKERS.make(name)}, pytest.fail).open("small", folder) as tracking:
+        tracking.update(RunMonitor(results / "small").refresh())
 
 
 def test_a_package_that_is_not_there_is_told_with_the_command_that_installs_it():
     with pytest.raises(
-        Untracked, match=r"nonesuch is not installed: pip install 'ganbench\[mlflow\]'"
+        TrackerUnavailable, match=r"nonesuch is not installed: pip install 'ganbench\[mlflow\]'"
     ):
-        package("nonesuch", "mlflow")
+        import_tracker_package("nonesuch", "mlflow")
 
 
 # Commands
@@ -239,7 +250,7 @@ def test_trackers_are_listed(ganbench):
 
 def test_a_run_says_terms_and_scores_while_it_trains(small_run):
     item = read_json(small_run / "small" / "plan.json")["trials"][-1]
-    (attempt,) = Store(small_run).trial(item["trial"]).attempts()
-    events = read_lines(attempt.events)
+    (attempt,) = Store(small_run).trial_folder(item["trial"]).attempts()
+    events = read_json_lines(attempt.events_path)
     assert any("generator" in (event.get("terms") or {}) for event in events)
     assert sum("scores" in event for event in events) == 2

@@ -5,7 +5,7 @@ import torch
 from conftest import BATCH, same, steps, trainer, weights
 
 from ganbench.data.base import IMAGE
-from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.training.budget import Budget, Spent
 from ganbench.training.trainer import Diverged
 
@@ -19,22 +19,22 @@ def parameters(module):
 @both
 def test_a_generator_turn_moves_generators_alone(text):
     made = trainer(text)
-    before = parameters(made.game.discriminators), parameters(made.game.generators)
-    made.generator_turn()
-    assert same(parameters(made.game.discriminators), before[0])
-    assert all(p.grad is None for p in made.game.discriminators.parameters())
-    after = parameters(made.game.generators)
+    before = parameters(made.task.discriminators), parameters(made.task.generators)
+    made.generator_step()
+    assert same(parameters(made.task.discriminators), before[0])
+    assert all(p.grad is None for p in made.task.discriminators.parameters())
+    after = parameters(made.task.generators)
     assert not any(torch.equal(after[name], before[1][name]) for name in after if "weight" in name)
 
 
 @both
 def test_a_discriminator_turn_moves_discriminators_alone(text):
     made = trainer(text)
-    before = parameters(made.game.discriminators), parameters(made.game.generators)
-    made.discriminator_turn()
-    assert same(parameters(made.game.generators), before[1])
-    assert all(p.grad is None for p in made.game.generators.parameters())
-    after = parameters(made.game.discriminators)
+    before = parameters(made.task.discriminators), parameters(made.task.generators)
+    made.discriminator_step()
+    assert same(parameters(made.task.generators), before[1])
+    assert all(p.grad is None for p in made.task.generators.parameters())
+    after = parameters(made.task.discriminators)
     assert not any(torch.equal(after[name], before[0][name]) for name in after if "weight" in name)
 
 
@@ -60,15 +60,15 @@ def test_turns_that_only_look_ahead_are_not_spent():
 
 def test_every_discriminator_turn_has_another_batch():
     made, dealt = trainer(discriminator_turns=3), []
-    batches = made.deck.batches
-    made.deck.batches = lambda number: dealt.append(number) or batches(number)
+    batches = made.loader.batches
+    made.loader.batches = lambda number: dealt.append(number) or batches(number)
     steps(made, 2)
     assert dealt == [0, 1, 2, 2, 3, 4, 5, 5]  # the generators meet the reals seen last
 
 
 def test_every_turn_has_latents_of_its_own():
     made, given = trainer(discriminator_turns=2), []
-    generator = made.game.generators[IMAGE]
+    generator = made.task.generators[IMAGE]
     generator.register_forward_pre_hook(lambda _, latents: given.append(latents[0].clone()))
     steps(made, 2)
     assert len(given) == 6
@@ -83,7 +83,7 @@ def test_a_planted_nan_is_a_divergence_with_its_step_and_its_terms():
     steps(made, 2)
     made.train_step()
     with torch.no_grad():
-        next(made.game.generators.parameters()).fill_(torch.nan)
+        next(made.task.generators.parameters()).fill_(torch.nan)
     made.train_step(), made.train_step()
     with pytest.raises(Diverged) as told:
         made.flush()
@@ -125,9 +125,9 @@ def test_learning_rates_fall_linearly_from_the_decay_to_zero():
         rates.append([o.param_groups[0]["lr"] for o in made.optimizers.values()])
     factors = [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]  # at the progress that a step begins with
     assert rates == [[pytest.approx(4e-3 * f), pytest.approx(1e-3 * f)] for f in factors]
-    assert Plan(decay=0.5).rate(1.0) == 0
-    assert [Plan(decay=1).rate(p) for p in (0, 0.5, 1)] == [1, 1, 1]
-    assert [Plan(decay=0).rate(p) for p in (0, 0.25, 1)] == [1, 0.75, 0]
+    assert Hyperparameters(decay=0.5).learning_rate_factor(1.0) == 0
+    assert [Hyperparameters(decay=1).learning_rate_factor(p) for p in (0, 0.5, 1)] == [1, 1, 1]
+    assert [Hyperparameters(decay=0).learning_rate_factor(p) for p in (0, 0.25, 1)] == [1, 0.75, 0]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_gan_learns_where_the_ring_is():
         budget=Budget("generator_turns", 400),
     )
     latents = torch.randn(500, 4, generator=torch.Generator().manual_seed(0))
-    generator = made.game.generators[IMAGE]
+    generator = made.task.generators[IMAGE]
 
     def off():
         with torch.no_grad():
@@ -217,4 +217,4 @@ def test_training_does_not_depend_on_torchs_global_generator():
     other = trainer("dcgan(width=4)")
     torch.rand(7)
     assert steps(other, 2) == logs
-    assert same(weights(one.game), weights(other.game))
+    assert same(weights(one.task), weights(other.task))

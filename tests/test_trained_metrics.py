@@ -6,19 +6,19 @@ import torch
 from conftest import CPU, split, trainer
 from sklearn.linear_model import LogisticRegression
 
-from ganbench.data.base import IMAGE, as_stored
-from ganbench.evaluation.evaluator import Yardstick
+from ganbench.data.base import IMAGE, to_uint8
+from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.metrics.base import Unmeasurable
-from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.evaluation.metrics.base import MetricNotApplicable
+from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.evaluation.metrics.linear_probe import Labelled, cells, predicted
 from ganbench.training.budget import Budget
-from ganbench.training.sampling import Fakes
+from ganbench.training.sampling import GeneratedSamples
 
 
 @pytest.fixture(scope="module")
 def ruler():
-    return Yardstick("digits", CPU)
+    return Evaluator("digits", CPU)
 
 
 def examples(side):
@@ -49,7 +49,7 @@ def gaussians(count=600, spread=1.0, kinds=10, seed=0):
         chosen = labels == label
         cloud = own[torch.randint(len(own), (int(chosen.sum()), 2), generator=random)].mean(1)
         images[chosen] = (own.mean(0) + spread * (cloud - own.mean(0))).float()
-    return Fakes(images.view(-1, 1, 8, 8) / 127.5 - 1, labels)
+    return GeneratedSamples(images.view(-1, 1, 8, 8) / 127.5 - 1, labels)
 
 
 def value(ruler, fakes, metric):
@@ -76,7 +76,7 @@ def test_reals_are_worth_more_than_a_good_gan_and_that_more_than_a_collapsed_one
 
 def test_labels_that_the_extractor_tells_stand_in_for_labels_that_were_asked(ruler):
     good = gaussians()
-    unasked = Fakes(good.images)
+    unasked = GeneratedSamples(good.images)
     for metric in ("cas", "augmentation"):
         told = value(ruler, unasked, f"{metric}(labels='told')")
         assert told == pytest.approx(value(ruler, good, metric), abs=0.03)
@@ -90,14 +90,14 @@ def test_labels_that_the_extractor_tells_stand_in_for_labels_that_were_asked(rul
 
 def test_what_is_missing_is_told_in_a_sentence(ruler):
     fake, real = ruler.sample_of(gaussians()), ruler.real
-    foreign = Sample(fake.features, fake.logits, fake.images, classes_are_modes=False)
-    with pytest.raises(Unmeasurable, match="this extractor tells others apart"):
+    foreign = FeatureSet(fake.features, fake.logits, fake.images, classes_are_modes=False)
+    with pytest.raises(MetricNotApplicable, match="this extractor tells others apart"):
         METRICS.make("cas(labels='told')")(foreign, real)
-    unlabelled = Sample(real.features, real.logits, real.images, held_out=real.held_out)
-    with pytest.raises(Unmeasurable, match="needs the classes of reals"):
+    unlabelled = FeatureSet(real.features, real.logits, real.images, held_out=real.held_out)
+    with pytest.raises(MetricNotApplicable, match="needs the classes of reals"):
         METRICS.make("cas")(fake, unlabelled)
-    alone = Sample(real.features, real.logits, real.images, real.labels)
-    with pytest.raises(Unmeasurable, match="that nobody trained on"):
+    alone = FeatureSet(real.features, real.logits, real.images, real.labels)
+    with pytest.raises(MetricNotApplicable, match="that nobody trained on"):
         METRICS.make("cas")(fake, alone)
     for wrong in ("cas(on='pixel')", "cas(labels='true')", "augmentation(few=0)"):
         with pytest.raises(ValueError, match=r"did you mean|at least|there are"):
@@ -136,14 +136,14 @@ def test_a_trained_gan_is_worth_more_than_the_same_one_collapsed(ruler):
     )
     while made.progress < 1:
         made.train_step()
-    game = made.game
+    game = made.task
     game.generators.eval()
     random = torch.Generator().manual_seed(0)
     latents = torch.randn(600, 32, generator=random)
     few = latents[torch.arange(600) % 12]
     with torch.no_grad():
-        good, bad = (Fakes(game.generators[IMAGE](z)) for z in (latents, few))
+        good, bad = (GeneratedSamples(game.generators[IMAGE](z)) for z in (latents, few))
     real = ruler.floor(("cas",))["cas"].value
     found = [real, *(value(ruler, side, "cas(labels='told')") for side in (good, bad))]
     assert found == sorted(found, reverse=True)
-    assert as_stored(good.images).unique(dim=0).shape[0] > 500
+    assert to_uint8(good.images).unique(dim=0).shape[0] > 500

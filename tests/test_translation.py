@@ -14,21 +14,21 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from ganbench.data import DATA
-from ganbench.data.base import IMAGE, Missing
+from ganbench.data.base import IMAGE, NotDownloaded
 from ganbench.data.restyled_digits import RestyledDigits
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.metrics.feature_set import Sample
-from ganbench.gan.build import META, Incompatible, assemble
+from ganbench.evaluation.metrics.feature_set import FeatureSet
+from ganbench.gan.build import META_DEVICE, Incompatible, build_training
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.networks import NETWORKS
-from ganbench.gan.tasks import GAMES
-from ganbench.gan.tasks.cut import confusion
+from ganbench.gan.tasks import TASKS
+from ganbench.gan.tasks.cut import info_nce
 from ganbench.gan.tasks.inpainting import Inpainting
 from ganbench.gan.tasks.super_resolution import SuperResolution
 from ganbench.gan.tricks.image_pool import ImagePool
-from ganbench.gan.variants import variant, variant_label
+from ganbench.gan.variants import resolve_variant, variant_label
 from ganbench.registry import SpecError
-from ganbench.rng import Moment, Streams
+from ganbench.rng import RngStreams, StepContext
 
 TINY = "cyclegan(width=4, blocks=1, downs=1, strided=1)"
 
@@ -47,23 +47,25 @@ def batches(data="restyled_digits", count=6):
 @pytest.mark.parametrize(("blocks", "count"), [(9, 11_378_179), (6, 7_837_699)])
 def test_a_translator_has_the_published_size(blocks, count):
     """The authors' code prints 11.378 M for 9 blocks and 7.838 M for 6, of three channels."""
-    with META:
-        made = NETWORKS.make(f"cyclegan(blocks={blocks})").translator((3, 256, 256), (3, 256, 256))
+    with META_DEVICE:
+        made = NETWORKS.make(f"cyclegan(blocks={blocks})").build_translator(
+            (3, 256, 256), (3, 256, 256)
+        )
     assert parameters(made) == count
-    assert made(torch.empty(1, 3, 256, 256, device=META)).shape == (1, 3, 256, 256)
+    assert made(torch.empty(1, 3, 256, 256, device=META_DEVICE)).shape == (1, 3, 256, 256)
 
 
 def test_a_discriminator_has_the_published_size_and_map():
     """Their 70x70 PatchGAN has 2.765 M parameters and makes 30x30 scores of 256x256 pixels."""
-    with META:
-        made = NETWORKS.make("cyclegan").discriminator((3, 256, 256))
+    with META_DEVICE:
+        made = NETWORKS.make("cyclegan").build_discriminator((3, 256, 256))
     assert parameters(made) == 2_764_737
-    assert made(torch.empty(2, 3, 256, 256, device=META)).shape == (2, 30, 30)
+    assert made(torch.empty(2, 3, 256, 256, device=META_DEVICE)).shape == (2, 30, 30)
 
 
 @pytest.mark.parametrize(("strided", "patch"), [(1, 16), (2, 34), (3, 70)])
 def test_a_score_sees_the_published_patch(strided, patch):
-    judge = NETWORKS.make(f"cyclegan(width=2, strided={strided}, norm='none')").discriminator(
+    judge = NETWORKS.make(f"cyclegan(width=2, strided={strided}, norm='none')").build_discriminator(
         (1, 128, 128)
     )
     x = torch.randn(1, 1, 128, 128, requires_grad=True)
@@ -75,15 +77,15 @@ def test_a_score_sees_the_published_patch(strided, patch):
 
 def test_srgan_makes_images_four_times_as_large():
     """SRResNet of 16 blocks and 64 channels has about 1.5 M parameters (Ledig et al., 2017, Fig. 4)."""
-    with META:
-        made = NETWORKS.make("srgan").translator((3, 32, 32), (3, 128, 128))
-    assert made(torch.empty(2, 3, 32, 32, device=META)).shape == (2, 3, 128, 128)
+    with META_DEVICE:
+        made = NETWORKS.make("srgan").build_translator((3, 32, 32), (3, 128, 128))
+    assert made(torch.empty(2, 3, 32, 32, device=META_DEVICE)).shape == (2, 3, 128, 128)
     assert parameters(made) == pytest.approx(1.55e6, rel=0.02)
 
 
 @pytest.mark.parametrize("downs", [1, 2])
 def test_a_translator_that_is_too_deep_says_what_to_do(downs):
-    why = NETWORKS.make(f"cyclegan(downs={downs}, strided=3)").objection((1, 8, 8))
+    why = NETWORKS.make(f"cyclegan(downs={downs}, strided=3)").incompatibility((1, 8, 8))
     assert "set downs and strided to less" in why
 
 
@@ -91,8 +93,8 @@ def test_a_translator_that_is_too_deep_says_what_to_do(downs):
 
 
 def test_a_cycle_owes_what_comes_back_changed_and_what_should_not_have_changed():
-    game = setup(TINY.replace("(", "(cycle=10, identity=0.5, "), "restyled_digits").game
-    duels = game.play(batches(), None)
+    game = setup(TINY.replace("(", "(cycle=10, identity=0.5, "), "restyled_digits").task
+    duels = game.make_pairs(batches(), None)
     terms = list(game.generator_terms(duels))
     to, images = game.generators, {k: v.images for k, v in batches().items()}
     expected = [
@@ -107,8 +109,8 @@ def test_a_cycle_owes_what_comes_back_changed_and_what_should_not_have_changed()
 
 
 def test_each_domain_is_judged_by_its_own_discriminator():
-    game = setup(TINY, "restyled_digits").game
-    one, other = game.play(batches(), None)
+    game = setup(TINY, "restyled_digits").task
+    one, other = game.make_pairs(batches(), None)
     assert (one.name, other.name) == ("a", "b")
     assert one.discriminator is game.discriminators["a"]
     assert torch.equal(one.source, batches()["b"].images)
@@ -116,9 +118,9 @@ def test_each_domain_is_judged_by_its_own_discriminator():
 
 
 def test_fakes_know_their_source_their_truth_and_their_way_back():
-    game, sources = setup(TINY, "restyled_digits").game, batches()
+    game, sources = setup(TINY, "restyled_digits").task, batches()
     fakes = game.sample(game.generators, sources, None)
-    asked, returned = game.asked(sources), game.returned(game.generators, fakes)
+    asked, returned = game.conditioning(sources), game.translate_back(game.generators, fakes)
     assert torch.equal(asked["b"].source, sources["a"].images)
     assert torch.equal(asked["b"].truth, sources["a"].truth)
     assert torch.equal(returned["b"], game.generators["a"](fakes["b"]))
@@ -127,15 +129,17 @@ def test_fakes_know_their_source_their_truth_and_their_way_back():
 def test_weights_are_the_papers_beside_its_squared_distance_of_scores():
     """CycleGAN: 10 to 1. CUT: 1 to 1. Least squares is half a squared distance."""
     score = torch.tensor([3.0])
-    adversarial = LOSSES.make(variant("cyclegan").loss).generator(score, None) / (score - 1) ** 2
-    cycle, contrastive = (GAMES.make(variant(name).game) for name in ("cyclegan", "cut"))
+    adversarial = (
+        LOSSES.make(resolve_variant("cyclegan").loss).generator_loss(score, None) / (score - 1) ** 2
+    )
+    cycle, contrastive = (TASKS.make(resolve_variant(name).task) for name in ("cyclegan", "cut"))
     assert cycle.cycle / adversarial == 10
     assert contrastive.patches / adversarial == contrastive.identity / adversarial == 1
 
 
 def test_without_a_cycle_weight_there_is_no_term():
-    game = setup("cyclegan(width=4, blocks=1, downs=1, strided=1, cycle=0)", "restyled_digits").game
-    assert list(game.generator_terms(game.play(batches(), None))) == []
+    game = setup("cyclegan(width=4, blocks=1, downs=1, strided=1, cycle=0)", "restyled_digits").task
+    assert list(game.generator_terms(game.make_pairs(batches(), None))) == []
 
 
 @pytest.mark.parametrize(
@@ -154,16 +158,16 @@ def test_without_a_cycle_weight_there_is_no_term():
 )
 def test_what_has_no_meaning_is_told_in_a_sentence(text, data, why):
     with pytest.raises(Incompatible, match=why):
-        assemble(variant(text), DATA.make(data), Streams(0, META))
+        build_training(resolve_variant(text), DATA.make(data), RngStreams(0, META_DEVICE))
 
 
 def test_settings_of_a_variant_reach_its_network_and_its_game():
-    recipe = variant("cyclegan(width=8, cycle=7)")
+    recipe = resolve_variant("cyclegan(width=8, cycle=7)")
     assert recipe.network == "cyclegan(width=8)"
-    assert recipe.game == "cycle(cycle=7)"
+    assert recipe.task == "cycle(cycle=7)"
     assert variant_label("cyclegan(identity=0, cycle=5, width=64)") == "cyclegan"
     with pytest.raises(SpecError, match="has no setting 'cycel'"):
-        variant("cyclegan(cycel=5)")
+        resolve_variant("cyclegan(cycel=5)")
 
 
 # Patches
@@ -180,20 +184,20 @@ def test_patches_are_told_by_cross_entropy_among_those_of_their_image():
         for place, vector in enumerate(image):
             alike = torch.exp(torch.stack([vector @ other for other in others]) / 0.07)
             expected.append(-torch.log(alike[place] / alike.sum()))
-    assert confusion(asked, known).item() == pytest.approx(
+    assert info_nce(asked, known).item() == pytest.approx(
         torch.stack(expected).mean().item(), rel=1e-5
     )
 
 
 def test_a_fake_that_is_its_source_is_told_better_than_another_image():
-    game = setup(f"cut{TINY[8:]}", "restyled_digits").game
+    game = setup(f"cut{TINY[8:]}", "restyled_digits").task
     x = batches()["a"].images
     assert game.strangeness(x, x) < game.strangeness(x, x.flip(0))
 
 
 def test_both_the_translator_and_the_heads_learn_from_patches():
-    game = setup(f"cut{TINY[8:]}", "restyled_digits").game
-    terms = dict(game.generator_terms(game.play(batches(), None)))
+    game = setup(f"cut{TINY[8:]}", "restyled_digits").task
+    terms = dict(game.generator_terms(game.make_pairs(batches(), None)))
     assert set(terms) == {"patches", "identity"}
     terms["patches"].backward()
     learned = [
@@ -210,16 +214,18 @@ def test_both_the_translator_and_the_heads_learn_from_patches():
 
 def shown_by(size, batch, count):
     """Numbers that a pool shows when it is given 0, 1, 2, ... in batches."""
-    duel = setup(TINY, "restyled_digits", batch=batch).game.play(batches(count=batch), None)[1]
+    duel = setup(TINY, "restyled_digits", batch=batch).task.make_pairs(batches(count=batch), None)[
+        1
+    ]
     pool = ImagePool(size)
     built = setup(TINY, "restyled_digits", tricks=(f"image_pool(size={size})",), batch=batch)
     pool = next(iter(built.trick))
-    streams, shown = Streams(0, CPU), []
+    streams, shown = RngStreams(0, CPU), []
     for step in range(count // batch):
-        pool.tick(Moment(streams, step, 0, 0.0))
+        pool.begin_step(StepContext(streams, step, 0, 0.0))
         numbers = torch.arange(step * batch, (step + 1) * batch, dtype=torch.float32)
         fake = numbers[:, None, None, None].expand(-1, 1, 8, 8)
-        shown += pool.stage(replace(duel, fake=fake)).fake[:, 0, 0, 0].int().tolist()
+        shown += pool.transform_pair(replace(duel, fake=fake)).fake[:, 0, 0, 0].int().tolist()
     return shown
 
 
@@ -246,7 +252,7 @@ def test_a_pool_that_cannot_hold_a_batch_objects():
 
 def test_small_images_are_means_of_squares():
     x = torch.rand(2, 1, 8, 8)
-    small = SuperResolution(factor=2).damaged(x)
+    small = SuperResolution(factor=2).damage(x)
     assert small.shape == (2, 1, 4, 4)
     assert torch.allclose(small[0, 0, 1, 2], x[0, 0, 2:4, 4:6].mean())
 
@@ -254,10 +260,10 @@ def test_small_images_are_means_of_squares():
 def test_a_hole_is_in_the_middle_and_what_is_known_stays():
     game = Inpainting(hole=0.5)
     x = torch.rand(3, 1, 8, 8) * 2 - 1
-    damaged = game.damaged(x)
+    damaged = game.damage(x)
     assert damaged[:, 1].sum() == 3 * 16
     assert damaged[:, 1, 2:6, 2:6].all()
-    restored = game.restorer(nn.Conv2d(2, 1, 1))(damaged)
+    restored = game.make_restorer(nn.Conv2d(2, 1, 1))(damaged)
     known = damaged[:, -1:] == 0
     assert torch.equal(restored[known], x[known])
     assert not torch.equal(restored[~known], x[~known])
@@ -332,10 +338,10 @@ def test_unpaired_folders_are_two_domains(horses):
 def test_a_folder_that_is_missing_or_empty_is_named(horses):
     for path in (horses / "testB").iterdir():
         path.unlink()
-    with pytest.raises(Missing, match="testB has 0 images, and 4 are needed"):
+    with pytest.raises(NotDownloaded, match="testB has 0 images, and 4 are needed"):
         DATA.make(f"unpaired(path={str(horses)!r})").load()
     (horses / "testB").rmdir()
-    with pytest.raises(Missing, match=r"there is no folder .*testB"):
+    with pytest.raises(NotDownloaded, match=r"there is no folder .*testB"):
         DATA.make(f"unpaired(path={str(horses)!r})").load()
 
 
@@ -349,7 +355,7 @@ def translated(count=12, side=16):
         torch.randint(256, (count, 3, side, side), generator=random, dtype=torch.uint8)
         for _ in range(4)
     ]
-    fake = Sample(torch.randn(count, 4, generator=random), None, images[0])
+    fake = FeatureSet(torch.randn(count, 4, generator=random), None, images[0])
     fake.truth, fake.source, fake.returned = images[1:]
     return fake
 
@@ -385,7 +391,7 @@ def test_errors_are_mean_absolute_differences_of_images_in_the_unit_range():
 
 def test_backward_is_the_metric_of_the_other_direction():
     fake, real = translated(), translated()
-    other, theirs = Sample(2 * fake.features), Sample(fake.features + 1)
+    other, theirs = FeatureSet(2 * fake.features), FeatureSet(fake.features + 1)
     fake.back, real.back = other, theirs
     assert METRICS.make("backward(of='fid')")(fake, real) == METRICS.make("fid")(other, theirs)
     assert METRICS.make("backward(of='recall(k=5)')").direction == "higher"

@@ -11,14 +11,14 @@ from conftest import BATCH, CPU, same, setup, split, steps, trainer, weights
 from torch import nn
 
 from ganbench.data.base import IMAGE
-from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.build import Incompatible
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.networks.discriminator import Discriminator, Head
 from ganbench.gan.tricks import TRICKS
-from ganbench.gan.tricks.base import Chain
-from ganbench.gan.tricks.minibatch_discrimination import Closeness
-from ganbench.rng import Moment, Streams
+from ganbench.gan.tricks.base import TrickList
+from ganbench.gan.tricks.minibatch_discrimination import KernelCloseness
+from ganbench.rng import RngStreams, StepContext
 
 POINTS = 3  # numbers an example of the hand-made duels has
 
@@ -35,20 +35,24 @@ class Slope(Head):
         self.linear.weight.data = slope[None].clone()
 
 
-def duel(slope: torch.Tensor, *tricks: str, body: nn.Module | None = None, progress=0.0) -> Duel:
+def duel(
+    slope: torch.Tensor, *tricks: str, body: nn.Module | None = None, progress=0.0
+) -> AdversarialBatch:
     """Six reals and six fakes before a linear discriminator, as on a discriminator's turn."""
-    chain = Chain({text.split("(")[0]: TRICKS.make(text) for text in tricks})
-    chain.tick(Moment(Streams(0, CPU), step=0, turn=0, progress=progress))
+    chain = TrickList({text.split("(")[0]: TRICKS.make(text) for text in tricks})
+    chain.begin_step(StepContext(RngStreams(0, CPU), step=0, turn=0, progress=progress))
     judge = Discriminator(body or nn.Flatten(), (len(slope),), Slope(slope))
     real, fake = random(6, POINTS, seed=1), random(6, POINTS, seed=2)
     made = (
-        Duel(IMAGE, IMAGE, nn.Identity(), judge, fake, real, fake).seen_by(chain.view).as_leaves()
+        AdversarialBatch(IMAGE, IMAGE, nn.Identity(), judge, fake, real, fake)
+        .with_discriminator_input(chain.transform_discriminator_input)
+        .with_leaves()
     )
     made.__dict__["chain"] = chain
     return made
 
 
-def terms(of: Duel, side: str = "discriminator") -> dict[str, torch.Tensor]:
+def terms(of: AdversarialBatch, side: str = "discriminator") -> dict[str, torch.Tensor]:
     return dict(getattr(of.__dict__["chain"], f"{side}_terms")(of))
 
 
@@ -129,7 +133,7 @@ def test_gradient_penalty_is_taken_between_a_real_and_its_fake():
 def test_spectral_norm_gives_every_layer_norm_1():
     for text in ("gan(width=8)", "dcgan(width=4)"):
         made = setup(text, tricks=("spectral_norm(iterations=20)",))
-        judge, real = made.game.discriminators[IMAGE], random(BATCH, 1, 8, 8)
+        judge, real = made.task.discriminators[IMAGE], random(BATCH, 1, 8, 8)
         for _ in range(20):
             judge(real)
         layers = [m for m in judge.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
@@ -142,7 +146,7 @@ def test_spectral_norm_gives_every_layer_norm_1():
 def test_spectral_norm_leaves_the_generator_alone_and_takes_batch_norm_away():
     def kinds(side, *tricks):
         return [
-            type(m) for m in getattr(setup("dcgan(width=4)", tricks=tricks).game, side).modules()
+            type(m) for m in getattr(setup("dcgan(width=4)", tricks=tricks).task, side).modules()
         ]
 
     assert kinds("generators", "spectral_norm") == kinds("generators")
@@ -176,9 +180,12 @@ def test_feature_matching_compares_means_and_nothing_else():
 @pytest.mark.parametrize("name", LOSSES.entries)
 def test_feature_matching_takes_the_adversarial_terms_place(name):
     made, plain = duel(SLOPE), LOSSES.make(name)
-    assert TRICKS.make("feature_matching").loss(plain, made).generator_weight == 0
+    assert TRICKS.make("feature_matching").transform_loss(plain, made).generator_weight == 0
     assert (
-        TRICKS.make("feature_matching(adversarial=0.5)").loss(plain, made).generator_weight == 0.5
+        TRICKS.make("feature_matching(adversarial=0.5)")
+        .transform_loss(plain, made)
+        .generator_weight
+        == 0.5
     )
     matching = trainer(tricks=("feature_matching",), loss=name)
     assert steps(matching, 1)[0]["generator"] == 0
@@ -187,7 +194,7 @@ def test_feature_matching_takes_the_adversarial_terms_place(name):
 def test_closeness_is_the_double_loop_of_the_paper():
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        closeness = Closeness(4, kernels=3, depth=2)
+        closeness = KernelCloseness(4, kernels=3, depth=2)
     features = random(5, 4)
     project = closeness.project.detach().numpy()
     m = np.einsum("nw,wkd->nkd", features.numpy(), project)
@@ -200,8 +207,8 @@ def test_closeness_is_the_double_loop_of_the_paper():
 
 
 def test_minibatch_discrimination_sees_copies():
-    judge = setup(tricks=("minibatch_discrimination",)).game.discriminators[IMAGE]
-    assert isinstance(judge.head.aside, Closeness)
+    judge = setup(tricks=("minibatch_discrimination",)).task.discriminators[IMAGE]
+    assert isinstance(judge.head.aside, KernelCloseness)
     apart = random(BATCH, 1, 8, 8)
     copies = apart[:1].expand(BATCH, -1, -1, -1)
     torch.testing.assert_close(
@@ -209,53 +216,57 @@ def test_minibatch_discrimination_sees_copies():
     )
     assert judge.head.aside(judge.features(apart)).mean() < BATCH - 1.5
     assert (judge(copies)[0] - judge(apart)[0]).abs() > 1e-3
-    plain = setup().game.discriminators[IMAGE]
+    plain = setup().task.discriminators[IMAGE]
     torch.testing.assert_close(plain(copies)[0], plain(apart)[0])
 
 
 def test_the_head_beside_closeness_scores_as_many_features_more():
-    judge = setup(tricks=("minibatch_discrimination(kernels=7)",)).game.discriminators[IMAGE]
-    plain = setup().game.discriminators[IMAGE]
+    judge = setup(tricks=("minibatch_discrimination(kernels=7)",)).task.discriminators[IMAGE]
+    plain = setup().task.discriminators[IMAGE]
     assert judge.head.head.linear.in_features == plain.head.linear.in_features + 7
 
 
 @pytest.mark.parametrize("name", ["non_saturating", "minimax", "least_squares"])
 def test_label_smoothing_moves_the_target_of_reals_alone(name):
-    smooth = TRICKS.make("label_smoothing(real=0.8)").loss(LOSSES.make(name), duel(SLOPE))
+    smooth = TRICKS.make("label_smoothing(real=0.8)").transform_loss(LOSSES.make(name), duel(SLOPE))
     assert (smooth.real_target, smooth.fake_target) == (0.8, 0.0)
     score = random(50)
-    assert torch.equal(smooth.generator(score, None), LOSSES.make(name).generator(score, None))
+    assert torch.equal(
+        smooth.generator_loss(score, None), LOSSES.make(name).generator_loss(score, None)
+    )
     best = 0.8 if name == "least_squares" else float(torch.tensor(0.8).logit())
-    around = [smooth.discriminator(torch.tensor([best + off]), score[:1]) for off in (-0.1, 0, 0.1)]
+    around = [
+        smooth.discriminator_loss(torch.tensor([best + off]), score[:1]) for off in (-0.1, 0, 0.1)
+    ]
     assert around[1] < min(around[0], around[2])
 
 
 def test_two_sided_smoothing_moves_both_targets():
-    smooth = TRICKS.make("label_smoothing(fake=0.2)").loss(
+    smooth = TRICKS.make("label_smoothing(fake=0.2)").transform_loss(
         LOSSES.make("least_squares"), duel(SLOPE)
     )
-    at_rest = smooth.discriminator(torch.full((3,), 0.9), torch.full((3,), 0.2))
+    at_rest = smooth.discriminator_loss(torch.full((3,), 0.9), torch.full((3,), 0.2))
     assert at_rest.item() == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.4])
 def test_label_flipping_swaps_the_declared_share_of_targets(share):
     made = duel(SLOPE, f"label_flipping(share={share})")
-    flipped = made.__dict__["chain"].loss(LOSSES.make("least_squares"), made)
+    flipped = made.__dict__["chain"].transform_loss(LOSSES.make("least_squares"), made)
     zeros, ones = torch.zeros(20_000), torch.ones(20_000)
     # Scores at their own targets cost half the share of swapped ones, on each side.
-    assert flipped.discriminator(ones, zeros).item() == pytest.approx(share, abs=0.01)
-    assert flipped.discriminator(zeros, ones).item() == pytest.approx(1 - share, abs=0.01)
+    assert flipped.discriminator_loss(ones, zeros).item() == pytest.approx(share, abs=0.01)
+    assert flipped.discriminator_loss(zeros, ones).item() == pytest.approx(1 - share, abs=0.01)
 
 
 def test_label_flipping_swaps_smoothed_targets_and_spares_the_generator():
     made = duel(SLOPE, "label_flipping(share=0.3)", "label_smoothing(real=0.7)")
-    loss = made.__dict__["chain"].loss(LOSSES.make("least_squares"), made)
+    loss = made.__dict__["chain"].transform_loss(LOSSES.make("least_squares"), made)
     score = random(50)
     assert torch.equal(
-        loss.generator(score, None), LOSSES.make("least_squares").generator(score, None)
+        loss.generator_loss(score, None), LOSSES.make("least_squares").generator_loss(score, None)
     )
-    at_rest = loss.discriminator(torch.full((9999,), 0.7), torch.full((9999,), 0.0)).item()
+    at_rest = loss.discriminator_loss(torch.full((9999,), 0.7), torch.full((9999,), 0.0)).item()
     assert at_rest == pytest.approx(0.3 * 0.7**2, rel=0.05)  # both sides, halved
 
 
@@ -264,22 +275,22 @@ def test_label_flipping_swaps_smoothed_targets_and_spares_the_generator():
 )  # 8 * 0.5^0.5 = 5.7, rounded up
 def test_top_k_teaches_the_generator_by_its_best_fakes(progress, kept):
     made = duel(SLOPE, "top_k(least=0.5, until=0.5)", progress=progress)
-    loss = made.__dict__["chain"].loss(LOSSES.make("wasserstein"), made)
+    loss = made.__dict__["chain"].transform_loss(LOSSES.make("wasserstein"), made)
     score = random(8).requires_grad_()
-    loss.generator(score, None).backward()
+    loss.generator_loss(score, None).backward()
     best = score.detach().argsort(descending=True)[:kept]
     expected = torch.zeros(8).index_fill(0, best, -1 / kept)
     torch.testing.assert_close(score.grad, expected)
-    assert loss.discriminator(score, score).item() == 0  # which sees all of them
+    assert loss.discriminator_loss(score, score).item() == 0  # which sees all of them
 
 
 def test_top_k_keeps_the_pairs_of_relativistic_scores():
     made = duel(SLOPE, "top_k(least=0.5, until=0.1)", progress=1.0)
-    loss = made.__dict__["chain"].loss(LOSSES.make("relativistic"), made)
-    assert loss.paired
+    loss = made.__dict__["chain"].transform_loss(LOSSES.make("relativistic"), made)
+    assert loss.needs_real_scores
     fake, real = torch.tensor([3.0, 9.0, 1.0, 7.0]), torch.tensor([0.0, 2.0, 5.0, 4.0])
     expected = torch.nn.functional.softplus(torch.tensor([2.0 - 9.0, 4.0 - 7.0])).mean()
-    assert loss.generator(fake, real).item() == pytest.approx(expected.item())
+    assert loss.generator_loss(fake, real).item() == pytest.approx(expected.item())
 
 
 def test_past_discriminators_are_the_last_that_were_kept():
@@ -287,7 +298,7 @@ def test_past_discriminators_are_the_last_that_were_kept():
     past = []
     for _ in range(7):
         steps(made, 1)
-        past.append(weights(made.game.discriminators[IMAGE]))
+        past.append(weights(made.task.discriminators[IMAGE]))
     (trick,) = made.trick
     third, second = (weights(snapshot[IMAGE]) for snapshot in trick.snapshots)
     assert same(third, past[6])  # in the place of the first
@@ -297,19 +308,19 @@ def test_past_discriminators_are_the_last_that_were_kept():
 def test_past_discriminators_vote_by_the_mean():
     made = trainer(tricks=("past_discriminators(keep=3, every=1)",))
     steps(made, 2)
-    made.discriminator_turn()
-    duels = made.game.play(made.deck.batches(2), made.tick(-1))
-    (trick,), game, fake = made.trick, made.game, duels[0].fake
+    made.discriminator_step()
+    duels = made.task.make_pairs(made.loader.batches(2), made.begin_step(-1))
+    (trick,), game, fake = made.trick, made.task, duels[0].fake
     judges = [game.discriminators[IMAGE], *(s[IMAGE] for s in trick.snapshots[:2])]
-    loss = trick.loss(LOSSES.make("non_saturating"), duels[0])
+    loss = trick.transform_loss(LOSSES.make("non_saturating"), duels[0])
     expected = [torch.nn.functional.softplus(-judge(fake)).mean() for judge in judges]
-    found = loss.generator(duels[0].fake_score, None)
+    found = loss.generator_loss(duels[0].fake_score, None)
     assert found.item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-6)
     assert len({round(value.item(), 6) for value in expected}) == 3  # three opinions
 
 
 def test_the_energy_of_an_image_is_its_reconstruction_error():
-    judge = setup("began(width=4, code=8)", loss="wasserstein").game.discriminators[IMAGE]
+    judge = setup("began(width=4, code=8)", loss="wasserstein").task.discriminators[IMAGE]
     images = split("digits").train[IMAGE].batch(torch.arange(5)).images
     again = judge.body.decoder(judge.body.encoder(images))
     expected = -(images - again).abs().flatten(1).mean(1)
@@ -332,59 +343,61 @@ def test_equilibrium_moves_the_weight_of_fakes_as_published():
 def test_weight_clipping_keeps_weights_in_their_box():
     made = trainer(tricks=("weight_clipping(limit=0.02)",))
     steps(made, 1)
-    largest = [p.abs().max().item() for p in made.game.discriminators.parameters()]
+    largest = [p.abs().max().item() for p in made.task.discriminators.parameters()]
     assert max(largest) == pytest.approx(0.02)
-    assert max(p.abs().max().item() for p in made.game.generators.parameters()) > 0.1
+    assert max(p.abs().max().item() for p in made.task.generators.parameters()) > 0.1
 
 
 def test_ema_is_its_closed_form():
     made, decay = trainer(tricks=("ema(decay=0.8)",)), 0.8
-    past = [weights(made.game.generators)]
+    past = [weights(made.task.generators)]
     for _ in range(4):
         steps(made, 1)
-        past.append(weights(made.game.generators))
-    for name, average in made.sampler().state_dict().items():
+        past.append(weights(made.task.generators))
+    for name, average in made.sampling_generators().state_dict().items():
         expected = decay**4 * past[0][name]
         for n in range(1, 5):
             expected = expected + (1 - decay) * decay ** (4 - n) * past[n][name]
         torch.testing.assert_close(average, expected, rtol=1e-5, atol=1e-7)
-    assert not same(weights(made.sampler()), past[-1])
+    assert not same(weights(made.sampling_generators()), past[-1])
 
 
 def test_a_ramped_ema_keeps_half_of_what_is_older_than_a_share_of_the_steps():
     made = trainer(tricks=("ema(decay=0.9, ramp=0.5)",))
-    expected = weights(made.game.generators)
+    expected = weights(made.task.generators)
     kept = [0.5 ** (1 / (0.5 * n)) for n in range(1, 21)]  # 0.9 is reached after 13 steps
     assert kept[12] < 0.9 < kept[13]
     for decay in kept:
         steps(made, 1)
-        for name, now in made.game.generators.state_dict().items():
+        for name, now in made.task.generators.state_dict().items():
             expected[name].lerp_(now, 1 - min(decay, 0.9))
-    for name, average in made.sampler().state_dict().items():
+    for name, average in made.sampling_generators().state_dict().items():
         torch.testing.assert_close(average, expected[name])
 
 
 def test_ema_changes_samples_and_not_training():
     plain, averaged = trainer("dcgan(width=4)"), trainer("dcgan(width=4)", tricks=("ema",))
     assert steps(plain, 2) == steps(averaged, 2)
-    assert same(weights(plain.game), weights(averaged.game))
-    assert plain.sampler() is plain.game.generators
-    ours, theirs = averaged.sampler().state_dict(), plain.game.generators.state_dict()
+    assert same(weights(plain.task), weights(averaged.task))
+    assert plain.sampling_generators() is plain.task.generators
+    ours, theirs = averaged.sampling_generators().state_dict(), plain.task.generators.state_dict()
     assert ours.keys() == theirs.keys()  # one structure: a sampler is loaded as a generator
 
 
 def test_an_average_counts_batch_norms_statistics_by_itself():
     made, played = trainer("dcgan(width=4)", tricks=("ema(decay=0.9)",)), []
     steps(made, 2)
-    play, expected = made.game.play, deepcopy(made.sampler())
-    made.game.play = lambda *given: played.append(play(*given)) or played[-1]
+    play, expected = made.task.make_pairs, deepcopy(made.sampling_generators())
+    made.task.make_pairs = lambda *given: played.append(play(*given)) or played[-1]
     steps(made, 1)
     with torch.no_grad():
-        for ours, theirs in zip(expected.parameters(), made.sampler().parameters(), strict=True):
+        for ours, theirs in zip(
+            expected.parameters(), made.sampling_generators().parameters(), strict=True
+        ):
             ours.copy_(theirs)
         expected[IMAGE](played[-1][0].source)  # of the generators' turn
-    assert same(weights(made.sampler()), weights(expected))
-    live = weights(made.game.generators)
+    assert same(weights(made.sampling_generators()), weights(expected))
+    live = weights(made.task.generators)
     assert not any(torch.equal(live[k], v) for k, v in weights(expected).items() if "mean" in k)
 
 
@@ -401,12 +414,12 @@ def test_what_remembers_discriminators_sees_them_clipped(other):
 
 def test_each_judge_picks_the_fakes_that_it_likes_best():
     made = trainer(tricks=("past_discriminators(every=1)", "top_k(least=0.25, until=0.01)"))
-    steps(made, 3), made.discriminator_turn()
-    duels = made.game.play(made.deck.batches(3), made.tick(-1))
-    loss = made.trick.loss(LOSSES.make("wasserstein"), duels[0])
+    steps(made, 3), made.discriminator_step()
+    duels = made.task.make_pairs(made.loader.batches(3), made.begin_step(-1))
+    loss = made.trick.transform_loss(LOSSES.make("wasserstein"), duels[0])
     judges = [duels[0], *loss.past]
     best = [duel.fake_score.topk(2).values.mean() for duel in judges]
-    found = loss.generator(duels[0].fake_score, None).item()
+    found = loss.generator_loss(duels[0].fake_score, None).item()
     assert found == pytest.approx(-torch.stack(best).mean().item(), rel=1e-5)
     assert len(judges) == 4
 
@@ -420,7 +433,7 @@ def test_feature_matching_objects_to_what_would_change_nothing(other):
 
 def test_historical_averaging_is_the_distance_to_the_mean_of_the_past():
     made = trainer(tricks=("historical_averaging(weight=2)",))
-    sides = {"discriminator": made.game.discriminators, "generator": made.game.generators}
+    sides = {"discriminator": made.task.discriminators, "generator": made.task.generators}
     past = {side: [] for side in sides}
     for _ in range(4):
         for side, module in sides.items():
@@ -438,30 +451,30 @@ def test_historical_averaging_is_the_distance_to_the_mean_of_the_past():
 @pytest.mark.parametrize("text", ["gan(width=8)", "dcgan(width=4)"])
 def test_unrolling_moves_the_generator_elsewhere_and_puts_the_discriminator_back(text, order):
     plain, ahead = trainer(text), trainer(text, tricks=(f"unrolled(turns=3, order={order})",))
-    plain.discriminator_turn()
-    expected = weights(plain.game.discriminators)
+    plain.discriminator_step()
+    expected = weights(plain.task.discriminators)
     moments = plain.optimizers["discriminator"].state_dict()
     kept = {
         name: value.clone()
         for n, state in moments["state"].items()
         for name, value in ((f"{n}.{key}", value) for key, value in state.items())
     }
-    plain.generator_turn()
+    plain.generator_step()
     ahead.train_step()
-    assert same(weights(ahead.game.discriminators), expected)  # batch norm's statistics included
+    assert same(weights(ahead.task.discriminators), expected)  # batch norm's statistics included
     found = ahead.optimizers["discriminator"].state_dict()["state"]
     assert same({f"{n}.{key}": v for n, state in found.items() for key, v in state.items()}, kept)
-    assert not same(weights(ahead.game.generators), weights(plain.game.generators))
+    assert not same(weights(ahead.task.generators), weights(plain.task.generators))
 
 
 def test_unrolling_answers_the_discriminator_of_the_turns_to_come():
     """The generators meet the discriminator that so many further turns make."""
     ahead, plain = trainer(tricks=("unrolled(turns=2, order=1)",)), trainer()
     for _ in range(3):
-        plain.discriminator_turn()
-    plain.generator_turn()
+        plain.discriminator_step()
+    plain.generator_step()
     ahead.train_step()
-    assert same(weights(ahead.game.generators), weights(plain.game.generators))
+    assert same(weights(ahead.task.generators), weights(plain.task.generators))
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -487,8 +500,8 @@ def bent(layers):
 
 def in_doubles(made):
     """A trainer whose networks and data are float64, so that differences of losses are slopes."""
-    made.game.double()
-    play = made.game.play
+    made.task.double()
+    play = made.task.make_pairs
 
     def doubled(batches, random):
         batches = {k: replace(b, images=b.images.double()) for k, b in batches.items()}
@@ -497,7 +510,7 @@ def in_doubles(made):
             patch.setattr(torch, "randn", lambda *a, **k: randn(*a, **k).double())
             return play(batches, random)
 
-    made.game.play = doubled
+    made.task.make_pairs = doubled
     return made
 
 
@@ -509,14 +522,14 @@ def test_unrolling_goes_down_the_slope_of_the_unrolled_loss(loss, tricks):
     def unrolled_loss(order, along=None, length=0.0):
         chain = (*tricks, f"unrolled(turns=3, order={order})")
         made = in_doubles(trainer(tricks=chain, loss=loss, discriminator_lr=0.01))
-        judge = made.game.discriminators[IMAGE]
+        judge = made.task.discriminators[IMAGE]
         judge.body = bent(judge.body)
-        made.discriminator_turn()
+        made.discriminator_step()
         side = made.sides["generator"]
         for parameter, direction in zip(side, along or (), strict=False):
             parameter.data += length * direction
         with made.trick.lookahead(made):
-            log = made.generator_turn()
+            log = made.generator_step()
         return log["generator"].item(), [p.grad for p in side]
 
     value, slopes = unrolled_loss(2)
@@ -546,9 +559,9 @@ def test_gradient_clipping_bounds_the_norm_and_keeps_the_direction():
         trainer(loss="wasserstein"),
         trainer(loss="wasserstein", tricks=("gradient_clipping(norm=0.01)",)),
     )
-    plain.discriminator_turn(), clipped.discriminator_turn()
+    plain.discriminator_step(), clipped.discriminator_step()
     ours, theirs = (
-        torch.cat([p.grad.flatten() for p in t.game.discriminators.parameters()])
+        torch.cat([p.grad.flatten() for p in t.task.discriminators.parameters()])
         for t in (clipped, plain)
     )
     assert theirs.norm() > 0.02
@@ -570,8 +583,8 @@ def test_ttur_makes_the_discriminator_so_many_times_faster():
 )
 def test_instance_noise_fades_to_nothing(progress, std):
     noise = TRICKS.make("instance_noise(std=0.5, until=0.8)")
-    noise.tick(Moment(Streams(0, CPU), 3, 0, progress))
-    seen = noise.view(torch.ones(200, 200), "real") - 1
+    noise.begin_step(StepContext(RngStreams(0, CPU), 3, 0, progress))
+    seen = noise.transform_discriminator_input(torch.ones(200, 200), "real") - 1
     assert seen.std().item() == pytest.approx(std, rel=0.02)
     assert seen.mean().item() == pytest.approx(0, abs=0.01)
     if std == 0:
@@ -581,15 +594,15 @@ def test_instance_noise_fades_to_nothing(progress, std):
 def test_instance_noise_is_new_every_turn_and_every_step():
     noise, seen = TRICKS.make("instance_noise"), []
     for step, turn in ((0, 0), (0, 1), (1, 0), (0, 0)):
-        noise.tick(Moment(Streams(0, CPU), step, turn, 0))
-        seen.append(noise.view(torch.zeros(9), "real"))
+        noise.begin_step(StepContext(RngStreams(0, CPU), step, turn, 0))
+        seen.append(noise.transform_discriminator_input(torch.zeros(9), "real"))
     assert torch.equal(seen[0], seen[3])
     assert not any(torch.equal(seen[0], other) for other in seen[1:3])
 
 
 def test_pacgan_shows_the_images_of_a_pack_as_channels():
     images = split("digits").train[IMAGE].batch(torch.arange(6)).images
-    packed = TRICKS.make("pacgan(pack=3)").view(images, "real")
+    packed = TRICKS.make("pacgan(pack=3)").transform_discriminator_input(images, "real")
     assert packed.shape == (2, 3, 8, 8)
     assert all(torch.equal(packed[i, j], images[3 * i + j, 0]) for i in range(2) for j in range(3))
 
@@ -598,12 +611,12 @@ def test_pacgan_shows_the_images_of_a_pack_as_channels():
 def test_pacgans_discriminator_scores_a_pack_at_a_time(text, data):
     made = setup(text, data, tricks=("pacgan(pack=4)",))
     real = split(data).train[IMAGE].batch(torch.arange(8)).images
-    judge = made.game.discriminators[IMAGE]
-    assert judge(made.trick.view(real, "image/real")).shape == (2,)
+    judge = made.task.discriminators[IMAGE]
+    assert judge(made.trick.transform_discriminator_input(real, "image/real")).shape == (2,)
     first = next(m for m in judge.modules() if isinstance(m, nn.Linear | nn.Conv2d)).weight
     plain = next(
         m
-        for m in setup(text, data).game.discriminators[IMAGE].modules()
+        for m in setup(text, data).task.discriminators[IMAGE].modules()
         if isinstance(m, nn.Linear | nn.Conv2d)
     )
     assert first.shape[1] == 4 * plain.weight.shape[1]
@@ -612,7 +625,7 @@ def test_pacgans_discriminator_scores_a_pack_at_a_time(text, data):
 def test_a_pack_is_noisy_image_by_image():
     """Noise comes before packing, so that each image of a pack has its own."""
     made = duel(PACKED, "pacgan", "instance_noise(std=1)")
-    view: Callable = made.view
+    view: Callable = made.discriminator_input
     noise = (view(torch.zeros(6, POINTS), "image/real")).reshape(6, POINTS)
     assert len({tuple(row.tolist()) for row in noise}) == 6
 

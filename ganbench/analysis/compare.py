@@ -15,15 +15,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ganbench.registry import SpecError, nearest
+from ganbench.registry import SpecError, suggest
 
-from .contrasts import Change, change, estimate, holm
-from .effects import back
-from .intervals import LEVEL, SCALES, t_interval
-from .leaderboard import CELL
-from .rates import ENDED, wilson
+from .contrasts import Change, arm_difference, estimate_contrast, holm_correct
+from .effects import ratio_or_difference
+from .intervals import CONFIDENCE_LEVEL, SCALES, t_interval
+from .leaderboard import ARM_COLUMNS
+from .rates import ENDED_OUTCOMES, wilson_interval
 
-VERDICTS = (
+COMPARISON_VERDICTS = (
     "identical",  # the same numbers to the last bit, in every training that both have
     "better",
     "worse",
@@ -35,16 +35,26 @@ VERDICTS = (
     "missing",  # trained only before
     "not comparable",
 )
-UNTESTED = ("new", "missing", "not comparable")
-COLUMNS = ["value", "outcome", "reason", "protocol", "metric_version"]  # the fields of Training
-COUNTS = ("failed_before", "ended_before", "failed_after", "ended_after")
-UNITS = {"log": "ratio", "none": "difference", "logit": "log odds"}  # by the metric's scale
+UNTESTED_VERDICTS = ("new", "missing", "not comparable")
+COMPARED_COLUMNS = [
+    "value",
+    "outcome",
+    "reason",
+    "protocol",
+    "metric_version",
+]  # the fields of Training
+COUNT_FIELDS = ("failed_before", "ended_before", "failed_after", "ended_after")
+UNIT_OF_TRANSFORM = {
+    "log": "ratio",
+    "none": "difference",
+    "logit": "log odds",
+}  # by the metric's scale
 
 Names = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CellComparison:
     """A metric of one cell, or its mean over all matched cells, before and after."""
 
     metric: str
@@ -76,7 +86,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingOutcome:
     """What a table says of a metric of one training at the last checkpoint."""
 
     value: float  # NaN if there is none
@@ -85,21 +95,21 @@ class Training:
     protocol: str | None
     version: int | None  # of the metric
 
-    def ended(self) -> bool:
-        return self.outcome in ENDED
+    def has_ended(self) -> bool:
+        return self.outcome in ENDED_OUTCOMES
 
-    def failed(self) -> bool:
-        return self.ended() and self.outcome != "done"
+    def has_failed(self) -> bool:
+        return self.has_ended() and self.outcome != "done"
 
-    def known(self) -> float | None:
+    def value_or_none(self) -> float | None:
         return None if math.isnan(self.value) else self.value
 
 
-Side = dict[int, Training]  # of a cell, by seed
+Side = dict[int, TrainingOutcome]  # of a cell, by seed
 
 
 @dataclass(frozen=True)
-class Match:
+class MatchedCell:
     """One cell's trainings before and after, and why their numbers do not compare."""
 
     names: Names
@@ -107,23 +117,23 @@ class Match:
     after: Side
     refusal: str = ""
 
-    def standing(self) -> tuple[str, str]:
+    def untested_verdict(self) -> tuple[str, str]:
         """What needs no test: a verdict and its reason, or nothing."""
-        if not ended(self.before):
-            return "new", absence(self.before)
-        if not ended(self.after):
-            return "missing", absence(self.after)
+        if not count_ended(self.before):
+            return "new", describe_absence(self.before)
+        if not count_ended(self.after):
+            return "missing", describe_absence(self.after)
         if self.refusal:
             return "not comparable", self.refusal
-        return ("identical" if same(self.before, self.after) else ""), ""
+        return ("identical" if has_same_results(self.before, self.after) else ""), ""
 
 
-def compare(
+def compare_runs(
     a: pd.DataFrame,
     b: pd.DataFrame,
     margin: float | None = None,
     metrics: list[str] | None = None,
-) -> list[Comparison]:
+) -> list[CellComparison]:
     """Every cell that was trained before (`a`) or after (`b`), metric by metric.
 
     Both are frames of `rows`. Cells are matched by data set, variant, loss, tricks and plan, and
@@ -133,136 +143,154 @@ def compare(
     `margin`, a share from 0 to below 1, is the one that `b` declares unless given; `metrics` are
     those of both. Raises SpecError for a margin or a metric that cannot be.
     """
-    share = margin_of(b, margin)
-    found = []
-    for metric in shared(a, b, metrics):
-        raw = [comparison for comparison, _ in readings(a, b, metric, share)]
-        values, failures = holm([c.p for c in raw]), holm([c.failure_p for c in raw])
-        found += [judged(*each) for each in zip(raw, values, failures, strict=True)]
-    return found
+    share = declared_margin(b, margin)
+    comparisons = []
+    for metric in shared_metrics(a, b, metrics):
+        raw = [comparison for comparison, _ in compare_cells(a, b, metric, share)]
+        values, failures = (
+            holm_correct([c.p for c in raw]),
+            holm_correct([c.failure_p for c in raw]),
+        )
+        comparisons += [with_verdict(*each) for each in zip(raw, values, failures, strict=True)]
+    return comparisons
 
 
-def overall(
+def compare_overall(
     a: pd.DataFrame,
     b: pd.DataFrame,
     margin: float | None = None,
     metrics: list[str] | None = None,
-) -> list[Comparison]:
+) -> list[CellComparison]:
     """Each metric's mean change over all matched cells, from the arguments of `compare`.
 
     The cells are those that there are, not a sample: the error comes from the seeds within each.
     Identical are the numbers of all trainings that both have, which is more than to be equivalent.
     """
-    share = margin_of(b, margin)
-    chosen = shared(a, b, metrics)
-    raw = [mean(titled(a, b, m, share), list(readings(a, b, m, share))) for m in chosen]
-    values = holm([c.p for c in raw])
-    return [judged(c, p, c.failure_p) for c, p in zip(raw, values, strict=True)]
+    share = declared_margin(b, margin)
+    chosen = shared_metrics(a, b, metrics)
+    raw = [
+        mean_comparison(blank_comparison(a, b, m, share), list(compare_cells(a, b, m, share)))
+        for m in chosen
+    ]
+    values = holm_correct([c.p for c in raw])
+    return [with_verdict(c, p, c.failure_p) for c, p in zip(raw, values, strict=True)]
 
 
-def as_frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
+def comparisons_to_frame(comparisons: Sequence[CellComparison]) -> pd.DataFrame:
     """A row a comparison; its columns are the fields of Comparison, also where there is no row."""
-    columns = [field.name for field in fields(Comparison)]
+    columns = [field.name for field in fields(CellComparison)]
     return pd.DataFrame([asdict(c) for c in comparisons], columns=columns)
 
 
-def differences(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
+def list_condition_differences(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
     """What else is not the same before and after, in sentences: any of it may be the reason."""
-    before, after = conditions(a), conditions(b)
+    before, after = training_conditions(a), training_conditions(b)
     pairs = {what: (before.get(what, "-"), after.get(what, "-")) for what in before | after}
     changed = [f"{what}: {x} before, {y} after" for what, (x, y) in pairs.items() if x != y]
-    return changed + other_sources(a, b)
+    return changed + describe_changed_code(a, b)
 
 
 # What is compared
 
 
-def shared(a: pd.DataFrame, b: pd.DataFrame, metrics: list[str] | None) -> list[str]:
+def shared_metrics(a: pd.DataFrame, b: pd.DataFrame, metrics: list[str] | None) -> list[str]:
     """The metrics of both suites, or those that are asked for."""
     before, after = a.attrs["plan"]["metrics"], b.attrs["plan"]["metrics"]
     both = [metric for metric in after if metric in before]
     for metric in metrics or []:
         if metric not in {**before, **after}:
-            raise SpecError(f"no metric here is called {metric!r}{nearest(metric, both)}")
+            raise SpecError(f"no metric here is called {metric!r}{suggest(metric, both)}")
         if metric not in both:
             side = "before" if metric in before else "after"
-            raise SpecError(f"{metric} was measured only {side}{nearest(metric, both)}")
+            raise SpecError(f"{metric} was measured only {side}{suggest(metric, both)}")
     if not both:
         measured = f"{', '.join(before)} before, {', '.join(after)} after"
         raise SpecError(f"no metric was measured on both sides: {measured}")
     return list(dict.fromkeys(metrics or both))
 
 
-def margin_of(b: pd.DataFrame, margin: float | None) -> float:
-    found = b.attrs["plan"]["analysis"]["equivalence"] if margin is None else margin
-    if not 0 <= found < 1:
-        raise SpecError(f"a margin is a share from 0 to below 1, such as 0.02, not {found}")
-    return float(found)
+def declared_margin(b: pd.DataFrame, margin: float | None) -> float:
+    margin = b.attrs["plan"]["analysis"]["equivalence"] if margin is None else margin
+    if not 0 <= margin < 1:
+        raise SpecError(f"a margin is a share from 0 to below 1, such as 0.02, not {margin}")
+    return float(margin)
 
 
-def by_seed(a: pd.DataFrame, b: pd.DataFrame) -> bool:
+def pairs_by_seed(a: pd.DataFrame, b: pd.DataFrame) -> bool:
     """Do both suites declare pairs, and have the same seeds?"""
     plans = [frame.attrs["plan"] for frame in (a, b)]
     declared = all(plan["analysis"]["paired"] for plan in plans)
     return declared and set(plans[0]["seeds"]) == set(plans[1]["seeds"])
 
 
-def matches(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> list[Match]:
+def match_cells(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> list[MatchedCell]:
     """The cells that were trained on either side, in the order of the second."""
-    before, after = trainings(a, metric), trainings(b, metric)
+    before, after = trainings_by_cell(a, metric), trainings_by_cell(b, metric)
     cells = [
-        Match(n, before.get(n, {}), after.get(n, {})) for n in dict.fromkeys([*after, *before])
+        MatchedCell(n, before.get(n, {}), after.get(n, {}))
+        for n in dict.fromkeys([*after, *before])
     ]
-    told = refusals(metric, [scale(frame, metric) for frame in (a, b)], cells)
-    tried = [match for match in cells if ended(match.before) or ended(match.after)]
-    return [replace(match, refusal=told[match.names[0]]) for match in tried]
+    reasons = incomparable_datasets(
+        metric, [describe_scale(frame, metric) for frame in (a, b)], cells
+    )
+    tried = [match for match in cells if count_ended(match.before) or count_ended(match.after)]
+    return [replace(match, refusal=reasons[match.names[0]]) for match in tried]
 
 
-def trainings(frame: pd.DataFrame, metric: str) -> dict[Names, Side]:
+def trainings_by_cell(frame: pd.DataFrame, metric: str) -> dict[Names, Side]:
     """Each cell's trainings by seed."""
     last = frame["role"].eq("trial") & frame["checkpoint"].eq("last")
-    rows = frame.loc[last & frame["metric"].eq(metric), [*CELL, "seed", *COLUMNS]]
-    found: dict[Names, Side] = {}
+    rows = frame.loc[last & frame["metric"].eq(metric), [*ARM_COLUMNS, "seed", *COMPARED_COLUMNS]]
+    cells: dict[Names, Side] = {}
     for row in rows.itertuples(index=False, name=None):
-        names, seed, facts = row[: len(CELL)], row[len(CELL)], row[len(CELL) + 1 :]
-        found.setdefault(names, {})[int(seed)] = Training(*facts)
-    return found
+        names, seed, facts = (
+            row[: len(ARM_COLUMNS)],
+            row[len(ARM_COLUMNS)],
+            row[len(ARM_COLUMNS) + 1 :],
+        )
+        cells.setdefault(names, {})[int(seed)] = TrainingOutcome(*facts)
+    return cells
 
 
-def refusals(metric: str, scales: list[str], cells: Sequence[Match]) -> dict[str, str]:
+def incomparable_datasets(
+    metric: str, scales: list[str], cells: Sequence[MatchedCell]
+) -> dict[str, str]:
     """For each data set why this metric's numbers do not compare, or nothing."""
-    found = {}
+    reasons = {}
     for data in dict.fromkeys(match.names[0] for match in cells):
-        here = [match for match in cells if match.names[0] == data]
-        before, after = protocols(m.before for m in here), protocols(m.after for m in here)
-        found[data] = ""
+        matched = [match for match in cells if match.names[0] == data]
+        before, after = (
+            measured_protocols(m.before for m in matched),
+            measured_protocols(m.after for m in matched),
+        )
+        reasons[data] = ""
         if scales[0] != scales[1]:
-            found[data] = f"{metric} is {scales[0]} before, and {scales[1]} after"
+            reasons[data] = f"{metric} is {scales[0]} before, and {scales[1]} after"
         elif before and after and len({*before, *after}) > 1:
-            told = f"{' and '.join(before)} before, and by {' and '.join(after)} after"
-            found[data] = f"{metric} of {data} was measured by {told}"
-    return found
+            reason = f"{' and '.join(before)} before, and by {' and '.join(after)} after"
+            reasons[data] = f"{metric} of {data} was measured by {reason}"
+    return reasons
 
 
-def scale(frame: pd.DataFrame, metric: str) -> str:
+def describe_scale(frame: pd.DataFrame, metric: str) -> str:
     """How a plan says that a metric is to be read."""
     facts = frame.attrs["plan"]["metrics"][metric]
-    told = f"better if {facts['direction']}, on the scale {facts['transform']}"
-    return f"{told}, in {facts['unit']}" if facts["unit"] else told
+    description = f"better if {facts['direction']}, on the scale {facts['transform']}"
+    return f"{description}, in {facts['unit']}" if facts["unit"] else description
 
 
-def protocols(sides: Iterable[Side]) -> list[str]:
+def measured_protocols(sides: Iterable[Side]) -> list[str]:
     """By what the values that there are were measured."""
-    known = {t for side in sides for t in side.values() if t.known() is not None}
-    return sorted({f"protocol {t.protocol} (version {t.version})" for t in known})
+    measured = {t for side in sides for t in side.values() if t.value_or_none() is not None}
+    return sorted({f"protocol {t.protocol} (version {t.version})" for t in measured})
 
 
-def ended(side: Side) -> int:
+def count_ended(side: Side) -> int:
     """How many trainings ended in whatever way."""
-    return sum(training.ended() for training in side.values())
+    return sum(training.has_ended() for training in side.values())
 
 
-def absence(side: Side) -> str:
+def describe_absence(side: Side) -> str:
     """Why nothing of a cell ended on one side."""
     reasons = [t.reason for t in side.values() if t.outcome == "not_applicable"]
     if reasons:
@@ -270,34 +298,34 @@ def absence(side: Side) -> str:
     return "not trained" if side else "not planned"
 
 
-def same(before: Side, after: Side) -> bool:
+def has_same_results(before: Side, after: Side) -> bool:
     """Have the seeds that ended on both sides the same outcomes and values, to the last bit?"""
     both = [(before[seed], after[seed]) for seed in before.keys() & after.keys()]
-    ends = [(x, y) for x, y in both if x.ended() and y.ended()]
-    alike = all((x.outcome, x.known()) == (y.outcome, y.known()) for x, y in ends)
-    return alike and any(x.known() is not None for x, _ in ends)
+    ends = [(x, y) for x, y in both if x.has_ended() and y.has_ended()]
+    alike = all((x.outcome, x.value_or_none()) == (y.outcome, y.value_or_none()) for x, y in ends)
+    return alike and any(x.value_or_none() is not None for x, _ in ends)
 
 
-def measured(side: Side, transform: str = "none") -> dict[int, float]:
+def transformed_values(side: Side, transform: str = "none") -> dict[int, float]:
     """The values that there are, by seed, on the transformed scale."""
     to = SCALES[transform].to
-    return {seed: to(t.value) for seed, t in side.items() if t.known() is not None}
+    return {seed: to(t.value) for seed, t in side.items() if t.value_or_none() is not None}
 
 
-def conditions(frame: pd.DataFrame) -> dict[str, str]:
+def training_conditions(frame: pd.DataFrame) -> dict[str, str]:
     """What a plan says of the circumstances of its trainings."""
     plan = frame.attrs["plan"]
     spent = plan["budget"]
-    found = {"budget": f"{spent['amount']:,} {spent['unit'].replace('_', ' ')}"}
-    found |= {"device": plan["device"], "seeds": ", ".join(map(str, plan["seeds"]))}
-    return found | {"metrics": ", ".join(plan["metrics"])} | plan["provenance"]
+    conditions = {"budget": f"{spent['amount']:,} {spent['unit'].replace('_', ' ')}"}
+    conditions |= {"device": plan["device"], "seeds": ", ".join(map(str, plan["seeds"]))}
+    return conditions | {"metrics": ", ".join(plan["metrics"])} | plan["provenance"]
 
 
-def other_sources(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
+def describe_changed_code(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
     """In how many cells the code that trained them changed, as a sentence if it did in any."""
     before, after = (
         frame[frame["role"].eq("trial") & frame["code"].notna()]
-        .groupby(CELL)["code"]
+        .groupby(ARM_COLUMNS)["code"]
         .agg(frozenset)
         for frame in (a, b)
     )
@@ -309,90 +337,105 @@ def other_sources(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
 # How it is read
 
 
-def readings(
+def compare_cells(
     a: pd.DataFrame, b: pd.DataFrame, metric: str, margin: float
-) -> Iterator[tuple[Comparison, Change | None]]:
+) -> Iterator[tuple[CellComparison, Change | None]]:
     """Each cell before it is judged, and its change where both sides have values that compare."""
     transform = b.attrs["plan"]["metrics"][metric]["transform"]
-    for match in matches(a, b, metric):
-        cell = replace(titled(a, b, metric, margin), **described(match, transform))
-        if nothing_to_compare(cell):
+    for match in match_cells(a, b, metric):
+        cell = replace(blank_comparison(a, b, metric, margin), **describe_match(match, transform))
+        if has_nothing_to_compare(cell):
             continue
-        if cell.verdict in UNTESTED:
+        if cell.verdict in UNTESTED_VERDICTS:
             yield cell, None
         else:
-            own = change_of(match, transform, cell.paired)
-            yield tested(cell, [own] if own else [], [counts(cell)]), own
+            own = change_between(match, transform, cell.paired)
+            yield with_tests(cell, [own] if own else [], [failure_counts(cell)]), own
 
 
-def nothing_to_compare(cell: Comparison) -> bool:
+def has_nothing_to_compare(cell: CellComparison) -> bool:
     """Has the metric no value on either side, though trainings ended well: points have no IS."""
     ended_well = cell.ended_before > cell.failed_before or cell.ended_after > cell.failed_after
     return ended_well and math.isnan(cell.before) and math.isnan(cell.after)
 
 
-def titled(a: pd.DataFrame, b: pd.DataFrame, metric: str, margin: float) -> Comparison:
+def blank_comparison(
+    a: pd.DataFrame, b: pd.DataFrame, metric: str, margin: float
+) -> CellComparison:
     """A comparison that says only of what it is, and how it is made."""
     facts = b.attrs["plan"]["metrics"][metric]
-    unit = UNITS[facts["transform"]]
-    return Comparison(metric, facts["direction"], paired=by_seed(a, b), unit=unit, margin=margin)
+    unit = UNIT_OF_TRANSFORM[facts["transform"]]
+    return CellComparison(
+        metric, facts["direction"], paired=pairs_by_seed(a, b), unit=unit, margin=margin
+    )
 
 
-def described(match: Match, transform: str) -> dict[str, Any]:
+def describe_match(match: MatchedCell, transform: str) -> dict[str, Any]:
     """A cell's names, means and failures, and what may be said of it without a test."""
-    found: dict[str, Any] = dict(zip(CELL, match.names, strict=True))
-    found["verdict"], found["reason"] = match.standing()
+    comparison: dict[str, Any] = dict(zip(ARM_COLUMNS, match.names, strict=True))
+    comparison["verdict"], comparison["reason"] = match.untested_verdict()
     for name, side in (("before", match.before), ("after", match.after)):
-        found[name] = t_interval(list(measured(side).values()), transform).mean
-        found[f"failed_{name}"] = sum(training.failed() for training in side.values())
-        found[f"ended_{name}"] = ended(side)
-    return found
+        comparison[name] = t_interval(list(transformed_values(side).values()), transform).mean
+        comparison[f"failed_{name}"] = sum(training.has_failed() for training in side.values())
+        comparison[f"ended_{name}"] = count_ended(side)
+    return comparison
 
 
-def change_of(match: Match, transform: str, paired: bool) -> Change | None:
+def change_between(match: MatchedCell, transform: str, paired: bool) -> Change | None:
     """After less before on the transformed scale; None if there are no two values to compare."""
-    before, after = measured(match.before, transform), measured(match.after, transform)
+    before, after = (
+        transformed_values(match.before, transform),
+        transformed_values(match.after, transform),
+    )
     if paired:
         both = sorted(before.keys() & after.keys())
         before, after = ({seed: side[seed] for seed in both} for side in (before, after))
     if not before or not after:
         return None
-    return change(np.array([*after.values()]), np.array([*before.values()]), paired)
+    return arm_difference(np.array([*after.values()]), np.array([*before.values()]), paired)
 
 
-def mean(blank: Comparison, cells: Sequence[tuple[Comparison, Change | None]]) -> Comparison:
+def mean_comparison(
+    blank: CellComparison, cells: Sequence[tuple[CellComparison, Change | None]]
+) -> CellComparison:
     """The cells' mean change before it is judged, and what all of them lost."""
-    matched = [c for c, _ in cells if c.verdict not in UNTESTED]
+    matched = [c for c, _ in cells if c.verdict not in UNTESTED_VERDICTS]
     refused = dict.fromkeys(c.reason for c, _ in cells if c.verdict == "not comparable")
-    totals: dict[str, Any] = {name: sum(getattr(c, name) for c in matched) for name in COUNTS}
-    named = replace(blank, verdict=alike(matched), reason="; ".join(refused), **totals)
-    return tested(named, [own for _, own in cells if own], list(map(counts, matched)))
+    totals: dict[str, Any] = {name: sum(getattr(c, name) for c in matched) for name in COUNT_FIELDS}
+    named = replace(
+        blank, verdict=classify_without_test(matched), reason="; ".join(refused), **totals
+    )
+    return with_tests(named, [own for _, own in cells if own], list(map(failure_counts, matched)))
 
 
-def alike(matched: Sequence[Comparison]) -> str:
+def classify_without_test(matched: Sequence[CellComparison]) -> str:
     """Whether all cells with values have the same ones, or whether there is none at all."""
     if not matched:
         return "not comparable"
-    known = [c for c in matched if not (math.isnan(c.before) and math.isnan(c.after))]
-    return "identical" if known and all(c.verdict == "identical" for c in known) else ""
+    measured = [c for c in matched if not (math.isnan(c.before) and math.isnan(c.after))]
+    return "identical" if measured and all(c.verdict == "identical" for c in measured) else ""
 
 
-def counts(c: Comparison) -> Sequence[int]:
-    return [getattr(c, name) for name in COUNTS]
+def failure_counts(c: CellComparison) -> Sequence[int]:
+    return [getattr(c, name) for name in COUNT_FIELDS]
 
 
-def tested(c: Comparison, changes: Sequence[Change], table: Sequence[Sequence[int]]) -> Comparison:
+def with_tests(
+    c: CellComparison, changes: Sequence[Change], table: Sequence[Sequence[int]]
+) -> CellComparison:
     """The comparison with the mean of these changes and the tests of values and of failures."""
-    found = estimate(changes)
+    combined = estimate_contrast(changes)
     transform = "log" if c.unit == "ratio" else "none"
-    middle, low, high = (back(value, transform) for value in (found.mean, *found.interval()))
-    excess, failure_p = fisher(table)
+    middle, low, high = (
+        ratio_or_difference(value, transform) for value in (combined.mean, *combined.interval())
+    )
+    excess, failure_p = fisher_test(table)
     seeds = sum(each.seeds for each in changes)
     c = replace(c, cells=len(changes), seeds=seeds, excess=excess, failure_p=failure_p)
-    return replace(c, change=middle, low=low, high=high, p=found.p())
+    return replace(c, change=middle, low=low, high=high, p=combined.p())
 
 
-def fisher(table: Sequence[Sequence[int]]) -> tuple[float, float]:
+def fisher_test(table: Sequence[Sequence[int]]) -> tuple[float, float]:
     """How many more failed after than one expects, and the exact two-sided p of that.
 
     A row a cell: failed and ended before, failed and ended after. Each cell keeps the failures that
@@ -411,18 +454,18 @@ def fisher(table: Sequence[Sequence[int]]) -> tuple[float, float]:
     return excess, min(1.0, p)
 
 
-def judged(c: Comparison, p: float, failure_p: float) -> Comparison:
+def with_verdict(c: CellComparison, p: float, failure_p: float) -> CellComparison:
     """The comparison with corrected p and what may be said of it, no stronger than its interval."""
     c = replace(c, p=p, failure_p=failure_p)
-    return replace(c, verdict=c.verdict or verdict(c))
+    return replace(c, verdict=c.verdict or decide_comparison_verdict(c))
 
 
-def verdict(c: Comparison) -> str:
-    if c.failure_p < 1 - LEVEL:
+def decide_comparison_verdict(c: CellComparison) -> str:
+    if c.failure_p < 1 - CONFIDENCE_LEVEL:
         return "fails more" if c.excess > 0 else "fails less"
     if c.unit == "ratio" and 1 - c.margin < c.low and c.high < 1 / (1 - c.margin):
         return "equivalent"
-    if c.p < 1 - LEVEL:
+    if c.p < 1 - CONFIDENCE_LEVEL:
         falls = c.change < (1 if c.unit == "ratio" else 0)
         return "better" if falls == (c.direction == "lower") else "worse"
     return "undecided"
@@ -431,28 +474,28 @@ def verdict(c: Comparison) -> str:
 # In words
 
 
-def summary(comparisons: Sequence[Comparison]) -> list[str]:
+def summarize_comparisons(comparisons: Sequence[CellComparison]) -> list[str]:
     """How many cells of each metric came out how, a sentence each, and what was not compared."""
     metrics = dict.fromkeys(c.metric for c in comparisons)
-    said = [tally(m, [c for c in comparisons if c.metric == m]) for m in metrics]
+    sentences = [format_tally(m, [c for c in comparisons if c.metric == m]) for m in metrics]
     refused = dict.fromkeys(c.reason for c in comparisons if c.verdict == "not comparable")
-    return [*said, *(f"Not comparable: {reason}." for reason in refused if reason)]
+    return [*sentences, *(f"Not comparable: {reason}." for reason in refused if reason)]
 
 
-def tally(metric: str, found: Sequence[Comparison]) -> str:
+def format_tally(metric: str, found: Sequence[CellComparison]) -> str:
     """`fid of 5 cells: 2 better, 1 undecided, 2 new.`"""
     counted = Counter(c.verdict for c in found)
-    told = ", ".join(f"{counted[v]} {v}" for v in VERDICTS if counted[v])
-    return f"{metric} of {number(len(found), 'cell')}: {told}."
+    counts = ", ".join(f"{counted[v]} {v}" for v in COMPARISON_VERDICTS if counted[v])
+    return f"{metric} of {format_count(len(found), 'cell')}: {counts}."
 
 
-def sentence(c: Comparison) -> str:
+def format_comparison(c: CellComparison) -> str:
     """What may be said of one comparison, no more than its interval says."""
     names = " / ".join(filter(None, (c.data, c.variant, c.loss, c.tricks, c.plan)))
-    return f"{names or 'mean over all matched cells'}, {c.metric}: {told(c)}{losses(c)}."
+    return f"{names or 'mean over all matched cells'}, {c.metric}: {format_verdict(c)}{format_failures(c)}."
 
 
-def told(c: Comparison) -> str:
+def format_verdict(c: CellComparison) -> str:
     if c.verdict == "new":
         return f"new, measured only after (before: {c.reason})"
     if c.verdict == "missing":
@@ -462,16 +505,16 @@ def told(c: Comparison) -> str:
     if c.verdict == "identical":
         return "the same numbers in all trainings that both sides have"
     within = f" within {100 * c.margin:g} %" if c.verdict == "equivalent" else ""
-    return f"{c.verdict}{within}, {amount(c)}"
+    return f"{c.verdict}{within}, {format_amount(c)}"
 
 
-def amount(c: Comparison) -> str:
+def format_amount(c: CellComparison) -> str:
     """`0.71 times as much [0.63, 0.80], 5 pairs, p = 0.003`, or that there is no interval."""
     if math.isnan(c.change):
         return "no values on both sides"
     form = "{:.3g}" if c.unit == "ratio" else "{:+.3g}"
     words = {"ratio": " times as much", "log odds": " in log odds"}.get(c.unit, "")
-    seeds = number(c.seeds, "pair" if c.paired else "seed")
+    seeds = format_count(c.seeds, "pair" if c.paired else "seed")
     if math.isnan(c.low):
         return f"{form.format(c.change)}{words}, {seeds}, without an interval"
     return (
@@ -480,7 +523,7 @@ def amount(c: Comparison) -> str:
     )
 
 
-def losses(c: Comparison) -> str:
+def format_failures(c: CellComparison) -> str:
     """`; failed 0 of 5 (0 % to 43 %) before, 5 of 5 (57 % to 100 %) after`, as Wilson has it."""
     sides = (("before", c.failed_before, c.ended_before), ("after", c.failed_after, c.ended_after))
     if not c.failed_before + c.failed_after:
@@ -488,10 +531,10 @@ def losses(c: Comparison) -> str:
     parts = []
     for side, count, total in sides:
         if total:
-            low, high = wilson(count, total)
+            low, high = wilson_interval(count, total)
             parts.append(f"{count} of {total} ({100 * low:.0f} % to {100 * high:.0f} %) {side}")
     return f"; failed {', '.join(parts)}"
 
 
-def number(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from .intervals import LEVEL, SCALES
+from .intervals import CONFIDENCE_LEVEL, SCALES
 
-CELL = ["data", "variant", "loss", "plan"]
-POWER = 0.8  # with which an effect of the smallest size would have been seen
+CELL_COLUMNS = ["data", "variant", "loss", "plan"]
+TEST_POWER = 0.8  # with which an effect of the smallest size would have been seen
 
 Cell = tuple[Hashable, ...]
 
@@ -39,60 +39,68 @@ class Estimate:
     freedom: float
 
     def interval(self) -> tuple[float, float]:
-        half = float(stats.t.ppf((1 + LEVEL) / 2, self.freedom)) * self.error
+        half = float(stats.t.ppf((1 + CONFIDENCE_LEVEL) / 2, self.freedom)) * self.error
         return self.mean - half, self.mean + half
 
     def p(self) -> float:
         """Two-sided, of no change."""
         return 2 * float(stats.t.sf(abs(self.mean) / self.error, self.freedom))
 
-    def smallest(self, family: int) -> float:
+    def smallest_detectable(self, family: int) -> float:
         """The least true change that a t test would have shown with POWER, corrected for its family."""
         if not self.error > 0:
             return math.nan
-        bound = float(stats.t.ppf(1 - (1 - LEVEL) / (2 * family), self.freedom))
+        bound = float(stats.t.ppf(1 - (1 - CONFIDENCE_LEVEL) / (2 * family), self.freedom))
 
         def short(size: float) -> float:
-            return float(stats.nct.sf(bound, self.freedom, size)) - POWER
+            return float(stats.nct.sf(bound, self.freedom, size)) - TEST_POWER
 
         return self.error * float(optimize.brentq(short, 0, 20 * bound))
 
 
-def tables(values: pd.DataFrame, transform: str) -> Iterator[tuple[Cell, pd.DataFrame]]:
+def cell_tables(values: pd.DataFrame, transform: str) -> Iterator[tuple[Cell, pd.DataFrame]]:
     """Each cell's outcomes on the transformed scale: a row a seed, a column an arm, NaN where missing.
 
     Arms that do not apply are not there, nor those that were measured in none of the cells.
     """
     tried = values["tricks"].isin(values.loc[values["value"].notna(), "tricks"])
-    known = values[tried & values["outcome"].ne("not_applicable")]
-    known = known.assign(y=known["value"].map(SCALES[transform].to, na_action="ignore"))
-    for cell, part in known.groupby(CELL, dropna=False, sort=False):
+    applicable = values[tried & values["outcome"].ne("not_applicable")]
+    applicable = applicable.assign(
+        y=applicable["value"].map(SCALES[transform].to, na_action="ignore")
+    )
+    for cell, part in applicable.groupby(CELL_COLUMNS, dropna=False, sort=False):
         assert isinstance(cell, tuple)
         yield cell, part.pivot(index="seed", columns="tricks", values="y")
 
 
-def measured(table: pd.DataFrame) -> tuple[str, ...]:
+def measured_arms(table: pd.DataFrame) -> tuple[str, ...]:
     """The arms of a cell that have an outcome."""
-    there = ~np.isnan(table.to_numpy()).all(axis=0)
-    return tuple(arm for arm, known in zip(table.columns, there, strict=True) if known)
+    has_values = ~np.isnan(table.to_numpy()).all(axis=0)
+    return tuple(
+        arm for arm, is_measured in zip(table.columns, has_values, strict=True) if is_measured
+    )
 
 
-def within(table: pd.DataFrame, weights: Mapping[str, float], paired: bool) -> Change | None:
+def contrast_within_cell(
+    table: pd.DataFrame, weights: Mapping[str, float], paired: bool
+) -> Change | None:
     """The contrast in one cell: of the seeds that all arms have, or of each arm's own; None of none."""
-    arms, factors = columns(table, weights), np.array(list(weights.values()))
+    arms, factors = arm_columns(table, weights), np.array(list(weights.values()))
     if paired:
-        return change_of(arms[~np.isnan(arms).any(1)] @ factors)
-    parts = [change_of(w * arm[~np.isnan(arm)]) for w, arm in zip(factors, arms.T, strict=True)]
-    return total([part for part in parts if part], len(parts))
+        return mean_change_of(arms[~np.isnan(arms).any(1)] @ factors)
+    parts = [
+        mean_change_of(w * arm[~np.isnan(arm)]) for w, arm in zip(factors, arms.T, strict=True)
+    ]
+    return sum_changes([part for part in parts if part], len(parts))
 
 
-def columns(table: pd.DataFrame, arms: Iterable[str]) -> np.ndarray:
+def arm_columns(table: pd.DataFrame, arms: Iterable[str]) -> np.ndarray:
     """Those of these arms; many times as fast as pandas, which is called for every trick and cell."""
-    known = table.columns.tolist()
-    return table.to_numpy()[:, [known.index(arm) for arm in arms]]
+    names = table.columns.tolist()
+    return table.to_numpy()[:, [names.index(arm) for arm in arms]]
 
 
-def change_of(values: np.ndarray) -> Change | None:
+def mean_change_of(values: np.ndarray) -> Change | None:
     """The mean of independent values."""
     count = len(values)
     if count == 0:
@@ -101,25 +109,29 @@ def change_of(values: np.ndarray) -> Change | None:
     return Change(float(values.mean()), variance, count - 1, count)
 
 
-def total(parts: list[Change], wanted: int) -> Change | None:
+def sum_changes(parts: list[Change], wanted: int) -> Change | None:
     """The sum of independent changes; None if some are missing."""
     if len(parts) < wanted:
         return None
     mean, seeds = sum(part.mean for part in parts), min(part.seeds for part in parts)
     variance = sum(part.variance for part in parts)
-    freedom = satterthwaite([part.variance for part in parts], [part.freedom for part in parts])
+    freedom = satterthwaite_freedom(
+        [part.variance for part in parts], [part.freedom for part in parts]
+    )
     return Change(mean, variance, freedom, seeds)
 
 
-def satterthwaite(variances: Sequence[float], freedoms: Sequence[float]) -> float:
+def satterthwaite_freedom(variances: Sequence[float], freedoms: Sequence[float]) -> float:
     """The freedom of a sum of independent squared errors."""
     if not sum(variances) > 0:
         return min(freedoms)
-    known = [v**2 / f for v, f in zip(variances, freedoms, strict=True) if v > 0]
-    return float(sum(variances) ** 2 / sum(known))
+    terms = [v**2 / f for v, f in zip(variances, freedoms, strict=True) if v > 0]
+    return float(sum(variances) ** 2 / sum(terms))
 
 
-def estimate(changes: Sequence[Change], weights: Sequence[float] | None = None) -> Estimate:
+def estimate_contrast(
+    changes: Sequence[Change], weights: Sequence[float] | None = None
+) -> Estimate:
     """The weighted sum of cells' changes; their mean, unless weights are given.
 
     A cell with a single pair borrows the others' mean variance; without any, there is no error.
@@ -128,35 +140,35 @@ def estimate(changes: Sequence[Change], weights: Sequence[float] | None = None) 
         return Estimate(math.nan, math.nan, math.nan)
     factors = [1 / len(changes)] * len(changes) if weights is None else list(weights)
     mean = sum(w * c.mean for w, c in zip(factors, changes, strict=True))
-    known = [(w, c) for w, c in zip(factors, changes, strict=True) if c.freedom > 0]
+    estimable = [(w, c) for w, c in zip(factors, changes, strict=True) if c.freedom > 0]
     # What the known variances count for, in the sum and so in its freedom: borrowing adds none.
     borrowed = sum(w**2 / c.seeds for w, c in zip(factors, changes, strict=True) if c.freedom <= 0)
-    parts = [(w**2 + borrowed * c.seeds / len(known)) * c.variance for w, c in known]
-    if not known or not sum(parts) > 0:
+    parts = [(w**2 + borrowed * c.seeds / len(estimable)) * c.variance for w, c in estimable]
+    if not estimable or not sum(parts) > 0:
         return Estimate(mean, math.nan, math.nan)
-    freedom = satterthwaite(parts, [c.freedom for _, c in known])
+    freedom = satterthwaite_freedom(parts, [c.freedom for _, c in estimable])
     return Estimate(mean, math.sqrt(sum(parts)), freedom)
 
 
-def holm(p: Sequence[float]) -> list[float]:
+def holm_correct(p: Sequence[float]) -> list[float]:
     """Holm's step-down correction (1979); what has no p keeps none."""
-    known = sorted((value, i) for i, value in enumerate(p) if not math.isnan(value))
+    ordered = sorted((value, i) for i, value in enumerate(p) if not math.isnan(value))
     corrected, least = [math.nan] * len(p), 0.0
-    for rank, (value, i) in enumerate(known):
-        least = max(least, min(1.0, (len(known) - rank) * value))
+    for rank, (value, i) in enumerate(ordered):
+        least = max(least, min(1.0, (len(ordered) - rank) * value))
         corrected[i] = least
     return corrected
 
 
-def change(trick: np.ndarray, none: np.ndarray, paired: bool) -> Change:
+def arm_difference(trick: np.ndarray, none: np.ndarray, paired: bool) -> Change:
     """The difference of two arms over their seeds, on the transformed scale."""
     table = pd.DataFrame({"trick": pd.Series(trick), "none": pd.Series(none)})
-    found = within(table, {"trick": 1.0, "none": -1.0}, paired)
-    assert found
-    return found
+    difference = contrast_within_cell(table, {"trick": 1.0, "none": -1.0}, paired)
+    assert difference
+    return difference
 
 
-def combined(changes: Sequence[Change]) -> tuple[float, float, float, float]:
+def combine_changes(changes: Sequence[Change]) -> tuple[float, float, float, float]:
     """Mean over cells, interval and two-sided p of no change."""
-    found = estimate(changes)
-    return (found.mean, *found.interval(), found.p())
+    contrast = estimate_contrast(changes)
+    return (contrast.mean, *contrast.interval(), contrast.p())

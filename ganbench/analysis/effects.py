@@ -13,20 +13,20 @@ import numpy as np
 import pandas as pd
 
 from .contrasts import (
-    CELL,
+    CELL_COLUMNS,
     Cell,
     Change,
     Estimate,
-    columns,
-    estimate,
-    holm,
-    measured,
-    tables,
-    within,
+    arm_columns,
+    cell_tables,
+    contrast_within_cell,
+    estimate_contrast,
+    holm_correct,
+    measured_arms,
 )
-from .factors import NONE, Weights, main_effect, parts
-from .intervals import LEVEL, SCALES
-from .rows import unmixed
+from .factors import NO_TRICK, Weights, main_effect_weights, tricks_of_arm
+from .intervals import CONFIDENCE_LEVEL, SCALES
+from .rows import refuse_mixed_protocols
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,18 @@ class Effect:
     correlation: float = math.nan  # between the arms of a pair; pairing pays where it is high
 
 
-def effects(frame: pd.DataFrame) -> list[Effect]:
+def trick_effects(frame: pd.DataFrame) -> list[Effect]:
     """Every trick against none, over the cells that tell.
 
     The cells are those of the grid, not a sample of all cells: the error comes from the seeds within
     each, by the pairing that the suite declared, and the interval says nothing about other cells.
     """
-    return _family(frame, {(): outcomes(frame)}, ())
+    return effects_of_family(frame, {(): outcome_rows(frame)}, ())
 
 
 def chain_effects(frame: pd.DataFrame) -> list[Effect]:
     """Every chain of several tricks as it is, against none; a family of its own."""
-    return _family(frame, {(): outcomes(frame)}, (), chains_of)
+    return effects_of_family(frame, {(): outcome_rows(frame)}, (), chains_of_several_tricks)
 
 
 def effects_by_variant(frame: pd.DataFrame) -> list[Effect]:
@@ -74,12 +74,12 @@ def effects_by_loss(frame: pd.DataFrame) -> list[Effect]:
 
 def effects_by(frame: pd.DataFrame, *axes: str) -> list[Effect]:
     """The same within each combination of these columns; nothing if there is only one."""
-    groups = outcomes(frame).groupby(list(axes), sort=False)
-    found = {key if isinstance(key, tuple) else (key,): part for key, part in groups}
-    return _family(frame, found, axes) if len(found) > 1 else []
+    groups = outcome_rows(frame).groupby(list(axes), sort=False)
+    effects = {key if isinstance(key, tuple) else (key,): part for key, part in groups}
+    return effects_of_family(frame, effects, axes) if len(effects) > 1 else []
 
 
-def _family(
+def effects_of_family(
     frame: pd.DataFrame,
     groups: Mapping[Cell, pd.DataFrame],
     axes: tuple[str, ...],
@@ -89,117 +89,119 @@ def _family(
     plan = frame.attrs["plan"]["analysis"]
     facts = frame.attrs["plan"]["metrics"][plan["outcome"]]
     raw = [
-        (placed(effect, dict(zip(axes, key, strict=True))), found)
+        (with_group(effect, dict(zip(axes, key, strict=True))), effects)
         for key, values in groups.items()
-        for effect, found in compared(
-            values, (names or names_of)(values), facts["transform"], plan["paired"]
+        for effect, effects in estimate_effects(
+            values, (names or names_of_effects)(values), facts["transform"], plan["paired"]
         )
     ]
-    corrected = holm([found.p() for _, found in raw])
+    corrected = holm_correct([effects.p() for _, effects in raw])
     family = max(1, sum(not math.isnan(p) for p in corrected))
     return [
-        judged(effect, found, p, family, plan["equivalence"], facts)
-        for (effect, found), p in zip(raw, corrected, strict=True)
+        effect_with_verdict(effect, effects, p, family, plan["equivalence"], facts)
+        for (effect, effects), p in zip(raw, corrected, strict=True)
     ]
 
 
-def placed(effect: Effect, group: dict[str, Any]) -> Effect:
+def with_group(effect: Effect, group: dict[str, Any]) -> Effect:
     """The effect with the group that it is about."""
     return replace(effect, **group)
 
 
-def outcomes(frame: pd.DataFrame) -> pd.DataFrame:
+def outcome_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that are compared: the declared outcome of trials, at the last checkpoint."""
-    outcome = unmixed(frame).attrs["plan"]["analysis"]["outcome"]
+    outcome = refuse_mixed_protocols(frame).attrs["plan"]["analysis"]["outcome"]
     chosen = (frame["role"] == "trial") & (frame["checkpoint"] == "last")
-    found = frame[chosen & (frame["metric"] == outcome)]
-    found.attrs = {}  # pandas copies them at every turn
-    return found
+    rows = frame[chosen & (frame["metric"] == outcome)]
+    rows.attrs = {}  # pandas copies them at every turn
+    return rows
 
 
-def compared(
+def estimate_effects(
     values: pd.DataFrame, names: list[str], transform: str, paired: bool
 ) -> list[tuple[Effect, Estimate]]:
     """Each name's effect before it is judged, and the estimate behind it."""
-    cells = dict(tables(values, transform))
-    found = []
+    cells = dict(cell_tables(values, transform))
+    effects = []
     for name in names:
-        told = {cell: weights_in(table, name) for cell, table in cells.items()}
-        known = {cell: weights for cell, weights in told.items() if weights}
-        changes = changes_of(cells, known, paired)
-        mean = estimate(list(changes.values()))
+        weights_by_cell = {cell: effect_weights(table, name) for cell, table in cells.items()}
+        estimable = {cell: weights for cell, weights in weights_by_cell.items() if weights}
+        changes = changes_by_cell(cells, estimable, paired)
+        mean = estimate_contrast(list(changes.values()))
         low, high = mean.interval()
         effect = Effect(
             name,
-            back(mean.mean, transform),
-            back(low, transform),
-            back(high, transform),
+            ratio_or_difference(mean.mean, transform),
+            ratio_or_difference(low, transform),
+            ratio_or_difference(high, transform),
             pairs=sum(change.seeds for change in changes.values()),
             cells=len(changes),
-            lost=lost(values, name),
+            lost=count_lost_trainings(values, name),
             p=math.nan,
             verdict="",
-            correlation=correlation(cells, known) if paired else math.nan,
+            correlation=pair_correlation(cells, estimable) if paired else math.nan,
         )
-        found.append((effect, mean))
-    return found
+        effects.append((effect, mean))
+    return effects
 
 
-def back(value: float, transform: str) -> float:
+def ratio_or_difference(value: float, transform: str) -> float:
     """A change as a ratio where the scale is logarithmic, else as it is."""
     return SCALES[transform].back(value) if transform == "log" else value
 
 
-def names_of(values: pd.DataFrame) -> list[str]:
+def names_of_effects(values: pd.DataFrame) -> list[str]:
     """What effects are told of: tricks that some cell can tell by themselves, and the other chains."""
     applicable = values[values["outcome"] != "not_applicable"]
-    chains = [name for name in applicable["tricks"].unique() if name != NONE]
-    arms = [part["tricks"].unique() for _, part in applicable.groupby(CELL, dropna=False)]
+    chains = [name for name in applicable["tricks"].unique() if name != NO_TRICK]
+    arms = [part["tricks"].unique() for _, part in applicable.groupby(CELL_COLUMNS, dropna=False)]
     tricks = dict.fromkeys(trick for chain in chains for trick in chain.split(" + "))
-    single = {t for t in tricks if any(main_effect(tuple(a), t) for a in arms)}
-    jointly = [chain for chain in chains if not parts(chain) <= single]
+    single = {t for t in tricks if any(main_effect_weights(tuple(a), t) for a in arms)}
+    jointly = [chain for chain in chains if not tricks_of_arm(chain) <= single]
     return list(dict.fromkeys(t for t in [*tricks, *jointly] if t in single or t in jointly))
 
 
-def chains_of(values: pd.DataFrame) -> list[str]:
+def chains_of_several_tricks(values: pd.DataFrame) -> list[str]:
     """The chains of several tricks."""
     applicable = values[values["outcome"] != "not_applicable"]
-    return [name for name in applicable["tricks"].unique() if len(parts(name)) > 1]
+    return [name for name in applicable["tricks"].unique() if len(tricks_of_arm(name)) > 1]
 
 
-def weights_in(table: pd.DataFrame, name: str) -> Weights | None:
+def effect_weights(table: pd.DataFrame, name: str) -> Weights | None:
     """Weights of a cell's arms that tell an effect: a trick's main effect, or a chain against none."""
-    there = measured(table)
-    if len(parts(name)) == 1:
-        return main_effect(tuple(table.columns), name, there)
-    return {name: 1.0, NONE: -1.0} if {name, NONE} <= set(there) else None
+    measured_names = measured_arms(table)
+    if len(tricks_of_arm(name)) == 1:
+        return main_effect_weights(tuple(table.columns), name, measured_names)
+    return {name: 1.0, NO_TRICK: -1.0} if {name, NO_TRICK} <= set(measured_names) else None
 
 
-def changes_of(
+def changes_by_cell(
     cells: Mapping[Cell, pd.DataFrame], known: Mapping[Cell, Weights], paired: bool
 ) -> dict[Cell, Change]:
     """Each cell's change, of the cells that have one."""
-    found = {cell: within(cells[cell], weights, paired) for cell, weights in known.items()}
-    return {cell: change for cell, change in found.items() if change}
+    changes = {
+        cell: contrast_within_cell(cells[cell], weights, paired) for cell, weights in known.items()
+    }
+    return {cell: change for cell, change in changes.items() if change}
 
 
-def lost(values: pd.DataFrame, name: str) -> int:
+def count_lost_trainings(values: pd.DataFrame, name: str) -> int:
     """Trainings with these tricks that diverged or failed, in a cell and seed where none was measured."""
-    place = values.groupby([*CELL, "seed"], dropna=False).ngroup()
-    fine = place[values["tricks"].eq(NONE) & values["value"].notna()]
-    with_it = values["tricks"].map(lambda arm: parts(name) <= parts(arm))
+    place = values.groupby([*CELL_COLUMNS, "seed"], dropna=False).ngroup()
+    fine = place[values["tricks"].eq(NO_TRICK) & values["value"].notna()]
+    with_it = values["tricks"].map(lambda arm: tricks_of_arm(name) <= tricks_of_arm(arm))
     badly = with_it & values["outcome"].isin(["diverged", "failed"])
     return int(place[badly].isin(fine).sum())
 
 
-def correlation(cells: Mapping[Cell, pd.DataFrame], known: Mapping[Cell, Weights]) -> float:
+def pair_correlation(cells: Mapping[Cell, pd.DataFrame], known: Mapping[Cell, Weights]) -> float:
     """Between what is compared, over seeds within cells: pooled after each cell's mean is taken off.
 
     NaN where the seeds leave less than a freedom of two: any two points are in line.
     """
     sides, freedom = [np.zeros((0, 2))], 0
     for cell, weights in known.items():
-        table, factors = columns(cells[cell], weights), np.array(list(weights.values()))
+        table, factors = arm_columns(cells[cell], weights), np.array(list(weights.values()))
         table = table[~np.isnan(table).any(1)]
         both = np.stack([table @ factors.clip(min=0), table @ -factors.clip(max=0)], 1)
         sides.append(both - both.mean(0) if len(both) else both)
@@ -209,7 +211,7 @@ def correlation(cells: Mapping[Cell, pd.DataFrame], known: Mapping[Cell, Weights
     return float(x @ y) / scale if scale > 0 and freedom > 1 else math.nan
 
 
-def judged(
+def effect_with_verdict(
     effect: Effect, found: Estimate, p: float, family: int, margin: float, facts: dict[str, str]
 ) -> Effect:
     """The effect with its corrected p and what may be said of it, no stronger than its interval."""
@@ -217,8 +219,8 @@ def judged(
     verdict = "undecided"
     if facts["transform"] == "log" and inside:
         verdict = "equivalent"
-    elif p < 1 - LEVEL:
+    elif p < 1 - CONFIDENCE_LEVEL:
         falls = effect.ratio < (1 if facts["transform"] == "log" else 0)
         verdict = "helps" if falls == (facts["direction"] == "lower") else "harms"
-    smallest = back(found.smallest(family), facts["transform"])
+    smallest = ratio_or_difference(found.smallest_detectable(family), facts["transform"])
     return replace(effect, p=p, verdict=verdict, smallest=smallest)

@@ -9,19 +9,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .intervals import t_interval
-from .profiles import facts, scored
+from .profiles import declared_outcome, score_rows
 
-NAMES = ["data", "variant", "loss", "tricks", "plan"]
-COSTS = {  # column: the cost of a training
+ARM_COLUMNS = ["data", "variant", "loss", "tricks", "plan"]
+COST_COLUMN_OF = {  # column: the cost of a training
     "seconds": "train_seconds",
     "images_per_second": "train_images_per_second",
     "memory": "peak_memory",
 }
-PARAMETERS = ["generator_parameters", "discriminator_parameters"]
-COLUMNS = [*NAMES, "value", "failed", "trainings", *COSTS, "parameters", "on_front"]
+PARAMETER_COLUMNS = ["generator_parameters", "discriminator_parameters"]
+FRONT_COLUMNS = [
+    *ARM_COLUMNS,
+    "value",
+    "failed",
+    "trainings",
+    *COST_COLUMN_OF,
+    "parameters",
+    "on_front",
+]
 
 
-def front(frame: pd.DataFrame) -> pd.DataFrame:
+def cost_front(frame: pd.DataFrame) -> pd.DataFrame:
     """A row a trained cell: its outcome, what its training cost, and whether it is on the front.
 
     Data sets in the order of the frame, and within each the cheapest first: going down its front,
@@ -35,42 +43,44 @@ def front(frame: pd.DataFrame) -> pd.DataFrame:
     alone), memory (bytes at the peak; of the device, or of the process on a CPU) and parameters (of
     generator and discriminator), on_front.
     """
-    known = scored(frame)
-    cells = quality(known, facts(frame)["transform"]).merge(costs(frame), "left", NAMES)
+    scored = score_rows(frame)
+    cells = quality_by_cell(scored, declared_outcome(frame)["transform"]).merge(
+        costs_by_cell(frame), "left", ARM_COLUMNS
+    )
     # Of a cell's mean score, on whatever scale, only the order counts.
-    score = cells["value"] * (-1 if facts(frame)["direction"] == "lower" else 1)
+    score = cells["value"] * (-1 if declared_outcome(frame)["direction"] == "lower" else 1)
     able = cells["failed"].eq(0) & score.notna() & cells["seconds"].notna()
     cells["on_front"] = False
     for _, part in cells[able].groupby("data"):
-        cells.loc[part.index, "on_front"] = undominated(score[part.index], part["seconds"])
+        cells.loc[part.index, "on_front"] = find_undominated(score[part.index], part["seconds"])
     place = cells.groupby("data", sort=False).ngroup()
     ordered = cells.assign(place=place).sort_values(["place", "seconds"], ignore_index=True)
-    return ordered[COLUMNS]
+    return ordered[FRONT_COLUMNS]
 
 
-def quality(known: pd.DataFrame, transform: str) -> pd.DataFrame:
+def quality_by_cell(known: pd.DataFrame, transform: str) -> pd.DataFrame:
     """Of each cell the mean outcome of what ended, and how many did not."""
     ended = np.isfinite(known["score"])
     cells = known.assign(value=known["value"].where(ended), failed=~ended)
-    told = cells.groupby(NAMES, dropna=False, sort=False).agg(
+    means = cells.groupby(ARM_COLUMNS, dropna=False, sort=False).agg(
         value=("value", lambda values: t_interval(values.dropna().tolist(), transform).mean),
         failed=("failed", "sum"),
         trainings=("failed", "size"),
     )
-    return told.reset_index()
+    return means.reset_index()
 
 
-def costs(frame: pd.DataFrame) -> pd.DataFrame:
+def costs_by_cell(frame: pd.DataFrame) -> pd.DataFrame:
     """Of each cell the medians of what its trainings cost."""
-    known = frame[frame["role"].eq("trial") & frame["kind"].eq("cost")]
-    values = known.set_index([*NAMES, "seed", "metric"])["value"].unstack("metric")
-    values = values.reindex(columns=[*COSTS.values(), *PARAMETERS]).astype(float)
-    told = values[list(COSTS.values())].set_axis(list(COSTS), axis=1)
-    told["parameters"] = values[PARAMETERS].sum(axis=1, min_count=len(PARAMETERS))
-    return told.groupby(NAMES, dropna=False).median().reset_index()
+    cost_rows = frame[frame["role"].eq("trial") & frame["kind"].eq("cost")]
+    values = cost_rows.set_index([*ARM_COLUMNS, "seed", "metric"])["value"].unstack("metric")
+    values = values.reindex(columns=[*COST_COLUMN_OF.values(), *PARAMETER_COLUMNS]).astype(float)
+    medians = values[list(COST_COLUMN_OF.values())].set_axis(list(COST_COLUMN_OF), axis=1)
+    medians["parameters"] = values[PARAMETER_COLUMNS].sum(axis=1, min_count=len(PARAMETER_COLUMNS))
+    return medians.groupby(ARM_COLUMNS, dropna=False).median().reset_index()
 
 
-def undominated(score: "pd.Series[float]", seconds: "pd.Series[float]") -> NDArray[np.bool_]:
+def find_undominated(score: "pd.Series[float]", seconds: "pd.Series[float]") -> NDArray[np.bool_]:
     """Which have no other that is as good in both and better in one."""
     good, spent = score.to_numpy(), seconds.to_numpy()
     as_good = (good[:, None] >= good) & (spent[:, None] <= spent)  # [one, than another]

@@ -12,12 +12,27 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from .contrasts import CELL, Cell, Change, Estimate, estimate, holm, measured, tables
-from .effects import back, changes_of, names_of, outcomes, weights_in
-from .factors import interaction, tricks_in
-from .intervals import LEVEL
+from .contrasts import (
+    CELL_COLUMNS,
+    Cell,
+    Change,
+    Estimate,
+    cell_tables,
+    estimate_contrast,
+    holm_correct,
+    measured_arms,
+)
+from .effects import (
+    changes_by_cell,
+    effect_weights,
+    names_of_effects,
+    outcome_rows,
+    ratio_or_difference,
+)
+from .factors import interaction_weights, tricks_in
+from .intervals import CONFIDENCE_LEVEL
 
-FACTORS = ("loss", "variant", "data")
+INTERACTION_FACTORS = ("loss", "variant", "data")
 
 
 @dataclass(frozen=True)
@@ -35,49 +50,57 @@ class Interaction:
     verdict: str  # differs, undecided
 
 
-def interactions(frame: pd.DataFrame) -> list[Interaction]:
+def all_interactions(frame: pd.DataFrame) -> list[Interaction]:
     """All that the grid can tell, those of one kind corrected together."""
     plan = frame.attrs["plan"]["analysis"]
     transform = frame.attrs["plan"]["metrics"][plan["outcome"]]["transform"]
-    values = outcomes(frame)
-    cells = dict(tables(values, transform))
-    changes = {name: of_trick(cells, name, plan["paired"]) for name in names_of(values)}
-    found = [
-        told(f"trick × {factor}", name, level, mean, count, transform)
-        for factor in FACTORS
+    values = outcome_rows(frame)
+    cells = dict(cell_tables(values, transform))
+    changes = {
+        name: effect_by_cell(cells, name, plan["paired"]) for name in names_of_effects(values)
+    }
+    interactions = [
+        make_interaction(f"trick × {factor}", name, level, mean, count, transform)
+        for factor in INTERACTION_FACTORS
         for name, known in changes.items()
-        for level, mean, count in levels(known, CELL.index(factor))
+        for level, mean, count in interactions_by_level(known, CELL_COLUMNS.index(factor))
     ]
-    found += [
-        told("trick × trick", one, other, mean, count, transform)
-        for one, other, mean, count in pairs(cells, plan["paired"])
+    interactions += [
+        make_interaction("trick × trick", one, other, mean, count, transform)
+        for one, other, mean, count in pair_interactions(cells, plan["paired"])
     ]
-    kinds = itertools.groupby(found, key=lambda pair: pair[0].kind)
-    return [entry for _, part in kinds for entry in corrected(list(part))]
+    kinds = itertools.groupby(interactions, key=lambda pair: pair[0].kind)
+    return [entry for _, part in kinds for entry in correct_interactions(list(part))]
 
 
-def of_trick(cells: Mapping[Cell, pd.DataFrame], name: str, paired: bool) -> dict[Cell, Change]:
-    known = {cell: weights_in(table, name) for cell, table in cells.items()}
-    return changes_of(cells, {cell: weights for cell, weights in known.items() if weights}, paired)
+def effect_by_cell(
+    cells: Mapping[Cell, pd.DataFrame], name: str, paired: bool
+) -> dict[Cell, Change]:
+    weights = {cell: effect_weights(table, name) for cell, table in cells.items()}
+    return changes_by_cell(
+        cells, {cell: weights for cell, weights in weights.items() if weights}, paired
+    )
 
 
-def levels(changes: Mapping[Cell, Change], place: int) -> Iterator[tuple[str, Estimate, int]]:
+def interactions_by_level(
+    changes: Mapping[Cell, Change], place: int
+) -> Iterator[tuple[str, Estimate, int]]:
     """Each level of a factor against its others, averaged over the blocks that have both."""
-    shared = in_shared_blocks(list(changes), place)
-    known = list(dict.fromkeys(str(cell[place]) for cell in shared))
-    for level in known[:1] if len(known) == 2 else known:  # of two the one says it all
-        weights = against_others(shared, place, level)
-        mean = estimate([changes[cell] for cell in weights], list(weights.values()))
+    shared = cells_in_shared_blocks(list(changes), place)
+    names = list(dict.fromkeys(str(cell[place]) for cell in shared))
+    for level in names[:1] if len(names) == 2 else names:  # of two the one says it all
+        weights = weights_against_others(shared, place, level)
+        mean = estimate_contrast([changes[cell] for cell in weights], list(weights.values()))
         yield level, mean, len(weights)
 
 
-def in_shared_blocks(cells: Sequence[Cell], place: int) -> list[Cell]:
+def cells_in_shared_blocks(cells: Sequence[Cell], place: int) -> list[Cell]:
     """Those cells that some other one resembles in all but this factor."""
     blocks = Counter((*cell[:place], *cell[place + 1 :]) for cell in cells)
     return [cell for cell in cells if blocks[(*cell[:place], *cell[place + 1 :])] > 1]
 
 
-def against_others(cells: Sequence[Cell], place: int, level: str) -> dict[Cell, float]:
+def weights_against_others(cells: Sequence[Cell], place: int, level: str) -> dict[Cell, float]:
     """Weights of cells: in every block the level's less the mean of the others', over all such blocks."""
     blocks: dict[Cell, list[Cell]] = {}
     for cell in cells:
@@ -90,30 +113,34 @@ def against_others(cells: Sequence[Cell], place: int, level: str) -> dict[Cell, 
     }
 
 
-def pairs(
+def pair_interactions(
     cells: Mapping[Cell, pd.DataFrame], paired: bool
 ) -> Iterator[tuple[str, str, Estimate, int]]:
     """Each pair of tricks that some cell can tell."""
     names = dict.fromkeys(t for table in cells.values() for t in tricks_in(list(table.columns)))
     for pair in itertools.combinations(names, 2):
-        told = {cell: interaction(measured(table), pair) for cell, table in cells.items()}
-        known = {cell: weights for cell, weights in told.items() if weights}
-        changes = list(changes_of(cells, known, paired).values())
+        weights_by_cell = {
+            cell: interaction_weights(measured_arms(table), pair) for cell, table in cells.items()
+        }
+        estimable = {cell: weights for cell, weights in weights_by_cell.items() if weights}
+        changes = list(changes_by_cell(cells, estimable, paired).values())
         if changes:
-            yield (*pair, estimate(changes), len(changes))
+            yield (*pair, estimate_contrast(changes), len(changes))
 
 
-def told(
+def make_interaction(
     kind: str, name: str, where: str, found: Estimate, cells: int, transform: str
 ) -> tuple[Interaction, float]:
     """The interaction before correction, and its p."""
-    ratio, low, high = (back(value, transform) for value in (found.mean, *found.interval()))
+    ratio, low, high = (
+        ratio_or_difference(value, transform) for value in (found.mean, *found.interval())
+    )
     return Interaction(kind, name, where, ratio, low, high, cells, math.nan, ""), found.p()
 
 
-def corrected(found: list[tuple[Interaction, float]]) -> list[Interaction]:
-    values = holm([p for _, p in found])
+def correct_interactions(found: list[tuple[Interaction, float]]) -> list[Interaction]:
+    values = holm_correct([p for _, p in found])
     return [
-        replace(entry, p=p, verdict="differs" if p < 1 - LEVEL else "undecided")
+        replace(entry, p=p, verdict="differs" if p < 1 - CONFIDENCE_LEVEL else "undecided")
         for (entry, _), p in zip(found, values, strict=True)
     ]

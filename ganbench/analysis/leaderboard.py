@@ -5,18 +5,24 @@ from collections.abc import Hashable
 
 import pandas as pd
 
-from .contrasts import change_of, estimate, total
-from .intervals import LEVEL, SCALES, t_interval
-from .rates import wilson
-from .rows import unmixed
+from .contrasts import estimate_contrast, mean_change_of, sum_changes
+from .intervals import CONFIDENCE_LEVEL, SCALES, t_interval
+from .rates import wilson_interval
+from .rows import refuse_mixed_protocols
 
-CELL = ["data", "variant", "loss", "tricks", "plan"]
-RATE = "train_images_per_second"
-NEEDED = [
-    *("role", *CELL, "trial", "seed", "outcome", "reason", "collapsed", "metric", "value"),
+ARM_COLUMNS = ["data", "variant", "loss", "tricks", "plan"]
+IMAGES_PER_SECOND = "train_images_per_second"
+LEADERBOARD_INPUT_COLUMNS = [
+    *("role", *ARM_COLUMNS, "trial", "seed", "outcome", "reason", "collapsed", "metric", "value"),
     *("standard_error", "oscillation_step", "won_step"),
 ]
-COSTS = ("train_seconds", RATE, "peak_memory", "generator_parameters", "discriminator_parameters")
+COST_NAMES = (
+    "train_seconds",
+    IMAGES_PER_SECOND,
+    "peak_memory",
+    "generator_parameters",
+    "discriminator_parameters",
+)
 
 
 def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
@@ -29,73 +35,74 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     (the root mean square over seeds), and medians of costs. References: *floor*, *theory* (what a
     perfect generator is expected to score, where that is known), *untrained*.
     """
-    plan = unmixed(frame).attrs["plan"]
+    plan = refuse_mixed_protocols(frame).attrs["plan"]
     outcome = plan["analysis"]["outcome"]
     lower = plan["metrics"][outcome]["direction"] == "lower"
     last = frame[(frame["checkpoint"] == "last") | (frame["role"] == "floor")]
-    last = pd.concat([last, theory(last)])[NEEDED]
+    last = pd.concat([last, theory_rows(last)])[LEADERBOARD_INPUT_COLUMNS]
     last.attrs = {}  # pandas copies them at every turn
-    costs = frame[frame["kind"].eq("cost") & frame["metric"].isin(COSTS)]
+    costs = frame[frame["kind"].eq("cost") & frame["metric"].isin(COST_NAMES)]
     spent = costs.pivot_table(index="trial", columns="metric", values="value")
-    parts = last.groupby(["role", *CELL], dropna=False, sort=False)
-    found = pd.DataFrame([entry(plan, cell, part, spent) for cell, part in parts])
-    key = found[outcome] if lower else -found[outcome]
-    order = found.assign(key=key.fillna(math.inf)).sort_values(["data", "key"], kind="stable")
+    parts = last.groupby(["role", *ARM_COLUMNS], dropna=False, sort=False)
+    entries = pd.DataFrame([leaderboard_entry(plan, cell, part, spent) for cell, part in parts])
+    key = entries[outcome] if lower else -entries[outcome]
+    order = entries.assign(key=key.fillna(math.inf)).sort_values(["data", "key"], kind="stable")
     trials = order["role"] == "trial"
     ranks = order[trials].groupby("data")["key"].rank(method="min")
     order.insert(0, "rank", ranks.where(order["key"] < math.inf).astype("Int64"))
-    order.insert(1, "tied", ties(order, last[last["metric"] == outcome], plan))
+    order.insert(1, "tied", mark_ties(order, last[last["metric"] == outcome], plan))
     return order.drop(columns="key").reset_index(drop=True)
 
 
-def theory(rows: pd.DataFrame) -> pd.DataFrame:
+def theory_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """The floors' rows once more, with what theory expects in the place of what was measured."""
-    known = rows[(rows["role"] == "floor") & rows["expected_floor"].notna()]
-    return known.assign(role="theory", value=known["expected_floor"], standard_error=math.nan)
+    floors = rows[(rows["role"] == "floor") & rows["expected_floor"].notna()]
+    return floors.assign(role="theory", value=floors["expected_floor"], standard_error=math.nan)
 
 
-def entry(
+def leaderboard_entry(
     plan: dict[str, object],
     role_and_cell: tuple[Hashable, ...],
     part: pd.DataFrame,
     spent: pd.DataFrame,
 ) -> dict[str, object]:
     """One row of the leaderboard."""
-    found: dict[str, object] = dict(zip(["role", *CELL], role_and_cell, strict=True))
+    columns: dict[str, object] = dict(zip(["role", *ARM_COLUMNS], role_and_cell, strict=True))
     trials = part.drop_duplicates(["seed"])
-    found |= counted(trials)
-    found["reason"] = next((r for r in trials["reason"] if isinstance(r, str) and r), "")
+    columns |= outcome_counts(trials)
+    columns["reason"] = next((r for r in trials["reason"] if isinstance(r, str) and r), "")
     metrics = plan["metrics"]
     assert isinstance(metrics, dict)
     for metric, facts in metrics.items():
-        found |= valued(part[part["metric"] == metric], metric, facts["transform"])
+        columns |= metric_columns(part[part["metric"] == metric], metric, facts["transform"])
     medians = spent.reindex(part["trial"].dropna().unique()).median()
-    return found | {cost: medians.get(cost, math.nan) for cost in COSTS}
+    return columns | {cost: medians.get(cost, math.nan) for cost in COST_NAMES}
 
 
-def counted(trials: pd.DataFrame) -> dict[str, object]:
+def outcome_counts(trials: pd.DataFrame) -> dict[str, object]:
     """How the trainings of a cell ended, and how surely."""
-    found: dict[str, object] = {"seeds": int(trials["seed"].notna().sum())}
+    columns: dict[str, object] = {"seeds": int(trials["seed"].notna().sum())}
     counts = {
         outcome: int((trials["outcome"] == outcome).sum())
         for outcome in ("done", "diverged", "failed", "not_applicable")
     }
-    found |= counts
-    found["collapsed"] = int(trials["collapsed"].fillna(False).sum())
-    found["oscillating"] = int(trials["oscillation_step"].notna().sum())
-    found["won"] = int(trials["won_step"].notna().sum())
+    columns |= counts
+    collapsed = int(trials["collapsed"].fillna(False).sum())
+    columns["collapsed"] = collapsed
+    columns["oscillating"] = int(trials["oscillation_step"].notna().sum())
+    columns["won"] = int(trials["won_step"].notna().sum())
     bad = counts["diverged"] + counts["failed"]
-    found |= shares("failure", bad, counts["done"] + bad)
-    return found | shares("collapse", int(found["collapsed"]), int(trials["collapsed"].count()))  # type: ignore[call-overload]
+    columns |= share_columns("failure", bad, counts["done"] + bad)
+    return columns | share_columns("collapse", collapsed, int(trials["collapsed"].count()))
 
 
-def shares(name: str, count: int, total: int) -> dict[str, object]:
-    low, high = wilson(count, total) if total else (math.nan, math.nan)
+def share_columns(name: str, count: int, total: int) -> dict[str, object]:
+    low, high = wilson_interval(count, total) if total else (math.nan, math.nan)
     rate = count / total if total else math.nan
     return {f"{name} rate": rate, f"{name} low": low, f"{name} high": high}
 
 
-def valued(rows: pd.DataFrame, metric: str, transform: str) -> dict[str, object]:
+def metric_columns(rows: pd.DataFrame, metric: str, transform: str) -> dict[str, object]:
     """A metric's mean over seeds, its interval, and the error of one trial's value."""
     interval = t_interval(rows["value"].dropna().tolist(), transform)
     return {
@@ -106,7 +113,9 @@ def valued(rows: pd.DataFrame, metric: str, transform: str) -> dict[str, object]
     }
 
 
-def ties(board: pd.DataFrame, rows: pd.DataFrame, plan: dict[str, object]) -> "pd.Series[bool]":
+def mark_ties(
+    board: pd.DataFrame, rows: pd.DataFrame, plan: dict[str, object]
+) -> "pd.Series[bool]":
     """Is a cell not told apart from the first of its data set? Welch's test, two by two.
 
     It is a mark for the reader and no claim about all cells, so it is not corrected for their number.
@@ -117,19 +126,21 @@ def ties(board: pd.DataFrame, rows: pd.DataFrame, plan: dict[str, object]) -> "p
     assert isinstance(metrics, dict)
     to = SCALES[metrics[analysis["outcome"]]["transform"]].to
     trials = rows[(rows["role"] == "trial") & rows["value"].notna()]
-    values = {key: part["value"].map(to) for key, part in trials.groupby(CELL, dropna=False)}
-    found = pd.Series(pd.NA, board.index, dtype="boolean")
+    values = {key: part["value"].map(to) for key, part in trials.groupby(ARM_COLUMNS, dropna=False)}
+    is_tied = pd.Series(pd.NA, board.index, dtype="boolean")
     for _, part in board[board["rank"].notna()].groupby("data", sort=False):
-        arms = [values[tuple(row)] for row in part[CELL].to_numpy()]
-        found[part.index] = [
-            not told_apart(arms[0], arm) < 1 - LEVEL if min(len(arms[0]), len(arm)) > 1 else pd.NA
+        arms = [values[tuple(row)] for row in part[ARM_COLUMNS].to_numpy()]
+        is_tied[part.index] = [
+            not welch_p(arms[0], arm) < 1 - CONFIDENCE_LEVEL
+            if min(len(arms[0]), len(arm)) > 1
+            else pd.NA
             for arm in arms
         ]
-    return found
+    return is_tied
 
 
-def told_apart(one: "pd.Series[float]", other: "pd.Series[float]") -> float:
+def welch_p(one: "pd.Series[float]", other: "pd.Series[float]") -> float:
     """Welch's two-sided p; NaN where seeds are too few or all alike."""
-    sides = [change_of(one.to_numpy()), change_of(-other.to_numpy())]
-    both = total([side for side in sides if side], 2)
-    return estimate([both]).p() if both else math.nan
+    sides = [mean_change_of(one.to_numpy()), mean_change_of(-other.to_numpy())]
+    both = sum_changes([side for side in sides if side], 2)
+    return estimate_contrast([both]).p() if both else math.nan

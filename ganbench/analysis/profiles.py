@@ -21,25 +21,25 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from .contrasts import CELL
-from .effects import outcomes
-from .intervals import LEVEL, SCALES
+from .contrasts import CELL_COLUMNS
+from .effects import outcome_rows
+from .intervals import CONFIDENCE_LEVEL, SCALES
 
-FACTORS = (1, 1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10)
-RESAMPLES = 2000
-TRIMMED = 0.25  # of the trainings, at either end
-NEAR = 1e-9  # what rounding may take from a training that is as good as the best
+PROFILE_FACTORS = (1, 1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10)
+BOOTSTRAP_RESAMPLES = 2000
+TRIMMED_SHARE = 0.25  # of the trainings, at either end
+PROFILE_TOLERANCE = 1e-9  # what rounding may take from a training that is as good as the best
 
 Numbers = NDArray[np.float64]
 Rows = NDArray[np.intp]
 Random = int | np.random.Generator
 
 
-def profiles(
+def performance_profiles(
     frame: pd.DataFrame,
-    factors: Sequence[float] = FACTORS,
+    factors: Sequence[float] = PROFILE_FACTORS,
     rng: Random = 0,
-    resamples: int = RESAMPLES,
+    resamples: int = BOOTSTRAP_RESAMPLES,
 ) -> pd.DataFrame:
     """The share of each arm's trainings whose outcome lies within a factor of its cell's best arm.
 
@@ -50,41 +50,52 @@ def profiles(
 
     Columns: tricks, factor, share in [0, 1] with low and high, trainings that it is a share of.
     """
-    every = compared(frame)
-    arms = every.only(every.names.duplicated(["cell"], keep=False).to_numpy())
-    best, weights = best_rows(arms), draws(arms, rng, resamples)
-    found = [
+    every = make_compared_arms(frame)
+    arms = every.select_rows(every.names.duplicated(["cell"], keep=False).to_numpy())
+    best, weights = best_row_of_cell(arms), bootstrap_weights(arms, rng, resamples)
+    shares = [
         {"tricks": tricks, "factor": factor, **share}
         for tricks in arms.names["tricks"].unique()
         for factor, share in zip(
             factors,
-            shares(arms, arms.rows(tricks), best, weights, margins(frame, arms, factors)),
+            profile_shares(
+                arms,
+                arms.rows_with_tricks(tricks),
+                best,
+                weights,
+                profile_margins(frame, arms, factors),
+            ),
             strict=True,
         )
     ]
-    return pd.DataFrame(found, columns=["tricks", "factor", "share", "low", "high", "trainings"])
+    return pd.DataFrame(shares, columns=["tricks", "factor", "share", "low", "high", "trainings"])
 
 
-def improvement(frame: pd.DataFrame, rng: Random = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+def improvement_probabilities(
+    frame: pd.DataFrame, rng: Random = 0, resamples: int = BOOTSTRAP_RESAMPLES
+) -> pd.DataFrame:
     """How probably a training of an arm ends better than one without tricks, in the mean of cells.
 
     Ties count half, and two lost trainings are a tie. Over the cells that have both arms.
 
     Columns: tricks, probability in [0, 1] with low and high, cells, trainings with the tricks.
     """
-    arms = compared(frame)
-    nones, weights = none_rows(arms), draws(arms, rng, resamples)
-    found = [
-        {"tricks": tricks, **won(arms, rows, nones[rows], weights)}
+    arms = make_compared_arms(frame)
+    nones, weights = baseline_row_of_cell(arms), bootstrap_weights(arms, rng, resamples)
+    entries = [
+        {"tricks": tricks, **win_probability_entry(arms, rows, nones[rows], weights)}
         for tricks in arms.names["tricks"].unique()
-        if tricks != "none" and len(rows := beside(arms.rows(tricks), nones))
+        if tricks != "none"
+        and len(rows := rows_with_baseline(arms.rows_with_tricks(tricks), nones))
     ]
     return pd.DataFrame(
-        found, columns=["tricks", "probability", "low", "high", "cells", "trainings"]
+        entries, columns=["tricks", "probability", "low", "high", "cells", "trainings"]
     )
 
 
-def middle(frame: pd.DataFrame, rng: Random = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+def interquartile_gains(
+    frame: pd.DataFrame, rng: Random = 0, resamples: int = BOOTSTRAP_RESAMPLES
+) -> pd.DataFrame:
     """The interquartile mean of what each arm gains on its cell's mean without tricks.
 
     A gain is a ratio on a log scale, and 1 is none; on other scales it is a difference on the scale
@@ -96,22 +107,25 @@ def middle(frame: pd.DataFrame, rng: Random = 0, resamples: int = RESAMPLES) -> 
 
     Columns: tricks, iqm with low and high, failed of so many trainings.
     """
-    every = compared(frame)
-    arms = every.only(yardstick(every))
-    nones, weights = none_rows(arms), draws(arms, rng, resamples)
-    log = facts(frame)["transform"] == "log"
-    found = [
-        {"tricks": tricks, **gained(arms, arms.rows(tricks), nones, weights, log)}
+    every = make_compared_arms(frame)
+    arms = every.select_rows(has_baseline(every))
+    nones, weights = baseline_row_of_cell(arms), bootstrap_weights(arms, rng, resamples)
+    log = declared_outcome(frame)["transform"] == "log"
+    entries = [
+        {
+            "tricks": tricks,
+            **interquartile_gain_entry(arms, arms.rows_with_tricks(tricks), nones, weights, log),
+        }
         for tricks in arms.names["tricks"].unique()
     ]
-    return pd.DataFrame(found, columns=["tricks", "iqm", "low", "high", "failed", "trainings"])
+    return pd.DataFrame(entries, columns=["tricks", "iqm", "low", "high", "failed", "trainings"])
 
 
 # The trainings
 
 
 @dataclass(frozen=True)
-class Arms:
+class ComparedArms:
     """The compared trainings, a row an arm in a cell; where it has fewer seeds than others, NaN."""
 
     names: pd.DataFrame  # data, variant, loss, plan, tricks and the cell's number
@@ -125,53 +139,55 @@ class Arms:
     def lost(self) -> NDArray[np.int64]:
         return np.asarray(np.isneginf(self.scores).sum(axis=1), dtype=np.int64)
 
-    def rows(self, tricks: str) -> Rows:
+    def rows_with_tricks(self, tricks: str) -> Rows:
         return np.flatnonzero(self.names["tricks"] == tricks)
 
-    def only(self, kept: NDArray[np.bool_]) -> "Arms":
-        return Arms(self.names[kept].reset_index(drop=True), self.scores[kept])
+    def select_rows(self, kept: NDArray[np.bool_]) -> "ComparedArms":
+        return ComparedArms(self.names[kept].reset_index(drop=True), self.scores[kept])
 
 
-def compared(frame: pd.DataFrame) -> Arms:
+def make_compared_arms(frame: pd.DataFrame) -> ComparedArms:
     """The outcomes of all trainings that came to an end of any kind."""
-    known = scored(frame)
-    groups = known.groupby([*CELL, "tricks"], dropna=False, sort=False)
+    scored = score_rows(frame)
+    groups = scored.groupby([*CELL_COLUMNS, "tricks"], dropna=False, sort=False)
     place = groups.cumcount().to_numpy()
     scores = np.full((groups.ngroups, place.max(initial=-1) + 1), math.nan)
-    scores[groups.ngroup().to_numpy(), place] = known["score"]
-    names = known[[*CELL, "tricks"]].drop_duplicates(ignore_index=True)
-    cell = names.groupby(CELL, dropna=False, sort=False).ngroup()
-    return Arms(names.assign(cell=cell), scores)
+    scores[groups.ngroup().to_numpy(), place] = scored["score"]
+    names = scored[[*CELL_COLUMNS, "tricks"]].drop_duplicates(ignore_index=True)
+    cell = names.groupby(CELL_COLUMNS, dropna=False, sort=False).ngroup()
+    return ComparedArms(names.assign(cell=cell), scores)
 
 
-def scored(frame: pd.DataFrame) -> pd.DataFrame:
+def score_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that count, with their score."""
-    values, told = outcomes(frame), facts(frame)
+    values, metric = outcome_rows(frame), declared_outcome(frame)
     lost = values["outcome"].isin(["diverged", "failed"])
-    there = values["value"].astype(float).map(SCALES[told["transform"]].to, na_action="ignore")
-    score = -there if told["direction"] == "lower" else there
+    transformed = (
+        values["value"].astype(float).map(SCALES[metric["transform"]].to, na_action="ignore")
+    )
+    score = -transformed if metric["direction"] == "lower" else transformed
     lost |= np.isinf(score)
-    known = values.assign(score=score.mask(lost, -math.inf))[lost | score.notna()]
-    known.attrs = {}  # pandas copies them at every turn
-    return known
+    counted = values.assign(score=score.mask(lost, -math.inf))[lost | score.notna()]
+    counted.attrs = {}  # pandas copies them at every turn
+    return counted
 
 
-def facts(frame: pd.DataFrame) -> dict[str, str]:
+def declared_outcome(frame: pd.DataFrame) -> dict[str, str]:
     """Of the declared outcome."""
     plan = frame.attrs["plan"]
     return dict(plan["metrics"][plan["analysis"]["outcome"]])
 
 
-def margins(frame: pd.DataFrame, arms: Arms, factors: Sequence[float]) -> Numbers:
+def profile_margins(frame: pd.DataFrame, arms: ComparedArms, factors: Sequence[float]) -> Numbers:
     """How far behind counts as within a factor, on the scale of analysis. [rows, factors]"""
-    if facts(frame)["transform"] == "log":
-        return np.tile(np.log(factors), (len(arms.names), 1)) + NEAR
+    if declared_outcome(frame)["transform"] == "log":
+        return np.tile(np.log(factors), (len(arms.names), 1)) + PROFILE_TOLERANCE
     data = arms.names["data"]
-    spread = {name: deviation(arms.scores[data == name]) for name in data.unique()}
-    return np.outer(data.map(spread), np.subtract(factors, 1)) + NEAR
+    spread = {name: score_deviation(arms.scores[data == name]) for name in data.unique()}
+    return np.outer(data.map(spread), np.subtract(factors, 1)) + PROFILE_TOLERANCE
 
 
-def deviation(scores: Numbers) -> float:
+def score_deviation(scores: Numbers) -> float:
     """Of the trainings that ended; nothing if there is but one."""
     ended = scores[np.isfinite(scores)]
     return float(ended.std(ddof=1)) if len(ended) > 1 else 0.0
@@ -180,56 +196,58 @@ def deviation(scores: Numbers) -> float:
 # What they are held against
 
 
-def best_rows(arms: Arms) -> Rows:
+def best_row_of_cell(arms: ComparedArms) -> Rows:
     """For each row that of the best arm in its cell."""
-    level = means(arms.scores, np.ones((1, *arms.scores.shape)))[0]
-    told = arms.names.assign(lost=arms.lost / arms.sizes, level=level)
-    return of_cell(arms, told.sort_values(["lost", "level"], ascending=[True, False]))
+    level = ended_means(arms.scores, np.ones((1, *arms.scores.shape)))[0]
+    candidates = arms.names.assign(lost=arms.lost / arms.sizes, level=level)
+    return first_candidate_of_cell(
+        arms, candidates.sort_values(["lost", "level"], ascending=[True, False])
+    )
 
 
-def none_rows(arms: Arms) -> Rows:
+def baseline_row_of_cell(arms: ComparedArms) -> Rows:
     """For each row that of its cell's arm without tricks, or -1."""
-    return of_cell(arms, arms.names[arms.names["tricks"] == "none"])
+    return first_candidate_of_cell(arms, arms.names[arms.names["tricks"] == "none"])
 
 
-def of_cell(arms: Arms, candidates: pd.DataFrame) -> Rows:
+def first_candidate_of_cell(arms: ComparedArms, candidates: pd.DataFrame) -> Rows:
     """For each row the first candidate of its cell, or -1."""
     first = candidates.drop_duplicates("cell")
     rows = pd.Series(first.index, index=first["cell"])
     return rows.reindex(arms.names["cell"], fill_value=-1).to_numpy(dtype=np.intp)
 
 
-def beside(rows: Rows, nones: Rows) -> Rows:
+def rows_with_baseline(rows: Rows, nones: Rows) -> Rows:
     """Those rows whose cell has an arm without tricks."""
     return rows[nones[rows] >= 0]
 
 
-def yardstick(arms: Arms) -> NDArray[np.bool_]:
+def has_baseline(arms: ComparedArms) -> NDArray[np.bool_]:
     """Which rows have a training without tricks that ended in their cell."""
-    nones = none_rows(arms)
+    nones = baseline_row_of_cell(arms)
     return (nones >= 0) & (arms.lost < arms.sizes)[nones] if len(nones) else nones >= 0
 
 
-def means(scores: Numbers, weights: Numbers) -> Numbers:
+def ended_means(scores: Numbers, weights: Numbers) -> Numbers:
     """The means of the trainings that ended: of all where none was drawn, NaN where none did.
 
     [rows, seeds] and [resamples, rows, seeds] => [resamples, rows]
     """
     ended = np.isfinite(scores)
-    known = np.where(ended, scores, 0.0)
+    finite_scores = np.where(ended, scores, 0.0)
     drawn = np.einsum("brs,rs->br", weights, ended)
-    total = np.einsum("brs,rs->br", weights, known)
-    plain = known.sum(axis=1) / np.where(ended.any(axis=1), ended.sum(axis=1), math.nan)
+    total = np.einsum("brs,rs->br", weights, finite_scores)
+    plain = finite_scores.sum(axis=1) / np.where(ended.any(axis=1), ended.sum(axis=1), math.nan)
     return np.where(drawn > 0, total / np.where(drawn > 0, drawn, 1.0), plain)
 
 
-def ahead(arms: Arms, rows: Rows, others: Rows, weights: Numbers) -> Numbers:
+def lead_over_mean(arms: ComparedArms, rows: Rows, others: Rows, weights: Numbers) -> Numbers:
     """By how much trainings are better than the mean of another arm. [resamples, trainings]
 
     If that is the arm itself, its mean as it is: that of a few drawn ones is too near to each of
     them.
     """
-    level = means(arms.scores[others], weights[:, others])
+    level = ended_means(arms.scores[others], weights[:, others])
     level[:, rows == others] = level[:1, rows == others]
     return (arms.scores[rows] - level[:, :, None]).reshape(len(weights), -1)
 
@@ -237,22 +255,27 @@ def ahead(arms: Arms, rows: Rows, others: Rows, weights: Numbers) -> Numbers:
 # The statistics: each first as it is, and then of the resamples
 
 
-def shares(
-    arms: Arms, rows: Rows, best: Rows, weights: Numbers, reach: Numbers
+def profile_shares(
+    arms: ComparedArms, rows: Rows, best: Rows, weights: Numbers, reach: Numbers
 ) -> list[dict[str, float]]:
     """For each factor how many of an arm's trainings lie within it."""
-    behind, parts = -ahead(arms, rows, best[rows], weights), flat(weights[:, rows])
-    count, several = int(arms.sizes[rows].sum()), repeated(arms, rows, best[rows])
-    found = []
+    behind, parts = (
+        -lead_over_mean(arms, rows, best[rows], weights),
+        flatten_weights(weights[:, rows]),
+    )
+    count, several = int(arms.sizes[rows].sum()), has_repeats(arms, rows, best[rows])
+    means = []
     for margin in reach[rows].T:
         within = behind <= np.repeat(margin, arms.scores.shape[1])
         share = np.einsum("bt,bt->b", parts, within) / count
-        low, high = share_interval(share, count, several)
-        found.append({"share": share[0], "low": low, "high": high, "trainings": count})
-    return found
+        low, high = profile_share_interval(share, count, several)
+        means.append({"share": share[0], "low": low, "high": high, "trainings": count})
+    return means
 
 
-def won(arms: Arms, rows: Rows, nones: Rows, weights: Numbers) -> dict[str, float]:
+def win_probability_entry(
+    arms: ComparedArms, rows: Rows, nones: Rows, weights: Numbers
+) -> dict[str, float]:
     """How probably an arm beats none."""
     tried, none = arms.scores[rows][:, :, None], arms.scores[nones][:, None, :]
     better = (tried > none) + 0.5 * (tried == none)  # [rows, seeds, seeds of none]
@@ -260,22 +283,26 @@ def won(arms: Arms, rows: Rows, nones: Rows, weights: Numbers) -> dict[str, floa
     wins = np.einsum("brs,rst,brt->br", weights[:, rows], better, weights[:, nones], optimize=True)
     share = (wins / pairs).mean(axis=1)
     apart = len(rows) * int(np.minimum(arms.sizes[rows], arms.sizes[nones]).min())
-    low, high = share_interval(share, apart, repeated(arms, rows, nones))
-    told = {"cells": len(rows), "trainings": int(arms.sizes[rows].sum())}
-    return {"probability": share[0], "low": low, "high": high, **told}
+    low, high = profile_share_interval(share, apart, has_repeats(arms, rows, nones))
+    counts = {"cells": len(rows), "trainings": int(arms.sizes[rows].sum())}
+    return {"probability": share[0], "low": low, "high": high, **counts}
 
 
-def gained(arms: Arms, rows: Rows, nones: Rows, weights: Numbers, log: bool) -> dict[str, float]:
+def interquartile_gain_entry(
+    arms: ComparedArms, rows: Rows, nones: Rows, weights: Numbers, log: bool
+) -> dict[str, float]:
     """The middle of what an arm gains on none."""
-    found = trimmed(ahead(arms, rows, nones[rows], weights), flat(weights[:, rows]))
-    ends = mean_interval(found, repeated(arms, rows, nones[rows]))
-    iqm = found[0] if np.isfinite(found[0]) else math.nan
-    told = {"failed": int(arms.lost[rows].sum()), "trainings": int(arms.sizes[rows].sum())}
+    gains = trimmed_means(
+        lead_over_mean(arms, rows, nones[rows], weights), flatten_weights(weights[:, rows])
+    )
+    ends = profile_mean_interval(gains, has_repeats(arms, rows, nones[rows]))
+    iqm = gains[0] if np.isfinite(gains[0]) else math.nan
+    counts = {"failed": int(arms.lost[rows].sum()), "trainings": int(arms.sizes[rows].sum())}
     numbers = np.exp([iqm, *ends]) if log else [iqm, *ends]
-    return dict(zip(["iqm", "low", "high"], map(float, numbers), strict=True)) | told
+    return dict(zip(["iqm", "low", "high"], map(float, numbers), strict=True)) | counts
 
 
-def trimmed(values: Numbers, weights: Numbers) -> Numbers:
+def trimmed_means(values: Numbers, weights: Numbers) -> Numbers:
     """Means without the lowest and the highest quarter, of as many whole trainings as that has.
 
     [resamples, trainings] twice => [resamples]. With weights of 1 scipy's `trim_mean` of a quarter.
@@ -283,17 +310,17 @@ def trimmed(values: Numbers, weights: Numbers) -> Numbers:
     order = np.argsort(values, axis=1)
     ordered = np.take_along_axis(values, order, axis=1)
     passed = np.take_along_axis(weights, order, axis=1).cumsum(axis=1)
-    whole = round(float(weights[0].sum()))
-    cut = int(TRIMMED * whole)
-    kept = np.diff(passed.clip(cut, whole - cut), axis=1, prepend=cut)
-    ordered[kept < NEAR] = 0.0  # minus infinity times nothing is nothing
-    return np.asarray(np.einsum("bt,bt->b", kept, ordered) / (whole - 2 * cut))
+    total = round(float(weights[0].sum()))
+    cut = int(TRIMMED_SHARE * total)
+    shares = np.diff(passed.clip(cut, total - cut), axis=1, prepend=cut)
+    ordered[shares < PROFILE_TOLERANCE] = 0.0  # minus infinity times nothing is nothing
+    return np.asarray(np.einsum("bt,bt->b", shares, ordered) / (total - 2 * cut))
 
 
 # The bootstrap
 
 
-def draws(arms: Arms, rng: Random, resamples: int) -> Numbers:
+def bootstrap_weights(arms: ComparedArms, rng: Random, resamples: int) -> Numbers:
     """How much each training counts: 1 in the first place, and then as resamples have drawn it.
 
     n - 1 are drawn of n, and each counts n / (n - 1); a single one always counts. Of what is not
@@ -312,40 +339,44 @@ def draws(arms: Arms, rng: Random, resamples: int) -> Numbers:
     return np.asarray(weights)
 
 
-def flat(weights: Numbers) -> Numbers:
+def flatten_weights(weights: Numbers) -> Numbers:
     """[resamples, rows, seeds] => [resamples, trainings]"""
     return weights.reshape(len(weights), -1)
 
 
-def repeated(arms: Arms, rows: Rows, others: Rows) -> bool:
+def has_repeats(arms: ComparedArms, rows: Rows, others: Rows) -> bool:
     """Whether there are several trainings everywhere: a single one says nothing of its error."""
     return bool((arms.sizes[rows] > 1).all() and (arms.sizes[others] > 1).all())
 
 
-def share_interval(found: Numbers, count: int, several: bool) -> tuple[float, float]:
+def profile_share_interval(found: Numbers, count: int, several: bool) -> tuple[float, float]:
     """Of a share of so many independent trainings.
 
     Where all resamples are the same, as with a share of 0 or 1, and where there are single
     trainings, it is Clopper and Pearson's (1934), which is wide for trainings of several cells.
     """
-    if several and np.ptp(found[1:]) > NEAR:
-        return quantiles(found[1:])
-    hits, tail = found[0] * count, (1 - LEVEL) / 2
-    low = float(stats.beta.ppf(tail, hits, count - hits + 1)) if hits > NEAR else 0.0
+    if several and np.ptp(found[1:]) > PROFILE_TOLERANCE:
+        return resampled_bounds(found[1:])
+    hits, tail = found[0] * count, (1 - CONFIDENCE_LEVEL) / 2
+    low = float(stats.beta.ppf(tail, hits, count - hits + 1)) if hits > PROFILE_TOLERANCE else 0.0
     misses = count - hits
-    high = float(stats.beta.isf(tail, hits + 1, misses)) if misses > NEAR else 1.0
+    high = float(stats.beta.isf(tail, hits + 1, misses)) if misses > PROFILE_TOLERANCE else 1.0
     return low, high
 
 
-def mean_interval(found: Numbers, several: bool) -> tuple[float, float]:
+def profile_mean_interval(found: Numbers, several: bool) -> tuple[float, float]:
     """Of a mean; none of single trainings, of equal ones, or of what has no mean itself."""
-    if not several or not np.isfinite(found[0]) or not found[1:].max() > found[1:].min() + NEAR:
+    if (
+        not several
+        or not np.isfinite(found[0])
+        or not found[1:].max() > found[1:].min() + PROFILE_TOLERANCE
+    ):
         return math.nan, math.nan
-    return quantiles(found[1:])
+    return resampled_bounds(found[1:])
 
 
-def quantiles(resampled: Numbers) -> tuple[float, float]:
+def resampled_bounds(resampled: Numbers) -> tuple[float, float]:
     """The ends between which resamples lie: values that occurred, as some may be infinite."""
-    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    tails = [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2]
     low, high = np.quantile(resampled, tails, method="inverted_cdf")
     return float(low), float(high)

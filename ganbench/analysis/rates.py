@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 import pandas as pd
 from scipy import stats
 
-from .contrasts import CELL, holm
-from .factors import NONE
-from .intervals import LEVEL
+from .contrasts import CELL_COLUMNS, holm_correct
+from .factors import NO_TRICK
+from .intervals import CONFIDENCE_LEVEL
 
-ENDED = ("done", "diverged", "failed")
+ENDED_OUTCOMES = ("done", "diverged", "failed")
 
 
 @dataclass(frozen=True)
-class Rate:
+class FailureRate:
     """How often one thing went wrong with one arm."""
 
     tricks: str
@@ -33,50 +33,52 @@ class Rate:
     p: float  # two-sided, Holm-corrected over all arms; NaN where nothing differs
 
 
-def rates(frame: pd.DataFrame) -> list[Rate]:
+def failure_rates(frame: pd.DataFrame) -> list[FailureRate]:
     """Of every arm, none first among them; trainings that ended in whatever way."""
-    trainings = ends(frame)
-    return [*of("failed", trainings), *of("collapsed", trainings[trainings["known"]])]
+    trainings = ended_trainings(frame)
+    return [*rates_of("failed", trainings), *rates_of("collapsed", trainings[trainings["known"]])]
 
 
-def ends(frame: pd.DataFrame) -> pd.DataFrame:
+def ended_trainings(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a training of the grid that ended: did it fail, did it collapse, is the latter known?"""
-    chosen = frame["role"].eq("trial") & frame["outcome"].isin(ENDED)
-    found = frame[chosen]
-    found.attrs = {}  # pandas copies them at every turn
-    found = found.drop_duplicates([*CELL, "tricks", "seed"])
-    return found[[*CELL, "tricks", "seed"]].assign(
-        failed=found["outcome"] != "done",
-        collapsed=found["collapsed"].fillna(False).astype(bool),
-        known=found["collapsed"].notna(),
+    chosen = frame["role"].eq("trial") & frame["outcome"].isin(ENDED_OUTCOMES)
+    trainings = frame[chosen]
+    trainings.attrs = {}  # pandas copies them at every turn
+    trainings = trainings.drop_duplicates([*CELL_COLUMNS, "tricks", "seed"])
+    return trainings[[*CELL_COLUMNS, "tricks", "seed"]].assign(
+        failed=trainings["outcome"] != "done",
+        collapsed=trainings["collapsed"].fillna(False).astype(bool),
+        known=trainings["collapsed"].notna(),
     )
 
 
-def of(what: str, trainings: pd.DataFrame) -> list[Rate]:
-    names = dict.fromkeys([NONE, *trainings["tricks"]])
-    found = [rate(name, what, trainings) for name in names if (trainings["tricks"] == name).any()]
-    corrected = holm([entry.p for entry in found])
-    return [replace(entry, p=p) for entry, p in zip(found, corrected, strict=True)]
+def rates_of(what: str, trainings: pd.DataFrame) -> list[FailureRate]:
+    names = dict.fromkeys([NO_TRICK, *trainings["tricks"]])
+    rates = [
+        make_rate(name, what, trainings) for name in names if (trainings["tricks"] == name).any()
+    ]
+    corrected = holm_correct([entry.p for entry in rates])
+    return [replace(entry, p=p) for entry, p in zip(rates, corrected, strict=True)]
 
 
-def rate(name: str, what: str, trainings: pd.DataFrame) -> Rate:
+def make_rate(name: str, what: str, trainings: pd.DataFrame) -> FailureRate:
     own = trainings[trainings["tricks"] == name]
     count, total = int(own[what].sum()), len(own)
-    low, high = wilson(count, total)
-    more, fewer = discordant(own, trainings[trainings["tricks"] == NONE], what)
+    low, high = wilson_interval(count, total)
+    more, fewer = count_discordant(own, trainings[trainings["tricks"] == NO_TRICK], what)
     p = float(stats.binomtest(more, more + fewer).pvalue) if more + fewer else math.nan
-    return Rate(name, what, count, total, count / total, low, high, more, fewer, p)
+    return FailureRate(name, what, count, total, count / total, low, high, more, fewer, p)
 
 
-def wilson(count: int, total: int) -> tuple[float, float]:
+def wilson_interval(count: int, total: int) -> tuple[float, float]:
     """Wilson's interval of a share, at the level of all intervals here."""
-    found = stats.binomtest(count, total).proportion_ci(LEVEL, method="wilson")
+    found = stats.binomtest(count, total).proportion_ci(CONFIDENCE_LEVEL, method="wilson")
     return float(found.low), float(found.high)
 
 
-def discordant(own: pd.DataFrame, none: pd.DataFrame, what: str) -> tuple[int, int]:
+def count_discordant(own: pd.DataFrame, none: pd.DataFrame, what: str) -> tuple[int, int]:
     """In how many cells and seeds it went wrong with the trick alone, and with none alone."""
-    both = own.merge(none, on=[*CELL, "seed"], suffixes=("", " none"))
+    both = own.merge(none, on=[*CELL_COLUMNS, "seed"], suffixes=("", " none"))
     return int((both[what] & ~both[f"{what} none"]).sum()), int(
         (~both[what] & both[f"{what} none"]).sum()
     )

@@ -14,18 +14,18 @@ import pyarrow.parquet as pq
 
 from ganbench.errors import GanbenchError
 from ganbench.experiments.store import Store, TrialFolder
-from ganbench.files import Damaged, read_json, write_bytes
-from ganbench.registry import parse
+from ganbench.files import CorruptFile, read_json, write_bytes
+from ganbench.registry import parse_spec
 
-from .detection import FLAGS, flags
+from .detection import FLAG_NAMES, detect_flags
 
 SCHEMA_VERSION = (
     3  # 2: the steps at which flags began; 3: floors beside values, and learning curves
 )
-CHECKPOINTS = ("last", "best")
-KEY = b"ganbench"  # of what the file itself says about its suite
+CHECKPOINT_NAMES = ("last", "best")
+METADATA_KEY = b"ganbench"  # of what the file itself says about its suite
 
-COSTS = {  # metric: unit, direction
+COST_UNITS = {  # metric: unit, direction
     "train_seconds": ("s", "lower"),
     "train_images_per_second": ("images/s", "higher"),
     "sample_images_per_second": ("images/s", "higher"),
@@ -34,7 +34,7 @@ COSTS = {  # metric: unit, direction
     "discriminator_parameters": ("parameters", "lower"),
 }
 
-FIELDS = {
+ROW_FIELDS = {
     "schema_version": pa.int32(),
     "suite": pa.string(),
     "role": pa.string(),  # trial, untrained, floor
@@ -49,7 +49,7 @@ FIELDS = {
     "reason": pa.string(),
     "collapsed": pa.bool_(),  # of a done trial: are its modes or recall below the declared share?
     **{
-        f"{flag}_step": pa.int64() for flag in FLAGS
+        f"{flag}_step": pa.int64() for flag in FLAG_NAMES
     },  # since when it was the case; null: it was not
     "checkpoint": pa.string(),  # last, best; null where a metric has none
     "kind": pa.string(),  # quality, cost, curve (as measured while training)
@@ -72,25 +72,27 @@ FIELDS = {
     "code": pa.string(),
     "torch": pa.string(),
 }
-SCHEMA = pa.schema(list(FIELDS.items()))
+ROW_SCHEMA = pa.schema(list(ROW_FIELDS.items()))
 
 # What a point of a curve says beside its metrics.
-SPENT = ("step", "images", "generator_turns", "discriminator_turns", "seconds")
+SPENT_FIELDS = ("step", "images", "generator_turns", "discriminator_turns", "seconds")
 
 Row = dict[str, Any]
 Floors = dict[str, dict[str, Any]]  # of each protocol, readings by metric
 
 
-class Mixed(GanbenchError, ValueError):
+class MixedProtocols(GanbenchError, ValueError):
     """Numbers of different protocols under one name."""
 
 
-def rows(plan: dict[str, Any], store: Store) -> pd.DataFrame:
+def collect_rows(plan: dict[str, Any], store: Store) -> pd.DataFrame:
     """All rows of a plan, from what the store holds now."""
-    floors = {p: current(plan, whole(store.floor(p))) for p in plan["protocols"]}
-    found = [row for item in plan["trials"] for row in trial_rows(plan, item, store, floors)]
-    found += [row for protocol in floors for row in floor_rows(plan, protocol, floors)]
-    table = pa.Table.from_pylist(flagged(found, plan), schema=SCHEMA)
+    floors = {
+        p: current_readings(plan, read_json_or_none(store.floor_path(p))) for p in plan["protocols"]
+    }
+    collected = [row for item in plan["trials"] for row in trial_rows(plan, item, store, floors)]
+    collected += [row for protocol in floors for row in floor_rows(plan, protocol, floors)]
+    table = pa.Table.from_pylist(add_collapse_flags(collected, plan), schema=ROW_SCHEMA)
     frame = table.to_pandas(types_mapper=pandas_type)
     frame.attrs["plan"] = {key: value for key, value in plan.items() if key != "trials"}
     return frame
@@ -103,9 +105,9 @@ def pandas_type(kind: pa.DataType) -> Any:
     return pd.BooleanDtype() if pa.types.is_boolean(kind) else None
 
 
-def flagged(found: list[Row], plan: dict[str, Any]) -> list[Row]:
+def add_collapse_flags(found: list[Row], plan: dict[str, Any]) -> list[Row]:
     """The rows; those of done trials say whether it has few modes or little recall, beside the floor's."""
-    kinds = [m for m in plan["metrics"] if parse(m).name in ("modes", "recall")]
+    kinds = [m for m in plan["metrics"] if parse_spec(m).name in ("modes", "recall")]
     least = {
         (row["data"], row["metric"]): plan["analysis"]["collapse"] * row["value"]
         for row in found
@@ -122,14 +124,14 @@ def flagged(found: list[Row], plan: dict[str, Any]) -> list[Row]:
 def trial_rows(
     plan: dict[str, Any], item: dict[str, Any], store: Store, floors: Floors
 ) -> Iterator[Row]:
-    folder = store.trial(item["trial"])
-    result = None if item["objection"] else whole(folder.result)
+    folder = store.trial_folder(item["trial"])
+    result = None if item["objection"] else read_json_or_none(folder.result_path)
     protocol = plan["protocols"][item["protocol"]]
-    paths = {c: folder.evaluation(item["protocol"], c) for c in CHECKPOINTS}
-    readings = {c: current(plan, whole(path)) for c, path in paths.items()}
-    complete = all(plan["metrics"].keys() <= found.keys() for found in readings.values())
-    outcome, reason = ending(item, folder, result, complete)
-    result, curve = result or {}, (whole(folder.curve) or {}) if result else {}
+    paths = {c: folder.scores_path(item["protocol"], c) for c in CHECKPOINT_NAMES}
+    readings = {c: current_readings(plan, read_json_or_none(path)) for c, path in paths.items()}
+    complete = all(plan["metrics"].keys() <= by_metric.keys() for by_metric in readings.values())
+    outcome, reason = trial_outcome(item, folder, result, complete)
+    result, curve = result or {}, (read_json_or_none(folder.curve_path) or {}) if result else {}
     labels = ("role", "data", "variant", "loss", "tricks", "plan", "seed")
     common = {
         "schema_version": SCHEMA_VERSION,
@@ -145,15 +147,15 @@ def trial_rows(
         **flag_steps(plan, curve, result),
     }
     yield from curve_rows(common, curve)
-    for checkpoint in CHECKPOINTS:
+    for checkpoint in CHECKPOINT_NAMES:
         for metric in plan["metrics"]:
             reading = readings[checkpoint].get(metric, {}) if outcome == "done" else {}
             yield {
                 **common,
                 "checkpoint": checkpoint,
-                **quality(plan, metric, reading, protocol, reason, floors[protocol["id"]]),
+                **quality_columns(plan, metric, reading, protocol, reason, floors[protocol["id"]]),
             }
-    for metric, (unit, direction) in COSTS.items():
+    for metric, (unit, direction) in COST_UNITS.items():
         cost = {"kind": "cost", "metric": metric, "unit": unit, "direction": direction}
         yield {**common, **cost, "transform": "log", "value": result.get("costs", {}).get(metric)}
 
@@ -161,32 +163,32 @@ def trial_rows(
 def curve_rows(common: Row, curve: dict[str, Any]) -> Iterator[Row]:
     """What each score of a training was, and what had been spent on it; of samples not reported."""
     for point in curve.get("scores", ()):
-        known = {key: point.get(key) for key in SPENT if key in FIELDS}
-        for metric in sorted(point.keys() - set(SPENT)):
+        spent = {key: point.get(key) for key in SPENT_FIELDS if key in ROW_FIELDS}
+        for metric in sorted(point.keys() - set(SPENT_FIELDS)):
             value = {"kind": "curve", "metric": metric, "value": point[metric]}
-            yield {**common, **known, **value}
+            yield {**common, **spent, **value}
 
 
 def flag_steps(plan: dict[str, Any], curve: dict[str, Any], result: dict[str, Any]) -> Row:
     """The columns of the flags that a trained trial has."""
-    found = flags(curve, result, plan["analysis"]["collapse"])
-    return {f"{flag}_step": step for flag, step in found.items()}
+    steps = detect_flags(curve, result, plan["analysis"]["collapse"])
+    return {f"{flag}_step": step for flag, step in steps.items()}
 
 
 def flags_of(row: Any) -> dict[str, int]:
     """The flags of a trial and the step of each, from any of its rows as a named tuple."""
-    steps = {flag: getattr(row, f"{flag}_step") for flag in FLAGS}
+    steps = {flag: getattr(row, f"{flag}_step") for flag in FLAG_NAMES}
     return {flag: int(step) for flag, step in steps.items() if pd.notna(step)}
 
 
-def current(plan: dict[str, Any], content: Any) -> dict[str, Any]:
+def current_readings(plan: dict[str, Any], content: Any) -> dict[str, Any]:
     """Of a file's readings by metric those by the version of the metric that the plan means."""
-    found = dict((content or {"metrics": {}})["metrics"])
+    readings = dict((content or {"metrics": {}})["metrics"])
     wanted = {metric: facts.get("version") for metric, facts in plan["metrics"].items()}
-    return {m: r for m, r in found.items() if wanted.get(m) in (None, r["version"])}
+    return {m: r for m, r in readings.items() if wanted.get(m) in (None, r["version"])}
 
 
-def ending(
+def trial_outcome(
     item: dict[str, Any], folder: TrialFolder, result: dict[str, Any] | None, complete: bool
 ) -> tuple[str | None, str]:
     """How a planned trial ended, and why; None while it has not been trained and measured."""
@@ -195,8 +197,8 @@ def ending(
     if result and (complete or result["outcome"] != "done"):
         return result["outcome"], result["reason"]
     last = folder.attempts()[-1:]
-    told = whole(last[0].ended) if last else None
-    return ("failed", told["reason"]) if told and told["outcome"] == "failed" else (None, "")
+    end = read_json_or_none(last[0].exit_path) if last else None
+    return ("failed", end["reason"]) if end and end["outcome"] == "failed" else (None, "")
 
 
 def floor_rows(plan: dict[str, Any], protocol: str, floors: Floors) -> Iterator[Row]:
@@ -208,11 +210,11 @@ def floor_rows(plan: dict[str, Any], protocol: str, floors: Floors) -> Iterator[
             "role": "floor",
             "data": facts["data"],
             "outcome": "done" if metric in readings else None,
-            **quality(plan, metric, readings.get(metric, {}), facts, "", readings),
+            **quality_columns(plan, metric, readings.get(metric, {}), facts, "", readings),
         }
 
 
-def quality(
+def quality_columns(
     plan: dict[str, Any],
     metric: str,
     reading: dict[str, Any],
@@ -237,31 +239,31 @@ def quality(
     }
 
 
-def whole(path: Path) -> Any:
+def read_json_or_none(path: Path) -> Any:
     """A file of the store, or None if it is missing or damaged: then the trial is as if not run."""
     try:
         return read_json(path)
-    except Damaged:
+    except CorruptFile:
         return None
 
 
-def unmixed(frame: pd.DataFrame) -> pd.DataFrame:
+def refuse_mixed_protocols(frame: pd.DataFrame) -> pd.DataFrame:
     """The same rows; raises Mixed if a metric of a data set was measured by more than one protocol."""
-    known = frame[(frame["kind"] == "quality") & frame["value"].notna()]
-    for (data, metric), part in known.groupby(["data", "metric"]):
-        found = part[["protocol", "metric_version"]].drop_duplicates()
-        if len(found) > 1:
-            told = " and ".join(f"{p} (version {v})" for p, v in found.itertuples(index=False))
-            raise Mixed(
-                f"{metric} of {data} was measured by different protocols, {told}: they never share a column"
+    measured = frame[(frame["kind"] == "quality") & frame["value"].notna()]
+    for (data, metric), part in measured.groupby(["data", "metric"]):
+        protocols = part[["protocol", "metric_version"]].drop_duplicates()
+        if len(protocols) > 1:
+            names = " and ".join(f"{p} (version {v})" for p, v in protocols.itertuples(index=False))
+            raise MixedProtocols(
+                f"{metric} of {data} was measured by different protocols, {names}: they never share a column"
             )
     return frame
 
 
-def save(frame: pd.DataFrame, folder: Path) -> None:
+def save_rows(frame: pd.DataFrame, folder: Path) -> None:
     """Writes results.parquet, which says all about its suite, and results.csv."""
-    table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
-    about = {KEY: json.dumps(frame.attrs["plan"]).encode()}
+    table = pa.Table.from_pandas(frame, schema=ROW_SCHEMA, preserve_index=False)
+    about = {METADATA_KEY: json.dumps(frame.attrs["plan"]).encode()}
     content = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata(about), content)
     write_bytes(folder / "results.parquet", content.getvalue().to_pybytes())
@@ -280,16 +282,16 @@ def load(folder: str | Path) -> pd.DataFrame:
             f"{path} does not exist: `ganbench run` or `ganbench report` writes it"
         )
     table = pq.read_table(path)
-    frame = completed(table).to_pandas(types_mapper=pandas_type)
+    frame = complete_columns(table).to_pandas(types_mapper=pandas_type)
     if frame["schema_version"].max() > SCHEMA_VERSION:
         raise ValueError(f"{path} was written by a later ganbench than this one")
-    frame.attrs["plan"] = json.loads(table.schema.metadata[KEY])
+    frame.attrs["plan"] = json.loads(table.schema.metadata[METADATA_KEY])
     return frame
 
 
-def completed(table: pa.Table) -> pa.Table:
+def complete_columns(table: pa.Table) -> pa.Table:
     """The table with null in the columns that its version did not have yet."""
-    for field in SCHEMA:
+    for field in ROW_SCHEMA:
         if field.name not in table.column_names:
             table = table.append_column(field, pa.nulls(len(table), field.type))
-    return table.select(SCHEMA.names)
+    return table.select(ROW_SCHEMA.names)

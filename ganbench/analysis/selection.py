@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import pandas as pd
 
 from .intervals import SCALES, t_interval
-from .leaderboard import CELL
-from .rows import unmixed
+from .leaderboard import ARM_COLUMNS
+from .rows import refuse_mixed_protocols
 from .variance import outcome_facts
 
-COLUMNS = "trainings cells last best ratio low high best_seed_illusion"
+SELECTION_COLUMNS = "trainings cells last best ratio low high best_seed_illusion"
 
 
-def selection(frame: pd.DataFrame, by: Sequence[str] = CELL) -> pd.DataFrame:
+def checkpoint_selection(frame: pd.DataFrame, by: Sequence[str] = ARM_COLUMNS) -> pd.DataFrame:
     """The outcome at the last checkpoint beside that at the best, a row a cell, or by columns.
 
     Columns: those of `by`; trainings, with a value at both checkpoints, and cells that they are
@@ -28,40 +28,42 @@ def selection(frame: pd.DataFrame, by: Sequence[str] = CELL) -> pd.DataFrame:
     from the mean with 3 normal seeds, 1.16 with 5 and 1.54 with 10. Where the metric's scale is
     not logarithmic, ratios are differences on it.
     """
-    values, facts = checkpoints(frame), outcome_facts(frame)
-    found = []
+    values, facts = outcome_by_checkpoint(frame), outcome_facts(frame)
+    entries = []
     for names, part in values.groupby(list(by), dropna=False, sort=False):
         assert isinstance(names, tuple)
-        found.append((*names, *gain(part, facts["transform"]), illusion(part, facts)))
-    return pd.DataFrame(found, columns=[*by, *COLUMNS.split()])
+        entries.append(
+            (*names, *selection_gain(part, facts["transform"]), best_seed_illusion(part, facts))
+        )
+    return pd.DataFrame(entries, columns=[*by, *SELECTION_COLUMNS.split()])
 
 
-def checkpoints(frame: pd.DataFrame) -> pd.DataFrame:
+def outcome_by_checkpoint(frame: pd.DataFrame) -> pd.DataFrame:
     """A row a training: the outcome at `last` and at `best`, on its scale."""
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
     quality = (frame["role"] == "trial") & (frame["kind"] == "quality")
     has_meaning = frame["outcome"] != "not_applicable"
-    rows = unmixed(frame)[quality & has_meaning & (frame["metric"] == outcome)]
+    rows = refuse_mixed_protocols(frame)[quality & has_meaning & (frame["metric"] == outcome)]
     rows.attrs = {}  # pandas copies them at every turn
-    wide = rows.pivot(index=[*CELL, "seed"], columns="checkpoint", values="value")
+    wide = rows.pivot(index=[*ARM_COLUMNS, "seed"], columns="checkpoint", values="value")
     to = SCALES[outcome_facts(frame)["transform"]].to
     return wide.reindex(columns=["last", "best"]).map(to, na_action="ignore").reset_index()
 
 
-def gain(part: pd.DataFrame, transform: str) -> tuple[float, ...]:
+def selection_gain(part: pd.DataFrame, transform: str) -> tuple[float, ...]:
     """From trainings to high of a row of `selection`."""
     both = part.dropna(subset=["last", "best"])
     back = SCALES[transform].back
     means = [back(both[name].mean()) for name in ("last", "best")]
-    found = t_interval((both["best"] - both["last"]).tolist())
+    interval = t_interval((both["best"] - both["last"]).tolist())
     ratio = math.exp if transform == "log" else float
-    cells = both.groupby(CELL, dropna=False).ngroups
-    return found.count, cells, *means, *map(ratio, (found.mean, found.low, found.high))
+    cells = both.groupby(ARM_COLUMNS, dropna=False).ngroups
+    return interval.count, cells, *means, *map(ratio, (interval.mean, interval.low, interval.high))
 
 
-def illusion(part: pd.DataFrame, facts: dict[str, str]) -> float:
+def best_seed_illusion(part: pd.DataFrame, facts: dict[str, str]) -> float:
     """How far the best seed lies from its cell's mean."""
-    cells = part.dropna(subset="last").groupby(CELL, dropna=False)["last"]
+    cells = part.dropna(subset="last").groupby(ARM_COLUMNS, dropna=False)["last"]
     best = cells.min() if facts["direction"] == "lower" else cells.max()
     off = float((best - cells.mean())[cells.count() > 1].mean())
     return math.exp(off) if facts["transform"] == "log" else off

@@ -16,23 +16,25 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ganbench.gan.variants import variant
+from ganbench.gan.variants import resolve_variant
 from ganbench.registry import SpecError
 
-from .effects import outcomes
-from .intervals import LEVEL, SCALES
+from .effects import outcome_rows
+from .intervals import CONFIDENCE_LEVEL, SCALES
 from .variance import outcome_facts
 
-FAMILY = ["data", "variant", "loss", "tricks"]
-NEAR = 1.25  # a mean within this factor of the best is as good for most ends
-OWN = "own"  # what the variant's plan has by itself
-BROKEN = ("diverged", "failed")
+FAMILY_COLUMNS = ["data", "variant", "loss", "tricks"]
+NEAR_BEST_FACTOR = 1.25  # a mean within this factor of the best is as good for most ends
+OWN_SETTING = "own"  # what the variant's plan has by itself
+BROKEN_OUTCOMES = ("diverged", "failed")
 
-SENSITIVITY = "settings broken trainings failures best best_mean worst worst_mean ratio near_best"
-EFFECTS = "axis before after families pairs change low high"
+SENSITIVITY_COLUMNS = (
+    "settings broken trainings failures best best_mean worst worst_mean ratio near_best"
+)
+AXIS_EFFECT_COLUMNS = "axis before after families pairs change low high"
 
 
-def sensitivity(frame: pd.DataFrame) -> pd.DataFrame:
+def settings_sensitivity(frame: pd.DataFrame) -> pd.DataFrame:
     """What settings make of the outcome, a row a family that was tried in two or more.
 
     Columns: data, variant, loss, tricks; settings, and broken ones, in which no training came to a
@@ -43,31 +45,40 @@ def sensitivity(frame: pd.DataFrame) -> pd.DataFrame:
     are not. Means are of trainings that survived, so read them beside failures; and the best of
     many settings is partly luck, as a seed is.
     """
-    families = attempted(frame).groupby(FAMILY, sort=False)
-    found = [(*names, *extremes(part, outcome_facts(frame))) for names, part in families]
-    return pd.DataFrame(found, columns=[*FAMILY, *SENSITIVITY.split()])
+    families = attempted_trials(frame).groupby(FAMILY_COLUMNS, sort=False)
+    entries = [(*names, *family_extremes(part, outcome_facts(frame))) for names, part in families]
+    return pd.DataFrame(entries, columns=[*FAMILY_COLUMNS, *SENSITIVITY_COLUMNS.split()])
 
 
-def attempted(frame: pd.DataFrame) -> pd.DataFrame:
+def attempted_trials(frame: pd.DataFrame) -> pd.DataFrame:
     """Trials that ended, of families with two plans or more; `there` is their scaled outcome."""
-    rows = outcomes(frame)
-    ended = rows[rows["outcome"].isin(["done", *BROKEN])]
-    several = ended.groupby(FAMILY)["plan"].transform("nunique") > 1
+    rows = outcome_rows(frame)
+    ended = rows[rows["outcome"].isin(["done", *BROKEN_OUTCOMES])]
+    several = ended.groupby(FAMILY_COLUMNS)["plan"].transform("nunique") > 1
     to = SCALES[outcome_facts(frame)["transform"]].to
     return ended.assign(there=ended["value"].map(to, na_action="ignore"))[several]
 
 
-def extremes(part: pd.DataFrame, facts: dict[str, str]) -> tuple[Any, ...]:
+def family_extremes(part: pd.DataFrame, facts: dict[str, str]) -> tuple[Any, ...]:
     """One family's row of `sensitivity`, without its names."""
     back, lower = SCALES[facts["transform"]].back, facts["direction"] == "lower"
     means = part.groupby("plan", sort=False)["there"].mean()
     ranked = means.dropna().sort_values(ascending=lower, kind="stable").map(back)
     ratios = ranked / ranked.iloc[0] if len(ranked) and ranked.iloc[0] > 0 else ranked * math.nan
-    near = ratios <= NEAR if lower else ratios >= 1 / NEAR
+    near = ratios <= NEAR_BEST_FACTOR if lower else ratios >= 1 / NEAR_BEST_FACTOR
     share = near.sum() / len(means) if ratios.notna().any() else math.nan
-    ends = [(label or OWN, ranked[label]) for label in ranked.index[[0, -1]]] if len(ranked) else []
+    ends = (
+        [(label or OWN_SETTING, ranked[label]) for label in ranked.index[[0, -1]]]
+        if len(ranked)
+        else []
+    )
     best, worst = ends or [(None, math.nan)] * 2
-    counts = len(means), len(means) - len(ranked), len(part), part["outcome"].isin(BROKEN).sum()
+    counts = (
+        len(means),
+        len(means) - len(ranked),
+        len(part),
+        part["outcome"].isin(BROKEN_OUTCOMES).sum(),
+    )
     return (*counts, *best, *worst, ratios.iloc[-1] if len(ratios) else math.nan, share)
 
 
@@ -82,65 +93,67 @@ def axis_effects(frame: pd.DataFrame) -> pd.DataFrame:
     families are those of the grid: the error is that of seeds within them, paired as the suite
     declared, and not corrected for how many axes are looked at.
     """
-    found = defaultdict(list)
-    for names, pair in moves(attempted(frame)):
-        found[names].append(pair)
-    ordered = sorted(found, key=lambda names: (names[0], *map(in_order, names[1:])))
+    entries = defaultdict(list)
+    for names, pair in moves_along_axes(attempted_trials(frame)):
+        entries[names].append(pair)
+    ordered = sorted(entries, key=lambda names: (names[0], *map(sort_key_of_setting, names[1:])))
     paired, transform = frame.attrs["plan"]["analysis"]["paired"], outcome_facts(frame)["transform"]
     back = math.exp if transform == "log" else float
-    rows = [(*names, *counts(found[names]), *map(back, mean_change(found[names], paired)))
+    rows = [(*names, *count_pairs(entries[names]), *map(back, mean_change_over_families(entries[names], paired)))
             for names in ordered]  # fmt: skip
-    return pd.DataFrame(rows, columns=EFFECTS.split())
+    return pd.DataFrame(rows, columns=AXIS_EFFECT_COLUMNS.split())
 
 
-def counts(pairs: Sequence[np.ndarray]) -> tuple[int, int]:
+def count_pairs(pairs: Sequence[np.ndarray]) -> tuple[int, int]:
     """Families, and pairs of trainings in them."""
     return len(pairs), sum(map(len, pairs))
 
 
-def moves(values: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], np.ndarray]]:
+def moves_along_axes(values: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], np.ndarray]]:
     """Axis, value, next value; and the outcomes [seeds, 2] of a family that has both."""
-    settings = spelled_out(values)
-    known = values[[*FAMILY, "seed", "there"]].join(settings)
+    settings = settings_by_axis(values)
+    outcomes = values[[*FAMILY_COLUMNS, "seed", "there"]].join(settings)
     for axis in map(str, settings):
-        rest = [*FAMILY, *settings.columns.drop([axis])]
-        for _, part in known.groupby(rest, sort=False):
+        rest = [*FAMILY_COLUMNS, *settings.columns.drop([axis])]
+        for _, part in outcomes.groupby(rest, sort=False):
             table = part.pivot(index="seed", columns=axis, values="there")
-            for before, after in itertools.pairwise(sorted(map(str, table), key=in_order)):
+            for before, after in itertools.pairwise(
+                sorted(map(str, table), key=sort_key_of_setting)
+            ):
                 both = table[[before, after]].dropna().to_numpy(float)
                 if len(both):
                     yield (axis, before, after), both
 
 
-def spelled_out(values: pd.DataFrame) -> pd.DataFrame:
+def settings_by_axis(values: pd.DataFrame) -> pd.DataFrame:
     """The settings of each row, a column an axis that any row's label names."""
-    told = [settings_of(label) for label in values["plan"]]
-    axes = sorted(set().union(*told))
+    settings = [parse_settings_label(label) for label in values["plan"]]
+    axes = sorted(set().union(*settings))
     rows = [
-        [settings.get(axis) or own(name, axis) for axis in axes]
-        for name, settings in zip(values["variant"], told, strict=True)
+        [settings.get(axis) or own_setting(name, axis) for axis in axes]
+        for name, settings in zip(values["variant"], settings, strict=True)
     ]
     return pd.DataFrame(rows, index=values.index, columns=axes)
 
 
-def settings_of(label: str) -> dict[str, str]:
+def parse_settings_label(label: str) -> dict[str, str]:
     """`betas=(0.5, 0.9), lr=0.001` as names and values, values as texts."""
     return dict(re.findall(r"(\w+)=(\([^)]*\)|[^,]+)", label))
 
 
 @cache
-def own(name: str, axis: str) -> str:
+def own_setting(name: str, axis: str) -> str:
     """What a variant has by itself; "own" if its sides differ, or it is not known here."""
     try:
-        plan = variant(name).plan
+        plan = resolve_variant(name).hyperparameters
     except SpecError:
-        return OWN
+        return OWN_SETTING
     sides = ["generator_", "discriminator_"] if axis in ("lr", "betas") else [""]
-    found = {str(getattr(plan, side + axis, OWN)) for side in sides}
-    return found.pop() if len(found) == 1 else OWN
+    values = {str(getattr(plan, side + axis, OWN_SETTING)) for side in sides}
+    return values.pop() if len(values) == 1 else OWN_SETTING
 
 
-def in_order(value: str) -> tuple[bool, Any]:
+def sort_key_of_setting(value: str) -> tuple[bool, Any]:
     """A key that sorts numbers and pairs by size, and words after them."""
     try:
         return False, ast.literal_eval(value)
@@ -148,24 +161,30 @@ def in_order(value: str) -> tuple[bool, Any]:
         return True, value
 
 
-def mean_change(pairs: Sequence[np.ndarray], paired: bool) -> tuple[float, float, float]:
+def mean_change_over_families(
+    pairs: Sequence[np.ndarray], paired: bool
+) -> tuple[float, float, float]:
     """The mean over families and its t interval (Welch and Satterthwaite's freedom).
 
     A family with a single pair borrows the others' mean variance; without any: no interval.
     """
     mean = float(np.mean([np.diff(pair).mean() for pair in pairs]))
-    known = [pair for pair in pairs if len(pair) > 1]
-    borrowed = (len(pairs) - len(known)) / max(1, len(known))
-    errors = [squared_error(pair, paired) * (1 + borrowed * len(pair)) for pair in known]
+    repeated = [pair for pair in pairs if len(pair) > 1]
+    borrowed = (len(pairs) - len(repeated)) / max(1, len(repeated))
+    errors = [squared_error_of_pair(pair, paired) * (1 + borrowed * len(pair)) for pair in repeated]
     if not sum(errors) > 0:
         return mean, math.nan, math.nan
-    freedoms = [(len(pair) - 1) * (1 if paired else 2) for pair in known]
+    freedoms = [(len(pair) - 1) * (1 if paired else 2) for pair in repeated]
     freedom = sum(errors) ** 2 / sum(e**2 / f for e, f in zip(errors, freedoms, strict=True))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * math.sqrt(sum(errors)) / len(pairs)
+    half = (
+        float(stats.t.ppf((1 + CONFIDENCE_LEVEL) / 2, freedom))
+        * math.sqrt(sum(errors))
+        / len(pairs)
+    )
     return mean, mean - half, mean + half
 
 
-def squared_error(pair: np.ndarray, paired: bool) -> float:
+def squared_error_of_pair(pair: np.ndarray, paired: bool) -> float:
     """Of the mean difference of two columns."""
     spread = np.diff(pair).var(ddof=1) if paired else pair.var(axis=0, ddof=1).sum()
     return float(spread) / len(pair)

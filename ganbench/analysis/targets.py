@@ -15,16 +15,19 @@ import pandas as pd
 
 from .intervals import SCALES, t_interval
 
-NAMES = ["data", "variant", "loss", "tricks", "plan"]
-COLUMNS = [*NAMES, "metric", "target", "reached", "trainings", "images", "seconds"]
-FID = {"direction": "lower", "transform": "log"}  # on every curve, also where no plan asks for it
-LOST = ("diverged", "failed")
-NEAR = 1e-9  # what rounding may take from a score that is the target
+ARM_COLUMNS = ["data", "variant", "loss", "tricks", "plan"]
+TARGET_COLUMNS = [*ARM_COLUMNS, "metric", "target", "reached", "trainings", "images", "seconds"]
+FID_SCALE = {
+    "direction": "lower",
+    "transform": "log",
+}  # on every curve, also where no plan asks for it
+LOST_OUTCOMES = ("diverged", "failed")
+TARGET_TOLERANCE = 1e-9  # what rounding may take from a score that is the target
 
 Target = float | Mapping[str, float]
 
 
-def targets(frame: pd.DataFrame, target: Target | None = None) -> pd.DataFrame:
+def costs_to_target(frame: pd.DataFrame, target: Target | None = None) -> pd.DataFrame:
     """A row a cell: the images and seconds of training by which half of its trainings got there.
 
     The score is the declared outcome where a data set's curves have it, and FID elsewhere. `target`
@@ -43,41 +46,43 @@ def targets(frame: pd.DataFrame, target: Target | None = None) -> pd.DataFrame:
     """
     plan = frame.attrs["plan"]
     declared = target if target is not None else plan["analysis"].get("target")
-    trials = frame[frame["role"].eq("trial") & frame["outcome"].isin(["done", *LOST])]
+    trials = frame[frame["role"].eq("trial") & frame["outcome"].isin(["done", *LOST_OUTCOMES])]
     trials.attrs = {}  # pandas copies them at every turn
-    found = [
+    entries = [
         row
         for data, part in trials.groupby("data", sort=False)
-        for row in reached(plan, str(data), part, declared)
+        for row in target_entries(plan, str(data), part, declared)
     ]
-    return pd.DataFrame(found, columns=COLUMNS).astype({"images": "Int64"})
+    return pd.DataFrame(entries, columns=TARGET_COLUMNS).astype({"images": "Int64"})
 
 
-def reached(
+def target_entries(
     plan: Mapping[str, Any], data: str, trials: pd.DataFrame, declared: Target | None
 ) -> Iterator[dict[str, Any]]:
     """The rows of a data set."""
-    points, metric = watched(trials, plan["analysis"]["outcome"])
-    facts = plan["metrics"].get(metric, FID)
-    target = wanted(declared, data, points, facts["transform"])
+    points, metric = curve_points(trials, plan["analysis"]["outcome"])
+    facts = plan["metrics"].get(metric, FID_SCALE)
+    target = target_value(declared, data, points, facts["transform"])
     if math.isnan(target):
         return
-    arrived = trainings(trials, points).join(arrivals(points, target, facts), on="trial")
-    for cell, part in arrived.groupby(NAMES, dropna=False, sort=False):
+    arrived = trainings_with_arrival(trials, points).join(
+        spent_at_arrival(points, target, facts), on="trial"
+    )
+    for cell, part in arrived.groupby(ARM_COLUMNS, dropna=False, sort=False):
         count = {"reached": int(part["images"].notna().sum()), "trainings": len(part)}
-        spent = {name: half(part[name]) for name in ("images", "seconds")}
-        told = {"metric": metric, "target": target, **count, **spent}
-        yield dict(zip(NAMES, cell, strict=True)) | told
+        spent = {name: median_spent(part[name]) for name in ("images", "seconds")}
+        entry = {"metric": metric, "target": target, **count, **spent}
+        yield dict(zip(ARM_COLUMNS, cell, strict=True)) | entry
 
 
-def watched(trials: pd.DataFrame, outcome: str) -> tuple[pd.DataFrame, str]:
+def curve_points(trials: pd.DataFrame, outcome: str) -> tuple[pd.DataFrame, str]:
     """The points of the curves of one metric, in the order in which they were looked at."""
     points = trials[trials["kind"].eq("curve") & trials["value"].notna()]
     metric = outcome if points["metric"].eq(outcome).any() else "fid"
     return points[points["metric"] == metric].sort_values("images", kind="stable"), metric
 
 
-def wanted(declared: Target | None, data: str, points: pd.DataFrame, transform: str) -> float:
+def target_value(declared: Target | None, data: str, points: pd.DataFrame, transform: str) -> float:
     """The target of a data set; NaN if nothing says one."""
     if isinstance(declared, Mapping):
         declared = declared.get(data)
@@ -88,21 +93,21 @@ def wanted(declared: Target | None, data: str, points: pd.DataFrame, transform: 
     return t_interval(ends.tolist(), transform).mean
 
 
-def trainings(trials: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+def trainings_with_arrival(trials: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     """A row a training of which it is known whether it arrives."""
-    every = trials.drop_duplicates("trial")[["trial", "outcome", *NAMES]]
-    return every[every["outcome"].isin(LOST) | every["trial"].isin(points["trial"])]
+    every = trials.drop_duplicates("trial")[["trial", "outcome", *ARM_COLUMNS]]
+    return every[every["outcome"].isin(LOST_OUTCOMES) | every["trial"].isin(points["trial"])]
 
 
-def arrivals(points: pd.DataFrame, target: float, facts: Mapping[str, str]) -> pd.DataFrame:
+def spent_at_arrival(points: pd.DataFrame, target: float, facts: Mapping[str, str]) -> pd.DataFrame:
     """What had been spent at the first point at or beyond the target, by training."""
     to, sign = SCALES[facts["transform"]].to, -1 if facts["direction"] == "lower" else 1
-    there = sign * (points["value"].map(to) - to(target)) >= -NEAR
-    first = points[there & points["outcome"].eq("done")].drop_duplicates("trial")
+    is_reached = sign * (points["value"].map(to) - to(target)) >= -TARGET_TOLERANCE
+    first = points[is_reached & points["outcome"].eq("done")].drop_duplicates("trial")
     return first.set_index("trial")[["images", "seconds"]].astype(float)
 
 
-def half(spent: "pd.Series[float]") -> float:
+def median_spent(spent: "pd.Series[float]") -> float:
     """What the middle one had spent, the lower of two; NaN if more than half never arrive."""
     ordered = np.sort(spent.fillna(math.inf).to_numpy())
     middle = float(ordered[(len(ordered) - 1) // 2])

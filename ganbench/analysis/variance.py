@@ -11,21 +11,27 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .intervals import LEVEL, SCALES
-from .leaderboard import CELL
-from .rows import unmixed
+from .intervals import CONFIDENCE_LEVEL, SCALES
+from .leaderboard import ARM_COLUMNS
+from .rows import refuse_mixed_protocols
 
-SHARED = [name for name in CELL if name != "tricks"]  # what arms that are compared have in common
-CHANGES = (0.98, 0.95, 0.9, 0.8, 0.5)
-POWER = 0.8
-COLUMNS = (
+SHARED_COLUMNS = [
+    name for name in ARM_COLUMNS if name != "tricks"
+]  # what arms that are compared have in common
+DETECTABLE_RATIOS = (0.98, 0.95, 0.9, 0.8, 0.5)
+TEST_POWER = 0.8
+VARIANCE_COLUMNS = (
     "data metric cells trainings total_sd low high sampling_sd training_sd sampling_share median_sd"
 )
 
-SLOPES = {"none": lambda x: 1.0, "log": lambda x: 1 / x, "logit": lambda p: 1 / (p * (1 - p))}
+SCALE_DERIVATIVES = {
+    "none": lambda x: 1.0,
+    "log": lambda x: 1 / x,
+    "logit": lambda p: 1 / (p * (1 - p)),
+}
 
 
-def variance(frame: pd.DataFrame) -> pd.DataFrame:
+def variance_components(frame: pd.DataFrame) -> pd.DataFrame:
     """How the spread of trainings splits, a row a data set and metric, at the last checkpoint.
 
     Columns: data, metric, cells, trainings (measured), and standard deviations on the metric's
@@ -41,9 +47,9 @@ def variance(frame: pd.DataFrame) -> pd.DataFrame:
     the reference: for that, `ganbench measure --protocol 'ganbench(reals=...)'`, and `between` of
     both frames.
     """
-    parts = measured(frame).groupby(["data", "metric"], sort=False)
-    found = [(*names, *split(part)) for names, part in parts]
-    return pd.DataFrame(found, columns=COLUMNS.split())
+    parts = measured_trials(frame).groupby(["data", "metric"], sort=False)
+    entries = [(*names, *split_variance(part)) for names, part in parts]
+    return pd.DataFrame(entries, columns=VARIANCE_COLUMNS.split())
 
 
 def outcome_facts(frame: pd.DataFrame) -> dict[str, str]:
@@ -53,40 +59,46 @@ def outcome_facts(frame: pd.DataFrame) -> dict[str, str]:
     return facts
 
 
-def measured(frame: pd.DataFrame) -> pd.DataFrame:
+def measured_trials(frame: pd.DataFrame) -> pd.DataFrame:
     """Trials' last rows with a value; `there` and `error` are it and its error on its scale."""
     chosen = (frame["role"] == "trial") & (frame["checkpoint"] == "last")
-    rows = unmixed(frame)[chosen & (frame["kind"] == "quality") & frame["value"].notna()]
+    rows = refuse_mixed_protocols(frame)[
+        chosen & (frame["kind"] == "quality") & frame["value"].notna()
+    ]
     facts = frame.attrs["plan"]["metrics"]
     scales = [facts[metric]["transform"] for metric in rows["metric"]]
     pairs = list(zip(scales, rows["value"], strict=True))
-    slopes = np.array([slope(scale, value) for scale, value in pairs], dtype=float)
-    there = np.array([SCALES[scale].to(value) for scale, value in pairs], dtype=float)
-    return rows.assign(there=there, error=rows["standard_error"].to_numpy(float) * slopes)
+    slopes = np.array([scale_derivative(scale, value) for scale, value in pairs], dtype=float)
+    transformed = np.array([SCALES[scale].to(value) for scale, value in pairs], dtype=float)
+    return rows.assign(there=transformed, error=rows["standard_error"].to_numpy(float) * slopes)
 
 
-def slope(transform: str, value: float) -> float:
+def scale_derivative(transform: str, value: float) -> float:
     """Of a scale at a value, for errors (delta method); 0 where the scale is cut off."""
     scale = SCALES[transform]
-    return SLOPES[transform](value) if math.isclose(scale.back(scale.to(value)), value) else 0.0
+    return (
+        SCALE_DERIVATIVES[transform](value)
+        if math.isclose(scale.back(scale.to(value)), value)
+        else 0.0
+    )
 
 
-def split(part: pd.DataFrame) -> tuple[float, ...]:
+def split_variance(part: pd.DataFrame) -> tuple[float, ...]:
     """One data set's and metric's row of `variance`, without their names."""
-    total, freedom = pooled(part)
+    total, freedom = pooled_deviation(part)
     low, high = deviation_interval(total, freedom)
     sampling = float(part["error"].pow(2).mean())
     rest = float(np.maximum(0, total**2 - sampling))
     share = float(np.minimum(1, sampling / total**2)) if total > 0 else math.nan
     cells = len(part) - freedom
-    median = float(part.groupby(CELL, dropna=False)["there"].std().median())
+    median = float(part.groupby(ARM_COLUMNS, dropna=False)["there"].std().median())
     deviations = total, low, high, math.sqrt(sampling), math.sqrt(rest)
     return cells, len(part), *deviations, share, median
 
 
-def pooled(part: pd.DataFrame) -> tuple[float, int]:
+def pooled_deviation(part: pd.DataFrame) -> tuple[float, int]:
     """The standard deviation within cells, and its degrees of freedom; nan if there are none."""
-    cells = part.groupby(CELL, dropna=False)["there"]
+    cells = part.groupby(ARM_COLUMNS, dropna=False)["there"]
     freedom = len(part) - cells.ngroups
     squares = float((part["there"] - cells.transform("mean")).pow(2).sum())
     return (math.sqrt(squares / freedom) if freedom else math.nan), freedom
@@ -96,12 +108,12 @@ def deviation_interval(sd: float, freedom: int) -> tuple[float, float]:
     """Of a normal standard deviation that was estimated with these degrees of freedom."""
     if not freedom:
         return math.nan, math.nan
-    tails = (1 + LEVEL) / 2, (1 - LEVEL) / 2
+    tails = (1 + CONFIDENCE_LEVEL) / 2, (1 - CONFIDENCE_LEVEL) / 2
     low, high = (sd * math.sqrt(freedom / float(stats.chi2.ppf(t, freedom))) for t in tails)
     return low, high
 
 
-def between(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def variance_between_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """How far apart frames put the same trials: of other latents, references or protocols.
 
     Columns: data, metric, trials (that all frames with the metric measured), frames, and on the
@@ -114,13 +126,16 @@ def between(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     if len(frames) < 2:
         raise ValueError("how frames differ can be told of two or more")
     names = ["data", "metric", "trial", "there", "error"]
-    known = pd.concat([measured(f)[names].assign(frame=n) for n, f in enumerate(frames)])
-    found = [(*own, *apart(part)) for own, part in known.groupby(["data", "metric"], sort=False)]
+    stacked = pd.concat([measured_trials(f)[names].assign(frame=n) for n, f in enumerate(frames)])
+    entries = [
+        (*own, *frame_distance(part))
+        for own, part in stacked.groupby(["data", "metric"], sort=False)
+    ]
     columns = "data metric trials frames sd own_sd standard_error"
-    return pd.DataFrame(found, columns=columns.split())
+    return pd.DataFrame(entries, columns=columns.split())
 
 
-def apart(part: pd.DataFrame) -> tuple[float, ...]:
+def frame_distance(part: pd.DataFrame) -> tuple[float, ...]:
     """One data set's and metric's row of `between`, without their names."""
     table = part.pivot(index="trial", columns="frame", values="there").dropna()
     values, (trials, frames) = table.to_numpy(), table.shape
@@ -128,19 +143,19 @@ def apart(part: pd.DataFrame) -> tuple[float, ...]:
         return trials, frames, math.nan, math.nan, math.nan
     off = values - values.mean(axis=1, keepdims=True)
     error = part.loc[part["trial"].isin(table.index), "error"].pow(2).mean()
-    own = root(off - off.mean(axis=0), (trials - 1) * (frames - 1))
-    return trials, frames, root(off, trials * (frames - 1)), own, math.sqrt(error)
+    own = signed_root(off - off.mean(axis=0), (trials - 1) * (frames - 1))
+    return trials, frames, signed_root(off, trials * (frames - 1)), own, math.sqrt(error)
 
 
-def root(off: np.ndarray, freedom: int) -> float:
+def signed_root(off: np.ndarray, freedom: int) -> float:
     return math.sqrt(float((off**2).sum()) / freedom) if freedom else math.nan
 
 
 def seeds_needed(
     sd: float,
     change: float,
-    power: float = POWER,
-    level: float = 1 - LEVEL,
+    power: float = TEST_POWER,
+    level: float = 1 - CONFIDENCE_LEVEL,
     correlation: float | None = None,
 ) -> int:
     """Seeds an arm for a two-sided t test to show a change of a metric on a logarithmic scale.
@@ -153,7 +168,7 @@ def seeds_needed(
         raise ValueError(f"no seeds show a change by {change} at sd {sd}, level {level}, {power=}")
 
     def shown(seeds: int) -> bool:
-        return chance(sd, change, seeds, level, correlation) >= power
+        return power_of_test(sd, change, seeds, level, correlation) >= power
 
     most = 2
     while not shown(most):
@@ -161,8 +176,12 @@ def seeds_needed(
     return bisect_left(range(most), True, lo=2, key=shown)
 
 
-def chance(
-    sd: float, change: float, seeds: int, level: float = 1 - LEVEL, correlation: float | None = None
+def power_of_test(
+    sd: float,
+    change: float,
+    seeds: int,
+    level: float = 1 - CONFIDENCE_LEVEL,
+    correlation: float | None = None,
 ) -> float:
     """The power of the test of `seeds_needed` with so many seeds an arm, in [0, 1]."""
     freedom = (seeds - 1) * (2 if correlation is None else 1)
@@ -181,28 +200,28 @@ def seeds_table(frame: pd.DataFrame) -> pd.DataFrame:
     seeds. A contrast over many cells takes fewer in each. Empty if the outcome's scale is not
     logarithmic.
     """
-    outcome, rows = frame.attrs["plan"]["analysis"]["outcome"], measured(frame)
+    outcome, rows = frame.attrs["plan"]["analysis"]["outcome"], measured_trials(frame)
     rows = rows[(rows["metric"] == outcome) & (outcome_facts(frame)["transform"] == "log")]
-    found = []
+    entries = []
     for data, part in rows.groupby("data", sort=False):
-        (sd, _), correlation = pooled(part), alike(part)
-        for change in CHANGES:
-            seeds = needed(sd, change, None), needed(sd, change, correlation)
-            found.append((data, change, *seeds))
-    table = pd.DataFrame(found, columns=["data", "change", "unpaired", "paired"])
+        (sd, _), correlation = pooled_deviation(part), arm_correlation(part)
+        for change in DETECTABLE_RATIOS:
+            seeds = seeds_entry(sd, change, None), seeds_entry(sd, change, correlation)
+            entries.append((data, change, *seeds))
+    table = pd.DataFrame(entries, columns=["data", "change", "unpaired", "paired"])
     return table.astype({"change": float, "unpaired": "Int64", "paired": "Int64"})
 
 
-def needed(sd: float, change: float, correlation: float | None) -> int | None:
+def seeds_entry(sd: float, change: float, correlation: float | None) -> int | None:
     if math.isnan(sd) or math.isnan(correlation or 0):
         return None
     return seeds_needed(sd, change, correlation=correlation)
 
 
-def alike(part: pd.DataFrame) -> float:
+def arm_correlation(part: pd.DataFrame) -> float:
     """The correlation of two arms over the seeds that all of a cell have, pooled over cells."""
     own = both = 0.0
-    for _, cell in part.groupby(SHARED, dropna=False):
+    for _, cell in part.groupby(SHARED_COLUMNS, dropna=False):
         table = cell.pivot(index="seed", columns="tricks", values="there").dropna()
         if min(table.shape) > 1:
             covariances, (seeds, arms) = table.cov().to_numpy(), table.shape

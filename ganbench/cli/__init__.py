@@ -42,7 +42,7 @@ COMMANDS = (
 )
 
 
-def version(wanted: bool) -> None:
+def print_version(wanted: bool) -> None:
     if wanted:
         out.print(f"ganbench {__version__}")
         raise typer.Exit()
@@ -51,7 +51,10 @@ def version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--print_version", callback=print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Options of the program itself."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from ganbench.files import Damaged
+from ganbench.files import CorruptFile
 
 USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
 
@@ -44,7 +44,7 @@ Override = Annotated[
 ]
 
 
-def named_weights(path: Path | None) -> Path | None:
+def export_weights_path(path: Path | None) -> Path | None:
     """Tells this process, and the workers that it starts, where Inception's weights are."""
     if path is not None:
         if not path.is_file():
@@ -57,7 +57,7 @@ InceptionWeights = Annotated[
     Path | None,
     typer.Option(
         "--inception-weights",
-        callback=named_weights,
+        callback=export_weights_path,
         help="The file of Inception's weights; GANBENCH_INCEPTION names it too.",
     ),
 ]
@@ -69,8 +69,8 @@ ExecutorName = Annotated[
     str, typer.Option("--executor", help="What runs trials: auto, inline, local, ...")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
-HERE = Path("results")
-CELL = ("data", "variant", "loss", "tricks", "plan")
+DEFAULT_RESULTS = Path("results")
+CELL_NAME_COLUMNS = ("data", "variant", "loss", "tricks", "plan")
 
 
 def fail(message: str, code: int = USAGE) -> NoReturn:
@@ -78,12 +78,12 @@ def fail(message: str, code: int = USAGE) -> NoReturn:
     raise typer.Exit(code)
 
 
-def answer(content: Any) -> None:
+def print_json(content: Any) -> None:
     """Prints JSON to standard output, and nothing else."""
     sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def folder_of(suite: str, results: Path) -> Path:
+def suite_folder(suite: str, results: Path) -> Path:
     """Where a suite's tables lie: `bench`, `suites/bench.toml` or the folder itself."""
     given = Path(suite)
     if (given / "results.parquet").exists() or (given / "plan.json").exists():
@@ -91,21 +91,21 @@ def folder_of(suite: str, results: Path) -> Path:
     return results / given.stem
 
 
-def frame_of(suite: str, results: Path) -> Any:
+def read_frame(suite: str, results: Path) -> Any:
     """The rows of a suite that was run, or is running: from its store, or else from its tables."""
-    from ganbench.analysis.rows import load, rows
+    from ganbench.analysis.rows import collect_rows, load
     from ganbench.experiments.store import Store
     from ganbench.files import read_json
 
-    folder = folder_of(suite, results)
+    folder = suite_folder(suite, results)
     try:
-        found = read_json(folder / "plan.json")
-        if found and has_store(folder):
-            return rows(found, Store(folder.parent))
+        content = read_json(folder / "plan.json")
+        if content and has_store(folder):
+            return collect_rows(content, Store(folder.parent))
         return load(folder)
     except FileNotFoundError:
         fail(f"{folder} holds no run: `ganbench run {suite}` makes one")
-    except (Damaged, ValueError) as error:
+    except (CorruptFile, ValueError) as error:
         fail(str(error))
 
 
@@ -114,12 +114,12 @@ def has_store(folder: Path) -> bool:
     return (folder.parent / "trials").exists()
 
 
-def cell_name(row: dict[str, Any]) -> str:
-    return " / ".join(filter(None, (row[key] for key in CELL)))
+def format_cell_name(row: dict[str, Any]) -> str:
+    return " / ".join(filter(None, (row[key] for key in CELL_NAME_COLUMNS)))
 
 
 @contextmanager
-def telling() -> Iterator[None]:
+def report_write_errors() -> Iterator[None]:
     """A file that cannot be written is told, and changes no verdict."""
     try:
         yield

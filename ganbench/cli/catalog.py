@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from .base import FAILED, InceptionWeights, Json, answer, app, fail, out
+from .base import FAILED, InceptionWeights, Json, app, fail, out, print_json
 
 
 @app.command("list")
@@ -16,15 +16,15 @@ def list_parts(
     as_json: Json = False,
 ) -> None:
     """List what suites can name, with settings and their defaults."""
-    from ganbench.catalog import KINDS, listing
-    from ganbench.registry import nearest
+    from ganbench.catalog import CATALOG_KINDS, list_entries
+    from ganbench.registry import suggest
 
-    if kind is not None and kind not in KINDS:
-        fail(f"there is no list of {kind!r}{nearest(kind, KINDS)}")
-    found = {name: listing(name) for name in ([kind] if kind else KINDS)}
+    if kind is not None and kind not in CATALOG_KINDS:
+        fail(f"there is no list of {kind!r}{suggest(kind, CATALOG_KINDS)}")
+    lists = {name: list_entries(name) for name in ([kind] if kind else CATALOG_KINDS)}
     if as_json:
-        return answer(found)
-    for name, entries in found.items():
+        return print_json(lists)
+    for name, entries in lists.items():
         table = Table(
             title=name, title_justify="left", box=None, padding=(0, 2, 0, 0), show_header=False
         )
@@ -45,14 +45,14 @@ def download(
     from ganbench.data import DATA
     from ganbench.data.paths import Downloadable, root
     from ganbench.evaluation.extractors import DISTANCES, EXTRACTORS
-    from ganbench.registry import nearest, parse
+    from ganbench.registry import parse_spec, suggest
 
-    spec = parse(name)
+    spec = parse_spec(name)
     registries = (DATA, EXTRACTORS, DISTANCES)
     registry = next((registry for registry in registries if spec.name in registry), None)
     if registry is None:
         names = [name for registry in registries for name in registry]
-        fail(f"no data set or extractor is called {spec.name!r}{nearest(spec.name, names)}")
+        fail(f"no data set or extractor is called {spec.name!r}{suggest(spec.name, names)}")
     if spec.settings:
         registry.resolve(name)
     part = registry.load(spec.name)
@@ -61,22 +61,22 @@ def download(
     try:
         part.download(**dict(spec.settings) if registry is EXTRACTORS else {})
     except Exception as error:  # of the net, the disk, an archive, a package that is not there
-        told = " ".join(str(error).split())
-        fail(f"{name} could not be downloaded to {root()}: {told}", FAILED)
+        cause = " ".join(str(error).split())
+        fail(f"{name} could not be downloaded to {root()}: {cause}", FAILED)
     return out.print(f"{name} is on this machine.")
 
 
 @app.command()
 def doctor(inception_weights: InceptionWeights = None, as_json: Json = False) -> None:
     """Say what of devices, packages, data and extractors is here, and what to do about the rest."""
-    from .doctor import examination
+    from .doctor import examine_machine
 
-    found = examination()
+    findings = examine_machine()
     if as_json:
-        answer(found)
+        print_json(findings)
     else:
-        for item in found:  # a line each, so that addresses can be copied
+        for item in findings:  # a line each, so that addresses can be copied
             state = "ok" if item["ok"] else "missing"
             line = f"{state:<9}{item['what']:<20}{item['told']}"
             out.print(line, markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(0 if all(item["ok"] for item in found if item["needed"]) else FAILED)
+    raise typer.Exit(0 if all(item["ok"] for item in findings if item["needed"]) else FAILED)

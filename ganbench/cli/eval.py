@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .base import INTERRUPTED, Device, InceptionWeights, Json, answer, app, err, fail, out
+from .base import INTERRUPTED, Device, InceptionWeights, Json, app, err, fail, out, print_json
 
 Images = "A folder of images, a .zip, an array (.npz .npy .pt .safetensors), a data set (digits, \
 fashion_mnist:train), module:function, or with --trust an exported network."
@@ -62,7 +62,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure fakes of any source against reals of any: FID and its kin, with errors and floors."""
-    from ganbench.data.base import Missing
+    from ganbench.data.base import NotDownloaded
     from ganbench.evaluation.evaluate import evaluate as evaluated
     from ganbench.evaluation.table import show
 
@@ -70,7 +70,7 @@ def evaluate(
 
     with Extracting(err) as progress:
         try:
-            found = evaluated(
+            evaluation = evaluated(
                 fake,
                 real,
                 extractor=extractor,
@@ -85,21 +85,21 @@ def evaluate(
                 workers=workers,
                 device=device,
                 value_range=value_range,
-                latent=shape_of(latent),
+                latent=parse_latent_shape(latent),
                 trust=trust,
                 skip_unreadable=skip,
                 floor=floor,
                 show=progress.show,
             )
-        except Missing as error:
+        except NotDownloaded as error:
             fail(str(error) + (WITHOUT_DOWNLOAD if extractor is None else ""))
         except KeyboardInterrupt:
             again = shlex.join(["ganbench", *sys.argv[1:]])
             fail(f"Stopped; what was extracted is kept. To go on: {again}", INTERRUPTED)
-    end(found.as_dict(), as_json, show)
+    print_evaluation(evaluation.as_dict(), as_json, show)
 
 
-def shape_of(text: str | None) -> list[int] | None:
+def parse_latent_shape(text: str | None) -> list[int] | None:
     """`512x1x1` as numbers."""
     if text is None:
         return None
@@ -109,8 +109,8 @@ def shape_of(text: str | None) -> list[int] | None:
     return list(map(int, parts))
 
 
-def end(told: dict[str, Any], as_json: bool, show: Any) -> None:
-    answer(told) if as_json else show(told, out)
-    if all(row["value"] is None for row in told["metrics"]):
-        reasons = "; ".join(f"{row['metric']} {row['reason']}" for row in told["metrics"])
+def print_evaluation(content: dict[str, Any], as_json: bool, show: Any) -> None:
+    print_json(content) if as_json else show(content, out)
+    if all(row["value"] is None for row in content["metrics"]):
+        reasons = "; ".join(f"{row['metric']} {row['reason']}" for row in content["metrics"])
         fail(f"No metric has a value for these images: {reasons}")

@@ -21,17 +21,17 @@ from .base import (
     Json,
     ProfileName,
     Workers,
-    answer,
     app,
     err,
     fail,
     out,
-    telling,
+    print_json,
+    report_write_errors,
 )
-from .run import executor_of, read_suite, suite_path, told_failures
+from .run import executor_of, find_suite_file, print_failures, read_suite
 
-FALSE_ALARMS = 0.01  # of a gate with all its questions, where no suite declares it
-SUMMARY = "GITHUB_STEP_SUMMARY"  # where GitHub Actions shows Markdown from
+DEFAULT_FALSE_ALARMS = 0.01  # of a gate with all its questions, where no suite declares it
+SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"  # where GitHub Actions shows Markdown from
 
 What = Annotated[
     list[str],
@@ -79,7 +79,7 @@ def gate(
     trust: Trust = False,
     summary: Annotated[
         Path | None,
-        typer.Option(envvar=SUMMARY, help="Append a table in Markdown to this file."),
+        typer.Option(envvar=SUMMARY_VARIABLE, help="Append a table in Markdown to this file."),
     ] = None,
     history: Annotated[
         Path | None, typer.Option(help="Append what was measured to this file.")
@@ -90,29 +90,29 @@ def gate(
     """Test trainings against a baseline: 0 passed, 1 proven to be worse, 3 cannot decide."""
     from ganbench.ci.quality.summary import markdown, record
 
-    path, began = placed(baseline, what, real), time.monotonic()
-    known = baseline_of(path)
+    path, began = baseline_path(baseline, what, real), time.monotonic()
+    reference = read_baseline(path)
     if real is None:
         refuse_options(lost=lost, trust=trust)
     else:
         refuse_options(exact=exact, block=block, results=results, workers=workers, profile=profile)
-    with refusing():
+    with ctrl_c_explained():
         if real is None:
-            place = Place(results, workers, executor, device, profile)
-            found = of_suite(single(what), known, exact, block, place)
+            place = TrainingPlace(results, workers, executor, device, profile)
+            verdict = judge_suite(single_argument(what), reference, exact, block, place)
         else:
-            found = of_images(what, real, known, lost, trust, device)
+            verdict = judge_images(what, real, reference, lost, trust, device)
     seconds = time.monotonic() - began
-    answer(record(found, known) | {"seconds": round(seconds, 1)}) if as_json else show(
-        found, known, seconds
-    )
-    with telling():
+    print_json(
+        record(verdict, reference) | {"seconds": round(seconds, 1)}
+    ) if as_json else print_gate_verdict(verdict, reference, seconds)
+    with report_write_errors():
         if summary:
             with open(summary, "a", encoding="utf-8") as file:
-                file.write(markdown(found, known))
-        if history and found.questions:
-            remember(history, found, known)
-    raise typer.Exit(found.code)
+                file.write(markdown(verdict, reference))
+        if history and verdict.questions:
+            append_gate_history(history, verdict, reference)
+    raise typer.Exit(verdict.code)
 
 
 @baselines.command()
@@ -137,17 +137,23 @@ def make(
     inception_weights: InceptionWeights = None,
 ) -> None:
     """Train a suite, or measure images, as what later gates are tested against."""
-    path = placed(baseline, what, real)
+    path = baseline_path(baseline, what, real)
     if path.exists():
         fail(f"{path} is there already: `ganbench baseline update` makes it anew")
     settings = {"metrics": metrics, "extractor": extractor, "size": size}
-    with refusing():
+    with ctrl_c_explained():
         if real is None:
-            keep_suite(
-                single(what), path, reason, None, Place(results, workers, executor, device, profile)
+            write_suite_baseline(
+                single_argument(what),
+                path,
+                reason,
+                None,
+                TrainingPlace(results, workers, executor, device, profile),
             )
         else:
-            keep_images(what, real, path, reason, None, margin or [], settings, lost, trust, device)
+            write_image_baseline(
+                what, real, path, reason, None, margin or [], settings, lost, trust, device
+            )
 
 
 @baselines.command()
@@ -166,20 +172,20 @@ def update(
     inception_weights: InceptionWeights = None,
 ) -> None:
     """Make a baseline anew; what its predecessors said is kept in it."""
-    path = placed(baseline, what, real)
-    before = baseline_of(path)
-    with refusing():
+    path = baseline_path(baseline, what, real)
+    before = read_baseline(path)
+    with ctrl_c_explained():
         if real is None:
-            keep_suite(
-                single(what),
+            write_suite_baseline(
+                single_argument(what),
                 path,
                 reason,
                 before,
-                Place(results, workers, executor, device, profile),
+                TrainingPlace(results, workers, executor, device, profile),
             )
         else:
             margins = [f"{metric}={amount}" for metric, amount in before.margins.items()]
-            keep_images(
+            write_image_baseline(
                 what, real, path, reason, before, margins, before.settings, lost, trust, device
             )
 
@@ -195,18 +201,18 @@ def show_baseline(
     """Say how a baseline was made, what it holds, and what a gate against it would catch."""
     from ganbench.ci.quality.summary import about, holdings, power_table
 
-    known = baseline_of(baseline)
-    with refusing():
-        told = holdings(known, *terms_of(known, suite))
+    reference = read_baseline(baseline)
+    with ctrl_c_explained():
+        content = holdings(reference, *gate_settings(reference, suite))
     if as_json:
-        return answer(told)
-    for line in about(known):
+        return print_json(content)
+    for line in about(reference):
         out.print(line, markup=False, soft_wrap=True)
-    return out.print(power_table(told["power"]), markup=False, soft_wrap=True)
+    return out.print(power_table(content["power"]), markup=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
-class Place:
+class TrainingPlace:
     """Where and how trainings are done."""
 
     results: Path | None
@@ -225,7 +231,7 @@ def refuse_options(**given: Any) -> None:
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
+def ctrl_c_explained() -> Iterator[None]:
     """Ctrl-C ends the program with the command that begins again."""
     try:
         yield
@@ -234,29 +240,29 @@ def refusing() -> Iterator[None]:
         fail(f"Stopped. To begin again: {again}", INTERRUPTED)
 
 
-def baseline_of(path: Path) -> Any:
+def read_baseline(path: Path) -> Any:
     from ganbench.ci.quality.baseline import read
 
     return read(path)
 
 
-def placed(baseline: Path | None, what: Sequence[str], real: str | None) -> Path:
+def baseline_path(baseline: Path | None, what: Sequence[str], real: str | None) -> Path:
     """The file that was named, or the one beside the suite."""
     if baseline is not None:
         return baseline
     if real is not None:
         fail("images have no place for a baseline: name its file by --baseline")
-    suite = suite_path(single(what))
+    suite = find_suite_file(single_argument(what))
     return suite.with_name(f"{suite.stem}.baseline.json")
 
 
-def single(what: Sequence[str]) -> str:
+def single_argument(what: Sequence[str]) -> str:
     if len(what) > 1:
         fail(f"one suite is trained, not {len(what)}; images need --real, the reals")
     return what[0]
 
 
-def of_suite(suite: str, known: Any, exact: bool, block: int, place: Place) -> Any:
+def judge_suite(suite: str, reference: Any, exact: bool, block: int, place: TrainingPlace) -> Any:
     """The verdict of a suite's trainings; nothing is trained that the baseline does not speak of."""
     from ganbench.ci.quality.training_runs import Course, declared, refusals, seeds_of_block
     from ganbench.ci.quality.verdict import refused, verdict
@@ -264,13 +270,15 @@ def of_suite(suite: str, known: Any, exact: bool, block: int, place: Place) -> A
     read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
     terms = declared(read)
     course = Course.of(read, name, chosen, seeds_of_block(read, name, block))
-    if reasons := refusals(course, known):
+    if reasons := refusals(course, reference):
         return refused(reasons)
-    side, _ = carried_out(course, place, fresh=True)
-    return verdict(known, side, terms.margins, terms.false_alarms, len(course.seeds), exact)
+    side, _ = train_course(course, place, fresh=True)
+    return verdict(reference, side, terms.margins, terms.false_alarms, len(course.seeds), exact)
 
 
-def keep_suite(suite: str, path: Path, reason: str, before: Any, place: Place) -> None:
+def write_suite_baseline(
+    suite: str, path: Path, reason: str, before: Any, place: TrainingPlace
+) -> None:
     from ganbench.ci.quality.baseline import write
     from ganbench.ci.quality.training_runs import Course, baseline, seeds_of_baseline
 
@@ -278,33 +286,33 @@ def keep_suite(suite: str, path: Path, reason: str, before: Any, place: Place) -
     course = Course.of(read, name, chosen, seeds_of_baseline(read, name))
     if before and (before.kind, before.name) != ("suite", read.name):
         fail(f"{path} is a baseline of {before.name}, and not of the suite {read.name}")
-    side, code = carried_out(course, place, fresh=False)
+    side, code = train_course(course, place, fresh=False)
     if code:
         fail(f"Trainings crashed: {path} is not written", code)
-    found = baseline(course, side, len(read.seeds_of(name)), reason, before)
-    write(path, found)
-    kept(path, found)
+    made_baseline = baseline(course, side, len(read.seeds_of(name)), reason, before)
+    write(path, made_baseline)
+    print_baseline(path, made_baseline)
 
 
-def carried_out(course: Any, place: Place, fresh: bool) -> tuple[Any, int]:
+def train_course(course: Any, place: TrainingPlace, fresh: bool) -> tuple[Any, int]:
     """Trains a course in its own store; names what crashed, and where its log is: the code of that."""
     from ganbench.ci.quality.training_runs import trained
 
     from .progress import Progress
 
     executor = executor_of(place.executor, place.workers, course.device)
-    store, code = store_at(place.results, fresh), 0
+    store, code = prepare_store(place.results, fresh), 0
     try:
         with Progress(err) as progress:
             side, statuses = trained(course, store, executor, progress.show)
-        code = told_failures(statuses)
+        code = print_failures(statuses)
     finally:
         if place.results is None and not code:  # logs of what crashed stay
             shutil.rmtree(store, ignore_errors=True)
     return side, code
 
 
-def store_at(folder: Path | None, fresh: bool) -> Path:
+def prepare_store(folder: Path | None, fresh: bool) -> Path:
     """The folder that was asked for, or a new one. A gate's must be fresh."""
     if folder is None:
         return Path(tempfile.mkdtemp(prefix="ganbench-"))
@@ -314,25 +322,27 @@ def store_at(folder: Path | None, fresh: bool) -> Path:
     return folder
 
 
-def of_images(
-    fakes: Sequence[str], real: str, known: Any, lost: int, trust: bool, device: str
+def judge_images(
+    fakes: Sequence[str], real: str, reference: Any, lost: int, trust: bool, device: str
 ) -> Any:
     """The verdict of images, which are measured as the baseline's were."""
     from ganbench.ci.quality.image_sets import evaluations, refusals, side
     from ganbench.ci.quality.verdict import refused, verdict
     from ganbench.devices import select_device
 
-    if known.kind != "images":
-        return refused([f"it is a baseline of the suite {known.name}, and not of images"])
-    chosen, settings = select_device(device), known.settings
-    found = evaluations(fakes, real, device=device, trust=trust, **settings)
-    if reasons := refusals(found, known, lost):
+    if reference.kind != "images":
+        return refused([f"it is a baseline of the suite {reference.name}, and not of images"])
+    chosen, settings = select_device(device), reference.settings
+    image_evaluations = evaluations(fakes, real, device=device, trust=trust, **settings)
+    if reasons := refusals(image_evaluations, reference, lost):
         return refused(reasons)
-    here = side(found, lost, chosen)
-    return verdict(known, here, known.margins, FALSE_ALARMS, len(found))
+    image_side = side(image_evaluations, lost, chosen)
+    return verdict(
+        reference, image_side, reference.margins, DEFAULT_FALSE_ALARMS, len(image_evaluations)
+    )
 
 
-def keep_images(
+def write_image_baseline(
     fakes: Sequence[str],
     real: str,
     path: Path,
@@ -351,52 +361,54 @@ def keep_images(
     if before and before.kind != "images":
         fail(f"{path} is a baseline of the suite {before.name}, and not of images")
     allowed, chosen = margins_of(margins, settings["metrics"]), select_device(device)
-    found = evaluations(fakes, real, device=device, trust=trust, **settings)
-    here = side(found, lost, chosen)
-    made = baseline(found, here, allowed, settings, chosen, reason, before)
-    write(path, made)
-    kept(path, made)
+    image_evaluations = evaluations(fakes, real, device=device, trust=trust, **settings)
+    image_side = side(image_evaluations, lost, chosen)
+    made_baseline = baseline(
+        image_evaluations, image_side, allowed, settings, chosen, reason, before
+    )
+    write(path, made_baseline)
+    print_baseline(path, made_baseline)
 
 
-def kept(path: Path, made: Any) -> None:
+def print_baseline(path: Path, made_baseline: Any) -> None:
     """Says what was written, and what gates against it will catch."""
     from ganbench.ci.quality.summary import about, holdings, power_table
 
-    for line in about(made):
+    for line in about(made_baseline):
         out.print(line, markup=False, soft_wrap=True)
-    told = holdings(made, *terms_of(made, None))
-    out.print(power_table(told["power"]), markup=False, soft_wrap=True)
+    content = holdings(made_baseline, *gate_settings(made_baseline, None))
+    out.print(power_table(content["power"]), markup=False, soft_wrap=True)
     out.print(f"  {path}", markup=False, soft_wrap=True)
 
 
-def terms_of(known: Any, suite: str | None) -> tuple[Any, float, int]:
+def gate_settings(reference: Any, suite: str | None) -> tuple[Any, float, int]:
     """Margins, false alarms and seeds of a gate: as a suite declares them, or else the baseline."""
     from ganbench.ci.quality.training_runs import declared
 
     if suite is None:
-        return known.margins, FALSE_ALARMS, known.gate
-    read, name, _ = read_suite(suite, None, None, None, known.device)
+        return reference.margins, DEFAULT_FALSE_ALARMS, reference.gate
+    read, name, _ = read_suite(suite, None, None, None, reference.device)
     terms = declared(read)
-    margins = {m: margin for m, margin in terms.margins.items() if m in known.metrics}
+    margins = {m: margin for m, margin in terms.margins.items() if m in reference.metrics}
     return margins, terms.false_alarms, len(read.seeds_of(name))
 
 
-def remember(path: Path, found: Any, known: Any) -> None:
+def append_gate_history(path: Path, verdict: Any, reference: Any) -> None:
     from ganbench.ci.history.records import append
     from ganbench.ci.quality.baseline import made
     from ganbench.ci.quality.summary import entries
 
-    append(path, entries(found, known, made("measured", known.device)))
+    append(path, entries(verdict, reference, made("measured", reference.device)))
 
 
-def show(found: Any, known: Any, seconds: float) -> None:
+def print_gate_verdict(verdict: Any, reference: Any, seconds: float) -> None:
     """The sentences, the table, the word."""
     from ganbench.ci.quality.summary import sentences, table, text_table
 
     from .progress import clock
 
-    if found.questions:
-        out.print(text_table(table(found)), markup=False, soft_wrap=True)
-    for line in sentences(found, known):
+    if verdict.questions:
+        out.print(text_table(table(verdict)), markup=False, soft_wrap=True)
+    for line in sentences(verdict, reference):
         out.print(line, markup=False, soft_wrap=True)
-    out.print(f"Gate {known.name}: {found.word}, in {clock(seconds)}.", style="bold")
+    out.print(f"Gate {reference.name}: {verdict.word}, in {clock(seconds)}.", style="bold")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganbench.files import write_bytes, write_json
-from ganbench.registry import nearest
+from ganbench.registry import suggest
 
-from .base import Json, answer, app, err, fail, out
+from .base import Json, app, err, fail, out, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,95 +39,95 @@ def history(
     as_json: Json = False,
 ) -> None:
     """Show how measurements went over revisions, and where their level changed. No gate: exits with 0."""
-    wanted = Wanted(file, benchmark or [], machine)
-    minded(export, to, acknowledge, reason.strip())
+    wanted = HistorySelection(file, benchmark or [], machine)
+    check_history_options(export, to, acknowledge, reason.strip())
     if acknowledge:
-        said(wanted, acknowledge, reason.strip())
-    found, notes = wanted.series()
+        append_acknowledgement(wanted, acknowledge, reason.strip())
+    found, notes = wanted.selected_series()
     if page:
-        write_page(page, found, notes)
+        write_history_page(page, found, notes)
     if export and to:
-        write_export(export, to, found)
+        write_history_export(export, to, found)
     if as_json:
-        return answer({"series": list(map(record, found)), "notes": notes})
-    return show(found, notes)
+        return print_json({"series": list(map(series_record, found)), "notes": notes})
+    return print_history(found, notes)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class HistorySelection:
     """A file, and what of it is looked at."""
 
     file: Path
     benchmarks: list[str]
     machine: str
 
-    def history(self) -> "History":
+    def read_history(self) -> "History":
         from ganbench.ci.history.records import history
 
         if not self.file.is_file():
             fail(f"there is no file {self.file}: the commands that measure append to it")
         return history(self.file)
 
-    def series(self) -> tuple[list["Series"], list[str]]:
+    def selected_series(self) -> tuple[list["Series"], list[str]]:
         """All that is wanted, and sentences on what could not be shown."""
         from ganbench.ci.history.change_points import Missing
         from ganbench.ci.history.series import series
 
-        read = self.history()
+        read = self.read_history()
         notes = list(read.told)
         try:
-            found = series(read)
+            all_series = series(read)
         except Missing as error:
-            found = series(read, find=False)
+            all_series = series(read, find=False)
             notes.append(str(error))
-        return self.chosen(found), notes
+        return self.choose_series(all_series), notes
 
-    def chosen(self, found: list["Series"]) -> list["Series"]:
+    def choose_series(self, all_series: list["Series"]) -> list["Series"]:
         """Exits with 2 where a text is in no name: a misspelt one must not show less in silence."""
-        if not found:
+        if not all_series:
             fail(f"{self.file} holds no measurement")
         for text in self.benchmarks:
-            named(text, (each.benchmark for each in found), "benchmark")
-        named(self.machine, (each.machine for each in found), "machine")
+            require_name(text, (each.benchmark for each in all_series), "benchmark")
+        require_name(self.machine, (each.machine for each in all_series), "machine")
         texts = self.benchmarks or [""]
-        kept = [
+        chosen = [
             each
-            for each in found
+            for each in all_series
             if self.machine.lower() in each.machine.lower()
             and any(text.lower() in each.benchmark.lower() for text in texts)
         ]
-        return kept or fail("none of these benchmarks was measured on such a machine")
+        return chosen or fail("none of these benchmarks was measured on such a machine")
 
 
-def named(text: str, names: Iterable[str], kind: str) -> None:
-    known = set(names)
-    if not any(text.lower() in name.lower() for name in known):
-        fail(f"no {kind} has {text!r} in its name{nearest(text, known)}")
+def require_name(text: str, names: Iterable[str], kind: str) -> None:
+    available = set(names)
+    if not any(text.lower() in name.lower() for name in available):
+        fail(f"no {kind} has {text!r} in its name{suggest(text, available)}")
 
 
-def minded(export: str, to: Path | None, acknowledge: str, reason: str) -> None:
+def check_history_options(export: str, to: Path | None, acknowledge: str, reason: str) -> None:
     """Exits with 2 at options that need each other, or that nothing can be done with."""
     from ganbench.ci.history.export import FORMATS
 
     if export and export not in FORMATS:
-        fail(f"there is no export {export!r}{nearest(export, FORMATS)}")
+        fail(f"there is no export {export!r}{suggest(export, FORMATS)}")
     if bool(export) != bool(to):
         fail("--export says in which format and --out where to: give both")
     if bool(acknowledge) != bool(reason):
         fail("--acknowledge says what and --reason why: give both")
 
 
-def said(wanted: Wanted, change: str, reason: str) -> None:
+def append_acknowledgement(wanted: HistorySelection, change: str, reason: str) -> None:
     """Appends an acknowledgement for each machine that measured this benchmark at this revision."""
     from ganbench.ci.history.records import Acknowledgement, acknowledge
 
     benchmark, at, revision = change.rpartition("@")
     if not at:
         fail(f"{change!r} names no revision: give BENCHMARK@REVISION")
-    entries = wanted.history().entries
-    known = {entry.benchmark for entry in entries}
-    if benchmark not in known:
-        fail(f"there is no benchmark {benchmark!r}{nearest(benchmark, known)}")
+    entries = wanted.read_history().entries
+    benchmarks = {entry.benchmark for entry in entries}
+    if benchmark not in benchmarks:
+        fail(f"there is no benchmark {benchmark!r}{suggest(benchmark, benchmarks)}")
     own = [
         e
         for e in entries
@@ -136,25 +136,25 @@ def said(wanted: Wanted, change: str, reason: str) -> None:
     machines = sorted({entry.machine for entry in own if entry.revision == revision})
     if not machines:
         revisions = {entry.revision for entry in own}
-        fail(f"{benchmark!r} was not measured at {revision!r}{nearest(revision, revisions)}")
+        fail(f"{benchmark!r} was not measured at {revision!r}{suggest(revision, revisions)}")
     about = (Acknowledgement(benchmark, m, revision, reason, time.time()) for m in machines)
     acknowledge(wanted.file, about)
 
 
-def write_page(path: Path, found: list["Series"], notes: list[str]) -> None:
+def write_history_page(path: Path, found: list["Series"], notes: list[str]) -> None:
     from ganbench.ci.history.page import page
 
     write_bytes(path, page(found, notes).encode())
     err.print(f"  {path}", markup=False, soft_wrap=True)
 
 
-def write_export(form: str, path: Path, found: list["Series"]) -> None:
+def write_history_export(form: str, path: Path, found: list["Series"]) -> None:
     from ganbench.ci.history.export import FORMATS
 
     machines = sorted({each.machine for each in found})
     if len(machines) > 1:
-        told = "; ".join(machines)
-        fail(f"{form} has no place for the machine: choose one by --machine, of {told}")
+        machine_names = "; ".join(machines)
+        fail(f"{form} has no place for the machine: choose one by --machine, of {machine_names}")
     try:
         write_json(path, FORMATS[form](found))
     except ValueError as error:
@@ -162,7 +162,7 @@ def write_export(form: str, path: Path, found: list["Series"]) -> None:
     err.print(f"  {path}", markup=False, soft_wrap=True)
 
 
-def record(series: "Series") -> dict[str, Any]:
+def series_record(series: "Series") -> dict[str, Any]:
     """A series as JSON."""
     levels = [{"start": a, "end": b, "median": value} for a, b, value in series.levels()]
     return {
@@ -175,44 +175,44 @@ def record(series: "Series") -> dict[str, Any]:
     }
 
 
-def show(found: list["Series"], notes: list[str]) -> None:
+def print_history(found: list["Series"], notes: list[str]) -> None:
     """A table a machine, the change points below it, and what there is to be said of them."""
     from ganbench.ci.history.summary import CAUTION, plain, sentence
 
     for machine in dict.fromkeys(each.machine for each in found):
         own = [each for each in found if each.machine == machine]
         out.print(plain(machine), style="bold", markup=False, soft_wrap=True)
-        out.print(table(own))
+        out.print(make_history_table(own))
         for each in own:
             for change in each.changes:
-                told = f"{plain(each.benchmark)}: {sentence(change, each.last.unit)}"
-                out.print(told, markup=False, soft_wrap=True)
+                line = f"{plain(each.benchmark)}: {sentence(change, each.last.unit)}"
+                out.print(line, markup=False, soft_wrap=True)
         out.print()
     for note in (*notes, CAUTION):
         out.print(note, style="dim", markup=False, soft_wrap=True)
 
 
-def table(found: list["Series"]) -> "Table":
+def make_history_table(found: list["Series"]) -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
-    made = Table(box=SIMPLE_HEAD, padding=(0, 1))
-    made.add_column("benchmark", overflow="fold")
-    made.add_column("course", no_wrap=True)
-    made.add_column("last", justify="right", no_wrap=True)
-    made.add_column("change of level", no_wrap=True)
+    grid = Table(box=SIMPLE_HEAD, padding=(0, 1))
+    grid.add_column("benchmark", overflow="fold")
+    grid.add_column("course", no_wrap=True)
+    grid.add_column("last", justify="right", no_wrap=True)
+    grid.add_column("change of level", no_wrap=True)
     for each in found:
-        made.add_row(*map(escape, cells(each)))
-    return made
+        grid.add_row(*map(escape, history_cells(each)))
+    return grid
 
 
-def cells(series: "Series") -> tuple[str, ...]:
+def history_cells(series: "Series") -> tuple[str, ...]:
     """Benchmark, course, last value, and its level against the one before."""
     from ganbench.ci.history.summary import plain, shown, step
     from ganbench.report.sparkline import sparkline
 
     unit, change = series.last.unit, series.changes[-1] if series.changes else None
-    told = f"{change.verdict} {step(change, unit)}" if change else "none"
+    level = f"{change.verdict} {step(change, unit)}" if change else "none"
     course = sparkline(series.values, 24)
-    return plain(series.benchmark), course, shown(series.last.value, unit), told
+    return plain(series.benchmark), course, shown(series.last.value, unit), level

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from .base import Device, Json, answer, app, err, fail, out, telling
+from .base import Device, Json, app, err, fail, out, print_json, report_write_errors
 
 REGRESSED, CANNOT_DECIDE = 1, 3
 # Beside others on two shared cores, windows of the same code differ by a tenth; a GPU that is ours alone is steadier.
-MARGINS = {"cpu": 0.10, "cuda": 0.05}
+DEFAULT_PERF_MARGINS = {"cpu": 0.10, "cuda": 0.05}
 
 Version = "A revision, or a folder as it is."
 
@@ -53,31 +53,36 @@ def perf(
     from ganbench.ci.performance.gate import Rules, record
     from ganbench.ci.performance.summary import markdown, powers, sentences
 
-    chosen = usable(device)
-    rules = Rules(MARGINS[chosen] if margin is None else margin, blocks, limit(time))
-    report, revisions = compared(base, head, chosen, rules, only or [])
+    chosen = require_usable_device(device)
+    rules = Rules(
+        DEFAULT_PERF_MARGINS[chosen] if margin is None else margin, blocks, parse_time_limit(time)
+    )
+    report, revisions = measure_both_sides(base, head, chosen, rules, only or [])
     chances = powers(report, rules)
-    said, (code, why) = sentences(report, rules, chances), ending(report, allow_missing)
+    sentence, (code, why) = (
+        sentences(report, rules, chances),
+        exit_code_and_reason(report, allow_missing),
+    )
     content = {
         **revisions,
         "margin": rules.margin,
         "power": {f"{slow:g}": chance for slow, chance in chances.items()},
-        "said": [*said, why],
+        "said": [*sentence, why],
         "code": code,
         **record(report),
     }
-    tell(report, content, as_json)
-    with telling():
-        keep(content, into)
+    print_perf_report(report, content, as_json)
+    with report_write_errors():
+        write_perf_report(content, into)
         if summary is not None:
             title = f"Performance: {base} {revisions['base']} to {head} {revisions['head']}"
-            add(markdown(report, [*said, why], title), summary)
+            append_summary(markdown(report, [*sentence, why], title), summary)
         if history is not None:
-            remember(report, history, chosen, revisions["head"])
+            append_perf_history(report, history, chosen, revisions["head"])
     raise typer.Exit(code)
 
 
-def compared(
+def measure_both_sides(
     base: str, head: str, device: str, rules: Any, words: list[str]
 ) -> tuple[Any, dict[str, str]]:
     """The report, and the revisions of both sides; ends the program if there is nothing to compare."""
@@ -85,25 +90,25 @@ def compared(
     from ganbench.ci.performance.process import Bench, CannotRun
 
     try:
-        with both(base, head) as (before, now), scratch() as folder:
-            report = Gate(before, now, Bench(folder, device), rules, progress).run(words)
+        with open_both_revisions(base, head) as (before, now), scratch_folder() as folder:
+            report = Gate(before, now, Bench(folder, device), rules, print_perf_progress).run(words)
     except CannotRun as error:
         fail(f"Cannot decide: {error}", CANNOT_DECIDE)
     return report, {"base": before.revision, "head": now.revision}
 
 
-def tell(report: Any, content: dict[str, Any], as_json: bool) -> None:
+def print_perf_report(report: Any, content: dict[str, Any], as_json: bool) -> None:
     from ganbench.ci.performance.summary import reasons, table
 
     if as_json:
-        return answer({key: value for key, value in content.items() if key != "processes"})
+        return print_json({key: value for key, value in content.items() if key != "processes"})
     out.print(table(report))
     for line in (*reasons(report), *content["said"]):
         out.print(line, markup=False, soft_wrap=True)
     return None
 
 
-def usable(device: str) -> str:
+def require_usable_device(device: str) -> str:
     """The device, if the harness and what it needs are here."""
     from ganbench.ci.performance.process import lacking
     from ganbench.devices import select_device
@@ -111,43 +116,43 @@ def usable(device: str) -> str:
     if missing := lacking():
         fail(f"perf needs {' and '.join(missing)}: pip install 'ganbench[perf]'")
     chosen = select_device(device)
-    if chosen not in MARGINS:
+    if chosen not in DEFAULT_PERF_MARGINS:
         if device != "auto":
             fail(f"perf measures on cpu and on cuda, not on {chosen}")
         return "cpu"
     return chosen
 
 
-def limit(duration: str) -> float:
-    from ganbench.experiments.suite import seconds
+def parse_time_limit(duration: str) -> float:
+    from ganbench.experiments.suite import parse_seconds
 
     try:
-        return seconds(duration)
+        return parse_seconds(duration)
     except ValueError as error:
         fail(f"--time: {error}")
 
 
 @contextmanager
-def both(base: str, head: str) -> Iterator[tuple[Any, Any]]:
+def open_both_revisions(base: str, head: str) -> Iterator[tuple[Any, Any]]:
     """Both sides, for as long as they are measured."""
     from ganbench.ci.performance.revisions import opened
 
-    here = Path.cwd()
-    with opened("base", base, here) as before, opened("head", head, here) as now:
+    start_folder = Path.cwd()
+    with opened("base", base, start_folder) as before, opened("head", head, start_folder) as now:
         yield before, now
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="ganbench-perf-", ignore_cleanup_errors=True) as made:
-        yield Path(made)
+def scratch_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="ganbench-perf-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
-def progress(line: str) -> None:
+def print_perf_progress(line: str) -> None:
     err.print(line, markup=False, soft_wrap=True)
 
 
-def ending(report: Any, allow_missing: bool) -> tuple[int, str]:
+def exit_code_and_reason(report: Any, allow_missing: bool) -> tuple[int, str]:
     """The exit code, and why it is that."""
     missing = 0 if allow_missing else report.count("missing")
     if report.count("regressed"):
@@ -167,7 +172,7 @@ def ending(report: Any, allow_missing: bool) -> tuple[int, str]:
     return 0, "Not regressed."
 
 
-def keep(content: dict[str, Any], path: Path | None) -> None:
+def write_perf_report(content: dict[str, Any], path: Path | None) -> None:
     from ganbench.files import write_json
 
     if path is not None:
@@ -175,12 +180,12 @@ def keep(content: dict[str, Any], path: Path | None) -> None:
         write_json(path, content)
 
 
-def add(text: str, path: Path) -> None:
+def append_summary(text: str, path: Path) -> None:
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
 
 
-def remember(report: Any, path: Path, device: str, revision: str) -> None:
+def append_perf_history(report: Any, path: Path, device: str, revision: str) -> None:
     from ganbench.ci.history.records import append
     from ganbench.ci.machine import machine
     from ganbench.ci.performance.summary import entries

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ganbench.experiments.monitoring.trial_progress import Sight
+from ganbench.experiments.monitoring.trial_progress import TrialProgress
 
 SILENCE = 300.0  # seconds at most between two lines, so that nobody takes a log for dead
 TAIL = 3  # failures that are shown while others run
@@ -43,7 +43,7 @@ class Progress:
     ) -> None:
         self.live.stop()
 
-    def show(self, sights: Sequence[Sight], finished_before: int) -> None:
+    def show(self, sights: Sequence[TrialProgress], finished_before: int) -> None:
         """Called several times a second. What has ended at the first call has no line."""
         if self.first is None:
             self.first = time.monotonic(), share(sights)
@@ -52,8 +52,8 @@ class Progress:
         else:
             self.print_lines(sights, finished_before)
 
-    def print_lines(self, sights: Sequence[Sight], finished_before: int) -> None:
-        ended = {number for number, sight in enumerate(sights) if sight.ended}
+    def print_lines(self, sights: Sequence[TrialProgress], finished_before: int) -> None:
+        ended = {number for number, sight in enumerate(sights) if sight.has_ended}
         new = sorted(ended - self.told) if self.told is not None else []
         count = len(ended) - len(new) + finished_before
         for place, number in enumerate(new, count + 1):
@@ -66,7 +66,7 @@ class Progress:
         self.printed = time.monotonic()
         self.console.print(line, markup=False, soft_wrap=True)
 
-    def view(self, sights: Sequence[Sight], finished_before: int = 0) -> Group:
+    def view(self, sights: Sequence[TrialProgress], finished_before: int = 0) -> Group:
         bar = Table.grid(expand=True)  # a bar by itself does not end its line
         bar.add_row(ProgressBar(total=1.0, completed=share(sights)))
         parts: list[RenderableType] = [Text(self.line(sights, finished_before)), bar]
@@ -75,12 +75,12 @@ class Progress:
         parts += [Text(ending(s), style="red", no_wrap=True, overflow="ellipsis") for s in bad]
         return Group(*parts)
 
-    def line(self, sights: Sequence[Sight], finished_before: int = 0) -> str:
+    def line(self, sights: Sequence[TrialProgress], finished_before: int = 0) -> str:
         """`12/40 trials · 9 done · 1 diverged · 2 running · 3,456 img/s · 4:05 left`."""
         counts: dict[str, int] = {}
         for sight in sights:
             counts[sight.state] = counts.get(sight.state, 0) + 1
-        ended = sum(sight.ended for sight in sights) + finished_before
+        ended = sum(sight.has_ended for sight in sights) + finished_before
         parts = [f"{ended}/{len(sights) + finished_before} trials"]
         parts += [f"{finished_before} kept"] if finished_before else []
         parts += [f"{n} {state}" for state, n in counts.items() if state != "waiting"]
@@ -91,7 +91,7 @@ class Progress:
         )
         return " · ".join(parts)
 
-    def left(self, sights: Sequence[Sight]) -> float | None:
+    def left(self, sights: Sequence[TrialProgress]) -> float | None:
         """Seconds, by how far all trials have come since the first look."""
         began, at_first = self.first or (time.monotonic(), 0.0)
         now = share(sights)
@@ -99,7 +99,7 @@ class Progress:
         return (time.monotonic() - began) / gained * (1 - now) if gained > 0.01 else None
 
 
-def workers(sights: Sequence[Sight]) -> Table:
+def workers(sights: Sequence[TrialProgress]) -> Table:
     """A row a running trial; a long name takes several lines."""
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(ratio=1)
@@ -111,23 +111,23 @@ def workers(sights: Sequence[Sight]) -> Table:
         if sight.measuring:
             table.add_row(name, "", "measuring", fid, "")
             continue
-        rate, left = f"{sight.rate:,.0f} img/s", f"{clock(sight.left())} left"
+        rate, left = f"{sight.rate:,.0f} img/s", f"{clock(sight.seconds_left())} left"
         table.add_row(name, f"{sight.progress:.0%} step {sight.step:,}", rate, fid, left)
     return table
 
 
-def share(sights: Sequence[Sight]) -> float:
+def share(sights: Sequence[TrialProgress]) -> float:
     """How much of all trials is done; every trial counts alike."""
     if not sights:
         return 1.0
-    return sum(1.0 if sight.ended else sight.progress for sight in sights) / len(sights)
+    return sum(1.0 if sight.has_ended else sight.progress for sight in sights) / len(sights)
 
 
-def running(sights: Sequence[Sight]) -> list[Sight]:
+def running(sights: Sequence[TrialProgress]) -> list[TrialProgress]:
     return [sight for sight in sights if sight.state == "running"]
 
 
-def ending(sight: Sight) -> str:
+def ending(sight: TrialProgress) -> str:
     """`done: digits / dcgan / hinge / none / seed 0: FID 4.2`, or the reason of another end."""
     fid = "" if sight.fid is None else f"FID {sight.fid:.3g}"
     told = " ".join(sight.reason.split()) or fid

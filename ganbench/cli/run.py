@@ -11,8 +11,8 @@ import typer
 from ganbench.devices import usable_cpus
 
 from .base import (
+    DEFAULT_RESULTS,
     FAILED,
-    HERE,
     INTERRUPTED,
     Device,
     ExecutorName,
@@ -24,19 +24,19 @@ from .base import (
     SeedCount,
     SuiteArgument,
     Workers,
-    answer,
     app,
-    cell_name,
     err,
     fail,
-    folder_of,
-    frame_of,
+    format_cell_name,
     out,
+    print_json,
+    read_frame,
+    suite_folder,
 )
-from .watch import Trackers, opened
+from .watch import Trackers, open_trackers
 
 
-def suite_path(text: str) -> Path:
+def find_suite_file(text: str) -> Path:
     """`suites/bench.toml` or, for short, `bench`."""
     path = Path(text)
     if path.exists() or path.suffix:
@@ -58,19 +58,19 @@ def read_suite(
     from ganbench.experiments.suite_loader import load_suite
 
     chosen = select_device(device)
-    suite = load_suite(suite_path(text), overrides or [])
-    name = suite.profile(profile, chosen)
+    suite = load_suite(find_suite_file(text), overrides or [])
+    name = suite.select_profile(profile, chosen)
     if seeds is not None:
         changes = [*(overrides or []), f"seeds={seeds}"]
         changes += [f"budget.{name}.seeds={seeds}"]
-        suite = load_suite(suite_path(text), changes)
+        suite = load_suite(find_suite_file(text), changes)
     return suite, name, chosen
 
 
 @app.command()
 def run(
     suite: SuiteArgument,
-    results: Results = HERE,
+    results: Results = DEFAULT_RESULTS,
     workers: Workers = None,
     executor: ExecutorName = "auto",
     device: Device = "auto",
@@ -100,35 +100,37 @@ def run(
         results.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         fail(f"--results {results} cannot be written: {error.strerror}")
-    tracking = opened(tracker, declared.name, results / declared.name, console)
+    tracking = open_trackers(tracker, declared.name, results / declared.name, console)
     with Progress(console) as progress, tracking:
 
         def show(sights: Sequence[Any], finished_before: int) -> None:
             progress.show(sights, finished_before)
-            tracking.look(sights)
+            tracking.update(sights)
 
         try:
             prepared = prepare_run(declared, name, chosen, results, stale)  # type: ignore[arg-type]
             try:
                 result = prepared.execute(runs_trials, show)
             finally:
-                frame, files = write_report(prepared.folder)
+                frame, files = write_report(prepared.plan, prepared.folder)
         except KeyboardInterrupt:
             again = shlex.join(["ganbench", *sys.argv[1:]])
             fail(f"Stopped; what was trained is kept. To go on: {again}", INTERRUPTED)
     if result.replaced:
         console.print("The tables that were here were of another plan; its trials are kept.")
-    end(result, frame, files, "trained", as_json)
+    print_run_result(result, frame, files, "trained", as_json)
 
 
-def end(result: Any, frame: Any, files: list[Path], verb: str, as_json: bool) -> NoReturn:
+def print_run_result(
+    result: Any, frame: Any, files: list[Path], verb: str, as_json: bool
+) -> NoReturn:
     """Prints the outcome of a run with its tables, and ends the program."""
     from ganbench.report.terminal import show as show_leaderboard
 
     from .progress import clock
 
     if as_json:
-        answer(summary(result, frame, files))
+        print_json(run_summary(result, frame, files))
     else:
         show_leaderboard(frame, out)
         count = sum(s.state in ("done", "diverged") for s in result.statuses)
@@ -137,7 +139,7 @@ def end(result: Any, frame: Any, files: list[Path], verb: str, as_json: bool) ->
         )
         for path in files:
             out.print(f"  {path}", markup=False, soft_wrap=True)
-    raise typer.Exit(told_failures(result.statuses))
+    raise typer.Exit(print_failures(result.statuses))
 
 
 def executor_of(text: str, workers: int | None, device: str) -> Any:
@@ -152,12 +154,12 @@ def default_workers(device: str) -> int:
     return usable_cpus() if device == "cpu" else 1
 
 
-def told_failures(statuses: Sequence[Any]) -> int:
+def print_failures(statuses: Sequence[Any]) -> int:
     """Names what failed, with its log; the exit code."""
     failed = [s for s in statuses if s.state in ("failed", "interrupted")]
     for status in failed:
-        attempt = status.job.attempt()
-        where = f" (log: {attempt.log})" if attempt and attempt.log.exists() else ""
+        attempt = status.job.last_attempt()
+        where = f" (log: {attempt.log_path})" if attempt and attempt.log_path.exists() else ""
         err.print(
             f"{status.state}: {status.job.trial.id[:16]}: {status.reason}{where}",
             markup=False,
@@ -166,7 +168,7 @@ def told_failures(statuses: Sequence[Any]) -> int:
     return FAILED if failed else 0
 
 
-def summary(result: Any, frame: Any, files: list[Path]) -> dict[str, Any]:
+def run_summary(result: Any, frame: Any, files: list[Path]) -> dict[str, Any]:
     """Returns the outcome of a run as plain data, for programs."""
     from ganbench.report.findings import findings
 
@@ -195,72 +197,74 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Say what a run would train: cells, what has no meaning and why, and about how long it takes."""
-    from ganbench.experiments.plan import planned
-    from ganbench.experiments.suite import cells
-    from ganbench.experiments.time_estimate import estimate
+    from ganbench.experiments.plan import plan_trials
+    from ganbench.experiments.suite import expand_cells
+    from ganbench.experiments.time_estimate import estimate_seconds
 
     declared, name, chosen = read_suite(suite, override, seeds, profile, device)
-    found = planned(declared, name, chosen)
-    kept, excluded = cells(declared)
-    objections = {p.label(): p.objection for p in found if p.objection}
-    trials = [p.trial for p in found if not p.objection]
+    planned_trials = plan_trials(declared, name, chosen)
+    included, excluded = expand_cells(declared)
+    objections = {p.label(): p.incompatibility for p in planned_trials if p.incompatibility}
+    trials = [p.trial for p in planned_trials if not p.incompatibility]
     count = workers or default_workers(chosen)
-    told = {
+    content = {
         "suite": declared.name,
         "profile": name,
         "device": chosen,
         "workers": count,
-        "cells": [str(cell) for cell in kept if str(cell) not in objections],
+        "cells": [str(cell) for cell in included if str(cell) not in objections],
         "not_applicable": objections,
         "excluded": {str(cell): reason for cell, reason in excluded},
-        "aliases": [" = ".join(group) for group in aliases_of(declared)],
+        "aliases": [" = ".join(group) for group in aliased_effects(declared)],
         "seeds": declared.seeds_of(name),
         "trials": len(trials),
-        "seconds": round(estimate(trials, count), 1),
+        "seconds": round(estimate_seconds(trials, count), 1),
     }
-    answer(told) if as_json else print_plan(told)
+    print_json(content) if as_json else print_plan(content)
     if not trials:
         fail("no cell of this suite has a meaning")
 
 
-def aliases_of(suite: Any) -> list[tuple[str, ...]]:
+def aliased_effects(suite: Any) -> list[tuple[str, ...]]:
     """Of the fractions among a suite's designs, which effects have the same runs."""
-    from ganbench.experiments.factorial import aliases
+    from ganbench.experiments.factorial import aliased_terms
 
     fractions = [g.tricks for g in suite.grid if g.tricks.design == "fractional_factorial"]
-    return [group for tricks in fractions for group in aliases(tricks.listed())]
+    return [group for tricks in fractions for group in aliased_terms(tricks.list_chains())]
 
 
-def print_plan(told: dict[str, Any]) -> None:
+def print_plan(content: dict[str, Any]) -> None:
     from .progress import clock
 
-    lines = [f"  {cell}" for cell in told["cells"]]
+    lines = [f"  {cell}" for cell in content["cells"]]
     for what in ("not_applicable", "excluded"):
         name = what.replace("_", " ")
-        lines += [f"{name}: {cell}: {reason}" for cell, reason in told[what].items()]
-    lines += [f"not told apart: {group}" for group in told["aliases"]]
+        lines += [f"{name}: {cell}: {reason}" for cell, reason in content[what].items()]
+    lines += [f"not told apart: {group}" for group in content["aliases"]]
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)
     out.print(
-        f"{len(told['cells'])} cells and {len(told['seeds'])} seeds, with untrained references "
-        f"{told['trials']} trials; about {clock(told['seconds'])} with {told['workers']} worker(s) "
-        f"on {told['device']}, profile {told['profile']}.",
+        f"{len(content['cells'])} cells and {len(content['seeds'])} seeds, with untrained references "
+        f"{content['trials']} trials; about {clock(content['seconds'])} with {content['workers']} worker(s) "
+        f"on {content['device']}, profile {content['profile']}.",
         soft_wrap=True,
     )
 
 
 @app.command()
-def status(suite: SuiteArgument, results: Results = HERE, as_json: Json = False) -> None:
+def status(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Json = False) -> None:
     """Say how far a suite's run is, from what its store holds."""
-    frame = frame_of(suite, results)
+    frame = read_frame(suite, results)
     trials = frame[frame["trial"].notna()].drop_duplicates(
         ["trial", "seed", "variant", "loss", "tricks"]
     )
     counts = trials["outcome"].fillna("not run").value_counts().to_dict()
     failed = trials[trials["outcome"].isin(["failed", "diverged"])]
-    reasons = {f"{cell_name(r._asdict())} / seed {r.seed}": r.reason for r in failed.itertuples()}
+    reasons = {
+        f"{format_cell_name(r._asdict())} / seed {r.seed}": r.reason for r in failed.itertuples()
+    }
     if as_json:
-        return answer({"trials": len(trials), "outcomes": counts, "reasons": reasons})
+        return print_json({"trials": len(trials), "outcomes": counts, "reasons": reasons})
     out.print(f"{len(trials)} trials: " + ", ".join(f"{n} {o}" for o, n in counts.items()))
     for label, reason in reasons.items():
         out.print(f"  {label}: {reason}", markup=False, soft_wrap=True)
@@ -276,7 +280,7 @@ def measure(
     metrics: Annotated[
         str, typer.Option(help="Further metrics, with commas between them: density,coverage.")
     ] = "",
-    results: Results = HERE,
+    results: Results = DEFAULT_RESULTS,
     workers: Workers = None,
     executor: ExecutorName = "auto",
     inception_weights: InceptionWeights = None,
@@ -284,7 +288,7 @@ def measure(
 ) -> None:
     """Measure what a run trained by further metrics or another protocol. Nothing is trained again."""
     from ganbench.evaluation.protocols import protocol_label
-    from ganbench.experiments.remeasure import Request, remeasure
+    from ganbench.experiments.remeasure import MeasureRequest, remeasure
     from ganbench.report.writer import write_report
 
     from .progress import Progress
@@ -293,20 +297,22 @@ def measure(
     runs_trials = executor_of(executor, workers, "cpu")
     with Progress(console) as progress:
         try:
-            request = Request(protocol_label(protocol) if protocol else "", metric_labels(metrics))
-            result = remeasure(folder_of(suite, results), request, runs_trials, progress.show)
-            frame, files = write_report(result.folder)
+            request = MeasureRequest(
+                protocol_label(protocol) if protocol else "", parse_metric_labels(metrics)
+            )
+            result = remeasure(suite_folder(suite, results), request, runs_trials, progress.show)
+            frame, files = write_report(result.plan, result.folder)
         except KeyboardInterrupt:
             fail("Stopped; what was measured is kept.", INTERRUPTED)
-    end(result, frame, files, "measured", as_json)
+    print_run_result(result, frame, files, "measured", as_json)
 
 
-def metric_labels(text: str) -> tuple[str, ...]:
+def parse_metric_labels(text: str) -> tuple[str, ...]:
     """The metrics of a list with commas; those inside parentheses part nothing."""
     from ganbench.evaluation.metrics import METRICS
-    from ganbench.registry import listed
+    from ganbench.registry import split_specs
 
-    given = listed(text)
+    given = split_specs(text)
     for part in given:
         METRICS.make(part)
     return tuple(map(METRICS.label, given))

@@ -7,24 +7,32 @@ from typing import Annotated, Any
 import typer
 
 from .base import (
-    HERE,
+    DEFAULT_RESULTS,
     Json,
     Results,
     SuiteArgument,
-    answer,
     app,
-    cell_name,
     fail,
-    folder_of,
-    frame_of,
+    format_cell_name,
     has_store,
     out,
+    print_json,
+    read_frame,
+    suite_folder,
 )
 
-NAMES = ["role", "data", "variant", "loss", "tricks", "plan", "trial"]  # by which a cell is found
-OWN_CELL = ["role", "data", "variant", "loss", "tricks", "plan"]
+SEARCHED_COLUMNS = [
+    "role",
+    "data",
+    "variant",
+    "loss",
+    "tricks",
+    "plan",
+    "trial",
+]  # by which a cell is found
+CELL_KEY_COLUMNS = ["role", "data", "variant", "loss", "tricks", "plan"]
 
-CURVES = {
+CURVE_TITLES = {
     "scores": "learning curve, on samples that are not reported",
     "losses": "losses, means between two looks",
 }
@@ -41,14 +49,14 @@ Out = Annotated[
 ]
 
 
-def chosen_rows(suite: str, cell: str, results: Path) -> Any:
+def select_rows_by_words(suite: str, cell: str, results: Path) -> Any:
     """The rows of the cells that have all the words in their names; ends the program if none has.
 
     Untrained references are meant only where nothing else is, or where they are named.
     """
-    frame = frame_of(suite, results)
+    frame = read_frame(suite, results)
     frame = frame[frame["trial"].notna()]
-    names = frame[NAMES].fillna("").agg(" ".join, axis=1)
+    names = frame[SEARCHED_COLUMNS].fillna("").agg(" ".join, axis=1)
     chosen = frame[names.map(lambda name: all(word in name for word in cell.split()))]
     if chosen.empty:
         fail(f"no cell of {suite} has all of {cell!r} in its name")
@@ -58,52 +66,57 @@ def chosen_rows(suite: str, cell: str, results: Path) -> Any:
 
 @app.command()
 def show(
-    suite: SuiteArgument, cell: CellArgument, results: Results = HERE, as_json: Json = False
+    suite: SuiteArgument,
+    cell: CellArgument,
+    results: Results = DEFAULT_RESULTS,
+    as_json: Json = False,
 ) -> None:
     """Show one cell: its trials, how they went, values, curves, and where pictures and logs lie."""
     from ganbench.experiments.store import Store
 
-    chosen = chosen_rows(suite, cell, results)
-    store = Store(folder_of(suite, results).parent)
+    chosen = select_rows_by_words(suite, cell, results)
+    store = Store(suite_folder(suite, results).parent)
     trials = chosen.drop_duplicates("trial")
-    found = [shown_trial(row, chosen, store) for row in trials.itertuples()]
+    entries = [trial_entry(row, chosen, store) for row in trials.itertuples()]
     if as_json:
-        return answer(found)
-    several = len(chosen.drop_duplicates(OWN_CELL)) > 1
-    for entry in found:
+        return print_json(entries)
+    several = len(chosen.drop_duplicates(CELL_KEY_COLUMNS)) > 1
+    for entry in entries:
         print_trial(entry, brief=several)
     if several:
         out.print("Curves and settings are shown of one cell: name more of its words.")
     return None
 
 
-def shown_trial(row: Any, rows: Any, store: Any) -> dict[str, Any]:
-    from ganbench.analysis.rows import flags_of, whole
+def trial_entry(row: Any, rows: Any, store: Any) -> dict[str, Any]:
+    from ganbench.analysis.rows import flags_of, read_json_or_none
 
     ended = isinstance(row.outcome, str) and row.outcome != "done"
     own = rows[(rows["trial"] == row.trial) & (rows["checkpoint"] != "best")]
     own = own[own["kind"] != "curve"]
-    folder = store.trial(row.trial)
-    curve = whole(folder.curve) or {}
+    folder = store.trial_folder(row.trial)
+    curve = read_json_or_none(folder.curve_path) or {}
     return {
         "trial": row.trial,
-        "cell": cell_name(row._asdict()),
+        "cell": format_cell_name(row._asdict()),
         "role": row.role,
         "seed": int(row.seed),
         "outcome": row.outcome if isinstance(row.outcome, str) else "not run",
         "reason": row.reason if ended else "",
         "flags": flags_of(row),
-        "settings": settings(whole(folder.spec)),
-        "metrics": [] if ended else list(map(shown_metric, own.to_dict("records"))),
+        "settings": read_trial_settings(read_json_or_none(folder.spec_path)),
+        "metrics": [] if ended else list(map(metric_entry, own.to_dict("records"))),
         "scores": curve.get("scores", []),
         "losses": curve.get("losses", []),
         "folder": str(folder.folder),
-        "pictures": [str(path) for path in folder.pictures()],
-        "logs": [str(attempt.log) for attempt in folder.attempts() if attempt.log.exists()],
+        "pictures": [str(path) for path in folder.picture_paths()],
+        "logs": [
+            str(attempt.log_path) for attempt in folder.attempts() if attempt.log_path.exists()
+        ],
     }
 
 
-def settings(spec: dict[str, Any] | None) -> dict[str, str]:
+def read_trial_settings(spec: dict[str, Any] | None) -> dict[str, str]:
     """What a trial is made of, as spec.json says it; nothing if it has not begun."""
     if spec is None:
         return {}
@@ -127,44 +140,44 @@ def settings(spec: dict[str, Any] | None) -> dict[str, str]:
     }
 
 
-def shown_metric(row: dict[Any, Any]) -> dict[str, Any]:
+def metric_entry(row: dict[Any, Any]) -> dict[str, Any]:
     """A value with its error and its floors, or why there is none; what is missing is null."""
     keys = ("metric", "value", "standard_error", "floor", "expected_floor", "fakes", "reason")
     return {key: None if row[key] != row[key] or row[key] is None else row[key] for key in keys}
 
 
 def print_trial(entry: dict[str, Any], brief: bool) -> None:
-    from ganbench.analysis.rows import SPENT
+    from ganbench.analysis.rows import SPENT_FIELDS
     from ganbench.report.findings import sentence
     from ganbench.report.sparkline import curve_lines
 
     head = [entry["trial"], entry["cell"], *(["untrained"] * (entry["role"] == "untrained"))]
     head += [f"seed {entry['seed']}"]
-    told = f"{entry['outcome']} {entry['reason']}".strip()
-    out.print(" · ".join([*head, told]), style="bold", markup=False)
+    outcome = f"{entry['outcome']} {entry['reason']}".strip()
+    out.print(" · ".join([*head, outcome]), style="bold", markup=False)
     lines = [sentence(entry["flags"])] if entry["flags"] else []
     lines += [] if brief else [f"{key:<19} {value}" for key, value in entry["settings"].items()]
-    lines += map(metric_line, entry["metrics"])
-    for part, heading in () if brief else CURVES.items():
+    lines += map(format_metric_line, entry["metrics"])
+    for part, heading in () if brief else CURVE_TITLES.items():
         if points := entry[part]:
             lines += [f"{heading}, {len(points)} looks up to step {points[-1]['step']:,}:"]
-            lines += curve_lines(points, leave=SPENT)
+            lines += curve_lines(points, leave=SPENT_FIELDS)
     lines += [entry["folder"], *([] if brief else [*entry["pictures"], *entry["logs"]])]
     for line in lines:
         out.print(f"  {line}", markup=False, soft_wrap=True)
 
 
-def metric_line(told: dict[str, Any]) -> str:
+def format_metric_line(metric: dict[str, Any]) -> str:
     """`fid   4.21 ± 0.23   floor 1.07, by theory 1.34`, or the reason why there is no value."""
-    if told["value"] is None:
-        return f"{told['metric']:<26} {told['reason'] or 'not measured'}"
-    line = f"{told['metric']:<26} {told['value']:.4g}"
-    if told["standard_error"]:
-        line += f" ± {told['standard_error']:.2g}"
-    if told["floor"] is not None:
-        line += f"   floor {told['floor']:.4g}"
-    if told["expected_floor"] is not None:
-        line += f", by theory {told['expected_floor']:.4g}"
+    if metric["value"] is None:
+        return f"{metric['metric']:<26} {metric['reason'] or 'not measured'}"
+    line = f"{metric['metric']:<26} {metric['value']:.4g}"
+    if metric["standard_error"]:
+        line += f" ± {metric['standard_error']:.2g}"
+    if metric["floor"] is not None:
+        line += f"   floor {metric['floor']:.4g}"
+    if metric["expected_floor"] is not None:
+        line += f", by theory {metric['expected_floor']:.4g}"
     return line
 
 
@@ -176,13 +189,13 @@ def samples(
     checkpoint: Checkpoint = "last",
     count: Annotated[int, typer.Option(min=1, help="Images at most.")] = 100,
     to: Out = None,
-    results: Results = HERE,
+    results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Write a picture of a cell's samples: the first of those that were measured."""
-    from ganbench.visualization.samples import samples as picture
+    from ganbench.visualization.samples import draw_samples as picture
 
-    looked(suite, cell, results, seed, checkpoint, to, as_json, "samples",
+    draw_pictures(suite, cell, results, seed, checkpoint, to, as_json, "samples",
            lambda sampler: (picture(sampler, count), {}))  # fmt: skip
 
 
@@ -194,18 +207,20 @@ def interpolate(
     seed: Seed = None,
     checkpoint: Checkpoint = "last",
     to: Out = None,
-    results: Results = HERE,
+    results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Write a picture of walks between pairs of latents, a row each."""
-    from ganbench.registry import nearest
-    from ganbench.visualization.interpolation import WALKS, interpolation
+    from ganbench.registry import suggest
+    from ganbench.visualization.interpolation import INTERPOLATION_METHODS, draw_interpolation
 
-    if method not in WALKS:
-        fail(f"there is no way called {method!r} between latents{nearest(method, WALKS)}")
+    if method not in INTERPOLATION_METHODS:
+        fail(
+            f"there is no way called {method!r} between latents{suggest(method, INTERPOLATION_METHODS)}"
+        )
     name = "interpolation" if method == "spherical" else f"interpolation-{method}"
-    looked(suite, cell, results, seed, checkpoint, to, as_json, name,
-           lambda sampler: (interpolation(sampler, method), {}))  # fmt: skip
+    draw_pictures(suite, cell, results, seed, checkpoint, to, as_json, name,
+           lambda sampler: (draw_interpolation(sampler, method), {}))  # fmt: skip
 
 
 @app.command()
@@ -215,21 +230,21 @@ def neighbours(
     seed: Seed = None,
     checkpoint: Checkpoint = "last",
     to: Out = None,
-    results: Results = HERE,
+    results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Write a picture of samples above their nearest training examples, and say how near those are."""
-    from ganbench.visualization.neighbours import neighbours as resemblance
-    from ganbench.visualization.trained_generator import Kept
+    from ganbench.visualization.neighbours import find_neighbours as resemblance
+    from ganbench.visualization.trained_generator import SavedGenerator
 
-    def look(sampler: Kept) -> tuple[bytes, dict[str, Any]]:
+    def look(sampler: SavedGenerator) -> tuple[bytes, dict[str, Any]]:
         found = vars(resemblance(sampler))
         return found.pop("picture"), found
 
-    looked(suite, cell, results, seed, checkpoint, to, as_json, "neighbours", look)
+    draw_pictures(suite, cell, results, seed, checkpoint, to, as_json, "neighbours", look)
 
 
-def looked(
+def draw_pictures(
     suite: str,
     cell: str,
     results: Path,
@@ -243,48 +258,48 @@ def looked(
     """Makes a picture of one trial of each cell that is meant, and says where it lies."""
     from ganbench.experiments.trial import read_trial
     from ganbench.files import write_bytes
-    from ganbench.visualization.trained_generator import kept
+    from ganbench.visualization.trained_generator import find_saved_generator
 
-    store = store_of_samplers(suite, results, checkpoint)
-    trials = done_trials(suite, cell, results, seed)
+    store = require_sampler_store(suite, results, checkpoint)
+    trials = select_done_trials(suite, cell, results, seed)
     if to and len(trials) > 1:
         fail(f"{len(trials)} cells have all of {cell!r} in their names, and --out is one file")
-    told = []
+    entries = []
     for row in trials.itertuples():
-        sampler = kept(read_trial(store, row.trial), store, checkpoint)
-        picture, found = look(sampler)
+        sampler = find_saved_generator(read_trial(store, row.trial), store, checkpoint)
+        picture, details = look(sampler)
         ending = "" if checkpoint == "last" else f"-{checkpoint}"
         path = to or sampler.folder.folder / f"{name}{ending}.png"
         write_bytes(path, picture)
-        entry = {"cell": cell_name(row._asdict()), "seed": int(row.seed), "trial": row.trial}
-        told.append({**entry, "picture": str(path), **found})
-    answer(told) if as_json else print_looked(told)
+        entry = {"cell": format_cell_name(row._asdict()), "seed": int(row.seed), "trial": row.trial}
+        entries.append({**entry, "picture": str(path), **details})
+    print_json(entries) if as_json else print_picture_entries(entries)
 
 
-def store_of_samplers(suite: str, results: Path, checkpoint: str) -> Any:
+def require_sampler_store(suite: str, results: Path, checkpoint: str) -> Any:
     """Where a suite's samplers of a checkpoint are; ends the program if there is neither."""
     from ganbench.experiments.store import Store
-    from ganbench.experiments.trial import CHECKPOINTS
+    from ganbench.experiments.trial import CHECKPOINT_NAMES
 
-    if checkpoint not in CHECKPOINTS:
-        fail(f"--checkpoint is {' or '.join(CHECKPOINTS)}, not {checkpoint!r}")
-    folder = folder_of(suite, results)
+    if checkpoint not in CHECKPOINT_NAMES:
+        fail(f"--checkpoint is {' or '.join(CHECKPOINT_NAMES)}, not {checkpoint!r}")
+    folder = suite_folder(suite, results)
     if not has_store(folder):
         fail(f"{folder} lies beside no store: its samplers are where it was run")
     return Store(folder.parent)
 
 
-def done_trials(suite: str, cell: str, results: Path, seed: int | None) -> Any:
+def select_done_trials(suite: str, cell: str, results: Path, seed: int | None) -> Any:
     """One trial a cell that is done: of the seed, or of the first; ends the program if there is none."""
-    rows = chosen_rows(suite, cell, results)
+    rows = select_rows_by_words(suite, cell, results)
     done = rows[rows["outcome"].eq("done") & (rows["seed"].eq(seed) if seed is not None else True)]
     if done.empty:
         which = "" if seed is None else f" with seed {seed}"
         fail(f"no trial of {cell!r}{which} is done in {suite}: there is nothing to look at")
-    return done.sort_values("seed", kind="stable").drop_duplicates(OWN_CELL)
+    return done.sort_values("seed", kind="stable").drop_duplicates(CELL_KEY_COLUMNS)
 
 
-def print_looked(told: list[dict[str, Any]]) -> None:
+def print_picture_entries(told: list[dict[str, Any]]) -> None:
     for entry in told:
         out.print(f"{entry['cell']} · seed {entry['seed']}", style="bold", markup=False)
         if "distance" in entry:

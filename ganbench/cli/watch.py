@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from .base import HERE, Results, SuiteArgument, app, fail, folder_of, out
+from .base import DEFAULT_RESULTS, Results, SuiteArgument, app, fail, out, suite_folder
 
 Trackers = Annotated[
     list[str] | None,
@@ -15,19 +15,21 @@ Trackers = Annotated[
 ]
 
 
-def opened(texts: list[str] | None, suite: str, folder: Path, console: Console) -> Any:
+def open_trackers(texts: list[str] | None, suite: str, folder: Path, console: Console) -> Any:
     """The trackers of these specs; ends the program if one is unknown or not installed."""
-    from ganbench.experiments.monitoring.tracking import Tracking
+    from ganbench.experiments.monitoring.tracking import TrackerGroup
     from ganbench.experiments.trackers import TRACKERS
 
-    found = {TRACKERS.label(text): TRACKERS.make(text) for text in texts or []}
-    return Tracking(found, lambda told: console.print(told, markup=False)).open(suite, folder)
+    trackers = {TRACKERS.label(text): TRACKERS.make(text) for text in texts or []}
+    return TrackerGroup(trackers, lambda told: console.print(told, markup=False)).open(
+        suite, folder
+    )
 
 
 @app.command()
 def watch(
     suite: SuiteArgument,
-    results: Results = HERE,
+    results: Results = DEFAULT_RESULTS,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
     page: Annotated[
         float, typer.Option(min=0, help="Seconds between two drawings of report.html; 0 is never.")
@@ -38,33 +40,33 @@ def watch(
 
     It learns of the run from the store alone, and disturbs nothing.
     """
-    from ganbench.experiments.monitoring.watch import Watch
-    from ganbench.report.live import Redraw
+    from ganbench.experiments.monitoring.watch import RunMonitor
+    from ganbench.report.live import LiveReport
 
     from .progress import Progress
 
-    folder = folder_of(suite, results)
+    folder = suite_folder(suite, results)
     try:
-        watched = Watch(folder)
+        watched = RunMonitor(folder)
     except FileNotFoundError:
         fail(f"{folder} holds no run: `ganbench run {suite}` makes one")
-    tracking = opened(tracker, folder.name, folder, out)
+    tracking = open_trackers(tracker, folder.name, folder, out)
 
-    def tell(line: str) -> None:
+    def print_line(line: str) -> None:
         out.print(line, markup=False, soft_wrap=True)
 
     drawn = False
-    with Progress(out) as progress, tracking, Redraw(folder, page, tell) as redraw:
+    with Progress(out) as progress, tracking, LiveReport(folder, page, print_line) as redraw:
         try:
             while True:
-                over = watched.over()  # asked before the last look, so that this sees the end
-                progress.show(watched.look(), 0)
-                tracking.look(watched.sights)
+                over = watched.is_over()  # asked before the last look, so that this sees the end
+                progress.show(watched.refresh(), 0)
+                tracking.update(watched.sights)
                 if over:
                     break
-                redraw.look()
+                redraw.refresh()
                 time.sleep(every)
-            drawn = redraw.end()
+            drawn = redraw.finish()
         except KeyboardInterrupt:
             pass  # who watches may go: the run goes on
     out.print(progress.line(watched.sights), markup=False)

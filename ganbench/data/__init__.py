@@ -1,8 +1,8 @@
 """Data sets by their names in a spec. A new data set is a new file and a line here."""
 
-from ganbench.registry import Index
+from ganbench.registry import Registry
 
-DATA = Index(
+DATA = Registry(
     "data set",
     "ganbench.data",
     "ganbench.data",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganbench.data.modality import modality_of
 from ganbench.errors import GanbenchError
-from ganbench.rng import Streams
+from ganbench.rng import RngStreams
 
 Shape = tuple[int, ...]
 IMAGE = "image"  # the domain of data that have only one
@@ -39,8 +39,8 @@ class Examples:
 
     def batch(self, index: Tensor) -> "Batch":
         labels = None if self.labels is None else self.labels[index]
-        truth = None if self.truth is None else in_unit_range(self.truth[index])
-        return Batch(in_unit_range(self.images[index]), labels, index, truth)
+        truth = None if self.truth is None else to_unit_range(self.truth[index])
+        return Batch(to_unit_range(self.images[index]), labels, index, truth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,14 +122,14 @@ def drawn(centres: Tensor, std: float, count: int, stream: int) -> Examples:
     return Examples((centres[mode] + std * torch.from_numpy(noise)).float())
 
 
-class Missing(GanbenchError, RuntimeError):
+class NotDownloaded(GanbenchError, RuntimeError):
     """Data or weights that are not on this machine, and what to do about it."""
 
 
-class Deck:
+class BatchLoader:
     """Training examples on a device, shuffled anew every epoch, dealt without a host in the loop."""
 
-    def __init__(self, examples: Mapping[str, Examples], size: int, streams: Streams):
+    def __init__(self, examples: Mapping[str, Examples], size: int, streams: RngStreams):
         self.examples = {k: v.to(streams.device) for k, v in examples.items()}
         self.size, self.streams = size, streams
         self.orders: dict[tuple[str, int], Tensor] = {}
@@ -160,12 +160,12 @@ class Deck:
         return self.orders[domain, epoch]
 
 
-def in_unit_range(images: Tensor) -> Tensor:
+def to_unit_range(images: Tensor) -> Tensor:
     """Bytes 0..255 as floats in [-1, 1]; points as they are."""
     return images.float().div(127.5).sub(1) if images.dtype == torch.uint8 else images
 
 
-def as_stored(images: Tensor) -> Tensor:
+def to_uint8(images: Tensor) -> Tensor:
     """Floats in [-1, 1] as the bytes that are measured: scaled, rounded to the nearest, clamped."""
     if not modality_of(images).has_pixels:
         return images

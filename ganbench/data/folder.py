@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .base import IMAGE, Data, Examples, Missing, Split
+from .base import IMAGE, Data, Examples, NotDownloaded, Split
 from .image_decoding import IMAGE_SUFFIXES, Unreadable, decode_image
 from .image_ops import checked, squares
 
@@ -81,14 +81,16 @@ class Folder(Data):
         """Each image's class [N]; raises Missing if an image has none, or a class no image."""
         names = self.names()
         if stray := [file for file in files if len(file.parts) == 1]:
-            raise Missing(f"{self.place / stray[0]} lies in no class's folder: move it into one")
+            raise NotDownloaded(
+                f"{self.place / stray[0]} lies in no class's folder: move it into one"
+            )
         if empty := sorted({*names} - {file.parts[0] for file in files}):
-            raise Missing(f"{self.place / empty[0]} holds no images: remove it, or add some")
+            raise NotDownloaded(f"{self.place / empty[0]} holds no images: remove it, or add some")
         return torch.tensor([names.index(file.parts[0]) for file in files])
 
     def require(self, train: int, held_out: int) -> None:
         if train < LEAST_TRAIN or held_out < LEAST_HELD_OUT:
-            raise Missing(
+            raise NotDownloaded(
                 f"{self.place} has {train + held_out} images, of which {held_out} are held out: add some, or "
                 f"change held_out, until {LEAST_TRAIN} train and {LEAST_HELD_OUT} are held out"
             )
@@ -116,7 +118,7 @@ def opened(path: Path) -> Image.Image:
     try:
         return decode_image(str(path), read_file(path)).image
     except Unreadable as error:
-        raise Missing(str(error)) from error
+        raise NotDownloaded(str(error)) from error
 
 
 def read_file(path: Path) -> bytes:
@@ -124,4 +126,4 @@ def read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Missing(f"{path} cannot be read: {error.strerror}") from error
+        raise NotDownloaded(f"{path} cannot be read: {error.strerror}") from error

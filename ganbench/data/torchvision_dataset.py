@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from .base import IMAGE, Data, Examples, Missing, Split
+from .base import IMAGE, Data, Examples, NotDownloaded, Split
 from .paths import root
 
 # What torchvision raises of files that are not there, cut short or damaged.
@@ -36,13 +36,13 @@ class Downloaded(Data):
             for train in (True, False):
                 cls().published(root(), train, download=True)
         except Exception as error:
-            raise Missing(with_quirk(str(error), cls.quirk)) from error
+            raise NotDownloaded(with_quirk(str(error), cls.quirk)) from error
 
     def load(self) -> Split:
         try:
             sides = [self.examples(self.published(root(), train)) for train in (True, False)]
         except UNREADABLE as error:
-            raise Missing(self.told(error)) from error
+            raise NotDownloaded(self.told(error)) from error
         return Split({IMAGE: sides[0]}, {IMAGE: sides[1]})
 
     def told(self, error: Exception) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from .base import Data, Examples, Missing, Split
+from .base import Data, Examples, NotDownloaded, Split
 from .folder import images_under, opened
 from .image_ops import checked, squares
 
@@ -47,8 +47,10 @@ class Unpaired(Data):
     def examples(self, name: str) -> Examples:
         folder, least = self.place / name, LEAST[name[:-1]]
         if not folder.is_dir():
-            raise Missing(f"there is no folder {folder}: unpaired data are in {', '.join(FOLDERS)}")
+            raise NotDownloaded(
+                f"there is no folder {folder}: unpaired data are in {', '.join(FOLDERS)}"
+            )
         files = images_under(folder)
         if len(files) < least:
-            raise Missing(f"{folder} has {len(files)} images, and {least} are needed")
+            raise NotDownloaded(f"{folder} has {len(files)} images, and {least} are needed")
         return Examples(squares(map(opened, files), len(files), self.shapes["a"]))

@@ -14,7 +14,7 @@ from ganbench.evaluation.inputs.pixel_range import AUTO
 from ganbench.evaluation.inputs.resolve import Reading, resolved
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.protocols import protocol_label
-from ganbench.registry import SpecError, listed
+from ganbench.registry import SpecError, split_specs
 
 from .feature_extraction import trim
 from .pipeline import Show, Sides, Wanted, drawn
@@ -81,7 +81,7 @@ def evaluate(
 
 def labels(metrics: str | Sequence[str]) -> tuple[str, ...]:
     """Metrics as they are called; raises SpecError for one that there is not."""
-    given = listed(metrics) if isinstance(metrics, str) else list(metrics)
+    given = split_specs(metrics) if isinstance(metrics, str) else list(metrics)
     if not given:
         raise SpecError("name a metric: fid, kid, precision, ...")
     for text in given:

@@ -9,24 +9,24 @@ import torch
 from torch import Tensor
 
 from ganbench.data import DATA
-from ganbench.data.base import IMAGE, Data, Examples, Missing, Split, as_stored
+from ganbench.data.base import IMAGE, Data, Examples, NotDownloaded, Split, to_uint8
 from ganbench.evaluation.extractors import DISTANCES, EXTRACTORS
 from ganbench.evaluation.extractors.base import Extractor, extracted
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.metrics.base import Unmeasurable, applies
-from ganbench.evaluation.metrics.feature_set import Sample, Tensors
+from ganbench.evaluation.metrics.base import MetricNotApplicable, applies
+from ganbench.evaluation.metrics.feature_set import FeatureSet, Tensors
 from ganbench.evaluation.protocols import PROTOCOLS
-from ganbench.evaluation.protocols.base import DEFAULT, OWN, Rules
-from ganbench.evaluation.protocols.record import Protocol
+from ganbench.evaluation.protocols.base import DEFAULT, OWN, MeasurementRules
+from ganbench.evaluation.protocols.record import ProtocolRecord
 from ganbench.gan.latent_sampler import Distance, Features, Sampler
 from ganbench.registry import SpecError
-from ganbench.training.sampling import Fakes
+from ganbench.training.sampling import GeneratedSamples
 
-from .reference_cache import DiskShelf, folder_of, sources
+from .reference_cache import DiskCache, folder_of, sources
 from .scores_file import Reading, values
 
 
-class Yardstick:
+class Evaluator:
     """Measures images against the training split of a data set, by the rules of a protocol."""
 
     def __init__(self, data: str, device: torch.device, protocol: str = DEFAULT):
@@ -34,7 +34,7 @@ class Yardstick:
         self.data: Data = DATA.make(data)
         self.device = device
         self.spec = PROTOCOLS.resolve(protocol)
-        self.rules: Rules = PROTOCOLS.make(protocol)
+        self.rules: MeasurementRules = PROTOCOLS.make(protocol)
 
     @cached_property
     def split(self) -> Split:
@@ -60,8 +60,8 @@ class Yardstick:
         return self.data.extractor if own else self.rules.extractor
 
     @cached_property
-    def protocol(self) -> Protocol:
-        return Protocol(
+    def protocol(self) -> ProtocolRecord:
+        return ProtocolRecord(
             rules=self.spec.name,
             rules_version=self.rules.version,
             data=self.name,
@@ -91,17 +91,17 @@ class Yardstick:
         return self.rules.reals or self.data.reference
 
     @cached_property
-    def real(self) -> Sample:
+    def real(self) -> FeatureSet:
         found = self.kept(self.split.train, self.reals, "train")
         found.held_out = lambda: self.held_out
         return found
 
     @cached_property
-    def held_out(self) -> Sample:
+    def held_out(self) -> FeatureSet:
         """What stands in the place of the fakes for the floor: as many as they are, if there are."""
         return self.kept(self.split.held_out, self.protocol.fake, "held out")
 
-    def kept(self, examples: Mapping[str, Examples], count: int, side: str) -> Sample:
+    def kept(self, examples: Mapping[str, Examples], count: int, side: str) -> FeatureSet:
         """The first real examples, with all that was made of them before on this machine."""
         first, *others = (
             self.kept_of(domain, examples[domain], count, side) for domain in self.domains
@@ -109,7 +109,7 @@ class Yardstick:
         first.back = others[0] if others else None
         return first
 
-    def kept_of(self, domain: str, examples: Examples, count: int, side: str) -> Sample:
+    def kept_of(self, domain: str, examples: Examples, count: int, side: str) -> FeatureSet:
         protocol, images = self.protocol, examples.images[:count]
         facts = {
             "data": self.fingerprint,
@@ -129,16 +129,16 @@ class Yardstick:
 
         found = self.of(images, **shelved(folder, self.device, "extracted", make))
         found.labels = None if examples.labels is None else examples.labels[:count]
-        found.shelf = DiskShelf(folder / sources(METRICS), self.device)
+        found.shelf = DiskCache(folder / sources(METRICS), self.device)
         return found
 
-    def sample(self, images: Tensor) -> Sample:
+    def sample(self, images: Tensor) -> FeatureSet:
         """What the extractor makes of stored images or points."""
         found = extracted(self.extractor, images.to(self.device))
         return self.of(images, found.features, found.logits)
 
-    def of(self, images: Tensor, features: Tensor, logits: Tensor | None = None) -> Sample:
-        return Sample(
+    def of(self, images: Tensor, features: Tensor, logits: Tensor | None = None) -> FeatureSet:
+        return FeatureSet(
             features,
             logits,
             images,
@@ -146,17 +146,17 @@ class Yardstick:
             classes_are_modes=self.extractor.tells_the_datas_classes,
         )
 
-    def measure(self, fakes: Fakes, metrics: tuple[str, ...]) -> dict[str, Reading]:
+    def measure(self, fakes: GeneratedSamples, metrics: tuple[str, ...]) -> dict[str, Reading]:
         """Each metric of fakes, by its label."""
         return self.readings(self.sample_of(fakes), metrics)
 
-    def sample_of(self, fakes: Fakes) -> Sample:
-        found = self.sample(as_stored(fakes.images))
+    def sample_of(self, fakes: GeneratedSamples) -> FeatureSet:
+        found = self.sample(to_uint8(fakes.images))
         found.labels = fakes.labels
         found.sampler = fakes.sampler and self.seen_of(fakes.sampler)
         for what in ("source", "truth", "returned"):
             images = getattr(fakes, what)
-            setattr(found, what, None if images is None else as_stored(images))
+            setattr(found, what, None if images is None else to_uint8(images))
         found.back = self.sample_of(fakes.back) if fakes.back else None
         return found
 
@@ -182,7 +182,7 @@ class Yardstick:
         """What theory expects a perfect generator to score, where it tells."""
         parts = {METRICS.label(metric): METRICS.make(metric) for metric in metrics}
         return {
-            label: part.floor(self.real, self.protocol.fake)
+            label: part.expected_floor(self.real, self.protocol.fake)
             if applies(part, self.real, self.real)
             else None
             for label, part in parts.items()
@@ -193,14 +193,14 @@ class Yardstick:
         """What held-out data would score in the metrics that show collapse."""
         return values(self.floor(self.data.watch))
 
-    def readings(self, fake: Sample, metrics: tuple[str, ...]) -> dict[str, Reading]:
+    def readings(self, fake: FeatureSet, metrics: tuple[str, ...]) -> dict[str, Reading]:
         self.rules.prepare(metrics, fake, self.real)
         return {METRICS.label(metric): self.reading(fake, metric) for metric in metrics}
 
-    def reading(self, fake: Sample, metric: str) -> Reading:
+    def reading(self, fake: FeatureSet, metric: str) -> Reading:
         try:
             return self.rules.measure(metric, fake, self.real)
-        except Unmeasurable as reason:
+        except MetricNotApplicable as reason:
             return str(reason)
 
 
@@ -208,14 +208,14 @@ def lpips(device: torch.device) -> Distance:
     """The published distance of images; raises Unmeasurable if its weights are not here."""
     try:
         found: Distance = DISTANCES.make("lpips").to(device)
-    except Missing as missing:
-        raise Unmeasurable(str(missing)) from missing
+    except NotDownloaded as missing:
+        raise MetricNotApplicable(str(missing)) from missing
     return found
 
 
 def shelved(folder: Path, device: torch.device, name: str, make: Callable[[], Tensors]) -> Tensors:
     """What lies in the folder under a name, or else what is made now."""
-    shelf = DiskShelf(folder, device)
+    shelf = DiskCache(folder, device)
     found = shelf.get(name)
     if found is None:
         shelf.put(name, found := make())
@@ -223,6 +223,6 @@ def shelved(folder: Path, device: torch.device, name: str, make: Callable[[], Te
 
 
 @lru_cache(maxsize=8)
-def yardstick(data: str, device: str, protocol: str = DEFAULT) -> Yardstick:
+def evaluator_for(data: str, device: str, protocol: str = DEFAULT) -> Evaluator:
     """One yardstick a data set, protocol and process: the real side is computed once."""
-    return Yardstick(data, torch.device(device), protocol)
+    return Evaluator(data, torch.device(device), protocol)

@@ -29,7 +29,7 @@ from ganbench.evaluation.extractors.base import Extractor
 from ganbench.evaluation.inputs.base import Frame, Item, Seen, Source
 from ganbench.evaluation.metrics.feature_set import Tensors
 
-from .reference_cache import DiskShelf, folder_of, sources
+from .reference_cache import DiskCache, folder_of, sources
 
 BLOCK = 250  # images of which the features lie in one file
 BYTES = 2**27  # of decoded images in a batch, from which on it is not filled further
@@ -44,7 +44,7 @@ Show = Callable[[int, int], None]  # called with how many images are through, an
 
 
 @dataclass(frozen=True)
-class Eye:
+class ExtractorRunner:
     """What looks at images, and how: an extractor, its device, a frame, and how many images at once."""
 
     extractor: Extractor
@@ -75,8 +75,8 @@ class Eye:
         _, height, width = shape
         return self.frame.channels * (self.frame.size**2 if self.frame.size else height * width)
 
-    def shelf(self) -> DiskShelf:
-        return DiskShelf(folder_of(self.facts()) / FOLDER, torch.device("cpu"))
+    def shelf(self) -> DiskCache:
+        return DiskCache(folder_of(self.facts()) / FOLDER, torch.device("cpu"))
 
     def check(self, shape: torch.Size, whose: str) -> None:
         """Raises Unreadable if the extractor sees images of one shape only, and this is another."""
@@ -197,7 +197,9 @@ class Collected:
         return {name: rows[start : self.count] for name, rows in self.table.items()}
 
 
-def extracted(source: Source, chosen: Sequence[int], eye: Eye, show: Show) -> Extraction:
+def extracted(
+    source: Source, chosen: Sequence[int], eye: ExtractorRunner, show: Show
+) -> Extraction:
     """Raises Unreadable at the first image that cannot be read, unless such are skipped."""
     shelf, found = eye.shelf(), Collected(len(chosen))
     left_out: list[str] = []
@@ -224,7 +226,7 @@ def extracted(source: Source, chosen: Sequence[int], eye: Eye, show: Show) -> Ex
 
 
 def staged(
-    source: Source, chosen: Sequence[int], eye: Eye, shelf: DiskShelf
+    source: Source, chosen: Sequence[int], eye: ExtractorRunner, shelf: DiskCache
 ) -> Iterator[Batch | Known]:
     """The stages, made ahead of the network by a thread; what is generated is made in this one."""
     with ThreadPoolExecutor(max(1, eye.workers)) as pool:
@@ -255,7 +257,11 @@ def looked_at(item: Item, frame: Frame) -> Looked:
 
 
 def stages(
-    source: Source, chosen: Sequence[int], eye: Eye, shelf: DiskShelf, pool: ThreadPoolExecutor
+    source: Source,
+    chosen: Sequence[int],
+    eye: ExtractorRunner,
+    shelf: DiskCache,
+    pool: ThreadPoolExecutor,
 ) -> Iterator[Batch | Known]:
     """Block by block what is known of it, or its images in batches."""
     for items in blocks(source, chosen, eye, pool):
@@ -271,7 +277,7 @@ def stages(
 
 
 def blocks(
-    source: Source, chosen: Sequence[int], eye: Eye, pool: ThreadPoolExecutor
+    source: Source, chosen: Sequence[int], eye: ExtractorRunner, pool: ThreadPoolExecutor
 ) -> Iterator[list[Item]]:
     """A block's images; of large ones in memory fewer, but whole batches: features are the same to the bit."""
     if source.shape is None:
@@ -296,7 +302,9 @@ def digest_or_none(item: Item) -> bytes:
         return bytes(32)
 
 
-def batches(items: list[Item], key: str, eye: Eye, pool: ThreadPoolExecutor) -> Iterator[Batch]:
+def batches(
+    items: list[Item], key: str, eye: ExtractorRunner, pool: ThreadPoolExecutor
+) -> Iterator[Batch]:
     left_out: list[str] = []
     seen: list[Looked] = []
     for future in ahead(pool, items, eye):
@@ -312,7 +320,9 @@ def batches(items: list[Item], key: str, eye: Eye, pool: ThreadPoolExecutor) -> 
     yield Batch(seen, key, tuple(left_out))
 
 
-def ahead(pool: ThreadPoolExecutor, items: list[Item], eye: Eye) -> Iterator[Future[Looked]]:
+def ahead(
+    pool: ThreadPoolExecutor, items: list[Item], eye: ExtractorRunner
+) -> Iterator[Future[Looked]]:
     """Each item's decoding, in their order, of which only a few are under way at a time."""
     waiting = iter(items)
     pending = [
@@ -384,7 +394,7 @@ def silence() -> Iterator[None]:
         yield
 
 
-def touch(shelf: DiskShelf, key: str) -> None:
+def touch(shelf: DiskCache, key: str) -> None:
     """A block that was used is young again."""
     try:
         shelf.path(key).touch()

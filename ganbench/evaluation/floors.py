@@ -7,31 +7,37 @@ import torch
 from torch import Tensor
 
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.metrics.base import Measurement, Unmeasurable, applies
-from ganbench.evaluation.metrics.feature_set import Sample, Tensors
-from ganbench.evaluation.protocols.base import Rules
-from ganbench.rng import Streams
+from ganbench.evaluation.metrics.base import Measurement, MetricNotApplicable, applies
+from ganbench.evaluation.metrics.feature_set import FeatureSet, Tensors
+from ganbench.evaluation.protocols.base import MeasurementRules
+from ganbench.rng import RngStreams
 
 from .result import Row
 
 STREAM, HALVES = "evaluation", "halves"
 
 
-def reading(rules: Rules, metric: str, fake: Sample, real: Sample) -> Measurement | str:
+def reading(
+    rules: MeasurementRules, metric: str, fake: FeatureSet, real: FeatureSet
+) -> Measurement | str:
     try:
         return rules.measure(metric, fake, real)
-    except Unmeasurable as reason:
+    except MetricNotApplicable as reason:
         return str(reason)
 
 
 def row(
-    metric: str, found: Measurement | str, floor: Measurement | str | None, real: Sample, count: int
+    metric: str,
+    found: Measurement | str,
+    floor: Measurement | str | None,
+    real: FeatureSet,
+    count: int,
 ) -> Row:
     part = METRICS.make(metric)
     empty = Row(metric, part.direction)
     if isinstance(found, str):
         return replace(empty, reason=found)
-    theory = part.floor(real, count) if applies(part, real, real) else None
+    theory = part.expected_floor(real, count) if applies(part, real, real) else None
     known = floor if isinstance(floor, Measurement) else Measurement(float("nan"))
     return replace(
         empty,
@@ -43,15 +49,15 @@ def row(
     )
 
 
-def halves(real: Sample, count: int) -> tuple[Sample, Sample]:
+def halves(real: FeatureSet, count: int) -> tuple[FeatureSet, FeatureSet]:
     """Two disjoint halves of the reals, drawn once and for all; the first no larger than the fakes."""
-    random = Streams(0, torch.device("cpu")).generator(STREAM, HALVES)
+    random = RngStreams(0, torch.device("cpu")).generator(STREAM, HALVES)
     order = torch.randperm(len(real), generator=random)
     middle = len(real) // 2
     return part(real, order[: min(middle, count)]), part(real, order[middle:])
 
 
-def part(sample: Sample, index: Tensor) -> Sample:
+def part(sample: FeatureSet, index: Tensor) -> FeatureSet:
     place = index.to(sample.features.device)
     return replace(
         sample,
@@ -63,7 +69,9 @@ def part(sample: Sample, index: Tensor) -> Sample:
     )
 
 
-def shelved(sample: Sample, name: str, make: Callable[[], Measurement | str]) -> Measurement | str:
+def shelved(
+    sample: FeatureSet, name: str, make: Callable[[], Measurement | str]
+) -> Measurement | str:
     """A reading that is kept with a sample, if it has a value."""
     known = sample.shelf.get(name)
     if known is not None:

@@ -18,17 +18,17 @@ from ganbench.evaluation.inputs.generator import Generated
 from ganbench.evaluation.inputs.resolve import Reading, Resolved
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import Measurement
-from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.evaluation.protocols import PROTOCOLS
-from ganbench.evaluation.protocols.base import OWN, Rules
+from ganbench.evaluation.protocols.base import OWN, MeasurementRules
 from ganbench.gan.latent_sampler import Sampler
-from ganbench.rng import Streams
+from ganbench.rng import RngStreams
 
 from .evaluator import lpips
-from .feature_extraction import Extraction, Eye, extracted
+from .feature_extraction import Extraction, ExtractorRunner, extracted
 from .floors import STREAM, halves, reading, row, shelved
 from .image_warnings import notes_between, notes_of
-from .reference_cache import DiskShelf, folder_of, sources
+from .reference_cache import DiskCache, folder_of, sources
 from .result import Evaluation, Row, Terms
 
 USUAL_EXTRACTOR = "inception"
@@ -54,8 +54,8 @@ class Wanted:
     floor: bool
     reading: Reading
 
-    def rules(self) -> Rules:
-        made: Rules = PROTOCOLS.make(self.protocol)
+    def rules(self) -> MeasurementRules:
+        made: MeasurementRules = PROTOCOLS.make(self.protocol)
         return made
 
 
@@ -65,7 +65,7 @@ def drawn(source: Source, count: int | None, seed: int, name: str) -> Sequence[i
         raise Unreadable(f"{source.name} holds {len(source):,} images, and {count:,} are wanted")
     if count is None or count == len(source) or source.generated:
         return range(len(source))
-    random = Streams(seed, torch.device("cpu")).generator(STREAM, name)
+    random = RngStreams(seed, torch.device("cpu")).generator(STREAM, name)
     order = torch.randperm(len(source), generator=random)[:count]
     numbers: list[int] = order.sort().values.tolist()
     return numbers
@@ -136,10 +136,10 @@ class Sides:
         return self.extractor.known_as(self.label)
 
     @cached_property
-    def eye(self) -> Eye:
+    def eye(self) -> ExtractorRunner:
         shape = self.extractor.shape
         frame = Frame(shape[0] if shape else COLOUR, self.wanted.size)
-        return Eye(
+        return ExtractorRunner(
             self.extractor,
             self.label,
             torch.device(self.wanted.device),
@@ -159,11 +159,11 @@ class Sides:
 
     # What metrics see
 
-    def sample(self, found: Extraction, source: Source, chosen: Sequence[int]) -> Sample:
+    def sample(self, found: Extraction, source: Source, chosen: Sequence[int]) -> FeatureSet:
         place = "cpu" if self.wanted.device == "mps" else self.wanted.device
         logits = None if found.logits is None else found.logits.to(place)
         tells = not isinstance(self.real, Vectors) and self.extractor.tells_the_datas_classes
-        return Sample(
+        return FeatureSet(
             found.features.to(place),
             logits,
             labels=None if source.labels is None else source.labels[torch.as_tensor(chosen)],
@@ -173,7 +173,7 @@ class Sides:
 
     def images(self, source: Source, chosen: Sequence[int]) -> Tensor | None:
         """All of them, if a metric asks for images, they are of one size, and memory has room."""
-        needed = any(METRICS.make(metric).sees_images() for metric in self.wanted.metrics)
+        needed = any(METRICS.make(metric).needs_images() for metric in self.wanted.metrics)
         if not needed or isinstance(source, Vectors):
             return None
         found: Tensor | None = None
@@ -206,23 +206,23 @@ class Sides:
             return found
         return replace(found, features=lambda images: self.extractor(images)[0])
 
-    def shelf(self, found: Extraction) -> DiskShelf:
+    def shelf(self, found: Extraction) -> DiskCache:
         """What is made of reals is kept under their content, and that of whatever looked at them."""
         facts = {"content": found.content(), **self.seen_by()}
         device = torch.device("cpu" if self.wanted.device == "mps" else self.wanted.device)
-        return DiskShelf(folder_of(facts) / sources(METRICS), device)
+        return DiskCache(folder_of(facts) / sources(METRICS), device)
 
     def seen_by(self) -> dict[str, Any]:
         if self.are_vectors:
             return {"extractor": self.label, "device": self.wanted.device}
         return self.eye.facts()
 
-    def held_out(self) -> Sample:
+    def held_out(self) -> FeatureSet:
         """As many as there are fakes, if there are so many."""
         return self.aside_sample
 
     @cached_property
-    def aside_sample(self) -> Sample:
+    def aside_sample(self) -> FeatureSet:
         assert self.aside is not None
         chosen = range(min(len(self.aside), len(self.fakes)))
         found = self.sample(self.extraction(self.aside, chosen, "held out"), self.aside, chosen)
@@ -231,14 +231,14 @@ class Sides:
 
     # What is measured
 
-    def measured(self, fake: Sample, real: Sample) -> tuple[tuple[Row, ...], str]:
+    def measured(self, fake: FeatureSet, real: FeatureSet) -> tuple[tuple[Row, ...], str]:
         rules, metrics = self.wanted.rules(), self.wanted.metrics
         rules.prepare(metrics, fake, real)
         found = {metric: reading(rules, metric, fake, real) for metric in metrics}
         floors, told = self.floors(real, metrics) if self.wanted.floor else ({}, "")
         return tuple(row(m, found[m], floors.get(m), real, len(fake)) for m in metrics), told
 
-    def floors(self, real: Sample, metrics: Sequence[str]) -> tuple[Floors, str]:
+    def floors(self, real: FeatureSet, metrics: Sequence[str]) -> tuple[Floors, str]:
         """What reals score in the place of the fakes, and which reals these are."""
         if self.aside is None:
             return self.floors_of_halves(real, metrics)
@@ -247,7 +247,7 @@ class Sides:
         told = f"{len(held_out):,} held-out images of {self.aside.name} in the place of the fakes"
         return {metric: reading(rules, metric, held_out, real) for metric in metrics}, told
 
-    def floors_of_halves(self, real: Sample, metrics: Sequence[str]) -> tuple[Floors, str]:
+    def floors_of_halves(self, real: FeatureSet, metrics: Sequence[str]) -> tuple[Floors, str]:
         """They depend on the reals alone, and are kept with them."""
         rules, (one, other) = self.wanted.rules(), halves(real, len(self.fakes))
         names = {m: f"floor({self.wanted.protocol}, {m}, {len(one)})" for m in metrics}

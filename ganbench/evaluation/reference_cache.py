@@ -19,13 +19,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from ganbench.data.paths import references
-from ganbench.evaluation.metrics.feature_set import Shelf, Tensors
+from ganbench.evaluation.metrics.feature_set import Cache, Tensors
 from ganbench.files import write_bytes
-from ganbench.registry import Index
+from ganbench.registry import Registry
 from ganbench.source_hash import hash_file, path_of
 
 
-class DiskShelf(Shelf):
+class DiskCache(Cache):
     """Keeps in a folder what has a text for a name, and the rest in memory.
 
     A file that is damaged is as good as none; a folder that cannot be written costs time only.
@@ -74,7 +74,7 @@ def folder_of(facts: dict[str, Any]) -> Path:
 
 
 @cache
-def sources(index: Index) -> str:
+def sources(index: Registry) -> str:
     """The hash of the sources of a kind of parts, plugins' included: what they see, or derive, is theirs."""
     package = find_spec(index.package)
     assert package

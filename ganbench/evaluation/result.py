@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.metrics.base import Unmeasurable
+from ganbench.evaluation.metrics.base import MetricNotApplicable
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Evaluation:
         if found is None:
             raise KeyError(metric)
         if found.value is None:
-            raise Unmeasurable(f"{label}: {found.reason}")
+            raise MetricNotApplicable(f"{label}: {found.reason}")
         return found.value
 
     def as_dict(self) -> dict[str, Any]:

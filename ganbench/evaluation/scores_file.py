@@ -6,7 +6,7 @@ from typing import Any
 
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import Measurement
-from ganbench.evaluation.protocols.record import Protocol
+from ganbench.evaluation.protocols.record import ProtocolRecord
 from ganbench.files import read_json, write_json
 
 Reading = Measurement | str  # a value, or the sentence why there is none
@@ -30,7 +30,7 @@ def unmeasured(path: Path, metrics: tuple[str, ...]) -> tuple[str, ...]:
 
 def add_readings(
     path: Path,
-    protocol: Protocol,
+    protocol: ProtocolRecord,
     readings: dict[str, Reading],
     expected: dict[str, float | None] | None = None,
 ) -> None:

@@ -4,27 +4,27 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from ganbench.evaluation.evaluator import yardstick
+from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.protocols.record import Protocol
-from ganbench.gan.build import Incompatible, checked
-from ganbench.gan.variants import variant
+from ganbench.evaluation.protocols.record import ProtocolRecord
+from ganbench.gan.build import Incompatible, check_recipe
+from ganbench.gan.variants import resolve_variant
 from ganbench.training.budget import Budget
 
 from .provenance import versions
-from .suite import Cell, Suite, cells
+from .suite import Cell, Suite, expand_cells
 from .trial import Trial
 
 Role = Literal["trial", "untrained"]
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedTrial:
     """One trial that a suite asks for, or the objection to it."""
 
     role: Role
     trial: Trial
-    objection: str = ""
+    incompatibility: str = ""
 
     def label(self) -> str:
         trial = self.trial
@@ -44,45 +44,47 @@ class Planned:
             "tricks": " + ".join(trial.tricks) or "none",
             "plan": trial.plan,
             "seed": trial.seed,
-            "objection": self.objection,
-            "protocol": yardstick(trial.data, trial.device, protocol).protocol.id,
+            "objection": self.incompatibility,
+            "protocol": evaluator_for(trial.data, trial.device, protocol).protocol.id,
         }
 
 
-def planned(suite: Suite, profile: str, device: str) -> list[Planned]:
+def plan_trials(suite: Suite, profile: str, device: str) -> list[PlannedTrial]:
     """Every cell with every seed, seed by seed, so that a run that is stopped has compared something.
 
     Ahead of them, for each data set and variant, its untrained self: a trial without a budget.
     """
-    budget, grid = suite.budget[profile].budget(), cells(suite)[0]
-    objections = {cell: objection(cell) for cell in grid}
-    starts = {(cell.data, cell.variant): untrained(cell) for cell in grid if not objections[cell]}
-    found = []
+    budget, grid = suite.budget[profile].budget(), expand_cells(suite)[0]
+    objections = {cell: cell_incompatibility(cell) for cell in grid}
+    starts = {
+        (cell.data, cell.variant): untrained_cell(cell) for cell in grid if not objections[cell]
+    }
+    trials = []
     for seed in suite.seeds_of(profile):
         for cell in starts.values():
             start = Budget(budget.unit, 0)
-            found.append(Planned("untrained", trial(suite, cell, start, seed, device)))
+            trials.append(PlannedTrial("untrained", make_trial(suite, cell, start, seed, device)))
         for cell in grid:
-            arm = trial(suite, cell, budget, seed, device)
-            found.append(Planned("trial", arm, objections[cell]))
-    return found
+            arm = make_trial(suite, cell, budget, seed, device)
+            trials.append(PlannedTrial("trial", arm, objections[cell]))
+    return trials
 
 
-def objection(cell: Cell) -> str:
+def cell_incompatibility(cell: Cell) -> str:
     """Why a cell has no meaning, or nothing. It is assembled on the meta device, without computing."""
     try:
-        checked(cell.recipe, cell.data)
+        check_recipe(cell.recipe, cell.data)
     except Incompatible as reason:
         return str(reason)
     return ""
 
 
-def untrained(cell: Cell) -> Cell:
-    recipe = variant(cell.variant)
+def untrained_cell(cell: Cell) -> Cell:
+    recipe = resolve_variant(cell.variant)
     return Cell(cell.data, cell.variant, recipe.loss, (), "", recipe)
 
 
-def trial(suite: Suite, cell: Cell, budget: Budget, seed: int, device: str) -> Trial:
+def make_trial(suite: Suite, cell: Cell, budget: Budget, seed: int, device: str) -> Trial:
     return Trial(
         data=cell.data,
         variant=cell.variant,
@@ -94,11 +96,13 @@ def trial(suite: Suite, cell: Cell, budget: Budget, seed: int, device: str) -> T
         seed=seed,
         points=suite.points,
         device=device,
-        fingerprint=yardstick(cell.data, device).fingerprint,
+        fingerprint=evaluator_for(cell.data, device).fingerprint,
     )
 
 
-def record(suite: Suite, profile: str, device: str, plan: list[Planned]) -> dict[str, Any]:
+def plan_record(
+    suite: Suite, profile: str, device: str, plan: list[PlannedTrial]
+) -> dict[str, Any]:
     """The content of plan.json: with the store, all that tables are made from."""
     return {
         "schema": 1,
@@ -109,21 +113,21 @@ def record(suite: Suite, profile: str, device: str, plan: list[Planned]) -> dict
         "budget": asdict(suite.budget[profile].budget()),
         "seeds": suite.seeds_of(profile),
         "analysis": suite.analysis.model_dump(),
-        "metrics": dict(map(facts, suite.metrics)),
+        "metrics": dict(map(metric_facts, suite.metrics)),
         "protocol": suite.protocol,
-        "protocols": {p.id: p.record() for p in protocols(plan, suite.protocol)},
-        "excluded": [{"cell": str(cell), "reason": why} for cell, why in cells(suite)[1]],
+        "protocols": {p.id: p.record() for p in protocols_of_plan(plan, suite.protocol)},
+        "excluded": [{"cell": str(cell), "reason": why} for cell, why in expand_cells(suite)[1]],
         "trials": [item.record(suite.protocol) for item in plan],
         "provenance": versions(),
     }
 
 
-def protocols(plan: list[Planned], protocol: str) -> Iterator[Protocol]:
+def protocols_of_plan(plan: list[PlannedTrial], protocol: str) -> Iterator[ProtocolRecord]:
     for data, device in dict.fromkeys((p.trial.data, p.trial.device) for p in plan):
-        yield yardstick(data, device, protocol).protocol
+        yield evaluator_for(data, device, protocol).protocol
 
 
-def facts(metric: str) -> tuple[str, dict[str, Any]]:
+def metric_facts(metric: str) -> tuple[str, dict[str, Any]]:
     part = METRICS.make(metric)
     return metric, {
         "direction": part.direction,

@@ -10,9 +10,9 @@ from ganbench.data import DATA
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.networks import NETWORKS
 from ganbench.gan.recipe import Recipe
-from ganbench.gan.tasks import GAMES
+from ganbench.gan.tasks import TASKS
 from ganbench.gan.tricks import TRICKS
-from ganbench.registry import Index, parse
+from ganbench.registry import Registry, parse_spec
 from ganbench.source_hash import hash_module, import_closure
 
 # Every training runs through these. The command line, the executors, the metrics (which have versions)
@@ -43,12 +43,12 @@ def hash_training_code(recipe: Recipe, data: str) -> str:
 
 def recipe_parts(recipe: Recipe, data: str) -> Iterator[tuple[str, str]]:
     """Yields the module of each part that a recipe names, with the part's kind and name."""
-    named = [(DATA, data), (GAMES, recipe.game), (LOSSES, recipe.loss), (NETWORKS, recipe.network)]
+    named = [(DATA, data), (TASKS, recipe.task), (LOSSES, recipe.loss), (NETWORKS, recipe.network)]
     for registry, text in [*named, *((TRICKS, trick) for trick in recipe.tricks)]:
-        yield module_of_part(registry, parse(text).name)
+        yield module_of_part(registry, parse_spec(text).name)
 
 
-def module_of_part(registry: Index, name: str) -> tuple[str, str]:
+def module_of_part(registry: Registry, name: str) -> tuple[str, str]:
     return registry.modules()[name].partition(":")[0], f"{registry.kind} {name}"
 
 

@@ -7,29 +7,31 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.devices import Numerics
-from ganbench.evaluation.evaluator import yardstick
+from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.protocols.base import DEFAULT
-from ganbench.experiments.executors.base import Executor, Job, Limits, Status
+from ganbench.experiments.executors.base import Executor, Job, JobStatus, TrialLimits
 from ganbench.files import read_json, write_json
 
-from .plan import facts
+from .plan import metric_facts
 from .run_trial import is_finished
-from .runner import Ran, Show, measure_floors
+from .runner import RunResult, ShowProgress, measure_floors
 from .store import Store
-from .suite import Limits as SuiteLimits
-from .suite import SuiteError, seconds
+from .suite import LimitsConfig as SuiteLimits
+from .suite import SuiteError, parse_seconds
 from .trial import Trial, read_trial
 
 
 @dataclass(frozen=True)
-class Request:
+class MeasureRequest:
     """What is to be measured, and how; nothing named means what the run itself was measured by."""
 
     protocol: str = ""
     metrics: tuple[str, ...] = ()
 
 
-def remeasure(folder: Path, request: Request, executor: Executor, show: Show) -> Ran:
+def remeasure(
+    folder: Path, request: MeasureRequest, executor: Executor, show: ShowProgress
+) -> RunResult:
     """Measures a run's trials anew, and writes the plan of it: beside the old one for another protocol.
 
     Raises SuiteError if the folder holds no run with a store, or data have changed since.
@@ -39,65 +41,69 @@ def remeasure(folder: Path, request: Request, executor: Executor, show: Show) ->
     plan, store = read_json(folder / "plan.json"), Store(folder.parent)
     if plan is None or not (folder.parent / "trials").exists():
         raise SuiteError(f"{folder} holds no run with samplers that could be measured")
-    trials = trained(plan, store)
-    content = requested(plan, trials, request)
+    trials = trained_trials(plan, store)
+    content = requested_plan(plan, trials, request)
     statuses, finished_before = unmeasured_jobs(trials, content, store)
     show(statuses, finished_before)
     if statuses:
         declared = SuiteLimits()
-        limits = Limits(seconds(declared.wall), seconds(declared.stall))
+        limits = TrialLimits(parse_seconds(declared.wall), parse_seconds(declared.stall))
         executor.run(statuses, limits, lambda: show(statuses, finished_before))
     target = folder.parent / content["suite"]
     write_json(target / "plan.json", content)
-    return Ran(target, statuses, finished_before, time.monotonic() - began)
+    return RunResult(target, content, statuses, finished_before, time.monotonic() - began)
 
 
 def unmeasured_jobs(
     trials: list[Trial], plan: dict[str, Any], store: Store
-) -> tuple[list[Status], int]:
+) -> tuple[list[JobStatus], int]:
     """Returns jobs for trials that lack a metric, and how many lack none. Floors are measured at once."""
     metrics, protocol = tuple(plan["metrics"]), plan["protocol"]
     measure_floors(((t.data, t.device) for t in trials), metrics, protocol, store)
-    left = [t for t in trials if not is_finished(t, store.trial(t.id), metrics, protocol)]
+    left = [t for t in trials if not is_finished(t, store.trial_folder(t.id), metrics, protocol)]
     jobs = [Job(trial, metrics, store.root, protocol) for trial in left]
-    return list(map(Status, jobs)), len(trials) - len(left)
+    return list(map(JobStatus, jobs)), len(trials) - len(left)
 
 
-def trained(plan: dict[str, Any], store: Store) -> list[Trial]:
+def trained_trials(plan: dict[str, Any], store: Store) -> list[Trial]:
     """The plan's trials whose training came to its end; raises SuiteError if there is none."""
-    found = [read_trial(store, t["trial"]) for t in plan["trials"] if is_trained(store, t)]
-    if not found:
+    trials = [read_trial(store, t["trial"]) for t in plan["trials"] if is_trained(store, t)]
+    if not trials:
         raise SuiteError(f"no trial of {plan['suite']} is trained yet: run it first")
-    for trial in found:
-        if yardstick(trial.data, trial.device).fingerprint != trial.fingerprint:
+    for trial in trials:
+        if evaluator_for(trial.data, trial.device).fingerprint != trial.fingerprint:
             raise SuiteError(f"{trial.data} is not what the trials were trained on: it has changed")
-    return found
+    return trials
 
 
 def is_trained(store: Store, item: dict[str, Any]) -> bool:
-    result = None if item["objection"] else read_json(store.trial(item["trial"]).result)
+    result = None if item["objection"] else read_json(store.trial_folder(item["trial"]).result_path)
     return result is not None and result["outcome"] == "done"
 
 
-def requested(plan: dict[str, Any], trials: list[Trial], request: Request) -> dict[str, Any]:
+def requested_plan(
+    plan: dict[str, Any], trials: list[Trial], request: MeasureRequest
+) -> dict[str, Any]:
     """The plan as it would be if the run had been measured so from the start."""
     own = plan.get("protocol", DEFAULT)
     protocol = request.protocol or own
     metrics = tuple(dict.fromkeys((*plan["metrics"], *request.metrics)))
-    known = {t.data: yardstick(t.data, t.device, protocol).protocol for t in trials}
-    suite = plan["suite"] if protocol == own else f"{plan['suite']}-{slug(protocol)}"
+    protocols = {t.data: evaluator_for(t.data, t.device, protocol).protocol for t in trials}
+    suite = plan["suite"] if protocol == own else f"{plan['suite']}-{slug_of_protocol(protocol)}"
     return {
         **plan,
         "suite": suite,
         "protocol": protocol,
-        "metrics": dict(map(facts, metrics)),
-        "protocols": {p.id: p.record() for p in known.values()},
+        "metrics": dict(map(metric_facts, metrics)),
+        "protocols": {p.id: p.record() for p in protocols.values()},
         "trials": [
-            {**t, "protocol": known[t["data"]].id} for t in plan["trials"] if t["data"] in known
+            {**t, "protocol": protocols[t["data"]].id}
+            for t in plan["trials"]
+            if t["data"] in protocols
         ],
     }
 
 
-def slug(protocol: str) -> str:
+def slug_of_protocol(protocol: str) -> str:
     """A protocol's spec as a part of a folder's name."""
     return re.sub(r"[^a-z0-9]+", "-", protocol.lower()).strip("-")

@@ -5,87 +5,93 @@ import platform
 import traceback
 from dataclasses import asdict
 
-from ganbench.evaluation.evaluator import yardstick
+from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.protocols.base import DEFAULT
 from ganbench.evaluation.scores_file import add_readings, unmeasured
 from ganbench.files import read_json, write_bytes, write_json
 from ganbench.training.trainer import Diverged
 
-from .saved_generator import kept_samples, portrait
-from .session import Interrupted, Session, Stop
+from .saved_generator import draw_sample_picture, draw_saved_samples
+from .session import Interrupted, ShouldStop, TrainingSession
 from .store import Attempt, Store, TrialFolder
-from .trial import CHECKPOINTS, Trial
+from .trial import CHECKPOINT_NAMES, Trial
 
 
 def run_trial(
-    trial: Trial, store: Store, metrics: tuple[str, ...], stop: Stop, protocol: str = DEFAULT
+    trial: Trial, store: Store, metrics: tuple[str, ...], stop: ShouldStop, protocol: str = DEFAULT
 ) -> str:
     """Trains the trial unless that is done, and measures what is not measured yet; returns its outcome:
     done, diverged, interrupted, or failed with the reason in the attempt's exit.json.
 
     Raises Busy if another process holds the trial.
     """
-    folder = store.trial(trial.id)
+    folder = store.trial_folder(trial.id)
     with folder.lock():
         if is_finished(trial, folder, metrics, protocol):
-            return str(read_json(folder.result)["outcome"])
+            return str(read_json(folder.result_path)["outcome"])
         attempt = folder.new_attempt()
-        attempt.tell(process=os.getpid(), machine=platform.node())
+        attempt.append_event(process=os.getpid(), machine=platform.node())
         try:
-            outcome = trained_and_measured(trial, folder, attempt, metrics, stop, protocol)
+            outcome = train_and_measure(trial, folder, attempt, metrics, stop, protocol)
             reason = ""
         except Interrupted as stopped:
             outcome, reason = "interrupted", str(stopped)
         except Exception as error:
-            attempt.log.write_text(traceback.format_exc())
+            attempt.log_path.write_text(traceback.format_exc())
             outcome, reason = "failed", f"{type(error).__name__}: {error}"
-        attempt.end(outcome, reason)
+        attempt.record_end(outcome, reason)
         return outcome
 
 
-def trained_and_measured(
+def train_and_measure(
     trial: Trial,
     folder: TrialFolder,
     attempt: Attempt,
     metrics: tuple[str, ...],
-    stop: Stop,
+    stop: ShouldStop,
     protocol: str,
 ) -> str:
     trial.numerics.apply()
-    write_json(folder.spec, {"id": trial.id, "identity": trial.identity, "trial": asdict(trial)})
-    if read_json(folder.result) is None:
-        session = Session(trial, folder, attempt)
+    write_json(
+        folder.spec_path, {"id": trial.id, "identity": trial.identity, "trial": asdict(trial)}
+    )
+    if read_json(folder.result_path) is None:
+        session = TrainingSession(trial, folder, attempt)
         try:
             session.run(stop)
-        except Diverged as told:
-            session.commit("diverged", str(told), told.step)
+        except Diverged as divergence:
+            session.write_result("diverged", str(divergence), divergence.step)
         else:
-            session.commit("done")
-    outcome = str(read_json(folder.result)["outcome"])
+            session.write_result("done")
+    outcome = str(read_json(folder.result_path)["outcome"])
     if outcome == "done":
-        attempt.tell(measuring=True)
-        measure(trial, folder, metrics, protocol)
+        attempt.append_event(measuring=True)
+        measure_trial(trial, folder, metrics, protocol)
     return outcome
 
 
-def measure(trial: Trial, folder: TrialFolder, metrics: tuple[str, ...], protocol: str) -> None:
+def measure_trial(
+    trial: Trial, folder: TrialFolder, metrics: tuple[str, ...], protocol: str
+) -> None:
     """Measures the kept samplers by the metrics that are not measured yet under this protocol."""
-    measured = yardstick(trial.data, trial.device, protocol)
-    for checkpoint in CHECKPOINTS:
-        path = folder.evaluation(measured.protocol.id, checkpoint)
+    measured = evaluator_for(trial.data, trial.device, protocol)
+    for checkpoint in CHECKPOINT_NAMES:
+        path = folder.scores_path(measured.protocol.id, checkpoint)
         if missing := unmeasured(path, metrics):
-            fakes = kept_samples(trial, folder, measured, checkpoint)
+            fakes = draw_saved_samples(trial, folder, measured, checkpoint)
             add_readings(path, measured.protocol, measured.measure(fakes, missing))
             if checkpoint == "last":
-                write_bytes(folder.samples, portrait(fakes, measured.reference))
+                write_bytes(folder.samples_path, draw_sample_picture(fakes, measured.reference))
 
 
 def is_finished(
     trial: Trial, folder: TrialFolder, metrics: tuple[str, ...], protocol: str = DEFAULT
 ) -> bool:
     """Is there a result, with everything measured that is asked for?"""
-    result = read_json(folder.result)
+    result = read_json(folder.result_path)
     if result is None or result["outcome"] == "diverged":
         return result is not None
-    known = yardstick(trial.data, trial.device, protocol).protocol.id
-    return not any(unmeasured(folder.evaluation(known, c), metrics) for c in CHECKPOINTS)
+    protocol_id = evaluator_for(trial.data, trial.device, protocol).protocol.id
+    return not any(
+        unmeasured(folder.scores_path(protocol_id, c), metrics) for c in CHECKPOINT_NAMES
+    )

@@ -7,29 +7,32 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ganbench.devices import Numerics
-from ganbench.evaluation.evaluator import yardstick
+from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.scores_file import add_readings, unmeasured
-from ganbench.experiments.executors.base import Executor, Job, Limits, Status, Watch
-from ganbench.experiments.monitoring.trial_progress import Sight
-from ganbench.experiments.monitoring.watch import announced
+from ganbench.experiments.executors.base import Executor, Job, JobStatus, OnProgress, TrialLimits
+from ganbench.experiments.monitoring.trial_progress import TrialProgress
+from ganbench.experiments.monitoring.watch import announce_run
 from ganbench.files import read_json, write_json
 
-from .plan import Planned, planned, record
+from .plan import PlannedTrial, plan_record, plan_trials
 from .run_trial import is_finished
 from .store import Store
-from .suite import Suite, SuiteError, seconds
+from .suite import Suite, SuiteError, parse_seconds
 from .trial import Trial
 
-Stale = Literal["ask", "reuse", "rerun"]
-Show = Callable[[Sequence[Sight], int], None]  # jobs, and how many trials were finished before
+StalePolicy = Literal["ask", "reuse", "rerun"]
+ShowProgress = Callable[
+    [Sequence[TrialProgress], int], None
+]  # jobs, and how many trials were finished before
 
 
 @dataclass(frozen=True)
-class Ran:
-    """The outcome of a run: every job's status, and where its plan lies."""
+class RunResult:
+    """The outcome of a run: every job's status, and the plan that tables are made of."""
 
     folder: Path  # of the suite: plan.json is in it, and tables go there
-    statuses: list[Status]
+    plan: dict[str, Any]  # the content of plan.json, in the suite's order
+    statuses: list[JobStatus]
     finished_before: int
     seconds: float
     replaced: bool = False  # were there tables of another plan of this name?
@@ -41,28 +44,35 @@ class PreparedRun:
 
     suite: Suite
     folder: Path
-    statuses: list[Status]
+    plan: dict[str, Any]
+    statuses: list[JobStatus]
     finished_before: int
     replaced: bool
     began: float
 
-    def execute(self, executor: Executor, show: Show) -> Ran:
+    def execute(self, executor: Executor, show: ShowProgress) -> RunResult:
         """Runs what is left. Raises KeyboardInterrupt after Ctrl-C, when checkpoints are written."""
         show(self.statuses, self.finished_before)
         if self.statuses:
-            with announced(self.folder, len(self.statuses)):
+            with announce_run(self.folder, len(self.statuses)):
                 execute_jobs(
                     self.statuses,
                     self.suite,
                     executor,
                     lambda: show(self.statuses, self.finished_before),
                 )
-        seconds = time.monotonic() - self.began
-        return Ran(self.folder, self.statuses, self.finished_before, seconds, self.replaced)
+        return RunResult(
+            self.folder,
+            self.plan,
+            self.statuses,
+            self.finished_before,
+            time.monotonic() - self.began,
+            self.replaced,
+        )
 
 
 def prepare_run(
-    suite: Suite, profile: str, device: str, results: Path, stale: Stale = "ask"
+    suite: Suite, profile: str, device: str, results: Path, stale: StalePolicy = "ask"
 ) -> PreparedRun:
     """Plans a suite, writes its plan.json and measures its floors.
 
@@ -71,14 +81,14 @@ def prepare_run(
     """
     began, store, folder = time.monotonic(), Store(results), results / suite.name
     Numerics(device).apply()
-    plan = planned(suite, profile, device)
-    refuse_nothing(plan)
-    settle_stale(plan, store, stale)
-    content = record(suite, profile, device, plan)
-    replaced = is_other(read_json(folder / "plan.json"), content)
+    plan = plan_trials(suite, profile, device)
+    refuse_empty_plan(plan)
+    apply_stale_policy(plan, store, stale)
+    content = plan_record(suite, profile, device, plan)
+    replaced = is_other_plan(read_json(folder / "plan.json"), content)
     write_json(folder / "plan.json", content)
-    statuses, finished_before = work(plan, suite, store)
-    return PreparedRun(suite, folder, statuses, finished_before, replaced, began)
+    statuses, finished_before = pending_jobs(plan, suite, store)
+    return PreparedRun(suite, folder, content, statuses, finished_before, replaced, began)
 
 
 def run(
@@ -87,9 +97,9 @@ def run(
     device: str,
     results: Path,
     executor: Executor,
-    show: Show,
-    stale: Stale = "ask",
-) -> Ran:
+    show: ShowProgress,
+    stale: StalePolicy = "ask",
+) -> RunResult:
     """Trains and measures a suite; its tables are `ganbench.report.writer.write_report`'s to write.
 
     Raises what `prepare_run` and `PreparedRun.execute` raise.
@@ -97,33 +107,39 @@ def run(
     return prepare_run(suite, profile, device, results, stale).execute(executor, show)
 
 
-def work(plan: list[Planned], suite: Suite, store: Store) -> tuple[list[Status], int]:
+def pending_jobs(
+    plan: list[PlannedTrial], suite: Suite, store: Store
+) -> tuple[list[JobStatus], int]:
     """What is left to train and measure, and how many trials are finished. Floors are measured at once."""
     metrics = tuple(suite.metrics)
     measure_floors(((p.trial.data, p.trial.device) for p in plan), metrics, suite.protocol, store)
-    trials = {p.trial.id: p.trial for p in plan if not p.objection}
-    done = {i for i, t in trials.items() if is_finished(t, store.trial(i), metrics, suite.protocol)}
+    trials = {p.trial.id: p.trial for p in plan if not p.incompatibility}
+    done = {
+        i
+        for i, t in trials.items()
+        if is_finished(t, store.trial_folder(i), metrics, suite.protocol)
+    }
     left = [t for i, t in trials.items() if i not in done]
-    return [Status(Job(t, metrics, store.root, suite.protocol)) for t in left], len(done)
+    return [JobStatus(Job(t, metrics, store.root, suite.protocol)) for t in left], len(done)
 
 
 def execute_jobs(
-    statuses: list[Status], suite: Suite, executor: Executor, on_progress: Watch
+    statuses: list[JobStatus], suite: Suite, executor: Executor, on_progress: OnProgress
 ) -> None:
     """Runs jobs under the suite's limits."""
-    limits = Limits(seconds(suite.limits.wall), seconds(suite.limits.stall))
+    limits = TrialLimits(parse_seconds(suite.limits.wall), parse_seconds(suite.limits.stall))
     executor.run(statuses, limits, on_progress)
 
 
-def refuse_nothing(plan: list[Planned]) -> None:
+def refuse_empty_plan(plan: list[PlannedTrial]) -> None:
     """Raises SuiteError, with the reasons, if there is nothing that could be trained."""
-    if any(not item.objection for item in plan):
+    if any(not item.incompatibility for item in plan):
         return
-    reasons = dict.fromkeys(f"{item.label()}: {item.objection}" for item in plan)
+    reasons = dict.fromkeys(f"{item.label()}: {item.incompatibility}" for item in plan)
     raise SuiteError("\n".join(["no cell of this suite has a meaning:", *reasons]))
 
 
-def is_other(old: dict[str, Any] | None, new: dict[str, Any]) -> bool:
+def is_other_plan(old: dict[str, Any] | None, new: dict[str, Any]) -> bool:
     """Was there another plan under this suite's name, with trials that this one has not?"""
     if old is None:
         return False
@@ -135,26 +151,30 @@ def measure_floors(
 ) -> None:
     """What a perfect generator would score on each data set and device, measured once a store."""
     for data, device in dict.fromkeys(sets):
-        measured = yardstick(data, device, protocol)
-        path = store.floor(measured.protocol.id)
+        measured = evaluator_for(data, device, protocol)
+        path = store.floor_path(measured.protocol.id)
         if missing := unmeasured(path, metrics):
             readings, expected = measured.floor(missing), measured.expected(missing)
             add_readings(path, measured.protocol, readings, expected)
 
 
-def settle_stale(plan: list[Planned], store: Store, stale: Stale) -> None:
+def apply_stale_policy(plan: list[PlannedTrial], store: Store, stale: StalePolicy) -> None:
     """Results that other code made: keep them, make them again, or ask which."""
-    found = [p.trial for p in plan if is_stale(p.trial, read_json(store.trial(p.trial.id).result))]
-    if found and stale == "ask":
+    stale_trials = [
+        p.trial
+        for p in plan
+        if is_stale(p.trial, read_json(store.trial_folder(p.trial.id).result_path))
+    ]
+    if stale_trials and stale == "ask":
         raise SuiteError(
-            f"{len(found)} finished trials were made by other code than this (or another torch): "
+            f"{len(stale_trials)} finished trials were made by other code than this (or another torch): "
             "say --stale reuse to keep them, or --stale rerun to train them again"
         )
     if stale == "rerun":
-        for trial in found:
-            store.trial(trial.id).forget()
+        for trial in stale_trials:
+            store.trial_folder(trial.id).delete_results()
 
 
 def is_stale(trial: Trial, result: dict[str, Any] | None) -> bool:
-    now = trial.made_by()
+    now = trial.code_provenance()
     return result is not None and {k: result["provenance"][k] for k in now} != now

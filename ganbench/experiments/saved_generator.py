@@ -6,45 +6,55 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from ganbench.data.base import as_stored
+from ganbench.data.base import to_uint8
 from ganbench.data.modality import IMAGES, modality_of
-from ganbench.evaluation.evaluator import Yardstick
-from ganbench.gan.build import assemble
-from ganbench.gan.tasks.base import Game
-from ganbench.image_grid import by_class, picture, side_by_side
-from ganbench.rng import Streams
-from ganbench.training.sampling import Fakes, sampled, steady
+from ganbench.evaluation.evaluator import Evaluator
+from ganbench.gan.build import build_training
+from ganbench.gan.tasks.base import Task
+from ganbench.image_grid import arrange_by_class, draw_picture, draw_side_by_side
+from ganbench.rng import RngStreams
+from ganbench.training.sampling import (
+    GeneratedSamples,
+    draw_samples_of_task,
+    with_fixed_layer_noise,
+)
 
 from .store import TrialFolder
 from .trial import Trial
 
 
-def portrait(fakes: Fakes, reals: Tensor) -> bytes:
+def draw_sample_picture(fakes: GeneratedSamples, reals: Tensor) -> bytes:
     """A PNG of fakes: by class where they have one, and translations beside what they were made from."""
-    known = (fakes.source, fakes.images, fakes.truth)
-    shown = [as_stored(images).cpu() for images in known if images is not None]
+    candidates = (fakes.source, fakes.images, fakes.truth)
+    shown = [to_uint8(images).cpu() for images in candidates if images is not None]
     if len(shown) > 1:
-        return side_by_side(shown)
-    told = fakes.labels is not None and modality_of(shown[0]) is IMAGES
-    images = by_class(shown[0], fakes.labels.cpu()) if told else shown[0]  # type: ignore[union-attr]
-    return picture(images, reals)
+        return draw_side_by_side(shown)
+    has_labelled_images = fakes.labels is not None and modality_of(shown[0]) is IMAGES
+    images = arrange_by_class(shown[0], fakes.labels.cpu()) if has_labelled_images else shown[0]  # type: ignore[union-attr]
+    return draw_picture(images, reals)
 
 
-def kept_samples(trial: Trial, folder: TrialFolder, measured: Yardstick, checkpoint: str) -> Fakes:
+def draw_saved_samples(
+    trial: Trial, folder: TrialFolder, measured: Evaluator, checkpoint: str
+) -> GeneratedSamples:
     """Fakes of a kept sampler, as many as the protocol says, from latents that all arms of a seed share."""
-    streams = Streams(trial.seed, torch.device(trial.device))
-    game = kept_game(trial, folder, measured, checkpoint)
+    streams = RngStreams(trial.seed, torch.device(trial.device))
+    game = load_saved_task(trial, folder, measured, checkpoint)
     count, seed = measured.protocol.fake, measured.protocol.seed
     stream = f"evaluation {seed}" if seed else "evaluation"
-    found = sampled(game, game.generators, measured.split.held_out, streams, stream, count)
+    samples = draw_samples_of_task(
+        game, game.generators, measured.split.held_out, streams, stream, count
+    )
     game.generators.eval()
-    sampler = game.sampler(game.generators)
-    return replace(found, sampler=sampler and steady(sampler, streams))
+    sampler = game.latent_sampler(game.generators)
+    return replace(samples, sampler=sampler and with_fixed_layer_noise(sampler, streams))
 
 
-def kept_game(trial: Trial, folder: TrialFolder, measured: Yardstick, checkpoint: str) -> Game:
+def load_saved_task(
+    trial: Trial, folder: TrialFolder, measured: Evaluator, checkpoint: str
+) -> Task:
     """The trial's game with the generators of a checkpoint."""
-    streams = Streams(trial.seed, torch.device(trial.device))
-    game = assemble(trial.recipe, measured.data, streams).game
-    game.generators.load_state_dict(load(folder.sampler(checkpoint).read_bytes()))
+    streams = RngStreams(trial.seed, torch.device(trial.device))
+    game = build_training(trial.recipe, measured.data, streams).task
+    game.generators.load_state_dict(load(folder.generator_path(checkpoint).read_bytes()))
     return game

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def ctrl_c_held_back() -> Iterator[None]:
+def defer_ctrl_c() -> Iterator[None]:
     """SIGINT waits until the end, and never reaches the threads and processes that begin inside."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

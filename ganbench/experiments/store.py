@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ganbench.errors import GanbenchError
-from ganbench.files import append_line, read_json, write_json
+from ganbench.files import append_json_line, read_json, write_json
 
 
 class Busy(GanbenchError, RuntimeError):
@@ -34,28 +34,28 @@ class Attempt:
     folder: Path
 
     @property
-    def log(self) -> Path:
+    def log_path(self) -> Path:
         return self.folder / "log.txt"
 
     @property
-    def events(self) -> Path:
+    def events_path(self) -> Path:
         return self.folder / "events.jsonl"
 
     @property
-    def ended(self) -> Path:
+    def exit_path(self) -> Path:
         return self.folder / "exit.json"
 
-    def tell(self, **event: Any) -> None:
+    def append_event(self, **event: Any) -> None:
         """Appends an event; it is also the sign of life that the runner watches for."""
-        append_line(self.events, **event)
+        append_json_line(self.events_path, **event)
 
-    def end(self, outcome: str, reason: str = "") -> None:
+    def record_end(self, outcome: str, reason: str = "") -> None:
         """States how the attempt ended, once: the first word stands."""
-        if self.ending() is None:
-            write_json(self.ended, {"outcome": outcome, "reason": reason})
+        if self.read_end() is None:
+            write_json(self.exit_path, {"outcome": outcome, "reason": reason})
 
-    def ending(self) -> dict[str, str] | None:
-        return read_json(self.ended)
+    def read_end(self) -> dict[str, str] | None:
+        return read_json(self.exit_path)
 
 
 @dataclass(frozen=True)
@@ -65,39 +65,44 @@ class TrialFolder:
     folder: Path
 
     @property
-    def spec(self) -> Path:
+    def spec_path(self) -> Path:
         return self.folder / "spec.json"
 
     @property
-    def result(self) -> Path:
+    def result_path(self) -> Path:
         return self.folder / "result.json"
 
     @property
-    def checkpoint(self) -> Path:
+    def checkpoint_path(self) -> Path:
         return self.folder / "checkpoint.pt"
 
     @property
-    def curve(self) -> Path:
+    def curve_path(self) -> Path:
         return self.folder / "curve.json"
 
     @property
-    def samples(self) -> Path:
+    def samples_path(self) -> Path:
         return self.folder / "samples.png"
 
-    def sampler(self, checkpoint: str) -> Path:
+    def generator_path(self, checkpoint: str) -> Path:
         return self.folder / "samplers" / f"{checkpoint}.safetensors"
 
-    def evaluation(self, protocol: str, checkpoint: str) -> Path:
+    def scores_path(self, protocol: str, checkpoint: str) -> Path:
         return self.folder / "evaluations" / f"{protocol}-{checkpoint}.json"
 
-    def pictures(self) -> list[Path]:
+    def picture_paths(self) -> list[Path]:
         """All that there are: samples, walks, neighbours, styles, of either checkpoint."""
         return sorted(self.folder.glob("*.png"))
 
-    def forget(self) -> None:
+    def delete_results(self) -> None:
         """Removes what was trained and measured, so that the trial is made again; attempts stay."""
         with self.lock():
-            for path in (self.result, self.checkpoint, self.curve, *self.pictures()):
+            for path in (
+                self.result_path,
+                self.checkpoint_path,
+                self.curve_path,
+                *self.picture_paths(),
+            ):
                 path.unlink(missing_ok=True)
             for name in ("samplers", "evaluations"):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -125,9 +130,9 @@ class TrialFolder:
 class Store:
     root: Path
 
-    def trial(self, identifier: str) -> TrialFolder:
+    def trial_folder(self, identifier: str) -> TrialFolder:
         """The folder of a trial with this SHA-256; its first 16 digits name it."""
         return TrialFolder(self.root / "trials" / identifier[:2] / identifier[:16])
 
-    def floor(self, protocol: str) -> Path:
+    def floor_path(self, protocol: str) -> Path:
         return self.root / "floors" / f"{protocol}.json"

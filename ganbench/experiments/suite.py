@@ -16,20 +16,24 @@ from ganbench.data import DATA
 from ganbench.errors import GanbenchError
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.protocols import protocol_label
-from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.networks import NETWORKS
 from ganbench.gan.recipe import Recipe
-from ganbench.gan.tasks import GAMES
+from ganbench.gan.tasks import TASKS
 from ganbench.gan.tricks import TRICKS
-from ganbench.gan.variants import variant, variant_label
-from ganbench.registry import Index, nearest, parse
+from ganbench.gan.variants import resolve_variant, variant_label
+from ganbench.registry import Registry, parse_spec, suggest
 from ganbench.training.budget import Budget
 
-from .factorial import fraction
+from .factorial import fractional_chains
 
-OWN = "own"  # the loss that a variant has by itself
-RESERVED = ("floors", "published", "trials")  # folders that a suite's results would collide with
+OWN_LOSS = "own"  # the loss that a variant has by itself
+RESERVED_SUITE_NAMES = (
+    "floors",
+    "published",
+    "trials",
+)  # folders that a suite's results would collide with
 
 
 Location = tuple[int | str, ...]  # of a key in a suite: ("grid", 0, "losses")
@@ -39,7 +43,7 @@ class SuiteError(GanbenchError, ValueError):
     """Everything that is wrong with a suite, a line an error."""
 
 
-class Misfit(GanbenchError, ValueError):
+class SuiteValidationError(GanbenchError, ValueError):
     """A value that is fine by itself, but not with the rest of the suite."""
 
     def __init__(self, location: Location, told: str):
@@ -47,47 +51,47 @@ class Misfit(GanbenchError, ValueError):
         self.location = location
 
 
-def labelled(index: Index) -> AfterValidator:
+def spec_validator(index: Registry) -> AfterValidator:
     """Checks that a text is a spec of this index, and keeps it in its one spelling."""
 
-    def label(text: str) -> str:
+    def to_label(text: str) -> str:
         index.make(text)
         return index.label(text)
 
-    return AfterValidator(label)
+    return AfterValidator(to_label)
 
 
 def _unreserved(name: str) -> str:
-    if name in RESERVED:
-        raise ValueError(f"a suite is not called {' or '.join(RESERVED)}")
+    if name in RESERVED_SUITE_NAMES:
+        raise ValueError(f"a suite is not called {' or '.join(RESERVED_SUITE_NAMES)}")
     return name
 
 
-def _variant(text: str) -> str:
-    recipe = variant(text)
-    NETWORKS.make(recipe.network), GAMES.make(recipe.game)
+def _variant_label(text: str) -> str:
+    recipe = resolve_variant(text)
+    NETWORKS.make(recipe.network), TASKS.make(recipe.task)
     return variant_label(text)
 
 
-def _loss(text: str) -> str:
-    if text == OWN:
+def _loss_label(text: str) -> str:
+    if text == OWN_LOSS:
         return text
     LOSSES.make(text)
     return LOSSES.label(text)
 
 
-def _duration(text: str) -> str:
-    seconds(text)
+def _duration_text(text: str) -> str:
+    parse_seconds(text)
     return text
 
 
-DataSpec = Annotated[str, labelled(DATA)]
+DataSpec = Annotated[str, spec_validator(DATA)]
 ProtocolSpec = Annotated[str, AfterValidator(protocol_label)]
-MetricSpec = Annotated[str, labelled(METRICS)]
-TrickSpec = Annotated[str, labelled(TRICKS)]
-VariantSpec = Annotated[str, AfterValidator(_variant)]
-LossSpec = Annotated[str, AfterValidator(_loss)]
-Duration = Annotated[str, AfterValidator(_duration)]
+MetricSpec = Annotated[str, spec_validator(METRICS)]
+TrickSpec = Annotated[str, spec_validator(TRICKS)]
+VariantSpec = Annotated[str, AfterValidator(_variant_label)]
+LossSpec = Annotated[str, AfterValidator(_loss_label)]
+Duration = Annotated[str, AfterValidator(_duration_text)]
 Betas = Annotated[tuple[float, float], Field(strict=False)]
 Name = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64), AfterValidator(_unreserved)
@@ -102,11 +106,11 @@ T = TypeVar("T")
 Several = Annotated[list[T], Field(min_length=1)]
 
 
-class Part(BaseModel):
+class ConfigModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Tricks(Part):
+class TrickAxes(ConfigModel):
     """Which chains of tricks a grid crosses with its other axes."""
 
     design: Literal["one_at_a_time", "full_factorial", "fractional_factorial"] | None = None
@@ -114,7 +118,7 @@ class Tricks(Part):
     chains: list[list[TrickSpec]] = []
 
     @model_validator(mode="after")
-    def _one_way(self) -> "Tricks":
+    def _one_way(self) -> "TrickAxes":
         if bool(self.design) == bool(self.chains):
             raise ValueError("give either a design with `of`, or `chains`")
         if self.design and not self.of:
@@ -125,14 +129,14 @@ class Tricks(Part):
             )
         crossed = self.design in ("full_factorial", "fractional_factorial")
         for chain in [self.of] if crossed else self.chains:
-            names = [parse(trick).name for trick in chain]
+            names = [parse_spec(trick).name for trick in chain]
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{twice[0]} is twice in one chain")
         if self.design == "fractional_factorial":
-            fraction(self.of)  # which objects to too few
+            fractional_chains(self.of)  # which objects to too few
         return self
 
-    def listed(self) -> list[tuple[str, ...]]:
+    def list_chains(self) -> list[tuple[str, ...]]:
         """The chains, each in the order of its labels."""
         if self.design == "one_at_a_time":
             return [(), *((trick,) for trick in self.of)]
@@ -140,11 +144,11 @@ class Tricks(Part):
             sizes = range(len(self.of) + 1)
             return [c for size in sizes for c in itertools.combinations(sorted(self.of), size)]
         if self.design == "fractional_factorial":
-            return fraction(self.of)
+            return fractional_chains(self.of)
         return [tuple(sorted(chain)) for chain in self.chains]
 
 
-class PlanAxes(Part):
+class HyperparameterAxes(ConfigModel):
     """What a grid changes of its variants' plans: a value, or a list of values to cross."""
 
     lr: float | Several[float] | None = None  # of both sides
@@ -160,32 +164,32 @@ class PlanAxes(Part):
     decay: float | Several[float] | None = None
 
     @model_validator(mode="after")
-    def _plans(self) -> "PlanAxes":
+    def _plans(self) -> "HyperparameterAxes":
         for key in ("lr", "betas"):
             one = {f"generator_{key}", f"discriminator_{key}"} & self.model_fields_set
             if one and key in self.model_fields_set:
                 raise ValueError(f"{key} is of both sides: give it or {min(one)}, not both")
-        for changes in self.listed():
-            changed(Plan(), changes)
+        for changes in self.list_changes():
+            apply_axes(Hyperparameters(), changes)
         return self
 
-    def listed(self) -> list[dict[str, Any]]:
+    def list_changes(self) -> list[dict[str, Any]]:
         axes = {key: value for key, value in self if value is not None}
         values = [value if isinstance(value, list) else [value] for value in axes.values()]
         return [dict(zip(axes, chosen, strict=True)) for chosen in itertools.product(*values)]
 
 
-class Grid(Part):
+class GridConfig(ConfigModel):
     """Cells: every combination of these axes."""
 
     data: list[DataSpec] | None = None  # the suite's, unless given
     variants: list[VariantSpec] = Field(min_length=1)
-    losses: list[LossSpec] = Field(default=[OWN], min_length=1)
-    tricks: Tricks = Field(default_factory=lambda: Tricks(chains=[[]]))
-    plan: PlanAxes = Field(default_factory=PlanAxes)
+    losses: list[LossSpec] = Field(default=[OWN_LOSS], min_length=1)
+    tricks: TrickAxes = Field(default_factory=lambda: TrickAxes(chains=[[]]))
+    plan: HyperparameterAxes = Field(default_factory=HyperparameterAxes)
 
 
-class Exclude(Part):
+class ExclusionConfig(ConfigModel):
     """Cells that are left out: those that have all that is given, and why."""
 
     data: DataSpec | None = None
@@ -196,11 +200,11 @@ class Exclude(Part):
 
     def matches(self, cell: "Cell") -> bool:
         pairs = ((self.data, cell.data), (self.variant, cell.variant), (self.loss, cell.loss))
-        same = all(wanted in (None, found) for wanted, found in pairs)
+        same = all(wanted in (None, values) for wanted, values in pairs)
         return same and (self.tricks is None or self.tricks in cell.tricks)
 
 
-class Profile(Part):
+class BudgetProfile(ConfigModel):
     """A budget for one kind of machine, in one unit, the same for every arm."""
 
     images: int | None = Field(default=None, ge=1)
@@ -209,7 +213,7 @@ class Profile(Part):
     seeds: Seeds | None = None  # in place of the suite's
 
     @model_validator(mode="after")
-    def _one_unit(self) -> "Profile":
+    def _one_unit(self) -> "BudgetProfile":
         if sum(unit is not None for unit in (self.images, self.generator_turns, self.seconds)) != 1:
             raise ValueError("give one of images, generator_turns and seconds")
         return self
@@ -223,14 +227,14 @@ class Profile(Part):
         return Budget("seconds", self.seconds)
 
 
-class Limits(Part):
+class LimitsConfig(ConfigModel):
     """When a trial is given up: after so long in all, or after so long without a sign of life."""
 
     wall: Duration = "24 h"
     stall: Duration = "10 min"
 
 
-class Analysis(Part):
+class AnalysisConfig(ConfigModel):
     """The comparison, declared before the run: never chosen after it."""
 
     outcome: MetricSpec = "fid"
@@ -241,7 +245,7 @@ class Analysis(Part):
     target: float | None = None  # of the outcome, the way to which is timed; else what none reach
 
 
-class Gate(Part):
+class GateConfig(ConfigModel):
     """What `ganbench gate` refuses: metrics that became worse, and by how much they may."""
 
     margins: dict[MetricSpec, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
@@ -251,7 +255,7 @@ class Gate(Part):
     false_alarms: float = Field(default=0.01, gt=0, le=0.01)  # of a gate with all its questions
 
 
-class Suite(Part):
+class Suite(ConfigModel):
     """The file as a whole."""
 
     schema_: Literal[1] = Field(alias="schema")
@@ -262,34 +266,38 @@ class Suite(Part):
     protocol: ProtocolSpec = "ganbench"  # what the metrics' values mean
     seeds: Seeds = 3
     points: int = Field(default=8, ge=1, le=1000)  # of each learning curve
-    grid: list[Grid] = Field(min_length=1)
-    exclude: list[Exclude] = []
-    budget: dict[str, Profile] = Field(min_length=1)
-    limits: Limits = Limits()
-    analysis: Analysis = Analysis()
-    gate: Gate | None = None
+    grid: list[GridConfig] = Field(min_length=1)
+    exclude: list[ExclusionConfig] = []
+    budget: dict[str, BudgetProfile] = Field(min_length=1)
+    limits: LimitsConfig = LimitsConfig()
+    analysis: AnalysisConfig = AnalysisConfig()
+    gate: GateConfig | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Suite":
         if (outcome := self.analysis.outcome) not in self.metrics:
-            raise Misfit(("analysis", "outcome"), f"{outcome} is not among the metrics")
+            raise SuiteValidationError(
+                ("analysis", "outcome"), f"{outcome} is not among the metrics"
+            )
         for metric in self.gate.margins if self.gate else ():
             if metric not in self.metrics:
-                hint = nearest(metric, self.metrics)
-                raise Misfit(("gate", "margins", metric), f"it is not among the metrics{hint}")
-        kept, _ = cells(self)
-        if not kept:
+                hint = suggest(metric, self.metrics)
+                raise SuiteValidationError(
+                    ("gate", "margins", metric), f"it is not among the metrics{hint}"
+                )
+        included, _ = expand_cells(self)
+        if not included:
             raise ValueError("no cell is left: everything is excluded")
         return self
 
-    def profile(self, wanted: str | None, device: str) -> str:
+    def select_profile(self, wanted: str | None, device: str) -> str:
         """The budget profile that was asked for, or the one of this device."""
         for name in [wanted] if wanted else [device, "gpu" if device != "cpu" else "cpu"]:
             if name in self.budget:
                 return name
         name = wanted or device
-        there = f"; there is {', '.join(f'budget.{known}' for known in self.budget)}"
-        hint = nearest(wanted, self.budget) if wanted else there
+        available = f"; there is {', '.join(f'budget.{known}' for known in self.budget)}"
+        hint = suggest(wanted, self.budget) if wanted else available
         raise SuiteError(f"suite {self.name} has no budget.{name}{hint}")
 
     def seeds_of(self, profile: str) -> list[int]:
@@ -313,40 +321,44 @@ class Cell:
         return " / ".join([self.data, self.variant, self.loss, chain, *filter(None, [self.plan])])
 
 
-def cells(suite: Suite) -> tuple[list[Cell], list[tuple[Cell, str]]]:
+def expand_cells(suite: Suite) -> tuple[list[Cell], list[tuple[Cell, str]]]:
     """The suite's cells, equal ones once, and those that it excludes, with the reasons."""
-    kept: dict[Any, Cell] = {}
+    included: dict[Any, Cell] = {}
     excluded: dict[Any, tuple[Cell, str]] = {}
     used = set()
-    for cell in itertools.chain.from_iterable(_grid(suite, grid) for grid in suite.grid):
+    for cell in itertools.chain.from_iterable(_expand_grid(suite, grid) for grid in suite.grid):
         key = (cell.data, repr(cell.recipe.identity()))
         reasons = [(i, e.reason) for i, e in enumerate(suite.exclude) if e.matches(cell)]
         used |= {i for i, _ in reasons}
         if reasons:
             excluded.setdefault(key, (cell, reasons[0][1]))
         else:
-            kept.setdefault(key, cell)
+            included.setdefault(key, cell)
     for i, exclude in enumerate(suite.exclude):
         if i not in used:
-            raise Misfit(("exclude", i), f"this leaves out no cell of the grid ({exclude.reason})")
-    return list(kept.values()), list(excluded.values())
+            raise SuiteValidationError(
+                ("exclude", i), f"this leaves out no cell of the grid ({exclude.reason})"
+            )
+    return list(included.values()), list(excluded.values())
 
 
-def _grid(suite: Suite, grid: Grid) -> Iterator[Cell]:
-    axes = (grid.data or suite.data, grid.variants, grid.losses, grid.tricks.listed())
+def _expand_grid(suite: Suite, grid: GridConfig) -> Iterator[Cell]:
+    axes = (grid.data or suite.data, grid.variants, grid.losses, grid.tricks.list_chains())
     for data, name, loss, tricks in itertools.product(*axes):
-        for changes in grid.plan.listed():
-            own = variant(name)
+        for changes in grid.plan.list_changes():
+            own = resolve_variant(name)
             recipe = replace(
                 own,
-                loss=own.loss if loss == OWN else loss,
+                loss=own.loss if loss == OWN_LOSS else loss,
                 tricks=own.tricks + tricks,
-                plan=changed(own.plan, changes),
+                hyperparameters=apply_axes(own.hyperparameters, changes),
             )
-            yield Cell(data, name, recipe.loss, tricks, told(own.plan, changes), recipe)
+            yield Cell(
+                data, name, recipe.loss, tricks, format_axes(own.hyperparameters, changes), recipe
+            )
 
 
-def changed(plan: Plan, changes: dict[str, Any]) -> Plan:
+def apply_axes(plan: Hyperparameters, changes: dict[str, Any]) -> Hyperparameters:
     """The plan with an axis's values; `lr` and `betas` are those of both sides."""
     both = {f"{side}_{key}": changes[key] for key in ("lr", "betas") if key in changes
             for side in ("generator", "discriminator")}  # fmt: skip
@@ -354,28 +366,28 @@ def changed(plan: Plan, changes: dict[str, Any]) -> Plan:
     return replace(plan, **both, **single)
 
 
-def told(plan: Plan, changes: dict[str, Any]) -> str:
+def format_axes(plan: Hyperparameters, changes: dict[str, Any]) -> str:
     """The label of what is changed: a value that the plan has anyway is left out."""
-    new = {key: value for key, value in changes.items() if changed(plan, {key: value}) != plan}
+    new = {key: value for key, value in changes.items() if apply_axes(plan, {key: value}) != plan}
     return ", ".join(f"{key}={value}" for key, value in sorted(new.items()))
 
 
-UNITS = {"s": 1, "min": 60, "h": 3600}
+SECONDS_OF_UNIT = {"s": 1, "min": 60, "h": 3600}
 
 
-def seconds(duration: str) -> float:
+def parse_seconds(duration: str) -> float:
     """`90 s`, `5 min` or `2 h` as seconds."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", duration)
-    if not found or float(found[1]) == 0:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", duration)
+    if not match or float(match[1]) == 0:
         raise ValueError(f"{duration!r} is no duration: write it as '90 s', '5 min' or '2 h'")
-    return float(found[1]) * UNITS[found[2]]
+    return float(match[1]) * SECONDS_OF_UNIT[match[2]]
 
 
-def schema() -> dict[str, Any]:
+def suite_json_schema() -> dict[str, Any]:
     """The JSON Schema of suite files, for editors."""
-    found = Suite.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+    content = Suite.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **content}
 
 
 if __name__ == "__main__":
-    print(json.dumps(schema(), indent=2))
+    print(json.dumps(suite_json_schema(), indent=2))

@@ -8,21 +8,21 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ganbench.registry import nearest
+from ganbench.registry import suggest
 
 from .suite import (
-    Analysis,
-    Exclude,
-    Grid,
-    Limits,
+    AnalysisConfig,
+    BudgetProfile,
+    ConfigModel,
+    ExclusionConfig,
+    GridConfig,
+    HyperparameterAxes,
+    LimitsConfig,
     Location,
-    Misfit,
-    Part,
-    PlanAxes,
-    Profile,
     Suite,
     SuiteError,
-    Tricks,
+    SuiteValidationError,
+    TrickAxes,
 )
 
 
@@ -32,22 +32,22 @@ def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text)
     except FileNotFoundError:
-        here = [found.stem for found in Path("suites").glob("*.toml")]
-        raise SuiteError(f"there is no suite {path}{nearest(path.stem, here)}") from None
+        suites = [problems.stem for problems in Path("suites").glob("*.toml")]
+        raise SuiteError(f"there is no suite {path}{suggest(path.stem, suites)}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise SuiteError(f"{path}: {error}") from None
-    given = {override: assign(content, override) for override in overrides}
+    given = {override: apply_override(content, override) for override in overrides}
     try:
         return Suite.model_validate(content)
     except ValidationError as error:
-        found: dict[Location, str] = {}  # a value of several possible types errs once for each
+        problems: dict[Location, str] = {}  # a value of several possible types errs once for each
         for details in error.errors():
-            location = location_of(details)
-            found.setdefault(location, problem(path, text, given, location, details))
-        raise SuiteError("\n".join(found.values())) from None
+            location = error_location(details)
+            problems.setdefault(location, format_problem(path, text, given, location, details))
+        raise SuiteError("\n".join(problems.values())) from None
 
 
-def assign(content: dict[str, Any], override: str) -> Location:
+def apply_override(content: dict[str, Any], override: str) -> Location:
     """Sets `budget.cpu.images=1000` in a suite's content; the value is TOML, or else a text."""
     path, equals, text = override.partition("=")
     if not equals or not path.strip():
@@ -70,28 +70,30 @@ def assign(content: dict[str, Any], override: str) -> Location:
     return tuple(location)
 
 
-def location_of(details: Any) -> Location:
+def error_location(details: Any) -> Location:
     """Where an error lies: pydantic names the branches of a union as if they were keys."""
-    if isinstance(misfit := details.get("ctx", {}).get("error"), Misfit):
+    if isinstance(misfit := details.get("ctx", {}).get("error"), SuiteValidationError):
         return misfit.location
     *outer, last = details["loc"] or ("",)
-    kept = [part for part in outer if not is_branch(part)]
-    return tuple(kept + [last] * (details["type"] == "extra_forbidden" or not is_branch(last)))
+    keys = [part for part in outer if not is_union_branch(part)]
+    return tuple(
+        keys + [last] * (details["type"] == "extra_forbidden" or not is_union_branch(last))
+    )
 
 
-def problem(
+def format_problem(
     path: Path, text: str, given: dict[str, Location], location: Location, details: Any
 ) -> str:
     """One error of a suite as a line: where it is, and what would do."""
     where = next((f"-o {o}" for o, at in given.items() if at == location[: len(at)]), None)
     if where is None:
-        line = line_of(text, location)
+        line = find_line(text, location)
         where = f"{path}:{line}" if line else str(path)
     key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
-    return ": ".join(filter(None, [where, key, sentence(details, location)]))
+    return ": ".join(filter(None, [where, key, format_error_sentence(details, location)]))
 
 
-def is_branch(part: int | str) -> bool:
+def is_union_branch(part: int | str) -> bool:
     """Is it pydantic's name for one of several types, and no key?"""
     return (
         isinstance(part, str)
@@ -100,9 +102,9 @@ def is_branch(part: int | str) -> bool:
     )
 
 
-def sentence(details: Any, location: Location) -> str:
+def format_error_sentence(details: Any, location: Location) -> str:
     if details["type"] == "extra_forbidden":
-        return f"there is no such key{nearest(str(location[-1]), keys_at(location[:-1]))}"
+        return f"there is no such key{suggest(str(location[-1]), keys_at_location(location[:-1]))}"
     if details["type"] == "missing":
         return "this key is needed"
     if details["type"] == "list_type" and isinstance(details["input"], dict):
@@ -112,23 +114,23 @@ def sentence(details: Any, location: Location) -> str:
     return f"{details['msg'][0].lower()}{details['msg'][1:]}, not {details['input']!r}"
 
 
-def keys_at(location: Location) -> Iterable[str]:
-    parts: dict[Location, type[Part]] = {
+def keys_at_location(location: Location) -> Iterable[str]:
+    parts: dict[Location, type[ConfigModel]] = {
         (): Suite,
-        ("grid",): Grid,
-        ("grid", "tricks"): Tricks,
-        ("grid", "plan"): PlanAxes,
-        ("exclude",): Exclude,
-        ("budget",): Profile,
-        ("limits",): Limits,
-        ("analysis",): Analysis,
+        ("grid",): GridConfig,
+        ("grid", "tricks"): TrickAxes,
+        ("grid", "plan"): HyperparameterAxes,
+        ("exclude",): ExclusionConfig,
+        ("budget",): BudgetProfile,
+        ("limits",): LimitsConfig,
+        ("analysis",): AnalysisConfig,
     }
     names = tuple(part for part in location if isinstance(part, str))
     part = parts.get(names[:1] if names[:1] == ("budget",) else names)
     return [field.alias or name for name, field in part.model_fields.items()] if part else []
 
 
-def line_of(text: str, location: Location) -> int | None:
+def find_line(text: str, location: Location) -> int | None:
     """The line of a key, or of the nearest thing around it that has one."""
     lines: dict[Location, int] = {}
     counts: dict[str, int] = {}

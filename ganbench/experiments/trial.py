@@ -8,17 +8,17 @@ from typing import Any
 
 from ganbench.devices import Numerics
 from ganbench.evaluation.metrics import METRICS
-from ganbench.files import Damaged, read_json
-from ganbench.gan.hyperparameters import Plan
+from ganbench.files import CorruptFile, read_json
+from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.recipe import Recipe
 from ganbench.training.budget import Budget
 
 from .provenance import hash_training_code, torch_minor
 from .store import Store
 
-SCHEMA = 1
-SELECTION = "fid"  # what the best checkpoint is chosen by, on samples of its own
-CHECKPOINTS = ("last", "best")
+IDENTITY_SCHEMA = 1
+SELECTION_METRIC = "fid"  # what the best checkpoint is chosen by, on samples of its own
+CHECKPOINT_NAMES = ("last", "best")
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class Trial:
     def identity(self) -> dict[str, Any]:
         """Plain data in which two trials differ if and only if their results may."""
         return {
-            "schema": SCHEMA,
+            "schema": IDENTITY_SCHEMA,
             "data": self.fingerprint,
             **self.recipe.identity(),
             "budget": asdict(self.budget),
             "seed": self.seed,
             "points": self.points,
-            "selection": METRICS.identity(SELECTION),
+            "selection": METRICS.identity(SELECTION_METRIC),
             "numerics": self.numerics.identity(),
         }
 
@@ -63,7 +63,7 @@ class Trial:
         )
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def made_by(self) -> dict[str, str]:
+    def code_provenance(self) -> dict[str, str]:
         """The code that trains it now, and torch's minor version: other ones may give other numbers."""
         return {"code": hash_training_code(self.recipe, self.data), "torch_minor": torch_minor()}
 
@@ -73,19 +73,29 @@ class Trial:
     @classmethod
     def from_json(cls, text: str) -> "Trial":
         content = json.loads(text)
-        recipe = content.pop("recipe")
-        plan = recipe.pop("plan")
-        plan |= {side: tuple(plan[side]) for side in ("generator_betas", "discriminator_betas")}
+        recipe = with_new_names(content.pop("recipe"))
+        rates = recipe.pop("hyperparameters")
+        rates |= {side: tuple(rates[side]) for side in ("generator_betas", "discriminator_betas")}
         recipe["tricks"] = tuple(recipe["tricks"])
         content["tricks"] = tuple(content["tricks"])
         budget = Budget(**content.pop("budget"))
-        return cls(recipe=Recipe(plan=Plan(**plan), **recipe), budget=budget, **content)
+        return cls(
+            recipe=Recipe(hyperparameters=Hyperparameters(**rates), **recipe),
+            budget=budget,
+            **content,
+        )
+
+
+def with_new_names(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Returns a stored recipe under the names of today: stores of the first release have others."""
+    renamed = {"plan": "hyperparameters", "game": "task"}
+    return {renamed.get(key, key): value for key, value in recipe.items()}
 
 
 def read_trial(store: Store, identifier: str) -> Trial:
     """The trial of this SHA-256, or of its first 16 digits; raises Damaged if its spec.json is missing."""
-    path = store.trial(identifier).spec
+    path = store.trial_folder(identifier).spec_path
     content = read_json(path)
     if content is None:
-        raise Damaged(f"{path} is missing: without it nothing can be made of the trial again")
+        raise CorruptFile(f"{path} is missing: without it nothing can be made of the trial again")
     return Trial.from_json(json.dumps(content["trial"]))

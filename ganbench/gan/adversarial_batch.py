@@ -9,15 +9,17 @@ from torch import Tensor, nn
 
 from ganbench.gan.networks.discriminator import Discriminator
 
-View = Callable[[Tensor, str], Tensor]  # images, the role that they play => what is shown of them
+DiscriminatorInput = Callable[
+    [Tensor, str], Tensor
+]  # images, the role that they play => what is shown of them
 
 
-def unchanged(x: Tensor, role: str) -> Tensor:
+def identity_input(x: Tensor, role: str) -> Tensor:
     return x
 
 
 @dataclass(frozen=True, eq=False)
-class Duel:
+class AdversarialBatch:
     """Two batches and their judge. Features and scores are computed when first asked for, and once.
 
     A role says in whose name images are shown: views draw their noise by it, so that what one trick
@@ -33,7 +35,9 @@ class Duel:
     fake: Tensor  # [N, ...]
     real_label: Tensor | None = None  # [N], the condition under which each is judged
     fake_label: Tensor | None = None
-    view: View = unchanged  # what the discriminator is shown of an image
+    discriminator_input: DiscriminatorInput = (
+        identity_input  # what the discriminator is shown of an image
+    )
 
     def generate(self, source: Tensor) -> Tensor:
         """Fakes of other sources, under the same conditions."""
@@ -47,7 +51,9 @@ class Duel:
 
     def features(self, x: Tensor, role: str, label: Tensor | None = None) -> Tensor:
         """[N, ...] => [N, F]"""
-        return self.discriminator.features(self.view(x, f"{self.name}/{role}"), label)
+        return self.discriminator.features(
+            self.discriminator_input(x, f"{self.name}/{role}"), label
+        )
 
     @cached_property
     def real_features(self) -> Tensor:
@@ -65,7 +71,7 @@ class Duel:
     def fake_score(self) -> Tensor:
         return self.discriminator.head(self.fake_features, self.fake_label)
 
-    def squared_slope(self, score: Tensor, x: Tensor) -> Tensor:
+    def squared_gradient_norm(self, score: Tensor, x: Tensor) -> Tensor:
         """The squared gradient of each score by what it was computed from: [M], [N, ...] => [M].
 
         It runs through the view, so packed images are differentiated together, and can itself be
@@ -74,14 +80,14 @@ class Duel:
         (gradient,) = torch.autograd.grad(score.sum(), x, create_graph=True)
         return gradient.reshape(len(score), -1).square().sum(1)
 
-    def seen_by(self, view: View) -> "Duel":
-        return replace(self, view=view)
+    def with_discriminator_input(self, view: DiscriminatorInput) -> "AdversarialBatch":
+        return replace(self, discriminator_input=view)
 
-    def differentiable(self) -> "Duel":
+    def with_real_leaves(self) -> "AdversarialBatch":
         """As leaves, but the fakes keep the graph that leads to their generator."""
         return replace(self, real=self.real.detach().requires_grad_())
 
-    def as_leaves(self) -> "Duel":
+    def with_leaves(self) -> "AdversarialBatch":
         """Cuts the graph at the images, so that penalties can differentiate scores by them."""
         return replace(
             self,

@@ -13,114 +13,120 @@ from ganbench.errors import GanbenchError
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.losses.base import Loss
 from ganbench.gan.networks import NETWORKS
-from ganbench.gan.networks.base import initialized
+from ganbench.gan.networks.base import initialize_parameters
 from ganbench.gan.networks.discriminator import Discriminator, Shape
-from ganbench.gan.tasks import GAMES
-from ganbench.gan.tasks.base import Game
+from ganbench.gan.tasks import TASKS
+from ganbench.gan.tasks.base import Task
 from ganbench.gan.tricks import TRICKS
-from ganbench.gan.tricks.base import Chain, Trick
-from ganbench.registry import parse
-from ganbench.rng import Streams
+from ganbench.gan.tricks.base import Trick, TrickList
+from ganbench.registry import parse_spec
+from ganbench.rng import RngStreams
 
-from .build_config import Blueprint
-from .hyperparameters import Plan
+from .build_config import BuildConfig
+from .hyperparameters import Hyperparameters
 from .recipe import Recipe
 
 
 @dataclass(frozen=True, eq=False)
-class Setup:
+class TrainingSetup:
     """A game that is built, and what it is trained by."""
 
-    game: Game
+    task: Task
     loss: Loss
     trick: Trick
-    plan: Plan
+    hyperparameters: Hyperparameters
 
 
-META = torch.device("meta")
+META_DEVICE = torch.device("meta")
 
 
 class Incompatible(GanbenchError, ValueError):
     """The objection of a network or a trick to the setup that it was put in, in a sentence."""
 
 
-def chain(recipe: Recipe) -> Chain:
+def make_trick_list(recipe: Recipe) -> TrickList:
     """The recipe's tricks; raises Incompatible if one is in it twice."""
-    names = [parse(text).name for text in recipe.tricks]
+    names = [parse_spec(text).name for text in recipe.tricks]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise Incompatible(f"the variant has {' and '.join(twice)} already")
-    return Chain({parse(text).name: TRICKS.make(text) for text in recipe.tricks})
+    return TrickList({parse_spec(text).name: TRICKS.make(text) for text in recipe.tricks})
 
 
-def blueprint_of(recipe: Recipe, data: Data, tricks: Chain) -> Blueprint:
+def make_build_config(recipe: Recipe, data: Data, tricks: TrickList) -> BuildConfig:
     """Everything that is declared, final; raises Incompatible with all objections in a sentence."""
-    network = tricks.network(NETWORKS.make(recipe.network))
-    found = Blueprint(
-        game=recipe.game,
+    network = tricks.configure_network(NETWORKS.make(recipe.network))
+    config = BuildConfig(
+        task=recipe.task,
         network=network,
         loss=LOSSES.make(recipe.loss),
-        plan=tricks.plan(recipe.plan),
+        hyperparameters=tricks.configure_hyperparameters(recipe.hyperparameters),
         shapes=data.shapes,
         classes=data.classes,
         tricks=tuple(name for name, _ in tricks.items()),
     )
-    objections = [o for shape in data.shapes.values() if (o := network.objection(shape))]
-    for part in (GAMES.make(recipe.game), tricks):
-        objections += [o] if (o := part.objection(found)) else []
+    objections = [o for shape in data.shapes.values() if (o := network.incompatibility(shape))]
+    for part in (TASKS.make(recipe.task), tricks):
+        objections += [o] if (o := part.incompatibility(config)) else []
     if objections:
         raise Incompatible("; ".join(dict.fromkeys(objections)))  # two domains may be refused alike
-    return found
+    return config
 
 
-def assemble(recipe: Recipe, data: Data, streams: Streams) -> Setup:
+def build_training(recipe: Recipe, data: Data, streams: RngStreams) -> TrainingSetup:
     """Builds a recipe for data of these shapes on the streams' device, initial weights included.
 
     Weights are drawn on the CPU, so that they are the same on every device. On the `meta` device
     nothing is computed: that is how a suite is checked before it runs.
     """
-    tricks = chain(recipe)
-    blueprint = blueprint_of(recipe, data, tricks)
-    with torch.device(META if streams.device == META else "cpu"):
-        game = _game(recipe, blueprint, tricks, streams)
+    tricks = make_trick_list(recipe)
+    blueprint = make_build_config(recipe, data, tricks)
+    with torch.device(META_DEVICE if streams.device == META_DEVICE else "cpu"):
+        game = _build_task(recipe, blueprint, tricks, streams)
         for name, trick in tricks.items():
-            with streams.seeded("weights", f"{name}.attach"):
-                trick.attach(game, blueprint)
+            with streams.seeded_globally("weights", f"{name}.attach"):
+                trick.setup(game, blueprint)
     game, tricks = game.to(streams.device), tricks.to(streams.device)
-    return Setup(game, blueprint.loss, tricks, blueprint.plan)
+    return TrainingSetup(game, blueprint.loss, tricks, blueprint.hyperparameters)
 
 
-def _game(recipe: Recipe, blueprint: Blueprint, tricks: Chain, streams: Streams) -> Game:
-    def generator(name: str, plain: nn.Module) -> nn.Module:
-        made = initialized(blueprint.network, plain, streams, f"generator.{name}")
-        return tricked(made, "generator", name)
+def _build_task(
+    recipe: Recipe, blueprint: BuildConfig, tricks: TrickList, streams: RngStreams
+) -> Task:
+    def make_generator(name: str, plain: nn.Module) -> nn.Module:
+        network = initialize_parameters(blueprint.network, plain, streams, f"generator.{name}")
+        return transform_network(network, "generator", name)
 
-    def discriminator(
+    def make_discriminator(
         name: str, shape: Shape, plain: Callable[[Shape], Discriminator]
     ) -> Discriminator:
-        seen = tricks.view(torch.empty(blueprint.plan.batch, *shape, device=META), name)
-        made = plain(tuple(seen.shape[1:]))
-        initialized(blueprint.network, made, streams, f"discriminator.{name}")
-        return tricked(made, "discriminator", name)
+        shown = tricks.transform_discriminator_input(
+            torch.empty(blueprint.hyperparameters.batch, *shape, device=META_DEVICE), name
+        )
+        network = plain(tuple(shown.shape[1:]))
+        initialize_parameters(blueprint.network, network, streams, f"discriminator.{name}")
+        return transform_network(network, "discriminator", name)
 
-    def tricked(made: Any, side: str, name: str) -> Any:
+    def transform_network(network: Any, side: str, name: str) -> Any:
         """The network after every trick had its say; what one adds is initialized in its name."""
         for trick_name, trick in tricks.items():
-            where, known = f"{trick_name}.{side}.{name}", set(made.modules())
-            with streams.seeded("weights", where):
-                made = getattr(trick, side)(made)
-            initialized(blueprint.network, made, streams, where, known)
-        return made
+            where, initialized_modules = f"{trick_name}.{side}.{name}", set(network.modules())
+            with streams.seeded_globally("weights", where):
+                network = getattr(trick, f"transform_{side}")(network)
+            initialize_parameters(blueprint.network, network, streams, where, initialized_modules)
+        return network
 
-    game: Game = GAMES.make(recipe.game)
-    with streams.seeded("weights"):  # for what is neither a layer nor a trick's: a learned constant
-        game.build(blueprint, generator, discriminator)
+    game: Task = TASKS.make(recipe.task)
+    with streams.seeded_globally(
+        "weights"
+    ):  # for what is neither a layer nor a trick's: a learned constant
+        game.build(blueprint, make_generator, make_discriminator)
     return game
 
 
-def checked(recipe: Recipe, data: str) -> None:
+def check_recipe(recipe: Recipe, data: str) -> None:
     """Raises Incompatible if the recipe has no meaning on this data set; computes nothing."""
     try:
-        assemble(recipe, DATA.make(data), Streams(0, META))
+        build_training(recipe, DATA.make(data), RngStreams(0, META_DEVICE))
     except Incompatible:
         raise
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:

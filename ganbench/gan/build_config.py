@@ -7,17 +7,17 @@ from ganbench.gan.losses.base import Loss
 from ganbench.gan.networks.base import Network
 from ganbench.gan.networks.discriminator import Shape
 
-from .hyperparameters import Plan
+from .hyperparameters import Hyperparameters
 
 
 @dataclass(frozen=True)
-class Blueprint:
+class BuildConfig:
     """What objections are asked of: everything in it is final, with every trick's say included."""
 
-    game: str
+    task: str
     network: Network
     loss: Loss
-    plan: Plan
+    hyperparameters: Hyperparameters
     shapes: Mapping[str, Shape]  # of the data, one a domain
     classes: int  # 0: the data have no labels
     tricks: tuple[str, ...]  # the names of all tricks, in the chain's order

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 
 @dataclass(frozen=True)
-class Plan:
+class Hyperparameters:
     """Rates and rhythm of both sides; one step is `discriminator_turns` turns and then one of the generators.
 
     `decay` is the fraction of the budget after which learning rates fall linearly to zero; 1 is never.
@@ -49,7 +49,7 @@ class Plan:
         settings = {k: v for k, v in asdict(self).items() if self.neutral.get(k) != v}
         return {"version": self.version, **settings}
 
-    def rate(self, progress: float) -> float:
+    def learning_rate_factor(self, progress: float) -> float:
         """The factor on the learning rates at this fraction of the budget."""
         if progress < self.decay:
             return 1.0

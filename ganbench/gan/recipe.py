@@ -5,10 +5,10 @@ from typing import Any
 
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.networks import NETWORKS
-from ganbench.gan.tasks import GAMES
+from ganbench.gan.tasks import TASKS
 from ganbench.gan.tricks import TRICKS
 
-from .hyperparameters import Plan
+from .hyperparameters import Hyperparameters
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,15 @@ class Recipe:
     network: str
     loss: str = "non_saturating"
     tricks: tuple[str, ...] = ()
-    plan: Plan = field(default_factory=Plan)
-    game: str = "unconditional"
+    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
+    task: str = "unconditional"
 
     def identity(self) -> dict[str, Any]:
         """What decides the results of this recipe, as plain data; in no particular order of tricks."""
         return {
-            "game": GAMES.identity(self.game),
+            "game": TASKS.identity(self.task),
             "network": NETWORKS.identity(self.network),
             "loss": LOSSES.identity(self.loss),
             "tricks": [TRICKS.identity(text) for text in sorted(map(TRICKS.label, self.tricks))],
-            "plan": self.plan.identity(),
+            "plan": self.hyperparameters.identity(),
         }

@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ganbench.analysis.agreement import krippendorff_alpha
-from ganbench.analysis.intervals import LEVEL
-from ganbench.analysis.leaderboard import CELL
-from ganbench.files import Damaged, read_json
+from ganbench.analysis.intervals import CONFIDENCE_LEVEL
+from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.files import CorruptFile, read_json
 
-from .answers import Session
+from .answers import RaterSession
 from .key import Key
 
-PASS = 0.75  # of the catch trials, at the least, or a rater is left out
-HASTY = 150  # milliseconds: faster than anybody sees and decides
-OFF = 50  # milliseconds by which an exposure may differ from what was asked for
-COLUMN = "human error"
+MIN_CATCH_SHARE = 0.75  # of the catch trials, at the least, or a rater is left out
+HASTY_MILLISECONDS = 150  # milliseconds: faster than anybody sees and decides
+MAX_EXPOSURE_ERROR = 50  # milliseconds by which an exposure may differ from what was asked for
+HUMAN_ERROR_COLUMN = "human error"
 
 Wrong = NDArray[np.float64]  # 1 where a judgement was wrong [raters, items]
 
@@ -64,11 +64,11 @@ class HumanError:
     doubted: float
 
 
-def results(key: Key, sessions: Sequence[Session]) -> dict[str, Any]:
+def summarize_study(key: Key, sessions: Sequence[RaterSession]) -> dict[str, Any]:
     """All that the answers come to: the content of study.json."""
-    raters = [rater(key, session) for session in sessions]
-    kept = [s for s, told in zip(sessions, raters, strict=True) if not told.left_out]
-    alpha = agreement(key, kept)
+    raters = [summarize_rater(key, session) for session in sessions]
+    counted = [s for s, told in zip(sessions, raters, strict=True) if not told.left_out]
+    alpha = rater_agreement(key, counted)
     return {
         "schema": 1,
         "study": key.study,
@@ -76,27 +76,29 @@ def results(key: Key, sessions: Sequence[Session]) -> dict[str, Any]:
         "data": key.data,
         "exposure": key.exposure,
         "arms": [
-            arm.model_dump() | finite(asdict(arm_error(key, number, kept)))
+            arm.model_dump() | finite_row(asdict(arm_human_error(key, number, counted)))
             for number, arm in enumerate(key.arms)
         ],
-        "raters": [finite(asdict(told)) for told in raters],
+        "raters": [finite_row(asdict(told)) for told in raters],
         "alpha": None if math.isnan(alpha) else alpha,
     }
 
 
-def rater(key: Key, session: Session) -> Rater:
+def summarize_rater(key: Key, session: RaterSession) -> Rater:
     catches = [a for a in session.answers if key.items[a.item].arm is None]
     caught = sum(a.answer == key.items[a.item].truth for a in catches)
     judged = [a for a in session.answers if key.items[a.item].arm is not None]
-    wrong = wrongs(key, [session], [a.item for a in judged])
+    wrong = wrong_judgements(key, [session], [a.item for a in judged])
     truths = np.array([key.items[a.item].truth == "fake" for a in judged])
-    low, high = wilson(float(wrong.mean()), wrong.size)
-    off = sum(abs(a.shown - key.exposure) > OFF for a in judged if a.ms >= key.exposure > 0)
+    low, high = clustered_wilson_interval(float(wrong.mean()), wrong.size)
+    off = sum(
+        abs(a.shown - key.exposure) > MAX_EXPOSURE_ERROR for a in judged if a.ms >= key.exposure > 0
+    )
     return Rater(
         rater=session.rater,
         catches=len(catches),
         caught=caught,
-        left_out=caught < PASS * len(catches),
+        left_out=caught < MIN_CATCH_SHARE * len(catches),
         judgements=wrong.size,
         error=float(wrong.mean()),
         low=low,
@@ -104,19 +106,19 @@ def rater(key: Key, session: Session) -> Rater:
         fooled=float(wrong[:, truths].mean()),
         doubted=float(wrong[:, ~truths].mean()),
         median_ms=float(np.median([a.ms for a in judged])),
-        hasty=sum(a.ms < HASTY for a in judged),
+        hasty=sum(a.ms < HASTY_MILLISECONDS for a in judged),
         off=off,
     )
 
 
-def arm_error(key: Key, arm: int, sessions: Sequence[Session]) -> HumanError:
-    items = [item for item, told in key.items.items() if told.arm == arm]
+def arm_human_error(key: Key, arm: int, sessions: Sequence[RaterSession]) -> HumanError:
+    items = [item for item, shares in key.items.items() if shares.arm == arm]
     truths = np.array([key.items[item].truth == "fake" for item in items])
-    wrong = wrongs(key, sessions, items)
+    wrong = wrong_judgements(key, sessions, items)
     if not wrong.size:
         return HumanError(0, 0, 0.0, *[math.nan] * 5)
-    share, independent = float(wrong.mean()), independent_judgements(wrong)
-    low, high = wilson(share, independent)
+    share, independent = float(wrong.mean()), effective_judgements(wrong)
+    low, high = clustered_wilson_interval(share, independent)
     return HumanError(
         raters=len(sessions),
         judgements=wrong.size,
@@ -129,63 +131,71 @@ def arm_error(key: Key, arm: int, sessions: Sequence[Session]) -> HumanError:
     )
 
 
-def wrongs(key: Key, sessions: Sequence[Session], items: Sequence[str]) -> Wrong:
+def wrong_judgements(key: Key, sessions: Sequence[RaterSession], items: Sequence[str]) -> Wrong:
     """Which judgements of these items were wrong [raters, items]."""
-    said = [{a.item: a.answer for a in session.answers} for session in sessions]
-    found = [[answers[item] != key.items[item].truth for item in items] for answers in said]
-    return np.array(found, dtype=np.float64).reshape(len(sessions), len(items))
+    answers_by_rater = [{a.item: a.answer for a in session.answers} for session in sessions]
+    rows = [
+        [answers[item] != key.items[item].truth for item in items] for answers in answers_by_rater
+    ]
+    return np.array(rows, dtype=np.float64).reshape(len(sessions), len(items))
 
 
-def independent_judgements(wrong: Wrong) -> float:
+def effective_judgements(wrong: Wrong) -> float:
     """How many independent judgements would tell the share as surely as these of few raters and pictures."""
     share = wrong.mean()
     gaps = wrong - share
     single = share * (1 - share) / wrong.size  # the variance if all were independent
     if not single:
         return float(wrong.size)
-    of_raters = corrected((gaps.sum(axis=1) ** 2).sum() / wrong.size**2, len(wrong))
-    of_items = corrected((gaps.sum(axis=0) ** 2).sum() / wrong.size**2, wrong.shape[1])
+    of_raters = correct_variance((gaps.sum(axis=1) ** 2).sum() / wrong.size**2, len(wrong))
+    of_items = correct_variance((gaps.sum(axis=0) ** 2).sum() / wrong.size**2, wrong.shape[1])
     variance = max(of_raters + of_items - single, of_raters, of_items, single)
     return float(wrong.size * single / variance)
 
 
-def corrected(variance: float, clusters: int) -> float:
+def correct_variance(variance: float, clusters: int) -> float:
     """For few clusters; of a single one nothing is known, and so nothing is added."""
     return variance * clusters / (clusters - 1) if clusters > 1 else 0.0
 
 
-def wilson(share: float, count: float) -> tuple[float, float]:
+def clustered_wilson_interval(share: float, count: float) -> tuple[float, float]:
     """Wilson's interval of a share of so many independent judgements, which need not be a whole number."""
-    z2 = stats.norm.ppf((1 + LEVEL) / 2) ** 2
+    z2 = stats.norm.ppf((1 + CONFIDENCE_LEVEL) / 2) ** 2
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = math.sqrt(z2 * (share * (1 - share) / count + z2 / (4 * count**2))) / (1 + z2 / count)
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def agreement(key: Key, sessions: Sequence[Session]) -> float:
+def rater_agreement(key: Key, sessions: Sequence[RaterSession]) -> float:
     """Krippendorff's alpha of real or fake, over all items but the catch trials."""
     items = [item for item, told in key.items.items() if told.arm is not None]
     truths = np.array([key.items[item].truth == "fake" for item in items], dtype=np.float64)
-    fake = np.abs(truths - wrongs(key, sessions, items)).sum(axis=0).astype(np.int64)  # [items]
+    fake = (
+        np.abs(truths - wrong_judgements(key, sessions, items)).sum(axis=0).astype(np.int64)
+    )  # [items]
     return krippendorff_alpha(np.stack([fake, len(sessions) - fake], axis=1))
 
 
-def finite(row: dict[str, Any]) -> dict[str, Any]:
+def finite_row(row: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
 
 
 def with_human_error(board: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """The leaderboard with `human error`, its `low` and `high`, where a study lies in the suite's folder."""
     try:
-        found = read_json(folder / "study.json")
-    except Damaged:
-        found = None
-    if found is None or found.get("schema") != 1 or not found["arms"]:
+        content = read_json(folder / "study.json")
+    except CorruptFile:
+        content = None
+    if content is None or content.get("schema") != 1 or not content["arms"]:
         return board
-    arms = pd.DataFrame(found["arms"])[[*CELL, "error", "low", "high"]]
-    names = {"error": COLUMN, "low": f"{COLUMN} low", "high": f"{COLUMN} high"}
+    arms = pd.DataFrame(content["arms"])[[*ARM_COLUMNS, "error", "low", "high"]]
+    names = {
+        "error": HUMAN_ERROR_COLUMN,
+        "low": f"{HUMAN_ERROR_COLUMN} low",
+        "high": f"{HUMAN_ERROR_COLUMN} high",
+    }
     columns = list(names.values())
-    joined = board.merge(arms.rename(columns=names), on=CELL, how="left")
+    joined = board.merge(arms.rename(columns=names), on=ARM_COLUMNS, how="left")
     joined[columns] = joined[columns].astype(float).where(joined["role"].eq("trial"))
     joined.index = board.index
     return joined

@@ -7,12 +7,12 @@ mulberry32 makes numbers of the seed: both are a few lines in either language.
 
 from collections.abc import Callable, Sequence
 
-WORD = 0xFFFFFFFF
+UINT32_VALUES = 0xFFFFFFFF
 
 Random = Callable[[], int]  # 32 bits at a time
 
 
-def order(
+def item_order(
     study: str, groups: Sequence[Sequence[str]], catches: Sequence[str], rater: str
 ) -> list[str]:
     """Blocks that hold one item of every group, each block shuffled; catch trials spread among them.
@@ -21,10 +21,10 @@ def order(
     the second, and fatigue favours none.
     """
     random = mulberry32(fnv1a(f"{study}/{rater}"))
-    lists = [shuffled(group, random) for group in groups]
-    blocks = [shuffled([items[k] for items in lists], random) for k in range(len(lists[0]))]
+    lists = [shuffle_items(group, random) for group in groups]
+    blocks = [shuffle_items([items[k] for items in lists], random) for k in range(len(lists[0]))]
     items = [item for block in blocks for item in block]
-    mixed = shuffled(catches, random)
+    mixed = shuffle_items(catches, random)
     step = len(items) // max(1, len(mixed))
     places = [n * step + random() % step for n in range(len(mixed))]  # before which each comes
     for place, item in sorted(zip(places, mixed, strict=True), reverse=True):
@@ -32,31 +32,31 @@ def order(
     return items
 
 
-def shuffled(items: Sequence[str], random: Random) -> list[str]:
+def shuffle_items(items: Sequence[str], random: Random) -> list[str]:
     """Fisher and Yates."""
-    found = list(items)
-    for last in range(len(found) - 1, 0, -1):
+    shuffled_items = list(items)
+    for last in range(len(shuffled_items) - 1, 0, -1):
         other = random() % (last + 1)
-        found[last], found[other] = found[other], found[last]
-    return found
+        shuffled_items[last], shuffled_items[other] = shuffled_items[other], shuffled_items[last]
+    return shuffled_items
 
 
 def fnv1a(text: str) -> int:
     """The 32-bit FNV-1a hash of a text's UTF-8."""
-    found = 0x811C9DC5
+    hash_value = 0x811C9DC5
     for byte in text.encode():
-        found = (found ^ byte) * 0x01000193 & WORD
-    return found
+        hash_value = (hash_value ^ byte) * 0x01000193 & UINT32_VALUES
+    return hash_value
 
 
 def mulberry32(seed: int) -> Random:
     state = seed
 
-    def draw() -> int:
+    def draw_number() -> int:
         nonlocal state
-        state = (state + 0x6D2B79F5) & WORD
-        mixed = (state ^ state >> 15) * (state | 1) & WORD
-        mixed ^= (mixed + ((mixed ^ mixed >> 7) * (mixed | 61) & WORD)) & WORD
+        state = (state + 0x6D2B79F5) & UINT32_VALUES
+        mixed = (state ^ state >> 15) * (state | 1) & UINT32_VALUES
+        mixed ^= (mixed + ((mixed ^ mixed >> 7) * (mixed | 61) & UINT32_VALUES)) & UINT32_VALUES
         return mixed ^ mixed >> 14
 
-    return draw
+    return draw_number

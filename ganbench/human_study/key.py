@@ -7,12 +7,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ganbench.errors import GanbenchError
-from ganbench.files import Damaged, read_json
+from ganbench.files import CorruptFile, read_json
 
 Said = Literal["real", "fake"]
 
 
-class Arm(BaseModel):
+class StudyArm(BaseModel):
     """A cell whose fakes are judged."""
 
     model_config = ConfigDict(extra="forbid")
@@ -24,7 +24,7 @@ class Arm(BaseModel):
     plan: str
 
 
-class Item(BaseModel):
+class StudyItem(BaseModel):
     """A picture, and what it is; those of no arm are catch trials."""
 
     model_config = ConfigDict(extra="forbid")
@@ -44,13 +44,13 @@ class Key(BaseModel):
     exposure: int  # milliseconds; 0: until the answer
     seed: int
     salt: str = ""  # of the items' names; studies of old have none
-    arms: list[Arm]
-    items: dict[str, Item]
+    arms: list[StudyArm]
+    items: dict[str, StudyItem]
     groups: list[list[str]]  # a list an arm and truth, in the page's order
     catches: list[str]
 
 
-class Unread(GanbenchError, ValueError):
+class InvalidStudy(GanbenchError, ValueError):
     """What is wrong with a study, or with answers, in a sentence."""
 
 
@@ -63,18 +63,18 @@ def read_key(folder: Path) -> Key:
     """The key of the study of a suite's folder; raises Unread."""
     path = folder / "study" / "key.json"
     try:
-        found = read_json(path)
-    except Damaged as error:
-        raise Unread(str(error)) from None
-    if found is None:
-        raise Unread(f"{path} does not exist: `ganbench study make` writes it with the page")
+        content = read_json(path)
+    except CorruptFile as error:
+        raise InvalidStudy(str(error)) from None
+    if content is None:
+        raise InvalidStudy(f"{path} does not exist: `ganbench study make` writes it with the page")
     try:
-        return Key.model_validate(found)
+        return Key.model_validate(content)
     except ValidationError as error:
-        raise Unread(f"{path} is not a study's key: {first(error)}") from None
+        raise InvalidStudy(f"{path} is not a study's key: {first_problem(error)}") from None
 
 
-def first(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
     """The first thing that is wrong, and where."""
     details = error.errors()[0]
     place = ".".join(map(str, details["loc"]))

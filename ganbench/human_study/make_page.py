@@ -16,23 +16,23 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ganbench.visualization.trained_generator import Kept
+from ganbench.visualization.trained_generator import SavedGenerator
 
-from .key import Arm, Item, Key, Said, Unread
+from .key import InvalidStudy, Key, Said, StudyArm, StudyItem
 
-EXAMPLES = 10  # training images that the page shows as real
-SIDE = 256  # pixels that a picture is at least wide
+EXAMPLE_COUNT = 10  # training images that the page shows as real
+MIN_ITEM_PIXELS = 256  # pixels that a picture is at least wide
 SMALLEST, LARGEST, TIMES = (
     128,
     320,
     16,
 )  # CSS pixels that it is shown in, and those to a pixel at most
 TRUTHS: tuple[Said, Said] = ("fake", "real")
-HERE = Path(__file__).parent
+PAGE_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Design:
+class StudyDesign:
     """How a study is made."""
 
     pictures: int = 20  # fakes of each arm, and as many reals beside them
@@ -41,28 +41,31 @@ class Design:
     seed: int = 0
 
 
-def study(
-    suite: str, arms: Sequence[tuple[Arm, Sequence[Kept]]], design: Design, salt: str
+def make_study(
+    suite: str,
+    arms: Sequence[tuple[StudyArm, Sequence[SavedGenerator]]],
+    design: StudyDesign,
+    salt: str,
 ) -> tuple[Key, str]:
     """The key and the page of a study over arms of one data set, each with its kept samplers.
 
     Every arm has its own real pictures, held-out ones; its fakes are spread over its seeds. The salt is
     a secret, by which the same study has the same page. Raises Unread if they are of points, or too few.
     """
-    found = Pictures(arms, design, salt)
-    items: dict[str, Item] = {}
+    pictures = StudyPictures(arms, design, salt)
+    items: dict[str, StudyItem] = {}
     images: dict[str, str] = {}
     groups = []
     for number, _ in enumerate(arms):
         for truth in TRUTHS:
-            group = [found.of(number, truth, n) for n in range(design.pictures)]
+            group = [pictures.make_item(number, truth, n) for n in range(design.pictures)]
             groups.append([name for name, _, _ in group])
             items |= {name: item for name, item, _ in group}
             images |= {name: image for name, _, image in group}
     for n in range(design.catches):
-        said = TRUTHS[n % 2]
-        name = found.name("catch", n)
-        items[name], images[name] = Item(truth=said), word(said)
+        truth = TRUTHS[n % 2]
+        name = pictures.draw_item_name("catch", n)
+        items[name], images[name] = StudyItem(truth=truth), draw_catch_word(truth)
     catches = [name for name, item in items.items() if item.arm is None]
     key = Key(
         study=hashlib.sha256(json.dumps([suite, images], sort_keys=True).encode()).hexdigest()[:16],
@@ -76,97 +79,114 @@ def study(
         groups=sorted(sorted(group) for group in groups),  # their order tells nothing of arms
         catches=sorted(catches),
     )
-    return key, page(key, images, found.examples(), found.side())
+    return key, render_study_page(key, images, pictures.example_urls(), pictures.displayed_pixels())
 
 
-class Pictures:
+class StudyPictures:
     """The pictures of a study, by arm, truth and number."""
 
-    def __init__(self, arms: Sequence[tuple[Arm, Sequence[Kept]]], design: Design, salt: str):
+    def __init__(
+        self,
+        arms: Sequence[tuple[StudyArm, Sequence[SavedGenerator]]],
+        design: StudyDesign,
+        salt: str,
+    ):
         self.arms, self.design, self.salt = arms, design, salt
-        measured = arms[0][1][0].measured
-        if not arms[0][1][0].on_images:
-            raise Unread(f"{arms[0][0].data} is points: people are asked about images")
+        measured = arms[0][1][0].evaluator
+        if not arms[0][1][0].has_images:
+            raise InvalidStudy(f"{arms[0][0].data} is points: people are asked about images")
         domain = measured.domains[0]
         self.train, self.held_out = (
             part[domain].images for part in (measured.split.train, measured.split.held_out)
         )
         wanted = len(arms) * design.pictures
         if len(self.held_out) < wanted:
-            raise Unread(
+            raise InvalidStudy(
                 f"{len(arms)} arms of {design.pictures} pictures need {wanted} held-out images, and "
                 f"{arms[0][0].data} has {len(self.held_out)}: ask for fewer with --pictures"
             )
         random = torch.Generator().manual_seed(design.seed)
         self.chosen = torch.randperm(len(self.held_out), generator=random)[:wanted].tolist()
-        self.shown = torch.randperm(len(self.train), generator=random)[:EXAMPLES]
-        self.fakes = [dealt(samplers, design.pictures) for _, samplers in arms]
+        self.shown = torch.randperm(len(self.train), generator=random)[:EXAMPLE_COUNT]
+        self.fakes = [alternate_samples(samplers, design.pictures) for _, samplers in arms]
 
-    def of(self, arm: int, truth: Said, number: int) -> tuple[str, Item, str]:
+    def make_item(self, arm: int, truth: Said, number: int) -> tuple[str, StudyItem, str]:
         """An item's name, what it is, and its picture."""
         if truth == "real":
             index = self.chosen[arm * self.design.pictures + number]
             source, image = "held out", self.held_out[index]
         else:
             source, index, image = self.fakes[arm][number]
-        item = Item(truth=truth, arm=arm, source=source, index=index)
-        return self.name(truth, arm, number), item, encoded(image)
+        item = StudyItem(truth=truth, arm=arm, source=source, index=index)
+        return self.draw_item_name(truth, arm, number), item, encode_item(image)
 
-    def name(self, *address: str | int) -> str:
+    def draw_item_name(self, *address: str | int) -> str:
         """A name from which nobody sees what the item is: all but the salt can be guessed."""
         text = json.dumps([self.salt, self.design.seed, self.arms[0][0].data, *address])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def side(self) -> int:
+    def displayed_pixels(self) -> int:
         """CSS pixels that a picture is shown in: a few pixels are not made out when they are large."""
         return max(SMALLEST, min(LARGEST, TIMES * self.train.shape[-1]))
 
-    def examples(self) -> list[str]:
-        return [encoded(image) for image in self.train[self.shown]]
+    def example_urls(self) -> list[str]:
+        return [encode_item(image) for image in self.train[self.shown]]
 
 
-def dealt(samplers: Sequence[Kept], count: int) -> list[tuple[str, int, Tensor]]:
+def alternate_samples(
+    samplers: Sequence[SavedGenerator], count: int
+) -> list[tuple[str, int, Tensor]]:
     """So many fakes, by turns from each of an arm's seeds: trial, number, image."""
-    fakes = [(sampler.folder.folder.name, sampler.images().cpu()) for sampler in samplers]
+    fakes = [
+        (sampler.folder.folder.name, sampler.load_stored_images().cpu()) for sampler in samplers
+    ]
     if sum(len(images) for _, images in fakes) < count:
-        raise Unread(f"there are fewer than {count} fakes of an arm: ask for fewer with --pictures")
-    found: list[tuple[str, int, Tensor]] = []
+        raise InvalidStudy(
+            f"there are fewer than {count} fakes of an arm: ask for fewer with --pictures"
+        )
+    samples: list[tuple[str, int, Tensor]] = []
     taken = dict.fromkeys((name for name, _ in fakes), 0)
     for name, images in cycle(fakes):
-        if len(found) == count:
+        if len(samples) == count:
             break
         if taken[name] < len(images):
-            found.append((name, taken[name], images[taken[name]]))
+            samples.append((name, taken[name], images[taken[name]]))
             taken[name] += 1
-    return found
+    return samples
 
 
-def encoded(image: Tensor) -> str:  # uint8 [C, H, W]
+def encode_item(image: Tensor) -> str:  # uint8 [C, H, W]
     """A PNG as a data URL, of whole multiples of the pixels."""
     pixels = image.expand(3, -1, -1) if len(image) == 1 else image[:3]
-    found = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
-    times = max(1, -(-SIDE // max(found.size)))
-    found = found.resize((found.width * times, found.height * times), Image.Resampling.NEAREST)
-    return as_url(found)
+    picture = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    times = max(1, -(-MIN_ITEM_PIXELS // max(picture.size)))
+    picture = picture.resize(
+        (picture.width * times, picture.height * times), Image.Resampling.NEAREST
+    )
+    return image_to_url(picture)
 
 
-def word(said: Said) -> str:
+def draw_catch_word(said: Said) -> str:
     """The picture of a catch trial: the answer that it asks for."""
-    found = Image.new("RGB", (SIDE, SIDE), (32, 32, 32))
-    font = ImageFont.load_default(SIDE // 4)
-    ImageDraw.Draw(found).text((SIDE / 2, SIDE / 2), said.upper(), "white", font, anchor="mm")
-    return as_url(found)
+    image = Image.new("RGB", (MIN_ITEM_PIXELS, MIN_ITEM_PIXELS), (32, 32, 32))
+    font = ImageFont.load_default(MIN_ITEM_PIXELS // 4)
+    ImageDraw.Draw(image).text(
+        (MIN_ITEM_PIXELS / 2, MIN_ITEM_PIXELS / 2), said.upper(), "white", font, anchor="mm"
+    )
+    return image_to_url(image)
 
 
-def as_url(image: Image.Image) -> str:
+def image_to_url(image: Image.Image) -> str:
     content = io.BytesIO()
     image.save(content, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
 
 
-def page(key: Key, images: Mapping[str, str], examples: Sequence[str], side: int = LARGEST) -> str:
+def render_study_page(
+    key: Key, images: Mapping[str, str], examples: Sequence[str], side: int = LARGEST
+) -> str:
     """One HTML file. It says nothing of what an item is, and loads nothing."""
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         "study": key.study,
         "suite": key.suite,
         "data": key.data,
@@ -177,19 +197,19 @@ def page(key: Key, images: Mapping[str, str], examples: Sequence[str], side: int
         "images": dict(sorted(images.items())),
         "examples": list(examples),
     }
-    script = (HERE / "page.js").read_text(encoding="utf-8")
+    script = (PAGE_FOLDER / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     parts = {
         "TITLE": html.escape(f"Real or fake? {key.data}"),
         "HASH": f"sha256-{digest}",
         "SCRIPT": script,
-        "STUDY": in_script(told),
+        "STUDY": escape_for_script(content),
     }
-    text = (HERE / "page.html").read_text(encoding="utf-8")
+    text = (PAGE_FOLDER / "page.html").read_text(encoding="utf-8")
     return re.sub(r"__([A-Z]+)__", lambda mark: parts[mark[1]], text)
 
 
-def in_script(content: Any) -> str:
+def escape_for_script(content: Any) -> str:
     """JSON that cannot end the script element that it stands in."""
     text = json.dumps(content, ensure_ascii=True)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

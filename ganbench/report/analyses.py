@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ganbench.analysis.front import front
-from ganbench.analysis.profiles import improvement, middle, profiles
-from ganbench.analysis.selection import selection
-from ganbench.analysis.sensitivity import axis_effects, sensitivity
-from ganbench.analysis.targets import targets
-from ganbench.analysis.variance import seeds_table, variance
+from ganbench.analysis.front import cost_front
+from ganbench.analysis.profiles import (
+    improvement_probabilities,
+    interquartile_gains,
+    performance_profiles,
+)
+from ganbench.analysis.selection import checkpoint_selection
+from ganbench.analysis.sensitivity import axis_effects, settings_sensitivity
+from ganbench.analysis.targets import costs_to_target
+from ganbench.analysis.variance import seeds_table, variance_components
 
 from .markdown import as_table, number
 
@@ -39,20 +43,20 @@ ANALYSES = (
         "Probability of improvement",
         "How probably a training with the trick ends better than one without it in the same cell; ties "
         "count half, failures are worst. Stratified bootstrap over seeds.",
-        improvement,
+        improvement_probabilities,
     ),
     Analysis(
         "middle",
         "Interquartile means",
         "The mean of the middle half of all trainings, each as a ratio to its cell's mean without "
         "tricks, above 1 where better. It hides up to a quarter of failures: see how many there were.",
-        middle,
+        interquartile_gains,
     ),
     Analysis(
         "profiles",
         "Profiles",
         "The share of trainings that end within a factor of their cell's best arm; failures never do.",
-        profiles,
+        performance_profiles,
         wide,
     ),
     Analysis(
@@ -60,14 +64,14 @@ ANALYSES = (
         "On the way to a target",
         "Medians over trainings of what was spent at the first look that had reached the target; a "
         "training that never did counts as endless.",
-        targets,
+        costs_to_target,
     ),
-    Analysis("front", "Quality against cost", "Cells that no other one beats in both.", front),
+    Analysis("front", "Quality against cost", "Cells that no other one beats in both.", cost_front),
     Analysis(
         "sensitivity",
         "Sensitivity to settings",
         "What the best and the worst setting of the plan come to, all else being equal.",
-        sensitivity,
+        settings_sensitivity,
     ),
     Analysis(
         "axes",
@@ -80,14 +84,14 @@ ANALYSES = (
         "Last beside best",
         "The best checkpoint is chosen on other samples than those it is reported on. The last column "
         "is what reporting the best seed would have promised falsely.",
-        selection,
+        checkpoint_selection,
     ),
     Analysis(
         "variance",
         "Where the spread comes from",
         "Standard deviations on the analysis scale, within cells: of all, of sampling the fakes, and of "
         "training itself.",
-        variance,
+        variance_components,
     ),
     Analysis(
         "seeds",

@@ -7,19 +7,19 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.analysis.contrasts import CELL
+from ganbench.analysis.contrasts import CELL_COLUMNS
 from ganbench.analysis.effects import (
     Effect,
     chain_effects,
-    effects,
     effects_by_loss,
     effects_by_variant,
-    outcomes,
+    outcome_rows,
+    trick_effects,
 )
-from ganbench.analysis.factors import parts
-from ganbench.analysis.interactions import interactions
-from ganbench.analysis.rates import rates
-from ganbench.experiments.factorial import aliases
+from ganbench.analysis.factors import tricks_of_arm
+from ganbench.analysis.interactions import all_interactions
+from ganbench.analysis.rates import failure_rates
+from ganbench.experiments.factorial import aliased_terms
 
 from .findings import least, name_of, percent
 from .markdown import as_table, number
@@ -45,12 +45,12 @@ BADLY = (
 
 def sections(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The tables behind the file, as numbers."""
-    known = [*effects(frame), *effects_by_variant(frame), *effects_by_loss(frame)]
+    known = [*trick_effects(frame), *effects_by_variant(frame), *effects_by_loss(frame)]
     made: dict[str, list[Any]] = {
         "effects": known,
         "chains": chain_effects(frame),
-        "interactions": interactions(frame),
-        "rates": rates(frame),
+        "interactions": all_interactions(frame),
+        "rates": failure_rates(frame),
     }
     return {name: pd.DataFrame([asdict(each) for each in found]) for name, found in made.items()}
 
@@ -84,13 +84,13 @@ def effects_text(frame: pd.DataFrame, found: dict[str, pd.DataFrame]) -> str:
 def confounded(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """In which cells with combined tricks which effects have the same runs."""
     groups: dict[tuple[str, ...], list[str]] = {}
-    for cell, part in outcomes(frame).groupby(CELL, dropna=False, sort=False):
+    for cell, part in outcome_rows(frame).groupby(CELL_COLUMNS, dropna=False, sort=False):
         arms = part.loc[part["outcome"] != "not_applicable", "tricks"].unique()
         assert isinstance(cell, tuple)
         groups.setdefault(tuple(arms), []).append(" / ".join(str(name) for name in cell if name))
     for chains, cells in groups.items():
-        if any(len(parts(chain)) > 1 for chain in chains):
-            found = aliases([tuple(sorted(parts(chain))) for chain in chains])
+        if any(len(tricks_of_arm(chain)) > 1 for chain in chains):
+            found = aliased_terms([tuple(sorted(tricks_of_arm(chain))) for chain in chains])
             if found:
                 yield "; ".join(cells), "; ".join(" = ".join(group) for group in found)
 

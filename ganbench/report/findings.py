@@ -4,10 +4,10 @@ import math
 
 import pandas as pd
 
-from ganbench.analysis.effects import Effect, effects, effects_by_variant
-from ganbench.analysis.interactions import Interaction, interactions
-from ganbench.analysis.intervals import LEVEL
-from ganbench.analysis.rates import Rate, rates
+from ganbench.analysis.effects import Effect, effects_by_variant, trick_effects
+from ganbench.analysis.interactions import Interaction, all_interactions
+from ganbench.analysis.intervals import CONFIDENCE_LEVEL
+from ganbench.analysis.rates import FailureRate, failure_rates
 
 VERBS = {"helps": "helps,", "harms": "harms,", "equivalent": "is equivalent to none,"}
 FLAGS = {
@@ -22,7 +22,7 @@ MOST = 5  # interactions that are told; a large grid has dozens
 
 def findings(frame: pd.DataFrame) -> list[str]:
     """What the run showed: tricks that help, that harm, that do neither, and what stays open."""
-    found = [e for e in effects(frame) if e.pairs or e.lost]
+    found = [e for e in trick_effects(frame) if e.pairs or e.lost]
     if not found:
         return ["No trick was compared with none in this suite."]
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
@@ -36,7 +36,7 @@ def findings(frame: pd.DataFrame) -> list[str]:
         said.append(f"Undecided with these seeds, change of {name}: {told}.")
     said += by_variant(frame, name, facts)
     said += by_place(frame, name, facts)
-    said += [went_wrong(r) for r in rates(frame) if r.p < 1 - LEVEL]
+    said += [went_wrong(r) for r in failure_rates(frame) if r.p < 1 - CONFIDENCE_LEVEL]
     return said + [
         f"{e.tricks} lost {e.lost} trainings that none finished." for e in found if e.lost
     ]
@@ -55,7 +55,9 @@ def by_variant(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> list[st
 
 def by_place(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> list[str]:
     """A sentence an interaction, the surest first, and how many more there are."""
-    found = sorted((i for i in interactions(frame) if i.verdict == "differs"), key=lambda i: i.p)
+    found = sorted(
+        (i for i in all_interactions(frame) if i.verdict == "differs"), key=lambda i: i.p
+    )
     said = [more(interaction, name, facts) for interaction in found[:MOST]]
     if len(found) > MOST:
         said.append(f"{len(found) - MOST} more such differences are in the table of interactions.")
@@ -89,7 +91,7 @@ def more(found: Interaction, name: str, facts: dict[str, str]) -> str:
     )
 
 
-def went_wrong(rate: Rate) -> str:
+def went_wrong(rate: FailureRate) -> str:
     """That more or fewer trainings failed or collapsed with a trick."""
     return (
         f"{rate.tricks}: {rate.count} of {rate.trainings} trainings {rate.what}, {rate.more} where the same "

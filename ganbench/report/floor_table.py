@@ -4,13 +4,13 @@ from typing import Any
 
 from rich.table import Table
 
-from ganbench.evaluation.evaluator import Yardstick
+from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.metrics.base import Measurement
 
 from .markdown import number
 
 
-def floors(measured: Yardstick, metrics: tuple[str, ...]) -> list[dict[str, Any]]:
+def floors(measured: Evaluator, metrics: tuple[str, ...]) -> list[dict[str, Any]]:
     """Of each metric what held-out data score, with its error, and what theory expects."""
     readings, expected = measured.floor(metrics), measured.expected(metrics)
     return [

@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ganbench.analysis.leaderboard import CELL
+from ganbench.analysis.leaderboard import ARM_COLUMNS
 
 MEANING = (
     "Human error: the share of judgements, of fakes and of real pictures, that were wrong; 50 % is "
@@ -18,7 +18,7 @@ MEANING = (
 def tables(found: dict[str, Any]) -> list[Table]:
     """One of arms, the hardest to tell first, and one of raters."""
     arms = sorted(found["arms"], key=lambda arm: -(arm["error"] or 0.0))
-    names = [" · ".join(filter(None, (arm[key] for key in CELL[1:]))) for arm in arms]
+    names = [" · ".join(filter(None, (arm[key] for key in ARM_COLUMNS[1:]))) for arm in arms]
     raters = [told["rater"] + (" (left out)" * told["left_out"]) for told in found["raters"]]
     return [table("arm", names, arms), table("rater", raters, found["raters"])]
 

@@ -11,21 +11,21 @@ from typing import Self
 
 from pebble import ProcessPool
 
-from ganbench.experiments.signals import ctrl_c_held_back
+from ganbench.experiments.signals import defer_ctrl_c
 
-NICE = 10  # of what the run leaves of the CPU
+NICE_INCREMENT = 10  # of what the run leaves of the CPU
 
 
-class Redraw:
+class LiveReport:
     """Draws, so many seconds after the last was drawn; 0 is never. What goes wrong is told, once each."""
 
     def __init__(self, folder: Path, every: float, tell: Callable[[str], None]):
         self.folder, self.every, self.tell = folder, every, tell
         self.drawing: Future[None] | None = None
         self.drawn = 0.0
-        self.told: set[str] = set()
+        self.reported_errors: set[str] = set()
         context = multiprocessing.get_context("spawn")
-        self.pool = ProcessPool(max_workers=1, initializer=begin, context=context)
+        self.pool = ProcessPool(max_workers=1, initializer=lower_priority, context=context)
 
     def __enter__(self) -> Self:
         return self
@@ -39,45 +39,45 @@ class Redraw:
         self.pool.stop()
         self.pool.join()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Draws while the run goes on, if it is time and nothing is being drawn."""
         if self.drawing and not self.drawing.done():
             self.drawn = time.monotonic()
             return
-        self.complain()
+        self.print_drawing_error()
         if self.every and (not self.drawing or time.monotonic() - self.drawn >= self.every):
-            self.draw(over=False)
+            self.schedule_drawing(over=False)
 
-    def end(self) -> bool:
+    def finish(self) -> bool:
         """Draws all that a report has, if the run was seen to go on; returns whether that was so."""
         if not self.drawing:
             return False
-        self.complain()
-        self.draw(over=True)
-        self.complain()
+        self.print_drawing_error()
+        self.schedule_drawing(over=True)
+        self.print_drawing_error()
         return True
 
-    def draw(self, over: bool) -> None:
-        with ctrl_c_held_back():  # the process that draws inherits that it is not for it
-            self.drawing = self.pool.schedule(draw, args=(str(self.folder), over))
+    def schedule_drawing(self, over: bool) -> None:
+        with defer_ctrl_c():  # the process that draws inherits that it is not for it
+            self.drawing = self.pool.schedule(draw_report, args=(str(self.folder), over))
 
-    def complain(self) -> None:
+    def print_drawing_error(self) -> None:
         """Waits for what is being drawn, and says why it could not be."""
         error = self.drawing.exception() if self.drawing else None
-        if error and str(error) not in self.told:
-            self.told.add(str(error))
+        if error and str(error) not in self.reported_errors:
+            self.reported_errors.add(str(error))
             self.tell(f"The page is not drawn: {error}")
 
 
-def begin() -> None:
+def lower_priority() -> None:
     """Once a process, before it imports what has threads."""
-    os.nice(NICE)
+    os.nice(NICE_INCREMENT)
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
-def draw(folder: str, over: bool) -> None:
+def draw_report(folder: str, over: bool) -> None:
     """Writes what a suite's store says now; pictures that take long only when its run is over."""
-    from ganbench.analysis.rows import rows
+    from ganbench.analysis.rows import collect_rows
     from ganbench.experiments.store import Store
     from ganbench.files import read_json
 
@@ -87,4 +87,4 @@ def draw(folder: str, over: bool) -> None:
     store, plan = Store(own.parent), read_json(own / "plan.json")
     if plan is None:
         raise FileNotFoundError(f"{own / 'plan.json'} does not exist")
-    (write if over else redraw)(rows(plan, store), own, store)
+    (write if over else redraw)(collect_rows(plan, store), own, store)

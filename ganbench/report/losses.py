@@ -9,10 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ganbench.analysis.leaderboard import CELL
-from ganbench.analysis.rows import whole
+from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.analysis.rows import read_json_or_none
 from ganbench.experiments.store import Store
-from ganbench.files import Damaged, write_bytes
+from ganbench.files import CorruptFile, write_bytes
 
 ARMS = 60  # whose losses are told
 POINTS = 60  # of a training
@@ -26,11 +26,13 @@ def nothing() -> pd.DataFrame:
 
 def losses(frame: pd.DataFrame, board: pd.DataFrame, store: Store) -> pd.DataFrame:
     """A row a point, of one training an arm: the first that finished, else the first."""
-    trained = frame[frame["role"].eq("trial") & frame["trial"].notna()][["trial", "outcome", *CELL]]
+    trained = frame[frame["role"].eq("trial") & frame["trial"].notna()][
+        ["trial", "outcome", *ARM_COLUMNS]
+    ]
     trained.attrs = {}  # pandas copies them at every turn
     done_first = trained["outcome"].ne("done").sort_values(kind="stable").index
-    first = trained.loc[done_first].drop_duplicates(CELL)
-    arms = in_turn(board)[CELL].head(ARMS).merge(first, on=CELL)
+    first = trained.loc[done_first].drop_duplicates(ARM_COLUMNS)
+    arms = in_turn(board)[ARM_COLUMNS].head(ARMS).merge(first, on=ARM_COLUMNS)
     return pd.concat(
         [nothing(), *(logged(trial, store) for trial in arms["trial"])], ignore_index=True
     )
@@ -45,7 +47,7 @@ def in_turn(board: pd.DataFrame) -> pd.DataFrame:
 
 def logged(trial: str, store: Store) -> pd.DataFrame:
     """The looks at one training."""
-    curve: dict[str, Any] = whole(store.trial(trial).curve) or {}
+    curve: dict[str, Any] = read_json_or_none(store.trial_folder(trial).curve_path) or {}
     return binned(pd.DataFrame(curve.get("losses", []))).assign(trial=trial)[SCHEMA.names]
 
 
@@ -73,4 +75,4 @@ def read_losses(folder: Path) -> pd.DataFrame:
     except FileNotFoundError:
         return nothing()
     except (pa.ArrowException, KeyError, ValueError, OSError):
-        raise Damaged(f"{path} is damaged: delete it, and the page has no losses") from None
+        raise CorruptFile(f"{path} is damaged: delete it, and the page has no losses") from None

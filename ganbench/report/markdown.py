@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.analysis.detection import WON
-from ganbench.analysis.leaderboard import CELL
-from ganbench.human_study.error_rates import COLUMN as HUMAN
+from ganbench.analysis.detection import MIN_DOMINANT_ACCURACY
+from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.human_study.error_rates import HUMAN_ERROR_COLUMN as HUMAN
 
 from .findings import name_of
 
@@ -48,7 +48,7 @@ def meaning(plan: dict[str, Any], data: str) -> list[str]:
         "a perfect generator is expected to score. *untrained*: a variant's generator before its first step. "
         "*flags*, of how many seeds: *collapsed*, modes or recall ended below "
         f"{plan['analysis']['collapse']:.0%} of the floor's; *oscillating*, the fakes' mean score cycles; "
-        f"*won*, the discriminator tells {WON:.0%} of pairs apart to the end."
+        f"*won*, the discriminator tells {MIN_DOMINANT_ACCURACY:.0%} of pairs apart to the end."
     ]
 
 
@@ -154,6 +154,6 @@ def failures(board: pd.DataFrame) -> list[str]:
             if row[o]
         ]
         if counts:
-            name = " / ".join(row[key] for key in CELL if row[key])
+            name = " / ".join(row[key] for key in ARM_COLUMNS if row[key])
             lines.append(f"- {name}: {', '.join(counts)}: {row['reason']}")
     return ["## Not measured", "", *lines, ""] if lines else []

@@ -24,7 +24,7 @@ def pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:
     done = frame[frame["outcome"].eq("done") & frame["trial"].notna()]
     for row in done.drop_duplicates(["role", *CELL]).itertuples():
         for kind in KINDS:
-            source = store.trial(str(row.trial)).folder / f"{kind}.png"
+            source = store.trial_folder(str(row.trial)).folder / f"{kind}.png"
             if source.exists():
                 write_bytes(picture_file(folder, row, kind), source.read_bytes())
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.analysis.leaderboard import CELL
+from ganbench.analysis.leaderboard import ARM_COLUMNS
 
 
 def seed_values(frame: pd.DataFrame) -> dict[tuple[Any, ...], list[float]]:
@@ -13,7 +13,7 @@ def seed_values(frame: pd.DataFrame) -> dict[tuple[Any, ...], list[float]]:
     chosen = frame["metric"].eq(outcome) & frame["kind"].eq("quality") & frame["value"].notna()
     rows = frame[chosen & (frame["checkpoint"].eq("last") | frame["role"].eq("floor"))]
     rows.attrs = {}  # pandas copies them at every turn
-    known = rows[["role", *CELL, "value"]].fillna(dict.fromkeys(CELL, ""))
+    known = rows[["role", *ARM_COLUMNS, "value"]].fillna(dict.fromkeys(ARM_COLUMNS, ""))
     found: dict[tuple[Any, ...], list[float]] = {}
     for *key, value in known.itertuples(index=False, name=None):
         found.setdefault(tuple(key), []).append(float(value))

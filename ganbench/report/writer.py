@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from ganbench.analysis.leaderboard import CELL
-from ganbench.analysis.rows import rows, save
+from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.analysis.rows import collect_rows, save_rows
 from ganbench.experiments.store import Store
-from ganbench.files import read_json, write_bytes
+from ganbench.files import write_bytes
 from ganbench.report.figures import figures
 from ganbench.report.page import page
 
@@ -26,13 +26,13 @@ from .terminal import shown
 MAIN = ("report.html", "leaderboard.md", "effects.md", "analyses.md", "results.parquet", "figures")
 
 
-def write_report(folder: Path) -> tuple[pd.DataFrame, list[Path]]:
-    """Writes all tables, figures and the page of the suite in a folder, from its plan and the store.
+def write_report(plan: dict[str, Any], folder: Path) -> tuple[pd.DataFrame, list[Path]]:
+    """Writes all tables, figures and the page of a run into its folder, from the store beside that.
 
     Returns the rows and the main files.
     """
     store = Store(folder.parent)
-    frame = rows(read_json(folder / "plan.json"), store)
+    frame = collect_rows(plan, store)
     return frame, write(frame, folder, store)
 
 
@@ -52,7 +52,7 @@ def redraw(frame: pd.DataFrame, folder: Path, store: Store) -> None:
 
 
 def write_tables(frame: pd.DataFrame, folder: Path, store: Store | None) -> Report:
-    save(frame, folder)
+    save_rows(frame, folder)
     report = Report.of(frame, folder, store)
     write_leaderboard(report.frame, report.board, report.findings, folder)
     for name, text in texts_of(report).items():
@@ -73,15 +73,17 @@ def write_page(report: Report, folder: Path, store: Store | None) -> None:
 def leave_closer_pictures(report: Report, store: Store) -> None:
     """Walks, neighbours and styles of the cells that the terminal shows, a seed each."""
     from ganbench.visualization.samples import (
-        leave_pictures,  # of torch, which tables alone do not need
+        write_closer_pictures,  # of torch, which tables alone do not need
     )
 
     arms = pd.concat([shown(part) for _, part in report.board.groupby("data", sort=False)])
     done = report.frame[report.frame["outcome"].eq("done") & report.frame["role"].eq("trial")]
     trials = (
-        done[["trial", *CELL]].drop_duplicates(CELL).merge(arms.loc[arms["rank"].notna(), CELL])
+        done[["trial", *ARM_COLUMNS]]
+        .drop_duplicates(ARM_COLUMNS)
+        .merge(arms.loc[arms["rank"].notna(), ARM_COLUMNS])
     )
-    leave_pictures(map(str, trials["trial"]), store)
+    write_closer_pictures(map(str, trials["trial"]), store)
 
 
 def write_leaderboard(
@@ -105,7 +107,7 @@ def texts_of(report: Report) -> dict[str, str]:
 def summary(frame: pd.DataFrame, said: list[str]) -> dict[str, Any]:
     """What the rows come to, for programs."""
     plan = frame.attrs["plan"]
-    trials = frame[frame["role"].eq("trial")].drop_duplicates(["trial", "seed", *CELL])
+    trials = frame[frame["role"].eq("trial")].drop_duplicates(["trial", "seed", *ARM_COLUMNS])
     return {
         "suite": plan["suite"],
         "outcome": plan["analysis"]["outcome"],

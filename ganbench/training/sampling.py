@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 from ganbench.data.base import Batch, Examples
 from ganbench.gan.latent_sampler import Sampler
-from ganbench.gan.tasks.base import Asked, Game
-from ganbench.rng import Streams
+from ganbench.gan.tasks.base import Conditioning, Task
+from ganbench.rng import RngStreams
 
-SAMPLES = 500  # generated at a time
-KNOWN = ("images", "labels", "source", "truth", "returned")  # of fakes
+SAMPLES_PER_BATCH = 500  # generated at a time
+BATCHED_FIELDS = ("images", "labels", "source", "truth", "returned")  # of fakes
 
 
 @dataclass(frozen=True, eq=False)
-class Fakes:
+class GeneratedSamples:
     """Generated images in [-1, 1] [N, C, H, W] or points [N, D], and what is known of them."""
 
     images: Tensor
@@ -25,19 +25,19 @@ class Fakes:
     source: Tensor | None = None  # what they were made from
     truth: Tensor | None = None  # what they should be
     returned: Tensor | None = None  # what they became when they were translated back
-    back: "Fakes | None" = None  # of translations: those of the other way
+    back: "GeneratedSamples | None" = None  # of translations: those of the other way
     sampler: Sampler | None = None  # what made them
 
 
 @torch.no_grad()
-def sampled(
-    game: Game,
+def draw_samples_of_task(
+    game: Task,
     generators: nn.ModuleDict,
     sources: Mapping[str, Examples],
-    streams: Streams,
+    streams: RngStreams,
     stream: str,
     count: int | None = None,
-) -> Fakes:
+) -> GeneratedSamples:
     """Fakes of generators in evaluation mode, so that none depends on its batch.
 
     As many as there are sources, unless a count is given: then these are taken again from the first.
@@ -46,53 +46,60 @@ def sampled(
     count = count or min(map(len, sources.values()))
     generators.eval()
     random = streams.generator(stream)
-    with streams.seeded(stream, "layers"):
-        batches = dealt(sources, streams, count)
-        parts = [made(game, generators, batch, random) for batch in batches]
+    with streams.seeded_globally(stream, "layers"):
+        batches = iter_source_batches(sources, streams, count)
+        parts = [draw_samples_of_batch(game, generators, batch, random) for batch in batches]
     generators.train()
-    first, *others = (joined([part[domain] for part in parts]) for domain in reversed(parts[0]))
+    first, *others = (
+        concatenate_samples([part[domain] for part in parts]) for domain in reversed(parts[0])
+    )
     return replace(first, back=others[0] if others else None)
 
 
-def made(
-    game: Game, generators: nn.ModuleDict, sources: dict[str, Batch], random: torch.Generator
-) -> dict[str, Fakes]:
+def draw_samples_of_batch(
+    game: Task, generators: nn.ModuleDict, sources: dict[str, Batch], random: torch.Generator
+) -> dict[str, GeneratedSamples]:
     """The fakes of some sources, with what is known of them, by domain."""
-    images, asked = game.sample(generators, sources, random), game.asked(sources)
-    returned = game.returned(generators, images)
+    images, conditioning = game.sample(generators, sources, random), game.conditioning(sources)
+    returned = game.translate_back(generators, images)
     return {
-        domain: Fakes(x, **vars(asked.get(domain, Asked())), returned=returned.get(domain))
+        domain: GeneratedSamples(
+            x, **vars(conditioning.get(domain, Conditioning())), returned=returned.get(domain)
+        )
         for domain, x in images.items()
     }
 
 
-def joined(parts: list[Fakes]) -> Fakes:
+def concatenate_samples(parts: list[GeneratedSamples]) -> GeneratedSamples:
     """Batches as one; what is known of one is known of all."""
 
-    def whole(name: str) -> Any:
-        known = [getattr(part, name) for part in parts]
-        return None if known[0] is None else torch.cat(known)
+    def concatenate_field(name: str) -> Any:
+        values = [getattr(part, name) for part in parts]
+        return None if values[0] is None else torch.cat(values)
 
-    return Fakes(*map(whole, KNOWN))
+    return GeneratedSamples(*map(concatenate_field, BATCHED_FIELDS))
 
 
-def dealt(
-    sources: Mapping[str, Examples], streams: Streams, count: int
+def iter_source_batches(
+    sources: Mapping[str, Examples], streams: RngStreams, count: int
 ) -> Iterator[dict[str, Batch]]:
     """The sources on the device, some at a time."""
-    here = {domain: examples.to(streams.device) for domain, examples in sources.items()}
-    least = min(map(len, here.values()))
-    for start in range(0, count, SAMPLES):
-        index = torch.arange(start, min(start + SAMPLES, count), device=streams.device) % least
-        yield {domain: examples.batch(index) for domain, examples in here.items()}
+    on_device = {domain: examples.to(streams.device) for domain, examples in sources.items()}
+    least = min(map(len, on_device.values()))
+    for start in range(0, count, SAMPLES_PER_BATCH):
+        index = (
+            torch.arange(start, min(start + SAMPLES_PER_BATCH, count), device=streams.device)
+            % least
+        )
+        yield {domain: examples.batch(index) for domain, examples in on_device.items()}
 
 
-def steady(sampler: Sampler, streams: Streams) -> Sampler:
+def with_fixed_layer_noise(sampler: Sampler, streams: RngStreams) -> Sampler:
     """The sampler with the same noise inside of layers at each call, so that latents alone move images."""
 
     def seeded(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def made(*points: Tensor | None) -> Tensor:
-            with streams.seeded("paths", "layers"):
+            with streams.seeded_globally("paths", "layers"):
                 return make(*points)
 
         return made

@@ -10,46 +10,50 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganbench.data.base import Deck
+from ganbench.data.base import BatchLoader
 from ganbench.errors import GanbenchError
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build import Setup
-from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build import TrainingSetup
+from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.tasks.base import Terms
-from ganbench.rng import Moment, Streams
+from ganbench.rng import RngStreams, StepContext
 
 from .budget import Budget, Spent
 
-Log = dict[str, Tensor]
+LossTerms = dict[str, Tensor]
 
-GENERATORS = -1  # the number of the generators' turn, however many turns of others came before
+GENERATOR_STEP_ADDRESS = (
+    -1
+)  # the number of the generators' turn, however many turns of others came before
 
 
 class Diverged(GanbenchError, RuntimeError):
     """A term that is no longer a finite number."""
 
     def __init__(self, step: int, terms: dict[str, float]):
-        told = ", ".join(f"{name}={value:.3g}" for name, value in terms.items())
-        super().__init__(f"step {step}: {told}")
+        values = ", ".join(f"{name}={value:.3g}" for name, value in terms.items())
+        super().__init__(f"step {step}: {values}")
         self.step, self.terms = step, terms
 
 
 class Trainer:
     """Spends a budget on a setup. Nothing in a step waits for the device; `flush` does."""
 
-    def __init__(self, setup: Setup, deck: Deck, streams: Streams, budget: Budget):
-        self.game, self.trick, self.plan = setup.game, setup.trick, setup.plan
-        self.plain_loss, self.deck, self.streams, self.budget = setup.loss, deck, streams, budget
+    def __init__(
+        self, setup: TrainingSetup, deck: BatchLoader, streams: RngStreams, budget: Budget
+    ):
+        self.task, self.trick, self.hyperparameters = setup.task, setup.trick, setup.hyperparameters
+        self.plain_loss, self.loader, self.streams, self.budget = setup.loss, deck, streams, budget
         self.sides = {
-            "discriminator": list(self.game.discriminators.parameters()),
-            "generator": list(self.game.generators.parameters()),
+            "discriminator": list(self.task.discriminators.parameters()),
+            "generator": list(self.task.generators.parameters()),
         }
         self.optimizers = {
-            side: optimizer_of(self.plan, side, parameters)
+            side: make_optimizer(self.hyperparameters, side, parameters)
             for side, parameters in self.sides.items()
         }
         self.step, self.turn, self.spent = 0, 0, Spent()
-        self.logs: list[Log] = []  # of the steps since the last flush
+        self.logs: list[LossTerms] = []  # of the steps since the last flush
         self.began = time.perf_counter()
 
     @property
@@ -58,87 +62,107 @@ class Trainer:
 
     def train_step(self) -> None:
         """The discriminators' turns, then the generators' turn."""
-        self.turn, log = 0, Log()
-        for _ in range(self.plan.discriminator_turns):
-            log |= self.discriminator_turn()
+        self.turn, log = 0, LossTerms()
+        for _ in range(self.hyperparameters.discriminator_turns):
+            log |= self.discriminator_step()
         with self.trick.lookahead(self):
-            log |= self.generator_turn()
+            log |= self.generator_step()
         self.logs.append(log)
         self.step += 1
         self.spent = replace(
             self.spent,
-            images=self.spent.images + self.plan.discriminator_turns * self.plan.batch,
-            discriminator_turns=self.spent.discriminator_turns + self.plan.discriminator_turns,
+            images=self.spent.images
+            + self.hyperparameters.discriminator_turns * self.hyperparameters.batch,
+            discriminator_turns=self.spent.discriminator_turns
+            + self.hyperparameters.discriminator_turns,
             generator_turns=self.spent.generator_turns + 1,
         )
 
-    def discriminator_turn(self) -> Log:
+    def discriminator_step(self) -> LossTerms:
         with torch.no_grad():
-            duels = self.next_duels()
-        duels = [self.trick.stage(duel).as_leaves() for duel in duels]
-        log = self.descend("discriminator", self.discriminator_terms(duels)) | watched(duels)
-        self.trick.after_discriminators(self.game, duels)
+            duels = self.next_pairs()
+        duels = [self.trick.transform_pair(duel).with_leaves() for duel in duels]
+        log = self.optimizer_step(
+            "discriminator", self.discriminator_terms(duels)
+        ) | score_statistics(duels)
+        self.trick.after_discriminator_step(self.task, duels)
         return log
 
     def discriminator_objective(self) -> Tensor:
         """What the next discriminators' turn would descend, as a function of the generators too."""
-        duels = [self.trick.stage(duel).differentiable() for duel in self.next_duels()]
+        duels = [self.trick.transform_pair(duel).with_real_leaves() for duel in self.next_pairs()]
         return torch.stack([term for _, term in self.discriminator_terms(duels)]).sum()
 
-    def next_duels(self) -> list[Duel]:
+    def next_pairs(self) -> list[AdversarialBatch]:
         """Who meets in the next discriminators' turn of this step."""
-        number = self.step * self.plan.discriminator_turns + self.turn
-        latents = self.tick(self.turn)
+        number = self.step * self.hyperparameters.discriminator_turns + self.turn
+        latents = self.begin_step(self.turn)
         self.turn += 1
-        duels = self.game.play(self.trick.deal(self.deck.batches(number)), latents)
-        return [duel.seen_by(self.trick.view) for duel in duels]
+        duels = self.task.make_pairs(
+            self.trick.transform_batches(self.loader.batches(number)), latents
+        )
+        return [
+            duel.with_discriminator_input(self.trick.transform_discriminator_input)
+            for duel in duels
+        ]
 
-    def discriminator_terms(self, duels: list[Duel]) -> Terms:
-        yield from self.game.discriminator_terms(duels)
+    def discriminator_terms(self, duels: list[AdversarialBatch]) -> Terms:
+        yield from self.task.discriminator_terms(duels)
         for duel in duels:
-            loss = self.trick.loss(self.plain_loss, duel)
-            yield "discriminator", loss.discriminator(duel.real_score, duel.fake_score)
+            loss = self.trick.transform_loss(self.plain_loss, duel)
+            yield "discriminator", loss.discriminator_loss(duel.real_score, duel.fake_score)
             yield from self.trick.discriminator_terms(duel)
 
-    def generator_turn(self) -> Log:
-        number = (self.step + 1) * self.plan.discriminator_turns - 1  # the reals seen last
-        latents = self.tick(GENERATORS)
-        duels = self.game.play(self.trick.deal(self.deck.batches(number)), latents)
-        duels = [duel.seen_by(self.trick.view) for duel in duels]
-        terms = list(self.game.generator_terms(duels))
+    def generator_step(self) -> LossTerms:
+        number = (
+            self.step + 1
+        ) * self.hyperparameters.discriminator_turns - 1  # the reals seen last
+        latents = self.begin_step(GENERATOR_STEP_ADDRESS)
+        duels = self.task.make_pairs(
+            self.trick.transform_batches(self.loader.batches(number)), latents
+        )
+        duels = [
+            duel.with_discriminator_input(self.trick.transform_discriminator_input)
+            for duel in duels
+        ]
+        terms = list(self.task.generator_terms(duels))
         for duel in duels:
-            loss = self.trick.loss(self.plain_loss, duel)
-            adversarial = loss.generator(duel.fake_score, duel.real_score if loss.paired else None)
+            loss = self.trick.transform_loss(self.plain_loss, duel)
+            adversarial = loss.generator_loss(
+                duel.fake_score, duel.real_score if loss.needs_real_scores else None
+            )
             terms += [("generator", loss.generator_weight * adversarial)]
             terms += self.trick.generator_terms(duel)
-        log = self.descend("generator", terms)
-        self.trick.after_generators(self.game, duels)
+        log = self.optimizer_step("generator", terms)
+        self.trick.after_generator_step(self.task, duels)
         return log
 
-    def descend(self, side: str, terms: Terms) -> Log:
+    def optimizer_step(self, side: str, terms: Terms) -> LossTerms:
         """One optimizer step down the sum of the terms, by this side's parameters alone."""
         terms, optimizer = list(terms), self.optimizers[side]
         optimizer.zero_grad(set_to_none=True)
         torch.stack([term for _, term in terms]).sum().backward(inputs=self.sides[side])
-        self.trick.gradients(side, self.sides[side])
+        self.trick.transform_gradients(side, self.sides[side])
         for group in optimizer.param_groups:
-            group["lr"] = getattr(self.plan, f"{side}_lr") * self.plan.rate(self.progress)
+            group["lr"] = getattr(
+                self.hyperparameters, f"{side}_lr"
+            ) * self.hyperparameters.learning_rate_factor(self.progress)
         optimizer.step()
-        return summed(terms)
+        return sum_terms(terms)
 
-    def tick(self, turn: int) -> torch.Generator:
+    def begin_step(self, turn: int) -> torch.Generator:
         """Tells the tricks where training is; gives the generator of this turn's latents.
 
         What layers draw by themselves (dropout, noise) comes from torch's global generator.
         """
-        moment = Moment(self.streams, self.step, turn, self.progress)
+        moment = StepContext(self.streams, self.step, turn, self.progress)
         self.streams.reseed("layers", self.step, turn)
-        self.trick.tick(moment)
+        self.trick.begin_step(moment)
         return moment.of("latents").random
 
     def flush(self) -> dict[str, float]:
         """The mean of each term since the last flush; raises Diverged at the first that is not finite."""
-        logs, self.logs = read(self.logs), []
+        logs, self.logs = read_terms(self.logs), []
         now = time.perf_counter()
         self.spent = replace(self.spent, seconds=self.spent.seconds + now - self.began)
         self.began = now
@@ -152,31 +176,31 @@ class Trainer:
         """Leaves out of the seconds spent what happened since the last flush."""
         self.began = time.perf_counter()
 
-    def sampler(self) -> nn.ModuleDict:
+    def sampling_generators(self) -> nn.ModuleDict:
         """The generators that samples are taken from."""
-        return self.trick.sampler(self.game.generators)
+        return self.trick.transform_sampling_generators(self.task.generators)
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed training needs to repeat an unbroken one; flush first."""
         return {
             "step": self.step,
             "spent": asdict(self.spent),
-            "game": self.game.state_dict(),
+            "game": self.task.state_dict(),
             "trick": self.trick.state_dict(),
             "optimizers": {side: o.state_dict() for side, o in self.optimizers.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step, self.spent = state["step"], Spent(**state["spent"])
-        self.game.load_state_dict(state["game"])
+        self.task.load_state_dict(state["game"])
         self.trick.load_state_dict(state["trick"])
         for side, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][side])
         self.restart_clock()
 
 
-def optimizer_of(
-    plan: Plan, side: str, parameters: Sequence[nn.Parameter]
+def make_optimizer(
+    plan: Hyperparameters, side: str, parameters: Sequence[nn.Parameter]
 ) -> torch.optim.Optimizer:
     rate = getattr(plan, f"{side}_lr")
     if plan.optimizer == "rmsprop":
@@ -185,16 +209,16 @@ def optimizer_of(
     return torch.optim.Adam(parameters, rate, getattr(plan, f"{side}_betas"), fused=fused)
 
 
-def summed(terms: Sequence[tuple[str, Tensor]]) -> Log:
+def sum_terms(terms: Sequence[tuple[str, Tensor]]) -> LossTerms:
     """Terms of one name, from several duels, as one; still on the device."""
-    log: Log = {}
+    log: LossTerms = {}
     for name, term in terms:
         log[name] = log[name] + term.detach() if name in log else term.detach()
     return log
 
 
 @torch.no_grad()
-def watched(duels: Sequence[Duel]) -> Log:
+def score_statistics(duels: Sequence[AdversarialBatch]) -> LossTerms:
     """How the discriminators scored: means, and the share of pairs whose real scores above its fake."""
     real = torch.cat([duel.real_score.flatten() for duel in duels])
     fake = torch.cat([duel.fake_score.flatten() for duel in duels])
@@ -203,7 +227,7 @@ def watched(duels: Sequence[Duel]) -> Log:
     return {"real_score": real.mean(), "fake_score": fake.mean(), "told_apart": told_apart}
 
 
-def read(logs: Sequence[Log]) -> list[dict[str, float]]:
+def read_terms(logs: Sequence[LossTerms]) -> list[dict[str, float]]:
     """Logs as numbers, in one transfer from the device."""
     if not logs:
         return []

@@ -3,43 +3,51 @@
 import torch
 from torch import Tensor
 
-from ganbench.data.base import IMAGE, as_stored
+from ganbench.data.base import IMAGE, to_uint8
 from ganbench.gan.latent_sampler import Sampler, lerp, slerp
-from ganbench.gan.tasks.base import Asked
-from ganbench.image_grid import drawn, grid, picture
-from ganbench.rng import Streams
-from ganbench.training.sampling import dealt, steady
+from ganbench.gan.tasks.base import Conditioning
+from ganbench.image_grid import arrange_grid, draw_picture, encode_png
+from ganbench.rng import RngStreams
+from ganbench.training.sampling import iter_source_batches, with_fixed_layer_noise
 
-from .trained_generator import Kept, Unseen
+from .trained_generator import CannotVisualize, SavedGenerator
 
-WALKS = {"spherical": slerp, "linear": lerp}  # between latents (White, 2016)
-WALKED, STEPS = 8, 10  # walks in a picture, and images of each
-SMOOTH = 400  # points of a walk in the plane
+INTERPOLATION_METHODS = {"spherical": slerp, "linear": lerp}  # between latents (White, 2016)
+WALK_COUNT, STEPS_PER_WALK = 8, 10  # walks in a picture, and images of each
+POINTS_PER_WALK = 400  # points of a walk in the plane
 
 
 @torch.no_grad()
-def interpolation(sampler: Kept, method: str = "spherical") -> bytes:
+def draw_interpolation(sampler: SavedGenerator, method: str = "spherical") -> bytes:
     """A PNG of walks between latents, a row each; of points in the plane, the paths that they take."""
-    game = sampler.game()
-    made = game.sampler(game.generators)
-    if made is None:
-        raise Unseen(f"{sampler.trial.variant} draws nothing: there are no latents to walk between")
-    steps = STEPS if sampler.on_images else SMOOTH
-    streams = Streams(sampler.trial.seed, made.device)
-    walks = walked(made, method, steps, streams.generator("interpolation"))
-    sources = next(dealt(sampler.measured.split.held_out, streams, WALKED))
-    labels = game.asked(sources).get(IMAGE, Asked()).labels  # a walk stays within a class
-    told = None if labels is None else labels.repeat_interleave(steps)
-    images = as_stored(steady(made, streams).images(walks, told))
-    if not sampler.on_images:
-        return picture(images, sampler.measured.reference)
-    return drawn(grid(images, steps))
+    game = sampler.load_task()
+    latent_sampler = game.latent_sampler(game.generators)
+    if latent_sampler is None:
+        raise CannotVisualize(
+            f"{sampler.trial.variant} draws nothing: there are no latents to walk between"
+        )
+    steps = STEPS_PER_WALK if sampler.has_images else POINTS_PER_WALK
+    streams = RngStreams(sampler.trial.seed, latent_sampler.device)
+    walks = walk_latents(latent_sampler, method, steps, streams.generator("interpolation"))
+    sources = next(iter_source_batches(sampler.evaluator.split.held_out, streams, WALK_COUNT))
+    labels = (
+        game.conditioning(sources).get(IMAGE, Conditioning()).labels
+    )  # a walk stays within a class
+    repeated_labels = None if labels is None else labels.repeat_interleave(steps)
+    images = to_uint8(
+        with_fixed_layer_noise(latent_sampler, streams).images(walks, repeated_labels)
+    )
+    if not sampler.has_images:
+        return draw_picture(images, sampler.evaluator.reference)
+    return encode_png(arrange_grid(images, steps))
 
 
-def walked(made: Sampler, method: str, steps: int, random: torch.Generator) -> Tensor:
+def walk_latents(
+    latent_sampler: Sampler, method: str, steps: int, random: torch.Generator
+) -> Tensor:
     """Latents on the way from one to another, both ends included: [WALKED * steps, L]; codes stay."""
-    start, end = (made.latents(WALKED, random) for _ in range(2))
-    (a, codes), (b, _) = (side.tensor_split([made.gaussian], 1) for side in (start, end))
+    start, end = (latent_sampler.latents(WALK_COUNT, random) for _ in range(2))
+    (a, codes), (b, _) = (side.tensor_split([latent_sampler.gaussian], 1) for side in (start, end))
     shares = torch.linspace(0, 1, steps, device=start.device)
-    ways = [torch.cat([WALKS[method](a, b, share), codes], 1) for share in shares]
+    ways = [torch.cat([INTERPOLATION_METHODS[method](a, b, share), codes], 1) for share in shares]
     return torch.stack(ways, 1).flatten(0, 1)

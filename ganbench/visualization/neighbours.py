@@ -6,13 +6,13 @@ import torch
 
 from ganbench.evaluation.metrics.authenticity import nearest
 from ganbench.evaluation.metrics.copying import held_out_distances
-from ganbench.image_grid import COLUMNS, drawn, grid
+from ganbench.image_grid import GRID_COLUMNS, arrange_grid, encode_png
 
-from .trained_generator import Kept, Unseen
+from .trained_generator import CannotVisualize, SavedGenerator
 
 
 @dataclass(frozen=True)
-class Resemblance:
+class NearestNeighbours:
     """The nearest training examples of fakes, in the extractor's feature space."""
 
     picture: bytes
@@ -23,27 +23,27 @@ class Resemblance:
     copies: int  # fakes with the very features of a training example
 
 
-def neighbours(sampler: Kept, count: int | None = None) -> Resemblance:
+def find_neighbours(sampler: SavedGenerator, count: int | None = None) -> NearestNeighbours:
     """The ten fakes that are nearest to a training example, and the first ten, each above its nearest.
 
     It looks at all fakes that were measured, or at the first of them, and searches the training
     examples that fakes are measured against. Raises Unseen for points.
     """
-    measured = sampler.measured
-    if not sampler.on_images:
-        raise Unseen(f"{sampler.trial.data} is points: neighbours are shown of images")
-    fakes = sampler.images()[:count]
+    measured = sampler.evaluator
+    if not sampler.has_images:
+        raise CannotVisualize(f"{sampler.trial.data} is points: neighbours are shown of images")
+    fakes = sampler.load_stored_images()[:count]
     squared, which = nearest(measured.sample(fakes), measured.real)
-    order = squared.argsort(stable=True)[:COLUMNS]
+    order = squared.argsort(stable=True)[:GRID_COLUMNS]
     rows = []
-    for chosen in (order, torch.arange(min(COLUMNS, len(fakes)), device=order.device)):
+    for chosen in (order, torch.arange(min(GRID_COLUMNS, len(fakes)), device=order.device)):
         rows += [fakes[chosen].cpu(), measured.reference[which[chosen].cpu()]]
-    theirs = held_out_distances(measured.real)
-    return Resemblance(
-        picture=drawn(grid(torch.cat(rows), len(order))),
+    held_out_squared = held_out_distances(measured.real)
+    return NearestNeighbours(
+        picture=encode_png(arrange_grid(torch.cat(rows), len(order))),
         fakes=len(fakes),
         reals=len(measured.real),
         distance=float(squared.sqrt().median()),
-        held_out=float(theirs.sqrt().median()),
+        held_out=float(held_out_squared.sqrt().median()),
         copies=int((squared == 0).sum()),
     )

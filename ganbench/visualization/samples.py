@@ -6,57 +6,63 @@ from functools import partial
 
 import torch
 
-from ganbench.data.base import Missing, as_stored
-from ganbench.experiments.saved_generator import portrait
+from ganbench.data.base import NotDownloaded, to_uint8
+from ganbench.experiments.saved_generator import draw_sample_picture
 from ganbench.experiments.store import Store
 from ganbench.experiments.trial import read_trial
-from ganbench.files import Damaged, write_bytes
+from ganbench.files import CorruptFile, write_bytes
 from ganbench.gan.networks.style_mapping import StyledGenerator
-from ganbench.image_grid import COLUMNS, drawn, grid
-from ganbench.rng import Streams
+from ganbench.image_grid import GRID_COLUMNS, arrange_grid, encode_png
+from ganbench.rng import RngStreams
 
-from .interpolation import interpolation
-from .neighbours import neighbours
-from .style_mixing import STYLES
-from .trained_generator import Kept, Unseen, kept
+from .interpolation import draw_interpolation
+from .neighbours import find_neighbours
+from .style_mixing import STYLE_PICTURES
+from .trained_generator import CannotVisualize, SavedGenerator, find_saved_generator
 
-SEARCHED_BY = 200  # fakes whose neighbours a report searches: extraction may be dear
+MAX_NEIGHBOUR_SAMPLES = 200  # fakes whose neighbours a report searches: extraction may be dear
 
 
-def samples(sampler: Kept, count: int = COLUMNS**2) -> bytes:
+def draw_samples(sampler: SavedGenerator, count: int = GRID_COLUMNS**2) -> bytes:
     """A PNG of the first fakes that were measured; of points their density.
 
     Translations stand beside what they were made from, and what they should be. Of fakes that were
     asked to show a class there are ten of each of the first ten classes.
     """
-    fakes = sampler.fakes()
-    if not sampler.on_images or fakes.source is not None or fakes.labels is not None:
-        return portrait(fakes, sampler.measured.reference)
-    return drawn(grid(as_stored(fakes.images[:count])))
+    fakes = sampler.load_samples()
+    if not sampler.has_images or fakes.source is not None or fakes.labels is not None:
+        return draw_sample_picture(fakes, sampler.evaluator.reference)
+    return encode_png(arrange_grid(to_uint8(fakes.images[:count])))
 
 
-def styles(sampler: Kept, kind: str) -> bytes:
+def draw_styles(sampler: SavedGenerator, kind: str) -> bytes:
     """A PNG of styles, mixed or truncated; raises Unseen if the generator has none."""
-    generator, *_ = sampler.game().generators.values()
+    generator, *_ = sampler.load_task().generators.values()
     if not isinstance(generator, StyledGenerator):
-        raise Unseen(f"{sampler.trial.variant} has no styles: its network maps no latents to them")
-    return STYLES[kind](generator, Streams(sampler.trial.seed, torch.device(sampler.trial.device)))
+        raise CannotVisualize(
+            f"{sampler.trial.variant} has no styles: its network maps no latents to them"
+        )
+    return STYLE_PICTURES[kind](
+        generator, RngStreams(sampler.trial.seed, torch.device(sampler.trial.device))
+    )
 
 
-CLOSER: dict[str, Callable[[Kept], bytes]] = {  # what a report shows of an arm beside its samples
-    "interpolation": interpolation,
-    "neighbours": lambda sampler: neighbours(sampler, SEARCHED_BY).picture,
-    **{kind: partial(styles, kind=kind) for kind in STYLES},
+CLOSER_PICTURES: dict[
+    str, Callable[[SavedGenerator], bytes]
+] = {  # what a report shows of an arm beside its samples
+    "interpolation": draw_interpolation,
+    "neighbours": lambda sampler: find_neighbours(sampler, MAX_NEIGHBOUR_SAMPLES).picture,
+    **{kind: partial(draw_styles, kind=kind) for kind in STYLE_PICTURES},
 }
 
 
-def leave_pictures(identifiers: Iterable[str], store: Store) -> None:
+def write_closer_pictures(identifiers: Iterable[str], store: Store) -> None:
     """Makes closer pictures beside `samples.png`: those that are not there yet, of what can be shown."""
     for identifier in identifiers:
-        with suppress(Unseen, Damaged, Missing):
-            sampler = kept(read_trial(store, identifier), store)
-            for kind, picture_of in CLOSER.items():
+        with suppress(CannotVisualize, CorruptFile, NotDownloaded):
+            sampler = find_saved_generator(read_trial(store, identifier), store)
+            for kind, picture_of in CLOSER_PICTURES.items():
                 path = sampler.folder.folder / f"{kind}.png"
                 if not path.exists():
-                    with suppress(Unseen):  # of points no neighbours, of most no styles
+                    with suppress(CannotVisualize):  # of points no neighbours, of most no styles
                         write_bytes(path, picture_of(sampler))

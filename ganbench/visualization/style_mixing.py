@@ -3,59 +3,70 @@
 import torch
 from torch import Tensor
 
-from ganbench.data.base import as_stored
+from ganbench.data.base import to_uint8
 from ganbench.gan.networks.style_mapping import StyledGenerator
-from ganbench.image_grid import drawn, grid
-from ganbench.rng import Streams
+from ganbench.image_grid import arrange_grid, encode_png
+from ganbench.rng import RngStreams
 
-COLUMNS = 6  # of a mixing grid: latents above
-ROWS = 2  # for each third of the layers: latents at the side
-LATENTS = 6  # of a strip
-SHARES = (1.0, 0.75, 0.5, 0.25, 0.0, -0.5, -1.0)  # of the way from the mean to a style
-BLANK = -0.5  # the grey of what is no image
+MIXED_COLUMNS = 6  # of a mixing grid: latents above
+MIXED_ROWS = 2  # for each third of the layers: latents at the side
+TRUNCATED_LATENTS = 6  # of a strip
+TRUNCATION_PSI = (1.0, 0.75, 0.5, 0.25, 0.0, -0.5, -1.0)  # of the way from the mean to a style
+BLANK_PIXEL = -0.5  # the grey of what is no image
 
 
 @torch.no_grad()
-def mixing(generator: StyledGenerator, streams: Streams) -> bytes:
+def draw_style_mixing(generator: StyledGenerator, streams: RngStreams) -> bytes:
     """A PNG: images of their latents above and at the side, and crossings of both in between.
 
     Those above give the first third of the layers, which are the coarse ones, in the first two rows, the
     second third in the next two and the last in the last two; those at the side give the others.
     """
     random = streams.generator("mixing")
-    above, beside = styles_of(generator, COLUMNS, random), styles_of(generator, 3 * ROWS, random)
+    above, beside = (
+        draw_new_styles(generator, MIXED_COLUMNS, random),
+        draw_new_styles(generator, 3 * MIXED_ROWS, random),
+    )
     layers = generator.synthesis.layers
     third = torch.arange(layers, device=above.device) * 3 // layers  # [layers]
-    given = third == torch.arange(3, device=above.device).repeat_interleave(ROWS)[:, None]
+    given = third == torch.arange(3, device=above.device).repeat_interleave(MIXED_ROWS)[:, None]
     mixed = torch.where(given[:, None, :, None], above[None, :, None], beside[:, None, None])
     parts = [part[:, None].expand(-1, layers, -1) for part in (above, beside)]
-    images = shown(generator, torch.cat([*parts, mixed.flatten(0, 1)]), streams, "mixing")
-    top, left, inside = images.split([COLUMNS, 3 * ROWS, COLUMNS * 3 * ROWS])
-    first = torch.cat([torch.full_like(top[:1], BLANK), top])
-    rows = torch.cat([left[:, None], inside.unflatten(0, (3 * ROWS, COLUMNS))], 1).flatten(0, 1)
-    return drawn(grid(as_stored(torch.cat([first, rows])), COLUMNS + 1))
+    images = synthesize_styles(
+        generator, torch.cat([*parts, mixed.flatten(0, 1)]), streams, "mixing"
+    )
+    top, left, inside = images.split(
+        [MIXED_COLUMNS, 3 * MIXED_ROWS, MIXED_COLUMNS * 3 * MIXED_ROWS]
+    )
+    first = torch.cat([torch.full_like(top[:1], BLANK_PIXEL), top])
+    rows = torch.cat(
+        [left[:, None], inside.unflatten(0, (3 * MIXED_ROWS, MIXED_COLUMNS))], 1
+    ).flatten(0, 1)
+    return encode_png(arrange_grid(to_uint8(torch.cat([first, rows])), MIXED_COLUMNS + 1))
 
 
 @torch.no_grad()
-def truncation(generator: StyledGenerator, streams: Streams) -> bytes:
+def draw_truncation(generator: StyledGenerator, streams: RngStreams) -> bytes:
     """A PNG: a row for each latent, its style drawn to the mean of all styles, and beyond it."""
-    w = styles_of(generator, LATENTS, streams.generator("truncation"))
-    shares = torch.tensor(SHARES, device=w.device)[:, None]
+    w = draw_new_styles(generator, TRUNCATED_LATENTS, streams.generator("truncation"))
+    shares = torch.tensor(TRUNCATION_PSI, device=w.device)[:, None]
     drawn_in = generator.styles.mean.lerp(w[:, None], shares)  # [LATENTS, SHARES, width]
-    images = shown(generator, drawn_in.flatten(0, 1)[:, None], streams, "truncation")
-    return drawn(grid(as_stored(images), len(SHARES)))
+    images = synthesize_styles(generator, drawn_in.flatten(0, 1)[:, None], streams, "truncation")
+    return encode_png(arrange_grid(to_uint8(images), len(TRUNCATION_PSI)))
 
 
-def styles_of(generator: StyledGenerator, count: int, random: torch.Generator) -> Tensor:
+def draw_new_styles(generator: StyledGenerator, count: int, random: torch.Generator) -> Tensor:
     """w of new latents, as they are: [count, width]."""
     mapping = generator.styles.mapping
     return mapping(torch.randn(count, mapping.latent, generator=random, device=random.device))
 
 
-def shown(generator: StyledGenerator, styles: Tensor, streams: Streams, stream: str) -> Tensor:
+def synthesize_styles(
+    generator: StyledGenerator, styles: Tensor, streams: RngStreams, stream: str
+) -> Tensor:
     generator.eval()
-    with streams.seeded(stream, "layers"):
+    with streams.seeded_globally(stream, "layers"):
         return generator.synthesis(styles)
 
 
-STYLES = {"mixing": mixing, "truncation": truncation}  # pictures by kind
+STYLE_PICTURES = {"mixing": draw_style_mixing, "truncation": draw_truncation}  # pictures by kind

@@ -8,26 +8,26 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ganbench.data.base import Missing, as_stored
+from ganbench.data.base import NotDownloaded, to_uint8
 from ganbench.data.modality import IMAGES, modality_of
 from ganbench.errors import GanbenchError
-from ganbench.evaluation.evaluator import Yardstick, yardstick
-from ganbench.experiments.saved_generator import kept_game, kept_samples
+from ganbench.evaluation.evaluator import Evaluator, evaluator_for
+from ganbench.experiments.saved_generator import draw_saved_samples, load_saved_task
 from ganbench.experiments.store import Store, TrialFolder
 from ganbench.experiments.trial import Trial
-from ganbench.files import Damaged, read_json
+from ganbench.files import CorruptFile, read_json
 from ganbench.gan.build import Incompatible
-from ganbench.gan.tasks.base import Game
+from ganbench.gan.tasks.base import Task
 from ganbench.registry import SpecError
-from ganbench.training.sampling import Fakes
+from ganbench.training.sampling import GeneratedSamples
 
 
-class Unseen(GanbenchError, ValueError):
+class CannotVisualize(GanbenchError, ValueError):
     """What cannot be shown of a trial, and why."""
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedGenerator:
     """A sampler of a trial that is done, as it was at one checkpoint."""
 
     trial: Trial
@@ -35,55 +35,57 @@ class Kept:
     checkpoint: str = "last"
 
     @property
-    def measured(self) -> Yardstick:
-        return yardstick(self.trial.data, self.trial.device)
+    def evaluator(self) -> Evaluator:
+        return evaluator_for(self.trial.data, self.trial.device)
 
     @property
-    def on_images(self) -> bool:
-        return modality_of(self.measured.reference) is IMAGES
+    def has_images(self) -> bool:
+        return modality_of(self.evaluator.reference) is IMAGES
 
-    def fakes(self) -> Fakes:
+    def load_samples(self) -> GeneratedSamples:
         """The very fakes that were measured."""
-        with self.brought_back():
-            return kept_samples(self.trial, self.folder, self.measured, self.checkpoint)
+        with self.explaining_load_errors():
+            return draw_saved_samples(self.trial, self.folder, self.evaluator, self.checkpoint)
 
-    def game(self) -> Game:
-        with self.brought_back():
-            found = kept_game(self.trial, self.folder, self.measured, self.checkpoint)
-        found.generators.eval()
-        return found
+    def load_task(self) -> Task:
+        with self.explaining_load_errors():
+            task = load_saved_task(self.trial, self.folder, self.evaluator, self.checkpoint)
+        task.generators.eval()
+        return task
 
     @contextmanager
-    def brought_back(self) -> Iterator[None]:
+    def explaining_load_errors(self) -> Iterator[None]:
         """Says in a sentence that a sampler is damaged, or of other networks than this code makes."""
         try:
             yield
-        except (Missing, Damaged):
+        except (NotDownloaded, CorruptFile):
             raise
         except (SafetensorError, Incompatible, SpecError, RuntimeError) as error:
-            path = self.folder.sampler(self.checkpoint)
-            told = " ".join(str(error).split())
-            raise Unseen(f"{path} cannot be brought back: {told:.200}") from error
+            path = self.folder.generator_path(self.checkpoint)
+            cause = " ".join(str(error).split())
+            raise CannotVisualize(f"{path} cannot be brought back: {cause:.200}") from error
 
-    def images(self) -> Tensor:
+    def load_stored_images(self) -> Tensor:
         """The same as stored: uint8 [N, C, H, W], or points [N, D]."""
-        return as_stored(self.fakes().images)
+        return to_uint8(self.load_samples().images)
 
 
-def kept(trial: Trial, store: Store, checkpoint: str = "last") -> Kept:
+def find_saved_generator(trial: Trial, store: Store, checkpoint: str = "last") -> SavedGenerator:
     """Raises Unseen if the trial has no such sampler."""
-    folder = store.trial(trial.id)
-    result = read_json(folder.result)
+    folder = store.trial_folder(trial.id)
+    result = read_json(folder.result_path)
     if result is None or result["outcome"] != "done":
-        told = "not done" if result is None else result["outcome"]
-        raise Unseen(f"trial {trial.id[:16]} is {told}: no sampler of it was kept")
-    if not folder.sampler(checkpoint).exists():
-        raise Unseen(f"{folder.sampler(checkpoint)} is missing: train the trial again")
+        state = "not done" if result is None else result["outcome"]
+        raise CannotVisualize(f"trial {trial.id[:16]} is {state}: no sampler of it was kept")
+    if not folder.generator_path(checkpoint).exists():
+        raise CannotVisualize(
+            f"{folder.generator_path(checkpoint)} is missing: train the trial again"
+        )
     trial.numerics.apply()
-    return Kept(here(trial), folder, checkpoint)
+    return SavedGenerator(on_available_device(trial), folder, checkpoint)
 
 
-def here(trial: Trial) -> Trial:
+def on_available_device(trial: Trial) -> Trial:
     """The trial on its own device, or on the CPU of a machine that has none such: other latents, then."""
-    there = trial.device == "cpu" or getattr(torch, trial.device).is_available()
-    return trial if there else replace(trial, device="cpu")
+    is_available = trial.device == "cpu" or getattr(torch, trial.device).is_available()
+    return trial if is_available else replace(trial, device="cpu")

@@ -19,7 +19,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 
 from ganbench.evaluation.metrics import METRICS, frechet
 from ganbench.evaluation.metrics.base import prepare
-from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.evaluation.metrics.feature_set import FeatureSet
 
 COUNT, WIDTH, CLASSES = 10_000, 2048, 1008
 GIGABYTE = 2**30
@@ -61,12 +61,12 @@ def rectified(seed, shift=0.0):
     """Normals of unequal scales without what is below zero, as Inception's features are."""
     random = torch.Generator().manual_seed(seed)
     x = torch.randn(COUNT, WIDTH, generator=random) * torch.linspace(0.5, 1.5, WIDTH) + shift
-    return Sample(x.relu_(), torch.randn(COUNT, CLASSES, generator=random))
+    return FeatureSet(x.relu_(), torch.randn(COUNT, CLASSES, generator=random))
 
 
 def measured(fake, real, metrics):
     """By fakes of which nothing is known yet."""
-    fresh = Sample(fake.features, fake.logits)
+    fresh = FeatureSet(fake.features, fake.logits)
     prepare(map(METRICS.make, metrics), fresh, real)
     return {name: METRICS.make(name)(fresh, real).value for name in metrics}
 
@@ -125,7 +125,7 @@ def test_seconds_of_fids_matrix_step(benchmark, fake, real, seen, library):
 
 def distance_of_known_moments(fake, real):
     known = frechet.moments(fake)
-    fresh = Sample(fake.features)
+    fresh = FeatureSet(fake.features)
     fresh.shelf.put("moments", {"mean": known.mean, "scatter": known.scatter})
     return frechet.distance(fresh, real)
 

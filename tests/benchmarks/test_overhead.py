@@ -8,8 +8,8 @@ import pytest
 
 from ganbench.devices import Numerics
 from ganbench.experiments.executors import EXECUTORS
-from ganbench.experiments.executors.base import Job, Limits, Status
-from ganbench.experiments.plan import planned
+from ganbench.experiments.executors.base import Job, JobStatus, TrialLimits
+from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.suite_loader import load_suite
 
 TRIALS = 40
@@ -20,7 +20,7 @@ SUITE = Path(__file__).parents[2] / "suites" / "smoke.toml"
 def test_seconds_of_forty_trials(benchmark, tmp_path, executor):
     """(local − inline) / 40 is the overhead a trial, a worker's start included."""
     Numerics().apply()
-    first = planned(load_suite(SUITE), "cpu", "cpu")[0].trial
+    first = plan_trials(load_suite(SUITE), "cpu", "cpu")[0].trial
     trials = [replace(first, seed=seed) for seed in range(TRIALS)]
     run_all("inline", trials[:1], tmp_path / "warm")  # data and classifier are in memory after this
 
@@ -31,6 +31,6 @@ def test_seconds_of_forty_trials(benchmark, tmp_path, executor):
 
 
 def run_all(executor, trials, store):
-    statuses = [Status(Job(trial, ("fid",), store)) for trial in trials]
-    EXECUTORS.make(executor).run(statuses, Limits(600, 600), lambda: None)
+    statuses = [JobStatus(Job(trial, ("fid",), store)) for trial in trials]
+    EXECUTORS.make(executor).run(statuses, TrialLimits(600, 600), lambda: None)
     assert {status.state for status in statuses} == {"done"}

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from test_analysis import FACTS, floor, frame
 
-from ganbench.analysis.rows import COSTS, SCHEMA, SCHEMA_VERSION, pandas_type, save
+from ganbench.analysis.rows import COST_UNITS, ROW_SCHEMA, SCHEMA_VERSION, pandas_type, save_rows
 from ganbench.report.page import page
 from ganbench.report.report import Report
 from ganbench.report.writer import write
@@ -61,7 +61,7 @@ def quality(known, rng):
 
 
 def costs(known, rng):
-    for metric, (unit, direction) in COSTS.items():
+    for metric, (unit, direction) in COST_UNITS.items():
         value = 100 * np.exp(0.1 * rng.normal(size=len(known)))
         facts = dict(kind="cost", unit=unit, direction=direction, transform="log")
         yield known.assign(metric=metric, value=value, **facts)
@@ -80,11 +80,11 @@ def five_thousand():
     rng = np.random.default_rng(0)
     known = trials(rng)
     made = pd.concat([*quality(known, rng), *costs(known, rng), *curves(known, rng)])
-    made = made.sort_values("trial", kind="stable").reindex(columns=SCHEMA.names)
-    table = pa.Table.from_pandas(made, schema=SCHEMA, preserve_index=False)
+    made = made.sort_values("trial", kind="stable").reindex(columns=ROW_SCHEMA.names)
+    table = pa.Table.from_pandas(made, schema=ROW_SCHEMA, preserve_index=False)
     floors = [floor(0.5, metric="fid", data=data, metric_version=1) for data in AXES["data"]]
     plan = frame(*floors, metrics=METRICS)
-    found = pa.concat_tables([table, pa.Table.from_pylist(floors, schema=SCHEMA)])
+    found = pa.concat_tables([table, pa.Table.from_pylist(floors, schema=ROW_SCHEMA)])
     rows = found.to_pandas(types_mapper=pandas_type)
     rows.attrs = plan.attrs
     return rows
@@ -119,7 +119,7 @@ def test_seconds_of_the_files_of_five_thousand_trials(benchmark, five_thousand, 
 @pytest.mark.benchmark(group="all files of 5,000 trials")
 def test_the_memory_of_the_files_of_five_thousand_trials(benchmark, five_thousand, tmp_path):
     """In a process of its own, with all that it imports."""
-    save(five_thousand, tmp_path)
+    save_rows(five_thousand, tmp_path)
     kilobytes = benchmark.pedantic(peak_of_a_fresh_process, (tmp_path,), rounds=1)
     benchmark.extra_info["gigabytes"] = kilobytes / 2**20
     assert kilobytes < 2**20

@@ -21,7 +21,7 @@ from torch_fidelity.utils import prepare_input_from_descriptor as prepared
 from ganbench.evaluation.evaluate import cpus
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.extractors.base import Extractor
-from ganbench.evaluation.feature_extraction import Eye, extracted
+from ganbench.evaluation.feature_extraction import ExtractorRunner, extracted
 from ganbench.evaluation.inputs.base import Frame
 from ganbench.evaluation.inputs.image_folder import Folder
 
@@ -109,7 +109,7 @@ def clean_fids(folder, weights, monkeypatch, tmp_path):
 
 
 def ours(folder, weights, monkeypatch, tmp_path):
-    eye = Eye(
+    eye = ExtractorRunner(
         EXTRACTORS.make("inception"), "inception", torch.device("cpu"), Frame(), BATCH, cpus()
     )
     source = Folder(str(folder))
@@ -127,7 +127,9 @@ def ours(folder, weights, monkeypatch, tmp_path):
 def test_seconds_of_a_second_extraction(benchmark, tmp_path, monkeypatch):
     monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "cache"))
     source = Folder(str(written(tmp_path / "x", 2000, SIDE)))
-    eye = Eye(EXTRACTORS.make("identity"), "identity", torch.device("cpu"), Frame(), BATCH, cpus())
+    eye = ExtractorRunner(
+        EXTRACTORS.make("identity"), "identity", torch.device("cpu"), Frame(), BATCH, cpus()
+    )
 
     def run():
         return extracted(source, range(len(source)), eye, lambda done, total: None)
@@ -142,7 +144,7 @@ def test_seconds_of_a_second_extraction(benchmark, tmp_path, monkeypatch):
 def test_decoding_keeps_the_network_busy(benchmark, tmp_path, monkeypatch, workers):
     """What is decoded beside a network costs no time but that of the first batch."""
     source = Folder(str(written(tmp_path / "x", 60, LARGE, "jpg")))
-    eye = Eye(Waits(), "waits", torch.device("cpu"), Frame(), 5, workers)
+    eye = ExtractorRunner(Waits(), "waits", torch.device("cpu"), Frame(), 5, workers)
     places = iter(tmp_path / str(number) for number in range(10))
 
     def run():

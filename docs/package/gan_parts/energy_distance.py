@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganbench.evaluation.metrics.base import Measurement, Metric
-from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.evaluation.metrics.feature_set import FeatureSet
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class EnergyDistance(Metric):
     direction = "lower"  # is better
     transform = "none"  # the unbiased estimate may fall below 0, so no logarithm
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def measure(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         x, y = fake.features.double(), real.features.double()
         return Measurement(float(2 * torch.cdist(x, y).mean() - within(x) - within(y)))
 
-    def floor(self, real: Sample, count: int) -> float:
+    def floor(self, real: FeatureSet, count: int) -> float:
         return 0.0  # what a perfect generator is expected to score
 
 

@@ -4,7 +4,7 @@ The generator owes `weight · d(z₁, z₂) / d(G(z₁), G(z₂))`, where d is t
 difference over pairs of a batch.
 """
 
-from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.tasks.base import Terms
 from ganbench.gan.tasks.unconditional import Unconditional
 
@@ -18,7 +18,7 @@ class ModeSeeking(Unconditional):
             raise ValueError(f"weight must be above 0, not {weight}")
         self.weight = weight
 
-    def generator_terms(self, duels: list[Duel]) -> Terms:
+    def generator_terms(self, duels: list[AdversarialBatch]) -> Terms:
         for duel in duels:
             latents = (duel.source - duel.source.flip(0)).abs().mean()
             images = (duel.fake - duel.fake.flip(0)).abs().mean()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tricks.base import Trick
 
 
@@ -16,14 +16,14 @@ class PixelDropout(Trick):
             raise ValueError(f"share must lie between 0 and 1, not {share}")
         self.share = share
 
-    def objection(self, blueprint: Blueprint) -> str | None:
+    def objection(self, blueprint: BuildConfig) -> str | None:
         if all(len(shape) == 3 for shape in blueprint.shapes.values()):
             return None
         return "pixel dropout needs images, and the data are points"
 
     def view(self, x: Tensor, role: str) -> Tensor:
-        if self.moment is None:  # nothing runs yet, shapes are being asked for
+        if self.context is None:  # nothing runs yet, shapes are being asked for
             return x
-        random = self.moment.of(role).random  # the trick's own stream: it moves no other draw
+        random = self.context.of(role).random  # the trick's own stream: it moves no other draw
         kept = torch.rand(x.shape, generator=random, device=x.device) >= self.share
         return x * kept

@@ -5,7 +5,7 @@ from math import prod
 
 from torch import nn
 
-from ganbench.gan.networks.base import Network, norm_of_vectors
+from ganbench.gan.networks.base import Network, make_vector_norm
 from ganbench.gan.networks.discriminator import Discriminator, Head, Shape
 
 
@@ -18,7 +18,7 @@ class Shallow(Network):
     def __post_init__(self) -> None:
         if self.width < 1:
             raise ValueError(f"width must be at least 1, not {self.width}")
-        norm_of_vectors(self.norm, 8)  # objects to a norm that vectors cannot have
+        make_vector_norm(self.norm, 8)  # objects to a norm that vectors cannot have
 
     def generator(self, latent: int, shape: Shape) -> nn.Module:
         hidden = [nn.Linear(latent, self.width), nn.LeakyReLU(0.2)]
@@ -30,7 +30,7 @@ class Shallow(Network):
         body = nn.Sequential(
             nn.Flatten(),
             nn.Linear(prod(shape), self.width),
-            norm_of_vectors(self.norm, self.width),
+            make_vector_norm(self.norm, self.width),
             nn.LeakyReLU(0.2),
         )
         return Discriminator(body, (self.width,), Head(self.width))

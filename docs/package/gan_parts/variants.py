@@ -1,6 +1,6 @@
 """A variant is a recipe: specs of parts, and the plan that it is trained by."""
 
-from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.recipe import Recipe
 
 SEEKING_GAN = Recipe(
@@ -8,6 +8,6 @@ SEEKING_GAN = Recipe(
     network="shallow",
     loss="pearson",
     tricks=("pixel_dropout(share=0.2)",),
-    game="mode_seeking",
-    plan=Plan(latent=16, generator_lr=1e-3, discriminator_lr=1e-3),
+    task="mode_seeking",
+    hyperparameters=Hyperparameters(latent=16, generator_lr=1e-3, discriminator_lr=1e-3),
 )

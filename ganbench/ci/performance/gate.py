@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ganbench.errors import GanbenchError
-from ganbench.registry import nearest
+from ganbench.registry import suggest
 
 from .comparisons import Comparison, compared, confirmed
 from .interleaving import Times, abba
@@ -146,7 +146,7 @@ def check(words: Sequence[str], known: Collection[str]) -> None:
     kinds = sorted({name.partition("[")[0] for name in known})
     for word in words:
         if not any(word.lower() in name.lower() for name in known):
-            close, _, _ = nearest(word, {*known, *kinds}).partition("; there are")
+            close, _, _ = suggest(word, {*known, *kinds}).partition("; there are")
             offered = close or f"; there are {', '.join(kinds)}"
             raise UnknownWord(f"no benchmark has {word!r} in its name{offered}")
 

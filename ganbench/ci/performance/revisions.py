@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ganbench.ci.history.records import revision
 from ganbench.errors import GanbenchError
-from ganbench.registry import nearest
+from ganbench.registry import suggest
 
 REFS = 20  # names that are offered in the place of one that is not there
 
@@ -74,7 +74,7 @@ def neither(given: str, here: Path) -> str:
     if git("rev-parse", "--git-dir", here=here).returncode:
         return f"{here} is no git repository, and there is no such folder"
     refs = git("for-each-ref", "--format=%(refname:short)", here=here).stdout.split()
-    return f"no such revision, and no such folder{nearest(given, refs[:REFS])}"
+    return f"no such revision, and no such folder{suggest(given, refs[:REFS])}"
 
 
 @contextmanager

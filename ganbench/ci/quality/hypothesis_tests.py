@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import special, stats
 
-from ganbench.analysis.contrasts import holm
+from ganbench.analysis.contrasts import holm_correct
 from ganbench.analysis.intervals import SCALES
 
 FAILURES = "failures"  # the question that is of no metric
@@ -111,7 +111,7 @@ def questions(
     ]
     if cells:
         found.append(failures([before[cell] for cell in cells], [after[cell] for cell in cells]))
-    corrected = holm([question.p for question in found])
+    corrected = holm_correct([question.p for question in found])
     return [judged(q, p, false_alarms) for q, p in zip(found, corrected, strict=True)]
 
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import torch
 
-from ganbench.data.base import Deck
-from ganbench.evaluation.evaluator import yardstick
+from ganbench.data.base import BatchLoader
+from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.scores_file import values
 from ganbench.experiments.trial import Trial
-from ganbench.gan.build import assemble
-from ganbench.rng import Streams
-from ganbench.training.sampling import sampled
-from ganbench.training.trainer import Trainer, read
+from ganbench.gan.build import build_training
+from ganbench.rng import RngStreams
+from ganbench.training.sampling import draw_samples_of_task
+from ganbench.training.trainer import Trainer, read_terms
 
 STEPS, SEED = 50, 0
 ROUNDING = 1e-4  # a share: what the order of sums alone comes to after so many steps
@@ -54,16 +54,18 @@ class Heard:
 
 def song(trial: Trial, metrics: tuple[str, ...], protocol: str) -> Song:
     """Trains the trial's cell for STEPS steps at SEED, and measures its fakes."""
-    measured = yardstick(trial.data, trial.device, protocol)
-    streams = Streams(SEED, torch.device(trial.device))
-    setup = assemble(trial.recipe, measured.data, streams)
-    deck = Deck(measured.split.train, setup.plan.batch, streams)
+    measured = evaluator_for(trial.data, trial.device, protocol)
+    streams = RngStreams(SEED, torch.device(trial.device))
+    setup = build_training(trial.recipe, measured.data, streams)
+    deck = BatchLoader(measured.split.train, setup.hyperparameters.batch, streams)
     trainer = Trainer(setup, deck, streams, trial.budget)
     for _ in range(STEPS):
         trainer.train_step()
-    logs, sources = read(trainer.logs), measured.split.held_out
+    logs, sources = read_terms(trainer.logs), measured.split.held_out
     losses = {name: [finite(log.get(name)) for log in logs] for log in logs for name in log}
-    fakes = sampled(trainer.game, trainer.sampler(), sources, streams, "evaluation")
+    fakes = draw_samples_of_task(
+        trainer.task, trainer.sampling_generators(), sources, streams, "evaluation"
+    )
     scores = values(measured.measure(fakes, metrics))
     return Song(losses, {metric: finite(value) for metric, value in scores.items()})
 

@@ -9,14 +9,20 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.analysis.compare import trainings
-from ganbench.analysis.rows import rows
+from ganbench.analysis.compare import trainings_by_cell
+from ganbench.analysis.rows import collect_rows
 from ganbench.devices import Numerics
-from ganbench.experiments.executors.base import Executor, Status
-from ganbench.experiments.plan import Planned, planned, record
-from ganbench.experiments.runner import Show, execute_jobs, refuse_nothing, settle_stale, work
+from ganbench.experiments.executors.base import Executor, JobStatus
+from ganbench.experiments.plan import PlannedTrial, plan_record, plan_trials
+from ganbench.experiments.runner import (
+    ShowProgress,
+    apply_stale_policy,
+    execute_jobs,
+    pending_jobs,
+    refuse_empty_plan,
+)
 from ganbench.experiments.store import Store
-from ganbench.experiments.suite import Gate, Suite, SuiteError
+from ganbench.experiments.suite import GateConfig, Suite, SuiteError
 from ganbench.files import write_json
 
 from .baseline import (
@@ -44,7 +50,7 @@ class Course:
     suite: Suite
     profile: str
     device: str
-    plan: list[Planned]  # without the untrained references, which no gate asks for
+    plan: list[PlannedTrial]  # without the untrained references, which no gate asks for
 
     @classmethod
     def of(cls, suite: Suite, profile: str, device: str, seeds: list[int]) -> "Course":
@@ -52,8 +58,8 @@ class Course:
         budget = suite.budget[profile].model_copy(update={"seeds": None})
         changes = {"seeds": seeds, "budget": {**suite.budget, profile: budget}}
         own = suite.model_copy(update=changes)
-        plan = [p for p in planned(own, profile, device) if p.role == "trial"]
-        refuse_nothing(plan)
+        plan = [p for p in plan_trials(own, profile, device) if p.role == "trial"]
+        refuse_empty_plan(plan)
         return cls(own, profile, device, plan)
 
     @property
@@ -61,9 +67,9 @@ class Course:
         return self.suite.seeds_of(self.profile)
 
     @property
-    def cells(self) -> dict[str, Planned]:
+    def cells(self) -> dict[str, PlannedTrial]:
         """Those that have a meaning, by name, each with its first seed."""
-        return {p.label(): p for p in reversed(self.plan) if not p.objection}
+        return {p.label(): p for p in reversed(self.plan) if not p.incompatibility}
 
     @property
     def budget(self) -> str:
@@ -75,10 +81,10 @@ class Course:
         return told
 
     def record(self) -> dict[str, Any]:
-        return record(self.suite, self.profile, self.device, self.plan)
+        return plan_record(self.suite, self.profile, self.device, self.plan)
 
 
-def declared(suite: Suite) -> Gate:
+def declared(suite: Suite) -> GateConfig:
     """What a suite says of its gate; raises SuiteError if it says nothing."""
     if suite.gate is None:
         told = "it declares none: add [gate] with margins = { fid = 0.25 }"
@@ -149,20 +155,20 @@ def differences(course: Course, baseline: Baseline) -> Iterable[str]:
 
 
 def trained(
-    course: Course, results: Path, executor: Executor, show: Show
-) -> tuple[Side, list[Status]]:
+    course: Course, results: Path, executor: Executor, show: ShowProgress
+) -> tuple[Side, list[JobStatus]]:
     """Trains and measures what the store lacks, and sings the canaries.
 
     Raises SuiteError if trainings by other code are there, KeyboardInterrupt after Ctrl-C.
     """
     Numerics(course.device).apply()
     store, told = Store(results), course.record()
-    settle_stale(course.plan, store, "ask")
+    apply_stale_policy(course.plan, store, "ask")
     write_json(results / course.suite.name / "plan.json", told)
-    statuses, finished = work(course.plan, course.suite, store)
+    statuses, finished = pending_jobs(course.plan, course.suite, store)
     show(statuses, finished)
     execute_jobs(statuses, course.suite, executor, lambda: show(statuses, finished))
-    frame = rows(told, store)
+    frame = collect_rows(told, store)
     ends = by_cell(frame)
     side = Side(ends, floors(frame), songs(course, ends), conditions(course.device))
     return side, statuses
@@ -181,12 +187,12 @@ def by_cell(frame: pd.DataFrame) -> dict[str, Trainings]:
     """How the trainings of each cell ended, from a suite's rows; what crashed did not end."""
     found: dict[str, dict[str, Any]] = {}
     for metric in frame.attrs["plan"]["metrics"]:
-        for names, side in trainings(frame, metric).items():
+        for names, side in trainings_by_cell(frame, metric).items():
             ends = Counter(training.outcome for training in side.values())
             if ends["done"] + ends["diverged"]:
                 cell = found.setdefault(" / ".join(filter(None, names)), {"values": {}})
                 cell |= {"ended": ends["done"] + ends["diverged"], "failed": ends["diverged"]}
-                cell["values"][metric] = [side[seed].known() for seed in sorted(side)]
+                cell["values"][metric] = [side[seed].value_or_none() for seed in sorted(side)]
     return {name: Trainings(**facts) for name, facts in found.items()}
 
 

@@ -1,8 +1,8 @@
 """Extractors by their names in a spec, and distances of images. A new one is a new file and a line here."""
 
-from ganbench.registry import Index
+from ganbench.registry import Registry
 
-EXTRACTORS = Index(
+EXTRACTORS = Registry(
     "extractor",
     "ganbench.evaluation.extractors",
     "ganbench.extractors",
@@ -18,6 +18,6 @@ EXTRACTORS = Index(
     },
 )
 
-DISTANCES = Index(
+DISTANCES = Registry(
     "distance", "ganbench.evaluation.extractors", "ganbench.distances", {"lpips": "lpips:Lpips"}
 )

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.evaluation.metrics.feature_set import FeatureSet
 
 BATCH = 500
 
@@ -38,10 +38,10 @@ class Extractor(nn.Module):
 
 
 @torch.no_grad()
-def extracted(extractor: Extractor, images: Tensor) -> Sample:
+def extracted(extractor: Extractor, images: Tensor) -> FeatureSet:
     """Features and logits of all images, on their device; on the CPU if that knows no float64."""
     parts = [extractor(batch) for batch in images.split(BATCH)]
     place = torch.device("cpu") if images.device.type == "mps" else images.device
     features = torch.cat([features.float().to(place) for features, _ in parts])
     logits = [logits.float().to(place) for _, logits in parts if logits is not None]
-    return Sample(features, torch.cat(logits) if logits else None, images)
+    return FeatureSet(features, torch.cat(logits) if logits else None, images)

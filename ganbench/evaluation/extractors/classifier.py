@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ganbench.data import DATA
-from ganbench.data.base import IMAGE, Data, Examples, Missing, in_unit_range
+from ganbench.data.base import IMAGE, Data, Examples, NotDownloaded, to_unit_range
 from ganbench.data.paths import root
-from ganbench.rng import Streams
+from ganbench.rng import RngStreams
 
 from .base import BATCH as AT_ONCE
 from .base import Extractor
@@ -61,14 +61,14 @@ class Classifier(Extractor):
         try:
             self.network.load_state_dict(load(content))
         except (SafetensorError, RuntimeError) as error:  # damaged, or of another network
-            raise Missing(f"{local(of)} does not fit: {remedy(of)}") from error
+            raise NotDownloaded(f"{local(of)} does not fit: {remedy(of)}") from error
         self.requires_grad_(False).eval()
 
     def weights(self) -> str:
         return self.sha256
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.network[:-1](in_unit_range(x))
+        features = self.network[:-1](to_unit_range(x))
         return features, self.network[-1](features)
 
 
@@ -112,7 +112,7 @@ def shipped(of: str) -> bytes:
     except FileNotFoundError:
         content = b""
     if hashlib.sha256(content).hexdigest() != SHIPPED[of].sha256:
-        raise Missing(
+        raise NotDownloaded(
             f"the weights of classifier(of='{of}') are not those that ganbench ships: reinstall it"
         )
     return content
@@ -122,7 +122,7 @@ def trained_here(of: str) -> bytes:
     try:
         return local(of).read_bytes()
     except FileNotFoundError:
-        raise Missing(
+        raise NotDownloaded(
             f"no weights are shipped for classifier(of='{of}'), and {local(of)} is not there: {remedy(of)}"
         ) from None
 
@@ -137,9 +137,9 @@ def local(of: str) -> Path:
 
 def trained(data: Data, seed: int = 0) -> nn.Sequential:
     """The classifier, trained on the training split with shifts of one pixel as augmentation."""
-    streams = Streams(seed, torch.device("cpu"))
+    streams = RngStreams(seed, torch.device("cpu"))
     train = data.load().train[IMAGE]
-    with streams.seeded("classifier"):
+    with streams.seeded_globally("classifier"):
         model = network(data)
         optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY)
         steps = min(STEPS, EPOCHS * (len(train) // BATCH))
@@ -147,7 +147,7 @@ def trained(data: Data, seed: int = 0) -> nn.Sequential:
         for _ in range(steps):
             chosen = torch.randint(len(train), (BATCH,))
             shift = torch.randint(-1, 2, (2,)).tolist()
-            images = in_unit_range(train.images[chosen]).roll(shift, (2, 3))
+            images = to_unit_range(train.images[chosen]).roll(shift, (2, 3))
             optimizer.zero_grad()
             cross_entropy(model(images), labels(train)[chosen], label_smoothing=0.05).backward()
             optimizer.step()
@@ -158,7 +158,7 @@ def trained(data: Data, seed: int = 0) -> nn.Sequential:
 @torch.no_grad()
 def accuracy(model: nn.Module, examples: Examples) -> float:
     batches = examples.images.split(AT_ONCE)
-    predicted = torch.cat([model(in_unit_range(batch)).argmax(1) for batch in batches])
+    predicted = torch.cat([model(to_unit_range(batch)).argmax(1) for batch in batches])
     return float((predicted == labels(examples)).double().mean())
 
 
@@ -182,5 +182,5 @@ def main(of: str) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1])
-    except (Missing, ValueError) as error:
+    except (NotDownloaded, ValueError) as error:
         sys.exit(str(error))

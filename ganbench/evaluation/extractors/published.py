@@ -16,7 +16,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ganbench.data.base import Missing
+from ganbench.data.base import NotDownloaded
 from ganbench.data.paths import root
 
 Weights = dict[str, Tensor]
@@ -53,11 +53,13 @@ class Published:
         path = next((path for path in places if path.is_file()), None)
         if path is None:
             named = f" at {places[0]}, which {self.variable} names" if len(places) == 1 else ""
-            raise Missing(f"{self.of}'s weights are not on this machine{named}: {self.remedy()}")
+            raise NotDownloaded(
+                f"{self.of}'s weights are not on this machine{named}: {self.remedy()}"
+            )
         content = path.read_bytes()
         if path.name == self.file and not self.is_of(content):
             found = hashlib.sha256(content).hexdigest()[: len(self.sha256)]
-            raise Missing(
+            raise NotDownloaded(
                 f"{path} is damaged (its SHA-256 begins with {found}): delete it, and {self.remedy()}"
             )
         return content
@@ -88,9 +90,9 @@ class Published:
                 found = torch.load(io.BytesIO(content), "cpu", weights_only=True)
         except Exception as error:  # over bytes at random the unpickler stumbles in any way
             told = f"{self.told()} holds more than weights, or none, and is not opened"
-            raise Missing(f"{told}: {self.remedy()}") from error
+            raise NotDownloaded(f"{told}: {self.remedy()}") from error
         if not isinstance(found, dict) or not all(map(torch.is_tensor, found.values())):
-            raise Missing(f"{self.told()} holds no table of tensors: {self.remedy()}")
+            raise NotDownloaded(f"{self.told()} holds no table of tensors: {self.remedy()}")
         return dict(found)
 
     def fitted(self, build: Callable[[], Built]) -> Built:
@@ -98,7 +100,7 @@ class Published:
         try:
             return build()
         except (RuntimeError, KeyError) as error:
-            raise Missing(f"{self.told()} is of another network: {self.remedy()}") from error
+            raise NotDownloaded(f"{self.told()} is of another network: {self.remedy()}") from error
 
     def told(self) -> str:
         """The file that is in use, as sentences call it."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ganbench.data import DATA
 from ganbench.data.base import Data, Examples, Split
 from ganbench.data.image_decoding import Unreadable
-from ganbench.registry import nearest
+from ganbench.registry import suggest
 
 from .arrays import of_examples
 from .base import Source
@@ -56,7 +56,7 @@ def parted(text: str) -> tuple[str, str | None]:
     if not colon or ")" in side:
         return text, None
     if side not in SIDES:
-        raise Unreadable(f"{name} has no side {side!r}{nearest(side, SIDES)}")
+        raise Unreadable(f"{name} has no side {side!r}{suggest(side, SIDES)}")
     return name, side
 
 

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.data.image_decoding import Unreadable
-from ganbench.evaluation.metrics.base import Unmeasurable
+from ganbench.evaluation.metrics.base import MetricNotApplicable
 from ganbench.gan.latent_sampler import Sampler
-from ganbench.rng import Streams
+from ganbench.rng import RngStreams
 
 from .base import Item, Pixels, Source
 from .pixel_range import AUTO, RANGES, arranged, as_bytes, check_dtype, range_of, span_of
@@ -55,7 +55,7 @@ class Generated(Source):
     ):
         super().__init__(name, f"made with seed {seed}")
         self.make, self.count, self.latent = make, count, latent
-        self.streams, self.device = Streams(seed, torch.device("cpu")), torch.device(device)
+        self.streams, self.device = RngStreams(seed, torch.device("cpu")), torch.device(device)
         self.range_name, self.range = range_name, ""
 
     def __len__(self) -> int:
@@ -98,9 +98,11 @@ class Generated(Source):
         return as_bytes(rows, self.range)
 
     def made(self, number: int) -> Any:
-        with self.streams.seeded(STREAM, number):  # for code that draws from torch's own generator
+        with self.streams.seeded_globally(
+            STREAM, number
+        ):  # for code that draws from torch's own generator
             if self.latent is None:
-                return self.make(AT_ONCE, self.streams.number(STREAM, number) % 2**32)
+                return self.make(AT_ONCE, self.streams.derive_seed(STREAM, number) % 2**32)
             random = self.streams.generator(STREAM, number)
             latents = torch.randn(AT_ONCE, *self.latent, generator=random)
             return self.make(latents.to(self.device))
@@ -120,12 +122,14 @@ class Generated(Source):
         """Images of latents [N, L] in [-1, 1], as they were made: [N, C, H, W]."""
         assert self.latent is not None
         try:
-            with self.streams.seeded(STREAM, "paths"):  # the same noise inside of layers each time
+            with self.streams.seeded_globally(
+                STREAM, "paths"
+            ):  # the same noise inside of layers each time
                 rows = torch.as_tensor(self.make(latents.view(-1, *self.latent)))
         except Exception as error:  # it is the user's code
             raise Unreadable(f"{self.name} raised {told(error)}") from error
         if not rows.is_floating_point():
-            raise Unmeasurable(
+            raise MetricNotApplicable(
                 "needs images that nobody has rounded, and this generator makes bytes"
             )
         low, high = RANGES[self.range]

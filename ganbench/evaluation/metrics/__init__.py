@@ -1,8 +1,8 @@
 """Metrics by their names in a spec. A new metric is a new file and a line here."""
 
-from ganbench.registry import Index
+from ganbench.registry import Registry
 
-METRICS = Index(
+METRICS = Registry(
     "metric",
     "ganbench.evaluation.metrics",
     "ganbench.metrics",

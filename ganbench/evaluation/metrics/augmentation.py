@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from .base import Measurement
-from .feature_set import Sample
+from .feature_set import FeatureSet
 from .linear_probe import Labelled, TrainsOnFakes, accuracy
 
 
@@ -24,7 +24,7 @@ class Augmentation(TrainsOnFakes):
         if self.few < 1:
             raise ValueError(f"few must be at least 1, not {self.few}")
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         small, test = self.small(self.reals(real, real)), self.judges(fake, real)
         both = small + self.fakes(fake, real)
         return Measurement(accuracy(both, test) - accuracy(small, test))

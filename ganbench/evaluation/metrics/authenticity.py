@@ -11,20 +11,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Facts, Measurement, Metric, share
-from .feature_set import BLOCK, Sample
-from .pairwise import Fact, Tile, told
+from .base import Measurement, Metric, PairwiseStatistics, share
+from .feature_set import BLOCK, FeatureSet
+from .pairwise import PairwiseStatistic, Tile, told
 
 
 @dataclass(frozen=True)
-class Nearest(Fact):
+class Nearest(PairwiseStatistic):
     """Rows: which other of y is the nearest [N]."""
 
     def of_rows(self, tile: Tile) -> Tensor:
         return tile.distances.argmin(1)
 
 
-def nearest(x: Sample, y: Sample) -> tuple[Tensor, Tensor]:
+def nearest(x: FeatureSet, y: FeatureSet) -> tuple[Tensor, Tensor]:
     """The squared distance from each of x to the nearest other of y, and which that is: [N], [N].
 
     Taken once more, by differences: that from a copy is 0, without rounding.
@@ -40,14 +40,14 @@ class Authenticity(Metric):
     direction = "higher"
     transform = "logit"
 
-    def facts(self, fake: Sample, real: Sample) -> Facts:
-        return Facts(reals=(Nearest(),), pairs=(Nearest(),))
+    def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
+        return PairwiseStatistics(reals=(Nearest(),), pairs=(Nearest(),))
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         (ours, which), (theirs, _) = nearest(fake, real), nearest(real, real)
         return share(float((ours > theirs[which]).double().mean()), len(fake))
 
-    def floor(self, real: Sample, count: int) -> float:
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
         """What reals score, each against all others, whose own nearest is then not itself."""
         distances, which = nearest(real, real)
         return float((distances > distances[which]).double().mean())

@@ -10,7 +10,7 @@ from functools import cached_property
 from ganbench.evaluation.metrics import METRICS
 
 from .base import Direction, Measurement, Metric, Transform
-from .feature_set import Sample
+from .feature_set import FeatureSet
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Backward(Metric):
     def unit(self) -> str:  # type: ignore[override]
         return self.inner.unit
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         assert fake.back
         assert real.back
         return self.inner(fake.back, real.back)
 
-    def floor(self, real: Sample, count: int) -> float | None:
+    def expected_floor(self, real: FeatureSet, count: int) -> float | None:
         assert real.back
-        return self.inner.floor(real.back, count)
+        return self.inner.expected_floor(real.back, count)

@@ -11,8 +11,8 @@ from ganbench.data.base import Mixture
 from ganbench.data.modality import IMAGES, modality_of
 from ganbench.errors import GanbenchError
 
-from .feature_set import Sample
-from .pairwise import Fact, sweep
+from .feature_set import FeatureSet
+from .pairwise import PairwiseStatistic, sweep
 
 Direction = Literal["lower", "higher"]  # which is better
 Transform = Literal["log", "logit", "none"]  # the scale on which means and differences are taken
@@ -26,7 +26,7 @@ class Measurement:
     standard_error: float | None = None  # where an estimator of it is known
 
 
-class Unmeasurable(GanbenchError, ValueError):
+class MetricNotApplicable(GanbenchError, ValueError):
     """Why a metric has no meaning for a sample, in a sentence."""
 
 
@@ -47,54 +47,56 @@ class Metric:
     unit: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = ("features",)
 
-    def __call__(self, fake: Sample, real: Sample) -> Measurement:
+    def __call__(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         """The value for fakes measured against reals; raises Unmeasurable if there is none."""
-        self.check(fake, real)
-        return self.measure(fake, real)
+        self.check_applicable(fake, real)
+        return self.compute(fake, real)
 
-    def check(self, fake: Sample, real: Sample) -> None:
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
         """Raises Unmeasurable if these samples have no value in this metric."""
         for need in self.needs:
             NEEDS[need](fake, real)
 
-    def sees_images(self) -> bool:
+    def needs_images(self) -> bool:
         """Does it look at images themselves, and not at features alone?"""
         return "images" in self.needs
 
-    def facts(self, fake: Sample, real: Sample) -> "Facts":
+    def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> "PairwiseStatistics":
         """What it will ask of pairs of examples."""
-        return Facts()
+        return PairwiseStatistics()
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         """The value, for samples that have what is needed."""
         raise NotImplementedError
 
-    def floor(self, real: Sample, count: int) -> float | None:
+    def expected_floor(self, real: FeatureSet, count: int) -> float | None:
         """What so many samples of a perfect generator are expected to score, where theory tells it."""
         return None
 
 
 @dataclass(frozen=True)
-class Facts:
+class PairwiseStatistics:
     """What a metric asks of pairs of fakes, of pairs of reals, and of fakes with reals."""
 
-    fakes: tuple[Fact, ...] = ()
-    reals: tuple[Fact, ...] = ()
-    pairs: tuple[Fact, ...] = ()
+    fakes: tuple[PairwiseStatistic, ...] = ()
+    reals: tuple[PairwiseStatistic, ...] = ()
+    pairs: tuple[PairwiseStatistic, ...] = ()
 
 
-def prepare(metrics: Iterable[Metric], fake: Sample, real: Sample) -> None:
+def prepare(metrics: Iterable[Metric], fake: FeatureSet, real: FeatureSet) -> None:
     """Sweeps once over pairs for all metrics together; each by itself would do so for itself."""
-    asked = [metric.facts(fake, real) for metric in metrics if applies(metric, fake, real)]
+    asked = [
+        metric.pairwise_statistics(fake, real) for metric in metrics if applies(metric, fake, real)
+    ]
     sweep(real, real, [fact for facts in asked for fact in facts.reals])
     sweep(fake, fake, [fact for facts in asked for fact in facts.fakes])
     sweep(fake, real, [fact for facts in asked for fact in facts.pairs])
 
 
-def applies(metric: Metric, fake: Sample, real: Sample) -> bool:
+def applies(metric: Metric, fake: FeatureSet, real: FeatureSet) -> bool:
     try:
-        metric.check(fake, real)
-    except Unmeasurable:
+        metric.check_applicable(fake, real)
+    except MetricNotApplicable:
         return False
     return True
 
@@ -104,83 +106,93 @@ def is_finite(values: Tensor) -> bool:
     return bool(values.sum().isfinite()) or bool(values.isfinite().all())
 
 
-def need_features(fake: Sample, real: Sample) -> None:
+def need_features(fake: FeatureSet, real: FeatureSet) -> None:
     for side in (fake, real):
         if len(side) < 2:
-            raise Unmeasurable(f"a metric needs at least 2 examples, not {len(side)}")
+            raise MetricNotApplicable(f"a metric needs at least 2 examples, not {len(side)}")
         if not is_finite(side.features):
             bad = int((~side.features.isfinite()).any(1).sum())
-            raise Unmeasurable(f"{bad} of {len(side)} examples have features that are not finite")
+            raise MetricNotApplicable(
+                f"{bad} of {len(side)} examples have features that are not finite"
+            )
     if fake.features.shape[1] != real.features.shape[1]:
-        raise Unmeasurable(
+        raise MetricNotApplicable(
             f"fakes have {fake.features.shape[1]} features and reals {real.features.shape[1]}"
         )
 
 
-def need_logits(fake: Sample, real: Sample) -> None:
+def need_logits(fake: FeatureSet, real: FeatureSet) -> None:
     for side in (fake, real):
         if side.logits is None:
-            raise Unmeasurable("needs class logits, and this extractor gives none")
+            raise MetricNotApplicable("needs class logits, and this extractor gives none")
         if not is_finite(side.logits):
-            raise Unmeasurable("some examples have logits that are not finite")
+            raise MetricNotApplicable("some examples have logits that are not finite")
 
 
-def need_classes(fake: Sample, real: Sample) -> None:
+def need_classes(fake: FeatureSet, real: FeatureSet) -> None:
     need_logits(fake, real)
     if not fake.classes_are_modes:
-        raise Unmeasurable("modes are the data's classes, and this extractor tells others apart")
+        raise MetricNotApplicable(
+            "modes are the data's classes, and this extractor tells others apart"
+        )
 
 
-def need_modes(fake: Sample, real: Sample) -> None:
+def need_modes(fake: FeatureSet, real: FeatureSet) -> None:
     if real.mixture is None:
         need_classes(fake, real)
 
 
-def need_mixture(fake: Sample, real: Sample) -> None:
+def need_mixture(fake: FeatureSet, real: FeatureSet) -> None:
     if real.mixture is None:
-        raise Unmeasurable("needs points of a known mixture")
+        raise MetricNotApplicable("needs points of a known mixture")
 
 
-def need_images(fake: Sample, real: Sample) -> None:
+def need_images(fake: FeatureSet, real: FeatureSet) -> None:
     for side in (fake, real):
         if side.images is None or modality_of(side.images) is not IMAGES:
-            raise Unmeasurable("needs images, and there are only features or points")
+            raise MetricNotApplicable("needs images, and there are only features or points")
 
 
-def need_held_out(fake: Sample, real: Sample) -> None:
+def need_held_out(fake: FeatureSet, real: FeatureSet) -> None:
     if real.held_out is None:
-        raise Unmeasurable("needs real examples that nobody trained on, and none are given")
+        raise MetricNotApplicable("needs real examples that nobody trained on, and none are given")
     need_features(real.held_out(), real)
 
 
-def need_labels(fake: Sample, real: Sample) -> None:
+def need_labels(fake: FeatureSet, real: FeatureSet) -> None:
     if fake.labels is None:
-        raise Unmeasurable("needs classes that fakes were asked to show, and none were asked for")
+        raise MetricNotApplicable(
+            "needs classes that fakes were asked to show, and none were asked for"
+        )
 
 
-def need_truth(fake: Sample, real: Sample) -> None:
+def need_truth(fake: FeatureSet, real: FeatureSet) -> None:
     need_images(fake, real)
     if fake.truth is None:
-        raise Unmeasurable("needs what each fake should be, and nobody knows that here")
+        raise MetricNotApplicable("needs what each fake should be, and nobody knows that here")
 
 
-def need_returned(fake: Sample, real: Sample) -> None:
+def need_returned(fake: FeatureSet, real: FeatureSet) -> None:
     need_images(fake, real)
     if fake.returned is None:
-        raise Unmeasurable("needs fakes that were translated back, and there is no way back here")
+        raise MetricNotApplicable(
+            "needs fakes that were translated back, and there is no way back here"
+        )
 
 
-def need_back(fake: Sample, real: Sample) -> None:
+def need_back(fake: FeatureSet, real: FeatureSet) -> None:
     if fake.back is None or real.back is None:
-        raise Unmeasurable("needs translations between two domains, and there is but one here")
+        raise MetricNotApplicable(
+            "needs translations between two domains, and there is but one here"
+        )
 
 
-def need_sampler(fake: Sample, real: Sample) -> None:
+def need_sampler(fake: FeatureSet, real: FeatureSet) -> None:
     if fake.sampler is None:
-        raise Unmeasurable("needs the generator itself, and there are only its images")
+        raise MetricNotApplicable("needs the generator itself, and there are only its images")
 
 
-NEEDS: dict[str, Callable[[Sample, Sample], None]] = {
+NEEDS: dict[str, Callable[[FeatureSet, FeatureSet], None]] = {
     "features": need_features,
     "logits": need_logits,
     "classes": need_classes,
@@ -196,13 +208,13 @@ NEEDS: dict[str, Callable[[Sample, Sample], None]] = {
 }
 
 
-def logits(sample: Sample) -> Tensor:
+def logits(sample: FeatureSet) -> Tensor:
     """The logits of a sample of which they were needed, in float64."""
     assert sample.logits is not None
     return sample.logits.double()
 
 
-def mode_counts(sample: Sample, mixture: Mixture | None) -> Tensor:
+def mode_counts(sample: FeatureSet, mixture: Mixture | None) -> Tensor:
     """How many examples belong to each mode: float64 [K].
 
     Of a mixture those within three deviations of the nearest centre, which is the protocol of Lin et

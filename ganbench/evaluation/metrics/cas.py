@@ -8,7 +8,7 @@ standard error, since each drawing of fakes trains another classifier.
 from dataclasses import dataclass
 
 from .base import Measurement
-from .feature_set import Sample
+from .feature_set import FeatureSet
 from .linear_probe import TrainsOnFakes, accuracy
 
 
@@ -17,5 +17,5 @@ class Cas(TrainsOnFakes):
     direction = "higher"
     transform = "logit"
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         return Measurement(accuracy(self.fakes(fake, real), self.judges(fake, real)))

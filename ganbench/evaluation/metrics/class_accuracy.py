@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .base import Measurement, Metric, logits, share
-from .feature_set import Sample
+from .feature_set import FeatureSet
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class ClassAccuracy(Metric):
     transform = "logit"
     needs = ("features", "classes", "labels")
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         assert fake.labels is not None
         told = logits(fake).argmax(1)
         right = (told == fake.labels.to(told.device)).double().mean()

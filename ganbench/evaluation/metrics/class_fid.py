@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .base import Measurement, Metric, Unmeasurable, logits, mode_counts
-from .feature_set import Sample, Shelf, Tensors
+from .base import Measurement, Metric, MetricNotApplicable, logits, mode_counts
+from .feature_set import Cache, FeatureSet, Tensors
 from .frechet import distance, expected, spread
 
 FEW = 3  # names that a sentence bears
@@ -22,17 +22,17 @@ class ClassFid(Metric):
     transform = "log"
     needs = ("features", "classes")
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         fewest = mode_counts(fake, None).minimum(mode_counts(real, None))
         rare = (fewest < 2).nonzero()[:, 0].tolist()
         if rare:
             names = ", ".join(map(str, rare[:FEW])) + (", ..." if len(rare) > FEW else "")
-            raise Unmeasurable(
+            raise MetricNotApplicable(
                 f"{len(rare)} of {len(fewest)} classes have fewer than 2 fakes or reals: {names}"
             )
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         pairs = list(zip(classes(fake), classes(real), strict=True))
         value = sum(distance(*pair) for pair in pairs) / len(pairs)
         errors = [error(*pair) for pair in pairs]
@@ -40,39 +40,39 @@ class ClassFid(Metric):
         total = sum(e**2 for e in known) ** 0.5 / len(pairs)
         return Measurement(value, total if len(known) == len(pairs) else None)
 
-    def floor(self, real: Sample, count: int) -> float | None:
+    def expected_floor(self, real: FeatureSet, count: int) -> float | None:
         floors = [expected(part, fair(part, real, count)) for part in classes(real)]
         known = [floor for floor in floors if floor is not None]
         return sum(known) / len(known) if len(known) == len(floors) else None
 
 
-def fair(part: Sample, real: Sample, count: int) -> int:
+def fair(part: FeatureSet, real: FeatureSet, count: int) -> int:
     """How many of so many fakes are of a class, if they are as often as the reals."""
     return max(2, count * len(part) // len(real))
 
 
-def error(fake: Sample, real: Sample) -> float | None:
+def error(fake: FeatureSet, real: FeatureSet) -> float | None:
     one = spread(fake, real)
     return None if one is None else one / len(fake) ** 0.5
 
 
-def classes(sample: Sample) -> list[Sample]:
+def classes(sample: FeatureSet) -> list[FeatureSet]:
     """The examples of each class, with what was made of them before."""
     known = logits(sample)
     told = known.argmax(1)
     return [part(sample, told == label, label) for label in range(known.shape[1])]
 
 
-def part(sample: Sample, chosen: Tensor, label: int) -> Sample:
-    found = Sample(sample.features[chosen])
+def part(sample: FeatureSet, chosen: Tensor, label: int) -> FeatureSet:
+    found = FeatureSet(sample.features[chosen])
     found.shelf = Corner(sample.shelf, label)
     return found
 
 
-class Corner(Shelf):
+class Corner(Cache):
     """For one class on the shelf of the whole sample: what is kept of that for long, is kept of this."""
 
-    def __init__(self, whole: Shelf, label: int):
+    def __init__(self, whole: Cache, label: int):
         super().__init__()
         self.whole, self.label = whole, label
 

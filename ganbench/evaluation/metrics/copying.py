@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from .authenticity import Nearest, nearest
-from .base import Facts, Measurement, Metric, mean
-from .feature_set import Sample, Tensors
+from .base import Measurement, Metric, PairwiseStatistics, mean
+from .feature_set import FeatureSet, Tensors
 
 
 @dataclass(frozen=True)
@@ -22,21 +22,21 @@ class Copying(Metric):
     transform = "logit"
     needs = ("features", "held_out")
 
-    def facts(self, fake: Sample, real: Sample) -> Facts:
-        return Facts(pairs=(Nearest(),))
+    def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
+        return PairwiseStatistics(pairs=(Nearest(),))
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         ours, _ = nearest(fake, real)
         theirs = held_out_distances(real)
         not_farther = torch.searchsorted(theirs, ours, right=True)
         nearer = torch.searchsorted(theirs, ours)
         return mean(1 - (not_farther + nearer).double() / (2 * len(theirs)))
 
-    def floor(self, real: Sample, count: int) -> float:
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
         return 0.5
 
 
-def held_out_distances(real: Sample) -> Tensor:
+def held_out_distances(real: FeatureSet) -> Tensor:
     """Squared, from each held-out example to the nearest real, ascending; computed once a reference."""
     assert real.held_out
     held_out = real.held_out()

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .base import Facts, Measurement
-from .feature_set import Sample
+from .base import Measurement, PairwiseStatistics
+from .feature_set import FeatureSet
 from .knn_manifold import Manifold, held_share, holders
-from .pairwise import Fact, Neighbours, Tile, radii, told
+from .pairwise import Neighbours, PairwiseStatistic, Tile, radii, told
 
 
 @dataclass(frozen=True)
-class Holders(Fact):
+class Holders(PairwiseStatistic):
     """Sum, of each ball of y: how many of x it holds, and the sum of their places [2, M]."""
 
     k: int
@@ -30,15 +30,15 @@ class Holders(Fact):
 class Coverage(Manifold):
     k: int = 5
 
-    def facts(self, fake: Sample, real: Sample) -> Facts:
-        return Facts(reals=(Neighbours(self.k),), pairs=(Holders(self.k),))
+    def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
+        return PairwiseStatistics(reals=(Neighbours(self.k),), pairs=(Holders(self.k),))
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         held, places = told(Holders(self.k), fake, real)["sum"]
         alone = places[held == 1].long().bincount(minlength=len(fake))
         return held_share(held > 0, alone, int(alone.sum()))
 
-    def floor(self, real: Sample, count: int) -> float:
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
         """For equal laws, whatever they are: the k nearest of a real are all reals, or else not."""
         n = len(real)
         return 1 - math.prod((n - i) / (count + n - i) for i in range(1, self.k + 1))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .base import Measurement, Metric
 from .differences import absolute, over_pairs
-from .feature_set import Sample
+from .feature_set import FeatureSet
 
 
 @dataclass(frozen=True)
@@ -17,5 +17,5 @@ class CycleError(Metric):
     transform = "log"
     needs = ("features", "returned")
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         return over_pairs(fake.source, fake.returned, absolute)

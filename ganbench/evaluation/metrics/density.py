@@ -5,8 +5,8 @@ A real's ball reaches to its `k`-th nearest other real.
 
 from dataclasses import dataclass
 
-from .base import Facts, Measurement, mean
-from .feature_set import Sample
+from .base import Measurement, PairwiseStatistics, mean
+from .feature_set import FeatureSet
 from .knn_manifold import Manifold
 from .pairwise import InReals, Neighbours, told
 
@@ -17,12 +17,12 @@ class Density(Manifold):
 
     k: int = 5
 
-    def facts(self, fake: Sample, real: Sample) -> Facts:
-        return Facts(reals=(Neighbours(self.k),), pairs=(InReals(self.k),))
+    def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
+        return PairwiseStatistics(reals=(Neighbours(self.k),), pairs=(InReals(self.k),))
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         held = told(InReals(self.k), fake, real)["rows"]
         return mean(held.double() / self.k)
 
-    def floor(self, real: Sample, count: int) -> float:
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
         return 1.0

@@ -21,7 +21,7 @@ def mean_of(features: Tensor) -> Tensor:
     return torch.stack(parts).sum(0) / len(features)
 
 
-class Shelf:
+class Cache:
     """What was made of a sample before, by name: nothing is computed twice while it is kept."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Shelf:
 
 
 @dataclass(eq=False)
-class Sample:
+class FeatureSet:
     """Features [N, D] and, from extractors that classify, logits [N, K], on the device they came from.
 
     A copy by `dataclasses.replace` has an empty shelf: what was made of other features is not its own.
@@ -47,13 +47,13 @@ class Sample:
     labels: Tensor | None = None  # [N]: of reals their classes, of fakes those that were asked for
     mixture: Mixture | None = None  # the law that real points were drawn from
     classes_are_modes: bool = True  # are the logits' classes those of the data?
-    held_out: Callable[[], "Sample"] | None = None  # of reals: what nobody trained on
+    held_out: Callable[[], "FeatureSet"] | None = None  # of reals: what nobody trained on
     source: Tensor | None = None  # of fakes: the images that they were made from, as stored
     truth: Tensor | None = None  # of fakes: the images that they should be, as stored
     returned: Tensor | None = None  # of fakes: what they became when they were translated back
-    back: "Sample | None" = None  # of translations: those of the other way
+    back: "FeatureSet | None" = None  # of translations: those of the other way
     sampler: Sampler | None = None  # of fakes: what made them
-    shelf: Shelf = field(init=False, default_factory=Shelf)
+    shelf: Cache = field(init=False, default_factory=Cache)
 
     def __len__(self) -> int:
         return len(self.features)

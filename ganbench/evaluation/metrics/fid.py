@@ -9,7 +9,7 @@ features, a jackknife's. It is biased upwards by an amount that falls as 1 / N: 
 from dataclasses import dataclass
 
 from .base import Measurement, Metric
-from .feature_set import Sample
+from .feature_set import FeatureSet
 from .frechet import distance, expected, spread
 
 
@@ -18,10 +18,10 @@ class Fid(Metric):
     direction = "lower"
     transform = "log"
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         one = spread(fake, real)
         error = None if one is None else one / len(fake) ** 0.5
         return Measurement(distance(fake, real), error)
 
-    def floor(self, real: Sample, count: int) -> float | None:
+    def expected_floor(self, real: FeatureSet, count: int) -> float | None:
         return expected(real, count)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .base import Measurement, Metric, Unmeasurable
-from .feature_set import Sample
+from .base import Measurement, Metric, MetricNotApplicable
+from .feature_set import FeatureSet
 from .fid_unbiased import FidUnbiased
 from .frechet import distance, spread
 
@@ -25,15 +25,17 @@ class FidInfinity(Metric):
     direction = "lower"
     transform = "none"
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         if len(fake) < 20 * POINTS:
-            raise Unmeasurable(f"a line through {POINTS} sizes needs at least {20 * POINTS} fakes")
+            raise MetricNotApplicable(
+                f"a line through {POINTS} sizes needs at least {20 * POINTS} fakes"
+            )
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         chosen = subsets(len(fake))
         weights = intercept_weights([len(subset) for subset in chosen])
-        values = [distance(Sample(fake.features[subset]), real) for subset in chosen]
+        values = [distance(FeatureSet(fake.features[subset]), real) for subset in chosen]
         influence = torch.zeros(len(fake), dtype=torch.float64)
         for subset, weight in zip(chosen, weights, strict=True):
             influence[subset] += weight / len(subset)
@@ -41,8 +43,8 @@ class FidInfinity(Metric):
         error = None if one is None else one * float(influence.norm())
         return Measurement(float(np.dot(weights, values)), error)
 
-    def floor(self, real: Sample, count: int) -> float | None:
-        return FidUnbiased().floor(real, least(count))
+    def expected_floor(self, real: FeatureSet, count: int) -> float | None:
+        return FidUnbiased().expected_floor(real, least(count))
 
 
 def least(count: int) -> int:

@@ -8,7 +8,7 @@ more fakes than features the bias is of another order, so that much of it stays,
 from dataclasses import dataclass
 
 from .base import Measurement, Metric
-from .feature_set import Sample
+from .feature_set import FeatureSet
 from .frechet import GROUPS, deleted, distance, expected, is_short, jackknife_error, need_groups
 
 
@@ -17,16 +17,16 @@ class FidUnbiased(Metric):
     direction = "lower"
     transform = "none"
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         need_groups(fake)
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         without = deleted(fake, real)
         value = GROUPS * distance(fake, real) - (GROUPS - 1) * float(without.mean())
         return Measurement(value, None if is_short(fake) else jackknife_error(without))
 
-    def floor(self, real: Sample, count: int) -> float | None:
+    def expected_floor(self, real: FeatureSet, count: int) -> float | None:
         """The reference's share alone, where there are fakes enough for the bias to be of order 1 / N."""
         both = expected(real, len(real))
         return None if both is None or expected(real, count) is None else both / 2

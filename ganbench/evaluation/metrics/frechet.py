@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Unmeasurable, deviation
-from .feature_set import BLOCK, Sample, Tensors, mean_of
+from .base import MetricNotApplicable, deviation
+from .feature_set import BLOCK, FeatureSet, Tensors, mean_of
 
 GROUPS = 20  # of the jackknife
 FEWEST = 40  # examples from which a jackknife makes sense: two a group
@@ -58,7 +58,7 @@ def add_products(scatter: Tensor, rows: Tensor) -> None:
         scatter[end:, start:end] = scatter[start:end, end:].T
 
 
-def moments(sample: Sample) -> Moments:
+def moments(sample: FeatureSet) -> Moments:
     """Those of a sample, computed once."""
 
     def make() -> Tensors:
@@ -68,7 +68,7 @@ def moments(sample: Sample) -> Moments:
     return Moments(len(sample), **sample.derived("moments", make))
 
 
-def factor(real: Sample) -> Tensor:
+def factor(real: FeatureSet) -> Tensor:
     """A [D, R] with A A′ the covariance, R its rank; computed once a reference."""
 
     def make() -> Tensors:
@@ -79,14 +79,14 @@ def factor(real: Sample) -> Tensor:
     return real.derived("factor", make)["factor"]
 
 
-def distance(fake: Sample, real: Sample) -> float:
+def distance(fake: FeatureSet, real: FeatureSet) -> float:
     """The squared Fréchet distance, never below zero: rounding can leave -4e-15 for equal sets."""
     if is_short(fake):
         return short_distance(fake.features, real)
     return combined(moments(fake), spectrum(fake, real)[0], real)
 
 
-def spectrum(fake: Sample, real: Sample) -> tuple[Tensor, Tensor]:
+def spectrum(fake: FeatureSet, real: FeatureSet) -> tuple[Tensor, Tensor]:
     """Eigenvalues and eigenvectors of A′ S₂ A; computed once a pair of samples."""
 
     def make() -> Tensors:
@@ -98,24 +98,24 @@ def spectrum(fake: Sample, real: Sample) -> tuple[Tensor, Tensor]:
     return found["values"], found["vectors"]
 
 
-def is_short(fake: Sample) -> bool:
+def is_short(fake: FeatureSet) -> bool:
     """Are there too few fakes for a covariance of full rank?"""
     return len(fake) <= fake.features.shape[1]
 
 
-def long_distance(ours: Moments, real: Sample) -> float:
+def long_distance(ours: Moments, real: FeatureSet) -> float:
     a = factor(real)
     values = torch.linalg.eigvalsh(a.T @ ours.covariance @ a)
     return combined(ours, values, real)
 
 
-def combined(ours: Moments, values: Tensor, real: Sample) -> float:
+def combined(ours: Moments, values: Tensor, real: FeatureSet) -> float:
     """The distance, by the eigenvalues of A′ S₂ A."""
     roots = values.clamp(min=0).sqrt().sum()
     return total(ours.mean, ours.covariance.trace(), roots, real)
 
 
-def short_distance(features: Tensor, real: Sample) -> float:
+def short_distance(features: Tensor, real: FeatureSet) -> float:
     rows = features.double()
     mean = rows.mean(0)
     rows = (rows - mean) / (len(rows) - 1) ** 0.5
@@ -123,13 +123,13 @@ def short_distance(features: Tensor, real: Sample) -> float:
     return total(mean, rows.square().sum(), roots, real)
 
 
-def total(mean: Tensor, trace: Tensor, roots: Tensor, real: Sample) -> float:
+def total(mean: Tensor, trace: Tensor, roots: Tensor, real: FeatureSet) -> float:
     theirs = moments(real)
     gap = (mean - theirs.mean).square().sum()
     return max(0.0, float(gap + trace + theirs.covariance.trace() - 2 * roots))
 
 
-def influence(fake: Sample, real: Sample) -> Tensor:
+def influence(fake: FeatureSet, real: FeatureSet) -> Tensor:
     """How far each fake moves the distance, but for a constant: [N], of more fakes than features.
 
     The derivative of the distance towards x is 2 (x - m₂)·(m₂ - m₁) + (x - m₂)′ (I - T) (x - m₂), where
@@ -147,7 +147,7 @@ def influence(fake: Sample, real: Sample) -> Tensor:
     return torch.cat(parts)
 
 
-def spread(fake: Sample, real: Sample) -> float | None:
+def spread(fake: FeatureSet, real: FeatureSet) -> float | None:
     """The standard deviation of one fake's influence: the distance's error is this over √N."""
     if not is_short(fake):
         return deviation(influence(fake, real))
@@ -156,12 +156,12 @@ def spread(fake: Sample, real: Sample) -> float | None:
     return jackknife_error(deleted(fake, real)) * len(fake) ** 0.5
 
 
-def deleted(fake: Sample, real: Sample) -> Tensor:
+def deleted(fake: FeatureSet, real: FeatureSet) -> Tensor:
     """The distance without each of the groups of fakes: [GROUPS]."""
     return torch.tensor(list(deletions(fake, real)), dtype=torch.float64)
 
 
-def deletions(fake: Sample, real: Sample) -> Iterator[float]:
+def deletions(fake: FeatureSet, real: FeatureSet) -> Iterator[float]:
     groups = torch.arange(len(fake)).tensor_split(GROUPS)
     for group in groups:
         first, end = int(group[0]), int(group[-1]) + 1
@@ -173,9 +173,9 @@ def deletions(fake: Sample, real: Sample) -> Iterator[float]:
             yield long_distance(moments(fake).without(part), real)
 
 
-def need_groups(fake: Sample) -> None:
+def need_groups(fake: FeatureSet) -> None:
     if len(fake) < FEWEST:
-        raise Unmeasurable(f"a jackknife of {GROUPS} groups needs at least {FEWEST} fakes")
+        raise MetricNotApplicable(f"a jackknife of {GROUPS} groups needs at least {FEWEST} fakes")
 
 
 def jackknife_error(without: Tensor) -> float:
@@ -183,7 +183,7 @@ def jackknife_error(without: Tensor) -> float:
     return (len(without) - 1) ** 0.5 * float(without.std(correction=0))
 
 
-def expected(real: Sample, count: int) -> float | None:
+def expected(real: FeatureSet, count: int) -> float | None:
     """What a perfect generator's distance is expected to be, by the second order of its expansion.
 
     For Gaussian features: each side of N examples adds (3/2 Σ l_i + Σ_{i<j} l_i l_j / (l_i + l_j)) / N,

@@ -7,7 +7,7 @@ one trains a ResNet; this one is a logistic regression, so compare within its la
 from dataclasses import dataclass
 
 from .base import Measurement, share
-from .feature_set import Sample
+from .feature_set import FeatureSet
 from .linear_probe import Classified, accuracy
 
 
@@ -16,6 +16,6 @@ class GanTest(Classified):
     direction = "higher"
     transform = "logit"
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         found = accuracy(self.reals(real, real), self.fakes(fake, real))
         return share(found, len(fake))

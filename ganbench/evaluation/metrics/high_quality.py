@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scipy.stats import chi2
 
 from .base import Measurement, Metric, assigned, share
-from .feature_set import Sample
+from .feature_set import FeatureSet
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class HighQuality(Metric):
     transform = "logit"
     needs = ("features", "mixture")
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         assert real.mixture
         _, good = assigned(fake.features, real.mixture)
         return share(float(good.double().mean()), len(fake))
 
-    def floor(self, real: Sample, count: int) -> float:
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
         assert real.mixture
         return float(chi2.cdf(3**2, real.mixture.centres.shape[1]))

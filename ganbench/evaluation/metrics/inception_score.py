@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .base import Measurement, Metric, Unmeasurable, deviation, logits
-from .feature_set import Sample
+from .base import Measurement, Metric, MetricNotApplicable, deviation, logits
+from .feature_set import FeatureSet
 
 SEED = 2020
 IMPOSSIBLE = -80  # below the highest logit: a probability of 2e-35, whose logarithm is finite
@@ -32,12 +32,12 @@ class InceptionScore(Metric):
         if self.splits < 1:
             raise ValueError(f"splits must be at least 1, not {self.splits}")
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         if len(fake) < 2 * self.splits:
-            raise Unmeasurable(f"{self.splits} splits need at least twice as many examples")
+            raise MetricNotApplicable(f"{self.splits} splits need at least twice as many examples")
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         parts = [divergences(part) for part in shuffled(logits(fake)).tensor_split(self.cuts(fake))]
         scores = torch.stack([part.mean().exp() for part in parts])
         errors = [
@@ -46,7 +46,7 @@ class InceptionScore(Metric):
         ]
         return Measurement(float(scores.mean()), sum(e**2 for e in errors) ** 0.5 / self.splits)
 
-    def cuts(self, fake: Sample) -> list[int]:
+    def cuts(self, fake: FeatureSet) -> list[int]:
         return [part * len(fake) // self.splits for part in range(1, self.splits)]
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .base import Measurement
-from .feature_set import Sample
+from .feature_set import FeatureSet
 from .kmeans_bins import Binned
 
 
@@ -22,7 +22,7 @@ class Js(Binned):
     transform = "none"
     unit = "nats"
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         ours, theirs = (
             counts / counts.sum() for counts in (self.fakes(fake, real), self.reals(real))
         )
@@ -33,7 +33,7 @@ class Js(Binned):
         error = (variance.clamp(min=0) / len(fake)).sqrt()
         return Measurement(max(0.0, float(value)), float(error))
 
-    def floor(self, real: Sample, count: int) -> float:
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
         """By the second order of its expansion, a chi-squared statistic of the bins that hold reals."""
         counts = self.reals(real)
         return (int((counts > 0).sum()) - 1) / 8 * (1 / count + 1 / float(counts.sum()))

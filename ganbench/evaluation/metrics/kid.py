@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .base import Facts, Measurement, Metric, deviation
-from .feature_set import Sample
+from .base import Measurement, Metric, PairwiseStatistics, deviation
+from .feature_set import FeatureSet
 from .pairwise import Kernels, told
 
 
@@ -21,17 +21,17 @@ class Kid(Metric):
     direction = "lower"
     transform = "none"
 
-    def facts(self, fake: Sample, real: Sample) -> Facts:
-        return Facts(fakes=(Kernels(),), reals=(Kernels(),), pairs=(Kernels(),))
+    def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
+        return PairwiseStatistics(fakes=(Kernels(),), reals=(Kernels(),), pairs=(Kernels(),))
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         ours = told(Kernels(), fake, fake)["rows"] / (len(fake) - 1)
         theirs = told(Kernels(), real, real)["rows"] / (len(real) - 1)
         across = told(Kernels(), fake, real)["rows"] / len(real)
         value = ours.mean() + theirs.mean() - 2 * across.mean()
         return Measurement(float(value), standard_error(ours - across))
 
-    def floor(self, real: Sample, count: int) -> float:
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
         return 0.0
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .base import Facts, Measurement, Metric, Unmeasurable
-from .feature_set import Sample
+from .base import Measurement, Metric, MetricNotApplicable, PairwiseStatistics
+from .feature_set import FeatureSet
 from .kid import standard_error
-from .pairwise import Fact, Kernels, Tile, told
+from .pairwise import Kernels, PairwiseStatistic, Tile, told
 
 SEED = 2020
 
@@ -44,7 +44,7 @@ def drawn(draw: Draw) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class SubsetKernels(Fact):
+class SubsetKernels(PairwiseStatistic):
     """Sum: of all kernels of each subset's pairs, float64 [subsets]."""
 
     draw: Draw
@@ -69,24 +69,24 @@ class KidSubsets(Metric):
         if self.subsets < 1 or self.subset_size < 2:
             raise ValueError("KID needs at least one subset of at least 2")
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         if min(len(fake), len(real)) < 4:
-            raise Unmeasurable("KID's subsets need at least 4 examples of each side")
+            raise MetricNotApplicable("KID's subsets need at least 4 examples of each side")
 
-    def draw(self, fake: Sample, real: Sample) -> Draw:
+    def draw(self, fake: FeatureSet, real: FeatureSet) -> Draw:
         size = min(self.subset_size, len(fake) // 2, len(real) // 2)
         return Draw(self.subsets, size, len(fake), len(real))
 
-    def facts(self, fake: Sample, real: Sample) -> Facts:
+    def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
         draw = self.draw(fake, real)
-        return Facts(
+        return PairwiseStatistics(
             fakes=(SubsetKernels(draw, 0, 0), Kernels()),
             reals=(SubsetKernels(draw, 1, 1),),
             pairs=(SubsetKernels(draw, 0, 1), Kernels()),
         )
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         draw = self.draw(fake, real)
         ours = told(SubsetKernels(draw, 0, 0), fake, fake)["sum"]
         theirs = told(SubsetKernels(draw, 1, 1), real, real)["sum"]
@@ -95,11 +95,11 @@ class KidSubsets(Metric):
         value = (within - 2 * across / draw.size**2).mean()
         return Measurement(float(value), self.standard_error(fake, real))
 
-    def standard_error(self, fake: Sample, real: Sample) -> float:
+    def standard_error(self, fake: FeatureSet, real: FeatureSet) -> float:
         """That of the statistic of all pairs: so many subsets come close to it."""
         ours = told(Kernels(), fake, fake)["rows"] / (len(fake) - 1)
         across = told(Kernels(), fake, real)["rows"] / len(real)
         return standard_error(ours - across)
 
-    def floor(self, real: Sample, count: int) -> float:
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
         return 0.0

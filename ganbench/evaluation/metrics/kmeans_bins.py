@@ -13,8 +13,8 @@ import torch
 from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
-from .base import Metric, Unmeasurable
-from .feature_set import BLOCK, Sample, Tensors
+from .base import Metric, MetricNotApplicable
+from .feature_set import BLOCK, FeatureSet, Tensors
 from .pairwise import NARROW
 
 SEED = 2018
@@ -33,18 +33,18 @@ class Binned(Metric):
         if self.bins < 2:
             raise ValueError(f"there must be at least 2 bins, not {self.bins}")
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         if len(real) < 4 * FEWEST:
-            raise Unmeasurable(f"two bins need at least {4 * FEWEST} reals, not {len(real)}")
+            raise MetricNotApplicable(f"two bins need at least {4 * FEWEST} reals, not {len(real)}")
         if len(self.reals(real)) < 2:
-            raise Unmeasurable("the reals are all alike, so that there is but one bin")
+            raise MetricNotApplicable("the reals are all alike, so that there is but one bin")
 
-    def reals(self, real: Sample) -> Tensor:
+    def reals(self, real: FeatureSet) -> Tensor:
         """How many reals are in each bin: float64 [K]."""
         return self.known(real)["counts"]
 
-    def fakes(self, fake: Sample, real: Sample) -> Tensor:
+    def fakes(self, fake: FeatureSet, real: FeatureSet) -> Tensor:
         """How many fakes are in each bin: float64 [K]."""
 
         def make() -> Tensors:
@@ -52,7 +52,7 @@ class Binned(Metric):
 
         return fake.derived(("bins", self.bins, real), make)["counts"]
 
-    def known(self, real: Sample) -> Tensors:
+    def known(self, real: FeatureSet) -> Tensors:
         """Centres [K, D], and how many other reals are nearest to each [K]; computed once a reference."""
         return real.derived(f"bins({self.bins})", lambda: binned(real.features, self.bins))
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .base import Measurement, Metric, Transform, Unmeasurable
-from .feature_set import Sample
+from .base import Measurement, Metric, MetricNotApplicable, Transform
+from .feature_set import FeatureSet
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,12 @@ class Manifold(Metric):
         if self.k < 1:
             raise ValueError(f"k must be at least 1, not {self.k}")
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         if min(len(fake), len(real)) <= self.k:
-            raise Unmeasurable(f"neighbour {self.k} needs more than {self.k} examples of each side")
+            raise MetricNotApplicable(
+                f"neighbour {self.k} needs more than {self.k} examples of each side"
+            )
 
 
 def holders(inside: Tensor, start: int) -> Tensor:

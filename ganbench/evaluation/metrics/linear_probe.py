@@ -14,14 +14,14 @@ from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
 from .base import (
     Metric,
-    Unmeasurable,
+    MetricNotApplicable,
     logits,
     need_classes,
     need_held_out,
     need_images,
     need_labels,
 )
-from .feature_set import BLOCK, Sample
+from .feature_set import BLOCK, FeatureSet
 
 On = Literal["pixels", "features"]
 Labels = Literal["asked", "told"]
@@ -50,42 +50,42 @@ class Classified(Metric):
 
     on: On = "pixels"
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         self.check_labels(fake, real)
         if real.labels is None:
-            raise Unmeasurable("needs the classes of reals, and these have none")
+            raise MetricNotApplicable("needs the classes of reals, and these have none")
         if self.on == "pixels":
             need_images(fake, real)
             need_one_shape(fake, real)
 
-    def sees_images(self) -> bool:
+    def needs_images(self) -> bool:
         return self.on == "pixels"
 
-    def check_labels(self, fake: Sample, real: Sample) -> None:
+    def check_labels(self, fake: FeatureSet, real: FeatureSet) -> None:
         need_labels(fake, real)
 
-    def classes_of(self, fake: Sample) -> Tensor:
+    def classes_of(self, fake: FeatureSet) -> Tensor:
         assert fake.labels is not None
         return fake.labels
 
-    def fakes(self, fake: Sample, real: Sample) -> Labelled:
+    def fakes(self, fake: FeatureSet, real: FeatureSet) -> Labelled:
         return Labelled(self.seen(fake, real), self.classes_of(fake).to(fake.features.device))
 
-    def reals(self, sample: Sample, real: Sample) -> Labelled:
+    def reals(self, sample: FeatureSet, real: FeatureSet) -> Labelled:
         assert sample.labels is not None
         return Labelled(self.seen(sample, real), sample.labels.to(sample.features.device))
 
-    def seen(self, sample: Sample, real: Sample) -> Tensor:
+    def seen(self, sample: FeatureSet, real: FeatureSet) -> Tensor:
         return self.numbers(sample) / self.scale(real)
 
-    def scale(self, real: Sample) -> Tensor:
+    def scale(self, real: FeatureSet) -> Tensor:
         def make() -> dict[str, Tensor]:
             return {"scale": self.numbers(real).square().mean().sqrt().clamp_min(1e-12)}
 
         return real.derived(f"regression(on={self.on})", make)["scale"]
 
-    def numbers(self, sample: Sample) -> Tensor:
+    def numbers(self, sample: FeatureSet) -> Tensor:
         if self.on == "features":
             return sample.features.double()
         assert sample.images is not None
@@ -99,46 +99,46 @@ class TrainsOnFakes(Classified):
 
     labels: Labels = "asked"
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         need_held_out(fake, real)
         if self.labels == "told":
             need_the_same_classes(real)
 
-    def check_labels(self, fake: Sample, real: Sample) -> None:
+    def check_labels(self, fake: FeatureSet, real: FeatureSet) -> None:
         if self.labels == "told":
             return need_classes(fake, real)
         if fake.labels is None:
-            raise Unmeasurable(
+            raise MetricNotApplicable(
                 "needs classes that fakes were asked to show, and none were asked for; "
                 "labels='told' takes those that the extractor tells"
             )
         return None
 
-    def classes_of(self, fake: Sample) -> Tensor:
+    def classes_of(self, fake: FeatureSet) -> Tensor:
         return logits(fake).argmax(1) if self.labels == "told" else super().classes_of(fake)
 
-    def judges(self, fake: Sample, real: Sample) -> Labelled:
+    def judges(self, fake: FeatureSet, real: FeatureSet) -> Labelled:
         """Held-out reals; for the floor, where those stand in the place of the fakes, the reference."""
         assert real.held_out
         held_out = real.held_out()
         return self.reals(real if fake is held_out else held_out, real)
 
 
-def need_one_shape(fake: Sample, real: Sample) -> None:
+def need_one_shape(fake: FeatureSet, real: FeatureSet) -> None:
     assert fake.images is not None
     assert real.images is not None
     if fake.images.shape[1:] != real.images.shape[1:]:
-        raise Unmeasurable("needs fakes and reals of one size")
+        raise MetricNotApplicable("needs fakes and reals of one size")
 
 
-def need_the_same_classes(real: Sample) -> None:
+def need_the_same_classes(real: FeatureSet) -> None:
     """Raises Unmeasurable if the extractor calls most reals otherwise than they are labelled."""
     assert real.labels is not None
     told = logits(real).argmax(1)
     right = float((told == real.labels.to(told.device)).double().mean())
     if right < AGREED:
-        raise Unmeasurable(
+        raise MetricNotApplicable(
             f"needs an extractor that tells the classes of reals, and this one names {right:.0%} rightly"
         )
 

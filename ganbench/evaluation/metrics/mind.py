@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .base import Measurement, Metric, deviation
-from .feature_set import Sample
+from .feature_set import FeatureSet
 
 SEED = 2020
 SCALE = 3  # times the number of features
@@ -30,7 +30,7 @@ class Mind(Metric):
         if self.directions < 1:
             raise ValueError(f"there must be at least 1 direction, not {self.directions}")
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         random = torch.Generator().manual_seed(SEED)
         count, width = min(len(fake), len(real)), fake.features.shape[1]
         ours, theirs = (some(side.features, count, random) for side in (fake, real))

@@ -13,7 +13,7 @@ from scipy.stats import binom, chi2
 from torch import Tensor
 
 from .base import Measurement, Metric, mode_counts
-from .feature_set import Sample
+from .feature_set import FeatureSet
 from .knn_manifold import binomial
 
 
@@ -30,7 +30,7 @@ class Modes(Metric):
         if not 0 <= self.share <= 1:
             raise ValueError(f"share must lie in [0, 1], not {self.share}")
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         counts = mode_counts(fake, real.mixture)
         least = self.least(len(fake), len(counts))
         value = int((counts >= least).sum())
@@ -49,7 +49,7 @@ class Modes(Metric):
         least = self.least(count, len(shares))
         return torch.from_numpy(binom.sf(-(-least // 1) - 1, count, shares.cpu().numpy()))
 
-    def floor(self, real: Sample, count: int) -> float:
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
         """Of a mixture's equal shares within three deviations, or of the classes as often as in the reals."""
         if real.mixture is None:
             shares = mode_counts(real, None) / len(real)

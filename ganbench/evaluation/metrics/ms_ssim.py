@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from .base import Measurement, Metric, mean
-from .feature_set import Sample, Tensors
+from .feature_set import FeatureSet, Tensors
 
 SEED = 2017
 WINDOW = 11  # pixels
@@ -37,11 +37,11 @@ class MsSsim(Metric):
         if self.pairs < 1:
             raise ValueError(f"there must be at least 1 pair, not {self.pairs}")
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         found = self.of_pairs(fake)
         return mean(found) if len(found) > 1 else Measurement(float(found))
 
-    def of_pairs(self, sample: Sample) -> Tensor:
+    def of_pairs(self, sample: FeatureSet) -> Tensor:
         """Of disjoint pairs, float64 [P]."""
         assert sample.images is not None
         count = min(self.pairs, len(sample) // 2)
@@ -54,7 +54,7 @@ class MsSsim(Metric):
         ]
         return torch.cat(parts)
 
-    def floor(self, real: Sample, count: int) -> float:
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
         """That of the reals."""
 
         def make() -> Tensors:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.special import ndtr
 
-from .base import Measurement, Transform, Unmeasurable
-from .feature_set import Sample
+from .base import Measurement, MetricNotApplicable, Transform
+from .feature_set import FeatureSet
 from .kmeans_bins import Binned
 
 FEWEST = 5  # fakes a bin, on average
@@ -32,15 +32,15 @@ class Ndb(Binned):
         if not 0 < self.level < 1:
             raise ValueError(f"level must lie between 0 and 1, not {self.level}")
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         bins = len(self.reals(real))
         if len(fake) < FEWEST * bins:
-            raise Unmeasurable(
+            raise MetricNotApplicable(
                 f"{bins} bins need at least {FEWEST * bins} fakes: ask for fewer bins"
             )
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         fakes, reals = self.fakes(fake, real), self.reals(real)
         z = scores(fakes, reals)
         critical = NormalDist().inv_cdf(1 - self.level / 2)
@@ -48,7 +48,7 @@ class Ndb(Binned):
         error = again(z / spread, critical / float(spread))
         return Measurement(float((z.abs() > critical).double().mean()), error)
 
-    def floor(self, real: Sample, count: int) -> float:
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
         return self.level
 
 

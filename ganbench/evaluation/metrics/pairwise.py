@@ -11,7 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from .feature_set import BLOCK, Sample, Tensors, mean_of
+from .feature_set import BLOCK, FeatureSet, Tensors, mean_of
 
 NARROW = 512  # features at most for which products in double precision cost little
 TILE = 2**22  # pairs held at a time: few enough for the processor's cache
@@ -21,8 +21,8 @@ TILE = 2**22  # pairs held at a time: few enough for the processor's cache
 class Pairs:
     """Two samples about a centre, the mean of the second [D], in the precision of the products."""
 
-    x: Sample
-    y: Sample
+    x: FeatureSet
+    y: FeatureSet
 
     @cached_property
     def centre(self) -> Tensor:
@@ -94,7 +94,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Fact:
+class PairwiseStatistic:
     """What pairs tell, tile by tile: something of each row, and something that is summed over tiles."""
 
     def of_rows(self, tile: Tile) -> Tensor | None:
@@ -104,7 +104,7 @@ class Fact:
         return None
 
 
-def told(fact: Fact, x: Sample, y: Sample) -> Tensors:
+def told(fact: PairwiseStatistic, x: FeatureSet, y: FeatureSet) -> Tensors:
     """A fact's "rows" and "sum"; from the shelf of x, or else from a sweep for it alone."""
     sweep(x, y, [fact])
     found = x.shelf.get(key(fact, x, y))
@@ -112,11 +112,11 @@ def told(fact: Fact, x: Sample, y: Sample) -> Tensors:
     return found
 
 
-def sweep(x: Sample, y: Sample, facts: Iterable[Fact]) -> None:
+def sweep(x: FeatureSet, y: FeatureSet, facts: Iterable[PairwiseStatistic]) -> None:
     """Puts those of the facts that are not yet known on the shelf of x, from one pass over the pairs."""
     missing = [fact for fact in dict.fromkeys(facts) if x.shelf.get(key(fact, x, y)) is None]
-    rows: dict[Fact, Tensor] = {}
-    sums: dict[Fact, Tensor] = {}
+    rows: dict[PairwiseStatistic, Tensor] = {}
+    sums: dict[PairwiseStatistic, Tensor] = {}
     for tile in Pairs(x, y).tiles() if missing else ():
         for fact in missing:
             if (found := fact.of_rows(tile)) is not None:
@@ -129,13 +129,15 @@ def sweep(x: Sample, y: Sample, facts: Iterable[Fact]) -> None:
         x.shelf.put(key(fact, x, y), made | ({"sum": sums[fact]} if fact in sums else {}))
 
 
-def key(fact: Fact, x: Sample, y: Sample) -> str | tuple[Fact, Sample]:
+def key(
+    fact: PairwiseStatistic, x: FeatureSet, y: FeatureSet
+) -> str | tuple[PairwiseStatistic, FeatureSet]:
     """A fact of one sample has a name that outlives it; one of two is theirs alone."""
     return str(fact) if x is y else (fact, y)
 
 
 @dataclass(frozen=True)
-class Neighbours(Fact):
+class Neighbours(PairwiseStatistic):
     """Rows: the squared distances to the k nearest others, the nearest first [N, k]."""
 
     k: int
@@ -145,7 +147,7 @@ class Neighbours(Fact):
 
 
 @dataclass(frozen=True)
-class AmongReals(Fact):
+class AmongReals(PairwiseStatistic):
     """Rows: does a ball of y hold it [N]? A ball reaches its centre's k-th nearest other, and holds that."""
 
     k: int
@@ -155,7 +157,7 @@ class AmongReals(Fact):
 
 
 @dataclass(frozen=True)
-class InReals(Fact):
+class InReals(PairwiseStatistic):
     """Rows: how many of y's balls hold it, surfaces left out [N]."""
 
     k: int
@@ -164,13 +166,13 @@ class InReals(Fact):
         return (tile.distances < radii(tile.pairs.y, self.k)).sum(1, dtype=torch.int32)
 
 
-def radii(sample: Sample, k: int) -> Tensor:
+def radii(sample: FeatureSet, k: int) -> Tensor:
     """The squared distance from each example to its k-th nearest other [N]."""
     return told(Neighbours(k), sample, sample)["rows"][:, -1]
 
 
 @dataclass(frozen=True)
-class Kernels(Fact):
+class Kernels(PairwiseStatistic):
     """Rows: the sum of each row's kernels, float64 [N]."""
 
     def of_rows(self, tile: Tile) -> Tensor:

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ganbench.gan.latent_sampler import Distance, Sampler, lerp, slerp
 
-from .base import Measurement, Metric, Unmeasurable, deviation
-from .feature_set import Sample
+from .base import Measurement, Metric, MetricNotApplicable, deviation
+from .feature_set import FeatureSet
 
 SEED = 2020
 AT_ONCE = 250  # pairs
@@ -35,11 +35,13 @@ class OnPaths(Metric):
     space: Space = "z"
     interpolation: Interpolation = "own"
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         assert fake.sampler
         if self.space == "w" and fake.sampler.mapping is None:
-            raise Unmeasurable("needs a generator that maps latents to w, and this one does not")
+            raise MetricNotApplicable(
+                "needs a generator that maps latents to w, and this one does not"
+            )
 
     def ends(self, sampler: Sampler, count: int) -> tuple[Tensor, Tensor]:
         """So many pairs of points of the space: [N, L] each."""
@@ -59,7 +61,7 @@ class OnPaths(Metric):
         )
         return torch.cat([moved, a[:, sampler.gaussian :]], 1)
 
-    def images(self, fake: Sample, points: Tensor, which: Tensor) -> Tensor:
+    def images(self, fake: FeatureSet, points: Tensor, which: Tensor) -> Tensor:
         """Images of points of the space. Conditional ones show the classes that those fakes were asked to."""
         sampler = fake.sampler
         assert sampler
@@ -88,15 +90,15 @@ class Ppl(OnPaths):
                 "there must be at least 2 pairs, epsilon above 0, and discard in [0, 50)"
             )
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         if self.distance == "extractor":
             need_features_of_floats(fake)
         elif fake.sampler is None or fake.sampler.lpips is None:
-            raise Unmeasurable("needs LPIPS to compare images by, and there is none here")
+            raise MetricNotApplicable("needs LPIPS to compare images by, and there is none here")
 
     @torch.no_grad()
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         assert fake.sampler
         a, b = self.ends(fake.sampler, self.pairs)
         step = torch.full((1, 1), self.epsilon, device=a.device)
@@ -108,7 +110,7 @@ class Ppl(OnPaths):
             parts.append(far(*(self.images(fake, end, which) for end in points)))
         return trimmed(torch.cat(parts).double().cpu() / self.epsilon**2, self.discard)
 
-    def far(self, fake: Sample) -> Distance:
+    def far(self, fake: FeatureSet) -> Distance:
         """The distance of images to images: [N, C, H, W] twice => [N]."""
         assert fake.sampler
         if self.distance == "lpips":
@@ -119,9 +121,9 @@ class Ppl(OnPaths):
         return lambda x, y: (features(x) - features(y)).square().sum(1)
 
 
-def need_features_of_floats(fake: Sample) -> None:
+def need_features_of_floats(fake: FeatureSet) -> None:
     if fake.sampler is None or fake.sampler.features is None:
-        raise Unmeasurable(
+        raise MetricNotApplicable(
             "needs an extractor that sees images before they are rounded, and this one sees bytes"
         )
 

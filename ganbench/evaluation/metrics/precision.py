@@ -3,8 +3,8 @@
 A fake is among them if it is no further from some real than that real's `k`-th nearest other real.
 """
 
-from .base import Facts, Measurement, share
-from .feature_set import Sample
+from .base import Measurement, PairwiseStatistics, share
+from .feature_set import FeatureSet
 from .knn_manifold import Manifold
 from .pairwise import AmongReals, Neighbours, told
 
@@ -12,9 +12,9 @@ from .pairwise import AmongReals, Neighbours, told
 class Precision(Manifold):
     version = 2  # 1 rounded distances as torch-fidelity does
 
-    def facts(self, fake: Sample, real: Sample) -> Facts:
-        return Facts(reals=(Neighbours(self.k),), pairs=(AmongReals(self.k),))
+    def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
+        return PairwiseStatistics(reals=(Neighbours(self.k),), pairs=(AmongReals(self.k),))
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         held = told(AmongReals(self.k), fake, real)["rows"]
         return share(float(held.double().mean()), len(fake))

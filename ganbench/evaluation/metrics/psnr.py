@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .base import Measurement, Metric
 from .differences import over_pairs, squared
-from .feature_set import Sample
+from .feature_set import FeatureSet
 
 ROUNDING = 1 / 12 / 255**2  # the variance of a uniform error of one level
 
@@ -23,7 +23,7 @@ class Psnr(Metric):
     unit = "dB"
     needs = ("features", "truth")
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         return over_pairs(fake.images, fake.truth, decibels)
 
 

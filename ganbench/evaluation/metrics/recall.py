@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Facts, Measurement
-from .feature_set import Sample
+from .base import Measurement, PairwiseStatistics
+from .feature_set import FeatureSet
 from .knn_manifold import Manifold, held_share, holders
-from .pairwise import Fact, Tile, told
+from .pairwise import PairwiseStatistic, Tile, told
 
 
 @dataclass(frozen=True)
-class Around(Fact):
+class Around(PairwiseStatistic):
     """Rows: the squared distances to the k nearest others, and which these are [N, 2, k]."""
 
     k: int
@@ -29,7 +29,7 @@ class Around(Fact):
 
 
 @dataclass(frozen=True)
-class Reached(Fact):
+class Reached(PairwiseStatistic):
     """Sum, of each of y [3, M]: how many balls of x hold it if all reach one neighbour further, the sum
     of their places, and in how many tiles a ball holds it as it is.
     """
@@ -42,7 +42,7 @@ class Reached(Fact):
         return torch.stack([*holders(tile.distances <= reach[:, -1:], tile.start), held])
 
 
-def around(fake: Sample, k: int) -> Tensor:
+def around(fake: FeatureSet, k: int) -> Tensor:
     """Of each fake one neighbour more than k."""
     return told(Around(k + 1), fake, fake)["rows"]
 
@@ -50,10 +50,10 @@ def around(fake: Sample, k: int) -> Tensor:
 class Recall(Manifold):
     version = 2  # 1 rounded distances as torch-fidelity does
 
-    def facts(self, fake: Sample, real: Sample) -> Facts:
-        return Facts(fakes=(Around(self.k + 1),), pairs=(Reached(self.k),))
+    def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
+        return PairwiseStatistics(fakes=(Around(self.k + 1),), pairs=(Reached(self.k),))
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         balls, places, held = told(Reached(self.k), fake, real)["sum"]
         alone, held = balls == 1, held > 0
         kept = places[alone & held].long().bincount(minlength=len(fake))

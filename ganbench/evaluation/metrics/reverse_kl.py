@@ -15,8 +15,8 @@ from scipy.special import xlogy
 from scipy.stats import binom
 from torch import Tensor
 
-from .base import Measurement, Metric, Unmeasurable, mode_counts
-from .feature_set import Sample
+from .base import Measurement, Metric, MetricNotApplicable, mode_counts
+from .feature_set import FeatureSet
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,17 @@ class ReverseKl(Metric):
     unit = "nats"
     needs = ("features", "modes")
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         if mode_counts(fake, real.mixture).sum() == 0:
-            raise Unmeasurable("no fake is near any mode")
+            raise MetricNotApplicable("no fake is near any mode")
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         counts, reals = mode_counts(fake, real.mixture), target(real)
         value = divergence(parts(counts, reals).sum(), counts.sum())
         return Measurement(max(0.0, float(value)), standard_error(counts, reals))
 
-    def floor(self, real: Sample, count: int) -> float:
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
         """For the target as it is; of classes with (K - 1) / 2M more, for it is itself a sample."""
         shares = target(real).cpu().numpy()
         most = int(binom.isf(1e-12, count, shares.max())) + 1
@@ -48,7 +48,7 @@ class ReverseKl(Metric):
         return float(found) + (0.0 if known else (len(shares) - 1) / (2 * len(real)))
 
 
-def target(real: Sample) -> Tensor:
+def target(real: FeatureSet) -> Tensor:
     """The share of each mode [K]."""
     if real.mixture is not None:
         count = len(real.mixture.centres)

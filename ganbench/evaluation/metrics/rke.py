@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Facts, Measurement, Metric, Unmeasurable
-from .feature_set import Sample, Tensors
+from .base import Measurement, Metric, MetricNotApplicable, PairwiseStatistics
+from .feature_set import FeatureSet, Tensors
 from .kid import standard_error
-from .pairwise import Fact, Tile, told
+from .pairwise import PairwiseStatistic, Tile, told
 
 SOME = 1000  # reals at most, evenly spaced, whose distances give the bandwidth
 
 
 @dataclass(frozen=True)
-class SquaredKernels(Fact):
+class SquaredKernels(PairwiseStatistic):
     """Rows: the sum of each example's squared Gaussian kernels with all others, float64 [N]."""
 
     bandwidth: float
@@ -40,34 +40,34 @@ class Rke(Metric):
         if not self.width > 0:
             raise ValueError(f"width must be above 0, not {self.width}")
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         if median_distance(real) == 0:
-            raise Unmeasurable("the reals are all alike, which gives no bandwidth")
+            raise MetricNotApplicable("the reals are all alike, which gives no bandwidth")
 
-    def facts(self, fake: Sample, real: Sample) -> Facts:
+    def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
         kernels = self.kernels(real)
-        return Facts(fakes=(kernels,), reals=(kernels,))
+        return PairwiseStatistics(fakes=(kernels,), reals=(kernels,))
 
-    def kernels(self, real: Sample) -> SquaredKernels:
+    def kernels(self, real: FeatureSet) -> SquaredKernels:
         return SquaredKernels(self.width * median_distance(real))
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         ours, theirs = (self.likeness(side, real) for side in (fake, real))
         others = len(fake) - 1
         value = float((1 + others * theirs.mean()) / (1 + others * ours.mean()))
         slope = others / (1 + others * float(ours.mean()))
         return Measurement(value, value * slope * standard_error(ours))
 
-    def likeness(self, side: Sample, real: Sample) -> Tensor:
+    def likeness(self, side: FeatureSet, real: FeatureSet) -> Tensor:
         """Each example's mean squared kernel with the others of its side [N]."""
         return told(self.kernels(real), side, side)["rows"] / (len(side) - 1)
 
-    def floor(self, real: Sample, count: int) -> float:
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
         return 1.0
 
 
-def median_distance(real: Sample) -> float:
+def median_distance(real: FeatureSet) -> float:
     """That of two reals which differ, among some; 0 if none do; computed once a reference."""
 
     def make() -> Tensors:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Measurement, Unmeasurable, mean
-from .feature_set import Sample
+from .base import Measurement, MetricNotApplicable, mean
+from .feature_set import FeatureSet
 from .ppl import OnPaths, need_features_of_floats
 
 
@@ -27,19 +27,19 @@ class Smoothness(OnPaths):
         if self.paths < 2 or self.steps < 2:
             raise ValueError("there must be at least 2 paths and 2 steps")
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         need_features_of_floats(fake)
 
     @torch.no_grad()
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         steps = self.lengths(fake)
         if not bool(steps.any()):
-            raise Unmeasurable("images do not move on any path: all are alike")
+            raise MetricNotApplicable("images do not move on any path: all are alike")
         moving = steps[steps.any(1)]
         return mean(moving.mean(1) / moving.amax(1))
 
-    def lengths(self, fake: Sample) -> Tensor:
+    def lengths(self, fake: FeatureSet) -> Tensor:
         """Of the steps of each path: float64 [paths, steps]."""
         sampler = fake.sampler
         assert sampler

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .base import Measurement, Metric
 from .differences import over_pairs
-from .feature_set import Sample
+from .feature_set import FeatureSet
 from .ms_ssim import similarity
 
 
@@ -19,7 +19,7 @@ class Ssim(Metric):
     direction = "higher"
     needs = ("features", "truth")
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         return over_pairs(fake.images, fake.truth, alike)
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Facts, Measurement, Metric, Unmeasurable
-from .feature_set import Sample
-from .pairwise import NARROW, Fact, Neighbours, Tile, told
+from .base import Measurement, Metric, MetricNotApplicable, PairwiseStatistics
+from .feature_set import FeatureSet
+from .pairwise import NARROW, Neighbours, PairwiseStatistic, Tile, told
 
 
 @dataclass(frozen=True)
-class Within(Fact):
+class Within(PairwiseStatistic):
     """Rows: how many others are no further than this, a squared distance [N]."""
 
     reach: float
@@ -33,36 +33,36 @@ class Support(Metric):
     transform = "log"
     unit = "examples"
 
-    def facts(self, fake: Sample, real: Sample) -> Facts:
-        return Facts(fakes=(Within(reach(real)),), reals=(Neighbours(1),))
+    def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
+        return PairwiseStatistics(fakes=(Within(reach(real)),), reals=(Neighbours(1),))
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         near = collisions(fake, reach(real))
         share = float(near.mean())
         if share == 0:
-            raise Unmeasurable(
+            raise MetricNotApplicable(
                 f"no two of {len(fake):,} fakes are as near as reals are: "
                 f"the support is more than {math.comb(len(fake), 2):,} examples"
             )
         return Measurement(1 / share, variance(near) ** 0.5 / share**2)
 
-    def floor(self, real: Sample, count: int) -> float:
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
         """That of the reals themselves."""
         return 1 / float(collisions(real, reach(real)).mean())
 
 
-def collisions(sample: Sample, reach: float) -> Tensor:
+def collisions(sample: FeatureSet, reach: float) -> Tensor:
     """The share of the others that each example is the same as: float64 [N]."""
     return told(Within(reach), sample, sample)["rows"].double() / (len(sample) - 1)
 
 
-def reach(real: Sample) -> float:
+def reach(real: FeatureSet) -> float:
     """The squared distance from the median real to its nearest other, or rounding's, if that is more."""
     nearest = told(Neighbours(1), real, real)["rows"][:, 0]
     return max(float(nearest.median()), rounding(real))
 
 
-def rounding(real: Sample) -> float:
+def rounding(real: FeatureSet) -> float:
     """What may come out as the squared distance of copies; features are in single precision."""
     eps = torch.finfo(torch.float32).eps
     lengths = torch.linalg.vector_norm(real.features, dim=1, dtype=torch.float64)

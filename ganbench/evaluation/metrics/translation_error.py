@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .base import Measurement, Metric
 from .differences import absolute, over_pairs
-from .feature_set import Sample
+from .feature_set import FeatureSet
 
 
 @dataclass(frozen=True)
@@ -16,5 +16,5 @@ class TranslationError(Metric):
     transform = "log"
     needs = ("features", "truth")
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         return over_pairs(fake.images, fake.truth, absolute)

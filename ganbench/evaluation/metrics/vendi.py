@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Measurement, Metric, Unmeasurable, deviation
-from .feature_set import BLOCK, Sample, Tensors
+from .base import Measurement, Metric, MetricNotApplicable, deviation
+from .feature_set import BLOCK, FeatureSet, Tensors
 from .frechet import ROUNDING, add_products
 
 WIDEST = 4096  # rows of a matrix at most whose eigenvalues are worth the wait
@@ -30,18 +30,18 @@ class Vendi(Metric):
         if not self.order > 0:
             raise ValueError(f"order must be above 0, not {self.order}")
 
-    def check(self, fake: Sample, real: Sample) -> None:
-        super().check(fake, real)
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
         if min(count(fake, real), fake.features.shape[1]) > WIDEST:
-            raise Unmeasurable(f"eigenvalues need at most {WIDEST:,} features, or examples")
+            raise MetricNotApplicable(f"eigenvalues need at most {WIDEST:,} features, or examples")
 
-    def measure(self, fake: Sample, real: Sample) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         n = count(fake, real)
         ours, error = entropy(fake.features[:n], self.order)
         value = math.exp(ours - self.reference(real, n))
         return Measurement(value, value * error)
 
-    def reference(self, real: Sample, n: int) -> float:
+    def reference(self, real: FeatureSet, n: int) -> float:
         """The entropy of so many reals, evenly spaced among all; computed once a reference."""
 
         def make() -> Tensors:
@@ -50,11 +50,11 @@ class Vendi(Metric):
 
         return float(real.derived(f"vendi(order={self.order}, count={n})", make)["entropy"])
 
-    def floor(self, real: Sample, count: int) -> float:
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
         return 1.0
 
 
-def count(fake: Sample, real: Sample) -> int:
+def count(fake: FeatureSet, real: FeatureSet) -> int:
     return min(len(fake), len(real))
 
 

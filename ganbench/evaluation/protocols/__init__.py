@@ -1,13 +1,13 @@
 """Protocols by their names in a spec. A new protocol is a new file and a line here."""
 
-from ganbench.registry import Index
+from ganbench.registry import Registry
 
-PROTOCOLS = Index(
+PROTOCOLS = Registry(
     "protocol",
     "ganbench.evaluation.protocols",
     "ganbench.protocols",
     {
-        "ganbench": "base:Rules",
+        "ganbench": "base:MeasurementRules",
         "torch_fidelity": "torch_fidelity:TorchFidelity",
     },
 )

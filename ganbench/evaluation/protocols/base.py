@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import Measurement, prepare
-from ganbench.evaluation.metrics.feature_set import Sample
+from ganbench.evaluation.metrics.feature_set import FeatureSet
 
 DEFAULT = "ganbench"  # the protocol
 
@@ -15,7 +15,7 @@ OWN = "own"  # the extractor that a data set has by itself
 
 
 @dataclass(frozen=True)
-class Rules:
+class MeasurementRules:
     """What a protocol declares; a data set gives the rest.
 
     `extractor`: a spec, or "own", the data set's. `fakes`, `reals`: how many, or 0 for as many
@@ -37,11 +37,11 @@ class Rules:
             if (count := getattr(self, name)) < 0 or count == 1:
                 raise ValueError(f"{name} must be at least 2, or 0 for the data's own, not {count}")
 
-    def prepare(self, metrics: Sequence[str], fake: Sample, real: Sample) -> None:
+    def prepare(self, metrics: Sequence[str], fake: FeatureSet, real: FeatureSet) -> None:
         """What is done once for all metrics together."""
         prepare(list(map(METRICS.make, metrics)), fake, real)
 
-    def measure(self, metric: str, fake: Sample, real: Sample) -> Measurement:
+    def measure(self, metric: str, fake: FeatureSet, real: FeatureSet) -> Measurement:
         """A metric of fakes against reals; raises Unmeasurable if it has no value."""
         measured: Measurement = METRICS.make(metric)(fake, real)
         return measured

@@ -10,7 +10,7 @@ from .base import DEFAULT
 
 
 @dataclass(frozen=True)
-class Protocol:
+class ProtocolRecord:
     """What a number means, but for the metric's own settings and version.
 
     Numbers of different protocols never share a column.

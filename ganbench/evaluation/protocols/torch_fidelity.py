@@ -24,55 +24,57 @@ from torch_fidelity.metric_prc import (
 )
 
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.metrics.base import Measurement, Unmeasurable
-from ganbench.evaluation.metrics.feature_set import Sample
-from ganbench.registry import parse
+from ganbench.evaluation.metrics.base import Measurement, MetricNotApplicable
+from ganbench.evaluation.metrics.feature_set import FeatureSet
+from ganbench.registry import parse_spec
 
-from .base import Rules
+from .base import MeasurementRules
 
 SUBSETS, SUBSET_SIZE, SPLIT_SEED = 100, 1000, 2020  # its defaults
 
 
 @dataclass(frozen=True)
-class TorchFidelity(Rules):
+class TorchFidelity(MeasurementRules):
     extractor: str = "inception"
 
-    def prepare(self, metrics: Sequence[str], fake: Sample, real: Sample) -> None:
+    def prepare(self, metrics: Sequence[str], fake: FeatureSet, real: FeatureSet) -> None:
         """It has nothing in common between its metrics."""
 
-    def measure(self, metric: str, fake: Sample, real: Sample) -> Measurement:
-        part, name = METRICS.make(metric), parse(metric).name
+    def measure(self, metric: str, fake: FeatureSet, real: FeatureSet) -> Measurement:
+        part, name = METRICS.make(metric), parse_spec(metric).name
         if name not in FUNCTIONS:
-            raise Unmeasurable(f"torch-fidelity has no {name}")
-        part.check(fake, real)
+            raise MetricNotApplicable(f"torch-fidelity has no {name}")
+        part.check_applicable(fake, real)
         return Measurement(float(FUNCTIONS[name](part, fake, real)))
 
 
-def fid(metric: Any, fake: Sample, real: Sample) -> float:
+def fid(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
     if fake.features.shape[1] == 1:
-        raise Unmeasurable("torch-fidelity's FID needs at least 2 features")
+        raise MetricNotApplicable("torch-fidelity's FID needs at least 2 features")
     ours, theirs = (fid_features_to_statistics(features(side)) for side in (fake, real))
     return float(fid_statistics_to_metric(ours, theirs, verbose=False)[KEY_METRIC_FID])
 
 
-def kid(metric: Any, fake: Sample, real: Sample) -> float:
+def kid(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
     return kid_of(SUBSETS, SUBSET_SIZE, fake, real)
 
 
-def kid_subsets(metric: Any, fake: Sample, real: Sample) -> float:
+def kid_subsets(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
     return kid_of(metric.subsets, metric.subset_size, fake, real)
 
 
-def kid_of(subsets: int, size: int, fake: Sample, real: Sample) -> float:
+def kid_of(subsets: int, size: int, fake: FeatureSet, real: FeatureSet) -> float:
     if min(len(fake), len(real)) < size:
-        raise Unmeasurable(f"torch-fidelity's subsets of {size} need as many examples of each side")
+        raise MetricNotApplicable(
+            f"torch-fidelity's subsets of {size} need as many examples of each side"
+        )
     found = kid_features_to_metric(
         features(fake), features(real), kid_subsets=subsets, kid_subset_size=size, verbose=False
     )
     return float(found[KEY_METRIC_KID_MEAN])
 
 
-def inception_score(metric: Any, fake: Sample, real: Sample) -> float:
+def inception_score(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
     assert fake.logits is not None
     found = isc_features_to_metric(
         fake.logits.cpu(), splits=metric.splits, shuffle=True, rng_seed=SPLIT_SEED
@@ -80,15 +82,15 @@ def inception_score(metric: Any, fake: Sample, real: Sample) -> float:
     return float(found[KEY_METRIC_ISC_MEAN])
 
 
-def precision(metric: Any, fake: Sample, real: Sample) -> float:
+def precision(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
     return float(neighbourhoods(metric.k, fake, real)[KEY_METRIC_PRECISION])
 
 
-def recall(metric: Any, fake: Sample, real: Sample) -> float:
+def recall(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
     return float(neighbourhoods(metric.k, fake, real)[KEY_METRIC_RECALL])
 
 
-def neighbourhoods(k: int, fake: Sample, real: Sample) -> dict[str, float]:
+def neighbourhoods(k: int, fake: FeatureSet, real: FeatureSet) -> dict[str, float]:
     """Precision and recall, which are one computation."""
 
     def make() -> dict[str, Tensor]:
@@ -101,11 +103,11 @@ def neighbourhoods(k: int, fake: Sample, real: Sample) -> dict[str, float]:
     return {name: float(value) for name, value in made.items()}
 
 
-def features(sample: Sample) -> Tensor:
+def features(sample: FeatureSet) -> Tensor:
     return sample.features.cpu()
 
 
-FUNCTIONS: dict[str, Callable[[Any, Sample, Sample], float]] = {
+FUNCTIONS: dict[str, Callable[[Any, FeatureSet, FeatureSet], float]] = {
     "fid": fid,
     "is": inception_score,
     "kid": kid,

@@ -1,8 +1,8 @@
 """Executors by their names in a spec: ways to run trials. A new one is a new file and a line here."""
 
-from ganbench.registry import Index
+from ganbench.registry import Registry
 
-EXECUTORS = Index(
+EXECUTORS = Registry(
     "executor",
     "ganbench.experiments.executors",
     "ganbench.executors",

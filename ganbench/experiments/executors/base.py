@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ganbench.evaluation.protocols.base import DEFAULT
-from ganbench.experiments.monitoring.trial_progress import Sight, label
+from ganbench.experiments.monitoring.trial_progress import TrialProgress, format_trial_label
 from ganbench.experiments.store import Attempt, Store, TrialFolder
 from ganbench.experiments.trial import Trial
-from ganbench.files import read_lines
+from ganbench.files import read_json_lines
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,15 @@ class Job:
 
     @property
     def folder(self) -> TrialFolder:
-        return Store(self.store).trial(self.trial.id)
+        return Store(self.store).trial_folder(self.trial.id)
 
-    def attempt(self) -> Attempt | None:
+    def last_attempt(self) -> Attempt | None:
         attempts = self.folder.attempts()
         return attempts[-1] if attempts else None
 
 
 @dataclass
-class Status(Sight):
+class JobStatus(TrialProgress):
     """How far a job is."""
 
     job: Job
@@ -40,22 +40,22 @@ class Status(Sight):
     def __post_init__(self) -> None:
         trial = self.job.trial
         cell = asdict(trial) | {"tricks": " + ".join(trial.tricks) or "none"}
-        self.label = label(cell, "trial" if trial.budget.amount else "untrained")
+        self.label = format_trial_label(cell, "trial" if trial.budget.amount else "untrained")
         self.folder = self.job.folder
 
-    def catch_up(self) -> None:
+    def read_events(self) -> None:
         """Reads all that the last attempt told, and how it ended."""
-        if attempt := self.job.attempt():
-            for event in read_lines(attempt.events):
-                self.see(event)
-            self.reason = (attempt.ending() or {}).get("reason", "")
+        if attempt := self.job.last_attempt():
+            for event in read_json_lines(attempt.events_path):
+                self.update(event)
+            self.reason = (attempt.read_end() or {}).get("reason", "")
 
 
-Watch = Callable[[], None]  # called several times a second while jobs run
+OnProgress = Callable[[], None]  # called several times a second while jobs run
 
 
 @dataclass(frozen=True)
-class Limits:
+class TrialLimits:
     """Seconds after which a trial is given up: in all, and without a sign of life."""
 
     wall: float
@@ -69,7 +69,9 @@ class Executor:
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
 
-    def run(self, statuses: Sequence[Status], limits: Limits, on_progress: Watch) -> None:
+    def run(
+        self, statuses: Sequence[JobStatus], limits: TrialLimits, on_progress: OnProgress
+    ) -> None:
         """Runs every job to its end, and keeps each status current.
 
         Calls `on_progress` several times a second. Raises KeyboardInterrupt after Ctrl-C, when

@@ -6,23 +6,25 @@ from dataclasses import dataclass
 from ganbench.experiments.run_trial import run_trial
 from ganbench.experiments.store import Busy, Store
 
-from .base import Executor, Limits, Status, Watch
+from .base import Executor, JobStatus, OnProgress, TrialLimits
 
 
 @dataclass(frozen=True)
 class Inline(Executor):
     """Keeps no limits. Ctrl-C writes no checkpoint beyond the last: nothing watches the trial."""
 
-    def run(self, statuses: Sequence[Status], limits: Limits, on_progress: Watch) -> None:
+    def run(
+        self, statuses: Sequence[JobStatus], limits: TrialLimits, on_progress: OnProgress
+    ) -> None:
         for status in statuses:
             status.state = "running"
             on_progress()
             status.state = run_job(status)
-            status.catch_up()
+            status.read_events()
             on_progress()
 
 
-def run_job(status: Status) -> str:
+def run_job(status: JobStatus) -> str:
     """Returns the trial's outcome, `busy` if another run holds it."""
     job = status.job
     try:

@@ -14,16 +14,16 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from ganbench.experiments.signals import ctrl_c_held_back
+from ganbench.experiments.signals import defer_ctrl_c
 from ganbench.experiments.store import Attempt
-from ganbench.files import read_lines
+from ganbench.files import read_json_lines
 
-from .base import Executor, Job, Limits, Status, Watch
-from .worker import begin, work
+from .base import Executor, Job, JobStatus, OnProgress, TrialLimits
+from .worker import prepare_worker, run_job_in_worker
 
-TICK = 0.5  # seconds between two looks at the workers
-RETRY = 2.0  # seconds between two tries at trials that another run holds
-AHEAD = 2  # jobs a worker that are handed out, so that none waits for work
+POLL_SECONDS = 0.5  # seconds between two looks at the workers
+BUSY_RETRY_SECONDS = 2.0  # seconds between two tries at trials that another run holds
+JOBS_AHEAD_PER_WORKER = 2  # jobs a worker that are handed out, so that none waits for work
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,14 @@ class Local(Executor):
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, not {self.workers}")
 
-    def run(self, statuses: Sequence[Status], limits: Limits, on_progress: Watch) -> None:
+    def run(
+        self, statuses: Sequence[JobStatus], limits: TrialLimits, on_progress: OnProgress
+    ) -> None:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPool(max_workers=self.workers, initializer=begin, context=context)
-        session = _Session(pool, deque(statuses), self.workers, limits)
-        with ctrl_c_held_back():  # the pool's threads and workers inherit that it is not for them
-            session.hand_out()
+        pool = ProcessPool(max_workers=self.workers, initializer=prepare_worker, context=context)
+        session = _LocalRun(pool, deque(statuses), self.workers, limits)
+        with defer_ctrl_c():  # the pool's threads and workers inherit that it is not for them
+            session.submit_jobs()
         try:
             run_all(session, on_progress)
             pool.close()
@@ -52,56 +54,58 @@ class Local(Executor):
             pool.join()
 
 
-def run_all(session: "_Session", on_progress: Watch) -> None:
+def run_all(session: "_LocalRun", on_progress: OnProgress) -> None:
     """Runs the session's jobs to their ends, or on Ctrl-C to their checkpoints."""
     try:
-        while session.busy():
-            session.hand_out()
-            session.look()
+        while session.has_work():
+            session.submit_jobs()
+            session.poll()
             on_progress()
     except KeyboardInterrupt:
         while session.running:
-            session.stop()
-            session.look()
+            session.stop_jobs()
+            session.poll()
             on_progress()
         raise
 
 
-class _Session:
-    def __init__(self, pool: ProcessPool, waiting: deque[Status], workers: int, limits: Limits):
+class _LocalRun:
+    def __init__(
+        self, pool: ProcessPool, waiting: deque[JobStatus], workers: int, limits: TrialLimits
+    ):
         self.pool, self.waiting, self.workers, self.limits = pool, waiting, workers, limits
-        self.running: dict[Future[str], Status] = {}
-        self.held: list[Status] = []  # by other runs
-        self.asked = 0.0  # when those were last tried
+        self.running: dict[Future[str], JobStatus] = {}
+        self.busy_elsewhere: list[JobStatus] = []  # by other runs
+        self.last_retry = 0.0  # when those were last tried
 
-    def busy(self) -> bool:
-        return bool(self.waiting or self.running or self.held)
+    def has_work(self) -> bool:
+        return bool(self.waiting or self.running or self.busy_elsewhere)
 
-    def hand_out(self) -> None:
-        if self.held and time.monotonic() - self.asked > RETRY:
-            self.asked = time.monotonic()
-            self.waiting.extend(self.held)
-            self.held.clear()
-        while self.waiting and len(self.running) < AHEAD * self.workers:
+    def submit_jobs(self) -> None:
+        if self.busy_elsewhere and time.monotonic() - self.last_retry > BUSY_RETRY_SECONDS:
+            self.last_retry = time.monotonic()
+            self.waiting.extend(self.busy_elsewhere)
+            self.busy_elsewhere.clear()
+        while self.waiting and len(self.running) < JOBS_AHEAD_PER_WORKER * self.workers:
             status = self.waiting.popleft()
             job = status.job
             arguments = [job.trial.to_json(), job.metrics, str(job.store), job.protocol]
-            future = self.pool.schedule(work, args=arguments, timeout=self.limits.wall)
+            future = self.pool.schedule(run_job_in_worker, args=arguments, timeout=self.limits.wall)
             status.tries += 1
             self.running[future] = status
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Takes in what has ended, and reads how far the rest is."""
         if not self.running:
-            time.sleep(TICK)
-        done, _ = wait(self.running, timeout=TICK, return_when=FIRST_COMPLETED)
+            time.sleep(POLL_SECONDS)
+        done, _ = wait(self.running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
-            self.take_in(future, self.running.pop(future))
+            self.finish_job(future, self.running.pop(future))
         for future, status in self.running.items():
             if future.running():
-                self.observe(future, status)
+                self.observe_job(future, status)
 
-    def take_in(self, future: Future[str], status: Status) -> None:
+    def finish_job(self, future: Future[str], status: JobStatus) -> None:
         try:
             status.state, why = future.result(), ""
         except TimeoutError:
@@ -118,48 +122,48 @@ class _Session:
         except Exception as error:
             status.state, why = "failed", f"{type(error).__name__}: {error}"
         if why:
-            under_way(status.job).end("failed", why)
-        status.catch_up()
+            open_attempt(status.job).record_end("failed", why)
+        status.read_events()
         if status.state == "busy":  # another run trains it: its result will do for this one
-            self.held.append(status)
-        if status in self.waiting or status in self.held:
+            self.busy_elsewhere.append(status)
+        if status in self.waiting or status in self.busy_elsewhere:
             status.state = "waiting"
 
-    def observe(self, future: Future[str], status: Status) -> None:
+    def observe_job(self, future: Future[str], status: JobStatus) -> None:
         if status.state != "running":
             status.state, status.began = "running", time.time()
-        event = latest(status.job, status.began)
-        status.see(event)
+        event = last_event(status.job, status.began)
+        status.update(event)
         if time.time() - event.get("time", status.began) > self.limits.stall:
             future.cancel()
 
-    def stop(self) -> None:
+    def stop_jobs(self) -> None:
         """Asks for checkpoints: what has not begun is dropped, what runs is told."""
         self.waiting.clear()
-        self.held.clear()
+        self.busy_elsewhere.clear()
         for future, status in list(self.running.items()):
             if not future.running():
                 future.cancel()
-            elif (process := process_of(status.job)) in (c.pid for c in active_children()):
+            elif (process := process_id_of(status.job)) in (c.pid for c in active_children()):
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGTERM)
 
 
-def under_way(job: Job) -> Attempt:
+def open_attempt(job: Job) -> Attempt:
     """The attempt that has not said how it ended; a new one if the trial had not even begun."""
-    attempt = job.attempt()
-    return attempt if attempt and attempt.ending() is None else job.folder.new_attempt()
+    attempt = job.last_attempt()
+    return attempt if attempt and attempt.read_end() is None else job.folder.new_attempt()
 
 
-def latest(job: Job, since: float) -> dict[str, Any]:
+def last_event(job: Job, since: float) -> dict[str, Any]:
     """The last event of the attempt that is under way, or nothing yet."""
-    attempt = job.attempt()
-    events = read_lines(attempt.events) if attempt else []
+    attempt = job.last_attempt()
+    events = read_json_lines(attempt.events_path) if attempt else []
     return events[-1] if events and events[-1]["time"] >= since else {}
 
 
-def process_of(job: Job) -> int:
+def process_id_of(job: Job) -> int:
     """The process that is at this job, or 0."""
-    attempt = job.attempt()
-    events = read_lines(attempt.events) if attempt and attempt.ending() is None else []
+    attempt = job.last_attempt()
+    events = read_json_lines(attempt.events_path) if attempt and attempt.read_end() is None else []
     return next((event["process"] for event in events if "process" in event), 0)

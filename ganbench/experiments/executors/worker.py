@@ -10,13 +10,13 @@ from ganbench.experiments.run_trial import run_trial
 from ganbench.experiments.store import Busy, Store
 from ganbench.experiments.trial import Trial
 
-STOP = threading.Event()
+STOP_REQUESTED = threading.Event()
 
 
-def begin() -> None:
+def prepare_worker() -> None:
     """Once a process. Ctrl-C is the runner's to answer; SIGTERM asks for a checkpoint and an end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: STOP.set())
+    signal.signal(signal.SIGTERM, lambda *_: STOP_REQUESTED.set())
     threading.Thread(target=_die_with_the_runner, daemon=True).start()
 
 
@@ -28,11 +28,11 @@ def _die_with_the_runner() -> None:
         os._exit(1)
 
 
-def work(trial: str, metrics: tuple[str, ...], store: str, protocol: str) -> str:
+def run_job_in_worker(trial: str, metrics: tuple[str, ...], store: str, protocol: str) -> str:
     """Runs one trial, told as JSON; returns its outcome, `busy` if another run holds it."""
-    STOP.clear()  # what was asked of the trial before is not asked of this one
+    STOP_REQUESTED.clear()  # what was asked of the trial before is not asked of this one
     try:
-        known = Trial.from_json(trial)
-        return run_trial(known, Store(Path(store)), metrics, STOP.is_set, protocol)
+        own_trial = Trial.from_json(trial)
+        return run_trial(own_trial, Store(Path(store)), metrics, STOP_REQUESTED.is_set, protocol)
     except Busy:
         return "busy"

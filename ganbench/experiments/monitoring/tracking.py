@@ -11,26 +11,28 @@ from types import TracebackType
 from typing import Any, Self
 
 from ganbench.experiments.store import Attempt, TrialFolder
-from ganbench.experiments.trackers.base import Tracked, Tracker, Untracked
-from ganbench.files import read_lines
+from ganbench.experiments.trackers.base import TrackedTrial, Tracker, TrackerUnavailable
+from ganbench.files import read_json_lines
 
-from .trial_progress import Sight
-from .watch import whole
+from .trial_progress import TrialProgress
+from .watch import read_json_or_none
 
-SEEN = ("fid", "rate")  # of an event, beside losses and scores
+TRACKED_EVENT_KEYS = ("fid", "rate")  # of an event, beside losses and scores
 
 
-class Tracking:
+class TrackerGroup:
     """Trackers that are fed with what is new at every look."""
 
     def __init__(self, trackers: Mapping[str, Tracker], tell: Callable[[str], None]):
         self.trackers, self.tell = dict(trackers), tell
-        self.begun: dict[Path, tuple[Tracked, int]] = {}  # attempts, and how many events are told
+        self.begun: dict[
+            Path, tuple[TrackedTrial, int]
+        ] = {}  # attempts, and how many events are told
         self.ended: set[Path] = set()  # trials
 
     def open(self, suite: str, folder: Path) -> Self:
         """Before all: the suite's name and folder. Raises Untracked if a tracker's package is missing."""
-        self.each(lambda tracker: tracker.open(suite, folder))
+        self.on_each_tracker(lambda tracker: tracker.open(suite, folder))
         return self
 
     def __enter__(self) -> Self:
@@ -42,78 +44,80 @@ class Tracking:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.each(lambda tracker: tracker.close())
+        self.on_each_tracker(lambda tracker: tracker.close())
 
-    def look(self, sights: Sequence[Sight]) -> None:
+    def update(self, sights: Sequence[TrialProgress]) -> None:
         """Tells what is new of all trials that run or have ended."""
         for sight in sights if self.trackers else ():
             folder = sight.folder
             if folder is None or sight.state == "waiting" or folder.folder in self.ended:
                 continue
             if attempts := folder.attempts():
-                self.follow(sight, folder, attempts[-1])
+                self.follow_attempt(sight, folder, attempts[-1])
 
-    def follow(self, sight: Sight, folder: TrialFolder, attempt: Attempt) -> None:
+    def follow_attempt(self, sight: TrialProgress, folder: TrialFolder, attempt: Attempt) -> None:
         key = attempt.folder
         if key not in self.begun:
-            trial = Tracked(folder.folder.name, sight.label, settings(folder))
+            trial = TrackedTrial(folder.folder.name, sight.label, flat_trial_settings(folder))
             self.begun[key] = trial, 0
-            self.each(lambda tracker: tracker.begin(trial))
+            self.on_each_tracker(lambda tracker: tracker.begin(trial))
         trial, count = self.begun[key]
-        events = read_lines(attempt.events)
+        events = read_json_lines(attempt.events_path)
         for event in events[count:]:
-            self.log(trial, event)
+            self.log_event(trial, event)
         self.begun[key] = trial, len(events)
-        if sight.ended:
+        if sight.has_ended:
             self.ended.add(folder.folder)
-            final = measured(folder)
-            self.each(lambda tracker: tracker.end(trial, sight.state, final, folder.samples))
+            final = last_measurements(folder)
+            self.on_each_tracker(
+                lambda tracker: tracker.end(trial, sight.state, final, folder.samples_path)
+            )
 
-    def log(self, trial: Tracked, event: Mapping[str, Any]) -> None:
-        if values := numbers(event):
-            self.each(lambda tracker: tracker.log(trial, event["step"], values))
+    def log_event(self, trial: TrackedTrial, event: Mapping[str, Any]) -> None:
+        if values := finite_event_numbers(event):
+            self.on_each_tracker(lambda tracker: tracker.log(trial, event["step"], values))
 
-    def each(self, act: Callable[[Tracker], None]) -> None:
+    def on_each_tracker(self, act: Callable[[Tracker], None]) -> None:
         """Acts on every tracker; one that fails is told of once, and is not asked again."""
         for name, tracker in list(self.trackers.items()):
             try:
                 act(tracker)
-            except Untracked:
+            except TrackerUnavailable:
                 raise
             except Exception as error:  # of other people's code, servers and disks
                 del self.trackers[name]
-                told = " ".join(str(error).split())
-                self.tell(f"tracker {name} failed and is left out: {type(error).__name__}: {told}")
+                cause = " ".join(str(error).split())
+                self.tell(f"tracker {name} failed and is left out: {type(error).__name__}: {cause}")
 
 
-def settings(folder: TrialFolder) -> dict[str, str | int | float]:
+def flat_trial_settings(folder: TrialFolder) -> dict[str, str | int | float]:
     """What a trial is made of, with dots between the keys: `plan.generator_lr`."""
-    trial = (whole(folder.spec) or {}).get("trial", {})
-    return dict(flat({k: v for k, v in trial.items() if k != "fingerprint"}))
+    trial = (read_json_or_none(folder.spec_path) or {}).get("trial", {})
+    return dict(flatten_keys({k: v for k, v in trial.items() if k != "fingerprint"}))
 
 
-def flat(content: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def flatten_keys(content: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     for key, value in content.items():
         if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
+            yield from flatten_keys(value, f"{prefix}{key}.")
         elif value != "":
             yield f"{prefix}{key}", value if isinstance(value, str | int | float) else str(value)
 
 
-def numbers(event: Mapping[str, Any]) -> dict[str, float]:
+def finite_event_numbers(event: Mapping[str, Any]) -> dict[str, float]:
     """The finite numbers of an event, by their names in trackers."""
     if "step" not in event:
         return {}
-    found = {key: event[key] for key in SEEN if key in event}
-    found |= {f"terms/{name}": value for name, value in (event.get("terms") or {}).items()}
-    found |= {f"scores/{name}": value for name, value in (event.get("scores") or {}).items()}
-    return {k: float(v) for k, v in found.items() if v is not None and math.isfinite(v)}
+    values = {key: event[key] for key in TRACKED_EVENT_KEYS if key in event}
+    values |= {f"terms/{name}": value for name, value in (event.get("terms") or {}).items()}
+    values |= {f"scores/{name}": value for name, value in (event.get("scores") or {}).items()}
+    return {k: float(v) for k, v in values.items() if v is not None and math.isfinite(v)}
 
 
-def measured(folder: TrialFolder) -> dict[str, float]:
+def last_measurements(folder: TrialFolder) -> dict[str, float]:
     """What was measured of the last checkpoint, by every protocol that it was measured by."""
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for path in sorted((folder.folder / "evaluations").glob("*-last.json")):
-        readings = (whole(path) or {}).get("metrics", {})
-        found |= {name: r["value"] for name, r in readings.items() if "value" in r}
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+        readings = (read_json_or_none(path) or {}).get("metrics", {})
+        values |= {name: r["value"] for name, r in readings.items() if "value" in r}
+    return {name: value for name, value in values.items() if math.isfinite(value)}

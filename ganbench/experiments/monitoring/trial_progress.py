@@ -9,7 +9,7 @@ from ganbench.experiments.store import TrialFolder
 
 
 @dataclass(kw_only=True)
-class Sight:
+class TrialProgress:
     """What is seen of one trial of a run."""
 
     label: str = ""
@@ -25,10 +25,10 @@ class Sight:
     resumed: float | None = None  # its progress then: a trial may go on from a checkpoint
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         return self.state not in ("waiting", "running")
 
-    def see(self, event: Mapping[str, Any]) -> None:
+    def update(self, event: Mapping[str, Any]) -> None:
         """Takes in an event; what that does not tell stays as it was."""
         if self.resumed is None:
             self.resumed = event.get("progress")
@@ -38,7 +38,7 @@ class Sight:
         self.fid = event.get("fid", self.fid)
         self.measuring = event.get("measuring", self.measuring)
 
-    def left(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """Seconds of training that are left if it goes on like this; None while nobody can tell."""
         gained = self.progress - (self.resumed or 0.0)
         if gained <= 0:
@@ -46,7 +46,7 @@ class Sight:
         return (time.time() - self.began) / gained * (1 - self.progress)
 
 
-def label(cell: Mapping[str, Any], role: str) -> str:
+def format_trial_label(cell: Mapping[str, Any], role: str) -> str:
     """`digits / dcgan / hinge / r1 / lr=0.001 / seed 0`, by what a plan says of a trial."""
     tricks = cell["tricks"] if role == "trial" else role
     parts = [cell["data"], cell["variant"], cell["loss"], tricks, cell["plan"]]

@@ -14,26 +14,28 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.experiments.store import Store
-from ganbench.files import Damaged, append_line, read_json, read_lines
+from ganbench.files import CorruptFile, append_json_line, read_json, read_json_lines
 
-from .trial_progress import Sight, label
+from .trial_progress import TrialProgress, format_trial_label
 
-QUIET = 600.0  # seconds without a word from another machine after which its run is taken for dead
-FINAL = ("done", "diverged")
+MAX_QUIET_SECONDS = (
+    600.0  # seconds without a word from another machine after which its run is taken for dead
+)
+FINAL_OUTCOMES = ("done", "diverged")
 
 
 @contextmanager
-def announced(folder: Path, trials: int) -> Iterator[None]:
+def announce_run(folder: Path, trials: int) -> Iterator[None]:
     """Says that this process runs so many trials of the suite, and at the end that it does no more."""
     run = {"process": os.getpid(), "machine": platform.node(), "run": time.time_ns()}
-    append_line(folder / "runs.jsonl", **run, trials=trials)
+    append_json_line(folder / "runs.jsonl", **run, trials=trials)
     try:
         yield
     finally:
-        append_line(folder / "runs.jsonl", **run, ended=True)
+        append_json_line(folder / "runs.jsonl", **run, ended=True)
 
 
-class Watch:
+class RunMonitor:
     """The trials of a suite's plan, looked at again and again."""
 
     def __init__(self, folder: Path):
@@ -44,44 +46,46 @@ class Watch:
         self.folder, store = folder, Store(folder.parent)
         items = {t["trial"]: t for t in plan["trials"] if not t["objection"]}
         self.sights = [
-            Sight(label=label(item, item["role"]), folder=store.trial(identifier))
+            TrialProgress(
+                label=format_trial_label(item, item["role"]), folder=store.trial_folder(identifier)
+            )
             for identifier, item in items.items()
         ]
 
-    def look(self) -> list[Sight]:
+    def refresh(self) -> list[TrialProgress]:
         """Every trial as it is now. Those that are done are not looked at again."""
         for sight in self.sights:
-            if sight.state not in FINAL:
-                look_at(sight)
+            if sight.state not in FINAL_OUTCOMES:
+                refresh_trial(sight)
         return self.sights
 
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Has every run of the suite ended, or died?"""
         runs: dict[int, dict[str, Any]] = {}
-        for told in read_lines(self.folder / "runs.jsonl"):
-            runs[told.get("run", 0)] = told
-        return not any(self.lives(run) for run in runs.values() if "ended" not in run)
+        for last_runs in read_json_lines(self.folder / "runs.jsonl"):
+            runs[last_runs.get("run", 0)] = last_runs
+        return not any(self.is_alive(run) for run in runs.values() if "ended" not in run)
 
-    def lives(self, run: Mapping[str, Any]) -> bool:
+    def is_alive(self, run: Mapping[str, Any]) -> bool:
         if run.get("machine") == platform.node():
-            return is_there(run.get("process", 0))
+            return has_process(run.get("process", 0))
         heard = [attempt_time(sight) for sight in self.sights if sight.state == "running"]
-        return time.time() - max([run["time"], *heard]) < QUIET
+        return time.time() - max([run["time"], *heard]) < MAX_QUIET_SECONDS
 
 
-def look_at(sight: Sight) -> None:
+def refresh_trial(sight: TrialProgress) -> None:
     """Reads the last attempt at a trial."""
     assert sight.folder
     attempts = sight.folder.attempts()
     if not attempts:  # of a store that was copied without its attempts, perhaps
-        found = whole(sight.folder.result)
-        sight.state = found["outcome"] if found else "waiting"
+        result = read_json_or_none(sight.folder.result_path)
+        sight.state = result["outcome"] if result else "waiting"
         return
-    events = read_lines(attempts[-1].events)
-    ending = whole(attempts[-1].ended)
+    events = read_json_lines(attempts[-1].events_path)
+    ending = read_json_or_none(attempts[-1].exit_path)
     sight.began = sight.began or (events[0]["time"] if events else time.time())
     for event in events:
-        sight.see(event)
+        sight.update(event)
     if ending:
         sight.state, sight.reason = ending["outcome"], ending["reason"]
     else:
@@ -96,18 +100,18 @@ def is_under_way(events: list[dict[str, Any]]) -> bool:
     if first is None:
         return False
     if first.get("machine") == platform.node():
-        return is_there(first["process"])
-    return bool(time.time() - events[-1]["time"] < QUIET)
+        return has_process(first["process"])
+    return bool(time.time() - events[-1]["time"] < MAX_QUIET_SECONDS)
 
 
-def attempt_time(sight: Sight) -> float:
+def attempt_time(sight: TrialProgress) -> float:
     """When the last attempt at a trial was heard of."""
     assert sight.folder
-    events = read_lines(sight.folder.attempts()[-1].events)
+    events = read_json_lines(sight.folder.attempts()[-1].events_path)
     return float(events[-1]["time"]) if events else 0.0
 
 
-def is_there(process: int) -> bool:
+def has_process(process: int) -> bool:
     """Is there a process of this number on this machine?"""
     if process <= 0:  # which would ask for whole groups
         return False
@@ -120,8 +124,8 @@ def is_there(process: int) -> bool:
     return True
 
 
-def whole(path: Path) -> Any:
+def read_json_or_none(path: Path) -> Any:
     try:
         return read_json(path)
-    except Damaged:
+    except CorruptFile:
         return None

@@ -1,14 +1,14 @@
 """Trackers by their names in a spec. A new tracker is a new file and a line here."""
 
-from ganbench.registry import Index
+from ganbench.registry import Registry
 
-TRACKERS = Index(
+TRACKERS = Registry(
     "tracker",
     "ganbench.experiments.trackers",
     "ganbench.trackers",
     {
-        "mlflow": "mlflow:Mlflow",
-        "tensorboard": "tensorboard:Tensorboard",
+        "mlflow": "mlflow:MLflow",
+        "tensorboard": "tensorboard:TensorBoard",
         "wandb": "wandb:Wandb",
     },
 )

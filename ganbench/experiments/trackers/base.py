@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 from ganbench.errors import GanbenchError
 
 
-class Untracked(GanbenchError, RuntimeError):
+class TrackerUnavailable(GanbenchError, RuntimeError):
     """Why a tracker cannot be used, and what to do about it."""
 
 
 @dataclass(frozen=True)
-class Tracked:
+class TrackedTrial:
     """A trial as trackers know it."""
 
     id: str  # 16 digits
@@ -31,14 +31,16 @@ class Tracker:
     def open(self, suite: str, folder: Path) -> None:
         """Before all: the suite's name and its folder. Raises Untracked if a package is missing."""
 
-    def begin(self, trial: Tracked) -> None:
+    def begin(self, trial: TrackedTrial) -> None:
         raise NotImplementedError
 
-    def log(self, trial: Tracked, step: int, values: Mapping[str, float]) -> None:
+    def log(self, trial: TrackedTrial, step: int, values: Mapping[str, float]) -> None:
         """Numbers of a training after so many steps; steps of a trial never fall."""
         raise NotImplementedError
 
-    def end(self, trial: Tracked, outcome: str, values: Mapping[str, float], picture: Path) -> None:
+    def end(
+        self, trial: TrackedTrial, outcome: str, values: Mapping[str, float], picture: Path
+    ) -> None:
         """How a trial ended, what was measured of it, and where its samples lie if there are any."""
         raise NotImplementedError
 
@@ -46,9 +48,11 @@ class Tracker:
         """After all: what is still held is written."""
 
 
-def package(name: str, extra: str) -> Any:
+def import_tracker_package(name: str, extra: str) -> Any:
     """The package behind a tracker; raises Untracked with the command that installs it."""
     try:
         return import_module(name)
     except ImportError as error:
-        raise Untracked(f"{error.name} is not installed: pip install 'ganbench[{extra}]'") from None
+        raise TrackerUnavailable(
+            f"{error.name} is not installed: pip install 'ganbench[{extra}]'"
+        ) from None

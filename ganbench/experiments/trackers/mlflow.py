@@ -4,44 +4,46 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .base import Tracked, Tracker, package
+from .base import TrackedTrial, Tracker, import_tracker_package
 
-LONGEST = 500  # characters of a parameter, which is what MLflow takes
+MAX_PARAMETER_CHARACTERS = 500  # characters of a parameter, which is what MLflow takes
 
 
-class Mlflow(Tracker):
+class MLflow(Tracker):
     def __init__(self, uri: str = ""):
         self.uri = uri
         self.runs: dict[str, str] = {}
 
     def open(self, suite: str, folder: Path) -> None:
-        tracking = package("mlflow.tracking", "mlflow")
+        tracking = import_tracker_package("mlflow.tracking", "mlflow")
         for name in () if self.uri else ("sqlalchemy", "alembic"):  # of its database
-            package(name, "mlflow")
+            import_tracker_package(name, "mlflow")
         folder = folder.absolute()
         self.client: Any = tracking.MlflowClient(self.uri or f"sqlite:///{folder / 'mlflow.db'}")
-        found = self.client.get_experiment_by_name(suite)
+        experiment = self.client.get_experiment_by_name(suite)
         place = None if self.uri else (folder / "mlartifacts").as_uri()
         self.experiment = (
-            found.experiment_id if found else self.client.create_experiment(suite, place)
+            experiment.experiment_id if experiment else self.client.create_experiment(suite, place)
         )
 
-    def begin(self, trial: Tracked) -> None:
+    def begin(self, trial: TrackedTrial) -> None:
         run = self.client.create_run(
             self.experiment, run_name=trial.label, tags={"trial": trial.id}
         )
         self.runs[trial.id] = run.info.run_id
         for key, value in trial.settings.items():
-            self.client.log_param(self.runs[trial.id], key, str(value)[:LONGEST])
+            self.client.log_param(self.runs[trial.id], key, str(value)[:MAX_PARAMETER_CHARACTERS])
 
-    def log(self, trial: Tracked, step: int, values: Mapping[str, float]) -> None:
+    def log(self, trial: TrackedTrial, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
-            self.client.log_metric(self.runs[trial.id], named(name), value, step=step)
+            self.client.log_metric(self.runs[trial.id], mlflow_name(name), value, step=step)
 
-    def end(self, trial: Tracked, outcome: str, values: Mapping[str, float], picture: Path) -> None:
+    def end(
+        self, trial: TrackedTrial, outcome: str, values: Mapping[str, float], picture: Path
+    ) -> None:
         run = self.runs.pop(trial.id)
         for name, value in values.items():
-            self.client.log_metric(run, named(f"final/{name}"), value)
+            self.client.log_metric(run, mlflow_name(f"final/{name}"), value)
         if picture.exists():
             self.client.log_artifact(run, str(picture))
         self.client.set_tag(run, "outcome", outcome)
@@ -53,6 +55,6 @@ class Mlflow(Tracker):
         self.runs.clear()
 
 
-def named(metric: str) -> str:
+def mlflow_name(metric: str) -> str:
     """A metric's name in the letters that MLflow takes."""
     return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in metric)

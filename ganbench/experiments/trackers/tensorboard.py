@@ -4,30 +4,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .base import Tracked, Tracker, package
+from .base import TrackedTrial, Tracker, import_tracker_package
 
 
-class Tensorboard(Tracker):
+class TensorBoard(Tracker):
     def __init__(self, folder: str = ""):
         self.folder = folder
         self.writers: dict[str, Any] = {}
 
     def open(self, suite: str, folder: Path) -> None:
-        package("tensorboard", "tensorboard")
-        self.module = package("torch.utils.tensorboard", "tensorboard")
+        import_tracker_package("tensorboard", "tensorboard")
+        self.module = import_tracker_package("torch.utils.tensorboard", "tensorboard")
         self.root = Path(self.folder) if self.folder else folder / "tensorboard"
 
-    def begin(self, trial: Tracked) -> None:
+    def begin(self, trial: TrackedTrial) -> None:
         writer = self.writers[trial.id] = self.module.SummaryWriter(str(self.root / trial.id))
         writer.add_text("trial", trial.label.replace("\n", " "))
         lines = [f"    {key}: {value}" for key, value in trial.settings.items()]  # a block of code
         writer.add_text("settings", "\n".join(lines))
 
-    def log(self, trial: Tracked, step: int, values: Mapping[str, float]) -> None:
+    def log(self, trial: TrackedTrial, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             self.writers[trial.id].add_scalar(name, value, step)
 
-    def end(self, trial: Tracked, outcome: str, values: Mapping[str, float], picture: Path) -> None:
+    def end(
+        self, trial: TrackedTrial, outcome: str, values: Mapping[str, float], picture: Path
+    ) -> None:
         writer = self.writers.pop(trial.id)
         writer.add_text("outcome", outcome)
         for name, value in values.items():

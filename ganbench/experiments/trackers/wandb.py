@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .base import Tracked, Tracker, package
+from .base import TrackedTrial, Tracker, import_tracker_package
 
 
 class Wandb(Tracker):
@@ -13,10 +13,10 @@ class Wandb(Tracker):
         self.runs: dict[str, Any] = {}
 
     def open(self, suite: str, folder: Path) -> None:
-        self.module = package("wandb", "wandb")
+        self.module = import_tracker_package("wandb", "wandb")
         self.suite, self.folder = suite, folder
 
-    def begin(self, trial: Tracked) -> None:
+    def begin(self, trial: TrackedTrial) -> None:
         self.runs[trial.id] = self.module.init(
             project=self.project or self.suite,
             name=trial.label,
@@ -27,10 +27,12 @@ class Wandb(Tracker):
             reinit="create_new",
         )
 
-    def log(self, trial: Tracked, step: int, values: Mapping[str, float]) -> None:
+    def log(self, trial: TrackedTrial, step: int, values: Mapping[str, float]) -> None:
         self.runs[trial.id].log(dict(values), step=step)
 
-    def end(self, trial: Tracked, outcome: str, values: Mapping[str, float], picture: Path) -> None:
+    def end(
+        self, trial: TrackedTrial, outcome: str, values: Mapping[str, float], picture: Path
+    ) -> None:
         run = self.runs.pop(trial.id)
         run.summary.update({"outcome": outcome} | {f"final/{k}": v for k, v in values.items()})
         if picture.exists():

@@ -1,8 +1,8 @@
 """Adversarial losses by their names in a spec. A new loss is a new file and a line here."""
 
-from ganbench.registry import Index
+from ganbench.registry import Registry
 
-LOSSES = Index(
+LOSSES = Registry(
     "loss",
     "ganbench.gan.losses",
     "ganbench.losses",

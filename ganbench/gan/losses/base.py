@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ganbench.registry import SEAM
+from ganbench.registry import NOT_A_SETTING
 
 
 @dataclass(frozen=True)
@@ -21,48 +21,50 @@ class Loss:
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
 
-    generator_weight: float | Tensor = field(default=1.0, metadata=SEAM)
+    generator_weight: float | Tensor = field(default=1.0, metadata=NOT_A_SETTING)
 
     @property
-    def paired(self) -> bool:
+    def needs_real_scores(self) -> bool:
         """Does the generator's side read the reals' scores?"""
         return False
 
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:  # [N], [N] => []
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:  # [N], [N] => []
         """What the discriminator's scores of reals and fakes cost it."""
         raise NotImplementedError
 
-    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:  # [N], [N] if paired => []
+    def generator_loss(
+        self, fake: Tensor, real: Tensor | None
+    ) -> Tensor:  # [N], [N] if paired => []
         """What the scores of its fakes cost the generator; reals' scores are None unless it is paired."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Targeted(Loss):
+class TargetedLoss(Loss):
     """A loss that draws the discriminator's scores to targets: 1 for real, 0 for fake."""
 
-    real_target: float | Tensor = field(default=1.0, metadata=SEAM)
-    fake_target: float | Tensor = field(default=0.0, metadata=SEAM)
+    real_target: float | Tensor = field(default=1.0, metadata=NOT_A_SETTING)
+    fake_target: float | Tensor = field(default=0.0, metadata=NOT_A_SETTING)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Around(Loss):
+class WrappedLoss(Loss):
     """Another loss, asked as it is; a subclass changes what it is asked about."""
 
-    inner: Loss = field(metadata=SEAM)
+    inner: Loss = field(metadata=NOT_A_SETTING)
 
     @property
-    def paired(self) -> bool:
-        return self.inner.paired
+    def needs_real_scores(self) -> bool:
+        return self.inner.needs_real_scores
 
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        return self.inner.discriminator(real, fake)
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        return self.inner.discriminator_loss(real, fake)
 
-    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
-        return self.inner.generator(fake, real)
+    def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        return self.inner.generator_loss(fake, real)
 
 
-def cross_entropy(score: Tensor, target: float | Tensor) -> Tensor:
+def cross_entropy_to_target(score: Tensor, target: float | Tensor) -> Tensor:
     """Binary cross-entropy of sigmoid(score) against one target for all or one for each, averaged."""
     if not isinstance(
         target, Tensor

@@ -13,8 +13,8 @@ from .base import Loss
 
 @dataclass(frozen=True)
 class Hinge(Loss):
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return relu(1 - real).mean() + relu(1 + fake).mean()
 
-    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+    def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
         return -fake.mean()

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .base import Targeted
+from .base import TargetedLoss
 
 
 @dataclass(frozen=True)
-class LeastSquares(Targeted):
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+class LeastSquares(TargetedLoss):
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         off = (real - self.real_target).square().mean() + (fake - self.fake_target).square().mean()
         return off / 2
 
-    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+    def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
         return (fake - 1).square().mean() / 2

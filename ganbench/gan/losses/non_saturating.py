@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from .base import Targeted, cross_entropy
+from .base import TargetedLoss, cross_entropy_to_target
 
 
 @dataclass(frozen=True)
-class NonSaturating(Targeted):
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        return cross_entropy(real, self.real_target) + cross_entropy(fake, self.fake_target)
+class NonSaturating(TargetedLoss):
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        return cross_entropy_to_target(real, self.real_target) + cross_entropy_to_target(
+            fake, self.fake_target
+        )
 
-    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+    def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
         return softplus(-fake).mean()  # -log sigmoid(fake)

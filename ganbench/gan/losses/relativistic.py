@@ -16,12 +16,12 @@ from .base import Loss
 @dataclass(frozen=True)
 class Relativistic(Loss):
     @property
-    def paired(self) -> bool:
+    def needs_real_scores(self) -> bool:
         return True
 
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return softplus(fake - real).mean()  # -log sigmoid(real - fake)
 
-    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+    def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
         assert real is not None
         return softplus(real - fake).mean()

@@ -14,14 +14,14 @@ from .base import Loss
 @dataclass(frozen=True)
 class RelativisticAverage(Loss):
     @property
-    def paired(self) -> bool:
+    def needs_real_scores(self) -> bool:
         return True
 
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         ahead = softplus(fake.mean() - real).mean()  # -log sigmoid(real - mean fake)
         behind = softplus(fake - real.mean()).mean()  # -log(1 - sigmoid(fake - mean real))
         return ahead + behind
 
-    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+    def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
         assert real is not None
-        return self.discriminator(fake, real)  # the same with the sides exchanged
+        return self.discriminator_loss(fake, real)  # the same with the sides exchanged

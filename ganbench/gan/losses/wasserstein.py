@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ganbench.registry import SEAM
+from ganbench.registry import NOT_A_SETTING
 
 from .base import Loss
 
 
 @dataclass(frozen=True)
 class Wasserstein(Loss):
-    fake_weight: float | Tensor = field(default=1.0, metadata=SEAM)
+    fake_weight: float | Tensor = field(default=1.0, metadata=NOT_A_SETTING)
 
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return self.fake_weight * fake.mean() - real.mean()
 
-    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+    def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
         return -fake.mean()

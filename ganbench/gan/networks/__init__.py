@@ -1,25 +1,25 @@
 """Network families by their names in a spec. A new family is a new file and a line here."""
 
-from ganbench.registry import Index
+from ganbench.registry import Registry
 
-NETWORKS = Index(
+NETWORKS = Registry(
     "network",
     "ganbench.gan.networks",
     "ganbench.networks",
     {
         "autoencoder": "autoencoder:Autoencoder",
-        "biggan": "biggan:Biggan",
-        "cyclegan": "cyclegan:Cyclegan",
-        "dcgan": "dcgan:Dcgan",
+        "biggan": "biggan:BigGAN",
+        "cyclegan": "cyclegan:CycleGAN",
+        "dcgan": "dcgan:DCGAN",
         "maxout": "maxout:Maxout",
-        "mlp": "mlp:Mlp",
+        "mlp": "mlp:MLP",
         "pooled": "pooled:Pooled",
-        "progan": "progan:Progan",
-        "r3gan": "r3gan:R3Gan",
-        "sagan": "sagan:Sagan",
-        "sngan": "sngan:Sngan",
-        "srgan": "srgan:Srgan",
-        "stylegan": "stylegan:Stylegan",
-        "stylegan2": "stylegan2:Stylegan2",
+        "progan": "progan:ProGAN",
+        "r3gan": "r3gan:R3GAN",
+        "sagan": "sagan:SAGAN",
+        "sngan": "sngan:SNGAN",
+        "srgan": "srgan:SRGAN",
+        "stylegan": "stylegan:StyleGAN",
+        "stylegan2": "stylegan2:StyleGAN2",
     },
 )

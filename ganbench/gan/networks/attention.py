@@ -32,5 +32,5 @@ class SelfAttention(nn.Module):
             key, value = max_pool2d(key, 2), max_pool2d(value, 2)
         # Written out: the fused kernels cannot be differentiated twice, as gradient penalties do.
         weight = (query.flatten(2).mT @ key.flatten(2)).softmax(2)  # [N, asking, asked]
-        found = value.flatten(2) @ weight.mT
-        return x + self.gate * self.out(found.view(*found.shape[:2], *x.shape[2:]))
+        attended = value.flatten(2) @ weight.mT
+        return x + self.gate * self.out(attended.view(*attended.shape[:2], *x.shape[2:]))

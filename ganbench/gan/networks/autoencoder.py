@@ -10,11 +10,11 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from .base import Network, objection_to_other_than_squares
+from .base import Network, refuse_other_than_squares
 from .discriminator import Discriminator, Head, Shape
 
 
-class Error(nn.Module):
+class ReconstructionError(nn.Module):
     """What the autoencoder gets wrong of an image: [N, C, H, W] => [N, C, H, W]."""
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module):
@@ -25,7 +25,7 @@ class Error(nn.Module):
         return x - self.decoder(self.encoder(x))
 
 
-class Energy(Head):
+class ReconstructionEnergy(Head):
     """The score is the negative mean absolute error."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Energy(Head):
     def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         return features.abs().mean(1).neg()
 
-    def widened(self, more: int) -> Head:
+    def widen(self, more: int) -> Head:
         raise NotImplementedError("an energy has no weights for further features")
 
 
@@ -53,49 +53,52 @@ class Autoencoder(Network):
         if self.width < 1 or self.code < 1:
             raise ValueError("width and code must be at least 1")
 
-    def objection(self, shape: Shape) -> str | None:
-        return objection_to_other_than_squares("autoencoder", shape)
+    def incompatibility(self, shape: Shape) -> str | None:
+        return refuse_other_than_squares("autoencoder", shape)
 
-    def generator(self, latent: int, shape: Shape) -> nn.Module:
-        return self.decoder(latent, shape)
+    def build_generator(self, latent: int, shape: Shape) -> nn.Module:
+        return self.build_decoder(latent, shape)
 
-    def discriminator(self, shape: Shape) -> Discriminator:
-        body = Error(self.encoder(shape), self.decoder(self.code, shape))
-        return Discriminator(body, shape, Energy())
+    def build_discriminator(self, shape: Shape) -> Discriminator:
+        body = ReconstructionError(self.build_encoder(shape), self.build_decoder(self.code, shape))
+        return Discriminator(body, shape, ReconstructionEnergy())
 
-    def encoder(self, shape: Shape) -> nn.Sequential:
+    def build_encoder(self, shape: Shape) -> nn.Sequential:
         channels, resolution, _ = shape
-        base, halvings = scales(resolution)
+        base, halvings = autoencoder_scales(resolution)
         layers = [nn.Conv2d(channels, self.width, 3, padding=1), nn.ELU()]
         for i in range(1, halvings + 1):
-            layers += pair(i * self.width)
+            layers += make_convolution_pair(i * self.width)
             layers += [nn.Conv2d(i * self.width, (i + 1) * self.width, 3, 2, 1), nn.ELU()]
         wide = (halvings + 1) * self.width
         return nn.Sequential(
-            *layers, *pair(wide), nn.Flatten(), nn.Linear(wide * base**2, self.code)
+            *layers,
+            *make_convolution_pair(wide),
+            nn.Flatten(),
+            nn.Linear(wide * base**2, self.code),
         )
 
-    def decoder(self, code: int, shape: Shape) -> nn.Sequential:
+    def build_decoder(self, code: int, shape: Shape) -> nn.Sequential:
         channels, resolution, _ = shape
-        base, doublings = scales(resolution)
+        base, doublings = autoencoder_scales(resolution)
         layers = [
             nn.Linear(code, self.width * base**2),
             nn.Unflatten(1, (self.width, base, base)),
-            *pair(self.width),
+            *make_convolution_pair(self.width),
         ]
         for _ in range(doublings):
-            layers += [nn.Upsample(scale_factor=2), *pair(self.width)]
+            layers += [nn.Upsample(scale_factor=2), *make_convolution_pair(self.width)]
         return nn.Sequential(*layers, nn.Conv2d(self.width, channels, 3, padding=1))
 
 
-def pair(channels: int) -> list[nn.Module]:
+def make_convolution_pair(channels: int) -> list[nn.Module]:
     """The two convolutions of a scale."""
     return [
         layer for _ in range(2) for layer in (nn.Conv2d(channels, channels, 3, padding=1), nn.ELU())
     ]
 
 
-def scales(resolution: int) -> tuple[int, int]:
+def autoencoder_scales(resolution: int) -> tuple[int, int]:
     """The side of the smallest maps, and how often it doubles up to the resolution."""
     base = min(8, resolution // 2)
     return base, int(log2(resolution // base))

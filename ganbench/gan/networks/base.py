@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from ganbench.data.modality import refuse_other_than_images
-from ganbench.registry import SEAM
-from ganbench.rng import Streams
+from ganbench.registry import NOT_A_SETTING
+from ganbench.rng import RngStreams
 
-from .discriminator import Discriminator, Head, Projection, Shape
+from .discriminator import Discriminator, Head, ProjectionHead, Shape
 
 Norm = Literal["none", "batch", "layer", "instance", "group"]
 
@@ -36,29 +36,31 @@ class Network:
     begins_at_zero: ClassVar[bool] = False  # are there layers whose initial weights are zero?
 
     norm: Norm = "none"
-    classes: int = field(default=0, metadata=SEAM)
+    classes: int = field(default=0, metadata=NOT_A_SETTING)
 
-    def objection(self, shape: Shape) -> str | None:
+    def incompatibility(self, shape: Shape) -> str | None:
         """Why this family cannot be built for data of this shape, or None."""
         return None
 
-    def generator(self, latent: int, shape: Shape) -> nn.Module:  # [N, latent] => [N, *shape]
+    def build_generator(self, latent: int, shape: Shape) -> nn.Module:  # [N, latent] => [N, *shape]
         """A conditional generator takes labels [N] beside the latents."""
         raise NotImplementedError
 
-    def discriminator(self, shape: Shape) -> Discriminator:
+    def build_discriminator(self, shape: Shape) -> Discriminator:
         """What judges [N, *shape]; a conditional one is told labels [N] beside them."""
         raise NotImplementedError
 
-    def head(self, width: int, bias: bool = True) -> Head:
+    def build_head(self, width: int, bias: bool = True) -> Head:
         """What scores features; with classes, by how they fit a label too."""
-        return Projection(width, self.classes, bias) if self.classes else Head(width, bias)
+        return ProjectionHead(width, self.classes, bias) if self.classes else Head(width, bias)
 
-    def objection_to_translating(self, source: Shape, shape: Shape) -> str | None:
+    def translation_incompatibility(self, source: Shape, shape: Shape) -> str | None:
         """Why this family cannot make images of the second shape from those of the first, or None."""
         return f"{type(self).__name__.lower()} makes images from noise, and not from other images"
 
-    def translator(self, source: Shape, shape: Shape) -> nn.Module:  # [N, *source] => [N, *shape]
+    def build_translator(
+        self, source: Shape, shape: Shape
+    ) -> nn.Module:  # [N, *source] => [N, *shape]
         """A generator that is given images, of a family that does not object to that."""
         raise NotImplementedError
 
@@ -68,10 +70,10 @@ class Network:
             reset()
 
 
-def initialized(
+def initialize_parameters(
     network: Network,
     module: nn.Module,
-    streams: Streams,
+    streams: RngStreams,
     name: str,
     known: Collection[nn.Module] = (),
 ) -> nn.Module:
@@ -84,24 +86,24 @@ def initialized(
         return module
     for path, part in module.named_modules(prefix=name):
         if part not in known:
-            with streams.seeded("weights", path):
+            with streams.seeded_globally("weights", path):
                 network.initialize(part)
     return module
 
 
-def family(network: Network) -> str:
+def family_name(network: Network) -> str:
     """The name that specs know its family by."""
     return type(network).__module__.rpartition(".")[2]
 
 
-def objection_to_other_than_squares(family: str, shape: Shape, largest: int = 128) -> str | None:
+def refuse_other_than_squares(family: str, shape: Shape, largest: int = 128) -> str | None:
     """What a family of convolutions that halve their maps has against a shape."""
     if refusal := refuse_other_than_images(f"{family} makes images", shape):
         return refusal
     *sides, last = (1 << power for power in range(3, largest.bit_length()))
     if shape[1] != shape[2] or shape[1] not in (*sides, last):
-        told = f"{', '.join(map(str, sides))} or {last}"
-        return f"{family} makes squares of {told}, not {shape[1]}x{shape[2]}"
+        supported = f"{', '.join(map(str, sides))} or {last}"
+        return f"{family} makes squares of {supported}, not {shape[1]}x{shape[2]}"
     return None
 
 
@@ -116,7 +118,7 @@ class ChannelNorm(nn.Module):
         return self.norm(x)
 
 
-def norm_of_maps(norm: Norm, channels: int) -> nn.Module:
+def make_map_norm(norm: Norm, channels: int) -> nn.Module:
     """The layer that a family puts behind a convolution of so many channels."""
     match norm:
         case "batch":
@@ -130,7 +132,7 @@ def norm_of_maps(norm: Norm, channels: int) -> nn.Module:
     return nn.Identity()
 
 
-def norm_of_vectors(norm: Norm, width: int) -> nn.Module:
+def make_vector_norm(norm: Norm, width: int) -> nn.Module:
     """The layer that a family puts behind a linear layer; instances of vectors have no extent."""
     match norm:
         case "batch":

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from .attention import SelfAttention
-from .conditioning import BatchNorm, ConditionalBatchNorm
-from .dcgan import scales
+from .conditioning import ConditionalBatchNorm, UnconditionalBatchNorm
+from .dcgan import dcgan_scales
 from .discriminator import Shape
-from .residual import Ascent, MakeNorm, Residual
+from .residual import MakeNorm, ResNetFamily, ResNetGenerator
 
 
-class Slices(nn.Module):
+class LatentSlices(nn.Module):
     """The first slice of the latents, and for each block its own beside what all share of the label."""
 
     def __init__(self, slices: list[int], shared: nn.Module | None):
@@ -34,7 +34,7 @@ class Slices(nn.Module):
 
 
 @dataclass(frozen=True)
-class Biggan(Residual):
+class BigGAN(ResNetFamily):
     """`width` is the number of channels at the largest maps, which doubles with every halving; the embedding
     has `embedding` numbers.
     """
@@ -50,18 +50,23 @@ class Biggan(Residual):
         if self.embedding < 1:
             raise ValueError(f"embedding must be at least 1, not {self.embedding}")
 
-    def attention(self, channels: int) -> nn.Module:
+    def make_attention(self, channels: int) -> nn.Module:
         return SelfAttention(channels, channels // 2, pooled=True)
 
-    def generator(self, latent: int, shape: Shape) -> nn.Module:
+    def build_generator(self, latent: int, shape: Shape) -> nn.Module:
         channels, resolution, _ = shape
-        base, doublings = scales(resolution)
+        base, doublings = dcgan_scales(resolution)
         slices = [len(part) for part in torch.arange(latent).tensor_split(doublings + 1)]
-        known = self.embedding if self.classes else 0
+        embedding = self.embedding if self.classes else 0
         shared = nn.Embedding(self.classes, self.embedding) if self.classes else None
-        norms = [norm_of(known + width) for width in slices[1:]]
-        told, behind = Slices(slices, shared), self.behind(resolution, base)
-        return Ascent(told, slices[0], base, self.ups(doublings), channels, norms, behind)
+        norms = [make_conditional_norm_builder(embedding + width) for width in slices[1:]]
+        latent_input, behind = (
+            LatentSlices(slices, shared),
+            self.attention_after_block(resolution, base),
+        )
+        return ResNetGenerator(
+            latent_input, slices[0], base, self.generator_widths(doublings), channels, norms, behind
+        )
 
     def initialize(self, module: nn.Module) -> None:
         """Orthogonal (Saxe et al., 2014); biases are zero."""
@@ -70,12 +75,12 @@ class Biggan(Residual):
             nn.init.orthogonal_(module.weight)
 
 
-def norm_of(condition: int) -> MakeNorm:
+def make_conditional_norm_builder(condition: int) -> MakeNorm:
     """Norms that a condition of so many numbers scales and shifts."""
 
     def make(channels: int) -> nn.Module:
         if not condition:
-            return BatchNorm(channels)
+            return UnconditionalBatchNorm(channels)
         made = (nn.Linear(condition, channels, bias=False) for _ in range(2))
         return ConditionalBatchNorm(channels, *made)
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Labelled(nn.Module):
+class OneHotConditioned(nn.Module):
     """A generator that finds its label behind its latents, one-hot (Mirza and Osindero, 2014)."""
 
     def __init__(self, inner: nn.Module, classes: int):
@@ -16,7 +16,7 @@ class Labelled(nn.Module):
         return self.inner(torch.cat([latents, (labels[:, None] == classes).to(latents.dtype)], 1))
 
 
-class PerClass(nn.Embedding):
+class ClassEmbedding(nn.Embedding):
     """A vector for each class, zero to begin with: [N] => [N, width]."""
 
     def reset_parameters(self) -> None:
@@ -39,7 +39,7 @@ class ConditionalBatchNorm(nn.Module):
         return self.norm(x) * (1 + scale) + shift
 
 
-class BatchNorm(nn.BatchNorm2d):
+class UnconditionalBatchNorm(nn.BatchNorm2d):
     """Batch norm that a condition changes nothing of."""
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:

@@ -15,16 +15,16 @@ from ganbench.data.modality import refuse_other_than_images
 
 from .base import Network, Norm
 from .discriminator import Discriminator, Shape
-from .patchgan import patch_discriminator
+from .patchgan import build_patch_discriminator
 
 
-class Residual(nn.Module):
+class ResidualBlock(nn.Module):
     """x plus two convolutions of it: [N, C, H, W] => [N, C, H, W]."""
 
     def __init__(self, channels: int):
         super().__init__()
-        self.change = nn.Sequential(*reflected(channels, channels, 3), nn.ReLU())
-        self.change.extend(reflected(channels, channels, 3))
+        self.change = nn.Sequential(*make_reflection_convolution(channels, channels, 3), nn.ReLU())
+        self.change.extend(make_reflection_convolution(channels, channels, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.change(x)
@@ -39,15 +39,15 @@ class Translator(nn.Sequential):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Maps of the image itself and of those layers, [N, C, H, W] each."""
-        found = [x]
+        maps = [x]
         for number, layer in enumerate(islice(self, max(self.told) + 1)):
             x = layer(x)
-            found += [x] if number in self.told else []
-        return found
+            maps += [x] if number in self.told else []
+        return maps
 
 
 @dataclass(frozen=True)
-class Cyclegan(Network):
+class CycleGAN(Network):
     encodes: ClassVar[bool] = True
 
     norm: Norm = "instance"
@@ -61,7 +61,7 @@ class Cyclegan(Network):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
-    def objection(self, shape: Shape) -> str | None:
+    def incompatibility(self, shape: Shape) -> str | None:
         if refusal := refuse_other_than_images("cyclegan makes images", shape):
             return refusal
         height, width = shape[1:]
@@ -73,19 +73,19 @@ class Cyclegan(Network):
             "discriminators: set downs and strided to less"
         )
 
-    def objection_to_translating(self, source: Shape, shape: Shape) -> str | None:
+    def translation_incompatibility(self, source: Shape, shape: Shape) -> str | None:
         if source[1:] == shape[1:]:
             return None
         return f"cyclegan keeps the size of images, and {source[1:]} should become {shape[1:]}"
 
-    def translator(self, source: Shape, shape: Shape) -> nn.Module:
-        layers, strides = [*reflected(source[0], self.width, 7), nn.ReLU()], []
+    def build_translator(self, source: Shape, shape: Shape) -> nn.Module:
+        layers, strides = [*make_reflection_convolution(source[0], self.width, 7), nn.ReLU()], []
         for i in range(self.downs):
             fan_in, fan_out = self.width << i, self.width << (i + 1)
             strides += [len(layers)]
             layers += [nn.Conv2d(fan_in, fan_out, 3, 2, 1), nn.InstanceNorm2d(fan_out), nn.ReLU()]
         first, middle = len(layers), len(layers) + (self.blocks - 1) // 2
-        layers += [Residual(self.width << self.downs) for _ in range(self.blocks)]
+        layers += [ResidualBlock(self.width << self.downs) for _ in range(self.blocks)]
         for i in reversed(range(self.downs)):
             fan_in, fan_out = self.width << (i + 1), self.width << i
             layers += [nn.ConvTranspose2d(fan_in, fan_out, 3, 2, 1, 1)]
@@ -93,8 +93,8 @@ class Cyclegan(Network):
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(self.width, shape[0], 7), nn.Tanh()]
         return Translator(layers, [*strides, first, middle])
 
-    def discriminator(self, shape: Shape) -> Discriminator:
-        return patch_discriminator(shape, self.width, self.strided, self.norm)
+    def build_discriminator(self, shape: Shape) -> Discriminator:
+        return build_patch_discriminator(shape, self.width, self.strided, self.norm)
 
     def initialize(self, module: nn.Module) -> None:
         """N(0, 0.02) for weights and 0 for biases, as published."""
@@ -105,7 +105,7 @@ class Cyclegan(Network):
                 nn.init.zeros_(module.bias)
 
 
-def reflected(fan_in: int, fan_out: int, kernel: int) -> list[nn.Module]:
+def make_reflection_convolution(fan_in: int, fan_out: int, kernel: int) -> list[nn.Module]:
     """A convolution that sees an image's mirror image beyond its border, and its norm."""
     return [
         nn.ReflectionPad2d(kernel // 2),

@@ -6,13 +6,13 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from .base import Network, Norm, norm_of_maps, objection_to_other_than_squares
-from .conditioning import Labelled
+from .base import Network, Norm, make_map_norm, refuse_other_than_squares
+from .conditioning import OneHotConditioned
 from .discriminator import Discriminator, Shape
 
 
 @dataclass(frozen=True)
-class Dcgan(Network):
+class DCGAN(Network):
     """`width` is the number of channels at the largest maps; it doubles with every halving.
 
     Maps begin at 4x4, or smaller where the images are so small that two doublings would not fit.
@@ -28,38 +28,38 @@ class Dcgan(Network):
         if self.width < 1:
             raise ValueError(f"width must be at least 1, not {self.width}")
 
-    def objection(self, shape: Shape) -> str | None:
-        return objection_to_other_than_squares("dcgan", shape)
+    def incompatibility(self, shape: Shape) -> str | None:
+        return refuse_other_than_squares("dcgan", shape)
 
-    def generator(self, latent: int, shape: Shape) -> nn.Module:
+    def build_generator(self, latent: int, shape: Shape) -> nn.Module:
         if self.classes:
-            inner = replace(self, classes=0).generator(latent + self.classes, shape)
-            return Labelled(inner, self.classes)
+            inner = replace(self, classes=0).build_generator(latent + self.classes, shape)
+            return OneHotConditioned(inner, self.classes)
         channels, resolution, _ = shape
-        base, doublings = scales(resolution)
+        base, doublings = dcgan_scales(resolution)
         wide = self.width << (doublings - 1)
         layers = [
             nn.Unflatten(1, (latent, 1, 1)),
             nn.ConvTranspose2d(latent, wide, base, bias=False),
         ]
         for i in range(doublings - 1):
-            layers += [norm_of_maps(self.generator_norm, wide >> i), nn.ReLU()]
+            layers += [make_map_norm(self.generator_norm, wide >> i), nn.ReLU()]
             layers += [nn.ConvTranspose2d(wide >> i, wide >> (i + 1), 4, 2, 1, bias=False)]
-        layers += [norm_of_maps(self.generator_norm, self.width), nn.ReLU()]
+        layers += [make_map_norm(self.generator_norm, self.width), nn.ReLU()]
         return nn.Sequential(
             *layers, nn.ConvTranspose2d(self.width, channels, 4, 2, 1, bias=False), nn.Tanh()
         )
 
-    def discriminator(self, shape: Shape) -> Discriminator:
+    def build_discriminator(self, shape: Shape) -> Discriminator:
         channels, resolution, _ = shape
-        base, halvings = scales(resolution)
+        base, halvings = dcgan_scales(resolution)
         layers: list[nn.Module] = [nn.Conv2d(channels, self.width, 4, 2, 1, bias=False)]
         for i in range(halvings - 1):
             layers += [nn.LeakyReLU(0.2)]
             layers += [nn.Conv2d(self.width << i, self.width << (i + 1), 4, 2, 1, bias=False)]
-            layers += [norm_of_maps(self.norm, self.width << (i + 1))]
+            layers += [make_map_norm(self.norm, self.width << (i + 1))]
         maps = (self.width << (halvings - 1), base, base)
-        head = self.head(maps[0] * base * base, bias=False)
+        head = self.build_head(maps[0] * base * base, bias=False)
         return Discriminator(nn.Sequential(*layers, nn.LeakyReLU(0.2)), maps, head)
 
     def initialize(self, module: nn.Module) -> None:
@@ -71,7 +71,7 @@ class Dcgan(Network):
             nn.init.normal_(module.weight, 1.0, 0.02)
 
 
-def scales(resolution: int) -> tuple[int, int]:
+def dcgan_scales(resolution: int) -> tuple[int, int]:
     """The side of the smallest maps, and how often it doubles up to the resolution."""
     base = min(4, resolution // 4)
     return base, int(log2(resolution // base))

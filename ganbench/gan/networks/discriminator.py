@@ -18,12 +18,12 @@ class Head(nn.Module):
     def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         return self.linear(features).squeeze(1)
 
-    def widened(self, more: int) -> "Head":
+    def widen(self, more: int) -> "Head":
         """A fresh head of the same kind for `more` further features."""
         return type(self)(self.linear.in_features + more, self.linear.bias is not None)
 
 
-class Projection(Head):
+class ProjectionHead(Head):
     """Scores features by themselves and by how they fit a label: psi(phi) + <embedding(y), phi>.
 
     The projection discriminator (Miyato and Koyama, 2018).
@@ -37,20 +37,20 @@ class Projection(Head):
         assert label is not None
         return super().forward(features) + (self.embedding(label) * features).sum(1)
 
-    def widened(self, more: int) -> Head:
+    def widen(self, more: int) -> Head:
         width, classes = self.linear.in_features + more, self.embedding.num_embeddings
-        return Projection(width, classes, self.linear.bias is not None)
+        return ProjectionHead(width, classes, self.linear.bias is not None)
 
 
-class Beside(Head):
+class AuxiliaryFeaturesHead(Head):
     """A head that scores the first `width` features together with what `aside` makes of them."""
 
     def __init__(self, aside: nn.Module, width: int, head: Head):
         nn.Module.__init__(self)
         self.aside, self.width, self.head = aside, width, head
 
-    def widened(self, more: int) -> Head:
-        return Beside(self.aside, self.width, self.head.widened(more))
+    def widen(self, more: int) -> Head:
+        return AuxiliaryFeaturesHead(self.aside, self.width, self.head.widen(more))
 
     def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         return self.head(torch.cat([features, self.aside(features[:, : self.width])], 1), label)

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
-HE = sqrt(2)  # the gain that keeps variance through a layer with a rectifier behind it
+HE_GAIN = sqrt(2)  # the gain that keeps variance through a layer with a rectifier behind it
 
 
-class Scaled(nn.Module):
+class ScaledParameter(nn.Module):
     """A parameter times a constant."""
 
     def __init__(self, factor: float):
@@ -28,44 +28,46 @@ class EqualizedConv2d(nn.Conv2d):
     """A convolution that keeps the size of its maps; biases begin at 0."""
 
     def __init__(
-        self, fan_in: int, fan_out: int, kernel: int = 3, gain: float = HE, bias: bool = True
+        self, fan_in: int, fan_out: int, kernel: int = 3, gain: float = HE_GAIN, bias: bool = True
     ):
         super().__init__(fan_in, fan_out, kernel, padding=kernel // 2, bias=bias)
-        equalize(self, gain)
+        equalize_learning_rate(self, gain)
 
     def reset_parameters(self) -> None:
-        reset(self)
+        reset_equalized_parameters(self)
 
 
 class EqualizedLinear(nn.Linear):
     """`rate` multiplies the learning rate of weights and biases, and leaves their initial values in use."""
 
-    def __init__(self, fan_in: int, fan_out: int, gain: float = HE, rate: float = 1.0):
+    def __init__(self, fan_in: int, fan_out: int, gain: float = HE_GAIN, rate: float = 1.0):
         self.rate = rate
         super().__init__(fan_in, fan_out)
-        equalize(self, gain, rate)
+        equalize_learning_rate(self, gain, rate)
 
     def reset_parameters(self) -> None:
-        reset(self, self.rate)
+        reset_equalized_parameters(self, self.rate)
 
 
-def equalize(layer: nn.Conv2d | nn.Linear, gain: float, rate: float = 1.0) -> None:
+def equalize_learning_rate(layer: nn.Conv2d | nn.Linear, gain: float, rate: float = 1.0) -> None:
     fan_in = prod(layer.weight.shape[1:])
-    register_parametrization(layer, "weight", Scaled(gain * rate / sqrt(fan_in)), unsafe=True)
+    register_parametrization(
+        layer, "weight", ScaledParameter(gain * rate / sqrt(fan_in)), unsafe=True
+    )
     if rate != 1:
-        register_parametrization(layer, "bias", Scaled(rate), unsafe=True)
+        register_parametrization(layer, "bias", ScaledParameter(rate), unsafe=True)
 
 
 @torch.no_grad()
-def reset(layer: nn.Conv2d | nn.Linear, rate: float = 1.0) -> None:
+def reset_equalized_parameters(layer: nn.Conv2d | nn.Linear, rate: float = 1.0) -> None:
     if is_parametrized(layer):  # torch also asks while the layer is being made
-        weight = learned(layer, "weight")
+        weight = unscaled_parameter(layer, "weight")
         weight.copy_(torch.randn(weight.shape, device=weight.device) / rate)
         if layer.bias is not None:
-            learned(layer, "bias").zero_()
+            unscaled_parameter(layer, "bias").zero_()
 
 
-def learned(layer: nn.Module, name: str) -> nn.Parameter:
+def unscaled_parameter(layer: nn.Module, name: str) -> nn.Parameter:
     """The parameter itself, ahead of its scale."""
     scaled = is_parametrized(layer, name)
     return layer.get_parameter(f"parametrizations.{name}.original" if scaled else name)

@@ -8,20 +8,20 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
 
-def doubled(x: Tensor) -> Tensor:  # [N, C, H, W] => [N, C, 2 * H, 2 * W]
+def upsample_bilinear(x: Tensor) -> Tensor:  # [N, C, H, W] => [N, C, 2 * H, 2 * W]
     """Each new pixel takes 3/4 of the nearest old one, on each axis, and 1/4 of the next."""
     return interpolate(x, scale_factor=2, mode="bilinear")
 
 
-def halved(x: Tensor) -> Tensor:  # [N, C, H, W] => [N, C, H / 2, W / 2]
+def downsample_bilinear(x: Tensor) -> Tensor:  # [N, C, H, W] => [N, C, H / 2, W / 2]
     return interpolate(x, scale_factor=0.5, mode="bilinear", antialias=True)
 
 
-def copied(x: Tensor) -> Tensor:
+def upsample_nearest(x: Tensor) -> Tensor:
     """Each pixel as four: ProGAN's way up."""
     return interpolate(x, scale_factor=2, mode="nearest")
 
 
-def averaged(x: Tensor) -> Tensor:
+def downsample_mean(x: Tensor) -> Tensor:
     """Four pixels as one: ProGAN's way down."""
     return avg_pool2d(x, 2)

@@ -12,21 +12,21 @@ from torch import Tensor, nn
 
 from ganbench.data.modality import modality_of_shape
 
-from .base import Network, norm_of_vectors
+from .base import Network, make_vector_norm
 from .discriminator import Discriminator, Head, Shape
 
-PIECES = 5
+MAXOUT_PIECES = 5
 
 
-class Units(nn.Module):
+class MaxoutUnits(nn.Module):
     """Maxout (Goodfellow et al., 2013): each unit is the largest of its pieces, [N, in] => [N, units]."""
 
     def __init__(self, fan_in: int, units: int):
         super().__init__()
-        self.linear, self.units = nn.Linear(fan_in, units * PIECES), units
+        self.linear, self.units = nn.Linear(fan_in, units * MAXOUT_PIECES), units
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x).unflatten(1, (self.units, PIECES)).amax(2)
+        return self.linear(x).unflatten(1, (self.units, MAXOUT_PIECES)).amax(2)
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ class Maxout(Network):
     def __post_init__(self) -> None:
         if self.width < 2:
             raise ValueError(f"width must be at least 2, not {self.width}")
-        norm_of_vectors(self.norm, 8)
+        make_vector_norm(self.norm, 8)
 
-    def generator(self, latent: int, shape: Shape) -> nn.Module:
+    def build_generator(self, latent: int, shape: Shape) -> nn.Module:
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise((latent, *4 * [self.width])):
             layers += [nn.Linear(fan_in, fan_out), nn.BatchNorm1d(fan_out), nn.ReLU()]
         layers += [nn.Linear(self.width, prod(shape)), nn.Unflatten(1, shape)]
         return nn.Sequential(*layers, *([nn.Tanh()] if modality_of_shape(shape).has_pixels else []))
 
-    def discriminator(self, shape: Shape) -> Discriminator:
+    def build_discriminator(self, shape: Shape) -> Discriminator:
         units = self.width // 2
         layers: list[nn.Module] = [nn.Flatten()]
         for fan_in, fan_out in pairwise((prod(shape), *3 * [units])):
-            layers += [Units(fan_in, fan_out), norm_of_vectors(self.norm, fan_out)]
+            layers += [MaxoutUnits(fan_in, fan_out), make_vector_norm(self.norm, fan_out)]
         return Discriminator(nn.Sequential(*layers), (units,), Head(units))

@@ -9,13 +9,13 @@ from torch import nn
 
 from ganbench.data.modality import modality_of_shape
 
-from .base import Network, norm_of_vectors
-from .conditioning import Labelled
+from .base import Network, make_vector_norm
+from .conditioning import OneHotConditioned
 from .discriminator import Discriminator, Shape
 
 
 @dataclass(frozen=True)
-class Mlp(Network):
+class MLP(Network):
     """`width` is that of the generator's first layer; images end in tanh, points are unbounded."""
 
     conditional: ClassVar[bool] = True
@@ -25,12 +25,12 @@ class Mlp(Network):
     def __post_init__(self) -> None:
         if self.width < 1:
             raise ValueError(f"width must be at least 1, not {self.width}")
-        norm_of_vectors(self.norm, 8)
+        make_vector_norm(self.norm, 8)
 
-    def generator(self, latent: int, shape: Shape) -> nn.Module:
+    def build_generator(self, latent: int, shape: Shape) -> nn.Module:
         if self.classes:
-            inner = replace(self, classes=0).generator(latent + self.classes, shape)
-            return Labelled(inner, self.classes)
+            inner = replace(self, classes=0).build_generator(latent + self.classes, shape)
+            return OneHotConditioned(inner, self.classes)
         widths = (latent, self.width, 2 * self.width, 4 * self.width)
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
@@ -38,13 +38,13 @@ class Mlp(Network):
         layers += [nn.Linear(widths[-1], prod(shape)), nn.Unflatten(1, shape)]
         return nn.Sequential(*layers, *([nn.Tanh()] if modality_of_shape(shape).has_pixels else []))
 
-    def discriminator(self, shape: Shape) -> Discriminator:
+    def build_discriminator(self, shape: Shape) -> Discriminator:
         widths = (prod(shape), 4 * self.width, 2 * self.width)
         layers: list[nn.Module] = [nn.Flatten()]
         for fan_in, fan_out in pairwise(widths):
             layers += [
                 nn.Linear(fan_in, fan_out),
-                norm_of_vectors(self.norm, fan_out),
+                make_vector_norm(self.norm, fan_out),
                 nn.LeakyReLU(0.2),
             ]
-        return Discriminator(nn.Sequential(*layers), (widths[-1],), self.head(widths[-1]))
+        return Discriminator(nn.Sequential(*layers), (widths[-1],), self.build_head(widths[-1]))

@@ -11,17 +11,23 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from .base import Network, objection_to_other_than_squares
+from .base import Network, refuse_other_than_squares
 from .discriminator import Discriminator, Head, Shape
 from .equalized import EqualizedConv2d, EqualizedLinear, PixelNorm
-from .filters import averaged
-from .progressive import SMALLEST, Growing, drawn, levels, seen
+from .filters import downsample_mean
+from .progressive import (
+    BASE_RESOLUTION,
+    ProgressiveModule,
+    count_levels,
+    draw_at_level,
+    encode_at_level,
+)
 
-LARGEST = 1024
+MAX_PROGAN_RESOLUTION = 1024
 
 
 @dataclass(frozen=True)
-class Progan(Network):
+class ProGAN(Network):
     """`width` is the number of channels of maps up to the side `wide_to`; it halves with every doubling beyond.
 
     The published sizes are the defaults.
@@ -35,109 +41,129 @@ class Progan(Network):
     def __post_init__(self) -> None:
         if self.norm != "none":
             raise ValueError("these discriminators have no normalization, as published")
-        if self.width < 1 or self.wide_to < SMALLEST:
-            raise ValueError(f"width must be at least 1 and wide_to at least {SMALLEST}")
+        if self.width < 1 or self.wide_to < BASE_RESOLUTION:
+            raise ValueError(f"width must be at least 1 and wide_to at least {BASE_RESOLUTION}")
 
-    def objection(self, shape: Shape) -> str | None:
-        return objection_to_other_than_squares(type(self).__name__.lower(), shape, LARGEST)
+    def incompatibility(self, shape: Shape) -> str | None:
+        return refuse_other_than_squares(type(self).__name__.lower(), shape, MAX_PROGAN_RESOLUTION)
 
-    def widths(self, side: int) -> list[int]:
+    def channel_widths(self, side: int) -> list[int]:
         """The channels of each level's maps."""
-        sides = [SMALLEST << level for level in range(levels(side) + 1)]
+        sides = [BASE_RESOLUTION << level for level in range(count_levels(side) + 1)]
         return [max(1, min(self.width, self.width * self.wide_to // side)) for side in sides]
 
-    def generator(self, latent: int, shape: Shape) -> nn.Module:
-        return Generator(latent, shape, self.widths(shape[1]))
+    def build_generator(self, latent: int, shape: Shape) -> nn.Module:
+        return ProgressiveGenerator(latent, shape, self.channel_widths(shape[1]))
 
-    def discriminator(self, shape: Shape) -> Discriminator:
-        return judge(shape, self.widths(shape[1]), averaged)
+    def build_discriminator(self, shape: Shape) -> Discriminator:
+        return build_progressive_discriminator(
+            shape, self.channel_widths(shape[1]), downsample_mean
+        )
 
 
-def judge(shape: Shape, widths: list[int], halve: Callable[[Tensor], Tensor]) -> Discriminator:
+def build_progressive_discriminator(
+    shape: Shape, widths: list[int], halve: Callable[[Tensor], Tensor]
+) -> Discriminator:
     """A discriminator that grows, and halves its maps in this way."""
-    maps = (widths[0], SMALLEST, SMALLEST)
-    return Discriminator(Body(shape, widths, halve), maps, Judge(widths[0]))
+    maps = (widths[0], BASE_RESOLUTION, BASE_RESOLUTION)
+    return Discriminator(
+        ProgressiveDiscriminatorBody(shape, widths, halve), maps, ProGANHead(widths[0])
+    )
 
 
-class Generator(Growing):
+class ProgressiveGenerator(ProgressiveModule):
     """[N, latent] => [N, *shape]"""
 
     def __init__(self, latent: int, shape: Shape, widths: list[int]):
         super().__init__(shape[1])
         first = nn.Sequential(
             PixelNorm(),
-            EqualizedLinear(latent, widths[0] * SMALLEST**2),
-            nn.Unflatten(1, (widths[0], SMALLEST, SMALLEST)),
+            EqualizedLinear(latent, widths[0] * BASE_RESOLUTION**2),
+            nn.Unflatten(1, (widths[0], BASE_RESOLUTION, BASE_RESOLUTION)),
             nn.LeakyReLU(0.2),
             PixelNorm(),
-            *drawing(widths[0], widths[0]),
+            *make_generator_convolution(widths[0], widths[0]),
         )
         doublings = [
-            nn.Sequential(nn.Upsample(scale_factor=2), *drawing(coarse, fine), *drawing(fine, fine))
+            nn.Sequential(
+                nn.Upsample(scale_factor=2),
+                *make_generator_convolution(coarse, fine),
+                *make_generator_convolution(fine, fine),
+            )
             for coarse, fine in pairwise(widths)
         ]
         self.blocks = nn.ModuleList([first, *doublings])
-        self.to_image = to_images(widths, shape[0])
+        self.to_image = make_to_image_layers(widths, shape[0])
 
     def forward(self, latents: Tensor) -> Tensor:
-        return drawn(self.level, self.side, [*self.blocks], [*self.to_image], latents)
+        return draw_at_level(self.level, self.side, [*self.blocks], [*self.to_image], latents)
 
 
-def drawing(fan_in: int, fan_out: int) -> list[nn.Module]:
+def make_generator_convolution(fan_in: int, fan_out: int) -> list[nn.Module]:
     return [EqualizedConv2d(fan_in, fan_out), nn.LeakyReLU(0.2), PixelNorm()]
 
 
-def to_images(widths: list[int], channels: int) -> nn.ModuleList:
+def make_to_image_layers(widths: list[int], channels: int) -> nn.ModuleList:
     """The last layer of each level."""
     return nn.ModuleList(EqualizedConv2d(width, channels, 1, gain=1) for width in widths)
 
 
-def judging(fan_in: int, fan_out: int, kernel: int = 3) -> nn.Sequential:
+def make_discriminator_convolution(fan_in: int, fan_out: int, kernel: int = 3) -> nn.Sequential:
     return nn.Sequential(EqualizedConv2d(fan_in, fan_out, kernel), nn.LeakyReLU(0.2))
 
 
-class Halving(nn.Module):
+class ProGANDownBlock(nn.Module):
     """Two convolutions and half the side: [N, fine, 2 * S, 2 * S] => [N, coarse, S, S]."""
 
     def __init__(self, fine: int, coarse: int, halve: Callable[[Tensor], Tensor]):
         super().__init__()
-        self.layers, self.halve = nn.Sequential(judging(fine, fine), judging(fine, coarse)), halve
+        self.layers, self.halve = (
+            nn.Sequential(
+                make_discriminator_convolution(fine, fine),
+                make_discriminator_convolution(fine, coarse),
+            ),
+            halve,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.halve(self.layers(x))
 
 
-class Body(Growing):
+class ProgressiveDiscriminatorBody(ProgressiveModule):
     """[N, *shape] => maps of 4x4"""
 
     def __init__(self, shape: Shape, widths: list[int], halve: Callable[[Tensor], Tensor]):
         super().__init__(shape[1])
-        self.from_image = nn.ModuleList(judging(shape[0], width, 1) for width in widths)
-        self.blocks = nn.ModuleList(Halving(b, a, halve) for a, b in pairwise(widths))
+        self.from_image = nn.ModuleList(
+            make_discriminator_convolution(shape[0], width, 1) for width in widths
+        )
+        self.blocks = nn.ModuleList(ProGANDownBlock(b, a, halve) for a, b in pairwise(widths))
 
     def forward(self, image: Tensor) -> Tensor:
-        return seen(self.level, [*self.blocks], [*self.from_image], image)
+        return encode_at_level(self.level, [*self.blocks], [*self.from_image], image)
 
 
-class Judge(Head):
+class ProGANHead(Head):
     """Scores maps of 4x4 by a convolution and two linear layers; further features join as constant maps."""
 
     def __init__(self, width: int, more: int = 0):
         nn.Module.__init__(self)
         self.width, self.more = width, more
         self.layers = nn.Sequential(
-            judging(width + more, width),
+            make_discriminator_convolution(width + more, width),
             nn.Flatten(),
-            EqualizedLinear(width * SMALLEST**2, width),
+            EqualizedLinear(width * BASE_RESOLUTION**2, width),
             nn.LeakyReLU(0.2),
             EqualizedLinear(width, 1, gain=1),
         )
 
     def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
-        maps, further = features.split([self.width * SMALLEST**2, self.more], 1)
-        further = further[:, :, None, None].expand(-1, -1, SMALLEST, SMALLEST)
-        x = torch.cat([maps.unflatten(1, (self.width, SMALLEST, SMALLEST)), further], 1)
+        maps, further = features.split([self.width * BASE_RESOLUTION**2, self.more], 1)
+        further = further[:, :, None, None].expand(-1, -1, BASE_RESOLUTION, BASE_RESOLUTION)
+        x = torch.cat(
+            [maps.unflatten(1, (self.width, BASE_RESOLUTION, BASE_RESOLUTION)), further], 1
+        )
         return self.layers(x).squeeze(1)
 
-    def widened(self, more: int) -> Head:
-        return Judge(self.width, self.more + more)
+    def widen(self, more: int) -> Head:
+        return ProGANHead(self.width, self.more + more)

@@ -14,17 +14,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
-from .base import Network, objection_to_other_than_squares
-from .dcgan import scales
+from .base import Network, refuse_other_than_squares
+from .dcgan import dcgan_scales
 from .discriminator import Discriminator, Head, Shape
 
-SLOPE = 0.2
-GAIN = (2 / (1 + SLOPE**2)) ** 0.5  # keeps the variance through leaky ReLU
-GROUP = 16  # channels that are mixed with one another
-WIDE = 32  # the side of the largest maps of full width; it halves with every doubling beyond
+LEAKY_SLOPE = 0.2
+LEAKY_GAIN = (2 / (1 + LEAKY_SLOPE**2)) ** 0.5  # keeps the variance through leaky ReLU
+CHANNELS_PER_GROUP = 16  # channels that are mixed with one another
+FULL_WIDTH_RESOLUTION = (
+    32  # the side of the largest maps of full width; it halves with every doubling beyond
+)
 
 
-class Scaled(nn.Conv2d):
+class NormalConv2d(nn.Conv2d):
     """A kernel without bias, whose weights are normal with deviation gain / sqrt(fan-in)."""
 
     def __init__(self, fan_in: int, fan_out: int, size: int, gain: float, groups: int = 1):
@@ -38,7 +40,7 @@ class Scaled(nn.Conv2d):
         nn.init.normal_(self.weight, 0.0, self.gain / fan_in**0.5)
 
 
-class Bent(nn.Module):
+class BiasedLeakyReLU(nn.Module):
     """Leaky ReLU behind a bias for each channel."""
 
     def __init__(self, channels: int):
@@ -49,34 +51,34 @@ class Bent(nn.Module):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return leaky_relu(x + self.bias[:, None, None], SLOPE)
+        return leaky_relu(x + self.bias[:, None, None], LEAKY_SLOPE)
 
 
-class Block(nn.Module):
+class R3GANBlock(nn.Module):
     """x + an inverted bottleneck of three layers; `blocks` is how many there are in the network."""
 
     def __init__(self, channels: int, blocks: int):
         super().__init__()
-        wide, gain = 2 * channels, GAIN * blocks**-0.25  # Fixup's exponent for three layers
+        wide, gain = 2 * channels, LEAKY_GAIN * blocks**-0.25  # Fixup's exponent for three layers
         self.inner = nn.Sequential(
-            Scaled(channels, wide, 1, gain),
-            Bent(wide),
-            Scaled(wide, wide, 3, gain, groups=wide // gcd(GROUP, wide)),
-            Bent(wide),
-            Scaled(wide, channels, 1, 0.0),
+            NormalConv2d(channels, wide, 1, gain),
+            BiasedLeakyReLU(wide),
+            NormalConv2d(wide, wide, 3, gain, groups=wide // gcd(CHANNELS_PER_GROUP, wide)),
+            BiasedLeakyReLU(wide),
+            NormalConv2d(wide, channels, 1, 0.0),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.inner(x)
 
 
-class Resampled(nn.Module):
+class ResampleLayer(nn.Module):
     """Maps of `factor` times the side; a 1x1 kernel changes the number of channels where it must."""
 
     def __init__(self, fan_in: int, fan_out: int, factor: float):
         super().__init__()
         self.factor = factor
-        self.mix = Scaled(fan_in, fan_out, 1, 1.0) if fan_in != fan_out else nn.Identity()
+        self.mix = NormalConv2d(fan_in, fan_out, 1, 1.0) if fan_in != fan_out else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         if self.factor < 1:
@@ -84,7 +86,7 @@ class Resampled(nn.Module):
         return interpolate(self.mix(x), scale_factor=self.factor, mode="bilinear")
 
 
-class Basis(nn.Module):
+class LearnedBasis(nn.Module):
     """Learned smallest maps, each as strong as a linear layer says: [N, width] => [N, C, side, side]."""
 
     def __init__(self, width: int, channels: int, side: int):
@@ -99,13 +101,13 @@ class Basis(nn.Module):
         return self.strength(x)[:, :, None, None] * self.maps
 
 
-class Beginning(nn.Module):
+class InputStage(nn.Module):
     """The smallest maps of latents, and of an embedding of the label beside them if there are classes."""
 
     def __init__(self, latent: int, classes: int, channels: int, side: int):
         super().__init__()
         self.embedding = nn.Embedding(classes, latent) if classes else None
-        self.basis = Basis(2 * latent if classes else latent, channels, side)
+        self.basis = LearnedBasis(2 * latent if classes else latent, channels, side)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.embedding is not None:
@@ -113,10 +115,10 @@ class Beginning(nn.Module):
         return self.basis(latents)
 
 
-class Grown(nn.Module):
+class R3GANGenerator(nn.Module):
     """What makes the smallest maps, and what makes images of them: latents [, labels] => images."""
 
-    def __init__(self, beginning: Beginning, rest: nn.Sequential):
+    def __init__(self, beginning: InputStage, rest: nn.Sequential):
         super().__init__()
         self.beginning, self.rest = beginning, rest
 
@@ -124,32 +126,32 @@ class Grown(nn.Module):
         return self.rest(self.beginning(latents, labels))
 
 
-class Direction(nn.Embedding):
+class ClassDirection(nn.Embedding):
     """For each class a vector, of length about 1 to begin with."""
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight, 0.0, self.embedding_dim**-0.5)
 
 
-class Match(Head):
+class R3GANProjectionHead(Head):
     """The score is <W phi, direction(y)>."""
 
     def __init__(self, width: int, outputs: int, classes: int):
         nn.Module.__init__(self)
         self.linear = nn.Linear(width, outputs, bias=False)
-        self.direction = Direction(classes, outputs)
+        self.direction = ClassDirection(classes, outputs)
 
     def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         assert label is not None
         return (self.linear(features) * self.direction(label)).sum(1)
 
-    def widened(self, more: int) -> Head:
+    def widen(self, more: int) -> Head:
         classes, outputs = self.direction.weight.shape
-        return Match(self.linear.in_features + more, outputs, classes)
+        return R3GANProjectionHead(self.linear.in_features + more, outputs, classes)
 
 
 @dataclass(frozen=True)
-class R3Gan(Network):
+class R3GAN(Network):
     """`width` is that of maps up to 32x32, and halves beyond; as published for CIFAR-10 and FFHQ-64 there are
     2 `blocks` for each side of maps.
     """
@@ -166,43 +168,52 @@ class R3Gan(Network):
         if self.width < 1 or self.blocks < 1:
             raise ValueError("width and blocks must be at least 1")
 
-    def objection(self, shape: Shape) -> str | None:
-        return objection_to_other_than_squares("r3gan", shape)
+    def incompatibility(self, shape: Shape) -> str | None:
+        return refuse_other_than_squares("r3gan", shape)
 
-    def widths(self, base: int, doublings: int) -> list[int]:
+    def stage_widths(self, base: int, doublings: int) -> list[int]:
         """The channels of the maps of each side, from the smallest on."""
         sides = [base << i for i in range(doublings + 1)]
-        return [max(1, self.width * WIDE // max(WIDE, side)) for side in sides]
+        return [
+            max(1, self.width * FULL_WIDTH_RESOLUTION // max(FULL_WIDTH_RESOLUTION, side))
+            for side in sides
+        ]
 
-    def generator(self, latent: int, shape: Shape) -> nn.Module:
+    def build_generator(self, latent: int, shape: Shape) -> nn.Module:
         channels, resolution, _ = shape
-        base, doublings = scales(resolution)
-        widths = self.widths(base, doublings)
-        layers = self.stage(widths, 0)
+        base, doublings = dcgan_scales(resolution)
+        widths = self.stage_widths(base, doublings)
+        layers = self.make_stage(widths, 0)
         for i, (small, large) in enumerate(pairwise(widths), 1):
-            layers += [Resampled(small, large, 2.0), *self.stage(widths, i)]
-        beginning = Beginning(latent, self.classes, widths[0], base)
-        return Grown(beginning, nn.Sequential(*layers, Scaled(widths[-1], channels, 1, 1.0)))
+            layers += [ResampleLayer(small, large, 2.0), *self.make_stage(widths, i)]
+        beginning = InputStage(latent, self.classes, widths[0], base)
+        return R3GANGenerator(
+            beginning, nn.Sequential(*layers, NormalConv2d(widths[-1], channels, 1, 1.0))
+        )
 
-    def discriminator(self, shape: Shape) -> Discriminator:
+    def build_discriminator(self, shape: Shape) -> Discriminator:
         channels, resolution, _ = shape
-        base, halvings = scales(resolution)
-        widths = self.widths(base, halvings)
-        layers: list[nn.Module] = [Scaled(channels, widths[-1], 1, 1.0)]
+        base, halvings = dcgan_scales(resolution)
+        widths = self.stage_widths(base, halvings)
+        layers: list[nn.Module] = [NormalConv2d(channels, widths[-1], 1, 1.0)]
         for i in range(halvings, 0, -1):
-            layers += [*self.stage(widths, i), Resampled(widths[i], widths[i - 1], 0.5)]
+            layers += [*self.make_stage(widths, i), ResampleLayer(widths[i], widths[i - 1], 0.5)]
         width = widths[0]
-        basis = Scaled(
+        basis = NormalConv2d(
             width, width, base, 1.0, groups=width
         )  # each map's agreement with a learned one
-        body = nn.Sequential(*layers, *self.stage(widths, 0), basis)
-        return Discriminator(body, (width, 1, 1), self.head(width, bias=False))
+        body = nn.Sequential(*layers, *self.make_stage(widths, 0), basis)
+        return Discriminator(body, (width, 1, 1), self.build_head(width, bias=False))
 
-    def head(self, width: int, bias: bool = True) -> Head:
-        return Match(width, width, self.classes) if self.classes else super().head(width, bias)
+    def build_head(self, width: int, bias: bool = True) -> Head:
+        return (
+            R3GANProjectionHead(width, width, self.classes)
+            if self.classes
+            else super().build_head(width, bias)
+        )
 
-    def stage(self, widths: list[int], number: int) -> list[nn.Module]:
-        return [Block(widths[number], self.blocks * len(widths)) for _ in range(self.blocks)]
+    def make_stage(self, widths: list[int], number: int) -> list[nn.Module]:
+        return [R3GANBlock(widths[number], self.blocks * len(widths)) for _ in range(self.blocks)]
 
     def initialize(self, module: nn.Module) -> None:
         """Linear layers are normal with deviation 1 / sqrt(fan-in)."""

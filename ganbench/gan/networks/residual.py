@@ -7,16 +7,16 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
-from .base import Network, family, norm_of_maps, objection_to_other_than_squares
-from .conditioning import BatchNorm, ConditionalBatchNorm, PerClass
-from .dcgan import scales
+from .base import Network, family_name, make_map_norm, refuse_other_than_squares
+from .conditioning import ClassEmbedding, ConditionalBatchNorm, UnconditionalBatchNorm
+from .dcgan import dcgan_scales
 from .discriminator import Discriminator, Shape
 
 MakeNorm = Callable[[int], nn.Module]  # channels => a layer (maps, condition) => maps
 MakeAttention = Callable[[int], nn.Module]  # channels => a layer maps => maps
 
 
-class Up(nn.Module):
+class ResUpBlock(nn.Module):
     """Maps of twice the side: norm, ReLU, kernels of 3x3, twice; a 1x1 kernel leads past them."""
 
     def __init__(self, fan_in: int, fan_out: int, norm: MakeNorm):
@@ -27,12 +27,12 @@ class Up(nn.Module):
         self.past = nn.Conv2d(fan_in, fan_out, 1)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        inner = self.first(doubled(relu(self.first_norm(x, condition))))
+        inner = self.first(double_maps(relu(self.first_norm(x, condition))))
         inner = self.second(relu(self.second_norm(inner, condition)))
-        return inner + doubled(self.past(x))  # a 1x1 kernel may as well act before
+        return inner + double_maps(self.past(x))  # a 1x1 kernel may as well act before
 
 
-class Down(nn.Module):
+class ResDownBlock(nn.Module):
     """ReLU and kernels of 3x3, twice, and the mean of each 2x2 places if it `halves`.
 
     The `first` block meets images, which no ReLU should cut.
@@ -66,14 +66,14 @@ class Down(nn.Module):
         return avg_pool2d(self.inner(x), 2) + self.past(avg_pool2d(x, 2))
 
 
-class SumOfPlaces(nn.Module):
+class SpatialSum(nn.Module):
     """[N, C, H, W] => [N, C, 1, 1]"""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.sum((2, 3), keepdim=True)
 
 
-class LabelsForAll(nn.Module):
+class LabelsToEveryBlock(nn.Module):
     """All latents make the smallest maps, and each block is told the labels, if there are any."""
 
     def __init__(self, blocks: int):
@@ -84,7 +84,7 @@ class LabelsForAll(nn.Module):
         return latents, [labels] * self.blocks
 
 
-class Ascent(nn.Module):
+class ResNetGenerator(nn.Module):
     """From latents to images: a linear layer makes the smallest maps, and each block doubles them.
 
     `told` makes of latents and labels what the smallest maps are made of, and each block's condition.
@@ -106,7 +106,7 @@ class Ascent(nn.Module):
             nn.Linear(latent, widths[0] * base**2), nn.Unflatten(1, (widths[0], base, base))
         )
         pairs = zip(widths[:-1], widths[1:], norms, strict=True)
-        self.blocks = nn.ModuleList(Up(*pair) for pair in pairs)
+        self.blocks = nn.ModuleList(ResUpBlock(*pair) for pair in pairs)
         behind, make = attention or (-1, None)
         self.behind, self.attention = behind, make(widths[behind + 1]) if make else None
         self.to_image = nn.Sequential(
@@ -127,7 +127,7 @@ class Ascent(nn.Module):
 
 
 @dataclass(frozen=True)
-class Residual(Network):
+class ResNetFamily(Network):
     """What the families of this kind share; each says how wide its blocks are, and where it attends."""
 
     conditional: ClassVar[bool] = True
@@ -144,56 +144,62 @@ class Residual(Network):
         if self.width < 1:
             raise ValueError(f"width must be at least 1, not {self.width}")
 
-    def objection(self, shape: Shape) -> str | None:
-        return objection_to_other_than_squares(family(self), shape)
+    def incompatibility(self, shape: Shape) -> str | None:
+        return refuse_other_than_squares(family_name(self), shape)
 
-    def ups(self, doublings: int) -> list[int]:
+    def generator_widths(self, doublings: int) -> list[int]:
         """The generator's channels: of its smallest maps, and behind each block."""
-        return rising(self.width, doublings)
+        return rising_widths(self.width, doublings)
 
-    def downs(self, halvings: int) -> list[tuple[int, bool]]:
+    def discriminator_widths(self, halvings: int) -> list[tuple[int, bool]]:
         """The channels behind each of the discriminator's blocks, and whether it halves the maps."""
-        return falling(self.width, halvings)
+        return falling_widths(self.width, halvings)
 
-    def attention(self, channels: int) -> nn.Module:
+    def make_attention(self, channels: int) -> nn.Module:
         raise NotImplementedError
 
-    def norm_of_labels(self, channels: int) -> nn.Module:
+    def make_label_norm(self, channels: int) -> nn.Module:
         if not self.classes:
-            return BatchNorm(channels)
-        per_class = (PerClass(self.classes, channels) for _ in range(2))
+            return UnconditionalBatchNorm(channels)
+        per_class = (ClassEmbedding(self.classes, channels) for _ in range(2))
         return ConditionalBatchNorm(channels, *per_class)
 
-    def attended(self, resolution: int) -> int:
+    def attention_resolution(self, resolution: int) -> int:
         return min(self.attends_at, resolution // 2)
 
-    def generator(self, latent: int, shape: Shape) -> nn.Module:
+    def build_generator(self, latent: int, shape: Shape) -> nn.Module:
         channels, resolution, _ = shape
-        base, doublings = scales(resolution)
-        told, norms = LabelsForAll(doublings), [self.norm_of_labels] * doublings
-        behind = self.behind(resolution, base)
-        return Ascent(told, latent, base, self.ups(doublings), channels, norms, behind)
+        base, doublings = dcgan_scales(resolution)
+        label_input, norms = LabelsToEveryBlock(doublings), [self.make_label_norm] * doublings
+        behind = self.attention_after_block(resolution, base)
+        return ResNetGenerator(
+            label_input, latent, base, self.generator_widths(doublings), channels, norms, behind
+        )
 
-    def behind(self, resolution: int, base: int) -> tuple[int, MakeAttention] | None:
+    def attention_after_block(self, resolution: int, base: int) -> tuple[int, MakeAttention] | None:
         """Behind which of the generator's blocks it attends, and by what."""
-        side = self.attended(resolution)
-        return ((side // base).bit_length() - 2, self.attention) if side > base else None
+        side = self.attention_resolution(resolution)
+        return ((side // base).bit_length() - 2, self.make_attention) if side > base else None
 
-    def discriminator(self, shape: Shape) -> Discriminator:
+    def build_discriminator(self, shape: Shape) -> Discriminator:
         fan_in, side, _ = shape
-        attended, layers = self.attended(side), list[nn.Module]()
-        for fan_out, halves in self.downs(scales(side)[1]):
+        attended, layers = self.attention_resolution(side), list[nn.Module]()
+        for fan_out, halves in self.discriminator_widths(dcgan_scales(side)[1]):
             hidden = fan_out if self.wide or not layers else fan_in
-            layers += [Down(fan_in, fan_out, hidden, self.norm_of_judge, halves, not layers)]
+            layers += [
+                ResDownBlock(
+                    fan_in, fan_out, hidden, self.make_discriminator_norm, halves, not layers
+                )
+            ]
             side = side // 2 if halves else side
             if halves and side == attended:
-                layers += [self.attention(fan_out)]
+                layers += [self.make_attention(fan_out)]
             fan_in = fan_out
-        body = nn.Sequential(*layers, nn.ReLU(), SumOfPlaces())
-        return Discriminator(body, (fan_in, 1, 1), self.head(fan_in))
+        body = nn.Sequential(*layers, nn.ReLU(), SpatialSum())
+        return Discriminator(body, (fan_in, 1, 1), self.build_head(fan_in))
 
-    def norm_of_judge(self, channels: int) -> nn.Module:
-        return norm_of_maps(self.norm, channels)
+    def make_discriminator_norm(self, channels: int) -> nn.Module:
+        return make_map_norm(self.norm, channels)
 
     def initialize(self, module: nn.Module) -> None:
         """Uniform as by Glorot and Bengio (2010), kernels that see neighbours sqrt(2) times as large."""
@@ -205,16 +211,16 @@ class Residual(Network):
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
 
-def rising(width: int, doublings: int) -> list[int]:
+def rising_widths(width: int, doublings: int) -> list[int]:
     """A pyramid of so many channels at the largest maps, and twice as many at maps half as large."""
     widths = [width << i for i in reversed(range(doublings))]
     return [widths[0], *widths]
 
 
-def falling(width: int, halvings: int) -> list[tuple[int, bool]]:
+def falling_widths(width: int, halvings: int) -> list[tuple[int, bool]]:
     """The same downwards, and a last block that halves nothing."""
     return [*((width << i, True) for i in range(halvings)), (width << (halvings - 1), False)]
 
 
-def doubled(x: Tensor) -> Tensor:
+def double_maps(x: Tensor) -> Tensor:
     return interpolate(x, scale_factor=2)

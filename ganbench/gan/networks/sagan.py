@@ -9,14 +9,14 @@ from typing import ClassVar
 from torch import nn
 
 from .attention import SelfAttention
-from .residual import Residual
+from .residual import ResNetFamily
 
 
 @dataclass(frozen=True)
-class Sagan(Residual):
+class SAGAN(ResNetFamily):
     """`width` is the number of channels at the largest maps; it doubles with every halving."""
 
     attends_at: ClassVar[int] = 32
 
-    def attention(self, channels: int) -> nn.Module:
+    def make_attention(self, channels: int) -> nn.Module:
         return SelfAttention(channels, channels // 8)

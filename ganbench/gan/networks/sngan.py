@@ -8,23 +8,23 @@ its scales and shifts for each, and scores are projections (Miyato and Koyama, 2
 
 from dataclasses import dataclass
 
-from .residual import Residual, falling, rising
+from .residual import ResNetFamily, falling_widths, rising_widths
 
-SMALL = 3  # doublings, from 4x4 to 32x32
+MAX_SMALL_DOUBLINGS = 3  # doublings, from 4x4 to 32x32
 
 
 @dataclass(frozen=True)
-class Sngan(Residual):
+class SNGAN(ResNetFamily):
     """`width` is that of the generator's blocks for small images; the published one is 256."""
 
     width: int = 256
 
-    def ups(self, doublings: int) -> list[int]:
-        if doublings > SMALL:
-            return rising(max(1, self.width // 4), doublings)
+    def generator_widths(self, doublings: int) -> list[int]:
+        if doublings > MAX_SMALL_DOUBLINGS:
+            return rising_widths(max(1, self.width // 4), doublings)
         return [self.width] * (doublings + 1)
 
-    def downs(self, halvings: int) -> list[tuple[int, bool]]:
-        if halvings > SMALL:
-            return falling(max(1, self.width // 4), halvings)
+    def discriminator_widths(self, halvings: int) -> list[tuple[int, bool]]:
+        if halvings > MAX_SMALL_DOUBLINGS:
+            return falling_widths(max(1, self.width // 4), halvings)
         return [(max(1, self.width // 2), block < 2) for block in range(4)]

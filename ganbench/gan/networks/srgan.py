@@ -9,12 +9,12 @@ from math import log2
 
 from torch import Tensor, nn
 
-from .base import Network, Norm, norm_of_maps, objection_to_other_than_squares
-from .dcgan import scales
+from .base import Network, Norm, make_map_norm, refuse_other_than_squares
+from .dcgan import dcgan_scales
 from .discriminator import Discriminator, Head, Shape
 
 
-class Residual(nn.Module):
+class SRGANResidualBlock(nn.Module):
     """x plus what layers make of it."""
 
     def __init__(self, *layers: nn.Module):
@@ -26,7 +26,7 @@ class Residual(nn.Module):
 
 
 @dataclass(frozen=True)
-class Srgan(Network):
+class SRGAN(Network):
     norm: Norm = "batch"
     width: int = 64
     blocks: int = 16
@@ -35,42 +35,52 @@ class Srgan(Network):
         if self.width < 1 or self.blocks < 1:
             raise ValueError("width and blocks must be at least 1")
 
-    def objection(self, shape: Shape) -> str | None:
-        return objection_to_other_than_squares("srgan", shape)
+    def incompatibility(self, shape: Shape) -> str | None:
+        return refuse_other_than_squares("srgan", shape)
 
-    def objection_to_translating(self, source: Shape, shape: Shape) -> str | None:
+    def translation_incompatibility(self, source: Shape, shape: Shape) -> str | None:
         if source[0] == shape[0] and shape[1] // source[1] in (1, 2, 4, 8):
             return None
         return f"srgan makes images larger by 2, 4 or 8, and {source} should become {shape}"
 
-    def translator(self, source: Shape, shape: Shape) -> nn.Module:
+    def build_translator(self, source: Shape, shape: Shape) -> nn.Module:
         width, larger = self.width, int(log2(shape[1] // source[1]))
         layers: list[nn.Module] = [nn.Conv2d(source[0], width, 9, padding=4), nn.PReLU()]
-        layers += [Residual(*[self.block() for _ in range(self.blocks)], *after(width))]
+        layers += [
+            SRGANResidualBlock(
+                *[self.make_block() for _ in range(self.blocks)], *make_convolution_and_norm(width)
+            )
+        ]
         for _ in range(larger):
             layers += [nn.Conv2d(width, 4 * width, 3, padding=1), nn.PixelShuffle(2), nn.PReLU()]
         return nn.Sequential(*layers, nn.Conv2d(width, shape[0], 9, padding=4), nn.Tanh())
 
-    def block(self) -> nn.Module:
-        return Residual(*after(self.width), nn.PReLU(), *after(self.width))
+    def make_block(self) -> nn.Module:
+        return SRGANResidualBlock(
+            *make_convolution_and_norm(self.width),
+            nn.PReLU(),
+            *make_convolution_and_norm(self.width),
+        )
 
-    def discriminator(self, shape: Shape) -> Discriminator:
-        fan_in, (base, halvings) = shape[0], scales(shape[1])
+    def build_discriminator(self, shape: Shape) -> Discriminator:
+        fan_in, (base, halvings) = shape[0], dcgan_scales(shape[1])
         layers: list[nn.Module] = []
         for i in range(halvings):
             wide = self.width * min(2**i, 8)
-            layers += self.judged(fan_in, wide, 1, self.norm if i else "none")
-            layers += self.judged(wide, wide, 2, self.norm)
+            layers += self.make_discriminator_layer(fan_in, wide, 1, self.norm if i else "none")
+            layers += self.make_discriminator_layer(wide, wide, 2, self.norm)
             fan_in = wide
         hidden = 16 * self.width
         layers += [nn.Flatten(), nn.Linear(fan_in * base**2, hidden), nn.LeakyReLU(0.2)]
         return Discriminator(nn.Sequential(*layers), (hidden,), Head(hidden))
 
-    def judged(self, fan_in: int, fan_out: int, stride: int, norm: Norm) -> list[nn.Module]:
-        layers = [nn.Conv2d(fan_in, fan_out, 3, stride, 1), norm_of_maps(norm, fan_out)]
+    def make_discriminator_layer(
+        self, fan_in: int, fan_out: int, stride: int, norm: Norm
+    ) -> list[nn.Module]:
+        layers = [nn.Conv2d(fan_in, fan_out, 3, stride, 1), make_map_norm(norm, fan_out)]
         return [*layers, nn.LeakyReLU(0.2)]
 
 
-def after(width: int) -> list[nn.Module]:
+def make_convolution_and_norm(width: int) -> list[nn.Module]:
     """A convolution and batch norm."""
     return [nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width)]

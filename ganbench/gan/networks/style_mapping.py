@@ -12,23 +12,26 @@ from torch import Tensor, nn
 
 from .equalized import EqualizedLinear, PixelNorm
 
-SLOW = 0.01  # the mapping's learning rate, as a share
-NEW = 0.005  # how much of the mean of w is renewed by each batch
+MAPPING_LEARNING_RATE = 0.01  # the mapping's learning rate, as a share
+AVERAGE_UPDATE_SHARE = 0.005  # how much of the mean of w is renewed by each batch
 
 
-class Mapping(nn.Sequential):
+class MappingNetwork(nn.Sequential):
     """[N, latent] => [N, width], by so many layers."""
 
     def __init__(self, latent: int, width: int, depth: int):
         layers: list[nn.Module] = [PixelNorm()]
         for number in range(depth):
             fan_in = width if number else latent
-            layers += [EqualizedLinear(fan_in, width, rate=SLOW), nn.LeakyReLU(0.2)]
+            layers += [
+                EqualizedLinear(fan_in, width, rate=MAPPING_LEARNING_RATE),
+                nn.LeakyReLU(0.2),
+            ]
         super().__init__(*layers)
         self.latent = latent
 
 
-class Styles(nn.Module):
+class StyleMapping(nn.Module):
     """Latents as the styles of layers: [N, latent] => [N, layers, width].
 
     `mixing` is the share of images of two latents; `truncation` 1 leaves styles as they are, and 0
@@ -37,7 +40,7 @@ class Styles(nn.Module):
 
     mean: Tensor  # of w, [width]
 
-    def __init__(self, mapping: Mapping, width: int, mixing: float, truncation: float):
+    def __init__(self, mapping: MappingNetwork, width: int, mixing: float, truncation: float):
         super().__init__()
         self.mapping, self.mixing, self.truncation = mapping, mixing, truncation
         self.register_buffer("mean", torch.zeros(width))
@@ -45,20 +48,20 @@ class Styles(nn.Module):
     def forward(self, latents: Tensor, layers: int) -> Tensor:
         w = self.mapping(latents)
         if self.training:
-            self.count(w)
+            self.update_average(w)
             if self.mixing:
                 other = self.mapping(torch.randn_like(latents))
-                return crossed(w, other, layers, self.mixing)
+                return mix_styles(w, other, layers, self.mixing)
         elif self.truncation < 1:
             w = self.mean.lerp(w, self.truncation)
         return w[:, None].expand(-1, layers, -1)
 
     @torch.no_grad()
-    def count(self, w: Tensor) -> None:
-        self.mean.lerp_(w.mean(0), NEW)
+    def update_average(self, w: Tensor) -> None:
+        self.mean.lerp_(w.mean(0), AVERAGE_UPDATE_SHARE)
 
 
-def crossed(w: Tensor, other: Tensor, layers: int, share: float) -> Tensor:
+def mix_styles(w: Tensor, other: Tensor, layers: int, share: float) -> Tensor:
     """Styles of w up to a layer, different for each image, and then of the other, for a share of the images."""
     layer = torch.arange(layers, device=w.device)
     over = torch.randint(1, layers, (len(w), 1), device=w.device)
@@ -69,7 +72,7 @@ def crossed(w: Tensor, other: Tensor, layers: int, share: float) -> Tensor:
 class StyledGenerator(nn.Module):
     """[N, latent] => [N, *shape]: the synthesis, which has `layers`, makes images of styles [N, layers or 1, width]."""
 
-    def __init__(self, styles: Styles, synthesis: Any):
+    def __init__(self, styles: StyleMapping, synthesis: Any):
         super().__init__()
         self.styles, self.synthesis = styles, synthesis
 
@@ -77,7 +80,7 @@ class StyledGenerator(nn.Module):
         return self.synthesis(self.styles(latents, self.synthesis.layers))
 
 
-class Constant(nn.Module):
+class LearnedConstant(nn.Module):
     """The learned maps that every image begins with: [1, channels, side, side]."""
 
     def __init__(self, channels: int, side: int, begin: Callable[[Tensor], Tensor]):
@@ -91,7 +94,7 @@ class Constant(nn.Module):
         return self.maps.expand(count, -1, -1, -1)
 
 
-class Noise(nn.Module):
+class NoiseInjection(nn.Module):
     """Adds noise, the same in all channels, times a learned scale: one, or one for each channel."""
 
     def __init__(self, scales: int = 1):

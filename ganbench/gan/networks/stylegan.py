@@ -15,16 +15,22 @@ from torch.nn.functional import instance_norm, leaky_relu
 
 from .discriminator import Discriminator, Shape
 from .equalized import EqualizedConv2d, EqualizedLinear
-from .filters import doubled, halved
-from .progan import Progan, judge, to_images
-from .progressive import SMALLEST, Growing, drawn
-from .style_mapping import Constant, Mapping, Noise, StyledGenerator, Styles
+from .filters import downsample_bilinear, upsample_bilinear
+from .progan import ProGAN, build_progressive_discriminator, make_to_image_layers
+from .progressive import BASE_RESOLUTION, ProgressiveModule, draw_at_level
+from .style_mapping import (
+    LearnedConstant,
+    MappingNetwork,
+    NoiseInjection,
+    StyledGenerator,
+    StyleMapping,
+)
 
-AT_A_LEVEL = 2  # styled layers
+STYLES_PER_LEVEL = 2  # styled layers
 
 
 @dataclass(frozen=True)
-class Stylegan(Progan):
+class StyleGAN(ProGAN):
     """`width` is also that of w, and `depth` counts the layers that make it. Published sizes are the defaults.
 
     `mixing` acts in training, `truncation` on samples alone: 1 is none.
@@ -43,44 +49,51 @@ class Stylegan(Progan):
         if not 0 <= self.mixing <= 1 or not 0 <= self.truncation <= 1:
             raise ValueError("mixing and truncation must lie in [0, 1]")
 
-    def generator(self, latent: int, shape: Shape) -> nn.Module:
-        synthesis = Synthesis(shape, self.width, self.widths(shape[1]))
-        return StyledGenerator(self.styles(latent), synthesis)
+    def build_generator(self, latent: int, shape: Shape) -> nn.Module:
+        synthesis = StyleGANSynthesis(shape, self.width, self.channel_widths(shape[1]))
+        return StyledGenerator(self.build_styles(latent), synthesis)
 
-    def discriminator(self, shape: Shape) -> Discriminator:
-        return judge(shape, self.widths(shape[1]), halved)
+    def build_discriminator(self, shape: Shape) -> Discriminator:
+        return build_progressive_discriminator(
+            shape, self.channel_widths(shape[1]), downsample_bilinear
+        )
 
-    def styles(self, latent: int) -> Styles:
-        mapping = Mapping(latent, self.width, self.depth)
-        return Styles(mapping, self.width, self.mixing, self.truncation)
+    def build_styles(self, latent: int) -> StyleMapping:
+        mapping = MappingNetwork(latent, self.width, self.depth)
+        return StyleMapping(mapping, self.width, self.mixing, self.truncation)
 
 
-class Synthesis(Growing):
+class StyleGANSynthesis(ProgressiveModule):
     """[N, layers or 1, width of w] => [N, *shape]"""
 
     def __init__(self, shape: Shape, width: int, widths: list[int]):
         super().__init__(shape[1])
-        self.constant = Constant(widths[0], SMALLEST, nn.init.ones_)
-        ways = [nn.Identity(), *(Doubling(coarse, fine) for coarse, fine in pairwise(widths))]
+        self.constant = LearnedConstant(widths[0], BASE_RESOLUTION, nn.init.ones_)
+        ways = [
+            nn.Identity(),
+            *(FilteredUpsample(coarse, fine) for coarse, fine in pairwise(widths)),
+        ]
         levels = zip(ways, widths, strict=True)
-        self.blocks = nn.ModuleList(Level(way, channels, width) for way, channels in levels)
-        self.to_image = to_images(widths, shape[0])
+        self.blocks = nn.ModuleList(
+            SynthesisLevel(way, channels, width) for way, channels in levels
+        )
+        self.to_image = make_to_image_layers(widths, shape[0])
 
     @property
     def layers(self) -> int:
         """How many styles it takes at its level."""
-        return AT_A_LEVEL * (ceil(self.level) + 1)
+        return STYLES_PER_LEVEL * (ceil(self.level) + 1)
 
     def forward(self, styles: Tensor) -> Tensor:
-        by_level = styles.expand(-1, self.layers, -1).split(AT_A_LEVEL, 1)
+        by_level = styles.expand(-1, self.layers, -1).split(STYLES_PER_LEVEL, 1)
         blocks = [
             partial(block, styles=own) for block, own in zip(self.blocks, by_level, strict=False)
         ]
         constant = self.constant(len(styles))
-        return drawn(self.level, self.side, blocks, [*self.to_image], constant)
+        return draw_at_level(self.level, self.side, blocks, [*self.to_image], constant)
 
 
-class Doubling(nn.Module):
+class FilteredUpsample(nn.Module):
     """Twice the side, by a filter, and a convolution."""
 
     def __init__(self, fan_in: int, fan_out: int):
@@ -88,16 +101,16 @@ class Doubling(nn.Module):
         self.conv = EqualizedConv2d(fan_in, fan_out, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(doubled(x))
+        return self.conv(upsample_bilinear(x))
 
 
-class Level(nn.Module):
+class SynthesisLevel(nn.Module):
     """What leads to maps of a size, and two styles for them, [N, 2, width of w]."""
 
     def __init__(self, way: nn.Module, channels: int, width: int):
         super().__init__()
         self.layers = nn.ModuleList([way, EqualizedConv2d(channels, channels, bias=False)])
-        self.touches = nn.ModuleList(Touch(channels, width) for _ in self.layers)
+        self.touches = nn.ModuleList(LayerEpilogue(channels, width) for _ in self.layers)
 
     def forward(self, x: Tensor, styles: Tensor) -> Tensor:
         for layer, touch, style in zip(self.layers, self.touches, styles.unbind(1), strict=True):
@@ -105,12 +118,12 @@ class Level(nn.Module):
         return x
 
 
-class Touch(nn.Module):
+class LayerEpilogue(nn.Module):
     """What follows each convolution: noise, bias, a rectifier, a style."""
 
     def __init__(self, channels: int, width: int):
         super().__init__()
-        self.noise, self.style = Noise(channels), AdaIN(channels, width)
+        self.noise, self.style = NoiseInjection(channels), AdaIN(channels, width)
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def reset_parameters(self) -> None:

@@ -15,18 +15,18 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu
 
 from .discriminator import Discriminator, Shape
-from .equalized import HE, EqualizedConv2d, EqualizedLinear
-from .filters import doubled, halved
-from .progan import Judge, judging
-from .progressive import SMALLEST
-from .style_mapping import Constant, Noise, StyledGenerator
-from .stylegan import Stylegan
+from .equalized import HE_GAIN, EqualizedConv2d, EqualizedLinear
+from .filters import downsample_bilinear, upsample_bilinear
+from .progan import ProGANHead, make_discriminator_convolution
+from .progressive import BASE_RESOLUTION
+from .style_mapping import LearnedConstant, NoiseInjection, StyledGenerator
+from .stylegan import StyleGAN
 
 Way = Literal["skip", "residual"]
 
 
 @dataclass(frozen=True)
-class Stylegan2(Stylegan):
+class StyleGAN2(StyleGAN):
     """Configuration F has twice as many channels as StyleGAN in maps of 64 and more; E has `wide_to=32`."""
 
     grows: ClassVar[bool] = False
@@ -35,17 +35,19 @@ class Stylegan2(Stylegan):
     up: Way = "skip"
     down: Way = "residual"
 
-    def generator(self, latent: int, shape: Shape) -> nn.Module:
-        synthesis = Synthesis(shape, self.width, self.widths(shape[1]), self.up)
-        return StyledGenerator(self.styles(latent), synthesis)
+    def build_generator(self, latent: int, shape: Shape) -> nn.Module:
+        synthesis = StyleGAN2Synthesis(shape, self.width, self.channel_widths(shape[1]), self.up)
+        return StyledGenerator(self.build_styles(latent), synthesis)
 
-    def discriminator(self, shape: Shape) -> Discriminator:
-        widths = self.widths(shape[1])
-        body = Body(shape[0], widths[::-1], self.down)
-        return Discriminator(body, (widths[0], SMALLEST, SMALLEST), Judge(widths[0]))
+    def build_discriminator(self, shape: Shape) -> Discriminator:
+        widths = self.channel_widths(shape[1])
+        body = StyleGAN2DiscriminatorBody(shape[0], widths[::-1], self.down)
+        return Discriminator(
+            body, (widths[0], BASE_RESOLUTION, BASE_RESOLUTION), ProGANHead(widths[0])
+        )
 
 
-class Modulated(nn.Module):
+class ModulatedConv2d(nn.Module):
     """A convolution whose weights are scaled by the style, input by input, and then to length 1, output by output.
 
     The scales are those of the maps before it and after it, which is the same, and takes no weights for
@@ -70,19 +72,19 @@ class Modulated(nn.Module):
         return x * squares.add(1e-8).rsqrt()[:, :, None, None]
 
 
-class Layer(nn.Module):
+class StyledLayer(nn.Module):
     """A modulated convolution, noise of one scale, bias, a rectifier that keeps the variance."""
 
     def __init__(self, fan_in: int, fan_out: int, width: int):
         super().__init__()
-        self.modulated, self.noise = Modulated(fan_in, fan_out, width, 3), Noise()
+        self.modulated, self.noise = ModulatedConv2d(fan_in, fan_out, width, 3), NoiseInjection()
         self.bias = nn.Parameter(torch.zeros(fan_out, 1, 1))
 
     def reset_parameters(self) -> None:
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        return HE * leaky_relu(self.noise(self.modulated(x, w)) + self.bias, 0.2)
+        return HE_GAIN * leaky_relu(self.noise(self.modulated(x, w)) + self.bias, 0.2)
 
 
 class ToImage(nn.Module):
@@ -90,7 +92,7 @@ class ToImage(nn.Module):
 
     def __init__(self, fan_in: int, channels: int, width: int):
         super().__init__()
-        self.modulated = Modulated(fan_in, channels, width, 1, demodulate=False)
+        self.modulated = ModulatedConv2d(fan_in, channels, width, 1, demodulate=False)
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def reset_parameters(self) -> None:
@@ -100,81 +102,91 @@ class ToImage(nn.Module):
         return self.modulated(x, w) + self.bias
 
 
-class Doubling(nn.Module):
+class SynthesisBlock(nn.Module):
     """Maps of twice the side, by two styled layers; what goes around them, if anything, is averaged in."""
 
     def __init__(self, fan_in: int, fan_out: int, width: int, way: Way):
         super().__init__()
-        self.first, self.second = Layer(fan_in, fan_out, width), Layer(fan_out, fan_out, width)
-        self.around = around(fan_in, fan_out, way)
+        self.first, self.second = (
+            StyledLayer(fan_in, fan_out, width),
+            StyledLayer(fan_out, fan_out, width),
+        )
+        self.around = make_skip(fan_in, fan_out, way)
 
     def forward(self, x: Tensor, one: Tensor, two: Tensor) -> Tensor:
-        x = doubled(x)
-        return beside(self.second(self.first(x, one), two), self.around, x)
+        x = upsample_bilinear(x)
+        return add_skip(self.second(self.first(x, one), two), self.around, x)
 
 
-class Halving(nn.Module):
+class DiscriminatorBlock(nn.Module):
     """Maps of half the side, by two convolutions; what goes around them, if anything, is averaged in."""
 
     def __init__(self, fan_in: int, fan_out: int, way: Way):
         super().__init__()
-        self.layers = nn.Sequential(judging(fan_in, fan_in), judging(fan_in, fan_out))
-        self.around = around(fan_in, fan_out, way)
+        self.layers = nn.Sequential(
+            make_discriminator_convolution(fan_in, fan_in),
+            make_discriminator_convolution(fan_in, fan_out),
+        )
+        self.around = make_skip(fan_in, fan_out, way)
 
     def forward(self, x: Tensor) -> Tensor:
-        return beside(halved(self.layers(x)), self.around, halved(x))
+        return add_skip(downsample_bilinear(self.layers(x)), self.around, downsample_bilinear(x))
 
 
-def around(fan_in: int, fan_out: int, way: Way) -> nn.Module | None:
+def make_skip(fan_in: int, fan_out: int, way: Way) -> nn.Module | None:
     return EqualizedConv2d(fan_in, fan_out, 1, gain=1, bias=False) if way == "residual" else None
 
 
-def beside(x: Tensor, around: nn.Module | None, before: Tensor) -> Tensor:
-    return x if around is None else (x + around(before)) / HE
+def add_skip(x: Tensor, around: nn.Module | None, before: Tensor) -> Tensor:
+    return x if around is None else (x + around(before)) / HE_GAIN
 
 
-class Synthesis(nn.Module):
+class StyleGAN2Synthesis(nn.Module):
     """[N, layers or 1, width of w] => [N, *shape]; each style but the first two serves a layer and an image."""
 
     def __init__(self, shape: Shape, width: int, widths: list[int], way: Way):
         super().__init__()
         self.layers = 2 * len(widths)
-        self.constant = Constant(widths[0], SMALLEST, nn.init.normal_)
-        self.first = Layer(widths[0], widths[0], width)
-        self.doublings = nn.ModuleList(Doubling(a, b, width, way) for a, b in pairwise(widths))
+        self.constant = LearnedConstant(widths[0], BASE_RESOLUTION, nn.init.normal_)
+        self.first = StyledLayer(widths[0], widths[0], width)
+        self.doublings = nn.ModuleList(
+            SynthesisBlock(a, b, width, way) for a, b in pairwise(widths)
+        )
         shown = widths if way == "skip" else widths[-1:]
         self.to_image = nn.ModuleList(ToImage(channels, shape[0], width) for channels in shown)
 
     def forward(self, styles: Tensor) -> Tensor:
         maps = self.maps(*styles.expand(-1, self.layers, -1).unbind(1))[-len(self.to_image) :]
         images = (show(x, w) for show, (x, w) in zip(self.to_image, maps, strict=True))
-        return reduce(lambda coarse, fine: doubled(coarse) + fine, images)
+        return reduce(lambda coarse, fine: upsample_bilinear(coarse) + fine, images)
 
     def maps(self, first: Tensor, *styles: Tensor) -> list[tuple[Tensor, Tensor]]:
         """The maps of each size, and the style of the image that they make."""
         x = self.first(self.constant(len(first)), first)
-        found = [(x, styles[0])]
+        maps_by_size = [(x, styles[0])]
         for number, double in enumerate(self.doublings):
             one, two, shown = styles[2 * number : 2 * number + 3]
             x = double(x, one, two)
-            found.append((x, shown))
-        return found
+            maps_by_size.append((x, shown))
+        return maps_by_size
 
 
-class Body(nn.Module):
+class StyleGAN2DiscriminatorBody(nn.Module):
     """[N, *shape] => maps of 4x4; `widths` begin with the largest maps."""
 
     def __init__(self, channels: int, widths: Sequence[int], way: Way):
         super().__init__()
         read = widths if way == "skip" else widths[:1]
-        self.from_image = nn.ModuleList(judging(channels, width, 1) for width in read)
-        self.halvings = nn.ModuleList(Halving(a, b, way) for a, b in pairwise(widths))
+        self.from_image = nn.ModuleList(
+            make_discriminator_convolution(channels, width, 1) for width in read
+        )
+        self.halvings = nn.ModuleList(DiscriminatorBlock(a, b, way) for a, b in pairwise(widths))
 
     def forward(self, image: Tensor) -> Tensor:
         x = self.from_image[0](image)
         for halve, read in zip_longest(self.halvings, self.from_image[1:]):
             x = halve(x)
             if read is not None:
-                image = halved(image)
+                image = downsample_bilinear(image)
                 x = x + read(image)
         return x

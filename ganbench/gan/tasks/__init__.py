@@ -1,8 +1,8 @@
 """Games by their names in a spec. A new game is a new file and a line here."""
 
-from ganbench.registry import Index
+from ganbench.registry import Registry
 
-GAMES = Index(
+TASKS = Registry(
     "game",
     "ganbench.gan.tasks",
     "ganbench.games",

@@ -10,10 +10,10 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ganbench.data.base import IMAGE
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
 
-from .auxiliary_head import told, with_teller
+from .auxiliary_head import auxiliary_logits, with_auxiliary_head
 from .base import MakeDiscriminator, MakeGenerator, Terms
 from .conditional import Conditional
 
@@ -26,24 +26,24 @@ class Auxiliary(Conditional):
         self.weight = weight
 
     def build(
-        self, blueprint: Blueprint, generator: MakeGenerator, discriminator: MakeDiscriminator
+        self, blueprint: BuildConfig, generator: MakeGenerator, discriminator: MakeDiscriminator
     ) -> None:
-        self.latent, shape = blueprint.plan.latent, blueprint.shapes[IMAGE]
+        self.latent, shape = blueprint.hyperparameters.latent, blueprint.shapes[IMAGE]
         plain, classes = blueprint.network, blueprint.classes
-        conditional = replace(plain, classes=classes).generator(self.latent, shape)
+        conditional = replace(plain, classes=classes).build_generator(self.latent, shape)
         self.generators[IMAGE] = generator(IMAGE, conditional)
-        telling = with_teller(plain, lambda width: nn.Linear(width, classes))
+        telling = with_auxiliary_head(plain, lambda width: nn.Linear(width, classes))
         self.discriminators[IMAGE] = discriminator(IMAGE, shape, telling)
 
-    def discriminator_terms(self, duels: list[Duel]) -> Terms:
+    def discriminator_terms(self, duels: list[AdversarialBatch]) -> Terms:
         for duel in duels:
             assert duel.real_label is not None
-            real = cross_entropy(told(duel, duel.real_features), duel.real_label)
+            real = cross_entropy(auxiliary_logits(duel, duel.real_features), duel.real_label)
             yield "classes_of_reals", self.weight * real
             yield from self.generator_terms([duel])
 
-    def generator_terms(self, duels: list[Duel]) -> Terms:
+    def generator_terms(self, duels: list[AdversarialBatch]) -> Terms:
         for duel in duels:
             assert duel.fake_label is not None
-            fake = cross_entropy(told(duel, duel.fake_features), duel.fake_label)
+            fake = cross_entropy(auxiliary_logits(duel, duel.fake_features), duel.fake_label)
             yield "classes_of_fakes", self.weight * fake

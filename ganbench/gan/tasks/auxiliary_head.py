@@ -4,24 +4,24 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.networks.base import Network
 from ganbench.gan.networks.discriminator import Discriminator, Shape
 
 
-def with_teller(
+def with_auxiliary_head(
     network: Network, teller: Callable[[int], nn.Module]
 ) -> Callable[[Shape], Discriminator]:
     """A family's discriminators, with what reads so many features beside their heads."""
 
-    def make(shape: Shape) -> Discriminator:
-        made = network.discriminator(shape)
+    def make_discriminator(shape: Shape) -> Discriminator:
+        made = network.build_discriminator(shape)
         made.teller = teller(made.width)
         return made
 
-    return make
+    return make_discriminator
 
 
-def told(duel: Duel, features: Tensor) -> Tensor:  # [N, width] => [N, ...]
+def auxiliary_logits(duel: AdversarialBatch, features: Tensor) -> Tensor:  # [N, width] => [N, ...]
     assert duel.discriminator.teller is not None
     return duel.discriminator.teller(features)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.data.base import Batch
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.latent_sampler import Sampler
 from ganbench.gan.networks.discriminator import Discriminator, Shape
 
@@ -18,7 +18,7 @@ Terms = Iterable[tuple[str, Tensor]]  # named scalars that add to an objective
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class Conditioning:
     """What fakes were asked to be, one entry for each: of classes, of images, or both."""
 
     labels: Tensor | None = None  # [N], the classes that they are to show
@@ -32,41 +32,43 @@ MakeGenerator = Callable[[str, nn.Module], nn.Module]  # name, plain generator =
 MakeDiscriminator = Callable[[str, Shape, Callable[[Shape], Discriminator]], Discriminator]
 
 
-class Game(nn.Module):
+class Task(nn.Module):
     """Generators and discriminators by name. `__init__` takes a game's settings, `build` its networks."""
 
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
 
-    asks_of_each: ClassVar[bool] = False  # is something asked of each image, and not of all alike?
+    conditions_each_sample: ClassVar[bool] = (
+        False  # is something asked of each image, and not of all alike?
+    )
 
     def __init__(self) -> None:
         super().__init__()
         self.generators = nn.ModuleDict()  # trained on the generators' turn
         self.discriminators = nn.ModuleDict()  # trained on the discriminators' turn
 
-    def objection(self, blueprint: Blueprint) -> str | None:
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
         """Why this game cannot be played with such data and networks, or None."""
         return None
 
     def build(
         self,
-        blueprint: Blueprint,
+        blueprint: BuildConfig,
         generator: MakeGenerator,
         discriminator: MakeDiscriminator,
     ) -> None:
         """Fills both sides with networks for the blueprint's shapes."""
         raise NotImplementedError
 
-    def play(self, batches: Batches, random: torch.Generator) -> list[Duel]:
+    def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:
         """A turn's duels: whose fakes, made of draws from `random`, meet which reals."""
         raise NotImplementedError
 
-    def discriminator_terms(self, duels: list[Duel]) -> Terms:
+    def discriminator_terms(self, duels: list[AdversarialBatch]) -> Terms:
         """What the discriminators owe the game besides telling real from fake."""
         return ()
 
-    def generator_terms(self, duels: list[Duel]) -> Terms:
+    def generator_terms(self, duels: list[AdversarialBatch]) -> Terms:
         """What the generators owe the game besides fooling the discriminators."""
         return ()
 
@@ -83,14 +85,16 @@ class Game(nn.Module):
         """
         raise NotImplementedError
 
-    def sampler(self, generators: nn.ModuleDict) -> Sampler | None:
+    def latent_sampler(self, generators: nn.ModuleDict) -> Sampler | None:
         """What makes images of latents, for metrics of a generator itself; None where nothing is drawn."""
         return None
 
-    def asked(self, sources: Batches) -> Mapping[str, Asked]:
+    def conditioning(self, sources: Batches) -> Mapping[str, Conditioning]:
         """What the fakes of these sources are asked to be, by domain; nothing is asked of noise."""
         return {}
 
-    def returned(self, generators: nn.ModuleDict, fakes: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def translate_back(
+        self, generators: nn.ModuleDict, fakes: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
         """Fakes brought back to where they came from, by the domain of the fakes, if there is a way."""
         return {}

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.data.base import IMAGE
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
-from ganbench.gan.networks.base import family
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.networks.base import family_name
 
-from .base import Asked, Batches, MakeDiscriminator, MakeGenerator
+from .base import Batches, Conditioning, MakeDiscriminator, MakeGenerator
 from .unconditional import Unconditional
 
 
 class Conditional(Unconditional):
     neutral: ClassVar[dict[str, Any]] = {"truncation": 0.0}
-    asks_of_each = True
+    conditions_each_sample = True
 
     def __init__(self, truncation: float = 0.0):
         super().__init__()
@@ -31,35 +31,35 @@ class Conditional(Unconditional):
             raise ValueError(f"truncation must be above 0, or 0 for none, not {truncation}")
         self.truncation = truncation
 
-    def objection(self, blueprint: Blueprint) -> str | None:
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
         if not blueprint.classes:
             return "a conditional game needs labels, and the data have none"
         if not blueprint.network.conditional:
-            return f"a conditional game tells networks labels, and {family(blueprint.network)} takes none"
-        return super().objection(blueprint)
+            return f"a conditional game tells networks labels, and {family_name(blueprint.network)} takes none"
+        return super().incompatibility(blueprint)
 
     def build(
-        self, blueprint: Blueprint, generator: MakeGenerator, discriminator: MakeDiscriminator
+        self, blueprint: BuildConfig, generator: MakeGenerator, discriminator: MakeDiscriminator
     ) -> None:
-        told = replace(blueprint.network, classes=blueprint.classes)
-        super().build(replace(blueprint, network=told), generator, discriminator)
+        network = replace(blueprint.network, classes=blueprint.classes)
+        super().build(replace(blueprint, network=network), generator, discriminator)
 
-    def play(self, batches: Batches, random: torch.Generator) -> list[Duel]:
+    def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:
         real, labels = batches[IMAGE].images, batches[IMAGE].labels
-        latents = self.latents(len(real), random)
+        latents = self.draw_latents(len(real), random)
         generator, discriminator = self.generators[IMAGE], self.discriminators[IMAGE]
         sides = (latents, real, generator(latents, labels), labels, labels)
-        return [Duel(IMAGE, IMAGE, generator, discriminator, *sides)]  # type: ignore[arg-type]
+        return [AdversarialBatch(IMAGE, IMAGE, generator, discriminator, *sides)]  # type: ignore[arg-type]
 
     def sample(
         self, generators: nn.ModuleDict, sources: Batches, random: torch.Generator
     ) -> dict[str, Tensor]:
         labels = sources[IMAGE].labels
-        latents = self.latents(len(sources[IMAGE].images), random)
+        latents = self.draw_latents(len(sources[IMAGE].images), random)
         if self.truncation:
             edge = self.truncation
             nn.init.trunc_normal_(latents, 0.0, 1.0, -edge, edge, generator=random)
         return {IMAGE: generators[IMAGE](latents, labels)}
 
-    def asked(self, sources: Batches) -> Mapping[str, Asked]:
-        return {IMAGE: Asked(labels=sources[IMAGE].labels)}
+    def conditioning(self, sources: Batches) -> Mapping[str, Conditioning]:
+        return {IMAGE: Conditioning(labels=sources[IMAGE].labels)}

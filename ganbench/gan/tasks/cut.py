@@ -14,37 +14,42 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.networks.discriminator import Shape
 
-from .base import Asked, Batches, Game, MakeDiscriminator, MakeGenerator, Terms
+from .base import Batches, Conditioning, MakeDiscriminator, MakeGenerator, Task, Terms
 
-TEMPERATURE = 0.07
-WIDTH = 256  # of what patches are compared by
-HEADS = "patches"  # what makes that of features, trained with the translator
+CONTRASTIVE_TEMPERATURE = 0.07
+PATCH_EMBEDDING_WIDTH = 256  # of what patches are compared by
+PATCH_HEADS_NAME = "patches"  # what makes that of features, trained with the translator
 
 
-class Heads(nn.ModuleList):
+class PatchEmbeddingHeads(nn.ModuleList):
     """Two layers for each of the encoder's maps: [N, C] => [N, 256], of length 1."""
 
     def __init__(self, channels: list[int]):
         super().__init__(
-            nn.Sequential(nn.Linear(c, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH)) for c in channels
+            nn.Sequential(
+                nn.Linear(c, PATCH_EMBEDDING_WIDTH),
+                nn.ReLU(),
+                nn.Linear(PATCH_EMBEDDING_WIDTH, PATCH_EMBEDDING_WIDTH),
+            )
+            for c in channels
         )
 
     def forward(self, vectors: list[Tensor]) -> list[Tensor]:
         return [normalize(head(x), dim=-1) for head, x in zip(self, vectors, strict=True)]
 
 
-class Contrastive(Game):
+class Contrastive(Task):
     def __init__(self, patches: float = 1.0, identity: float = 1.0, places: int = 256):
         super().__init__()
         if patches < 0 or identity < 0 or places < 2:
             raise ValueError("patches and identity must not be below 0, nor places below 2")
         self.patches, self.identity, self.places = patches, identity, places
 
-    def objection(self, blueprint: Blueprint) -> str | None:
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
         shapes = list(blueprint.shapes.values())
         if len(shapes) != 2:
             return f"translation needs two domains, and the data have {len(shapes)}"
@@ -54,49 +59,56 @@ class Contrastive(Game):
             return (
                 "patches are compared in maps on the way, and this family's translators tell none"
             )
-        return blueprint.network.objection_to_translating(*shapes)
+        return blueprint.network.translation_incompatibility(*shapes)
 
     def build(
         self,
-        blueprint: Blueprint,
+        blueprint: BuildConfig,
         generator: MakeGenerator,
         discriminator: MakeDiscriminator,
     ) -> None:
         network, (self.origin, self.target) = blueprint.network, blueprint.shapes
         shape = blueprint.shapes[self.target]
-        translator = network.translator(shape, shape)
-        heads = Heads(widths(translator, shape))
+        translator = network.build_translator(shape, shape)
+        heads = PatchEmbeddingHeads(encoder_widths(translator, shape))
         self.generators[self.target] = generator(self.target, translator)
-        self.generators[HEADS] = generator(HEADS, heads)
-        self.discriminators[self.target] = discriminator(self.target, shape, network.discriminator)
+        self.generators[PATCH_HEADS_NAME] = generator(PATCH_HEADS_NAME, heads)
+        self.discriminators[self.target] = discriminator(
+            self.target, shape, network.build_discriminator
+        )
 
-    def play(self, batches: Batches, random: torch.Generator) -> list[Duel]:
+    def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:
         name, source = self.target, batches[self.origin].images
-        generator, judge = self.generators[name], self.discriminators[name]
-        return [Duel(name, name, generator, judge, source, batches[name].images, generator(source))]  # type: ignore[arg-type]
+        generator, discriminator = self.generators[name], self.discriminators[name]
+        real, fake = batches[name].images, generator(source)
+        pair = AdversarialBatch(name, name, generator, discriminator, source, real, fake)  # type: ignore[arg-type]
+        return [pair]
 
-    def generator_terms(self, duels: list[Duel]) -> Terms:
+    def generator_terms(self, duels: list[AdversarialBatch]) -> Terms:
         (duel,) = duels
         if self.patches:
-            yield "patches", self.patches * self.strangeness(duel.source, duel.fake)
+            yield "patches", self.patches * self.patch_loss(duel.source, duel.fake)
         if self.identity:
             same = duel.generate(duel.real)
-            yield "identity", self.identity * self.strangeness(duel.real, same)
+            yield "identity", self.identity * self.patch_loss(duel.real, same)
 
-    def strangeness(self, source: Tensor, fake: Tensor) -> Tensor:
+    def patch_loss(self, source: Tensor, fake: Tensor) -> Tensor:
         """How badly patches of fakes are told by those of their sources, averaged over maps, in nats."""
         maps = [self.generators[self.target].features(x) for x in (source, fake)]  # type: ignore[operator]
-        chosen = list(self.chosen(maps[0]))
-        known, asked = (
-            self.generators[HEADS](
+        chosen = list(self.choose_places(maps[0]))
+        source_vectors, fake_vectors = (
+            self.generators[PATCH_HEADS_NAME](
                 [x.flatten(2)[:, :, p].mT for x, p in zip(side, chosen, strict=True)]
             )
             for side in maps
         )
-        told = [confusion(ours, theirs.detach()) for ours, theirs in zip(asked, known, strict=True)]
-        return torch.stack(told).mean()
+        losses = [
+            info_nce(query, key.detach())
+            for query, key in zip(fake_vectors, source_vectors, strict=True)
+        ]
+        return torch.stack(losses).mean()
 
-    def chosen(self, maps: list[Tensor]) -> Iterator[Tensor]:
+    def choose_places(self, maps: list[Tensor]) -> Iterator[Tensor]:
         """Places in each map, from torch's global generator, as layers draw."""
         for x in maps:
             yield torch.randperm(x[0, 0].numel(), device=x.device)[: self.places]
@@ -106,19 +118,19 @@ class Contrastive(Game):
     ) -> dict[str, Tensor]:
         return {self.target: generators[self.target](sources[self.origin].images)}
 
-    def asked(self, sources: Batches) -> Mapping[str, Asked]:
+    def conditioning(self, sources: Batches) -> Mapping[str, Conditioning]:
         origin = sources[self.origin]
-        return {self.target: Asked(source=origin.images, truth=origin.truth)}
+        return {self.target: Conditioning(source=origin.images, truth=origin.truth)}
 
 
-def confusion(asked: Tensor, known: Tensor) -> Tensor:
+def info_nce(queries: Tensor, keys: Tensor) -> Tensor:
     """InfoNCE of vectors of length 1, each against all at the places of its image: [N, P, D] twice => []."""
-    alike = asked @ known.mT / TEMPERATURE  # [N, P, P]
+    alike = queries @ keys.mT / CONTRASTIVE_TEMPERATURE  # [N, P, P]
     right = torch.arange(alike.shape[1], device=alike.device).expand(len(alike), -1)
     return cross_entropy(alike.flatten(0, 1), right.flatten())
 
 
-def widths(translator: nn.Module, shape: Shape) -> list[int]:
+def encoder_widths(translator: nn.Module, shape: Shape) -> list[int]:
     """The channels of an encoder's maps; nothing is computed."""
     empty = torch.empty(1, *shape, device="meta")
     return [x.shape[1] for x in deepcopy(translator).to("meta").features(empty)]  # type: ignore[operator]

@@ -13,20 +13,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
 
-from .base import Asked, Batches, Game, MakeDiscriminator, MakeGenerator, Terms
+from .base import Batches, Conditioning, MakeDiscriminator, MakeGenerator, Task, Terms
 
 
-class Cycle(Game):
+class Cycle(Task):
     def __init__(self, cycle: float = 10.0, identity: float = 0.0):
         super().__init__()
         if cycle < 0 or identity < 0:
             raise ValueError("cycle and identity must not be below 0")
         self.cycle, self.identity = cycle, identity
 
-    def objection(self, blueprint: Blueprint) -> str | None:
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
         shapes = list(blueprint.shapes.items())
         if len(shapes) != 2:
             return f"a cycle needs two domains, and the data have {len(shapes)}"
@@ -34,36 +34,38 @@ class Cycle(Game):
         if self.identity and a != b:
             return f"an identity term needs domains of one shape, and {one} and {other} are {a} and {b}"
         objections = (
-            blueprint.network.objection_to_translating(*pair) for pair in ((a, b), (b, a))
+            blueprint.network.translation_incompatibility(*pair) for pair in ((a, b), (b, a))
         )
         return next(filter(None, objections), None)
 
     def build(
         self,
-        blueprint: Blueprint,
+        blueprint: BuildConfig,
         generator: MakeGenerator,
         discriminator: MakeDiscriminator,
     ) -> None:
         network, shapes = blueprint.network, blueprint.shapes
         self.domains = tuple(shapes)
         for name in self.domains:
-            translator = network.translator(shapes[self.other(name)], shapes[name])
+            translator = network.build_translator(shapes[self.other_domain(name)], shapes[name])
             self.generators[name] = generator(name, translator)
-            self.discriminators[name] = discriminator(name, shapes[name], network.discriminator)
+            self.discriminators[name] = discriminator(
+                name, shapes[name], network.build_discriminator
+            )
 
-    def other(self, domain: str) -> str:
+    def other_domain(self, domain: str) -> str:
         first, second = self.domains
         return second if domain == first else first
 
-    def play(self, batches: Batches, random: torch.Generator) -> list[Duel]:
-        return [self.duel(name, batches) for name in self.domains]
+    def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:
+        return [self.make_pair(name, batches) for name in self.domains]
 
-    def duel(self, name: str, batches: Batches) -> Duel:
-        source, generator = batches[self.other(name)].images, self.generators[name]
+    def make_pair(self, name: str, batches: Batches) -> AdversarialBatch:
+        source, generator = batches[self.other_domain(name)].images, self.generators[name]
         real, judge = batches[name].images, self.discriminators[name]
-        return Duel(name, name, generator, judge, source, real, generator(source))  # type: ignore[arg-type]
+        return AdversarialBatch(name, name, generator, judge, source, real, generator(source))  # type: ignore[arg-type]
 
-    def generator_terms(self, duels: list[Duel]) -> Terms:
+    def generator_terms(self, duels: list[AdversarialBatch]) -> Terms:
         for there, back in (duels, duels[::-1]):
             if self.cycle:
                 yield "cycle", self.cycle * l1_loss(back.generate(there.fake), there.source)
@@ -74,11 +76,15 @@ class Cycle(Game):
     def sample(
         self, generators: nn.ModuleDict, sources: Batches, random: torch.Generator
     ) -> dict[str, Tensor]:
-        return {name: generators[name](sources[self.other(name)].images) for name in self.domains}
+        return {
+            name: generators[name](sources[self.other_domain(name)].images) for name in self.domains
+        }
 
-    def asked(self, sources: Batches) -> Mapping[str, Asked]:
-        origins = {name: sources[self.other(name)] for name in self.domains}
-        return {name: Asked(source=x.images, truth=x.truth) for name, x in origins.items()}
+    def conditioning(self, sources: Batches) -> Mapping[str, Conditioning]:
+        origins = {name: sources[self.other_domain(name)] for name in self.domains}
+        return {name: Conditioning(source=x.images, truth=x.truth) for name, x in origins.items()}
 
-    def returned(self, generators: nn.ModuleDict, fakes: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: generators[self.other(name)](fakes[name]) for name in self.domains}
+    def translate_back(
+        self, generators: nn.ModuleDict, fakes: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        return {name: generators[self.other_domain(name)](fakes[name]) for name in self.domains}

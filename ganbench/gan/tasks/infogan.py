@@ -13,20 +13,20 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax, one_hot
 
 from ganbench.data.base import IMAGE
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
 
-from .auxiliary_head import told, with_teller
+from .auxiliary_head import auxiliary_logits, with_auxiliary_head
 from .base import MakeDiscriminator, MakeGenerator, Terms
 from .unconditional import Unconditional
 
-HIDDEN = 128  # of the reader
+CODE_READER_WIDTH = 128  # of the reader
 
 
 class Information(Unconditional):
     """The codes stand behind the latents in a generator's source: categories one-hot, then numbers."""
 
-    asks_of_each = True
+    conditions_each_sample = True
 
     def __init__(
         self,
@@ -46,60 +46,60 @@ class Information(Unconditional):
         self.numbers = categorical * categories  # of the source that hold categories
         self.codes = self.numbers + continuous
 
-    def objection(self, blueprint: Blueprint) -> str | None:
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
         if blueprint.network.energy:
             return "codes are read off features, and this discriminator makes reconstruction errors"
-        return super().objection(blueprint)
+        return super().incompatibility(blueprint)
 
     def build(
-        self, blueprint: Blueprint, generator: MakeGenerator, discriminator: MakeDiscriminator
+        self, blueprint: BuildConfig, generator: MakeGenerator, discriminator: MakeDiscriminator
     ) -> None:
-        self.latent, shape = blueprint.plan.latent, blueprint.shapes[IMAGE]
+        self.latent, shape = blueprint.hyperparameters.latent, blueprint.shapes[IMAGE]
         source = self.latent + self.codes
-        self.generators[IMAGE] = generator(IMAGE, blueprint.network.generator(source, shape))
-        telling = with_teller(blueprint.network, self.reader)
+        self.generators[IMAGE] = generator(IMAGE, blueprint.network.build_generator(source, shape))
+        telling = with_auxiliary_head(blueprint.network, self.build_code_reader)
         self.discriminators[IMAGE] = discriminator(IMAGE, shape, telling)
 
-    def reader(self, width: int) -> nn.Module:
+    def build_code_reader(self, width: int) -> nn.Module:
         """Logits of the categories, then means and logarithmic variances: [N, width] => [N, ...]."""
         return nn.Sequential(
-            nn.Linear(width, HIDDEN),
-            nn.BatchNorm1d(HIDDEN),
+            nn.Linear(width, CODE_READER_WIDTH),
+            nn.BatchNorm1d(CODE_READER_WIDTH),
             nn.LeakyReLU(0.1),
-            nn.Linear(HIDDEN, self.numbers + 2 * self.continuous),
+            nn.Linear(CODE_READER_WIDTH, self.numbers + 2 * self.continuous),
         )
 
-    def latents(self, count: int, random: torch.Generator) -> Tensor:
+    def draw_latents(self, count: int, random: torch.Generator) -> Tensor:
         size, here = (count, self.categorical), random.device
-        plain = super().latents(count, random)
+        plain = super().draw_latents(count, random)
         category = torch.randint(self.categories, size, generator=random, device=here)
         number = torch.rand(count, self.continuous, generator=random, device=here)
         return torch.cat([plain, one_hot(category, self.categories).flatten(1), 2 * number - 1], 1)
 
-    def discriminator_terms(self, duels: list[Duel]) -> Terms:
+    def discriminator_terms(self, duels: list[AdversarialBatch]) -> Terms:
         return self.generator_terms(duels)
 
-    def generator_terms(self, duels: list[Duel]) -> Terms:
+    def generator_terms(self, duels: list[AdversarialBatch]) -> Terms:
         for duel in duels:
-            found = told(duel, duel.fake_features)
+            lower_bounds = auxiliary_logits(duel, duel.fake_features)
             categories, numbers = duel.source[:, self.latent :].tensor_split([self.numbers], 1)
             if self.categorical:
-                logits = found[:, : self.numbers].unflatten(1, (-1, self.categories))
-                known = information_of_categories(logits, categories.view_as(logits))
-                yield "information", -self.weight * known
+                logits = lower_bounds[:, : self.numbers].unflatten(1, (-1, self.categories))
+                codes = categorical_information(logits, categories.view_as(logits))
+                yield "information", -self.weight * codes
             if self.continuous:
-                mean, variance = found[:, self.numbers :].chunk(2, 1)
-                known = information_of_numbers(mean, variance, numbers)
-                yield "continuous_information", -self.continuous_weight * known
+                mean, variance = lower_bounds[:, self.numbers :].chunk(2, 1)
+                codes = continuous_information(mean, variance, numbers)
+                yield "continuous_information", -self.continuous_weight * codes
 
 
-def information_of_categories(logits: Tensor, code: Tensor) -> Tensor:
+def categorical_information(logits: Tensor, code: Tensor) -> Tensor:
     """H(c) + E log Q of codes that are equally likely, summed: [N, codes, categories], one-hot => [] nats."""
     entropy = logits.shape[1] * log(logits.shape[2])
     return entropy + (log_softmax(logits, 2) * code).sum((1, 2)).mean()
 
 
-def information_of_numbers(mean: Tensor, log_variance: Tensor, code: Tensor) -> Tensor:
+def continuous_information(mean: Tensor, log_variance: Tensor, code: Tensor) -> Tensor:
     """The same of numbers uniform in [-1, 1], by normal densities: [N, codes] => [] nats."""
     entropy = code.shape[1] * log(2)
     squared = (code - mean).square() / log_variance.exp()

@@ -12,7 +12,7 @@ from ganbench.gan.networks.discriminator import Shape
 from .restoration import Restoration
 
 
-class Filled(nn.Module):
+class HoleFiller(nn.Module):
     """A translator's pixels in the hole, and what was known around it: [N, C + 1, H, W] => [N, C, H, W]."""
 
     def __init__(self, inner: nn.Module):
@@ -20,8 +20,8 @@ class Filled(nn.Module):
         self.inner = inner
 
     def forward(self, x: Tensor) -> Tensor:
-        known, hole = x[:, :-1], x[:, -1:] > 0
-        return torch.where(hole, self.inner(x), known)
+        context, hole = x[:, :-1], x[:, -1:] > 0
+        return torch.where(hole, self.inner(x), context)
 
 
 class Inpainting(Restoration):
@@ -33,7 +33,7 @@ class Inpainting(Restoration):
             raise ValueError(f"the hole must lie between 0 and 1, not {hole}")
         self.hole = hole
 
-    def objection_to_shape(self, shape: Shape) -> str | None:
+    def shape_incompatibility(self, shape: Shape) -> str | None:
         if all(round(self.hole * side) for side in shape[1:]):
             return None
         return f"a hole of {self.hole} of {shape[1]}x{shape[2]} is less than a pixel"
@@ -41,17 +41,17 @@ class Inpainting(Restoration):
     def damaged_shape(self, shape: Shape) -> Shape:
         return (shape[0] + 1, *shape[1:])
 
-    def damaged(self, images: Tensor) -> Tensor:
+    def damage(self, images: Tensor) -> Tensor:
         hole = torch.zeros_like(images[:, :1])
-        hole[:, :, *map(self.middle, images.shape[2:])] = 1
+        hole[:, :, *map(self.hole_slice, images.shape[2:])] = 1
         return torch.cat([images * (1 - hole), hole], 1)
 
-    def middle(self, side: int) -> slice:
+    def hole_slice(self, side: int) -> slice:
         missing = round(self.hole * side)
         return slice((side - missing) // 2, (side - missing) // 2 + missing)
 
-    def restorer(self, translator: nn.Module) -> nn.Module:
-        return Filled(translator)
+    def make_restorer(self, translator: nn.Module) -> nn.Module:
+        return HoleFiller(translator)
 
-    def shown(self, damaged: Tensor) -> Tensor:
+    def displayable_source(self, damaged: Tensor) -> Tensor:
         return damaged[:, :-1]

@@ -11,14 +11,14 @@ from torch.nn.functional import mse_loss
 
 from ganbench.data.base import IMAGE
 from ganbench.data.modality import refuse_other_than_images
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.networks.discriminator import Shape
 
-from .base import Asked, Batches, Game, MakeDiscriminator, MakeGenerator, Terms
+from .base import Batches, Conditioning, MakeDiscriminator, MakeGenerator, Task, Terms
 
 
-class Restoration(Game):
+class Restoration(Task):
     """What damages images is a subclass's; `content` weighs the content term beside the adversarial one."""
 
     def __init__(self, content: float):
@@ -27,61 +27,63 @@ class Restoration(Game):
             raise ValueError(f"content must not be below 0, not {content}")
         self.content = content
 
-    def damaged(self, images: Tensor) -> Tensor:
+    def damage(self, images: Tensor) -> Tensor:
         """What the generator is given of images in [-1, 1]: [N, C, H, W] => [N, *damaged_shape]."""
         raise NotImplementedError
 
     def damaged_shape(self, shape: Shape) -> Shape:
         raise NotImplementedError
 
-    def restorer(self, translator: nn.Module) -> nn.Module:
+    def make_restorer(self, translator: nn.Module) -> nn.Module:
         """The generator, made of a translator of damaged images."""
         return translator
 
-    def objection(self, blueprint: Blueprint) -> str | None:
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
         if list(blueprint.shapes) != [IMAGE]:
             return f"restoration has one domain, not {' and '.join(blueprint.shapes)}"
         shape = blueprint.shapes[IMAGE]
         if refusal := refuse_other_than_images("images are restored", shape):
             return refusal
-        return self.objection_to_shape(shape) or blueprint.network.objection_to_translating(
+        return self.shape_incompatibility(shape) or blueprint.network.translation_incompatibility(
             self.damaged_shape(shape), shape
         )
 
-    def objection_to_shape(self, shape: Shape) -> str | None:
+    def shape_incompatibility(self, shape: Shape) -> str | None:
         """Why images of this shape cannot be damaged so, or None."""
         return None
 
     def build(
         self,
-        blueprint: Blueprint,
+        blueprint: BuildConfig,
         generator: MakeGenerator,
         discriminator: MakeDiscriminator,
     ) -> None:
         network, shape = blueprint.network, blueprint.shapes[IMAGE]
-        translator = network.translator(self.damaged_shape(shape), shape)
-        self.generators[IMAGE] = generator(IMAGE, self.restorer(translator))
-        self.discriminators[IMAGE] = discriminator(IMAGE, shape, network.discriminator)
+        translator = network.build_translator(self.damaged_shape(shape), shape)
+        self.generators[IMAGE] = generator(IMAGE, self.make_restorer(translator))
+        self.discriminators[IMAGE] = discriminator(IMAGE, shape, network.build_discriminator)
 
-    def play(self, batches: Batches, random: torch.Generator) -> list[Duel]:
+    def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:
         real, generator = batches[IMAGE].images, self.generators[IMAGE]
-        source = self.damaged(real)
+        source = self.damage(real)
         judge = self.discriminators[IMAGE]
-        return [Duel(IMAGE, IMAGE, generator, judge, source, real, generator(source))]  # type: ignore[arg-type]
+        return [AdversarialBatch(IMAGE, IMAGE, generator, judge, source, real, generator(source))]  # type: ignore[arg-type]
 
-    def generator_terms(self, duels: list[Duel]) -> Terms:
+    def generator_terms(self, duels: list[AdversarialBatch]) -> Terms:
         for duel in duels if self.content else ():
             yield "content", self.content * mse_loss(duel.fake, duel.real)
 
     def sample(
         self, generators: nn.ModuleDict, sources: Batches, random: torch.Generator
     ) -> dict[str, Tensor]:
-        return {IMAGE: generators[IMAGE](self.damaged(sources[IMAGE].images))}
+        return {IMAGE: generators[IMAGE](self.damage(sources[IMAGE].images))}
 
-    def asked(self, sources: Batches) -> Mapping[str, Asked]:
+    def conditioning(self, sources: Batches) -> Mapping[str, Conditioning]:
         images = sources[IMAGE].images
-        return {IMAGE: Asked(source=self.shown(self.damaged(images)), truth=images)}
+        return {
+            IMAGE: Conditioning(source=self.displayable_source(self.damage(images)), truth=images)
+        }
 
-    def shown(self, damaged: Tensor) -> Tensor:
+    def displayable_source(self, damaged: Tensor) -> Tensor:
         """What of damaged images is an image."""
         return damaged

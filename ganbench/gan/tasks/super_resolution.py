@@ -19,7 +19,7 @@ class SuperResolution(Restoration):
             raise ValueError(f"the factor must be 2, 4 or 8, not {factor}")
         self.factor = factor
 
-    def objection_to_shape(self, shape: Shape) -> str | None:
+    def shape_incompatibility(self, shape: Shape) -> str | None:
         if min(shape[1:]) >= 2 * self.factor and not any(s % self.factor for s in shape[1:]):
             return None
         return f"images of {shape[1]}x{shape[2]} cannot be made small by a factor of {self.factor}"
@@ -27,5 +27,5 @@ class SuperResolution(Restoration):
     def damaged_shape(self, shape: Shape) -> Shape:
         return (shape[0], *(side // self.factor for side in shape[1:]))
 
-    def damaged(self, images: Tensor) -> Tensor:
+    def damage(self, images: Tensor) -> Tensor:
         return avg_pool2d(images, self.factor)

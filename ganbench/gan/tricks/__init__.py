@@ -1,18 +1,18 @@
 """Tricks by their names in a spec. A new trick is a new file and a line here."""
 
-from ganbench.registry import Index
+from ganbench.registry import Registry
 
-TRICKS = Index(
+TRICKS = Registry(
     "trick",
     "ganbench.gan.tricks",
     "ganbench.tricks",
     {
-        "ada": "ada:Ada",
+        "ada": "ada:ADA",
         "consistency": "consistency:Consistency",
-        "diffaugment": "diffaugment:Diffaugment",
-        "dragan": "dragan:Dragan",
+        "diffaugment": "diffaugment:DiffAugment",
+        "dragan": "dragan:DRAGAN",
         "drift": "drift:Drift",
-        "ema": "ema:Ema",
+        "ema": "ema:EMA",
         "equilibrium": "equilibrium:Equilibrium",
         "feature_matching": "feature_matching:FeatureMatching",
         "frequency_separation": "frequency_separation:FrequencySeparation",
@@ -23,11 +23,11 @@ TRICKS = Index(
         "instance_noise": "instance_noise:InstanceNoise",
         "label_flipping": "label_flipping:LabelFlipping",
         "label_smoothing": "label_smoothing:LabelSmoothing",
-        "lecam": "lecam:Lecam",
+        "lecam": "lecam:LeCam",
         "minibatch_discrimination": "minibatch_discrimination:MinibatchDiscrimination",
         "minibatch_std": "minibatch_std:MinibatchStd",
         "orthogonal_regularization": "orthogonal_regularization:OrthogonalRegularization",
-        "pacgan": "pacgan:Pacgan",
+        "pacgan": "pacgan:PacGAN",
         "past_discriminators": "past_discriminators:PastDiscriminators",
         "path_length": "path_length:PathLength",
         "progressive_growing": "progressive_growing:ProgressiveGrowing",
@@ -35,7 +35,7 @@ TRICKS = Index(
         "r2": "r2:R2",
         "spectral_norm": "spectral_norm:SpectralNorm",
         "top_k": "top_k:TopK",
-        "ttur": "ttur:Ttur",
+        "ttur": "ttur:TTUR",
         "unrolled": "unrolled:Unrolled",
         "weight_clipping": "weight_clipping:WeightClipping",
     },

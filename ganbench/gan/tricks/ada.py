@@ -14,19 +14,19 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.losses.base import Loss
-from ganbench.gan.tasks.base import Game
+from ganbench.gan.tasks.base import Task
 
-from .augmentation_base import objection_to_points
+from .augmentation_base import refuse_points
 from .base import Trick
 
 Groups = Literal["b", "g", "c", "bg", "bc", "gc", "bgc"]
 Move = tuple[Tensor, Tensor]  # matrix [N, 2, 2], offset [N, 2, 1]: place => matrix (place + offset)
 
 
-class Ada(Trick):
+class ADA(Trick):
     phase = "augment"
     p: Tensor
     signs: Tensor  # mean so far, of the turns since p was last adjusted
@@ -42,23 +42,23 @@ class Ada(Trick):
         for name in ("p", "signs", "turns"):
             self.register_buffer(name, torch.zeros(()))
 
-    def objection(self, blueprint: Blueprint) -> str | None:
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
         if blueprint.network.energy:
             return "ada reads the signs of scores, and reconstruction errors have only one"
-        if not parts_at_zero(blueprint.loss):
+        if not separates_at_zero(blueprint.loss):
             return "ada reads on which side of 0 a score lies, and this loss draws no border there"
-        return objection_to_points("ada", blueprint)
+        return refuse_points("ada", blueprint)
 
-    def view(self, x: Tensor, role: str) -> Tensor:
-        if self.moment is None:
+    def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
+        if self.context is None:
             return x
-        dice = Dice(len(x), self.p, self.moment.of(role).random)
+        dice = AugmentationDraws(len(x), self.p, self.context.of(role).random)
         if moves := [move(dice, x.shape) for name, move in MOVES.items() if name in self.groups]:
-            x = moved(x, moves)
-        return recoloured(x, dice) if "c" in self.groups else x
+            x = apply_moves(x, moves)
+        return transform_colours(x, dice) if "c" in self.groups else x
 
     @torch.no_grad()
-    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
+    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
         score = torch.cat([duel.real_score.flatten() for duel in duels])
         self.signs += score.sign().mean() / self.every
         self.turns += 1
@@ -70,79 +70,84 @@ class Ada(Trick):
         self.turns *= ~due
 
 
-def parts_at_zero(loss: Loss) -> bool:
+def separates_at_zero(loss: Loss) -> bool:
     """Is 0 its border between real and fake: mirrored at 0 is it the same, moved along is it another?"""
     real, fake = torch.tensor([2.0, -0.5]), torch.tensor([0.25, -1.0])
-    told, mirrored, along = (
-        loss.discriminator(*scores)
+    values, mirrored, along = (
+        loss.discriminator_loss(*scores)
         for scores in ((real, fake), (-fake, -real), (real + 1, fake + 1))
     )
-    return bool(told.isclose(mirrored) and not told.isclose(along))
+    return bool(values.isclose(mirrored) and not values.isclose(along))
 
 
 @dataclass(frozen=True)
-class Dice:
+class AugmentationDraws:
     """Draws for N images: with probability p a number, and else 0, at which nothing changes."""
 
     count: int
     p: Tensor
     random: torch.Generator
 
-    def uniform(self, *size: int) -> Tensor:  # in [-1, 1), [*size, N]
-        return self.sometimes(2 * self.rand(*size) - 1)
+    def draw_uniform(self, *size: int) -> Tensor:  # in [-1, 1), [*size, N]
+        return self.with_probability(2 * self.rand(*size) - 1)
 
-    def normal(self, *size: int) -> Tensor:  # [*size, N]
+    def draw_normal(self, *size: int) -> Tensor:  # [*size, N]
         device = self.random.device
-        return self.sometimes(torch.randn(*size, self.count, generator=self.random, device=device))
+        return self.with_probability(
+            torch.randn(*size, self.count, generator=self.random, device=device)
+        )
 
-    def coin(self) -> Tensor:  # 1 for half of those that it befalls, [N]
-        return (self.uniform() < 0).float()
+    def draw_coin(self) -> Tensor:  # 1 for half of those that it befalls, [N]
+        return (self.draw_uniform() < 0).float()
 
-    def sometimes(self, drawn: Tensor) -> Tensor:
+    def with_probability(self, drawn: Tensor) -> Tensor:
         return torch.where(self.rand() < self.p, drawn, 0.0)
 
     def rand(self, *size: int) -> Tensor:
         return torch.rand(*size, self.count, generator=self.random, device=self.random.device)
 
 
-def blits(dice: Dice, shape: Sequence[int]) -> Move:
+def blit_transforms(dice: AugmentationDraws, shape: Sequence[int]) -> Move:
     """Mirrored, turned by quarters, and moved by whole pixels up to an eighth of the side."""
-    mirror = 1 - 2 * dice.coin()
-    turn = rotation(pi / 2 * (2 * dice.uniform()).floor())
-    matrix = stretch(mirror, torch.ones_like(mirror)) @ turn
-    return matrix, pixels(dice.uniform(2), shape).round()
+    mirror = 1 - 2 * dice.draw_coin()
+    turn = rotation_matrix(pi / 2 * (2 * dice.draw_uniform()).floor())
+    matrix = stretch_matrix(mirror, torch.ones_like(mirror)) @ turn
+    return matrix, pixel_steps(dice.draw_uniform(2), shape).round()
 
 
-def geometry(dice: Dice, shape: Sequence[int]) -> Move:
+def geometric_transforms(dice: AugmentationDraws, shape: Sequence[int]) -> Move:
     """Scaled, stretched in any direction, turned, and moved by fractions of pixels."""
     tilted = replace(dice, p=1 - (1 - dice.p).sqrt())  # so that one of two turns befalls p
-    scale, thin = (0.2 * dice.normal()).exp2(), (0.2 * dice.normal()).exp2()
-    first, second = (rotation(pi * tilted.uniform()) for _ in range(2))
-    matrix = scale[:, None, None] * first @ stretch(thin, 1 / thin) @ second
-    return matrix, pixels(dice.normal(2), shape)
+    scale, thin = (0.2 * dice.draw_normal()).exp2(), (0.2 * dice.draw_normal()).exp2()
+    first, second = (rotation_matrix(pi * tilted.draw_uniform()) for _ in range(2))
+    matrix = scale[:, None, None] * first @ stretch_matrix(thin, 1 / thin) @ second
+    return matrix, pixel_steps(dice.draw_normal(2), shape)
 
 
 # From a place that is seen back to where it was: the last move comes first. All are drawn from laws that
 # are the same backwards.
-MOVES: dict[str, Callable[[Dice, Sequence[int]], Move]] = {"g": geometry, "b": blits}
+MOVES: dict[str, Callable[[AugmentationDraws, Sequence[int]], Move]] = {
+    "g": geometric_transforms,
+    "b": blit_transforms,
+}
 
 
-def pixels(eighths: Tensor, shape: Sequence[int]) -> Tensor:
+def pixel_steps(eighths: Tensor, shape: Sequence[int]) -> Tensor:
     """Steps to the right and down, from eighths of the sides: [2, N] => [N, 2, 1]."""
     right, down = eighths
     return torch.stack([right * shape[3] / 8, down * shape[2] / 8], 1)[:, :, None]
 
 
-def rotation(angle: Tensor) -> Tensor:  # [N] => [N, 2, 2]
+def rotation_matrix(angle: Tensor) -> Tensor:  # [N] => [N, 2, 2]
     cosine, sine = angle.cos(), angle.sin()
     return torch.stack([cosine, -sine, sine, cosine], 1).unflatten(1, (2, 2))
 
 
-def stretch(right: Tensor, down: Tensor) -> Tensor:  # [N], [N] => [N, 2, 2]
+def stretch_matrix(right: Tensor, down: Tensor) -> Tensor:  # [N], [N] => [N, 2, 2]
     return torch.diag_embed(torch.stack([right, down], 1))
 
 
-def moved(x: Tensor, moves: Sequence[Move]) -> Tensor:
+def apply_moves(x: Tensor, moves: Sequence[Move]) -> Tensor:
     """Each place shows what lies where the moves lead from it, around the middle of its image."""
     height, width = x.shape[2:]
     sides = [torch.arange(side, device=x.device, dtype=x.dtype) for side in (height, width)]
@@ -150,23 +155,23 @@ def moved(x: Tensor, moves: Sequence[Move]) -> Tensor:
     place = torch.stack([columns - (width - 1) / 2, rows - (height - 1) / 2]).flatten(1)
     for matrix, offset in moves:
         place = matrix @ (place + offset)  # [N, 2, H * W]
-    return resampled(x, place[:, 1] + (height - 1) / 2, place[:, 0] + (width - 1) / 2)
+    return resample_bilinear(x, place[:, 1] + (height - 1) / 2, place[:, 0] + (width - 1) / 2)
 
 
-def resampled(x: Tensor, row: Tensor, column: Tensor) -> Tensor:
+def resample_bilinear(x: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """Bilinear images of the given places: [N, C, H, W], [N, H * W], [N, H * W] => [N, C, H, W].
 
     By hand, for grid_sample cannot be differentiated twice, as gradient penalties do.
     """
-    rows, height = neighbours(row, x.shape[2])
-    columns, width = neighbours(column, x.shape[3])
+    rows, height = neighbouring_pixels(row, x.shape[2])
+    columns, width = neighbouring_pixels(column, x.shape[3])
     place = (rows[:, :, None] * x.shape[3] + columns[:, None]).flatten(1)  # [N, 4 * H * W]
     weight = (height[:, :, None] * width[:, None]).flatten(1, 2)  # [N, 4, H * W]
-    found = x.flatten(2).gather(2, place[:, None].expand(-1, x.shape[1], -1))
-    return (found.unflatten(2, (4, -1)) * weight[:, None]).sum(2).view_as(x)
+    values = x.flatten(2).gather(2, place[:, None].expand(-1, x.shape[1], -1))
+    return (values.unflatten(2, (4, -1)) * weight[:, None]).sum(2).view_as(x)
 
 
-def neighbours(place: Tensor, side: int) -> tuple[Tensor, Tensor]:
+def neighbouring_pixels(place: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """The two pixels around each place, mirrored at the borders, and their weights: 2x [N, 2, P]."""
     last = side - 1
     place = last - (place.remainder(2 * last) - last).abs()
@@ -174,21 +179,21 @@ def neighbours(place: Tensor, side: int) -> tuple[Tensor, Tensor]:
     return near.clamp(max=last).long(), 1 - (place[:, None] - near).abs()
 
 
-def recoloured(x: Tensor, dice: Dice) -> Tensor:
+def transform_colours(x: Tensor, dice: AugmentationDraws) -> Tensor:
     """Brightness, contrast, inversion of luma, and of colours saturation and hue."""
     channels = x.shape[1]
     one = torch.eye(channels, device=x.device)
     luma = torch.full_like(one, 1 / channels)  # projects on the axis of greys
-    brightness, contrast = 0.2 * dice.normal(), (0.5 * dice.normal()).exp2()
-    flip, saturation = 2 * dice.coin(), dice.normal().exp2()
+    brightness, contrast = 0.2 * dice.draw_normal(), (0.5 * dice.draw_normal()).exp2()
+    flip, saturation = 2 * dice.draw_coin(), dice.draw_normal().exp2()
     change = contrast[:, None, None] * (one - flip[:, None, None] * luma)
     change = change @ (one + (saturation - 1)[:, None, None] * (one - luma))
     if channels == 3:
-        change = change @ hue(pi * dice.uniform())
+        change = change @ hue_rotation(pi * dice.draw_uniform())
     return torch.einsum("nij,njhw->nihw", change, x + brightness[:, None, None, None])
 
 
-def hue(angle: Tensor) -> Tensor:
+def hue_rotation(angle: Tensor) -> Tensor:
     """Turns colours around the axis of greys (Rodrigues' formula): [N] => [N, 3, 3]."""
     one = torch.eye(3, device=angle.device)
     across = (one.roll(1, 0) - one.roll(-1, 0)) / 3**0.5

@@ -7,16 +7,16 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ganbench.data.modality import refuse_other_than_images
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.build_config import BuildConfig
 
 
-def objection_to_points(trick: str, blueprint: Blueprint) -> str | None:
+def refuse_points(trick: str, blueprint: BuildConfig) -> str | None:
     shapes = blueprint.shapes.values()
     refusals = (refuse_other_than_images(f"{trick} needs images", shape) for shape in shapes)
     return next(filter(None, refusals), None)
 
 
-def shifted(
+def shift_images(
     x: Tensor, share: float, padding: Literal["constant", "reflect"], random: torch.Generator
 ) -> Tensor:
     """Each image moved by whole pixels, up to this share of its sides; zeros or its mirror image come in."""

@@ -13,21 +13,21 @@ from typing import Any, ClassVar, Literal, Protocol, get_args
 import torch
 from torch import Tensor, nn
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
-from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.losses.base import Loss
 from ganbench.gan.networks.base import Network
 from ganbench.gan.networks.discriminator import Discriminator
-from ganbench.gan.tasks.base import Batches, Game, Terms
-from ganbench.rng import Moment
+from ganbench.gan.tasks.base import Batches, Task, Terms
+from ganbench.rng import StepContext
 
 # A chain's order: what changes the discriminator's structure comes before what reparametrizes its
 # weights, what changes single images before what splits them into bands, and that before what packs them.
 # What moves weights by itself comes before all that looks at them. What sets a loss's targets comes before
 # what swaps single ones, that before what picks examples, and that before what asks several judges.
 # What tells samplers how far networks have grown comes after what averages them.
-Phase = Literal[
+TrickPhase = Literal[
     "plan",
     "projection",
     "loss",
@@ -43,17 +43,17 @@ Phase = Literal[
     "averaging",
     "growth",
 ]
-PHASES: tuple[Phase, ...] = get_args(Phase)
+TRICK_PHASES: tuple[TrickPhase, ...] = get_args(TrickPhase)
 
 
-class Training(Protocol):
+class TrainingInProgress(Protocol):
     """What a look ahead of the generators' turn may ask of the training that it is part of."""
 
-    game: Game
+    task: Task
     trick: "Trick"
     optimizers: dict[str, torch.optim.Optimizer]
 
-    def discriminator_turn(self) -> Any:
+    def discriminator_step(self) -> Any:
         """One more turn, which moves the discriminators, their optimizer and other tricks."""
 
     def discriminator_objective(self) -> Tensor:
@@ -63,92 +63,92 @@ class Training(Protocol):
 class Trick(nn.Module):
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
-    phase: ClassVar[Phase] = "penalty"  # its place in a chain, whatever order it was listed in
+    phase: ClassVar[TrickPhase] = "penalty"  # its place in a chain, whatever order it was listed in
 
-    moment: Moment | None = None  # None: nothing runs yet, shapes are being asked for
+    context: StepContext | None = None  # None: nothing runs yet, shapes are being asked for
 
     # Once, before anything is built.
-    def plan(self, plan: Plan) -> Plan:
+    def configure_hyperparameters(self, plan: Hyperparameters) -> Hyperparameters:
         """Rates, batch, turns: as the trick wants them."""
         return plan
 
-    def network(self, network: Network) -> Network:
+    def configure_network(self, network: Network) -> Network:
         """The network family with other settings, such as another norm of the discriminator."""
         return network
 
-    def objection(self, blueprint: Blueprint) -> str | None:
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
         """Why this trick has no meaning here, in a sentence, or None."""
         return None
 
     # Once, while it is built.
-    def generator(self, generator: nn.Module) -> nn.Module:
+    def transform_generator(self, generator: nn.Module) -> nn.Module:
         """A generator as it was built, or changed; each that a game has, by itself."""
         return generator
 
-    def discriminator(self, discriminator: Discriminator) -> Discriminator:
+    def transform_discriminator(self, discriminator: Discriminator) -> Discriminator:
         """The same of a discriminator, whose head may be exchanged."""
         return discriminator
 
-    def attach(self, game: Game, blueprint: Blueprint) -> None:
+    def setup(self, game: Task, blueprint: BuildConfig) -> None:
         """Makes the state that depends on the networks, ahead of any load_state_dict."""
 
     # Every turn.
-    def tick(self, moment: Moment) -> None:
+    def begin_step(self, moment: StepContext) -> None:
         """The only clock: called before each turn. Draws come from `self.moment.of(...).random`."""
-        self.moment = moment
+        self.context = moment
 
-    def deal(self, batches: Batches) -> Batches:
+    def transform_batches(self, batches: Batches) -> Batches:
         """The reals of a turn, before anybody plays with them."""
         return batches
 
-    def loss(self, loss: Loss, duel: Duel) -> Loss:
+    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
         """The loss of a duel, with other targets or around it."""
         return loss
 
-    def view(self, x: Tensor, role: str) -> Tensor:
+    def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
         """What a discriminator is shown of images; also asked of empty ones without a moment.
 
         Noise comes from `self.moment.of(role).random`, so that no role moves another's.
         """
         return x
 
-    def stage(self, duel: Duel) -> Duel:
+    def transform_pair(self, duel: AdversarialBatch) -> AdversarialBatch:
         """Who meets whom on a discriminator's turn."""
         return duel
 
-    def discriminator_terms(self, duel: Duel) -> Terms:
+    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
         """Named scalars that add to the discriminator's objective, of each duel of its turn."""
         return ()
 
-    def generator_terms(self, duel: Duel) -> Terms:
+    def generator_terms(self, duel: AdversarialBatch) -> Terms:
         """The same of the generator's."""
         return ()
 
-    def gradients(self, side: str, parameters: Sequence[nn.Parameter]) -> None:
+    def transform_gradients(self, side: str, parameters: Sequence[nn.Parameter]) -> None:
         """Sees a side's summed gradients, before its optimizer's step."""
 
-    def lookahead(self, training: Training) -> AbstractContextManager[Any]:
+    def lookahead(self, training: TrainingInProgress) -> AbstractContextManager[Any]:
         """Surrounds the generators' turn, and leaves nothing moved that it moved but the generators."""
         return nullcontext()
 
-    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
+    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
         """The discriminators have moved; once a turn, however many duels it had."""
 
-    def after_generators(self, game: Game, duels: Sequence[Duel]) -> None:
+    def after_generator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
         """The generators have moved."""
 
     # At evaluation.
-    def sampler(self, generators: nn.ModuleDict) -> nn.ModuleDict:
+    def transform_sampling_generators(self, generators: nn.ModuleDict) -> nn.ModuleDict:
         """The generators that samples are taken from, of the same structure."""
         return generators
 
 
-class Chain(Trick):
+class TrickList(Trick):
     """Tricks by name, in the order of their phases, are a trick; no tricks are the plain GAN."""
 
     def __init__(self, tricks: Mapping[str, Trick]):
         super().__init__()
-        order = sorted(tricks, key=lambda name: (PHASES.index(tricks[name].phase), name))
+        order = sorted(tricks, key=lambda name: (TRICK_PHASES.index(tricks[name].phase), name))
         self.names = tuple(order)
         self.tricks = nn.ModuleList(tricks[name] for name in order)
 
@@ -158,67 +158,67 @@ class Chain(Trick):
     def items(self) -> Iterator[tuple[str, Trick]]:
         return zip(self.names, self, strict=True)
 
-    def plan(self, plan: Plan) -> Plan:
-        return reduce(lambda x, trick: trick.plan(x), self, plan)
+    def configure_hyperparameters(self, plan: Hyperparameters) -> Hyperparameters:
+        return reduce(lambda x, trick: trick.configure_hyperparameters(x), self, plan)
 
-    def network(self, network: Network) -> Network:
-        return reduce(lambda x, trick: trick.network(x), self, network)
+    def configure_network(self, network: Network) -> Network:
+        return reduce(lambda x, trick: trick.configure_network(x), self, network)
 
-    def objection(self, blueprint: Blueprint) -> str | None:
-        found = [o for trick in self if (o := trick.objection(blueprint))]
-        return "; ".join(found) or None
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+        reasons = [o for trick in self if (o := trick.incompatibility(blueprint))]
+        return "; ".join(reasons) or None
 
-    def generator(self, generator: nn.Module) -> nn.Module:
-        return reduce(lambda x, trick: trick.generator(x), self, generator)
+    def transform_generator(self, generator: nn.Module) -> nn.Module:
+        return reduce(lambda x, trick: trick.transform_generator(x), self, generator)
 
-    def discriminator(self, discriminator: Discriminator) -> Discriminator:
-        return reduce(lambda x, trick: trick.discriminator(x), self, discriminator)
+    def transform_discriminator(self, discriminator: Discriminator) -> Discriminator:
+        return reduce(lambda x, trick: trick.transform_discriminator(x), self, discriminator)
 
-    def attach(self, game: Game, blueprint: Blueprint) -> None:
+    def setup(self, game: Task, blueprint: BuildConfig) -> None:
         for trick in self:
-            trick.attach(game, blueprint)
+            trick.setup(game, blueprint)
 
-    def tick(self, moment: Moment) -> None:
+    def begin_step(self, moment: StepContext) -> None:
         for name, trick in self.items():
-            trick.tick(moment.of("tricks").of(name))
+            trick.begin_step(moment.of("tricks").of(name))
 
-    def deal(self, batches: Batches) -> Batches:
-        return reduce(lambda x, trick: trick.deal(x), self, batches)
+    def transform_batches(self, batches: Batches) -> Batches:
+        return reduce(lambda x, trick: trick.transform_batches(x), self, batches)
 
-    def loss(self, loss: Loss, duel: Duel) -> Loss:
-        return reduce(lambda x, trick: trick.loss(x, duel), self, loss)
+    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
+        return reduce(lambda x, trick: trick.transform_loss(x, duel), self, loss)
 
-    def view(self, x: Tensor, role: str) -> Tensor:
-        return reduce(lambda x, trick: trick.view(x, role), self, x)
+    def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
+        return reduce(lambda x, trick: trick.transform_discriminator_input(x, role), self, x)
 
-    def stage(self, duel: Duel) -> Duel:
-        return reduce(lambda x, trick: trick.stage(x), self, duel)
+    def transform_pair(self, duel: AdversarialBatch) -> AdversarialBatch:
+        return reduce(lambda x, trick: trick.transform_pair(x), self, duel)
 
-    def discriminator_terms(self, duel: Duel) -> Terms:
+    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
         for trick in self:
             yield from trick.discriminator_terms(duel)
 
-    def generator_terms(self, duel: Duel) -> Terms:
+    def generator_terms(self, duel: AdversarialBatch) -> Terms:
         for trick in self:
             yield from trick.generator_terms(duel)
 
-    def gradients(self, side: str, parameters: Sequence[nn.Parameter]) -> None:
+    def transform_gradients(self, side: str, parameters: Sequence[nn.Parameter]) -> None:
         for trick in self:
-            trick.gradients(side, parameters)
+            trick.transform_gradients(side, parameters)
 
-    def lookahead(self, training: Training) -> AbstractContextManager[Any]:
+    def lookahead(self, training: TrainingInProgress) -> AbstractContextManager[Any]:
         stack = ExitStack()
         for trick in self:
             stack.enter_context(trick.lookahead(training))
         return stack
 
-    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
+    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
         for trick in self:
-            trick.after_discriminators(game, duels)
+            trick.after_discriminator_step(game, duels)
 
-    def after_generators(self, game: Game, duels: Sequence[Duel]) -> None:
+    def after_generator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
         for trick in self:
-            trick.after_generators(game, duels)
+            trick.after_generator_step(game, duels)
 
-    def sampler(self, generators: nn.ModuleDict) -> nn.ModuleDict:
-        return reduce(lambda x, trick: trick.sampler(x), self, generators)
+    def transform_sampling_generators(self, generators: nn.ModuleDict) -> nn.ModuleDict:
+        return reduce(lambda x, trick: trick.transform_sampling_generators(x), self, generators)

@@ -1,11 +1,11 @@
 """What tricks ask of a game's structure: a head that learns to score more, fakes that are all asked for alike."""
 
-from ganbench.gan.build_config import Blueprint
-from ganbench.gan.tasks import GAMES
-from ganbench.registry import parse
+from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.tasks import TASKS
+from ganbench.registry import parse_spec
 
 
-def objection_to_energy(trick: str, blueprint: Blueprint) -> str | None:
+def refuse_energy(trick: str, blueprint: BuildConfig) -> str | None:
     if not blueprint.network.energy:
         return None
     return (
@@ -13,6 +13,6 @@ def objection_to_energy(trick: str, blueprint: Blueprint) -> str | None:
     )
 
 
-def asks_of_each(blueprint: Blueprint) -> bool:
+def has_conditions_per_sample(blueprint: BuildConfig) -> bool:
     """Does the game ask something of each image by itself: a label, or codes?"""
-    return bool(GAMES.load(parse(blueprint.game).name).asks_of_each)
+    return bool(TASKS.load(parse_spec(blueprint.task).name).conditions_each_sample)

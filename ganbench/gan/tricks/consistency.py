@@ -9,11 +9,11 @@ time (`flip`) and moved by whole pixels, up to the share `shift` of its side, it
 import torch
 from torch import Tensor
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks.base import Terms
 
-from .augmentation_base import objection_to_points, shifted
+from .augmentation_base import refuse_points, shift_images
 from .base import Trick
 
 
@@ -28,12 +28,12 @@ class Consistency(Trick):
             raise ValueError("shift must lie in [0, 0.5], and above 0 where nothing is flipped")
         self.weight, self.fakes, self.flip, self.shift = weight, fakes, flip, shift
 
-    def objection(self, blueprint: Blueprint) -> str | None:
-        return objection_to_points("consistency", blueprint)
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+        return refuse_points("consistency", blueprint)
 
-    def discriminator_terms(self, duel: Duel) -> Terms:
-        assert self.moment
-        random = self.moment.of(duel.name).random
+    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
+        assert self.context
+        random = self.context.of(duel.name).random
         sides = (
             ("real", self.weight, duel.real, duel.real_label, duel.real_score),
             ("fake", self.fakes, duel.fake, duel.fake_label, duel.fake_score),
@@ -41,11 +41,11 @@ class Consistency(Trick):
         for role, weight, x, label, score in sides:
             if weight:
                 # in the role of the unchanged: other tricks' noise is the same for both
-                changed = duel.score(self.changed(x, random), role, label)
+                changed = duel.score(self.augment(x, random), role, label)
                 yield f"{role}_consistency", weight * (score - changed).square().mean()
 
-    def changed(self, x: Tensor, random: torch.Generator) -> Tensor:
+    def augment(self, x: Tensor, random: torch.Generator) -> Tensor:
         if self.flip:
             coin = torch.rand((len(x), 1, 1, 1), generator=random, device=x.device)
             x = torch.where(coin < 0.5, x.flip(3), x)
-        return shifted(x, self.shift, "reflect", random)
+        return shift_images(x, self.shift, "reflect", random)

@@ -9,33 +9,33 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.build_config import BuildConfig
 
-from .augmentation_base import objection_to_points, shifted
+from .augmentation_base import refuse_points, shift_images
 from .base import Trick
 
 
-class Diffaugment(Trick):
+class DiffAugment(Trick):
     phase = "augment"
 
     def __init__(self, colour: bool = True, translation: bool = True, cutout: bool = True):
         super().__init__()
         if not (colour or translation or cutout):
             raise ValueError("diffaugment needs at least one of colour, translation and cutout")
-        chosen = ((colour, recoloured), (translation, translated), (cutout, cut))
+        chosen = ((colour, jitter_colours), (translation, translate_images), (cutout, cut_out))
         self.changes = [change for wanted, change in chosen if wanted]
 
-    def objection(self, blueprint: Blueprint) -> str | None:
-        return objection_to_points("diffaugment", blueprint)
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+        return refuse_points("diffaugment", blueprint)
 
-    def view(self, x: Tensor, role: str) -> Tensor:
-        if self.moment is None:
+    def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
+        if self.context is None:
             return x
-        random = self.moment.of(role).random
+        random = self.context.of(role).random
         return reduce(lambda x, change: change(x, random), self.changes, x)
 
 
-def recoloured(x: Tensor, random: torch.Generator) -> Tensor:
+def jitter_colours(x: Tensor, random: torch.Generator) -> Tensor:
     """Brightness, saturation and contrast, one number an image each."""
     size = (3, len(x), 1, 1, 1)
     brightness, saturation, contrast = torch.rand(size, generator=random, device=x.device)
@@ -46,18 +46,18 @@ def recoloured(x: Tensor, random: torch.Generator) -> Tensor:
     return (x - mean) * (contrast + 0.5) + mean
 
 
-def translated(x: Tensor, random: torch.Generator) -> Tensor:
-    return shifted(x, 1 / 8, "constant", random)
+def translate_images(x: Tensor, random: torch.Generator) -> Tensor:
+    return shift_images(x, 1 / 8, "constant", random)
 
 
-def cut(x: Tensor, random: torch.Generator) -> Tensor:
+def cut_out(x: Tensor, random: torch.Generator) -> Tensor:
     """Zero in a square of half the side; its centre lies anywhere, so that it may hang over the border."""
-    rows, columns = (covered(len(x), side, random) for side in x.shape[2:])
+    rows, columns = (cut_places(len(x), side, random) for side in x.shape[2:])
     hole = rows[:, None, :, None] & columns[:, None, None, :]
     return x.masked_fill(hole, 0.0)
 
 
-def covered(count: int, side: int, random: torch.Generator) -> Tensor:
+def cut_places(count: int, side: int, random: torch.Generator) -> Tensor:
     """Which places of a side each image's square covers: [N, side]."""
     size = int(side / 2 + 0.5)
     # an even square has its centre between two places, of which there is one more

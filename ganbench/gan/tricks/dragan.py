@@ -8,30 +8,30 @@ in the authors' code.
 
 import torch
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks.base import Terms
 
 from .base import Trick
-from .penalty_base import objection_to_batch_norm
+from .penalty_base import refuse_batch_norm
 
 
-class Dragan(Trick):
+class DRAGAN(Trick):
     def __init__(self, weight: float = 10.0, spread: float = 0.5):
         super().__init__()
         if weight <= 0 or spread <= 0:
             raise ValueError("weight and spread must be above 0")
         self.weight, self.spread = weight, spread
 
-    def objection(self, blueprint: Blueprint) -> str | None:
-        return objection_to_batch_norm("DRAGAN", blueprint)
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+        return refuse_batch_norm("DRAGAN", blueprint)
 
-    def discriminator_terms(self, duel: Duel) -> Terms:
-        assert self.moment
-        real, random = duel.real.detach(), self.moment.of(duel.name).random
+    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
+        assert self.context
+        real, random = duel.real.detach(), self.context.of(duel.name).random
         step = torch.rand((len(real), *[1] * (real.ndim - 1)), generator=random, device=real.device)
         noise = torch.rand(real.shape, generator=random, device=real.device)
         near = (real + step * self.spread * real.std() * noise).requires_grad_()
-        squared = duel.squared_slope(duel.score(near, "dragan", duel.real_label), near)
+        squared = duel.squared_gradient_norm(duel.score(near, "dragan", duel.real_label), near)
         slope = squared.add(1e-12).sqrt()  # the root has no gradient at 0
         yield "dragan", self.weight * (slope - 1).square().mean()

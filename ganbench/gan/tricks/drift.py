@@ -3,7 +3,7 @@
 It adds `weight · E D(x)²` to the discriminator's side.
 """
 
-from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.tasks.base import Terms
 
 from .base import Trick
@@ -16,5 +16,5 @@ class Drift(Trick):
             raise ValueError(f"weight must be above 0, not {weight}")
         self.weight = weight
 
-    def discriminator_terms(self, duel: Duel) -> Terms:
+    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
         yield "drift", self.weight * duel.real_score.square().mean()

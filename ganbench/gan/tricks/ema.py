@@ -16,14 +16,14 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
-from ganbench.gan.tasks.base import Game
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.tasks.base import Task
 
 from .base import Trick
 
 
-class Ema(Trick):
+class EMA(Trick):
     version = 2
     phase = "averaging"
     neutral: ClassVar[dict[str, Any]] = {"ramp": 0.0}
@@ -36,22 +36,22 @@ class Ema(Trick):
             raise ValueError(f"ramp must lie in [0, 1], not {ramp}")
         self.decay, self.ramp = decay, ramp
 
-    def attach(self, game: Game, blueprint: Blueprint) -> None:
+    def setup(self, game: Task, blueprint: BuildConfig) -> None:
         self.average = deepcopy(game.generators).requires_grad_(False)
 
-    def kept(self) -> float:
+    def effective_decay(self) -> float:
         """How much of the average stays as it was in this turn."""
-        assert self.moment
+        assert self.context
         if not self.ramp:
             return self.decay
-        half_life = self.ramp * (self.moment.step + 1)  # in steps
+        half_life = self.ramp * (self.context.step + 1)  # in steps
         return min(self.decay, 0.5 ** (1 / half_life))
 
     @torch.no_grad()
-    def after_generators(self, game: Game, duels: Sequence[Duel]) -> None:
+    def after_generator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
         average, now = self.average, game.generators
         for mean, parameter in zip(average.parameters(), now.parameters(), strict=True):
-            mean.lerp_(parameter, 1 - self.kept())
+            mean.lerp_(parameter, 1 - self.effective_decay())
         for mine, plain in zip(average.modules(), now.modules(), strict=True):
             if type(plain).get_extra_state is not nn.Module.get_extra_state:
                 mine.set_extra_state(plain.get_extra_state())  # the size that a network grew to
@@ -59,5 +59,5 @@ class Ema(Trick):
             for duel in duels:
                 replace(duel, generator=average[duel.generator_name]).generate(duel.source)
 
-    def sampler(self, generators: nn.ModuleDict) -> nn.ModuleDict:
+    def transform_sampling_generators(self, generators: nn.ModuleDict) -> nn.ModuleDict:
         return self.average

@@ -10,11 +10,11 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.losses.base import Loss
 from ganbench.gan.losses.wasserstein import Wasserstein
-from ganbench.gan.tasks.base import Game
+from ganbench.gan.tasks.base import Task
 
 from .base import Trick
 
@@ -28,25 +28,25 @@ class Equilibrium(Trick):
             raise ValueError("gamma must lie in (0, 1] and rate be above 0")
         self.gamma, self.rate = gamma, rate
 
-    def objection(self, blueprint: Blueprint) -> str | None:
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
         if not blueprint.network.energy:
             return "equilibrium balances reconstruction errors, and this discriminator makes none"
         if not isinstance(blueprint.loss, Wasserstein):
             return "equilibrium weighs the fakes of the wasserstein loss, and this is another loss"
         return None
 
-    def attach(self, game: Game, blueprint: Blueprint) -> None:
+    def setup(self, game: Task, blueprint: BuildConfig) -> None:
         zeros = {
             name: nn.Parameter(torch.zeros(()), requires_grad=False) for name in game.discriminators
         }
         self.weights = nn.ParameterDict(zeros)
 
-    def loss(self, loss: Loss, duel: Duel) -> Loss:
+    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
         assert isinstance(loss, Wasserstein)
         return replace(loss, fake_weight=self.weights[duel.name].clone())
 
     @torch.no_grad()
-    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
+    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
         for duel in duels:
             real, fake = -duel.real_score.mean(), -duel.fake_score.mean()
             weight = self.weights[duel.name]

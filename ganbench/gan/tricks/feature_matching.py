@@ -7,14 +7,14 @@ It takes the place of the adversarial term, as published; `adversarial` keeps a 
 
 from dataclasses import replace
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.losses.base import Loss
 from ganbench.gan.tasks.base import Terms
 
 from .base import Trick
 
-ON_THE_ADVERSARIAL_TERM = ("past_discriminators", "top_k")  # alone, on the generator's side
+TRICKS_ON_ADVERSARIAL_TERM = ("past_discriminators", "top_k")  # alone, on the generator's side
 
 
 class FeatureMatching(Trick):
@@ -26,15 +26,15 @@ class FeatureMatching(Trick):
             raise ValueError("weight must be above 0 and adversarial not below")
         self.weight, self.adversarial = weight, adversarial
 
-    def objection(self, blueprint: Blueprint) -> str | None:
-        idle = [name for name in blueprint.tricks if name in ON_THE_ADVERSARIAL_TERM]
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+        idle = [name for name in blueprint.tricks if name in TRICKS_ON_ADVERSARIAL_TERM]
         if self.adversarial or not idle:
             return None
         return f"feature matching takes the adversarial term's place, and {idle[0]} would change nothing"
 
-    def loss(self, loss: Loss, duel: Duel) -> Loss:
+    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
         return replace(loss, generator_weight=self.adversarial * loss.generator_weight)
 
-    def generator_terms(self, duel: Duel) -> Terms:
+    def generator_terms(self, duel: AdversarialBatch) -> Terms:
         gap = duel.fake_features.mean(0) - duel.real_features.mean(0).detach()
         yield "feature_matching", self.weight * gap.square().sum()

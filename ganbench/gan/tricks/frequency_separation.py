@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.build_config import BuildConfig
 
-from .augmentation_base import objection_to_points
+from .augmentation_base import refuse_points
 from .base import Trick
 
 
@@ -23,9 +23,11 @@ class FrequencySeparation(Trick):
             raise ValueError(f"the kernel must be odd and at least 3, not {kernel}")
         self.kernel = kernel
 
-    def objection(self, blueprint: Blueprint) -> str | None:
-        return objection_to_points("frequency separation", blueprint)
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+        return refuse_points("frequency separation", blueprint)
 
-    def view(self, x: Tensor, role: str) -> Tensor:  # [N, C, H, W] => [N, 2 * C, H, W]
+    def transform_discriminator_input(
+        self, x: Tensor, role: str
+    ) -> Tensor:  # [N, C, H, W] => [N, 2 * C, H, W]
         low = avg_pool2d(x, self.kernel, 1, self.kernel // 2, count_include_pad=False)
         return torch.cat([low, x - low], 1)

@@ -17,5 +17,5 @@ class GradientClipping(Trick):
             raise ValueError(f"the norm must be above 0, not {norm}")
         self.norm = norm
 
-    def gradients(self, side: str, parameters: Sequence[nn.Parameter]) -> None:
+    def transform_gradients(self, side: str, parameters: Sequence[nn.Parameter]) -> None:
         nn.utils.clip_grad_norm_(parameters, self.norm)

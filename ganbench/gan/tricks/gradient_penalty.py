@@ -7,12 +7,12 @@ It adds `weight · E(‖∇D(x̂)‖ − target)²` to the discriminator's side,
 
 import torch
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks.base import Terms
 
 from .base import Trick
-from .penalty_base import objection_to_batch_norm
+from .penalty_base import refuse_batch_norm
 
 
 class GradientPenalty(Trick):
@@ -22,16 +22,16 @@ class GradientPenalty(Trick):
             raise ValueError("weight must be above 0 and target not below")
         self.weight, self.target, self.one_sided = weight, target, one_sided
 
-    def objection(self, blueprint: Blueprint) -> str | None:
-        return objection_to_batch_norm("gradient penalty", blueprint)
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+        return refuse_batch_norm("gradient penalty", blueprint)
 
-    def discriminator_terms(self, duel: Duel) -> Terms:
-        assert self.moment
+    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
+        assert self.context
         shape = (len(duel.real), *[1] * (duel.real.ndim - 1))
-        random = self.moment.of(duel.name).random
+        random = self.context.of(duel.name).random
         mix = torch.rand(shape, generator=random, device=duel.real.device).to(duel.real.dtype)
         between = duel.real.lerp(duel.fake, mix)  # which a look ahead may follow to the generator
-        squared = duel.squared_slope(
+        squared = duel.squared_gradient_norm(
             duel.score(between, "gradient_penalty", duel.real_label), between
         )
         excess = squared.add(1e-12).sqrt() - self.target  # the root has no gradient at 0

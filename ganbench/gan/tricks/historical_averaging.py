@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
-from ganbench.gan.tasks.base import Game, Terms
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.tasks.base import Task, Terms
 
 from .base import Trick
 
 
-class History(nn.Module):
+class ParameterHistory(nn.Module):
     """The mean of a module's parameters over the turns so far, the initial ones counted."""
 
     def __init__(self, module: nn.Module):
@@ -27,12 +27,12 @@ class History(nn.Module):
         self.register_buffer("count", torch.ones(()))
 
     @torch.no_grad()
-    def follow(self, module: nn.Module) -> None:
+    def update_mean(self, module: nn.Module) -> None:
         self.count += 1
         for mean, now in zip(self.means, module.parameters(), strict=True):
             mean += (now - mean) / self.count
 
-    def distance(self, module: nn.Module) -> Tensor:  # squared, summed over all parameters
+    def squared_distance(self, module: nn.Module) -> Tensor:  # squared, summed over all parameters
         pairs = zip(self.means, module.parameters(), strict=True)
         return torch.stack([(now - mean).square().sum() for mean, now in pairs]).sum()
 
@@ -44,32 +44,32 @@ class HistoricalAveraging(Trick):
             raise ValueError(f"weight must be above 0, not {weight}")
         self.weight = weight
 
-    def attach(self, game: Game, blueprint: Blueprint) -> None:
-        self.discriminators = histories(game.discriminators)
-        self.generators = histories(game.generators)
+    def setup(self, game: Task, blueprint: BuildConfig) -> None:
+        self.discriminators = make_histories(game.discriminators)
+        self.generators = make_histories(game.generators)
 
-    def discriminator_terms(self, duel: Duel) -> Terms:
-        past = past_of(self.discriminators, duel.name)
-        yield "discriminator_history", self.weight * past.distance(duel.discriminator)
+    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
+        past = history_of(self.discriminators, duel.name)
+        yield "discriminator_history", self.weight * past.squared_distance(duel.discriminator)
 
-    def generator_terms(self, duel: Duel) -> Terms:
-        past = past_of(self.generators, duel.generator_name)
-        yield "generator_history", self.weight * past.distance(duel.generator)
+    def generator_terms(self, duel: AdversarialBatch) -> Terms:
+        past = history_of(self.generators, duel.generator_name)
+        yield "generator_history", self.weight * past.squared_distance(duel.generator)
 
-    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
+    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
         for name, network in game.discriminators.items():
-            past_of(self.discriminators, name).follow(network)
+            history_of(self.discriminators, name).update_mean(network)
 
-    def after_generators(self, game: Game, duels: Sequence[Duel]) -> None:
+    def after_generator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
         for name, network in game.generators.items():
-            past_of(self.generators, name).follow(network)
+            history_of(self.generators, name).update_mean(network)
 
 
-def histories(networks: nn.ModuleDict) -> nn.ModuleDict:
-    return nn.ModuleDict({name: History(network) for name, network in networks.items()})
+def make_histories(networks: nn.ModuleDict) -> nn.ModuleDict:
+    return nn.ModuleDict({name: ParameterHistory(network) for name, network in networks.items()})
 
 
-def past_of(pasts: nn.ModuleDict, name: str) -> History:
+def history_of(pasts: nn.ModuleDict, name: str) -> ParameterHistory:
     past = pasts[name]
-    assert isinstance(past, History)
+    assert isinstance(past, ParameterHistory)
     return past

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
-from ganbench.gan.tasks.base import Game
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.tasks.base import Task
 
 from .base import Trick
-from .compatibility import asks_of_each
+from .compatibility import has_conditions_per_sample
 
 
 class ImagePool(Trick):
@@ -26,49 +26,51 @@ class ImagePool(Trick):
             raise ValueError(f"size must be at least 1, not {size}")
         self.size = size
 
-    def objection(self, blueprint: Blueprint) -> str | None:
-        if asks_of_each(blueprint):
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+        if has_conditions_per_sample(blueprint):
             return (
                 "a pool shows fakes of other turns, and here each is asked for something of its own"
             )
-        if blueprint.plan.batch <= self.size:
+        if blueprint.hyperparameters.batch <= self.size:
             return None
-        return f"a pool of {self.size} images cannot hold a batch of {blueprint.plan.batch}"
+        return (
+            f"a pool of {self.size} images cannot hold a batch of {blueprint.hyperparameters.batch}"
+        )
 
-    def attach(self, game: Game, blueprint: Blueprint) -> None:
+    def setup(self, game: Task, blueprint: BuildConfig) -> None:
         self.names = list(game.discriminators)
-        held = self.size - self.size % blueprint.plan.batch
+        held = self.size - self.size % blueprint.hyperparameters.batch
         for name in self.names:  # a discriminator is called like the domain that it judges
             self.register_buffer(f"images_{name}", torch.zeros(held, *blueprint.shapes[name]))
         self.register_buffer("seen", torch.zeros(len(self.names), dtype=torch.long))
 
-    def stage(self, duel: Duel) -> Duel:
+    def transform_pair(self, duel: AdversarialBatch) -> AdversarialBatch:
         pool, number = self.get_buffer(f"images_{duel.name}"), self.names.index(duel.name)
-        exchange = self.drawn(len(pool), self.seen[number], len(duel.fake), duel.name)
+        exchange = self.draw_exchange(len(pool), self.seen[number], len(duel.fake), duel.name)
         self.seen[number] += len(duel.fake)
-        return replace(duel, fake=exchange.of(pool, duel.fake))
+        return replace(duel, fake=exchange.apply(pool, duel.fake))
 
-    def drawn(self, held: int, seen: Tensor, count: int, name: str) -> "Exchange":
-        assert self.moment
-        random, device = self.moment.of(name).random, seen.device
+    def draw_exchange(self, held: int, seen: Tensor, count: int, name: str) -> "PoolExchange":
+        assert self.context
+        random, device = self.context.of(name).random, seen.device
         any_place = torch.randperm(held, generator=random, device=device)[:count]
         swap = torch.rand(count, generator=random, device=device) < 0.5
         next_place = (seen + torch.arange(count, device=device)).clamp(max=held - 1)
         filling = seen < held
-        return Exchange(
+        return PoolExchange(
             torch.where(filling, next_place, any_place), filling | swap, swap & ~filling
         )
 
 
 @dataclass(frozen=True, eq=False)
-class Exchange:
+class PoolExchange:
     """Each fake's place in a pool, none twice, whether it is kept there, and the old one shown for it: [N] each."""
 
     place: Tensor
     kept: Tensor
     swapped: Tensor
 
-    def of(self, pool: Tensor, new: Tensor) -> Tensor:
+    def apply(self, pool: Tensor, new: Tensor) -> Tensor:
         """What is shown; the pool takes what it is to keep."""
         wide, old = (-1, *[1] * (new.ndim - 1)), pool[self.place]
         pool[self.place] = torch.where(self.kept.view(wide), new.detach(), old)

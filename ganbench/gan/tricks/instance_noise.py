@@ -20,9 +20,9 @@ class InstanceNoise(Trick):
             raise ValueError("std must be above 0 and until in (0, 1]")
         self.std, self.until = std, until
 
-    def view(self, x: Tensor, role: str) -> Tensor:
-        if self.moment is None:
+    def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
+        if self.context is None:
             return x
-        std = self.std * max(0.0, 1 - self.moment.progress / self.until)
-        noise = torch.randn(x.shape, generator=self.moment.of(role).random, device=x.device)
+        std = self.std * max(0.0, 1 - self.context.progress / self.until)
+        noise = torch.randn(x.shape, generator=self.context.of(role).random, device=x.device)
         return x + std * noise

@@ -8,32 +8,32 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
-from ganbench.gan.losses.base import Around, Loss, Targeted
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.losses.base import Loss, TargetedLoss, WrappedLoss
 
 from .base import Trick
-from .label_smoothing import objection_to_no_targets
+from .label_smoothing import refuse_loss_without_targets
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flipped(Around):
+class FlippedTargets(WrappedLoss):
     """A loss with targets, each the other side's with the probability `share`."""
 
-    inner: Targeted
+    inner: TargetedLoss
     share: float
     random: torch.Generator
 
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        ours, theirs = self.inner.real_target, self.inner.fake_target
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        real_target, fake_target = self.inner.real_target, self.inner.fake_target
         flipped = replace(
             self.inner,
-            real_target=self.drawn(real, usual=ours, other=theirs),
-            fake_target=self.drawn(fake, usual=theirs, other=ours),
+            real_target=self.draw_targets(real, usual=real_target, other=fake_target),
+            fake_target=self.draw_targets(fake, usual=fake_target, other=real_target),
         )
-        return flipped.discriminator(real, fake)
+        return flipped.discriminator_loss(real, fake)
 
-    def drawn(self, score: Tensor, usual: float | Tensor, other: float | Tensor) -> Tensor:
+    def draw_targets(self, score: Tensor, usual: float | Tensor, other: float | Tensor) -> Tensor:
         swap = torch.rand(score.shape, generator=self.random, device=score.device) < self.share
         return torch.where(swap, other, usual)
 
@@ -47,14 +47,14 @@ class LabelFlipping(Trick):
             raise ValueError(f"the share must lie in (0, 0.5), not {share}")
         self.share = share
 
-    def objection(self, blueprint: Blueprint) -> str | None:
-        return objection_to_no_targets("label flipping", blueprint)
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+        return refuse_loss_without_targets("label flipping", blueprint)
 
-    def loss(self, loss: Loss, duel: Duel) -> Loss:
-        assert self.moment
-        assert isinstance(loss, Targeted)
-        random = self.moment.of(duel.name).random
-        return Flipped(
+    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
+        assert self.context
+        assert isinstance(loss, TargetedLoss)
+        random = self.context.of(duel.name).random
+        return FlippedTargets(
             inner=loss,
             generator_weight=loss.generator_weight,
             share=self.share,

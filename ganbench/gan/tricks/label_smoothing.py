@@ -6,9 +6,9 @@ One-sided as published; `fake` above 0 smooths the fakes' target too, which Sali
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
-from ganbench.gan.losses.base import Loss, Targeted
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.losses.base import Loss, TargetedLoss
 
 from .base import Trick
 
@@ -25,19 +25,19 @@ class LabelSmoothing(Trick):
             raise ValueError(f"the target for fakes must lie in [0, 0.5), not {fake}")
         self.real, self.fake = real, fake
 
-    def objection(self, blueprint: Blueprint) -> str | None:
-        return objection_to_no_targets("label smoothing", blueprint)
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+        return refuse_loss_without_targets("label smoothing", blueprint)
 
-    def loss(self, loss: Loss, duel: Duel) -> Loss:
-        assert isinstance(loss, Targeted)
+    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
+        assert isinstance(loss, TargetedLoss)
         return replace(loss, real_target=self.real, fake_target=self.fake)
 
 
-def objection_to_no_targets(trick: str, blueprint: Blueprint) -> str | None:
-    if isinstance(blueprint.loss, Targeted):
+def refuse_loss_without_targets(trick: str, blueprint: BuildConfig) -> str | None:
+    if isinstance(blueprint.loss, TargetedLoss):
         return None
-    return f"{trick} needs targets, and the {name_of(blueprint.loss)} loss has none"
+    return f"{trick} needs targets, and the {loss_name(blueprint.loss)} loss has none"
 
 
-def name_of(loss: Loss) -> str:
+def loss_name(loss: Loss) -> str:
     return type(loss).__module__.rpartition(".")[2]

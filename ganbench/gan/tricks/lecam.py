@@ -9,14 +9,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
-from ganbench.gan.tasks.base import Game, Terms
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.tasks.base import Task, Terms
 
 from .base import Trick
 
 
-class Lecam(Trick):
+class LeCam(Trick):
     anchors: Tensor  # [discriminators, 2], moving averages of the mean scores of reals and fakes
 
     def __init__(self, weight: float = 0.3, decay: float = 0.99, start: int = 1000):
@@ -29,13 +29,13 @@ class Lecam(Trick):
             )
         self.weight, self.decay, self.start = weight, decay, start
 
-    def attach(self, game: Game, blueprint: Blueprint) -> None:
+    def setup(self, game: Task, blueprint: BuildConfig) -> None:
         self.names = list(game.discriminators)
         self.register_buffer("anchors", torch.zeros(len(self.names), 2))
 
-    def discriminator_terms(self, duel: Duel) -> Terms:
-        assert self.moment
-        if self.moment.step >= self.start:
+    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
+        assert self.context
+        if self.context.step >= self.start:
             real, fake = self.anchors[self.names.index(duel.name)]
             gap = (duel.real_score - fake).square().mean() + (
                 duel.fake_score - real
@@ -43,9 +43,9 @@ class Lecam(Trick):
             yield "lecam", self.weight * gap
 
     @torch.no_grad()
-    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
-        assert self.moment
-        share = 1 - self.decay if self.moment.step >= self.start else 1.0
+    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
+        assert self.context
+        share = 1 - self.decay if self.context.step >= self.start else 1.0
         for duel in duels:
             now = torch.stack([duel.real_score.mean(), duel.fake_score.mean()])
             self.anchors[self.names.index(duel.name)].lerp_(now, share)

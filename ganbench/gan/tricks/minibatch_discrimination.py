@@ -9,14 +9,14 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from ganbench.gan.build_config import Blueprint
-from ganbench.gan.networks.discriminator import Beside, Discriminator
+from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.networks.discriminator import AuxiliaryFeaturesHead, Discriminator
 
 from .base import Trick
-from .compatibility import objection_to_energy
+from .compatibility import refuse_energy
 
 
-class Closeness(nn.Module):
+class KernelCloseness(nn.Module):
     """For each example and kernel, the summed exp(-L1) to the others: [N, width] => [N, kernels]."""
 
     def __init__(self, width: int, kernels: int, depth: int):
@@ -39,10 +39,12 @@ class MinibatchDiscrimination(Trick):
             raise ValueError("kernels and depth must be at least 1")
         self.kernels, self.depth = kernels, depth
 
-    def objection(self, blueprint: Blueprint) -> str | None:
-        return objection_to_energy("minibatch discrimination", blueprint)
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+        return refuse_energy("minibatch discrimination", blueprint)
 
-    def discriminator(self, discriminator: Discriminator) -> Discriminator:
-        width, head = discriminator.width, discriminator.head.widened(self.kernels)
-        discriminator.head = Beside(Closeness(width, self.kernels, self.depth), width, head)
+    def transform_discriminator(self, discriminator: Discriminator) -> Discriminator:
+        width, head = discriminator.width, discriminator.head.widen(self.kernels)
+        discriminator.head = AuxiliaryFeaturesHead(
+            KernelCloseness(width, self.kernels, self.depth), width, head
+        )
         return discriminator

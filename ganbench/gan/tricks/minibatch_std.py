@@ -6,14 +6,14 @@ it as a constant map before the last convolution; these heads are linear on feat
 
 from torch import Tensor, nn
 
-from ganbench.gan.build_config import Blueprint
-from ganbench.gan.networks.discriminator import Beside, Discriminator
+from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.networks.discriminator import AuxiliaryFeaturesHead, Discriminator
 
 from .base import Trick
-from .compatibility import objection_to_energy
+from .compatibility import refuse_energy
 
 
-class Variety(nn.Module):
+class GroupStandardDeviation(nn.Module):
     """[N, width] => [N, 1]; groups are smaller, or the whole batch, where they would not divide it."""
 
     def __init__(self, group: int):
@@ -37,10 +37,10 @@ class MinibatchStd(Trick):
             raise ValueError(f"a group must be at least 2, not {group}")
         self.group = group
 
-    def objection(self, blueprint: Blueprint) -> str | None:
-        return objection_to_energy("minibatch_std", blueprint)
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+        return refuse_energy("minibatch_std", blueprint)
 
-    def discriminator(self, discriminator: Discriminator) -> Discriminator:
-        width, head = discriminator.width, discriminator.head.widened(1)
-        discriminator.head = Beside(Variety(self.group), width, head)
+    def transform_discriminator(self, discriminator: Discriminator) -> Discriminator:
+        width, head = discriminator.width, discriminator.head.widen(1)
+        discriminator.head = AuxiliaryFeaturesHead(GroupStandardDeviation(self.group), width, head)
         return discriminator

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.tasks.base import Terms
 
 from .base import Trick
@@ -29,20 +29,22 @@ class OrthogonalRegularization(Trick):
             raise ValueError(f"weight must be above 0, not {weight}")
         self.weight, self.of = weight, of
 
-    def discriminator_terms(self, duel: Duel) -> Terms:
+    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
         if self.of != "generator":
-            yield "discriminator_resemblance", self.weight * resemblance(duel.discriminator)
+            yield "discriminator_resemblance", self.weight * filter_similarity(duel.discriminator)
 
-    def generator_terms(self, duel: Duel) -> Terms:
+    def generator_terms(self, duel: AdversarialBatch) -> Terms:
         if self.of != "discriminator":
-            yield "generator_resemblance", self.weight * resemblance(duel.generator)
+            yield "generator_resemblance", self.weight * filter_similarity(duel.generator)
 
 
-def resemblance(network: nn.Module) -> Tensor:
-    return torch.stack([between_filters(matrix) for matrix in matrices(network)]).sum()
+def filter_similarity(network: nn.Module) -> Tensor:
+    return torch.stack(
+        [off_diagonal_similarity(matrix) for matrix in weight_matrices(network)]
+    ).sum()
 
 
-def between_filters(matrix: Tensor) -> Tensor:
+def off_diagonal_similarity(matrix: Tensor) -> Tensor:
     """|W W^T * (1 - I)|^2 of a matrix [filters, fan_in], by the smaller of its two Gram matrices.
 
     |W W^T| = |W^T W|, and of a first layer W W^T can be thousands squared.
@@ -52,15 +54,17 @@ def between_filters(matrix: Tensor) -> Tensor:
     return (wide @ wide.T).square().sum() - lengths.square().sum()
 
 
-def matrices(network: nn.Module) -> Iterator[Tensor]:  # each [filters, fan_in]
+def weight_matrices(network: nn.Module) -> Iterator[Tensor]:  # each [filters, fan_in]
     for layer in network.modules():
         if isinstance(layer, nn.ConvTranspose2d):
-            yield learned(layer).transpose(0, 1).flatten(1)  # its kernels are [in, out, ...]
+            yield (
+                unnormalized_weight(layer).transpose(0, 1).flatten(1)
+            )  # its kernels are [in, out, ...]
         elif isinstance(layer, nn.Conv2d | nn.Linear):
-            yield learned(layer).flatten(1)
+            yield unnormalized_weight(layer).flatten(1)
 
 
-def learned(layer: Any) -> Tensor:
+def unnormalized_weight(layer: Any) -> Tensor:
     """A layer's own weight: to ask a spectral norm for its quotient would move its power iteration."""
     normed = is_parametrized(layer, "weight")
     return layer.parametrizations.weight.original if normed else layer.weight

@@ -6,13 +6,13 @@ draw as many packs as others draw images.
 
 from torch import Tensor
 
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.build_config import BuildConfig
 
 from .base import Trick
-from .compatibility import asks_of_each
+from .compatibility import has_conditions_per_sample
 
 
-class Pacgan(Trick):
+class PacGAN(Trick):
     phase = "pack"
 
     def __init__(self, pack: int = 2):
@@ -21,12 +21,16 @@ class Pacgan(Trick):
             raise ValueError(f"a pack is at least 2, not {pack}")
         self.pack = pack
 
-    def objection(self, blueprint: Blueprint) -> str | None:
-        if blueprint.plan.batch % self.pack:
-            return f"PacGAN cannot pack a batch of {blueprint.plan.batch} in {self.pack}s"
-        if asks_of_each(blueprint):
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+        if blueprint.hyperparameters.batch % self.pack:
+            return (
+                f"PacGAN cannot pack a batch of {blueprint.hyperparameters.batch} in {self.pack}s"
+            )
+        if has_conditions_per_sample(blueprint):
             return "PacGAN judges several images at once, and here each is judged by its own label"
         return None
 
-    def view(self, x: Tensor, role: str) -> Tensor:  # [N, C, ...] => [N / pack, pack * C, ...]
+    def transform_discriminator_input(
+        self, x: Tensor, role: str
+    ) -> Tensor:  # [N, C, ...] => [N / pack, pack * C, ...]
         return x.reshape(len(x) // self.pack, self.pack * x.shape[1], *x.shape[2:])

@@ -12,26 +12,28 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
-from ganbench.gan.losses.base import Around, Loss
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.losses.base import Loss, WrappedLoss
 from ganbench.gan.networks.discriminator import Discriminator
-from ganbench.gan.tasks.base import Game
+from ganbench.gan.tasks.base import Task
 
 from .base import Trick
 
 
 @dataclass(frozen=True, kw_only=True)
-class Votes(Around):
+class AveragedVotes(WrappedLoss):
     """A loss whose generator's side is the mean over several judges of the same fakes."""
 
-    past: Sequence[Duel]
+    past: Sequence[AdversarialBatch]
 
-    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
-        votes = [self.inner.generator(fake, real)]
+    def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        votes = [self.inner.generator_loss(fake, real)]
         for duel in self.past:
             votes += [
-                self.inner.generator(duel.fake_score, real if real is None else duel.real_score)
+                self.inner.generator_loss(
+                    duel.fake_score, real if real is None else duel.real_score
+                )
             ]
         return torch.stack(votes).mean()
 
@@ -45,22 +47,22 @@ class PastDiscriminators(Trick):
             raise ValueError("keep and every must be at least 1")
         self.keep, self.every = keep, every
 
-    def attach(self, game: Game, blueprint: Blueprint) -> None:
-        kept = [deepcopy(game.discriminators).requires_grad_(False) for _ in range(self.keep)]
-        self.snapshots = nn.ModuleList(kept)
+    def setup(self, game: Task, blueprint: BuildConfig) -> None:
+        copies = [deepcopy(game.discriminators).requires_grad_(False) for _ in range(self.keep)]
+        self.snapshots = nn.ModuleList(copies)
 
-    def loss(self, loss: Loss, duel: Duel) -> Loss:
-        assert self.moment
-        taken = self.moment.step // self.every
+    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
+        assert self.context
+        taken = self.context.step // self.every
         past = [
             replace(duel, discriminator=cast(Discriminator, snapshot[duel.name]))
             for snapshot in cast(Sequence[nn.ModuleDict], self.snapshots[:taken])
         ]
-        return Votes(inner=loss, generator_weight=loss.generator_weight, past=past)
+        return AveragedVotes(inner=loss, generator_weight=loss.generator_weight, past=past)
 
-    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
-        assert self.moment
-        taken, left = divmod(self.moment.step, self.every)
-        if taken and not left and self.moment.turn == 0:
+    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
+        assert self.context
+        taken, left = divmod(self.context.step, self.every)
+        if taken and not left and self.context.turn == 0:
             oldest = self.snapshots[(taken - 1) % self.keep]
             oldest.load_state_dict(game.discriminators.state_dict())

@@ -10,10 +10,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.networks.style_mapping import StyledGenerator
-from ganbench.gan.tasks.base import Game, Terms
+from ganbench.gan.tasks.base import Task, Terms
 
 from .base import Trick
 
@@ -27,34 +27,34 @@ class PathLength(Trick):
             raise ValueError("weight must be above 0, every at least 1 and decay lie in [0, 1)")
         self.weight, self.every, self.decay = weight, every, decay
 
-    def objection(self, blueprint: Blueprint) -> str | None:
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
         if blueprint.network.styled:
             return None
         return "path length is measured in styles, and this network has no mapping that makes them"
 
-    def attach(self, game: Game, blueprint: Blueprint) -> None:
+    def setup(self, game: Task, blueprint: BuildConfig) -> None:
         self.names = list(game.generators)
         self.register_buffer("means", torch.zeros(len(self.names)))
 
-    def generator_terms(self, duel: Duel) -> Terms:
-        assert self.moment
-        if self.moment.step % self.every:
+    def generator_terms(self, duel: AdversarialBatch) -> Terms:
+        assert self.context
+        if self.context.step % self.every:
             return
         generator = cast(StyledGenerator, duel.generator)
         w = generator.styles.mapping(duel.source)
         images = generator.synthesis(w[:, None])
-        random = self.moment.of(duel.generator_name).random
-        found = lengths(images, w, random)
+        random = self.context.of(duel.generator_name).random
+        lengths = path_lengths(images, w, random)
         number = self.names.index(duel.generator_name)
         with torch.no_grad():
-            now, before = found.mean(), self.means[number]
+            now, before = lengths.mean(), self.means[number]
             # it begins at the first: from 0 it would press all images together until it has caught up
             self.means[number] = torch.where(before == 0, now, before.lerp(now, 1 - self.decay))
-        off = found - self.means[number]
+        off = lengths - self.means[number]
         yield "path_length", self.every * self.weight * off.square().mean()
 
 
-def lengths(images: Tensor, w: Tensor, random: torch.Generator) -> Tensor:
+def path_lengths(images: Tensor, w: Tensor, random: torch.Generator) -> Tensor:
     """|J^T y| of each image, with J its Jacobian by w and y noise whose size is 1 a map: [N]."""
     noise = torch.randn(images.shape, generator=random, device=images.device)
     noise = noise / (images.shape[2] * images.shape[3]) ** 0.5

@@ -4,15 +4,15 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks.base import Terms
 
-from .augmentation_base import objection_to_points
+from .augmentation_base import refuse_points
 from .base import Trick
 
 
-def objection_to_batch_norm(penalty: str, blueprint: Blueprint) -> str | None:
+def refuse_batch_norm(penalty: str, blueprint: BuildConfig) -> str | None:
     if blueprint.network.norm != "batch":
         return None
     return (
@@ -20,7 +20,7 @@ def objection_to_batch_norm(penalty: str, blueprint: Blueprint) -> str | None:
     )
 
 
-class ZeroSlope(Trick):
+class ZeroCenteredPenalty(Trick):
     """R1 and R2 (Mescheder et al., 2018), which differ in the images at which the slope is taken.
 
     `every` makes them lazy (Karras et al., 2020): so many times as strong in one of so many steps, all
@@ -37,22 +37,22 @@ class ZeroSlope(Trick):
             raise ValueError("weight must be above 0, every at least 1 and side not below 0")
         self.weight, self.every, self.side = weight, every, side
 
-    def judged(self, duel: Duel) -> tuple[Tensor, Tensor]:
+    def penalized_scores(self, duel: AdversarialBatch) -> tuple[Tensor, Tensor]:
         """The scores, and what they were computed from."""
         raise NotImplementedError
 
-    def objection(self, blueprint: Blueprint) -> str | None:
-        if self.side and (points := objection_to_points(f"{self.name} of a side", blueprint)):
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+        if self.side and (points := refuse_points(f"{self.name} of a side", blueprint)):
             return points
-        return objection_to_batch_norm(self.name, blueprint)
+        return refuse_batch_norm(self.name, blueprint)
 
-    def discriminator_terms(self, duel: Duel) -> Terms:
-        assert self.moment
-        if self.moment.step % self.every == 0:
-            squared = duel.squared_slope(*self.judged(duel))
-            weight = self.every * self.weight_at(duel.real)
+    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
+        assert self.context
+        if self.context.step % self.every == 0:
+            squared = duel.squared_gradient_norm(*self.penalized_scores(duel))
+            weight = self.every * self.weight_for_images(duel.real)
             yield self.name.lower(), weight / 2 * squared.mean()
 
-    def weight_at(self, images: Tensor) -> float:
+    def weight_for_images(self, images: Tensor) -> float:
         """The weight for images of their size."""
         return self.weight * images[0, 0].numel() / self.side**2 if self.side else self.weight

@@ -9,10 +9,10 @@ from dataclasses import replace
 from torch import nn
 
 from ganbench.data.base import Batch
-from ganbench.gan.build_config import Blueprint
-from ganbench.gan.networks.progressive import Growing, of_detail
-from ganbench.gan.tasks.base import Batches, Game
-from ganbench.rng import Moment
+from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.networks.progressive import ProgressiveModule, limit_detail
+from ganbench.gan.tasks.base import Batches, Task
+from ganbench.rng import StepContext
 
 from .base import Trick
 
@@ -26,47 +26,49 @@ class ProgressiveGrowing(Trick):
             raise ValueError(f"until must lie in (0, 1], not {until}")
         self.until = until
 
-    def objection(self, blueprint: Blueprint) -> str | None:
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
         if blueprint.network.grows:
             return None
         return "progressive growing needs networks that are built of sizes, and these have one"
 
-    def attach(self, game: Game, blueprint: Blueprint) -> None:
-        self.growing = growing(game)  # a tuple: the game's parts are not this trick's to save
+    def setup(self, game: Task, blueprint: BuildConfig) -> None:
+        self.growing = progressive_modules(
+            game
+        )  # a tuple: the game's parts are not this trick's to save
         self.top = max(part.top for part in self.growing)
-        self.grow(0.0)
+        self.set_level(0.0)
 
     @property
     def level(self) -> float:
         """That of the game, which checkpoints carry."""
         return self.growing[0].level
 
-    def grow(self, level: float) -> None:
+    def set_level(self, level: float) -> None:
         for part in self.growing:
             part.level = level
 
-    def tick(self, moment: Moment) -> None:
-        super().tick(moment)
-        self.grow(level(moment.progress / self.until, self.top))
+    def begin_step(self, moment: StepContext) -> None:
+        super().begin_step(moment)
+        self.set_level(level_at(moment.progress / self.until, self.top))
 
-    def deal(self, batches: Batches) -> Batches:
-        return {domain: self.plainer(batch) for domain, batch in batches.items()}
+    def transform_batches(self, batches: Batches) -> Batches:
+        return {domain: self.limit_batch_detail(batch) for domain, batch in batches.items()}
 
-    def plainer(self, batch: Batch) -> Batch:
-        return replace(batch, images=of_detail(batch.images, self.level))
+    def limit_batch_detail(self, batch: Batch) -> Batch:
+        return replace(batch, images=limit_detail(batch.images, self.level))
 
-    def sampler(self, generators: nn.ModuleDict) -> nn.ModuleDict:
+    def transform_sampling_generators(self, generators: nn.ModuleDict) -> nn.ModuleDict:
         """Averages of generators were not there to be told the level."""
-        for part in growing(generators):
+        for part in progressive_modules(generators):
             part.level = self.level
         return generators
 
 
-def growing(networks: nn.Module) -> tuple[Growing, ...]:
-    return tuple(part for part in networks.modules() if isinstance(part, Growing))
+def progressive_modules(networks: nn.Module) -> tuple[ProgressiveModule, ...]:
+    return tuple(part for part in networks.modules() if isinstance(part, ProgressiveModule))
 
 
-def level(progress: float, top: int) -> float:
+def level_at(progress: float, top: int) -> float:
     """The level at a fraction of the growth: each doubling is stable, fades, and so on to the next."""
     period = progress * 2 * top
     return sum(min(max(period - (2 * number + 1), 0.0), 1.0) for number in range(top))

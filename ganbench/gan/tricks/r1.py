@@ -5,13 +5,13 @@ It adds `weight / 2 · E‖∇D(x)‖²` to the discriminator's side.
 
 from torch import Tensor
 
-from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.adversarial_batch import AdversarialBatch
 
-from .penalty_base import ZeroSlope
+from .penalty_base import ZeroCenteredPenalty
 
 
-class R1(ZeroSlope):
+class R1(ZeroCenteredPenalty):
     name = "R1"
 
-    def judged(self, duel: Duel) -> tuple[Tensor, Tensor]:
+    def penalized_scores(self, duel: AdversarialBatch) -> tuple[Tensor, Tensor]:
         return duel.real_score, duel.real

@@ -5,13 +5,13 @@ It adds `weight / 2 · E‖∇D(G(z))‖²` to the discriminator's side.
 
 from torch import Tensor
 
-from ganbench.gan.adversarial_batch import Duel
+from ganbench.gan.adversarial_batch import AdversarialBatch
 
-from .penalty_base import ZeroSlope
+from .penalty_base import ZeroCenteredPenalty
 
 
-class R2(ZeroSlope):
+class R2(ZeroCenteredPenalty):
     name = "R2"
 
-    def judged(self, duel: Duel) -> tuple[Tensor, Tensor]:
+    def penalized_scores(self, duel: AdversarialBatch) -> tuple[Tensor, Tensor]:
         return duel.fake_score, duel.fake

@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganbench.gan.build_config import Blueprint
-from ganbench.gan.networks.base import Network, family
+from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.networks.base import Network, family_name
 from ganbench.gan.networks.discriminator import Discriminator
 
 from .base import Trick
 
-MATRICES = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+NORMALIZED_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 
 class SpectralNorm(Trick):
@@ -31,21 +31,22 @@ class SpectralNorm(Trick):
             raise ValueError(f"power iterations must be at least 1, not {iterations}")
         self.iterations, self.keep_norm, self.in_both = iterations, keep_norm, generator
 
-    def objection(self, blueprint: Blueprint) -> str | None:
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
         if not blueprint.network.begins_at_zero:
             return None
-        return f"spectral norm divides weights by their norm, and some of {family(blueprint.network)} begin at zero"
+        family = family_name(blueprint.network)
+        return f"spectral norm divides weights by their norm, and some of {family} begin at zero"
 
-    def network(self, network: Network) -> Network:
+    def configure_network(self, network: Network) -> Network:
         return network if self.keep_norm else replace(network, norm="none")
 
-    def generator(self, generator: nn.Module) -> nn.Module:
+    def transform_generator(self, generator: nn.Module) -> nn.Module:
         if self.in_both:
-            self.normalize(generator, MATRICES)
+            self.normalize(generator, NORMALIZED_LAYERS)
         return generator
 
-    def discriminator(self, discriminator: Discriminator) -> Discriminator:
-        self.normalize(discriminator, (*MATRICES, nn.Embedding))
+    def transform_discriminator(self, discriminator: Discriminator) -> Discriminator:
+        self.normalize(discriminator, (*NORMALIZED_LAYERS, nn.Embedding))
         return discriminator
 
     def normalize(self, network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> None:

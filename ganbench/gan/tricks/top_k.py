@@ -9,22 +9,22 @@ from math import ceil
 
 from torch import Tensor
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.losses.base import Around, Loss
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.losses.base import Loss, WrappedLoss
 
 from .base import Trick
 
 
 @dataclass(frozen=True, kw_only=True)
-class Best(Around):
+class BestFakes(WrappedLoss):
     """A loss whose generator's side is asked of the best share of the fakes."""
 
     share: float
 
-    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+    def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
         by_example = fake.detach().reshape(len(fake), -1).mean(1)  # a map counts by its mean
         best = by_example.topk(ceil(self.share * len(fake))).indices
-        return self.inner.generator(fake[best], real if real is None else real[best])
+        return self.inner.generator_loss(fake[best], real if real is None else real[best])
 
 
 class TopK(Trick):
@@ -36,7 +36,7 @@ class TopK(Trick):
             raise ValueError("least must lie in (0, 1) and until in (0, 1]")
         self.least, self.until = least, until
 
-    def loss(self, loss: Loss, duel: Duel) -> Loss:
-        assert self.moment
-        share = self.least ** min(1.0, self.moment.progress / self.until)
-        return Best(inner=loss, generator_weight=loss.generator_weight, share=share)
+    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
+        assert self.context
+        share = self.least ** min(1.0, self.context.progress / self.until)
+        return BestFakes(inner=loss, generator_weight=loss.generator_weight, share=share)

@@ -5,12 +5,12 @@ Its rate becomes `ratio` times the generator's.
 
 from dataclasses import replace
 
-from ganbench.gan.hyperparameters import Plan
+from ganbench.gan.hyperparameters import Hyperparameters
 
 from .base import Trick
 
 
-class Ttur(Trick):
+class TTUR(Trick):
     phase = "plan"
 
     def __init__(self, ratio: float = 4.0):
@@ -19,5 +19,5 @@ class Ttur(Trick):
             raise ValueError(f"the ratio must be above 0, not {ratio}")
         self.ratio = ratio
 
-    def plan(self, plan: Plan) -> Plan:
+    def configure_hyperparameters(self, plan: Hyperparameters) -> Hyperparameters:
         return replace(plan, discriminator_lr=self.ratio * plan.generator_lr)

@@ -15,10 +15,10 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from ganbench.gan.build_config import Blueprint
+from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tricks import TRICKS
 
-from .base import Training, Trick
+from .base import TrainingInProgress, Trick
 
 
 class Unrolled(Trick):
@@ -30,42 +30,42 @@ class Unrolled(Trick):
             raise ValueError(f"turns must be at least 1, not {turns}")
         self.turns, self.order = turns, order
 
-    def objection(self, blueprint: Blueprint) -> str | None:
+    def incompatibility(self, blueprint: BuildConfig) -> str | None:
         if self.order == 1:
             return None
-        if blueprint.plan.optimizer != "adam":
+        if blueprint.hyperparameters.optimizer != "adam":
             return "unrolling of order 2 runs through Adam's steps, and this plan has another optimizer"
-        if foreign := [name for name in blueprint.tricks if acts_outside_the_objective(name)]:
+        if foreign := [name for name in blueprint.tricks if acts_outside_objective(name)]:
             return f"unrolling of order 2 cannot run through {foreign[0]}; order=1 can"
         return None
 
     @contextmanager
-    def lookahead(self, training: Training) -> Iterator[None]:
-        with (moved if self.order == 1 else unrolled)(training, self.turns):
+    def lookahead(self, training: TrainingInProgress) -> Iterator[None]:
+        with (unroll_in_place if self.order == 1 else unroll_differentiably)(training, self.turns):
             yield
 
 
-def acts_outside_the_objective(name: str) -> bool:
+def acts_outside_objective(name: str) -> bool:
     """Does a trick change gradients or weights, where no gradient of an objective runs through?"""
     trick = TRICKS.load(name)
-    return trick.gradients is not Trick.gradients or trick.phase == "projection"
+    return trick.transform_gradients is not Trick.transform_gradients or trick.phase == "projection"
 
 
 @contextmanager
-def moved(training: Training, turns: int) -> Iterator[None]:
+def unroll_in_place(training: TrainingInProgress, turns: int) -> Iterator[None]:
     """The discriminators as so many real turns move them."""
-    rivals = (training.game.discriminators, training.optimizers["discriminator"])
-    others = (training.game, training.trick)
-    before, aside = kept(rivals), kept(others)
+    rivals = (training.task.discriminators, training.optimizers["discriminator"])
+    others = (training.task, training.trick)
+    before, aside = save_states(rivals), save_states(others)
     for _ in range(turns):
-        training.discriminator_turn()
-    ahead = kept(rivals)  # the others hold the rivals: the game does
-    put_back(aside)
-    put_back(ahead)
+        training.discriminator_step()
+    ahead = save_states(rivals)  # the others hold the rivals: the game does
+    restore_states(aside)
+    restore_states(ahead)
     try:
         yield
     finally:
-        put_back(before)
+        restore_states(before)
 
 
 class Stateful(Protocol):
@@ -74,39 +74,42 @@ class Stateful(Protocol):
     def load_state_dict(self, state: Any) -> Any: ...
 
 
-def kept(parts: Sequence[Stateful]) -> list[tuple[Stateful, Any]]:
+def save_states(parts: Sequence[Stateful]) -> list[tuple[Stateful, Any]]:
     return [(part, deepcopy(part.state_dict())) for part in parts]
 
 
-def put_back(saved: list[tuple[Stateful, Any]]) -> None:
+def restore_states(saved: list[tuple[Stateful, Any]]) -> None:
     for part, state in saved:
         part.load_state_dict(state)
 
 
 @contextmanager
-def unrolled(training: Training, turns: int) -> Iterator[None]:
+def unroll_differentiably(training: TrainingInProgress, turns: int) -> Iterator[None]:
     """The discriminators as a function of the generators; in the place of what they are made of."""
-    rivals, others = training.game.discriminators, (training.game, training.trick)
+    rivals, others = training.task.discriminators, (training.task, training.trick)
     parameters: dict[str, Tensor] = dict(rivals.named_parameters())
-    buffers = copies_of_buffers(rivals)
-    steps = [Step.of(training.optimizers["discriminator"], p) for p in parameters.values()]
+    buffers = copy_buffers(rivals)
+    steps = [
+        AdamStep.from_optimizer(training.optimizers["discriminator"], p)
+        for p in parameters.values()
+    ]
     with ExitStack() as aside:
         for part in others:
-            aside.enter_context(standing_in(part, copies_of_buffers(part)))
+            aside.enter_context(with_tensors(part, copy_buffers(part)))
         for _ in range(turns):
-            with standing_in(rivals, parameters | buffers):
+            with with_tensors(rivals, parameters | buffers):
                 total = training.discriminator_objective()
             now = tuple(parameters.values())
             slopes = torch.autograd.grad(total, now, create_graph=True, materialize_grads=True)
-            steps = [step.after(slope) for step, slope in zip(steps, slopes, strict=True)]
-            there = [step.taken(p) for step, p in zip(steps, now, strict=True)]
-            parameters = dict(zip(parameters, there, strict=True))
-    with standing_in(rivals, parameters | buffers):
+            steps = [step.with_gradient(slope) for step, slope in zip(steps, slopes, strict=True)]
+            stepped = [step.apply_to(p) for step, p in zip(steps, now, strict=True)]
+            parameters = dict(zip(parameters, stepped, strict=True))
+    with with_tensors(rivals, parameters | buffers):
         yield
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class AdamStep:
     """Adam (Kingma and Ba, 2015) for one parameter, as a function that can be differentiated."""
 
     rate: float
@@ -117,7 +120,7 @@ class Step:
     count: Tensor
 
     @classmethod
-    def of(cls, optimizer: torch.optim.Optimizer, parameter: Tensor) -> "Step":
+    def from_optimizer(cls, optimizer: torch.optim.Optimizer, parameter: Tensor) -> "AdamStep":
         """Where an optimizer stands; what has never had a gradient has no state yet."""
         (group,), state = optimizer.param_groups, optimizer.state.get(parameter, {})
         zero = torch.zeros_like(parameter)
@@ -125,45 +128,45 @@ class Step:
         count = state.get("step", torch.zeros(())).clone()
         return cls(group["lr"], group["betas"], group["eps"], mean, square, count)
 
-    def after(self, gradient: Tensor) -> "Step":
+    def with_gradient(self, gradient: Tensor) -> "AdamStep":
         first, second = self.betas
         mean = first * self.mean + (1 - first) * gradient
         square = second * self.square + (1 - second) * gradient.square()
-        return Step(self.rate, self.betas, self.epsilon, mean, square, self.count + 1)
+        return AdamStep(self.rate, self.betas, self.epsilon, mean, square, self.count + 1)
 
-    def taken(self, parameter: Tensor) -> Tensor:
+    def apply_to(self, parameter: Tensor) -> Tensor:
         logs = (math.log(max(beta, 1e-300)) for beta in self.betas)
         first, second = (-torch.expm1(self.count * log) for log in logs)  # 1 - beta^count, exactly
         root = (self.square / second).add(1e-30).sqrt()  # the root has no gradient at 0
         return parameter - self.rate * self.mean / first / (root + self.epsilon)
 
 
-def copies_of_buffers(module: nn.Module) -> dict[str, Tensor]:
+def copy_buffers(module: nn.Module) -> dict[str, Tensor]:
     return {name: buffer.clone() for name, buffer in module.named_buffers()}
 
 
 @contextmanager
-def standing_in(module: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+def with_tensors(module: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
     """Inside, the module has these in the place of its parameters and buffers of the same names."""
-    places = [place(module, name) for name in tensors]
+    places = [tensor_place(module, name) for name in tensors]
     own = [home[key] for home, key in places]
     try:
-        fill(places, tensors.values())
+        fill_places(places, tensors.values())
         yield
     finally:
-        fill(places, own)
+        fill_places(places, own)
 
 
 Place = tuple[dict[str, Any], str]
 
 
-def place(module: nn.Module, name: str) -> Place:
+def tensor_place(module: nn.Module, name: str) -> Place:
     """Where a module keeps a tensor: not as an attribute, which takes nothing but parameters."""
     path, _, key = name.rpartition(".")
     owner = module.get_submodule(path)
     return (owner._parameters if key in owner._parameters else owner._buffers), key
 
 
-def fill(places: Iterable[Place], tensors: Iterable[Tensor]) -> None:
+def fill_places(places: Iterable[Place], tensors: Iterable[Tensor]) -> None:
     for (home, key), tensor in zip(places, tensors, strict=True):
         home[key] = tensor

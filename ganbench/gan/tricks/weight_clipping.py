@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
-from ganbench.gan.adversarial_batch import Duel
-from ganbench.gan.tasks.base import Game
+from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.tasks.base import Task
 
 from .base import Trick
 
@@ -23,6 +23,6 @@ class WeightClipping(Trick):
         self.limit = limit
 
     @torch.no_grad()
-    def after_discriminators(self, game: Game, duels: Sequence[Duel]) -> None:
+    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
         for parameter in game.discriminators.parameters():
             parameter.clamp_(-self.limit, self.limit)

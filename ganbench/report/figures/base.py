@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from ganbench.analysis.factors import NONE
+from ganbench.analysis.factors import NO_TRICK
 from ganbench.files import write_bytes
 
 # Okabe and Ito's, without the yellow that is not seen on paper; the first is none's
@@ -27,7 +27,7 @@ SETTINGS: dict[Any, Any] = {
 def colours(frame: pd.DataFrame) -> dict[str, int]:
     """Each arm's number among the colours, the same in all figures; none has the first."""
     tricks = frame.loc[frame["role"].eq("trial"), "tricks"].dropna()
-    return {name: n for n, name in enumerate(dict.fromkeys([NONE, *tricks]))}
+    return {name: n for n, name in enumerate(dict.fromkeys([NO_TRICK, *tricks]))}
 
 
 def look(colour: int) -> dict[str, Any]:

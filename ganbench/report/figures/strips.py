@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ganbench.analysis.leaderboard import CELL
+from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.report.findings import name_of
 from ganbench.report.seeds import seed_values
 
@@ -36,7 +36,7 @@ def strip(plan: dict[str, Any], part: pd.DataFrame, seeds: dict[Any, Any], floor
     made = figure(7, 0.22 * len(part) + 0.9)
     panel = made.subplots()
     for place, row in enumerate(part.to_dict("records")):
-        values = seeds.get(tuple(row[key] for key in ("role", *CELL)), [])
+        values = seeds.get(tuple(row[key] for key in ("role", *ARM_COLUMNS)), [])
         panel.plot(
             [row[f"{outcome} low"], row[f"{outcome} high"]],
             [place] * 2,
@@ -47,7 +47,7 @@ def strip(plan: dict[str, Any], part: pd.DataFrame, seeds: dict[Any, Any], floor
         panel.plot(values, [place] * len(values), "o", color=BETTER, ms=4, alpha=0.8)
     if not math.isnan(floor):
         panel.axvline(floor, color="black", lw=0.8, ls="--", label="held-out data")
-    names = [" · ".join(row) for row in part[CELL[1:4]].to_numpy()]
+    names = [" · ".join(row) for row in part[ARM_COLUMNS[1:4]].to_numpy()]
     panel.set_yticks(range(len(part)), names, fontsize=7)
     panel.set_ylim(len(part) - 0.4, -0.6)
     if plan["metrics"][outcome]["transform"] == "log":

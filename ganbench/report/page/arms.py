@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.analysis.leaderboard import CELL
+from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.analysis.rows import flags_of
 from ganbench.report.curves import Looks
 from ganbench.report.findings import FLAGS, name_of, sentence
@@ -96,7 +96,7 @@ def losses_by_trial(report: Report) -> dict[str, pd.DataFrame]:
 
 
 def cell_key(row: Any) -> Key:
-    return tuple("" if pd.isna(row[key]) else row[key] for key in CELL)
+    return tuple("" if pd.isna(row[key]) else row[key] for key in ARM_COLUMNS)
 
 
 def trained(frame: pd.DataFrame, looks: Looks) -> Trained:
@@ -104,10 +104,10 @@ def trained(frame: pd.DataFrame, looks: Looks) -> Trained:
     trials: dict[Key, list[Any]] = {}
     chosen = frame[frame["role"].eq("trial") & frame["trial"].notna()]
     chosen.attrs = {}  # pandas copies them at every turn
-    for row in chosen.drop_duplicates(["trial", *CELL, "seed"]).itertuples():
-        trials.setdefault(tuple(getattr(row, key) for key in CELL), []).append(row)
+    for row in chosen.drop_duplicates(["trial", *ARM_COLUMNS, "seed"]).itertuples():
+        trials.setdefault(tuple(getattr(row, key) for key in ARM_COLUMNS), []).append(row)
     scores: dict[Key, dict[int, list[tuple[int, float]]]] = {}
-    columns = [*CELL, "seed", "step", "value"]
+    columns = [*ARM_COLUMNS, "seed", "step", "value"]
     for *key, seed, step, value in (
         looks.scores[columns].dropna(subset="step").itertuples(index=False, name=None)
     ):

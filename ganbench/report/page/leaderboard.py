@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.analysis.leaderboard import CELL, RATE
+from ganbench.analysis.leaderboard import ARM_COLUMNS, IMAGES_PER_SECOND
 from ganbench.report.markdown import WEIGHTS, cell, flags, measured, number, rank
 from ganbench.report.seeds import seed_values
 
@@ -151,7 +151,7 @@ def line(
     seeds: dict[Any, Any],
     several: set[str],
 ) -> Line:
-    key = tuple("" if pd.isna(row[k]) else row[k] for k in ("role", *CELL))
+    key = tuple("" if pd.isna(row[k]) else row[k] for k in ("role", *ARM_COLUMNS))
     trial = row["role"] == "trial"
     return Line(
         number,
@@ -183,7 +183,7 @@ COSTS = ("img/s", "seconds", "MB", "1,000 weights")
 
 def costs(row: Row) -> list[Value]:
     weights = sum(row[key] for key in WEIGHTS)
-    known = (row[RATE], row["train_seconds"], row["peak_memory"] / 1e6, weights / 1e3)
+    known = (row[IMAGES_PER_SECOND], row["train_seconds"], row["peak_memory"] / 1e6, weights / 1e3)
     return [
         Value("", "", None) if pd.isna(v) else Value(f"{v:,.0f}", "", float(f"{v:.6g}"))
         for v in known

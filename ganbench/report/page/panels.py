@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ganbench.analysis.leaderboard import CELL
+from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.report.curves import FAMILY, Looks
 from ganbench.report.findings import name_of
 
@@ -158,7 +158,7 @@ def front_panel(
 ) -> Panel:
     dots = [
         {
-            "name": " · ".join(str(row[key]) for key in CELL[1:4]),
+            "name": " · ".join(str(row[key]) for key in ARM_COLUMNS[1:4]),
             "tricks": row["tricks"],
             "color": colours[row["tricks"]],
             "x": numbers([row["seconds"]])[0],

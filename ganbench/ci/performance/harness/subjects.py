@@ -11,14 +11,14 @@ import pytest
 
 import ganbench.gan.variants
 from ganbench.data import DATA
-from ganbench.data.base import Deck, Split
-from ganbench.gan.build import Incompatible, assemble
+from ganbench.data.base import BatchLoader, Split
+from ganbench.gan.build import Incompatible, build_training
 from ganbench.gan.networks import NETWORKS
-from ganbench.gan.tasks import GAMES
+from ganbench.gan.tasks import TASKS
 from ganbench.gan.tricks import TRICKS
-from ganbench.gan.variants import variant, variants
-from ganbench.registry import Spec, parse, settings_of
-from ganbench.rng import Streams
+from ganbench.gan.variants import all_variants, resolve_variant
+from ganbench.registry import Spec, parse_spec, settings_of
+from ganbench.rng import RngStreams
 from ganbench.training.budget import Budget, Spent
 from ganbench.training.trainer import Trainer
 
@@ -63,17 +63,17 @@ def is_there(point: EntryPoint) -> bool:
 # What is installed is the head's list of plugins: a variant that the base lacks is no variant there.
 ganbench.gan.variants.entry_points = lambda group: filter(is_there, entry_points(group=group))  # type: ignore[assignment,attr-defined]
 
-VARIANTS = sorted(variants())
+VARIANTS = sorted(all_variants())
 TRICK_NAMES = sorted(TRICKS)
 
 
 def small(name: str, *settings: str) -> str:
     """The variant with those small settings that its network or its game has."""
-    recipe = variant(name)
-    parts = ((NETWORKS, recipe.network), (GAMES, recipe.game))
-    known = {key for index, text in parts for key in settings_of(index.load(parse(text).name))}
+    recipe = resolve_variant(name)
+    parts = ((NETWORKS, recipe.network), (TASKS, recipe.task))
+    known = {key for index, text in parts for key in settings_of(index.load(parse_spec(text).name))}
     given = [(key, value) for key, value in SMALL.items() if key in known]
-    given += [pair for text in settings for pair in parse(f"_({text})").settings]
+    given += [pair for text in settings for pair in parse_spec(f"_({text})").settings]
     return str(Spec(name, tuple(sorted(given))))
 
 
@@ -87,13 +87,13 @@ def split(data: str) -> Split:
 
 def trainer(text: str, data: str, tricks: tuple[str, ...] = (), loss: str = "") -> Trainer:
     """Raises Incompatible."""
-    recipe, streams = variant(text), Streams(0, DEVICE)
-    turns = min(recipe.plan.discriminator_turns, MOST_TURNS)
-    plan = replace(recipe.plan, batch=BATCH, latent=LATENT, discriminator_turns=turns)
+    recipe, streams = resolve_variant(text), RngStreams(0, DEVICE)
+    turns = min(recipe.hyperparameters.discriminator_turns, MOST_TURNS)
+    plan = replace(recipe.hyperparameters, batch=BATCH, latent=LATENT, discriminator_turns=turns)
     chosen = (*(() if tricks else recipe.tricks), *tricks)
-    recipe = replace(recipe, plan=plan, tricks=chosen, loss=loss or recipe.loss)
-    setup = assemble(recipe, DATA.make(data), streams)
-    deck = Deck(split(data).train, setup.plan.batch, streams)
+    recipe = replace(recipe, hyperparameters=plan, tricks=chosen, loss=loss or recipe.loss)
+    setup = build_training(recipe, DATA.make(data), streams)
+    deck = BatchLoader(split(data).train, setup.hyperparameters.batch, streams)
     return Trainer(setup, deck, streams, Budget("generator_turns", TURNS))
 
 

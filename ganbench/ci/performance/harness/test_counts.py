@@ -64,7 +64,7 @@ def test_live(benchmark: Any, name: str) -> None:
 @every_variant
 def test_parameters(benchmark: Any, name: str) -> None:
     made, work = subjects.of_variant(name)
-    tell(benchmark, sum(p.numel() for p in made.game.parameters()), "numbers", work)
+    tell(benchmark, sum(p.numel() for p in made.task.parameters()), "numbers", work)
 
 
 @every_variant

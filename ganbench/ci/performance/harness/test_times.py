@@ -103,13 +103,15 @@ def test_trick(benchmark: Any, name: str) -> None:
 @pytest.mark.parametrize("name", [pytest.param(n, id=subjects.FORMS[n]) for n in subjects.VARIANTS])
 def test_sample(benchmark: Any, name: str) -> None:
     """A hundred images of a generator in evaluation mode."""
-    from ganbench.training.sampling import sampled
+    from ganbench.training.sampling import draw_samples_of_task
 
     made, data = subjects.of_variant(name)
     sources, benchmark.extra_info["work"] = subjects.split(data).held_out, data
 
     def draw() -> object:
-        return sampled(made.game, made.sampler(), sources, made.streams, "perf", SAMPLES)
+        return draw_samples_of_task(
+            made.task, made.sampling_generators(), sources, made.streams, "perf", SAMPLES
+        )
 
     measure(benchmark, draw)
 
@@ -130,22 +132,24 @@ def test_extract(benchmark: Any, name: str) -> None:
 
 @cache
 def yardstick() -> Any:
-    from ganbench.evaluation.evaluator import yardstick
+    from ganbench.evaluation.evaluator import evaluator_for
 
-    return yardstick("digits", str(DEVICE))
+    return evaluator_for("digits", str(DEVICE))
 
 
 @cache
 def fakes() -> Any:
     """Real digits with noise, which know all that a conditional generator's fakes would; and a generator."""
-    from ganbench.training.sampling import Fakes
+    from ganbench.training.sampling import GeneratedSamples
 
     examples = subjects.split("digits").train["image"].to(DEVICE).batch(torch.arange(FAKES))
     real, random = examples.images, torch.Generator(DEVICE).manual_seed(0)
     images = real + 0.2 * torch.randn(real.shape, generator=random, device=DEVICE)
-    game = subjects.trainer(subjects.FORMS["cdcgan"], "digits").game.eval()
-    sampler = game.sampler(game.generators)
-    known = Fakes(images, examples.labels, source=real, truth=real, returned=real, sampler=sampler)
+    game = subjects.trainer(subjects.FORMS["cdcgan"], "digits").task.eval()
+    sampler = game.latent_sampler(game.generators)
+    known = GeneratedSamples(
+        images, examples.labels, source=real, truth=real, returned=real, sampler=sampler
+    )
     return yardstick().sample_of(known)
 
 
@@ -166,31 +170,31 @@ def test_metric(benchmark: Any, name: str) -> None:
 
 def jobs(folder: Path) -> list[Any]:
     """Trials that train for no time."""
-    from ganbench.experiments.executors.base import Job, Status
+    from ganbench.experiments.executors.base import Job, JobStatus
     from ganbench.experiments.trial import Trial
-    from ganbench.gan.variants import variant
+    from ganbench.gan.variants import resolve_variant
     from ganbench.training.budget import Budget
 
-    recipe = variant("gan(width=4)")
+    recipe = resolve_variant("gan(width=4)")
     empty, known = Budget("generator_turns", 0), yardstick().fingerprint
     trials = [
         Trial("digits", "gan(width=4)", recipe.loss, (), "", recipe, empty, seed, 1, "cpu", known)
         for seed in range(TRIALS)
     ]
-    return [Status(Job(trial, ("fid",), folder)) for trial in trials]
+    return [JobStatus(Job(trial, ("fid",), folder)) for trial in trials]
 
 
 @pytest.mark.parametrize("executor", ["inline", "local"])
 def test_schedule(benchmark: Any, executor: str, tmp_path_factory: Any) -> None:
     """A trial that has nothing to train; locally the worker's start is in it."""
     from ganbench.experiments.executors import EXECUTORS
-    from ganbench.experiments.executors.base import Limits
+    from ganbench.experiments.executors.base import TrialLimits
 
     run_jobs = EXECUTORS.make(executor).run
 
     def run() -> None:
         statuses = jobs(tmp_path_factory.mktemp("store"))
-        run_jobs(statuses, Limits(600, 600), lambda: None)
+        run_jobs(statuses, TrialLimits(600, 600), lambda: None)
         assert {status.state for status in statuses} == {"done"}, statuses[0].reason
 
     few = {"rounds": 1} if executor == "local" else {"rounds": 2, "warmup_rounds": 1}
