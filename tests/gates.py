@@ -27,11 +27,11 @@ import pandas as pd
 
 from ganbench.analysis.rates import wilson_interval
 from ganbench.analysis.rows import collect_rows
-from ganbench.ci.quality.baseline import Baseline, read
-from ganbench.ci.quality.hypothesis_tests import TOGETHER, Trainings, questions
-from ganbench.ci.quality.power import chance, powers
-from ganbench.ci.quality.training_runs import by_cell, floors
-from ganbench.ci.quality.verdict import Side, Verdict, verdict
+from ganbench.ci.quality.baseline import Baseline, read_baseline_file
+from ganbench.ci.quality.hypothesis_tests import ALL_CELLS, CellTrainings, run_tests
+from ganbench.ci.quality.power import detectable_powers, detection_probability
+from ganbench.ci.quality.training_runs import floors_of_frame, trainings_of_frame
+from ganbench.ci.quality.verdict import GateVerdict, MeasuredSide, decide_gate_verdict
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite import GateConfig
 from ganbench.experiments.suite_loader import load_suite
@@ -246,9 +246,9 @@ def copied(tree: Path) -> None:
 
 def trials(folder: Path) -> pd.DataFrame:
     """Every value of every unchanged training of the live gates, and of the baseline."""
-    found = [*recorded(read(BASELINE).trainings(), "baseline")]
+    found = [*recorded(read_baseline_file(BASELINE).trainings_by_cell(), "baseline")]
     for place in gates_in(folder):
-        found += recorded(by_cell(frame_of(place)), place.name)
+        found += recorded(trainings_of_frame(frame_of(place)), place.name)
     return pd.DataFrame(found, columns=["source", "cell", "metric", "value"])
 
 
@@ -261,11 +261,13 @@ def frame_of(place: Path) -> pd.DataFrame:
     return collect_rows(read_json(place / "gate" / "plan.json"), Store(place))
 
 
-def judged(place: Path) -> Verdict:
+def judged(place: Path) -> GateVerdict:
     """The verdict of a gate that was kept, by its trainings and floors."""
     frame, terms = frame_of(place), gate_of_suite()
-    side = Side(by_cell(frame), floors(frame))
-    return verdict(read(BASELINE), side, terms.margins, terms.false_alarms, SEEDS)
+    side = MeasuredSide(trainings_of_frame(frame), floors_of_frame(frame))
+    return decide_gate_verdict(
+        read_baseline_file(BASELINE), side, terms.margins, terms.false_alarms, SEEDS
+    )
 
 
 def gate_of_suite() -> GateConfig:
@@ -285,9 +287,9 @@ def gate_row(place: Path) -> dict[str, Any]:
     sung = [heard["verdict"] for heard in told["canary"]]
     return {
         "gate": place.name if place.name != "gate" else place.parent.name,
-        "verdict": found.word,
+        "verdict": found.headline,
         "smallest_p": min(q.p for q in found.questions),
-        "worse": "; ".join(f"{q.cell or 'all cells'}: {q.metric}" for q in found.worse),
+        "worse": "; ".join(f"{q.cell or 'all cells'}: {q.metric}" for q in found.worsened_tests),
         "floors_moved": "; ".join(map(str, found.moved)),
         "canaries_identical": f"{sung.count('identical')} of {len(sung)}",
         "seconds": told["seconds"],
@@ -301,7 +303,7 @@ def faults_table(folder: Path) -> pd.DataFrame:
         place = folder / fault.place
         row = gate_row(place / "gate") | {"gate": fault.name}
         sizes = {q.cell: q.said for q in judged(place / "gate").questions if q.metric == "fid"}
-        cell = next((c for c in sizes if fault.trick and fault.trick in c), TOGETHER)
+        cell = next((c for c in sizes if fault.trick and fault.trick in c), ALL_CELLS)
         found.append({**row, "predicted": predicted(fault, place), "fid": sizes[cell]})
     return pd.DataFrame(found)
 
@@ -313,21 +315,25 @@ def predicted(fault: Fault, place: Path) -> float:
     """
     if fault.measures:
         return 1.0
-    terms, known = gate_of_suite(), read(BASELINE)
-    here = by_cell(frame_of(place / "elsewhere"))
-    before = {cell: known.trainings()[cell] for cell in here}
-    asked = questions(before, here, known.scales(), terms.margins, terms.false_alarms)
-    seen = powers(known.trainings(), SEEDS, known.scales(), terms.margins, terms.false_alarms)
+    terms, known = gate_of_suite(), read_baseline_file(BASELINE)
+    here = trainings_of_frame(frame_of(place / "elsewhere"))
+    before = {cell: known.trainings_by_cell()[cell] for cell in here}
+    asked = run_tests(before, here, known.metric_scales(), terms.margins, terms.false_alarms)
+    seen = detectable_powers(
+        known.trainings_by_cell(), SEEDS, known.metric_scales(), terms.margins, terms.false_alarms
+    )
     worse = {(q.cell, q.metric): q.worse for q in asked}
     level = terms.false_alarms / (len(seen) + 1)
     return max(
-        chance(worse[p.cell, p.metric], p.spread, terms.reference, SEEDS, p.margin, level)
+        detection_probability(
+            worse[p.cell, p.metric], p.spread, terms.reference, SEEDS, p.margin, level
+        )
         for p in seen
         if (p.cell, p.metric) in worse
     )
 
 
-def recorded(cells: dict[str, Trainings], source: str) -> Iterator[tuple[str, str, str, float]]:
+def recorded(cells: dict[str, CellTrainings], source: str) -> Iterator[tuple[str, str, str, float]]:
     for cell, trainings in cells.items():
         assert not trainings.failed  # then there would be rows without a value
         for metric, values in trainings.values.items():
@@ -336,7 +342,7 @@ def recorded(cells: dict[str, Trainings], source: str) -> Iterator[tuple[str, st
 
 def alarms(recorded: pd.DataFrame, gates: int = RESAMPLED) -> dict[str, Any]:
     """How often a gate of unchanged code fails, by dealing the recorded seeds to both sides anew."""
-    known, terms, rng = read(BASELINE), gate_of_suite(), np.random.default_rng(SEED)
+    known, terms, rng = read_baseline_file(BASELINE), gate_of_suite(), np.random.default_rng(SEED)
     pools = {
         cell: part.pivot_table(
             index=part.groupby("metric").cumcount(), columns="metric", values="value"
@@ -362,13 +368,13 @@ def is_alarm(
     """Does a gate fail that has these seeds?"""
     ends = (order[: terms.reference], order[terms.reference : terms.reference + SEEDS])
     before, after = ({c: drawn(pool, chosen) for c, pool in pools.items()} for chosen in ends)
-    asked = questions(before, after, known.scales(), terms.margins, terms.false_alarms)
+    asked = run_tests(before, after, known.metric_scales(), terms.margins, terms.false_alarms)
     return any(q.verdict == "worse" for q in asked)
 
 
-def drawn(pool: pd.DataFrame, chosen: np.ndarray) -> Trainings:
+def drawn(pool: pd.DataFrame, chosen: np.ndarray) -> CellTrainings:
     values = {metric: pool[metric].to_numpy()[chosen].tolist() for metric in pool.columns}
-    return Trainings(len(chosen), 0, values)
+    return CellTrainings(len(chosen), 0, values)
 
 
 def performance_table(paths: Iterable[Path]) -> pd.DataFrame:

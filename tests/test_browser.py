@@ -10,9 +10,9 @@ import pytest
 from test_page import HOSTILE, hostile, png, usual_report
 
 from ganbench.experiments.store import Store
-from ganbench.report.page import page
-from ganbench.report.pictures import pictures
-from ganbench.report.report import Report
+from ganbench.report.page import render_page
+from ganbench.report.pictures import copy_pictures
+from ganbench.report.report import SuiteReport
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
@@ -41,9 +41,9 @@ def with_pictures(report, folder):
         store.trial_folder(trial).samples_path.write_bytes(
             png(np.eye(20 + n, dtype=np.uint8) * 200)
         )
-    pictures(report.frame, folder / "figures", store)
+    copy_pictures(report.frame, folder / "figures", store)
     path = folder / "report.html"
-    path.write_text(page(report, folder / "figures"), encoding="utf-8")
+    path.write_text(render_page(report, folder / "figures"), encoding="utf-8")
     return path
 
 
@@ -180,7 +180,7 @@ def test_a_name_of_the_legend_stands_out_alone(opened, usual):
 
 def test_hostile_names_stay_text(opened, tmp_path):
     names = HOSTILE[3:] + HOSTILE[:3]
-    page = opened(with_pictures(Report.of(hostile(names)), tmp_path))
+    page = opened(with_pictures(SuiteReport.of(hostile(names)), tmp_path))
     seen_through(page)
     text = page.locator("body").evaluate("body => body.textContent")
     assert [name for name in names if name not in text] == []

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from ganbench.data.base import IMAGE
 from ganbench.evaluation.evaluator import evaluator_for
-from ganbench.evaluation.scores_file import values
+from ganbench.evaluation.scores_file import values_of_readings
 from ganbench.gan.build import Incompatible
 from ganbench.gan.networks.discriminator import ProjectionHead
 from ganbench.gan.tasks import TASKS
@@ -148,7 +148,7 @@ def test_truncated_latents_are_of_the_truncated_normal_law():
 
     game = TASKS.make("conditional(truncation=0.5)")
     game.latent = 50
-    source = split("digits").held_out[IMAGE].batch(torch.arange(400))
+    source = split("digits").held_out[IMAGE].make_batch(torch.arange(400))
     made = torch.nn.ModuleDict({IMAGE: Same()})
     drawn = game.sample(made, {IMAGE: source}, torch.Generator().manual_seed(0))[IMAGE]
     assert stats.kstest(drawn.flatten().numpy(), stats.truncnorm(-0.5, 0.5).cdf).pvalue > 0.01
@@ -240,7 +240,7 @@ def accuracy(made) -> float:
     fakes = draw_samples_of_task(
         made.task, made.sampling_generators(), measured.split.held_out, RngStreams(0, CPU), "test"
     )
-    return values(measured.measure(fakes, ("class_accuracy",)))["class_accuracy"]
+    return values_of_readings(measured.measure(fakes, ("class_accuracy",)))["class_accuracy"]
 
 
 def test_a_picture_has_a_row_a_class():

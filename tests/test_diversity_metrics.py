@@ -15,9 +15,9 @@ from torchmetrics.functional.image import (
 
 from ganbench.evaluation.metrics import METRICS, support, vendi
 from ganbench.evaluation.metrics import pairwise as gram
-from ganbench.evaluation.metrics.base import MetricNotApplicable, prepare
+from ganbench.evaluation.metrics.base import MetricNotApplicable, compute_pairwise_statistics
 from ganbench.evaluation.metrics.feature_set import FeatureSet
-from ganbench.evaluation.metrics.ms_ssim import ms_ssim
+from ganbench.evaluation.metrics.ms_ssim import compute_ms_ssim
 from ganbench.evaluation.reference_cache import DiskCache
 
 OF_FEATURES = ("ndb(bins=20)", "js(bins=20)", "vendi", "vendi(order=2)", "rke", "support")
@@ -120,8 +120,10 @@ def test_one_sweep_serves_all(monkeypatch):
     metrics = [METRICS.make(name) for name in NAMES]
     alone = [metric(clusters(200, 1), clusters(400, 2)) for metric in metrics]
     fake, real = clusters(200, 1), clusters(400, 2)
-    prepare(metrics, fake, real)
-    monkeypatch.setattr(gram.Pairs, "tiles", lambda pairs: pytest.fail("a second sweep"))
+    compute_pairwise_statistics(metrics, fake, real)
+    monkeypatch.setattr(
+        gram.CentredPairs, "iter_tiles", lambda pairs: pytest.fail("a second sweep")
+    )
     assert [metric(fake, real) for metric in metrics] == alone
 
 
@@ -132,7 +134,8 @@ def test_what_reals_tell_is_kept_on_the_disk(tmp_path, monkeypatch):
         real.shelf = DiskCache(tmp_path, CPU)
         found.append([metric(fake, real) for metric in metrics])
         monkeypatch.setattr(
-            "ganbench.evaluation.metrics.kmeans_bins.lloyd", lambda *_: pytest.fail("made again")
+            "ganbench.evaluation.metrics.kmeans_bins.lloyd_iterations",
+            lambda *_: pytest.fail("made again"),
         )
     assert found[0] == found[1]
 
@@ -143,8 +146,8 @@ def test_what_reals_tell_is_kept_on_the_disk(tmp_path, monkeypatch):
 def test_bins_agree_with_scipy_in_counts_in_tests_and_in_divergence():
     fake, real = clusters(500, 1, hit=7), clusters(1000, 2)
     metric = METRICS.make("ndb(bins=20)")
-    centres = metric.known(real)["centres"].numpy()
-    ours, theirs = metric.fakes(fake, real).numpy(), metric.reals(real).numpy()
+    centres = metric.cached_bins(real)["centres"].numpy()
+    ours, theirs = metric.count_fakes(fake, real).numpy(), metric.count_reals(real).numpy()
     nearest = cdist(fake.features.double().numpy(), centres).argmin(1)
     assert np.array_equal(ours, np.bincount(nearest, minlength=20))
     assert theirs.sum() == 500  # the half that made no centres
@@ -171,19 +174,19 @@ def test_the_null_of_ndb_is_its_level_however_many_features(width):
 def test_far_fakes_are_all_in_one_bin():
     fake, real = clusters(300, 1, shift=1e6), clusters(1000, 2)
     assert measured("ndb(bins=20)", fake, real).value > 0.7
-    shares = METRICS.make("js(bins=20)").reals(real) / 500
-    bin_of_all = METRICS.make("js(bins=20)").fakes(fake, real) / 300
+    shares = METRICS.make("js(bins=20)").count_reals(real) / 500
+    bin_of_all = METRICS.make("js(bins=20)").count_fakes(fake, real) / 300
     assert measured("js(bins=20)", fake, real).value == pytest.approx(
         jensenshannon(shares, bin_of_all) ** 2
     )
 
 
 def test_there_are_fewer_bins_of_few_reals_or_of_few_places():
-    assert len(METRICS.make("ndb").reals(clusters(300))) == 15
+    assert len(METRICS.make("ndb").count_reals(clusters(300))) == 15
     places = points(np.arange(300)[:, None] % 3)
     found = METRICS.make("ndb")
-    assert found.reals(places).sum() == 150
-    assert len(found.reals(places)) == 3
+    assert found.count_reals(places).sum() == 150
+    assert len(found.count_reals(places)) == 3
     assert found(points(np.arange(60)[:, None] % 2), places).value == 1
 
 
@@ -201,9 +204,9 @@ def test_too_few_for_bins_are_told_in_a_sentence():
 def test_vendi_scores_of_known_sets():
     split = np.repeat(np.eye(2), (70, 30), axis=0)
     for order, expected in ((1, 1.8420228), (2, 1.7241379)):
-        assert vendi.score(torch.tensor(split), order) == pytest.approx(expected, rel=1e-7)
-        assert vendi.score(torch.eye(12), order) == pytest.approx(12)
-        assert vendi.score(torch.full((12, 5), 3.0), order) == pytest.approx(1)
+        assert vendi.vendi_score(torch.tensor(split), order) == pytest.approx(expected, rel=1e-7)
+        assert vendi.vendi_score(torch.eye(12), order) == pytest.approx(12)
+        assert vendi.vendi_score(torch.full((12, 5), 3.0), order) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("order", [0.5, 1, 2, 3.5])
@@ -216,21 +219,23 @@ def test_vendi_is_the_entropy_of_the_cosines_eigenvalues(order, width):
     shares = shares[shares > 1e-12]
     shannon = -(shares * np.log(shares)).sum()
     renyi = shannon if order == 1 else np.log((shares**order).sum()) / (1 - order)
-    assert vendi.score(torch.tensor(x), order) == pytest.approx(np.exp(renyi), rel=1e-9)
+    assert vendi.vendi_score(torch.tensor(x), order) == pytest.approx(np.exp(renyi), rel=1e-9)
 
 
 def test_vendi_looks_at_directions_and_zeros_are_one_of_their_own():
     random = np.random.default_rng(0)
     x = random.standard_normal((50, 4))
     lengths = random.uniform(1e-20, 1e20, (50, 1))
-    assert vendi.score(torch.tensor(x * lengths)) == pytest.approx(vendi.score(torch.tensor(x)))
-    assert vendi.score(torch.zeros(9, 4)) == pytest.approx(1)
-    assert vendi.score(torch.cat([torch.zeros(9, 4), torch.ones(9, 4)])) == pytest.approx(2)
+    assert vendi.vendi_score(torch.tensor(x * lengths)) == pytest.approx(
+        vendi.vendi_score(torch.tensor(x))
+    )
+    assert vendi.vendi_score(torch.zeros(9, 4)) == pytest.approx(1)
+    assert vendi.vendi_score(torch.cat([torch.zeros(9, 4), torch.ones(9, 4)])) == pytest.approx(2)
 
 
 def test_vendi_compares_as_many_reals_evenly_spaced():
     fake, real = clusters(100, 1), clusters(300, 2)
-    expected = vendi.score(fake.features) / vendi.score(real.features[::3])
+    expected = vendi.vendi_score(fake.features) / vendi.vendi_score(real.features[::3])
     assert measured("vendi", fake, real).value == pytest.approx(expected)
     assert measured("vendi", real, real).value == pytest.approx(1)
 
@@ -292,7 +297,7 @@ def test_support_is_one_over_the_share_of_near_pairs():
     x, y = (side.features.double().numpy() for side in (fake, real))
     nearest = np.sort(cdist(y, y))[:, 1]
     reach = np.sort(nearest)[(300 - 1) // 2]
-    assert support.reach(real) == pytest.approx(reach**2)
+    assert support.collision_reach(real) == pytest.approx(reach**2)
     share = (pdist(x) <= reach).mean()
     assert measured("support", fake, real).value == pytest.approx(1 / share)
 
@@ -312,7 +317,7 @@ def photographs(count, size, seed=0):
 @pytest.mark.parametrize("size", [180, 201])
 def test_five_scales_agree_with_torchmetrics(size):
     x, y = photographs(2, size)
-    for ours, a, b in zip(ms_ssim(x, y), x, y, strict=True):
+    for ours, a, b in zip(compute_ms_ssim(x, y), x, y, strict=True):
         theirs = multiscale_structural_similarity_index_measure(a[None], b[None], data_range=255.0)
         assert float(ours) == pytest.approx(float(theirs), abs=1e-4)
 
@@ -323,19 +328,19 @@ def test_one_scale_agrees_with_torchmetrics(size, window):
     theirs = structural_similarity_index_measure(
         x, y, data_range=255.0, sigma=1.5 * window / 11, reduction="none"
     )
-    assert torch.allclose(ms_ssim(x, y), theirs.clamp(min=0))
+    assert torch.allclose(compute_ms_ssim(x, y), theirs.clamp(min=0))
 
 
 def test_opposite_images_are_not_alike_at_all_and_equal_ones_wholly():
     x, _ = photographs(3, 40)
-    assert torch.equal(ms_ssim(x, 255 - x), torch.zeros(3, dtype=torch.float64))
-    assert torch.allclose(ms_ssim(x, x), torch.ones(3, dtype=torch.float64))
+    assert torch.equal(compute_ms_ssim(x, 255 - x), torch.zeros(3, dtype=torch.float64))
+    assert torch.allclose(compute_ms_ssim(x, x), torch.ones(3, dtype=torch.float64))
 
 
 def test_ms_ssim_is_the_mean_over_pairs_none_of_which_share_a_fake():
     x, _ = photographs(7, 16)
     fake = FeatureSet(torch.zeros(7, 1), images=x.to(torch.uint8))
-    of_all = METRICS.make("ms_ssim").of_pairs(fake)
+    of_all = METRICS.make("ms_ssim").similarities_of_pairs(fake)
     assert len(of_all) == 3
     assert measured("ms_ssim", fake, fake).value == pytest.approx(float(of_all.mean()))
     assert measured("ms_ssim(pairs=2)", fake, fake).value == pytest.approx(float(of_all[:2].mean()))

@@ -26,7 +26,7 @@ from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.experiments.suite import expand_cells
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.gan import variants
-from ganbench.report.findings import findings
+from ganbench.report.findings import run_findings
 
 ROOT = Path(__file__).parents[1]
 DOCS, PUBLISHED = ROOT / "docs", ROOT / "results" / "published"
@@ -127,7 +127,7 @@ def test_every_suite_is_valid(page, text, tmp_path):
 
 
 def test_quoted_findings_are_those_of_the_published_run():
-    told = " ".join(findings(package.load(PUBLISHED / "bench")))
+    told = " ".join(run_findings(package.load(PUBLISHED / "bench")))
     quotes = [
         quote for text in PAGES.values() for quote in re.findall(r"^> (.*)\.$", text, re.MULTILINE)
     ]

@@ -19,11 +19,11 @@ from torchvision import datasets
 
 from ganbench.data import DATA, fashion_mnist
 from ganbench.data.base import IMAGE, NotDownloaded
-from ganbench.data.paths import Downloadable, root
-from ganbench.data.torchvision_dataset import Downloaded
+from ganbench.data.paths import Downloadable, data_root
+from ganbench.data.torchvision_dataset import TorchvisionDataset
 from ganbench.evaluation.extractors import EXTRACTORS, dinov2, inception
 
-DOWNLOADED = [name for name in DATA.entries if issubclass(DATA.load(name), Downloaded)]
+DOWNLOADED = [name for name in DATA.entries if issubclass(DATA.load(name), TorchvisionDataset)]
 COUNTS = {"train": 25, "test": 20}
 SIDES = {"train": "train", "test": "held_out"}
 random = np.random.default_rng(0)
@@ -35,7 +35,7 @@ def place(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("GANBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(fashion_mnist, "PACKAGED", tmp_path / "no package")
+    monkeypatch.setattr(fashion_mnist, "DEBIAN_PACKAGE_FOLDER", tmp_path / "no package")
     (tmp_path / "data").mkdir()
     return tmp_path / "data"
 
@@ -84,7 +84,7 @@ def fashion(place, monkeypatch):
 
 
 def debians_fashion(place, monkeypatch):
-    monkeypatch.setattr(fashion_mnist, "PACKAGED", place / "packaged")
+    monkeypatch.setattr(fashion_mnist, "DEBIAN_PACKAGE_FOLDER", place / "packaged")
     return idx_files(place / "packaged", gzipped=True)
 
 
@@ -303,14 +303,14 @@ def test_a_pickle_that_is_not_the_published_one_is_never_opened(name, place, mon
 
 
 def test_data_lie_where_the_environment_says_or_among_the_caches(monkeypatch, tmp_path):
-    assert root() == tmp_path / "data"
+    assert data_root() == tmp_path / "data"
     monkeypatch.setenv("GANBENCH_DATA", "~/sets")
-    assert root() == Path.home() / "sets"
+    assert data_root() == Path.home() / "sets"
     monkeypatch.delenv("GANBENCH_DATA")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert root() == Path.home() / ".cache" / "ganbench" / "data"
+    assert data_root() == Path.home() / ".cache" / "ganbench" / "data"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert root() == tmp_path / "ganbench" / "data"
+    assert data_root() == tmp_path / "ganbench" / "data"
 
 
 # Downloads
@@ -346,18 +346,18 @@ def test_a_set_is_downloaded_when_that_is_asked_for(ganbench, server, place, mon
 
 def test_weights_are_downloaded_and_compared_with_their_hash(ganbench, server, place, monkeypatch):
     folder, address = server
-    file = inception.published()
+    file = inception.published_inception()
     (folder / file.file).write_bytes(b"some weights")
     served = replace(file, url=address + file.file)
-    monkeypatch.setattr(inception, "published", lambda: served)
+    monkeypatch.setattr(inception, "published_inception", lambda: served)
     code, out, err = ganbench("download", "inception")
     assert (code, out) == (4, "")
     assert "inception could not be downloaded to" in err
     assert "invalid hash" in err
-    assert not served.own_place().exists()
+    assert not served.download_path().exists()
     sha256 = hashlib.sha256(b"some weights").hexdigest()
     right = replace(served, sha256=sha256[:8])
-    monkeypatch.setattr(inception, "published", lambda: right)
+    monkeypatch.setattr(inception, "published_inception", lambda: right)
     assert ganbench("download", "inception")[0] == 0
     assert right.read() == b"some weights"
 
@@ -366,9 +366,9 @@ def test_the_weights_of_a_models_setting_are_downloaded(ganbench, server, place,
     folder, address = server
     (folder / "dinov2_vits14").mkdir()
     (folder / "dinov2_vits14" / "dinov2_vits14_pretrain.pth").write_bytes(b"some weights")
-    monkeypatch.setattr(dinov2, "URL", address.rstrip("/"))
+    monkeypatch.setattr(dinov2, "DINOV2_URL", address.rstrip("/"))
     assert ganbench("download", "dinov2(model='vit-s-14')")[0] == 0
-    assert dinov2.published("vit-s-14").read() == b"some weights"
+    assert dinov2.published_dinov2("vit-s-14").read() == b"some weights"
     code, _, err = ganbench("download", "dinov2(model='vit-s-41')")
     assert code == 2
     assert "did you mean 'vit-s-14'" in err

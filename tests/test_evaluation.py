@@ -17,7 +17,7 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from ganbench import registry as spec
 from ganbench.data.base import IMAGE
-from ganbench.data.fashion_mnist import PACKAGED
+from ganbench.data.fashion_mnist import DEBIAN_PACKAGE_FOLDER
 from ganbench.data.image_decoding import Unreadable
 from ganbench.evaluation import pipeline
 from ganbench.evaluation.evaluate import evaluate
@@ -180,8 +180,8 @@ def test_images_score_what_those_of_a_trial_would(tmp_path):
     """Of digits as files against the set by its name: values, errors, floors and expectations of a yardstick."""
     fakes = held_out().flip(3)
     measured = Evaluator("digits", CPU)
-    readings = measured.readings(measured.sample(fakes), METRICS)
-    floors, expected = measured.floor(METRICS), measured.expected(METRICS)
+    readings = measured.measure_feature_set(measured.extract(fakes), METRICS)
+    floors, expected = measured.measure_floor(METRICS), measured.expected_floors(METRICS)
     found = evaluate(
         written(tmp_path / "x", fakes.numpy()), "digits", metrics=METRICS, batch=500, workers=0
     )
@@ -242,8 +242,8 @@ def test_reals_are_extracted_once_and_their_floors_measured_once(folders, tiny, 
     first = evaluate(*folders, extractor=tiny, metrics="fid,kid")
     looked, measured = [], []
     monkeypatch.setattr(Ours, "forward", lambda self, x: looked.append(len(x)) or self.both(x))
-    reading = pipeline.reading
-    monkeypatch.setattr(pipeline, "reading", lambda *a: measured.append(a) or reading(*a))
+    reading = pipeline.measure_or_reason
+    monkeypatch.setattr(pipeline, "measure_or_reason", lambda *a: measured.append(a) or reading(*a))
     images = np.zeros((20, 8, 8, 3), np.uint8) + np.arange(20, dtype=np.uint8)[:, None, None, None]
     evaluate(images, folders[1], extractor=tiny, metrics="fid,kid", reals=150)
     assert sum(looked) == 20
@@ -306,7 +306,7 @@ def test_paths_are_measured_by_lpips_too(size, folders, tmp_path, monkeypatch):
     for place in ("GANBENCH_DATA", "TORCH_HOME"):
         monkeypatch.setenv(place, str(tmp_path / "none"))
     assert "lpips's weights are not on this machine" in found(0.1).rows[0].reason
-    monkeypatch.setattr(lpips, "Lpips", Squared)
+    monkeypatch.setattr(lpips, "LPIPS", Squared)
     assert found(0.2)[metric] == pytest.approx(4 * found(0.1)[metric], rel=1e-3)
 
 
@@ -338,8 +338,8 @@ def test_what_a_classifier_learns_of_fakes_is_measured_against_a_data_set(tmp_pa
         "cas(labels='told', on='features')",
         "augmentation(labels='told')",
     ]
-    expected = measured.readings(measured.sample(fakes), tuple(metrics))
-    floors = measured.floor(tuple(metrics))
+    expected = measured.measure_feature_set(measured.extract(fakes), tuple(metrics))
+    floors = measured.measure_floor(tuple(metrics))
     place = written(tmp_path / "x", fakes.numpy())
     found = evaluate(place, "digits", metrics=[*metrics, "cas"], batch=500)
     for metric, row in zip(metrics, found.rows, strict=False):
@@ -348,7 +348,7 @@ def test_what_a_classifier_learns_of_fakes_is_measured_against_a_data_set(tmp_pa
         assert row.floor == pytest.approx(floors[label].value, abs=2e-3)
     assert "labels='told' takes" in found.rows[-1].reason
     own = evaluate("digits:held_out", "digits", metrics="cas,gan_test,class_accuracy", batch=500)
-    floors = measured.floor(tuple(row.metric for row in own.rows))
+    floors = measured.measure_floor(tuple(row.metric for row in own.rows))
     for row in own.rows:
         assert row.floor == pytest.approx(floors[row.metric].value, abs=2e-3)
     assert own["gan_test"] == own.rows[1].floor  # the same fakes
@@ -356,7 +356,7 @@ def test_what_a_classifier_learns_of_fakes_is_measured_against_a_data_set(tmp_pa
     assert few["gan_test"] > 0.9
 
 
-@pytest.mark.skipif(not PACKAGED.exists(), reason="Fashion-MNIST is not installed")
+@pytest.mark.skipif(not DEBIAN_PACKAGE_FOLDER.exists(), reason="Fashion-MNIST is not installed")
 def test_a_classifier_learns_of_no_other_classes_or_sizes(tmp_path, tiny):
     place = written(tmp_path / "x", held_out()[:50].numpy())
     other = evaluate(
@@ -401,7 +401,7 @@ def test_a_value_is_asked_for_by_its_name(folders, tiny):
         found["modes"]
     with pytest.raises(KeyError):
         found["recall"]
-    assert "lower is better" in found.table()
+    assert "lower is better" in found.format_table()
 
 
 def test_the_package_offers_it_whatever_else_is_imported():
@@ -442,7 +442,7 @@ def test_an_interruption_says_how_to_go_on(ganbench, tmp_path, monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "extracted", stop)
+    monkeypatch.setattr(pipeline, "extract_source_features", stop)
     code, out, err = ganbench("eval", written(tmp_path / "x", held_out()[:40].numpy()), "digits")
     assert (code, out) == (130, "")
     assert "Stopped; what was extracted is kept. To go on: ganbench eval" in err

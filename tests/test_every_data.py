@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, BatchLoader, Examples, NotDownloaded, to_uint8, to_unit_range
 from ganbench.evaluation.extractors import EXTRACTORS
-from ganbench.evaluation.extractors.base import extracted
+from ganbench.evaluation.extractors.base import extract_features
 from ganbench.evaluation.metrics import METRICS
 from ganbench.rng import RngStreams
 
@@ -173,12 +173,12 @@ def test_held_out_stacks_reach_every_mode_and_the_bias_of_the_reverse_kl():
     """A perfect sampler of K modes scores (K - 1) / 2 (1/N + 1/M) with N fakes and M reals."""
     data, found = DATA.make("stacked_digits"), split("stacked_digits")
     extractor = EXTRACTORS.make(data.extractor)
-    fake = extracted(extractor, found.held_out[IMAGE].images)
-    real = extracted(extractor, found.train[IMAGE].images[: data.reference])
+    fake = extract_features(extractor, found.held_out[IMAGE].images)
+    real = extract_features(extractor, found.train[IMAGE].images[: data.reference])
     assert METRICS.make("modes")(fake, real).value == 1000
     bias = 999 / 2 * (1 / len(fake) + 1 / len(real))
     assert METRICS.make("reverse_kl")(fake, real).value == pytest.approx(bias, rel=0.1)
-    one = extracted(extractor, found.held_out[IMAGE].images[:1].repeat(500, 1, 1, 1))
+    one = extract_features(extractor, found.held_out[IMAGE].images[:1].repeat(500, 1, 1, 1))
     assert METRICS.make("modes")(one, real).value == 1
     assert METRICS.make("reverse_kl")(one, real).value == pytest.approx(np.log(1000), rel=0.05)
 

@@ -16,7 +16,7 @@ from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import MetricNotApplicable
 from ganbench.evaluation.metrics.feature_set import FeatureSet
-from ganbench.gan.latent_sampler import Sampler
+from ganbench.gan.latent_sampler import LatentSampler
 from ganbench.training.sampling import GeneratedSamples
 
 RING = split("ring").mixture
@@ -355,7 +355,7 @@ def edges(steepness):
     def latents(count, random):
         return torch.randn(count, 3, generator=random)
 
-    return Sampler(latents, 3, images, CPU, features=lambda images: images.flatten(1))
+    return LatentSampler(latents, 3, images, CPU, features=lambda images: images.flatten(1))
 
 
 def answered(fake, truth):
@@ -504,7 +504,7 @@ def test_too_few_examples_are_told_in_a_sentence(metric, count, sentence):
 def test_the_floor_is_what_held_out_data_score_and_noise_scores_worse(data):
     ruler = Evaluator(data, CPU)
     metrics = ("fid", "kid_subsets(subsets=5)", "modes", "reverse_kl")
-    floor = ruler.floor(metrics)
+    floor = ruler.measure_floor(metrics)
     shape = split(data).held_out[IMAGE].images.shape
     noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     bad = ruler.measure(GeneratedSamples(noise), metrics)

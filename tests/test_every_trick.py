@@ -269,7 +269,7 @@ def test_a_trick_does_not_move_latents_or_the_order_of_data(name):
 
 @pytest.mark.parametrize("other", ["gradient_penalty", "r1", "feature_matching"])
 def test_instance_noise_is_the_same_beside_another_trick(other):
-    x = split("digits").train[IMAGE].batch(torch.arange(8)).images
+    x = split("digits").train[IMAGE].make_batch(torch.arange(8)).images
     seen = []
     for tricks in ((), (other,)):
         made = trainer(tricks=("instance_noise(std=1)", *tricks))

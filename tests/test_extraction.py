@@ -10,22 +10,22 @@ from PIL import Image
 from torch import nn
 
 from ganbench.data.image_decoding import Unreadable
-from ganbench.data.paths import references
+from ganbench.data.paths import cache_root
 from ganbench.evaluation import feature_extraction as extraction
 from ganbench.evaluation.extractors.base import Extractor
 from ganbench.evaluation.feature_extraction import (
-    AHEAD,
-    BLOCK,
+    BATCHES_AHEAD,
+    IMAGES_PER_BLOCK,
     ExtractorRunner,
-    extracted,
-    in_background,
-    trim,
+    extract_source_features,
+    iter_in_background,
+    trim_blocks,
 )
-from ganbench.evaluation.inputs.arrays import of_array
+from ganbench.evaluation.inputs.arrays import source_of_array
 from ganbench.evaluation.inputs.base import Frame
-from ganbench.evaluation.inputs.image_folder import Folder
+from ganbench.evaluation.inputs.image_folder import FolderSource
 
-COUNT = 2 * BLOCK + 30
+COUNT = 2 * IMAGES_PER_BLOCK + 30
 
 
 class Counting(Extractor):
@@ -73,11 +73,11 @@ def folder(tmp_path, levels):
 
 
 def seen(source, looking=None, chosen=None, show=ignore):
-    return extracted(source, chosen or range(len(source)), looking or eye(), show)
+    return extract_source_features(source, chosen or range(len(source)), looking or eye(), show)
 
 
 def test_features_are_those_of_the_images_in_their_order(levels):
-    found = seen(of_array(levels, "x"))
+    found = seen(source_of_array(levels, "x"))
     expected, logits = Counting()(torch.from_numpy(levels).permute(0, 3, 1, 2))
     torch.testing.assert_close(found.features, expected.detach())
     torch.testing.assert_close(found.logits, logits.detach())
@@ -87,19 +87,19 @@ def test_features_are_those_of_the_images_in_their_order(levels):
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_who_decodes_changes_no_bit(folder, workers, monkeypatch, tmp_path):
-    first = seen(Folder(str(folder)))
+    first = seen(FolderSource(str(folder)))
     monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "another"))
-    again = seen(Folder(str(folder)), eye(workers=workers))
+    again = seen(FolderSource(str(folder)), eye(workers=workers))
     assert torch.equal(first.features, again.features)
     assert torch.equal(first.hashes, again.hashes)
 
 
 def test_what_was_seen_is_not_seen_again(levels):
-    source = of_array(levels, "x")
+    source = source_of_array(levels, "x")
     first, looking = seen(source), eye()
     again = seen(source, looking)
     assert looking.extractor.looked == 0
-    assert again.known == COUNT
+    assert again.cached_count == COUNT
     for name in ("features", "logits", "hashes", "extents", "odd"):
         assert torch.equal(getattr(first, name), getattr(again, name))
 
@@ -111,20 +111,20 @@ def test_large_images_are_seen_in_the_same_batches_and_fewer_are_held(
     levels, tmp_path, monkeypatch, batch, size, room
 ):
     """Beside images in files, of which a block is whole whatever their size."""
-    levels = levels[: BLOCK + 30]
+    levels = levels[: IMAGES_PER_BLOCK + 30]
     (tmp_path / "x").mkdir()
     for number, image in enumerate(levels):
         Image.fromarray(image).save(tmp_path / "x" / f"{number:03}.bmp")
-    monkeypatch.setattr(extraction, "BYTES", room)
-    monkeypatch.setattr("ganbench.evaluation.inputs.arrays.AT_ONCE", room)
-    held, blocks = [], extraction.blocks
+    monkeypatch.setattr(extraction, "MAX_BATCH_BYTES", room)
+    monkeypatch.setattr("ganbench.evaluation.inputs.arrays.MAX_ARRAY_BYTES_AT_ONCE", room)
+    held, blocks = [], extraction.iter_item_blocks
 
     def counted(*arguments):
         for items in blocks(*arguments):
-            held.append(sum(item.seen(Frame(size=size)).pixels.numel() for item in items))
+            held.append(sum(item.decode(Frame(size=size)).pixels.numel() for item in items))
             yield items
 
-    monkeypatch.setattr(extraction, "blocks", counted)
+    monkeypatch.setattr(extraction, "iter_item_blocks", counted)
 
     def batches(source):
         looking = eye(frame=Frame(size=size), batch=batch)
@@ -132,8 +132,8 @@ def test_large_images_are_seen_in_the_same_batches_and_fewer_are_held(
         looking.extractor.register_forward_pre_hook(lambda _, given: looked.append(given[0]))
         return looked, seen(source, looking)
 
-    (one, files), _ = batches(Folder(str(tmp_path / "x"))), held.clear()
-    other, rows = batches(of_array(levels, "y"))
+    (one, files), _ = batches(FolderSource(str(tmp_path / "x"))), held.clear()
+    other, rows = batches(source_of_array(levels, "y"))
     assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     assert torch.equal(files.features, rows.features)
     assert torch.equal(files.hashes, rows.hashes)
@@ -141,24 +141,24 @@ def test_large_images_are_seen_in_the_same_batches_and_fewer_are_held(
     image = 3 * (size or 6) ** 2
     assert max(held) <= room + image
     again = eye(frame=Frame(size=size), batch=batch)
-    assert torch.equal(seen(of_array(levels, "y"), again).features, rows.features)
+    assert torch.equal(seen(source_of_array(levels, "y"), again).features, rows.features)
     assert again.extractor.looked == 0
 
 
 def test_one_image_that_changed_costs_its_block_alone(levels):
-    seen(of_array(levels, "x"))
+    seen(source_of_array(levels, "x"))
     changed = levels.copy()
-    changed[BLOCK + 3] = 0
+    changed[IMAGES_PER_BLOCK + 3] = 0
     looking = eye()
-    seen(of_array(changed, "x"), looking)
-    assert looking.extractor.looked == BLOCK
+    seen(source_of_array(changed, "x"), looking)
+    assert looking.extractor.looked == IMAGES_PER_BLOCK
 
 
 @pytest.mark.parametrize(
     "settings", [{"frame": Frame(size=8)}, {"batch": 25}], ids=["frame", "batch"]
 )
 def test_whoever_looks_otherwise_looks_again(levels, settings):
-    source = of_array(levels[:50], "x")
+    source = source_of_array(levels[:50], "x")
     seen(source)
     looking = eye(**settings)
     seen(source, looking)
@@ -166,24 +166,24 @@ def test_whoever_looks_otherwise_looks_again(levels, settings):
 
 
 def test_what_was_interrupted_goes_on(levels):
-    source, calls = of_array(levels, "x"), numbers()
+    source, calls = source_of_array(levels, "x"), numbers()
 
     def interrupt(done, total):
-        if next(calls) == BLOCK // 50 + 2:  # in the second block
+        if next(calls) == IMAGES_PER_BLOCK // 50 + 2:  # in the second block
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         seen(source, show=interrupt)
     looking = eye()
     found = seen(source, looking)
-    assert looking.extractor.looked == COUNT - BLOCK
-    assert found.known == BLOCK
-    torch.testing.assert_close(found.features, seen(of_array(levels.copy(), "y")).features)
+    assert looking.extractor.looked == COUNT - IMAGES_PER_BLOCK
+    assert found.cached_count == IMAGES_PER_BLOCK
+    torch.testing.assert_close(found.features, seen(source_of_array(levels.copy(), "y")).features)
 
 
 def test_progress_tells_every_image(levels):
     told = []
-    seen(of_array(levels, "x"), show=lambda done, total: told.append((done, total)))
+    seen(source_of_array(levels, "x"), show=lambda done, total: told.append((done, total)))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told[-1] == (COUNT, COUNT)
 
@@ -196,7 +196,7 @@ def test_images_of_several_sizes_are_seen_as_each_alone(tmp_path):
     (tmp_path / "x").mkdir()
     for number, image in enumerate(images):
         image.save(tmp_path / "x" / f"{number:02}.png")
-    found = seen(Folder(str(tmp_path / "x")))
+    found = seen(FolderSource(str(tmp_path / "x")))
     network = Counting()
     for image, features in zip(images, found.features, strict=True):
         alone, _ = network(torch.from_numpy(np.array(image)).permute(2, 0, 1)[None])
@@ -206,29 +206,29 @@ def test_images_of_several_sizes_are_seen_as_each_alone(tmp_path):
 def test_what_cannot_be_read_is_refused_or_left_out(folder):
     (folder / "010.bmp").write_bytes(b"no image")
     with pytest.raises(Unreadable, match=r"010\.bmp is no image"):
-        seen(Folder(str(folder)))
+        seen(FolderSource(str(folder)))
     for known in (0, 59):  # as well from the cache
-        found = seen(Folder(str(folder)), eye(skip=True))
-        assert (len(found), len(found.left_out), found.known) == (59, 1, known)
+        found = seen(FolderSource(str(folder)), eye(skip=True))
+        assert (len(found), len(found.left_out), found.cached_count) == (59, 1, known)
     with pytest.raises(Unreadable, match=r"010\.bmp is no image"):
-        seen(Folder(str(folder)))
+        seen(FolderSource(str(folder)))
 
 
 def test_a_block_that_is_damaged_on_the_disk_is_made_again(levels):
-    source = of_array(levels[:50], "x")
+    source = source_of_array(levels[:50], "x")
     first = seen(source)
-    (path,) = references().glob("*/blocks/*")
+    (path,) = cache_root().glob("*/blocks/*")
     path.write_bytes(path.read_bytes()[:100])
     assert torch.equal(seen(source).features, first.features)
 
 
 def test_the_oldest_blocks_make_room(levels):
-    seen(of_array(levels, "x"))
-    paths = sorted(references().glob("*/blocks/*"))
+    seen(source_of_array(levels, "x"))
+    paths = sorted(cache_root().glob("*/blocks/*"))
     for age, path in enumerate(paths):
         os.utime(path, (1000 - age, 1000 - age))
-    trim(limit=sum(path.stat().st_size for path in paths[:2]))
-    assert sorted(references().glob("*/blocks/*")) == paths[:2]
+    trim_blocks(limit=sum(path.stat().st_size for path in paths[:2]))
+    assert sorted(cache_root().glob("*/blocks/*")) == paths[:2]
 
 
 def test_a_thread_runs_ahead_and_no_further():
@@ -239,9 +239,9 @@ def test_a_thread_runs_ahead_and_no_further():
             made.append(number)
             yield number
 
-    with in_background(produce(), AHEAD) as found:
+    with iter_in_background(produce(), BATCHES_AHEAD) as found:
         for number in found:
-            assert len(made) <= number + AHEAD + 2
+            assert len(made) <= number + BATCHES_AHEAD + 2
             if number == 50:
                 break
     assert len(made) < 60
@@ -252,12 +252,15 @@ def test_what_goes_wrong_in_the_thread_is_told_here():
         yield 1
         raise Unreadable("gone")
 
-    with pytest.raises(Unreadable, match="gone"), in_background(produce(), AHEAD) as found:
+    with (
+        pytest.raises(Unreadable, match="gone"),
+        iter_in_background(produce(), BATCHES_AHEAD) as found,
+    ):
         assert list(found) == [1]
 
 
 def test_a_batch_of_large_images_is_not_filled(monkeypatch, levels):
-    monkeypatch.setattr(extraction, "BYTES", 20 * levels[0].size - 1)
+    monkeypatch.setattr(extraction, "MAX_BATCH_BYTES", 20 * levels[0].size - 1)
     sizes = []
 
     class Sizes(Counting):
@@ -265,5 +268,5 @@ def test_a_batch_of_large_images_is_not_filled(monkeypatch, levels):
             sizes.append(len(x))
             return super().forward(x)
 
-    seen(of_array(levels[:100], "x"), eye(extractor=Sizes()))
+    seen(source_of_array(levels[:100], "x"), eye(extractor=Sizes()))
     assert sizes == [20] * 5

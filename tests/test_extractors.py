@@ -26,8 +26,8 @@ from ganbench.cli.doctor import examine_extractors
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Examples, NotDownloaded, Split
 from ganbench.data.digits import Digits
-from ganbench.data.mnist import Mnist
-from ganbench.data.stacked import stacked
+from ganbench.data.mnist import MNIST
+from ganbench.data.stacked import stack_split
 from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.extractors import (
     EXTRACTORS,
@@ -39,10 +39,10 @@ from ganbench.evaluation.extractors import (
     published,
     vgg16,
 )
-from ganbench.evaluation.extractors.base import extracted
+from ganbench.evaluation.extractors.base import extract_features
 from ganbench.registry import SpecError
 
-every_shipped = pytest.mark.parametrize("of", classifier.SHIPPED)
+every_shipped = pytest.mark.parametrize("of", classifier.SHIPPED_CLASSIFIERS)
 FOLDER = Path(classifier.__file__).parent / "weights"
 
 
@@ -55,20 +55,24 @@ def here(of: str) -> Split:
 
 @every_shipped
 def test_shipped_weights_have_the_stated_hash_and_accuracy(of):
-    stated = classifier.SHIPPED[of]
+    stated = classifier.SHIPPED_CLASSIFIERS[of]
     content = (FOLDER / f"{of}.safetensors").read_bytes()
     assert hashlib.sha256(content).hexdigest() == stated.sha256
     extractor, held_out = EXTRACTORS.make(f"classifier(of='{of}')"), here(of).held_out[IMAGE]
-    assert extractor.weights() == stated.sha256
+    assert extractor.weights_hash() == stated.sha256
     right = (
-        (extracted(extractor, held_out.images).logits.argmax(1) == held_out.labels).double().mean()
+        (extract_features(extractor, held_out.images).logits.argmax(1) == held_out.labels)
+        .double()
+        .mean()
     )
     # Another machine's arithmetic may tip one or two images of 10,000, which is nothing.
     assert right.item() == pytest.approx(stated.held_out_accuracy, abs=3e-4)
 
 
 def test_every_file_of_weights_is_stated():
-    assert {path.stem for path in FOLDER.glob("*.safetensors")} == set(classifier.SHIPPED)
+    assert {path.stem for path in FOLDER.glob("*.safetensors")} == set(
+        classifier.SHIPPED_CLASSIFIERS
+    )
 
 
 @every_shipped
@@ -110,8 +114,8 @@ def test_shipped_weights_are_small():
 def test_features_are_those_of_the_last_hidden_layer(of):
     extractor = EXTRACTORS.make(f"classifier(of='{of}')")
     images = here(of).held_out[IMAGE].images
-    found = extracted(extractor, images)
-    assert found.features.shape == (len(images), classifier.FEATURES)
+    found = extract_features(extractor, images)
+    assert found.features.shape == (len(images), classifier.CLASSIFIER_FEATURES)
     assert found.logits.shape == (len(images), DATA.make(of).classes)
     assert (found.features >= 0).all()  # behind a ReLU
     last = extractor.network[-1]
@@ -119,16 +123,16 @@ def test_features_are_those_of_the_last_hidden_layer(of):
         found.features @ last.weight.T + last.bias, found.logits, rtol=1e-4, atol=1e-4
     )
     assert not any(p.requires_grad for p in extractor.parameters())
-    alone = extracted(extractor, images[:3])
+    alone = extract_features(extractor, images[:3])
     torch.testing.assert_close(alone.features, found.features[:3], rtol=1e-4, atol=1e-4)
 
 
 def test_points_are_their_own_features():
     points = split("ring").held_out[IMAGE].images
-    found = extracted(EXTRACTORS.make("identity"), points)
+    found = extract_features(EXTRACTORS.make("identity"), points)
     assert same(found.features, points)
     assert found.logits is None
-    assert EXTRACTORS.make("identity").weights() is None
+    assert EXTRACTORS.make("identity").weights_hash() is None
 
 
 @pytest.mark.parametrize("name", sorted({*DATA.entries} - {"folder", "unpaired"}))
@@ -139,7 +143,7 @@ def test_a_data_sets_own_extractor_measures_it(name):
         extractor = EXTRACTORS.make(DATA.load(name).extractor)
     except NotDownloaded as missing:
         pytest.skip(str(missing))
-    found = extracted(extractor, images)
+    found = extract_features(extractor, images)
     assert len(found) == 10
     assert found.features.isfinite().all()
 
@@ -158,9 +162,9 @@ def place(tmp_path, monkeypatch) -> Path:
 def write_weights(of: str, seed: int = 0) -> str:
     """Untrained weights where trained ones would lie; their SHA-256."""
     torch.manual_seed(seed)
-    content = save(classifier.network(DATA.make(of)).state_dict())
-    classifier.local(of).parent.mkdir(parents=True, exist_ok=True)
-    classifier.local(of).write_bytes(content)
+    content = save(classifier.build_classifier(DATA.make(of)).state_dict())
+    classifier.local_weights_path(of).parent.mkdir(parents=True, exist_ok=True)
+    classifier.local_weights_path(of).write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -178,23 +182,26 @@ def test_weights_that_are_not_shipped_say_how_they_are_trained(extractor, place)
 def test_weights_that_were_trained_here_are_used_and_told_by_their_hash(of, place):
     sha256 = write_weights(of)
     extractor = EXTRACTORS.make(f"classifier(of='{of}')")
-    assert extractor.weights() == sha256
+    assert extractor.weights_hash() == sha256
     shape = DATA.make(of).shapes[IMAGE]
-    found = extracted(extractor, torch.zeros(3, *shape, dtype=torch.uint8))
-    assert (found.features.shape, found.logits.shape) == ((3, classifier.FEATURES), (3, 10))
+    found = extract_features(extractor, torch.zeros(3, *shape, dtype=torch.uint8))
+    assert (found.features.shape, found.logits.shape) == (
+        (3, classifier.CLASSIFIER_FEATURES),
+        (3, 10),
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", save({"0.weight": torch.zeros(2)})])
 def test_weights_that_do_not_fit_are_refused_in_a_sentence(content, place):
     write_weights("mnist")
-    classifier.local("mnist").write_bytes(content)
+    classifier.local_weights_path("mnist").write_bytes(content)
     with pytest.raises(NotDownloaded, match=r"mnist\.safetensors does not fit: train them by"):
         EXTRACTORS.make("classifier(of='mnist')")
 
 
 def test_other_weights_make_another_protocol(place, monkeypatch):
-    monkeypatch.setattr(Mnist, "load", blank)
-    monkeypatch.setattr(Mnist, "extractor", "classifier(of='mnist')")
+    monkeypatch.setattr(MNIST, "load", blank)
+    monkeypatch.setattr(MNIST, "extractor", "classifier(of='mnist')")
     found = []
     for seed in (0, 1, 0):
         sha256 = write_weights("mnist", seed)
@@ -209,20 +216,21 @@ def blank(self) -> Split:
 
 
 def test_training_leaves_weights_where_they_are_found(place, monkeypatch, capsys):
-    monkeypatch.setattr(classifier, "STEPS", 200)
+    monkeypatch.setattr(classifier, "CLASSIFIER_STEPS", 200)
     classifier.main("digits")
-    content = classifier.local("digits").read_bytes()
+    content = classifier.local_weights_path("digits").read_bytes()
     assert hashlib.sha256(content).hexdigest() in capsys.readouterr().out
     assert (
-        EXTRACTORS.make("classifier(of='digits')").weights() != hashlib.sha256(content).hexdigest()
+        EXTRACTORS.make("classifier(of='digits')").weights_hash()
+        != hashlib.sha256(content).hexdigest()
     )
-    monkeypatch.delitem(classifier.SHIPPED, "digits")  # what is shipped prevails
+    monkeypatch.delitem(classifier.SHIPPED_CLASSIFIERS, "digits")  # what is shipped prevails
     extractor, held_out = (
         EXTRACTORS.make("classifier(of='digits')"),
         split("digits").held_out[IMAGE],
     )
-    assert extractor.weights() == hashlib.sha256(content).hexdigest()
-    assert classifier.accuracy(extractor.network, held_out) > 0.9
+    assert extractor.weights_hash() == hashlib.sha256(content).hexdigest()
+    assert classifier.classifier_accuracy(extractor.network, held_out) > 0.9
 
 
 # Stacks
@@ -233,9 +241,9 @@ def test_stacks_are_told_as_their_channels_are():
         EXTRACTORS.make("stacked(of='digits')"),
         EXTRACTORS.make("classifier(of='digits')"),
     )
-    images = stacked(Digits().load(), 10, 200).held_out[IMAGE].images
-    found = extracted(whole, images)
-    channels = [extracted(each, images[:, [c]]) for c in range(3)]
+    images = stack_split(Digits().load(), 10, 200).held_out[IMAGE].images
+    found = extract_features(whole, images)
+    channels = [extract_features(each, images[:, [c]]) for c in range(3)]
     assert same(found.features, torch.cat([part.features for part in channels], 1))
     digits = torch.stack([part.logits.argmax(1) for part in channels], 1)
     assert same(found.logits.argmax(1), digits @ torch.tensor([100, 10, 1]))
@@ -243,7 +251,7 @@ def test_stacks_are_told_as_their_channels_are():
     for channel, part in enumerate(channels):
         others = [1 + c for c in range(3) if c != channel]
         torch.testing.assert_close(joint.sum(others), part.logits.softmax(1))
-    assert whole.weights() == each.weights()
+    assert whole.weights_hash() == each.weights_hash()
 
 
 def test_stacks_need_a_classifier_of_one_channel(place):
@@ -283,12 +291,12 @@ def random_inception(place, monkeypatch, tmp_path):
 
 
 PUBLISHED = {
-    "inception": inception.published(),
-    "vgg16": vgg16.FILE,
-    "clip": clip.published(clip.DEFAULT),
-    "clip(model='vit-l-14')": clip.published("vit-l-14"),
-    "dinov2": dinov2.published(dinov2.DEFAULT),
-    "dinov2(model='vit-s-14')": dinov2.published("vit-s-14"),
+    "inception": inception.published_inception(),
+    "vgg16": vgg16.VGG16_FILE,
+    "clip": clip.published_clip(clip.DEFAULT),
+    "clip(model='vit-l-14')": clip.published_clip("vit-l-14"),
+    "dinov2": dinov2.published_dinov2(dinov2.DEFAULT),
+    "dinov2(model='vit-s-14')": dinov2.published_dinov2("vit-s-14"),
 }
 every_published = pytest.mark.parametrize("spec", PUBLISHED)
 SMALL = [spec for spec in PUBLISHED if spec != "vgg16"]  # it takes seconds to build
@@ -312,17 +320,25 @@ def test_weights_that_are_not_here_say_where_they_are_and_where_they_go(spec, pl
     file = PUBLISHED[spec]
     with pytest.raises(NotDownloaded) as told:
         EXTRACTORS.make(spec)
-    for part in (file.url, file.file, file.variable, str(place / "weights"), file.sha256[:8]):
+    for part in (
+        file.url,
+        file.file,
+        file.environment_variable,
+        str(place / "weights"),
+        file.sha256[:8],
+    ):
         assert part in str(told.value)
-    monkeypatch.setenv(file.variable, str(place / "nothing"))
-    with pytest.raises(NotDownloaded, match=f"nothing, which {file.variable} names: run"):
+    monkeypatch.setenv(file.environment_variable, str(place / "nothing"))
+    with pytest.raises(
+        NotDownloaded, match=f"nothing, which {file.environment_variable} names: run"
+    ):
         EXTRACTORS.make(spec)
 
 
 @pytest.mark.parametrize("number", [0, 1])
 @every_published
 def test_other_weights_under_the_published_name_are_refused(spec, number, place):
-    path = PUBLISHED[spec].places()[number]
+    path = PUBLISHED[spec].candidate_paths()[number]
     path.parent.mkdir(parents=True)
     path.write_bytes(b"something else")
     reason = "is damaged \\(its SHA-256 begins" if PUBLISHED[spec].sha256 else "or none, and is not"
@@ -340,7 +356,7 @@ def test_a_named_file_that_holds_something_else_is_refused(spec, content, place,
     torch.save(saved, path)
     if content == "short":
         path.write_bytes(path.read_bytes()[:-20])
-    monkeypatch.setenv(PUBLISHED[spec].variable, str(path))
+    monkeypatch.setenv(PUBLISHED[spec].environment_variable, str(path))
     with pytest.raises(NotDownloaded) as told:
         EXTRACTORS.make(spec)
     assert str(told.value).startswith(f"{path} ")
@@ -358,8 +374,8 @@ def test_the_doctor_tells_which_weights_are_here(place):
 
 def test_other_weights_are_called_other_weights(random_inception):
     sha256 = hashlib.sha256(random_weights()).hexdigest()
-    assert random_inception.weights() == sha256
-    called = random_inception.known_as("inception")
+    assert random_inception.weights_hash() == sha256
+    called = random_inception.label_with_weights("inception")
     assert called == f"inception with other weights ({sha256[:8]})"
 
 
@@ -381,7 +397,7 @@ def test_the_option_names_the_weights_to_all_that_measures(ganbench, tmp_path):
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (3, 8, 8), (3, 300, 310)])
 def test_inception_makes_features_and_logits_of_images_of_any_size(random_inception, shape):
     images = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
-    found = extracted(random_inception, images)
+    found = extract_features(random_inception, images)
     assert (found.features.shape, found.logits.shape) == ((2, 2048), (2, 1008))
     assert found.features.isfinite().all()
 
@@ -395,11 +411,11 @@ def test_inception_is_wired_as_torch_fidelity_wires_it(random_inception):
     )
     images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
     features, logits = theirs(images)
-    found = extracted(random_inception, images)
+    found = extract_features(random_inception, images)
     torch.testing.assert_close(found.features, features)
     torch.testing.assert_close(found.logits, logits)
-    grey = extracted(random_inception, images[:, :1])
-    colours = extracted(random_inception, images[:, :1].repeat(1, 3, 1, 1))
+    grey = extract_features(random_inception, images[:, :1])
+    colours = extract_features(random_inception, images[:, :1].repeat(1, 3, 1, 1))
     assert same(grey.features, colours.features)
 
 
@@ -414,24 +430,26 @@ def test_weights_that_would_run_code_are_not_opened(spec, place, monkeypatch):
     torch.save({"fc.bias": Malicious()}, path)
     with pytest.raises(SystemExit, match="this ran"):
         torch.load(path, weights_only=False)
-    monkeypatch.setenv(PUBLISHED[spec].variable, str(path))
+    monkeypatch.setenv(PUBLISHED[spec].environment_variable, str(path))
     with pytest.raises(NotDownloaded, match="holds more than weights"):
         EXTRACTORS.make(spec)
 
 
 @pytest.mark.skipif(
-    not any(path.is_file() for path in inception.published().places()),
+    not any(path.is_file() for path in inception.published_inception().candidate_paths()),
     reason="Inception's weights are not on this machine: run `ganbench download inception`",
 )
 def test_the_published_inception_agrees_with_torch_fidelity():
-    (path,) = [path for path in inception.published().places() if path.is_file()][:1]
+    (path,) = [
+        path for path in inception.published_inception().candidate_paths() if path.is_file()
+    ][:1]
     theirs = FeatureExtractorInceptionV3(
         "inception-v3-compat",
         ["2048", "logits_unbiased"],
         feature_extractor_weights_path=str(path),
     )
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
-    found = extracted(EXTRACTORS.make("inception"), images)
+    found = extract_features(EXTRACTORS.make("inception"), images)
     for ours, expected in zip((found.features, found.logits), theirs(images), strict=True):
         torch.testing.assert_close(ours, expected)
 
@@ -454,7 +472,7 @@ def named(spec, weights, monkeypatch, folder):
     """The extractor, with these weights in a file that its variable names."""
     path = folder / "seeded.pth"
     torch.save(weights, path)
-    monkeypatch.setenv(PUBLISHED[spec].variable, str(path))
+    monkeypatch.setenv(PUBLISHED[spec].environment_variable, str(path))
     return EXTRACTORS.make(spec)
 
 
@@ -465,14 +483,14 @@ PICTURES = torch.randint(
 
 def agrees(extractor, theirs, width):
     """Features are those of torch-fidelity's extractor with the same weights, grey ones too."""
-    found = extracted(extractor, PICTURES)
+    found = extract_features(extractor, PICTURES)
     assert found.features.shape == (3, width)
     assert found.logits is None
     assert found.features.std(0).max() > 0
     torch.testing.assert_close(found.features, theirs(PICTURES)[0])
     grey = PICTURES[:, :1]
     torch.testing.assert_close(
-        extracted(extractor, grey).features, theirs(grey.repeat(1, 3, 1, 1))[0]
+        extract_features(extractor, grey).features, theirs(grey.repeat(1, 3, 1, 1))[0]
     )
 
 
@@ -483,7 +501,7 @@ def test_vgg16_is_torch_fidelitys(place, monkeypatch, tmp_path):
     theirs = FeatureExtractorVGG16(
         "vgg16",
         ["fc2_relu"],
-        feature_extractor_weights_path=published.once_more(network.state_dict()),
+        feature_extractor_weights_path=published.weights_as_file(network.state_dict()),
     )
     agrees(ours, theirs, 4096)
 
@@ -531,7 +549,7 @@ def test_clip_is_torch_fidelitys(place, monkeypatch, tmp_path):
 
 def small_dino(size):
     """Weights of two blocks of 128 features, whose positions were trained at this size."""
-    return seeded(dinov2.Transformer(128, 2, (size // 14) ** 2, 14).state_dict(), 0.3)
+    return seeded(dinov2.VisionTransformer(128, 2, (size // 14) ** 2, 14).state_dict(), 0.3)
 
 
 def test_dinov2_looks_through_torch_fidelitys_preprocessing(place, monkeypatch, tmp_path):
@@ -539,9 +557,9 @@ def test_dinov2_looks_through_torch_fidelitys_preprocessing(place, monkeypatch, 
     spec = "dinov2(model='vit-s-14')"
     ours = named(spec, weights | {"mask_token": torch.zeros(1, 128)}, monkeypatch, tmp_path)
     assert (
-        ours.known_as(spec) == f"{spec} with weights {ours.weights()[:8]}"
+        ours.label_with_weights(spec) == f"{spec} with weights {ours.weights_hash()[:8]}"
     )  # no checksum is stated
-    monkeypatch.setattr(torch.hub, "load", lambda *_: dinov2.transformer(weights))
+    monkeypatch.setattr(torch.hub, "load", lambda *_: dinov2.build_transformer(weights))
     agrees(ours, FeatureExtractorDinoV2("dinov2-vit-s-14", ["dinov2"]), 128)
 
 
@@ -554,7 +572,7 @@ METAS = {
 
 @pytest.mark.parametrize("size", METAS)
 def test_the_network_of_dinov2_is_metas(size):
-    network = dinov2.transformer(small_dino(518))
+    network = dinov2.build_transformer(small_dino(518))
     image = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         found = network(image)[0]
@@ -590,26 +608,26 @@ def efficientnet():
     ],
 )
 def test_efficientnet_names_photographs_rightly(efficientnet, name, expected):
-    found = extracted(efficientnet, photograph(name))
+    found = extract_features(efficientnet, photograph(name))
     assert found.features.shape == (1, 1280)
     assert CLASSES[int(found.logits.argmax())] in expected
 
 
 def test_efficientnet_sees_what_its_packages_network_sees(efficientnet):
     images = torch.cat([PICTURES, PICTURES.flip(3)])
-    found = extracted(efficientnet, images)
-    whole = efficientnet.network(efficientnet_lite0.prepared(images))
+    found = extract_features(efficientnet, images)
+    whole = efficientnet.network(efficientnet_lite0.prepare_images(images))
     torch.testing.assert_close(found.logits, whole, rtol=1e-3, atol=1e-3)
     floats = efficientnet(images.float().div(127.5).sub(1))[0]
     torch.testing.assert_close(floats, found.features, rtol=1e-3, atol=1e-3)
-    grey = extracted(efficientnet, images[:, :1])
-    colours = extracted(efficientnet, images[:, :1].repeat(1, 3, 1, 1))
+    grey = extract_features(efficientnet, images[:, :1])
+    colours = extract_features(efficientnet, images[:, :1].repeat(1, 3, 1, 1))
     torch.testing.assert_close(grey.features, colours.features)
     assert not efficientnet.tells_the_datas_classes
 
 
 def test_efficientnet_without_its_packages_says_how_they_are_had(monkeypatch):
-    monkeypatch.setattr(efficientnet_lite0, "FILE", "models/.gitignore")
+    monkeypatch.setattr(efficientnet_lite0, "EFFICIENTNET_FILE", "models/.gitignore")
     with pytest.raises(NotDownloaded, match=r"not those that were published: pip install"):
         EXTRACTORS.make("efficientnet_lite0")
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)

@@ -10,8 +10,8 @@ from conftest import CPU
 from ganbench.data.base import NotDownloaded
 from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.metrics import METRICS
-from ganbench.report.floor_table import floors
-from ganbench.report.markdown import number
+from ganbench.report.floor_table import measure_floor_rows
+from ganbench.report.markdown import format_number
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = json.loads((ROOT / "results/published/floors/fashion_mnist.json").read_text())
@@ -19,7 +19,7 @@ PUBLISHED = json.loads((ROOT / "results/published/floors/fashion_mnist.json").re
 
 def shown(row):
     values = (row["value"], row["standard_error"], row["expected"])
-    return [row["metric"], *("" if value is None else number(value) for value in values)]
+    return [row["metric"], *("" if value is None else format_number(value) for value in values)]
 
 
 def test_the_readme_shows_the_committed_floors():
@@ -40,7 +40,7 @@ def test_the_committed_floors_are_measured_again():
         pytest.skip("Fashion-MNIST is not on this machine")
     assert protocol.id == PUBLISHED["protocol"]["id"]
     committed = tuple(row["metric"] for row in PUBLISHED["floors"])
-    again = {row["metric"]: row for row in floors(yardstick, committed)}
+    again = {row["metric"]: row for row in measure_floor_rows(yardstick, committed)}
     for row in PUBLISHED["floors"]:
         for key in ("value", "standard_error", "expected"):
             expected = row[key] if row[key] is None else pytest.approx(row[key], rel=1e-4, abs=1e-4)

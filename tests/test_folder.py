@@ -11,7 +11,7 @@ from PIL import Image
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, NotDownloaded
 from ganbench.data.folder import Folder
-from ganbench.data.image_ops import square
+from ganbench.data.image_ops import crop_and_resize
 from ganbench.registry import SpecError
 
 SUITE = """\
@@ -68,7 +68,7 @@ def test_the_first_images_are_no_stretch_of_the_alphabet(folder):
 
 def test_names_change_nothing(folder):
     before = made(folder).load().fingerprint()
-    for place, path in enumerate(reversed(made(folder).files())):
+    for place, path in enumerate(reversed(made(folder).image_files())):
         (folder / path).rename(folder / f"{place}.BMP")
     assert made(folder).load().fingerprint() == before
 
@@ -87,7 +87,7 @@ def test_what_is_held_out_depends_on_each_files_bytes_alone(folder):
 
 
 def test_a_copy_is_never_on_both_sides(folder):
-    for path in made(folder).files():
+    for path in made(folder).image_files():
         (folder / f"copy of {path.name}").write_bytes((folder / path).read_bytes())
     found = made(folder).load()
     sides = [{x.numpy().tobytes() for x in s[IMAGE].images} for s in (found.train, found.held_out)]
@@ -138,18 +138,18 @@ def test_the_largest_square_at_the_centre_is_kept():
     wide[:, 10:20] = 200
     for image in (wide, wide.transpose(1, 0, 2)):
         for size in (8, 10, 20):  # nothing of what is cut off shines through at the edges
-            assert (square(Image.fromarray(image.copy()), 3, size) == 200).all()
+            assert (crop_and_resize(Image.fromarray(image.copy()), 3, size) == 200).all()
 
 
 def test_an_image_of_the_right_size_stays_as_it_is():
     image = noise((16, 16, 3), 1)
-    assert same(square(image, 3, 16), torch.from_numpy(np.array(image)).permute(2, 0, 1))
+    assert same(crop_and_resize(image, 3, 16), torch.from_numpy(np.array(image)).permute(2, 0, 1))
 
 
 def test_reduction_does_not_alias():
     """A grating finer than the reduced pixels becomes even grey, not stripes."""
     grating = np.tile(np.array([0, 255], np.uint8), (64, 32))
-    found = square(Image.fromarray(grating), 1, 16).float()
+    found = crop_and_resize(Image.fromarray(grating), 1, 16).float()
     assert found.min() > 100
     assert found.max() < 155
 
@@ -157,8 +157,8 @@ def test_reduction_does_not_alias():
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
 def test_every_mode_becomes_the_wanted_channels(mode):
     image = noise((12, 12, 3), 2).convert(mode)
-    assert square(image, 3, 8).shape == (3, 8, 8)
-    assert square(image, 1, 8).shape == (1, 8, 8)
+    assert crop_and_resize(image, 3, 8).shape == (3, 8, 8)
+    assert crop_and_resize(image, 1, 8).shape == (1, 8, 8)
 
 
 def test_an_image_stands_as_its_exif_says(folder):
@@ -208,7 +208,7 @@ def test_more_than_8_bits_are_refused_since_they_would_be_clipped(folder):
 
 
 def test_too_few_images_are_refused_with_their_number(folder):
-    for path in made(folder).files()[:60]:
+    for path in made(folder).image_files()[:60]:
         (folder / path).unlink()
     with pytest.raises(NotDownloaded, match=r"has 60 images, of which \d+ are held out: add some"):
         made(folder).load()
@@ -262,7 +262,7 @@ def test_a_folder_that_is_not_there_ends_a_plan_with_a_sentence(ganbench, tmp_pa
 
 
 def test_too_few_images_end_a_plan_with_a_sentence(ganbench, folder, tmp_path):
-    for path in made(folder).files()[:100]:
+    for path in made(folder).image_files()[:100]:
         (folder / path).unlink()
     code, out, err = ganbench("plan", suite(tmp_path, folder), "--device", "cpu")
     assert (code, out, err.count("\n")) == (2, "", 1)

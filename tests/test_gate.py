@@ -14,19 +14,30 @@ from statsmodels.stats.multitest import multipletests
 from typer.testing import CliRunner
 
 from ganbench.ci.quality import baseline as baselines
-from ganbench.ci.quality.baseline import Floor, read
-from ganbench.ci.quality.hypothesis_tests import FAILURES, Scale, Trainings, questions
-from ganbench.ci.quality.loss_trace import Song, heard
-from ganbench.ci.quality.power import chance, powers
-from ganbench.ci.quality.summary import shortened
-from ganbench.ci.quality.verdict import CANNOT_DECIDE, PASSED, REGRESSED, Side, verdict
+from ganbench.ci.quality.baseline import FloorRecord, read_baseline_file
+from ganbench.ci.quality.hypothesis_tests import (
+    FAILURES_METRIC,
+    CellTrainings,
+    MetricScale,
+    run_tests,
+)
+from ganbench.ci.quality.loss_trace import LossTrace, compare_trace
+from ganbench.ci.quality.power import detectable_powers, detection_probability
+from ganbench.ci.quality.summary import shorten_cell_names
+from ganbench.ci.quality.verdict import (
+    CANNOT_DECIDE,
+    PASSED,
+    REGRESSED,
+    MeasuredSide,
+    decide_gate_verdict,
+)
 from ganbench.cli import app
 from ganbench.data import DATA
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.registry import SpecError
 from ganbench.training.trainer import Trainer
 
-LOG, LOGIT = Scale("lower", "log"), Scale("higher", "logit")
+LOG, LOGIT = MetricScale("lower", "log"), MetricScale("higher", "logit")
 ALARMS = 0.01
 
 SUITE = """\
@@ -81,11 +92,11 @@ def normal(seed, count, mean=3.0, spread=0.1):
 
 
 def trainings(values, failed=0):
-    return Trainings(len(values) + failed, failed, {"fid": values})
+    return CellTrainings(len(values) + failed, failed, {"fid": values})
 
 
 def asked(before, after, margin=0.1, scale=LOG):
-    return questions({"c": before}, {"c": after}, {"fid": scale}, {"fid": margin}, ALARMS)
+    return run_tests({"c": before}, {"c": after}, {"fid": scale}, {"fid": margin}, ALARMS)
 
 
 def test_inferiority_is_welchs_test_against_the_margin():
@@ -102,7 +113,7 @@ def test_inferiority_is_welchs_test_against_the_margin():
 
 def test_of_a_higher_metric_less_is_worse():
     before, after = [0.8, 0.82, 0.81, 0.79], [0.4, 0.42, 0.41]
-    sides = [Trainings(len(v), 0, {"fid": v}) for v in (before, after)]
+    sides = [CellTrainings(len(v), 0, {"fid": v}) for v in (before, after)]
     (question, _) = asked(*sides, margin=0.2, scale=LOGIT)
     assert question.verdict == "worse"
     (question, _) = asked(*reversed(sides), margin=0.2, scale=LOGIT)
@@ -112,15 +123,15 @@ def test_of_a_higher_metric_less_is_worse():
 def test_failures_are_fishers_test_over_all_cells():
     before = {"a": trainings(normal(0, 20), 1), "b": trainings(normal(1, 20), 0)}
     after = {"a": trainings(normal(2, 3), 5), "b": trainings(normal(3, 6), 2)}
-    *_, found = questions(before, after, {"fid": LOG}, {}, ALARMS)
+    *_, found = run_tests(before, after, {"fid": LOG}, {}, ALARMS)
     known = stats.fisher_exact([[7, 9], [1, 40]], alternative="greater")
-    assert (found.metric, found.verdict) == (FAILURES, "worse")
+    assert (found.metric, found.verdict) == (FAILURES_METRIC, "worse")
     assert found.p == pytest.approx(known.pvalue)
 
 
 def test_nothing_is_asked_of_what_has_too_few_values():
     assert [q.metric for q in asked(trainings(normal(0, 24)), trainings(normal(1, 2)))] == [
-        FAILURES
+        FAILURES_METRIC
     ]
 
 
@@ -143,7 +154,7 @@ def alarm(rng, shift):
     cells = "ab"
     before = {c: trainings(np.exp(rng.normal(0, 0.1, 24)).tolist()) for c in cells}
     after = {c: trainings(np.exp(rng.normal(shift, 0.1, 8)).tolist()) for c in cells}
-    found = questions(before, after, {"fid": LOG}, {"fid": 0.1}, ALARMS)
+    found = run_tests(before, after, {"fid": LOG}, {"fid": 0.1}, ALARMS)
     return any(q.verdict == "worse" for q in found)
 
 
@@ -153,12 +164,19 @@ def test_the_power_is_how_often_the_test_proves_it(worse):
     one, other = rng.normal(0, 0.15, (before, 4000)), rng.normal(worse - 0.1, 0.15, (after, 4000))
     found = stats.ttest_ind(other, one, equal_var=False, alternative="greater")
     share = np.mean(found.pvalue < level)
-    assert chance(worse, 0.15, before, after, 0.1, level) == pytest.approx(share, abs=0.04)
+    assert detection_probability(worse, 0.15, before, after, 0.1, level) == pytest.approx(
+        share, abs=0.04
+    )
 
 
 def test_what_is_caught_is_caught_with_the_chance_that_is_told():
-    (found,) = powers({"c": trainings(normal(0, 24))}, 8, {"fid": LOG}, {"fid": 0.1}, ALARMS)
-    again = [chance(w, found.spread, 24, 8, found.margin, ALARMS / 2) for w in found.caught]
+    (found,) = detectable_powers(
+        {"c": trainings(normal(0, 24))}, 8, {"fid": LOG}, {"fid": 0.1}, ALARMS
+    )
+    again = [
+        detection_probability(w, found.spread, 24, 8, found.margin, ALARMS / 2)
+        for w in found.caught
+    ]
     assert again == pytest.approx([0.5, 0.8, 0.95])
 
 
@@ -173,7 +191,7 @@ def test_all_cells_together_are_asked_by_the_means_of_seeds():
         return {c: trainings(values.tolist()) for c, values in made.items()}
 
     before, after = side(24, 0.0), side(8, 0.5)
-    *_, found, _ = questions(before, after, {"fid": LOG}, {"fid": 0.1}, ALARMS)
+    *_, found, _ = run_tests(before, after, {"fid": LOG}, {"fid": 0.1}, ALARMS)
     means = [
         np.mean([np.log(t.values["fid"]) for t in each.values()], axis=0)
         for each in (before, after)
@@ -184,8 +202,8 @@ def test_all_cells_together_are_asked_by_the_means_of_seeds():
 
 
 def test_a_seed_that_failed_in_one_cell_is_left_out_of_the_means():
-    whole, torn = trainings(normal(0, 6)), Trainings(6, 1, {"fid": [None, *normal(1, 5)]})
-    *_, found, _ = questions({"a": whole, "b": torn}, {"a": whole, "b": whole}, {"fid": LOG},
+    whole, torn = trainings(normal(0, 6)), CellTrainings(6, 1, {"fid": [None, *normal(1, 5)]})
+    *_, found, _ = run_tests({"a": whole, "b": torn}, {"a": whole, "b": whole}, {"fid": LOG},
                              {"fid": 0.1}, ALARMS)  # fmt: skip
     assert (found.cell, found.counts) == ("", (5, 6))
 
@@ -195,22 +213,22 @@ def test_a_seed_that_failed_in_one_cell_is_left_out_of_the_means():
 
 @pytest.fixture
 def known(guarded):
-    return read(guarded / "b.json")
+    return read_baseline_file(guarded / "b.json")
 
 
 def same(known):
     """What a gate would see if nothing had changed: the baseline's own trainings."""
-    songs = {c: Song(s.losses, s.scores) for c, s in known.canary.items()}
-    return Side(known.trainings(), known.floors, songs, known.made.conditions)
+    songs = {c: LossTrace(s.losses, s.scores) for c, s in known.canary.items()}
+    return MeasuredSide(known.trainings_by_cell(), known.floors, songs, known.made.conditions)
 
 
 def judged(known, side, exact=False):
-    return verdict(known, side, known.margins, ALARMS, known.gate, exact)
+    return decide_gate_verdict(known, side, known.margins, ALARMS, known.gate, exact)
 
 
 def test_the_same_trainings_pass(known):
     found = judged(known, same(known), exact=True)
-    assert (found.code, found.word) == (PASSED, "passed")
+    assert (found.exit_code, found.headline) == (PASSED, "passed")
     assert {h.verdict for h in found.heard} == {"identical"}
 
 
@@ -218,37 +236,37 @@ def test_a_floor_that_moved_is_a_regression(known):
     floors = {"digits": dict(known.floors["digits"])}
     for share, code in ((1e-5, PASSED), (0.01, REGRESSED), (-0.5, REGRESSED)):
         value = known.floors["digits"]["fid"].value * (1 + share)
-        floors["digits"]["fid"] = Floor(value=value)
-        assert judged(known, replace(same(known), floors=floors)).code == code
+        floors["digits"]["fid"] = FloorRecord(value=value)
+        assert judged(known, replace(same(known), floors=floors)).exit_code == code
 
 
 def test_a_missing_cell_cannot_be_decided(known):
     first = next(iter(known.cells))
-    fewer = {cell: t for cell, t in known.trainings().items() if cell != first}
+    fewer = {cell: t for cell, t in known.trainings_by_cell().items() if cell != first}
     found = judged(known, replace(same(known), trainings=fewer))
-    assert found.code == CANNOT_DECIDE
+    assert found.exit_code == CANNOT_DECIDE
     assert first in found.refusals[0]
 
 
 def test_cells_of_which_all_trainings_diverged_are_a_regression(known):
-    lost = {cell: Trainings(4, 4) for cell in known.cells}
-    assert judged(known, replace(same(known), trainings=lost)).code == REGRESSED
+    lost = {cell: CellTrainings(4, 4) for cell in known.cells}
+    assert judged(known, replace(same(known), trainings=lost)).exit_code == REGRESSED
 
 
 def test_trainings_that_did_not_end_cannot_be_decided(known):
     """Crashed or cut off: three of four would do for a test, and are no pass."""
     first = next(iter(known.cells))
-    fewer = Trainings(3, 0, {"fid": [*known.cells[first].values["fid"][:3], *[None] * 5]})
-    side = replace(same(known), trainings=known.trainings() | {first: fewer})
+    fewer = CellTrainings(3, 0, {"fid": [*known.cells[first].values["fid"][:3], *[None] * 5]})
+    side = replace(same(known), trainings=known.trainings_by_cell() | {first: fewer})
     found = judged(known, side)
-    assert found.code == CANNOT_DECIDE
+    assert found.exit_code == CANNOT_DECIDE
     assert "only 3 of 4 trainings ended" in found.refusals[0]
 
 
 def test_values_that_trainings_lost_cannot_be_decided(known):
     first = next(iter(known.cells))
-    fewer = Trainings(8, 0, {"fid": [None] * 4 + known.cells[first].values["fid"][4:]})
-    side = replace(same(known), trainings=known.trainings() | {first: fewer})
+    fewer = CellTrainings(8, 0, {"fid": [None] * 4 + known.cells[first].values["fid"][4:]})
+    side = replace(same(known), trainings=known.trainings_by_cell() | {first: fewer})
     assert judged(known, side).refusals == [f"{first}: fid has 4 values of 8 trainings"]
 
 
@@ -256,21 +274,21 @@ def test_a_metric_that_no_cell_has_decides_nothing(known):
     bare = {c: r.model_copy(update={"values": {"fid": [None] * 8}}) for c, r in known.cells.items()}
     empty = known.model_copy(update={"cells": bare})
     found = judged(empty, same(empty))
-    assert found.code == CANNOT_DECIDE
+    assert found.exit_code == CANNOT_DECIDE
     assert "the baseline has no value of fid" in found.refusals
 
 
 def test_a_margin_that_was_loosened_is_told(known):
-    found = verdict(known, same(known), {"fid": 0.5}, ALARMS, known.gate)
+    found = decide_gate_verdict(known, same(known), {"fid": 0.5}, ALARMS, known.gate)
     assert found.notes == ["The margin of fid was 0.02 when the baseline was made, and is 0.5"]
 
 
 def test_what_is_proven_counts_more_than_what_is_missing(known):
     first = next(iter(known.cells))
     worse = [10 * v for v in known.cells[first].values["fid"]]
-    side = replace(same(known), trainings={first: Trainings(8, 0, {"fid": worse})})
+    side = replace(same(known), trainings={first: CellTrainings(8, 0, {"fid": worse})})
     found = judged(known, side)
-    assert found.code == REGRESSED
+    assert found.exit_code == REGRESSED
     assert found.refusals
 
 
@@ -278,47 +296,47 @@ def test_every_digit_counts_where_that_was_asked_for(known):
     first = next(iter(known.cells))
     song = same(known).songs[first]
     near = {"generator": [v * (1 + 1e-9) for v in song.losses["generator"]]}
-    songs = {**same(known).songs, first: Song({**song.losses, **near}, song.scores)}
+    songs = {**same(known).songs, first: LossTrace({**song.losses, **near}, song.scores)}
     side = replace(same(known), songs=songs)
     found = judged(known, side, exact=True)
     assert [h.verdict for h in found.heard] == ["alike", "identical"]
-    assert found.code == REGRESSED
-    assert judged(known, side).code == PASSED
+    assert found.exit_code == REGRESSED
+    assert judged(known, side).exit_code == PASSED
     mute = replace(side, songs={})
-    assert judged(known, mute, exact=True).code == CANNOT_DECIDE
+    assert judged(known, mute, exact=True).exit_code == CANNOT_DECIDE
 
 
 def test_a_canary_of_other_conditions_says_nothing(known):
     first = next(iter(known.cells))
     songs = same(known).songs
-    sour = {**songs, first: Song({"generator": [1.0]}, {})}
+    sour = {**songs, first: LossTrace({"generator": [1.0]}, {})}
     here = replace(same(known), songs=sour)
-    assert judged(known, here).code == PASSED
-    assert judged(known, here, exact=True).code == REGRESSED
+    assert judged(known, here).exit_code == PASSED
+    assert judged(known, here, exact=True).exit_code == REGRESSED
     elsewhere = replace(here, conditions="torch 9 on a toaster")
     found = judged(known, elsewhere, exact=True)
-    assert found.code == CANNOT_DECIDE
+    assert found.exit_code == CANNOT_DECIDE
     assert "toaster" in found.refusals[0]
 
 
 def test_a_canary_tells_identical_from_alike_and_from_different():
-    one = Song({"generator": [0.5, 0.25, None]}, {"fid": 3.0})
-    assert heard("c", one, one).verdict == "identical"
-    near = Song({"generator": [0.5, 0.25 + 1e-7, None]}, {"fid": 3.0})
-    assert heard("c", one, near).verdict == "alike"
-    other = Song({"generator": [0.5, 0.3, None]}, {"fid": 3.1})
-    assert heard("c", one, other).said == "generator at step 2 was 0.25 and is 0.3"
-    scores = Song({"generator": [0.5, 0.25, None]}, {"fid": 3.1})
-    assert heard("c", one, scores).said == "fid after 50 steps was 3 and is 3.1"
-    assert heard("c", one, Song({}, {"fid": 3.0})).verdict == "different"
+    one = LossTrace({"generator": [0.5, 0.25, None]}, {"fid": 3.0})
+    assert compare_trace("c", one, one).verdict == "identical"
+    near = LossTrace({"generator": [0.5, 0.25 + 1e-7, None]}, {"fid": 3.0})
+    assert compare_trace("c", one, near).verdict == "alike"
+    other = LossTrace({"generator": [0.5, 0.3, None]}, {"fid": 3.1})
+    assert compare_trace("c", one, other).said == "generator at step 2 was 0.25 and is 0.3"
+    scores = LossTrace({"generator": [0.5, 0.25, None]}, {"fid": 3.1})
+    assert compare_trace("c", one, scores).said == "fid after 50 steps was 3 and is 3.1"
+    assert compare_trace("c", one, LossTrace({}, {"fid": 3.0})).verdict == "different"
 
 
 def test_cells_are_told_without_the_names_that_all_have():
     cells = ["digits / gan / hinge / none / lr=1", "digits / dcgan / hinge / ema / lr=1", ""]
-    assert shortened(cells) == {
+    assert shorten_cell_names(cells) == {
         "": "all", cells[0]: "gan / hinge / none", cells[1]: "dcgan / hinge / ema"
     }  # fmt: skip
-    assert shortened(cells[:1])[cells[0]] == cells[0]
+    assert shorten_cell_names(cells[:1])[cells[0]] == cells[0]
 
 
 # The program
@@ -481,7 +499,7 @@ def test_whatever_a_baseline_file_holds_is_told_in_sentences(tmp_path_factory, c
     path = tmp_path_factory.mktemp("odd") / "b.json"
     path.write_text(json.dumps(content))
     with pytest.raises(SpecError, match=r"b\.json"):
-        read(path)
+        read_baseline_file(path)
 
 
 BROKEN = {
@@ -499,7 +517,7 @@ def test_a_baseline_that_does_not_fit_together_is_refused(guarded, tmp_path, wha
     content = json.loads((guarded / "b.json").read_text())
     (tmp_path / "b.json").write_text(json.dumps(content | {key: value}))
     with pytest.raises(SpecError, match=r"b\.json"):
-        read(tmp_path / "b.json")
+        read_baseline_file(tmp_path / "b.json")
 
 
 def test_a_baseline_has_a_value_or_none_for_each_seed(guarded, tmp_path):
@@ -507,13 +525,17 @@ def test_a_baseline_has_a_value_or_none_for_each_seed(guarded, tmp_path):
     next(iter(content["cells"].values()))["values"]["fid"].pop()
     (tmp_path / "b.json").write_text(json.dumps(content))
     with pytest.raises(SpecError, match="one value a seed"):
-        read(tmp_path / "b.json")
+        read_baseline_file(tmp_path / "b.json")
 
 
 def test_a_gate_of_one_seed_catches_nothing():
-    (found,) = powers({"c": trainings(normal(0, 24))}, 1, {"fid": LOG}, {"fid": 0.1}, ALARMS)
+    (found,) = detectable_powers(
+        {"c": trainings(normal(0, 24))}, 1, {"fid": LOG}, {"fid": 0.1}, ALARMS
+    )
     assert found.caught == (math.inf,) * 3
-    (found,) = powers({"c": trainings(normal(0, 4))}, 2, {"fid": LOG}, {"fid": 0.1}, 1e-4)
+    (found,) = detectable_powers(
+        {"c": trainings(normal(0, 4))}, 2, {"fid": LOG}, {"fid": 0.1}, 1e-4
+    )
     assert all(map(math.isfinite, found.caught))
 
 
@@ -521,15 +543,15 @@ def test_an_update_keeps_what_its_predecessors_said(guarded, tmp_path):
     (tmp_path / "guarded.toml").write_text(SUITE)
     text = (guarded / "b.json").read_text()
     (tmp_path / "b.json").write_text(text)
-    first = read(tmp_path / "b.json")
+    first = read_baseline_file(tmp_path / "b.json")
     better = {
         c: {**r.values, "fid": [v / 2 for v in r.values["fid"]]} for c, r in first.cells.items()
     }
     cells = {c: r.model_copy(update={"values": better[c]}) for c, r in first.cells.items()}
-    baselines.write(tmp_path / "b.json", first.model_copy(update={"cells": cells}))
+    baselines.write_baseline_file(tmp_path / "b.json", first.model_copy(update={"cells": cells}))
     made = trains(tmp_path, 'baseline update guarded.toml --baseline b.json --reason "Slower"')
     assert made.exit_code == 0, made.output
-    found = read(tmp_path / "b.json")
+    found = read_baseline_file(tmp_path / "b.json")
     assert [e.made.reason for e in found.earlier] == ["first"]
     assert found.made.reason == "Slower"
     assert "became × 2" in made.output  # what two baselines accepted together
@@ -541,7 +563,7 @@ def test_lists_of_numbers_stand_on_one_line_each(guarded):
     assert any(
         line.strip().startswith('"fid": [') and line.rstrip(",").endswith("]") for line in lines
     )
-    assert read(guarded / "b.json").cells
+    assert read_baseline_file(guarded / "b.json").cells
 
 
 def test_a_baseline_is_shown_with_what_gates_against_it_catch(guarded):

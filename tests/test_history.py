@@ -15,21 +15,25 @@ from typer.testing import CliRunner
 
 from ganbench.ci.history import change_points as detector
 from ganbench.ci.history import detector_error_rates as operating
-from ganbench.ci.history.change_points import LEAST, Missing, change_points
-from ganbench.ci.history.export import bencher, measure, pytest_benchmark
-from ganbench.ci.history.page import page
+from ganbench.ci.history.change_points import (
+    MIN_LEVEL_POINTS,
+    DetectorNotInstalled,
+    find_change_points,
+)
+from ganbench.ci.history.export import bencher_measure, to_bencher, to_pytest_benchmark
+from ganbench.ci.history.page import render_history_page
 from ganbench.ci.history.records import (
     Acknowledgement,
-    Entry,
-    acknowledge,
-    append,
-    history,
-    read,
-    revision,
+    HistoryEntry,
+    append_acknowledgements,
+    append_entries,
+    current_revision,
+    read_entries,
+    read_history,
 )
-from ganbench.ci.history.series import series
-from ganbench.ci.history.summary import number, shown, summary
-from ganbench.ci.machine import cpuinfo, machine, usable_cpus
+from ganbench.ci.history.series import make_series
+from ganbench.ci.history.summary import format_four_digits, format_with_unit, summarize_series
+from ganbench.ci.machine import describe_machine, read_cpuinfo, usable_cpus
 from ganbench.cli.base import app
 from ganbench.cli.history import history as command
 
@@ -40,7 +44,7 @@ def entry(n=0, value=1.0, **more):
     about = dict(
         benchmark="turn", machine=HERE, unit="s", direction="lower", revision=f"rev{n:03d}"
     )
-    return Entry(**{**about, "value": value, "time": 1.7e9 + 3600.0 * n, **more})
+    return HistoryEntry(**{**about, "value": value, "time": 1.7e9 + 3600.0 * n, **more})
 
 
 def stepped(count=30, step=1.2, at=15, noise=0.01, **more):
@@ -51,7 +55,7 @@ def stepped(count=30, step=1.2, at=15, noise=0.01, **more):
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "history.jsonl"
-    append(path, stepped())
+    append_entries(path, stepped())
     return path
 
 
@@ -66,30 +70,32 @@ def run(*words):
 def test_what_is_appended_is_read(tmp_path):
     path = tmp_path / "new" / "history.jsonl"
     written = [entry(0), entry(1, 2.0, low=1.9, high=2.2, count=5, software="torch 2.14")]
-    append(path, written[:1])
+    append_entries(path, written[:1])
     before = path.read_bytes()
-    append(path, written[1:])
+    append_entries(path, written[1:])
     assert path.read_bytes().startswith(before)
-    assert read(path) == written
+    assert read_entries(path) == written
     assert json.loads(path.read_text().splitlines()[1])["schema"] == 1
-    assert read(tmp_path / "none") == []
+    assert read_entries(tmp_path / "none") == []
 
 
 @pytest.mark.parametrize("cut", [1, 20, 100])
 def test_a_torn_line_costs_itself_alone(tmp_path, cut):
     path = tmp_path / "history.jsonl"
-    append(path, [entry(0), entry(1)])
+    append_entries(path, [entry(0), entry(1)])
     path.write_bytes(path.read_bytes()[:-cut])
     kept = [entry(0), entry(1)][: 1 + (cut == 1)]  # without its end alone it is whole
-    assert read(path) == kept
-    assert history(path).told == []
-    append(path, [entry(2)])
-    assert read(path) == [*kept, entry(2)]
+    assert read_entries(path) == kept
+    assert read_history(path).told == []
+    append_entries(path, [entry(2)])
+    assert read_entries(path) == [*kept, entry(2)]
 
 
 def many(path, writer):
     for n in range(40):
-        append(path, [entry(n, benchmark=f"{writer}" * 500), entry(n, benchmark=f"{writer}" * 9)])
+        append_entries(
+            path, [entry(n, benchmark=f"{writer}" * 500), entry(n, benchmark=f"{writer}" * 9)]
+        )
 
 
 def test_writers_at_the_same_time_tear_nothing(tmp_path):
@@ -101,7 +107,7 @@ def test_writers_at_the_same_time_tear_nothing(tmp_path):
     for writer in writers:
         writer.join()
         assert writer.exitcode == 0
-    found = history(path)
+    found = read_history(path)
     assert (len(found.entries), found.told) == (320, [])
     assert len({(each.benchmark, each.revision) for each in found.entries}) == 320
 
@@ -130,10 +136,10 @@ def test_writers_at_the_same_time_tear_nothing(tmp_path):
 def test_what_could_not_be_shown_is_refused_and_left_out(tmp_path, wrong):
     path = tmp_path / "history.jsonl"
     with pytest.raises(ValueError, match=r".+"):
-        append(path, [entry(0), replace(entry(1), **wrong)])
+        append_entries(path, [entry(0), replace(entry(1), **wrong)])
     assert not path.exists()  # all or none
     path.write_text(json.dumps({"schema": 1, **asdict(entry(0)), **wrong}) + "\n")
-    found = history(path)
+    found = read_history(path)
     assert (found.entries, len(found.told)) == ([], 1)
 
 
@@ -142,7 +148,7 @@ def test_lines_that_are_no_record_are_counted(tmp_path):
     lines = ["", "[]", "1", "null", "{}", "[" * 9999, "\x00", '{"schema": "1"}', '{"schema": true}']
     lines += [json.dumps({**whole, "schema": 0}), '{"schema": 1, "acknowledge": []}', "{"]
     path.write_bytes("\n".join([*lines, json.dumps(whole), ""]).encode() + b"\xff\xfe\n")
-    found = history(path)
+    found = read_history(path)
     assert found.entries == [entry(0)]
     assert found.told == [f"{path}: {len(lines)} lines are no record and left out"]
 
@@ -150,7 +156,7 @@ def test_lines_that_are_no_record_are_counted(tmp_path):
 def test_a_later_schema_is_read_and_told(tmp_path):
     path = tmp_path / "history.jsonl"
     path.write_text(json.dumps({"schema": 2, **asdict(entry(0)), "watts": 300}) + "\n")
-    found = history(path)
+    found = read_history(path)
     assert found.entries == [entry(0)]
     assert "1 line is of a later ganbench" in found.told[0]
 
@@ -160,42 +166,42 @@ def test_a_revision_tells_of_changes(tmp_path):
         own = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
         return subprocess.run(["git", *own, *words], cwd=tmp_path, check=True, capture_output=True)
 
-    assert revision(tmp_path) == revision(tmp_path / "none") == "unknown"
+    assert current_revision(tmp_path) == current_revision(tmp_path / "none") == "unknown"
     git("init", "-q")
     (tmp_path / "a").write_text("1")
     git("add", "a")
     git("commit", "-qm", "a")
     git("tag", "-am", "a", "v1")
-    clean = revision(tmp_path)
+    clean = current_revision(tmp_path)
     assert re.fullmatch(r"[0-9a-f]{7,}", clean)
     (tmp_path / "a").write_text("2")
-    assert revision(tmp_path) == f"{clean}+"
+    assert current_revision(tmp_path) == f"{clean}+"
 
 
 def test_a_machine_is_one_line(monkeypatch, tmp_path):
-    found = machine()
+    found = describe_machine()
     assert found.isprintable()
     assert found.endswith(f", {usable_cpus()} CPUs" if usable_cpus() > 1 else ", 1 CPU")
-    assert found == machine("cpu")
+    assert found == describe_machine("cpu")
     (tmp_path / "cpuinfo").write_text("model name\t: A CPU\nflags\t: a\n\nmodel name\t: B\n")
-    monkeypatch.setattr("ganbench.ci.machine.CPUINFO", tmp_path / "cpuinfo")
-    assert cpuinfo()["model name"] == "A CPU"
-    monkeypatch.setattr("ganbench.ci.machine.CPUINFO", tmp_path / "none")
-    assert cpuinfo() == {}
+    monkeypatch.setattr("ganbench.ci.machine.CPUINFO_FILE", tmp_path / "cpuinfo")
+    assert read_cpuinfo()["model name"] == "A CPU"
+    monkeypatch.setattr("ganbench.ci.machine.CPUINFO_FILE", tmp_path / "none")
+    assert read_cpuinfo() == {}
 
 
 # Change points
 
 
-@pytest.mark.parametrize("draw", [operating.normal, operating.heavy_tailed])
+@pytest.mark.parametrize("draw", [operating.draw_normal_noise, operating.draw_heavy_tailed_noise])
 @pytest.mark.parametrize("count", [30, 60])
 def test_flat_series_seldom_alarm(draw, count):
-    assert operating.false_alarms(draw, count, times=400, seed=count) <= 0.05
+    assert operating.false_alarm_share(draw, count, times=400, seed=count) <= 0.05
 
 
 def test_steps_are_found_and_soon():
     def shares(step):
-        found = operating.delays(operating.normal, step, times=80)
+        found = operating.detection_delays(operating.draw_normal_noise, step, times=80)
         return sum(d is not None for d in found) / 80, sorted(d or 99 for d in found)[40]
 
     (small, _), (some, soon), (large, sooner) = map(shares, (0.05, 0.1, 0.2))
@@ -206,28 +212,28 @@ def test_steps_are_found_and_soon():
 
 
 def test_a_step_is_placed_where_it_is():
-    assert change_points([each.value for each in stepped(step=1.2)]) == [15]
-    assert change_points([each.value for each in stepped(step=0.8)]) == [15]
-    assert change_points([-each.value for each in stepped(step=1.2)]) == [15]
+    assert find_change_points([each.value for each in stepped(step=1.2)]) == [15]
+    assert find_change_points([each.value for each in stepped(step=0.8)]) == [15]
+    assert find_change_points([-each.value for each in stepped(step=1.2)]) == [15]
 
 
 def test_values_that_are_exact():
-    assert change_points([5.0] * 30) == change_points([0.0] * 30) == []
-    assert change_points([5.0] * 9 + [5.1] * 9) == [9]
-    assert change_points([0.0] * 9 + [1.0] * 9) == [9]
+    assert find_change_points([5.0] * 30) == find_change_points([0.0] * 30) == []
+    assert find_change_points([5.0] * 9 + [5.1] * 9) == [9]
+    assert find_change_points([0.0] * 9 + [1.0] * 9) == [9]
     spikes = [5.0] * 9 + [9.0] + [5.0] * 9 + [9.0] * 2 + [5.0] * 9
-    assert change_points(spikes) == []
+    assert find_change_points(spikes) == []
 
 
-@pytest.mark.parametrize("count", range(2 * LEAST + 1))
+@pytest.mark.parametrize("count", range(2 * MIN_LEVEL_POINTS + 1))
 def test_few_values_are_no_error(count):
-    assert change_points([1.0 + (n >= 3) for n in range(count)]) == ([3] if count == 6 else [])
+    assert find_change_points([1.0 + (n >= 3) for n in range(count)]) == ([3] if count == 6 else [])
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e300])
 def test_the_unit_does_not_matter(scale):
-    assert change_points([scale * each.value for each in stepped()]) == [15]
-    assert change_points([scale * (each.value - 1.1) for each in stepped()]) == [15]
+    assert find_change_points([scale * each.value for each in stepped()]) == [15]
+    assert find_change_points([scale * (each.value - 1.1) for each in stepped()]) == [15]
 
 
 @pytest.mark.parametrize(
@@ -236,8 +242,8 @@ def test_the_unit_does_not_matter(scale):
 )
 def test_a_change_point_tells_what_changed(tmp_path, direction, step, verdict):
     path = tmp_path / "history.jsonl"
-    append(path, reversed(stepped(step=step, direction=direction)))  # times order them
-    (found,) = series(history(path))[0].changes
+    append_entries(path, reversed(stepped(step=step, direction=direction)))  # times order them
+    (found,) = make_series(read_history(path))[0].changes
     assert (found.revision, found.previous, found.verdict) == ("rev015", "rev014", verdict)
     assert found.before == pytest.approx(1, abs=0.01)
     assert found.ratio == pytest.approx(step, abs=0.02)
@@ -246,54 +252,67 @@ def test_a_change_point_tells_what_changed(tmp_path, direction, step, verdict):
 
 def test_machines_are_never_mixed(tmp_path):
     path = tmp_path / "history.jsonl"
-    append(path, [entry(n, 1.0 + n % 2, machine=(HERE, THERE)[n % 2]) for n in range(40)])
-    found = series(history(path))
+    append_entries(path, [entry(n, 1.0 + n % 2, machine=(HERE, THERE)[n % 2]) for n in range(40)])
+    found = make_series(read_history(path))
     assert [(each.machine, set(each.values)) for each in found] == [(THERE, {2.0}), (HERE, {1.0})]
     assert not any(each.changes for each in found)
 
 
 def test_an_acknowledgement_finds_its_change_point(file):
     def reason():
-        return series(history(file))[0].changes[0].reason
+        return make_series(read_history(file))[0].changes[0].reason
 
-    acknowledge(file, [Acknowledgement("turn", THERE, "rev015", "elsewhere", 1.0)])
-    acknowledge(file, [Acknowledgement("turn", HERE, "rev010", "too far away", 1.0)])
+    append_acknowledgements(file, [Acknowledgement("turn", THERE, "rev015", "elsewhere", 1.0)])
+    append_acknowledgements(file, [Acknowledgement("turn", HERE, "rev010", "too far away", 1.0)])
     assert reason() is None
-    acknowledge(file, [Acknowledgement("turn", HERE, "rev016", "one beside it", 2.0)])
+    append_acknowledgements(file, [Acknowledgement("turn", HERE, "rev016", "one beside it", 2.0)])
     assert reason() == "one beside it"
-    acknowledge(file, [Acknowledgement("turn", HERE, "rev015", "the last word", 3.0)])
+    append_acknowledgements(file, [Acknowledgement("turn", HERE, "rev015", "the last word", 3.0)])
     assert reason() == "the last word"
     with pytest.raises(ValueError, match="reason"):
-        acknowledge(file, [Acknowledgement("turn", HERE, "rev015", " ", 3.0)])
+        append_acknowledgements(file, [Acknowledgement("turn", HERE, "rev015", " ", 3.0)])
 
 
 def test_values_in_words():
-    assert [shown(v, "s") for v in (90.0, 0.00125, 2e-10, 0.0)] == [
+    assert [format_with_unit(v, "s") for v in (90.0, 0.00125, 2e-10, 0.0)] == [
         "90 s",
         "1.25 ms",
         "0.2 ns",
         "0 ns",
     ]
-    assert (shown(3e8, "bytes"), shown(5021.4, "images/s")) == ("286.1 MiB", "5,021 images/s")
-    assert (number(-1234.0), number(1e12), shown(14.25, "")) == ("-1,234", "1e+12", "14.25")
+    assert (format_with_unit(3e8, "bytes"), format_with_unit(5021.4, "images/s")) == (
+        "286.1 MiB",
+        "5,021 images/s",
+    )
+    assert (format_four_digits(-1234.0), format_four_digits(1e12), format_with_unit(14.25, "")) == (
+        "-1,234",
+        "1e+12",
+        "14.25",
+    )
 
 
 # Page
 
 
 def test_the_page_shows_all_and_needs_nothing(file):
-    append(file, stepped(benchmark="rate", unit="images/s", direction="higher", machine=THERE))
-    append(file, [entry(0, 14.0, benchmark="quality: digits: fid", unit="", low=10.0, high=900.0)])
-    acknowledge(file, [Acknowledgement("turn", HERE, "rev015", "a new <b>default</b>", 2.0)])
-    found = series(history(file))
-    text = page(found, ["a note"])
+    append_entries(
+        file, stepped(benchmark="rate", unit="images/s", direction="higher", machine=THERE)
+    )
+    append_entries(
+        file, [entry(0, 14.0, benchmark="quality: digits: fid", unit="", low=10.0, high=900.0)]
+    )
+    append_acknowledgements(
+        file, [Acknowledgement("turn", HERE, "rev015", "a new <b>default</b>", 2.0)]
+    )
+    found = make_series(read_history(file))
+    text = render_history_page(found, ["a note"])
     elements = Elements(text)
     assert elements.wrong == elements.open == elements.scripts == []
     assert not re.search(r"https?://|src=|@import|url\(", text)
     assert [each["href"] for each in elements.of("link")] == ["data:,"]
     assert len(elements.of("svg")) == 3
     labels = {each["aria-label"] for each in elements.of("svg")}
-    assert labels == {summary(each) for each in found}
+    assert labels == {summarize_series(each) for each in found}
     assert len(elements.of("circle")) == 61
     marks = [each["class"] for each in elements.of("g")]
     assert marks == ["mark better", "mark worse known"]
@@ -306,12 +325,14 @@ def test_the_page_shows_all_and_needs_nothing(file):
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_stay_text(tmp_path, name):
     path = tmp_path / "history.jsonl"
-    append(path, stepped(benchmark=name, machine=name, unit=name, software=name))
-    acknowledge(path, [Acknowledgement(name, name, "rev015", name, 1.0)])
+    append_entries(path, stepped(benchmark=name, machine=name, unit=name, software=name))
+    append_acknowledgements(path, [Acknowledgement(name, name, "rev015", name, 1.0)])
     usual = tmp_path / "usual.jsonl"
-    append(usual, stepped(benchmark="a", machine="b", unit="c", software="d"))
-    acknowledge(usual, [Acknowledgement("a", "b", "rev015", "e", 1.0)])
-    elements, plain = (Elements(page(series(history(p)))) for p in (path, usual))
+    append_entries(usual, stepped(benchmark="a", machine="b", unit="c", software="d"))
+    append_acknowledgements(usual, [Acknowledgement("a", "b", "rev015", "e", 1.0)])
+    elements, plain = (
+        Elements(render_history_page(make_series(read_history(p)))) for p in (path, usual)
+    )
     kept = [[tag for tag, _ in each.found if tag != "wbr"] for each in (elements, plain)]
     assert kept[0] == kept[1]
     assert elements.wrong == []
@@ -326,8 +347,10 @@ def test_names_stay_text(tmp_path, name):
 )
 def test_any_numbers_can_be_shown(tmp_path, values):
     path, to = tmp_path / "history.jsonl", tmp_path / "page.html"
-    append(path, [entry(n, value, low=-1e300, time=1e300) for n, value in enumerate(values)])
-    append(path, [entry(n, value, machine=THERE) for n, value in enumerate(values)])
+    append_entries(
+        path, [entry(n, value, low=-1e300, time=1e300) for n, value in enumerate(values)]
+    )
+    append_entries(path, [entry(n, value, machine=THERE) for n, value in enumerate(values)])
     result = run(path, "--page", to)
     assert (result.exit_code, result.exception) == (0, None)
     assert not re.search(r"\b(nan|inf)\b", to.read_text())
@@ -335,7 +358,9 @@ def test_any_numbers_can_be_shown(tmp_path, values):
 
 def test_a_terminal_is_not_moved(tmp_path):
     path = tmp_path / "history.jsonl"
-    append(path, stepped(benchmark="a\x1b[2Jb\nc\u202ed [red]e[/red]", revision="\x1b]0;x\x07"))
+    append_entries(
+        path, stepped(benchmark="a\x1b[2Jb\nc\u202ed [red]e[/red]", revision="\x1b]0;x\x07")
+    )
     told = run(path)
     assert told.exit_code == 0
     assert not set("\x1b\x07\u202e") & set(told.stdout)
@@ -347,15 +372,15 @@ def test_a_terminal_is_not_moved(tmp_path):
 
 def test_bencher_has_a_measure_by_the_unit(tmp_path):
     path = tmp_path / "history.jsonl"
-    append(path, [entry(0, 9.0), entry(1, 2.0, low=1.5, high=2.5)])
+    append_entries(path, [entry(0, 9.0), entry(1, 2.0, low=1.5, high=2.5)])
     fid = "quality: digits / dcgan / r1: fid"
-    append(path, [entry(0, 14.0, benchmark=fid, unit="", count=8)])
-    assert bencher(series(history(path))) == {
+    append_entries(path, [entry(0, 14.0, benchmark=fid, unit="", count=8)])
+    assert to_bencher(make_series(read_history(path))) == {
         fid: {"fid": {"value": 14.0}},
         "turn": {"latency": {"value": 2e9, "lower_value": 1.5e9, "upper_value": 2.5e9}},
     }
     units = {"bytes": "memory", "images/s": "throughput", "GPU hours": "gpu-hours", "": "value"}
-    assert {unit: measure(entry(unit=unit)) for unit in units} == units
+    assert {unit: bencher_measure(entry(unit=unit)) for unit in units} == units
 
 
 def benchmark_tool(folder, *words):
@@ -366,8 +391,8 @@ def benchmark_tool(folder, *words):
 def test_pytest_benchmark_reads_its_export(tmp_path):
     path, storage = tmp_path / "history.jsonl", tmp_path / "storage" / "Linux"
     for n, value in enumerate((0.5, 0.25)):
-        append(path, [entry(n, value, count=5), entry(n, 0.125, benchmark="step")])
-        append(path, [entry(n, 1e6, benchmark="memory", unit="bytes")])
+        append_entries(path, [entry(n, value, count=5), entry(n, 0.125, benchmark="step")])
+        append_entries(path, [entry(n, 1e6, benchmark="memory", unit="bytes")])
         to = storage / f"000{n + 1}_{n}.json"
         assert run(path, "--export", "pytest-benchmark", "--out", to).exit_code == 0
     listed = benchmark_tool(tmp_path / "storage", "list")
@@ -394,7 +419,7 @@ def test_pytest_benchmark_knows_its_keys(file):
     made = subprocess.run(words, cwd=file.parent, timeout=60, env=around)
     assert made.returncode == 0
     own = json.loads((file.parent / "own.json").read_text())
-    ours = json.loads(json.dumps(pytest_benchmark(series(history(file)))))
+    ours = json.loads(json.dumps(to_pytest_benchmark(make_series(read_history(file)))))
     assert set(own) == set(ours)
     (their,), (our,) = own["benchmarks"], ours["benchmarks"]
     assert set(their) == set(our)
@@ -406,7 +431,7 @@ def test_pytest_benchmark_knows_its_keys(file):
 
 
 def test_the_command_shows_a_row_a_series_and_its_change_points(file):
-    append(file, stepped(machine=THERE, step=1.0))
+    append_entries(file, stepped(machine=THERE, step=1.0))
     result = run(file)
     assert result.exit_code == 0
     assert result.stdout.count("▁") >= 2
@@ -481,7 +506,7 @@ def test_files_without_measurements(tmp_path):
 
 
 def test_an_export_is_of_one_machine(file):
-    append(file, [entry(0, machine=THERE)])
+    append_entries(file, [entry(0, machine=THERE)])
     to = file.parent / "out.json"
     result = run(file, "--export", "bencher", "--out", to)
     assert (result.exit_code, "--machine" in result.stderr, to.exists()) == (2, True, False)
@@ -490,8 +515,8 @@ def test_an_export_is_of_one_machine(file):
 
 def test_without_ruptures_the_rest_is_shown(file, monkeypatch):
     monkeypatch.setitem(sys.modules, "ruptures", None)
-    with pytest.raises(Missing, match="pip install ruptures"):
-        detector.change_points([1.0])
+    with pytest.raises(DetectorNotInstalled, match="pip install ruptures"):
+        detector.find_change_points([1.0])
     result = run(file, "--page", file.parent / "page.html")
     assert result.exit_code == 0
     assert "pip install ruptures" in " ".join(result.stdout.split())

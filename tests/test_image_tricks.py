@@ -668,7 +668,7 @@ def test_bands_are_of_the_augmented_image_and_packed_image_by_image():
     names = ("frequency_separation", "pacgan", "diffaugment", "instance_noise")
     chain = TrickList({name: TRICKS.make(name) for name in names})
     assert chain.names == ("diffaugment", "instance_noise", "frequency_separation", "pacgan")
-    x = split("digits").train[IMAGE].batch(torch.arange(6)).images
+    x = split("digits").train[IMAGE].make_batch(torch.arange(6)).images
     packed = TrickList(
         {name: TRICKS.make(name) for name in names[:2]}
     ).transform_discriminator_input(x, "")

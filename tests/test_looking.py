@@ -20,13 +20,13 @@ from ganbench.analysis.rows import load
 from ganbench.experiments.store import Store
 from ganbench.experiments.trial import read_trial
 from ganbench.files import read_json, write_json
-from ganbench.gan.latent_sampler import Sampler
+from ganbench.gan.latent_sampler import LatentSampler
 from ganbench.gan.tasks.unconditional import Unconditional
 from ganbench.image_grid import GRID_COLUMNS
-from ganbench.report.pictures import pictures
-from ganbench.report.report import Report
-from ganbench.report.sparkline import BARS, curve_lines, sparkline
-from ganbench.report.writer import leave_closer_pictures
+from ganbench.report.pictures import copy_pictures
+from ganbench.report.report import SuiteReport
+from ganbench.report.sparkline import SPARKLINE_BARS, curve_lines, draw_sparkline
+from ganbench.report.writer import write_pictures_of_shown_arms
 from ganbench.visualization.interpolation import WALK_COUNT, draw_interpolation, walk_latents
 from ganbench.visualization.neighbours import find_neighbours
 from ganbench.visualization.samples import draw_samples, write_closer_pictures
@@ -41,17 +41,17 @@ from ganbench.visualization.trained_generator import (
 CPU = torch.device("cpu")
 
 
-def maker(gaussian: int, codes: int = 0) -> Sampler:
+def maker(gaussian: int, codes: int = 0) -> LatentSampler:
     """A sampler whose latents are known, codes behind them."""
 
     def latents(count, random):
         plain = torch.randn(count, gaussian, generator=random)
         return torch.cat([plain, torch.rand(count, codes, generator=random)], 1)
 
-    return Sampler(latents, gaussian, lambda z, labels: z, CPU)
+    return LatentSampler(latents, gaussian, lambda z, labels: z, CPU)
 
 
-def walk(method: str, steps: int, made: Sampler) -> torch.Tensor:
+def walk(method: str, steps: int, made: LatentSampler) -> torch.Tensor:
     random = torch.Generator().manual_seed(0)
     return walk_latents(made, method, steps, random).unflatten(0, (WALK_COUNT, steps))
 
@@ -63,7 +63,7 @@ def test_a_spherical_walk_is_that_of_scipy_between_directions():
         for side in torch.randn(2, WALK_COUNT, 3, generator=random)
     )
     sides = iter((a, b))
-    made = Sampler(lambda count, random: next(sides), 3, lambda z, labels: z, CPU)
+    made = LatentSampler(lambda count, random: next(sides), 3, lambda z, labels: z, CPU)
     for start, end, way in zip(a.double(), b.double(), walk("spherical", 7, made), strict=True):
         axis = torch.linalg.cross(start, end)
         turned = axis / axis.norm() * (start @ end).acos()
@@ -158,8 +158,8 @@ def test_both_kinds_of_walk_join_the_same_latents_by_other_ways(sampler):
 
 def test_neighbours_are_those_that_scipy_finds(sampler):
     found, measured = find_neighbours(sampler), sampler.evaluator
-    fakes = measured.sample(sampler.load_stored_images()).features.double().numpy()
-    distances = cdist(fakes, measured.real.features.double().numpy())
+    fakes = measured.extract(sampler.load_stored_images()).features.double().numpy()
+    distances = cdist(fakes, measured.real_features.features.double().numpy())
     nearest, order = distances.argmin(1), np.argsort(distances.min(1), kind="stable")
     shown = tiles(found.picture, GRID_COLUMNS)
     reals = measured.reference[:, 0].numpy()
@@ -172,7 +172,10 @@ def test_neighbours_are_those_that_scipy_finds(sampler):
 
 def test_held_out_data_lie_as_near_as_is_said(sampler):
     measured = sampler.evaluator
-    sides = [side.features.double().numpy() for side in (measured.held_out, measured.real)]
+    sides = [
+        side.features.double().numpy()
+        for side in (measured.held_out_features, measured.real_features)
+    ]
     assert find_neighbours(sampler).held_out == pytest.approx(
         np.median(cdist(*sides).min(1)), rel=1e-2
     )
@@ -189,8 +192,8 @@ def test_a_copier_is_told(sampler, monkeypatch):
 
 def test_a_report_leaves_walks_and_neighbours_of_the_cells_that_it_shows(small_run, tmp_path):
     frame, store = load(small_run / "small"), Store(small_run)
-    leave_closer_pictures(Report(frame, leaderboard(frame), {}, {}, []), store)
-    pictures(frame, tmp_path, store)
+    write_pictures_of_shown_arms(SuiteReport(frame, leaderboard(frame), {}, {}, []), store)
+    copy_pictures(frame, tmp_path, store)
     names = {path.name for path in tmp_path.glob("*.png")}
     for kind, data in (("interpolation", {"digits", "ring"}), ("neighbours", {"digits"})):
         found = [name for name in names if name.endswith(f"-{kind}.png")]
@@ -289,7 +292,7 @@ def test_a_cell_is_shown_with_its_settings_its_curves_and_its_pictures(ganbench,
     for told in ("loss                hinge", "lr 0.0002, betas 0.5 0.999", "40 generator turns",
                  "samples.png", "interpolation.png", "neighbours.png"):  # fmt: skip
         assert told in out
-    curves = [line for line in out.splitlines() if set(line) & set(BARS)]
+    curves = [line for line in out.splitlines() if set(line) & set(SPARKLINE_BARS)]
     names = {line.split()[0] for line in curves}
     assert {"fid", "modes(share=0.1)", "discriminator", "generator", "told_apart"} <= names
     assert max(map(len, curves)) <= 80
@@ -297,7 +300,7 @@ def test_a_cell_is_shown_with_its_settings_its_curves_and_its_pictures(ganbench,
 
 def test_of_several_cells_curves_are_left_out(ganbench, small_run):
     _, out, _ = ganbench("show", "small", "digits", "--results", small_run)
-    assert not set(out) & set(BARS)
+    assert not set(out) & set(SPARKLINE_BARS)
     assert "untrained" not in out
     assert out.count("samples") == 0 or "sample_images" in out
     assert "name more of its words" in " ".join(out.split())
@@ -313,16 +316,16 @@ def test_untrained_references_are_shown_when_they_are_named(ganbench, small_run)
 
 @pytest.mark.parametrize(
     ("values", "drawn"),
-    [([], ""), ([5.0], "▁"), ([0, 7], "▁█"), (list(range(8)), BARS), ([0, None, 7], "▁ █"),
+    [([], ""), ([5.0], "▁"), ([0, 7], "▁█"), (list(range(8)), SPARKLINE_BARS), ([0, None, 7], "▁ █"),
      ([0, float("nan"), 1], "▁ █"), ([2, 2, 2], "▁▁▁"), ([None, None], "  ")],
 )  # fmt: skip
 def test_a_sparkline_has_a_bar_a_value(values, drawn):
-    assert sparkline(values) == drawn
+    assert draw_sparkline(values) == drawn
 
 
 def test_a_long_curve_is_drawn_by_means():
-    assert sparkline([0] * 500 + [7] * 500, width=4) == "▁▁██"
-    assert len(sparkline(range(1001), width=40)) == 40
+    assert draw_sparkline([0] * 500 + [7] * 500, width=4) == "▁▁██"
+    assert len(draw_sparkline(range(1001), width=40)) == 40
 
 
 def test_a_curve_that_was_not_finite_is_drawn_without_those_points(tmp_path):

@@ -172,7 +172,7 @@ def test_the_floor_says_what_held_out_data_score_and_what_theory_expects(ganbenc
     assert code == 0
     found = {row["metric"]: row for row in json.loads(said)["floors"]}
     torch.set_num_threads(1)
-    measured = Evaluator("digits", CPU).floor(("fid",))["fid"]
+    measured = Evaluator("digits", CPU).measure_floor(("fid",))["fid"]
     assert found["fid"]["value"] == measured.value
     assert found["fid"]["standard_error"] == measured.standard_error
     assert found["kid"]["expected"] == 0

@@ -11,7 +11,7 @@ from scipy.stats import mannwhitneyu
 
 from ganbench.evaluation.metrics import METRICS, frechet
 from ganbench.evaluation.metrics import pairwise as gram
-from ganbench.evaluation.metrics.base import MetricNotApplicable, prepare
+from ganbench.evaluation.metrics.base import MetricNotApplicable, compute_pairwise_statistics
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.evaluation.reference_cache import DiskCache
 
@@ -169,7 +169,9 @@ def test_held_out_data_are_looked_at_once_a_reference(monkeypatch):
     first = measured("copying", sample(normal(40, 2, 2)), real)
     swept = []
     monkeypatch.setattr(
-        gram, "sweep", lambda x, y, _, sweep=gram.sweep: swept.append(x) or sweep(x, y, _)
+        gram,
+        "sweep",
+        lambda x, y, _, sweep=gram.compute_pairwise: swept.append(x) or sweep(x, y, _),
     )
     fake = sample(normal(40, 2, 2))
     assert measured("copying", fake, real) == first
@@ -181,8 +183,8 @@ def test_one_sweep_serves_both(monkeypatch):
     fake = sample(normal(40, 2, 2))
     metrics = [METRICS.make(name) for name in ("authenticity", "copying")]
     alone = [metric(sample(points(fake)), real) for metric in metrics]
-    prepare(metrics, fake, real)
-    monkeypatch.setattr(gram.Pairs, "tiles", None)
+    compute_pairwise_statistics(metrics, fake, real)
+    monkeypatch.setattr(gram.CentredPairs, "iter_tiles", None)
     assert [metric(fake, real) for metric in metrics] == alone
 
 
@@ -263,7 +265,7 @@ def test_classes_of_few_have_a_value_and_no_error():
 def test_the_floor_of_class_fid_is_that_of_its_classes():
     real, metric = random_classes(4000, 0), METRICS.make("class_fid")
     parts = [FeatureSet(real.features[real.logits.argmax(1) == label]) for label in range(3)]
-    floors = [frechet.expected(part, 300 * len(part) // 4000) for part in parts]
+    floors = [frechet.expected_distance(part, 300 * len(part) // 4000) for part in parts]
     assert metric.expected_floor(real, 300) == pytest.approx(np.mean(floors), rel=1e-9)
     assert metric.expected_floor(real, 30) is None  # 10 fakes a class are too few for the theory
 
@@ -272,10 +274,10 @@ def test_reals_are_factored_once_a_reference_also_for_later_processes(tmp_path, 
     real, fake = random_classes(300, 0), random_classes(200, 1)
     real.shelf = DiskCache(tmp_path, CPU)
     first = measured("class_fid", fake, real)
-    seen, made = [], frechet.moments_of
-    monkeypatch.setattr(frechet, "moments_of", lambda x: seen.append(len(x)) or made(x))
+    seen, made = [], frechet.compute_moments
+    monkeypatch.setattr(frechet, "compute_moments", lambda x: seen.append(len(x)) or made(x))
     later = FeatureSet(real.features, real.logits)
-    later.shelf = DiskCache(tmp_path, CPU)
+    later.cache = DiskCache(tmp_path, CPU)
     for reference in (real, later):
         seen.clear()
         assert measured("class_fid", replace(fake), reference) == first

@@ -26,7 +26,7 @@ from ganbench.data.base import IMAGE, NotDownloaded
 from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.metrics import METRICS, frechet, kid_subsets, mind
 from ganbench.evaluation.metrics import pairwise as gram
-from ganbench.evaluation.metrics.base import prepare
+from ganbench.evaluation.metrics.base import compute_pairwise_statistics
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 
 pytestmark = pytest.mark.filterwarnings("ignore:Metric .* will save all extracted features")
@@ -59,7 +59,7 @@ def extracted(name, count=3000):
         sides = [side[IMAGE].images[:count] for side in (ruler.split.held_out, ruler.split.train)]
     except NotDownloaded as missing:
         pytest.skip(str(missing))
-    return tuple(map(ruler.sample, sides))
+    return tuple(map(ruler.extract, sides))
 
 
 def fresh(sample):
@@ -79,7 +79,7 @@ def mean_kernel(fake, real):
 
 def kid_near(expected, fake, real):
     """Equality to five digits, or near zero to what the precision of the products allows."""
-    rounding = 1e-12 if fake.features.shape[1] <= gram.NARROW else SINGLE
+    rounding = 1e-12 if fake.features.shape[1] <= gram.MAX_COLUMNS_PER_PRODUCT else SINGLE
     return pytest.approx(expected, rel=1e-5, abs=rounding * mean_kernel(fake, real))
 
 
@@ -315,15 +315,15 @@ def dense_kid_of_subsets(x, y, subsets, size):
     return np.mean([dense_kid(draw(x), draw(y)) for _ in range(subsets)])
 
 
-@pytest.mark.parametrize("tile", [1, 1000, gram.TILE])
+@pytest.mark.parametrize("tile", [1, 1000, gram.PAIRS_PER_TILE])
 @pytest.mark.parametrize("width", [1, 5, 600])
 def test_a_sweep_in_tiles_gives_what_matrices_of_all_pairs_give(monkeypatch, width, tile):
     """Of one row, of a few, of all; together, as a run asks for them."""
-    monkeypatch.setattr(gram, "TILE", tile)
+    monkeypatch.setattr(gram, "PAIRS_PER_TILE", tile)
     fake, real = pair(width, 170, 130)
     expected = dense(fake, real)
     metrics = {name: METRICS.make(name) for name in expected}
-    prepare(metrics.values(), fake, real)
+    compute_pairwise_statistics(metrics.values(), fake, real)
     found = {name: metric(fake, real).value for name, metric in metrics.items()}
     for name in expected:
         near = kid_near if "kid" in name else lambda known, *_: pytest.approx(known, abs=1e-12)
@@ -364,7 +364,7 @@ def test_mind_of_one_feature_is_scipys_distance(monkeypatch):
     sides = [FeatureSet(torch.as_tensor(side[:, None])) for side in (x, y)]
     gaps = np.sort(x) - np.sort(y)
     assert value("mind(directions=7)", *sides) == pytest.approx(3 * np.square(gaps).mean())
-    monkeypatch.setattr(mind, "NUMBERS", 1000)
+    monkeypatch.setattr(mind, "MAX_NUMBERS_AT_ONCE", 1000)
     assert value("mind(directions=7)", *sides) == pytest.approx(3 * np.square(gaps).mean())
     assert METRICS.make("mind")(sides[0], sides[0]).standard_error == 0
 
@@ -442,7 +442,7 @@ def with_logits(*sides):
 def test_metrics_prepared_together_measure_what_each_measures_alone(width):
     """Bit by bit, standard errors too."""
     fake, real = with_logits(*pair(width, 300, 280))
-    prepare(map(METRICS.make, EVERY), fake, real)
+    compute_pairwise_statistics(map(METRICS.make, EVERY), fake, real)
     for name in EVERY:
         assert METRICS.make(name)(fake, real) == METRICS.make(name)(fresh(fake), fresh(real))
 
@@ -451,7 +451,7 @@ def test_metrics_prepared_together_measure_what_each_measures_alone(width):
 def test_what_is_kept_of_the_reals_serves_the_next_fakes(width):
     first, real = with_logits(*pair(width, 310, 280))
     for fake in (first, FeatureSet(first.features * 0.9, first.logits)):
-        prepare(map(METRICS.make, EVERY), fake, real)
+        compute_pairwise_statistics(map(METRICS.make, EVERY), fake, real)
         for name in EVERY:
             assert METRICS.make(name)(fake, real) == METRICS.make(name)(fresh(fake), fresh(real))
 
@@ -462,7 +462,7 @@ def test_the_size_of_tiles_changes_no_metric(monkeypatch, width):
     fake, real = pair(width, 300, 280)
     names = [name for name in EVERY if name != "is"]
     whole = {name: value(name, fake, real) for name in names}
-    monkeypatch.setattr(gram, "TILE", 280 * 17)
+    monkeypatch.setattr(gram, "PAIRS_PER_TILE", 280 * 17)
     for name in names:
         near = kid_near(whole[name], fake, real) if "kid" in name else pytest.approx(whole[name])
         assert value(name, fake, real) == near
@@ -474,7 +474,7 @@ def test_products_in_stripes_are_the_plain_product(width):
     start = features(width, width, 1).double()
     start = start + start.T
     found = start.clone()
-    frechet.add_products(found, rows)
+    frechet.add_scatter(found, rows)
     torch.testing.assert_close(found, start + rows.T @ rows, rtol=1e-13, atol=1e-13)
 
 
@@ -482,7 +482,7 @@ def test_products_in_stripes_are_the_plain_product(width):
 def test_moments_of_blocks_are_numpys(monkeypatch, block):
     monkeypatch.setattr(frechet, "BLOCK", block)
     x = features(100, 5) + 100
-    found = frechet.moments_of(x)
+    found = frechet.compute_moments(x)
     np.testing.assert_allclose(found.mean, x.double().numpy().mean(0), rtol=1e-14)
     expected = np.cov(x.double().numpy(), rowvar=False)
     np.testing.assert_allclose(found.covariance, expected, rtol=1e-12, atol=1e-12)
@@ -492,8 +492,8 @@ def test_moments_of_blocks_are_numpys(monkeypatch, block):
 def test_moments_without_a_part_are_those_of_the_rest(part):
     x = features(100, 5) + 3
     first, end = part
-    rest = frechet.moments_of(torch.cat([x[:first], x[end:]]))
-    found = frechet.moments_of(x).without(frechet.moments_of(x[first:end]))
+    rest = frechet.compute_moments(torch.cat([x[:first], x[end:]]))
+    found = frechet.compute_moments(x).without(frechet.compute_moments(x[first:end]))
     assert found.count == rest.count
     torch.testing.assert_close(found.mean, rest.mean, rtol=1e-13, atol=1e-13)
     torch.testing.assert_close(found.scatter, rest.scatter, rtol=1e-11, atol=1e-11)
@@ -502,15 +502,15 @@ def test_moments_without_a_part_are_those_of_the_rest(part):
 def test_the_fid_of_few_fakes_and_that_of_many_are_one_formula():
     """By singular values of examples, by eigenvalues, and by the ones kept with their vectors."""
     fake, real = pair(40, 300, 280)
-    short = frechet.short_distance(fake.features, real)
-    long = frechet.long_distance(frechet.moments(fake), real)
+    short = frechet.distance_by_singular_values(fake.features, real)
+    long = frechet.distance_by_spectrum(frechet.cached_moments(fake), real)
     assert short == pytest.approx(long, rel=1e-11)
-    assert frechet.distance(fake, real) == pytest.approx(long, rel=1e-11)
+    assert frechet.frechet_distance(fake, real) == pytest.approx(long, rel=1e-11)
 
 
 def test_the_fid_without_a_group_is_that_of_the_rest():
     fake, real = pair(10, 100, 200)
-    found = frechet.deleted(fake, real)
+    found = frechet.distances_without_groups(fake, real)
     for left_out, distance in zip(torch.arange(100).tensor_split(20), found, strict=True):
         rest = FeatureSet(fake.features[~torch.isin(torch.arange(100), left_out)])
         assert float(distance) == pytest.approx(value("fid", rest, real), rel=1e-10)
@@ -522,10 +522,10 @@ def test_products_in_single_precision_do_for_wide_features(monkeypatch, width):
     fake, real = pair(width, 400, 380)
     names = ("kid", "kid_subsets(subsets=5, subset_size=100)", *SHARES)
     single = {name: METRICS.make(name)(*pair(width, 400, 380)) for name in names}
-    nearest = gram.told(gram.Neighbours(5), fake, fake)["rows"]
-    monkeypatch.setattr(gram, "NARROW", width)
+    nearest = gram.pairwise_statistic(gram.NearestNeighbourDistances(5), fake, fake)["rows"]
+    monkeypatch.setattr(gram, "MAX_COLUMNS_PER_PRODUCT", width)
     fake, real = pair(width, 400, 380)
-    exact = gram.told(gram.Neighbours(5), fake, fake)["rows"]
+    exact = gram.pairwise_statistic(gram.NearestNeighbourDistances(5), fake, fake)["rows"]
     torch.testing.assert_close(nearest.double(), exact, rtol=2e-6, atol=0)
     for name in names:
         double = METRICS.make(name)(fake, real)
@@ -548,12 +548,12 @@ def test_a_common_offset_of_a_thousand_costs_no_digits(width):
 
 def test_subsets_are_drawn_as_torch_fidelity_draws_them():
     """Fakes and reals by turns, from one generator."""
-    sides = kid_subsets.Draw(4, 10, fakes=50, reals=40)
+    sides = kid_subsets.SubsetDraw(4, 10, fakes=50, reals=40)
     random = np.random.RandomState(2020)
     for subset in range(4):
         for side, count in enumerate((50, 40)):
             expected = sorted(random.choice(count, 10, replace=False))
-            assert sides.members(side)[:, subset].nonzero().flatten().tolist() == expected
+            assert sides.membership(side)[:, subset].nonzero().flatten().tolist() == expected
 
 
 @pytest.mark.parametrize("name", [*SHARES, "kid"])

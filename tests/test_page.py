@@ -20,13 +20,20 @@ import ganbench
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import save_rows
 from ganbench.experiments.store import Store
-from ganbench.report.losses import POINTS, TERMS, binned, losses, read_losses, save_losses
-from ganbench.report.page import page
-from ganbench.report.page.images import Album, own_pixels, shrunk
-from ganbench.report.page.plots import Axis, powers, round_steps
-from ganbench.report.pictures import KINDS, pictures
-from ganbench.report.report import Report
-from ganbench.report.writer import leave_closer_pictures
+from ganbench.report.losses import (
+    LOSS_TERMS,
+    MAX_POINTS_PER_ARM,
+    average_neighbours,
+    collect_losses,
+    read_losses,
+    save_losses,
+)
+from ganbench.report.page import render_page
+from ganbench.report.page.images import PictureAlbum, own_pixels, shrink_picture
+from ganbench.report.page.plots import PercentAxis, linear_ticks, logarithmic_ticks
+from ganbench.report.pictures import PICTURE_KINDS, copy_pictures
+from ganbench.report.report import SuiteReport
+from ganbench.report.writer import write_pictures_of_shown_arms
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "published" / "bench"
 HOSTILE = [
@@ -103,18 +110,18 @@ def hostile(names):
 
 
 def page_of(rows):
-    return page(Report.of(rows), Path("none"))
+    return render_page(SuiteReport.of(rows), Path("none"))
 
 
 @cache
 def usual_report():
     """Of the small suite; tests of pictures and of the browser use the same."""
-    return Report.of(rows_of())
+    return SuiteReport.of(rows_of())
 
 
 @pytest.fixture(scope="module")
 def usual():
-    return page(usual_report(), Path("none"))
+    return render_page(usual_report(), Path("none"))
 
 
 def text_of(html):
@@ -185,7 +192,7 @@ def test_how_it_was_made_can_be_read(usual):
 def test_the_published_page_is_made_of_its_rows():
     """Its pictures lie beside it; everything else comes from results.parquet."""
     published = (PUBLISHED / "report.html").read_text(encoding="utf-8")
-    made = page(Report.of(ganbench.load(PUBLISHED), PUBLISHED), PUBLISHED / "figures")
+    made = render_page(SuiteReport.of(ganbench.load(PUBLISHED), PUBLISHED), PUBLISHED / "figures")
     for name in ("answer", "effects", "arms", "failures"):
         assert text_of(section(published, name)) == text_of(section(made, name))
     assert published.count("data:image/png") == made.count("data:image/png") == 30 + 26
@@ -257,7 +264,7 @@ def test_a_picture_keeps_its_own_pixels_and_loses_none():
     rng = np.random.default_rng(0)
     few = rng.integers(0, 255, (20, 30), dtype=np.uint8)
     large = few.repeat(4, 0).repeat(4, 1)
-    kind, content = shrunk(png(np.stack([large] * 3, -1)))
+    kind, content = shrink_picture(png(np.stack([large] * 3, -1)))
     found = Image.open(io.BytesIO(content))
     assert (kind, found.mode, found.size) == ("png", "L", (30, 20))
     assert (np.asarray(found) == few).all()
@@ -266,7 +273,7 @@ def test_a_picture_keeps_its_own_pixels_and_loses_none():
 
 def test_a_large_picture_becomes_small():
     noise = np.random.default_rng(0).integers(0, 255, (400, 400, 3), dtype=np.uint8)
-    kind, content = shrunk(png(noise))
+    kind, content = shrink_picture(png(noise))
     assert kind == "webp"
     assert len(content) < 0.6 * len(png(noise))
 
@@ -274,11 +281,11 @@ def test_a_large_picture_becomes_small():
 def test_equal_pictures_are_kept_once_and_no_more_than_there_is_room_for(tmp_path, monkeypatch):
     for name, side in (("a", 20), ("b", 20), ("c", 30)):
         (tmp_path / name).write_bytes(png(np.eye(side, dtype=np.uint8)))
-    album = Album()
+    album = PictureAlbum()
     assert album.add(tmp_path / "a") == album.add(tmp_path / "b") != album.add(tmp_path / "c")
     assert len(album.pictures) == 2
     assert album.add(tmp_path / "missing") is None
-    monkeypatch.setattr("ganbench.report.page.images.MOST", album.bytes)
+    monkeypatch.setattr("ganbench.report.page.images.MAX_ALBUM_BYTES", album.bytes)
     (tmp_path / "d").write_bytes(png(np.zeros((40, 40), np.uint8)))
     assert album.add(tmp_path / "d") is None
 
@@ -286,13 +293,13 @@ def test_equal_pictures_are_kept_once_and_no_more_than_there_is_room_for(tmp_pat
 def test_whatever_lies_in_the_folder_of_a_trial_is_shown(tmp_path):
     rows, store = usual_report().frame, Store(tmp_path)
     trial = rows.loc[rows["tricks"].eq("r1") & rows["loss"].eq("hinge"), "trial"].iloc[0]
-    sides = {kind: 7 + 2 * n for n, kind in enumerate(KINDS)}
+    sides = {kind: 7 + 2 * n for n, kind in enumerate(PICTURE_KINDS)}
     store.trial_folder(trial).folder.mkdir(parents=True)
     for kind, side in sides.items():
         path = store.trial_folder(trial).folder / f"{kind}.png"
         path.write_bytes(png(np.eye(side, dtype=np.uint8)))
-    pictures(rows, tmp_path / "figures", store)
-    found = Elements(page(usual_report(), tmp_path / "figures"))
+    copy_pictures(rows, tmp_path / "figures", store)
+    found = Elements(render_page(usual_report(), tmp_path / "figures"))
     images = {image["alt"].split()[0]: image["data-picture"] for image in found.of("img")}
     (album,) = [json.loads(t) for _, t in found.scripts if t.startswith('{"' + images["samples"])]
     for kind, side in sides.items():
@@ -309,7 +316,7 @@ def test_losses_of_the_store_are_drawn(tmp_path):
         {"step": s, "discriminator": 1 / s, "generator": None, "real_score": 0.5} for s in (1, 2)
     ]
     curve.write_text(json.dumps({"losses": looks, "scores": []}))
-    found = Elements(page(Report.of(rows, store=store), Path("none")))
+    found = Elements(render_page(SuiteReport.of(rows, store=store), Path("none")))
     charts = [json.loads(t) for kind, t in found.scripts if kind == "application/json"]
     lines = [line for chart in charts for line in chart.get("lines", [])]
     assert [line["y"] for line in lines if line["name"] == "discriminator"] == [[1.0, 0.5]]
@@ -319,7 +326,7 @@ def test_losses_of_the_store_are_drawn(tmp_path):
 
 def test_many_looks_become_few_with_the_same_mean():
     steps, values = np.arange(1, 121), np.random.default_rng(0).normal(size=120)
-    found = binned(pd.DataFrame({"step": steps, "generator": values}))
+    found = average_neighbours(pd.DataFrame({"step": steps, "generator": values}))
     assert len(found) == 60
     means = found["step"].mean(), found["generator"].mean()
     assert means == pytest.approx((steps.mean(), values.mean()))
@@ -327,9 +334,9 @@ def test_many_looks_become_few_with_the_same_mean():
 
 
 def test_a_few_looks_stay_as_they_are():
-    looks = pd.DataFrame({"step": [5, 10, 15], **{key: [1.0, None, 3.0] for key in TERMS}})
-    assert (binned(looks)["step"] == looks["step"]).all()
-    assert binned(looks)["generator"].isna().tolist() == [False, True, False]
+    looks = pd.DataFrame({"step": [5, 10, 15], **{key: [1.0, None, 3.0] for key in LOSS_TERMS}})
+    assert (average_neighbours(looks)["step"] == looks["step"]).all()
+    assert average_neighbours(looks)["generator"].isna().tolist() == [False, True, False]
 
 
 def test_losses_of_the_published_arms_are_small_and_the_same_every_time(tmp_path):
@@ -340,20 +347,20 @@ def test_losses_of_the_published_arms_are_small_and_the_same_every_time(tmp_path
     rng = np.random.default_rng(0)
     for trial in trained["trial"]:
         looks = [
-            {"step": 5 * n, **dict(zip(TERMS, rng.normal(size=4).tolist(), strict=True))}
+            {"step": 5 * n, **dict(zip(LOSS_TERMS, rng.normal(size=4).tolist(), strict=True))}
             for n in range(1000)
         ]
         store.trial_folder(trial).folder.mkdir(parents=True)
         store.trial_folder(trial).curve_path.write_text(json.dumps({"losses": looks}))
-    found = losses(frame, leaderboard(frame), store)
+    found = collect_losses(frame, leaderboard(frame), store)
     told = found.groupby("trial").size()
     cells = ["data", "variant", "loss", "tricks", "plan"]
     shown = trained[trained["trial"].isin(told.index)]
     assert len(told) == len(shown) == len(trained.drop_duplicates(cells)) == 30
     assert not shown.duplicated(cells).any()
-    assert set(told) == {POINTS}
+    assert set(told) == {MAX_POINTS_PER_ARM}
     for folder in ("a", "b"):
-        save_losses(losses(frame, leaderboard(frame), store), tmp_path / folder)
+        save_losses(collect_losses(frame, leaderboard(frame), store), tmp_path / folder)
     whole = (tmp_path / "a" / "losses.parquet").read_bytes()
     assert whole == (tmp_path / "b" / "losses.parquet").read_bytes()
     assert len(whole) < 300_000
@@ -363,18 +370,18 @@ def test_losses_of_the_published_arms_are_small_and_the_same_every_time(tmp_path
 def test_a_published_folder_shows_what_the_store_showed(small_run, tmp_path):
     """Losses, walks and neighbours, although the store is not there."""
     frame, store, folder = ganbench.load(small_run / "small"), Store(small_run), tmp_path / "copy"
-    report = Report.of(frame, folder, store)
-    leave_closer_pictures(report, store)
-    pictures(frame, folder / "figures", store)
+    report = SuiteReport.of(frame, folder, store)
+    write_pictures_of_shown_arms(report, store)
+    copy_pictures(frame, folder / "figures", store)
     save_losses(report.losses, folder)
-    found = page(Report.of(frame, folder), folder / "figures")
-    assert found == page(report, folder / "figures")
+    found = render_page(SuiteReport.of(frame, folder), folder / "figures")
+    assert found == render_page(report, folder / "figures")
     for told in ("losses, seed 0", "mean scores that the discriminator gives, seed 0",
                  'data-kind="interpolation"', 'data-kind="neighbours"'):  # fmt: skip
         assert told in found
     assert "losses.parquet" not in found
     (folder / "losses.parquet").unlink()
-    assert "losses.parquet" in page(Report.of(frame, folder), folder / "figures")
+    assert "losses.parquet" in render_page(SuiteReport.of(frame, folder), folder / "figures")
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 no table", "other columns", "words"])
@@ -387,7 +394,7 @@ def test_losses_that_are_none_are_told(request, tmp_path, content):
     else:
         column = "step" if content == "words" else "x"
         table = pd.DataFrame(
-            {"trial": ["a"], **dict.fromkeys(("step", *TERMS), 1.0), column: ["w"]}
+            {"trial": ["a"], **dict.fromkeys(("step", *LOSS_TERMS), 1.0), column: ["w"]}
         )
         table.drop(columns=["step"] if column == "x" else []).to_parquet(folder / "losses.parquet")
     code, _, err = request.getfixturevalue("ganbench")("report", folder)
@@ -399,12 +406,12 @@ def test_losses_that_are_none_are_told(request, tmp_path, content):
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-3, 17), (1e-4, 3e-4), (12, 12), (990, 1010)])
 def test_ticks_are_round_few_and_within(low, high):
-    found = round_steps(low, high)
+    found = linear_ticks(low, high)
     assert 1 <= len(found) <= 7
     assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in found)
 
 
 def test_places_on_a_logarithmic_axis():
-    axis = Axis(1, 100, log=True)
+    axis = PercentAxis(1, 100, log=True)
     assert [axis.place(v) for v in (1, 10, 100)] == [0, 50, 100]
-    assert powers(1, 100) == [1, 2, 5, 10, 20, 50, 100]
+    assert logarithmic_ticks(1, 100) == [1, 2, 5, 10, 20, 50, 100]

@@ -20,7 +20,7 @@ from ganbench.evaluation.extractors import lpips, vgg16
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import MetricNotApplicable
 from ganbench.evaluation.metrics.feature_set import FeatureSet
-from ganbench.gan.latent_sampler import Sampler, slerp
+from ganbench.gan.latent_sampler import LatentSampler, slerp
 from ganbench.rng import RngStreams
 from ganbench.training.sampling import GeneratedSamples, with_fixed_layer_noise
 
@@ -34,7 +34,9 @@ def normal(width):
 def points(make, width=4, **kwargs) -> FeatureSet:
     """Fakes of a generator of points, which are their own features."""
     plain = {"features": lambda images: images.flatten(1)}
-    sampler = Sampler(normal(width), width, lambda z, labels: make(z), CPU, **(plain | kwargs))
+    sampler = LatentSampler(
+        normal(width), width, lambda z, labels: make(z), CPU, **(plain | kwargs)
+    )
     return FeatureSet(torch.zeros(2, 1), sampler=sampler)
 
 
@@ -140,7 +142,7 @@ def test_errors_are_those_of_drawing_again(metric, monkeypatch):
     fake = points(lambda z: (z @ MATRIX).sin())
     found = []
     for seed in range(120):
-        monkeypatch.setattr("ganbench.evaluation.metrics.ppl.SEED", seed)
+        monkeypatch.setattr("ganbench.evaluation.metrics.ppl.PATH_SEED", seed)
         found.append(value(metric, fake))
     values = np.array([told.value for told in found])
     errors = np.array([told.standard_error for told in found])
@@ -169,7 +171,7 @@ def test_codes_and_labels_stay_as_they_are_on_a_path():
         seen.append((z, labels))
         return z[:, :2]
 
-    sampler = Sampler(normal(5), 2, images, CPU, features=lambda x: x)
+    sampler = LatentSampler(normal(5), 2, images, CPU, features=lambda x: x)
     fake = FeatureSet(torch.zeros(3, 1), labels=torch.tensor([4, 5, 6]), sampler=sampler)
     value("ppl(pairs=7)", fake)
     (a, ours), (b, theirs) = seen
@@ -210,7 +212,7 @@ def test_lpips_without_its_weights_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     ruler = Evaluator("digits", CPU)
     game = setup().task
-    sampler = ruler.seen_of(game.latent_sampler(game.generators))
+    sampler = ruler.with_feature_extractor(game.latent_sampler(game.generators))
     with pytest.raises(
         MetricNotApplicable, match=r"lpips's weights are not .*weights-vgg16-lpips\.pth"
     ):
@@ -228,17 +230,17 @@ def test_lpips_is_torch_fidelitys(tmp_path, monkeypatch):
     random = torch.Generator().manual_seed(0)
     lins = {
         f"lin{n}.model.1.weight": torch.rand(1, c, 1, 1, generator=random)
-        for n, c in enumerate(lpips.CHANNELS)
+        for n, c in enumerate(lpips.LPIPS_CHANNELS)
     }
-    torch.save(lins, folder / lpips.FILE.file)
+    torch.save(lins, folder / lpips.LPIPS_FILE.file)
     network = torchvision.models.vgg16()
     torch.save(network.state_dict(), folder / "vgg16-397923af.pth")
-    monkeypatch.setattr(vgg16, "FILE", replace(vgg16.FILE, sha256=""))
+    monkeypatch.setattr(vgg16, "VGG16_FILE", replace(vgg16.VGG16_FILE, sha256=""))
     loaded = "torch_fidelity.sample_similarity_lpips.torchvision_load_pretrained_vgg16"
     monkeypatch.setattr(loaded, lambda: network)
     theirs = SampleSimilarityLPIPS("lpips-vgg16", sample_similarity_resize=64)
     x, y = torch.rand(2, 3, 3, 40, 40, generator=random) * 2 - 1
-    ours = lpips.Lpips()
+    ours = lpips.LPIPS()
     expected = theirs((x + 1) * 127.5, (y + 1) * 127.5)
     torch.testing.assert_close(ours(x, y), expected)
     assert expected.min() > 0
@@ -283,7 +285,7 @@ def test_noise_inside_of_layers_moves_no_image():
             return z + torch.randn_like(z)
 
     noisy = Noisy()
-    plain = Sampler(normal(3), 3, lambda z, labels: noisy(z), CPU, synthesis=noisy)
+    plain = LatentSampler(normal(3), 3, lambda z, labels: noisy(z), CPU, synthesis=noisy)
     sampler = with_fixed_layer_noise(plain, RngStreams(0, CPU))
     z = torch.zeros(4, 3)
     assert torch.equal(sampler.images(z, None), sampler.images(z, None))

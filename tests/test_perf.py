@@ -17,33 +17,38 @@ import torch
 from scipy.stats import binom
 
 import ganbench.cli.perf as command
-from ganbench.ci.performance.comparisons import compared as comparisons
-from ganbench.ci.performance.gate import Gate, Rules, UnknownWord, check
-from ganbench.ci.performance.harness.counting import Counts, counted
-from ganbench.ci.performance.harness.gpu import SLOW, Look, Watch, held_back
-from ganbench.ci.performance.interleaving import Times, abba
+from ganbench.ci.performance.comparisons import compare_benchmarks as comparisons
+from ganbench.ci.performance.gate import PerfGate, PerfRules, UnknownBenchmark, check_words
+from ganbench.ci.performance.harness.counting import OperatorCounts, count_operators
+from ganbench.ci.performance.harness.gpu import (
+    MIN_CLOCK_SHARE,
+    GPUMonitor,
+    GPUSample,
+    held_back_windows,
+)
+from ganbench.ci.performance.interleaving import RoundTimes, abba_order
 from ganbench.ci.performance.process import (
     COUNTS,
     TIMES,
-    Bench,
+    BenchmarkReading,
     CannotRun,
-    Measured,
-    Reading,
-    reading,
+    HarnessRunner,
+    ProcessMeasurements,
+    make_reading,
 )
-from ganbench.ci.performance.revisions import NoSide, Side, opened
-from ganbench.ci.performance.summary import markdown, powers, sentences
+from ganbench.ci.performance.revisions import RevisionSide, UnknownRevision, open_revision
+from ganbench.ci.performance.summary import perf_markdown, perf_powers, perf_sentences
 from ganbench.ci.performance.verdicts import (
-    Interval,
-    interval,
-    power,
-    rank,
-    verdict,
-    verdict_of_counts,
+    MedianInterval,
+    decide_count_verdict,
+    decide_perf_verdict,
+    interval_rank,
+    median_interval,
+    slowdown_power,
 )
 
 ROOT = Path(__file__).parents[1]
-RULES = Rules(margin=0.1, blocks=3, seconds=math.inf)
+RULES = PerfRules(margin=0.1, blocks=3, seconds=math.inf)
 EDGE = math.log(1.1)
 
 
@@ -52,7 +57,7 @@ EDGE = math.log(1.1)
 
 @pytest.mark.parametrize("count", range(1, 60))
 def test_the_interval_is_the_narrowest_that_the_binomial_allows(count):
-    k = rank(count)
+    k = interval_rank(count)
     if k:
         assert 1 - 2 * binom.cdf(k - 1, count, 0.5) >= 0.95
     if k + 1 <= count // 2:
@@ -64,19 +69,21 @@ def test_the_interval_is_the_narrowest_that_the_binomial_allows(count):
 def test_the_interval_covers_the_median_as_often_as_it_says(count):
     """Of a skewed law; the probability is exact whatever the law."""
     drawn = np.random.default_rng(count).exponential(size=(4000, count))
-    found = [interval(list(row)) for row in drawn]
+    found = [median_interval(list(row)) for row in drawn]
     covered = np.mean([one.low <= math.log(2) <= one.high for one in found])
-    exact = 1 - 2 * binom.cdf(rank(count) - 1, count, 0.5)
+    exact = 1 - 2 * binom.cdf(interval_rank(count) - 1, count, 0.5)
     assert covered == pytest.approx(exact, abs=0.012)
     assert exact >= 0.95
 
 
 def test_an_interval_of_six_is_their_range():
-    assert interval([0.3, 0.1, 0.2, 0.6, 0.5, 0.4]) == Interval(pytest.approx(0.35), 0.1, 0.6)
+    assert median_interval([0.3, 0.1, 0.2, 0.6, 0.5, 0.4]) == MedianInterval(
+        pytest.approx(0.35), 0.1, 0.6
+    )
 
 
 def test_fewer_than_six_pairs_say_nothing():
-    assert verdict(interval([1.0] * 5), 0.1) == "undecided"
+    assert decide_perf_verdict(median_interval([1.0] * 5), 0.1) == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +101,7 @@ def test_fewer_than_six_pairs_say_nothing():
     ],
 )
 def test_verdicts(median, low, high, expected):
-    assert verdict(Interval(median, low, high), 0.1) == expected
+    assert decide_perf_verdict(MedianInterval(median, low, high), 0.1) == expected
 
 
 @pytest.mark.parametrize(
@@ -109,29 +116,31 @@ def test_verdicts(median, low, high, expected):
     ],
 )
 def test_verdicts_of_counts(base, head, expected):
-    assert verdict_of_counts(base, head) == expected
+    assert decide_count_verdict(base, head) == expected
 
 
 def test_the_power_without_noise_is_all_or_nothing():
     rng = np.random.default_rng(0)
-    assert power([0.3] * 10, 0.2, 10, 0.1, rng) == 1
-    assert power([0.3] * 10, 0.05, 10, 0.1, rng) == 0
-    assert power([0.3] * 5, 0.2, 5, 0.1, rng) == 0  # too few to say anything
+    assert slowdown_power([0.3] * 10, 0.2, 10, 0.1, rng) == 1
+    assert slowdown_power([0.3] * 10, 0.05, 10, 0.1, rng) == 0
+    assert slowdown_power([0.3] * 5, 0.2, 5, 0.1, rng) == 0  # too few to say anything
 
 
 def test_the_power_is_that_of_two_rounds_by_the_binomial():
     """Noise of one size either way: a slowdown of 10 % is seen if more than half of the pairs are above it."""
     noise = [-0.05, 0.05] * 5
-    found = power(noise, 0.1001, 6, 0.1, np.random.default_rng(0))
+    found = slowdown_power(noise, 0.1001, 6, 0.1, np.random.default_rng(0))
     # six pairs; the median exceeds the edge if at least three of them are up: at exactly three it is the centre
     assert found == pytest.approx(binom.sf(2, 6, 0.5) ** 2, abs=0.03)
 
 
 def test_the_power_grows_with_the_slowdown_and_the_pairs():
     noise = list(np.random.default_rng(1).normal(0, 0.08, 20))
-    chances = [power(noise, s, 10, 0.1, np.random.default_rng(0)) for s in (0.05, 0.1, 0.2, 0.4)]
+    chances = [
+        slowdown_power(noise, s, 10, 0.1, np.random.default_rng(0)) for s in (0.05, 0.1, 0.2, 0.4)
+    ]
     assert chances == sorted(chances)
-    few, many = (power(noise, 0.13, n, 0.1, np.random.default_rng(0)) for n in (10, 20))
+    few, many = (slowdown_power(noise, 0.13, n, 0.1, np.random.default_rng(0)) for n in (10, 20))
     assert few < many
 
 
@@ -139,7 +148,7 @@ def test_the_power_grows_with_the_slowdown_and_the_pairs():
 
 
 def test_sides_take_turns_so_that_drift_takes_from_both_alike():
-    order = list(abba(3))
+    order = list(abba_order(3))
     assert order == ["base", "head", "head", "base"] * 3
     places = {side: [n for n, own in enumerate(order) if own == side] for side in ("base", "head")}
     assert sum(places["base"]) == sum(places["head"])
@@ -158,22 +167,26 @@ class Played:
         self.asked.append(names)
         number = sum(one == (side.name, tuple(files)) for one in self.calls)
         seconds = {name: take(side.name, number) for name, take in self.times.items()}
-        readings = {name: s for name, s in seconds.items() if isinstance(s, Reading)}
+        readings = {name: s for name, s in seconds.items() if isinstance(s, BenchmarkReading)}
         readings |= {n: clocked(s) for n, s in seconds.items() if isinstance(s, int | float)}
-        readings |= {n: Reading(v[side.name], "bytes", True) for n, v in self.counts.items()}
+        readings |= {
+            n: BenchmarkReading(v[side.name], "bytes", True) for n, v in self.counts.items()
+        }
         chosen = {n: r for n, r in readings.items() if names is None or n in names}
-        return Measured(side.name, chosen, {}, {}, self.collected or tuple(readings), "cpu")
+        return ProcessMeasurements(
+            side.name, chosen, {}, {}, self.collected or tuple(readings), "cpu"
+        )
 
 
 def clocked(seconds):
-    return Reading(seconds, "s", False, windows=(seconds,))
+    return BenchmarkReading(seconds, "s", False, windows=(seconds,))
 
 
-SIDES = (Side("base", ROOT, "b"), Side("head", ROOT, "h"))
+SIDES = (RevisionSide("base", ROOT, "b"), RevisionSide("head", ROOT, "h"))
 
 
 def played(bench, rules=RULES, words=()):
-    return Gate(*SIDES, bench, rules, lambda line: None).run(words)
+    return PerfGate(*SIDES, bench, rules, lambda line: None).run(words)
 
 
 def noisy(factor):
@@ -190,7 +203,7 @@ def test_a_slowdown_is_measured_twice_and_told():
     assert found["step[x]"].ratio == pytest.approx(1.3, rel=0.02)
     assert "second round" in found["step[x]"].reason
     assert bench.calls[:2] == [("base", (COUNTS, TIMES)), ("head", (COUNTS, TIMES))]
-    assert [side for side, _ in bench.calls[2:]] == list(abba(6))
+    assert [side for side, _ in bench.calls[2:]] == list(abba_order(6))
     assert {*bench.asked[-1]} == {
         "step[x]"
     }  # the second round measures what is suspected and no more
@@ -226,15 +239,15 @@ def test_pairs_are_those_in_which_both_sides_ran():
 
 
 def side_of(name, readings=(), **told):
-    return Measured(name, dict(readings), **told)
+    return ProcessMeasurements(name, dict(readings), **told)
 
 
 def compared(base, head):
-    (found,) = comparisons({"base": base, "head": head}, Times(), 0.1)
+    (found,) = comparisons({"base": base, "head": head}, RoundTimes(), 0.1)
     return found
 
 
-ONE = {"step[x]": Reading(1.0, "bytes", True, work="digits")}
+ONE = {"step[x]": BenchmarkReading(1.0, "bytes", True, work="digits")}
 
 
 def test_new_and_missing_are_told_with_their_reason():
@@ -252,7 +265,7 @@ def test_new_and_missing_are_told_with_their_reason():
 def test_ratios_are_paced_where_both_sides_are():
     """A neighbour that slows a process by half slows the work beside it as well."""
     times = {
-        "step[x]": lambda side, n: Reading(1.5 if n % 2 else 1, "s", False, paced=2.0),
+        "step[x]": lambda side, n: BenchmarkReading(1.5 if n % 2 else 1, "s", False, paced=2.0),
         "start[x]": lambda side, n: 1.5 if side == "head" else 1.0,
     }
     found = {c.benchmark: c for c in played(Played(times)).comparisons}
@@ -271,16 +284,18 @@ def test_other_work_is_not_compared():
 def test_the_least_window_counts_on_a_cpu_and_the_median_of_steady_ones_on_a_gpu():
     extra = {"per": 2, "work": "w"}
     item = {"extra_info": extra, "stats": {"data": [4.0, 2.0, 9.0, 2.5, 3.0, 8.0]}}
-    assert reading(item).value == 1.0
-    assert reading(item).windows == (2.0, 1.0, 4.5, 1.25, 1.5, 4.0)
+    assert make_reading(item).value == 1.0
+    assert make_reading(item).windows == (2.0, 1.0, 4.5, 1.25, 1.5, 4.0)
     beside = extra | {"paces": [1.0, 1.0, 3.0, 1.0, 1.0, 1.0, 1.0]}
-    assert reading(item | {"extra_info": beside}).paced == 1.75  # of 2, 0.5, 2.25, 1.25, 1.5 and 4
-    assert reading(item).paced == 0
+    assert (
+        make_reading(item | {"extra_info": beside}).paced == 1.75
+    )  # of 2, 0.5, 2.25, 1.25, 1.5 and 4
+    assert make_reading(item).paced == 0
     bad = [False, True, False, False, False, False]
     on_gpu = extra | {"looks": [{"clock": 1}] * 6, "held_back": bad}
-    assert reading(item | {"extra_info": on_gpu}).value == 2.0
-    assert reading(item | {"extra_info": on_gpu}).steady
-    assert not reading(item | {"extra_info": on_gpu | {"held_back": [True, *bad[1:]]}}).steady
+    assert make_reading(item | {"extra_info": on_gpu}).value == 2.0
+    assert make_reading(item | {"extra_info": on_gpu}).steady
+    assert not make_reading(item | {"extra_info": on_gpu | {"held_back": [True, *bad[1:]]}}).steady
 
 
 # Counters
@@ -297,8 +312,8 @@ def test_operators_and_bytes_of_what_can_be_counted_by_hand():
         torch.empty(100)  # an operator, 400 bytes, which die at once
         return torch.zeros(10)  # an operator, 40 bytes
 
-    assert counted(work) == Counts(operators=5, allocated=456, live=400)
-    found = counted(lambda: (weight * 3).sum().backward())
+    assert count_operators(work) == OperatorCounts(operators=5, allocated=456, live=400)
+    found = count_operators(lambda: (weight * 3).sum().backward())
     # mul, sum; ones_like, the gradients of sum (a view) and of mul, and detaching it into .grad
     assert found.operators >= 5
     assert found.allocated >= 16 + 4 + 4 + 16
@@ -310,7 +325,7 @@ def test_a_training_step_counts_the_same_twice_and_more_with_a_trick():
     def counts(*tricks):
         made = trainer("dcgan(width=4)", tricks=tricks)
         made.train_step()
-        return counted(made.train_step)
+        return count_operators(made.train_step)
 
     plain = counts()
     assert plain == counts()
@@ -348,22 +363,22 @@ class Nvml:
 
 def test_windows_of_a_gpu_that_was_held_back_are_known():
     idle, power_cap, heat = 0x1, 0x4, 0x40
-    watch = Watch(
+    watch = GPUMonitor(
         Nvml([(2000, 0), (1500, 0), (1700, idle), (1990, power_cap), (1990, heat | idle)])
     )
-    looks = [watch.look() for _ in range(5)]
+    looks = [watch.sample_gpu() for _ in range(5)]
     assert watch.highest == 2000
-    assert held_back(looks, watch.highest) == [False, True, False, True, True]
+    assert held_back_windows(looks, watch.highest) == [False, True, False, True, True]
     assert looks[3].reasons == ("power",)
     assert looks[0].heat == 60
-    assert held_back([Look()], 0) == [False]  # without NVML nothing is known
-    assert held_back([Look(clock=int(2000 * SLOW))], 2000) == [False]
+    assert held_back_windows([GPUSample()], 0) == [False]  # without NVML nothing is known
+    assert held_back_windows([GPUSample(clock=int(2000 * MIN_CLOCK_SHARE))], 2000) == [False]
 
 
 def test_other_processes_on_the_gpu_are_named():
     import os
 
-    assert Watch(Nvml([], pids=(77, os.getpid(), 5))).others() == [5, 77]
+    assert GPUMonitor(Nvml([], pids=(77, os.getpid(), 5))).other_processes() == [5, 77]
 
 
 def test_an_unsteady_benchmark_is_measured_again_and_then_given_up():
@@ -403,7 +418,7 @@ def worktrees(repository):
 
 
 def test_a_revision_is_the_same_folder_in_a_worktree_which_is_taken_away(repository):
-    with opened("base", "main~1", repository / "inner") as side:
+    with open_revision("base", "main~1", repository / "inner") as side:
         assert (side.root / "file").read_text() == "one"
         assert len(side.revision) == 12
         assert worktrees(repository) == 2
@@ -412,7 +427,7 @@ def test_a_revision_is_the_same_folder_in_a_worktree_which_is_taken_away(reposit
 
 
 def interrupted(given, here):
-    with opened("base", given, here):
+    with open_revision("base", given, here):
         raise KeyboardInterrupt
 
 
@@ -423,29 +438,29 @@ def test_a_worktree_is_taken_away_after_ctrl_c_too(repository):
 
 
 def test_a_folder_is_used_as_it_is_and_its_changes_are_marked(repository):
-    with opened("head", ".", repository) as side:
+    with open_revision("head", ".", repository) as side:
         assert side.root == repository.resolve()
         clean = side.revision
     (repository / "inner" / "file").write_text("three")
-    with opened("head", ".", repository) as side:
+    with open_revision("head", ".", repository) as side:
         assert side.revision == clean + "+"
 
 
 def test_what_is_no_version_is_told(repository, tmp_path):
-    with pytest.raises(NoSide, match=r"no such revision.*did you mean 'main'"):
+    with pytest.raises(UnknownRevision, match=r"no such revision.*did you mean 'main'"):
         interrupted("mian", repository)
-    with pytest.raises(NoSide, match="no git repository"):
+    with pytest.raises(UnknownRevision, match="no git repository"):
         interrupted("HEAD", tmp_path)
-    with pytest.raises(NoSide):
+    with pytest.raises(UnknownRevision):
         interrupted("--help", repository)
 
 
 def test_a_side_says_where_its_ganbench_is(tmp_path):
-    plugins = Side("head", tmp_path)
-    assert plugins.home is None
+    plugins = RevisionSide("head", tmp_path)
+    assert plugins.package_home is None
     (tmp_path / "src" / "ganbench").mkdir(parents=True)
-    assert plugins.home == tmp_path / "src"
-    assert Side("head", ROOT).home == ROOT
+    assert plugins.package_home == tmp_path / "src"
+    assert RevisionSide("head", ROOT).package_home == ROOT
 
 
 # How it ends, on real sides
@@ -479,7 +494,7 @@ class Real:
     """Counts of real processes, each version's once; words choose among them."""
 
     def __init__(self, scratch):
-        self.bench, self.known = Bench(scratch), {}
+        self.bench, self.known = HarnessRunner(scratch), {}
 
     def measure(self, side, files, words=(), names=None):
         key = (side.root, side.name if side.root == ROOT else "")
@@ -498,7 +513,7 @@ def real(tmp_path_factory):
 @pytest.fixture
 def perf(ganbench, monkeypatch, real, tmp_path):
     """Calls `ganbench perf` with real counts of real versions."""
-    monkeypatch.setattr("ganbench.ci.performance.process.Bench", lambda *given: real)
+    monkeypatch.setattr("ganbench.ci.performance.process.HarnessRunner", lambda *given: real)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     return lambda *given: ganbench("perf", "--device", "cpu", *given)
 
@@ -562,7 +577,8 @@ def test_what_is_wrongly_asked_is_told(perf, monkeypatch):
     assert perf("--base", ROOT, "--time", "soon")[0] == 2
     assert perf("--base", ROOT, "--device", "cuda:9")[0] == 2
     monkeypatch.setattr(
-        "ganbench.ci.performance.process.NEEDED", {"nothing_of_this_name": "pytest-nothing"}
+        "ganbench.ci.performance.process.HARNESS_PACKAGES",
+        {"nothing_of_this_name": "pytest-nothing"},
     )
     code, _, told = perf("--base", ROOT)
     assert code == 2
@@ -578,8 +594,8 @@ def test_ctrl_c_is_told_as_such(perf, monkeypatch):
 
 
 def test_words_that_pick_nothing_offer_others():
-    with pytest.raises(UnknownWord, match=r"metrc.*did you mean 'metric'"):
-        check(["metrc"], ["metric[fid]", "step[gan]"])
+    with pytest.raises(UnknownBenchmark, match=r"metrc.*did you mean 'metric'"):
+        check_words(["metrc"], ["metric[fid]", "step[gan]"])
 
 
 def test_the_ganbench_that_is_imported_must_be_the_sides(tmp_path, monkeypatch):
@@ -587,21 +603,23 @@ def test_the_ganbench_that_is_imported_must_be_the_sides(tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "ganbench").mkdir(parents=True)
     with pytest.raises(CannotRun, match="was imported from"):
-        Bench(tmp_path).measure(Side("base", elsewhere), (COUNTS,), WORDS)
+        HarnessRunner(tmp_path).measure(RevisionSide("base", elsewhere), (COUNTS,), WORDS)
 
 
 def test_what_is_told_of_a_run():
     report = played(
         Played({"step[x]": noisy(1.3), "step[y]": noisy(1)}, {"live[x]": {"base": 5, "head": 5}})
     )
-    said = sentences(report, RULES, powers(report, RULES))
+    said = perf_sentences(report, RULES, perf_powers(report, RULES))
     assert said[0] == "3 benchmarks: 1 regressed, 2 unchanged."
     assert said[1] == "1 exact numbers are unchanged and not shown."
     assert "100% of 20%" in said[2]
     assert "unmeasured" not in " ".join(said)
     report.device = "NVIDIA"
-    assert "unmeasured" in sentences(report, RULES, {})[-1]
-    assert "| step[x] | regressed | 996 ms | 1.3 s | 1.304 [" in markdown(report, said, "Title")
+    assert "unmeasured" in perf_sentences(report, RULES, {})[-1]
+    assert "| step[x] | regressed | 996 ms | 1.3 s | 1.304 [" in perf_markdown(
+        report, said, "Title"
+    )
 
 
 def test_values_of_the_head_become_records_of_the_history(tmp_path):

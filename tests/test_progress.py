@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from ganbench.analysis.rows import collect_rows
-from ganbench.cli.progress import SILENCE, TAIL, Progress
+from ganbench.cli.progress import LAST_FAILURES_SHOWN, SECONDS_BETWEEN_LOG_LINES, RunProgress
 from ganbench.experiments.executors.inline import Inline
 from ganbench.experiments.monitoring.trial_progress import TrialProgress, format_trial_label
 from ganbench.experiments.monitoring.watch import MAX_QUIET_SECONDS, RunMonitor, announce_run
@@ -25,8 +25,8 @@ from ganbench.experiments.store import Store
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.files import append_json_line, read_json, read_json_lines, write_json
 from ganbench.report.live import LiveReport
-from ganbench.report.page import page
-from ganbench.report.report import Report
+from ganbench.report.page import render_page
+from ganbench.report.report import SuiteReport
 
 LONG = "digits / dcgan(width=16) / least_squares / minibatch_discrimination(kernels=16) / seed 7"
 
@@ -37,7 +37,7 @@ def sight(state="running", name=LONG, **told) -> TrialProgress:
 
 def viewed(sights, width=80, before=0) -> list[str]:
     console = Console(width=width, record=True, file=io.StringIO(), force_terminal=True)
-    console.print(Progress(console).view(sights, before))
+    console.print(RunProgress(console).render_view(sights, before))
     return console.export_text().splitlines()
 
 
@@ -66,7 +66,10 @@ def test_the_live_view_counts_every_outcome_and_what_was_kept():
 
 
 def test_the_live_view_ends_in_the_last_failures():
-    bad = [sight("failed", name=f"cell {n}", reason=f"boom\n{n}") for n in range(TAIL + 2)]
+    bad = [
+        sight("failed", name=f"cell {n}", reason=f"boom\n{n}")
+        for n in range(LAST_FAILURES_SHOWN + 2)
+    ]
     lines = viewed([*bad, sight("diverged", name="cell x", reason="at step 7: nan")])
     told = [line for line in lines if "cell" in line]
     assert told[-1].strip() == "diverged: cell x: at step 7: nan"
@@ -104,7 +107,7 @@ def test_the_time_that_is_left_counts_from_where_a_trial_went_on(resumed, progre
 
 def lines_of(*looks, before=0) -> list[str]:
     console = Console(width=80, file=io.StringIO())
-    progress = Progress(console)
+    progress = RunProgress(console)
     for sights in looks:
         progress.show(sights, before)
     return console.file.getvalue().splitlines()
@@ -128,9 +131,9 @@ def test_what_had_ended_before_the_first_look_has_no_line():
 
 def test_a_long_silence_is_broken(monkeypatch):
     console = Console(width=80, file=io.StringIO())
-    progress = Progress(console)
+    progress = RunProgress(console)
     progress.show([sight(name="a", rate=50.0)], 0)
-    progress.printed -= SILENCE + 1
+    progress.printed -= SECONDS_BETWEEN_LOG_LINES + 1
     for _ in range(3):
         progress.show([sight(name="a", rate=50.0)], 0)
     assert console.file.getvalue().splitlines() == ["0/1 trials · 1 running · 50 img/s · ? left"]
@@ -341,8 +344,8 @@ def test_the_page_is_drawn_again_while_the_run_goes_on_and_when_it_ends(ganbench
     assert out.splitlines()[-1].strip() == "results/small/report.html"
     assert list((own / "figures").glob("*-interpolation.png"))
     store, last = Store(results), (own / "report.html").read_text(encoding="utf-8")
-    report = Report.of(collect_rows(read_json(own / "plan.json"), store), own, store)
-    assert last == page(report, own / "figures")
+    report = SuiteReport.of(collect_rows(read_json(own / "plan.json"), store), own, store)
+    assert last == render_page(report, own / "figures")
 
 
 def test_a_page_that_cannot_be_drawn_is_told_once(going_on):

@@ -88,7 +88,7 @@ def the_librarys():
 
 def test_the_protocol_torch_fidelity_gives_that_librarys_numbers(the_librarys):
     yardstick = Evaluator("digits", CPU, OWN)
-    found = yardstick.readings(yardstick.sample(fakes()), METRICS)
+    found = yardstick.measure_feature_set(yardstick.extract(fakes()), METRICS)
     keys = [
         torch_fidelity.KEY_METRIC_FID,
         torch_fidelity.KEY_METRIC_KID_MEAN,
@@ -103,7 +103,7 @@ def test_the_protocol_torch_fidelity_gives_that_librarys_numbers(the_librarys):
 
 def test_our_own_estimators_agree_with_it_on_the_same_images(the_librarys):
     yardstick = Evaluator("digits", CPU)
-    found = yardstick.readings(yardstick.sample(fakes()), METRICS)
+    found = yardstick.measure_feature_set(yardstick.extract(fakes()), METRICS)
     fid = the_librarys[torch_fidelity.KEY_METRIC_FID]
     assert found["fid"].value == pytest.approx(fid, rel=1e-4)  # its means are of float32
     assert found["precision"].value == pytest.approx(
@@ -114,12 +114,14 @@ def test_our_own_estimators_agree_with_it_on_the_same_images(the_librarys):
 
 def test_what_torch_fidelity_has_not_or_cannot_is_told_in_a_sentence():
     yardstick = Evaluator("digits", CPU, OWN)
-    found = yardstick.readings(yardstick.sample(fakes()), ("density", "kid", "precision(k=700)"))
+    found = yardstick.measure_feature_set(
+        yardstick.extract(fakes()), ("density", "kid", "precision(k=700)")
+    )
     assert found["density"] == "torch-fidelity has no density"
     assert found["kid"] == "torch-fidelity's subsets of 1000 need as many examples of each side"
     assert "neighbour 700 needs more than 700" in found["precision(k=700)"]
     points = Evaluator("ring", CPU, OWN)
-    broken = points.readings(points.sample(torch.full((50, 2), math.nan)), ("fid",))
+    broken = points.measure_feature_set(points.extract(torch.full((50, 2), math.nan)), ("fid",))
     assert "not finite" in broken["fid"]
 
 
@@ -134,17 +136,17 @@ def test_a_protocol_is_known_by_all_that_decides_its_numbers():
 
 def test_counts_are_those_that_the_protocol_asks_for():
     yardstick = Evaluator("digits", CPU, "ganbench(fakes=300, reals=500)")
-    assert len(yardstick.real) == yardstick.protocol.real == 500
-    assert len(yardstick.held_out) == yardstick.protocol.fake == 300
-    assert isinstance(yardstick.floor(("fid",))["fid"], Measurement)
+    assert len(yardstick.real_features) == yardstick.protocol.real == 500
+    assert len(yardstick.held_out_features) == yardstick.protocol.fake == 300
+    assert isinstance(yardstick.measure_floor(("fid",))["fid"], Measurement)
 
 
 def test_a_floor_needs_as_many_held_out_examples_as_there_are_fakes():
     yardstick = Evaluator("digits", CPU, "ganbench(fakes=5000)")
-    assert yardstick.floor(("fid",)) == {
+    assert yardstick.measure_floor(("fid",)) == {
         "fid": "5000 held-out examples are needed, and there are 600"
     }
-    assert yardstick.expected(("fid",))["fid"] > 0
+    assert yardstick.expected_floors(("fid",))["fid"] > 0
 
 
 def test_an_extractor_of_other_data_is_refused_in_a_sentence():

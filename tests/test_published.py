@@ -11,7 +11,7 @@ from ganbench.analysis.effects import Effect, trick_effects
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.experiments.suite import expand_cells
 from ganbench.experiments.suite_loader import load_suite
-from ganbench.report.findings import size
+from ganbench.report.findings import format_effect_size
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "results" / "published"
@@ -210,7 +210,7 @@ def tricks_told(found: list[Effect]) -> str:
     assert best.tricks == "r1"
     harms = [CALLED[e.tricks] for e in by_size if e.verdict == "harms"]
     return (
-        f"R1 changes FID by {size(best, {'transform': 'log'})}; "
+        f"R1 changes FID by {format_effect_size(best, {'transform': 'log'})}; "
         f"{listed([CALLED[e.tricks] for e in helps])} are shown to help too; {listed(harms)} to harm; "
         f"{sum(e.verdict == 'undecided' for e in found)} stay undecided"
     )

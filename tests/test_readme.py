@@ -15,7 +15,7 @@ from ganbench.data.base import BatchLoader
 from ganbench.experiments.suite import expand_cells
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.gan.tricks.base import TrickList
-from ganbench.report.findings import findings
+from ganbench.report.findings import run_findings
 from ganbench.rng import RngStreams
 from ganbench.training.budget import Budget
 from ganbench.training.trainer import Trainer
@@ -76,9 +76,9 @@ def test_the_findings_are_those_of_the_published_run():
     frame = ganbench.load(PUBLISHED)
     (shown,) = [text for text in blocks("") if text.startswith("bench: digits")]
     flowing = " ".join(shown.split())
-    for sentence in findings(frame):
+    for sentence in run_findings(frame):
         assert sentence in flowing
-    assert "\n".join(findings(frame)) in (PUBLISHED / "leaderboard.md").read_text().replace(
+    assert "\n".join(run_findings(frame)) in (PUBLISHED / "leaderboard.md").read_text().replace(
         "\n- ", "\n"
     )
 

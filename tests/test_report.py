@@ -10,20 +10,20 @@ from test_analysis import arms, floor, frame, row
 
 from ganbench.analysis.intervals import t_interval
 from ganbench.analysis.leaderboard import leaderboard
-from ganbench.cli.progress import clock
+from ganbench.cli.progress import format_clock
 from ganbench.experiments.store import Store
 from ganbench.report.analyses import ANALYSES
-from ganbench.report.effects import effects_text, sections
-from ganbench.report.findings import findings, percent
-from ganbench.report.markdown import leaderboard_table, number
-from ganbench.report.pictures import file_name
-from ganbench.report.terminal import SHOWN, show
-from ganbench.report.writer import write
+from ganbench.report.effects import effect_sections, render_effects
+from ganbench.report.findings import format_percent, run_findings
+from ganbench.report.markdown import format_number, render_leaderboard
+from ganbench.report.pictures import cell_file_name
+from ganbench.report.terminal import MAX_CELLS_SHOWN, print_leaderboard
+from ganbench.report.writer import write_all
 
 
 def printed(made: pd.DataFrame, width=80) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    show(made, console)
+    print_leaderboard(made, console)
     return console.file.getvalue()
 
 
@@ -32,7 +32,7 @@ def table_lines(made: pd.DataFrame) -> list[str]:
 
 
 def markdown(made: pd.DataFrame) -> str:
-    return leaderboard_table(made, leaderboard(made), findings(made))
+    return render_leaderboard(made, leaderboard(made), run_findings(made))
 
 
 LONG = "minibatch_discrimination(depth=16, kernels=64) + spectral_norm(keep_norm=true)"
@@ -71,7 +71,7 @@ def test_cells_are_numbered_from_the_best_on_with_references_between():
 
 
 def test_more_cells_than_fit_are_counted():
-    made = frame(*(row(value=1.0 + n, plan=f"lr={n}") for n in range(SHOWN + 3)))
+    made = frame(*(row(value=1.0 + n, plan=f"lr={n}") for n in range(MAX_CELLS_SHOWN + 3)))
     assert "3 more cells" in printed(made)
 
 
@@ -100,7 +100,7 @@ def test_a_suite_that_has_not_run_has_a_table_too():
      (123.4, "123"), (1234.6, "1,235"), (9876543.0, "9,876,543"), (-0.00123, "-0.00123")],
 )  # fmt: skip
 def test_numbers_have_three_digits_or_all_before_the_point(value, text):
-    assert number(value) == text
+    assert format_number(value) == text
 
 
 def cells_of(text: str) -> list[list[str]]:
@@ -117,7 +117,7 @@ def test_the_leaderboard_file_has_a_row_a_cell_with_interval_and_seeds():
     mean, bounds = high[5].split(" ", 1)
     assert mean == "2"
     found = t_interval([1.0, 4.0], "log")
-    assert bounds == f"[{number(found.low)}, {number(found.high)}]"
+    assert bounds == f"[{format_number(found.low)}, {format_number(found.high)}]"
 
 
 def test_the_leaderboard_file_says_by_what_protocol_budget_and_versions():
@@ -168,7 +168,7 @@ def test_a_cell_that_oscillates_has_that_flag():
 
 def test_the_effects_file_has_change_interval_and_verdict():
     made = frame(*arms({"r1": 0.7}, cells=(1, 9)), row("ema", seed=9))
-    text = effects_text(made, sections(made))
+    text = render_effects(made, effect_sections(made))
     (r1, ema) = cells_of(text.partition("## ")[0])
     assert r1[:3] == ["all", "all", "r1"]
     assert re.fullmatch(r"−(2\d|3\d) %", r1[3])
@@ -183,10 +183,10 @@ def test_the_effects_file_says_where_a_trick_does_more_and_what_goes_wrong():
     both = arms({}, loss="hinge"), arms({}, loss="minimax")
     found = [{**r, "plan": ""} for part in both for r in part]
     made = frame(*under, *other, *lost, *found)
-    text = effects_text(made, sections(made))
+    text = render_effects(made, effect_sections(made))
     assert re.search(r"trick × loss +\| r1 +\| hinge +\| × 0\.[45]", text)
     assert re.search(r"failed +\| ema +\| 10/10", text)
-    said = findings(made)
+    said = run_findings(made)
     assert any(
         s.startswith("r1 changes FID otherwise under hinge than elsewhere: × 0.") for s in said
     )
@@ -196,7 +196,7 @@ def test_the_effects_file_says_where_a_trick_does_more_and_what_goes_wrong():
 def test_a_run_of_which_nothing_ended_has_all_its_files(tmp_path):
     """As Ctrl-C in the first trainings leaves it."""
     made = frame(*(row(arm, outcome="x") for arm in ("none", "r1", "ema + r1")), floor(None))
-    names = {path.name for path in write(made, tmp_path)}
+    names = {path.name for path in write_all(made, tmp_path)}
     assert {"leaderboard.md", "effects.md", "analyses.md"} <= names
     assert "r1" in (tmp_path / "effects.md").read_text()
 
@@ -211,7 +211,7 @@ def test_every_further_analysis_takes_a_grid_and_a_suite_of_nothing():
 
 def test_a_suite_without_tricks_has_an_effects_file_that_says_so():
     made = frame(row(value=1.0))
-    assert "No trick was compared" in effects_text(made, sections(made))
+    assert "No trick was compared" in render_effects(made, effect_sections(made))
 
 
 # Sentences
@@ -230,7 +230,7 @@ def test_a_suite_without_tricks_has_an_effects_file_that_says_so():
     ],
 )
 def test_percents_have_a_true_minus_and_a_space(change, text):
-    assert percent(change) == text
+    assert format_percent(change) == text
 
 
 def test_of_many_interactions_the_surest_are_said_and_the_rest_are_counted():
@@ -240,7 +240,7 @@ def test_of_many_interactions_the_surest_are_said_and_the_rest_are_counted():
         for loss, effect in (("hinge", 0.5), ("minimax", 2.0))
         for each in arms(dict.fromkeys(tricks, effect), loss=loss, seeds=5, random=len(loss))
     ]
-    said = [s for s in findings(frame(*made)) if "otherwise" in s or "more such" in s]
+    said = [s for s in run_findings(frame(*made)) if "otherwise" in s or "more such" in s]
     ps = [float(s.partition("(p = ")[2].split()[0]) for s in said[:-1]]
     assert len(ps) == 5
     assert ps == sorted(ps)
@@ -248,14 +248,14 @@ def test_of_many_interactions_the_surest_are_said_and_the_rest_are_counted():
 
 
 def test_what_helps_and_what_harms_is_said_with_size_interval_and_p():
-    helps, harms = findings(frame(*arms({"r1": 0.5, "ema": 2.0}, cells=(1, 9))))
+    helps, harms = run_findings(frame(*arms({"r1": 0.5, "ema": 2.0}, cells=(1, 9))))
     assert re.match(r"r1 helps: FID −49 % \[−52 %, −45 %\] over 2 cells and 10 pairs", helps)
     assert re.match(r"ema harms: FID \+\d+ % \[\+\d+ %, \+\d+ %\] over 2 cells and 10", harms)
     assert "after Holm's correction" in helps
 
 
 def test_of_what_is_undecided_nothing_is_said_but_its_interval():
-    said = findings(frame(*arms({"r1": 0.95, "ema": 1.0}, noise=0.3)))
+    said = run_findings(frame(*arms({"r1": 0.95, "ema": 1.0}, noise=0.3)))
     assert not re.search(r"helps|harms|better|worse|no effect|less than|tends", " ".join(said))
     (line,) = [line for line in said if "r1" in line or "ema" in line]
     assert line.startswith("Undecided with these seeds, change of FID: ")
@@ -264,20 +264,20 @@ def test_of_what_is_undecided_nothing_is_said_but_its_interval():
 
 
 def test_of_a_single_seed_it_is_said_that_there_is_no_interval():
-    said = findings(frame(*arms({"r1": 0.1}, seeds=1)))[-1]
+    said = run_findings(frame(*arms({"r1": 0.1}, seeds=1)))[-1]
     assert said.startswith("Undecided")
     assert "[no interval]" in said
 
 
 def test_an_effect_within_the_margin_is_said_to_be_just_that():
-    said = findings(frame(*arms({"r1": 1.0}, noise=0.001)))[-1]
+    said = run_findings(frame(*arms({"r1": 1.0}, noise=0.001)))[-1]
     assert said.startswith("r1 changes FID by less than the declared margin: ")
 
 
 def test_on_a_plain_scale_sizes_are_differences():
     values = {"none": [0.50, 0.52, 0.49, 0.51], "r1": [0.31, 0.30, 0.29, 0.33]}
     found = [row(t, s, v, metric="kid") for t, vs in values.items() for s, v in enumerate(vs)]
-    (said,) = findings(frame(*found, outcome="kid"))
+    (said,) = run_findings(frame(*found, outcome="kid"))
     assert re.match(
         r"r1 helps: KID -0\.19\d* \[-0\.\d+, -0\.\d+\] over 1 cells", said.replace("−", "-")
     )
@@ -285,18 +285,18 @@ def test_on_a_plain_scale_sizes_are_differences():
 
 def test_trainings_that_a_trick_lost_are_said():
     broken = [row("r1", seed=7, plan="cell=0"), row("none", 7, 1.0, plan="cell=0")]
-    assert any("r1 lost 1" in line for line in findings(frame(*arms({"r1": 0.7}), *broken)))
+    assert any("r1 lost 1" in line for line in run_findings(frame(*arms({"r1": 0.7}), *broken)))
 
 
 def test_a_trick_that_broke_every_training_is_not_passed_over():
     broken = [row("r1", seed) for seed in range(3)]
-    said = findings(frame(*broken, *(row("none", seed, 1.0) for seed in range(3))))
+    said = run_findings(frame(*broken, *(row("none", seed, 1.0) for seed in range(3))))
     assert any("r1 lost 3" in line for line in said)
     assert not any("No trick was compared" in line for line in said)
 
 
 def test_without_tricks_it_is_said_that_none_was_compared():
-    assert findings(frame(row(value=1.0))) == ["No trick was compared with none in this suite."]
+    assert run_findings(frame(row(value=1.0))) == ["No trick was compared with none in this suite."]
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_without_tricks_it_is_said_that_none_was_compared():
     ],
 )
 def test_a_clock(seconds, text):
-    assert clock(seconds) == text
+    assert format_clock(seconds) == text
 
 
 # Files
@@ -320,7 +320,7 @@ def test_a_clock(seconds, text):
 def test_the_files_of_a_suite_are_written_and_written_alike_again(tmp_path):
     curve = [row(value=v, kind="curve", checkpoint=None, images=100 * v) for v in (3, 2)]
     made = frame(*curve, *arms({"r1": 0.7}), row("ema", seed=9, reason="boom"), floor(0.5))
-    write(made, tmp_path / "s", Store(tmp_path))
+    write_all(made, tmp_path / "s", Store(tmp_path))
     first = {path.name: path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()}
     names = {
         "leaderboard.md",
@@ -334,14 +334,14 @@ def test_the_files_of_a_suite_are_written_and_written_alike_again(tmp_path):
         "summary.json",
     }
     assert names | {"results.parquet", "results.csv", "curves-digits.svg"} <= set(first)
-    write(made, tmp_path / "s", Store(tmp_path))
+    write_all(made, tmp_path / "s", Store(tmp_path))
     again = {path.name: path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()}
     assert [name for name in first if first[name] != again[name]] == []
 
 
 def test_a_figure_of_any_cell_has_a_file_name_that_every_system_takes():
     named = row(variant="dcgan(width=16)", tricks="ema + r1(weight=1)", data="a/b", plan="lr=0.1")
-    name = file_name(pd.DataFrame([named]).iloc[0])
+    name = cell_file_name(pd.DataFrame([named]).iloc[0])
     assert re.fullmatch(r"[\w.-]+", name)
     assert len(name) <= 150
 
@@ -349,4 +349,4 @@ def test_a_figure_of_any_cell_has_a_file_name_that_every_system_takes():
 def test_two_cells_have_two_file_names():
     long = "a_trick_of_a_long_name(setting=0.123456) + " * 5
     cells = [row(tricks=f"{long}r1(weight={weight})") for weight in (1, 2)]
-    assert len({file_name(pd.DataFrame([cell]).iloc[0]) for cell in cells}) == 2
+    assert len({cell_file_name(pd.DataFrame([cell]).iloc[0]) for cell in cells}) == 2

@@ -18,25 +18,34 @@ from torch_fidelity.utils import glob_samples_paths
 
 from ganbench.data.base import to_uint8
 from ganbench.data.image_decoding import Unreadable
-from ganbench.evaluation.inputs.array_files import Held, Rows, Sliced, Streamed, arrays, runs
-from ganbench.evaluation.inputs.arrays import Array, of_array
-from ganbench.evaluation.inputs.base import GREY, Frame
-from ganbench.evaluation.inputs.pixel_range import as_bytes
-from ganbench.evaluation.inputs.resolve import Reading, resolved
+from ganbench.evaluation.inputs.array_files import (
+    MemoryRows,
+    RowTable,
+    SafetensorsRows,
+    StreamedRows,
+    consecutive_runs,
+    read_arrays,
+)
+from ganbench.evaluation.inputs.arrays import ArraySource, source_of_array
+from ganbench.evaluation.inputs.base import GREY_CHANNELS, Frame
+from ganbench.evaluation.inputs.pixel_range import floats_to_uint8
+from ganbench.evaluation.inputs.resolve import ReadOptions, resolve_source
 
 COUNT = 12
 COLOUR = np.random.default_rng(0).integers(0, 256, (COUNT, 9, 7, 3), np.uint8)
 
 
 def source(given, count=None, **how):
-    return resolved(given, Reading(**how), count).source
+    return resolve_source(given, ReadOptions(**how), count).source
 
 
 def seen(given, chosen=None, frame=None, size=5, **how):
     """The chosen images of a source."""
-    found = given if hasattr(given, "blocks") else source(given, **how)
+    found = given if hasattr(given, "iter_blocks") else source(given, **how)
     chosen = range(len(found)) if chosen is None else chosen
-    return [item.seen(frame or Frame()) for items in found.blocks(chosen, size) for item in items]
+    return [
+        item.seen(frame or Frame()) for items in found.iter_blocks(chosen, size) for item in items
+    ]
 
 
 def pixels(*arguments, **settings):
@@ -89,9 +98,9 @@ def test_images_are_the_same_from_every_kind_of_file(kind, chosen, tmp_path):
 def test_so_few_rows_are_gathered_at_a_time_that_their_size_does_not_matter(
     kind, row, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("ganbench.evaluation.inputs.arrays.AT_ONCE", 2 * row)
+    monkeypatch.setattr("ganbench.evaluation.inputs.arrays.MAX_ARRAY_BYTES_AT_ONCE", 2 * row)
     gathered = []
-    for rows in (Held, Sliced, Streamed):
+    for rows in (MemoryRows, SafetensorsRows, StreamedRows):
         gather = rows.gather
         monkeypatch.setattr(
             rows, "gather", lambda self, i, g=gather: gathered.append(len(i)) or g(self, i)
@@ -119,15 +128,16 @@ def test_an_array_that_claims_more_than_there_is_costs_no_memory(tmp_path):
 
 @pytest.mark.parametrize("shape", [(3, 20_000, 20_000), (20_000, 20_000, 3), (20_000, 20_000)])
 def test_images_of_arrays_have_no_more_pixels_than_files_may(shape):
-    rows = Rows((20, *shape))  # of which none can be gathered
+    rows = RowTable((20, *shape))  # of which none can be gathered
     with pytest.raises(Unreadable, match="20,000x20,000, more than 89,478,485 pixels"):
-        Array("x", rows)
+        ArraySource("x", rows)
 
 
 def test_images_of_an_array_have_one_hash_whoever_holds_them():
-    held = [of_array(given, "x") for given in (COLOUR, torch.from_numpy(COLOUR))]
+    held = [source_of_array(given, "x") for given in (COLOUR, torch.from_numpy(COLOUR))]
     digests = [
-        [item.digest() for items in one.blocks(range(COUNT), 5) for item in items] for one in held
+        [item.digest() for items in one.iter_blocks(range(COUNT), 5) for item in items]
+        for one in held
     ]
     assert digests[0] == digests[1]
     assert len(set(digests[0])) == COUNT
@@ -141,7 +151,7 @@ def test_channels_are_first_or_last(axes):
 def test_grey_images_need_no_axis_for_it():
     grey = COLOUR[..., 0]
     assert np.array_equal(pixels(grey), np.repeat(grey[..., None], 3, 3))
-    assert np.array_equal(pixels(grey, frame=Frame(GREY))[0][..., 0], grey[0])
+    assert np.array_equal(pixels(grey, frame=Frame(GREY_CHANNELS))[0][..., 0], grey[0])
 
 
 @pytest.mark.parametrize("scale", ["0,1", "-1,1", "0,255"])
@@ -154,12 +164,12 @@ def test_floats_come_back_as_the_bytes_that_they_were(scale):
 
 def test_floats_are_rounded_as_the_fakes_of_trials_are():
     levels = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1
-    assert torch.equal(as_bytes(levels, "-1,1"), to_uint8(levels))
+    assert torch.equal(floats_to_uint8(levels, "-1,1"), to_uint8(levels))
 
 
 @given(st.sets(st.integers(0, 60), min_size=1).map(sorted))
 def test_runs_are_the_stretches_of_ascending_numbers(index):
-    found = list(runs(index))
+    found = list(consecutive_runs(index))
     assert [n for start, end in found for n in range(start, end)] == index
     assert all(end < start for (_, end), (start, _) in pairwise(found))
 
@@ -198,7 +208,7 @@ def test_an_image_stands_as_its_exif_says(tmp_path):
 
 
 def test_colours_of_an_extractor_of_grey_are_pillows_luma():
-    found = pixels(COLOUR, frame=Frame(GREY))
+    found = pixels(COLOUR, frame=Frame(GREY_CHANNELS))
     luma = np.array(Image.fromarray(COLOUR[3]).convert("L"))
     assert np.array_equal(found[3][..., 0], luma)
 
@@ -290,7 +300,7 @@ def test_an_exported_program_of_one_batch_size_is_given_such(tmp_path):
 def test_a_data_sets_name_is_its_reference_and_its_sides_are_all_of_it():
     assert len(source("digits")) == len(source("digits:train")) == 1197
     assert len(source("digits:held_out")) == len(source("digits:test")) == 600
-    assert resolved("digits", Reading(), None).extractor == "classifier(of='digits')"
+    assert resolve_source("digits", ReadOptions(), None).extractor == "classifier(of='digits')"
 
 
 def test_what_is_a_data_set_and_a_path_is_not_guessed(tmp_path, monkeypatch):
@@ -321,7 +331,7 @@ def test_features_are_told_from_images_by_their_name_or_their_dimensions(tmp_pat
 def test_no_array_of_a_file_is_read_before_it_is_wanted(tmp_path):
     """A compressed file of 40 MB of zeros opens at once, and its first rows come from the stream's head."""
     np.savez_compressed(tmp_path / "x.npz", images=np.zeros((100, 370, 370, 3), np.uint8))
-    rows = arrays(tmp_path / "x.npz", None)["images"]
+    rows = read_arrays(tmp_path / "x.npz", None)["images"]
     assert rows.shape == (100, 370, 370, 3)
     assert rows.gather([3]).shape == (1, 370, 370, 3)
     assert rows.position == 4

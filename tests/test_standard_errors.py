@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 
 from ganbench.data.base import Mixture
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.metrics.base import prepare
+from ganbench.evaluation.metrics.base import compute_pairwise_statistics
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 
 RING = split("ring").mixture
@@ -124,7 +124,7 @@ def measured(name: str, draws: int) -> dict[str, np.ndarray]:
     found: dict[str, list[tuple[float, float]]] = {metric: [] for metric in scene.metrics}
     for _ in range(draws):
         fake = scene.fake(scene.fakes, random)
-        prepare(parts.values(), fake, real)
+        compute_pairwise_statistics(parts.values(), fake, real)
         for metric, part in parts.items():
             told = part(fake, real)
             found[metric].append((told.value, told.standard_error))

@@ -11,7 +11,11 @@ from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import MetricNotApplicable
 from ganbench.evaluation.metrics.feature_set import FeatureSet
-from ganbench.evaluation.metrics.linear_probe import Labelled, cells, predicted
+from ganbench.evaluation.metrics.linear_probe import (
+    LabelledFeatures,
+    average_cells,
+    predict_classes,
+)
 from ganbench.training.budget import Budget
 from ganbench.training.sampling import GeneratedSamples
 
@@ -23,14 +27,14 @@ def ruler():
 
 def examples(side):
     found = getattr(split("digits"), side)[IMAGE]
-    return Labelled(cells(found.images) / 255, found.labels)
+    return LabelledFeatures(average_cells(found.images) / 255, found.labels)
 
 
 @pytest.mark.parametrize("classes", [10, 2, 1])
 def test_the_classifier_is_scikit_learns(classes):
     train, test = examples("train"), examples("held_out")
     train, test = (side.where(side.y < classes) for side in (train, test))
-    ours = predicted(train, test.x).numpy()
+    ours = predict_classes(train, test.x).numpy()
     if classes == 1:  # which scikit-learn refuses
         return np.testing.assert_array_equal(ours, 0)
     theirs = LogisticRegression(C=1, tol=1e-6, max_iter=1000).fit(train.x.numpy(), train.y.numpy())
@@ -65,7 +69,7 @@ def test_reals_are_worth_more_than_a_good_gan_and_that_more_than_a_collapsed_one
         gaussians(kinds=5),
     )
     for metric in ("cas", "augmentation"):
-        real = ruler.floor((metric,))[METRICS.label(metric)].value
+        real = ruler.measure_floor((metric,))[METRICS.label(metric)].value
         found = [real, *(value(ruler, fakes, metric) for fakes in (good, poor, worse))]
         assert found == sorted(found, reverse=True), (metric, found)
         assert found[1] - found[3] > 0.05
@@ -89,7 +93,7 @@ def test_labels_that_the_extractor_tells_stand_in_for_labels_that_were_asked(rul
 
 
 def test_what_is_missing_is_told_in_a_sentence(ruler):
-    fake, real = ruler.sample_of(gaussians()), ruler.real
+    fake, real = ruler.features_of_samples(gaussians()), ruler.real_features
     foreign = FeatureSet(fake.features, fake.logits, fake.images, classes_are_modes=False)
     with pytest.raises(MetricNotApplicable, match="this extractor tells others apart"):
         METRICS.make("cas(labels='told')")(foreign, real)
@@ -107,18 +111,18 @@ def test_what_is_missing_is_told_in_a_sentence(ruler):
 def test_the_floor_is_not_tested_on_what_it_was_trained_on(ruler):
     train, held_out = examples("train"), examples("held_out")
     scale = train.x.square().mean().sqrt()
-    sides = [Labelled(side.x / scale, side.y) for side in (held_out, train)]
-    expected = (predicted(sides[0], sides[1].x) == sides[1].y).double().mean()
-    found = ruler.floor(("cas",))["cas"].value
+    sides = [LabelledFeatures(side.x / scale, side.y) for side in (held_out, train)]
+    expected = (predict_classes(sides[0], sides[1].x) == sides[1].y).double().mean()
+    found = ruler.measure_floor(("cas",))["cas"].value
     assert found == pytest.approx(float(expected), abs=2e-3)
     assert found < 0.97  # on its own training data it would be 1
 
 
 def test_large_images_are_seen_in_cells():
     images = torch.randint(0, 256, (3, 3, 40, 24), dtype=torch.uint8)
-    found = cells(images)
+    found = average_cells(images)
     assert found.shape == (3, 3 * 16 * 16)
-    assert cells(images[:, :, :8, :8]).shape == (3, 3 * 64)
+    assert average_cells(images[:, :, :8, :8]).shape == (3, 3 * 64)
     whole = images[:, :, ::1].double().view(3, 3, -1).mean(2)
     assert found.view(3, 3, -1).mean(2).sub(whole).abs().max() < 12
 
@@ -143,7 +147,7 @@ def test_a_trained_gan_is_worth_more_than_the_same_one_collapsed(ruler):
     few = latents[torch.arange(600) % 12]
     with torch.no_grad():
         good, bad = (GeneratedSamples(game.generators[IMAGE](z)) for z in (latents, few))
-    real = ruler.floor(("cas",))["cas"].value
+    real = ruler.measure_floor(("cas",))["cas"].value
     found = [real, *(value(ruler, side, "cas(labels='told')") for side in (good, bad))]
     assert found == sorted(found, reverse=True)
     assert to_uint8(good.images).unique(dim=0).shape[0] > 500

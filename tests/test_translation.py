@@ -38,7 +38,7 @@ def parameters(module: nn.Module) -> int:
 
 
 def batches(data="restyled_digits", count=6):
-    return {k: v.batch(torch.arange(count)) for k, v in split(data).train.items()}
+    return {k: v.make_batch(torch.arange(count)) for k, v in split(data).train.items()}
 
 
 # Networks
@@ -289,7 +289,7 @@ def test_restyled_digits_are_the_ones_that_are_stated():
 @pytest.mark.parametrize("inverted", [True, False])
 def test_the_answer_of_restyled_digits_is_known_both_ways(inverted):
     data = RestyledDigits(inverted=inverted)
-    found, restyled = data.load(), data.restyled
+    found, restyled = data.load(), data.restyle
     for side in (found.train, found.held_out):
         assert torch.equal(side["a"].truth, restyled(side["a"].images))
         assert torch.equal(side["b"].images, restyled(side["b"].truth))

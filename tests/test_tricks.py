@@ -321,7 +321,7 @@ def test_past_discriminators_vote_by_the_mean():
 
 def test_the_energy_of_an_image_is_its_reconstruction_error():
     judge = setup("began(width=4, code=8)", loss="wasserstein").task.discriminators[IMAGE]
-    images = split("digits").train[IMAGE].batch(torch.arange(5)).images
+    images = split("digits").train[IMAGE].make_batch(torch.arange(5)).images
     again = judge.body.decoder(judge.body.encoder(images))
     expected = -(images - again).abs().flatten(1).mean(1)
     torch.testing.assert_close(judge(images), expected)
@@ -601,7 +601,7 @@ def test_instance_noise_is_new_every_turn_and_every_step():
 
 
 def test_pacgan_shows_the_images_of_a_pack_as_channels():
-    images = split("digits").train[IMAGE].batch(torch.arange(6)).images
+    images = split("digits").train[IMAGE].make_batch(torch.arange(6)).images
     packed = TRICKS.make("pacgan(pack=3)").transform_discriminator_input(images, "real")
     assert packed.shape == (2, 3, 8, 8)
     assert all(torch.equal(packed[i, j], images[3 * i + j, 0]) for i in range(2) for j in range(3))
@@ -610,7 +610,7 @@ def test_pacgan_shows_the_images_of_a_pack_as_channels():
 @pytest.mark.parametrize(("text", "data"), [("gan(width=8)", "ring"), ("dcgan(width=4)", "digits")])
 def test_pacgans_discriminator_scores_a_pack_at_a_time(text, data):
     made = setup(text, data, tricks=("pacgan(pack=4)",))
-    real = split(data).train[IMAGE].batch(torch.arange(8)).images
+    real = split(data).train[IMAGE].make_batch(torch.arange(8)).images
     judge = made.task.discriminators[IMAGE]
     assert judge(made.trick.transform_discriminator_input(real, "image/real")).shape == (2,)
     first = next(m for m in judge.modules() if isinstance(m, nn.Linear | nn.Conv2d)).weight

@@ -43,7 +43,7 @@ def download(
 ) -> None:
     """Download a data set or an extractor's weights. No other command downloads anything."""
     from ganbench.data import DATA
-    from ganbench.data.paths import Downloadable, root
+    from ganbench.data.paths import Downloadable, data_root
     from ganbench.evaluation.extractors import DISTANCES, EXTRACTORS
     from ganbench.registry import parse_spec, suggest
 
@@ -62,7 +62,7 @@ def download(
         part.download(**dict(spec.settings) if registry is EXTRACTORS else {})
     except Exception as error:  # of the net, the disk, an archive, a package that is not there
         cause = " ".join(str(error).split())
-        fail(f"{name} could not be downloaded to {root()}: {cause}", FAILED)
+        fail(f"{name} could not be downloaded to {data_root()}: {cause}", FAILED)
     return out.print(f"{name} is on this machine.")
 
 

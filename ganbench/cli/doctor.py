@@ -11,7 +11,7 @@ import torch
 
 from ganbench.data import DATA
 from ganbench.data.base import NotDownloaded
-from ganbench.data.paths import references
+from ganbench.data.paths import cache_root
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.extractors import DISTANCES, EXTRACTORS
 from ganbench.evaluation.extractors.base import Extractor
@@ -64,8 +64,8 @@ def examine_disk() -> dict[str, Any]:
 
 def examine_cache() -> dict[str, Any]:
     """What is kept of real examples, which anybody may delete."""
-    size = sum(path.stat().st_size for path in references().rglob("*.safetensors"))
-    text = f"{size / (1 << 20):.0f} MiB of features and the like in {references()}"
+    size = sum(path.stat().st_size for path in cache_root().rglob("*.safetensors"))
+    text = f"{size / (1 << 20):.0f} MiB of features and the like in {cache_root()}"
     return make_finding("references", True, text, needed=False)
 
 
@@ -76,8 +76,10 @@ def examine_extractors() -> Iterator[dict[str, Any]]:
             continue
         try:
             part: Extractor = EXTRACTORS.make(name)
-            text = f"SHA-256 {sha256[:8]}..." if (sha256 := part.weights()) else "has no weights"
-            yield make_finding(part.known_as(name), True, text, needed=False)
+            text = (
+                f"SHA-256 {sha256[:8]}..." if (sha256 := part.weights_hash()) else "has no weights"
+            )
+            yield make_finding(part.label_with_weights(name), True, text, needed=False)
         except NotDownloaded as missing:
             yield make_finding(name, False, str(missing), needed=False)
     for name in DISTANCES:

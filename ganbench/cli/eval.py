@@ -64,11 +64,11 @@ def evaluate(
     """Measure fakes of any source against reals of any: FID and its kin, with errors and floors."""
     from ganbench.data.base import NotDownloaded
     from ganbench.evaluation.evaluate import evaluate as evaluated
-    from ganbench.evaluation.table import show
+    from ganbench.evaluation.table import print_evaluation_table
 
-    from .extraction_progress import Extracting
+    from .extraction_progress import ExtractionProgress
 
-    with Extracting(err) as progress:
+    with ExtractionProgress(err) as progress:
         try:
             evaluation = evaluated(
                 fake,
@@ -96,7 +96,7 @@ def evaluate(
         except KeyboardInterrupt:
             again = shlex.join(["ganbench", *sys.argv[1:]])
             fail(f"Stopped; what was extracted is kept. To go on: {again}", INTERRUPTED)
-    print_evaluation(evaluation.as_dict(), as_json, show)
+    print_evaluation(evaluation.as_dict(), as_json, print_evaluation_table)
 
 
 def parse_latent_shape(text: str | None) -> list[int] | None:

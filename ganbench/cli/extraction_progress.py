@@ -15,13 +15,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .progress import clock
+from .progress import format_clock
 
-METRICS = "metrics"
-BETWEEN_LINES = 15.0  # seconds, where lines are printed
+METRICS_PHASE = "metrics"
+SECONDS_BETWEEN_LINES = 15.0  # seconds, where lines are printed
 
 
-class Extracting:
+class ExtractionProgress:
     """Shows how many images of a phase are through, how fast, and how long the rest takes."""
 
     def __init__(self, console: Console):
@@ -60,14 +60,18 @@ class Extracting:
         if phase not in self.tasks:
             self.tasks[phase] = self.bars.add_task(phase, total=total, told=""), now
         task, began = self.tasks[phase]
-        told = "" if phase == METRICS else told_of(done, total, now - began)
-        self.bars.update(task, completed=done, told=told)
-        if phase != METRICS and not self.console.is_terminal and now - self.printed > BETWEEN_LINES:
+        rate = "" if phase == METRICS_PHASE else format_rate(done, total, now - began)
+        self.bars.update(task, completed=done, told=rate)
+        if (
+            phase != METRICS_PHASE
+            and not self.console.is_terminal
+            and now - self.printed > SECONDS_BETWEEN_LINES
+        ):
             self.printed = now
             left = (now - began) / done * (total - done) if done else None
-            self.console.print(f"{phase}: {told} · {clock(left)} left", markup=False)
+            self.console.print(f"{phase}: {rate} · {format_clock(left)} left", markup=False)
 
 
-def told_of(done: int, total: int, seconds: float) -> str:
+def format_rate(done: int, total: int, seconds: float) -> str:
     rate = f" · {done / seconds:,.0f} img/s" if seconds > 1 else ""
     return f"{done:,}/{total:,}{rate}"

@@ -88,7 +88,7 @@ def gate(
     as_json: Json = False,
 ) -> None:
     """Test trainings against a baseline: 0 passed, 1 proven to be worse, 3 cannot decide."""
-    from ganbench.ci.quality.summary import markdown, record
+    from ganbench.ci.quality.summary import gate_markdown, gate_record
 
     path, began = baseline_path(baseline, what, real), time.monotonic()
     reference = read_baseline(path)
@@ -104,15 +104,15 @@ def gate(
             verdict = judge_images(what, real, reference, lost, trust, device)
     seconds = time.monotonic() - began
     print_json(
-        record(verdict, reference) | {"seconds": round(seconds, 1)}
+        gate_record(verdict, reference) | {"seconds": round(seconds, 1)}
     ) if as_json else print_gate_verdict(verdict, reference, seconds)
     with report_write_errors():
         if summary:
             with open(summary, "a", encoding="utf-8") as file:
-                file.write(markdown(verdict, reference))
+                file.write(gate_markdown(verdict, reference))
         if history and verdict.questions:
             append_gate_history(history, verdict, reference)
-    raise typer.Exit(verdict.code)
+    raise typer.Exit(verdict.exit_code)
 
 
 @baselines.command()
@@ -199,16 +199,16 @@ def show_baseline(
     as_json: Json = False,
 ) -> None:
     """Say how a baseline was made, what it holds, and what a gate against it would catch."""
-    from ganbench.ci.quality.summary import about, holdings, power_table
+    from ganbench.ci.quality.summary import baseline_contents, describe_baseline, format_power_table
 
     reference = read_baseline(baseline)
     with ctrl_c_explained():
-        content = holdings(reference, *gate_settings(reference, suite))
+        content = baseline_contents(reference, *gate_settings(reference, suite))
     if as_json:
         return print_json(content)
-    for line in about(reference):
+    for line in describe_baseline(reference):
         out.print(line, markup=False, soft_wrap=True)
-    return out.print(power_table(content["power"]), markup=False, soft_wrap=True)
+    return out.print(format_power_table(content["power"]), markup=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -241,9 +241,9 @@ def ctrl_c_explained() -> Iterator[None]:
 
 
 def read_baseline(path: Path) -> Any:
-    from ganbench.ci.quality.baseline import read
+    from ganbench.ci.quality.baseline import read_baseline_file
 
-    return read(path)
+    return read_baseline_file(path)
 
 
 def baseline_path(baseline: Path | None, what: Sequence[str], real: str | None) -> Path:
@@ -264,47 +264,54 @@ def single_argument(what: Sequence[str]) -> str:
 
 def judge_suite(suite: str, reference: Any, exact: bool, block: int, place: TrainingPlace) -> Any:
     """The verdict of a suite's trainings; nothing is trained that the baseline does not speak of."""
-    from ganbench.ci.quality.training_runs import Course, declared, refusals, seeds_of_block
-    from ganbench.ci.quality.verdict import refused, verdict
+    from ganbench.ci.quality.training_runs import (
+        GateRun,
+        declared_gate,
+        seeds_of_block,
+        training_refusals,
+    )
+    from ganbench.ci.quality.verdict import decide_gate_verdict, refused_verdict
 
     read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
-    terms = declared(read)
-    course = Course.of(read, name, chosen, seeds_of_block(read, name, block))
-    if reasons := refusals(course, reference):
-        return refused(reasons)
+    terms = declared_gate(read)
+    course = GateRun.of(read, name, chosen, seeds_of_block(read, name, block))
+    if reasons := training_refusals(course, reference):
+        return refused_verdict(reasons)
     side, _ = train_course(course, place, fresh=True)
-    return verdict(reference, side, terms.margins, terms.false_alarms, len(course.seeds), exact)
+    return decide_gate_verdict(
+        reference, side, terms.margins, terms.false_alarms, len(course.seeds), exact
+    )
 
 
 def write_suite_baseline(
     suite: str, path: Path, reason: str, before: Any, place: TrainingPlace
 ) -> None:
-    from ganbench.ci.quality.baseline import write
-    from ganbench.ci.quality.training_runs import Course, baseline, seeds_of_baseline
+    from ganbench.ci.quality.baseline import write_baseline_file
+    from ganbench.ci.quality.training_runs import GateRun, make_suite_baseline, seeds_of_baseline
 
     read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
-    course = Course.of(read, name, chosen, seeds_of_baseline(read, name))
+    course = GateRun.of(read, name, chosen, seeds_of_baseline(read, name))
     if before and (before.kind, before.name) != ("suite", read.name):
         fail(f"{path} is a baseline of {before.name}, and not of the suite {read.name}")
     side, code = train_course(course, place, fresh=False)
     if code:
         fail(f"Trainings crashed: {path} is not written", code)
-    made_baseline = baseline(course, side, len(read.seeds_of(name)), reason, before)
-    write(path, made_baseline)
+    made_baseline = make_suite_baseline(course, side, len(read.seeds_of(name)), reason, before)
+    write_baseline_file(path, made_baseline)
     print_baseline(path, made_baseline)
 
 
 def train_course(course: Any, place: TrainingPlace, fresh: bool) -> tuple[Any, int]:
     """Trains a course in its own store; names what crashed, and where its log is: the code of that."""
-    from ganbench.ci.quality.training_runs import trained
+    from ganbench.ci.quality.training_runs import train_gate_run
 
-    from .progress import Progress
+    from .progress import RunProgress
 
     executor = executor_of(place.executor, place.workers, course.device)
     store, code = prepare_store(place.results, fresh), 0
     try:
-        with Progress(err) as progress:
-            side, statuses = trained(course, store, executor, progress.show)
+        with RunProgress(err) as progress:
+            side, statuses = train_gate_run(course, store, executor, progress.show)
         code = print_failures(statuses)
     finally:
         if place.results is None and not code:  # logs of what crashed stay
@@ -326,18 +333,20 @@ def judge_images(
     fakes: Sequence[str], real: str, reference: Any, lost: int, trust: bool, device: str
 ) -> Any:
     """The verdict of images, which are measured as the baseline's were."""
-    from ganbench.ci.quality.image_sets import evaluations, refusals, side
-    from ganbench.ci.quality.verdict import refused, verdict
+    from ganbench.ci.quality.image_sets import evaluate_image_sets, image_refusals, make_image_side
+    from ganbench.ci.quality.verdict import decide_gate_verdict, refused_verdict
     from ganbench.devices import select_device
 
     if reference.kind != "images":
-        return refused([f"it is a baseline of the suite {reference.name}, and not of images"])
+        return refused_verdict(
+            [f"it is a baseline of the suite {reference.name}, and not of images"]
+        )
     chosen, settings = select_device(device), reference.settings
-    image_evaluations = evaluations(fakes, real, device=device, trust=trust, **settings)
-    if reasons := refusals(image_evaluations, reference, lost):
-        return refused(reasons)
-    image_side = side(image_evaluations, lost, chosen)
-    return verdict(
+    image_evaluations = evaluate_image_sets(fakes, real, device=device, trust=trust, **settings)
+    if reasons := image_refusals(image_evaluations, reference, lost):
+        return refused_verdict(reasons)
+    image_side = make_image_side(image_evaluations, lost, chosen)
+    return decide_gate_verdict(
         reference, image_side, reference.margins, DEFAULT_FALSE_ALARMS, len(image_evaluations)
     )
 
@@ -354,61 +363,71 @@ def write_image_baseline(
     trust: bool,
     device: str,
 ) -> None:
-    from ganbench.ci.quality.baseline import write
-    from ganbench.ci.quality.image_sets import baseline, evaluations, margins_of, side
+    from ganbench.ci.quality.baseline import write_baseline_file
+    from ganbench.ci.quality.image_sets import (
+        evaluate_image_sets,
+        make_image_baseline,
+        make_image_side,
+        parse_margins,
+    )
     from ganbench.devices import select_device
 
     if before and before.kind != "images":
         fail(f"{path} is a baseline of the suite {before.name}, and not of images")
-    allowed, chosen = margins_of(margins, settings["metrics"]), select_device(device)
-    image_evaluations = evaluations(fakes, real, device=device, trust=trust, **settings)
-    image_side = side(image_evaluations, lost, chosen)
-    made_baseline = baseline(
+    allowed, chosen = parse_margins(margins, settings["metrics"]), select_device(device)
+    image_evaluations = evaluate_image_sets(fakes, real, device=device, trust=trust, **settings)
+    image_side = make_image_side(image_evaluations, lost, chosen)
+    made_baseline = make_image_baseline(
         image_evaluations, image_side, allowed, settings, chosen, reason, before
     )
-    write(path, made_baseline)
+    write_baseline_file(path, made_baseline)
     print_baseline(path, made_baseline)
 
 
 def print_baseline(path: Path, made_baseline: Any) -> None:
     """Says what was written, and what gates against it will catch."""
-    from ganbench.ci.quality.summary import about, holdings, power_table
+    from ganbench.ci.quality.summary import baseline_contents, describe_baseline, format_power_table
 
-    for line in about(made_baseline):
+    for line in describe_baseline(made_baseline):
         out.print(line, markup=False, soft_wrap=True)
-    content = holdings(made_baseline, *gate_settings(made_baseline, None))
-    out.print(power_table(content["power"]), markup=False, soft_wrap=True)
+    content = baseline_contents(made_baseline, *gate_settings(made_baseline, None))
+    out.print(format_power_table(content["power"]), markup=False, soft_wrap=True)
     out.print(f"  {path}", markup=False, soft_wrap=True)
 
 
 def gate_settings(reference: Any, suite: str | None) -> tuple[Any, float, int]:
     """Margins, false alarms and seeds of a gate: as a suite declares them, or else the baseline."""
-    from ganbench.ci.quality.training_runs import declared
+    from ganbench.ci.quality.training_runs import declared_gate
 
     if suite is None:
         return reference.margins, DEFAULT_FALSE_ALARMS, reference.gate
     read, name, _ = read_suite(suite, None, None, None, reference.device)
-    terms = declared(read)
+    terms = declared_gate(read)
     margins = {m: margin for m, margin in terms.margins.items() if m in reference.metrics}
     return margins, terms.false_alarms, len(read.seeds_of(name))
 
 
 def append_gate_history(path: Path, verdict: Any, reference: Any) -> None:
-    from ganbench.ci.history.records import append
-    from ganbench.ci.quality.baseline import made
-    from ganbench.ci.quality.summary import entries
+    from ganbench.ci.history.records import append_entries
+    from ganbench.ci.quality.baseline import make_provenance
+    from ganbench.ci.quality.summary import gate_history_entries
 
-    append(path, entries(verdict, reference, made("measured", reference.device)))
+    append_entries(
+        path,
+        gate_history_entries(verdict, reference, make_provenance("measured", reference.device)),
+    )
 
 
 def print_gate_verdict(verdict: Any, reference: Any, seconds: float) -> None:
     """The sentences, the table, the word."""
-    from ganbench.ci.quality.summary import sentences, table, text_table
+    from ganbench.ci.quality.summary import format_gate_table, gate_sentences, gate_table
 
-    from .progress import clock
+    from .progress import format_clock
 
     if verdict.questions:
-        out.print(text_table(table(verdict)), markup=False, soft_wrap=True)
-    for line in sentences(verdict, reference):
+        out.print(format_gate_table(gate_table(verdict)), markup=False, soft_wrap=True)
+    for line in gate_sentences(verdict, reference):
         out.print(line, markup=False, soft_wrap=True)
-    out.print(f"Gate {reference.name}: {verdict.word}, in {clock(seconds)}.", style="bold")
+    out.print(
+        f"Gate {reference.name}: {verdict.headline}, in {format_clock(seconds)}.", style="bold"
+    )

@@ -16,7 +16,7 @@ from .base import Json, app, err, fail, out, print_json
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ganbench.ci.history.records import History
+    from ganbench.ci.history.records import HistoryFile
     from ganbench.ci.history.series import Series
 
 
@@ -61,24 +61,24 @@ class HistorySelection:
     benchmarks: list[str]
     machine: str
 
-    def read_history(self) -> "History":
-        from ganbench.ci.history.records import history
+    def read_history(self) -> "HistoryFile":
+        from ganbench.ci.history.records import read_history
 
         if not self.file.is_file():
             fail(f"there is no file {self.file}: the commands that measure append to it")
-        return history(self.file)
+        return read_history(self.file)
 
     def selected_series(self) -> tuple[list["Series"], list[str]]:
         """All that is wanted, and sentences on what could not be shown."""
-        from ganbench.ci.history.change_points import Missing
-        from ganbench.ci.history.series import series
+        from ganbench.ci.history.change_points import DetectorNotInstalled
+        from ganbench.ci.history.series import make_series
 
         read = self.read_history()
         notes = list(read.told)
         try:
-            all_series = series(read)
-        except Missing as error:
-            all_series = series(read, find=False)
+            all_series = make_series(read)
+        except DetectorNotInstalled as error:
+            all_series = make_series(read, find=False)
             notes.append(str(error))
         return self.choose_series(all_series), notes
 
@@ -107,10 +107,10 @@ def require_name(text: str, names: Iterable[str], kind: str) -> None:
 
 def check_history_options(export: str, to: Path | None, acknowledge: str, reason: str) -> None:
     """Exits with 2 at options that need each other, or that nothing can be done with."""
-    from ganbench.ci.history.export import FORMATS
+    from ganbench.ci.history.export import EXPORT_FORMATS
 
-    if export and export not in FORMATS:
-        fail(f"there is no export {export!r}{suggest(export, FORMATS)}")
+    if export and export not in EXPORT_FORMATS:
+        fail(f"there is no export {export!r}{suggest(export, EXPORT_FORMATS)}")
     if bool(export) != bool(to):
         fail("--export says in which format and --out where to: give both")
     if bool(acknowledge) != bool(reason):
@@ -119,7 +119,7 @@ def check_history_options(export: str, to: Path | None, acknowledge: str, reason
 
 def append_acknowledgement(wanted: HistorySelection, change: str, reason: str) -> None:
     """Appends an acknowledgement for each machine that measured this benchmark at this revision."""
-    from ganbench.ci.history.records import Acknowledgement, acknowledge
+    from ganbench.ci.history.records import Acknowledgement, append_acknowledgements
 
     benchmark, at, revision = change.rpartition("@")
     if not at:
@@ -138,25 +138,25 @@ def append_acknowledgement(wanted: HistorySelection, change: str, reason: str) -
         revisions = {entry.revision for entry in own}
         fail(f"{benchmark!r} was not measured at {revision!r}{suggest(revision, revisions)}")
     about = (Acknowledgement(benchmark, m, revision, reason, time.time()) for m in machines)
-    acknowledge(wanted.file, about)
+    append_acknowledgements(wanted.file, about)
 
 
 def write_history_page(path: Path, found: list["Series"], notes: list[str]) -> None:
-    from ganbench.ci.history.page import page
+    from ganbench.ci.history.page import render_history_page
 
-    write_bytes(path, page(found, notes).encode())
+    write_bytes(path, render_history_page(found, notes).encode())
     err.print(f"  {path}", markup=False, soft_wrap=True)
 
 
 def write_history_export(form: str, path: Path, found: list["Series"]) -> None:
-    from ganbench.ci.history.export import FORMATS
+    from ganbench.ci.history.export import EXPORT_FORMATS
 
     machines = sorted({each.machine for each in found})
     if len(machines) > 1:
         machine_names = "; ".join(machines)
         fail(f"{form} has no place for the machine: choose one by --machine, of {machine_names}")
     try:
-        write_json(path, FORMATS[form](found))
+        write_json(path, EXPORT_FORMATS[form](found))
     except ValueError as error:
         fail(str(error))
     err.print(f"  {path}", markup=False, soft_wrap=True)
@@ -164,12 +164,12 @@ def write_history_export(form: str, path: Path, found: list["Series"]) -> None:
 
 def series_record(series: "Series") -> dict[str, Any]:
     """A series as JSON."""
-    levels = [{"start": a, "end": b, "median": value} for a, b, value in series.levels()]
+    levels = [{"start": a, "end": b, "median": value} for a, b, value in series.level_spans()]
     return {
         "benchmark": series.benchmark,
         "machine": series.machine,
         "values": series.values,
-        "last": asdict(series.last),
+        "last": asdict(series.last_entry),
         "levels": levels,
         "changes": [asdict(change) for change in series.changes],
     }
@@ -177,18 +177,18 @@ def series_record(series: "Series") -> dict[str, Any]:
 
 def print_history(found: list["Series"], notes: list[str]) -> None:
     """A table a machine, the change points below it, and what there is to be said of them."""
-    from ganbench.ci.history.summary import CAUTION, plain, sentence
+    from ganbench.ci.history.summary import TREND_CAUTION, format_change, strip_control_characters
 
     for machine in dict.fromkeys(each.machine for each in found):
         own = [each for each in found if each.machine == machine]
-        out.print(plain(machine), style="bold", markup=False, soft_wrap=True)
+        out.print(strip_control_characters(machine), style="bold", markup=False, soft_wrap=True)
         out.print(make_history_table(own))
         for each in own:
             for change in each.changes:
-                line = f"{plain(each.benchmark)}: {sentence(change, each.last.unit)}"
+                line = f"{strip_control_characters(each.benchmark)}: {format_change(change, each.last_entry.unit)}"
                 out.print(line, markup=False, soft_wrap=True)
         out.print()
-    for note in (*notes, CAUTION):
+    for note in (*notes, TREND_CAUTION):
         out.print(note, style="dim", markup=False, soft_wrap=True)
 
 
@@ -209,10 +209,15 @@ def make_history_table(found: list["Series"]) -> "Table":
 
 def history_cells(series: "Series") -> tuple[str, ...]:
     """Benchmark, course, last value, and its level against the one before."""
-    from ganbench.ci.history.summary import plain, shown, step
-    from ganbench.report.sparkline import sparkline
+    from ganbench.ci.history.summary import format_step, format_with_unit, strip_control_characters
+    from ganbench.report.sparkline import draw_sparkline
 
-    unit, change = series.last.unit, series.changes[-1] if series.changes else None
-    level = f"{change.verdict} {step(change, unit)}" if change else "none"
-    course = sparkline(series.values, 24)
-    return plain(series.benchmark), course, shown(series.last.value, unit), level
+    unit, change = series.last_entry.unit, series.changes[-1] if series.changes else None
+    level = f"{change.verdict} {format_step(change, unit)}" if change else "none"
+    course = draw_sparkline(series.values, 24)
+    return (
+        strip_control_characters(series.benchmark),
+        course,
+        format_with_unit(series.last_entry.value, unit),
+        level,
+    )

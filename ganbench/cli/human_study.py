@@ -178,7 +178,7 @@ def read(
     from ganbench.human_study.error_rates import summarize_study as outcome
     from ganbench.human_study.error_rates import with_human_error
     from ganbench.human_study.key import read_key
-    from ganbench.report.findings import findings
+    from ganbench.report.findings import run_findings
     from ganbench.report.writer import write_leaderboard
 
     from .base import read_frame
@@ -189,7 +189,7 @@ def read(
     frame = read_frame(suite, results)
     write_json(folder / "study.json", content)
     board = with_human_error(leaderboard(frame), folder)
-    write_leaderboard(frame, board, findings(frame), folder)
+    write_leaderboard(frame, board, run_findings(frame), folder)
     if as_json:
         return print_json(content)
     print_outcome(content)
@@ -199,9 +199,9 @@ def read(
 
 
 def print_outcome(content: dict[str, Any]) -> None:
-    from ganbench.report.human_study import sentences, tables
+    from ganbench.report.human_study import study_sentences, study_tables
 
-    for table in tables(content):
+    for table in study_tables(content):
         out.print(table)
-    for line in sentences(content):
+    for line in study_sentences(content):
         out.print(line, markup=False)

@@ -50,17 +50,17 @@ def perf(
     ] = None,
 ) -> None:
     """Compare two versions' speed and size here and now: 0 not slower, 1 slower, 3 cannot decide."""
-    from ganbench.ci.performance.gate import Rules, record
-    from ganbench.ci.performance.summary import markdown, powers, sentences
+    from ganbench.ci.performance.gate import PerfRules, report_record
+    from ganbench.ci.performance.summary import perf_markdown, perf_powers, perf_sentences
 
     chosen = require_usable_device(device)
-    rules = Rules(
+    rules = PerfRules(
         DEFAULT_PERF_MARGINS[chosen] if margin is None else margin, blocks, parse_time_limit(time)
     )
     report, revisions = measure_both_sides(base, head, chosen, rules, only or [])
-    chances = powers(report, rules)
+    chances = perf_powers(report, rules)
     sentence, (code, why) = (
-        sentences(report, rules, chances),
+        perf_sentences(report, rules, chances),
         exit_code_and_reason(report, allow_missing),
     )
     content = {
@@ -69,14 +69,14 @@ def perf(
         "power": {f"{slow:g}": chance for slow, chance in chances.items()},
         "said": [*sentence, why],
         "code": code,
-        **record(report),
+        **report_record(report),
     }
     print_perf_report(report, content, as_json)
     with report_write_errors():
         write_perf_report(content, into)
         if summary is not None:
             title = f"Performance: {base} {revisions['base']} to {head} {revisions['head']}"
-            append_summary(markdown(report, [*sentence, why], title), summary)
+            append_summary(perf_markdown(report, [*sentence, why], title), summary)
         if history is not None:
             append_perf_history(report, history, chosen, revisions["head"])
     raise typer.Exit(code)
@@ -86,34 +86,36 @@ def measure_both_sides(
     base: str, head: str, device: str, rules: Any, words: list[str]
 ) -> tuple[Any, dict[str, str]]:
     """The report, and the revisions of both sides; ends the program if there is nothing to compare."""
-    from ganbench.ci.performance.gate import Gate
-    from ganbench.ci.performance.process import Bench, CannotRun
+    from ganbench.ci.performance.gate import PerfGate
+    from ganbench.ci.performance.process import CannotRun, HarnessRunner
 
     try:
         with open_both_revisions(base, head) as (before, now), scratch_folder() as folder:
-            report = Gate(before, now, Bench(folder, device), rules, print_perf_progress).run(words)
+            report = PerfGate(
+                before, now, HarnessRunner(folder, device), rules, print_perf_progress
+            ).run(words)
     except CannotRun as error:
         fail(f"Cannot decide: {error}", CANNOT_DECIDE)
     return report, {"base": before.revision, "head": now.revision}
 
 
 def print_perf_report(report: Any, content: dict[str, Any], as_json: bool) -> None:
-    from ganbench.ci.performance.summary import reasons, table
+    from ganbench.ci.performance.summary import perf_reasons, perf_table
 
     if as_json:
         return print_json({key: value for key, value in content.items() if key != "processes"})
-    out.print(table(report))
-    for line in (*reasons(report), *content["said"]):
+    out.print(perf_table(report))
+    for line in (*perf_reasons(report), *content["said"]):
         out.print(line, markup=False, soft_wrap=True)
     return None
 
 
 def require_usable_device(device: str) -> str:
     """The device, if the harness and what it needs are here."""
-    from ganbench.ci.performance.process import lacking
+    from ganbench.ci.performance.process import missing_packages
     from ganbench.devices import select_device
 
-    if missing := lacking():
+    if missing := missing_packages():
         fail(f"perf needs {' and '.join(missing)}: pip install 'ganbench[perf]'")
     chosen = select_device(device)
     if chosen not in DEFAULT_PERF_MARGINS:
@@ -135,10 +137,13 @@ def parse_time_limit(duration: str) -> float:
 @contextmanager
 def open_both_revisions(base: str, head: str) -> Iterator[tuple[Any, Any]]:
     """Both sides, for as long as they are measured."""
-    from ganbench.ci.performance.revisions import opened
+    from ganbench.ci.performance.revisions import open_revision
 
     start_folder = Path.cwd()
-    with opened("base", base, start_folder) as before, opened("head", head, start_folder) as now:
+    with (
+        open_revision("base", base, start_folder) as before,
+        open_revision("head", head, start_folder) as now,
+    ):
         yield before, now
 
 
@@ -154,8 +159,8 @@ def print_perf_progress(line: str) -> None:
 
 def exit_code_and_reason(report: Any, allow_missing: bool) -> tuple[int, str]:
     """The exit code, and why it is that."""
-    missing = 0 if allow_missing else report.count("missing")
-    if report.count("regressed"):
+    missing = 0 if allow_missing else report.count_verdicts("missing")
+    if report.count_verdicts("regressed"):
         return REGRESSED, "Regressed."
     if report.unsteady:
         return (
@@ -164,9 +169,12 @@ def exit_code_and_reason(report: Any, allow_missing: bool) -> tuple[int, str]:
         )
     if missing:
         return CANNOT_DECIDE, f"Cannot decide: {missing} missing; --allow-missing lets them go."
-    if report.broken:
-        names = ", ".join(c.benchmark for c in report.broken[:3])
-        return CANNOT_DECIDE, f"Cannot decide: {len(report.broken)} gave no ratio: {names}."
+    if report.broken_benchmarks:
+        names = ", ".join(c.benchmark for c in report.broken_benchmarks[:3])
+        return (
+            CANNOT_DECIDE,
+            f"Cannot decide: {len(report.broken_benchmarks)} gave no ratio: {names}.",
+        )
     if report.is_empty:
         return CANNOT_DECIDE, "Cannot decide: no benchmark was decided."
     return 0, "Not regressed."
@@ -186,10 +194,12 @@ def append_summary(text: str, path: Path) -> None:
 
 
 def append_perf_history(report: Any, path: Path, device: str, revision: str) -> None:
-    from ganbench.ci.history.records import append
-    from ganbench.ci.machine import machine
-    from ganbench.ci.performance.summary import entries
+    from ganbench.ci.history.records import append_entries
+    from ganbench.ci.machine import describe_machine
+    from ganbench.ci.performance.summary import perf_history_entries
     from ganbench.experiments.provenance import torch_minor
 
     now, software = datetime.now(UTC).timestamp(), f"torch {torch_minor()}"
-    append(path, entries(report, machine(device), revision, now, software))
+    append_entries(
+        path, perf_history_entries(report, describe_machine(device), revision, now, software)
+    )

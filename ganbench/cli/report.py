@@ -38,17 +38,17 @@ def floor(
     from ganbench.evaluation.evaluator import evaluator_for
     from ganbench.evaluation.metrics import METRICS
     from ganbench.evaluation.protocols import protocol_label
-    from ganbench.report.floor_table import floor_table, floors
+    from ganbench.report.floor_table import measure_floor_rows, render_floor_table
 
     chosen = parse_metric_labels(metrics) or tuple(METRICS)
     selected = select_device(device)
     Numerics(selected).apply()
     measured = evaluator_for(data, selected, protocol_label(protocol))
-    floor_values = floors(measured, chosen)
+    floor_values = measure_floor_rows(measured, chosen)
     if as_json:
         return print_json({"protocol": measured.protocol.record(), "floors": floor_values})
     out.print(str(measured.protocol), markup=False, soft_wrap=True)
-    return out.print(floor_table(floor_values), markup=False)
+    return out.print(render_floor_table(floor_values), markup=False)
 
 
 @app.command()
@@ -56,15 +56,15 @@ def report(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Js
     """Make a suite's tables again, from its store or from results.parquet alone."""
     from ganbench.analysis.leaderboard import leaderboard
     from ganbench.experiments.store import Store
-    from ganbench.report.findings import findings
-    from ganbench.report.terminal import show as show_leaderboard
-    from ganbench.report.writer import write
+    from ganbench.report.findings import run_findings
+    from ganbench.report.terminal import print_leaderboard as show_leaderboard
+    from ganbench.report.writer import write_all
 
     frame, folder = read_frame(suite, results), suite_folder(suite, results)
-    files = write(frame, folder, Store(folder.parent) if has_store(folder) else None)
+    files = write_all(frame, folder, Store(folder.parent) if has_store(folder) else None)
     if as_json:
         board = json.loads(leaderboard(frame).to_json(orient="records"))
-        content = {"findings": findings(frame), "leaderboard": board}
+        content = {"findings": run_findings(frame), "leaderboard": board}
         return print_json({**content, "files": [str(path) for path in files]})
     show_leaderboard(frame, out)
     for path in files:

@@ -88,7 +88,7 @@ def run(
     from ganbench.experiments.runner import prepare_run
     from ganbench.report.writer import write_report
 
-    from .progress import Progress
+    from .progress import RunProgress
 
     if stale not in ("ask", "reuse", "rerun"):
         fail(f"--stale is ask, reuse or rerun, not {stale!r}")
@@ -101,7 +101,7 @@ def run(
     except OSError as error:
         fail(f"--results {results} cannot be written: {error.strerror}")
     tracking = open_trackers(tracker, declared.name, results / declared.name, console)
-    with Progress(console) as progress, tracking:
+    with RunProgress(console) as progress, tracking:
 
         def show(sights: Sequence[Any], finished_before: int) -> None:
             progress.show(sights, finished_before)
@@ -125,9 +125,9 @@ def print_run_result(
     result: Any, frame: Any, files: list[Path], verb: str, as_json: bool
 ) -> NoReturn:
     """Prints the outcome of a run with its tables, and ends the program."""
-    from ganbench.report.terminal import show as show_leaderboard
+    from ganbench.report.terminal import print_leaderboard as show_leaderboard
 
-    from .progress import clock
+    from .progress import format_clock
 
     if as_json:
         print_json(run_summary(result, frame, files))
@@ -135,7 +135,7 @@ def print_run_result(
         show_leaderboard(frame, out)
         count = sum(s.state in ("done", "diverged") for s in result.statuses)
         out.print(
-            f"{count} trials {verb}, {result.finished_before} kept, in {clock(result.seconds)}."
+            f"{count} trials {verb}, {result.finished_before} kept, in {format_clock(result.seconds)}."
         )
         for path in files:
             out.print(f"  {path}", markup=False, soft_wrap=True)
@@ -170,7 +170,7 @@ def print_failures(statuses: Sequence[Any]) -> int:
 
 def run_summary(result: Any, frame: Any, files: list[Path]) -> dict[str, Any]:
     """Returns the outcome of a run as plain data, for programs."""
-    from ganbench.report.findings import findings
+    from ganbench.report.findings import run_findings
 
     outcomes: dict[str, int] = {}
     for status in result.statuses:
@@ -180,7 +180,7 @@ def run_summary(result: Any, frame: Any, files: list[Path]) -> dict[str, Any]:
         "kept": result.finished_before,
         "outcomes": outcomes,
         "seconds": round(result.seconds, 1),
-        "findings": findings(frame),
+        "findings": run_findings(frame),
         "files": [str(path) for path in files],
     }
 
@@ -234,7 +234,7 @@ def aliased_effects(suite: Any) -> list[tuple[str, ...]]:
 
 
 def print_plan(content: dict[str, Any]) -> None:
-    from .progress import clock
+    from .progress import format_clock
 
     lines = [f"  {cell}" for cell in content["cells"]]
     for what in ("not_applicable", "excluded"):
@@ -245,7 +245,7 @@ def print_plan(content: dict[str, Any]) -> None:
         out.print(line, markup=False, soft_wrap=True)
     out.print(
         f"{len(content['cells'])} cells and {len(content['seeds'])} seeds, with untrained references "
-        f"{content['trials']} trials; about {clock(content['seconds'])} with {content['workers']} worker(s) "
+        f"{content['trials']} trials; about {format_clock(content['seconds'])} with {content['workers']} worker(s) "
         f"on {content['device']}, profile {content['profile']}.",
         soft_wrap=True,
     )
@@ -291,11 +291,11 @@ def measure(
     from ganbench.experiments.remeasure import MeasureRequest, remeasure
     from ganbench.report.writer import write_report
 
-    from .progress import Progress
+    from .progress import RunProgress
 
     console = err if as_json else out
     runs_trials = executor_of(executor, workers, "cpu")
-    with Progress(console) as progress:
+    with RunProgress(console) as progress:
         try:
             request = MeasureRequest(
                 protocol_label(protocol) if protocol else "", parse_metric_labels(metrics)

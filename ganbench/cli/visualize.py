@@ -148,14 +148,14 @@ def metric_entry(row: dict[Any, Any]) -> dict[str, Any]:
 
 def print_trial(entry: dict[str, Any], brief: bool) -> None:
     from ganbench.analysis.rows import SPENT_FIELDS
-    from ganbench.report.findings import sentence
+    from ganbench.report.findings import flags_sentence
     from ganbench.report.sparkline import curve_lines
 
     head = [entry["trial"], entry["cell"], *(["untrained"] * (entry["role"] == "untrained"))]
     head += [f"seed {entry['seed']}"]
     outcome = f"{entry['outcome']} {entry['reason']}".strip()
     out.print(" · ".join([*head, outcome]), style="bold", markup=False)
-    lines = [sentence(entry["flags"])] if entry["flags"] else []
+    lines = [flags_sentence(entry["flags"])] if entry["flags"] else []
     lines += [] if brief else [f"{key:<19} {value}" for key, value in entry["settings"].items()]
     lines += map(format_metric_line, entry["metrics"])
     for part, heading in () if brief else CURVE_TITLES.items():

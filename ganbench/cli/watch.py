@@ -43,7 +43,7 @@ def watch(
     from ganbench.experiments.monitoring.watch import RunMonitor
     from ganbench.report.live import LiveReport
 
-    from .progress import Progress
+    from .progress import RunProgress
 
     folder = suite_folder(suite, results)
     try:
@@ -56,7 +56,7 @@ def watch(
         out.print(line, markup=False, soft_wrap=True)
 
     drawn = False
-    with Progress(out) as progress, tracking, LiveReport(folder, page, print_line) as redraw:
+    with RunProgress(out) as progress, tracking, LiveReport(folder, page, print_line) as redraw:
         try:
             while True:
                 over = watched.is_over()  # asked before the last look, so that this sees the end
@@ -69,6 +69,6 @@ def watch(
             drawn = redraw.finish()
         except KeyboardInterrupt:
             pass  # who watches may go: the run goes on
-    out.print(progress.line(watched.sights), markup=False)
+    out.print(progress.format_line(watched.sights), markup=False)
     if drawn:
         out.print(f"  {folder / 'report.html'}", markup=False, soft_wrap=True)

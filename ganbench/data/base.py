@@ -32,12 +32,12 @@ class Examples:
         return len(self.images)
 
     def to(self, device: torch.device) -> "Examples":
-        return Examples(*(None if part is None else part.to(device) for part in self.parts()))  # type: ignore[arg-type]
+        return Examples(*(None if part is None else part.to(device) for part in self.tensors()))  # type: ignore[arg-type]
 
-    def parts(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def tensors(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
         return self.images, self.labels, self.truth
 
-    def batch(self, index: Tensor) -> "Batch":
+    def make_batch(self, index: Tensor) -> "Batch":
         labels = None if self.labels is None else self.labels[index]
         truth = None if self.truth is None else to_unit_range(self.truth[index])
         return Batch(to_unit_range(self.images[index]), labels, index, truth)
@@ -74,7 +74,7 @@ class Split:
         digest = hashlib.sha256()
         for part in (self.train, self.held_out):
             for domain, examples in sorted(part.items()):
-                for tensor in examples.parts():
+                for tensor in examples.tensors():
                     if tensor is not None:
                         digest.update(f"{domain}{tensor.dtype}{tuple(tensor.shape)}".encode())
                         digest.update(tensor.contiguous().numpy().tobytes())
@@ -104,19 +104,21 @@ class Data:
         raise NotImplementedError
 
 
-DRAW_SEED = 2017
+MIXTURE_SEED = 2017
 
 
-def split_of_mixture(centres: Tensor, std: float, train: int, held_out: int) -> Split:
+def split_mixture(centres: Tensor, std: float, train: int, held_out: int) -> Split:
     """Points around centres [K, D], float64, and the law that they were drawn from."""
     law = Mixture(centres.float(), std)
-    sides = [drawn(centres, std, count, stream) for stream, count in enumerate((train, held_out))]
+    sides = [
+        draw_mixture(centres, std, count, stream) for stream, count in enumerate((train, held_out))
+    ]
     return Split({IMAGE: sides[0]}, {IMAGE: sides[1]}, law)
 
 
-def drawn(centres: Tensor, std: float, count: int, stream: int) -> Examples:
+def draw_mixture(centres: Tensor, std: float, count: int, stream: int) -> Examples:
     """Points of the mixture, each mode equally likely, from a generator of their own."""
-    random = np.random.default_rng([DRAW_SEED, stream])
+    random = np.random.default_rng([MIXTURE_SEED, stream])
     mode = random.integers(len(centres), size=count)
     noise = random.standard_normal((count, centres.shape[1]))
     return Examples((centres[mode] + std * torch.from_numpy(noise)).float())
@@ -136,27 +138,27 @@ class BatchLoader:
 
     def batches(self, number: int) -> dict[str, Batch]:
         """The batch of this number for each domain: the same whatever was dealt before."""
-        return {domain: self._batch(domain, number) for domain in self.examples}
+        return {domain: self._domain_batch(domain, number) for domain in self.examples}
 
-    def _batch(self, domain: str, number: int) -> Batch:
+    def _domain_batch(self, domain: str, number: int) -> Batch:
         examples = self.examples[domain]
-        return examples.batch(self._index(domain, number * self.size, len(examples)))
+        return examples.make_batch(self._example_index(domain, number * self.size, len(examples)))
 
-    def _index(self, domain: str, start: int, count: int) -> Tensor:
+    def _example_index(self, domain: str, start: int, count: int) -> Tensor:
         parts, missing = [], self.size
         while missing:
             epoch, place = divmod(start, count)
-            parts.append(self._order(domain, epoch, count)[place : place + missing])
+            parts.append(self._epoch_order(domain, epoch, count)[place : place + missing])
             missing -= len(parts[-1])
             start += len(parts[-1])
         return torch.cat(parts)
 
-    def _order(self, domain: str, epoch: int, count: int) -> Tensor:
+    def _epoch_order(self, domain: str, epoch: int, count: int) -> Tensor:
         if (domain, epoch) not in self.orders:
             random = self.streams.generator("data", domain, epoch)
-            kept = {k: v for k, v in self.orders.items() if k[0] != domain or k[1] == epoch - 1}
+            recent = {k: v for k, v in self.orders.items() if k[0] != domain or k[1] == epoch - 1}
             order = torch.randperm(count, generator=random, device=self.streams.device)
-            self.orders = {**kept, (domain, epoch): order}
+            self.orders = {**recent, (domain, epoch): order}
         return self.orders[domain, epoch]
 
 

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from .base import IMAGE, Examples
-from .image_ops import checked, squares
-from .torchvision_dataset import Downloaded
+from .image_ops import check_image_size, stack_squares
+from .torchvision_dataset import TorchvisionDataset
 
-SIDE = 178
+CELEBA_CROP_PIXELS = 178
 
 
 @dataclass(frozen=True)
-class Celeba(Downloaded):
+class CelebA(TorchvisionDataset):
     """162,770 train and 19,962 are held out, without labels: forty attributes are no classes."""
 
     name: ClassVar[str] = "celeba"
@@ -26,20 +26,22 @@ class Celeba(Downloaded):
     size: int = 64
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shapes", {IMAGE: (3, checked(self.size, SIDE), self.size)})
+        object.__setattr__(
+            self, "shapes", {IMAGE: (3, check_image_size(self.size, CELEBA_CROP_PIXELS), self.size)}
+        )
 
-    def published(self, place: Path, train: bool, download: bool = False) -> Any:
+    def open_published(self, place: Path, train: bool, download: bool = False) -> Any:
         from torchvision.datasets import CelebA
 
         split = "train" if train else "test"
         return CelebA(place, split=split, target_type=[], download=download)
 
-    def examples(self, published: Any) -> Examples:
-        images = (opened(published, index) for index in range(len(published)))
-        return Examples(squares(images, len(published), self.shapes[IMAGE]))
+    def make_examples(self, published: Any) -> Examples:
+        images = (open_face(published, index) for index in range(len(published)))
+        return Examples(stack_squares(images, len(published), self.shapes[IMAGE]))
 
 
-def opened(published: Any, index: int) -> Image.Image:
+def open_face(published: Any, index: int) -> Image.Image:
     """One face, read whole, so that its file is closed again."""
     image: Image.Image = published[index][0]
     image.load()

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from .base import IMAGE, Examples, Shape
-from .torchvision_dataset import Downloaded, with_labels
+from .torchvision_dataset import TorchvisionDataset, make_labelled_examples
 
 
 @dataclass(frozen=True)
-class Cifar10(Downloaded):
+class CIFAR10(TorchvisionDataset):
     """The set is published as pickles, which could run code.
 
     torchvision opens one only if its MD5 is the published one: a file that somebody else made is
@@ -22,10 +22,10 @@ class Cifar10(Downloaded):
     shapes: Mapping[str, Shape] = field(init=False, default_factory=lambda: {IMAGE: (3, 32, 32)})
     classes: int = field(init=False, default=10)
 
-    def published(self, place: Path, train: bool, download: bool = False) -> Any:
+    def open_published(self, place: Path, train: bool, download: bool = False) -> Any:
         from torchvision.datasets import CIFAR10
 
         return CIFAR10(place, train=train, download=download)
 
-    def examples(self, published: Any) -> Examples:
-        return with_labels(published.data.transpose(0, 3, 1, 2), published.targets)
+    def make_examples(self, published: Any) -> Examples:
+        return make_labelled_examples(published.data.transpose(0, 3, 1, 2), published.targets)

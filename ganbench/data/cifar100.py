@@ -4,18 +4,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .cifar10 import Cifar10
+from .cifar10 import CIFAR10
 
 
 @dataclass(frozen=True)
-class Cifar100(Cifar10):
+class CIFAR100(CIFAR10):
     """The labels are the fine ones."""
 
     name: ClassVar[str] = "cifar100"
 
     classes: int = field(init=False, default=100)
 
-    def published(self, place: Path, train: bool, download: bool = False) -> Any:
+    def open_published(self, place: Path, train: bool, download: bool = False) -> Any:
         from torchvision.datasets import CIFAR100
 
         return CIFAR100(place, train=train, download=download)

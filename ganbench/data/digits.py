@@ -8,7 +8,7 @@ import torch
 
 from .base import IMAGE, Data, Examples, Shape, Split
 
-HELD_OUT = 600  # of 1,797
+HELD_OUT_DIGITS = 600  # of 1,797
 SPLIT_SEED = 2014  # stratified by label, the same for everybody
 
 
@@ -29,12 +29,14 @@ class Digits(Data):
         pixels, labels = load_digits(return_X_y=True)
         images = torch.from_numpy(pixels).mul(255 / 16).round().to(torch.uint8).view(-1, 1, 8, 8)
         train, held_out = train_test_split(
-            range(len(labels)), test_size=HELD_OUT, random_state=SPLIT_SEED, stratify=labels
+            range(len(labels)), test_size=HELD_OUT_DIGITS, random_state=SPLIT_SEED, stratify=labels
         )
         digits = Examples(images, torch.from_numpy(labels).long())
-        return Split({IMAGE: some(digits, train)}, {IMAGE: some(digits, held_out)})
+        return Split(
+            {IMAGE: select_digits(digits, train)}, {IMAGE: select_digits(digits, held_out)}
+        )
 
 
-def some(examples: Examples, index: list[int]) -> Examples:
+def select_digits(examples: Examples, index: list[int]) -> Examples:
     assert examples.labels is not None
     return Examples(examples.images[index].clone(), examples.labels[index].clone())

@@ -14,36 +14,37 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .mnist import Mnist
+from .mnist import MNIST
 
-PACKAGED = Path("/usr/share/datasets/fashion-mnist")
+DEBIAN_PACKAGE_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 
 @dataclass(frozen=True)
-class FashionMnist(Mnist):
+class FashionMNIST(MNIST):
     """One channel, ten classes."""
 
     name: ClassVar[str] = "fashion_mnist"
     extractor: ClassVar[str] = "classifier(of='fashion_mnist')"
     watch: ClassVar[tuple[str, ...]] = ("modes(share=0.1)",)
 
-    def published(self, place: Path, train: bool, download: bool = False) -> Any:
-        if PACKAGED.is_dir():
-            return packaged("train" if train else "t10k")
+    def open_published(self, place: Path, train: bool, download: bool = False) -> Any:
+        if DEBIAN_PACKAGE_FOLDER.is_dir():
+            return read_debian_package("train" if train else "t10k")
         from torchvision.datasets import FashionMNIST
 
         return FashionMNIST(place, train=train, download=download)
 
 
-def packaged(side: str) -> SimpleNamespace:
+def read_debian_package(side: str) -> SimpleNamespace:
     """Debian's files, which torchvision cannot read without unpacking them somewhere."""
     images, labels = (
-        unpacked(PACKAGED / f"{side}-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1")
+        read_idx_file(DEBIAN_PACKAGE_FOLDER / f"{side}-{kind}-ubyte.gz")
+        for kind in ("images-idx3", "labels-idx1")
     )
     return SimpleNamespace(data=images, targets=labels)
 
 
-def unpacked(path: Path) -> Tensor:
+def read_idx_file(path: Path) -> Tensor:
     """The bytes of an IDX file: two zeros, the type, the number of dimensions, their sizes, the values."""
     content = gzip.decompress(path.read_bytes())
     sizes = np.frombuffer(content, ">u4", count=content[3], offset=4)

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from .base import IMAGE, Data, Examples, NotDownloaded, Split
 from .image_decoding import IMAGE_SUFFIXES, Unreadable, decode_image
-from .image_ops import checked, squares
+from .image_ops import check_image_size, stack_squares
 
-LEAST_TRAIN, LEAST_HELD_OUT = 64, 10
-LARGEST = 1024  # pixels a side
+MIN_TRAIN_IMAGES, MIN_HELD_OUT_IMAGES = 64, 10
+MAX_IMAGE_SIDE_PIXELS = 1024  # pixels a side
 
 
 @dataclass(frozen=True)
@@ -41,35 +41,35 @@ class Folder(Data):
             raise ValueError(f"channels must be 1 or 3, not {self.channels}")
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out must lie between 0 and 1, not {self.held_out}")
-        if not self.place.is_dir():
-            raise ValueError(f"there is no folder {self.place}")
-        if self.labelled and not self.names():
-            raise ValueError(f"{self.place} has no folders to take the labels from")
-        shape = (self.channels, checked(self.size, LARGEST), self.size)
+        if not self.root_path.is_dir():
+            raise ValueError(f"there is no folder {self.root_path}")
+        if self.labelled and not self.class_names():
+            raise ValueError(f"{self.root_path} has no folders to take the labels from")
+        shape = (self.channels, check_image_size(self.size, MAX_IMAGE_SIDE_PIXELS), self.size)
         object.__setattr__(self, "shapes", {IMAGE: shape})
-        object.__setattr__(self, "classes", len(self.names()) if self.labelled else 0)
+        object.__setattr__(self, "classes", len(self.class_names()) if self.labelled else 0)
 
     @property
-    def place(self) -> Path:
+    def root_path(self) -> Path:
         return Path(self.path).expanduser()
 
-    def names(self) -> list[str]:
+    def class_names(self) -> list[str]:
         """The classes."""
-        folders = (entry for entry in self.place.iterdir() if entry.is_dir())
+        folders = (entry for entry in self.root_path.iterdir() if entry.is_dir())
         return sorted(folder.name for folder in folders if not is_hidden(folder.name))
 
-    def files(self) -> list[Path]:
+    def image_files(self) -> list[Path]:
         """The images' paths, relative to the folder."""
-        return [path.relative_to(self.place) for path in images_under(self.place)]
+        return [path.relative_to(self.root_path) for path in find_images(self.root_path)]
 
     def load(self) -> Split:
-        numbers = {file: number(self.place / file) for file in self.files()}
+        numbers = {file: content_number(self.root_path / file) for file in self.image_files()}
         files = sorted(numbers, key=numbers.__getitem__)
         count = sum(number < self.held_out for number in numbers.values())
-        self.require(len(files) - count, count)
-        labels = self.labels(files) if self.labelled else None
-        images = squares(
-            map(opened, map(self.place.joinpath, files)), len(files), self.shapes[IMAGE]
+        self.require_counts(len(files) - count, count)
+        labels = self.labels_of_files(files) if self.labelled else None
+        images = stack_squares(
+            map(open_image, map(self.root_path.joinpath, files)), len(files), self.shapes[IMAGE]
         )
         held_out, train = (
             Examples(images[side], None if labels is None else labels[side])
@@ -77,29 +77,31 @@ class Folder(Data):
         )
         return Split({IMAGE: train}, {IMAGE: held_out})
 
-    def labels(self, files: list[Path]) -> Tensor:
+    def labels_of_files(self, files: list[Path]) -> Tensor:
         """Each image's class [N]; raises Missing if an image has none, or a class no image."""
-        names = self.names()
+        names = self.class_names()
         if stray := [file for file in files if len(file.parts) == 1]:
             raise NotDownloaded(
-                f"{self.place / stray[0]} lies in no class's folder: move it into one"
+                f"{self.root_path / stray[0]} lies in no class's folder: move it into one"
             )
         if empty := sorted({*names} - {file.parts[0] for file in files}):
-            raise NotDownloaded(f"{self.place / empty[0]} holds no images: remove it, or add some")
+            raise NotDownloaded(
+                f"{self.root_path / empty[0]} holds no images: remove it, or add some"
+            )
         return torch.tensor([names.index(file.parts[0]) for file in files])
 
-    def require(self, train: int, held_out: int) -> None:
-        if train < LEAST_TRAIN or held_out < LEAST_HELD_OUT:
+    def require_counts(self, train: int, held_out: int) -> None:
+        if train < MIN_TRAIN_IMAGES or held_out < MIN_HELD_OUT_IMAGES:
             raise NotDownloaded(
-                f"{self.place} has {train + held_out} images, of which {held_out} are held out: add some, or "
-                f"change held_out, until {LEAST_TRAIN} train and {LEAST_HELD_OUT} are held out"
+                f"{self.root_path} has {train + held_out} images, of which {held_out} are held out: add some, or "
+                f"change held_out, until {MIN_TRAIN_IMAGES} train and {MIN_HELD_OUT_IMAGES} are held out"
             )
 
 
-def images_under(place: Path) -> list[Path]:
+def find_images(place: Path) -> list[Path]:
     """All images' paths in a folder and its folders, by name; hidden ones are left out."""
-    found = (path for path in place.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    every = sorted(path.relative_to(place) for path in found if path.is_file())
+    paths = (path for path in place.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    every = sorted(path.relative_to(place) for path in paths if path.is_file())
     return [place / path for path in every if not any(map(is_hidden, path.parts))]
 
 
@@ -107,13 +109,13 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".")
 
 
-def number(path: Path) -> float:
+def content_number(path: Path) -> float:
     """A number in [0, 1) that a file's bytes decide; raises Missing if they cannot be read."""
     digest = hashlib.sha256(read_file(path)).digest()
     return int.from_bytes(digest[:6], "big") / (1 << 48)
 
 
-def opened(path: Path) -> Image.Image:
+def open_image(path: Path) -> Image.Image:
     """An image, upright; raises Missing if it is none that can be decoded."""
     try:
         return decode_image(str(path), read_file(path)).image

@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import torch
 
-from .base import IMAGE, Data, Shape, Split, split_of_mixture
+from .base import IMAGE, Data, Shape, Split, split_mixture
 
 TRAIN, HELD_OUT = 100_000, 2_500
 
 
 @dataclass(frozen=True)
-class Grid(Data):
+class GridMixture(Data):
     """Points of the plane, without labels; `side` by `side` modes around the origin."""
 
     reference: ClassVar[int] = HELD_OUT
@@ -29,4 +29,4 @@ class Grid(Data):
 
     def load(self) -> Split:
         line = self.spacing * (torch.arange(self.side, dtype=torch.float64) - (self.side - 1) / 2)
-        return split_of_mixture(torch.cartesian_prod(line, line), self.std, TRAIN, HELD_OUT)
+        return split_mixture(torch.cartesian_prod(line, line), self.std, TRAIN, HELD_OUT)

@@ -11,27 +11,31 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-SMALLEST = 8  # pixels a side, that any network here makes
+MIN_IMAGE_SIDE_PIXELS = 8  # pixels a side, that any network here makes
 
 
-def squares(images: Iterable[Image.Image], count: int, shape: tuple[int, ...]) -> Tensor:
+def stack_squares(images: Iterable[Image.Image], count: int, shape: tuple[int, ...]) -> Tensor:
     """So many images as uint8 [count, C, size, size]; of a set that fills memory there is no second copy."""
-    found = torch.empty(count, *shape, dtype=torch.uint8)
-    for place, image in zip(found, images, strict=True):
-        place.copy_(square(image, shape[0], shape[1]))
-    return found
+    images = torch.empty(count, *shape, dtype=torch.uint8)
+    for place, image in zip(images, images, strict=True):
+        place.copy_(crop_and_resize(image, shape[0], shape[1]))
+    return images
 
 
-def square(image: Image.Image, channels: int, size: int) -> Tensor:  # => uint8 [C, size, size]
+def crop_and_resize(
+    image: Image.Image, channels: int, size: int
+) -> Tensor:  # => uint8 [C, size, size]
     side = min(image.size)
     left, top = ((extent - side) // 2 for extent in image.size)
-    kept = image.convert("RGB" if channels == 3 else "L").crop((left, top, left + side, top + side))
-    resized = np.array(kept.resize((size, size), Image.Resampling.LANCZOS))
+    cropped = image.convert("RGB" if channels == 3 else "L").crop(
+        (left, top, left + side, top + side)
+    )
+    resized = np.array(cropped.resize((size, size), Image.Resampling.LANCZOS))
     return torch.from_numpy(resized).view(size, size, channels).permute(2, 0, 1)
 
 
-def checked(size: int, largest: int) -> int:
+def check_image_size(size: int, largest: int) -> int:
     """The size, if it is one that the images have pixels for."""
-    if not SMALLEST <= size <= largest:
-        raise ValueError(f"size must lie in [{SMALLEST}, {largest}], not {size}")
+    if not MIN_IMAGE_SIDE_PIXELS <= size <= largest:
+        raise ValueError(f"size must lie in [{MIN_IMAGE_SIDE_PIXELS}, {largest}], not {size}")
     return size

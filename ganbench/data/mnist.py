@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 from torch.nn.functional import pad
 
 from .base import IMAGE, Examples, Shape
-from .torchvision_dataset import Downloaded
+from .torchvision_dataset import TorchvisionDataset
 
-MARGIN = 2  # the convolutional families make squares whose side is a power of two
+MARGIN_PIXELS = 2  # the convolutional families make squares whose side is a power of two
 
 
 @dataclass(frozen=True)
-class Mnist(Downloaded):
+class MNIST(TorchvisionDataset):
     """One channel. Networks and extractors see the margin too, and it is measured with the rest."""
 
     name: ClassVar[str] = "mnist"
@@ -22,10 +22,10 @@ class Mnist(Downloaded):
     shapes: Mapping[str, Shape] = field(init=False, default_factory=lambda: {IMAGE: (1, 32, 32)})
     classes: int = field(init=False, default=10)
 
-    def published(self, place: Path, train: bool, download: bool = False) -> Any:
+    def open_published(self, place: Path, train: bool, download: bool = False) -> Any:
         from torchvision.datasets import MNIST
 
         return MNIST(place, train=train, download=download)
 
-    def examples(self, published: Any) -> Examples:
-        return Examples(pad(published.data, 4 * [MARGIN])[:, None], published.targets.long())
+    def make_examples(self, published: Any) -> Examples:
+        return Examples(pad(published.data, 4 * [MARGIN_PIXELS])[:, None], published.targets.long())

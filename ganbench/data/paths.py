@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 
-def root() -> Path:
+def data_root() -> Path:
     """The folder that GANBENCH_DATA names, or else one among the user's caches."""
-    return chosen("GANBENCH_DATA", "data")
+    return folder_from_environment("GANBENCH_DATA", "data")
 
 
-def references() -> Path:
+def cache_root() -> Path:
     """The folder that GANBENCH_CACHE names, or else one among the user's caches: all in it is made again."""
-    return chosen("GANBENCH_CACHE", "references")
+    return folder_from_environment("GANBENCH_CACHE", "references")
 
 
-def chosen(variable: str, name: str) -> Path:
+def folder_from_environment(variable: str, name: str) -> Path:
     if given := os.environ.get(variable):
         return Path(given).expanduser()
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

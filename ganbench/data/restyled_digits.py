@@ -34,24 +34,30 @@ class RestyledDigits(Data):
         digits = Digits().load()
         train, held_out = digits.train[IMAGE], digits.held_out[IMAGE]
         return Split(
-            {"a": self.plain(train, slice(0, None, 2)), "b": self.inked(train, slice(1, None, 2))},
-            {"a": self.plain(held_out, slice(None)), "b": self.inked(held_out, slice(None))},
+            {
+                "a": self.plain_examples(train, slice(0, None, 2)),
+                "b": self.restyled_examples(train, slice(1, None, 2)),
+            },
+            {
+                "a": self.plain_examples(held_out, slice(None)),
+                "b": self.restyled_examples(held_out, slice(None)),
+            },
         )
 
-    def plain(self, digits: Examples, which: slice) -> Examples:
-        return some(digits, digits.images, self.restyled(digits.images), which)
+    def plain_examples(self, digits: Examples, which: slice) -> Examples:
+        return pair_with_truth(digits, digits.images, self.restyle(digits.images), which)
 
-    def inked(self, digits: Examples, which: slice) -> Examples:
-        return some(digits, self.restyled(digits.images), digits.images, which)
+    def restyled_examples(self, digits: Examples, which: slice) -> Examples:
+        return pair_with_truth(digits, self.restyle(digits.images), digits.images, which)
 
-    def restyled(self, images: Tensor) -> Tensor:
+    def restyle(self, images: Tensor) -> Tensor:
         """Light on dark, uint8 [N, 1, H, W] => in ink on paper, rounded to the nearest level."""
         paper = torch.linspace(LIGHTEST, DARKEST, images.shape[3])
         inked = (paper * (1 - images.double() / 255)).round().to(torch.uint8)
         return inked if self.inverted else 255 - inked
 
 
-def some(digits: Examples, images: Tensor, truth: Tensor, which: slice) -> Examples:
+def pair_with_truth(digits: Examples, images: Tensor, truth: Tensor, which: slice) -> Examples:
     """Those digits, as these images, which should become those."""
     assert digits.labels is not None
     return Examples(images[which].clone(), digits.labels[which].clone(), truth[which].clone())

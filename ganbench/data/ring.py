@@ -7,13 +7,13 @@ from typing import ClassVar
 
 import torch
 
-from .base import IMAGE, Data, Shape, Split, split_of_mixture
+from .base import IMAGE, Data, Shape, Split, split_mixture
 
 TRAIN, HELD_OUT = 100_000, 2_500
 
 
 @dataclass(frozen=True)
-class Ring(Data):
+class RingMixture(Data):
     """Points of the plane, without labels: the mixture itself tells which mode a point belongs to."""
 
     reference: ClassVar[int] = HELD_OUT
@@ -31,4 +31,4 @@ class Ring(Data):
     def load(self) -> Split:
         angle = 2 * math.pi * torch.arange(self.modes, dtype=torch.float64) / self.modes
         centres = self.radius * torch.stack([angle.cos(), angle.sin()], 1)
-        return split_of_mixture(centres, self.std, TRAIN, HELD_OUT)
+        return split_mixture(centres, self.std, TRAIN, HELD_OUT)

@@ -10,11 +10,11 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from .base import DRAW_SEED, IMAGE, Data, Examples, Split
+from .base import IMAGE, MIXTURE_SEED, Data, Examples, Split
 
 
 @dataclass(frozen=True)
-class Stacks(Data):
+class StackedData(Data):
     """The label is the number that the three channels spell: 0 to 999."""
 
     # Reverse KL is measured against the reals' own frequencies: many, since K - 1 over twice their
@@ -25,17 +25,17 @@ class Stacks(Data):
     classes: int = field(init=False, default=1000)
 
 
-def stacked(digits: Split, train: int, held_out: int) -> Split:
+def stack_split(digits: Split, train: int, held_out: int) -> Split:
     """So many stacks of each side of a set of digits."""
     sides = ((digits.train, train), (digits.held_out, held_out))
-    drawn = [stacks(side[IMAGE], count, stream) for stream, (side, count) in enumerate(sides)]
+    drawn = [draw_stacks(side[IMAGE], count, stream) for stream, (side, count) in enumerate(sides)]
     return Split({IMAGE: drawn[0]}, {IMAGE: drawn[1]})
 
 
-def stacks(digits: Examples, count: int, stream: int) -> Examples:
+def draw_stacks(digits: Examples, count: int, stream: int) -> Examples:
     """Stacks [count, 3, H, W] of images [N, 1, H, W], from a generator of their own."""
     assert digits.labels is not None
-    random = np.random.default_rng([DRAW_SEED, stream])
+    random = np.random.default_rng([MIXTURE_SEED, stream])
     chosen = torch.from_numpy(random.integers(len(digits), size=(count, 3)))
     labels = digits.labels[chosen] @ torch.tensor([100, 10, 1])
     return Examples(digits.images[chosen].squeeze(2), labels)

@@ -6,13 +6,13 @@ from typing import ClassVar
 
 from .base import IMAGE, Shape, Split
 from .digits import Digits
-from .stacked import Stacks, stacked
+from .stacked import StackedData, stack_split
 
 TRAIN, HELD_OUT = 50_000, 10_000
 
 
 @dataclass(frozen=True)
-class StackedDigits(Stacks):
+class StackedDigits(StackedData):
     """What stacked MNIST asks, in a size for the CPU and without a download."""
 
     extractor: ClassVar[str] = "stacked(of='digits')"
@@ -20,4 +20,4 @@ class StackedDigits(Stacks):
     shapes: Mapping[str, Shape] = field(init=False, default_factory=lambda: {IMAGE: (3, 8, 8)})
 
     def load(self) -> Split:
-        return stacked(Digits().load(), TRAIN, HELD_OUT)
+        return stack_split(Digits().load(), TRAIN, HELD_OUT)

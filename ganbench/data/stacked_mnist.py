@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .base import IMAGE, Shape, Split
-from .mnist import Mnist
-from .stacked import Stacks, stacked
+from .mnist import MNIST
+from .stacked import StackedData, stack_split
 
 TRAIN, HELD_OUT = 128_000, 26_000
 
 
 @dataclass(frozen=True)
-class StackedMnist(Stacks):
+class StackedMnist(StackedData):
     """26,000 fakes are measured, as published; its extractor has to be trained on the machine."""
 
     extractor: ClassVar[str] = "stacked(of='mnist')"
@@ -21,7 +21,7 @@ class StackedMnist(Stacks):
 
     @classmethod
     def download(cls) -> None:
-        Mnist.download()
+        MNIST.download()
 
     def load(self) -> Split:
-        return stacked(Mnist().load(), TRAIN, HELD_OUT)
+        return stack_split(MNIST().load(), TRAIN, HELD_OUT)

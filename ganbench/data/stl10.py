@@ -8,14 +8,14 @@ import torch
 from PIL import Image
 
 from .base import IMAGE, Examples
-from .image_ops import checked, squares
-from .torchvision_dataset import Downloaded
+from .image_ops import check_image_size, stack_squares
+from .torchvision_dataset import TorchvisionDataset
 
-SIDE = 96
+STL10_PIXELS = 96
 
 
 @dataclass(frozen=True)
-class Stl10(Downloaded):
+class STL10(TorchvisionDataset):
     """5,000 images with labels train and 8,000 are held out.
 
     Most papers train on the 100,000 that have no labels, at 48 pixels: `stl10(size=48, unlabelled=true)`.
@@ -28,18 +28,18 @@ class Stl10(Downloaded):
     unlabelled: bool = False
 
     def __post_init__(self) -> None:
-        shape = (3, checked(self.size, SIDE), self.size)
+        shape = (3, check_image_size(self.size, STL10_PIXELS), self.size)
         object.__setattr__(self, "shapes", {IMAGE: shape})
         object.__setattr__(self, "classes", 0 if self.unlabelled else 10)
 
-    def published(self, place: Path, train: bool, download: bool = False) -> Any:
+    def open_published(self, place: Path, train: bool, download: bool = False) -> Any:
         from torchvision.datasets import STL10
 
         training = "unlabeled" if self.unlabelled else "train"
         return STL10(place, split=training if train else "test", download=download)
 
-    def examples(self, published: Any) -> Examples:
+    def make_examples(self, published: Any) -> Examples:
         pixels = published.data.transpose(0, 2, 3, 1)
-        images = squares(map(Image.fromarray, pixels), len(pixels), self.shapes[IMAGE])
+        images = stack_squares(map(Image.fromarray, pixels), len(pixels), self.shapes[IMAGE])
         labels = None if self.unlabelled else torch.from_numpy(published.labels).long()
         return Examples(images, labels)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from .base import IMAGE, Examples, Shape
-from .torchvision_dataset import Downloaded, with_labels
+from .torchvision_dataset import TorchvisionDataset, make_labelled_examples
 
 
 @dataclass(frozen=True)
-class Svhn(Downloaded):
+class SVHN(TorchvisionDataset):
     """73,257 train; the 531,131 easier ones, which are published as `extra`, are left out."""
 
     name: ClassVar[str] = "svhn"
@@ -18,10 +18,10 @@ class Svhn(Downloaded):
     shapes: Mapping[str, Shape] = field(init=False, default_factory=lambda: {IMAGE: (3, 32, 32)})
     classes: int = field(init=False, default=10)
 
-    def published(self, place: Path, train: bool, download: bool = False) -> Any:
+    def open_published(self, place: Path, train: bool, download: bool = False) -> Any:
         from torchvision.datasets import SVHN
 
         return SVHN(place, split="train" if train else "test", download=download)
 
-    def examples(self, published: Any) -> Examples:
-        return with_labels(published.data, published.labels)
+    def make_examples(self, published: Any) -> Examples:
+        return make_labelled_examples(published.data, published.labels)

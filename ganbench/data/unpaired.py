@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import ClassVar
 
 from .base import Data, Examples, NotDownloaded, Split
-from .folder import images_under, opened
-from .image_ops import checked, squares
+from .folder import find_images, open_image
+from .image_ops import check_image_size, stack_squares
 
-LARGEST = 1024  # pixels a side
-LEAST = {"train": 8, "test": 4}
-DOMAINS = ("A", "B")
-FOLDERS = [f"{part}{domain}" for part in LEAST for domain in DOMAINS]
+MAX_IMAGE_SIDE_PIXELS = 1024  # pixels a side
+MIN_IMAGES_OF_SPLIT = {"train": 8, "test": 4}
+UNPAIRED_DOMAINS = ("A", "B")
+UNPAIRED_FOLDERS = [
+    f"{part}{domain}" for part in MIN_IMAGES_OF_SPLIT for domain in UNPAIRED_DOMAINS
+]
 
 
 @dataclass(frozen=True)
@@ -30,27 +32,27 @@ class Unpaired(Data):
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, not {self.channels}")
-        shape = (self.channels, checked(self.size, LARGEST), self.size)
-        object.__setattr__(self, "shapes", {domain.lower(): shape for domain in DOMAINS})
+        shape = (self.channels, check_image_size(self.size, MAX_IMAGE_SIDE_PIXELS), self.size)
+        object.__setattr__(self, "shapes", {domain.lower(): shape for domain in UNPAIRED_DOMAINS})
 
     @property
-    def place(self) -> Path:
+    def root_path(self) -> Path:
         return Path(self.path).expanduser()
 
     def load(self) -> Split:
         train, held_out = (
-            {domain.lower(): self.examples(f"{part}{domain}") for domain in DOMAINS}
-            for part in LEAST
+            {domain.lower(): self.load_examples(f"{part}{domain}") for domain in UNPAIRED_DOMAINS}
+            for part in MIN_IMAGES_OF_SPLIT
         )
         return Split(train, held_out)
 
-    def examples(self, name: str) -> Examples:
-        folder, least = self.place / name, LEAST[name[:-1]]
+    def load_examples(self, name: str) -> Examples:
+        folder, least = self.root_path / name, MIN_IMAGES_OF_SPLIT[name[:-1]]
         if not folder.is_dir():
             raise NotDownloaded(
-                f"there is no folder {folder}: unpaired data are in {', '.join(FOLDERS)}"
+                f"there is no folder {folder}: unpaired data are in {', '.join(UNPAIRED_FOLDERS)}"
             )
-        files = images_under(folder)
+        files = find_images(folder)
         if len(files) < least:
             raise NotDownloaded(f"{folder} has {len(files)} images, and {least} are needed")
-        return Examples(squares(map(opened, files), len(files), self.shapes["a"]))
+        return Examples(stack_squares(map(open_image, files), len(files), self.shapes["a"]))

@@ -8,20 +8,20 @@ Every value has its error and its floors beside it, and terms that say what it m
 from collections.abc import Sequence
 
 from ganbench.data.image_decoding import Unreadable
-from ganbench.data.image_ops import checked
+from ganbench.data.image_ops import check_image_size
 from ganbench.devices import full_precision, select_device, usable_cpus
-from ganbench.evaluation.inputs.pixel_range import AUTO
-from ganbench.evaluation.inputs.resolve import Reading, resolved
+from ganbench.evaluation.inputs.pixel_range import AUTO_RANGE
+from ganbench.evaluation.inputs.resolve import ReadOptions, resolve_source
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.protocols import protocol_label
 from ganbench.registry import SpecError, split_specs
 
-from .feature_extraction import trim
-from .pipeline import Show, Sides, Wanted, drawn
+from .feature_extraction import trim_blocks
+from .pipeline import EvaluationOptions, EvaluationPipeline, Show, choose_images
 from .result import Evaluation
 
-USUAL = ("fid", "kid", "precision", "recall")
-LARGEST = 1024  # pixels a side that images may be brought to
+DEFAULT_METRICS = ("fid", "kid", "precision", "recall")
+MAX_RESIZED_PIXELS = 1024  # pixels a side that images may be brought to
 
 
 def evaluate(
@@ -29,7 +29,7 @@ def evaluate(
     real: object,
     *,
     extractor: str | None = None,
-    metrics: str | Sequence[str] = USUAL,
+    metrics: str | Sequence[str] = DEFAULT_METRICS,
     held_out: object | None = None,
     count: int | None = None,
     reals: int | None = None,
@@ -39,7 +39,7 @@ def evaluate(
     batch: int = 50,
     workers: int | None = None,
     device: str = "auto",
-    value_range: str = AUTO,
+    value_range: str = AUTO_RANGE,
     latent: Sequence[int] | None = None,
     trust: bool = False,
     skip_unreadable: bool = False,
@@ -54,32 +54,44 @@ def evaluate(
     SpecError or Missing in a sentence.
     """
     place, latents = select_device(device), tuple(latent) if latent else None
-    wanted = Wanted(
-        metrics=labels(metrics),
+    wanted = EvaluationOptions(
+        metrics=metric_labels_of(metrics),
         extractor=extractor,
         protocol=protocol_label(protocol),
         seed=seed,
-        size=size if size is None else side(size),
-        batch=at_least_one(batch, "batch"),
+        size=size if size is None else check_size(size),
+        batch=require_at_least_one(batch, "batch"),
         workers=min(8, usable_cpus()) if workers is None else workers,
         device=place,
         floor=floor,
-        reading=Reading(value_range, skip_unreadable, trust, latents, seed, place),
+        reading=ReadOptions(value_range, skip_unreadable, trust, latents, seed, place),
     )
     rules = wanted.rules()
     with full_precision():
-        theirs = resolved(real, wanted.reading, reals or rules.reals or None)
-        chosen = drawn(theirs.source, reals or rules.reals or None, seed, "real")
+        real_source = resolve_source(real, wanted.reading, reals or rules.reals or None)
+        chosen = choose_images(real_source.source, reals or rules.reals or None, seed, "real")
         many = count or rules.fakes or None
-        ours = resolved(fake, wanted.reading, many or len(chosen)).source
-        aside = None if held_out is None else resolved(held_out, wanted.reading, len(chosen)).source
-        sides = Sides(ours, theirs, aside or theirs.held_out, wanted, many, chosen, show or silent)
-        found = sides.evaluation()
-    trim()
-    return found
+        fake_source = resolve_source(fake, wanted.reading, many or len(chosen)).source
+        aside = (
+            None
+            if held_out is None
+            else resolve_source(held_out, wanted.reading, len(chosen)).source
+        )
+        sides = EvaluationPipeline(
+            fake_source,
+            real_source,
+            aside or real_source.held_out,
+            wanted,
+            many,
+            chosen,
+            show or show_nothing,
+        )
+        evaluation = sides.run()
+    trim_blocks()
+    return evaluation
 
 
-def labels(metrics: str | Sequence[str]) -> tuple[str, ...]:
+def metric_labels_of(metrics: str | Sequence[str]) -> tuple[str, ...]:
     """Metrics as they are called; raises SpecError for one that there is not."""
     given = split_specs(metrics) if isinstance(metrics, str) else list(metrics)
     if not given:
@@ -89,18 +101,18 @@ def labels(metrics: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(METRICS.label, given)))
 
 
-def side(size: int) -> int:
+def check_size(size: int) -> int:
     try:
-        return checked(size, LARGEST)
+        return check_image_size(size, MAX_RESIZED_PIXELS)
     except ValueError as error:
         raise Unreadable(f"--{error}") from error
 
 
-def at_least_one(value: int, name: str) -> int:
+def require_at_least_one(value: int, name: str) -> int:
     if value < 1:
         raise Unreadable(f"--{name} must be at least 1, not {value}")
     return value
 
 
-def silent(phase: str, done: int, total: int) -> None:
+def show_nothing(phase: str, done: int, total: int) -> None:
     """Shows nothing."""

@@ -11,25 +11,25 @@ from torch import Tensor
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Data, Examples, NotDownloaded, Split, to_uint8
 from ganbench.evaluation.extractors import DISTANCES, EXTRACTORS
-from ganbench.evaluation.extractors.base import Extractor, extracted
+from ganbench.evaluation.extractors.base import Extractor, extract_features
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.metrics.base import MetricNotApplicable, applies
+from ganbench.evaluation.metrics.base import MetricNotApplicable, is_applicable
 from ganbench.evaluation.metrics.feature_set import FeatureSet, Tensors
 from ganbench.evaluation.protocols import PROTOCOLS
-from ganbench.evaluation.protocols.base import DEFAULT, OWN, MeasurementRules
+from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL, OWN_EXTRACTOR, MeasurementRules
 from ganbench.evaluation.protocols.record import ProtocolRecord
-from ganbench.gan.latent_sampler import Distance, Features, Sampler
+from ganbench.gan.latent_sampler import Distance, Features, LatentSampler
 from ganbench.registry import SpecError
 from ganbench.training.sampling import GeneratedSamples
 
-from .reference_cache import DiskCache, folder_of, sources
-from .scores_file import Reading, values
+from .reference_cache import DiskCache, cache_folder_of, hash_sources_of_kind
+from .scores_file import Reading, values_of_readings
 
 
 class Evaluator:
     """Measures images against the training split of a data set, by the rules of a protocol."""
 
-    def __init__(self, data: str, device: torch.device, protocol: str = DEFAULT):
+    def __init__(self, data: str, device: torch.device, protocol: str = DEFAULT_PROTOCOL):
         self.name = DATA.label(data)
         self.data: Data = DATA.make(data)
         self.device = device
@@ -47,16 +47,16 @@ class Evaluator:
     @cached_property
     def extractor(self) -> Extractor:
         """Raises SpecError if it is not made for what the data consist of."""
-        found: Extractor = EXTRACTORS.make(self.extractor_spec).to(self.device)
+        extractor: Extractor = EXTRACTORS.make(self.extractor_spec).to(self.device)
         try:
-            extracted(found, self.reference[:1].to(self.device))
+            extract_features(extractor, self.reference[:1].to(self.device))
         except RuntimeError as error:
             raise SpecError(f"{self.extractor_spec} cannot look at {self.name}: {error}") from error
-        return found
+        return extractor
 
     @property
     def extractor_spec(self) -> str:
-        own = self.rules.extractor == OWN
+        own = self.rules.extractor == OWN_EXTRACTOR
         return self.data.extractor if own else self.rules.extractor
 
     @cached_property
@@ -66,9 +66,9 @@ class Evaluator:
             rules_version=self.rules.version,
             data=self.name,
             fingerprint=self.fingerprint,
-            extractor=self.extractor.known_as(EXTRACTORS.label(self.extractor_spec)),
+            extractor=self.extractor.label_with_weights(EXTRACTORS.label(self.extractor_spec)),
             extractor_version=self.extractor.version,
-            weights=self.extractor.weights(),
+            weights=self.extractor.weights_hash(),
             resize=self.extractor.resize,
             real=len(self.reference),
             fake=self.rules.fakes or min(map(len, self.split.held_out.values())),
@@ -83,61 +83,70 @@ class Evaluator:
     @property
     def reference(self) -> Tensor:
         """The real images that fakes are measured against."""
-        return self.split.train[self.domains[0]].images[: self.reals]
+        return self.split.train[self.domains[0]].images[: self.reference_count]
 
     @property
-    def reals(self) -> int:
+    def reference_count(self) -> int:
         """How many of the training examples are the reference, if there are as many."""
         return self.rules.reals or self.data.reference
 
     @cached_property
-    def real(self) -> FeatureSet:
-        found = self.kept(self.split.train, self.reals, "train")
-        found.held_out = lambda: self.held_out
-        return found
+    def real_features(self) -> FeatureSet:
+        features = self.cached_features(self.split.train, self.reference_count, "train")
+        features.held_out = lambda: self.held_out_features
+        return features
 
     @cached_property
-    def held_out(self) -> FeatureSet:
+    def held_out_features(self) -> FeatureSet:
         """What stands in the place of the fakes for the floor: as many as they are, if there are."""
-        return self.kept(self.split.held_out, self.protocol.fake, "held out")
+        return self.cached_features(self.split.held_out, self.protocol.fake, "held out")
 
-    def kept(self, examples: Mapping[str, Examples], count: int, side: str) -> FeatureSet:
+    def cached_features(
+        self, examples: Mapping[str, Examples], count: int, side: str
+    ) -> FeatureSet:
         """The first real examples, with all that was made of them before on this machine."""
         first, *others = (
-            self.kept_of(domain, examples[domain], count, side) for domain in self.domains
+            self.cached_features_of_domain(domain, examples[domain], count, side)
+            for domain in self.domains
         )
         first.back = others[0] if others else None
         return first
 
-    def kept_of(self, domain: str, examples: Examples, count: int, side: str) -> FeatureSet:
+    def cached_features_of_domain(
+        self, domain: str, examples: Examples, count: int, side: str
+    ) -> FeatureSet:
         protocol, images = self.protocol, examples.images[:count]
         facts = {
             "data": self.fingerprint,
             "side": side if domain == IMAGE else f"{side}, {domain}",
             "count": len(images),
             "extractor": [protocol.extractor, protocol.extractor_version, protocol.weights],
-            "sources": sources(EXTRACTORS),
+            "sources": hash_sources_of_kind(EXTRACTORS),
             "device": self.device.type,
         }
-        folder = folder_of(facts)
+        folder = cache_folder_of(facts)
 
         def make() -> Tensors:
-            made = self.sample(images)
-            return {"features": made.features} | (
-                {} if made.logits is None else {"logits": made.logits}
+            extracted = self.extract(images)
+            return {"features": extracted.features} | (
+                {} if extracted.logits is None else {"logits": extracted.logits}
             )
 
-        found = self.of(images, **shelved(folder, self.device, "extracted", make))
-        found.labels = None if examples.labels is None else examples.labels[:count]
-        found.shelf = DiskCache(folder / sources(METRICS), self.device)
-        return found
+        features = self.make_feature_set(
+            images, **load_or_make(folder, self.device, "extracted", make)
+        )
+        features.labels = None if examples.labels is None else examples.labels[:count]
+        features.cache = DiskCache(folder / hash_sources_of_kind(METRICS), self.device)
+        return features
 
-    def sample(self, images: Tensor) -> FeatureSet:
+    def extract(self, images: Tensor) -> FeatureSet:
         """What the extractor makes of stored images or points."""
-        found = extracted(self.extractor, images.to(self.device))
-        return self.of(images, found.features, found.logits)
+        extracted = extract_features(self.extractor, images.to(self.device))
+        return self.make_feature_set(images, extracted.features, extracted.logits)
 
-    def of(self, images: Tensor, features: Tensor, logits: Tensor | None = None) -> FeatureSet:
+    def make_feature_set(
+        self, images: Tensor, features: Tensor, logits: Tensor | None = None
+    ) -> FeatureSet:
         return FeatureSet(
             features,
             logits,
@@ -148,42 +157,44 @@ class Evaluator:
 
     def measure(self, fakes: GeneratedSamples, metrics: tuple[str, ...]) -> dict[str, Reading]:
         """Each metric of fakes, by its label."""
-        return self.readings(self.sample_of(fakes), metrics)
+        return self.measure_feature_set(self.features_of_samples(fakes), metrics)
 
-    def sample_of(self, fakes: GeneratedSamples) -> FeatureSet:
-        found = self.sample(to_uint8(fakes.images))
-        found.labels = fakes.labels
-        found.sampler = fakes.sampler and self.seen_of(fakes.sampler)
+    def features_of_samples(self, fakes: GeneratedSamples) -> FeatureSet:
+        features = self.extract(to_uint8(fakes.images))
+        features.labels = fakes.labels
+        features.sampler = fakes.sampler and self.with_feature_extractor(fakes.sampler)
         for what in ("source", "truth", "returned"):
             images = getattr(fakes, what)
-            setattr(found, what, None if images is None else to_uint8(images))
-        found.back = self.sample_of(fakes.back) if fakes.back else None
-        return found
+            setattr(features, what, None if images is None else to_uint8(images))
+        features.back = self.features_of_samples(fakes.back) if fakes.back else None
+        return features
 
-    def seen_of(self, sampler: Sampler) -> Sampler:
+    def with_feature_extractor(self, sampler: LatentSampler) -> LatentSampler:
         """The sampler with what sees its images before they are rounded."""
-        return replace(sampler, features=self.unrounded, lpips=partial(lpips, self.device))
+        return replace(
+            sampler, features=self.unrounded_features, lpips=partial(load_lpips, self.device)
+        )
 
     @property
-    def unrounded(self) -> Features | None:
+    def unrounded_features(self) -> Features | None:
         """Features of images in [-1, 1] as they are, if the extractor makes them."""
         if not self.extractor.takes_floats:
             return None
         return lambda images: self.extractor(images)[0]
 
-    def floor(self, metrics: tuple[str, ...]) -> dict[str, Reading]:
+    def measure_floor(self, metrics: tuple[str, ...]) -> dict[str, Reading]:
         """What a perfect generator would score: held-out data in the place of the fakes."""
-        if len(self.held_out) < self.protocol.fake:
-            few = f"{self.protocol.fake} held-out examples are needed, and there are {len(self.held_out)}"
+        if len(self.held_out_features) < self.protocol.fake:
+            few = f"{self.protocol.fake} held-out examples are needed, and there are {len(self.held_out_features)}"
             return {METRICS.label(metric): few for metric in metrics}
-        return self.readings(self.held_out, metrics)
+        return self.measure_feature_set(self.held_out_features, metrics)
 
-    def expected(self, metrics: tuple[str, ...]) -> dict[str, float | None]:
+    def expected_floors(self, metrics: tuple[str, ...]) -> dict[str, float | None]:
         """What theory expects a perfect generator to score, where it tells."""
         parts = {METRICS.label(metric): METRICS.make(metric) for metric in metrics}
         return {
-            label: part.expected_floor(self.real, self.protocol.fake)
-            if applies(part, self.real, self.real)
+            label: part.expected_floor(self.real_features, self.protocol.fake)
+            if is_applicable(part, self.real_features, self.real_features)
             else None
             for label, part in parts.items()
         }
@@ -191,38 +202,40 @@ class Evaluator:
     @cached_property
     def watched_floor(self) -> dict[str, float]:
         """What held-out data would score in the metrics that show collapse."""
-        return values(self.floor(self.data.watch))
+        return values_of_readings(self.measure_floor(self.data.watch))
 
-    def readings(self, fake: FeatureSet, metrics: tuple[str, ...]) -> dict[str, Reading]:
-        self.rules.prepare(metrics, fake, self.real)
-        return {METRICS.label(metric): self.reading(fake, metric) for metric in metrics}
+    def measure_feature_set(self, fake: FeatureSet, metrics: tuple[str, ...]) -> dict[str, Reading]:
+        self.rules.prepare_metrics(metrics, fake, self.real_features)
+        return {METRICS.label(metric): self.measure_or_reason(fake, metric) for metric in metrics}
 
-    def reading(self, fake: FeatureSet, metric: str) -> Reading:
+    def measure_or_reason(self, fake: FeatureSet, metric: str) -> Reading:
         try:
-            return self.rules.measure(metric, fake, self.real)
+            return self.rules.measure_metric(metric, fake, self.real_features)
         except MetricNotApplicable as reason:
             return str(reason)
 
 
-def lpips(device: torch.device) -> Distance:
+def load_lpips(device: torch.device) -> Distance:
     """The published distance of images; raises Unmeasurable if its weights are not here."""
     try:
-        found: Distance = DISTANCES.make("lpips").to(device)
+        distance: Distance = DISTANCES.make("lpips").to(device)
     except NotDownloaded as missing:
         raise MetricNotApplicable(str(missing)) from missing
-    return found
+    return distance
 
 
-def shelved(folder: Path, device: torch.device, name: str, make: Callable[[], Tensors]) -> Tensors:
+def load_or_make(
+    folder: Path, device: torch.device, name: str, make: Callable[[], Tensors]
+) -> Tensors:
     """What lies in the folder under a name, or else what is made now."""
     shelf = DiskCache(folder, device)
-    found = shelf.get(name)
-    if found is None:
-        shelf.put(name, found := make())
-    return found
+    tensors = shelf.get(name)
+    if tensors is None:
+        shelf.put(name, tensors := make())
+    return tensors
 
 
 @lru_cache(maxsize=8)
-def evaluator_for(data: str, device: str, protocol: str = DEFAULT) -> Evaluator:
+def evaluator_for(data: str, device: str, protocol: str = DEFAULT_PROTOCOL) -> Evaluator:
     """One yardstick a data set, protocol and process: the real side is computed once."""
     return Evaluator(data, torch.device(device), protocol)

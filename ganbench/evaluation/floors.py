@@ -7,57 +7,59 @@ import torch
 from torch import Tensor
 
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.metrics.base import Measurement, MetricNotApplicable, applies
+from ganbench.evaluation.metrics.base import Measurement, MetricNotApplicable, is_applicable
 from ganbench.evaluation.metrics.feature_set import FeatureSet, Tensors
 from ganbench.evaluation.protocols.base import MeasurementRules
 from ganbench.rng import RngStreams
 
-from .result import Row
+from .result import MetricRow
 
 STREAM, HALVES = "evaluation", "halves"
 
 
-def reading(
+def measure_or_reason(
     rules: MeasurementRules, metric: str, fake: FeatureSet, real: FeatureSet
 ) -> Measurement | str:
     try:
-        return rules.measure(metric, fake, real)
+        return rules.measure_metric(metric, fake, real)
     except MetricNotApplicable as reason:
         return str(reason)
 
 
-def row(
+def make_metric_row(
     metric: str,
-    found: Measurement | str,
+    reading: Measurement | str,
     floor: Measurement | str | None,
     real: FeatureSet,
     count: int,
-) -> Row:
+) -> MetricRow:
     part = METRICS.make(metric)
-    empty = Row(metric, part.direction)
-    if isinstance(found, str):
-        return replace(empty, reason=found)
-    theory = part.expected_floor(real, count) if applies(part, real, real) else None
-    known = floor if isinstance(floor, Measurement) else Measurement(float("nan"))
+    empty = MetricRow(metric, part.direction)
+    if isinstance(reading, str):
+        return replace(empty, reason=reading)
+    theory = part.expected_floor(real, count) if is_applicable(part, real, real) else None
+    floor_measurement = floor if isinstance(floor, Measurement) else Measurement(float("nan"))
     return replace(
         empty,
-        value=found.value,
-        standard_error=found.standard_error,
-        floor=None if known.value != known.value else known.value,
-        floor_standard_error=known.standard_error,
+        value=reading.value,
+        standard_error=reading.standard_error,
+        floor=None
+        if floor_measurement.value != floor_measurement.value
+        else floor_measurement.value,
+        floor_standard_error=floor_measurement.standard_error,
         expected=theory,
     )
 
 
-def halves(real: FeatureSet, count: int) -> tuple[FeatureSet, FeatureSet]:
+def split_in_halves(real: FeatureSet, count: int) -> tuple[FeatureSet, FeatureSet]:
     """Two disjoint halves of the reals, drawn once and for all; the first no larger than the fakes."""
     random = RngStreams(0, torch.device("cpu")).generator(STREAM, HALVES)
     order = torch.randperm(len(real), generator=random)
     middle = len(real) // 2
-    return part(real, order[: min(middle, count)]), part(real, order[middle:])
+    return select_examples(real, order[: min(middle, count)]), select_examples(real, order[middle:])
 
 
-def part(sample: FeatureSet, index: Tensor) -> FeatureSet:
+def select_examples(sample: FeatureSet, index: Tensor) -> FeatureSet:
     place = index.to(sample.features.device)
     return replace(
         sample,
@@ -69,17 +71,17 @@ def part(sample: FeatureSet, index: Tensor) -> FeatureSet:
     )
 
 
-def shelved(
+def cached_reading(
     sample: FeatureSet, name: str, make: Callable[[], Measurement | str]
 ) -> Measurement | str:
     """A reading that is kept with a sample, if it has a value."""
-    known = sample.shelf.get(name)
-    if known is not None:
-        value, error = known["reading"].tolist()
+    stored = sample.cache.get(name)
+    if stored is not None:
+        value, error = stored["reading"].tolist()
         return Measurement(value, None if error != error else error)
-    found = make()
-    if isinstance(found, Measurement):
-        error = float("nan") if found.standard_error is None else found.standard_error
-        made: Tensors = {"reading": torch.tensor([found.value, error], dtype=torch.float64)}
-        sample.shelf.put(name, made)
-    return found
+    reading = make()
+    if isinstance(reading, Measurement):
+        error = float("nan") if reading.standard_error is None else reading.standard_error
+        tensors: Tensors = {"reading": torch.tensor([reading.value, error], dtype=torch.float64)}
+        sample.cache.put(name, tensors)
+    return reading

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from ganbench.data.paths import references
+from ganbench.data.paths import cache_root
 from ganbench.evaluation.metrics.feature_set import Cache, Tensors
 from ganbench.files import write_bytes
 from ganbench.registry import Registry
@@ -35,46 +35,46 @@ class DiskCache(Cache):
         super().__init__()
         self.folder, self.device = folder, device
 
-    def path(self, name: str) -> Path:
+    def path_of_entry(self, name: str) -> Path:
         return self.folder / f"{quote(name, safe='()=, ')}.safetensors"
 
     def get(self, name: Hashable) -> Tensors | None:
-        found = super().get(name)
-        if found is None and isinstance(name, str):
-            found = self.read(name)
-            if found is not None:
-                super().put(name, found)
-        return found
+        tensors = super().get(name)
+        if tensors is None and isinstance(name, str):
+            tensors = self.read_entry(name)
+            if tensors is not None:
+                super().put(name, tensors)
+        return tensors
 
-    def put(self, name: Hashable, made: Tensors) -> None:
-        super().put(name, made)
+    def put(self, name: Hashable, tensors: Tensors) -> None:
+        super().put(name, tensors)
         if isinstance(name, str):
-            self.write(name, made)
+            self.write_entry(name, tensors)
 
-    def read(self, name: str) -> Tensors | None:
+    def read_entry(self, name: str) -> Tensors | None:
         try:
-            found = load(self.path(name).read_bytes())
+            tensors = load(self.path_of_entry(name).read_bytes())
         except (OSError, SafetensorError):
             return None
-        return {key: tensor.to(self.device) for key, tensor in found.items()}
+        return {key: tensor.to(self.device) for key, tensor in tensors.items()}
 
-    def write(self, name: str, made: Tensors) -> None:
+    def write_entry(self, name: str, tensors: Tensors) -> None:
         try:
-            content = save({key: tensor.contiguous().cpu() for key, tensor in made.items()})
-            write_bytes(self.path(name), content)
+            content = save({key: tensor.contiguous().cpu() for key, tensor in tensors.items()})
+            write_bytes(self.path_of_entry(name), content)
         except OSError:  # a full disk, or a place that others own
             pass
 
 
-def folder_of(facts: dict[str, Any]) -> Path:
+def cache_folder_of(facts: dict[str, Any]) -> Path:
     """The folder for what these facts decide, with the numerics that decide the last digits."""
     numerics = {"torch": torch.__version__, "threads": torch.get_num_threads()}
     text = json.dumps({**facts, **numerics}, sort_keys=True)
-    return references() / hashlib.sha256(text.encode()).hexdigest()[:32]
+    return cache_root() / hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @cache
-def sources(index: Registry) -> str:
+def hash_sources_of_kind(index: Registry) -> str:
     """The hash of the sources of a kind of parts, plugins' included: what they see, or derive, is theirs."""
     package = find_spec(index.package)
     assert package

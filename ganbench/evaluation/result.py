@@ -11,7 +11,7 @@ from ganbench.evaluation.metrics.base import MetricNotApplicable
 
 
 @dataclass(frozen=True)
-class Terms:
+class EvaluationProtocol:
     """What the numbers mean: those of equal terms can be compared."""
 
     rules: str  # whose estimators
@@ -44,7 +44,7 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricRow:
     """A metric's value and error, or the reason why there is none; what reals score; what theory expects."""
 
     metric: str
@@ -63,19 +63,19 @@ class Evaluation:
 
     fake: str
     real: str
-    terms: Terms
-    rows: tuple[Row, ...]
+    terms: EvaluationProtocol
+    rows: tuple[MetricRow, ...]
     floor: str  # what stands in the place of the fakes for it
     notes: tuple[str, ...]
 
     def __getitem__(self, metric: str) -> float:
         label = METRICS.label(metric)
-        found = next((row for row in self.rows if row.metric == label), None)
-        if found is None:
+        row = next((row for row in self.rows if row.metric == label), None)
+        if row is None:
             raise KeyError(metric)
-        if found.value is None:
-            raise MetricNotApplicable(f"{label}: {found.reason}")
-        return found.value
+        if row.value is None:
+            raise MetricNotApplicable(f"{label}: {row.reason}")
+        return row.value
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, as plain data."""
@@ -88,10 +88,10 @@ class Evaluation:
             "notes": list(self.notes),
         }
 
-    def table(self) -> str:
+    def format_table(self) -> str:
         """As the command prints it."""
-        from .table import as_text
+        from .table import evaluation_text
 
-        return as_text(self.as_dict())
+        return evaluation_text(self.as_dict())
 
-    __str__ = table
+    __str__ = format_table

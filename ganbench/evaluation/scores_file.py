@@ -12,19 +12,19 @@ from ganbench.files import read_json, write_json
 Reading = Measurement | str  # a value, or the sentence why there is none
 
 
-def values(readings: dict[str, Reading]) -> dict[str, float]:
+def values_of_readings(readings: dict[str, Reading]) -> dict[str, float]:
     """Those readings that have a value."""
     return {k: r.value for k, r in readings.items() if isinstance(r, Measurement)}
 
 
-def unmeasured(path: Path, metrics: tuple[str, ...]) -> tuple[str, ...]:
+def unmeasured_metrics(path: Path, metrics: tuple[str, ...]) -> tuple[str, ...]:
     """Those of the metrics that a file of readings lacks, or has from another version of the metric."""
-    known = readings_in(path)
+    stored = read_readings(path)
     versions = {metric: METRICS.identity(metric)["version"] for metric in metrics}
     return tuple(
         metric
         for metric, version in versions.items()
-        if known.get(METRICS.label(metric), {}).get("version") != version
+        if stored.get(METRICS.label(metric), {}).get("version") != version
     )
 
 
@@ -46,8 +46,8 @@ def add_readings(
         }
         for metric, reading in readings.items()
     }
-    write_json(path, {"protocol": asdict(protocol), "metrics": readings_in(path) | new})
+    write_json(path, {"protocol": asdict(protocol), "metrics": read_readings(path) | new})
 
 
-def readings_in(path: Path) -> dict[str, Any]:
+def read_readings(path: Path) -> dict[str, Any]:
     return dict((read_json(path) or {"metrics": {}})["metrics"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from ganbench.devices import Numerics
 from ganbench.evaluation.evaluator import evaluator_for
-from ganbench.evaluation.protocols.base import DEFAULT
+from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.experiments.executors.base import Executor, Job, JobStatus, TrialLimits
 from ganbench.files import read_json, write_json
 
@@ -85,7 +85,7 @@ def requested_plan(
     plan: dict[str, Any], trials: list[Trial], request: MeasureRequest
 ) -> dict[str, Any]:
     """The plan as it would be if the run had been measured so from the start."""
-    own = plan.get("protocol", DEFAULT)
+    own = plan.get("protocol", DEFAULT_PROTOCOL)
     protocol = request.protocol or own
     metrics = tuple(dict.fromkeys((*plan["metrics"], *request.metrics)))
     protocols = {t.data: evaluator_for(t.data, t.device, protocol).protocol for t in trials}

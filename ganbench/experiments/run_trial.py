@@ -6,8 +6,8 @@ import traceback
 from dataclasses import asdict
 
 from ganbench.evaluation.evaluator import evaluator_for
-from ganbench.evaluation.protocols.base import DEFAULT
-from ganbench.evaluation.scores_file import add_readings, unmeasured
+from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
+from ganbench.evaluation.scores_file import add_readings, unmeasured_metrics
 from ganbench.files import read_json, write_bytes, write_json
 from ganbench.training.trainer import Diverged
 
@@ -18,7 +18,11 @@ from .trial import CHECKPOINT_NAMES, Trial
 
 
 def run_trial(
-    trial: Trial, store: Store, metrics: tuple[str, ...], stop: ShouldStop, protocol: str = DEFAULT
+    trial: Trial,
+    store: Store,
+    metrics: tuple[str, ...],
+    stop: ShouldStop,
+    protocol: str = DEFAULT_PROTOCOL,
 ) -> str:
     """Trains the trial unless that is done, and measures what is not measured yet; returns its outcome:
     done, diverged, interrupted, or failed with the reason in the attempt's exit.json.
@@ -77,7 +81,7 @@ def measure_trial(
     measured = evaluator_for(trial.data, trial.device, protocol)
     for checkpoint in CHECKPOINT_NAMES:
         path = folder.scores_path(measured.protocol.id, checkpoint)
-        if missing := unmeasured(path, metrics):
+        if missing := unmeasured_metrics(path, metrics):
             fakes = draw_saved_samples(trial, folder, measured, checkpoint)
             add_readings(path, measured.protocol, measured.measure(fakes, missing))
             if checkpoint == "last":
@@ -85,7 +89,7 @@ def measure_trial(
 
 
 def is_finished(
-    trial: Trial, folder: TrialFolder, metrics: tuple[str, ...], protocol: str = DEFAULT
+    trial: Trial, folder: TrialFolder, metrics: tuple[str, ...], protocol: str = DEFAULT_PROTOCOL
 ) -> bool:
     """Is there a result, with everything measured that is asked for?"""
     result = read_json(folder.result_path)
@@ -93,5 +97,5 @@ def is_finished(
         return result is not None
     protocol_id = evaluator_for(trial.data, trial.device, protocol).protocol.id
     return not any(
-        unmeasured(folder.scores_path(protocol_id, c), metrics) for c in CHECKPOINT_NAMES
+        unmeasured_metrics(folder.scores_path(protocol_id, c), metrics) for c in CHECKPOINT_NAMES
     )

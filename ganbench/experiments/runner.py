@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ganbench.devices import Numerics
 from ganbench.evaluation.evaluator import evaluator_for
-from ganbench.evaluation.scores_file import add_readings, unmeasured
+from ganbench.evaluation.scores_file import add_readings, unmeasured_metrics
 from ganbench.experiments.executors.base import Executor, Job, JobStatus, OnProgress, TrialLimits
 from ganbench.experiments.monitoring.trial_progress import TrialProgress
 from ganbench.experiments.monitoring.watch import announce_run
@@ -153,8 +153,8 @@ def measure_floors(
     for data, device in dict.fromkeys(sets):
         measured = evaluator_for(data, device, protocol)
         path = store.floor_path(measured.protocol.id)
-        if missing := unmeasured(path, metrics):
-            readings, expected = measured.floor(missing), measured.expected(missing)
+        if missing := unmeasured_metrics(path, metrics):
+            readings, expected = measured.measure_floor(missing), measured.expected_floors(missing)
             add_readings(path, measured.protocol, readings, expected)
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from ganbench.data.base import BatchLoader
 from ganbench.devices import peak_memory, reset_peak_memory
 from ganbench.evaluation.evaluator import evaluator_for
-from ganbench.evaluation.scores_file import values
+from ganbench.evaluation.scores_file import values_of_readings
 from ganbench.files import write_bytes, write_json
 from ganbench.gan.build import build_training
 from ganbench.rng import RngStreams
@@ -88,7 +88,7 @@ class TrainingSession:
         """One point of the learning curve; the best so far is kept, by samples that are not reported."""
         self.flush_terms()
         metrics = (SELECTION_METRIC, *self.evaluator.data.watch)
-        scores = values(self.evaluator.measure(self.draw_selection_samples(), metrics))
+        scores = values_of_readings(self.evaluator.measure(self.draw_selection_samples(), metrics))
         if SELECTION_METRIC not in scores:
             raise Diverged(self.trainer.step, {"samples": math.nan})
         best = min((score[SELECTION_METRIC] for score in self.scores), default=math.inf)

@@ -12,7 +12,7 @@ Distance = Callable[[Tensor, Tensor], Tensor]  # of images in [-1, 1] [N, C, H, 
 
 
 @dataclass(frozen=True, eq=False)
-class Sampler:
+class LatentSampler:
     """What a game gives of its generator. Each call draws the same noise inside of layers.
 
     Latents are [N, L], of which the first `gaussian` are normal numbers; what follows are codes, and no
@@ -38,14 +38,14 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 
     Between parallel ones along the line.
     """
-    cosine = (unit(a) * unit(b)).sum(1, keepdim=True)
+    cosine = (normalize_rows(a) * normalize_rows(b)).sum(1, keepdim=True)
     angle = cosine.clamp(-1, 1).acos()
     sine = angle.sin().clamp_min(1e-7)
     arc = ((1 - t) * angle).sin() / sine * a + (t * angle).sin() / sine * b
     return torch.where(cosine.abs() > 1 - 1e-7, lerp(a, b, t), arc)
 
 
-def unit(x: Tensor) -> Tensor:
+def normalize_rows(x: Tensor) -> Tensor:
     return x / x.norm(dim=1, keepdim=True).clamp_min(1e-7)
 
 

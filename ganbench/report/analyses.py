@@ -16,11 +16,11 @@ from ganbench.analysis.sensitivity import axis_effects, settings_sensitivity
 from ganbench.analysis.targets import costs_to_target
 from ganbench.analysis.variance import seeds_table, variance_components
 
-from .markdown import as_table, number
+from .markdown import format_number, markdown_table
 
 
 @dataclass(frozen=True)
-class Analysis:
+class ReportAnalysis:
     """A table by its name, and what a reader should know of it."""
 
     name: str
@@ -30,7 +30,7 @@ class Analysis:
     shown: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table  # as the page has it
 
 
-def wide(found: pd.DataFrame) -> pd.DataFrame:
+def pivot_profiles(found: pd.DataFrame) -> pd.DataFrame:
     """Profiles with a column a factor."""
     shares = found.pivot(index="tricks", columns="factor", values="share")
     shares = shares.reindex(found["tricks"].unique()).rename(columns=lambda factor: f"× {factor:g}")
@@ -38,62 +38,64 @@ def wide(found: pd.DataFrame) -> pd.DataFrame:
 
 
 ANALYSES = (
-    Analysis(
+    ReportAnalysis(
         "improvement",
         "Probability of improvement",
         "How probably a training with the trick ends better than one without it in the same cell; ties "
         "count half, failures are worst. Stratified bootstrap over seeds.",
         improvement_probabilities,
     ),
-    Analysis(
+    ReportAnalysis(
         "middle",
         "Interquartile means",
         "The mean of the middle half of all trainings, each as a ratio to its cell's mean without "
         "tricks, above 1 where better. It hides up to a quarter of failures: see how many there were.",
         interquartile_gains,
     ),
-    Analysis(
+    ReportAnalysis(
         "profiles",
         "Profiles",
         "The share of trainings that end within a factor of their cell's best arm; failures never do.",
         performance_profiles,
-        wide,
+        pivot_profiles,
     ),
-    Analysis(
+    ReportAnalysis(
         "targets",
         "On the way to a target",
         "Medians over trainings of what was spent at the first look that had reached the target; a "
         "training that never did counts as endless.",
         costs_to_target,
     ),
-    Analysis("front", "Quality against cost", "Cells that no other one beats in both.", cost_front),
-    Analysis(
+    ReportAnalysis(
+        "front", "Quality against cost", "Cells that no other one beats in both.", cost_front
+    ),
+    ReportAnalysis(
         "sensitivity",
         "Sensitivity to settings",
         "What the best and the worst setting of the plan come to, all else being equal.",
         settings_sensitivity,
     ),
-    Analysis(
+    ReportAnalysis(
         "axes",
         "Settings one by one",
         "What going from one value of a setting to the next changes, over families matched in all else.",
         axis_effects,
     ),
-    Analysis(
+    ReportAnalysis(
         "selection",
         "Last beside best",
         "The best checkpoint is chosen on other samples than those it is reported on. The last column "
         "is what reporting the best seed would have promised falsely.",
         checkpoint_selection,
     ),
-    Analysis(
+    ReportAnalysis(
         "variance",
         "Where the spread comes from",
         "Standard deviations on the analysis scale, within cells: of all, of sampling the fakes, and of "
         "training itself.",
         variance_components,
     ),
-    Analysis(
+    ReportAnalysis(
         "seeds",
         "Seeds that a claim needs",
         "Seeds an arm, in a single cell, to show a change with a power of 80 %, at the spread seen here.",
@@ -102,31 +104,31 @@ ANALYSES = (
 )
 
 
-def analyses(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def make_analyses(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """All tables that have rows, by name."""
-    made = {analysis.name: analysis.make(frame) for analysis in ANALYSES}
-    return {name: table for name, table in made.items() if not table.empty}
+    tables = {analysis.name: analysis.make(frame) for analysis in ANALYSES}
+    return {name: table for name, table in tables.items() if not table.empty}
 
 
-def analyses_text(suite: str, made: dict[str, pd.DataFrame]) -> str:
+def render_analyses(suite: str, made: dict[str, pd.DataFrame]) -> str:
     """The whole file."""
     parts = [f"# Further analyses of {suite}"]
     for analysis in ANALYSES:
         if analysis.name in made:
             shown = analysis.shown(made[analysis.name])
-            parts += [f"## {analysis.title}", analysis.note, as_table(texts(shown))]
+            parts += [f"## {analysis.title}", analysis.note, markdown_table(format_columns(shown))]
     return "\n\n".join(parts) + "\n"
 
 
-def texts(table: pd.DataFrame) -> pd.DataFrame:
+def format_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Numbers as they are read, columns without underscores; what is empty throughout is left out."""
-    shown = table.map(text).rename(columns=lambda name: name.replace("_", " "))
+    shown = table.map(format_value).rename(columns=lambda name: name.replace("_", " "))
     return shown.loc[:, (shown != "").any()]
 
 
-def text(value: object) -> str:
+def format_value(value: object) -> str:
     if pd.isna(value) or value is False:  # type: ignore[call-overload]
         return ""
     if value is True:
         return "yes"
-    return number(value) if isinstance(value, float) else str(value)
+    return format_number(value) if isinstance(value, float) else str(value)

@@ -21,10 +21,10 @@ from ganbench.analysis.interactions import all_interactions
 from ganbench.analysis.rates import failure_rates
 from ganbench.experiments.factorial import aliased_terms
 
-from .findings import least, name_of, percent
-from .markdown import as_table, number
+from .findings import format_least_change, format_percent, metric_display_name
+from .markdown import format_number, markdown_table
 
-NOTE = (
+EFFECTS_NOTE = (
     "Averaged over the cells of this grid that tell, {pairing}; the error comes from the seeds within "
     "cells, so nothing is said about other cells. A trick that was tried on several backgrounds has its "
     "mean over them. *pairs*: seeds of cells that were compared. *lost*: trainings that diverged or failed "
@@ -32,56 +32,60 @@ NOTE = (
     "80 %. *r*: the correlation of what is compared over seeds; pairing pays where it is high. Holm's "
     "correction is over the tricks of the grid, over all rows within variants, and over all within losses."
 )
-MORE = (
+INTERACTIONS_NOTE = (
     "How many times as large the change is in one place as in the others that are alike but for this; for two "
     "tricks, as both would make it by themselves. Holm's correction is over all of a kind."
 )
-BADLY = (
+FAILURES_NOTE = (
     "Of all trainings that ended: *failed* diverged or failed, *collapsed* ended with few modes or little "
     "recall. Wilson's 95 % intervals. *more*, *fewer*: pairs of a cell and seed in which it went wrong with "
     "the trick alone, and with none alone; p is McNemar's, exact, by Holm's correction."
 )
 
 
-def sections(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def effect_sections(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The tables behind the file, as numbers."""
-    known = [*trick_effects(frame), *effects_by_variant(frame), *effects_by_loss(frame)]
-    made: dict[str, list[Any]] = {
-        "effects": known,
+    effects = [*trick_effects(frame), *effects_by_variant(frame), *effects_by_loss(frame)]
+    tables: dict[str, list[Any]] = {
+        "effects": effects,
         "chains": chain_effects(frame),
         "interactions": all_interactions(frame),
         "rates": failure_rates(frame),
     }
-    return {name: pd.DataFrame([asdict(each) for each in found]) for name, found in made.items()}
+    return {name: pd.DataFrame([asdict(each) for each in rows]) for name, rows in tables.items()}
 
 
-def effects_of(table: pd.DataFrame) -> list[Effect]:
+def effects_of_table(table: pd.DataFrame) -> list[Effect]:
     """A table of effects as what it was made from."""
     return [Effect(**{str(k): v for k, v in row.items()}) for row in table.to_dict("records")]
 
 
-def effects_text(frame: pd.DataFrame, found: dict[str, pd.DataFrame]) -> str:
+def render_effects(frame: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> str:
     """The whole file."""
     plan = frame.attrs["plan"]
     outcome = plan["analysis"]["outcome"]
-    title = f"# Each trick against none: {name_of(outcome)} of {plan['suite']}"
-    if found["effects"].empty:
+    title = f"# Each trick against none: {metric_display_name(outcome)} of {plan['suite']}"
+    if tables["effects"].empty:
         return f"{title}\n\nNo trick was compared with none.\n"
     transform = plan["metrics"][outcome]["transform"]
-    note = NOTE.format(pairing="paired by seed" if plan["analysis"]["paired"] else "unpaired")
-    pages = [title, note, effects_table(found["effects"], transform)]
-    if not found["chains"].empty:
-        pages += ["## Chains as they are, against none", effects_table(found["chains"], transform)]
-    pages += [f"Not told apart in {where}: {told}." for where, told in confounded(frame)]
-    if not found["interactions"].empty:
-        shown = interactions_table(found["interactions"], transform)
-        pages += ["## Where a trick changes more", MORE, shown]
-    if not found["rates"].empty:
-        pages += ["## What goes wrong, and how often", BADLY, rates_table(found["rates"])]
+    note = EFFECTS_NOTE.format(
+        pairing="paired by seed" if plan["analysis"]["paired"] else "unpaired"
+    )
+    pages = [title, note, effects_table(tables["effects"], transform)]
+    if not tables["chains"].empty:
+        pages += ["## Chains as they are, against none", effects_table(tables["chains"], transform)]
+    pages += [
+        f"Not told apart in {where}: {blocks}." for where, blocks in confounded_effects(frame)
+    ]
+    if not tables["interactions"].empty:
+        shown = interactions_table(tables["interactions"], transform)
+        pages += ["## Where a trick changes more", INTERACTIONS_NOTE, shown]
+    if not tables["rates"].empty:
+        pages += ["## What goes wrong, and how often", FAILURES_NOTE, rates_table(tables["rates"])]
     return "\n\n".join(pages) + "\n"
 
 
-def confounded(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
+def confounded_effects(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """In which cells with combined tricks which effects have the same runs."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for cell, part in outcome_rows(frame).groupby(CELL_COLUMNS, dropna=False, sort=False):
@@ -90,35 +94,35 @@ def confounded(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
         groups.setdefault(tuple(arms), []).append(" / ".join(str(name) for name in cell if name))
     for chains, cells in groups.items():
         if any(len(tricks_of_arm(chain)) > 1 for chain in chains):
-            found = aliased_terms([tuple(sorted(tricks_of_arm(chain))) for chain in chains])
-            if found:
-                yield "; ".join(cells), "; ".join(" = ".join(group) for group in found)
+            aliased = aliased_terms([tuple(sorted(tricks_of_arm(chain))) for chain in chains])
+            if aliased:
+                yield "; ".join(cells), "; ".join(" = ".join(group) for group in aliased)
 
 
-def shown_change(transform: str) -> Callable[[float], str]:
+def change_formatter(transform: str) -> Callable[[float], str]:
     """Ratios in percent where the scale is logarithmic, else differences."""
-    show = (lambda x: percent(x - 1)) if transform == "log" else number
+    show = (lambda x: format_percent(x - 1)) if transform == "log" else format_number
     return lambda x: "" if math.isnan(x) else show(x)
 
 
-def probability(p: float) -> str:
+def format_probability(p: float) -> str:
     return "" if math.isnan(p) else f"{p:.2g}"
 
 
-def least_or_nothing(value: float, transform: str) -> str:
-    return "" if math.isnan(value) else least(value, transform)
+def format_smallest(value: float, transform: str) -> str:
+    return "" if math.isnan(value) else format_least_change(value, transform)
 
 
-def times(ratio: float) -> str:
-    return "" if math.isnan(ratio) else f"× {number(ratio)}"
+def format_times(ratio: float) -> str:
+    return "" if math.isnan(ratio) else f"× {format_number(ratio)}"
 
 
-def number_or_nothing(value: float) -> str:
-    return "" if math.isnan(value) else number(value)
+def format_number_or_nothing(value: float) -> str:
+    return "" if math.isnan(value) else format_number(value)
 
 
 def effects_table(changes: pd.DataFrame, transform: str) -> str:
-    change = shown_change(transform)
+    change = change_formatter(transform)
     shown = {
         "variant": changes["variant"].replace("", "all"),
         "loss": changes["loss"].replace("", "all"),
@@ -126,42 +130,42 @@ def effects_table(changes: pd.DataFrame, transform: str) -> str:
         "change": changes["ratio"].map(change),
         "95 % low": changes["low"].map(change),
         "95 % high": changes["high"].map(change),
-        "p (Holm)": changes["p"].map(probability),
-        "shown from": [least_or_nothing(value, transform) for value in changes["smallest"]],
-        "r": changes["correlation"].map(number_or_nothing),
+        "p (Holm)": changes["p"].map(format_probability),
+        "shown from": [format_smallest(value, transform) for value in changes["smallest"]],
+        "r": changes["correlation"].map(format_number_or_nothing),
         "cells": changes["cells"],
         "pairs": changes["pairs"],
         "lost": changes["lost"],
         "verdict": changes["verdict"],
     }
-    return as_table(pd.DataFrame(shown))
+    return markdown_table(pd.DataFrame(shown))
 
 
-def interactions_table(found: pd.DataFrame, transform: str) -> str:
-    show = times if transform == "log" else number_or_nothing
+def interactions_table(interactions: pd.DataFrame, transform: str) -> str:
+    show = format_times if transform == "log" else format_number_or_nothing
     shown = {
-        "kind": found["kind"],
-        "tricks": found["tricks"],
-        "where": found["where"],
-        "more": found["ratio"].map(show),
-        "95 % low": found["low"].map(show),
-        "95 % high": found["high"].map(show),
-        "p (Holm)": found["p"].map(probability),
-        "cells": found["cells"],
-        "verdict": found["verdict"],
+        "kind": interactions["kind"],
+        "tricks": interactions["tricks"],
+        "where": interactions["where"],
+        "more": interactions["ratio"].map(show),
+        "95 % low": interactions["low"].map(show),
+        "95 % high": interactions["high"].map(show),
+        "p (Holm)": interactions["p"].map(format_probability),
+        "cells": interactions["cells"],
+        "verdict": interactions["verdict"],
     }
-    return as_table(pd.DataFrame(shown))
+    return markdown_table(pd.DataFrame(shown))
 
 
-def rates_table(found: pd.DataFrame) -> str:
+def rates_table(rates: pd.DataFrame) -> str:
     shown = {
-        "what": found["what"],
-        "tricks": found["tricks"],
-        "of trainings": found["count"].astype(str) + "/" + found["trainings"].astype(str),
-        "95 % low": found["low"].map("{:.0%}".format),
-        "95 % high": found["high"].map("{:.0%}".format),
-        "more": found["more"],
-        "fewer": found["fewer"],
-        "p (Holm)": found["p"].map(probability),
+        "what": rates["what"],
+        "tricks": rates["tricks"],
+        "of trainings": rates["count"].astype(str) + "/" + rates["trainings"].astype(str),
+        "95 % low": rates["low"].map("{:.0%}".format),
+        "95 % high": rates["high"].map("{:.0%}".format),
+        "more": rates["more"],
+        "fewer": rates["fewer"],
+        "p (Holm)": rates["p"].map(format_probability),
     }
-    return as_table(pd.DataFrame(shown))
+    return markdown_table(pd.DataFrame(shown))

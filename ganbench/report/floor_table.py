@@ -7,30 +7,30 @@ from rich.table import Table
 from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.metrics.base import Measurement
 
-from .markdown import number
+from .markdown import format_number
 
 
-def floors(measured: Evaluator, metrics: tuple[str, ...]) -> list[dict[str, Any]]:
+def measure_floor_rows(measured: Evaluator, metrics: tuple[str, ...]) -> list[dict[str, Any]]:
     """Of each metric what held-out data score, with its error, and what theory expects."""
-    readings, expected = measured.floor(metrics), measured.expected(metrics)
+    readings, expected = measured.measure_floor(metrics), measured.expected_floors(metrics)
     return [
-        {"metric": metric, "expected": expected[metric], **told(reading)}
+        {"metric": metric, "expected": expected[metric], **floor_entry(reading)}
         for metric, reading in readings.items()
     ]
 
 
-def told(reading: Measurement | str) -> dict[str, Any]:
+def floor_entry(reading: Measurement | str) -> dict[str, Any]:
     if isinstance(reading, str):
         return {"value": None, "standard_error": None, "reason": reading}
     return {"value": reading.value, "standard_error": reading.standard_error, "reason": ""}
 
 
-def floor_table(found: list[dict[str, Any]]) -> Table:
+def render_floor_table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("metric", "floor", "± SE", "expected", ""):
         table.add_column(heading, justify="left" if heading in ("metric", "") else "right")
-    for row in found:
+    for row in rows:
         values = (row["value"], row["standard_error"], row["expected"])
-        cells = ["" if value is None else number(value) for value in values]
+        cells = ["" if value is None else format_number(value) for value in values]
         table.add_row(row["metric"], *cells, row["reason"])
     return table

@@ -81,10 +81,10 @@ def draw_report(folder: str, over: bool) -> None:
     from ganbench.experiments.store import Store
     from ganbench.files import read_json
 
-    from .writer import redraw, write
+    from .writer import write_all, write_live
 
     own = Path(folder)
     store, plan = Store(own.parent), read_json(own / "plan.json")
     if plan is None:
         raise FileNotFoundError(f"{own / 'plan.json'} does not exist")
-    (write if over else redraw)(collect_rows(plan, store), own, store)
+    (write_all if over else write_live)(collect_rows(plan, store), own, store)

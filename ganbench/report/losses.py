@@ -14,17 +14,19 @@ from ganbench.analysis.rows import read_json_or_none
 from ganbench.experiments.store import Store
 from ganbench.files import CorruptFile, write_bytes
 
-ARMS = 60  # whose losses are told
-POINTS = 60  # of a training
-TERMS = ("discriminator", "generator", "real_score", "fake_score")
-SCHEMA = pa.schema([("trial", pa.string()), *((name, pa.float64()) for name in ("step", *TERMS))])
+MAX_ARMS_WITH_LOSSES = 60  # whose losses are told
+MAX_POINTS_PER_ARM = 60  # of a training
+LOSS_TERMS = ("discriminator", "generator", "real_score", "fake_score")
+LOSSES_SCHEMA = pa.schema(
+    [("trial", pa.string()), *((name, pa.float64()) for name in ("step", *LOSS_TERMS))]
+)
 
 
-def nothing() -> pd.DataFrame:
-    return SCHEMA.empty_table().to_pandas()
+def empty_losses() -> pd.DataFrame:
+    return LOSSES_SCHEMA.empty_table().to_pandas()
 
 
-def losses(frame: pd.DataFrame, board: pd.DataFrame, store: Store) -> pd.DataFrame:
+def collect_losses(frame: pd.DataFrame, board: pd.DataFrame, store: Store) -> pd.DataFrame:
     """A row a point, of one training an arm: the first that finished, else the first."""
     trained = frame[frame["role"].eq("trial") & frame["trial"].notna()][
         ["trial", "outcome", *ARM_COLUMNS]
@@ -32,36 +34,39 @@ def losses(frame: pd.DataFrame, board: pd.DataFrame, store: Store) -> pd.DataFra
     trained.attrs = {}  # pandas copies them at every turn
     done_first = trained["outcome"].ne("done").sort_values(kind="stable").index
     first = trained.loc[done_first].drop_duplicates(ARM_COLUMNS)
-    arms = in_turn(board)[ARM_COLUMNS].head(ARMS).merge(first, on=ARM_COLUMNS)
+    arms = arms_in_turn(board)[ARM_COLUMNS].head(MAX_ARMS_WITH_LOSSES).merge(first, on=ARM_COLUMNS)
     return pd.concat(
-        [nothing(), *(logged(trial, store) for trial in arms["trial"])], ignore_index=True
+        [empty_losses(), *(logged_terms(trial, store) for trial in arms["trial"])],
+        ignore_index=True,
     )
 
 
-def in_turn(board: pd.DataFrame) -> pd.DataFrame:
+def arms_in_turn(board: pd.DataFrame) -> pd.DataFrame:
     """The arms that were trained as they get room: the best of each family before the second ones."""
     arms = board[board["role"].eq("trial") & board[["done", "diverged", "failed"]].any(axis=1)]
     turn = arms.groupby(["data", "variant", "loss"], dropna=False).cumcount()
     return arms.loc[turn.sort_values(kind="stable").index]
 
 
-def logged(trial: str, store: Store) -> pd.DataFrame:
+def logged_terms(trial: str, store: Store) -> pd.DataFrame:
     """The looks at one training."""
     curve: dict[str, Any] = read_json_or_none(store.trial_folder(trial).curve_path) or {}
-    return binned(pd.DataFrame(curve.get("losses", []))).assign(trial=trial)[SCHEMA.names]
+    return average_neighbours(pd.DataFrame(curve.get("losses", []))).assign(trial=trial)[
+        LOSSES_SCHEMA.names
+    ]
 
 
-def binned(looks: pd.DataFrame) -> pd.DataFrame:
+def average_neighbours(looks: pd.DataFrame) -> pd.DataFrame:
     """Means of neighbours, such that few points are left; what was not logged is no part of them."""
-    points = looks.reindex(columns=["step", *TERMS]).astype(float)
-    bins = min(POINTS, len(points))
+    points = looks.reindex(columns=["step", *LOSS_TERMS]).astype(float)
+    bins = min(MAX_POINTS_PER_ARM, len(points))
     return points.groupby(np.arange(len(points)) * bins // max(1, len(points))).mean()
 
 
 def save_losses(found: pd.DataFrame, folder: Path) -> None:
     """Writes losses.parquet, the same bytes for the same losses."""
     content = pa.BufferOutputStream()
-    table = pa.Table.from_pandas(found, schema=SCHEMA, preserve_index=False)
+    table = pa.Table.from_pandas(found, schema=LOSSES_SCHEMA, preserve_index=False)
     pq.write_table(table.replace_schema_metadata(None), content)
     write_bytes(folder / "losses.parquet", content.getvalue().to_pybytes())
 
@@ -71,8 +76,8 @@ def read_losses(folder: Path) -> pd.DataFrame:
     path = folder / "losses.parquet"
     try:
         table = pq.read_table(io.BytesIO(path.read_bytes()))
-        return table.select(SCHEMA.names).cast(SCHEMA).to_pandas()
+        return table.select(LOSSES_SCHEMA.names).cast(LOSSES_SCHEMA).to_pandas()
     except FileNotFoundError:
-        return nothing()
+        return empty_losses()
     except (pa.ArrowException, KeyError, ValueError, OSError):
         raise CorruptFile(f"{path} is damaged: delete it, and the page has no losses") from None

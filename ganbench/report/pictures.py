@@ -7,23 +7,23 @@ import pandas as pd
 
 from ganbench.experiments.store import Store
 from ganbench.files import write_bytes
-from ganbench.report.figures import as_file
+from ganbench.report.figures.base import file_name_of
 
-KINDS = (
+PICTURE_KINDS = (
     "samples",
     "interpolation",
     "neighbours",
     "mixing",
     "truncation",
 )  # files of a trial's folder
-CELL = ("data", "variant", "loss", "tricks", "plan")
+PICTURE_NAME_COLUMNS = ("data", "variant", "loss", "tricks", "plan")
 
 
-def pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:
+def copy_pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:
     """Copies what there is of each kind."""
     done = frame[frame["outcome"].eq("done") & frame["trial"].notna()]
-    for row in done.drop_duplicates(["role", *CELL]).itertuples():
-        for kind in KINDS:
+    for row in done.drop_duplicates(["role", *PICTURE_NAME_COLUMNS]).itertuples():
+        for kind in PICTURE_KINDS:
             source = store.trial_folder(str(row.trial)).folder / f"{kind}.png"
             if source.exists():
                 write_bytes(picture_file(folder, row, kind), source.read_bytes())
@@ -32,11 +32,11 @@ def pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:
 def picture_file(folder: Path, row: Any, kind: str = "samples") -> Path:
     """Where a cell's picture lies: samples under its name alone."""
     ending = "" if kind == "samples" else f"-{kind}"
-    return folder / f"{file_name(row)}{ending}.png"
+    return folder / f"{cell_file_name(row)}{ending}.png"
 
 
-def file_name(row: Any) -> str:
+def cell_file_name(row: Any) -> str:
     """A cell's name as a file's."""
-    parts = [str(getattr(row, key)) for key in CELL]
+    parts = [str(getattr(row, key)) for key in PICTURE_NAME_COLUMNS]
     parts += ["untrained"] if row.role == "untrained" else []
-    return as_file("-".join(part for part in parts if part))
+    return file_name_of("-".join(part for part in parts if part))

@@ -11,20 +11,20 @@ from ganbench.analysis.leaderboard import leaderboard
 from ganbench.experiments.store import Store
 from ganbench.human_study.error_rates import with_human_error
 
-from .analyses import analyses
-from .effects import effects_of, sections
-from .findings import findings
-from .losses import losses, nothing, read_losses
+from .analyses import make_analyses
+from .effects import effect_sections, effects_of_table
+from .findings import run_findings
+from .losses import collect_losses, empty_losses, read_losses
 
 
 @dataclass(frozen=True)
-class Report:
+class SuiteReport:
     frame: pd.DataFrame
     board: pd.DataFrame
     changes: dict[str, pd.DataFrame]  # effects, chains, interactions, rates
     further: dict[str, pd.DataFrame]  # the analyses by name
     findings: list[str]
-    losses: pd.DataFrame = field(default_factory=nothing)  # of a training an arm
+    losses: pd.DataFrame = field(default_factory=empty_losses)  # of a training an arm
 
     @classmethod
     def of(
@@ -36,10 +36,16 @@ class Report:
         """
         board = leaderboard(frame)
         logged = (
-            losses(frame, board, store) if store else read_losses(folder) if folder else nothing()
+            collect_losses(frame, board, store)
+            if store
+            else read_losses(folder)
+            if folder
+            else empty_losses()
         )
         board = with_human_error(board, folder) if folder else board
-        return cls(frame, board, sections(frame), analyses(frame), findings(frame), logged)
+        return cls(
+            frame, board, effect_sections(frame), make_analyses(frame), run_findings(frame), logged
+        )
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -47,8 +53,8 @@ class Report:
 
     @property
     def effects(self) -> list[Effect]:
-        return effects_of(self.changes["effects"])
+        return effects_of_table(self.changes["effects"])
 
     @property
     def chains(self) -> list[Effect]:
-        return effects_of(self.changes["chains"])
+        return effects_of_table(self.changes["chains"])

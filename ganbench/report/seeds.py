@@ -13,8 +13,8 @@ def seed_values(frame: pd.DataFrame) -> dict[tuple[Any, ...], list[float]]:
     chosen = frame["metric"].eq(outcome) & frame["kind"].eq("quality") & frame["value"].notna()
     rows = frame[chosen & (frame["checkpoint"].eq("last") | frame["role"].eq("floor"))]
     rows.attrs = {}  # pandas copies them at every turn
-    known = rows[["role", *ARM_COLUMNS, "value"]].fillna(dict.fromkeys(ARM_COLUMNS, ""))
-    found: dict[tuple[Any, ...], list[float]] = {}
-    for *key, value in known.itertuples(index=False, name=None):
-        found.setdefault(tuple(key), []).append(float(value))
-    return found
+    measured = rows[["role", *ARM_COLUMNS, "value"]].fillna(dict.fromkeys(ARM_COLUMNS, ""))
+    values: dict[tuple[Any, ...], list[float]] = {}
+    for *key, value in measured.itertuples(index=False, name=None):
+        values.setdefault(tuple(key), []).append(float(value))
+    return values

@@ -5,30 +5,32 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-BARS = "▁▂▃▄▅▆▇█"
-WIDTH = 40  # characters at most
-LOGARITHMIC = ("fid", "kid")  # drawn by their logarithms where they are above 0
+SPARKLINE_BARS = "▁▂▃▄▅▆▇█"
+MAX_SPARKLINE_WIDTH = 40  # characters at most
+LOGARITHMIC_METRICS = ("fid", "kid")  # drawn by their logarithms where they are above 0
 
 
-def sparkline(values: Sequence[float | None], width: int = WIDTH) -> str:
+def draw_sparkline(values: Sequence[float | None], width: int = MAX_SPARKLINE_WIDTH) -> str:
     """A bar a value, or a mean of several; what is no finite number is a gap."""
-    means = pooled(values, width)
-    known = [mean for mean in means if mean is not None]
-    low, high = min(known, default=0.0), max(known, default=0.0)
-    step = (high - low) / (len(BARS) - 1) or 1.0
-    return "".join(" " if mean is None else BARS[round((mean - low) / step)] for mean in means)
+    means = pool_values(values, width)
+    finite = [mean for mean in means if mean is not None]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    step = (high - low) / (len(SPARKLINE_BARS) - 1) or 1.0
+    return "".join(
+        " " if mean is None else SPARKLINE_BARS[round((mean - low) / step)] for mean in means
+    )
 
 
-def pooled(values: Sequence[float | None], width: int) -> list[float | None]:
+def pool_values(values: Sequence[float | None], width: int) -> list[float | None]:
     """At most `width` means of neighbouring values, of as equal counts as can be."""
     count = min(width, len(values))
     edges = [round(n * len(values) / count) for n in range(count + 1)] if count else [0]
-    return [mean(values[a:b]) for a, b in pairwise(edges)]
+    return [mean_of_finite(values[a:b]) for a, b in pairwise(edges)]
 
 
-def mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    return sum(known) / len(known) if known else None
+def mean_of_finite(values: Sequence[float | None]) -> float | None:
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else None
 
 
 def curve_lines(points: Sequence[Mapping[str, Any]], leave: Sequence[str] = ()) -> list[str]:
@@ -38,8 +40,8 @@ def curve_lines(points: Sequence[Mapping[str, Any]], leave: Sequence[str] = ()) 
 
 
 def curve_line(name: str, values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    logarithmic = name.split("(")[0] in LOGARITHMIC and min(known, default=0.0) > 0
+    finite = [value for value in values if value is not None]
+    logarithmic = name.split("(")[0] in LOGARITHMIC_METRICS and min(finite, default=0.0) > 0
     drawn = [math.log(v) if v is not None and logarithmic else v for v in values]
-    ends = [f"{value:.3g}" for value in (known[:1] + known[-1:])] or ["", ""]
-    return f"{name[:19]:<19} {ends[0]:>8} {sparkline(drawn)} {ends[-1]}"
+    ends = [f"{value:.3g}" for value in (finite[:1] + finite[-1:])] or ["", ""]
+    return f"{name[:19]:<19} {ends[0]:>8} {draw_sparkline(drawn)} {ends[-1]}"

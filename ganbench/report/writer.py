@@ -12,18 +12,25 @@ from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.analysis.rows import collect_rows, save_rows
 from ganbench.experiments.store import Store
 from ganbench.files import write_bytes
-from ganbench.report.figures import figures
-from ganbench.report.page import page
+from ganbench.report.figures import write_figures
+from ganbench.report.page import render_page
 
-from .analyses import analyses_text, texts
-from .effects import effects_text
+from .analyses import format_columns, render_analyses
+from .effects import render_effects
 from .losses import save_losses
-from .markdown import leaderboard_table
-from .pictures import pictures
-from .report import Report
-from .terminal import shown
+from .markdown import render_leaderboard
+from .pictures import copy_pictures
+from .report import SuiteReport
+from .terminal import select_shown_rows
 
-MAIN = ("report.html", "leaderboard.md", "effects.md", "analyses.md", "results.parquet", "figures")
+MAIN_FILES = (
+    "report.html",
+    "leaderboard.md",
+    "effects.md",
+    "analyses.md",
+    "results.parquet",
+    "figures",
+)
 
 
 def write_report(plan: dict[str, Any], folder: Path) -> tuple[pd.DataFrame, list[Path]]:
@@ -33,29 +40,29 @@ def write_report(plan: dict[str, Any], folder: Path) -> tuple[pd.DataFrame, list
     """
     store = Store(folder.parent)
     frame = collect_rows(plan, store)
-    return frame, write(frame, folder, store)
+    return frame, write_all(frame, folder, store)
 
 
-def write(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list[Path]:
+def write_all(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list[Path]:
     """Writes all that is made from rows; with the store also pictures and losses. Returns the main files."""
     report = write_tables(frame, folder, store)
     if store:
-        leave_closer_pictures(report, store)
-    figures(report, folder / "figures")
+        write_pictures_of_shown_arms(report, store)
+    write_figures(report, folder / "figures")
     write_page(report, folder, store)
-    return [folder / name for name in MAIN]
+    return [folder / name for name in MAIN_FILES]
 
 
-def redraw(frame: pd.DataFrame, folder: Path, store: Store) -> None:
+def write_live(frame: pd.DataFrame, folder: Path, store: Store) -> None:
     """The tables and the page of a run that goes on: no figures for papers, and of pictures what there is."""
     write_page(write_tables(frame, folder, store), folder, store)
 
 
-def write_tables(frame: pd.DataFrame, folder: Path, store: Store | None) -> Report:
+def write_tables(frame: pd.DataFrame, folder: Path, store: Store | None) -> SuiteReport:
     save_rows(frame, folder)
-    report = Report.of(frame, folder, store)
+    report = SuiteReport.of(frame, folder, store)
     write_leaderboard(report.frame, report.board, report.findings, folder)
-    for name, text in texts_of(report).items():
+    for name, text in render_texts(report).items():
         write_bytes(folder / name, text.encode())
     for name, table in {**report.changes, **report.further}.items():
         write_table(table, folder / "tables" / name)
@@ -64,19 +71,21 @@ def write_tables(frame: pd.DataFrame, folder: Path, store: Store | None) -> Repo
     return report
 
 
-def write_page(report: Report, folder: Path, store: Store | None) -> None:
+def write_page(report: SuiteReport, folder: Path, store: Store | None) -> None:
     if store:
-        pictures(report.frame, folder / "figures", store)
-    write_bytes(folder / "report.html", page(report, folder / "figures").encode())
+        copy_pictures(report.frame, folder / "figures", store)
+    write_bytes(folder / "report.html", render_page(report, folder / "figures").encode())
 
 
-def leave_closer_pictures(report: Report, store: Store) -> None:
+def write_pictures_of_shown_arms(report: SuiteReport, store: Store) -> None:
     """Walks, neighbours and styles of the cells that the terminal shows, a seed each."""
     from ganbench.visualization.samples import (
         write_closer_pictures,  # of torch, which tables alone do not need
     )
 
-    arms = pd.concat([shown(part) for _, part in report.board.groupby("data", sort=False)])
+    arms = pd.concat(
+        [select_shown_rows(part) for _, part in report.board.groupby("data", sort=False)]
+    )
     done = report.frame[report.frame["outcome"].eq("done") & report.frame["role"].eq("trial")]
     trials = (
         done[["trial", *ARM_COLUMNS]]
@@ -89,22 +98,24 @@ def leave_closer_pictures(report: Report, store: Store) -> None:
 def write_leaderboard(
     frame: pd.DataFrame, board: pd.DataFrame, said: list[str], folder: Path
 ) -> None:
-    text = leaderboard_table(frame, board, said)
+    text = render_leaderboard(frame, board, said)
     write_bytes(folder / "leaderboard.md", text.encode())
     write_table(board, folder / "leaderboard")
 
 
-def texts_of(report: Report) -> dict[str, str]:
+def render_texts(report: SuiteReport) -> dict[str, str]:
     """The other files of words, by name."""
-    told = json.dumps(summary(report.frame, report.findings), indent=1, ensure_ascii=False)
+    content = json.dumps(
+        summarize_rows(report.frame, report.findings), indent=1, ensure_ascii=False
+    )
     return {
-        "effects.md": effects_text(report.frame, report.changes),
-        "analyses.md": analyses_text(report.plan["suite"], report.further),
-        "summary.json": f"{told}\n",
+        "effects.md": render_effects(report.frame, report.changes),
+        "analyses.md": render_analyses(report.plan["suite"], report.further),
+        "summary.json": f"{content}\n",
     }
 
 
-def summary(frame: pd.DataFrame, said: list[str]) -> dict[str, Any]:
+def summarize_rows(frame: pd.DataFrame, said: list[str]) -> dict[str, Any]:
     """What the rows come to, for programs."""
     plan = frame.attrs["plan"]
     trials = frame[frame["role"].eq("trial")].drop_duplicates(["trial", "seed", *ARM_COLUMNS])
@@ -124,5 +135,6 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     content = io.BytesIO()
     table.to_parquet(content, index=False)
     write_bytes(path.with_suffix(".parquet"), content.getvalue())
-    latex = tabulate(texts(table), headers="keys", tablefmt="latex_booktabs", showindex=False)  # type: ignore[arg-type]
+    shown: Any = format_columns(table)
+    latex = tabulate(shown, headers="keys", tablefmt="latex_booktabs", showindex=False)
     write_bytes(path.with_suffix(".tex"), f"{latex}\n".encode())

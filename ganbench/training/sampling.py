@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.data.base import Batch, Examples
-from ganbench.gan.latent_sampler import Sampler
+from ganbench.gan.latent_sampler import LatentSampler
 from ganbench.gan.tasks.base import Conditioning, Task
 from ganbench.rng import RngStreams
 
@@ -26,7 +26,7 @@ class GeneratedSamples:
     truth: Tensor | None = None  # what they should be
     returned: Tensor | None = None  # what they became when they were translated back
     back: "GeneratedSamples | None" = None  # of translations: those of the other way
-    sampler: Sampler | None = None  # what made them
+    sampler: LatentSampler | None = None  # what made them
 
 
 @torch.no_grad()
@@ -91,10 +91,10 @@ def iter_source_batches(
             torch.arange(start, min(start + SAMPLES_PER_BATCH, count), device=streams.device)
             % least
         )
-        yield {domain: examples.batch(index) for domain, examples in on_device.items()}
+        yield {domain: examples.make_batch(index) for domain, examples in on_device.items()}
 
 
-def with_fixed_layer_noise(sampler: Sampler, streams: RngStreams) -> Sampler:
+def with_fixed_layer_noise(sampler: LatentSampler, streams: RngStreams) -> LatentSampler:
     """The sampler with the same noise inside of layers at each call, so that latents alone move images."""
 
     def seeded(make: Callable[..., Tensor]) -> Callable[..., Tensor]:

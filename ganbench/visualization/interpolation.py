@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ganbench.data.base import IMAGE, to_uint8
-from ganbench.gan.latent_sampler import Sampler, lerp, slerp
+from ganbench.gan.latent_sampler import LatentSampler, lerp, slerp
 from ganbench.gan.tasks.base import Conditioning
 from ganbench.image_grid import arrange_grid, draw_picture, encode_png
 from ganbench.rng import RngStreams
@@ -43,7 +43,7 @@ def draw_interpolation(sampler: SavedGenerator, method: str = "spherical") -> by
 
 
 def walk_latents(
-    latent_sampler: Sampler, method: str, steps: int, random: torch.Generator
+    latent_sampler: LatentSampler, method: str, steps: int, random: torch.Generator
 ) -> Tensor:
     """Latents on the way from one to another, both ends included: [WALKED * steps, L]; codes stay."""
     start, end = (latent_sampler.latents(WALK_COUNT, random) for _ in range(2))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ganbench.evaluation.metrics.authenticity import nearest
+from ganbench.evaluation.metrics.authenticity import find_nearest
 from ganbench.evaluation.metrics.copying import held_out_distances
 from ganbench.image_grid import GRID_COLUMNS, arrange_grid, encode_png
 
@@ -33,16 +33,16 @@ def find_neighbours(sampler: SavedGenerator, count: int | None = None) -> Neares
     if not sampler.has_images:
         raise CannotVisualize(f"{sampler.trial.data} is points: neighbours are shown of images")
     fakes = sampler.load_stored_images()[:count]
-    squared, which = nearest(measured.sample(fakes), measured.real)
+    squared, which = find_nearest(measured.extract(fakes), measured.real_features)
     order = squared.argsort(stable=True)[:GRID_COLUMNS]
     rows = []
     for chosen in (order, torch.arange(min(GRID_COLUMNS, len(fakes)), device=order.device)):
         rows += [fakes[chosen].cpu(), measured.reference[which[chosen].cpu()]]
-    held_out_squared = held_out_distances(measured.real)
+    held_out_squared = held_out_distances(measured.real_features)
     return NearestNeighbours(
         picture=encode_png(arrange_grid(torch.cat(rows), len(order))),
         fakes=len(fakes),
-        reals=len(measured.real),
+        reals=len(measured.real_features),
         distance=float(squared.sqrt().median()),
         held_out=float(held_out_squared.sqrt().median()),
         copies=int((squared == 0).sum()),

@@ -18,7 +18,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from ganbench.evaluation.metrics import METRICS, frechet
-from ganbench.evaluation.metrics.base import prepare
+from ganbench.evaluation.metrics.base import compute_pairwise_statistics
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 
 COUNT, WIDTH, CLASSES = 10_000, 2048, 1008
@@ -67,7 +67,7 @@ def rectified(seed, shift=0.0):
 def measured(fake, real, metrics):
     """By fakes of which nothing is known yet."""
     fresh = FeatureSet(fake.features, fake.logits)
-    prepare(map(METRICS.make, metrics), fresh, real)
+    compute_pairwise_statistics(map(METRICS.make, metrics), fresh, real)
     return {name: METRICS.make(name)(fresh, real).value for name in metrics}
 
 
@@ -116,18 +116,18 @@ def test_seconds_of_fids_matrix_step(benchmark, fake, real, seen, library):
         sides = [fid_features_to_statistics(side.features) for side in (fake, real)]
         found = benchmark.pedantic(matrix_step, sides, rounds=3)
     elif library == "ganbench":
-        known = frechet.moments(fake), real
-        found = benchmark.pedantic(frechet.long_distance, known, rounds=5)
+        known = frechet.cached_moments(fake), real
+        found = benchmark.pedantic(frechet.distance_by_spectrum, known, rounds=5)
     else:
         found = benchmark.pedantic(distance_of_known_moments, (fake, real), rounds=5)
     agree(seen, {"fid": found})
 
 
 def distance_of_known_moments(fake, real):
-    known = frechet.moments(fake)
+    known = frechet.cached_moments(fake)
     fresh = FeatureSet(fake.features)
-    fresh.shelf.put("moments", {"mean": known.mean, "scatter": known.scatter})
-    return frechet.distance(fresh, real)
+    fresh.cache.put("moments", {"mean": known.mean, "scatter": known.scatter})
+    return frechet.frechet_distance(fresh, real)
 
 
 @pytest.mark.timeout(600)

@@ -13,9 +13,9 @@ import pytest
 from test_analysis import FACTS, floor, frame
 
 from ganbench.analysis.rows import COST_UNITS, ROW_SCHEMA, SCHEMA_VERSION, pandas_type, save_rows
-from ganbench.report.page import page
-from ganbench.report.report import Report
-from ganbench.report.writer import write
+from ganbench.report.page import render_page
+from ganbench.report.report import SuiteReport
+from ganbench.report.writer import write_all
 
 SEEDS, POINTS = 10, 8
 AXES = {
@@ -108,7 +108,7 @@ def test_seconds_of_the_files_of_five_thousand_trials(benchmark, five_thousand, 
     """On two busy cores the seconds of this process alone say more than those of the clock."""
     assert five_thousand["trial"].nunique() == 5000
     before = time.process_time()
-    benchmark.pedantic(write, (five_thousand, tmp_path), rounds=1)
+    benchmark.pedantic(write_all, (five_thousand, tmp_path), rounds=1)
     own = time.process_time() - before
     benchmark.extra_info.update(rows=len(five_thousand), process_seconds=own)
     assert (tmp_path / "effects.md").exists()
@@ -127,13 +127,13 @@ def test_the_memory_of_the_files_of_five_thousand_trials(benchmark, five_thousan
 
 @pytest.fixture(scope="module")
 def reported(five_thousand):
-    return Report.of(five_thousand)
+    return SuiteReport.of(five_thousand)
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.benchmark(group="the page of 5,000 trials")
 def test_seconds_and_size_of_the_page_of_five_thousand_trials(benchmark, reported, tmp_path):
-    found = benchmark.pedantic(page, (reported, tmp_path), rounds=1)
+    found = benchmark.pedantic(render_page, (reported, tmp_path), rounds=1)
     benchmark.extra_info["megabytes"] = len(found.encode()) / 1e6
     assert len(found.encode()) < 2e6
 
@@ -143,7 +143,7 @@ def test_seconds_and_size_of_the_page_of_five_thousand_trials(benchmark, reporte
 def test_seconds_until_a_browser_shows_it(benchmark, reported, tmp_path):
     """Until it can be read and used; what is further down waits."""
     browsers, path = pytest.importorskip("test_browser"), tmp_path / "report.html"
-    path.write_text(page(reported, tmp_path), encoding="utf-8")
+    path.write_text(render_page(reported, tmp_path), encoding="utf-8")
     if browsers.CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     with browsers.playwright.sync_playwright() as running:

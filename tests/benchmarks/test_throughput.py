@@ -21,9 +21,9 @@ from torch_fidelity.utils import prepare_input_from_descriptor as prepared
 from ganbench.evaluation.evaluate import cpus
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.extractors.base import Extractor
-from ganbench.evaluation.feature_extraction import ExtractorRunner, extracted
+from ganbench.evaluation.feature_extraction import ExtractorRunner, extract_source_features
 from ganbench.evaluation.inputs.base import Frame
-from ganbench.evaluation.inputs.image_folder import Folder
+from ganbench.evaluation.inputs.image_folder import FolderSource
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import seeded_inception
@@ -112,12 +112,14 @@ def ours(folder, weights, monkeypatch, tmp_path):
     eye = ExtractorRunner(
         EXTRACTORS.make("inception"), "inception", torch.device("cpu"), Frame(), BATCH, cpus()
     )
-    source = Folder(str(folder))
+    source = FolderSource(str(folder))
     places = iter(tmp_path / str(number) for number in range(10))
 
     def run():
         monkeypatch.setenv("GANBENCH_CACHE", str(next(places)))  # nothing is known
-        return extracted(source, range(len(source)), eye, lambda done, total: None).features
+        return extract_source_features(
+            source, range(len(source)), eye, lambda done, total: None
+        ).features
 
     return run
 
@@ -126,16 +128,16 @@ def ours(folder, weights, monkeypatch, tmp_path):
 @pytest.mark.benchmark(group="a folder of which all is known: read, hashed, found")
 def test_seconds_of_a_second_extraction(benchmark, tmp_path, monkeypatch):
     monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "cache"))
-    source = Folder(str(written(tmp_path / "x", 2000, SIDE)))
+    source = FolderSource(str(written(tmp_path / "x", 2000, SIDE)))
     eye = ExtractorRunner(
         EXTRACTORS.make("identity"), "identity", torch.device("cpu"), Frame(), BATCH, cpus()
     )
 
     def run():
-        return extracted(source, range(len(source)), eye, lambda done, total: None)
+        return extract_source_features(source, range(len(source)), eye, lambda done, total: None)
 
     run()
-    assert benchmark.pedantic(run, rounds=3).known == 2000
+    assert benchmark.pedantic(run, rounds=3).cached_count == 2000
 
 
 @pytest.mark.timeout(600)
@@ -143,13 +145,13 @@ def test_seconds_of_a_second_extraction(benchmark, tmp_path, monkeypatch):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_decoding_keeps_the_network_busy(benchmark, tmp_path, monkeypatch, workers):
     """What is decoded beside a network costs no time but that of the first batch."""
-    source = Folder(str(written(tmp_path / "x", 60, LARGE, "jpg")))
+    source = FolderSource(str(written(tmp_path / "x", 60, LARGE, "jpg")))
     eye = ExtractorRunner(Waits(), "waits", torch.device("cpu"), Frame(), 5, workers)
     places = iter(tmp_path / str(number) for number in range(10))
 
     def run():
         monkeypatch.setenv("GANBENCH_CACHE", str(next(places)))
-        return extracted(source, range(len(source)), eye, lambda done, total: None)
+        return extract_source_features(source, range(len(source)), eye, lambda done, total: None)
 
     benchmark.pedantic(run, rounds=2)
     benchmark.extra_info["the network alone"] = 0.02 * 60

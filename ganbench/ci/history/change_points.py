@@ -19,54 +19,58 @@ from ganbench.errors import GanbenchError
 
 Values = NDArray[np.float64]
 
-KERNEL = 0.1  # its gamma: values a few times the noise apart count as unlike
-PENALTY = 1.5  # a change must gain so much
-SURE = 2.5  # standard errors between two medians that are two levels
-LEAST = 3  # points a level; one or two that are off are no level yet
-FLOOR = 1e-3  # the least noise, of the level: what is always the same is never exactly that
+KERNEL_GAMMA = 0.1  # its gamma: values a few times the noise apart count as unlike
+CHANGE_PENALTY = 1.5  # a change must gain so much
+MIN_CHANGE_IN_NOISE = 2.5  # standard errors between two medians that are two levels
+MIN_LEVEL_POINTS = 3  # points a level; one or two that are off are no level yet
+MIN_RELATIVE_NOISE = (
+    1e-3  # the least noise, of the level: what is always the same is never exactly that
+)
 
 
-class Missing(GanbenchError, RuntimeError):
+class DetectorNotInstalled(GanbenchError, RuntimeError):
     """The library that finds change points is not installed."""
 
 
-def change_points(values: Sequence[float] | Values) -> list[int]:
+def find_change_points(values: Sequence[float] | Values) -> list[int]:
     """The place of the first value of each new level, in order; raises Missing without `ruptures`."""
-    found = detector()
-    if len(values) < 2 * LEAST:
+    library = import_detector()
+    if len(values) < 2 * MIN_LEVEL_POINTS:
         return []
-    scaled = in_noise(np.asarray(values, dtype=np.float64))
-    made = found.KernelCPD(kernel="rbf", min_size=LEAST, params={"gamma": KERNEL})
-    edges = [0, *made.fit(scaled[:, None]).predict(pen=PENALTY)]
+    scaled = in_units_of_noise(np.asarray(values, dtype=np.float64))
+    algorithm = library.KernelCPD(
+        kernel="rbf", min_size=MIN_LEVEL_POINTS, params={"gamma": KERNEL_GAMMA}
+    )
+    edges = [0, *algorithm.fit(scaled[:, None]).predict(pen=CHANGE_PENALTY)]
     parts = zip(edges, edges[1:], edges[2:], strict=False)
-    return [int(b) for a, b, c in parts if differ(scaled[a:b], scaled[b:c])]
+    return [int(b) for a, b, c in parts if has_level_change(scaled[a:b], scaled[b:c])]
 
 
-def differ(before: Values, after: Values) -> bool:
+def has_level_change(before: Values, after: Values) -> bool:
     """Do their medians, by more than the noise, which is 1, makes of so few?"""
     error = np.sqrt(1 / len(before) + 1 / len(after))
-    return bool(abs(np.median(after) - np.median(before)) > SURE * error)
+    return bool(abs(np.median(after) - np.median(before)) > MIN_CHANGE_IN_NOISE * error)
 
 
-def detector() -> ModuleType:
+def import_detector() -> ModuleType:
     try:
         return importlib.import_module("ruptures")
     except ImportError:
-        raise Missing(
+        raise DetectorNotInstalled(
             "change points are not looked for: `pip install ruptures` does it, on Python before 3.14"
         ) from None
 
 
-def in_noise(values: Values) -> Values:
+def in_units_of_noise(values: Values) -> Values:
     """Distances from the median, in units of the noise."""
     positive = bool((values > 0).all())
     values = np.log(values) if positive else values / (np.abs(values).max() or 1.0)
     level = 1.0 if positive else float(np.median(np.abs(values)))
-    least = max(FLOOR * level, 1e-9)
-    return (values - np.median(values)) / max(noise(values), least)
+    least = max(MIN_RELATIVE_NOISE * level, 1e-9)
+    return (values - np.median(values)) / max(estimate_noise(values), least)
 
 
-def noise(values: Values) -> float:
+def estimate_noise(values: Values) -> float:
     """The standard deviation of a normal distribution whose differences have the same MAD."""
     differences = np.diff(values)
     spread = np.median(np.abs(differences - np.median(differences)))

@@ -15,21 +15,24 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from .records import Entry
+from .records import HistoryEntry
 from .series import Series
-from .summary import date
+from .summary import format_date
 
 Document = dict[str, Any]
-NANOSECONDS = 1e9  # a second
-VERSION = "5.1.0"  # of pytest-benchmark, whose files these are like
+NANOSECONDS_PER_SECOND = 1e9  # a second
+PYTEST_BENCHMARK_VERSION = "5.1.0"  # of pytest-benchmark, whose files these are like
 
 
-def bencher(found: Sequence[Series]) -> Document:
+def to_bencher(found: Sequence[Series]) -> Document:
     """`{benchmark: {measure: {"value": …, "lower_value": …, "upper_value": …}}}`."""
-    return {each.benchmark: {measure(each.last): metric(each.last)} for each in found}
+    return {
+        each.benchmark: {bencher_measure(each.last_entry): bencher_metric(each.last_entry)}
+        for each in found
+    }
 
 
-def measure(entry: Entry) -> str:
+def bencher_measure(entry: HistoryEntry) -> str:
     if entry.unit == "s":
         return "latency"
     if entry.unit.endswith("/s"):
@@ -40,24 +43,24 @@ def measure(entry: Entry) -> str:
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:64] or "value"
 
 
-def metric(entry: Entry) -> Document:
-    scale = NANOSECONDS if entry.unit == "s" else 1.0
+def bencher_metric(entry: HistoryEntry) -> Document:
+    scale = NANOSECONDS_PER_SECOND if entry.unit == "s" else 1.0
     values = {"value": entry.value, "lower_value": entry.low, "upper_value": entry.high}
     return {name: scale * value for name, value in values.items() if value is not None}
 
 
-def pytest_benchmark(found: Sequence[Series]) -> Document:
+def to_pytest_benchmark(found: Sequence[Series]) -> Document:
     """One run, of the revision that was measured last; series that are not in seconds are left out."""
-    timed = [each.last for each in found if each.last.unit == "s"]
+    timed = [each.last_entry for each in found if each.last_entry.unit == "s"]
     if not timed:
         raise ValueError("pytest-benchmark knows seconds alone, and no series is in seconds")
     latest = max(timed, key=lambda entry: entry.time)
     return {
         "machine_info": machine_info(latest.machine),
         "commit_info": commit_info(latest),
-        "benchmarks": [benchmark(entry) for entry in timed],
-        "datetime": stamp(latest.time),
-        "version": VERSION,
+        "benchmarks": [benchmark_record(entry) for entry in timed],
+        "datetime": iso_timestamp(latest.time),
+        "version": PYTEST_BENCHMARK_VERSION,
     }
 
 
@@ -76,33 +79,33 @@ def machine_info(machine: str) -> Document:
     }
 
 
-def commit_info(entry: Entry) -> Document:
+def commit_info(entry: HistoryEntry) -> Document:
     return {
         "id": entry.revision.removesuffix("+"),
         "dirty": entry.revision.endswith("+"),
-        "time": stamp(entry.time),
-        "author_time": stamp(entry.time),
+        "time": iso_timestamp(entry.time),
+        "author_time": iso_timestamp(entry.time),
         "project": "ganbench",
         "branch": "(unknown)",
     }
 
 
-def benchmark(entry: Entry) -> Document:
-    told = asdict(entry)
-    del told["benchmark"]
+def benchmark_record(entry: HistoryEntry) -> Document:
+    fields = asdict(entry)
+    del fields["benchmark"]
     return {
         "group": None,
         "name": entry.benchmark,
         "fullname": entry.benchmark,
         "params": None,
         "param": None,
-        "extra_info": told,
+        "extra_info": fields,
         "options": {"timer": "perf_counter", "disable_gc": False, "warmup": False},
-        "stats": statistics(entry),
+        "stats": statistics_record(entry),
     }
 
 
-def statistics(entry: Entry) -> Document:
+def statistics_record(entry: HistoryEntry) -> Document:
     """All from one value: how its windows spread is not in the history."""
     value = entry.value
     same = ("min", "max", "mean", "median", "q1", "q3", "ld15iqr", "hd15iqr")
@@ -118,15 +121,15 @@ def statistics(entry: Entry) -> Document:
     }
 
 
-def stamp(seconds: float) -> str:
+def iso_timestamp(seconds: float) -> str:
     """As ISO 8601 in UTC."""
     try:
         return datetime.fromtimestamp(seconds, UTC).isoformat()
     except (ValueError, OverflowError, OSError):
-        return date(seconds)
+        return format_date(seconds)
 
 
-FORMATS: dict[str, Callable[[Sequence[Series]], Document]] = {
-    "bencher": bencher,
-    "pytest-benchmark": pytest_benchmark,
+EXPORT_FORMATS: dict[str, Callable[[Sequence[Series]], Document]] = {
+    "bencher": to_bencher,
+    "pytest-benchmark": to_pytest_benchmark,
 }

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from .change_points import LEAST, change_points
-from .records import Acknowledgement, Entry, History
+from .change_points import MIN_LEVEL_POINTS, find_change_points
+from .records import Acknowledgement, HistoryEntry, HistoryFile
 
 Key = tuple[str, str]  # benchmark, machine
 
@@ -33,47 +33,49 @@ class Series:
 
     benchmark: str
     machine: str
-    entries: list[Entry]
+    entries: list[HistoryEntry]
     changes: list[ChangePoint]
 
     @property
-    def last(self) -> Entry:
+    def last_entry(self) -> HistoryEntry:
         return self.entries[-1]
 
     @property
     def values(self) -> list[float]:
         return [entry.value for entry in self.entries]
 
-    def levels(self) -> list[tuple[int, int, float]]:
+    def level_spans(self) -> list[tuple[int, int, float]]:
         """The places where each begins and ends, and its median."""
         edges = [0, *(change.place for change in self.changes), len(self.entries)]
         return [(start, end, median(self.values[start:end])) for start, end in pairwise(edges)]
 
 
-def series(history: History, find: bool = True) -> list[Series]:
+def make_series(history: HistoryFile, find: bool = True) -> list[Series]:
     """All of a history, by machine and benchmark; raises Missing if change points cannot be found."""
-    parts: dict[Key, list[Entry]] = {}
+    parts: dict[Key, list[HistoryEntry]] = {}
     for entry in sorted(history.entries, key=lambda entry: entry.time):
         parts.setdefault((entry.benchmark, entry.machine), []).append(entry)
     ordered = sorted(parts, key=lambda key: (key[1], key[0]))
-    return [one(key, parts[key], history.acknowledgements, find) for key in ordered]
+    return [make_one_series(key, parts[key], history.acknowledgements, find) for key in ordered]
 
 
-def one(key: Key, entries: list[Entry], known: list[Acknowledgement], find: bool) -> Series:
+def make_one_series(
+    key: Key, entries: list[HistoryEntry], known: list[Acknowledgement], find: bool
+) -> Series:
     about = [each for each in known if (each.benchmark, each.machine) == key]
-    places = change_points([entry.value for entry in entries]) if find else []
+    places = find_change_points([entry.value for entry in entries]) if find else []
     edges = [0, *places, len(entries)]
     levels = [median(entry.value for entry in entries[a:b]) for a, b in pairwise(edges)]
-    reasons = acknowledged(entries, places, about)
+    reasons = reasons_by_change(entries, places, about)
     changes = [
-        change(entries, place, before, after, reasons.get(place))
+        make_change_point(entries, place, before, after, reasons.get(place))
         for place, (before, after) in zip(places, pairwise(levels), strict=True)
     ]
     return Series(*key, entries, changes)
 
 
-def change(
-    entries: list[Entry], place: int, before: float, after: float, reason: str | None
+def make_change_point(
+    entries: list[HistoryEntry], place: int, before: float, after: float, reason: str | None
 ) -> ChangePoint:
     first, previous = entries[place], entries[place - 1]
     better = (after < before) == (first.direction == "lower")
@@ -91,8 +93,8 @@ def change(
     )
 
 
-def acknowledged(
-    entries: Sequence[Entry], places: list[int], about: list[Acknowledgement]
+def reasons_by_change(
+    entries: Sequence[HistoryEntry], places: list[int], about: list[Acknowledgement]
 ) -> dict[int, str]:
     """Reasons by the change points that they are of: each of the nearest, the last word counts.
 
@@ -101,8 +103,10 @@ def acknowledged(
     reasons = {}
     for each in sorted(about, key=lambda each: each.time):
         own = [n for n, entry in enumerate(entries) if entry.revision == each.revision]
-        away = {place: min((abs(place - n) for n in own), default=LEAST) for place in places}
+        away = {
+            place: min((abs(place - n) for n in own), default=MIN_LEVEL_POINTS) for place in places
+        }
         nearest = min(away, key=lambda place: away[place], default=None)
-        if nearest is not None and away[nearest] < LEAST:
+        if nearest is not None and away[nearest] < MIN_LEVEL_POINTS:
             reasons[nearest] = each.reason
     return reasons

@@ -2,69 +2,71 @@
 
 import time
 
-from ganbench.report.findings import percent
+from ganbench.report.findings import format_percent
 
 from .series import ChangePoint, Series
 
-UNITS = {  # by the unit: those that are read more easily, the largest first
+UNIT_PREFIXES = {  # by the unit: those that are read more easily, the largest first
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")),
     "bytes": ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "bytes")),
 }
-CAUTION = (
+TREND_CAUTION = (
     "A trend is a hint where to look, and no gate: a flat series alarms now and then, "
     "and a change is told after three values at the earliest."
 )
 
 
-def shown(value: float, unit: str) -> str:
+def format_with_unit(value: float, unit: str) -> str:
     """`1.25 ms`: four digits, in a unit that suits."""
-    scales = UNITS.get(unit, ((1.0, unit),))
+    scales = UNIT_PREFIXES.get(unit, ((1.0, unit),))
     size, name = next((scale for scale in scales if abs(value) >= scale[0]), scales[-1])
-    return plain(f"{number(value / size)} {name}".strip())
+    return strip_control_characters(f"{format_four_digits(value / size)} {name}".strip())
 
 
-def number(value: float) -> str:
+def format_four_digits(value: float) -> str:
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
-def plain(text: str) -> str:
+def strip_control_characters(text: str) -> str:
     """Without what moves a terminal's cursor or turns the direction of reading."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def step(change: ChangePoint, unit: str) -> str:
+def format_step(change: ChangePoint, unit: str) -> str:
     """`+20 %`; where there is no ratio, from what to what."""
     if change.ratio is None:
-        return f"{shown(change.before, unit)} → {shown(change.after, unit)}"
-    return percent(change.ratio - 1)
+        return f"{format_with_unit(change.before, unit)} → {format_with_unit(change.after, unit)}"
+    return format_percent(change.ratio - 1)
 
 
-def sentence(change: ChangePoint, unit: str) -> str:
+def format_change(change: ChangePoint, unit: str) -> str:
     """`worse since 3a5b0c1 (2f1e7aa before): 1.2 s → 1.44 s, +20 %; acknowledged: a new default`."""
-    levels = f"{shown(change.before, unit)} → {shown(change.after, unit)}"
-    ratio = "" if change.ratio is None else f", {step(change, unit)}"
-    revisions = f"{plain(change.revision)} ({plain(change.previous)} before)"
-    return f"{change.verdict} since {revisions}: {levels}{ratio}; {told(change)}"
+    levels = f"{format_with_unit(change.before, unit)} → {format_with_unit(change.after, unit)}"
+    ratio = "" if change.ratio is None else f", {format_step(change, unit)}"
+    revisions = f"{strip_control_characters(change.revision)} ({strip_control_characters(change.previous)} before)"
+    return f"{change.verdict} since {revisions}: {levels}{ratio}; {format_acknowledgement(change)}"
 
 
-def told(change: ChangePoint) -> str:
+def format_acknowledgement(change: ChangePoint) -> str:
     if change.reason is None:
         return "not acknowledged"
-    return f"acknowledged: {plain(change.reason)}"
+    return f"acknowledged: {strip_control_characters(change.reason)}"
 
 
-def summary(series: Series) -> str:
+def summarize_series(series: Series) -> str:
     """A plot in words: how many values, from where to where, and what changed."""
-    unit, first, last = series.last.unit, series.entries[0], series.last
+    unit, first, last = series.last_entry.unit, series.entries[0], series.last_entry
     counted = "1 value" if len(series.entries) == 1 else f"{len(series.entries)} values"
-    ends = f"{shown(first.value, unit)} at {plain(first.revision)}"
+    ends = f"{format_with_unit(first.value, unit)} at {strip_control_characters(first.revision)}"
     if len(series.entries) > 1:
-        ends += f" to {shown(last.value, unit)} at {plain(last.revision)}"
-    changes = [sentence(change, unit) for change in series.changes] or ["no change point"]
-    return f"{counted}, {series.last.direction} is better: {ends}; {'; '.join(changes)}."
+        ends += (
+            f" to {format_with_unit(last.value, unit)} at {strip_control_characters(last.revision)}"
+        )
+    changes = [format_change(change, unit) for change in series.changes] or ["no change point"]
+    return f"{counted}, {series.last_entry.direction} is better: {ends}; {'; '.join(changes)}."
 
 
-def date(seconds: float) -> str:
+def format_date(seconds: float) -> str:
     """In UTC; of what is no time of this calendar, the number itself."""
     try:
         return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))

@@ -8,48 +8,48 @@ from typing import Any
 from ganbench.errors import GanbenchError
 from ganbench.registry import suggest
 
-from .comparisons import Comparison, compared, confirmed
-from .interleaving import Times, abba
-from .process import COUNTS, TIMES, Bench, Measured
-from .revisions import Side
+from .comparisons import BenchmarkComparison, compare_benchmarks, confirm_slowdown
+from .interleaving import RoundTimes, abba_order
+from .process import COUNTS, TIMES, HarnessRunner, ProcessMeasurements
+from .revisions import RevisionSide
 from .verdicts import Verdict
 
-FLOOR = 3  # blocks: six pairs, the fewest that an interval of 95 % can be made of
-TRIES = 3  # processes until a GPU is steady
+MIN_BLOCKS = 3  # blocks: six pairs, the fewest that an interval of 95 % can be made of
+MAX_TRIES_PER_PROCESS = 3  # processes until a GPU is steady
 # A worker's start takes as long as all steps together: it has the fewest pairs.
-RARE = ("schedule[local]",)
+ONCE_PER_ROUND = ("schedule[local]",)
 
 DECIDED: tuple[Verdict, ...] = ("regressed", "improved", "unchanged")
 
 Say = Callable[[str], None]
 
 
-class UnknownWord(GanbenchError, ValueError):
+class UnknownBenchmark(GanbenchError, ValueError):
     """A word that no benchmark's name has in it."""
 
 
 @dataclass(frozen=True)
-class Rules:
+class PerfRules:
     margin: float
     blocks: int
     seconds: float  # after which no block begins, but the first three
 
 
 @dataclass
-class Report:
+class PerfReport:
     """All that was found; `log` has every window of every process, in their order."""
 
-    comparisons: list[Comparison] = field(default_factory=list)
+    comparisons: list[BenchmarkComparison] = field(default_factory=list)
     ratios: dict[str, list[float]] = field(default_factory=dict)  # of the first round, logarithms
     values: dict[str, list[float]] = field(default_factory=dict)  # the head's in those pairs
     unsteady: list[str] = field(default_factory=list)
-    log: list[Measured] = field(default_factory=list)
+    log: list[ProcessMeasurements] = field(default_factory=list)
     blocks: int = 0
     seconds: list[float] = field(default_factory=list)  # that timing processes took
     device: str = ""
     watched: bool = True
 
-    def count(self, wanted: Verdict) -> int:
+    def count_verdicts(self, wanted: Verdict) -> int:
         return sum(c.verdict == wanted for c in self.comparisons)
 
     @property
@@ -58,100 +58,109 @@ class Report:
         return not any(c.verdict in DECIDED for c in self.comparisons)
 
     @property
-    def broken(self) -> list[Comparison]:
+    def broken_benchmarks(self) -> list[BenchmarkComparison]:
         """Those that both sides have and that gave no ratio, or are not of the same work."""
         return [c for c in self.comparisons if c.verdict == "undecided" and c.ratio is None]
 
 
-class Gate:
-    def __init__(self, base: Side, head: Side, bench: Bench, rules: Rules, say: Say):
+class PerfGate:
+    def __init__(
+        self,
+        base: RevisionSide,
+        head: RevisionSide,
+        bench: HarnessRunner,
+        rules: PerfRules,
+        say: Say,
+    ):
         self.sides = {"base": base, "head": head}
         self.bench, self.rules, self.say = bench, rules, say
-        self.report, self.end = Report(), time.monotonic() + rules.seconds
+        self.report, self.end = PerfReport(), time.monotonic() + rules.seconds
 
-    def run(self, words: Sequence[str] = ()) -> Report:
+    def run(self, words: Sequence[str] = ()) -> PerfReport:
         """Raises UnknownWord, and CannotRun of a side."""
-        first = {name: self.warmed(side, words) for name, side in self.sides.items()}
+        first = {name: self.warm_side(side, words) for name, side in self.sides.items()}
         self.report.device, self.report.watched = first["head"].device, first["head"].watched
-        check(words, {name for one in first.values() for name in one.collected})
+        check_words(words, {name for one in first.values() for name in one.collected})
         timed = {n for one in first.values() for n, r in one.readings.items() if not r.exact}
-        times = self.round("round 1", timed, self.rules.blocks)
-        found = compared(first, times, self.rules.margin)
-        suspects = [c.benchmark for c in found if c.verdict == "regressed" and not c.exact]
-        again = self.round("round 2", suspects, max(FLOOR, self.report.blocks))
-        found = [confirmed(c, again, self.rules.margin) for c in found]
-        self.report.comparisons = [unsteady(c, self.report.unsteady) for c in found]
-        paired = [name for name in sorted(timed) if times.pairs(name)]
-        self.report.ratios = {name: times.ratios(name) for name in paired}
-        self.report.values = {name: [h.value for _, h in times.pairs(name)] for name in paired}
+        times = self.run_round("round 1", timed, self.rules.blocks)
+        comparisons = compare_benchmarks(first, times, self.rules.margin)
+        suspects = [c.benchmark for c in comparisons if c.verdict == "regressed" and not c.exact]
+        again = self.run_round("round 2", suspects, max(MIN_BLOCKS, self.report.blocks))
+        comparisons = [confirm_slowdown(c, again, self.rules.margin) for c in comparisons]
+        self.report.comparisons = [without_held_back(c, self.report.unsteady) for c in comparisons]
+        paired = [name for name in sorted(timed) if times.reading_pairs(name)]
+        self.report.ratios = {name: times.log_ratios(name) for name in paired}
+        self.report.values = {
+            name: [h.value for _, h in times.reading_pairs(name)] for name in paired
+        }
         return self.report
 
-    def warmed(self, side: Side, words: Sequence[str]) -> Measured:
+    def warm_side(self, side: RevisionSide, words: Sequence[str]) -> ProcessMeasurements:
         """The first process of a side counts, and fills caches; its times are not used."""
         began = time.monotonic()
-        found = self.bench.measure(side, (COUNTS, TIMES), words)
-        self.report.log.append(found)
-        told = f"{len(found.readings)} benchmarks, {len(found.failed)} failed"
-        self.say(f"{side.name} counted and warm: {told} ({time.monotonic() - began:.0f} s)")
-        return found
+        measured = self.bench.measure(side, (COUNTS, TIMES), words)
+        self.report.log.append(measured)
+        summary = f"{len(measured.readings)} benchmarks, {len(measured.failed)} failed"
+        self.say(f"{side.name} counted and warm: {summary} ({time.monotonic() - began:.0f} s)")
+        return measured
 
-    def round(self, label: str, names: Collection[str], blocks: int) -> Times:
+    def run_round(self, label: str, names: Collection[str], blocks: int) -> RoundTimes:
         """Blocks of four processes until they are through, or the time is up, or nothing is left to learn."""
-        times = Times()
+        times = RoundTimes()
         for block in range(blocks if names else 0):
-            if block >= FLOOR and (time.monotonic() > self.end or times.is_narrow()):
+            if block >= MIN_BLOCKS and (time.monotonic() > self.end or times.is_narrow()):
                 break
-            rest = {*names} - {*RARE} if block >= FLOOR else {*names}
-            self.block(times, rest, f"{label}, block {block + 1}/{blocks}")
+            rest = {*names} - {*ONCE_PER_ROUND} if block >= MIN_BLOCKS else {*names}
+            self.run_block(times, rest, f"{label}, block {block + 1}/{blocks}")
             if label == "round 1":
                 self.report.blocks = block + 1
         return times
 
-    def block(self, times: Times, names: Collection[str], label: str) -> None:
-        for number, name in enumerate(abba(1) if names else (), 1):
-            seconds = self.turn(times, self.sides[name], names)
+    def run_block(self, times: RoundTimes, names: Collection[str], label: str) -> None:
+        for number, name in enumerate(abba_order(1) if names else (), 1):
+            seconds = self.run_turn(times, self.sides[name], names)
             self.say(f"{label}, {number}/4: {name} {seconds:.0f} s")
 
-    def turn(self, times: Times, side: Side, names: Collection[str]) -> float:
+    def run_turn(self, times: RoundTimes, side: RevisionSide, names: Collection[str]) -> float:
         began = time.monotonic()
-        found = self.steady(side, names)
-        self.report.log.append(found)
+        measured = self.measure_steadily(side, names)
+        self.report.log.append(measured)
         self.report.seconds.append(time.monotonic() - began)
-        times.turns[side.name].append(found)
+        times.turns[side.name].append(measured)
         return self.report.seconds[-1]
 
-    def steady(self, side: Side, names: Collection[str]) -> Measured:
+    def measure_steadily(self, side: RevisionSide, names: Collection[str]) -> ProcessMeasurements:
         """A process; windows of a GPU that was held back are measured again, in one more."""
-        found = self.bench.measure(side, (TIMES,), names=names)
-        for _ in range(TRIES - 1):
-            shaky = [name for name, one in found.readings.items() if not one.steady]
+        measured = self.bench.measure(side, (TIMES,), names=names)
+        for _ in range(MAX_TRIES_PER_PROCESS - 1):
+            shaky = [name for name, one in measured.readings.items() if not one.steady]
             if not shaky:
-                return found
+                return measured
             again = self.bench.measure(side, (TIMES,), names=shaky)
-            found = replace(found, readings=found.readings | again.readings)
-        shaky = [name for name, one in found.readings.items() if not one.steady]
+            measured = replace(measured, readings=measured.readings | again.readings)
+        shaky = [name for name, one in measured.readings.items() if not one.steady]
         self.report.unsteady += [name for name in shaky if name not in self.report.unsteady]
-        return found
+        return measured
 
 
-def unsteady(found: Comparison, names: Collection[str]) -> Comparison:
+def without_held_back(found: BenchmarkComparison, names: Collection[str]) -> BenchmarkComparison:
     """What a GPU that was held back says of times decides nothing."""
     if found.benchmark not in names or found.exact:
         return found
     return replace(found, verdict="undecided", reason="the GPU's clock was held back")
 
 
-def check(words: Sequence[str], known: Collection[str]) -> None:
+def check_words(words: Sequence[str], known: Collection[str]) -> None:
     """Raises UnknownWord for one that picks nothing."""
     kinds = sorted({name.partition("[")[0] for name in known})
     for word in words:
         if not any(word.lower() in name.lower() for name in known):
             close, _, _ = suggest(word, {*known, *kinds}).partition("; there are")
             offered = close or f"; there are {', '.join(kinds)}"
-            raise UnknownWord(f"no benchmark has {word!r} in its name{offered}")
+            raise UnknownBenchmark(f"no benchmark has {word!r} in its name{offered}")
 
 
-def record(report: Report) -> dict[str, Any]:
+def report_record(report: PerfReport) -> dict[str, Any]:
     """As plain data: `processes` holds every window."""
     return {
         "device": report.device,

@@ -4,41 +4,47 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .process import Measured, Reading
-from .verdicts import interval
+from .process import BenchmarkReading, ProcessMeasurements
+from .verdicts import median_interval
 
-NARROW = math.log(1.01)  # half an interval: more pairs would tell nothing that matters
+NARROW_HALF_WIDTH = math.log(1.01)  # half an interval: more pairs would tell nothing that matters
 
 
-def abba(blocks: int) -> Iterator[str]:
+def abba_order(blocks: int) -> Iterator[str]:
     """Whose turn it is: a machine that slows down steadily slows both sides alike."""
     for _ in range(blocks):
         yield from ("base", "head", "head", "base")
 
 
 @dataclass
-class Times:
+class RoundTimes:
     """The processes of a round: pairs are neighbours, the first base with the first head and so on."""
 
-    turns: dict[str, list[Measured]] = field(default_factory=lambda: {"base": [], "head": []})
+    turns: dict[str, list[ProcessMeasurements]] = field(
+        default_factory=lambda: {"base": [], "head": []}
+    )
 
-    def pairs(self, name: str) -> list[tuple[Reading, Reading]]:
+    def reading_pairs(self, name: str) -> list[tuple[BenchmarkReading, BenchmarkReading]]:
         both = zip(self.turns["base"], self.turns["head"], strict=False)
-        found = ((b.readings.get(name), h.readings.get(name)) for b, h in both)
-        return [(base, head) for base, head in found if base and head]
+        readings = ((b.readings.get(name), h.readings.get(name)) for b, h in both)
+        return [(base, head) for base, head in readings if base and head]
 
-    def ratios(self, name: str) -> list[float]:
+    def log_ratios(self, name: str) -> list[float]:
         """Of the head to the base, as logarithms: of what is paced where both are."""
         return [
             math.log(
                 head.paced / base.paced if head.paced and base.paced else head.value / base.value
             )
-            for base, head in self.pairs(name)
+            for base, head in self.reading_pairs(name)
         ]
 
-    def names(self) -> set[str]:
+    def benchmark_names(self) -> set[str]:
         return {name for side in self.turns.values() for one in side for name in one.readings}
 
     def is_narrow(self) -> bool:
-        shared = [self.ratios(name) for name in self.names() if self.pairs(name)]
-        return bool(shared) and all(interval(r).half_width < NARROW for r in shared)
+        shared = [
+            self.log_ratios(name) for name in self.benchmark_names() if self.reading_pairs(name)
+        ]
+        return bool(shared) and all(
+            median_interval(r).half_width < NARROW_HALF_WIDTH for r in shared
+        )

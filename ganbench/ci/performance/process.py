@@ -14,13 +14,13 @@ from typing import Any
 
 from ganbench.errors import GanbenchError
 
-from .revisions import Side, environment
+from .revisions import RevisionSide, harness_environment
 
-HARNESS = Path(__file__).parent / "harness"
+HARNESS_FOLDER = Path(__file__).parent / "harness"
 TIMES, COUNTS = "test_times.py", "test_counts.py"
-NEEDED = {"pytest": "pytest", "pytest_benchmark": "pytest-benchmark"}
-LONGEST = 3600  # seconds of one process, after which it hangs for certain
-ENOUGH = 5  # windows at full clock, on a GPU
+HARNESS_PACKAGES = {"pytest": "pytest", "pytest_benchmark": "pytest-benchmark"}
+MAX_PROCESS_SECONDS = 3600  # seconds of one process, after which it hangs for certain
+MIN_WINDOWS = 5  # windows at full clock, on a GPU
 
 
 class CannotRun(GanbenchError, RuntimeError):
@@ -30,7 +30,7 @@ class CannotRun(GanbenchError, RuntimeError):
 
 
 @dataclass(frozen=True)
-class Reading:
+class BenchmarkReading:
     """What one process found of a benchmark: exact, or the best of several windows."""
 
     value: float
@@ -48,18 +48,18 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Measured:
+class ProcessMeasurements:
     """All that a process told: readings, what failed, what has no meaning, what there would be."""
 
     side: str
-    readings: dict[str, Reading]
+    readings: dict[str, BenchmarkReading]
     failed: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     collected: tuple[str, ...] = ()
     device: str = ""
     watched: bool = True  # by NVML, if it is a GPU
 
-    def reason(self, name: str) -> str:
+    def reason_for(self, name: str) -> str:
         return self.failed.get(name) or self.skipped.get(name) or ""
 
     def record(self) -> dict[str, Any]:
@@ -67,50 +67,55 @@ class Measured:
         return {"side": self.side, "readings": readings, "failed": self.failed}
 
 
-def lacking() -> list[str]:
+def missing_packages() -> list[str]:
     """Packages of the harness that are not installed."""
-    return [package for module, package in NEEDED.items() if find_spec(module) is None]
+    return [package for module, package in HARNESS_PACKAGES.items() if find_spec(module) is None]
 
 
-class Bench:
+class HarnessRunner:
     """A scratch folder with this version's harness in it, which measures either side."""
 
     def __init__(self, scratch: Path, device: str = "cpu"):
         self.scratch, self.device, self.count = scratch, device, 0
         self.harness = scratch / "perf_harness"
-        shutil.copytree(HARNESS, self.harness, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(HARNESS_FOLDER, self.harness, ignore=shutil.ignore_patterns("__pycache__"))
         (self.harness / "pytest.ini").write_text("[pytest]\n", "utf-8")
 
     def measure(
         self,
-        side: Side,
+        side: RevisionSide,
         files: Sequence[str],
         words: Sequence[str] = (),
         names: Collection[str] | None = None,
-    ) -> Measured:
+    ) -> ProcessMeasurements:
         """Of what its name allows; raises CannotRun."""
         self.count += 1
         place = self.scratch / f"{self.count:03}-{side.name}"
         place.mkdir()
         order = {
-            "home": str(side.home.resolve()) if side.home else "",
-            "roots": [str(place.resolve()) for place in side.path],
+            "home": str(side.package_home.resolve()) if side.package_home else "",
+            "roots": [str(place.resolve()) for place in side.import_path],
             "device": self.device,
             "words": list(words),
             "names": None if names is None else sorted(names),
             "answer": str(place / "answer.json"),
         }
         (place / "order.json").write_text(json.dumps(order), "utf-8")
-        told = self.run(side, place, files)
-        return measured(side, content(place / "answer.json"), content(place / "times.json"), told)
+        printed = self.run_harness(side, place, files)
+        return read_measurements(
+            side,
+            read_json_or_nothing(place / "answer.json"),
+            read_json_or_nothing(place / "times.json"),
+            printed,
+        )
 
-    def run(self, side: Side, place: Path, files: Sequence[str]) -> str:
+    def run_harness(self, side: RevisionSide, place: Path, files: Sequence[str]) -> str:
         """What the process printed."""
         options = ["-q", "-p", "no:cacheprovider", "-p", "pytest_benchmark.plugin", "--tb=line"]
         options += ["--benchmark-disable-gc", f"--benchmark-json={place / 'times.json'}"]
         options += [f"--basetemp={place / 'temporary'}", f"--rootdir={self.harness}"]
         command = [sys.executable, "-m", "pytest", *options, *files]
-        around = environment(side, self.scratch, place / "order.json")
+        around = harness_environment(side, self.scratch, place / "order.json")
         try:
             ran = subprocess.run(
                 command,
@@ -118,15 +123,17 @@ class Bench:
                 env=around,
                 capture_output=True,
                 text=True,
-                timeout=LONGEST,
+                timeout=MAX_PROCESS_SECONDS,
             )
         except subprocess.TimeoutExpired as error:
-            raise CannotRun(f"{side.name}: it was not through after {LONGEST} s") from error
+            raise CannotRun(
+                f"{side.name}: it was not through after {MAX_PROCESS_SECONDS} s"
+            ) from error
         shutil.rmtree(place / "temporary", ignore_errors=True)
         return ran.stderr.strip() or ran.stdout.strip()
 
 
-def content(path: Path) -> dict[str, Any]:
+def read_json_or_nothing(path: Path) -> dict[str, Any]:
     """JSON of a file, or nothing: what was cut off or never written tells nothing."""
     try:
         return dict(json.loads(path.read_text("utf-8")))
@@ -134,17 +141,20 @@ def content(path: Path) -> dict[str, Any]:
         return {}
 
 
-def measured(side: Side, answer: dict[str, Any], found: dict[str, Any], printed: str) -> Measured:
+def read_measurements(
+    side: RevisionSide, answer: dict[str, Any], found: dict[str, Any], printed: str
+) -> ProcessMeasurements:
     """What the files of a process say; raises CannotRun if they say that it never began."""
     if "refused" in answer or not answer.get("collected"):
         last = printed.splitlines()[-1] if printed else "it told nothing"
         raise CannotRun(f"{side.name}: {answer.get('refused', last)}")
     readings = {
-        item["name"].removeprefix("test_"): reading(item) for item in found.get("benchmarks", [])
+        item["name"].removeprefix("test_"): make_reading(item)
+        for item in found.get("benchmarks", [])
     }
     failed = {name: first_line(why) for name, why in answer["reasons"].items()}
     gone = {*failed, *answer["skipped"]}
-    return Measured(
+    return ProcessMeasurements(
         side.name,
         {name: value for name, value in readings.items() if name not in gone},
         failed,
@@ -159,23 +169,25 @@ def first_line(text: str) -> str:
     return (text.strip().splitlines() or [""])[0]
 
 
-def reading(item: dict[str, Any]) -> Reading:
+def make_reading(item: dict[str, Any]) -> BenchmarkReading:
     """Of a benchmark as pytest-benchmark wrote it down."""
     extra = item["extra_info"]
     work = extra.get("work", "")
     if "count" in extra:
-        return Reading(float(extra["count"]), extra["unit"], True, work=work)
+        return BenchmarkReading(float(extra["count"]), extra["unit"], True, work=work)
     windows = tuple(seconds / extra.get("per", 1) for seconds in item["stats"]["data"])
-    known = {"work": work, "windows": windows, "wall": tuple(extra.get("wall", ()))}
+    facts = {"work": work, "windows": windows, "wall": tuple(extra.get("wall", ()))}
     if "looks" in extra:
-        kept = [w for w, bad in zip(windows, extra["held_back"], strict=True) if not bad]
-        known |= {"looks": tuple(extra["looks"]), "steady": len(kept) >= ENOUGH}
-        return Reading(median(kept or windows), "s", False, **known)
+        steady_windows = [w for w, bad in zip(windows, extra["held_back"], strict=True) if not bad]
+        facts |= {"looks": tuple(extra["looks"]), "steady": len(steady_windows) >= MIN_WINDOWS}
+        return BenchmarkReading(median(steady_windows or windows), "s", False, **facts)
     # Noise only ever adds to the time of a CPU: the least window is the value.
-    return Reading(min(windows), "s", False, paced(windows, extra.get("paces", ())), **known)
+    return BenchmarkReading(
+        min(windows), "s", False, paced_median(windows, extra.get("paces", ())), **facts
+    )
 
 
-def paced(windows: Sequence[float], paces: Sequence[float]) -> float:
+def paced_median(windows: Sequence[float], paces: Sequence[float]) -> float:
     """The median window in units of the fixed work before and after it.
 
     Who shares a core, or heats it, slows both: on two busy cores pairs differ by 14 % in place of 36 %.

@@ -9,41 +9,41 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from .comparisons import Comparison
-from .gate import Report, Rules
-from .verdicts import ORDER, power
+from .comparisons import BenchmarkComparison
+from .gate import PerfReport, PerfRules
+from .verdicts import ORDER, slowdown_power
 
-PACED = (
+PACED_SENTENCE = (
     "Seconds are those of the least window; ratios are of windows in units of a fixed piece of work beside"
     " them, where that runs in the same process, so that neither noise nor neighbours decide."
 )
-UNWATCHED = "Without nvidia-ml-py nobody saw whether the GPU was held back or shared."
-UNMEASURED = "unmeasured: no GPU has run this gate yet, so its margins there are a guess"
-SLOWDOWNS = (0.1, 0.2)
-STYLES = {"regressed": "bold red", "missing": "red", "improved": "green"}
-PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "µ"))
+UNWATCHED_SENTENCE = "Without nvidia-ml-py nobody saw whether the GPU was held back or shared."
+UNMEASURED_SENTENCE = "unmeasured: no GPU has run this gate yet, so its margins there are a guess"
+POWER_SLOWDOWNS = (0.1, 0.2)
+VERDICT_STYLES = {"regressed": "bold red", "missing": "red", "improved": "green"}
+SI_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "µ"))
 
 
-def ordered(comparisons: Sequence[Comparison]) -> list[Comparison]:
+def order_comparisons(comparisons: Sequence[BenchmarkComparison]) -> list[BenchmarkComparison]:
     """By verdict, and within one the largest ratio first."""
     return sorted(comparisons, key=lambda c: (ORDER.index(c.verdict), -(c.ratio or 0), c.benchmark))
 
 
-def is_told(found: Comparison) -> bool:
+def is_notable(found: BenchmarkComparison) -> bool:
     return not (found.exact and found.verdict == "unchanged")
 
 
-def amount(value: float | None, unit: str) -> str:
+def format_measured(value: float | None, unit: str) -> str:
     """`12.3 ms`, `4.05 MB`, `812 calls`."""
     if value is None:
         return "–"
     if unit not in ("s", "bytes"):
         return f"{value:,.0f} {unit}"
-    scale, prefix = next((p for p in PREFIXES if abs(value) >= p[0]), (1, ""))
+    scale, prefix = next((p for p in SI_PREFIXES if abs(value) >= p[0]), (1, ""))
     return f"{value / scale:.3g} {prefix}{'B' if unit == 'bytes' else unit}"
 
 
-def ratio(found: Comparison) -> str:
+def format_ratio(found: BenchmarkComparison) -> str:
     if found.ratio is None:
         return "–"
     if found.exact:
@@ -52,84 +52,91 @@ def ratio(found: Comparison) -> str:
     return f"{found.ratio:.3f}" + (f" [{found.low:.3f}, {found.high:.3f}]" if bounded else "")
 
 
-COLUMNS = ("benchmark", "verdict", "base", "head", "head / base", "pairs")
+PERF_TABLE_COLUMNS = ("benchmark", "verdict", "base", "head", "head / base", "pairs")
 
 
-def cells(found: Comparison) -> tuple[str, ...]:
-    sides = (amount(found.base, found.unit), amount(found.head, found.unit))
+def perf_table_cells(found: BenchmarkComparison) -> tuple[str, ...]:
+    sides = (format_measured(found.base, found.unit), format_measured(found.head, found.unit))
     pairs = "exact" if found.exact else str(found.pairs or "–")
-    return (found.benchmark, found.verdict, *sides, ratio(found), pairs)
+    return (found.benchmark, found.verdict, *sides, format_ratio(found), pairs)
 
 
-def table(report: Report) -> Table:
-    made = Table(box=SIMPLE_HEAD, padding=(0, 1))
-    made.add_column(COLUMNS[0], overflow="fold")
-    for name in COLUMNS[1:]:
-        made.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
-    for found in filter(is_told, ordered(report.comparisons)):
-        made.add_row(*map(escape, cells(found)), style=STYLES.get(found.verdict))
-    return made
+def perf_table(report: PerfReport) -> Table:
+    grid = Table(box=SIMPLE_HEAD, padding=(0, 1))
+    grid.add_column(PERF_TABLE_COLUMNS[0], overflow="fold")
+    for name in PERF_TABLE_COLUMNS[1:]:
+        grid.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
+    for found in filter(is_notable, order_comparisons(report.comparisons)):
+        grid.add_row(*map(escape, perf_table_cells(found)), style=VERDICT_STYLES.get(found.verdict))
+    return grid
 
 
-def reasons(report: Report) -> list[str]:
-    return [f"{c.benchmark}: {c.reason}" for c in ordered(report.comparisons) if c.reason]
+def perf_reasons(report: PerfReport) -> list[str]:
+    return [f"{c.benchmark}: {c.reason}" for c in order_comparisons(report.comparisons) if c.reason]
 
 
-def sentences(report: Report, rules: Rules, powers: dict[float, float]) -> list[str]:
+def perf_sentences(report: PerfReport, rules: PerfRules, powers: dict[float, float]) -> list[str]:
     """Counts, what stayed exactly, what the gate would have seen, and what to distrust."""
-    counts = [f"{n} {name}" for name in ORDER if (n := report.count(name))]
-    said = [f"{len(report.comparisons)} benchmarks: {', '.join(counts) or 'none'}."]
-    still = sum(not is_told(c) for c in report.comparisons)
-    said += [f"{still} exact numbers are unchanged and not shown."] if still else []
+    counts = [f"{n} {name}" for name in ORDER if (n := report.count_verdicts(name))]
+    sentences = [f"{len(report.comparisons)} benchmarks: {', '.join(counts) or 'none'}."]
+    still = sum(not is_notable(c) for c in report.comparisons)
+    sentences += [f"{still} exact numbers are unchanged and not shown."] if still else []
     if powers:
         chances = ", ".join(f"{p:.0%} of {slow:.0%}" for slow, p in powers.items())
-        said += [
+        sentences += [
             f"Of a benchmark that is slower it would have seen, at a margin of {rules.margin:.0%}"
             f" and with this noise: {chances} (the median of {len(report.ratios)} benchmarks)."
         ]
-    if not on_gpu(report) and report.ratios:
-        said += [PACED]
+    if not is_on_gpu(report) and report.ratios:
+        sentences += [PACED_SENTENCE]
     if report.unsteady:
-        said += [f"The GPU's clock was held back in {', '.join(report.unsteady)}: undecided."]
-    said += [] if report.watched else [UNWATCHED]
-    return [*said, *([f"On a GPU {UNMEASURED}."] if on_gpu(report) else [])]
+        sentences += [f"The GPU's clock was held back in {', '.join(report.unsteady)}: undecided."]
+    sentences += [] if report.watched else [UNWATCHED_SENTENCE]
+    return [*sentences, *([f"On a GPU {UNMEASURED_SENTENCE}."] if is_on_gpu(report) else [])]
 
 
-def on_gpu(report: Report) -> bool:
+def is_on_gpu(report: PerfReport) -> bool:
     return report.device not in ("", "cpu")
 
 
-def powers(report: Report, rules: Rules) -> dict[float, float]:
+def perf_powers(report: PerfReport, rules: PerfRules) -> dict[float, float]:
     """The chance that the rule sees a slowdown, at the median benchmark."""
-    rng, found = np.random.default_rng(0), [r for r in report.ratios.values() if len(r) > 1]
-    if not found:
+    rng, ratios = np.random.default_rng(0), [r for r in report.ratios.values() if len(r) > 1]
+    if not ratios:
         return {}
     return {
-        slow: median(power(r, slow, len(r), rules.margin, rng) for r in found) for slow in SLOWDOWNS
+        slow: median(slowdown_power(r, slow, len(r), rules.margin, rng) for r in ratios)
+        for slow in POWER_SLOWDOWNS
     }
 
 
-def markdown(report: Report, said: Sequence[str], title: str) -> str:
+def perf_markdown(report: PerfReport, said: Sequence[str], title: str) -> str:
     """A section with the table of all that changed or could not be decided."""
-    shown = [c for c in ordered(report.comparisons) if c.verdict != "unchanged"]
+    shown = [c for c in order_comparisons(report.comparisons) if c.verdict != "unchanged"]
     lines = [f"### {title}", "", *said]
     if shown:
-        lines += ["", row(COLUMNS), row(["---"] * len(COLUMNS))]
-        lines += [row(cells(found)) for found in shown]
-        lines += ["", *(f"- {line}" for line in reasons(report))]
+        lines += [
+            "",
+            markdown_row(PERF_TABLE_COLUMNS),
+            markdown_row(["---"] * len(PERF_TABLE_COLUMNS)),
+        ]
+        lines += [markdown_row(perf_table_cells(notable)) for notable in shown]
+        lines += ["", *(f"- {line}" for line in perf_reasons(report))]
     return "\n".join(lines) + "\n\n"
 
 
-def row(texts: Sequence[str]) -> str:
+def markdown_row(texts: Sequence[str]) -> str:
     return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
 
 
-def entries(report: Report, machine: str, revision: str, time: float, software: str) -> list[Any]:
+def perf_history_entries(
+    report: PerfReport, machine: str, revision: str, time: float, software: str
+) -> list[Any]:
     """The head's values for the history of this machine, with bounds from its own processes."""
-    from ganbench.ci.history.records import Entry
+    from ganbench.ci.history.records import HistoryEntry
 
     return [
-        Entry(
+        HistoryEntry(
             benchmark=c.benchmark,
             machine=machine,
             value=c.head,

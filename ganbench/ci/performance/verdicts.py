@@ -21,13 +21,13 @@ ORDER: tuple[Verdict, ...] = (
     "new",
     "unchanged",
 )  # as they are told
-LEVEL = 0.95
-EXACT = 0.02  # the margin of what is counted and not timed
-DRAWS = 2000
+PERF_CONFIDENCE_LEVEL = 0.95
+EXACT_COUNT_MARGIN = 0.02  # the margin of what is counted and not timed
+POWER_DRAWS = 2000
 
 
 @dataclass(frozen=True)
-class Interval:
+class MedianInterval:
     """The median of log ratios, and what it lies in with a probability of at least 95 %."""
 
     median: float
@@ -39,7 +39,7 @@ class Interval:
         return (self.high - self.low) / 2
 
 
-def rank(count: int, level: float = LEVEL) -> int:
+def interval_rank(count: int, level: float = PERF_CONFIDENCE_LEVEL) -> int:
     """The k for which the k-th smallest and the k-th largest of so many enclose the median; 0 if none does."""
     outside, k = 0.0, 0
     while k < count // 2:
@@ -50,23 +50,23 @@ def rank(count: int, level: float = LEVEL) -> int:
     return k
 
 
-def interval(ratios: Sequence[float]) -> Interval:
+def median_interval(ratios: Sequence[float]) -> MedianInterval:
     """Of fewer than six ratios nothing can be said: it is unbounded."""
-    ordered, k = sorted(ratios), rank(len(ratios))
+    ordered, k = sorted(ratios), interval_rank(len(ratios))
     middle = median(ordered)
-    return Interval(middle, ordered[k - 1], ordered[-k]) if k else Interval(middle)
+    return MedianInterval(middle, ordered[k - 1], ordered[-k]) if k else MedianInterval(middle)
 
 
-def verdict(found: Interval, margin: float) -> Verdict:
+def decide_perf_verdict(bounds: MedianInterval, margin: float) -> Verdict:
     edge = math.log1p(margin)
-    if found.median > edge and found.low > 0:
+    if bounds.median > edge and bounds.low > 0:
         return "regressed"
-    if found.median < -edge and found.high < 0:
+    if bounds.median < -edge and bounds.high < 0:
         return "improved"
-    return "unchanged" if -edge < found.low and found.high < edge else "undecided"
+    return "unchanged" if -edge < bounds.low and bounds.high < edge else "undecided"
 
 
-def verdict_of_counts(base: float, head: float, margin: float = EXACT) -> Verdict:
+def decide_count_verdict(base: float, head: float, margin: float = EXACT_COUNT_MARGIN) -> Verdict:
     """Of exact numbers, of which there is one a side."""
     if base == head:
         return "unchanged"
@@ -76,7 +76,7 @@ def verdict_of_counts(base: float, head: float, margin: float = EXACT) -> Verdic
     return "improved" if ratio < 1 - margin else "unchanged"
 
 
-def power(
+def slowdown_power(
     ratios: Sequence[float],
     slowdown: float,
     pairs: int,
@@ -87,11 +87,11 @@ def power(
 
     Pairs are drawn again from them, centred at the slowdown.
     """
-    k = rank(pairs)
+    k = interval_rank(pairs)
     if not k:
         return 0.0
     noise = np.asarray(ratios) - median(ratios)
-    drawn = rng.choice(noise, (DRAWS, pairs)) + math.log1p(slowdown)
+    drawn = rng.choice(noise, (POWER_DRAWS, pairs)) + math.log1p(slowdown)
     drawn.sort(axis=1)
-    seen = (np.median(drawn, axis=1) > math.log1p(margin)) & (drawn[:, k - 1] > 0)
-    return float(seen.mean()) ** 2
+    is_detected = (np.median(drawn, axis=1) > math.log1p(margin)) & (drawn[:, k - 1] > 0)
+    return float(is_detected.mean()) ** 2

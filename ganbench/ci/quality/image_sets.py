@@ -3,85 +3,85 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ganbench.evaluation.evaluate import evaluate, labels
+from ganbench.evaluation.evaluate import evaluate, metric_labels_of
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.result import Evaluation
 from ganbench.registry import SpecError
 
 from .baseline import (
-    IMAGES,
+    IMAGES_CELL,
     Baseline,
     CellRecord,
-    Floor,
-    conditions,
-    facts,
-    made,
-    remembered,
-    versions_differ,
+    FloorRecord,
+    digit_conditions,
+    list_version_differences,
+    make_provenance,
+    metric_facts_record,
+    previous_baselines,
 )
-from .hypothesis_tests import FEWEST, Trainings
-from .verdict import LEAST_RATIO, Side
+from .hypothesis_tests import MIN_TRAININGS_PER_TEST, CellTrainings
+from .verdict import MIN_BASELINE_RATIO, MeasuredSide
 
-CELL = IMAGES
+IMAGE_SET_CELL = IMAGES_CELL
 Settings = Mapping[Any, Any]  # of `evaluate`
 
 
-def margins_of(texts: Sequence[str], metrics: str) -> dict[str, float]:
+def parse_margins(texts: Sequence[str], metrics: str) -> dict[str, float]:
     """`fid=0.25` as a metric and its margin; raises SpecError for what is none, or is not measured."""
-    found, measured = {}, labels(metrics)
+    margins, measured = {}, metric_labels_of(metrics)
     for text in texts:
         metric, _, margin = text.rpartition("=")
         METRICS.make(metric)
         if METRICS.label(metric) not in measured:
             raise SpecError(f"--margin {text}: {metric} is not among --metrics {metrics}")
-        found[METRICS.label(metric)] = margin_of(text, margin)
-    if not found:
+        margins[METRICS.label(metric)] = parse_margin(text, margin)
+    if not margins:
         raise SpecError("say how much worse a metric may become: --margin fid=0.25")
-    return found
+    return margins
 
 
-def margin_of(text: str, margin: str) -> float:
+def parse_margin(text: str, margin: str) -> float:
     try:
-        found = float(margin)
+        amount = float(margin)
     except ValueError:
-        found = -1.0
-    if not 0 < found < float("inf"):
+        amount = -1.0
+    if not 0 < amount < float("inf"):
         raise SpecError(f"--margin {text}: write metric=amount, as in fid=0.25, the amount above 0")
-    return found
+    return amount
 
 
-def evaluations(fakes: Sequence[str], real: str, **settings: Any) -> list[Evaluation]:
+def evaluate_image_sets(fakes: Sequence[str], real: str, **settings: Any) -> list[Evaluation]:
     """Of each training's images; raises what `evaluate` does, and SpecError for the same ones twice."""
-    found: list[Evaluation] = []
+    evaluations: list[Evaluation] = []
     for fake in fakes:
-        found.append(evaluate(fake, real, **settings))
-        values = [row.value for row in found[-1].rows]
-        for other in found[:-1]:
+        evaluations.append(evaluate(fake, real, **settings))
+        values = [row.value for row in evaluations[-1].rows]
+        for other in evaluations[:-1]:
             if values == [row.value for row in other.rows] and any(v is not None for v in values):
                 raise SpecError(f"{fake} and {other.fake} are the same images: one training each")
-    return found
+    return evaluations
 
 
-def side(found: Sequence[Evaluation], lost: int, device: str) -> Side:
+def make_image_side(evaluations: Sequence[Evaluation], lost: int, device: str) -> MeasuredSide:
     """What these measured, and how many trainings ended without images."""
-    metrics = [row.metric for row in found[0].rows]
-    values = {m: [value(each, m) for each in found] for m in metrics}
-    known = {
-        row.metric: Floor(value=row.floor, error=row.floor_standard_error)
-        for row in found[0].rows
+    metrics = [row.metric for row in evaluations[0].rows]
+    values = {m: [value_or_none(each, m) for each in evaluations] for m in metrics}
+    readings = {
+        row.metric: FloorRecord(value=row.floor, error=row.floor_standard_error)
+        for row in evaluations[0].rows
         if row.floor is not None
     }
-    trainings = {CELL: Trainings(len(found) + lost, lost, values)}
-    return Side(trainings, {CELL: known}, conditions=conditions(device))
+    trainings = {IMAGE_SET_CELL: CellTrainings(len(evaluations) + lost, lost, values)}
+    return MeasuredSide(trainings, {IMAGE_SET_CELL: readings}, conditions=digit_conditions(device))
 
 
-def value(found: Evaluation, metric: str) -> float | None:
-    return next(row.value for row in found.rows if row.metric == metric)
+def value_or_none(evaluation: Evaluation, metric: str) -> float | None:
+    return next(row.value for row in evaluation.rows if row.metric == metric)
 
 
-def baseline(
-    found: Sequence[Evaluation],
-    here: Side,
+def make_image_baseline(
+    evaluations: Sequence[Evaluation],
+    image_side: MeasuredSide,
     margins: Mapping[str, float],
     settings: Settings,
     device: str,
@@ -89,7 +89,7 @@ def baseline(
     before: Baseline | None = None,
 ) -> Baseline:
     """What was measured, as a baseline."""
-    terms, trainings = one_protocol(found), here.trainings[CELL]
+    terms, trainings = require_one_protocol(evaluations), image_side.trainings[IMAGE_SET_CELL]
     record = CellRecord(
         protocol=terms.id,
         ended=trainings.ended,
@@ -98,46 +98,50 @@ def baseline(
     )
     return Baseline(
         kind="images",
-        name=found[0].real,
-        made=made(reason, device),
+        name=evaluations[0].real,
+        made=make_provenance(reason, device),
         device=device,
-        metrics={row.metric: facts(row.metric) for row in found[0].rows},
+        metrics={row.metric: metric_facts_record(row.metric) for row in evaluations[0].rows},
         margins=dict(margins),
-        gate=max(1, trainings.ended // LEAST_RATIO),
+        gate=max(1, trainings.ended // MIN_BASELINE_RATIO),
         settings=dict(settings),
         protocols={terms.id: str(terms)},
-        cells={CELL: record},
-        floors={data: dict(floors) for data, floors in here.floors.items()},
-        earlier=remembered(before),
+        cells={IMAGE_SET_CELL: record},
+        floors={data: dict(floors) for data, floors in image_side.floors.items()},
+        earlier=previous_baselines(before),
     )
 
 
-def one_protocol(found: Sequence[Evaluation]) -> Any:
+def require_one_protocol(evaluations: Sequence[Evaluation]) -> Any:
     """The terms of all; raises SpecError if they were measured by more than one."""
-    terms = {each.terms.id: each for each in found}
+    terms = {each.terms.id: each for each in evaluations}
     if len(terms) > 1:
         one, other, *_ = terms.values()
         raise SpecError(f"{one.fake} is measured by {one.terms}, and {other.fake} by {other.terms}")
-    return found[0].terms
+    return evaluations[0].terms
 
 
-def refusals(found: Sequence[Evaluation], baseline: Baseline, lost: int) -> list[str]:
+def image_refusals(evaluations: Sequence[Evaluation], baseline: Baseline, lost: int) -> list[str]:
     """Why this baseline does not speak of these images, in sentences; none if it does."""
-    record, count = baseline.cells[CELL], len(found) + lost
-    told = list(versions_differ(baseline, baseline.margins))
-    if (now := one_protocol(found)).id != record.protocol:
-        told.append(f"measured by {baseline.protocols[record.protocol]}, and now by {now}")
-    if count < FEWEST:
-        told.append(f"a test needs {FEWEST} trainings, and these are {count}")
-    if baseline.count() < LEAST_RATIO * count:
-        told.append(
-            f"it has {baseline.count()} trainings, and {LEAST_RATIO} are needed for each of "
+    record, count = baseline.cells[IMAGE_SET_CELL], len(evaluations) + lost
+    reasons = list(list_version_differences(baseline, baseline.margins))
+    if (now := require_one_protocol(evaluations)).id != record.protocol:
+        reasons.append(f"measured by {baseline.protocols[record.protocol]}, and now by {now}")
+    if count < MIN_TRAININGS_PER_TEST:
+        reasons.append(f"a test needs {MIN_TRAININGS_PER_TEST} trainings, and these are {count}")
+    if baseline.smallest_count() < MIN_BASELINE_RATIO * count:
+        reasons.append(
+            f"it has {baseline.smallest_count()} trainings, and {MIN_BASELINE_RATIO} are needed for each of "
             f"the {count} of the gate"
         )
-    return told + [f"{e.fake} are images of the baseline itself" for e in found if known(e, record)]
+    return reasons + [
+        f"{e.fake} are images of the baseline itself"
+        for e in evaluations
+        if has_baseline_values(e, record)
+    ]
 
 
-def known(found: Evaluation, record: CellRecord) -> bool:
+def has_baseline_values(evaluation: Evaluation, record: CellRecord) -> bool:
     """Has it the baseline's values to the last digit?"""
-    values = {row.metric: row.value for row in found.rows if row.value is not None}
+    values = {row.metric: row.value for row in evaluation.rows if row.value is not None}
     return bool(values) and all(v in record.values.get(m, ()) for m, v in values.items())

@@ -12,39 +12,41 @@ import torch
 
 from ganbench.data.base import BatchLoader
 from ganbench.evaluation.evaluator import evaluator_for
-from ganbench.evaluation.scores_file import values
+from ganbench.evaluation.scores_file import values_of_readings
 from ganbench.experiments.trial import Trial
 from ganbench.gan.build import build_training
 from ganbench.rng import RngStreams
 from ganbench.training.sampling import draw_samples_of_task
 from ganbench.training.trainer import Trainer, read_terms
 
-STEPS, SEED = 50, 0
-ROUNDING = 1e-4  # a share: what the order of sums alone comes to after so many steps
-LEAST = 1e-3  # values below it are compared by their difference: scores cross zero
+TRACE_STEPS, TRACE_SEED = 50, 0
+TRACE_ROUNDING = 1e-4  # a share: what the order of sums alone comes to after so many steps
+MIN_RELATIVE_VALUE = 1e-3  # values below it are compared by their difference: scores cross zero
 
 
 @dataclass(frozen=True)
-class Song:
+class LossTrace:
     """What one cell's canary sang: each term at every step, and each metric after them."""
 
     losses: Mapping[str, Sequence[float | None]]  # null is what is not finite
     scores: Mapping[str, float | None]
 
-    def notes(self) -> dict[str, float | None]:
+    def values_by_place(self) -> dict[str, float | None]:
         """Every value by its place, in the order of the training."""
         steps = range(max(map(len, self.losses.values()), default=0))
-        sung = {
+        traced = {
             f"{name} at step {step + 1}": values[step]
             for step in steps
             for name, values in self.losses.items()
             if step < len(values)
         }
-        return sung | {f"{name} after {STEPS} steps": value for name, value in self.scores.items()}
+        return traced | {
+            f"{name} after {TRACE_STEPS} steps": value for name, value in self.scores.items()
+        }
 
 
 @dataclass(frozen=True)
-class Heard:
+class TraceComparison:
     """How one cell's canary sings beside the baseline's."""
 
     cell: str
@@ -52,47 +54,49 @@ class Heard:
     said: str = ""
 
 
-def song(trial: Trial, metrics: tuple[str, ...], protocol: str) -> Song:
+def record_trace(trial: Trial, metrics: tuple[str, ...], protocol: str) -> LossTrace:
     """Trains the trial's cell for STEPS steps at SEED, and measures its fakes."""
     measured = evaluator_for(trial.data, trial.device, protocol)
-    streams = RngStreams(SEED, torch.device(trial.device))
+    streams = RngStreams(TRACE_SEED, torch.device(trial.device))
     setup = build_training(trial.recipe, measured.data, streams)
     deck = BatchLoader(measured.split.train, setup.hyperparameters.batch, streams)
     trainer = Trainer(setup, deck, streams, trial.budget)
-    for _ in range(STEPS):
+    for _ in range(TRACE_STEPS):
         trainer.train_step()
     logs, sources = read_terms(trainer.logs), measured.split.held_out
-    losses = {name: [finite(log.get(name)) for log in logs] for log in logs for name in log}
+    losses = {name: [finite_or_none(log.get(name)) for log in logs] for log in logs for name in log}
     fakes = draw_samples_of_task(
         trainer.task, trainer.sampling_generators(), sources, streams, "evaluation"
     )
-    scores = values(measured.measure(fakes, metrics))
-    return Song(losses, {metric: finite(value) for metric, value in scores.items()})
+    scores = values_of_readings(measured.measure(fakes, metrics))
+    return LossTrace(losses, {metric: finite_or_none(value) for metric, value in scores.items()})
 
 
-def finite(value: float | None) -> float | None:
+def finite_or_none(value: float | None) -> float | None:
     """As JSON can hold it."""
     return value if value is not None and math.isfinite(value) else None
 
 
-def heard(cell: str, before: Song, after: Song) -> Heard:
+def compare_trace(cell: str, before: LossTrace, after: LossTrace) -> TraceComparison:
     """The first value that differs by more than rounding, or that none does, or none at all."""
-    one, other = before.notes(), after.notes()
+    one, other = before.values_by_place(), after.values_by_place()
     if one == other:
-        return Heard(cell, "identical")
+        return TraceComparison(cell, "identical")
     for place in dict.fromkeys([*one, *other]):
-        if apart(one.get(place), other.get(place)) > ROUNDING:
-            told = f"{place} was {shown(one.get(place))} and is {shown(other.get(place))}"
-            return Heard(cell, "different", told)
-    return Heard(cell, "alike", f"no value differs by more than {ROUNDING:.0e} of it")
+        if relative_difference(one.get(place), other.get(place)) > TRACE_ROUNDING:
+            was, now = (format_trace_value(values.get(place)) for values in (one, other))
+            return TraceComparison(cell, "different", f"{place} was {was} and is {now}")
+    return TraceComparison(
+        cell, "alike", f"no value differs by more than {TRACE_ROUNDING:.0e} of it"
+    )
 
 
-def apart(one: float | None, other: float | None) -> float:
+def relative_difference(one: float | None, other: float | None) -> float:
     """The share by which two values differ."""
     if one is None or other is None:
         return 0.0 if one is other else math.inf
-    return abs(one - other) / max(abs(one), abs(other), LEAST)
+    return abs(one - other) / max(abs(one), abs(other), MIN_RELATIVE_VALUE)
 
 
-def shown(value: float | None) -> str:
+def format_trace_value(value: float | None) -> str:
     return "none" if value is None else f"{value:.6g}"

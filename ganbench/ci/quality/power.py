@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from scipy import optimize, stats
 
-from .hypothesis_tests import Scale, Trainings, compared
+from .hypothesis_tests import CellTrainings, MetricScale, comparable_values
 
-CHANCES = (0.5, 0.8, 0.95)
+DETECTION_PROBABILITIES = (0.5, 0.8, 0.95)
 
 
 @dataclass(frozen=True)
-class Power:
+class DetectablePower:
     """What the gate can see in one metric of one cell."""
 
     cell: str  # or TOGETHER
@@ -25,38 +25,43 @@ class Power:
     spread: float  # standard deviation over seeds, on the transformed scale
     margin: float  # on the same scale
     caught: tuple[float, ...]  # the worsening that is caught with each of CHANCES, on that scale
-    scale: Scale
+    scale: MetricScale
 
-    def said(self) -> list[str]:
+    def format_worsenings(self) -> list[str]:
         """These worsenings in words: × 1.35."""
-        return [self.scale.said(worse) for worse in self.caught]
+        return [self.scale.format_worsening(worse) for worse in self.caught]
 
 
-def powers(
-    baseline: Mapping[str, Trainings],
+def detectable_powers(
+    baseline: Mapping[str, CellTrainings],
     seeds: int,
-    scales: Mapping[str, Scale],
+    scales: Mapping[str, MetricScale],
     margins: Mapping[str, float],
     false_alarms: float,
-) -> list[Power]:
+) -> list[DetectablePower]:
     """What a gate of so many seeds sees in each metric of each cell of a baseline, and of all together."""
-    asked = {
+    tested = {
         (cell, metric): values
         for metric in margins
-        for cell, (values, _) in compared(
+        for cell, (values, _) in comparable_values(
             baseline, baseline, list(baseline), metric, scales[metric]
         ).items()
     }
-    level, found = false_alarms / (len(asked) + 1), []  # the failures are a question too
-    for (cell, metric), values in asked.items():
+    level, powers = false_alarms / (len(tested) + 1), []  # the failures are a question too
+    for (cell, metric), values in tested.items():
         scale, count = scales[metric], len(values)
-        spread, margin = float(scale.to(values).std(ddof=1)), scale.worsening(margins[metric])
-        caught = tuple(smallest(spread, count, seeds, margin, level, c) for c in CHANCES)
-        found.append(Power(cell, metric, scale.mean(values), spread, margin, caught, scale))
-    return found
+        spread, margin = float(scale.to(values).std(ddof=1)), scale.margin_on_scale(margins[metric])
+        caught = tuple(
+            smallest_detected(spread, count, seeds, margin, level, c)
+            for c in DETECTION_PROBABILITIES
+        )
+        powers.append(
+            DetectablePower(cell, metric, scale.mean(values), spread, margin, caught, scale)
+        )
+    return powers
 
 
-def chance(
+def detection_probability(
     worse: float, spread: float, before: int, after: int, margin: float, level: float
 ) -> float:
     """The probability that a true worsening is proven."""
@@ -75,7 +80,7 @@ def shared_freedom(before: int, after: int) -> float:
     return sum(parts) ** 2 / (parts[0] ** 2 / (before - 1) + parts[1] ** 2 / (after - 1))
 
 
-def smallest(
+def smallest_detected(
     spread: float, before: int, after: int, margin: float, level: float, wanted: float
 ) -> float:
     """The worsening that is proven with the wanted probability; infinite if none is."""
@@ -86,7 +91,10 @@ def smallest(
     error = spread * math.sqrt(1 / before + 1 / after)
 
     def short(size: float) -> float:
-        return chance(margin + size * error, spread, before, after, margin, level) - wanted
+        return (
+            detection_probability(margin + size * error, spread, before, after, margin, level)
+            - wanted
+        )
 
     largest = 8.0
     while short(largest) < 0:
@@ -94,7 +102,7 @@ def smallest(
     return margin + error * float(optimize.brentq(short, 0, largest))
 
 
-def failures_caught(baseline: Iterable[Trainings], after: int, level: float) -> int | None:
+def detectable_failures(baseline: Iterable[CellTrainings], after: int, level: float) -> int | None:
     """How many of a gate's trainings must fail to prove that more do; None if all are not enough."""
     sides = list(baseline)
     failed, ended = sum(side.failed for side in sides), sum(side.ended for side in sides)

@@ -12,49 +12,59 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from ganbench.ci.history.records import Entry
+from ganbench.ci.history.records import HistoryEntry
 
-from .baseline import Baseline, Made, drift
-from .hypothesis_tests import FAILURES, Question
-from .power import CHANCES, powers
-from .verdict import Verdict
+from .baseline import Baseline, BaselineProvenance, list_drift
+from .hypothesis_tests import FAILURES_METRIC, GateTest
+from .power import DETECTION_PROBABILITIES, detectable_powers
+from .verdict import GateVerdict
 
-COLUMNS = ("cell", "metric", "baseline", "now", "at worst", "allowed", "caught", "p", "verdict")
+GATE_TABLE_COLUMNS = (
+    "cell",
+    "metric",
+    "baseline",
+    "now",
+    "at worst",
+    "allowed",
+    "caught",
+    "p",
+    "verdict",
+)
 
 
-def sentences(found: Verdict, baseline: Baseline) -> list[str]:
+def gate_sentences(found: GateVerdict, baseline: Baseline) -> list[str]:
     """What was found, the gravest first."""
     return [
-        *(f"Worse than allowed: {told(q)}." for q in found.worse),
+        *(f"Worse than allowed: {format_test(q)}." for q in found.worsened_tests),
         *(f"Measured otherwise: {each}." for each in found.moved),
         *(f"Not compared: {reason}." for reason in found.refusals),
         *(f"{note}." for note in found.notes),
-        *canaries(found),
-        *tally(found),
-        *slides(baseline),
+        *trace_sentences(found),
+        *gate_tally(found),
+        *accepted_drift_sentences(baseline),
     ]
 
 
-def told(q: Question) -> str:
+def format_test(q: GateTest) -> str:
     """`digits / dcgan / none, fid: 12.3 before, 31 after, × 2.5 (p = 1e-05)`."""
-    if q.metric == FAILURES:
+    if q.metric == FAILURES_METRIC:
         return f"trainings that failed: {q.said} (p = {q.p:.2g})"
     cell, change = q.cell or "all cells together", f"{q.before:.4g} before, {q.after:.4g} after"
     return f"{cell}, {q.metric}: {change}, {q.said} (p = {q.p:.2g})"
 
 
-def canaries(found: Verdict) -> Iterator[str]:
+def trace_sentences(found: GateVerdict) -> Iterator[str]:
     counted = Counter(heard.verdict for heard in found.heard)
     if counted:
         listed = ", ".join(f"{verdict} in {count}" for verdict, count in counted.items())
         yield f"The canary, cell by cell: {listed} of {len(found.heard)}."
     for heard in (h for h in found.heard if h.verdict == "different"):
         yield f"Other digits in {heard.cell}: {heard.said}."
-    for said in dict.fromkeys(h.said for h in found.heard if h.verdict == "not comparable"):
-        yield f"Canaries that cannot be compared: {said}."
+    for sentences in dict.fromkeys(h.said for h in found.heard if h.verdict == "not comparable"):
+        yield f"Canaries that cannot be compared: {sentences}."
 
 
-def tally(found: Verdict) -> Iterator[str]:
+def gate_tally(found: GateVerdict) -> Iterator[str]:
     """How many questions came out how, and what the gate can see."""
     if found.questions:
         counted = Counter(q.verdict for q in found.questions)
@@ -67,28 +77,30 @@ def tally(found: Verdict) -> Iterator[str]:
         yield f"{len(found.questions)} questions: {listed}."
     if found.failures_caught:
         yield f"More failures than before are proven from {found.failures_caught} trainings on."
-    short = shortened(p.cell for p in found.powers)
+    short = shorten_cell_names(p.cell for p in found.powers)
     for metric in dict.fromkeys(p.metric for p in found.powers):
         parts = sorted((p for p in found.powers if p.metric == metric), key=lambda p: p.caught[1])
-        ends = dict.fromkeys(f"{p.said()[1]} in {short[p.cell]}" for p in (parts[0], parts[-1]))
+        ends = dict.fromkeys(
+            f"{p.format_worsenings()[1]} in {short[p.cell]}" for p in (parts[0], parts[-1])
+        )
         yield (
-            f"Caught with a probability of {CHANCES[1]:.0%}, of {metric}: {', and '.join(ends)}."
+            f"Caught with a probability of {DETECTION_PROBABILITIES[1]:.0%}, of {metric}: {', and '.join(ends)}."
         )
 
 
-def slides(baseline: Baseline) -> Iterator[str]:
+def accepted_drift_sentences(baseline: Baseline) -> Iterator[str]:
     """What baselines that followed each other have accepted, beyond the margin of a single gate."""
-    scales = baseline.scales()
-    for cell, found in drift(baseline).items():
-        for metric, worse in found.items():
-            if worse > scales[metric].worsening(baseline.margins.get(metric, math.inf)):
+    scales = baseline.metric_scales()
+    for cell, slid in list_drift(baseline).items():
+        for metric, worse in slid.items():
+            if worse > scales[metric].margin_on_scale(baseline.margins.get(metric, math.inf)):
                 yield (
                     f"Since the first baseline ({baseline.earlier[0].made.date}), {metric} of {cell} "
-                    f"became {scales[metric].said(worse)}."
+                    f"became {scales[metric].format_worsening(worse)}."
                 )
 
 
-def table(found: Verdict) -> pd.DataFrame:
+def gate_table(found: GateVerdict) -> pd.DataFrame:
     """A row a question, the worst first, on each metric's own scale.
 
     `at worst` is the one-sided 95 % bound of what it is now, `allowed` how far the margin lets the
@@ -97,72 +109,77 @@ def table(found: Verdict) -> pd.DataFrame:
     caught = {(p.cell, p.metric): p.caught[1] for p in found.powers}
     order, short = (
         {"worse": 0, "undecided": 1, "held": 2},
-        shortened(q.cell for q in found.questions),
+        shorten_cell_names(q.cell for q in found.questions),
     )
-    asked = sorted(found.questions, key=lambda q: (order[q.verdict], q.p))
-    rows = [(short[q.cell], *row(q, caught.get((q.cell, q.metric)))) for q in asked]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    tests = sorted(found.questions, key=lambda q: (order[q.verdict], q.p))
+    rows = [(short[q.cell], *gate_row(q, caught.get((q.cell, q.metric)))) for q in tests]
+    return pd.DataFrame(rows, columns=list(GATE_TABLE_COLUMNS))
 
 
-def row(q: Question, caught: float | None) -> tuple[str, ...]:
-    if q.metric == FAILURES:
+def gate_row(q: GateTest, caught: float | None) -> tuple[str, ...]:
+    if q.metric == FAILURES_METRIC:
         return (q.metric, f"{q.before:.0%}", f"{q.after:.0%}", "", "", "", f"{q.p:.2g}", q.verdict)
     ends = (
         q.before,
         q.after,
-        q.scale.worsened(q.before, q.bound),
-        q.scale.worsened(q.before, q.margin),
+        q.scale.worsen_value(q.before, q.bound),
+        q.scale.worsen_value(q.before, q.margin),
     )
-    known = "" if caught is None else f"{q.scale.worsened(q.before, caught):.4g}"
-    return (q.metric, *(f"{value:.4g}" for value in ends), known, f"{q.p:.2g}", q.verdict)
+    detectable = "" if caught is None else f"{q.scale.worsen_value(q.before, caught):.4g}"
+    return (q.metric, *(f"{value:.4g}" for value in ends), detectable, f"{q.p:.2g}", q.verdict)
 
 
-def shortened(cells: Iterable[str]) -> dict[str, str]:
+def shorten_cell_names(cells: Iterable[str]) -> dict[str, str]:
     """Each cell without the names that all have in front, or at the end."""
     parts = {cell: cell.split(" / ") for cell in cells if cell}
-    ahead = common(list(parts.values()))
-    behind = common([p[ahead:][::-1] for p in parts.values()])
+    ahead = count_common_names(list(parts.values()))
+    behind = count_common_names([p[ahead:][::-1] for p in parts.values()])
     return {"": "all"} | {
-        cell: " / ".join(found[ahead : len(found) - behind] or found)
-        for cell, found in parts.items()
+        cell: " / ".join(shortened[ahead : len(shortened) - behind] or shortened)
+        for cell, shortened in parts.items()
     }
 
 
-def common(lists: list[list[str]]) -> int:
+def count_common_names(lists: list[list[str]]) -> int:
     """How many first names all have."""
     columns = zip(*lists, strict=False)
     return len(list(itertools.takewhile(lambda names: len(set(names)) == 1, columns)))
 
 
-def markdown(found: Verdict, baseline: Baseline) -> str:
+def gate_markdown(found: GateVerdict, baseline: Baseline) -> str:
     """For a job's summary: the word, the sentences, the table."""
-    lines = [f"## Quality gate of {baseline.name}: {found.word}", ""]
-    lines += [f"- {sentence}" for sentence in sentences(found, baseline)]
-    frame = table(found)
+    lines = [f"## Quality gate of {baseline.name}: {found.headline}", ""]
+    lines += [f"- {sentence}" for sentence in gate_sentences(found, baseline)]
+    frame = gate_table(found)
     shown = frame.to_markdown(index=False, disable_numparse=True) if len(frame) else ""
     return "\n".join([*lines, "", shown, ""])
 
 
-def record(found: Verdict, baseline: Baseline) -> dict[str, Any]:
+def gate_record(found: GateVerdict, baseline: Baseline) -> dict[str, Any]:
     """All of it, for programs."""
     return {
-        "verdict": found.word,
-        "code": found.code,
-        "sentences": sentences(found, baseline),
-        "questions": [plain(q) for q in found.questions],
+        "verdict": found.headline,
+        "code": found.exit_code,
+        "sentences": gate_sentences(found, baseline),
+        "questions": [to_plain_json(q) for q in found.questions],
         "floors_moved": [asdict(each) for each in found.moved],
         "canary": [asdict(each) for each in found.heard],
         "refusals": found.refusals,
         "notes": found.notes,
         "power": [
-            {**plain(p), "caught": dict(zip(map(str, CHANCES), p.said(), strict=True))}
+            {
+                **to_plain_json(p),
+                "caught": dict(
+                    zip(map(str, DETECTION_PROBABILITIES), p.format_worsenings(), strict=True)
+                ),
+            }
             for p in found.powers
         ],
         "baseline": json.loads(baseline.made.model_dump_json()),
     }
 
 
-def plain(part: Any) -> dict[str, Any]:
+def to_plain_json(part: Any) -> dict[str, Any]:
     """A part as JSON has it: what is not a finite number is null."""
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -170,11 +187,13 @@ def plain(part: Any) -> dict[str, Any]:
     }
 
 
-def entries(found: Verdict, baseline: Baseline, here: Made) -> list[Entry]:
+def gate_history_entries(
+    found: GateVerdict, baseline: Baseline, here: BaselineProvenance
+) -> list[HistoryEntry]:
     """What the history keeps: the mean of each metric of each cell."""
     software = f"torch {here.versions['torch']}"
     return [
-        Entry(
+        HistoryEntry(
             benchmark=f"{baseline.name}: {q.cell or 'all cells'}: {q.metric}",
             machine=here.machine,
             value=q.after,
@@ -186,57 +205,61 @@ def entries(found: Verdict, baseline: Baseline, here: Made) -> list[Entry]:
             count=q.counts[1],
         )
         for q in found.questions
-        if q.metric != FAILURES
+        if q.metric != FAILURES_METRIC
     ]
 
 
-def text_table(frame: pd.DataFrame) -> str:
+def format_gate_table(frame: pd.DataFrame) -> str:
     """Rows under their cells' names, in aligned columns, for a terminal of 80."""
     inner = frame.drop(columns="cell")
     rows, names = inner.to_numpy().tolist(), list(inner.columns)
     head, *lines = tabulate(rows, names, "plain", disable_numparse=True).split("\n")
-    told = [f"  {head}"]
+    lines = [f"  {head}"]
     for cell in dict.fromkeys(frame["cell"]):
-        told += [cell, *(f"  {line}" for line in itertools.compress(lines, frame["cell"] == cell))]
-    return "\n".join(told)
+        lines += [cell, *(f"  {line}" for line in itertools.compress(lines, frame["cell"] == cell))]
+    return "\n".join(lines)
 
 
-def about(baseline: Baseline) -> list[str]:
+def describe_baseline(baseline: Baseline) -> list[str]:
     """How a baseline and its predecessors were made."""
-    lines = [f"Baseline of {baseline.name}: {baseline.count()} trainings of each cell."]
-    for made in (*(e.made for e in baseline.earlier), baseline.made):
-        lines.append(f"{made.date}, revision {made.revision}, {made.conditions}: {made.reason}")
-    return [*lines, *slides(baseline)]
+    lines = [f"Baseline of {baseline.name}: {baseline.smallest_count()} trainings of each cell."]
+    for provenance in (*(e.made for e in baseline.earlier), baseline.made):
+        lines.append(
+            f"{provenance.date}, revision {provenance.revision}, {provenance.conditions}: {provenance.reason}"
+        )
+    return [*lines, *accepted_drift_sentences(baseline)]
 
 
-def holdings(
+def baseline_contents(
     baseline: Baseline, margins: Mapping[str, float], false_alarms: float, seeds: int
 ) -> dict[str, Any]:
     """What a baseline holds, and what gates of so many seeds catch against it."""
-    found = powers(baseline.trainings(), seeds, baseline.scales(), margins, false_alarms)
+    powers = detectable_powers(
+        baseline.trainings_by_cell(), seeds, baseline.metric_scales(), margins, false_alarms
+    )
     rows = [
         {
             "cell": p.cell,
             "metric": p.metric,
             "mean": p.mean,
             "spread": p.spread,
-            "allowed": p.scale.worsened(p.mean, p.margin),
+            "allowed": p.scale.worsen_value(p.mean, p.margin),
             **{
-                f"caught {chance:.0%}": p.scale.worsened(p.mean, worse)
-                for chance, worse in zip(CHANCES, p.caught, strict=True)
+                f"caught {chance:.0%}": p.scale.worsen_value(p.mean, worse)
+                for chance, worse in zip(DETECTION_PROBABILITIES, p.caught, strict=True)
             },
         }
-        for p in found
+        for p in powers
     ]
     return {"baseline": baseline.model_dump(exclude={"canary"}), "seeds": seeds, "power": rows}
 
 
-def power_table(rows: Sequence[Mapping[str, Any]]) -> str:
+def format_power_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """What is caught with which probability, a row a metric of a cell."""
-    short = shortened(row["cell"] for row in rows)
+    short = shorten_cell_names(row["cell"] for row in rows)
     shown = [
         {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in row.items()}
         | {"cell": short[row["cell"]]}
         for row in rows
     ]
-    return text_table(pd.DataFrame(shown)) if shown else ""
+    return format_gate_table(pd.DataFrame(shown)) if shown else ""

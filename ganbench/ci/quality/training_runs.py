@@ -28,23 +28,23 @@ from ganbench.files import write_json
 from .baseline import (
     Baseline,
     CellRecord,
-    Floor,
-    Sung,
-    conditions,
-    facts,
-    made,
-    remembered,
-    versions_differ,
+    FloorRecord,
+    LossTraceRecord,
+    digit_conditions,
+    list_version_differences,
+    make_provenance,
+    metric_facts_record,
+    previous_baselines,
 )
-from .hypothesis_tests import FEWEST, Trainings
-from .loss_trace import Song, song
-from .verdict import LEAST_RATIO, Side
+from .hypothesis_tests import MIN_TRAININGS_PER_TEST, CellTrainings
+from .loss_trace import LossTrace, record_trace
+from .verdict import MIN_BASELINE_RATIO, MeasuredSide
 
-BASELINES_FROM = 1_000_000  # seeds from here on are those of baselines
+FIRST_BASELINE_SEED = 1_000_000  # seeds from here on are those of baselines
 
 
 @dataclass(frozen=True)
-class Course:
+class GateRun:
     """A suite's cells with a block of seeds on a machine: what is trained for a gate or a baseline."""
 
     suite: Suite
@@ -53,7 +53,7 @@ class Course:
     plan: list[PlannedTrial]  # without the untrained references, which no gate asks for
 
     @classmethod
-    def of(cls, suite: Suite, profile: str, device: str, seeds: list[int]) -> "Course":
+    def of(cls, suite: Suite, profile: str, device: str, seeds: list[int]) -> "GateRun":
         """Raises SuiteError if no cell has a meaning."""
         budget = suite.budget[profile].model_copy(update={"seeds": None})
         changes = {"seeds": seeds, "budget": {**suite.budget, profile: budget}}
@@ -67,7 +67,7 @@ class Course:
         return self.suite.seeds_of(self.profile)
 
     @property
-    def cells(self) -> dict[str, PlannedTrial]:
+    def first_trials(self) -> dict[str, PlannedTrial]:
         """Those that have a meaning, by name, each with its first seed."""
         return {p.label(): p for p in reversed(self.plan) if not p.incompatibility}
 
@@ -76,19 +76,19 @@ class Course:
         spent = self.suite.budget[self.profile].budget()
         return f"{spent.amount:,} {spent.unit.replace('_', ' ')}"
 
-    def protocols(self) -> dict[str, dict[str, Any]]:
-        told: dict[str, dict[str, Any]] = self.record()["protocols"]
-        return told
+    def protocol_records(self) -> dict[str, dict[str, Any]]:
+        protocols: dict[str, dict[str, Any]] = self.plan_content()["protocols"]
+        return protocols
 
-    def record(self) -> dict[str, Any]:
+    def plan_content(self) -> dict[str, Any]:
         return plan_record(self.suite, self.profile, self.device, self.plan)
 
 
-def declared(suite: Suite) -> GateConfig:
+def declared_gate(suite: Suite) -> GateConfig:
     """What a suite says of its gate; raises SuiteError if it says nothing."""
     if suite.gate is None:
-        told = "it declares none: add [gate] with margins = { fid = 0.25 }"
-        raise SuiteError(f"suite {suite.name} has no gate, since {told}")
+        advice = "it declares none: add [gate] with margins = { fid = 0.25 }"
+        raise SuiteError(f"suite {suite.name} has no gate, since {advice}")
     return suite.gate
 
 
@@ -96,41 +96,50 @@ def seeds_of_block(suite: Suite, profile: str, number: int) -> list[int]:
     """The seeds of a gate's block: block 0 are the suite's, block 1 as many after them."""
     first = suite.seeds_of(profile)
     width = max(first) - min(first) + 1
-    found = [seed + number * width for seed in first]
-    if found[-1] >= BASELINES_FROM:
+    seeds = [seed + number * width for seed in first]
+    if seeds[-1] >= FIRST_BASELINE_SEED:
         raise SuiteError(
-            f"seeds from {BASELINES_FROM:,} on are a baseline's: take an earlier block"
+            f"seeds from {FIRST_BASELINE_SEED:,} on are a baseline's: take an earlier block"
         )
-    return found
+    return seeds
 
 
 def seeds_of_baseline(suite: Suite, profile: str) -> list[int]:
     """A block that no gate reaches, of LEAST_RATIO times as many at the least."""
-    wanted, least = declared(suite).reference, LEAST_RATIO * len(suite.seeds_of(profile))
+    wanted, least = (
+        declared_gate(suite).reference,
+        MIN_BASELINE_RATIO * len(suite.seeds_of(profile)),
+    )
     if wanted < least:
-        few = f"gate.reference is {wanted}, and must be {LEAST_RATIO} times the seeds: {least}"
+        few = (
+            f"gate.reference is {wanted}, and must be {MIN_BASELINE_RATIO} times the seeds: {least}"
+        )
         raise SuiteError(f"suite {suite.name}: {few}")
-    return list(range(BASELINES_FROM, BASELINES_FROM + wanted))
+    return list(range(FIRST_BASELINE_SEED, FIRST_BASELINE_SEED + wanted))
 
 
-def refusals(course: Course, baseline: Baseline) -> list[str]:
+def training_refusals(course: GateRun, baseline: Baseline) -> list[str]:
     """Why this baseline does not speak of what would be trained, in sentences; none if it does."""
-    found = list(differences(course, baseline))
-    here, there = course.cells, baseline.cells
-    found += [f"{cell}: not in the baseline" for cell in here if cell not in there]
-    found += [
-        f"{cell}: in the baseline, and not in the suite" for cell in there if cell not in here
+    reasons = list(setting_differences(course, baseline))
+    own_cells, baseline_cells = course.first_trials, baseline.cells
+    reasons += [f"{cell}: not in the baseline" for cell in own_cells if cell not in baseline_cells]
+    reasons += [
+        f"{cell}: in the baseline, and not in the suite"
+        for cell in baseline_cells
+        if cell not in own_cells
     ]
-    told = course.protocols()
-    for cell, item in here.items():
+    protocols = course.protocol_records()
+    for cell, item in own_cells.items():
         now = item.record(course.suite.protocol)["protocol"]
-        if cell in there and there[cell].protocol != now:
-            before = baseline.protocols.get(there[cell].protocol, there[cell].protocol)
-            found.append(f"{cell}: measured by {before}, and now by {told[now]['text']}")
-    return list(dict.fromkeys(found))
+        if cell in baseline_cells and baseline_cells[cell].protocol != now:
+            before = baseline.protocols.get(
+                baseline_cells[cell].protocol, baseline_cells[cell].protocol
+            )
+            reasons.append(f"{cell}: measured by {before}, and now by {protocols[now]['text']}")
+    return list(dict.fromkeys(reasons))
 
 
-def differences(course: Course, baseline: Baseline) -> Iterable[str]:
+def setting_differences(course: GateRun, baseline: Baseline) -> Iterable[str]:
     """What differs for all cells."""
     if baseline.kind != "suite":
         yield f"it is a baseline of images against {baseline.name}, and not of a suite"
@@ -144,93 +153,101 @@ def differences(course: Course, baseline: Baseline) -> Iterable[str]:
             yield f"its {what} is {before}, and this one's is {now}"
     if common := set(baseline.seeds) & set(course.seeds):
         yield f"it was trained with some of the same seeds: {sorted(common)[:3]}"
-    if baseline.count() < LEAST_RATIO * len(course.seeds):
+    if baseline.smallest_count() < MIN_BASELINE_RATIO * len(course.seeds):
         yield (
-            f"it has {baseline.count()} trainings of a cell, and {LEAST_RATIO} are needed "
+            f"it has {baseline.smallest_count()} trainings of a cell, and {MIN_BASELINE_RATIO} are needed "
             f"for each of the {len(course.seeds)} seeds"
         )
-    if len(course.seeds) < FEWEST:
-        yield f"a test needs {FEWEST} seeds, and this suite has {len(course.seeds)}"
-    yield from versions_differ(baseline, declared(course.suite).margins)
+    if len(course.seeds) < MIN_TRAININGS_PER_TEST:
+        yield f"a test needs {MIN_TRAININGS_PER_TEST} seeds, and this suite has {len(course.seeds)}"
+    yield from list_version_differences(baseline, declared_gate(course.suite).margins)
 
 
-def trained(
-    course: Course, results: Path, executor: Executor, show: ShowProgress
-) -> tuple[Side, list[JobStatus]]:
+def train_gate_run(
+    course: GateRun, results: Path, executor: Executor, show: ShowProgress
+) -> tuple[MeasuredSide, list[JobStatus]]:
     """Trains and measures what the store lacks, and sings the canaries.
 
     Raises SuiteError if trainings by other code are there, KeyboardInterrupt after Ctrl-C.
     """
     Numerics(course.device).apply()
-    store, told = Store(results), course.record()
+    store, content = Store(results), course.plan_content()
     apply_stale_policy(course.plan, store, "ask")
-    write_json(results / course.suite.name / "plan.json", told)
+    write_json(results / course.suite.name / "plan.json", content)
     statuses, finished = pending_jobs(course.plan, course.suite, store)
     show(statuses, finished)
     execute_jobs(statuses, course.suite, executor, lambda: show(statuses, finished))
-    frame = collect_rows(told, store)
-    ends = by_cell(frame)
-    side = Side(ends, floors(frame), songs(course, ends), conditions(course.device))
+    frame = collect_rows(content, store)
+    ends = trainings_of_frame(frame)
+    side = MeasuredSide(
+        ends, floors_of_frame(frame), record_traces(course, ends), digit_conditions(course.device)
+    )
     return side, statuses
 
 
-def songs(course: Course, cells: Iterable[str]) -> dict[str, Song]:
+def record_traces(course: GateRun, cells: Iterable[str]) -> dict[str, LossTrace]:
     """The canaries of these cells; of one that crashes there is none."""
-    metrics, found = tuple(declared(course.suite).margins), {}
+    metrics, traces = tuple(declared_gate(course.suite).margins), {}
     for cell in cells:
         with suppress(Exception):  # its trainings crash too, and tell why
-            found[cell] = song(course.cells[cell].trial, metrics, course.suite.protocol)
-    return found
+            traces[cell] = record_trace(
+                course.first_trials[cell].trial, metrics, course.suite.protocol
+            )
+    return traces
 
 
-def by_cell(frame: pd.DataFrame) -> dict[str, Trainings]:
+def trainings_of_frame(frame: pd.DataFrame) -> dict[str, CellTrainings]:
     """How the trainings of each cell ended, from a suite's rows; what crashed did not end."""
-    found: dict[str, dict[str, Any]] = {}
+    cells: dict[str, dict[str, Any]] = {}
     for metric in frame.attrs["plan"]["metrics"]:
         for names, side in trainings_by_cell(frame, metric).items():
             ends = Counter(training.outcome for training in side.values())
             if ends["done"] + ends["diverged"]:
-                cell = found.setdefault(" / ".join(filter(None, names)), {"values": {}})
+                cell = cells.setdefault(" / ".join(filter(None, names)), {"values": {}})
                 cell |= {"ended": ends["done"] + ends["diverged"], "failed": ends["diverged"]}
                 cell["values"][metric] = [side[seed].value_or_none() for seed in sorted(side)]
-    return {name: Trainings(**facts) for name, facts in found.items()}
+    return {name: CellTrainings(**facts) for name, facts in cells.items()}
 
 
-def floors(frame: pd.DataFrame) -> dict[str, dict[str, Floor]]:
+def floors_of_frame(frame: pd.DataFrame) -> dict[str, dict[str, FloorRecord]]:
     """What held-out data score, by data set and metric."""
-    found: dict[str, dict[str, Floor]] = {}
-    known = frame[frame["role"].eq("floor") & frame["value"].notna()]
-    for row in known[["data", "metric", "value", "standard_error"]].to_dict("records"):
+    floors: dict[str, dict[str, FloorRecord]] = {}
+    floor_rows = frame[frame["role"].eq("floor") & frame["value"].notna()]
+    for row in floor_rows[["data", "metric", "value", "standard_error"]].to_dict("records"):
         error = None if pd.isna(row["standard_error"]) else float(row["standard_error"])
-        floor = Floor(value=float(row["value"]), error=error)
-        found.setdefault(str(row["data"]), {})[str(row["metric"])] = floor
-    return found
+        floor = FloorRecord(value=float(row["value"]), error=error)
+        floors.setdefault(str(row["data"]), {})[str(row["metric"])] = floor
+    return floors
 
 
-def baseline(
-    course: Course, side: Side, gate: int, reason: str, before: Baseline | None = None
+def make_suite_baseline(
+    course: GateRun, side: MeasuredSide, gate: int, reason: str, before: Baseline | None = None
 ) -> Baseline:
     """What was trained, for gates of so many seeds; the one before it is remembered by its means."""
-    metrics = {metric: facts(metric) for metric in course.suite.metrics}
-    protocol = {c: p.record(course.suite.protocol)["protocol"] for c, p in course.cells.items()}
+    metrics = {metric: metric_facts_record(metric) for metric in course.suite.metrics}
+    protocol = {
+        c: p.record(course.suite.protocol)["protocol"] for c, p in course.first_trials.items()
+    }
     cells = {
         cell: CellRecord(protocol=protocol[cell], ended=t.ended, failed=t.failed, values=t.values)
         for cell, t in side.trainings.items()
     }
-    sung = {cell: Sung(losses=s.losses, scores=s.scores) for cell, s in side.songs.items()}
+    traces = {
+        cell: LossTraceRecord(losses=s.losses, scores=s.scores) for cell, s in side.songs.items()
+    }
     return Baseline(
         kind="suite",
         name=course.suite.name,
-        made=made(reason, course.device),
+        made=make_provenance(reason, course.device),
         device=course.device,
         budget=course.budget,
         seeds=course.seeds,
-        margins=declared(course.suite).margins,
+        margins=declared_gate(course.suite).margins,
         gate=gate,
         metrics=metrics,
-        protocols={p: facts["text"] for p, facts in course.protocols().items()},
+        protocols={p: facts["text"] for p, facts in course.protocol_records().items()},
         cells=cells,
         floors={data: dict(found) for data, found in side.floors.items()},
-        canary=sung,
-        earlier=remembered(before),
+        canary=traces,
+        earlier=previous_baselines(before),
     )

@@ -4,31 +4,31 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .baseline import Baseline, Floor, songs_heard
-from .hypothesis_tests import FEWEST, Question, Trainings, questions
-from .loss_trace import Heard, Song
-from .power import Power, failures_caught, powers
+from .baseline import Baseline, FloorRecord, compare_traces
+from .hypothesis_tests import MIN_TRAININGS_PER_TEST, CellTrainings, GateTest, run_tests
+from .loss_trace import LossTrace, TraceComparison
+from .power import DetectablePower, detectable_failures, detectable_powers
 
 PASSED, REGRESSED, CANNOT_DECIDE = 0, 1, 3
-TOLERANCE = (
+FLOOR_TOLERANCE = (
     1e-3  # of a floor: machines differ by a thousandth of that, and 1 % of the samples by more
 )
-OF_ERROR = 0.01  # of its standard error, for floors near zero
-LEAST_RATIO = 2  # trainings of a baseline for each of a gate's
+FLOOR_ERROR_SHARE = 0.01  # of its standard error, for floors near zero
+MIN_BASELINE_RATIO = 2  # trainings of a baseline for each of a gate's
 
 
 @dataclass(frozen=True)
-class Side:
+class MeasuredSide:
     """What a gate measured now, in the terms of a baseline."""
 
-    trainings: Mapping[str, Trainings]  # by cell
-    floors: Mapping[str, Mapping[str, Floor]] = field(default_factory=dict)
-    songs: Mapping[str, Song] = field(default_factory=dict)
+    trainings: Mapping[str, CellTrainings]  # by cell
+    floors: Mapping[str, Mapping[str, FloorRecord]] = field(default_factory=dict)
+    songs: Mapping[str, LossTrace] = field(default_factory=dict)
     conditions: str = ""  # what digits depend on: see Made
 
 
 @dataclass(frozen=True)
-class Moved:
+class FloorShift:
     """A floor that is not what it was: the measuring changed, and not the trainings."""
 
     data: str
@@ -43,121 +43,126 @@ class Moved:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateVerdict:
     """All that a gate found."""
 
-    questions: list[Question]
-    powers: list[Power]
-    moved: list[Moved] = field(default_factory=list)
-    heard: list[Heard] = field(default_factory=list)
+    questions: list[GateTest]
+    powers: list[DetectablePower]
+    moved: list[FloorShift] = field(default_factory=list)
+    heard: list[TraceComparison] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)  # what could not be compared, and why
     exact: bool = False  # must every digit be the baseline's?
     notes: list[str] = field(default_factory=list)  # what a reader should know besides
     failures_caught: int | None = None  # trainings that must fail to prove that more do
 
     @property
-    def worse(self) -> list[Question]:
+    def worsened_tests(self) -> list[GateTest]:
         return [question for question in self.questions if question.verdict == "worse"]
 
     @property
-    def other_digits(self) -> list[Heard]:
+    def other_digits(self) -> list[TraceComparison]:
         return [heard for heard in self.heard if heard.verdict in ("alike", "different")]
 
     @property
-    def code(self) -> int:
+    def exit_code(self) -> int:
         """1 if anything is proven, else 3 if anything could not be compared."""
-        if self.worse or self.moved or (self.exact and self.other_digits):
+        if self.worsened_tests or self.moved or (self.exact and self.other_digits):
             return REGRESSED
         return CANNOT_DECIDE if self.refusals else PASSED
 
     @property
-    def word(self) -> str:
-        return {PASSED: "passed", REGRESSED: "regressed", CANNOT_DECIDE: "cannot decide"}[self.code]
+    def headline(self) -> str:
+        return {PASSED: "passed", REGRESSED: "regressed", CANNOT_DECIDE: "cannot decide"}[
+            self.exit_code
+        ]
 
 
-def verdict(
+def decide_gate_verdict(
     baseline: Baseline,
-    now: Side,
+    now: MeasuredSide,
     margins: Mapping[str, float],
     false_alarms: float,
     seeds: int,
     exact: bool = False,
-) -> Verdict:
+) -> GateVerdict:
     """Asks every question that the baseline and these trainings allow, and says which they do not."""
-    before, scales = baseline.trainings(), baseline.scales()
-    asked = questions(before, now.trainings, scales, margins, false_alarms)
-    heard = songs_heard(baseline, now.songs, now.conditions)
-    level = false_alarms / max(1, len(asked))
-    return Verdict(
-        questions=asked,
-        powers=powers(before, seeds, scales, margins, false_alarms),
-        moved=moved(baseline, now),
+    before, scales = baseline.trainings_by_cell(), baseline.metric_scales()
+    tests = run_tests(before, now.trainings, scales, margins, false_alarms)
+    heard = compare_traces(baseline, now.songs, now.conditions)
+    level = false_alarms / max(1, len(tests))
+    return GateVerdict(
+        questions=tests,
+        powers=detectable_powers(before, seeds, scales, margins, false_alarms),
+        moved=find_floor_shifts(baseline, now),
         heard=heard,
         refusals=[
-            *unanswered(before, now.trainings, margins, seeds),
-            *floorless(baseline, now),
-            *(unsung(before, heard) if exact else ()),
+            *list_unanswered(before, now.trainings, margins, seeds),
+            *list_missing_floors(baseline, now),
+            *(missing_traces(before, heard) if exact else ()),
         ],
         exact=exact,
-        notes=list(loosened(baseline, margins)),
-        failures_caught=failures_caught(before.values(), seeds * len(before), level),
+        notes=list(list_loosened_margins(baseline, margins)),
+        failures_caught=detectable_failures(before.values(), seeds * len(before), level),
     )
 
 
-def refused(reasons: list[str]) -> Verdict:
+def refused_verdict(reasons: list[str]) -> GateVerdict:
     """A gate that had nothing to train for."""
-    return Verdict([], [], refusals=reasons)
+    return GateVerdict([], [], refusals=reasons)
 
 
-def moved(baseline: Baseline, now: Side) -> list[Moved]:
+def find_floor_shifts(baseline: Baseline, now: MeasuredSide) -> list[FloorShift]:
     """The floors that both sides have and that differ by more than digits."""
     return [
-        Moved(data, metric, floor.value, now.floors[data][metric].value)
+        FloorShift(data, metric, floor.value, now.floors[data][metric].value)
         for data, floors in baseline.floors.items()
         for metric, floor in floors.items()
-        if metric in now.floors.get(data, {}) and apart(floor, now.floors[data][metric].value)
+        if metric in now.floors.get(data, {})
+        and has_floor_shifted(floor, now.floors[data][metric].value)
     ]
 
 
-def apart(floor: Floor, value: float) -> bool:
-    least = TOLERANCE * abs(floor.value) + OF_ERROR * (floor.error or 0.0)
+def has_floor_shifted(floor: FloorRecord, value: float) -> bool:
+    least = FLOOR_TOLERANCE * abs(floor.value) + FLOOR_ERROR_SHARE * (floor.error or 0.0)
     return not math.isclose(value, floor.value, rel_tol=0.0, abs_tol=least)
 
 
-def unanswered(
-    before: Mapping[str, Trainings],
-    after: Mapping[str, Trainings],
+def list_unanswered(
+    before: Mapping[str, CellTrainings],
+    after: Mapping[str, CellTrainings],
     margins: Mapping[str, float],
     seeds: int,
 ) -> list[str]:
     """Where a question should have been asked and was not, and why."""
-    found = [f"{cell}: in the baseline, and not trained" for cell in before.keys() - after]
-    found += [f"{cell}: not in the baseline" for cell in after.keys() - before]
+    sentences = [f"{cell}: in the baseline, and not trained" for cell in before.keys() - after]
+    sentences += [f"{cell}: not in the baseline" for cell in after.keys() - before]
     for cell in before.keys() & after.keys():
         if (count := after[cell].ended) < seeds:
-            found.append(f"{cell}: only {count} of {seeds} trainings ended, the others crashed")
+            sentences.append(f"{cell}: only {count} of {seeds} trainings ended, the others crashed")
         for metric in margins:
-            found += gaps(cell, metric, before[cell], after[cell])
+            sentences += value_gaps(cell, metric, before[cell], after[cell])
     for metric in margins:
-        if not any(trainings.known(metric) for trainings in before.values()):
-            found.append(f"the baseline has no value of {metric}")
-    return sorted(found)
+        if not any(trainings.measured_values(metric) for trainings in before.values()):
+            sentences.append(f"the baseline has no value of {metric}")
+    return sorted(sentences)
 
 
-def gaps(cell: str, metric: str, before: Trainings, after: Trainings) -> Iterator[str]:
+def value_gaps(
+    cell: str, metric: str, before: CellTrainings, after: CellTrainings
+) -> Iterator[str]:
     """Values that are not there. A metric without any in the baseline has no meaning in the cell."""
-    known, well = len(before.known(metric)), before.ended - before.failed
-    if not known and well >= FEWEST:
+    known, well = len(before.measured_values(metric)), before.ended - before.failed
+    if not known and well >= MIN_TRAININGS_PER_TEST:
         return
-    if known < FEWEST:
-        yield f"{cell}: the baseline has {known} values of {metric}, and a test needs {FEWEST}"
-    here, wanted = len(after.known(metric)), after.ended - after.failed
-    least = max(FEWEST, wanted if known == well else 0)
+    if known < MIN_TRAININGS_PER_TEST:
+        yield f"{cell}: the baseline has {known} values of {metric}, and a test needs {MIN_TRAININGS_PER_TEST}"
+    here, wanted = len(after.measured_values(metric)), after.ended - after.failed
+    least = max(MIN_TRAININGS_PER_TEST, wanted if known == well else 0)
     if here < least:
         yield f"{cell}: {metric} has {here} values of {after.ended} trainings"
 
 
-def loosened(baseline: Baseline, margins: Mapping[str, float]) -> Iterator[str]:
+def list_loosened_margins(baseline: Baseline, margins: Mapping[str, float]) -> Iterator[str]:
     """Where more is allowed than when the baseline was made."""
     for metric, margin in baseline.margins.items():
         if metric not in margins:
@@ -166,7 +171,7 @@ def loosened(baseline: Baseline, margins: Mapping[str, float]) -> Iterator[str]:
             yield f"The margin of {metric} was {margin:g} when the baseline was made, and is {margins[metric]:g}"
 
 
-def floorless(baseline: Baseline, now: Side) -> list[str]:
+def list_missing_floors(baseline: Baseline, now: MeasuredSide) -> list[str]:
     """The floors that a baseline has and that could not be measured now."""
     return [
         f"{metric} of held-out {data} was {floor.value:.6g}, and could not be measured"
@@ -176,11 +181,13 @@ def floorless(baseline: Baseline, now: Side) -> list[str]:
     ]
 
 
-def unsung(before: Mapping[str, Trainings], heard: list[Heard]) -> Iterator[str]:
+def missing_traces(
+    before: Mapping[str, CellTrainings], heard: list[TraceComparison]
+) -> Iterator[str]:
     """The cells whose digits cannot be compared."""
-    known = {each.cell: each for each in heard}
+    compared = {each.cell: each for each in heard}
     for cell in before:
-        if cell not in known:
+        if cell not in compared:
             yield f"{cell}: no canary on both sides"
-        elif known[cell].verdict == "not comparable":
-            yield f"{cell}: {known[cell].said}"
+        elif compared[cell].verdict == "not comparable":
+            yield f"{cell}: {compared[cell].said}"

@@ -8,16 +8,16 @@ EXTRACTORS = Registry(
     "ganbench.extractors",
     {
         "classifier": "classifier:Classifier",
-        "clip": "clip:Clip",
-        "dinov2": "dinov2:Dinov2",
-        "efficientnet_lite0": "efficientnet_lite0:EfficientnetLite0",
+        "clip": "clip:CLIP",
+        "dinov2": "dinov2:DINOv2",
+        "efficientnet_lite0": "efficientnet_lite0:EfficientNetLite0",
         "identity": "identity:Identity",
         "inception": "inception:Inception",
         "stacked": "stacked:Stacked",
-        "vgg16": "vgg16:Vgg16",
+        "vgg16": "vgg16:VGG16",
     },
 )
 
 DISTANCES = Registry(
-    "distance", "ganbench.evaluation.extractors", "ganbench.distances", {"lpips": "lpips:Lpips"}
+    "distance", "ganbench.evaluation.extractors", "ganbench.distances", {"lpips": "lpips:LPIPS"}
 )

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 
-BATCH = 500
+IMAGES_PER_EXTRACTION = 500
 
 
 class Extractor(nn.Module):
@@ -21,11 +21,11 @@ class Extractor(nn.Module):
         False  # does it see images in [-1, 1] too, which nobody has rounded?
     )
 
-    def weights(self) -> str | None:
+    def weights_hash(self) -> str | None:
         """SHA-256 of the file that the weights come from, or None if there are none."""
         return None
 
-    def known_as(self, label: str) -> str:
+    def label_with_weights(self, label: str) -> str:
         """What tables call it, who know it by this label: with other weights it is not the same."""
         return label
 
@@ -38,9 +38,9 @@ class Extractor(nn.Module):
 
 
 @torch.no_grad()
-def extracted(extractor: Extractor, images: Tensor) -> FeatureSet:
+def extract_features(extractor: Extractor, images: Tensor) -> FeatureSet:
     """Features and logits of all images, on their device; on the CPU if that knows no float64."""
-    parts = [extractor(batch) for batch in images.split(BATCH)]
+    parts = [extractor(batch) for batch in images.split(IMAGES_PER_EXTRACTION)]
     place = torch.device("cpu") if images.device.type == "mps" else images.device
     features = torch.cat([features.float().to(place) for features, _ in parts])
     logits = [logits.float().to(place) for _, logits in parts if logits is not None]

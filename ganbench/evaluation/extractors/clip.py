@@ -19,36 +19,38 @@ from torch_fidelity.feature_extractor_clip import (
     build_model,
 )
 
-from .fidelity import Fidelity
-from .published import Published, Weights
+from .fidelity import FidelityExtractor
+from .published import PublishedWeights, Weights
 
 Model = Literal["rn50", "vit-b-32", "vit-b-16", "vit-l-14", "vit-l-14-336px"]
 
 DEFAULT: Model = "vit-b-32"
 
 
-class Clip(Fidelity):
+class CLIP(FidelityExtractor):
     resize = "TensorFlow 1's bilinear to the network's own size"
 
     def __init__(self, model: Model = DEFAULT) -> None:
-        file = published(model)
+        file = published_clip(model)
         content = file.read()
-        weights = opened(content) if file.is_of(content) else file.tensors(content)
-        super().__init__(file, content, file.fitted(lambda: Embedding(weights)))
+        weights = (
+            read_clip_program(content) if file.matches(content) else file.read_tensors(content)
+        )
+        super().__init__(file, content, file.build_with_weights(lambda: CLIPEmbedding(weights)))
 
     @staticmethod
     def download(model: Model = DEFAULT) -> None:
-        published(model).download()
+        published_clip(model).download()
 
 
-def published(model: str) -> Published:
+def published_clip(model: str) -> PublishedWeights:
     spec = "clip" if model == DEFAULT else f"clip(model='{model}')"
     name = f"clip-{model}"
     sha256 = MODEL_METADATA[name]["hash"]
-    return Published(spec, MODEL_URLS[name], f"{name}-{sha256}.pt", sha256)
+    return PublishedWeights(spec, MODEL_URLS[name], f"{name}-{sha256}.pt", sha256)
 
 
-def opened(content: bytes) -> Weights:
+def read_clip_program(content: bytes) -> Weights:
     """The weights in a program whose SHA-256 is known."""
     with (
         warnings.catch_warnings()
@@ -57,7 +59,7 @@ def opened(content: bytes) -> Weights:
         return dict(torch.jit.load(io.BytesIO(content), "cpu").state_dict())
 
 
-class Embedding(FeatureExtractorCLIP):
+class CLIPEmbedding(FeatureExtractorCLIP):
     """torch-fidelity's, from weights in memory in the place of a program's file."""
 
     def __init__(self, weights: Weights):
@@ -67,5 +69,5 @@ class Embedding(FeatureExtractorCLIP):
         self.resolution = self.model.visual.input_resolution
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        found: tuple[Tensor, ...] = super().forward(x)
-        return found
+        features: tuple[Tensor, ...] = super().forward(x)
+        return features

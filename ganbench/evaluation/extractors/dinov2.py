@@ -15,61 +15,63 @@ from torch import Tensor, nn
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_dinov2 import FeatureExtractorDinoV2
 
-from .fidelity import Fidelity
-from .published import Published, Weights
+from .fidelity import FidelityExtractor
+from .published import PublishedWeights, Weights
 
 Model = Literal["vit-s-14", "vit-b-14", "vit-l-14"]
 DEFAULT: Model = "vit-l-14"  # of FD-DINOv2
-URL = "https://dl.fbaipublicfiles.com/dinov2"
-HEAD = 64  # features of one attention head, in all sizes
-OFFSET = 0.1  # by which Meta moves the grid that positions are resampled to
+DINOV2_URL = "https://dl.fbaipublicfiles.com/dinov2"
+CHANNELS_PER_HEAD = 64  # features of one attention head, in all sizes
+POSITION_OFFSET = 0.1  # by which Meta moves the grid that positions are resampled to
 
 
-class Dinov2(Fidelity):
+class DINOv2(FidelityExtractor):
     resize = "TensorFlow 1's bilinear to 224x224"
 
     def __init__(self, model: Model = DEFAULT) -> None:
-        file = published(model)
+        file = published_dinov2(model)
         content = file.read()
-        weights = file.tensors(content)
-        super().__init__(file, content, file.fitted(lambda: Embedding(weights)))
+        weights = file.read_tensors(content)
+        super().__init__(file, content, file.build_with_weights(lambda: DINOv2Embedding(weights)))
 
     @staticmethod
     def download(model: Model = DEFAULT) -> None:
-        published(model).download()
+        published_dinov2(model).download()
 
 
-def published(model: str) -> Published:
+def published_dinov2(model: str) -> PublishedWeights:
     spec = "dinov2" if model == DEFAULT else f"dinov2(model='{model}')"
     name = f"dinov2_{model.replace('-', '')}"  # vit-l-14 is dinov2_vitl14
     file = f"{name}_pretrain.pth"
-    return Published(spec, f"{URL}/{name}/{file}", file)
+    return PublishedWeights(spec, f"{DINOV2_URL}/{name}/{file}", file)
 
 
-class Embedding(FeatureExtractorDinoV2):
+class DINOv2Embedding(FeatureExtractorDinoV2):
     """torch-fidelity's, with a network of ours in the place of the code that it would fetch."""
 
     def __init__(self, weights: Weights):
         FeatureExtractorBase.__init__(self, "dinov2", ["dinov2"])
         self.feature_extractor_internal_dtype = torch.float32
-        self.model = transformer(weights)
+        self.model = build_transformer(weights)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        found: tuple[Tensor, ...] = super().forward(x)
-        return found
+        features: tuple[Tensor, ...] = super().forward(x)
+        return features
 
 
-def transformer(weights: Weights) -> "Transformer":
+def build_transformer(weights: Weights) -> "VisionTransformer":
     """The transformer that has such weights."""
-    kept = {name: tensor for name, tensor in weights.items() if name != "mask_token"}
-    depth = sum(name.endswith("attn.qkv.weight") for name in kept)
-    _, places, width = kept["pos_embed"].shape
-    made = Transformer(width, depth, places - 1, patch=kept["patch_embed.proj.weight"].shape[-1])
-    made.load_state_dict(kept)
-    return made.eval()
+    tensors = {name: tensor for name, tensor in weights.items() if name != "mask_token"}
+    depth = sum(name.endswith("attn.qkv.weight") for name in tensors)
+    _, places, width = tensors["pos_embed"].shape
+    network = VisionTransformer(
+        width, depth, places - 1, patch=tensors["patch_embed.proj.weight"].shape[-1]
+    )
+    network.load_state_dict(tensors)
+    return network.eval()
 
 
-class Transformer(nn.Module):
+class VisionTransformer(nn.Module):
     """Dosovitskiy et al.'s (2021), pre-normalized, with layer scale: [N, 3, H, W] => [N, width]."""
 
     def __init__(self, width: int, depth: int, places: int, patch: int):
@@ -77,67 +79,67 @@ class Transformer(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + places, width))
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, width, patch, stride=patch)})
-        self.blocks = nn.ModuleList(Block(width) for _ in range(depth))
+        self.blocks = nn.ModuleList(TransformerBlock(width) for _ in range(depth))
         self.norm = nn.LayerNorm(width, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
         maps = self.patch_embed["proj"](x)
         patches = maps.flatten(2).transpose(1, 2)
         tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), patches], 1)
-        tokens = tokens + self.positions(maps.shape[-1])
+        tokens = tokens + self.resample_positions(maps.shape[-1])
         for block in self.blocks:
             tokens = block(tokens)
-        found: Tensor = self.norm(tokens)[:, 0]
-        return found
+        class_token: Tensor = self.norm(tokens)[:, 0]
+        return class_token
 
-    def positions(self, side: int) -> Tensor:
+    def resample_positions(self, side: int) -> Tensor:
         """Those of so many patches a side, resampled from the ones that were trained."""
         own, grid = self.pos_embed[:, :1], self.pos_embed[:, 1:]
         trained = round(grid.shape[1] ** 0.5)
         if trained == side:
             return self.pos_embed
         maps = grid.transpose(1, 2).unflatten(2, (trained, trained))
-        maps = F.interpolate(maps, scale_factor=(side + OFFSET) / trained, mode="bicubic")
+        maps = F.interpolate(maps, scale_factor=(side + POSITION_OFFSET) / trained, mode="bicubic")
         return torch.cat([own, maps.flatten(2).transpose(1, 2)], 1)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.norm1, self.norm2 = (nn.LayerNorm(width, eps=1e-6) for _ in range(2))
-        self.attn = Attention(width)
-        self.ls1, self.ls2 = Scale(width), Scale(width)
-        self.mlp = Perceptron(width)
+        self.attn = MultiHeadAttention(width)
+        self.ls1, self.ls2 = LayerScale(width), LayerScale(width)
+        self.mlp = TransformerMLP(width)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.ls1(self.attn(self.norm1(x)))
-        found: Tensor = x + self.ls2(self.mlp(self.norm2(x)))
-        return found
+        mixed: Tensor = x + self.ls2(self.mlp(self.norm2(x)))
+        return mixed
 
 
-class Attention(nn.Module):
+class MultiHeadAttention(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        heads = self.qkv(x).unflatten(2, (3, -1, HEAD)).permute(2, 0, 3, 1, 4)
+        heads = self.qkv(x).unflatten(2, (3, -1, CHANNELS_PER_HEAD)).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(*heads)  # [N, heads, tokens, HEAD]
-        found: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
-        return found
+        projected: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        return projected
 
 
-class Perceptron(nn.Module):
+class TransformerMLP(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.fc1, self.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.fc2(F.gelu(self.fc1(x)))
-        return found
+        projected: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return projected
 
 
-class Scale(nn.Module):
+class LayerScale(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.gamma = nn.Parameter(torch.ones(width))

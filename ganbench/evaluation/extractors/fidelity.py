@@ -7,33 +7,33 @@ import torch
 from torch import Tensor, nn
 
 from .base import Extractor
-from .published import Published
+from .published import PublishedWeights
 
-AT_ONCE = 50  # images: inside they are 224x224 or more, and half a gigabyte
+FIDELITY_BATCH = 50  # images: inside they are 224x224 or more, and half a gigabyte
 
 
-class Fidelity(Extractor):
+class FidelityExtractor(Extractor):
     """`network` maps uint8 [N, 3, H, W] to a tuple: features [N, F], and logits [N, K] if it has them."""
 
     tells_the_datas_classes: ClassVar[bool] = False
 
-    def __init__(self, published: Published, content: bytes, network: nn.Module):
+    def __init__(self, published: PublishedWeights, content: bytes, network: nn.Module):
         super().__init__()
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.published = published
-        self.is_published = published.is_of(content)
+        self.is_published = published.matches(content)
         self.network = network.requires_grad_(False).eval()
 
-    def weights(self) -> str:
+    def weights_hash(self) -> str:
         return self.sha256
 
-    def known_as(self, label: str) -> str:
+    def label_with_weights(self, label: str) -> str:
         if not self.published.sha256:  # nobody can say whether they are the published ones
             return f"{label} with weights {self.sha256[:8]}"
         return label if self.is_published else f"{label} with other weights ({self.sha256[:8]})"
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """uint8 [N, 1 or 3, H, W] => features [N, F], logits [N, K] or None; grey is all three colours."""
-        found = [self.network(part) for part in x.expand(-1, 3, -1, -1).split(AT_ONCE)]
-        features, *logits = (torch.cat(parts) for parts in zip(*found, strict=True))
+        outputs = [self.network(part) for part in x.expand(-1, 3, -1, -1).split(FIDELITY_BATCH)]
+        features, *logits = (torch.cat(parts) for parts in zip(*outputs, strict=True))
         return features, logits[0] if logits else None

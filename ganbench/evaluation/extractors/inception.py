@@ -6,35 +6,35 @@ TensorFlow 1 did. That its numbers are torch-fidelity's is tested only on machin
 
 from torch_fidelity import feature_extractor_inceptionv3 as theirs
 
-from .fidelity import Fidelity
-from .published import Published, once_more
+from .fidelity import FidelityExtractor
+from .published import PublishedWeights, weights_as_file
 
-LAYERS = ["2048", "logits_unbiased"]
+INCEPTION_LAYERS = ["2048", "logits_unbiased"]
 
 
-class Inception(Fidelity):
+class Inception(FidelityExtractor):
     resize = "TensorFlow 1's bilinear to 299x299"
 
     def __init__(self) -> None:
-        file = published()
+        file = published_inception()
         content = file.read()
-        weights = file.tensors(content)
-        network = file.fitted(
+        weights = file.read_tensors(content)
+        network = file.build_with_weights(
             lambda: theirs.FeatureExtractorInceptionV3(
                 "inception-v3-compat",
-                LAYERS,
-                feature_extractor_weights_path=once_more(weights),
+                INCEPTION_LAYERS,
+                feature_extractor_weights_path=weights_as_file(weights),
             )
         )
         super().__init__(file, content, network)
 
     @staticmethod
     def download() -> None:
-        published().download()
+        published_inception().download()
 
 
-def published() -> Published:
-    return Published(
+def published_inception() -> PublishedWeights:
+    return PublishedWeights(
         "inception",
         theirs.URL_INCEPTION_V3,
         "weights-inception-2015-12-05-6726825d.pth",

@@ -16,56 +16,56 @@ from torch_fidelity.sample_similarity_lpips import (
 from torchvision.models import vgg16
 
 from . import vgg16 as backbone
-from .published import Published
+from .published import PublishedWeights
 
-FILE = Published("lpips", URL_VGG16_LPIPS, "weights-vgg16-lpips.pth")
-SIZE = 64  # pixels a side, to which images are resized
-CHANNELS = (64, 128, 256, 512, 512)
-ENDS = (4, 9, 16, 23, 30)  # of VGG's five blocks among its layers
+LPIPS_FILE = PublishedWeights("lpips", URL_VGG16_LPIPS, "weights-vgg16-lpips.pth")
+MIN_LPIPS_PIXELS = 64  # pixels a side, to which images are resized
+LPIPS_CHANNELS = (64, 128, 256, 512, 512)
+LPIPS_BLOCK_ENDS = (4, 9, 16, 23, 30)  # of VGG's five blocks among its layers
 
 
-class Lpips(SampleSimilarityLPIPS):
+class LPIPS(SampleSimilarityLPIPS):
     """Images in [-1, 1] [N, 1 or 3, H, W] to as many => [N]; grey is all three colours."""
 
     def __init__(self) -> None:
         SampleSimilarityBase.__init__(self, "lpips")
-        self.sample_similarity_resize, self.sample_similarity_dtype = SIZE, None
-        self.L = len(CHANNELS)
-        self.lins = [NetLinLayer(channels, use_dropout=True) for channels in CHANNELS]
+        self.sample_similarity_resize, self.sample_similarity_dtype = MIN_LPIPS_PIXELS, None
+        self.L = len(LPIPS_CHANNELS)
+        self.lins = [NetLinLayer(channels, use_dropout=True) for channels in LPIPS_CHANNELS]
         for number, layer in enumerate(self.lins):
             self.add_module(f"lin{number}", layer)
-        weights = FILE.tensors(FILE.read())
-        FILE.fitted(lambda: self.load_state_dict(weights))
-        self.net = Maps()
+        weights = LPIPS_FILE.read_tensors(LPIPS_FILE.read())
+        LPIPS_FILE.build_with_weights(lambda: self.load_state_dict(weights))
+        self.net = VGG16Maps()
         self.requires_grad_(False).eval()
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         sides = (side.add(1).mul(127.5).expand(-1, 3, -1, -1) for side in (x, y))
-        found: Tensor = super().forward(*sides)
-        return found
+        distances: Tensor = super().forward(*sides)
+        return distances
 
     @staticmethod
     def download() -> None:
-        backbone.FILE.download()
-        FILE.download()
+        backbone.VGG16_FILE.download()
+        LPIPS_FILE.download()
 
 
-class Maps(nn.Module):
+class VGG16Maps(nn.Module):
     """VGG-16's maps behind each of its blocks."""
 
     def __init__(self) -> None:
         super().__init__()
-        file, network = backbone.FILE, vgg16()
-        weights = file.tensors(file.read())
-        file.fitted(lambda: network.load_state_dict(weights))
-        starts = (0, *ENDS[:-1])
+        file, network = backbone.VGG16_FILE, vgg16()
+        weights = file.read_tensors(file.read())
+        file.build_with_weights(lambda: network.load_state_dict(weights))
+        starts = (0, *LPIPS_BLOCK_ENDS[:-1])
         self.blocks = nn.ModuleList(
-            network.features[start:end] for start, end in zip(starts, ENDS, strict=True)
+            network.features[start:end] for start, end in zip(starts, LPIPS_BLOCK_ENDS, strict=True)
         )
 
     def forward(self, x: Tensor) -> list[Any]:
-        found = []
+        block_maps = []
         for block in self.blocks:
             x = block(x)
-            found.append(x)
-        return found
+            block_maps.append(x)
+        return block_maps

@@ -24,8 +24,8 @@ class Stacked(Extractor):
 
         self.shape = (3, *DATA.make(of).shapes[IMAGE][1:])
 
-    def weights(self) -> str:
-        return self.each.weights()
+    def weights_hash(self) -> str:
+        return self.each.weights_hash()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 [N, 3, H, W] => features [N, 3 F], logits [N, K * K * K], the first channel's digit leading."""

@@ -6,10 +6,10 @@ published file was not at hand when this was written: tests run it with random w
 
 from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
 
-from .fidelity import Fidelity
-from .published import Published, once_more
+from .fidelity import FidelityExtractor
+from .published import PublishedWeights, weights_as_file
 
-FILE = Published(
+VGG16_FILE = PublishedWeights(
     "vgg16",
     "https://download.pytorch.org/models/vgg16-397923af.pth",
     "vgg16-397923af.pth",
@@ -17,19 +17,19 @@ FILE = Published(
 )
 
 
-class Vgg16(Fidelity):
+class VGG16(FidelityExtractor):
     resize = "TensorFlow 1's bilinear to 224x224"
 
     def __init__(self) -> None:
-        content = FILE.read()
-        weights = FILE.tensors(content)
-        network = FILE.fitted(
+        content = VGG16_FILE.read()
+        weights = VGG16_FILE.read_tensors(content)
+        network = VGG16_FILE.build_with_weights(
             lambda: FeatureExtractorVGG16(
-                "vgg16", ["fc2_relu"], feature_extractor_weights_path=once_more(weights)
+                "vgg16", ["fc2_relu"], feature_extractor_weights_path=weights_as_file(weights)
             )
         )
-        super().__init__(FILE, content, network)
+        super().__init__(VGG16_FILE, content, network)
 
     @staticmethod
     def download() -> None:
-        FILE.download()
+        VGG16_FILE.download()

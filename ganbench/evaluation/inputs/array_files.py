@@ -21,18 +21,18 @@ from torch import Tensor
 
 from ganbench.data.image_decoding import Unreadable
 
-from .base import check_swelling
+from .base import check_expansion
 
-PREFERRED = ("images", "samples", "fakes", "arr_0", "x", "data")
+PREFERRED_ARRAY_NAMES = ("images", "samples", "fakes", "arr_0", "x", "data")
 FEATURES, LOGITS = "features", "logits"
-STATISTICS = {"mu", "sigma"}  # what some libraries keep of reals
-AT_ONCE = 1 << 20  # bytes of a stream that are read at a time
-KINDS = "biufc"  # of NumPy's types: PyTorch has such, but for long doubles
+STATISTICS_ARRAY_NAMES = {"mu", "sigma"}  # what some libraries keep of reals
+STREAM_CHUNK_BYTES = 1 << 20  # bytes of a stream that are read at a time
+NUMERIC_KINDS = "biufc"  # of NumPy's types: PyTorch has such, but for long doubles
 
 Array = np.ndarray[Any, Any]
 
 
-class Rows:
+class RowTable:
     """An array of which rows are gathered by their numbers, which ascend."""
 
     def __init__(self, shape: Sequence[int]):
@@ -45,7 +45,7 @@ class Rows:
         raise NotImplementedError
 
 
-class Held(Rows):
+class MemoryRows(RowTable):
     """Of an array that is in memory, or mapped into it."""
 
     def __init__(self, array: Any, name: str):
@@ -55,10 +55,10 @@ class Held(Rows):
     def gather(self, index: Sequence[int]) -> Tensor:
         if isinstance(self.array, Tensor):
             return self.array[torch.as_tensor(index)]
-        return tensor_of(self.array[np.asarray(index)], self.name)
+        return rows_to_tensor(self.array[np.asarray(index)], self.name)
 
 
-class Sliced(Rows):
+class SafetensorsRows(RowTable):
     """Of a tensor in a safetensors file."""
 
     def __init__(self, path: Path, key: str):
@@ -66,51 +66,51 @@ class Sliced(Rows):
         super().__init__(self.slice.get_shape())
 
     def gather(self, index: Sequence[int]) -> Tensor:
-        return torch.cat([self.slice[start:end] for start, end in runs(index)])
+        return torch.cat([self.slice[start:end] for start, end in consecutive_runs(index)])
 
 
-class Streamed(Rows):
+class StreamedRows(RowTable):
     """Of an array in an `.npz`, that is a zip of `.npy` files, each of which is a stream."""
 
     def __init__(self, path: Path, key: str):
         self.archive, self.name = zipfile.ZipFile(path), f"{path}: {key}"
         self.member = f"{key}.npy"
-        super().__init__(self.rewound())
+        super().__init__(self.rewind())
         self.bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         there = self.archive.getinfo(self.member).file_size
         if there - self.stream.tell() < len(self) * self.bytes:
             raise Unreadable(f"{self.name} is cut short")
-        check_swelling(self.name, there, path.stat().st_size)
+        check_expansion(self.name, there, path.stat().st_size)
 
-    def rewound(self) -> tuple[int, ...]:
+    def rewind(self) -> tuple[int, ...]:
         """Goes to the first row; the array's shape."""
         self.stream: Any = self.archive.open(self.member)
         self.position = 0
-        shape, self.dtype = header(self.stream, self.name)
+        shape, self.dtype = read_npy_header(self.stream, self.name)
         return shape
 
     def gather(self, index: Sequence[int]) -> Tensor:
-        check_kind(self.dtype, self.name)
-        found = np.empty((len(index), *self.shape[1:]), self.dtype)
+        check_numeric(self.dtype, self.name)
+        rows = np.empty((len(index), *self.shape[1:]), self.dtype)
         place = 0
-        for start, end in runs(index):
-            self.run(start, found[place : place + end - start])
+        for start, end in consecutive_runs(index):
+            self.read_run(start, rows[place : place + end - start])
             place += end - start
-        return tensor_of(found, self.name)
+        return rows_to_tensor(rows, self.name)
 
-    def run(self, start: int, rows: Array) -> None:
+    def read_run(self, start: int, rows: Array) -> None:
         """Fills rows with those from `start` on."""
         if start < self.position:  # a second pass over it
-            self.rewound()
+            self.rewind()
         skip = (start - self.position) * self.bytes
         while skip:
-            skip -= self.read(memoryview(bytearray(min(skip, AT_ONCE))))
+            skip -= self.read_into(memoryview(bytearray(min(skip, STREAM_CHUNK_BYTES))))
         self.position = start + len(rows)
         place = rows.reshape(-1).view(np.uint8).data
         while place:
-            place = place[self.read(place[:AT_ONCE]) :]
+            place = place[self.read_into(place[:STREAM_CHUNK_BYTES]) :]
 
-    def read(self, place: memoryview) -> int:
+    def read_into(self, place: memoryview) -> int:
         """Fills a place with what the stream holds next, as far as it goes; how many bytes that are."""
         try:
             count = int(self.stream.readinto(place))
@@ -121,19 +121,19 @@ class Streamed(Rows):
         return count
 
 
-def tensor_of(rows: Array, name: str) -> Tensor:
+def rows_to_tensor(rows: Array, name: str) -> Tensor:
     """Numbers in the order of this machine's bytes."""
-    check_kind(rows.dtype, name)
+    check_numeric(rows.dtype, name)
     native = rows.dtype.newbyteorder("=")
     return torch.from_numpy(np.ascontiguousarray(rows, native))
 
 
-def check_kind(dtype: np.dtype[Any], name: str) -> None:
-    if dtype.kind not in KINDS or dtype.type is np.longdouble:
+def check_numeric(dtype: np.dtype[Any], name: str) -> None:
+    if dtype.kind not in NUMERIC_KINDS or dtype.type is np.longdouble:
         raise Unreadable(f"{name} holds {dtype}, and no numbers that PyTorch knows")
 
 
-def runs(index: Sequence[int]) -> Iterator[tuple[int, int]]:
+def consecutive_runs(index: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Ascending numbers as stretches: start and end."""
     start = end = index[0]
     for number in index:
@@ -144,7 +144,7 @@ def runs(index: Sequence[int]) -> Iterator[tuple[int, int]]:
     yield start, end
 
 
-def header(stream: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def read_npy_header(stream: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Shape and type of an `.npy`; raises Unreadable for what only a pickle can hold."""
     try:
         version = np.lib.format.read_magic(stream)
@@ -163,102 +163,102 @@ def header(stream: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
-def arrays(path: Path, key: str | None) -> dict[str, Rows]:
+def read_arrays(path: Path, key: str | None) -> dict[str, RowTable]:
     """Those of a file that are wanted: `features` and perhaps `logits`, or `images` alone.
 
     Raises Unreadable if there are none, or several and no key that tells which.
     """
-    found = reading(path)
+    tables = open_array_file(path)
     if key is not None:
-        if key not in found:
-            raise Unreadable(f"{path} holds no {key}; there are {', '.join(sorted(found))}")
-        return {"images": found[key]}
-    if FEATURES in found:
-        return {name: found[name] for name in (FEATURES, LOGITS) if name in found}
-    if found.keys() >= STATISTICS:
+        if key not in tables:
+            raise Unreadable(f"{path} holds no {key}; there are {', '.join(sorted(tables))}")
+        return {"images": tables[key]}
+    if FEATURES in tables:
+        return {name: tables[name] for name in (FEATURES, LOGITS) if name in tables}
+    if tables.keys() >= STATISTICS_ARRAY_NAMES:
         raise Unreadable(
             f"{path} holds the mean and covariance of features (mu, sigma), of which no metric but FID "
             "could be told: name the images, or an array of features"
         )
-    named = [name for name in PREFERRED if name in found] or list(found)
-    if not found or (len(found) > 1 and named[0] not in PREFERRED):
-        raise Unreadable(which(path, found))
-    return {"images": found[named[0]]}
+    named = [name for name in PREFERRED_ARRAY_NAMES if name in tables] or list(tables)
+    if not tables or (len(tables) > 1 and named[0] not in PREFERRED_ARRAY_NAMES):
+        raise Unreadable(choose_array(path, tables))
+    return {"images": tables[named[0]]}
 
 
-def which(path: Path, found: dict[str, Rows]) -> str:
-    if not found:
+def choose_array(path: Path, tables: dict[str, RowTable]) -> str:
+    if not tables:
         return f"{path} holds no arrays"
-    first = next(iter(found))
-    if any(name.split(".")[-1] in ("weight", "bias") for name in found):
+    first = next(iter(tables))
+    if any(name.split(".")[-1] in ("weight", "bias") for name in tables):
         return (
             f"{path} holds the weights of a network, and no images: export the network by torch.export or "
             "torch.jit, or name a function of yours that makes images, as module:function"
         )
-    some = ", ".join(list(found)[:5])
+    some = ", ".join(list(tables)[:5])
     return f"{path} holds several arrays, {some}: name one, as {path}:{first}"
 
 
-def reading(path: Path) -> dict[str, Rows]:
+def open_array_file(path: Path) -> dict[str, RowTable]:
     """The arrays of a file by their names; raises Unreadable if it is none that can be read."""
     try:
-        return READERS[path.suffix.lower()](path)
+        return ARRAY_READERS[path.suffix.lower()](path)
     except OSError as error:
         raise Unreadable(f"{path} cannot be read: {error.strerror or error}") from error
     except (zipfile.BadZipFile, SafetensorError, EOFError, ValueError, RuntimeError) as error:
         if isinstance(error, Unreadable):
             raise
-        told = " ".join(str(error).split())[:200]
-        raise Unreadable(f"{path} is damaged, or no file of its kind: {told}") from error
+        cause = " ".join(str(error).split())[:200]
+        raise Unreadable(f"{path} is damaged, or no file of its kind: {cause}") from error
 
 
-def npy(path: Path) -> dict[str, Rows]:
+def open_npy(path: Path) -> dict[str, RowTable]:
     with open(path, "rb") as file:
-        shape, dtype = header(file, str(path))
+        shape, dtype = read_npy_header(file, str(path))
         size = path.stat().st_size - file.tell()
     if size < math.prod(shape) * dtype.itemsize:
         raise Unreadable(f"{path} is cut short")
-    return {"images": Held(np.load(path, mmap_mode="r", allow_pickle=False), str(path))}
+    return {"images": MemoryRows(np.load(path, mmap_mode="r", allow_pickle=False), str(path))}
 
 
-def npz(path: Path) -> dict[str, Rows]:
+def open_npz(path: Path) -> dict[str, RowTable]:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith(".npy")]
-    return {name[:-4]: Streamed(path, name[:-4]) for name in names}
+    return {name[:-4]: StreamedRows(path, name[:-4]) for name in names}
 
 
-def safetensors(path: Path) -> dict[str, Rows]:
+def open_safetensors(path: Path) -> dict[str, RowTable]:
     with safe_open(path, "pt") as file:
         names = list(file.keys())
-    return {name: Sliced(path, name) for name in names}
+    return {name: SafetensorsRows(path, name) for name in names}
 
 
-def torch_file(path: Path) -> dict[str, Rows]:
+def open_torch_file(path: Path) -> dict[str, RowTable]:
     """A tensor, or a table of them, as data only."""
     try:
-        found = opened(path)
+        content = load_torch_file(path)
     except UnpicklingError as error:
         raise Unreadable(
             f"{path} holds more than tensors, which could run code: it is not opened; save a tensor alone"
         ) from error
-    if isinstance(found, Tensor):
-        found = {"images": found}
-    if not isinstance(found, dict):
-        raise Unreadable(f"{path} holds a {type(found).__name__}, and no tensor")
-    tensors = {str(name): t.detach() for name, t in found.items() if is_plain(t)}
+    if isinstance(content, Tensor):
+        content = {"images": content}
+    if not isinstance(content, dict):
+        raise Unreadable(f"{path} holds a {type(content).__name__}, and no tensor")
+    tensors = {str(name): t.detach() for name, t in content.items() if is_plain_tensor(t)}
     for tensor in tensors.values():  # one that is expanded repeats what is stored once
-        check_swelling(str(path), tensor.nbytes, tensor.untyped_storage().nbytes())
-    return {name: Held(tensor, f"{path}: {name}") for name, tensor in tensors.items()}
+        check_expansion(str(path), tensor.nbytes, tensor.untyped_storage().nbytes())
+    return {name: MemoryRows(tensor, f"{path}: {name}") for name, tensor in tensors.items()}
 
 
-def is_plain(found: Any) -> bool:
+def is_plain_tensor(content: Any) -> bool:
     """A tensor whose numbers are all there: not sparse, quantized or without content."""
-    if not isinstance(found, Tensor) or found.is_meta or found.is_quantized:
+    if not isinstance(content, Tensor) or content.is_meta or content.is_quantized:
         return False
-    return found.layout == torch.strided
+    return content.layout == torch.strided
 
 
-def opened(path: Path) -> Any:
+def load_torch_file(path: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pickles that it does not know, which it refuses anyway
         try:
@@ -267,10 +267,10 @@ def opened(path: Path) -> Any:
             return torch.load(io.BytesIO(path.read_bytes()), "cpu", weights_only=True)
 
 
-READERS = {
-    ".npy": npy,
-    ".npz": npz,
-    ".safetensors": safetensors,
-    ".pt": torch_file,
-    ".pth": torch_file,
+ARRAY_READERS = {
+    ".npy": open_npy,
+    ".npz": open_npz,
+    ".safetensors": open_safetensors,
+    ".pt": open_torch_file,
+    ".pth": open_torch_file,
 }

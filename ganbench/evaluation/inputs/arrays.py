@@ -11,63 +11,68 @@ from torch import Tensor
 from ganbench.data.base import Examples, Mixture
 from ganbench.data.image_decoding import MAX_IMAGE_PIXELS, TOO_MANY_PIXELS, Unreadable
 
-from .array_files import Held, Rows
-from .base import Item, Pixels, Source, Vectors
+from .array_files import MemoryRows, RowTable
+from .base import PixelItem, Source, SourceItem, VectorSource
 from .pixel_range import (
-    AUTO,
-    Span,
-    arranged,
-    as_bytes,
-    channels_first,
-    check_dtype,
-    range_of,
-    span_of,
+    AUTO_RANGE,
+    ValueSpan,
+    arrange_channels_first,
+    check_pixel_dtype,
+    detect_range,
+    floats_to_uint8,
+    has_channels_first,
+    measure_span,
 )
 
-AT_ONCE = 2**26  # bytes of rows that are gathered at a time, or else one row
+MAX_ARRAY_BYTES_AT_ONCE = 2**26  # bytes of rows that are gathered at a time, or else one row
 
 
-class Array(Source):
+class ArraySource(Source):
     """Images as rows: uint8, or floats in a range that is told by their span or by its name."""
 
-    def __init__(self, name: str, rows: Rows, range_name: str = AUTO):
+    def __init__(self, name: str, rows: RowTable, range_name: str = AUTO_RANGE):
         super().__init__(name)
         if not len(rows):
             raise Unreadable(f"{name} is empty: its shape is {list(rows.shape)}")
-        self.shape = shape_of(rows, name)
+        self.shape = image_shape_of(rows, name)
         first = rows.gather([0])
-        check_dtype(first, name)
+        check_pixel_dtype(first, name)
         self.rows, self.range = rows, ""
-        self.step = max(1, AT_ONCE // first.nbytes)  # rows that are gathered at a time
+        self.step = max(
+            1, MAX_ARRAY_BYTES_AT_ONCE // first.nbytes
+        )  # rows that are gathered at a time
         if first.is_floating_point():
-            self.range = range_of(self.span(), range_name, name)
+            self.range = detect_range(self.value_span(), range_name, name)
             self.notes = (f"floats in [{self.range.replace(',', ', ')}]",)
 
-    def span(self) -> Span:
+    def value_span(self) -> ValueSpan:
         """Of all rows, so many at a time."""
         spans = [
-            span_of(self.rows.gather(range(start, min(start + self.step, len(self)))), self.name)
+            measure_span(
+                self.rows.gather(range(start, min(start + self.step, len(self)))), self.name
+            )
             for start in range(0, len(self), self.step)
         ]
-        return Span(min(s.low for s in spans), max(s.high for s in spans))
+        return ValueSpan(min(s.low for s in spans), max(s.high for s in spans))
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def blocks(self, chosen: Sequence[int], size: int) -> Iterator[list[Item]]:
+    def iter_blocks(self, chosen: Sequence[int], size: int) -> Iterator[list[SourceItem]]:
         step = min(size, self.step)
         for start in range(0, len(chosen), step):
             index = chosen[start : start + step]
-            images = arranged(self.rows.gather(index), self.name)
-            images = as_bytes(images, self.range) if self.range else images
+            images = arrange_channels_first(self.rows.gather(index), self.name)
+            images = floats_to_uint8(images, self.range) if self.range else images
             yield [
-                Pixels(f"{self.name}[{n}]", image) for n, image in zip(index, images, strict=True)
+                PixelItem(f"{self.name}[{n}]", image)
+                for n, image in zip(index, images, strict=True)
             ]
 
 
-def shape_of(rows: Rows, name: str) -> tuple[int, int, int]:
+def image_shape_of(rows: RowTable, name: str) -> tuple[int, int, int]:
     """Of each image [C, H, W]; raises Unreadable for what is none, before any row is read."""
-    first, (_, *own) = channels_first(rows.shape, name), rows.shape
+    first, (_, *own) = has_channels_first(rows.shape, name), rows.shape
     channels, height, width = (1, *own) if first is None else own if first else (own[2], *own[:2])
     if 0 in own:
         raise Unreadable(f"{name} holds images without pixels: its shape is {list(rows.shape)}")
@@ -76,28 +81,32 @@ def shape_of(rows: Rows, name: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def source_of(found: dict[str, Rows], name: str, range_name: str = AUTO) -> Source:
+def source_of_arrays(
+    tables: dict[str, RowTable], name: str, range_name: str = AUTO_RANGE
+) -> Source:
     """Images, or vectors: `features` of a file, and rows of one dimension."""
-    if "features" in found:
-        if not all(map(len, found.values())):
+    if "features" in tables:
+        if not all(map(len, tables.values())):
             raise Unreadable(f"{name} is empty: it holds no features")
-        features, *logits = (rows.gather(range(len(rows))) for rows in found.values())
-        return Vectors(name, features, logits[0] if logits else None)
-    rows = found["images"]
+        features, *logits = (rows.gather(range(len(rows))) for rows in tables.values())
+        return VectorSource(name, features, logits[0] if logits else None)
+    rows = tables["images"]
     if len(rows.shape) == 2 and len(rows):
-        return Vectors(name, rows.gather(range(len(rows))))
-    return Array(name, rows, range_name)
+        return VectorSource(name, rows.gather(range(len(rows))))
+    return ArraySource(name, rows, range_name)
 
 
-def of_examples(examples: Examples, count: int, name: str, mixture: Mixture | None) -> Source:
+def source_of_examples(
+    examples: Examples, count: int, name: str, mixture: Mixture | None
+) -> Source:
     """The first images of a data set, or its points, and their classes if they have some."""
-    found = source_of({"images": Held(examples.images[:count], name)}, name)
-    found.mixture = mixture
-    found.labels = None if examples.labels is None else examples.labels[:count]
-    return found
+    source = source_of_arrays({"images": MemoryRows(examples.images[:count], name)}, name)
+    source.mixture = mixture
+    source.labels = None if examples.labels is None else examples.labels[:count]
+    return source
 
 
-def of_array(given: object, name: str, range_name: str = AUTO) -> Source:
+def source_of_array(given: object, name: str, range_name: str = AUTO_RANGE) -> Source:
     """A tensor or a NumPy array of Python's."""
     rows = given.detach().cpu() if isinstance(given, Tensor) else np.asarray(given)
-    return source_of({"images": Held(rows, name)}, name, range_name)
+    return source_of_arrays({"images": MemoryRows(rows, name)}, name, range_name)

@@ -11,22 +11,25 @@ from torch import Tensor
 
 from ganbench.data.base import Mixture
 from ganbench.data.image_decoding import Odd, Unreadable
-from ganbench.data.image_ops import square
+from ganbench.data.image_ops import crop_and_resize
 
-GREY, COLOUR = 1, 3  # channels
-RATIO, FREE = 200, 2**30  # how far a file may swell, and from how many bytes on that is asked
+GREY_CHANNELS, COLOUR_CHANNELS = 1, 3  # channels
+MAX_EXPANSION_RATIO, UNCHECKED_BYTES = (
+    200,
+    2**30,
+)  # how far a file may swell, and from how many bytes on that is asked
 
 
 @dataclass(frozen=True)
 class Frame:
     """How images come to an extractor: in one or three channels, and squares of `size` if it is given."""
 
-    channels: int = COLOUR
+    channels: int = COLOUR_CHANNELS
     size: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class DecodedImage:
     """An image as an extractor sees it: uint8 [C, H, W], its extent as it was stored, what was odd."""
 
     pixels: Tensor
@@ -34,7 +37,7 @@ class Seen:
     odd: Odd = Odd.NOTHING
 
 
-class Item(Protocol):
+class SourceItem(Protocol):
     """One image of a source, not decoded yet."""
 
     @property
@@ -43,7 +46,7 @@ class Item(Protocol):
     def digest(self) -> bytes:
         """SHA-256 of all that decides what is seen."""
 
-    def seen(self, frame: Frame) -> Seen:
+    def decode(self, frame: Frame) -> DecodedImage:
         """Raises Unreadable if there is no such image."""
 
 
@@ -61,23 +64,23 @@ class Source:
     def __len__(self) -> int:
         raise NotImplementedError
 
-    def blocks(self, chosen: Sequence[int], size: int) -> Iterator[list[Item]]:
+    def iter_blocks(self, chosen: Sequence[int], size: int) -> Iterator[list[SourceItem]]:
         """The chosen images, whose numbers ascend, so many at a time, or fewer if they are large."""
         raise NotImplementedError
 
 
-class Vectors(Source):
+class VectorSource(Source):
     """Features that were extracted before, or points: float32 [N, D]; and logits [N, K], if any."""
 
     def __init__(self, name: str, features: Tensor, logits: Tensor | None = None):
         super().__init__(name)
         for what, rows in (("features", features), ("logits", logits)):
             if rows is not None:
-                self.check(what, rows, len(features))
+                self.check_rows(what, rows, len(features))
         self.features = features.float()
         self.logits = None if logits is None else logits.float()
 
-    def check(self, what: str, rows: Tensor, count: int) -> None:
+    def check_rows(self, what: str, rows: Tensor, count: int) -> None:
         if rows.ndim != 2 or len(rows) != count or not rows.shape[1]:
             raise Unreadable(f"{self.name}: {what} must be [{count}, D], not {list(rows.shape)}")
         if rows.is_complex() or not rows.is_floating_point():
@@ -90,45 +93,45 @@ class Vectors(Source):
 
 
 @dataclass(frozen=True, eq=False)
-class Pixels:
+class PixelItem:
     """An image that is in memory: uint8 [1 or 3, H, W]."""
 
     name: str
     pixels: Tensor
 
     def digest(self) -> bytes:
-        return digest_of(self.pixels)
+        return hash_pixels(self.pixels)
 
-    def seen(self, frame: Frame) -> Seen:
+    def decode(self, frame: Frame) -> DecodedImage:
         channels, height, width = self.pixels.shape
         if frame.size is None and channels <= frame.channels:
-            found = self.pixels.expand(frame.channels, -1, -1)
+            pixels = self.pixels.expand(frame.channels, -1, -1)
         else:
-            found = framed(as_picture(self.pixels), frame)
-        return Seen(found, (width, height))
+            pixels = fit_to_frame(to_pil_image(self.pixels), frame)
+        return DecodedImage(pixels, (width, height))
 
 
-def framed(picture: Image.Image, frame: Frame) -> Tensor:
+def fit_to_frame(picture: Image.Image, frame: Frame) -> Tensor:
     """A picture as uint8 [C, H, W]: alpha is dropped, and grey is ITU-R 601's luma."""
     if frame.size is not None:
-        return square(picture, frame.channels, frame.size)
-    picture = picture.convert("L" if frame.channels == GREY else "RGB")
-    found = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-    return found.view(picture.height, picture.width, frame.channels).permute(2, 0, 1)
+        return crop_and_resize(picture, frame.channels, frame.size)
+    picture = picture.convert("L" if frame.channels == GREY_CHANNELS else "RGB")
+    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    return pixels.view(picture.height, picture.width, frame.channels).permute(2, 0, 1)
 
 
-def as_picture(pixels: Tensor) -> Image.Image:
+def to_pil_image(pixels: Tensor) -> Image.Image:
     rows = pixels.permute(1, 2, 0).contiguous().numpy()
-    return Image.fromarray(rows[:, :, 0] if rows.shape[2] == GREY else rows)
+    return Image.fromarray(rows[:, :, 0] if rows.shape[2] == GREY_CHANNELS else rows)
 
 
-def digest_of(pixels: Tensor) -> bytes:
+def hash_pixels(pixels: Tensor) -> bytes:
     shape = ",".join(map(str, pixels.shape)).encode()
     return hashlib.sha256(shape + b":" + pixels.contiguous().numpy().tobytes()).digest()
 
 
-def check_swelling(name: str, unpacked: int, packed: int) -> None:
-    if unpacked > max(FREE, RATIO * packed):
+def check_expansion(name: str, unpacked: int, packed: int) -> None:
+    if unpacked > max(UNCHECKED_BYTES, MAX_EXPANSION_RATIO * packed):
         raise Unreadable(f"{name} unpacks to {unpacked:,} bytes: it looks like an attack")
 
 

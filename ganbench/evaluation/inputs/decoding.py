@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from ganbench.data.image_decoding import Unreadable, decode_image
 
-from .base import Frame, Seen, framed
+from .base import DecodedImage, Frame, fit_to_frame
 
 MAX_FILE_BYTES = 2**28
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedItem:
     """An image in a file: read when it is wanted, and not kept."""
 
     name: str
@@ -27,6 +27,6 @@ class Encoded:
     def digest(self) -> bytes:
         return hashlib.sha256(self.content()).digest()
 
-    def seen(self, frame: Frame) -> Seen:
+    def decode(self, frame: Frame) -> DecodedImage:
         opened = decode_image(self.name, self.content())
-        return Seen(framed(opened.image, frame), opened.extent, opened.odd)
+        return DecodedImage(fit_to_frame(opened.image, frame), opened.extent, opened.odd)

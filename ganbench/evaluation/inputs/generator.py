@@ -24,23 +24,33 @@ from torch import Tensor, nn
 
 from ganbench.data.image_decoding import Unreadable
 from ganbench.evaluation.metrics.base import MetricNotApplicable
-from ganbench.gan.latent_sampler import Sampler
+from ganbench.gan.latent_sampler import LatentSampler
 from ganbench.rng import RngStreams
 
-from .base import Item, Pixels, Source
-from .pixel_range import AUTO, RANGES, arranged, as_bytes, check_dtype, range_of, span_of
+from .base import PixelItem, Source, SourceItem
+from .pixel_range import (
+    AUTO_RANGE,
+    VALUE_RANGES,
+    arrange_channels_first,
+    check_pixel_dtype,
+    detect_range,
+    floats_to_uint8,
+    measure_span,
+)
 
-AT_ONCE = 50  # images, whatever the batch of the extractor is
-STREAM = "generated"
-LIBRARIES = (
+GENERATED_PER_BATCH = 50  # images, whatever the batch of the extractor is
+GENERATED_STREAM = "generated"
+LIBRARY_FOLDERS = (
     str(Path(__file__).parents[1]),
     sysconfig.get_path("stdlib"),
     sysconfig.get_path("purelib"),
 )
-WHY = "opening it can run any code that its maker put in, so ganbench opens it with --trust only"
+TRUST_REASON = (
+    "opening it can run any code that its maker put in, so ganbench opens it with --trust only"
+)
 
 
-class Generated(Source):
+class GeneratorSource(Source):
     generated = True
 
     def __init__(
@@ -51,7 +61,7 @@ class Generated(Source):
         seed: int = 0,
         latent: Sequence[int] | None = None,
         device: str = "cpu",
-        range_name: str = AUTO,
+        range_name: str = AUTO_RANGE,
     ):
         super().__init__(name, f"made with seed {seed}")
         self.make, self.count, self.latent = make, count, latent
@@ -61,106 +71,113 @@ class Generated(Source):
     def __len__(self) -> int:
         return self.count
 
-    def blocks(self, chosen: Sequence[int], size: int) -> Iterator[list[Item]]:
-        step = -(-size // AT_ONCE) * AT_ONCE
+    def iter_blocks(self, chosen: Sequence[int], size: int) -> Iterator[list[SourceItem]]:
+        step = -(-size // GENERATED_PER_BATCH) * GENERATED_PER_BATCH
         for start in range(0, len(chosen), step):
-            items: list[Item] = []
-            for first in range(start, min(start + step, len(chosen)), AT_ONCE):
-                images = self.images(first // AT_ONCE)[: len(chosen) - first]
-                items += [Pixels(f"{self.name}[{first + n}]", x) for n, x in enumerate(images)]
+            items: list[SourceItem] = []
+            for first in range(start, min(start + step, len(chosen)), GENERATED_PER_BATCH):
+                images = self.images_of_batch(first // GENERATED_PER_BATCH)[: len(chosen) - first]
+                items += [PixelItem(f"{self.name}[{first + n}]", x) for n, x in enumerate(images)]
             yield items
 
     @torch.no_grad()
-    def images(self, number: int) -> Tensor:
+    def images_of_batch(self, number: int) -> Tensor:
         """Those of this number: uint8 [AT_ONCE, C, H, W]."""
         try:
-            made = self.made(number)
+            images = self.generate_batch(number)
         except Exception as error:  # it is the user's code
-            raise Unreadable(f"{self.name} raised {told(error)}") from error
+            raise Unreadable(f"{self.name} raised {describe_foreign_error(error)}") from error
         try:
-            rows = torch.as_tensor(made).detach().cpu()
+            rows = torch.as_tensor(images).detach().cpu()
         except (TypeError, ValueError, RuntimeError) as error:
             raise Unreadable(
-                f"{self.name} made a {type(made).__name__}, and no array of images"
+                f"{self.name} made a {type(images).__name__}, and no array of images"
             ) from error
-        if not rows.ndim or len(rows) != AT_ONCE:
+        if not rows.ndim or len(rows) != GENERATED_PER_BATCH:
             raise Unreadable(
-                f"{self.name} was asked for {AT_ONCE} images and made {list(rows.shape)}"
+                f"{self.name} was asked for {GENERATED_PER_BATCH} images and made {list(rows.shape)}"
             )
-        check_dtype(rows, self.name)
-        rows = arranged(rows, self.name)
+        check_pixel_dtype(rows, self.name)
+        rows = arrange_channels_first(rows, self.name)
         if not rows.is_floating_point():
             return rows
-        span = span_of(rows, self.name)
-        self.range = self.range or range_of(span, self.range_name, self.name)
-        if self.range_name == AUTO and range_of(span, AUTO, self.name) == "-1,1" != self.range:
+        span = measure_span(rows, self.name)
+        self.range = self.range or detect_range(span, self.range_name, self.name)
+        if (
+            self.range_name == AUTO_RANGE
+            and detect_range(span, AUTO_RANGE, self.name) == "-1,1" != self.range
+        ):
             raise Unreadable(f"{self.name} made floats in [0, 1] at first, and now from {span}")
-        return as_bytes(rows, self.range)
+        return floats_to_uint8(rows, self.range)
 
-    def made(self, number: int) -> Any:
+    def generate_batch(self, number: int) -> Any:
         with self.streams.seeded_globally(
-            STREAM, number
+            GENERATED_STREAM, number
         ):  # for code that draws from torch's own generator
             if self.latent is None:
-                return self.make(AT_ONCE, self.streams.derive_seed(STREAM, number) % 2**32)
-            random = self.streams.generator(STREAM, number)
-            latents = torch.randn(AT_ONCE, *self.latent, generator=random)
+                return self.make(
+                    GENERATED_PER_BATCH, self.streams.derive_seed(GENERATED_STREAM, number) % 2**32
+                )
+            random = self.streams.generator(GENERATED_STREAM, number)
+            latents = torch.randn(GENERATED_PER_BATCH, *self.latent, generator=random)
             return self.make(latents.to(self.device))
 
-    def sampler(self) -> Sampler | None:
+    def latent_sampler(self) -> LatentSampler | None:
         """What images on paths between latents are asked of; None of a function that knows no latents."""
         if self.latent is None:
             return None
         width = math.prod(self.latent)
 
-        def latents(count: int, random: torch.Generator) -> Tensor:
+        def draw_latents(count: int, random: torch.Generator) -> Tensor:
             return torch.randn(count, width, generator=random, device=random.device)
 
-        return Sampler(latents, width, self.unrounded, self.device)
+        return LatentSampler(draw_latents, width, self.images_of_latents, self.device)
 
-    def unrounded(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+    def images_of_latents(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images of latents [N, L] in [-1, 1], as they were made: [N, C, H, W]."""
         assert self.latent is not None
         try:
             with self.streams.seeded_globally(
-                STREAM, "paths"
+                GENERATED_STREAM, "paths"
             ):  # the same noise inside of layers each time
                 rows = torch.as_tensor(self.make(latents.view(-1, *self.latent)))
         except Exception as error:  # it is the user's code
-            raise Unreadable(f"{self.name} raised {told(error)}") from error
+            raise Unreadable(f"{self.name} raised {describe_foreign_error(error)}") from error
         if not rows.is_floating_point():
             raise MetricNotApplicable(
                 "needs images that nobody has rounded, and this generator makes bytes"
             )
-        low, high = RANGES[self.range]
-        return (arranged(rows, self.name).float() - low) * (2 / (high - low)) - 1
+        low, high = VALUE_RANGES[self.range]
+        return (arrange_channels_first(rows, self.name).float() - low) * (2 / (high - low)) - 1
 
 
-def told(error: Exception) -> str:
+def describe_foreign_error(error: Exception) -> str:
     """An error of other people's code, and the line that it came from."""
     frames = reversed(traceback.extract_tb(error.__traceback__))
-    own = [f for f in frames if not f.filename.startswith((*LIBRARIES, "<frozen"))]
+    own = [f for f in frames if not f.filename.startswith((*LIBRARY_FOLDERS, "<frozen"))]
     where = f" (line {own[0].lineno} of {own[0].filename})" if own else ""
     text = " ".join(str(error).split())[:300]
     return f"{type(error).__name__}: {text}{where}"
 
 
-def function_of(text: str) -> Callable[..., Any]:
+def find_function(text: str) -> Callable[..., Any]:
     """`module:function` or `file.py:function`, found from the working folder too."""
     place, _, name = text.rpartition(":")
     try:
-        module = of_file(Path(place)) if place.endswith(".py") else of_module(place)
+        module = import_file(Path(place)) if place.endswith(".py") else import_named_module(place)
     except Exception as error:  # it is the user's code
-        raise Unreadable(f"{text}: {place} cannot be imported: {told(error)}") from error
-    found: Any = module
+        raise Unreadable(
+            f"{text}: {place} cannot be imported: {describe_foreign_error(error)}"
+        ) from error
+    attribute: Any = module
     for part in name.split("."):
-        found = getattr(found, part, None)
-    if not callable(found):
+        attribute = getattr(attribute, part, None)
+    if not callable(attribute):
         raise Unreadable(f"{text}: {place} has no function {name}")
-    return found.eval() if isinstance(found, nn.Module) else found
+    return attribute.eval() if isinstance(attribute, nn.Module) else attribute
 
 
-def of_file(path: Path) -> Any:
+def import_file(path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(path.stem, path.expanduser())
     assert spec
     assert spec.loader
@@ -169,13 +186,13 @@ def of_file(path: Path) -> Any:
     return module
 
 
-def of_module(name: str) -> Any:
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
+def import_named_module(name: str) -> Any:
+    if (folder := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, folder)
     return importlib.import_module(name)
 
 
-def is_exported(path: Path) -> bool:
+def is_exported_network(path: Path) -> bool:
     """Is this file a network and its code, by TorchScript or torch.export?"""
     if path.suffix.lower() == ".pt2":
         return True
@@ -186,7 +203,7 @@ def is_exported(path: Path) -> bool:
         return False
 
 
-def exported(
+def load_exported_network(
     path: Path, device: str, latent: Sequence[int] | None
 ) -> tuple[Callable[..., Any], Sequence[int]]:
     """The network in a file, and the shape of its latents, which torch.export keeps an example of."""
@@ -196,7 +213,10 @@ def exported(
             warnings.simplefilter("ignore")
             if path.suffix.lower() == ".pt2":
                 program = torch.export.load(path)
-                latent, network = latent or example_of(program), of_program(program, device)
+                latent, network = (
+                    latent or example_input_of(program),
+                    network_of_program(program, device),
+                )
             else:
                 network = torch.jit.load(path, map_location=device).eval()
     except Exception as error:
@@ -209,22 +229,22 @@ def exported(
     return network, latent
 
 
-def of_program(program: Any, device: str) -> Callable[..., Any]:
+def network_of_program(program: Any, device: str) -> Callable[..., Any]:
     """A program of torch.export; one that takes batches of a single size gets such, the last one filled up."""
     network = program.module().to(device)
     if program.range_constraints:
         return network
     size = len(program.example_inputs[0][0])
 
-    def padded(latents: Tensor) -> Tensor:
+    def generate_padded(latents: Tensor) -> Tensor:
         more = -len(latents) % size
         filled = torch.cat([latents, latents[-1:].expand(more, *latents.shape[1:])])
         return torch.cat([network(part) for part in filled.split(size)])[: len(latents)]
 
-    return padded
+    return generate_padded
 
 
-def example_of(program: Any) -> Sequence[int] | None:
+def example_input_of(program: Any) -> Sequence[int] | None:
     inputs = program.example_inputs
-    found = inputs[0][0] if inputs and inputs[0] else None
-    return tuple(found.shape[1:]) if isinstance(found, Tensor) else None
+    example = inputs[0][0] if inputs and inputs[0] else None
+    return tuple(example.shape[1:]) if isinstance(example, Tensor) else None

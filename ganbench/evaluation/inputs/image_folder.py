@@ -7,58 +7,63 @@ from pathlib import Path, PurePosixPath
 
 from ganbench.data.image_decoding import IMAGE_SUFFIXES, UNSUPPORTED_SUFFIXES, Unreadable
 
-from .base import Item, Source
-from .decoding import MAX_FILE_BYTES, Encoded
+from .base import Source, SourceItem
+from .decoding import MAX_FILE_BYTES, EncodedItem
 
-SHOWN = 3  # names in a sentence
+MAX_NAMES_SHOWN = 3  # names in a sentence
 
 Identity = tuple[int, int]  # of a folder on its disk
 
 
-class Folder(Source):
+class FolderSource(Source):
     """All images under a path, but for names that begin with a dot; links are followed."""
 
     def __init__(self, text: str, skip: bool = False):
         self.path = Path(text).expanduser()
-        files, left, unread = sorted_out(walked(self.path), skip, text)
-        super().__init__(text, *notes(left, unread))
+        files, left, unread = partition_names(walk_folder(self.path), skip, text)
+        super().__init__(text, *notes_on_left_out(left, unread))
         if not files:
-            raise Unreadable(none_in(text, left))
+            raise Unreadable(no_images_sentence(text, left))
         self.files = files
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def blocks(self, chosen: Sequence[int], size: int) -> Iterator[list[Item]]:
+    def iter_blocks(self, chosen: Sequence[int], size: int) -> Iterator[list[SourceItem]]:
         for start in range(0, len(chosen), size):
             names = (self.files[number] for number in chosen[start : start + size])
             yield [
-                Encoded(f"{self.name.rstrip('/')}/{n}", partial(read, self.path / n)) for n in names
+                EncodedItem(f"{self.name.rstrip('/')}/{n}", partial(read_small_file, self.path / n))
+                for n in names
             ]
 
 
-def walked(folder: Path, inside: str = "", above: frozenset[Identity] = frozenset()) -> list[str]:
+def walk_folder(
+    folder: Path, inside: str = "", above: frozenset[Identity] = frozenset()
+) -> list[str]:
     """The paths of all files, relative to the folder; a link to a folder that it lies in is not followed."""
-    found: list[str] = []
+    paths: list[str] = []
     try:
-        here = folder.stat()
+        status = folder.stat()
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         raise Unreadable(f"{folder} cannot be read: {error.strerror}") from error
-    if (here.st_dev, here.st_ino) in above:
-        return found
-    above |= {(here.st_dev, here.st_ino)}
+    if (status.st_dev, status.st_ino) in above:
+        return paths
+    above |= {(status.st_dev, status.st_ino)}
     for entry in entries:
-        if is_hidden(entry.name):
+        if is_hidden_file(entry.name):
             continue
         if entry.is_dir():
-            found += walked(folder / entry.name, f"{inside}{entry.name}/", above)
+            paths += walk_folder(folder / entry.name, f"{inside}{entry.name}/", above)
         else:
-            found.append(inside + entry.name)
-    return found
+            paths.append(inside + entry.name)
+    return paths
 
 
-def sorted_out(names: list[str], skip: bool, where: str) -> tuple[list[str], list[str], list[str]]:
+def partition_names(
+    names: list[str], skip: bool, where: str
+) -> tuple[list[str], list[str], list[str]]:
     """Images in the order of their paths, what is none by its name, and images that cannot be read.
 
     Raises Unreadable for the last, unless they are to be skipped.
@@ -71,33 +76,35 @@ def sorted_out(names: list[str], skip: bool, where: str) -> tuple[list[str], lis
     left = sorted({*names} - {*files, *unread})
     if unread and not skip:
         raise Unreadable(
-            f"{where} holds {shown(unread)} of a format that is not read here: convert to PNG, or leave "
+            f"{where} holds {format_names(unread)} of a format that is not read here: convert to PNG, or leave "
             "out by --skip-unreadable"
         )
     return files, left, unread
 
 
-def notes(left: list[str], unread: list[str]) -> list[str]:
-    found = [f"{shown(left)} left out, which by name are no images"] if left else []
-    return found + ([f"{shown(unread)} left out, of formats that are not read"] if unread else [])
+def notes_on_left_out(left: list[str], unread: list[str]) -> list[str]:
+    sentences = [f"{format_names(left)} left out, which by name are no images"] if left else []
+    return sentences + (
+        [f"{format_names(unread)} left out, of formats that are not read"] if unread else []
+    )
 
 
-def none_in(where: str, left: list[str]) -> str:
+def no_images_sentence(where: str, left: list[str]) -> str:
     if left:
-        return f"{where} holds no images, only {shown(left)}"
+        return f"{where} holds no images, only {format_names(left)}"
     return f"{where} holds no images: it is empty"
 
 
-def shown(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+def format_names(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMES_SHOWN
+    return ", ".join(names[:MAX_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def is_hidden(name: str) -> bool:
+def is_hidden_file(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def read(path: Path) -> bytes:
+def read_small_file(path: Path) -> bytes:
     if path.is_symlink() and not path.exists():
         raise Unreadable(f"{path} is a link to nothing")
     if not path.is_file():

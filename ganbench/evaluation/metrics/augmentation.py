@@ -10,7 +10,7 @@ import torch
 
 from .base import Measurement
 from .feature_set import FeatureSet
-from .linear_probe import Labelled, TrainsOnFakes, accuracy
+from .linear_probe import LabelledFeatures, TrainsOnFakes, probe_accuracy
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,14 @@ class Augmentation(TrainsOnFakes):
             raise ValueError(f"few must be at least 1, not {self.few}")
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        small, test = self.small(self.reals(real, real)), self.judges(fake, real)
-        both = small + self.fakes(fake, real)
-        return Measurement(accuracy(both, test) - accuracy(small, test))
+        small, test = (
+            self.subsample_classes(self.labelled_reals(real, real)),
+            self.test_reals(fake, real),
+        )
+        both = small + self.labelled_fakes(fake, real)
+        return Measurement(probe_accuracy(both, test) - probe_accuracy(small, test))
 
-    def small(self, reals: Labelled) -> Labelled:
+    def subsample_classes(self, reals: LabelledFeatures) -> LabelledFeatures:
         """The first few of each class."""
         first = [(reals.y == label).nonzero()[: self.few, 0] for label in reals.y.unique()]
         return reals.where(torch.cat(first))

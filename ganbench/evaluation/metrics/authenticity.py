@@ -11,26 +11,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Measurement, Metric, PairwiseStatistics, share
-from .feature_set import BLOCK, FeatureSet
-from .pairwise import PairwiseStatistic, Tile, told
+from .base import Measurement, Metric, PairwiseStatistics, share_measurement
+from .feature_set import MEAN_BLOCK_ROWS, FeatureSet
+from .pairwise import PairTile, PairwiseStatistic, pairwise_statistic
 
 
 @dataclass(frozen=True)
-class Nearest(PairwiseStatistic):
+class NearestOther(PairwiseStatistic):
     """Rows: which other of y is the nearest [N]."""
 
-    def of_rows(self, tile: Tile) -> Tensor:
+    def compute_rows(self, tile: PairTile) -> Tensor:
         return tile.distances.argmin(1)
 
 
-def nearest(x: FeatureSet, y: FeatureSet) -> tuple[Tensor, Tensor]:
+def find_nearest(x: FeatureSet, y: FeatureSet) -> tuple[Tensor, Tensor]:
     """The squared distance from each of x to the nearest other of y, and which that is: [N], [N].
 
     Taken once more, by differences: that from a copy is 0, without rounding.
     """
-    which = told(Nearest(), x, y)["rows"]
-    blocks = zip(x.features.split(BLOCK), which.split(BLOCK), strict=True)
+    which = pairwise_statistic(NearestOther(), x, y)["rows"]
+    blocks = zip(x.features.split(MEAN_BLOCK_ROWS), which.split(MEAN_BLOCK_ROWS), strict=True)
     gaps = [(rows.double() - y.features[others]).square().sum(1) for rows, others in blocks]
     return torch.cat(gaps), which
 
@@ -41,13 +41,18 @@ class Authenticity(Metric):
     transform = "logit"
 
     def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
-        return PairwiseStatistics(reals=(Nearest(),), pairs=(Nearest(),))
+        return PairwiseStatistics(reals=(NearestOther(),), pairs=(NearestOther(),))
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        (ours, which), (theirs, _) = nearest(fake, real), nearest(real, real)
-        return share(float((ours > theirs[which]).double().mean()), len(fake))
+        (fake_distances, which), (real_distances, _) = (
+            find_nearest(fake, real),
+            find_nearest(real, real),
+        )
+        return share_measurement(
+            float((fake_distances > real_distances[which]).double().mean()), len(fake)
+        )
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
         """What reals score, each against all others, whose own nearest is then not itself."""
-        distances, which = nearest(real, real)
+        distances, which = find_nearest(real, real)
         return float((distances > distances[which]).double().mean())

@@ -20,31 +20,31 @@ class Backward(Metric):
     of: str = "fid"
 
     def __post_init__(self) -> None:
-        if isinstance(self.inner, Backward):
+        if isinstance(self.inner_metric, Backward):
             raise ValueError("there is no third way to translate between two domains")
 
     @cached_property
-    def inner(self) -> Metric:
-        found: Metric = METRICS.make(self.of)
-        return found
+    def inner_metric(self) -> Metric:
+        metric: Metric = METRICS.make(self.of)
+        return metric
 
     @property
     def direction(self) -> Direction:  # type: ignore[override]
-        return self.inner.direction
+        return self.inner_metric.direction
 
     @property
     def transform(self) -> Transform:  # type: ignore[override]
-        return self.inner.transform
+        return self.inner_metric.transform
 
     @property
     def unit(self) -> str:  # type: ignore[override]
-        return self.inner.unit
+        return self.inner_metric.unit
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         assert fake.back
         assert real.back
-        return self.inner(fake.back, real.back)
+        return self.inner_metric(fake.back, real.back)
 
     def expected_floor(self, real: FeatureSet, count: int) -> float | None:
         assert real.back
-        return self.inner.expected_floor(real.back, count)
+        return self.inner_metric.expected_floor(real.back, count)

@@ -12,7 +12,7 @@ from ganbench.data.modality import IMAGES, modality_of
 from ganbench.errors import GanbenchError
 
 from .feature_set import FeatureSet
-from .pairwise import PairwiseStatistic, sweep
+from .pairwise import PairwiseStatistic, compute_pairwise
 
 Direction = Literal["lower", "higher"]  # which is better
 Transform = Literal["log", "logit", "none"]  # the scale on which means and differences are taken
@@ -55,7 +55,7 @@ class Metric:
     def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
         """Raises Unmeasurable if these samples have no value in this metric."""
         for need in self.needs:
-            NEEDS[need](fake, real)
+            REQUIREMENT_CHECKS[need](fake, real)
 
     def needs_images(self) -> bool:
         """Does it look at images themselves, and not at features alone?"""
@@ -83,17 +83,21 @@ class PairwiseStatistics:
     pairs: tuple[PairwiseStatistic, ...] = ()
 
 
-def prepare(metrics: Iterable[Metric], fake: FeatureSet, real: FeatureSet) -> None:
+def compute_pairwise_statistics(
+    metrics: Iterable[Metric], fake: FeatureSet, real: FeatureSet
+) -> None:
     """Sweeps once over pairs for all metrics together; each by itself would do so for itself."""
-    asked = [
-        metric.pairwise_statistics(fake, real) for metric in metrics if applies(metric, fake, real)
+    statistics = [
+        metric.pairwise_statistics(fake, real)
+        for metric in metrics
+        if is_applicable(metric, fake, real)
     ]
-    sweep(real, real, [fact for facts in asked for fact in facts.reals])
-    sweep(fake, fake, [fact for facts in asked for fact in facts.fakes])
-    sweep(fake, real, [fact for facts in asked for fact in facts.pairs])
+    compute_pairwise(real, real, [fact for facts in statistics for fact in facts.reals])
+    compute_pairwise(fake, fake, [fact for facts in statistics for fact in facts.fakes])
+    compute_pairwise(fake, real, [fact for facts in statistics for fact in facts.pairs])
 
 
-def applies(metric: Metric, fake: FeatureSet, real: FeatureSet) -> bool:
+def is_applicable(metric: Metric, fake: FeatureSet, real: FeatureSet) -> bool:
     try:
         metric.check_applicable(fake, real)
     except MetricNotApplicable:
@@ -101,7 +105,7 @@ def applies(metric: Metric, fake: FeatureSet, real: FeatureSet) -> bool:
     return True
 
 
-def is_finite(values: Tensor) -> bool:
+def has_only_finite(values: Tensor) -> bool:
     """A finite sum has finite terms, and takes no copy of them; that of huge ones may overflow."""
     return bool(values.sum().isfinite()) or bool(values.isfinite().all())
 
@@ -110,7 +114,7 @@ def need_features(fake: FeatureSet, real: FeatureSet) -> None:
     for side in (fake, real):
         if len(side) < 2:
             raise MetricNotApplicable(f"a metric needs at least 2 examples, not {len(side)}")
-        if not is_finite(side.features):
+        if not has_only_finite(side.features):
             bad = int((~side.features.isfinite()).any(1).sum())
             raise MetricNotApplicable(
                 f"{bad} of {len(side)} examples have features that are not finite"
@@ -125,7 +129,7 @@ def need_logits(fake: FeatureSet, real: FeatureSet) -> None:
     for side in (fake, real):
         if side.logits is None:
             raise MetricNotApplicable("needs class logits, and this extractor gives none")
-        if not is_finite(side.logits):
+        if not has_only_finite(side.logits):
             raise MetricNotApplicable("some examples have logits that are not finite")
 
 
@@ -192,7 +196,7 @@ def need_sampler(fake: FeatureSet, real: FeatureSet) -> None:
         raise MetricNotApplicable("needs the generator itself, and there are only its images")
 
 
-NEEDS: dict[str, Callable[[FeatureSet, FeatureSet], None]] = {
+REQUIREMENT_CHECKS: dict[str, Callable[[FeatureSet, FeatureSet], None]] = {
     "features": need_features,
     "logits": need_logits,
     "classes": need_classes,
@@ -208,41 +212,41 @@ NEEDS: dict[str, Callable[[FeatureSet, FeatureSet], None]] = {
 }
 
 
-def logits(sample: FeatureSet) -> Tensor:
+def logits_of(sample: FeatureSet) -> Tensor:
     """The logits of a sample of which they were needed, in float64."""
     assert sample.logits is not None
     return sample.logits.double()
 
 
-def mode_counts(sample: FeatureSet, mixture: Mixture | None) -> Tensor:
+def count_modes(sample: FeatureSet, mixture: Mixture | None) -> Tensor:
     """How many examples belong to each mode: float64 [K].
 
     Of a mixture those within three deviations of the nearest centre, which is the protocol of Lin et
     al. (2018); else the classes that the extractor tells apart.
     """
     if mixture is None:
-        predicted = logits(sample)
+        predicted = logits_of(sample)
         return predicted.argmax(1).bincount(minlength=predicted.shape[1]).double()
-    nearest, good = assigned(sample.features, mixture)
+    nearest, good = assign_to_centres(sample.features, mixture)
     return nearest[good].bincount(minlength=len(mixture.centres)).double()
 
 
-def assigned(points: Tensor, mixture: Mixture) -> tuple[Tensor, Tensor]:
+def assign_to_centres(points: Tensor, mixture: Mixture) -> tuple[Tensor, Tensor]:
     """Each point's nearest centre, and whether it lies within three deviations of it: [N], [N]."""
     centres = mixture.centres.to(points)
     distance, nearest = torch.cdist(points.double(), centres.double()).min(1)
     return nearest, distance <= 3 * mixture.std
 
 
-def share(value: float, count: int) -> Measurement:
+def share_measurement(value: float, count: int) -> Measurement:
     """A share of independent examples, with the binomial's standard error."""
     return Measurement(value, (value * (1 - value) / count) ** 0.5)
 
 
-def mean(values: Tensor) -> Measurement:
+def mean_measurement(values: Tensor) -> Measurement:
     """The mean of independent examples' values [N]."""
-    return Measurement(float(values.mean()), deviation(values) / len(values) ** 0.5)
+    return Measurement(float(values.mean()), standard_deviation(values) / len(values) ** 0.5)
 
 
-def deviation(values: Tensor) -> float:
+def standard_deviation(values: Tensor) -> float:
     return float(values.double().std())

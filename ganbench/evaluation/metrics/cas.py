@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 from .base import Measurement
 from .feature_set import FeatureSet
-from .linear_probe import TrainsOnFakes, accuracy
+from .linear_probe import TrainsOnFakes, probe_accuracy
 
 
 @dataclass(frozen=True)
-class Cas(TrainsOnFakes):
+class CAS(TrainsOnFakes):
     direction = "higher"
     transform = "logit"
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        return Measurement(accuracy(self.fakes(fake, real), self.judges(fake, real)))
+        return Measurement(
+            probe_accuracy(self.labelled_fakes(fake, real), self.test_reals(fake, real))
+        )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .base import Measurement, Metric, logits, share
+from .base import Measurement, Metric, logits_of, share_measurement
 from .feature_set import FeatureSet
 
 
@@ -14,6 +14,6 @@ class ClassAccuracy(Metric):
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         assert fake.labels is not None
-        told = logits(fake).argmax(1)
-        right = (told == fake.labels.to(told.device)).double().mean()
-        return share(float(right), len(fake))
+        predicted = logits_of(fake).argmax(1)
+        right = (predicted == fake.labels.to(predicted.device)).double().mean()
+        return share_measurement(float(right), len(fake))

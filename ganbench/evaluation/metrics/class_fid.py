@@ -9,67 +9,78 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .base import Measurement, Metric, MetricNotApplicable, logits, mode_counts
+from .base import Measurement, Metric, MetricNotApplicable, count_modes, logits_of
 from .feature_set import Cache, FeatureSet, Tensors
-from .frechet import distance, expected, spread
+from .frechet import expected_distance, frechet_distance, influence_deviation
 
-FEW = 3  # names that a sentence bears
+MIN_FAKES_PER_CLASS = 3  # names that a sentence bears
 
 
 @dataclass(frozen=True)
-class ClassFid(Metric):
+class ClassFID(Metric):
     direction = "lower"
     transform = "log"
     needs = ("features", "classes")
 
     def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
         super().check_applicable(fake, real)
-        fewest = mode_counts(fake, None).minimum(mode_counts(real, None))
+        fewest = count_modes(fake, None).minimum(count_modes(real, None))
         rare = (fewest < 2).nonzero()[:, 0].tolist()
         if rare:
-            names = ", ".join(map(str, rare[:FEW])) + (", ..." if len(rare) > FEW else "")
+            names = ", ".join(map(str, rare[:MIN_FAKES_PER_CLASS])) + (
+                ", ..." if len(rare) > MIN_FAKES_PER_CLASS else ""
+            )
             raise MetricNotApplicable(
                 f"{len(rare)} of {len(fewest)} classes have fewer than 2 fakes or reals: {names}"
             )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        pairs = list(zip(classes(fake), classes(real), strict=True))
-        value = sum(distance(*pair) for pair in pairs) / len(pairs)
-        errors = [error(*pair) for pair in pairs]
-        known = [e for e in errors if e is not None]
-        total = sum(e**2 for e in known) ** 0.5 / len(pairs)
-        return Measurement(value, total if len(known) == len(pairs) else None)
+        pairs = list(zip(split_by_class(fake), split_by_class(real), strict=True))
+        value = sum(frechet_distance(*pair) for pair in pairs) / len(pairs)
+        errors = [class_fid_error(*pair) for pair in pairs]
+        measured = [e for e in errors if e is not None]
+        total = sum(e**2 for e in measured) ** 0.5 / len(pairs)
+        return Measurement(value, total if len(measured) == len(pairs) else None)
 
     def expected_floor(self, real: FeatureSet, count: int) -> float | None:
-        floors = [expected(part, fair(part, real, count)) for part in classes(real)]
-        known = [floor for floor in floors if floor is not None]
-        return sum(known) / len(known) if len(known) == len(floors) else None
+        floors = [
+            expected_distance(part, fair_count(part, real, count)) for part in split_by_class(real)
+        ]
+        expected_floors = [floor for floor in floors if floor is not None]
+        return (
+            sum(expected_floors) / len(expected_floors)
+            if len(expected_floors) == len(floors)
+            else None
+        )
 
 
-def fair(part: FeatureSet, real: FeatureSet, count: int) -> int:
+def fair_count(part: FeatureSet, real: FeatureSet, count: int) -> int:
     """How many of so many fakes are of a class, if they are as often as the reals."""
     return max(2, count * len(part) // len(real))
 
 
-def error(fake: FeatureSet, real: FeatureSet) -> float | None:
-    one = spread(fake, real)
+def class_fid_error(fake: FeatureSet, real: FeatureSet) -> float | None:
+    one = influence_deviation(fake, real)
     return None if one is None else one / len(fake) ** 0.5
 
 
-def classes(sample: FeatureSet) -> list[FeatureSet]:
+def split_by_class(sample: FeatureSet) -> list[FeatureSet]:
     """The examples of each class, with what was made of them before."""
-    known = logits(sample)
-    told = known.argmax(1)
-    return [part(sample, told == label, label) for label in range(known.shape[1])]
+    class_logits = logits_of(sample)
+    predicted = class_logits.argmax(1)
+    return [
+        class_feature_set(sample, predicted == label, label)
+        for label in range(class_logits.shape[1])
+    ]
 
 
-def part(sample: FeatureSet, chosen: Tensor, label: int) -> FeatureSet:
-    found = FeatureSet(sample.features[chosen])
-    found.shelf = Corner(sample.shelf, label)
-    return found
+def class_feature_set(sample: FeatureSet, chosen: Tensor, label: int) -> FeatureSet:
+    subset = FeatureSet(sample.features[chosen])
+    subset.cache = ClassCache(sample.cache, label)
+    return subset
 
 
-class Corner(Cache):
+class ClassCache(Cache):
     """For one class on the shelf of the whole sample: what is kept of that for long, is kept of this."""
 
     def __init__(self, whole: Cache, label: int):
@@ -77,13 +88,17 @@ class Corner(Cache):
         self.whole, self.label = whole, label
 
     def get(self, name: Hashable) -> Tensors | None:
-        return self.whole.get(self.full(name)) if isinstance(name, str) else super().get(name)
+        return (
+            self.whole.get(self.qualified_name(name))
+            if isinstance(name, str)
+            else super().get(name)
+        )
 
-    def put(self, name: Hashable, made: Tensors) -> None:
+    def put(self, name: Hashable, tensors: Tensors) -> None:
         if isinstance(name, str):
-            self.whole.put(self.full(name), made)
+            self.whole.put(self.qualified_name(name), tensors)
         else:
-            super().put(name, made)
+            super().put(name, tensors)
 
-    def full(self, name: str) -> str:
+    def qualified_name(self, name: str) -> str:
         return f"class {self.label} {name}"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .authenticity import Nearest, nearest
-from .base import Measurement, Metric, PairwiseStatistics, mean
+from .authenticity import NearestOther, find_nearest
+from .base import Measurement, Metric, PairwiseStatistics, mean_measurement
 from .feature_set import FeatureSet, Tensors
 
 
@@ -23,14 +23,14 @@ class Copying(Metric):
     needs = ("features", "held_out")
 
     def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
-        return PairwiseStatistics(pairs=(Nearest(),))
+        return PairwiseStatistics(pairs=(NearestOther(),))
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        ours, _ = nearest(fake, real)
-        theirs = held_out_distances(real)
-        not_farther = torch.searchsorted(theirs, ours, right=True)
-        nearer = torch.searchsorted(theirs, ours)
-        return mean(1 - (not_farther + nearer).double() / (2 * len(theirs)))
+        fake_distances, _ = find_nearest(fake, real)
+        held_out_squared = held_out_distances(real)
+        not_farther = torch.searchsorted(held_out_squared, fake_distances, right=True)
+        nearer = torch.searchsorted(held_out_squared, fake_distances)
+        return mean_measurement(1 - (not_farther + nearer).double() / (2 * len(held_out_squared)))
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
         return 0.5
@@ -42,6 +42,6 @@ def held_out_distances(real: FeatureSet) -> Tensor:
     held_out = real.held_out()
 
     def make() -> Tensors:
-        return {"distances": nearest(held_out, real)[0].sort().values}
+        return {"distances": find_nearest(held_out, real)[0].sort().values}
 
-    return real.derived(f"held_out_distances(count={len(held_out)})", make)["distances"]
+    return real.cached(f"held_out_distances(count={len(held_out)})", make)["distances"]

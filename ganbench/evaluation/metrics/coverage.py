@@ -12,31 +12,39 @@ from torch import Tensor
 
 from .base import Measurement, PairwiseStatistics
 from .feature_set import FeatureSet
-from .knn_manifold import Manifold, held_share, holders
-from .pairwise import Neighbours, PairwiseStatistic, Tile, radii, told
+from .knn_manifold import ManifoldMetric, count_holders, held_share_measurement
+from .pairwise import (
+    NearestNeighbourDistances,
+    PairTile,
+    PairwiseStatistic,
+    knn_radii,
+    pairwise_statistic,
+)
 
 
 @dataclass(frozen=True)
-class Holders(PairwiseStatistic):
+class BallOccupancy(PairwiseStatistic):
     """Sum, of each ball of y: how many of x it holds, and the sum of their places [2, M]."""
 
     k: int
 
-    def summed(self, tile: Tile) -> Tensor:
-        return holders(tile.distances < radii(tile.pairs.y, self.k), tile.start)
+    def compute_sum(self, tile: PairTile) -> Tensor:
+        return count_holders(tile.distances < knn_radii(tile.pairs.y, self.k), tile.start)
 
 
 @dataclass(frozen=True)
-class Coverage(Manifold):
+class Coverage(ManifoldMetric):
     k: int = 5
 
     def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
-        return PairwiseStatistics(reals=(Neighbours(self.k),), pairs=(Holders(self.k),))
+        return PairwiseStatistics(
+            reals=(NearestNeighbourDistances(self.k),), pairs=(BallOccupancy(self.k),)
+        )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        held, places = told(Holders(self.k), fake, real)["sum"]
+        held, places = pairwise_statistic(BallOccupancy(self.k), fake, real)["sum"]
         alone = places[held == 1].long().bincount(minlength=len(fake))
-        return held_share(held > 0, alone, int(alone.sum()))
+        return held_share_measurement(held > 0, alone, int(alone.sum()))
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
         """For equal laws, whatever they are: the k nearest of a real are all reals, or else not."""

@@ -7,7 +7,7 @@ makes of them. A low one alone means little: a translator that changes nothing h
 from dataclasses import dataclass
 
 from .base import Measurement, Metric
-from .differences import absolute, over_pairs
+from .differences import mean_absolute_difference, mean_over_pairs
 from .feature_set import FeatureSet
 
 
@@ -18,4 +18,4 @@ class CycleError(Metric):
     needs = ("features", "returned")
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        return over_pairs(fake.source, fake.returned, absolute)
+        return mean_over_pairs(fake.source, fake.returned, mean_absolute_difference)

@@ -5,24 +5,26 @@ A real's ball reaches to its `k`-th nearest other real.
 
 from dataclasses import dataclass
 
-from .base import Measurement, PairwiseStatistics, mean
+from .base import Measurement, PairwiseStatistics, mean_measurement
 from .feature_set import FeatureSet
-from .knn_manifold import Manifold
-from .pairwise import InReals, Neighbours, told
+from .knn_manifold import ManifoldMetric
+from .pairwise import NearestNeighbourDistances, RealBallCounts, pairwise_statistic
 
 
 @dataclass(frozen=True)
-class Density(Manifold):
+class Density(ManifoldMetric):
     transform = "none"
 
     k: int = 5
 
     def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
-        return PairwiseStatistics(reals=(Neighbours(self.k),), pairs=(InReals(self.k),))
+        return PairwiseStatistics(
+            reals=(NearestNeighbourDistances(self.k),), pairs=(RealBallCounts(self.k),)
+        )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        held = told(InReals(self.k), fake, real)["rows"]
-        return mean(held.double() / self.k)
+        held = pairwise_statistic(RealBallCounts(self.k), fake, real)["rows"]
+        return mean_measurement(held.double() / self.k)
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
         return 1.0

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .base import Measurement, mean
+from .base import Measurement, mean_measurement
 
-HELD = 2**22  # pixels that are compared at a time
+MAX_PIXELS_AT_ONCE = 2**22  # pixels that are compared at a time
 
 
-def over_pairs(
+def mean_over_pairs(
     x: Tensor | None, y: Tensor | None, compared: Callable[[Tensor, Tensor], Tensor]
 ) -> Measurement:
     """The mean over pairs of images [N, C, H, W] in 0 to 255, and its standard error.
@@ -19,16 +19,16 @@ def over_pairs(
     """
     assert x is not None
     assert y is not None
-    count = max(1, HELD // x[0].numel())
+    count = max(1, MAX_PIXELS_AT_ONCE // x[0].numel())
     parts = zip(x.split(count), y.to(x.device).split(count), strict=True)
-    return mean(torch.cat([compared(a.double(), b.double()) for a, b in parts]))
+    return mean_measurement(torch.cat([compared(a.double(), b.double()) for a, b in parts]))
 
 
-def absolute(x: Tensor, y: Tensor) -> Tensor:
+def mean_absolute_difference(x: Tensor, y: Tensor) -> Tensor:
     """The mean absolute difference of each pair, in [0, 1]: [N]."""
     return (x - y).abs().flatten(1).mean(1) / 255
 
 
-def squared(x: Tensor, y: Tensor) -> Tensor:
+def mean_squared_difference(x: Tensor, y: Tensor) -> Tensor:
     """The mean squared difference of each pair, in [0, 1]: [N]."""
     return (x - y).square().flatten(1).mean(1) / 255**2

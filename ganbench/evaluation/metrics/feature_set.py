@@ -7,17 +7,19 @@ import torch
 from torch import Tensor
 
 from ganbench.data.base import Mixture
-from ganbench.gan.latent_sampler import Sampler
+from ganbench.gan.latent_sampler import LatentSampler
 
 Tensors = dict[str, Tensor]
 
 
-BLOCK = 4096  # examples that are copied at a time, where a copy in double precision is needed
+MEAN_BLOCK_ROWS = (
+    4096  # examples that are copied at a time, where a copy in double precision is needed
+)
 
 
-def mean_of(features: Tensor) -> Tensor:
+def mean_in_float64(features: Tensor) -> Tensor:
     """The mean in float64 [D], by blocks: a sum of another precision than its terms copies them."""
-    parts = [rows.sum(0, dtype=torch.float64) for rows in features.split(BLOCK)]
+    parts = [rows.sum(0, dtype=torch.float64) for rows in features.split(MEAN_BLOCK_ROWS)]
     return torch.stack(parts).sum(0) / len(features)
 
 
@@ -25,13 +27,13 @@ class Cache:
     """What was made of a sample before, by name: nothing is computed twice while it is kept."""
 
     def __init__(self) -> None:
-        self.kept: dict[Hashable, Tensors] = {}
+        self.entries: dict[Hashable, Tensors] = {}
 
     def get(self, name: Hashable) -> Tensors | None:
-        return self.kept.get(name)
+        return self.entries.get(name)
 
-    def put(self, name: Hashable, made: Tensors) -> None:
-        self.kept[name] = made
+    def put(self, name: Hashable, tensors: Tensors) -> None:
+        self.entries[name] = tensors
 
 
 @dataclass(eq=False)
@@ -52,15 +54,15 @@ class FeatureSet:
     truth: Tensor | None = None  # of fakes: the images that they should be, as stored
     returned: Tensor | None = None  # of fakes: what they became when they were translated back
     back: "FeatureSet | None" = None  # of translations: those of the other way
-    sampler: Sampler | None = None  # of fakes: what made them
-    shelf: Cache = field(init=False, default_factory=Cache)
+    sampler: LatentSampler | None = None  # of fakes: what made them
+    cache: Cache = field(init=False, default_factory=Cache)
 
     def __len__(self) -> int:
         return len(self.features)
 
-    def derived(self, name: Hashable, make: Callable[[], Tensors]) -> Tensors:
+    def cached(self, name: Hashable, make: Callable[[], Tensors]) -> Tensors:
         """What was made under this name before, or else what `make` makes now."""
-        found = self.shelf.get(name)
-        if found is None:
-            self.shelf.put(name, found := make())
-        return found
+        result = self.cache.get(name)
+        if result is None:
+            self.cache.put(name, result := make())
+        return result

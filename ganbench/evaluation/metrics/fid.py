@@ -10,18 +10,18 @@ from dataclasses import dataclass
 
 from .base import Measurement, Metric
 from .feature_set import FeatureSet
-from .frechet import distance, expected, spread
+from .frechet import expected_distance, frechet_distance, influence_deviation
 
 
 @dataclass(frozen=True)
-class Fid(Metric):
+class FID(Metric):
     direction = "lower"
     transform = "log"
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        one = spread(fake, real)
+        one = influence_deviation(fake, real)
         error = None if one is None else one / len(fake) ** 0.5
-        return Measurement(distance(fake, real), error)
+        return Measurement(frechet_distance(fake, real), error)
 
     def expected_floor(self, real: FeatureSet, count: int) -> float | None:
-        return expected(real, count)
+        return expected_distance(real, count)

@@ -12,48 +12,48 @@ from torch import Tensor
 
 from .base import Measurement, Metric, MetricNotApplicable
 from .feature_set import FeatureSet
-from .fid_unbiased import FidUnbiased
-from .frechet import distance, spread
+from .fid_unbiased import FIDUnbiased
+from .frechet import frechet_distance, influence_deviation
 
-POINTS = 15
-LEAST = 5000  # of the smallest subset, or a tenth of the fakes if that is less
-SEED = 2020
+EXTRAPOLATION_POINTS = 15
+MIN_EXTRAPOLATION_FAKES = 5000  # of the smallest subset, or a tenth of the fakes if that is less
+FID_SUBSETS_SEED = 2020
 
 
 @dataclass(frozen=True)
-class FidInfinity(Metric):
+class FIDInfinity(Metric):
     direction = "lower"
     transform = "none"
 
     def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
         super().check_applicable(fake, real)
-        if len(fake) < 20 * POINTS:
+        if len(fake) < 20 * EXTRAPOLATION_POINTS:
             raise MetricNotApplicable(
-                f"a line through {POINTS} sizes needs at least {20 * POINTS} fakes"
+                f"a line through {EXTRAPOLATION_POINTS} sizes needs at least {20 * EXTRAPOLATION_POINTS} fakes"
             )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        chosen = subsets(len(fake))
+        chosen = draw_fid_subsets(len(fake))
         weights = intercept_weights([len(subset) for subset in chosen])
-        values = [distance(FeatureSet(fake.features[subset]), real) for subset in chosen]
+        values = [frechet_distance(FeatureSet(fake.features[subset]), real) for subset in chosen]
         influence = torch.zeros(len(fake), dtype=torch.float64)
         for subset, weight in zip(chosen, weights, strict=True):
             influence[subset] += weight / len(subset)
-        one = spread(fake, real)
+        one = influence_deviation(fake, real)
         error = None if one is None else one * float(influence.norm())
         return Measurement(float(np.dot(weights, values)), error)
 
     def expected_floor(self, real: FeatureSet, count: int) -> float | None:
-        return FidUnbiased().expected_floor(real, least(count))
+        return FIDUnbiased().expected_floor(real, smallest_subset(count))
 
 
-def least(count: int) -> int:
-    return min(LEAST, count // 10)
+def smallest_subset(count: int) -> int:
+    return min(MIN_EXTRAPOLATION_FAKES, count // 10)
 
 
-def subsets(count: int) -> list[Tensor]:
-    random = np.random.RandomState(SEED)
-    sizes = np.linspace(least(count), count, POINTS).astype(int)
+def draw_fid_subsets(count: int) -> list[Tensor]:
+    random = np.random.RandomState(FID_SUBSETS_SEED)
+    sizes = np.linspace(smallest_subset(count), count, EXTRAPOLATION_POINTS).astype(int)
     return [torch.from_numpy(random.choice(count, size, replace=False)) for size in sizes]
 
 

@@ -9,11 +9,19 @@ from dataclasses import dataclass
 
 from .base import Measurement, Metric
 from .feature_set import FeatureSet
-from .frechet import GROUPS, deleted, distance, expected, is_short, jackknife_error, need_groups
+from .frechet import (
+    JACKKNIFE_GROUPS,
+    distances_without_groups,
+    expected_distance,
+    frechet_distance,
+    is_rank_deficient,
+    jackknife_error,
+    need_groups,
+)
 
 
 @dataclass(frozen=True)
-class FidUnbiased(Metric):
+class FIDUnbiased(Metric):
     direction = "lower"
     transform = "none"
 
@@ -22,11 +30,13 @@ class FidUnbiased(Metric):
         need_groups(fake)
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        without = deleted(fake, real)
-        value = GROUPS * distance(fake, real) - (GROUPS - 1) * float(without.mean())
-        return Measurement(value, None if is_short(fake) else jackknife_error(without))
+        without = distances_without_groups(fake, real)
+        value = JACKKNIFE_GROUPS * frechet_distance(fake, real) - (JACKKNIFE_GROUPS - 1) * float(
+            without.mean()
+        )
+        return Measurement(value, None if is_rank_deficient(fake) else jackknife_error(without))
 
     def expected_floor(self, real: FeatureSet, count: int) -> float | None:
         """The reference's share alone, where there are fakes enough for the bias to be of order 1 / N."""
-        both = expected(real, len(real))
-        return None if both is None or expected(real, count) is None else both / 2
+        both = expected_distance(real, len(real))
+        return None if both is None or expected_distance(real, count) is None else both / 2

@@ -6,16 +6,16 @@ one trains a ResNet; this one is a logistic regression, so compare within its la
 
 from dataclasses import dataclass
 
-from .base import Measurement, share
+from .base import Measurement, share_measurement
 from .feature_set import FeatureSet
-from .linear_probe import Classified, accuracy
+from .linear_probe import ClassifierMetric, probe_accuracy
 
 
 @dataclass(frozen=True)
-class GanTest(Classified):
+class GANTest(ClassifierMetric):
     direction = "higher"
     transform = "logit"
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        found = accuracy(self.reals(real, real), self.fakes(fake, real))
-        return share(found, len(fake))
+        share = probe_accuracy(self.labelled_reals(real, real), self.labelled_fakes(fake, real))
+        return share_measurement(share, len(fake))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scipy.stats import chi2
 
-from .base import Measurement, Metric, assigned, share
+from .base import Measurement, Metric, assign_to_centres, share_measurement
 from .feature_set import FeatureSet
 
 
@@ -19,8 +19,8 @@ class HighQuality(Metric):
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         assert real.mixture
-        _, good = assigned(fake.features, real.mixture)
-        return share(float(good.double().mean()), len(fake))
+        _, good = assign_to_centres(fake.features, real.mixture)
+        return share_measurement(float(good.double().mean()), len(fake))
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
         assert real.mixture

@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .base import Measurement, Metric, MetricNotApplicable, deviation, logits
+from .base import Measurement, Metric, MetricNotApplicable, logits_of, standard_deviation
 from .feature_set import FeatureSet
 
-SEED = 2020
-IMPOSSIBLE = -80  # below the highest logit: a probability of 2e-35, whose logarithm is finite
+SPLIT_SEED = 2020
+MIN_LOG_PROBABILITY = (
+    -80
+)  # below the highest logit: a probability of 2e-35, whose logarithm is finite
 
 
 @dataclass(frozen=True)
@@ -38,26 +40,33 @@ class InceptionScore(Metric):
             raise MetricNotApplicable(f"{self.splits} splits need at least twice as many examples")
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        parts = [divergences(part) for part in shuffled(logits(fake)).tensor_split(self.cuts(fake))]
+        parts = [
+            kl_to_marginal(part)
+            for part in shuffle_rows(logits_of(fake)).tensor_split(self.split_bounds(fake))
+        ]
         scores = torch.stack([part.mean().exp() for part in parts])
         errors = [
-            float(score) * deviation(part) / len(part) ** 0.5
+            float(score) * standard_deviation(part) / len(part) ** 0.5
             for score, part in zip(scores, parts, strict=True)
         ]
         return Measurement(float(scores.mean()), sum(e**2 for e in errors) ** 0.5 / self.splits)
 
-    def cuts(self, fake: FeatureSet) -> list[int]:
+    def split_bounds(self, fake: FeatureSet) -> list[int]:
         return [part * len(fake) // self.splits for part in range(1, self.splits)]
 
 
-def shuffled(rows: Tensor) -> Tensor:
+def shuffle_rows(rows: Tensor) -> Tensor:
     return rows[
-        torch.from_numpy(np.random.RandomState(SEED).permutation(len(rows))).to(rows.device)
+        torch.from_numpy(np.random.RandomState(SPLIT_SEED).permutation(len(rows))).to(rows.device)
     ]
 
 
-def divergences(known: Tensor) -> Tensor:
+def kl_to_marginal(log_probabilities: Tensor) -> Tensor:
     """KL(p(y | x) || p(y)) of each of these examples [N], in nats."""
-    known = (known - known.amax(1, keepdim=True)).clamp(min=IMPOSSIBLE).log_softmax(1)
-    posterior = known.exp()
-    return (posterior * (known - posterior.mean(0).log())).sum(1)
+    log_probabilities = (
+        (log_probabilities - log_probabilities.amax(1, keepdim=True))
+        .clamp(min=MIN_LOG_PROBABILITY)
+        .log_softmax(1)
+    )
+    posterior = log_probabilities.exp()
+    return (posterior * (log_probabilities - posterior.mean(0).log())).sum(1)

@@ -13,32 +13,33 @@ from torch import Tensor
 
 from .base import Measurement
 from .feature_set import FeatureSet
-from .kmeans_bins import Binned
+from .kmeans_bins import BinnedMetric
 
 
 @dataclass(frozen=True)
-class Js(Binned):
+class JS(BinnedMetric):
     direction = "lower"
     transform = "none"
     unit = "nats"
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        ours, theirs = (
-            counts / counts.sum() for counts in (self.fakes(fake, real), self.reals(real))
+        fake_shares, real_shares = (
+            counts / counts.sum()
+            for counts in (self.count_fakes(fake, real), self.count_reals(real))
         )
-        middle = (ours + theirs) / 2
-        value = (divergence(ours, middle) + divergence(theirs, middle)) / 2
-        slopes = torch.where(ours > 0, (ours / middle).log() / 2, 0.0)
-        variance = (ours * slopes.square()).sum() - (ours * slopes).sum().square()
+        middle = (fake_shares + real_shares) / 2
+        value = (kl_divergence(fake_shares, middle) + kl_divergence(real_shares, middle)) / 2
+        slopes = torch.where(fake_shares > 0, (fake_shares / middle).log() / 2, 0.0)
+        variance = (fake_shares * slopes.square()).sum() - (fake_shares * slopes).sum().square()
         error = (variance.clamp(min=0) / len(fake)).sqrt()
         return Measurement(max(0.0, float(value)), float(error))
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
         """By the second order of its expansion, a chi-squared statistic of the bins that hold reals."""
-        counts = self.reals(real)
+        counts = self.count_reals(real)
         return (int((counts > 0).sum()) - 1) / 8 * (1 / count + 1 / float(counts.sum()))
 
 
-def divergence(p: Tensor, q: Tensor) -> Tensor:
+def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
     """Kullback and Leibler's, q being positive where p is."""
     return torch.where(p > 0, p * (p / q).log(), 0.0).sum()

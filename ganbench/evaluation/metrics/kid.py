@@ -10,31 +10,33 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .base import Measurement, Metric, PairwiseStatistics, deviation
+from .base import Measurement, Metric, PairwiseStatistics, standard_deviation
 from .feature_set import FeatureSet
-from .pairwise import Kernels, told
+from .pairwise import KernelRowSums, pairwise_statistic
 
 
 @dataclass(frozen=True)
-class Kid(Metric):
+class KID(Metric):
     version = 2  # 1 was the average over subsets
     direction = "lower"
     transform = "none"
 
     def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
-        return PairwiseStatistics(fakes=(Kernels(),), reals=(Kernels(),), pairs=(Kernels(),))
+        return PairwiseStatistics(
+            fakes=(KernelRowSums(),), reals=(KernelRowSums(),), pairs=(KernelRowSums(),)
+        )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        ours = told(Kernels(), fake, fake)["rows"] / (len(fake) - 1)
-        theirs = told(Kernels(), real, real)["rows"] / (len(real) - 1)
-        across = told(Kernels(), fake, real)["rows"] / len(real)
-        value = ours.mean() + theirs.mean() - 2 * across.mean()
-        return Measurement(float(value), standard_error(ours - across))
+        fake_kernels = pairwise_statistic(KernelRowSums(), fake, fake)["rows"] / (len(fake) - 1)
+        real_kernels = pairwise_statistic(KernelRowSums(), real, real)["rows"] / (len(real) - 1)
+        across = pairwise_statistic(KernelRowSums(), fake, real)["rows"] / len(real)
+        value = fake_kernels.mean() + real_kernels.mean() - 2 * across.mean()
+        return Measurement(float(value), kid_standard_error(fake_kernels - across))
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
         return 0.0
 
 
-def standard_error(projection: Tensor) -> float:
+def kid_standard_error(projection: Tensor) -> float:
     """Of a U-statistic, from each example's mean kernel with its own side less that with the other."""
-    return 2 * deviation(projection) / len(projection) ** 0.5
+    return 2 * standard_deviation(projection) / len(projection) ** 0.5

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from .base import Measurement, Metric, MetricNotApplicable, PairwiseStatistics
 from .feature_set import FeatureSet
-from .kid import standard_error
-from .pairwise import Kernels, PairwiseStatistic, Tile, told
+from .kid import kid_standard_error
+from .pairwise import KernelRowSums, PairTile, PairwiseStatistic, pairwise_statistic
 
-SEED = 2020
+KID_SUBSETS_SEED = 2020
 
 
 @dataclass(frozen=True)
-class Draw:
+class SubsetDraw:
     """Subsets of as many fakes as reals."""
 
     subsets: int
@@ -28,14 +28,14 @@ class Draw:
     fakes: int
     reals: int
 
-    def members(self, side: int) -> Tensor:
+    def membership(self, side: int) -> Tensor:
         """Who of the fakes (0) or the reals (1) is in which subset: [N, subsets] of 0 and 1."""
-        return drawn(self)[side]
+        return draw_memberships(self)[side]
 
 
 @lru_cache(maxsize=2)
-def drawn(draw: Draw) -> tuple[Tensor, Tensor]:
-    random = np.random.RandomState(SEED)
+def draw_memberships(draw: SubsetDraw) -> tuple[Tensor, Tensor]:
+    random = np.random.RandomState(KID_SUBSETS_SEED)
     sides = (torch.zeros(draw.fakes, draw.subsets), torch.zeros(draw.reals, draw.subsets))
     for subset in range(draw.subsets):
         for members in sides:  # by turns, which is the order that torch-fidelity draws in
@@ -47,18 +47,18 @@ def drawn(draw: Draw) -> tuple[Tensor, Tensor]:
 class SubsetKernels(PairwiseStatistic):
     """Sum: of all kernels of each subset's pairs, float64 [subsets]."""
 
-    draw: Draw
+    draw: SubsetDraw
     x: int  # 0 if the rows are fakes, 1 if they are reals
     y: int
 
-    def summed(self, tile: Tile) -> Tensor:
-        theirs = self.draw.members(self.y).to(tile.kernel)
-        ours = self.draw.members(self.x).to(theirs)[tile.rows]
-        return (tile.kernel @ theirs).mul_(ours).sum(0, dtype=torch.float64)
+    def compute_sum(self, tile: PairTile) -> Tensor:
+        y_members = self.draw.membership(self.y).to(tile.kernel)
+        x_members = self.draw.membership(self.x).to(y_members)[tile.rows]
+        return (tile.kernel @ y_members).mul_(x_members).sum(0, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
-class KidSubsets(Metric):
+class KIDSubsets(Metric):
     direction = "lower"
     transform = "none"
 
@@ -74,32 +74,32 @@ class KidSubsets(Metric):
         if min(len(fake), len(real)) < 4:
             raise MetricNotApplicable("KID's subsets need at least 4 examples of each side")
 
-    def draw(self, fake: FeatureSet, real: FeatureSet) -> Draw:
+    def subset_draw(self, fake: FeatureSet, real: FeatureSet) -> SubsetDraw:
         size = min(self.subset_size, len(fake) // 2, len(real) // 2)
-        return Draw(self.subsets, size, len(fake), len(real))
+        return SubsetDraw(self.subsets, size, len(fake), len(real))
 
     def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
-        draw = self.draw(fake, real)
+        draw = self.subset_draw(fake, real)
         return PairwiseStatistics(
-            fakes=(SubsetKernels(draw, 0, 0), Kernels()),
+            fakes=(SubsetKernels(draw, 0, 0), KernelRowSums()),
             reals=(SubsetKernels(draw, 1, 1),),
-            pairs=(SubsetKernels(draw, 0, 1), Kernels()),
+            pairs=(SubsetKernels(draw, 0, 1), KernelRowSums()),
         )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        draw = self.draw(fake, real)
-        ours = told(SubsetKernels(draw, 0, 0), fake, fake)["sum"]
-        theirs = told(SubsetKernels(draw, 1, 1), real, real)["sum"]
-        across = told(SubsetKernels(draw, 0, 1), fake, real)["sum"]
-        within = (ours + theirs) / (draw.size * (draw.size - 1))
+        draw = self.subset_draw(fake, real)
+        fake_kernels = pairwise_statistic(SubsetKernels(draw, 0, 0), fake, fake)["sum"]
+        real_kernels = pairwise_statistic(SubsetKernels(draw, 1, 1), real, real)["sum"]
+        across = pairwise_statistic(SubsetKernels(draw, 0, 1), fake, real)["sum"]
+        within = (fake_kernels + real_kernels) / (draw.size * (draw.size - 1))
         value = (within - 2 * across / draw.size**2).mean()
         return Measurement(float(value), self.standard_error(fake, real))
 
     def standard_error(self, fake: FeatureSet, real: FeatureSet) -> float:
         """That of the statistic of all pairs: so many subsets come close to it."""
-        ours = told(Kernels(), fake, fake)["rows"] / (len(fake) - 1)
-        across = told(Kernels(), fake, real)["rows"] / len(real)
-        return standard_error(ours - across)
+        fake_kernels = pairwise_statistic(KernelRowSums(), fake, fake)["rows"] / (len(fake) - 1)
+        across = pairwise_statistic(KernelRowSums(), fake, real)["rows"] / len(real)
+        return kid_standard_error(fake_kernels - across)
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
         return 0.0

@@ -14,17 +14,17 @@ from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 from .base import Metric, MetricNotApplicable
-from .feature_set import BLOCK, FeatureSet, Tensors
-from .pairwise import NARROW
+from .feature_set import MEAN_BLOCK_ROWS, FeatureSet, Tensors
+from .pairwise import MAX_COLUMNS_PER_PRODUCT
 
-SEED = 2018
-LARGEST = 10_000  # reals at most from which centres are made
-FEWEST = 10  # of them a bin, on average
-ROUNDS = 20  # of Lloyd's
+KMEANS_SEED = 2018
+MAX_KMEANS_POINTS = 10_000  # reals at most from which centres are made
+MIN_REALS_PER_BIN = 10  # of them a bin, on average
+KMEANS_ROUNDS = 20  # of Lloyd's
 
 
 @dataclass(frozen=True)
-class Binned(Metric):
+class BinnedMetric(Metric):
     """A metric of the shares of fakes and of reals in each bin."""
 
     bins: int = 100
@@ -35,39 +35,43 @@ class Binned(Metric):
 
     def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
         super().check_applicable(fake, real)
-        if len(real) < 4 * FEWEST:
-            raise MetricNotApplicable(f"two bins need at least {4 * FEWEST} reals, not {len(real)}")
-        if len(self.reals(real)) < 2:
+        if len(real) < 4 * MIN_REALS_PER_BIN:
+            raise MetricNotApplicable(
+                f"two bins need at least {4 * MIN_REALS_PER_BIN} reals, not {len(real)}"
+            )
+        if len(self.count_reals(real)) < 2:
             raise MetricNotApplicable("the reals are all alike, so that there is but one bin")
 
-    def reals(self, real: FeatureSet) -> Tensor:
+    def count_reals(self, real: FeatureSet) -> Tensor:
         """How many reals are in each bin: float64 [K]."""
-        return self.known(real)["counts"]
+        return self.cached_bins(real)["counts"]
 
-    def fakes(self, fake: FeatureSet, real: FeatureSet) -> Tensor:
+    def count_fakes(self, fake: FeatureSet, real: FeatureSet) -> Tensor:
         """How many fakes are in each bin: float64 [K]."""
 
         def make() -> Tensors:
-            return {"counts": counts(fake.features, self.known(real)["centres"])}
+            return {"counts": count_nearest(fake.features, self.cached_bins(real)["centres"])}
 
-        return fake.derived(("bins", self.bins, real), make)["counts"]
+        return fake.cached(("bins", self.bins, real), make)["counts"]
 
-    def known(self, real: FeatureSet) -> Tensors:
+    def cached_bins(self, real: FeatureSet) -> Tensors:
         """Centres [K, D], and how many other reals are nearest to each [K]; computed once a reference."""
-        return real.derived(f"bins({self.bins})", lambda: binned(real.features, self.bins))
+        return real.cached(f"bins({self.bins})", lambda: make_bins(real.features, self.bins))
 
 
-def binned(reals: Tensor, bins: int) -> Tensors:
-    random = torch.Generator().manual_seed(SEED)
+def make_bins(reals: Tensor, bins: int) -> Tensors:
+    random = torch.Generator().manual_seed(KMEANS_SEED)
     order = torch.randperm(len(reals), generator=random).to(reals.device)
-    half = min(LARGEST, len(reals) // 2)
-    points = reals[order[:half]].to("cpu", torch.float64 if reals.shape[1] <= NARROW else None)
-    start = seeds(points, min(bins, half // FEWEST), random)
-    centres = lloyd(points, start).to(reals.device, torch.float64)
-    return {"centres": centres, "counts": counts(reals[order[half:]], centres)}
+    half = min(MAX_KMEANS_POINTS, len(reals) // 2)
+    points = reals[order[:half]].to(
+        "cpu", torch.float64 if reals.shape[1] <= MAX_COLUMNS_PER_PRODUCT else None
+    )
+    start = kmeans_plus_plus(points, min(bins, half // MIN_REALS_PER_BIN), random)
+    centres = lloyd_iterations(points, start).to(reals.device, torch.float64)
+    return {"centres": centres, "counts": count_nearest(reals[order[half:]], centres)}
 
 
-def seeds(points: Tensor, bins: int, random: torch.Generator) -> Tensor:
+def kmeans_plus_plus(points: Tensor, bins: int, random: torch.Generator) -> Tensor:
     """By k-means++: each with a chance as its squared distance to the nearest before; none twice."""
     chosen = [points[int(torch.randint(len(points), (1,), generator=random))]]
     nearest = points.new_full((len(points),), torch.inf, dtype=torch.float64)
@@ -79,14 +83,16 @@ def seeds(points: Tensor, bins: int, random: torch.Generator) -> Tensor:
     return torch.stack(chosen)
 
 
-def lloyd(points: Tensor, start: Tensor) -> Tensor:
+def lloyd_iterations(points: Tensor, start: Tensor) -> Tensor:
     with warnings.catch_warnings():  # a bin may become empty, and stays where it was
         warnings.simplefilter("ignore", UserWarning)
-        centres, _ = kmeans2(points.numpy(), start.numpy(), ROUNDS, minit="matrix")
+        centres, _ = kmeans2(points.numpy(), start.numpy(), KMEANS_ROUNDS, minit="matrix")
     return torch.from_numpy(centres)
 
 
-def counts(features: Tensor, centres: Tensor) -> Tensor:
+def count_nearest(features: Tensor, centres: Tensor) -> Tensor:
     """How many examples are nearest to each centre: float64 [K]."""
-    nearest = [torch.cdist(rows.double(), centres).argmin(1) for rows in features.split(BLOCK)]
+    nearest = [
+        torch.cdist(rows.double(), centres).argmin(1) for rows in features.split(MEAN_BLOCK_ROWS)
+    ]
     return torch.cat(nearest).bincount(minlength=len(centres)).double()

@@ -11,7 +11,7 @@ from .feature_set import FeatureSet
 
 
 @dataclass(frozen=True)
-class Manifold(Metric):
+class ManifoldMetric(Metric):
     """A share, told by the k-th neighbours of one side."""
 
     direction = "higher"
@@ -31,7 +31,7 @@ class Manifold(Metric):
             )
 
 
-def holders(inside: Tensor, start: int) -> Tensor:
+def count_holders(inside: Tensor, start: int) -> Tensor:
     """Of each column of a tile, how many rows hold it, and the sum of their places: float64 [2, M].
 
     Added over tiles that sum is the place of the only one, where there is only one.
@@ -41,7 +41,7 @@ def holders(inside: Tensor, start: int) -> Tensor:
     return torch.stack([counts, places + start * counts])
 
 
-def held_share(held: Tensor, kept: Tensor, alone: int) -> Measurement:
+def held_share_measurement(held: Tensor, kept: Tensor, alone: int) -> Measurement:
     """The share of reals that are held [M], and its error, by how many of them each fake keeps held [N].
 
     A jackknife counts any two of the reals that one fake decides on, and each with itself, which is far
@@ -50,10 +50,10 @@ def held_share(held: Tensor, kept: Tensor, alone: int) -> Measurement:
     """
     moved, count = kept.double(), int(held.sum())
     spread = float(moved.square().sum() - moved.sum().square() / len(moved))
-    excess = max(0.0, alone - binomial(count, len(held)))
+    excess = max(0.0, alone - binomial_variance(count, len(held)))
     return Measurement(count / len(held), max(0.0, spread - excess) ** 0.5 / len(held))
 
 
-def binomial(count: int, total: int) -> float:
+def binomial_variance(count: int, total: int) -> float:
     """The variance of such a count, with half a hit and half a miss more, so that it is never 0."""
     return (count + 0.5) * (total - count + 0.5) / (total + 1)

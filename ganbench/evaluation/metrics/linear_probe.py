@@ -15,37 +15,39 @@ from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 from .base import (
     Metric,
     MetricNotApplicable,
-    logits,
+    logits_of,
     need_classes,
     need_held_out,
     need_images,
     need_labels,
 )
-from .feature_set import BLOCK, FeatureSet
+from .feature_set import MEAN_BLOCK_ROWS, FeatureSet
 
 On = Literal["pixels", "features"]
 Labels = Literal["asked", "told"]
-LARGEST = 16  # pixels a side
-STEPS = 100  # of L-BFGS, at most
-AGREED = 0.5  # of the reals: an extractor that names fewer rightly tells other classes apart
+MAX_CELLS_PER_SIDE = 16  # pixels a side
+PROBE_STEPS = 100  # of L-BFGS, at most
+MIN_LABEL_AGREEMENT = (
+    0.5  # of the reals: an extractor that names fewer rightly tells other classes apart
+)
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
+class LabelledFeatures:
     """What a classifier sees, float64 [N, D], and classes, int64 [N]."""
 
     x: Tensor
     y: Tensor
 
-    def __add__(self, other: "Labelled") -> "Labelled":
-        return Labelled(torch.cat([self.x, other.x]), torch.cat([self.y, other.y]))
+    def __add__(self, other: "LabelledFeatures") -> "LabelledFeatures":
+        return LabelledFeatures(torch.cat([self.x, other.x]), torch.cat([self.y, other.y]))
 
-    def where(self, chosen: Tensor) -> "Labelled":
-        return Labelled(self.x[chosen], self.y[chosen])
+    def where(self, chosen: Tensor) -> "LabelledFeatures":
+        return LabelledFeatures(self.x[chosen], self.y[chosen])
 
 
 @dataclass(frozen=True)
-class Classified(Metric):
+class ClassifierMetric(Metric):
     """A metric of a classifier that is trained `on` pixels or features of labelled examples."""
 
     on: On = "pixels"
@@ -69,32 +71,36 @@ class Classified(Metric):
         assert fake.labels is not None
         return fake.labels
 
-    def fakes(self, fake: FeatureSet, real: FeatureSet) -> Labelled:
-        return Labelled(self.seen(fake, real), self.classes_of(fake).to(fake.features.device))
+    def labelled_fakes(self, fake: FeatureSet, real: FeatureSet) -> LabelledFeatures:
+        return LabelledFeatures(
+            self.classifier_inputs(fake, real), self.classes_of(fake).to(fake.features.device)
+        )
 
-    def reals(self, sample: FeatureSet, real: FeatureSet) -> Labelled:
+    def labelled_reals(self, sample: FeatureSet, real: FeatureSet) -> LabelledFeatures:
         assert sample.labels is not None
-        return Labelled(self.seen(sample, real), sample.labels.to(sample.features.device))
+        return LabelledFeatures(
+            self.classifier_inputs(sample, real), sample.labels.to(sample.features.device)
+        )
 
-    def seen(self, sample: FeatureSet, real: FeatureSet) -> Tensor:
-        return self.numbers(sample) / self.scale(real)
+    def classifier_inputs(self, sample: FeatureSet, real: FeatureSet) -> Tensor:
+        return self.raw_inputs(sample) / self.input_scale(real)
 
-    def scale(self, real: FeatureSet) -> Tensor:
+    def input_scale(self, real: FeatureSet) -> Tensor:
         def make() -> dict[str, Tensor]:
-            return {"scale": self.numbers(real).square().mean().sqrt().clamp_min(1e-12)}
+            return {"scale": self.raw_inputs(real).square().mean().sqrt().clamp_min(1e-12)}
 
-        return real.derived(f"regression(on={self.on})", make)["scale"]
+        return real.cached(f"regression(on={self.on})", make)["scale"]
 
-    def numbers(self, sample: FeatureSet) -> Tensor:
+    def raw_inputs(self, sample: FeatureSet) -> Tensor:
         if self.on == "features":
             return sample.features.double()
         assert sample.images is not None
         images = sample.images.to(sample.features.device)
-        return torch.cat([cells(part) for part in images.split(BLOCK)])
+        return torch.cat([average_cells(part) for part in images.split(MEAN_BLOCK_ROWS)])
 
 
 @dataclass(frozen=True)
-class TrainsOnFakes(Classified):
+class TrainsOnFakes(ClassifierMetric):
     """Tests on what nobody trained on. `labels` of fakes are what was asked for, or what the extractor tells."""
 
     labels: Labels = "asked"
@@ -103,7 +109,7 @@ class TrainsOnFakes(Classified):
         super().check_applicable(fake, real)
         need_held_out(fake, real)
         if self.labels == "told":
-            need_the_same_classes(real)
+            need_same_classes(real)
 
     def check_labels(self, fake: FeatureSet, real: FeatureSet) -> None:
         if self.labels == "told":
@@ -116,13 +122,13 @@ class TrainsOnFakes(Classified):
         return None
 
     def classes_of(self, fake: FeatureSet) -> Tensor:
-        return logits(fake).argmax(1) if self.labels == "told" else super().classes_of(fake)
+        return logits_of(fake).argmax(1) if self.labels == "told" else super().classes_of(fake)
 
-    def judges(self, fake: FeatureSet, real: FeatureSet) -> Labelled:
+    def test_reals(self, fake: FeatureSet, real: FeatureSet) -> LabelledFeatures:
         """Held-out reals; for the floor, where those stand in the place of the fakes, the reference."""
         assert real.held_out
         held_out = real.held_out()
-        return self.reals(real if fake is held_out else held_out, real)
+        return self.labelled_reals(real if fake is held_out else held_out, real)
 
 
 def need_one_shape(fake: FeatureSet, real: FeatureSet) -> None:
@@ -132,49 +138,49 @@ def need_one_shape(fake: FeatureSet, real: FeatureSet) -> None:
         raise MetricNotApplicable("needs fakes and reals of one size")
 
 
-def need_the_same_classes(real: FeatureSet) -> None:
+def need_same_classes(real: FeatureSet) -> None:
     """Raises Unmeasurable if the extractor calls most reals otherwise than they are labelled."""
     assert real.labels is not None
-    told = logits(real).argmax(1)
-    right = float((told == real.labels.to(told.device)).double().mean())
-    if right < AGREED:
+    predicted = logits_of(real).argmax(1)
+    right = float((predicted == real.labels.to(predicted.device)).double().mean())
+    if right < MIN_LABEL_AGREEMENT:
         raise MetricNotApplicable(
             f"needs an extractor that tells the classes of reals, and this one names {right:.0%} rightly"
         )
 
 
-def cells(images: Tensor) -> Tensor:
+def average_cells(images: Tensor) -> Tensor:
     """Bytes [N, C, H, W] as numbers of at most 16x16 cells: float64 [N, D]."""
-    height, width = (min(side, LARGEST) for side in images.shape[2:])
+    height, width = (min(side, MAX_CELLS_PER_SIDE) for side in images.shape[2:])
     return adaptive_avg_pool2d(images.double(), (height, width)).flatten(1)
 
 
-def accuracy(train: Labelled, test: Labelled) -> float:
+def probe_accuracy(train: LabelledFeatures, test: LabelledFeatures) -> float:
     """The share of the one that a classifier names rightly which was trained on the other."""
-    return float((predicted(train, test.x) == test.y).double().mean())
+    return float((predict_classes(train, test.x) == test.y).double().mean())
 
 
-def predicted(train: Labelled, x: Tensor) -> Tensor:
+def predict_classes(train: LabelledFeatures, x: Tensor) -> Tensor:
     """The classes that a classifier names which was trained on the examples: int64 [N]."""
-    return (with_ones(x) @ fitted(with_ones(train.x), train.y).T).argmax(1)
+    return (append_ones(x) @ fit_probe(append_ones(train.x), train.y).T).argmax(1)
 
 
-def with_ones(x: Tensor) -> Tensor:
+def append_ones(x: Tensor) -> Tensor:
     return torch.cat([x, x.new_ones(len(x), 1)], 1)
 
 
 @torch.enable_grad()
-def fitted(x: Tensor, y: Tensor) -> Tensor:
+def fit_probe(x: Tensor, y: Tensor) -> Tensor:
     """The weights of each class, the last of them its offset: [K, D + 1]."""
     weights = x.new_zeros(int(y.max()) + 1, x.shape[1], requires_grad=True)
-    search = torch.optim.LBFGS([weights], max_iter=STEPS, line_search_fn="strong_wolfe")
+    search = torch.optim.LBFGS([weights], max_iter=PROBE_STEPS, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         search.zero_grad()
         penalty = weights[:, :-1].square().sum() / (2 * len(x))
-        found = cross_entropy(x @ weights.T, y) + penalty
-        found.backward()
-        return found
+        value = cross_entropy(x @ weights.T, y) + penalty
+        value.backward()
+        return value
 
     search.step(loss)
     return weights.detach()

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Measurement, Metric, deviation
+from .base import Measurement, Metric, standard_deviation
 from .feature_set import FeatureSet
 
-SEED = 2020
-SCALE = 3  # times the number of features
-NUMBERS = 2**22  # of one side's projections that are held at a time
+PROJECTION_SEED = 2020
+MIND_SCALE = 3  # times the number of features
+MAX_NUMBERS_AT_ONCE = 2**22  # of one side's projections that are held at a time
 
 
 @dataclass(frozen=True)
-class Mind(Metric):
+class MIND(Metric):
     direction = "lower"
     transform = "log"
 
@@ -31,22 +31,24 @@ class Mind(Metric):
             raise ValueError(f"there must be at least 1 direction, not {self.directions}")
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        random = torch.Generator().manual_seed(SEED)
+        random = torch.Generator().manual_seed(PROJECTION_SEED)
         count, width = min(len(fake), len(real)), fake.features.shape[1]
-        ours, theirs = (some(side.features, count, random) for side in (fake, real))
+        fake_features, real_features = (
+            draw_some(side.features, count, random) for side in (fake, real)
+        )
         drawn = torch.randn(self.directions, width, generator=random)
-        directions = (drawn / drawn.norm(dim=1, keepdim=True).clamp_min(1e-12)).to(ours)
-        scale = SCALE * width / self.directions
-        total, potential = 0.0, ours.new_zeros(count, dtype=torch.float64)
-        for part in directions.split(max(1, NUMBERS // count)):
-            x, order = (ours @ part.T).sort(0)
-            gaps = (x - (theirs @ part.T).sort(0).values).double()
+        directions = (drawn / drawn.norm(dim=1, keepdim=True).clamp_min(1e-12)).to(fake_features)
+        scale = MIND_SCALE * width / self.directions
+        total, potential = 0.0, fake_features.new_zeros(count, dtype=torch.float64)
+        for part in directions.split(max(1, MAX_NUMBERS_AT_ONCE // count)):
+            x, order = (fake_features @ part.T).sort(0)
+            gaps = (x - (real_features @ part.T).sort(0).values).double()
             total += float(gaps.square().mean(0).sum())
-            potential += potentials(x.double(), gaps, order).sum(1)
-        return Measurement(scale * total, scale * deviation(potential) / count**0.5)
+            potential += transport_potentials(x.double(), gaps, order).sum(1)
+        return Measurement(scale * total, scale * standard_deviation(potential) / count**0.5)
 
 
-def some(features: Tensor, count: int, random: torch.Generator) -> Tensor:
+def draw_some(features: Tensor, count: int, random: torch.Generator) -> Tensor:
     """All of them, or so many at random."""
     if len(features) == count:
         return features
@@ -54,7 +56,7 @@ def some(features: Tensor, count: int, random: torch.Generator) -> Tensor:
     return features[chosen.to(features.device)]
 
 
-def potentials(x: Tensor, gaps: Tensor, order: Tensor) -> Tensor:
+def transport_potentials(x: Tensor, gaps: Tensor, order: Tensor) -> Tensor:
     """What moving each point costs, but for a constant: of sorted points [N, M], at their own places [N, M].
 
     Its derivative at a point is twice the gap between it and where it goes.

@@ -12,9 +12,9 @@ import torch
 from scipy.stats import binom, chi2
 from torch import Tensor
 
-from .base import Measurement, Metric, mode_counts
+from .base import Measurement, Metric, count_modes
 from .feature_set import FeatureSet
-from .knn_manifold import binomial
+from .knn_manifold import binomial_variance
 
 
 @dataclass(frozen=True)
@@ -31,29 +31,29 @@ class Modes(Metric):
             raise ValueError(f"share must lie in [0, 1], not {self.share}")
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        counts = mode_counts(fake, real.mixture)
-        least = self.least(len(fake), len(counts))
+        counts = count_modes(fake, real.mixture)
+        least = self.min_hits(len(fake), len(counts))
         value = int((counts >= least).sum())
         if least > 1:
-            hit = self.hit_again(counts / len(fake), len(fake))
+            hit = self.probability_of_hit(counts / len(fake), len(fake))
             return Measurement(float(value), float((hit * (1 - hit)).sum()) ** 0.5)
         once = int((counts == 1).sum())
-        variance = min(once, binomial(value, len(counts))) - once**2 / len(fake)
+        variance = min(once, binomial_variance(value, len(counts))) - once**2 / len(fake)
         return Measurement(float(value), max(0.0, variance) ** 0.5)
 
-    def least(self, count: int, modes: int) -> float:
+    def min_hits(self, count: int, modes: int) -> float:
         return max(1.0, self.share * count / modes)
 
-    def hit_again(self, shares: Tensor, count: int) -> Tensor:
+    def probability_of_hit(self, shares: Tensor, count: int) -> Tensor:
         """How probably each mode is hit by so many fakes: [K]."""
-        least = self.least(count, len(shares))
+        least = self.min_hits(count, len(shares))
         return torch.from_numpy(binom.sf(-(-least // 1) - 1, count, shares.cpu().numpy()))
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
         """Of a mixture's equal shares within three deviations, or of the classes as often as in the reals."""
         if real.mixture is None:
-            shares = mode_counts(real, None) / len(real)
+            shares = count_modes(real, None) / len(real)
         else:
             modes, width = real.mixture.centres.shape
             shares = torch.full((modes,), float(chi2.cdf(3**2, width)) / modes)
-        return float(self.hit_again(shares, count).sum())
+        return float(self.probability_of_hit(shares, count).sum())

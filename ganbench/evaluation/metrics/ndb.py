@@ -15,13 +15,13 @@ from torch.special import ndtr
 
 from .base import Measurement, MetricNotApplicable, Transform
 from .feature_set import FeatureSet
-from .kmeans_bins import Binned
+from .kmeans_bins import BinnedMetric
 
-FEWEST = 5  # fakes a bin, on average
+MIN_EXPECTED_PER_BIN = 5  # fakes a bin, on average
 
 
 @dataclass(frozen=True)
-class Ndb(Binned):
+class NDB(BinnedMetric):
     direction = "lower"
     transform: ClassVar[Transform] = "logit"
 
@@ -34,25 +34,25 @@ class Ndb(Binned):
 
     def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
         super().check_applicable(fake, real)
-        bins = len(self.reals(real))
-        if len(fake) < FEWEST * bins:
+        bins = len(self.count_reals(real))
+        if len(fake) < MIN_EXPECTED_PER_BIN * bins:
             raise MetricNotApplicable(
-                f"{bins} bins need at least {FEWEST * bins} fakes: ask for fewer bins"
+                f"{bins} bins need at least {MIN_EXPECTED_PER_BIN * bins} fakes: ask for fewer bins"
             )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        fakes, reals = self.fakes(fake, real), self.reals(real)
-        z = scores(fakes, reals)
+        fakes, reals = self.count_fakes(fake, real), self.count_reals(real)
+        z = two_proportion_z(fakes, reals)
         critical = NormalDist().inv_cdf(1 - self.level / 2)
         spread = (reals.sum() / (reals.sum() + fakes.sum())).sqrt()
-        error = again(z / spread, critical / float(spread))
+        error = differing_share_error(z / spread, critical / float(spread))
         return Measurement(float((z.abs() > critical).double().mean()), error)
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
         return self.level
 
 
-def scores(fakes: Tensor, reals: Tensor) -> Tensor:
+def two_proportion_z(fakes: Tensor, reals: Tensor) -> Tensor:
     """Of the two-proportion z test, bin by bin [K]; 0 where there is nobody, or everybody."""
     n, m = fakes.sum(), reals.sum()
     pooled = (fakes + reals) / (n + m)
@@ -60,7 +60,7 @@ def scores(fakes: Tensor, reals: Tensor) -> Tensor:
     return torch.where(variance > 0, (fakes / n - reals / m) / variance.sqrt(), 0.0)
 
 
-def again(z: Tensor, critical: float) -> float:
+def differing_share_error(z: Tensor, critical: float) -> float:
     """The error of the share of bins, each of which differs again if a normal about its z does."""
     chance = ndtr(z - critical) + ndtr(-z - critical)
     return float((chance * (1 - chance)).sum().sqrt() / len(z))

@@ -15,19 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganbench.gan.latent_sampler import Distance, Sampler, lerp, slerp
+from ganbench.gan.latent_sampler import Distance, LatentSampler, lerp, slerp
 
-from .base import Measurement, Metric, MetricNotApplicable, deviation
+from .base import Measurement, Metric, MetricNotApplicable, standard_deviation
 from .feature_set import FeatureSet
 
-SEED = 2020
-AT_ONCE = 250  # pairs
+PATH_SEED = 2020
+PATHS_PER_BATCH = 250  # pairs
 Space = Literal["z", "w"]
 Interpolation = Literal["own", "slerp", "lerp"]
 
 
 @dataclass(frozen=True)
-class OnPaths(Metric):
+class PathMetric(Metric):
     """A metric of images on paths between two latents. By its own way z goes along the arc, w on the line."""
 
     needs = ("features", "sampler")
@@ -43,16 +43,16 @@ class OnPaths(Metric):
                 "needs a generator that maps latents to w, and this one does not"
             )
 
-    def ends(self, sampler: Sampler, count: int) -> tuple[Tensor, Tensor]:
+    def draw_ends(self, sampler: LatentSampler, count: int) -> tuple[Tensor, Tensor]:
         """So many pairs of points of the space: [N, L] each."""
-        random = torch.Generator(sampler.device).manual_seed(SEED)
+        random = torch.Generator(sampler.device).manual_seed(PATH_SEED)
         a, b = (sampler.latents(count, random) for _ in range(2))
         if self.space == "z":
             return a, b
         assert sampler.mapping
         return sampler.mapping(a), sampler.mapping(b)
 
-    def between(self, sampler: Sampler, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    def interpolate(self, sampler: LatentSampler, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
         """What lies at t between two points of the space [N, L], t [N or 1, 1]; codes are those of a."""
         if self.space == "w":
             return (slerp if self.interpolation == "slerp" else lerp)(a, b, t)
@@ -61,7 +61,7 @@ class OnPaths(Metric):
         )
         return torch.cat([moved, a[:, sampler.gaussian :]], 1)
 
-    def images(self, fake: FeatureSet, points: Tensor, which: Tensor) -> Tensor:
+    def images_of_points(self, fake: FeatureSet, points: Tensor, which: Tensor) -> Tensor:
         """Images of points of the space. Conditional ones show the classes that those fakes were asked to."""
         sampler = fake.sampler
         assert sampler
@@ -75,7 +75,7 @@ class OnPaths(Metric):
 
 
 @dataclass(frozen=True)
-class Ppl(OnPaths):
+class PPL(PathMetric):
     direction = "lower"
     transform = "log"
 
@@ -93,24 +93,24 @@ class Ppl(OnPaths):
     def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
         super().check_applicable(fake, real)
         if self.distance == "extractor":
-            need_features_of_floats(fake)
+            need_float_features(fake)
         elif fake.sampler is None or fake.sampler.lpips is None:
             raise MetricNotApplicable("needs LPIPS to compare images by, and there is none here")
 
     @torch.no_grad()
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         assert fake.sampler
-        a, b = self.ends(fake.sampler, self.pairs)
+        a, b = self.draw_ends(fake.sampler, self.pairs)
         step = torch.full((1, 1), self.epsilon, device=a.device)
-        far = self.far(fake)
+        far = self.image_distance(fake)
         parts = []
-        for which in torch.arange(self.pairs).split(AT_ONCE):
+        for which in torch.arange(self.pairs).split(PATHS_PER_BATCH):
             start = a[which.to(a.device)]
-            points = (start, self.between(fake.sampler, start, b[which.to(a.device)], step))
-            parts.append(far(*(self.images(fake, end, which) for end in points)))
-        return trimmed(torch.cat(parts).double().cpu() / self.epsilon**2, self.discard)
+            points = (start, self.interpolate(fake.sampler, start, b[which.to(a.device)], step))
+            parts.append(far(*(self.images_of_points(fake, end, which) for end in points)))
+        return trimmed_mean(torch.cat(parts).double().cpu() / self.epsilon**2, self.discard)
 
-    def far(self, fake: FeatureSet) -> Distance:
+    def image_distance(self, fake: FeatureSet) -> Distance:
         """The distance of images to images: [N, C, H, W] twice => [N]."""
         assert fake.sampler
         if self.distance == "lpips":
@@ -121,19 +121,19 @@ class Ppl(OnPaths):
         return lambda x, y: (features(x) - features(y)).square().sum(1)
 
 
-def need_features_of_floats(fake: FeatureSet) -> None:
+def need_float_features(fake: FeatureSet) -> None:
     if fake.sampler is None or fake.sampler.features is None:
         raise MetricNotApplicable(
             "needs an extractor that sees images before they are rounded, and this one sees bytes"
         )
 
 
-def trimmed(values: Tensor, percent: float) -> Measurement:
+def trimmed_mean(values: Tensor, percent: float) -> Measurement:
     """The mean without the lowest and the highest percent, with its error, from winsorized values."""
     if not percent:
-        return Measurement(float(values.mean()), deviation(values) / len(values) ** 0.5)
+        return Measurement(float(values.mean()), standard_deviation(values) / len(values) ** 0.5)
     low = float(np.percentile(values, percent, method="lower"))
     high = float(np.percentile(values, 100 - percent, method="higher"))
-    kept = values[(low <= values) & (values <= high)]
-    spread = deviation(values.clamp(low, high)) / (1 - 2 * percent / 100)
-    return Measurement(float(kept.mean()), spread / len(values) ** 0.5)
+    inner = values[(low <= values) & (values <= high)]
+    spread = standard_deviation(values.clamp(low, high)) / (1 - 2 * percent / 100)
+    return Measurement(float(inner.mean()), spread / len(values) ** 0.5)

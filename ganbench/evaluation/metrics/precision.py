@@ -3,18 +3,20 @@
 A fake is among them if it is no further from some real than that real's `k`-th nearest other real.
 """
 
-from .base import Measurement, PairwiseStatistics, share
+from .base import Measurement, PairwiseStatistics, share_measurement
 from .feature_set import FeatureSet
-from .knn_manifold import Manifold
-from .pairwise import AmongReals, Neighbours, told
+from .knn_manifold import ManifoldMetric
+from .pairwise import IsInRealBall, NearestNeighbourDistances, pairwise_statistic
 
 
-class Precision(Manifold):
+class Precision(ManifoldMetric):
     version = 2  # 1 rounded distances as torch-fidelity does
 
     def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
-        return PairwiseStatistics(reals=(Neighbours(self.k),), pairs=(AmongReals(self.k),))
+        return PairwiseStatistics(
+            reals=(NearestNeighbourDistances(self.k),), pairs=(IsInRealBall(self.k),)
+        )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        held = told(AmongReals(self.k), fake, real)["rows"]
-        return share(float(held.double().mean()), len(fake))
+        held = pairwise_statistic(IsInRealBall(self.k), fake, real)["rows"]
+        return share_measurement(float(held.double().mean()), len(fake))

@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from .base import Measurement, Metric
-from .differences import over_pairs, squared
+from .differences import mean_over_pairs, mean_squared_difference
 from .feature_set import FeatureSet
 
-ROUNDING = 1 / 12 / 255**2  # the variance of a uniform error of one level
+ROUNDING_VARIANCE = 1 / 12 / 255**2  # the variance of a uniform error of one level
 
 
 @dataclass(frozen=True)
-class Psnr(Metric):
+class PSNR(Metric):
     direction = "higher"
     unit = "dB"
     needs = ("features", "truth")
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        return over_pairs(fake.images, fake.truth, decibels)
+        return mean_over_pairs(fake.images, fake.truth, psnr_decibels)
 
 
-def decibels(x: Tensor, y: Tensor) -> Tensor:
-    return -10 * squared(x, y).clamp(min=ROUNDING).log10()
+def psnr_decibels(x: Tensor, y: Tensor) -> Tensor:
+    return -10 * mean_squared_difference(x, y).clamp(min=ROUNDING_VARIANCE).log10()

@@ -13,51 +13,55 @@ from torch import Tensor
 
 from .base import Measurement, PairwiseStatistics
 from .feature_set import FeatureSet
-from .knn_manifold import Manifold, held_share, holders
-from .pairwise import PairwiseStatistic, Tile, told
+from .knn_manifold import ManifoldMetric, count_holders, held_share_measurement
+from .pairwise import PairTile, PairwiseStatistic, pairwise_statistic
 
 
 @dataclass(frozen=True)
-class Around(PairwiseStatistic):
+class NeighbourIndices(PairwiseStatistic):
     """Rows: the squared distances to the k nearest others, and which these are [N, 2, k]."""
 
     k: int
 
-    def of_rows(self, tile: Tile) -> Tensor:
+    def compute_rows(self, tile: PairTile) -> Tensor:
         distances, others = tile.distances.topk(self.k, largest=False)
         return torch.stack([distances, others.to(distances)], 1)
 
 
 @dataclass(frozen=True)
-class Reached(PairwiseStatistic):
+class ReachedReals(PairwiseStatistic):
     """Sum, of each of y [3, M]: how many balls of x hold it if all reach one neighbour further, the sum
     of their places, and in how many tiles a ball holds it as it is.
     """
 
     k: int
 
-    def summed(self, tile: Tile) -> Tensor:
-        reach = around(tile.pairs.x, self.k)[tile.rows, 0]
+    def compute_sum(self, tile: PairTile) -> Tensor:
+        reach = neighbours_of_fakes(tile.pairs.x, self.k)[tile.rows, 0]
         held = (tile.distances <= reach[:, -2:-1]).any(0)
-        return torch.stack([*holders(tile.distances <= reach[:, -1:], tile.start), held])
+        return torch.stack([*count_holders(tile.distances <= reach[:, -1:], tile.start), held])
 
 
-def around(fake: FeatureSet, k: int) -> Tensor:
+def neighbours_of_fakes(fake: FeatureSet, k: int) -> Tensor:
     """Of each fake one neighbour more than k."""
-    return told(Around(k + 1), fake, fake)["rows"]
+    return pairwise_statistic(NeighbourIndices(k + 1), fake, fake)["rows"]
 
 
-class Recall(Manifold):
+class Recall(ManifoldMetric):
     version = 2  # 1 rounded distances as torch-fidelity does
 
     def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
-        return PairwiseStatistics(fakes=(Around(self.k + 1),), pairs=(Reached(self.k),))
+        return PairwiseStatistics(
+            fakes=(NeighbourIndices(self.k + 1),), pairs=(ReachedReals(self.k),)
+        )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        balls, places, held = told(Reached(self.k), fake, real)["sum"]
+        balls, places, held = pairwise_statistic(ReachedReals(self.k), fake, real)["sum"]
         alone, held = balls == 1, held > 0
-        kept = places[alone & held].long().bincount(minlength=len(fake))
-        bounds = around(fake, self.k)[places[alone & ~held].long(), 1, : self.k]
+        singly_held = places[alone & held].long().bincount(minlength=len(fake))
+        bounds = neighbours_of_fakes(fake, self.k)[places[alone & ~held].long(), 1, : self.k]
         kept_out = bounds.flatten().long().bincount(minlength=len(fake))
-        found = held_share(held, kept - kept_out, int((kept + kept_out).sum()))
-        return found if len(fake) > self.k + 1 else Measurement(found.value)
+        measurement = held_share_measurement(
+            held, singly_held - kept_out, int((singly_held + kept_out).sum())
+        )
+        return measurement if len(fake) > self.k + 1 else Measurement(measurement.value)

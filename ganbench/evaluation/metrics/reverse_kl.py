@@ -15,12 +15,12 @@ from scipy.special import xlogy
 from scipy.stats import binom
 from torch import Tensor
 
-from .base import Measurement, Metric, MetricNotApplicable, mode_counts
+from .base import Measurement, Metric, MetricNotApplicable, count_modes
 from .feature_set import FeatureSet
 
 
 @dataclass(frozen=True)
-class ReverseKl(Metric):
+class ReverseKL(Metric):
     direction = "lower"
     transform = "none"
     unit = "nats"
@@ -28,55 +28,55 @@ class ReverseKl(Metric):
 
     def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
         super().check_applicable(fake, real)
-        if mode_counts(fake, real.mixture).sum() == 0:
+        if count_modes(fake, real.mixture).sum() == 0:
             raise MetricNotApplicable("no fake is near any mode")
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        counts, reals = mode_counts(fake, real.mixture), target(real)
-        value = divergence(parts(counts, reals).sum(), counts.sum())
-        return Measurement(max(0.0, float(value)), standard_error(counts, reals))
+        counts, reals = count_modes(fake, real.mixture), target_shares(real)
+        value = divergence_from_total(divergence_parts(counts, reals).sum(), counts.sum())
+        return Measurement(max(0.0, float(value)), reverse_kl_standard_error(counts, reals))
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
         """For the target as it is; of classes with (K - 1) / 2M more, for it is itself a sample."""
-        shares = target(real).cpu().numpy()
+        shares = target_shares(real).cpu().numpy()
         most = int(binom.isf(1e-12, count, shares.max())) + 1
         hits = np.arange(1, most + 1)[:, None]
         found = (
             binom.pmf(hits, count, shares) * xlogy(hits, hits / (count * shares))
         ).sum() / count
-        known = real.mixture is not None
-        return float(found) + (0.0 if known else (len(shares) - 1) / (2 * len(real)))
+        has_mixture = real.mixture is not None
+        return float(found) + (0.0 if has_mixture else (len(shares) - 1) / (2 * len(real)))
 
 
-def target(real: FeatureSet) -> Tensor:
+def target_shares(real: FeatureSet) -> Tensor:
     """The share of each mode [K]."""
     if real.mixture is not None:
         count = len(real.mixture.centres)
         return torch.full((count,), 1 / count, dtype=torch.float64, device=real.features.device)
-    counts = mode_counts(real, None).clamp(min=0.5)  # no class is impossible
+    counts = count_modes(real, None).clamp(min=0.5)  # no class is impossible
     return counts / counts.sum()
 
 
-def parts(counts: Tensor, reals: Tensor) -> Tensor:
+def divergence_parts(counts: Tensor, reals: Tensor) -> Tensor:
     """What each mode adds to the sum of which the divergence is made [K]."""
     return torch.special.xlogy(counts, counts / reals)
 
 
-def divergence(total: Tensor, count: Tensor) -> Tensor:
+def divergence_from_total(total: Tensor, count: Tensor) -> Tensor:
     return total / count - count.log()
 
 
-def standard_error(counts: Tensor, reals: Tensor) -> float | None:
+def reverse_kl_standard_error(counts: Tensor, reals: Tensor) -> float | None:
     """By the divergence without one of the fakes of each mode, of which all are alike (Tukey, 1958).
 
     It has twice what two fakes do together (Efron and Stein, 1981), for equal laws (K - 1) / 2N².
     """
-    n, seen = counts.sum(), counts > 0
+    n, is_hit = counts.sum(), counts > 0
     if n < 2:
         return None
-    whole = parts(counts, reals)
-    less = whole.sum() - whole + parts((counts - 1).clamp(min=0), reals)
-    without = divergence(less, n - 1)
+    parts = divergence_parts(counts, reals)
+    less = parts.sum() - parts + divergence_parts((counts - 1).clamp(min=0), reals)
+    without = divergence_from_total(less, n - 1)
     gaps = (counts * (without - (counts * without).sum() / n).square()).sum()
-    twice = (seen.sum() - 1) / (2 * n**2)
+    twice = (is_hit.sum() - 1) / (2 * n**2)
     return float((gaps - twice).clamp(min=twice)) ** 0.5

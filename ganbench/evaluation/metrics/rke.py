@@ -13,10 +13,10 @@ from torch import Tensor
 
 from .base import Measurement, Metric, MetricNotApplicable, PairwiseStatistics
 from .feature_set import FeatureSet, Tensors
-from .kid import standard_error
-from .pairwise import PairwiseStatistic, Tile, told
+from .kid import kid_standard_error
+from .pairwise import PairTile, PairwiseStatistic, pairwise_statistic
 
-SOME = 1000  # reals at most, evenly spaced, whose distances give the bandwidth
+MAX_MEDIAN_POINTS = 1000  # reals at most, evenly spaced, whose distances give the bandwidth
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class SquaredKernels(PairwiseStatistic):
 
     bandwidth: float
 
-    def of_rows(self, tile: Tile) -> Tensor:
+    def compute_rows(self, tile: PairTile) -> Tensor:
         return tile.distances.div(-(self.bandwidth**2)).exp_().sum(1, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
-class Rke(Metric):
+class RKE(Metric):
     direction = "higher"
     transform = "log"
 
@@ -46,22 +46,22 @@ class Rke(Metric):
             raise MetricNotApplicable("the reals are all alike, which gives no bandwidth")
 
     def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
-        kernels = self.kernels(real)
+        kernels = self.squared_kernels(real)
         return PairwiseStatistics(fakes=(kernels,), reals=(kernels,))
 
-    def kernels(self, real: FeatureSet) -> SquaredKernels:
+    def squared_kernels(self, real: FeatureSet) -> SquaredKernels:
         return SquaredKernels(self.width * median_distance(real))
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        ours, theirs = (self.likeness(side, real) for side in (fake, real))
+        fake_likeness, real_likeness = (self.mean_likeness(side, real) for side in (fake, real))
         others = len(fake) - 1
-        value = float((1 + others * theirs.mean()) / (1 + others * ours.mean()))
-        slope = others / (1 + others * float(ours.mean()))
-        return Measurement(value, value * slope * standard_error(ours))
+        value = float((1 + others * real_likeness.mean()) / (1 + others * fake_likeness.mean()))
+        slope = others / (1 + others * float(fake_likeness.mean()))
+        return Measurement(value, value * slope * kid_standard_error(fake_likeness))
 
-    def likeness(self, side: FeatureSet, real: FeatureSet) -> Tensor:
+    def mean_likeness(self, side: FeatureSet, real: FeatureSet) -> Tensor:
         """Each example's mean squared kernel with the others of its side [N]."""
-        return told(self.kernels(real), side, side)["rows"] / (len(side) - 1)
+        return pairwise_statistic(self.squared_kernels(real), side, side)["rows"] / (len(side) - 1)
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
         return 1.0
@@ -71,7 +71,11 @@ def median_distance(real: FeatureSet) -> float:
     """That of two reals which differ, among some; 0 if none do; computed once a reference."""
 
     def make() -> Tensors:
-        found = torch.pdist(real.features[:: -(-len(real) // SOME)].double())
-        return {"median": found[found > 0].median() if found.any() else found.new_zeros(())}
+        distances = torch.pdist(real.features[:: -(-len(real) // MAX_MEDIAN_POINTS)].double())
+        return {
+            "median": distances[distances > 0].median()
+            if distances.any()
+            else distances.new_zeros(())
+        }
 
-    return float(real.derived(f"median_distance({SOME})", make)["median"])
+    return float(real.cached(f"median_distance({MAX_MEDIAN_POINTS})", make)["median"])

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Measurement, MetricNotApplicable, mean
+from .base import Measurement, MetricNotApplicable, mean_measurement
 from .feature_set import FeatureSet
-from .ppl import OnPaths, need_features_of_floats
+from .ppl import PathMetric, need_float_features
 
 
 @dataclass(frozen=True)
-class Smoothness(OnPaths):
+class Smoothness(PathMetric):
     direction = "higher"
     transform = "logit"
 
@@ -29,24 +29,26 @@ class Smoothness(OnPaths):
 
     def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
         super().check_applicable(fake, real)
-        need_features_of_floats(fake)
+        need_float_features(fake)
 
     @torch.no_grad()
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        steps = self.lengths(fake)
+        steps = self.step_lengths(fake)
         if not bool(steps.any()):
             raise MetricNotApplicable("images do not move on any path: all are alike")
         moving = steps[steps.any(1)]
-        return mean(moving.mean(1) / moving.amax(1))
+        return mean_measurement(moving.mean(1) / moving.amax(1))
 
-    def lengths(self, fake: FeatureSet) -> Tensor:
+    def step_lengths(self, fake: FeatureSet) -> Tensor:
         """Of the steps of each path: float64 [paths, steps]."""
         sampler = fake.sampler
         assert sampler
         assert sampler.features
-        a, b = self.ends(sampler, self.paths)
+        a, b = self.draw_ends(sampler, self.paths)
         which = torch.arange(self.paths)
         places = torch.linspace(0, 1, self.steps + 1, device=a.device).view(-1, 1, 1)
-        points = (self.images(fake, self.between(sampler, a, b, t), which) for t in places)
-        found = torch.stack([sampler.features(images) for images in points])
-        return found.double().diff(dim=0).norm(dim=2).T.cpu()
+        points = (
+            self.images_of_points(fake, self.interpolate(sampler, a, b, t), which) for t in places
+        )
+        features = torch.stack([sampler.features(images) for images in points])
+        return features.double().diff(dim=0).norm(dim=2).T.cpu()

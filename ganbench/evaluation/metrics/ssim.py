@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from .base import Measurement, Metric
-from .differences import over_pairs
+from .differences import mean_over_pairs
 from .feature_set import FeatureSet
-from .ms_ssim import similarity
+from .ms_ssim import structural_similarity
 
 
 @dataclass(frozen=True)
-class Ssim(Metric):
+class SSIM(Metric):
     direction = "higher"
     needs = ("features", "truth")
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        return over_pairs(fake.images, fake.truth, alike)
+        return mean_over_pairs(fake.images, fake.truth, compute_ssim)
 
 
-def alike(x: Tensor, y: Tensor) -> Tensor:
-    return similarity(x, y, luminance=True)
+def compute_ssim(x: Tensor, y: Tensor) -> Tensor:
+    return structural_similarity(x, y, luminance=True)

@@ -14,16 +14,22 @@ from torch import Tensor
 
 from .base import Measurement, Metric, MetricNotApplicable, PairwiseStatistics
 from .feature_set import FeatureSet
-from .pairwise import NARROW, Neighbours, PairwiseStatistic, Tile, told
+from .pairwise import (
+    MAX_COLUMNS_PER_PRODUCT,
+    NearestNeighbourDistances,
+    PairTile,
+    PairwiseStatistic,
+    pairwise_statistic,
+)
 
 
 @dataclass(frozen=True)
-class Within(PairwiseStatistic):
+class CountsWithin(PairwiseStatistic):
     """Rows: how many others are no further than this, a squared distance [N]."""
 
     reach: float
 
-    def of_rows(self, tile: Tile) -> Tensor:
+    def compute_rows(self, tile: PairTile) -> Tensor:
         return (tile.distances <= self.reach).sum(1, dtype=torch.int32)
 
 
@@ -34,43 +40,49 @@ class Support(Metric):
     unit = "examples"
 
     def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
-        return PairwiseStatistics(fakes=(Within(reach(real)),), reals=(Neighbours(1),))
+        return PairwiseStatistics(
+            fakes=(CountsWithin(collision_reach(real)),), reals=(NearestNeighbourDistances(1),)
+        )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        near = collisions(fake, reach(real))
+        near = collision_shares(fake, collision_reach(real))
         share = float(near.mean())
         if share == 0:
             raise MetricNotApplicable(
                 f"no two of {len(fake):,} fakes are as near as reals are: "
                 f"the support is more than {math.comb(len(fake), 2):,} examples"
             )
-        return Measurement(1 / share, variance(near) ** 0.5 / share**2)
+        return Measurement(1 / share, collision_variance(near) ** 0.5 / share**2)
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
         """That of the reals themselves."""
-        return 1 / float(collisions(real, reach(real)).mean())
+        return 1 / float(collision_shares(real, collision_reach(real)).mean())
 
 
-def collisions(sample: FeatureSet, reach: float) -> Tensor:
+def collision_shares(sample: FeatureSet, reach: float) -> Tensor:
     """The share of the others that each example is the same as: float64 [N]."""
-    return told(Within(reach), sample, sample)["rows"].double() / (len(sample) - 1)
+    return pairwise_statistic(CountsWithin(reach), sample, sample)["rows"].double() / (
+        len(sample) - 1
+    )
 
 
-def reach(real: FeatureSet) -> float:
+def collision_reach(real: FeatureSet) -> float:
     """The squared distance from the median real to its nearest other, or rounding's, if that is more."""
-    nearest = told(Neighbours(1), real, real)["rows"][:, 0]
-    return max(float(nearest.median()), rounding(real))
+    nearest = pairwise_statistic(NearestNeighbourDistances(1), real, real)["rows"][:, 0]
+    return max(float(nearest.median()), distance_rounding(real))
 
 
-def rounding(real: FeatureSet) -> float:
+def distance_rounding(real: FeatureSet) -> float:
     """What may come out as the squared distance of copies; features are in single precision."""
     eps = torch.finfo(torch.float32).eps
     lengths = torch.linalg.vector_norm(real.features, dim=1, dtype=torch.float64)
-    share = eps**2 if real.features.shape[1] <= NARROW else 8 * eps  # as products of pairs are made
+    share = (
+        eps**2 if real.features.shape[1] <= MAX_COLUMNS_PER_PRODUCT else 8 * eps
+    )  # as products of pairs are made
     return share * float(lengths.square().mean())
 
 
-def variance(near: Tensor) -> float:
+def collision_variance(near: Tensor) -> float:
     """Of the share of pairs, a U-statistic, by Hoeffding (1948): what examples add, and what pairs do."""
     n, share = len(near), near.mean()
     pairs = share * (1 - share)

@@ -6,7 +6,7 @@ Of data whose answer is known although training is unpaired, or of images that w
 from dataclasses import dataclass
 
 from .base import Measurement, Metric
-from .differences import absolute, over_pairs
+from .differences import mean_absolute_difference, mean_over_pairs
 from .feature_set import FeatureSet
 
 
@@ -17,4 +17,4 @@ class TranslationError(Metric):
     needs = ("features", "truth")
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        return over_pairs(fake.images, fake.truth, absolute)
+        return mean_over_pairs(fake.images, fake.truth, mean_absolute_difference)

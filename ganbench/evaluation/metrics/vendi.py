@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Measurement, Metric, MetricNotApplicable, deviation
-from .feature_set import BLOCK, FeatureSet, Tensors
-from .frechet import ROUNDING, add_products
+from .base import Measurement, Metric, MetricNotApplicable, standard_deviation
+from .feature_set import MEAN_BLOCK_ROWS, FeatureSet, Tensors
+from .frechet import EIGENVALUE_ROUNDING, add_scatter
 
-WIDEST = 4096  # rows of a matrix at most whose eigenvalues are worth the wait
+MAX_VENDI_SIDE = 4096  # rows of a matrix at most whose eigenvalues are worth the wait
 
 
 @dataclass(frozen=True)
@@ -32,50 +32,52 @@ class Vendi(Metric):
 
     def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
         super().check_applicable(fake, real)
-        if min(count(fake, real), fake.features.shape[1]) > WIDEST:
-            raise MetricNotApplicable(f"eigenvalues need at most {WIDEST:,} features, or examples")
+        if min(compared_count(fake, real), fake.features.shape[1]) > MAX_VENDI_SIDE:
+            raise MetricNotApplicable(
+                f"eigenvalues need at most {MAX_VENDI_SIDE:,} features, or examples"
+            )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        n = count(fake, real)
-        ours, error = entropy(fake.features[:n], self.order)
-        value = math.exp(ours - self.reference(real, n))
+        n = compared_count(fake, real)
+        fake_entropy, error = cosine_entropy(fake.features[:n], self.order)
+        value = math.exp(fake_entropy - self.reference(real, n))
         return Measurement(value, value * error)
 
     def reference(self, real: FeatureSet, n: int) -> float:
         """The entropy of so many reals, evenly spaced among all; computed once a reference."""
 
         def make() -> Tensors:
-            value, _ = entropy(real.features[torch.arange(n) * len(real) // n], self.order)
+            value, _ = cosine_entropy(real.features[torch.arange(n) * len(real) // n], self.order)
             return {"entropy": torch.tensor(value, dtype=torch.float64)}
 
-        return float(real.derived(f"vendi(order={self.order}, count={n})", make)["entropy"])
+        return float(real.cached(f"vendi(order={self.order}, count={n})", make)["entropy"])
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
         return 1.0
 
 
-def count(fake: FeatureSet, real: FeatureSet) -> int:
+def compared_count(fake: FeatureSet, real: FeatureSet) -> int:
     return min(len(fake), len(real))
 
 
-def score(features: Tensor, order: float = 1.0) -> float:
+def vendi_score(features: Tensor, order: float = 1.0) -> float:
     """The Vendi score itself, of features [N, D]."""
-    return math.exp(entropy(features, order)[0])
+    return math.exp(cosine_entropy(features, order)[0])
 
 
-def entropy(features: Tensor, order: float) -> tuple[float, float]:
+def cosine_entropy(features: Tensor, order: float) -> tuple[float, float]:
     """Of the cosines, in nats, and its error: that of its derivative x′ f(C) x towards each example x."""
-    values, vectors = spectrum(features)
-    value, slopes = renyi(values.log(), order)
+    values, vectors = cosine_spectrum(features)
+    value, slopes = renyi_entropy(values.log(), order)
     axes = vectors.to(features.dtype)  # an error needs no more digits
     blocks = [
-        (directions(rows).to(axes) @ axes).square().double() @ slopes
-        for rows in features.split(BLOCK)
+        (unit_features(rows).to(axes) @ axes).square().double() @ slopes
+        for rows in features.split(MEAN_BLOCK_ROWS)
     ]
-    return float(value), deviation(torch.cat(blocks)) / len(features) ** 0.5
+    return float(value), standard_deviation(torch.cat(blocks)) / len(features) ** 0.5
 
 
-def renyi(logs: Tensor, order: float) -> tuple[Tensor, Tensor]:
+def renyi_entropy(logs: Tensor, order: float) -> tuple[Tensor, Tensor]:
     """The entropy of shares with these logarithms, and its derivatives by them, but for a constant."""
     if order == 1:
         return -(logs.exp() * logs).sum(), -logs
@@ -83,30 +85,30 @@ def renyi(logs: Tensor, order: float) -> tuple[Tensor, Tensor]:
     return total / (1 - order), order / (1 - order) * ((order - 1) * logs - total).exp()
 
 
-def spectrum(features: Tensor) -> tuple[Tensor, Tensor]:
+def cosine_spectrum(features: Tensor) -> tuple[Tensor, Tensor]:
     """Of C, the mean of x x′: the eigenvalues that are not zero [R], and their vectors [D + 1, R]."""
     n = len(features)
     if n > features.shape[1]:
-        return positive(*torch.linalg.eigh(second_moments(features)))
-    x = directions(features)
-    values, vectors = positive(*torch.linalg.eigh(x @ x.T / n))
+        return positive_eigenpairs(*torch.linalg.eigh(second_moments(features)))
+    x = unit_features(features)
+    values, vectors = positive_eigenpairs(*torch.linalg.eigh(x @ x.T / n))
     return values, x.T @ vectors / (n * values).sqrt()
 
 
-def positive(values: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-    kept = values > ROUNDING * len(values) * values[-1]
-    return values[kept], vectors[:, kept]
+def positive_eigenpairs(values: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    is_positive = values > EIGENVALUE_ROUNDING * len(values) * values[-1]
+    return values[is_positive], vectors[:, is_positive]
 
 
 def second_moments(features: Tensor) -> Tensor:
     width = features.shape[1] + 1
     total = features.new_zeros(width, width, dtype=torch.float64)
-    for rows in features.split(BLOCK):
-        add_products(total, directions(rows))
+    for rows in features.split(MEAN_BLOCK_ROWS):
+        add_scatter(total, unit_features(rows))
     return total / len(features)
 
 
-def directions(features: Tensor) -> Tensor:
+def unit_features(features: Tensor) -> Tensor:
     """Features of length 1 [N, D + 1]; the last is 1 where there was no direction."""
     rows = features.double()
     lengths = rows.norm(dim=1, keepdim=True)

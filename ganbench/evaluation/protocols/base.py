@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.metrics.base import Measurement, prepare
+from ganbench.evaluation.metrics.base import Measurement, compute_pairwise_statistics
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 
-DEFAULT = "ganbench"  # the protocol
+DEFAULT_PROTOCOL = "ganbench"  # the protocol
 
-OWN = "own"  # the extractor that a data set has by itself
+OWN_EXTRACTOR = "own"  # the extractor that a data set has by itself
 
 
 @dataclass(frozen=True)
@@ -25,23 +25,23 @@ class MeasurementRules:
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
 
-    extractor: str = OWN
+    extractor: str = OWN_EXTRACTOR
     fakes: int = 0
     reals: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.extractor != OWN:
+        if self.extractor != OWN_EXTRACTOR:
             EXTRACTORS.resolve(self.extractor)
         for name in ("fakes", "reals"):
             if (count := getattr(self, name)) < 0 or count == 1:
                 raise ValueError(f"{name} must be at least 2, or 0 for the data's own, not {count}")
 
-    def prepare(self, metrics: Sequence[str], fake: FeatureSet, real: FeatureSet) -> None:
+    def prepare_metrics(self, metrics: Sequence[str], fake: FeatureSet, real: FeatureSet) -> None:
         """What is done once for all metrics together."""
-        prepare(list(map(METRICS.make, metrics)), fake, real)
+        compute_pairwise_statistics(list(map(METRICS.make, metrics)), fake, real)
 
-    def measure(self, metric: str, fake: FeatureSet, real: FeatureSet) -> Measurement:
+    def measure_metric(self, metric: str, fake: FeatureSet, real: FeatureSet) -> Measurement:
         """A metric of fakes against reals; raises Unmeasurable if it has no value."""
         measured: Measurement = METRICS.make(metric)(fake, real)
         return measured

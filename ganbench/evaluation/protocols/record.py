@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from .base import DEFAULT
+from .base import DEFAULT_PROTOCOL
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ProtocolRecord:
         return {"id": self.id, "text": str(self), **asdict(self)}
 
     def __str__(self) -> str:
-        rules = "" if self.rules == DEFAULT else f"{self.rules}: "
+        rules = "" if self.rules == DEFAULT_PROTOCOL else f"{self.rules}: "
         seed = f", latents of seed {self.seed}" if self.seed else ""
         return (
             f"{rules}{self.extractor}, {self.fake} fakes against {self.real} training examples "

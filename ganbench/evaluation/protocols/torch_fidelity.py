@@ -37,81 +37,93 @@ SUBSETS, SUBSET_SIZE, SPLIT_SEED = 100, 1000, 2020  # its defaults
 class TorchFidelity(MeasurementRules):
     extractor: str = "inception"
 
-    def prepare(self, metrics: Sequence[str], fake: FeatureSet, real: FeatureSet) -> None:
+    def prepare_metrics(self, metrics: Sequence[str], fake: FeatureSet, real: FeatureSet) -> None:
         """It has nothing in common between its metrics."""
 
-    def measure(self, metric: str, fake: FeatureSet, real: FeatureSet) -> Measurement:
+    def measure_metric(self, metric: str, fake: FeatureSet, real: FeatureSet) -> Measurement:
         part, name = METRICS.make(metric), parse_spec(metric).name
-        if name not in FUNCTIONS:
+        if name not in METRIC_FUNCTIONS:
             raise MetricNotApplicable(f"torch-fidelity has no {name}")
         part.check_applicable(fake, real)
-        return Measurement(float(FUNCTIONS[name](part, fake, real)))
+        return Measurement(float(METRIC_FUNCTIONS[name](part, fake, real)))
 
 
-def fid(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
+def compute_fid(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
     if fake.features.shape[1] == 1:
         raise MetricNotApplicable("torch-fidelity's FID needs at least 2 features")
-    ours, theirs = (fid_features_to_statistics(features(side)) for side in (fake, real))
-    return float(fid_statistics_to_metric(ours, theirs, verbose=False)[KEY_METRIC_FID])
+    fake_statistics, real_statistics = (
+        fid_features_to_statistics(features_on_cpu(side)) for side in (fake, real)
+    )
+    return float(
+        fid_statistics_to_metric(fake_statistics, real_statistics, verbose=False)[KEY_METRIC_FID]
+    )
 
 
-def kid(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
-    return kid_of(SUBSETS, SUBSET_SIZE, fake, real)
+def compute_kid(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
+    return kid_of_subsets(SUBSETS, SUBSET_SIZE, fake, real)
 
 
-def kid_subsets(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
-    return kid_of(metric.subsets, metric.subset_size, fake, real)
+def compute_kid_subsets(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
+    return kid_of_subsets(metric.subsets, metric.subset_size, fake, real)
 
 
-def kid_of(subsets: int, size: int, fake: FeatureSet, real: FeatureSet) -> float:
+def kid_of_subsets(subsets: int, size: int, fake: FeatureSet, real: FeatureSet) -> float:
     if min(len(fake), len(real)) < size:
         raise MetricNotApplicable(
             f"torch-fidelity's subsets of {size} need as many examples of each side"
         )
-    found = kid_features_to_metric(
-        features(fake), features(real), kid_subsets=subsets, kid_subset_size=size, verbose=False
+    result = kid_features_to_metric(
+        features_on_cpu(fake),
+        features_on_cpu(real),
+        kid_subsets=subsets,
+        kid_subset_size=size,
+        verbose=False,
     )
-    return float(found[KEY_METRIC_KID_MEAN])
+    return float(result[KEY_METRIC_KID_MEAN])
 
 
-def inception_score(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
+def compute_inception_score(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
     assert fake.logits is not None
-    found = isc_features_to_metric(
+    result = isc_features_to_metric(
         fake.logits.cpu(), splits=metric.splits, shuffle=True, rng_seed=SPLIT_SEED
     )
-    return float(found[KEY_METRIC_ISC_MEAN])
+    return float(result[KEY_METRIC_ISC_MEAN])
 
 
-def precision(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
-    return float(neighbourhoods(metric.k, fake, real)[KEY_METRIC_PRECISION])
+def compute_precision(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
+    return float(precision_and_recall(metric.k, fake, real)[KEY_METRIC_PRECISION])
 
 
-def recall(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
-    return float(neighbourhoods(metric.k, fake, real)[KEY_METRIC_RECALL])
+def compute_recall(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
+    return float(precision_and_recall(metric.k, fake, real)[KEY_METRIC_RECALL])
 
 
-def neighbourhoods(k: int, fake: FeatureSet, real: FeatureSet) -> dict[str, float]:
+def precision_and_recall(k: int, fake: FeatureSet, real: FeatureSet) -> dict[str, float]:
     """Precision and recall, which are one computation."""
 
     def make() -> dict[str, Tensor]:
-        found = prc_features_to_metric(
-            features(fake), features(real), prc_neighborhood=k, verbose=False, save_cpu_ram=True
+        result = prc_features_to_metric(
+            features_on_cpu(fake),
+            features_on_cpu(real),
+            prc_neighborhood=k,
+            verbose=False,
+            save_cpu_ram=True,
         )
-        return {name: fake.features.new_tensor(value).double() for name, value in found.items()}
+        return {name: fake.features.new_tensor(value).double() for name, value in result.items()}
 
-    made = fake.derived(("torch_fidelity", k, real), make)
-    return {name: float(value) for name, value in made.items()}
+    cached = fake.cached(("torch_fidelity", k, real), make)
+    return {name: float(value) for name, value in cached.items()}
 
 
-def features(sample: FeatureSet) -> Tensor:
+def features_on_cpu(sample: FeatureSet) -> Tensor:
     return sample.features.cpu()
 
 
-FUNCTIONS: dict[str, Callable[[Any, FeatureSet, FeatureSet], float]] = {
-    "fid": fid,
-    "is": inception_score,
-    "kid": kid,
-    "kid_subsets": kid_subsets,
-    "precision": precision,
-    "recall": recall,
+METRIC_FUNCTIONS: dict[str, Callable[[Any, FeatureSet, FeatureSet], float]] = {
+    "fid": compute_fid,
+    "is": compute_inception_score,
+    "kid": compute_kid,
+    "kid_subsets": compute_kid_subsets,
+    "precision": compute_precision,
+    "recall": compute_recall,
 }

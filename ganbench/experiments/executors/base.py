@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ganbench.evaluation.protocols.base import DEFAULT
+from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.experiments.monitoring.trial_progress import TrialProgress, format_trial_label
 from ganbench.experiments.store import Attempt, Store, TrialFolder
 from ganbench.experiments.trial import Trial
@@ -19,7 +19,7 @@ class Job:
     trial: Trial
     metrics: tuple[str, ...]
     store: Path
-    protocol: str = DEFAULT
+    protocol: str = DEFAULT_PROTOCOL
 
     @property
     def folder(self) -> TrialFolder:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ganbench.data.base import Batch
 from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.build_config import BuildConfig
-from ganbench.gan.latent_sampler import Sampler
+from ganbench.gan.latent_sampler import LatentSampler
 from ganbench.gan.networks.discriminator import Discriminator, Shape
 
 Batches = Mapping[str, Batch]  # what a game is dealt, by domain
@@ -85,7 +85,7 @@ class Task(nn.Module):
         """
         raise NotImplementedError
 
-    def latent_sampler(self, generators: nn.ModuleDict) -> Sampler | None:
+    def latent_sampler(self, generators: nn.ModuleDict) -> LatentSampler | None:
         """What makes images of latents, for metrics of a generator itself; None where nothing is drawn."""
         return None
 

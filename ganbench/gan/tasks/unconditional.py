@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ganbench.data.base import IMAGE
 from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.build_config import BuildConfig
-from ganbench.gan.latent_sampler import Sampler
+from ganbench.gan.latent_sampler import LatentSampler
 
 from .base import Batches, MakeDiscriminator, MakeGenerator, Task
 
@@ -57,7 +57,7 @@ class Unconditional(Task):
     ) -> dict[str, Tensor]:
         return {IMAGE: generators[IMAGE](self.draw_latents(len(sources[IMAGE].images), random))}
 
-    def latent_sampler(self, generators: nn.ModuleDict) -> Sampler:
+    def latent_sampler(self, generators: nn.ModuleDict) -> LatentSampler:
         generator = generators[IMAGE]
 
         def make_images(latents: Tensor, labels: Tensor | None) -> Tensor:
@@ -65,7 +65,7 @@ class Unconditional(Task):
             return made
 
         device = next(generator.parameters()).device
-        plain_sampler = Sampler(self.draw_latents, self.latent, make_images, device)
+        plain_sampler = LatentSampler(self.draw_latents, self.latent, make_images, device)
         if not isinstance(generator, StyledGeneratorLike):
             return plain_sampler
         styled: Any = generator

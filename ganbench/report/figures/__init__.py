@@ -2,29 +2,27 @@
 
 from pathlib import Path
 
-from ganbench.report.report import Report
+from ganbench.report.report import SuiteReport
 
-from .base import as_file, colours, write_figure
-from .curves import curves
-from .forest import forest
-from .front import fronts
-from .heat import heats
-from .profiles import profiles
-from .strips import strips
-
-__all__ = ["as_file", "colours", "curves", "figures", "write_figure"]
+from .base import arm_colours, file_name_of, write_figure
+from .curves import draw_curves
+from .forest import draw_forest
+from .front import draw_fronts
+from .heat import draw_heat_maps
+from .profiles import draw_profiles
+from .strips import draw_strips
 
 
-def figures(report: Report, folder: Path) -> None:
+def write_figures(report: SuiteReport, folder: Path) -> None:
     """Writes all that there is something to show for."""
-    frame, plan, arms = report.frame, report.plan, colours(report.frame)
-    found = {
-        **curves(frame, arms),
-        **forest(plan, report.effects),
-        **heats(plan, report.effects),
-        **profiles(report.further.get("profiles"), plan, arms),
-        **strips(frame, report.board),
-        **fronts(report.further.get("front"), plan, arms),
+    frame, plan, arms = report.frame, report.plan, arm_colours(report.frame)
+    drawn = {
+        **draw_curves(frame, arms),
+        **draw_forest(plan, report.effects),
+        **draw_heat_maps(plan, report.effects),
+        **draw_profiles(report.further.get("profiles"), plan, arms),
+        **draw_strips(frame, report.board),
+        **draw_fronts(report.further.get("front"), plan, arms),
     }
-    for name, figure in found.items():
-        write_figure(figure, folder / as_file(name))
+    for name, figure in drawn.items():
+        write_figure(figure, folder / file_name_of(name))

@@ -14,8 +14,8 @@ from ganbench.analysis.factors import NO_TRICK
 from ganbench.files import write_bytes
 
 # Okabe and Ito's, without the yellow that is not seen on paper; the first is none's
-COLOURS = ("#000000", "#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-STYLES = ("-", "--", ":", "-.")  # one for every round of the colours
+LINE_COLOURS = ("#000000", "#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+LINE_STYLES = ("-", "--", ":", "-.")  # one for every round of the colours
 BETTER, WORSE, OPEN = "#0072B2", "#D55E00", "#6B7280"
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "ganbench",  # fixed names inside the SVG
@@ -24,41 +24,41 @@ SETTINGS: dict[Any, Any] = {
 }
 
 
-def colours(frame: pd.DataFrame) -> dict[str, int]:
+def arm_colours(frame: pd.DataFrame) -> dict[str, int]:
     """Each arm's number among the colours, the same in all figures; none has the first."""
     tricks = frame.loc[frame["role"].eq("trial"), "tricks"].dropna()
     return {name: n for n, name in enumerate(dict.fromkeys([NO_TRICK, *tricks]))}
 
 
-def look(colour: int) -> dict[str, Any]:
+def line_style(colour: int) -> dict[str, Any]:
     """How a line of this number is drawn."""
-    style = STYLES[colour // len(COLOURS) % len(STYLES)]
-    return {"color": COLOURS[colour % len(COLOURS)], "linestyle": style}
+    style = LINE_STYLES[colour // len(LINE_COLOURS) % len(LINE_STYLES)]
+    return {"color": LINE_COLOURS[colour % len(LINE_COLOURS)], "linestyle": style}
 
 
-def figure(width: float, height: float) -> Figure:
+def make_figure(width: float, height: float) -> Figure:
     """An empty one, in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def bare(axes: Any) -> None:
+def remove_frame(axes: Any) -> None:
     """Without the frame's upper and right sides."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, lw=0.6)
 
 
-def legend(made: Figure, axes: Any) -> None:
+def draw_legend(made: Figure, axes: Any) -> None:
     """One below all panels, of whatever occurs in any."""
-    found: dict[str, Any] = {}
+    handles: dict[str, Any] = {}
     for panel in axes:
         handles, names = panel.get_legend_handles_labels()
-        found |= dict(zip(names, handles, strict=True))
+        handles |= dict(zip(names, handles, strict=True))
     columns = max(1, int(made.get_figwidth() // 2.5))
     place: Any = {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": 8}
-    made.legend(list(found.values()), list(found), **place)
+    made.legend(list(handles.values()), list(handles), **place)
 
 
-def logarithmic(axis: Any) -> None:
+def set_logarithmic(axis: Any) -> None:
     """A logarithmic axis with plain numbers on it."""
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,)))
@@ -66,11 +66,11 @@ def logarithmic(axis: Any) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def as_file(text: str) -> str:
+def file_name_of(text: str) -> str:
     """A file's name for a text: letters, digits, dots, dashes and underscores."""
     name = "".join(c if c.isalnum() or c in "._-" else "_" for c in text)
-    whole = hashlib.sha256(text.encode()).hexdigest()[:8]  # keeps apart what is cut short
-    return name if len(name) <= 150 else f"{name[:140]}-{whole}"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]  # keeps apart what is cut short
+    return name if len(name) <= 150 else f"{name[:140]}-{digest}"
 
 
 def write_figure(figure: Figure, path: Path) -> None:

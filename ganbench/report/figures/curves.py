@@ -4,45 +4,49 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ganbench.report.curves import Looks, looks
+from ganbench.report.curves import LearningCurves, learning_curves_of
 
-from .base import bare, figure, legend, logarithmic, look
+from .base import draw_legend, line_style, make_figure, remove_frame, set_logarithmic
 
-PANELS = 4  # in a row
+PANELS_PER_ROW = 4  # in a row
 
 
-def curves(frame: pd.DataFrame, arms: dict[str, int]) -> dict[str, Figure]:
+def draw_curves(frame: pd.DataFrame, arms: dict[str, int]) -> dict[str, Figure]:
     """One a data set, on samples that are not reported."""
-    known = looks(frame)
-    groups = known.points.groupby("data", sort=False)
-    return {f"curves-{data}": panels(known, part, arms) for data, part in groups}
+    learning_curves = learning_curves_of(frame)
+    groups = learning_curves.points.groupby("data", sort=False)
+    return {
+        f"curves-{data}": draw_curve_panels(learning_curves, part, arms) for data, part in groups
+    }
 
 
-def panels(known: Looks, points: pd.DataFrame, arms: dict[str, int]) -> Figure:
+def draw_curve_panels(
+    learning_curves: LearningCurves, points: pd.DataFrame, arms: dict[str, int]
+) -> Figure:
     groups = list(points.groupby(["variant", "loss", "plan"], dropna=False, sort=False))
-    columns = min(PANELS, len(groups))
+    columns = min(PANELS_PER_ROW, len(groups))
     rows = -(-len(groups) // columns)
-    made = figure(3.2 * columns, 2.5 * rows + 0.6)
-    axes = made.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
+    drawing = make_figure(3.2 * columns, 2.5 * rows + 0.6)
+    axes = drawing.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
     for spare in axes[len(groups) :]:
         spare.remove()
     for panel, ((variant, loss, _), part) in zip(axes, groups, strict=False):
         for tricks, line in part.groupby("tricks", sort=False):
-            style = look(arms[str(tricks)])
+            style = line_style(arms[str(tricks)])
             panel.fill_between(
                 line["images"], line["min"], line["max"], alpha=0.15, lw=0, color=style["color"]
             )
             panel.plot(line["images"], line["mean"], label=str(tricks), lw=1.3, **style)
         panel.set_title(f"{variant} · {loss}", fontsize=9)
-        panel.set_yscale("log" if known.log else "linear")
+        panel.set_yscale("log" if learning_curves.log else "linear")
         panel.xaxis.set_major_locator(MaxNLocator(4))
         panel.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k")
-        bare(panel)
-    if known.log:
-        logarithmic(axes[0].yaxis)
+        remove_frame(panel)
+    if learning_curves.log:
+        set_logarithmic(axes[0].yaxis)
     for panel in axes[max(0, len(groups) - columns) : len(groups)]:
         panel.set_xlabel("real images shown", fontsize=9)
         panel.tick_params(labelbottom=True)
-    made.supylabel(f"{known.label}, mean and range of seeds", fontsize=9)
-    legend(made, axes[: len(groups)])
-    return made
+    drawing.supylabel(f"{learning_curves.label}, mean and range of seeds", fontsize=9)
+    draw_legend(drawing, axes[: len(groups)])
+    return drawing

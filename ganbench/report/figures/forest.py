@@ -6,39 +6,40 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ganbench.analysis.effects import Effect
-from ganbench.report.effects import shown_change
-from ganbench.report.findings import name_of
+from ganbench.report.effects import change_formatter
+from ganbench.report.findings import metric_display_name
 
-from .base import BETTER, OPEN, WORSE, bare, figure
+from .base import BETTER, OPEN, WORSE, make_figure, remove_frame
 
-VERDICTS = {"helps": BETTER, "harms": WORSE, "equivalent": "#009E73", "undecided": OPEN}
+VERDICT_COLOURS = {"helps": BETTER, "harms": WORSE, "equivalent": "#009E73", "undecided": OPEN}
 
 
-def forest(plan: dict[str, Any], effects: list[Effect]) -> dict[str, Figure]:
-    known = [e for e in effects if not e.variant and not math.isnan(e.ratio)]
+def draw_forest(plan: dict[str, Any], effects: list[Effect]) -> dict[str, Figure]:
+    estimated = [e for e in effects if not e.variant and not math.isnan(e.ratio)]
     groups = {
-        loss: [e for e in known if e.loss == loss] for loss in dict.fromkeys(e.loss for e in known)
+        loss: [e for e in estimated if e.loss == loss]
+        for loss in dict.fromkeys(e.loss for e in estimated)
     }
-    if not known:
+    if not estimated:
         return {}
     outcome = plan["analysis"]["outcome"]
     log = plan["metrics"][outcome]["transform"] == "log"
-    made = figure(7, 0.28 * len(known) + 0.5 * len(groups) + 0.6)
+    drawing = make_figure(7, 0.28 * len(estimated) + 0.5 * len(groups) + 0.6)
     heights = [len(group) + 0.6 for group in groups.values()]
-    axes = made.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=heights)
+    axes = drawing.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=heights)
     for panel, (loss, group) in zip(axes.flatten(), groups.items(), strict=True):
-        branches(panel, group, log)
+        draw_branches(panel, group, log)
         panel.set_title(loss or "all cells that tell", fontsize=9, loc="left")
-    show = shown_change(plan["metrics"][outcome]["transform"])
+    show = change_formatter(plan["metrics"][outcome]["transform"])
     axes[-1, 0].xaxis.set_major_formatter(lambda value, _: show(value))
     axes[-1, 0].tick_params(axis="x", labelsize=8)
-    axes[-1, 0].set_xlabel(f"change of {name_of(outcome)}, 95 % intervals", fontsize=9)
-    return {"forest": made}
+    axes[-1, 0].set_xlabel(f"change of {metric_display_name(outcome)}, 95 % intervals", fontsize=9)
+    return {"forest": drawing}
 
 
-def branches(panel: Any, effects: list[Effect], log: bool) -> None:
+def draw_branches(panel: Any, effects: list[Effect], log: bool) -> None:
     for place, effect in enumerate(effects):
-        colour = VERDICTS[effect.verdict]
+        colour = VERDICT_COLOURS[effect.verdict]
         panel.plot([effect.low, effect.high], [place, place], color=colour, lw=1.8)
         face = "white" if effect.verdict == "undecided" else colour
         panel.plot(effect.ratio, place, "o", color=colour, markerfacecolor=face, ms=5.5)
@@ -47,4 +48,4 @@ def branches(panel: Any, effects: list[Effect], log: bool) -> None:
     panel.set_ylim(len(effects) - 0.4, -0.6)
     if log:
         panel.set_xscale("log", base=2)
-    bare(panel)
+    remove_frame(panel)

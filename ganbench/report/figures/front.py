@@ -5,42 +5,43 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ganbench.report.findings import name_of
+from ganbench.report.findings import metric_display_name
 
-from .base import bare, figure, legend, logarithmic, look
+from .base import draw_legend, line_style, make_figure, remove_frame, set_logarithmic
 
 
-def fronts(
-    found: pd.DataFrame | None, plan: dict[str, Any], arms: dict[str, int]
+def draw_fronts(
+    cells: pd.DataFrame | None, plan: dict[str, Any], arms: dict[str, int]
 ) -> dict[str, Figure]:
     """One a data set."""
-    if found is None:
+    if cells is None:
         return {}
-    known = found[found["seconds"].notna() & found["value"].notna()]
+    timed = cells[cells["seconds"].notna() & cells["value"].notna()]
     return {
-        f"front-{data}": front(plan, part, arms) for data, part in known.groupby("data", sort=False)
+        f"front-{data}": draw_front(plan, part, arms)
+        for data, part in timed.groupby("data", sort=False)
     }
 
 
-def front(plan: dict[str, Any], part: pd.DataFrame, arms: dict[str, int]) -> Figure:
+def draw_front(plan: dict[str, Any], part: pd.DataFrame, arms: dict[str, int]) -> Figure:
     outcome = plan["analysis"]["outcome"]
-    made = figure(5, 3.6)
-    panel = made.subplots()
+    drawing = make_figure(5, 3.6)
+    panel = drawing.subplots()
     ahead = part[part["on_front"]].sort_values("seconds")
     panel.plot(ahead["seconds"], ahead["value"], color="#6B7280", lw=1)
     for tricks, dots in part.groupby("tricks", sort=False):
-        colour = look(arms[str(tricks)])["color"]
+        colour = line_style(arms[str(tricks)])["color"]
         faces = [colour if on else "white" for on in dots["on_front"]]
         panel.scatter(
             dots["seconds"], dots["value"], c=faces, edgecolors=colour, label=str(tricks), s=26
         )
     panel.set_xscale("log")
-    logarithmic(panel.xaxis)
+    set_logarithmic(panel.xaxis)
     if plan["metrics"][outcome]["transform"] == "log":
         panel.set_yscale("log")
-        logarithmic(panel.yaxis)
+        set_logarithmic(panel.yaxis)
     panel.set_xlabel("seconds of training", fontsize=9)
-    panel.set_ylabel(name_of(outcome), fontsize=9)
-    bare(panel)
-    legend(made, [panel])
-    return made
+    panel.set_ylabel(metric_display_name(outcome), fontsize=9)
+    remove_frame(panel)
+    draw_legend(drawing, [panel])
+    return drawing

@@ -9,32 +9,32 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ganbench.analysis.effects import Effect
-from ganbench.report.effects import shown_change
-from ganbench.report.findings import name_of
+from ganbench.report.effects import change_formatter
+from ganbench.report.findings import metric_display_name
 
-from .base import BETTER, WORSE, figure
+from .base import BETTER, WORSE, make_figure
 
-HOTTEST = math.log(4)  # the change on a logarithmic scale that has the full colour
-FALLING = LinearSegmentedColormap.from_list("falling", [BETTER, "#F5F6F8", WORSE])
-
-
-def heats(plan: dict[str, Any], effects: list[Effect]) -> dict[str, Figure]:
-    found = {by: heat(plan, effects, by) for by in ("loss", "variant")}
-    return {f"heat-{by}": made for by, made in found.items() if made}
+MAX_LOG_HEAT = math.log(4)  # the change on a logarithmic scale that has the full colour
+FALLING_COLOURS = LinearSegmentedColormap.from_list("falling", [BETTER, "#F5F6F8", WORSE])
 
 
-def heat(plan: dict[str, Any], effects: list[Effect], by: str) -> Figure | None:
-    known = [e for e in effects if getattr(e, by) and not math.isnan(e.ratio)]
-    columns = list(dict.fromkeys(getattr(e, by) for e in known))
-    tricks = list(dict.fromkeys(e.tricks for e in known))
-    if not known:
+def draw_heat_maps(plan: dict[str, Any], effects: list[Effect]) -> dict[str, Figure]:
+    drawn = {by: draw_heat_map(plan, effects, by) for by in ("loss", "variant")}
+    return {f"heat-{by}": made for by, made in drawn.items() if made}
+
+
+def draw_heat_map(plan: dict[str, Any], effects: list[Effect], by: str) -> Figure | None:
+    estimated = [e for e in effects if getattr(e, by) and not math.isnan(e.ratio)]
+    columns = list(dict.fromkeys(getattr(e, by) for e in estimated))
+    tricks = list(dict.fromkeys(e.tricks for e in estimated))
+    if not estimated:
         return None
     outcome = plan["analysis"]["outcome"]
     facts = plan["metrics"][outcome]
-    log, show = facts["transform"] == "log", shown_change(facts["transform"])
-    made = figure(2.6 + 1.3 * len(columns), 1.1 + 0.42 * len(tricks))
-    panel, values = made.subplots(), np.full((len(tricks), len(columns)), math.nan)
-    for effect in known:
+    log, show = facts["transform"] == "log", change_formatter(facts["transform"])
+    drawing = make_figure(2.6 + 1.3 * len(columns), 1.1 + 0.42 * len(tricks))
+    panel, values = drawing.subplots(), np.full((len(tricks), len(columns)), math.nan)
+    for effect in estimated:
         row, column = tricks.index(effect.tricks), columns.index(getattr(effect, by))
         values[row, column] = math.log(max(effect.ratio, 1e-12)) if log else effect.ratio
         shown = effect.verdict != "undecided"
@@ -44,12 +44,14 @@ def heat(plan: dict[str, Any], effects: list[Effect], by: str) -> Figure | None:
         )
         if shown:
             panel.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fill=False, lw=1.4))
-    full = HOTTEST if log else float(np.nanmax(np.abs(values))) or 1.0
-    map_ = FALLING if facts["direction"] == "lower" else FALLING.reversed()
+    full = MAX_LOG_HEAT if log else float(np.nanmax(np.abs(values))) or 1.0
+    map_ = FALLING_COLOURS if facts["direction"] == "lower" else FALLING_COLOURS.reversed()
     panel.imshow(values, cmap=map_, vmin=-full, vmax=full, alpha=0.6, aspect="auto")
     panel.set_xticks(range(len(columns)), columns, fontsize=8)
     panel.set_yticks(range(len(tricks)), tricks, fontsize=8)
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
-    panel.set_title(f"change of {name_of(outcome)}; framed where shown", fontsize=9, loc="left")
-    return made
+    panel.set_title(
+        f"change of {metric_display_name(outcome)}; framed where shown", fontsize=9, loc="left"
+    )
+    return drawing

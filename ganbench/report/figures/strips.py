@@ -7,34 +7,38 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.report.findings import name_of
+from ganbench.report.findings import metric_display_name
 from ganbench.report.seeds import seed_values
 
-from .base import BETTER, bare, figure, logarithmic
+from .base import BETTER, make_figure, remove_frame, set_logarithmic
 
-MOST = 40  # arms, the best ones
+MAX_STRIP_ROWS = 40  # arms, the best ones
 
 
-def strips(frame: pd.DataFrame, board: pd.DataFrame) -> dict[str, Figure]:
+def draw_strips(frame: pd.DataFrame, board: pd.DataFrame) -> dict[str, Figure]:
     """One a data set."""
     plan = frame.attrs["plan"]
     seeds = seed_values(frame)
     ranked = board[board["rank"].notna()]
     return {
-        f"strips-{data}": strip(plan, part.head(MOST), seeds, floor_of(board, data, plan))
+        f"strips-{data}": draw_strip(
+            plan, part.head(MAX_STRIP_ROWS), seeds, floor_of_outcome(board, data, plan)
+        )
         for data, part in ranked.groupby("data", sort=False)
     }
 
 
-def floor_of(board: pd.DataFrame, data: Any, plan: dict[str, Any]) -> float:
+def floor_of_outcome(board: pd.DataFrame, data: Any, plan: dict[str, Any]) -> float:
     floors = board[board["role"].eq("floor") & board["data"].eq(data)]
     return float(floors[plan["analysis"]["outcome"]].iloc[0]) if len(floors) else math.nan
 
 
-def strip(plan: dict[str, Any], part: pd.DataFrame, seeds: dict[Any, Any], floor: float) -> Figure:
+def draw_strip(
+    plan: dict[str, Any], part: pd.DataFrame, seeds: dict[Any, Any], floor: float
+) -> Figure:
     outcome = plan["analysis"]["outcome"]
-    made = figure(7, 0.22 * len(part) + 0.9)
-    panel = made.subplots()
+    drawing = make_figure(7, 0.22 * len(part) + 0.9)
+    panel = drawing.subplots()
     for place, row in enumerate(part.to_dict("records")):
         values = seeds.get(tuple(row[key] for key in ("role", *ARM_COLUMNS)), [])
         panel.plot(
@@ -52,7 +56,9 @@ def strip(plan: dict[str, Any], part: pd.DataFrame, seeds: dict[Any, Any], floor
     panel.set_ylim(len(part) - 0.4, -0.6)
     if plan["metrics"][outcome]["transform"] == "log":
         panel.set_xscale("log")
-        logarithmic(panel.xaxis)
-    panel.set_xlabel(f"{name_of(outcome)}: seeds, and 95 % intervals of their mean", fontsize=9)
-    bare(panel)
-    return made
+        set_logarithmic(panel.xaxis)
+    panel.set_xlabel(
+        f"{metric_display_name(outcome)}: seeds, and 95 % intervals of their mean", fontsize=9
+    )
+    remove_frame(panel)
+    return drawing

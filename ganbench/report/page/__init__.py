@@ -11,21 +11,21 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ganbench.report.curves import looks
-from ganbench.report.figures import colours
-from ganbench.report.findings import name_of
-from ganbench.report.report import Report
+from ganbench.report.curves import learning_curves_of
+from ganbench.report.figures.base import arm_colours
+from ganbench.report.findings import metric_display_name
+from ganbench.report.report import SuiteReport
 
-from .arms import FIRST as FIRST_CARDS
-from .arms import arms
-from .leaderboard import FIRST as FIRST_LINES
-from .leaderboard import boards
-from .panels import curves, fronts, profiles
-from .plots import forests, heats, title_of
-from .provenance import command, failures, made_with, tables
-from .summary import answers, facts_of_run, lead
+from .arms import VISIBLE_ARMS as FIRST_CARDS
+from .arms import make_arm_cards
+from .leaderboard import VISIBLE_ROWS as FIRST_LINES
+from .leaderboard import make_boards
+from .panels import curve_panels, front_panels, profile_panels
+from .plots import make_forests, make_heat_maps, metric_title
+from .provenance import failed_cells, make_page_tables, rerun_command, run_versions
+from .summary import leading_sentences, make_answers, run_facts
 
-SECTIONS = {  # in the order of the page
+PAGE_SECTIONS = {  # in the order of the page
     "answer": "Answer",
     "leaderboard": "Leaderboard",
     "effects": "Effects",
@@ -39,66 +39,68 @@ SECTIONS = {  # in the order of the page
 }
 
 
-def page(report: Report, figures: Path) -> str:
+def render_page(report: SuiteReport, figures: Path) -> str:
     """The whole file. Pictures are those that lie in `figures`."""
-    shown = content(report, figures)
-    sections = [(name, title) for name, title in SECTIONS.items() if shown.get(name, True)]
-    return environment().get_template("page.html").render(shown, sections=sections)
+    shown = page_content(report, figures)
+    sections = [(name, title) for name, title in PAGE_SECTIONS.items() if shown.get(name, True)]
+    return template_environment().get_template("page.html").render(shown, sections=sections)
 
 
-def content(report: Report, figures: Path) -> dict[str, Any]:
+def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
     """What the template shows, by the names that it uses."""
     frame, board, plan = report.frame, report.board, report.plan
     outcome = plan["analysis"]["outcome"]
-    facts, numbers = plan["metrics"][outcome], colours(frame)
-    looked = looks(frame)
-    cards = arms(report, looked, figures)
+    facts, numbers = plan["metrics"][outcome], arm_colours(frame)
+    looked = learning_curves_of(frame)
+    cards = make_arm_cards(report, looked, figures)
     return {
         "plan": plan,
-        "facts": facts_of_run(frame),
-        "outcome": name_of(outcome),
-        "outcome_title": title_of(outcome, facts),
+        "facts": run_facts(frame),
+        "outcome": metric_display_name(outcome),
+        "outcome_title": metric_title(outcome, facts),
         "outcome_facts": facts,
-        "lead": lead(frame, board),
-        "answers": answers(frame, report.effects),
+        "lead": leading_sentences(frame, board),
+        "answers": make_answers(frame, report.effects),
         "findings": report.findings,
-        "boards": boards(frame, board),
+        "boards": make_boards(frame, board),
         "first_lines": FIRST_LINES,
-        "effects": forests(facts, report.effects, report.chains),
-        "heats": heats(facts, report.effects),
-        "curves": curves(looked, board, numbers),
-        "profiles": profiles(report.further.get("profiles"), plan, numbers),
-        "front": fronts(report.further.get("front"), plan, numbers),
+        "effects": make_forests(facts, report.effects, report.chains),
+        "heats": make_heat_maps(facts, report.effects),
+        "curves": curve_panels(looked, board, numbers),
+        "profiles": profile_panels(report.further.get("profiles"), plan, numbers),
+        "front": front_panels(report.further.get("front"), plan, numbers),
         "arms": cards,
         "with_card": {arm.number for arm in cards.arms} if cards else set(),
         "first_cards": FIRST_CARDS,
-        "failures": failures(plan, board),
-        "tables": tables(report.changes, report.further),
-        "command": command(plan),
-        "made_with": made_with(frame),
+        "failures": failed_cells(plan, board),
+        "tables": make_page_tables(report.changes, report.further),
+        "command": rerun_command(plan),
+        "made_with": run_versions(frame),
     }
 
 
-def environment() -> Environment:
+def template_environment() -> Environment:
     """Escapes everything; a misspelt name in a template is an error."""
     loader = PackageLoader(__name__)
-    made = Environment(
+    jinja_environment = Environment(
         loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.policies["json.dumps_kwargs"] = {
+    jinja_environment.policies["json.dumps_kwargs"] = {
         "allow_nan": False,
         "ensure_ascii": False,
         "separators": (",", ":"),
     }
-    made.filters["breakable"] = breakable
-    made.globals["asset"] = lambda name: Markup(loader.get_source(made, name)[0])
-    return made
+    jinja_environment.filters["breakable"] = with_break_points
+    jinja_environment.globals["asset"] = lambda name: Markup(
+        loader.get_source(jinja_environment, name)[0]
+    )
+    return jinja_environment
 
 
-def breakable(name: str) -> Markup:
+def with_break_points(name: str) -> Markup:
     """The name, which may go on in the next line after an underscore, a bracket or a comma."""
     return Markup("<wbr>").join(re.split(r"(?<=[_(,=])", name))

@@ -9,20 +9,20 @@ import pandas as pd
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.analysis.rows import flags_of
-from ganbench.report.curves import Looks
-from ganbench.report.findings import FLAGS, name_of, sentence
-from ganbench.report.losses import in_turn
-from ganbench.report.markdown import cell
-from ganbench.report.pictures import KINDS, picture_file
-from ganbench.report.report import Report
+from ganbench.report.curves import LearningCurves
+from ganbench.report.findings import FLAG_WORDS, flags_sentence, metric_display_name
+from ganbench.report.losses import arms_in_turn
+from ganbench.report.markdown import format_cell
+from ganbench.report.pictures import PICTURE_KINDS, picture_file
+from ganbench.report.report import SuiteReport
 
-from .images import Album
-from .leaderboard import Name, facets, name, several_plans
-from .panels import axis, floors_of, numbers
+from .images import PictureAlbum
+from .leaderboard import CellName, make_cell_name, name_facets, variants_with_several_plans
+from .panels import chart_axis, floors_by_data, rounded_numbers
 
-FIRST = 12  # cards that are shown before the reader asks for more
-DIRECT = 6  # lines that have their names at their ends
-TERMS = {  # charts of what is logged at every look
+VISIBLE_ARMS = 12  # cards that are shown before the reader asks for more
+MAX_DIRECT_LABELS = 6  # lines that have their names at their ends
+CHARTED_TERMS = {  # charts of what is logged at every look
     "losses": ("discriminator", "generator"),
     "mean scores that the discriminator gives": ("real_score", "fake_score"),
 }
@@ -30,7 +30,7 @@ Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Chart:
+class ArmChart:
     """What it shows, and what the script draws it from."""
 
     title: str
@@ -38,60 +38,66 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmCard:
     """A card: what the arm is called, what it came to, what it looks like."""
 
     number: int
-    name: Name
+    name: CellName
     data: str
     value: str
     flags: list[str]  # sentences
     pictures: dict[str, str]  # names in the album by kind
-    charts: list[Chart]
+    charts: list[ArmChart]
 
 
 @dataclass(frozen=True)
-class Arms:
-    arms: list[Arm]
+class ArmCards:
+    arms: list[ArmCard]
     album: dict[str, str]
     facets: dict[str, list[str]]
     with_losses: bool
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedCells:
     """What the rows say of the trainings of a suite, by cell."""
 
     trials: dict[Key, list[Any]]  # a row a training, as named tuples
     scores: dict[Key, dict[int, list[tuple[int, float]]]]  # by seed, at each step
-    looks: Looks
+    looks: LearningCurves
 
 
-def arms(report: Report, looks: Looks, figures: Path) -> Arms | None:
+def make_arm_cards(report: SuiteReport, looks: LearningCurves, figures: Path) -> ArmCards | None:
     """All arms that were trained, best first, or None if there is nothing to be seen of any."""
     frame, board = report.frame, report.board
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
-    known, album = trained(frame, looks), Album()
-    ranked, logged = in_turn(board), losses_by_trial(report)
-    several, floors = several_plans(ranked), floors_of(board, looks.metric)
-    found = {}
+    known, album = trained_cells(frame, looks), PictureAlbum()
+    ranked, logged = arms_in_turn(board), losses_by_trial(report)
+    several, floors = variants_with_several_plans(ranked), floors_by_data(board, looks.metric)
+    cards = {}
     for number in map(int, ranked.index):
         row = ranked.loc[number].to_dict()
         trials = known.trials.get(cell_key(row), [])
         charts = score_chart(cell_key(row), known, floors.get(row["data"]))
         charts += loss_charts(trials, logged)
-        seen = pictures_of(trials, figures, album)
-        told = f"{name_of(outcome)} {cell(row, outcome, True)}" if row["done"] else row["reason"]
-        called = name(row, several)
-        found[number] = Arm(number, called, row["data"], told, sentences(trials), seen, charts)
-    best_first = [found[number] for number in sorted(found)]
+        pictures = pictures_of(trials, figures, album)
+        result = (
+            f"{metric_display_name(outcome)} {format_cell(row, outcome, True)}"
+            if row["done"]
+            else row["reason"]
+        )
+        called = make_cell_name(row, several)
+        cards[number] = ArmCard(
+            number, called, row["data"], result, flag_sentences(trials), pictures, charts
+        )
+    best_first = [cards[number] for number in sorted(cards)]
     if not any(arm.pictures or arm.charts for arm in best_first):
         return None
-    by = facets(arm.name for arm in best_first)
-    return Arms(best_first, album.pictures, by, bool(logged))
+    by = name_facets(arm.name for arm in best_first)
+    return ArmCards(best_first, album.pictures, by, bool(logged))
 
 
-def losses_by_trial(report: Report) -> dict[str, pd.DataFrame]:
+def losses_by_trial(report: SuiteReport) -> dict[str, pd.DataFrame]:
     return {str(trial): part for trial, part in report.losses.groupby("trial")}
 
 
@@ -99,7 +105,7 @@ def cell_key(row: Any) -> Key:
     return tuple("" if pd.isna(row[key]) else row[key] for key in ARM_COLUMNS)
 
 
-def trained(frame: pd.DataFrame, looks: Looks) -> Trained:
+def trained_cells(frame: pd.DataFrame, looks: LearningCurves) -> TrainedCells:
     """One pass over the rows each for trainings and for points of their curves."""
     trials: dict[Key, list[Any]] = {}
     chosen = frame[frame["role"].eq("trial") & frame["trial"].notna()]
@@ -113,20 +119,20 @@ def trained(frame: pd.DataFrame, looks: Looks) -> Trained:
     ):
         seeds = scores.setdefault(tuple(key), {})
         seeds.setdefault(int(seed), []).append((int(step), float(value)))
-    return Trained(trials, scores, looks)
+    return TrainedCells(trials, scores, looks)
 
 
-def sentences(trials: list[Any]) -> list[str]:
+def flag_sentences(trials: list[Any]) -> list[str]:
     """What went wrong, and since when: a sentence a seed."""
-    found = {int(row.seed): flags_of(row) for row in trials}
-    return [f"Seed {seed}: {sentence(flags)}" for seed, flags in found.items() if flags]
+    flags = {int(row.seed): flags_of(row) for row in trials}
+    return [f"Seed {seed}: {flags_sentence(flags)}" for seed, flags in flags.items() if flags]
 
 
 def flag_marks(trials: list[Any]) -> list[dict[str, Any]]:
     return [
         {
             "x": step,
-            "name": f"seed {row.seed}: {FLAGS[flag]} step {step}",
+            "name": f"seed {row.seed}: {FLAG_WORDS[flag]} step {step}",
             "short": f"seed {row.seed}: {flag}",
         }
         for row in trials
@@ -134,7 +140,7 @@ def flag_marks(trials: list[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def score_chart(key: Key, known: Trained, floor: float | None) -> list[Chart]:
+def score_chart(key: Key, known: TrainedCells, floor: float | None) -> list[ArmChart]:
     """The score of each seed while it was trained; they are told together when they were looked at."""
     seeds = known.scores.get(key)
     if not seeds:
@@ -144,41 +150,46 @@ def score_chart(key: Key, known: Trained, floor: float | None) -> list[Chart]:
         {
             "name": f"seed {seed}",
             "color": place + 1,
-            "y": numbers([dict(points).get(step, math.nan) for step in steps], digits=3),
+            "y": rounded_numbers([dict(points).get(step, math.nan) for step in steps], digits=3),
         }
         for place, (seed, points) in enumerate(seeds.items())
     ]
     label = known.looks.label
-    axes = {"x": axis("step", log=False), "y": axis(label, known.looks.log)}
+    axes = {"x": chart_axis("step", log=False), "y": chart_axis(label, known.looks.log)}
     flags = flag_marks(known.trials.get(key, []))
-    told = {"direct": len(seeds) <= DIRECT, "at": steps, "floor": floor, "flags": flags}
-    return [Chart(f"{label} by step, a line a seed", {**axes, **told, "lines": lines})]
+    options = {
+        "direct": len(seeds) <= MAX_DIRECT_LABELS,
+        "at": steps,
+        "floor": floor,
+        "flags": flags,
+    }
+    return [ArmChart(f"{label} by step, a line a seed", {**axes, **options, "lines": lines})]
 
 
-def shown_trial(trials: list[Any]) -> Any:
+def representative_trial(trials: list[Any]) -> Any:
     """The training that stands for its arm: the first that finished, else the first."""
     done = [row for row in trials if row.outcome == "done"]
     return next(iter(done or trials), None)
 
 
-def pictures_of(trials: list[Any], figures: Path, album: Album) -> dict[str, str]:
-    row = shown_trial(trials)
+def pictures_of(trials: list[Any], figures: Path, album: PictureAlbum) -> dict[str, str]:
+    row = representative_trial(trials)
     if row is None:
         return {}
-    added = {kind: album.add(picture_file(figures, row, kind)) for kind in KINDS}
+    added = {kind: album.add(picture_file(figures, row, kind)) for kind in PICTURE_KINDS}
     return {kind: picture for kind, picture in added.items() if picture}
 
 
-def loss_charts(trials: list[Any], logged: dict[str, pd.DataFrame]) -> list[Chart]:
+def loss_charts(trials: list[Any], logged: dict[str, pd.DataFrame]) -> list[ArmChart]:
     """What was logged of the one training of an arm whose losses are told."""
     row = next((row for row in trials if row.trial in logged), None)
     if row is None:
         return []
-    charts = {title: term_lines(terms, logged[row.trial]) for title, terms in TERMS.items()}
-    axes = {"x": axis("step", log=False), "y": axis("", log=False)}
-    told = {**axes, "direct": True, "flags": flag_marks([row])}
+    charts = {title: term_lines(terms, logged[row.trial]) for title, terms in CHARTED_TERMS.items()}
+    axes = {"x": chart_axis("step", log=False), "y": chart_axis("", log=False)}
+    options = {**axes, "direct": True, "flags": flag_marks([row])}
     return [
-        Chart(f"{title}, seed {row.seed}", {**told, "lines": lines})
+        ArmChart(f"{title}, seed {row.seed}", {**options, "lines": lines})
         for title, lines in charts.items()
         if lines
     ]
@@ -187,8 +198,8 @@ def loss_charts(trials: list[Any], logged: dict[str, pd.DataFrame]) -> list[Char
 def term_lines(terms: tuple[str, ...], looks: pd.DataFrame) -> list[dict[str, Any]]:
     lines = []
     for place, term in enumerate(terms):
-        known = looks[looks[term].notna()]
-        if len(known):
-            x, y = numbers(known["step"]), numbers(known[term], digits=3)
+        logged = looks[looks[term].notna()]
+        if len(logged):
+            x, y = rounded_numbers(logged["step"]), rounded_numbers(logged[term], digits=3)
             lines.append({"name": term.removesuffix("_score"), "color": place + 1, "x": x, "y": y})
     return lines

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-LARGEST = 60_000  # bytes of one picture, above which losses are taken
-MOST = 1_000_000  # bytes of all pictures of a page; what comes later stays beside it
+MAX_PICTURE_BYTES = 60_000  # bytes of one picture, above which losses are taken
+MAX_ALBUM_BYTES = 1_000_000  # bytes of all pictures of a page; what comes later stays beside it
 
 
-class Album:
+class PictureAlbum:
     """Pictures by their content, until the page has enough of them."""
 
     def __init__(self) -> None:
@@ -23,27 +23,31 @@ class Album:
     def add(self, path: Path) -> str | None:
         """The picture's name; None where there is no such file, or no room."""
         try:
-            whole = path.read_bytes()
+            content = path.read_bytes()
         except FileNotFoundError:
             return None
-        name = hashlib.sha256(whole).hexdigest()[:12]
+        name = hashlib.sha256(content).hexdigest()[:12]
         if name not in self.pictures:
-            kind, content = shrunk(whole)
-            if self.bytes + len(content) > MOST:
+            kind, content = shrink_picture(content)
+            if self.bytes + len(content) > MAX_ALBUM_BYTES:
                 return None
             self.bytes += len(content)
             self.pictures[name] = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
         return name
 
 
-def shrunk(content: bytes) -> tuple[str, bytes]:
+def shrink_picture(content: bytes) -> tuple[str, bytes]:
     """The same picture in few bytes: its own pixels, grey where it is; browsers make it large again."""
     image = Image.open(io.BytesIO(content)).convert("RGB")
     pixels = own_pixels(np.asarray(image))
     grey = bool((pixels == pixels[..., :1]).all())
     small = Image.fromarray(pixels[..., 0] if grey else pixels)
-    png = encoded(small, "PNG", optimize=True)
-    return ("png", png) if len(png) <= LARGEST else ("webp", encoded(small, "WEBP", quality=80))
+    png = encode_picture(small, "PNG", optimize=True)
+    return (
+        ("png", png)
+        if len(png) <= MAX_PICTURE_BYTES
+        else ("webp", encode_picture(small, "WEBP", quality=80))
+    )
 
 
 def own_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -56,7 +60,7 @@ def own_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels
 
 
-def encoded(image: Image.Image, kind: str, **how: int | bool) -> bytes:
+def encode_picture(image: Image.Image, kind: str, **how: int | bool) -> bytes:
     content = io.BytesIO()
     image.save(content, kind, **how)
     return content.getvalue()

@@ -8,17 +8,24 @@ from typing import Any
 import pandas as pd
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS, IMAGES_PER_SECOND
-from ganbench.report.markdown import WEIGHTS, cell, flags, measured, number, rank
+from ganbench.report.markdown import (
+    PARAMETER_COUNT_COLUMNS,
+    format_cell,
+    format_flag_counts,
+    format_measured_count,
+    format_number,
+    format_rank,
+)
 from ganbench.report.seeds import seed_values
 
-from .plots import Axis, strip_axis, title_of
+from .plots import PercentAxis, make_strip_axis, metric_title
 
-FIRST = 25  # rows that are shown before the reader asks for more
+VISIBLE_ROWS = 25  # rows that are shown before the reader asks for more
 Row = dict[Any, Any]
 
 
 @dataclass(frozen=True)
-class Name:
+class CellName:
     """A cell as it is called; the plan only where its variant has several."""
 
     tricks: str
@@ -28,7 +35,7 @@ class Name:
 
 
 @dataclass(frozen=True)
-class Value:
+class SortableValue:
     """A number as it is read, and by what it is sorted."""
 
     text: str
@@ -37,7 +44,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Strip:
+class SeedStrip:
     """Seeds as dots and their interval as a bar, in percent of the axis."""
 
     dots: list[float]
@@ -46,153 +53,161 @@ class Strip:
 
 
 @dataclass(frozen=True)
-class Line:
+class LeaderboardLine:
     """A row of the leaderboard."""
 
     number: int  # in the board, which cards have too
     role: str
     rank: str
-    name: Name
-    outcome: Value
-    strip: Strip
+    name: CellName
+    outcome: SortableValue
+    strip: SeedStrip
     seeds: str
     flags: str
-    values: list[Value]
+    values: list[SortableValue]
 
 
 @dataclass(frozen=True)
-class Board:
+class LeaderboardBoard:
     data: str
     protocols: list[str]
-    axis: Axis
+    axis: PercentAxis
     floor: float | None  # its place on the axis
     columns: list[str]  # of the values
     flagged: bool
-    references: list[Line]
-    lines: list[Line]
-    untrained: list[Line]
+    references: list[LeaderboardLine]
+    lines: list[LeaderboardLine]
+    untrained: list[LeaderboardLine]
     facets: dict[str, list[str]]  # names to choose from, by what they are of
 
 
-def boards(frame: pd.DataFrame, board: pd.DataFrame) -> list[Board]:
+def make_boards(frame: pd.DataFrame, board: pd.DataFrame) -> list[LeaderboardBoard]:
     """One a data set."""
     plan = frame.attrs["plan"]
     seeds = seed_values(frame)
     return [
-        of_data(plan, str(data), part, seeds) for data, part in board.groupby("data", sort=False)
+        board_of_data(plan, str(data), part, seeds)
+        for data, part in board.groupby("data", sort=False)
     ]
 
 
-def of_data(
+def board_of_data(
     plan: dict[str, Any], data: str, part: pd.DataFrame, seeds: dict[Any, list[float]]
-) -> Board:
+) -> LeaderboardBoard:
     outcome = plan["analysis"]["outcome"]
     facts = plan["metrics"][outcome]
     records = part.to_dict("records")
     every = [v for key, values in seeds.items() if key[1] == data for v in values]
-    axis = strip_axis(every, facts["transform"] == "log")
+    axis = make_strip_axis(every, facts["transform"] == "log")
     floors = [row[outcome] for row in records if row["role"] == "floor"]
-    several = several_plans(part)
+    several = variants_with_several_plans(part)
     others = [m for m in plan["metrics"] if m != outcome and part[m].notna().any()]
     lines = [
-        line(int(number), row, outcome, others, axis, seeds, several)
+        make_line(int(number), row, outcome, others, axis, seeds, several)
         for number, row in zip(part.index, records, strict=True)
     ]
     shown = [each for each in lines if each.role == "trial"]
-    return Board(
+    return LeaderboardBoard(
         data,
         [p["text"] for p in plan["protocols"].values() if p["data"] == data],
         axis,
         axis.place(floors[0]) if floors and not math.isnan(floors[0]) else None,
-        [*(title_of(m, plan["metrics"][m]) for m in others), *COSTS],
+        [*(metric_title(m, plan["metrics"][m]) for m in others), *COST_HEADINGS],
         any(each.flags for each in lines),
         [each for each in lines if each.role in ("floor", "theory")],
         shown,
         [each for each in lines if each.role == "untrained"],
-        facets(each.name for each in shown),
+        name_facets(each.name for each in shown),
     )
 
 
-def several_plans(part: pd.DataFrame) -> set[str]:
+def variants_with_several_plans(part: pd.DataFrame) -> set[str]:
     """The variants that have more than one plan."""
     counts = part[part["role"] == "trial"].groupby("variant")["plan"].nunique()
     return set(counts.index[counts > 1])
 
 
-def facets(names: Iterable[Name]) -> dict[str, list[str]]:
+def name_facets(names: Iterable[CellName]) -> dict[str, list[str]]:
     """What a reader may choose by: whatever has several values."""
-    known = list(names)
-    found = {
-        key: list(dict.fromkeys(getattr(name, key) for name in known if getattr(name, key)))
+    listed_names = list(names)
+    values = {
+        key: list(dict.fromkeys(getattr(name, key) for name in listed_names if getattr(name, key)))
         for key in ("tricks", "loss", "variant", "plan")
     }
-    return {key: values for key, values in found.items() if len(values) > 1}
+    return {key: values for key, values in values.items() if len(values) > 1}
 
 
-def name(row: Row, several: set[str]) -> Name:
+def make_cell_name(row: Row, several: set[str]) -> CellName:
     """What a row is called: its cell, or what reference it is."""
     match row["role"]:
         case "floor":
-            return Name("held-out data", "", "floor")
+            return CellName("held-out data", "", "floor")
         case "theory":
-            return Name("a perfect generator, by theory", "", "floor")
+            return CellName("a perfect generator, by theory", "", "floor")
         case "untrained":
-            return Name("untrained", "", row["variant"])
+            return CellName("untrained", "", row["variant"])
     plan = row["plan"] if row["variant"] in several else ""
-    return Name(row["tricks"], row["loss"], row["variant"], plan or "")
+    return CellName(row["tricks"], row["loss"], row["variant"], plan or "")
 
 
-def line(
+def make_line(
     number: int,
     row: Row,
     outcome: str,
     others: list[str],
-    axis: Axis,
+    axis: PercentAxis,
     seeds: dict[Any, Any],
     several: set[str],
-) -> Line:
+) -> LeaderboardLine:
     key = tuple("" if pd.isna(row[k]) else row[k] for k in ("role", *ARM_COLUMNS))
     trial = row["role"] == "trial"
-    return Line(
+    return LeaderboardLine(
         number,
         row["role"],
-        rank(row) if trial else "",
-        name(row, several),
-        value(row, outcome, interval=True),
-        strip(row, outcome, seeds.get(key, [row[outcome]]), axis),
-        measured(row),
-        flags(row),
-        [*(value(row, metric) for metric in others), *costs(row)],
+        format_rank(row) if trial else "",
+        make_cell_name(row, several),
+        make_value(row, outcome, interval=True),
+        make_seed_strip(row, outcome, seeds.get(key, [row[outcome]]), axis),
+        format_measured_count(row),
+        format_flag_counts(row),
+        [*(make_value(row, metric) for metric in others), *make_costs(row)],
     )
 
 
-def value(row: Row, metric: str, interval: bool = False) -> Value:
+def make_value(row: Row, metric: str, interval: bool = False) -> SortableValue:
     """A mean with its interval over seeds, or with the error of one trial's value."""
     if pd.isna(row[metric]):
-        return Value("", "", None)
+        return SortableValue("", "", None)
     error, note = row[f"{metric} error"], ""
     if interval:
-        note = cell(row, metric, True).removeprefix(number(row[metric])).strip()
+        note = format_cell(row, metric, True).removeprefix(format_number(row[metric])).strip()
     elif error > 1e-4 * abs(row[metric]):
         note = f"± {error:.2g}"
-    return Value(number(row[metric]), note, float(f"{row[metric]:.6g}"))
+    return SortableValue(format_number(row[metric]), note, float(f"{row[metric]:.6g}"))
 
 
-COSTS = ("img/s", "seconds", "MB", "1,000 weights")
+COST_HEADINGS = ("img/s", "seconds", "MB", "1,000 weights")
 
 
-def costs(row: Row) -> list[Value]:
-    weights = sum(row[key] for key in WEIGHTS)
-    known = (row[IMAGES_PER_SECOND], row["train_seconds"], row["peak_memory"] / 1e6, weights / 1e3)
+def make_costs(row: Row) -> list[SortableValue]:
+    weights = sum(row[key] for key in PARAMETER_COUNT_COLUMNS)
+    numbers = (
+        row[IMAGES_PER_SECOND],
+        row["train_seconds"],
+        row["peak_memory"] / 1e6,
+        weights / 1e3,
+    )
     return [
-        Value("", "", None) if pd.isna(v) else Value(f"{v:,.0f}", "", float(f"{v:.6g}"))
-        for v in known
+        SortableValue("", "", None)
+        if pd.isna(v)
+        else SortableValue(f"{v:,.0f}", "", float(f"{v:.6g}"))
+        for v in numbers
     ]
 
 
-def strip(row: Row, outcome: str, values: list[float], axis: Axis) -> Strip:
+def make_seed_strip(row: Row, outcome: str, values: list[float], axis: PercentAxis) -> SeedStrip:
     inside = [p for v in values if not math.isnan(v) and 0 <= (p := axis.place(v)) <= 100]
     low, high = row[f"{outcome} low"], row[f"{outcome} high"]
     if pd.isna(low) or not inside:
-        return Strip(inside, None, None)
-    return Strip(inside, max(axis.place(low), 0.0), min(axis.place(high), 100.0))
+        return SeedStrip(inside, None, None)
+    return SeedStrip(inside, max(axis.place(low), 0.0), min(axis.place(high), 100.0))

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.report.curves import FAMILY, Looks
-from ganbench.report.findings import name_of
+from ganbench.report.curves import FAMILY_OF_CURVES, LearningCurves
+from ganbench.report.findings import metric_display_name
 
 Numbers = list[float | None]
 
 
 @dataclass(frozen=True)
-class Panel:
+class ChartPanel:
     """A title for people, what it shows in a sentence, and what the script draws it from."""
 
     title: str
@@ -25,61 +25,71 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Panels:
+class ChartPanels:
     """Panels that share their colours and axes, those of a data set together."""
 
     names: dict[str, int]  # colours by trick, of those that occur
-    groups: dict[str, list[Panel]] = field(default_factory=dict)
+    groups: dict[str, list[ChartPanel]] = field(default_factory=dict)
 
 
-def numbers(values: Any, digits: int = 4) -> Numbers:
+def rounded_numbers(values: Any, digits: int = 4) -> Numbers:
     """As many digits as are seen; null where there is none."""
-    known = np.asarray(values, float)
-    return [float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in known]
+    array = np.asarray(values, float)
+    return [float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in array]
 
 
-def axis(label: str, log: bool, values: Any = None) -> dict[str, Any]:
+def chart_axis(label: str, log: bool, values: Any = None) -> dict[str, Any]:
     """An axis by its label; panels that share it are told its ends."""
-    known = [] if values is None else [v for v in values if math.isfinite(v) and (v > 0 or not log)]
+    finite = (
+        [] if values is None else [v for v in values if math.isfinite(v) and (v > 0 or not log)]
+    )
     return {"label": label, "log": log} | (
-        {"ends": numbers([min(known), max(known)])} if known else {}
+        {"ends": rounded_numbers([min(finite), max(finite)])} if finite else {}
     )
 
 
 # Learning curves
 
 
-def curves(known: Looks, board: pd.DataFrame, colours: dict[str, int]) -> Panels | None:
+def curve_panels(
+    learning_curves: LearningCurves, board: pd.DataFrame, colours: dict[str, int]
+) -> ChartPanels | None:
     """A panel a variant and loss, a line an arm: its mean over seeds, in a band over all of them."""
-    if known.points.empty:
+    if learning_curves.points.empty:
         return None
-    several = known.points.groupby("variant")["plan"].nunique().to_dict()
-    floors = floors_of(board, known.metric)
-    groups: dict[str, list[Panel]] = {}
-    for data, part in known.points.groupby("data", sort=False):
+    several = learning_curves.points.groupby("variant")["plan"].nunique().to_dict()
+    floors = floors_by_data(board, learning_curves.metric)
+    groups: dict[str, list[ChartPanel]] = {}
+    for data, part in learning_curves.points.groupby("data", sort=False):
         floor = floors.get(str(data))
-        y = axis(known.label, known.log, [*part["mean"], *([] if floor is None else [floor])])
-        for (variant, loss, plan), arms in part.groupby(FAMILY[1:], dropna=False, sort=False):
+        y = chart_axis(
+            learning_curves.label,
+            learning_curves.log,
+            [*part["mean"], *([] if floor is None else [floor])],
+        )
+        for (variant, loss, plan), arms in part.groupby(
+            FAMILY_OF_CURVES[1:], dropna=False, sort=False
+        ):
             title = f"{variant} · {loss}" + (f" · {plan}" if several[variant] > 1 else "")
-            panel = curve_panel(title, arms, y, floor, colours)
+            panel = make_curve_panel(title, arms, y, floor, colours)
             groups.setdefault(str(data), []).append(panel)
-    return Panels(occurring(known.points["tricks"], colours), groups)
+    return ChartPanels(occurring_tricks(learning_curves.points["tricks"], colours), groups)
 
 
-def floors_of(board: pd.DataFrame, metric: str) -> dict[str, float | None]:
+def floors_by_data(board: pd.DataFrame, metric: str) -> dict[str, float | None]:
     """What held-out data score, by data set."""
     if metric not in board:
         return {}
     floors = board[board["role"].eq("floor")]
-    return dict(zip(floors["data"].map(str), numbers(floors[metric]), strict=True))
+    return dict(zip(floors["data"].map(str), rounded_numbers(floors[metric]), strict=True))
 
 
-def curve_panel(
+def make_curve_panel(
     title: str, part: pd.DataFrame, y: dict[str, Any], floor: float | None, colours: dict[str, int]
-) -> Panel:
+) -> ChartPanel:
     lines: list[dict[str, Any]] = []
     for tricks, line in part.groupby("tricks", sort=False):
-        values = {key: numbers(line[key]) for key in ("mean", "min", "max")}
+        values = {key: rounded_numbers(line[key]) for key in ("mean", "min", "max")}
         lines.append(
             {
                 "name": str(tricks),
@@ -92,83 +102,85 @@ def curve_panel(
         )
     ends = ", ".join(f"{line['name']} {line['y'][-1]:g}" for line in lines if line["y"][-1])
     about = f"{y['label']} of {title} while training, ending at: {ends}"
-    x = axis("real images shown", log=False)
-    return Panel(title, about, {"x": x, "y": y, "lines": lines, "floor": floor})
+    x = chart_axis("real images shown", log=False)
+    return ChartPanel(title, about, {"x": x, "y": y, "lines": lines, "floor": floor})
 
 
-def occurring(tricks: "pd.Series[str]", colours: dict[str, int]) -> dict[str, int]:
-    found = set(tricks)
-    return {name: colour for name, colour in colours.items() if name in found}
+def occurring_tricks(tricks: "pd.Series[str]", colours: dict[str, int]) -> dict[str, int]:
+    present = set(tricks)
+    return {name: colour for name, colour in colours.items() if name in present}
 
 
 # Profiles, and quality against cost
 
 
-def profiles(
-    found: pd.DataFrame | None, plan: dict[str, Any], colours: dict[str, int]
-) -> Panels | None:
+def profile_panels(
+    shares: pd.DataFrame | None, plan: dict[str, Any], colours: dict[str, int]
+) -> ChartPanels | None:
     """A line an arm: the share of its trainings within a factor of their cell's best."""
-    if found is None:
+    if shares is None:
         return None
     lines = [
         {
             "name": str(tricks),
             "color": colours[str(tricks)],
-            "x": numbers(line["factor"]),
-            "y": numbers(line["share"]),
-            "low": numbers(line["low"]),
-            "high": numbers(line["high"]),
+            "x": rounded_numbers(line["factor"]),
+            "y": rounded_numbers(line["share"]),
+            "low": rounded_numbers(line["low"]),
+            "high": rounded_numbers(line["high"]),
         }
-        for tricks, line in found.groupby("tricks", sort=False)
+        for tricks, line in shares.groupby("tricks", sort=False)
     ]
-    at = found[found["factor"] == 1.1]
-    told = ", ".join(f"{row['tricks']} {row['share']:.0%}" for row in at.to_dict("records"))
-    outcome = name_of(plan["analysis"]["outcome"])
+    at = shares[shares["factor"] == 1.1]
+    summary = ", ".join(f"{row['tricks']} {row['share']:.0%}" for row in at.to_dict("records"))
+    outcome = metric_display_name(plan["analysis"]["outcome"])
     chart = {
-        "x": axis(f"factor of the best {outcome} of the cell", log=True),
-        "y": axis("share of trainings", log=False, values=[0.0, 1.0]),
+        "x": chart_axis(f"factor of the best {outcome} of the cell", log=True),
+        "y": chart_axis("share of trainings", log=False, values=[0.0, 1.0]),
         "lines": lines,
         "floor": None,
     }
     title = "Within a factor of the best"
-    about = f"The share of trainings within a factor of 1.1 of their cell's best: {told}"
-    return Panels(occurring(found["tricks"], colours), {"": [Panel(title, about, chart)]})
+    about = f"The share of trainings within a factor of 1.1 of their cell's best: {summary}"
+    return ChartPanels(
+        occurring_tricks(shares["tricks"], colours), {"": [ChartPanel(title, about, chart)]}
+    )
 
 
-def fronts(
-    found: pd.DataFrame | None, plan: dict[str, Any], colours: dict[str, int]
-) -> Panels | None:
+def front_panels(
+    cells: pd.DataFrame | None, plan: dict[str, Any], colours: dict[str, int]
+) -> ChartPanels | None:
     """A panel a data set, a dot a cell; those that no other one beats in both are joined."""
     if (
-        found is None
-        or not (known := found[found["seconds"].notna() & found["value"].notna()]).size
+        cells is None
+        or not (timed := cells[cells["seconds"].notna() & cells["value"].notna()]).size
     ):
         return None
     outcome = plan["analysis"]["outcome"]
     log = plan["metrics"][outcome]["transform"] == "log"
     groups = {
-        str(data): [front_panel(str(data), part, name_of(outcome), log, colours)]
-        for data, part in known.groupby("data", sort=False)
+        str(data): [make_front_panel(str(data), part, metric_display_name(outcome), log, colours)]
+        for data, part in timed.groupby("data", sort=False)
     }
-    return Panels(occurring(known["tricks"], colours), groups)
+    return ChartPanels(occurring_tricks(timed["tricks"], colours), groups)
 
 
-def front_panel(
+def make_front_panel(
     data: str, part: pd.DataFrame, label: str, log: bool, colours: dict[str, int]
-) -> Panel:
+) -> ChartPanel:
     dots = [
         {
             "name": " · ".join(str(row[key]) for key in ARM_COLUMNS[1:4]),
             "tricks": row["tricks"],
             "color": colours[row["tricks"]],
-            "x": numbers([row["seconds"]])[0],
-            "y": numbers([row["value"]])[0],
+            "x": rounded_numbers([row["seconds"]])[0],
+            "y": rounded_numbers([row["value"]])[0],
             "on": bool(row["on_front"]),
         }
         for row in part.to_dict("records")
     ]
-    told = "; ".join(f"{d['name']} {d['y']:.3g} in {d['x']:.3g} s" for d in dots if d["on"])
-    note = f"Not beaten: {told}."
+    summary = "; ".join(f"{d['name']} {d['y']:.3g} in {d['x']:.3g} s" for d in dots if d["on"])
+    note = f"Not beaten: {summary}."
     about = f"{label} against seconds of training. {note}"
-    x = axis("seconds of training", log=True)
-    return Panel(data, about, {"x": x, "y": axis(label, log), "dots": dots}, note)
+    x = chart_axis("seconds of training", log=True)
+    return ChartPanel(data, about, {"x": x, "y": chart_axis(label, log), "dots": dots}, note)

@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 
 from ganbench.analysis.effects import Effect
-from ganbench.report.effects import probability, shown_change
-from ganbench.report.findings import least, name_of
+from ganbench.report.effects import change_formatter, format_probability
+from ganbench.report.findings import format_least_change, metric_display_name
 
-RATIOS = (  # ticks of an axis that reaches so far, as factors
+RATIO_TICKS = (  # ticks of an axis that reaches so far, as factors
     (1.3, (0.8, 0.9, 1, 1.1, 1.25)),
     (2.5, (0.5, 0.7, 1, 1.4, 2)),
     (6.0, (0.25, 0.5, 1, 2, 4)),
     (math.inf, (0.05, 0.2, 1, 5, 20)),
 )
-FARTHEST = 30.0  # factor; an interval that reaches farther is cut, with an arrow
-HOTTEST = math.log(4)  # the change on a logarithmic scale that has the full colour
+MAX_AXIS_RATIO = 30.0  # factor; an interval that reaches farther is cut, with an arrow
+MAX_PAGE_HEAT = math.log(4)  # the change on a logarithmic scale that has the full colour
 Facts = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Axis:
+class PercentAxis:
     """From `low` on the left to `high` on the right."""
 
     low: float
@@ -33,24 +33,24 @@ class Axis:
 
     def place(self, value: float) -> float:
         """In percent of the width, 0 to 100 for what lies within."""
-        value, low, high = (scaled(v, self.log) for v in (value, self.low, self.high))
+        value, low, high = (to_axis_scale(v, self.log) for v in (value, self.low, self.high))
         return round(100 * (value - low) / (high - low), 1) if high > low else 50.0
 
 
-def scaled(value: float, log: bool) -> float:
+def to_axis_scale(value: float, log: bool) -> float:
     return math.log(max(value, 1e-12)) if log else value
 
 
-def with_ticks(axis: Axis, values: Iterable[float], label: Any) -> Axis:
+def make_axis(axis: PercentAxis, values: Iterable[float], label: Any) -> PercentAxis:
     ticks = [
         (axis.place(v), label(v).replace("+0 %", "0 %"))
         for v in values
         if axis.low <= v <= axis.high
     ]
-    return Axis(axis.low, axis.high, axis.log, tuple(ticks))
+    return PercentAxis(axis.low, axis.high, axis.log, tuple(ticks))
 
 
-def round_steps(low: float, high: float) -> list[float]:
+def linear_ticks(low: float, high: float) -> list[float]:
     """Some four round numbers within, in steps of 1, 2 or 5."""
     if not high > low:
         return [low]
@@ -60,7 +60,7 @@ def round_steps(low: float, high: float) -> list[float]:
     return [round(n * step, 10) for n in range(first, math.floor(high / step) + 1)]
 
 
-def powers(low: float, high: float) -> list[float]:
+def logarithmic_ticks(low: float, high: float) -> list[float]:
     """Round numbers within on a logarithmic scale: 1, 2, 5 of a decade, or decades alone."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if math.log10(high / low) <= 2.2 else (1,)
@@ -71,7 +71,7 @@ def powers(low: float, high: float) -> list[float]:
 
 
 @dataclass(frozen=True)
-class Mark:
+class IntervalMark:
     """A mean with its interval on an axis, in percent."""
 
     at: float
@@ -83,7 +83,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Branch:
+class ForestBranch:
     """One effect of a forest."""
 
     tricks: str
@@ -93,17 +93,17 @@ class Branch:
     smallest: str
     pairs: int
     verdict: str
-    mark: Mark
+    mark: IntervalMark
 
 
 @dataclass(frozen=True)
-class Forest:
+class ForestPlot:
     title: str
-    axis: Axis
-    groups: dict[str, list[Branch]]  # by what they are about: a loss, a variant, all
+    axis: PercentAxis
+    groups: dict[str, list[ForestBranch]]  # by what they are about: a loss, a variant, all
 
 
-def forests(facts: Facts, effects: list[Effect], chains: list[Effect]) -> list[Forest]:
+def make_forests(facts: Facts, effects: list[Effect], chains: list[Effect]) -> list[ForestPlot]:
     """Over the grid, within losses, within variants, and of whole chains; those that there are."""
     parts = [
         ("Over all cells that tell", [e for e in effects if not e.variant and not e.loss], ""),
@@ -111,68 +111,68 @@ def forests(facts: Facts, effects: list[Effect], chains: list[Effect]) -> list[F
         ("Within each variant", [e for e in effects if e.variant], "variant"),
         ("Chains as they are", chains, ""),
     ]
-    made = [forest(title, part, by, facts) for title, part, by in parts]
-    return [found for found in made if found.groups]
+    plots = [make_forest(title, part, by, facts) for title, part, by in parts]
+    return [found for found in plots if found.groups]
 
 
-def forest(title: str, effects: list[Effect], by: str, facts: Facts) -> Forest:
-    known = [effect for effect in effects if not math.isnan(effect.ratio)]
-    known = known if by else sorted(known, key=lambda effect: effect.ratio)
-    axis, groups = forest_axis(known, facts), dict[str, list[Branch]]()
-    for effect in known:
+def make_forest(title: str, effects: list[Effect], by: str, facts: Facts) -> ForestPlot:
+    estimated = [effect for effect in effects if not math.isnan(effect.ratio)]
+    estimated = estimated if by else sorted(estimated, key=lambda effect: effect.ratio)
+    axis, groups = make_forest_axis(estimated, facts), dict[str, list[ForestBranch]]()
+    for effect in estimated:
         group = getattr(effect, by) if by else ""
-        groups.setdefault(group, []).append(branch(effect, axis, facts))
-    return Forest(title, axis, groups)
+        groups.setdefault(group, []).append(make_branch(effect, axis, facts))
+    return ForestPlot(title, axis, groups)
 
 
-def branch(effect: Effect, axis: Axis, facts: Facts) -> Branch:
-    show, transform = shown_change(facts["transform"]), facts["transform"]
-    return Branch(
+def make_branch(effect: Effect, axis: PercentAxis, facts: Facts) -> ForestBranch:
+    show, transform = change_formatter(facts["transform"]), facts["transform"]
+    return ForestBranch(
         effect.tricks,
         show(effect.ratio),
-        interval(effect, facts),
-        probability(effect.p),
-        "" if math.isnan(effect.smallest) else least(effect.smallest, transform),
+        format_interval(effect, facts),
+        format_probability(effect.p),
+        "" if math.isnan(effect.smallest) else format_least_change(effect.smallest, transform),
         effect.pairs,
         effect.verdict,
-        mark(effect, axis),
+        make_interval_mark(effect, axis),
     )
 
 
-def interval(effect: Effect, facts: Facts) -> str:
-    show = shown_change(facts["transform"])
-    known = not math.isnan(effect.low)
-    return f"[{show(effect.low)}, {show(effect.high)}]" if known else "no interval"
+def format_interval(effect: Effect, facts: Facts) -> str:
+    show = change_formatter(facts["transform"])
+    has_interval = not math.isnan(effect.low)
+    return f"[{show(effect.low)}, {show(effect.high)}]" if has_interval else "no interval"
 
 
-def mark(effect: Effect, axis: Axis) -> Mark:
-    known = not math.isnan(effect.low)
-    ends = (effect.low, effect.high) if known else (effect.ratio, effect.ratio)
+def make_interval_mark(effect: Effect, axis: PercentAxis) -> IntervalMark:
+    has_interval = not math.isnan(effect.low)
+    ends = (effect.low, effect.high) if has_interval else (effect.ratio, effect.ratio)
     low, high = (axis.place(end) for end in ends)
     at = min(max(axis.place(effect.ratio), 0), 100)
-    return Mark(at, max(low, 0), min(high, 100), low < 0, high > 100, known)
+    return IntervalMark(at, max(low, 0), min(high, 100), low < 0, high > 100, has_interval)
 
 
-def forest_axis(effects: list[Effect], facts: Facts) -> Axis:
+def make_forest_axis(effects: list[Effect], facts: Facts) -> PercentAxis:
     """Wide enough for all intervals but the endless ones, and no change in it."""
     ends = [end for e in effects for end in (e.low, e.ratio, e.high) if math.isfinite(end)]
-    show = shown_change(facts["transform"])
+    show = change_formatter(facts["transform"])
     if facts["transform"] == "log":
-        low = max(min([1 / 1.05, *ends]), 1 / FARTHEST) ** 1.06
-        high = min(max([1.05, *ends]), FARTHEST) ** 1.06
-        ticks = next(values for upto, values in RATIOS if max(high, 1 / low) <= upto)
-        return with_ticks(Axis(low, high, True), ticks, show)
+        low = max(min([1 / 1.05, *ends]), 1 / MAX_AXIS_RATIO) ** 1.06
+        high = min(max([1.05, *ends]), MAX_AXIS_RATIO) ** 1.06
+        ticks = next(values for upto, values in RATIO_TICKS if max(high, 1 / low) <= upto)
+        return make_axis(PercentAxis(low, high, True), ticks, show)
     low, high = min([0.0, *ends]), max([0.0, *ends])
     space = 0.04 * (high - low) or 1.0
-    axis = Axis(low - space, high + space, False)
-    return with_ticks(axis, round_steps(axis.low, axis.high), show)
+    axis = PercentAxis(low - space, high + space, False)
+    return make_axis(axis, linear_ticks(axis.low, axis.high), show)
 
 
 # Heat map
 
 
 @dataclass(frozen=True)
-class Heat:
+class HeatCell:
     """One cell: a change, and how strongly it is coloured for better or worse."""
 
     change: str
@@ -186,56 +186,60 @@ class Heat:
 class HeatMap:
     by: str
     columns: list[str]
-    rows: dict[str, list[Heat | None]]
+    rows: dict[str, list[HeatCell | None]]
 
 
-def heats(facts: Facts, effects: list[Effect]) -> list[HeatMap]:
+def make_heat_maps(facts: Facts, effects: list[Effect]) -> list[HeatMap]:
     """Tricks by losses and tricks by variants, those of several levels."""
-    found = [heat_map(effects, by, facts) for by in ("loss", "variant")]
-    return [each for each in found if each.rows]
+    maps = [make_heat_map(effects, by, facts) for by in ("loss", "variant")]
+    return [each for each in maps if each.rows]
 
 
-def heat_map(effects: list[Effect], by: str, facts: Facts) -> HeatMap:
-    known = [e for e in effects if getattr(e, by) and not math.isnan(e.ratio)]
-    columns = list(dict.fromkeys(getattr(e, by) for e in known))
-    full = HOTTEST if facts["transform"] == "log" else max([abs(e.ratio) for e in known], default=0)
-    cells = {(e.tricks, getattr(e, by)): heat(e, facts, full) for e in known}
-    tricks = dict.fromkeys(e.tricks for e in known)
+def make_heat_map(effects: list[Effect], by: str, facts: Facts) -> HeatMap:
+    estimated = [e for e in effects if getattr(e, by) and not math.isnan(e.ratio)]
+    columns = list(dict.fromkeys(getattr(e, by) for e in estimated))
+    full = (
+        MAX_PAGE_HEAT
+        if facts["transform"] == "log"
+        else max([abs(e.ratio) for e in estimated], default=0)
+    )
+    cells = {(e.tricks, getattr(e, by)): make_heat_cell(e, facts, full) for e in estimated}
+    tricks = dict.fromkeys(e.tricks for e in estimated)
     rows = {name: [cells.get((name, column)) for column in columns] for name in tricks}
     return HeatMap(by, columns, rows)
 
 
-def heat(effect: Effect, facts: Facts, full: float) -> Heat:
-    change = scaled(effect.ratio, facts["transform"] == "log")
+def make_heat_cell(effect: Effect, facts: Facts, full: float) -> HeatCell:
+    change = to_axis_scale(effect.ratio, facts["transform"] == "log")
     share = round(100 * min(abs(change) / (full or 1.0), 1.0))
     better = (change < 0) == (facts["direction"] == "lower")
     side = ("better" if better else "worse") if share else ""
-    shown = shown_change(facts["transform"])(effect.ratio)
-    return Heat(shown, interval(effect, facts), effect.verdict, side, share)
+    shown = change_formatter(facts["transform"])(effect.ratio)
+    return HeatCell(shown, format_interval(effect, facts), effect.verdict, side, share)
 
 
 # Strips
 
 
-def strip_axis(values: Iterable[float], log: bool) -> Axis:
+def make_strip_axis(values: Iterable[float], log: bool) -> PercentAxis:
     """Over all seeds of a data set and their floors."""
-    known = np.array([v for v in values if math.isfinite(v) and (v > 0 or not log)], dtype=float)
-    if not len(known):
-        return Axis(0.0, 1.0, False)
-    low, high = float(known.min()), float(known.max())
+    finite = np.array([v for v in values if math.isfinite(v) and (v > 0 or not log)], dtype=float)
+    if not len(finite):
+        return PercentAxis(0.0, 1.0, False)
+    low, high = float(finite.min()), float(finite.max())
     if log:
-        axis = Axis(low / 1.15, high * 1.15, True)
-        return with_ticks(axis, spread_out(powers(axis.low, axis.high)), lambda v: f"{v:g}")
+        axis = PercentAxis(low / 1.15, high * 1.15, True)
+        return make_axis(axis, thin_out(logarithmic_ticks(axis.low, axis.high)), lambda v: f"{v:g}")
     space = 0.05 * (high - low) or 0.5
-    axis = Axis(low - space, high + space, False)
-    return with_ticks(axis, round_steps(axis.low, axis.high), lambda v: f"{v:g}")
+    axis = PercentAxis(low - space, high + space, False)
+    return make_axis(axis, linear_ticks(axis.low, axis.high), lambda v: f"{v:g}")
 
 
-def spread_out(values: list[float], most: int = 4) -> list[float]:
+def thin_out(values: list[float], most: int = 4) -> list[float]:
     """Every so many of them, such that few are left."""
     return values[:: -(-len(values) // most)] if values else []
 
 
-def title_of(metric: str, facts: Facts) -> str:
+def metric_title(metric: str, facts: Facts) -> str:
     """`FID ↓`: which way is better."""
-    return f"{name_of(metric)} {'↓' if facts['direction'] == 'lower' else '↑'}"
+    return f"{metric_display_name(metric)} {'↓' if facts['direction'] == 'lower' else '↑'}"

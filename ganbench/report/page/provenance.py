@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.report.analyses import ANALYSES, texts
+from ganbench.report.analyses import ANALYSES, format_columns
 
-from .leaderboard import Name, name, several_plans
+from .leaderboard import CellName, make_cell_name, variants_with_several_plans
 
-MOST = 60  # rows of a further table; the files beside the page have all
-OUTCOMES = ("diverged", "failed", "not_applicable")
-MORE = (  # tables of the effects, as the analyses are
+MAX_TABLE_ROWS = 60  # rows of a further table; the files beside the page have all
+FAILED_OUTCOMES = ("diverged", "failed", "not_applicable")
+MORE_TABLES = (  # tables of the effects, as the analyses are
     (
         "interactions",
         "Where a trick changes more",
@@ -28,17 +28,17 @@ MORE = (  # tables of the effects, as the analyses are
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedCell:
     """A cell that did not end well in all seeds."""
 
     data: str
-    name: Name
+    name: CellName
     counts: str
     reason: str
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """A table as it is read: the first rows of it."""
 
     name: str
@@ -49,45 +49,49 @@ class Table:
     hidden: int
 
 
-def failures(plan: dict[str, Any], board: pd.DataFrame) -> list[Failure]:
+def failed_cells(plan: dict[str, Any], board: pd.DataFrame) -> list[FailedCell]:
     """Cells that diverged, failed or do not apply, and those that the suite excludes."""
-    several, found = several_plans(board), []
+    several, cells = variants_with_several_plans(board), []
     for row in board[board["role"] != "floor"].to_dict("records"):
-        counts = [f"{row[o]} {o.replace('_', ' ')}" for o in OUTCOMES if row[o]]
+        counts = [f"{row[o]} {o.replace('_', ' ')}" for o in FAILED_OUTCOMES if row[o]]
         if counts:
             reason = row["reason"] or "no reason was kept"
-            found.append(Failure(row["data"], name(row, several), ", ".join(counts), reason))
-    return found + [
-        Failure("", Name(entry["cell"], "", ""), "excluded", entry["reason"])
+            cells.append(
+                FailedCell(row["data"], make_cell_name(row, several), ", ".join(counts), reason)
+            )
+    return cells + [
+        FailedCell("", CellName(entry["cell"], "", ""), "excluded", entry["reason"])
         for entry in plan["excluded"]
     ]
 
 
-def tables(changes: dict[str, pd.DataFrame], further: dict[str, pd.DataFrame]) -> list[Table]:
+def make_page_tables(
+    changes: dict[str, pd.DataFrame], further: dict[str, pd.DataFrame]
+) -> list[PageTable]:
     """Whatever else was made of the rows."""
-    told = [(a.name, a.title, a.note, a.shown) for a in ANALYSES]
-    more = [(*each, lambda table: table) for each in MORE]
-    known = further | {key: changes[key] for key, *_ in MORE if not changes[key].empty}
+    described = [(a.name, a.title, a.note, a.shown) for a in ANALYSES]
+    more = [(*each, lambda table: table) for each in MORE_TABLES]
+    frames = further | {key: changes[key] for key, *_ in MORE_TABLES if not changes[key].empty}
     return [
-        as_read(key, title, note, shown(known[key]))
-        for key, title, note, shown in [*more, *told]
-        if key in known
+        make_page_table(key, title, note, shown(frames[key]))
+        for key, title, note, shown in [*more, *described]
+        if key in frames
     ]
 
 
-def as_read(key: str, title: str, note: str, table: pd.DataFrame) -> Table:
-    read = texts(table.head(MOST))
-    return Table(
+def make_page_table(key: str, title: str, note: str, table: pd.DataFrame) -> PageTable:
+    read = format_columns(table.head(MAX_TABLE_ROWS))
+    return PageTable(
         key,
         title,
         note,
         [str(c) for c in read],
         read.to_numpy().tolist(),
-        max(0, len(table) - MOST),
+        max(0, len(table) - MAX_TABLE_ROWS),
     )
 
 
-def command(plan: dict[str, Any]) -> str:
+def rerun_command(plan: dict[str, Any]) -> str:
     """What makes the run again."""
     seeds = plan["seeds"]
     parts = [
@@ -104,8 +108,8 @@ def command(plan: dict[str, Any]) -> str:
     return shlex.join(map(str, parts))
 
 
-def made_with(frame: pd.DataFrame) -> dict[str, str]:
+def run_versions(frame: pd.DataFrame) -> dict[str, str]:
     """Versions of what took part, and of the code that trained."""
-    told = {str(key): str(value) for key, value in frame.attrs["plan"]["provenance"].items()}
+    versions = {str(key): str(value) for key, value in frame.attrs["plan"]["provenance"].items()}
     code = list(dict.fromkeys(frame["code"].dropna()))
-    return told | ({"training code": ", ".join(code)} if code else {})
+    return versions | ({"training code": ", ".join(code)} if code else {})

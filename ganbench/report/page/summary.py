@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ganbench.analysis.effects import Effect
-from ganbench.report.findings import least, name_of, size
-from ganbench.report.markdown import budget, cell, number
+from ganbench.report.findings import format_effect_size, format_least_change, metric_display_name
+from ganbench.report.markdown import format_budget, format_cell, format_number
 
-from .plots import Axis, Mark, forest_axis, mark
+from .plots import IntervalMark, PercentAxis, make_forest_axis, make_interval_mark
 
-ENDLESS = 100.0  # a least change above which it is not worth telling
+UNBOUNDED_RATIO = 100.0  # a least change above which it is not worth telling
 
 
 @dataclass(frozen=True)
-class Answer:
+class LossAnswer:
     """The best of the tricks that were tried under one loss."""
 
     loss: str
@@ -24,50 +24,54 @@ class Answer:
     change: str  # `−34 % [−50 %, −13 %]`
     verdict: str
     sure: str  # in words
-    mark: Mark
+    mark: IntervalMark
 
 
 @dataclass(frozen=True)
-class Answers:
-    axis: Axis
-    rows: list[Answer]
+class SuiteAnswers:
+    axis: PercentAxis
+    rows: list[LossAnswer]
     untried: list[str]  # losses
 
 
-def answers(frame: pd.DataFrame, effects: list[Effect]) -> Answers | None:
+def make_answers(frame: pd.DataFrame, effects: list[Effect]) -> SuiteAnswers | None:
     """A row a loss in the order of the suite; nothing if no trick was compared with none."""
     plan = frame.attrs["plan"]
     facts = plan["metrics"][plan["analysis"]["outcome"]]
     losses = list(dict.fromkeys(frame.loc[frame["role"].eq("trial"), "loss"].dropna()))
-    tried = {loss: of_loss(effects, loss, alone=len(losses) == 1) for loss in losses}
-    best = {loss: best_of(found, facts) for loss, found in tried.items()}
-    known = {loss: effect for loss, effect in best.items() if effect}
-    if not known:
+    tried = {loss: effects_of_loss(effects, loss, alone=len(losses) == 1) for loss in losses}
+    best = {loss: best_effect(entries, facts) for loss, entries in tried.items()}
+    decided = {loss: effect for loss, effect in best.items() if effect}
+    if not decided:
         return None
-    axis = forest_axis(list(known.values()), facts)
-    rows = [answer(loss, e, len(tried[loss]), axis, facts) for loss, e in known.items()]
-    return Answers(axis, rows, [loss for loss in losses if loss not in known])
+    axis = make_forest_axis(list(decided.values()), facts)
+    rows = [make_answer(loss, e, len(tried[loss]), axis, facts) for loss, e in decided.items()]
+    return SuiteAnswers(axis, rows, [loss for loss in losses if loss not in decided])
 
 
-def of_loss(effects: list[Effect], loss: str, alone: bool) -> list[Effect]:
+def effects_of_loss(effects: list[Effect], loss: str, alone: bool) -> list[Effect]:
     """The effects within a loss; over the grid where it has no other."""
-    found = [e for e in effects if not e.variant and e.loss == ("" if alone else loss)]
-    return [effect for effect in found if not math.isnan(effect.ratio)]
+    own = [e for e in effects if not e.variant and e.loss == ("" if alone else loss)]
+    return [effect for effect in own if not math.isnan(effect.ratio)]
 
 
-def best_of(effects: list[Effect], facts: dict[str, str]) -> Effect | None:
+def best_effect(effects: list[Effect], facts: dict[str, str]) -> Effect | None:
     """What is shown to help before what is not, and of those the largest change for the better."""
     sign = 1 if facts["direction"] == "lower" else -1
     order = sorted(effects, key=lambda e: (e.verdict != "helps", sign * e.ratio))
     return order[0] if order else None
 
 
-def answer(loss: str, best: Effect, tried: int, axis: Axis, facts: dict[str, str]) -> Answer:
-    told, at = sureness(best, facts), mark(best, axis)
-    return Answer(loss, best.tricks, tried, size(best, facts), best.verdict, told, at)
+def make_answer(
+    loss: str, best: Effect, tried: int, axis: PercentAxis, facts: dict[str, str]
+) -> LossAnswer:
+    tried_text, at = format_sureness(best, facts), make_interval_mark(best, axis)
+    return LossAnswer(
+        loss, best.tricks, tried, format_effect_size(best, facts), best.verdict, tried_text, at
+    )
 
 
-def sureness(best: Effect, facts: dict[str, str]) -> str:
+def format_sureness(best: Effect, facts: dict[str, str]) -> str:
     """What may be said of the best, no stronger than its interval."""
     match best.verdict:
         case "helps":
@@ -81,13 +85,13 @@ def sureness(best: Effect, facts: dict[str, str]) -> str:
     told = (
         "looks best, but no trick is shown to help" if better else "no trick looks better than none"
     )
-    if not best.smallest < ENDLESS:
+    if not best.smallest < UNBOUNDED_RATIO:
         return told
-    shown = least(best.smallest, facts["transform"])
+    shown = format_least_change(best.smallest, facts["transform"])
     return f"{told}; {shown} or more would have been seen"
 
 
-def lead(frame: pd.DataFrame, board: pd.DataFrame) -> list[dict[str, str]]:
+def leading_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[dict[str, str]]:
     """The best arm of each data set, and how many are not told apart from it."""
     plan = frame.attrs["plan"]
     outcome = plan["analysis"]["outcome"]
@@ -104,23 +108,25 @@ def best_arm(part: pd.DataFrame, data: str, outcome: str) -> dict[str, str]:
     return {
         "data": data,
         "arm": " · ".join(first[key] for key in ("variant", "loss", "tricks")),
-        "value": f"{name_of(outcome)} {cell(first, outcome, True)}",
+        "value": f"{metric_display_name(outcome)} {format_cell(first, outcome, True)}",
         "ties": f"Not told apart from it: {ties} of {others} other arms." if others else "",
     }
 
 
-def facts_of_run(frame: pd.DataFrame) -> list[tuple[str, str]]:
+def run_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
     """How large the run was, in a few numbers."""
     plan = frame.attrs["plan"]
     trials = frame[frame["role"].eq("trial")].drop_duplicates(
         ["data", "variant", "loss", "tricks", "plan", "seed"]
     )
     ended = trials["outcome"].fillna("not run").value_counts()
-    counts = ", ".join(f"{number(n)} {str(name).replace('_', ' ')}" for name, n in ended.items())
+    counts = ", ".join(
+        f"{format_number(n)} {str(name).replace('_', ' ')}" for name, n in ended.items()
+    )
     return [
         ("trainings", counts),
         ("seeds", str(len(plan["seeds"]))),
-        ("budget", budget(plan)),
+        ("budget", format_budget(plan)),
         ("data", ", ".join(dict.fromkeys(frame["data"].dropna()))),
         ("device", str(plan["device"])),
     ]

@@ -14,62 +14,77 @@ import ganbench
 from ganbench.devices import Numerics
 
 from . import gpu
-from .order import DEVICE, ON_GPU, ORDER
+from .order import BENCH_DEVICE, BENCH_ORDER, ON_GPU
 
-REFUSED = 3
-GROUPS = ("data", "extractors", "games", "losses", "metrics", "networks", "tricks", "variants")
+REFUSED_EXIT_CODE = 3
+PLUGIN_GROUPS = (
+    "data",
+    "extractors",
+    "games",
+    "losses",
+    "metrics",
+    "networks",
+    "tricks",
+    "variants",
+)
 
-told: dict[str, Any] = {"collected": [], "reasons": {}, "skipped": {}}
+session_report: dict[str, Any] = {"collected": [], "reasons": {}, "skipped": {}}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Ends it if a measurement would be of something else, or of something that others disturb."""
-    home, wanted = str(Path(ganbench.__file__).resolve().parents[1]), ORDER["home"]
+    home, wanted = str(Path(ganbench.__file__).resolve().parents[1]), BENCH_ORDER["home"]
     if wanted and home != wanted:
-        refuse(f"ganbench was imported from {home}, and not from {wanted}")
-    if not wanted and not any(map(is_here, plugins())):
-        refuse(f"nothing of {ORDER['roots'][0]} is measured: no ganbench, and no plugin of it")
+        refuse_session(f"ganbench was imported from {home}, and not from {wanted}")
+    if not wanted and not any(map(is_of_this_side, plugin_modules())):
+        refuse_session(
+            f"nothing of {BENCH_ORDER['roots'][0]} is measured: no ganbench, and no plugin of it"
+        )
     Numerics().apply()
     if ON_GPU:
-        told["gpu"] = gpu.WATCH.about()
-        if others := gpu.WATCH.others():
-            refuse(f"the GPU is not ours alone: processes {', '.join(map(str, others))} are on it")
+        session_report["gpu"] = gpu.GPU_MONITOR.describe_gpu()
+        if others := gpu.GPU_MONITOR.other_processes():
+            refuse_session(
+                f"the GPU is not ours alone: processes {', '.join(map(str, others))} are on it"
+            )
 
 
-def plugins() -> Iterator[str]:
+def plugin_modules() -> Iterator[str]:
     """Modules that offer parts to ganbench."""
-    for group in GROUPS:
+    for group in PLUGIN_GROUPS:
         yield from (point.module for point in entry_points(group=f"ganbench.{group}"))
 
 
-def is_here(module: str) -> bool:
+def is_of_this_side(module: str) -> bool:
     """Is it imported from the side's own folders?"""
-    found = find_spec(module.partition(".")[0])
-    places = [found.origin, *(found.submodule_search_locations or ())] if found else []
-    roots = [Path(root) for root in ORDER["roots"]]
+    module_spec = find_spec(module.partition(".")[0])
+    places = (
+        [module_spec.origin, *(module_spec.submodule_search_locations or ())] if module_spec else []
+    )
+    roots = [Path(root) for root in BENCH_ORDER["roots"]]
     return any(Path(p).resolve().is_relative_to(root) for p in places if p for root in roots)
 
 
-def refuse(why: str) -> None:
-    told["refused"] = why
-    tell()
-    pytest.exit(why, REFUSED)
+def refuse_session(why: str) -> None:
+    session_report["refused"] = why
+    write_session_report()
+    pytest.exit(why, REFUSED_EXIT_CODE)
 
 
-def name_of(nodeid: str) -> str:
+def benchmark_name(nodeid: str) -> str:
     """`step[dcgan]` of `test_times.py::test_step[dcgan]`."""
     return nodeid.partition("::test_")[2]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    told["collected"] = [name_of(item.nodeid) for item in items]
-    chosen = [item for item in items if is_chosen(name_of(item.nodeid))]
+    session_report["collected"] = [benchmark_name(item.nodeid) for item in items]
+    chosen = [item for item in items if is_chosen(benchmark_name(item.nodeid))]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = chosen
 
 
 def is_chosen(name: str) -> bool:
-    words, names = ORDER["words"], ORDER["names"]
+    words, names = BENCH_ORDER["words"], BENCH_ORDER["names"]
     matches = not words or any(word.lower() in name.lower() for word in words)
     return matches and (names is None or name in names)
 
@@ -79,18 +94,22 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Iterator[None]:
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
     if report.failed:
-        told["reasons"][name_of(item.nodeid)] = f"{call.excinfo.typename}: {call.excinfo.value}"
+        session_report["reasons"][benchmark_name(item.nodeid)] = (
+            f"{call.excinfo.typename}: {call.excinfo.value}"
+        )
     elif report.skipped:
-        told["skipped"][name_of(item.nodeid)] = str(getattr(call.excinfo.value, "msg", ""))
+        session_report["skipped"][benchmark_name(item.nodeid)] = str(
+            getattr(call.excinfo.value, "msg", "")
+        )
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     if report.failed:
-        told["refused"] = last_line(report.longreprtext)
+        session_report["refused"] = last_line(report.longreprtext)
 
 
 def pytest_sessionfinish() -> None:
-    tell()
+    write_session_report()
 
 
 def last_line(text: str) -> str:
@@ -99,9 +118,9 @@ def last_line(text: str) -> str:
     return (told_by or lines or ["it says nothing"])[-1].strip()
 
 
-def tell() -> None:
-    told["device"] = torch.cuda.get_device_name(DEVICE) if ON_GPU else "cpu"
-    Path(ORDER["answer"]).write_text(json.dumps(told), "utf-8")
+def write_session_report() -> None:
+    session_report["device"] = torch.cuda.get_device_name(BENCH_DEVICE) if ON_GPU else "cpu"
+    Path(BENCH_ORDER["answer"]).write_text(json.dumps(session_report), "utf-8")
 
 
 def pytest_benchmark_generate_machine_info() -> dict[str, Any]:

@@ -16,13 +16,13 @@ from torch.utils._pytree import tree_leaves
 
 
 @dataclass(frozen=True)
-class Counts:
+class OperatorCounts:
     operators: int
     allocated: int  # bytes of storages that operators made
     live: int  # bytes of those that were alive together, at the most
 
 
-class Counter(TorchDispatchMode):
+class OperatorCounter(TorchDispatchMode):
     """Sees every operator of this thread below autograd: forward, backward and the optimizer's."""
 
     def __init__(self) -> None:
@@ -33,26 +33,26 @@ class Counter(TorchDispatchMode):
         self, operator: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        given = {storage._cdata for storage in storages((args, kwargs))}
+        given = {storage._cdata for storage in iter_storages((args, kwargs))}
         made = operator(*args, **kwargs)
         self.operators += 1
-        fresh = {s._cdata: s for s in storages(made) if s._cdata not in given}
+        fresh = {s._cdata: s for s in iter_storages(made) if s._cdata not in given}
         for storage in fresh.values():
-            self.born(storage)
+            self.on_allocated(storage)
         return made
 
-    def born(self, storage: torch.UntypedStorage) -> None:
+    def on_allocated(self, storage: torch.UntypedStorage) -> None:
         size = storage.nbytes()
         self.allocated += size
         self.alive += size
         self.live = max(self.live, self.alive)
-        weakref.finalize(storage, self.died, size).atexit = False
+        weakref.finalize(storage, self.on_freed, size).atexit = False
 
-    def died(self, size: int) -> None:
+    def on_freed(self, size: int) -> None:
         self.alive -= size
 
 
-def storages(tree: Any) -> Iterator[torch.UntypedStorage]:
+def iter_storages(tree: Any) -> Iterator[torch.UntypedStorage]:
     for leaf in tree_leaves(tree):
         if isinstance(leaf, torch.Tensor) and leaf.layout == torch.strided:
             yield leaf.untyped_storage()
@@ -69,7 +69,7 @@ def without_collection() -> Iterator[None]:
         gc.enable()
 
 
-def counted(work: Callable[[], object]) -> Counts:
-    with without_collection(), Counter() as counter:
+def count_operators(work: Callable[[], object]) -> OperatorCounts:
+    with without_collection(), OperatorCounter() as counter:
         work()
-    return Counts(counter.operators, counter.allocated, counter.live)
+    return OperatorCounts(counter.operators, counter.allocated, counter.live)

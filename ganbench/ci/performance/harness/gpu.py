@@ -12,20 +12,22 @@ from typing import Any
 
 import torch
 
-SLOW = 0.8  # of the highest clock seen: a window below it says more of the cooling than of the code
+MIN_CLOCK_SHARE = (
+    0.8  # of the highest clock seen: a window below it says more of the cooling than of the code
+)
 # What slows the clock for heat or power; the reasons idle, application's and display clocks are none of ours.
-HELD_BACK = {
+THROTTLE_REASONS = {
     0x4: "power",
     0x8: "hardware slowdown",
     0x20: "heat (software)",
     0x40: "heat (hardware)",
     0x80: "power brake",
 }
-WINDOWS = 9
+MAX_GPU_WINDOWS = 9
 
 
 @dataclass(frozen=True)
-class Look:
+class GPUSample:
     """What NVML said after a window; numbers are None where it says nothing."""
 
     clock: int | None = None  # of the multiprocessors, MHz
@@ -36,19 +38,19 @@ class Look:
         return asdict(self)
 
 
-def held_back(looks: Sequence[Look], highest: int) -> list[bool]:
+def held_back_windows(looks: Sequence[GPUSample], highest: int) -> list[bool]:
     """Which windows ran below the clock that this GPU was seen to reach, or were slowed for heat or power."""
     return [
-        bool(look.reasons) or (look.clock is not None and look.clock < SLOW * highest)
+        bool(look.reasons) or (look.clock is not None and look.clock < MIN_CLOCK_SHARE * highest)
         for look in looks
     ]
 
 
-def reasons_of(bits: int) -> tuple[str, ...]:
-    return tuple(name for bit, name in HELD_BACK.items() if bits & bit)
+def throttle_reasons(bits: int) -> tuple[str, ...]:
+    return tuple(name for bit, name in THROTTLE_REASONS.items() if bits & bit)
 
 
-class Watch:
+class GPUMonitor:
     """NVML on one device; without `nvidia-ml-py` it sees nothing, and says so."""
 
     def __init__(self, nvml: Any = None, index: int = 0):
@@ -59,11 +61,11 @@ class Watch:
         if self.given is not None:
             return self.given
         try:
-            found = importlib.import_module("pynvml")
-            found.nvmlInit()
+            library = importlib.import_module("pynvml")
+            library.nvmlInit()
         except Exception:  # not installed, or no driver
             return None
-        return found
+        return library
 
     @cached_property
     def handle(self) -> Any:
@@ -73,27 +75,27 @@ class Watch:
         uuid = f"GPU-{torch.cuda.get_device_properties(self.index).uuid}"
         return self.nvml.nvmlDeviceGetHandleByUUID(uuid)
 
-    def others(self) -> list[int]:
+    def other_processes(self) -> list[int]:
         """Processes on the device beside this one."""
         if self.nvml is None:
             return []
         running = self.nvml.nvmlDeviceGetComputeRunningProcesses(self.handle)
         return sorted(process.pid for process in running if process.pid != os.getpid())
 
-    def look(self) -> Look:
+    def sample_gpu(self) -> GPUSample:
         if self.nvml is None:
-            return Look()
+            return GPUSample()
         clock = self.nvml.nvmlDeviceGetClockInfo(self.handle, self.nvml.NVML_CLOCK_SM)
         heat = self.nvml.nvmlDeviceGetTemperature(self.handle, self.nvml.NVML_TEMPERATURE_GPU)
         bits = self.nvml.nvmlDeviceGetCurrentClocksThrottleReasons(self.handle)
         self.highest = max(self.highest, clock)
-        return Look(clock, heat, reasons_of(bits))
+        return GPUSample(clock, heat, throttle_reasons(bits))
 
-    def about(self) -> dict[str, Any]:
-        return {"nvml": self.nvml is not None, "look": self.look().record()}
+    def describe_gpu(self) -> dict[str, Any]:
+        return {"nvml": self.nvml is not None, "look": self.sample_gpu().record()}
 
 
-WATCH = Watch()
+GPU_MONITOR = GPUMonitor()
 
 
 class EventClock:

@@ -7,6 +7,6 @@ from typing import Any
 
 import torch
 
-ORDER: dict[str, Any] = json.loads(Path(os.environ["GANBENCH_PERF"]).read_text("utf-8"))
-DEVICE = torch.device(ORDER["device"])
-ON_GPU = DEVICE.type == "cuda"
+BENCH_ORDER: dict[str, Any] = json.loads(Path(os.environ["GANBENCH_PERF"]).read_text("utf-8"))
+BENCH_DEVICE = torch.device(BENCH_ORDER["device"])
+ON_GPU = BENCH_DEVICE.type == "cuda"

@@ -22,7 +22,7 @@ from ganbench.rng import RngStreams
 from ganbench.training.budget import Budget, Spent
 from ganbench.training.trainer import Trainer
 
-from .order import DEVICE, ON_GPU
+from .order import BENCH_DEVICE, ON_GPU
 
 # On a CPU overhead and operators are what can be told apart from noise; a GPU is filled with published widths.
 SMALL: dict[str, Any] = (
@@ -31,14 +31,18 @@ SMALL: dict[str, Any] = (
     else {"width": 4, "blocks": 1, "downs": 1, "strided": 1, "factor": 2, "depth": 1, "code": 8}
 )
 BATCH, LATENT = (64, 128) if ON_GPU else (8, 8)
-STEPS = 20 if ON_GPU else 1  # of a window: the first has every term that is not in each step
-MOST_TURNS = 2  # of the discriminators in a step
-TURNS = 1000  # the budget; nine tenths of it are spent, so that networks have grown
-SPENT = Spent(generator_turns=900)
+STEPS_PER_WINDOW = (
+    20 if ON_GPU else 1
+)  # of a window: the first has every term that is not in each step
+MAX_DISCRIMINATOR_STEPS = 2  # of the discriminators in a step
+BUDGET_GENERATOR_STEPS = (
+    1000  # the budget; nine tenths of it are spent, so that networks have grown
+)
+NEARLY_SPENT = Spent(generator_turns=900)
 DATA_SETS = ("digits", "restyled_digits", "ring")
 
 # Settings by which a trick acts within a few steps, and does not take longest in what is no work of its own.
-CHEAP = {
+CHEAP_TRICK_SPECS = {
     "past_discriminators": "past_discriminators(every=1)",
     "image_pool": "image_pool(size=16)",
     "unrolled": "unrolled(turns=1)",
@@ -47,12 +51,18 @@ CHEAP = {
     "lecam": "lecam(start=1)",
     "label_flipping": "label_flipping(share=0.4)",
 }
-HOMES = ("dcgan", "gan", "began", "stylegan2", "progan")  # the first in which a trick has a meaning
-PLAIN = {"dcgan": "norm='layer'"}  # penalties of slopes object to batch norm
-LOSSES = ("non_saturating", "wasserstein")
+TRICK_HOMES = (
+    "dcgan",
+    "gan",
+    "began",
+    "stylegan2",
+    "progan",
+)  # the first in which a trick has a meaning
+HOME_SETTINGS = {"dcgan": "norm='layer'"}  # penalties of slopes object to batch norm
+HOME_LOSSES = ("non_saturating", "wasserstein")
 
 
-def is_there(point: EntryPoint) -> bool:
+def is_importable(point: EntryPoint) -> bool:
     try:
         point.load()
     except (ImportError, AttributeError):
@@ -61,73 +71,77 @@ def is_there(point: EntryPoint) -> bool:
 
 
 # What is installed is the head's list of plugins: a variant that the base lacks is no variant there.
-ganbench.gan.variants.entry_points = lambda group: filter(is_there, entry_points(group=group))  # type: ignore[assignment,attr-defined]
+ganbench.gan.variants.entry_points = lambda group: filter(is_importable, entry_points(group=group))  # type: ignore[assignment,attr-defined]
 
-VARIANTS = sorted(all_variants())
+VARIANT_NAMES = sorted(all_variants())
 TRICK_NAMES = sorted(TRICKS)
 
 
-def small(name: str, *settings: str) -> str:
+def small_variant(name: str, *settings: str) -> str:
     """The variant with those small settings that its network or its game has."""
     recipe = resolve_variant(name)
     parts = ((NETWORKS, recipe.network), (TASKS, recipe.task))
-    known = {key for index, text in parts for key in settings_of(index.load(parse_spec(text).name))}
-    given = [(key, value) for key, value in SMALL.items() if key in known]
+    setting_names = {
+        key for index, text in parts for key in settings_of(index.load(parse_spec(text).name))
+    }
+    given = [(key, value) for key, value in SMALL.items() if key in setting_names]
     given += [pair for text in settings for pair in parse_spec(f"_({text})").settings]
     return str(Spec(name, tuple(sorted(given))))
 
 
-FORMS = {name: small(name) for name in VARIANTS}
+SMALL_VARIANTS = {name: small_variant(name) for name in VARIANT_NAMES}
 
 
 @cache
-def split(data: str) -> Split:
+def load_split(data: str) -> Split:
     return DATA.make(data).load()
 
 
-def trainer(text: str, data: str, tricks: tuple[str, ...] = (), loss: str = "") -> Trainer:
+def build_trainer(text: str, data: str, tricks: tuple[str, ...] = (), loss: str = "") -> Trainer:
     """Raises Incompatible."""
-    recipe, streams = resolve_variant(text), RngStreams(0, DEVICE)
-    turns = min(recipe.hyperparameters.discriminator_turns, MOST_TURNS)
+    recipe, streams = resolve_variant(text), RngStreams(0, BENCH_DEVICE)
+    turns = min(recipe.hyperparameters.discriminator_turns, MAX_DISCRIMINATOR_STEPS)
     plan = replace(recipe.hyperparameters, batch=BATCH, latent=LATENT, discriminator_turns=turns)
     chosen = (*(() if tricks else recipe.tricks), *tricks)
     recipe = replace(recipe, hyperparameters=plan, tricks=chosen, loss=loss or recipe.loss)
     setup = build_training(recipe, DATA.make(data), streams)
-    deck = BatchLoader(split(data).train, setup.hyperparameters.batch, streams)
-    return Trainer(setup, deck, streams, Budget("generator_turns", TURNS))
+    deck = BatchLoader(load_split(data).train, setup.hyperparameters.batch, streams)
+    return Trainer(setup, deck, streams, Budget("generator_turns", BUDGET_GENERATOR_STEPS))
 
 
 @cache
-def of_variant(name: str) -> tuple[Trainer, str]:
+def trainer_of_variant(name: str) -> tuple[Trainer, str]:
     """The variant on the first data that it has a meaning for, and what that is."""
     objections = []
     for data in DATA_SETS:
         try:
-            return trainer(FORMS[name], data), data
+            return build_trainer(SMALL_VARIANTS[name], data), data
         except Incompatible as why:
             objections.append(str(why))
     return pytest.skip(objections[0])
 
 
 @cache
-def of_trick(name: str) -> tuple[Trainer, str]:
+def trainer_of_trick(name: str) -> tuple[Trainer, str]:
     """A home of the trick, and its description."""
-    trick, objections = CHEAP.get(name, name), []
-    homes = [small(home) for home in HOMES if home in FORMS]
-    homes[1:1] = [small(home, PLAIN[home]) for home in PLAIN if home in FORMS]
-    for loss, text in product(LOSSES, homes):
+    trick, objections = CHEAP_TRICK_SPECS.get(name, name), []
+    homes = [small_variant(home) for home in TRICK_HOMES if home in SMALL_VARIANTS]
+    homes[1:1] = [
+        small_variant(home, HOME_SETTINGS[home]) for home in HOME_SETTINGS if home in SMALL_VARIANTS
+    ]
+    for loss, text in product(HOME_LOSSES, homes):
         try:
-            return trainer(text, "digits", (trick,), loss), f"{text} + {trick}, {loss}"
+            return build_trainer(text, "digits", (trick,), loss), f"{text} + {trick}, {loss}"
         except Incompatible as why:
             objections.append(str(why))
     return pytest.skip(objections[0])
 
 
-def window(made: Trainer, count: int = STEPS) -> Callable[[], None]:
+def make_window(made: Trainer, count: int = STEPS_PER_WINDOW) -> Callable[[], None]:
     """The same few steps at every call: what acts every sixteenth step acts in each window."""
 
     def steps() -> None:
-        made.step, made.spent = 0, SPENT
+        made.step, made.spent = 0, NEARLY_SPENT
         for _ in range(count):
             made.train_step()
         made.logs.clear()

@@ -17,28 +17,28 @@ from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.metrics import METRICS
 
 from . import gpu, subjects
-from .order import DEVICE, ON_GPU
+from .order import BENCH_DEVICE, ON_GPU
 
-WARM, WINDOWS = 3, gpu.WINDOWS if ON_GPU else 5
-SAMPLES, FAKES, IMAGES, TRIALS = 100, 600, 200, 3
+WARM, WINDOWS = 3, gpu.MAX_GPU_WINDOWS if ON_GPU else 5
+SAMPLES, FAKES, IMAGES, SCHEDULED_TRIALS = 100, 600, 200, 3
 # What another process takes of a CPU is no time of ours; what waits is seen by the clock in starts and schedules.
 CLOCK: Callable[[], float] = gpu.EventClock() if ON_GPU else time.process_time
 WINDOW, LONG = 0.01, 0.1  # seconds of a window at the least, and of work that is warm after one run
-MOST = 20  # pieces of work in a window
+MAX_WINDOWS = 20  # pieces of work in a window
 on_device = pytest.mark.benchmark(timer=CLOCK)
 
 # What needs a download, or a network whose one pass takes as long as all else here.
 EXTRACTORS_MEASURED = {"classifier": "classifier(of='digits')", "identity": "identity"}
 
 
-def measure(
+def measure_windows(
     benchmark: Any, work: Callable[[], object], per: int = 1, windows: int = WINDOWS
 ) -> None:
     """All windows of some work, of which each piece is `per` units."""
-    looks: list[gpu.Look] = []
+    looks: list[gpu.GPUSample] = []
     walls: list[float] = []
     paces: list[float] = []
-    pieces = 1 if ON_GPU else pieces_of(work)
+    pieces = 1 if ON_GPU else pieces_per_window(work)
 
     def window() -> None:
         began = time.perf_counter()
@@ -48,109 +48,118 @@ def measure(
 
     def before() -> None:
         if ON_GPU:
-            looks.append(gpu.WATCH.look())
+            looks.append(gpu.GPU_MONITOR.sample_gpu())
         else:
-            paces.append(timed(pace))
+            paces.append(time_once(fixed_work))
 
     warm = WARM if ON_GPU else 0
     benchmark.pedantic(window, rounds=windows, warmup_rounds=warm, setup=before)
     benchmark.extra_info.update(per=per * pieces, wall=walls[warm:])
     before()
     if ON_GPU:  # each look is of the window before it, the first of none
-        seen = looks[warm + 1 :]
-        bad = gpu.held_back(seen, gpu.WATCH.highest)
-        benchmark.extra_info.update(looks=[one.record() for one in seen], held_back=bad)
+        kept_samples = looks[warm + 1 :]
+        bad = gpu.held_back_windows(kept_samples, gpu.GPU_MONITOR.highest)
+        benchmark.extra_info.update(looks=[one.record() for one in kept_samples], held_back=bad)
     else:
         benchmark.extra_info["paces"] = paces
 
 
-def pace() -> None:
+def fixed_work() -> None:
     """Work that no version changes: small products and Python's own, as a step of small networks is."""
     x = torch.ones(32, 32)
     for _ in range(200):
         x = (x @ x).relu_().mul_(0.01)
 
 
-def pieces_of(work: Callable[[], object]) -> int:
+def pieces_per_window(work: Callable[[], object]) -> int:
     """How many fill a window, by the second run of the work; the first is to warm up, and enough if it is long."""
-    if timed(work) > LONG:
+    if time_once(work) > LONG:
         return 1
-    return max(1, min(MOST, round(WINDOW / max(timed(work), 1e-6))))
+    return max(1, min(MAX_WINDOWS, round(WINDOW / max(time_once(work), 1e-6))))
 
 
-def timed(work: Callable[[], object]) -> float:
+def time_once(work: Callable[[], object]) -> float:
     began = CLOCK()
     work()
     return CLOCK() - began
 
 
 @on_device
-@pytest.mark.parametrize("name", [pytest.param(n, id=subjects.FORMS[n]) for n in subjects.VARIANTS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, id=subjects.SMALL_VARIANTS[n]) for n in subjects.VARIANT_NAMES]
+)
 def test_step(benchmark: Any, name: str) -> None:
-    made, benchmark.extra_info["work"] = subjects.of_variant(name)
-    measure(benchmark, subjects.window(made), subjects.STEPS)
+    made, benchmark.extra_info["work"] = subjects.trainer_of_variant(name)
+    measure_windows(benchmark, subjects.make_window(made), subjects.STEPS_PER_WINDOW)
 
 
 @on_device
 @pytest.mark.parametrize("name", subjects.TRICK_NAMES)
 def test_trick(benchmark: Any, name: str) -> None:
     """A step with a trick."""
-    made, benchmark.extra_info["work"] = subjects.of_trick(name)
-    measure(benchmark, subjects.window(made), subjects.STEPS)
+    made, benchmark.extra_info["work"] = subjects.trainer_of_trick(name)
+    measure_windows(benchmark, subjects.make_window(made), subjects.STEPS_PER_WINDOW)
 
 
 @on_device
-@pytest.mark.parametrize("name", [pytest.param(n, id=subjects.FORMS[n]) for n in subjects.VARIANTS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, id=subjects.SMALL_VARIANTS[n]) for n in subjects.VARIANT_NAMES]
+)
 def test_sample(benchmark: Any, name: str) -> None:
     """A hundred images of a generator in evaluation mode."""
     from ganbench.training.sampling import draw_samples_of_task
 
-    made, data = subjects.of_variant(name)
-    sources, benchmark.extra_info["work"] = subjects.split(data).held_out, data
+    made, data = subjects.trainer_of_variant(name)
+    sources, benchmark.extra_info["work"] = subjects.load_split(data).held_out, data
 
     def draw() -> object:
         return draw_samples_of_task(
             made.task, made.sampling_generators(), sources, made.streams, "perf", SAMPLES
         )
 
-    measure(benchmark, draw)
+    measure_windows(benchmark, draw)
 
 
 @on_device
 @pytest.mark.parametrize("name", EXTRACTORS_MEASURED)
 def test_extract(benchmark: Any, name: str) -> None:
     """Features of two hundred digits."""
-    extractor = EXTRACTORS.make(EXTRACTORS_MEASURED[name]).to(DEVICE)
-    images = yardstick().reference[:IMAGES].to(DEVICE)
+    extractor = EXTRACTORS.make(EXTRACTORS_MEASURED[name]).to(BENCH_DEVICE)
+    images = digits_evaluator().reference[:IMAGES].to(BENCH_DEVICE)
 
     def look() -> object:
         with torch.no_grad():
             return extractor(images)
 
-    measure(benchmark, look)
+    measure_windows(benchmark, look)
 
 
 @cache
-def yardstick() -> Any:
+def digits_evaluator() -> Any:
     from ganbench.evaluation.evaluator import evaluator_for
 
-    return evaluator_for("digits", str(DEVICE))
+    return evaluator_for("digits", str(BENCH_DEVICE))
 
 
 @cache
-def fakes() -> Any:
+def noisy_digits() -> Any:
     """Real digits with noise, which know all that a conditional generator's fakes would; and a generator."""
     from ganbench.training.sampling import GeneratedSamples
 
-    examples = subjects.split("digits").train["image"].to(DEVICE).batch(torch.arange(FAKES))
-    real, random = examples.images, torch.Generator(DEVICE).manual_seed(0)
-    images = real + 0.2 * torch.randn(real.shape, generator=random, device=DEVICE)
-    game = subjects.trainer(subjects.FORMS["cdcgan"], "digits").task.eval()
+    examples = (
+        subjects.load_split("digits")
+        .train["image"]
+        .to(BENCH_DEVICE)
+        .make_batch(torch.arange(FAKES))
+    )
+    real, random = examples.images, torch.Generator(BENCH_DEVICE).manual_seed(0)
+    images = real + 0.2 * torch.randn(real.shape, generator=random, device=BENCH_DEVICE)
+    game = subjects.build_trainer(subjects.SMALL_VARIANTS["cdcgan"], "digits").task.eval()
     sampler = game.latent_sampler(game.generators)
     known = GeneratedSamples(
         images, examples.labels, source=real, truth=real, returned=real, sampler=sampler
     )
-    return yardstick().sample_of(known)
+    return digits_evaluator().features_of_samples(known)
 
 
 @on_device
@@ -161,14 +170,14 @@ def test_metric(benchmark: Any, name: str) -> None:
 
     def reading() -> None:
         nonlocal seen
-        (seen,) = yardstick().readings(replace(fakes()), (name,)).values()
+        (seen,) = digits_evaluator().measure_feature_set(replace(noisy_digits()), (name,)).values()
 
-    measure(benchmark, reading, windows=WINDOWS if ON_GPU else 3)
+    measure_windows(benchmark, reading, windows=WINDOWS if ON_GPU else 3)
     if isinstance(seen, str):
         pytest.skip(seen)
 
 
-def jobs(folder: Path) -> list[Any]:
+def empty_jobs(folder: Path) -> list[Any]:
     """Trials that train for no time."""
     from ganbench.experiments.executors.base import Job, JobStatus
     from ganbench.experiments.trial import Trial
@@ -176,10 +185,10 @@ def jobs(folder: Path) -> list[Any]:
     from ganbench.training.budget import Budget
 
     recipe = resolve_variant("gan(width=4)")
-    empty, known = Budget("generator_turns", 0), yardstick().fingerprint
+    empty, known = Budget("generator_turns", 0), digits_evaluator().fingerprint
     trials = [
         Trial("digits", "gan(width=4)", recipe.loss, (), "", recipe, empty, seed, 1, "cpu", known)
-        for seed in range(TRIALS)
+        for seed in range(SCHEDULED_TRIALS)
     ]
     return [JobStatus(Job(trial, ("fid",), folder)) for trial in trials]
 
@@ -193,30 +202,30 @@ def test_schedule(benchmark: Any, executor: str, tmp_path_factory: Any) -> None:
     run_jobs = EXECUTORS.make(executor).run
 
     def run() -> None:
-        statuses = jobs(tmp_path_factory.mktemp("store"))
+        statuses = empty_jobs(tmp_path_factory.mktemp("store"))
         run_jobs(statuses, TrialLimits(600, 600), lambda: None)
         assert {status.state for status in statuses} == {"done"}, statuses[0].reason
 
     few = {"rounds": 1} if executor == "local" else {"rounds": 2, "warmup_rounds": 1}
     benchmark.pedantic(run, **few)
-    benchmark.extra_info["per"] = TRIALS
+    benchmark.extra_info["per"] = SCHEDULED_TRIALS
 
 
-def started(*arguments: str) -> None:
+def start_process(*arguments: str) -> None:
     ran = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
 
 
-PROGRAM = "import sys; sys.argv[0] = 'ganbench'; from ganbench.cli import main; main()"
+CLI_PROGRAM = "import sys; sys.argv[0] = 'ganbench'; from ganbench.cli import main; main()"
 
 
 def test_import(benchmark: Any) -> None:
     """A process that imports the package and no more."""
-    benchmark.pedantic(started, ("-c", "import ganbench"), rounds=3)
+    benchmark.pedantic(start_process, ("-c", "import ganbench"), rounds=3)
 
 
 @pytest.mark.parametrize("arguments", ["--help", "list"], ids=lambda text: f"ganbench {text}")
 def test_start(benchmark: Any, arguments: str) -> None:
     """The program until it has answered."""
     os.environ["COLUMNS"] = "100"
-    benchmark.pedantic(started, ("-c", PROGRAM, arguments))
+    benchmark.pedantic(start_process, ("-c", CLI_PROGRAM, arguments))
