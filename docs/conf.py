@@ -51,5 +51,5 @@ def language_of_page(
 
 def setup(app: Sphinx) -> None:
     app.add_directive("parts", parts.Parts)
-    app.connect("autodoc-process-docstring", parts.plain_examples)
+    app.connect("autodoc-process-docstring", parts.plain)
     app.connect("html-page-context", language_of_page)

@@ -41,8 +41,8 @@ def list_entries(kind: str) -> list[dict[str, str]]:
     ]
 
 
-def format_spec_with_defaults(index: Registry, name: str) -> str:
-    settings = index.signature(name)
+def format_spec_with_defaults(registry: Registry, name: str) -> str:
+    settings = registry.signature(name)
     return f"{name}({settings})" if settings else name
 
 

@@ -114,8 +114,8 @@ def setup(
 def trainer(text="gan(width=8)", data="digits", tricks=(), *, seed=0, budget=None, **kwargs):
     built = setup(text, data, tricks, seed=seed, **kwargs)
     streams = RngStreams(seed, CPU)
-    deck = BatchLoader(split(data).train, built.hyperparameters.batch, streams)
-    return Trainer(built, deck, streams, budget or Budget("generator_turns", 8))
+    loader = BatchLoader(split(data).train, built.hyperparameters.batch, streams)
+    return Trainer(built, loader, streams, budget or Budget("generator_turns", 8))
 
 
 def steps(trainer: Trainer, count: int) -> list[dict[str, float]]:

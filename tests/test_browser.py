@@ -124,16 +124,16 @@ def test_a_table_sorts_by_mouse_and_keyboard(opened, usual):
 
 def test_a_table_filters_and_searches(opened, usual):
     page = opened(usual)
-    shelf = page.locator("#leaderboard .shelf")
-    assert shelf.locator(".status").inner_text() == "7 of 7 arms shown"
-    shelf.get_by_label("loss").select_option("hinge")
-    assert shelf.locator(".status").inner_text() == "4 of 4 arms shown, chosen from 7"
-    shelf.get_by_label("Search").fill("R1 hin")
+    cache = page.locator("#leaderboard .shelf")
+    assert cache.locator(".status").inner_text() == "7 of 7 arms shown"
+    cache.get_by_label("loss").select_option("hinge")
+    assert cache.locator(".status").inner_text() == "4 of 4 arms shown, chosen from 7"
+    cache.get_by_label("Search").fill("R1 hin")
     assert [text.split()[0] for text in column(page, 2)] == ["r1"]
-    shelf.get_by_label("Search").fill("nothing of that name")
+    cache.get_by_label("Search").fill("nothing of that name")
     assert column(page, 2) == []
-    shelf.get_by_label("Search").fill("")
-    shelf.get_by_label("loss").select_option("all")
+    cache.get_by_label("Search").fill("")
+    cache.get_by_label("loss").select_option("all")
     assert len(column(page, 2)) == 7
 
 

@@ -53,9 +53,9 @@ def test_a_widened_projection_projects_further_features_too():
 @pytest.mark.parametrize("text", LABELLED)
 def test_fakes_of_a_turn_have_the_labels_of_its_reals(text):
     made = trainer(text)
-    duel, batch = play(made), made.loader.batches(0)[IMAGE]
-    assert torch.equal(duel.real_label, batch.labels)
-    assert torch.equal(duel.fake_label, batch.labels)
+    pair, batch = play(made), made.loader.batches(0)[IMAGE]
+    assert torch.equal(pair.real_label, batch.labels)
+    assert torch.equal(pair.fake_label, batch.labels)
     assert torch.equal(split("digits").train[IMAGE].labels[batch.index], batch.labels)
 
 
@@ -74,29 +74,29 @@ def test_another_label_is_another_image(text):
 
 @pytest.mark.parametrize("text", ["cdcgan(width=4)", "projection(width=8)", "cr3gan(width=4)"])
 def test_a_projection_game_judges_under_the_label(text):
-    duel = play(trainer(text))
-    other = (duel.real_label + 1) % 10
-    assert not torch.allclose(duel.score(duel.real, "x", other), duel.real_score, atol=1e-7)
+    pair = play(trainer(text))
+    other = (pair.real_label + 1) % 10
+    assert not torch.allclose(pair.score(pair.real, "x", other), pair.real_score, atol=1e-7)
 
 
 def test_acgan_scores_without_the_label_and_tells_it():
-    duel = play(trainer("acgan(width=4, norm='none')"))
-    other = (duel.real_label + 1) % 10
-    assert torch.equal(duel.score(duel.real, "x", other), duel.real_score)
-    assert duel.discriminator.teller(duel.real_features).shape == (8, 10)
+    pair = play(trainer("acgan(width=4, norm='none')"))
+    other = (pair.real_label + 1) % 10
+    assert torch.equal(pair.score(pair.real, "x", other), pair.real_score)
+    assert pair.discriminator.teller(pair.real_features).shape == (8, 10)
 
 
 def test_acgans_terms_are_the_cross_entropies_of_both_sides():
     made = trainer("acgan(width=4)")
     made.task.weight = 3.0
-    duel = play(made)
-    told = [duel.discriminator.teller(f) for f in (duel.real_features, duel.fake_features)]
-    real, fake = (3 * cross_entropy(t, duel.real_label).item() for t in told)
-    terms = dict(made.task.discriminator_terms([duel]))
+    pair = play(made)
+    told = [pair.discriminator.teller(f) for f in (pair.real_features, pair.fake_features)]
+    real, fake = (3 * cross_entropy(t, pair.real_label).item() for t in told)
+    terms = dict(made.task.discriminator_terms([pair]))
     assert {k: v.item() for k, v in terms.items()} == pytest.approx(
         {"classes_of_reals": real, "classes_of_fakes": fake}
     )
-    terms = dict(made.task.generator_terms([duel]))
+    terms = dict(made.task.generator_terms([pair]))
     assert {k: v.item() for k, v in terms.items()} == pytest.approx({"classes_of_fakes": fake})
 
 
@@ -124,12 +124,12 @@ def test_a_conditional_game_objects_to_data_without_labels(text, data, reason):
 
 
 @pytest.mark.parametrize("game", ["conditional", "auxiliary"])
-def test_a_conditional_game_objects_to_networks_that_take_no_labels(game):
+def test_a_conditional_game_objects_to_networks_that_take_no_labels(task):
     from test_every_variant import objection
 
     from ganbench.gan.variants import resolve_variant
 
-    why = objection(replace(resolve_variant("began(width=4)"), task=game), "digits")
+    why = objection(replace(resolve_variant("began(width=4)"), task=task), "digits")
     assert why == "a conditional game tells networks labels, and autoencoder takes none"
     why = objection(replace(resolve_variant("began(width=4)"), task="information"), "digits")
     assert "codes are read off features" in why
@@ -146,14 +146,14 @@ def test_truncated_latents_are_of_the_truncated_normal_law():
         def forward(self, latents, labels):
             return latents
 
-    game = TASKS.make("conditional(truncation=0.5)")
-    game.latent = 50
+    task = TASKS.make("conditional(truncation=0.5)")
+    task.latent = 50
     source = split("digits").held_out[IMAGE].make_batch(torch.arange(400))
     made = torch.nn.ModuleDict({IMAGE: Same()})
-    drawn = game.sample(made, {IMAGE: source}, torch.Generator().manual_seed(0))[IMAGE]
+    drawn = task.sample(made, {IMAGE: source}, torch.Generator().manual_seed(0))[IMAGE]
     assert stats.kstest(drawn.flatten().numpy(), stats.truncnorm(-0.5, 0.5).cdf).pvalue > 0.01
-    game.truncation = 0.0
-    plain = game.sample(made, {IMAGE: source}, torch.Generator().manual_seed(0))[IMAGE]
+    task.truncation = 0.0
+    plain = task.sample(made, {IMAGE: source}, torch.Generator().manual_seed(0))[IMAGE]
     assert stats.kstest(plain.flatten().numpy(), stats.norm.cdf).pvalue > 0.01
     with pytest.raises(ValueError, match="truncation"):
         TASKS.load("conditional")(truncation=-1)
@@ -202,8 +202,8 @@ def test_the_bound_on_numbers_is_that_of_the_normal_density():
 
 def test_codes_are_uniform_and_stand_behind_the_latents():
     made = trainer("infogan(width=4)")
-    game, plain = made.task, trainer("dcgan(width=4)").task
-    found = game.draw_latents(2000, torch.Generator().manual_seed(0))
+    task, plain = made.task, trainer("dcgan(width=4)").task
+    found = task.draw_latents(2000, torch.Generator().manual_seed(0))
     assert found.shape == (2000, 4 + 10 + 2)
     latents, category, number = found.tensor_split([4, 14], 1)
     assert same(latents, plain.draw_latents(2000, torch.Generator().manual_seed(0)))
@@ -236,11 +236,11 @@ def test_a_conditional_generator_makes_what_its_labels_say(text):
 
 def accuracy(made) -> float:
     """The share of fakes that the shipped classifier takes for what their labels say."""
-    measured = evaluator_for("digits", "cpu")
+    evaluator = evaluator_for("digits", "cpu")
     fakes = draw_samples_of_task(
-        made.task, made.sampling_generators(), measured.split.held_out, RngStreams(0, CPU), "test"
+        made.task, made.sampling_generators(), evaluator.split.held_out, RngStreams(0, CPU), "test"
     )
-    return values_of_readings(measured.measure(fakes, ("class_accuracy",)))["class_accuracy"]
+    return values_of_readings(evaluator.measure(fakes, ("class_accuracy",)))["class_accuracy"]
 
 
 def test_a_picture_has_a_row_a_class():

@@ -233,9 +233,9 @@ class Forgetful(Trick):
         self.step = step
 
     @torch.no_grad()
-    def after_generators(self, game, duels):
+    def after_generator_step(self, task, pairs):
         if self.context.step >= self.step:
-            next(game.generators.parameters()).zero_()
+            next(task.generators.parameters()).zero_()
 
 
 class Broken(Trick):
@@ -245,9 +245,9 @@ class Broken(Trick):
         super().__init__()
         self.step = step
 
-    def discriminator_terms(self, duel):
+    def discriminator_terms(self, pair):
         lost = self.context.step >= self.step
-        yield "broken", duel.fake_score.mean() * (math.nan if lost else 0)
+        yield "broken", pair.fake_score.mean() * (math.nan if lost else 0)
 
 
 @pytest.fixture

@@ -53,10 +53,10 @@ class Point(nn.Module):
 class Dirac(Network):
     bias: bool = False
 
-    def generator(self, latent, shape):
+    def build_generator(self, latent, shape):
         return Point()
 
-    def discriminator(self, shape):
+    def build_discriminator(self, shape):
         return Discriminator(nn.Identity(), shape, Head(1, self.bias))
 
 
@@ -78,8 +78,8 @@ class Game:
         network = f"dirac(bias={str(bias is not None).lower()})"
         streams = RngStreams(0, CPU)
         setup = build_training(Recipe("", network, loss, tricks, plan), Origin(), streams)
-        deck = BatchLoader({IMAGE: Examples(torch.zeros(batch, 1))}, batch, streams)
-        self.trainer = Trainer(setup, deck, streams, Budget("generator_turns", 1e9))
+        loader = BatchLoader({IMAGE: Examples(torch.zeros(batch, 1))}, batch, streams)
+        self.trainer = Trainer(setup, loader, streams, Budget("generator_turns", 1e9))
         self.trainer.spent = Spent(generator_turns=int(1e9 * progress))
         self.trainer.optimizers = {
             side: torch.optim.SGD(parameters, 1.0)
@@ -263,9 +263,9 @@ def test_feature_matching_needs_no_discriminator_to_pull(loss):
 @pytest.mark.parametrize("every", [2, 4])
 def test_a_lazy_penalty_damps_as_much_on_the_average(every):
     """One step in so many has so many times its weight: the product of determinants is 1 - h every rho."""
-    game = Game("wasserstein", f"r1(weight=0.5, every={every})", psi=0.1)
+    task = Game("wasserstein", f"r1(weight=0.5, every={every})", psi=0.1)
     other = Game("wasserstein", f"r1(weight=0.5, every={every})", theta=0.1)
-    ends = np.stack([game.path(every)[-1], other.path(every)[-1]], axis=1) / 0.1
+    ends = np.stack([task.path(every)[-1], other.path(every)[-1]], axis=1) / 0.1
     assert np.linalg.det(ends) == pytest.approx(1 - H * every * 0.5, abs=1e-4)
 
 
@@ -364,13 +364,13 @@ def test_noise_that_fades_takes_its_damping_along(progress):
 
 def test_an_average_of_weights_is_near_the_point_that_training_circles():
     """A mean that keeps d of itself scales a turn by a a step by (1 - d) / |1 - d exp(-ia)|."""
-    game, decay = Game("wasserstein", "ema(decay=0.99)", theta=0.5), 0.99
-    average = game.trainer.sampling_generators()[IMAGE].theta
+    task, decay = Game("wasserstein", "ema(decay=0.99)", theta=0.5), 0.99
+    average = task.trainer.sampling_generators()[IMAGE].theta
     circle, means = [], []
     for number in range(900):
-        game.trainer.train_step()
+        task.trainer.train_step()
         if number >= 700:  # what the mean began with has faded to a thousandth
-            circle.append(game.place[1]), means.append(average.item())
+            circle.append(task.place[1]), means.append(average.item())
     turned = np.arccos(1 - H**2 / 2)
     expected = (1 - decay) / abs(1 - decay * np.exp(-1j * turned))
     assert max(means) / max(circle) == pytest.approx(expected, rel=0.03)
@@ -383,10 +383,10 @@ def test_an_average_of_weights_is_near_the_point_that_training_circles():
 @pytest.mark.parametrize(("tricks", "flagged"), [((), True), (("r1(weight=0.4)",), False)])
 def test_the_circle_is_flagged_as_an_oscillation_and_the_way_to_the_point_is_not(tricks, flagged):
     """The fake's score psi theta turns twice a circle: in 63 steps at a rate of 0.05."""
-    game, losses = Game("wasserstein", *tricks, theta=0.5, rate=0.05), []
+    task, losses = Game("wasserstein", *tricks, theta=0.5, rate=0.05), []
     for number in range(1, 401):
-        game.trainer.train_step()
+        task.trainer.train_step()
         if number % 5 == 0:
-            losses.append({"step": number, **game.trainer.flush()})
+            losses.append({"step": number, **task.trainer.flush()})
     step = detect_oscillation(losses)
     assert step <= 63 if flagged else step is None

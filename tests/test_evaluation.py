@@ -179,9 +179,9 @@ def test_two_folders_score_what_torch_fidelitys_command_says_with_inception(
 def test_images_score_what_those_of_a_trial_would(tmp_path):
     """Of digits as files against the set by its name: values, errors, floors and expectations of a yardstick."""
     fakes = held_out().flip(3)
-    measured = Evaluator("digits", CPU)
-    readings = measured.measure_feature_set(measured.extract(fakes), METRICS)
-    floors, expected = measured.measure_floor(METRICS), measured.expected_floors(METRICS)
+    evaluator = Evaluator("digits", CPU)
+    readings = evaluator.measure_feature_set(evaluator.extract(fakes), METRICS)
+    floors, expected = evaluator.measure_floor(METRICS), evaluator.expected_floors(METRICS)
     found = evaluate(
         written(tmp_path / "x", fakes.numpy()), "digits", metrics=METRICS, batch=500, workers=0
     )

@@ -241,10 +241,10 @@ class Overheard:
         self.latents, self.reals, play = [], [], trainer.task.make_pairs
 
         def heard(batches, random):
-            duels = play(batches, random)
-            self.latents += [duel.source for duel in duels]
+            pairs = play(batches, random)
+            self.latents += [pair.source for pair in pairs]
             self.reals += [batches[IMAGE].index]
-            return duels
+            return pairs
 
         trainer.task.make_pairs = heard
 

@@ -53,8 +53,8 @@ def smallest(name: str) -> Recipe:
 def trained(recipe: Recipe, data: str, count: int = 3) -> list[dict[str, float]]:
     streams = RngStreams(0, CPU)
     built = build_training(recipe, DATA.make(data), streams)
-    deck = BatchLoader(split(data).train, built.hyperparameters.batch, streams)
-    return steps(Trainer(built, deck, streams, Budget("generator_turns", count)), count)
+    loader = BatchLoader(split(data).train, built.hyperparameters.batch, streams)
+    return steps(Trainer(built, loader, streams, Budget("generator_turns", count)), count)
 
 
 def objection_to(recipe: Recipe, data: str) -> str:
@@ -135,26 +135,26 @@ def sized(name: str, channels: int, side: int) -> Sized:
 def test_a_variant_makes_images_of_every_size(name, channels, side):
     recipe = smallest(name)
     data, streams = sized(name, channels, side), RngStreams(0, META_DEVICE)
-    game = build_training(recipe, data, streams).task
+    task = build_training(recipe, data, streams).task
     images = torch.empty(BATCH, channels, side, side, device=META_DEVICE)
     if name in SMALL:  # these translate images
         batch = Batch(images, None, torch.arange(BATCH))
-        fakes = game.sample(game.generators, dict.fromkeys(data.shapes, batch), None)
+        fakes = task.sample(task.generators, dict.fromkeys(data.shapes, batch), None)
     else:
-        latents = torch.empty(BATCH, LATENT + getattr(game, "codes", 0), device=META_DEVICE)
+        latents = torch.empty(BATCH, LATENT + getattr(task, "codes", 0), device=META_DEVICE)
         labels = torch.empty(BATCH, dtype=torch.int64, device=META_DEVICE)
-        asked = game.conditioning({IMAGE: Batch(images, labels, labels)})
-        fakes = {IMAGE: game.generators[IMAGE](latents, *([labels] if asked else []))}
+        asked = task.conditioning({IMAGE: Batch(images, labels, labels)})
+        fakes = {IMAGE: task.generators[IMAGE](latents, *([labels] if asked else []))}
     assert all(fake.shape == images.shape for fake in fakes.values())
 
 
 @every_variant
 def test_a_wider_variant_has_more_parameters(name):
     def size(width):
-        game = build_training(
+        task = build_training(
             resolve_variant(text(name, width)), sized(name, 1, 16), RngStreams(0, META_DEVICE)
         ).task
-        return sum(p.numel() for p in game.parameters())
+        return sum(p.numel() for p in task.parameters())
 
     assert size(8) < size(16)
 

@@ -33,14 +33,14 @@ def test_the_readme_shows_the_committed_floors():
 
 @pytest.mark.slow
 def test_the_committed_floors_are_measured_again():
-    yardstick = Evaluator("fashion_mnist", CPU)
+    evaluator = Evaluator("fashion_mnist", CPU)
     try:
-        protocol = yardstick.protocol
+        protocol = evaluator.protocol
     except NotDownloaded:
         pytest.skip("Fashion-MNIST is not on this machine")
     assert protocol.id == PUBLISHED["protocol"]["id"]
     committed = tuple(row["metric"] for row in PUBLISHED["floors"])
-    again = {row["metric"]: row for row in measure_floor_rows(yardstick, committed)}
+    again = {row["metric"]: row for row in measure_floor_rows(evaluator, committed)}
     for row in PUBLISHED["floors"]:
         for key in ("value", "standard_error", "expected"):
             expected = row[key] if row[key] is None else pytest.approx(row[key], rel=1e-4, abs=1e-4)

@@ -36,10 +36,10 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def trick(text: str, p: float | None = None, moment: StepContext = MOMENT):
+def trick(text: str, p: float | None = None, context: StepContext = MOMENT):
     """The trick at a moment, ADA at the given p."""
     made = TRICKS.make(text)
-    made.begin_step(moment)
+    made.begin_step(context)
     if p is not None:
         made.p.fill_(p)
     return made

@@ -172,9 +172,9 @@ def test_the_floor_says_what_held_out_data_score_and_what_theory_expects(ganbenc
     assert code == 0
     found = {row["metric"]: row for row in json.loads(said)["floors"]}
     torch.set_num_threads(1)
-    measured = Evaluator("digits", CPU).measure_floor(("fid",))["fid"]
-    assert found["fid"]["value"] == measured.value
-    assert found["fid"]["standard_error"] == measured.standard_error
+    evaluator = Evaluator("digits", CPU).measure_floor(("fid",))["fid"]
+    assert found["fid"]["value"] == evaluator.value
+    assert found["fid"]["standard_error"] == evaluator.standard_error
     assert found["kid"]["expected"] == 0
     assert found["high_quality"]["reason"] == "needs points of a known mixture"
     code, said, _ = ganbench("floor", "ring")

@@ -164,6 +164,6 @@ def test_group_norm_fits_any_width(text):
 
 
 def test_networks_of_a_game_are_those_of_its_recipe():
-    game = setup("dcgan(width=4)").task
-    assert game.generators["image"][1].out_channels == 8  # doubled once
-    assert count(game.discriminators) == 4 * 16 + 4 * 8 * 16 + 2 * 8 + 8 * 4
+    task = setup("dcgan(width=4)").task
+    assert task.generators["image"][1].out_channels == 8  # doubled once
+    assert count(task.discriminators) == 4 * 16 + 4 * 8 * 16 + 2 * 8 + 8 * 4

@@ -211,8 +211,8 @@ def test_lpips_without_its_weights_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("GANBENCH_DATA", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     ruler = Evaluator("digits", CPU)
-    game = setup().task
-    sampler = ruler.with_feature_extractor(game.latent_sampler(game.generators))
+    task = setup().task
+    sampler = ruler.with_feature_extractor(task.latent_sampler(task.generators))
     with pytest.raises(
         MetricNotApplicable, match=r"lpips's weights are not .*weights-vgg16-lpips\.pth"
     ):
@@ -258,10 +258,10 @@ def test_distances_do_not_share_a_column():
     ("variant", "data"), [("gan(width=8)", "digits"), ("gan(width=8)", "ring")]
 )
 def test_a_trials_generator_is_measured_through_its_data_sets_extractor(variant, data):
-    game = setup(variant, data).task
-    game.generators.eval()
+    task = setup(variant, data).task
+    task.generators.eval()
     ruler, streams = Evaluator(data, CPU), RngStreams(0, CPU)
-    sampler = with_fixed_layer_noise(game.latent_sampler(game.generators), streams)
+    sampler = with_fixed_layer_noise(task.latent_sampler(task.generators), streams)
     random = streams.generator("x")
     latents = sampler.latents(50, random)
     images = sampler.images(latents, None)

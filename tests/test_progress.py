@@ -35,9 +35,9 @@ def sight(state="running", name=LONG, **told) -> TrialProgress:
     return TrialProgress(label=name, state=state, began=time.time() - 60, **told)
 
 
-def viewed(sights, width=80, before=0) -> list[str]:
+def viewed(trials, width=80, before=0) -> list[str]:
     console = Console(width=width, record=True, file=io.StringIO(), force_terminal=True)
-    console.print(RunProgress(console).render_view(sights, before))
+    console.print(RunProgress(console).render_view(trials, before))
     return console.export_text().splitlines()
 
 
@@ -45,9 +45,9 @@ def viewed(sights, width=80, before=0) -> list[str]:
 
 
 def test_the_live_view_has_a_row_for_every_running_trial_within_80_columns():
-    sights = [sight(state, rate=5000.0, fid=9.5, step=1234567, progress=0.5)
+    trials = [sight(state, rate=5000.0, fid=9.5, step=1234567, progress=0.5)
               for state in ("done", "running", "running", "waiting")]  # fmt: skip
-    lines = viewed(sights)
+    lines = viewed(trials)
     assert sum("5,000 img/s" in line and "50% step 1,234,567" in line for line in lines) == 2
     assert sum("FID 9.5 1:00 left" in line for line in lines) == 2
     assert "1/4 trials" in lines[0]
@@ -108,8 +108,8 @@ def test_the_time_that_is_left_counts_from_where_a_trial_went_on(resumed, progre
 def lines_of(*looks, before=0) -> list[str]:
     console = Console(width=80, file=io.StringIO())
     progress = RunProgress(console)
-    for sights in looks:
-        progress.show(sights, before)
+    for trials in looks:
+        progress.show(trials, before)
     return console.file.getvalue().splitlines()
 
 
@@ -197,11 +197,11 @@ def test_a_run_is_seen_as_its_store_tells(folder):
     trial.append_event(step=50, progress=0.25, rate=100.0, fid=None, terms={})
     trial.append_event(step=60, scores={"fid": 7.0})
     attempt(folder, 2).record_end("failed", "boom")
-    sights = RunMonitor(folder).refresh()
-    assert [s.state for s in sights] == ["done", "running", "failed", "waiting"]
-    assert (sights[1].step, sights[1].progress, sights[1].rate) == (60, 0.25, 100.0)
-    assert sights[2].reason == "boom"
-    assert sights[0].label == "ring / gan / hinge / untrained / seed 0"
+    trials = RunMonitor(folder).refresh()
+    assert [s.state for s in trials] == ["done", "running", "failed", "waiting"]
+    assert (trials[1].step, trials[1].progress, trials[1].rate) == (60, 0.25, 100.0)
+    assert trials[2].reason == "boom"
+    assert trials[0].label == "ring / gan / hinge / untrained / seed 0"
 
 
 def test_what_was_killed_or_interrupted_waits_for_the_next_run(folder):
@@ -282,7 +282,7 @@ def test_a_run_is_watched_from_another_process(tmp_path):
     thread = threading.Thread(target=begin)
     thread.start()
     suite = load_suite(tmp_path / "w.toml")
-    run(suite, "cpu", "cpu", tmp_path / "results", Inline(), lambda sights, before: None)
+    run(suite, "cpu", "cpu", tmp_path / "results", Inline(), lambda trials, before: None)
     thread.join()
     *lines, last = watchers[0].communicate(timeout=60)[0].splitlines()
     assert (watchers[0].returncode, last) == (0, "4/4 trials · 4 done")

@@ -87,8 +87,8 @@ def the_librarys():
 
 
 def test_the_protocol_torch_fidelity_gives_that_librarys_numbers(the_librarys):
-    yardstick = Evaluator("digits", CPU, OWN)
-    found = yardstick.measure_feature_set(yardstick.extract(fakes()), METRICS)
+    evaluator = Evaluator("digits", CPU, OWN)
+    found = evaluator.measure_feature_set(evaluator.extract(fakes()), METRICS)
     keys = [
         torch_fidelity.KEY_METRIC_FID,
         torch_fidelity.KEY_METRIC_KID_MEAN,
@@ -102,8 +102,8 @@ def test_the_protocol_torch_fidelity_gives_that_librarys_numbers(the_librarys):
 
 
 def test_our_own_estimators_agree_with_it_on_the_same_images(the_librarys):
-    yardstick = Evaluator("digits", CPU)
-    found = yardstick.measure_feature_set(yardstick.extract(fakes()), METRICS)
+    evaluator = Evaluator("digits", CPU)
+    found = evaluator.measure_feature_set(evaluator.extract(fakes()), METRICS)
     fid = the_librarys[torch_fidelity.KEY_METRIC_FID]
     assert found["fid"].value == pytest.approx(fid, rel=1e-4)  # its means are of float32
     assert found["precision"].value == pytest.approx(
@@ -113,9 +113,9 @@ def test_our_own_estimators_agree_with_it_on_the_same_images(the_librarys):
 
 
 def test_what_torch_fidelity_has_not_or_cannot_is_told_in_a_sentence():
-    yardstick = Evaluator("digits", CPU, OWN)
-    found = yardstick.measure_feature_set(
-        yardstick.extract(fakes()), ("density", "kid", "precision(k=700)")
+    evaluator = Evaluator("digits", CPU, OWN)
+    found = evaluator.measure_feature_set(
+        evaluator.extract(fakes()), ("density", "kid", "precision(k=700)")
     )
     assert found["density"] == "torch-fidelity has no density"
     assert found["kid"] == "torch-fidelity's subsets of 1000 need as many examples of each side"
@@ -135,18 +135,18 @@ def test_a_protocol_is_known_by_all_that_decides_its_numbers():
 
 
 def test_counts_are_those_that_the_protocol_asks_for():
-    yardstick = Evaluator("digits", CPU, "ganbench(fakes=300, reals=500)")
-    assert len(yardstick.real_features) == yardstick.protocol.real == 500
-    assert len(yardstick.held_out_features) == yardstick.protocol.fake == 300
-    assert isinstance(yardstick.measure_floor(("fid",))["fid"], Measurement)
+    evaluator = Evaluator("digits", CPU, "ganbench(fakes=300, reals=500)")
+    assert len(evaluator.real_features) == evaluator.protocol.real == 500
+    assert len(evaluator.held_out_features) == evaluator.protocol.fake == 300
+    assert isinstance(evaluator.measure_floor(("fid",))["fid"], Measurement)
 
 
 def test_a_floor_needs_as_many_held_out_examples_as_there_are_fakes():
-    yardstick = Evaluator("digits", CPU, "ganbench(fakes=5000)")
-    assert yardstick.measure_floor(("fid",)) == {
+    evaluator = Evaluator("digits", CPU, "ganbench(fakes=5000)")
+    assert evaluator.measure_floor(("fid",)) == {
         "fid": "5000 held-out examples are needed, and there are 600"
     }
-    assert yardstick.expected_floors(("fid",))["fid"] > 0
+    assert evaluator.expected_floors(("fid",))["fid"] > 0
 
 
 def test_an_extractor_of_other_data_is_refused_in_a_sentence():

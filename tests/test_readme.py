@@ -41,8 +41,8 @@ def test_the_suite_is_valid(tmp_path):
 def trained(tricks):
     """A game after one step under these tricks."""
     built, streams = replace(setup(), trick=TrickList(tricks)), RngStreams(0, CPU)
-    deck = BatchLoader(split("digits").train, built.hyperparameters.batch, streams)
-    trainer = Trainer(built, deck, streams, Budget("generator_turns", 1))
+    loader = BatchLoader(split("digits").train, built.hyperparameters.batch, streams)
+    trainer = Trainer(built, loader, streams, Budget("generator_turns", 1))
     trainer.train_step()
     return trainer.task
 

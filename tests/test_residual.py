@@ -239,13 +239,13 @@ def test_r3gans_blocks_begin_as_the_identity_and_its_layers_keep_the_variance():
 
 def test_spectral_norm_of_both_networks_gives_every_matrix_norm_1():
     made = setup("sagan(width=4)", tricks=("spectral_norm(iterations=30, generator=true)",))
-    game = made.task.train()
+    task = made.task.train()
     labels = torch.arange(8) % 10
     for _ in range(5):
-        game.discriminators[IMAGE](game.generators[IMAGE](random(8, 4), labels), labels)
+        task.discriminators[IMAGE](task.generators[IMAGE](random(8, 4), labels), labels)
     for side, kinds in (
-        (game.generators, nn.Conv2d | nn.Linear),
-        (game.discriminators, nn.Conv2d | nn.Linear | nn.Embedding),
+        (task.generators, nn.Conv2d | nn.Linear),
+        (task.discriminators, nn.Conv2d | nn.Linear | nn.Embedding),
     ):
         layers = [
             m for m in side.modules() if isinstance(m, kinds) and not isinstance(m, ClassEmbedding)
@@ -254,7 +254,7 @@ def test_spectral_norm_of_both_networks_gives_every_matrix_norm_1():
         for layer in layers:
             norm = torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item()
             assert norm == pytest.approx(1, abs=0.02)
-    per_class = [m for m in game.generators.modules() if isinstance(m, ClassEmbedding)]
+    per_class = [m for m in task.generators.modules() if isinstance(m, ClassEmbedding)]
     assert per_class
     assert all(type(m) is ClassEmbedding for m in per_class)  # as it was
 

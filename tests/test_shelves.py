@@ -21,10 +21,10 @@ def cache(monkeypatch, tmp_path):
 
 
 def readings():
-    yardstick = Evaluator("digits", CPU)
+    evaluator = Evaluator("digits", CPU)
     noise = torch.rand(300, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    return yardstick.measure(GeneratedSamples(noise), METRICS) | {
-        "floor": yardstick.measure_floor(METRICS)
+    return evaluator.measure(GeneratedSamples(noise), METRICS) | {
+        "floor": evaluator.measure_floor(METRICS)
     }
 
 
@@ -66,21 +66,21 @@ def test_other_content_extractors_or_counts_lie_in_other_folders(cache):
 
 
 def test_only_what_has_a_name_outlives_the_process(tmp_path):
-    shelf, other = (DiskCache(tmp_path, CPU) for _ in range(2))
+    cache, other = (DiskCache(tmp_path, CPU) for _ in range(2))
     made = {"rows": torch.arange(3.0)}
-    shelf.put("Neighbours(k=3)", made)
-    shelf.put(("a pair", shelf), made)
+    cache.put("Neighbours(k=3)", made)
+    cache.put(("a pair", cache), made)
     assert torch.equal(other.get("Neighbours(k=3)")["rows"], made["rows"])
-    assert other.get(("a pair", shelf)) is None
+    assert other.get(("a pair", cache)) is None
     assert other.get("../../outside") is None
     other.put("../../outside", made)
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_what_cannot_be_a_files_name_costs_time_only(tmp_path):
-    shelf = DiskCache(tmp_path, CPU)
-    shelf.put("x" * 500, {"rows": torch.ones(1)})
-    assert shelf.get("x" * 500)
+    cache = DiskCache(tmp_path, CPU)
+    cache.put("x" * 500, {"rows": torch.ones(1)})
+    assert cache.get("x" * 500)
     assert DiskCache(tmp_path, CPU).get("x" * 500) is None
 
 

@@ -44,7 +44,7 @@ def seen(given, chosen=None, frame=None, size=5, **how):
     found = given if hasattr(given, "iter_blocks") else source(given, **how)
     chosen = range(len(found)) if chosen is None else chosen
     return [
-        item.seen(frame or Frame()) for items in found.iter_blocks(chosen, size) for item in items
+        item.decode(frame or Frame()) for items in found.iter_blocks(chosen, size) for item in items
     ]
 
 

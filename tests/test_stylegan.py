@@ -306,8 +306,8 @@ def test_drift_is_the_mean_square_of_the_reals_scores():
 
 
 def test_the_game_has_the_recipes_networks():
-    game = setup("stylegan(width=4)").task
-    assert game.generators[IMAGE].synthesis.layers == 4
+    task = setup("stylegan(width=4)").task
+    assert task.generators[IMAGE].synthesis.layers == 4
 
 
 def test_r1_of_a_side_falls_with_the_number_of_pixels():

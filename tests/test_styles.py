@@ -99,7 +99,7 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("styled")
     (folder / "styled.toml").write_text(SUITE)
     suite = load_suite(folder / "styled.toml")
-    run(suite, "cpu", "cpu", folder / "results", Inline(), lambda sights, before: None)
+    run(suite, "cpu", "cpu", folder / "results", Inline(), lambda trials, before: None)
     return folder / "results"
 
 

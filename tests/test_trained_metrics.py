@@ -140,13 +140,13 @@ def test_a_trained_gan_is_worth_more_than_the_same_one_collapsed(ruler):
     )
     while made.progress < 1:
         made.train_step()
-    game = made.task
-    game.generators.eval()
+    task = made.task
+    task.generators.eval()
     random = torch.Generator().manual_seed(0)
     latents = torch.randn(600, 32, generator=random)
     few = latents[torch.arange(600) % 12]
     with torch.no_grad():
-        good, bad = (GeneratedSamples(game.generators[IMAGE](z)) for z in (latents, few))
+        good, bad = (GeneratedSamples(task.generators[IMAGE](z)) for z in (latents, few))
     real = ruler.measure_floor(("cas",))["cas"].value
     found = [real, *(value(ruler, side, "cas(labels='told')") for side in (good, bad))]
     assert found == sorted(found, reverse=True)

@@ -93,10 +93,10 @@ def test_a_translator_that_is_too_deep_says_what_to_do(downs):
 
 
 def test_a_cycle_owes_what_comes_back_changed_and_what_should_not_have_changed():
-    game = setup(TINY.replace("(", "(cycle=10, identity=0.5, "), "restyled_digits").task
-    duels = game.make_pairs(batches(), None)
-    terms = list(game.generator_terms(duels))
-    to, images = game.generators, {k: v.images for k, v in batches().items()}
+    task = setup(TINY.replace("(", "(cycle=10, identity=0.5, "), "restyled_digits").task
+    pairs = task.make_pairs(batches(), None)
+    terms = list(task.generator_terms(pairs))
+    to, images = task.generators, {k: v.images for k, v in batches().items()}
     expected = [
         ("cycle", 10 * (to["b"](to["a"](images["b"])) - images["b"]).abs().mean()),
         ("identity", 5 * (to["a"](images["a"]) - images["a"]).abs().mean()),
@@ -109,21 +109,21 @@ def test_a_cycle_owes_what_comes_back_changed_and_what_should_not_have_changed()
 
 
 def test_each_domain_is_judged_by_its_own_discriminator():
-    game = setup(TINY, "restyled_digits").task
-    one, other = game.make_pairs(batches(), None)
+    task = setup(TINY, "restyled_digits").task
+    one, other = task.make_pairs(batches(), None)
     assert (one.name, other.name) == ("a", "b")
-    assert one.discriminator is game.discriminators["a"]
+    assert one.discriminator is task.discriminators["a"]
     assert torch.equal(one.source, batches()["b"].images)
     assert torch.equal(one.real, other.source)
 
 
 def test_fakes_know_their_source_their_truth_and_their_way_back():
-    game, sources = setup(TINY, "restyled_digits").task, batches()
-    fakes = game.sample(game.generators, sources, None)
-    asked, returned = game.conditioning(sources), game.translate_back(game.generators, fakes)
+    task, sources = setup(TINY, "restyled_digits").task, batches()
+    fakes = task.sample(task.generators, sources, None)
+    asked, returned = task.conditioning(sources), task.translate_back(task.generators, fakes)
     assert torch.equal(asked["b"].source, sources["a"].images)
     assert torch.equal(asked["b"].truth, sources["a"].truth)
-    assert torch.equal(returned["b"], game.generators["a"](fakes["b"]))
+    assert torch.equal(returned["b"], task.generators["a"](fakes["b"]))
 
 
 def test_weights_are_the_papers_beside_its_squared_distance_of_scores():
@@ -138,8 +138,8 @@ def test_weights_are_the_papers_beside_its_squared_distance_of_scores():
 
 
 def test_without_a_cycle_weight_there_is_no_term():
-    game = setup("cyclegan(width=4, blocks=1, downs=1, strided=1, cycle=0)", "restyled_digits").task
-    assert list(game.generator_terms(game.make_pairs(batches(), None))) == []
+    task = setup("cyclegan(width=4, blocks=1, downs=1, strided=1, cycle=0)", "restyled_digits").task
+    assert list(task.generator_terms(task.make_pairs(batches(), None))) == []
 
 
 @pytest.mark.parametrize(
@@ -190,21 +190,21 @@ def test_patches_are_told_by_cross_entropy_among_those_of_their_image():
 
 
 def test_a_fake_that_is_its_source_is_told_better_than_another_image():
-    game = setup(f"cut{TINY[8:]}", "restyled_digits").task
+    task = setup(f"cut{TINY[8:]}", "restyled_digits").task
     x = batches()["a"].images
-    assert game.strangeness(x, x) < game.strangeness(x, x.flip(0))
+    assert task.strangeness(x, x) < task.strangeness(x, x.flip(0))
 
 
 def test_both_the_translator_and_the_heads_learn_from_patches():
-    game = setup(f"cut{TINY[8:]}", "restyled_digits").task
-    terms = dict(game.generator_terms(game.make_pairs(batches(), None)))
+    task = setup(f"cut{TINY[8:]}", "restyled_digits").task
+    terms = dict(task.generator_terms(task.make_pairs(batches(), None)))
     assert set(terms) == {"patches", "identity"}
     terms["patches"].backward()
     learned = [
-        p.grad is not None and bool(p.grad.any()) for p in game.generators["patches"].parameters()
+        p.grad is not None and bool(p.grad.any()) for p in task.generators["patches"].parameters()
     ]
     assert all(learned)
-    encoder = game.generators["b"][1].weight.grad
+    encoder = task.generators["b"][1].weight.grad
     assert encoder is not None
     assert encoder.any()
 
@@ -214,7 +214,7 @@ def test_both_the_translator_and_the_heads_learn_from_patches():
 
 def shown_by(size, batch, count):
     """Numbers that a pool shows when it is given 0, 1, 2, ... in batches."""
-    duel = setup(TINY, "restyled_digits", batch=batch).task.make_pairs(batches(count=batch), None)[
+    pair = setup(TINY, "restyled_digits", batch=batch).task.make_pairs(batches(count=batch), None)[
         1
     ]
     pool = ImagePool(size)
@@ -225,7 +225,7 @@ def shown_by(size, batch, count):
         pool.begin_step(StepContext(streams, step, 0, 0.0))
         numbers = torch.arange(step * batch, (step + 1) * batch, dtype=torch.float32)
         fake = numbers[:, None, None, None].expand(-1, 1, 8, 8)
-        shown += pool.transform_pair(replace(duel, fake=fake)).fake[:, 0, 0, 0].int().tolist()
+        shown += pool.transform_pair(replace(pair, fake=fake)).fake[:, 0, 0, 0].int().tolist()
     return shown
 
 
@@ -258,12 +258,12 @@ def test_small_images_are_means_of_squares():
 
 
 def test_a_hole_is_in_the_middle_and_what_is_known_stays():
-    game = Inpainting(hole=0.5)
+    task = Inpainting(hole=0.5)
     x = torch.rand(3, 1, 8, 8) * 2 - 1
-    damaged = game.damage(x)
+    damaged = task.damage(x)
     assert damaged[:, 1].sum() == 3 * 16
     assert damaged[:, 1, 2:6, 2:6].all()
-    restored = game.make_restorer(nn.Conv2d(2, 1, 1))(damaged)
+    restored = task.make_restorer(nn.Conv2d(2, 1, 1))(damaged)
     known = damaged[:, -1:] == 0
     assert torch.equal(restored[known], x[known])
     assert not torch.equal(restored[~known], x[~known])

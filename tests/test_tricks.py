@@ -309,12 +309,12 @@ def test_past_discriminators_vote_by_the_mean():
     made = trainer(tricks=("past_discriminators(keep=3, every=1)",))
     steps(made, 2)
     made.discriminator_step()
-    duels = made.task.make_pairs(made.loader.batches(2), made.begin_step(-1))
-    (trick,), game, fake = made.trick, made.task, duels[0].fake
-    judges = [game.discriminators[IMAGE], *(s[IMAGE] for s in trick.snapshots[:2])]
-    loss = trick.transform_loss(LOSSES.make("non_saturating"), duels[0])
+    pairs = made.task.make_pairs(made.loader.batches(2), made.begin_step(-1))
+    (trick,), task, fake = made.trick, made.task, pairs[0].fake
+    judges = [task.discriminators[IMAGE], *(s[IMAGE] for s in trick.snapshots[:2])]
+    loss = trick.transform_loss(LOSSES.make("non_saturating"), pairs[0])
     expected = [torch.nn.functional.softplus(-judge(fake)).mean() for judge in judges]
-    found = loss.generator_loss(duels[0].fake_score, None)
+    found = loss.generator_loss(pairs[0].fake_score, None)
     assert found.item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-6)
     assert len({round(value.item(), 6) for value in expected}) == 3  # three opinions
 
@@ -415,11 +415,11 @@ def test_what_remembers_discriminators_sees_them_clipped(other):
 def test_each_judge_picks_the_fakes_that_it_likes_best():
     made = trainer(tricks=("past_discriminators(every=1)", "top_k(least=0.25, until=0.01)"))
     steps(made, 3), made.discriminator_step()
-    duels = made.task.make_pairs(made.loader.batches(3), made.begin_step(-1))
-    loss = made.trick.transform_loss(LOSSES.make("wasserstein"), duels[0])
-    judges = [duels[0], *loss.past]
-    best = [duel.fake_score.topk(2).values.mean() for duel in judges]
-    found = loss.generator_loss(duels[0].fake_score, None).item()
+    pairs = made.task.make_pairs(made.loader.batches(3), made.begin_step(-1))
+    loss = made.trick.transform_loss(LOSSES.make("wasserstein"), pairs[0])
+    judges = [pairs[0], *loss.past]
+    best = [pair.fake_score.topk(2).values.mean() for pair in judges]
+    found = loss.generator_loss(pairs[0].fake_score, None).item()
     assert found == pytest.approx(-torch.stack(best).mean().item(), rel=1e-5)
     assert len(judges) == 4
 

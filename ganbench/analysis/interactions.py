@@ -77,9 +77,8 @@ def effect_by_cell(
     cells: Mapping[Cell, pd.DataFrame], name: str, paired: bool
 ) -> dict[Cell, Change]:
     weights = {cell: effect_weights(table, name) for cell, table in cells.items()}
-    return changes_by_cell(
-        cells, {cell: weights for cell, weights in weights.items() if weights}, paired
-    )
+    estimable = {cell: own for cell, own in weights.items() if own}
+    return changes_by_cell(cells, estimable, paired)
 
 
 def interactions_by_level(

@@ -130,8 +130,8 @@ def settings_by_axis(values: pd.DataFrame) -> pd.DataFrame:
     settings = [parse_settings_label(label) for label in values["plan"]]
     axes = sorted(set().union(*settings))
     rows = [
-        [settings.get(axis) or own_setting(name, axis) for axis in axes]
-        for name, settings in zip(values["variant"], settings, strict=True)
+        [own.get(axis) or own_setting(name, axis) for axis in axes]
+        for name, own in zip(values["variant"], settings, strict=True)
     ]
     return pd.DataFrame(rows, index=values.index, columns=axes)
 

@@ -13,7 +13,6 @@ from typing import Annotated
 import typer
 
 from ganbench import __version__
-from ganbench.errors import GanbenchError
 
 from . import catalog as parts
 from . import eval as evaluation
@@ -71,9 +70,6 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.exit(0)
-    except GanbenchError as error:
-        err.print(f"{error}", markup=False, soft_wrap=True)
-        sys.exit(error.exit_code)
     except OSError as error:  # a full disk, a folder that cannot be written
         err.print(f"{error}", markup=False, soft_wrap=True)
         sys.exit(INTERNAL)

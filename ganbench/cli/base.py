@@ -10,12 +10,25 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
-from ganbench.files import CorruptFile
+from ganbench.errors import GanbenchError
 
 USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
 
+
+class CommandGroup(TyperGroup):
+    """Commands whose errors are sentences: a GanbenchError ends the program with its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GanbenchError as error:
+            fail(str(error), error.exit_code)
+
+
 app = typer.Typer(
+    cls=CommandGroup,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -105,7 +118,7 @@ def read_frame(suite: str, results: Path) -> Any:
         return load(folder)
     except FileNotFoundError:
         fail(f"{folder} holds no run: `ganbench run {suite}` makes one")
-    except (CorruptFile, ValueError) as error:
+    except ValueError as error:  # of a table that pandas cannot read
         fail(str(error))
 
 

@@ -95,16 +95,18 @@ def examine_data_sets() -> Iterator[dict[str, Any]]:
         if has_required_settings(DATA, name):
             continue  # a folder of one's own: nobody knows which
         try:
-            measured = evaluator_for(name, "cpu")
-            counts = f"{measured.protocol.real} reals, {measured.protocol.fake} held out"
-            yield make_finding(name, True, f"{counts}; {measured.protocol.extractor}", needed=False)
+            evaluator = evaluator_for(name, "cpu")
+            counts = f"{evaluator.protocol.real} reals, {evaluator.protocol.fake} held out"
+            yield make_finding(
+                name, True, f"{counts}; {evaluator.protocol.extractor}", needed=False
+            )
         except NotDownloaded as missing:
             yield make_finding(name, False, str(missing), needed=False)
 
 
-def has_required_settings(index: Registry, name: str) -> bool:
+def has_required_settings(registry: Registry, name: str) -> bool:
     try:
-        index.resolve(name)
+        registry.resolve(name)
     except SpecError:
         return True
     return False

@@ -45,99 +45,112 @@ class RunProgress:
     ) -> None:
         self.live.stop()
 
-    def show(self, sights: Sequence[TrialProgress], finished_before: int) -> None:
+    def show(self, trials: Sequence[TrialProgress], finished_before: int) -> None:
         """Called several times a second. What has ended at the first call has no line."""
         if self.first is None:
-            self.first = time.monotonic(), done_share(sights)
+            self.first = time.monotonic(), done_share(trials)
         if self.console.is_terminal:
-            self.live.update(self.render_view(sights, finished_before))
+            self.live.update(self.render_view(trials, finished_before))
         else:
-            self.print_lines(sights, finished_before)
+            self.print_lines(trials, finished_before)
 
-    def print_lines(self, sights: Sequence[TrialProgress], finished_before: int) -> None:
-        ended = {number for number, sight in enumerate(sights) if sight.has_ended}
+    def print_lines(self, trials: Sequence[TrialProgress], finished_before: int) -> None:
+        ended = {number for number, trial_progress in enumerate(trials) if trial_progress.has_ended}
         new = sorted(ended - self.printed_trials) if self.printed_trials is not None else []
         count = len(ended) - len(new) + finished_before
         for place, number in enumerate(new, count + 1):
-            self.print(f"{place}/{len(sights) + finished_before} {format_ending(sights[number])}")
+            self.print(f"{place}/{len(trials) + finished_before} {format_ending(trials[number])}")
         self.printed_trials = ended
         if time.monotonic() - self.printed > SECONDS_BETWEEN_LOG_LINES:
-            self.print(self.format_line(sights, finished_before))
+            self.print(self.format_line(trials, finished_before))
 
     def print(self, line: str) -> None:
         self.printed = time.monotonic()
         self.console.print(line, markup=False, soft_wrap=True)
 
-    def render_view(self, sights: Sequence[TrialProgress], finished_before: int = 0) -> Group:
+    def render_view(self, trials: Sequence[TrialProgress], finished_before: int = 0) -> Group:
         bar = Table.grid(expand=True)  # a bar by itself does not end its line
-        bar.add_row(ProgressBar(total=1.0, completed=done_share(sights)))
-        parts: list[RenderableType] = [Text(self.format_line(sights, finished_before)), bar]
-        parts += [workers_table(found)] if (found := running_trials(sights)) else []
-        bad = [sight for sight in sights if sight.state in BAD_OUTCOMES][-LAST_FAILURES_SHOWN:]
+        bar.add_row(ProgressBar(total=1.0, completed=done_share(trials)))
+        parts: list[RenderableType] = [Text(self.format_line(trials, finished_before)), bar]
+        parts += [workers_table(found)] if (found := running_trials(trials)) else []
+        bad = [trial_progress for trial_progress in trials if trial_progress.state in BAD_OUTCOMES][
+            -LAST_FAILURES_SHOWN:
+        ]
         parts += [
             Text(format_ending(s), style="red", no_wrap=True, overflow="ellipsis") for s in bad
         ]
         return Group(*parts)
 
-    def format_line(self, sights: Sequence[TrialProgress], finished_before: int = 0) -> str:
+    def format_line(self, trials: Sequence[TrialProgress], finished_before: int = 0) -> str:
         """`12/40 trials · 9 done · 1 diverged · 2 running · 3,456 img/s · 4:05 left`."""
         counts: dict[str, int] = {}
-        for sight in sights:
-            counts[sight.state] = counts.get(sight.state, 0) + 1
-        ended = sum(sight.has_ended for sight in sights) + finished_before
-        parts = [f"{ended}/{len(sights) + finished_before} trials"]
+        for trial_progress in trials:
+            counts[trial_progress.state] = counts.get(trial_progress.state, 0) + 1
+        ended = sum(trial_progress.has_ended for trial_progress in trials) + finished_before
+        parts = [f"{ended}/{len(trials) + finished_before} trials"]
         parts += [f"{finished_before} kept"] if finished_before else []
         parts += [f"{n} {state}" for state, n in counts.items() if state != "waiting"]
-        rate = sum(sight.rate for sight in running_trials(sights) if not sight.measuring)
+        rate = sum(
+            trial_progress.rate
+            for trial_progress in running_trials(trials)
+            if not trial_progress.measuring
+        )
         parts += [f"{rate:,.0f} img/s"] if rate else []
         parts += (
-            [f"{format_clock(self.seconds_left(sights))} left"]
-            if ended < len(sights) + finished_before
+            [f"{format_clock(self.seconds_left(trials))} left"]
+            if ended < len(trials) + finished_before
             else []
         )
         return " · ".join(parts)
 
-    def seconds_left(self, sights: Sequence[TrialProgress]) -> float | None:
+    def seconds_left(self, trials: Sequence[TrialProgress]) -> float | None:
         """Seconds, by how far all trials have come since the first look."""
         began, at_first = self.first or (time.monotonic(), 0.0)
-        now = done_share(sights)
+        now = done_share(trials)
         gained = now - at_first
         return (time.monotonic() - began) / gained * (1 - now) if gained > 0.01 else None
 
 
-def workers_table(sights: Sequence[TrialProgress]) -> Table:
+def workers_table(trials: Sequence[TrialProgress]) -> Table:
     """A row a running trial; a long name takes several lines."""
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(ratio=1)
     for _ in range(4):
         table.add_column(justify="right", no_wrap=True)
-    for sight in sights:
-        fid = "" if sight.fid is None else f"FID {sight.fid:.3g}"
-        name = Text(sight.label, overflow="fold")
-        if sight.measuring:
+    for trial_progress in trials:
+        fid = "" if trial_progress.fid is None else f"FID {trial_progress.fid:.3g}"
+        name = Text(trial_progress.label, overflow="fold")
+        if trial_progress.measuring:
             table.add_row(name, "", "measuring", fid, "")
             continue
-        rate, left = f"{sight.rate:,.0f} img/s", f"{format_clock(sight.seconds_left())} left"
-        table.add_row(name, f"{sight.progress:.0%} step {sight.step:,}", rate, fid, left)
+        rate, left = (
+            f"{trial_progress.rate:,.0f} img/s",
+            f"{format_clock(trial_progress.seconds_left())} left",
+        )
+        table.add_row(
+            name, f"{trial_progress.progress:.0%} step {trial_progress.step:,}", rate, fid, left
+        )
     return table
 
 
-def done_share(sights: Sequence[TrialProgress]) -> float:
+def done_share(trials: Sequence[TrialProgress]) -> float:
     """How much of all trials is done; every trial counts alike."""
-    if not sights:
+    if not trials:
         return 1.0
-    return sum(1.0 if sight.has_ended else sight.progress for sight in sights) / len(sights)
+    return sum(
+        1.0 if trial_progress.has_ended else trial_progress.progress for trial_progress in trials
+    ) / len(trials)
 
 
-def running_trials(sights: Sequence[TrialProgress]) -> list[TrialProgress]:
-    return [sight for sight in sights if sight.state == "running"]
+def running_trials(trials: Sequence[TrialProgress]) -> list[TrialProgress]:
+    return [trial_progress for trial_progress in trials if trial_progress.state == "running"]
 
 
-def format_ending(sight: TrialProgress) -> str:
+def format_ending(trial_progress: TrialProgress) -> str:
     """`done: digits / dcgan / hinge / none / seed 0: FID 4.2`, or the reason of another end."""
-    fid = "" if sight.fid is None else f"FID {sight.fid:.3g}"
-    result = " ".join(sight.reason.split()) or fid
-    return ": ".join(filter(None, (sight.state, sight.label, result)))
+    fid = "" if trial_progress.fid is None else f"FID {trial_progress.fid:.3g}"
+    result = " ".join(trial_progress.reason.split()) or fid
+    return ": ".join(filter(None, (trial_progress.state, trial_progress.label, result)))
 
 
 def format_clock(seconds: float | None) -> str:

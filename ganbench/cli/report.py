@@ -43,11 +43,11 @@ def floor(
     chosen = parse_metric_labels(metrics) or tuple(METRICS)
     selected = select_device(device)
     Numerics(selected).apply()
-    measured = evaluator_for(data, selected, protocol_label(protocol))
-    floor_values = measure_floor_rows(measured, chosen)
+    evaluator = evaluator_for(data, selected, protocol_label(protocol))
+    floor_values = measure_floor_rows(evaluator, chosen)
     if as_json:
-        return print_json({"protocol": measured.protocol.record(), "floors": floor_values})
-    out.print(str(measured.protocol), markup=False, soft_wrap=True)
+        return print_json({"protocol": evaluator.protocol.record(), "floors": floor_values})
+    out.print(str(evaluator.protocol), markup=False, soft_wrap=True)
     return out.print(render_floor_table(floor_values), markup=False)
 
 

@@ -103,9 +103,9 @@ def run(
     tracking = open_trackers(tracker, declared.name, results / declared.name, console)
     with RunProgress(console) as progress, tracking:
 
-        def show(sights: Sequence[Any], finished_before: int) -> None:
-            progress.show(sights, finished_before)
-            tracking.update(sights)
+        def show(trials: Sequence[Any], finished_before: int) -> None:
+            progress.show(trials, finished_before)
+            tracking.update(trials)
 
         try:
             prepared = prepare_run(declared, name, chosen, results, stale)  # type: ignore[arg-type]

@@ -237,8 +237,8 @@ def neighbours(
     from ganbench.visualization.neighbours import find_neighbours as resemblance
     from ganbench.visualization.trained_generator import SavedGenerator
 
-    def look(sampler: SavedGenerator) -> tuple[bytes, dict[str, Any]]:
-        found = vars(resemblance(sampler))
+    def look(generator: SavedGenerator) -> tuple[bytes, dict[str, Any]]:
+        found = vars(resemblance(generator))
         return found.pop("picture"), found
 
     draw_pictures(suite, cell, results, seed, checkpoint, to, as_json, "neighbours", look)

@@ -16,10 +16,10 @@ MIN_IMAGE_SIDE_PIXELS = 8  # pixels a side, that any network here makes
 
 def stack_squares(images: Iterable[Image.Image], count: int, shape: tuple[int, ...]) -> Tensor:
     """So many images as uint8 [count, C, size, size]; of a set that fills memory there is no second copy."""
-    images = torch.empty(count, *shape, dtype=torch.uint8)
-    for place, image in zip(images, images, strict=True):
-        place.copy_(crop_and_resize(image, shape[0], shape[1]))
-    return images
+    pixels = torch.empty(count, *shape, dtype=torch.uint8)
+    for target, image in zip(pixels, images, strict=True):
+        target.copy_(crop_and_resize(image, shape[0], shape[1]))
+    return pixels
 
 
 def crop_and_resize(

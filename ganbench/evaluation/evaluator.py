@@ -228,10 +228,10 @@ def load_or_make(
     folder: Path, device: torch.device, name: str, make: Callable[[], Tensors]
 ) -> Tensors:
     """What lies in the folder under a name, or else what is made now."""
-    shelf = DiskCache(folder, device)
-    tensors = shelf.get(name)
+    cache = DiskCache(folder, device)
+    tensors = cache.get(name)
     if tensors is None:
-        shelf.put(name, tensors := make())
+        cache.put(name, tensors := make())
     return tensors
 
 

@@ -198,22 +198,22 @@ class RowCollector:
 
 
 def extract_source_features(
-    source: Source, chosen: Sequence[int], eye: ExtractorRunner, show: Show
+    source: Source, chosen: Sequence[int], runner: ExtractorRunner, show: Show
 ) -> Extraction:
     """Raises Unreadable at the first image that cannot be read, unless such are skipped."""
-    shelf, collected = eye.block_cache(), RowCollector(len(chosen))
+    cache, collected = runner.block_cache(), RowCollector(len(chosen))
     left_out: list[str] = []
     cached_count = start = 0  # of the block that is not whole yet
-    for stage in stages_ahead(source, chosen, eye, shelf):
+    for stage in stages_ahead(source, chosen, runner, cache):
         if isinstance(stage, CachedBlock):
             collected.add(stage.made)
             cached_count += collected.count - start
         elif stage.seen:
-            collected.add(eye.extract(stage.seen, source.name) | image_facts(stage.seen))
+            collected.add(runner.extract(stage.seen, source.name) | image_facts(stage.seen))
         left_out += stage.left_out
         if isinstance(stage, CachedBlock) or stage.key:
             if isinstance(stage, DecodedBatch) and collected.count > start:
-                shelf.write_entry(stage.key, collected.rows_since(start))
+                cache.write_entry(stage.key, collected.rows_since(start))
             start = collected.count
         show(collected.count + len(left_out), len(chosen))
     if not collected.count:
@@ -226,12 +226,12 @@ def extract_source_features(
 
 
 def stages_ahead(
-    source: Source, chosen: Sequence[int], eye: ExtractorRunner, shelf: DiskCache
+    source: Source, chosen: Sequence[int], runner: ExtractorRunner, cache: DiskCache
 ) -> Iterator[DecodedBatch | CachedBlock]:
     """The stages, made ahead of the network by a thread; what is generated is made in this one."""
-    with ThreadPoolExecutor(max(1, eye.workers)) as pool:
-        stages = iter_stages(source, chosen, eye, shelf, pool)
-        if source.generated or not eye.workers:
+    with ThreadPoolExecutor(max(1, runner.workers)) as pool:
+        stages = iter_stages(source, chosen, runner, cache, pool)
+        if source.generated or not runner.workers:
             yield from stages
         else:
             with silence_decoders(), iter_in_background(stages, BATCHES_AHEAD) as found:
@@ -261,41 +261,41 @@ def decode_and_hash(item: SourceItem, frame: Frame) -> HashedImage:
 def iter_stages(
     source: Source,
     chosen: Sequence[int],
-    eye: ExtractorRunner,
-    shelf: DiskCache,
+    runner: ExtractorRunner,
+    cache: DiskCache,
     pool: ThreadPoolExecutor,
 ) -> Iterator[DecodedBatch | CachedBlock]:
     """Block by block what is known of it, or its images in batches."""
-    for items in iter_item_blocks(source, chosen, eye, pool):
+    for items in iter_item_blocks(source, chosen, runner, pool):
         digest = hashlib.sha256(b"".join(pool.map(lambda item: hash_or_absence(item), items)))
         key = digest.hexdigest()[:32]
-        cached = shelf.read_entry(key)
-        if cached is not None and (eye.skip or len(cached["features"]) == len(items)):
-            touch_block(shelf, key)
+        cached = cache.read_entry(key)
+        if cached is not None and (runner.skip or len(cached["features"]) == len(items)):
+            touch_block(cache, key)
             count = len(items) - len(cached["features"])
             yield CachedBlock(cached, ("an image that was unreadable before",) * count)
             continue
-        yield from iter_decoded_batches(items, key, eye, pool)
+        yield from iter_decoded_batches(items, key, runner, pool)
 
 
 def iter_item_blocks(
-    source: Source, chosen: Sequence[int], eye: ExtractorRunner, pool: ThreadPoolExecutor
+    source: Source, chosen: Sequence[int], runner: ExtractorRunner, pool: ThreadPoolExecutor
 ) -> Iterator[list[SourceItem]]:
     """A block's images; of large ones in memory fewer, but whole batches: features are the same to the bit."""
     if source.shape is None:
         yield from source.iter_blocks(chosen, IMAGES_PER_BLOCK)
         return
     fill, large = (
-        eye.images_per_batch(source.shape),
+        runner.images_per_batch(source.shape),
         IMAGES_PER_BLOCK * math.prod(source.shape) > MAX_BATCH_BYTES,
     )
-    step = max(1, MAX_BATCH_BYTES // (fill * eye.bytes_per_image(source.shape))) * fill
+    step = max(1, MAX_BATCH_BYTES // (fill * runner.bytes_per_image(source.shape))) * fill
     for start in range(0, len(chosen), IMAGES_PER_BLOCK):
         block = chosen[start : start + IMAGES_PER_BLOCK]
         for first in range(0, len(block), step):
             items: list[SourceItem] = []
             for piece in source.iter_blocks(block[first : first + step], step):
-                items += pool.map(eye.settle_item, piece) if large else piece
+                items += pool.map(runner.settle_item, piece) if large else piece
             yield items
 
 
@@ -308,19 +308,19 @@ def hash_or_absence(item: SourceItem) -> bytes:
 
 
 def iter_decoded_batches(
-    items: list[SourceItem], key: str, eye: ExtractorRunner, pool: ThreadPoolExecutor
+    items: list[SourceItem], key: str, runner: ExtractorRunner, pool: ThreadPoolExecutor
 ) -> Iterator[DecodedBatch]:
     left_out: list[str] = []
     decoded: list[HashedImage] = []
-    for future in decode_ahead(pool, items, eye):
+    for future in decode_ahead(pool, items, runner):
         try:
             decoded.append(future.result())
         except Unreadable as reason:
-            if not eye.skip:
+            if not runner.skip:
                 raise
             left_out.append(str(reason))
         if (
-            len(decoded) == eye.batch
+            len(decoded) == runner.batch
             or sum(image.pixels.numel() for image in decoded) > MAX_BATCH_BYTES
         ):
             yield DecodedBatch(decoded)
@@ -329,17 +329,17 @@ def iter_decoded_batches(
 
 
 def decode_ahead(
-    pool: ThreadPoolExecutor, items: list[SourceItem], eye: ExtractorRunner
+    pool: ThreadPoolExecutor, items: list[SourceItem], runner: ExtractorRunner
 ) -> Iterator[Future[HashedImage]]:
     """Each item's decoding, in their order, of which only a few are under way at a time."""
     waiting = iter(items)
     pending = [
-        pool.submit(decode_and_hash, item, eye.frame)
-        for item in islice(waiting, 2 * eye.workers + 1)
+        pool.submit(decode_and_hash, item, runner.frame)
+        for item in islice(waiting, 2 * runner.workers + 1)
     ]
     while pending:
         yield pending.pop(0)
-        pending += [pool.submit(decode_and_hash, item, eye.frame) for item in islice(waiting, 1)]
+        pending += [pool.submit(decode_and_hash, item, runner.frame) for item in islice(waiting, 1)]
 
 
 @contextmanager
@@ -403,10 +403,10 @@ def silence_decoders() -> Iterator[None]:
         yield
 
 
-def touch_block(shelf: DiskCache, key: str) -> None:
+def touch_block(cache: DiskCache, key: str) -> None:
     """A block that was used is young again."""
     try:
-        shelf.path_of_entry(key).touch()
+        cache.path_of_entry(key).touch()
     except OSError:
         return
 

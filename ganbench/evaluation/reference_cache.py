@@ -74,12 +74,12 @@ def cache_folder_of(facts: dict[str, Any]) -> Path:
 
 
 @cache
-def hash_sources_of_kind(index: Registry) -> str:
+def hash_sources_of_kind(registry: Registry) -> str:
     """The hash of the sources of a kind of parts, plugins' included: what they see, or derive, is theirs."""
-    package = find_spec(index.package)
+    package = find_spec(registry.package)
     assert package
     own = (Path(place).glob("*.py") for place in package.submodule_search_locations or ())
     files = {path for paths in own for path in paths}
-    files |= {path_of(target.partition(":")[0]) for target in index.modules().values()}
+    files |= {path_of(target.partition(":")[0]) for target in registry.modules().values()}
     hashes = sorted(hash_file(path) for path in files)
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:16]

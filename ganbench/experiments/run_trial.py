@@ -3,7 +3,6 @@
 import os
 import platform
 import traceback
-from dataclasses import asdict
 
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
@@ -57,7 +56,7 @@ def train_and_measure(
 ) -> str:
     trial.numerics.apply()
     write_json(
-        folder.spec_path, {"id": trial.id, "identity": trial.identity, "trial": asdict(trial)}
+        folder.spec_path, {"id": trial.id, "identity": trial.identity, "trial": trial.as_dict()}
     )
     if read_json(folder.result_path) is None:
         session = TrainingSession(trial, folder, attempt)
@@ -78,14 +77,14 @@ def measure_trial(
     trial: Trial, folder: TrialFolder, metrics: tuple[str, ...], protocol: str
 ) -> None:
     """Measures the kept samplers by the metrics that are not measured yet under this protocol."""
-    measured = evaluator_for(trial.data, trial.device, protocol)
+    evaluator = evaluator_for(trial.data, trial.device, protocol)
     for checkpoint in CHECKPOINT_NAMES:
-        path = folder.scores_path(measured.protocol.id, checkpoint)
+        path = folder.scores_path(evaluator.protocol.id, checkpoint)
         if missing := unmeasured_metrics(path, metrics):
-            fakes = draw_saved_samples(trial, folder, measured, checkpoint)
-            add_readings(path, measured.protocol, measured.measure(fakes, missing))
+            fakes = draw_saved_samples(trial, folder, evaluator, checkpoint)
+            add_readings(path, evaluator.protocol, evaluator.measure(fakes, missing))
             if checkpoint == "last":
-                write_bytes(folder.samples_path, draw_sample_picture(fakes, measured.reference))
+                write_bytes(folder.samples_path, draw_sample_picture(fakes, evaluator.reference))
 
 
 def is_finished(

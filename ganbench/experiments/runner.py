@@ -151,11 +151,14 @@ def measure_floors(
 ) -> None:
     """What a perfect generator would score on each data set and device, measured once a store."""
     for data, device in dict.fromkeys(sets):
-        measured = evaluator_for(data, device, protocol)
-        path = store.floor_path(measured.protocol.id)
+        evaluator = evaluator_for(data, device, protocol)
+        path = store.floor_path(evaluator.protocol.id)
         if missing := unmeasured_metrics(path, metrics):
-            readings, expected = measured.measure_floor(missing), measured.expected_floors(missing)
-            add_readings(path, measured.protocol, readings, expected)
+            readings, expected = (
+                evaluator.measure_floor(missing),
+                evaluator.expected_floors(missing),
+            )
+            add_readings(path, evaluator.protocol, readings, expected)
 
 
 def apply_stale_policy(plan: list[PlannedTrial], store: Store, stale: StalePolicy) -> None:

@@ -35,26 +35,26 @@ def draw_sample_picture(fakes: GeneratedSamples, reals: Tensor) -> bytes:
 
 
 def draw_saved_samples(
-    trial: Trial, folder: TrialFolder, measured: Evaluator, checkpoint: str
+    trial: Trial, folder: TrialFolder, evaluator: Evaluator, checkpoint: str
 ) -> GeneratedSamples:
     """Fakes of a kept sampler, as many as the protocol says, from latents that all arms of a seed share."""
     streams = RngStreams(trial.seed, torch.device(trial.device))
-    game = load_saved_task(trial, folder, measured, checkpoint)
-    count, seed = measured.protocol.fake, measured.protocol.seed
+    task = load_saved_task(trial, folder, evaluator, checkpoint)
+    count, seed = evaluator.protocol.fake, evaluator.protocol.seed
     stream = f"evaluation {seed}" if seed else "evaluation"
     samples = draw_samples_of_task(
-        game, game.generators, measured.split.held_out, streams, stream, count
+        task, task.generators, evaluator.split.held_out, streams, stream, count
     )
-    game.generators.eval()
-    sampler = game.latent_sampler(game.generators)
+    task.generators.eval()
+    sampler = task.latent_sampler(task.generators)
     return replace(samples, sampler=sampler and with_fixed_layer_noise(sampler, streams))
 
 
 def load_saved_task(
-    trial: Trial, folder: TrialFolder, measured: Evaluator, checkpoint: str
+    trial: Trial, folder: TrialFolder, evaluator: Evaluator, checkpoint: str
 ) -> Task:
     """The trial's game with the generators of a checkpoint."""
     streams = RngStreams(trial.seed, torch.device(trial.device))
-    game = build_training(trial.recipe, measured.data, streams).task
-    game.generators.load_state_dict(load(folder.generator_path(checkpoint).read_bytes()))
-    return game
+    task = build_training(trial.recipe, evaluator.data, streams).task
+    task.generators.load_state_dict(load(folder.generator_path(checkpoint).read_bytes()))
+    return task

@@ -47,8 +47,8 @@ class TrainingSession:
         self.evaluator = evaluator_for(trial.data, trial.device)
         self.streams = RngStreams(trial.seed, self.device)
         setup = build_training(trial.recipe, self.evaluator.data, self.streams)
-        deck = BatchLoader(self.evaluator.split.train, setup.hyperparameters.batch, self.streams)
-        self.trainer = Trainer(setup, deck, self.streams, trial.budget)
+        loader = BatchLoader(self.evaluator.split.train, setup.hyperparameters.batch, self.streams)
+        self.trainer = Trainer(setup, loader, self.streams, trial.budget)
         self.losses: list[dict[str, float]] = []
         self.scores: list[dict[str, float]] = []
         self.saved, self.patience = time.monotonic(), MIN_SECONDS_PER_CHECKPOINT
@@ -166,7 +166,7 @@ class TrainingSession:
 
     def measure_costs(self) -> dict[str, float | None]:
         """What the trial cost, in the units of COSTS."""
-        spent, game = self.trainer.spent, self.trainer.task
+        spent, task = self.trainer.spent, self.trainer.task
         memory = peak_memory(self.device)
         began = time.perf_counter()
         count = len(self.draw_selection_samples().images.cpu())  # the copy waits for the device
@@ -176,8 +176,8 @@ class TrainingSession:
             "train_images_per_second": spent.images / spent.seconds if spent.images else None,
             "sample_images_per_second": count / seconds,
             "peak_memory": memory,
-            "generator_parameters": count_parameters(game.generators),
-            "discriminator_parameters": count_parameters(game.discriminators),
+            "generator_parameters": count_parameters(task.generators),
+            "discriminator_parameters": count_parameters(task.discriminators),
         }
 
 

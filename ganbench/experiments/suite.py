@@ -51,12 +51,12 @@ class SuiteValidationError(GanbenchError, ValueError):
         self.location = location
 
 
-def spec_validator(index: Registry) -> AfterValidator:
+def spec_validator(registry: Registry) -> AfterValidator:
     """Checks that a text is a spec of this index, and keeps it in its one spelling."""
 
     def to_label(text: str) -> str:
-        index.make(text)
-        return index.label(text)
+        registry.make(text)
+        return registry.label(text)
 
     return AfterValidator(to_label)
 
@@ -358,17 +358,21 @@ def _expand_grid(suite: Suite, grid: GridConfig) -> Iterator[Cell]:
             )
 
 
-def apply_axes(plan: Hyperparameters, changes: dict[str, Any]) -> Hyperparameters:
+def apply_axes(hyperparameters: Hyperparameters, changes: dict[str, Any]) -> Hyperparameters:
     """The plan with an axis's values; `lr` and `betas` are those of both sides."""
     both = {f"{side}_{key}": changes[key] for key in ("lr", "betas") if key in changes
             for side in ("generator", "discriminator")}  # fmt: skip
     single = {key: value for key, value in changes.items() if key not in ("lr", "betas")}
-    return replace(plan, **both, **single)
+    return replace(hyperparameters, **both, **single)
 
 
-def format_axes(plan: Hyperparameters, changes: dict[str, Any]) -> str:
+def format_axes(hyperparameters: Hyperparameters, changes: dict[str, Any]) -> str:
     """The label of what is changed: a value that the plan has anyway is left out."""
-    new = {key: value for key, value in changes.items() if apply_axes(plan, {key: value}) != plan}
+    new = {
+        key: value
+        for key, value in changes.items()
+        if apply_axes(hyperparameters, {key: value}) != hyperparameters
+    }
     return ", ".join(f"{key}={value}" for key, value in sorted(new.items()))
 
 

@@ -42,10 +42,12 @@ def estimate_training_seconds(trial: Trial) -> float:
     if trial.budget.unit == "seconds" or trial.budget.amount == 0:
         return trial.budget.amount
     streams = RngStreams(trial.seed, torch.device(trial.device))
-    measured = evaluator_for(trial.data, trial.device)
-    setup = build_training(trial.recipe, measured.data, streams)
-    deck = BatchLoader(measured.split.train, setup.hyperparameters.batch, streams)
-    trainer = Trainer(setup, deck, streams, Budget("generator_turns", WARM_UP_STEPS + TIMED_STEPS))
+    evaluator = evaluator_for(trial.data, trial.device)
+    setup = build_training(trial.recipe, evaluator.data, streams)
+    loader = BatchLoader(evaluator.split.train, setup.hyperparameters.batch, streams)
+    trainer = Trainer(
+        setup, loader, streams, Budget("generator_turns", WARM_UP_STEPS + TIMED_STEPS)
+    )
     times = [time_step(trainer) for _ in range(WARM_UP_STEPS + TIMED_STEPS)]
     share = getattr(trainer.spent, trial.budget.unit) / len(times)
     return median(times[WARM_UP_STEPS:]) * trial.budget.amount / share

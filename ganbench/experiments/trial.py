@@ -17,6 +17,7 @@ from .provenance import hash_training_code, torch_minor
 from .store import Store
 
 IDENTITY_SCHEMA = 1
+STORED_NAMES = {"hyperparameters": "plan", "task": "game"}  # of a recipe's fields
 SELECTION_METRIC = "fid"  # what the best checkpoint is chosen by, on samples of its own
 CHECKPOINT_NAMES = ("last", "best")
 
@@ -67,29 +68,31 @@ class Trial:
         """The code that trains it now, and torch's minor version: other ones may give other numbers."""
         return {"code": hash_training_code(self.recipe, self.data), "torch_minor": torch_minor()}
 
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain data under the names that stores have, whatever the code calls the fields."""
+        content = asdict(self)
+        content["recipe"] = {
+            STORED_NAMES.get(key, key): value for key, value in content["recipe"].items()
+        }
+        return content
+
     def to_json(self) -> str:
-        return json.dumps(asdict(self))
+        return json.dumps(self.as_dict())
 
     @classmethod
     def from_json(cls, text: str) -> "Trial":
         content = json.loads(text)
-        recipe = with_new_names(content.pop("recipe"))
-        rates = recipe.pop("hyperparameters")
+        recipe = content.pop("recipe")
+        rates = recipe.pop("plan")
         rates |= {side: tuple(rates[side]) for side in ("generator_betas", "discriminator_betas")}
-        recipe["tricks"] = tuple(recipe["tricks"])
+        fields = {
+            name: recipe.pop(stored) for name, stored in STORED_NAMES.items() if stored in recipe
+        }
+        fields |= recipe | {"tricks": tuple(recipe["tricks"])}
         content["tricks"] = tuple(content["tricks"])
         budget = Budget(**content.pop("budget"))
-        return cls(
-            recipe=Recipe(hyperparameters=Hyperparameters(**rates), **recipe),
-            budget=budget,
-            **content,
-        )
-
-
-def with_new_names(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Returns a stored recipe under the names of today: stores of the first release have others."""
-    renamed = {"plan": "hyperparameters", "game": "task"}
-    return {renamed.get(key, key): value for key, value in recipe.items()}
+        own_recipe = Recipe(hyperparameters=Hyperparameters(**rates), **fields)
+        return cls(recipe=own_recipe, budget=budget, **content)
 
 
 def read_trial(store: Store, identifier: str) -> Trial:

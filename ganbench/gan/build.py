@@ -79,31 +79,31 @@ def build_training(recipe: Recipe, data: Data, streams: RngStreams) -> TrainingS
     nothing is computed: that is how a suite is checked before it runs.
     """
     tricks = make_trick_list(recipe)
-    blueprint = make_build_config(recipe, data, tricks)
+    config = make_build_config(recipe, data, tricks)
     with torch.device(META_DEVICE if streams.device == META_DEVICE else "cpu"):
-        game = _build_task(recipe, blueprint, tricks, streams)
+        task = _build_task(recipe, config, tricks, streams)
         for name, trick in tricks.items():
             with streams.seeded_globally("weights", f"{name}.attach"):
-                trick.setup(game, blueprint)
-    game, tricks = game.to(streams.device), tricks.to(streams.device)
-    return TrainingSetup(game, blueprint.loss, tricks, blueprint.hyperparameters)
+                trick.setup(task, config)
+    task, tricks = task.to(streams.device), tricks.to(streams.device)
+    return TrainingSetup(task, config.loss, tricks, config.hyperparameters)
 
 
 def _build_task(
-    recipe: Recipe, blueprint: BuildConfig, tricks: TrickList, streams: RngStreams
+    recipe: Recipe, config: BuildConfig, tricks: TrickList, streams: RngStreams
 ) -> Task:
     def make_generator(name: str, plain: nn.Module) -> nn.Module:
-        network = initialize_parameters(blueprint.network, plain, streams, f"generator.{name}")
+        network = initialize_parameters(config.network, plain, streams, f"generator.{name}")
         return transform_network(network, "generator", name)
 
     def make_discriminator(
         name: str, shape: Shape, plain: Callable[[Shape], Discriminator]
     ) -> Discriminator:
         shown = tricks.transform_discriminator_input(
-            torch.empty(blueprint.hyperparameters.batch, *shape, device=META_DEVICE), name
+            torch.empty(config.hyperparameters.batch, *shape, device=META_DEVICE), name
         )
         network = plain(tuple(shown.shape[1:]))
-        initialize_parameters(blueprint.network, network, streams, f"discriminator.{name}")
+        initialize_parameters(config.network, network, streams, f"discriminator.{name}")
         return transform_network(network, "discriminator", name)
 
     def transform_network(network: Any, side: str, name: str) -> Any:
@@ -112,15 +112,15 @@ def _build_task(
             where, initialized_modules = f"{trick_name}.{side}.{name}", set(network.modules())
             with streams.seeded_globally("weights", where):
                 network = getattr(trick, f"transform_{side}")(network)
-            initialize_parameters(blueprint.network, network, streams, where, initialized_modules)
+            initialize_parameters(config.network, network, streams, where, initialized_modules)
         return network
 
-    game: Task = TASKS.make(recipe.task)
+    task: Task = TASKS.make(recipe.task)
     with streams.seeded_globally(
         "weights"
     ):  # for what is neither a layer nor a trick's: a learned constant
-        game.build(blueprint, make_generator, make_discriminator)
-    return game
+        task.build(config, make_generator, make_discriminator)
+    return task
 
 
 def check_recipe(recipe: Recipe, data: str) -> None:

@@ -131,13 +131,13 @@ def resolve_variant(text: str) -> Recipe:
         raise SpecError(f"no variant is called {spec.name!r}{suggest(spec.name, all_variants())}")
     recipe, given = all_variants()[spec.name], dict(spec.settings)
     playing = settings_of(TASKS.load(parse_spec(recipe.task).name)).keys() & given.keys()
-    game = {key: given.pop(key) for key in playing}
+    task = {key: given.pop(key) for key in playing}
     tuned = {key: given.pop(key) for key in map(part_name, recipe.tricks) if key in given}
     return replace(
         recipe,
         tricks=tuple(tune_trick(text, tuned) for text in recipe.tricks),
         network=change_settings(NETWORKS, recipe.network, given),
-        task=change_settings(TASKS, recipe.task, game),
+        task=change_settings(TASKS, recipe.task, task),
     )
 
 
@@ -160,10 +160,10 @@ def strength_setting(trick: str) -> str | None:
     return next(iter(settings_of(TRICKS.load(trick))), None)
 
 
-def change_settings(index: Registry, text: str, settings: Mapping[str, Value]) -> str:
+def change_settings(registry: Registry, text: str, settings: Mapping[str, Value]) -> str:
     """A part's label with some of its settings changed."""
     own = parse_spec(text)
-    return index.label(str(Spec(own.name, tuple({**dict(own.settings), **settings}.items()))))
+    return registry.label(str(Spec(own.name, tuple({**dict(own.settings), **settings}.items()))))
 
 
 def variant_label(text: str) -> str:

@@ -10,9 +10,9 @@ from ganbench.evaluation.metrics.base import Measurement
 from .markdown import format_number
 
 
-def measure_floor_rows(measured: Evaluator, metrics: tuple[str, ...]) -> list[dict[str, Any]]:
+def measure_floor_rows(evaluator: Evaluator, metrics: tuple[str, ...]) -> list[dict[str, Any]]:
     """Of each metric what held-out data score, with its error, and what theory expects."""
-    readings, expected = measured.measure_floor(metrics), measured.expected_floors(metrics)
+    readings, expected = evaluator.measure_floor(metrics), evaluator.expected_floors(metrics)
     return [
         {"metric": metric, "expected": expected[metric], **floor_entry(reading)}
         for metric, reading in readings.items()

@@ -31,7 +31,7 @@ class GeneratedSamples:
 
 @torch.no_grad()
 def draw_samples_of_task(
-    game: Task,
+    task: Task,
     generators: nn.ModuleDict,
     sources: Mapping[str, Examples],
     streams: RngStreams,
@@ -48,7 +48,7 @@ def draw_samples_of_task(
     random = streams.generator(stream)
     with streams.seeded_globally(stream, "layers"):
         batches = iter_source_batches(sources, streams, count)
-        parts = [draw_samples_of_batch(game, generators, batch, random) for batch in batches]
+        parts = [draw_samples_of_batch(task, generators, batch, random) for batch in batches]
     generators.train()
     first, *others = (
         concatenate_samples([part[domain] for part in parts]) for domain in reversed(parts[0])
@@ -57,11 +57,11 @@ def draw_samples_of_task(
 
 
 def draw_samples_of_batch(
-    game: Task, generators: nn.ModuleDict, sources: dict[str, Batch], random: torch.Generator
+    task: Task, generators: nn.ModuleDict, sources: dict[str, Batch], random: torch.Generator
 ) -> dict[str, GeneratedSamples]:
     """The fakes of some sources, with what is known of them, by domain."""
-    images, conditioning = game.sample(generators, sources, random), game.conditioning(sources)
-    returned = game.translate_back(generators, images)
+    images, conditioning = task.sample(generators, sources, random), task.conditioning(sources)
+    returned = task.translate_back(generators, images)
     return {
         domain: GeneratedSamples(
             x, **vars(conditioning.get(domain, Conditioning())), returned=returned.get(domain)

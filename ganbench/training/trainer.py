@@ -40,10 +40,15 @@ class Trainer:
     """Spends a budget on a setup. Nothing in a step waits for the device; `flush` does."""
 
     def __init__(
-        self, setup: TrainingSetup, deck: BatchLoader, streams: RngStreams, budget: Budget
+        self, setup: TrainingSetup, loader: BatchLoader, streams: RngStreams, budget: Budget
     ):
         self.task, self.trick, self.hyperparameters = setup.task, setup.trick, setup.hyperparameters
-        self.plain_loss, self.loader, self.streams, self.budget = setup.loss, deck, streams, budget
+        self.plain_loss, self.loader, self.streams, self.budget = (
+            setup.loss,
+            loader,
+            streams,
+            budget,
+        )
         self.sides = {
             "discriminator": list(self.task.discriminators.parameters()),
             "generator": list(self.task.generators.parameters()),
@@ -80,61 +85,61 @@ class Trainer:
 
     def discriminator_step(self) -> LossTerms:
         with torch.no_grad():
-            duels = self.next_pairs()
-        duels = [self.trick.transform_pair(duel).with_leaves() for duel in duels]
+            pairs = self.next_pairs()
+        pairs = [self.trick.transform_pair(pair).with_leaves() for pair in pairs]
         log = self.optimizer_step(
-            "discriminator", self.discriminator_terms(duels)
-        ) | score_statistics(duels)
-        self.trick.after_discriminator_step(self.task, duels)
+            "discriminator", self.discriminator_terms(pairs)
+        ) | score_statistics(pairs)
+        self.trick.after_discriminator_step(self.task, pairs)
         return log
 
     def discriminator_objective(self) -> Tensor:
         """What the next discriminators' turn would descend, as a function of the generators too."""
-        duels = [self.trick.transform_pair(duel).with_real_leaves() for duel in self.next_pairs()]
-        return torch.stack([term for _, term in self.discriminator_terms(duels)]).sum()
+        pairs = [self.trick.transform_pair(pair).with_real_leaves() for pair in self.next_pairs()]
+        return torch.stack([term for _, term in self.discriminator_terms(pairs)]).sum()
 
     def next_pairs(self) -> list[AdversarialBatch]:
         """Who meets in the next discriminators' turn of this step."""
         number = self.step * self.hyperparameters.discriminator_turns + self.turn
         latents = self.begin_step(self.turn)
         self.turn += 1
-        duels = self.task.make_pairs(
+        pairs = self.task.make_pairs(
             self.trick.transform_batches(self.loader.batches(number)), latents
         )
         return [
-            duel.with_discriminator_input(self.trick.transform_discriminator_input)
-            for duel in duels
+            pair.with_discriminator_input(self.trick.transform_discriminator_input)
+            for pair in pairs
         ]
 
-    def discriminator_terms(self, duels: list[AdversarialBatch]) -> Terms:
-        yield from self.task.discriminator_terms(duels)
-        for duel in duels:
-            loss = self.trick.transform_loss(self.plain_loss, duel)
-            yield "discriminator", loss.discriminator_loss(duel.real_score, duel.fake_score)
-            yield from self.trick.discriminator_terms(duel)
+    def discriminator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
+        yield from self.task.discriminator_terms(pairs)
+        for pair in pairs:
+            loss = self.trick.transform_loss(self.plain_loss, pair)
+            yield "discriminator", loss.discriminator_loss(pair.real_score, pair.fake_score)
+            yield from self.trick.discriminator_terms(pair)
 
     def generator_step(self) -> LossTerms:
         number = (
             self.step + 1
         ) * self.hyperparameters.discriminator_turns - 1  # the reals seen last
         latents = self.begin_step(GENERATOR_STEP_ADDRESS)
-        duels = self.task.make_pairs(
+        pairs = self.task.make_pairs(
             self.trick.transform_batches(self.loader.batches(number)), latents
         )
-        duels = [
-            duel.with_discriminator_input(self.trick.transform_discriminator_input)
-            for duel in duels
+        pairs = [
+            pair.with_discriminator_input(self.trick.transform_discriminator_input)
+            for pair in pairs
         ]
-        terms = list(self.task.generator_terms(duels))
-        for duel in duels:
-            loss = self.trick.transform_loss(self.plain_loss, duel)
+        terms = list(self.task.generator_terms(pairs))
+        for pair in pairs:
+            loss = self.trick.transform_loss(self.plain_loss, pair)
             adversarial = loss.generator_loss(
-                duel.fake_score, duel.real_score if loss.needs_real_scores else None
+                pair.fake_score, pair.real_score if loss.needs_real_scores else None
             )
             terms += [("generator", loss.generator_weight * adversarial)]
-            terms += self.trick.generator_terms(duel)
+            terms += self.trick.generator_terms(pair)
         log = self.optimizer_step("generator", terms)
-        self.trick.after_generator_step(self.task, duels)
+        self.trick.after_generator_step(self.task, pairs)
         return log
 
     def optimizer_step(self, side: str, terms: Terms) -> LossTerms:
@@ -155,10 +160,10 @@ class Trainer:
 
         What layers draw by themselves (dropout, noise) comes from torch's global generator.
         """
-        moment = StepContext(self.streams, self.step, turn, self.progress)
+        context = StepContext(self.streams, self.step, turn, self.progress)
         self.streams.reseed("layers", self.step, turn)
-        self.trick.begin_step(moment)
-        return moment.of("latents").random
+        self.trick.begin_step(context)
+        return context.of("latents").random
 
     def flush(self) -> dict[str, float]:
         """The mean of each term since the last flush; raises Diverged at the first that is not finite."""
@@ -200,13 +205,15 @@ class Trainer:
 
 
 def make_optimizer(
-    plan: Hyperparameters, side: str, parameters: Sequence[nn.Parameter]
+    hyperparameters: Hyperparameters, side: str, parameters: Sequence[nn.Parameter]
 ) -> torch.optim.Optimizer:
-    rate = getattr(plan, f"{side}_lr")
-    if plan.optimizer == "rmsprop":
+    rate = getattr(hyperparameters, f"{side}_lr")
+    if hyperparameters.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, rate)
     fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
-    return torch.optim.Adam(parameters, rate, getattr(plan, f"{side}_betas"), fused=fused)
+    return torch.optim.Adam(
+        parameters, rate, getattr(hyperparameters, f"{side}_betas"), fused=fused
+    )
 
 
 def sum_terms(terms: Sequence[tuple[str, Tensor]]) -> LossTerms:
@@ -220,8 +227,8 @@ def sum_terms(terms: Sequence[tuple[str, Tensor]]) -> LossTerms:
 @torch.no_grad()
 def score_statistics(duels: Sequence[AdversarialBatch]) -> LossTerms:
     """How the discriminators scored: means, and the share of pairs whose real scores above its fake."""
-    real = torch.cat([duel.real_score.flatten() for duel in duels])
-    fake = torch.cat([duel.fake_score.flatten() for duel in duels])
+    real = torch.cat([pair.real_score.flatten() for pair in duels])
+    fake = torch.cat([pair.fake_score.flatten() for pair in duels])
     pairs = min(len(real), len(fake))
     told_apart = (real[:pairs] > fake[:pairs]).float().mean()
     return {"real_score": real.mean(), "fake_score": fake.mean(), "told_apart": told_apart}

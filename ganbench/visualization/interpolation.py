@@ -18,27 +18,27 @@ POINTS_PER_WALK = 400  # points of a walk in the plane
 
 
 @torch.no_grad()
-def draw_interpolation(sampler: SavedGenerator, method: str = "spherical") -> bytes:
+def draw_interpolation(generator: SavedGenerator, method: str = "spherical") -> bytes:
     """A PNG of walks between latents, a row each; of points in the plane, the paths that they take."""
-    game = sampler.load_task()
-    latent_sampler = game.latent_sampler(game.generators)
+    task = generator.load_task()
+    latent_sampler = task.latent_sampler(task.generators)
     if latent_sampler is None:
         raise CannotVisualize(
-            f"{sampler.trial.variant} draws nothing: there are no latents to walk between"
+            f"{generator.trial.variant} draws nothing: there are no latents to walk between"
         )
-    steps = STEPS_PER_WALK if sampler.has_images else POINTS_PER_WALK
-    streams = RngStreams(sampler.trial.seed, latent_sampler.device)
+    steps = STEPS_PER_WALK if generator.has_images else POINTS_PER_WALK
+    streams = RngStreams(generator.trial.seed, latent_sampler.device)
     walks = walk_latents(latent_sampler, method, steps, streams.generator("interpolation"))
-    sources = next(iter_source_batches(sampler.evaluator.split.held_out, streams, WALK_COUNT))
+    sources = next(iter_source_batches(generator.evaluator.split.held_out, streams, WALK_COUNT))
     labels = (
-        game.conditioning(sources).get(IMAGE, Conditioning()).labels
+        task.conditioning(sources).get(IMAGE, Conditioning()).labels
     )  # a walk stays within a class
     repeated_labels = None if labels is None else labels.repeat_interleave(steps)
     images = to_uint8(
         with_fixed_layer_noise(latent_sampler, streams).images(walks, repeated_labels)
     )
-    if not sampler.has_images:
-        return draw_picture(images, sampler.evaluator.reference)
+    if not generator.has_images:
+        return draw_picture(images, generator.evaluator.reference)
     return encode_png(arrange_grid(images, steps))
 
 

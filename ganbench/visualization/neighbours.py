@@ -23,16 +23,16 @@ class NearestNeighbours:
     copies: int  # fakes with the very features of a training example
 
 
-def find_neighbours(sampler: SavedGenerator, count: int | None = None) -> NearestNeighbours:
+def find_neighbours(generator: SavedGenerator, count: int | None = None) -> NearestNeighbours:
     """The ten fakes that are nearest to a training example, and the first ten, each above its nearest.
 
     It looks at all fakes that were measured, or at the first of them, and searches the training
     examples that fakes are measured against. Raises Unseen for points.
     """
-    measured = sampler.evaluator
-    if not sampler.has_images:
-        raise CannotVisualize(f"{sampler.trial.data} is points: neighbours are shown of images")
-    fakes = sampler.load_stored_images()[:count]
+    measured = generator.evaluator
+    if not generator.has_images:
+        raise CannotVisualize(f"{generator.trial.data} is points: neighbours are shown of images")
+    fakes = generator.load_stored_images()[:count]
     squared, which = find_nearest(measured.extract(fakes), measured.real_features)
     order = squared.argsort(stable=True)[:GRID_COLUMNS]
     rows = []

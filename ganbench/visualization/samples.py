@@ -23,15 +23,15 @@ from .trained_generator import CannotVisualize, SavedGenerator, find_saved_gener
 MAX_NEIGHBOUR_SAMPLES = 200  # fakes whose neighbours a report searches: extraction may be dear
 
 
-def draw_samples(sampler: SavedGenerator, count: int = GRID_COLUMNS**2) -> bytes:
+def draw_samples(generator: SavedGenerator, count: int = GRID_COLUMNS**2) -> bytes:
     """A PNG of the first fakes that were measured; of points their density.
 
     Translations stand beside what they were made from, and what they should be. Of fakes that were
     asked to show a class there are ten of each of the first ten classes.
     """
-    fakes = sampler.load_samples()
-    if not sampler.has_images or fakes.source is not None or fakes.labels is not None:
-        return draw_sample_picture(fakes, sampler.evaluator.reference)
+    fakes = generator.load_samples()
+    if not generator.has_images or fakes.source is not None or fakes.labels is not None:
+        return draw_sample_picture(fakes, generator.evaluator.reference)
     return encode_png(arrange_grid(to_uint8(fakes.images[:count])))
 
 

@@ -109,7 +109,7 @@ def clean_fids(folder, weights, monkeypatch, tmp_path):
 
 
 def ours(folder, weights, monkeypatch, tmp_path):
-    eye = ExtractorRunner(
+    runner = ExtractorRunner(
         EXTRACTORS.make("inception"), "inception", torch.device("cpu"), Frame(), BATCH, cpus()
     )
     source = FolderSource(str(folder))
@@ -118,7 +118,7 @@ def ours(folder, weights, monkeypatch, tmp_path):
     def run():
         monkeypatch.setenv("GANBENCH_CACHE", str(next(places)))  # nothing is known
         return extract_source_features(
-            source, range(len(source)), eye, lambda done, total: None
+            source, range(len(source)), runner, lambda done, total: None
         ).features
 
     return run
@@ -129,12 +129,12 @@ def ours(folder, weights, monkeypatch, tmp_path):
 def test_seconds_of_a_second_extraction(benchmark, tmp_path, monkeypatch):
     monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "cache"))
     source = FolderSource(str(written(tmp_path / "x", 2000, SIDE)))
-    eye = ExtractorRunner(
+    runner = ExtractorRunner(
         EXTRACTORS.make("identity"), "identity", torch.device("cpu"), Frame(), BATCH, cpus()
     )
 
     def run():
-        return extract_source_features(source, range(len(source)), eye, lambda done, total: None)
+        return extract_source_features(source, range(len(source)), runner, lambda done, total: None)
 
     run()
     assert benchmark.pedantic(run, rounds=3).cached_count == 2000
@@ -146,12 +146,12 @@ def test_seconds_of_a_second_extraction(benchmark, tmp_path, monkeypatch):
 def test_decoding_keeps_the_network_busy(benchmark, tmp_path, monkeypatch, workers):
     """What is decoded beside a network costs no time but that of the first batch."""
     source = FolderSource(str(written(tmp_path / "x", 60, LARGE, "jpg")))
-    eye = ExtractorRunner(Waits(), "waits", torch.device("cpu"), Frame(), 5, workers)
+    runner = ExtractorRunner(Waits(), "waits", torch.device("cpu"), Frame(), 5, workers)
     places = iter(tmp_path / str(number) for number in range(10))
 
     def run():
         monkeypatch.setenv("GANBENCH_CACHE", str(next(places)))
-        return extract_source_features(source, range(len(source)), eye, lambda done, total: None)
+        return extract_source_features(source, range(len(source)), runner, lambda done, total: None)
 
     benchmark.pedantic(run, rounds=2)
     benchmark.extra_info["the network alone"] = 0.02 * 60

@@ -18,8 +18,8 @@ class ModeSeeking(Unconditional):
             raise ValueError(f"weight must be above 0, not {weight}")
         self.weight = weight
 
-    def generator_terms(self, duels: list[AdversarialBatch]) -> Terms:
-        for duel in duels:
-            latents = (duel.source - duel.source.flip(0)).abs().mean()
-            images = (duel.fake - duel.fake.flip(0)).abs().mean()
+    def generator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
+        for pair in pairs:
+            latents = (pair.source - pair.source.flip(0)).abs().mean()
+            images = (pair.fake - pair.fake.flip(0)).abs().mean()
             yield "mode_seeking", self.weight * latents / (images + SMALLEST)

@@ -16,8 +16,8 @@ class PixelDropout(Trick):
             raise ValueError(f"share must lie between 0 and 1, not {share}")
         self.share = share
 
-    def objection(self, blueprint: BuildConfig) -> str | None:
-        if all(len(shape) == 3 for shape in blueprint.shapes.values()):
+    def objection(self, config: BuildConfig) -> str | None:
+        if all(len(shape) == 3 for shape in config.shapes.values()):
             return None
         return "pixel dropout needs images, and the data are points"
 

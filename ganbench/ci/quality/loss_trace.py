@@ -56,19 +56,19 @@ class TraceComparison:
 
 def record_trace(trial: Trial, metrics: tuple[str, ...], protocol: str) -> LossTrace:
     """Trains the trial's cell for STEPS steps at SEED, and measures its fakes."""
-    measured = evaluator_for(trial.data, trial.device, protocol)
+    evaluator = evaluator_for(trial.data, trial.device, protocol)
     streams = RngStreams(TRACE_SEED, torch.device(trial.device))
-    setup = build_training(trial.recipe, measured.data, streams)
-    deck = BatchLoader(measured.split.train, setup.hyperparameters.batch, streams)
-    trainer = Trainer(setup, deck, streams, trial.budget)
+    setup = build_training(trial.recipe, evaluator.data, streams)
+    loader = BatchLoader(evaluator.split.train, setup.hyperparameters.batch, streams)
+    trainer = Trainer(setup, loader, streams, trial.budget)
     for _ in range(TRACE_STEPS):
         trainer.train_step()
-    logs, sources = read_terms(trainer.logs), measured.split.held_out
+    logs, sources = read_terms(trainer.logs), evaluator.split.held_out
     losses = {name: [finite_or_none(log.get(name)) for log in logs] for log in logs for name in log}
     fakes = draw_samples_of_task(
         trainer.task, trainer.sampling_generators(), sources, streams, "evaluation"
     )
-    scores = values_of_readings(measured.measure(fakes, metrics))
+    scores = values_of_readings(evaluator.measure(fakes, metrics))
     return LossTrace(losses, {metric: finite_or_none(value) for metric, value in scores.items()})
 
 

@@ -213,10 +213,10 @@ def format_gate_table(frame: pd.DataFrame) -> str:
     """Rows under their cells' names, in aligned columns, for a terminal of 80."""
     inner = frame.drop(columns="cell")
     rows, names = inner.to_numpy().tolist(), list(inner.columns)
-    head, *lines = tabulate(rows, names, "plain", disable_numparse=True).split("\n")
+    head, *body = tabulate(rows, names, "plain", disable_numparse=True).split("\n")
     lines = [f"  {head}"]
     for cell in dict.fromkeys(frame["cell"]):
-        lines += [cell, *(f"  {line}" for line in itertools.compress(lines, frame["cell"] == cell))]
+        lines += [cell, *(f"  {line}" for line in itertools.compress(body, frame["cell"] == cell))]
     return "\n".join(lines)
 
 

@@ -46,19 +46,23 @@ class TrackerGroup:
     ) -> None:
         self.on_each_tracker(lambda tracker: tracker.close())
 
-    def update(self, sights: Sequence[TrialProgress]) -> None:
+    def update(self, trials: Sequence[TrialProgress]) -> None:
         """Tells what is new of all trials that run or have ended."""
-        for sight in sights if self.trackers else ():
-            folder = sight.folder
-            if folder is None or sight.state == "waiting" or folder.folder in self.ended:
+        for trial_progress in trials if self.trackers else ():
+            folder = trial_progress.folder
+            if folder is None or trial_progress.state == "waiting" or folder.folder in self.ended:
                 continue
             if attempts := folder.attempts():
-                self.follow_attempt(sight, folder, attempts[-1])
+                self.follow_attempt(trial_progress, folder, attempts[-1])
 
-    def follow_attempt(self, sight: TrialProgress, folder: TrialFolder, attempt: Attempt) -> None:
+    def follow_attempt(
+        self, trial_progress: TrialProgress, folder: TrialFolder, attempt: Attempt
+    ) -> None:
         key = attempt.folder
         if key not in self.begun:
-            trial = TrackedTrial(folder.folder.name, sight.label, flat_trial_settings(folder))
+            trial = TrackedTrial(
+                folder.folder.name, trial_progress.label, flat_trial_settings(folder)
+            )
             self.begun[key] = trial, 0
             self.on_each_tracker(lambda tracker: tracker.begin(trial))
         trial, count = self.begun[key]
@@ -66,11 +70,11 @@ class TrackerGroup:
         for event in events[count:]:
             self.log_event(trial, event)
         self.begun[key] = trial, len(events)
-        if sight.has_ended:
+        if trial_progress.has_ended:
             self.ended.add(folder.folder)
             final = last_measurements(folder)
             self.on_each_tracker(
-                lambda tracker: tracker.end(trial, sight.state, final, folder.samples_path)
+                lambda tracker: tracker.end(trial, trial_progress.state, final, folder.samples_path)
             )
 
     def log_event(self, trial: TrackedTrial, event: Mapping[str, Any]) -> None:

@@ -54,9 +54,9 @@ class RunMonitor:
 
     def refresh(self) -> list[TrialProgress]:
         """Every trial as it is now. Those that are done are not looked at again."""
-        for sight in self.sights:
-            if sight.state not in FINAL_OUTCOMES:
-                refresh_trial(sight)
+        for trial_progress in self.sights:
+            if trial_progress.state not in FINAL_OUTCOMES:
+                refresh_trial(trial_progress)
         return self.sights
 
     def is_over(self) -> bool:
@@ -69,29 +69,33 @@ class RunMonitor:
     def is_alive(self, run: Mapping[str, Any]) -> bool:
         if run.get("machine") == platform.node():
             return has_process(run.get("process", 0))
-        heard = [attempt_time(sight) for sight in self.sights if sight.state == "running"]
+        heard = [
+            attempt_time(trial_progress)
+            for trial_progress in self.sights
+            if trial_progress.state == "running"
+        ]
         return time.time() - max([run["time"], *heard]) < MAX_QUIET_SECONDS
 
 
-def refresh_trial(sight: TrialProgress) -> None:
+def refresh_trial(trial_progress: TrialProgress) -> None:
     """Reads the last attempt at a trial."""
-    assert sight.folder
-    attempts = sight.folder.attempts()
+    assert trial_progress.folder
+    attempts = trial_progress.folder.attempts()
     if not attempts:  # of a store that was copied without its attempts, perhaps
-        result = read_json_or_none(sight.folder.result_path)
-        sight.state = result["outcome"] if result else "waiting"
+        result = read_json_or_none(trial_progress.folder.result_path)
+        trial_progress.state = result["outcome"] if result else "waiting"
         return
     events = read_json_lines(attempts[-1].events_path)
     ending = read_json_or_none(attempts[-1].exit_path)
-    sight.began = sight.began or (events[0]["time"] if events else time.time())
+    trial_progress.began = trial_progress.began or (events[0]["time"] if events else time.time())
     for event in events:
-        sight.update(event)
+        trial_progress.update(event)
     if ending:
-        sight.state, sight.reason = ending["outcome"], ending["reason"]
+        trial_progress.state, trial_progress.reason = ending["outcome"], ending["reason"]
     else:
-        sight.state = "running" if is_under_way(events) else "waiting"
-    if sight.state == "interrupted":  # the next run goes on with it
-        sight.state = "waiting"
+        trial_progress.state = "running" if is_under_way(events) else "waiting"
+    if trial_progress.state == "interrupted":  # the next run goes on with it
+        trial_progress.state = "waiting"
 
 
 def is_under_way(events: list[dict[str, Any]]) -> bool:
@@ -104,10 +108,10 @@ def is_under_way(events: list[dict[str, Any]]) -> bool:
     return bool(time.time() - events[-1]["time"] < MAX_QUIET_SECONDS)
 
 
-def attempt_time(sight: TrialProgress) -> float:
+def attempt_time(trial_progress: TrialProgress) -> float:
     """When the last attempt at a trial was heard of."""
-    assert sight.folder
-    events = read_json_lines(sight.folder.attempts()[-1].events_path)
+    assert trial_progress.folder
+    events = read_json_lines(trial_progress.folder.attempts()[-1].events_path)
     return float(events[-1]["time"]) if events else 0.0
 
 

@@ -26,24 +26,24 @@ class Auxiliary(Conditional):
         self.weight = weight
 
     def build(
-        self, blueprint: BuildConfig, generator: MakeGenerator, discriminator: MakeDiscriminator
+        self, config: BuildConfig, generator: MakeGenerator, discriminator: MakeDiscriminator
     ) -> None:
-        self.latent, shape = blueprint.hyperparameters.latent, blueprint.shapes[IMAGE]
-        plain, classes = blueprint.network, blueprint.classes
+        self.latent, shape = config.hyperparameters.latent, config.shapes[IMAGE]
+        plain, classes = config.network, config.classes
         conditional = replace(plain, classes=classes).build_generator(self.latent, shape)
         self.generators[IMAGE] = generator(IMAGE, conditional)
         telling = with_auxiliary_head(plain, lambda width: nn.Linear(width, classes))
         self.discriminators[IMAGE] = discriminator(IMAGE, shape, telling)
 
-    def discriminator_terms(self, duels: list[AdversarialBatch]) -> Terms:
-        for duel in duels:
-            assert duel.real_label is not None
-            real = cross_entropy(auxiliary_logits(duel, duel.real_features), duel.real_label)
+    def discriminator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
+        for pair in pairs:
+            assert pair.real_label is not None
+            real = cross_entropy(auxiliary_logits(pair, pair.real_features), pair.real_label)
             yield "classes_of_reals", self.weight * real
-            yield from self.generator_terms([duel])
+            yield from self.generator_terms([pair])
 
-    def generator_terms(self, duels: list[AdversarialBatch]) -> Terms:
-        for duel in duels:
-            assert duel.fake_label is not None
-            fake = cross_entropy(auxiliary_logits(duel, duel.fake_features), duel.fake_label)
+    def generator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
+        for pair in pairs:
+            assert pair.fake_label is not None
+            fake = cross_entropy(auxiliary_logits(pair, pair.fake_features), pair.fake_label)
             yield "classes_of_fakes", self.weight * fake

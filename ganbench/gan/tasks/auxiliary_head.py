@@ -22,6 +22,6 @@ def with_auxiliary_head(
     return make_discriminator
 
 
-def auxiliary_logits(duel: AdversarialBatch, features: Tensor) -> Tensor:  # [N, width] => [N, ...]
-    assert duel.discriminator.teller is not None
-    return duel.discriminator.teller(features)
+def auxiliary_logits(pair: AdversarialBatch, features: Tensor) -> Tensor:  # [N, width] => [N, ...]
+    assert pair.discriminator.teller is not None
+    return pair.discriminator.teller(features)

@@ -47,13 +47,13 @@ class Task(nn.Module):
         self.generators = nn.ModuleDict()  # trained on the generators' turn
         self.discriminators = nn.ModuleDict()  # trained on the discriminators' turn
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+    def incompatibility(self, config: BuildConfig) -> str | None:
         """Why this game cannot be played with such data and networks, or None."""
         return None
 
     def build(
         self,
-        blueprint: BuildConfig,
+        config: BuildConfig,
         generator: MakeGenerator,
         discriminator: MakeDiscriminator,
     ) -> None:
@@ -64,11 +64,11 @@ class Task(nn.Module):
         """A turn's duels: whose fakes, made of draws from `random`, meet which reals."""
         raise NotImplementedError
 
-    def discriminator_terms(self, duels: list[AdversarialBatch]) -> Terms:
+    def discriminator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
         """What the discriminators owe the game besides telling real from fake."""
         return ()
 
-    def generator_terms(self, duels: list[AdversarialBatch]) -> Terms:
+    def generator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
         """What the generators owe the game besides fooling the discriminators."""
         return ()
 

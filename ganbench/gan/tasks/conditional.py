@@ -31,18 +31,18 @@ class Conditional(Unconditional):
             raise ValueError(f"truncation must be above 0, or 0 for none, not {truncation}")
         self.truncation = truncation
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        if not blueprint.classes:
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        if not config.classes:
             return "a conditional game needs labels, and the data have none"
-        if not blueprint.network.conditional:
-            return f"a conditional game tells networks labels, and {family_name(blueprint.network)} takes none"
-        return super().incompatibility(blueprint)
+        if not config.network.conditional:
+            return f"a conditional game tells networks labels, and {family_name(config.network)} takes none"
+        return super().incompatibility(config)
 
     def build(
-        self, blueprint: BuildConfig, generator: MakeGenerator, discriminator: MakeDiscriminator
+        self, config: BuildConfig, generator: MakeGenerator, discriminator: MakeDiscriminator
     ) -> None:
-        network = replace(blueprint.network, classes=blueprint.classes)
-        super().build(replace(blueprint, network=network), generator, discriminator)
+        network = replace(config.network, classes=config.classes)
+        super().build(replace(config, network=network), generator, discriminator)
 
     def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:
         real, labels = batches[IMAGE].images, batches[IMAGE].labels

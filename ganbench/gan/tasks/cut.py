@@ -49,26 +49,26 @@ class Contrastive(Task):
             raise ValueError("patches and identity must not be below 0, nor places below 2")
         self.patches, self.identity, self.places = patches, identity, places
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        shapes = list(blueprint.shapes.values())
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        shapes = list(config.shapes.values())
         if len(shapes) != 2:
             return f"translation needs two domains, and the data have {len(shapes)}"
         if shapes[0] != shapes[1]:
             return f"one encoder sees both domains, and they are {shapes[0]} and {shapes[1]}"
-        if not blueprint.network.encodes:
+        if not config.network.encodes:
             return (
                 "patches are compared in maps on the way, and this family's translators tell none"
             )
-        return blueprint.network.translation_incompatibility(*shapes)
+        return config.network.translation_incompatibility(*shapes)
 
     def build(
         self,
-        blueprint: BuildConfig,
+        config: BuildConfig,
         generator: MakeGenerator,
         discriminator: MakeDiscriminator,
     ) -> None:
-        network, (self.origin, self.target) = blueprint.network, blueprint.shapes
-        shape = blueprint.shapes[self.target]
+        network, (self.origin, self.target) = config.network, config.shapes
+        shape = config.shapes[self.target]
         translator = network.build_translator(shape, shape)
         heads = PatchEmbeddingHeads(encoder_widths(translator, shape))
         self.generators[self.target] = generator(self.target, translator)
@@ -84,13 +84,13 @@ class Contrastive(Task):
         pair = AdversarialBatch(name, name, generator, discriminator, source, real, fake)  # type: ignore[arg-type]
         return [pair]
 
-    def generator_terms(self, duels: list[AdversarialBatch]) -> Terms:
-        (duel,) = duels
+    def generator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
+        (pair,) = pairs
         if self.patches:
-            yield "patches", self.patches * self.patch_loss(duel.source, duel.fake)
+            yield "patches", self.patches * self.patch_loss(pair.source, pair.fake)
         if self.identity:
-            same = duel.generate(duel.real)
-            yield "identity", self.identity * self.patch_loss(duel.real, same)
+            same = pair.generate(pair.real)
+            yield "identity", self.identity * self.patch_loss(pair.real, same)
 
     def patch_loss(self, source: Tensor, fake: Tensor) -> Tensor:
         """How badly patches of fakes are told by those of their sources, averaged over maps, in nats."""

@@ -26,25 +26,25 @@ class Cycle(Task):
             raise ValueError("cycle and identity must not be below 0")
         self.cycle, self.identity = cycle, identity
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        shapes = list(blueprint.shapes.items())
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        shapes = list(config.shapes.items())
         if len(shapes) != 2:
             return f"a cycle needs two domains, and the data have {len(shapes)}"
         (one, a), (other, b) = shapes
         if self.identity and a != b:
             return f"an identity term needs domains of one shape, and {one} and {other} are {a} and {b}"
         objections = (
-            blueprint.network.translation_incompatibility(*pair) for pair in ((a, b), (b, a))
+            config.network.translation_incompatibility(*pair) for pair in ((a, b), (b, a))
         )
         return next(filter(None, objections), None)
 
     def build(
         self,
-        blueprint: BuildConfig,
+        config: BuildConfig,
         generator: MakeGenerator,
         discriminator: MakeDiscriminator,
     ) -> None:
-        network, shapes = blueprint.network, blueprint.shapes
+        network, shapes = config.network, config.shapes
         self.domains = tuple(shapes)
         for name in self.domains:
             translator = network.build_translator(shapes[self.other_domain(name)], shapes[name])
@@ -65,8 +65,8 @@ class Cycle(Task):
         real, judge = batches[name].images, self.discriminators[name]
         return AdversarialBatch(name, name, generator, judge, source, real, generator(source))  # type: ignore[arg-type]
 
-    def generator_terms(self, duels: list[AdversarialBatch]) -> Terms:
-        for there, back in (duels, duels[::-1]):
+    def generator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
+        for there, back in (pairs, pairs[::-1]):
             if self.cycle:
                 yield "cycle", self.cycle * l1_loss(back.generate(there.fake), there.source)
             if self.cycle and self.identity:

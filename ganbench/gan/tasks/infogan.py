@@ -46,18 +46,18 @@ class Information(Unconditional):
         self.numbers = categorical * categories  # of the source that hold categories
         self.codes = self.numbers + continuous
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        if blueprint.network.energy:
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        if config.network.energy:
             return "codes are read off features, and this discriminator makes reconstruction errors"
-        return super().incompatibility(blueprint)
+        return super().incompatibility(config)
 
     def build(
-        self, blueprint: BuildConfig, generator: MakeGenerator, discriminator: MakeDiscriminator
+        self, config: BuildConfig, generator: MakeGenerator, discriminator: MakeDiscriminator
     ) -> None:
-        self.latent, shape = blueprint.hyperparameters.latent, blueprint.shapes[IMAGE]
+        self.latent, shape = config.hyperparameters.latent, config.shapes[IMAGE]
         source = self.latent + self.codes
-        self.generators[IMAGE] = generator(IMAGE, blueprint.network.build_generator(source, shape))
-        telling = with_auxiliary_head(blueprint.network, self.build_code_reader)
+        self.generators[IMAGE] = generator(IMAGE, config.network.build_generator(source, shape))
+        telling = with_auxiliary_head(config.network, self.build_code_reader)
         self.discriminators[IMAGE] = discriminator(IMAGE, shape, telling)
 
     def build_code_reader(self, width: int) -> nn.Module:
@@ -76,13 +76,13 @@ class Information(Unconditional):
         number = torch.rand(count, self.continuous, generator=random, device=here)
         return torch.cat([plain, one_hot(category, self.categories).flatten(1), 2 * number - 1], 1)
 
-    def discriminator_terms(self, duels: list[AdversarialBatch]) -> Terms:
-        return self.generator_terms(duels)
+    def discriminator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
+        return self.generator_terms(pairs)
 
-    def generator_terms(self, duels: list[AdversarialBatch]) -> Terms:
-        for duel in duels:
-            lower_bounds = auxiliary_logits(duel, duel.fake_features)
-            categories, numbers = duel.source[:, self.latent :].tensor_split([self.numbers], 1)
+    def generator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
+        for pair in pairs:
+            lower_bounds = auxiliary_logits(pair, pair.fake_features)
+            categories, numbers = pair.source[:, self.latent :].tensor_split([self.numbers], 1)
             if self.categorical:
                 logits = lower_bounds[:, : self.numbers].unflatten(1, (-1, self.categories))
                 codes = categorical_information(logits, categories.view_as(logits))

@@ -38,13 +38,13 @@ class Restoration(Task):
         """The generator, made of a translator of damaged images."""
         return translator
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        if list(blueprint.shapes) != [IMAGE]:
-            return f"restoration has one domain, not {' and '.join(blueprint.shapes)}"
-        shape = blueprint.shapes[IMAGE]
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        if list(config.shapes) != [IMAGE]:
+            return f"restoration has one domain, not {' and '.join(config.shapes)}"
+        shape = config.shapes[IMAGE]
         if refusal := refuse_other_than_images("images are restored", shape):
             return refusal
-        return self.shape_incompatibility(shape) or blueprint.network.translation_incompatibility(
+        return self.shape_incompatibility(shape) or config.network.translation_incompatibility(
             self.damaged_shape(shape), shape
         )
 
@@ -54,11 +54,11 @@ class Restoration(Task):
 
     def build(
         self,
-        blueprint: BuildConfig,
+        config: BuildConfig,
         generator: MakeGenerator,
         discriminator: MakeDiscriminator,
     ) -> None:
-        network, shape = blueprint.network, blueprint.shapes[IMAGE]
+        network, shape = config.network, config.shapes[IMAGE]
         translator = network.build_translator(self.damaged_shape(shape), shape)
         self.generators[IMAGE] = generator(IMAGE, self.make_restorer(translator))
         self.discriminators[IMAGE] = discriminator(IMAGE, shape, network.build_discriminator)
@@ -69,9 +69,9 @@ class Restoration(Task):
         judge = self.discriminators[IMAGE]
         return [AdversarialBatch(IMAGE, IMAGE, generator, judge, source, real, generator(source))]  # type: ignore[arg-type]
 
-    def generator_terms(self, duels: list[AdversarialBatch]) -> Terms:
-        for duel in duels if self.content else ():
-            yield "content", self.content * mse_loss(duel.fake, duel.real)
+    def generator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
+        for pair in pairs if self.content else ():
+            yield "content", self.content * mse_loss(pair.fake, pair.real)
 
     def sample(
         self, generators: nn.ModuleDict, sources: Batches, random: torch.Generator

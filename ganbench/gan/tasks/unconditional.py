@@ -23,24 +23,22 @@ class StyledGeneratorLike(Protocol):
 
 
 class Unconditional(Task):
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        if list(blueprint.shapes) == [IMAGE]:
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        if list(config.shapes) == [IMAGE]:
             return None
-        return f"this game has one domain, and the data have {' and '.join(blueprint.shapes)}"
+        return f"this game has one domain, and the data have {' and '.join(config.shapes)}"
 
     def build(
         self,
-        blueprint: BuildConfig,
+        config: BuildConfig,
         generator: MakeGenerator,
         discriminator: MakeDiscriminator,
     ) -> None:
-        self.latent, shape = blueprint.hyperparameters.latent, blueprint.shapes[IMAGE]
+        self.latent, shape = config.hyperparameters.latent, config.shapes[IMAGE]
         self.generators[IMAGE] = generator(
-            IMAGE, blueprint.network.build_generator(self.latent, shape)
+            IMAGE, config.network.build_generator(self.latent, shape)
         )
-        self.discriminators[IMAGE] = discriminator(
-            IMAGE, shape, blueprint.network.build_discriminator
-        )
+        self.discriminators[IMAGE] = discriminator(IMAGE, shape, config.network.build_discriminator)
 
     def draw_latents(self, count: int, random: torch.Generator) -> Tensor:  # [count, ...]
         return torch.randn(count, self.latent, generator=random, device=random.device)

@@ -42,12 +42,12 @@ class ADA(Trick):
         for name in ("p", "signs", "turns"):
             self.register_buffer(name, torch.zeros(()))
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        if blueprint.network.energy:
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        if config.network.energy:
             return "ada reads the signs of scores, and reconstruction errors have only one"
-        if not separates_at_zero(blueprint.loss):
+        if not separates_at_zero(config.loss):
             return "ada reads on which side of 0 a score lies, and this loss draws no border there"
-        return refuse_points("ada", blueprint)
+        return refuse_points("ada", config)
 
     def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
         if self.context is None:
@@ -58,12 +58,12 @@ class ADA(Trick):
         return transform_colours(x, dice) if "c" in self.groups else x
 
     @torch.no_grad()
-    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
-        score = torch.cat([duel.real_score.flatten() for duel in duels])
+    def after_discriminator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
+        score = torch.cat([pair.real_score.flatten() for pair in pairs])
         self.signs += score.sign().mean() / self.every
         self.turns += 1
         due = self.turns == self.every  # a tensor: nothing in a step waits for the device
-        step = self.every * len(duels[0].real) / (1000 * self.kimg)
+        step = self.every * len(pairs[0].real) / (1000 * self.kimg)
         self.p += due * step * (self.signs - self.target).sign()
         self.p.clamp_(0, 1)
         self.signs *= ~due

@@ -68,15 +68,15 @@ class Trick(nn.Module):
     context: StepContext | None = None  # None: nothing runs yet, shapes are being asked for
 
     # Once, before anything is built.
-    def configure_hyperparameters(self, plan: Hyperparameters) -> Hyperparameters:
+    def configure_hyperparameters(self, hyperparameters: Hyperparameters) -> Hyperparameters:
         """Rates, batch, turns: as the trick wants them."""
-        return plan
+        return hyperparameters
 
     def configure_network(self, network: Network) -> Network:
         """The network family with other settings, such as another norm of the discriminator."""
         return network
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+    def incompatibility(self, config: BuildConfig) -> str | None:
         """Why this trick has no meaning here, in a sentence, or None."""
         return None
 
@@ -89,19 +89,19 @@ class Trick(nn.Module):
         """The same of a discriminator, whose head may be exchanged."""
         return discriminator
 
-    def setup(self, game: Task, blueprint: BuildConfig) -> None:
+    def setup(self, task: Task, config: BuildConfig) -> None:
         """Makes the state that depends on the networks, ahead of any load_state_dict."""
 
     # Every turn.
-    def begin_step(self, moment: StepContext) -> None:
+    def begin_step(self, context: StepContext) -> None:
         """The only clock: called before each turn. Draws come from `self.moment.of(...).random`."""
-        self.context = moment
+        self.context = context
 
     def transform_batches(self, batches: Batches) -> Batches:
         """The reals of a turn, before anybody plays with them."""
         return batches
 
-    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
+    def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
         """The loss of a duel, with other targets or around it."""
         return loss
 
@@ -112,15 +112,15 @@ class Trick(nn.Module):
         """
         return x
 
-    def transform_pair(self, duel: AdversarialBatch) -> AdversarialBatch:
+    def transform_pair(self, pair: AdversarialBatch) -> AdversarialBatch:
         """Who meets whom on a discriminator's turn."""
-        return duel
+        return pair
 
-    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
+    def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
         """Named scalars that add to the discriminator's objective, of each duel of its turn."""
         return ()
 
-    def generator_terms(self, duel: AdversarialBatch) -> Terms:
+    def generator_terms(self, pair: AdversarialBatch) -> Terms:
         """The same of the generator's."""
         return ()
 
@@ -131,10 +131,10 @@ class Trick(nn.Module):
         """Surrounds the generators' turn, and leaves nothing moved that it moved but the generators."""
         return nullcontext()
 
-    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
+    def after_discriminator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
         """The discriminators have moved; once a turn, however many duels it had."""
 
-    def after_generator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
+    def after_generator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
         """The generators have moved."""
 
     # At evaluation.
@@ -158,14 +158,14 @@ class TrickList(Trick):
     def items(self) -> Iterator[tuple[str, Trick]]:
         return zip(self.names, self, strict=True)
 
-    def configure_hyperparameters(self, plan: Hyperparameters) -> Hyperparameters:
-        return reduce(lambda x, trick: trick.configure_hyperparameters(x), self, plan)
+    def configure_hyperparameters(self, hyperparameters: Hyperparameters) -> Hyperparameters:
+        return reduce(lambda x, trick: trick.configure_hyperparameters(x), self, hyperparameters)
 
     def configure_network(self, network: Network) -> Network:
         return reduce(lambda x, trick: trick.configure_network(x), self, network)
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        reasons = [o for trick in self if (o := trick.incompatibility(blueprint))]
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        reasons = [o for trick in self if (o := trick.incompatibility(config))]
         return "; ".join(reasons) or None
 
     def transform_generator(self, generator: nn.Module) -> nn.Module:
@@ -174,33 +174,33 @@ class TrickList(Trick):
     def transform_discriminator(self, discriminator: Discriminator) -> Discriminator:
         return reduce(lambda x, trick: trick.transform_discriminator(x), self, discriminator)
 
-    def setup(self, game: Task, blueprint: BuildConfig) -> None:
+    def setup(self, task: Task, config: BuildConfig) -> None:
         for trick in self:
-            trick.setup(game, blueprint)
+            trick.setup(task, config)
 
-    def begin_step(self, moment: StepContext) -> None:
+    def begin_step(self, context: StepContext) -> None:
         for name, trick in self.items():
-            trick.begin_step(moment.of("tricks").of(name))
+            trick.begin_step(context.of("tricks").of(name))
 
     def transform_batches(self, batches: Batches) -> Batches:
         return reduce(lambda x, trick: trick.transform_batches(x), self, batches)
 
-    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
-        return reduce(lambda x, trick: trick.transform_loss(x, duel), self, loss)
+    def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
+        return reduce(lambda x, trick: trick.transform_loss(x, pair), self, loss)
 
     def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
         return reduce(lambda x, trick: trick.transform_discriminator_input(x, role), self, x)
 
-    def transform_pair(self, duel: AdversarialBatch) -> AdversarialBatch:
-        return reduce(lambda x, trick: trick.transform_pair(x), self, duel)
+    def transform_pair(self, pair: AdversarialBatch) -> AdversarialBatch:
+        return reduce(lambda x, trick: trick.transform_pair(x), self, pair)
 
-    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
+    def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
         for trick in self:
-            yield from trick.discriminator_terms(duel)
+            yield from trick.discriminator_terms(pair)
 
-    def generator_terms(self, duel: AdversarialBatch) -> Terms:
+    def generator_terms(self, pair: AdversarialBatch) -> Terms:
         for trick in self:
-            yield from trick.generator_terms(duel)
+            yield from trick.generator_terms(pair)
 
     def transform_gradients(self, side: str, parameters: Sequence[nn.Parameter]) -> None:
         for trick in self:
@@ -212,13 +212,13 @@ class TrickList(Trick):
             stack.enter_context(trick.lookahead(training))
         return stack
 
-    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
+    def after_discriminator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
         for trick in self:
-            trick.after_discriminator_step(game, duels)
+            trick.after_discriminator_step(task, pairs)
 
-    def after_generator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
+    def after_generator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
         for trick in self:
-            trick.after_generator_step(game, duels)
+            trick.after_generator_step(task, pairs)
 
     def transform_sampling_generators(self, generators: nn.ModuleDict) -> nn.ModuleDict:
         return reduce(lambda x, trick: trick.transform_sampling_generators(x), self, generators)

@@ -5,14 +5,14 @@ from ganbench.gan.tasks import TASKS
 from ganbench.registry import parse_spec
 
 
-def refuse_energy(trick: str, blueprint: BuildConfig) -> str | None:
-    if not blueprint.network.energy:
+def refuse_energy(trick: str, config: BuildConfig) -> str | None:
+    if not config.network.energy:
         return None
     return (
         f"{trick} adds features to a head, and this discriminator scores by reconstruction errors"
     )
 
 
-def has_conditions_per_sample(blueprint: BuildConfig) -> bool:
+def has_conditions_per_sample(config: BuildConfig) -> bool:
     """Does the game ask something of each image by itself: a label, or codes?"""
-    return bool(TASKS.load(parse_spec(blueprint.task).name).conditions_each_sample)
+    return bool(TASKS.load(parse_spec(config.task).name).conditions_each_sample)

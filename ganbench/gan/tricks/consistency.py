@@ -28,20 +28,20 @@ class Consistency(Trick):
             raise ValueError("shift must lie in [0, 0.5], and above 0 where nothing is flipped")
         self.weight, self.fakes, self.flip, self.shift = weight, fakes, flip, shift
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        return refuse_points("consistency", blueprint)
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        return refuse_points("consistency", config)
 
-    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
+    def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
         assert self.context
-        random = self.context.of(duel.name).random
+        random = self.context.of(pair.name).random
         sides = (
-            ("real", self.weight, duel.real, duel.real_label, duel.real_score),
-            ("fake", self.fakes, duel.fake, duel.fake_label, duel.fake_score),
+            ("real", self.weight, pair.real, pair.real_label, pair.real_score),
+            ("fake", self.fakes, pair.fake, pair.fake_label, pair.fake_score),
         )
         for role, weight, x, label, score in sides:
             if weight:
                 # in the role of the unchanged: other tricks' noise is the same for both
-                changed = duel.score(self.augment(x, random), role, label)
+                changed = pair.score(self.augment(x, random), role, label)
                 yield f"{role}_consistency", weight * (score - changed).square().mean()
 
     def augment(self, x: Tensor, random: torch.Generator) -> Tensor:

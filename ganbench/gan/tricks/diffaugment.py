@@ -25,8 +25,8 @@ class DiffAugment(Trick):
         chosen = ((colour, jitter_colours), (translation, translate_images), (cutout, cut_out))
         self.changes = [change for wanted, change in chosen if wanted]
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        return refuse_points("diffaugment", blueprint)
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        return refuse_points("diffaugment", config)
 
     def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
         if self.context is None:

@@ -23,15 +23,15 @@ class DRAGAN(Trick):
             raise ValueError("weight and spread must be above 0")
         self.weight, self.spread = weight, spread
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        return refuse_batch_norm("DRAGAN", blueprint)
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        return refuse_batch_norm("DRAGAN", config)
 
-    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
+    def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
         assert self.context
-        real, random = duel.real.detach(), self.context.of(duel.name).random
+        real, random = pair.real.detach(), self.context.of(pair.name).random
         step = torch.rand((len(real), *[1] * (real.ndim - 1)), generator=random, device=real.device)
         noise = torch.rand(real.shape, generator=random, device=real.device)
         near = (real + step * self.spread * real.std() * noise).requires_grad_()
-        squared = duel.squared_gradient_norm(duel.score(near, "dragan", duel.real_label), near)
+        squared = pair.squared_gradient_norm(pair.score(near, "dragan", pair.real_label), near)
         slope = squared.add(1e-12).sqrt()  # the root has no gradient at 0
         yield "dragan", self.weight * (slope - 1).square().mean()

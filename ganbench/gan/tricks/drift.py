@@ -16,5 +16,5 @@ class Drift(Trick):
             raise ValueError(f"weight must be above 0, not {weight}")
         self.weight = weight
 
-    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
-        yield "drift", self.weight * duel.real_score.square().mean()
+    def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
+        yield "drift", self.weight * pair.real_score.square().mean()

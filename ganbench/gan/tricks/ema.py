@@ -36,8 +36,8 @@ class EMA(Trick):
             raise ValueError(f"ramp must lie in [0, 1], not {ramp}")
         self.decay, self.ramp = decay, ramp
 
-    def setup(self, game: Task, blueprint: BuildConfig) -> None:
-        self.average = deepcopy(game.generators).requires_grad_(False)
+    def setup(self, task: Task, config: BuildConfig) -> None:
+        self.average = deepcopy(task.generators).requires_grad_(False)
 
     def effective_decay(self) -> float:
         """How much of the average stays as it was in this turn."""
@@ -48,16 +48,16 @@ class EMA(Trick):
         return min(self.decay, 0.5 ** (1 / half_life))
 
     @torch.no_grad()
-    def after_generator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
-        average, now = self.average, game.generators
+    def after_generator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
+        average, now = self.average, task.generators
         for mean, parameter in zip(average.parameters(), now.parameters(), strict=True):
             mean.lerp_(parameter, 1 - self.effective_decay())
         for mine, plain in zip(average.modules(), now.modules(), strict=True):
             if type(plain).get_extra_state is not nn.Module.get_extra_state:
                 mine.set_extra_state(plain.get_extra_state())  # the size that a network grew to
         if any(True for _ in average.buffers()):
-            for duel in duels:
-                replace(duel, generator=average[duel.generator_name]).generate(duel.source)
+            for pair in pairs:
+                replace(pair, generator=average[pair.generator_name]).generate(pair.source)
 
     def transform_sampling_generators(self, generators: nn.ModuleDict) -> nn.ModuleDict:
         return self.average

@@ -28,26 +28,26 @@ class Equilibrium(Trick):
             raise ValueError("gamma must lie in (0, 1] and rate be above 0")
         self.gamma, self.rate = gamma, rate
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        if not blueprint.network.energy:
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        if not config.network.energy:
             return "equilibrium balances reconstruction errors, and this discriminator makes none"
-        if not isinstance(blueprint.loss, Wasserstein):
+        if not isinstance(config.loss, Wasserstein):
             return "equilibrium weighs the fakes of the wasserstein loss, and this is another loss"
         return None
 
-    def setup(self, game: Task, blueprint: BuildConfig) -> None:
+    def setup(self, task: Task, config: BuildConfig) -> None:
         zeros = {
-            name: nn.Parameter(torch.zeros(()), requires_grad=False) for name in game.discriminators
+            name: nn.Parameter(torch.zeros(()), requires_grad=False) for name in task.discriminators
         }
         self.weights = nn.ParameterDict(zeros)
 
-    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
+    def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
         assert isinstance(loss, Wasserstein)
-        return replace(loss, fake_weight=self.weights[duel.name].clone())
+        return replace(loss, fake_weight=self.weights[pair.name].clone())
 
     @torch.no_grad()
-    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
-        for duel in duels:
-            real, fake = -duel.real_score.mean(), -duel.fake_score.mean()
-            weight = self.weights[duel.name]
+    def after_discriminator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
+        for pair in pairs:
+            real, fake = -pair.real_score.mean(), -pair.fake_score.mean()
+            weight = self.weights[pair.name]
             weight.add_(self.rate * (self.gamma * real - fake)).clamp_(0, 1)

@@ -26,15 +26,15 @@ class FeatureMatching(Trick):
             raise ValueError("weight must be above 0 and adversarial not below")
         self.weight, self.adversarial = weight, adversarial
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        idle = [name for name in blueprint.tricks if name in TRICKS_ON_ADVERSARIAL_TERM]
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        idle = [name for name in config.tricks if name in TRICKS_ON_ADVERSARIAL_TERM]
         if self.adversarial or not idle:
             return None
         return f"feature matching takes the adversarial term's place, and {idle[0]} would change nothing"
 
-    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
+    def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
         return replace(loss, generator_weight=self.adversarial * loss.generator_weight)
 
-    def generator_terms(self, duel: AdversarialBatch) -> Terms:
-        gap = duel.fake_features.mean(0) - duel.real_features.mean(0).detach()
+    def generator_terms(self, pair: AdversarialBatch) -> Terms:
+        gap = pair.fake_features.mean(0) - pair.real_features.mean(0).detach()
         yield "feature_matching", self.weight * gap.square().sum()

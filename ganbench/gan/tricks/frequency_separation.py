@@ -23,8 +23,8 @@ class FrequencySeparation(Trick):
             raise ValueError(f"the kernel must be odd and at least 3, not {kernel}")
         self.kernel = kernel
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        return refuse_points("frequency separation", blueprint)
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        return refuse_points("frequency separation", config)
 
     def transform_discriminator_input(
         self, x: Tensor, role: str

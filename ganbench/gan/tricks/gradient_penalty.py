@@ -22,17 +22,17 @@ class GradientPenalty(Trick):
             raise ValueError("weight must be above 0 and target not below")
         self.weight, self.target, self.one_sided = weight, target, one_sided
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        return refuse_batch_norm("gradient penalty", blueprint)
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        return refuse_batch_norm("gradient penalty", config)
 
-    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
+    def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
         assert self.context
-        shape = (len(duel.real), *[1] * (duel.real.ndim - 1))
-        random = self.context.of(duel.name).random
-        mix = torch.rand(shape, generator=random, device=duel.real.device).to(duel.real.dtype)
-        between = duel.real.lerp(duel.fake, mix)  # which a look ahead may follow to the generator
-        squared = duel.squared_gradient_norm(
-            duel.score(between, "gradient_penalty", duel.real_label), between
+        shape = (len(pair.real), *[1] * (pair.real.ndim - 1))
+        random = self.context.of(pair.name).random
+        mix = torch.rand(shape, generator=random, device=pair.real.device).to(pair.real.dtype)
+        between = pair.real.lerp(pair.fake, mix)  # which a look ahead may follow to the generator
+        squared = pair.squared_gradient_norm(
+            pair.score(between, "gradient_penalty", pair.real_label), between
         )
         excess = squared.add(1e-12).sqrt() - self.target  # the root has no gradient at 0
         excess = excess.relu() if self.one_sided else excess

@@ -44,24 +44,24 @@ class HistoricalAveraging(Trick):
             raise ValueError(f"weight must be above 0, not {weight}")
         self.weight = weight
 
-    def setup(self, game: Task, blueprint: BuildConfig) -> None:
-        self.discriminators = make_histories(game.discriminators)
-        self.generators = make_histories(game.generators)
+    def setup(self, task: Task, config: BuildConfig) -> None:
+        self.discriminators = make_histories(task.discriminators)
+        self.generators = make_histories(task.generators)
 
-    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
-        past = history_of(self.discriminators, duel.name)
-        yield "discriminator_history", self.weight * past.squared_distance(duel.discriminator)
+    def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
+        past = history_of(self.discriminators, pair.name)
+        yield "discriminator_history", self.weight * past.squared_distance(pair.discriminator)
 
-    def generator_terms(self, duel: AdversarialBatch) -> Terms:
-        past = history_of(self.generators, duel.generator_name)
-        yield "generator_history", self.weight * past.squared_distance(duel.generator)
+    def generator_terms(self, pair: AdversarialBatch) -> Terms:
+        past = history_of(self.generators, pair.generator_name)
+        yield "generator_history", self.weight * past.squared_distance(pair.generator)
 
-    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
-        for name, network in game.discriminators.items():
+    def after_discriminator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
+        for name, network in task.discriminators.items():
             history_of(self.discriminators, name).update_mean(network)
 
-    def after_generator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
-        for name, network in game.generators.items():
+    def after_generator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
+        for name, network in task.generators.items():
             history_of(self.generators, name).update_mean(network)
 
 

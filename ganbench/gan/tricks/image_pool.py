@@ -26,29 +26,27 @@ class ImagePool(Trick):
             raise ValueError(f"size must be at least 1, not {size}")
         self.size = size
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        if has_conditions_per_sample(blueprint):
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        if has_conditions_per_sample(config):
             return (
                 "a pool shows fakes of other turns, and here each is asked for something of its own"
             )
-        if blueprint.hyperparameters.batch <= self.size:
+        if config.hyperparameters.batch <= self.size:
             return None
-        return (
-            f"a pool of {self.size} images cannot hold a batch of {blueprint.hyperparameters.batch}"
-        )
+        return f"a pool of {self.size} images cannot hold a batch of {config.hyperparameters.batch}"
 
-    def setup(self, game: Task, blueprint: BuildConfig) -> None:
-        self.names = list(game.discriminators)
-        held = self.size - self.size % blueprint.hyperparameters.batch
+    def setup(self, task: Task, config: BuildConfig) -> None:
+        self.names = list(task.discriminators)
+        held = self.size - self.size % config.hyperparameters.batch
         for name in self.names:  # a discriminator is called like the domain that it judges
-            self.register_buffer(f"images_{name}", torch.zeros(held, *blueprint.shapes[name]))
+            self.register_buffer(f"images_{name}", torch.zeros(held, *config.shapes[name]))
         self.register_buffer("seen", torch.zeros(len(self.names), dtype=torch.long))
 
-    def transform_pair(self, duel: AdversarialBatch) -> AdversarialBatch:
-        pool, number = self.get_buffer(f"images_{duel.name}"), self.names.index(duel.name)
-        exchange = self.draw_exchange(len(pool), self.seen[number], len(duel.fake), duel.name)
-        self.seen[number] += len(duel.fake)
-        return replace(duel, fake=exchange.apply(pool, duel.fake))
+    def transform_pair(self, pair: AdversarialBatch) -> AdversarialBatch:
+        pool, number = self.get_buffer(f"images_{pair.name}"), self.names.index(pair.name)
+        exchange = self.draw_exchange(len(pool), self.seen[number], len(pair.fake), pair.name)
+        self.seen[number] += len(pair.fake)
+        return replace(pair, fake=exchange.apply(pool, pair.fake))
 
     def draw_exchange(self, held: int, seen: Tensor, count: int, name: str) -> "PoolExchange":
         assert self.context

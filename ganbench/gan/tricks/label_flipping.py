@@ -47,13 +47,13 @@ class LabelFlipping(Trick):
             raise ValueError(f"the share must lie in (0, 0.5), not {share}")
         self.share = share
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        return refuse_loss_without_targets("label flipping", blueprint)
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        return refuse_loss_without_targets("label flipping", config)
 
-    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
+    def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
         assert self.context
         assert isinstance(loss, TargetedLoss)
-        random = self.context.of(duel.name).random
+        random = self.context.of(pair.name).random
         return FlippedTargets(
             inner=loss,
             generator_weight=loss.generator_weight,

@@ -25,18 +25,18 @@ class LabelSmoothing(Trick):
             raise ValueError(f"the target for fakes must lie in [0, 0.5), not {fake}")
         self.real, self.fake = real, fake
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        return refuse_loss_without_targets("label smoothing", blueprint)
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        return refuse_loss_without_targets("label smoothing", config)
 
-    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
+    def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
         assert isinstance(loss, TargetedLoss)
         return replace(loss, real_target=self.real, fake_target=self.fake)
 
 
-def refuse_loss_without_targets(trick: str, blueprint: BuildConfig) -> str | None:
-    if isinstance(blueprint.loss, TargetedLoss):
+def refuse_loss_without_targets(trick: str, config: BuildConfig) -> str | None:
+    if isinstance(config.loss, TargetedLoss):
         return None
-    return f"{trick} needs targets, and the {loss_name(blueprint.loss)} loss has none"
+    return f"{trick} needs targets, and the {loss_name(config.loss)} loss has none"
 
 
 def loss_name(loss: Loss) -> str:

@@ -29,23 +29,23 @@ class LeCam(Trick):
             )
         self.weight, self.decay, self.start = weight, decay, start
 
-    def setup(self, game: Task, blueprint: BuildConfig) -> None:
-        self.names = list(game.discriminators)
+    def setup(self, task: Task, config: BuildConfig) -> None:
+        self.names = list(task.discriminators)
         self.register_buffer("anchors", torch.zeros(len(self.names), 2))
 
-    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
+    def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
         assert self.context
         if self.context.step >= self.start:
-            real, fake = self.anchors[self.names.index(duel.name)]
-            gap = (duel.real_score - fake).square().mean() + (
-                duel.fake_score - real
+            real, fake = self.anchors[self.names.index(pair.name)]
+            gap = (pair.real_score - fake).square().mean() + (
+                pair.fake_score - real
             ).square().mean()
             yield "lecam", self.weight * gap
 
     @torch.no_grad()
-    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
+    def after_discriminator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
         assert self.context
         share = 1 - self.decay if self.context.step >= self.start else 1.0
-        for duel in duels:
-            now = torch.stack([duel.real_score.mean(), duel.fake_score.mean()])
-            self.anchors[self.names.index(duel.name)].lerp_(now, share)
+        for pair in pairs:
+            now = torch.stack([pair.real_score.mean(), pair.fake_score.mean()])
+            self.anchors[self.names.index(pair.name)].lerp_(now, share)

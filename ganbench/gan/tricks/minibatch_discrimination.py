@@ -39,8 +39,8 @@ class MinibatchDiscrimination(Trick):
             raise ValueError("kernels and depth must be at least 1")
         self.kernels, self.depth = kernels, depth
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        return refuse_energy("minibatch discrimination", blueprint)
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        return refuse_energy("minibatch discrimination", config)
 
     def transform_discriminator(self, discriminator: Discriminator) -> Discriminator:
         width, head = discriminator.width, discriminator.head.widen(self.kernels)

@@ -37,8 +37,8 @@ class MinibatchStd(Trick):
             raise ValueError(f"a group must be at least 2, not {group}")
         self.group = group
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        return refuse_energy("minibatch_std", blueprint)
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        return refuse_energy("minibatch_std", config)
 
     def transform_discriminator(self, discriminator: Discriminator) -> Discriminator:
         width, head = discriminator.width, discriminator.head.widen(1)

@@ -29,13 +29,13 @@ class OrthogonalRegularization(Trick):
             raise ValueError(f"weight must be above 0, not {weight}")
         self.weight, self.of = weight, of
 
-    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
+    def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
         if self.of != "generator":
-            yield "discriminator_resemblance", self.weight * filter_similarity(duel.discriminator)
+            yield "discriminator_resemblance", self.weight * filter_similarity(pair.discriminator)
 
-    def generator_terms(self, duel: AdversarialBatch) -> Terms:
+    def generator_terms(self, pair: AdversarialBatch) -> Terms:
         if self.of != "discriminator":
-            yield "generator_resemblance", self.weight * filter_similarity(duel.generator)
+            yield "generator_resemblance", self.weight * filter_similarity(pair.generator)
 
 
 def filter_similarity(network: nn.Module) -> Tensor:

@@ -21,12 +21,10 @@ class PacGAN(Trick):
             raise ValueError(f"a pack is at least 2, not {pack}")
         self.pack = pack
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        if blueprint.hyperparameters.batch % self.pack:
-            return (
-                f"PacGAN cannot pack a batch of {blueprint.hyperparameters.batch} in {self.pack}s"
-            )
-        if has_conditions_per_sample(blueprint):
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        if config.hyperparameters.batch % self.pack:
+            return f"PacGAN cannot pack a batch of {config.hyperparameters.batch} in {self.pack}s"
+        if has_conditions_per_sample(config):
             return "PacGAN judges several images at once, and here each is judged by its own label"
         return None
 

@@ -29,10 +29,10 @@ class AveragedVotes(WrappedLoss):
 
     def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
         votes = [self.inner.generator_loss(fake, real)]
-        for duel in self.past:
+        for pair in self.past:
             votes += [
                 self.inner.generator_loss(
-                    duel.fake_score, real if real is None else duel.real_score
+                    pair.fake_score, real if real is None else pair.real_score
                 )
             ]
         return torch.stack(votes).mean()
@@ -47,22 +47,22 @@ class PastDiscriminators(Trick):
             raise ValueError("keep and every must be at least 1")
         self.keep, self.every = keep, every
 
-    def setup(self, game: Task, blueprint: BuildConfig) -> None:
-        copies = [deepcopy(game.discriminators).requires_grad_(False) for _ in range(self.keep)]
+    def setup(self, task: Task, config: BuildConfig) -> None:
+        copies = [deepcopy(task.discriminators).requires_grad_(False) for _ in range(self.keep)]
         self.snapshots = nn.ModuleList(copies)
 
-    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
+    def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
         assert self.context
         taken = self.context.step // self.every
         past = [
-            replace(duel, discriminator=cast(Discriminator, snapshot[duel.name]))
+            replace(pair, discriminator=cast(Discriminator, snapshot[pair.name]))
             for snapshot in cast(Sequence[nn.ModuleDict], self.snapshots[:taken])
         ]
         return AveragedVotes(inner=loss, generator_weight=loss.generator_weight, past=past)
 
-    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
+    def after_discriminator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
         assert self.context
         taken, left = divmod(self.context.step, self.every)
         if taken and not left and self.context.turn == 0:
             oldest = self.snapshots[(taken - 1) % self.keep]
-            oldest.load_state_dict(game.discriminators.state_dict())
+            oldest.load_state_dict(task.discriminators.state_dict())

@@ -27,25 +27,25 @@ class PathLength(Trick):
             raise ValueError("weight must be above 0, every at least 1 and decay lie in [0, 1)")
         self.weight, self.every, self.decay = weight, every, decay
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        if blueprint.network.styled:
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        if config.network.styled:
             return None
         return "path length is measured in styles, and this network has no mapping that makes them"
 
-    def setup(self, game: Task, blueprint: BuildConfig) -> None:
-        self.names = list(game.generators)
+    def setup(self, task: Task, config: BuildConfig) -> None:
+        self.names = list(task.generators)
         self.register_buffer("means", torch.zeros(len(self.names)))
 
-    def generator_terms(self, duel: AdversarialBatch) -> Terms:
+    def generator_terms(self, pair: AdversarialBatch) -> Terms:
         assert self.context
         if self.context.step % self.every:
             return
-        generator = cast(StyledGenerator, duel.generator)
-        w = generator.styles.mapping(duel.source)
+        generator = cast(StyledGenerator, pair.generator)
+        w = generator.styles.mapping(pair.source)
         images = generator.synthesis(w[:, None])
-        random = self.context.of(duel.generator_name).random
+        random = self.context.of(pair.generator_name).random
         lengths = path_lengths(images, w, random)
-        number = self.names.index(duel.generator_name)
+        number = self.names.index(pair.generator_name)
         with torch.no_grad():
             now, before = lengths.mean(), self.means[number]
             # it begins at the first: from 0 it would press all images together until it has caught up

@@ -12,8 +12,8 @@ from .augmentation_base import refuse_points
 from .base import Trick
 
 
-def refuse_batch_norm(penalty: str, blueprint: BuildConfig) -> str | None:
-    if blueprint.network.norm != "batch":
+def refuse_batch_norm(penalty: str, config: BuildConfig) -> str | None:
+    if config.network.norm != "batch":
         return None
     return (
         f"{penalty} needs scores of one image each, and batch norm makes them depend on the batch"
@@ -37,20 +37,20 @@ class ZeroCenteredPenalty(Trick):
             raise ValueError("weight must be above 0, every at least 1 and side not below 0")
         self.weight, self.every, self.side = weight, every, side
 
-    def penalized_scores(self, duel: AdversarialBatch) -> tuple[Tensor, Tensor]:
+    def penalized_scores(self, pair: AdversarialBatch) -> tuple[Tensor, Tensor]:
         """The scores, and what they were computed from."""
         raise NotImplementedError
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        if self.side and (points := refuse_points(f"{self.name} of a side", blueprint)):
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        if self.side and (points := refuse_points(f"{self.name} of a side", config)):
             return points
-        return refuse_batch_norm(self.name, blueprint)
+        return refuse_batch_norm(self.name, config)
 
-    def discriminator_terms(self, duel: AdversarialBatch) -> Terms:
+    def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
         assert self.context
         if self.context.step % self.every == 0:
-            squared = duel.squared_gradient_norm(*self.penalized_scores(duel))
-            weight = self.every * self.weight_for_images(duel.real)
+            squared = pair.squared_gradient_norm(*self.penalized_scores(pair))
+            weight = self.every * self.weight_for_images(pair.real)
             yield self.name.lower(), weight / 2 * squared.mean()
 
     def weight_for_images(self, images: Tensor) -> float:

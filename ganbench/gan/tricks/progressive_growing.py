@@ -26,14 +26,14 @@ class ProgressiveGrowing(Trick):
             raise ValueError(f"until must lie in (0, 1], not {until}")
         self.until = until
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        if blueprint.network.grows:
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        if config.network.grows:
             return None
         return "progressive growing needs networks that are built of sizes, and these have one"
 
-    def setup(self, game: Task, blueprint: BuildConfig) -> None:
+    def setup(self, task: Task, config: BuildConfig) -> None:
         self.growing = progressive_modules(
-            game
+            task
         )  # a tuple: the game's parts are not this trick's to save
         self.top = max(part.top for part in self.growing)
         self.set_level(0.0)
@@ -47,9 +47,9 @@ class ProgressiveGrowing(Trick):
         for part in self.growing:
             part.level = level
 
-    def begin_step(self, moment: StepContext) -> None:
-        super().begin_step(moment)
-        self.set_level(level_at(moment.progress / self.until, self.top))
+    def begin_step(self, context: StepContext) -> None:
+        super().begin_step(context)
+        self.set_level(level_at(context.progress / self.until, self.top))
 
     def transform_batches(self, batches: Batches) -> Batches:
         return {domain: self.limit_batch_detail(batch) for domain, batch in batches.items()}

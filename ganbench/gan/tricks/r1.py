@@ -13,5 +13,5 @@ from .penalty_base import ZeroCenteredPenalty
 class R1(ZeroCenteredPenalty):
     name = "R1"
 
-    def penalized_scores(self, duel: AdversarialBatch) -> tuple[Tensor, Tensor]:
-        return duel.real_score, duel.real
+    def penalized_scores(self, pair: AdversarialBatch) -> tuple[Tensor, Tensor]:
+        return pair.real_score, pair.real

@@ -13,5 +13,5 @@ from .penalty_base import ZeroCenteredPenalty
 class R2(ZeroCenteredPenalty):
     name = "R2"
 
-    def penalized_scores(self, duel: AdversarialBatch) -> tuple[Tensor, Tensor]:
-        return duel.fake_score, duel.fake
+    def penalized_scores(self, pair: AdversarialBatch) -> tuple[Tensor, Tensor]:
+        return pair.fake_score, pair.fake

@@ -31,10 +31,10 @@ class SpectralNorm(Trick):
             raise ValueError(f"power iterations must be at least 1, not {iterations}")
         self.iterations, self.keep_norm, self.in_both = iterations, keep_norm, generator
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
-        if not blueprint.network.begins_at_zero:
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        if not config.network.begins_at_zero:
             return None
-        family = family_name(blueprint.network)
+        family = family_name(config.network)
         return f"spectral norm divides weights by their norm, and some of {family} begin at zero"
 
     def configure_network(self, network: Network) -> Network:

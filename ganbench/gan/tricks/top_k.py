@@ -36,7 +36,7 @@ class TopK(Trick):
             raise ValueError("least must lie in (0, 1) and until in (0, 1]")
         self.least, self.until = least, until
 
-    def transform_loss(self, loss: Loss, duel: AdversarialBatch) -> Loss:
+    def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
         assert self.context
         share = self.least ** min(1.0, self.context.progress / self.until)
         return BestFakes(inner=loss, generator_weight=loss.generator_weight, share=share)

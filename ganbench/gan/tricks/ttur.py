@@ -19,5 +19,5 @@ class TTUR(Trick):
             raise ValueError(f"the ratio must be above 0, not {ratio}")
         self.ratio = ratio
 
-    def configure_hyperparameters(self, plan: Hyperparameters) -> Hyperparameters:
-        return replace(plan, discriminator_lr=self.ratio * plan.generator_lr)
+    def configure_hyperparameters(self, hyperparameters: Hyperparameters) -> Hyperparameters:
+        return replace(hyperparameters, discriminator_lr=self.ratio * hyperparameters.generator_lr)

@@ -30,12 +30,12 @@ class Unrolled(Trick):
             raise ValueError(f"turns must be at least 1, not {turns}")
         self.turns, self.order = turns, order
 
-    def incompatibility(self, blueprint: BuildConfig) -> str | None:
+    def incompatibility(self, config: BuildConfig) -> str | None:
         if self.order == 1:
             return None
-        if blueprint.hyperparameters.optimizer != "adam":
+        if config.hyperparameters.optimizer != "adam":
             return "unrolling of order 2 runs through Adam's steps, and this plan has another optimizer"
-        if foreign := [name for name in blueprint.tricks if acts_outside_objective(name)]:
+        if foreign := [name for name in config.tricks if acts_outside_objective(name)]:
             return f"unrolling of order 2 cannot run through {foreign[0]}; order=1 can"
         return None
 

@@ -23,6 +23,6 @@ class WeightClipping(Trick):
         self.limit = limit
 
     @torch.no_grad()
-    def after_discriminator_step(self, game: Task, duels: Sequence[AdversarialBatch]) -> None:
-        for parameter in game.discriminators.parameters():
+    def after_discriminator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
+        for parameter in task.discriminators.parameters():
             parameter.clamp_(-self.limit, self.limit)

@@ -47,15 +47,15 @@ def remove_frame(axes: Any) -> None:
     axes.grid(alpha=0.25, lw=0.6)
 
 
-def draw_legend(made: Figure, axes: Any) -> None:
+def draw_legend(drawing: Figure, axes: Any) -> None:
     """One below all panels, of whatever occurs in any."""
-    handles: dict[str, Any] = {}
+    handle_of_name: dict[str, Any] = {}
     for panel in axes:
         handles, names = panel.get_legend_handles_labels()
-        handles |= dict(zip(names, handles, strict=True))
-    columns = max(1, int(made.get_figwidth() // 2.5))
+        handle_of_name |= dict(zip(names, handles, strict=True))
+    columns = max(1, int(drawing.get_figwidth() // 2.5))
     place: Any = {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": 8}
-    made.legend(list(handles.values()), list(handles), **place)
+    drawing.legend(list(handle_of_name.values()), list(handle_of_name), **place)
 
 
 def set_logarithmic(axis: Any) -> None:

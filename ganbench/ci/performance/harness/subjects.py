@@ -105,8 +105,8 @@ def build_trainer(text: str, data: str, tricks: tuple[str, ...] = (), loss: str 
     chosen = (*(() if tricks else recipe.tricks), *tricks)
     recipe = replace(recipe, hyperparameters=plan, tricks=chosen, loss=loss or recipe.loss)
     setup = build_training(recipe, DATA.make(data), streams)
-    deck = BatchLoader(load_split(data).train, setup.hyperparameters.batch, streams)
-    return Trainer(setup, deck, streams, Budget("generator_turns", BUDGET_GENERATOR_STEPS))
+    loader = BatchLoader(load_split(data).train, setup.hyperparameters.batch, streams)
+    return Trainer(setup, loader, streams, Budget("generator_turns", BUDGET_GENERATOR_STEPS))
 
 
 @cache

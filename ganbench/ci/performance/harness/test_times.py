@@ -154,8 +154,8 @@ def noisy_digits() -> Any:
     )
     real, random = examples.images, torch.Generator(BENCH_DEVICE).manual_seed(0)
     images = real + 0.2 * torch.randn(real.shape, generator=random, device=BENCH_DEVICE)
-    game = subjects.build_trainer(subjects.SMALL_VARIANTS["cdcgan"], "digits").task.eval()
-    sampler = game.latent_sampler(game.generators)
+    task = subjects.build_trainer(subjects.SMALL_VARIANTS["cdcgan"], "digits").task.eval()
+    sampler = task.latent_sampler(task.generators)
     known = GeneratedSamples(
         images, examples.labels, source=real, truth=real, returned=real, sampler=sampler
     )
