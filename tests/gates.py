@@ -82,7 +82,7 @@ QUALITY = (
     Fault(
         "EMA that does not update",
         "ganbench/gan/tricks/ema.py",
-        "mean.lerp_(parameter, 1 - self.kept())",
+        "mean.lerp_(parameter, 1 - self.effective_decay())",
         "mean.lerp_(parameter, 0.0)",
         "ema(decay=0.95)",
     ),
@@ -101,15 +101,15 @@ QUALITY = (
     Fault(
         "features normalized wrongly",
         "ganbench/evaluation/extractors/classifier.py",
-        "self.network[:-1](in_unit_range(x))",
-        "self.network[:-1]((in_unit_range(x) + 1) / 2)",
+        "self.network[:-1](to_unit_range(x))",
+        "self.network[:-1]((to_unit_range(x) + 1) / 2)",
         measures=True,
     ),
     Fault(
         "a metric loses 1 % of the samples",
         "ganbench/evaluation/metrics/frechet.py",
-        "found = moments_of(sample.features)",
-        "found = moments_of(sample.features[: int(0.99 * len(sample))])",
+        "computed = compute_moments(sample.features)",
+        "computed = compute_moments(sample.features[: int(0.99 * len(sample))])",
         measures=True,
     ),
 )
@@ -136,8 +136,8 @@ PERFORMANCE = (
         "ganbench/training/trainer.py",
         "self.step, self.turn, self.spent = 0, 0, Spent()",
         "self.step, self.turn, self.spent = 0, 0, Spent()\n"
-        "        from .memory import peak\n"
-        '        self.ballast = torch.ones(peak(torch.device("cpu")) // 20)',
+        "        from ganbench.devices import peak_memory\n"
+        '        self.ballast = torch.ones(peak_memory(torch.device("cpu")) // 20)',
     ),
 )
 

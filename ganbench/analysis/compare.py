@@ -20,15 +20,15 @@ from ganbench.registry import SpecError, suggest
 from .contrasts import Change, arm_difference, estimate_contrast, holm_correct
 from .effects import ratio_or_difference
 from .intervals import CONFIDENCE_LEVEL, SCALES, t_interval
-from .leaderboard import ARM_COLUMNS
 from .rates import ENDED_OUTCOMES, wilson_interval
+from .rows import ARM_COLUMNS
 
 COMPARISON_VERDICTS = (
     "identical",  # the same numbers to the last bit, in every training that both have
     "better",
     "worse",
     "equivalent",  # the interval of a ratio lies within the margin
-    "undecided",  # the seeds do not tell, or there are no numbers
+    "undecided",  # the seeds do not suffice, or there are no numbers
     "fails more",
     "fails less",
     "new",  # trained only after
@@ -36,19 +36,10 @@ COMPARISON_VERDICTS = (
     "not comparable",
 )
 UNTESTED_VERDICTS = ("new", "missing", "not comparable")
-COMPARED_COLUMNS = [
-    "value",
-    "outcome",
-    "reason",
-    "protocol",
-    "metric_version",
-]  # the fields of Training
+# The fields of TrainingOutcome.
+COMPARED_COLUMNS = ["value", "outcome", "reason", "protocol", "metric_version"]
 COUNT_FIELDS = ("failed_before", "ended_before", "failed_after", "ended_after")
-UNIT_OF_TRANSFORM = {
-    "log": "ratio",
-    "none": "difference",
-    "logit": "log odds",
-}  # by the metric's scale
+UNIT_OF_TRANSFORM = {"log": "ratio", "none": "difference", "logit": "log odds"}  # of a change
 
 Names = tuple[str, ...]
 
@@ -79,15 +70,15 @@ class CellComparison:
     failed_after: int = 0
     ended_after: int = 0
     excess: float = 0.0  # failures after, beyond as many as both sides together make one expect
-    failure_p: float = math.nan  # two-sided, Holm-corrected over the cells (the mean: one question)
+    failure_p: float = math.nan  # two-sided, Holm-corrected over the cells (the mean: one test)
     margin: float = 0.0  # a ratio between 1 - margin and 1 / (1 - margin) counts as none
-    verdict: str = ""  # one of VERDICTS
+    verdict: str = ""  # one of COMPARISON_VERDICTS
     reason: str = ""  # why there is nothing to compare
 
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """What a table says of a metric of one training at the last checkpoint."""
+    """A table's entries for a metric of one training at the last checkpoint."""
 
     value: float  # NaN if there is none
     outcome: str | None
@@ -136,9 +127,9 @@ def compare_runs(
 ) -> list[CellComparison]:
     """Every cell that was trained before (`a`) or after (`b`), metric by metric.
 
-    Both are frames of `rows`. Cells are matched by data set, variant, loss, tricks and plan, and
+    Both are frames of `rows.load`. Cells are matched by data set, variant, loss, tricks and plan, and
     read at the last checkpoint: by pairs if both suites declare these and have the same seeds, else
-    by Welch's test. Values and failures are two questions, each with at most 5 % false alarms over
+    by Welch's test. Values and failures have a test each, both with at most 5 % false alarms over
     the cells of a metric; a cell that fails more or less is called so, however its survivors score.
     `margin`, a share from 0 to below 1, is the one that `b` declares unless given; `metrics` are
     those of both. Raises SpecError for a margin or a metric that cannot be.
@@ -147,10 +138,8 @@ def compare_runs(
     comparisons = []
     for metric in shared_metrics(a, b, metrics):
         raw = [comparison for comparison, _ in compare_cells(a, b, metric, share)]
-        values, failures = (
-            holm_correct([c.p for c in raw]),
-            holm_correct([c.failure_p for c in raw]),
-        )
+        values = holm_correct([c.p for c in raw])
+        failures = holm_correct([c.failure_p for c in raw])
         comparisons += [with_verdict(*each) for each in zip(raw, values, failures, strict=True)]
     return comparisons
 
@@ -161,7 +150,7 @@ def compare_overall(
     margin: float | None = None,
     metrics: list[str] | None = None,
 ) -> list[CellComparison]:
-    """Each metric's mean change over all matched cells, from the arguments of `compare`.
+    """Each metric's mean change over all matched cells, from the arguments of `compare_runs`.
 
     The cells are those that there are, not a sample: the error comes from the seeds within each.
     Identical are the numbers of all trainings that both have, which is more than to be equivalent.
@@ -177,7 +166,7 @@ def compare_overall(
 
 
 def comparisons_to_frame(comparisons: Sequence[CellComparison]) -> pd.DataFrame:
-    """A row a comparison; its columns are the fields of Comparison, also where there is no row."""
+    """A row a comparison; its columns are the fields of CellComparison, also where there is no row."""
     columns = [field.name for field in fields(CellComparison)]
     return pd.DataFrame([asdict(c) for c in comparisons], columns=columns)
 
@@ -185,16 +174,16 @@ def comparisons_to_frame(comparisons: Sequence[CellComparison]) -> pd.DataFrame:
 def list_condition_differences(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
     """What else is not the same before and after, in sentences: any of it may be the reason."""
     before, after = training_conditions(a), training_conditions(b)
-    pairs = {what: (before.get(what, "-"), after.get(what, "-")) for what in before | after}
-    changed = [f"{what}: {x} before, {y} after" for what, (x, y) in pairs.items() if x != y]
+    pairs = {name: (before.get(name, "-"), after.get(name, "-")) for name in before | after}
+    changed = [f"{name}: {x} before, {y} after" for name, (x, y) in pairs.items() if x != y]
     return changed + describe_changed_code(a, b)
 
 
-# What is compared
+# The matched cells
 
 
 def shared_metrics(a: pd.DataFrame, b: pd.DataFrame, metrics: list[str] | None) -> list[str]:
-    """The metrics of both suites, or those that are asked for."""
+    """The metrics of both suites, or the requested ones."""
     before, after = a.attrs["plan"]["metrics"], b.attrs["plan"]["metrics"]
     both = [metric for metric in after if metric in before]
     for metric in metrics or []:
@@ -226,15 +215,12 @@ def pairs_by_seed(a: pd.DataFrame, b: pd.DataFrame) -> bool:
 def match_cells(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> list[MatchedCell]:
     """The cells that were trained on either side, in the order of the second."""
     before, after = trainings_by_cell(a, metric), trainings_by_cell(b, metric)
-    cells = [
-        MatchedCell(n, before.get(n, {}), after.get(n, {}))
-        for n in dict.fromkeys([*after, *before])
-    ]
-    reasons = incomparable_datasets(
-        metric, [describe_scale(frame, metric) for frame in (a, b)], cells
-    )
-    tried = [match for match in cells if count_ended(match.before) or count_ended(match.after)]
-    return [replace(match, refusal=reasons[match.names[0]]) for match in tried]
+    every = dict.fromkeys([*after, *before])
+    cells = [MatchedCell(names, before.get(names, {}), after.get(names, {})) for names in every]
+    scales = [describe_scale(frame, metric) for frame in (a, b)]
+    reasons = incomparable_datasets(metric, scales, cells)
+    trained = [match for match in cells if count_ended(match.before) or count_ended(match.after)]
+    return [replace(match, refusal=reasons[match.names[0]]) for match in trained]
 
 
 def trainings_by_cell(frame: pd.DataFrame, metric: str) -> dict[Names, Side]:
@@ -242,13 +228,10 @@ def trainings_by_cell(frame: pd.DataFrame, metric: str) -> dict[Names, Side]:
     last = frame["role"].eq("trial") & frame["checkpoint"].eq("last")
     rows = frame.loc[last & frame["metric"].eq(metric), [*ARM_COLUMNS, "seed", *COMPARED_COLUMNS]]
     cells: dict[Names, Side] = {}
+    width = len(ARM_COLUMNS)
     for row in rows.itertuples(index=False, name=None):
-        names, seed, facts = (
-            row[: len(ARM_COLUMNS)],
-            row[len(ARM_COLUMNS)],
-            row[len(ARM_COLUMNS) + 1 :],
-        )
-        cells.setdefault(names, {})[int(seed)] = TrainingOutcome(*facts)
+        names, seed, entries = row[:width], row[width], row[width + 1 :]
+        cells.setdefault(names, {})[int(seed)] = TrainingOutcome(*entries)
     return cells
 
 
@@ -256,32 +239,39 @@ def incomparable_datasets(
     metric: str, scales: list[str], cells: Sequence[MatchedCell]
 ) -> dict[str, str]:
     """For each data set why this metric's numbers do not compare, or nothing."""
-    reasons = {}
-    for data in dict.fromkeys(match.names[0] for match in cells):
-        matched = [match for match in cells if match.names[0] == data]
-        before, after = (
-            measured_protocols(m.before for m in matched),
-            measured_protocols(m.after for m in matched),
-        )
-        reasons[data] = ""
-        if scales[0] != scales[1]:
-            reasons[data] = f"{metric} is {scales[0]} before, and {scales[1]} after"
-        elif before and after and len({*before, *after}) > 1:
-            reason = f"{' and '.join(before)} before, and by {' and '.join(after)} after"
-            reasons[data] = f"{metric} of {data} was measured by {reason}"
-    return reasons
+    cells_by_dataset: dict[str, list[MatchedCell]] = {}
+    for match in cells:
+        cells_by_dataset.setdefault(match.names[0], []).append(match)
+    if scales[0] != scales[1]:
+        reason = f"{metric} is {scales[0]} before, and {scales[1]} after"
+        return dict.fromkeys(cells_by_dataset, reason)
+    return {
+        data: describe_changed_protocol(f"{metric} of {data}", matched)
+        for data, matched in cells_by_dataset.items()
+    }
+
+
+def describe_changed_protocol(what: str, cells: Sequence[MatchedCell]) -> str:
+    """By which protocols this was measured on either side, or nothing if by a single one."""
+    before = measured_protocols(match.before for match in cells)
+    after = measured_protocols(match.after for match in cells)
+    if not before or not after or len({*before, *after}) == 1:
+        return ""
+    protocols = f"{' and '.join(before)} before, and by {' and '.join(after)} after"
+    return f"{what} was measured by {protocols}"
 
 
 def describe_scale(frame: pd.DataFrame, metric: str) -> str:
-    """How a plan says that a metric is to be read."""
+    """Direction, scale and unit of a metric, as a suite declares them."""
     facts = frame.attrs["plan"]["metrics"][metric]
     description = f"better if {facts['direction']}, on the scale {facts['transform']}"
     return f"{description}, in {facts['unit']}" if facts["unit"] else description
 
 
 def measured_protocols(sides: Iterable[Side]) -> list[str]:
-    """By what the values that there are were measured."""
-    measured = {t for side in sides for t in side.values() if t.value_or_none() is not None}
+    """The protocols by which these trainings have a value."""
+    trainings = [training for side in sides for training in side.values()]
+    measured = [training for training in trainings if training.value_or_none() is not None]
     return sorted({f"protocol {t.protocol} (version {t.version})" for t in measured})
 
 
@@ -300,20 +290,28 @@ def describe_absence(side: Side) -> str:
 
 def has_same_results(before: Side, after: Side) -> bool:
     """Have the seeds that ended on both sides the same outcomes and values, to the last bit?"""
-    both = [(before[seed], after[seed]) for seed in before.keys() & after.keys()]
-    ends = [(x, y) for x, y in both if x.has_ended() and y.has_ended()]
-    alike = all((x.outcome, x.value_or_none()) == (y.outcome, y.value_or_none()) for x, y in ends)
-    return alike and any(x.value_or_none() is not None for x, _ in ends)
+    results = [
+        (result_of(before[seed]), result_of(after[seed]))
+        for seed in before.keys() & after.keys()
+        if before[seed].has_ended() and after[seed].has_ended()
+    ]
+    has_values = any(value is not None for (_, value), _ in results)
+    return has_values and all(earlier == later for earlier, later in results)
+
+
+def result_of(training: TrainingOutcome) -> tuple[str | None, float | None]:
+    return training.outcome, training.value_or_none()
 
 
 def transformed_values(side: Side, transform: str = "none") -> dict[int, float]:
-    """The values that there are, by seed, on the transformed scale."""
+    """The measured values by seed, on the transformed scale."""
     to = SCALES[transform].to
-    return {seed: to(t.value) for seed, t in side.items() if t.value_or_none() is not None}
+    values = {seed: training.value_or_none() for seed, training in side.items()}
+    return {seed: to(value) for seed, value in values.items() if value is not None}
 
 
 def training_conditions(frame: pd.DataFrame) -> dict[str, str]:
-    """What a plan says of the circumstances of its trainings."""
+    """The budget, device, seeds, metrics and provenance of a suite's trainings, as texts."""
     plan = frame.attrs["plan"]
     spent = plan["budget"]
     conditions = {"budget": f"{spent['amount']:,} {spent['unit'].replace('_', ' ')}"}
@@ -323,24 +321,25 @@ def training_conditions(frame: pd.DataFrame) -> dict[str, str]:
 
 def describe_changed_code(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
     """In how many cells the code that trained them changed, as a sentence if it did in any."""
-    before, after = (
-        frame[frame["role"].eq("trial") & frame["code"].notna()]
-        .groupby(ARM_COLUMNS)["code"]
-        .agg(frozenset)
-        for frame in (a, b)
-    )
+    before, after = code_by_cell(a), code_by_cell(b)
     both = before.index.intersection(after.index)
     count = int((before[both] != after[both]).sum())
     return [f"sources of the training: changed in {count} of {len(both)} cells"] if count else []
 
 
-# How it is read
+def code_by_cell(frame: pd.DataFrame) -> "pd.Series[Any]":
+    """The hashes of the code that trained each cell, as a set."""
+    trained = frame[frame["role"].eq("trial") & frame["code"].notna()]
+    return trained.groupby(ARM_COLUMNS)["code"].agg(frozenset)
+
+
+# The tests
 
 
 def compare_cells(
     a: pd.DataFrame, b: pd.DataFrame, metric: str, margin: float
 ) -> Iterator[tuple[CellComparison, Change | None]]:
-    """Each cell before it is judged, and its change where both sides have values that compare."""
+    """Each cell without its verdict, and its change where both sides have values that compare."""
     transform = b.attrs["plan"]["metrics"][metric]["transform"]
     for match in match_cells(a, b, metric):
         cell = replace(blank_comparison(a, b, metric, margin), **describe_match(match, transform))
@@ -362,16 +361,15 @@ def has_nothing_to_compare(cell: CellComparison) -> bool:
 def blank_comparison(
     a: pd.DataFrame, b: pd.DataFrame, metric: str, margin: float
 ) -> CellComparison:
-    """A comparison that says only of what it is, and how it is made."""
+    """A comparison with its metric, pairing, unit and margin, and no results."""
     facts = b.attrs["plan"]["metrics"][metric]
     unit = UNIT_OF_TRANSFORM[facts["transform"]]
-    return CellComparison(
-        metric, facts["direction"], paired=pairs_by_seed(a, b), unit=unit, margin=margin
-    )
+    paired = pairs_by_seed(a, b)
+    return CellComparison(metric, facts["direction"], paired=paired, unit=unit, margin=margin)
 
 
 def describe_match(match: MatchedCell, transform: str) -> dict[str, Any]:
-    """A cell's names, means and failures, and what may be said of it without a test."""
+    """A cell's names, means and failures, and its verdict if that needs no test."""
     comparison: dict[str, Any] = dict(zip(ARM_COLUMNS, match.names, strict=True))
     comparison["verdict"], comparison["reason"] = match.untested_verdict()
     for name, side in (("before", match.before), ("after", match.after)):
@@ -383,13 +381,12 @@ def describe_match(match: MatchedCell, transform: str) -> dict[str, Any]:
 
 def change_between(match: MatchedCell, transform: str, paired: bool) -> Change | None:
     """After less before on the transformed scale; None if there are no two values to compare."""
-    before, after = (
-        transformed_values(match.before, transform),
-        transformed_values(match.after, transform),
-    )
+    before = transformed_values(match.before, transform)
+    after = transformed_values(match.after, transform)
     if paired:
         both = sorted(before.keys() & after.keys())
-        before, after = ({seed: side[seed] for seed in both} for side in (before, after))
+        before = {seed: before[seed] for seed in both}
+        after = {seed: after[seed] for seed in both}
     if not before or not after:
         return None
     return arm_difference(np.array([*after.values()]), np.array([*before.values()]), paired)
@@ -398,14 +395,14 @@ def change_between(match: MatchedCell, transform: str, paired: bool) -> Change |
 def mean_comparison(
     blank: CellComparison, cells: Sequence[tuple[CellComparison, Change | None]]
 ) -> CellComparison:
-    """The cells' mean change before it is judged, and what all of them lost."""
+    """The cells' mean change without its verdict, and how many trainings all of them lost."""
     matched = [c for c, _ in cells if c.verdict not in UNTESTED_VERDICTS]
     refused = dict.fromkeys(c.reason for c, _ in cells if c.verdict == "not comparable")
     totals: dict[str, Any] = {name: sum(getattr(c, name) for c in matched) for name in COUNT_FIELDS}
-    named = replace(
-        blank, verdict=classify_without_test(matched), reason="; ".join(refused), **totals
-    )
-    return with_tests(named, [own for _, own in cells if own], list(map(failure_counts, matched)))
+    verdict = classify_without_test(matched)
+    named = replace(blank, verdict=verdict, reason="; ".join(refused), **totals)
+    changes = [change for _, change in cells if change]
+    return with_tests(named, changes, [failure_counts(c) for c in matched])
 
 
 def classify_without_test(matched: Sequence[CellComparison]) -> str:
@@ -426,9 +423,8 @@ def with_tests(
     """The comparison with the mean of these changes and the tests of values and of failures."""
     combined = estimate_contrast(changes)
     transform = "log" if c.unit == "ratio" else "none"
-    middle, low, high = (
-        ratio_or_difference(value, transform) for value in (combined.mean, *combined.interval())
-    )
+    ends = (combined.mean, *combined.interval())
+    middle, low, high = (ratio_or_difference(value, transform) for value in ends)
     excess, failure_p = fisher_test(table)
     seeds = sum(each.seeds for each in changes)
     c = replace(c, cells=len(changes), seeds=seeds, excess=excess, failure_p=failure_p)
@@ -438,15 +434,16 @@ def with_tests(
 def fisher_test(table: Sequence[Sequence[int]]) -> tuple[float, float]:
     """How many more failed after than one expects, and the exact two-sided p of that.
 
-    A row a cell: failed and ended before, failed and ended after. Each cell keeps the failures that
-    it has in all, as in Fisher's test of one; p is NaN if they could not have fallen otherwise.
+    One row per cell: failed and ended before, failed and ended after. Each cell keeps the failures
+    that it has in all, as in Fisher's test of one; p is NaN if they could not have fallen otherwise.
     """
     null, excess, observed = np.ones(1), 0.0, 0
     for failed_before, ended_before, failed_after, ended_after in table:
         lost, total = failed_before + failed_after, ended_before + ended_after
         if 0 < lost < total:
-            found = stats.hypergeom.pmf(np.arange(lost + 1), total, lost, ended_after)
-            null, observed = np.convolve(null, found), observed + failed_after
+            cell_null = stats.hypergeom.pmf(np.arange(lost + 1), total, lost, ended_after)
+            null = np.convolve(null, cell_null)
+            observed += failed_after
             excess += failed_after - lost * ended_after / total
     if np.count_nonzero(null) < 2:
         return excess, math.nan
@@ -455,7 +452,7 @@ def fisher_test(table: Sequence[Sequence[int]]) -> tuple[float, float]:
 
 
 def with_verdict(c: CellComparison, p: float, failure_p: float) -> CellComparison:
-    """The comparison with corrected p and what may be said of it, no stronger than its interval."""
+    """The comparison with corrected p and its verdict, no stronger than its interval."""
     c = replace(c, p=p, failure_p=failure_p)
     return replace(c, verdict=c.verdict or decide_comparison_verdict(c))
 
@@ -482,15 +479,15 @@ def summarize_comparisons(comparisons: Sequence[CellComparison]) -> list[str]:
     return [*sentences, *(f"Not comparable: {reason}." for reason in refused if reason)]
 
 
-def format_tally(metric: str, found: Sequence[CellComparison]) -> str:
+def format_tally(metric: str, comparisons: Sequence[CellComparison]) -> str:
     """`fid of 5 cells: 2 better, 1 undecided, 2 new.`"""
-    counted = Counter(c.verdict for c in found)
+    counted = Counter(c.verdict for c in comparisons)
     counts = ", ".join(f"{counted[v]} {v}" for v in COMPARISON_VERDICTS if counted[v])
-    return f"{metric} of {format_count(len(found), 'cell')}: {counts}."
+    return f"{metric} of {format_count(len(comparisons), 'cell')}: {counts}."
 
 
 def format_comparison(c: CellComparison) -> str:
-    """What may be said of one comparison, no more than its interval says."""
+    """One comparison in a sentence, no stronger than its interval."""
     names = " / ".join(filter(None, (c.data, c.variant, c.loss, c.tricks, c.plan)))
     return f"{names or 'mean over all matched cells'}, {c.metric}: {format_verdict(c)}{format_failures(c)}."
 

@@ -15,7 +15,7 @@ from scipy import optimize, stats
 from .intervals import CONFIDENCE_LEVEL, SCALES
 
 CELL_COLUMNS = ["data", "variant", "loss", "plan"]
-TEST_POWER = 0.8  # with which an effect of the smallest size would have been seen
+TEST_POWER = 0.8  # with which an effect of the smallest size would have been detected
 
 Cell = tuple[Hashable, ...]
 
@@ -47,7 +47,7 @@ class Estimate:
         return 2 * float(stats.t.sf(abs(self.mean) / self.error, self.freedom))
 
     def smallest_detectable(self, family: int) -> float:
-        """The least true change that a t test would have shown with POWER, corrected for its family."""
+        """The least true change that a t test would have shown with TEST_POWER, corrected for its family."""
         if not self.error > 0:
             return math.nan
         bound = float(stats.t.ppf(1 - (1 - CONFIDENCE_LEVEL) / (2 * family), self.freedom))
@@ -141,7 +141,7 @@ def estimate_contrast(
     factors = [1 / len(changes)] * len(changes) if weights is None else list(weights)
     mean = sum(w * c.mean for w, c in zip(factors, changes, strict=True))
     estimable = [(w, c) for w, c in zip(factors, changes, strict=True) if c.freedom > 0]
-    # What the known variances count for, in the sum and so in its freedom: borrowing adds none.
+    # What the estimated variances count for, in the sum and so in its freedom: borrowing adds none.
     borrowed = sum(w**2 / c.seeds for w, c in zip(factors, changes, strict=True) if c.freedom <= 0)
     parts = [(w**2 + borrowed * c.seeds / len(estimable)) * c.variance for w, c in estimable]
     if not estimable or not sum(parts) > 0:

@@ -1,7 +1,7 @@
 """Detection: what went wrong in a training, and since which step, from its learning curve alone.
 
-A flag says what was the case from its step to the end: a collapse or a lost game that was made good
-again is none. The step is that of the first look, or score, that shows it.
+A flag holds from its step to the end: a collapse, or a discriminator that dominates, from which the
+training recovered is none. The step is that of the first loss record, or score, that shows it.
 """
 
 import math
@@ -14,17 +14,15 @@ from scipy import signal
 
 FLAG_NAMES = ("collapse", "oscillation", "won", "diverged")
 
-MIN_DOMINANT_ACCURACY = (
-    0.99  # of pairs told apart: normal scores of equal spread lie 3.3 deviations apart
-)
+MIN_DOMINANT_ACCURACY = 0.99  # of pairs: normal scores of equal spread lie 3.3 deviations apart
 MIN_LASTING_SHARE = (
-    0.1  # of the training, at the least, is what a discriminator that has won was seen to win
+    0.1  # of the training, at the least, is how long a dominant discriminator has dominated
 )
-MIN_LOOKS = 3  # at the least, for the same: one look alone may be a few steps
+MIN_LOOKS = 3  # at the least, for the same: one loss record alone may be a few steps
 
-MIN_SERIES_LENGTH = 20  # looks below which nothing is said of cycles
+MIN_SERIES_LENGTH = 20  # loss records below which no cycle is reported
 MIN_CYCLE_PERIODS = 3.5  # at the least, of a cycle: what has fewer is taken for a trend
-MIN_LOOKS_PER_PERIOD = 3  # at the least: looks are means, in which faster cycles vanish
+MIN_LOOKS_PER_PERIOD = 3  # at the least: loss records are means, in which faster cycles vanish
 MIN_SPECTRAL_PROMINENCE = (
     18.0  # times the power of noise there: at most 1 in 100 series of noise have as much
 )
@@ -73,19 +71,17 @@ def since_below(scores: Points, metric: str, least: float) -> int | None:
 
 
 def detect_discriminator_dominance(losses: Points) -> int | None:
-    """Since when the discriminator has told nearly all reals from nearly all fakes.
+    """The step since which the discriminator has separated nearly all pairs of a real and a fake.
 
-    Told by order alone, so that it means the same on every loss's scale.
+    Pair accuracy depends on the order of scores alone, so it means the same on every loss's scale.
     """
-    width, told_apart = resample_evenly(losses, "told_apart")
-    missed = np.flatnonzero(told_apart < MIN_DOMINANT_ACCURACY)
+    width, pair_accuracy = resample_evenly(losses, "told_apart")
+    missed = np.flatnonzero(pair_accuracy < MIN_DOMINANT_ACCURACY)
     first = int(missed[-1]) + 1 if len(missed) else 0
-    lasted = len(told_apart) - first
-    return (
-        (first + 1) * width
-        if lasted >= max(MIN_LOOKS, MIN_LASTING_SHARE * len(told_apart))
-        else None
-    )
+    lasted = len(pair_accuracy) - first
+    if lasted < max(MIN_LOOKS, MIN_LASTING_SHARE * len(pair_accuracy)):
+        return None
+    return (first + 1) * width
 
 
 def detect_oscillation(losses: Points) -> int | None:
@@ -99,9 +95,9 @@ def detect_oscillation(losses: Points) -> int | None:
 
 
 def resample_evenly(losses: Points, name: str) -> tuple[int, Numbers]:
-    """The width of a look in steps, and the mean of a term over every so many of them.
+    """The steps between loss records, and the mean of a term over every so many steps.
 
-    Looks at the device come at even distances and whenever there is a score: those are merged.
+    Losses are recorded at even distances and whenever there is a score: the latter are merged.
     """
     points = [(row["step"], row[name]) for row in losses if row.get(name) is not None]
     if not points:
@@ -133,7 +129,7 @@ def find_cycle_start(series: Numbers) -> int | None:
 
 
 def find_spectral_line(plain: Numbers) -> tuple[float, float]:
-    """The frequency, a look, that stands out most over red noise, and the power there."""
+    """The frequency, in cycles per loss record, that stands out most over red noise, and its power."""
     count = len(plain)
     frequencies = np.fft.rfftfreq(4 * count)  # finer than 1 / count: cycles need not be whole
     power = np.abs(np.fft.rfft(plain, 4 * count)) ** 2 / count
@@ -161,7 +157,7 @@ def red_noise_power(series: Numbers, frequency: Any) -> Any:
 def estimate_onset(plain: Numbers, frequency: float) -> int | None:
     """Where noise most likely turns into noise with this cycle, or None if the cycle has died out.
 
-    A cycle from a place to the end explains |sum of x exp(-iwt)|^2 / (looks in it) of the variance.
+    A cycle from a place to the end explains |sum of x exp(-iwt)|^2 / (loss records in it) of the variance.
     """
     count = len(plain)
     turned = plain * np.exp(-2j * np.pi * frequency * np.arange(count))

@@ -1,7 +1,7 @@
 """Effects: what each trick changes against the same cell and seed without it, and how surely.
 
 A trick that was tried on several backgrounds, as in a factorial design, has its mean over these; one
-that was only tried together with others is told together with them, against none.
+that was only tried together with others is compared together with them, against none.
 """
 
 import math
@@ -24,9 +24,9 @@ from .contrasts import (
     holm_correct,
     measured_arms,
 )
-from .factors import NO_TRICK, Weights, main_effect_weights, tricks_of_arm
+from .factors import NO_TRICK, Weights, main_effect_weights, tricks_in, tricks_of_arm
 from .intervals import CONFIDENCE_LEVEL, SCALES
-from .rows import refuse_mixed_protocols
+from .rows import LOST_OUTCOMES, outcome_facts, refuse_mixed_protocols
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Effect:
 
 
 def trick_effects(frame: pd.DataFrame) -> list[Effect]:
-    """Every trick against none, over the cells that tell.
+    """Every trick against none, over the cells that can estimate it.
 
     The cells are those of the grid, not a sample of all cells: the error comes from the seeds within
     each, by the pairing that the suite declared, and the interval says nothing about other cells.
@@ -58,8 +58,8 @@ def trick_effects(frame: pd.DataFrame) -> list[Effect]:
 
 
 def chain_effects(frame: pd.DataFrame) -> list[Effect]:
-    """Every chain of several tricks as it is, against none; a family of its own."""
-    return effects_of_family(frame, {(): outcome_rows(frame)}, (), chains_of_several_tricks)
+    """Every list of several tricks as it is, against none; a family of its own."""
+    return effects_of_family(frame, {(): outcome_rows(frame)}, (), lists_of_several_tricks)
 
 
 def effects_by_variant(frame: pd.DataFrame) -> list[Effect]:
@@ -87,20 +87,22 @@ def effects_of_family(
 ) -> list[Effect]:
     """Every name in every group, corrected together."""
     plan = frame.attrs["plan"]["analysis"]
-    facts = frame.attrs["plan"]["metrics"][plan["outcome"]]
-    raw = [
-        (with_group(effect, dict(zip(axes, key, strict=True))), effects)
-        for key, values in groups.items()
-        for effect, effects in estimate_effects(
-            values, (names or names_of_effects)(values), facts["transform"], plan["paired"]
-        )
-    ]
-    corrected = holm_correct([effects.p() for _, effects in raw])
+    facts = outcome_facts(frame)
+    raw: list[tuple[Effect, Estimate]] = []
+    for key, values in groups.items():
+        group = dict(zip(axes, key, strict=True))
+        named = (names or names_of_effects)(values)
+        estimated = estimate_effects(values, named, facts["transform"], plan["paired"])
+        raw += [(with_group(effect, group), estimate) for effect, estimate in estimated]
+    corrected = holm_correct([estimate.p() for _, estimate in raw])
     family = max(1, sum(not math.isnan(p) for p in corrected))
-    return [
-        effect_with_verdict(effect, effects, p, family, plan["equivalence"], facts)
-        for (effect, effects), p in zip(raw, corrected, strict=True)
-    ]
+    effects = []
+    for (effect, estimate), p in zip(raw, corrected, strict=True):
+        smallest = ratio_or_difference(estimate.smallest_detectable(family), facts["transform"])
+        effects.append(
+            effect_with_verdict(replace(effect, p=p, smallest=smallest), plan["equivalence"], facts)
+        )
+    return effects
 
 
 def with_group(effect: Effect, group: dict[str, Any]) -> Effect:
@@ -120,7 +122,7 @@ def outcome_rows(frame: pd.DataFrame) -> pd.DataFrame:
 def estimate_effects(
     values: pd.DataFrame, names: list[str], transform: str, paired: bool
 ) -> list[tuple[Effect, Estimate]]:
-    """Each name's effect before it is judged, and the estimate behind it."""
+    """Each name's effect without its verdict, and the estimate behind it."""
     cells = dict(cell_tables(values, transform))
     effects = []
     for name in names:
@@ -151,24 +153,40 @@ def ratio_or_difference(value: float, transform: str) -> float:
 
 
 def names_of_effects(values: pd.DataFrame) -> list[str]:
-    """What effects are told of: tricks that some cell can tell by themselves, and the other chains."""
-    applicable = values[values["outcome"] != "not_applicable"]
-    chains = [name for name in applicable["tricks"].unique() if name != NO_TRICK]
-    arms = [part["tricks"].unique() for _, part in applicable.groupby(CELL_COLUMNS, dropna=False)]
-    tricks = dict.fromkeys(trick for chain in chains for trick in chain.split(" + "))
-    single = {t for t in tricks if any(main_effect_weights(tuple(a), t) for a in arms)}
-    jointly = [chain for chain in chains if not tricks_of_arm(chain) <= single]
-    return list(dict.fromkeys(t for t in [*tricks, *jointly] if t in single or t in jointly))
+    """The single tricks that some cell can estimate, then the arms with any other trick.
+
+    An arm whose tricks can all be estimated one by one has no effect of its own.
+    """
+    arms = applicable_arms(values)
+    single = estimable_tricks(values, tricks_in(arms))
+    jointly = [arm for arm in arms if not tricks_of_arm(arm) <= set(single)]
+    in_order = [trick for trick in tricks_in(arms) if trick in single or trick in jointly]
+    return list(dict.fromkeys([*in_order, *jointly]))
 
 
-def chains_of_several_tricks(values: pd.DataFrame) -> list[str]:
-    """The chains of several tricks."""
+def applicable_arms(values: pd.DataFrame) -> list[str]:
+    """The arms that apply somewhere, in order of appearance, without the one of no trick."""
     applicable = values[values["outcome"] != "not_applicable"]
-    return [name for name in applicable["tricks"].unique() if len(tricks_of_arm(name)) > 1]
+    return [arm for arm in applicable["tricks"].unique() if arm != NO_TRICK]
+
+
+def estimable_tricks(values: pd.DataFrame, tricks: list[str]) -> list[str]:
+    """The tricks whose main effect the arms of some cell can estimate."""
+    applicable = values[values["outcome"] != "not_applicable"]
+    cells = applicable.groupby(CELL_COLUMNS, dropna=False)["tricks"]
+    arms_by_cell = [tuple(arms.unique()) for _, arms in cells]
+    return [
+        trick for trick in tricks if any(main_effect_weights(arms, trick) for arms in arms_by_cell)
+    ]
+
+
+def lists_of_several_tricks(values: pd.DataFrame) -> list[str]:
+    """The arms with several tricks."""
+    return [arm for arm in applicable_arms(values) if len(tricks_of_arm(arm)) > 1]
 
 
 def effect_weights(table: pd.DataFrame, name: str) -> Weights | None:
-    """Weights of a cell's arms that tell an effect: a trick's main effect, or a chain against none."""
+    """Weights of a cell's arms that estimate an effect: a trick's main effect, or a list against none."""
     measured_names = measured_arms(table)
     if len(tricks_of_arm(name)) == 1:
         return main_effect_weights(tuple(table.columns), name, measured_names)
@@ -176,11 +194,12 @@ def effect_weights(table: pd.DataFrame, name: str) -> Weights | None:
 
 
 def changes_by_cell(
-    cells: Mapping[Cell, pd.DataFrame], known: Mapping[Cell, Weights], paired: bool
+    cells: Mapping[Cell, pd.DataFrame], weights_by_cell: Mapping[Cell, Weights], paired: bool
 ) -> dict[Cell, Change]:
     """Each cell's change, of the cells that have one."""
     changes = {
-        cell: contrast_within_cell(cells[cell], weights, paired) for cell, weights in known.items()
+        cell: contrast_within_cell(cells[cell], weights, paired)
+        for cell, weights in weights_by_cell.items()
     }
     return {cell: change for cell, change in changes.items() if change}
 
@@ -190,17 +209,19 @@ def count_lost_trainings(values: pd.DataFrame, name: str) -> int:
     place = values.groupby([*CELL_COLUMNS, "seed"], dropna=False).ngroup()
     fine = place[values["tricks"].eq(NO_TRICK) & values["value"].notna()]
     with_it = values["tricks"].map(lambda arm: tricks_of_arm(name) <= tricks_of_arm(arm))
-    badly = with_it & values["outcome"].isin(["diverged", "failed"])
+    badly = with_it & values["outcome"].isin(LOST_OUTCOMES)
     return int(place[badly].isin(fine).sum())
 
 
-def pair_correlation(cells: Mapping[Cell, pd.DataFrame], known: Mapping[Cell, Weights]) -> float:
+def pair_correlation(
+    cells: Mapping[Cell, pd.DataFrame], weights_by_cell: Mapping[Cell, Weights]
+) -> float:
     """Between what is compared, over seeds within cells: pooled after each cell's mean is taken off.
 
     NaN where the seeds leave less than a freedom of two: any two points are in line.
     """
     sides, freedom = [np.zeros((0, 2))], 0
-    for cell, weights in known.items():
+    for cell, weights in weights_by_cell.items():
         table, factors = arm_columns(cells[cell], weights), np.array(list(weights.values()))
         table = table[~np.isnan(table).any(1)]
         both = np.stack([table @ factors.clip(min=0), table @ -factors.clip(max=0)], 1)
@@ -211,16 +232,13 @@ def pair_correlation(cells: Mapping[Cell, pd.DataFrame], known: Mapping[Cell, We
     return float(x @ y) / scale if scale > 0 and freedom > 1 else math.nan
 
 
-def effect_with_verdict(
-    effect: Effect, found: Estimate, p: float, family: int, margin: float, facts: dict[str, str]
-) -> Effect:
-    """The effect with its corrected p and what may be said of it, no stronger than its interval."""
+def effect_with_verdict(effect: Effect, margin: float, facts: dict[str, str]) -> Effect:
+    """The effect with its verdict, by its corrected p and no stronger than its interval."""
     inside = 1 - margin < effect.low and effect.high < 1 / (1 - margin)
     verdict = "undecided"
     if facts["transform"] == "log" and inside:
         verdict = "equivalent"
-    elif p < 1 - CONFIDENCE_LEVEL:
+    elif effect.p < 1 - CONFIDENCE_LEVEL:
         falls = effect.ratio < (1 if facts["transform"] == "log" else 0)
         verdict = "helps" if falls == (facts["direction"] == "lower") else "harms"
-    smallest = ratio_or_difference(found.smallest_detectable(family), facts["transform"])
-    return replace(effect, p=p, verdict=verdict, smallest=smallest)
+    return replace(effect, verdict=verdict)

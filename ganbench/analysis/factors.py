@@ -1,8 +1,9 @@
-"""Factors: what chains of tricks tell of each trick, and of each pair, in one cell (Fisher, 1935).
+"""Factors: the effect of each trick, and of each pair, from lists of tricks in a cell (Fisher, 1935).
 
-A chain is a run of a two-level design: each trick is in it or not. Least squares says with which
-weights the arms' means add up to a trick's main effect, which is its mean over the backgrounds that
-were tried. With tricks one at a time that is the arm less none; what was only tried jointly has none.
+A list of tricks is a run of a two-level design: each trick is in it or not. Least squares gives the
+weights with which the arms' means add up to a trick's main effect, which is its mean over the
+backgrounds that were tried. With tricks one at a time that is the arm less none; a trick that was only
+tried jointly has no main effect.
 """
 
 import itertools
@@ -27,15 +28,14 @@ def tricks_of_arm(arm: str) -> frozenset[str]:
 
 def tricks_in(arms: Sequence[str]) -> list[str]:
     """Single tricks, in the order in which they appear."""
-    return list(
-        dict.fromkeys(t for arm in arms if arm != NO_TRICK for t in arm.split(TRICK_SEPARATOR))
-    )
+    with_tricks = [arm for arm in arms if arm != NO_TRICK]
+    return list(dict.fromkeys(trick for arm in with_tricks for trick in arm.split(TRICK_SEPARATOR)))
 
 
 def main_effect_weights(
     arms: Sequence[str], trick: str, measured: Sequence[str] | None = None
 ) -> Weights | None:
-    """Weights of the arms' means that add up to what a trick changes; None if they cannot tell.
+    """Weights of the arms' means that add up to what a trick changes; None if no weights do.
 
     Where not all arms were measured, those that were must add up to the same whichever two tricks
     interact: or else an interaction would pass for a change of the trick where an arm is missing.
@@ -49,49 +49,65 @@ def main_effect_weights(
 def interaction_weights(arms: Sequence[str], pair: tuple[str, str]) -> Weights | None:
     """Weights of what two tricks change together beyond what each changes by itself.
 
-    None if the arms cannot tell, as where another pair has the same runs.
+    None if the arms cannot estimate it, as where another pair has the same runs.
     """
     return term_weights(tuple(arms), pair, 2)
 
 
 @lru_cache(maxsize=4096)
 def average_over_backgrounds(arms: tuple[str, ...], trick: str) -> Weights | None:
-    """What a trick changes, over having and not having each trick whose interaction the arms tell.
+    """What a trick changes, over having and not having each trick whose interaction can be estimated.
 
-    Where that cannot be told, as in a fraction of a design, of a model without interactions.
+    Where the arms do not suffice for that, as in a fraction of a design, the weights are those of a
+    model without interactions.
     """
     terms, tricks = estimable_terms(arms, 2), tricks_in(arms)
-    pairs = [{trick, t} for t in tricks if t != trick and interaction_weights(arms, (trick, t))]
-    wanted = [1.0 if set(t) == {trick} else 0.5 if set(t) in pairs else 0.0 for t in terms]
-    weights = solve_weights(arms, terms, np.array(wanted)) if trick in tricks else None
-    return weights or term_weights(arms, (trick,), 1)
+    if trick in tricks:
+        others = [other for other in tricks if other != trick]
+        pairs = [{trick, other} for other in others if interaction_weights(arms, (trick, other))]
+        wanted = np.array([share_in_main_effect(set(term), trick, pairs) for term in terms])
+        weights = solve_weights(arms, terms, wanted)
+        if weights:
+            return weights
+    return term_weights(arms, (trick,), 1)
+
+
+def share_in_main_effect(term: set[str], trick: str, pairs: Sequence[set[str]]) -> float:
+    """A term's part in a trick's mean over backgrounds, half of which have the pair's other trick."""
+    if term == {trick}:
+        return 1.0
+    return 0.5 if term in pairs else 0.0
 
 
 @lru_cache(maxsize=4096)
 def carry_to_measured(
-    whole: tuple[tuple[str, float], ...], measured: tuple[str, ...]
+    full_weights: tuple[tuple[str, float], ...], measured: tuple[str, ...]
 ) -> Weights | None:
     """Weights of the measured arms that come to what these weights do, for any effects of pairs."""
-    arms, factors = zip(*whole, strict=True)
+    arms, factors = zip(*full_weights, strict=True)
     terms, tricks = estimable_terms(arms, 2), set(tricks_in(arms))
-    like = [arm for arm in measured if tricks_of_arm(arm) <= tricks]
-    return (
-        solve_weights(like, terms, np.array(factors) @ design_matrix(arms, terms)) if like else None
-    )
+    comparable = [arm for arm in measured if tricks_of_arm(arm) <= tricks]
+    if not comparable:
+        return None
+    wanted = np.array(factors) @ design_matrix(arms, terms)
+    return solve_weights(comparable, terms, wanted)
 
 
 @lru_cache(maxsize=4096)
 def term_weights(arms: tuple[str, ...], wanted: tuple[str, ...], order: int) -> Weights | None:
     """Those of a term in the model of all terms up to an order, if it can be estimated in it."""
     terms = estimable_terms(arms, order)
-    places = [set(term) == set(wanted) for term in terms]
-    return solve_weights(arms, terms, np.array(places, dtype=float)) if any(places) else None
+    is_wanted = [set(term) == set(wanted) for term in terms]
+    if not any(is_wanted):
+        return None
+    return solve_weights(arms, terms, np.array(is_wanted, dtype=float))
 
 
 def estimable_terms(arms: Sequence[str], order: int) -> list[Term]:
-    """Of a model with all interactions up to an order that some arm has."""
+    """The terms of a model with all interactions up to an order that some arm has."""
     tricks, arm_tricks = tricks_in(arms), [tricks_of_arm(arm) for arm in arms]
-    terms = [t for size in range(order + 1) for t in itertools.combinations(tricks, size)]
+    sizes = range(order + 1)
+    terms = [term for size in sizes for term in itertools.combinations(tricks, size)]
     return [term for term in terms if any(set(term) <= arm for arm in arm_tricks)]
 
 
@@ -107,4 +123,4 @@ def solve_weights(arms: Sequence[str], terms: Sequence[Term], wanted: np.ndarray
     solution = (wanted @ np.linalg.pinv(model)).round(WEIGHT_DIGITS)
     if not np.allclose(solution @ model, wanted, atol=1e-9):
         return None
-    return {arm: float(w) for arm, w in zip(arms, solution, strict=True) if w}
+    return {arm: float(weight) for arm, weight in zip(arms, solution, strict=True) if weight}

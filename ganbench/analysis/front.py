@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .intervals import t_interval
-from .profiles import declared_outcome, score_rows
+from .profiles import score_rows
+from .rows import ARM_COLUMNS, outcome_facts
 
-ARM_COLUMNS = ["data", "variant", "loss", "tricks", "plan"]
 COST_COLUMN_OF = {  # column: the cost of a training
     "seconds": "train_seconds",
     "images_per_second": "train_images_per_second",
@@ -43,12 +43,11 @@ def cost_front(frame: pd.DataFrame) -> pd.DataFrame:
     alone), memory (bytes at the peak; of the device, or of the process on a CPU) and parameters (of
     generator and discriminator), on_front.
     """
-    scored = score_rows(frame)
-    cells = quality_by_cell(scored, declared_outcome(frame)["transform"]).merge(
-        costs_by_cell(frame), "left", ARM_COLUMNS
-    )
+    facts = outcome_facts(frame)
+    quality = quality_by_cell(score_rows(frame), facts["transform"])
+    cells = quality.merge(costs_by_cell(frame), "left", ARM_COLUMNS)
     # Of a cell's mean score, on whatever scale, only the order counts.
-    score = cells["value"] * (-1 if declared_outcome(frame)["direction"] == "lower" else 1)
+    score = cells["value"] * (-1 if facts["direction"] == "lower" else 1)
     able = cells["failed"].eq(0) & score.notna() & cells["seconds"].notna()
     cells["on_front"] = False
     for _, part in cells[able].groupby("data"):
@@ -58,10 +57,10 @@ def cost_front(frame: pd.DataFrame) -> pd.DataFrame:
     return ordered[FRONT_COLUMNS]
 
 
-def quality_by_cell(known: pd.DataFrame, transform: str) -> pd.DataFrame:
+def quality_by_cell(scored: pd.DataFrame, transform: str) -> pd.DataFrame:
     """Of each cell the mean outcome of what ended, and how many did not."""
-    ended = np.isfinite(known["score"])
-    cells = known.assign(value=known["value"].where(ended), failed=~ended)
+    ended = np.isfinite(scored["score"])
+    cells = scored.assign(value=scored["value"].where(ended), failed=~ended)
     means = cells.groupby(ARM_COLUMNS, dropna=False, sort=False).agg(
         value=("value", lambda values: t_interval(values.dropna().tolist(), transform).mean),
         failed=("failed", "sum"),

@@ -51,7 +51,7 @@ class Interaction:
 
 
 def all_interactions(frame: pd.DataFrame) -> list[Interaction]:
-    """All that the grid can tell, those of one kind corrected together."""
+    """All that the grid can estimate, those of one kind corrected together."""
     plan = frame.attrs["plan"]["analysis"]
     transform = frame.attrs["plan"]["metrics"][plan["outcome"]]["transform"]
     values = outcome_rows(frame)
@@ -59,18 +59,26 @@ def all_interactions(frame: pd.DataFrame) -> list[Interaction]:
     changes = {
         name: effect_by_cell(cells, name, plan["paired"]) for name in names_of_effects(values)
     }
-    interactions = [
-        make_interaction(f"trick × {factor}", name, level, mean, count, transform)
-        for factor in INTERACTION_FACTORS
-        for name, known in changes.items()
-        for level, mean, count in interactions_by_level(known, CELL_COLUMNS.index(factor))
+    families = [factor_interactions(changes, factor, transform) for factor in INTERACTION_FACTORS]
+    families.append(
+        [
+            make_interaction(("trick × trick", one, other), mean, count, transform)
+            for one, other, mean, count in pair_interactions(cells, plan["paired"])
+        ]
+    )
+    return [entry for family in families for entry in correct_interactions(family)]
+
+
+def factor_interactions(
+    changes: Mapping[str, Mapping[Cell, Change]], factor: str, transform: str
+) -> list[tuple[Interaction, float]]:
+    """Every trick's interactions with one factor before correction, and their p."""
+    place = CELL_COLUMNS.index(factor)
+    return [
+        make_interaction((f"trick × {factor}", name, level), mean, count, transform)
+        for name, by_cell in changes.items()
+        for level, mean, count in interactions_by_level(by_cell, place)
     ]
-    interactions += [
-        make_interaction("trick × trick", one, other, mean, count, transform)
-        for one, other, mean, count in pair_interactions(cells, plan["paired"])
-    ]
-    kinds = itertools.groupby(interactions, key=lambda pair: pair[0].kind)
-    return [entry for _, part in kinds for entry in correct_interactions(list(part))]
 
 
 def effect_by_cell(
@@ -115,8 +123,9 @@ def weights_against_others(cells: Sequence[Cell], place: int, level: str) -> dic
 def pair_interactions(
     cells: Mapping[Cell, pd.DataFrame], paired: bool
 ) -> Iterator[tuple[str, str, Estimate, int]]:
-    """Each pair of tricks that some cell can tell."""
-    names = dict.fromkeys(t for table in cells.values() for t in tricks_in(list(table.columns)))
+    """Each pair of tricks whose interaction some cell can estimate."""
+    columns = [list(table.columns) for table in cells.values()]
+    names = dict.fromkeys(trick for arms in columns for trick in tricks_in(arms))
     for pair in itertools.combinations(names, 2):
         weights_by_cell = {
             cell: interaction_weights(measured_arms(table), pair) for cell, table in cells.items()
@@ -128,18 +137,28 @@ def pair_interactions(
 
 
 def make_interaction(
-    kind: str, name: str, where: str, found: Estimate, cells: int, transform: str
+    labels: tuple[str, str, str], estimate: Estimate, cells: int, transform: str
 ) -> tuple[Interaction, float]:
-    """The interaction before correction, and its p."""
-    ratio, low, high = (
-        ratio_or_difference(value, transform) for value in (found.mean, *found.interval())
+    """The interaction of this kind, tricks and place before correction, and its p."""
+    kind, tricks, where = labels
+    low, high = estimate.interval()
+    interaction = Interaction(
+        kind=kind,
+        tricks=tricks,
+        where=where,
+        ratio=ratio_or_difference(estimate.mean, transform),
+        low=ratio_or_difference(low, transform),
+        high=ratio_or_difference(high, transform),
+        cells=cells,
+        p=math.nan,
+        verdict="",
     )
-    return Interaction(kind, name, where, ratio, low, high, cells, math.nan, ""), found.p()
+    return interaction, estimate.p()
 
 
-def correct_interactions(found: list[tuple[Interaction, float]]) -> list[Interaction]:
-    values = holm_correct([p for _, p in found])
+def correct_interactions(family: list[tuple[Interaction, float]]) -> list[Interaction]:
+    values = holm_correct([p for _, p in family])
     return [
         replace(entry, p=p, verdict="differs" if p < 1 - CONFIDENCE_LEVEL else "undecided")
-        for (entry, _), p in zip(found, values, strict=True)
+        for (entry, _), p in zip(family, values, strict=True)
     ]

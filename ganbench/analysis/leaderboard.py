@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Hashable
+from typing import Any
 
 import pandas as pd
 
 from .contrasts import estimate_contrast, mean_change_of, sum_changes
 from .intervals import CONFIDENCE_LEVEL, SCALES, t_interval
 from .rates import wilson_interval
+from .rows import ARM_COLUMNS as ARM_COLUMNS  # the reports import it from here
 from .rows import refuse_mixed_protocols
 
-ARM_COLUMNS = ["data", "variant", "loss", "tricks", "plan"]
 IMAGES_PER_SECOND = "train_images_per_second"
 LEADERBOARD_INPUT_COLUMNS = [
     *("role", *ARM_COLUMNS, "trial", "seed", "outcome", "reason", "collapsed", "metric", "value"),
@@ -28,7 +29,7 @@ COST_NAMES = (
 def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     """Cells ranked by the outcome's mean within their data set; references have no rank.
 
-    Columns: rank, tied (is it not told apart from the first?), role, the cell's names, seeds
+    Columns: rank, tied (does Welch's test not separate it from the first?), role, the cell's names, seeds
     (measured/planned), how many of them ended how and which flags they have, shares of failures and
     collapses with Wilson's intervals, for each metric its mean at the last checkpoint with `low` and
     `high` of a 95 % t interval over seeds and `error`, the standard error of a single trial's value
@@ -55,7 +56,7 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def theory_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """The floors' rows once more, with what theory expects in the place of what was measured."""
+    """The floors' rows once more, with what theory expects instead of what was measured."""
     floors = rows[(rows["role"] == "floor") & rows["expected_floor"].notna()]
     return floors.assign(role="theory", value=floors["expected_floor"], standard_error=math.nan)
 
@@ -116,7 +117,7 @@ def metric_columns(rows: pd.DataFrame, metric: str, transform: str) -> dict[str,
 def mark_ties(
     board: pd.DataFrame, rows: pd.DataFrame, plan: dict[str, object]
 ) -> "pd.Series[bool]":
-    """Is a cell not told apart from the first of its data set? Welch's test, two by two.
+    """Does Welch's test not separate a cell from the first of its data set? Two by two.
 
     It is a mark for the reader and no claim about all cells, so it is not corrected for their number.
     There is none where either has but one seed.
@@ -130,13 +131,14 @@ def mark_ties(
     is_tied = pd.Series(pd.NA, board.index, dtype="boolean")
     for _, part in board[board["rank"].notna()].groupby("data", sort=False):
         arms = [values[tuple(row)] for row in part[ARM_COLUMNS].to_numpy()]
-        is_tied[part.index] = [
-            not welch_p(arms[0], arm) < 1 - CONFIDENCE_LEVEL
-            if min(len(arms[0]), len(arm)) > 1
-            else pd.NA
-            for arm in arms
-        ]
+        is_tied[part.index] = [tied_or_na(arms[0], arm) for arm in arms]
     return is_tied
+
+
+def tied_or_na(first: "pd.Series[float]", other: "pd.Series[float]") -> Any:
+    if min(len(first), len(other)) < 2:
+        return pd.NA
+    return not welch_p(first, other) < 1 - CONFIDENCE_LEVEL
 
 
 def welch_p(one: "pd.Series[float]", other: "pd.Series[float]") -> float:

@@ -23,7 +23,9 @@ from scipy import stats
 
 from .contrasts import CELL_COLUMNS
 from .effects import outcome_rows
+from .factors import NO_TRICK
 from .intervals import CONFIDENCE_LEVEL, SCALES
+from .rows import LOST_OUTCOMES, outcome_facts
 
 PROFILE_FACTORS = (1, 1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10)
 BOOTSTRAP_RESAMPLES = 2000
@@ -53,22 +55,15 @@ def performance_profiles(
     every = make_compared_arms(frame)
     arms = every.select_rows(every.names.duplicated(["cell"], keep=False).to_numpy())
     best, weights = best_row_of_cell(arms), bootstrap_weights(arms, rng, resamples)
-    shares = [
-        {"tricks": tricks, "factor": factor, **share}
-        for tricks in arms.names["tricks"].unique()
-        for factor, share in zip(
-            factors,
-            profile_shares(
-                arms,
-                arms.rows_with_tricks(tricks),
-                best,
-                weights,
-                profile_margins(frame, arms, factors),
-            ),
-            strict=True,
-        )
-    ]
-    return pd.DataFrame(shares, columns=["tricks", "factor", "share", "low", "high", "trainings"])
+    margins = profile_margins(frame, arms, factors)
+    entries: list[dict[str, object]] = []
+    for tricks in arms.names["tricks"].unique():
+        shares = profile_shares(arms, arms.rows_with_tricks(tricks), best, weights, margins)
+        entries += [
+            {"tricks": tricks, "factor": factor, **share}
+            for factor, share in zip(factors, shares, strict=True)
+        ]
+    return pd.DataFrame(entries, columns=["tricks", "factor", "share", "low", "high", "trainings"])
 
 
 def improvement_probabilities(
@@ -82,12 +77,12 @@ def improvement_probabilities(
     """
     arms = make_compared_arms(frame)
     nones, weights = baseline_row_of_cell(arms), bootstrap_weights(arms, rng, resamples)
-    entries = [
-        {"tricks": tricks, **win_probability_entry(arms, rows, nones[rows], weights)}
-        for tricks in arms.names["tricks"].unique()
-        if tricks != "none"
-        and len(rows := rows_with_baseline(arms.rows_with_tricks(tricks), nones))
-    ]
+    entries = []
+    for tricks in arms.names["tricks"].unique():
+        rows = rows_with_baseline(arms.rows_with_tricks(tricks), nones)
+        if tricks != NO_TRICK and len(rows):
+            probability = win_probability_entry(arms, rows, nones[rows], weights)
+            entries.append({"tricks": tricks, **probability})
     return pd.DataFrame(
         entries, columns=["tricks", "probability", "low", "high", "cells", "trainings"]
     )
@@ -100,7 +95,7 @@ def interquartile_gains(
 
     A gain is a ratio on a log scale, and 1 is none; on other scales it is a difference on the scale
     of analysis, and 0 is none. Larger is better, whatever the outcome. The mean without tricks is
-    that of the trainings that ended, and cells without one are left out: `improvement` has them.
+    that of the trainings that ended, and cells without one are left out: `improvement_probabilities` has them.
 
     No value where more than a quarter was lost: the middle half would not be of numbers. A `low` of
     0 (or minus infinity) says that this may well be so.
@@ -110,14 +105,12 @@ def interquartile_gains(
     every = make_compared_arms(frame)
     arms = every.select_rows(has_baseline(every))
     nones, weights = baseline_row_of_cell(arms), bootstrap_weights(arms, rng, resamples)
-    log = declared_outcome(frame)["transform"] == "log"
-    entries = [
-        {
-            "tricks": tricks,
-            **interquartile_gain_entry(arms, arms.rows_with_tricks(tricks), nones, weights, log),
-        }
-        for tricks in arms.names["tricks"].unique()
-    ]
+    log = outcome_facts(frame)["transform"] == "log"
+    entries = []
+    for tricks in arms.names["tricks"].unique():
+        rows = arms.rows_with_tricks(tricks)
+        gain = interquartile_gain_entry(arms, rows, nones, weights, log)
+        entries.append({"tricks": tricks, **gain})
     return pd.DataFrame(entries, columns=["tricks", "iqm", "low", "high", "failed", "trainings"])
 
 
@@ -142,8 +135,9 @@ class ComparedArms:
     def rows_with_tricks(self, tricks: str) -> Rows:
         return np.flatnonzero(self.names["tricks"] == tricks)
 
-    def select_rows(self, kept: NDArray[np.bool_]) -> "ComparedArms":
-        return ComparedArms(self.names[kept].reset_index(drop=True), self.scores[kept])
+    def select_rows(self, is_selected: NDArray[np.bool_]) -> "ComparedArms":
+        names = self.names[is_selected].reset_index(drop=True)
+        return ComparedArms(names, self.scores[is_selected])
 
 
 def make_compared_arms(frame: pd.DataFrame) -> ComparedArms:
@@ -160,27 +154,20 @@ def make_compared_arms(frame: pd.DataFrame) -> ComparedArms:
 
 def score_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that count, with their score."""
-    values, metric = outcome_rows(frame), declared_outcome(frame)
-    lost = values["outcome"].isin(["diverged", "failed"])
-    transformed = (
-        values["value"].astype(float).map(SCALES[metric["transform"]].to, na_action="ignore")
-    )
-    score = -transformed if metric["direction"] == "lower" else transformed
+    values, facts = outcome_rows(frame), outcome_facts(frame)
+    lost = values["outcome"].isin(LOST_OUTCOMES)
+    to = SCALES[facts["transform"]].to
+    transformed = values["value"].astype(float).map(to, na_action="ignore")
+    score = -transformed if facts["direction"] == "lower" else transformed
     lost |= np.isinf(score)
     counted = values.assign(score=score.mask(lost, -math.inf))[lost | score.notna()]
     counted.attrs = {}  # pandas copies them at every turn
     return counted
 
 
-def declared_outcome(frame: pd.DataFrame) -> dict[str, str]:
-    """Of the declared outcome."""
-    plan = frame.attrs["plan"]
-    return dict(plan["metrics"][plan["analysis"]["outcome"]])
-
-
 def profile_margins(frame: pd.DataFrame, arms: ComparedArms, factors: Sequence[float]) -> Numbers:
     """How far behind counts as within a factor, on the scale of analysis. [rows, factors]"""
-    if declared_outcome(frame)["transform"] == "log":
+    if outcome_facts(frame)["transform"] == "log":
         return np.tile(np.log(factors), (len(arms.names), 1)) + PROFILE_TOLERANCE
     data = arms.names["data"]
     spread = {name: score_deviation(arms.scores[data == name]) for name in data.unique()}
@@ -200,14 +187,13 @@ def best_row_of_cell(arms: ComparedArms) -> Rows:
     """For each row that of the best arm in its cell."""
     level = ended_means(arms.scores, np.ones((1, *arms.scores.shape)))[0]
     candidates = arms.names.assign(lost=arms.lost / arms.sizes, level=level)
-    return first_candidate_of_cell(
-        arms, candidates.sort_values(["lost", "level"], ascending=[True, False])
-    )
+    best_first = candidates.sort_values(["lost", "level"], ascending=[True, False])
+    return first_candidate_of_cell(arms, best_first)
 
 
 def baseline_row_of_cell(arms: ComparedArms) -> Rows:
     """For each row that of its cell's arm without tricks, or -1."""
-    return first_candidate_of_cell(arms, arms.names[arms.names["tricks"] == "none"])
+    return first_candidate_of_cell(arms, arms.names[arms.names["tricks"] == NO_TRICK])
 
 
 def first_candidate_of_cell(arms: ComparedArms, candidates: pd.DataFrame) -> Rows:
@@ -259,10 +245,8 @@ def profile_shares(
     arms: ComparedArms, rows: Rows, best: Rows, weights: Numbers, reach: Numbers
 ) -> list[dict[str, float]]:
     """For each factor how many of an arm's trainings lie within it."""
-    behind, parts = (
-        -lead_over_mean(arms, rows, best[rows], weights),
-        flatten_weights(weights[:, rows]),
-    )
+    behind = -lead_over_mean(arms, rows, best[rows], weights)
+    parts = flatten_weights(weights[:, rows])
     count, several = int(arms.sizes[rows].sum()), has_repeats(arms, rows, best[rows])
     means = []
     for margin in reach[rows].T:
@@ -292,9 +276,8 @@ def interquartile_gain_entry(
     arms: ComparedArms, rows: Rows, nones: Rows, weights: Numbers, log: bool
 ) -> dict[str, float]:
     """The middle of what an arm gains on none."""
-    gains = trimmed_means(
-        lead_over_mean(arms, rows, nones[rows], weights), flatten_weights(weights[:, rows])
-    )
+    leads = lead_over_mean(arms, rows, nones[rows], weights)
+    gains = trimmed_means(leads, flatten_weights(weights[:, rows]))
     ends = profile_mean_interval(gains, has_repeats(arms, rows, nones[rows]))
     iqm = gains[0] if np.isfinite(gains[0]) else math.nan
     counts = {"failed": int(arms.lost[rows].sum()), "trainings": int(arms.sizes[rows].sum())}
@@ -349,30 +332,29 @@ def has_repeats(arms: ComparedArms, rows: Rows, others: Rows) -> bool:
     return bool((arms.sizes[rows] > 1).all() and (arms.sizes[others] > 1).all())
 
 
-def profile_share_interval(found: Numbers, count: int, several: bool) -> tuple[float, float]:
-    """Of a share of so many independent trainings.
+def profile_share_interval(shares: Numbers, count: int, several: bool) -> tuple[float, float]:
+    """The interval of a share of so many independent trainings: as it is, and then of the resamples.
 
     Where all resamples are the same, as with a share of 0 or 1, and where there are single
     trainings, it is Clopper and Pearson's (1934), which is wide for trainings of several cells.
     """
-    if several and np.ptp(found[1:]) > PROFILE_TOLERANCE:
-        return resampled_bounds(found[1:])
-    hits, tail = found[0] * count, (1 - CONFIDENCE_LEVEL) / 2
+    if several and np.ptp(shares[1:]) > PROFILE_TOLERANCE:
+        return resampled_bounds(shares[1:])
+    hits, tail = shares[0] * count, (1 - CONFIDENCE_LEVEL) / 2
     low = float(stats.beta.ppf(tail, hits, count - hits + 1)) if hits > PROFILE_TOLERANCE else 0.0
     misses = count - hits
     high = float(stats.beta.isf(tail, hits + 1, misses)) if misses > PROFILE_TOLERANCE else 1.0
     return low, high
 
 
-def profile_mean_interval(found: Numbers, several: bool) -> tuple[float, float]:
-    """Of a mean; none of single trainings, of equal ones, or of what has no mean itself."""
-    if (
-        not several
-        or not np.isfinite(found[0])
-        or not found[1:].max() > found[1:].min() + PROFILE_TOLERANCE
-    ):
+def profile_mean_interval(means: Numbers, several: bool) -> tuple[float, float]:
+    """The interval of a mean; none of single trainings, of equal ones, or of a mean that is not finite."""
+    if not several or not np.isfinite(means[0]):
         return math.nan, math.nan
-    return resampled_bounds(found[1:])
+    resampled = means[1:]
+    if not resampled.max() > resampled.min() + PROFILE_TOLERANCE:
+        return math.nan, math.nan
+    return resampled_bounds(resampled)
 
 
 def resampled_bounds(resampled: Numbers) -> tuple[float, float]:

@@ -13,8 +13,9 @@ from scipy import stats
 from .contrasts import CELL_COLUMNS, holm_correct
 from .factors import NO_TRICK
 from .intervals import CONFIDENCE_LEVEL
+from .rows import LOST_OUTCOMES
 
-ENDED_OUTCOMES = ("done", "diverged", "failed")
+ENDED_OUTCOMES = ("done", *LOST_OUTCOMES)
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,12 @@ class FailureRate:
 def failure_rates(frame: pd.DataFrame) -> list[FailureRate]:
     """Of every arm, none first among them; trainings that ended in whatever way."""
     trainings = ended_trainings(frame)
-    return [*rates_of("failed", trainings), *rates_of("collapsed", trainings[trainings["known"]])]
+    measured = trainings[trainings["collapse_known"]]
+    return [*rates_of("failed", trainings), *rates_of("collapsed", measured)]
 
 
 def ended_trainings(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a training of the grid that ended: did it fail, did it collapse, is the latter known?"""
+    """One row per training of the grid that ended: did it fail, did it collapse, was the latter measured?"""
     chosen = frame["role"].eq("trial") & frame["outcome"].isin(ENDED_OUTCOMES)
     trainings = frame[chosen]
     trainings.attrs = {}  # pandas copies them at every turn
@@ -48,7 +50,7 @@ def ended_trainings(frame: pd.DataFrame) -> pd.DataFrame:
     return trainings[[*CELL_COLUMNS, "tricks", "seed"]].assign(
         failed=trainings["outcome"] != "done",
         collapsed=trainings["collapsed"].fillna(False).astype(bool),
-        known=trainings["collapsed"].notna(),
+        collapse_known=trainings["collapsed"].notna(),
     )
 
 
@@ -67,18 +69,28 @@ def make_rate(name: str, what: str, trainings: pd.DataFrame) -> FailureRate:
     low, high = wilson_interval(count, total)
     more, fewer = count_discordant(own, trainings[trainings["tricks"] == NO_TRICK], what)
     p = float(stats.binomtest(more, more + fewer).pvalue) if more + fewer else math.nan
-    return FailureRate(name, what, count, total, count / total, low, high, more, fewer, p)
+    return FailureRate(
+        tricks=name,
+        what=what,
+        count=count,
+        trainings=total,
+        rate=count / total,
+        low=low,
+        high=high,
+        more=more,
+        fewer=fewer,
+        p=p,
+    )
 
 
 def wilson_interval(count: int, total: int) -> tuple[float, float]:
-    """Wilson's interval of a share, at the level of all intervals here."""
-    found = stats.binomtest(count, total).proportion_ci(CONFIDENCE_LEVEL, method="wilson")
-    return float(found.low), float(found.high)
+    """Wilson's interval of a share, at the level of all intervals of the analysis."""
+    interval = stats.binomtest(count, total).proportion_ci(CONFIDENCE_LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def count_discordant(own: pd.DataFrame, none: pd.DataFrame, what: str) -> tuple[int, int]:
     """In how many cells and seeds it went wrong with the trick alone, and with none alone."""
     both = own.merge(none, on=[*CELL_COLUMNS, "seed"], suffixes=("", " none"))
-    return int((both[what] & ~both[f"{what} none"]).sum()), int(
-        (~both[what] & both[f"{what} none"]).sum()
-    )
+    with_trick, with_none = both[what], both[f"{what} none"]
+    return int((with_trick & ~with_none).sum()), int((~with_trick & with_none).sum())

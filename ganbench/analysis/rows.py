@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from ganbench.errors import GanbenchError
 from ganbench.experiments.store import Store, TrialFolder
+from ganbench.experiments.trial import CHECKPOINT_NAMES
 from ganbench.files import CorruptFile, read_json, write_bytes
 from ganbench.registry import parse_spec
 
@@ -22,7 +23,9 @@ from .detection import FLAG_NAMES, detect_flags
 SCHEMA_VERSION = (
     3  # 2: the steps at which flags began; 3: floors beside values, and learning curves
 )
-CHECKPOINT_NAMES = ("last", "best")
+ARM_COLUMNS = ["data", "variant", "loss", "tricks", "plan"]
+LOST_OUTCOMES = ("diverged", "failed")
+COLLAPSE_METRICS = ("modes", "recall")
 METADATA_KEY = b"ganbench"  # of what the file itself says about its suite
 
 COST_UNITS = {  # metric: unit, direction
@@ -105,59 +108,92 @@ def pandas_type(kind: pa.DataType) -> Any:
     return pd.BooleanDtype() if pa.types.is_boolean(kind) else None
 
 
-def add_collapse_flags(found: list[Row], plan: dict[str, Any]) -> list[Row]:
+def add_collapse_flags(rows: list[Row], plan: dict[str, Any]) -> list[Row]:
     """The rows; those of done trials say whether it has few modes or little recall, beside the floor's."""
-    kinds = [m for m in plan["metrics"] if parse_spec(m).name in ("modes", "recall")]
-    least = {
-        (row["data"], row["metric"]): plan["analysis"]["collapse"] * row["value"]
-        for row in found
-        if row["role"] == "floor" and row["metric"] in kinds and row["value"] is not None
-    }
-    trials = [row for row in found if row["role"] != "floor" and row["outcome"] == "done"]
-    last = [row for row in trials if row.get("checkpoint") == "last" and row["value"] is not None]
-    collapsed = {r["trial"] for r in last if r["value"] < least.get((r["data"], r["metric"]), -1)}
-    for row in trials if least else []:
+    limits = collapse_limits(rows, plan)
+    if not limits:
+        return rows
+    trials = [row for row in rows if row["role"] != "floor" and row["outcome"] == "done"]
+    collapsed = {row["trial"] for row in trials if is_below_limit(row, limits)}
+    for row in trials:
         row["collapsed"] = row["trial"] in collapsed
-    return found
+    return rows
+
+
+def collapse_limits(rows: list[Row], plan: dict[str, Any]) -> dict[tuple[str, str], float]:
+    """The declared share of the floor, by data set and metric, for metrics of modes and recall."""
+    watched = [m for m in plan["metrics"] if parse_spec(m).name in COLLAPSE_METRICS]
+    floors = [row for row in rows if row["role"] == "floor" and row["metric"] in watched]
+    return {
+        (row["data"], row["metric"]): plan["analysis"]["collapse"] * row["value"]
+        for row in floors
+        if row["value"] is not None
+    }
+
+
+def is_below_limit(row: Row, limits: dict[tuple[str, str], float]) -> bool:
+    """Is this a value at the last checkpoint, and below the limit of its metric?"""
+    if row.get("checkpoint") != "last" or row["value"] is None:
+        return False
+    limit = limits.get((row["data"], row["metric"]))
+    return limit is not None and bool(row["value"] < limit)
 
 
 def trial_rows(
     plan: dict[str, Any], item: dict[str, Any], store: Store, floors: Floors
 ) -> Iterator[Row]:
+    """A planned trial's rows: its learning curve, its metrics at each checkpoint, and its costs."""
     folder = store.trial_folder(item["trial"])
     result = None if item["objection"] else read_json_or_none(folder.result_path)
-    protocol = plan["protocols"][item["protocol"]]
-    paths = {c: folder.scores_path(item["protocol"], c) for c in CHECKPOINT_NAMES}
-    readings = {c: current_readings(plan, read_json_or_none(path)) for c, path in paths.items()}
+    readings = readings_by_checkpoint(plan, folder, item["protocol"])
     complete = all(plan["metrics"].keys() <= by_metric.keys() for by_metric in readings.values())
     outcome, reason = trial_outcome(item, folder, result, complete)
     result, curve = result or {}, (read_json_or_none(folder.curve_path) or {}) if result else {}
-    labels = ("role", "data", "variant", "loss", "tricks", "plan", "seed")
     common = {
+        **trial_columns(plan, item, result),
+        "outcome": outcome,
+        "reason": reason,
+        **flag_steps(plan, curve, result),
+    }
+    yield from curve_rows(common, curve)
+    protocol = plan["protocols"][item["protocol"]]
+    for checkpoint, by_metric in readings.items():
+        labels = {**common, "checkpoint": checkpoint, **protocol_columns(protocol)}
+        for metric in plan["metrics"]:
+            reading = by_metric.get(metric, {}) if outcome == "done" else {}
+            yield labels | quality_columns(plan, metric, reading, floors[protocol["id"]])
+    yield from cost_rows(common, result)
+
+
+def readings_by_checkpoint(
+    plan: dict[str, Any], folder: TrialFolder, protocol: str
+) -> dict[str, dict[str, Any]]:
+    """A trial's readings by metric, for each checkpoint."""
+    paths = {name: folder.scores_path(protocol, name) for name in CHECKPOINT_NAMES}
+    return {name: current_readings(plan, read_json_or_none(path)) for name, path in paths.items()}
+
+
+def trial_columns(plan: dict[str, Any], item: dict[str, Any], result: dict[str, Any]) -> Row:
+    """The columns that name a trial and say what was spent on it and by which code."""
+    spent, provenance = result.get("spent", {}), result.get("provenance", {})
+    labels = ("role", "data", "variant", "loss", "tricks", "plan", "seed")
+    return {
         "schema_version": SCHEMA_VERSION,
         "suite": plan["suite"],
         "trial": item["trial"][:16],
         **{key: item[key] for key in labels},
-        "outcome": outcome,
-        "reason": reason,
-        "images": result.get("spent", {}).get("images"),
-        "generator_turns": result.get("spent", {}).get("generator_turns"),
-        "code": result.get("provenance", {}).get("code"),
-        "torch": result.get("provenance", {}).get("torch"),
-        **flag_steps(plan, curve, result),
+        "images": spent.get("images"),
+        "generator_turns": spent.get("generator_turns"),
+        "code": provenance.get("code"),
+        "torch": provenance.get("torch"),
     }
-    yield from curve_rows(common, curve)
-    for checkpoint in CHECKPOINT_NAMES:
-        for metric in plan["metrics"]:
-            reading = readings[checkpoint].get(metric, {}) if outcome == "done" else {}
-            yield {
-                **common,
-                "checkpoint": checkpoint,
-                **quality_columns(plan, metric, reading, protocol, reason, floors[protocol["id"]]),
-            }
+
+
+def cost_rows(common: Row, result: dict[str, Any]) -> Iterator[Row]:
+    costs = result.get("costs", {})
     for metric, (unit, direction) in COST_UNITS.items():
         cost = {"kind": "cost", "metric": metric, "unit": unit, "direction": direction}
-        yield {**common, **cost, "transform": "log", "value": result.get("costs", {}).get(metric)}
+        yield {**common, **cost, "transform": "log", "value": costs.get(metric)}
 
 
 def curve_rows(common: Row, curve: dict[str, Any]) -> Iterator[Row]:
@@ -203,26 +239,30 @@ def trial_outcome(
 
 def floor_rows(plan: dict[str, Any], protocol: str, floors: Floors) -> Iterator[Row]:
     readings, facts = floors[protocol], plan["protocols"][protocol]
+    common = {
+        "schema_version": SCHEMA_VERSION,
+        "suite": plan["suite"],
+        "role": "floor",
+        "data": facts["data"],
+        "reason": "",
+        **protocol_columns(facts),
+    }
     for metric in plan["metrics"]:
-        yield {
-            "schema_version": SCHEMA_VERSION,
-            "suite": plan["suite"],
-            "role": "floor",
-            "data": facts["data"],
-            "outcome": "done" if metric in readings else None,
-            **quality_columns(plan, metric, readings.get(metric, {}), facts, "", readings),
-        }
+        outcome = {"outcome": "done" if metric in readings else None}
+        reading = readings.get(metric, {})
+        yield common | outcome | quality_columns(plan, metric, reading, readings)
+
+
+def protocol_columns(protocol: dict[str, Any]) -> Row:
+    return {"protocol": protocol["id"], "fakes": protocol["fake"], "reals": protocol["real"]}
 
 
 def quality_columns(
-    plan: dict[str, Any],
-    metric: str,
-    reading: dict[str, Any],
-    protocol: dict[str, Any],
-    reason: str,
-    floor: dict[str, Any],
+    plan: dict[str, Any], metric: str, reading: dict[str, Any], floor: dict[str, Any]
 ) -> Row:
+    """A metric's reading beside its floor; `reason` only if the reading has one of its own."""
     facts = {key: plan["metrics"][metric][key] for key in ("direction", "transform", "unit")}
+    own_reason = {"reason": reading["reason"]} if "reason" in reading else {}
     return {
         "kind": "quality",
         "metric": metric,
@@ -232,15 +272,12 @@ def quality_columns(
         "floor": floor.get(metric, {}).get("value"),
         "expected_floor": floor.get(metric, {}).get("expected"),
         "metric_version": reading.get("version"),
-        "reason": reading.get("reason", reason),
-        "protocol": protocol["id"],
-        "fakes": protocol["fake"],
-        "reals": protocol["real"],
+        **own_reason,
     }
 
 
 def read_json_or_none(path: Path) -> Any:
-    """A file of the store, or None if it is missing or damaged: then the trial is as if not run."""
+    """A file of the store, or None if it is missing or corrupt: then the trial is as if not run."""
     try:
         return read_json(path)
     except CorruptFile:
@@ -248,7 +285,7 @@ def read_json_or_none(path: Path) -> Any:
 
 
 def refuse_mixed_protocols(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same rows; raises Mixed if a metric of a data set was measured by more than one protocol."""
+    """The same rows; raises MixedProtocols if a metric of a data set was measured by more than one protocol."""
     measured = frame[(frame["kind"] == "quality") & frame["value"].notna()]
     for (data, metric), part in measured.groupby(["data", "metric"]):
         protocols = part[["protocol", "metric_version"]].drop_duplicates()
@@ -258,6 +295,13 @@ def refuse_mixed_protocols(frame: pd.DataFrame) -> pd.DataFrame:
                 f"{metric} of {data} was measured by different protocols, {names}: they never share a column"
             )
     return frame
+
+
+def outcome_facts(frame: pd.DataFrame) -> dict[str, str]:
+    """Direction and transform of the metric that the suite declared as its outcome."""
+    plan = frame.attrs["plan"]
+    facts: dict[str, str] = plan["metrics"][plan["analysis"]["outcome"]]
+    return facts
 
 
 def save_rows(frame: pd.DataFrame, folder: Path) -> None:

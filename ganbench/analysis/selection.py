@@ -10,9 +10,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from .intervals import SCALES, t_interval
-from .leaderboard import ARM_COLUMNS
-from .rows import refuse_mixed_protocols
-from .variance import outcome_facts
+from .rows import ARM_COLUMNS, outcome_facts, refuse_mixed_protocols
 
 SELECTION_COLUMNS = "trainings cells last best ratio low high best_seed_illusion"
 
@@ -42,8 +40,8 @@ def outcome_by_checkpoint(frame: pd.DataFrame) -> pd.DataFrame:
     """A row a training: the outcome at `last` and at `best`, on its scale."""
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
     quality = (frame["role"] == "trial") & (frame["kind"] == "quality")
-    has_meaning = frame["outcome"] != "not_applicable"
-    rows = refuse_mixed_protocols(frame)[quality & has_meaning & (frame["metric"] == outcome)]
+    applicable = frame["outcome"] != "not_applicable"
+    rows = refuse_mixed_protocols(frame)[quality & applicable & (frame["metric"] == outcome)]
     rows.attrs = {}  # pandas copies them at every turn
     wide = rows.pivot(index=[*ARM_COLUMNS, "seed"], columns="checkpoint", values="value")
     to = SCALES[outcome_facts(frame)["transform"]].to
@@ -51,7 +49,7 @@ def outcome_by_checkpoint(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def selection_gain(part: pd.DataFrame, transform: str) -> tuple[float, ...]:
-    """From trainings to high of a row of `selection`."""
+    """From trainings to high of a row of `checkpoint_selection`."""
     both = part.dropna(subset=["last", "best"])
     back = SCALES[transform].back
     means = [back(both[name].mean()) for name in ("last", "best")]

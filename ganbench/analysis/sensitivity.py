@@ -1,6 +1,6 @@
 """Sensitivity (Lucic et al., 2018): how much of a score its settings decide.
 
-Cells that differ in their plan alone are a family: one method, in all the settings it was tried in.
+Cells that differ in their hyperparameters alone are a family: one method, in all the settings it was tried in.
 """
 
 import ast
@@ -19,14 +19,14 @@ from scipy import stats
 from ganbench.gan.variants import resolve_variant
 from ganbench.registry import SpecError
 
+from .contrasts import satterthwaite_freedom
 from .effects import outcome_rows
 from .intervals import CONFIDENCE_LEVEL, SCALES
-from .variance import outcome_facts
+from .rows import LOST_OUTCOMES, outcome_facts
 
 FAMILY_COLUMNS = ["data", "variant", "loss", "tricks"]
 NEAR_BEST_FACTOR = 1.25  # a mean within this factor of the best is as good for most ends
-OWN_SETTING = "own"  # what the variant's plan has by itself
-BROKEN_OUTCOMES = ("diverged", "failed")
+OWN_SETTING = "own"  # what the variant's hyperparameters are by themselves
 
 SENSITIVITY_COLUMNS = (
     "settings broken trainings failures best best_mean worst worst_mean ratio near_best"
@@ -39,7 +39,7 @@ def settings_sensitivity(frame: pd.DataFrame) -> pd.DataFrame:
 
     Columns: data, variant, loss, tricks; settings, and broken ones, in which no training came to a
     value; trainings, and failures among them (diverged or failed); best and worst setting of those
-    with a value, as the plan's label ("own" is the variant's plan unchanged), and their means over
+    with a value, as the label of their hyperparameters ("own" are the variant's, unchanged), and their means over
     seeds (on the metric's scale, given back); ratio of the worst mean to the best; near_best, the
     share in [0, 1] of all settings whose mean is within a factor of 1.25 of the best; broken ones
     are not. Means are of trainings that survived, so read them beside failures; and the best of
@@ -51,47 +51,46 @@ def settings_sensitivity(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def attempted_trials(frame: pd.DataFrame) -> pd.DataFrame:
-    """Trials that ended, of families with two plans or more; `there` is their scaled outcome."""
+    """Trials that ended, of families with two settings or more; `transformed` is their scaled outcome."""
     rows = outcome_rows(frame)
-    ended = rows[rows["outcome"].isin(["done", *BROKEN_OUTCOMES])]
+    ended = rows[rows["outcome"].isin(["done", *LOST_OUTCOMES])]
     several = ended.groupby(FAMILY_COLUMNS)["plan"].transform("nunique") > 1
     to = SCALES[outcome_facts(frame)["transform"]].to
-    return ended.assign(there=ended["value"].map(to, na_action="ignore"))[several]
+    return ended.assign(transformed=ended["value"].map(to, na_action="ignore"))[several]
 
 
 def family_extremes(part: pd.DataFrame, facts: dict[str, str]) -> tuple[Any, ...]:
-    """One family's row of `sensitivity`, without its names."""
+    """One family's row of `settings_sensitivity`, without its names."""
     back, lower = SCALES[facts["transform"]].back, facts["direction"] == "lower"
-    means = part.groupby("plan", sort=False)["there"].mean()
+    means = part.groupby("plan", sort=False)["transformed"].mean()
     ranked = means.dropna().sort_values(ascending=lower, kind="stable").map(back)
     ratios = ranked / ranked.iloc[0] if len(ranked) and ranked.iloc[0] > 0 else ranked * math.nan
     near = ratios <= NEAR_BEST_FACTOR if lower else ratios >= 1 / NEAR_BEST_FACTOR
     share = near.sum() / len(means) if ratios.notna().any() else math.nan
-    ends = (
-        [(label or OWN_SETTING, ranked[label]) for label in ranked.index[[0, -1]]]
-        if len(ranked)
-        else []
-    )
-    best, worst = ends or [(None, math.nan)] * 2
-    counts = (
-        len(means),
-        len(means) - len(ranked),
-        len(part),
-        part["outcome"].isin(BROKEN_OUTCOMES).sum(),
-    )
-    return (*counts, *best, *worst, ratios.iloc[-1] if len(ratios) else math.nan, share)
+    failures = part["outcome"].isin(LOST_OUTCOMES).sum()
+    counts = len(means), len(means) - len(ranked), len(part), failures
+    ratio = ratios.iloc[-1] if len(ratios) else math.nan
+    return (*counts, *best_and_worst(ranked), ratio, share)
+
+
+def best_and_worst(ranked: "pd.Series[float]") -> tuple[Any, ...]:
+    """The label and the mean of the first setting, and those of the last."""
+    if not len(ranked):
+        return (None, math.nan, None, math.nan)
+    best, worst = ranked.index[0], ranked.index[-1]
+    return (best or OWN_SETTING, ranked[best], worst or OWN_SETTING, ranked[worst])
 
 
 def axis_effects(frame: pd.DataFrame) -> pd.DataFrame:
     """What a step along one axis changes, all else the same, a row a pair of values.
 
-    Compared are the neighbours in size among cells that differ in this axis alone; what a plan's
-    label leaves out is what the variant has by itself. Columns: axis; before and after, its values;
-    families, each with its other settings, in which both were tried, and pairs of trainings;
-    change, the mean over families of the outcome's ratio after to before (a difference on the
-    metric's scale, where that is not logarithmic), with the 95 % t interval low to high. The
-    families are those of the grid: the error is that of seeds within them, paired as the suite
-    declared, and not corrected for how many axes are looked at.
+    Compared are the neighbours in size among cells that differ in this axis alone; an axis that the
+    label of the hyperparameters leaves out has the variant's own value. Columns: axis; before and
+    after, its values; families, each with its other settings, in which both were tried, and pairs
+    of trainings; change, the mean over families of the outcome's ratio after to before (a
+    difference on the metric's scale, where that is not logarithmic), with the 95 % t interval low
+    to high. The families are those of the grid: the error is that of seeds within them, paired as
+    the suite declared, and not corrected for how many axes are compared.
     """
     entries = defaultdict(list)
     for names, pair in moves_along_axes(attempted_trials(frame)):
@@ -99,8 +98,10 @@ def axis_effects(frame: pd.DataFrame) -> pd.DataFrame:
     ordered = sorted(entries, key=lambda names: (names[0], *map(sort_key_of_setting, names[1:])))
     paired, transform = frame.attrs["plan"]["analysis"]["paired"], outcome_facts(frame)["transform"]
     back = math.exp if transform == "log" else float
-    rows = [(*names, *count_pairs(entries[names]), *map(back, mean_change_over_families(entries[names], paired)))
-            for names in ordered]  # fmt: skip
+    rows = []
+    for names in ordered:
+        change = mean_change_over_families(entries[names], paired)
+        rows.append((*names, *count_pairs(entries[names]), *map(back, change)))
     return pd.DataFrame(rows, columns=AXIS_EFFECT_COLUMNS.split())
 
 
@@ -112,14 +113,13 @@ def count_pairs(pairs: Sequence[np.ndarray]) -> tuple[int, int]:
 def moves_along_axes(values: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], np.ndarray]]:
     """Axis, value, next value; and the outcomes [seeds, 2] of a family that has both."""
     settings = settings_by_axis(values)
-    outcomes = values[[*FAMILY_COLUMNS, "seed", "there"]].join(settings)
+    outcomes = values[[*FAMILY_COLUMNS, "seed", "transformed"]].join(settings)
     for axis in map(str, settings):
         rest = [*FAMILY_COLUMNS, *settings.columns.drop([axis])]
         for _, part in outcomes.groupby(rest, sort=False):
-            table = part.pivot(index="seed", columns=axis, values="there")
-            for before, after in itertools.pairwise(
-                sorted(map(str, table), key=sort_key_of_setting)
-            ):
+            table = part.pivot(index="seed", columns=axis, values="transformed")
+            ordered = sorted(map(str, table), key=sort_key_of_setting)
+            for before, after in itertools.pairwise(ordered):
                 both = table[[before, after]].dropna().to_numpy(float)
                 if len(both):
                     yield (axis, before, after), both
@@ -143,13 +143,13 @@ def parse_settings_label(label: str) -> dict[str, str]:
 
 @cache
 def own_setting(name: str, axis: str) -> str:
-    """What a variant has by itself; "own" if its sides differ, or it is not known here."""
+    """What a variant has by itself; "own" if its sides differ, or it is no registered one."""
     try:
-        plan = resolve_variant(name).hyperparameters
+        hyperparameters = resolve_variant(name).hyperparameters
     except SpecError:
         return OWN_SETTING
     sides = ["generator_", "discriminator_"] if axis in ("lr", "betas") else [""]
-    values = {str(getattr(plan, side + axis, OWN_SETTING)) for side in sides}
+    values = {str(getattr(hyperparameters, side + axis, OWN_SETTING)) for side in sides}
     return values.pop() if len(values) == 1 else OWN_SETTING
 
 
@@ -175,12 +175,9 @@ def mean_change_over_families(
     if not sum(errors) > 0:
         return mean, math.nan, math.nan
     freedoms = [(len(pair) - 1) * (1 if paired else 2) for pair in repeated]
-    freedom = sum(errors) ** 2 / sum(e**2 / f for e, f in zip(errors, freedoms, strict=True))
-    half = (
-        float(stats.t.ppf((1 + CONFIDENCE_LEVEL) / 2, freedom))
-        * math.sqrt(sum(errors))
-        / len(pairs)
-    )
+    freedom = satterthwaite_freedom(errors, freedoms)
+    quantile = float(stats.t.ppf((1 + CONFIDENCE_LEVEL) / 2, freedom))
+    half = quantile * math.sqrt(sum(errors)) / len(pairs)
     return mean, mean - half, mean + half
 
 

@@ -1,7 +1,7 @@
 """Targets: how much training it takes to first reach a score (time to result, Dahl et al., 2023).
 
 From the learning curves, whose samples are not those of reported scores. The first point at or
-beyond the target counts, as it was looked at: nothing is interpolated, so that what is told was
+beyond the target counts, as it was measured: nothing is interpolated, so that the reported cost was
 enough, and by less than one distance of points too much. What comes after the first point does not
 matter.
 """
@@ -14,14 +14,13 @@ import numpy as np
 import pandas as pd
 
 from .intervals import SCALES, t_interval
+from .rows import ARM_COLUMNS, LOST_OUTCOMES
 
-ARM_COLUMNS = ["data", "variant", "loss", "tricks", "plan"]
 TARGET_COLUMNS = [*ARM_COLUMNS, "metric", "target", "reached", "trainings", "images", "seconds"]
 FID_SCALE = {
     "direction": "lower",
     "transform": "log",
 }  # on every curve, also where no plan asks for it
-LOST_OUTCOMES = ("diverged", "failed")
 TARGET_TOLERANCE = 1e-9  # what rounding may take from a score that is the target
 
 Target = float | Mapping[str, float]
@@ -76,7 +75,7 @@ def target_entries(
 
 
 def curve_points(trials: pd.DataFrame, outcome: str) -> tuple[pd.DataFrame, str]:
-    """The points of the curves of one metric, in the order in which they were looked at."""
+    """The points of the curves of one metric, in the order in which they were measured."""
     points = trials[trials["kind"].eq("curve") & trials["value"].notna()]
     metric = outcome if points["metric"].eq(outcome).any() else "fid"
     return points[points["metric"] == metric].sort_values("images", kind="stable"), metric
@@ -94,7 +93,7 @@ def target_value(declared: Target | None, data: str, points: pd.DataFrame, trans
 
 
 def trainings_with_arrival(trials: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
-    """A row a training of which it is known whether it arrives."""
+    """One row per training that is lost or has a curve, which decides whether it arrives."""
     every = trials.drop_duplicates("trial")[["trial", "outcome", *ARM_COLUMNS]]
     return every[every["outcome"].isin(LOST_OUTCOMES) | every["trial"].isin(points["trial"])]
 

@@ -11,15 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from .contrasts import CELL_COLUMNS, TEST_POWER
 from .intervals import CONFIDENCE_LEVEL, SCALES
-from .leaderboard import ARM_COLUMNS
-from .rows import refuse_mixed_protocols
+from .rows import ARM_COLUMNS, outcome_facts, refuse_mixed_protocols
 
-SHARED_COLUMNS = [
-    name for name in ARM_COLUMNS if name != "tricks"
-]  # what arms that are compared have in common
 DETECTABLE_RATIOS = (0.98, 0.95, 0.9, 0.8, 0.5)
-TEST_POWER = 0.8
 VARIANCE_COLUMNS = (
     "data metric cells trainings total_sd low high sampling_sd training_sd sampling_share median_sd"
 )
@@ -43,24 +39,17 @@ def variance_components(frame: pd.DataFrame) -> pd.DataFrame:
     are wilder than the others; then the interval, which takes one spread for all, is too narrow.
 
     Fakes come from the same latents in every training: where that makes their errors alike,
-    sampling is less of the total than it seems. Nor can rows of one protocol tell the variance of
-    the reference: for that, `ganbench measure --protocol 'ganbench(reals=...)'`, and `between` of
-    both frames.
+    sampling is less of the total than it seems. Nor can rows of one protocol show the variance of
+    the reference: for that, `ganbench measure --protocol 'ganbench(reals=...)'`, and
+    `variance_between_frames` of both frames.
     """
     parts = measured_trials(frame).groupby(["data", "metric"], sort=False)
     entries = [(*names, *split_variance(part)) for names, part in parts]
     return pd.DataFrame(entries, columns=VARIANCE_COLUMNS.split())
 
 
-def outcome_facts(frame: pd.DataFrame) -> dict[str, str]:
-    """Direction and transform of the metric that the suite declared as its outcome."""
-    plan = frame.attrs["plan"]
-    facts: dict[str, str] = plan["metrics"][plan["analysis"]["outcome"]]
-    return facts
-
-
 def measured_trials(frame: pd.DataFrame) -> pd.DataFrame:
-    """Trials' last rows with a value; `there` and `error` are it and its error on its scale."""
+    """Trials' last rows with a value; `transformed` and `error` are it and its error on its scale."""
     chosen = (frame["role"] == "trial") & (frame["checkpoint"] == "last")
     rows = refuse_mixed_protocols(frame)[
         chosen & (frame["kind"] == "quality") & frame["value"].notna()
@@ -70,37 +59,37 @@ def measured_trials(frame: pd.DataFrame) -> pd.DataFrame:
     pairs = list(zip(scales, rows["value"], strict=True))
     slopes = np.array([scale_derivative(scale, value) for scale, value in pairs], dtype=float)
     transformed = np.array([SCALES[scale].to(value) for scale, value in pairs], dtype=float)
-    return rows.assign(there=transformed, error=rows["standard_error"].to_numpy(float) * slopes)
+    return rows.assign(
+        transformed=transformed, error=rows["standard_error"].to_numpy(float) * slopes
+    )
 
 
 def scale_derivative(transform: str, value: float) -> float:
     """Of a scale at a value, for errors (delta method); 0 where the scale is cut off."""
     scale = SCALES[transform]
-    return (
-        SCALE_DERIVATIVES[transform](value)
-        if math.isclose(scale.back(scale.to(value)), value)
-        else 0.0
-    )
+    if not math.isclose(scale.back(scale.to(value)), value):
+        return 0.0
+    return SCALE_DERIVATIVES[transform](value)
 
 
 def split_variance(part: pd.DataFrame) -> tuple[float, ...]:
-    """One data set's and metric's row of `variance`, without their names."""
+    """One data set's and metric's row of `variance_components`, without their names."""
     total, freedom = pooled_deviation(part)
     low, high = deviation_interval(total, freedom)
     sampling = float(part["error"].pow(2).mean())
     rest = float(np.maximum(0, total**2 - sampling))
     share = float(np.minimum(1, sampling / total**2)) if total > 0 else math.nan
     cells = len(part) - freedom
-    median = float(part.groupby(ARM_COLUMNS, dropna=False)["there"].std().median())
+    median = float(part.groupby(ARM_COLUMNS, dropna=False)["transformed"].std().median())
     deviations = total, low, high, math.sqrt(sampling), math.sqrt(rest)
     return cells, len(part), *deviations, share, median
 
 
 def pooled_deviation(part: pd.DataFrame) -> tuple[float, int]:
     """The standard deviation within cells, and its degrees of freedom; nan if there are none."""
-    cells = part.groupby(ARM_COLUMNS, dropna=False)["there"]
+    cells = part.groupby(ARM_COLUMNS, dropna=False)["transformed"]
     freedom = len(part) - cells.ngroups
-    squares = float((part["there"] - cells.transform("mean")).pow(2).sum())
+    squares = float((part["transformed"] - cells.transform("mean")).pow(2).sum())
     return (math.sqrt(squares / freedom) if freedom else math.nan), freedom
 
 
@@ -125,7 +114,7 @@ def variance_between_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """
     if len(frames) < 2:
         raise ValueError("how frames differ can be told of two or more")
-    names = ["data", "metric", "trial", "there", "error"]
+    names = ["data", "metric", "trial", "transformed", "error"]
     stacked = pd.concat([measured_trials(f)[names].assign(frame=n) for n, f in enumerate(frames)])
     entries = [
         (*own, *frame_distance(part))
@@ -136,8 +125,8 @@ def variance_between_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def frame_distance(part: pd.DataFrame) -> tuple[float, ...]:
-    """One data set's and metric's row of `between`, without their names."""
-    table = part.pivot(index="trial", columns="frame", values="there").dropna()
+    """One data set's and metric's row of `variance_between_frames`, without their names."""
+    table = part.pivot(index="trial", columns="frame", values="transformed").dropna()
     values, (trials, frames) = table.to_numpy(), table.shape
     if frames < 2 or not trials:
         return trials, frames, math.nan, math.nan, math.nan
@@ -196,7 +185,7 @@ def seeds_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Seeds that changes of the outcome take at this grid's spread (power 0.8, level 0.05).
 
     Columns: data; change, as a ratio; unpaired and paired, seeds an arm for a t test in one cell,
-    missing where the rows cannot tell: paired needs the correlation of arms of one cell over their
+    missing where the rows do not suffice: paired needs the correlation of arms of one cell over their
     seeds. A contrast over many cells takes fewer in each. Empty if the outcome's scale is not
     logarithmic.
     """
@@ -221,8 +210,8 @@ def seeds_entry(sd: float, change: float, correlation: float | None) -> int | No
 def arm_correlation(part: pd.DataFrame) -> float:
     """The correlation of two arms over the seeds that all of a cell have, pooled over cells."""
     own = both = 0.0
-    for _, cell in part.groupby(SHARED_COLUMNS, dropna=False):
-        table = cell.pivot(index="seed", columns="tricks", values="there").dropna()
+    for _, cell in part.groupby(CELL_COLUMNS, dropna=False):
+        table = cell.pivot(index="seed", columns="tricks", values="transformed").dropna()
         if min(table.shape) > 1:
             covariances, (seeds, arms) = table.cov().to_numpy(), table.shape
             trace = float(np.trace(covariances))

@@ -86,11 +86,11 @@ sys.path.insert(0, sys.argv[1])
 subjects = import_module(sys.argv[2])
 from ganbench.devices import peak_memory
 torch.set_num_threads(1)
-made, _ = subjects.of_variant("dcgan")
-steps = subjects.window(made)
+trainer, _ = subjects.trainer_of_variant("dcgan")
+train_window = subjects.make_window(trainer)
 for _ in range(10):
-    steps()
-print(peak_memory(subjects.DEVICE))
+    train_window()
+print(peak_memory(subjects.BENCH_DEVICE))
 """
 
 
