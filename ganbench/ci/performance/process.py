@@ -1,5 +1,6 @@
 """A fresh process of the harness measures one side once, by pytest-benchmark."""
 
+import ast
 import json
 import shutil
 import subprocess
@@ -72,6 +73,29 @@ def missing_packages() -> list[str]:
     return [package for module, package in HARNESS_PACKAGES.items() if find_spec(module) is None]
 
 
+def harness_modules() -> list[str]:
+    """The modules of ganbench that the harness imports from."""
+    trees = [ast.parse(file.read_text("utf-8")) for file in sorted(HARNESS_FOLDER.glob("*.py"))]
+    imports = [
+        node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+    ]
+    modules = {node.module for node in imports if node.module and node.level == 0}
+    return sorted(module for module in modules if module.startswith("ganbench."))
+
+
+def require_harness_modules(side: RevisionSide) -> None:
+    """Raises CannotRun for a version that lays its modules out in another way than this one."""
+    if side.package_home is None:
+        return
+    for module in harness_modules():
+        path = side.package_home.joinpath(*module.split("."))
+        if not (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()):
+            raise CannotRun(
+                f"{side.name} {side.revision} has no {module}, so this version cannot measure it: "
+                "compare it by the ganbench of its own time"
+            )
+
+
 class HarnessRunner:
     """A scratch folder with this version's harness in it, which measures either side."""
 
@@ -89,6 +113,7 @@ class HarnessRunner:
         names: Collection[str] | None = None,
     ) -> ProcessMeasurements:
         """Of what its name allows; raises CannotRun."""
+        require_harness_modules(side)
         self.count += 1
         place = self.scratch / f"{self.count:03}-{side.name}"
         place.mkdir()

@@ -21,6 +21,7 @@ PLUGIN_GROUPS = (
     "data",
     "extractors",
     "games",
+    "tasks",
     "losses",
     "metrics",
     "networks",
