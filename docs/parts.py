@@ -71,7 +71,7 @@ def told_variant(name: str, recipe: Recipe) -> str:
     """A variant's sentence, and the recipe whose parts have sections of their own."""
     parts = [link("networks", recipe.network), link("losses", recipe.loss)]
     parts += [link("tricks", trick) for trick in recipe.tricks]
-    parts += [link("games", recipe.task)]
+    parts += [link("tasks", recipe.task)]
     rates = ", ".join(f"{key}={value!r}" for key, value in changed(recipe).items())
     about = [heading("variants", name), prose(recipe.about), "Parts: " + " · ".join(parts)]
     return "\n\n".join(about + [f"Plan: `{rates}`"] * bool(rates))

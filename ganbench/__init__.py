@@ -6,6 +6,10 @@ if TYPE_CHECKING:
     from ganbench.analysis.rows import load
     from ganbench.evaluation.evaluate import evaluate
 
+from .deprecation import install_renamed_modules
+
+install_renamed_modules()
+
 __version__ = "0.1.0"
 __all__ = ["__version__", "evaluate", "load"]
 

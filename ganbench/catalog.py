@@ -18,7 +18,7 @@ REGISTRIES: dict[str, Registry] = {
     "tricks": TRICKS,
     "metrics": METRICS,
     "networks": NETWORKS,
-    "games": TASKS,
+    "tasks": TASKS,
     "extractors": EXTRACTORS,
     "distances": DISTANCES,
     "protocols": PROTOCOLS,

@@ -8,6 +8,7 @@ that stay.
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -17,7 +18,7 @@ from typing import Any, ClassVar, TypeVar
 from .renamed import MODULES, NAMES
 
 C = TypeVar("C")
-HookKinds = (FunctionType, property, classmethod, staticmethod)
+HookKinds = (FunctionType, property, classmethod, staticmethod, bool)
 
 
 class GanbenchDeprecationWarning(DeprecationWarning):
@@ -39,15 +40,25 @@ def new_module_of(old: str) -> str | None:
 
 
 class RenamedModule(ModuleType):
-    """A module of an earlier release: its names are those of the module that took its place."""
+    """A module some or all of whose names have other names now, or lie elsewhere."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        default = f"{new_module_of(self.__name__)}:{name}"
-        module, _, attribute = NAMES.get(f"{self.__name__}:{name}", default).partition(":")
-        warn_renamed(f"{self.__name__}.{name}", f"{module}.{attribute}")
-        return getattr(import_module(module), attribute)
+        home = new_module_of(self.__name__)
+        place = NAMES.get(f"{self.__name__}:{name}", home and f"{home}:{name}")
+        if place is None or name.startswith("__"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        module, _, attribute = place.partition(":")
+        value = getattr(import_module(module), attribute)
+        is_public = getattr(import_module("ganbench.extend"), attribute, None) is value
+        warn_renamed(
+            f"{self.__name__}.{name}", f"{'ganbench.extend' if is_public else module}.{attribute}"
+        )
+        return value
+
+
+def accept_renamed_names(module: str) -> None:
+    """Lets a module that kept its place answer to the old names of what lies in it."""
+    sys.modules[module].__class__ = RenamedModule
 
 
 class RenamedModuleFinder(MetaPathFinder, Loader):
@@ -74,6 +85,18 @@ def install_renamed_modules() -> None:
         sys.meta_path.append(RenamedModuleFinder())
 
 
+class RenamedHook:
+    """A hook's old name on the class that defines the hook, for `super()` and for callers."""
+
+    def __init__(self, old: str, new: str, hook: Any):
+        self.old, self.new, self.hook = old, new, hook
+
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        warn_renamed(f"{owner.__name__}.{self.old}", self.new)
+        bind = getattr(self.hook, "__get__", None)  # a plain value has none
+        return bind(instance, owner) if bind else self.hook
+
+
 class RenamedHooks:
     """A base class of parts whose hooks had other names: an override by an old name still counts."""
 
@@ -86,6 +109,8 @@ class RenamedHooks:
             if isinstance(override, HookKinds) and new not in vars(cls):
                 warn_renamed(f"{cls.__name__}.{old}", new)
                 setattr(cls, new, override)
+            elif isinstance(vars(cls).get(new), HookKinds) and override is None:
+                setattr(cls, old, RenamedHook(old, new, vars(cls)[new]))
 
 
 def with_renamed_attributes(renamed: Mapping[str, str]) -> Callable[[type[C]], type[C]]:
@@ -99,9 +124,32 @@ def with_renamed_attributes(renamed: Mapping[str, str]) -> Callable[[type[C]], t
     return decorate
 
 
+def with_renamed_arguments(renamed: Mapping[str, str]) -> Callable[[type[C]], type[C]]:
+    """Decorates a class: its constructor also takes these arguments by their old names."""
+
+    def decorate(cls: type[C]) -> type[C]:
+        construct = cls.__init__
+
+        @wraps(construct)
+        def init(self: Any, *values: Any, **given: Any) -> None:
+            for old in renamed.keys() & given.keys():
+                warn_renamed(f"{cls.__name__}({old}=...)", f"{renamed[old]}=...")
+                given[renamed[old]] = given.pop(old)
+            construct(self, *values, **given)
+
+        cls.__init__ = init  # type: ignore[method-assign]
+        return cls
+
+    return decorate
+
+
 def _renamed_attribute(owner: str, old: str, new: str) -> property:
     def get(self: object) -> Any:
         warn_renamed(f"{owner}.{old}", new)
         return getattr(self, new)
 
-    return property(get, doc=f"The old name of `{new}`.")
+    def set(self: object, value: Any) -> None:
+        warn_renamed(f"{owner}.{old}", new)
+        setattr(self, new, value)
+
+    return property(get, set, doc=f"The old name of `{new}`.")

@@ -132,7 +132,7 @@ def entry_points_of(group: str) -> dict[str, str]:
 class Registry:
     """The parts of one kind: literal lines `name -> "module:Class"`, and what plugins add to them.
 
-    A class in an index takes its settings as annotated arguments (bool, int, float, str or a Literal
+    A class in a registry takes its settings as annotated arguments (bool, int, float, str or a Literal
     of texts), raises ValueError with a sentence for one that cannot be, and counts the changes of its
     behaviour in `version`. A setting that came later lists in `neutral` the value that leaves the
     part as it was before: at that value it stays out of the part's identity.
@@ -142,13 +142,15 @@ class Registry:
     package: str  # the Python package that the entries lie in
     group: str  # the entry-point group in which third parties offer theirs
     entries: Mapping[str, str]
+    former_group: str = ""  # the group's name in the last release, which still counts
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self.modules()))
 
     def modules(self) -> dict[str, str]:
         own = {name: f"{self.package}.{target}" for name, target in self.entries.items()}
-        return entry_points_of(self.group) | own
+        former = entry_points_of(self.former_group) if self.former_group else {}
+        return former | entry_points_of(self.group) | own
 
     def load(self, name: str) -> Any:
         modules = self.modules()

@@ -123,7 +123,7 @@ def test_a_conditional_game_objects_to_data_without_labels(text, data, reason):
         setup(text, data)
 
 
-@pytest.mark.parametrize("game", ["conditional", "auxiliary"])
+@pytest.mark.parametrize("task", ["conditional", "auxiliary"])
 def test_a_conditional_game_objects_to_networks_that_take_no_labels(task):
     from test_every_variant import objection
 

@@ -131,7 +131,7 @@ def test_what_reals_tell_is_kept_on_the_disk(tmp_path, monkeypatch):
     fake, metrics, found = clusters(200, 1), [METRICS.make(name) for name in NAMES], []
     for _ in range(2):
         real = clusters(400, 2)
-        real.shelf = DiskCache(tmp_path, CPU)
+        real.cache = DiskCache(tmp_path, CPU)
         found.append([metric(fake, real) for metric in metrics])
         monkeypatch.setattr(
             "ganbench.evaluation.metrics.kmeans_bins.lloyd_iterations",

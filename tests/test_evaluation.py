@@ -401,7 +401,7 @@ def test_a_value_is_asked_for_by_its_name(folders, tiny):
         found["modes"]
     with pytest.raises(KeyError):
         found["recall"]
-    assert "lower is better" in found.format_table()
+    assert "lower is better" in found.table()
 
 
 def test_the_package_offers_it_whatever_else_is_imported():

@@ -508,7 +508,7 @@ def test_lecams_anchors_are_the_moving_average_of_mean_scores_since_its_start():
 
 def test_lecam_draws_reals_to_the_fakes_anchor_and_fakes_to_the_reals():
     made = duel(SLOPE)
-    lecam = trick("lecam(weight=2, start=5)", moment=StepContext(RngStreams(0, CPU), 5, 0, 0.0))
+    lecam = trick("lecam(weight=2, start=5)", context=StepContext(RngStreams(0, CPU), 5, 0, 0.0))
     lecam.setup(SimpleNamespace(discriminators={"other": None, IMAGE: None}), None)
     lecam.anchors[1] = torch.tensor([0.7, -0.4])
     ((_, term),) = lecam.discriminator_terms(made)

@@ -170,7 +170,7 @@ def test_held_out_data_are_looked_at_once_a_reference(monkeypatch):
     swept = []
     monkeypatch.setattr(
         gram,
-        "sweep",
+        "compute_pairwise",
         lambda x, y, _, sweep=gram.compute_pairwise: swept.append(x) or sweep(x, y, _),
     )
     fake = sample(normal(40, 2, 2))
@@ -272,7 +272,7 @@ def test_the_floor_of_class_fid_is_that_of_its_classes():
 
 def test_reals_are_factored_once_a_reference_also_for_later_processes(tmp_path, monkeypatch):
     real, fake = random_classes(300, 0), random_classes(200, 1)
-    real.shelf = DiskCache(tmp_path, CPU)
+    real.cache = DiskCache(tmp_path, CPU)
     first = measured("class_fid", fake, real)
     seen, made = [], frechet.compute_moments
     monkeypatch.setattr(frechet, "compute_moments", lambda x: seen.append(len(x)) or made(x))

@@ -21,7 +21,7 @@ def count(module):
 def made(text, part, *args, seed=0):
     network = NETWORKS.make(text)
     return initialize_parameters(
-        network, getattr(network, part)(*args), RngStreams(seed, CPU), part
+        network, getattr(network, f"build_{part}")(*args), RngStreams(seed, CPU), part
     )
 
 

@@ -480,7 +480,7 @@ def test_products_in_stripes_are_the_plain_product(width):
 
 @pytest.mark.parametrize("block", [1, 37, 100, 4096])
 def test_moments_of_blocks_are_numpys(monkeypatch, block):
-    monkeypatch.setattr(frechet, "BLOCK", block)
+    monkeypatch.setattr(frechet, "MEAN_BLOCK_ROWS", block)
     x = features(100, 5) + 100
     found = frechet.compute_moments(x)
     np.testing.assert_allclose(found.mean, x.double().numpy().mean(0), rtol=1e-14)

@@ -274,7 +274,7 @@ def test_a_trials_generator_is_measured_through_its_data_sets_extractor(variant,
     assert 1 / 16 <= readings["smoothness(paths=5)"].value <= 1
     a, b = (
         ruler.extractor(sampler.images(end, None).detach())[0]
-        for end in METRICS.make("ppl").ends(sampler, 2)
+        for end in METRICS.make("ppl").draw_ends(sampler, 2)
     )
     assert a.shape == b.shape
 

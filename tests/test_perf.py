@@ -34,6 +34,7 @@ from ganbench.ci.performance.process import (
     CannotRun,
     HarnessRunner,
     ProcessMeasurements,
+    harness_modules,
     make_reading,
 )
 from ganbench.ci.performance.revisions import RevisionSide, UnknownRevision, open_revision
@@ -480,7 +481,7 @@ def changed(tmp_path_factory):
         ROOT / "ganbench", root / "ganbench", ignore=shutil.ignore_patterns("__pycache__")
     )
     edit(root / "ganbench" / "training" / "trainer.py", MARK, SLOWER)
-    edit(root / "ganbench" / "gan" / "tricks" / "__init__.py", '        "ttur": "ttur:Ttur",\n', "")
+    edit(root / "ganbench" / "gan" / "tricks" / "__init__.py", '        "ttur": "ttur:TTUR",\n', "")
     return root
 
 
@@ -599,11 +600,24 @@ def test_words_that_pick_nothing_offer_others():
 
 
 def test_the_ganbench_that_is_imported_must_be_the_sides(tmp_path, monkeypatch):
-    """A folder that is called ganbench and is none, so that another is found in its place."""
+    """Folders that have all modules and are no package, so that another is found in their place."""
     elsewhere = tmp_path / "elsewhere"
-    (elsewhere / "ganbench").mkdir(parents=True)
+    for module in harness_modules():
+        file = elsewhere.joinpath(*module.split(".")).with_suffix(".py")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
     with pytest.raises(CannotRun, match="was imported from"):
         HarnessRunner(tmp_path).measure(RevisionSide("base", elsewhere), (COUNTS,), WORDS)
+
+
+def test_a_version_of_another_layout_cannot_be_measured(ganbench, tmp_path):
+    (tmp_path / "before" / "ganbench").mkdir(parents=True)
+    before = ("--base", tmp_path / "before", "--head", ROOT)
+    code, _, told = ganbench("perf", "--device", "cpu", *before)
+    assert code == 3
+    assert "Cannot decide: base" in told
+    assert "so this version cannot measure it" in told
+    assert "Traceback" not in told
 
 
 def test_what_is_told_of_a_run():

@@ -12,7 +12,7 @@ PROGRAM = Path(sys.executable).parent / "ganbench"
 
 TRICK = '''"""Coin (nobody, 2026): scores of fakes are halved."""
 
-from ganbench.gan.tricks.base import Trick
+from ganbench.extend import Trick
 
 
 class Coin(Trick):
@@ -20,11 +20,11 @@ class Coin(Trick):
         super().__init__()
         self.weight = weight
 
-    def generator_terms(self, duel):
-        yield "coin", self.weight * duel.fake_score.square().mean()
+    def generator_terms(self, pair):
+        yield "coin", self.weight * pair.fake_score.square().mean()
 '''
 
-RECIPE = """from ganbench.gan.recipe import Recipe
+RECIPE = """from ganbench.extend import Recipe
 
 TINY = Recipe("The smallest GAN.", "mlp(width=8)", tricks=("coin",))
 """

@@ -47,7 +47,9 @@ def sizes(text, latent, shape, classes=0):
 
 def drawn(text, part, *args, classes=0, seed=0):
     made = network(text, classes)
-    return initialize_parameters(made, getattr(made, part)(*args), RngStreams(seed, CPU), part)
+    return initialize_parameters(
+        made, getattr(made, f"build_{part}")(*args), RngStreams(seed, CPU), part
+    )
 
 
 # Published sizes

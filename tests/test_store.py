@@ -14,7 +14,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from ganbench.experiments.store import Store
-with Store(Path(sys.argv[1])).trial("abcdef").lock():
+with Store(Path(sys.argv[1])).trial_folder("abcdef").lock():
     print("held", flush=True)
     sys.stdin.read()
 """

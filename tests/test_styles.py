@@ -17,6 +17,7 @@ from ganbench.experiments.runner import run
 from ganbench.experiments.store import Store, TrialFolder
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.image_grid import MIN_PICTURE_PIXELS
+from ganbench.report.writer import write_report
 from ganbench.rng import RngStreams
 from ganbench.visualization.style_mixing import (
     TRUNCATION_PSI,
@@ -95,11 +96,12 @@ def test_pictures_are_the_same_every_time(generator):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """Where a suite with a styled and a plain generator was run, by the command that reports too."""
+    """Where a suite with a styled and a plain generator was run, and its report."""
     folder = tmp_path_factory.mktemp("styled")
     (folder / "styled.toml").write_text(SUITE)
     suite = load_suite(folder / "styled.toml")
-    run(suite, "cpu", "cpu", folder / "results", Inline(), lambda trials, before: None)
+    result = run(suite, "cpu", "cpu", folder / "results", Inline(), lambda trials, before: None)
+    write_report(result.plan, result.folder)
     return folder / "results"
 
 

@@ -192,7 +192,7 @@ def test_patches_are_told_by_cross_entropy_among_those_of_their_image():
 def test_a_fake_that_is_its_source_is_told_better_than_another_image():
     task = setup(f"cut{TINY[8:]}", "restyled_digits").task
     x = batches()["a"].images
-    assert task.strangeness(x, x) < task.strangeness(x, x.flip(0))
+    assert task.patch_loss(x, x) < task.patch_loss(x, x.flip(0))
 
 
 def test_both_the_translator_and_the_heads_learn_from_patches():

@@ -8,36 +8,42 @@ Modules that need torch are imported inside the commands that train: help and li
 import os
 import signal
 import sys
+import warnings
 from typing import Annotated
 
 import typer
 
 from ganbench import __version__
+from ganbench.deprecation import GanbenchDeprecationWarning
 
-from . import catalog as parts
-from . import eval as evaluation
-from . import gate, history, styles
-from . import human_study as study
-from . import perf as performance
-from . import report as answers
-from . import run as training
-from . import visualize as looking
-from . import watch as watching
+from . import (
+    catalog,
+    eval,
+    gate,
+    history,
+    human_study,
+    perf,
+    report,
+    run,
+    styles,
+    visualize,
+    watch,
+)
 from .base import INTERNAL, INTERRUPTED, app, err, out
 
 # To import a module is to add its commands, in this order.
 COMMANDS = (
-    training,
-    watching,
-    answers,
+    run,
+    watch,
+    report,
     gate,
-    performance,
+    perf,
     history,
-    looking,
+    visualize,
     styles,
-    study,
-    evaluation,
-    parts,
+    human_study,
+    eval,
+    catalog,
 )
 
 
@@ -51,9 +57,7 @@ def print_version(wanted: bool) -> None:
 def options(
     version: Annotated[
         bool,
-        typer.Option(
-            "--print_version", callback=print_version, is_eager=True, help="Print the version."
-        ),
+        typer.Option("--version", callback=print_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
     """Options of the program itself."""
@@ -63,6 +67,7 @@ def main() -> None:
     """The program. What nobody foresaw is told in a line, with a trace if GANBENCH_TRACE is set."""
     # A batch system's request to end is Ctrl-C: checkpoints are written, and what was trained is kept.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    warnings.simplefilter("default", GanbenchDeprecationWarning)
     try:
         app()
     except KeyboardInterrupt:

@@ -19,6 +19,7 @@ def list_parts(
     from ganbench.catalog import CATALOG_KINDS, list_entries
     from ganbench.registry import suggest
 
+    kind = "tasks" if kind == "games" else kind  # its name in the last release
     if kind is not None and kind not in CATALOG_KINDS:
         fail(f"there is no list of {kind!r}{suggest(kind, CATALOG_KINDS)}")
     lists = {name: list_entries(name) for name in ([kind] if kind else CATALOG_KINDS)}

@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 
 from ganbench.data.modality import modality_of
+from ganbench.deprecation import accept_renamed_names, with_renamed_attributes
 from ganbench.errors import GanbenchError
+from ganbench.renamed import EXAMPLES_ATTRIBUTES
 from ganbench.rng import RngStreams
 
 Shape = tuple[int, ...]
 IMAGE = "image"  # the domain of data that have only one
 
 
+@with_renamed_attributes(EXAMPLES_ATTRIBUTES)
 @dataclass(frozen=True, eq=False)
 class Examples:
     """Images as uint8 [N, C, H, W] or points as float32 [N, D]; labels, if any, as int64 [N].
@@ -172,3 +175,6 @@ def to_uint8(images: Tensor) -> Tensor:
     if not modality_of(images).has_pixels:
         return images
     return images.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+accept_renamed_names(__name__)

@@ -12,7 +12,7 @@ TRAIN, HELD_OUT = 100_000, 2_500
 
 
 @dataclass(frozen=True)
-class GridMixture(Data):
+class Grid(Data):
     """Points of the plane, without labels; `side` by `side` modes around the origin."""
 
     reference: ClassVar[int] = HELD_OUT

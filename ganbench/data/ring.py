@@ -13,7 +13,7 @@ TRAIN, HELD_OUT = 100_000, 2_500
 
 
 @dataclass(frozen=True)
-class RingMixture(Data):
+class Ring(Data):
     """Points of the plane, without labels: the mixture itself tells which mode a point belongs to."""
 
     reference: ClassVar[int] = HELD_OUT

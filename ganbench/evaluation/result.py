@@ -88,10 +88,10 @@ class Evaluation:
             "notes": list(self.notes),
         }
 
-    def format_table(self) -> str:
+    def table(self) -> str:
         """As the command prints it."""
         from .table import evaluation_text
 
         return evaluation_text(self.as_dict())
 
-    __str__ = format_table
+    __str__ = table

@@ -1,4 +1,4 @@
-"""A duel: one generator's batch of fakes against one batch of reals, before one discriminator."""
+"""An adversarial batch: one generator's fakes and a batch of reals, for one discriminator."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,46 +7,47 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from ganbench.deprecation import with_renamed_attributes
 from ganbench.gan.networks.discriminator import Discriminator
+from ganbench.renamed import ADVERSARIAL_BATCH_ATTRIBUTES
 
-DiscriminatorInput = Callable[
-    [Tensor, str], Tensor
-]  # images, the role that they play => what is shown of them
+# images [N, ...] and their role => what the discriminator is given for them
+DiscriminatorInput = Callable[[Tensor, str], Tensor]
 
 
 def identity_input(x: Tensor, role: str) -> Tensor:
     return x
 
 
+@with_renamed_attributes(ADVERSARIAL_BATCH_ATTRIBUTES)
 @dataclass(frozen=True, eq=False)
 class AdversarialBatch:
-    """Two batches and their judge. Features and scores are computed when first asked for, and once.
+    """A batch of reals, a batch of fakes and their discriminator; a variable of it is called `pair`.
 
-    A role says in whose name images are shown: views draw their noise by it, so that what one trick
-    asks to have scored does not move the noise under another.
+    Features and scores are computed once, when they are first read. A role names the purpose that
+    images are scored for. Noise of the discriminator's input is drawn by role, so that the images
+    that one trick has scored do not move the noise under another.
     """
 
-    name: str  # the discriminator's name in its game
+    name: str  # the discriminator's name in its task
     generator_name: str
     generator: nn.Module
     discriminator: Discriminator
     source: Tensor  # what the generator was given: latents, or images of another domain
     real: Tensor  # [N, ...]
     fake: Tensor  # [N, ...]
-    real_label: Tensor | None = None  # [N], the condition under which each is judged
+    real_label: Tensor | None = None  # [N], the class that each is scored for
     fake_label: Tensor | None = None
-    discriminator_input: DiscriminatorInput = (
-        identity_input  # what the discriminator is shown of an image
-    )
+    discriminator_input: DiscriminatorInput = identity_input
 
     def generate(self, source: Tensor) -> Tensor:
-        """Fakes of other sources, under the same conditions."""
+        """Returns fakes of other sources, under the same conditions."""
         if self.fake_label is None:
             return self.generator(source)
         return self.generator(source, self.fake_label)
 
     def score(self, x: Tensor, role: str, label: Tensor | None = None) -> Tensor:
-        """[N, ...] => [N], or [N / m] where views pack m, or maps [N, ...]."""
+        """[N, ...] => [N], or [N / m] where inputs pack m, or maps [N, ...]."""
         return self.discriminator.head(self.features(x, role, label), label)
 
     def features(self, x: Tensor, role: str, label: Tensor | None = None) -> Tensor:
@@ -72,19 +73,19 @@ class AdversarialBatch:
         return self.discriminator.head(self.fake_features, self.fake_label)
 
     def squared_gradient_norm(self, score: Tensor, x: Tensor) -> Tensor:
-        """The squared gradient of each score by what it was computed from: [M], [N, ...] => [M].
+        """Returns the squared norm of each score's gradient by its images: [M], [N, ...] => [M].
 
-        It runs through the view, so packed images are differentiated together, and can itself be
-        differentiated. Maps of scores are summed an example.
+        The graph includes the discriminator's input, so packed images are differentiated together,
+        and it can be differentiated again. Maps of scores are summed for each example.
         """
         (gradient,) = torch.autograd.grad(score.sum(), x, create_graph=True)
         return gradient.reshape(len(score), -1).square().sum(1)
 
-    def with_discriminator_input(self, view: DiscriminatorInput) -> "AdversarialBatch":
-        return replace(self, discriminator_input=view)
+    def with_discriminator_input(self, function: DiscriminatorInput) -> "AdversarialBatch":
+        return replace(self, discriminator_input=function)
 
     def with_real_leaves(self) -> "AdversarialBatch":
-        """As leaves, but the fakes keep the graph that leads to their generator."""
+        """Cuts the graph at the reals; the fakes keep the graph that leads to their generator."""
         return replace(self, real=self.real.detach().requires_grad_())
 
     def with_leaves(self) -> "AdversarialBatch":

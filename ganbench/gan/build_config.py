@@ -1,23 +1,26 @@
-"""A blueprint: all that is declared of a training before anything of it is built."""
+"""The resolved configuration of a training: all tricks applied, nothing built yet."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ganbench.deprecation import with_renamed_attributes
 from ganbench.gan.losses.base import Loss
 from ganbench.gan.networks.base import Network
 from ganbench.gan.networks.discriminator import Shape
+from ganbench.renamed import BUILD_CONFIG_ATTRIBUTES
 
 from .hyperparameters import Hyperparameters
 
 
+@with_renamed_attributes(BUILD_CONFIG_ATTRIBUTES)
 @dataclass(frozen=True)
 class BuildConfig:
-    """What objections are asked of: everything in it is final, with every trick's say included."""
+    """The final configuration. Networks, tasks and tricks check it for incompatibilities."""
 
     task: str
     network: Network
     loss: Loss
     hyperparameters: Hyperparameters
-    shapes: Mapping[str, Shape]  # of the data, one a domain
+    shapes: Mapping[str, Shape]  # of the data, by domain
     classes: int  # 0: the data have no labels
-    tricks: tuple[str, ...]  # the names of all tricks, in the chain's order
+    tricks: tuple[str, ...]  # the names of all tricks, in the order that they run in

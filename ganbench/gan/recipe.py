@@ -3,14 +3,17 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from ganbench.deprecation import with_renamed_arguments
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.networks import NETWORKS
 from ganbench.gan.tasks import TASKS
 from ganbench.gan.tricks import TRICKS
+from ganbench.renamed import RECIPE_ARGUMENTS
 
 from .hyperparameters import Hyperparameters
 
 
+@with_renamed_arguments(RECIPE_ARGUMENTS)
 @dataclass(frozen=True)
 class Recipe:
     """`about` is the sentence that lists show; it decides nothing."""

@@ -1,20 +1,35 @@
 """The training budget: real images, generator steps or seconds, the same for every arm."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from ganbench.gan.hyperparameters import Hyperparameters
 
 Unit = Literal["images", "generator_turns", "seconds"]
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What a training has used up: real images of committed discriminator turns, turns, seconds."""
+    """The budget that a training has used: real images, discriminator and generator steps, seconds.
+
+    Images count in discriminator steps that are kept, not in those that a lookahead takes back.
+    """
 
     images: int = 0
     discriminator_turns: int = 0
     generator_turns: int = 0
     seconds: float = 0.0
+
+    def after_step(self, hyperparameters: Hyperparameters) -> "Spent":
+        """Returns the budget used after one more training step."""
+        turns = hyperparameters.discriminator_turns
+        return replace(
+            self,
+            images=self.images + turns * hyperparameters.batch,
+            discriminator_turns=self.discriminator_turns + turns,
+            generator_turns=self.generator_turns + 1,
+        )
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,7 @@ from .budget import Budget, Spent
 
 LossTerms = dict[str, Tensor]
 
-GENERATOR_STEP_ADDRESS = (
-    -1
-)  # the number of the generators' turn, however many turns of others came before
+GENERATOR_STEP_ADDRESS = -1  # of its random stream, however many discriminator steps came before
 
 
 class Diverged(GanbenchError, RuntimeError):
@@ -37,18 +35,14 @@ class Diverged(GanbenchError, RuntimeError):
 
 
 class Trainer:
-    """Spends a budget on a setup. Nothing in a step waits for the device; `flush` does."""
+    """Trains a task within a budget. Nothing in a step waits for the device; `flush` does."""
 
     def __init__(
         self, setup: TrainingSetup, loader: BatchLoader, streams: RngStreams, budget: Budget
     ):
         self.task, self.trick, self.hyperparameters = setup.task, setup.trick, setup.hyperparameters
-        self.plain_loss, self.loader, self.streams, self.budget = (
-            setup.loss,
-            loader,
-            streams,
-            budget,
-        )
+        self.plain_loss, self.loader = setup.loss, loader
+        self.streams, self.budget = streams, budget
         self.sides = {
             "discriminator": list(self.task.discriminators.parameters()),
             "generator": list(self.task.generators.parameters()),
@@ -66,7 +60,7 @@ class Trainer:
         return self.budget.progress(self.spent)
 
     def train_step(self) -> None:
-        """The discriminators' turns, then the generators' turn."""
+        """Takes the discriminator steps, then one generator step."""
         self.turn, log = 0, LossTerms()
         for _ in range(self.hyperparameters.discriminator_turns):
             log |= self.discriminator_step()
@@ -74,42 +68,22 @@ class Trainer:
             log |= self.generator_step()
         self.logs.append(log)
         self.step += 1
-        self.spent = replace(
-            self.spent,
-            images=self.spent.images
-            + self.hyperparameters.discriminator_turns * self.hyperparameters.batch,
-            discriminator_turns=self.spent.discriminator_turns
-            + self.hyperparameters.discriminator_turns,
-            generator_turns=self.spent.generator_turns + 1,
-        )
+        self.spent = self.spent.after_step(self.hyperparameters)
 
     def discriminator_step(self) -> LossTerms:
         with torch.no_grad():
-            pairs = self.next_pairs()
+            pairs = self.next_discriminator_pairs()
         pairs = [self.trick.transform_pair(pair).with_leaves() for pair in pairs]
-        log = self.optimizer_step(
-            "discriminator", self.discriminator_terms(pairs)
-        ) | score_statistics(pairs)
+        log = self.optimizer_step("discriminator", self.discriminator_terms(pairs))
+        log |= score_statistics(pairs)
         self.trick.after_discriminator_step(self.task, pairs)
         return log
 
     def discriminator_objective(self) -> Tensor:
-        """What the next discriminators' turn would descend, as a function of the generators too."""
-        pairs = [self.trick.transform_pair(pair).with_real_leaves() for pair in self.next_pairs()]
+        """Returns the next discriminator step's objective, as a function of the generators too."""
+        pairs = self.next_discriminator_pairs()
+        pairs = [self.trick.transform_pair(pair).with_real_leaves() for pair in pairs]
         return torch.stack([term for _, term in self.discriminator_terms(pairs)]).sum()
-
-    def next_pairs(self) -> list[AdversarialBatch]:
-        """Who meets in the next discriminators' turn of this step."""
-        number = self.step * self.hyperparameters.discriminator_turns + self.turn
-        latents = self.begin_step(self.turn)
-        self.turn += 1
-        pairs = self.task.make_pairs(
-            self.trick.transform_batches(self.loader.batches(number)), latents
-        )
-        return [
-            pair.with_discriminator_input(self.trick.transform_discriminator_input)
-            for pair in pairs
-        ]
 
     def discriminator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
         yield from self.task.discriminator_terms(pairs)
@@ -119,44 +93,38 @@ class Trainer:
             yield from self.trick.discriminator_terms(pair)
 
     def generator_step(self) -> LossTerms:
-        number = (
-            self.step + 1
-        ) * self.hyperparameters.discriminator_turns - 1  # the reals seen last
-        latents = self.begin_step(GENERATOR_STEP_ADDRESS)
-        pairs = self.task.make_pairs(
-            self.trick.transform_batches(self.loader.batches(number)), latents
-        )
-        pairs = [
-            pair.with_discriminator_input(self.trick.transform_discriminator_input)
-            for pair in pairs
-        ]
-        terms = list(self.task.generator_terms(pairs))
-        for pair in pairs:
-            loss = self.trick.transform_loss(self.plain_loss, pair)
-            adversarial = loss.generator_loss(
-                pair.fake_score, pair.real_score if loss.needs_real_scores else None
-            )
-            terms += [("generator", loss.generator_weight * adversarial)]
-            terms += self.trick.generator_terms(pair)
-        log = self.optimizer_step("generator", terms)
+        latest = (self.step + 1) * self.hyperparameters.discriminator_turns - 1
+        pairs = self.make_pairs(latest, GENERATOR_STEP_ADDRESS)
+        log = self.optimizer_step("generator", self.generator_terms(pairs))
         self.trick.after_generator_step(self.task, pairs)
         return log
 
-    def optimizer_step(self, side: str, terms: Terms) -> LossTerms:
-        """One optimizer step down the sum of the terms, by this side's parameters alone."""
-        terms, optimizer = list(terms), self.optimizers[side]
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack([term for _, term in terms]).sum().backward(inputs=self.sides[side])
-        self.trick.transform_gradients(side, self.sides[side])
-        for group in optimizer.param_groups:
-            group["lr"] = getattr(
-                self.hyperparameters, f"{side}_lr"
-            ) * self.hyperparameters.learning_rate_factor(self.progress)
-        optimizer.step()
-        return sum_terms(terms)
+    def generator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
+        yield from self.task.generator_terms(pairs)
+        for pair in pairs:
+            loss = self.trick.transform_loss(self.plain_loss, pair)
+            real_score = pair.real_score if loss.needs_real_scores else None
+            adversarial = loss.generator_loss(pair.fake_score, real_score)
+            yield "generator", loss.generator_weight * adversarial
+            yield from self.trick.generator_terms(pair)
+
+    def next_discriminator_pairs(self) -> list[AdversarialBatch]:
+        """Returns the pairs of the next discriminator step within this training step."""
+        number = self.step * self.hyperparameters.discriminator_turns + self.turn
+        pairs = self.make_pairs(number, self.turn)
+        self.turn += 1
+        return pairs
+
+    def make_pairs(self, batch: int, turn: int) -> list[AdversarialBatch]:
+        """Returns fakes beside the reals of a batch number; draws come from the turn's stream."""
+        latents = self.begin_step(turn)
+        batches = self.trick.transform_batches(self.loader.batches(batch))
+        pairs = self.task.make_pairs(batches, latents)
+        transform = self.trick.transform_discriminator_input
+        return [pair.with_discriminator_input(transform) for pair in pairs]
 
     def begin_step(self, turn: int) -> torch.Generator:
-        """Tells the tricks where training is; gives the generator of this turn's latents.
+        """Passes step and progress to the tricks; returns the random generator of latents.
 
         What layers draw by themselves (dropout, noise) comes from torch's global generator.
         """
@@ -164,6 +132,18 @@ class Trainer:
         self.streams.reseed("layers", self.step, turn)
         self.trick.begin_step(context)
         return context.of("latents").random
+
+    def optimizer_step(self, side: str, terms: Terms) -> LossTerms:
+        """Takes one optimizer step down the sum of the terms, by this side's parameters alone."""
+        terms, optimizer = list(terms), self.optimizers[side]
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack([term for _, term in terms]).sum().backward(inputs=self.sides[side])
+        self.trick.transform_gradients(side, self.sides[side])
+        factor = self.hyperparameters.learning_rate_factor(self.progress)
+        for group in optimizer.param_groups:
+            group["lr"] = getattr(self.hyperparameters, f"{side}_lr") * factor
+        optimizer.step()
+        return sum_terms(terms)
 
     def flush(self) -> dict[str, float]:
         """The mean of each term since the last flush; raises Diverged at the first that is not finite."""

@@ -18,7 +18,7 @@ from PIL import Image
 from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from_dataset
 from torch_fidelity.utils import prepare_input_from_descriptor as prepared
 
-from ganbench.evaluation.evaluate import cpus
+from ganbench.devices import usable_cpus
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.extractors.base import Extractor
 from ganbench.evaluation.feature_extraction import ExtractorRunner, extract_source_features
@@ -36,7 +36,7 @@ MEGABYTE = 2**20
 @pytest.fixture(scope="module", autouse=True)
 def all_threads():
     before = torch.get_num_threads()
-    torch.set_num_threads(cpus())
+    torch.set_num_threads(usable_cpus())
     yield
     torch.set_num_threads(before)
 
@@ -102,7 +102,11 @@ def clean_fids(folder, weights, monkeypatch, tmp_path):
         return network(batch.round().to(torch.uint8))[0]
 
     files = sorted(map(str, folder.glob("*")))
-    settings = {"num_workers": min(4, 2 * cpus()), "batch_size": BATCH, "mode": "legacy_tensorflow"}
+    settings = {
+        "num_workers": min(4, 2 * usable_cpus()),
+        "batch_size": BATCH,
+        "mode": "legacy_tensorflow",
+    }
     return lambda: torch.from_numpy(
         fid.get_files_features(files, look, device=torch.device("cpu"), verbose=False, **settings)
     )
@@ -110,7 +114,12 @@ def clean_fids(folder, weights, monkeypatch, tmp_path):
 
 def ours(folder, weights, monkeypatch, tmp_path):
     runner = ExtractorRunner(
-        EXTRACTORS.make("inception"), "inception", torch.device("cpu"), Frame(), BATCH, cpus()
+        EXTRACTORS.make("inception"),
+        "inception",
+        torch.device("cpu"),
+        Frame(),
+        BATCH,
+        usable_cpus(),
     )
     source = FolderSource(str(folder))
     places = iter(tmp_path / str(number) for number in range(10))
@@ -130,7 +139,7 @@ def test_seconds_of_a_second_extraction(benchmark, tmp_path, monkeypatch):
     monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "cache"))
     source = FolderSource(str(written(tmp_path / "x", 2000, SIDE)))
     runner = ExtractorRunner(
-        EXTRACTORS.make("identity"), "identity", torch.device("cpu"), Frame(), BATCH, cpus()
+        EXTRACTORS.make("identity"), "identity", torch.device("cpu"), Frame(), BATCH, usable_cpus()
     )
 
     def run():

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganbench.evaluation.metrics.base import Measurement, Metric
-from ganbench.evaluation.metrics.feature_set import FeatureSet
+from ganbench.extend import FeatureSet, Measurement, Metric
 
 
 @dataclass(frozen=True)
@@ -17,14 +16,15 @@ class EnergyDistance(Metric):
     direction = "lower"  # is better
     transform = "none"  # the unbiased estimate may fall below 0, so no logarithm
 
-    def measure(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
+    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         x, y = fake.features.double(), real.features.double()
-        return Measurement(float(2 * torch.cdist(x, y).mean() - within(x) - within(y)))
+        apart = 2 * torch.cdist(x, y).mean()
+        return Measurement(float(apart - mean_distance(x) - mean_distance(y)))
 
-    def floor(self, real: FeatureSet, count: int) -> float:
-        return 0.0  # what a perfect generator is expected to score
+    def expected_floor(self, real: FeatureSet, count: int) -> float:
+        return 0.0  # the expected value of a perfect generator
 
 
-def within(x: Tensor) -> Tensor:
+def mean_distance(x: Tensor) -> Tensor:
     """The mean distance of two different examples."""
     return torch.cdist(x, x).sum() / (len(x) * (len(x) - 1))

@@ -4,9 +4,7 @@ The generator owes `weight · d(z₁, z₂) / d(G(z₁), G(z₂))`, where d is t
 difference over pairs of a batch.
 """
 
-from ganbench.gan.adversarial_batch import AdversarialBatch
-from ganbench.gan.tasks.base import Terms
-from ganbench.gan.tasks.unconditional import Unconditional
+from ganbench.extend import AdversarialBatch, Terms, Unconditional
 
 SMALLEST = 1e-5  # of a distance, so that equal images have a slope too
 

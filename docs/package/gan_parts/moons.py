@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ganbench.data.base import IMAGE, Data, Examples, Shape, Split
+from ganbench.extend import IMAGE, Data, Examples, Shape, Split
 
 TRAIN, HELD_OUT = 4_000, 1_000
 
@@ -20,11 +20,11 @@ class Moons(Data):
             raise ValueError(f"std must be above 0, not {self.std}")
 
     def load(self) -> Split:
-        train, held_out = self.drawn(TRAIN, seed=0), self.drawn(HELD_OUT, seed=1)
+        train, held_out = self.draw(TRAIN, seed=0), self.draw(HELD_OUT, seed=1)
         return Split({IMAGE: train}, {IMAGE: held_out})
 
-    def drawn(self, count: int, seed: int) -> Examples:
-        """So many points, the same ones at every call."""
+    def draw(self, count: int, seed: int) -> Examples:
+        """Returns points, the same ones at every call."""
         from sklearn.datasets import make_moons  # here, so that lists need no scikit-learn
 
         points, _ = make_moons(count, noise=self.std, random_state=seed)

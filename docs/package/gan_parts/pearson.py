@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ganbench.gan.losses.base import Loss
+from ganbench.extend import Loss
 
 
 @dataclass(frozen=True)
 class Pearson(Loss):
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return (fake.square() / 4 + fake).mean() - real.mean()
 
-    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+    def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
         return -fake.mean()

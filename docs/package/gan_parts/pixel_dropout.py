@@ -3,12 +3,11 @@
 import torch
 from torch import Tensor
 
-from ganbench.gan.build_config import BuildConfig
-from ganbench.gan.tricks.base import Trick
+from ganbench.extend import IMAGES, BuildConfig, Trick, modality_of_shape
 
 
 class PixelDropout(Trick):
-    phase = "augment"  # its place in a chain: it changes single images
+    phase = "augment"  # its place among tricks: it changes single images
 
     def __init__(self, share: float = 0.1):
         super().__init__()
@@ -16,14 +15,14 @@ class PixelDropout(Trick):
             raise ValueError(f"share must lie between 0 and 1, not {share}")
         self.share = share
 
-    def objection(self, config: BuildConfig) -> str | None:
-        if all(len(shape) == 3 for shape in config.shapes.values()):
+    def incompatibility(self, config: BuildConfig) -> str | None:
+        if all(modality_of_shape(shape) is IMAGES for shape in config.shapes.values()):
             return None
         return "pixel dropout needs images, and the data are points"
 
-    def view(self, x: Tensor, role: str) -> Tensor:
-        if self.context is None:  # nothing runs yet, shapes are being asked for
+    def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
+        if self.context is None:  # training has not begun: only shapes are computed
             return x
         random = self.context.of(role).random  # the trick's own stream: it moves no other draw
-        kept = torch.rand(x.shape, generator=random, device=x.device) >= self.share
-        return x * kept
+        is_kept = torch.rand(x.shape, generator=random, device=x.device) >= self.share
+        return x * is_kept

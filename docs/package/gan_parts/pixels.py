@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ganbench.evaluation.extractors.base import Extractor
+from ganbench.extend import Extractor
 
 
 class Pixels(Extractor):

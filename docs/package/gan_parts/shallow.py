@@ -5,8 +5,7 @@ from math import prod
 
 from torch import nn
 
-from ganbench.gan.networks.base import Network, make_vector_norm
-from ganbench.gan.networks.discriminator import Discriminator, Head, Shape
+from ganbench.extend import Discriminator, Head, Network, Shape, make_vector_norm, modality_of_shape
 
 
 @dataclass(frozen=True)
@@ -18,15 +17,16 @@ class Shallow(Network):
     def __post_init__(self) -> None:
         if self.width < 1:
             raise ValueError(f"width must be at least 1, not {self.width}")
-        make_vector_norm(self.norm, 8)  # objects to a norm that vectors cannot have
+        make_vector_norm(self.norm, 8)  # raises ValueError for a norm that vectors cannot have
 
-    def generator(self, latent: int, shape: Shape) -> nn.Module:
+    def build_generator(self, latent: int, shape: Shape) -> nn.Module:
         hidden = [nn.Linear(latent, self.width), nn.LeakyReLU(0.2)]
-        outside = [nn.Tanh()] if len(shape) == 3 else []  # images lie in [-1, 1], points anywhere
+        has_pixels = modality_of_shape(shape).has_pixels
+        outside = [nn.Tanh()] if has_pixels else []  # images lie in [-1, 1], points anywhere
         values = nn.Linear(self.width, prod(shape))
         return nn.Sequential(*hidden, values, nn.Unflatten(1, shape), *outside)
 
-    def discriminator(self, shape: Shape) -> Discriminator:
+    def build_discriminator(self, shape: Shape) -> Discriminator:
         body = nn.Sequential(
             nn.Flatten(),
             nn.Linear(prod(shape), self.width),

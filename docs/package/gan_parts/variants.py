@@ -1,7 +1,6 @@
-"""A variant is a recipe: specs of parts, and the plan that it is trained by."""
+"""A variant is a recipe: specs of parts, and the hyperparameters that it is trained with."""
 
-from ganbench.gan.hyperparameters import Hyperparameters
-from ganbench.gan.recipe import Recipe
+from ganbench.extend import Hyperparameters, Recipe
 
 SEEKING_GAN = Recipe(
     "A shallow GAN that seeks modes (after Mao et al., 2019).",

@@ -1,18 +1,22 @@
 """An extractor maps images to features, and to logits if it classifies, in one pass."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from ganbench.deprecation import RenamedHooks
 from ganbench.evaluation.metrics.feature_set import FeatureSet
+from ganbench.renamed import EXTRACTOR_HOOKS
 
 IMAGES_PER_EXTRACTION = 500
 
 
-class Extractor(nn.Module):
+class Extractor(nn.Module, RenamedHooks):
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
+    renamed_hooks: ClassVar[Mapping[str, str]] = EXTRACTOR_HOOKS
 
     tells_the_datas_classes: ClassVar[bool] = True  # where it gives logits
     shape: tuple[int, ...] | None = None  # [C, H, W] of the only images that it sees, or any

@@ -1,6 +1,6 @@
 """A metric is a pure function of what an extractor made of fakes and of reals."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -9,7 +9,9 @@ from torch import Tensor
 
 from ganbench.data.base import Mixture
 from ganbench.data.modality import IMAGES, modality_of
+from ganbench.deprecation import RenamedHooks
 from ganbench.errors import GanbenchError
+from ganbench.renamed import METRIC_HOOKS
 
 from .feature_set import FeatureSet
 from .pairwise import PairwiseStatistic, compute_pairwise
@@ -31,7 +33,7 @@ class MetricNotApplicable(GanbenchError, ValueError):
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(RenamedHooks):
     """A metric's settings, and what it declares of itself.
 
     `needs` names what samples must have: features, logits, classes (logits of the data's own), images,
@@ -42,6 +44,7 @@ class Metric:
 
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
+    renamed_hooks: ClassVar[Mapping[str, str]] = METRIC_HOOKS
     direction: ClassVar[Direction] = "lower"
     transform: ClassVar[Transform] = "none"
     unit: ClassVar[str] = ""

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from ganbench.data.base import Mixture
+from ganbench.deprecation import with_renamed_attributes
 from ganbench.gan.latent_sampler import LatentSampler
+from ganbench.renamed import FEATURE_SET_ATTRIBUTES
 
 Tensors = dict[str, Tensor]
 
@@ -36,6 +38,7 @@ class Cache:
         self.entries[name] = tensors
 
 
+@with_renamed_attributes(FEATURE_SET_ATTRIBUTES)
 @dataclass(eq=False)
 class FeatureSet:
     """Features [N, D] and, from extractors that classify, logits [N, K], on the device they came from.

@@ -1,13 +1,15 @@
 """The protocol by default: a data set's own extractor, its held-out count, and this package's estimators."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ganbench.deprecation import RenamedHooks
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import Measurement, compute_pairwise_statistics
 from ganbench.evaluation.metrics.feature_set import FeatureSet
+from ganbench.renamed import PROTOCOL_HOOKS
 
 DEFAULT_PROTOCOL = "ganbench"  # the protocol
 
@@ -15,7 +17,7 @@ OWN_EXTRACTOR = "own"  # the extractor that a data set has by itself
 
 
 @dataclass(frozen=True)
-class MeasurementRules:
+class MeasurementRules(RenamedHooks):
     """What a protocol declares; a data set gives the rest.
 
     `extractor`: a spec, or "own", the data set's. `fakes`, `reals`: how many, or 0 for as many
@@ -24,6 +26,7 @@ class MeasurementRules:
 
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
+    renamed_hooks: ClassVar[Mapping[str, str]] = PROTOCOL_HOOKS
 
     extractor: str = OWN_EXTRACTOR
     fakes: int = 0

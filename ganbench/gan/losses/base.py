@@ -1,5 +1,6 @@
 """What a discriminator's scores are worth to each side; both sides minimize."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -7,11 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from ganbench.deprecation import RenamedHooks
 from ganbench.registry import NOT_A_SETTING
+from ganbench.renamed import LOSS_HOOKS
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(RenamedHooks):
     """A pure function of scores. Scores are unbounded, [N] or maps [N, ...]; terms are scalars.
 
     `generator_weight` scales the generator's side: feature matching takes its place by setting 0.
@@ -20,6 +23,7 @@ class Loss:
 
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
+    renamed_hooks: ClassVar[Mapping[str, str]] = LOSS_HOOKS
 
     generator_weight: float | Tensor = field(default=1.0, metadata=NOT_A_SETTING)
 

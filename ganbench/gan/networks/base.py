@@ -1,6 +1,6 @@
 """A network family: what generators and discriminators are made of, for any shape of data."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import gcd
 from typing import Any, ClassVar, Literal
@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from ganbench.data.modality import refuse_other_than_images
+from ganbench.deprecation import RenamedHooks
 from ganbench.registry import NOT_A_SETTING
+from ganbench.renamed import NETWORK_HOOKS
 from ganbench.rng import RngStreams
 
 from .discriminator import Discriminator, Head, ProjectionHead, Shape
@@ -17,7 +19,7 @@ Norm = Literal["none", "batch", "layer", "instance", "group"]
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(RenamedHooks):
     """Settings of a family. A shape of one number is points, of three (channels, height, width) images.
 
     Images lie in [-1, 1]. `norm` is the discriminator's normalization: one setting with levels.
@@ -26,6 +28,7 @@ class Network:
 
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
+    renamed_hooks: ClassVar[Mapping[str, str]] = NETWORK_HOOKS
 
     energy: ClassVar[bool] = False  # are scores reconstruction errors, so that no head learns them?
     encodes: ClassVar[bool] = False  # do translators have `features`, their maps on the way?

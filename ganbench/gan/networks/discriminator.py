@@ -1,15 +1,22 @@
 """A discriminator is a body that makes features and a head that scores them."""
 
+from collections.abc import Mapping
 from math import prod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from ganbench.deprecation import RenamedHooks
+from ganbench.renamed import HEAD_HOOKS
+
 Shape = tuple[int, ...]
 
 
-class Head(nn.Module):
+class Head(nn.Module, RenamedHooks):
     """Scores features: [N, width] => [N]. Subclasses may read labels and may score maps, [N, ...]."""
+
+    renamed_hooks: ClassVar[Mapping[str, str]] = HEAD_HOOKS
 
     def __init__(self, width: int, bias: bool = True):
         super().__init__()

@@ -1,11 +1,11 @@
-"""Games by their names in a spec. A new game is a new file and a line here."""
+"""Tasks by their names in a spec. A new task is a new file and a line here."""
 
 from ganbench.registry import Registry
 
 TASKS = Registry(
-    "game",
+    "task",
     "ganbench.gan.tasks",
-    "ganbench.games",
+    "ganbench.tasks",
     {
         "auxiliary": "acgan:Auxiliary",
         "conditional": "conditional:Conditional",
@@ -16,4 +16,5 @@ TASKS = Registry(
         "super_resolution": "super_resolution:SuperResolution",
         "unconditional": "unconditional:Unconditional",
     },
+    former_group="ganbench.games",
 )

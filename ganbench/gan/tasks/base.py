@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.data.base import Batch
+from ganbench.deprecation import RenamedHooks
 from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.latent_sampler import LatentSampler
 from ganbench.gan.networks.discriminator import Discriminator, Shape
+from ganbench.renamed import TASK_HOOKS
 
 Batches = Mapping[str, Batch]  # what a game is dealt, by domain
 Terms = Iterable[tuple[str, Tensor]]  # named scalars that add to an objective
@@ -32,11 +34,12 @@ MakeGenerator = Callable[[str, nn.Module], nn.Module]  # name, plain generator =
 MakeDiscriminator = Callable[[str, Shape, Callable[[Shape], Discriminator]], Discriminator]
 
 
-class Task(nn.Module):
+class Task(nn.Module, RenamedHooks):
     """Generators and discriminators by name. `__init__` takes a game's settings, `build` its networks."""
 
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
+    renamed_hooks: ClassVar[Mapping[str, str]] = TASK_HOOKS
 
     conditions_each_sample: ClassVar[bool] = (
         False  # is something asked of each image, and not of all alike?

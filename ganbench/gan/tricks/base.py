@@ -1,8 +1,8 @@
-"""A trick fills any of the seams of GAN training; each seam left alone changes nothing.
+"""A trick overrides any of the hooks of GAN training; a hook left alone changes nothing.
 
-Transforming seams (plan, network, generator, discriminator, deal, loss, view, stage, sampler) map a thing to
-a thing of the same type and compose in order; term seams add to an objective; event seams update a
-trick's own state. State that outlives a turn is a buffer, so that checkpoints carry it.
+`configure_*` and `transform_*` hooks map a thing to a thing of the same type and compose in order.
+`*_terms` hooks add to an objective. `setup`, `begin_step` and `after_*` update the trick's own state.
+State that outlives a step is a buffer, so that checkpoints carry it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol, get_args
 import torch
 from torch import Tensor, nn
 
+from ganbench.deprecation import RenamedHooks, with_renamed_attributes
 from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.hyperparameters import Hyperparameters
@@ -20,13 +21,14 @@ from ganbench.gan.losses.base import Loss
 from ganbench.gan.networks.base import Network
 from ganbench.gan.networks.discriminator import Discriminator
 from ganbench.gan.tasks.base import Batches, Task, Terms
+from ganbench.renamed import TRICK_HOOKS
 from ganbench.rng import StepContext
 
-# A chain's order: what changes the discriminator's structure comes before what reparametrizes its
-# weights, what changes single images before what splits them into bands, and that before what packs them.
-# What moves weights by itself comes before all that looks at them. What sets a loss's targets comes before
-# what swaps single ones, that before what picks examples, and that before what asks several judges.
-# What tells samplers how far networks have grown comes after what averages them.
+# The order of tricks, whatever order they are listed in. Changes of the discriminator's structure come
+# before reparametrizations of its weights, changes of single images before their split into bands, and
+# that before packing. Projections of weights come before all that reads weights. Targets of a loss come
+# before flips of single targets, those before the selection of examples, and that before votes of
+# several discriminators. Averages of generators come before what sets the level of growing ones.
 TrickPhase = Literal[
     "plan",
     "projection",
@@ -47,104 +49,113 @@ TRICK_PHASES: tuple[TrickPhase, ...] = get_args(TrickPhase)
 
 
 class TrainingInProgress(Protocol):
-    """What a look ahead of the generators' turn may ask of the training that it is part of."""
+    """The training that a lookahead may move on."""
 
     task: Task
     trick: "Trick"
     optimizers: dict[str, torch.optim.Optimizer]
 
     def discriminator_step(self) -> Any:
-        """One more turn, which moves the discriminators, their optimizer and other tricks."""
+        """Takes one more discriminator step: weights, optimizer state and other tricks move."""
 
     def discriminator_objective(self) -> Tensor:
-        """What the next such turn would descend; its graph leads back to the generators too."""
+        """Returns the next discriminator step's objective, with a graph to the generators too."""
 
 
-class Trick(nn.Module):
+@with_renamed_attributes({"moment": "context"})
+class Trick(nn.Module, RenamedHooks):
+    """The hooks of training, in the order in which they run: once, in every step, at evaluation.
+
+    A step is a discriminator step or a generator step; `discriminator_turns` of the former come
+    before each of the latter.
+    """
+
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
-    phase: ClassVar[TrickPhase] = "penalty"  # its place in a chain, whatever order it was listed in
+    phase: ClassVar[TrickPhase] = "penalty"
+    renamed_hooks: ClassVar[Mapping[str, str]] = TRICK_HOOKS
 
-    context: StepContext | None = None  # None: nothing runs yet, shapes are being asked for
+    context: StepContext | None = None  # None until training begins: only shapes are computed
 
     # Once, before anything is built.
     def configure_hyperparameters(self, hyperparameters: Hyperparameters) -> Hyperparameters:
-        """Rates, batch, turns: as the trick wants them."""
+        """Returns the learning rates, batch size and steps that training uses."""
         return hyperparameters
 
     def configure_network(self, network: Network) -> Network:
-        """The network family with other settings, such as another norm of the discriminator."""
+        """Returns the network family with other settings, such as another norm of the discriminator."""
         return network
 
     def incompatibility(self, config: BuildConfig) -> str | None:
-        """Why this trick has no meaning here, in a sentence, or None."""
+        """Returns why this trick is not applicable here, in a sentence, or None."""
         return None
 
-    # Once, while it is built.
+    # Once, while networks are built.
     def transform_generator(self, generator: nn.Module) -> nn.Module:
-        """A generator as it was built, or changed; each that a game has, by itself."""
+        """Returns a generator as it was built, or changed. Called for each generator of a task."""
         return generator
 
     def transform_discriminator(self, discriminator: Discriminator) -> Discriminator:
-        """The same of a discriminator, whose head may be exchanged."""
+        """Returns a discriminator as it was built, or changed: its head may be exchanged."""
         return discriminator
 
     def setup(self, task: Task, config: BuildConfig) -> None:
-        """Makes the state that depends on the networks, ahead of any load_state_dict."""
+        """Creates the state that depends on the networks, before any `load_state_dict`."""
 
-    # Every turn.
+    # In every discriminator step and every generator step.
     def begin_step(self, context: StepContext) -> None:
-        """The only clock: called before each turn. Draws come from `self.moment.of(...).random`."""
+        """Takes in step, progress and random stream: the only clock that a trick has."""
         self.context = context
 
     def transform_batches(self, batches: Batches) -> Batches:
-        """The reals of a turn, before anybody plays with them."""
+        """Returns the real batches of a step, by domain, before the generators run."""
         return batches
 
-    def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
-        """The loss of a duel, with other targets or around it."""
-        return loss
+    def transform_pair(self, pair: AdversarialBatch) -> AdversarialBatch:
+        """Returns the reals and fakes of a discriminator step. Not called in a generator step."""
+        return pair
 
     def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
-        """What a discriminator is shown of images; also asked of empty ones without a moment.
+        """Returns what a discriminator is given for images [N, ...]: augmented, noisy, packed.
 
-        Noise comes from `self.moment.of(role).random`, so that no role moves another's.
+        Also called without a context, on empty images, for their shape. Draw noise from
+        `self.context.of(role).random`, so that no role moves the draws of another.
         """
         return x
 
-    def transform_pair(self, pair: AdversarialBatch) -> AdversarialBatch:
-        """Who meets whom on a discriminator's turn."""
-        return pair
+    def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
+        """Returns the loss of a pair: with other targets, or wrapped."""
+        return loss
 
     def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
-        """Named scalars that add to the discriminator's objective, of each duel of its turn."""
+        """Yields named scalars that add to the discriminator's objective, for each pair of a step."""
         return ()
 
     def generator_terms(self, pair: AdversarialBatch) -> Terms:
-        """The same of the generator's."""
+        """Yields named scalars that add to the generator's objective, for each pair of a step."""
         return ()
 
     def transform_gradients(self, side: str, parameters: Sequence[nn.Parameter]) -> None:
-        """Sees a side's summed gradients, before its optimizer's step."""
-
-    def lookahead(self, training: TrainingInProgress) -> AbstractContextManager[Any]:
-        """Surrounds the generators' turn, and leaves nothing moved that it moved but the generators."""
-        return nullcontext()
+        """Changes the gradients of a side in place, before its optimizer's step."""
 
     def after_discriminator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
-        """The discriminators have moved; once a turn, however many duels it had."""
+        """Runs once after a discriminator step, however many pairs it had."""
+
+    def lookahead(self, training: TrainingInProgress) -> AbstractContextManager[Any]:
+        """Surrounds a generator step; restores all that it moved but the generators."""
+        return nullcontext()
 
     def after_generator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
-        """The generators have moved."""
+        """Runs once after a generator step."""
 
     # At evaluation.
     def transform_sampling_generators(self, generators: nn.ModuleDict) -> nn.ModuleDict:
-        """The generators that samples are taken from, of the same structure."""
+        """Returns the generators that samples are drawn from, of the same structure."""
         return generators
 
 
 class TrickList(Trick):
-    """Tricks by name, in the order of their phases, are a trick; no tricks are the plain GAN."""
+    """Tricks by name, in the order of their phases: itself a trick. The empty list is the plain GAN."""
 
     def __init__(self, tricks: Mapping[str, Trick]):
         super().__init__()

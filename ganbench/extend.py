@@ -1,0 +1,65 @@
+"""The public names for extensions: everything that a part of your own derives from or is given.
+
+Import from here alone. Files may move from release to release; these names stay.
+"""
+
+from ganbench.data.base import IMAGE as IMAGE
+from ganbench.data.base import Batch as Batch
+from ganbench.data.base import Data as Data
+from ganbench.data.base import Examples as Examples
+from ganbench.data.base import Mixture as Mixture
+from ganbench.data.base import NotDownloaded as NotDownloaded
+from ganbench.data.base import Shape as Shape
+from ganbench.data.base import Split as Split
+from ganbench.data.modality import IMAGES as IMAGES
+from ganbench.data.modality import POINTS as POINTS
+from ganbench.data.modality import Modality as Modality
+from ganbench.data.modality import modality_of as modality_of
+from ganbench.data.modality import modality_of_shape as modality_of_shape
+from ganbench.errors import GanbenchError as GanbenchError
+from ganbench.evaluation.extractors.base import Extractor as Extractor
+from ganbench.evaluation.metrics.base import Measurement as Measurement
+from ganbench.evaluation.metrics.base import Metric as Metric
+from ganbench.evaluation.metrics.base import MetricNotApplicable as MetricNotApplicable
+from ganbench.evaluation.metrics.base import PairwiseStatistics as PairwiseStatistics
+from ganbench.evaluation.metrics.feature_set import FeatureSet as FeatureSet
+from ganbench.evaluation.metrics.pairwise import PairwiseStatistic as PairwiseStatistic
+from ganbench.evaluation.metrics.pairwise import pairwise_statistic as pairwise_statistic
+from ganbench.evaluation.protocols.base import MeasurementRules as MeasurementRules
+from ganbench.experiments.executors.base import Executor as Executor
+from ganbench.experiments.executors.base import JobStatus as JobStatus
+from ganbench.experiments.executors.base import OnProgress as OnProgress
+from ganbench.experiments.executors.base import TrialLimits as TrialLimits
+from ganbench.experiments.run_trial import run_trial as run_trial
+from ganbench.experiments.trackers.base import TrackedTrial as TrackedTrial
+from ganbench.experiments.trackers.base import Tracker as Tracker
+from ganbench.experiments.trackers.base import TrackerUnavailable as TrackerUnavailable
+from ganbench.gan.adversarial_batch import AdversarialBatch as AdversarialBatch
+from ganbench.gan.build_config import BuildConfig as BuildConfig
+from ganbench.gan.hyperparameters import Hyperparameters as Hyperparameters
+from ganbench.gan.latent_sampler import LatentSampler as LatentSampler
+from ganbench.gan.losses.base import Loss as Loss
+from ganbench.gan.losses.base import TargetedLoss as TargetedLoss
+from ganbench.gan.losses.base import WrappedLoss as WrappedLoss
+from ganbench.gan.networks.base import Network as Network
+from ganbench.gan.networks.base import make_map_norm as make_map_norm
+from ganbench.gan.networks.base import make_vector_norm as make_vector_norm
+from ganbench.gan.networks.discriminator import Discriminator as Discriminator
+from ganbench.gan.networks.discriminator import Head as Head
+from ganbench.gan.networks.discriminator import ProjectionHead as ProjectionHead
+from ganbench.gan.recipe import Recipe as Recipe
+from ganbench.gan.tasks.base import Batches as Batches
+from ganbench.gan.tasks.base import Conditioning as Conditioning
+from ganbench.gan.tasks.base import MakeDiscriminator as MakeDiscriminator
+from ganbench.gan.tasks.base import MakeGenerator as MakeGenerator
+from ganbench.gan.tasks.base import Task as Task
+from ganbench.gan.tasks.base import Terms as Terms
+from ganbench.gan.tasks.unconditional import Unconditional as Unconditional
+from ganbench.gan.tricks.base import TRICK_PHASES as TRICK_PHASES
+from ganbench.gan.tricks.base import TrainingInProgress as TrainingInProgress
+from ganbench.gan.tricks.base import Trick as Trick
+from ganbench.registry import NOT_A_SETTING as NOT_A_SETTING
+from ganbench.registry import Registry as Registry
+from ganbench.registry import SpecError as SpecError
+from ganbench.rng import RngStreams as RngStreams
+from ganbench.rng import StepContext as StepContext

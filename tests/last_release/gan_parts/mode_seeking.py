@@ -1,0 +1,25 @@
+"""Mode seeking (Mao et al., 2019): latents that lie apart should give images that lie apart.
+
+The generator owes `weight · d(z₁, z₂) / d(G(z₁), G(z₂))`, where d is the mean absolute
+difference over pairs of a batch.
+"""
+
+from ganbench.duel import Duel
+from ganbench.games.base import Terms
+from ganbench.games.unconditional import Unconditional
+
+SMALLEST = 1e-5  # of a distance, so that equal images have a slope too
+
+
+class ModeSeeking(Unconditional):
+    def __init__(self, weight: float = 1.0):
+        super().__init__()
+        if weight <= 0:
+            raise ValueError(f"weight must be above 0, not {weight}")
+        self.weight = weight
+
+    def generator_terms(self, duels: list[Duel]) -> Terms:
+        for duel in duels:
+            latents = (duel.source - duel.source.flip(0)).abs().mean()
+            images = (duel.fake - duel.fake.flip(0)).abs().mean()
+            yield "mode_seeking", self.weight * latents / (images + SMALLEST)

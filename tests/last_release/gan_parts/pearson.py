@@ -1,0 +1,19 @@
+"""Pearson (f-GAN, Nowozin et al., 2016): scores draw to 2 (p / q - 1), p of reals and q of fakes.
+
+`D: E(D(G(z))² / 4 + D(G(z))) − E D(x)`, `G: −E D(G(z))`, which does not saturate.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ganbench.losses.base import Loss
+
+
+@dataclass(frozen=True)
+class Pearson(Loss):
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return (fake.square() / 4 + fake).mean() - real.mean()
+
+    def generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        return -fake.mean()

@@ -1,0 +1,10 @@
+"""Pixels: an image's values are its features, each in [0, 1]."""
+
+from torch import Tensor
+
+from ganbench.extractors.base import Extractor
+
+
+class Pixels(Extractor):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        return x.flatten(1).float() / 255, None  # features [N, F], and no class logits
