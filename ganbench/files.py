@@ -1,5 +1,6 @@
 """Atomic file writes, JSON and JSON lines. Nothing that is read here can run code."""
 
+import hashlib
 import json
 import os
 import time
@@ -33,7 +34,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The object in the file, or None if there is no such file; raises Damaged if it holds no other."""
+    """The object in the file, or None if there is no such file; raises CorruptFile if it holds no other."""
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -43,6 +44,20 @@ def read_json(path: Path) -> Any:
     if not isinstance(content, dict):
         raise CorruptFile(f"{path} is damaged: delete it, and what it held is made again")
     return content
+
+
+def read_json_or_none(path: Path) -> Any:
+    """The object in the file, or None if there is none or it is corrupt: then a trial is as if not run."""
+    try:
+        return read_json(path)
+    except CorruptFile:
+        return None
+
+
+def hash_json(content: Any, digits: int) -> str:
+    """The first hexadecimal digits of the SHA-256 of plain data."""
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from ganbench.errors import GanbenchError
 from ganbench.experiments.store import Store, TrialFolder
 from ganbench.experiments.trial import CHECKPOINT_NAMES
-from ganbench.files import CorruptFile, read_json, write_bytes
+from ganbench.files import read_json_or_none, write_bytes
 from ganbench.registry import parse_spec
 
 from .detection import FLAG_NAMES, detect_flags
@@ -274,14 +274,6 @@ def quality_columns(
         "metric_version": reading.get("version"),
         **own_reason,
     }
-
-
-def read_json_or_none(path: Path) -> Any:
-    """A file of the store, or None if it is missing or corrupt: then the trial is as if not run."""
-    try:
-        return read_json(path)
-    except CorruptFile:
-        return None
 
 
 def refuse_mixed_protocols(frame: pd.DataFrame) -> pd.DataFrame:

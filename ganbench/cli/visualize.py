@@ -89,7 +89,8 @@ def show(
 
 
 def trial_entry(row: Any, rows: Any, store: Any) -> dict[str, Any]:
-    from ganbench.analysis.rows import flags_of, read_json_or_none
+    from ganbench.analysis.rows import flags_of
+    from ganbench.files import read_json_or_none
 
     ended = isinstance(row.outcome, str) and row.outcome != "done"
     own = rows[(rows["trial"] == row.trial) & (rows["checkpoint"] != "best")]

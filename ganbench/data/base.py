@@ -103,7 +103,7 @@ class Data:
     classes: int = field(init=False, default=0)  # 0: no labels
 
     def load(self) -> Split:
-        """Reads the examples; raises Missing if they are not on this machine."""
+        """Reads the examples; raises NotDownloaded if they are not on this machine."""
         raise NotImplementedError
 
 

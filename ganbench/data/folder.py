@@ -78,7 +78,7 @@ class Folder(Data):
         return Split({IMAGE: train}, {IMAGE: held_out})
 
     def labels_of_files(self, files: list[Path]) -> Tensor:
-        """Each image's class [N]; raises Missing if an image has none, or a class no image."""
+        """Each image's class [N]; raises NotDownloaded if an image has none, or a class no image."""
         names = self.class_names()
         if stray := [file for file in files if len(file.parts) == 1]:
             raise NotDownloaded(
@@ -110,13 +110,13 @@ def is_hidden(name: str) -> bool:
 
 
 def content_number(path: Path) -> float:
-    """A number in [0, 1) that a file's bytes decide; raises Missing if they cannot be read."""
+    """A number in [0, 1) that a file's bytes decide; raises NotDownloaded if they cannot be read."""
     digest = hashlib.sha256(read_file(path)).digest()
     return int.from_bytes(digest[:6], "big") / (1 << 48)
 
 
 def open_image(path: Path) -> Image.Image:
-    """An image, upright; raises Missing if it is none that can be decoded."""
+    """An image, upright; raises NotDownloaded if it is none that can be decoded."""
     try:
         return decode_image(str(path), read_file(path)).image
     except Unreadable as error:
@@ -124,7 +124,7 @@ def open_image(path: Path) -> Image.Image:
 
 
 def read_file(path: Path) -> bytes:
-    """A file's bytes; raises Missing if they cannot be read."""
+    """A file's bytes; raises NotDownloaded if they cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:

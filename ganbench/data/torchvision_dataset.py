@@ -31,7 +31,7 @@ class TorchvisionDataset(Data):
 
     @classmethod
     def download(cls) -> None:
-        """Fetches both splits; raises Missing, whatever torchvision raised."""
+        """Fetches both splits; raises NotDownloaded, whatever torchvision raised."""
         try:
             for train in (True, False):
                 cls().open_published(data_root(), train, download=True)

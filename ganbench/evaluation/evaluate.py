@@ -51,7 +51,7 @@ def evaluate(
     Either is a folder, a `.zip`, an `.npz`, `.npy`, `.pt` or `.safetensors`, a data set's name, an array
     of images, a function (count, seed) of one's own, or with `trust` an exported network. `count` and
     `reals` say how many are measured, drawn by `seed` from those that have more. Raises Unreadable,
-    SpecError or Missing in a sentence.
+    SpecError or NotDownloaded in a sentence.
     """
     place, latents = select_device(device), tuple(latent) if latent else None
     wanted = EvaluationOptions(

@@ -1,4 +1,4 @@
-"""A yardstick measures the fakes of trials by a protocol, which says what is compared with what."""
+"""An evaluator measures the fakes of trials by a protocol, which says what is compared with what."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -206,17 +206,15 @@ class Evaluator:
 
     def measure_feature_set(self, fake: FeatureSet, metrics: tuple[str, ...]) -> dict[str, Reading]:
         self.rules.prepare_metrics(metrics, fake, self.real_features)
-        return {METRICS.label(metric): self.measure_or_reason(fake, metric) for metric in metrics}
-
-    def measure_or_reason(self, fake: FeatureSet, metric: str) -> Reading:
-        try:
-            return self.rules.measure_metric(metric, fake, self.real_features)
-        except MetricNotApplicable as reason:
-            return str(reason)
+        real = self.real_features
+        return {
+            METRICS.label(metric): self.rules.measure_or_reason(metric, fake, real)
+            for metric in metrics
+        }
 
 
 def load_lpips(device: torch.device) -> Distance:
-    """The published distance of images; raises Unmeasurable if its weights are not here."""
+    """The published distance of images; raises MetricNotApplicable if its weights are not here."""
     try:
         distance: Distance = DISTANCES.make("lpips").to(device)
     except NotDownloaded as missing:
@@ -237,5 +235,5 @@ def load_or_make(
 
 @lru_cache(maxsize=8)
 def evaluator_for(data: str, device: str, protocol: str = DEFAULT_PROTOCOL) -> Evaluator:
-    """One yardstick a data set, protocol and process: the real side is computed once."""
+    """One evaluator a data set, protocol and process: the real side is computed once."""
     return Evaluator(data, torch.device(device), protocol)

@@ -12,11 +12,10 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 import PIL
 import torch
@@ -345,54 +344,56 @@ def decode_ahead(
 @contextmanager
 def iter_in_background(produced: Iterator[T], depth: int) -> Iterator[Iterator[T]]:
     """An iterator that another thread runs ahead of us by so many, and no further."""
-    waiting: queue.Queue[Callable[[], T]] = queue.Queue(depth)
-    stopped = threading.Event()
-
-    def put_entry(entry: Callable[[], T]) -> None:
-        while not stopped.is_set():
-            try:
-                waiting.put(entry, timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def produce() -> None:
-        try:
-            for one in produced:
-                put_entry(partial(return_value, one))
-                if stopped.is_set():
-                    return
-            put_entry(partial(raise_error, EndOfStream()))
-        except BaseException as error:
-            put_entry(partial(raise_error, error))
-
-    def receive() -> Iterator[T]:
-        while True:
-            try:
-                one = waiting.get()()
-            except EndOfStream:
-                return
-            yield one
-
-    thread = threading.Thread(target=produce, daemon=True)
-    thread.start()
+    ahead = ReadAhead(produced, depth)
+    ahead.thread.start()
     try:
-        yield receive()
+        yield ahead.receive()
     finally:
-        stopped.set()
-        thread.join()
+        ahead.stopped.set()
+        ahead.thread.join()
 
 
-class EndOfStream(Exception):
-    """There is no more of it."""
+class EndOfStream:
+    """The last entry of the queue, with the error that ended the iterator, if one did."""
+
+    def __init__(self, error: BaseException | None = None):
+        self.error = error
 
 
-def return_value(one: T) -> T:
-    return one
+class ReadAhead(Generic[T]):
+    """Runs an iterator in a thread, and hands its values over through a queue."""
 
+    def __init__(self, produced: Iterator[T], depth: int):
+        self.produced = produced
+        self.queue: queue.Queue[T | EndOfStream] = queue.Queue(depth)
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self.produce, daemon=True)
 
-def raise_error(error: BaseException) -> NoReturn:
-    raise error
+    def produce(self) -> None:
+        """The thread: puts all values, then the end; returns early once stopped."""
+        try:
+            for value in self.produced:
+                self.put(value)
+                if self.stopped.is_set():
+                    return
+            self.put(EndOfStream())
+        except BaseException as error:
+            self.put(EndOfStream(error))
+
+    def put(self, entry: T | EndOfStream) -> None:
+        """Waits for room in the queue, but not for a receiver that has stopped."""
+        is_put = False
+        while not is_put and not self.stopped.is_set():
+            with suppress(queue.Full):
+                self.queue.put(entry, timeout=0.1)
+                is_put = True
+
+    def receive(self) -> Iterator[T]:
+        """Yields the values in order; raises what the iterator raised."""
+        while not isinstance(entry := self.queue.get(), EndOfStream):
+            yield entry
+        if entry.error is not None:
+            raise entry.error
 
 
 @contextmanager

@@ -7,23 +7,13 @@ import torch
 from torch import Tensor
 
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.metrics.base import Measurement, MetricNotApplicable, is_applicable
+from ganbench.evaluation.metrics.base import Measurement, is_applicable
 from ganbench.evaluation.metrics.feature_set import FeatureSet, Tensors
-from ganbench.evaluation.protocols.base import MeasurementRules
 from ganbench.rng import RngStreams
 
 from .result import MetricRow
 
 STREAM, HALVES = "evaluation", "halves"
-
-
-def measure_or_reason(
-    rules: MeasurementRules, metric: str, fake: FeatureSet, real: FeatureSet
-) -> Measurement | str:
-    try:
-        return rules.measure_metric(metric, fake, real)
-    except MetricNotApplicable as reason:
-        return str(reason)
 
 
 def make_metric_row(

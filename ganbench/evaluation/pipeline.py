@@ -26,7 +26,7 @@ from ganbench.rng import RngStreams
 
 from .evaluator import load_lpips
 from .feature_extraction import Extraction, ExtractorRunner, extract_source_features
-from .floors import STREAM, cached_reading, make_metric_row, measure_or_reason, split_in_halves
+from .floors import STREAM, cached_reading, make_metric_row, split_in_halves
 from .image_warnings import notes_of_both_sources, notes_of_source
 from .reference_cache import DiskCache, cache_folder_of, hash_sources_of_kind
 from .result import Evaluation, EvaluationProtocol, MetricRow
@@ -248,7 +248,7 @@ class EvaluationPipeline:
     ) -> tuple[tuple[MetricRow, ...], str]:
         rules, metrics = self.wanted.rules(), self.wanted.metrics
         rules.prepare_metrics(metrics, fake, real)
-        readings = {metric: measure_or_reason(rules, metric, fake, real) for metric in metrics}
+        readings = {metric: rules.measure_or_reason(metric, fake, real) for metric in metrics}
         floors, floor_text = (
             self.measure_floors_of_reals(real, metrics) if self.wanted.floor else ({}, "")
         )
@@ -268,7 +268,7 @@ class EvaluationPipeline:
             f"{len(held_out):,} held-out images of {self.aside.name} in the place of the fakes"
         )
         return {
-            metric: measure_or_reason(rules, metric, held_out, real) for metric in metrics
+            metric: rules.measure_or_reason(metric, held_out, real) for metric in metrics
         }, floor_text
 
     def measure_floors_of_halves(
@@ -283,9 +283,7 @@ class EvaluationPipeline:
             f"{len(one):,} of the reals in the place of the fakes, against {len(other):,} others"
         )
         readings = {
-            metric: cached_reading(
-                real, name, partial(measure_or_reason, rules, metric, one, other)
-            )
+            metric: cached_reading(real, name, partial(rules.measure_or_reason, metric, one, other))
             for metric, name in names.items()
         }
         return readings, floor_text

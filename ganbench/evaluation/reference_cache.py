@@ -6,7 +6,6 @@ folder, named by the hash of the metrics' sources. Everything may be deleted at 
 """
 
 import hashlib
-import json
 from collections.abc import Hashable
 from functools import cache
 from importlib.util import find_spec
@@ -20,7 +19,7 @@ from safetensors.torch import load, save
 
 from ganbench.data.paths import cache_root
 from ganbench.evaluation.metrics.feature_set import Cache, Tensors
-from ganbench.files import write_bytes
+from ganbench.files import hash_json, write_bytes
 from ganbench.registry import Registry
 from ganbench.source_hash import hash_file, path_of
 
@@ -69,8 +68,7 @@ class DiskCache(Cache):
 def cache_folder_of(facts: dict[str, Any]) -> Path:
     """The folder for what these facts decide, with the numerics that decide the last digits."""
     numerics = {"torch": torch.__version__, "threads": torch.get_num_threads()}
-    text = json.dumps({**facts, **numerics}, sort_keys=True)
-    return cache_root() / hashlib.sha256(text.encode()).hexdigest()[:32]
+    return cache_root() / hash_json({**facts, **numerics}, digits=32)
 
 
 @cache

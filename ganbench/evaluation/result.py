@@ -1,13 +1,12 @@
 """The answer of an evaluation: values with errors and floors, the terms that say what they mean, and notes."""
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import MetricNotApplicable
+from ganbench.files import hash_json
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,7 @@ class EvaluationProtocol:
 
     @cached_property
     def id(self) -> str:
-        text = json.dumps(asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return hash_json(asdict(self), digits=12)
 
     def __str__(self) -> str:
         rules = "" if self.rules == "ganbench" else f"{self.rules}'s estimators on "

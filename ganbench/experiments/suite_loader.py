@@ -132,6 +132,13 @@ def keys_at_location(location: Location) -> Iterable[str]:
 
 def find_line(text: str, location: Location) -> int | None:
     """The line of a key, or of the nearest thing around it that has one."""
+    lines = find_key_lines(text)
+    around = (location[:length] for length in range(len(location), 0, -1))
+    return next((lines[place] for place in around if place in lines), None)
+
+
+def find_key_lines(text: str) -> dict[Location, int]:
+    """The first line of each table and key; tables in an array have their place in it, as in errors."""
     lines: dict[Location, int] = {}
     counts: dict[str, int] = {}
     table: Location = ()
@@ -145,7 +152,4 @@ def find_line(text: str, location: Location) -> int | None:
             lines.setdefault(table, number)
         elif key := re.match(r"\s*([\w.\-\"]+)\s*=", line):
             lines.setdefault((*table, *key[1].replace('"', "").split(".")), number)
-    for length in range(len(location), 0, -1):
-        if location[:length] in lines:
-            return lines[location[:length]]
-    return None
+    return lines

@@ -96,7 +96,7 @@ class Trial:
 
 
 def read_trial(store: Store, identifier: str) -> Trial:
-    """The trial of this SHA-256, or of its first 16 digits; raises Damaged if its spec.json is missing."""
+    """The trial of this SHA-256, or of its first 16 digits; raises CorruptFile if its spec.json is missing."""
     path = store.trial_folder(identifier).spec_path
     content = read_json(path)
     if content is None:

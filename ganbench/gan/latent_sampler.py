@@ -29,7 +29,7 @@ class LatentSampler:
     synthesis: Callable[[Tensor], Tensor] | None = None  # w => images
     features: Features | None = None  # the extractor's, if that sees images that are not rounded
     lpips: Callable[[], Distance] | None = (
-        None  # loads it; raises Unmeasurable if its weights are not here
+        None  # loads it; raises MetricNotApplicable if its weights are not here
     )
 
 

@@ -16,6 +16,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ganbench.files import hash_json
 from ganbench.visualization.trained_generator import SavedGenerator
 
 from .key import InvalidStudy, Key, Said, StudyArm, StudyItem
@@ -68,7 +69,7 @@ def make_study(
         items[name], images[name] = StudyItem(truth=truth), draw_catch_word(truth)
     catches = [name for name, item in items.items() if item.arm is None]
     key = Key(
-        study=hashlib.sha256(json.dumps([suite, images], sort_keys=True).encode()).hexdigest()[:16],
+        study=hash_json([suite, images], digits=16),
         suite=suite,
         data=arms[0][0].data,
         exposure=design.exposure,

@@ -5,9 +5,8 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from pebble import ProcessPool
 
@@ -16,7 +15,7 @@ from ganbench.experiments.signals import defer_ctrl_c
 NICE_INCREMENT = 10  # of what the run leaves of the CPU
 
 
-class LiveReport:
+class LiveReport(AbstractContextManager["LiveReport"]):
     """Draws, so many seconds after the last was drawn; 0 is never. What goes wrong is told, once each."""
 
     def __init__(self, folder: Path, every: float, tell: Callable[[str], None]):
@@ -27,15 +26,7 @@ class LiveReport:
         context = multiprocessing.get_context("spawn")
         self.pool = ProcessPool(max_workers=1, initializer=lower_priority, context=context)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.pool.stop()
         self.pool.join()
 

@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.analysis.rows import read_json_or_none
 from ganbench.experiments.store import Store
-from ganbench.files import CorruptFile, write_bytes
+from ganbench.files import CorruptFile, read_json_or_none, write_bytes
 
 MAX_ARMS_WITH_LOSSES = 60  # whose losses are told
 MAX_POINTS_PER_ARM = 60  # of a training
@@ -72,7 +71,7 @@ def save_losses(found: pd.DataFrame, folder: Path) -> None:
 
 
 def read_losses(folder: Path) -> pd.DataFrame:
-    """Nothing if there is no losses.parquet; raises Damaged if it is no such table."""
+    """Nothing if there is no losses.parquet; raises CorruptFile if it is no such table."""
     path = folder / "losses.parquet"
     try:
         table = pq.read_table(io.BytesIO(path.read_bytes()))

@@ -32,7 +32,7 @@ class SuiteReport:
     ) -> Self:
         """Makes everything, once; human error is of the study that was read in the suite's folder.
 
-        Losses are in the store, or where there is none in that folder; raises Damaged if they are not.
+        Losses are in the store, or where there is none in that folder; raises CorruptFile if they are not.
         """
         board = leaderboard(frame)
         logged = (

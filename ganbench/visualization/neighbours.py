@@ -27,7 +27,7 @@ def find_neighbours(generator: SavedGenerator, count: int | None = None) -> Near
     """The ten fakes that are nearest to a training example, and the first ten, each above its nearest.
 
     It looks at all fakes that were measured, or at the first of them, and searches the training
-    examples that fakes are measured against. Raises Unseen for points.
+    examples that fakes are measured against. Raises CannotVisualize for points.
     """
     measured = generator.evaluator
     if not generator.has_images:

@@ -36,7 +36,7 @@ def draw_samples(generator: SavedGenerator, count: int = GRID_COLUMNS**2) -> byt
 
 
 def draw_styles(sampler: SavedGenerator, kind: str) -> bytes:
-    """A PNG of styles, mixed or truncated; raises Unseen if the generator has none."""
+    """A PNG of styles, mixed or truncated; raises CannotVisualize if the generator has none."""
     generator, *_ = sampler.load_task().generators.values()
     if not isinstance(generator, StyledGenerator):
         raise CannotVisualize(

@@ -71,7 +71,7 @@ class SavedGenerator:
 
 
 def find_saved_generator(trial: Trial, store: Store, checkpoint: str = "last") -> SavedGenerator:
-    """Raises Unseen if the trial has no such sampler."""
+    """Raises CannotVisualize if the trial has no such sampler."""
     folder = store.trial_folder(trial.id)
     result = read_json(folder.result_path)
     if result is None or result["outcome"] != "done":

@@ -33,7 +33,7 @@ class DetectorNotInstalled(GanbenchError, RuntimeError):
 
 
 def find_change_points(values: Sequence[float] | Values) -> list[int]:
-    """The place of the first value of each new level, in order; raises Missing without `ruptures`."""
+    """The place of the first value of each new level, in order; raises NotDownloaded without `ruptures`."""
     library = import_detector()
     if len(values) < 2 * MIN_LEVEL_POINTS:
         return []

@@ -51,7 +51,7 @@ class Series:
 
 
 def make_series(history: HistoryFile, find: bool = True) -> list[Series]:
-    """All of a history, by machine and benchmark; raises Missing if change points cannot be found."""
+    """All of a history, by machine and benchmark; raises NotDownloaded if change points cannot be found."""
     parts: dict[Key, list[HistoryEntry]] = {}
     for entry in sorted(history.entries, key=lambda entry: entry.time):
         parts.setdefault((entry.benchmark, entry.machine), []).append(entry)

@@ -42,7 +42,7 @@ class RevisionSide:
 
 @contextmanager
 def open_revision(name: str, given: str, here: Path) -> Iterator[RevisionSide]:
-    """What git knows as a revision is one, and else it is a folder; raises NoSide if it is neither."""
+    """What git knows as a revision is one, and else it is a folder; raises UnknownRevision if it is neither."""
     commit = resolve_commit(given, here)
     if commit is None:
         folder = here / given

@@ -105,7 +105,7 @@ def build_classifier(data: Data) -> nn.Sequential:
 def read_classifier_weights(of: str) -> bytes:
     """The weights' file: the one that is shipped, or else one that was trained on this machine.
 
-    Raises Missing if there is none, or the shipped one is damaged.
+    Raises NotDownloaded if there is none, or the shipped one is damaged.
     """
     return read_shipped_weights(of) if of in SHIPPED_CLASSIFIERS else read_local_weights(of)
 

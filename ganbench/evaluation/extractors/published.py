@@ -48,7 +48,7 @@ class PublishedWeights:
         return data_root() / "weights" / self.file
 
     def read(self) -> bytes:
-        """The file; raises Missing if there is none, or another one under its name."""
+        """The file; raises NotDownloaded if there is none, or another one under its name."""
         places = self.candidate_paths()
         path = next((path for path in places if path.is_file()), None)
         if path is None:
@@ -87,7 +87,7 @@ class PublishedWeights:
         torch.hub.download_url_to_file(self.url, str(self.download_path()), self.sha256 or None)
 
     def read_tensors(self, content: bytes) -> Weights:
-        """The tensors in such a file, which is read as data only; raises Missing if it holds more, or none."""
+        """The tensors in such a file, which is read as data only; raises NotDownloaded if it holds more, or none."""
         try:
             with warnings.catch_warnings():  # of programs, which are refused anyway
                 warnings.simplefilter("ignore")
@@ -102,7 +102,7 @@ class PublishedWeights:
         return dict(tensors)
 
     def build_with_weights(self, build: Callable[[], Built]) -> Built:
-        """What is built with these weights; raises Missing if they are of another network."""
+        """What is built with these weights; raises NotDownloaded if they are of another network."""
         try:
             return build()
         except (RuntimeError, KeyError) as error:

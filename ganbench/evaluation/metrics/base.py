@@ -51,12 +51,12 @@ class Metric(RenamedHooks):
     needs: ClassVar[tuple[str, ...]] = ("features",)
 
     def __call__(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        """The value for fakes measured against reals; raises Unmeasurable if there is none."""
+        """The value for fakes measured against reals; raises MetricNotApplicable if there is none."""
         self.check_applicable(fake, real)
         return self.compute(fake, real)
 
     def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
-        """Raises Unmeasurable if these samples have no value in this metric."""
+        """Raises MetricNotApplicable if these samples have no value in this metric."""
         for need in self.needs:
             REQUIREMENT_CHECKS[need](fake, real)
 

@@ -139,7 +139,7 @@ def need_one_shape(fake: FeatureSet, real: FeatureSet) -> None:
 
 
 def need_same_classes(real: FeatureSet) -> None:
-    """Raises Unmeasurable if the extractor calls most reals otherwise than they are labelled."""
+    """Raises MetricNotApplicable if the extractor calls most reals otherwise than they are labelled."""
     assert real.labels is not None
     predicted = logits_of(real).argmax(1)
     right = float((predicted == real.labels.to(predicted.device)).double().mean())

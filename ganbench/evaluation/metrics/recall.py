@@ -56,12 +56,14 @@ class Recall(ManifoldMetric):
         )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        balls, places, held = pairwise_statistic(ReachedReals(self.k), fake, real)["sum"]
-        alone, held = balls == 1, held > 0
-        singly_held = places[alone & held].long().bincount(minlength=len(fake))
-        bounds = neighbours_of_fakes(fake, self.k)[places[alone & ~held].long(), 1, : self.k]
+        balls, index_sum, tiles = pairwise_statistic(ReachedReals(self.k), fake, real)["sum"]
+        has_one_ball, is_held = balls == 1, tiles > 0
+        holder = index_sum.long()  # the fake whose ball it is, where has_one_ball
+        singly_held = holder[has_one_ball & is_held].bincount(minlength=len(fake))
+        just_missed = holder[has_one_ball & ~is_held]
+        bounds = neighbours_of_fakes(fake, self.k)[just_missed, 1, : self.k]
         kept_out = bounds.flatten().long().bincount(minlength=len(fake))
         measurement = held_share_measurement(
-            held, singly_held - kept_out, int((singly_held + kept_out).sum())
+            is_held, singly_held - kept_out, int((singly_held + kept_out).sum())
         )
         return measurement if len(fake) > self.k + 1 else Measurement(measurement.value)

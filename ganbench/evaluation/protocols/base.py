@@ -7,7 +7,11 @@ from typing import Any, ClassVar
 from ganbench.deprecation import RenamedHooks
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.metrics.base import Measurement, compute_pairwise_statistics
+from ganbench.evaluation.metrics.base import (
+    Measurement,
+    MetricNotApplicable,
+    compute_pairwise_statistics,
+)
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.renamed import PROTOCOL_HOOKS
 
@@ -45,6 +49,15 @@ class MeasurementRules(RenamedHooks):
         compute_pairwise_statistics(list(map(METRICS.make, metrics)), fake, real)
 
     def measure_metric(self, metric: str, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        """A metric of fakes against reals; raises Unmeasurable if it has no value."""
+        """A metric of fakes against reals; raises MetricNotApplicable if it has no value."""
         measured: Measurement = METRICS.make(metric)(fake, real)
         return measured
+
+    def measure_or_reason(
+        self, metric: str, fake: FeatureSet, real: FeatureSet
+    ) -> Measurement | str:
+        """A metric of fakes against reals, or the sentence why it has no value."""
+        try:
+            return self.measure_metric(metric, fake, real)
+        except MetricNotApplicable as reason:
+            return str(reason)

@@ -1,10 +1,10 @@
 """A protocol record: everything but the metric that a number depends on."""
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
+
+from ganbench.files import hash_json
 
 from .base import DEFAULT_PROTOCOL
 
@@ -33,8 +33,7 @@ class ProtocolRecord:
 
     @cached_property
     def id(self) -> str:
-        text = json.dumps(asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return hash_json(asdict(self), digits=12)
 
     def record(self) -> dict[str, Any]:
         """What tables need to know of it."""

@@ -6,21 +6,20 @@ out from then on, and costs no trial.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from ganbench.experiments.store import Attempt, TrialFolder
 from ganbench.experiments.trackers.base import TrackedTrial, Tracker, TrackerUnavailable
-from ganbench.files import read_json_lines
+from ganbench.files import read_json_lines, read_json_or_none
 
 from .trial_progress import TrialProgress
-from .watch import read_json_or_none
 
 TRACKED_EVENT_KEYS = ("fid", "rate")  # of an event, beside losses and scores
 
 
-class TrackerGroup:
+class TrackerGroup(AbstractContextManager["TrackerGroup"]):
     """Trackers that are fed with what is new at every look."""
 
     def __init__(self, trackers: Mapping[str, Tracker], tell: Callable[[str], None]):
@@ -31,19 +30,11 @@ class TrackerGroup:
         self.ended: set[Path] = set()  # trials
 
     def open(self, suite: str, folder: Path) -> Self:
-        """Before all: the suite's name and folder. Raises Untracked if a tracker's package is missing."""
+        """Before all: the suite's name and folder. Raises TrackerUnavailable if a tracker's package is missing."""
         self.on_each_tracker(lambda tracker: tracker.open(suite, folder))
         return self
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.on_each_tracker(lambda tracker: tracker.close())
 
     def update(self, trials: Sequence[TrialProgress]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.experiments.store import Store
-from ganbench.files import CorruptFile, append_json_line, read_json, read_json_lines
+from ganbench.files import append_json_line, read_json, read_json_lines, read_json_or_none
 
 from .trial_progress import TrialProgress, format_trial_label
 
@@ -39,7 +39,7 @@ class RunMonitor:
     """The trials of a suite's plan, looked at again and again."""
 
     def __init__(self, folder: Path):
-        """Raises FileNotFoundError if there is no plan, Damaged if it cannot be read."""
+        """Raises FileNotFoundError if there is no plan, CorruptFile if it cannot be read."""
         plan = read_json(folder / "plan.json")
         if plan is None:
             raise FileNotFoundError(f"{folder / 'plan.json'} does not exist")
@@ -126,10 +126,3 @@ def has_process(process: int) -> bool:
     except PermissionError:  # somebody else's
         pass
     return True
-
-
-def read_json_or_none(path: Path) -> Any:
-    try:
-        return read_json(path)
-    except CorruptFile:
-        return None

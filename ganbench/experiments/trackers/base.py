@@ -29,7 +29,7 @@ class Tracker:
     neutral: ClassVar[dict[str, Any]] = {}
 
     def open(self, suite: str, folder: Path) -> None:
-        """Before all: the suite's name and its folder. Raises Untracked if a package is missing."""
+        """Before all: the suite's name and its folder. Raises TrackerUnavailable if a package is missing."""
 
     def begin(self, trial: TrackedTrial) -> None:
         raise NotImplementedError
@@ -49,7 +49,7 @@ class Tracker:
 
 
 def import_tracker_package(name: str, extra: str) -> Any:
-    """The package behind a tracker; raises Untracked with the command that installs it."""
+    """The package behind a tracker; raises TrackerUnavailable with the command that installs it."""
     try:
         return import_module(name)
     except ImportError as error:

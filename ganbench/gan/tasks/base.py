@@ -60,7 +60,7 @@ class Task(nn.Module, RenamedHooks):
         generator: MakeGenerator,
         discriminator: MakeDiscriminator,
     ) -> None:
-        """Fills both sides with networks for the blueprint's shapes."""
+        """Fills both sides with networks for the config's shapes."""
         raise NotImplementedError
 
     def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:
