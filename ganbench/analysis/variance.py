@@ -156,13 +156,13 @@ def seeds_needed(
     if not (sd >= 0 and 0 < change != 1 and 0 < level < 1 and 0 < power < 1):
         raise ValueError(f"no seeds show a change by {change} at sd {sd}, level {level}, {power=}")
 
-    def shown(seeds: int) -> bool:
+    def is_enough(seeds: int) -> bool:
         return power_of_test(sd, change, seeds, level, correlation) >= power
 
     most = 2
-    while not shown(most):
+    while not is_enough(most):
         most *= 2
-    return bisect_left(range(most), True, lo=2, key=shown)
+    return bisect_left(range(most), True, lo=2, key=is_enough)
 
 
 def power_of_test(

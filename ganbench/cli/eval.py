@@ -110,7 +110,10 @@ def parse_latent_shape(text: str | None) -> list[int] | None:
 
 
 def print_evaluation(content: dict[str, Any], as_json: bool, show: Any) -> None:
-    print_json(content) if as_json else show(content, out)
+    if as_json:
+        print_json(content)
+    else:
+        show(content, out)
     if all(row["value"] is None for row in content["metrics"]):
         reasons = "; ".join(f"{row['metric']} {row['reason']}" for row in content["metrics"])
         fail(f"No metric has a value for these images: {reasons}")

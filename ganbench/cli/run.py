@@ -220,7 +220,10 @@ def plan(
         "trials": len(trials),
         "seconds": round(estimate_seconds(trials, count), 1),
     }
-    print_json(content) if as_json else print_plan(content)
+    if as_json:
+        print_json(content)
+    else:
+        print_plan(content)
     if not trials:
         fail("no cell of this suite has a meaning")
 

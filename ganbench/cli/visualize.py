@@ -274,7 +274,10 @@ def draw_pictures(
         write_bytes(path, picture)
         entry = {"cell": format_cell_name(row._asdict()), "seed": int(row.seed), "trial": row.trial}
         entries.append({**entry, "picture": str(path), **details})
-    print_json(entries) if as_json else print_picture_entries(entries)
+    if as_json:
+        print_json(entries)
+    else:
+        print_picture_entries(entries)
 
 
 def require_sampler_store(suite: str, results: Path, checkpoint: str) -> Any:

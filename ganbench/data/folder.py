@@ -14,7 +14,7 @@ from .image_decoding import IMAGE_SUFFIXES, Unreadable, decode_image
 from .image_ops import check_image_size, stack_squares
 
 MIN_TRAIN_IMAGES, MIN_HELD_OUT_IMAGES = 64, 10
-MAX_IMAGE_SIDE_PIXELS = 1024  # pixels a side
+MAX_IMAGE_SIDE_PIXELS = 1024
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from .base import Data, Examples, NotDownloaded, Split
-from .folder import find_images, open_image
+from .folder import MAX_IMAGE_SIDE_PIXELS, find_images, open_image
 from .image_ops import check_image_size, stack_squares
 
-MAX_IMAGE_SIDE_PIXELS = 1024  # pixels a side
 MIN_IMAGES_OF_SPLIT = {"train": 8, "test": 4}
 UNPAIRED_DOMAINS = ("A", "B")
 UNPAIRED_FOLDERS = [

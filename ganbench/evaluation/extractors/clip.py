@@ -24,13 +24,13 @@ from .published import PublishedWeights, Weights
 
 Model = Literal["rn50", "vit-b-32", "vit-b-16", "vit-l-14", "vit-l-14-336px"]
 
-DEFAULT: Model = "vit-b-32"
+DEFAULT_CLIP_MODEL: Model = "vit-b-32"
 
 
 class CLIP(FidelityExtractor):
     resize = "TensorFlow 1's bilinear to the network's own size"
 
-    def __init__(self, model: Model = DEFAULT) -> None:
+    def __init__(self, model: Model = DEFAULT_CLIP_MODEL) -> None:
         file = published_clip(model)
         content = file.read()
         weights = (
@@ -39,12 +39,12 @@ class CLIP(FidelityExtractor):
         super().__init__(file, content, file.build_with_weights(lambda: CLIPEmbedding(weights)))
 
     @staticmethod
-    def download(model: Model = DEFAULT) -> None:
+    def download(model: Model = DEFAULT_CLIP_MODEL) -> None:
         published_clip(model).download()
 
 
 def published_clip(model: str) -> PublishedWeights:
-    spec = "clip" if model == DEFAULT else f"clip(model='{model}')"
+    spec = "clip" if model == DEFAULT_CLIP_MODEL else f"clip(model='{model}')"
     name = f"clip-{model}"
     sha256 = MODEL_METADATA[name]["hash"]
     return PublishedWeights(spec, MODEL_URLS[name], f"{name}-{sha256}.pt", sha256)

@@ -19,7 +19,7 @@ from .fidelity import FidelityExtractor
 from .published import PublishedWeights, Weights
 
 Model = Literal["vit-s-14", "vit-b-14", "vit-l-14"]
-DEFAULT: Model = "vit-l-14"  # of FD-DINOv2
+DEFAULT_DINOV2_MODEL: Model = "vit-l-14"  # of FD-DINOv2
 DINOV2_URL = "https://dl.fbaipublicfiles.com/dinov2"
 CHANNELS_PER_HEAD = 64  # features of one attention head, in all sizes
 POSITION_OFFSET = 0.1  # by which Meta moves the grid that positions are resampled to
@@ -28,19 +28,19 @@ POSITION_OFFSET = 0.1  # by which Meta moves the grid that positions are resampl
 class DINOv2(FidelityExtractor):
     resize = "TensorFlow 1's bilinear to 224x224"
 
-    def __init__(self, model: Model = DEFAULT) -> None:
+    def __init__(self, model: Model = DEFAULT_DINOV2_MODEL) -> None:
         file = published_dinov2(model)
         content = file.read()
         weights = file.read_tensors(content)
         super().__init__(file, content, file.build_with_weights(lambda: DINOv2Embedding(weights)))
 
     @staticmethod
-    def download(model: Model = DEFAULT) -> None:
+    def download(model: Model = DEFAULT_DINOV2_MODEL) -> None:
         published_dinov2(model).download()
 
 
 def published_dinov2(model: str) -> PublishedWeights:
-    spec = "dinov2" if model == DEFAULT else f"dinov2(model='{model}')"
+    spec = "dinov2" if model == DEFAULT_DINOV2_MODEL else f"dinov2(model='{model}')"
     name = f"dinov2_{model.replace('-', '')}"  # vit-l-14 is dinov2_vitl14
     file = f"{name}_pretrain.pth"
     return PublishedWeights(spec, f"{DINOV2_URL}/{name}/{file}", file)
