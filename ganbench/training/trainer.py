@@ -1,4 +1,4 @@
-"""Trains a game: discriminators and generators take turns, and everything else is a trick."""
+"""Trains a task: discriminators and generators take turns, and everything else is a trick."""
 
 import math
 import time
