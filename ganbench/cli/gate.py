@@ -274,12 +274,12 @@ def judge_suite(suite: str, reference: Any, exact: bool, block: int, place: Trai
 
     read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
     terms = declared_gate(read)
-    course = GateRun.of(read, name, chosen, seeds_of_block(read, name, block))
-    if reasons := training_refusals(course, reference):
+    gate_run = GateRun.of(read, name, chosen, seeds_of_block(read, name, block))
+    if reasons := training_refusals(gate_run, reference):
         return refused_verdict(reasons)
-    side, _ = train_course(course, place, fresh=True)
+    side, _ = train_in_store(gate_run, place, fresh=True)
     return decide_gate_verdict(
-        reference, side, terms.margins, terms.false_alarms, len(course.seeds), exact
+        reference, side, terms.margins, terms.false_alarms, len(gate_run.seeds), exact
     )
 
 
@@ -290,28 +290,28 @@ def write_suite_baseline(
     from ganbench.ci.quality.training_runs import GateRun, make_suite_baseline, seeds_of_baseline
 
     read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
-    course = GateRun.of(read, name, chosen, seeds_of_baseline(read, name))
+    gate_run = GateRun.of(read, name, chosen, seeds_of_baseline(read, name))
     if before and (before.kind, before.name) != ("suite", read.name):
         fail(f"{path} is a baseline of {before.name}, and not of the suite {read.name}")
-    side, code = train_course(course, place, fresh=False)
+    side, code = train_in_store(gate_run, place, fresh=False)
     if code:
         fail(f"Trainings crashed: {path} is not written", code)
-    made_baseline = make_suite_baseline(course, side, len(read.seeds_of(name)), reason, before)
+    made_baseline = make_suite_baseline(gate_run, side, len(read.seeds_of(name)), reason, before)
     write_baseline_file(path, made_baseline)
     print_baseline(path, made_baseline)
 
 
-def train_course(course: Any, place: TrainingPlace, fresh: bool) -> tuple[Any, int]:
-    """Trains a course in its own store; names what crashed, and where its log is: the code of that."""
+def train_in_store(gate_run: Any, place: TrainingPlace, fresh: bool) -> tuple[Any, int]:
+    """Trains a gate run in its own store; names what crashed, and where its log is: the code of that."""
     from ganbench.ci.quality.training_runs import train_gate_run
 
     from .progress import RunProgress
 
-    executor = executor_of(place.executor, place.workers, course.device)
+    executor = executor_of(place.executor, place.workers, gate_run.device)
     store, code = prepare_store(place.results, fresh), 0
     try:
         with RunProgress(err) as progress:
-            side, statuses = train_gate_run(course, store, executor, progress.show)
+            side, statuses = train_gate_run(gate_run, store, executor, progress.show)
         code = print_failures(statuses)
     finally:
         if place.results is None and not code:  # logs of what crashed stay

@@ -200,7 +200,7 @@ def compare_traces(
     ]
     if baseline.made.conditions == conditions:
         return comparisons
-    other = f"the baseline's sang with {baseline.made.conditions}, this one with {conditions}"
+    other = f"the baseline's ran with {baseline.made.conditions}, this one with {conditions}"
     return [
         h if h.verdict == "identical" else TraceComparison(h.cell, "not comparable", other)
         for h in comparisons

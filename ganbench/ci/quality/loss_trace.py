@@ -26,7 +26,7 @@ MIN_RELATIVE_VALUE = 1e-3  # values below it are compared by their difference: s
 
 @dataclass(frozen=True)
 class LossTrace:
-    """What one cell's canary sang: each term at every step, and each metric after them."""
+    """The loss trace of one cell: each term at every step, and each metric after them."""
 
     losses: Mapping[str, Sequence[float | None]]  # null is what is not finite
     scores: Mapping[str, float | None]
@@ -47,7 +47,7 @@ class LossTrace:
 
 @dataclass(frozen=True)
 class TraceComparison:
-    """How one cell's canary sings beside the baseline's."""
+    """How one cell's loss trace compares with the baseline's."""
 
     cell: str
     verdict: str  # identical, alike (but for rounding), different, not comparable

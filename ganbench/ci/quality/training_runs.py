@@ -118,19 +118,19 @@ def seeds_of_baseline(suite: Suite, profile: str) -> list[int]:
     return list(range(FIRST_BASELINE_SEED, FIRST_BASELINE_SEED + wanted))
 
 
-def training_refusals(course: GateRun, baseline: Baseline) -> list[str]:
+def training_refusals(gate_run: GateRun, baseline: Baseline) -> list[str]:
     """Why this baseline does not speak of what would be trained, in sentences; none if it does."""
-    reasons = list(setting_differences(course, baseline))
-    own_cells, baseline_cells = course.first_trials, baseline.cells
+    reasons = list(setting_differences(gate_run, baseline))
+    own_cells, baseline_cells = gate_run.first_trials, baseline.cells
     reasons += [f"{cell}: not in the baseline" for cell in own_cells if cell not in baseline_cells]
     reasons += [
         f"{cell}: in the baseline, and not in the suite"
         for cell in baseline_cells
         if cell not in own_cells
     ]
-    protocols = course.protocol_records()
+    protocols = gate_run.protocol_records()
     for cell, item in own_cells.items():
-        now = item.record(course.suite.protocol)["protocol"]
+        now = item.record(gate_run.suite.protocol)["protocol"]
         if cell in baseline_cells and baseline_cells[cell].protocol != now:
             before = baseline.protocols.get(
                 baseline_cells[cell].protocol, baseline_cells[cell].protocol
@@ -139,59 +139,62 @@ def training_refusals(course: GateRun, baseline: Baseline) -> list[str]:
     return list(dict.fromkeys(reasons))
 
 
-def setting_differences(course: GateRun, baseline: Baseline) -> Iterable[str]:
+def setting_differences(gate_run: GateRun, baseline: Baseline) -> Iterable[str]:
     """What differs for all cells."""
     if baseline.kind != "suite":
         yield f"it is a baseline of images against {baseline.name}, and not of a suite"
         return
     for what, before, now in (
-        ("suite", baseline.name, course.suite.name),
-        ("device", baseline.device, course.device),
-        ("budget", baseline.budget, course.budget),
+        ("suite", baseline.name, gate_run.suite.name),
+        ("device", baseline.device, gate_run.device),
+        ("budget", baseline.budget, gate_run.budget),
     ):
         if before != now:
             yield f"its {what} is {before}, and this one's is {now}"
-    if common := set(baseline.seeds) & set(course.seeds):
+    if common := set(baseline.seeds) & set(gate_run.seeds):
         yield f"it was trained with some of the same seeds: {sorted(common)[:3]}"
-    if baseline.smallest_count() < MIN_BASELINE_RATIO * len(course.seeds):
+    if baseline.smallest_count() < MIN_BASELINE_RATIO * len(gate_run.seeds):
         yield (
             f"it has {baseline.smallest_count()} trainings of a cell, and {MIN_BASELINE_RATIO} are needed "
-            f"for each of the {len(course.seeds)} seeds"
+            f"for each of the {len(gate_run.seeds)} seeds"
         )
-    if len(course.seeds) < MIN_TRAININGS_PER_TEST:
-        yield f"a test needs {MIN_TRAININGS_PER_TEST} seeds, and this suite has {len(course.seeds)}"
-    yield from list_version_differences(baseline, declared_gate(course.suite).margins)
+    if len(gate_run.seeds) < MIN_TRAININGS_PER_TEST:
+        yield f"a test needs {MIN_TRAININGS_PER_TEST} seeds, and this suite has {len(gate_run.seeds)}"
+    yield from list_version_differences(baseline, declared_gate(gate_run.suite).margins)
 
 
 def train_gate_run(
-    course: GateRun, results: Path, executor: Executor, show: ShowProgress
+    gate_run: GateRun, results: Path, executor: Executor, show: ShowProgress
 ) -> tuple[MeasuredSide, list[JobStatus]]:
-    """Trains and measures what the store lacks, and sings the canaries.
+    """Trains and measures what the store lacks, and records the loss traces.
 
     Raises SuiteError if trainings by other code are there, KeyboardInterrupt after Ctrl-C.
     """
-    Numerics(course.device).apply()
-    store, content = Store(results), course.plan_content()
-    apply_stale_policy(course.plan, store, "ask")
-    write_json(results / course.suite.name / "plan.json", content)
-    statuses, finished = pending_jobs(course.plan, course.suite, store)
+    Numerics(gate_run.device).apply()
+    store, content = Store(results), gate_run.plan_content()
+    apply_stale_policy(gate_run.plan, store, "ask")
+    write_json(results / gate_run.suite.name / "plan.json", content)
+    statuses, finished = pending_jobs(gate_run.plan, gate_run.suite, store)
     show(statuses, finished)
-    execute_jobs(statuses, course.suite, executor, lambda: show(statuses, finished))
+    execute_jobs(statuses, gate_run.suite, executor, lambda: show(statuses, finished))
     frame = collect_rows(content, store)
     ends = trainings_of_frame(frame)
     side = MeasuredSide(
-        ends, floors_of_frame(frame), record_traces(course, ends), digit_conditions(course.device)
+        ends,
+        floors_of_frame(frame),
+        record_traces(gate_run, ends),
+        digit_conditions(gate_run.device),
     )
     return side, statuses
 
 
-def record_traces(course: GateRun, cells: Iterable[str]) -> dict[str, LossTrace]:
+def record_traces(gate_run: GateRun, cells: Iterable[str]) -> dict[str, LossTrace]:
     """The canaries of these cells; of one that crashes there is none."""
-    metrics, traces = tuple(declared_gate(course.suite).margins), {}
+    metrics, traces = tuple(declared_gate(gate_run.suite).margins), {}
     for cell in cells:
         with suppress(Exception):  # its trainings crash too, and tell why
             traces[cell] = record_trace(
-                course.first_trials[cell].trial, metrics, course.suite.protocol
+                gate_run.first_trials[cell].trial, metrics, gate_run.suite.protocol
             )
     return traces
 
@@ -221,12 +224,12 @@ def floors_of_frame(frame: pd.DataFrame) -> dict[str, dict[str, FloorRecord]]:
 
 
 def make_suite_baseline(
-    course: GateRun, side: MeasuredSide, gate: int, reason: str, before: Baseline | None = None
+    gate_run: GateRun, side: MeasuredSide, gate: int, reason: str, before: Baseline | None = None
 ) -> Baseline:
     """What was trained, for gates of so many seeds; the one before it is remembered by its means."""
-    metrics = {metric: metric_facts_record(metric) for metric in course.suite.metrics}
+    metrics = {metric: metric_facts_record(metric) for metric in gate_run.suite.metrics}
     protocol = {
-        c: p.record(course.suite.protocol)["protocol"] for c, p in course.first_trials.items()
+        c: p.record(gate_run.suite.protocol)["protocol"] for c, p in gate_run.first_trials.items()
     }
     cells = {
         cell: CellRecord(protocol=protocol[cell], ended=t.ended, failed=t.failed, values=t.values)
@@ -237,15 +240,15 @@ def make_suite_baseline(
     }
     return Baseline(
         kind="suite",
-        name=course.suite.name,
-        made=make_provenance(reason, course.device),
-        device=course.device,
-        budget=course.budget,
-        seeds=course.seeds,
-        margins=declared_gate(course.suite).margins,
+        name=gate_run.suite.name,
+        made=make_provenance(reason, gate_run.device),
+        device=gate_run.device,
+        budget=gate_run.budget,
+        seeds=gate_run.seeds,
+        margins=declared_gate(gate_run.suite).margins,
         gate=gate,
         metrics=metrics,
-        protocols={p: facts["text"] for p, facts in course.protocol_records().items()},
+        protocols={p: facts["text"] for p, facts in gate_run.protocol_records().items()},
         cells=cells,
         floors={data: dict(found) for data, found in side.floors.items()},
         canary=traces,

@@ -81,7 +81,7 @@ def class_feature_set(sample: FeatureSet, chosen: Tensor, label: int) -> Feature
 
 
 class ClassCache(Cache):
-    """For one class on the shelf of the whole sample: what is kept of that for long, is kept of this."""
+    """The cache of one class: what the cache of the whole sample keeps for long, it keeps too."""
 
     def __init__(self, whole: Cache, label: int):
         super().__init__()

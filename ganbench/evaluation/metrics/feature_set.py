@@ -43,7 +43,7 @@ class Cache:
 class FeatureSet:
     """Features [N, D] and, from extractors that classify, logits [N, K], on the device they came from.
 
-    A copy by `dataclasses.replace` has an empty shelf: what was made of other features is not its own.
+    A copy by `dataclasses.replace` has an empty cache: what was made of other features is not its own.
     """
 
     features: Tensor

@@ -106,42 +106,45 @@ class PairwiseStatistic:
         return None
 
 
-def pairwise_statistic(fact: PairwiseStatistic, x: FeatureSet, y: FeatureSet) -> Tensors:
-    """A fact's "rows" and "sum"; from the shelf of x, or else from a sweep for it alone."""
-    compute_pairwise(x, y, [fact])
-    cached = x.cache.get(statistic_key(fact, x, y))
+def pairwise_statistic(statistic: PairwiseStatistic, x: FeatureSet, y: FeatureSet) -> Tensors:
+    """A statistic's "rows" and "sum"; from the cache of x, or else from a sweep for it alone."""
+    compute_pairwise(x, y, [statistic])
+    cached = x.cache.get(statistic_key(statistic, x, y))
     assert cached is not None
     return cached
 
 
-def compute_pairwise(x: FeatureSet, y: FeatureSet, facts: Iterable[PairwiseStatistic]) -> None:
-    """Puts those of the facts that are not yet known on the shelf of x, from one pass over the pairs."""
+def compute_pairwise(x: FeatureSet, y: FeatureSet, statistics: Iterable[PairwiseStatistic]) -> None:
+    """Puts those of the statistics that are not yet known into the cache of x, from one pass over the pairs."""
     missing = [
-        fact for fact in dict.fromkeys(facts) if x.cache.get(statistic_key(fact, x, y)) is None
+        statistic
+        for statistic in dict.fromkeys(statistics)
+        if x.cache.get(statistic_key(statistic, x, y)) is None
     ]
     rows: dict[PairwiseStatistic, Tensor] = {}
     sums: dict[PairwiseStatistic, Tensor] = {}
     for tile in CentredPairs(x, y).iter_tiles() if missing else ():
-        for fact in missing:
-            if (result := fact.compute_rows(tile)) is not None:
+        for statistic in missing:
+            if (result := statistic.compute_rows(tile)) is not None:
                 # In place: small results that are kept between tiles would keep their memory apart.
-                rows.setdefault(fact, result.new_empty(len(x), *result.shape[1:]))[tile.rows] = (
-                    result
-                )
-            if (result := fact.compute_sum(tile)) is not None:
-                sums.setdefault(fact, torch.zeros_like(result)).add_(result)
-    for fact in missing:
-        results = {"rows": rows[fact]} if fact in rows else {}
+                rows.setdefault(statistic, result.new_empty(len(x), *result.shape[1:]))[
+                    tile.rows
+                ] = result
+            if (result := statistic.compute_sum(tile)) is not None:
+                sums.setdefault(statistic, torch.zeros_like(result)).add_(result)
+    for statistic in missing:
+        results = {"rows": rows[statistic]} if statistic in rows else {}
         x.cache.put(
-            statistic_key(fact, x, y), results | ({"sum": sums[fact]} if fact in sums else {})
+            statistic_key(statistic, x, y),
+            results | ({"sum": sums[statistic]} if statistic in sums else {}),
         )
 
 
 def statistic_key(
-    fact: PairwiseStatistic, x: FeatureSet, y: FeatureSet
+    statistic: PairwiseStatistic, x: FeatureSet, y: FeatureSet
 ) -> str | tuple[PairwiseStatistic, FeatureSet]:
-    """A fact of one sample has a name that outlives it; one of two is theirs alone."""
-    return str(fact) if x is y else (fact, y)
+    """A statistic of one sample has a name that outlives it; one of two is theirs alone."""
+    return str(statistic) if x is y else (statistic, y)
 
 
 @dataclass(frozen=True)
