@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
 
-from ganbench.data.modality import IMAGES, modality_of
+from ganbench.data.modality import IMAGES, POINTS, UnknownModality, modality_of
 
 GRID_COLUMNS, MIN_PICTURE_PIXELS = 10, 400  # images a row; pixels that a picture is at least wide
 MAX_EXAMPLES_PER_KIND = 50  # examples of which several pictures are shown
@@ -17,10 +17,16 @@ DENSITY_REACH = 1.5  # how far beyond the reals' extent points are shown
 
 
 def draw_picture(samples: Tensor, reals: Tensor) -> bytes:
-    """A PNG of stored images [N, C, H, W], the first hundred, or of points [N, 2] beside the reals."""
-    if modality_of(samples) is IMAGES:
+    """A PNG of stored images [N, C, H, W], the first hundred, or of points [N, 2] beside the reals.
+
+    Raises UnknownModality for samples of another kind.
+    """
+    modality = modality_of(samples)
+    if modality is IMAGES:
         return encode_png(arrange_grid(samples[: GRID_COLUMNS**2]))
-    return encode_png(draw_density(samples, reals))
+    if modality is POINTS:
+        return encode_png(draw_density(samples, reals))
+    raise UnknownModality(f"pictures are drawn of images and of points, not of {modality.name}")
 
 
 def arrange_by_class(images: Tensor, labels: Tensor) -> Tensor:

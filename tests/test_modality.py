@@ -7,12 +7,16 @@ from ganbench.data.modality import (
     IMAGES,
     MODALITIES,
     POINTS,
+    Modality,
     UnknownModality,
     modality_of,
     modality_of_shape,
     refuse_other_than_images,
 )
 from ganbench.errors import GanbenchError
+from ganbench.evaluation.metrics.base import MetricNotApplicable, need_images
+from ganbench.evaluation.metrics.feature_set import FeatureSet
+from ganbench.image_grid import draw_picture
 
 
 @pytest.mark.parametrize(("shape", "modality"), [((2,), POINTS), ((3, 32, 32), IMAGES)])
@@ -36,3 +40,27 @@ def test_a_part_for_images_refuses_others_by_what_they_are():
     assert refuse_other_than_images("it crops images", (1, 8, 8)) is None
     reason = "it crops images, and the data are points of 2 numbers"
     assert refuse_other_than_images("it crops images", (2,)) == reason
+
+
+@pytest.fixture
+def clips(monkeypatch):
+    """A modality that nothing but the table knows, and two examples of it."""
+    modality = Modality("clips", ("frame", "channel", "height", "width"), has_pixels=True)
+    monkeypatch.setattr("ganbench.data.modality.MODALITIES", (*MODALITIES, modality))
+    return torch.zeros(2, 4, 1, 8, 8, dtype=torch.uint8)
+
+
+def test_a_new_modality_is_described_by_its_axes(clips):
+    reason = "it crops images, and the data are clips of 4x8x8"
+    assert refuse_other_than_images("it crops images", clips.shape[1:]) == reason
+
+
+def test_pictures_refuse_a_new_modality_by_its_name(clips):
+    with pytest.raises(UnknownModality, match="not of clips"):
+        draw_picture(clips, clips)
+
+
+def test_metrics_of_images_refuse_a_new_modality_by_its_name(clips):
+    sample = FeatureSet(torch.zeros(2, 3), images=clips)
+    with pytest.raises(MetricNotApplicable, match="there are only clips"):
+        need_images(sample, sample)

@@ -1,7 +1,7 @@
 """Modalities: the kinds of examples that data consist of. Code that must know images from points asks here.
 
-A new modality (clips, captions) is a line in MODALITIES; places that cannot serve it then say so
-instead of taking it for points.
+A new modality (clips, captions) is a line in MODALITIES. Metrics, networks, tricks and pictures that
+work on images or points then refuse it by its name.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,8 @@ class Modality:
         """Returns the words for examples of a shape: `images of 8x8`, `points of 2 numbers`."""
         if self is POINTS:
             return f"points of {shape[0]} numbers"
-        return f"{self.name} of {'x'.join(map(str, shape[1:]))}"
+        extents = [n for axis, n in zip(self.axes, shape, strict=True) if axis != "channel"]
+        return f"{self.name} of {'x'.join(map(str, extents))}"
 
 
 POINTS = Modality("points", ("coordinate",))

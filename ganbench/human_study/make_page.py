@@ -94,8 +94,11 @@ class StudyPictures:
     ):
         self.arms, self.design, self.salt = arms, design, salt
         measured = arms[0][1][0].evaluator
-        if not arms[0][1][0].has_images:
-            raise InvalidStudy(f"{arms[0][0].data} is points: people are asked about images")
+        generator = arms[0][1][0]
+        if not generator.has_images:
+            raise InvalidStudy(
+                f"{arms[0][0].data} is {generator.modality.name}: people are asked about images"
+            )
         domain = measured.domains[0]
         self.train, self.held_out = (
             part[domain].images for part in (measured.split.train, measured.split.held_out)

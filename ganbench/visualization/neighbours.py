@@ -27,11 +27,13 @@ def find_neighbours(generator: SavedGenerator, count: int | None = None) -> Near
     """The ten fakes that are nearest to a training example, and the first ten, each above its nearest.
 
     It looks at all fakes that were measured, or at the first of them, and searches the training
-    examples that fakes are measured against. Raises CannotVisualize for points.
+    examples that fakes are measured against. Raises CannotVisualize for what are no images.
     """
     measured = generator.evaluator
     if not generator.has_images:
-        raise CannotVisualize(f"{generator.trial.data} is points: neighbours are shown of images")
+        raise CannotVisualize(
+            f"{generator.trial.data} is {generator.modality.name}: neighbours are shown of images"
+        )
     fakes = generator.load_stored_images()[:count]
     squared, which = find_nearest(measured.extract(fakes), measured.real_features)
     order = squared.argsort(stable=True)[:GRID_COLUMNS]

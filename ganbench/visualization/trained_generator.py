@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ganbench.data.base import NotDownloaded, to_uint8
-from ganbench.data.modality import IMAGES, modality_of
+from ganbench.data.modality import IMAGES, Modality, modality_of
 from ganbench.errors import GanbenchError
 from ganbench.evaluation.evaluator import Evaluator, evaluator_for
 from ganbench.experiments.saved_generator import draw_saved_samples, load_saved_task
@@ -39,8 +39,12 @@ class SavedGenerator:
         return evaluator_for(self.trial.data, self.trial.device)
 
     @property
+    def modality(self) -> Modality:
+        return modality_of(self.evaluator.reference)
+
+    @property
     def has_images(self) -> bool:
-        return modality_of(self.evaluator.reference) is IMAGES
+        return self.modality is IMAGES
 
     def load_samples(self) -> GeneratedSamples:
         """The very fakes that were measured."""

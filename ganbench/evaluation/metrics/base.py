@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganbench.data.base import Mixture
-from ganbench.data.modality import IMAGES, modality_of
+from ganbench.data.modality import IMAGES, POINTS, modality_of
 from ganbench.deprecation import RenamedHooks
 from ganbench.errors import GanbenchError
 from ganbench.renamed import METRIC_HOOKS
@@ -156,8 +156,11 @@ def need_mixture(fake: FeatureSet, real: FeatureSet) -> None:
 
 def need_images(fake: FeatureSet, real: FeatureSet) -> None:
     for side in (fake, real):
-        if side.images is None or modality_of(side.images) is not IMAGES:
+        modality = None if side.images is None else modality_of(side.images)
+        if modality is None or modality is POINTS:
             raise MetricNotApplicable("needs images, and there are only features or points")
+        if modality is not IMAGES:
+            raise MetricNotApplicable(f"needs images, and there are only {modality.name}")
 
 
 def need_held_out(fake: FeatureSet, real: FeatureSet) -> None:

@@ -19,7 +19,7 @@ from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.losses.base import Loss
 from ganbench.gan.tasks.base import Task
 
-from .augmentation_base import refuse_points
+from .augmentation_base import refuse_non_images
 from .base import Trick
 
 Groups = Literal["b", "g", "c", "bg", "bc", "gc", "bgc"]
@@ -47,7 +47,7 @@ class ADA(Trick):
             return "ada reads the signs of scores, and reconstruction errors have only one"
         if not separates_at_zero(config.loss):
             return "ada reads on which side of 0 a score lies, and this loss draws no border there"
-        return refuse_points("ada", config)
+        return refuse_non_images("ada", config)
 
     def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
         if self.context is None:

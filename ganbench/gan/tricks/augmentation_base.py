@@ -10,7 +10,7 @@ from ganbench.data.modality import refuse_other_than_images
 from ganbench.gan.build_config import BuildConfig
 
 
-def refuse_points(trick: str, config: BuildConfig) -> str | None:
+def refuse_non_images(trick: str, config: BuildConfig) -> str | None:
     shapes = config.shapes.values()
     refusals = (refuse_other_than_images(f"{trick} needs images", shape) for shape in shapes)
     return next(filter(None, refusals), None)

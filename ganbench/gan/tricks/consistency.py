@@ -13,7 +13,7 @@ from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks.base import Terms
 
-from .augmentation_base import refuse_points, shift_images
+from .augmentation_base import refuse_non_images, shift_images
 from .base import Trick
 
 
@@ -29,7 +29,7 @@ class Consistency(Trick):
         self.weight, self.fakes, self.flip, self.shift = weight, fakes, flip, shift
 
     def incompatibility(self, config: BuildConfig) -> str | None:
-        return refuse_points("consistency", config)
+        return refuse_non_images("consistency", config)
 
     def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
         assert self.context

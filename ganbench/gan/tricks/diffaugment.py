@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganbench.gan.build_config import BuildConfig
 
-from .augmentation_base import refuse_points, shift_images
+from .augmentation_base import refuse_non_images, shift_images
 from .base import Trick
 
 
@@ -26,7 +26,7 @@ class DiffAugment(Trick):
         self.changes = [change for wanted, change in chosen if wanted]
 
     def incompatibility(self, config: BuildConfig) -> str | None:
-        return refuse_points("diffaugment", config)
+        return refuse_non_images("diffaugment", config)
 
     def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
         if self.context is None:

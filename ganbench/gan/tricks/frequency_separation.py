@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d
 
 from ganbench.gan.build_config import BuildConfig
 
-from .augmentation_base import refuse_points
+from .augmentation_base import refuse_non_images
 from .base import Trick
 
 
@@ -24,7 +24,7 @@ class FrequencySeparation(Trick):
         self.kernel = kernel
 
     def incompatibility(self, config: BuildConfig) -> str | None:
-        return refuse_points("frequency separation", config)
+        return refuse_non_images("frequency separation", config)
 
     def transform_discriminator_input(
         self, x: Tensor, role: str

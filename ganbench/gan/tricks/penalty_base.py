@@ -8,7 +8,7 @@ from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks.base import Terms
 
-from .augmentation_base import refuse_points
+from .augmentation_base import refuse_non_images
 from .base import Trick
 
 
@@ -42,7 +42,7 @@ class ZeroCenteredPenalty(Trick):
         raise NotImplementedError
 
     def incompatibility(self, config: BuildConfig) -> str | None:
-        if self.side and (points := refuse_points(f"{self.name} of a side", config)):
+        if self.side and (points := refuse_non_images(f"{self.name} of a side", config)):
             return points
         return refuse_batch_norm(self.name, config)
 
