@@ -214,13 +214,15 @@ def settings_of(part: Any) -> dict[str, tuple[Any, Any]]:
     """The settings that a class takes: name -> (type, default)."""
     hints = get_type_hints(part.__init__)
     parameters = inspect.signature(part).parameters.values()
-    seams = (
+    given_by_program = (
         {f.name for f in fields(part) if f.metadata == NOT_A_SETTING}
         if is_dataclass(part)
         else set()
     )
     named = (p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
-    return {p.name: (hints.get(p.name, Any), p.default) for p in named if p.name not in seams}
+    return {
+        p.name: (hints.get(p.name, Any), p.default) for p in named if p.name not in given_by_program
+    }
 
 
 def coerce_setting(value: Value, wanted: Any, where: str) -> Value:

@@ -26,6 +26,7 @@ from ganbench.evaluation.extractors import lpips
 from ganbench.evaluation.extractors.base import Extractor
 from ganbench.evaluation.metrics import METRICS as PARTS
 from ganbench.evaluation.metrics.base import MetricNotApplicable
+from ganbench.evaluation.protocols.base import MeasurementRules
 
 METRICS = ("fid", "kid", "is", "precision", "recall", "modes", "copying", "ms_ssim(pairs=50)")
 DIGITS = "classifier(of='digits')"
@@ -242,8 +243,9 @@ def test_reals_are_extracted_once_and_their_floors_measured_once(folders, tiny, 
     first = evaluate(*folders, extractor=tiny, metrics="fid,kid")
     looked, measured = [], []
     monkeypatch.setattr(Ours, "forward", lambda self, x: looked.append(len(x)) or self.both(x))
-    reading = pipeline.measure_or_reason
-    monkeypatch.setattr(pipeline, "measure_or_reason", lambda *a: measured.append(a) or reading(*a))
+    measure = MeasurementRules.measure_metric
+    count_measured = lambda *a: measured.append(a) or measure(*a)  # noqa: E731
+    monkeypatch.setattr(MeasurementRules, "measure_metric", count_measured)
     images = np.zeros((20, 8, 8, 3), np.uint8) + np.arange(20, dtype=np.uint8)[:, None, None, None]
     evaluate(images, folders[1], extractor=tiny, metrics="fid,kid", reals=150)
     assert sum(looked) == 20

@@ -293,9 +293,9 @@ def random_inception(place, monkeypatch, tmp_path):
 PUBLISHED = {
     "inception": inception.published_inception(),
     "vgg16": vgg16.VGG16_FILE,
-    "clip": clip.published_clip(clip.DEFAULT),
+    "clip": clip.published_clip(clip.DEFAULT_CLIP_MODEL),
     "clip(model='vit-l-14')": clip.published_clip("vit-l-14"),
-    "dinov2": dinov2.published_dinov2(dinov2.DEFAULT),
+    "dinov2": dinov2.published_dinov2(dinov2.DEFAULT_DINOV2_MODEL),
     "dinov2(model='vit-s-14')": dinov2.published_dinov2("vit-s-14"),
 }
 every_published = pytest.mark.parametrize("spec", PUBLISHED)

@@ -197,7 +197,7 @@ def make_optimizer(
 
 
 def sum_terms(terms: Sequence[tuple[str, Tensor]]) -> LossTerms:
-    """Terms of one name, from several duels, as one; still on the device."""
+    """Terms of one name, from several pairs, as one; still on the device."""
     log: LossTerms = {}
     for name, term in terms:
         log[name] = log[name] + term.detach() if name in log else term.detach()
@@ -205,12 +205,12 @@ def sum_terms(terms: Sequence[tuple[str, Tensor]]) -> LossTerms:
 
 
 @torch.no_grad()
-def score_statistics(duels: Sequence[AdversarialBatch]) -> LossTerms:
-    """How the discriminators scored: means, and the share of pairs whose real scores above its fake."""
-    real = torch.cat([pair.real_score.flatten() for pair in duels])
-    fake = torch.cat([pair.fake_score.flatten() for pair in duels])
-    pairs = min(len(real), len(fake))
-    told_apart = (real[:pairs] > fake[:pairs]).float().mean()
+def score_statistics(pairs: Sequence[AdversarialBatch]) -> LossTerms:
+    """How the discriminators scored: means, and the share of reals that score above a fake beside them."""
+    real = torch.cat([pair.real_score.flatten() for pair in pairs])
+    fake = torch.cat([pair.fake_score.flatten() for pair in pairs])
+    count = min(len(real), len(fake))
+    told_apart = (real[:count] > fake[:count]).float().mean()
     return {"real_score": real.mean(), "fake_score": fake.mean(), "told_apart": told_apart}
 
 

@@ -64,7 +64,7 @@ class Task(nn.Module, RenamedHooks):
         raise NotImplementedError
 
     def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:
-        """A turn's duels: whose fakes, made of draws from `random`, meet which reals."""
+        """A turn's pairs: whose fakes, made of draws from `random`, meet which reals."""
         raise NotImplementedError
 
     def discriminator_terms(self, pairs: list[AdversarialBatch]) -> Terms:

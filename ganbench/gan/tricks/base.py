@@ -66,8 +66,9 @@ class TrainingInProgress(Protocol):
 class Trick(nn.Module, RenamedHooks):
     """The hooks of training, in the order in which they run: once, in every step, at evaluation.
 
-    A step is a discriminator step or a generator step; `discriminator_turns` of the former come
-    before each of the latter.
+    A training step is `discriminator_turns` discriminator steps, then one generator step.
+    `context.step` counts training steps, `context.turn` the discriminator steps in one;
+    the generator step is turn -1.
     """
 
     version: ClassVar[int] = 1

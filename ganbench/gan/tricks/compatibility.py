@@ -1,4 +1,4 @@
-"""What tricks ask of a game's structure: a head that learns to score more, fakes that are all asked for alike."""
+"""Why tricks are not applicable: energies, batch norm, fakes that are not all asked for alike."""
 
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks import TASKS
@@ -13,6 +13,14 @@ def refuse_energy(trick: str, config: BuildConfig) -> str | None:
     )
 
 
+def refuse_batch_norm(penalty: str, config: BuildConfig) -> str | None:
+    if config.network.norm != "batch":
+        return None
+    return (
+        f"{penalty} needs scores of one image each, and batch norm makes them depend on the batch"
+    )
+
+
 def has_conditions_per_sample(config: BuildConfig) -> bool:
-    """Does the game ask something of each image by itself: a label, or codes?"""
+    """Does the task ask something of each image by itself: a label, or codes?"""
     return bool(TASKS.load(parse_spec(config.task).name).conditions_each_sample)

@@ -13,7 +13,7 @@ from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks.base import Terms
 
 from .base import Trick
-from .penalty_base import refuse_batch_norm
+from .compatibility import refuse_batch_norm
 
 
 class DRAGAN(Trick):

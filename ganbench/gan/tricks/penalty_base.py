@@ -10,14 +10,7 @@ from ganbench.gan.tasks.base import Terms
 
 from .augmentation_base import refuse_non_images
 from .base import Trick
-
-
-def refuse_batch_norm(penalty: str, config: BuildConfig) -> str | None:
-    if config.network.norm != "batch":
-        return None
-    return (
-        f"{penalty} needs scores of one image each, and batch norm makes them depend on the batch"
-    )
+from .compatibility import refuse_batch_norm
 
 
 class ZeroCenteredPenalty(Trick):
