@@ -181,7 +181,7 @@ def main(of: str) -> None:
     local_weights_path(of).write_bytes(content)
     right = classifier_accuracy(model, data.load().held_out[IMAGE])
     print(f"{local_weights_path(of)} is written. To ship it, state:")
-    print(f'"{of}": Shipped("{hashlib.sha256(content).hexdigest()}", {right:.4f}),')
+    print(f'"{of}": ShippedWeights("{hashlib.sha256(content).hexdigest()}", {right:.4f}),')
 
 
 if __name__ == "__main__":

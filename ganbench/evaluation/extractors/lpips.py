@@ -19,7 +19,7 @@ from . import vgg16 as backbone
 from .published import PublishedWeights
 
 LPIPS_FILE = PublishedWeights("lpips", URL_VGG16_LPIPS, "weights-vgg16-lpips.pth")
-MIN_LPIPS_PIXELS = 64  # pixels a side, to which images are resized
+LPIPS_SIDE_PIXELS = 64  # pixels a side, to which images are resized
 LPIPS_CHANNELS = (64, 128, 256, 512, 512)
 LPIPS_BLOCK_ENDS = (4, 9, 16, 23, 30)  # of VGG's five blocks among its layers
 
@@ -29,7 +29,7 @@ class LPIPS(SampleSimilarityLPIPS):
 
     def __init__(self) -> None:
         SampleSimilarityBase.__init__(self, "lpips")
-        self.sample_similarity_resize, self.sample_similarity_dtype = MIN_LPIPS_PIXELS, None
+        self.sample_similarity_resize, self.sample_similarity_dtype = LPIPS_SIDE_PIXELS, None
         self.L = len(LPIPS_CHANNELS)
         self.lins = [NetLinLayer(channels, use_dropout=True) for channels in LPIPS_CHANNELS]
         for number, layer in enumerate(self.lins):

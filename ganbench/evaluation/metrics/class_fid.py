@@ -13,7 +13,7 @@ from .base import Measurement, Metric, MetricNotApplicable, count_modes, logits_
 from .feature_set import Cache, FeatureSet, Tensors
 from .frechet import expected_distance, frechet_distance, influence_deviation
 
-MIN_FAKES_PER_CLASS = 3  # names that a sentence bears
+MAX_CLASSES_NAMED = 3  # names that a sentence bears
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class ClassFID(Metric):
         fewest = count_modes(fake, None).minimum(count_modes(real, None))
         rare = (fewest < 2).nonzero()[:, 0].tolist()
         if rare:
-            names = ", ".join(map(str, rare[:MIN_FAKES_PER_CLASS])) + (
-                ", ..." if len(rare) > MIN_FAKES_PER_CLASS else ""
+            names = ", ".join(map(str, rare[:MAX_CLASSES_NAMED])) + (
+                ", ..." if len(rare) > MAX_CLASSES_NAMED else ""
             )
             raise MetricNotApplicable(
                 f"{len(rare)} of {len(fewest)} classes have fewer than 2 fakes or reals: {names}"

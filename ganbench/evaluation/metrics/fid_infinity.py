@@ -16,7 +16,7 @@ from .fid_unbiased import FIDUnbiased
 from .frechet import frechet_distance, influence_deviation
 
 EXTRAPOLATION_POINTS = 15
-MIN_EXTRAPOLATION_FAKES = 5000  # of the smallest subset, or a tenth of the fakes if that is less
+MAX_SMALLEST_SUBSET = 5000  # of the smallest subset, or a tenth of the fakes if that is less
 FID_SUBSETS_SEED = 2020
 
 
@@ -48,7 +48,7 @@ class FIDInfinity(Metric):
 
 
 def smallest_subset(count: int) -> int:
-    return min(MIN_EXTRAPOLATION_FAKES, count // 10)
+    return min(MAX_SMALLEST_SUBSET, count // 10)
 
 
 def draw_fid_subsets(count: int) -> list[Tensor]:

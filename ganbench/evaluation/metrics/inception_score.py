@@ -17,7 +17,7 @@ from .base import Measurement, Metric, MetricNotApplicable, logits_of, standard_
 from .feature_set import FeatureSet
 
 SPLIT_SEED = 2020
-MIN_LOG_PROBABILITY = (
+MIN_RELATIVE_LOGIT = (
     -80
 )  # below the highest logit: a probability of 2e-35, whose logarithm is finite
 
@@ -65,7 +65,7 @@ def kl_to_marginal(log_probabilities: Tensor) -> Tensor:
     """KL(p(y | x) || p(y)) of each of these examples [N], in nats."""
     log_probabilities = (
         (log_probabilities - log_probabilities.amax(1, keepdim=True))
-        .clamp(min=MIN_LOG_PROBABILITY)
+        .clamp(min=MIN_RELATIVE_LOGIT)
         .log_softmax(1)
     )
     posterior = log_probabilities.exp()
