@@ -9,17 +9,17 @@ from typing import Annotated, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .item_order import fnv1a, item_order
-from .key import InvalidStudy, Key, Said, first_problem
+from .key import InvalidStudy, Key, Truth, first_problem
 
-MAX_ANSWER_FILE_BYTES = 5_000_000  # bytes
-HOUR_MILLISECONDS = 3_600_000  # milliseconds
+MAX_ANSWER_FILE_BYTES = 5_000_000
+HOUR_MILLISECONDS = 3_600_000
 
 
 class RaterAnswer(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     item: str
-    answer: Said
+    answer: Truth
     ms: Annotated[int, Field(ge=1, le=HOUR_MILLISECONDS)]  # from the picture's onset to the answer
     shown: Annotated[int, Field(ge=1, le=HOUR_MILLISECONDS)]  # how long the picture was really seen
 
@@ -48,7 +48,7 @@ class RaterSession:
 
 
 def read_answers(paths: Sequence[Path], key: Key) -> list[RaterSession]:
-    """Raises Unread with the first thing that is wrong: nothing is counted of files half understood."""
+    """Raises InvalidStudy with the first thing that is wrong: nothing is counted of files half understood."""
     sessions: dict[str, RaterSession] = {}
     for path in paths:
         session = read_session(path, key)
@@ -66,6 +66,13 @@ def read_session(path: Path, key: Key) -> RaterSession:
     if content.study != key.study:
         refuse_answers(path, f"it answers study {content.study!r:.40} of suite {content.suite!r:.40}, "
                      f"and this is {key.study} of {key.suite}")  # fmt: skip
+    refuse_other_items(path, content, key)
+    if content.check != answer_checksum(content):
+        refuse_answers(path, "it was changed after it was saved: its checksum is of other answers")
+    return RaterSession(content.rater, path, content.answers)
+
+
+def refuse_other_items(path: Path, content: AnswerFile, key: Key) -> None:
     wanted = item_order(key.study, key.groups, key.catches, content.rater)
     items = [answer.item for answer in content.answers]
     if len(items) < len(wanted) and items == wanted[: len(items)]:
@@ -74,9 +81,6 @@ def read_session(path: Path, key: Key) -> RaterSession:
         refuse_answers(
             path, f"its items are not those that rater {content.rater} was shown, in that order"
         )
-    if content.check != answer_checksum(content):
-        refuse_answers(path, "it was changed after it was saved: its checksum is of other answers")
-    return RaterSession(content.rater, path, content.answers)
 
 
 def parse_answer_file(path: Path) -> AnswerFile:
@@ -96,10 +100,10 @@ def parse_answer_file(path: Path) -> AnswerFile:
         refuse_answers(path, "it is no whole JSON file: cut short, perhaps, on its way")
 
 
-def answer_checksum(told: AnswerFile) -> str:
-    """Of a slip or an idle hand it tells; who forges answers can forge this as well."""
-    lines = [f"{a.item} {a.answer} {a.ms} {a.shown}" for a in told.answers]
-    return f"{fnv1a(chr(10).join([told.study, told.rater, *lines])):08x}"
+def answer_checksum(content: AnswerFile) -> str:
+    """Detects slips and idle edits; a forger of answers can forge this as well."""
+    lines = [f"{a.item} {a.answer} {a.ms} {a.shown}" for a in content.answers]
+    return f"{fnv1a(chr(10).join([content.study, content.rater, *lines])):08x}"
 
 
 def refuse_answers(path: Path, why: str) -> NoReturn:

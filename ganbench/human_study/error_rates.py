@@ -26,7 +26,7 @@ from .answers import RaterSession
 from .key import Key
 
 MIN_CATCH_SHARE = 0.75  # of the catch trials, at the least, or a rater is left out
-HASTY_MILLISECONDS = 150  # milliseconds: faster than anybody sees and decides
+HASTY_MILLISECONDS = 150  # faster than anybody sees and decides
 MAX_EXPOSURE_ERROR = 50  # milliseconds by which an exposure may differ from what was asked for
 HUMAN_ERROR_COLUMN = "human error"
 
@@ -67,8 +67,10 @@ class HumanError:
 def summarize_study(key: Key, sessions: Sequence[RaterSession]) -> dict[str, Any]:
     """All that the answers come to: the content of study.json."""
     raters = [summarize_rater(key, session) for session in sessions]
-    counted = [s for s, told in zip(sessions, raters, strict=True) if not told.left_out]
+    pairs = zip(sessions, raters, strict=True)
+    counted = [session for session, rater in pairs if not rater.left_out]
     alpha = rater_agreement(key, counted)
+    arms = [asdict(arm_human_error(key, number, counted)) for number, _ in enumerate(key.arms)]
     return {
         "schema": 1,
         "study": key.study,
@@ -76,10 +78,9 @@ def summarize_study(key: Key, sessions: Sequence[RaterSession]) -> dict[str, Any
         "data": key.data,
         "exposure": key.exposure,
         "arms": [
-            arm.model_dump() | finite_row(asdict(arm_human_error(key, number, counted)))
-            for number, arm in enumerate(key.arms)
+            arm.model_dump() | finite_row(error) for arm, error in zip(key.arms, arms, strict=True)
         ],
-        "raters": [finite_row(asdict(told)) for told in raters],
+        "raters": [finite_row(asdict(rater)) for rater in raters],
         "alpha": None if math.isnan(alpha) else alpha,
     }
 
@@ -91,9 +92,7 @@ def summarize_rater(key: Key, session: RaterSession) -> Rater:
     wrong = wrong_judgements(key, [session], [a.item for a in judged])
     truths = np.array([key.items[a.item].truth == "fake" for a in judged])
     low, high = clustered_wilson_interval(float(wrong.mean()), wrong.size)
-    off = sum(
-        abs(a.shown - key.exposure) > MAX_EXPOSURE_ERROR for a in judged if a.ms >= key.exposure > 0
-    )
+    timed = [a for a in judged if a.ms >= key.exposure > 0]
     return Rater(
         rater=session.rater,
         catches=len(catches),
@@ -107,13 +106,13 @@ def summarize_rater(key: Key, session: RaterSession) -> Rater:
         doubted=float(wrong[:, ~truths].mean()),
         median_ms=float(np.median([a.ms for a in judged])),
         hasty=sum(a.ms < HASTY_MILLISECONDS for a in judged),
-        off=off,
+        off=sum(abs(a.shown - key.exposure) > MAX_EXPOSURE_ERROR for a in timed),
     )
 
 
 def arm_human_error(key: Key, arm: int, sessions: Sequence[RaterSession]) -> HumanError:
-    items = [item for item, shares in key.items.items() if shares.arm == arm]
-    truths = np.array([key.items[item].truth == "fake" for item in items])
+    items = [name for name, item in key.items.items() if item.arm == arm]
+    truths = np.array([key.items[name].truth == "fake" for name in items])
     wrong = wrong_judgements(key, sessions, items)
     if not wrong.size:
         return HumanError(0, 0, 0.0, *[math.nan] * 5)
@@ -168,11 +167,10 @@ def clustered_wilson_interval(share: float, count: float) -> tuple[float, float]
 
 def rater_agreement(key: Key, sessions: Sequence[RaterSession]) -> float:
     """Krippendorff's alpha of real or fake, over all items but the catch trials."""
-    items = [item for item, told in key.items.items() if told.arm is not None]
-    truths = np.array([key.items[item].truth == "fake" for item in items], dtype=np.float64)
-    fake = (
-        np.abs(truths - wrong_judgements(key, sessions, items)).sum(axis=0).astype(np.int64)
-    )  # [items]
+    items = [name for name, item in key.items.items() if item.arm is not None]
+    truths = np.array([key.items[name].truth == "fake" for name in items], dtype=np.float64)
+    called_fake = np.abs(truths - wrong_judgements(key, sessions, items))  # [raters, items]
+    fake = called_fake.sum(axis=0).astype(np.int64)  # [items]
     return krippendorff_alpha(np.stack([fake, len(sessions) - fake], axis=1))
 
 
@@ -189,11 +187,8 @@ def with_human_error(board: pd.DataFrame, folder: Path) -> pd.DataFrame:
     if content is None or content.get("schema") != 1 or not content["arms"]:
         return board
     arms = pd.DataFrame(content["arms"])[[*ARM_COLUMNS, "error", "low", "high"]]
-    names = {
-        "error": HUMAN_ERROR_COLUMN,
-        "low": f"{HUMAN_ERROR_COLUMN} low",
-        "high": f"{HUMAN_ERROR_COLUMN} high",
-    }
+    ends = {end: f"{HUMAN_ERROR_COLUMN} {end}" for end in ("low", "high")}
+    names = {"error": HUMAN_ERROR_COLUMN, **ends}
     columns = list(names.values())
     joined = board.merge(arms.rename(columns=names), on=ARM_COLUMNS, how="left")
     joined[columns] = joined[columns].astype(float).where(joined["role"].eq("trial"))

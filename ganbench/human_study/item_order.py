@@ -7,7 +7,7 @@ mulberry32 makes numbers of the seed: both are a few lines in either language.
 
 from collections.abc import Callable, Sequence
 
-UINT32_VALUES = 0xFFFFFFFF
+UINT32_MASK = 0xFFFFFFFF
 
 Random = Callable[[], int]  # 32 bits at a time
 
@@ -45,7 +45,7 @@ def fnv1a(text: str) -> int:
     """The 32-bit FNV-1a hash of a text's UTF-8."""
     hash_value = 0x811C9DC5
     for byte in text.encode():
-        hash_value = (hash_value ^ byte) * 0x01000193 & UINT32_VALUES
+        hash_value = (hash_value ^ byte) * 0x01000193 & UINT32_MASK
     return hash_value
 
 
@@ -54,9 +54,9 @@ def mulberry32(seed: int) -> Random:
 
     def draw_number() -> int:
         nonlocal state
-        state = (state + 0x6D2B79F5) & UINT32_VALUES
-        mixed = (state ^ state >> 15) * (state | 1) & UINT32_VALUES
-        mixed ^= (mixed + ((mixed ^ mixed >> 7) * (mixed | 61) & UINT32_VALUES)) & UINT32_VALUES
+        state = (state + 0x6D2B79F5) & UINT32_MASK
+        mixed = (state ^ state >> 15) * (state | 1) & UINT32_MASK
+        mixed ^= (mixed + ((mixed ^ mixed >> 7) * (mixed | 61) & UINT32_MASK)) & UINT32_MASK
         return mixed ^ mixed >> 14
 
     return draw_number

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ganbench.errors import GanbenchError
 from ganbench.files import CorruptFile, read_json
 
-Said = Literal["real", "fake"]
+Truth = Literal["real", "fake"]
 
 
 class StudyArm(BaseModel):
@@ -29,7 +29,7 @@ class StudyItem(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    truth: Said
+    truth: Truth
     arm: int | None = None
     source: str = ""  # the trial that made it, or the split that it is from
     index: int = 0  # which of the fakes, or of the examples
@@ -60,7 +60,7 @@ def new_salt() -> str:
 
 
 def read_key(folder: Path) -> Key:
-    """The key of the study of a suite's folder; raises Unread."""
+    """The key of the study of a suite's folder; raises InvalidStudy."""
     path = folder / "study" / "key.json"
     try:
         content = read_json(path)

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import chain, cycle
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,15 @@ from torch import Tensor
 from ganbench.files import hash_json
 from ganbench.visualization.trained_generator import SavedGenerator
 
-from .key import InvalidStudy, Key, Said, StudyArm, StudyItem
+from .key import InvalidStudy, Key, StudyArm, StudyItem, Truth
 
 EXAMPLE_COUNT = 10  # training images that the page shows as real
 MIN_ITEM_PIXELS = 256  # pixels that a picture is at least wide
-SMALLEST, LARGEST, TIMES = (
-    128,
-    320,
-    16,
-)  # CSS pixels that it is shown in, and those to a pixel at most
-TRUTHS: tuple[Said, Said] = ("fake", "real")
+MIN_SIDE_CSS_PIXELS, MAX_SIDE_CSS_PIXELS = 128, 320  # of a picture on the page
+MAX_CSS_PIXELS_PER_PIXEL = 16
+StudyArms = Sequence[tuple[StudyArm, Sequence[SavedGenerator]]]  # arms, each with its seeds
+NamedItem = tuple[str, StudyItem, str]  # name, what it is, picture
+TRUTHS: tuple[Truth, Truth] = ("fake", "real")
 PAGE_FOLDER = Path(__file__).parent
 
 
@@ -37,37 +36,31 @@ class StudyDesign:
     """How a study is made."""
 
     pictures: int = 20  # fakes of each arm, and as many reals beside them
-    catches: int = 6  # words in the place of pictures, half of them REAL
+    catches: int = 6  # words instead of pictures, half of them REAL
     exposure: int = 500  # milliseconds; 0: until the answer
     seed: int = 0
 
 
 def make_study(
     suite: str,
-    arms: Sequence[tuple[StudyArm, Sequence[SavedGenerator]]],
+    arms: StudyArms,
     design: StudyDesign,
     salt: str,
 ) -> tuple[Key, str]:
-    """The key and the page of a study over arms of one data set, each with its kept samplers.
+    """The key and the page of a study over arms of one data set, each with its saved generators.
 
     Every arm has its own real pictures, held-out ones; its fakes are spread over its seeds. The salt is
-    a secret, by which the same study has the same page. Raises Unread if they are of points, or too few.
+    a secret, by which the same study has the same page. Raises InvalidStudy if they are of points, or
+    too few.
     """
     pictures = StudyPictures(arms, design, salt)
-    items: dict[str, StudyItem] = {}
-    images: dict[str, str] = {}
-    groups = []
-    for number, _ in enumerate(arms):
-        for truth in TRUTHS:
-            group = [pictures.make_item(number, truth, n) for n in range(design.pictures)]
-            groups.append([name for name, _, _ in group])
-            items |= {name: item for name, item, _ in group}
-            images |= {name: image for name, _, image in group}
-    for n in range(design.catches):
-        truth = TRUTHS[n % 2]
-        name = pictures.draw_item_name("catch", n)
-        items[name], images[name] = StudyItem(truth=truth), draw_catch_word(truth)
-    catches = [name for name, item in items.items() if item.arm is None]
+    groups = [
+        pictures.make_group(number, truth) for number, _ in enumerate(arms) for truth in TRUTHS
+    ]
+    catches = [pictures.make_catch(n) for n in range(design.catches)]
+    every = [*chain.from_iterable(groups), *catches]
+    items = {name: item for name, item, _ in every}
+    images = {name: image for name, _, image in every}
     key = Key(
         study=hash_json([suite, images], digits=16),
         suite=suite,
@@ -77,8 +70,9 @@ def make_study(
         salt=salt,
         arms=[arm for arm, _ in arms],
         items=dict(sorted(items.items())),
-        groups=sorted(sorted(group) for group in groups),  # their order tells nothing of arms
-        catches=sorted(catches),
+        # Sorted, so that their order tells nothing of arms
+        groups=sorted(sorted(name for name, _, _ in group) for group in groups),
+        catches=sorted(name for name, _, _ in catches),
     )
     return key, render_study_page(key, images, pictures.example_urls(), pictures.displayed_pixels())
 
@@ -86,35 +80,29 @@ def make_study(
 class StudyPictures:
     """The pictures of a study, by arm, truth and number."""
 
-    def __init__(
-        self,
-        arms: Sequence[tuple[StudyArm, Sequence[SavedGenerator]]],
-        design: StudyDesign,
-        salt: str,
-    ):
-        self.arms, self.design, self.salt = arms, design, salt
-        measured = arms[0][1][0].evaluator
-        generator = arms[0][1][0]
-        if not generator.has_images:
-            raise InvalidStudy(
-                f"{arms[0][0].data} is {generator.modality.name}: people are asked about images"
-            )
-        domain = measured.domains[0]
-        self.train, self.held_out = (
-            part[domain].images for part in (measured.split.train, measured.split.held_out)
-        )
+    def __init__(self, arms: StudyArms, design: StudyDesign, salt: str):
+        self.design, self.salt, self.data = design, salt, arms[0][0].data
+        self.train, self.held_out = real_images(arms)
         wanted = len(arms) * design.pictures
         if len(self.held_out) < wanted:
             raise InvalidStudy(
                 f"{len(arms)} arms of {design.pictures} pictures need {wanted} held-out images, and "
-                f"{arms[0][0].data} has {len(self.held_out)}: ask for fewer with --pictures"
+                f"{self.data} has {len(self.held_out)}: ask for fewer with --pictures"
             )
         random = torch.Generator().manual_seed(design.seed)
         self.chosen = torch.randperm(len(self.held_out), generator=random)[:wanted].tolist()
-        self.shown = torch.randperm(len(self.train), generator=random)[:EXAMPLE_COUNT]
-        self.fakes = [alternate_samples(samplers, design.pictures) for _, samplers in arms]
+        self.examples = torch.randperm(len(self.train), generator=random)[:EXAMPLE_COUNT]
+        self.fakes = [alternate_samples(generators, design.pictures) for _, generators in arms]
 
-    def make_item(self, arm: int, truth: Said, number: int) -> tuple[str, StudyItem, str]:
+    def make_group(self, arm: int, truth: Truth) -> list[NamedItem]:
+        return [self.make_item(arm, truth, number) for number in range(self.design.pictures)]
+
+    def make_catch(self, number: int) -> NamedItem:
+        truth = TRUTHS[number % 2]
+        name = self.draw_item_name("catch", number)
+        return name, StudyItem(truth=truth), draw_catch_word(truth)
+
+    def make_item(self, arm: int, truth: Truth, number: int) -> NamedItem:
         """An item's name, what it is, and its picture."""
         if truth == "real":
             index = self.chosen[arm * self.design.pictures + number]
@@ -126,24 +114,37 @@ class StudyPictures:
 
     def draw_item_name(self, *address: str | int) -> str:
         """A name from which nobody sees what the item is: all but the salt can be guessed."""
-        text = json.dumps([self.salt, self.design.seed, self.arms[0][0].data, *address])
+        text = json.dumps([self.salt, self.design.seed, self.data, *address])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def displayed_pixels(self) -> int:
         """CSS pixels that a picture is shown in: a few pixels are not made out when they are large."""
-        return max(SMALLEST, min(LARGEST, TIMES * self.train.shape[-1]))
+        return max(
+            MIN_SIDE_CSS_PIXELS,
+            min(MAX_SIDE_CSS_PIXELS, MAX_CSS_PIXELS_PER_PIXEL * self.train.shape[-1]),
+        )
 
     def example_urls(self) -> list[str]:
-        return [encode_item(image) for image in self.train[self.shown]]
+        return [encode_item(image) for image in self.train[self.examples]]
+
+
+def real_images(arms: StudyArms) -> tuple[Tensor, Tensor]:
+    """The images for training and those held out; raises InvalidStudy if the data are points."""
+    arm, (generator, *_) = arms[0]
+    if not generator.has_images:
+        raise InvalidStudy(
+            f"{arm.data} is {generator.modality.name}: people are asked about images"
+        )
+    evaluator = generator.evaluator
+    domain = evaluator.domains[0]
+    return evaluator.split.train[domain].images, evaluator.split.held_out[domain].images
 
 
 def alternate_samples(
-    samplers: Sequence[SavedGenerator], count: int
+    generators: Sequence[SavedGenerator], count: int
 ) -> list[tuple[str, int, Tensor]]:
-    """So many fakes, by turns from each of an arm's seeds: trial, number, image."""
-    fakes = [
-        (sampler.folder.folder.name, sampler.load_stored_images().cpu()) for sampler in samplers
-    ]
+    """So many fakes, alternating between an arm's seeds: trial, number, image."""
+    fakes = [(each.folder.folder.name, each.load_stored_images().cpu()) for each in generators]
     if sum(len(images) for _, images in fakes) < count:
         raise InvalidStudy(
             f"there are fewer than {count} fakes of an arm: ask for fewer with --pictures"
@@ -170,12 +171,12 @@ def encode_item(image: Tensor) -> str:  # uint8 [C, H, W]
     return image_to_url(picture)
 
 
-def draw_catch_word(said: Said) -> str:
+def draw_catch_word(truth: Truth) -> str:
     """The picture of a catch trial: the answer that it asks for."""
     image = Image.new("RGB", (MIN_ITEM_PIXELS, MIN_ITEM_PIXELS), (32, 32, 32))
     font = ImageFont.load_default(MIN_ITEM_PIXELS // 4)
     ImageDraw.Draw(image).text(
-        (MIN_ITEM_PIXELS / 2, MIN_ITEM_PIXELS / 2), said.upper(), "white", font, anchor="mm"
+        (MIN_ITEM_PIXELS / 2, MIN_ITEM_PIXELS / 2), truth.upper(), "white", font, anchor="mm"
     )
     return image_to_url(image)
 
@@ -187,7 +188,7 @@ def image_to_url(image: Image.Image) -> str:
 
 
 def render_study_page(
-    key: Key, images: Mapping[str, str], examples: Sequence[str], side: int = LARGEST
+    key: Key, images: Mapping[str, str], examples: Sequence[str], side: int = MAX_SIDE_CSS_PIXELS
 ) -> str:
     """One HTML file. It says nothing of what an item is, and loads nothing."""
     content: dict[str, Any] = {

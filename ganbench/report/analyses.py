@@ -30,11 +30,11 @@ class ReportAnalysis:
     shown: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table  # as the page has it
 
 
-def pivot_profiles(found: pd.DataFrame) -> pd.DataFrame:
+def pivot_profiles(profiles: pd.DataFrame) -> pd.DataFrame:
     """Profiles with a column a factor."""
-    shares = found.pivot(index="tricks", columns="factor", values="share")
-    shares = shares.reindex(found["tricks"].unique()).rename(columns=lambda factor: f"× {factor:g}")
-    return shares.reset_index()
+    shares = profiles.pivot(index="tricks", columns="factor", values="share")
+    shares = shares.reindex(profiles["tricks"].unique())
+    return shares.rename(columns=lambda factor: f"× {factor:g}").reset_index()
 
 
 ANALYSES = (
@@ -110,20 +110,20 @@ def make_analyses(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {name: table for name, table in tables.items() if not table.empty}
 
 
-def render_analyses(suite: str, made: dict[str, pd.DataFrame]) -> str:
+def render_analyses(suite: str, tables: dict[str, pd.DataFrame]) -> str:
     """The whole file."""
     parts = [f"# Further analyses of {suite}"]
     for analysis in ANALYSES:
-        if analysis.name in made:
-            shown = analysis.shown(made[analysis.name])
-            parts += [f"## {analysis.title}", analysis.note, markdown_table(format_columns(shown))]
+        if analysis.name in tables:
+            table = format_columns(analysis.shown(tables[analysis.name]))
+            parts += [f"## {analysis.title}", analysis.note, markdown_table(table)]
     return "\n\n".join(parts) + "\n"
 
 
 def format_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Numbers as they are read, columns without underscores; what is empty throughout is left out."""
-    shown = table.map(format_value).rename(columns=lambda name: name.replace("_", " "))
-    return shown.loc[:, (shown != "").any()]
+    texts = table.map(format_value).rename(columns=lambda name: name.replace("_", " "))
+    return texts.loc[:, (texts != "").any()]
 
 
 def format_value(value: object) -> str:

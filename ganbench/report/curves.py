@@ -1,4 +1,4 @@
-"""Looks: the scores of a suite's arms while they were trained, over their seeds."""
+"""Learning curves: the scores of a suite's arms during training, over their seeds."""
 
 import math
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .findings import metric_display_name
+from ganbench.analysis.contrasts import CELL_COLUMNS
 
-FAMILY_OF_CURVES = ["data", "variant", "loss", "plan"]
+from .findings import metric_display_name
 
 
 @dataclass(frozen=True)
 class LearningCurves:
-    """Curves of one metric: the outcome if it was looked at while training, else FID."""
+    """Curves of one metric: the outcome if it was measured during training, else FID."""
 
     metric: str
     log: bool  # is its scale logarithmic?
-    scores: pd.DataFrame  # a row a training and look
-    points: pd.DataFrame  # a row an arm and look: mean, min and max over seeds
+    scores: pd.DataFrame  # one row per training and step
+    points: pd.DataFrame  # one row per arm and step: mean, min and max over seeds
 
     @property
     def label(self) -> str:
@@ -30,17 +30,17 @@ def learning_curves_of(frame: pd.DataFrame) -> LearningCurves:
     plan = frame.attrs["plan"]
     scores = frame[frame["kind"].eq("curve") & frame["role"].eq("trial") & frame["value"].notna()]
     scores.attrs = {}  # pandas copies them at every turn
-    points, outcome = list(dict.fromkeys(scores["metric"])), plan["analysis"]["outcome"]
-    metric = next((m for m in (outcome, "fid", *points) if m in points), outcome)
+    measured, outcome = list(dict.fromkeys(scores["metric"])), plan["analysis"]["outcome"]
+    metric = next((m for m in (outcome, "fid", *measured) if m in measured), outcome)
     log = plan["metrics"].get(metric, {"transform": "log"})["transform"] == "log"
     scores = scores[scores["metric"].eq(metric) & (scores["value"].gt(0) | (not log))]
     return LearningCurves(metric, log, scores, aggregate_seeds(scores, log))
 
 
 def aggregate_seeds(scores: pd.DataFrame, log: bool) -> pd.DataFrame:
-    """The mean, on the metric's own scale, the lowest and the highest of each arm at each look."""
+    """Computes the mean, on the metric's own scale, and the range of each arm at each step."""
     level = scores["value"].astype(float)
-    keys = [*FAMILY_OF_CURVES, "tricks", "images"]
+    keys = [*CELL_COLUMNS, "tricks", "images"]
     groups = scores[keys].assign(level=np.log(level) if log else level)
     aggregated = groups.groupby(keys, dropna=False, sort=False)["level"].agg(["mean", "min", "max"])
     aggregated = aggregated.map(math.exp) if log else aggregated

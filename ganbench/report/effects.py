@@ -41,6 +41,7 @@ FAILURES_NOTE = (
     "recall. Wilson's 95 % intervals. *more*, *fewer*: pairs of a cell and seed in which it went wrong with "
     "the trick alone, and with none alone; p is McNemar's, exact, by Holm's correction."
 )
+MAX_LOG_HEAT = math.log(4)  # change on a logarithmic scale that heat maps show in full colour
 
 
 def effect_sections(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -71,32 +72,42 @@ def render_effects(frame: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> str:
     note = EFFECTS_NOTE.format(
         pairing="paired by seed" if plan["analysis"]["paired"] else "unpaired"
     )
-    pages = [title, note, effects_table(tables["effects"], transform)]
+    parts = [title, note, effects_table(tables["effects"], transform)]
     if not tables["chains"].empty:
-        pages += ["## Chains as they are, against none", effects_table(tables["chains"], transform)]
-    pages += [
-        f"Not told apart in {where}: {blocks}." for where, blocks in confounded_effects(frame)
-    ]
+        parts += ["## Chains as they are, against none", effects_table(tables["chains"], transform)]
+    parts += [f"Not told apart in {where}: {terms}." for where, terms in confounded_effects(frame)]
+    parts += further_sections(tables, transform)
+    return "\n\n".join(parts) + "\n"
+
+
+def further_sections(tables: dict[str, pd.DataFrame], transform: str) -> list[str]:
+    parts = []
     if not tables["interactions"].empty:
-        shown = interactions_table(tables["interactions"], transform)
-        pages += ["## Where a trick changes more", INTERACTIONS_NOTE, shown]
+        interactions = interactions_table(tables["interactions"], transform)
+        parts += ["## Where a trick changes more", INTERACTIONS_NOTE, interactions]
     if not tables["rates"].empty:
-        pages += ["## What goes wrong, and how often", FAILURES_NOTE, rates_table(tables["rates"])]
-    return "\n\n".join(pages) + "\n"
+        parts += ["## What goes wrong, and how often", FAILURES_NOTE, rates_table(tables["rates"])]
+    return parts
 
 
 def confounded_effects(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """In which cells with combined tricks which effects have the same runs."""
+    for arms, cells in cells_by_arms(frame).items():
+        combinations = [tuple(sorted(tricks_of_arm(arm))) for arm in arms]
+        if any(len(tricks) > 1 for tricks in combinations):
+            aliased = aliased_terms(combinations)
+            if aliased:
+                yield "; ".join(cells), "; ".join(" = ".join(group) for group in aliased)
+
+
+def cells_by_arms(frame: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
+    """The names of cells, grouped by the arms that apply in them."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for cell, part in outcome_rows(frame).groupby(CELL_COLUMNS, dropna=False, sort=False):
         arms = part.loc[part["outcome"] != "not_applicable", "tricks"].unique()
         assert isinstance(cell, tuple)
         groups.setdefault(tuple(arms), []).append(" / ".join(str(name) for name in cell if name))
-    for chains, cells in groups.items():
-        if any(len(tricks_of_arm(chain)) > 1 for chain in chains):
-            aliased = aliased_terms([tuple(sorted(tricks_of_arm(chain))) for chain in chains])
-            if aliased:
-                yield "; ".join(cells), "; ".join(" = ".join(group) for group in aliased)
+    return groups
 
 
 def change_formatter(transform: str) -> Callable[[float], str]:
@@ -123,7 +134,7 @@ def format_number_or_nothing(value: float) -> str:
 
 def effects_table(changes: pd.DataFrame, transform: str) -> str:
     change = change_formatter(transform)
-    shown = {
+    columns = {
         "variant": changes["variant"].replace("", "all"),
         "loss": changes["loss"].replace("", "all"),
         "tricks": changes["tricks"],
@@ -138,12 +149,12 @@ def effects_table(changes: pd.DataFrame, transform: str) -> str:
         "lost": changes["lost"],
         "verdict": changes["verdict"],
     }
-    return markdown_table(pd.DataFrame(shown))
+    return markdown_table(pd.DataFrame(columns))
 
 
 def interactions_table(interactions: pd.DataFrame, transform: str) -> str:
     show = format_times if transform == "log" else format_number_or_nothing
-    shown = {
+    columns = {
         "kind": interactions["kind"],
         "tricks": interactions["tricks"],
         "where": interactions["where"],
@@ -154,11 +165,11 @@ def interactions_table(interactions: pd.DataFrame, transform: str) -> str:
         "cells": interactions["cells"],
         "verdict": interactions["verdict"],
     }
-    return markdown_table(pd.DataFrame(shown))
+    return markdown_table(pd.DataFrame(columns))
 
 
 def rates_table(rates: pd.DataFrame) -> str:
-    shown = {
+    columns = {
         "what": rates["what"],
         "tricks": rates["tricks"],
         "of trainings": rates["count"].astype(str) + "/" + rates["trainings"].astype(str),
@@ -168,4 +179,4 @@ def rates_table(rates: pd.DataFrame) -> str:
         "fewer": rates["fewer"],
         "p (Holm)": rates["p"].map(format_probability),
     }
-    return markdown_table(pd.DataFrame(shown))
+    return markdown_table(pd.DataFrame(columns))

@@ -17,7 +17,7 @@ FLAG_WORDS = {
     "diverged": "diverged at",
 }
 METRIC_NAMES = {"fid": "FID", "kid": "KID", "is": "IS"}
-MAX_INTERACTION_SENTENCES = 5  # interactions that are told; a large grid has dozens
+MAX_INTERACTION_SENTENCES = 5  # a large grid has dozens of interactions
 
 
 def run_findings(frame: pd.DataFrame) -> list[str]:
@@ -27,28 +27,35 @@ def run_findings(frame: pd.DataFrame) -> list[str]:
         return ["No trick was compared with none in this suite."]
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
     facts, name = frame.attrs["plan"]["metrics"][outcome], metric_display_name(outcome)
-    sentences = [
-        effect_sentence(e, name, facts)
-        for e in sorted(estimated, key=effect_sort_key)
-        if e.verdict != "undecided"
-    ]
-    if not any(effect.verdict == "helps" for effect in estimated):
-        better = "lower" if facts["direction"] == "lower" else "raise"
-        sentences.insert(0, f"No trick is shown to {better} {name} over the cells of this grid.")
-    if unclear := [
-        effect for effect in estimated if effect.pairs and effect.verdict == "undecided"
-    ]:
-        undecided = "; ".join(
-            f"{e.tricks} {format_effect_size(e, facts)}{format_detectable(e, facts)}"
-            for e in unclear
-        )
-        sentences.append(f"Undecided with these seeds, change of {name}: {undecided}.")
+    sentences = decided_sentences(estimated, name, facts)
+    sentences += undecided_sentences(estimated, name, facts)
     sentences += variant_sentences(frame, name, facts)
     sentences += interaction_sentences(frame, name, facts)
     sentences += [failure_sentence(r) for r in failure_rates(frame) if r.p < 1 - CONFIDENCE_LEVEL]
     return sentences + [
         f"{e.tricks} lost {e.lost} trainings that none finished." for e in estimated if e.lost
     ]
+
+
+def decided_sentences(effects: list[Effect], name: str, facts: dict[str, str]) -> list[str]:
+    """One sentence per effect with a verdict, after one that no trick helps, if so."""
+    decided = sorted((e for e in effects if e.verdict != "undecided"), key=effect_sort_key)
+    sentences = [effect_sentence(effect, name, facts) for effect in decided]
+    if any(effect.verdict == "helps" for effect in effects):
+        return sentences
+    better = "lower" if facts["direction"] == "lower" else "raise"
+    return [f"No trick is shown to {better} {name} over the cells of this grid.", *sentences]
+
+
+def undecided_sentences(effects: list[Effect], name: str, facts: dict[str, str]) -> list[str]:
+    """One sentence for all effects that these seeds do not decide."""
+    undecided = [e for e in effects if e.pairs and e.verdict == "undecided"]
+    if not undecided:
+        return []
+    sizes = "; ".join(
+        f"{e.tricks} {format_effect_size(e, facts)}{format_detectable(e, facts)}" for e in undecided
+    )
+    return [f"Undecided with these seeds, change of {name}: {sizes}."]
 
 
 def variant_sentences(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> list[str]:
@@ -66,17 +73,12 @@ def variant_sentences(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> 
 
 def interaction_sentences(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> list[str]:
     """A sentence an interaction, the surest first, and how many more there are."""
-    differing = sorted(
-        (i for i in all_interactions(frame) if i.verdict == "differs"), key=lambda i: i.p
-    )
-    sentences = [
-        interaction_sentence(interaction, name, facts)
-        for interaction in differing[:MAX_INTERACTION_SENTENCES]
-    ]
-    if len(differing) > MAX_INTERACTION_SENTENCES:
-        sentences.append(
-            f"{len(differing) - MAX_INTERACTION_SENTENCES} more such differences are in the table of interactions."
-        )
+    differing = [i for i in all_interactions(frame) if i.verdict == "differs"]
+    surest = sorted(differing, key=lambda i: i.p)[:MAX_INTERACTION_SENTENCES]
+    sentences = [interaction_sentence(interaction, name, facts) for interaction in surest]
+    hidden = len(differing) - len(surest)
+    if hidden:
+        sentences.append(f"{hidden} more such differences are in the table of interactions.")
     return sentences
 
 

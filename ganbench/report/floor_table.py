@@ -9,6 +9,8 @@ from ganbench.evaluation.metrics.base import Measurement
 
 from .markdown import format_number
 
+FLOOR_HEADINGS = ("metric", "floor", "± SE", "expected", "")
+
 
 def measure_floor_rows(evaluator: Evaluator, metrics: tuple[str, ...]) -> list[dict[str, Any]]:
     """Of each metric what held-out data score, with its error, and what theory expects."""
@@ -27,10 +29,13 @@ def floor_entry(reading: Measurement | str) -> dict[str, Any]:
 
 def render_floor_table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("metric", "floor", "± SE", "expected", ""):
+    for heading in FLOOR_HEADINGS:
         table.add_column(heading, justify="left" if heading in ("metric", "") else "right")
     for row in rows:
-        values = (row["value"], row["standard_error"], row["expected"])
-        cells = ["" if value is None else format_number(value) for value in values]
+        cells = [format_optional(row[key]) for key in ("value", "standard_error", "expected")]
         table.add_row(row["metric"], *cells, row["reason"])
     return table
+
+
+def format_optional(value: float | None) -> str:
+    return "" if value is None else format_number(value)

@@ -15,12 +15,13 @@ HUMAN_ERROR_MEANING = (
 )
 
 
-def study_tables(found: dict[str, Any]) -> list[Table]:
+def study_tables(study: dict[str, Any]) -> list[Table]:
     """One of arms, the hardest to tell first, and one of raters."""
-    arms = sorted(found["arms"], key=lambda arm: -(arm["error"] or 0.0))
-    names = [" · ".join(filter(None, (arm[key] for key in ARM_COLUMNS[1:]))) for arm in arms]
-    raters = [tables["rater"] + (" (left out)" * tables["left_out"]) for tables in found["raters"]]
-    return [study_table("arm", names, arms), study_table("rater", raters, found["raters"])]
+    arms = sorted(study["arms"], key=lambda arm: -(arm["error"] or 0.0))
+    arm_names = [" · ".join(arm[key] for key in ARM_COLUMNS[1:] if arm[key]) for arm in arms]
+    raters = study["raters"]
+    rater_names = [rater["rater"] + " (left out)" * rater["left_out"] for rater in raters]
+    return [study_table("arm", arm_names, arms), study_table("rater", rater_names, raters)]
 
 
 def study_table(head: str, names: list[str], rows: list[dict[str, Any]]) -> Table:
@@ -51,27 +52,35 @@ def format_share(share: float | None) -> str:
     return "" if share is None else f"{share:.0%}".replace("%", " %")
 
 
-def study_sentences(found: dict[str, Any]) -> list[str]:
-    raters = found["raters"]
-    counted = [told for told in raters if not told["left_out"]]
-    sentences = [HUMAN_ERROR_MEANING]
-    if found["alpha"] is not None and len(counted) > 1:
-        sentences.append(
-            f"Agreement of {len(counted)} raters: Krippendorff's alpha {found['alpha']:.2f}."
-        )
-    if len(counted) < 2:
-        sentences.append(
-            "The answers of fewer than two raters count: nothing is known of how raters differ."
-        )
-    sentences += [
-        f"{told['rater']} is left out: {told['caught']} of {told['catches']} catch trials were answered "
-        "as they said."
-        for told in raters
-        if told["left_out"]
+def study_sentences(study: dict[str, Any]) -> list[str]:
+    counted = [rater for rater in study["raters"] if not rater["left_out"]]
+    left_out = [rater for rater in study["raters"] if rater["left_out"]]
+    return [
+        HUMAN_ERROR_MEANING,
+        *agreement_sentences(study["alpha"], len(counted)),
+        *(left_out_sentence(rater) for rater in left_out),
+        *flaw_sentences(counted, "hasty", "answers came faster than anybody decides"),
+        *flaw_sentences(counted, "off", "exposures were not of the length asked for"),
     ]
-    for what, told in (("hasty", "answers came faster than anybody decides"),
-                       ("off", "exposures were not of the length asked for")):  # fmt: skip
-        sentences += [
-            f"{rater['rater']}: {rater[what]} {told}." for rater in counted if rater[what]
+
+
+def agreement_sentences(alpha: float | None, raters: int) -> list[str]:
+    if raters < 2:
+        return [
+            "The answers of fewer than two raters count: nothing is known of how raters differ."
         ]
-    return sentences
+    if alpha is None:
+        return []
+    return [f"Agreement of {raters} raters: Krippendorff's alpha {alpha:.2f}."]
+
+
+def left_out_sentence(rater: dict[str, Any]) -> str:
+    return (
+        f"{rater['rater']} is left out: {rater['caught']} of {rater['catches']} catch trials were answered "
+        "as they said."
+    )
+
+
+def flaw_sentences(raters: list[dict[str, Any]], key: str, flaw: str) -> list[str]:
+    """One sentence per rater with such answers: how many."""
+    return [f"{rater['rater']}: {rater[key]} {flaw}." for rater in raters if rater[key]]

@@ -16,7 +16,7 @@ NICE_INCREMENT = 10  # of what the run leaves of the CPU
 
 
 class LiveReport(AbstractContextManager["LiveReport"]):
-    """Draws, so many seconds after the last was drawn; 0 is never. What goes wrong is told, once each."""
+    """Draws, so many seconds after the last was drawn; 0 is never. Prints each error once."""
 
     def __init__(self, folder: Path, every: float, tell: Callable[[str], None]):
         self.folder, self.every, self.tell = folder, every, tell
@@ -74,8 +74,12 @@ def draw_report(folder: str, over: bool) -> None:
 
     from .writer import write_all, write_live
 
-    own = Path(folder)
-    store, plan = Store(own.parent), read_json(own / "plan.json")
+    suite_folder = Path(folder)
+    store, plan = Store(suite_folder.parent), read_json(suite_folder / "plan.json")
     if plan is None:
-        raise FileNotFoundError(f"{own / 'plan.json'} does not exist")
-    (write_all if over else write_live)(collect_rows(plan, store), own, store)
+        raise FileNotFoundError(f"{suite_folder / 'plan.json'} does not exist")
+    frame = collect_rows(plan, store)
+    if over:
+        write_all(frame, suite_folder, store)
+    else:
+        write_live(frame, suite_folder, store)

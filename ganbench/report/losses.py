@@ -13,7 +13,7 @@ from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.experiments.store import Store
 from ganbench.files import CorruptFile, read_json_or_none, write_bytes
 
-MAX_ARMS_WITH_LOSSES = 60  # whose losses are told
+MAX_ARMS_WITH_LOSSES = 60  # whose losses a page shows
 MAX_POINTS_PER_ARM = 60  # of a training
 LOSS_TERMS = ("discriminator", "generator", "real_score", "fake_score")
 LOSSES_SCHEMA = pa.schema(
@@ -27,17 +27,14 @@ def empty_losses() -> pd.DataFrame:
 
 def collect_losses(frame: pd.DataFrame, board: pd.DataFrame, store: Store) -> pd.DataFrame:
     """A row a point, of one training an arm: the first that finished, else the first."""
-    trained = frame[frame["role"].eq("trial") & frame["trial"].notna()][
-        ["trial", "outcome", *ARM_COLUMNS]
-    ]
+    has_trial = frame["role"].eq("trial") & frame["trial"].notna()
+    trained = frame.loc[has_trial, ["trial", "outcome", *ARM_COLUMNS]]
     trained.attrs = {}  # pandas copies them at every turn
     done_first = trained["outcome"].ne("done").sort_values(kind="stable").index
     first = trained.loc[done_first].drop_duplicates(ARM_COLUMNS)
     arms = arms_in_turn(board)[ARM_COLUMNS].head(MAX_ARMS_WITH_LOSSES).merge(first, on=ARM_COLUMNS)
-    return pd.concat(
-        [empty_losses(), *(logged_terms(trial, store) for trial in arms["trial"])],
-        ignore_index=True,
-    )
+    logged = [logged_terms(trial, store) for trial in arms["trial"]]
+    return pd.concat([empty_losses(), *logged], ignore_index=True)
 
 
 def arms_in_turn(board: pd.DataFrame) -> pd.DataFrame:
@@ -48,24 +45,23 @@ def arms_in_turn(board: pd.DataFrame) -> pd.DataFrame:
 
 
 def logged_terms(trial: str, store: Store) -> pd.DataFrame:
-    """The looks at one training."""
+    """The losses of one training, in few points."""
     curve: dict[str, Any] = read_json_or_none(store.trial_folder(trial).curve_path) or {}
-    return average_neighbours(pd.DataFrame(curve.get("losses", []))).assign(trial=trial)[
-        LOSSES_SCHEMA.names
-    ]
+    points = average_neighbours(pd.DataFrame(curve.get("losses", [])))
+    return points.assign(trial=trial)[LOSSES_SCHEMA.names]
 
 
-def average_neighbours(looks: pd.DataFrame) -> pd.DataFrame:
+def average_neighbours(losses: pd.DataFrame) -> pd.DataFrame:
     """Means of neighbours, such that few points are left; what was not logged is no part of them."""
-    points = looks.reindex(columns=["step", *LOSS_TERMS]).astype(float)
+    points = losses.reindex(columns=["step", *LOSS_TERMS]).astype(float)
     bins = min(MAX_POINTS_PER_ARM, len(points))
     return points.groupby(np.arange(len(points)) * bins // max(1, len(points))).mean()
 
 
-def save_losses(found: pd.DataFrame, folder: Path) -> None:
+def save_losses(losses: pd.DataFrame, folder: Path) -> None:
     """Writes losses.parquet, the same bytes for the same losses."""
     content = pa.BufferOutputStream()
-    table = pa.Table.from_pandas(found, schema=LOSSES_SCHEMA, preserve_index=False)
+    table = pa.Table.from_pandas(losses, schema=LOSSES_SCHEMA, preserve_index=False)
     pq.write_table(table.replace_schema_metadata(None), content)
     write_bytes(folder / "losses.parquet", content.getvalue().to_pybytes())
 

@@ -6,33 +6,26 @@ from typing import Any
 import pandas as pd
 
 from ganbench.analysis.detection import MIN_DOMINANT_ACCURACY
-from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.human_study.error_rates import HUMAN_ERROR_COLUMN as HUMAN
+from ganbench.analysis.leaderboard import ARM_COLUMNS, IMAGES_PER_SECOND
+from ganbench.human_study.error_rates import HUMAN_ERROR_COLUMN
 
 from .findings import metric_display_name
 
-IMAGES_PER_SECOND_COLUMN = "train_images_per_second"
 PARAMETER_COUNT_COLUMNS = ("generator_parameters", "discriminator_parameters")
 FLAG_COLUMNS = ("collapsed", "oscillating", "won")  # what diverged is named below the tables
+FAILED_OUTCOMES = ("diverged", "failed", "not_applicable")
+LEFT_ALIGNED_COLUMNS = ("variant", "loss", "tricks", "plan", "flags")
 
 
-def render_leaderboard(frame: pd.DataFrame, board: pd.DataFrame, found: list[str]) -> str:
+def render_leaderboard(frame: pd.DataFrame, board: pd.DataFrame, findings: list[str]) -> str:
     """The whole leaderboard file: findings, what the numbers mean, a table a data set."""
     plan = frame.attrs["plan"]
-    lines = [f"# {plan['suite']}", "", plan["about"], "", *(f"- {line}" for line in found), ""]
-    lines += [
-        f"Budget: {format_budget(plan)}. Seeds: {len(plan['seeds'])}. Device: {plan['device']}.",
-        "",
-    ]
+    lines = [f"# {plan['suite']}", "", plan["about"], "", *(f"- {line}" for line in findings), ""]
+    seeds, device = len(plan["seeds"]), plan["device"]
+    lines += [f"Budget: {format_budget(plan)}. Seeds: {seeds}. Device: {device}.", ""]
     for data, part in board.groupby("data", sort=False):
-        lines += [
-            f"## {data}",
-            "",
-            *describe_numbers(plan, str(data)),
-            "",
-            leaderboard_markdown_table(plan, part),
-            "",
-        ]
+        lines += [f"## {data}", "", *describe_numbers(plan, str(data)), ""]
+        lines += [leaderboard_markdown_table(plan, part), ""]
     lines += list_failures(board)
     versions = plan["provenance"]
     lines += [f"ganbench {versions['ganbench']}, torch {versions['torch']}."]
@@ -63,47 +56,52 @@ def describe_numbers(plan: dict[str, Any], data: str) -> list[str]:
 
 
 def leaderboard_markdown_table(plan: dict[str, Any], part: pd.DataFrame) -> str:
-    metrics = list(plan["metrics"])
-    outcome = plan["analysis"]["outcome"]
-    shown = pd.DataFrame(
-        {
-            "#": [format_rank(row) for row in part.to_dict("records")],
-            "variant": part["variant"].fillna("").tolist(),
-            "loss": part["loss"].fillna("").tolist(),
-            "tricks": part["tricks"].fillna("").tolist(),
-            "plan": part["plan"].fillna("").tolist(),
-            "seeds": [format_measured_count(row) for row in part.to_dict("records")],
-            "flags": [format_flag_counts(row) for row in part.to_dict("records")],
-            **{
-                metric_display_name(m): [
-                    format_cell_with_error(row, m, m == outcome) for row in part.to_dict("records")
-                ]
-                for m in metrics
-            },
-            **format_human_error(part),
-            "img/s": format_costs(part[IMAGES_PER_SECOND_COLUMN]),
-            "s": format_costs(part["train_seconds"]),
-            "MB": format_costs(part["peak_memory"] / 1e6),
-            "1,000 weights": format_costs(
-                part[list(PARAMETER_COUNT_COLUMNS)].sum(axis=1, min_count=2) / 1e3
-            ),
-        }
-    )
-    empty = [
-        c for c in ("plan", "flags", *map(metric_display_name, metrics)) if (shown[c] == "").all()
-    ]
-    shown = shown.drop(columns=empty)
-    right = [c not in ("variant", "loss", "tricks", "plan", "flags") for c in shown]
-    return shown.to_markdown(
-        index=False, colalign=["right" if r else "left" for r in right], disable_numparse=True
-    )
+    scores = score_columns(plan, part)
+    columns = {**name_columns(part), **scores, **format_human_error(part), **cost_columns(part)}
+    table = pd.DataFrame(columns)
+    empty = [name for name in ("plan", "flags", *scores) if (table[name] == "").all()]
+    table = table.drop(columns=empty)
+    alignments = ["left" if name in LEFT_ALIGNED_COLUMNS else "right" for name in table]
+    return table.to_markdown(index=False, colalign=alignments, disable_numparse=True)
+
+
+def name_columns(part: pd.DataFrame) -> dict[str, list[str]]:
+    """What a row is called, its rank, and how many seeds it has with which flags."""
+    rows = part.to_dict("records")
+    return {
+        "#": [format_rank(row) for row in rows],
+        **{name: part[name].fillna("").tolist() for name in ARM_COLUMNS[1:]},
+        "seeds": [format_measured_count(row) for row in rows],
+        "flags": [format_flag_counts(row) for row in rows],
+    }
+
+
+def score_columns(plan: dict[str, Any], part: pd.DataFrame) -> dict[str, list[str]]:
+    rows, outcome = part.to_dict("records"), plan["analysis"]["outcome"]
+    return {
+        metric_display_name(metric): [
+            format_cell_with_error(row, metric, metric == outcome) for row in rows
+        ]
+        for metric in plan["metrics"]
+    }
+
+
+def cost_columns(part: pd.DataFrame) -> dict[str, list[str]]:
+    weights = part[list(PARAMETER_COUNT_COLUMNS)].sum(axis=1, min_count=2)
+    return {
+        "img/s": format_costs(part[IMAGES_PER_SECOND]),
+        "s": format_costs(part["train_seconds"]),
+        "MB": format_costs(part["peak_memory"] / 1e6),
+        "1,000 weights": format_costs(weights / 1e3),
+    }
 
 
 def format_human_error(part: pd.DataFrame) -> dict[str, list[str]]:
     """How often people judged wrongly, where they were asked."""
-    if HUMAN not in part or part[HUMAN].isna().all():
+    if HUMAN_ERROR_COLUMN not in part or part[HUMAN_ERROR_COLUMN].isna().all():
         return {}
-    return {HUMAN: [format_cell(row, HUMAN, True) for row in part.to_dict("records")]}
+    rows = part.to_dict("records")
+    return {HUMAN_ERROR_COLUMN: [format_cell(row, HUMAN_ERROR_COLUMN, True) for row in rows]}
 
 
 def format_costs(values: "pd.Series[float]") -> list[str]:
@@ -149,9 +147,9 @@ def format_cell_with_error(row: dict[Any, Any], metric: str, interval: bool) -> 
     )
 
 
-def markdown_table(shown: pd.DataFrame) -> str:
+def markdown_table(table: pd.DataFrame) -> str:
     """Texts and numbers as a Markdown table, as they are."""
-    return shown.to_markdown(index=False, disable_numparse=True)
+    return table.to_markdown(index=False, disable_numparse=True)
 
 
 def format_number(value: float) -> str:
@@ -163,12 +161,13 @@ def list_failures(board: pd.DataFrame) -> list[str]:
     """Cells that did not all end well, and why."""
     lines = []
     for row in board[board["reason"] != ""].to_dict("records"):
-        counts = [
-            f"{row[o]} {o.replace('_', ' ')}"
-            for o in ("diverged", "failed", "not_applicable")
-            if row[o]
-        ]
+        counts = format_failure_counts(row)
         if counts:
             name = " / ".join(row[key] for key in ARM_COLUMNS if row[key])
-            lines.append(f"- {name}: {', '.join(counts)}: {row['reason']}")
+            lines.append(f"- {name}: {counts}: {row['reason']}")
     return ["## Not measured", "", *lines, ""] if lines else []
+
+
+def format_failure_counts(row: dict[Any, Any]) -> str:
+    """`1 diverged, 2 not applicable`, or nothing."""
+    return ", ".join(f"{row[o]} {o.replace('_', ' ')}" for o in FAILED_OUTCOMES if row[o])

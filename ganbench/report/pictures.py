@@ -5,24 +5,19 @@ from typing import Any
 
 import pandas as pd
 
+from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.experiments.store import Store
 from ganbench.files import write_bytes
 from ganbench.report.figures.base import file_name_of
 
-PICTURE_KINDS = (
-    "samples",
-    "interpolation",
-    "neighbours",
-    "mixing",
-    "truncation",
-)  # files of a trial's folder
-PICTURE_NAME_COLUMNS = ("data", "variant", "loss", "tricks", "plan")
+# Files of a trial's folder
+PICTURE_KINDS = ("samples", "interpolation", "neighbours", "mixing", "truncation")
 
 
 def copy_pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:
     """Copies what there is of each kind."""
     done = frame[frame["outcome"].eq("done") & frame["trial"].notna()]
-    for row in done.drop_duplicates(["role", *PICTURE_NAME_COLUMNS]).itertuples():
+    for row in done.drop_duplicates(["role", *ARM_COLUMNS]).itertuples():
         for kind in PICTURE_KINDS:
             source = store.trial_folder(str(row.trial)).folder / f"{kind}.png"
             if source.exists():
@@ -37,6 +32,6 @@ def picture_file(folder: Path, row: Any, kind: str = "samples") -> Path:
 
 def cell_file_name(row: Any) -> str:
     """A cell's name as a file's."""
-    parts = [str(getattr(row, key)) for key in PICTURE_NAME_COLUMNS]
+    parts = [str(getattr(row, key)) for key in ARM_COLUMNS]
     parts += ["untrained"] if row.role == "untrained" else []
     return file_name_of("-".join(part for part in parts if part))

@@ -21,7 +21,7 @@ from .losses import collect_losses, empty_losses, read_losses
 class SuiteReport:
     frame: pd.DataFrame
     board: pd.DataFrame
-    changes: dict[str, pd.DataFrame]  # effects, chains, interactions, rates
+    changes: dict[str, pd.DataFrame]  # effects, chains (of tricks), interactions, rates
     further: dict[str, pd.DataFrame]  # the analyses by name
     findings: list[str]
     losses: pd.DataFrame = field(default_factory=empty_losses)  # of a training an arm
@@ -35,16 +35,13 @@ class SuiteReport:
         Losses are in the store, or where there is none in that folder; raises CorruptFile if they are not.
         """
         board = leaderboard(frame)
-        logged = (
-            collect_losses(frame, board, store)
-            if store
-            else read_losses(folder)
-            if folder
-            else empty_losses()
-        )
-        board = with_human_error(board, folder) if folder else board
         return cls(
-            frame, board, effect_sections(frame), make_analyses(frame), run_findings(frame), logged
+            frame=frame,
+            board=with_human_error(board, folder) if folder else board,
+            changes=effect_sections(frame),
+            further=make_analyses(frame),
+            findings=run_findings(frame),
+            losses=find_losses(frame, board, folder, store),
         )
 
     @property
@@ -58,3 +55,12 @@ class SuiteReport:
     @property
     def chains(self) -> list[Effect]:
         return effects_of_table(self.changes["chains"])
+
+
+def find_losses(
+    frame: pd.DataFrame, board: pd.DataFrame, folder: Path | None, store: Store | None
+) -> pd.DataFrame:
+    """The losses in the store, else those in the suite's folder, else none."""
+    if store:
+        return collect_losses(frame, board, store)
+    return read_losses(folder) if folder else empty_losses()

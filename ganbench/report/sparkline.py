@@ -34,7 +34,7 @@ def mean_of_finite(values: Sequence[float | None]) -> float | None:
 
 
 def curve_lines(points: Sequence[Mapping[str, Any]], leave: Sequence[str] = ()) -> list[str]:
-    """A line for each quantity of a curve's points: its name, its first value, its course, its last."""
+    """A line for each quantity of a curve's points: its name, its first value, its sparkline, its last."""
     names = dict.fromkeys(name for point in points for name in point if name not in leave)
     return [curve_line(name, [point.get(name) for point in points]) for name in names]
 

@@ -40,18 +40,22 @@ def terminal_table(plan: dict[str, Any], data: str, part: pd.DataFrame) -> Table
     grid.add_column("modes", justify="right")
     grid.add_column("n", justify="right")
     plans = part[part["role"] == "trial"].groupby("variant")["plan"].nunique()
+    several_plans = bool((plans > 1).any())
     for row in select_shown_rows(part).to_dict("records"):
-        coverage = "" if modes is None or pd.isna(row[modes]) else format_number(row[modes])
         cells = [
             terminal_rank(row),
-            format_arm_name(row, bool((plans > 1).any())),
+            format_arm_name(row, several_plans),
             format_cell(row, outcome, True),
-            coverage,
+            format_modes(row, modes),
             format_measured_count(row),
         ]
         style = None if row["role"] == "trial" else "dim"
         grid.add_row(*(escape(text) for text in cells), style=style)
     return grid
+
+
+def format_modes(row: dict[Any, Any], metric: str | None) -> str:
+    return "" if metric is None or pd.isna(row[metric]) else format_number(row[metric])
 
 
 def terminal_rank(row: dict[Any, Any]) -> str:

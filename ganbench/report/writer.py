@@ -79,26 +79,21 @@ def write_page(report: SuiteReport, folder: Path, store: Store | None) -> None:
 
 def write_pictures_of_shown_arms(report: SuiteReport, store: Store) -> None:
     """Walks, neighbours and styles of the cells that the terminal shows, a seed each."""
-    from ganbench.visualization.samples import (
-        write_closer_pictures,  # of torch, which tables alone do not need
-    )
+    # Imported late: it needs torch, which tables alone do not.
+    from ganbench.visualization.samples import write_closer_pictures
 
-    arms = pd.concat(
-        [select_shown_rows(part) for _, part in report.board.groupby("data", sort=False)]
-    )
+    groups = report.board.groupby("data", sort=False)
+    shown_arms = pd.concat([select_shown_rows(part) for _, part in groups])
+    ranked = shown_arms.loc[shown_arms["rank"].notna(), ARM_COLUMNS]
     done = report.frame[report.frame["outcome"].eq("done") & report.frame["role"].eq("trial")]
-    trials = (
-        done[["trial", *ARM_COLUMNS]]
-        .drop_duplicates(ARM_COLUMNS)
-        .merge(arms.loc[arms["rank"].notna(), ARM_COLUMNS])
-    )
+    trials = done[["trial", *ARM_COLUMNS]].drop_duplicates(ARM_COLUMNS).merge(ranked)
     write_closer_pictures(map(str, trials["trial"]), store)
 
 
 def write_leaderboard(
-    frame: pd.DataFrame, board: pd.DataFrame, said: list[str], folder: Path
+    frame: pd.DataFrame, board: pd.DataFrame, findings: list[str], folder: Path
 ) -> None:
-    text = render_leaderboard(frame, board, said)
+    text = render_leaderboard(frame, board, findings)
     write_bytes(folder / "leaderboard.md", text.encode())
     write_table(board, folder / "leaderboard")
 
@@ -115,14 +110,14 @@ def render_texts(report: SuiteReport) -> dict[str, str]:
     }
 
 
-def summarize_rows(frame: pd.DataFrame, said: list[str]) -> dict[str, Any]:
+def summarize_rows(frame: pd.DataFrame, findings: list[str]) -> dict[str, Any]:
     """What the rows come to, for programs."""
     plan = frame.attrs["plan"]
     trials = frame[frame["role"].eq("trial")].drop_duplicates(["trial", "seed", *ARM_COLUMNS])
     return {
         "suite": plan["suite"],
         "outcome": plan["analysis"]["outcome"],
-        "findings": said,
+        "findings": findings,
         "trials": trials["outcome"].fillna("not run").value_counts().to_dict(),
         "protocols": [protocol["text"] for protocol in plan["protocols"].values()],
         "provenance": plan["provenance"],
@@ -135,6 +130,6 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     content = io.BytesIO()
     table.to_parquet(content, index=False)
     write_bytes(path.with_suffix(".parquet"), content.getvalue())
-    shown: Any = format_columns(table)
-    latex = tabulate(shown, headers="keys", tablefmt="latex_booktabs", showindex=False)
+    texts: Any = format_columns(table)
+    latex = tabulate(texts, headers="keys", tablefmt="latex_booktabs", showindex=False)
     write_bytes(path.with_suffix(".tex"), f"{latex}\n".encode())

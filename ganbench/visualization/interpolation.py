@@ -30,13 +30,11 @@ def draw_interpolation(generator: SavedGenerator, method: str = "spherical") -> 
     streams = RngStreams(generator.trial.seed, latent_sampler.device)
     walks = walk_latents(latent_sampler, method, steps, streams.generator("interpolation"))
     sources = next(iter_source_batches(generator.evaluator.split.held_out, streams, WALK_COUNT))
-    labels = (
-        task.conditioning(sources).get(IMAGE, Conditioning()).labels
-    )  # a walk stays within a class
+    # A walk stays within a class.
+    labels = task.conditioning(sources).get(IMAGE, Conditioning()).labels
     repeated_labels = None if labels is None else labels.repeat_interleave(steps)
-    images = to_uint8(
-        with_fixed_layer_noise(latent_sampler, streams).images(walks, repeated_labels)
-    )
+    sampler = with_fixed_layer_noise(latent_sampler, streams)
+    images = to_uint8(sampler.images(walks, repeated_labels))
     if not generator.has_images:
         return draw_picture(images, generator.evaluator.reference)
     return encode_png(arrange_grid(images, steps))
@@ -45,7 +43,7 @@ def draw_interpolation(generator: SavedGenerator, method: str = "spherical") -> 
 def walk_latents(
     latent_sampler: LatentSampler, method: str, steps: int, random: torch.Generator
 ) -> Tensor:
-    """Latents on the way from one to another, both ends included: [WALKED * steps, L]; codes stay."""
+    """Latents on the way from one to another, both ends included: [WALK_COUNT * steps, L]; codes stay."""
     start, end = (latent_sampler.latents(WALK_COUNT, random) for _ in range(2))
     (a, codes), (b, _) = (side.tensor_split([latent_sampler.gaussian], 1) for side in (start, end))
     shares = torch.linspace(0, 1, steps, device=start.device)

@@ -26,25 +26,25 @@ class NearestNeighbours:
 def find_neighbours(generator: SavedGenerator, count: int | None = None) -> NearestNeighbours:
     """The ten fakes that are nearest to a training example, and the first ten, each above its nearest.
 
-    It looks at all fakes that were measured, or at the first of them, and searches the training
-    examples that fakes are measured against. Raises CannotVisualize for what are no images.
+    It compares all fakes that were measured, or the first of them, with the training examples that
+    fakes are measured against. Raises CannotVisualize for what are no images.
     """
-    measured = generator.evaluator
+    evaluator = generator.evaluator
     if not generator.has_images:
         raise CannotVisualize(
             f"{generator.trial.data} is {generator.modality.name}: neighbours are shown of images"
         )
     fakes = generator.load_stored_images()[:count]
-    squared, which = find_nearest(measured.extract(fakes), measured.real_features)
+    squared, which = find_nearest(evaluator.extract(fakes), evaluator.real_features)
     order = squared.argsort(stable=True)[:GRID_COLUMNS]
     rows = []
     for chosen in (order, torch.arange(min(GRID_COLUMNS, len(fakes)), device=order.device)):
-        rows += [fakes[chosen].cpu(), measured.reference[which[chosen].cpu()]]
-    held_out_squared = held_out_distances(measured.real_features)
+        rows += [fakes[chosen].cpu(), evaluator.reference[which[chosen].cpu()]]
+    held_out_squared = held_out_distances(evaluator.real_features)
     return NearestNeighbours(
         picture=encode_png(arrange_grid(torch.cat(rows), len(order))),
         fakes=len(fakes),
-        reals=len(measured.real_features),
+        reals=len(evaluator.real_features),
         distance=float(squared.sqrt().median()),
         held_out=float(held_out_squared.sqrt().median()),
         copies=int((squared == 0).sum()),

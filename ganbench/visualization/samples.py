@@ -1,4 +1,4 @@
-"""Looking: pictures of what a kept sampler makes, of walks between its latents, of styles, and of whom it resembles."""
+"""Pictures of a saved generator: samples, walks between latents, styles, and nearest neighbours."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -26,8 +26,8 @@ MAX_NEIGHBOUR_SAMPLES = 200  # fakes whose neighbours a report searches: extract
 def draw_samples(generator: SavedGenerator, count: int = GRID_COLUMNS**2) -> bytes:
     """A PNG of the first fakes that were measured; of points their density.
 
-    Translations stand beside what they were made from, and what they should be. Of fakes that were
-    asked to show a class there are ten of each of the first ten classes.
+    Translations stand beside what they were made from, and what they should be. Of
+    class-conditional fakes there are ten of each of the first ten classes.
     """
     fakes = generator.load_samples()
     if not generator.has_images or fakes.source is not None or fakes.labels is not None:
@@ -35,23 +35,21 @@ def draw_samples(generator: SavedGenerator, count: int = GRID_COLUMNS**2) -> byt
     return encode_png(arrange_grid(to_uint8(fakes.images[:count])))
 
 
-def draw_styles(sampler: SavedGenerator, kind: str) -> bytes:
+def draw_styles(saved: SavedGenerator, kind: str) -> bytes:
     """A PNG of styles, mixed or truncated; raises CannotVisualize if the generator has none."""
-    generator, *_ = sampler.load_task().generators.values()
+    generator, *_ = saved.load_task().generators.values()
     if not isinstance(generator, StyledGenerator):
         raise CannotVisualize(
-            f"{sampler.trial.variant} has no styles: its network maps no latents to them"
+            f"{saved.trial.variant} has no styles: its network maps no latents to them"
         )
-    return STYLE_PICTURES[kind](
-        generator, RngStreams(sampler.trial.seed, torch.device(sampler.trial.device))
-    )
+    streams = RngStreams(saved.trial.seed, torch.device(saved.trial.device))
+    return STYLE_PICTURES[kind](generator, streams)
 
 
-CLOSER_PICTURES: dict[
-    str, Callable[[SavedGenerator], bytes]
-] = {  # what a report shows of an arm beside its samples
+# What a report shows of an arm beside its samples
+CLOSER_PICTURES: dict[str, Callable[[SavedGenerator], bytes]] = {
     "interpolation": draw_interpolation,
-    "neighbours": lambda sampler: find_neighbours(sampler, MAX_NEIGHBOUR_SAMPLES).picture,
+    "neighbours": lambda saved: find_neighbours(saved, MAX_NEIGHBOUR_SAMPLES).picture,
     **{kind: partial(draw_styles, kind=kind) for kind in STYLE_PICTURES},
 }
 
@@ -60,9 +58,12 @@ def write_closer_pictures(identifiers: Iterable[str], store: Store) -> None:
     """Makes closer pictures beside `samples.png`: those that are not there yet, of what can be shown."""
     for identifier in identifiers:
         with suppress(CannotVisualize, CorruptFile, NotDownloaded):
-            sampler = find_saved_generator(read_trial(store, identifier), store)
-            for kind, picture_of in CLOSER_PICTURES.items():
-                path = sampler.folder.folder / f"{kind}.png"
-                if not path.exists():
-                    with suppress(CannotVisualize):  # of points no neighbours, of most no styles
-                        write_bytes(path, picture_of(sampler))
+            write_missing_pictures(find_saved_generator(read_trial(store, identifier), store))
+
+
+def write_missing_pictures(saved: SavedGenerator) -> None:
+    for kind, draw in CLOSER_PICTURES.items():
+        path = saved.folder.folder / f"{kind}.png"
+        if not path.exists():
+            with suppress(CannotVisualize):  # of points no neighbours, of most no styles
+                write_bytes(path, draw(saved))

@@ -23,26 +23,31 @@ def draw_style_mixing(generator: StyledGenerator, streams: RngStreams) -> bytes:
     second third in the next two and the last in the last two; those at the side give the others.
     """
     random = streams.generator("mixing")
-    above, beside = (
-        draw_new_styles(generator, MIXED_COLUMNS, random),
-        draw_new_styles(generator, 3 * MIXED_ROWS, random),
-    )
+    above = draw_new_styles(generator, MIXED_COLUMNS, random)
+    beside = draw_new_styles(generator, 3 * MIXED_ROWS, random)
     layers = generator.synthesis.layers
-    third = torch.arange(layers, device=above.device) * 3 // layers  # [layers]
-    given = third == torch.arange(3, device=above.device).repeat_interleave(MIXED_ROWS)[:, None]
-    mixed = torch.where(given[:, None, :, None], above[None, :, None], beside[:, None, None])
     parts = [part[:, None].expand(-1, layers, -1) for part in (above, beside)]
-    images = synthesize_styles(
-        generator, torch.cat([*parts, mixed.flatten(0, 1)]), streams, "mixing"
-    )
-    top, left, inside = images.split(
-        [MIXED_COLUMNS, 3 * MIXED_ROWS, MIXED_COLUMNS * 3 * MIXED_ROWS]
-    )
+    styles = torch.cat([*parts, cross_styles(above, beside, layers)])
+    images = synthesize_styles(generator, styles, streams, "mixing")
+    return encode_png(arrange_grid(to_uint8(add_margins(images)), MIXED_COLUMNS + 1))
+
+
+def cross_styles(above: Tensor, beside: Tensor, layers: int) -> Tensor:
+    """Every style at the side with a third of the layers of every one above: [N, layers, width]."""
+    third = torch.arange(layers, device=above.device) * 3 // layers  # [layers]
+    thirds = torch.arange(3, device=above.device).repeat_interleave(MIXED_ROWS)
+    from_above = third == thirds[:, None]  # [rows, layers]
+    crossed = torch.where(from_above[:, None, :, None], above[None, :, None], beside[:, None, None])
+    return crossed.flatten(0, 1)
+
+
+def add_margins(images: Tensor) -> Tensor:
+    """The images above, at the side and in between in the order of the grid, its corner blank."""
+    rows = 3 * MIXED_ROWS
+    top, left, inside = images.split([MIXED_COLUMNS, rows, MIXED_COLUMNS * rows])
     first = torch.cat([torch.full_like(top[:1], BLANK_PIXEL), top])
-    rows = torch.cat(
-        [left[:, None], inside.unflatten(0, (3 * MIXED_ROWS, MIXED_COLUMNS))], 1
-    ).flatten(0, 1)
-    return encode_png(arrange_grid(to_uint8(torch.cat([first, rows])), MIXED_COLUMNS + 1))
+    others = torch.cat([left[:, None], inside.unflatten(0, (rows, MIXED_COLUMNS))], 1)
+    return torch.cat([first, others.flatten(0, 1)])
 
 
 @torch.no_grad()

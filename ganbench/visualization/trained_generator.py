@@ -28,7 +28,7 @@ class CannotVisualize(GanbenchError, ValueError):
 
 @dataclass(frozen=True)
 class SavedGenerator:
-    """A sampler of a trial that is done, as it was at one checkpoint."""
+    """The generator of a finished trial, as it was at one checkpoint."""
 
     trial: Trial
     folder: TrialFolder
@@ -59,7 +59,7 @@ class SavedGenerator:
 
     @contextmanager
     def explaining_load_errors(self) -> Iterator[None]:
-        """Says in a sentence that a sampler is damaged, or of other networks than this code makes."""
+        """Raises CannotVisualize for a damaged generator, or one of other networks than this code makes."""
         try:
             yield
         except (NotDownloaded, CorruptFile):
@@ -75,7 +75,7 @@ class SavedGenerator:
 
 
 def find_saved_generator(trial: Trial, store: Store, checkpoint: str = "last") -> SavedGenerator:
-    """Raises CannotVisualize if the trial has no such sampler."""
+    """Raises CannotVisualize if the trial has no such generator."""
     folder = store.trial_folder(trial.id)
     result = read_json(folder.result_path)
     if result is None or result["outcome"] != "done":

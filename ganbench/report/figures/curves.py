@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ganbench.analysis.contrasts import CELL_COLUMNS
 from ganbench.report.curves import LearningCurves, learning_curves_of
 
 from .base import draw_legend, line_style, make_figure, remove_frame, set_logarithmic
@@ -23,7 +24,7 @@ def draw_curves(frame: pd.DataFrame, arms: dict[str, int]) -> dict[str, Figure]:
 def draw_curve_panels(
     learning_curves: LearningCurves, points: pd.DataFrame, arms: dict[str, int]
 ) -> Figure:
-    groups = list(points.groupby(["variant", "loss", "plan"], dropna=False, sort=False))
+    groups = list(points.groupby(CELL_COLUMNS[1:], dropna=False, sort=False))
     columns = min(PANELS_PER_ROW, len(groups))
     rows = -(-len(groups) // columns)
     drawing = make_figure(3.2 * columns, 2.5 * rows + 0.6)

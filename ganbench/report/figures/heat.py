@@ -9,18 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ganbench.analysis.effects import Effect
-from ganbench.report.effects import change_formatter
+from ganbench.report.effects import MAX_LOG_HEAT, change_formatter
 from ganbench.report.findings import metric_display_name
 
 from .base import BETTER, WORSE, make_figure
 
-MAX_LOG_HEAT = math.log(4)  # the change on a logarithmic scale that has the full colour
 FALLING_COLOURS = LinearSegmentedColormap.from_list("falling", [BETTER, "#F5F6F8", WORSE])
 
 
 def draw_heat_maps(plan: dict[str, Any], effects: list[Effect]) -> dict[str, Figure]:
-    drawn = {by: draw_heat_map(plan, effects, by) for by in ("loss", "variant")}
-    return {f"heat-{by}": made for by, made in drawn.items() if made}
+    figures = {f"heat-{by}": draw_heat_map(plan, effects, by) for by in ("loss", "variant")}
+    return {name: figure for name, figure in figures.items() if figure}
 
 
 def draw_heat_map(plan: dict[str, Any], effects: list[Effect], by: str) -> Figure | None:
@@ -37,13 +36,8 @@ def draw_heat_map(plan: dict[str, Any], effects: list[Effect], by: str) -> Figur
     for effect in estimated:
         row, column = tricks.index(effect.tricks), columns.index(getattr(effect, by))
         values[row, column] = math.log(max(effect.ratio, 1e-12)) if log else effect.ratio
-        shown = effect.verdict != "undecided"
-        weight = "bold" if shown else "normal"
-        panel.text(
-            column, row, show(effect.ratio), ha="center", va="center", fontsize=8, weight=weight
-        )
-        if shown:
-            panel.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fill=False, lw=1.4))
+        decided = effect.verdict != "undecided"
+        write_change(panel, row, column, show(effect.ratio), framed=decided)
     full = MAX_LOG_HEAT if log else float(np.nanmax(np.abs(values))) or 1.0
     map_ = FALLING_COLOURS if facts["direction"] == "lower" else FALLING_COLOURS.reversed()
     panel.imshow(values, cmap=map_, vmin=-full, vmax=full, alpha=0.6, aspect="auto")
@@ -55,3 +49,11 @@ def draw_heat_map(plan: dict[str, Any], effects: list[Effect], by: str) -> Figur
         f"change of {metric_display_name(outcome)}; framed where shown", fontsize=9, loc="left"
     )
     return drawing
+
+
+def write_change(panel: Any, row: int, column: int, text: str, *, framed: bool) -> None:
+    """Writes a change into its cell, bold and in a frame where it is shown."""
+    weight = "bold" if framed else "normal"
+    panel.text(column, row, text, ha="center", va="center", fontsize=8, weight=weight)
+    if framed:
+        panel.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fill=False, lw=1.4))

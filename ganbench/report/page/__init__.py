@@ -41,18 +41,18 @@ PAGE_SECTIONS = {  # in the order of the page
 
 def render_page(report: SuiteReport, figures: Path) -> str:
     """The whole file. Pictures are those that lie in `figures`."""
-    shown = page_content(report, figures)
-    sections = [(name, title) for name, title in PAGE_SECTIONS.items() if shown.get(name, True)]
-    return template_environment().get_template("page.html").render(shown, sections=sections)
+    content = page_content(report, figures)
+    sections = [(name, title) for name, title in PAGE_SECTIONS.items() if content.get(name, True)]
+    return template_environment().get_template("page.html").render(content, sections=sections)
 
 
 def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
     """What the template shows, by the names that it uses."""
     frame, board, plan = report.frame, report.board, report.plan
     outcome = plan["analysis"]["outcome"]
-    facts, numbers = plan["metrics"][outcome], arm_colours(frame)
-    looked = learning_curves_of(frame)
-    cards = make_arm_cards(report, looked, figures)
+    facts, colours = plan["metrics"][outcome], arm_colours(frame)
+    learning_curves = learning_curves_of(frame)
+    cards = make_arm_cards(report, learning_curves, figures)
     return {
         "plan": plan,
         "facts": run_facts(frame),
@@ -66,9 +66,9 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
         "first_lines": FIRST_LINES,
         "effects": make_forests(facts, report.effects, report.chains),
         "heats": make_heat_maps(facts, report.effects),
-        "curves": curve_panels(looked, board, numbers),
-        "profiles": profile_panels(report.further.get("profiles"), plan, numbers),
-        "front": front_panels(report.further.get("front"), plan, numbers),
+        "curves": curve_panels(learning_curves, board, colours),
+        "profiles": profile_panels(report.further.get("profiles"), plan, colours),
+        "front": front_panels(report.further.get("front"), plan, colours),
         "arms": cards,
         "with_card": {arm.number for arm in cards.arms} if cards else set(),
         "first_cards": FIRST_CARDS,

@@ -22,11 +22,12 @@ from .panels import chart_axis, floors_by_data, rounded_numbers
 
 VISIBLE_ARMS = 12  # cards that are shown before the reader asks for more
 MAX_DIRECT_LABELS = 6  # lines that have their names at their ends
-CHARTED_TERMS = {  # charts of what is logged at every look
+CHARTED_TERMS = {  # charts of the losses that are logged during training
     "losses": ("discriminator", "generator"),
     "mean scores that the discriminator gives": ("real_score", "fake_score"),
 }
 Key = tuple[Any, ...]
+ScoresBySeed = dict[int, list[tuple[int, float]]]  # step and value
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class ArmChart:
 
 @dataclass(frozen=True)
 class ArmCard:
-    """A card: what the arm is called, what it came to, what it looks like."""
+    """A card: the name of an arm, its result, its pictures."""
 
     number: int
     name: CellName
@@ -63,38 +64,44 @@ class TrainedCells:
     """What the rows say of the trainings of a suite, by cell."""
 
     trials: dict[Key, list[Any]]  # a row a training, as named tuples
-    scores: dict[Key, dict[int, list[tuple[int, float]]]]  # by seed, at each step
+    scores: dict[Key, ScoresBySeed]
     looks: LearningCurves
 
 
-def make_arm_cards(report: SuiteReport, looks: LearningCurves, figures: Path) -> ArmCards | None:
+def make_arm_cards(
+    report: SuiteReport, learning_curves: LearningCurves, figures: Path
+) -> ArmCards | None:
     """All arms that were trained, best first, or None if there is nothing to be seen of any."""
-    frame, board = report.frame, report.board
-    outcome = frame.attrs["plan"]["analysis"]["outcome"]
-    known, album = trained_cells(frame, looks), PictureAlbum()
-    ranked, logged = arms_in_turn(board), losses_by_trial(report)
-    several, floors = variants_with_several_plans(ranked), floors_by_data(board, looks.metric)
+    cells, album = trained_cells(report.frame, learning_curves), PictureAlbum()
+    ranked, logged = arms_in_turn(report.board), losses_by_trial(report)
+    several = variants_with_several_plans(ranked)
+    floors = floors_by_data(report.board, learning_curves.metric)
     cards = {}
     for number in map(int, ranked.index):
         row = ranked.loc[number].to_dict()
-        trials = known.trials.get(cell_key(row), [])
-        charts = score_chart(cell_key(row), known, floors.get(row["data"]))
-        charts += loss_charts(trials, logged)
-        pictures = pictures_of(trials, figures, album)
-        result = (
-            f"{metric_display_name(outcome)} {format_cell(row, outcome, True)}"
-            if row["done"]
-            else row["reason"]
-        )
-        called = make_cell_name(row, several)
+        key = cell_key(row)
+        trials = cells.trials.get(key, [])
         cards[number] = ArmCard(
-            number, called, row["data"], result, flag_sentences(trials), pictures, charts
+            number=number,
+            name=make_cell_name(row, several),
+            data=row["data"],
+            value=format_result(row, report.plan["analysis"]["outcome"]),
+            flags=flag_sentences(trials),
+            pictures=pictures_of(trials, figures, album),
+            charts=score_chart(key, cells, floors.get(row["data"])) + loss_charts(trials, logged),
         )
     best_first = [cards[number] for number in sorted(cards)]
     if not any(arm.pictures or arm.charts for arm in best_first):
         return None
-    by = name_facets(arm.name for arm in best_first)
-    return ArmCards(best_first, album.pictures, by, bool(logged))
+    facets = name_facets(arm.name for arm in best_first)
+    return ArmCards(best_first, album.pictures, facets, bool(logged))
+
+
+def format_result(row: dict[Any, Any], outcome: str) -> str:
+    """The outcome of an arm, or why it has none."""
+    if not row["done"]:
+        return str(row["reason"])
+    return f"{metric_display_name(outcome)} {format_cell(row, outcome, True)}"
 
 
 def losses_by_trial(report: SuiteReport) -> dict[str, pd.DataFrame]:
@@ -105,21 +112,28 @@ def cell_key(row: Any) -> Key:
     return tuple("" if pd.isna(row[key]) else row[key] for key in ARM_COLUMNS)
 
 
-def trained_cells(frame: pd.DataFrame, looks: LearningCurves) -> TrainedCells:
+def trained_cells(frame: pd.DataFrame, learning_curves: LearningCurves) -> TrainedCells:
     """One pass over the rows each for trainings and for points of their curves."""
+    trials = trials_by_cell(frame)
+    return TrainedCells(trials, scores_by_cell(learning_curves.scores), learning_curves)
+
+
+def trials_by_cell(frame: pd.DataFrame) -> dict[Key, list[Any]]:
     trials: dict[Key, list[Any]] = {}
     chosen = frame[frame["role"].eq("trial") & frame["trial"].notna()]
     chosen.attrs = {}  # pandas copies them at every turn
     for row in chosen.drop_duplicates(["trial", *ARM_COLUMNS, "seed"]).itertuples():
         trials.setdefault(tuple(getattr(row, key) for key in ARM_COLUMNS), []).append(row)
-    scores: dict[Key, dict[int, list[tuple[int, float]]]] = {}
-    columns = [*ARM_COLUMNS, "seed", "step", "value"]
-    for *key, seed, step, value in (
-        looks.scores[columns].dropna(subset="step").itertuples(index=False, name=None)
-    ):
-        seeds = scores.setdefault(tuple(key), {})
+    return trials
+
+
+def scores_by_cell(scores: pd.DataFrame) -> dict[Key, ScoresBySeed]:
+    cells: dict[Key, ScoresBySeed] = {}
+    points = scores[[*ARM_COLUMNS, "seed", "step", "value"]].dropna(subset="step")
+    for *key, seed, step, value in points.itertuples(index=False, name=None):
+        seeds = cells.setdefault(tuple(key), {})
         seeds.setdefault(int(seed), []).append((int(step), float(value)))
-    return TrainedCells(trials, scores, looks)
+    return cells
 
 
 def flag_sentences(trials: list[Any]) -> list[str]:
@@ -140,30 +154,32 @@ def flag_marks(trials: list[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def score_chart(key: Key, known: TrainedCells, floor: float | None) -> list[ArmChart]:
-    """The score of each seed while it was trained; they are told together when they were looked at."""
-    seeds = known.scores.get(key)
+def score_chart(key: Key, cells: TrainedCells, floor: float | None) -> list[ArmChart]:
+    """The score of each seed during training; all seeds share the steps at which it was measured."""
+    seeds = cells.scores.get(key)
     if not seeds:
         return []
     steps = sorted({step for points in seeds.values() for step, _ in points})
-    lines = [
-        {
-            "name": f"seed {seed}",
-            "color": place + 1,
-            "y": rounded_numbers([dict(points).get(step, math.nan) for step in steps], digits=3),
-        }
-        for place, (seed, points) in enumerate(seeds.items())
-    ]
-    label = known.looks.label
-    axes = {"x": chart_axis("step", log=False), "y": chart_axis(label, known.looks.log)}
-    flags = flag_marks(known.trials.get(key, []))
-    options = {
+    label = cells.looks.label
+    chart = {
+        "x": chart_axis("step", log=False),
+        "y": chart_axis(label, cells.looks.log),
         "direct": len(seeds) <= MAX_DIRECT_LABELS,
         "at": steps,
         "floor": floor,
-        "flags": flags,
+        "flags": flag_marks(cells.trials.get(key, [])),
+        "lines": score_lines(seeds, steps),
     }
-    return [ArmChart(f"{label} by step, a line a seed", {**axes, **options, "lines": lines})]
+    return [ArmChart(f"{label} by step, a line a seed", chart)]
+
+
+def score_lines(seeds: ScoresBySeed, steps: list[int]) -> list[dict[str, Any]]:
+    lines = []
+    for place, (seed, points) in enumerate(seeds.items()):
+        value_at = dict(points)
+        values = rounded_numbers([value_at.get(step, math.nan) for step in steps], digits=3)
+        lines.append({"name": f"seed {seed}", "color": place + 1, "y": values})
+    return lines
 
 
 def representative_trial(trials: list[Any]) -> Any:
@@ -181,7 +197,7 @@ def pictures_of(trials: list[Any], figures: Path, album: PictureAlbum) -> dict[s
 
 
 def loss_charts(trials: list[Any], logged: dict[str, pd.DataFrame]) -> list[ArmChart]:
-    """What was logged of the one training of an arm whose losses are told."""
+    """The losses of the one training of an arm that has them."""
     row = next((row for row in trials if row.trial in logged), None)
     if row is None:
         return []
@@ -195,10 +211,10 @@ def loss_charts(trials: list[Any], logged: dict[str, pd.DataFrame]) -> list[ArmC
     ]
 
 
-def term_lines(terms: tuple[str, ...], looks: pd.DataFrame) -> list[dict[str, Any]]:
+def term_lines(terms: tuple[str, ...], losses: pd.DataFrame) -> list[dict[str, Any]]:
     lines = []
     for place, term in enumerate(terms):
-        logged = looks[looks[term].notna()]
+        logged = losses[losses[term].notna()]
         if len(logged):
             x, y = rounded_numbers(logged["step"]), rounded_numbers(logged[term], digits=3)
             lines.append({"name": term.removesuffix("_score"), "color": place + 1, "x": x, "y": y})

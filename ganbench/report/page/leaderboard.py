@@ -21,12 +21,14 @@ from ganbench.report.seeds import seed_values
 from .plots import PercentAxis, make_strip_axis, metric_title
 
 VISIBLE_ROWS = 25  # rows that are shown before the reader asks for more
+COST_HEADINGS = ["img/s", "seconds", "MB", "1,000 weights"]
 Row = dict[Any, Any]
+SeedValues = dict[tuple[Any, ...], list[float]]  # by role and cell
 
 
 @dataclass(frozen=True)
 class CellName:
-    """A cell as it is called; the plan only where its variant has several."""
+    """The name of a cell; its hyperparameters only where its variant has several."""
 
     tricks: str
     loss: str
@@ -81,6 +83,17 @@ class LeaderboardBoard:
     facets: dict[str, list[str]]  # names to choose from, by what they are of
 
 
+@dataclass(frozen=True)
+class BoardColumns:
+    """What the rows of a board share: their metrics, the axis of their strips, values of seeds."""
+
+    outcome: str
+    metrics: list[str]  # the others
+    axis: PercentAxis
+    seeds: SeedValues
+    several: set[str]  # variants with several sets of hyperparameters
+
+
 def make_boards(frame: pd.DataFrame, board: pd.DataFrame) -> list[LeaderboardBoard]:
     """One a data set."""
     plan = frame.attrs["plan"]
@@ -92,49 +105,69 @@ def make_boards(frame: pd.DataFrame, board: pd.DataFrame) -> list[LeaderboardBoa
 
 
 def board_of_data(
-    plan: dict[str, Any], data: str, part: pd.DataFrame, seeds: dict[Any, list[float]]
+    plan: dict[str, Any], data: str, part: pd.DataFrame, seeds: SeedValues
 ) -> LeaderboardBoard:
-    outcome = plan["analysis"]["outcome"]
-    facts = plan["metrics"][outcome]
-    records = part.to_dict("records")
-    every = [v for key, values in seeds.items() if key[1] == data for v in values]
-    axis = make_strip_axis(every, facts["transform"] == "log")
-    floors = [row[outcome] for row in records if row["role"] == "floor"]
-    several = variants_with_several_plans(part)
-    others = [m for m in plan["metrics"] if m != outcome and part[m].notna().any()]
+    columns = board_columns(plan, data, part, seeds)
     lines = [
-        make_line(int(number), row, outcome, others, axis, seeds, several)
-        for number, row in zip(part.index, records, strict=True)
+        make_line(int(number), row, columns)
+        for number, row in zip(part.index, part.to_dict("records"), strict=True)
     ]
-    shown = [each for each in lines if each.role == "trial"]
+    trials = lines_of_roles(lines, "trial")
     return LeaderboardBoard(
-        data,
-        [p["text"] for p in plan["protocols"].values() if p["data"] == data],
-        axis,
-        axis.place(floors[0]) if floors and not math.isnan(floors[0]) else None,
-        [*(metric_title(m, plan["metrics"][m]) for m in others), *COST_HEADINGS],
-        any(each.flags for each in lines),
-        [each for each in lines if each.role in ("floor", "theory")],
-        shown,
-        [each for each in lines if each.role == "untrained"],
-        name_facets(each.name for each in shown),
+        data=data,
+        protocols=[p["text"] for p in plan["protocols"].values() if p["data"] == data],
+        axis=columns.axis,
+        floor=place_of_floor(part, columns),
+        columns=[metric_title(m, plan["metrics"][m]) for m in columns.metrics] + COST_HEADINGS,
+        flagged=any(line.flags for line in lines),
+        references=lines_of_roles(lines, "floor", "theory"),
+        lines=trials,
+        untrained=lines_of_roles(lines, "untrained"),
+        facets=name_facets(line.name for line in trials),
     )
 
 
+def lines_of_roles(lines: list[LeaderboardLine], *roles: str) -> list[LeaderboardLine]:
+    return [line for line in lines if line.role in roles]
+
+
+def board_columns(
+    plan: dict[str, Any], data: str, part: pd.DataFrame, seeds: SeedValues
+) -> BoardColumns:
+    outcome = plan["analysis"]["outcome"]
+    values = [v for key, values in seeds.items() if key[1] == data for v in values]
+    return BoardColumns(
+        outcome=outcome,
+        metrics=[m for m in plan["metrics"] if m != outcome and part[m].notna().any()],
+        axis=make_strip_axis(values, plan["metrics"][outcome]["transform"] == "log"),
+        seeds=seeds,
+        several=variants_with_several_plans(part),
+    )
+
+
+def place_of_floor(part: pd.DataFrame, columns: BoardColumns) -> float | None:
+    """Where the floor lies on the axis; None if there is none."""
+    floors = part.loc[part["role"].eq("floor"), columns.outcome]
+    if floors.empty or math.isnan(floors.iloc[0]):
+        return None
+    return columns.axis.place(floors.iloc[0])
+
+
 def variants_with_several_plans(part: pd.DataFrame) -> set[str]:
-    """The variants that have more than one plan."""
+    """The variants with several sets of hyperparameters."""
     counts = part[part["role"] == "trial"].groupby("variant")["plan"].nunique()
     return set(counts.index[counts > 1])
 
 
 def name_facets(names: Iterable[CellName]) -> dict[str, list[str]]:
     """What a reader may choose by: whatever has several values."""
-    listed_names = list(names)
-    values = {
-        key: list(dict.fromkeys(getattr(name, key) for name in listed_names if getattr(name, key)))
-        for key in ("tricks", "loss", "variant", "plan")
-    }
-    return {key: values for key, values in values.items() if len(values) > 1}
+    listed_names, facets = list(names), {}
+    for key in ("tricks", "loss", "variant", "plan"):
+        values = list(dict.fromkeys(getattr(name, key) for name in listed_names))
+        choices = [value for value in values if value]
+        if len(choices) > 1:
+            facets[key] = choices
+    return facets
 
 
 def make_cell_name(row: Row, several: set[str]) -> CellName:
@@ -150,27 +183,17 @@ def make_cell_name(row: Row, several: set[str]) -> CellName:
     return CellName(row["tricks"], row["loss"], row["variant"], plan or "")
 
 
-def make_line(
-    number: int,
-    row: Row,
-    outcome: str,
-    others: list[str],
-    axis: PercentAxis,
-    seeds: dict[Any, Any],
-    several: set[str],
-) -> LeaderboardLine:
-    key = tuple("" if pd.isna(row[k]) else row[k] for k in ("role", *ARM_COLUMNS))
-    trial = row["role"] == "trial"
+def make_line(number: int, row: Row, columns: BoardColumns) -> LeaderboardLine:
     return LeaderboardLine(
-        number,
-        row["role"],
-        format_rank(row) if trial else "",
-        make_cell_name(row, several),
-        make_value(row, outcome, interval=True),
-        make_seed_strip(row, outcome, seeds.get(key, [row[outcome]]), axis),
-        format_measured_count(row),
-        format_flag_counts(row),
-        [*(make_value(row, metric) for metric in others), *make_costs(row)],
+        number=number,
+        role=row["role"],
+        rank=format_rank(row) if row["role"] == "trial" else "",
+        name=make_cell_name(row, columns.several),
+        outcome=make_value(row, columns.outcome, interval=True),
+        strip=make_seed_strip(row, columns),
+        seeds=format_measured_count(row),
+        flags=format_flag_counts(row),
+        values=[make_value(row, metric) for metric in columns.metrics] + make_costs(row),
     )
 
 
@@ -186,9 +209,6 @@ def make_value(row: Row, metric: str, interval: bool = False) -> SortableValue:
     return SortableValue(format_number(row[metric]), note, float(f"{row[metric]:.6g}"))
 
 
-COST_HEADINGS = ("img/s", "seconds", "MB", "1,000 weights")
-
-
 def make_costs(row: Row) -> list[SortableValue]:
     weights = sum(row[key] for key in PARAMETER_COUNT_COLUMNS)
     numbers = (
@@ -197,16 +217,21 @@ def make_costs(row: Row) -> list[SortableValue]:
         row["peak_memory"] / 1e6,
         weights / 1e3,
     )
-    return [
-        SortableValue("", "", None)
-        if pd.isna(v)
-        else SortableValue(f"{v:,.0f}", "", float(f"{v:.6g}"))
-        for v in numbers
-    ]
+    return [make_cost(number) for number in numbers]
 
 
-def make_seed_strip(row: Row, outcome: str, values: list[float], axis: PercentAxis) -> SeedStrip:
-    inside = [p for v in values if not math.isnan(v) and 0 <= (p := axis.place(v)) <= 100]
+def make_cost(number: float) -> SortableValue:
+    if pd.isna(number):
+        return SortableValue("", "", None)
+    return SortableValue(f"{number:,.0f}", "", float(f"{number:.6g}"))
+
+
+def make_seed_strip(row: Row, columns: BoardColumns) -> SeedStrip:
+    outcome, axis = columns.outcome, columns.axis
+    key = tuple("" if pd.isna(row[k]) else row[k] for k in ("role", *ARM_COLUMNS))
+    values = columns.seeds.get(key, [row[outcome]])
+    places = [axis.place(value) for value in values if not math.isnan(value)]
+    inside = [place for place in places if 0 <= place <= 100]
     low, high = row[f"{outcome} low"], row[f"{outcome} high"]
     if pd.isna(low) or not inside:
         return SeedStrip(inside, None, None)

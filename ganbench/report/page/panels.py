@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ganbench.analysis.contrasts import CELL_COLUMNS
 from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.report.curves import FAMILY_OF_CURVES, LearningCurves
+from ganbench.report.curves import LearningCurves
 from ganbench.report.findings import metric_display_name
 
 Numbers = list[float | None]
@@ -39,13 +40,12 @@ def rounded_numbers(values: Any, digits: int = 4) -> Numbers:
 
 
 def chart_axis(label: str, log: bool, values: Any = None) -> dict[str, Any]:
-    """An axis by its label; panels that share it are told its ends."""
-    finite = (
-        [] if values is None else [v for v in values if math.isfinite(v) and (v > 0 or not log)]
-    )
-    return {"label": label, "log": log} | (
-        {"ends": rounded_numbers([min(finite), max(finite)])} if finite else {}
-    )
+    """An axis by its label; panels that share it get its ends."""
+    axis: dict[str, Any] = {"label": label, "log": log}
+    finite = [v for v in values or () if math.isfinite(v) and (v > 0 or not log)]
+    if finite:
+        axis["ends"] = rounded_numbers([min(finite), max(finite)])
+    return axis
 
 
 # Learning curves
@@ -62,14 +62,10 @@ def curve_panels(
     groups: dict[str, list[ChartPanel]] = {}
     for data, part in learning_curves.points.groupby("data", sort=False):
         floor = floors.get(str(data))
-        y = chart_axis(
-            learning_curves.label,
-            learning_curves.log,
-            [*part["mean"], *([] if floor is None else [floor])],
-        )
-        for (variant, loss, plan), arms in part.groupby(
-            FAMILY_OF_CURVES[1:], dropna=False, sort=False
-        ):
+        values = [*part["mean"]] if floor is None else [*part["mean"], floor]
+        y = chart_axis(learning_curves.label, learning_curves.log, values)
+        cells = part.groupby(CELL_COLUMNS[1:], dropna=False, sort=False)
+        for (variant, loss, plan), arms in cells:
             title = f"{variant} · {loss}" + (f" · {plan}" if several[variant] > 1 else "")
             panel = make_curve_panel(title, arms, y, floor, colours)
             groups.setdefault(str(data), []).append(panel)
@@ -151,10 +147,10 @@ def front_panels(
     cells: pd.DataFrame | None, plan: dict[str, Any], colours: dict[str, int]
 ) -> ChartPanels | None:
     """A panel a data set, a dot a cell; those that no other one beats in both are joined."""
-    if (
-        cells is None
-        or not (timed := cells[cells["seconds"].notna() & cells["value"].notna()]).size
-    ):
+    if cells is None:
+        return None
+    timed = cells[cells["seconds"].notna() & cells["value"].notna()]
+    if timed.empty:
         return None
     outcome = plan["analysis"]["outcome"]
     log = plan["metrics"][outcome]["transform"] == "log"

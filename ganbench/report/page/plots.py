@@ -8,8 +8,13 @@ from typing import Any
 import numpy as np
 
 from ganbench.analysis.effects import Effect
-from ganbench.report.effects import change_formatter, format_probability
-from ganbench.report.findings import format_least_change, metric_display_name
+from ganbench.report.effects import (
+    MAX_LOG_HEAT,
+    change_formatter,
+    format_probability,
+    format_smallest,
+)
+from ganbench.report.findings import metric_display_name
 
 RATIO_TICKS = (  # ticks of an axis that reaches so far, as factors
     (1.3, (0.8, 0.9, 1, 1.1, 1.25)),
@@ -18,7 +23,6 @@ RATIO_TICKS = (  # ticks of an axis that reaches so far, as factors
     (math.inf, (0.05, 0.2, 1, 5, 20)),
 )
 MAX_AXIS_RATIO = 30.0  # factor; an interval that reaches farther is cut, with an arrow
-MAX_PAGE_HEAT = math.log(4)  # the change on a logarithmic scale that has the full colour
 Facts = dict[str, Any]
 
 
@@ -104,7 +108,7 @@ class ForestPlot:
 
 
 def make_forests(facts: Facts, effects: list[Effect], chains: list[Effect]) -> list[ForestPlot]:
-    """Over the grid, within losses, within variants, and of whole chains; those that there are."""
+    """Over the grid, within losses, within variants, and of whole trick lists; those that there are."""
     parts = [
         ("Over all cells that tell", [e for e in effects if not e.variant and not e.loss], ""),
         ("Within each loss", [e for e in effects if e.loss], "loss"),
@@ -112,7 +116,7 @@ def make_forests(facts: Facts, effects: list[Effect], chains: list[Effect]) -> l
         ("Chains as they are", chains, ""),
     ]
     plots = [make_forest(title, part, by, facts) for title, part, by in parts]
-    return [found for found in plots if found.groups]
+    return [plot for plot in plots if plot.groups]
 
 
 def make_forest(title: str, effects: list[Effect], by: str, facts: Facts) -> ForestPlot:
@@ -126,16 +130,16 @@ def make_forest(title: str, effects: list[Effect], by: str, facts: Facts) -> For
 
 
 def make_branch(effect: Effect, axis: PercentAxis, facts: Facts) -> ForestBranch:
-    show, transform = change_formatter(facts["transform"]), facts["transform"]
+    transform = facts["transform"]
     return ForestBranch(
-        effect.tricks,
-        show(effect.ratio),
-        format_interval(effect, facts),
-        format_probability(effect.p),
-        "" if math.isnan(effect.smallest) else format_least_change(effect.smallest, transform),
-        effect.pairs,
-        effect.verdict,
-        make_interval_mark(effect, axis),
+        tricks=effect.tricks,
+        change=change_formatter(transform)(effect.ratio),
+        interval=format_interval(effect, facts),
+        p=format_probability(effect.p),
+        smallest=format_smallest(effect.smallest, transform),
+        pairs=effect.pairs,
+        verdict=effect.verdict,
+        mark=make_interval_mark(effect, axis),
     )
 
 
@@ -149,8 +153,14 @@ def make_interval_mark(effect: Effect, axis: PercentAxis) -> IntervalMark:
     has_interval = not math.isnan(effect.low)
     ends = (effect.low, effect.high) if has_interval else (effect.ratio, effect.ratio)
     low, high = (axis.place(end) for end in ends)
-    at = min(max(axis.place(effect.ratio), 0), 100)
-    return IntervalMark(at, max(low, 0), min(high, 100), low < 0, high > 100, has_interval)
+    return IntervalMark(
+        at=min(max(axis.place(effect.ratio), 0), 100),
+        low=max(low, 0),
+        high=min(high, 100),
+        cut_low=low < 0,
+        cut_high=high > 100,
+        interval=has_interval,
+    )
 
 
 def make_forest_axis(effects: list[Effect], facts: Facts) -> PercentAxis:
@@ -198,11 +208,8 @@ def make_heat_maps(facts: Facts, effects: list[Effect]) -> list[HeatMap]:
 def make_heat_map(effects: list[Effect], by: str, facts: Facts) -> HeatMap:
     estimated = [e for e in effects if getattr(e, by) and not math.isnan(e.ratio)]
     columns = list(dict.fromkeys(getattr(e, by) for e in estimated))
-    full = (
-        MAX_PAGE_HEAT
-        if facts["transform"] == "log"
-        else max([abs(e.ratio) for e in estimated], default=0)
-    )
+    largest = max((abs(e.ratio) for e in estimated), default=0)
+    full = MAX_LOG_HEAT if facts["transform"] == "log" else largest
     cells = {(e.tricks, getattr(e, by)): make_heat_cell(e, facts, full) for e in estimated}
     tricks = dict.fromkeys(e.tricks for e in estimated)
     rows = {name: [cells.get((name, column)) for column in columns] for name in tricks}
@@ -214,8 +221,8 @@ def make_heat_cell(effect: Effect, facts: Facts, full: float) -> HeatCell:
     share = round(100 * min(abs(change) / (full or 1.0), 1.0))
     better = (change < 0) == (facts["direction"] == "lower")
     side = ("better" if better else "worse") if share else ""
-    shown = change_formatter(facts["transform"])(effect.ratio)
-    return HeatCell(shown, format_interval(effect, facts), effect.verdict, side, share)
+    text = change_formatter(facts["transform"])(effect.ratio)
+    return HeatCell(text, format_interval(effect, facts), effect.verdict, side, share)
 
 
 # Strips

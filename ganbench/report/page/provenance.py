@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from ganbench.report.analyses import ANALYSES, format_columns
+from ganbench.report.markdown import format_failure_counts
 
 from .leaderboard import CellName, make_cell_name, variants_with_several_plans
 
 MAX_TABLE_ROWS = 60  # rows of a further table; the files beside the page have all
-FAILED_OUTCOMES = ("diverged", "failed", "not_applicable")
 MORE_TABLES = (  # tables of the effects, as the analyses are
     (
         "interactions",
@@ -53,12 +53,10 @@ def failed_cells(plan: dict[str, Any], board: pd.DataFrame) -> list[FailedCell]:
     """Cells that diverged, failed or do not apply, and those that the suite excludes."""
     several, cells = variants_with_several_plans(board), []
     for row in board[board["role"] != "floor"].to_dict("records"):
-        counts = [f"{row[o]} {o.replace('_', ' ')}" for o in FAILED_OUTCOMES if row[o]]
+        counts = format_failure_counts(row)
         if counts:
             reason = row["reason"] or "no reason was kept"
-            cells.append(
-                FailedCell(row["data"], make_cell_name(row, several), ", ".join(counts), reason)
-            )
+            cells.append(FailedCell(row["data"], make_cell_name(row, several), counts, reason))
     return cells + [
         FailedCell("", CellName(entry["cell"], "", ""), "excluded", entry["reason"])
         for entry in plan["excluded"]
@@ -69,40 +67,35 @@ def make_page_tables(
     changes: dict[str, pd.DataFrame], further: dict[str, pd.DataFrame]
 ) -> list[PageTable]:
     """Whatever else was made of the rows."""
-    described = [(a.name, a.title, a.note, a.shown) for a in ANALYSES]
-    more = [(*each, lambda table: table) for each in MORE_TABLES]
-    frames = further | {key: changes[key] for key, *_ in MORE_TABLES if not changes[key].empty}
-    return [
-        make_page_table(key, title, note, shown(frames[key]))
-        for key, title, note, shown in [*more, *described]
-        if key in frames
+    tables = [
+        make_page_table(key, title, note, changes[key])
+        for key, title, note in MORE_TABLES
+        if not changes[key].empty
+    ]
+    return tables + [
+        make_page_table(each.name, each.title, each.note, each.shown(further[each.name]))
+        for each in ANALYSES
+        if each.name in further
     ]
 
 
 def make_page_table(key: str, title: str, note: str, table: pd.DataFrame) -> PageTable:
-    read = format_columns(table.head(MAX_TABLE_ROWS))
+    texts = format_columns(table.head(MAX_TABLE_ROWS))
     return PageTable(
-        key,
-        title,
-        note,
-        [str(c) for c in read],
-        read.to_numpy().tolist(),
-        max(0, len(table) - MAX_TABLE_ROWS),
+        name=key,
+        title=title,
+        note=note,
+        columns=[str(name) for name in texts],
+        rows=texts.to_numpy().tolist(),
+        hidden=max(0, len(table) - MAX_TABLE_ROWS),
     )
 
 
 def rerun_command(plan: dict[str, Any]) -> str:
     """What makes the run again."""
     seeds = plan["seeds"]
-    parts = [
-        "ganbench",
-        "run",
-        plan["suite"],
-        "--device",
-        plan["device"],
-        "--profile",
-        plan["profile"],
-    ]
+    parts = ["ganbench", "run", plan["suite"]]
+    parts += ["--device", plan["device"], "--profile", plan["profile"]]
     if seeds == list(range(len(seeds))):
         parts += ["--seeds", str(len(seeds))]
     return shlex.join(map(str, parts))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ganbench.analysis.effects import Effect
+from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.report.findings import format_effect_size, format_least_change, metric_display_name
 from ganbench.report.markdown import format_budget, format_cell, format_number
 
@@ -65,9 +66,14 @@ def best_effect(effects: list[Effect], facts: dict[str, str]) -> Effect | None:
 def make_answer(
     loss: str, best: Effect, tried: int, axis: PercentAxis, facts: dict[str, str]
 ) -> LossAnswer:
-    tried_text, at = format_sureness(best, facts), make_interval_mark(best, axis)
     return LossAnswer(
-        loss, best.tricks, tried, format_effect_size(best, facts), best.verdict, tried_text, at
+        loss=loss,
+        tricks=best.tricks,
+        tried=tried,
+        change=format_effect_size(best, facts),
+        verdict=best.verdict,
+        sure=format_sureness(best, facts),
+        mark=make_interval_mark(best, axis),
     )
 
 
@@ -80,15 +86,19 @@ def format_sureness(best: Effect, facts: dict[str, str]) -> str:
             return f"p = {best.p:.2g}; no trick is shown to help, and this one harms least"
         case "equivalent":
             return "less than the declared margin; no trick is shown to help"
+    return format_undecided(best, facts)
+
+
+def format_undecided(best: Effect, facts: dict[str, str]) -> str:
     falls = best.ratio < (1 if facts["transform"] == "log" else 0)
     better = falls == (facts["direction"] == "lower")
-    told = (
+    verdict = (
         "looks best, but no trick is shown to help" if better else "no trick looks better than none"
     )
     if not best.smallest < UNBOUNDED_RATIO:
-        return told
-    shown = format_least_change(best.smallest, facts["transform"])
-    return f"{told}; {shown} or more would have been seen"
+        return verdict
+    least_change = format_least_change(best.smallest, facts["transform"])
+    return f"{verdict}; {least_change} or more would have been seen"
 
 
 def leading_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[dict[str, str]]:
@@ -107,7 +117,7 @@ def best_arm(part: pd.DataFrame, data: str, outcome: str) -> dict[str, str]:
     others = len(part) - 1
     return {
         "data": data,
-        "arm": " · ".join(first[key] for key in ("variant", "loss", "tricks")),
+        "arm": " · ".join(first[key] for key in ARM_COLUMNS[1:4]),
         "value": f"{metric_display_name(outcome)} {format_cell(first, outcome, True)}",
         "ties": f"Not told apart from it: {ties} of {others} other arms." if others else "",
     }
@@ -116,9 +126,7 @@ def best_arm(part: pd.DataFrame, data: str, outcome: str) -> dict[str, str]:
 def run_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
     """How large the run was, in a few numbers."""
     plan = frame.attrs["plan"]
-    trials = frame[frame["role"].eq("trial")].drop_duplicates(
-        ["data", "variant", "loss", "tricks", "plan", "seed"]
-    )
+    trials = frame[frame["role"].eq("trial")].drop_duplicates([*ARM_COLUMNS, "seed"])
     ended = trials["outcome"].fillna("not run").value_counts()
     counts = ", ".join(
         f"{format_number(n)} {str(name).replace('_', ' ')}" for name, n in ended.items()
