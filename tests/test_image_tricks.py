@@ -45,7 +45,9 @@ def trick(text: str, p: float | None = None, context: StepContext = MOMENT):
     return made
 
 
-def duel(slope: torch.Tensor, *tricks: str, shape=(1, 4, 4), count: int = 6) -> AdversarialBatch:
+def adversarial_batch(
+    slope: torch.Tensor, *tricks: str, shape=(1, 4, 4), count: int = 6
+) -> AdversarialBatch:
     """Reals and fakes before the discriminator score = slope . x, and a chain of tricks to view them by."""
     chain = TrickList({text.split("(")[0]: TRICKS.make(text) for text in tricks})
     chain.begin_step(MOMENT)
@@ -441,7 +443,9 @@ SYMMETRIC = SLOPE + SLOPE.flip(2)
 
 @pytest.mark.parametrize(("fakes", "flip"), [(0, True), (0, False), (4, True)])
 def test_consistency_is_the_squared_difference_of_scores(fakes, flip):
-    made = duel(SLOPE, f"consistency(weight=3, fakes={fakes}, flip={flip}, shift=0.25)")
+    made = adversarial_batch(
+        SLOPE, f"consistency(weight=3, fakes={fakes}, flip={flip}, shift=0.25)"
+    )
     random = MOMENT.of("tricks").of("consistency").of(IMAGE).random
     found = terms(made)
     sides = {"real": (3, made.real), "fake": (fakes, made.fake)}
@@ -462,18 +466,20 @@ def test_consistency_is_the_squared_difference_of_scores(fakes, flip):
 
 
 def test_consistency_is_0_for_a_discriminator_that_does_not_mind():
-    assert terms(duel(SYMMETRIC, "consistency(shift=0)"))["real_consistency"] < 1e-9
-    assert terms(duel(SLOPE, "consistency(shift=0)"))["real_consistency"] > 0.1
+    assert terms(adversarial_batch(SYMMETRIC, "consistency(shift=0)"))["real_consistency"] < 1e-9
+    assert terms(adversarial_batch(SLOPE, "consistency(shift=0)"))["real_consistency"] > 0.1
 
 
 def test_consistency_is_not_about_the_noise_of_other_tricks():
-    plain = terms(duel(SLOPE, "consistency"))["real_consistency"]
-    noisy = terms(duel(SLOPE, "consistency", "instance_noise(std=3)"))["real_consistency"]
+    plain = terms(adversarial_batch(SLOPE, "consistency"))["real_consistency"]
+    noisy = terms(adversarial_batch(SLOPE, "consistency", "instance_noise(std=3)"))[
+        "real_consistency"
+    ]
     assert noisy == pytest.approx(plain, rel=1e-3)
 
 
 def test_consistency_is_a_function_of_the_fakes_that_unrolling_can_run_through():
-    made = duel(SLOPE, "consistency(fakes=10)")
+    made = adversarial_batch(SLOPE, "consistency(fakes=10)")
     term = dict(made.__dict__["chain"].discriminator_terms(made))["fake_consistency"]
     (gradient,) = torch.autograd.grad(term, made.fake)
     assert (gradient * made.fake).sum().item() == pytest.approx(2 * term.item(), rel=1e-4)
@@ -488,7 +494,7 @@ def test_the_discriminators_terms_can_be_unrolled(text):
 
 
 def test_consistency_is_a_matter_of_the_discriminators_turn():
-    made = duel(SLOPE, "consistency(fakes=10)")
+    made = adversarial_batch(SLOPE, "consistency(fakes=10)")
     assert list(made.__dict__["chain"].generator_terms(made)) == []
     assert set(terms(made)) == {"real_consistency", "fake_consistency"}
 
@@ -507,7 +513,7 @@ def test_lecams_anchors_are_the_moving_average_of_mean_scores_since_its_start():
 
 
 def test_lecam_draws_reals_to_the_fakes_anchor_and_fakes_to_the_reals():
-    made = duel(SLOPE)
+    made = adversarial_batch(SLOPE)
     lecam = trick("lecam(weight=2, start=5)", context=StepContext(RngStreams(0, CPU), 5, 0, 0.0))
     lecam.setup(SimpleNamespace(discriminators={"other": None, IMAGE: None}), None)
     lecam.anchors[1] = torch.tensor([0.7, -0.4])

@@ -20,7 +20,7 @@ from ganbench.gan.tricks.base import TrickList
 from ganbench.gan.tricks.minibatch_discrimination import KernelCloseness
 from ganbench.rng import RngStreams, StepContext
 
-POINTS = 3  # numbers an example of the hand-made duels has
+POINTS = 3  # numbers an example of the hand-made batches has
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -35,7 +35,7 @@ class Slope(Head):
         self.linear.weight.data = slope[None].clone()
 
 
-def duel(
+def adversarial_batch(
     slope: torch.Tensor, *tricks: str, body: nn.Module | None = None, progress=0.0
 ) -> AdversarialBatch:
     """Six reals and six fakes before a linear discriminator, as on a discriminator's turn."""
@@ -63,20 +63,20 @@ PACKED = torch.cat([SLOPE, 2 * SLOPE])  # of two examples that are judged as one
 @pytest.mark.parametrize(("slope", "packing"), [(SLOPE, ()), (PACKED, ("pacgan",))])
 @pytest.mark.parametrize(("weight", "every"), [(10, 1), (3, 4)])
 def test_r1_is_half_the_squared_slope_at_the_reals(slope, packing, weight, every):
-    made = duel(slope, f"r1(weight={weight}, every={every})", *packing)
+    made = adversarial_batch(slope, f"r1(weight={weight}, every={every})", *packing)
     expected = every * weight / 2 * slope.square().sum().item()
     assert terms(made)["r1"].item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_r1_is_taken_at_the_reals_and_not_at_the_fakes():
-    made = duel(SLOPE, "r1(weight=2)", body=nn.Softplus())
+    made = adversarial_batch(SLOPE, "r1(weight=2)", body=nn.Softplus())
     slopes = torch.sigmoid(made.real.detach()) * SLOPE
     assert terms(made)["r1"].item() == pytest.approx(slopes.square().sum(1).mean().item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("trick", ["r1", "gradient_penalty(target=0)"])
 def test_a_penalty_teaches_the_discriminator_a_smaller_slope(trick):
-    made = duel(SLOPE, trick)
+    made = adversarial_batch(SLOPE, trick)
     (term,) = terms(made).values()
     (gradient,) = torch.autograd.grad(term, made.discriminator.head.linear.weight)
     weight = 5.0 if trick == "r1" else 10.0
@@ -90,13 +90,13 @@ def test_gradient_penalty_is_the_squared_excess_of_the_slope(slope, packing, tar
     text = f"gradient_penalty(target={target}, one_sided={one_sided})"
     excess = slope.norm().item() - target
     excess = max(0.0, excess) if one_sided else excess
-    found = terms(duel(slope, text, *packing))["gradient_penalty"].item()
+    found = terms(adversarial_batch(slope, text, *packing))["gradient_penalty"].item()
     assert found == pytest.approx(10 * excess**2, rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize("weight", [10, 3])
 def test_r2_is_half_the_squared_slope_at_the_fakes(weight):
-    made = duel(SLOPE, f"r2(weight={weight})", body=nn.Softplus())
+    made = adversarial_batch(SLOPE, f"r2(weight={weight})", body=nn.Softplus())
     slopes = torch.sigmoid(made.fake.detach()) * SLOPE
     expected = weight / 2 * slopes.square().sum(1).mean().item()
     assert terms(made)["r2"].item() == pytest.approx(expected, rel=1e-5)
@@ -104,12 +104,12 @@ def test_r2_is_half_the_squared_slope_at_the_fakes(weight):
 
 @pytest.mark.parametrize(("slope", "packing"), [(SLOPE, ()), (PACKED, ("pacgan",))])
 def test_dragan_is_the_squared_distance_of_the_slope_from_1(slope, packing):
-    found = terms(duel(slope, "dragan", *packing))["dragan"].item()
+    found = terms(adversarial_batch(slope, "dragan", *packing))["dragan"].item()
     assert found == pytest.approx(10 * (slope.norm().item() - 1) ** 2, rel=1e-4)
 
 
 def test_dragan_looks_near_the_reals():
-    made, shown = duel(SLOPE, "dragan(spread=0.5)"), []
+    made, shown = adversarial_batch(SLOPE, "dragan(spread=0.5)"), []
     made.discriminator.body.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
     terms(made)
     away = (shown[0] - made.real).detach()
@@ -120,7 +120,7 @@ def test_dragan_looks_near_the_reals():
 
 
 def test_gradient_penalty_is_taken_between_a_real_and_its_fake():
-    made, shown = duel(SLOPE, "gradient_penalty"), []
+    made, shown = adversarial_batch(SLOPE, "gradient_penalty"), []
     made.discriminator.body.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
     terms(made)
     (between,) = shown
@@ -163,14 +163,14 @@ def test_a_penalty_objects_to_batch_norm_only_while_it_is_there():
 
 def test_feature_matching_compares_means_and_nothing_else():
     body = nn.Tanh()
-    value = terms(duel(SLOPE, "feature_matching(weight=3)", body=body), "generator")[
+    value = terms(adversarial_batch(SLOPE, "feature_matching(weight=3)", body=body), "generator")[
         "feature_matching"
     ]
-    made = duel(SLOPE, "feature_matching(weight=3)", body=body)
+    made = adversarial_batch(SLOPE, "feature_matching(weight=3)", body=body)
     gap = made.real.tanh().mean(0) - made.fake.tanh().mean(0)
     assert value.item() == pytest.approx(3 * gap.square().sum().item(), rel=1e-5)
     for side in ("real", "fake"):
-        other = duel(SLOPE, "feature_matching(weight=3)", body=body)
+        other = adversarial_batch(SLOPE, "feature_matching(weight=3)", body=body)
         object.__setattr__(other, side, getattr(other, side)[torch.randperm(6)])
         shuffled = terms(other, "generator")["feature_matching"].item()
         assert shuffled == pytest.approx(value.item(), rel=1e-5)
@@ -179,7 +179,7 @@ def test_feature_matching_compares_means_and_nothing_else():
 
 @pytest.mark.parametrize("name", LOSSES.entries)
 def test_feature_matching_takes_the_adversarial_terms_place(name):
-    made, plain = duel(SLOPE), LOSSES.make(name)
+    made, plain = adversarial_batch(SLOPE), LOSSES.make(name)
     assert TRICKS.make("feature_matching").transform_loss(plain, made).generator_weight == 0
     assert (
         TRICKS.make("feature_matching(adversarial=0.5)")
@@ -228,7 +228,9 @@ def test_the_head_beside_closeness_scores_as_many_features_more():
 
 @pytest.mark.parametrize("name", ["non_saturating", "minimax", "least_squares"])
 def test_label_smoothing_moves_the_target_of_reals_alone(name):
-    smooth = TRICKS.make("label_smoothing(real=0.8)").transform_loss(LOSSES.make(name), duel(SLOPE))
+    smooth = TRICKS.make("label_smoothing(real=0.8)").transform_loss(
+        LOSSES.make(name), adversarial_batch(SLOPE)
+    )
     assert (smooth.real_target, smooth.fake_target) == (0.8, 0.0)
     score = random(50)
     assert torch.equal(
@@ -243,7 +245,7 @@ def test_label_smoothing_moves_the_target_of_reals_alone(name):
 
 def test_two_sided_smoothing_moves_both_targets():
     smooth = TRICKS.make("label_smoothing(fake=0.2)").transform_loss(
-        LOSSES.make("least_squares"), duel(SLOPE)
+        LOSSES.make("least_squares"), adversarial_batch(SLOPE)
     )
     at_rest = smooth.discriminator_loss(torch.full((3,), 0.9), torch.full((3,), 0.2))
     assert at_rest.item() == pytest.approx(0, abs=1e-12)
@@ -251,7 +253,7 @@ def test_two_sided_smoothing_moves_both_targets():
 
 @pytest.mark.parametrize("share", [0.1, 0.4])
 def test_label_flipping_swaps_the_declared_share_of_targets(share):
-    made = duel(SLOPE, f"label_flipping(share={share})")
+    made = adversarial_batch(SLOPE, f"label_flipping(share={share})")
     flipped = made.__dict__["chain"].transform_loss(LOSSES.make("least_squares"), made)
     zeros, ones = torch.zeros(20_000), torch.ones(20_000)
     # Scores at their own targets cost half the share of swapped ones, on each side.
@@ -260,7 +262,7 @@ def test_label_flipping_swaps_the_declared_share_of_targets(share):
 
 
 def test_label_flipping_swaps_smoothed_targets_and_spares_the_generator():
-    made = duel(SLOPE, "label_flipping(share=0.3)", "label_smoothing(real=0.7)")
+    made = adversarial_batch(SLOPE, "label_flipping(share=0.3)", "label_smoothing(real=0.7)")
     loss = made.__dict__["chain"].transform_loss(LOSSES.make("least_squares"), made)
     score = random(50)
     assert torch.equal(
@@ -274,7 +276,7 @@ def test_label_flipping_swaps_smoothed_targets_and_spares_the_generator():
     ("progress", "kept"), [(0.0, 8), (0.25, 6), (0.5, 4), (1.0, 4)]
 )  # 8 * 0.5^0.5 = 5.7, rounded up
 def test_top_k_teaches_the_generator_by_its_best_fakes(progress, kept):
-    made = duel(SLOPE, "top_k(least=0.5, until=0.5)", progress=progress)
+    made = adversarial_batch(SLOPE, "top_k(least=0.5, until=0.5)", progress=progress)
     loss = made.__dict__["chain"].transform_loss(LOSSES.make("wasserstein"), made)
     score = random(8).requires_grad_()
     loss.generator_loss(score, None).backward()
@@ -285,7 +287,7 @@ def test_top_k_teaches_the_generator_by_its_best_fakes(progress, kept):
 
 
 def test_top_k_keeps_the_pairs_of_relativistic_scores():
-    made = duel(SLOPE, "top_k(least=0.5, until=0.1)", progress=1.0)
+    made = adversarial_batch(SLOPE, "top_k(least=0.5, until=0.1)", progress=1.0)
     loss = made.__dict__["chain"].transform_loss(LOSSES.make("relativistic"), made)
     assert loss.needs_real_scores
     fake, real = torch.tensor([3.0, 9.0, 1.0, 7.0]), torch.tensor([0.0, 2.0, 5.0, 4.0])
@@ -624,7 +626,7 @@ def test_pacgans_discriminator_scores_a_pack_at_a_time(text, data):
 
 def test_a_pack_is_noisy_image_by_image():
     """Noise comes before packing, so that each image of a pack has its own."""
-    made = duel(PACKED, "pacgan", "instance_noise(std=1)")
+    made = adversarial_batch(PACKED, "pacgan", "instance_noise(std=1)")
     view: Callable = made.discriminator_input
     noise = (view(torch.zeros(6, POINTS), "image/real")).reshape(6, POINTS)
     assert len({tuple(row.tolist()) for row in noise}) == 6

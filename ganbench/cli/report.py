@@ -57,7 +57,7 @@ def report(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Js
     from ganbench.analysis.leaderboard import leaderboard
     from ganbench.experiments.store import Store
     from ganbench.report.findings import run_findings
-    from ganbench.report.terminal import print_leaderboard as show_leaderboard
+    from ganbench.report.terminal import print_leaderboard
     from ganbench.report.writer import write_all
 
     frame, folder = read_frame(suite, results), suite_folder(suite, results)
@@ -66,7 +66,7 @@ def report(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Js
         board = json.loads(leaderboard(frame).to_json(orient="records"))
         content = {"findings": run_findings(frame), "leaderboard": board}
         return print_json({**content, "files": [str(path) for path in files]})
-    show_leaderboard(frame, out)
+    print_leaderboard(frame, out)
     for path in files:
         out.print(f"  {path}", markup=False, soft_wrap=True)
     return None

@@ -125,14 +125,14 @@ def print_run_result(
     result: Any, frame: Any, files: list[Path], verb: str, as_json: bool
 ) -> NoReturn:
     """Prints the outcome of a run with its tables, and ends the program."""
-    from ganbench.report.terminal import print_leaderboard as show_leaderboard
+    from ganbench.report.terminal import print_leaderboard
 
     from .progress import format_clock
 
     if as_json:
         print_json(run_summary(result, frame, files))
     else:
-        show_leaderboard(frame, out)
+        print_leaderboard(frame, out)
         count = sum(s.state in ("done", "diverged") for s in result.statuses)
         out.print(
             f"{count} trials {verb}, {result.finished_before} kept, in {format_clock(result.seconds)}."

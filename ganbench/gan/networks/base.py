@@ -1,4 +1,4 @@
-"""A network family: what generators and discriminators are made of, for any shape of data."""
+"""A network family: what generators and discriminators are made of, for images and points."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Network(RenamedHooks):
     """Settings of a family. A shape of one number is points, of three (channels, height, width) images.
 
     Images lie in [-1, 1]. `norm` is the discriminator's normalization: one setting with levels.
-    `classes` is for games to set: both sides are then built to be told labels; 0 is unconditional.
+    `classes` is set by tasks: both networks are then conditional on labels; 0 is unconditional.
     """
 
     version: ClassVar[int] = 1
