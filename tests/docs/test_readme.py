@@ -1,0 +1,91 @@
+"""What the README shows works as it stands there."""
+
+import re
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+from helpers import CPU, split, training_setup
+from typer.testing import CliRunner
+
+import ganbench
+from ganbench.analysis.leaderboard import leaderboard
+from ganbench.cli import app
+from ganbench.data.base import BatchLoader
+from ganbench.experiments.suite import expand_cells
+from ganbench.experiments.suite_loader import load_suite
+from ganbench.gan.tricks.base import TrickList
+from ganbench.report.findings import run_findings
+from ganbench.rng import RngStreams
+from ganbench.training.budget import Budget
+from ganbench.training.trainer import Trainer
+
+PUBLISHED = Path(__file__).parents[2] / "results" / "published" / "bench"
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return [text for name, text in found if name == language]
+
+
+def test_the_suite_is_valid(tmp_path):
+    (text,) = blocks("toml")
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    kept, excluded = expand_cells(load_suite(path))
+    assert len(kept) == 1 * 2 * 4 * 2 - len(excluded)
+    assert excluded[0][1] == tomllib.loads(text)["exclude"][0]["reason"]
+
+
+def trained(tricks):
+    """A game after one step under these tricks."""
+    built, streams = replace(training_setup(), trick=TrickList(tricks)), RngStreams(0, CPU)
+    loader = BatchLoader(split("digits").train, built.hyperparameters.batch, streams)
+    trainer = Trainer(built, loader, streams, Budget("generator_turns", 1))
+    trainer.train_step()
+    return trainer.task
+
+
+def test_the_trick_is_a_trick():
+    (source,) = [text for text in blocks("python") if "class GradientNoise" in text]
+    scope = {"__package__": "ganbench.gan.tricks", "__name__": "ganbench.gan.tricks.gradient_noise"}
+    exec(source, scope)
+    noisy, plain = trained({"gradient_noise": scope["GradientNoise"](std=0.01)}), trained({})
+    pairs = zip(noisy.parameters(), plain.parameters(), strict=True)
+    assert all(not one.equal(other) for one, other in pairs)
+
+
+def test_every_command_is_there():
+    told = CliRunner().invoke(app, ["--help"]).output
+    for command in re.findall(r"^\| `ganbench (\w+)", README, re.MULTILINE):
+        assert f"  {command} " in told
+
+
+def test_the_map_names_every_entry_of_the_package():
+    (text,) = [text for text in blocks("") if text.startswith("ganbench/")]
+    root = Path(__file__).parents[2] / "ganbench"
+    lines = [line[:40].split() for line in text.splitlines()[1:]]
+    named = {name.rstrip("/") for line in lines for name in line}
+    entries = {path.stem for path in root.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert named == entries - {"__init__", "__pycache__", "py", "suites"}
+
+
+def test_the_findings_are_those_of_the_published_run():
+    """The README's leaderboard was pasted from the run whose rows are committed."""
+    frame = ganbench.load(PUBLISHED)
+    (shown,) = [text for text in blocks("") if text.startswith("bench: digits")]
+    flowing = " ".join(shown.split())
+    for sentence in run_findings(frame):
+        assert sentence in flowing
+    assert "\n".join(run_findings(frame)) in (PUBLISHED / "leaderboard.md").read_text().replace(
+        "\n- ", "\n"
+    )
+
+
+def test_the_published_leaderboard_separates_floor_trained_and_untrained():
+    board = leaderboard(ganbench.load(PUBLISHED)).set_index(["role", "variant"])
+    (floor,) = board.loc["floor", "fid"]
+    for variant in ("gan", "dcgan(width=16)", "wgan(width=16)"):
+        plain = board.loc[[("trial", variant)]].query("tricks == 'none'")["fid"].min()
+        assert 3 * floor < plain < board.loc[("untrained", variant), "fid"] / 10

@@ -1,0 +1,234 @@
+"""The site is built without a warning, shows every part, and what it shows works as it stands there."""
+
+import csv
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from html.parser import HTMLParser
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import torch
+import typer.main
+
+import ganbench as package
+from ganbench import registry as spec
+from ganbench.analysis.rows import save_rows
+from ganbench.catalog import REGISTRIES
+from ganbench.cli import app
+from ganbench.evaluation.metrics.feature_set import FeatureSet
+from ganbench.experiments.suite import expand_cells
+from ganbench.experiments.suite_loader import load_suite
+from ganbench.gan import variants
+from ganbench.report.findings import run_findings
+
+ROOT = Path(__file__).parents[2]
+DOCS, PUBLISHED = ROOT / "docs", ROOT / "results" / "published"
+PAGES = {path.relative_to(DOCS).as_posix(): path.read_text() for path in DOCS.rglob("*.md")}
+
+
+def blocks(language):
+    """(page, text) of all fenced blocks of a language."""
+    return [
+        (page, found)
+        for page, text in PAGES.items()
+        for found in re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    ]
+
+
+# The site
+
+
+class Read(HTMLParser):
+    """The ids of a page, where it leads, and what a browser would load with it."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.links, self.loaded = set(), [], []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.ids |= {found["id"]} if "id" in found else set()
+        if tag == "a":
+            self.links.append(found.get("href") or "")
+        elif source := found.get("src") or (tag == "link" and found.get("href")):
+            self.loaded.append(source)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    pytest.importorskip("sphinx", reason="pages are built with the extra `docs`")
+    folder = tmp_path_factory.mktemp("site")
+    options = ("-W", "--keep-going", "-E", "-q", "-d", folder / "doctrees")
+    command = [sys.executable, "-m", "sphinx", *options, DOCS, folder / "html"]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert built.returncode == 0, built.stderr
+    return {path: Read(path) for path in (folder / "html").rglob("*.html")}
+
+
+def test_every_link_inside_leads_somewhere(site):
+    broken, seen = [], 0
+    for page, read in site.items():
+        for link in [*read.links, *read.loaded]:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            seen += 1
+            target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            there = target.is_file() and (
+                target not in site or parts.fragment in {"", *site[target].ids}
+            )
+            broken += [] if there else [f"{page.name}: {link}"]
+    assert broken == []
+    assert seen > 1000
+
+
+def test_nothing_is_loaded_from_elsewhere(site):
+    loaded = [source for read in site.values() for source in read.loaded]
+    assert [source for source in loaded if urlsplit(source).netloc] == []
+    assert len(loaded) > 10 * 5
+
+
+@pytest.mark.parametrize("kind", ["variants", *REGISTRIES])
+def test_every_part_is_on_the_page_of_its_kind(site, kind):
+    (read,) = [read for path, read in site.items() if path.as_posix().endswith(f"/{kind}.html")]
+    names = variants.all_variants() if kind == "variants" else REGISTRIES[kind]
+    assert {f"{kind}-{name}".replace("_", "-") for name in names} <= read.ids
+
+
+# What pages show
+
+
+def commands():
+    lines = [line for _, text in blocks("console") for line in text.splitlines()]
+    found = [shlex.split(line[2:], comments=True) for line in lines]
+    return sorted({tuple(words[1:]) for words in found if words[0] == "ganbench"})
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_and_its_options_are_there(words):
+    program = typer.main.get_command(app)
+    program.commands[words[0]].make_context(
+        words[0], list(words[1:])
+    )  # raises if it does not parse
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("toml"))
+def test_every_suite_is_valid(page, text, tmp_path):
+    (tmp_path / "mine.toml").write_text(text)
+    assert expand_cells(load_suite(tmp_path / "mine.toml"))[0]
+
+
+def test_quoted_findings_are_those_of_the_published_run():
+    told = " ".join(run_findings(package.load(PUBLISHED / "bench")))
+    quotes = [
+        quote for text in PAGES.values() for quote in re.findall(r"^> (.*)\.$", text, re.MULTILINE)
+    ]
+    assert len(quotes) == 6
+    for quote in quotes:
+        assert all(part in told for part in quote.split(": ", 1)), quote
+
+
+def test_how_often_seeds_show_a_change_is_what_the_study_found():
+    rows = list(csv.DictReader((PUBLISHED / "planted" / "planted.csv").open()))
+    shown = {
+        (row["scenario"], row["planted"]): float(row["helps"])
+        for row in rows
+        if row["kind"] == "effect" and row["helps"]
+    }
+    names = {"2": "two seeds", "3": "three seeds", "5": "plain", "10": "ten seeds"}
+    names |= {"5, in one cell only": "one cell"}
+    table = re.findall(
+        r"^\| ([^|]+) \| (\d+) % \| (\d+) % \| (\d+) % \|$", PAGES["statistics.md"], re.M
+    )
+    assert len(table) == len(names)
+    for seeds, *shares in table:
+        for share, planted in zip(shares, ("0.8", "0.9", "0.95"), strict=True):
+            assert abs(float(share) - 100 * shown[names[seeds], planted]) <= 0.51
+
+
+def test_the_job_of_ci_fails_where_a_cell_got_worse(tmp_path, monkeypatch):
+    (script,) = [text for page, text in blocks("python") if page == "ci.md"]
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    frame = package.load(PUBLISHED / "bench")
+    worse = frame.assign(value=frame["value"].where(frame["metric"] != "fid", 3 * frame["value"]))
+    worse.attrs = frame.attrs
+    for folder, rows in {"before": frame, "same": frame, "after": worse}.items():
+        save_rows(rows, tmp_path / folder / "smoke")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        exec(script.replace("after/", "same/"), {})
+    assert end.value.code == 0
+    with pytest.raises(SystemExit) as end:
+        exec(script, {})
+    assert "fid" in str(end.value.code)
+    assert "worse" in str(end.value.code)
+
+
+# The package of added parts
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """The package as if it were installed: importable, and its entry points known."""
+    declared = tomllib.loads((DOCS / "package" / "pyproject.toml").read_text())
+    points = [
+        EntryPoint(name, value, group)
+        for group, offers in declared["project"]["entry-points"].items()
+        for name, value in offers.items()
+    ]
+
+    def chosen(group):
+        return [point for point in points if point.group == group]
+
+    monkeypatch.syspath_prepend(DOCS / "package")
+    for module in (spec, variants):
+        monkeypatch.setattr(module, "entry_points", chosen)
+    caches = (spec.entry_points_of, variants.all_variants)
+    for cache in caches:
+        cache.cache_clear()
+    yield points
+    for cache in caches:
+        cache.cache_clear()
+
+
+def test_a_package_adds_a_part_of_every_kind_and_trains_them(installed, ganbench):
+    kinds = {point.group.removeprefix("ganbench.") for point in installed}
+    assert kinds == {"variants", *REGISTRIES} - {"protocols", "distances", "trackers"}
+    suite = DOCS / "package" / "parts.toml"
+    code, _, err = ganbench("run", suite, "--workers", 0, "--device", "cpu", "--seeds", 1)
+    assert (code, err) == (0, "")
+    frame = package.load("results/parts")
+    assert set(frame["variant"].dropna()) == {"seeking_gan", "gan(width=8)"}
+    assert set(frame.loc[frame["trial"].notna(), "outcome"]) == {"done"}
+    (floor,) = frame.loc[frame["role"].eq("floor") & frame["metric"].eq("energy_distance"), "value"]
+    assert abs(floor) < 0.01
+    (protocol,) = json.loads(Path("results/parts/summary.json").read_text())["protocols"]
+    assert protocol.startswith("pixels, 600 fakes against 1197 training examples of digits")
+
+
+def test_the_suite_of_a_trick_has_the_cells_that_its_page_shows(installed):
+    kept, _ = expand_cells(load_suite(DOCS / "package" / "mine.toml"))
+    (shown,) = [text for _, text in blocks("text") if "8 cells and 5 seeds" in text]
+    assert [str(cell) for cell in kept] == [line.strip() for line in shown.splitlines()[:-1]]
+
+
+def test_points_are_planned_without_the_trick_of_images(installed, ganbench):
+    code, out, _ = ganbench("plan", DOCS / "package" / "moons.toml", "--device", "cpu")
+    assert code == 0
+    assert "pixel_dropout: pixel dropout needs images, and the data are points" in out
+
+
+def test_the_added_metric_is_the_distance_of_two_lines_known_in_closed_form(installed):
+    """Of uniform laws on [0, 1] and [a, a + 1], a >= 1: E|x - y| = a and E|x - x'| = 1 / 3."""
+    points = torch.linspace(0, 1, 401)[:, None]
+    metric = REGISTRIES["metrics"].make("energy_distance")
+    found = metric(FeatureSet(points), FeatureSet(points + 2)).value
+    assert found == pytest.approx(2 * 2 - 2 / 3, abs=0.01)

@@ -1,0 +1,204 @@
+"""Factors, interactions, rates and ties against values by hand and planted ones."""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from synthetic_rows import arms, frame, row
+
+from ganbench.analysis.contrasts import cell_tables, contrast_within_cell, estimate_contrast
+from ganbench.analysis.effects import effects_by_loss, outcome_rows, trick_effects
+from ganbench.analysis.factors import interaction_weights, main_effect_weights
+from ganbench.analysis.interactions import all_interactions
+from ganbench.analysis.leaderboard import leaderboard
+from ganbench.analysis.rates import failure_rates, wilson_interval
+
+FULL = ("none", "a", "b", "a + b")
+
+
+def chains(tricks):
+    sizes = range(len(tricks) + 1)
+    return [" + ".join(c) or "none" for n in sizes for c in itertools.combinations(tricks, n)]
+
+
+# Factors
+
+
+def test_with_tricks_one_at_a_time_an_effect_is_the_arm_less_none():
+    assert main_effect_weights(("none", "a", "b"), "a") == pytest.approx({"a": 1, "none": -1})
+
+
+def test_in_a_factorial_an_effect_is_its_mean_over_the_backgrounds():
+    expected = {"none": -0.5, "a": 0.5, "b": -0.5, "a + b": 0.5}
+    assert main_effect_weights(FULL, "a") == pytest.approx(expected)
+    assert interaction_weights(FULL, ("a", "b")) == pytest.approx(
+        {"none": 1, "a": -1, "b": -1, "a + b": 1}
+    )
+
+
+def test_what_was_only_tried_jointly_has_no_effect_of_its_own():
+    assert main_effect_weights(("none", "a + b"), "a") is None
+    assert main_effect_weights(("none", "a", "a + b"), "b") == pytest.approx({"a + b": 1, "a": -1})
+    assert main_effect_weights(("a", "a + b"), "a") is None
+    assert main_effect_weights(("none", "a"), "c") is None
+
+
+def test_aliased_pairs_of_a_fraction_are_not_told():
+    half = ("none", "a + b", "a + c", "b + c", "a + d", "b + d", "c + d", "a + b + c + d")
+    for trick in "abcd":
+        assert main_effect_weights(half, trick)
+    for pair in itertools.combinations("abcd", 2):
+        assert interaction_weights(half, pair) is None
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_weights_tell_planted_effects_whatever_the_chains(count):
+    tricks = list("abcd"[:count])
+    planted = dict(zip(tricks, (0.3, -0.2, 0.7, 0.1), strict=False))
+    names = tuple(chains(tricks))
+    means = {n: 5 + sum(planted[t] for t in n.split(" + ") if t != "none") for n in names}
+    for trick in tricks:
+        weights = main_effect_weights(names, trick)
+        assert sum(w * means[arm] for arm, w in weights.items()) == pytest.approx(planted[trick])
+
+
+# Contrasts
+
+
+def test_a_contrast_of_four_arms_has_the_error_of_its_seeds():
+    made = frame(*arms({"a": 0.8, "b": 1.1, "a + b": 0.7}, seeds=6, noise=0.2))
+    ((_, table),) = cell_tables(outcome_rows(made), "log")
+    weights = interaction_weights(tuple(table.columns), ("a", "b"))
+    paired = contrast_within_cell(table, weights, paired=True)
+    each = table["a + b"] - table["a"] - table["b"] + table["none"]
+    assert (paired.mean, paired.variance) == pytest.approx((each.mean(), each.var() / 6))
+    loose = contrast_within_cell(table, weights, paired=False)
+    assert loose.variance == pytest.approx(sum(table[arm].var() / 6 for arm in FULL))
+    assert loose.mean == pytest.approx(paired.mean)
+
+
+def test_unpaired_arms_keep_the_seeds_that_have_no_partner():
+    made = arms({"a": 0.8}, seeds=4)
+    made = [r for r in made if (r["tricks"], r["seed"]) not in {("a", 0), ("none", 3)}]
+    expected = stats.ttest_ind(
+        *(np.log([r["value"] for r in made if r["tricks"] == arm]) for arm in ("a", "none")),
+        equal_var=False,
+    )
+    (effect,) = trick_effects(frame(*made, paired=False))
+    assert effect.p == pytest.approx(expected.pvalue)
+
+
+def test_the_smallest_effect_is_shown_with_the_stated_power():
+    table = pd.DataFrame({"a": [0.1, 0.3, -0.2, 0.4, 0.0, 0.2], "none": 0.0})
+    found = estimate_contrast([contrast_within_cell(table, {"a": 1.0, "none": -1.0}, paired=True)])
+    size = found.smallest_detectable(family=3)
+    bound = stats.t.ppf(1 - 0.05 / 6, found.freedom)
+    assert stats.nct.sf(bound, found.freedom, size / found.error) == pytest.approx(0.8, abs=1e-6)
+    assert found.smallest_detectable(family=1) < size
+
+
+# Interactions
+
+
+def grid(ratios, noise=0.03):
+    """Arms of a grid of losses and variants, in each a trick multiplies the outcome by a ratio."""
+    made = []
+    for number, ((variant, loss), ratio) in enumerate(ratios.items()):
+        made += arms({"a": ratio}, noise=noise, random=number, variant=variant, loss=loss)
+    return frame(*made)
+
+
+CELLS = [("gan", "hinge"), ("gan", "minimax"), ("dcgan", "hinge"), ("dcgan", "minimax")]
+
+
+def test_a_trick_that_works_under_one_loss_only_interacts_with_it():
+    made = grid({cell: 0.5 if cell[1] == "hinge" else 1.0 for cell in CELLS})
+    found = {(i.kind, i.where): i for i in all_interactions(made)}
+    loss, variant = found["trick × loss", "hinge"], found["trick × variant", "gan"]
+    assert loss.ratio == pytest.approx(0.5, rel=0.08)
+    assert loss.low < 0.5 < loss.high
+    assert (loss.verdict, variant.verdict) == ("differs", "undecided")
+    assert len(found) == 2  # of two levels the one says it all
+    by_loss = {e.loss: e for e in effects_by_loss(made)}
+    assert by_loss["hinge"].verdict == "helps"
+    assert by_loss["hinge"].ratio / by_loss["minimax"].ratio == pytest.approx(loss.ratio)
+
+
+def test_a_level_that_nothing_resembles_is_compared_with_nothing():
+    """The wasserstein loss in a variant of its own: its change is the variant's or the loss's."""
+    made = grid({**dict.fromkeys(CELLS, 1.0), ("wgan", "wasserstein"): 0.1})
+    assert {(i.kind, i.where) for i in all_interactions(made)} == {
+        ("trick × loss", "hinge"),
+        ("trick × variant", "gan"),
+    }
+
+
+def test_two_tricks_that_cancel_each_other_interact():
+    made = frame(*arms({"a": 0.5, "b": 0.5, "a + b": 1.0}, noise=0.03, cells=(1, 4)))
+    (found,) = all_interactions(made)
+    assert (found.kind, found.tricks, found.where) == ("trick × trick", "a", "b")
+    assert found.ratio == pytest.approx(4, rel=0.1)
+    assert found.verdict == "differs"
+    main = {e.tricks: e.ratio for e in trick_effects(made)}
+    assert main["a"] == pytest.approx(1, rel=0.05)
+
+
+def test_a_grid_of_one_cell_has_no_interactions():
+    assert all_interactions(frame(*arms({"a": 0.5}))) == []
+
+
+# Rates
+
+
+def test_rates_have_wilsons_intervals_and_mcnemars_test():
+    made = [row("none", seed, value=1.0) for seed in range(12)]
+    made += [row("a", seed, value=None if seed < 8 else 1.0) for seed in range(12)]
+    none, a = failure_rates(frame(*made))[:2]
+    assert (none.tricks, none.count, none.rate) == ("none", 0, 0)
+    assert (a.count, a.trainings, a.more, a.fewer) == (8, 12, 8, 0)
+    assert a.p == pytest.approx(2 * 0.5**8)
+    low, high = wilson_interval(8, 12)  # by hand: centre and half width of Wilson's formula
+    z, p, n = stats.norm.ppf(0.975), 8 / 12, 12
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert (low, high) == pytest.approx((centre - half, centre + half))
+
+
+def test_a_collapse_is_counted_where_it_is_known():
+    made = [row("none", s, value=1.0, collapsed=False) for s in range(3)]
+    made += [row("a", s, value=1.0, collapsed=True) for s in range(3)]
+    found = {(r.what, r.tricks): r for r in failure_rates(frame(*made))}
+    assert found["collapsed", "a"].count == 3
+    assert found["failed", "a"].count == 0
+    unknown = frame(*(row("none", s, value=1.0) for s in range(3)))
+    assert {r.what for r in failure_rates(unknown)} == {"failed"}
+
+
+# The leaderboard's marks
+
+
+def test_cells_of_two_seeds_are_tied_unless_welchs_test_tells_them_from_the_first():
+    first = [row(seed=s, value=v) for s, v in enumerate((1.0, 1.1, 0.9))]
+    near = [row(seed=s, value=v, loss="near") for s, v in enumerate((1.0, 1.3, 1.1))]
+    far = [row(seed=s, value=v, loss="far") for s, v in enumerate((5.0, 5.5, 4.5))]
+    once = [row(seed=0, value=9.0, loss="once")]
+    board = leaderboard(frame(*first, *near, *far, *once)).set_index("loss")
+    assert board["tied"].dropna().to_dict() == {"hinge": True, "near": True, "far": False}
+    p = stats.ttest_ind(*(np.log([r["value"] for r in c]) for c in (first, far)), equal_var=False)
+    assert p.pvalue < 0.05
+
+
+def test_the_leaderboard_has_wilsons_shares_and_median_costs():
+    made = [row(seed=s, value=1.0 if s else None, collapsed=bool(s)) for s in range(4)]
+    made += [
+        {**row(seed=s, value=float(s), kind="cost", checkpoint=None), "metric": "train_seconds"}
+        for s in range(4)
+    ]
+    (entry,) = leaderboard(frame(*made)).to_dict("records")
+    assert (entry["failure rate"], entry["collapse rate"]) == (0.25, 0.75)
+    assert (entry["failure low"], entry["failure high"]) == pytest.approx(wilson_interval(1, 4))
+    assert entry["train_seconds"] == 1.5
+    assert math.isnan(entry["peak_memory"])
