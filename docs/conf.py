@@ -1,6 +1,6 @@
-"""The site: Markdown beside this file, and what the sources say of themselves. `make docs` builds it.
+"""Sphinx configuration of the site, which `make docs` builds from Markdown and docstrings.
 
-Nothing is fetched: pages have no fonts, scripts or pictures from elsewhere, and formulas are plain Unicode.
+The site loads no fonts, scripts or images from other hosts. Formulas are plain Unicode.
 """
 
 import sys
@@ -41,15 +41,15 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 
 
-def language_of_page(
+def set_page_language(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
 ) -> None:
-    """Browsers and readers of screens are told which pages are Chinese."""
+    """Marks Chinese pages as Chinese for browsers and screen readers."""
     if pagename.startswith("zh/"):
         context["language"] = "zh-CN"
 
 
 def setup(app: Sphinx) -> None:
     app.add_directive("parts", parts.Parts)
-    app.connect("autodoc-process-docstring", parts.plain)
-    app.connect("html-page-context", language_of_page)
+    app.connect("autodoc-process-docstring", parts.escape_docstring)
+    app.connect("html-page-context", set_page_language)

@@ -164,25 +164,25 @@ def test_every_variant_beats_its_untrained_self_by_far(name, count):
     assert surely.all(), trained[~surely]
 
 
-def test_the_readme_quotes_the_studies():
-    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+def test_the_page_quotes_the_studies():
+    page = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
     zoo = leaderboard(ganbench.load(PUBLISHED / "zoo")).query("data == 'digits'")
     trained = zoo.query("role == 'trial'").set_index("variant")["fid"]
     assert trained.idxmin().startswith("wgan_gp")
     assert trained.idxmax().startswith("began")
-    assert f"from wgan_gp's {trained.min():.3g} to began's {trained.max():.3g}" in readme
+    assert f"from wgan_gp's {trained.min():.3g} to began's {trained.max():.3g}" in page
     board = leaderboard(ganbench.load(PUBLISHED / "zoo_modern")).set_index("variant")
     later, untrained = (board[board["role"].eq(role)] for role in ("trial", "untrained"))
-    assert f"at {(later['fid'] / untrained['fid']).max():.0%}".replace("%", " %") in readme
+    assert f"at {(later['fid'] / untrained['fid']).max():.0%}".replace("%", " %") in page
     told = f"from biggan's {later['fid'].min():.3g} to cr3gan's {later['fid'].max():.3g}"
     accuracy = (
         f"accuracy {later['class_accuracy'].min():.0%} to {later['class_accuracy'].max():.0%}"
     )
-    assert f"{told}; labels bind (classifier's {accuracy.replace('%', ' %')})" in readme
+    assert f"{told}; labels bind (classifier's {accuracy.replace('%', ' %')})" in page
     (r1,) = (e for e in trick_effects(ganbench.load(PUBLISHED / "modes")) if e.tricks == "r1")
     assert r1.verdict == "helps"
-    assert f"(+{r1.ratio:.3g} modes [+{r1.low:.3g}, +{r1.high:.3g}], {r1.pairs} pairs)" in readme
-    assert tricks_told(trick_effects(ganbench.load(PUBLISHED / "tricks"))) in readme
+    assert f"(+{r1.ratio:.3g} modes [+{r1.low:.3g}, +{r1.high:.3g}], {r1.pairs} pairs)" in page
+    assert tricks_told(trick_effects(ganbench.load(PUBLISHED / "tricks"))) in page
 
 
 CALLED = {  # in sentences
@@ -204,7 +204,7 @@ def listed(names: list[str]) -> str:
 
 
 def tricks_told(found: list[Effect]) -> str:
-    """The study of tricks as the README tells it."""
+    """The sentence of docs/results.md on the study of tricks."""
     by_size = sorted(found, key=lambda e: e.ratio)
     best, *helps = (e for e in by_size if e.verdict == "helps")
     assert best.tricks == "r1"

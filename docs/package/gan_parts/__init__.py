@@ -1,1 +1,1 @@
-"""One part of every kind, for ganbench to find by this package's entry points."""
+"""One part of every kind, which ganbench finds by the entry points of this package."""

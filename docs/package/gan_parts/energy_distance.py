@@ -1,6 +1,6 @@
-"""Energy distance (Székely and Rizzo, 2013): how far fakes lie from reals, less how far from each other.
+"""Energy distance (Székely and Rizzo, 2013): distances between sides minus within.
 
-`2 E|x − y| − E|x − x′| − E|y − y′|` of features; 0 of equal laws.
+`2 E|x − y| − E|x − x′| − E|y − y′|` for features x of fakes and y of reals; 0 for equal distributions.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from ganbench.extend import FeatureSet, Measurement, Metric
 
 @dataclass(frozen=True)
 class EnergyDistance(Metric):
-    direction = "lower"  # is better
-    transform = "none"  # the unbiased estimate may fall below 0, so no logarithm
+    direction = "lower"  # lower values are better
+    transform = "none"  # the unbiased estimate can be negative, so it has no logarithm
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         x, y = fake.features.double(), real.features.double()
@@ -26,5 +26,5 @@ class EnergyDistance(Metric):
 
 
 def mean_distance(x: Tensor) -> Tensor:
-    """The mean distance of two different examples."""
+    """Computes the mean distance between two different examples, [N, F] => []."""
     return torch.cdist(x, x).sum() / (len(x) * (len(x) - 1))

@@ -1,12 +1,12 @@
-"""Mode seeking (Mao et al., 2019): latents that lie apart should give images that lie apart.
+"""Mode seeking (Mao et al., 2019): distant latents should give distant images.
 
-The generator owes `weight · d(z₁, z₂) / d(G(z₁), G(z₂))`, where d is the mean absolute
-difference over pairs of a batch.
+Adds `weight · d(z₁, z₂) / d(G(z₁), G(z₂))` to the generator's objective, where d is the mean
+absolute difference over pairs of a batch.
 """
 
 from ganbench.extend import AdversarialBatch, Terms, Unconditional
 
-SMALLEST = 1e-5  # of a distance, so that equal images have a slope too
+SMALLEST = 1e-5  # added to a distance, so that equal images have a finite gradient
 
 
 class ModeSeeking(Unconditional):

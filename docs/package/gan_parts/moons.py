@@ -1,4 +1,4 @@
-"""Moons (scikit-learn): two half circles that reach into each other, as points of the plane."""
+"""Moons (scikit-learn): points in the plane on two interleaving half circles."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,8 +24,8 @@ class Moons(Data):
         return Split({IMAGE: train}, {IMAGE: held_out})
 
     def draw(self, count: int, seed: int) -> Examples:
-        """Returns points, the same ones at every call."""
-        from sklearn.datasets import make_moons  # here, so that lists need no scikit-learn
+        """Returns points [N, 2]; the same count and seed give the same points."""
+        from sklearn.datasets import make_moons  # lists need no scikit-learn
 
         points, _ = make_moons(count, noise=self.std, random_state=seed)
         return Examples(torch.from_numpy(points).float())

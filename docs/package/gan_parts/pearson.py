@@ -1,5 +1,6 @@
-"""Pearson (f-GAN, Nowozin et al., 2016): scores draw to 2 (p / q - 1), p of reals and q of fakes.
+"""Pearson (f-GAN, Nowozin et al., 2016): the optimal score is 2 (p / q - 1).
 
+The densities are p for reals and q for fakes.
 `D: E(D(G(z))² / 4 + D(G(z))) − E D(x)`, `G: −E D(G(z))`, which does not saturate.
 """
 

@@ -1,4 +1,4 @@
-"""Pixel dropout (after Srivastava et al., 2014): the discriminator sees holes."""
+"""Pixel dropout (after Srivastava et al., 2014): zeros at random in discriminator inputs."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from ganbench.extend import IMAGES, BuildConfig, Trick, modality_of_shape
 
 
 class PixelDropout(Trick):
-    phase = "augment"  # its place among tricks: it changes single images
+    phase = "augment"  # its position among tricks: it changes single images
 
     def __init__(self, share: float = 0.1):
         super().__init__()
@@ -21,8 +21,8 @@ class PixelDropout(Trick):
         return "pixel dropout needs images, and the data are points"
 
     def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
-        if self.context is None:  # training has not begun: only shapes are computed
+        if self.context is None:  # before training: only shapes are computed
             return x
-        random = self.context.of(role).random  # the trick's own stream: it moves no other draw
+        random = self.context.of(role).random  # the trick's own stream: it changes no other draw
         is_kept = torch.rand(x.shape, generator=random, device=x.device) >= self.share
         return x * is_kept

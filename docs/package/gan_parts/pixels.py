@@ -1,4 +1,4 @@
-"""Pixels: an image's values are its features, each in [0, 1]."""
+"""Pixels: the features of an image are its values, scaled to [0, 1]."""
 
 from torch import Tensor
 

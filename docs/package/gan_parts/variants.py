@@ -1,4 +1,4 @@
-"""A variant is a recipe: specs of parts, and the hyperparameters that it is trained with."""
+"""A variant: a recipe with the specs of its parts and its hyperparameters."""
 
 from ganbench.extend import Hyperparameters, Recipe
 
