@@ -1,98 +1,105 @@
-"""Evaluation of anybody's images: fakes of any source against reals of any, in one pass of an extractor a side.
+"""Evaluation of external images: fakes against reals from any source.
 
     ganbench.evaluate("fakes/", "reals.zip", extractor="inception", metrics="fid,kid")
 
-Every value has its error and its floors beside it, and terms that say what it means.
+Each side takes one pass of the extractor. Every value has its standard error, its floors and a
+protocol record.
 """
 
+import inspect
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from ganbench.data.image_decoding import Unreadable
 from ganbench.data.image_ops import check_image_size
-from ganbench.devices import full_precision, select_device, usable_cpus
-from ganbench.evaluation.inputs.pixel_range import AUTO_RANGE
-from ganbench.evaluation.inputs.resolve import ReadOptions, resolve_source
+from ganbench.devices import full_precision, select_device
+from ganbench.evaluation.inputs.base import Source
+from ganbench.evaluation.inputs.pixel_range import AUTO_RANGE, VALUE_RANGES
+from ganbench.evaluation.inputs.resolve import resolve_source
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.protocols import protocol_label
+from ganbench.evaluation.protocols import PROTOCOLS, protocol_label
+from ganbench.evaluation.protocols.base import MeasurementRules
 from ganbench.registry import SpecError, split_specs
 
 from .feature_extraction import trim_blocks
-from .pipeline import EvaluationOptions, EvaluationPipeline, Show, choose_images
+from .options import EvaluationOptions
+from .pipeline import EvaluationPipeline, Show, choose_images
 from .result import Evaluation
 
-DEFAULT_METRICS = ("fid", "kid", "precision", "recall")
-MAX_RESIZED_PIXELS = 1024  # pixels a side that images may be brought to
+MAX_RESIZED_PIXELS = 1024  # maximal side of resized images
 
 
-def evaluate(
-    fake: object,
-    real: object,
-    *,
-    extractor: str | None = None,
-    metrics: str | Sequence[str] = DEFAULT_METRICS,
-    held_out: object | None = None,
-    count: int | None = None,
-    reals: int | None = None,
-    seed: int = 0,
-    size: int | None = None,
-    protocol: str = "ganbench",
-    batch: int = 50,
-    workers: int | None = None,
-    device: str = "auto",
-    value_range: str = AUTO_RANGE,
-    latent: Sequence[int] | None = None,
-    trust: bool = False,
-    skip_unreadable: bool = False,
-    floor: bool = True,
-    show: Show | None = None,
-) -> Evaluation:
-    """Measures fakes against reals.
+def evaluate(fake: object, real: object, *, show: Show | None = None, **options: Any) -> Evaluation:
+    """Returns metrics of fakes against reals, as an Evaluation.
 
-    Either is a folder, a `.zip`, an `.npz`, `.npy`, `.pt` or `.safetensors`, a data set's name, an array
-    of images, a function (count, seed) of one's own, or with `trust` an exported network. `count` and
-    `reals` say how many are measured, drawn by `seed` from those that have more. Raises Unreadable,
-    SpecError or NotDownloaded in a sentence.
+    `fake` and `real` are each one of:
+
+    - a folder, `.zip`, `.npz`, `.npy`, `.pt` or `.safetensors` file
+    - a data set's name
+    - an array of images
+    - a function (count, seed) that returns images
+    - with `trust`, an exported network
+
+    `show` is called with a phase, the images done and their total. Raises Unreadable, SpecError or
+    NotDownloaded. Options, all by keyword:
+
     """
-    place, latents = select_device(device), tuple(latent) if latent else None
-    wanted = EvaluationOptions(
-        metrics=metric_labels_of(metrics),
-        extractor=extractor,
-        protocol=protocol_label(protocol),
-        seed=seed,
-        size=size if size is None else check_size(size),
-        batch=require_at_least_one(batch, "batch"),
-        workers=min(8, usable_cpus()) if workers is None else workers,
-        device=place,
-        floor=floor,
-        reading=ReadOptions(value_range, skip_unreadable, trust, latents, seed, place),
+    wanted = resolve_options(EvaluationOptions(**options))
+    rules: MeasurementRules = PROTOCOLS.make(wanted.protocol)
+    real_count, fake_count = (
+        wanted.reals or rules.reals or None,
+        wanted.count or rules.fakes or None,
     )
-    rules = wanted.rules()
     with full_precision():
-        real_source = resolve_source(real, wanted.reading, reals or rules.reals or None)
-        chosen = choose_images(real_source.source, reals or rules.reals or None, seed, "real")
-        many = count or rules.fakes or None
-        fake_source = resolve_source(fake, wanted.reading, many or len(chosen)).source
-        aside = (
-            None
-            if held_out is None
-            else resolve_source(held_out, wanted.reading, len(chosen)).source
-        )
-        sides = EvaluationPipeline(
-            fake_source,
+        real_source = resolve_source(real, wanted, real_count)
+        chosen = choose_images(real_source.source, real_count, wanted.seed, "real")
+        pipeline = EvaluationPipeline(
+            resolve_source(fake, wanted, fake_count or len(chosen)).source,
             real_source,
-            aside or real_source.held_out,
+            resolve_held_out(wanted, len(chosen)) or real_source.held_out,
             wanted,
-            many,
+            fake_count,
             chosen,
             show or show_nothing,
         )
-        evaluation = sides.run()
+        evaluation = pipeline.run()
     trim_blocks()
     return evaluation
 
 
+evaluate.__doc__ = f"{inspect.getdoc(evaluate)}\n\n{EvaluationOptions.describe()}"
+evaluate.__signature__ = EvaluationOptions.signature()  # type: ignore[attr-defined]
+
+
+def resolve_options(options: EvaluationOptions) -> EvaluationOptions:
+    """Returns options with labels of metrics and the chosen device; checks their values."""
+    return replace(
+        options,
+        metrics=metric_labels_of(options.metrics),
+        protocol=protocol_label(options.protocol),
+        size=options.size if options.size is None else check_size(options.size),
+        device=select_device(options.device),
+        value_range=check_value_range(options.value_range),
+    )
+
+
+def resolve_held_out(options: EvaluationOptions, count: int) -> Source | None:
+    if options.held_out is None:
+        return None
+    return resolve_source(options.held_out, options, count).source
+
+
+def check_value_range(name: str) -> str:
+    """Raises Unreadable for an unknown value range."""
+    if name not in (AUTO_RANGE, *VALUE_RANGES):
+        available = ", ".join((AUTO_RANGE, *VALUE_RANGES))
+        raise Unreadable(f"--range must be one of {available}, not {name!r}")
+    return name
+
+
 def metric_labels_of(metrics: str | Sequence[str]) -> tuple[str, ...]:
-    """Metrics as they are called; raises SpecError for one that there is not."""
+    """Returns the canonical labels of metrics; raises SpecError for an unknown one."""
     given = split_specs(metrics) if isinstance(metrics, str) else list(metrics)
     if not given:
         raise SpecError("name a metric: fid, kid, precision, ...")
@@ -108,11 +115,5 @@ def check_size(size: int) -> int:
         raise Unreadable(f"--{error}") from error
 
 
-def require_at_least_one(value: int, name: str) -> int:
-    if value < 1:
-        raise Unreadable(f"--{name} must be at least 1, not {value}")
-    return value
-
-
 def show_nothing(phase: str, done: int, total: int) -> None:
-    """Shows nothing."""
+    """Ignores the progress."""

@@ -1,4 +1,4 @@
-"""Fakes and reals on their way to an evaluation: sources, what looks at them, what metrics see."""
+"""The pipeline of an evaluation: sources, extraction, metrics and floors."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.extractors.base import Extractor
 from ganbench.evaluation.inputs.base import COLOUR_CHANNELS, Frame, Source, VectorSource
 from ganbench.evaluation.inputs.generator import GeneratorSource
-from ganbench.evaluation.inputs.resolve import ReadOptions, ResolvedSource
+from ganbench.evaluation.inputs.resolve import ResolvedSource
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import Measurement
 from ganbench.evaluation.metrics.feature_set import FeatureSet
@@ -28,39 +28,20 @@ from .evaluator import load_lpips
 from .feature_extraction import Extraction, ExtractorRunner, extract_source_features
 from .floors import STREAM, cached_reading, make_metric_row, split_in_halves
 from .image_warnings import notes_of_both_sources, notes_of_source
+from .options import EvaluationOptions
 from .reference_cache import DiskCache, cache_folder_of, hash_sources_of_kind
 from .result import Evaluation, EvaluationProtocol, MetricRow
 
 DEFAULT_EXTRACTOR = "inception"
-MIN_IMAGES_PER_SIDE = 10  # images of a side, of which any metric says something
-MAX_HELD_IMAGE_BYTES = 2**31  # bytes of images that are held for the metrics that ask for images
+MIN_IMAGES_PER_SIDE = 10  # fewer images per side make no metric meaningful
+MAX_HELD_IMAGE_BYTES = 2**31  # limit of images in memory, for metrics that read images
 
 Floors = dict[str, Measurement | str]
-Show = Callable[[str, int, int], None]  # a phase, how many images are through, and of how many
-
-
-@dataclass(frozen=True)
-class EvaluationOptions:
-    """How to measure."""
-
-    metrics: tuple[str, ...]
-    extractor: str | None
-    protocol: str
-    seed: int
-    size: int | None
-    batch: int
-    workers: int
-    device: str
-    floor: bool
-    reading: ReadOptions
-
-    def rules(self) -> MeasurementRules:
-        rules: MeasurementRules = PROTOCOLS.make(self.protocol)
-        return rules
+Show = Callable[[str, int, int], None]  # called with a phase, the images done and their total
 
 
 def choose_images(source: Source, count: int | None, seed: int, name: str) -> Sequence[int]:
-    """Which images are measured: all, or so many of them, none twice."""
+    """Returns the indices of the measured images: all, or `count` random ones without repeats."""
     if count is not None and count > len(source):
         raise Unreadable(f"{source.name} holds {len(source):,} images, and {count:,} are wanted")
     if count is None or count == len(source) or source.generated:
@@ -73,30 +54,35 @@ def choose_images(source: Source, count: int | None, seed: int, name: str) -> Se
 
 @dataclass(frozen=True, eq=False)
 class EvaluationPipeline:
-    """Fakes and reals on their way to an evaluation."""
+    """The pipeline from sources of fakes and reals to an Evaluation."""
 
     fake: Source
     resolved: ResolvedSource
-    aside: Source | None  # reals that nobody trained on
+    aside: Source | None  # held-out reals
     wanted: EvaluationOptions
     count: int | None
-    chosen: Sequence[int]  # of the reals
+    chosen: Sequence[int]  # indices of the reals
     show: Show
 
+    @cached_property
+    def rules(self) -> MeasurementRules:
+        rules: MeasurementRules = PROTOCOLS.make(self.wanted.protocol)
+        return rules
+
     @property
-    def real_features(self) -> Source:
+    def real(self) -> Source:
         return self.resolved.source
 
     def run(self) -> Evaluation:
         fake_extraction = self.extract_source(self.fake, self.fakes, "fakes")
-        real_extraction = self.extract_source(self.real_features, self.chosen, "reals")
-        check_sides(self.fake, fake_extraction, self.real_features, real_extraction, self.label)
+        real_extraction = self.extract_source(self.real, self.chosen, "reals")
+        check_sides(self.fake, fake_extraction, self.real, real_extraction, self.label)
         self.show("metrics", 0, 1)
         fake = self.make_feature_set(fake_extraction, self.fake, self.fakes)
-        real = self.make_feature_set(real_extraction, self.real_features, self.chosen)
+        real = self.make_feature_set(real_extraction, self.real, self.chosen)
         fake.images = self.load_images(self.fake, self.fakes)
         fake.sampler = self.latent_sampler()
-        real.images = self.load_images(self.real_features, self.chosen)
+        real.images = self.load_images(self.real, self.chosen)
         real.cache = self.reference_cache(real_extraction)
         if self.aside is not None:
             real.held_out = self.load_held_out
@@ -105,21 +91,24 @@ class EvaluationPipeline:
         terms = self.make_protocol(fake_extraction, real_extraction)
         notes = [
             *notes_of_source("fakes", self.fake, fake_extraction),
-            *notes_of_source("reals", self.real_features, real_extraction),
+            *notes_of_source("reals", self.real, real_extraction),
         ]
         notes += notes_of_both_sources(fake_extraction, real_extraction)
-        return Evaluation(self.fake.name, self.real_features.name, terms, rows, floor, tuple(notes))
+        return Evaluation(self.fake.name, self.real.name, terms, rows, floor, tuple(notes))
 
     @cached_property
     def fakes(self) -> Sequence[int]:
         return choose_images(self.fake, self.count, self.wanted.seed, "fake")
 
-    # What looks at them
+    # Extraction
 
     @cached_property
     def label(self) -> str:
-        """The extractor's spec: the one that is named, the protocol's, the data set's, or the usual one."""
-        rules = self.wanted.rules()
+        """The extractor's spec.
+
+        The order of precedence is: the option, the protocol's, the data set's, the default.
+        """
+        rules = self.rules
         own = self.resolved.extractor or ("identity" if self.are_vectors else DEFAULT_EXTRACTOR)
         return EXTRACTORS.label(
             self.wanted.extractor or (own if rules.extractor == OWN_EXTRACTOR else rules.extractor)
@@ -127,7 +116,7 @@ class EvaluationPipeline:
 
     @property
     def are_vectors(self) -> bool:
-        return isinstance(self.fake, VectorSource) and isinstance(self.real_features, VectorSource)
+        return isinstance(self.fake, VectorSource) and isinstance(self.real, VectorSource)
 
     @cached_property
     def extractor(self) -> Extractor:
@@ -148,8 +137,8 @@ class EvaluationPipeline:
             torch.device(self.wanted.device),
             frame,
             self.wanted.batch,
-            self.wanted.workers,
-            self.wanted.reading.skip,
+            self.wanted.threads,
+            self.wanted.skip_unreadable,
         )
 
     def extract_source(self, source: Source, chosen: Sequence[int], phase: str) -> Extraction:
@@ -162,27 +151,27 @@ class EvaluationPipeline:
         check_count(source, len(extraction), " that can be read")
         return extraction
 
-    # What metrics see
+    # Inputs of metrics
 
     def make_feature_set(
         self, extraction: Extraction, source: Source, chosen: Sequence[int]
     ) -> FeatureSet:
         place = "cpu" if self.wanted.device == "mps" else self.wanted.device
         logits = None if extraction.logits is None else extraction.logits.to(place)
-        tells = (
-            not isinstance(self.real_features, VectorSource)
-            and self.extractor.tells_the_datas_classes
-        )
+        tells = not isinstance(self.real, VectorSource) and self.extractor.tells_the_datas_classes
         return FeatureSet(
             extraction.features.to(place),
             logits,
             labels=None if source.labels is None else source.labels[torch.as_tensor(chosen)],
-            mixture=self.real_features.mixture,
+            mixture=self.real.mixture,
             classes_are_modes=tells,
         )
 
     def load_images(self, source: Source, chosen: Sequence[int]) -> Tensor | None:
-        """All of them, if a metric asks for images, they are of one size, and memory has room."""
+        """Returns all images for metrics that read images.
+
+        Returns None if no metric needs them, they differ in size, or they exceed the memory limit.
+        """
         needed = any(METRICS.make(metric).needs_images() for metric in self.wanted.metrics)
         if not needed or isinstance(source, VectorSource):
             return None
@@ -198,16 +187,19 @@ class EvaluationPipeline:
         return None if images is None else images[:place]
 
     def iter_pixels(self, source: Source, chosen: Sequence[int]) -> Iterator[Tensor]:
-        """Those of each image that was extracted."""
+        """Yields the pixels of each image that was extracted."""
         for item in chain.from_iterable(source.iter_blocks(chosen, self.wanted.batch)):
             try:
                 yield item.decode(self.runner.frame).pixels
             except Unreadable:
-                if not self.wanted.reading.skip:
+                if not self.wanted.skip_unreadable:
                     raise
 
     def latent_sampler(self) -> LatentSampler | None:
-        """The generator itself, for metrics of it, with what sees its images before they are rounded."""
+        """Returns the generator for metrics of latents, with LPIPS and float features.
+
+        Returns None if the fakes do not come from a generator of latents.
+        """
         sampler = self.fake.latent_sampler() if isinstance(self.fake, GeneratorSource) else None
         if sampler is None:
             return None
@@ -217,7 +209,7 @@ class EvaluationPipeline:
         return replace(sampler, features=lambda images: self.extractor(images)[0])
 
     def reference_cache(self, extraction: Extraction) -> DiskCache:
-        """What is made of reals is kept under their content, and that of whatever looked at them."""
+        """Returns the disk cache of the reals, keyed by their content and the extractor."""
         facts = {"content": extraction.content_hash(), **self.extraction_facts()}
         device = torch.device("cpu" if self.wanted.device == "mps" else self.wanted.device)
         return DiskCache(cache_folder_of(facts) / hash_sources_of_kind(METRICS), device)
@@ -228,7 +220,7 @@ class EvaluationPipeline:
         return self.runner.cache_facts()
 
     def load_held_out(self) -> FeatureSet:
-        """As many as there are fakes, if there are so many."""
+        """Returns held-out features, as many as fakes if there are enough."""
         return self.held_out_features
 
     @cached_property
@@ -241,12 +233,12 @@ class EvaluationPipeline:
         features.images = self.load_images(self.aside, chosen)
         return features
 
-    # What is measured
+    # Measurement
 
     def measure_metrics(
         self, fake: FeatureSet, real: FeatureSet
     ) -> tuple[tuple[MetricRow, ...], str]:
-        rules, metrics = self.wanted.rules(), self.wanted.metrics
+        rules, metrics = self.rules, tuple(self.wanted.metrics)
         rules.prepare_metrics(metrics, fake, real)
         readings = {metric: rules.measure_or_reason(metric, fake, real) for metric in metrics}
         floors, floor_text = (
@@ -259,14 +251,12 @@ class EvaluationPipeline:
     def measure_floors_of_reals(
         self, real: FeatureSet, metrics: Sequence[str]
     ) -> tuple[Floors, str]:
-        """What reals score in the place of the fakes, and which reals these are."""
+        """Returns the floors and a description of the reals that give them."""
         if self.aside is None:
             return self.measure_floors_of_halves(real, metrics)
-        rules, held_out = self.wanted.rules(), self.load_held_out()
+        rules, held_out = self.rules, self.load_held_out()
         rules.prepare_metrics(metrics, held_out, real)
-        floor_text = (
-            f"{len(held_out):,} held-out images of {self.aside.name} in the place of the fakes"
-        )
+        floor_text = f"{len(held_out):,} held-out images of {self.aside.name} instead of the fakes"
         return {
             metric: rules.measure_or_reason(metric, held_out, real) for metric in metrics
         }, floor_text
@@ -274,13 +264,16 @@ class EvaluationPipeline:
     def measure_floors_of_halves(
         self, real: FeatureSet, metrics: Sequence[str]
     ) -> tuple[Floors, str]:
-        """They depend on the reals alone, and are kept with them."""
-        rules, (one, other) = self.wanted.rules(), split_in_halves(real, len(self.fakes))
+        """Returns floors of one half of the reals against the other half.
+
+        They depend on the reals only, so they are cached with the reals.
+        """
+        rules, (one, other) = self.rules, split_in_halves(real, len(self.fakes))
         names = {m: f"floor({self.wanted.protocol}, {m}, {len(one)})" for m in metrics}
         if any(real.cache.get(name) is None for name in names.values()):
             rules.prepare_metrics(metrics, one, other)
         floor_text = (
-            f"{len(one):,} of the reals in the place of the fakes, against {len(other):,} others"
+            f"{len(one):,} of the reals instead of the fakes, against {len(other):,} others"
         )
         readings = {
             metric: cached_reading(real, name, partial(rules.measure_or_reason, metric, one, other))
@@ -291,7 +284,7 @@ class EvaluationPipeline:
     def make_protocol(
         self, fake_extraction: Extraction, real_extraction: Extraction
     ) -> EvaluationProtocol:
-        rules = self.wanted.rules()
+        rules = self.rules
         given = self.are_vectors
         return EvaluationProtocol(
             rules=PROTOCOLS.resolve(self.wanted.protocol).name,
@@ -337,7 +330,7 @@ def check_count(source: Source, count: int, which: str = "") -> None:
 def check_sides(
     fake: Source, fake_extraction: Extraction, real: Source, real_extraction: Extraction, label: str
 ) -> None:
-    """Raises Unreadable if features of the two cannot be compared."""
+    """Raises Unreadable if the features of fakes and reals have different widths."""
     widths = fake_extraction.features.shape[1], real_extraction.features.shape[1]
     if widths[0] == widths[1]:
         return

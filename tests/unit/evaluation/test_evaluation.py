@@ -1,4 +1,4 @@
-"""`ganbench eval`: the numbers of torch-fidelity and of our own trials, from anybody's images."""
+"""`ganbench eval`: scores of any images equal those of torch-fidelity and of trials."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
-from ganbench import registry as spec
+from ganbench import registry
 from ganbench.data.base import IMAGE
 from ganbench.data.fashion_mnist import DEBIAN_PACKAGE_FOLDER
 from ganbench.data.image_decoding import Unreadable
@@ -24,13 +24,13 @@ from ganbench.evaluation.evaluate import evaluate
 from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.extractors import lpips
 from ganbench.evaluation.extractors.base import Extractor
-from ganbench.evaluation.metrics import METRICS as PARTS
+from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import MetricNotApplicable
 from ganbench.evaluation.protocols.base import MeasurementRules
 
-METRICS = ("fid", "kid", "is", "precision", "recall", "modes", "copying", "ms_ssim(pairs=50)")
-DIGITS = "classifier(of='digits')"
-WIDTH = 16
+TRIAL_METRICS = ("fid", "kid", "is", "precision", "recall", "modes", "copying", "ms_ssim(pairs=50)")
+DIGITS_CLASSIFIER = "classifier(of='digits')"
+FEATURE_WIDTH = 16
 
 
 @pytest.fixture(autouse=True)
@@ -38,38 +38,39 @@ def cache(monkeypatch, tmp_path):
     monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "cache"))
 
 
-def held_out() -> torch.Tensor:
+def held_out_images() -> torch.Tensor:
     return split("digits").held_out[IMAGE].images
 
 
-def written(place: Path, images) -> Path:
-    place.mkdir(parents=True)
+def write_images(folder: Path, images) -> Path:
+    folder.mkdir(parents=True)
     for number, image in enumerate(images):
-        Image.fromarray(np.asarray(image).squeeze()).save(place / f"{number:04}.png")
-    return place
+        Image.fromarray(np.asarray(image).squeeze()).save(folder / f"{number:04}.png")
+    return folder
 
 
 @pytest.fixture
 def folders(tmp_path):
-    """Noise about colours of two brightnesses, 150 images each."""
+    """Returns two folders of 150 noise images each, of different brightness."""
     random, sides = np.random.default_rng(0), []
     for bright in (110, 140):
         levels = random.normal(bright, 30, (150, 1, 1, 3)) + random.normal(0, 15, (150, 8, 8, 3))
         sides.append(levels.clip(0, 255).astype(np.uint8))
     return [
-        written(tmp_path / name, side) for name, side in zip(("fake", "real"), sides, strict=True)
+        write_images(tmp_path / name, side)
+        for name, side in zip(("fake", "real"), sides, strict=True)
     ]
 
 
-# The numbers of others
+# Against torch-fidelity and trials
 
 
-class Both(nn.Module):
-    """Features and logits of an image, the same for this package's and for torch-fidelity's loop."""
+class TinyNetwork(nn.Module):
+    """Network with features and logits, shared by the ganbench and torch-fidelity extractors."""
 
     def __init__(self):
         super().__init__()
-        self.linear = nn.Linear(3 * WIDTH, 10)
+        self.linear = nn.Linear(3 * FEATURE_WIDTH, 10)
         nn.init.normal_(self.linear.weight, std=1.0, generator=torch.Generator().manual_seed(0))
         nn.init.zeros_(self.linear.bias)
 
@@ -78,24 +79,24 @@ class Both(nn.Module):
         return features, self.linear(features)
 
 
-class Ours(Extractor):
+class TinyExtractor(Extractor):
     tells_the_datas_classes = False
 
     def __init__(self):
         super().__init__()
-        self.both = Both()
+        self.network = TinyNetwork()
 
     def forward(self, x):
-        return self.both(x)
+        return self.network(x)
 
 
-class Theirs(FeatureExtractorBase):
+class TorchFidelityExtractor(FeatureExtractorBase):
     def __init__(self, name, features_list, **kwargs):
         super().__init__(name, features_list)
-        self.both = Both()
+        self.network = TinyNetwork()
 
     def forward(self, x):
-        features, logits = self.both(x)
+        features, logits = self.network(x)
         return tuple({"features": features, "logits": logits}[name] for name in self.features_list)
 
     @staticmethod
@@ -109,16 +110,16 @@ class Theirs(FeatureExtractorBase):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    torch_fidelity.register_feature_extractor("tiny", Theirs)
-    entries = {"tiny": "test_evaluation:Ours"}
+    torch_fidelity.register_feature_extractor("tiny", TorchFidelityExtractor)
+    entries = {"tiny": "test_evaluation:TinyExtractor"}
     monkeypatch.setattr(
-        spec, "entry_points_of", lambda group: entries if "extractors" in group else {}
+        registry, "entry_points_of", lambda group: entries if "extractors" in group else {}
     )
     yield "tiny"
     del torch_fidelity.registry.FEATURE_EXTRACTORS_REGISTRY["tiny"]
 
 
-THEIRS = {
+TORCH_FIDELITY_KEYS = {
     "fid": "frechet_inception_distance",
     "is": "inception_score_mean",
     "kid_subsets(subset_size=50)": "kernel_inception_distance_mean",
@@ -128,133 +129,149 @@ THEIRS = {
 
 
 @pytest.mark.parametrize("protocol", ["ganbench", "torch-fidelity"])
-def test_two_folders_score_what_torch_fidelity_says(protocol, folders, tiny):
-    theirs = torch_fidelity.calculate_metrics(
+def test_folder_scores_equal_torch_fidelity(protocol, folders, tiny):
+    expected = torch_fidelity.calculate_metrics(
         input1=str(folders[0]), input2=str(folders[1]), feature_extractor=tiny, cuda=False, cache=False,
         verbose=False, save_cpu_ram=True, fid=True, isc=True, kid=True, prc=True, kid_subset_size=50,
     )  # fmt: skip
-    ours = evaluate(*folders, extractor=tiny, metrics=list(THEIRS), protocol=protocol)
-    for metric, key in THEIRS.items():
-        assert ours[metric] == pytest.approx(theirs[key], rel=1e-6, abs=1e-6), metric
+    scores = evaluate(
+        *folders, extractor=tiny, metrics=list(TORCH_FIDELITY_KEYS), protocol=protocol
+    )
+    for metric, key in TORCH_FIDELITY_KEYS.items():
+        assert scores[metric] == pytest.approx(expected[key], rel=1e-6, abs=1e-6), metric
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_two_folders_score_what_torch_fidelitys_command_says_with_inception(
-    folders, tmp_path, ganbench
-):
-    """With weights drawn from a seed, for want of the published ones: the format is the same."""
-    few = [
-        written(tmp_path / f.name / "few", [Image.open(p) for p in sorted(f.glob("*"))[:20]])
-        for f in folders
+def test_inception_scores_equal_torch_fidelity_command(folders, tmp_path, ganbench):
+    """Weights are random, in the format of the published ones."""
+    small_folders = [
+        write_images(
+            tmp_path / folder.name / "few",
+            [Image.open(path) for path in sorted(folder.glob("*"))[:20]],
+        )
+        for folder in folders
     ]
     weights = seeded_inception.write(tmp_path / "seeded.pth")
     command = ["--cpu", "--json", "--silent", "--fid", "--isc", "--prc", "--kid", "--kid-subset-size", 10, "--no-cache",
                "--feature-extractor", "inception-v3-compat", "--feature-extractor-weights-path", weights,
-               "--save-cpu-ram", "--batch-size", 20, "--input1", few[0], "--input2", few[1]]  # fmt: skip
+               "--save-cpu-ram", "--batch-size", 20, "--input1", small_folders[0], "--input2", small_folders[1]]  # fmt: skip
     program = (
         "import torch; torch.set_num_threads(1); from torch_fidelity.fidelity import main; main()"
     )
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program, *map(str, command)],
         capture_output=True,
         text=True,
         check=True,
     )
-    theirs = json.loads(told.stdout[told.stdout.index("{") :])
-    metrics = ",".join(THEIRS).replace("50", "10")
-    # Of fewer images than features the root of a product of covariances has zeros that theirs finds in noise.
-    for protocol, near in (("torch-fidelity", 1e-6), ("ganbench", 2e-5)):
+    expected = json.loads(process.stdout[process.stdout.index("{") :])
+    metrics = ",".join(TORCH_FIDELITY_KEYS).replace("50", "10")
+    # With fewer images than features, torch-fidelity's matrix square root turns exact zeros into noise.
+    for protocol, tolerance in (("torch-fidelity", 1e-6), ("ganbench", 2e-5)):
         code, out, _ = ganbench(
-            *("eval", *few, "--metrics", metrics, "--protocol", protocol, "--batch", 20),
+            *("eval", *small_folders, "--metrics", metrics, "--protocol", protocol, "--batch", 20),
             *("--inception-weights", weights, "--no-floor", "--device", "cpu", "--json"),
         )
         assert code == 0
         values = {
             row["metric"].replace("10", "50"): row["value"] for row in json.loads(out)["metrics"]
         }
-        for metric, key in THEIRS.items():
-            assert values[metric] == pytest.approx(theirs[key], abs=near), (protocol, metric)
+        for metric, key in TORCH_FIDELITY_KEYS.items():
+            assert values[metric] == pytest.approx(expected[key], abs=tolerance), (protocol, metric)
 
 
-def test_images_score_what_those_of_a_trial_would(tmp_path):
-    """Of digits as files against the set by its name: values, errors, floors and expectations of a yardstick."""
-    fakes = held_out().flip(3)
+def test_image_files_score_like_trial_samples(tmp_path):
+    """Digits as files give the values, errors and floors that an `Evaluator` gives."""
+    fakes = held_out_images().flip(3)
     evaluator = Evaluator("digits", CPU)
-    readings = evaluator.measure_feature_set(evaluator.extract(fakes), METRICS)
-    floors, expected = evaluator.measure_floor(METRICS), evaluator.expected_floors(METRICS)
-    found = evaluate(
-        written(tmp_path / "x", fakes.numpy()), "digits", metrics=METRICS, batch=500, workers=0
+    readings = evaluator.measure_feature_set(evaluator.extract(fakes), TRIAL_METRICS)
+    floors, expected_floors = (
+        evaluator.measure_floor(TRIAL_METRICS),
+        evaluator.expected_floors(TRIAL_METRICS),
     )
-    for row in found.rows:
+    evaluation = evaluate(
+        write_images(tmp_path / "x", fakes.numpy()),
+        "digits",
+        metrics=TRIAL_METRICS,
+        batch=500,
+        workers=0,
+    )
+    for row in evaluation.rows:
         assert row.value == pytest.approx(readings[row.metric].value, rel=1e-5)
         assert row.standard_error == pytest.approx(readings[row.metric].standard_error, rel=1e-3)
         assert row.floor == pytest.approx(floors[row.metric].value, rel=1e-5)
-        theory = expected[row.metric]
-        assert row.expected == (theory if theory is None else pytest.approx(theory, rel=1e-5))
-    assert found.terms.extractor == DIGITS
+        expected_floor = expected_floors[row.metric]
+        assert row.expected == (
+            expected_floor if expected_floor is None else pytest.approx(expected_floor, rel=1e-5)
+        )
+    assert evaluation.terms.extractor == DIGITS_CLASSIFIER
 
 
-def test_features_that_were_extracted_before_score_the_same(tmp_path, folders, tiny):
-    before = evaluate(*folders, extractor=tiny, metrics="fid,kid,is")
-    network = Both()
+def test_saved_features_score_like_their_images(tmp_path, folders, tiny):
+    of_images = evaluate(*folders, extractor=tiny, metrics="fid,kid,is")
+    network = TinyNetwork()
     paths = []
-    for place in folders:
+    for folder in folders:
         images = torch.stack(
-            [torch.from_numpy(np.array(Image.open(p))) for p in sorted(place.glob("*"))]
+            [torch.from_numpy(np.array(Image.open(path))) for path in sorted(folder.glob("*"))]
         )
         features, logits = network(images.permute(0, 3, 1, 2))
-        paths.append(tmp_path / f"{place.name}.npz")
+        paths.append(tmp_path / f"{folder.name}.npz")
         np.savez(paths[-1], features=features.detach(), logits=logits.detach())
-    given = evaluate(*paths, metrics="fid,kid,is")
+    of_features = evaluate(*paths, metrics="fid,kid,is")
     mixed = evaluate(paths[0], folders[1], extractor=tiny, metrics="fid,kid,is")
     for metric in ("fid", "kid", "is"):
-        assert given[metric] == pytest.approx(before[metric], rel=1e-5)
-        assert mixed[metric] == pytest.approx(before[metric], rel=1e-5)
-    assert given.terms.extractor == "identity, features as given"
+        assert of_features[metric] == pytest.approx(of_images[metric], rel=1e-5)
+        assert mixed[metric] == pytest.approx(of_images[metric], rel=1e-5)
+    assert of_features.terms.extractor == "identity, features as given"
 
 
-def test_points_are_measured_against_the_law_that_they_should_follow():
+def test_points_are_scored_against_their_distribution():
     points = split("ring").held_out[IMAGE].images.numpy()
-    found = evaluate(points, "ring", metrics="fid,modes,high_quality")
-    assert found["modes"] == 8
-    assert found["high_quality"] > 0.98
+    evaluation = evaluate(points, "ring", metrics="fid,modes,high_quality")
+    assert evaluation["modes"] == 8
+    assert evaluation["high_quality"] > 0.98
 
 
 # Floors, draws and the cache
 
 
-def test_without_held_out_data_the_floor_is_of_halves_of_the_reals(folders, tiny):
-    found = evaluate(*folders, extractor=tiny, metrics="fid,kid")
-    fid, kid = found.rows
-    assert "75 of the reals in the place of the fakes, against 75 others" in found.floor
+def test_default_floor_compares_halves_of_reals(folders, tiny):
+    evaluation = evaluate(*folders, extractor=tiny, metrics="fid,kid")
+    fid, kid = evaluation.rows
+    assert "75 of the reals instead of the fakes, against 75 others" in evaluation.floor
     assert 0 < fid.floor < fid.value
     assert abs(kid.floor) < 3 * kid.floor_standard_error
     assert evaluate(*folders, extractor=tiny, metrics="fid", floor=False).rows[0].floor is None
 
 
-def test_what_is_held_out_can_be_named(folders, tiny):
-    found = evaluate(*folders, extractor=tiny, metrics="fid,copying", held_out=folders[1])
-    assert found.rows[0].floor == pytest.approx(0, abs=1e-9)
-    assert found["copying"] == 0  # no fake is nearer to the reals than they are to themselves
+def test_held_out_source_sets_the_floor(folders, tiny):
+    evaluation = evaluate(*folders, extractor=tiny, metrics="fid,copying", held_out=folders[1])
+    assert evaluation.rows[0].floor == pytest.approx(0, abs=1e-9)
+    assert evaluation["copying"] == 0  # no fake is nearer to the reals than the held-out images are
 
 
-def test_reals_are_extracted_once_and_their_floors_measured_once(folders, tiny, monkeypatch):
+def test_real_features_and_floors_are_cached(folders, tiny, monkeypatch):
     first = evaluate(*folders, extractor=tiny, metrics="fid,kid")
-    looked, measured = [], []
-    monkeypatch.setattr(Ours, "forward", lambda self, x: looked.append(len(x)) or self.both(x))
+    batch_sizes, measure_calls = [], []
+    monkeypatch.setattr(
+        TinyExtractor, "forward", lambda self, x: batch_sizes.append(len(x)) or self.network(x)
+    )
     measure = MeasurementRules.measure_metric
-    count_measured = lambda *a: measured.append(a) or measure(*a)  # noqa: E731
+    count_measured = lambda *arguments: measure_calls.append(arguments) or measure(*arguments)  # noqa: E731
     monkeypatch.setattr(MeasurementRules, "measure_metric", count_measured)
     images = np.zeros((20, 8, 8, 3), np.uint8) + np.arange(20, dtype=np.uint8)[:, None, None, None]
     evaluate(images, folders[1], extractor=tiny, metrics="fid,kid", reals=150)
-    assert sum(looked) == 20
+    assert sum(batch_sizes) == 20
     again = evaluate(*folders, extractor=tiny, metrics="fid,kid")
     assert again.as_dict() == first.as_dict()
-    assert len(measured) == 2 + 2 + 2  # of the second one floors of 20 fakes, too
+    assert (
+        len(measure_calls) == 2 + 2 + 2
+    )  # the second evaluation also measures floors for 20 fakes
 
 
-def test_a_count_draws_images_by_the_seed(folders, tiny):
+def test_seed_selects_images_for_count(folders, tiny):
     def value(seed):
         return evaluate(*folders, extractor=tiny, metrics="fid", count=100, seed=seed, floor=False)
 
@@ -264,169 +281,173 @@ def test_a_count_draws_images_by_the_seed(folders, tiny):
     assert one.terms.id == other.terms.id != evaluate(*folders, extractor=tiny).terms.id
 
 
-def test_a_generator_makes_as_many_images_as_there_are_reals(folders, tiny):
+def test_generator_makes_as_many_images_as_reals(folders, tiny):
     def noise(count, seed):
         return torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
 
     assert evaluate(noise, folders[1], extractor=tiny, metrics="kid").terms.fakes == 150
-    with pytest.raises(Unreadable, match="say how many by --count"):
+    with pytest.raises(Unreadable, match="set the number of images with --count"):
         evaluate(folders[0], noise, extractor=tiny)
 
 
-def test_a_generator_of_latents_has_paths(folders):
-    """Straight ones under a linear generator, which are four times as long, squared, if it is twice as steep."""
+def test_latent_generator_gives_path_length(folders):
+    """A linear generator that is twice as steep has four times the squared path length."""
 
-    def linear(steepness):
-        def make(latents):
+    def path_length(steepness):
+        def generator(latents):
             return steepness * latents.view(-1, 3, 8, 8)
 
         metrics = "ppl(interpolation='lerp', pairs=200)"
         settings = {"extractor": "identity", "latent": [192], "value_range": "-1,1", "floor": False}
-        return evaluate(make, folders[1], metrics=metrics, **settings)[metrics]
+        return evaluate(generator, folders[1], metrics=metrics, **settings)[metrics]
 
-    assert linear(0.2) == pytest.approx(4 * linear(0.1), rel=1e-3)
-    found = evaluate(*folders, extractor="identity", metrics="ppl,kid", floor=False)
-    assert "needs the generator itself" in found.rows[0].reason
+    assert path_length(0.2) == pytest.approx(4 * path_length(0.1), rel=1e-3)
+    evaluation = evaluate(*folders, extractor="identity", metrics="ppl,kid", floor=False)
+    assert "needs the generator itself" in evaluation.rows[0].reason
 
 
-class Squared(nn.Module):
+class SquaredDistance(nn.Module):
     def forward(self, x, y):
         return (x - y).flatten(1).square().sum(1)
 
 
 @pytest.mark.parametrize("size", [None, 8])
-def test_paths_are_measured_by_lpips_too(size, folders, tmp_path, monkeypatch):
+def test_path_length_supports_lpips(size, folders, tmp_path, monkeypatch):
     metric = "ppl(interpolation='lerp', pairs=200, distance='lpips')"
     settings = {"extractor": "identity", "latent": [192], "value_range": "-1,1", "floor": False}
 
-    def found(steepness):
-        def make(latents):
+    def score(steepness):
+        def generator(latents):
             return steepness * latents.view(-1, 3, 8, 8)
 
-        return evaluate(make, folders[1], metrics=(metric, "kid"), size=size, **settings)
+        return evaluate(generator, folders[1], metrics=(metric, "kid"), size=size, **settings)
 
-    for place in ("GANBENCH_DATA", "TORCH_HOME"):
-        monkeypatch.setenv(place, str(tmp_path / "none"))
-    assert "lpips's weights are not on this machine" in found(0.1).rows[0].reason
-    monkeypatch.setattr(lpips, "LPIPS", Squared)
-    assert found(0.2)[metric] == pytest.approx(4 * found(0.1)[metric], rel=1e-3)
+    for variable in ("GANBENCH_DATA", "TORCH_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "none"))
+    assert "lpips's weights are not on this machine" in score(0.1).rows[0].reason
+    monkeypatch.setattr(lpips, "LPIPS", SquaredDistance)
+    assert score(0.2)[metric] == pytest.approx(4 * score(0.1)[metric], rel=1e-3)
 
 
-def test_metrics_of_images_see_those_that_were_extracted(folders, tiny):
-    before = evaluate(*folders, extractor=tiny, metrics="ms_ssim", floor=False)
+def test_image_metrics_skip_unreadable_images(folders, tiny):
+    readable = evaluate(*folders, extractor=tiny, metrics="ms_ssim", floor=False)
     (folders[0] / "0100x.png").write_bytes(b"no image")
-    found = evaluate(*folders, extractor=tiny, metrics="ms_ssim", floor=False, skip_unreadable=True)
-    assert found["ms_ssim"] == before["ms_ssim"]
-    assert found.terms.fakes == 150
+    evaluation = evaluate(
+        *folders, extractor=tiny, metrics="ms_ssim", floor=False, skip_unreadable=True
+    )
+    assert evaluation["ms_ssim"] == readable["ms_ssim"]
+    assert evaluation.terms.fakes == 150
     Image.new("RGB", (9, 9)).save(folders[0] / "other.png")
-    found = evaluate(
+    evaluation = evaluate(
         *folders, extractor=tiny, metrics="fid,ms_ssim", floor=False, skip_unreadable=True
     )
-    assert "needs images" in found.rows[1].reason
+    assert "needs images" in evaluation.rows[1].reason
 
 
-def test_too_few_that_can_be_read_are_told(tmp_path, folders, tiny):
-    few = written(tmp_path / "few", [Image.open(p) for p in sorted(folders[0].glob("*"))[:10]])
+def test_too_few_readable_images_raise_unreadable(tmp_path, folders, tiny):
+    few = write_images(tmp_path / "few", [Image.open(p) for p in sorted(folders[0].glob("*"))[:10]])
     next(iter(few.glob("*"))).write_bytes(b"no image")
     with pytest.raises(Unreadable, match="holds 9 images that can be read: no metric"):
         evaluate(few, folders[1], extractor=tiny, metrics="fid", skip_unreadable=True)
 
 
-def test_what_a_classifier_learns_of_fakes_is_measured_against_a_data_set(tmp_path):
-    """As a yardstick measures it: fakes of a folder by the classes that are told, of a data set by its own."""
-    fakes, measured = held_out().flip(3), Evaluator("digits", CPU)
+def test_classifier_metrics_equal_trial_values(tmp_path):
+    """Fakes of a folder use predicted classes; those of a data set use its labels."""
+    fakes, evaluator = held_out_images().flip(3), Evaluator("digits", CPU)
     metrics = [
         "cas(labels='told')",
         "cas(labels='told', on='features')",
         "augmentation(labels='told')",
     ]
-    expected = measured.measure_feature_set(measured.extract(fakes), tuple(metrics))
-    floors = measured.measure_floor(tuple(metrics))
-    place = written(tmp_path / "x", fakes.numpy())
-    found = evaluate(place, "digits", metrics=[*metrics, "cas"], batch=500)
-    for metric, row in zip(metrics, found.rows, strict=False):
-        label = PARTS.label(metric)
+    expected = evaluator.measure_feature_set(evaluator.extract(fakes), tuple(metrics))
+    floors = evaluator.measure_floor(tuple(metrics))
+    folder = write_images(tmp_path / "x", fakes.numpy())
+    evaluation = evaluate(folder, "digits", metrics=[*metrics, "cas"], batch=500)
+    for metric, row in zip(metrics, evaluation.rows, strict=False):
+        label = METRICS.label(metric)
         assert row.value == pytest.approx(expected[label].value, abs=2e-3)
         assert row.floor == pytest.approx(floors[label].value, abs=2e-3)
-    assert "labels='told' takes" in found.rows[-1].reason
-    own = evaluate("digits:held_out", "digits", metrics="cas,gan_test,class_accuracy", batch=500)
-    floors = measured.measure_floor(tuple(row.metric for row in own.rows))
-    for row in own.rows:
+    assert "labels='told' uses" in evaluation.rows[-1].reason
+    held_out = evaluate(
+        "digits:held_out", "digits", metrics="cas,gan_test,class_accuracy", batch=500
+    )
+    floors = evaluator.measure_floor(tuple(row.metric for row in held_out.rows))
+    for row in held_out.rows:
         assert row.floor == pytest.approx(floors[row.metric].value, abs=2e-3)
-    assert own["gan_test"] == own.rows[1].floor  # the same fakes
+    assert held_out["gan_test"] == held_out.rows[1].floor  # both use the same fakes
     few = evaluate("digits:held_out", "digits", metrics="gan_test", count=100, reals=500)
     assert few["gan_test"] > 0.9
 
 
 @pytest.mark.skipif(not DEBIAN_PACKAGE_FOLDER.exists(), reason="Fashion-MNIST is not installed")
-def test_a_classifier_learns_of_no_other_classes_or_sizes(tmp_path, tiny):
-    place = written(tmp_path / "x", held_out()[:50].numpy())
-    other = evaluate(
-        place, "digits", metrics="cas(labels='told')", extractor="classifier(of='fashion_mnist')", size=32
+def test_classifier_metrics_reject_other_classes_or_sizes(tmp_path, tiny):
+    folder = write_images(tmp_path / "x", held_out_images()[:50].numpy())
+    other_classes = evaluate(
+        folder, "digits", metrics="cas(labels='told')", extractor="classifier(of='fashion_mnist')", size=32
     )  # fmt: skip
-    assert "needs an extractor that tells the classes of reals" in other.rows[0].reason
-    sizes = evaluate(
+    assert "needs an extractor that predicts the classes of reals" in other_classes.rows[0].reason
+    other_sizes = evaluate(
         "fashion_mnist:held_out", "digits", metrics="gan_test", extractor=tiny, floor=False, count=50
     )  # fmt: skip
-    assert "one size" in sizes.rows[0].reason
+    assert "one size" in other_sizes.rows[0].reason
 
 
-def test_the_same_images_are_told(folders, tiny):
-    found = evaluate(folders[0], folders[0], extractor=tiny, metrics="fid")
-    assert found["fid"] == pytest.approx(0, abs=1e-6)
-    assert "the same images" in found.notes[-1]
+def test_copies_of_real_images_are_noted(folders, tiny):
+    evaluation = evaluate(folders[0], folders[0], extractor=tiny, metrics="fid")
+    assert evaluation["fid"] == pytest.approx(0, abs=1e-6)
+    assert "the same images" in evaluation.notes[-1]
     Image.open(next(folders[1].glob("*"))).save(folders[0] / "copy.bmp")
-    found = evaluate(*folders, extractor=tiny, metrics="fid")
-    assert "1 of the fakes are images of the reals, pixel by pixel" in found.notes
+    evaluation = evaluate(*folders, extractor=tiny, metrics="fid")
+    assert "1 of the fakes are images of the reals, pixel by pixel" in evaluation.notes
 
 
-# What it says
+# Output
 
 
-def test_terms_name_all_that_a_number_depends_on(folders, tiny):
-    found = evaluate(*folders, extractor=tiny, metrics="fid")
-    sized = evaluate(*folders, extractor=tiny, metrics="fid", size=8)
-    assert "tiny, 150 fakes against 150 reals" in str(found.terms)
-    assert "8x8 by Lanczos" in str(sized.terms)
-    assert found.terms.id != sized.terms.id
-    other = evaluate(folders[0], folders[1], extractor=tiny, metrics="kid")
-    assert found.terms == other.terms
+def test_terms_describe_the_measurement(folders, tiny):
+    original = evaluate(*folders, extractor=tiny, metrics="fid")
+    resized = evaluate(*folders, extractor=tiny, metrics="fid", size=8)
+    assert "tiny, 150 fakes against 150 reals" in str(original.terms)
+    assert "8x8 by Lanczos" in str(resized.terms)
+    assert original.terms.id != resized.terms.id
+    same_sources = evaluate(folders[0], folders[1], extractor=tiny, metrics="kid")
+    assert original.terms == same_sources.terms
 
 
-def test_a_value_is_asked_for_by_its_name(folders, tiny):
-    found = evaluate(
+def test_values_are_indexed_by_metric_name(folders, tiny):
+    evaluation = evaluate(
         *folders, extractor=tiny, metrics="fid, kid_subsets(subset_size=50,subsets=10), modes"
     )
-    assert found["fid"] == found.rows[0].value
-    assert isinstance(found["kid_subsets(subsets=10, subset_size=50)"], float)
-    with pytest.raises(MetricNotApplicable, match="tells others apart"):
-        found["modes"]
+    assert evaluation["fid"] == evaluation.rows[0].value
+    assert isinstance(evaluation["kid_subsets(subsets=10, subset_size=50)"], float)
+    with pytest.raises(MetricNotApplicable, match="predicts other classes"):
+        evaluation["modes"]
     with pytest.raises(KeyError):
-        found["recall"]
-    assert "lower is better" in found.table()
+        evaluation["recall"]
+    assert "lower is better" in evaluation.table()
 
 
-def test_the_package_offers_it_whatever_else_is_imported():
+def test_package_exports_evaluate_and_load():
     offers = "callable(ganbench.evaluate) and callable(ganbench.load)"
     program = f"import ganbench, ganbench.experiments.runner; assert {offers}"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_the_command_answers_in_json_alone_and_in_a_table(ganbench, folders, tmp_path):
-    images = written(tmp_path / "x", held_out()[:40].numpy())
+def test_eval_prints_json_or_table(ganbench, folders, tmp_path):
+    images = write_images(tmp_path / "x", held_out_images()[:40].numpy())
     command = ("eval", images, "digits", "--metrics", "fid,kid", "--device", "cpu")
     code, out, err = ganbench(*command, "--json")
-    told = json.loads(out)
+    answer = json.loads(out)
     assert (code, err) == (0, "")
-    assert [row["metric"] for row in told["metrics"]] == ["fid", "kid"]
-    assert told["protocol"]["fakes"] == 40
+    assert [row["metric"] for row in answer["metrics"]] == ["fid", "kid"]
+    assert answer["protocol"]["fakes"] == 40
     code, out, _ = ganbench(*command)
     assert code == 0
-    assert f"[{told['protocol']['id']}]" in out
+    assert f"[{answer['protocol']['id']}]" in out
     assert "± SE" in out
 
 
-def test_who_has_no_weights_is_told_where_they_are_and_what_needs_none(
+def test_missing_weights_message_names_download_and_alternative(
     ganbench, folders, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("GANBENCH_DATA", str(tmp_path / "data"))
@@ -440,27 +461,29 @@ def test_who_has_no_weights_is_told_where_they_are_and_what_needs_none(
     assert "efficientnet" not in err
 
 
-def test_an_interruption_says_how_to_go_on(ganbench, tmp_path, monkeypatch):
+def test_interruption_prints_resume_command(ganbench, tmp_path, monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pipeline, "extract_source_features", stop)
-    code, out, err = ganbench("eval", written(tmp_path / "x", held_out()[:40].numpy()), "digits")
+    code, out, err = ganbench(
+        "eval", write_images(tmp_path / "x", held_out_images()[:40].numpy()), "digits"
+    )
     assert (code, out) == (130, "")
-    assert "Stopped; what was extracted is kept. To go on: ganbench eval" in err
+    assert "Stopped. Extracted features are kept. To resume: ganbench eval" in err
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
-        (["--latent", "8x"], "--latent is a shape as 128 or 512x1x1, not '8x'"),
-        (["--range", "0..1"], "--range is one of auto, 0,1, -1,1, 0,255, not '0..1'"),
-        (["--size", "2"], "--size must lie in [8, 1024], not 2"),
+        (["--latent", "8x"], "--latent must be a shape such as 128 or 512x1x1, not '8x'"),
+        (["--range", "0..1"], "--range must be one of auto, 0,1, -1,1, 0,255, not '0..1'"),
+        (["--size", "2"], "--size must be in [8, 1024], not 2"),
         (["--device", "tpu"], "device tpu is not on this machine"),
         (["--metrics", ","], "name a metric: fid"),
     ],
 )
-def test_an_option_that_cannot_be_is_told(ganbench, options, told):
+def test_invalid_option_prints_one_line_error(ganbench, options, message):
     code, out, err = ganbench("eval", "digits", "digits", *options)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith(told)
+    assert err.startswith(message)

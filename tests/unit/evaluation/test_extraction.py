@@ -205,12 +205,12 @@ def test_images_of_several_sizes_are_seen_as_each_alone(tmp_path):
 
 def test_what_cannot_be_read_is_refused_or_left_out(folder):
     (folder / "010.bmp").write_bytes(b"no image")
-    with pytest.raises(Unreadable, match=r"010\.bmp is no image"):
+    with pytest.raises(Unreadable, match=r"010\.bmp is not an image"):
         seen(FolderSource(str(folder)))
     for known in (0, 59):  # as well from the cache
         found = seen(FolderSource(str(folder)), eye(skip=True))
         assert (len(found), len(found.left_out), found.cached_count) == (59, 1, known)
-    with pytest.raises(Unreadable, match=r"010\.bmp is no image"):
+    with pytest.raises(Unreadable, match=r"010\.bmp is not an image"):
         seen(FolderSource(str(folder)))
 
 

@@ -84,7 +84,7 @@ def test_a_damaged_file_is_refused_in_a_sentence(of, damage, tmp_path, monkeypat
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / f"{of}.safetensors").write_bytes(damage(content))
     monkeypatch.setattr(classifier, "files", lambda package: tmp_path)
-    with pytest.raises(NotDownloaded, match="are not those that ganbench ships: reinstall it"):
+    with pytest.raises(NotDownloaded, match="differ from those that ganbench ships: reinstall"):
         EXTRACTORS.make(f"classifier(of='{of}')")
 
 
@@ -173,8 +173,8 @@ def test_weights_that_are_not_shipped_say_how_they_are_trained(extractor, place)
     with pytest.raises(NotDownloaded) as told:
         EXTRACTORS.make(f"{extractor}(of='mnist')")
     assert str(told.value) == (
-        f"no weights are shipped for classifier(of='mnist'), and {place}/weights/mnist.safetensors is "
-        "not there: train them by `python -m ganbench.evaluation.extractors.classifier mnist`"
+        f"ganbench ships no weights for classifier(of='mnist'), and {place}/weights/mnist.safetensors does "
+        "not exist: train the weights with `python -m ganbench.evaluation.extractors.classifier mnist`"
     )
 
 
@@ -195,7 +195,7 @@ def test_weights_that_were_trained_here_are_used_and_told_by_their_hash(of, plac
 def test_weights_that_do_not_fit_are_refused_in_a_sentence(content, place):
     write_weights("mnist")
     classifier.local_weights_path("mnist").write_bytes(content)
-    with pytest.raises(NotDownloaded, match=r"mnist\.safetensors does not fit: train them by"):
+    with pytest.raises(NotDownloaded, match=r"mnist\.safetensors does not fit the classifier: train the weights"):
         EXTRACTORS.make("classifier(of='mnist')")
 
 
@@ -306,10 +306,10 @@ def test_inception_that_is_not_here_says_what_to_do(place):
     with pytest.raises(NotDownloaded) as told:
         EXTRACTORS.make("inception")
     assert str(told.value) == (
-        "inception's weights are not on this machine: run `ganbench download inception`, which fetches "
+        "inception's weights are not on this machine: run `ganbench download inception`, which downloads "
         "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
         "weights-inception-2015-12-05-6726825d.pth (SHA-256 6726825d...), put that file into "
-        f"{place / 'weights'} as weights-inception-2015-12-05-6726825d.pth, or name one by "
+        f"{place / 'weights'} as weights-inception-2015-12-05-6726825d.pth, or give its path with "
         "--inception-weights or GANBENCH_INCEPTION"
     )
     assert not place.exists()
@@ -341,7 +341,7 @@ def test_other_weights_under_the_published_name_are_refused(spec, number, place)
     path = PUBLISHED[spec].candidate_paths()[number]
     path.parent.mkdir(parents=True)
     path.write_bytes(b"something else")
-    reason = "is damaged \\(its SHA-256 begins" if PUBLISHED[spec].sha256 else "or none, and is not"
+    reason = "is damaged \\(its SHA-256 begins" if PUBLISHED[spec].sha256 else "or no weights: ganbench does not"
     with pytest.raises(NotDownloaded, match=reason) as told:
         EXTRACTORS.make(spec)
     assert str(path) in str(told.value)
@@ -628,7 +628,7 @@ def test_efficientnet_sees_what_its_packages_network_sees(efficientnet):
 
 def test_efficientnet_without_its_packages_says_how_they_are_had(monkeypatch):
     monkeypatch.setattr(efficientnet_lite0, "EFFICIENTNET_FILE", "models/.gitignore")
-    with pytest.raises(NotDownloaded, match=r"not those that were published: pip install"):
+    with pytest.raises(NotDownloaded, match=r"differ from the published ones: pip install"):
         EXTRACTORS.make("efficientnet_lite0")
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     with pytest.raises(NotDownloaded, match=r"needs two packages: pip install"):

@@ -29,14 +29,15 @@ from ganbench.evaluation.inputs.array_files import (
 from ganbench.evaluation.inputs.arrays import ArraySource, source_of_array
 from ganbench.evaluation.inputs.base import GREY_CHANNELS, Frame
 from ganbench.evaluation.inputs.pixel_range import floats_to_uint8
-from ganbench.evaluation.inputs.resolve import ReadOptions, resolve_source
+from ganbench.evaluation.inputs.resolve import resolve_source
+from ganbench.evaluation.options import EvaluationOptions
 
 COUNT = 12
 COLOUR = np.random.default_rng(0).integers(0, 256, (COUNT, 9, 7, 3), np.uint8)
 
 
 def source(given, count=None, **how):
-    return resolve_source(given, ReadOptions(**how), count).source
+    return resolve_source(given, EvaluationOptions(device="cpu", **how), count).source
 
 
 def seen(given, chosen=None, frame=None, size=5, **how):
@@ -120,7 +121,7 @@ def test_an_array_that_claims_more_than_there_is_costs_no_memory(tmp_path):
             archive.writestr("images.npy", content.getvalue() + short)
             archive.filelist[0].file_size = claimed or archive.filelist[0].file_size
         tracemalloc.start()
-        with pytest.raises(Unreadable, match=r"is cut short|looks like an attack"):
+        with pytest.raises(Unreadable, match=r"is truncated|looks like an attack"):
             source(str(tmp_path / "x.npz"))
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
         tracemalloc.stop()
@@ -159,7 +160,7 @@ def test_floats_come_back_as_the_bytes_that_they_were(scale):
     levels = {"0,1": COLOUR / 255, "-1,1": COLOUR / 127.5 - 1, "0,255": COLOUR * 1.0}[scale]
     for dtype in (np.float32, np.float64):
         named = scale if scale == "0,255" else "auto"
-        assert np.array_equal(pixels(levels.astype(dtype), range=named), COLOUR)
+        assert np.array_equal(pixels(levels.astype(dtype), value_range=named), COLOUR)
 
 
 def test_floats_are_rounded_as_the_fakes_of_trials_are():
@@ -269,7 +270,7 @@ def test_a_range_that_changes_while_images_are_made_is_told():
         calls.append(seed)
         return made
 
-    with pytest.raises(Unreadable, match=r"made floats in \[0, 1\] at first, and now from -0.5"):
+    with pytest.raises(Unreadable, match=r"returned floats in \[0, 1\] at first, and now from -0.5"):
         pixels(source(drifting, 60))
 
 
@@ -300,7 +301,7 @@ def test_an_exported_program_of_one_batch_size_is_given_such(tmp_path):
 def test_a_data_sets_name_is_its_reference_and_its_sides_are_all_of_it():
     assert len(source("digits")) == len(source("digits:train")) == 1197
     assert len(source("digits:held_out")) == len(source("digits:test")) == 600
-    assert resolve_source("digits", ReadOptions(), None).extractor == "classifier(of='digits')"
+    assert resolve_source("digits", EvaluationOptions(), None).extractor == "classifier(of='digits')"
 
 
 def test_what_is_a_data_set_and_a_path_is_not_guessed(tmp_path, monkeypatch):
@@ -315,7 +316,7 @@ def test_what_is_a_data_set_and_a_path_is_not_guessed(tmp_path, monkeypatch):
 def test_one_of_several_arrays_is_named(tmp_path):
     np.savez(tmp_path / "x.npz", a=COLOUR, b=COLOUR[:5])
     assert len(source(f"{tmp_path}/x.npz:b")) == 5
-    with pytest.raises(Unreadable, match="holds no c; there are a, b"):
+    with pytest.raises(Unreadable, match="has no array c; there are a, b"):
         source(f"{tmp_path}/x.npz:c")
 
 

@@ -158,7 +158,7 @@ def test_copies_noise_and_held_out_data_are_told_apart():
 
 def test_without_held_out_data_there_is_nothing_to_compare_with():
     real = sample(normal(20, 2))
-    with pytest.raises(MetricNotApplicable, match="nobody trained on, and none are given"):
+    with pytest.raises(MetricNotApplicable, match="held-out real examples, and none are given"):
         measured("copying", copies(real), real)
     with pytest.raises(MetricNotApplicable, match="not finite"):
         measured("copying", copies(real), with_held_out(real, sample(normal(20, 2) * np.nan)))
@@ -252,7 +252,7 @@ def test_classes_of_too_few_are_named(hit, sentence):
         with pytest.raises(MetricNotApplicable, match=sentence):
             measured("class_fid", fake, real)
     foreign = replace(whole, classes_are_modes=False)
-    with pytest.raises(MetricNotApplicable, match="tells others apart"):
+    with pytest.raises(MetricNotApplicable, match="predicts other classes"):
         measured("class_fid", foreign, foreign)
 
 

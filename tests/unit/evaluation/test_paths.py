@@ -197,7 +197,7 @@ def test_what_is_missing_is_told_in_a_sentence():
         value("ppl", FeatureSet(torch.zeros(2, 1)))
     for metric in ("ppl", "smoothness"):
         with pytest.raises(
-            MetricNotApplicable, match="before they are rounded, and this one sees bytes"
+            MetricNotApplicable, match="accepts unrounded images, and this one accepts bytes only"
         ):
             value(metric, points(lambda z: z, features=None))
     with pytest.raises(MetricNotApplicable, match="needs LPIPS"):

@@ -118,7 +118,7 @@ def test_what_torch_fidelity_has_not_or_cannot_is_told_in_a_sentence():
         evaluator.extract(fakes()), ("density", "kid", "precision(k=700)")
     )
     assert found["density"] == "torch-fidelity has no density"
-    assert found["kid"] == "torch-fidelity's subsets of 1000 need as many examples of each side"
+    assert found["kid"] == "torch-fidelity's subsets of 1000 need as many examples on each side"
     assert "neighbour 700 needs more than 700" in found["precision(k=700)"]
     points = Evaluator("ring", CPU, OWN)
     broken = points.measure_feature_set(points.extract(torch.full((50, 2), math.nan)), ("fid",))
@@ -150,7 +150,7 @@ def test_a_floor_needs_as_many_held_out_examples_as_there_are_fakes():
 
 
 def test_an_extractor_of_other_data_is_refused_in_a_sentence():
-    with pytest.raises(SpecError, match="cannot look at ring"):
+    with pytest.raises(SpecError, match="cannot process ring"):
         _ = Evaluator("ring", CPU, "ganbench(extractor=\"classifier(of='digits')\")").protocol
 
 

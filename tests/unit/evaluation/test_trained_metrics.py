@@ -87,7 +87,7 @@ def test_labels_that_the_extractor_tells_stand_in_for_labels_that_were_asked(rul
         reason = value(ruler, unasked, metric)
         assert reason == (
             "needs classes that fakes were asked to show, and none were asked for; "
-            "labels='told' takes those that the extractor tells"
+            "labels='told' uses the classes that the extractor predicts"
         )
     assert "asked to show" in value(ruler, unasked, "gan_test")
 
@@ -95,13 +95,13 @@ def test_labels_that_the_extractor_tells_stand_in_for_labels_that_were_asked(rul
 def test_what_is_missing_is_told_in_a_sentence(ruler):
     fake, real = ruler.features_of_samples(gaussians()), ruler.real_features
     foreign = FeatureSet(fake.features, fake.logits, fake.images, classes_are_modes=False)
-    with pytest.raises(MetricNotApplicable, match="this extractor tells others apart"):
+    with pytest.raises(MetricNotApplicable, match="this extractor predicts other classes"):
         METRICS.make("cas(labels='told')")(foreign, real)
     unlabelled = FeatureSet(real.features, real.logits, real.images, held_out=real.held_out)
     with pytest.raises(MetricNotApplicable, match="needs the classes of reals"):
         METRICS.make("cas")(fake, unlabelled)
     alone = FeatureSet(real.features, real.logits, real.images, real.labels)
-    with pytest.raises(MetricNotApplicable, match="that nobody trained on"):
+    with pytest.raises(MetricNotApplicable, match="needs held-out real examples"):
         METRICS.make("cas")(fake, alone)
     for wrong in ("cas(on='pixel')", "cas(labels='true')", "augmentation(few=0)"):
         with pytest.raises(ValueError, match=r"did you mean|at least|there are"):
