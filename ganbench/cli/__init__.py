@@ -1,8 +1,8 @@
-"""The command line: `ganbench run | watch | plan | status | measure | report | compare | gate | perf | list | ...`.
+"""The command line: `ganbench run`, `plan`, `report`, `eval`, `gate` and more.
 
 Exit codes: 0 ok · 1 a gate's regression · 2 usage or suite error · 3 a gate cannot decide
 · 4 trials or a download failed · 5 internal error · 130 interrupted.
-Modules that need torch are imported inside the commands that train: help and lists answer at once.
+Commands import torch and pandas themselves, so that help and lists answer at once.
 """
 
 import os
@@ -31,7 +31,7 @@ from . import (
 )
 from .base import INTERNAL, INTERRUPTED, app, err, out
 
-# To import a module is to add its commands, in this order.
+# Importing a module adds its commands.
 COMMANDS = (
     run,
     watch,
@@ -64,8 +64,8 @@ def options(
 
 
 def main() -> None:
-    """The program. What nobody foresaw is told in a line, with a trace if GANBENCH_TRACE is set."""
-    # A batch system's request to end is Ctrl-C: checkpoints are written, and what was trained is kept.
+    """Runs the program. An unexpected error is one line, and a traceback if GANBENCH_TRACE is set."""
+    # Batch systems send SIGTERM. It is handled like Ctrl-C: checkpoints are written.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.simplefilter("default", GanbenchDeprecationWarning)
     try:
@@ -82,5 +82,5 @@ def main() -> None:
         if os.environ.get("GANBENCH_TRACE"):
             raise
         err.print(f"internal error: {type(error).__name__}: {error}", markup=False, soft_wrap=True)
-        err.print("GANBENCH_TRACE=1 shows where it came from.")
+        err.print("Set GANBENCH_TRACE=1 for a traceback.")
         sys.exit(INTERNAL)

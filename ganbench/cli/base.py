@@ -1,4 +1,4 @@
-"""What commands share: the program, its two consoles, options, and how it answers and refuses."""
+"""The program object, its consoles, and the options and messages that commands share."""
 
 import json
 import os
@@ -14,17 +14,36 @@ from typer.core import TyperGroup
 
 from ganbench.errors import GanbenchError
 
+COMMAND_SECTIONS = {  # of the program's help
+    "Everyday": ("run", "plan", "status", "report", "show", "compare", "eval", "list"),
+    "Train": ("watch",),
+    "Measure": ("measure", "floor"),
+    "Look": ("samples", "interpolate", "neighbours", "styles", "study"),
+    "Guard": ("gate", "baseline", "perf", "history"),
+    "Parts": ("download", "doctor"),
+}
 USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
 
 
 class CommandGroup(TyperGroup):
-    """Commands whose errors are sentences: a GanbenchError ends the program with its exit code."""
+    """Lists commands by purpose, and ends the program with the exit code of a GanbenchError."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except GanbenchError as error:
             fail(str(error), error.exit_code)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        width = max(map(len, self.commands))
+        for title, names in COMMAND_SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        (f"{name:<{width}}", self.commands[name].get_short_help_str())
+                        for name in names
+                    ]
+                )
 
 
 app = typer.Typer(
@@ -39,26 +58,28 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 SuiteArgument = Annotated[
-    str, typer.Argument(help="A suite file, or the name of one: bench, smoke.")
+    str, typer.Argument(help="A suite file or a shipped suite: bench, smoke.")
 ]
-Results = Annotated[Path, typer.Option(help="The folder that holds the store and the tables.")]
+Results = Annotated[Path, typer.Option(help="Folder of the store and the tables.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 ProfileName = Annotated[
-    str | None, typer.Option("--profile", help="A budget of the suite; the device chooses.")
+    str | None, typer.Option("--profile", help="Budget profile of the suite. Default: by device.")
 ]
-SeedCount = Annotated[int | None, typer.Option("--seeds", min=1, help="In place of the suite's.")]
+SeedCount = Annotated[
+    int | None, typer.Option("--seeds", min=1, help="Number of seeds. Default: the suite's.")
+]
 Override = Annotated[
     list[str] | None,
     typer.Option(
         "-o",
         metavar="KEY=VALUE",
-        help="Override a key of the suite, e.g. -o budget.cpu.images=1000.",
+        help="Override a suite key: -o budget.cpu.images=1000.",
     ),
 ]
 
 
 def export_weights_path(path: Path | None) -> Path | None:
-    """Tells this process, and the workers that it starts, where Inception's weights are."""
+    """Exports the path of Inception's weights to this process and its workers."""
     if path is not None:
         if not path.is_file():
             raise typer.BadParameter(f"there is no file {path}")
@@ -71,17 +92,17 @@ InceptionWeights = Annotated[
     typer.Option(
         "--inception-weights",
         callback=export_weights_path,
-        help="The file of Inception's weights; GANBENCH_INCEPTION names it too.",
+        help="File of Inception's weights. Also: GANBENCH_INCEPTION.",
     ),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=0, help="Worker processes; 0 runs all in this one. All CPUs, or 1 on a GPU."),
+    typer.Option(min=0, help="Worker processes; 0: none. Default: CPU cores, 1 on a GPU."),
 ]
 ExecutorName = Annotated[
-    str, typer.Option("--executor", help="What runs trials: auto, inline, local, ...")
+    str, typer.Option("--executor", help="Executor of trials: auto, inline, local.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_RESULTS = Path("results")
 CELL_NAME_COLUMNS = ("data", "variant", "loss", "tricks", "plan")
 
@@ -97,7 +118,7 @@ def print_json(content: Any) -> None:
 
 
 def suite_folder(suite: str, results: Path) -> Path:
-    """Where a suite's tables lie: `bench`, `suites/bench.toml` or the folder itself."""
+    """Returns the folder of tables for `bench`, `suites/bench.toml` or the folder itself."""
     given = Path(suite)
     if (given / "results.parquet").exists() or (given / "plan.json").exists():
         return given
@@ -105,7 +126,7 @@ def suite_folder(suite: str, results: Path) -> Path:
 
 
 def read_frame(suite: str, results: Path) -> Any:
-    """The rows of a suite that was run, or is running: from its store, or else from its tables."""
+    """Reads the rows of a suite from its store, or else from its tables."""
     from ganbench.analysis.rows import collect_rows, load
     from ganbench.experiments.store import Store
     from ganbench.files import read_json
@@ -117,13 +138,13 @@ def read_frame(suite: str, results: Path) -> Any:
             return collect_rows(content, Store(folder.parent))
         return load(folder)
     except FileNotFoundError:
-        fail(f"{folder} holds no run: `ganbench run {suite}` makes one")
+        fail(f"no run in {folder}: `ganbench run {suite}` makes one")
     except ValueError as error:  # of a table that pandas cannot read
         fail(str(error))
 
 
 def has_store(folder: Path) -> bool:
-    """Does the store that a suite's tables were made from lie beside them? Published ones have none."""
+    """Is the store of a suite beside its tables? Published tables have none."""
     return (folder.parent / "trials").exists()
 
 
@@ -133,7 +154,7 @@ def format_cell_name(row: dict[str, Any]) -> str:
 
 @contextmanager
 def report_write_errors() -> Iterator[None]:
-    """A file that cannot be written is told, and changes no verdict."""
+    """Prints an error of writing; the exit code stays that of the verdict."""
     try:
         yield
     except OSError as error:

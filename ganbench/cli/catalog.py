@@ -1,4 +1,4 @@
-"""Commands about what there is: `list`, `download`, `doctor`."""
+"""Commands on parts and on this machine: `list`, `download`, `doctor`."""
 
 from typing import Annotated
 
@@ -15,13 +15,16 @@ def list_parts(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List what suites can name, with settings and their defaults."""
+    """List methods, metrics and data sets.
+
+    Each line has the settings with their defaults, and one sentence with the paper.
+    """
     from ganbench.catalog import CATALOG_KINDS, list_entries
     from ganbench.registry import suggest
 
-    kind = "tasks" if kind == "games" else kind  # its name in the last release
+    kind = "tasks" if kind == "games" else kind  # the name in release 0.1
     if kind is not None and kind not in CATALOG_KINDS:
-        fail(f"there is no list of {kind!r}{suggest(kind, CATALOG_KINDS)}")
+        fail(f"no kind of part is called {kind!r}{suggest(kind, CATALOG_KINDS)}")
     lists = {name: list_entries(name) for name in ([kind] if kind else CATALOG_KINDS)}
     if as_json:
         return print_json(lists)
@@ -38,11 +41,12 @@ def list_parts(
 
 @app.command()
 def download(
-    name: Annotated[
-        str, typer.Argument(help="A data set, or an extractor: mnist, inception, dinov2.")
-    ],
+    name: Annotated[str, typer.Argument(help="A data set or extractor: mnist, inception.")],
 ) -> None:
-    """Download a data set or an extractor's weights. No other command downloads anything."""
+    """Download a data set or model weights.
+
+    No other command downloads anything.
+    """
     from ganbench.data import DATA
     from ganbench.data.paths import Downloadable, data_root
     from ganbench.evaluation.extractors import DISTANCES, EXTRACTORS
@@ -61,7 +65,7 @@ def download(
         return out.print(f"{name} needs no download.")
     try:
         part.download(**dict(spec.settings) if registry is EXTRACTORS else {})
-    except Exception as error:  # of the net, the disk, an archive, a package that is not there
+    except Exception as error:  # network, disk, archive, or a missing package
         cause = " ".join(str(error).split())
         fail(f"{name} could not be downloaded to {data_root()}: {cause}", FAILED)
     return out.print(f"{name} is on this machine.")
@@ -69,14 +73,17 @@ def download(
 
 @app.command()
 def doctor(inception_weights: InceptionWeights = None, as_json: Json = False) -> None:
-    """Say what of devices, packages, data and extractors is here, and what to do about the rest."""
+    """Check devices, packages, data and weights.
+
+    Each missing item has a line with the remedy. The exit code is 4 if a required item is missing.
+    """
     from .doctor import examine_machine
 
     findings = examine_machine()
     if as_json:
         print_json(findings)
     else:
-        for item in findings:  # a line each, so that addresses can be copied
+        for item in findings:  # one line per item, so that addresses can be copied
             state = "ok" if item["ok"] else "missing"
             line = f"{state:<9}{item['what']:<20}{item['told']}"
             out.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""An examination of the machine: what is here, and what to do about what is missing."""
+"""Checks of this machine: packages, devices, disk, data sets and extractor weights."""
 
 import os
 import shutil
@@ -18,11 +18,11 @@ from ganbench.evaluation.extractors.base import Extractor
 from ganbench.experiments.provenance import PACKAGES
 from ganbench.registry import Registry, SpecError
 
-MIN_FREE_BYTES = 1 << 30  # bytes: a large suite's samplers and logs
+MIN_FREE_BYTES = 1 << 30  # for the generators and logs of a large suite
 
 
 def examine_machine() -> list[dict[str, Any]]:
-    """Findings: `what`, whether it is `ok`, whether runs need it, and what is `told` of it."""
+    """Returns findings: `what`, `ok`, `needed` (by every run), and `told`, a version or a remedy."""
     return [
         *examine_packages(),
         *examine_devices(),
@@ -50,7 +50,7 @@ def examine_devices() -> Iterator[dict[str, Any]]:
     if torch.cuda.is_available():
         yield make_finding("cuda", True, torch.cuda.get_device_name(0), needed=False)
     else:
-        text = "no NVIDIA GPU that this PyTorch sees: suites run with their cpu budget"
+        text = "PyTorch finds no NVIDIA GPU: suites run with their cpu budget"
         yield make_finding("cuda", False, text, needed=False)
 
 
@@ -63,14 +63,14 @@ def examine_disk() -> dict[str, Any]:
 
 
 def examine_cache() -> dict[str, Any]:
-    """What is kept of real examples, which anybody may delete."""
+    """Reports the size of the reference cache, which can be deleted at any time."""
     size = sum(path.stat().st_size for path in cache_root().rglob("*.safetensors"))
-    text = f"{size / (1 << 20):.0f} MiB of features and the like in {cache_root()}"
+    text = f"{size / (1 << 20):.0f} MiB of cached features in {cache_root()}"
     return make_finding("references", True, text, needed=False)
 
 
 def examine_extractors() -> Iterator[dict[str, Any]]:
-    """Those that see any images, and LPIPS: what is made of one data set is told with it."""
+    """Checks the extractors of any images, and LPIPS. Classifiers are listed with their data sets."""
     for name in EXTRACTORS:
         if has_required_settings(EXTRACTORS, name):
             continue
@@ -93,7 +93,7 @@ def examine_extractors() -> Iterator[dict[str, Any]]:
 def examine_data_sets() -> Iterator[dict[str, Any]]:
     for name in DATA:
         if has_required_settings(DATA, name):
-            continue  # a folder of one's own: nobody knows which
+            continue  # such as `folder`: it needs a path
         try:
             evaluator = evaluator_for(name, "cpu")
             counts = f"{evaluator.protocol.real} reals, {evaluator.protocol.fake} held out"

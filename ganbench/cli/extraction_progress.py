@@ -1,4 +1,4 @@
-"""Progress of an extraction: a bar with the time left in a terminal, plain lines elsewhere."""
+"""Progress of a feature extraction: a bar in a terminal, plain lines in a log."""
 
 import time
 from typing import Self
@@ -17,11 +17,11 @@ from rich.progress import (
 from .progress import format_clock
 
 METRICS_PHASE = "metrics"
-SECONDS_BETWEEN_LINES = 15.0  # seconds, where lines are printed
+SECONDS_BETWEEN_LINES = 15.0
 
 
 class ExtractionProgress:
-    """Shows how many images of a phase are through, how fast, and how long the rest takes."""
+    """Shows the images done in each phase, their rate and the time left."""
 
     def __init__(self, console: Console):
         self.console = console
@@ -29,7 +29,7 @@ class ExtractionProgress:
             SpinnerColumn(),
             TextColumn("{task.description:9}"),
             BarColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -49,13 +49,13 @@ class ExtractionProgress:
             self.bars.stop()
 
     def show(self, phase: str, done: int, total: int) -> None:
-        """Called after every batch."""
+        """Updates the view after a batch."""
         now = time.monotonic()
         if phase not in self.tasks:
-            self.tasks[phase] = self.bars.add_task(phase, total=total, told=""), now
+            self.tasks[phase] = self.bars.add_task(phase, total=total, rate=""), now
         task, began = self.tasks[phase]
         rate = "" if phase == METRICS_PHASE else format_rate(done, total, now - began)
-        self.bars.update(task, completed=done, told=rate)
+        self.bars.update(task, completed=done, rate=rate)
         if (
             phase != METRICS_PHASE
             and not self.console.is_terminal

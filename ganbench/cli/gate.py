@@ -1,4 +1,4 @@
-"""Commands that guard quality: `gate` tests against a baseline, `baseline make|update|show` keeps one."""
+"""Commands of the quality gate: `gate` and `baseline make|update|show`."""
 
 import shlex
 import shutil
@@ -30,27 +30,27 @@ from .base import (
 )
 from .run import executor_of, find_suite_file, print_failures, read_suite
 
-DEFAULT_FALSE_ALARMS = 0.01  # of a gate with all its questions, where no suite declares it
-SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"  # where GitHub Actions shows Markdown from
+DEFAULT_FALSE_ALARMS = 0.01  # probability of a false alarm in all tests of a gate
+SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"  # names the Markdown file that GitHub Actions shows
 
 What = Annotated[
     list[str],
     typer.Argument(
         metavar="SUITE | IMAGES...",
-        help="A suite; or with --real the images of one training each, of any source that eval takes.",
+        help="A suite. With --real: images, one argument per training.",
     ),
 ]
-Real = Annotated[str | None, typer.Option(help="The reals, if images are measured.")]
+Real = Annotated[str | None, typer.Option(help="Real images to measure the images against.")]
 BaselineFile = Annotated[
     Path | None,
-    typer.Option("--baseline", help="Its file; beside a suite x.toml it is x.baseline.json."),
+    typer.Option("--baseline", help="Baseline file. Default: x.baseline.json beside x.toml."),
 ]
-Reason = Annotated[str, typer.Option(help="Why; it is kept in the file.")]
+Reason = Annotated[str, typer.Option(help="Reason, kept in the file.")]
 Kept = Annotated[
     Path | None,
-    typer.Option("--results", help="Keep the trainings here; otherwise they are thrown away."),
+    typer.Option("--results", help="Keep the trainings here. Default: delete them."),
 ]
-Lost = Annotated[int, typer.Option(min=0, help="How many trainings ended without images.")]
+Lost = Annotated[int, typer.Option(min=0, help="Number of trainings that ended without images.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Open exported networks, which can run code.")]
 
 app.add_typer(
@@ -65,11 +65,9 @@ def gate(
     baseline: BaselineFile = None,
     real: Real = None,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Fail too if any digit of the canaries differs.")
+        bool, typer.Option("--exact", help="Fail if any digit of a canary differs.")
     ] = False,
-    block: Annotated[
-        int, typer.Option(min=0, help="Which block of seeds: 0 are the suite's own.")
-    ] = 0,
+    block: Annotated[int, typer.Option(min=0, help="Block of seeds; 0: the suite's own.")] = 0,
     results: Kept = None,
     workers: Workers = None,
     executor: ExecutorName = "auto",
@@ -79,15 +77,18 @@ def gate(
     trust: Trust = False,
     summary: Annotated[
         Path | None,
-        typer.Option(envvar=SUMMARY_VARIABLE, help="Append a table in Markdown to this file."),
+        typer.Option(envvar=SUMMARY_VARIABLE, help="Append a Markdown table to this file."),
     ] = None,
     history: Annotated[
-        Path | None, typer.Option(help="Append what was measured to this file.")
+        Path | None, typer.Option(help="Append the measured values to this file.")
     ] = None,
     inception_weights: InceptionWeights = None,
     as_json: Json = False,
 ) -> None:
-    """Test trainings against a baseline: 0 passed, 1 proven to be worse, 3 cannot decide."""
+    """Test quality against a baseline.
+
+    Exit code 0: passed. 1: proven to be worse. 3: the gate cannot decide.
+    """
     from ganbench.ci.quality.summary import gate_markdown, gate_record
 
     path, began = baseline_path(baseline, what, real), time.monotonic()
@@ -99,9 +100,9 @@ def gate(
     with ctrl_c_explained():
         if real is None:
             place = TrainingPlace(results, workers, executor, device, profile)
-            verdict = judge_suite(single_argument(what), reference, exact, block, place)
+            verdict = suite_verdict(single_argument(what), reference, exact, block, place)
         else:
-            verdict = judge_images(what, real, reference, lost, trust, device)
+            verdict = images_verdict(what, real, reference, lost, trust, device)
     seconds = time.monotonic() - began
     print_json(
         gate_record(verdict, reference) | {"seconds": round(seconds, 1)}
@@ -121,12 +122,12 @@ def make(
     reason: Reason,
     baseline: BaselineFile = None,
     real: Real = None,
-    metrics: Annotated[str, typer.Option(help="Of images: what is measured.")] = "fid,kid",
+    metrics: Annotated[str, typer.Option(help="Metrics of images.")] = "fid,kid",
     margin: Annotated[
-        list[str] | None, typer.Option(help="Of images: how much worse a metric may become.")
+        list[str] | None, typer.Option(help="Margin of a metric of images: fid=0.1.")
     ] = None,
-    extractor: Annotated[str | None, typer.Option(help="Of images: what looks at them.")] = None,
-    size: Annotated[int | None, typer.Option(help="Of images: pixels a side.")] = None,
+    extractor: Annotated[str | None, typer.Option(help="Extractor of images.")] = None,
+    size: Annotated[int | None, typer.Option(help="Resize images to this side in pixels.")] = None,
     results: Kept = None,
     workers: Workers = None,
     executor: ExecutorName = "auto",
@@ -136,10 +137,13 @@ def make(
     trust: Trust = False,
     inception_weights: InceptionWeights = None,
 ) -> None:
-    """Train a suite, or measure images, as what later gates are tested against."""
+    """Make the baseline of later gates.
+
+    It holds the scores of a suite's trainings, or of images.
+    """
     path = baseline_path(baseline, what, real)
     if path.exists():
-        fail(f"{path} is there already: `ganbench baseline update` makes it anew")
+        fail(f"{path} exists already: `ganbench baseline update` replaces it")
     settings = {"metrics": metrics, "extractor": extractor, "size": size}
     with ctrl_c_explained():
         if real is None:
@@ -171,7 +175,10 @@ def update(
     trust: Trust = False,
     inception_weights: InceptionWeights = None,
 ) -> None:
-    """Make a baseline anew; what its predecessors said is kept in it."""
+    """Make a baseline again.
+
+    The means of its predecessors are kept in it.
+    """
     path = baseline_path(baseline, what, real)
     before = read_baseline(path)
     with ctrl_c_explained():
@@ -192,13 +199,11 @@ def update(
 
 @baselines.command(name="show")
 def show_baseline(
-    baseline: Annotated[Path, typer.Argument(help="The file of a baseline.")],
-    suite: Annotated[
-        str | None, typer.Option(help="The suite, for what its gate would catch.")
-    ] = None,
+    baseline: Annotated[Path, typer.Argument(help="Baseline file.")],
+    suite: Annotated[str | None, typer.Option(help="Suite whose gate is examined.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say how a baseline was made, what it holds, and what a gate against it would catch."""
+    """Show a baseline and the power of its gate."""
     from ganbench.ci.quality.summary import baseline_contents, describe_baseline, format_power_table
 
     reference = read_baseline(baseline)
@@ -213,7 +218,7 @@ def show_baseline(
 
 @dataclass(frozen=True)
 class TrainingPlace:
-    """Where and how trainings are done."""
+    """Folder, workers, executor, device and profile of trainings."""
 
     results: Path | None
     workers: int | None
@@ -223,21 +228,21 @@ class TrainingPlace:
 
 
 def refuse_options(**given: Any) -> None:
-    """Ends the program if something was given that belongs to the other kind of gate."""
+    """Ends the program at an option of the other kind of gate."""
     for name, value in given.items():
         if value:
-            kind = "images, which --real is for" if name in ("lost", "trust") else "a suite"
-            fail(f"--{name} is of {kind}")
+            kind = "images (--real)" if name in ("lost", "trust") else "a suite"
+            fail(f"--{name} is an option for {kind}")
 
 
 @contextmanager
 def ctrl_c_explained() -> Iterator[None]:
-    """Ctrl-C ends the program with the command that begins again."""
+    """Prints the command again after Ctrl-C."""
     try:
         yield
     except KeyboardInterrupt:
         again = shlex.join(["ganbench", *sys.argv[1:]])
-        fail(f"Stopped. To begin again: {again}", INTERRUPTED)
+        fail(f"Stopped. To start again: {again}", INTERRUPTED)
 
 
 def read_baseline(path: Path) -> Any:
@@ -247,23 +252,23 @@ def read_baseline(path: Path) -> Any:
 
 
 def baseline_path(baseline: Path | None, what: Sequence[str], real: str | None) -> Path:
-    """The file that was named, or the one beside the suite."""
+    """Returns the named file, or the one beside the suite."""
     if baseline is not None:
         return baseline
     if real is not None:
-        fail("images have no place for a baseline: name its file by --baseline")
+        fail("images need --baseline FILE")
     suite = find_suite_file(single_argument(what))
     return suite.with_name(f"{suite.stem}.baseline.json")
 
 
 def single_argument(what: Sequence[str]) -> str:
     if len(what) > 1:
-        fail(f"one suite is trained, not {len(what)}; images need --real, the reals")
+        fail(f"give one suite, not {len(what)}; for images add --real")
     return what[0]
 
 
-def judge_suite(suite: str, reference: Any, exact: bool, block: int, place: TrainingPlace) -> Any:
-    """The verdict of a suite's trainings; nothing is trained that the baseline does not speak of."""
+def suite_verdict(suite: str, reference: Any, exact: bool, block: int, place: TrainingPlace) -> Any:
+    """Trains a suite and returns its verdict; trains nothing if the baseline does not fit."""
     from ganbench.ci.quality.training_runs import (
         GateRun,
         declared_gate,
@@ -292,17 +297,17 @@ def write_suite_baseline(
     read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
     gate_run = GateRun.of(read, name, chosen, seeds_of_baseline(read, name))
     if before and (before.kind, before.name) != ("suite", read.name):
-        fail(f"{path} is a baseline of {before.name}, and not of the suite {read.name}")
+        fail(f"{path} is a baseline of {before.name}, not of the suite {read.name}")
     side, code = train_in_store(gate_run, place, fresh=False)
     if code:
-        fail(f"Trainings crashed: {path} is not written", code)
+        fail(f"Trainings crashed: {path} was not written", code)
     made_baseline = make_suite_baseline(gate_run, side, len(read.seeds_of(name)), reason, before)
     write_baseline_file(path, made_baseline)
     print_baseline(path, made_baseline)
 
 
 def train_in_store(gate_run: Any, place: TrainingPlace, fresh: bool) -> tuple[Any, int]:
-    """Trains a gate run in its own store; names what crashed, and where its log is: the code of that."""
+    """Trains a gate run in a store of its own; returns its side and the exit code of crashes."""
     from ganbench.ci.quality.training_runs import train_gate_run
 
     from .progress import RunProgress
@@ -314,33 +319,31 @@ def train_in_store(gate_run: Any, place: TrainingPlace, fresh: bool) -> tuple[An
             side, statuses = train_gate_run(gate_run, store, executor, progress.show)
         code = print_failures(statuses)
     finally:
-        if place.results is None and not code:  # logs of what crashed stay
+        if place.results is None and not code:  # keep the logs of crashes
             shutil.rmtree(store, ignore_errors=True)
     return side, code
 
 
 def prepare_store(folder: Path | None, fresh: bool) -> Path:
-    """The folder that was asked for, or a new one. A gate's must be fresh."""
+    """Returns the requested folder or a new one; raises if a gate's folder is not empty."""
     if folder is None:
         return Path(tempfile.mkdtemp(prefix="ganbench-"))
     if fresh and folder.exists() and any(folder.iterdir()):
-        fail(f"a gate trains in a fresh store, and {folder} is not empty")
+        fail(f"a gate trains in an empty store, but {folder} is not empty")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def judge_images(
+def images_verdict(
     fakes: Sequence[str], real: str, reference: Any, lost: int, trust: bool, device: str
 ) -> Any:
-    """The verdict of images, which are measured as the baseline's were."""
+    """Measures images with the baseline's settings and returns the verdict."""
     from ganbench.ci.quality.image_sets import evaluate_image_sets, image_refusals, make_image_side
     from ganbench.ci.quality.verdict import decide_gate_verdict, refused_verdict
     from ganbench.devices import select_device
 
     if reference.kind != "images":
-        return refused_verdict(
-            [f"it is a baseline of the suite {reference.name}, and not of images"]
-        )
+        return refused_verdict([f"it is a baseline of the suite {reference.name}, not of images"])
     chosen, settings = select_device(device), reference.settings
     image_evaluations = evaluate_image_sets(fakes, real, device=device, trust=trust, **settings)
     if reasons := image_refusals(image_evaluations, reference, lost):
@@ -373,7 +376,7 @@ def write_image_baseline(
     from ganbench.devices import select_device
 
     if before and before.kind != "images":
-        fail(f"{path} is a baseline of the suite {before.name}, and not of images")
+        fail(f"{path} is a baseline of the suite {before.name}, not of images")
     allowed, chosen = parse_margins(margins, settings["metrics"]), select_device(device)
     image_evaluations = evaluate_image_sets(fakes, real, device=device, trust=trust, **settings)
     image_side = make_image_side(image_evaluations, lost, chosen)
@@ -385,7 +388,7 @@ def write_image_baseline(
 
 
 def print_baseline(path: Path, made_baseline: Any) -> None:
-    """Says what was written, and what gates against it will catch."""
+    """Prints a baseline, the power of its gate, and its path."""
     from ganbench.ci.quality.summary import baseline_contents, describe_baseline, format_power_table
 
     for line in describe_baseline(made_baseline):
@@ -396,7 +399,7 @@ def print_baseline(path: Path, made_baseline: Any) -> None:
 
 
 def gate_settings(reference: Any, suite: str | None) -> tuple[Any, float, int]:
-    """Margins, false alarms and seeds of a gate: as a suite declares them, or else the baseline."""
+    """Returns margins, false alarm rate and seeds of a gate, from its suite or its baseline."""
     from ganbench.ci.quality.training_runs import declared_gate
 
     if suite is None:
@@ -419,7 +422,7 @@ def append_gate_history(path: Path, verdict: Any, reference: Any) -> None:
 
 
 def print_gate_verdict(verdict: Any, reference: Any, seconds: float) -> None:
-    """The sentences, the table, the word."""
+    """Prints the table, its sentences and the verdict."""
     from ganbench.ci.quality.summary import format_gate_table, gate_sentences, gate_table
 
     from .progress import format_clock

@@ -1,4 +1,4 @@
-"""The command that shows how measurements went over revisions: `history`, and what it may write."""
+"""The command `history`: trends of recorded measurements, a page and exports."""
 
 import time
 from collections.abc import Iterable
@@ -22,23 +22,26 @@ if TYPE_CHECKING:
 
 @app.command()
 def history(
-    file: Annotated[Path, typer.Argument(help="The history: a file of JSON lines.")],
+    file: Annotated[Path, typer.Argument(help="History file of JSON lines.")],
     benchmark: Annotated[
-        list[str] | None, typer.Option(help="Only those with this in their name; may be repeated.")
+        list[str] | None, typer.Option(help="Part of a benchmark's name; repeatable.")
     ] = None,
-    machine: Annotated[str, typer.Option(help="Only machines with this in their class.")] = "",
-    page: Annotated[Path | None, typer.Option(help="Write a page with a plot a series.")] = None,
-    export: Annotated[
-        str, typer.Option(help="Write the last values: bencher or pytest-benchmark.")
-    ] = "",
-    to: Annotated[Path | None, typer.Option("--out", help="Where --export writes to.")] = None,
+    machine: Annotated[str, typer.Option(help="Part of a machine class's name.")] = "",
+    page: Annotated[
+        Path | None, typer.Option(help="Write an HTML page with one plot per series.")
+    ] = None,
+    export: Annotated[str, typer.Option(help="Export format: bencher or pytest-benchmark.")] = "",
+    to: Annotated[Path | None, typer.Option("--out", help="File of the export.")] = None,
     acknowledge: Annotated[
-        str, typer.Option(metavar="BENCHMARK@REVISION", help="A change that may stay.")
+        str, typer.Option(metavar="BENCHMARK@REVISION", help="Acknowledge a change of level.")
     ] = "",
-    reason: Annotated[str, typer.Option(help="Why it may.")] = "",
+    reason: Annotated[str, typer.Option(help="Reason of the acknowledgement.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Show how measurements went over revisions, and where their level changed. No gate: exits with 0."""
+    """Show trends of recorded measurements.
+
+    Lists the revisions at which a level changed. This is no gate: the exit code is 0.
+    """
     wanted = HistorySelection(file, benchmark or [], machine)
     check_history_options(export, to, acknowledge, reason.strip())
     if acknowledge:
@@ -55,7 +58,7 @@ def history(
 
 @dataclass(frozen=True)
 class HistorySelection:
-    """A file, and what of it is looked at."""
+    """A history file and the chosen benchmarks and machines."""
 
     file: Path
     benchmarks: list[str]
@@ -65,11 +68,13 @@ class HistorySelection:
         from ganbench.ci.history.records import read_history
 
         if not self.file.is_file():
-            fail(f"there is no file {self.file}: the commands that measure append to it")
+            fail(
+                f"there is no file {self.file}: `ganbench gate` and `perf` append to it by --history"
+            )
         return read_history(self.file)
 
     def selected_series(self) -> tuple[list["Series"], list[str]]:
-        """All that is wanted, and sentences on what could not be shown."""
+        """Returns the chosen series, and notes on lines that could not be read."""
         from ganbench.ci.history.change_points import DetectorNotInstalled
         from ganbench.ci.history.series import make_series
 
@@ -83,7 +88,7 @@ class HistorySelection:
         return self.choose_series(all_series), notes
 
     def choose_series(self, all_series: list["Series"]) -> list["Series"]:
-        """Exits with 2 where a text is in no name: a misspelt one must not show less in silence."""
+        """Chooses series by name; raises for a text that no name contains, as it may be misspelt."""
         if not all_series:
             fail(f"{self.file} holds no measurement")
         for text in self.benchmarks:
@@ -106,15 +111,15 @@ def require_name(text: str, names: Iterable[str], kind: str) -> None:
 
 
 def check_history_options(export: str, to: Path | None, acknowledge: str, reason: str) -> None:
-    """Exits with 2 at options that need each other, or that nothing can be done with."""
+    """Ends the program at an unknown export, or at one option of a pair."""
     from ganbench.ci.history.export import EXPORT_FORMATS
 
     if export and export not in EXPORT_FORMATS:
-        fail(f"there is no export {export!r}{suggest(export, EXPORT_FORMATS)}")
+        fail(f"no export format is called {export!r}{suggest(export, EXPORT_FORMATS)}")
     if bool(export) != bool(to):
-        fail("--export says in which format and --out where to: give both")
+        fail("--export and --out belong together: format and file")
     if bool(acknowledge) != bool(reason):
-        fail("--acknowledge says what and --reason why: give both")
+        fail("--acknowledge and --reason belong together: change and reason")
 
 
 def append_acknowledgement(wanted: HistorySelection, change: str, reason: str) -> None:
@@ -123,11 +128,11 @@ def append_acknowledgement(wanted: HistorySelection, change: str, reason: str) -
 
     benchmark, at, revision = change.rpartition("@")
     if not at:
-        fail(f"{change!r} names no revision: give BENCHMARK@REVISION")
+        fail(f"{change!r} has no revision: write BENCHMARK@REVISION")
     entries = wanted.read_history().entries
     benchmarks = {entry.benchmark for entry in entries}
     if benchmark not in benchmarks:
-        fail(f"there is no benchmark {benchmark!r}{suggest(benchmark, benchmarks)}")
+        fail(f"no benchmark is called {benchmark!r}{suggest(benchmark, benchmarks)}")
     own = [
         e
         for e in entries
@@ -154,7 +159,7 @@ def write_history_export(form: str, path: Path, found: list["Series"]) -> None:
     machines = sorted({each.machine for each in found})
     if len(machines) > 1:
         machine_names = "; ".join(machines)
-        fail(f"{form} has no place for the machine: choose one by --machine, of {machine_names}")
+        fail(f"{form} has no field for the machine: choose one by --machine: {machine_names}")
     try:
         write_json(path, EXPORT_FORMATS[form](found))
     except ValueError as error:
@@ -163,7 +168,7 @@ def write_history_export(form: str, path: Path, found: list["Series"]) -> None:
 
 
 def series_record(series: "Series") -> dict[str, Any]:
-    """A series as JSON."""
+    """Returns a series as JSON data."""
     levels = [{"start": a, "end": b, "median": value} for a, b, value in series.level_spans()]
     return {
         "benchmark": series.benchmark,
@@ -176,7 +181,7 @@ def series_record(series: "Series") -> dict[str, Any]:
 
 
 def print_history(found: list["Series"], notes: list[str]) -> None:
-    """A table a machine, the change points below it, and what there is to be said of them."""
+    """Prints one table per machine, its change points and notes."""
     from ganbench.ci.history.summary import TREND_CAUTION, format_change, strip_control_characters
 
     for machine in dict.fromkeys(each.machine for each in found):
@@ -199,7 +204,7 @@ def make_history_table(found: list["Series"]) -> "Table":
 
     grid = Table(box=SIMPLE_HEAD, padding=(0, 1))
     grid.add_column("benchmark", overflow="fold")
-    grid.add_column("course", no_wrap=True)
+    grid.add_column("trend", no_wrap=True)
     grid.add_column("last", justify="right", no_wrap=True)
     grid.add_column("change of level", no_wrap=True)
     for each in found:
@@ -208,7 +213,7 @@ def make_history_table(found: list["Series"]) -> "Table":
 
 
 def history_cells(series: "Series") -> tuple[str, ...]:
-    """Benchmark, course, last value, and its level against the one before."""
+    """Returns benchmark, trend, last value, and the last change of level."""
     from ganbench.ci.history.summary import format_step, format_with_unit, strip_control_characters
     from ganbench.report.sparkline import draw_sparkline
 

@@ -1,4 +1,4 @@
-"""Commands that ask people which pictures are real: `study make`, `study read`."""
+"""Commands of human studies: `study make`, `study read`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,9 +19,9 @@ from .base import (
 )
 from .visualize import CELL_KEY_COLUMNS, select_rows_by_words
 
-LEADING_ARMS = 4  # arms that are judged where none is named
+LEADING_ARMS = 4  # arms of a study by default
 
-study = typer.Typer(no_args_is_help=True, help="Ask people which pictures are real (HYPE).")
+study = typer.Typer(no_args_is_help=True, help="Ask people which images are real (HYPE).")
 app.add_typer(study, name="study")
 
 
@@ -30,28 +30,33 @@ def make(
     suite: SuiteArgument,
     cells: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CELL]...", help="Words of a cell's name; the best four."),
+        typer.Argument(
+            metavar="[CELL]...", help="Words of each cell's name. Default: the best four cells."
+        ),
     ] = None,
     pictures: Annotated[
-        int, typer.Option(min=1, help="Fakes of each arm, and as many reals beside them.")
+        int, typer.Option(min=1, help="Generated images per arm, and as many real ones.")
     ] = 20,
     catches: Annotated[
-        int, typer.Option(min=0, help="Trials that tell who does not look: words in their place.")
+        int, typer.Option(min=0, help="Catch trials: words shown instead of images.")
     ] = 6,
     exposure: Annotated[
-        int, typer.Option(min=0, max=60_000, help="Milliseconds; 0 is until the answer.")
+        int, typer.Option(min=0, max=60_000, help="Milliseconds; 0: until the answer.")
     ] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="Of the choice of pictures.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the choice of images.")] = 0,
     to: Annotated[
-        Path | None, typer.Option("--out", help="The page; else study/study.html of the suite.")
+        Path | None, typer.Option("--out", help="File of the page. Default: study/study.html.")
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="In place of another study of this suite.")
+        bool, typer.Option("--replace", help="Replace another study of this suite.")
     ] = False,
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
-    """Make a page on which people say of pictures whether they are real. It needs no network."""
+    """Make a page that asks which images are real.
+
+    The page is one HTML file and needs no network.
+    """
     from ganbench.files import write_bytes, write_json
     from ganbench.human_study.key import new_salt
     from ganbench.human_study.make_page import StudyDesign
@@ -64,7 +69,7 @@ def make(
     if old and old.study != key.study:
         if not replace:
             fail(
-                f"{own} holds another study, whose answers need its key: --replace takes its place"
+                f"{own} holds another study, and its key is needed to read its answers; --replace deletes it"
             )
         key, page = made(folder.name, arms, design, new_salt())
     path = to or own / "study.html"
@@ -82,9 +87,9 @@ def make(
     for name in content["arms"]:  # type: ignore[attr-defined]
         out.print(f"  {name}", markup=False)
     out.print(
-        f"{len(key.items)} pictures a rater, {len(key.catches)} of them catch trials. Give people the page; "
-        f"keep the key: what is real stands in it. `ganbench study read {suite} ANSWERS...` takes the "
-        "files that they give back.",
+        f"{len(key.items)} images per rater, {len(key.catches)} of them catch trials. Give the page to raters, "
+        f"and keep the key: it names the real images. `ganbench study read {suite} ANSWERS...` reads their "
+        "answer files.",
         markup=False,
     )
     for made_file in (path, own / "key.json"):
@@ -93,7 +98,7 @@ def make(
 
 
 def read_old_key(folder: Path, replace: bool) -> Any:
-    """The key of the study that is here, or None; a damaged one counts where it is replaced as none."""
+    """Returns the key of the present study, or None; --replace ignores a damaged key."""
     from ganbench.human_study.key import InvalidStudy, read_key
 
     try:
@@ -105,7 +110,7 @@ def read_old_key(folder: Path, replace: bool) -> Any:
 
 
 def load_arms(suite: str, cells: list[str], results: Path) -> list[Any]:
-    """The arms that are meant, each with the samplers of its seeds; ends the program if they do not fit."""
+    """Returns the chosen arms, each with the generators of its seeds."""
     from ganbench.experiments.store import Store
     from ganbench.experiments.trial import read_trial
     from ganbench.human_study.key import StudyArm
@@ -115,7 +120,7 @@ def load_arms(suite: str, cells: list[str], results: Path) -> list[Any]:
 
     folder = suite_folder(suite, results)
     if not has_store(folder):
-        fail(f"{folder} lies beside no store: its samplers are where it was run")
+        fail(f"no trial store beside {folder}: generators are kept only where they were trained")
     store, arms = Store(folder.parent), []
     for rows in done_rows_by_arm(suite, cells, results):
         arm = StudyArm(**{name: rows.iloc[0][name] or "" for name in StudyArm.model_fields})
@@ -124,25 +129,25 @@ def load_arms(suite: str, cells: list[str], results: Path) -> list[Any]:
         ]
         arms.append((arm, samplers))
     if len(sets := {arm.data for arm, _ in arms}) > 1:
-        fail(f"a study is of one data set, and these arms are of {' and '.join(sorted(sets))}")
+        fail(f"a study shows one data set, but these arms have {' and '.join(sorted(sets))}")
     return arms
 
 
 def done_rows_by_arm(suite: str, cells: list[str], results: Path) -> list[Any]:
-    """For each arm the rows of its trials that are done."""
+    """Returns the rows of finished trials, one frame per arm."""
     import pandas as pd
 
     named = pd.concat([select_rows_by_words(suite, cell, results) for cell in cells or [""]])
     done = named[named["outcome"].eq("done") & named["role"].eq("trial")]
     done = done.drop_duplicates("trial").sort_values("seed", kind="stable")
     if done.empty:
-        fail(f"no trial of the cells that are meant is done in {suite}: there is nothing to judge")
+        fail(f"no trial of the chosen cells is done in {suite}")
     arms = dict(list(done.groupby(CELL_KEY_COLUMNS, sort=False, dropna=False)))
     return list(arms.values()) if cells else leading_arms(suite, results, arms)
 
 
 def leading_arms(suite: str, results: Path, arms: dict[Any, Any]) -> list[Any]:
-    """The best cells of the first data set that has images, by the leaderboard."""
+    """Returns the best cells of the first image data set, by the leaderboard."""
     from ganbench.analysis.leaderboard import leaderboard
     from ganbench.data import DATA
     from ganbench.data.modality import IMAGES, modality_of_shape
@@ -157,7 +162,7 @@ def leading_arms(suite: str, results: Path, arms: dict[Any, Any]) -> list[Any]:
         if any(modality_of_shape(shape) is IMAGES for shape in DATA.make(data).shapes.values())
     ]
     if not on_images:
-        fail(f"{suite} has no data set of images: people are asked about images")
+        fail(f"{suite} has no image data set, and a study needs images")
     best = ranked[ranked["data"].eq(on_images[0])].head(LEADING_ARMS)
     return [arms[tuple(row)] for row in best[CELL_KEY_COLUMNS].fillna("").to_numpy()]
 
@@ -166,12 +171,15 @@ def leading_arms(suite: str, results: Path, arms: dict[Any, Any]) -> list[Any]:
 def read(
     suite: SuiteArgument,
     files: Annotated[
-        list[Path], typer.Argument(metavar="ANSWERS...", help="What raters gave back.")
+        list[Path], typer.Argument(metavar="ANSWERS...", help="Answer files of the raters.")
     ],
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
-    """Read answers: human error an arm and rater, agreement, and a column of the leaderboard."""
+    """Read answers and add human error to the leaderboard.
+
+    Prints human error per arm and per rater, and the agreement of raters.
+    """
     from ganbench.analysis.leaderboard import leaderboard
     from ganbench.files import write_json
     from ganbench.human_study.answers import read_answers

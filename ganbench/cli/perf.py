@@ -1,4 +1,4 @@
-"""The command that compares the speed and the size of two versions: `perf`."""
+"""The command `perf`: compares speed and memory of two versions."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ import typer
 from .base import Device, Json, app, err, fail, out, print_json, report_write_errors
 
 REGRESSED, CANNOT_DECIDE = 1, 3
-# Beside others on two shared cores, windows of the same code differ by a tenth; a GPU that is ours alone is steadier.
+# Timings of the same code differ by a tenth on shared CPU cores, and by less on a GPU of one process.
 DEFAULT_PERF_MARGINS = {"cpu": 0.10, "cuda": 0.05}
 
-Version = "A revision, or a folder as it is."
+Version = "A git revision or a folder."
 
 
 @app.command()
@@ -23,33 +23,37 @@ def perf(
     base: Annotated[str, typer.Option(help=Version)],
     head: Annotated[str, typer.Option(help=Version)] = ".",
     only: Annotated[
-        list[str] | None, typer.Option(help="Benchmarks with this in their name; may be repeated.")
+        list[str] | None, typer.Option(help="Part of a benchmark's name; repeatable.")
     ] = None,
     margin: Annotated[
         float | None,
-        typer.Option(min=0.001, max=1, help="The slowdown that counts: 0.1, on a GPU 0.05."),
+        typer.Option(
+            min=0.001, max=1, help="Smallest slowdown that fails. Default: 0.1, GPU 0.05."
+        ),
     ] = None,
-    blocks: Annotated[int, typer.Option(min=3, help="Of four processes, so of two pairs.")] = 5,
-    time: Annotated[str, typer.Option(help="After which no further block begins.")] = "15 min",
+    blocks: Annotated[int, typer.Option(min=3, help="Blocks of four processes.")] = 5,
+    time: Annotated[str, typer.Option(help="Start no block after this time.")] = "15 min",
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="What the head lacks is no reason to fail.")
+        bool,
+        typer.Option("--allow-missing", help="Do not fail for benchmarks missing on the head."),
     ] = False,
     device: Device = "auto",
     as_json: Json = False,
     into: Annotated[
-        Path | None, typer.Option("--out", help="A file for all, every window with it, as JSON.")
+        Path | None, typer.Option("--out", help="JSON file of all measurements.")
     ] = None,
     summary: Annotated[
         Path | None,
-        typer.Option(
-            envvar="GITHUB_STEP_SUMMARY", help="A file that a table in Markdown is added to."
-        ),
+        typer.Option(envvar="GITHUB_STEP_SUMMARY", help="Append a Markdown table to this file."),
     ] = None,
     history: Annotated[
-        Path | None, typer.Option(help="A file of records that the head's values are added to.")
+        Path | None, typer.Option(help="Append the head's values to this file.")
     ] = None,
 ) -> None:
-    """Compare two versions' speed and size here and now: 0 not slower, 1 slower, 3 cannot decide."""
+    """Compare speed and memory of two versions.
+
+    Both are measured alternately on this machine. Exit code 0: not slower. 1: slower. 3: it cannot decide.
+    """
     from ganbench.ci.performance.gate import PerfRules, report_record
     from ganbench.ci.performance.summary import perf_markdown, perf_powers, perf_sentences
 
@@ -85,7 +89,7 @@ def perf(
 def measure_both_sides(
     base: str, head: str, device: str, rules: Any, words: list[str]
 ) -> tuple[Any, dict[str, str]]:
-    """The report, and the revisions of both sides; ends the program if there is nothing to compare."""
+    """Measures both versions; returns the report and their revisions."""
     from ganbench.ci.performance.gate import PerfGate
     from ganbench.ci.performance.process import CannotRun, HarnessRunner
 
@@ -111,7 +115,7 @@ def print_perf_report(report: Any, content: dict[str, Any], as_json: bool) -> No
 
 
 def require_usable_device(device: str) -> str:
-    """The device, if the harness and what it needs are here."""
+    """Returns the device; ends the program if a package of the harness is missing."""
     from ganbench.ci.performance.process import missing_packages
     from ganbench.devices import select_device
 
@@ -136,7 +140,7 @@ def parse_time_limit(duration: str) -> float:
 
 @contextmanager
 def open_both_revisions(base: str, head: str) -> Iterator[tuple[Any, Any]]:
-    """Both sides, for as long as they are measured."""
+    """Opens the sources of both versions while they are measured."""
     from ganbench.ci.performance.revisions import open_revision
 
     start_folder = Path.cwd()
@@ -158,7 +162,7 @@ def print_perf_progress(line: str) -> None:
 
 
 def exit_code_and_reason(report: Any, allow_missing: bool) -> tuple[int, str]:
-    """The exit code, and why it is that."""
+    """Returns the exit code and its reason."""
     missing = 0 if allow_missing else report.count_verdicts("missing")
     if report.count_verdicts("regressed"):
         return REGRESSED, "Regressed."
@@ -168,7 +172,10 @@ def exit_code_and_reason(report: Any, allow_missing: bool) -> tuple[int, str]:
             "Cannot decide: the GPU is unsteady; `nvidia-smi -lgc` locks its clock.",
         )
     if missing:
-        return CANNOT_DECIDE, f"Cannot decide: {missing} missing; --allow-missing lets them go."
+        return (
+            CANNOT_DECIDE,
+            f"Cannot decide: {missing} benchmarks are missing on the head; see --allow-missing.",
+        )
     if report.broken_benchmarks:
         names = ", ".join(c.benchmark for c in report.broken_benchmarks[:3])
         return (

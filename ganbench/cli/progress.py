@@ -1,4 +1,4 @@
-"""Progress while a suite runs: a live view in a terminal, a line a finished trial elsewhere."""
+"""Progress of a run: a live view in a terminal, and one line per finished trial in a log."""
 
 import time
 from collections.abc import Sequence
@@ -12,24 +12,20 @@ from rich.text import Text
 
 from ganbench.experiments.monitoring.trial_progress import TrialProgress
 
-SECONDS_BETWEEN_LOG_LINES = (
-    300.0  # seconds at most between two lines, so that nobody takes a log for dead
-)
-LAST_FAILURES_SHOWN = 3  # failures that are shown while others run
+MAX_SECONDS_BETWEEN_LINES = 300.0  # so that a quiet log does not seem dead
+LAST_FAILURES_SHOWN = 3
 BAD_OUTCOMES = ("failed", "diverged")
 
 
 class RunProgress:
-    """Shows how far trials are: counts by outcome, a row a running trial, time left, the last failures."""
+    """Shows counts by outcome, one row per running trial, the time left and the last failures."""
 
     def __init__(self, console: Console):
         self.console = console
         self.live = Live(console=console, refresh_per_second=4, transient=True)
         self.printed = time.monotonic()
-        self.printed_trials: set[int] | None = None  # trials that have their line
-        self.first: tuple[float, float] | None = (
-            None  # when it was first looked at, and the share then
-        )
+        self.printed_trials: set[int] | None = None  # their numbers
+        self.first: tuple[float, float] | None = None  # time and done share at the first call
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -40,7 +36,7 @@ class RunProgress:
         self.live.stop()
 
     def show(self, trials: Sequence[TrialProgress], finished_before: int) -> None:
-        """Called several times a second. What has ended at the first call has no line."""
+        """Updates the view, several times a second. Trials that ended before the first call have no line."""
         if self.first is None:
             self.first = time.monotonic(), done_share(trials)
         if self.console.is_terminal:
@@ -55,7 +51,7 @@ class RunProgress:
         for place, number in enumerate(new, count + 1):
             self.print(f"{place}/{len(trials) + finished_before} {format_ending(trials[number])}")
         self.printed_trials = ended
-        if time.monotonic() - self.printed > SECONDS_BETWEEN_LOG_LINES:
+        if time.monotonic() - self.printed > MAX_SECONDS_BETWEEN_LINES:
             self.print(self.format_line(trials, finished_before))
 
     def print(self, line: str) -> None:
@@ -63,7 +59,7 @@ class RunProgress:
         self.console.print(line, markup=False, soft_wrap=True)
 
     def render_view(self, trials: Sequence[TrialProgress], finished_before: int = 0) -> Group:
-        bar = Table.grid(expand=True)  # a bar by itself does not end its line
+        bar = Table.grid(expand=True)  # a bar alone does not end its line
         bar.add_row(ProgressBar(total=1.0, completed=done_share(trials)))
         parts: list[RenderableType] = [Text(self.format_line(trials, finished_before)), bar]
         parts += [workers_table(found)] if (found := running_trials(trials)) else []
@@ -76,7 +72,7 @@ class RunProgress:
         return Group(*parts)
 
     def format_line(self, trials: Sequence[TrialProgress], finished_before: int = 0) -> str:
-        """`12/40 trials · 9 done · 1 diverged · 2 running · 3,456 img/s · 4:05 left`."""
+        """Formats `12/40 trials · 9 done · 1 diverged · 2 running · 3,456 img/s · 4:05 left`."""
         counts: dict[str, int] = {}
         for trial_progress in trials:
             counts[trial_progress.state] = counts.get(trial_progress.state, 0) + 1
@@ -98,7 +94,7 @@ class RunProgress:
         return " · ".join(parts)
 
     def seconds_left(self, trials: Sequence[TrialProgress]) -> float | None:
-        """Seconds, by how far all trials have come since the first look."""
+        """Estimates seconds from the progress since the first call."""
         began, at_first = self.first or (time.monotonic(), 0.0)
         now = done_share(trials)
         gained = now - at_first
@@ -106,7 +102,7 @@ class RunProgress:
 
 
 def workers_table(trials: Sequence[TrialProgress]) -> Table:
-    """A row a running trial; a long name takes several lines."""
+    """Makes a table of running trials; long names wrap."""
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(ratio=1)
     for _ in range(4):
@@ -128,7 +124,7 @@ def workers_table(trials: Sequence[TrialProgress]) -> Table:
 
 
 def done_share(trials: Sequence[TrialProgress]) -> float:
-    """How much of all trials is done; every trial counts alike."""
+    """Returns the mean progress of all trials, in [0, 1]."""
     if not trials:
         return 1.0
     return sum(
@@ -141,7 +137,7 @@ def running_trials(trials: Sequence[TrialProgress]) -> list[TrialProgress]:
 
 
 def format_ending(trial_progress: TrialProgress) -> str:
-    """`done: digits / dcgan / hinge / none / seed 0: FID 4.2`, or the reason of another end."""
+    """Formats `done: digits / dcgan / hinge / none / seed 0: FID 4.2`, or the reason of another end."""
     fid = "" if trial_progress.fid is None else f"FID {trial_progress.fid:.3g}"
     result = " ".join(trial_progress.reason.split()) or fid
     return ": ".join(filter(None, (trial_progress.state, trial_progress.label, result)))

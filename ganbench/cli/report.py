@@ -1,4 +1,4 @@
-"""Commands that answer from what was run: `report`, `compare`, and what reals score: `floor`."""
+"""Commands on results: `report`, `compare`, `floor`."""
 
 import json
 from typing import Annotated
@@ -27,13 +27,16 @@ CHANGED_VERDICTS = ("better", "worse", "fails more", "fails less")
 @app.command()
 def floor(
     data: Annotated[str, typer.Argument(help="A data set: digits, fashion_mnist.")],
-    metrics: Annotated[str, typer.Option(help="Metrics, with commas between them.")] = "",
-    protocol: Annotated[str, typer.Option(help="What values mean.")] = "ganbench",
+    metrics: Annotated[str, typer.Option(help="Metrics, separated by commas. Default: all.")] = "",
+    protocol: Annotated[str, typer.Option(help="Protocol: ganbench, torch-fidelity.")] = "ganbench",
     device: Device = "auto",
     inception_weights: InceptionWeights = None,
     as_json: Json = False,
 ) -> None:
-    """Say what held-out data score in the place of fakes: what a perfect generator may hope for."""
+    """Score held-out real data as if generated.
+
+    No generator can be expected to score better than this floor.
+    """
     from ganbench.devices import Numerics, select_device
     from ganbench.evaluation.evaluator import evaluator_for
     from ganbench.evaluation.metrics import METRICS
@@ -53,7 +56,10 @@ def floor(
 
 @app.command()
 def report(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Json = False) -> None:
-    """Make a suite's tables again, from its store or from results.parquet alone."""
+    """Write tables and report of a suite again.
+
+    They are made from the store, or from results.parquet alone.
+    """
     from ganbench.analysis.leaderboard import leaderboard
     from ganbench.experiments.store import Store
     from ganbench.report.findings import run_findings
@@ -74,16 +80,22 @@ def report(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Js
 
 @app.command()
 def compare(
-    before: Annotated[str, typer.Argument(help="A suite, or the folder of its tables.")],
-    after: Annotated[str, typer.Argument(help="Another, or the same under another code.")],
+    before: Annotated[str, typer.Argument(help="A suite or a folder of tables.")],
+    after: Annotated[str, typer.Argument(help="The suite or folder to compare with it.")],
     results: Results = DEFAULT_RESULTS,
-    metric: Annotated[list[str] | None, typer.Option(help="Only this; may be repeated.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Compare this metric only; repeatable.")
+    ] = None,
     margin: Annotated[
-        float | None, typer.Option(help="The share within which a ratio counts as none.")
+        float | None, typer.Option(help="Changes within this share are equivalent.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare two tables cell by cell: better, worse, equivalent, undecided, new, missing, the same."""
+    """Compare two result tables cell by cell.
+
+    Each cell is better, worse, equivalent, undecided, new, missing or identical. The exit code is 0
+    whatever the comparison finds.
+    """
     from ganbench.analysis.compare import (
         compare_overall,
         comparisons_to_frame,

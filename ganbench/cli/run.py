@@ -77,14 +77,16 @@ def run(
     profile: ProfileName = None,
     seeds: SeedCount = None,
     override: Override = None,
-    stale: Annotated[
-        str, typer.Option(help="What to do with results that other code made: ask, reuse or rerun.")
-    ] = "ask",
+    stale: Annotated[str, typer.Option(help="Results of other code: ask, reuse or rerun.")] = "ask",
     inception_weights: InceptionWeights = None,
     tracker: Trackers = None,
     as_json: Json = False,
 ) -> None:
-    """Train, measure and compare every cell of a suite. What is finished already is kept."""
+    """Train and measure every cell of a suite.
+
+    Finished trials are kept, and interrupted ones resume from their checkpoints. The run ends with the
+    leaderboard and the effects of tricks.
+    """
     from ganbench.experiments.runner import prepare_run
     from ganbench.report.writer import write_report
 
@@ -115,16 +117,19 @@ def run(
                 frame, files = write_report(prepared.plan, prepared.folder)
         except KeyboardInterrupt:
             again = shlex.join(["ganbench", *sys.argv[1:]])
-            fail(f"Stopped; what was trained is kept. To go on: {again}", INTERRUPTED)
+            fail(
+                f"Stopped. Finished trials and checkpoints are kept. To resume: {again}",
+                INTERRUPTED,
+            )
     if result.replaced:
-        console.print("The tables that were here were of another plan; its trials are kept.")
+        console.print("Replaced the tables of another plan; its trials are kept.")
     print_run_result(result, frame, files, "trained", as_json)
 
 
 def print_run_result(
     result: Any, frame: Any, files: list[Path], verb: str, as_json: bool
 ) -> NoReturn:
-    """Prints the outcome of a run with its tables, and ends the program."""
+    """Prints the results of a run and ends the program."""
     from ganbench.report.terminal import print_leaderboard
 
     from .progress import format_clock
@@ -143,7 +148,7 @@ def print_run_result(
 
 
 def executor_of(text: str, workers: int | None, device: str) -> Any:
-    """Returns the executor that --executor and --workers name; ends the program for one that cannot be."""
+    """Returns the executor that --executor and --workers name."""
     from ganbench.experiments.executors import EXECUTORS, executor_label
 
     count = default_workers(device) if workers is None else workers
@@ -155,7 +160,7 @@ def default_workers(device: str) -> int:
 
 
 def print_failures(statuses: Sequence[Any]) -> int:
-    """Names what failed, with its log; the exit code."""
+    """Prints each failed trial with its log, and returns the exit code."""
     failed = [s for s in statuses if s.state in ("failed", "interrupted")]
     for status in failed:
         attempt = status.job.last_attempt()
@@ -169,7 +174,7 @@ def print_failures(statuses: Sequence[Any]) -> int:
 
 
 def run_summary(result: Any, frame: Any, files: list[Path]) -> dict[str, Any]:
-    """Returns the outcome of a run as plain data, for programs."""
+    """Returns the results of a run as JSON data."""
     from ganbench.report.findings import run_findings
 
     outcomes: dict[str, int] = {}
@@ -192,71 +197,98 @@ def plan(
     profile: ProfileName = None,
     seeds: SeedCount = None,
     override: Override = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="For the estimate of time.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes of the estimate.")
+    ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate/--no-estimate", help="Time a few steps on this machine.")
+    ] = True,
     inception_weights: InceptionWeights = None,
     as_json: Json = False,
 ) -> None:
-    """Say what a run would train: cells, what has no meaning and why, and about how long it takes."""
+    """List a run's cells and estimate its time.
+
+    Incompatible cells are listed with their reasons. The estimate times a few steps of each network and
+    set of tricks.
+    """
     from ganbench.experiments.plan import plan_trials
-    from ganbench.experiments.suite import expand_cells
     from ganbench.experiments.time_estimate import estimate_seconds
 
     declared, name, chosen = read_suite(suite, override, seeds, profile, device)
-    planned_trials = plan_trials(declared, name, chosen)
-    included, excluded = expand_cells(declared)
-    objections = {p.label(): p.incompatibility for p in planned_trials if p.incompatibility}
-    trials = [p.trial for p in planned_trials if not p.incompatibility]
+    planned = plan_trials(declared, name, chosen)
+    trials = [p.trial for p in planned if not p.incompatibility]
     count = workers or default_workers(chosen)
     content = {
-        "suite": declared.name,
+        **plan_contents(declared, {p.label(): p.incompatibility for p in planned}),
         "profile": name,
         "device": chosen,
         "workers": count,
-        "cells": [str(cell) for cell in included if str(cell) not in objections],
-        "not_applicable": objections,
-        "excluded": {str(cell): reason for cell, reason in excluded},
-        "aliases": [" = ".join(group) for group in aliased_effects(declared)],
         "seeds": declared.seeds_of(name),
         "trials": len(trials),
-        "seconds": round(estimate_seconds(trials, count), 1),
     }
+    if not as_json:
+        print_planned_cells(content)
+    seconds = round(estimate_seconds(trials, count), 1) if estimate else None
     if as_json:
-        print_json(content)
+        print_json({**content, "seconds": seconds})
     else:
-        print_plan(content)
+        out.print(plan_sentence(content, seconds), soft_wrap=True)
     if not trials:
-        fail("no cell of this suite has a meaning")
+        fail("every cell of this suite is incompatible; the reasons are above")
+
+
+def plan_contents(suite: Any, incompatibilities: dict[str, str]) -> dict[str, Any]:
+    """Returns the cells of a suite, and those that are not trained with their reasons."""
+    from ganbench.experiments.suite import expand_cells
+
+    included, excluded = expand_cells(suite)
+    refused = {cell: reason for cell, reason in incompatibilities.items() if reason}
+    return {
+        "suite": suite.name,
+        "cells": [str(cell) for cell in included if str(cell) not in refused],
+        "not_applicable": refused,
+        "excluded": {str(cell): reason for cell, reason in excluded},
+        "aliases": [" = ".join(group) for group in aliased_effects(suite)],
+    }
 
 
 def aliased_effects(suite: Any) -> list[tuple[str, ...]]:
-    """Of the fractions among a suite's designs, which effects have the same runs."""
+    """Returns groups of effects that a fractional design cannot separate."""
     from ganbench.experiments.factorial import aliased_terms
 
     fractions = [g.tricks for g in suite.grid if g.tricks.design == "fractional_factorial"]
     return [group for tricks in fractions for group in aliased_terms(tricks.list_chains())]
 
 
-def print_plan(content: dict[str, Any]) -> None:
-    from .progress import format_clock
-
+def print_planned_cells(content: dict[str, Any]) -> None:
     lines = [f"  {cell}" for cell in content["cells"]]
-    for what in ("not_applicable", "excluded"):
-        name = what.replace("_", " ")
-        lines += [f"{name}: {cell}: {reason}" for cell, reason in content[what].items()]
-    lines += [f"not told apart: {group}" for group in content["aliases"]]
+    for kind in ("not_applicable", "excluded"):
+        name = kind.replace("_", " ")
+        lines += [f"{name}: {cell}: {reason}" for cell, reason in content[kind].items()]
+    lines += [f"aliased: {group}" for group in content["aliases"]]
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)
-    out.print(
+
+
+def plan_sentence(content: dict[str, Any], seconds: float | None) -> str:
+    from .progress import format_clock
+
+    counts = (
         f"{len(content['cells'])} cells and {len(content['seeds'])} seeds, with untrained references "
-        f"{content['trials']} trials; about {format_clock(content['seconds'])} with {content['workers']} worker(s) "
-        f"on {content['device']}, profile {content['profile']}.",
-        soft_wrap=True,
+        f"{content['trials']} trials"
     )
+    place = f"on {content['device']}, profile {content['profile']}."
+    if seconds is None:
+        return f"{counts} {place}"
+    return f"{counts}; about {format_clock(seconds)} with {content['workers']} worker(s) {place}"
 
 
 @app.command()
 def status(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Json = False) -> None:
-    """Say how far a suite's run is, from what its store holds."""
+    """Count finished, failed and pending trials.
+
+    The counts come from the store, so they are those of a run in progress too.
+    """
     frame = read_frame(suite, results)
     trials = frame[frame["trial"].notna()].drop_duplicates(
         ["trial", "seed", "variant", "loss", "tricks"]
@@ -277,19 +309,19 @@ def status(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Js
 @app.command()
 def measure(
     suite: SuiteArgument,
-    protocol: Annotated[
-        str, typer.Option(help="What values mean: torch-fidelity, 'ganbench(fakes=5000)', ...")
-    ] = "",
-    metrics: Annotated[
-        str, typer.Option(help="Further metrics, with commas between them: density,coverage.")
-    ] = "",
+    protocol: Annotated[str, typer.Option(help="torch-fidelity, 'ganbench(fakes=5000)', ...")] = "",
+    metrics: Annotated[str, typer.Option(help="More metrics, separated by commas.")] = "",
     results: Results = DEFAULT_RESULTS,
     workers: Workers = None,
     executor: ExecutorName = "auto",
     inception_weights: InceptionWeights = None,
     as_json: Json = False,
 ) -> None:
-    """Measure what a run trained by further metrics or another protocol. Nothing is trained again."""
+    """Measure finished trials by more metrics.
+
+    Nothing is trained again. More metrics join the table of the suite; another protocol has a table of
+    its own.
+    """
     from ganbench.evaluation.protocols import protocol_label
     from ganbench.experiments.remeasure import MeasureRequest, remeasure
     from ganbench.report.writer import write_report
@@ -306,12 +338,12 @@ def measure(
             result = remeasure(suite_folder(suite, results), request, runs_trials, progress.show)
             frame, files = write_report(result.plan, result.folder)
         except KeyboardInterrupt:
-            fail("Stopped; what was measured is kept.", INTERRUPTED)
+            fail("Stopped. Measured values are kept.", INTERRUPTED)
     print_run_result(result, frame, files, "measured", as_json)
 
 
 def parse_metric_labels(text: str) -> tuple[str, ...]:
-    """The metrics of a list with commas; those inside parentheses part nothing."""
+    """Parses metrics separated by commas; commas within parentheses separate settings."""
     from ganbench.evaluation.metrics import METRICS
     from ganbench.registry import split_specs
 

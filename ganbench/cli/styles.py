@@ -1,4 +1,4 @@
-"""The command about styles: `styles`."""
+"""The command `styles`."""
 
 from pathlib import Path
 
@@ -14,7 +14,10 @@ def styles(
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
-    """Write pictures of a cell's styles, mixed and truncated, beside its samples."""
+    """Draw mixed and truncated styles of a cell.
+
+    The pictures are written beside its samples.
+    """
     from ganbench.experiments.trial import read_trial
     from ganbench.files import write_bytes
     from ganbench.visualization.samples import draw_styles as picture
@@ -38,9 +41,9 @@ def styles(
 
 
 def done_trials_of_cells(suite: str, cell: str, results: Path) -> list[str]:
-    """Those of the cells that have all the words in their names; ends the program if there are none."""
+    """Returns the finished trials of the cells whose names have all the words."""
     rows = select_rows_by_words(suite, cell, results)
     names = rows.loc[rows["outcome"].eq("done"), "trial"].unique()
     if not len(names):
-        fail(f"no trial of {suite} that is done has all of {cell!r} in its name")
+        fail(f"no finished trial of {suite} has all the words {cell!r} in its name")
     return list(names)

@@ -1,4 +1,4 @@
-"""Commands that look at what was trained: `show`, `samples`, `interpolate`, `neighbours`."""
+"""Commands on trained cells: `show`, `samples`, `interpolate`, `neighbours`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,37 +29,35 @@ SEARCHED_COLUMNS = [
     "tricks",
     "plan",
     "trial",
-]  # by which a cell is found
+]
 CELL_KEY_COLUMNS = ["role", "data", "variant", "loss", "tricks", "plan"]
 
 CURVE_TITLES = {
-    "scores": "learning curve, on samples that are not reported",
-    "losses": "losses, means between two looks",
+    "scores": "learning curve, on samples apart from the reported ones",
+    "losses": "losses, means between log points",
 }
 
 CellArgument = Annotated[
-    str, typer.Argument(metavar="CELL", help="Words of a cell's name, or a trial's number.")
+    str, typer.Argument(metavar="CELL", help="Words of a cell's name, or a trial's id.")
 ]
 Seed = Annotated[
-    int | None, typer.Option("--seed", help="Of the training; the first that is done.")
+    int | None, typer.Option("--seed", help="Seed of the training. Default: the first finished.")
 ]
-Checkpoint = Annotated[str, typer.Option(help="last, or best by its selection samples.")]
-Out = Annotated[
-    Path | None, typer.Option("--out", help="The PNG to write; else it lies with its trial.")
-]
+Checkpoint = Annotated[str, typer.Option(help="last or best.")]
+Out = Annotated[Path | None, typer.Option("--out", help="PNG file. Default: beside its trial.")]
 
 
 def select_rows_by_words(suite: str, cell: str, results: Path) -> Any:
-    """The rows of the cells that have all the words in their names; ends the program if none has.
+    """Returns the rows of the cells whose names have all the words; ends the program if there is none.
 
-    Untrained references are meant only where nothing else is, or where they are named.
+    Untrained references are chosen only if they are named, or if no other cell matches.
     """
     frame = read_frame(suite, results)
     frame = frame[frame["trial"].notna()]
     names = frame[SEARCHED_COLUMNS].fillna("").agg(" ".join, axis=1)
     chosen = frame[names.map(lambda name: all(word in name for word in cell.split()))]
     if chosen.empty:
-        fail(f"no cell of {suite} has all of {cell!r} in its name")
+        fail(f"no cell of {suite} has all the words {cell!r} in its name")
     trained = chosen[chosen["role"].eq("trial")]
     return chosen if trained.empty or "untrained" in cell.split() else trained
 
@@ -71,7 +69,11 @@ def show(
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
-    """Show one cell: its trials, how they went, values, curves, and where pictures and logs lie."""
+    """Show one cell: settings, values, curves.
+
+    Also prints the flags of its trials and the paths of pictures and logs. A cell is named by words of its
+    name, in any order.
+    """
     from ganbench.experiments.store import Store
 
     chosen = select_rows_by_words(suite, cell, results)
@@ -84,7 +86,7 @@ def show(
     for entry in entries:
         print_trial(entry, brief=several)
     if several:
-        out.print("Curves and settings are shown of one cell: name more of its words.")
+        out.print("Several cells match. Add words to select one, and see its curves and settings.")
     return None
 
 
@@ -118,7 +120,7 @@ def trial_entry(row: Any, rows: Any, store: Any) -> dict[str, Any]:
 
 
 def read_trial_settings(spec: dict[str, Any] | None) -> dict[str, str]:
-    """What a trial is made of, as spec.json says it; nothing if it has not begun."""
+    """Returns the parts and settings of a trial from spec.json; empty if it has not begun."""
     if spec is None:
         return {}
     trial = spec["trial"]
@@ -142,7 +144,7 @@ def read_trial_settings(spec: dict[str, Any] | None) -> dict[str, str]:
 
 
 def metric_entry(row: dict[Any, Any]) -> dict[str, Any]:
-    """A value with its error and its floors, or why there is none; what is missing is null."""
+    """Returns a value with its error and floors, or the reason; missing entries are null."""
     keys = ("metric", "value", "standard_error", "floor", "expected_floor", "fakes", "reason")
     return {key: None if row[key] != row[key] or row[key] is None else row[key] for key in keys}
 
@@ -161,7 +163,7 @@ def print_trial(entry: dict[str, Any], brief: bool) -> None:
     lines += map(format_metric_line, entry["metrics"])
     for part, heading in () if brief else CURVE_TITLES.items():
         if points := entry[part]:
-            lines += [f"{heading}, {len(points)} looks up to step {points[-1]['step']:,}:"]
+            lines += [f"{heading}, {len(points)} points up to step {points[-1]['step']:,}:"]
             lines += curve_lines(points, leave=SPENT_FIELDS)
     lines += [entry["folder"], *([] if brief else [*entry["pictures"], *entry["logs"]])]
     for line in lines:
@@ -169,7 +171,7 @@ def print_trial(entry: dict[str, Any], brief: bool) -> None:
 
 
 def format_metric_line(metric: dict[str, Any]) -> str:
-    """`fid   4.21 ± 0.23   floor 1.07, by theory 1.34`, or the reason why there is no value."""
+    """Formats `fid   4.21 ± 0.23   floor 1.07, by theory 1.34`, or the reason of a missing value."""
     if metric["value"] is None:
         return f"{metric['metric']:<26} {metric['reason'] or 'not measured'}"
     line = f"{metric['metric']:<26} {metric['value']:.4g}"
@@ -188,12 +190,15 @@ def samples(
     cell: CellArgument,
     seed: Seed = None,
     checkpoint: Checkpoint = "last",
-    count: Annotated[int, typer.Option(min=1, help="Images at most.")] = 100,
+    count: Annotated[int, typer.Option(min=1, help="Maximum number of images.")] = 100,
     to: Out = None,
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
-    """Write a picture of a cell's samples: the first of those that were measured."""
+    """Draw a grid of a cell's samples.
+
+    They are the first of the samples that were measured.
+    """
     from ganbench.visualization.samples import draw_samples as picture
 
     draw_pictures(suite, cell, results, seed, checkpoint, to, as_json, "samples",
@@ -211,13 +216,13 @@ def interpolate(
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
-    """Write a picture of walks between pairs of latents, a row each."""
+    """Draw walks between latents of a cell."""
     from ganbench.registry import suggest
     from ganbench.visualization.interpolation import INTERPOLATION_METHODS, draw_interpolation
 
     if method not in INTERPOLATION_METHODS:
         fail(
-            f"there is no way called {method!r} between latents{suggest(method, INTERPOLATION_METHODS)}"
+            f"no interpolation method is called {method!r}{suggest(method, INTERPOLATION_METHODS)}"
         )
     name = "interpolation" if method == "spherical" else f"interpolation-{method}"
     draw_pictures(suite, cell, results, seed, checkpoint, to, as_json, name,
@@ -234,7 +239,10 @@ def neighbours(
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
-    """Write a picture of samples above their nearest training examples, and say how near those are."""
+    """Draw samples with their nearest neighbours.
+
+    Neighbours are training examples. Their median distance is printed beside that of held-out data.
+    """
     from ganbench.visualization.neighbours import find_neighbours as resemblance
     from ganbench.visualization.trained_generator import SavedGenerator
 
@@ -256,7 +264,7 @@ def draw_pictures(
     name: str,
     look: Callable[[Any], tuple[bytes, dict[str, Any]]],
 ) -> None:
-    """Makes a picture of one trial of each cell that is meant, and says where it lies."""
+    """Draws one trial of each chosen cell, and prints the path of its picture."""
     from ganbench.experiments.trial import read_trial
     from ganbench.files import write_bytes
     from ganbench.visualization.trained_generator import find_saved_generator
@@ -264,7 +272,7 @@ def draw_pictures(
     store = require_sampler_store(suite, results, checkpoint)
     trials = select_done_trials(suite, cell, results, seed)
     if to and len(trials) > 1:
-        fail(f"{len(trials)} cells have all of {cell!r} in their names, and --out is one file")
+        fail(f"--out names one file, but {len(trials)} cells match {cell!r}")
     entries = []
     for row in trials.itertuples():
         sampler = find_saved_generator(read_trial(store, row.trial), store, checkpoint)
@@ -281,7 +289,7 @@ def draw_pictures(
 
 
 def require_sampler_store(suite: str, results: Path, checkpoint: str) -> Any:
-    """Where a suite's samplers of a checkpoint are; ends the program if there is neither."""
+    """Returns the store of a suite's generators; ends the program if it has none."""
     from ganbench.experiments.store import Store
     from ganbench.experiments.trial import CHECKPOINT_NAMES
 
@@ -289,29 +297,31 @@ def require_sampler_store(suite: str, results: Path, checkpoint: str) -> Any:
         fail(f"--checkpoint is {' or '.join(CHECKPOINT_NAMES)}, not {checkpoint!r}")
     folder = suite_folder(suite, results)
     if not has_store(folder):
-        fail(f"{folder} lies beside no store: its samplers are where it was run")
+        fail(f"no trial store beside {folder}: generators are kept only where they were trained")
     return Store(folder.parent)
 
 
 def select_done_trials(suite: str, cell: str, results: Path, seed: int | None) -> Any:
-    """One trial a cell that is done: of the seed, or of the first; ends the program if there is none."""
+    """Returns one finished trial per cell: that of the seed, or the first one."""
     rows = select_rows_by_words(suite, cell, results)
     done = rows[rows["outcome"].eq("done") & (rows["seed"].eq(seed) if seed is not None else True)]
     if done.empty:
         which = "" if seed is None else f" with seed {seed}"
-        fail(f"no trial of {cell!r}{which} is done in {suite}: there is nothing to look at")
+        fail(f"no trial of {cell!r}{which} is done in {suite}")
     return done.sort_values("seed", kind="stable").drop_duplicates(CELL_KEY_COLUMNS)
 
 
-def print_picture_entries(told: list[dict[str, Any]]) -> None:
-    for entry in told:
+def print_picture_entries(entries: list[dict[str, Any]]) -> None:
+    for entry in entries:
         out.print(f"{entry['cell']} · seed {entry['seed']}", style="bold", markup=False)
         if "distance" in entry:
             out.print(
-                f"  Of {entry['fakes']} samples {entry['copies']} are copies of one of {entry['reals']} "
-                f"training examples. The median distance to the nearest is {entry['distance']:.3g}, that of "
-                f"held-out data {entry['held_out']:.3g}.",
+                f"  {entry['copies']} of {entry['fakes']} samples are copies of one of {entry['reals']} "
+                f"training examples. Median distance to the nearest: {entry['distance']:.3g}; for held-out "
+                f"data: {entry['held_out']:.3g}.",
                 markup=False,
             )
-            out.print("  Above: the ten nearest, then the first ten; below each its nearest.")
+            out.print(
+                "  Top: the ten nearest, then the first ten. Below each: its nearest neighbour."
+            )
         out.print(f"  {entry['picture']}", markup=False, soft_wrap=True)

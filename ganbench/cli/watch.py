@@ -1,4 +1,4 @@
-"""The command that looks at a run from outside, `watch`, and the trackers that a run may be shown in."""
+"""The command `watch`, and the option that opens trackers."""
 
 import time
 from pathlib import Path
@@ -11,12 +11,12 @@ from .base import DEFAULT_RESULTS, Results, SuiteArgument, app, fail, out, suite
 
 Trackers = Annotated[
     list[str] | None,
-    typer.Option("--tracker", help="tensorboard, mlflow or wandb as well; may be repeated."),
+    typer.Option("--tracker", help="Also log to tensorboard, mlflow or wandb."),
 ]
 
 
 def open_trackers(texts: list[str] | None, suite: str, folder: Path, console: Console) -> Any:
-    """The trackers of these specs; ends the program if one is unknown or not installed."""
+    """Opens the named trackers; ends the program if one is unknown or not installed."""
     from ganbench.experiments.monitoring.tracking import TrackerGroup
     from ganbench.experiments.trackers import TRACKERS
 
@@ -30,15 +30,14 @@ def open_trackers(texts: list[str] | None, suite: str, folder: Path, console: Co
 def watch(
     suite: SuiteArgument,
     results: Results = DEFAULT_RESULTS,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
-    page: Annotated[
-        float, typer.Option(min=0, help="Seconds between two drawings of report.html; 0 is never.")
-    ] = 60.0,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between refreshes.")] = 1.0,
+    page: Annotated[float, typer.Option(min=0, help="Seconds between reports; 0: never.")] = 60.0,
     tracker: Trackers = None,
 ) -> None:
-    """Show a run that another process does, until it ends, and draw its page and tables again meanwhile.
+    """Follow a run of another process.
 
-    It learns of the run from the store alone, and disturbs nothing.
+    The run may be on another machine that shares the disk. The report is written again every minute. The
+    store is only read. The command ends with the run.
     """
     from ganbench.experiments.monitoring.watch import RunMonitor
     from ganbench.report.live import LiveReport
@@ -49,7 +48,7 @@ def watch(
     try:
         watched = RunMonitor(folder)
     except FileNotFoundError:
-        fail(f"{folder} holds no run: `ganbench run {suite}` makes one")
+        fail(f"no run in {folder}: `ganbench run {suite}` makes one")
     tracking = open_trackers(tracker, folder.name, folder, out)
 
     def print_line(line: str) -> None:
@@ -59,7 +58,9 @@ def watch(
     with RunProgress(out) as progress, tracking, LiveReport(folder, page, print_line) as redraw:
         try:
             while True:
-                over = watched.is_over()  # asked before the last look, so that this sees the end
+                over = (
+                    watched.is_over()
+                )  # read before the last refresh, so that the refresh shows the end
                 progress.show(watched.refresh(), 0)
                 tracking.update(watched.sights)
                 if over:
@@ -68,7 +69,7 @@ def watch(
                 time.sleep(every)
             drawn = redraw.finish()
         except KeyboardInterrupt:
-            pass  # who watches may go: the run goes on
+            pass  # the run continues without its watcher
     out.print(progress.format_line(watched.sights), markup=False)
     if drawn:
         out.print(f"  {folder / 'report.html'}", markup=False, soft_wrap=True)

@@ -8,9 +8,13 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
+import typer.main
 
 from ganbench import __version__, cli
 from ganbench.analysis.rows import collect_rows, save_rows
+from ganbench.cli import app
+from ganbench.cli.base import COMMAND_SECTIONS
+from ganbench.experiments import time_estimate
 from ganbench.experiments.plan import plan_record, plan_trials
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite_loader import load_suite
@@ -116,10 +120,26 @@ def test_all_lists_are_shown_with_settings_and_sentences(ganbench):
         assert told in out
 
 
+def test_help_has_every_command_in_one_section():
+    names = [name for section in COMMAND_SECTIONS.values() for name in section]
+    program = typer.main.get_command(app)
+    assert sorted(names) == sorted(program.commands)
+    helps = {name: program.commands[name].get_short_help_str() for name in names}
+    assert not [text for text in helps.values() if text.endswith("...")]  # within 45 columns
+
+
+def test_a_plan_without_estimate_times_nothing(ganbench, tiny, monkeypatch):
+    monkeypatch.setattr(time_estimate, "estimate_seconds", None)
+    code, out, _ = ganbench("plan", tiny, "--no-estimate")
+    assert code == 0
+    assert "about" not in out
+    assert json.loads(ganbench("plan", tiny, "--no-estimate", "--json")[1])["seconds"] is None
+
+
 def test_a_list_that_there_is_not_is_told_with_the_nearest(ganbench):
     code, out, err = ganbench("list", "loses")
     assert (code, out) == (2, "")
-    assert sentence(err) == "there is no list of 'loses'; did you mean 'losses'?"
+    assert sentence(err) == "no kind of part is called 'loses'; did you mean 'losses'?"
 
 
 # Mistakes
@@ -141,7 +161,7 @@ def test_the_program_ends_with_2_and_a_sentence_at_a_typo_in_a_suite(tmp_path):
     ("arguments", "told"),
     [
         (["none.toml"], "there is no suite none.toml"),
-        (["tiny.toml", "--device", "tpu"], "device tpu is not on this machine; there is cpu"),
+        (["tiny.toml", "--device", "tpu"], "device tpu is not on this machine; available: cpu"),
         (["tiny.toml", "--profile", "cpuu"], "suite tiny has no budget.cpuu; did you mean 'cpu'?"),
         (["tiny.toml", "-o", "points=0"], "-o points=0: points: input should be"),
         (["tiny.toml", "-o", "points"], "-o points: write key=value"),
@@ -316,7 +336,7 @@ def test_what_is_shown_as_json_is_json(ganbench, results):
 def test_a_cell_that_there_is_not_is_told_as_such(ganbench, results):
     code, out, err = ganbench("show", "tiny", "dcgan")
     assert (code, out) == (2, "")
-    assert sentence(err) == "no cell of tiny has all of 'dcgan' in its name"
+    assert sentence(err) == "no cell of tiny has all the words 'dcgan' in its name"
 
 
 # Doctor, and what nobody foresaw
@@ -361,10 +381,10 @@ def test_a_suite_of_which_nothing_has_a_meaning_is_refused_with_the_reasons(ganb
     tiny.write_text(text)
     code, _, err = ganbench("run", tiny)
     assert code == 2
-    assert "no cell of this suite has a meaning" in err
+    assert "every cell of this suite is incompatible" in err
     assert err.count("a cycle needs two domains") == len(set(err.splitlines())) - 1
     code, out, err = ganbench("plan", tiny)
-    assert (code, err) == (2, "no cell of this suite has a meaning\n")
+    assert (code, err) == (2, "every cell of this suite is incompatible\n")
     assert "a cycle needs two domains" in out
 
 
