@@ -1,43 +1,50 @@
-"""Pictures of samples: a grid of images, or the density of points in the plane."""
+"""Pictures of samples: a grid of images, or the density of 2-D points."""
 
 import io
+import math
 from collections.abc import Sequence
 
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate
-from torchvision.utils import make_grid
+from torch.nn.functional import interpolate, pad
 
 from ganbench.data.modality import IMAGES, POINTS, UnknownModality, modality_of
 
-GRID_COLUMNS, MIN_PICTURE_PIXELS = 10, 400  # images a row; pixels that a picture is at least wide
-MAX_EXAMPLES_PER_KIND = 50  # examples of which several pictures are shown
-DENSITY_REACH = 1.5  # how far beyond the reals' extent points are shown
+GRID_COLUMNS, MIN_PICTURE_PIXELS = 10, 400  # images per row; minimal width of a picture
+MAX_EXAMPLES_PER_KIND = 50  # examples that are shown in several versions
+LINE_GREY = 64  # of 255, between images
+DENSITY_REACH = 1.5  # range of the plot, relative to the largest coordinate of the reals
 
 
 def draw_picture(samples: Tensor, reals: Tensor) -> bytes:
-    """A PNG of stored images [N, C, H, W], the first hundred, or of points [N, 2] beside the reals.
+    """Draws a PNG of the first 100 images, uint8 [N, C, H, W], or of points [N, 2].
 
-    Raises UnknownModality for samples of another kind.
+    The density of points is drawn over that of the reals [M, 2]. Raises UnknownModality for samples of another kind.
     """
     modality = modality_of(samples)
     if modality is IMAGES:
         return encode_png(arrange_grid(samples[: GRID_COLUMNS**2]))
     if modality is POINTS:
         return encode_png(draw_density(samples, reals))
-    raise UnknownModality(f"pictures are drawn of images and of points, not of {modality.name}")
+    raise UnknownModality(f"ganbench can draw images and points, but not {modality.name}")
 
 
 def arrange_by_class(images: Tensor, labels: Tensor) -> Tensor:
-    """Ten images of each of the first ten classes, one class after the other, black where there are fewer."""
+    """Returns ten images of each of the first ten classes, ordered by class.
+
+    Black images fill up classes with fewer than ten images.
+    """
     chosen = [images[labels == label][:GRID_COLUMNS] for label in labels.unique()[:GRID_COLUMNS]]
     missing = [row.new_zeros(GRID_COLUMNS - len(row), *row.shape[1:]) for row in chosen]
     return torch.cat([part for pair in zip(chosen, missing, strict=True) for part in pair])
 
 
 def draw_side_by_side(groups: Sequence[Tensor]) -> bytes:
-    """A PNG of stored images of several kinds, each [N, C, H, W]: the first fifty, kinds next to each other."""
+    """Draws a PNG of the first 50 images of several kinds, each uint8 [N, C, H, W].
+
+    The versions of one example are next to each other.
+    """
     side, channels = (max(group.shape[axis] for group in groups) for axis in (2, 1))
     alike = [
         interpolate(group[:MAX_EXAMPLES_PER_KIND], size=side).expand(-1, channels, -1, -1)
@@ -47,8 +54,8 @@ def draw_side_by_side(groups: Sequence[Tensor]) -> bytes:
     return encode_png(arrange_grid(rows, len(groups) * (GRID_COLUMNS // len(groups))))
 
 
-def encode_png(pixels: Tensor) -> bytes:  # uint8 [3, H, W]
-    """A PNG, of whole multiples of the pixels."""
+def encode_png(pixels: Tensor) -> bytes:
+    """Encodes uint8 [3, H, W] as a PNG, enlarged by an integer factor."""
     times = max(1, MIN_PICTURE_PIXELS // pixels.shape[2])
     image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
     image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
@@ -57,20 +64,35 @@ def encode_png(pixels: Tensor) -> bytes:  # uint8 [3, H, W]
     return content.getvalue()
 
 
-def arrange_grid(
-    images: Tensor, columns: int = GRID_COLUMNS
-) -> Tensor:  # uint8 [N, C, H, W] => uint8 [3, H', W']
-    return make_grid(images.cpu(), nrow=columns, padding=1, pad_value=64)
+def arrange_grid(images: Tensor, columns: int = GRID_COLUMNS) -> Tensor:
+    """Arranges uint8 [N, C, H, W] in a grid with grey lines: uint8 [3, H', W'].
+
+    The result equals that of torchvision's `make_grid`, but importing torchvision takes a second. A single
+    image has no lines.
+    """
+    images = images.cpu().expand(-1, 3, -1, -1)
+    if len(images) == 1:
+        return images[0]
+    columns = min(columns, len(images))
+    rows = math.ceil(len(images) / columns)
+    tiles = pad(images, (1, 0, 1, 0), value=LINE_GREY)  # a line above and to the left
+    missing = tiles.new_full((rows * columns - len(tiles), *tiles.shape[1:]), LINE_GREY)
+    grid = torch.cat([tiles, missing]).unflatten(0, (rows, columns)).permute(2, 0, 3, 1, 4)
+    return pad(grid.flatten(3, 4).flatten(1, 2), (0, 1, 0, 1), value=LINE_GREY)
 
 
-def draw_density(points: Tensor, reals: Tensor) -> Tensor:  # [N, 2], [M, 2] => uint8 [3, 200, 200]
-    """Counts on a logarithmic scale: fakes in orange over the reals' places in blue."""
+def draw_density(points: Tensor, reals: Tensor) -> Tensor:
+    """Draws the logarithmic density of points [N, 2] in orange and of reals [M, 2] in blue.
+
+    Returns uint8 [3, 200, 200].
+    """
     reach = DENSITY_REACH * float(reals.abs().max())
     fake, real = (log_histogram(side[:, :2], reach) for side in (points, reals))
     return torch.stack([fake, 0.6 * fake + 0.3 * real, real]).clamp(0, 255).to(torch.uint8)
 
 
-def log_histogram(points: Tensor, reach: float) -> Tensor:  # [N, 2] => [200, 200] in 0..255
+def log_histogram(points: Tensor, reach: float) -> Tensor:
+    """Returns the logarithmic histogram [200, 200] in 0..255 of points [N, 2]."""
     inside = points.double().cpu().flip(1)
     edges = torch.linspace(-reach, reach, 201, dtype=torch.float64)
     counts, _ = torch.histogramdd(inside, [edges, edges])

@@ -1,11 +1,10 @@
-"""High-quality share (Srivastava et al., 2017): fakes within three deviations of a mode's centre.
+"""High-quality share (Srivastava et al., 2017): the share of fakes near a mode.
 
-A perfect sampler of round Gaussians in the plane scores 1 - exp(-4.5) = 0.9889, not 1.
+A fake is near a mode if it is within three standard deviations of the mode's centre. A perfect
+sampler of round Gaussians in the plane scores 1 - exp(-4.5) = 0.9889, not 1.
 """
 
 from dataclasses import dataclass
-
-from scipy.stats import chi2
 
 from .base import Measurement, Metric, assign_to_centres, share_measurement
 from .feature_set import FeatureSet
@@ -23,5 +22,7 @@ class HighQuality(Metric):
         return share_measurement(float(good.double().mean()), len(fake))
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
+        from scipy.special import chdtr  # imported here: training needs no SciPy
+
         assert real.mixture
-        return float(chi2.cdf(3**2, real.mixture.centres.shape[1]))
+        return float(chdtr(real.mixture.centres.shape[1], 3**2))

@@ -1,16 +1,17 @@
-"""Bins: the cells of a k-means of reals (Lloyd, 1982; Arthur and Vassilvitskii, 2007).
+"""Bins: the clusters of a k-means of reals (Lloyd, 1982; Arthur and Vassilvitskii, 2007).
 
-Centres are nearer to the reals that they were made from than to any others, so they come from one
-half of the reals, and the bins' shares from the rest: else a perfect generator would seem to differ.
-There are at most a tenth as many bins as that half has reals. The half is cut at 10,000, which bounds
-the cost: of 2,048 features it takes a quarter of a minute, once a reference.
+One half of the reals gives the centres, the rest the shares of the bins. Centres are nearer to the
+reals they were fitted to than to other examples. With one set for both, even a perfect generator
+would seem to differ.
+
+The number of bins is at most a tenth of the reals of the first half. That half is limited to 10,000
+reals, which bounds the cost: with 2,048 features it takes 15 seconds, once per reference.
 """
 
 import warnings
 from dataclasses import dataclass
 
 import torch
-from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 from .base import Metric, MetricNotApplicable
@@ -18,14 +19,14 @@ from .feature_set import MEAN_BLOCK_ROWS, FeatureSet, Tensors
 from .pairwise import MAX_COLUMNS_PER_PRODUCT
 
 KMEANS_SEED = 2018
-MAX_KMEANS_POINTS = 10_000  # reals at most from which centres are made
-MIN_REALS_PER_BIN = 10  # of them a bin, on average
-KMEANS_ROUNDS = 20  # of Lloyd's
+MAX_KMEANS_POINTS = 10_000  # reals for the centres
+MIN_REALS_PER_BIN = 10  # reals of the first half per bin, on average
+KMEANS_ROUNDS = 20  # iterations of Lloyd's algorithm
 
 
 @dataclass(frozen=True)
 class BinnedMetric(Metric):
-    """A metric of the shares of fakes and of reals in each bin."""
+    """A metric of the shares of fakes and reals in each bin; `bins` is their maximal number."""
 
     bins: int = 100
 
@@ -40,14 +41,14 @@ class BinnedMetric(Metric):
                 f"two bins need at least {4 * MIN_REALS_PER_BIN} reals, not {len(real)}"
             )
         if len(self.count_reals(real)) < 2:
-            raise MetricNotApplicable("the reals are all alike, so that there is but one bin")
+            raise MetricNotApplicable("the reals are all alike, so there is only one bin")
 
     def count_reals(self, real: FeatureSet) -> Tensor:
-        """How many reals are in each bin: float64 [K]."""
+        """Returns the number of reals in each bin: float64 [K]."""
         return self.cached_bins(real)["counts"]
 
     def count_fakes(self, fake: FeatureSet, real: FeatureSet) -> Tensor:
-        """How many fakes are in each bin: float64 [K]."""
+        """Returns the number of fakes in each bin: float64 [K]."""
 
         def make() -> Tensors:
             return {"counts": count_nearest(fake.features, self.cached_bins(real)["centres"])}
@@ -55,7 +56,10 @@ class BinnedMetric(Metric):
         return fake.cached(("bins", self.bins, real), make)["counts"]
 
     def cached_bins(self, real: FeatureSet) -> Tensors:
-        """Centres [K, D], and how many other reals are nearest to each [K]; computed once a reference."""
+        """Returns the centres [K, D] and the counts of the remaining reals [K].
+
+        They are computed once per reference.
+        """
         return real.cached(f"bins({self.bins})", lambda: make_bins(real.features, self.bins))
 
 
@@ -72,7 +76,10 @@ def make_bins(reals: Tensor, bins: int) -> Tensors:
 
 
 def kmeans_plus_plus(points: Tensor, bins: int, random: torch.Generator) -> Tensor:
-    """By k-means++: each with a chance as its squared distance to the nearest before; none twice."""
+    """Returns initial centres by k-means++, without duplicates.
+
+    The probability of a point is proportional to its squared distance to the nearest centre so far.
+    """
     chosen = [points[int(torch.randint(len(points), (1,), generator=random))]]
     nearest = points.new_full((len(points),), torch.inf, dtype=torch.float64)
     for _ in range(bins - 1):
@@ -84,14 +91,16 @@ def kmeans_plus_plus(points: Tensor, bins: int, random: torch.Generator) -> Tens
 
 
 def lloyd_iterations(points: Tensor, start: Tensor) -> Tensor:
-    with warnings.catch_warnings():  # a bin may become empty, and stays where it was
+    from scipy.cluster.vq import kmeans2  # imported here: training needs no SciPy
+
+    with warnings.catch_warnings():  # an empty bin keeps its centre
         warnings.simplefilter("ignore", UserWarning)
         centres, _ = kmeans2(points.numpy(), start.numpy(), KMEANS_ROUNDS, minit="matrix")
     return torch.from_numpy(centres)
 
 
 def count_nearest(features: Tensor, centres: Tensor) -> Tensor:
-    """How many examples are nearest to each centre: float64 [K]."""
+    """Returns the number of examples nearest to each centre: float64 [K]."""
     nearest = [
         torch.cdist(rows.double(), centres).argmin(1) for rows in features.split(MEAN_BLOCK_ROWS)
     ]

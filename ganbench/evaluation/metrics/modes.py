@@ -1,15 +1,16 @@
-"""Mode coverage (Metz et al., 2017; Lin et al., 2018): how many modes of the data the fakes hit.
+"""Mode coverage (Metz et al., 2017; Lin et al., 2018): the number of modes with a fake.
 
-Modes are the centres of a known mixture, or the classes that the extractor tells apart. A mode is hit
-by one sample, or by the given share of its fair share: a classifier that errs hits every class. The
-error is a jackknife's, from the modes hit just once; of shares, that of drawing as many fakes again from
-the shares that were seen.
+Modes are the centres of a known mixture, or the classes that the extractor predicts. By default one
+fake covers a mode. An erring classifier covers every class, so `share` can demand that fraction of
+the count under equal frequencies.
+
+The standard error is a jackknife from the modes with exactly one fake. With `share`, it is that of
+drawing as many fakes again from the observed frequencies.
 """
 
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import binom, chi2
 from torch import Tensor
 
 from .base import Measurement, Metric, count_modes
@@ -45,15 +46,23 @@ class Modes(Metric):
         return max(1.0, self.share * count / modes)
 
     def probability_of_hit(self, shares: Tensor, count: int) -> Tensor:
-        """How probably each mode is hit by so many fakes: [K]."""
+        """Returns each mode's probability of being covered by `count` fakes: [K]."""
+        from scipy.stats import binom  # slow import that most suites need only at the end
+
         least = self.min_hits(count, len(shares))
         return torch.from_numpy(binom.sf(-(-least // 1) - 1, count, shares.cpu().numpy()))
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
-        """Of a mixture's equal shares within three deviations, or of the classes as often as in the reals."""
+        """Returns the expected number of covered modes.
+
+        A mixture has equal frequencies, each times the probability of three deviations. For
+        classes, the frequencies are those of the reals.
+        """
+        from scipy.special import chdtr
+
         if real.mixture is None:
             shares = count_modes(real, None) / len(real)
         else:
             modes, width = real.mixture.centres.shape
-            shares = torch.full((modes,), float(chi2.cdf(3**2, width)) / modes)
+            shares = torch.full((modes,), float(chdtr(width, 3**2)) / modes)
         return float(self.probability_of_hit(shares, count).sum())

@@ -1,18 +1,16 @@
-"""Reverse KL (Srivastava et al., 2017): from the fakes' distribution over modes to the reals', in nats.
+"""Reverse KL (Srivastava et al., 2017): the divergence of fakes from reals over modes.
 
-`Σₖ pₖ log(pₖ / qₖ)` over modes `k`, `p` of the fakes and `q` of the reals.
+`Σₖ pₖ log(pₖ / qₖ)` in nats over modes `k`, with frequencies `p` of fakes and `q` of reals.
 
-A known mixture is uniform over its modes; for classes the reals' own frequencies are the target. Perfect
-samples score about (K - 1) / 2N, which is 0.0192 for the 26,000 of 1,000 stacked digits. The error is
-a jackknife's.
+A known mixture is uniform over its modes. For classes, the reals' frequencies are the target.
+Perfect samples score about (K - 1) / 2N, which is 0.0192 for the 26,000 samples of 1,000 stacked
+digits. The standard error is a jackknife's.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import xlogy
-from scipy.stats import binom
 from torch import Tensor
 
 from .base import Measurement, Metric, MetricNotApplicable, count_modes
@@ -37,7 +35,13 @@ class ReverseKL(Metric):
         return Measurement(max(0.0, float(value)), reverse_kl_standard_error(counts, reals))
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
-        """For the target as it is; of classes with (K - 1) / 2M more, for it is itself a sample."""
+        """Returns the expected divergence of samples from the target.
+
+        For classes it adds (K - 1) / 2M, because the target is itself a sample of M reals.
+        """
+        from scipy.special import xlogy  # imported here: training needs no SciPy
+        from scipy.stats import binom
+
         shares = target_shares(real).cpu().numpy()
         most = int(binom.isf(1e-12, count, shares.max())) + 1
         hits = np.arange(1, most + 1)[:, None]
@@ -49,16 +53,16 @@ class ReverseKL(Metric):
 
 
 def target_shares(real: FeatureSet) -> Tensor:
-    """The share of each mode [K]."""
+    """Returns the target frequency of each mode [K]."""
     if real.mixture is not None:
         count = len(real.mixture.centres)
         return torch.full((count,), 1 / count, dtype=torch.float64, device=real.features.device)
-    counts = count_modes(real, None).clamp(min=0.5)  # no class is impossible
+    counts = count_modes(real, None).clamp(min=0.5)  # every class keeps a positive frequency
     return counts / counts.sum()
 
 
 def divergence_parts(counts: Tensor, reals: Tensor) -> Tensor:
-    """What each mode adds to the sum of which the divergence is made [K]."""
+    """Returns each mode's term of the divergence's sum [K]."""
     return torch.special.xlogy(counts, counts / reals)
 
 
@@ -67,9 +71,11 @@ def divergence_from_total(total: Tensor, count: Tensor) -> Tensor:
 
 
 def reverse_kl_standard_error(counts: Tensor, reals: Tensor) -> float | None:
-    """By the divergence without one of the fakes of each mode, of which all are alike (Tukey, 1958).
+    """Returns the jackknife standard error (Tukey, 1958).
 
-    It has twice what two fakes do together (Efron and Stein, 1981), for equal laws (K - 1) / 2N².
+    All fakes of a mode are alike, so one divergence per mode suffices. The jackknife counts the
+    joint effect of two fakes twice (Efron and Stein, 1981). That term is (K - 1) / 2N² for equal
+    distributions. It is subtracted once, and the variance is at least that term.
     """
     n, is_hit = counts.sum(), counts > 0
     if n < 2:

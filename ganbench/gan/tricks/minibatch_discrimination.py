@@ -1,7 +1,7 @@
-"""Minibatch discrimination (Salimans et al., 2016): the discriminator's head sees how close a batch is.
+"""Minibatch discrimination (Salimans et al., 2016): similarities in a batch as features.
 
-Of example `i` it sees `Σⱼ exp(−‖Mᵢₖ − Mⱼₖ‖₁)` over the others `j`, for each of the `kernels` `k`; `Mᵢₖ` are `depth`
-learned projections of features.
+For example `i` and each of the `kernels` `k`, the head receives `Σⱼ exp(−‖Mᵢₖ − Mⱼₖ‖₁)` over the
+other examples `j`. `Mᵢₖ` are `depth` learned projections of the features.
 """
 
 from functools import reduce
@@ -17,11 +17,14 @@ from .compatibility import refuse_energy
 
 
 class KernelCloseness(nn.Module):
-    """For each example and kernel, the summed exp(-L1) to the others: [N, width] => [N, kernels]."""
+    """The sum of exp(-L1) to the other examples, per kernel: [N, width] => [N, kernels]."""
 
     def __init__(self, width: int, kernels: int, depth: int):
         super().__init__()
-        self.project = nn.Parameter(torch.randn(width, kernels, depth) / width**0.5)
+        project = torch.empty(width, kernels, depth)
+        if not project.is_meta:  # on meta, PyTorch would import modules for a second
+            project.normal_().div_(width**0.5)
+        self.project = nn.Parameter(project)
 
     def forward(self, features: Tensor) -> Tensor:
         depths = torch.einsum("nw,wkd->dnk", features, self.project)
