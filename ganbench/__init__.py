@@ -1,4 +1,4 @@
-"""ganbench: which stabilization trick helps a GAN, where, by how much, and how surely."""
+"""ganbench measures which tricks stabilize a GAN, where, by how much and how reliably."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ __all__ = ["__version__", "evaluate", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports `evaluate` and `load` when they are first asked for: `import ganbench` stays instant."""
+    """Imports `evaluate` and `load` on first access, which keeps `import ganbench` fast."""
     if name == "load":
         from ganbench.analysis.rows import load
 

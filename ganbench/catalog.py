@@ -1,4 +1,4 @@
-"""Lists of what suites can name, read from the sources without importing torch."""
+"""Lists the parts that suites can name; reads the sources without importing torch."""
 
 from ganbench.data import DATA
 from ganbench.evaluation.extractors import DISTANCES, EXTRACTORS
@@ -28,7 +28,7 @@ CATALOG_KINDS = ["variants", *REGISTRIES]
 
 
 def list_entries(kind: str) -> list[dict[str, str]]:
-    """Each part's spec with its defaults, and the sentence that it begins with."""
+    """Returns the spec with defaults and the summary of each part of a kind."""
     if kind == "variants":
         return [
             {"spec": name, "about": describe_recipe(recipe)}

@@ -1,8 +1,8 @@
 """Old names that work for one more release, each with a DeprecationWarning.
 
-Three kinds: modules (by an import hook, without files), hooks that a plugin's class overrides by
-their old names, and attributes of the objects that hooks are given. `ganbench.extend` has the names
-that stay.
+There are three kinds: modules (found by an import hook, without files), hooks that a plugin's class
+overrides under an old name, and attributes of the arguments of hooks. `ganbench.extend` has the stable
+names.
 """
 
 import sys
@@ -22,16 +22,16 @@ HookKinds = (FunctionType, property, classmethod, staticmethod, bool)
 
 
 class GanbenchDeprecationWarning(DeprecationWarning):
-    """A name of an earlier release is used; it goes with the next one."""
+    """The warning for a name of an earlier release. The next release removes the name."""
 
 
 def warn_renamed(old: str, new: str, stacklevel: int = 3) -> None:
-    text = f"{old} is now {new}; the old name goes with the next release"
+    text = f"{old} is now {new}; the next release removes the old name"
     warnings.warn(text, GanbenchDeprecationWarning, stacklevel=stacklevel)
 
 
 def new_module_of(old: str) -> str | None:
-    """Returns where a module of an earlier release lies now, by its longest prefix in the table."""
+    """Returns the new name of an old module, by its longest prefix in the table, or None."""
     head, tail = old, ""
     while head and head not in MODULES:
         head, _, last = head.rpartition(".")
@@ -40,7 +40,7 @@ def new_module_of(old: str) -> str | None:
 
 
 class RenamedModule(ModuleType):
-    """A module some or all of whose names have other names now, or lie elsewhere."""
+    """A module with names that were renamed or moved. Access to an old name warns."""
 
     def __getattr__(self, name: str) -> Any:
         home = new_module_of(self.__name__)
@@ -57,12 +57,12 @@ class RenamedModule(ModuleType):
 
 
 def accept_renamed_names(module: str) -> None:
-    """Lets a module that kept its place answer to the old names of what lies in it."""
+    """Makes the old names of its members available in a module that was not renamed."""
     sys.modules[module].__class__ = RenamedModule
 
 
 class RenamedModuleFinder(MetaPathFinder, Loader):
-    """Finds modules by the names of an earlier release, after all other finders have failed."""
+    """Finds modules by their old names, after all other finders have failed."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -75,30 +75,30 @@ class RenamedModuleFinder(MetaPathFinder, Loader):
         return RenamedModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Imports the module that took its place, so that a missing one is missed at once."""
+        """Imports the new module, so that a missing module raises at once."""
         import_module(str(new_module_of(module.__name__)))
 
 
 def install_renamed_modules() -> None:
-    """Adds the finder of old module names to Python's, once."""
+    """Adds the finder of old module names to `sys.meta_path`, once."""
     if not any(isinstance(finder, RenamedModuleFinder) for finder in sys.meta_path):
         sys.meta_path.append(RenamedModuleFinder())
 
 
 class RenamedHook:
-    """A hook's old name on the class that defines the hook, for `super()` and for callers."""
+    """The old name of a hook on the class that defines it, for `super()` and for callers."""
 
     def __init__(self, old: str, new: str, hook: Any):
         self.old, self.new, self.hook = old, new, hook
 
     def __get__(self, instance: object | None, owner: type) -> Any:
         warn_renamed(f"{owner.__name__}.{self.old}", self.new)
-        bind = getattr(self.hook, "__get__", None)  # a plain value has none
+        bind = getattr(self.hook, "__get__", None)  # a plain value is not a descriptor
         return bind(instance, owner) if bind else self.hook
 
 
 class RenamedHooks:
-    """A base class of parts whose hooks had other names: an override by an old name still counts."""
+    """The base class of parts with renamed hooks: an override under an old name still works."""
 
     renamed_hooks: ClassVar[Mapping[str, str]] = {}  # old name -> new name
 
@@ -114,7 +114,7 @@ class RenamedHooks:
 
 
 def with_renamed_attributes(renamed: Mapping[str, str]) -> Callable[[type[C]], type[C]]:
-    """Decorates a class: each attribute also answers to its old name."""
+    """Decorates a class to make each attribute available under its old name too."""
 
     def decorate(cls: type[C]) -> type[C]:
         for old, new in renamed.items():
@@ -125,7 +125,7 @@ def with_renamed_attributes(renamed: Mapping[str, str]) -> Callable[[type[C]], t
 
 
 def with_renamed_arguments(renamed: Mapping[str, str]) -> Callable[[type[C]], type[C]]:
-    """Decorates a class: its constructor also takes these arguments by their old names."""
+    """Decorates a class to make its constructor accept arguments under their old names too."""
 
     def decorate(cls: type[C]) -> type[C]:
         construct = cls.__init__

@@ -1,4 +1,4 @@
-"""Devices: selection, peak memory, and the numerics that every trial states."""
+"""Devices: selection, peak memory, and the numerics that every trial records."""
 
 import os
 import resource
@@ -19,7 +19,7 @@ PROCESS_STATUS_FILE, CLEAR_REFS_FILE = Path("/proc/self/status"), Path("/proc/se
 
 @dataclass(frozen=True)
 class Numerics:
-    """The arithmetic of a training: part of a trial's identity, for it decides the last digits."""
+    """The arithmetic of a training. It affects the last digits and is in a trial's identity."""
 
     device: str = "cpu"
     dtype: str = "float32"
@@ -28,11 +28,11 @@ class Numerics:
     threads: int = 1
 
     def identity(self) -> dict[str, Any]:
-        """Returns plain data; a later field's neutral value must stay out of it."""
+        """Returns plain data. A field that is added later must leave out its neutral value."""
         return asdict(self)
 
     def apply(self) -> None:
-        """Sets this process to these numerics."""
+        """Applies these numerics to the current process."""
         import torch
         from threadpoolctl import threadpool_limits
 
@@ -51,7 +51,7 @@ def set_tf32(allowed: bool) -> None:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Forbids TensorFloat-32 inside, and restores what was set before."""
+    """Forbids TensorFloat-32 inside the context and restores the setting afterwards."""
     import torch
 
     backends: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn]
@@ -77,26 +77,26 @@ def available_devices() -> list[str]:
 
 
 def select_device(wanted: str) -> str:
-    """Returns the wanted device; `auto` is the best there is. Raises SpecError for one that is absent."""
+    """Returns the wanted device, or the best one for `auto`; raises SpecError if it is absent."""
     available = available_devices()
     if wanted == "auto":
         return available[-1]
     if wanted not in available:
         raise SpecError(
-            f"device {wanted} is not on this machine; there is {' and '.join(available)}"
+            f"device {wanted} is not on this machine; available: {' and '.join(available)}"
         )
     return wanted
 
 
 def usable_cpus() -> int:
-    """Returns the number of CPUs that this process may run on, which may be fewer than there are."""
+    """Returns the number of CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def reset_peak_memory(device: "torch.device") -> None:
-    """Begins a new peak where the system allows it: a worker lives for many trials."""
+    """Resets the peak memory if the system allows it, because a worker runs many trials."""
     import torch
 
     if device.type == "cuda":
@@ -109,9 +109,9 @@ def reset_peak_memory(device: "torch.device") -> None:
 
 
 def peak_memory(device: "torch.device") -> int:
-    """Returns the highest number of bytes since the last reset, or since the process began.
+    """Returns the peak memory in bytes since the last reset, or since the process began.
 
-    On a GPU these are PyTorch's allocations, on a CPU the resident set of the process.
+    The number covers PyTorch's allocations on a GPU and the resident set of the process on a CPU.
     """
     import torch
 

@@ -1,9 +1,12 @@
-"""The one base of every error that a user can cause: `except GanbenchError` catches them all."""
+"""The base class of all errors that a user can cause."""
 
 from typing import ClassVar
 
 
 class GanbenchError(Exception):
-    """An error whose message is a sentence for the user. `exit_code` is the command line's."""
+    """The base class of errors with a message for the user.
 
-    exit_code: ClassVar[int] = 2  # usage, a suite, a file, data that are not here
+    `exit_code` is the exit code of the command line.
+    """
+
+    exit_code: ClassVar[int] = 2  # for usage, suites, files and missing data

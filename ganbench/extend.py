@@ -1,6 +1,6 @@
-"""The public names for extensions: everything that a part of your own derives from or is given.
+"""The public API for extensions: base classes, and the types of their arguments.
 
-Import from here alone. Files may move from release to release; these names stay.
+Import only from this module. Other modules may move in any release; these names are stable.
 """
 
 from ganbench.data.base import IMAGE as IMAGE

@@ -1,4 +1,4 @@
-"""Atomic file writes, JSON and JSON lines. Nothing that is read here can run code."""
+"""Atomic file writes, JSON and JSON lines. Reading never runs code from a file."""
 
 import hashlib
 import json
@@ -11,11 +11,11 @@ from ganbench.errors import GanbenchError
 
 
 class CorruptFile(GanbenchError, RuntimeError):
-    """A file of the store that is not what was written."""
+    """A file of the store is damaged."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a whole file or none: beside it, to the disk, then renamed."""
+    """Writes a file atomically, through a temporary file that is synced and then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -34,7 +34,10 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The object in the file, or None if there is no such file; raises CorruptFile if it holds no other."""
+    """Returns the JSON object in a file, or None if the file is missing.
+
+    Raises CorruptFile if the file holds anything other than one JSON object.
+    """
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -42,12 +45,15 @@ def read_json(path: Path) -> Any:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise CorruptFile(f"{path} is damaged: delete it, and what it held is made again")
+        raise CorruptFile(f"{path} is damaged: delete it, and ganbench recomputes its content")
     return content
 
 
 def read_json_or_none(path: Path) -> Any:
-    """The object in the file, or None if there is none or it is corrupt: then a trial is as if not run."""
+    """Returns the JSON object in a file, or None if the file is missing or corrupt.
+
+    A trial with a corrupt file thus counts as not yet run.
+    """
     try:
         return read_json(path)
     except CorruptFile:
@@ -55,13 +61,16 @@ def read_json_or_none(path: Path) -> Any:
 
 
 def hash_json(content: Any, digits: int) -> str:
-    """The first hexadecimal digits of the SHA-256 of plain data."""
+    """Returns the first hexadecimal digits of the SHA-256 of plain data."""
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a JSON-lines file; a torn last line is what a crash leaves, and no error."""
+    """Returns the records of a JSON-lines file.
+
+    Skips incomplete lines, which a crash can leave.
+    """
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
@@ -76,7 +85,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def append_json_line(path: Path, **event: Any) -> None:
-    """Appends a record, with the time, to a JSON-lines file; of several writers none tears another's."""
+    """Appends a record with the current time to a JSON-lines file; several may write at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab") as file:
         file.write(json.dumps({"time": time.time(), **event}).encode() + b"\n")

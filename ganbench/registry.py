@@ -1,7 +1,7 @@
-"""Specs: `r1(weight=10)` names a part and its settings, in suites, on the command line and in tables.
+"""Specs and registries: `r1(weight=10)` names a part and its settings.
 
-An index maps names to the classes behind them without importing any of them, so that listing what
-there is needs no torch.
+Suites, the command line and tables use specs. A registry maps names to classes without importing them, so
+listing the parts does not import torch.
 """
 
 import ast
@@ -24,12 +24,12 @@ Value = bool | int | float | str
 
 SPEC_GRAMMAR = "write name or name(setting=value, ...)"
 SPEC_PATTERN = re.compile(r"\s*([A-Za-z_][\w-]*)\s*(?:\(([^\n]*)\))?\s*", re.ASCII)
-MAX_ABS_SETTING = 1e300  # in absolute value: neither inf nor nan, and every whole number a float
-MAX_SPEC_CHARACTERS = 1000  # characters: what is longer is no spec that anybody wrote
+MAX_ABS_SETTING = 1e300  # excludes inf and nan; every allowed integer converts to a float
+MAX_SPEC_CHARACTERS = 1000  # longer texts are not specs
 
 
 class SpecError(GanbenchError, ValueError):
-    """A name or a setting that cannot be, told in a sentence."""
+    """A name or a setting in a spec is invalid."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Spec:
 
 
 def format_literal(value: Value) -> str:
-    """The shortest spelling that parses back to the value: 10, 0.9, 1e-05, true, 'text'."""
+    """Returns the shortest text that parses to the value: 10, 0.9, 1e-05, true, 'text'."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -54,7 +54,10 @@ def format_literal(value: Value) -> str:
 
 
 def parse_spec(text: str) -> Spec:
-    """Reads a spec; raises SpecError for anything but literals, duplicates, inf and nan included."""
+    """Parses a spec.
+
+    Raises SpecError for values that are not literals, duplicate settings, inf and nan.
+    """
     form = SPEC_PATTERN.fullmatch(text) if len(text) <= MAX_SPEC_CHARACTERS else None
     if form is None or not is_ascii_outside_quotes(form[2] or ""):
         raise SpecError(f"{shorten(text)!r} is not a spec; {SPEC_GRAMMAR}")
@@ -65,12 +68,12 @@ def parse_spec(text: str) -> Spec:
 
 
 def is_ascii_outside_quotes(inside: str) -> bool:
-    """Is everything ASCII but quoted texts? Python reads some other letters as ASCII ones."""
+    """Returns whether all but quoted texts is ASCII, because Python normalizes identifiers."""
     return re.sub(r"'[^']*'|\"[^\"]*\"", "", inside).isascii()
 
 
 def split_specs(text: str) -> list[str]:
-    """The specs of a list with commas; those inside parentheses part nothing."""
+    """Splits a list of specs at the commas outside of parentheses."""
     return [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
 
 
@@ -110,12 +113,12 @@ def _parse_value(text: str, key: str, node: ast.expr) -> Value:
             if not isinstance(value, bool) and abs(value) <= MAX_ABS_SETTING:
                 return -value
         case ast.Name(word):
-            raise SpecError(f"{text!r}: {key}={word} is no value; quote a text: {key}='{word}'")
+            raise SpecError(f"{text!r}: {key}={word} is not a value; quote a text: {key}='{word}'")
     raise SpecError(f"{text!r}: {key} needs a finite number, true, false or a quoted text")
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """The end of an error sentence: `; did you mean 'hinge'?`, or what there is to choose from."""
+    """Returns the end of an error message: `; did you mean 'hinge'?` or the known names."""
     known = sorted(known)
     if close := difflib.get_close_matches(word, known, n=1, cutoff=0.6):
         return f"; did you mean {close[0]!r}?"
@@ -124,25 +127,25 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 @cache
 def entry_points_of(group: str) -> dict[str, str]:
-    """What other installed packages offer under an entry-point group; looking takes a while."""
+    """Returns the entry points of installed packages in a group, cached because it is slow."""
     return {point.name: point.value for point in entry_points(group=group)}
 
 
 @dataclass(frozen=True, eq=False)
 class Registry:
-    """The parts of one kind: literal lines `name -> "module:Class"`, and what plugins add to them.
+    """The parts of one kind, as entries `name -> "module:Class"`, and the parts of plugins.
 
-    A class in a registry takes its settings as annotated arguments (bool, int, float, str or a Literal
-    of texts), raises ValueError with a sentence for one that cannot be, and counts the changes of its
-    behaviour in `version`. A setting that came later lists in `neutral` the value that leaves the
-    part as it was before: at that value it stays out of the part's identity.
+    A class in a registry takes its settings as annotated arguments: bool, int, float, str, or a Literal of
+    texts. Its constructor raises ValueError for an invalid setting. Its `version` counts the changes of
+    its behaviour. `neutral` maps a setting that was added later to the value that keeps the former
+    behaviour. At that value the setting is not part of the identity.
     """
 
     kind: str
-    package: str  # the Python package that the entries lie in
-    group: str  # the entry-point group in which third parties offer theirs
+    package: str  # the Python package of the entries
+    group: str  # the entry-point group for plugins
     entries: Mapping[str, str]
-    former_group: str = ""  # the group's name in the last release, which still counts
+    former_group: str = ""  # the group's name in the last release, still supported
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self.modules()))
@@ -153,6 +156,7 @@ class Registry:
         return former | entry_points_of(self.group) | own
 
     def load(self, name: str) -> Any:
+        """Imports and returns the class of a name; raises SpecError for an unknown name."""
         modules = self.modules()
         if name not in modules:
             raise SpecError(f"no {self.kind} is called {name!r}{suggest(name, modules)}")
@@ -160,7 +164,10 @@ class Registry:
         return getattr(import_module(module), attribute)
 
     def resolve(self, text: str) -> Spec:
-        """The spec with every setting that the class has, each of the type that it declares."""
+        """Returns the spec with every setting of the class, each converted to its declared type.
+
+        Raises SpecError for an unknown name or setting, or a missing or invalid value.
+        """
         spec = parse_spec(text)
         declared = settings_of(self.load(spec.name))
         given = dict(spec.settings)
@@ -179,14 +186,14 @@ class Registry:
         return Spec(spec.name, tuple(sorted(given.items())))
 
     def label(self, text: str) -> str:
-        """The one spelling of a spec: settings at their defaults are left out."""
+        """Returns the canonical text of a spec, without settings at their defaults."""
         spec = self.resolve(text)
         declared = settings_of(self.load(spec.name))
         changed = tuple((key, value) for key, value in spec.settings if value != declared[key][1])
         return str(Spec(spec.name, changed))
 
     def make(self, text: str) -> Any:
-        """The part itself; raises SpecError if there is none such."""
+        """Returns an instance of the part; raises SpecError for an invalid spec."""
         spec = self.resolve(text)
         try:
             return self.load(spec.name)(**dict(spec.settings))
@@ -194,7 +201,7 @@ class Registry:
             raise SpecError(f"{self.kind} {text}: {wrong}") from wrong
 
     def identity(self, text: str) -> dict[str, Any]:
-        """What of a part decides its results: name, version and settings, as plain data."""
+        """Returns the plain data that determine results: name, version and settings."""
         spec = self.resolve(text)
         part = self.load(spec.name)
         neutral = getattr(part, "neutral", {})
@@ -202,16 +209,16 @@ class Registry:
         return {"name": spec.name, "version": part.version, "settings": settings}
 
     def about(self, name: str) -> str:
-        """The first sentence of the part's module, read without importing it."""
+        """Returns the first paragraph of the module's docstring, without importing the module."""
         return read_about(self.modules()[name])
 
     def signature(self, name: str) -> str:
-        """The part's settings and their defaults as its source spells them, without importing it."""
+        """Returns settings and defaults as in the part's source, without importing the module."""
         return read_signature(self.modules()[name])
 
 
 def settings_of(part: Any) -> dict[str, tuple[Any, Any]]:
-    """The settings that a class takes: name -> (type, default)."""
+    """Returns the settings of a class: name -> (type, default)."""
     hints = get_type_hints(part.__init__)
     parameters = inspect.signature(part).parameters.values()
     given_by_program = (
@@ -226,7 +233,10 @@ def settings_of(part: Any) -> dict[str, tuple[Any, Any]]:
 
 
 def coerce_setting(value: Value, wanted: Any, where: str) -> Value:
-    """The value as the type that a setting declares, so that 10 and 10.0 are one."""
+    """Converts a value to the declared type of a setting, so that 10 and 10.0 are equal.
+
+    Raises SpecError if the value does not fit the type.
+    """
     if get_origin(wanted) in (Union, UnionType):
         (wanted,) = (kind for kind in get_args(wanted) if kind is not type(None))
     if get_origin(wanted) is Literal:
@@ -235,7 +245,7 @@ def coerce_setting(value: Value, wanted: Any, where: str) -> Value:
         raise SpecError(f"{where} is {value!r}{suggest(str(value), map(str, get_args(wanted)))}")
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if wanted is float and number:
-        return float(value) + 0.0  # -0.0 and 0.0 are one
+        return float(value) + 0.0  # makes -0.0 and 0.0 equal
     if wanted is int and number and value == int(value):
         return int(value)
     if wanted in (bool, str) and isinstance(value, wanted):
@@ -243,9 +253,8 @@ def coerce_setting(value: Value, wanted: Any, where: str) -> Value:
     raise SpecError(f"{where} needs {TYPE_WORDS.get(wanted, wanted)}, not {format_literal(value)}")
 
 
-NOT_A_SETTING = {
-    "seam": True
-}  # metadata of a dataclass field that is no setting: tricks replace it
+# Metadata of a dataclass field that is not a setting: tricks replace it.
+NOT_A_SETTING = {"seam": True}
 TYPE_WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a quoted text"}
 
 
@@ -273,7 +282,7 @@ def read_signature(target: str) -> str:
 
 
 def _defining_module(module: str, name: str) -> str:
-    """The module that a name is defined in, by the imports of the one that uses it."""
+    """Returns the module that defines a name, by the imports of the module that uses it."""
     for node in _source(module).body:
         if isinstance(node, ast.ImportFrom) and name in (alias.name for alias in node.names):
             package = module.rsplit(".", node.level)[0] + "." if node.level else ""
@@ -287,7 +296,7 @@ def _find_class(module: str, name: str) -> ast.ClassDef | None:
 
 
 def _find_init(node: ast.ClassDef, module: str) -> ast.FunctionDef | None:
-    """A class's own `__init__`, or the one that it inherits."""
+    """Returns the `__init__` of a class, own or inherited, or None."""
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
             return item
@@ -305,7 +314,7 @@ def _init_arguments(init: ast.FunctionDef) -> dict[str, str]:
 
 
 def _dataclass_fields(node: ast.ClassDef, module: str) -> dict[str, str]:
-    """A dataclass's settings, those of its bases first."""
+    """Returns the settings of a dataclass, with those of its bases first."""
     settings: dict[str, str] = {}
     for base in map(ast.unparse, node.bases):
         home = _defining_module(module, base)

@@ -1,9 +1,9 @@
-"""The names of the last release and those of this one, for `ganbench.deprecation`: old -> new.
+"""Renamed names for `ganbench.deprecation`: name in the last release -> present name.
 
-The table goes with the next release.
+The next release removes these tables.
 """
 
-# Modules by their longest prefix: `ganbench.tricks.base` is found through `ganbench.tricks`.
+# Modules, by their longest prefix: `ganbench.tricks` covers `ganbench.tricks.base`.
 MODULES = {
     "ganbench.assemble": "ganbench.gan.build",
     "ganbench.blueprint": "ganbench.gan.build_config",
@@ -120,7 +120,7 @@ MODULES = {
     "ganbench.yardstick": "ganbench.evaluation.evaluator",
 }
 
-# Names that changed, or that left their module: `old module:old name` -> `new module:new name`.
+# Renamed or moved names: `old module:old name` -> `new module:new name`.
 NAMES = {
     "ganbench.assemble:META": "ganbench.gan.build:META_DEVICE",
     "ganbench.assemble:assemble": "ganbench.gan.build:build_training",
@@ -328,7 +328,7 @@ NAMES = {
     "ganbench.yardstick:yardstick": "ganbench.evaluation.evaluator:evaluator_for",
 }
 
-# Hooks that a plugin's class may override by their old names.
+# Hooks that a plugin's class may override under their old names.
 TRICK_HOOKS = {
     "plan": "configure_hyperparameters",
     "network": "configure_network",
@@ -377,7 +377,7 @@ METRIC_HOOKS = {
 EXTRACTOR_HOOKS = {"weights": "weights_hash", "known_as": "label_with_weights"}
 PROTOCOL_HOOKS = {"prepare": "prepare_metrics", "measure": "measure_metric"}
 
-# Attributes of the objects that hooks are given.
+# Attributes of the arguments of hooks.
 ADVERSARIAL_BATCH_ATTRIBUTES = {
     "view": "discriminator_input",
     "squared_slope": "squared_gradient_norm",

@@ -1,4 +1,7 @@
-"""Streams: every random draw comes from (trial seed, stream, address), so order and interruptions change nothing."""
+"""Random streams, addressed by (trial seed, stream, address).
+
+Every random draw has such an address. The order of draws and interruptions therefore change nothing.
+"""
 
 import hashlib
 import json
@@ -12,31 +15,35 @@ import torch
 
 @dataclass(frozen=True)
 class RngStreams:
-    """The generators of one trial; arms of one seed share every stream that is not a trick's own."""
+    """The random streams of one trial.
+
+    Arms with equal seeds share every stream except those of a single trick.
+    """
 
     seed: int
     device: torch.device
 
     def derive_seed(self, *address: str | int) -> int:
-        """63 bits from SHA-256: Python's own hash() differs between processes."""
+        """Returns 63 bits of the SHA-256, because Python's hash() differs between processes."""
         text = json.dumps([self.seed, *address])
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
     def generator(self, *address: str | int) -> torch.Generator:
+        """Returns a generator on the trial's device, seeded for an address."""
         return torch.Generator(self.device).manual_seed(self.derive_seed(*address))
 
     def reseed(self, *address: str | int) -> None:
-        """Sets torch's global generators, from which layers draw by themselves, to this address."""
+        """Seeds torch's global generators, which layers use, for an address."""
         number = self.derive_seed(*address)
-        # torch.manual_seed also notes a traceback for every backend that is not in use, and keeps it:
-        # a third of a small training step, and memory that grows.
+        # torch.manual_seed also records a traceback for every unused backend and keeps it. That takes a
+        # third of a small training step, and memory grows.
         torch.default_generator.manual_seed(number)
         if self.device.type not in ("cpu", "meta"):
             getattr(torch, self.device.type).manual_seed(number)
 
     @contextmanager
     def seeded_globally(self, *address: str | int) -> Iterator[None]:
-        """Draws from torch's global generators come from this address inside, and leave no trace."""
+        """Seeds torch's global generators inside the context and restores them afterwards."""
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             self.reseed(*address)
             yield
@@ -44,7 +51,7 @@ class RngStreams:
 
 @dataclass(frozen=True)
 class StepContext:
-    """Where training is: the address of a turn, and the fraction of the budget that is spent."""
+    """The position of a training: the address of a turn, and the used fraction of the budget."""
 
     streams: RngStreams
     step: int
@@ -53,11 +60,12 @@ class StepContext:
     owner: str = ""
 
     def of(self, owner: str) -> "StepContext":
+        """Returns the context of an owner with random streams of its own."""
         return StepContext(
             self.streams, self.step, self.turn, self.progress, f"{self.owner}/{owner}"
         )
 
     @cached_property
     def random(self) -> torch.Generator:
-        """This owner's generator in this turn: one trick's draws do not move another's."""
+        """The owner's random generator in this turn, independent of the draws of other tricks."""
         return self.streams.generator(self.owner, self.step, self.turn)

@@ -1,6 +1,6 @@
-"""Hashes of source code by meaning: syntax trees without comments, docstrings and import lines.
+"""Hashes of source code, from syntax trees without comments, docstrings and imports.
 
-A better comment, a moved file or a tidied import leaves the hash as it is.
+A changed comment, a moved file or a reordered import therefore does not change the hash.
 """
 
 import ast
@@ -14,7 +14,7 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class _WithoutRemarks(ast.NodeTransformer):
-    """Removes docstrings and import lines; comments are not in the tree."""
+    """Removes docstrings and imports. The tree has no comments."""
 
     def visit(self, node: ast.AST) -> ast.AST | None:
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -26,7 +26,7 @@ class _WithoutRemarks(ast.NodeTransformer):
 
 
 def normalize_source(text: str) -> str:
-    """Returns Python source with only the statements that can change what it computes."""
+    """Returns Python source without comments, docstrings and imports."""
     tree = ast.parse(text)
     _WithoutRemarks().visit(tree)
     return ast.unparse(tree)
@@ -46,7 +46,7 @@ def hash_module(module: str) -> str:
 
 @cache
 def path_of(module: str) -> Path:
-    """Returns the file of a module; imports only the packages that it lies in."""
+    """Returns the file of a module; imports only its parent packages."""
     found = find_spec(module)
     if found is None or found.origin is None:
         raise ModuleNotFoundError(f"{module} has no source file")
@@ -54,9 +54,9 @@ def path_of(module: str) -> Path:
 
 
 def import_closure(modules: Collection[str], prefixes: tuple[str, ...]) -> set[str]:
-    """Returns the modules and all that they import, directly or not, under the dotted prefixes.
+    """Returns the modules and their direct and indirect imports under the dotted prefixes.
 
-    Packages themselves are left out: ours hold registries, which import nothing.
+    Excludes packages: those of ganbench hold registries, which import nothing.
     """
     pending, closure = list(modules), set(modules)
     while pending:
@@ -69,7 +69,7 @@ def import_closure(modules: Collection[str], prefixes: tuple[str, ...]) -> set[s
 
 @cache
 def imported_modules(module: str) -> tuple[str, ...]:
-    """Returns the modules (not packages) that a module's import lines name."""
+    """Returns the modules (not packages) that a module imports."""
     tree = ast.parse(path_of(module).read_text(encoding="utf-8"))
     package = module.rpartition(".")[0]
     names = dict.fromkeys(name for node in ast.walk(tree) for name in _names(node, package))
@@ -77,7 +77,7 @@ def imported_modules(module: str) -> tuple[str, ...]:
 
 
 def _names(node: ast.AST, package: str) -> Iterator[str]:
-    """Yields the dotted names that an import line may mean; some name no module."""
+    """Yields the dotted names that an import may refer to; some are not modules."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     if isinstance(node, ast.ImportFrom):

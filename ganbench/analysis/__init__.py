@@ -1,1 +1,1 @@
-"""Analysis: from a plan and a store to tidy rows, and from rows to tables. No torch in here."""
+"""Analysis of results: from a plan and a store to rows and tables. Imports no torch."""

@@ -1,7 +1,8 @@
-"""Agreement between raters: Krippendorff's alpha for unordered values (Krippendorff, 2011).
+"""Krippendorff's alpha: agreement between raters on unordered values (Krippendorff, 2011).
 
-1 is perfect agreement, 0 what chance gives, below 0 is systematic disagreement. Fleiss' kappa is the same
-but for a correction for few judgements: 1 - alpha = (1 - kappa)(n - 1) / n of n judgements.
+Alpha is 1 for perfect agreement, 0 for chance agreement, and negative for systematic disagreement.
+For n judgements, alpha follows from Fleiss' kappa: 1 - alpha = (1 - kappa)(n - 1) / n. The factor
+corrects for few judgements.
 """
 
 import math
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 
 def krippendorff_alpha(counts: NDArray[np.int64]) -> float:
-    """Of how many raters gave each value to each item [items, values]; raters may have missed some.
+    """Computes Krippendorff's alpha from counts [items, values].
 
-    alpha = 1 - (n - 1) · Σ_u Σ_{c≠k} n_uc n_uk / (m_u - 1) / Σ_{c≠k} n_c n_k, over items u that m_u ≥ 2
-    raters judged. NaN where there are none, or where all judgements are alike.
+    An entry of `counts` is the number of raters that gave a value to an item. Raters may have skipped
+    items. alpha = 1 - (n - 1) · Σ_u Σ_{c≠k} n_uc n_uk / (m_u - 1) / Σ_{c≠k} n_c n_k, where u runs over
+    the items that m_u ≥ 2 raters judged. Returns NaN without such items, or if all judgements are equal.
     """
     judged = counts[counts.sum(axis=1) >= 2].astype(float)
     of_items, of_values = judged.sum(axis=1), judged.sum(axis=0)

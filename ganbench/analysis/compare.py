@@ -1,8 +1,8 @@
-"""Compare: what became better, worse or stayed alike from one table of results to another.
+"""Comparison of two tables of results: better, worse, equivalent and undecided cells.
 
-Cells that both tables have are read by Student's or Welch's t (1908, 1947), and how many of their
-trainings failed by Fisher's exact test (1935), both with Holm's correction (1979) over the cells
-of a metric. Numbers of different protocols are never compared.
+Cells in both tables are compared with Student's or Welch's t test (1908, 1947). Their failed
+trainings are compared with Fisher's exact test (1935). Both tests have Holm's correction (1979) over
+the cells of a metric. Values measured under different protocols are never compared.
 """
 
 import math
@@ -24,11 +24,11 @@ from .rates import ENDED_OUTCOMES, wilson_interval
 from .rows import ARM_COLUMNS
 
 COMPARISON_VERDICTS = (
-    "identical",  # the same numbers to the last bit, in every training that both have
+    "identical",  # exactly the same values in every training on both sides
     "better",
     "worse",
-    "equivalent",  # the interval of a ratio lies within the margin
-    "undecided",  # the seeds do not suffice, or there are no numbers
+    "equivalent",  # the interval of a ratio is within the margin
+    "undecided",  # too few seeds, or no values
     "fails more",
     "fails less",
     "new",  # trained only after
@@ -39,46 +39,46 @@ UNTESTED_VERDICTS = ("new", "missing", "not comparable")
 # The fields of TrainingOutcome.
 COMPARED_COLUMNS = ["value", "outcome", "reason", "protocol", "metric_version"]
 COUNT_FIELDS = ("failed_before", "ended_before", "failed_after", "ended_after")
-UNIT_OF_TRANSFORM = {"log": "ratio", "none": "difference", "logit": "log odds"}  # of a change
+UNIT_OF_TRANSFORM = {"log": "ratio", "none": "difference", "logit": "log odds"}  # unit of a change
 
 Names = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class CellComparison:
-    """A metric of one cell, or its mean over all matched cells, before and after."""
+    """A metric before and after, in one cell or on average over all matched cells."""
 
     metric: str
-    direction: str  # which is better: lower, higher
-    data: str = ""  # the cell's names; of the mean over all cells empty
+    direction: str  # the better direction: lower or higher
+    data: str = ""  # the cell's names; empty for the mean over all cells
     variant: str = ""
     loss: str = ""
     tricks: str = ""
     plan: str = ""
-    cells: int = 0  # that have values before and after
-    seeds: int = 0  # of those cells: pairs, or what the side with fewer has
+    cells: int = 0  # with values before and after
+    seeds: int = 0  # in these cells: pairs, or the seeds of the side with fewer
     paired: bool = False  # by seed
-    before: float = math.nan  # the cell's mean on the metric's own scale
+    before: float = math.nan  # the cell's mean, in the unit of the metric
     after: float = math.nan
-    unit: str = "ratio"  # of the change: ratio (after over before), difference, log odds
+    unit: str = "ratio"  # of the change: ratio (after / before), difference, log odds
     change: float = math.nan
-    low: float = math.nan  # 95 % interval of this change alone
+    low: float = math.nan  # 95 % interval of this change, not corrected
     high: float = math.nan
-    p: float = math.nan  # two-sided, Holm-corrected over the cells (the mean: over the metrics)
+    p: float = math.nan  # two-sided, Holm-corrected over the cells (for the mean: over the metrics)
     failed_before: int = 0  # diverged or failed
-    ended_before: int = 0  # these, or done
+    ended_before: int = 0  # diverged, failed or done
     failed_after: int = 0
     ended_after: int = 0
-    excess: float = 0.0  # failures after, beyond as many as both sides together make one expect
-    failure_p: float = math.nan  # two-sided, Holm-corrected over the cells (the mean: one test)
-    margin: float = 0.0  # a ratio between 1 - margin and 1 / (1 - margin) counts as none
+    excess: float = 0.0  # failures after, minus the number expected from both sides together
+    failure_p: float = math.nan  # two-sided, Holm-corrected over the cells (for the mean: one test)
+    margin: float = 0.0  # a ratio between 1 - margin and 1 / (1 - margin) is no change
     verdict: str = ""  # one of COMPARISON_VERDICTS
-    reason: str = ""  # why there is nothing to compare
+    reason: str = ""  # why the cell was not compared
 
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """A table's entries for a metric of one training at the last checkpoint."""
+    """The table's entries for one training and one metric at the last checkpoint."""
 
     value: float  # NaN if there is none
     outcome: str | None
@@ -96,12 +96,15 @@ class TrainingOutcome:
         return None if math.isnan(self.value) else self.value
 
 
-Side = dict[int, TrainingOutcome]  # of a cell, by seed
+Side = dict[int, TrainingOutcome]  # the trainings of a cell by seed
 
 
 @dataclass(frozen=True)
 class MatchedCell:
-    """One cell's trainings before and after, and why their numbers do not compare."""
+    """The trainings of one cell before and after.
+
+    `refusal` is the reason why their values are not comparable, or empty.
+    """
 
     names: Names
     before: Side
@@ -109,7 +112,10 @@ class MatchedCell:
     refusal: str = ""
 
     def untested_verdict(self) -> tuple[str, str]:
-        """What needs no test: a verdict and its reason, or nothing."""
+        """Returns a verdict that needs no test, with its reason.
+
+        The verdict is empty if the cell has to be tested.
+        """
         if not count_ended(self.before):
             return "new", describe_absence(self.before)
         if not count_ended(self.after):
@@ -125,14 +131,17 @@ def compare_runs(
     margin: float | None = None,
     metrics: list[str] | None = None,
 ) -> list[CellComparison]:
-    """Every cell that was trained before (`a`) or after (`b`), metric by metric.
+    """Compares each cell that was trained before (`a`) or after (`b`), for each metric.
 
-    Both are frames of `rows.load`. Cells are matched by data set, variant, loss, tricks and plan, and
-    read at the last checkpoint: by pairs if both suites declare these and have the same seeds, else
-    by Welch's test. Values and failures have a test each, both with at most 5 % false alarms over
-    the cells of a metric; a cell that fails more or less is called so, however its survivors score.
-    `margin`, a share from 0 to below 1, is the one that `b` declares unless given; `metrics` are
-    those of both. Raises SpecError for a margin or a metric that cannot be.
+    Both arguments are frames returned by `rows.load`. Cells are matched by data set, variant, loss, tricks
+    and plan, and compared at the last checkpoint. The test is paired by seed if both suites declare pairs
+    and have the same seeds; otherwise it is Welch's test.
+
+    Values and failures are tested separately. Each test has at most 5 % false alarms over the cells of a
+    metric. A significant change in failures decides the verdict, whatever the values of the other trainings.
+
+    `margin` is a share from 0 to below 1; by default, the margin that the suite of `b` declares. `metrics`
+    defaults to the metrics of both frames. Raises SpecError for an invalid margin or metric.
     """
     share = declared_margin(b, margin)
     comparisons = []
@@ -150,10 +159,11 @@ def compare_overall(
     margin: float | None = None,
     metrics: list[str] | None = None,
 ) -> list[CellComparison]:
-    """Each metric's mean change over all matched cells, from the arguments of `compare_runs`.
+    """Compares each metric's mean over all matched cells.
 
-    The cells are those that there are, not a sample: the error comes from the seeds within each.
-    Identical are the numbers of all trainings that both have, which is more than to be equivalent.
+    The arguments are those of `compare_runs`. The cells are fixed, not a sample of all cells: the error
+    comes from the seeds within each cell. The verdict is `identical` if all trainings in both frames have
+    the same values. This is stricter than `equivalent`.
     """
     share = declared_margin(b, margin)
     chosen = shared_metrics(a, b, metrics)
@@ -166,13 +176,19 @@ def compare_overall(
 
 
 def comparisons_to_frame(comparisons: Sequence[CellComparison]) -> pd.DataFrame:
-    """A row a comparison; its columns are the fields of CellComparison, also where there is no row."""
+    """Returns a frame with one row per comparison.
+
+    The columns are the fields of CellComparison, also if there are no rows.
+    """
     columns = [field.name for field in fields(CellComparison)]
     return pd.DataFrame([asdict(c) for c in comparisons], columns=columns)
 
 
 def list_condition_differences(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
-    """What else is not the same before and after, in sentences: any of it may be the reason."""
+    """Returns the differences in training conditions, as sentences.
+
+    Each of them may be the cause of a change in the results.
+    """
     before, after = training_conditions(a), training_conditions(b)
     pairs = {name: (before.get(name, "-"), after.get(name, "-")) for name in before | after}
     changed = [f"{name}: {x} before, {y} after" for name, (x, y) in pairs.items() if x != y]
@@ -183,12 +199,12 @@ def list_condition_differences(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
 
 
 def shared_metrics(a: pd.DataFrame, b: pd.DataFrame, metrics: list[str] | None) -> list[str]:
-    """The metrics of both suites, or the requested ones."""
+    """Returns the requested metrics, by default all metrics of both suites."""
     before, after = a.attrs["plan"]["metrics"], b.attrs["plan"]["metrics"]
     both = [metric for metric in after if metric in before]
     for metric in metrics or []:
         if metric not in {**before, **after}:
-            raise SpecError(f"no metric here is called {metric!r}{suggest(metric, both)}")
+            raise SpecError(f"unknown metric {metric!r}{suggest(metric, both)}")
         if metric not in both:
             side = "before" if metric in before else "after"
             raise SpecError(f"{metric} was measured only {side}{suggest(metric, both)}")
@@ -201,19 +217,19 @@ def shared_metrics(a: pd.DataFrame, b: pd.DataFrame, metrics: list[str] | None) 
 def declared_margin(b: pd.DataFrame, margin: float | None) -> float:
     margin = b.attrs["plan"]["analysis"]["equivalence"] if margin is None else margin
     if not 0 <= margin < 1:
-        raise SpecError(f"a margin is a share from 0 to below 1, such as 0.02, not {margin}")
+        raise SpecError(f"the margin must be a share from 0 to below 1, such as 0.02, not {margin}")
     return float(margin)
 
 
 def pairs_by_seed(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    """Do both suites declare pairs, and have the same seeds?"""
+    """Returns whether both suites declare pairs and have the same seeds."""
     plans = [frame.attrs["plan"] for frame in (a, b)]
     declared = all(plan["analysis"]["paired"] for plan in plans)
     return declared and set(plans[0]["seeds"]) == set(plans[1]["seeds"])
 
 
 def match_cells(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> list[MatchedCell]:
-    """The cells that were trained on either side, in the order of the second."""
+    """Returns the cells that were trained in either frame, in the order of `b`."""
     before, after = trainings_by_cell(a, metric), trainings_by_cell(b, metric)
     every = dict.fromkeys([*after, *before])
     cells = [MatchedCell(names, before.get(names, {}), after.get(names, {})) for names in every]
@@ -224,7 +240,7 @@ def match_cells(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> list[MatchedCe
 
 
 def trainings_by_cell(frame: pd.DataFrame, metric: str) -> dict[Names, Side]:
-    """Each cell's trainings by seed."""
+    """Returns the trainings of each cell, keyed by seed."""
     last = frame["role"].eq("trial") & frame["checkpoint"].eq("last")
     rows = frame.loc[last & frame["metric"].eq(metric), [*ARM_COLUMNS, "seed", *COMPARED_COLUMNS]]
     cells: dict[Names, Side] = {}
@@ -238,12 +254,15 @@ def trainings_by_cell(frame: pd.DataFrame, metric: str) -> dict[Names, Side]:
 def incomparable_datasets(
     metric: str, scales: list[str], cells: Sequence[MatchedCell]
 ) -> dict[str, str]:
-    """For each data set why this metric's numbers do not compare, or nothing."""
+    """Returns for each data set why the metric's values are not comparable.
+
+    The reason is empty for comparable data sets.
+    """
     cells_by_dataset: dict[str, list[MatchedCell]] = {}
     for match in cells:
         cells_by_dataset.setdefault(match.names[0], []).append(match)
     if scales[0] != scales[1]:
-        reason = f"{metric} is {scales[0]} before, and {scales[1]} after"
+        reason = f"{metric} is declared differently: {scales[0]} before; {scales[1]} after"
         return dict.fromkeys(cells_by_dataset, reason)
     return {
         data: describe_changed_protocol(f"{metric} of {data}", matched)
@@ -252,7 +271,10 @@ def incomparable_datasets(
 
 
 def describe_changed_protocol(what: str, cells: Sequence[MatchedCell]) -> str:
-    """By which protocols this was measured on either side, or nothing if by a single one."""
+    """Returns a sentence with the protocols of both sides if they differ.
+
+    The sentence is empty if there is only one protocol, or if one side has no values.
+    """
     before = measured_protocols(match.before for match in cells)
     after = measured_protocols(match.after for match in cells)
     if not before or not after or len({*before, *after}) == 1:
@@ -262,26 +284,26 @@ def describe_changed_protocol(what: str, cells: Sequence[MatchedCell]) -> str:
 
 
 def describe_scale(frame: pd.DataFrame, metric: str) -> str:
-    """Direction, scale and unit of a metric, as a suite declares them."""
+    """Describes the direction, scale and unit that a suite declares for a metric."""
     facts = frame.attrs["plan"]["metrics"][metric]
     description = f"better if {facts['direction']}, on the scale {facts['transform']}"
     return f"{description}, in {facts['unit']}" if facts["unit"] else description
 
 
 def measured_protocols(sides: Iterable[Side]) -> list[str]:
-    """The protocols by which these trainings have a value."""
+    """Returns the protocols under which these trainings have values."""
     trainings = [training for side in sides for training in side.values()]
     measured = [training for training in trainings if training.value_or_none() is not None]
     return sorted({f"protocol {t.protocol} (version {t.version})" for t in measured})
 
 
 def count_ended(side: Side) -> int:
-    """How many trainings ended in whatever way."""
+    """Counts the trainings that ended, whether done, diverged or failed."""
     return sum(training.has_ended() for training in side.values())
 
 
 def describe_absence(side: Side) -> str:
-    """Why nothing of a cell ended on one side."""
+    """Returns the reason why no training of a cell ended on one side."""
     reasons = [t.reason for t in side.values() if t.outcome == "not_applicable"]
     if reasons:
         return f"not applicable: {reasons[0]}"
@@ -289,7 +311,10 @@ def describe_absence(side: Side) -> str:
 
 
 def has_same_results(before: Side, after: Side) -> bool:
-    """Have the seeds that ended on both sides the same outcomes and values, to the last bit?"""
+    """Returns whether all seeds that ended on both sides have the same outcomes and values.
+
+    Values are compared exactly, to the last bit.
+    """
     results = [
         (result_of(before[seed]), result_of(after[seed]))
         for seed in before.keys() & after.keys()
@@ -304,14 +329,14 @@ def result_of(training: TrainingOutcome) -> tuple[str | None, float | None]:
 
 
 def transformed_values(side: Side, transform: str = "none") -> dict[int, float]:
-    """The measured values by seed, on the transformed scale."""
+    """Returns the measured values by seed, on the transformed scale."""
     to = SCALES[transform].to
     values = {seed: training.value_or_none() for seed, training in side.items()}
     return {seed: to(value) for seed, value in values.items() if value is not None}
 
 
 def training_conditions(frame: pd.DataFrame) -> dict[str, str]:
-    """The budget, device, seeds, metrics and provenance of a suite's trainings, as texts."""
+    """Returns a suite's budget, device, seeds, metrics and provenance as texts."""
     plan = frame.attrs["plan"]
     spent = plan["budget"]
     conditions = {"budget": f"{spent['amount']:,} {spent['unit'].replace('_', ' ')}"}
@@ -320,15 +345,15 @@ def training_conditions(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def describe_changed_code(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
-    """In how many cells the code that trained them changed, as a sentence if it did in any."""
+    """Returns a sentence with the number of cells with changed training code, if any."""
     before, after = code_by_cell(a), code_by_cell(b)
     both = before.index.intersection(after.index)
     count = int((before[both] != after[both]).sum())
-    return [f"sources of the training: changed in {count} of {len(both)} cells"] if count else []
+    return [f"training code: changed in {count} of {len(both)} cells"] if count else []
 
 
 def code_by_cell(frame: pd.DataFrame) -> "pd.Series[Any]":
-    """The hashes of the code that trained each cell, as a set."""
+    """Returns for each cell the set of hashes of the code that trained it."""
     trained = frame[frame["role"].eq("trial") & frame["code"].notna()]
     return trained.groupby(ARM_COLUMNS)["code"].agg(frozenset)
 
@@ -339,7 +364,10 @@ def code_by_cell(frame: pd.DataFrame) -> "pd.Series[Any]":
 def compare_cells(
     a: pd.DataFrame, b: pd.DataFrame, metric: str, margin: float
 ) -> Iterator[tuple[CellComparison, Change | None]]:
-    """Each cell without its verdict, and its change where both sides have values that compare."""
+    """Yields each cell's comparison without its verdict, and its change.
+
+    The change is None unless both sides have comparable values.
+    """
     transform = b.attrs["plan"]["metrics"][metric]["transform"]
     for match in match_cells(a, b, metric):
         cell = replace(blank_comparison(a, b, metric, margin), **describe_match(match, transform))
@@ -353,7 +381,10 @@ def compare_cells(
 
 
 def has_nothing_to_compare(cell: CellComparison) -> bool:
-    """Has the metric no value on either side, though trainings ended well: points have no IS."""
+    """Returns whether the metric has no value on either side although trainings ended well.
+
+    An example is the Inception Score, which is not applicable to points.
+    """
     ended_well = cell.ended_before > cell.failed_before or cell.ended_after > cell.failed_after
     return ended_well and math.isnan(cell.before) and math.isnan(cell.after)
 
@@ -361,7 +392,7 @@ def has_nothing_to_compare(cell: CellComparison) -> bool:
 def blank_comparison(
     a: pd.DataFrame, b: pd.DataFrame, metric: str, margin: float
 ) -> CellComparison:
-    """A comparison with its metric, pairing, unit and margin, and no results."""
+    """Returns a comparison with metric, pairing, unit and margin, but no results."""
     facts = b.attrs["plan"]["metrics"][metric]
     unit = UNIT_OF_TRANSFORM[facts["transform"]]
     paired = pairs_by_seed(a, b)
@@ -369,7 +400,7 @@ def blank_comparison(
 
 
 def describe_match(match: MatchedCell, transform: str) -> dict[str, Any]:
-    """A cell's names, means and failures, and its verdict if that needs no test."""
+    """Returns a cell's names, means and failures, and its verdict if that needs no test."""
     comparison: dict[str, Any] = dict(zip(ARM_COLUMNS, match.names, strict=True))
     comparison["verdict"], comparison["reason"] = match.untested_verdict()
     for name, side in (("before", match.before), ("after", match.after)):
@@ -380,7 +411,10 @@ def describe_match(match: MatchedCell, transform: str) -> dict[str, Any]:
 
 
 def change_between(match: MatchedCell, transform: str, paired: bool) -> Change | None:
-    """After less before on the transformed scale; None if there are no two values to compare."""
+    """Computes after minus before on the transformed scale.
+
+    Returns None if there are no two values to compare.
+    """
     before = transformed_values(match.before, transform)
     after = transformed_values(match.after, transform)
     if paired:
@@ -395,7 +429,10 @@ def change_between(match: MatchedCell, transform: str, paired: bool) -> Change |
 def mean_comparison(
     blank: CellComparison, cells: Sequence[tuple[CellComparison, Change | None]]
 ) -> CellComparison:
-    """The cells' mean change without its verdict, and how many trainings all of them lost."""
+    """Averages the changes of all cells and adds up their failed trainings.
+
+    The returned comparison has no tested verdict yet.
+    """
     matched = [c for c, _ in cells if c.verdict not in UNTESTED_VERDICTS]
     refused = dict.fromkeys(c.reason for c, _ in cells if c.verdict == "not comparable")
     totals: dict[str, Any] = {name: sum(getattr(c, name) for c in matched) for name in COUNT_FIELDS}
@@ -406,7 +443,10 @@ def mean_comparison(
 
 
 def classify_without_test(matched: Sequence[CellComparison]) -> str:
-    """Whether all cells with values have the same ones, or whether there is none at all."""
+    """Returns the verdict for all cells together if it needs no test, or an empty string.
+
+    It is `identical` if all cells with values are identical, and `not comparable` if no cell matched.
+    """
     if not matched:
         return "not comparable"
     measured = [c for c in matched if not (math.isnan(c.before) and math.isnan(c.after))]
@@ -420,7 +460,7 @@ def failure_counts(c: CellComparison) -> Sequence[int]:
 def with_tests(
     c: CellComparison, changes: Sequence[Change], table: Sequence[Sequence[int]]
 ) -> CellComparison:
-    """The comparison with the mean of these changes and the tests of values and of failures."""
+    """Returns the comparison with the mean change and the tests of values and failures."""
     combined = estimate_contrast(changes)
     transform = "log" if c.unit == "ratio" else "none"
     ends = (combined.mean, *combined.interval())
@@ -432,10 +472,11 @@ def with_tests(
 
 
 def fisher_test(table: Sequence[Sequence[int]]) -> tuple[float, float]:
-    """How many more failed after than one expects, and the exact two-sided p of that.
+    """Computes the excess of failures after, and its exact two-sided p.
 
-    One row per cell: failed and ended before, failed and ended after. Each cell keeps the failures
-    that it has in all, as in Fisher's test of one; p is NaN if they could not have fallen otherwise.
+    `table` has one row per cell: failed and ended before, failed and ended after. The excess is the number
+    of failures after, minus their expected number. The total failures of each cell are held fixed, as in
+    Fisher's test of one table. p is NaN if the failures could be distributed in one way only.
     """
     null, excess, observed = np.ones(1), 0.0, 0
     for failed_before, ended_before, failed_after, ended_after in table:
@@ -447,12 +488,15 @@ def fisher_test(table: Sequence[Sequence[int]]) -> tuple[float, float]:
             excess += failed_after - lost * ended_after / total
     if np.count_nonzero(null) < 2:
         return excess, math.nan
-    p = float(null[null <= null[observed] * (1 + 1e-7)].sum())  # equal ones differ by rounding
+    p = float(null[null <= null[observed] * (1 + 1e-7)].sum())  # tolerates rounding
     return excess, min(1.0, p)
 
 
 def with_verdict(c: CellComparison, p: float, failure_p: float) -> CellComparison:
-    """The comparison with corrected p and its verdict, no stronger than its interval."""
+    """Returns the comparison with its corrected p-values and its verdict.
+
+    The verdict is never stronger than the interval.
+    """
     c = replace(c, p=p, failure_p=failure_p)
     return replace(c, verdict=c.verdict or decide_comparison_verdict(c))
 
@@ -468,11 +512,14 @@ def decide_comparison_verdict(c: CellComparison) -> str:
     return "undecided"
 
 
-# In words
+# Sentences
 
 
 def summarize_comparisons(comparisons: Sequence[CellComparison]) -> list[str]:
-    """How many cells of each metric came out how, a sentence each, and what was not compared."""
+    """Returns one sentence per metric with the number of cells per verdict.
+
+    Further sentences give the reasons for cells that are not comparable.
+    """
     metrics = dict.fromkeys(c.metric for c in comparisons)
     sentences = [format_tally(m, [c for c in comparisons if c.metric == m]) for m in metrics]
     refused = dict.fromkeys(c.reason for c in comparisons if c.verdict == "not comparable")
@@ -480,14 +527,14 @@ def summarize_comparisons(comparisons: Sequence[CellComparison]) -> list[str]:
 
 
 def format_tally(metric: str, comparisons: Sequence[CellComparison]) -> str:
-    """`fid of 5 cells: 2 better, 1 undecided, 2 new.`"""
+    """Returns a sentence such as `fid of 5 cells: 2 better, 1 undecided, 2 new.`"""
     counted = Counter(c.verdict for c in comparisons)
     counts = ", ".join(f"{counted[v]} {v}" for v in COMPARISON_VERDICTS if counted[v])
     return f"{metric} of {format_count(len(comparisons), 'cell')}: {counts}."
 
 
 def format_comparison(c: CellComparison) -> str:
-    """One comparison in a sentence, no stronger than its interval."""
+    """Describes one comparison in a sentence that is no stronger than its interval."""
     names = " / ".join(filter(None, (c.data, c.variant, c.loss, c.tricks, c.plan)))
     return f"{names or 'mean over all matched cells'}, {c.metric}: {format_verdict(c)}{format_failures(c)}."
 
@@ -506,7 +553,7 @@ def format_verdict(c: CellComparison) -> str:
 
 
 def format_amount(c: CellComparison) -> str:
-    """`0.71 times as much [0.63, 0.80], 5 pairs, p = 0.003`, or that there is no interval."""
+    """Returns, for example, `0.71 times as much [0.63, 0.80], 5 pairs, p = 0.003`."""
     if math.isnan(c.change):
         return "no values on both sides"
     form = "{:.3g}" if c.unit == "ratio" else "{:+.3g}"
@@ -521,7 +568,10 @@ def format_amount(c: CellComparison) -> str:
 
 
 def format_failures(c: CellComparison) -> str:
-    """`; failed 0 of 5 (0 % to 43 %) before, 5 of 5 (57 % to 100 %) after`, as Wilson has it."""
+    """Describes the failures of both sides, with Wilson's intervals.
+
+    Example: `; failed 0 of 5 (0 % to 43 %) before, 5 of 5 (57 % to 100 %) after`.
+    """
     sides = (("before", c.failed_before, c.ended_before), ("after", c.failed_after, c.ended_after))
     if not c.failed_before + c.failed_after:
         return ""

@@ -1,7 +1,7 @@
-"""Contrasts: weighted sums of arms within each cell, and their mean over cells, with honest errors.
+"""Contrasts: weighted sums of arms within each cell, and their means over cells.
 
-Cells are those of the grid, not a sample of all cells: the error of a contrast comes from the seeds
-within each cell, with the freedom of Welch (1947) and Satterthwaite (1946).
+The cells are those of the grid, not a sample of all cells: the error of a contrast comes from the seeds
+within each cell. Degrees of freedom follow Welch (1947) and Satterthwaite (1946).
 """
 
 import math
@@ -15,14 +15,17 @@ from scipy import optimize, stats
 from .intervals import CONFIDENCE_LEVEL, SCALES
 
 CELL_COLUMNS = ["data", "variant", "loss", "plan"]
-TEST_POWER = 0.8  # with which an effect of the smallest size would have been detected
+TEST_POWER = 0.8  # the power at the smallest detectable effect
 
 Cell = tuple[Hashable, ...]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One cell's contrast, its squared error where seeds allow one, and that error's freedom."""
+    """The contrast of one cell, its squared error, and the error's degrees of freedom.
+
+    The squared error is NaN if a cell has too few seeds.
+    """
 
     mean: float
     variance: float
@@ -32,7 +35,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A contrast over cells, on the transformed scale; no error where seeds allow none."""
+    """A contrast over cells on the transformed scale; the error is NaN with too few seeds."""
 
     mean: float
     error: float
@@ -43,11 +46,14 @@ class Estimate:
         return self.mean - half, self.mean + half
 
     def p(self) -> float:
-        """Two-sided, of no change."""
+        """Computes the two-sided p-value of the hypothesis of no change."""
         return 2 * float(stats.t.sf(abs(self.mean) / self.error, self.freedom))
 
     def smallest_detectable(self, family: int) -> float:
-        """The least true change that a t test would have shown with TEST_POWER, corrected for its family."""
+        """Computes the smallest true change that a t test would detect with power TEST_POWER.
+
+        The level of the test has a Bonferroni correction for the size of the family.
+        """
         if not self.error > 0:
             return math.nan
         bound = float(stats.t.ppf(1 - (1 - CONFIDENCE_LEVEL) / (2 * family), self.freedom))
@@ -59,9 +65,10 @@ class Estimate:
 
 
 def cell_tables(values: pd.DataFrame, transform: str) -> Iterator[tuple[Cell, pd.DataFrame]]:
-    """Each cell's outcomes on the transformed scale: a row a seed, a column an arm, NaN where missing.
+    """Yields the outcomes of each cell on the transformed scale, as a table.
 
-    Arms that do not apply are not there, nor those that were measured in none of the cells.
+    A table has one row per seed and one column per arm, with NaN for missing values. Arms that are not
+    applicable are left out, and so are arms that were not measured in any cell.
     """
     tried = values["tricks"].isin(values.loc[values["value"].notna(), "tricks"])
     applicable = values[tried & values["outcome"].ne("not_applicable")]
@@ -74,7 +81,7 @@ def cell_tables(values: pd.DataFrame, transform: str) -> Iterator[tuple[Cell, pd
 
 
 def measured_arms(table: pd.DataFrame) -> tuple[str, ...]:
-    """The arms of a cell that have an outcome."""
+    """Returns the arms of a cell that have an outcome."""
     has_values = ~np.isnan(table.to_numpy()).all(axis=0)
     return tuple(
         arm for arm, is_measured in zip(table.columns, has_values, strict=True) if is_measured
@@ -84,7 +91,10 @@ def measured_arms(table: pd.DataFrame) -> tuple[str, ...]:
 def contrast_within_cell(
     table: pd.DataFrame, weights: Mapping[str, float], paired: bool
 ) -> Change | None:
-    """The contrast in one cell: of the seeds that all arms have, or of each arm's own; None of none."""
+    """Computes the contrast within one cell, or None without values.
+
+    A paired contrast uses the seeds that all arms have. Otherwise each arm contributes its own seeds.
+    """
     arms, factors = arm_columns(table, weights), np.array(list(weights.values()))
     if paired:
         return mean_change_of(arms[~np.isnan(arms).any(1)] @ factors)
@@ -95,13 +105,16 @@ def contrast_within_cell(
 
 
 def arm_columns(table: pd.DataFrame, arms: Iterable[str]) -> np.ndarray:
-    """Those of these arms; many times as fast as pandas, which is called for every trick and cell."""
+    """Returns the columns of these arms as an array [seeds, arms].
+
+    This is called for each trick and cell, and is much faster than indexing with pandas.
+    """
     names = table.columns.tolist()
     return table.to_numpy()[:, [names.index(arm) for arm in arms]]
 
 
 def mean_change_of(values: np.ndarray) -> Change | None:
-    """The mean of independent values."""
+    """Computes the mean of independent values and its squared error."""
     count = len(values)
     if count == 0:
         return None
@@ -110,7 +123,7 @@ def mean_change_of(values: np.ndarray) -> Change | None:
 
 
 def sum_changes(parts: list[Change], wanted: int) -> Change | None:
-    """The sum of independent changes; None if some are missing."""
+    """Adds up independent changes; returns None if there are fewer than `wanted`."""
     if len(parts) < wanted:
         return None
     mean, seeds = sum(part.mean for part in parts), min(part.seeds for part in parts)
@@ -122,7 +135,7 @@ def sum_changes(parts: list[Change], wanted: int) -> Change | None:
 
 
 def satterthwaite_freedom(variances: Sequence[float], freedoms: Sequence[float]) -> float:
-    """The freedom of a sum of independent squared errors."""
+    """Computes the degrees of freedom of a sum of independent squared errors."""
     if not sum(variances) > 0:
         return min(freedoms)
     terms = [v**2 / f for v, f in zip(variances, freedoms, strict=True) if v > 0]
@@ -132,16 +145,17 @@ def satterthwaite_freedom(variances: Sequence[float], freedoms: Sequence[float])
 def estimate_contrast(
     changes: Sequence[Change], weights: Sequence[float] | None = None
 ) -> Estimate:
-    """The weighted sum of cells' changes; their mean, unless weights are given.
+    """Computes the weighted sum of the cells' changes, by default their mean.
 
-    A cell with a single pair borrows the others' mean variance; without any, there is no error.
+    A cell with a single seed or pair borrows the mean variance of the other cells. Without any variance
+    there is no error.
     """
     if not changes:
         return Estimate(math.nan, math.nan, math.nan)
     factors = [1 / len(changes)] * len(changes) if weights is None else list(weights)
     mean = sum(w * c.mean for w, c in zip(factors, changes, strict=True))
     estimable = [(w, c) for w, c in zip(factors, changes, strict=True) if c.freedom > 0]
-    # What the estimated variances count for, in the sum and so in its freedom: borrowing adds none.
+    # Borrowed variances scale the estimated ones, so they add no degrees of freedom.
     borrowed = sum(w**2 / c.seeds for w, c in zip(factors, changes, strict=True) if c.freedom <= 0)
     parts = [(w**2 + borrowed * c.seeds / len(estimable)) * c.variance for w, c in estimable]
     if not estimable or not sum(parts) > 0:
@@ -151,7 +165,7 @@ def estimate_contrast(
 
 
 def holm_correct(p: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (1979); what has no p keeps none."""
+    """Applies Holm's step-down correction (1979); entries that are NaN stay NaN."""
     ordered = sorted((value, i) for i, value in enumerate(p) if not math.isnan(value))
     corrected, least = [math.nan] * len(p), 0.0
     for rank, (value, i) in enumerate(ordered):
@@ -161,7 +175,7 @@ def holm_correct(p: Sequence[float]) -> list[float]:
 
 
 def arm_difference(trick: np.ndarray, none: np.ndarray, paired: bool) -> Change:
-    """The difference of two arms over their seeds, on the transformed scale."""
+    """Computes the difference of two arms over their seeds, on the transformed scale."""
     table = pd.DataFrame({"trick": pd.Series(trick), "none": pd.Series(none)})
     difference = contrast_within_cell(table, {"trick": 1.0, "none": -1.0}, paired)
     assert difference
@@ -169,6 +183,6 @@ def arm_difference(trick: np.ndarray, none: np.ndarray, paired: bool) -> Change:
 
 
 def combine_changes(changes: Sequence[Change]) -> tuple[float, float, float, float]:
-    """Mean over cells, interval and two-sided p of no change."""
+    """Returns the mean over cells, its interval, and the two-sided p of no change."""
     contrast = estimate_contrast(changes)
     return (contrast.mean, *contrast.interval(), contrast.p())

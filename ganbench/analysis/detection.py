@@ -1,7 +1,8 @@
-"""Detection: what went wrong in a training, and since which step, from its learning curve alone.
+"""Detection of failures in a training from its curves, with the step at which they began.
 
-A flag holds from its step to the end: a collapse, or a discriminator that dominates, from which the
-training recovered is none. The step is that of the first loss record, or score, that shows it.
+A flag holds from its step to the end of training. If the training recovers from a collapse or from a
+dominant discriminator, it has no flag. The step is that of the first loss record, or the first score,
+that shows the failure.
 """
 
 import math
@@ -14,20 +15,18 @@ from scipy import signal
 
 FLAG_NAMES = ("collapse", "oscillation", "won", "diverged")
 
-MIN_DOMINANT_ACCURACY = 0.99  # of pairs: normal scores of equal spread lie 3.3 deviations apart
-MIN_LASTING_SHARE = (
-    0.1  # of the training, at the least, is how long a dominant discriminator has dominated
-)
-MIN_LOOKS = 3  # at the least, for the same: one loss record alone may be a few steps
+MIN_DOMINANT_ACCURACY = 0.99  # of pairs; normal scores then differ by 3.3 standard deviations
+MIN_LASTING_SHARE = 0.1  # of the training: the minimum length of dominance
+MIN_LOOKS = 3  # minimum length of dominance in loss records; one record may be a few steps
 
 MIN_SERIES_LENGTH = 20  # loss records below which no cycle is reported
-MIN_CYCLE_PERIODS = 3.5  # at the least, of a cycle: what has fewer is taken for a trend
-MIN_LOOKS_PER_PERIOD = 3  # at the least: loss records are means, in which faster cycles vanish
+MIN_CYCLE_PERIODS = 3.5  # fewer periods are taken for a trend
+MIN_LOOKS_PER_PERIOD = 3  # loss records are means, in which faster cycles vanish
 MIN_SPECTRAL_PROMINENCE = (
-    18.0  # times the power of noise there: at most 1 in 100 series of noise have as much
+    18.0  # times the noise power there; at most 1 in 100 noise series reach it
 )
-MIN_EXPLAINED_SHARE = 0.25  # of the variance is the cycle's, at the least
-CYCLE_START_SHARES = (0.0, 0.25, 0.5)  # of the training, left out: a cycle may begin late
+MIN_EXPLAINED_SHARE = 0.25  # of the variance that the cycle explains
+CYCLE_START_SHARES = (0.0, 0.25, 0.5)  # of the training to leave out: a cycle may begin late
 
 Numbers = NDArray[np.float64]
 Points = Sequence[Mapping[str, Any]]  # the rows of one part of a curve
@@ -36,9 +35,9 @@ Points = Sequence[Mapping[str, Any]]  # the rows of one part of a curve
 def detect_flags(
     curve: Mapping[str, Any], result: Mapping[str, Any], share: float
 ) -> dict[str, int]:
-    """The flags of a trial with the step of each, from the content of curve.json and result.json.
+    """Returns the flags of a trial with their steps, from curve.json and result.json.
 
-    Collapsed is what watches below this share of what held-out data score.
+    A trial collapsed if a watched metric fell below this share of the floor.
     """
     losses = curve.get("losses", ())
     steps = {
@@ -51,17 +50,17 @@ def detect_flags(
 
 
 def detect_collapse(scores: Points, floor: Mapping[str, float], share: float) -> int | None:
-    """Since when any watched metric has been below its share of the floor.
+    """Returns the step since which a watched metric has been below its share of the floor.
 
-    The first score of all, if it never was above: then the generator has not collapsed but never
-    learned.
+    The step is that of the first score if the metric never was above. Then the generator has not collapsed:
+    it never learned.
     """
     steps = [since_below(scores, metric, share * level) for metric, level in floor.items()]
     return min((step for step in steps if step is not None), default=None)
 
 
 def since_below(scores: Points, metric: str, least: float) -> int | None:
-    """The step of the first score of those at the end that are all below."""
+    """Returns the first step of the final run of scores below `least`, or None."""
     begun = None
     for point in scores:
         if point.get(metric) is not None:
@@ -71,9 +70,9 @@ def since_below(scores: Points, metric: str, least: float) -> int | None:
 
 
 def detect_discriminator_dominance(losses: Points) -> int | None:
-    """The step since which the discriminator has separated nearly all pairs of a real and a fake.
+    """Returns the step since which the discriminator has separated nearly all real-fake pairs.
 
-    Pair accuracy depends on the order of scores alone, so it means the same on every loss's scale.
+    Pair accuracy depends only on the order of the scores, so it is comparable across losses.
     """
     width, pair_accuracy = resample_evenly(losses, "told_apart")
     missed = np.flatnonzero(pair_accuracy < MIN_DOMINANT_ACCURACY)
@@ -85,7 +84,7 @@ def detect_discriminator_dominance(losses: Points) -> int | None:
 
 
 def detect_oscillation(losses: Points) -> int | None:
-    """Since when the mean score of fakes has cycled."""
+    """Returns the step since which the mean score of fakes has oscillated, or None."""
     width, score = resample_evenly(losses, "fake_score")
     for share in CYCLE_START_SHARES:
         start = int(share * len(score))
@@ -95,9 +94,9 @@ def detect_oscillation(losses: Points) -> int | None:
 
 
 def resample_evenly(losses: Points, name: str) -> tuple[int, Numbers]:
-    """The steps between loss records, and the mean of a term over every so many steps.
+    """Returns the steps between loss records, and the mean of a term over each such interval.
 
-    Losses are recorded at even distances and whenever there is a score: the latter are merged.
+    Losses are recorded at even distances and at each score. The additional records are merged.
     """
     points = [(row["step"], row[name]) for row in losses if row.get(name) is not None]
     if not points:
@@ -110,15 +109,16 @@ def resample_evenly(losses: Points, name: str) -> tuple[int, Numbers]:
 
 
 def find_cycle_start(series: Numbers) -> int | None:
-    """The place at which a lasting cycle begins, or None: a spectral line far above red noise.
+    """Returns the index at which a lasting cycle begins, or None.
 
-    Red noise is what remembers its last value (AR(1), as in Schulz and Mudelsee, 2002), white noise
-    included. It is fitted to what the cycle leaves: a cycle in it would raise its own background.
+    A cycle is a spectral line far above red noise. Red noise is an AR(1) process, as in Schulz and
+    Mudelsee (2002), and includes white noise. It is fitted to the residual of the cycle, because a cycle
+    in the data would raise its own background.
     """
     if len(series) < MIN_SERIES_LENGTH:
         return None
     plain = signal.detrend(series)
-    if plain.std() <= 1e-9 * np.abs(series).max():  # a straight line, but for rounding
+    if plain.std() <= 1e-9 * np.abs(series).max():  # a straight line, except for rounding
         return None
     frequency, power = find_spectral_line(plain)
     rest = plain - fit_sine(plain, frequency)
@@ -129,7 +129,10 @@ def find_cycle_start(series: Numbers) -> int | None:
 
 
 def find_spectral_line(plain: Numbers) -> tuple[float, float]:
-    """The frequency, in cycles per loss record, that stands out most over red noise, and its power."""
+    """Returns the frequency that is most prominent over red noise, and its power.
+
+    The frequency is in cycles per loss record.
+    """
     count = len(plain)
     frequencies = np.fft.rfftfreq(4 * count)  # finer than 1 / count: cycles need not be whole
     power = np.abs(np.fft.rfft(plain, 4 * count)) ** 2 / count
@@ -140,7 +143,7 @@ def find_spectral_line(plain: Numbers) -> tuple[float, float]:
 
 
 def fit_sine(plain: Numbers, frequency: float) -> Numbers:
-    """The sine of this frequency that fits best."""
+    """Returns the least-squares sine of this frequency."""
     angle = 2 * np.pi * frequency * np.arange(len(plain))
     basis = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     fitted: Numbers = basis @ np.linalg.lstsq(basis, plain, rcond=None)[0]
@@ -148,16 +151,20 @@ def fit_sine(plain: Numbers, frequency: float) -> Numbers:
 
 
 def red_noise_power(series: Numbers, frequency: Any) -> Any:
-    """The power that AR(1) noise of this series' variance and memory has at a frequency."""
+    """Computes the power of red noise at a frequency.
+
+    The AR(1) noise has the variance and lag-1 autocorrelation of the series.
+    """
     memory = float(np.clip(series[1:] @ series[:-1] / (series @ series), 0.0, 0.999))
     spread = 1 + memory**2 - 2 * memory * np.cos(2 * np.pi * frequency)
     return series.var() * (1 - memory**2) / spread
 
 
 def estimate_onset(plain: Numbers, frequency: float) -> int | None:
-    """Where noise most likely turns into noise with this cycle, or None if the cycle has died out.
+    """Returns the most likely index at which noise turns into noise with this cycle.
 
-    A cycle from a place to the end explains |sum of x exp(-iwt)|^2 / (loss records in it) of the variance.
+    A cycle from an index to the end explains |Σ x exp(-iωt)|² / (number of loss records in it) of the
+    variance. Returns None if the cycle has died out.
     """
     count = len(plain)
     turned = plain * np.exp(-2j * np.pi * frequency * np.arange(count))

@@ -1,7 +1,7 @@
-"""Effects: what each trick changes against the same cell and seed without it, and how surely.
+"""Effects: the change that each trick makes against the same cell and seed without it.
 
-A trick that was tried on several backgrounds, as in a factorial design, has its mean over these; one
-that was only tried together with others is compared together with them, against none.
+If a trick was tried on several backgrounds, as in a factorial design, its effect is the mean over these
+backgrounds. Tricks that were only tried together are compared together with no trick.
 """
 
 import math
@@ -31,49 +31,61 @@ from .rows import LOST_OUTCOMES, outcome_facts, refuse_mixed_protocols
 
 @dataclass(frozen=True)
 class Effect:
-    """One trick against none. On a log scale `ratio` is that of the outcome, below 1 where it falls."""
+    """The effect of a trick against none.
+
+    On a log scale, `ratio` is the ratio of outcomes: below 1 if the outcome falls.
+    """
 
     tricks: str
-    ratio: float  # or the difference, where the metric's scale is not logarithmic
+    ratio: float  # the difference if the scale of the metric is not logarithmic
     low: float
     high: float
-    pairs: int  # seeds of cells in which it was compared
+    pairs: int  # compared seeds, summed over cells
     cells: int
-    lost: int  # trainings with it that diverged or failed, where none did not
+    lost: int  # trainings that diverged or failed with the trick but not without it
     p: float  # two-sided, Holm-corrected over all effects of its family
     verdict: str  # helps, harms, equivalent, undecided
-    variant: str = ""  # the one that it is about, or all
-    loss: str = ""  # likewise
-    smallest: float = math.nan  # the least ratio (above 1) or difference that would have been shown
-    correlation: float = math.nan  # between the arms of a pair; pairing pays where it is high
+    variant: str = ""  # the variant of the effect; empty for all variants
+    loss: str = ""  # the loss of the effect; empty for all losses
+    smallest: float = math.nan  # the smallest detectable ratio (above 1) or difference
+    correlation: float = math.nan  # between the arms of a pair; pairing helps if it is high
 
 
 def trick_effects(frame: pd.DataFrame) -> list[Effect]:
-    """Every trick against none, over the cells that can estimate it.
+    """Estimates the effect of each trick against none, over the cells that can estimate it.
 
-    The cells are those of the grid, not a sample of all cells: the error comes from the seeds within
-    each, by the pairing that the suite declared, and the interval says nothing about other cells.
+    The cells are those of the grid, not a sample of all cells. The error comes from the seeds within each
+    cell, paired if the suite declares pairs. The interval does not cover other cells.
     """
     return effects_of_family(frame, {(): outcome_rows(frame)}, ())
 
 
 def chain_effects(frame: pd.DataFrame) -> list[Effect]:
-    """Every list of several tricks as it is, against none; a family of its own."""
+    """Estimates the effect of each list of several tricks against none, as one family."""
     return effects_of_family(frame, {(): outcome_rows(frame)}, (), lists_of_several_tricks)
 
 
 def effects_by_variant(frame: pd.DataFrame) -> list[Effect]:
-    """The same within each variant, as a family of its own; nothing if there is only one."""
+    """Estimates the effects within each variant, as a family of their own.
+
+    Returns an empty list if there is only one variant.
+    """
     return effects_by(frame, "variant")
 
 
 def effects_by_loss(frame: pd.DataFrame) -> list[Effect]:
-    """The same within each loss, as a family of its own; nothing if there is only one."""
+    """Estimates the effects within each loss, as a family of their own.
+
+    Returns an empty list if there is only one loss.
+    """
     return effects_by(frame, "loss")
 
 
 def effects_by(frame: pd.DataFrame, *axes: str) -> list[Effect]:
-    """The same within each combination of these columns; nothing if there is only one."""
+    """Estimates the effects within each combination of these columns.
+
+    Returns an empty list if there is only one combination.
+    """
     groups = outcome_rows(frame).groupby(list(axes), sort=False)
     effects = {key if isinstance(key, tuple) else (key,): part for key, part in groups}
     return effects_of_family(frame, effects, axes) if len(effects) > 1 else []
@@ -85,7 +97,7 @@ def effects_of_family(
     axes: tuple[str, ...],
     names: Callable[[pd.DataFrame], list[str]] | None = None,
 ) -> list[Effect]:
-    """Every name in every group, corrected together."""
+    """Estimates each named effect in each group, corrected together for their number."""
     plan = frame.attrs["plan"]["analysis"]
     facts = outcome_facts(frame)
     raw: list[tuple[Effect, Estimate]] = []
@@ -106,23 +118,22 @@ def effects_of_family(
 
 
 def with_group(effect: Effect, group: dict[str, Any]) -> Effect:
-    """The effect with the group that it is about."""
     return replace(effect, **group)
 
 
 def outcome_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows that are compared: the declared outcome of trials, at the last checkpoint."""
+    """Returns the rows of the declared outcome: trials at the last checkpoint."""
     outcome = refuse_mixed_protocols(frame).attrs["plan"]["analysis"]["outcome"]
     chosen = (frame["role"] == "trial") & (frame["checkpoint"] == "last")
     rows = frame[chosen & (frame["metric"] == outcome)]
-    rows.attrs = {}  # pandas copies them at every turn
+    rows.attrs = {}  # pandas would copy them in each operation
     return rows
 
 
 def estimate_effects(
     values: pd.DataFrame, names: list[str], transform: str, paired: bool
 ) -> list[tuple[Effect, Estimate]]:
-    """Each name's effect without its verdict, and the estimate behind it."""
+    """Estimates each named effect; returns effects without verdict and their estimates."""
     cells = dict(cell_tables(values, transform))
     effects = []
     for name in names:
@@ -148,14 +159,14 @@ def estimate_effects(
 
 
 def ratio_or_difference(value: float, transform: str) -> float:
-    """A change as a ratio where the scale is logarithmic, else as it is."""
+    """Returns a change as a ratio if the scale is logarithmic, else unchanged."""
     return SCALES[transform].back(value) if transform == "log" else value
 
 
 def names_of_effects(values: pd.DataFrame) -> list[str]:
-    """The single tricks that some cell can estimate, then the arms with any other trick.
+    """Returns the single tricks that some cell can estimate, then the arms with other tricks.
 
-    An arm whose tricks can all be estimated one by one has no effect of its own.
+    An arm has no effect of its own if each of its tricks can be estimated alone.
     """
     arms = applicable_arms(values)
     single = estimable_tricks(values, tricks_in(arms))
@@ -165,13 +176,16 @@ def names_of_effects(values: pd.DataFrame) -> list[str]:
 
 
 def applicable_arms(values: pd.DataFrame) -> list[str]:
-    """The arms that apply somewhere, in order of appearance, without the one of no trick."""
+    """Returns the arms that are applicable in some cell, in order of appearance.
+
+    The arm without tricks is left out.
+    """
     applicable = values[values["outcome"] != "not_applicable"]
     return [arm for arm in applicable["tricks"].unique() if arm != NO_TRICK]
 
 
 def estimable_tricks(values: pd.DataFrame, tricks: list[str]) -> list[str]:
-    """The tricks whose main effect the arms of some cell can estimate."""
+    """Returns the tricks with a main effect that the arms of some cell can estimate."""
     applicable = values[values["outcome"] != "not_applicable"]
     cells = applicable.groupby(CELL_COLUMNS, dropna=False)["tricks"]
     arms_by_cell = [tuple(arms.unique()) for _, arms in cells]
@@ -181,12 +195,14 @@ def estimable_tricks(values: pd.DataFrame, tricks: list[str]) -> list[str]:
 
 
 def lists_of_several_tricks(values: pd.DataFrame) -> list[str]:
-    """The arms with several tricks."""
     return [arm for arm in applicable_arms(values) if len(tricks_of_arm(arm)) > 1]
 
 
 def effect_weights(table: pd.DataFrame, name: str) -> Weights | None:
-    """Weights of a cell's arms that estimate an effect: a trick's main effect, or a list against none."""
+    """Returns the weights of a cell's arms that estimate an effect, or None.
+
+    The effect is the main effect of a single trick, or a list of tricks against none.
+    """
     measured_names = measured_arms(table)
     if len(tricks_of_arm(name)) == 1:
         return main_effect_weights(tuple(table.columns), name, measured_names)
@@ -196,7 +212,7 @@ def effect_weights(table: pd.DataFrame, name: str) -> Weights | None:
 def changes_by_cell(
     cells: Mapping[Cell, pd.DataFrame], weights_by_cell: Mapping[Cell, Weights], paired: bool
 ) -> dict[Cell, Change]:
-    """Each cell's change, of the cells that have one."""
+    """Returns the change of each cell, without the cells that have none."""
     changes = {
         cell: contrast_within_cell(cells[cell], weights, paired)
         for cell, weights in weights_by_cell.items()
@@ -205,7 +221,11 @@ def changes_by_cell(
 
 
 def count_lost_trainings(values: pd.DataFrame, name: str) -> int:
-    """Trainings with these tricks that diverged or failed, in a cell and seed where none was measured."""
+    """Counts lost trainings with these tricks that have a measured baseline.
+
+    A lost training diverged or failed. The baseline is the training without tricks in the same cell and
+    with the same seed.
+    """
     place = values.groupby([*CELL_COLUMNS, "seed"], dropna=False).ngroup()
     fine = place[values["tricks"].eq(NO_TRICK) & values["value"].notna()]
     with_it = values["tricks"].map(lambda arm: tricks_of_arm(name) <= tricks_of_arm(arm))
@@ -216,9 +236,10 @@ def count_lost_trainings(values: pd.DataFrame, name: str) -> int:
 def pair_correlation(
     cells: Mapping[Cell, pd.DataFrame], weights_by_cell: Mapping[Cell, Weights]
 ) -> float:
-    """Between what is compared, over seeds within cells: pooled after each cell's mean is taken off.
+    """Computes the correlation between the two sides of a contrast over seeds within cells.
 
-    NaN where the seeds leave less than a freedom of two: any two points are in line.
+    The correlation is pooled over cells after each cell's mean is subtracted. Returns NaN with fewer than
+    two degrees of freedom, because any two points are collinear.
     """
     sides, freedom = [np.zeros((0, 2))], 0
     for cell, weights in weights_by_cell.items():
@@ -233,7 +254,10 @@ def pair_correlation(
 
 
 def effect_with_verdict(effect: Effect, margin: float, facts: dict[str, str]) -> Effect:
-    """The effect with its verdict, by its corrected p and no stronger than its interval."""
+    """Returns the effect with its verdict from its corrected p.
+
+    The verdict is never stronger than the interval.
+    """
     inside = 1 - margin < effect.low and effect.high < 1 / (1 - margin)
     verdict = "undecided"
     if facts["transform"] == "log" and inside:

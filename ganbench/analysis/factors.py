@@ -1,9 +1,9 @@
-"""Factors: the effect of each trick, and of each pair, from lists of tricks in a cell (Fisher, 1935).
+"""Factors: effects of tricks and of pairs of tricks within a cell (Fisher, 1935).
 
-A list of tricks is a run of a two-level design: each trick is in it or not. Least squares gives the
-weights with which the arms' means add up to a trick's main effect, which is its mean over the
-backgrounds that were tried. With tricks one at a time that is the arm less none; a trick that was only
-tried jointly has no main effect.
+A list of tricks is a run of a two-level design: each trick is present or absent. Least squares gives
+the weights of the arms' means for the main effect of a trick: its mean over the backgrounds that were
+tried. With one trick at a time, the main effect is the arm minus the arm without tricks. A trick that
+was only tried jointly has no main effect.
 """
 
 import itertools
@@ -15,19 +15,19 @@ import numpy as np
 NO_TRICK = "none"
 TRICK_SEPARATOR = " + "
 WEIGHT_DIGITS = (
-    12  # of a weight: a pseudoinverse's last ones are the machine's, and weights are simple shares
+    12  # the last digits of a pseudoinverse differ by machine; weights are simple fractions
 )
 Weights = dict[str, float]
 Term = tuple[str, ...]
 
 
 def tricks_of_arm(arm: str) -> frozenset[str]:
-    """The tricks of an arm by its name."""
+    """Returns the set of tricks in the name of an arm."""
     return frozenset() if arm == NO_TRICK else frozenset(arm.split(TRICK_SEPARATOR))
 
 
 def tricks_in(arms: Sequence[str]) -> list[str]:
-    """Single tricks, in the order in which they appear."""
+    """Returns the single tricks of all arms, in order of appearance."""
     with_tricks = [arm for arm in arms if arm != NO_TRICK]
     return list(dict.fromkeys(trick for arm in with_tricks for trick in arm.split(TRICK_SEPARATOR)))
 
@@ -35,10 +35,10 @@ def tricks_in(arms: Sequence[str]) -> list[str]:
 def main_effect_weights(
     arms: Sequence[str], trick: str, measured: Sequence[str] | None = None
 ) -> Weights | None:
-    """Weights of the arms' means that add up to what a trick changes; None if no weights do.
+    """Returns weights of the arms' means that estimate a trick's main effect, or None.
 
-    Where not all arms were measured, those that were must add up to the same whichever two tricks
-    interact: or else an interaction would pass for a change of the trick where an arm is missing.
+    If some arms were not measured, the weights of the measured arms must give the same sum for any
+    interaction of two tricks. Otherwise an interaction could pass for a main effect.
     """
     full_weights = average_over_backgrounds(tuple(arms), trick)
     if full_weights is None or measured is None or set(full_weights) <= set(measured):
@@ -47,19 +47,19 @@ def main_effect_weights(
 
 
 def interaction_weights(arms: Sequence[str], pair: tuple[str, str]) -> Weights | None:
-    """Weights of what two tricks change together beyond what each changes by itself.
+    """Returns weights for the joint effect of two tricks, minus the effect of each alone.
 
-    None if the arms cannot estimate it, as where another pair has the same runs.
+    Returns None if the arms cannot estimate it, for example if another pair has the same runs.
     """
     return term_weights(tuple(arms), pair, 2)
 
 
 @lru_cache(maxsize=4096)
 def average_over_backgrounds(arms: tuple[str, ...], trick: str) -> Weights | None:
-    """What a trick changes, over having and not having each trick whose interaction can be estimated.
+    """Returns the weights of a trick's effect, averaged over its backgrounds.
 
-    Where the arms do not suffice for that, as in a fraction of a design, the weights are those of a
-    model without interactions.
+    The backgrounds have or lack each other trick that has an estimable interaction with this trick. If the
+    arms do not suffice, as in a fractional design, the weights are those of a model without interactions.
     """
     terms, tricks = estimable_terms(arms, 2), tricks_in(arms)
     if trick in tricks:
@@ -73,7 +73,10 @@ def average_over_backgrounds(arms: tuple[str, ...], trick: str) -> Weights | Non
 
 
 def share_in_main_effect(term: set[str], trick: str, pairs: Sequence[set[str]]) -> float:
-    """A term's part in a trick's mean over backgrounds, half of which have the pair's other trick."""
+    """Returns the weight of a term in a trick's mean over backgrounds.
+
+    Half of the backgrounds contain the other trick of a pair, so an interaction has weight 0.5.
+    """
     if term == {trick}:
         return 1.0
     return 0.5 if term in pairs else 0.0
@@ -83,7 +86,10 @@ def share_in_main_effect(term: set[str], trick: str, pairs: Sequence[set[str]]) 
 def carry_to_measured(
     full_weights: tuple[tuple[str, float], ...], measured: tuple[str, ...]
 ) -> Weights | None:
-    """Weights of the measured arms that come to what these weights do, for any effects of pairs."""
+    """Returns weights of the measured arms that give the same sum as `full_weights`.
+
+    The sums are equal for any effects of pairs. Returns None if no such weights exist.
+    """
     arms, factors = zip(*full_weights, strict=True)
     terms, tricks = estimable_terms(arms, 2), set(tricks_in(arms))
     comparable = [arm for arm in measured if tricks_of_arm(arm) <= tricks]
@@ -95,7 +101,10 @@ def carry_to_measured(
 
 @lru_cache(maxsize=4096)
 def term_weights(arms: tuple[str, ...], wanted: tuple[str, ...], order: int) -> Weights | None:
-    """Those of a term in the model of all terms up to an order, if it can be estimated in it."""
+    """Returns the weights of a term in the model of all terms up to an order.
+
+    Returns None if that model cannot estimate the term.
+    """
     terms = estimable_terms(arms, order)
     is_wanted = [set(term) == set(wanted) for term in terms]
     if not any(is_wanted):
@@ -104,7 +113,7 @@ def term_weights(arms: tuple[str, ...], wanted: tuple[str, ...], order: int) -> 
 
 
 def estimable_terms(arms: Sequence[str], order: int) -> list[Term]:
-    """The terms of a model with all interactions up to an order that some arm has."""
+    """Returns the model's terms, up to an interaction order, that occur in some arm."""
     tricks, arm_tricks = tricks_in(arms), [tricks_of_arm(arm) for arm in arms]
     sizes = range(order + 1)
     terms = [term for size in sizes for term in itertools.combinations(tricks, size)]
@@ -118,7 +127,10 @@ def design_matrix(arms: Sequence[str], terms: Sequence[Term]) -> np.ndarray:
 
 
 def solve_weights(arms: Sequence[str], terms: Sequence[Term], wanted: np.ndarray) -> Weights | None:
-    """The least weights of arms that add up to this sum of terms; None if no weights do."""
+    """Returns the minimum-norm weights of arms that give this sum of terms.
+
+    Returns None if no weights do.
+    """
     model = design_matrix(arms, terms)
     solution = (wanted @ np.linalg.pinv(model)).round(WEIGHT_DIGITS)
     if not np.allclose(solution @ model, wanted, atol=1e-9):

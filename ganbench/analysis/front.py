@@ -1,7 +1,7 @@
-"""Front: quality against cost, and which cells none is better than at less training (Pareto, 1896).
+"""Pareto front of quality against training cost (Pareto, 1896).
 
-A cell is on the front of its data set if no other has as good an outcome in as little time and is
-better in one of the two.
+A cell is on the front of its data set unless another cell dominates it. The other cell then has at
+least as good an outcome in at most the same time, and is better in one of the two.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from .intervals import t_interval
 from .profiles import score_rows
 from .rows import ARM_COLUMNS, outcome_facts
 
-COST_COLUMN_OF = {  # column: the cost of a training
+COST_COLUMN_OF = {  # column: cost metric of a training
     "seconds": "train_seconds",
     "images_per_second": "train_images_per_second",
     "memory": "peak_memory",
@@ -30,23 +30,29 @@ FRONT_COLUMNS = [
 
 
 def cost_front(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row a trained cell: its outcome, what its training cost, and whether it is on the front.
+    """Returns one row per trained cell with its outcome, costs, and place on the front.
 
-    Data sets in the order of the frame, and within each the cheapest first: going down its front,
-    the outcome gets better and better. A cell in which a training diverged or failed is never on
-    the front and takes no other from it: its outcome is infinitely bad now and then, and the value
-    beside it is only of the trainings that ended. Nor is one without value or seconds. Trainings
-    that do not apply or were not run are no part of this.
+    Data sets are in the order of the frame; within each data set the cheapest cell comes first. Along the
+    front, from cheap to expensive, the outcome improves.
 
-    Columns: the cell's names, value (the mean outcome on the scale of analysis, in its own unit),
-    failed of so many trainings, and the medians of seconds, images_per_second (both of training
-    alone), memory (bytes at the peak; of the device, or of the process on a CPU) and parameters (of
-    generator and discriminator), on_front.
+    Cells with diverged or failed trainings are never on the front and dominate no other cell. Their mean
+    leaves out these trainings. Cells without a value or without seconds are never on the front either.
+    Trainings that are not applicable or were not run are left out.
+
+    Columns:
+
+    - the cell's names;
+    - value, the mean outcome, averaged on the scale of analysis and given in the unit of the metric;
+    - failed and trainings, two counts;
+    - seconds and images_per_second, both of training alone (medians, as are all costs);
+    - memory, the peak in bytes of the device, or of the process on a CPU;
+    - parameters, of generator and discriminator together;
+    - on_front.
     """
     facts = outcome_facts(frame)
     quality = quality_by_cell(score_rows(frame), facts["transform"])
     cells = quality.merge(costs_by_cell(frame), "left", ARM_COLUMNS)
-    # Of a cell's mean score, on whatever scale, only the order counts.
+    # Only the order of the mean scores matters, so their scale does not.
     score = cells["value"] * (-1 if facts["direction"] == "lower" else 1)
     able = cells["failed"].eq(0) & score.notna() & cells["seconds"].notna()
     cells["on_front"] = False
@@ -58,7 +64,7 @@ def cost_front(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def quality_by_cell(scored: pd.DataFrame, transform: str) -> pd.DataFrame:
-    """Of each cell the mean outcome of what ended, and how many did not."""
+    """Returns each cell's mean outcome over ended trainings, and its number of failures."""
     ended = np.isfinite(scored["score"])
     cells = scored.assign(value=scored["value"].where(ended), failed=~ended)
     means = cells.groupby(ARM_COLUMNS, dropna=False, sort=False).agg(
@@ -70,7 +76,7 @@ def quality_by_cell(scored: pd.DataFrame, transform: str) -> pd.DataFrame:
 
 
 def costs_by_cell(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of each cell the medians of what its trainings cost."""
+    """Returns the median costs of each cell's trainings."""
     cost_rows = frame[frame["role"].eq("trial") & frame["kind"].eq("cost")]
     values = cost_rows.set_index([*ARM_COLUMNS, "seed", "metric"])["value"].unstack("metric")
     values = values.reindex(columns=[*COST_COLUMN_OF.values(), *PARAMETER_COLUMNS]).astype(float)
@@ -80,7 +86,10 @@ def costs_by_cell(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def find_undominated(score: "pd.Series[float]", seconds: "pd.Series[float]") -> NDArray[np.bool_]:
-    """Which have no other that is as good in both and better in one."""
+    """Returns a mask of the cells that no other cell dominates.
+
+    A cell dominates another if it is as good in score and seconds, and better in one.
+    """
     good, spent = score.to_numpy(), seconds.to_numpy()
     as_good = (good[:, None] >= good) & (spent[:, None] <= spent)  # [one, than another]
     better = (good[:, None] > good) | (spent[:, None] < spent)

@@ -1,7 +1,8 @@
-"""Interactions: does a trick do more under one loss, in one variant, or beside another trick?
+"""Interactions of a trick with the loss, the variant, the data set, or another trick.
 
-The change that a trick makes at one level is set against that at the others, in places that are alike
-but for this; two tricks against what each changes by itself. On a log scale both are ratios of ratios.
+The change that a trick makes at one level of a factor is compared with its change at the other levels.
+The compared cells are otherwise equal. The change of two tricks together is compared with the sum of
+both alone. On a log scale, both interactions are ratios of ratios.
 """
 
 import itertools
@@ -37,21 +38,24 @@ INTERACTION_FACTORS = ("loss", "variant", "data")
 
 @dataclass(frozen=True)
 class Interaction:
-    """How much more a trick changes in one place than in others; 1 is none on a log scale, else 0."""
+    """The interaction of a trick with a level of a factor or with another trick.
+
+    Without interaction the ratio is 1 on a log scale; on other scales the difference is 0.
+    """
 
     kind: str  # trick × loss, trick × variant, trick × data, trick × trick
     tricks: str
-    where: str  # `hinge` against the other losses, or the other trick
+    where: str  # a level, compared with the other levels, or the other trick
     ratio: float
     low: float
     high: float
     cells: int
-    p: float  # two-sided, Holm-corrected over all of its kind
+    p: float  # two-sided, Holm-corrected over all interactions of its kind
     verdict: str  # differs, undecided
 
 
 def all_interactions(frame: pd.DataFrame) -> list[Interaction]:
-    """All that the grid can estimate, those of one kind corrected together."""
+    """Estimates all interactions that the grid supports, corrected within each kind."""
     plan = frame.attrs["plan"]["analysis"]
     transform = frame.attrs["plan"]["metrics"][plan["outcome"]]["transform"]
     values = outcome_rows(frame)
@@ -72,7 +76,7 @@ def all_interactions(frame: pd.DataFrame) -> list[Interaction]:
 def factor_interactions(
     changes: Mapping[str, Mapping[Cell, Change]], factor: str, transform: str
 ) -> list[tuple[Interaction, float]]:
-    """Every trick's interactions with one factor before correction, and their p."""
+    """Returns each trick's interactions with one factor, and their uncorrected p."""
     place = CELL_COLUMNS.index(factor)
     return [
         make_interaction((f"trick × {factor}", name, level), mean, count, transform)
@@ -92,23 +96,29 @@ def effect_by_cell(
 def interactions_by_level(
     changes: Mapping[Cell, Change], place: int
 ) -> Iterator[tuple[str, Estimate, int]]:
-    """Each level of a factor against its others, averaged over the blocks that have both."""
+    """Yields each level of a factor against the others, averaged over blocks with both.
+
+    A block is a set of cells that differ in this factor only.
+    """
     shared = cells_in_shared_blocks(list(changes), place)
     names = list(dict.fromkeys(str(cell[place]) for cell in shared))
-    for level in names[:1] if len(names) == 2 else names:  # of two the one says it all
+    for level in names[:1] if len(names) == 2 else names:  # two levels have only one contrast
         weights = weights_against_others(shared, place, level)
         mean = estimate_contrast([changes[cell] for cell in weights], list(weights.values()))
         yield level, mean, len(weights)
 
 
 def cells_in_shared_blocks(cells: Sequence[Cell], place: int) -> list[Cell]:
-    """Those cells that some other one resembles in all but this factor."""
+    """Returns the cells that differ from some other cell in this factor only."""
     blocks = Counter((*cell[:place], *cell[place + 1 :]) for cell in cells)
     return [cell for cell in cells if blocks[(*cell[:place], *cell[place + 1 :])] > 1]
 
 
 def weights_against_others(cells: Sequence[Cell], place: int, level: str) -> dict[Cell, float]:
-    """Weights of cells: in every block the level's less the mean of the others', over all such blocks."""
+    """Returns weights of cells that compare one level with the mean of the others.
+
+    The comparison is made within each block and averaged over the blocks.
+    """
     blocks: dict[Cell, list[Cell]] = {}
     for cell in cells:
         blocks.setdefault((*cell[:place], *cell[place + 1 :]), []).append(cell)
@@ -123,7 +133,7 @@ def weights_against_others(cells: Sequence[Cell], place: int, level: str) -> dic
 def pair_interactions(
     cells: Mapping[Cell, pd.DataFrame], paired: bool
 ) -> Iterator[tuple[str, str, Estimate, int]]:
-    """Each pair of tricks whose interaction some cell can estimate."""
+    """Yields each pair of tricks with an interaction that some cell can estimate."""
     columns = [list(table.columns) for table in cells.values()]
     names = dict.fromkeys(trick for arms in columns for trick in tricks_in(arms))
     for pair in itertools.combinations(names, 2):
@@ -139,7 +149,7 @@ def pair_interactions(
 def make_interaction(
     labels: tuple[str, str, str], estimate: Estimate, cells: int, transform: str
 ) -> tuple[Interaction, float]:
-    """The interaction of this kind, tricks and place before correction, and its p."""
+    """Returns an interaction with these labels before correction, and its p."""
     kind, tricks, where = labels
     low, high = estimate.interval()
     interaction = Interaction(

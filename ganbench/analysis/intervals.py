@@ -12,7 +12,7 @@ CONFIDENCE_LEVEL = 0.95
 
 @dataclass(frozen=True)
 class TransformScale:
-    """To the scale on which a metric is averaged, and back."""
+    """A transform to the scale on which a metric is averaged, and its inverse."""
 
     to: Callable[[float], float]
     back: Callable[[float], float]
@@ -32,7 +32,7 @@ SCALES = {
 
 @dataclass(frozen=True)
 class MeanInterval:
-    """A mean and what it may be at the stated level; no interval from a single value."""
+    """A mean and its confidence interval; `low` and `high` are NaN for a single value."""
 
     mean: float
     low: float
@@ -43,14 +43,15 @@ class MeanInterval:
 def t_interval(
     values: Sequence[float], transform: str = "none", level: float = CONFIDENCE_LEVEL
 ) -> MeanInterval:
-    """Student's interval of the mean on the transformed scale, given back on the metric's own.
+    """Computes Student's t interval on the transformed scale, and transforms it back.
 
-    On a logarithmic scale the mean is the geometric one. Bootstrap would be wrong for so few seeds.
+    On a logarithmic scale the mean is the geometric mean. With so few seeds, a bootstrap interval would
+    be wrong.
     """
     scale, count = SCALES[transform], len(values)
     if count == 0:
         return MeanInterval(math.nan, math.nan, math.nan, 0)
-    if min(values) == max(values):  # shown as it is, a share of 0 too
+    if min(values) == max(values):  # returned unchanged, also a share of 0
         single = math.nan if count == 1 else values[0]
         return MeanInterval(values[0], single, single, count)
     transformed = np.array([scale.to(value) for value in values])

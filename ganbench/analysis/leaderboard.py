@@ -1,4 +1,7 @@
-"""The leaderboard: a row a cell, best first, with intervals over seeds, references, failures and costs."""
+"""The leaderboard: one row per cell, best first.
+
+A row has intervals over seeds, failures and costs. References are rows of their own.
+"""
 
 import math
 from collections.abc import Hashable
@@ -9,7 +12,7 @@ import pandas as pd
 from .contrasts import estimate_contrast, mean_change_of, sum_changes
 from .intervals import CONFIDENCE_LEVEL, SCALES, t_interval
 from .rates import wilson_interval
-from .rows import ARM_COLUMNS as ARM_COLUMNS  # the reports import it from here
+from .rows import ARM_COLUMNS as ARM_COLUMNS  # imported from here by the reports
 from .rows import refuse_mixed_protocols
 
 IMAGES_PER_SECOND = "train_images_per_second"
@@ -27,21 +30,25 @@ COST_NAMES = (
 
 
 def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
-    """Cells ranked by the outcome's mean within their data set; references have no rank.
+    """Ranks the cells of each data set by their mean outcome; references have no rank.
 
-    Columns: rank, tied (does Welch's test not separate it from the first?), role, the cell's names, seeds
-    (measured/planned), how many of them ended how and which flags they have, shares of failures and
-    collapses with Wilson's intervals, for each metric its mean at the last checkpoint with `low` and
-    `high` of a 95 % t interval over seeds and `error`, the standard error of a single trial's value
-    (the root mean square over seeds), and medians of costs. References: *floor*, *theory* (what a
-    perfect generator is expected to score, where that is known), *untrained*.
+    Columns:
+
+    - rank; tied, whether Welch's test does not separate the cell from the first; role; the cell's names;
+    - seeds (measured / planned), their counts by outcome, and their flags;
+    - shares of failures and collapses with Wilson's intervals;
+    - for each metric its mean at the last checkpoint, with `low` and `high` of a 95 % t interval over seeds;
+    - `error` of each metric, the standard error of a single trial's value (root mean square over seeds);
+    - medians of costs.
+
+    References are the floor, theory (the expected score of a perfect generator, if known) and untrained.
     """
     plan = refuse_mixed_protocols(frame).attrs["plan"]
     outcome = plan["analysis"]["outcome"]
     lower = plan["metrics"][outcome]["direction"] == "lower"
     last = frame[(frame["checkpoint"] == "last") | (frame["role"] == "floor")]
     last = pd.concat([last, theory_rows(last)])[LEADERBOARD_INPUT_COLUMNS]
-    last.attrs = {}  # pandas copies them at every turn
+    last.attrs = {}  # pandas would copy them in each operation
     costs = frame[frame["kind"].eq("cost") & frame["metric"].isin(COST_NAMES)]
     spent = costs.pivot_table(index="trial", columns="metric", values="value")
     parts = last.groupby(["role", *ARM_COLUMNS], dropna=False, sort=False)
@@ -56,7 +63,7 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def theory_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """The floors' rows once more, with what theory expects instead of what was measured."""
+    """Returns copies of the floor rows with the expected value instead of the measured one."""
     floors = rows[(rows["role"] == "floor") & rows["expected_floor"].notna()]
     return floors.assign(role="theory", value=floors["expected_floor"], standard_error=math.nan)
 
@@ -67,7 +74,6 @@ def leaderboard_entry(
     part: pd.DataFrame,
     spent: pd.DataFrame,
 ) -> dict[str, object]:
-    """One row of the leaderboard."""
     columns: dict[str, object] = dict(zip(["role", *ARM_COLUMNS], role_and_cell, strict=True))
     trials = part.drop_duplicates(["seed"])
     columns |= outcome_counts(trials)
@@ -81,7 +87,7 @@ def leaderboard_entry(
 
 
 def outcome_counts(trials: pd.DataFrame) -> dict[str, object]:
-    """How the trainings of a cell ended, and how surely."""
+    """Counts a cell's trainings by outcome and flag, with rates and their intervals."""
     columns: dict[str, object] = {"seeds": int(trials["seed"].notna().sum())}
     counts = {
         outcome: int((trials["outcome"] == outcome).sum())
@@ -104,7 +110,7 @@ def share_columns(name: str, count: int, total: int) -> dict[str, object]:
 
 
 def metric_columns(rows: pd.DataFrame, metric: str, transform: str) -> dict[str, object]:
-    """A metric's mean over seeds, its interval, and the error of one trial's value."""
+    """Returns a metric's mean over seeds, its interval, and the error of one trial's value."""
     interval = t_interval(rows["value"].dropna().tolist(), transform)
     return {
         metric: interval.mean,
@@ -117,10 +123,10 @@ def metric_columns(rows: pd.DataFrame, metric: str, transform: str) -> dict[str,
 def mark_ties(
     board: pd.DataFrame, rows: pd.DataFrame, plan: dict[str, object]
 ) -> "pd.Series[bool]":
-    """Does Welch's test not separate a cell from the first of its data set? Two by two.
+    """Marks the cells that Welch's test does not separate from the first of their data set.
 
-    It is a mark for the reader and no claim about all cells, so it is not corrected for their number.
-    There is none where either has but one seed.
+    The test is pairwise and uncorrected, because the mark is no claim about all cells. It is NA if either
+    cell has a single seed.
     """
     analysis, metrics = plan["analysis"], plan["metrics"]
     assert isinstance(analysis, dict)
@@ -142,7 +148,7 @@ def tied_or_na(first: "pd.Series[float]", other: "pd.Series[float]") -> Any:
 
 
 def welch_p(one: "pd.Series[float]", other: "pd.Series[float]") -> float:
-    """Welch's two-sided p; NaN where seeds are too few or all alike."""
+    """Computes Welch's two-sided p; NaN if there are too few seeds or all values are equal."""
     sides = [mean_change_of(one.to_numpy()), mean_change_of(-other.to_numpy())]
     both = sum_changes([side for side in sides if side], 2)
     return estimate_contrast([both]).p() if both else math.nan

@@ -1,15 +1,14 @@
-"""Profiles: how often an arm comes close to the best of its cell (Dolan and Moré, 2002).
+"""Performance profiles: how often an arm is close to the best one (Dolan and Moré, 2002).
 
-Beside them its interquartile mean, and how probably it beats none (Agarwal et al., 2021). Trainings
-that diverged or failed count as infinitely bad everywhere; what was not run, does not apply or
-could not be measured is left out.
+The module also computes interquartile means and probabilities of improvement (Agarwal et al., 2021).
+Trainings that diverged or failed count as infinitely bad everywhere. Trainings that were not run, are
+not applicable, or could not be measured are left out.
 
-Intervals are of 95 %, from a bootstrap over the seeds of each arm in each cell. It draws n - 1 of n
-seeds (McCarthy and Snowden, 1985): as many as there are would make errors too small by the root of
-(n - 1) / n, which is a lot for few seeds. They hold as often as they say over many cells; those of
-a single cell of three seeds may hold in no more than 80 of 100 cases. Luck that arms share by a
-seed is not taken out, which makes intervals wide rather than narrow. Which arm is best is taken as
-found.
+The 95 % intervals come from a bootstrap over the seeds of each arm in each cell. It draws n - 1 of n
+seeds (McCarthy and Snowden, 1985). Drawing n would make errors too small by a factor of sqrt((n - 1) / n),
+which matters for few seeds. Coverage is nominal over many cells. For a single cell of three seeds it may
+be as low as 80 %. The bootstrap does not remove noise that arms share through a seed, so intervals are
+wide rather than narrow. The best arm of a cell is taken as known.
 """
 
 import math
@@ -29,8 +28,8 @@ from .rows import LOST_OUTCOMES, outcome_facts
 
 PROFILE_FACTORS = (1, 1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10)
 BOOTSTRAP_RESAMPLES = 2000
-TRIMMED_SHARE = 0.25  # of the trainings, at either end
-PROFILE_TOLERANCE = 1e-9  # what rounding may take from a training that is as good as the best
+TRIMMED_SHARE = 0.25  # of the trainings, at each end
+PROFILE_TOLERANCE = 1e-9  # the rounding error of a training that is as good as the best
 
 Numbers = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -43,14 +42,14 @@ def performance_profiles(
     rng: Random = 0,
     resamples: int = BOOTSTRAP_RESAMPLES,
 ) -> pd.DataFrame:
-    """The share of each arm's trainings whose outcome lies within a factor of its cell's best arm.
+    """Computes the share of each arm's trainings within a factor of the best arm in the cell.
 
-    The best arm lost the smallest share of its trainings and has, among those, the best mean; the
-    factor is to that mean (geometric on a log scale), and 1 is as good or better. On other scales a
-    factor of 1.25 stands for 0.25 standard deviations of all trainings of the data set, on the
-    scale of analysis. Cells with a single arm compare nothing and are left out.
+    The best arm has the smallest share of lost trainings, and the best mean among arms with that share. A
+    factor is relative to its mean (geometric on a log scale); factor 1 means as good or better. On other
+    scales a factor of 1.25 means 0.25 standard deviations of all trainings of the data set, on the scale of
+    analysis. Cells with a single arm are left out.
 
-    Columns: tricks, factor, share in [0, 1] with low and high, trainings that it is a share of.
+    Columns: tricks; factor; share in [0, 1] with low and high; trainings, the denominator of the share.
     """
     every = make_compared_arms(frame)
     arms = every.select_rows(every.names.duplicated(["cell"], keep=False).to_numpy())
@@ -69,9 +68,9 @@ def performance_profiles(
 def improvement_probabilities(
     frame: pd.DataFrame, rng: Random = 0, resamples: int = BOOTSTRAP_RESAMPLES
 ) -> pd.DataFrame:
-    """How probably a training of an arm ends better than one without tricks, in the mean of cells.
+    """Computes how probably a training of an arm ends better than one without tricks.
 
-    Ties count half, and two lost trainings are a tie. Over the cells that have both arms.
+    The probability is the mean over cells that have both arms. Ties count half; two lost trainings are a tie.
 
     Columns: tricks, probability in [0, 1] with low and high, cells, trainings with the tricks.
     """
@@ -91,16 +90,17 @@ def improvement_probabilities(
 def interquartile_gains(
     frame: pd.DataFrame, rng: Random = 0, resamples: int = BOOTSTRAP_RESAMPLES
 ) -> pd.DataFrame:
-    """The interquartile mean of what each arm gains on its cell's mean without tricks.
+    """Computes the interquartile mean of each arm's gain over its cell's mean without tricks.
 
-    A gain is a ratio on a log scale, and 1 is none; on other scales it is a difference on the scale
-    of analysis, and 0 is none. Larger is better, whatever the outcome. The mean without tricks is
-    that of the trainings that ended, and cells without one are left out: `improvement_probabilities` has them.
+    A gain is a ratio on a log scale, where 1 is no gain. On other scales it is a difference on the scale of
+    analysis, where 0 is no gain. Larger is better for all metrics. The mean without tricks is over the
+    trainings that ended. Cells without such a mean are left out here, but `improvement_probabilities`
+    includes them.
 
-    No value where more than a quarter was lost: the middle half would not be of numbers. A `low` of
-    0 (or minus infinity) says that this may well be so.
+    If more than a quarter of the trainings was lost, there is no value: the middle half then contains lost
+    trainings. If `low` is 0 (or minus infinity), this may well be so.
 
-    Columns: tricks, iqm with low and high, failed of so many trainings.
+    Columns: tricks; iqm with low and high; failed; trainings.
     """
     every = make_compared_arms(frame)
     arms = every.select_rows(has_baseline(every))
@@ -119,10 +119,13 @@ def interquartile_gains(
 
 @dataclass(frozen=True)
 class ComparedArms:
-    """The compared trainings, a row an arm in a cell; where it has fewer seeds than others, NaN."""
+    """The compared trainings, with one row per arm in a cell.
+
+    Arms with fewer seeds than others are filled with NaN.
+    """
 
     names: pd.DataFrame  # data, variant, loss, plan, tricks and the cell's number
-    scores: Numbers  # [rows, seeds], on the scale of analysis, larger is better; lost: -inf
+    scores: Numbers  # [rows, seeds] on the scale of analysis; larger is better, lost is -inf
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -141,7 +144,7 @@ class ComparedArms:
 
 
 def make_compared_arms(frame: pd.DataFrame) -> ComparedArms:
-    """The outcomes of all trainings that came to an end of any kind."""
+    """Collects the outcomes of all trainings that were done, diverged or failed."""
     scored = score_rows(frame)
     groups = scored.groupby([*CELL_COLUMNS, "tricks"], dropna=False, sort=False)
     place = groups.cumcount().to_numpy()
@@ -153,7 +156,7 @@ def make_compared_arms(frame: pd.DataFrame) -> ComparedArms:
 
 
 def score_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows that count, with their score."""
+    """Returns the rows of the outcome with a score, where lost trainings score -inf."""
     values, facts = outcome_rows(frame), outcome_facts(frame)
     lost = values["outcome"].isin(LOST_OUTCOMES)
     to = SCALES[facts["transform"]].to
@@ -161,12 +164,15 @@ def score_rows(frame: pd.DataFrame) -> pd.DataFrame:
     score = -transformed if facts["direction"] == "lower" else transformed
     lost |= np.isinf(score)
     counted = values.assign(score=score.mask(lost, -math.inf))[lost | score.notna()]
-    counted.attrs = {}  # pandas copies them at every turn
+    counted.attrs = {}  # pandas would copy them in each operation
     return counted
 
 
 def profile_margins(frame: pd.DataFrame, arms: ComparedArms, factors: Sequence[float]) -> Numbers:
-    """How far behind counts as within a factor, on the scale of analysis. [rows, factors]"""
+    """Returns how far behind the best arm each factor reaches, on the scale of analysis.
+
+    Shape: [rows, factors]
+    """
     if outcome_facts(frame)["transform"] == "log":
         return np.tile(np.log(factors), (len(arms.names), 1)) + PROFILE_TOLERANCE
     data = arms.names["data"]
@@ -175,16 +181,16 @@ def profile_margins(frame: pd.DataFrame, arms: ComparedArms, factors: Sequence[f
 
 
 def score_deviation(scores: Numbers) -> float:
-    """Of the trainings that ended; nothing if there is but one."""
+    """Returns the standard deviation of ended trainings; 0 if there is only one."""
     ended = scores[np.isfinite(scores)]
     return float(ended.std(ddof=1)) if len(ended) > 1 else 0.0
 
 
-# What they are held against
+# The arms to compare with
 
 
 def best_row_of_cell(arms: ComparedArms) -> Rows:
-    """For each row that of the best arm in its cell."""
+    """Returns for each row the row of the best arm in its cell."""
     level = ended_means(arms.scores, np.ones((1, *arms.scores.shape)))[0]
     candidates = arms.names.assign(lost=arms.lost / arms.sizes, level=level)
     best_first = candidates.sort_values(["lost", "level"], ascending=[True, False])
@@ -192,31 +198,32 @@ def best_row_of_cell(arms: ComparedArms) -> Rows:
 
 
 def baseline_row_of_cell(arms: ComparedArms) -> Rows:
-    """For each row that of its cell's arm without tricks, or -1."""
+    """Returns for each row the row of its cell's arm without tricks, or -1."""
     return first_candidate_of_cell(arms, arms.names[arms.names["tricks"] == NO_TRICK])
 
 
 def first_candidate_of_cell(arms: ComparedArms, candidates: pd.DataFrame) -> Rows:
-    """For each row the first candidate of its cell, or -1."""
+    """Returns for each row the first candidate of its cell, or -1."""
     first = candidates.drop_duplicates("cell")
     rows = pd.Series(first.index, index=first["cell"])
     return rows.reindex(arms.names["cell"], fill_value=-1).to_numpy(dtype=np.intp)
 
 
 def rows_with_baseline(rows: Rows, nones: Rows) -> Rows:
-    """Those rows whose cell has an arm without tricks."""
+    """Returns the rows with an arm without tricks in their cell."""
     return rows[nones[rows] >= 0]
 
 
 def has_baseline(arms: ComparedArms) -> NDArray[np.bool_]:
-    """Which rows have a training without tricks that ended in their cell."""
+    """Returns a mask of rows with an ended training without tricks in their cell."""
     nones = baseline_row_of_cell(arms)
     return (nones >= 0) & (arms.lost < arms.sizes)[nones] if len(nones) else nones >= 0
 
 
 def ended_means(scores: Numbers, weights: Numbers) -> Numbers:
-    """The means of the trainings that ended: of all where none was drawn, NaN where none did.
+    """Computes the weighted means of the trainings that ended.
 
+    If a resample has drawn none of them, the mean is over all of them. It is NaN if none ended.
     [rows, seeds] and [resamples, rows, seeds] => [resamples, rows]
     """
     ended = np.isfinite(scores)
@@ -228,23 +235,23 @@ def ended_means(scores: Numbers, weights: Numbers) -> Numbers:
 
 
 def lead_over_mean(arms: ComparedArms, rows: Rows, others: Rows, weights: Numbers) -> Numbers:
-    """By how much trainings are better than the mean of another arm. [resamples, trainings]
+    """Computes by how much trainings are better than the mean of another arm.
 
-    If that is the arm itself, its mean as it is: that of a few drawn ones is too near to each of
-    them.
+    An arm's lead over itself uses its mean without resampling. The mean of a few drawn trainings would be
+    too near to each of them. Shape: [resamples, trainings]
     """
     level = ended_means(arms.scores[others], weights[:, others])
     level[:, rows == others] = level[:1, rows == others]
     return (arms.scores[rows] - level[:, :, None]).reshape(len(weights), -1)
 
 
-# The statistics: each first as it is, and then of the resamples
+# The statistics: the value itself comes first, then its resamples
 
 
 def profile_shares(
     arms: ComparedArms, rows: Rows, best: Rows, weights: Numbers, reach: Numbers
 ) -> list[dict[str, float]]:
-    """For each factor how many of an arm's trainings lie within it."""
+    """Computes the share of an arm's trainings within each factor."""
     behind = -lead_over_mean(arms, rows, best[rows], weights)
     parts = flatten_weights(weights[:, rows])
     count, several = int(arms.sizes[rows].sum()), has_repeats(arms, rows, best[rows])
@@ -260,7 +267,7 @@ def profile_shares(
 def win_probability_entry(
     arms: ComparedArms, rows: Rows, nones: Rows, weights: Numbers
 ) -> dict[str, float]:
-    """How probably an arm beats none."""
+    """Computes how probably an arm beats the arm without tricks."""
     tried, none = arms.scores[rows][:, :, None], arms.scores[nones][:, None, :]
     better = (tried > none) + 0.5 * (tried == none)  # [rows, seeds, seeds of none]
     pairs = arms.sizes[rows] * arms.sizes[nones]
@@ -275,7 +282,7 @@ def win_probability_entry(
 def interquartile_gain_entry(
     arms: ComparedArms, rows: Rows, nones: Rows, weights: Numbers, log: bool
 ) -> dict[str, float]:
-    """The middle of what an arm gains on none."""
+    """Computes the interquartile gain of an arm over the arm without tricks."""
     leads = lead_over_mean(arms, rows, nones[rows], weights)
     gains = trimmed_means(leads, flatten_weights(weights[:, rows]))
     ends = profile_mean_interval(gains, has_repeats(arms, rows, nones[rows]))
@@ -286,9 +293,9 @@ def interquartile_gain_entry(
 
 
 def trimmed_means(values: Numbers, weights: Numbers) -> Numbers:
-    """Means without the lowest and the highest quarter, of as many whole trainings as that has.
+    """Computes means without the lowest and the highest quarter of whole trainings.
 
-    [resamples, trainings] twice => [resamples]. With weights of 1 scipy's `trim_mean` of a quarter.
+    [resamples, trainings] twice => [resamples]. With weights of 1 it equals scipy's `trim_mean` of a quarter.
     """
     order = np.argsort(values, axis=1)
     ordered = np.take_along_axis(values, order, axis=1)
@@ -296,7 +303,7 @@ def trimmed_means(values: Numbers, weights: Numbers) -> Numbers:
     total = round(float(weights[0].sum()))
     cut = int(TRIMMED_SHARE * total)
     shares = np.diff(passed.clip(cut, total - cut), axis=1, prepend=cut)
-    ordered[shares < PROFILE_TOLERANCE] = 0.0  # minus infinity times nothing is nothing
+    ordered[shares < PROFILE_TOLERANCE] = 0.0  # -inf times a weight of 0 counts as 0
     return np.asarray(np.einsum("bt,bt->b", shares, ordered) / (total - 2 * cut))
 
 
@@ -304,10 +311,10 @@ def trimmed_means(values: Numbers, weights: Numbers) -> Numbers:
 
 
 def bootstrap_weights(arms: ComparedArms, rng: Random, resamples: int) -> Numbers:
-    """How much each training counts: 1 in the first place, and then as resamples have drawn it.
+    """Returns the weight of each training, first without and then with resampling.
 
-    n - 1 are drawn of n, and each counts n / (n - 1); a single one always counts. Of what is not
-    there nothing is drawn. [1 + resamples, rows, seeds]
+    Of n trainings, n - 1 are drawn, and each counts n / (n - 1). A single training always counts 1. Missing
+    trainings have weight 0. Shape: [1 + resamples, rows, seeds]
     """
     random, sizes, seeds = np.random.default_rng(rng), arms.sizes, arms.scores.shape[1]
     counts = np.zeros((1 + resamples, len(sizes), seeds), dtype=np.int16)
@@ -323,20 +330,24 @@ def bootstrap_weights(arms: ComparedArms, rng: Random, resamples: int) -> Number
 
 
 def flatten_weights(weights: Numbers) -> Numbers:
-    """[resamples, rows, seeds] => [resamples, trainings]"""
+    """Reshapes [resamples, rows, seeds] => [resamples, trainings]."""
     return weights.reshape(len(weights), -1)
 
 
 def has_repeats(arms: ComparedArms, rows: Rows, others: Rows) -> bool:
-    """Whether there are several trainings everywhere: a single one says nothing of its error."""
+    """Returns whether each arm has several trainings.
+
+    A single training gives no estimate of the error.
+    """
     return bool((arms.sizes[rows] > 1).all() and (arms.sizes[others] > 1).all())
 
 
 def profile_share_interval(shares: Numbers, count: int, several: bool) -> tuple[float, float]:
-    """The interval of a share of so many independent trainings: as it is, and then of the resamples.
+    """Computes the interval of a share of `count` independent trainings.
 
-    Where all resamples are the same, as with a share of 0 or 1, and where there are single
-    trainings, it is Clopper and Pearson's (1934), which is wide for trainings of several cells.
+    `shares` holds the share itself, then its resamples. If all resamples are equal, as for shares of 0 or 1,
+    the interval is Clopper and Pearson's (1934). The same holds if an arm has a single training. Clopper and
+    Pearson's interval is wide for trainings of several cells.
     """
     if several and np.ptp(shares[1:]) > PROFILE_TOLERANCE:
         return resampled_bounds(shares[1:])
@@ -348,7 +359,10 @@ def profile_share_interval(shares: Numbers, count: int, several: bool) -> tuple[
 
 
 def profile_mean_interval(means: Numbers, several: bool) -> tuple[float, float]:
-    """The interval of a mean; none of single trainings, of equal ones, or of a mean that is not finite."""
+    """Computes the interval of a mean from its resamples.
+
+    It is NaN for single trainings, for equal resamples, and for a mean that is not finite.
+    """
     if not several or not np.isfinite(means[0]):
         return math.nan, math.nan
     resampled = means[1:]
@@ -358,7 +372,10 @@ def profile_mean_interval(means: Numbers, several: bool) -> tuple[float, float]:
 
 
 def resampled_bounds(resampled: Numbers) -> tuple[float, float]:
-    """The ends between which resamples lie: values that occurred, as some may be infinite."""
+    """Returns the quantiles that enclose 95 % of the resamples.
+
+    The bounds are values that occurred, because some may be infinite.
+    """
     tails = [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2]
     low, high = np.quantile(resampled, tails, method="inverted_cdf")
     return float(low), float(high)

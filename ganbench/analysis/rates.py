@@ -1,7 +1,8 @@
-"""Rates: how many trainings failed or collapsed with each trick, and whether that is its doing.
+"""Rates of failures and collapses with each trick, compared with no trick.
 
-Shares have Wilson's intervals (1927). Against none stand the trainings of the same cell and seed, by
-McNemar's exact test (1947): of those that ended differently, did more end badly with the trick?
+Shares have Wilson's intervals (1927). A trick is compared with the trainings of the same cell and seed
+without tricks in McNemar's exact test (1947). Among pairs with different results, the test compares
+how many ended badly with the trick and without it.
 """
 
 import math
@@ -20,7 +21,7 @@ ENDED_OUTCOMES = ("done", *LOST_OUTCOMES)
 
 @dataclass(frozen=True)
 class FailureRate:
-    """How often one thing went wrong with one arm."""
+    """The rate of one kind of failure in one arm."""
 
     tricks: str
     what: str  # failed (diverged or failed), collapsed
@@ -29,23 +30,26 @@ class FailureRate:
     rate: float
     low: float  # Wilson's interval
     high: float
-    more: int  # it went wrong with the trick, and not with none
-    fewer: int  # the other way round
-    p: float  # two-sided, Holm-corrected over all arms; NaN where nothing differs
+    more: int  # pairs that went wrong with the trick only
+    fewer: int  # pairs that went wrong without the trick only
+    p: float  # two-sided, Holm-corrected over all arms; NaN if no pair differs
 
 
 def failure_rates(frame: pd.DataFrame) -> list[FailureRate]:
-    """Of every arm, none first among them; trainings that ended in whatever way."""
+    """Returns the rates of all arms, the arm without tricks first, over all ended trainings."""
     trainings = ended_trainings(frame)
     measured = trainings[trainings["collapse_known"]]
     return [*rates_of("failed", trainings), *rates_of("collapsed", measured)]
 
 
 def ended_trainings(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per training of the grid that ended: did it fail, did it collapse, was the latter measured?"""
+    """Returns one row per ended training of the grid.
+
+    The columns give whether it failed, whether it collapsed, and whether the collapse was measured.
+    """
     chosen = frame["role"].eq("trial") & frame["outcome"].isin(ENDED_OUTCOMES)
     trainings = frame[chosen]
-    trainings.attrs = {}  # pandas copies them at every turn
+    trainings.attrs = {}  # pandas would copy them in each operation
     trainings = trainings.drop_duplicates([*CELL_COLUMNS, "tricks", "seed"])
     return trainings[[*CELL_COLUMNS, "tricks", "seed"]].assign(
         failed=trainings["outcome"] != "done",
@@ -84,13 +88,13 @@ def make_rate(name: str, what: str, trainings: pd.DataFrame) -> FailureRate:
 
 
 def wilson_interval(count: int, total: int) -> tuple[float, float]:
-    """Wilson's interval of a share, at the level of all intervals of the analysis."""
+    """Computes Wilson's interval of a share at the confidence level of all analyses."""
     interval = stats.binomtest(count, total).proportion_ci(CONFIDENCE_LEVEL, method="wilson")
     return float(interval.low), float(interval.high)
 
 
 def count_discordant(own: pd.DataFrame, none: pd.DataFrame, what: str) -> tuple[int, int]:
-    """In how many cells and seeds it went wrong with the trick alone, and with none alone."""
+    """Counts the cells and seeds that failed only with the trick, and only without it."""
     both = own.merge(none, on=[*CELL_COLUMNS, "seed"], suffixes=("", " none"))
     with_trick, with_none = both[what], both[f"{what} none"]
     return int((with_trick & ~with_none).sum()), int((~with_trick & with_none).sum())

@@ -1,6 +1,7 @@
-"""Rows: one a planned trial, checkpoint and metric, in a schema that does not change by itself.
+"""Rows of results: one per planned trial, checkpoint and metric, in a versioned schema.
 
-A row without a value says why: outcome and reason. From `results.parquet` alone every table is made.
+A row without a value states its outcome and the reason. All tables are made from `results.parquet`
+alone.
 """
 
 import json
@@ -26,7 +27,7 @@ SCHEMA_VERSION = (
 ARM_COLUMNS = ["data", "variant", "loss", "tricks", "plan"]
 LOST_OUTCOMES = ("diverged", "failed")
 COLLAPSE_METRICS = ("modes", "recall")
-METADATA_KEY = b"ganbench"  # of what the file itself says about its suite
+METADATA_KEY = b"ganbench"  # for the suite's plan in the file's metadata
 
 COST_UNITS = {  # metric: unit, direction
     "train_seconds": ("s", "lower"),
@@ -50,17 +51,17 @@ ROW_FIELDS = {
     "seed": pa.int64(),
     "outcome": pa.string(),  # done, diverged, failed, not_applicable; null: not run yet
     "reason": pa.string(),
-    "collapsed": pa.bool_(),  # of a done trial: are its modes or recall below the declared share?
+    "collapsed": pa.bool_(),  # for done trials: whether modes or recall are below the declared share of the floor
     **{
         f"{flag}_step": pa.int64() for flag in FLAG_NAMES
-    },  # since when it was the case; null: it was not
-    "checkpoint": pa.string(),  # last, best; null where a metric has none
-    "kind": pa.string(),  # quality, cost, curve (as measured while training)
+    },  # the step at which the flag began; null: no flag
+    "checkpoint": pa.string(),  # last, best; null if a metric has no checkpoint
+    "kind": pa.string(),  # quality, cost, curve (measured during training)
     "metric": pa.string(),
     "value": pa.float64(),
-    "standard_error": pa.float64(),  # over drawings of the fakes
-    "floor": pa.float64(),  # what held-out data score in the place of as many fakes
-    "expected_floor": pa.float64(),  # what theory expects a perfect generator to score
+    "standard_error": pa.float64(),  # over samples of the fakes
+    "floor": pa.float64(),  # score of as many held-out examples instead of fakes
+    "expected_floor": pa.float64(),  # expected score of a perfect generator, by theory
     "unit": pa.string(),
     "direction": pa.string(),
     "transform": pa.string(),
@@ -68,28 +69,28 @@ ROW_FIELDS = {
     "protocol": pa.string(),
     "fakes": pa.int64(),
     "reals": pa.int64(),
-    "images": pa.int64(),  # of the training, or until a point of its curve
+    "images": pa.int64(),  # shown in the training, or until a point of its curve
     "generator_turns": pa.int64(),
-    "step": pa.int64(),  # of a curve's point
-    "seconds": pa.float64(),  # of training until a curve's point
+    "step": pa.int64(),  # of a point of the curve
+    "seconds": pa.float64(),  # of training until a point of the curve
     "code": pa.string(),
     "torch": pa.string(),
 }
 ROW_SCHEMA = pa.schema(list(ROW_FIELDS.items()))
 
-# What a point of a curve says beside its metrics.
+# Fields of a point of a curve besides its metrics.
 SPENT_FIELDS = ("step", "images", "generator_turns", "discriminator_turns", "seconds")
 
 Row = dict[str, Any]
-Floors = dict[str, dict[str, Any]]  # of each protocol, readings by metric
+Floors = dict[str, dict[str, Any]]  # readings by protocol and metric
 
 
 class MixedProtocols(GanbenchError, ValueError):
-    """Numbers of different protocols under one name."""
+    """Values measured under different protocols in one column."""
 
 
 def collect_rows(plan: dict[str, Any], store: Store) -> pd.DataFrame:
-    """All rows of a plan, from what the store holds now."""
+    """Collects all rows of a plan from the current content of the store."""
     floors = {
         p: current_readings(plan, read_json_or_none(store.floor_path(p))) for p in plan["protocols"]
     }
@@ -102,14 +103,17 @@ def collect_rows(plan: dict[str, Any], store: Store) -> pd.DataFrame:
 
 
 def pandas_type(kind: pa.DataType) -> Any:
-    """Types that can miss a value."""
+    """Returns the nullable pandas type for integers and booleans, else None."""
     if pa.types.is_integer(kind):
         return pd.Int64Dtype()
     return pd.BooleanDtype() if pa.types.is_boolean(kind) else None
 
 
 def add_collapse_flags(rows: list[Row], plan: dict[str, Any]) -> list[Row]:
-    """The rows; those of done trials say whether it has few modes or little recall, beside the floor's."""
+    """Marks the rows of done trials as collapsed or not, in place, and returns all rows.
+
+    A trial collapsed if its modes or recall are below the declared share of the floor.
+    """
     limits = collapse_limits(rows, plan)
     if not limits:
         return rows
@@ -121,7 +125,7 @@ def add_collapse_flags(rows: list[Row], plan: dict[str, Any]) -> list[Row]:
 
 
 def collapse_limits(rows: list[Row], plan: dict[str, Any]) -> dict[tuple[str, str], float]:
-    """The declared share of the floor, by data set and metric, for metrics of modes and recall."""
+    """Returns the declared share of the floor of modes and recall, by data set and metric."""
     watched = [m for m in plan["metrics"] if parse_spec(m).name in COLLAPSE_METRICS]
     floors = [row for row in rows if row["role"] == "floor" and row["metric"] in watched]
     return {
@@ -132,7 +136,7 @@ def collapse_limits(rows: list[Row], plan: dict[str, Any]) -> dict[tuple[str, st
 
 
 def is_below_limit(row: Row, limits: dict[tuple[str, str], float]) -> bool:
-    """Is this a value at the last checkpoint, and below the limit of its metric?"""
+    """Returns whether a value at the last checkpoint is below the limit of its metric."""
     if row.get("checkpoint") != "last" or row["value"] is None:
         return False
     limit = limits.get((row["data"], row["metric"]))
@@ -142,7 +146,7 @@ def is_below_limit(row: Row, limits: dict[tuple[str, str], float]) -> bool:
 def trial_rows(
     plan: dict[str, Any], item: dict[str, Any], store: Store, floors: Floors
 ) -> Iterator[Row]:
-    """A planned trial's rows: its learning curve, its metrics at each checkpoint, and its costs."""
+    """Yields a planned trial's rows: learning curve, metrics at each checkpoint, and costs."""
     folder = store.trial_folder(item["trial"])
     result = None if item["objection"] else read_json_or_none(folder.result_path)
     readings = readings_by_checkpoint(plan, folder, item["protocol"])
@@ -168,13 +172,13 @@ def trial_rows(
 def readings_by_checkpoint(
     plan: dict[str, Any], folder: TrialFolder, protocol: str
 ) -> dict[str, dict[str, Any]]:
-    """A trial's readings by metric, for each checkpoint."""
+    """Returns a trial's readings by metric, for each checkpoint."""
     paths = {name: folder.scores_path(protocol, name) for name in CHECKPOINT_NAMES}
     return {name: current_readings(plan, read_json_or_none(path)) for name, path in paths.items()}
 
 
 def trial_columns(plan: dict[str, Any], item: dict[str, Any], result: dict[str, Any]) -> Row:
-    """The columns that name a trial and say what was spent on it and by which code."""
+    """Returns the columns with a trial's names, its spent budget and its code version."""
     spent, provenance = result.get("spent", {}), result.get("provenance", {})
     labels = ("role", "data", "variant", "loss", "tricks", "plan", "seed")
     return {
@@ -197,7 +201,10 @@ def cost_rows(common: Row, result: dict[str, Any]) -> Iterator[Row]:
 
 
 def curve_rows(common: Row, curve: dict[str, Any]) -> Iterator[Row]:
-    """What each score of a training was, and what had been spent on it; of samples not reported."""
+    """Yields the rows of a training's learning curve, with the budget spent up to each point.
+
+    The samples of learning curves differ from those of the reported values.
+    """
     for point in curve.get("scores", ()):
         spent = {key: point.get(key) for key in SPENT_FIELDS if key in ROW_FIELDS}
         for metric in sorted(point.keys() - set(SPENT_FIELDS)):
@@ -206,19 +213,19 @@ def curve_rows(common: Row, curve: dict[str, Any]) -> Iterator[Row]:
 
 
 def flag_steps(plan: dict[str, Any], curve: dict[str, Any], result: dict[str, Any]) -> Row:
-    """The columns of the flags that a trained trial has."""
+    """Returns the columns with the steps at which flags began."""
     steps = detect_flags(curve, result, plan["analysis"]["collapse"])
     return {f"{flag}_step": step for flag, step in steps.items()}
 
 
 def flags_of(row: Any) -> dict[str, int]:
-    """The flags of a trial and the step of each, from any of its rows as a named tuple."""
+    """Returns a trial's flags and their steps from one of its rows (a named tuple)."""
     steps = {flag: getattr(row, f"{flag}_step") for flag in FLAG_NAMES}
     return {flag: int(step) for flag, step in steps.items() if pd.notna(step)}
 
 
 def current_readings(plan: dict[str, Any], content: Any) -> dict[str, Any]:
-    """Of a file's readings by metric those by the version of the metric that the plan means."""
+    """Returns the readings of a file that have the metric versions of the plan."""
     readings = dict((content or {"metrics": {}})["metrics"])
     wanted = {metric: facts.get("version") for metric, facts in plan["metrics"].items()}
     return {m: r for m, r in readings.items() if wanted.get(m) in (None, r["version"])}
@@ -227,7 +234,10 @@ def current_readings(plan: dict[str, Any], content: Any) -> dict[str, Any]:
 def trial_outcome(
     item: dict[str, Any], folder: TrialFolder, result: dict[str, Any] | None, complete: bool
 ) -> tuple[str | None, str]:
-    """How a planned trial ended, and why; None while it has not been trained and measured."""
+    """Returns a planned trial's outcome and reason.
+
+    The outcome is None if the trial has not been trained and measured yet.
+    """
     if item["objection"]:
         return "not_applicable", item["objection"]
     if result and (complete or result["outcome"] != "done"):
@@ -260,7 +270,7 @@ def protocol_columns(protocol: dict[str, Any]) -> Row:
 def quality_columns(
     plan: dict[str, Any], metric: str, reading: dict[str, Any], floor: dict[str, Any]
 ) -> Row:
-    """A metric's reading beside its floor; `reason` only if the reading has one of its own."""
+    """Returns a metric's reading beside its floor; `reason` only if the reading has one."""
     facts = {key: plan["metrics"][metric][key] for key in ("direction", "transform", "unit")}
     own_reason = {"reason": reading["reason"]} if "reason" in reading else {}
     return {
@@ -277,27 +287,30 @@ def quality_columns(
 
 
 def refuse_mixed_protocols(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same rows; raises MixedProtocols if a metric of a data set was measured by more than one protocol."""
+    """Returns the frame unchanged, or raises MixedProtocols.
+
+    It raises if a metric of a data set was measured under more than one protocol.
+    """
     measured = frame[(frame["kind"] == "quality") & frame["value"].notna()]
     for (data, metric), part in measured.groupby(["data", "metric"]):
         protocols = part[["protocol", "metric_version"]].drop_duplicates()
         if len(protocols) > 1:
             names = " and ".join(f"{p} (version {v})" for p, v in protocols.itertuples(index=False))
             raise MixedProtocols(
-                f"{metric} of {data} was measured by different protocols, {names}: they never share a column"
+                f"{metric} of {data} was measured by different protocols, {names}: their values are not comparable"
             )
     return frame
 
 
 def outcome_facts(frame: pd.DataFrame) -> dict[str, str]:
-    """Direction and transform of the metric that the suite declared as its outcome."""
+    """Returns the direction and transform of the metric declared as the suite's outcome."""
     plan = frame.attrs["plan"]
     facts: dict[str, str] = plan["metrics"][plan["analysis"]["outcome"]]
     return facts
 
 
 def save_rows(frame: pd.DataFrame, folder: Path) -> None:
-    """Writes results.parquet, which says all about its suite, and results.csv."""
+    """Writes results.parquet, with the suite's plan as metadata, and results.csv."""
     table = pa.Table.from_pandas(frame, schema=ROW_SCHEMA, preserve_index=False)
     about = {METADATA_KEY: json.dumps(frame.attrs["plan"]).encode()}
     content = pa.BufferOutputStream()
@@ -307,10 +320,11 @@ def save_rows(frame: pd.DataFrame, folder: Path) -> None:
 
 
 def load(folder: str | Path) -> pd.DataFrame:
-    """The results of a suite as a tidy frame, one row a trial, checkpoint and metric.
+    """Loads the results of a suite as a tidy frame, one row per trial, checkpoint and metric.
 
-    `folder` is where a suite's tables lie, such as "results/bench". Raises FileNotFoundError if
-    there is no results.parquet, and ValueError if a later ganbench wrote it.
+    `folder` contains the tables of a suite, such as "results/bench". The suite's plan is in
+    `frame.attrs["plan"]`. Raises FileNotFoundError if there is no results.parquet, and ValueError if a later
+    version of ganbench wrote it.
     """
     path = Path(folder) / "results.parquet"
     if not path.exists():
@@ -320,13 +334,13 @@ def load(folder: str | Path) -> pd.DataFrame:
     table = pq.read_table(path)
     frame = complete_columns(table).to_pandas(types_mapper=pandas_type)
     if frame["schema_version"].max() > SCHEMA_VERSION:
-        raise ValueError(f"{path} was written by a later ganbench than this one")
+        raise ValueError(f"{path} was written by a later version of ganbench")
     frame.attrs["plan"] = json.loads(table.schema.metadata[METADATA_KEY])
     return frame
 
 
 def complete_columns(table: pa.Table) -> pa.Table:
-    """The table with null in the columns that its version did not have yet."""
+    """Returns the table with null in the columns that its schema version lacks."""
     for field in ROW_SCHEMA:
         if field.name not in table.column_names:
             table = table.append_column(field, pa.nulls(len(table), field.type))

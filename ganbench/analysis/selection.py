@@ -1,7 +1,7 @@
-"""Selection (Cawley and Talbot, 2010): what choosing the best of several would have promised.
+"""Selection of checkpoints and seeds, and its bias (Cawley and Talbot, 2010).
 
-The best checkpoint is chosen on other samples than those it is reported on: its gain is real.
-The best seed is chosen by the very value that is reported: its gain may all be chance.
+The best checkpoint is chosen on other samples than the reported ones: its gain is real. The best seed is
+chosen by the reported value itself: its gain may be due to chance alone.
 """
 
 import math
@@ -16,15 +16,21 @@ SELECTION_COLUMNS = "trainings cells last best ratio low high best_seed_illusion
 
 
 def checkpoint_selection(frame: pd.DataFrame, by: Sequence[str] = ARM_COLUMNS) -> pd.DataFrame:
-    """The outcome at the last checkpoint beside that at the best, a row a cell, or by columns.
+    """Compares the outcome at the last and at the best checkpoint, with one row per cell.
 
-    Columns: those of `by`; trainings, with a value at both checkpoints, and cells that they are
-    of; last and best, their means on the metric's scale, given back (geometric on a logarithmic
-    one); ratio of best to last, with the 95 % t interval low to high, paired by training.
-    best_seed_illusion: the best seed's value over its cell's mean, at the last checkpoint, on
-    average over cells of two trainings or more. By chance alone it lies 0.85 standard deviations
-    from the mean with 3 normal seeds, 1.16 with 5 and 1.54 with 10. Where the metric's scale is
-    not logarithmic, ratios are differences on it.
+    `by` names other columns to group the rows by.
+
+    Columns:
+
+    - those of `by`;
+    - trainings, with a value at both checkpoints, and cells, the number of their cells;
+    - last and best, the means in the metric's unit (geometric on a logarithmic scale);
+    - ratio of best to last, with its 95 % t interval from low to high, paired by training;
+    - best_seed_illusion, the best seed's value over its cell's mean at the last checkpoint. It is averaged
+      over cells of two trainings or more. By chance alone, the best of 3, 5 or 10 normal seeds is 0.85, 1.16
+      or 1.54 standard deviations from the mean.
+
+    If the scale of the metric is not logarithmic, ratios are differences on that scale.
     """
     values, facts = outcome_by_checkpoint(frame), outcome_facts(frame)
     entries = []
@@ -37,19 +43,22 @@ def checkpoint_selection(frame: pd.DataFrame, by: Sequence[str] = ARM_COLUMNS) -
 
 
 def outcome_by_checkpoint(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row a training: the outcome at `last` and at `best`, on its scale."""
+    """Returns one row per training, with the outcome at the checkpoints `last` and `best`.
+
+    Outcomes are on the transformed scale.
+    """
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
     quality = (frame["role"] == "trial") & (frame["kind"] == "quality")
     applicable = frame["outcome"] != "not_applicable"
     rows = refuse_mixed_protocols(frame)[quality & applicable & (frame["metric"] == outcome)]
-    rows.attrs = {}  # pandas copies them at every turn
+    rows.attrs = {}  # pandas would copy them in each operation
     wide = rows.pivot(index=[*ARM_COLUMNS, "seed"], columns="checkpoint", values="value")
     to = SCALES[outcome_facts(frame)["transform"]].to
     return wide.reindex(columns=["last", "best"]).map(to, na_action="ignore").reset_index()
 
 
 def selection_gain(part: pd.DataFrame, transform: str) -> tuple[float, ...]:
-    """From trainings to high of a row of `checkpoint_selection`."""
+    """Computes the columns of `checkpoint_selection` from trainings to high."""
     both = part.dropna(subset=["last", "best"])
     back = SCALES[transform].back
     means = [back(both[name].mean()) for name in ("last", "best")]
@@ -60,7 +69,7 @@ def selection_gain(part: pd.DataFrame, transform: str) -> tuple[float, ...]:
 
 
 def best_seed_illusion(part: pd.DataFrame, facts: dict[str, str]) -> float:
-    """How far the best seed lies from its cell's mean."""
+    """Computes how far the best seed is from its cell's mean, on average over cells."""
     cells = part.dropna(subset="last").groupby(ARM_COLUMNS, dropna=False)["last"]
     best = cells.min() if facts["direction"] == "lower" else cells.max()
     off = float((best - cells.mean())[cells.count() > 1].mean())

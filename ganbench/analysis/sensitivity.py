@@ -1,6 +1,6 @@
-"""Sensitivity (Lucic et al., 2018): how much of a score its settings decide.
+"""Sensitivity of the outcome to hyperparameters (Lucic et al., 2018).
 
-Cells that differ in their hyperparameters alone are a family: one method, in all the settings it was tried in.
+Cells that differ only in their hyperparameters are a family: one method in all settings that were tried.
 """
 
 import ast
@@ -25,8 +25,8 @@ from .intervals import CONFIDENCE_LEVEL, SCALES
 from .rows import LOST_OUTCOMES, outcome_facts
 
 FAMILY_COLUMNS = ["data", "variant", "loss", "tricks"]
-NEAR_BEST_FACTOR = 1.25  # a mean within this factor of the best is as good for most ends
-OWN_SETTING = "own"  # what the variant's hyperparameters are by themselves
+NEAR_BEST_FACTOR = 1.25  # a mean within this factor of the best is good enough for most purposes
+OWN_SETTING = "own"  # the variant's default hyperparameters
 
 SENSITIVITY_COLUMNS = (
     "settings broken trainings failures best best_mean worst worst_mean ratio near_best"
@@ -35,15 +35,23 @@ AXIS_EFFECT_COLUMNS = "axis before after families pairs change low high"
 
 
 def settings_sensitivity(frame: pd.DataFrame) -> pd.DataFrame:
-    """What settings make of the outcome, a row a family that was tried in two or more.
+    """Compares the best and the worst setting of each family, with one row per family.
 
-    Columns: data, variant, loss, tricks; settings, and broken ones, in which no training came to a
-    value; trainings, and failures among them (diverged or failed); best and worst setting of those
-    with a value, as the label of their hyperparameters ("own" are the variant's, unchanged), and their means over
-    seeds (on the metric's scale, given back); ratio of the worst mean to the best; near_best, the
-    share in [0, 1] of all settings whose mean is within a factor of 1.25 of the best; broken ones
-    are not. Means are of trainings that survived, so read them beside failures; and the best of
-    many settings is partly luck, as a seed is.
+    Families that were tried in a single setting are left out.
+
+    Columns:
+
+    - data, variant, loss, tricks;
+    - settings, a count, and broken, the number of settings in which no training has a value;
+    - trainings, and failures among them (diverged or failed);
+    - best and worst, the labels of settings with a value ("own" is the unchanged default of the variant);
+    - best_mean and worst_mean, the means over seeds in the metric's unit;
+    - ratio of the worst mean to the best;
+    - near_best, the share in [0, 1] of all settings with a mean within a factor of 1.25 of the best. Broken
+      settings count as not near.
+
+    Means leave out lost trainings, so read them together with failures. The best of many settings is partly
+    due to luck, like the best of many seeds.
     """
     families = attempted_trials(frame).groupby(FAMILY_COLUMNS, sort=False)
     entries = [(*names, *family_extremes(part, outcome_facts(frame))) for names, part in families]
@@ -51,7 +59,10 @@ def settings_sensitivity(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def attempted_trials(frame: pd.DataFrame) -> pd.DataFrame:
-    """Trials that ended, of families with two settings or more; `transformed` is their scaled outcome."""
+    """Returns the ended trials of families with two settings or more.
+
+    The column `transformed` is the outcome on the transformed scale.
+    """
     rows = outcome_rows(frame)
     ended = rows[rows["outcome"].isin(["done", *LOST_OUTCOMES])]
     several = ended.groupby(FAMILY_COLUMNS)["plan"].transform("nunique") > 1
@@ -60,7 +71,7 @@ def attempted_trials(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def family_extremes(part: pd.DataFrame, facts: dict[str, str]) -> tuple[Any, ...]:
-    """One family's row of `settings_sensitivity`, without its names."""
+    """Returns a family's row of `settings_sensitivity`, without its names."""
     back, lower = SCALES[facts["transform"]].back, facts["direction"] == "lower"
     means = part.groupby("plan", sort=False)["transformed"].mean()
     ranked = means.dropna().sort_values(ascending=lower, kind="stable").map(back)
@@ -74,7 +85,7 @@ def family_extremes(part: pd.DataFrame, facts: dict[str, str]) -> tuple[Any, ...
 
 
 def best_and_worst(ranked: "pd.Series[float]") -> tuple[Any, ...]:
-    """The label and the mean of the first setting, and those of the last."""
+    """Returns label and mean of the first setting, then of the last."""
     if not len(ranked):
         return (None, math.nan, None, math.nan)
     best, worst = ranked.index[0], ranked.index[-1]
@@ -82,15 +93,20 @@ def best_and_worst(ranked: "pd.Series[float]") -> tuple[Any, ...]:
 
 
 def axis_effects(frame: pd.DataFrame) -> pd.DataFrame:
-    """What a step along one axis changes, all else the same, a row a pair of values.
+    """Estimates the change along one axis of the settings, with one row per pair of values.
 
-    Compared are the neighbours in size among cells that differ in this axis alone; an axis that the
-    label of the hyperparameters leaves out has the variant's own value. Columns: axis; before and
-    after, its values; families, each with its other settings, in which both were tried, and pairs
-    of trainings; change, the mean over families of the outcome's ratio after to before (a
-    difference on the metric's scale, where that is not logarithmic), with the 95 % t interval low
-    to high. The families are those of the grid: the error is that of seeds within them, paired as
-    the suite declared, and not corrected for how many axes are compared.
+    A pair is two neighbouring values of an axis, in cells that differ only in this axis. If a label of
+    hyperparameters leaves out an axis, the cell has the variant's own value.
+
+    Columns:
+
+    - axis; before and after, its values;
+    - families, with fixed other settings, in which both values were tried; pairs of trainings;
+    - change, the outcome's ratio of after to before, averaged over families, with its 95 % t interval from low
+      to high. If the scale of the metric is not logarithmic, it is a difference on that scale.
+
+    The families are those of the grid, not a sample: the error comes from the seeds within families. Seeds
+    are paired if the suite declares pairs. The intervals are not corrected for the number of axes.
     """
     entries = defaultdict(list)
     for names, pair in moves_along_axes(attempted_trials(frame)):
@@ -106,12 +122,15 @@ def axis_effects(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def count_pairs(pairs: Sequence[np.ndarray]) -> tuple[int, int]:
-    """Families, and pairs of trainings in them."""
+    """Counts the families, and the pairs of trainings in them."""
     return len(pairs), sum(map(len, pairs))
 
 
 def moves_along_axes(values: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], np.ndarray]]:
-    """Axis, value, next value; and the outcomes [seeds, 2] of a family that has both."""
+    """Yields an axis, a value, the next value, and the outcomes of a family that has both.
+
+    Outcomes have shape [seeds, 2].
+    """
     settings = settings_by_axis(values)
     outcomes = values[[*FAMILY_COLUMNS, "seed", "transformed"]].join(settings)
     for axis in map(str, settings):
@@ -126,7 +145,7 @@ def moves_along_axes(values: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str
 
 
 def settings_by_axis(values: pd.DataFrame) -> pd.DataFrame:
-    """The settings of each row, a column an axis that any row's label names."""
+    """Returns each row's settings, with one column per axis that occurs in some label."""
     settings = [parse_settings_label(label) for label in values["plan"]]
     axes = sorted(set().union(*settings))
     rows = [
@@ -137,13 +156,16 @@ def settings_by_axis(values: pd.DataFrame) -> pd.DataFrame:
 
 
 def parse_settings_label(label: str) -> dict[str, str]:
-    """`betas=(0.5, 0.9), lr=0.001` as names and values, values as texts."""
+    """Parses `betas=(0.5, 0.9), lr=0.001` into names and values, both as texts."""
     return dict(re.findall(r"(\w+)=(\([^)]*\)|[^,]+)", label))
 
 
 @cache
 def own_setting(name: str, axis: str) -> str:
-    """What a variant has by itself; "own" if its sides differ, or it is no registered one."""
+    """Returns a variant's own value of a setting, as a text.
+
+    Returns "own" if the values of generator and discriminator differ, or if no such variant is registered.
+    """
     try:
         hyperparameters = resolve_variant(name).hyperparameters
     except SpecError:
@@ -154,7 +176,7 @@ def own_setting(name: str, axis: str) -> str:
 
 
 def sort_key_of_setting(value: str) -> tuple[bool, Any]:
-    """A key that sorts numbers and pairs by size, and words after them."""
+    """Returns a key that sorts numbers and pairs by size, then words."""
     try:
         return False, ast.literal_eval(value)
     except (ValueError, SyntaxError):
@@ -164,9 +186,10 @@ def sort_key_of_setting(value: str) -> tuple[bool, Any]:
 def mean_change_over_families(
     pairs: Sequence[np.ndarray], paired: bool
 ) -> tuple[float, float, float]:
-    """The mean over families and its t interval (Welch and Satterthwaite's freedom).
+    """Computes the mean change over families and its t interval.
 
-    A family with a single pair borrows the others' mean variance; without any: no interval.
+    The degrees of freedom are Welch's and Satterthwaite's. A family with a single pair borrows the mean
+    variance of the other families. Without any variance there is no interval.
     """
     mean = float(np.mean([np.diff(pair).mean() for pair in pairs]))
     repeated = [pair for pair in pairs if len(pair) > 1]
@@ -182,6 +205,6 @@ def mean_change_over_families(
 
 
 def squared_error_of_pair(pair: np.ndarray, paired: bool) -> float:
-    """Of the mean difference of two columns."""
+    """Computes the squared error of the mean difference of two columns."""
     spread = np.diff(pair).var(ddof=1) if paired else pair.var(axis=0, ddof=1).sum()
     return float(spread) / len(pair)

@@ -1,9 +1,8 @@
-"""Targets: how much training it takes to first reach a score (time to result, Dahl et al., 2023).
+"""Cost to first reach a target score (time to result, Dahl et al., 2023).
 
-From the learning curves, whose samples are not those of reported scores. The first point at or
-beyond the target counts, as it was measured: nothing is interpolated, so that the reported cost was
-enough, and by less than one distance of points too much. What comes after the first point does not
-matter.
+The scores are those of the learning curves, which use other samples than the reported scores. The first
+measured point at or beyond the target counts, without interpolation. So the reported cost was sufficient,
+and too high by less than one distance between points. Later points do not matter.
 """
 
 import math
@@ -20,33 +19,33 @@ TARGET_COLUMNS = [*ARM_COLUMNS, "metric", "target", "reached", "trainings", "ima
 FID_SCALE = {
     "direction": "lower",
     "transform": "log",
-}  # on every curve, also where no plan asks for it
-TARGET_TOLERANCE = 1e-9  # what rounding may take from a score that is the target
+}  # FID is on every curve, even if it is not a metric of the plan
+TARGET_TOLERANCE = 1e-9  # the rounding error of a score that equals the target
 
 Target = float | Mapping[str, float]
 
 
 def costs_to_target(frame: pd.DataFrame, target: Target | None = None) -> pd.DataFrame:
-    """A row a cell: the images and seconds of training by which half of its trainings got there.
+    """Computes the images and seconds until half of a cell's trainings reached a target.
 
-    The score is the declared outcome where a data set's curves have it, and FID elsewhere. `target`
-    is in its unit, one for all or one a data set; if not given, the plan's. If that has none, it is
-    what the whole budget buys without tricks: the mean (geometric, on a log scale) of where the
-    trainings without tricks ended. An arm that gets there sooner saves what is left of the budget,
-    and as about half of the trainings without tricks get there too, they can be compared. Data sets
-    without curves or without such trainings are left out.
+    The score is the declared outcome if a data set's curves have it, else FID. `target` is in the unit of the
+    score: one value for all data sets, or a mapping by data set. It defaults to the target of the plan.
 
-    A training that diverged or failed counts as one that never arrives, whatever it had reached:
-    its budget was to be spent. So does one that ended short of the target. Where they are more than
-    half, there are no numbers. What was not run, or ended well without a curve, is left out.
+    Without any target, it is the mean final score of the trainings without tricks (geometric on a log scale).
+    An arm that reaches it sooner saves the rest of the budget. About half of the trainings without tricks
+    reach it too, so they can be compared. Data sets without curves or without such trainings are left out.
 
-    Columns: the cell's names, metric, target, reached (by how many of the trainings), trainings,
-    images (real ones shown), seconds.
+    A training that diverged or failed never arrives, even if it had reached the target: its budget was to be
+    spent. A training that ended short of the target never arrives either. If more than half never arrive,
+    there are no numbers. Trainings that were not run, or ended well without a curve, are left out.
+
+    Returns one row per cell. Columns: the cell's names, metric, target, reached (the number of trainings that
+    reached it), trainings, images (real ones shown), seconds.
     """
     plan = frame.attrs["plan"]
     declared = target if target is not None else plan["analysis"].get("target")
     trials = frame[frame["role"].eq("trial") & frame["outcome"].isin(["done", *LOST_OUTCOMES])]
-    trials.attrs = {}  # pandas copies them at every turn
+    trials.attrs = {}  # pandas would copy them in each operation
     entries = [
         row
         for data, part in trials.groupby("data", sort=False)
@@ -58,7 +57,7 @@ def costs_to_target(frame: pd.DataFrame, target: Target | None = None) -> pd.Dat
 def target_entries(
     plan: Mapping[str, Any], data: str, trials: pd.DataFrame, declared: Target | None
 ) -> Iterator[dict[str, Any]]:
-    """The rows of a data set."""
+    """Yields the rows of a data set."""
     points, metric = curve_points(trials, plan["analysis"]["outcome"])
     facts = plan["metrics"].get(metric, FID_SCALE)
     target = target_value(declared, data, points, facts["transform"])
@@ -75,14 +74,14 @@ def target_entries(
 
 
 def curve_points(trials: pd.DataFrame, outcome: str) -> tuple[pd.DataFrame, str]:
-    """The points of the curves of one metric, in the order in which they were measured."""
+    """Returns the points of one metric's curves, in the order of measurement, and the metric."""
     points = trials[trials["kind"].eq("curve") & trials["value"].notna()]
     metric = outcome if points["metric"].eq(outcome).any() else "fid"
     return points[points["metric"] == metric].sort_values("images", kind="stable"), metric
 
 
 def target_value(declared: Target | None, data: str, points: pd.DataFrame, transform: str) -> float:
-    """The target of a data set; NaN if nothing says one."""
+    """Returns the target of a data set; NaN if there is none."""
     if isinstance(declared, Mapping):
         declared = declared.get(data)
     if declared is not None:
@@ -93,13 +92,16 @@ def target_value(declared: Target | None, data: str, points: pd.DataFrame, trans
 
 
 def trainings_with_arrival(trials: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
-    """One row per training that is lost or has a curve, which decides whether it arrives."""
+    """Returns one row per training that was lost or has a curve.
+
+    For other trainings it is unknown if they arrive.
+    """
     every = trials.drop_duplicates("trial")[["trial", "outcome", *ARM_COLUMNS]]
     return every[every["outcome"].isin(LOST_OUTCOMES) | every["trial"].isin(points["trial"])]
 
 
 def spent_at_arrival(points: pd.DataFrame, target: float, facts: Mapping[str, str]) -> pd.DataFrame:
-    """What had been spent at the first point at or beyond the target, by training."""
+    """Returns the cost of each training until its first point at or beyond the target."""
     to, sign = SCALES[facts["transform"]].to, -1 if facts["direction"] == "lower" else 1
     is_reached = sign * (points["value"].map(to) - to(target)) >= -TARGET_TOLERANCE
     first = points[is_reached & points["outcome"].eq("done")].drop_duplicates("trial")
@@ -107,7 +109,7 @@ def spent_at_arrival(points: pd.DataFrame, target: float, facts: Mapping[str, st
 
 
 def median_spent(spent: "pd.Series[float]") -> float:
-    """What the middle one had spent, the lower of two; NaN if more than half never arrive."""
+    """Returns the median cost, the lower of two; NaN if more than half never arrive."""
     ordered = np.sort(spent.fillna(math.inf).to_numpy())
     middle = float(ordered[(len(ordered) - 1) // 2])
     return middle if math.isfinite(middle) else math.nan

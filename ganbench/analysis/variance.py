@@ -1,6 +1,7 @@
-"""Variance (Bouthillier et al., 2021): how far trainings of different seeds lie apart.
+"""Variance of results over seeds (Bouthillier et al., 2021).
 
-And how much of that is measurement, and how many seeds it takes to see a change through it.
+The variance is split into measurement and training. The module also computes how many seeds are needed
+to detect a change.
 """
 
 import math
@@ -28,20 +29,25 @@ SCALE_DERIVATIVES = {
 
 
 def variance_components(frame: pd.DataFrame) -> pd.DataFrame:
-    """How the spread of trainings splits, a row a data set and metric, at the last checkpoint.
+    """Splits the variance over seeds at the last checkpoint, one row per data set and metric.
 
-    Columns: data, metric, cells, trainings (measured), and standard deviations on the metric's
-    scale (intervals.SCALES; on a logarithmic one 0.05 is about 5 %). total_sd: between seeds
-    within cells, pooled over cells with trainings - cells degrees of freedom, with the 95 %
-    chi-square interval low to high. sampling_sd: what drawing other fakes of the same generator
-    would do, the root mean square of the standard errors. training_sd: the rest. sampling_share:
-    of the variance, in [0, 1]. median_sd: of the cells' own, far below total_sd where few cells
-    are wilder than the others; then the interval, which takes one spread for all, is too narrow.
+    Standard deviations are on the metric's scale (intervals.SCALES; on a logarithmic scale 0.05 is about 5 %).
 
-    Fakes come from the same latents in every training: where that makes their errors alike,
-    sampling is less of the total than it seems. Nor can rows of one protocol show the variance of
-    the reference: for that, `ganbench measure --protocol 'ganbench(reals=...)'`, and
-    `variance_between_frames` of both frames.
+    Columns:
+
+    - data, metric, cells, trainings (measured);
+    - total_sd: between seeds within cells, pooled over cells with trainings - cells degrees of freedom. low
+      and high are its 95 % chi-square interval;
+    - sampling_sd: the effect of drawing other fakes from the same generator; the root mean square of the
+      standard errors;
+    - training_sd: the rest;
+    - sampling_share: sampling's share of the variance, in [0, 1];
+    - median_sd: the median over the cells' own deviations. It is far below total_sd if few cells are much
+      noisier than the others. Then the interval, which assumes equal deviations, is too narrow.
+
+    All trainings use the same latents. If this makes their errors alike, sampling is less of the total than
+    it seems. Rows of one protocol cannot show the variance due to the reference. For that, run
+    `ganbench measure --protocol 'ganbench(reals=...)'` and pass both frames to `variance_between_frames`.
     """
     parts = measured_trials(frame).groupby(["data", "metric"], sort=False)
     entries = [(*names, *split_variance(part)) for names, part in parts]
@@ -49,7 +55,10 @@ def variance_components(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def measured_trials(frame: pd.DataFrame) -> pd.DataFrame:
-    """Trials' last rows with a value; `transformed` and `error` are it and its error on its scale."""
+    """Returns the trials' rows at the last checkpoint that have a value.
+
+    The columns `transformed` and `error` are the value and its error on the transformed scale.
+    """
     chosen = (frame["role"] == "trial") & (frame["checkpoint"] == "last")
     rows = refuse_mixed_protocols(frame)[
         chosen & (frame["kind"] == "quality") & frame["value"].notna()
@@ -65,7 +74,10 @@ def measured_trials(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def scale_derivative(transform: str, value: float) -> float:
-    """Of a scale at a value, for errors (delta method); 0 where the scale is cut off."""
+    """Computes the derivative of a scale at a value, to transform errors (delta method).
+
+    The derivative is 0 where the scale is clipped.
+    """
     scale = SCALES[transform]
     if not math.isclose(scale.back(scale.to(value)), value):
         return 0.0
@@ -73,7 +85,7 @@ def scale_derivative(transform: str, value: float) -> float:
 
 
 def split_variance(part: pd.DataFrame) -> tuple[float, ...]:
-    """One data set's and metric's row of `variance_components`, without their names."""
+    """Computes the row of one data set and metric for `variance_components`."""
     total, freedom = pooled_deviation(part)
     low, high = deviation_interval(total, freedom)
     sampling = float(part["error"].pow(2).mean())
@@ -86,7 +98,10 @@ def split_variance(part: pd.DataFrame) -> tuple[float, ...]:
 
 
 def pooled_deviation(part: pd.DataFrame) -> tuple[float, int]:
-    """The standard deviation within cells, and its degrees of freedom; nan if there are none."""
+    """Computes the standard deviation within cells and its degrees of freedom.
+
+    The deviation is NaN without any degrees of freedom.
+    """
     cells = part.groupby(ARM_COLUMNS, dropna=False)["transformed"]
     freedom = len(part) - cells.ngroups
     squares = float((part["transformed"] - cells.transform("mean")).pow(2).sum())
@@ -94,7 +109,7 @@ def pooled_deviation(part: pd.DataFrame) -> tuple[float, int]:
 
 
 def deviation_interval(sd: float, freedom: int) -> tuple[float, float]:
-    """Of a normal standard deviation that was estimated with these degrees of freedom."""
+    """Computes the interval of a normal standard deviation from its degrees of freedom."""
     if not freedom:
         return math.nan, math.nan
     tails = (1 + CONFIDENCE_LEVEL) / 2, (1 - CONFIDENCE_LEVEL) / 2
@@ -103,17 +118,22 @@ def deviation_interval(sd: float, freedom: int) -> tuple[float, float]:
 
 
 def variance_between_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """How far apart frames put the same trials: of other latents, references or protocols.
+    """Computes how far apart frames put the same trials.
 
-    Columns: data, metric, trials (that all frames with the metric measured), frames, and on the
-    metric's scale: sd, of a trial's value over the frames; own_sd, the same without what a frame
-    adds to all trials alike, which no comparison of trials notices; standard_error, the root mean
-    square of what the frames state for drawing other fakes, which is sd over frames that differ in
-    the protocol's `seed` alone. A reference of another size or another extractor shifts values:
-    then it is part of sd. Raises ValueError if there are fewer than two frames.
+    The frames may differ in latents, references or protocols. Columns, all deviations on the metric's scale:
+
+    - data, metric, trials (measured in all frames with the metric), frames;
+    - sd: of a trial's value over the frames;
+    - own_sd: the same without the shift of a frame that all trials share. Comparisons of trials do not notice
+      that shift;
+    - standard_error: the root mean square of the frames' standard errors for drawing other fakes. It equals
+      sd over frames that differ only in the protocol's `seed`.
+
+    A reference of another size or another extractor shifts values, and the shift is part of sd. Raises
+    ValueError for fewer than two frames.
     """
     if len(frames) < 2:
-        raise ValueError("how frames differ can be told of two or more")
+        raise ValueError("pass at least two frames to compare")
     names = ["data", "metric", "trial", "transformed", "error"]
     stacked = pd.concat([measured_trials(f)[names].assign(frame=n) for n, f in enumerate(frames)])
     entries = [
@@ -125,7 +145,7 @@ def variance_between_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def frame_distance(part: pd.DataFrame) -> tuple[float, ...]:
-    """One data set's and metric's row of `variance_between_frames`, without their names."""
+    """Computes the row of one data set and metric for `variance_between_frames`."""
     table = part.pivot(index="trial", columns="frame", values="transformed").dropna()
     values, (trials, frames) = table.to_numpy(), table.shape
     if frames < 2 or not trials:
@@ -147,14 +167,17 @@ def seeds_needed(
     level: float = 1 - CONFIDENCE_LEVEL,
     correlation: float | None = None,
 ) -> int:
-    """Seeds an arm for a two-sided t test to show a change of a metric on a logarithmic scale.
+    """Returns the seeds per arm that a t test needs to detect a change on a log scale.
 
-    `sd`: of the logarithm over seeds, in each arm. `change`: the ratio, 0.95 for -5 %.
-    `correlation`: between the arms' values of one seed, for the paired test; without it the arms
-    are independent. Exact by the noncentral t. Raises ValueError if no number of seeds would do.
+    The test is two-sided. `sd` is the standard deviation of the logarithm over seeds, in each arm. `change` is
+    a ratio: 0.95 for -5 %. `correlation` is that between the arms' values of one seed, for the paired test.
+    Without it, the arms are independent. The computation is exact, with the noncentral t distribution. Raises
+    ValueError if no number of seeds suffices.
     """
     if not (sd >= 0 and 0 < change != 1 and 0 < level < 1 and 0 < power < 1):
-        raise ValueError(f"no seeds show a change by {change} at sd {sd}, level {level}, {power=}")
+        raise ValueError(
+            f"no number of seeds shows a change by {change} at sd {sd}, level {level}, {power=}"
+        )
 
     def is_enough(seeds: int) -> bool:
         return power_of_test(sd, change, seeds, level, correlation) >= power
@@ -172,22 +195,22 @@ def power_of_test(
     level: float = 1 - CONFIDENCE_LEVEL,
     correlation: float | None = None,
 ) -> float:
-    """The power of the test of `seeds_needed` with so many seeds an arm, in [0, 1]."""
+    """Computes the power in [0, 1] of the t test of `seeds_needed`."""
     freedom = (seeds - 1) * (2 if correlation is None else 1)
     error = sd * math.sqrt(2 * (1 - (correlation or 0)) / seeds)
-    off = min(abs(math.log(change)) / max(error, 1e-300), 1e3)  # as good as certain
+    off = min(abs(math.log(change)) / max(error, 1e-300), 1e3)  # beyond this, detection is certain
     edge = float(stats.t.ppf(1 - level / 2, freedom))
-    wrong = np.nan_to_num(stats.nct.cdf(-edge, freedom, off))  # nan where it is far below 1e-99
+    wrong = np.nan_to_num(stats.nct.cdf(-edge, freedom, off))  # NaN means far below 1e-99
     return float(stats.nct.sf(edge, freedom, off) + wrong)
 
 
 def seeds_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Seeds that changes of the outcome take at this grid's spread (power 0.8, level 0.05).
+    """Computes the seeds that detect changes of the outcome at this grid's spread.
 
-    Columns: data; change, as a ratio; unpaired and paired, seeds an arm for a t test in one cell,
-    missing where the rows do not suffice: paired needs the correlation of arms of one cell over their
-    seeds. A contrast over many cells takes fewer in each. Empty if the outcome's scale is not
-    logarithmic.
+    The power is 0.8 and the level 0.05. Columns: data; change, as a ratio; unpaired and paired, the seeds per
+    arm for a t test in one cell. Entries are missing if there are too few rows: paired needs the correlation
+    of the arms of one cell over their seeds. A contrast over many cells takes fewer seeds in each. The table
+    is empty if the scale of the outcome is not logarithmic.
     """
     outcome, rows = frame.attrs["plan"]["analysis"]["outcome"], measured_trials(frame)
     rows = rows[(rows["metric"] == outcome) & (outcome_facts(frame)["transform"] == "log")]
@@ -208,7 +231,10 @@ def seeds_entry(sd: float, change: float, correlation: float | None) -> int | No
 
 
 def arm_correlation(part: pd.DataFrame) -> float:
-    """The correlation of two arms over the seeds that all of a cell have, pooled over cells."""
+    """Computes the correlation of two arms over seeds, pooled over cells.
+
+    Only seeds that all arms of a cell have are used.
+    """
     own = both = 0.0
     for _, cell in part.groupby(CELL_COLUMNS, dropna=False):
         table = cell.pivot(index="seed", columns="tricks", values="transformed").dropna()

@@ -1,1 +1,1 @@
-"""Continuous integration: gates of quality and performance, and the history of both."""
+"""Continuous integration: quality gate, performance gate and measurement history."""

@@ -1,4 +1,4 @@
-"""A machine's class: what must be the same for two measurements to belong to one series."""
+"""Machine classes: measurements form one series only if their machines have equal classes."""
 
 import platform
 import subprocess
@@ -11,9 +11,11 @@ CPUINFO_FILE = Path("/proc/cpuinfo")
 
 
 def describe_machine(device: str = "cpu") -> str:
-    """One line: architecture and CPU, then torch's capability and the CPUs usable, or else the GPU.
+    """Returns the class of this machine as one line.
 
-    On a GPU the number of CPUs does not count, nor does that of GPUs: one of them is measured.
+    It names the architecture and the CPU. For the CPU device, torch's CPU capability and the number of
+    usable CPUs follow; for another device, the GPU. The numbers of CPUs and GPUs are left out for a
+    GPU, because a measurement uses a single GPU.
     """
     import torch
 
@@ -29,12 +31,12 @@ def describe_machine(device: str = "cpu") -> str:
 
 
 def join_facts(facts: list[str]) -> str:
-    """With single spaces and commas between facts only."""
+    """Joins facts by commas, after removing commas and repeated spaces within each fact."""
     return ", ".join(" ".join(fact.replace(",", " ").split()) for fact in facts)
 
 
 def describe_gpu_facts(device: str) -> list[str]:
-    """Its name, compute capability and memory, which cards of one name may differ in."""
+    """Returns the GPU's name, compute capability and memory; cards of one name can differ."""
     import torch
 
     properties = torch.cuda.get_device_properties(torch.device(device))
@@ -44,7 +46,7 @@ def describe_gpu_facts(device: str) -> list[str]:
 
 @cache
 def describe_cpu() -> str:
-    """Its model; of ARM's, which Linux gives no name, implementer and part."""
+    """Returns the CPU's model name, or implementer and part for ARM CPUs on Linux."""
     facts = read_cpuinfo()
     if named := facts.get("model name"):
         return named
@@ -54,7 +56,7 @@ def describe_cpu() -> str:
 
 
 def read_cpuinfo() -> dict[str, str]:
-    """What Linux says of the first CPU."""
+    """Returns the entries of the first CPU in /proc/cpuinfo; empty without that file."""
     try:
         first = CPUINFO_FILE.read_text(errors="replace").split("\n\n")[0]
     except OSError:
@@ -64,7 +66,7 @@ def read_cpuinfo() -> dict[str, str]:
 
 
 def read_mac_brand() -> str:
-    """What macOS says; nothing elsewhere."""
+    """Returns the CPU's name on macOS, and an empty string elsewhere."""
     if platform.system() != "Darwin":
         return ""
     command = ["sysctl", "-n", "machdep.cpu.brand_string"]

@@ -1,4 +1,7 @@
-"""Data sets by their names in a spec. A new data set is a new file and a line here."""
+"""The registry of data sets.
+
+A new data set is a new file here plus one line in the registry.
+"""
 
 from ganbench.registry import Registry
 

@@ -1,4 +1,4 @@
-"""Data: examples in memory, split once and for all, dealt in batches that are addressed by index."""
+"""Base classes of data: examples in memory, their fixed split, and indexed batches."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ from ganbench.renamed import EXAMPLES_ATTRIBUTES
 from ganbench.rng import RngStreams
 
 Shape = tuple[int, ...]
-IMAGE = "image"  # the domain of data that have only one
+IMAGE = "image"  # the domain name of data with one domain
 
 
 @with_renamed_attributes(EXAMPLES_ATTRIBUTES)
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Images as uint8 [N, C, H, W] or points as float32 [N, D]; labels, if any, as int64 [N].
+    """Images, uint8 [N, C, H, W], or points, float32 [N, D], with optional labels, int64 [N].
 
-    `truth` is what a translator into the other domain should make of each, where that is known.
+    `truth` holds the correct translation of each example into the other domain, where known.
     """
 
     images: Tensor
@@ -41,6 +41,7 @@ class Examples:
         return self.images, self.labels, self.truth
 
     def make_batch(self, index: Tensor) -> "Batch":
+        """Returns the examples at these indices, with images in [-1, 1]."""
         labels = None if self.labels is None else self.labels[index]
         truth = None if self.truth is None else to_unit_range(self.truth[index])
         return Batch(to_unit_range(self.images[index]), labels, index, truth)
@@ -48,17 +49,17 @@ class Examples:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a game is dealt of one domain: images in [-1, 1] [N, C, H, W] or points [N, D]."""
+    """A training batch of one domain: images [N, C, H, W] in [-1, 1] or points [N, D]."""
 
     images: Tensor
     labels: Tensor | None
-    index: Tensor  # [N], which of the examples these are
-    truth: Tensor | None = None  # in [-1, 1]: each as it should be in the other domain
+    index: Tensor  # [N], indices of the examples
+    truth: Tensor | None = None  # in [-1, 1]: the correct translations into the other domain
 
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """Round Gaussians of equal weight, known exactly: centres [K, D] and their standard deviation."""
+    """A mixture of K isotropic Gaussians of equal weight: centres [K, D], standard deviation."""
 
     centres: Tensor
     std: float
@@ -66,14 +67,14 @@ class Mixture:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Training and held-out examples by domain, and the law that points were drawn from."""
+    """Training and held-out examples by domain, and the distribution of points if known."""
 
     train: Mapping[str, Examples]
     held_out: Mapping[str, Examples]
     mixture: Mixture | None = None
 
     def fingerprint(self) -> str:
-        """SHA-256 of all that is in it."""
+        """Returns the SHA-256 of all examples."""
         digest = hashlib.sha256()
         for part in (self.train, self.held_out):
             for domain, examples in sorted(part.items()):
@@ -86,18 +87,17 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """A data set's settings; `load` reads it. `extractor` is the spec of what measures it by default.
+    """The base class of data sets. Its fields are the settings; `load` reads the examples.
 
-    Of two domains that are to be translated into each other the last is the one that measuring leads with.
+    `extractor` is the spec of the default feature extractor. With two domains, metrics first measure the
+    translations into the last domain.
     """
 
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
     extractor: ClassVar[str] = "identity"
-    reference: ClassVar[int] = 10_000  # training examples at most that fakes are measured against
-    watch: ClassVar[tuple[str, ...]] = (
-        "recall",
-    )  # metrics in which a learning curve shows collapse
+    reference: ClassVar[int] = 10_000  # maximal number of training examples in the reference data
+    watch: ClassVar[tuple[str, ...]] = ("recall",)  # metrics that show collapse in learning curves
 
     shapes: Mapping[str, Shape] = field(init=False, default_factory=dict)
     classes: int = field(init=False, default=0)  # 0: no labels
@@ -111,7 +111,7 @@ MIXTURE_SEED = 2017
 
 
 def split_mixture(centres: Tensor, std: float, train: int, held_out: int) -> Split:
-    """Points around centres [K, D], float64, and the law that they were drawn from."""
+    """Draws a split of points from Gaussians around centres [K, D], float64."""
     law = Mixture(centres.float(), std)
     sides = [
         draw_mixture(centres, std, count, stream) for stream, count in enumerate((train, held_out))
@@ -120,7 +120,7 @@ def split_mixture(centres: Tensor, std: float, train: int, held_out: int) -> Spl
 
 
 def draw_mixture(centres: Tensor, std: float, count: int, stream: int) -> Examples:
-    """Points of the mixture, each mode equally likely, from a generator of their own."""
+    """Draws `count` points, with equally likely modes, from the random stream `stream`."""
     random = np.random.default_rng([MIXTURE_SEED, stream])
     mode = random.integers(len(centres), size=count)
     noise = random.standard_normal((count, centres.shape[1]))
@@ -128,11 +128,11 @@ def draw_mixture(centres: Tensor, std: float, count: int, stream: int) -> Exampl
 
 
 class NotDownloaded(GanbenchError, RuntimeError):
-    """Data or weights that are not on this machine, and what to do about it."""
+    """Data or weights are missing or unusable; the message names the remedy."""
 
 
 class BatchLoader:
-    """Training examples on a device, shuffled anew every epoch, dealt without a host in the loop."""
+    """Batches of training examples on a device, reshuffled every epoch without host transfers."""
 
     def __init__(self, examples: Mapping[str, Examples], size: int, streams: RngStreams):
         self.examples = {k: v.to(streams.device) for k, v in examples.items()}
@@ -140,7 +140,7 @@ class BatchLoader:
         self.orders: dict[tuple[str, int], Tensor] = {}
 
     def batches(self, number: int) -> dict[str, Batch]:
-        """The batch of this number for each domain: the same whatever was dealt before."""
+        """Returns batch `number` of each domain, independent of earlier calls."""
         return {domain: self._domain_batch(domain, number) for domain in self.examples}
 
     def _domain_batch(self, domain: str, number: int) -> Batch:
@@ -166,12 +166,12 @@ class BatchLoader:
 
 
 def to_unit_range(images: Tensor) -> Tensor:
-    """Bytes 0..255 as floats in [-1, 1]; points as they are."""
+    """Converts uint8 in 0..255 to float32 in [-1, 1]; returns points unchanged."""
     return images.float().div(127.5).sub(1) if images.dtype == torch.uint8 else images
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Floats in [-1, 1] as the bytes that are measured: scaled, rounded to the nearest, clamped."""
+    """Converts images in [-1, 1] to uint8: scaled, rounded, clamped. Returns points unchanged."""
     if not modality_of(images).has_pixels:
         return images
     return images.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)

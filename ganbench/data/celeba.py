@@ -1,4 +1,7 @@
-"""CelebA (Liu et al., 2015): 202,599 aligned faces of 178x218 pixels, their central square resized."""
+"""CelebA (Liu et al., 2015): 202,599 aligned faces of 178x218 pixels.
+
+The central square of each face is resized.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +18,15 @@ CELEBA_CROP_PIXELS = 178
 
 @dataclass(frozen=True)
 class CelebA(TorchvisionDataset):
-    """162,770 train and 19,962 are held out, without labels: forty attributes are no classes."""
+    """The official split: 162,770 training images and 19,962 held-out (test) images.
+
+    There are no labels, because the forty attributes are not classes.
+    """
 
     name: ClassVar[str] = "celeba"
     quirk: ClassVar[str] = (
-        "it comes from Google Drive, by the package gdown; where that refuses, fetch its files with a "
-        "browser into the folder celeba there, and run the download to unpack them"
+        "the package gdown downloads it from Google Drive; if that fails, save its files with a browser "
+        "in the subfolder celeba and repeat the download, which unpacks them"
     )
 
     size: int = 64
@@ -42,7 +48,7 @@ class CelebA(TorchvisionDataset):
 
 
 def open_face(published: Any, index: int) -> Image.Image:
-    """One face, read whole, so that its file is closed again."""
+    """Returns one face, fully read, so that its file is closed."""
     image: Image.Image = published[index][0]
     image.load()
     return image

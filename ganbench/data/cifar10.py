@@ -11,10 +11,10 @@ from .torchvision_dataset import TorchvisionDataset, make_labelled_examples
 
 @dataclass(frozen=True)
 class CIFAR10(TorchvisionDataset):
-    """The set is published as pickles, which could run code.
+    """The official split: 50,000 training images and 10,000 held-out images, with labels.
 
-    torchvision opens one only if its MD5 is the published one: a file that somebody else made is
-    refused before anything in it is read.
+    The published files are pickles, which can run code. torchvision opens a file only if its MD5 is the
+    published one.
     """
 
     name: ClassVar[str] = "cifar10"

@@ -9,7 +9,7 @@ from .cifar10 import CIFAR10
 
 @dataclass(frozen=True)
 class CIFAR100(CIFAR10):
-    """The labels are the fine ones."""
+    """The official split with the 100 fine labels."""
 
     name: ClassVar[str] = "cifar100"
 

@@ -1,7 +1,7 @@
-"""Fashion-MNIST (Xiao et al., 2017): 70,000 pieces of clothing in MNIST's format, with its margin to 32x32.
+"""Fashion-MNIST (Xiao et al., 2017): 70,000 images of clothing, zero-padded to 32x32.
 
-Debian and Ubuntu have the whole set as a package, `dataset-fashion-mnist`: where that is installed,
-nothing needs to be downloaded.
+The format is that of MNIST. Debian and Ubuntu have the data as the package `dataset-fashion-mnist`. If it
+is installed, ganbench reads it and needs no download.
 """
 
 import gzip
@@ -21,7 +21,7 @@ DEBIAN_PACKAGE_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 @dataclass(frozen=True)
 class FashionMNIST(MNIST):
-    """One channel, ten classes."""
+    """One channel, ten classes, 60,000 training images and 10,000 held-out images."""
 
     name: ClassVar[str] = "fashion_mnist"
     extractor: ClassVar[str] = "classifier(of='fashion_mnist')"
@@ -36,7 +36,7 @@ class FashionMNIST(MNIST):
 
 
 def read_debian_package(side: str) -> SimpleNamespace:
-    """Debian's files, which torchvision cannot read without unpacking them somewhere."""
+    """Reads Debian's compressed files. torchvision would have to unpack them first."""
     images, labels = (
         read_idx_file(DEBIAN_PACKAGE_FOLDER / f"{side}-{kind}-ubyte.gz")
         for kind in ("images-idx3", "labels-idx1")
@@ -45,7 +45,10 @@ def read_debian_package(side: str) -> SimpleNamespace:
 
 
 def read_idx_file(path: Path) -> Tensor:
-    """The bytes of an IDX file: two zeros, the type, the number of dimensions, their sizes, the values."""
+    """Reads a gzipped IDX file as uint8.
+
+    Its bytes are two zeros, the type, the number of dimensions, the sizes, and the values.
+    """
     content = gzip.decompress(path.read_bytes())
     sizes = np.frombuffer(content, ">u4", count=content[3], offset=4)
     values = np.frombuffer(content, np.uint8, offset=4 + sizes.nbytes)

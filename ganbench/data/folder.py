@@ -1,4 +1,4 @@
-"""A folder of one's own images: squares from their centres, a share of them held out by their content."""
+"""A folder of a user's images, as centre squares, with a share held out by content hash."""
 
 import hashlib
 from dataclasses import dataclass
@@ -19,13 +19,15 @@ MAX_IMAGE_SIDE_PIXELS = 1024
 
 @dataclass(frozen=True)
 class Folder(Data):
-    """All images under `path`, but for names that begin with a dot.
+    """All images under `path`, except names that begin with a dot.
 
-    They stand as their EXIF says, transparency is dropped, and of an animation the first frame counts.
-    Their order, and which are held out, depend on each file's bytes alone: the first of them, which
-    fakes are measured against, are no stretch of the alphabet, further files move none from one side
-    to the other, and copies are never on both. With `labelled`, the folders in `path` are the
-    classes, in the order of their names.
+    Images are turned as their EXIF says, lose transparency, and count with the first frame of an
+    animation. The hash of a file's bytes alone decides its position and whether it is held out. The order
+    is therefore independent of file names, new files never move others to the other side, and copies are
+    on the same side. With `labelled`, the folders in `path` are the classes, ordered by name.
+
+    Settings: `size` is the side in pixels (8 to 1024), `channels` is 1 or 3, and `held_out` is the share
+    of held-out images in (0, 1).
     """
 
     extractor: ClassVar[str] = "inception"
@@ -54,12 +56,12 @@ class Folder(Data):
         return Path(self.path).expanduser()
 
     def class_names(self) -> list[str]:
-        """The classes."""
+        """Returns the names of the folders directly in `path`, sorted."""
         folders = (entry for entry in self.root_path.iterdir() if entry.is_dir())
         return sorted(folder.name for folder in folders if not is_hidden(folder.name))
 
     def image_files(self) -> list[Path]:
-        """The images' paths, relative to the folder."""
+        """Returns the paths of the images, relative to the folder."""
         return [path.relative_to(self.root_path) for path in find_images(self.root_path)]
 
     def load(self) -> Split:
@@ -78,28 +80,31 @@ class Folder(Data):
         return Split({IMAGE: train}, {IMAGE: held_out})
 
     def labels_of_files(self, files: list[Path]) -> Tensor:
-        """Each image's class [N]; raises NotDownloaded if an image has none, or a class no image."""
+        """Returns class labels [N].
+
+        Raises NotDownloaded if an image is in no class folder, or a class folder has no images.
+        """
         names = self.class_names()
         if stray := [file for file in files if len(file.parts) == 1]:
             raise NotDownloaded(
-                f"{self.root_path / stray[0]} lies in no class's folder: move it into one"
+                f"{self.root_path / stray[0]} is in no class folder: move it into one"
             )
         if empty := sorted({*names} - {file.parts[0] for file in files}):
             raise NotDownloaded(
-                f"{self.root_path / empty[0]} holds no images: remove it, or add some"
+                f"{self.root_path / empty[0]} holds no images: remove it or add images"
             )
         return torch.tensor([names.index(file.parts[0]) for file in files])
 
     def require_counts(self, train: int, held_out: int) -> None:
         if train < MIN_TRAIN_IMAGES or held_out < MIN_HELD_OUT_IMAGES:
             raise NotDownloaded(
-                f"{self.root_path} has {train + held_out} images, of which {held_out} are held out: add some, or "
-                f"change held_out, until {MIN_TRAIN_IMAGES} train and {MIN_HELD_OUT_IMAGES} are held out"
+                f"{self.root_path} has {train + held_out} images, {held_out} of them held out: add images or change "
+                f"held_out, to have at least {MIN_TRAIN_IMAGES} for training and {MIN_HELD_OUT_IMAGES} held out"
             )
 
 
 def find_images(place: Path) -> list[Path]:
-    """All images' paths in a folder and its folders, by name; hidden ones are left out."""
+    """Returns the sorted paths of all images in a folder and below, without hidden ones."""
     paths = (path for path in place.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     every = sorted(path.relative_to(place) for path in paths if path.is_file())
     return [place / path for path in every if not any(map(is_hidden, path.parts))]
@@ -110,13 +115,13 @@ def is_hidden(name: str) -> bool:
 
 
 def content_number(path: Path) -> float:
-    """A number in [0, 1) that a file's bytes decide; raises NotDownloaded if they cannot be read."""
+    """Returns the hash of a file's bytes as a number in [0, 1)."""
     digest = hashlib.sha256(read_file(path)).digest()
     return int.from_bytes(digest[:6], "big") / (1 << 48)
 
 
 def open_image(path: Path) -> Image.Image:
-    """An image, upright; raises NotDownloaded if it is none that can be decoded."""
+    """Returns an image, upright; raises NotDownloaded if it cannot be decoded."""
     try:
         return decode_image(str(path), read_file(path)).image
     except Unreadable as error:
@@ -124,7 +129,7 @@ def open_image(path: Path) -> Image.Image:
 
 
 def read_file(path: Path) -> bytes:
-    """A file's bytes; raises NotDownloaded if they cannot be read."""
+    """Returns a file's bytes; raises NotDownloaded if they cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:

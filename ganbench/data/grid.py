@@ -1,4 +1,7 @@
-"""Grid (Metz et al., 2017; protocol of Lin et al., 2018): 25 Gaussians of deviation 0.05, two apart."""
+"""Grid (Metz et al., 2017; protocol of Lin et al., 2018): 25 Gaussians on a square grid.
+
+Their standard deviation is 0.05 and their spacing 2.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +16,7 @@ TRAIN, HELD_OUT = 100_000, 2_500
 
 @dataclass(frozen=True)
 class Grid(Data):
-    """Points of the plane, without labels; `side` by `side` modes around the origin."""
+    """Points [N, 2] without labels, from `side` x `side` modes centred at the origin."""
 
     reference: ClassVar[int] = HELD_OUT
     watch: ClassVar[tuple[str, ...]] = ("modes",)

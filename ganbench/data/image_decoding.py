@@ -1,6 +1,7 @@
-"""Decodes image files by formats that cannot run code: one decoder for training data and for evaluation.
+"""Decodes image files, for training data and for evaluation alike.
 
-Pillow's other formats are not opened, whatever a file is called: PostScript, for one, is a program.
+Only formats that cannot run code are opened, independent of the file name. PostScript, for example, is a
+program and is not opened.
 """
 
 import io
@@ -19,22 +20,22 @@ IMAGE_SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".avif", ".jp2", ".j2k"),
     *(".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".qoi"),
 )
-UNSUPPORTED_SUFFIXES = (  # images too, but of formats that are not decoded
+UNSUPPORTED_SUFFIXES = (  # images in formats that are not decoded
     *(".heic", ".heif", ".jxl", ".psd", ".svg", ".eps", ".tga", ".ico", ".dds"),
     *(".dng", ".cr2", ".nef", ".arw", ".exr", ".hdr"),
 )
-DEEP_MODES = ("I", "F")  # modes of more than 8 bits begin so: Pillow would clip, not scale them
+DEEP_MODES = ("I", "F")  # prefixes of modes with more than 8 bits, which Pillow would clip
 EXIF_ORIENTATION = 0x0112
-MAX_IMAGE_PIXELS = 89_478_485  # where Pillow begins to warn of an attack
+MAX_IMAGE_PIXELS = 89_478_485  # the limit above which Pillow warns of an attack
 TOO_MANY_PIXELS = f"more than {MAX_IMAGE_PIXELS:,} pixels: it looks like an attack"
 
 
 class Unreadable(GanbenchError, ValueError):
-    """Why a source of images, or one image of it, cannot be read, in a sentence."""
+    """A source of images, or one of its images, cannot be read."""
 
 
 class Odd(IntFlag):
-    """The changes that were made to an image besides decoding it."""
+    """Properties of an image file that decoding discards or changes."""
 
     NOTHING = 0
     ALPHA = 1
@@ -45,7 +46,7 @@ class Odd(IntFlag):
 
 @dataclass(frozen=True, eq=False)
 class OpenedImage:
-    """A decoded image file: upright, the first frame of several."""
+    """A decoded image file: upright, and the first frame of an animation."""
 
     image: Image.Image
     extent: tuple[int, int]  # width and height as stored
@@ -53,7 +54,7 @@ class OpenedImage:
 
 
 def decode_image(name: str, content: bytes) -> OpenedImage:
-    """Decodes a file's bytes; raises Unreadable, with the name, for what is no image of 8 bits."""
+    """Decodes a file's bytes; raises Unreadable for anything but an image of 8 bits or fewer."""
     if not content:
         raise Unreadable(f"{name} is empty: it has no bytes")
     try:
@@ -63,7 +64,7 @@ def decode_image(name: str, content: bytes) -> OpenedImage:
     except Image.DecompressionBombError as error:
         raise Unreadable(f"{name} has {TOO_MANY_PIXELS}") from error
     except UnidentifiedImageError as error:
-        raise Unreadable(f"{name} is no image, whatever its name says") from error
+        raise Unreadable(f"{name} is not an image, despite its name") from error
     except Exception as error:  # damaged files make decoders raise almost anything
         cause = " ".join(str(error).split()) or type(error).__name__
         raise Unreadable(f"{name} is damaged: {cause}") from error
@@ -87,12 +88,12 @@ def available_formats() -> tuple[str, ...]:
 
 
 def refuse_what_would_change(file: ImageFile.ImageFile) -> None:
-    """Raises Unreadable for an image that would be decoded to something else than it is."""
+    """Raises Unreadable for images that are too large or have more than 8 bits per channel."""
     width, height = file.size
     if width * height > MAX_IMAGE_PIXELS:
         raise Unreadable(f"has {TOO_MANY_PIXELS}")
     if file.mode.startswith(DEEP_MODES) or any(";16" in str(part[3]) for part in file.tile):
-        raise Unreadable("has more than 8 bits a channel: convert it to 8")
+        raise Unreadable("has more than 8 bits per channel: convert it to 8 bits")
 
 
 def find_oddities(image: Image.Image) -> Odd:

@@ -1,7 +1,7 @@
-"""Squares: what of an image is kept is the largest square at its centre, resized with an antialiasing filter.
+"""Crops images to their largest central square and resizes them with antialiasing.
 
-Pillow's Lanczos filter widens with the reduction, so that nothing aliases (Parmar et al., 2022), and
-computes 8-bit images in whole numbers: the same bytes on every machine.
+Pillow's Lanczos filter widens with the reduction factor, which prevents aliasing (Parmar et al., 2022).
+It computes 8-bit images in integers, so the result has the same bytes on every machine.
 """
 
 from collections.abc import Iterable
@@ -11,20 +11,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-MIN_IMAGE_SIDE_PIXELS = 8  # pixels a side, that any network here makes
+MIN_IMAGE_SIDE_PIXELS = 8  # pixels: the smallest images of any network here
 
 
 def stack_squares(images: Iterable[Image.Image], count: int, shape: tuple[int, ...]) -> Tensor:
-    """So many images as uint8 [count, C, size, size]; of a set that fills memory there is no second copy."""
+    """Crops and resizes images into one uint8 tensor [count, C, size, size], in place."""
     pixels = torch.empty(count, *shape, dtype=torch.uint8)
     for target, image in zip(pixels, images, strict=True):
         target.copy_(crop_and_resize(image, shape[0], shape[1]))
     return pixels
 
 
-def crop_and_resize(
-    image: Image.Image, channels: int, size: int
-) -> Tensor:  # => uint8 [C, size, size]
+def crop_and_resize(image: Image.Image, channels: int, size: int) -> Tensor:
+    """Returns the largest central square of an image as uint8 [channels, size, size]."""
     side = min(image.size)
     left, top = ((extent - side) // 2 for extent in image.size)
     cropped = image.convert("RGB" if channels == 3 else "L").crop(
@@ -35,7 +34,7 @@ def crop_and_resize(
 
 
 def check_image_size(size: int, largest: int) -> int:
-    """The size, if it is one that the images have pixels for."""
+    """Returns the size in pixels; raises ValueError if it is not in [8, largest]."""
     if not MIN_IMAGE_SIDE_PIXELS <= size <= largest:
-        raise ValueError(f"size must lie in [{MIN_IMAGE_SIDE_PIXELS}, {largest}], not {size}")
+        raise ValueError(f"size must be in [{MIN_IMAGE_SIDE_PIXELS}, {largest}], not {size}")
     return size

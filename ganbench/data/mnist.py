@@ -1,4 +1,7 @@
-"""MNIST (LeCun et al., 1998): 70,000 handwritten digits of 28x28 pixels, with a margin of zeros to 32x32."""
+"""MNIST (LeCun et al., 1998): 70,000 handwritten digits of 28x28 pixels.
+
+The images are zero-padded to 32x32.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +13,15 @@ from torch.nn.functional import pad
 from .base import IMAGE, Examples, Shape
 from .torchvision_dataset import TorchvisionDataset
 
-MARGIN_PIXELS = 2  # the convolutional families make squares whose side is a power of two
+MARGIN_PIXELS = 2  # convolutional networks need sides that are a power of two
 
 
 @dataclass(frozen=True)
 class MNIST(TorchvisionDataset):
-    """One channel. Networks and extractors see the margin too, and it is measured with the rest."""
+    """One channel, ten classes, 60,000 training images and 10,000 held-out images.
+
+    The zero padding is part of the images for networks, extractors and metrics.
+    """
 
     name: ClassVar[str] = "mnist"
 

@@ -1,7 +1,8 @@
-"""Modalities: the kinds of examples that data consist of. Code that must know images from points asks here.
+"""Modalities: the kinds of examples, such as images and points.
 
-A new modality (clips, captions) is a line in MODALITIES. Metrics, networks, tricks and pictures that
-work on images or points then refuse it by its name.
+Code that treats images and points differently uses this module. A new modality (clips, captions) is one
+line in MODALITIES. Metrics, networks, tricks and pictures that support only images or points then reject
+it by name.
 """
 
 from collections.abc import Sequence
@@ -20,14 +21,14 @@ class UnknownModality(GanbenchError, ValueError):
 
 @dataclass(frozen=True)
 class Modality:
-    """A kind of example, by the axes of one."""
+    """A kind of example, defined by the axes of one example."""
 
-    name: str  # in the plural, as sentences use it
+    name: str  # plural, for messages
     axes: tuple[str, ...]
-    has_pixels: bool = False  # stored as bytes, shown to networks in [-1, 1]
+    has_pixels: bool = False  # stored as uint8, in [-1, 1] for networks
 
     def describe(self, shape: Sequence[int]) -> str:
-        """Returns the words for examples of a shape: `images of 8x8`, `points of 2 numbers`."""
+        """Describes examples of a shape: `images of 8x8`, `points of 2 numbers`."""
         if self is POINTS:
             return f"points of {shape[0]} numbers"
         extents = [n for axis, n in zip(self.axes, shape, strict=True) if axis != "channel"]
@@ -54,7 +55,7 @@ def modality_of(batch: "Tensor") -> Modality:
 
 
 def refuse_other_than_images(subject: str, shape: Sequence[int]) -> str | None:
-    """Returns why a part that works on images cannot serve examples of a shape, or None if it can."""
+    """Returns a reason if a shape is not that of images, otherwise None."""
     modality = modality_of_shape(shape)
     if modality is IMAGES:
         return None

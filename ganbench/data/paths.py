@@ -1,4 +1,4 @@
-"""The place where data and weights lie that are no part of this package."""
+"""Folders for downloaded data and weights, and for caches."""
 
 import os
 from pathlib import Path
@@ -6,12 +6,15 @@ from typing import Protocol, runtime_checkable
 
 
 def data_root() -> Path:
-    """The folder that GANBENCH_DATA names, or else one among the user's caches."""
+    """Returns the folder in GANBENCH_DATA, or `ganbench/data` in the user's cache folder."""
     return folder_from_environment("GANBENCH_DATA", "data")
 
 
 def cache_root() -> Path:
-    """The folder that GANBENCH_CACHE names, or else one among the user's caches: all in it is made again."""
+    """Returns the folder in GANBENCH_CACHE, or `ganbench/references` in the user's caches.
+
+    Its files can be deleted; ganbench recomputes them.
+    """
     return folder_from_environment("GANBENCH_CACHE", "references")
 
 
@@ -24,6 +27,6 @@ def folder_from_environment(variable: str, name: str) -> Path:
 
 @runtime_checkable
 class Downloadable(Protocol):
-    """What `ganbench download` fetches into that place. Nothing is ever fetched without being asked for."""
+    """Anything that `ganbench download` can download. No other command downloads."""
 
     def download(self) -> None: ...

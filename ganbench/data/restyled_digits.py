@@ -1,9 +1,9 @@
-"""Restyled digits: unpaired domains with a known answer, ink on shaded paper for light on dark.
+"""Restyled digits: two unpaired domains with known translations.
 
-Domain `a` has scikit-learn's digits as they are, domain `b` other digits in dark ink on paper that is
-white on the left and grey on the right; if not `inverted`, its negative: light ink on paper that is black
-on the left. The same change of `a` is what its translation should be, so that errors are measured although
-nobody trains on pairs. Held-out digits are in both domains.
+Domain `a` has scikit-learn's digits, light on dark. Domain `b` has other digits in dark ink on paper that
+shades from white on the left to grey on the right. Without `inverted`, domain `b` is the negative of that:
+light ink on paper that is black on the left. The correct translation of each digit is known, so errors can
+be measured although training has no pairs. Held-out digits are in both domains.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,13 @@ from torch import Tensor
 from .base import IMAGE, Data, Examples, Shape, Split
 from .digits import Digits
 
-LIGHTEST, DARKEST = 255.0, 145.0  # the paper's left and right edge
+LIGHTEST, DARKEST = 255.0, 145.0  # grey level of the paper at the left and right edge
 
 
 @dataclass(frozen=True)
 class RestyledDigits(Data):
+    """Images [1, 8, 8] in domains `a` and `b`, with labels and the correct translations."""
+
     extractor: ClassVar[str] = "classifier(of='digits')"
 
     shapes: Mapping[str, Shape] = field(
@@ -51,13 +53,13 @@ class RestyledDigits(Data):
         return pair_with_truth(digits, self.restyle(digits.images), digits.images, which)
 
     def restyle(self, images: Tensor) -> Tensor:
-        """Light on dark, uint8 [N, 1, H, W] => in ink on paper, rounded to the nearest level."""
+        """Converts digits of domain `a` to domain `b`, rounded: uint8 [N, 1, H, W]."""
         paper = torch.linspace(LIGHTEST, DARKEST, images.shape[3])
         inked = (paper * (1 - images.double() / 255)).round().to(torch.uint8)
         return inked if self.inverted else 255 - inked
 
 
 def pair_with_truth(digits: Examples, images: Tensor, truth: Tensor, which: slice) -> Examples:
-    """Those digits, as these images, which should become those."""
+    """Returns the selected digits as examples, with `truth` as their correct translations."""
     assert digits.labels is not None
     return Examples(images[which].clone(), digits.labels[which].clone(), truth[which].clone())

@@ -1,4 +1,7 @@
-"""Ring (Metz et al., 2017; protocol of Lin et al., 2018): Gaussians of deviation 0.01 on a circle of radius 1."""
+"""Ring (Metz et al., 2017; protocol of Lin et al., 2018): 8 Gaussians on a circle.
+
+Their standard deviation is 0.01 and the radius 1.
+"""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +17,7 @@ TRAIN, HELD_OUT = 100_000, 2_500
 
 @dataclass(frozen=True)
 class Ring(Data):
-    """Points of the plane, without labels: the mixture itself tells which mode a point belongs to."""
+    """Points [N, 2] without labels. The known mixture determines the mode of each point."""
 
     reference: ClassVar[int] = HELD_OUT
     watch: ClassVar[tuple[str, ...]] = ("modes",)
@@ -26,7 +29,7 @@ class Ring(Data):
 
     def __post_init__(self) -> None:
         if self.modes < 1 or self.std <= 0:
-            raise ValueError("ring needs at least one mode and a deviation above 0")
+            raise ValueError("ring needs at least one mode and std above 0")
 
     def load(self) -> Split:
         angle = 2 * math.pi * torch.arange(self.modes, dtype=torch.float64) / self.modes

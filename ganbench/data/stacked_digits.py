@@ -1,4 +1,4 @@
-"""Stacked digits (after Metz et al., 2017): three of scikit-learn's 8x8 digits as channels, a thousand modes."""
+"""Stacked digits (after Metz et al., 2017): three 8x8 digits as channels, 1,000 modes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ TRAIN, HELD_OUT = 50_000, 10_000
 
 @dataclass(frozen=True)
 class StackedDigits(StackedData):
-    """What stacked MNIST asks, in a size for the CPU and without a download."""
+    """A small version of stacked MNIST from scikit-learn's digits: no download, fast on a CPU."""
 
     extractor: ClassVar[str] = "stacked(of='digits')"
 

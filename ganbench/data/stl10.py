@@ -16,13 +16,13 @@ STL10_PIXELS = 96
 
 @dataclass(frozen=True)
 class STL10(TorchvisionDataset):
-    """5,000 images with labels train and 8,000 are held out.
+    """5,000 labelled training images and 8,000 held-out images.
 
-    Most papers train on the 100,000 that have no labels, at 48 pixels: `stl10(size=48, unlabelled=true)`.
+    Most papers train on the 100,000 unlabelled images at 48 pixels: `stl10(size=48, unlabelled=true)`.
     """
 
     name: ClassVar[str] = "stl10"
-    quirk: ClassVar[str] = "2.6 GB, whichever part is wanted"
+    quirk: ClassVar[str] = "2.6 GB, which always includes both parts"
 
     size: int = 64
     unlabelled: bool = False

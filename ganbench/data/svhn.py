@@ -1,4 +1,7 @@
-"""SVHN (Netzer et al., 2011): 99,289 house numbers of 32x32 pixels, labelled with the digit in their middle."""
+"""SVHN (Netzer et al., 2011): 99,289 house numbers of 32x32 pixels.
+
+The label is the digit in the middle.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +14,10 @@ from .torchvision_dataset import TorchvisionDataset, make_labelled_examples
 
 @dataclass(frozen=True)
 class SVHN(TorchvisionDataset):
-    """73,257 train; the 531,131 easier ones, which are published as `extra`, are left out."""
+    """73,257 training and 26,032 held-out images.
+
+    The 531,131 easier images, published as `extra`, are not used.
+    """
 
     name: ClassVar[str] = "svhn"
 

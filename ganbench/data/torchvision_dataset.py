@@ -1,4 +1,4 @@
-"""Published sets that torchvision downloads and reads: the official splits, and a sentence where they lack."""
+"""The base class of data sets that torchvision downloads and reads."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,28 +10,29 @@ import torch
 from .base import IMAGE, Data, Examples, NotDownloaded, Split
 from .paths import data_root
 
-# What torchvision raises of files that are not there, cut short or damaged.
+# Errors of torchvision for missing, truncated or damaged files.
 TORCHVISION_ERRORS = (RuntimeError, ValueError, AssertionError, LookupError, EOFError, OSError)
 
 
 @dataclass(frozen=True)
 class TorchvisionDataset(Data):
-    """The official training split trains, the official test split is held out."""
+    """A data set with an official split. The official test split is held out."""
 
     name: ClassVar[str]
-    quirk: ClassVar[str] = ""  # what else is to know of its download, in a sentence
+    quirk: ClassVar[str] = ""  # a note on its download, for messages
     extractor: ClassVar[str] = "inception"
 
     def open_published(self, place: Path, train: bool, download: bool = False) -> Any:
-        """torchvision's data set of one split, under this folder."""
+        """Returns torchvision's data set of one split, stored under the folder `place`."""
         raise NotImplementedError
 
     def make_examples(self, published: Any) -> Examples:
+        """Converts torchvision's data set of one split to examples."""
         raise NotImplementedError
 
     @classmethod
     def download(cls) -> None:
-        """Fetches both splits; raises NotDownloaded, whatever torchvision raised."""
+        """Downloads both splits; raises NotDownloaded for any error of torchvision."""
         try:
             for train in (True, False):
                 cls().open_published(data_root(), train, download=True)
@@ -49,9 +50,9 @@ class TorchvisionDataset(Data):
         return Split({IMAGE: sides[0]}, {IMAGE: sides[1]})
 
     def describe_error(self, error: Exception) -> str:
-        """What is wrong, and what to do about it."""
+        """Returns the problem and the remedy."""
         remedy = f"run `ganbench download {self.name}`"
-        if "not found" in str(error):  # torchvision's words of all its sets
+        if "not found" in str(error):  # the wording of torchvision for all its data sets
             what = f"{self.name} is not on this machine: {remedy}, or put torchvision's files under {data_root()}"
         else:
             what = f"{self.name} under {data_root()} is damaged: delete it and {remedy}"
@@ -63,6 +64,6 @@ def append_quirk(told: str, quirk: str) -> str:
 
 
 def make_labelled_examples(images: np.ndarray[Any, Any], labels: Any) -> Examples:
-    """uint8 [N, C, H, W] and their labels [N], as torchvision keeps them."""
+    """Returns examples from NumPy images, uint8 [N, C, H, W], and labels [N]."""
     labels = torch.from_numpy(np.array(labels, dtype=np.int64))
     return Examples(torch.from_numpy(np.ascontiguousarray(images)), labels)

@@ -1,4 +1,7 @@
-"""Unpaired folders in CycleGAN's layout: trainA, trainB, testA and testB under one path (Zhu et al., 2017)."""
+"""Unpaired images in the layout of CycleGAN (Zhu et al., 2017).
+
+The folders trainA, trainB, testA and testB are under one path.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +20,10 @@ UNPAIRED_FOLDERS = [
 
 @dataclass(frozen=True)
 class Unpaired(Data):
-    """Images of `trainA` and `trainB` train, those of `testA` and `testB` are held out; `b` is measured first.
+    """Training images in `trainA` and `trainB`, held-out images in `testA` and `testB`.
 
-    They are cut to squares from their centres. Their order is that of their names.
+    Metrics measure domain `b` first. Images are cropped to central squares of `size` pixels (8 to 1024)
+    with 1 or 3 `channels`, and ordered by name.
     """
 
     extractor: ClassVar[str] = "inception"
@@ -49,9 +53,9 @@ class Unpaired(Data):
         folder, least = self.root_path / name, MIN_IMAGES_OF_SPLIT[name[:-1]]
         if not folder.is_dir():
             raise NotDownloaded(
-                f"there is no folder {folder}: unpaired data are in {', '.join(UNPAIRED_FOLDERS)}"
+                f"there is no folder {folder}: unpaired data need {', '.join(UNPAIRED_FOLDERS)}"
             )
         files = find_images(folder)
         if len(files) < least:
-            raise NotDownloaded(f"{folder} has {len(files)} images, and {least} are needed")
+            raise NotDownloaded(f"{folder} has {len(files)} images, but needs at least {least}")
         return Examples(stack_squares(map(open_image, files), len(files), self.shapes["a"]))

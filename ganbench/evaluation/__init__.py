@@ -1,1 +1,1 @@
-"""What it scores: extractors, metrics and protocols, for trials and for images of any origin."""
+"""Evaluation: extractors, metrics and protocols, for trials and for external images."""

@@ -1,4 +1,4 @@
-"""An evaluator measures the fakes of trials by a protocol, which says what is compared with what."""
+"""Evaluators: they measure the fakes of trials under a protocol."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -27,7 +27,7 @@ from .scores_file import Reading, values_of_readings
 
 
 class Evaluator:
-    """Measures images against the training split of a data set, by the rules of a protocol."""
+    """Measures fakes against the training split of a data set, under a protocol."""
 
     def __init__(self, data: str, device: torch.device, protocol: str = DEFAULT_PROTOCOL):
         self.name = DATA.label(data)
@@ -46,12 +46,15 @@ class Evaluator:
 
     @cached_property
     def extractor(self) -> Extractor:
-        """Raises SpecError if it is not made for what the data consist of."""
+        """The extractor on the device.
+
+        Raises SpecError if it does not accept the data set's examples.
+        """
         extractor: Extractor = EXTRACTORS.make(self.extractor_spec).to(self.device)
         try:
             extract_features(extractor, self.reference[:1].to(self.device))
         except RuntimeError as error:
-            raise SpecError(f"{self.extractor_spec} cannot look at {self.name}: {error}") from error
+            raise SpecError(f"{self.extractor_spec} cannot process {self.name}: {error}") from error
         return extractor
 
     @property
@@ -77,17 +80,17 @@ class Evaluator:
 
     @cached_property
     def domains(self) -> list[str]:
-        """The domain that is measured, and where there is another, that of the way back."""
+        """The measured domain, then the domain of translations back, if there is one."""
         return list(self.data.shapes)[::-1]
 
     @property
     def reference(self) -> Tensor:
-        """The real images that fakes are measured against."""
+        """The reference images: the first training examples of the measured domain."""
         return self.split.train[self.domains[0]].images[: self.reference_count]
 
     @property
     def reference_count(self) -> int:
-        """How many of the training examples are the reference, if there are as many."""
+        """The number of reference images, limited by the training split."""
         return self.rules.reals or self.data.reference
 
     @cached_property
@@ -98,13 +101,16 @@ class Evaluator:
 
     @cached_property
     def held_out_features(self) -> FeatureSet:
-        """What stands in the place of the fakes for the floor: as many as they are, if there are."""
+        """Held-out features for the floor, as many as fakes if there are enough."""
         return self.cached_features(self.split.held_out, self.protocol.fake, "held out")
 
     def cached_features(
         self, examples: Mapping[str, Examples], count: int, side: str
     ) -> FeatureSet:
-        """The first real examples, with all that was made of them before on this machine."""
+        """Returns the features of the first real examples, with their disk cache.
+
+        The features of a second domain are in `back`.
+        """
         first, *others = (
             self.cached_features_of_domain(domain, examples[domain], count, side)
             for domain in self.domains
@@ -140,7 +146,7 @@ class Evaluator:
         return features
 
     def extract(self, images: Tensor) -> FeatureSet:
-        """What the extractor makes of stored images or points."""
+        """Returns the extractor's features of stored images or points."""
         extracted = extract_features(self.extractor, images.to(self.device))
         return self.make_feature_set(images, extracted.features, extracted.logits)
 
@@ -156,7 +162,7 @@ class Evaluator:
         )
 
     def measure(self, fakes: GeneratedSamples, metrics: tuple[str, ...]) -> dict[str, Reading]:
-        """Each metric of fakes, by its label."""
+        """Returns the reading of each metric for the fakes, by the metric's label."""
         return self.measure_feature_set(self.features_of_samples(fakes), metrics)
 
     def features_of_samples(self, fakes: GeneratedSamples) -> FeatureSet:
@@ -170,27 +176,27 @@ class Evaluator:
         return features
 
     def with_feature_extractor(self, sampler: LatentSampler) -> LatentSampler:
-        """The sampler with what sees its images before they are rounded."""
+        """Returns the sampler with functions for features and LPIPS of unrounded images."""
         return replace(
             sampler, features=self.unrounded_features, lpips=partial(load_lpips, self.device)
         )
 
     @property
     def unrounded_features(self) -> Features | None:
-        """Features of images in [-1, 1] as they are, if the extractor makes them."""
+        """The feature function of images in [-1, 1], or None if the extractor takes bytes only."""
         if not self.extractor.takes_floats:
             return None
         return lambda images: self.extractor(images)[0]
 
     def measure_floor(self, metrics: tuple[str, ...]) -> dict[str, Reading]:
-        """What a perfect generator would score: held-out data in the place of the fakes."""
+        """Returns the floor of each metric: held-out data scored as if they were generated."""
         if len(self.held_out_features) < self.protocol.fake:
             few = f"{self.protocol.fake} held-out examples are needed, and there are {len(self.held_out_features)}"
             return {METRICS.label(metric): few for metric in metrics}
         return self.measure_feature_set(self.held_out_features, metrics)
 
     def expected_floors(self, metrics: tuple[str, ...]) -> dict[str, float | None]:
-        """What theory expects a perfect generator to score, where it tells."""
+        """Returns the expected score of a perfect generator in each metric, or None."""
         parts = {METRICS.label(metric): METRICS.make(metric) for metric in metrics}
         return {
             label: part.expected_floor(self.real_features, self.protocol.fake)
@@ -201,7 +207,7 @@ class Evaluator:
 
     @cached_property
     def watched_floor(self) -> dict[str, float]:
-        """What held-out data would score in the metrics that show collapse."""
+        """The floor of the metrics that show collapse during training."""
         return values_of_readings(self.measure_floor(self.data.watch))
 
     def measure_feature_set(self, fake: FeatureSet, metrics: tuple[str, ...]) -> dict[str, Reading]:
@@ -214,7 +220,7 @@ class Evaluator:
 
 
 def load_lpips(device: torch.device) -> Distance:
-    """The published distance of images; raises MetricNotApplicable if its weights are not here."""
+    """Returns LPIPS as published; raises MetricNotApplicable if its weights are missing."""
     try:
         distance: Distance = DISTANCES.make("lpips").to(device)
     except NotDownloaded as missing:
@@ -225,7 +231,7 @@ def load_lpips(device: torch.device) -> Distance:
 def load_or_make(
     folder: Path, device: torch.device, name: str, make: Callable[[], Tensors]
 ) -> Tensors:
-    """What lies in the folder under a name, or else what is made now."""
+    """Returns the tensors stored in a folder under a name; on a miss, makes and stores them."""
     cache = DiskCache(folder, device)
     tensors = cache.get(name)
     if tensors is None:
@@ -235,5 +241,8 @@ def load_or_make(
 
 @lru_cache(maxsize=8)
 def evaluator_for(data: str, device: str, protocol: str = DEFAULT_PROTOCOL) -> Evaluator:
-    """One evaluator a data set, protocol and process: the real side is computed once."""
+    """Returns one evaluator per data set, protocol and process.
+
+    The real side is computed once.
+    """
     return Evaluator(data, torch.device(device), protocol)

@@ -1,8 +1,8 @@
-"""Extraction: a source's images through an extractor, a block at a time; what is known is not extracted again.
+"""Feature extraction: the images of a source through an extractor, in cached blocks.
 
-A thread reads ahead and has others decode, so that the network never waits; only features are kept. A
-block of features lies in the cache under the hash of its images' content, so an extraction that was
-interrupted goes on, and what was seen before is not seen twice.
+A background thread reads ahead and a pool of threads decodes, so the network does not wait. Only
+features are kept in memory. A block of features is cached under the hash of its images' content. An
+interrupted extraction therefore continues, and no image is extracted twice.
 """
 
 import hashlib
@@ -30,21 +30,24 @@ from ganbench.evaluation.metrics.feature_set import Tensors
 
 from .reference_cache import DiskCache, cache_folder_of, hash_sources_of_kind
 
-IMAGES_PER_BLOCK = 250  # images of which the features lie in one file
-MAX_BATCH_BYTES = 2**27  # of decoded images in a batch, from which on it is not filled further
-BATCHES_AHEAD = 2  # batches that wait for the network
-DECODING_VERSION = 1  # the version of how files become pixels
-MAX_CACHED_BLOCK_BYTES = 8 * 2**30  # bytes of blocks that are kept on the disk
+IMAGES_PER_BLOCK = 250  # images whose features are in one file
+MAX_BATCH_BYTES = 2**27  # a batch of more decoded bytes is full
+BATCHES_AHEAD = 2  # batches that may wait for the network
+DECODING_VERSION = 1  # version of the decoding of files to pixels
+MAX_CACHED_BLOCK_BYTES = 8 * 2**30  # limit of all blocks on disk
 BLOCKS_FOLDER = "blocks"
-HASH_BYTES = 16  # bytes of an image's hash
+HASH_BYTES = 16  # per image
 
 T = TypeVar("T")
-Show = Callable[[int, int], None]  # called with how many images are through, and of how many
+Show = Callable[[int, int], None]  # called with the images done and their total
 
 
 @dataclass(frozen=True)
 class ExtractorRunner:
-    """What looks at images, and how: an extractor, its device, a frame, and how many images at once."""
+    """An extractor with its device, the frame of its inputs and its batch size.
+
+    `workers` is the number of decoding threads. `skip` leaves out images that cannot be read.
+    """
 
     extractor: Extractor
     label: str
@@ -55,7 +58,7 @@ class ExtractorRunner:
     skip: bool = False
 
     def cache_facts(self) -> dict[str, Any]:
-        """All that decides features but the images."""
+        """Returns all facts that determine features, except the images."""
         return {
             "extractor": [self.label, self.extractor.version, self.extractor.weights_hash()],
             "sources": hash_sources_of_kind(EXTRACTORS),
@@ -66,11 +69,11 @@ class ExtractorRunner:
         }
 
     def images_per_batch(self, shape: tuple[int, int, int]) -> int:
-        """How many images of a shape [C, H, W] fill a batch."""
+        """Returns the number of images of a shape [C, H, W] that fill a batch."""
         return min(self.batch, MAX_BATCH_BYTES // self.bytes_per_image(shape) + 1)
 
     def bytes_per_image(self, shape: tuple[int, int, int]) -> int:
-        """Bytes of an image of a shape, as it is seen."""
+        """Returns the bytes of an image of a shape [C, H, W] after framing."""
         _, height, width = shape
         return self.frame.channels * (self.frame.size**2 if self.frame.size else height * width)
 
@@ -78,7 +81,7 @@ class ExtractorRunner:
         return DiskCache(cache_folder_of(self.cache_facts()) / BLOCKS_FOLDER, torch.device("cpu"))
 
     def check_shape(self, shape: torch.Size, whose: str) -> None:
-        """Raises Unreadable if the extractor sees images of one shape only, and this is another."""
+        """Raises Unreadable if the extractor does not accept images of this shape."""
         wanted = self.extractor.shape
         if wanted is not None and tuple(wanted) != tuple(shape):
             raise Unreadable(
@@ -87,14 +90,20 @@ class ExtractorRunner:
             )
 
     def settle_item(self, item: SourceItem) -> SourceItem:
-        """An item that holds no more than is seen of it."""
+        """Returns the item decoded to its frame, which frees the memory of the original.
+
+        Without a frame size, returns the item itself.
+        """
         if self.frame.size is None:
             return item
         return SettledItem(item.name, item.digest(), item.decode(self.frame))
 
     @torch.no_grad()
     def extract(self, decoded: Sequence[DecodedImage], whose: str) -> Tensors:
-        """Features, and logits if there are any; images of one extent at a time, each resized by itself."""
+        """Returns "features" [N, D] and, for a classifier, "logits" [N, K].
+
+        Images of one shape are extracted together; each image is resized by itself.
+        """
         places: dict[torch.Size, list[int]] = {}
         for place, image in enumerate(decoded):
             places.setdefault(image.pixels.shape, []).append(place)
@@ -113,7 +122,7 @@ class ExtractorRunner:
 
 @dataclass(frozen=True, eq=False)
 class SettledItem:
-    """An image that was brought to its frame, and the hash of what it was before."""
+    """An image decoded to its frame, with the hash of the original."""
 
     name: str
     hash: bytes
@@ -128,34 +137,37 @@ class SettledItem:
 
 @dataclass(frozen=True, eq=False)
 class Extraction:
-    """What an extractor made of a source."""
+    """The features of a source's images, with facts of each image."""
 
     features: Tensor
     logits: Tensor | None
-    hashes: Tensor  # of each image's content: uint8 [N, 16]
-    extents: Tensor  # widths and heights as they were stored: int32 [N, 2]
-    odd: Tensor  # flags: uint8 [N]
-    left_out: tuple[str, ...] = ()  # what could not be read, and why
-    cached_count: int = 0  # images of which the features lay in the cache
+    hashes: Tensor  # of each image's content, uint8 [N, 16]
+    extents: Tensor  # stored widths and heights, int32 [N, 2]
+    odd: Tensor  # flags of oddities, uint8 [N]
+    left_out: tuple[str, ...] = ()  # reasons for images that could not be read
+    cached_count: int = 0  # images with cached features
 
     def __len__(self) -> int:
         return len(self.features)
 
     def content_hash(self) -> str:
-        """The hash of all images, in their order."""
+        """Returns the hash of all images in their order."""
         return hashlib.sha256(self.hashes.numpy().tobytes()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
 class HashedImage(DecodedImage):
-    """An image and the hash of its content."""
+    """A decoded image with the hash of its content."""
 
     hash: bytes = b""
 
 
 @dataclass(frozen=True, eq=False)
 class DecodedBatch:
-    """Some images of a block, decoded; with the last of them its key, and who could not be read."""
+    """A batch of decoded images of a block.
+
+    The last batch of a block has the block's key and the reasons for images that were left out.
+    """
 
     seen: list[HashedImage]
     key: str = ""
@@ -164,7 +176,7 @@ class DecodedBatch:
 
 @dataclass(frozen=True, eq=False)
 class CachedBlock:
-    """A block that was extracted before."""
+    """The cached features of a block."""
 
     made: Tensors
     left_out: tuple[str, ...] = ()
@@ -178,7 +190,10 @@ def check_feature_width(one: Tensor, other: Tensor) -> None:
 
 
 class RowCollector:
-    """Rows of a table of tensors, copied to where they stay: no set is in memory twice."""
+    """A table of tensors that is filled row by row in its final place.
+
+    No set of rows is in memory twice.
+    """
 
     def __init__(self, most: int):
         self.most, self.count, self.table = most, 0, dict[str, Tensor]()
@@ -199,10 +214,13 @@ class RowCollector:
 def extract_source_features(
     source: Source, chosen: Sequence[int], runner: ExtractorRunner, show: Show
 ) -> Extraction:
-    """Raises Unreadable at the first image that cannot be read, unless such are skipped."""
+    """Returns the features of the chosen images of a source.
+
+    Raises Unreadable at the first image that cannot be read, unless `runner.skip` is set.
+    """
     cache, collected = runner.block_cache(), RowCollector(len(chosen))
     left_out: list[str] = []
-    cached_count = start = 0  # of the block that is not whole yet
+    cached_count = start = 0  # start is the first row of the current block
     for stage in stages_ahead(source, chosen, runner, cache):
         if isinstance(stage, CachedBlock):
             collected.add(stage.made)
@@ -227,7 +245,10 @@ def extract_source_features(
 def stages_ahead(
     source: Source, chosen: Sequence[int], runner: ExtractorRunner, cache: DiskCache
 ) -> Iterator[DecodedBatch | CachedBlock]:
-    """The stages, made ahead of the network by a thread; what is generated is made in this one."""
+    """Yields the stages of all blocks; a thread prepares them ahead of the network.
+
+    Generated images are made in the calling thread.
+    """
     with ThreadPoolExecutor(max(1, runner.workers)) as pool:
         stages = iter_stages(source, chosen, runner, cache, pool)
         if source.generated or not runner.workers:
@@ -247,9 +268,9 @@ def image_facts(looked: Sequence[HashedImage]) -> Tensors:
 
 
 def decode_and_hash(item: SourceItem, frame: Frame) -> HashedImage:
-    """All that can be done of an image by another thread than the network's."""
+    """Decodes and hashes an image; runs in the threads of the pool."""
     decoded = item.decode(frame)
-    rows = decoded.pixels.permute(1, 2, 0)  # as they were decoded
+    rows = decoded.pixels.permute(1, 2, 0)  # [H, W, C], as decoded
     digest = hashlib.sha256(",".join(map(str, rows.shape)).encode())
     digest.update(rows.contiguous().numpy().data)
     return HashedImage(
@@ -264,7 +285,7 @@ def iter_stages(
     cache: DiskCache,
     pool: ThreadPoolExecutor,
 ) -> Iterator[DecodedBatch | CachedBlock]:
-    """Block by block what is known of it, or its images in batches."""
+    """Yields for each block its cached features, or its images in decoded batches."""
     for items in iter_item_blocks(source, chosen, runner, pool):
         digest = hashlib.sha256(b"".join(pool.map(lambda item: hash_or_absence(item), items)))
         key = digest.hexdigest()[:32]
@@ -280,7 +301,11 @@ def iter_stages(
 def iter_item_blocks(
     source: Source, chosen: Sequence[int], runner: ExtractorRunner, pool: ThreadPoolExecutor
 ) -> Iterator[list[SourceItem]]:
-    """A block's images; of large ones in memory fewer, but whole batches: features are the same to the bit."""
+    """Yields the items of each block.
+
+    Blocks of large images in memory are split into whole batches, so the features stay the same to
+    the bit.
+    """
     if source.shape is None:
         yield from source.iter_blocks(chosen, IMAGES_PER_BLOCK)
         return
@@ -299,7 +324,10 @@ def iter_item_blocks(
 
 
 def hash_or_absence(item: SourceItem) -> bytes:
-    """An item's hash; of one that cannot be read, that of its absence: decoding tells the reason."""
+    """Returns an item's hash, or zeros if it cannot be read.
+
+    Decoding reports the reason later.
+    """
     try:
         return item.digest()
     except Unreadable:
@@ -330,7 +358,7 @@ def iter_decoded_batches(
 def decode_ahead(
     pool: ThreadPoolExecutor, items: list[SourceItem], runner: ExtractorRunner
 ) -> Iterator[Future[HashedImage]]:
-    """Each item's decoding, in their order, of which only a few are under way at a time."""
+    """Yields each item's decoding in order, with only a few decodings in progress."""
     waiting = iter(items)
     pending = [
         pool.submit(decode_and_hash, item, runner.frame)
@@ -343,7 +371,7 @@ def decode_ahead(
 
 @contextmanager
 def iter_in_background(produced: Iterator[T], depth: int) -> Iterator[Iterator[T]]:
-    """An iterator that another thread runs ahead of us by so many, and no further."""
+    """Yields an iterator that a thread runs ahead by at most `depth` values."""
     ahead = ReadAhead(produced, depth)
     ahead.thread.start()
     try:
@@ -354,14 +382,14 @@ def iter_in_background(produced: Iterator[T], depth: int) -> Iterator[Iterator[T
 
 
 class EndOfStream:
-    """The last entry of the queue, with the error that ended the iterator, if one did."""
+    """The last entry of the queue, with the error that ended the iterator, if any."""
 
     def __init__(self, error: BaseException | None = None):
         self.error = error
 
 
 class ReadAhead(Generic[T]):
-    """Runs an iterator in a thread, and hands its values over through a queue."""
+    """Runs an iterator in a thread and passes its values through a queue."""
 
     def __init__(self, produced: Iterator[T], depth: int):
         self.produced = produced
@@ -370,7 +398,7 @@ class ReadAhead(Generic[T]):
         self.thread = threading.Thread(target=self.produce, daemon=True)
 
     def produce(self) -> None:
-        """The thread: puts all values, then the end; returns early once stopped."""
+        """Runs in the thread: puts all values and the end; returns early once stopped."""
         try:
             for value in self.produced:
                 self.put(value)
@@ -381,7 +409,7 @@ class ReadAhead(Generic[T]):
             self.put(EndOfStream(error))
 
     def put(self, entry: T | EndOfStream) -> None:
-        """Waits for room in the queue, but not for a receiver that has stopped."""
+        """Waits for room in the queue, unless the receiver has stopped."""
         is_put = False
         while not is_put and not self.stopped.is_set():
             with suppress(queue.Full):
@@ -389,7 +417,7 @@ class ReadAhead(Generic[T]):
                 is_put = True
 
     def receive(self) -> Iterator[T]:
-        """Yields the values in order; raises what the iterator raised."""
+        """Yields the values in order; raises the iterator's error."""
         while not isinstance(entry := self.queue.get(), EndOfStream):
             yield entry
         if entry.error is not None:
@@ -398,14 +426,17 @@ class ReadAhead(Generic[T]):
 
 @contextmanager
 def silence_decoders() -> Iterator[None]:
-    """Decoders warn of much in files of other people; what matters is counted and told."""
+    """Silences the decoders' warnings, which are frequent for files of other origin.
+
+    The relevant oddities are counted and reported as notes.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def touch_block(cache: DiskCache, key: str) -> None:
-    """A block that was used is young again."""
+    """Marks a block as recently used."""
     try:
         cache.path_of_entry(key).touch()
     except OSError:
@@ -413,7 +444,7 @@ def touch_block(cache: DiskCache, key: str) -> None:
 
 
 def trim_blocks(limit: int = MAX_CACHED_BLOCK_BYTES) -> None:
-    """Deletes the blocks that were not used for the longest time, until the rest fit."""
+    """Deletes the least recently used blocks until the rest fits into `limit` bytes."""
     blocks = []
     for path in cache_root().glob(f"*/{BLOCKS_FOLDER}/*.safetensors"):
         try:

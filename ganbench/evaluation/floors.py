@@ -1,4 +1,4 @@
-"""Readings and floors: what fakes score, what reals score in their place, and what theory expects."""
+"""Rows of an evaluation: readings of fakes, measured floors and expected floors."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,7 +42,10 @@ def make_metric_row(
 
 
 def split_in_halves(real: FeatureSet, count: int) -> tuple[FeatureSet, FeatureSet]:
-    """Two disjoint halves of the reals, drawn once and for all; the first no larger than the fakes."""
+    """Returns two disjoint halves of the reals, with a fixed random split.
+
+    The first half is no larger than the number of fakes.
+    """
     random = RngStreams(0, torch.device("cpu")).generator(STREAM, HALVES)
     order = torch.randperm(len(real), generator=random)
     middle = len(real) // 2
@@ -64,7 +67,10 @@ def select_examples(sample: FeatureSet, index: Tensor) -> FeatureSet:
 def cached_reading(
     sample: FeatureSet, name: str, make: Callable[[], Measurement | str]
 ) -> Measurement | str:
-    """A reading that is kept with a sample, if it has a value."""
+    """Returns a reading from the sample's cache; on a miss, makes it.
+
+    Stores only readings that have a value.
+    """
     stored = sample.cache.get(name)
     if stored is not None:
         value, error = stored["reading"].tolist()

@@ -1,4 +1,4 @@
-"""Notes: what is worth knowing of the images that were measured."""
+"""Notes of an evaluation: properties of the measured images that affect the values."""
 
 import torch
 
@@ -52,7 +52,7 @@ def notes_of_both_sources(fakes: Extraction, reals: Extraction) -> list[str]:
     width = fakes.features.shape[1]
     if (few := min(len(fakes), len(reals))) <= width:
         sentences.append(
-            f"{few:,} images are no more than the {width:,} features: FID is mostly bias, and "
-            "compares at equal counts only"
+            f"{few:,} images are no more than the {width:,} features: FID is mostly bias, so "
+            "compare it only at equal counts"
         )
     return sentences

@@ -1,8 +1,13 @@
-"""Shelves on the disk: what was made of real examples is kept for every later process on this machine.
+"""The disk cache of real examples: derived tensors for later processes on this machine.
 
-A folder is named by the hash of all that decides what is in it: the data's content, the extractor, its
-weights and the extractors' sources, torch, the device. What metrics derive from features lies in one more
-folder, named by the hash of the metrics' sources. Everything may be deleted at any time, and is made again.
+The name of a folder is a hash of everything that determines its content:
+
+- the data's content
+- the extractor, its weights and the extractors' sources
+- torch and the device
+
+Tensors that metrics derive from features are in a subfolder, named by the hash of the metrics'
+sources. All files may be deleted at any time and are computed again.
 """
 
 import hashlib
@@ -25,9 +30,9 @@ from ganbench.source_hash import hash_file, path_of
 
 
 class DiskCache(Cache):
-    """Keeps in a folder what has a text for a name, and the rest in memory.
+    """A cache that stores entries with a text as name in a folder, and others in memory.
 
-    A file that is damaged is as good as none; a folder that cannot be written costs time only.
+    A damaged file counts as missing. A folder without write access costs time only.
     """
 
     def __init__(self, folder: Path, device: torch.device):
@@ -61,19 +66,25 @@ class DiskCache(Cache):
         try:
             content = save({key: tensor.contiguous().cpu() for key, tensor in tensors.items()})
             write_bytes(self.path_of_entry(name), content)
-        except OSError:  # a full disk, or a place that others own
+        except OSError:  # a full disk, or no write access
             pass
 
 
 def cache_folder_of(facts: dict[str, Any]) -> Path:
-    """The folder for what these facts decide, with the numerics that decide the last digits."""
+    """Returns the cache folder for a set of facts.
+
+    The torch version and the number of threads are added, because they change the last digits.
+    """
     numerics = {"torch": torch.__version__, "threads": torch.get_num_threads()}
     return cache_root() / hash_json({**facts, **numerics}, digits=32)
 
 
 @cache
 def hash_sources_of_kind(registry: Registry) -> str:
-    """The hash of the sources of a kind of parts, plugins' included: what they see, or derive, is theirs."""
+    """Returns the hash of the sources of a registry's parts, plugins included.
+
+    A change of these sources invalidates the features or tensors that they computed.
+    """
     package = find_spec(registry.package)
     assert package
     own = (Path(place).glob("*.py") for place in package.submodule_search_locations or ())

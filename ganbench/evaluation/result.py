@@ -1,4 +1,4 @@
-"""The answer of an evaluation: values with errors and floors, the terms that say what they mean, and notes."""
+"""The result of an evaluation: values with errors and floors, protocol and notes."""
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -11,9 +11,9 @@ from ganbench.files import hash_json
 
 @dataclass(frozen=True)
 class EvaluationProtocol:
-    """What the numbers mean: those of equal terms can be compared."""
+    """The conditions of an evaluation; values of equal protocols can be compared."""
 
-    rules: str  # whose estimators
+    rules: str  # the protocol that gives the estimators
     rules_version: int
     extractor: str
     extractor_version: int
@@ -43,7 +43,10 @@ class EvaluationProtocol:
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A metric's value and error, or the reason why there is none; what reals score; what theory expects."""
+    """A metric's value and standard error, its measured floor and its expected floor.
+
+    `reason` says why there is no value.
+    """
 
     metric: str
     direction: str
@@ -57,13 +60,16 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured: `evaluation["fid"]` is a value."""
+    """The result of `ganbench.evaluate`; `evaluation["fid"]` is the value of a metric.
+
+    Raises KeyError for a metric that was not measured, MetricNotApplicable for one without a value.
+    """
 
     fake: str
     real: str
     terms: EvaluationProtocol
     rows: tuple[MetricRow, ...]
-    floor: str  # what stands in the place of the fakes for it
+    floor: str  # a description of the data that give the floor
     notes: tuple[str, ...]
 
     def __getitem__(self, metric: str) -> float:
@@ -76,7 +82,7 @@ class Evaluation:
         return row.value
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, as plain data."""
+        """Returns the whole result as plain data."""
         return {
             "fake": self.fake,
             "real": self.real,
@@ -87,7 +93,7 @@ class Evaluation:
         }
 
     def table(self) -> str:
-        """As the command prints it."""
+        """Returns the text that the command `ganbench eval` prints."""
         from .table import evaluation_text
 
         return evaluation_text(self.as_dict())

@@ -1,4 +1,4 @@
-"""The file of a checkpoint's scores under one protocol: values with errors, or reasons."""
+"""The scores file of a checkpoint under one protocol: values with errors, or reasons."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -9,16 +9,16 @@ from ganbench.evaluation.metrics.base import Measurement
 from ganbench.evaluation.protocols.record import ProtocolRecord
 from ganbench.files import read_json, write_json
 
-Reading = Measurement | str  # a value, or the sentence why there is none
+Reading = Measurement | str  # a value, or the reason why there is none
 
 
 def values_of_readings(readings: dict[str, Reading]) -> dict[str, float]:
-    """Those readings that have a value."""
+    """Returns the values of the readings that have one."""
     return {k: r.value for k, r in readings.items() if isinstance(r, Measurement)}
 
 
 def unmeasured_metrics(path: Path, metrics: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the metrics that a file of readings lacks, or has from another version of the metric."""
+    """Returns the metrics that a scores file lacks or has from another metric version."""
     stored = read_readings(path)
     versions = {metric: METRICS.identity(metric)["version"] for metric in metrics}
     return tuple(
@@ -34,9 +34,9 @@ def add_readings(
     readings: dict[str, Reading],
     expected: dict[str, float | None] | None = None,
 ) -> None:
-    """Adds to a file of readings, which holds those of one protocol, each with its metric's version.
+    """Adds readings of one protocol to a scores file, each with its metric's version.
 
-    A floor's file also says what theory expects.
+    The file of a floor also stores the expected values.
     """
     new = {
         metric: {

@@ -1,4 +1,4 @@
-"""An evaluation as a table: values with their errors and floors, what they mean, and what is to know."""
+"""An evaluation as text: a table of values, errors and floors, and the lines below it."""
 
 import io
 from typing import Any
@@ -23,12 +23,12 @@ def evaluation_table(told: dict[str, Any]) -> Table:
 
 
 def format_citable(value: float) -> str:
-    """Enough of them to cite: two behind the point of a large value, four significant ones of a small."""
+    """Formats a value for citation: two decimals from 100 on, else four significant digits."""
     return f"{value:,.2f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
 def evaluation_lines(told: dict[str, Any]) -> list[str]:
-    """What stands under the table."""
+    """Returns the lines below the table: reasons, floor, protocol and notes."""
     reasons = [f"{row['metric']}: {row['reason']}." for row in told["metrics"] if row["reason"]]
     floor = [f"Floor: {told['floor']}."] if told["floor"] else []
     notes = [f"- {note}" for note in told["notes"]]

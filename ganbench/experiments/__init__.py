@@ -1,1 +1,1 @@
-"""The grid: suites, trials, the store, and the executors that run them."""
+"""Suites, trials, the trial store, and the executors that run trials."""

@@ -1,24 +1,23 @@
-"""Fractions of two-level designs (Box & Hunter, 1961): many tricks in few chains, and each told.
+"""Fractional two-level designs (Box & Hunter, 1961): many tricks in few chains.
 
-With resolution IV a trick's main effect stands apart from every effect of two tricks, while some of
-these stand for each other; `aliases` tells which.
+In a design of resolution IV, no main effect of a trick is aliased with an effect of two tricks. Some
+effects of two tricks are aliased with each other; `aliased_terms` lists them.
 """
 
 import itertools
 from collections.abc import Iterable
 from functools import cache
 
-MIN_FRACTION_TRICKS = 4  # tricks of which a fraction is worth its aliases
+MIN_FRACTION_TRICKS = 4  # tricks; with fewer, a full factorial is cheap enough
 MEAN_TERM = "the mean"
 
 
 def fractional_chains(of: list[str]) -> list[tuple[str, ...]]:
-    """The chains of the smallest regular fraction of resolution IV or higher, the empty one first.
+    """Returns the chains of the smallest regular fraction of resolution IV or higher.
 
-    Each trick is in half of the chains, each two in a quarter: 4 tricks take 8 chains, 5 to 8 take
-    16, 9 to 16 take 32. Where tricks exclude each other, or a variant, the chains that have no
-    meaning are not trained: then the fraction loses its balance, and effects are read from what is
-    left of it.
+    The empty chain comes first. Each trick is in half of the chains, and each pair of tricks in a
+    quarter of them. 4 tricks take 8 chains, 5 to 8 take 16, and 9 to 16 take 32. Incompatible chains
+    are not trained. The fraction is then unbalanced, and effects are estimated from the other chains.
     Raises ValueError for fewer than 4 tricks.
     """
     if len(of) < MIN_FRACTION_TRICKS:
@@ -31,20 +30,21 @@ def fractional_chains(of: list[str]) -> list[tuple[str, ...]]:
 
 @cache
 def fraction_runs(count: int) -> tuple[tuple[bool, ...], ...]:
-    """Which of so many tricks are in each chain; of equal sizes the highest resolution."""
-    from pydoe import fracfact_by_res  # of SciPy's weight: lists and help must not wait for it
+    """Returns a flag per trick for each chain; prefers resolution V if equally large."""
+    from pydoe import fracfact_by_res  # imports SciPy: too slow for commands that only list or help
 
     design = min((fracfact_by_res(count, resolution) for resolution in (5, 4)), key=len)
-    principal = design * -design[0]  # with these signs the first run has no trick
+    principal = design * -design[0]  # these signs make the first run the one without tricks
     return tuple(tuple(bool(level > 0) for level in run) for run in principal)
 
 
 def aliased_terms(chains: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Groups of effects that these chains cannot tell from each other: `("a × b", "c × d")`.
+    """Returns groups of effects that these chains cannot separate: `("a × b", "c × d")`.
 
-    Effects are of single tricks (`a`) and of two (`a × b`), and `the mean` of all chains is one
-    more; those of a group have the same levels in all chains, or the opposite ones. Any chains will
-    do, but effects that are mixed in part, as where a chain is missing, are not told.
+    The effects are those of single tricks (`a`), those of two tricks (`a × b`), and `the mean` of all
+    chains. The effects of a group have the same levels in all chains, or opposite ones. The chains may
+    be any set of chains. Effects that are only partly confounded, as after the loss of a chain, are
+    not listed.
     """
     arms = [frozenset(chain) for chain in chains]
     groups: dict[tuple[int, ...], list[str]] = {}
@@ -54,12 +54,12 @@ def aliased_terms(chains: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
 
 
 def low_order_terms(tricks: list[str]) -> Iterable[tuple[str, ...]]:
-    """The mean, each trick, each two of them."""
+    """Yields the mean (no trick), each single trick and each pair of tricks."""
     sizes = (itertools.combinations(tricks, size) for size in range(3))
     return itertools.chain.from_iterable(sizes)
 
 
 def term_levels(arms: list[frozenset[str]], term: tuple[str, ...]) -> tuple[int, ...]:
-    """A term's level in each chain, 1 or -1, with the sign at which the first is 1."""
+    """Returns a term's level in each chain, 1 or -1, signed so that the first level is 1."""
     signs = [(-1) ** len(set(term) - arm) for arm in arms]
     return tuple(level * signs[0] for level in signs)

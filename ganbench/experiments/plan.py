@@ -1,4 +1,4 @@
-"""What a suite comes to on a machine: its trials, its references, and what has no meaning in it."""
+"""The trial list of a suite: its trials, untrained references and incompatible cells."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ Role = Literal["trial", "untrained"]
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """One trial that a suite asks for, or the objection to it."""
+    """A trial of a suite, with the reason if its cell is incompatible."""
 
     role: Role
     trial: Trial
@@ -33,7 +33,7 @@ class PlannedTrial:
         return " / ".join(filter(None, names))
 
     def record(self, protocol: str) -> dict[str, Any]:
-        """What tables need to know of it, without anything of torch."""
+        """Returns the facts that tables need, as plain data that is readable without torch."""
         trial = self.trial
         return {
             "role": self.role,
@@ -50,9 +50,10 @@ class PlannedTrial:
 
 
 def plan_trials(suite: Suite, profile: str, device: str) -> list[PlannedTrial]:
-    """Every cell with every seed, seed by seed, so that a run that is stopped has compared something.
+    """Returns every cell with every seed, ordered by seed.
 
-    Ahead of them, for each data set and variant, its untrained self: a trial without a budget.
+    In this order even a run that is stopped early has trained comparable arms. For each seed, the
+    untrained generator of each data set and variant comes first, as a trial with a budget of 0.
     """
     budget, grid = suite.budget[profile].budget(), expand_cells(suite)[0]
     objections = {cell: cell_incompatibility(cell) for cell in grid}
@@ -71,7 +72,10 @@ def plan_trials(suite: Suite, profile: str, device: str) -> list[PlannedTrial]:
 
 
 def cell_incompatibility(cell: Cell) -> str:
-    """Why a cell has no meaning, or nothing. It is assembled on the meta device, without computing."""
+    """Returns the reason why a cell is incompatible, or an empty string.
+
+    The check builds the cell on the meta device, so it computes nothing.
+    """
     try:
         check_recipe(cell.recipe, cell.data)
     except Incompatible as reason:
@@ -103,7 +107,7 @@ def make_trial(suite: Suite, cell: Cell, budget: Budget, seed: int, device: str)
 def plan_record(
     suite: Suite, profile: str, device: str, plan: list[PlannedTrial]
 ) -> dict[str, Any]:
-    """The content of plan.json: with the store, all that tables are made from."""
+    """Returns the content of plan.json. Tables are made from this file and the store alone."""
     return {
         "schema": 1,
         "suite": suite.name,

@@ -1,4 +1,4 @@
-"""Provenance: which code and which package versions made a result."""
+"""Provenance: the code and the package versions behind a result."""
 
 import hashlib
 import platform
@@ -15,8 +15,8 @@ from ganbench.gan.tricks import TRICKS
 from ganbench.registry import Registry, parse_spec
 from ganbench.source_hash import hash_module, import_closure
 
-# Every training runs through these. The command line, the executors, the metrics (which have versions)
-# and the tables decide none of its numbers.
+# Every training runs this code. The command line, the executors, the metrics (they have versions) and
+# the tables do not affect the numbers of a training.
 CORE_MODULES = (
     "ganbench.devices",
     "ganbench.experiments.session",
@@ -29,10 +29,10 @@ PACKAGES = ("ganbench", "numpy", "scikit-learn", "torch", "torch-fidelity", "tor
 
 
 def hash_training_code(recipe: Recipe, data: str) -> str:
-    """Returns the first 16 digits of the SHA-256 of the code that a training runs through.
+    """Returns the first 16 digits of the SHA-256 of the code that a training runs.
 
-    It covers the recipe's parts by kind and name, all that they import, and the core. File names,
-    comments, docstrings and import lines do not count, and neither do parts of other recipes.
+    The hash covers the recipe's parts by kind and name, the modules that they import, and the core
+    modules. It ignores file names, comments, docstrings, import lines and the parts of other recipes.
     """
     parts = dict(recipe_parts(recipe, data))
     shared = import_closure({*CORE_MODULES, *parts}, FOLLOWED_PREFIXES) - set(parts)

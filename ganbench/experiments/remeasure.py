@@ -1,4 +1,4 @@
-"""Measures once more what was trained: by further metrics or another protocol, from the samplers kept."""
+"""Measures saved generators again, by more metrics or by another protocol."""
 
 import re
 import time
@@ -23,7 +23,7 @@ from .trial import Trial, read_trial
 
 @dataclass(frozen=True)
 class MeasureRequest:
-    """What is to be measured, and how; nothing named means what the run itself was measured by."""
+    """The protocol and the additional metrics of a measurement; empty means as in the run."""
 
     protocol: str = ""
     metrics: tuple[str, ...] = ()
@@ -32,15 +32,16 @@ class MeasureRequest:
 def remeasure(
     folder: Path, request: MeasureRequest, executor: Executor, show: ShowProgress
 ) -> RunResult:
-    """Measures a run's trials anew, and writes the plan of it: beside the old one for another protocol.
+    """Measures a run's trials again and writes the new plan.
 
-    Raises SuiteError if the folder holds no run with a store, or data have changed since.
+    Another protocol gets a folder of its own beside the run's folder. Raises SuiteError if the folder
+    has no run with a store, or if the data have changed since the training.
     """
     began = time.monotonic()
     Numerics().apply()
     plan, store = read_json(folder / "plan.json"), Store(folder.parent)
     if plan is None or not (folder.parent / "trials").exists():
-        raise SuiteError(f"{folder} holds no run with samplers that could be measured")
+        raise SuiteError(f"{folder} has no run with saved generators to measure")
     trials = trained_trials(plan, store)
     content = requested_plan(plan, trials, request)
     statuses, finished_before = unmeasured_jobs(trials, content, store)
@@ -57,7 +58,10 @@ def remeasure(
 def unmeasured_jobs(
     trials: list[Trial], plan: dict[str, Any], store: Store
 ) -> tuple[list[JobStatus], int]:
-    """Returns jobs for trials that lack a metric, and how many lack none. Floors are measured at once."""
+    """Returns jobs for the trials that lack a metric, and the number of complete trials.
+
+    Measures the floors immediately.
+    """
     metrics, protocol = tuple(plan["metrics"]), plan["protocol"]
     measure_floors(((t.data, t.device) for t in trials), metrics, protocol, store)
     left = [t for t in trials if not is_finished(t, store.trial_folder(t.id), metrics, protocol)]
@@ -66,13 +70,13 @@ def unmeasured_jobs(
 
 
 def trained_trials(plan: dict[str, Any], store: Store) -> list[Trial]:
-    """The plan's trials whose training came to its end; raises SuiteError if there is none."""
+    """Returns the plan's trials that finished training; raises SuiteError if there is none."""
     trials = [read_trial(store, t["trial"]) for t in plan["trials"] if is_trained(store, t)]
     if not trials:
         raise SuiteError(f"no trial of {plan['suite']} is trained yet: run it first")
     for trial in trials:
         if evaluator_for(trial.data, trial.device).fingerprint != trial.fingerprint:
-            raise SuiteError(f"{trial.data} is not what the trials were trained on: it has changed")
+            raise SuiteError(f"{trial.data} has changed since the trials were trained on it")
     return trials
 
 
@@ -84,7 +88,7 @@ def is_trained(store: Store, item: dict[str, Any]) -> bool:
 def requested_plan(
     plan: dict[str, Any], trials: list[Trial], request: MeasureRequest
 ) -> dict[str, Any]:
-    """The plan as it would be if the run had been measured so from the start."""
+    """Returns the plan of a run that was measured as requested from the start."""
     own = plan.get("protocol", DEFAULT_PROTOCOL)
     protocol = request.protocol or own
     metrics = tuple(dict.fromkeys((*plan["metrics"], *request.metrics)))
@@ -105,5 +109,5 @@ def requested_plan(
 
 
 def slug_of_protocol(protocol: str) -> str:
-    """A protocol's spec as a part of a folder's name."""
+    """Returns a protocol's spec in the characters of a folder name."""
     return re.sub(r"[^a-z0-9]+", "-", protocol.lower()).strip("-")

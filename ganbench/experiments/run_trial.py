@@ -1,4 +1,4 @@
-"""Runs one trial: trains it from its checkpoint, measures it, records the outcome."""
+"""Runs one trial: trains it from its checkpoint, measures it and records the outcome."""
 
 import os
 import platform
@@ -23,10 +23,10 @@ def run_trial(
     stop: ShouldStop,
     protocol: str = DEFAULT_PROTOCOL,
 ) -> str:
-    """Trains the trial unless that is done, and measures what is not measured yet; returns its outcome:
-    done, diverged, interrupted, or failed with the reason in the attempt's exit.json.
+    """Trains a trial, measures its missing metrics and returns its outcome.
 
-    Raises Busy if another process holds the trial.
+    Skips work that is already done. The outcome is done, diverged, interrupted or failed. The reason is
+    in the attempt's exit.json. Raises Busy if another process holds the trial.
     """
     folder = store.trial_folder(trial.id)
     with folder.lock():
@@ -76,7 +76,7 @@ def train_and_measure(
 def measure_trial(
     trial: Trial, folder: TrialFolder, metrics: tuple[str, ...], protocol: str
 ) -> None:
-    """Measures the kept samplers by the metrics that are not measured yet under this protocol."""
+    """Measures the saved generators by the metrics that are still missing under this protocol."""
     evaluator = evaluator_for(trial.data, trial.device, protocol)
     for checkpoint in CHECKPOINT_NAMES:
         path = folder.scores_path(evaluator.protocol.id, checkpoint)
@@ -90,7 +90,7 @@ def measure_trial(
 def is_finished(
     trial: Trial, folder: TrialFolder, metrics: tuple[str, ...], protocol: str = DEFAULT_PROTOCOL
 ) -> bool:
-    """Is there a result, with everything measured that is asked for?"""
+    """Returns whether the trial diverged, or is trained and has values of all these metrics."""
     result = read_json(folder.result_path)
     if result is None or result["outcome"] == "diverged":
         return result is not None

@@ -1,4 +1,4 @@
-"""Runs a suite: finished trials are kept, the others are trained and measured."""
+"""Runs a suite: keeps finished trials, and trains and measures the others."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -23,24 +23,24 @@ from .trial import Trial
 StalePolicy = Literal["ask", "reuse", "rerun"]
 ShowProgress = Callable[
     [Sequence[TrialProgress], int], None
-]  # jobs, and how many trials were finished before
+]  # pending jobs, number of trials that were finished before the run
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """The outcome of a run: every job's status, and the plan that tables are made of."""
+    """The outcome of a run: the status of every job, and the plan for the tables."""
 
-    folder: Path  # of the suite: plan.json is in it, and tables go there
+    folder: Path  # the suite's folder, for plan.json and the tables
     plan: dict[str, Any]  # the content of plan.json, in the suite's order
     statuses: list[JobStatus]
     finished_before: int
     seconds: float
-    replaced: bool = False  # were there tables of another plan of this name?
+    replaced: bool = False  # whether the folder had another plan of this name
 
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A suite whose plan is written and whose floors are measured: only trials are left to run."""
+    """A suite with a written plan and measured floors; only its trials remain to run."""
 
     suite: Suite
     folder: Path
@@ -51,7 +51,10 @@ class PreparedRun:
     began: float
 
     def execute(self, executor: Executor, show: ShowProgress) -> RunResult:
-        """Runs what is left. Raises KeyboardInterrupt after Ctrl-C, when checkpoints are written."""
+        """Runs the pending jobs.
+
+        After Ctrl-C, raises KeyboardInterrupt once the checkpoints are written.
+        """
         show(self.statuses, self.finished_before)
         if self.statuses:
             with announce_run(self.folder, len(self.statuses)):
@@ -76,8 +79,8 @@ def prepare_run(
 ) -> PreparedRun:
     """Plans a suite, writes its plan.json and measures its floors.
 
-    Raises SuiteError if no cell can be trained, or if results of other code are there and nothing
-    was said of them.
+    Raises SuiteError if no cell can be trained, or if the store has results of other code and `stale`
+    is "ask".
     """
     began, store, folder = time.monotonic(), Store(results), results / suite.name
     Numerics(device).apply()
@@ -100,9 +103,9 @@ def run(
     show: ShowProgress,
     stale: StalePolicy = "ask",
 ) -> RunResult:
-    """Trains and measures a suite; its tables are `ganbench.report.writer.write_report`'s to write.
+    """Trains and measures a suite. `ganbench.report.writer.write_report` writes its tables.
 
-    Raises what `prepare_run` and `PreparedRun.execute` raise.
+    Raises the errors of `prepare_run` and `PreparedRun.execute`.
     """
     return prepare_run(suite, profile, device, results, stale).execute(executor, show)
 
@@ -110,7 +113,10 @@ def run(
 def pending_jobs(
     plan: list[PlannedTrial], suite: Suite, store: Store
 ) -> tuple[list[JobStatus], int]:
-    """What is left to train and measure, and how many trials are finished. Floors are measured at once."""
+    """Returns the unfinished jobs, and the number of finished trials.
+
+    Measures the floors immediately.
+    """
     metrics = tuple(suite.metrics)
     measure_floors(((p.trial.data, p.trial.device) for p in plan), metrics, suite.protocol, store)
     trials = {p.trial.id: p.trial for p in plan if not p.incompatibility}
@@ -126,21 +132,21 @@ def pending_jobs(
 def execute_jobs(
     statuses: list[JobStatus], suite: Suite, executor: Executor, on_progress: OnProgress
 ) -> None:
-    """Runs jobs under the suite's limits."""
+    """Runs jobs under the suite's time limits."""
     limits = TrialLimits(parse_seconds(suite.limits.wall), parse_seconds(suite.limits.stall))
     executor.run(statuses, limits, on_progress)
 
 
 def refuse_empty_plan(plan: list[PlannedTrial]) -> None:
-    """Raises SuiteError, with the reasons, if there is nothing that could be trained."""
+    """Raises SuiteError, with the reasons, if every trial is incompatible."""
     if any(not item.incompatibility for item in plan):
         return
     reasons = dict.fromkeys(f"{item.label()}: {item.incompatibility}" for item in plan)
-    raise SuiteError("\n".join(["no cell of this suite has a meaning:", *reasons]))
+    raise SuiteError("\n".join(["every cell of this suite is incompatible:", *reasons]))
 
 
 def is_other_plan(old: dict[str, Any] | None, new: dict[str, Any]) -> bool:
-    """Was there another plan under this suite's name, with trials that this one has not?"""
+    """Returns whether the old plan has trials that the new one lacks."""
     if old is None:
         return False
     return not {t["trial"] for t in old["trials"]} <= {t["trial"] for t in new["trials"]}
@@ -149,7 +155,7 @@ def is_other_plan(old: dict[str, Any] | None, new: dict[str, Any]) -> bool:
 def measure_floors(
     sets: Iterable[tuple[str, str]], metrics: tuple[str, ...], protocol: str, store: Store
 ) -> None:
-    """What a perfect generator would score on each data set and device, measured once a store."""
+    """Measures the floor of each data set and device, once per store."""
     for data, device in dict.fromkeys(sets):
         evaluator = evaluator_for(data, device, protocol)
         path = store.floor_path(evaluator.protocol.id)
@@ -162,7 +168,10 @@ def measure_floors(
 
 
 def apply_stale_policy(plan: list[PlannedTrial], store: Store, stale: StalePolicy) -> None:
-    """Results that other code made: keep them, make them again, or ask which."""
+    """Keeps ("reuse") or deletes ("rerun") results of other code.
+
+    Raises SuiteError if there are such results and the policy is "ask".
+    """
     stale_trials = [
         p.trial
         for p in plan
@@ -170,8 +179,8 @@ def apply_stale_policy(plan: list[PlannedTrial], store: Store, stale: StalePolic
     ]
     if stale_trials and stale == "ask":
         raise SuiteError(
-            f"{len(stale_trials)} finished trials were made by other code than this (or another torch): "
-            "say --stale reuse to keep them, or --stale rerun to train them again"
+            f"{len(stale_trials)} finished trials were trained by other code (or another torch): "
+            "use --stale reuse to keep them, or --stale rerun to train them again"
         )
     if stale == "rerun":
         for trial in stale_trials:

@@ -24,7 +24,11 @@ from .trial import Trial
 
 
 def draw_sample_picture(fakes: GeneratedSamples, reals: Tensor) -> bytes:
-    """A PNG of fakes: by class where they have one, and translations beside what they were made from."""
+    """Returns a PNG of generated samples.
+
+    Labelled images are arranged by class. Translated images stand beside their sources and, if known,
+    the true targets.
+    """
     candidates = (fakes.source, fakes.images, fakes.truth)
     shown = [to_uint8(images).cpu() for images in candidates if images is not None]
     if len(shown) > 1:
@@ -37,7 +41,10 @@ def draw_sample_picture(fakes: GeneratedSamples, reals: Tensor) -> bytes:
 def draw_saved_samples(
     trial: Trial, folder: TrialFolder, evaluator: Evaluator, checkpoint: str
 ) -> GeneratedSamples:
-    """Fakes of a kept sampler, as many as the protocol says, from latents that all arms of a seed share."""
+    """Draws the protocol's number of samples from a saved generator.
+
+    All arms of a seed use the same latents.
+    """
     streams = RngStreams(trial.seed, torch.device(trial.device))
     task = load_saved_task(trial, folder, evaluator, checkpoint)
     count, seed = evaluator.protocol.fake, evaluator.protocol.seed
@@ -53,7 +60,7 @@ def draw_saved_samples(
 def load_saved_task(
     trial: Trial, folder: TrialFolder, evaluator: Evaluator, checkpoint: str
 ) -> Task:
-    """The trial's game with the generators of a checkpoint."""
+    """Returns the trial's task with the generators of a checkpoint."""
     streams = RngStreams(trial.seed, torch.device(trial.device))
     task = build_training(trial.recipe, evaluator.data, streams).task
     task.generators.load_state_dict(load(folder.generator_path(checkpoint).read_bytes()))

@@ -26,19 +26,19 @@ from .provenance import versions
 from .store import Attempt, TrialFolder
 from .trial import IDENTITY_SCHEMA, SELECTION_METRIC, Trial
 
-STEPS_PER_LOG = 50  # steps between two looks at the device
-MIN_SECONDS_PER_CHECKPOINT = 3.0  # seconds between two checkpoints, at the least
-MIN_SAVE_TIMES_PER_CHECKPOINT = 20  # times as long as writing one takes, at the least
+STEPS_PER_LOG = 50  # steps between two reads of the loss terms from the device
+MIN_SECONDS_PER_CHECKPOINT = 3.0  # minimum seconds between two checkpoints
+MIN_SAVE_TIMES_PER_CHECKPOINT = 20  # minimum interval, in durations of writing a checkpoint
 
-ShouldStop = Callable[[], bool]  # has somebody asked for a checkpoint and an end?
+ShouldStop = Callable[[], bool]  # returns True to request a checkpoint and the end of the session
 
 
 class Interrupted(RuntimeError):
-    """Training was asked to stop, and has a checkpoint to go on from."""
+    """Training stopped on request, with a checkpoint to resume from."""
 
 
 class TrainingSession:
-    """A trial in training: the trainer, what was seen of it so far, and the files that keep both."""
+    """A trial in training: the trainer, its losses and scores so far, and the trial's files."""
 
     def __init__(self, trial: Trial, folder: TrialFolder, attempt: Attempt):
         self.trial, self.folder, self.attempt = trial, folder, attempt
@@ -54,7 +54,7 @@ class TrainingSession:
         self.saved, self.patience = time.monotonic(), MIN_SECONDS_PER_CHECKPOINT
 
     def run(self, stop: ShouldStop) -> None:
-        """Trains to the end of the budget, from the checkpoint if there is one."""
+        """Trains to the end of the budget, starting from the checkpoint if there is one."""
         self.load_checkpoint_state()
         self.attempt.append_event(step=self.trainer.step, progress=self.trainer.progress)
         while self.trainer.progress < 1:
@@ -69,13 +69,16 @@ class TrainingSession:
                 if time.monotonic() - self.saved > self.patience:
                     self.save_checkpoint()
         self.flush_terms()
-        self.draw_selection_samples()  # the last training steps may have broken what the last score saw whole
+        self.draw_selection_samples()  # raises Diverged if the last steps broke it
         self.save_generators("last")
         if not self.scores:
             self.save_generators("best")
 
     def flush_terms(self) -> None:
-        """Reads the terms since the last look; raises Diverged. Also this attempt's sign of life."""
+        """Reads the loss terms since the last call and appends an event; raises Diverged.
+
+        The event also shows the runner that this attempt is alive.
+        """
         terms, spent = self.trainer.flush(), self.trainer.spent
         if terms:
             self.losses.append({"step": self.trainer.step, "images": spent.images, **terms})
@@ -85,7 +88,10 @@ class TrainingSession:
         self.attempt.append_event(**event, fid=fid, terms=finite_rows([terms])[0])
 
     def score_checkpoint(self) -> None:
-        """One point of the learning curve; the best so far is kept, by samples that are not reported."""
+        """Adds a point to the learning curve and saves the best generator so far.
+
+        The selection uses samples of its own, which are never reported.
+        """
         self.flush_terms()
         metrics = (SELECTION_METRIC, *self.evaluator.data.watch)
         scores = values_of_readings(self.evaluator.measure(self.draw_selection_samples(), metrics))
@@ -99,7 +105,7 @@ class TrainingSession:
         self.trainer.restart_clock()
 
     def draw_selection_samples(self) -> GeneratedSamples:
-        """Samples that checkpoints are chosen by, and that are never reported; raises Diverged."""
+        """Draws the samples for the selection of checkpoints, never reported; raises Diverged."""
         sources, trainer = self.evaluator.split.held_out, self.trainer
         samples = draw_samples_of_task(
             trainer.task, trainer.sampling_generators(), sources, self.streams, "selection"
@@ -116,7 +122,7 @@ class TrainingSession:
         write_bytes(self.folder.generator_path(checkpoint), save(state))
 
     def save_checkpoint(self) -> None:
-        """A checkpoint: tensors and plain data, so that reading it cannot run code."""
+        """Writes a checkpoint of tensors and plain data only, so that loading cannot run code."""
         self.flush_terms()
         began, content = time.monotonic(), io.BytesIO()
         records = {
@@ -133,14 +139,14 @@ class TrainingSession:
         self.trainer.restart_clock()
 
     def load_checkpoint_state(self) -> None:
-        """Goes on from the checkpoint, unless other code made it: a training is of one piece."""
+        """Loads the checkpoint, unless other code wrote it: one training never mixes two codes."""
         state = self.read_checkpoint()
         if state and state["made_by"] == self.trial.code_provenance():
             self.trainer.load_state_dict(state["trainer"])
             self.losses, self.scores = state["losses"], state["scores"]
 
     def read_checkpoint(self) -> dict[str, Any] | None:
-        """What was saved, or nothing if that cannot be read: then the trial begins again."""
+        """Returns the checkpoint, or None if it is unreadable; the trial then starts again."""
         try:
             state = torch.load(self.folder.checkpoint_path, self.device, weights_only=True)
         except (OSError, EOFError, RuntimeError, UnpicklingError):
@@ -148,7 +154,7 @@ class TrainingSession:
         return state if isinstance(state, dict) else None
 
     def write_result(self, outcome: str, reason: str = "", step: int | None = None) -> None:
-        """Writes what there is to keep, and the result last: it is what makes the trial finished."""
+        """Writes the learning curve, then the result; the result marks the trial as finished."""
         curve = {"losses": finite_rows(self.losses), "scores": self.scores}
         write_json(self.folder.curve_path, curve | {"floor": self.evaluator.watched_floor})
         result = {
@@ -156,7 +162,7 @@ class TrainingSession:
             "id": self.trial.id,
             "outcome": outcome,
             "reason": reason,
-            "step": step,  # at which it diverged
+            "step": step,  # at which the training diverged
             "spent": asdict(self.trainer.spent),
             "costs": self.measure_costs() if outcome == "done" else {},
             "provenance": self.trial.code_provenance() | versions(),
@@ -165,7 +171,7 @@ class TrainingSession:
         self.folder.checkpoint_path.unlink(missing_ok=True)
 
     def measure_costs(self) -> dict[str, float | None]:
-        """What the trial cost, in the units of COSTS."""
+        """Returns the costs of the trial: seconds, images per second, bytes and parameter counts."""
         spent, task = self.trainer.spent, self.trainer.task
         memory = peak_memory(self.device)
         began = time.perf_counter()
@@ -186,5 +192,5 @@ def count_parameters(networks: nn.Module) -> int:
 
 
 def finite_rows(rows: list[dict[str, float]]) -> list[dict[str, float | None]]:
-    """Rows as JSON can hold them: what is not a finite number is null."""
+    """Returns rows for JSON: numbers that are not finite become None (null)."""
     return [{k: v if math.isfinite(v) else None for k, v in row.items()} for row in rows]

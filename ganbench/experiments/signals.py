@@ -1,4 +1,4 @@
-"""Signals: Ctrl-C in a terminal is sent to all its processes, and some of them must not hear it."""
+"""Blocks SIGINT: a terminal sends Ctrl-C to all processes, but only the runner handles it."""
 
 import signal
 from collections.abc import Iterator
@@ -7,7 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def defer_ctrl_c() -> Iterator[None]:
-    """SIGINT waits until the end, and never reaches the threads and processes that begin inside."""
+    """Delays SIGINT until the context ends.
+
+    Threads and processes that start inside inherit the block and never receive SIGINT.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

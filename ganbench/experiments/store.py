@@ -1,4 +1,4 @@
-"""The store: plain files under one folder hold what was run and measured; all else can be rebuilt.
+"""The trial store: plain files with trainings and measurements, the source of all tables.
 
     trials/<ab>/<id>/   spec.json · attempts/NNN/{log.txt,events.jsonl,exit.json} · checkpoint.pt
                         samplers/{last,best}.safetensors · evaluations/<protocol>-<checkpoint>.json
@@ -6,8 +6,8 @@
                         result.json
     floors/<protocol>.json
 
-Files are written beside and renamed, so a reader finds a whole file or none; `result.json` commits a
-trial. Nothing that is read from a store can run code.
+Each file is written under a temporary name and renamed, so a reader finds a complete file or none.
+`result.json` marks a trial as finished. No file of a store can run code when it is read.
 """
 
 import shutil
@@ -24,12 +24,12 @@ from ganbench.files import append_json_line, read_json, write_json
 
 
 class Busy(GanbenchError, RuntimeError):
-    """Somebody else is training this trial."""
+    """Another process holds the lock of this trial."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try at a trial: what it said, what happened, how it ended."""
+    """One attempt at a trial: its log, its events and its end."""
 
     folder: Path
 
@@ -46,11 +46,11 @@ class Attempt:
         return self.folder / "exit.json"
 
     def append_event(self, **event: Any) -> None:
-        """Appends an event; it is also the sign of life that the runner watches for."""
+        """Appends an event, which also shows the runner that the attempt is alive."""
         append_json_line(self.events_path, **event)
 
     def record_end(self, outcome: str, reason: str = "") -> None:
-        """States how the attempt ended, once: the first word stands."""
+        """Records the end of the attempt, unless one is already recorded."""
         if self.read_end() is None:
             write_json(self.exit_path, {"outcome": outcome, "reason": reason})
 
@@ -91,11 +91,11 @@ class TrialFolder:
         return self.folder / "evaluations" / f"{protocol}-{checkpoint}.json"
 
     def picture_paths(self) -> list[Path]:
-        """All that there are: samples, walks, neighbours, styles, of either checkpoint."""
+        """Returns all pictures (samples, interpolations, neighbours, styles) of both checkpoints."""
         return sorted(self.folder.glob("*.png"))
 
     def delete_results(self) -> None:
-        """Removes what was trained and measured, so that the trial is made again; attempts stay."""
+        """Deletes trained and measured files, so that the trial runs again; keeps the attempts."""
         with self.lock():
             for path in (
                 self.result_path,
@@ -117,7 +117,10 @@ class TrialFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Holds the trial; raises Busy if another process does. A process that dies lets go."""
+        """Locks the trial; raises Busy if another process holds it.
+
+        The lock of a process that dies is released.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.folder / ".lock", timeout=0):
@@ -131,7 +134,7 @@ class Store:
     root: Path
 
     def trial_folder(self, identifier: str) -> TrialFolder:
-        """The folder of a trial with this SHA-256; its first 16 digits name it."""
+        """Returns the folder of a trial by its SHA-256; the first 16 digits are the folder's name."""
         return TrialFolder(self.root / "trials" / identifier[:2] / identifier[:16])
 
     def floor_path(self, protocol: str) -> Path:

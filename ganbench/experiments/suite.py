@@ -1,6 +1,7 @@
-"""A suite: a TOML file that declares a grid of cells, and how they are trained, measured and compared.
+"""Suites: TOML files that declare cells, their training, measurement and comparison.
 
-It is checked whole before anything runs, and every error tells file, line, key and what would do.
+A suite is checked completely before training starts. Each error names the file, the line, the key and
+valid values.
 """
 
 import itertools
@@ -28,23 +29,23 @@ from ganbench.training.budget import Budget
 
 from .factorial import fractional_chains
 
-OWN_LOSS = "own"  # the loss that a variant has by itself
+OWN_LOSS = "own"  # the variant's own loss
 RESERVED_SUITE_NAMES = (
     "floors",
     "published",
     "trials",
-)  # folders that a suite's results would collide with
+)  # folders of a store that a suite's folder must not overwrite
 
 
-Location = tuple[int | str, ...]  # of a key in a suite: ("grid", 0, "losses")
+Location = tuple[int | str, ...]  # the path of a key in a suite: ("grid", 0, "losses")
 
 
 class SuiteError(GanbenchError, ValueError):
-    """Everything that is wrong with a suite, a line an error."""
+    """All errors of a suite, one per line."""
 
 
 class SuiteValidationError(GanbenchError, ValueError):
-    """A value that is fine by itself, but not with the rest of the suite."""
+    """A value that is valid by itself, but not with the rest of the suite."""
 
     def __init__(self, location: Location, told: str):
         super().__init__(told)
@@ -52,7 +53,7 @@ class SuiteValidationError(GanbenchError, ValueError):
 
 
 def spec_validator(registry: Registry) -> AfterValidator:
-    """Checks that a text is a spec of this index, and keeps it in its one spelling."""
+    """Returns a validator of specs of this registry; it yields the canonical spelling."""
 
     def to_label(text: str) -> str:
         registry.make(text)
@@ -63,7 +64,7 @@ def spec_validator(registry: Registry) -> AfterValidator:
 
 def _unreserved(name: str) -> str:
     if name in RESERVED_SUITE_NAMES:
-        raise ValueError(f"a suite is not called {' or '.join(RESERVED_SUITE_NAMES)}")
+        raise ValueError(f"a suite cannot be called {' or '.join(RESERVED_SUITE_NAMES)}")
     return name
 
 
@@ -111,7 +112,7 @@ class ConfigModel(BaseModel):
 
 
 class TrickAxes(ConfigModel):
-    """Which chains of tricks a grid crosses with its other axes."""
+    """The chains of tricks that a grid crosses with its other axes."""
 
     design: Literal["one_at_a_time", "full_factorial", "fractional_factorial"] | None = None
     of: list[TrickSpec] = []
@@ -133,11 +134,11 @@ class TrickAxes(ConfigModel):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{twice[0]} is twice in one chain")
         if self.design == "fractional_factorial":
-            fractional_chains(self.of)  # which objects to too few
+            fractional_chains(self.of)  # raises ValueError for too few tricks
         return self
 
     def list_chains(self) -> list[tuple[str, ...]]:
-        """The chains, each in the order of its labels."""
+        """Returns the chains, each sorted by its labels."""
         if self.design == "one_at_a_time":
             return [(), *((trick,) for trick in self.of)]
         if self.design == "full_factorial":
@@ -149,12 +150,12 @@ class TrickAxes(ConfigModel):
 
 
 class HyperparameterAxes(ConfigModel):
-    """What a grid changes of its variants' plans: a value, or a list of values to cross."""
+    """Hyperparameters that a grid changes: one value, or a list of values to cross."""
 
-    lr: float | Several[float] | None = None  # of both sides
+    lr: float | Several[float] | None = None  # of generator and discriminator
     generator_lr: float | Several[float] | None = None
     discriminator_lr: float | Several[float] | None = None
-    betas: Betas | Several[Betas] | None = None  # of both sides
+    betas: Betas | Several[Betas] | None = None  # of generator and discriminator
     generator_betas: Betas | Several[Betas] | None = None
     discriminator_betas: Betas | Several[Betas] | None = None
     batch: int | Several[int] | None = None
@@ -168,7 +169,7 @@ class HyperparameterAxes(ConfigModel):
         for key in ("lr", "betas"):
             one = {f"generator_{key}", f"discriminator_{key}"} & self.model_fields_set
             if one and key in self.model_fields_set:
-                raise ValueError(f"{key} is of both sides: give it or {min(one)}, not both")
+                raise ValueError(f"{key} sets both sides: give it or {min(one)}, not both")
         for changes in self.list_changes():
             apply_axes(Hyperparameters(), changes)
         return self
@@ -180,9 +181,9 @@ class HyperparameterAxes(ConfigModel):
 
 
 class GridConfig(ConfigModel):
-    """Cells: every combination of these axes."""
+    """A grid of cells: every combination of these axes."""
 
-    data: list[DataSpec] | None = None  # the suite's, unless given
+    data: list[DataSpec] | None = None  # default: the suite's data
     variants: list[VariantSpec] = Field(min_length=1)
     losses: list[LossSpec] = Field(default=[OWN_LOSS], min_length=1)
     tricks: TrickAxes = Field(default_factory=lambda: TrickAxes(chains=[[]]))
@@ -190,7 +191,7 @@ class GridConfig(ConfigModel):
 
 
 class ExclusionConfig(ConfigModel):
-    """Cells that are left out: those that have all that is given, and why."""
+    """Excluded cells: cells that match all given keys, with the reason for the exclusion."""
 
     data: DataSpec | None = None
     variant: VariantSpec | None = None
@@ -205,12 +206,12 @@ class ExclusionConfig(ConfigModel):
 
 
 class BudgetProfile(ConfigModel):
-    """A budget for one kind of machine, in one unit, the same for every arm."""
+    """The training budget on one kind of machine, in one unit, equal for every arm."""
 
     images: int | None = Field(default=None, ge=1)
     generator_turns: int | None = Field(default=None, ge=1)
     seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    seeds: Seeds | None = None  # in place of the suite's
+    seeds: Seeds | None = None  # instead of the suite's
 
     @model_validator(mode="after")
     def _one_unit(self) -> "BudgetProfile":
@@ -228,44 +229,46 @@ class BudgetProfile(ConfigModel):
 
 
 class LimitsConfig(ConfigModel):
-    """When a trial is given up: after so long in all, or after so long without a sign of life."""
+    """Time limits of a trial: in total (wall), and without any progress (stall)."""
 
     wall: Duration = "24 h"
     stall: Duration = "10 min"
 
 
 class AnalysisConfig(ConfigModel):
-    """The comparison, declared before the run: never chosen after it."""
+    """The comparison of arms, declared before the run."""
 
     outcome: MetricSpec = "fid"
     baseline: Literal["none"] = "none"
     paired: bool = True
     equivalence: float = Field(default=0.02, ge=0, lt=1)
     collapse: float = Field(default=0.1, gt=0, lt=1)  # the share of the floor's modes or recall
-    target: float | None = None  # of the outcome, the way to which is timed; else what none reach
+    target: float | None = None  # of the outcome; default: the mean of arms without tricks
 
 
 class GateConfig(ConfigModel):
-    """What `ganbench gate` refuses: metrics that became worse, and by how much they may."""
+    """The margins of `ganbench gate`: how much worse each metric may become."""
 
     margins: dict[MetricSpec, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
         min_length=1
-    )  # of a logarithmic metric a share: 0.25 lets it become 1.25 times as bad
-    reference: int = Field(default=24, ge=4, le=10_000)  # trainings of each cell in a baseline
-    false_alarms: float = Field(default=0.01, gt=0, le=0.01)  # of a gate with all its questions
+    )  # for a logarithmic metric a share: 0.25 allows 1.25 times the baseline
+    reference: int = Field(
+        default=24, ge=4, le=10_000
+    )  # number of trainings of each cell in a baseline
+    false_alarms: float = Field(default=0.01, gt=0, le=0.01)  # for all tests of a gate together
 
 
 class Suite(ConfigModel):
-    """The file as a whole."""
+    """A suite file."""
 
     schema_: Literal[1] = Field(alias="schema")
     name: Name
     about: str = ""
     data: list[DataSpec] = Field(min_length=1)
     metrics: list[MetricSpec] = Field(min_length=1)
-    protocol: ProtocolSpec = "ganbench"  # what the metrics' values mean
+    protocol: ProtocolSpec = "ganbench"  # the evaluation protocol of all metrics
     seeds: Seeds = 3
-    points: int = Field(default=8, ge=1, le=1000)  # of each learning curve
+    points: int = Field(default=8, ge=1, le=1000)  # number of points of each learning curve
     grid: list[GridConfig] = Field(min_length=1)
     exclude: list[ExclusionConfig] = []
     budget: dict[str, BudgetProfile] = Field(min_length=1)
@@ -291,7 +294,7 @@ class Suite(ConfigModel):
         return self
 
     def select_profile(self, wanted: str | None, device: str) -> str:
-        """The budget profile that was asked for, or the one of this device."""
+        """Returns the name of the wanted budget profile, or of the profile for this device."""
         for name in [wanted] if wanted else [device, "gpu" if device != "cpu" else "cpu"]:
             if name in self.budget:
                 return name
@@ -307,13 +310,13 @@ class Suite(ConfigModel):
 
 @dataclass(frozen=True)
 class Cell:
-    """A point of the grid: what is trained once for every seed."""
+    """A point of the grid, trained once per seed."""
 
     data: str
     variant: str
     loss: str
     tricks: tuple[str, ...]
-    plan: str  # what is changed of the variant's plan, as a label
+    plan: str  # label of the changed hyperparameters
     recipe: Recipe
 
     def __str__(self) -> str:
@@ -322,7 +325,7 @@ class Cell:
 
 
 def expand_cells(suite: Suite) -> tuple[list[Cell], list[tuple[Cell, str]]]:
-    """The suite's cells, equal ones once, and those that it excludes, with the reasons."""
+    """Returns the suite's distinct cells, and its excluded cells with the reasons."""
     included: dict[Any, Cell] = {}
     excluded: dict[Any, tuple[Cell, str]] = {}
     used = set()
@@ -337,7 +340,7 @@ def expand_cells(suite: Suite) -> tuple[list[Cell], list[tuple[Cell, str]]]:
     for i, exclude in enumerate(suite.exclude):
         if i not in used:
             raise SuiteValidationError(
-                ("exclude", i), f"this leaves out no cell of the grid ({exclude.reason})"
+                ("exclude", i), f"this exclusion matches no cell of the grid ({exclude.reason})"
             )
     return list(included.values()), list(excluded.values())
 
@@ -359,7 +362,7 @@ def _expand_grid(suite: Suite, grid: GridConfig) -> Iterator[Cell]:
 
 
 def apply_axes(hyperparameters: Hyperparameters, changes: dict[str, Any]) -> Hyperparameters:
-    """The plan with an axis's values; `lr` and `betas` are those of both sides."""
+    """Returns the changed hyperparameters; `lr` and `betas` apply to both sides."""
     both = {f"{side}_{key}": changes[key] for key in ("lr", "betas") if key in changes
             for side in ("generator", "discriminator")}  # fmt: skip
     single = {key: value for key, value in changes.items() if key not in ("lr", "betas")}
@@ -367,7 +370,7 @@ def apply_axes(hyperparameters: Hyperparameters, changes: dict[str, Any]) -> Hyp
 
 
 def format_axes(hyperparameters: Hyperparameters, changes: dict[str, Any]) -> str:
-    """The label of what is changed: a value that the plan has anyway is left out."""
+    """Returns the label of the changes, without values that equal the variant's own."""
     new = {
         key: value
         for key, value in changes.items()
@@ -380,15 +383,15 @@ SECONDS_OF_UNIT = {"s": 1, "min": 60, "h": 3600}
 
 
 def parse_seconds(duration: str) -> float:
-    """`90 s`, `5 min` or `2 h` as seconds."""
+    """Converts `90 s`, `5 min` or `2 h` to seconds; raises ValueError for other texts."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", duration)
     if not match or float(match[1]) == 0:
-        raise ValueError(f"{duration!r} is no duration: write it as '90 s', '5 min' or '2 h'")
+        raise ValueError(f"{duration!r} is not a duration: write it as '90 s', '5 min' or '2 h'")
     return float(match[1]) * SECONDS_OF_UNIT[match[2]]
 
 
 def suite_json_schema() -> dict[str, Any]:
-    """The JSON Schema of suite files, for editors."""
+    """Returns the JSON Schema of suite files, for editors."""
     content = Suite.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **content}
 

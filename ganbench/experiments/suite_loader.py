@@ -1,4 +1,4 @@
-"""Loads a suite file: TOML, overrides, and errors with file, line and key."""
+"""Loads suite files: parses TOML, applies overrides, locates errors by line and key."""
 
 import re
 import tomllib
@@ -27,7 +27,7 @@ from .suite import (
 
 
 def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
-    """Reads and checks a suite; raises SuiteError with all that is wrong."""
+    """Reads and checks a suite; raises SuiteError with all errors."""
     try:
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text)
@@ -40,7 +40,7 @@ def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
     try:
         return Suite.model_validate(content)
     except ValidationError as error:
-        problems: dict[Location, str] = {}  # a value of several possible types errs once for each
+        problems: dict[Location, str] = {}  # a union of types gives an error per type
         for details in error.errors():
             location = error_location(details)
             problems.setdefault(location, format_problem(path, text, given, location, details))
@@ -48,7 +48,11 @@ def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
 
 
 def apply_override(content: dict[str, Any], override: str) -> Location:
-    """Sets `budget.cpu.images=1000` in a suite's content; the value is TOML, or else a text."""
+    """Applies an override like `budget.cpu.images=1000`; returns the changed location.
+
+    The value is parsed as TOML. A value that is not TOML is taken as text. Raises SuiteError for a
+    malformed override or an unknown path.
+    """
     path, equals, text = override.partition("=")
     if not equals or not path.strip():
         raise SuiteError(f"-o {override}: write key=value, the key with dots: budget.cpu.images")
@@ -71,7 +75,7 @@ def apply_override(content: dict[str, Any], override: str) -> Location:
 
 
 def error_location(details: Any) -> Location:
-    """Where an error lies: pydantic names the branches of a union as if they were keys."""
+    """Returns an error's location without pydantic's names of union branches."""
     if isinstance(misfit := details.get("ctx", {}).get("error"), SuiteValidationError):
         return misfit.location
     *outer, last = details["loc"] or ("",)
@@ -84,7 +88,7 @@ def error_location(details: Any) -> Location:
 def format_problem(
     path: Path, text: str, given: dict[str, Location], location: Location, details: Any
 ) -> str:
-    """One error of a suite as a line: where it is, and what would do."""
+    """Formats an error as one line: file and line (or override), key, explanation."""
     where = next((f"-o {o}" for o, at in given.items() if at == location[: len(at)]), None)
     if where is None:
         line = find_line(text, location)
@@ -94,7 +98,7 @@ def format_problem(
 
 
 def is_union_branch(part: int | str) -> bool:
-    """Is it pydantic's name for one of several types, and no key?"""
+    """Returns whether a part of a location is pydantic's name of a union branch, not a key."""
     return (
         isinstance(part, str)
         and re.search(r"[\[(]|^(constrained-)?(int|float|str|list|tuple|literal)$", part)
@@ -106,9 +110,9 @@ def format_error_sentence(details: Any, location: Location) -> str:
     if details["type"] == "extra_forbidden":
         return f"there is no such key{suggest(str(location[-1]), keys_at_location(location[:-1]))}"
     if details["type"] == "missing":
-        return "this key is needed"
+        return "this key is required"
     if details["type"] == "list_type" and isinstance(details["input"], dict):
-        return f"it is a list of tables: write [[{location[-1]}]], in two brackets"
+        return f"this is a list of tables: write [[{location[-1]}]], in double brackets"
     if details["type"] == "value_error":
         return str(details["ctx"]["error"])
     return f"{details['msg'][0].lower()}{details['msg'][1:]}, not {details['input']!r}"
@@ -131,14 +135,17 @@ def keys_at_location(location: Location) -> Iterable[str]:
 
 
 def find_line(text: str, location: Location) -> int | None:
-    """The line of a key, or of the nearest thing around it that has one."""
+    """Returns the line of a key, or of the innermost table around it that has a line."""
     lines = find_key_lines(text)
     around = (location[:length] for length in range(len(location), 0, -1))
     return next((lines[place] for place in around if place in lines), None)
 
 
 def find_key_lines(text: str) -> dict[Location, int]:
-    """The first line of each table and key; tables in an array have their place in it, as in errors."""
+    """Returns the first line of each table and key.
+
+    Locations have the form of pydantic's: tables of an array carry their index.
+    """
     lines: dict[Location, int] = {}
     counts: dict[str, int] = {}
     table: Location = ()

@@ -1,4 +1,4 @@
-"""A trial: one cell and one seed, trained within its budget and measured, with all that was kept of it."""
+"""Trials: one cell with one seed, identified by a hash of all that affects its numbers."""
 
 import hashlib
 import json
@@ -17,24 +17,24 @@ from .provenance import hash_training_code, torch_minor
 from .store import Store
 
 IDENTITY_SCHEMA = 1
-STORED_NAMES = {"hyperparameters": "plan", "task": "game"}  # of a recipe's fields
-SELECTION_METRIC = "fid"  # what the best checkpoint is chosen by, on samples of its own
+STORED_NAMES = {"hyperparameters": "plan", "task": "game"}  # names of a recipe's fields in stores
+SELECTION_METRIC = "fid"  # selects the best checkpoint, on separate samples
 CHECKPOINT_NAMES = ("last", "best")
 
 
 @dataclass(frozen=True)
 class Trial:
-    """All that decides the numbers of a training, and the names that tables know it by."""
+    """All settings that affect the numbers of a training, and its names in tables."""
 
     data: str
     variant: str
     loss: str
-    tricks: tuple[str, ...]  # of the cell; the variant's own are in the recipe
-    plan: str  # what the cell changes of the variant's plan, as a label
+    tricks: tuple[str, ...]  # the cell's; the variant's own tricks are in the recipe
+    plan: str  # label of the hyperparameters that the cell changes
     recipe: Recipe
     budget: Budget
     seed: int
-    points: int  # of the learning curve, from which the best checkpoint is chosen
+    points: int  # number of points of the learning curve, which selects the best checkpoint
     device: str
     fingerprint: str  # SHA-256 of the data's content
 
@@ -44,7 +44,7 @@ class Trial:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """Plain data in which two trials differ if and only if their results may."""
+        """Plain data that differ between two trials if and only if their results may differ."""
         return {
             "schema": IDENTITY_SCHEMA,
             "data": self.fingerprint,
@@ -58,18 +58,21 @@ class Trial:
 
     @cached_property
     def id(self) -> str:
-        """SHA-256 of the identity as canonical JSON: sorted keys, no spaces, no NaN."""
+        """The SHA-256 of the identity as canonical JSON: sorted keys, no spaces, no NaN."""
         text = json.dumps(
             self.identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
         )
         return hashlib.sha256(text.encode()).hexdigest()
 
     def code_provenance(self) -> dict[str, str]:
-        """The code that trains it now, and torch's minor version: other ones may give other numbers."""
+        """Returns the hash of the current training code, and torch's minor version.
+
+        Other code or another version of torch may give other numbers.
+        """
         return {"code": hash_training_code(self.recipe, self.data), "torch_minor": torch_minor()}
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain data under the names that stores have, whatever the code calls the fields."""
+        """Returns plain data under the names of stores, which may differ from the field names."""
         content = asdict(self)
         content["recipe"] = {
             STORED_NAMES.get(key, key): value for key, value in content["recipe"].items()
@@ -96,9 +99,12 @@ class Trial:
 
 
 def read_trial(store: Store, identifier: str) -> Trial:
-    """The trial of this SHA-256, or of its first 16 digits; raises CorruptFile if its spec.json is missing."""
+    """Returns the trial with this SHA-256, or with these first 16 digits of it.
+
+    Raises CorruptFile if its spec.json is missing.
+    """
     path = store.trial_folder(identifier).spec_path
     content = read_json(path)
     if content is None:
-        raise CorruptFile(f"{path} is missing: without it nothing can be made of the trial again")
+        raise CorruptFile(f"{path} is missing: without it the trial cannot be rebuilt")
     return Trial.from_json(json.dumps(content["trial"]))

@@ -1,1 +1,1 @@
-"""What is trained: losses, networks, tricks and tasks, and how a recipe of them is built."""
+"""Losses, networks, tricks and tasks, and the code that builds a recipe of them."""

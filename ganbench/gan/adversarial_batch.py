@@ -1,4 +1,4 @@
-"""An adversarial batch: one generator's fakes and a batch of reals, for one discriminator."""
+"""Adversarial batch: the fakes of one generator and the reals, for one discriminator."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,47 +11,48 @@ from ganbench.deprecation import with_renamed_attributes
 from ganbench.gan.networks.discriminator import Discriminator
 from ganbench.renamed import ADVERSARIAL_BATCH_ATTRIBUTES
 
-# images [N, ...] and their role => what the discriminator is given for them
+# images [N, ...] and their role => the discriminator's input
 DiscriminatorInput = Callable[[Tensor, str], Tensor]
 
 
 def identity_input(x: Tensor, role: str) -> Tensor:
+    """Returns images unchanged, as the default discriminator input."""
     return x
 
 
 @with_renamed_attributes(ADVERSARIAL_BATCH_ATTRIBUTES)
 @dataclass(frozen=True, eq=False)
 class AdversarialBatch:
-    """A batch of reals, a batch of fakes and their discriminator; a variable of it is called `pair`.
+    """A batch of reals, a batch of fakes and their discriminator. Variables are named `pair`.
 
-    Features and scores are computed once, when they are first read. A role names the purpose that
-    images are scored for. Noise of the discriminator's input is drawn by role, so that the images
-    that one trick has scored do not move the noise under another.
+    Features and scores are computed once, when they are first read. A role names the purpose of a
+    scoring, such as `real`. Noise on the discriminator's input is drawn per role, so images that
+    one trick scores do not change the noise of another trick.
     """
 
     name: str  # the discriminator's name in its task
     generator_name: str
     generator: nn.Module
     discriminator: Discriminator
-    source: Tensor  # what the generator was given: latents, or images of another domain
+    source: Tensor  # the generator's input: latents, or images of another domain
     real: Tensor  # [N, ...]
     fake: Tensor  # [N, ...]
-    real_label: Tensor | None = None  # [N], the class that each is scored for
+    real_label: Tensor | None = None  # [N], the class that each real is scored for
     fake_label: Tensor | None = None
     discriminator_input: DiscriminatorInput = identity_input
 
     def generate(self, source: Tensor) -> Tensor:
-        """Returns fakes of other sources, under the same conditions."""
+        """Generates fakes from other sources [N, ...], with the labels of this batch."""
         if self.fake_label is None:
             return self.generator(source)
         return self.generator(source, self.fake_label)
 
     def score(self, x: Tensor, role: str, label: Tensor | None = None) -> Tensor:
-        """[N, ...] => [N], or [N / m] where inputs pack m, or maps [N, ...]."""
+        """Returns scores of images [N, ...]: [N], [N / m] for packs of m images, or maps [N, ...]."""
         return self.discriminator.head(self.features(x, role, label), label)
 
     def features(self, x: Tensor, role: str, label: Tensor | None = None) -> Tensor:
-        """[N, ...] => [N, F]"""
+        """Returns the discriminator features of images: [N, ...] => [N, F]."""
         return self.discriminator.features(
             self.discriminator_input(x, f"{self.name}/{role}"), label
         )
@@ -73,23 +74,25 @@ class AdversarialBatch:
         return self.discriminator.head(self.fake_features, self.fake_label)
 
     def squared_gradient_norm(self, score: Tensor, x: Tensor) -> Tensor:
-        """Returns the squared norm of each score's gradient by its images: [M], [N, ...] => [M].
+        """Computes the squared gradient norm of each score by its images: [M], [N, ...] => [M].
 
-        The graph includes the discriminator's input, so packed images are differentiated together,
-        and it can be differentiated again. Maps of scores are summed for each example.
+        The gradient passes through `discriminator_input`, so packed images are differentiated
+        together. The result can be differentiated again. Maps of scores are summed for each
+        example.
         """
         (gradient,) = torch.autograd.grad(score.sum(), x, create_graph=True)
         return gradient.reshape(len(score), -1).square().sum(1)
 
     def with_discriminator_input(self, function: DiscriminatorInput) -> "AdversarialBatch":
+        """Returns a copy with another discriminator input."""
         return replace(self, discriminator_input=function)
 
     def with_real_leaves(self) -> "AdversarialBatch":
-        """Cuts the graph at the reals; the fakes keep the graph that leads to their generator."""
+        """Returns a copy with reals cut from their graph; fakes keep the graph to the generator."""
         return replace(self, real=self.real.detach().requires_grad_())
 
     def with_leaves(self) -> "AdversarialBatch":
-        """Cuts the graph at the images, so that penalties can differentiate scores by them."""
+        """Returns a copy with all images as leaves, so that penalties can differentiate by them."""
         return replace(
             self,
             real=self.real.detach().requires_grad_(),

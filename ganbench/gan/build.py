@@ -1,4 +1,4 @@
-"""Assembly: from a recipe and data to a game that can be trained, or to the objections against it."""
+"""Builds a trainable task from a recipe and data, or raises the reasons against it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from .recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class TrainingSetup:
-    """A game that is built, and what it is trained by."""
+    """A built task with its loss, tricks and hyperparameters."""
 
     task: Task
     loss: Loss
@@ -41,11 +41,11 @@ META_DEVICE = torch.device("meta")
 
 
 class Incompatible(GanbenchError, ValueError):
-    """The objection of a network or a trick to the setup that it was put in, in a sentence."""
+    """The error for a recipe that cannot be trained. Its message contains all reasons."""
 
 
 def make_trick_list(recipe: Recipe) -> TrickList:
-    """The recipe's tricks; raises Incompatible if one is in it twice."""
+    """Makes the tricks of a recipe. Raises Incompatible if a trick occurs twice."""
     names = [parse_spec(text).name for text in recipe.tricks]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise Incompatible(f"the variant has {' and '.join(twice)} already")
@@ -53,7 +53,7 @@ def make_trick_list(recipe: Recipe) -> TrickList:
 
 
 def make_build_config(recipe: Recipe, data: Data, tricks: TrickList) -> BuildConfig:
-    """Everything that is declared, final; raises Incompatible with all objections in a sentence."""
+    """Resolves all settings of a recipe. Raises Incompatible with all reasons in one message."""
     network = tricks.configure_network(NETWORKS.make(recipe.network))
     config = BuildConfig(
         task=recipe.task,
@@ -68,15 +68,17 @@ def make_build_config(recipe: Recipe, data: Data, tricks: TrickList) -> BuildCon
     for part in (TASKS.make(recipe.task), tricks):
         objections += [o] if (o := part.incompatibility(config)) else []
     if objections:
-        raise Incompatible("; ".join(dict.fromkeys(objections)))  # two domains may be refused alike
+        # Two domains may have the same reason.
+        raise Incompatible("; ".join(dict.fromkeys(objections)))
     return config
 
 
 def build_training(recipe: Recipe, data: Data, streams: RngStreams) -> TrainingSetup:
-    """Builds a recipe for data of these shapes on the streams' device, initial weights included.
+    """Builds a recipe for a data set on the streams' device, with initial weights.
 
-    Weights are drawn on the CPU, so that they are the same on every device. On the `meta` device
-    nothing is computed: that is how a suite is checked before it runs.
+    Weights are drawn on the CPU, so they are the same on every device. The `meta` device computes
+    only shapes: suites are checked on it before they run. Raises Incompatible if the recipe cannot
+    be trained.
     """
     tricks = make_trick_list(recipe)
     config = make_build_config(recipe, data, tricks)
@@ -107,7 +109,7 @@ def _build_task(
         return transform_network(network, "discriminator", name)
 
     def transform_network(network: Any, side: str, name: str) -> Any:
-        """The network after every trick had its say; what one adds is initialized in its name."""
+        """Applies every trick to a network. New layers are initialized under their trick's name."""
         for trick_name, trick in tricks.items():
             where, initialized_modules = f"{trick_name}.{side}.{name}", set(network.modules())
             with streams.seeded_globally("weights", where):
@@ -116,18 +118,17 @@ def _build_task(
         return network
 
     task: Task = TASKS.make(recipe.task)
-    with streams.seeded_globally(
-        "weights"
-    ):  # for what is neither a layer nor a trick's: a learned constant
+    # The seed is for parameters outside of layers and tricks, such as a learned constant.
+    with streams.seeded_globally("weights"):
         task.build(config, make_generator, make_discriminator)
     return task
 
 
 def check_recipe(recipe: Recipe, data: str) -> None:
-    """Raises Incompatible if the recipe has no meaning on this data set; computes nothing."""
+    """Raises Incompatible if a recipe cannot be trained on a data set. Computes only shapes."""
     try:
         build_training(recipe, DATA.make(data), RngStreams(0, META_DEVICE))
     except Incompatible:
         raise
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:
-        raise Incompatible(f"it cannot be built: {error}".splitlines()[0]) from error
+        raise Incompatible(f"the recipe cannot be built: {error}".splitlines()[0]) from error

@@ -21,6 +21,6 @@ class BuildConfig:
     network: Network
     loss: Loss
     hyperparameters: Hyperparameters
-    shapes: Mapping[str, Shape]  # of the data, by domain
-    classes: int  # 0: the data have no labels
-    tricks: tuple[str, ...]  # the names of all tricks, in the order that they run in
+    shapes: Mapping[str, Shape]  # shapes of the data, by domain
+    classes: int  # the number of classes; 0 if the data have no labels
+    tricks: tuple[str, ...]  # the names of all tricks, in the order in which they run

@@ -1,4 +1,4 @@
-"""How fast, in what rhythm and how long a game is trained."""
+"""Hyperparameters of training: batch size, optimizers, learning rates and their decay."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -7,9 +7,11 @@ from typing import Any, ClassVar, Literal
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Rates and rhythm of both sides; one step is `discriminator_turns` turns and then one of the generators.
+    """Batch size, number of latents, and the optimizers and step counts of both sides.
 
-    `decay` is the fraction of the budget after which learning rates fall linearly to zero; 1 is never.
+    One training step is `discriminator_turns` discriminator steps and then one generator step.
+    `decay` is the fraction of the budget after which learning rates fall linearly to zero; 1 turns
+    the decay off. Raises ValueError for a value out of range.
     """
 
     version: ClassVar[int] = 1
@@ -27,7 +29,8 @@ class Hyperparameters:
 
     def __post_init__(self) -> None:
         for name in ("generator_lr", "discriminator_lr", "decay"):
-            object.__setattr__(self, name, float(getattr(self, name)))  # 1 and 1.0 are one plan
+            # 1 and 1.0 have the same identity.
+            object.__setattr__(self, name, float(getattr(self, name)))
         for name in ("generator_betas", "discriminator_betas"):
             first, second = getattr(self, name)
             object.__setattr__(self, name, (float(first), float(second)))
@@ -46,11 +49,12 @@ class Hyperparameters:
             raise ValueError(f"plan: optimizer must be adam or rmsprop, not {self.optimizer!r}")
 
     def identity(self) -> dict[str, Any]:
+        """Returns the settings that affect results, as plain data."""
         settings = {k: v for k, v in asdict(self).items() if self.neutral.get(k) != v}
         return {"version": self.version, **settings}
 
     def learning_rate_factor(self, progress: float) -> float:
-        """The factor on the learning rates at this fraction of the budget."""
+        """Returns the factor on the learning rates, in [0, 1], at a fraction of the budget."""
         if progress < self.decay:
             return 1.0
         return max(0.0, (1 - progress) / (1 - self.decay)) if self.decay < 1 else 1.0

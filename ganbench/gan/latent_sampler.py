@@ -1,4 +1,4 @@
-"""A sampler makes images of latents, for metrics of a generator itself: on paths between two latents."""
+"""Latent sampler: images from given latents, for metrics along paths between latents."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,37 +6,36 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Features = Callable[[Tensor], Tensor]  # images in [-1, 1], which nobody has rounded => [N, F]
+Features = Callable[[Tensor], Tensor]  # images in [-1, 1], not rounded to bytes => [N, F]
 
-Distance = Callable[[Tensor, Tensor], Tensor]  # of images in [-1, 1] [N, C, H, W] to as many => [N]
+Distance = Callable[[Tensor, Tensor], Tensor]  # two batches in [-1, 1] [N, C, H, W] => [N]
 
 
 @dataclass(frozen=True, eq=False)
 class LatentSampler:
-    """What a game gives of its generator. Each call draws the same noise inside of layers.
+    """The maps of a generator from latents to images.
 
-    Latents are [N, L], of which the first `gaussian` are normal numbers; what follows are codes, and no
-    path leads between two codes. Generators that map latents to styles have both halves apart.
+    Every call draws the same noise inside layers. Latents are [N, L]. The first `gaussian` columns
+    are normal numbers; the others are codes, and metrics take no path between two codes. Generators
+    with styles also provide `mapping` and `synthesis`, the two halves of the generator.
     """
 
     latents: Callable[[int, torch.Generator], Tensor]
     gaussian: int
-    images: Callable[
-        [Tensor, Tensor | None], Tensor
-    ]  # latents, labels or None => [N, C, H, W] in [-1, 1]
+    # latents, labels or None => [N, C, H, W] in [-1, 1]
+    images: Callable[[Tensor, Tensor | None], Tensor]
     device: torch.device
     mapping: Callable[[Tensor], Tensor] | None = None  # latents => w [N, W]
     synthesis: Callable[[Tensor], Tensor] | None = None  # w => images
-    features: Features | None = None  # the extractor's, if that sees images that are not rounded
-    lpips: Callable[[], Distance] | None = (
-        None  # loads it; raises MetricNotApplicable if its weights are not here
-    )
+    features: Features | None = None  # the extractor's, if it accepts images that are not rounded
+    # loads LPIPS; raises MetricNotApplicable without its weights
+    lpips: Callable[[], Distance] | None = None
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Along the arc from a to b, lengths going from one to the other (Shoemake, 1985): [N, L], t [N or 1, 1].
+    """Interpolates along the arc from a to b (Shoemake, 1985): [N, L], t [N or 1, 1].
 
-    Between parallel ones along the line.
+    The length changes from that of a to that of b. Parallel vectors are interpolated linearly.
     """
     cosine = (normalize_rows(a) * normalize_rows(b)).sum(1, keepdim=True)
     angle = cosine.clamp(-1, 1).acos()
@@ -46,8 +45,10 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 
 
 def normalize_rows(x: Tensor) -> Tensor:
+    """Scales each row to length 1: [N, L] => [N, L]."""
     return x / x.norm(dim=1, keepdim=True).clamp_min(1e-7)
 
 
 def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """Interpolates linearly from a to b: [N, L], t [N or 1, 1] => [N, L]."""
     return a + (b - a) * t

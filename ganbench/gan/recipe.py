@@ -1,4 +1,4 @@
-"""A recipe is a GAN written down: specs of its parts, and the plan that it is trained by."""
+"""Recipe: the specs of a GAN's parts and the hyperparameters of its training."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,7 @@ from .hyperparameters import Hyperparameters
 @with_renamed_arguments(RECIPE_ARGUMENTS)
 @dataclass(frozen=True)
 class Recipe:
-    """`about` is the sentence that lists show; it decides nothing."""
+    """A GAN as the specs of its parts. `about` is a sentence for lists and has no effect."""
 
     about: str
     network: str
@@ -26,7 +26,7 @@ class Recipe:
     task: str = "unconditional"
 
     def identity(self) -> dict[str, Any]:
-        """What decides the results of this recipe, as plain data; in no particular order of tricks."""
+        """Returns all settings that affect results, as plain data, with tricks in sorted order."""
         return {
             "game": TASKS.identity(self.task),
             "network": NETWORKS.identity(self.network),

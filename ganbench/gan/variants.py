@@ -1,4 +1,4 @@
-"""The named GANs, each a line of the same parts."""
+"""Variants: the named GANs, each a recipe of the same parts."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,83 +30,83 @@ R3GAN_HYPERPARAMETERS = Hyperparameters(batch=512, generator_betas=(0.0, 0.9), d
 R3GAN_TRICKS = ("ema(decay=0.9999, ramp=0.05)", "r1(weight=0.05)", "r2(weight=0.05)")
 
 VARIANTS: dict[str, Recipe] = {
-    "gan":   Recipe("The GAN of perceptrons (Goodfellow et al., 2014).", "mlp"),
+    "gan":   Recipe("GAN of multilayer perceptrons (Goodfellow et al., 2014).", "mlp"),
     "dcgan": Recipe("Deep convolutional GAN (Radford et al., 2016).", "dcgan"),
-    "gan_conv": Recipe("The GAN of perceptrons, judged by convolutions and their global average.", "pooled"),
-    "gan2d": Recipe("Plain GAN for points of the plane, in PacGAN's setting (Lin et al., 2018).", "maxout",
+    "gan_conv": Recipe("Generator of perceptrons, discriminator of convolutions with global pooling.", "pooled"),
+    "gan2d": Recipe("Plain GAN for points in the plane, with PacGAN's settings (Lin et al., 2018).", "maxout",
                     hyperparameters=Hyperparameters(batch=100, latent=2, generator_lr=1e-4, discriminator_lr=1e-4,
                               generator_betas=(0.8, 0.999), discriminator_betas=(0.8, 0.999))),
-    "wgan":  Recipe("Wasserstein GAN by weight clipping (Arjovsky et al., 2017).",
+    "wgan":  Recipe("Wasserstein GAN with weight clipping (Arjovsky et al., 2017).",
                     "dcgan", "wasserstein", ("weight_clipping",),
                     Hyperparameters(discriminator_turns=5, optimizer="rmsprop",
                                     generator_lr=5e-5, discriminator_lr=5e-5)),
-    "wgan_gp": Recipe("Wasserstein GAN by a gradient penalty (Gulrajani et al., 2017).",
+    "wgan_gp": Recipe("Wasserstein GAN with a gradient penalty (Gulrajani et al., 2017).",
                     "dcgan(norm='layer')", "wasserstein", ("gradient_penalty",),
                     Hyperparameters(discriminator_turns=5, generator_lr=1e-4, discriminator_lr=1e-4,
                          generator_betas=(0.5, 0.9), discriminator_betas=(0.5, 0.9))),
     "lsgan": Recipe("Least-squares GAN (Mao et al., 2017).", "dcgan", "least_squares"),
-    "dragan": Recipe("GAN with unit slope near the reals (Kodali et al., 2017).",
+    "dragan": Recipe("GAN with gradients of norm 1 near the reals (Kodali et al., 2017).",
                     "dcgan(norm='layer')", tricks=("dragan",),
                     hyperparameters=Hyperparameters(generator_lr=1e-4, discriminator_lr=1e-4)),
     "improved_gan": Recipe("Improved techniques, without labels and virtual batch norm (Salimans et al., 2016).",
                     "dcgan", tricks=("label_smoothing", "minibatch_discrimination"),
                     hyperparameters=Hyperparameters(batch=100, latent=100, generator_lr=3e-4, discriminator_lr=3e-4)),
-    "pacgan": Recipe("DCGAN that judges two images at once (Lin et al., 2018).", "dcgan", tricks=("pacgan",)),
-    "unrolled": Recipe("GAN that answers the discriminator's next moves (Metz et al., 2017).",
+    "pacgan": Recipe("DCGAN that scores two images at once (Lin et al., 2018).", "dcgan", tricks=("pacgan",)),
+    "unrolled": Recipe("GAN with a generator trained against the discriminator's next steps (Metz et al., 2017).",
                     "mlp", tricks=("unrolled",),
                     hyperparameters=Hyperparameters(generator_lr=1e-3, discriminator_lr=1e-4)),
-    "began": Recipe("Boundary equilibrium: an autoencoder judges by its error (Berthelot et al., 2017).",
+    "began": Recipe("Boundary equilibrium: an autoencoder scores by its error (Berthelot et al., 2017).",
                     "autoencoder", "wasserstein", ("equilibrium",),
                     Hyperparameters(batch=16, generator_lr=1e-4, discriminator_lr=1e-4)),
-    # Papers of translation weigh terms beside the squared distance of scores, and least_squares is half of it.
-    "cyclegan": Recipe("Translation between unpaired domains, there and back (Zhu et al., 2017).",
+    # The papers use the squared distance of scores. least_squares is half of it, so the weights are halved too.
+    "cyclegan": Recipe("Translation between unpaired domains with cycle consistency (Zhu et al., 2017).",
                     "cyclegan", "least_squares", ("image_pool",),
                     Hyperparameters(batch=1, decay=0.5), "cycle(cycle=5)"),
-    "cut": Recipe("One-sided translation that keeps the content of patches (Park et al., 2020).",
+    "cut": Recipe("One-sided translation with a contrastive loss on patches (Park et al., 2020).",
                     "cyclegan", "least_squares", hyperparameters=Hyperparameters(batch=1, decay=0.5),
                     task="contrastive(identity=0.5, patches=0.5)"),
-    "srgan": Recipe("Super-resolution that looks sharp (Ledig et al., 2017).", "srgan",
+    "srgan": Recipe("Super-resolution with an adversarial loss (Ledig et al., 2017).", "srgan",
                     hyperparameters=Hyperparameters(batch=16, generator_lr=1e-4, discriminator_lr=1e-4,
                               generator_betas=(0.9, 0.999), discriminator_betas=(0.9, 0.999)),
                     task="super_resolution"),
-    "inpainting": Recipe("What is missing in the middle (Pathak et al., 2016), by CycleGAN's networks.",
+    "inpainting": Recipe("Inpainting of a square (Pathak et al., 2016), with CycleGAN's networks.",
                     "cyclegan", task="inpainting"),
-    "cdcgan": Recipe("DCGAN told labels, beside the latents and by projection (Miyato and Koyama, 2018).",
+    "cdcgan": Recipe("DCGAN with labels in the generator's input and by projection (Miyato and Koyama, 2018).",
                     "dcgan", task="conditional"),
-    "acgan": Recipe("DCGAN whose discriminator also tells classes (Odena et al., 2017).",
+    "acgan": Recipe("DCGAN with a discriminator that also predicts classes (Odena et al., 2017).",
                     "dcgan", hyperparameters=Hyperparameters(batch=100, latent=100), task="auxiliary"),
-    "infogan": Recipe("DCGAN whose fakes tell what codes they were made of (Chen et al., 2016).",
+    "infogan": Recipe("DCGAN with latent codes that are predicted from the fakes (Chen et al., 2016).",
                     "dcgan", hyperparameters=Hyperparameters(batch=128, latent=62, generator_lr=1e-3),
                     task="information"),
-    "sngan": Recipe("Residual networks, spectral norm and five turns (Miyato et al., 2018).",
+    "sngan": Recipe("Residual networks, spectral norm, five discriminator steps (Miyato et al., 2018).",
                     "sngan", "hinge", ("spectral_norm",), SNGAN_HYPERPARAMETERS),
-    "projection": Recipe("SNGAN told labels, by projection (Miyato and Koyama, 2018).",
+    "projection": Recipe("SNGAN with labels, by projection (Miyato and Koyama, 2018).",
                     "sngan", "hinge", ("spectral_norm",), SNGAN_HYPERPARAMETERS, "conditional"),
-    "sagan": Recipe("Residual networks that attend to themselves (Zhang et al., 2019).",
+    "sagan": Recipe("Residual networks with self-attention (Zhang et al., 2019).",
                     "sagan", "hinge", ("spectral_norm(generator=true)",),
                     Hyperparameters(batch=256, latent=128, generator_lr=1e-4, discriminator_lr=4e-4,
                          generator_betas=(0.0, 0.9), discriminator_betas=(0.0, 0.9)), "conditional"),
-    "biggan": Recipe("Large batches, split latents and a shared embedding of classes (Brock et al., 2019).",
+    "biggan": Recipe("Large batches, split latents and a shared class embedding (Brock et al., 2019).",
                     "biggan", "hinge",
                     ("ema(decay=0.9999, ramp=0.05)", "orthogonal_regularization", "spectral_norm(generator=true)"),
                     Hyperparameters(batch=2048, latent=120, discriminator_turns=2, generator_lr=5e-5,
                          generator_betas=(0.0, 0.999), discriminator_betas=(0.0, 0.999)), "conditional"),
-    # At the rates and weights that its schedules begin with; its averages reach further back, the longer it trains.
-    "r3gan": Recipe("Relativistic pairs, R1, R2 and networks without norms (Huang et al., 2024).",
+    # Learning rates and weights are the initial values of the paper's schedules; ramp lengthens the EMA over time.
+    "r3gan": Recipe("Relativistic pairing, R1, R2 and networks without normalization (Huang et al., 2024).",
                     "r3gan", "relativistic", R3GAN_TRICKS, R3GAN_HYPERPARAMETERS),
-    "cr3gan": Recipe("R3GAN told labels, as published for CIFAR-10 (Huang et al., 2024).",
+    "cr3gan": Recipe("R3GAN with labels, as published for CIFAR-10 (Huang et al., 2024).",
                     "r3gan", "relativistic", R3GAN_TRICKS, R3GAN_HYPERPARAMETERS, "conditional"),
-    "progan": Recipe("Progressive growing of a Wasserstein GAN (Karras et al., 2018).", "progan", "wasserstein",
+    "progan": Recipe("Wasserstein GAN with progressive growing (Karras et al., 2018).", "progan", "wasserstein",
                     ("progressive_growing", "gradient_penalty", "drift", "minibatch_std", "ema"),
                     Hyperparameters(batch=16, latent=512, generator_lr=1e-3, discriminator_lr=1e-3,
                          generator_betas=(0.0, 0.99), discriminator_betas=(0.0, 0.99))),
-    "stylegan": Recipe("Styles by adaptive instance norm, growing (Karras et al., 2019).", "stylegan",
+    "stylegan": Recipe("Styles by adaptive instance norm, with progressive growing (Karras et al., 2019).", "stylegan",
                     tricks=("progressive_growing", "r1", "minibatch_std", "ema"),
                     hyperparameters=Hyperparameters(batch=32, latent=512, generator_lr=1e-3, discriminator_lr=1e-3,
                               generator_betas=(0.0, 0.99), discriminator_betas=(0.0, 0.99))),
-    "stylegan2": Recipe("Styles by modulated weights, in one size from the start (Karras et al., 2020).", "stylegan2",
+    "stylegan2": Recipe("Styles by modulated weights, at full size from the start (Karras et al., 2020).", "stylegan2",
                     tricks=("r1(every=16)", *STYLEGAN2_TRICKS), hyperparameters=STYLEGAN2_HYPERPARAMETERS),
-    "stylegan2_ada": Recipe("StyleGAN2 for few images, by adaptive augmentation (Karras et al., 2020).", "stylegan2",
+    "stylegan2_ada": Recipe("StyleGAN2 for few images, with adaptive augmentation (Karras et al., 2020).", "stylegan2",
                     tricks=("r1(every=16, side=1024)", *STYLEGAN2_TRICKS, "ada"),
                     hyperparameters=STYLEGAN2_HYPERPARAMETERS),
 }
@@ -115,16 +115,18 @@ VARIANTS: dict[str, Recipe] = {
 
 @cache
 def all_variants() -> dict[str, Recipe]:
-    """All that are known: ours, and what plugins offer as entry points `ganbench.variants`."""
+    """Returns the built-in variants and those of plugins (entry points `ganbench.variants`)."""
     return {
         point.name: point.load() for point in entry_points(group="ganbench.variants")
     } | VARIANTS
 
 
 def resolve_variant(text: str) -> Recipe:
-    """The recipe of `dcgan` or `dcgan(width=32)`: a variant's settings are its network's and its game's.
+    """Returns the recipe of a spec such as `dcgan` or `dcgan(width=32)`.
 
-    A trick that it has is a setting too, and takes that trick's first one: `wgan_gp(gradient_penalty=1)`.
+    A variant's settings are those of its network and its task. The name of each of its tricks is a
+    setting too, for the first setting of that trick: `wgan_gp(gradient_penalty=1)`. Raises
+    SpecError for an unknown variant or setting.
     """
     spec = parse_spec(text)
     if spec.name not in all_variants():
@@ -142,11 +144,12 @@ def resolve_variant(text: str) -> Recipe:
 
 
 def part_name(text: str) -> str:
+    """Returns the name in a spec, without its settings."""
     return parse_spec(text).name
 
 
 def tune_trick(text: str, tuned: Mapping[str, Value]) -> str:
-    """A trick of a variant, of another strength where one is given."""
+    """Returns a trick's spec, with its first setting replaced if `tuned` has a value for it."""
     name = part_name(text)
     if name not in tuned:
         return text
@@ -156,25 +159,25 @@ def tune_trick(text: str, tuned: Mapping[str, Value]) -> str:
 
 
 def strength_setting(trick: str) -> str | None:
-    """A trick's first setting: its weight, its rate, its number."""
+    """Returns the name of a trick's first setting, such as its weight, rate or size, or None."""
     return next(iter(settings_of(TRICKS.load(trick))), None)
 
 
 def change_settings(registry: Registry, text: str, settings: Mapping[str, Value]) -> str:
-    """A part's label with some of its settings changed."""
+    """Returns the label of a spec with some of its settings changed."""
     own = parse_spec(text)
     return registry.label(str(Spec(own.name, tuple({**dict(own.settings), **settings}.items()))))
 
 
 def variant_label(text: str) -> str:
-    """The one spelling: settings that the variant has anyway are left out."""
+    """Returns the canonical spelling of a variant, without settings that equal its defaults."""
     plain = parse_spec(text).name
     usual, given = variant_settings(resolve_variant(plain)), variant_settings(resolve_variant(text))
     return str(Spec(plain, tuple((k, v) for k, v in given.items() if v != usual[k])))
 
 
 def variant_settings(recipe: Recipe) -> dict[str, Value]:
-    """Those of its game and of its network, and the strengths of its tricks, by name."""
+    """Returns the settings of task and network and the strengths of tricks, sorted by name."""
     parts = (TASKS.resolve(recipe.task), NETWORKS.resolve(recipe.network))
     pairs = [pair for part in parts for pair in part.settings]
     for trick in map(TRICKS.resolve, recipe.tricks):

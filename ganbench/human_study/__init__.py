@@ -1,1 +1,1 @@
-"""Studies: people are asked which pictures are real, in the manner of HYPE (Zhou et al., 2019)."""
+"""Human studies of real and fake pictures, modelled on HYPE (Zhou et al., 2019)."""

@@ -1,4 +1,4 @@
-"""Answers: the files that raters give back. They are anybody's, so nothing in them is taken on trust."""
+"""Answer files of raters. The files are untrusted, so everything in them is validated."""
 
 import json
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ class RaterAnswer(BaseModel):
 
     item: str
     answer: Truth
-    ms: Annotated[int, Field(ge=1, le=HOUR_MILLISECONDS)]  # from the picture's onset to the answer
-    shown: Annotated[int, Field(ge=1, le=HOUR_MILLISECONDS)]  # how long the picture was really seen
+    ms: Annotated[int, Field(ge=1, le=HOUR_MILLISECONDS)]  # from the picture to the answer
+    shown: Annotated[int, Field(ge=1, le=HOUR_MILLISECONDS)]  # how long the picture was visible
 
 
 class AnswerFile(BaseModel):
-    """What the page saves."""
+    """The content of the file that the study page saves."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -40,7 +40,7 @@ class AnswerFile(BaseModel):
 
 @dataclass(frozen=True)
 class RaterSession:
-    """The answers of one rater, every item of the study once, in the order they were seen."""
+    """The answers of one rater: each item of the study once, in the order shown."""
 
     rater: str
     path: Path
@@ -48,11 +48,14 @@ class RaterSession:
 
 
 def read_answers(paths: Sequence[Path], key: Key) -> list[RaterSession]:
-    """Raises InvalidStudy with the first thing that is wrong: nothing is counted of files half understood."""
+    """Reads and validates the answer files of all raters.
+
+    Raises InvalidStudy for the first problem: answers are never counted from an invalid file.
+    """
     sessions: dict[str, RaterSession] = {}
     for path in paths:
         session = read_session(path, key)
-        name = session.rater.lower()  # Ann and ann are hardly two
+        name = session.rater.lower()  # Ann and ann are probably one rater
         if name in sessions:
             refuse_answers(
                 path, f"rater {session.rater} has answered already, in {sessions[name].path}"
@@ -68,7 +71,7 @@ def read_session(path: Path, key: Key) -> RaterSession:
                      f"and this is {key.study} of {key.suite}")  # fmt: skip
     refuse_other_items(path, content, key)
     if content.check != answer_checksum(content):
-        refuse_answers(path, "it was changed after it was saved: its checksum is of other answers")
+        refuse_answers(path, "it was changed after it was saved: the checksum does not match")
     return RaterSession(content.rater, path, content.answers)
 
 
@@ -79,7 +82,7 @@ def refuse_other_items(path: Path, content: AnswerFile, key: Key) -> None:
         refuse_answers(path, f"it ends after {len(items)} of {len(wanted)} answers")
     if items != wanted:
         refuse_answers(
-            path, f"its items are not those that rater {content.rater} was shown, in that order"
+            path, f"its items are not those that rater {content.rater} was shown, in the same order"
         )
 
 
@@ -90,18 +93,18 @@ def parse_answer_file(path: Path) -> AnswerFile:
         refuse_answers(path, f"it cannot be read: {error.strerror}")
     if len(content) > MAX_ANSWER_FILE_BYTES:
         refuse_answers(
-            path, f"it has more than {MAX_ANSWER_FILE_BYTES:,} bytes, which no answers have"
+            path, f"it has more than {MAX_ANSWER_FILE_BYTES:,} bytes, too many for an answer file"
         )
     try:
         return AnswerFile.model_validate(json.loads(content))
     except ValidationError as error:
-        refuse_answers(path, f"it holds no answers to a study: {first_problem(error)}")
+        refuse_answers(path, f"it is not a valid answer file: {first_problem(error)}")
     except (ValueError, RecursionError):
-        refuse_answers(path, "it is no whole JSON file: cut short, perhaps, on its way")
+        refuse_answers(path, "it is not a complete JSON file: perhaps it was truncated")
 
 
 def answer_checksum(content: AnswerFile) -> str:
-    """Detects slips and idle edits; a forger of answers can forge this as well."""
+    """Computes a checksum that detects mistakes and casual edits, but not forgery."""
     lines = [f"{a.item} {a.answer} {a.ms} {a.shown}" for a in content.answers]
     return f"{fnv1a(chr(10).join([content.study, content.rater, *lines])):08x}"
 

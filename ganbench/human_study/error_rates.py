@@ -1,9 +1,9 @@
-"""Human error: how often people take fakes for real and real pictures for fakes (HYPE, Zhou et al., 2019).
+"""Human error: the rate of wrong judgements of real and fake (HYPE, Zhou et al., 2019).
 
-50 % is chance: nobody tells the fakes from the data. Judgements of one rater hang together, and so do
-those of one picture; so Wilson's interval (1927) is that of as many independent judgements as would have
-the variance that is found with both kinds of clusters (Cameron, Gelbach and Miller, 2011; for shares, Dean
-and Pagano, 2015).
+A rate of 50 % is chance. Judgements of one rater are correlated, and so are those of one picture.
+Wilson's interval (1927) therefore uses the effective number of independent judgements. It has the same
+variance as the data under both kinds of clusters (Cameron, Gelbach and Miller, 2011). For shares, see Dean
+and Pagano (2015).
 """
 
 import math
@@ -25,19 +25,19 @@ from ganbench.files import CorruptFile, read_json
 from .answers import RaterSession
 from .key import Key
 
-MIN_CATCH_SHARE = 0.75  # of the catch trials, at the least, or a rater is left out
-HASTY_MILLISECONDS = 150  # faster than anybody sees and decides
-MAX_EXPOSURE_ERROR = 50  # milliseconds by which an exposure may differ from what was asked for
+MIN_CATCH_SHARE = 0.75  # raters with fewer correct catch trials are left out
+HASTY_MILLISECONDS = 150  # faster than human reaction time
+MAX_EXPOSURE_ERROR = 50  # milliseconds by which an exposure may differ from the requested length
 HUMAN_ERROR_COLUMN = "human error"
 
-Wrong = NDArray[np.float64]  # 1 where a judgement was wrong [raters, items]
+Wrong = NDArray[np.float64]  # 1 for wrong judgements, [raters, items]
 
 
 @dataclass(frozen=True)
 class Rater:
     rater: str
     catches: int
-    caught: int  # catch trials that were answered as they said
+    caught: int  # catch trials with the correct answer
     left_out: bool
     judgements: int
     error: float
@@ -46,17 +46,17 @@ class Rater:
     fooled: float  # the share of fakes that were called real
     doubted: float  # the share of real pictures that were called fake
     median_ms: float
-    hasty: int  # answers faster than anybody sees
-    off: int  # exposures that were not of the length asked for
+    hasty: int  # answers faster than human reaction time
+    off: int  # exposures without the requested length
 
 
 @dataclass(frozen=True)
 class HumanError:
-    """Of one arm; shares are NaN where nobody's answers count."""
+    """The human error of one arm; shares are NaN if no answers count."""
 
     raters: int
     judgements: int
-    independent: float  # as many independent ones would have the same variance
+    independent: float  # the effective number of independent judgements
     error: float
     low: float
     high: float
@@ -65,7 +65,7 @@ class HumanError:
 
 
 def summarize_study(key: Key, sessions: Sequence[RaterSession]) -> dict[str, Any]:
-    """All that the answers come to: the content of study.json."""
+    """Computes all results of a study: the content of study.json."""
     raters = [summarize_rater(key, session) for session in sessions]
     pairs = zip(sessions, raters, strict=True)
     counted = [session for session, rater in pairs if not rater.left_out]
@@ -131,7 +131,7 @@ def arm_human_error(key: Key, arm: int, sessions: Sequence[RaterSession]) -> Hum
 
 
 def wrong_judgements(key: Key, sessions: Sequence[RaterSession], items: Sequence[str]) -> Wrong:
-    """Which judgements of these items were wrong [raters, items]."""
+    """Returns 1 for each wrong judgement of these items, else 0: [raters, items]."""
     answers_by_rater = [{a.item: a.answer for a in session.answers} for session in sessions]
     rows = [
         [answers[item] != key.items[item].truth for item in items] for answers in answers_by_rater
@@ -140,7 +140,10 @@ def wrong_judgements(key: Key, sessions: Sequence[RaterSession], items: Sequence
 
 
 def effective_judgements(wrong: Wrong) -> float:
-    """How many independent judgements would tell the share as surely as these of few raters and pictures."""
+    """Computes the effective number of independent judgements.
+
+    As many independent judgements would estimate the share with the same variance.
+    """
     share = wrong.mean()
     gaps = wrong - share
     single = share * (1 - share) / wrong.size  # the variance if all were independent
@@ -153,12 +156,18 @@ def effective_judgements(wrong: Wrong) -> float:
 
 
 def correct_variance(variance: float, clusters: int) -> float:
-    """For few clusters; of a single one nothing is known, and so nothing is added."""
+    """Corrects a variance for few clusters.
+
+    A single cluster gives no estimate, so its variance is 0.
+    """
     return variance * clusters / (clusters - 1) if clusters > 1 else 0.0
 
 
 def clustered_wilson_interval(share: float, count: float) -> tuple[float, float]:
-    """Wilson's interval of a share of so many independent judgements, which need not be a whole number."""
+    """Computes Wilson's interval of a share.
+
+    `count` is the number of independent judgements, and need not be an integer.
+    """
     z2 = stats.norm.ppf((1 + CONFIDENCE_LEVEL) / 2) ** 2
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = math.sqrt(z2 * (share * (1 - share) / count + z2 / (4 * count**2))) / (1 + z2 / count)
@@ -166,7 +175,7 @@ def clustered_wilson_interval(share: float, count: float) -> tuple[float, float]
 
 
 def rater_agreement(key: Key, sessions: Sequence[RaterSession]) -> float:
-    """Krippendorff's alpha of real or fake, over all items but the catch trials."""
+    """Computes Krippendorff's alpha of the answers, over all items except catch trials."""
     items = [name for name, item in key.items.items() if item.arm is not None]
     truths = np.array([key.items[name].truth == "fake" for name in items], dtype=np.float64)
     called_fake = np.abs(truths - wrong_judgements(key, sessions, items))  # [raters, items]
@@ -179,7 +188,10 @@ def finite_row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_human_error(board: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """The leaderboard with `human error`, its `low` and `high`, where a study lies in the suite's folder."""
+    """Adds the columns `human error`, with `low` and `high`, to the leaderboard.
+
+    The leaderboard is unchanged if the suite's folder has no study.
+    """
     try:
         content = read_json(folder / "study.json")
     except CorruptFile:

@@ -1,8 +1,8 @@
-"""The order in which a rater sees a study's items: drawn from the rater's name, here as in the page.
+"""The order of a study's items for a rater, drawn from the rater's name.
 
-The page draws it in JavaScript; the reader of answers draws it once more, and knows by it that a file
-holds every item once and in the place where the rater saw it. FNV-1a makes a seed of the name,
-mulberry32 makes numbers of the seed: both are a few lines in either language.
+The page draws the same order in JavaScript. The reader of answers draws it again to check that a file has
+each item once, in the order shown. FNV-1a hashes the name to a seed, and mulberry32 draws numbers from the
+seed. Both take a few lines in either language.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ Random = Callable[[], int]  # 32 bits at a time
 def item_order(
     study: str, groups: Sequence[Sequence[str]], catches: Sequence[str], rater: str
 ) -> list[str]:
-    """Blocks that hold one item of every group, each block shuffled; catch trials spread among them.
+    """Draws the order of a rater's items: shuffled blocks with one item of each group.
 
-    All groups have as many items. So every arm comes as often in the first half of a session as in
-    the second, and fatigue favours none.
+    Catch trials are spread among the blocks. All groups have equally many items. So each arm occurs as often in
+    the first half of a session as in the second, and fatigue affects all arms alike.
     """
     random = mulberry32(fnv1a(f"{study}/{rater}"))
     lists = [shuffle_items(group, random) for group in groups]
@@ -26,14 +26,15 @@ def item_order(
     items = [item for block in blocks for item in block]
     mixed = shuffle_items(catches, random)
     step = len(items) // max(1, len(mixed))
-    places = [n * step + random() % step for n in range(len(mixed))]  # before which each comes
+    # A catch trial is inserted before the item at its place.
+    places = [n * step + random() % step for n in range(len(mixed))]
     for place, item in sorted(zip(places, mixed, strict=True), reverse=True):
         items.insert(place, item)
     return items
 
 
 def shuffle_items(items: Sequence[str], random: Random) -> list[str]:
-    """Fisher and Yates."""
+    """Shuffles items with the algorithm of Fisher and Yates."""
     shuffled_items = list(items)
     for last in range(len(shuffled_items) - 1, 0, -1):
         other = random() % (last + 1)
@@ -42,7 +43,7 @@ def shuffle_items(items: Sequence[str], random: Random) -> list[str]:
 
 
 def fnv1a(text: str) -> int:
-    """The 32-bit FNV-1a hash of a text's UTF-8."""
+    """Computes the 32-bit FNV-1a hash of a text in UTF-8."""
     hash_value = 0x811C9DC5
     for byte in text.encode():
         hash_value = (hash_value ^ byte) * 0x01000193 & UINT32_MASK

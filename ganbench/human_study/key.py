@@ -1,4 +1,7 @@
-"""A study's key: which item is what. It stays with who made the study; the page does not hold it."""
+"""The key of a study: the truth of each item.
+
+It stays with the author of the study; the page does not contain it.
+"""
 
 import secrets
 from pathlib import Path
@@ -13,7 +16,7 @@ Truth = Literal["real", "fake"]
 
 
 class StudyArm(BaseModel):
-    """A cell whose fakes are judged."""
+    """A cell with fakes in the study."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -25,14 +28,14 @@ class StudyArm(BaseModel):
 
 
 class StudyItem(BaseModel):
-    """A picture, and what it is; those of no arm are catch trials."""
+    """A picture and its truth; items without an arm are catch trials."""
 
     model_config = ConfigDict(extra="forbid")
 
     truth: Truth
     arm: int | None = None
-    source: str = ""  # the trial that made it, or the split that it is from
-    index: int = 0  # which of the fakes, or of the examples
+    source: str = ""  # its trial, or its split of the data
+    index: int = 0  # its index among the fakes or the examples
 
 
 class Key(BaseModel):
@@ -43,24 +46,27 @@ class Key(BaseModel):
     data: str
     exposure: int  # milliseconds; 0: until the answer
     seed: int
-    salt: str = ""  # of the items' names; studies of old have none
+    salt: str = ""  # for the names of items; older studies have none
     arms: list[StudyArm]
     items: dict[str, StudyItem]
-    groups: list[list[str]]  # a list an arm and truth, in the page's order
+    groups: list[list[str]]  # one list per arm and truth, in the order of the page
     catches: list[str]
 
 
 class InvalidStudy(GanbenchError, ValueError):
-    """What is wrong with a study, or with answers, in a sentence."""
+    """An invalid study or answer file, with the reason."""
 
 
 def new_salt() -> str:
-    """128 bits that nobody can guess, in hexadecimal: the one draw that no seed may repeat."""
+    """Returns 128 random bits in hexadecimal, deliberately independent of any seed."""
     return secrets.token_hex(16)
 
 
 def read_key(folder: Path) -> Key:
-    """The key of the study of a suite's folder; raises InvalidStudy."""
+    """Reads the key of the study in a suite's folder.
+
+    Raises InvalidStudy if the key is missing or invalid.
+    """
     path = folder / "study" / "key.json"
     try:
         content = read_json(path)
@@ -71,11 +77,13 @@ def read_key(folder: Path) -> Key:
     try:
         return Key.model_validate(content)
     except ValidationError as error:
-        raise InvalidStudy(f"{path} is not a study's key: {first_problem(error)}") from None
+        raise InvalidStudy(
+            f"{path} is not a valid key of a study: {first_problem(error)}"
+        ) from None
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong, and where."""
+    """Formats the first validation error with its location."""
     details = error.errors()[0]
     place = ".".join(map(str, details["loc"]))
     message = details["msg"][0].lower() + details["msg"][1:]

@@ -1,4 +1,4 @@
-"""Makes a study: its page, one file that needs no network, and the key that stays at home."""
+"""Makes a human study: an offline HTML page, and its key."""
 
 import base64
 import hashlib
@@ -22,20 +22,20 @@ from ganbench.visualization.trained_generator import SavedGenerator
 from .key import InvalidStudy, Key, StudyArm, StudyItem, Truth
 
 EXAMPLE_COUNT = 10  # training images that the page shows as real
-MIN_ITEM_PIXELS = 256  # pixels that a picture is at least wide
+MIN_ITEM_PIXELS = 256  # minimum width of a picture
 MIN_SIDE_CSS_PIXELS, MAX_SIDE_CSS_PIXELS = 128, 320  # of a picture on the page
 MAX_CSS_PIXELS_PER_PIXEL = 16
 StudyArms = Sequence[tuple[StudyArm, Sequence[SavedGenerator]]]  # arms, each with its seeds
-NamedItem = tuple[str, StudyItem, str]  # name, what it is, picture
+NamedItem = tuple[str, StudyItem, str]  # name, entry in the key, picture
 TRUTHS: tuple[Truth, Truth] = ("fake", "real")
 PAGE_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class StudyDesign:
-    """How a study is made."""
+    """The settings of a study."""
 
-    pictures: int = 20  # fakes of each arm, and as many reals beside them
+    pictures: int = 20  # fakes of each arm, and as many real pictures
     catches: int = 6  # words instead of pictures, half of them REAL
     exposure: int = 500  # milliseconds; 0: until the answer
     seed: int = 0
@@ -47,11 +47,11 @@ def make_study(
     design: StudyDesign,
     salt: str,
 ) -> tuple[Key, str]:
-    """The key and the page of a study over arms of one data set, each with its saved generators.
+    """Returns the key and the page of a study of arms of one data set.
 
-    Every arm has its own real pictures, held-out ones; its fakes are spread over its seeds. The salt is
-    a secret, by which the same study has the same page. Raises InvalidStudy if they are of points, or
-    too few.
+    `arms` are given with their saved generators. Each arm has its own held-out real pictures. Its fakes are
+    spread over its seeds. `salt` is a secret; the same salt gives the same page. Raises InvalidStudy if the data
+    are points, or if there are too few pictures.
     """
     pictures = StudyPictures(arms, design, salt)
     groups = [
@@ -70,7 +70,7 @@ def make_study(
         salt=salt,
         arms=[arm for arm, _ in arms],
         items=dict(sorted(items.items())),
-        # Sorted, so that their order tells nothing of arms
+        # Sorted, so that the order does not reveal the arms.
         groups=sorted(sorted(name for name, _, _ in group) for group in groups),
         catches=sorted(name for name, _, _ in catches),
     )
@@ -87,7 +87,7 @@ class StudyPictures:
         if len(self.held_out) < wanted:
             raise InvalidStudy(
                 f"{len(arms)} arms of {design.pictures} pictures need {wanted} held-out images, and "
-                f"{self.data} has {len(self.held_out)}: ask for fewer with --pictures"
+                f"{self.data} has {len(self.held_out)}: lower --pictures"
             )
         random = torch.Generator().manual_seed(design.seed)
         self.chosen = torch.randperm(len(self.held_out), generator=random)[:wanted].tolist()
@@ -103,7 +103,7 @@ class StudyPictures:
         return name, StudyItem(truth=truth), draw_catch_word(truth)
 
     def make_item(self, arm: int, truth: Truth, number: int) -> NamedItem:
-        """An item's name, what it is, and its picture."""
+        """Returns an item's name, its entry in the key, and its picture."""
         if truth == "real":
             index = self.chosen[arm * self.design.pictures + number]
             source, image = "held out", self.held_out[index]
@@ -113,12 +113,18 @@ class StudyPictures:
         return self.draw_item_name(truth, arm, number), item, encode_item(image)
 
     def draw_item_name(self, *address: str | int) -> str:
-        """A name from which nobody sees what the item is: all but the salt can be guessed."""
+        """Returns a name that does not reveal the truth of an item.
+
+        All parts of the hashed text except the salt can be guessed.
+        """
         text = json.dumps([self.salt, self.design.seed, self.data, *address])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def displayed_pixels(self) -> int:
-        """CSS pixels that a picture is shown in: a few pixels are not made out when they are large."""
+        """Returns the side of a picture on the page, in CSS pixels.
+
+        Small pictures stay small, because few pixels are hard to recognize at a large size.
+        """
         return max(
             MIN_SIDE_CSS_PIXELS,
             min(MAX_SIDE_CSS_PIXELS, MAX_CSS_PIXELS_PER_PIXEL * self.train.shape[-1]),
@@ -129,12 +135,13 @@ class StudyPictures:
 
 
 def real_images(arms: StudyArms) -> tuple[Tensor, Tensor]:
-    """The images for training and those held out; raises InvalidStudy if the data are points."""
+    """Returns the training images and the held-out images.
+
+    Raises InvalidStudy if the data are points.
+    """
     arm, (generator, *_) = arms[0]
     if not generator.has_images:
-        raise InvalidStudy(
-            f"{arm.data} is {generator.modality.name}: people are asked about images"
-        )
+        raise InvalidStudy(f"{arm.data} is {generator.modality.name}: a study needs images")
     evaluator = generator.evaluator
     domain = evaluator.domains[0]
     return evaluator.split.train[domain].images, evaluator.split.held_out[domain].images
@@ -143,12 +150,10 @@ def real_images(arms: StudyArms) -> tuple[Tensor, Tensor]:
 def alternate_samples(
     generators: Sequence[SavedGenerator], count: int
 ) -> list[tuple[str, int, Tensor]]:
-    """So many fakes, alternating between an arm's seeds: trial, number, image."""
+    """Returns `count` fakes that alternate between seeds, as trial, index and image."""
     fakes = [(each.folder.folder.name, each.load_stored_images().cpu()) for each in generators]
     if sum(len(images) for _, images in fakes) < count:
-        raise InvalidStudy(
-            f"there are fewer than {count} fakes of an arm: ask for fewer with --pictures"
-        )
+        raise InvalidStudy(f"an arm has fewer than {count} fakes: lower --pictures")
     samples: list[tuple[str, int, Tensor]] = []
     taken = dict.fromkeys((name for name, _ in fakes), 0)
     for name, images in cycle(fakes):
@@ -161,7 +166,7 @@ def alternate_samples(
 
 
 def encode_item(image: Tensor) -> str:  # uint8 [C, H, W]
-    """A PNG as a data URL, of whole multiples of the pixels."""
+    """Encodes an image as a PNG data URL, enlarged by an integer factor."""
     pixels = image.expand(3, -1, -1) if len(image) == 1 else image[:3]
     picture = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
     times = max(1, -(-MIN_ITEM_PIXELS // max(picture.size)))
@@ -172,7 +177,7 @@ def encode_item(image: Tensor) -> str:  # uint8 [C, H, W]
 
 
 def draw_catch_word(truth: Truth) -> str:
-    """The picture of a catch trial: the answer that it asks for."""
+    """Draws the picture of a catch trial: a word with the correct answer."""
     image = Image.new("RGB", (MIN_ITEM_PIXELS, MIN_ITEM_PIXELS), (32, 32, 32))
     font = ImageFont.load_default(MIN_ITEM_PIXELS // 4)
     ImageDraw.Draw(image).text(
@@ -190,7 +195,10 @@ def image_to_url(image: Image.Image) -> str:
 def render_study_page(
     key: Key, images: Mapping[str, str], examples: Sequence[str], side: int = MAX_SIDE_CSS_PIXELS
 ) -> str:
-    """One HTML file. It says nothing of what an item is, and loads nothing."""
+    """Renders the page as one HTML file.
+
+    The page does not reveal the truth of items, and loads nothing from the network.
+    """
     content: dict[str, Any] = {
         "study": key.study,
         "suite": key.suite,
@@ -215,6 +223,6 @@ def render_study_page(
 
 
 def escape_for_script(content: Any) -> str:
-    """JSON that cannot end the script element that it stands in."""
+    """Returns JSON that cannot end the script element around it."""
     text = json.dumps(content, ensure_ascii=True)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -3,7 +3,7 @@ const study = JSON.parse(document.getElementById("study").textContent);
 const $ = (id) => document.getElementById(id);
 const CROSS = 400, HALF_FRAME = 8; // milliseconds
 
-// The same draws as in order.py.
+// The same random draws as in item_order.py.
 function fnv1a(text) {
   let found = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(text)) found = Math.imul(found ^ byte, 0x01000193) >>> 0;
@@ -114,14 +114,14 @@ function finish() {
 }
 
 function ask(event) {
-  event.preventDefault(); // of a session that is not at its end
+  event.preventDefault(); // warns before an unfinished session is closed
 }
 
 $("start").addEventListener("submit", (event) => {
   event.preventDefault();
   const rater = $("rater").value.trim();
   if (!/^[A-Za-z0-9._-]{1,40}$/.test(rater)) {
-    $("wrong").textContent = "A code is of letters, digits, dots, dashes and underscores.";
+    $("wrong").textContent = "The code may contain only letters, digits, dots, dashes and underscores.";
     return;
   }
   Object.assign(session, { rater, items: order(rater), answers: [], began: new Date().toISOString() });

@@ -1,1 +1,1 @@
-"""Report: tables, sentences and figures for people. No torch in here."""
+"""Reports: tables, sentences and figures. Imports no torch."""

@@ -1,4 +1,4 @@
-"""The analyses file: what else the rows tell, each table with what it means above it."""
+"""The file analyses.md: further tables made from the rows, each with an explanation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ from .markdown import format_number, markdown_table
 
 @dataclass(frozen=True)
 class ReportAnalysis:
-    """A table by its name, and what a reader should know of it."""
+    """A table of the analyses file, with its title and an explanation."""
 
     name: str
     title: str
     note: str
     make: Callable[[pd.DataFrame], pd.DataFrame]
-    shown: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table  # as the page has it
+    shown: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table  # as it is shown
 
 
 def pivot_profiles(profiles: pd.DataFrame) -> pd.DataFrame:
-    """Profiles with a column a factor."""
+    """Returns the profiles with one column per factor."""
     shares = profiles.pivot(index="tricks", columns="factor", values="share")
     shares = shares.reindex(profiles["tricks"].unique())
     return shares.rename(columns=lambda factor: f"× {factor:g}").reset_index()
@@ -105,13 +105,13 @@ ANALYSES = (
 
 
 def make_analyses(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """All tables that have rows, by name."""
+    """Computes all tables, and returns those that have rows, by name."""
     tables = {analysis.name: analysis.make(frame) for analysis in ANALYSES}
     return {name: table for name, table in tables.items() if not table.empty}
 
 
 def render_analyses(suite: str, tables: dict[str, pd.DataFrame]) -> str:
-    """The whole file."""
+    """Renders the file analyses.md."""
     parts = [f"# Further analyses of {suite}"]
     for analysis in ANALYSES:
         if analysis.name in tables:
@@ -121,7 +121,10 @@ def render_analyses(suite: str, tables: dict[str, pd.DataFrame]) -> str:
 
 
 def format_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """Numbers as they are read, columns without underscores; what is empty throughout is left out."""
+    """Formats the entries and column names of a table for reading.
+
+    Empty columns are left out.
+    """
     texts = table.map(format_value).rename(columns=lambda name: name.replace("_", " "))
     return texts.loc[:, (texts != "").any()]
 

@@ -16,7 +16,7 @@ class LearningCurves:
     """Curves of one metric: the outcome if it was measured during training, else FID."""
 
     metric: str
-    log: bool  # is its scale logarithmic?
+    log: bool  # whether its scale is logarithmic
     scores: pd.DataFrame  # one row per training and step
     points: pd.DataFrame  # one row per arm and step: mean, min and max over seeds
 
@@ -26,10 +26,13 @@ class LearningCurves:
 
 
 def learning_curves_of(frame: pd.DataFrame) -> LearningCurves:
-    """What a suite's rows hold of it, on samples that are not reported."""
+    """Returns the learning curves of a suite's rows.
+
+    Their samples differ from those of the reported values.
+    """
     plan = frame.attrs["plan"]
     scores = frame[frame["kind"].eq("curve") & frame["role"].eq("trial") & frame["value"].notna()]
-    scores.attrs = {}  # pandas copies them at every turn
+    scores.attrs = {}  # pandas would copy them in each operation
     measured, outcome = list(dict.fromkeys(scores["metric"])), plan["analysis"]["outcome"]
     metric = next((m for m in (outcome, "fid", *measured) if m in measured), outcome)
     log = plan["metrics"].get(metric, {"transform": "log"})["transform"] == "log"

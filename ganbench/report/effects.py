@@ -1,4 +1,4 @@
-"""The effects file: what each trick changes, where it does so more, and what it does to failures."""
+"""The file effects.md: effects of tricks, interactions, and failure rates."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -41,11 +41,11 @@ FAILURES_NOTE = (
     "recall. Wilson's 95 % intervals. *more*, *fewer*: pairs of a cell and seed in which it went wrong with "
     "the trick alone, and with none alone; p is McNemar's, exact, by Holm's correction."
 )
-MAX_LOG_HEAT = math.log(4)  # change on a logarithmic scale that heat maps show in full colour
+MAX_LOG_HEAT = math.log(4)  # the logarithmic change that heat maps show in full colour
 
 
 def effect_sections(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The tables behind the file, as numbers."""
+    """Computes the tables of the file, as numbers."""
     effects = [*trick_effects(frame), *effects_by_variant(frame), *effects_by_loss(frame)]
     tables: dict[str, list[Any]] = {
         "effects": effects,
@@ -57,12 +57,12 @@ def effect_sections(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def effects_of_table(table: pd.DataFrame) -> list[Effect]:
-    """A table of effects as what it was made from."""
+    """Converts a table of effects back into Effect objects."""
     return [Effect(**{str(k): v for k, v in row.items()}) for row in table.to_dict("records")]
 
 
 def render_effects(frame: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> str:
-    """The whole file."""
+    """Renders the file effects.md."""
     plan = frame.attrs["plan"]
     outcome = plan["analysis"]["outcome"]
     title = f"# Each trick against none: {metric_display_name(outcome)} of {plan['suite']}"
@@ -91,7 +91,7 @@ def further_sections(tables: dict[str, pd.DataFrame], transform: str) -> list[st
 
 
 def confounded_effects(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """In which cells with combined tricks which effects have the same runs."""
+    """Yields cells with combined tricks, and the effects that have the same runs there."""
     for arms, cells in cells_by_arms(frame).items():
         combinations = [tuple(sorted(tricks_of_arm(arm))) for arm in arms]
         if any(len(tricks) > 1 for tricks in combinations):
@@ -101,7 +101,7 @@ def confounded_effects(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 
 def cells_by_arms(frame: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
-    """The names of cells, grouped by the arms that apply in them."""
+    """Groups the names of cells by the arms that are applicable in them."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for cell, part in outcome_rows(frame).groupby(CELL_COLUMNS, dropna=False, sort=False):
         arms = part.loc[part["outcome"] != "not_applicable", "tricks"].unique()
@@ -111,7 +111,7 @@ def cells_by_arms(frame: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
 
 
 def change_formatter(transform: str) -> Callable[[float], str]:
-    """Ratios in percent where the scale is logarithmic, else differences."""
+    """Returns a function that formats ratios in percent on a log scale, else differences."""
     show = (lambda x: format_percent(x - 1)) if transform == "log" else format_number
     return lambda x: "" if math.isnan(x) else show(x)
 

@@ -1,4 +1,4 @@
-"""Findings as sentences, no stronger than their intervals."""
+"""Findings: results in sentences that are no stronger than their intervals."""
 
 import math
 
@@ -21,7 +21,7 @@ MAX_INTERACTION_SENTENCES = 5  # a large grid has dozens of interactions
 
 
 def run_findings(frame: pd.DataFrame) -> list[str]:
-    """What the run showed: tricks that help, that harm, that do neither, and what stays open."""
+    """Returns the findings of a run: tricks that help, harm, are equivalent, or undecided."""
     estimated = [e for e in trick_effects(frame) if e.pairs or e.lost]
     if not estimated:
         return ["No trick was compared with none in this suite."]
@@ -38,7 +38,10 @@ def run_findings(frame: pd.DataFrame) -> list[str]:
 
 
 def decided_sentences(effects: list[Effect], name: str, facts: dict[str, str]) -> list[str]:
-    """One sentence per effect with a verdict, after one that no trick helps, if so."""
+    """Returns one sentence per effect with a verdict.
+
+    If no trick helps, another sentence at the beginning states this.
+    """
     decided = sorted((e for e in effects if e.verdict != "undecided"), key=effect_sort_key)
     sentences = [effect_sentence(effect, name, facts) for effect in decided]
     if any(effect.verdict == "helps" for effect in effects):
@@ -48,7 +51,7 @@ def decided_sentences(effects: list[Effect], name: str, facts: dict[str, str]) -
 
 
 def undecided_sentences(effects: list[Effect], name: str, facts: dict[str, str]) -> list[str]:
-    """One sentence for all effects that these seeds do not decide."""
+    """Returns one sentence with all effects that these seeds leave undecided."""
     undecided = [e for e in effects if e.pairs and e.verdict == "undecided"]
     if not undecided:
         return []
@@ -59,7 +62,7 @@ def undecided_sentences(effects: list[Effect], name: str, facts: dict[str, str])
 
 
 def variant_sentences(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> list[str]:
-    """A sentence a variant in which something is decided."""
+    """Returns one sentence per variant with decided effects."""
     decided = [e for e in effects_by_variant(frame) if e.verdict != "undecided"]
     sentences = []
     for variant in dict.fromkeys(effect.variant for effect in decided):
@@ -72,7 +75,10 @@ def variant_sentences(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> 
 
 
 def interaction_sentences(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> list[str]:
-    """A sentence an interaction, the surest first, and how many more there are."""
+    """Returns one sentence per interaction, by increasing p.
+
+    The last sentence counts the interactions that are left out.
+    """
     differing = [i for i in all_interactions(frame) if i.verdict == "differs"]
     surest = sorted(differing, key=lambda i: i.p)[:MAX_INTERACTION_SENTENCES]
     sentences = [interaction_sentence(interaction, name, facts) for interaction in surest]
@@ -83,21 +89,21 @@ def interaction_sentences(frame: pd.DataFrame, name: str, facts: dict[str, str])
 
 
 def format_detectable(effect: Effect, facts: dict[str, str]) -> str:
-    """` (shown from ±20 %)`: what this grid could have seen; nothing where seeds do not tell."""
+    """Returns the smallest detectable change, as ` (shown from ±20 %)`; empty if it is NaN."""
     if math.isnan(effect.smallest):
         return ""
     return f" (shown from {format_least_change(effect.smallest, facts['transform'])})"
 
 
 def format_least_change(change: float, transform: str) -> str:
-    """A least change that would have been shown: `±20 %`, `× 3.9` or a difference."""
+    """Formats a smallest detectable change: `±20 %`, `× 3.9`, or a difference."""
     if transform != "log":
         return f"±{change:.3g}"
     return f"× {change:.2g}" if change >= 3 else format_percent(change - 1).replace("+", "±")
 
 
 def interaction_sentence(interaction: Interaction, name: str, facts: dict[str, str]) -> str:
-    """That a trick changes the outcome otherwise in one place than in the others."""
+    """Returns a sentence about an effect that differs between one place and the others."""
     place = (
         f"beside {interaction.where}"
         if interaction.kind == "trick × trick"
@@ -114,7 +120,7 @@ def interaction_sentence(interaction: Interaction, name: str, facts: dict[str, s
 
 
 def failure_sentence(rate: FailureRate) -> str:
-    """That more or fewer trainings failed or collapsed with a trick."""
+    """Returns a sentence about a trick that changes the rate of failures or collapses."""
     return (
         f"{rate.tricks}: {rate.count} of {rate.trainings} trainings {rate.what}, {rate.more} where the same "
         f"without it did not and {rate.fewer} the other way round (p = {rate.p:.2g})."
@@ -138,7 +144,7 @@ def effect_sentence(effect: Effect, outcome: str, facts: dict[str, str]) -> str:
 
 
 def format_effect_size(effect: Effect, facts: dict[str, str]) -> str:
-    """`−34 % [−50 %, −13 %]`, or a difference where the metric's scale is not logarithmic."""
+    """Formats an effect as `−34 % [−50 %, −13 %]`, or as differences on other scales."""
     numbers = (effect.ratio, effect.low, effect.high)
     if facts["transform"] == "log":
         mean, low, high = (format_percent(number - 1) for number in numbers)
@@ -148,7 +154,7 @@ def format_effect_size(effect: Effect, facts: dict[str, str]) -> str:
 
 
 def format_percent(change: float) -> str:
-    """`−34 %`, or of what is smaller than half of one its first digit: `−0.4 %`."""
+    """Formats a change as `−34 %`, or with one digit below half a percent: `−0.4 %`."""
     form = "+.0f" if abs(change) >= 0.005 or not change else "+.1g"
     return f"{100 * change:{form}} %".replace("-", "−")
 
@@ -158,6 +164,6 @@ def metric_display_name(metric: str) -> str:
 
 
 def flags_sentence(flags: dict[str, int]) -> str:
-    """`Collapsed since step 800, diverged at step 950.` of a trial's flags."""
+    """Formats the flags of a trial: `Collapsed since step 800, diverged at step 950.`"""
     sentences = ", ".join(f"{FLAG_WORDS[flag]} step {step}" for flag, step in flags.items())
     return f"{sentences.capitalize()}."

@@ -1,4 +1,4 @@
-"""What a perfect generator may hope for on a data set, metric by metric."""
+"""The floor of a data set for each metric: the best score to expect of a generator."""
 
 from typing import Any
 
@@ -13,7 +13,10 @@ FLOOR_HEADINGS = ("metric", "floor", "± SE", "expected", "")
 
 
 def measure_floor_rows(evaluator: Evaluator, metrics: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Of each metric what held-out data score, with its error, and what theory expects."""
+    """Measures the floor of each metric.
+
+    A row has the score of held-out data, its standard error, and the expected score by theory.
+    """
     readings, expected = evaluator.measure_floor(metrics), evaluator.expected_floors(metrics)
     return [
         {"metric": metric, "expected": expected[metric], **floor_entry(reading)}

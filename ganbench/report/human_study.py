@@ -1,4 +1,4 @@
-"""A study in a terminal: human error an arm and rater, and the sentences that belong to it."""
+"""A human study in the terminal: error by arm and by rater, and explanations."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from rich.table import Table
 from ganbench.analysis.leaderboard import ARM_COLUMNS
 
 HUMAN_ERROR_MEANING = (
-    "Human error: the share of judgements, of fakes and of real pictures, that were wrong; 50 % is "
-    "chance. Brackets: Wilson's 95 % interval of as many independent judgements as tell as much, since "
-    "those of one rater, and of one picture, hang together."
+    "Human error: the share of wrong judgements over fakes and real pictures; 50 % is chance. "
+    "Brackets: Wilson's 95 % interval for the effective number of independent judgements. "
+    "Judgements of one rater, and of one picture, are correlated."
 )
 
 
 def study_tables(study: dict[str, Any]) -> list[Table]:
-    """One of arms, the hardest to tell first, and one of raters."""
+    """Returns a table of arms, highest human error first, and a table of raters."""
     arms = sorted(study["arms"], key=lambda arm: -(arm["error"] or 0.0))
     arm_names = [" · ".join(arm[key] for key in ARM_COLUMNS[1:] if arm[key]) for arm in arms]
     raters = study["raters"]
@@ -40,7 +40,7 @@ def study_table(head: str, names: list[str], rows: list[dict[str, Any]]) -> Tabl
 
 
 def format_share_interval(row: dict[str, Any]) -> str:
-    """`31 % [24, 39]`, or nothing."""
+    """Formats an error with its interval as `31 % [24, 39]`, or as an empty string."""
     if row["error"] is None:
         return ""
     return f"{row['error']:.0%} [{100 * row['low']:.0f}, {100 * row['high']:.0f}]".replace(
@@ -59,16 +59,14 @@ def study_sentences(study: dict[str, Any]) -> list[str]:
         HUMAN_ERROR_MEANING,
         *agreement_sentences(study["alpha"], len(counted)),
         *(left_out_sentence(rater) for rater in left_out),
-        *flaw_sentences(counted, "hasty", "answers came faster than anybody decides"),
-        *flaw_sentences(counted, "off", "exposures were not of the length asked for"),
+        *flaw_sentences(counted, "hasty", "answers were faster than human reaction time"),
+        *flaw_sentences(counted, "off", "exposures did not have the requested length"),
     ]
 
 
 def agreement_sentences(alpha: float | None, raters: int) -> list[str]:
     if raters < 2:
-        return [
-            "The answers of fewer than two raters count: nothing is known of how raters differ."
-        ]
+        return ["Fewer than two raters count: the agreement of raters is unknown."]
     if alpha is None:
         return []
     return [f"Agreement of {raters} raters: Krippendorff's alpha {alpha:.2f}."]
@@ -76,11 +74,11 @@ def agreement_sentences(alpha: float | None, raters: int) -> list[str]:
 
 def left_out_sentence(rater: dict[str, Any]) -> str:
     return (
-        f"{rater['rater']} is left out: {rater['caught']} of {rater['catches']} catch trials were answered "
-        "as they said."
+        f"{rater['rater']} is left out: only {rater['caught']} of {rater['catches']} catch trials were "
+        "answered correctly."
     )
 
 
 def flaw_sentences(raters: list[dict[str, Any]], key: str, flaw: str) -> list[str]:
-    """One sentence per rater with such answers: how many."""
+    """Returns one sentence per rater with flawed answers, with their number."""
     return [f"{rater['rater']}: {rater[key]} {flaw}." for rater in raters if rater[key]]

@@ -1,4 +1,4 @@
-"""Redrawing: a suite's tables and page again and again while it runs, by a process that gives way to the run."""
+"""Live report: redraws a suite's tables and page in a low-priority process during a run."""
 
 import multiprocessing
 import os
@@ -12,11 +12,14 @@ from pebble import ProcessPool
 
 from ganbench.experiments.signals import defer_ctrl_c
 
-NICE_INCREMENT = 10  # of what the run leaves of the CPU
+NICE_INCREMENT = 10  # lower priority than the run
 
 
 class LiveReport(AbstractContextManager["LiveReport"]):
-    """Draws, so many seconds after the last was drawn; 0 is never. Prints each error once."""
+    """Redraws the report in another process, `every` seconds after the last drawing ended.
+
+    With `every` = 0 it never draws. Each error is printed once, with the function passed at construction.
+    """
 
     def __init__(self, folder: Path, every: float, tell: Callable[[str], None]):
         self.folder, self.every, self.tell = folder, every, tell
@@ -31,7 +34,7 @@ class LiveReport(AbstractContextManager["LiveReport"]):
         self.pool.join()
 
     def refresh(self) -> None:
-        """Draws while the run goes on, if it is time and nothing is being drawn."""
+        """Starts a drawing during the run if one is due and none is in progress."""
         if self.drawing and not self.drawing.done():
             self.drawn = time.monotonic()
             return
@@ -40,7 +43,10 @@ class LiveReport(AbstractContextManager["LiveReport"]):
             self.schedule_drawing(over=False)
 
     def finish(self) -> bool:
-        """Draws all that a report has, if the run was seen to go on; returns whether that was so."""
+        """Draws the complete report if there was a drawing during the run.
+
+        Returns whether it drew.
+        """
         if not self.drawing:
             return False
         self.print_drawing_error()
@@ -49,25 +55,28 @@ class LiveReport(AbstractContextManager["LiveReport"]):
         return True
 
     def schedule_drawing(self, over: bool) -> None:
-        with defer_ctrl_c():  # the process that draws inherits that it is not for it
+        with defer_ctrl_c():  # the drawing process inherits the deferral
             self.drawing = self.pool.schedule(draw_report, args=(str(self.folder), over))
 
     def print_drawing_error(self) -> None:
-        """Waits for what is being drawn, and says why it could not be."""
+        """Waits for the current drawing and prints its error, if it is new."""
         error = self.drawing.exception() if self.drawing else None
         if error and str(error) not in self.reported_errors:
             self.reported_errors.add(str(error))
-            self.tell(f"The page is not drawn: {error}")
+            self.tell(f"The page could not be drawn: {error}")
 
 
 def lower_priority() -> None:
-    """Once a process, before it imports what has threads."""
+    """Lowers the priority of the process, before it imports libraries that start threads."""
     os.nice(NICE_INCREMENT)
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 def draw_report(folder: str, over: bool) -> None:
-    """Writes what a suite's store says now; pictures that take long only when its run is over."""
+    """Writes the report from the current content of a suite's store.
+
+    With `over`, it also writes the figures and pictures that take long.
+    """
     from ganbench.analysis.rows import collect_rows
     from ganbench.experiments.store import Store
     from ganbench.files import read_json

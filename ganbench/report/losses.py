@@ -1,4 +1,7 @@
-"""Losses: what was logged while arms were trained, in few points, which a page shows where no store is."""
+"""Losses logged during training, reduced to few points per arm.
+
+They are saved beside the tables, so that a page can show them without the store.
+"""
 
 import io
 from pathlib import Path
@@ -13,8 +16,8 @@ from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.experiments.store import Store
 from ganbench.files import CorruptFile, read_json_or_none, write_bytes
 
-MAX_ARMS_WITH_LOSSES = 60  # whose losses a page shows
-MAX_POINTS_PER_ARM = 60  # of a training
+MAX_ARMS_WITH_LOSSES = 60  # arms with losses on a page
+MAX_POINTS_PER_ARM = 60  # points of one training
 LOSS_TERMS = ("discriminator", "generator", "real_score", "fake_score")
 LOSSES_SCHEMA = pa.schema(
     [("trial", pa.string()), *((name, pa.float64()) for name in ("step", *LOSS_TERMS))]
@@ -26,10 +29,13 @@ def empty_losses() -> pd.DataFrame:
 
 
 def collect_losses(frame: pd.DataFrame, board: pd.DataFrame, store: Store) -> pd.DataFrame:
-    """A row a point, of one training an arm: the first that finished, else the first."""
+    """Collects the logged losses of one training per arm, with one row per point.
+
+    The training is the first finished one of the arm, else the first.
+    """
     has_trial = frame["role"].eq("trial") & frame["trial"].notna()
     trained = frame.loc[has_trial, ["trial", "outcome", *ARM_COLUMNS]]
-    trained.attrs = {}  # pandas copies them at every turn
+    trained.attrs = {}  # pandas would copy them in each operation
     done_first = trained["outcome"].ne("done").sort_values(kind="stable").index
     first = trained.loc[done_first].drop_duplicates(ARM_COLUMNS)
     arms = arms_in_turn(board)[ARM_COLUMNS].head(MAX_ARMS_WITH_LOSSES).merge(first, on=ARM_COLUMNS)
@@ -38,28 +44,28 @@ def collect_losses(frame: pd.DataFrame, board: pd.DataFrame, store: Store) -> pd
 
 
 def arms_in_turn(board: pd.DataFrame) -> pd.DataFrame:
-    """The arms that were trained as they get room: the best of each family before the second ones."""
+    """Orders trained arms: the best of each family first, then the second of each."""
     arms = board[board["role"].eq("trial") & board[["done", "diverged", "failed"]].any(axis=1)]
     turn = arms.groupby(["data", "variant", "loss"], dropna=False).cumcount()
     return arms.loc[turn.sort_values(kind="stable").index]
 
 
 def logged_terms(trial: str, store: Store) -> pd.DataFrame:
-    """The losses of one training, in few points."""
+    """Returns the losses of one training, reduced to few points."""
     curve: dict[str, Any] = read_json_or_none(store.trial_folder(trial).curve_path) or {}
     points = average_neighbours(pd.DataFrame(curve.get("losses", [])))
     return points.assign(trial=trial)[LOSSES_SCHEMA.names]
 
 
 def average_neighbours(losses: pd.DataFrame) -> pd.DataFrame:
-    """Means of neighbours, such that few points are left; what was not logged is no part of them."""
+    """Averages neighbouring points to at most MAX_POINTS_PER_ARM; missing terms are ignored."""
     points = losses.reindex(columns=["step", *LOSS_TERMS]).astype(float)
     bins = min(MAX_POINTS_PER_ARM, len(points))
     return points.groupby(np.arange(len(points)) * bins // max(1, len(points))).mean()
 
 
 def save_losses(losses: pd.DataFrame, folder: Path) -> None:
-    """Writes losses.parquet, the same bytes for the same losses."""
+    """Writes losses.parquet, with the same bytes for the same losses."""
     content = pa.BufferOutputStream()
     table = pa.Table.from_pandas(losses, schema=LOSSES_SCHEMA, preserve_index=False)
     pq.write_table(table.replace_schema_metadata(None), content)
@@ -67,7 +73,10 @@ def save_losses(losses: pd.DataFrame, folder: Path) -> None:
 
 
 def read_losses(folder: Path) -> pd.DataFrame:
-    """Nothing if there is no losses.parquet; raises CorruptFile if it is no such table."""
+    """Reads losses.parquet of a folder; returns an empty table if it does not exist.
+
+    Raises CorruptFile if the file is not such a table.
+    """
     path = folder / "losses.parquet"
     try:
         table = pq.read_table(io.BytesIO(path.read_bytes()))
@@ -75,4 +84,4 @@ def read_losses(folder: Path) -> pd.DataFrame:
     except FileNotFoundError:
         return empty_losses()
     except (pa.ArrowException, KeyError, ValueError, OSError):
-        raise CorruptFile(f"{path} is damaged: delete it, and the page has no losses") from None
+        raise CorruptFile(f"{path} is corrupt: delete it to get a page without losses") from None

@@ -1,4 +1,4 @@
-"""Tables as Markdown, with what they mean in their headers: protocol, counts, floors."""
+"""Markdown tables, with the protocol, counts and floors that explain their numbers."""
 
 import math
 from typing import Any
@@ -12,13 +12,13 @@ from ganbench.human_study.error_rates import HUMAN_ERROR_COLUMN
 from .findings import metric_display_name
 
 PARAMETER_COUNT_COLUMNS = ("generator_parameters", "discriminator_parameters")
-FLAG_COLUMNS = ("collapsed", "oscillating", "won")  # what diverged is named below the tables
+FLAG_COLUMNS = ("collapsed", "oscillating", "won")  # divergence is listed below the tables
 FAILED_OUTCOMES = ("diverged", "failed", "not_applicable")
 LEFT_ALIGNED_COLUMNS = ("variant", "loss", "tricks", "plan", "flags")
 
 
 def render_leaderboard(frame: pd.DataFrame, board: pd.DataFrame, findings: list[str]) -> str:
-    """The whole leaderboard file: findings, what the numbers mean, a table a data set."""
+    """Renders leaderboard.md: findings, explanations, and one table per data set."""
     plan = frame.attrs["plan"]
     lines = [f"# {plan['suite']}", "", plan["about"], "", *(f"- {line}" for line in findings), ""]
     seeds, device = len(plan["seeds"]), plan["device"]
@@ -66,7 +66,7 @@ def leaderboard_markdown_table(plan: dict[str, Any], part: pd.DataFrame) -> str:
 
 
 def name_columns(part: pd.DataFrame) -> dict[str, list[str]]:
-    """What a row is called, its rank, and how many seeds it has with which flags."""
+    """Returns the columns with names, ranks, seeds and flags."""
     rows = part.to_dict("records")
     return {
         "#": [format_rank(row) for row in rows],
@@ -97,7 +97,7 @@ def cost_columns(part: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def format_human_error(part: pd.DataFrame) -> dict[str, list[str]]:
-    """How often people judged wrongly, where they were asked."""
+    """Returns the column of human error if there was a human study."""
     if HUMAN_ERROR_COLUMN not in part or part[HUMAN_ERROR_COLUMN].isna().all():
         return {}
     rows = part.to_dict("records")
@@ -115,7 +115,7 @@ def format_rank(row: dict[Any, Any]) -> str:
 
 
 def tie_mark(row: dict[Any, Any]) -> str:
-    """A mark at those that are not told apart from the first."""
+    """Returns a mark for arms that Welch's test does not separate from the first."""
     return " ≈" if row["rank"] > 1 and row["tied"] is not pd.NA and row["tied"] else ""
 
 
@@ -124,13 +124,13 @@ def format_measured_count(row: dict[Any, Any]) -> str:
 
 
 def format_flag_counts(row: dict[Any, Any]) -> str:
-    """`collapsed 2/3, won 1/3`; references have none."""
+    """Formats flags as `collapsed 2/3, won 1/3`; empty for references."""
     texts = [f"{flag} {row[flag]}/{row['seeds']}" for flag in FLAG_COLUMNS if row[flag]]
     return ", ".join(texts) if row["role"] == "trial" else ""
 
 
 def format_cell(row: dict[Any, Any], metric: str, interval: bool) -> str:
-    """`4.2 [3.1, 5.6]`, `4.2` or nothing."""
+    """Formats a value as `4.2 [3.1, 5.6]` or `4.2`, or as an empty string."""
     if pd.isna(row[metric]):
         return ""
     if not interval or pd.isna(row[f"{metric} low"]):
@@ -140,7 +140,7 @@ def format_cell(row: dict[Any, Any], metric: str, interval: bool) -> str:
 
 
 def format_cell_with_error(row: dict[Any, Any], metric: str, interval: bool) -> str:
-    """The cell with the standard error of one trial's value: `4.2 [3.1, 5.6] ± 0.21`."""
+    """Formats a value with one trial's standard error: `4.2 [3.1, 5.6] ± 0.21`."""
     error = row[f"{metric} error"]
     return format_cell(row, metric, interval) + (
         f" ± {error:.2g}" if error > 1e-4 * abs(row[metric]) else ""
@@ -148,17 +148,17 @@ def format_cell_with_error(row: dict[Any, Any], metric: str, interval: bool) -> 
 
 
 def markdown_table(table: pd.DataFrame) -> str:
-    """Texts and numbers as a Markdown table, as they are."""
+    """Converts a table of texts and numbers to Markdown, without reformatting."""
     return table.to_markdown(index=False, disable_numparse=True)
 
 
 def format_number(value: float) -> str:
-    """Three digits, or all of those before the point."""
+    """Formats a number with three digits, or with all digits before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def list_failures(board: pd.DataFrame) -> list[str]:
-    """Cells that did not all end well, and why."""
+    """Lists the cells with failed trainings and their reasons."""
     lines = []
     for row in board[board["reason"] != ""].to_dict("records"):
         counts = format_failure_counts(row)
@@ -169,5 +169,5 @@ def list_failures(board: pd.DataFrame) -> list[str]:
 
 
 def format_failure_counts(row: dict[Any, Any]) -> str:
-    """`1 diverged, 2 not applicable`, or nothing."""
+    """Formats counts as `1 diverged, 2 not applicable`, or as an empty string."""
     return ", ".join(f"{row[o]} {o.replace('_', ' ')}" for o in FAILED_OUTCOMES if row[o])

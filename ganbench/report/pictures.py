@@ -1,4 +1,4 @@
-"""Pictures of cells: those of each one's first seed that finished, copied beside the tables."""
+"""Pictures of cells: those of the first finished seed, copied beside the tables."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ PICTURE_KINDS = ("samples", "interpolation", "neighbours", "mixing", "truncation
 
 
 def copy_pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:
-    """Copies what there is of each kind."""
+    """Copies the pictures of each kind that exist in the store."""
     done = frame[frame["outcome"].eq("done") & frame["trial"].notna()]
     for row in done.drop_duplicates(["role", *ARM_COLUMNS]).itertuples():
         for kind in PICTURE_KINDS:
@@ -25,13 +25,13 @@ def copy_pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:
 
 
 def picture_file(folder: Path, row: Any, kind: str = "samples") -> Path:
-    """Where a cell's picture lies: samples under its name alone."""
+    """Returns the path of a cell's picture; the name of samples has no suffix."""
     ending = "" if kind == "samples" else f"-{kind}"
     return folder / f"{cell_file_name(row)}{ending}.png"
 
 
 def cell_file_name(row: Any) -> str:
-    """A cell's name as a file's."""
+    """Returns the file name of a cell."""
     parts = [str(getattr(row, key)) for key in ARM_COLUMNS]
     parts += ["untrained"] if row.role == "untrained" else []
     return file_name_of("-".join(part for part in parts if part))

@@ -1,4 +1,4 @@
-"""A report: the rows of a suite, and all that is made of them before it is written in any form."""
+"""The report of a suite: its rows and all tables and sentences computed from them."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,15 +24,16 @@ class SuiteReport:
     changes: dict[str, pd.DataFrame]  # effects, chains (of tricks), interactions, rates
     further: dict[str, pd.DataFrame]  # the analyses by name
     findings: list[str]
-    losses: pd.DataFrame = field(default_factory=empty_losses)  # of a training an arm
+    losses: pd.DataFrame = field(default_factory=empty_losses)  # of one training per arm
 
     @classmethod
     def of(
         cls, frame: pd.DataFrame, folder: Path | None = None, store: Store | None = None
     ) -> Self:
-        """Makes everything, once; human error is of the study that was read in the suite's folder.
+        """Computes the whole report from rows.
 
-        Losses are in the store, or where there is none in that folder; raises CorruptFile if they are not.
+        Human error comes from the study file in the suite's folder, if there is one. Losses come from the store,
+        or without a store from that folder. Raises CorruptFile if the folder's losses cannot be read.
         """
         board = leaderboard(frame)
         return cls(
@@ -60,7 +61,7 @@ class SuiteReport:
 def find_losses(
     frame: pd.DataFrame, board: pd.DataFrame, folder: Path | None, store: Store | None
 ) -> pd.DataFrame:
-    """The losses in the store, else those in the suite's folder, else none."""
+    """Returns the losses in the store, else those in the suite's folder, else none."""
     if store:
         return collect_losses(frame, board, store)
     return read_losses(folder) if folder else empty_losses()

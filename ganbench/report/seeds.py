@@ -1,4 +1,4 @@
-"""Seeds: the outcome of every training by its cell, and of the references."""
+"""The outcome of each training by its cell, and of the references."""
 
 from typing import Any
 
@@ -8,11 +8,14 @@ from ganbench.analysis.leaderboard import ARM_COLUMNS
 
 
 def seed_values(frame: pd.DataFrame) -> dict[tuple[Any, ...], list[float]]:
-    """Values of the declared outcome at the last checkpoint, by role and cell; what is missing is ""."""
+    """Returns the values of the declared outcome at the last checkpoint, by role and cell.
+
+    Missing parts of a key are empty strings.
+    """
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
     chosen = frame["metric"].eq(outcome) & frame["kind"].eq("quality") & frame["value"].notna()
     rows = frame[chosen & (frame["checkpoint"].eq("last") | frame["role"].eq("floor"))]
-    rows.attrs = {}  # pandas copies them at every turn
+    rows.attrs = {}  # pandas would copy them in each operation
     measured = rows[["role", *ARM_COLUMNS, "value"]].fillna(dict.fromkeys(ARM_COLUMNS, ""))
     values: dict[tuple[Any, ...], list[float]] = {}
     for *key, value in measured.itertuples(index=False, name=None):

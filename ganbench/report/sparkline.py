@@ -1,4 +1,4 @@
-"""Sparklines (Tufte, 2006): a curve in the height of a line of text."""
+"""Sparklines: curves in the height of a line of text (Tufte, 2006)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,11 @@ from typing import Any
 
 SPARKLINE_BARS = "▁▂▃▄▅▆▇█"
 MAX_SPARKLINE_WIDTH = 40  # characters at most
-LOGARITHMIC_METRICS = ("fid", "kid")  # drawn by their logarithms where they are above 0
+LOGARITHMIC_METRICS = ("fid", "kid")  # drawn on a log scale if all values are above 0
 
 
 def draw_sparkline(values: Sequence[float | None], width: int = MAX_SPARKLINE_WIDTH) -> str:
-    """A bar a value, or a mean of several; what is no finite number is a gap."""
+    """Draws one bar per value or mean of several values; values that are not finite are gaps."""
     means = pool_values(values, width)
     finite = [mean for mean in means if mean is not None]
     low, high = min(finite, default=0.0), max(finite, default=0.0)
@@ -22,7 +22,7 @@ def draw_sparkline(values: Sequence[float | None], width: int = MAX_SPARKLINE_WI
 
 
 def pool_values(values: Sequence[float | None], width: int) -> list[float | None]:
-    """At most `width` means of neighbouring values, of as equal counts as can be."""
+    """Averages neighbouring values into at most `width` groups of nearly equal size."""
     count = min(width, len(values))
     edges = [round(n * len(values) / count) for n in range(count + 1)] if count else [0]
     return [mean_of_finite(values[a:b]) for a, b in pairwise(edges)]
@@ -34,7 +34,10 @@ def mean_of_finite(values: Sequence[float | None]) -> float | None:
 
 
 def curve_lines(points: Sequence[Mapping[str, Any]], leave: Sequence[str] = ()) -> list[str]:
-    """A line for each quantity of a curve's points: its name, its first value, its sparkline, its last."""
+    """Returns one line per quantity of a curve's points.
+
+    A line has the name, the first value, the sparkline and the last value.
+    """
     names = dict.fromkeys(name for point in points for name in point if name not in leave)
     return [curve_line(name, [point.get(name) for point in points]) for name in names]
 

@@ -1,4 +1,4 @@
-"""The leaderboard in a terminal: readable at 80 columns, plain when it is not one."""
+"""The leaderboard in a terminal of 80 columns or more; plain text if output is redirected."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from ganbench.analysis.leaderboard import leaderboard
 from .findings import metric_display_name, run_findings
 from .markdown import format_budget, format_cell, format_measured_count, format_number, tie_mark
 
-MAX_CELLS_SHOWN = 12  # cells a data set: the rest stands in the file
+MAX_CELLS_SHOWN = 12  # cells per data set; the file has the rest
 
 
 def print_leaderboard(frame: pd.DataFrame, console: Console) -> None:
-    """Prints a table a data set, and the findings under them."""
+    """Prints one table per data set, then the findings."""
     plan, board = frame.attrs["plan"], leaderboard(frame)
     for data, part in board.groupby("data", sort=False):
         console.print(terminal_table(plan, str(data), part))
@@ -63,7 +63,10 @@ def terminal_rank(row: dict[Any, Any]) -> str:
 
 
 def format_arm_name(row: dict[Any, Any], with_plan: bool) -> str:
-    """`dcgan · hinge · r1`, or what a reference is; the plan where a variant has several."""
+    """Formats a name as `dcgan · hinge · r1`, or the name of a reference.
+
+    The plan is appended if a variant has several.
+    """
     match row["role"]:
         case "floor":
             return "floor: held-out data"
@@ -76,7 +79,7 @@ def format_arm_name(row: dict[Any, Any], with_plan: bool) -> str:
 
 
 def select_shown_rows(part: pd.DataFrame) -> pd.DataFrame:
-    """The best cells, the best of each variant, and all references, in the order of the board."""
+    """Selects the best cells, the best of each variant, and all references, in order."""
     ranked = part[part["rank"].notna()]
     leaders = ranked.groupby("variant").head(1).index.union(ranked.index[:MAX_CELLS_SHOWN])
     return part[part.index.isin(leaders) | (part["role"] != "trial")]

@@ -1,4 +1,7 @@
-"""Writes the files of a suite's folder: rows, tables as csv, Markdown and parquet, figures, the page."""
+"""Writer of the files in a suite's folder.
+
+It writes rows, tables (CSV, Markdown, Parquet, LaTeX), figures and the page.
+"""
 
 import io
 import json
@@ -34,9 +37,9 @@ MAIN_FILES = (
 
 
 def write_report(plan: dict[str, Any], folder: Path) -> tuple[pd.DataFrame, list[Path]]:
-    """Writes all tables, figures and the page of a run into its folder, from the store beside that.
+    """Writes all tables, figures and the page of a run into its folder.
 
-    Returns the rows and the main files.
+    The store is in the parent folder. Returns the rows and the paths of the main files.
     """
     store = Store(folder.parent)
     frame = collect_rows(plan, store)
@@ -44,7 +47,10 @@ def write_report(plan: dict[str, Any], folder: Path) -> tuple[pd.DataFrame, list
 
 
 def write_all(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list[Path]:
-    """Writes all that is made from rows; with the store also pictures and losses. Returns the main files."""
+    """Writes all files made from rows; with a store also pictures and losses.
+
+    Returns the paths of the main files.
+    """
     report = write_tables(frame, folder, store)
     if store:
         write_pictures_of_shown_arms(report, store)
@@ -54,7 +60,10 @@ def write_all(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> 
 
 
 def write_live(frame: pd.DataFrame, folder: Path, store: Store) -> None:
-    """The tables and the page of a run that goes on: no figures for papers, and of pictures what there is."""
+    """Writes the tables and the page during a run.
+
+    It writes no figures for papers, and copies only the pictures that exist.
+    """
     write_page(write_tables(frame, folder, store), folder, store)
 
 
@@ -78,8 +87,11 @@ def write_page(report: SuiteReport, folder: Path, store: Store | None) -> None:
 
 
 def write_pictures_of_shown_arms(report: SuiteReport, store: Store) -> None:
-    """Walks, neighbours and styles of the cells that the terminal shows, a seed each."""
-    # Imported late: it needs torch, which tables alone do not.
+    """Draws interpolations, neighbours and styles of the cells in the terminal's table.
+
+    One seed of each cell is drawn.
+    """
+    # Imported late because it needs torch; tables do not.
     from ganbench.visualization.samples import write_closer_pictures
 
     groups = report.board.groupby("data", sort=False)
@@ -99,7 +111,7 @@ def write_leaderboard(
 
 
 def render_texts(report: SuiteReport) -> dict[str, str]:
-    """The other files of words, by name."""
+    """Renders the other text files, by file name."""
     content = json.dumps(
         summarize_rows(report.frame, report.findings), indent=1, ensure_ascii=False
     )
@@ -111,7 +123,7 @@ def render_texts(report: SuiteReport) -> dict[str, str]:
 
 
 def summarize_rows(frame: pd.DataFrame, findings: list[str]) -> dict[str, Any]:
-    """What the rows come to, for programs."""
+    """Summarizes the rows for other programs (summary.json)."""
     plan = frame.attrs["plan"]
     trials = frame[frame["role"].eq("trial")].drop_duplicates(["trial", "seed", *ARM_COLUMNS])
     return {
@@ -125,7 +137,7 @@ def summarize_rows(frame: pd.DataFrame, findings: list[str]) -> dict[str, Any]:
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """As CSV and Parquet with all digits, and as LaTeX as it is read."""
+    """Writes a table as CSV and Parquet with all digits, and as LaTeX with formatted numbers."""
     write_bytes(path.with_suffix(".csv"), table.to_csv(index=False).encode())
     content = io.BytesIO()
     table.to_parquet(content, index=False)

@@ -1,1 +1,1 @@
-"""How it is trained: the loop, the budget, and sampling from the result."""
+"""Training: the loop, the budget, and sampling from trained generators."""

@@ -1,4 +1,4 @@
-"""The training budget: real images, generator steps or seconds, the same for every arm."""
+"""The training budget in real images, generator steps or seconds, equal for every arm."""
 
 import math
 from dataclasses import dataclass, replace
@@ -11,9 +11,9 @@ Unit = Literal["images", "generator_turns", "seconds"]
 
 @dataclass(frozen=True)
 class Spent:
-    """The budget that a training has used: real images, discriminator and generator steps, seconds.
+    """The used budget: real images, discriminator and generator steps, seconds.
 
-    Images count in discriminator steps that are kept, not in those that a lookahead takes back.
+    Images count for discriminator steps that are kept, not for steps that a lookahead reverts.
     """
 
     images: int = 0
@@ -34,17 +34,19 @@ class Spent:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long an arm may train, in one unit, the same for every arm of a comparison."""
+    """The maximal length of a training, in one unit; equal for every arm of a comparison."""
 
     unit: Unit
     amount: float
 
     def __post_init__(self) -> None:
         if not 0 <= self.amount < math.inf:
-            raise ValueError(f"a budget of {self.amount} {self.unit} cannot be spent")
+            raise ValueError(
+                f"a budget of {self.amount} {self.unit} cannot be spent: it must be finite and at least 0"
+            )
 
     def progress(self, spent: Spent) -> float:
-        """The fraction that is used up, 1 when nothing is left."""
+        """Returns the used fraction of the budget in [0, 1]."""
         if self.amount == 0:
             return 1.0
         return min(1.0, getattr(spent, self.unit) / self.amount)

@@ -12,21 +12,21 @@ from ganbench.gan.latent_sampler import LatentSampler
 from ganbench.gan.tasks.base import Conditioning, Task
 from ganbench.rng import RngStreams
 
-SAMPLES_PER_BATCH = 500  # generated at a time
-BATCHED_FIELDS = ("images", "labels", "source", "truth", "returned")  # of fakes
+SAMPLES_PER_BATCH = 500  # images per call of the generator
+BATCHED_FIELDS = ("images", "labels", "source", "truth", "returned")  # one entry per image
 
 
 @dataclass(frozen=True, eq=False)
 class GeneratedSamples:
-    """Generated images in [-1, 1] [N, C, H, W] or points [N, D], and what is known of them."""
+    """Generated images [N, C, H, W] in [-1, 1] or points [N, D], with their conditioning."""
 
     images: Tensor
-    labels: Tensor | None = None  # [N], the classes that they were asked to show
-    source: Tensor | None = None  # what they were made from
-    truth: Tensor | None = None  # what they should be
-    returned: Tensor | None = None  # what they became when they were translated back
-    back: "GeneratedSamples | None" = None  # of translations: those of the other way
-    sampler: LatentSampler | None = None  # what made them
+    labels: Tensor | None = None  # [N], the classes that the generator was conditioned on
+    source: Tensor | None = None  # the images that they were generated from
+    truth: Tensor | None = None  # the correct images, where known
+    returned: Tensor | None = None  # the samples translated back to the domain of `source`
+    back: "GeneratedSamples | None" = None  # the samples of the opposite direction, if any
+    sampler: LatentSampler | None = None  # maps latents to images
 
 
 @torch.no_grad()
@@ -38,10 +38,12 @@ def draw_samples_of_task(
     stream: str,
     count: int | None = None,
 ) -> GeneratedSamples:
-    """Fakes of generators in evaluation mode, so that none depends on its batch.
+    """Returns samples of the generators in evaluation mode.
 
-    As many as there are sources, unless a count is given: then these are taken again from the first.
-    Latents, and what layers draw by themselves, come from the stream.
+    In this mode no sample depends on others in its batch.
+
+    The number of samples is `count`, by default the number of sources. A larger count repeats the sources
+    from the first. Latents and the random numbers of layers come from the stream.
     """
     count = count or min(map(len, sources.values()))
     generators.eval()
@@ -59,7 +61,7 @@ def draw_samples_of_task(
 def draw_samples_of_batch(
     task: Task, generators: nn.ModuleDict, sources: dict[str, Batch], random: torch.Generator
 ) -> dict[str, GeneratedSamples]:
-    """The fakes of some sources, with what is known of them, by domain."""
+    """Returns the samples of one batch of sources with their conditioning, by domain."""
     images, conditioning = task.sample(generators, sources, random), task.conditioning(sources)
     returned = task.translate_back(generators, images)
     return {
@@ -71,7 +73,7 @@ def draw_samples_of_batch(
 
 
 def concatenate_samples(parts: list[GeneratedSamples]) -> GeneratedSamples:
-    """Batches as one; what is known of one is known of all."""
+    """Concatenates batches. A field is None in all batches or in none."""
 
     def concatenate_field(name: str) -> Any:
         values = [getattr(part, name) for part in parts]
@@ -83,7 +85,7 @@ def concatenate_samples(parts: list[GeneratedSamples]) -> GeneratedSamples:
 def iter_source_batches(
     sources: Mapping[str, Examples], streams: RngStreams, count: int
 ) -> Iterator[dict[str, Batch]]:
-    """The sources on the device, some at a time."""
+    """Yields batches of `count` sources on the device, repeating them if needed."""
     on_device = {domain: examples.to(streams.device) for domain, examples in sources.items()}
     least = min(map(len, on_device.values()))
     for start in range(0, count, SAMPLES_PER_BATCH):
@@ -95,7 +97,10 @@ def iter_source_batches(
 
 
 def with_fixed_layer_noise(sampler: LatentSampler, streams: RngStreams) -> LatentSampler:
-    """The sampler with the same noise inside of layers at each call, so that latents alone move images."""
+    """Returns the sampler with equal layer noise at each call.
+
+    Differences between its images then depend on the latents alone.
+    """
 
     def seeded(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def made(*points: Tensor | None) -> Tensor:

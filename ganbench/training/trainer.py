@@ -1,4 +1,4 @@
-"""Trains a task: discriminators and generators take turns, and everything else is a trick."""
+"""Trains a task with alternating discriminator and generator steps. All else is in tricks."""
 
 import math
 import time
@@ -22,11 +22,13 @@ from .budget import Budget, Spent
 
 LossTerms = dict[str, Tensor]
 
-GENERATOR_STEP_ADDRESS = -1  # of its random stream, however many discriminator steps came before
+GENERATOR_STEP_ADDRESS = (
+    -1
+)  # random stream of generator steps, for any number of discriminator steps
 
 
 class Diverged(GanbenchError, RuntimeError):
-    """A term that is no longer a finite number."""
+    """A loss term is not finite. `step` and `terms` hold the step and the values."""
 
     def __init__(self, step: int, terms: dict[str, float]):
         values = ", ".join(f"{name}={value:.3g}" for name, value in terms.items())
@@ -35,7 +37,7 @@ class Diverged(GanbenchError, RuntimeError):
 
 
 class Trainer:
-    """Trains a task within a budget. Nothing in a step waits for the device; `flush` does."""
+    """Trains a task within a budget. Steps never wait for the device; `flush` does."""
 
     def __init__(
         self, setup: TrainingSetup, loader: BatchLoader, streams: RngStreams, budget: Budget
@@ -52,7 +54,7 @@ class Trainer:
             for side, parameters in self.sides.items()
         }
         self.step, self.turn, self.spent = 0, 0, Spent()
-        self.logs: list[LossTerms] = []  # of the steps since the last flush
+        self.logs: list[LossTerms] = []  # one per step since the last flush
         self.began = time.perf_counter()
 
     @property
@@ -71,6 +73,7 @@ class Trainer:
         self.spent = self.spent.after_step(self.hyperparameters)
 
     def discriminator_step(self) -> LossTerms:
+        """Takes one discriminator step; returns its loss terms and score statistics."""
         with torch.no_grad():
             pairs = self.next_discriminator_pairs()
         pairs = [self.trick.transform_pair(pair).with_leaves() for pair in pairs]
@@ -80,7 +83,7 @@ class Trainer:
         return log
 
     def discriminator_objective(self) -> Tensor:
-        """Returns the next discriminator step's objective, as a function of the generators too."""
+        """Returns the objective of the next discriminator step, with gradients to the generators."""
         pairs = self.next_discriminator_pairs()
         pairs = [self.trick.transform_pair(pair).with_real_leaves() for pair in pairs]
         return torch.stack([term for _, term in self.discriminator_terms(pairs)]).sum()
@@ -116,7 +119,7 @@ class Trainer:
         return pairs
 
     def make_pairs(self, batch: int, turn: int) -> list[AdversarialBatch]:
-        """Returns fakes beside the reals of a batch number; draws come from the turn's stream."""
+        """Returns the reals of a batch number paired with fakes from the random stream of a turn."""
         latents = self.begin_step(turn)
         batches = self.trick.transform_batches(self.loader.batches(batch))
         pairs = self.task.make_pairs(batches, latents)
@@ -126,7 +129,7 @@ class Trainer:
     def begin_step(self, turn: int) -> torch.Generator:
         """Passes step and progress to the tricks; returns the random generator of latents.
 
-        What layers draw by themselves (dropout, noise) comes from torch's global generator.
+        Random numbers inside layers (dropout, noise) come from torch's global generator.
         """
         context = StepContext(self.streams, self.step, turn, self.progress)
         self.streams.reseed("layers", self.step, turn)
@@ -134,7 +137,7 @@ class Trainer:
         return context.of("latents").random
 
     def optimizer_step(self, side: str, terms: Terms) -> LossTerms:
-        """Takes one optimizer step down the sum of the terms, by this side's parameters alone."""
+        """Minimizes the sum of the terms with one optimizer step on the parameters of a side."""
         terms, optimizer = list(terms), self.optimizers[side]
         optimizer.zero_grad(set_to_none=True)
         torch.stack([term for _, term in terms]).sum().backward(inputs=self.sides[side])
@@ -146,7 +149,7 @@ class Trainer:
         return sum_terms(terms)
 
     def flush(self) -> dict[str, float]:
-        """The mean of each term since the last flush; raises Diverged at the first that is not finite."""
+        """Returns each term's mean since the last flush; raises Diverged at a non-finite value."""
         logs, self.logs = read_terms(self.logs), []
         now = time.perf_counter()
         self.spent = replace(self.spent, seconds=self.spent.seconds + now - self.began)
@@ -158,15 +161,15 @@ class Trainer:
         return {name: mean([log[name] for log in logs if name in log]) for name in names}
 
     def restart_clock(self) -> None:
-        """Leaves out of the seconds spent what happened since the last flush."""
+        """Excludes the time since the last flush from the used seconds."""
         self.began = time.perf_counter()
 
     def sampling_generators(self) -> nn.ModuleDict:
-        """The generators that samples are taken from."""
+        """Returns the generators for sampling, for example an exponential moving average."""
         return self.trick.transform_sampling_generators(self.task.generators)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed training needs to repeat an unbroken one; flush first."""
+        """Returns the full state for an exact resume; call `flush` first."""
         return {
             "step": self.step,
             "spent": asdict(self.spent),
@@ -197,7 +200,7 @@ def make_optimizer(
 
 
 def sum_terms(terms: Sequence[tuple[str, Tensor]]) -> LossTerms:
-    """Terms of one name, from several pairs, as one; still on the device."""
+    """Sums terms of equal name over the pairs, on the device."""
     log: LossTerms = {}
     for name, term in terms:
         log[name] = log[name] + term.detach() if name in log else term.detach()
@@ -206,7 +209,7 @@ def sum_terms(terms: Sequence[tuple[str, Tensor]]) -> LossTerms:
 
 @torch.no_grad()
 def score_statistics(pairs: Sequence[AdversarialBatch]) -> LossTerms:
-    """How the discriminators scored: means, and the share of reals that score above a fake beside them."""
+    """Returns mean scores, and the share of pairs in which the real scores above the fake."""
     real = torch.cat([pair.real_score.flatten() for pair in pairs])
     fake = torch.cat([pair.fake_score.flatten() for pair in pairs])
     count = min(len(real), len(fake))
@@ -215,7 +218,7 @@ def score_statistics(pairs: Sequence[AdversarialBatch]) -> LossTerms:
 
 
 def read_terms(logs: Sequence[LossTerms]) -> list[dict[str, float]]:
-    """Logs as numbers, in one transfer from the device."""
+    """Converts logs to floats with one transfer from the device."""
     if not logs:
         return []
     numbers = iter(torch.stack([value for log in logs for value in log.values()]).tolist())

@@ -1,4 +1,4 @@
-"""Walks between latents of a trained generator, drawn as a grid (White, 2016)."""
+"""Interpolations between latents of a trained generator, drawn as a grid (White, 2016)."""
 
 import torch
 from torch import Tensor
@@ -13,24 +13,28 @@ from ganbench.training.sampling import iter_source_batches, with_fixed_layer_noi
 from .trained_generator import CannotVisualize, SavedGenerator
 
 INTERPOLATION_METHODS = {"spherical": slerp, "linear": lerp}  # between latents (White, 2016)
-WALK_COUNT, STEPS_PER_WALK = 8, 10  # walks in a picture, and images of each
+WALK_COUNT, STEPS_PER_WALK = 8, 10  # walks in a picture, and images per walk
 POINTS_PER_WALK = 400  # points of a walk in the plane
 
 
 @torch.no_grad()
 def draw_interpolation(generator: SavedGenerator, method: str = "spherical") -> bytes:
-    """A PNG of walks between latents, a row each; of points in the plane, the paths that they take."""
+    """Draws interpolations between latents as a PNG, one row per walk.
+
+    `method` is `spherical` or `linear`. For points in the plane the picture shows the paths. Raises
+    CannotVisualize if the generator has no latents.
+    """
     task = generator.load_task()
     latent_sampler = task.latent_sampler(task.generators)
     if latent_sampler is None:
         raise CannotVisualize(
-            f"{generator.trial.variant} draws nothing: there are no latents to walk between"
+            f"{generator.trial.variant} cannot be interpolated: there are no latents to walk between"
         )
     steps = STEPS_PER_WALK if generator.has_images else POINTS_PER_WALK
     streams = RngStreams(generator.trial.seed, latent_sampler.device)
     walks = walk_latents(latent_sampler, method, steps, streams.generator("interpolation"))
     sources = next(iter_source_batches(generator.evaluator.split.held_out, streams, WALK_COUNT))
-    # A walk stays within a class.
+    # All images of a walk have the same class.
     labels = task.conditioning(sources).get(IMAGE, Conditioning()).labels
     repeated_labels = None if labels is None else labels.repeat_interleave(steps)
     sampler = with_fixed_layer_noise(latent_sampler, streams)
@@ -43,7 +47,10 @@ def draw_interpolation(generator: SavedGenerator, method: str = "spherical") -> 
 def walk_latents(
     latent_sampler: LatentSampler, method: str, steps: int, random: torch.Generator
 ) -> Tensor:
-    """Latents on the way from one to another, both ends included: [WALK_COUNT * steps, L]; codes stay."""
+    """Returns latents on the way from one to another, with both ends: [WALK_COUNT * steps, L].
+
+    Codes keep their value along a walk.
+    """
     start, end = (latent_sampler.latents(WALK_COUNT, random) for _ in range(2))
     (a, codes), (b, _) = (side.tensor_split([latent_sampler.gaussian], 1) for side in (start, end))
     shares = torch.linspace(0, 1, steps, device=start.device)

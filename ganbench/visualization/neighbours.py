@@ -18,21 +18,22 @@ class NearestNeighbours:
     picture: bytes
     fakes: int
     reals: int  # training examples that were searched
-    distance: float  # median of the fakes' distances to the nearest
-    held_out: float  # that of held-out examples: what is new should be no nearer
-    copies: int  # fakes with the very features of a training example
+    distance: float  # median distance of fakes to the nearest example
+    held_out: float  # the same for held-out examples: new images should be no nearer
+    copies: int  # fakes with exactly the features of a training example
 
 
 def find_neighbours(generator: SavedGenerator, count: int | None = None) -> NearestNeighbours:
-    """The ten fakes that are nearest to a training example, and the first ten, each above its nearest.
+    """Finds the nearest training example of each fake.
 
-    It compares all fakes that were measured, or the first of them, with the training examples that
-    fakes are measured against. Raises CannotVisualize for what are no images.
+    The picture shows the ten fakes nearest to a training example, then the first ten fakes, each above its
+    nearest example. The fakes are those that were measured, or the first `count` of them. The training
+    examples are the reference of the measured metrics. Raises CannotVisualize if the data are not images.
     """
     evaluator = generator.evaluator
     if not generator.has_images:
         raise CannotVisualize(
-            f"{generator.trial.data} is {generator.modality.name}: neighbours are shown of images"
+            f"{generator.trial.data} is {generator.modality.name}: neighbours can be shown only for images"
         )
     fakes = generator.load_stored_images()[:count]
     squared, which = find_nearest(evaluator.extract(fakes), evaluator.real_features)

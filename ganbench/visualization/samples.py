@@ -1,4 +1,4 @@
-"""Pictures of a saved generator: samples, walks between latents, styles, and nearest neighbours."""
+"""Pictures of a saved generator: samples, interpolations, styles and nearest neighbours."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -20,14 +20,14 @@ from .neighbours import find_neighbours
 from .style_mixing import STYLE_PICTURES
 from .trained_generator import CannotVisualize, SavedGenerator, find_saved_generator
 
-MAX_NEIGHBOUR_SAMPLES = 200  # fakes whose neighbours a report searches: extraction may be dear
+MAX_NEIGHBOUR_SAMPLES = 200  # fakes in a report's neighbour search: extraction may be slow
 
 
 def draw_samples(generator: SavedGenerator, count: int = GRID_COLUMNS**2) -> bytes:
-    """A PNG of the first fakes that were measured; of points their density.
+    """Draws the first measured fakes as a PNG; for points, their density.
 
-    Translations stand beside what they were made from, and what they should be. Of
-    class-conditional fakes there are ten of each of the first ten classes.
+    Translations are shown beside their sources and their targets. Class-conditional fakes are shown with ten
+    examples for each of the first ten classes.
     """
     fakes = generator.load_samples()
     if not generator.has_images or fakes.source is not None or fakes.labels is not None:
@@ -36,17 +36,20 @@ def draw_samples(generator: SavedGenerator, count: int = GRID_COLUMNS**2) -> byt
 
 
 def draw_styles(saved: SavedGenerator, kind: str) -> bytes:
-    """A PNG of styles, mixed or truncated; raises CannotVisualize if the generator has none."""
+    """Draws mixed or truncated styles as a PNG.
+
+    Raises CannotVisualize if the generator has no styles.
+    """
     generator, *_ = saved.load_task().generators.values()
     if not isinstance(generator, StyledGenerator):
         raise CannotVisualize(
-            f"{saved.trial.variant} has no styles: its network maps no latents to them"
+            f"{saved.trial.variant} has no styles: its generator has no style mapping"
         )
     streams = RngStreams(saved.trial.seed, torch.device(saved.trial.device))
     return STYLE_PICTURES[kind](generator, streams)
 
 
-# What a report shows of an arm beside its samples
+# Pictures of an arm in a report, besides its samples
 CLOSER_PICTURES: dict[str, Callable[[SavedGenerator], bytes]] = {
     "interpolation": draw_interpolation,
     "neighbours": lambda saved: find_neighbours(saved, MAX_NEIGHBOUR_SAMPLES).picture,
@@ -55,7 +58,10 @@ CLOSER_PICTURES: dict[str, Callable[[SavedGenerator], bytes]] = {
 
 
 def write_closer_pictures(identifiers: Iterable[str], store: Store) -> None:
-    """Makes closer pictures beside `samples.png`: those that are not there yet, of what can be shown."""
+    """Writes the missing pictures beside `samples.png` of each trial.
+
+    Pictures that cannot be drawn are skipped.
+    """
     for identifier in identifiers:
         with suppress(CannotVisualize, CorruptFile, NotDownloaded):
             write_missing_pictures(find_saved_generator(read_trial(store, identifier), store))
@@ -65,5 +71,5 @@ def write_missing_pictures(saved: SavedGenerator) -> None:
     for kind, draw in CLOSER_PICTURES.items():
         path = saved.folder.folder / f"{kind}.png"
         if not path.exists():
-            with suppress(CannotVisualize):  # of points no neighbours, of most no styles
+            with suppress(CannotVisualize):  # points have no neighbours, most generators no styles
                 write_bytes(path, draw(saved))

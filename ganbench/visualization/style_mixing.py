@@ -1,4 +1,4 @@
-"""Pictures of styles (Karras et al., 2019): what two latents give when theirs are mixed, and what truncation trades."""
+"""Pictures of styles: style mixing and truncation (Karras et al., 2019)."""
 
 import torch
 from torch import Tensor
@@ -8,19 +8,20 @@ from ganbench.gan.networks.style_mapping import StyledGenerator
 from ganbench.image_grid import arrange_grid, encode_png
 from ganbench.rng import RngStreams
 
-MIXED_COLUMNS = 6  # of a mixing grid: latents above
-MIXED_ROWS = 2  # for each third of the layers: latents at the side
-TRUNCATED_LATENTS = 6  # of a strip
-TRUNCATION_PSI = (1.0, 0.75, 0.5, 0.25, 0.0, -0.5, -1.0)  # of the way from the mean to a style
-BLANK_PIXEL = -0.5  # the grey of what is no image
+MIXED_COLUMNS = 6  # latents above the mixing grid
+MIXED_ROWS = 2  # latents at the side, per third of the layers
+TRUNCATED_LATENTS = 6  # rows of the picture
+TRUNCATION_PSI = (1.0, 0.75, 0.5, 0.25, 0.0, -0.5, -1.0)  # 1: the style itself, 0: the mean
+BLANK_PIXEL = -0.5  # the grey of the blank corner
 
 
 @torch.no_grad()
 def draw_style_mixing(generator: StyledGenerator, streams: RngStreams) -> bytes:
-    """A PNG: images of their latents above and at the side, and crossings of both in between.
+    """Draws a grid of mixed styles as a PNG.
 
-    Those above give the first third of the layers, which are the coarse ones, in the first two rows, the
-    second third in the next two and the last in the last two; those at the side give the others.
+    The images of the latents are above and at the side; mixtures are in between. In the first two rows, the
+    latents above give the first third of the layers, which are the coarse ones. In the next two rows they give
+    the second third, in the last two rows the last third. The latents at the side give the other layers.
     """
     random = streams.generator("mixing")
     above = draw_new_styles(generator, MIXED_COLUMNS, random)
@@ -33,7 +34,10 @@ def draw_style_mixing(generator: StyledGenerator, streams: RngStreams) -> bytes:
 
 
 def cross_styles(above: Tensor, beside: Tensor, layers: int) -> Tensor:
-    """Every style at the side with a third of the layers of every one above: [N, layers, width]."""
+    """Mixes each style at the side with a third of the layers of each style above.
+
+    Returns [N, layers, width].
+    """
     third = torch.arange(layers, device=above.device) * 3 // layers  # [layers]
     thirds = torch.arange(3, device=above.device).repeat_interleave(MIXED_ROWS)
     from_above = third == thirds[:, None]  # [rows, layers]
@@ -42,7 +46,7 @@ def cross_styles(above: Tensor, beside: Tensor, layers: int) -> Tensor:
 
 
 def add_margins(images: Tensor) -> Tensor:
-    """The images above, at the side and in between in the order of the grid, its corner blank."""
+    """Arranges images above, at the side and in between for the grid, with a blank corner."""
     rows = 3 * MIXED_ROWS
     top, left, inside = images.split([MIXED_COLUMNS, rows, MIXED_COLUMNS * rows])
     first = torch.cat([torch.full_like(top[:1], BLANK_PIXEL), top])
@@ -52,7 +56,10 @@ def add_margins(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def draw_truncation(generator: StyledGenerator, streams: RngStreams) -> bytes:
-    """A PNG: a row for each latent, its style drawn to the mean of all styles, and beyond it."""
+    """Draws truncated styles as a PNG, one row per latent.
+
+    The style of a row moves towards the mean of all styles, and beyond it.
+    """
     w = draw_new_styles(generator, TRUNCATED_LATENTS, streams.generator("truncation"))
     shares = torch.tensor(TRUNCATION_PSI, device=w.device)[:, None]
     drawn_in = generator.styles.mean.lerp(w[:, None], shares)  # [LATENTS, SHARES, width]
@@ -61,7 +68,7 @@ def draw_truncation(generator: StyledGenerator, streams: RngStreams) -> bytes:
 
 
 def draw_new_styles(generator: StyledGenerator, count: int, random: torch.Generator) -> Tensor:
-    """w of new latents, as they are: [count, width]."""
+    """Draws styles w of new latents, without truncation: [count, width]."""
     mapping = generator.styles.mapping
     return mapping(torch.randn(count, mapping.latent, generator=random, device=random.device))
 

@@ -1,4 +1,4 @@
-"""Loads the generator of a finished trial for pictures of it."""
+"""Loads the generator of a finished trial to draw pictures."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,12 +23,12 @@ from ganbench.training.sampling import GeneratedSamples
 
 
 class CannotVisualize(GanbenchError, ValueError):
-    """What cannot be shown of a trial, and why."""
+    """A trial that cannot be visualized, with the reason."""
 
 
 @dataclass(frozen=True)
 class SavedGenerator:
-    """The generator of a finished trial, as it was at one checkpoint."""
+    """The generator of a finished trial at one checkpoint."""
 
     trial: Trial
     folder: TrialFolder
@@ -47,7 +47,7 @@ class SavedGenerator:
         return self.modality is IMAGES
 
     def load_samples(self) -> GeneratedSamples:
-        """The very fakes that were measured."""
+        """Draws the same fakes that were measured."""
         with self.explaining_load_errors():
             return draw_saved_samples(self.trial, self.folder, self.evaluator, self.checkpoint)
 
@@ -59,7 +59,10 @@ class SavedGenerator:
 
     @contextmanager
     def explaining_load_errors(self) -> Iterator[None]:
-        """Raises CannotVisualize for a damaged generator, or one of other networks than this code makes."""
+        """Raises CannotVisualize if the generator cannot be loaded.
+
+        Its file may be damaged, or its networks may differ from those of this code.
+        """
         try:
             yield
         except (NotDownloaded, CorruptFile):
@@ -67,20 +70,23 @@ class SavedGenerator:
         except (SafetensorError, Incompatible, SpecError, RuntimeError) as error:
             path = self.folder.generator_path(self.checkpoint)
             cause = " ".join(str(error).split())
-            raise CannotVisualize(f"{path} cannot be brought back: {cause:.200}") from error
+            raise CannotVisualize(f"{path} cannot be loaded: {cause:.200}") from error
 
     def load_stored_images(self) -> Tensor:
-        """The same as stored: uint8 [N, C, H, W], or points [N, D]."""
+        """Returns the measured fakes as stored: uint8 [N, C, H, W], or points [N, D]."""
         return to_uint8(self.load_samples().images)
 
 
 def find_saved_generator(trial: Trial, store: Store, checkpoint: str = "last") -> SavedGenerator:
-    """Raises CannotVisualize if the trial has no such generator."""
+    """Returns the saved generator of a trial.
+
+    Raises CannotVisualize if the trial has no such generator.
+    """
     folder = store.trial_folder(trial.id)
     result = read_json(folder.result_path)
     if result is None or result["outcome"] != "done":
         state = "not done" if result is None else result["outcome"]
-        raise CannotVisualize(f"trial {trial.id[:16]} is {state}: no sampler of it was kept")
+        raise CannotVisualize(f"trial {trial.id[:16]} is {state}: it has no saved generator")
     if not folder.generator_path(checkpoint).exists():
         raise CannotVisualize(
             f"{folder.generator_path(checkpoint)} is missing: train the trial again"
@@ -90,6 +96,9 @@ def find_saved_generator(trial: Trial, store: Store, checkpoint: str = "last") -
 
 
 def on_available_device(trial: Trial) -> Trial:
-    """The trial on its own device, or on the CPU of a machine that has none such: other latents, then."""
+    """Returns the trial with its own device if it is available here, else with the CPU.
+
+    The CPU draws other latents than the trial's device.
+    """
     is_available = trial.device == "cpu" or getattr(torch, trial.device).is_available()
     return trial if is_available else replace(trial, device="cpu")

@@ -280,7 +280,7 @@ def test_modes_of_classes_are_the_predicted_ones():
 @pytest.mark.parametrize("name", ["modes", "reverse_kl"])
 def test_classes_that_are_not_the_datas_are_no_modes(name):
     foreign = replace(sample(normal(6, 2), np.eye(10)[:6]), classes_are_modes=False)
-    with pytest.raises(MetricNotApplicable, match="this extractor tells others apart"):
+    with pytest.raises(MetricNotApplicable, match="this extractor predicts other classes"):
         METRICS.make(name)(foreign, foreign)
 
 

@@ -113,7 +113,7 @@ def test_a_table_refuses_numbers_of_different_protocols(ran):
         leaderboard(both)
     aged = one.copy()
     aged.loc[aged["seed"] == 1, "metric_version"] = 99
-    with pytest.raises(MixedProtocols, match="they never share a column"):
+    with pytest.raises(MixedProtocols, match="their values are not comparable"):
         refuse_mixed_protocols(aged)
     assert len(refuse_mixed_protocols(one)) == len(one)
 
@@ -132,7 +132,7 @@ def test_a_value_of_another_version_of_a_metric_is_not_shown(ran, tmp_path):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["nothing"], "holds no run with samplers that could be measured"),
+        (["nothing"], "has no run with saved generators to measure"),
         (["tiny", "--metrics", "fidd"], "did you mean 'fid'"),
         (["tiny", "--metrics", "recall(k=0)"], "k must be at least 1"),
         (["tiny", "--protocol", "torchfidelity"], "did you mean 'torch_fidelity'"),
@@ -156,7 +156,7 @@ def test_data_that_changed_since_are_refused(ran, tmp_path):
         write_json(path, content)
     code, _, errors = ran("measure", "tiny", *SLOW)
     assert code == 2
-    assert "digits is not what the trials were trained on" in errors
+    assert "digits has changed since the trials were trained on it" in errors
 
 
 def test_a_sampler_that_is_gone_fails_its_trial_alone(ran, tmp_path):

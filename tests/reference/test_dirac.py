@@ -1,13 +1,15 @@
-"""The Dirac-GAN (Mescheder et al., 2018): every loss and penalty where its dynamics are known.
+"""Dynamics of the Dirac-GAN (Mescheder et al., 2018) for every loss and penalty.
 
-The data are one point at 0, the generator is one point theta, the discriminator scores x by psi * x.
-Near the equilibrium (0, 0) a step of the trainer is linear. With h the learning rate, b and -c the
-slopes at 0 of both sides' loss by the fake's score, and rho what damps psi, it is
+The data are one point at 0. The generator is one point theta, and the discriminator scores x by psi * x.
+Near the equilibrium (0, 0) a step of the trainer is linear:
 
     psi' = (1 - h rho) psi - h b theta        theta' = theta + h c psi'
 
-of determinant 1 - h rho: its eigenvalues are a pair of modulus sqrt(1 - h rho). So nothing converges
-at a rate without rho, however the turns are shared out: zero-centred penalties and noise have one.
+Here h is the learning rate, and rho is the damping of psi. b and -c are the slopes of the
+discriminator's and of the generator's loss by the fake's score at 0.
+The determinant is 1 - h rho, so the eigenvalues are a pair of modulus sqrt(1 - h rho).
+Without rho nothing converges at a rate, however many steps each side takes.
+Zero-centred penalties and noise have a rho.
 """
 
 from collections.abc import Mapping
@@ -39,7 +41,7 @@ class Origin(Data):
 
 
 class Point(nn.Module):
-    """A generator that makes one point, whatever its latents."""
+    """A generator of one point, independent of its latents."""
 
     def __init__(self):
         super().__init__()
@@ -61,14 +63,14 @@ class Dirac(Network):
 
 
 @pytest.fixture(autouse=True)
-def offered(monkeypatch):
-    """The network as a plugin offers it."""
+def dirac_plugin(monkeypatch):
+    """Registers the network as a plugin does."""
     parts = {"ganbench.networks": {"dirac": "test_dirac:Dirac"}}
     monkeypatch.setattr("ganbench.registry.entry_points_of", lambda group: parts.get(group, {}))
 
 
-class Game:
-    """The project's own trainer on the Dirac-GAN; only its optimizers are plain gradient descent."""
+class DiracTraining:
+    """The project's trainer on the Dirac-GAN, with plain gradient descent as optimizers."""
 
     def __init__(self, loss, *tricks, psi=0.0, theta=0.0, bias=None, batch=4, rate=H,
                  progress=0.0, **plan):  # fmt: skip
@@ -93,16 +95,16 @@ class Game:
                 self.head.bias.fill_(bias)
 
     @property
-    def place(self) -> np.ndarray:  # (psi, theta)
+    def position(self) -> np.ndarray:  # (psi, theta)
         return np.array([self.head.weight.item(), self.point.item()])
 
     def path(self, steps: int) -> np.ndarray:
-        """Where it is after each of so many steps: [steps + 1, 2]."""
-        places = [self.place]
+        """Positions before the first and after each step: [steps + 1, 2]."""
+        positions = [self.position]
         for _ in range(steps):
             self.trainer.train_step()
-            places.append(self.place)
-        return np.array(places)
+            positions.append(self.position)
+        return np.array(positions)
 
 
 def radius(path: np.ndarray) -> np.ndarray:
@@ -110,74 +112,77 @@ def radius(path: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Slopes:
-    """Of a loss where the fake's score is that of the equilibrium."""
+class LossSlopes:
+    """Derivatives of a loss at the equilibrium score of the fake."""
 
-    b: float  # of the discriminator's side by the fake's score
-    c: float  # of the generator's, downwards
-    curvature: float  # of the discriminator's by the real's score, and by the fake's, summed
+    b: float  # slope of the discriminator's loss by the fake's score
+    c: float  # negative slope of the generator's loss by the fake's score
+    curvature: float  # of the discriminator's loss, summed over the real's and the fake's score
     bias: float | None = None  # of the discriminator, if it needs one
 
 
-# The sigmoid is 1/2 at 0 and its slope there 1/4. The relativistic average compares twice. Hinge has
-# its kinks at -1 and 1. Least squares draws scores to 1 and 0, and meets them halfway by a bias of 1/2.
+# At 0 the sigmoid is 1/2 and its slope is 1/4. The relativistic average compares twice. Hinge has
+# its kinks at -1 and 1. Least squares has the targets 1 and 0, and a bias of 1/2 lies halfway.
 LOSSES = {
-    "minimax": Slopes(1 / 2, 1 / 2, 1 / 2),
-    "non_saturating": Slopes(1 / 2, 1 / 2, 1 / 2),
-    "wasserstein": Slopes(1, 1, 0),
-    "hinge": Slopes(1, 1, 0),
-    "least_squares": Slopes(1 / 2, 1 / 2, 2, bias=1 / 2),
-    "relativistic": Slopes(1 / 2, 1 / 2, 1 / 2),
-    "relativistic_average": Slopes(1, 1, 1 / 2),
+    "minimax": LossSlopes(1 / 2, 1 / 2, 1 / 2),
+    "non_saturating": LossSlopes(1 / 2, 1 / 2, 1 / 2),
+    "wasserstein": LossSlopes(1, 1, 0),
+    "hinge": LossSlopes(1, 1, 0),
+    "least_squares": LossSlopes(1 / 2, 1 / 2, 2, bias=1 / 2),
+    "relativistic": LossSlopes(1 / 2, 1 / 2, 1 / 2),
+    "relativistic_average": LossSlopes(1, 1, 1 / 2),
 }
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 
 
 def step_matrix(loss: str, *tricks: str, **plan) -> np.ndarray:
-    """The slopes of one step by (psi, theta) at the equilibrium, by differences of real steps.
+    """Jacobian of one step by (psi, theta) at the equilibrium, from differences of real steps.
 
-    Noise is the same in all of them, and what it adds is taken off.
+    All steps share the same noise, so the difference removes its contribution.
     """
     size, bias = 1e-2, LOSSES[loss].bias
     ends = [
-        Game(loss, *tricks, psi=psi, theta=theta, bias=bias, **plan).path(1)[-1]
+        DiracTraining(loss, *tricks, psi=psi, theta=theta, bias=bias, **plan).path(1)[-1]
         for psi, theta in ((0, 0), (size, 0), (0, size))
     ]
     return np.stack([ends[1] - ends[0], ends[2] - ends[0]], axis=1) / size
 
 
-def theory(loss: str, rho=0.0, turns=1, ahead=0, ratio=1.0) -> np.ndarray:
-    """The same by hand; the generator answers the discriminator some turns ahead of its own."""
-    found = LOSSES[loss]
-    turn = np.array([[1 - ratio * H * rho, -ratio * H * found.b], [0, 1]])
-    moved, met = (np.linalg.matrix_power(turn, n)[0] for n in (turns, turns + ahead))
-    return np.array([moved, [0, 1] + H * found.c * met])
+def theoretical_step_matrix(loss: str, rho=0.0, steps=1, ahead=0, ratio=1.0) -> np.ndarray:
+    """Returns the step matrix of the theory.
+
+    With `ahead`, the generator sees the discriminator that many steps later.
+    """
+    slopes = LOSSES[loss]
+    step = np.array([[1 - ratio * H * rho, -ratio * H * slopes.b], [0, 1]])
+    final, seen_by_generator = (np.linalg.matrix_power(step, n)[0] for n in (steps, steps + ahead))
+    return np.array([final, [0, 1] + H * slopes.c * seen_by_generator])
 
 
 def eigenvalues(matrix: np.ndarray) -> np.ndarray:
     return np.sort_complex(np.linalg.eigvals(matrix))
 
 
-def assert_is(measured: np.ndarray, expected: np.ndarray, off=2e-4):
-    assert measured == pytest.approx(expected, abs=off)
-    assert eigenvalues(measured) == pytest.approx(eigenvalues(expected), abs=5 * off)
+def assert_matrix_close(measured: np.ndarray, expected: np.ndarray, tolerance=2e-4):
+    assert measured == pytest.approx(expected, abs=tolerance)
+    assert eigenvalues(measured) == pytest.approx(eigenvalues(expected), abs=5 * tolerance)
 
 
 # Near the equilibrium
 
 
 @every_loss
-def test_without_a_penalty_a_step_turns_and_neither_shrinks_nor_grows(loss):
-    """rho = 0: a pair of modulus 1, and an angle whose cosine is half the trace, 1 - h^2 b c / 2."""
-    matrix, found = step_matrix(loss), LOSSES[loss]
-    assert_is(matrix, theory(loss))
+def test_step_without_penalty_is_a_rotation(loss):
+    """rho = 0: the modulus is 1, and the cosine of the angle half the trace, 1 - h^2 b c / 2."""
+    matrix, slopes = step_matrix(loss), LOSSES[loss]
+    assert_matrix_close(matrix, theoretical_step_matrix(loss))
     first, second = eigenvalues(matrix)
     assert abs(first) == pytest.approx(1, abs=1e-3)
-    turned = np.arccos(1 - H**2 * found.b * found.c / 2)
-    assert np.angle([first, second]) == pytest.approx([-turned, turned], rel=0.02)
+    angle = np.arccos(1 - H**2 * slopes.b * slopes.c / 2)
+    assert np.angle([first, second]) == pytest.approx([-angle, angle], rel=0.02)
 
 
-# R1 and R2 are weight / 2 * psi^2 each: rho = weight. A gradient penalty with target 0 has no half.
+# R1 and R2 are weight / 2 * psi^2 each, so rho = weight. A gradient penalty with target 0 lacks the 1/2.
 DAMPING = {
     ("r1(weight=1)",): 1.0,
     ("r2(weight=1)",): 1.0,
@@ -188,205 +193,215 @@ DAMPING = {
 
 @every_loss
 @pytest.mark.parametrize(("tricks", "rho"), DAMPING.items(), ids=map(" ".join, DAMPING))
-def test_zero_centred_penalties_shrink_what_every_loss_turns(loss, tricks, rho):
+def test_zero_centred_penalties_damp_every_loss(loss, tricks, rho):
     """The spectral radius is sqrt(1 - h rho) while the pair is complex: 4 b c > about rho^2."""
     matrix = step_matrix(loss, *tricks)
-    assert_is(matrix, theory(loss, rho))
+    assert_matrix_close(matrix, theoretical_step_matrix(loss, rho))
     if 4 * LOSSES[loss].b * LOSSES[loss].c > 1.2 * rho**2:
         assert np.abs(eigenvalues(matrix)) == pytest.approx([np.sqrt(1 - H * rho)] * 2, rel=1e-3)
     assert np.abs(eigenvalues(matrix)).max() < 1 - H * rho / 4
 
 
 @every_loss
-def test_too_strong_a_penalty_converges_along_a_line(loss):
+def test_strong_penalty_converges_without_rotation(loss):
     """rho^2 > 4 b c: two real eigenvalues, about 1 - h rho and 1 - h b c / rho."""
-    found = LOSSES[loss]
+    slopes = LOSSES[loss]
     slow, fast = sorted(eigenvalues(step_matrix(loss, "r1(weight=5)")).real, reverse=True)
     assert eigenvalues(step_matrix(loss, "r1(weight=5)")).imag == pytest.approx([0, 0], abs=1e-6)
-    assert 1 - slow == pytest.approx(H * found.b * found.c / 5, rel=0.06)
+    assert 1 - slow == pytest.approx(H * slopes.b * slopes.c / 5, rel=0.06)
     assert fast == pytest.approx(1 - H * 5, rel=0.03)
 
 
 @every_loss
-def test_instance_noise_damps_by_the_curvature_of_the_loss(loss):
-    """Scores psi * noise cost curvature / 2 * std^2 * psi^2: rho = std^2 (a'' + b''), which is 0 for
-    losses that are straight near their equilibrium. What is left is the error of a batch's variance.
+def test_instance_noise_damps_by_loss_curvature(loss):
+    """Noisy scores psi * noise cost curvature / 2 * std^2 * psi^2, so rho = std^2 curvature.
+
+    It is 0 for losses that are linear near the equilibrium.
+    The remaining deviation is the sampling error of the variance of a batch.
     """
     matrix = step_matrix(loss, "instance_noise(std=0.5)", batch=40_000)
-    assert_is(matrix, theory(loss, 0.25 * LOSSES[loss].curvature), off=1e-3)
+    assert_matrix_close(matrix, theoretical_step_matrix(loss, 0.25 * LOSSES[loss].curvature), tolerance=1e-3)
 
 
-STRAIGHT = [
-    "gradient_penalty(weight=1, one_sided=true)",  # slopes below 1 are free
-    "weight_clipping(limit=0.5)",  # and weights within the box
-    "gradient_clipping(norm=1)",  # and gradients below the norm
-    "ema(decay=0.9)",  # training does not see the average
+TRICKS_WITHOUT_DAMPING = [
+    "gradient_penalty(weight=1, one_sided=true)",  # gradients below norm 1 cost nothing
+    "weight_clipping(limit=0.5)",  # no effect on weights within the box
+    "gradient_clipping(norm=1)",  # no effect on gradients below the norm
+    "ema(decay=0.9)",  # training does not use the average
 ]
 
 
 @every_loss
-@pytest.mark.parametrize("trick", STRAIGHT)
-def test_what_acts_at_a_distance_leaves_the_equilibrium_as_it_is(loss, trick):
-    assert_is(step_matrix(loss, trick), theory(loss))
+@pytest.mark.parametrize("trick", TRICKS_WITHOUT_DAMPING)
+def test_inactive_tricks_leave_equilibrium_unchanged(loss, trick):
+    assert_matrix_close(step_matrix(loss, trick), theoretical_step_matrix(loss))
 
 
 @pytest.mark.parametrize("loss", ["minimax", "non_saturating"])
-def test_smoothed_labels_of_reals_do_not_damp(loss):
-    """Reals score psi * 0, whatever their target."""
-    assert_is(step_matrix(loss, "label_smoothing(real=0.8)"), theory(loss))
+def test_smoothing_real_labels_does_not_damp(loss):
+    """Reals score psi * 0 for every target."""
+    assert_matrix_close(step_matrix(loss, "label_smoothing(real=0.8)"), theoretical_step_matrix(loss))
 
 
 @every_loss
-def test_more_and_faster_turns_of_the_discriminator_do_not_damp(loss):
-    """They multiply b alone: the determinant stays 1."""
-    assert_is(step_matrix(loss, discriminator_turns=5), theory(loss, turns=5))
-    assert_is(step_matrix(loss, "ttur(ratio=4)"), theory(loss, ratio=4))
-    assert np.linalg.det(theory(loss, turns=5)) == pytest.approx(1)
+def test_more_discriminator_training_does_not_damp(loss):
+    """More steps multiply only b, so the determinant stays 1."""
+    assert_matrix_close(step_matrix(loss, discriminator_turns=5), theoretical_step_matrix(loss, steps=5))
+    assert_matrix_close(step_matrix(loss, "ttur(ratio=4)"), theoretical_step_matrix(loss, ratio=4))
+    assert np.linalg.det(theoretical_step_matrix(loss, steps=5)) == pytest.approx(1)
 
 
 @every_loss
-def test_a_generator_that_looks_ahead_is_damped(loss):
-    """After k more turns psi is by k h b theta lower: the determinant is 1 - k h^2 b c."""
-    matrix, found = step_matrix(loss, "unrolled(turns=5, order=1)"), LOSSES[loss]
-    assert_is(matrix, theory(loss, ahead=5))
-    modulus = np.sqrt(1 - 5 * H**2 * found.b * found.c)
+def test_unrolled_generator_is_damped(loss):
+    """k more steps lower psi by k h b theta, so the determinant is 1 - k h^2 b c."""
+    matrix, slopes = step_matrix(loss, "unrolled(turns=5, order=1)"), LOSSES[loss]
+    assert_matrix_close(matrix, theoretical_step_matrix(loss, ahead=5))
+    modulus = np.sqrt(1 - 5 * H**2 * slopes.b * slopes.c)
     assert np.abs(eigenvalues(matrix)) == pytest.approx([modulus] * 2, rel=1e-3)
 
 
 @every_loss
-def test_feature_matching_needs_no_discriminator_to_pull(loss):
-    """Its one feature is x itself: the generator descends weight * theta^2, and psi is left turning."""
+def test_feature_matching_pulls_without_the_discriminator(loss):
+    """The one feature is x itself, so the generator descends weight * theta^2.
+
+    The discriminator's psi has no damping.
+    """
     matrix = step_matrix(loss, "feature_matching(weight=0.5)")
     assert matrix == pytest.approx(np.array([[1, -H * LOSSES[loss].b], [0, 1 - H]]), abs=2e-4)
 
 
 @pytest.mark.parametrize("every", [2, 4])
-def test_a_lazy_penalty_damps_as_much_on_the_average(every):
-    """One step in so many has so many times its weight: the product of determinants is 1 - h every rho."""
-    task = Game("wasserstein", f"r1(weight=0.5, every={every})", psi=0.1)
-    other = Game("wasserstein", f"r1(weight=0.5, every={every})", theta=0.1)
-    ends = np.stack([task.path(every)[-1], other.path(every)[-1]], axis=1) / 0.1
+def test_lazy_penalty_damps_equally_on_average(every):
+    """Every n-th step has n times the weight: the product of determinants is 1 - h n rho."""
+    from_psi = DiracTraining("wasserstein", f"r1(weight=0.5, every={every})", psi=0.1)
+    from_theta = DiracTraining("wasserstein", f"r1(weight=0.5, every={every})", theta=0.1)
+    ends = np.stack([from_psi.path(every)[-1], from_theta.path(every)[-1]], axis=1) / 0.1
     assert np.linalg.det(ends) == pytest.approx(1 - H * every * 0.5, abs=1e-4)
 
 
-# On the way there
+# Away from the equilibrium
 
 
 @pytest.mark.parametrize("loss", ["minimax", "wasserstein", "hinge"])
-def test_alternating_turns_circle_where_the_sides_sum_is_zero(loss):
-    """Both sides have one slope f': psi^2 + theta^2 is conserved, but for what a step's length adds."""
-    far = radius(Game(loss, psi=0.5, theta=0.5).path(600))
-    assert far.min() > 0.9 * far[0]
-    assert far[-150:].max() == pytest.approx(far[:150].max(), rel=0.02)
+def test_zero_sum_losses_circle_the_equilibrium(loss):
+    """Both sides have the slope f', so psi^2 + theta^2 is conserved up to the step size."""
+    radii = radius(DiracTraining(loss, psi=0.5, theta=0.5).path(600))
+    assert radii.min() > 0.9 * radii[0]
+    assert radii[-150:].max() == pytest.approx(radii[:150].max(), rel=0.02)
 
 
 @pytest.mark.parametrize(
     ("loss", "speed"),
     [("non_saturating", 1 / 8), ("relativistic", 1 / 8), ("relativistic_average", 1 / 4)],
 )
-def test_sides_of_two_slopes_close_in_ever_more_slowly(loss, speed):
-    """b = s(t) and c = s(-t) at the score t = psi theta: d r^2 / dt = -2 t tanh(t / 2), on a circle
-    -r^4 / 8 on the average: 1 / r^2 grows by 1 / 8 in a unit of time, and no rate is reached.
+def test_non_zero_sum_losses_converge_sublinearly(loss, speed):
+    """1 / r^2 grows by a constant per unit of time, so there is no exponential rate.
+
+    At the score t = psi theta, b = s(t) and c = s(-t), so d r^2 / dt = -2 t tanh(t / 2).
+    Its average over a circle is -r^4 / 8, and 1 / r^2 grows by 1 / 8.
     """
-    far = radius(Game(loss, theta=0.6).path(700))
+    radii = radius(DiracTraining(loss, theta=0.6).path(700))
     period = round(2 * np.pi / (H * LOSSES[loss].b))
-    ends = [(far[a : a + period] ** -2.0).mean() for a in (0, len(far) - period)]
-    gone = H * (len(far) - period)
-    assert (ends[1] - ends[0]) / gone == pytest.approx(speed, rel=0.1)
+    ends = [(radii[a : a + period] ** -2.0).mean() for a in (0, len(radii) - period)]
+    elapsed = H * (len(radii) - period)
+    assert (ends[1] - ends[0]) / elapsed == pytest.approx(speed, rel=0.1)
 
 
-def test_least_squares_without_a_bias_stops_wherever_it_is():
-    """Its targets are 1 and 0, and all reals score 0: psi falls to 0, and there nothing pulls."""
-    path = Game("least_squares", psi=0.5, theta=1).path(300)
+def test_least_squares_without_bias_stops_off_equilibrium():
+    """All reals score 0 and the targets are 1 and 0: psi falls to 0, where gradients vanish."""
+    path = DiracTraining("least_squares", psi=0.5, theta=1).path(300)
     assert path[-1] == pytest.approx([0, path[200, 1]], abs=1e-6)
     assert path[-1, 1] > 1
 
 
 @every_loss
-def test_what_is_damped_arrives_at_the_rate_of_its_eigenvalues(loss):
-    expected = np.log(np.abs(eigenvalues(theory(loss, 0.8))).max())
-    far = radius(Game(loss, "r1(weight=0.8)", theta=0.2, bias=LOSSES[loss].bias).path(150))
-    steps = np.arange(len(far))
-    assert far[-1] < 0.05 * far[0]
-    assert np.polyfit(steps, np.log(far), 1)[0] == pytest.approx(expected, rel=0.1)
+def test_damped_training_converges_at_eigenvalue_rate(loss):
+    expected = np.log(np.abs(eigenvalues(theoretical_step_matrix(loss, 0.8))).max())
+    radii = radius(DiracTraining(loss, "r1(weight=0.8)", theta=0.2, bias=LOSSES[loss].bias).path(150))
+    steps = np.arange(len(radii))
+    assert radii[-1] < 0.05 * radii[0]
+    assert np.polyfit(steps, np.log(radii), 1)[0] == pytest.approx(expected, rel=0.1)
 
 
 @pytest.mark.parametrize("side", [1, -1])
-def test_weight_clipping_ends_on_the_largest_circle_in_its_box(side):
-    """Outside psi stays at the limit and theta passes 0 at speed; inside nothing damps."""
-    path = Game("wasserstein", "weight_clipping(limit=0.1)", theta=0.3 * side).path(200)
+def test_weight_clipping_ends_on_largest_inner_circle(side):
+    """Outside the box psi stays at the limit and theta passes 0; inside nothing damps."""
+    path = DiracTraining("wasserstein", "weight_clipping(limit=0.1)", theta=0.3 * side).path(200)
     assert np.abs(path[:, 0]).max() == pytest.approx(0.1)
     assert path[-80:].max(axis=0) == pytest.approx([0.1, 0.1], rel=0.1)
     assert path[-80:].min(axis=0) == pytest.approx([-0.1, -0.1], rel=0.1)
 
 
-UNIT = pytest.mark.parametrize("trick", ["gradient_penalty", "dragan"])
+unit_gradient_penalties = pytest.mark.parametrize("trick", ["gradient_penalty", "dragan"])
 
 
-@UNIT
+@unit_gradient_penalties
 @pytest.mark.parametrize(("loss", "weight"), [("wasserstein", 0.5), ("non_saturating", 0.25)])
-def test_a_weak_penalty_for_slopes_that_are_not_1_swings_for_ever(loss, weight, trick):
-    """It pushes psi away from 0 by 2 weight, and theta goes on until it pulls psi over: at
-    |theta| = 2 weight / b psi obeys l^2 + 2 weight l + b c = 0, complex for weight^2 < b c.
+def test_weak_unit_gradient_penalty_oscillates_forever(loss, weight, trick):
+    """The penalty pushes psi away from 0 by 2 weight until theta pulls it across.
+
+    At |theta| = 2 weight / b the eigenvalues of psi solve l^2 + 2 weight l + b c = 0.
+    They are complex for weight^2 < b c.
     """
-    path = Game(loss, f"{trick}(weight={weight})", theta=0.05).path(300)
+    path = DiracTraining(loss, f"{trick}(weight={weight})", theta=0.05).path(300)
     for late in (path[100:200], path[200:]):
         assert np.abs(late).max(axis=0).min() > 0.2
     assert np.diff(np.sign(path[100:]), axis=0).any(axis=0).all()  # both pass 0
 
 
-@UNIT
+@unit_gradient_penalties
 @pytest.mark.parametrize("weight", [1.5, 2])
-def test_a_strong_penalty_for_slopes_that_are_not_1_stops_beside_the_point(weight, trick):
-    """The same for weight^2 > b c: psi creeps to 0 and theta to 2 weight / b, where nothing is learned
-    until rounding throws psi over.
+def test_strong_unit_gradient_penalty_stops_off_equilibrium(weight, trick):
+    """For weight^2 > b c psi creeps to 0 and theta to 2 weight / b.
+
+    Nothing is learned there until rounding changes the sign of psi.
     """
-    path = np.abs(Game("wasserstein", f"{trick}(weight={weight})", theta=0.05).path(200))
+    path = np.abs(DiracTraining("wasserstein", f"{trick}(weight={weight})", theta=0.05).path(200))
     assert path[-1, 0] < 0.1
     assert path[-1, 1] == pytest.approx(2 * weight, rel=0.05)
 
 
-@pytest.mark.parametrize(("loss", "arrives"), [("non_saturating", True), ("wasserstein", False)])
-def test_noise_on_images_arrives_only_under_a_curved_loss(loss, arrives):
-    """rho = std^2 / 2 under the sigmoid's losses, and none under a straight one."""
-    far = radius(Game(loss, "instance_noise(std=1)", theta=0.5, batch=1024).path(250))
-    assert (far[-60:].max() < 0.1) == arrives
-    assert (far[-60:].min() > 0.3) == (not arrives)
+@pytest.mark.parametrize(("loss", "converges"), [("non_saturating", True), ("wasserstein", False)])
+def test_instance_noise_converges_only_with_curved_loss(loss, converges):
+    """rho = std^2 / 2 for losses with a sigmoid, and 0 for linear ones."""
+    radii = radius(DiracTraining(loss, "instance_noise(std=1)", theta=0.5, batch=1024).path(250))
+    assert (radii[-60:].max() < 0.1) == converges
+    assert (radii[-60:].min() > 0.3) == (not converges)
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.25, 0.5])
-def test_noise_that_fades_takes_its_damping_along(progress):
+def test_fading_noise_loses_its_damping(progress):
     """std falls linearly to 0 at `until`: rho is std^2 (1 - progress / until)^2 / 2."""
     noise = dict(batch=40_000, progress=progress)
     matrix = step_matrix("non_saturating", "instance_noise(std=1, until=0.5)", **noise)
-    assert_is(matrix, theory("non_saturating", (1 - progress / 0.5) ** 2 / 2), off=2e-3)
+    assert_matrix_close(matrix, theoretical_step_matrix("non_saturating", (1 - progress / 0.5) ** 2 / 2), tolerance=2e-3)
 
 
-def test_an_average_of_weights_is_near_the_point_that_training_circles():
-    """A mean that keeps d of itself scales a turn by a a step by (1 - d) / |1 - d exp(-ia)|."""
-    task, decay = Game("wasserstein", "ema(decay=0.99)", theta=0.5), 0.99
-    average = task.trainer.sampling_generators()[IMAGE].theta
+def test_ema_is_near_the_equilibrium():
+    """With decay d, a rotation by the angle a per step shrinks by (1 - d) / |1 - d exp(-ia)|."""
+    training, decay = DiracTraining("wasserstein", "ema(decay=0.99)", theta=0.5), 0.99
+    average = training.trainer.sampling_generators()[IMAGE].theta
     circle, means = [], []
     for number in range(900):
-        task.trainer.train_step()
-        if number >= 700:  # what the mean began with has faded to a thousandth
-            circle.append(task.place[1]), means.append(average.item())
-    turned = np.arccos(1 - H**2 / 2)
-    expected = (1 - decay) / abs(1 - decay * np.exp(-1j * turned))
+        training.trainer.train_step()
+        if number >= 700:  # the initial weights count less than a thousandth by now
+            circle.append(training.position[1]), means.append(average.item())
+    angle = np.arccos(1 - H**2 / 2)
+    expected = (1 - decay) / abs(1 - decay * np.exp(-1j * angle))
     assert max(means) / max(circle) == pytest.approx(expected, rel=0.03)
     assert expected < 0.11
 
 
-# What the report makes of it
+# Detection in the report
 
 
 @pytest.mark.parametrize(("tricks", "flagged"), [((), True), (("r1(weight=0.4)",), False)])
-def test_the_circle_is_flagged_as_an_oscillation_and_the_way_to_the_point_is_not(tricks, flagged):
-    """The fake's score psi theta turns twice a circle: in 63 steps at a rate of 0.05."""
-    task, losses = Game("wasserstein", *tricks, theta=0.5, rate=0.05), []
+def test_only_the_circle_is_flagged_as_oscillation(tricks, flagged):
+    """The fake's score psi theta has two periods per circle: 63 steps at a rate of 0.05."""
+    training, losses = DiracTraining("wasserstein", *tricks, theta=0.5, rate=0.05), []
     for number in range(1, 401):
-        task.trainer.train_step()
+        training.trainer.train_step()
         if number % 5 == 0:
-            losses.append({"step": number, **task.trainer.flush()})
+            losses.append({"step": number, **training.trainer.flush()})
     step = detect_oscillation(losses)
     assert step <= 63 if flagged else step is None

@@ -1,8 +1,8 @@
-"""Standard errors and analytic floors, against what drawing again and again tells of them.
+"""Standard errors and analytic floors against repeated sampling.
 
-The reference is held fixed, fakes are drawn anew: the mean of the errors told is compared with the
-deviation of the values (their ratio), and it is counted how often a value lies within 1.96 of its error
-from the mean of all. Floors: reals are drawn anew too, from the law of the fakes.
+For errors the reals stay fixed and the fakes are drawn anew. The mean standard error is compared with
+the standard deviation of the values, as their ratio. The coverage is the share of values within 1.96
+standard errors of the overall mean. For floors the reals are drawn anew too, from the law of the fakes.
 """
 
 import warnings
@@ -22,27 +22,27 @@ from ganbench.evaluation.metrics.base import compute_pairwise_statistics
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 
 RING = split("ring").mixture
-WEIGHTS = torch.randn(64, 5, generator=Generator().manual_seed(99))  # of a classifier of features
-SHARES = ("precision", "recall", "density", "coverage")
+CLASSIFIER_WEIGHTS = torch.randn(64, 5, generator=Generator().manual_seed(99))  # of a linear classifier of features
+PRDC = ("precision", "recall", "density", "coverage")
 MIND = "mind(directions=50)"
-FEATURES = (
+FEATURE_METRICS = (
     "fid",
     "fid_unbiased",
     "fid_infinity",
     "kid",
     "kid_subsets(subset_size=100)",
-    *SHARES,
+    *PRDC,
     MIND,
 )
-MEMORY = ("authenticity", "copying")
+MEMORISATION_METRICS = ("authenticity", "copying")
 DRAWS = 300
 
 
 def normals(count: int, random: Generator, width=8, scale=1.0, shift=0.0) -> FeatureSet:
-    """Gaussian features, the first two of them moved, and the logits of a linear classifier."""
+    """Gaussian features, the first two of them shifted, and logits of a linear classifier."""
     x = torch.randn(count, width, generator=random) * scale
     x[:, :2] += shift
-    return FeatureSet(x, 2 * x @ WEIGHTS[:width] / width**0.5)
+    return FeatureSet(x, 2 * x @ CLASSIFIER_WEIGHTS[:width] / width**0.5)
 
 
 def ring(count: int, random: Generator, shares=(1,) * 8, scale=1.0) -> FeatureSet:
@@ -52,8 +52,8 @@ def ring(count: int, random: Generator, shares=(1,) * 8, scale=1.0) -> FeatureSe
 
 
 def classes(count: int, random: Generator, shares: Tensor) -> FeatureSet:
-    known = shares.multinomial(count, True, generator=random)
-    logits = 9 * torch.nn.functional.one_hot(known, len(shares)).float()
+    labels = shares.multinomial(count, True, generator=random)
+    logits = 9 * torch.nn.functional.one_hot(labels, len(shares)).float()
     return FeatureSet(torch.zeros(count, 1), logits)
 
 
@@ -62,7 +62,7 @@ Law = Callable[[int, Generator], FeatureSet]
 
 @dataclass(frozen=True)
 class Scene:
-    """How many fakes and reals are drawn from which laws, and what is measured."""
+    """Numbers and laws of fakes and reals, and the metrics."""
 
     fakes: int
     reals: int
@@ -75,72 +75,72 @@ def wide(count, random):
     return normals(count, random, 64)
 
 
-def wide_off(count, random):
+def wide_shifted(count, random):
     return normals(count, random, 64, 0.9, 0.5)
 
 
-def evenly(count, random):
+def even_classes(count, random):
     return classes(count, random, torch.ones(200))
 
 
-def by_zipf(count, random):
+def zipf_classes(count, random):
     return classes(count, random, 1 / torch.arange(1, 201))
 
 
-def off(count, random):
+def shifted(count, random):
     return normals(count, random, scale=0.8, shift=0.5)
 
 
-def off_ring(count, random):
+def uneven_ring(count, random):
     return ring(count, random, (8, 4, 2, 1, 1, 0.5, 0.01, 0), 1.3)
 
 
-OF_FEATURES = (*FEATURES, *MEMORY, "is", "class_fid")
-OF_WIDE = (*FEATURES, *MEMORY, "is")
-OF_RING = ("high_quality", "reverse_kl", "precision", "density", "coverage")
-OF_CLASSES = ("modes", "modes(share=0.9)", "reverse_kl")
+ALL_FEATURE_METRICS = (*FEATURE_METRICS, *MEMORISATION_METRICS, "is", "class_fid")
+WIDE_METRICS = (*FEATURE_METRICS, *MEMORISATION_METRICS, "is")
+RING_METRICS = ("high_quality", "reverse_kl", "precision", "density", "coverage")
+CLASS_METRICS = ("modes", "modes(share=0.9)", "reverse_kl")
 SCENES = {
-    "same": Scene(400, 500, normals, normals, OF_FEATURES),
-    "off": Scene(400, 500, normals, off, OF_FEATURES),
-    "wide": Scene(400, 500, wide, wide, OF_WIDE),
-    "wide, off": Scene(400, 500, wide, wide_off, OF_WIDE),
-    "few": Scene(60, 400, wide, wide, ("fid",)),  # fewer than features
-    "few, off": Scene(60, 400, wide, wide_off, ("fid",)),
-    "ring": Scene(400, 500, ring, ring, (*OF_RING, "recall")),
-    "ring, off": Scene(400, 500, ring, off_ring, (*OF_RING, "modes(share=0.2)")),
-    "classes": Scene(300, 4000, evenly, evenly, OF_CLASSES),
-    "classes, off": Scene(300, 4000, evenly, by_zipf, OF_CLASSES),
+    "same": Scene(400, 500, normals, normals, ALL_FEATURE_METRICS),
+    "off": Scene(400, 500, normals, shifted, ALL_FEATURE_METRICS),
+    "wide": Scene(400, 500, wide, wide, WIDE_METRICS),
+    "wide, off": Scene(400, 500, wide, wide_shifted, WIDE_METRICS),
+    "few": Scene(60, 400, wide, wide, ("fid",)),  # fewer fakes than features
+    "few, off": Scene(60, 400, wide, wide_shifted, ("fid",)),
+    "ring": Scene(400, 500, ring, ring, (*RING_METRICS, "recall")),
+    "ring, off": Scene(400, 500, ring, uneven_ring, (*RING_METRICS, "modes(share=0.2)")),
+    "classes": Scene(300, 4000, even_classes, even_classes, CLASS_METRICS),
+    "classes, off": Scene(300, 4000, even_classes, zipf_classes, CLASS_METRICS),
 }
 CASES = [(name, metric) for name, scene in SCENES.items() for metric in scene.metrics]
 
 
 @cache
-def measured(name: str, draws: int) -> dict[str, np.ndarray]:
-    """Values and errors of fakes drawn anew [draws, 2], by metric."""
+def measure_repeatedly(name: str, draws: int) -> dict[str, np.ndarray]:
+    """Values and standard errors over repeated fakes, by metric: [draws, 2]."""
     scene, random = SCENES[name], Generator().manual_seed(7)
     real, held_out = (scene.real(scene.reals, random) for _ in range(2))
     real.held_out = lambda: held_out
     parts = {metric: METRICS.make(metric) for metric in scene.metrics}
-    found: dict[str, list[tuple[float, float]]] = {metric: [] for metric in scene.metrics}
+    pairs: dict[str, list[tuple[float, float]]] = {metric: [] for metric in scene.metrics}
     for _ in range(draws):
         fake = scene.fake(scene.fakes, random)
         compute_pairwise_statistics(parts.values(), fake, real)
         for metric, part in parts.items():
-            told = part(fake, real)
-            found[metric].append((told.value, told.standard_error))
-    return {metric: np.array(values) for metric, values in found.items()}
+            reading = part(fake, real)
+            pairs[metric].append((reading.value, reading.standard_error))
+    return {metric: np.array(values) for metric, values in pairs.items()}
 
 
-def ratio_and_cover(found: np.ndarray) -> tuple[float, float]:
-    values, errors = found.T
+def error_ratio_and_coverage(values_and_errors: np.ndarray) -> tuple[float, float]:
+    values, errors = values_and_errors.T
     near = abs(values - values.mean()) <= 1.96 * errors
     return errors.mean() / values.std(ddof=1), near.mean()
 
 
-# How far errors may be too large where that is known. Of equal laws the first derivative of a distance
-# is zero, and what is estimated of it is noise; of few fakes it is a jackknife's; of a share of the fair
-# share it is a bootstrap's, which draws noise upon noise.
-CAREFUL = {
+# The largest ratios where errors are known to be too large. For equal laws the first derivative of a
+# distance is zero, and its estimate is noise. For few fakes the error is a jackknife's.
+# For a share of the fair share it is a bootstrap's, which adds noise to noise.
+MAX_ERROR_RATIOS = {
     ("same", "fid"): 1.4,
     ("same", "fid_unbiased"): 1.4,
     ("same", "kid"): 1.4,
@@ -158,23 +158,23 @@ CAREFUL = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("scene", "metric"), CASES)
-def test_errors_are_those_of_drawing_again(scene, metric):
-    ratio, cover = ratio_and_cover(measured(scene, DRAWS)[metric])
-    assert 0.8 < ratio < CAREFUL.get((scene, metric), 1.3)
-    assert cover >= 0.88
-    if (scene, metric) not in CAREFUL and ratio < 1.1:
-        assert cover <= 0.985
+def test_errors_match_repeated_sampling(scene, metric):
+    ratio, coverage = error_ratio_and_coverage(measure_repeatedly(scene, DRAWS)[metric])
+    assert 0.8 < ratio < MAX_ERROR_RATIOS.get((scene, metric), 1.3)
+    assert coverage >= 0.88
+    if (scene, metric) not in MAX_ERROR_RATIOS and ratio < 1.1:
+        assert coverage <= 0.985
 
 
-def test_errors_are_about_those_of_drawing_again():
-    """The same at a glance: few draws, in the scene that is off, of all metrics of features."""
-    for metric, found in measured("off", 60).items():
-        ratio, cover = ratio_and_cover(found)
+def test_errors_roughly_match_repeated_sampling():
+    """A fast version: few draws in one scene, for all metrics of features."""
+    for metric, values_and_errors in measure_repeatedly("off", 60).items():
+        ratio, coverage = error_ratio_and_coverage(values_and_errors)
         assert 0.7 < ratio < 1.45, metric
-        assert cover >= 0.83, metric
+        assert coverage >= 0.83, metric
 
 
-def test_of_no_more_fakes_than_features_an_unbiased_fid_has_no_error():
+def test_unbiased_fid_error_needs_enough_fakes():
     random = Generator().manual_seed(0)
     real = wide(200, random)
     assert METRICS.make("fid_unbiased")(wide(64, random), real).standard_error is None
@@ -184,66 +184,66 @@ def test_of_no_more_fakes_than_features_an_unbiased_fid_has_no_error():
 # Recall and coverage: a jackknife in closed form
 
 
-def kth(distances, k):
+def kth_smallest(distances, k):
     return distances.topk(k, largest=False).values[:, k - 1 : k]
 
 
-def apart(x, y):
-    found = torch.cdist(x.features.double(), y.features.double())
-    return found.fill_diagonal_(torch.inf) if x is y else found
+def distances_between(x, y):
+    distances = torch.cdist(x.features.double(), y.features.double())
+    return distances.fill_diagonal_(torch.inf) if x is y else distances
 
 
-def without_each(fakes, share):
-    """A share of reals without each of the fakes in turn, by leaving it out."""
+def leave_one_out(fakes, share):
+    """The share of reals with each fake left out."""
     keep = ~torch.eye(fakes, dtype=torch.bool)
     return torch.stack([share(rows) for rows in keep])
 
 
-@pytest.mark.parametrize("law", [normals, off, wide, wide_off])
-def test_the_error_of_coverage_is_the_jackknifes_but_for_what_reals_are_by_themselves(law):
+@pytest.mark.parametrize("law", [normals, shifted, wide, wide_shifted])
+def test_coverage_error_equals_corrected_jackknife(law):
     random = Generator().manual_seed(3)
     fake, real = law(120, random), (wide if "wide" in law.__name__ else normals)(150, random)
-    inside = apart(fake, real) < kth(apart(real, real), 5).T
-    without = without_each(120, lambda rows: inside[rows].any(0).double().mean())
+    inside = distances_between(fake, real) < kth_smallest(distances_between(real, real), 5).T
+    without = leave_one_out(120, lambda rows: inside[rows].any(0).double().mean())
     jackknife = float((without - without.mean()).square().sum())
-    alone, held = (inside.sum(0) == 1).sum(), inside.any(0).sum()
+    held_once, held = (inside.sum(0) == 1).sum(), inside.any(0).sum()
     most = (held + 0.5) * (150 - held + 0.5) / 151
-    expected = (jackknife - (alone - most).clamp(min=0) / 150**2).clamp(min=0).sqrt()
-    told = METRICS.make("coverage")(fake, real).standard_error
-    assert told == pytest.approx(float(expected), rel=1e-6)
+    expected = (jackknife - (held_once - most).clamp(min=0) / 150**2).clamp(min=0).sqrt()
+    error = METRICS.make("coverage")(fake, real).standard_error
+    assert error == pytest.approx(float(expected), rel=1e-6)
 
 
-@pytest.mark.parametrize("law", [normals, off, wide, wide_off])
-def test_the_error_of_recall_is_no_more_than_the_jackknifes(law):
-    """And not far below: it leaves out reals that several balls hold when all reach further."""
+@pytest.mark.parametrize("law", [normals, shifted, wide, wide_shifted])
+def test_recall_error_is_below_jackknife(law):
+    """It is not far below: reals in several balls are ignored when all balls grow."""
     random = Generator().manual_seed(3)
     fake, real = law(120, random), (wide if "wide" in law.__name__ else normals)(150, random)
-    within, across = apart(fake, fake), apart(fake, real)
+    within, across = distances_between(fake, fake), distances_between(fake, real)
 
     def recall(rows):
-        return (across[rows] <= kth(within[rows][:, rows], 3)).any(0).double().mean()
+        return (across[rows] <= kth_smallest(within[rows][:, rows], 3)).any(0).double().mean()
 
-    without = without_each(120, recall)
+    without = leave_one_out(120, recall)
     jackknife = float((without - without.mean()).square().sum()) ** 0.5
-    found = METRICS.make("recall")(fake, real)
-    assert found.value == pytest.approx(float(recall(torch.ones(120, dtype=torch.bool))))
-    assert 0.4 * jackknife < found.standard_error < jackknife
+    reading = METRICS.make("recall")(fake, real)
+    assert reading.value == pytest.approx(float(recall(torch.ones(120, dtype=torch.bool))))
+    assert 0.4 * jackknife < reading.standard_error < jackknife
 
 
-def test_shares_of_all_or_of_too_few_fakes_have_an_error_or_none_but_never_nan():
+def test_prdc_errors_are_never_nan():
     x = FeatureSet(torch.arange(12.0)[:, None])
-    for metric in SHARES:
+    for metric in PRDC:
         for count in (6, 7, 12):
             error = METRICS.make(metric)(FeatureSet(x.features[:count].clone()), x).standard_error
             assert error is None or 0 <= error < 1
     fake = FeatureSet(x.features[:4].clone())
-    assert METRICS.make("recall")(fake, x).standard_error is None  # there is no fourth neighbour
+    assert METRICS.make("recall")(fake, x).standard_error is None  # a fourth neighbour is missing
 
 
 # Floors
 
 
-def thousand(count: int, random: Generator) -> FeatureSet:
+def thousand_modes(count: int, random: Generator) -> FeatureSet:
     """Points at the centres of a mixture of 1,000 modes."""
     centres = torch.stack([torch.arange(1000.0), torch.zeros(1000)], 1)
     return FeatureSet(
@@ -251,9 +251,9 @@ def thousand(count: int, random: Generator) -> FeatureSet:
     )
 
 
-def test_golden_floors():
-    every = FeatureSet(torch.zeros(1000, 1), torch.eye(1000))
-    assert METRICS.make("modes").expected_floor(every, 1000) == pytest.approx(632.305, abs=1e-3)
+def test_floors_equal_golden_values():
+    all_classes = FeatureSet(torch.zeros(1000, 1), torch.eye(1000))
+    assert METRICS.make("modes").expected_floor(all_classes, 1000) == pytest.approx(632.305, abs=1e-3)
     points = ring(10, Generator())
     assert METRICS.make("high_quality").expected_floor(points, 1) == pytest.approx(
         0.988891, abs=1e-6
@@ -266,17 +266,17 @@ def test_golden_floors():
         assert METRICS.make(metric).expected_floor(many, 10) == floor
 
 
-def test_reverse_kl_of_perfect_stacked_digits():
+def test_reverse_kl_matches_perfect_stacked_digits():
     """26,000 samples of 1,000 modes: 0.01921 ± 0.0009."""
     random = Generator().manual_seed(0)
-    found = [METRICS.make("reverse_kl")(x, x) for x in (thousand(26_000, random) for _ in range(2))]
-    floor = METRICS.make("reverse_kl").expected_floor(thousand(10, random), 26_000)
+    readings = [METRICS.make("reverse_kl")(x, x) for x in (thousand_modes(26_000, random) for _ in range(2))]
+    floor = METRICS.make("reverse_kl").expected_floor(thousand_modes(10, random), 26_000)
     assert floor == pytest.approx(0.01921, abs=2e-4)
-    assert [told.value for told in found] == pytest.approx([floor] * 2, abs=4 * 0.0009)
-    assert [told.standard_error for told in found] == pytest.approx([0.0009] * 2, rel=0.2)
+    assert [reading.value for reading in readings] == pytest.approx([floor] * 2, abs=4 * 0.0009)
+    assert [reading.standard_error for reading in readings] == pytest.approx([0.0009] * 2, rel=0.2)
 
 
-FLOORS = {  # metric: the law, fakes, reals, and by how much of itself the theory may be off
+FLOOR_CASES = {  # metric: law, fakes, reals, relative tolerance of the theory
     "fid": (normals, 400, 500, 0.03),
     "fid_unbiased": (normals, 400, 500, 0.03),
     "fid_infinity": (lambda n, random: normals(n, random, 4), 1000, 500, 0.03),
@@ -286,7 +286,7 @@ FLOORS = {  # metric: the law, fakes, reals, and by how much of itself the theor
     "density": (normals, 200, 300, 0),
     "coverage": (normals, 200, 300, 0),
     "coverage(k=2)": (wide, 300, 200, 0),
-    "authenticity": (normals, 200, 300, 0.01),  # of one real less
+    "authenticity": (normals, 200, 300, 0.01),  # one real fewer
     "copying": (normals, 200, 300, 0),
     "high_quality": (ring, 200, 20, 0),
     "modes": (ring, 20, 20, 0),
@@ -295,58 +295,58 @@ FLOORS = {  # metric: the law, fakes, reals, and by how much of itself the theor
 }
 
 
-def drawn_twice(
+def mean_value_and_floor(
     metric: str, law: Law, fakes: int, reals: int, draws: int
 ) -> tuple[float, float, float]:
-    """The mean value of a perfect sampler, its error, and the mean floor, over reals drawn anew."""
-    part, random, found = METRICS.make(metric), Generator().manual_seed(5), []
+    """Mean value of a perfect sampler, its standard error, and the mean floor."""
+    part, random, pairs = METRICS.make(metric), Generator().manual_seed(5), []
     for _ in range(draws):
         fake, real, held_out = (law(count, random) for count in (fakes, reals, reals))
         real.held_out = lambda held_out=held_out: held_out
-        found.append((part(fake, real).value, part.expected_floor(real, fakes)))
-    values, floors = np.array(found).T
+        pairs.append((part(fake, real).value, part.expected_floor(real, fakes)))
+    values, floors = np.array(pairs).T
     return values.mean(), (values - floors).std(ddof=1) / draws**0.5, floors.mean()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("metric", FLOORS)
-def test_floors_are_what_perfect_samplers_score(metric):
-    law, fakes, reals, tolerance = FLOORS[metric]
-    value, error, floor = drawn_twice(metric, law, fakes, reals, 400)
+@pytest.mark.parametrize("metric", FLOOR_CASES)
+def test_floors_equal_scores_of_perfect_samplers(metric):
+    law, fakes, reals, tolerance = FLOOR_CASES[metric]
+    value, error, floor = mean_value_and_floor(metric, law, fakes, reals, 400)
     assert abs(value - floor) < 4 * error + tolerance * abs(floor)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("metric", ["modes", "modes(share=0.9)", "reverse_kl"])
-@pytest.mark.parametrize("law", [evenly, by_zipf])
-def test_floors_of_classes_are_what_perfect_samplers_score(metric, law):
-    """Their shares are those of the reals, which are themselves a sample: that is worth a few hundredths."""
-    value, error, floor = drawn_twice(metric, law, 300, 8000, 100)
+@pytest.mark.parametrize("law", [even_classes, zipf_classes])
+def test_class_floors_equal_scores_of_perfect_samplers(metric, law):
+    """Class shares come from a sample of reals, which allows a deviation of a few percent."""
+    value, error, floor = mean_value_and_floor(metric, law, 300, 8000, 100)
     assert abs(value - floor) < 4 * error + 0.04 * floor
 
 
 @pytest.mark.parametrize("metric", ["density", "coverage", "kid", "copying", "authenticity"])
-def test_floors_are_about_what_perfect_samplers_score(metric):
-    law, fakes, reals, tolerance = FLOORS[metric]
-    value, error, floor = drawn_twice(metric, law, fakes, reals, 40)
+def test_floors_roughly_equal_perfect_sampler_scores(metric):
+    law, fakes, reals, tolerance = FLOOR_CASES[metric]
+    value, error, floor = mean_value_and_floor(metric, law, fakes, reals, 40)
     assert abs(value - floor) < 4 * error + tolerance * abs(floor)
 
 
-def test_floors_say_nothing_where_theory_does_not_hold():
+def test_floors_are_none_outside_theory():
     random = Generator().manual_seed(0)
     real = normals(2000, random)
     assert (
         METRICS.make("fid_unbiased").expected_floor(real, 31) is None
-    )  # fewer than four a feature
+    )  # fewer than four per feature
     assert METRICS.make("fid_unbiased").expected_floor(real, 32) > 0
     assert (
         METRICS.make("fid_infinity").expected_floor(real, 319) is None
-    )  # in the smallest of its sizes
+    )  # at its smallest size
     assert METRICS.make("fid_infinity").expected_floor(real, 320) > 0
 
 
 @pytest.fixture(autouse=True)
-def no_division_by_zero():
+def runtime_warnings_are_errors():
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         yield

@@ -1,1 +1,1 @@
-"""The history of measurements: how each benchmark went over revisions, on each class of machine."""
+"""The history of measurements: each benchmark over revisions, per machine class."""

@@ -1,11 +1,14 @@
-"""Change points: where a series of measurements went over to another level.
+"""Detects change points: positions where a series of measurements moves to another level.
 
-The optimal segmentation under a penalty a change (PELT, Killick et al., 2012) by a kernel (KernelCPD,
-Arlot et al., 2019), as the library `ruptures` computes it. Values are taken as logarithms where all are
-above 0, and in units of their noise: 1.4826 MAD of their differences / √2, which steps hardly touch.
-A Gaussian kernel, unlike squares, does not count how far out an outlier lies; as it sees a change of
-the spread too, a change is told only if the medians beside it differ for sure. Penalty and kernel were
-chosen by simulation, see `operating`; that noise is independent is assumed: drift is told as steps.
+The segmentation is optimal under a penalty per change point (PELT, Killick et al., 2012) and a kernel
+cost (KernelCPD, Arlot et al., 2019). The library `ruptures` computes it. If all values are positive,
+their logarithms are used. Values are scaled by their noise, 1.4826 MAD of their differences / √2,
+because single steps hardly affect that estimate.
+
+The kernel is Gaussian: in contrast to a squared error, it bounds the influence of an outlier. It also
+reacts to changes of the spread. A change is therefore reported only if the medians on both sides differ
+clearly. Penalty and kernel were chosen by simulation, see `detector_error_rates`. The method assumes
+independent noise, so it reports a drift as steps.
 """
 
 import importlib
@@ -19,13 +22,11 @@ from ganbench.errors import GanbenchError
 
 Values = NDArray[np.float64]
 
-KERNEL_GAMMA = 0.1  # its gamma: values a few times the noise apart count as unlike
-CHANGE_PENALTY = 1.5  # a change must gain so much
-MIN_CHANGE_IN_NOISE = 2.5  # standard errors between two medians that are two levels
-MIN_LEVEL_POINTS = 3  # points a level; one or two that are off are no level yet
-MIN_RELATIVE_NOISE = (
-    1e-3  # the least noise, of the level: what is always the same is never exactly that
-)
+KERNEL_GAMMA = 0.1  # gamma of the kernel: values a few noise units apart count as dissimilar
+CHANGE_PENALTY = 1.5  # minimum gain of the cost per change point
+MIN_CHANGE_IN_NOISE = 2.5  # minimum standard errors between two medians
+MIN_LEVEL_POINTS = 3  # minimum points per level; one or two outliers are no level
+MIN_RELATIVE_NOISE = 1e-3  # lower bound of the noise, relative to the level
 
 
 class DetectorNotInstalled(GanbenchError, RuntimeError):
@@ -33,7 +34,10 @@ class DetectorNotInstalled(GanbenchError, RuntimeError):
 
 
 def find_change_points(values: Sequence[float] | Values) -> list[int]:
-    """The place of the first value of each new level, in order; raises NotDownloaded without `ruptures`."""
+    """Returns the index of the first value of each new level, in order.
+
+    Raises DetectorNotInstalled without `ruptures`.
+    """
     library = import_detector()
     if len(values) < 2 * MIN_LEVEL_POINTS:
         return []
@@ -47,7 +51,7 @@ def find_change_points(values: Sequence[float] | Values) -> list[int]:
 
 
 def has_level_change(before: Values, after: Values) -> bool:
-    """Do their medians, by more than the noise, which is 1, makes of so few?"""
+    """Returns whether the medians differ by more than noise of standard deviation 1 explains."""
     error = np.sqrt(1 / len(before) + 1 / len(after))
     return bool(abs(np.median(after) - np.median(before)) > MIN_CHANGE_IN_NOISE * error)
 
@@ -57,12 +61,12 @@ def import_detector() -> ModuleType:
         return importlib.import_module("ruptures")
     except ImportError:
         raise DetectorNotInstalled(
-            "change points are not looked for: `pip install ruptures` does it, on Python before 3.14"
+            "change points were not searched for: run `pip install ruptures` (Python before 3.14)"
         ) from None
 
 
 def in_units_of_noise(values: Values) -> Values:
-    """Distances from the median, in units of the noise."""
+    """Returns the differences from the median, in units of the noise."""
     positive = bool((values > 0).all())
     values = np.log(values) if positive else values / (np.abs(values).max() or 1.0)
     level = 1.0 if positive else float(np.median(np.abs(values)))
@@ -71,7 +75,7 @@ def in_units_of_noise(values: Values) -> Values:
 
 
 def estimate_noise(values: Values) -> float:
-    """The standard deviation of a normal distribution whose differences have the same MAD."""
+    """Estimates the standard deviation from the MAD of the differences, for normal noise."""
     differences = np.diff(values)
     spread = np.median(np.abs(differences - np.median(differences)))
     return float(1.4826 * spread / np.sqrt(2))

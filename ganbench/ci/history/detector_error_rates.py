@@ -1,6 +1,6 @@
-"""Operating characteristics of the detector: how often it errs, and how soon and often it finds a step.
+"""Simulates the detector's false alarm rates, detection rates and detection delays.
 
-`python -m ganbench.ci.history.detector_error_rates` simulates them from fixed seeds, in some 20 seconds:
+`python -m ganbench.ci.history.detector_error_rates` uses fixed seeds and takes about 20 seconds:
 
     noise of 5 %   flat: 15 points    30    60
     normal         alarms:     2.5%    1.8%    1.7%
@@ -12,10 +12,12 @@
     t(3)       found within 12:   60%    99%   100%
     t(3)       points, median:    10      3      2
 
-So a trend is a hint where to look, and no gate: looked at after each point from the 30th to the 60th, a
-flat series of normal noise alarms at some time in 14 %; where noise becomes three times as large and
-the level stays, 35 % alarm. Squares in place of the kernel, at penalties 12 to 16 times the variance,
-find steps no sooner, and alarm on 60 flat points in 3 to 1 % with normal noise, in 28 to 18 % with t(3).
+A change point is therefore a hint, not a gate. A monitor tests
+a series again after each point from the 30th to the 60th. With normal noise, 14 % of flat series then
+raise an alarm at some time. If the noise becomes
+three times as large at a constant level, 35 % raise an alarm. A squared error instead of the kernel, at
+penalties of 12 to 16 times the variance, finds steps no sooner. On 60 flat points it raises alarms in
+3 to 1 % of the series with normal noise, and in 28 to 18 % with t(3).
 """
 
 import sys
@@ -26,9 +28,9 @@ import numpy as np
 
 from .change_points import Values, find_change_points
 
-RELATIVE_NOISE = 0.05  # standard deviation, of the level
-BEFORE, WITHIN = 30, 12  # points before a step, and those after it that it may take
-MAX_PLACE_ERROR = 2  # a step is found if a change point lies so near to it
+RELATIVE_NOISE = 0.05  # standard deviation, relative to the level
+BEFORE, WITHIN = 30, 12  # points before a step, and points after it for its detection
+MAX_PLACE_ERROR = 2  # maximum distance between a step and its change point, in points
 Draw = Callable[[np.random.Generator, int], Values]
 
 
@@ -37,12 +39,15 @@ def draw_normal_noise(rng: np.random.Generator, count: int) -> Values:
 
 
 def draw_heavy_tailed_noise(rng: np.random.Generator, count: int) -> Values:
-    """Student's t with 3 degrees of freedom, of standard deviation 1."""
+    """Draws from Student's t with 3 degrees of freedom, scaled to standard deviation 1."""
     return rng.standard_t(3, count) / np.sqrt(3)
 
 
 def draw_drifting_noise(rng: np.random.Generator, count: int) -> Values:
-    """Half of the variance is a slow drift, AR(1) with 0.8: not what the detector assumes."""
+    """Draws noise with half of its variance from a slow AR(1) drift (coefficient 0.8).
+
+    This violates the detector's assumption of independent noise.
+    """
     drift, steps = rng.standard_normal(count), rng.standard_normal(count)
     for n in range(1, count):
         drift[n] = 0.8 * drift[n - 1] + 0.6 * steps[n]
@@ -57,13 +62,13 @@ NOISE_DRAWS: dict[str, Draw] = {
 
 
 def draw_series(rng: np.random.Generator, draw: Draw, count: int, step: float = 0.0) -> Values:
-    """Around 1, and around 1 + step after the first BEFORE points; above 0."""
+    """Draws a positive series around 1, and around 1 + step after the first BEFORE points."""
     level = np.where(np.arange(count) < BEFORE, 1.0, 1.0 + step)
     return level * np.maximum(1 + RELATIVE_NOISE * draw(rng, count), 0.05)
 
 
 def false_alarm_share(draw: Draw, count: int, times: int, seed: int = 0) -> float:
-    """The share of flat series in which it finds any change."""
+    """Returns the share of flat series with at least one change point."""
     rng = np.random.default_rng(seed)
     return (
         sum(bool(find_change_points(draw_series(rng, draw, count))) for _ in range(times)) / times
@@ -71,7 +76,7 @@ def false_alarm_share(draw: Draw, count: int, times: int, seed: int = 0) -> floa
 
 
 def detection_delays(draw: Draw, step: float, times: int, seed: int = 1) -> list[int | None]:
-    """After how many points of the new level it finds a step, looking at each; None for not at all."""
+    """Returns the detection delay of each series, in points of the new level; None if missed."""
     rng = np.random.default_rng(seed)
     return [detection_delay(draw_series(rng, draw, BEFORE + WITHIN, step)) for _ in range(times)]
 

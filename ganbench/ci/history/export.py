@@ -1,12 +1,12 @@
-"""The last value of each series in others' formats: Bencher's, and that of pytest-benchmark.
+"""Exports the last value of each series to the formats of Bencher and pytest-benchmark.
 
-Neither says of a value on which machine it was measured, so a file is of one class of machine.
+Neither format records the machine of a value, so a file holds values of one machine class only.
 
-Bencher Metric Format (https://bencher.dev/docs/reference/bencher-metric-format) has measures a
-benchmark: seconds become `latency` in its nanoseconds, `…/s` is `throughput`, bytes are `memory`; a
-value without a unit is named by what follows the last `: ` of its benchmark, as `fid`, or else `value`.
-pytest-benchmark knows seconds alone; all of its statistics are the one value, and the interval, the
-unit and the revision lie in `extra_info`.
+Bencher Metric Format (https://bencher.dev/docs/reference/bencher-metric-format) has named measures per
+benchmark. Seconds become `latency` in nanoseconds, `…/s` becomes `throughput`, and bytes become
+`memory`. The measure of a value without a unit is the text after the last `: ` of its benchmark (such
+as `fid`), or else `value`. The format of pytest-benchmark only has seconds. All of its statistics are
+set to the one value. The interval, the unit and the revision are in `extra_info`.
 """
 
 import re
@@ -20,15 +20,15 @@ from .series import Series
 from .summary import format_date
 
 Document = dict[str, Any]
-NANOSECONDS_PER_SECOND = 1e9  # a second
-PYTEST_BENCHMARK_VERSION = "5.1.0"  # of pytest-benchmark, whose files these are like
+NANOSECONDS_PER_SECOND = 1e9  # nanoseconds
+PYTEST_BENCHMARK_VERSION = "5.1.0"  # the version of pytest-benchmark with this file format
 
 
-def to_bencher(found: Sequence[Series]) -> Document:
-    """`{benchmark: {measure: {"value": …, "lower_value": …, "upper_value": …}}}`."""
+def to_bencher(series: Sequence[Series]) -> Document:
+    """Returns `{benchmark: {measure: {"value": …, "lower_value": …, "upper_value": …}}}`."""
     return {
         each.benchmark: {bencher_measure(each.last_entry): bencher_metric(each.last_entry)}
-        for each in found
+        for each in series
     }
 
 
@@ -49,11 +49,16 @@ def bencher_metric(entry: HistoryEntry) -> Document:
     return {name: scale * value for name, value in values.items() if value is not None}
 
 
-def to_pytest_benchmark(found: Sequence[Series]) -> Document:
-    """One run, of the revision that was measured last; series that are not in seconds are left out."""
-    timed = [each.last_entry for each in found if each.last_entry.unit == "s"]
+def to_pytest_benchmark(series: Sequence[Series]) -> Document:
+    """Returns one run, at the last measured revision, with the series in seconds.
+
+    Raises ValueError if no series is in seconds.
+    """
+    timed = [each.last_entry for each in series if each.last_entry.unit == "s"]
     if not timed:
-        raise ValueError("pytest-benchmark knows seconds alone, and no series is in seconds")
+        raise ValueError(
+            "the format of pytest-benchmark only has seconds, and no series is in seconds"
+        )
     latest = max(timed, key=lambda entry: entry.time)
     return {
         "machine_info": machine_info(latest.machine),
@@ -65,7 +70,7 @@ def to_pytest_benchmark(found: Sequence[Series]) -> Document:
 
 
 def machine_info(machine: str) -> Document:
-    """Of the keys that the tool reads, those that a class of machine tells."""
+    """Returns the keys that pytest-benchmark reads, filled in from the machine class."""
     architecture, _, rest = machine.partition(", ")
     return {
         "node": machine,
@@ -106,7 +111,7 @@ def benchmark_record(entry: HistoryEntry) -> Document:
 
 
 def statistics_record(entry: HistoryEntry) -> Document:
-    """All from one value: how its windows spread is not in the history."""
+    """Returns statistics from one value, because the history has no spread of the windows."""
     value = entry.value
     same = ("min", "max", "mean", "median", "q1", "q3", "ld15iqr", "hd15iqr")
     none = ("stddev", "iqr", "iqr_outliers", "stddev_outliers")
@@ -122,7 +127,7 @@ def statistics_record(entry: HistoryEntry) -> Document:
 
 
 def iso_timestamp(seconds: float) -> str:
-    """As ISO 8601 in UTC."""
+    """Formats a time as ISO 8601 in UTC."""
     try:
         return datetime.fromtimestamp(seconds, UTC).isoformat()
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""The history as a page: one file with a plot a series, which needs no network and no script."""
+"""Renders the history as one HTML file with a plot per series, without network or scripts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from .summary import (
     summarize_series,
 )
 
-WIDTH, HEIGHT = 640, 190  # of the plot within its axes, in the SVG's units
-MAX_LABEL_CHARACTERS = 12  # letters of a revision that are drawn; all of it stands below
-MAX_TEXT_CHARACTERS = 200  # values in the table under a plot; the last ones
+WIDTH, HEIGHT = 640, 190  # size of the plot area, in units of the SVG
+MAX_LABEL_CHARACTERS = 12  # maximum length of a revision in the plot; the table has all of it
+MAX_TEXT_CHARACTERS = 200  # maximum rows of the table under a plot; the last values
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class PlotDot:
 
 @dataclass(frozen=True)
 class ChangeMark:
-    """A change point: a line across the plot, and the revision at its top."""
+    """A change point: a vertical line with the revision at its top."""
 
     x: float
     name: str
-    row: int  # names of neighbours stand in two rows
+    row: int  # 0 or 1: neighbouring names alternate between two rows
     verdict: str
     acknowledged: bool
     title: str
@@ -50,28 +50,28 @@ class ChangeMark:
 
 @dataclass(frozen=True)
 class SeriesPlot:
-    """One series as the template draws it."""
+    """One series in the form that the template needs."""
 
     anchor: str
     series: Series
-    about: str  # the plot in words
+    about: str  # text alternative of the plot
     last: str
     change: str
     dots: list[PlotDot]
-    levels: list[tuple[float, float, float]]  # from x to x at y
+    levels: list[tuple[float, float, float]]  # first x, last x, y
     marks: list[ChangeMark]
     sentences: list[str]
     ticks: list[tuple[float, str]]
     rows: list[tuple[str, ...]]
 
 
-def render_history_page(found: Sequence[Series], notes: Sequence[str] = ()) -> str:
-    """The whole file."""
+def render_history_page(series: Sequence[Series], notes: Sequence[str] = ()) -> str:
+    """Returns the whole HTML file."""
     environment_with_templates = template_environment().overlay(
         loader=PackageLoader(__name__.rpartition(".")[0])
     )
-    plots = [make_plot(each, n) for n, each in enumerate(found)]
-    machines = list(dict.fromkeys(each.machine for each in found))
+    plots = [make_plot(each, n) for n, each in enumerate(series)]
+    machines = list(dict.fromkeys(each.machine for each in series))
     return environment_with_templates.get_template("history.html").render(
         groups={name: [p for p in plots if p.series.machine == name] for name in machines},
         width=WIDTH,
@@ -79,7 +79,7 @@ def render_history_page(found: Sequence[Series], notes: Sequence[str] = ()) -> s
         notes=notes,
         caution=TREND_CAUTION,
         version=__version__,
-        counts=(len(plots), sum(len(each.changes) for each in found)),
+        counts=(len(plots), sum(len(each.changes) for each in series)),
     )
 
 
@@ -104,7 +104,7 @@ def make_plot(series: Series, number: int) -> SeriesPlot:
 
 
 def series_axis(series: Series) -> PercentAxis:
-    """Over all values and intervals; logarithmic where they differ by a factor of ten."""
+    """Returns an axis over all values and intervals, logarithmic if they span a factor of ten."""
     ends = [e for entry in series.entries for e in (entry.value, entry.low, entry.high)]
     finite_ends = [end for end in ends if end is not None]
     low, high, unit = min(finite_ends), max(finite_ends), series.last_entry.unit
@@ -113,14 +113,14 @@ def series_axis(series: Series) -> PercentAxis:
         return make_axis(
             axis, logarithmic_ticks(axis.low, axis.high), lambda v: format_with_unit(v, unit)
         )
-    # a tenth of the level at least: noise must not look like mountains
+    # cover at least a tenth of the level, so that noise does not look large
     space = max(0.08 * (high - low), 0.05 * abs(high) - (high - low) / 2) or 1.0
     axis = PercentAxis(low - space, high + space, False)
     return make_axis(axis, linear_ticks(axis.low, axis.high), lambda v: format_with_unit(v, unit))
 
 
 def x_of_place(place: float, series: Series) -> float:
-    """The x of a value: all are equally far apart, and half of that from the sides."""
+    """Returns the x of a value; values are equally spaced, with half a space at both sides."""
     return round(WIDTH * (place + 0.5) / len(series.entries), 1)
 
 

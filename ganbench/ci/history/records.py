@@ -1,10 +1,10 @@
-"""Records of the history: JSON lines that are only ever appended, measurements and acknowledgements.
+"""History records: append-only JSON lines of measurements and acknowledgements.
 
     {"schema": 1, "benchmark": …, "machine": …, "value": …, "unit": …, "direction": …, "revision": …,
      "time": …, "software": …, "low": …, "high": …, "count": …}
     {"schema": 1, "acknowledge": {"benchmark": …, "machine": …, "revision": …}, "reason": …, "time": …}
 
-Such a file may lie in git: lines that two branches appended can be merged by keeping both
+The file can be kept in git. Lines from two branches merge by keeping both
 (`history.jsonl merge=union` in .gitattributes).
 """
 
@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 HISTORY_SCHEMA = 1
-ENTRY_DIRECTIONS = ("lower", "higher")  # which is better
+ENTRY_DIRECTIONS = ("lower", "higher")  # the better direction
 UNKNOWN_REVISION = "unknown"
 MAX_ABS_VALUE = 1e300
 
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One measurement: the value, the interval that it surely lies in, and of how many it is made."""
+    """One measurement: its value, its interval, and the number of measurements behind it."""
 
     benchmark: str
-    machine: str  # its class, see ganbench.ci.machine
+    machine: str  # machine class, see ganbench.ci.machine
     value: float
     unit: str
     direction: str  # lower or higher is better
@@ -42,7 +42,7 @@ class HistoryEntry:
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """Somebody's word that the change from this revision on is known, and why it may stay."""
+    """The acceptance of a change at a revision, with the reason."""
 
     benchmark: str
     machine: str
@@ -57,7 +57,7 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 @dataclass(frozen=True)
 class HistoryFile:
-    """What a file holds, in its order, and sentences on what it holds besides."""
+    """The records of a file in their order, and sentences about its other lines."""
 
     entries: list[HistoryEntry]
     acknowledgements: list[Acknowledgement]
@@ -65,14 +65,14 @@ class HistoryFile:
 
 
 def append_entries(path: Path, entries: Iterable[HistoryEntry]) -> None:
-    """Adds measurements, all or none of them; raises ValueError at what is none."""
+    """Appends measurements, all or none; raises ValueError for an invalid one."""
     append_record_lines(
         path, [{"schema": HISTORY_SCHEMA, **asdict(check_record(entry))} for entry in entries]
     )
 
 
 def append_acknowledgements(path: Path, acknowledgements: Iterable[Acknowledgement]) -> None:
-    """Adds acknowledgements; raises ValueError at one without a reason."""
+    """Appends acknowledgements; raises ValueError for an invalid one, as without a reason."""
     lines = []
     for each in acknowledgements:
         about = asdict(check_record(each))
@@ -84,7 +84,7 @@ def append_acknowledgements(path: Path, acknowledgements: Iterable[Acknowledgeme
 
 
 def append_record_lines(path: Path, lines: list[dict[str, Any]]) -> None:
-    """Appends in one call of the system, which no other writer comes between."""
+    """Appends all lines in a single write, so that lines of other writers do not interleave."""
     if not lines:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def append_record_lines(path: Path, lines: list[dict[str, Any]]) -> None:
 
 
 def has_torn_end(path: Path) -> bool:
-    """Did a crash leave a last line without its end? The next one must not go on in it."""
+    """Returns whether the last line lacks its newline, as after a crash."""
     with open(path, "rb") as file:
         if not file.seek(0, os.SEEK_END):
             return False
@@ -105,17 +105,20 @@ def has_torn_end(path: Path) -> bool:
 
 
 def read_entries(path: Path) -> list[HistoryEntry]:
-    """The measurements of a file in its order; none if there is no such file."""
+    """Returns the measurements of a file in their order; an empty list without the file."""
     return read_history(path).entries
 
 
 def read_history(path: Path) -> HistoryFile:
-    """All of a file. Lines that are no record are left out and counted; a torn last one is no error."""
+    """Reads a history file.
+
+    Invalid lines are skipped and counted. An incomplete last line is not an error.
+    """
     try:
         *lines, last = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         lines, last = [], b""
-    if parse_record(last)[0]:  # whole, but for its end
+    if parse_record(last)[0]:  # complete except for its newline
         lines.append(last)
     records: list[Record] = []
     wrong: Counter[str] = Counter()
@@ -135,10 +138,10 @@ def read_history(path: Path) -> HistoryFile:
 def describe_wrong_lines(path: Path, wrong: Counter[str]) -> list[str]:
     sentences = []
     if count := wrong["none"]:
-        sentences.append(f"{path}: {format_line_count(count)} no record and left out")
+        sentences.append(f"{path}: {format_line_count(count)} invalid and skipped")
     if count := wrong["later"]:
         sentences.append(
-            f"{path}: {format_line_count(count)} of a later ganbench; what it added is not shown"
+            f"{path}: {format_line_count(count)} from a later ganbench; new fields are not shown"
         )
     return sentences
 
@@ -148,7 +151,7 @@ def format_line_count(count: int) -> str:
 
 
 def parse_record(line: bytes) -> tuple[Record | None, bool]:
-    """The record of a line, if it is one, and whether it holds what only a later ganbench knows."""
+    """Returns a line's record (None if invalid), and whether it is from a later ganbench."""
     try:
         content = json.loads(line)
         schema = content["schema"]
@@ -168,7 +171,7 @@ def parse_record(line: bytes) -> tuple[Record | None, bool]:
 
 
 def check_record(record: AnyRecord) -> AnyRecord:
-    """The same one; raises ValueError if it could not be shown."""
+    """Returns the record unchanged; raises ValueError if a field is invalid."""
     for name, value in asdict(record).items():
         check_field(name, value)
     if isinstance(record, HistoryEntry):
@@ -179,13 +182,13 @@ def check_record(record: AnyRecord) -> AnyRecord:
 
 
 def check_field(name: str, value: object) -> None:
-    """Raises ValueError if that field of a record can have no such value."""
+    """Raises ValueError if a field of a record cannot have this value."""
     if name in ("value", "time") or (name in ("low", "high") and value is not None):
         if not is_safe_number(value):
             raise ValueError(f"{name} is {value!r}: give a finite number")
     elif name == "count":
         if type(value) is not int or value < 1:
-            raise ValueError(f"count is {value!r}: give how many the value is made of, 1 or more")
+            raise ValueError(f"count is {value!r}: give the number of measurements, 1 or more")
     elif name == "direction":
         if value not in ENTRY_DIRECTIONS:
             raise ValueError(f"direction is {value!r}: give lower or higher, whichever is better")
@@ -194,18 +197,21 @@ def check_field(name: str, value: object) -> None:
     elif not isinstance(value, str) or not (value.strip() or name in ("unit", "software")):
         raise ValueError(f"{name} is {value!r}: give a text that is not empty")
     else:
-        value.encode()  # half a surrogate pair, which JSON can hold, could not be printed
+        value.encode()  # raises for a lone surrogate, which JSON can hold but no output can print
 
 
 def is_safe_number(value: object) -> bool:
-    """Finite, and so are sums and differences of a few such."""
+    """Returns whether a value is a number so small that sums of a few stay finite."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= MAX_ABS_VALUE
 
 
 def current_revision(folder: Path) -> str:
-    """Twelve digits of the hash of what is checked out there, with a + if a tracked file differs from it."""
+    """Returns 12 digits of the hash of the commit that is checked out in a folder.
+
+    A `+` follows if a tracked file has changes. Returns UNKNOWN_REVISION outside a git repository.
+    """
     command = [
         "git",
         "--no-optional-locks",

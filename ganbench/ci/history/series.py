@@ -1,4 +1,4 @@
-"""Series: one benchmark on one class of machine, its change points, and what was said of them."""
+"""Series: one benchmark on one machine class, with change points and acknowledgements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ Key = tuple[str, str]  # benchmark, machine
 
 @dataclass(frozen=True)
 class ChangePoint:
-    """A step from one level, which is a median, to another."""
+    """A step from one level to another; a level is a median."""
 
     benchmark: str
     machine: str
-    place: int  # of the first value of the new level
-    revision: str  # that value's
-    previous: str  # the revision before it
+    place: int  # index of the first value of the new level
+    revision: str  # revision of that value
+    previous: str  # revision of the value before it
     before: float
     after: float
-    ratio: float | None  # after over before; None where one of them is not above 0
-    verdict: str  # better or worse, by the direction
-    reason: str | None  # why it was acknowledged; None if it was not
+    ratio: float | None  # after / before; None unless both are above 0
+    verdict: str  # better or worse
+    reason: str | None  # reason of the acknowledgement; None without one
 
 
 @dataclass(frozen=True)
 class Series:
-    """Entries in the order of their times."""
+    """The entries of one benchmark on one machine class, ordered by time."""
 
     benchmark: str
     machine: str
@@ -45,13 +45,16 @@ class Series:
         return [entry.value for entry in self.entries]
 
     def level_spans(self) -> list[tuple[int, int, float]]:
-        """The places where each begins and ends, and its median."""
+        """Returns the first index, the end index and the median of each level."""
         edges = [0, *(change.place for change in self.changes), len(self.entries)]
         return [(start, end, median(self.values[start:end])) for start, end in pairwise(edges)]
 
 
 def make_series(history: HistoryFile, find: bool = True) -> list[Series]:
-    """All of a history, by machine and benchmark; raises NotDownloaded if change points cannot be found."""
+    """Returns all series of a history, ordered by machine and benchmark.
+
+    Raises DetectorNotInstalled if `find` is true and `ruptures` is missing.
+    """
     parts: dict[Key, list[HistoryEntry]] = {}
     for entry in sorted(history.entries, key=lambda entry: entry.time):
         parts.setdefault((entry.benchmark, entry.machine), []).append(entry)
@@ -60,9 +63,9 @@ def make_series(history: HistoryFile, find: bool = True) -> list[Series]:
 
 
 def make_one_series(
-    key: Key, entries: list[HistoryEntry], known: list[Acknowledgement], find: bool
+    key: Key, entries: list[HistoryEntry], acknowledgements: list[Acknowledgement], find: bool
 ) -> Series:
-    about = [each for each in known if (each.benchmark, each.machine) == key]
+    about = [each for each in acknowledgements if (each.benchmark, each.machine) == key]
     places = find_change_points([entry.value for entry in entries]) if find else []
     edges = [0, *places, len(entries)]
     levels = [median(entry.value for entry in entries[a:b]) for a, b in pairwise(edges)]
@@ -96,9 +99,10 @@ def make_change_point(
 def reasons_by_change(
     entries: Sequence[HistoryEntry], places: list[int], about: list[Acknowledgement]
 ) -> dict[int, str]:
-    """Reasons by the change points that they are of: each of the nearest, the last word counts.
+    """Returns the reasons of acknowledgements, keyed by change point.
 
-    A change point can move a little as values come in, so fewer than LEAST points away is near enough.
+    An acknowledgement applies to the change point nearest to its revision; the latest one wins. New
+    values can move a change point a little, so the distance may be up to MIN_LEVEL_POINTS - 1 points.
     """
     reasons = {}
     for each in sorted(about, key=lambda each: each.time):

@@ -1,4 +1,4 @@
-"""What a history says, in words: values with units, changes, change points as sentences."""
+"""Formats a history as text: values with units, and change points as sentences."""
 
 import time
 
@@ -6,18 +6,18 @@ from ganbench.report.findings import format_percent
 
 from .series import ChangePoint, Series
 
-UNIT_PREFIXES = {  # by the unit: those that are read more easily, the largest first
+UNIT_PREFIXES = {  # scaled units of each unit, the largest first
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")),
     "bytes": ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "bytes")),
 }
 TREND_CAUTION = (
-    "A trend is a hint where to look, and no gate: a flat series alarms now and then, "
-    "and a change is told after three values at the earliest."
+    "A change point is a hint, not a gate: flat series also raise false alarms. "
+    "A change is reported after three values at the earliest."
 )
 
 
 def format_with_unit(value: float, unit: str) -> str:
-    """`1.25 ms`: four digits, in a unit that suits."""
+    """Formats a value like `1.25 ms`, with four digits and a suitable unit."""
     scales = UNIT_PREFIXES.get(unit, ((1.0, unit),))
     size, name = next((scale for scale in scales if abs(value) >= scale[0]), scales[-1])
     return strip_control_characters(f"{format_four_digits(value / size)} {name}".strip())
@@ -28,19 +28,22 @@ def format_four_digits(value: float) -> str:
 
 
 def strip_control_characters(text: str) -> str:
-    """Without what moves a terminal's cursor or turns the direction of reading."""
+    """Replaces control characters, which move a terminal's cursor or reverse the text."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def format_step(change: ChangePoint, unit: str) -> str:
-    """`+20 %`; where there is no ratio, from what to what."""
+    """Formats a change like `+20 %`, or as `before → after` if it has no ratio."""
     if change.ratio is None:
         return f"{format_with_unit(change.before, unit)} → {format_with_unit(change.after, unit)}"
     return format_percent(change.ratio - 1)
 
 
 def format_change(change: ChangePoint, unit: str) -> str:
-    """`worse since 3a5b0c1 (2f1e7aa before): 1.2 s → 1.44 s, +20 %; acknowledged: a new default`."""
+    """Formats a change point as a sentence.
+
+    `worse since 3a5b0c1 (2f1e7aa before): 1.2 s → 1.44 s, +20 %; acknowledged: a new default`.
+    """
     levels = f"{format_with_unit(change.before, unit)} → {format_with_unit(change.after, unit)}"
     ratio = "" if change.ratio is None else f", {format_step(change, unit)}"
     revisions = f"{strip_control_characters(change.revision)} ({strip_control_characters(change.previous)} before)"
@@ -54,7 +57,7 @@ def format_acknowledgement(change: ChangePoint) -> str:
 
 
 def summarize_series(series: Series) -> str:
-    """A plot in words: how many values, from where to where, and what changed."""
+    """Describes a plot: its number of values, first and last value, and change points."""
     unit, first, last = series.last_entry.unit, series.entries[0], series.last_entry
     counted = "1 value" if len(series.entries) == 1 else f"{len(series.entries)} values"
     ends = f"{format_with_unit(first.value, unit)} at {strip_control_characters(first.revision)}"
@@ -67,7 +70,7 @@ def summarize_series(series: Series) -> str:
 
 
 def format_date(seconds: float) -> str:
-    """In UTC; of what is no time of this calendar, the number itself."""
+    """Formats a time in UTC, or the number itself if it is outside the calendar."""
     try:
         return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
     except (ValueError, OverflowError, OSError):

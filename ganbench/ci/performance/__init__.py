@@ -1,5 +1,6 @@
-"""The gate of speed and size: two versions on one machine, by turns, in fresh processes of one harness.
+"""The performance gate: runs two versions alternately, in fresh processes of one harness.
 
-A stored baseline of another machine says nothing about code. What is compared here ran minutes apart, and
-every process of either side is new. On a GPU all of it is unmeasured: none has run it yet.
+A baseline from another machine would not allow conclusions about the code. The measurements that the
+gate compares are minutes apart, and each is from a new process. The gate has not yet run on a GPU, so
+its behaviour there is unmeasured.
 """

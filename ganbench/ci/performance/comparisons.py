@@ -1,4 +1,4 @@
-"""One verdict a benchmark, with what it is made of, or the reason why there is no better one."""
+"""Compares the two sides per benchmark: the verdict, its numbers, and its reason."""
 
 import math
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ class BenchmarkComparison:
     head: float | None = None
     unit: str = ""
     exact: bool = False
-    ratio: float | None = None  # head/base, the median of pairs
+    ratio: float | None = None  # head / base, median over pairs
     low: float | None = None
     high: float | None = None
     pairs: int = 0
@@ -33,7 +33,7 @@ class BenchmarkComparison:
 def compare_benchmarks(
     first: dict[str, ProcessMeasurements], times: RoundTimes, margin: float
 ) -> list[BenchmarkComparison]:
-    """Every benchmark that either side has and that has a meaning somewhere."""
+    """Compares every benchmark with a reading or a failure on either side."""
     base, head = first["base"], first["head"]
     names = dict.fromkeys([*head.readings, *base.readings, *head.failed, *base.failed])
     return [compare_benchmark(name, base, head, times, margin) for name in names]
@@ -61,7 +61,7 @@ def compare_benchmark(
             name, "missing", before.value, None, before.unit, before.exact, reason=reason
         )
     if before.work != now.work:
-        reason = f"not the same work: {before.work!r} before, {now.work!r} now"
+        reason = f"not the same work: {before.work!r} in base, {now.work!r} in head"
         values = (before.value, now.value, now.unit, now.exact)
         return BenchmarkComparison(name, "undecided", *values, reason=reason)
     return (
@@ -85,7 +85,7 @@ def compare_times(name: str, times: RoundTimes, margin: float, unit: str) -> Ben
     pairs = times.reading_pairs(name)
     if not pairs:
         return BenchmarkComparison(
-            name, "undecided", unit=unit, reason="it ran in no pair of processes"
+            name, "undecided", unit=unit, reason="no pair of processes ran it"
         )
     bounds = median_interval(times.log_ratios(name))
     base, head = (median(pair[side].value for pair in pairs) for side in (0, 1))
@@ -95,29 +95,29 @@ def compare_times(name: str, times: RoundTimes, margin: float, unit: str) -> Ben
     )
 
 
-def bounds_as_ratios(found: MedianInterval) -> tuple[float, float | None, float | None]:
-    """As ratios; None where there is no bound."""
-    low, high = (math.exp(x) if math.isfinite(x) else None for x in (found.low, found.high))
-    return math.exp(found.median), low, high
+def bounds_as_ratios(bounds: MedianInterval) -> tuple[float, float | None, float | None]:
+    """Converts an interval of log ratios to ratios; a missing bound is None."""
+    low, high = (math.exp(x) if math.isfinite(x) else None for x in (bounds.low, bounds.high))
+    return math.exp(bounds.median), low, high
 
 
 def confirm_slowdown(
     first: BenchmarkComparison, again: RoundTimes, margin: float
 ) -> BenchmarkComparison:
-    """A slowdown that a second round does not see is none that anybody should act on."""
+    """Changes a slowdown to undecided, unless the second round also finds it."""
     if first.verdict != "regressed" or first.exact:
         return first
     ratios = again.log_ratios(first.benchmark)
     if ratios and decide_perf_verdict(median_interval(ratios), margin) == "regressed":
         return replace(
-            first, reason=f"twice: {format_bounds(median_interval(ratios))} in the second round"
+            first, reason=f"confirmed: {format_bounds(median_interval(ratios))} in the second round"
         )
-    second_round = format_bounds(median_interval(ratios)) if ratios else "nothing"
+    second_round = format_bounds(median_interval(ratios)) if ratios else "no ratio"
     return replace(
         first, verdict="undecided", reason=f"not confirmed: {second_round} in the second round"
     )
 
 
-def format_bounds(found: MedianInterval) -> str:
-    ratio, low, high = bounds_as_ratios(found)
+def format_bounds(bounds: MedianInterval) -> str:
+    ratio, low, high = bounds_as_ratios(bounds)
     return f"{ratio:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low and high else "")

@@ -1,4 +1,7 @@
-"""The gate: counts once, times by turns in two rounds, and a verdict a benchmark."""
+"""The performance gate: counts once, times both sides alternately, decides per benchmark.
+
+Benchmarks that seem slower are timed again in a second round.
+"""
 
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -14,9 +17,9 @@ from .process import COUNTS, TIMES, HarnessRunner, ProcessMeasurements
 from .revisions import RevisionSide
 from .verdicts import Verdict
 
-MIN_BLOCKS = 3  # blocks: six pairs, the fewest that an interval of 95 % can be made of
-MAX_TRIES_PER_PROCESS = 3  # processes until a GPU is steady
-# A worker's start takes as long as all steps together: it has the fewest pairs.
+MIN_BLOCKS = 3  # blocks: six pairs, the minimum for a 95 % interval
+MAX_TRIES_PER_PROCESS = 3  # maximum processes per turn, until a GPU is not throttled
+# Starting a worker takes as long as all steps together, so this benchmark gets the minimum of pairs.
 ONCE_PER_ROUND = ("schedule[local]",)
 
 DECIDED: tuple[Verdict, ...] = ("regressed", "improved", "unchanged")
@@ -25,27 +28,29 @@ Say = Callable[[str], None]
 
 
 class UnknownBenchmark(GanbenchError, ValueError):
-    """A word that no benchmark's name has in it."""
+    """A word that occurs in no benchmark's name."""
 
 
 @dataclass(frozen=True)
 class PerfRules:
     margin: float
     blocks: int
-    seconds: float  # after which no block begins, but the first three
+    seconds: float  # after this time only the first three blocks start
 
 
 @dataclass
 class PerfReport:
-    """All that was found; `log` has every window of every process, in their order."""
+    """The result of a gate; `log` has every window of every process, in order."""
 
     comparisons: list[BenchmarkComparison] = field(default_factory=list)
-    ratios: dict[str, list[float]] = field(default_factory=dict)  # of the first round, logarithms
-    values: dict[str, list[float]] = field(default_factory=dict)  # the head's in those pairs
+    ratios: dict[str, list[float]] = field(default_factory=dict)  # log ratios of the first round
+    values: dict[str, list[float]] = field(
+        default_factory=dict
+    )  # values of the head in those pairs
     unsteady: list[str] = field(default_factory=list)
     log: list[ProcessMeasurements] = field(default_factory=list)
     blocks: int = 0
-    seconds: list[float] = field(default_factory=list)  # that timing processes took
+    seconds: list[float] = field(default_factory=list)  # durations of the timing processes
     device: str = ""
     watched: bool = True
 
@@ -54,12 +59,12 @@ class PerfReport:
 
     @property
     def is_empty(self) -> bool:
-        """Was nothing decided? Then nothing is said, and that is no pass."""
+        """Whether no benchmark was decided; an empty report is not a pass."""
         return not any(c.verdict in DECIDED for c in self.comparisons)
 
     @property
     def broken_benchmarks(self) -> list[BenchmarkComparison]:
-        """Those that both sides have and that gave no ratio, or are not of the same work."""
+        """Benchmarks of both sides without a ratio, or with different work on the two sides."""
         return [c for c in self.comparisons if c.verdict == "undecided" and c.ratio is None]
 
 
@@ -77,7 +82,10 @@ class PerfGate:
         self.report, self.end = PerfReport(), time.monotonic() + rules.seconds
 
     def run(self, words: Sequence[str] = ()) -> PerfReport:
-        """Raises UnknownWord, and CannotRun of a side."""
+        """Measures and compares both sides; `words` select benchmarks by name.
+
+        Raises UnknownBenchmark for a word without a benchmark, and CannotRun if a side cannot run.
+        """
         first = {name: self.warm_side(side, words) for name, side in self.sides.items()}
         self.report.device, self.report.watched = first["head"].device, first["head"].watched
         check_words(words, {name for one in first.values() for name in one.collected})
@@ -96,16 +104,19 @@ class PerfGate:
         return self.report
 
     def warm_side(self, side: RevisionSide, words: Sequence[str]) -> ProcessMeasurements:
-        """The first process of a side counts, and fills caches; its times are not used."""
+        """Runs the first process of a side, which counts and fills caches; ignores its times."""
         began = time.monotonic()
         measured = self.bench.measure(side, (COUNTS, TIMES), words)
         self.report.log.append(measured)
         summary = f"{len(measured.readings)} benchmarks, {len(measured.failed)} failed"
-        self.say(f"{side.name} counted and warm: {summary} ({time.monotonic() - began:.0f} s)")
+        self.say(f"{side.name} counted and warmed up: {summary} ({time.monotonic() - began:.0f} s)")
         return measured
 
     def run_round(self, label: str, names: Collection[str], blocks: int) -> RoundTimes:
-        """Blocks of four processes until they are through, or the time is up, or nothing is left to learn."""
+        """Runs blocks of four processes.
+
+        After MIN_BLOCKS blocks, stops early if the time is up or all intervals are narrow.
+        """
         times = RoundTimes()
         for block in range(blocks if names else 0):
             if block >= MIN_BLOCKS and (time.monotonic() > self.end or times.is_narrow()):
@@ -130,7 +141,7 @@ class PerfGate:
         return self.report.seconds[-1]
 
     def measure_steadily(self, side: RevisionSide, names: Collection[str]) -> ProcessMeasurements:
-        """A process; windows of a GPU that was held back are measured again, in one more."""
+        """Runs a process, and measures benchmarks with a throttled GPU again in another process."""
         measured = self.bench.measure(side, (TIMES,), names=names)
         for _ in range(MAX_TRIES_PER_PROCESS - 1):
             shaky = [name for name, one in measured.readings.items() if not one.steady]
@@ -143,25 +154,27 @@ class PerfGate:
         return measured
 
 
-def without_held_back(found: BenchmarkComparison, names: Collection[str]) -> BenchmarkComparison:
-    """What a GPU that was held back says of times decides nothing."""
-    if found.benchmark not in names or found.exact:
-        return found
-    return replace(found, verdict="undecided", reason="the GPU's clock was held back")
+def without_held_back(
+    comparison: BenchmarkComparison, names: Collection[str]
+) -> BenchmarkComparison:
+    """Sets timed benchmarks with a throttled GPU to undecided."""
+    if comparison.benchmark not in names or comparison.exact:
+        return comparison
+    return replace(comparison, verdict="undecided", reason="the GPU's clock was throttled")
 
 
-def check_words(words: Sequence[str], known: Collection[str]) -> None:
-    """Raises UnknownWord for one that picks nothing."""
-    kinds = sorted({name.partition("[")[0] for name in known})
+def check_words(words: Sequence[str], names: Collection[str]) -> None:
+    """Raises UnknownBenchmark for a word that occurs in no benchmark's name."""
+    kinds = sorted({name.partition("[")[0] for name in names})
     for word in words:
-        if not any(word.lower() in name.lower() for name in known):
-            close, _, _ = suggest(word, {*known, *kinds}).partition("; there are")
+        if not any(word.lower() in name.lower() for name in names):
+            close, _, _ = suggest(word, {*names, *kinds}).partition("; there are")
             offered = close or f"; there are {', '.join(kinds)}"
             raise UnknownBenchmark(f"no benchmark has {word!r} in its name{offered}")
 
 
 def report_record(report: PerfReport) -> dict[str, Any]:
-    """As plain data: `processes` holds every window."""
+    """Returns a report as plain data; `processes` has every window."""
     return {
         "device": report.device,
         "blocks": report.blocks,

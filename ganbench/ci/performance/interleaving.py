@@ -1,4 +1,4 @@
-"""Turns of both sides, ABBA, and the pairs of neighbours that they make."""
+"""Alternates both sides in the order ABBA, and pairs neighbouring processes."""
 
 import math
 from collections.abc import Iterator
@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from .process import BenchmarkReading, ProcessMeasurements
 from .verdicts import median_interval
 
-NARROW_HALF_WIDTH = math.log(1.01)  # half an interval: more pairs would tell nothing that matters
+NARROW_HALF_WIDTH = math.log(1.01)  # half width of a log interval that needs no more pairs
 
 
 def abba_order(blocks: int) -> Iterator[str]:
-    """Whose turn it is: a machine that slows down steadily slows both sides alike."""
+    """Yields the side of each turn, so that a steady slowdown affects both sides equally."""
     for _ in range(blocks):
         yield from ("base", "head", "head", "base")
 
 
 @dataclass
 class RoundTimes:
-    """The processes of a round: pairs are neighbours, the first base with the first head and so on."""
+    """The processes of a round; the n-th process of base and the n-th of head form a pair."""
 
     turns: dict[str, list[ProcessMeasurements]] = field(
         default_factory=lambda: {"base": [], "head": []}
@@ -30,7 +30,7 @@ class RoundTimes:
         return [(base, head) for base, head in readings if base and head]
 
     def log_ratios(self, name: str) -> list[float]:
-        """Of the head to the base, as logarithms: of what is paced where both are."""
+        """Returns log(head / base) per pair, from paced values if both sides have them."""
         return [
             math.log(
                 head.paced / base.paced if head.paced and base.paced else head.value / base.value

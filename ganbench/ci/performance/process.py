@@ -1,4 +1,4 @@
-"""A fresh process of the harness measures one side once, by pytest-benchmark."""
+"""Measures one side in a fresh process of the harness, by pytest-benchmark."""
 
 import ast
 import json
@@ -20,28 +20,28 @@ from .revisions import RevisionSide, harness_environment
 HARNESS_FOLDER = Path(__file__).parent / "harness"
 TIMES, COUNTS = "test_times.py", "test_counts.py"
 HARNESS_PACKAGES = {"pytest": "pytest", "pytest_benchmark": "pytest-benchmark"}
-MAX_PROCESS_SECONDS = 3600  # seconds of one process, after which it hangs for certain
-MIN_WINDOWS = 5  # windows at full clock, on a GPU
+MAX_PROCESS_SECONDS = 3600  # time limit of one process in seconds
+MIN_WINDOWS = 5  # minimum windows without throttling, on a GPU
 
 
 class CannotRun(GanbenchError, RuntimeError):
-    """Why a side cannot be measured at all."""
+    """A side cannot be measured at all."""
 
     exit_code = 3
 
 
 @dataclass(frozen=True)
 class BenchmarkReading:
-    """What one process found of a benchmark: exact, or the best of several windows."""
+    """The result of one benchmark in one process: an exact count, or a time over windows."""
 
     value: float
     unit: str
     exact: bool
-    paced: float = 0.0  # the value in units of a fixed piece of work beside it, where there is one
-    work: str = ""  # what was done, where sides may differ in it
-    windows: tuple[float, ...] = ()  # seconds a unit, all of them: of the CPU's where nothing waits
-    wall: tuple[float, ...] = ()  # the same by the clock, where that is another
-    looks: tuple[dict[str, Any], ...] = ()  # what NVML said after each
+    paced: float = 0.0  # the time in units of a fixed reference work; 0 if not measured
+    work: str = ""  # description of the work, if it may differ between sides
+    windows: tuple[float, ...] = ()  # seconds per unit of each window; CPU time if nothing waits
+    wall: tuple[float, ...] = ()  # the same in wall-clock time, if different
+    looks: tuple[dict[str, Any], ...] = ()  # NVML samples after each window
     steady: bool = True
 
     def record(self) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class BenchmarkReading:
 
 @dataclass(frozen=True)
 class ProcessMeasurements:
-    """All that a process told: readings, what failed, what has no meaning, what there would be."""
+    """The results of a process: readings, failed, skipped and collected benchmarks."""
 
     side: str
     readings: dict[str, BenchmarkReading]
@@ -58,7 +58,7 @@ class ProcessMeasurements:
     skipped: dict[str, str] = field(default_factory=dict)
     collected: tuple[str, ...] = ()
     device: str = ""
-    watched: bool = True  # by NVML, if it is a GPU
+    watched: bool = True  # whether NVML monitored the GPU; True on a CPU
 
     def reason_for(self, name: str) -> str:
         return self.failed.get(name) or self.skipped.get(name) or ""
@@ -69,12 +69,12 @@ class ProcessMeasurements:
 
 
 def missing_packages() -> list[str]:
-    """Packages of the harness that are not installed."""
+    """Returns the packages of the harness that are not installed."""
     return [package for module, package in HARNESS_PACKAGES.items() if find_spec(module) is None]
 
 
 def harness_modules() -> list[str]:
-    """The modules of ganbench that the harness imports from."""
+    """Returns the modules of ganbench that the harness imports from."""
     trees = [ast.parse(file.read_text("utf-8")) for file in sorted(HARNESS_FOLDER.glob("*.py"))]
     imports = [
         node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
@@ -84,7 +84,7 @@ def harness_modules() -> list[str]:
 
 
 def require_harness_modules(side: RevisionSide) -> None:
-    """Raises CannotRun for a version that lays its modules out in another way than this one."""
+    """Raises CannotRun for a version that lacks a module of the harness's imports."""
     if side.package_home is None:
         return
     for module in harness_modules():
@@ -92,12 +92,12 @@ def require_harness_modules(side: RevisionSide) -> None:
         if not (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()):
             raise CannotRun(
                 f"{side.name} {side.revision} has no {module}, so this version cannot measure it: "
-                "compare it by the ganbench of its own time"
+                "use the ganbench of that revision to compare it"
             )
 
 
 class HarnessRunner:
-    """A scratch folder with this version's harness in it, which measures either side."""
+    """Runs this version's harness, copied to a scratch folder, against either side."""
 
     def __init__(self, scratch: Path, device: str = "cpu"):
         self.scratch, self.device, self.count = scratch, device, 0
@@ -112,7 +112,7 @@ class HarnessRunner:
         words: Sequence[str] = (),
         names: Collection[str] | None = None,
     ) -> ProcessMeasurements:
-        """Of what its name allows; raises CannotRun."""
+        """Measures the benchmarks of these files, words and names; raises CannotRun."""
         require_harness_modules(side)
         self.count += 1
         place = self.scratch / f"{self.count:03}-{side.name}"
@@ -135,7 +135,7 @@ class HarnessRunner:
         )
 
     def run_harness(self, side: RevisionSide, place: Path, files: Sequence[str]) -> str:
-        """What the process printed."""
+        """Runs the harness process; returns its output."""
         options = ["-q", "-p", "no:cacheprovider", "-p", "pytest_benchmark.plugin", "--tb=line"]
         options += ["--benchmark-disable-gc", f"--benchmark-json={place / 'times.json'}"]
         options += [f"--basetemp={place / 'temporary'}", f"--rootdir={self.harness}"]
@@ -152,14 +152,14 @@ class HarnessRunner:
             )
         except subprocess.TimeoutExpired as error:
             raise CannotRun(
-                f"{side.name}: it was not through after {MAX_PROCESS_SECONDS} s"
+                f"{side.name}: the harness did not finish within {MAX_PROCESS_SECONDS} s"
             ) from error
         shutil.rmtree(place / "temporary", ignore_errors=True)
         return ran.stderr.strip() or ran.stdout.strip()
 
 
 def read_json_or_nothing(path: Path) -> dict[str, Any]:
-    """JSON of a file, or nothing: what was cut off or never written tells nothing."""
+    """Returns the JSON object of a file, or an empty dict if it is missing or incomplete."""
     try:
         return dict(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError):
@@ -167,21 +167,21 @@ def read_json_or_nothing(path: Path) -> dict[str, Any]:
 
 
 def read_measurements(
-    side: RevisionSide, answer: dict[str, Any], found: dict[str, Any], printed: str
+    side: RevisionSide, answer: dict[str, Any], times: dict[str, Any], printed: str
 ) -> ProcessMeasurements:
-    """What the files of a process say; raises CannotRun if they say that it never began."""
+    """Reads the results of a process; raises CannotRun if it refused or collected nothing."""
     if "refused" in answer or not answer.get("collected"):
-        last = printed.splitlines()[-1] if printed else "it told nothing"
+        last = printed.splitlines()[-1] if printed else "it printed nothing"
         raise CannotRun(f"{side.name}: {answer.get('refused', last)}")
     readings = {
         item["name"].removeprefix("test_"): make_reading(item)
-        for item in found.get("benchmarks", [])
+        for item in times.get("benchmarks", [])
     }
     failed = {name: first_line(why) for name, why in answer["reasons"].items()}
-    gone = {*failed, *answer["skipped"]}
+    excluded = {*failed, *answer["skipped"]}
     return ProcessMeasurements(
         side.name,
-        {name: value for name, value in readings.items() if name not in gone},
+        {name: value for name, value in readings.items() if name not in excluded},
         failed,
         {name: first_line(why) for name, why in answer["skipped"].items()},
         tuple(answer["collected"]),
@@ -195,7 +195,7 @@ def first_line(text: str) -> str:
 
 
 def make_reading(item: dict[str, Any]) -> BenchmarkReading:
-    """Of a benchmark as pytest-benchmark wrote it down."""
+    """Converts a benchmark record of pytest-benchmark to a reading."""
     extra = item["extra_info"]
     work = extra.get("work", "")
     if "count" in extra:
@@ -206,16 +206,17 @@ def make_reading(item: dict[str, Any]) -> BenchmarkReading:
         steady_windows = [w for w, bad in zip(windows, extra["held_back"], strict=True) if not bad]
         facts |= {"looks": tuple(extra["looks"]), "steady": len(steady_windows) >= MIN_WINDOWS}
         return BenchmarkReading(median(steady_windows or windows), "s", False, **facts)
-    # Noise only ever adds to the time of a CPU: the least window is the value.
+    # Noise can only increase CPU time, so the value is the minimum over windows.
     return BenchmarkReading(
         min(windows), "s", False, paced_median(windows, extra.get("paces", ())), **facts
     )
 
 
 def paced_median(windows: Sequence[float], paces: Sequence[float]) -> float:
-    """The median window in units of the fixed work before and after it.
+    """Returns the median window in units of the reference work before and after it.
 
-    Who shares a core, or heats it, slows both: on two busy cores pairs differ by 14 % in place of 36 %.
+    A process that shares or heats the core slows both. On two busy cores, pairs differ by 14 % instead
+    of 36 %.
     """
     if len(paces) != len(windows) + 1:
         return 0.0

@@ -1,4 +1,4 @@
-"""The two sides: a folder as it is, or a revision in a worktree that lives as long as the gate does."""
+"""The two sides of the gate: folders, or revisions in temporary git worktrees."""
 
 import os
 import shutil
@@ -13,16 +13,16 @@ from ganbench.ci.history.records import current_revision
 from ganbench.errors import GanbenchError
 from ganbench.registry import suggest
 
-MAX_SUGGESTED_REFS = 20  # names that are offered in the place of one that is not there
+MAX_SUGGESTED_REFS = 20  # maximum refs that are searched for a similar name
 
 
 class UnknownRevision(GanbenchError, ValueError):
-    """What was given is no version of anything, in a sentence."""
+    """The given text is neither a revision nor a folder."""
 
 
 @dataclass(frozen=True)
 class RevisionSide:
-    """A version: what measures it is not its own."""
+    """One of the two compared versions. The harness is always from the running version."""
 
     name: str  # base or head
     root: Path
@@ -30,19 +30,25 @@ class RevisionSide:
 
     @property
     def import_path(self) -> list[Path]:
-        """Where its modules are imported from."""
+        """The folders that its modules are imported from."""
         inner = self.root / "src"
         return [self.root, inner] if inner.is_dir() else [self.root]
 
     @property
     def package_home(self) -> Path | None:
-        """The folder that its ganbench is in; none if it holds plugins only, and the installed one is used."""
+        """The folder that contains its ganbench.
+
+        None if the side only has plugins, which use the installed ganbench.
+        """
         return next((place for place in self.import_path if (place / "ganbench").is_dir()), None)
 
 
 @contextmanager
 def open_revision(name: str, given: str, here: Path) -> Iterator[RevisionSide]:
-    """What git knows as a revision is one, and else it is a folder; raises UnknownRevision if it is neither."""
+    """Opens a git revision or, if git does not know the name, a folder.
+
+    Raises UnknownRevision if there is neither.
+    """
     commit = resolve_commit(given, here)
     if commit is None:
         folder = here / given
@@ -61,12 +67,12 @@ def run_git(*arguments: str, here: Path) -> subprocess.CompletedProcess[str]:
         if not here.is_dir():
             raise UnknownRevision(f"there is no folder {here}") from error
         raise UnknownRevision(
-            "git is not installed, and a revision needs it; name a folder"
+            "git is not installed, and a revision needs it: give a folder"
         ) from error
 
 
 def resolve_commit(given: str, here: Path) -> str | None:
-    """The hash of a revision, or None for what is none."""
+    """Returns the hash of a revision, or None if git does not know it."""
     arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{given}^{{commit}}")
     result = run_git(*arguments, here=here)
     return result.stdout.strip() if result.returncode == 0 else None
@@ -74,21 +80,21 @@ def resolve_commit(given: str, here: Path) -> str | None:
 
 def describe_unknown_revision(given: str, here: Path) -> str:
     if run_git("rev-parse", "--git-dir", here=here).returncode:
-        return f"{here} is no git repository, and there is no such folder"
+        return f"{here} is not a git repository, and there is no such folder"
     refs = run_git("for-each-ref", "--format=%(refname:short)", here=here).stdout.split()
     return f"no such revision, and no such folder{suggest(given, refs[:MAX_SUGGESTED_REFS])}"
 
 
 @contextmanager
 def temporary_worktree(commit: str, here: Path) -> Iterator[Path]:
-    """The same folder as `here` at a commit; taken away again whatever happens."""
+    """Checks out a commit to a temporary worktree; yields its counterpart of `here`."""
     scratch = Path(tempfile.mkdtemp(prefix="ganbench-perf-"))
     root = scratch / "tree"
     inside = run_git("rev-parse", "--show-prefix", here=here).stdout.strip()
     try:
         result = run_git("worktree", "add", "--detach", "--quiet", str(root), commit, here=here)
         if result.returncode:
-            raise UnknownRevision(f"git cannot check {commit[:12]} out: {result.stderr.strip()}")
+            raise UnknownRevision(f"git cannot check out {commit[:12]}: {result.stderr.strip()}")
         if not (root / inside).is_dir():
             raise UnknownRevision(f"{commit[:12]} has no folder {inside}")
         yield root / inside
@@ -98,9 +104,10 @@ def temporary_worktree(commit: str, here: Path) -> Iterator[Path]:
 
 
 def harness_environment(side: RevisionSide, scratch: Path, order: Path) -> dict[str, str]:
-    """Of a process that measures a side: its modules first, one thread, a cache that only it fills.
+    """Returns the environment of a process that measures a side.
 
-    Bytecode is written, as ever: a side that had none would pay for it in every process.
+    The side's modules come first on the path. The process has one thread and a cache of its own side.
+    It may write bytecode: otherwise a side without bytecode would compile it in every process.
     """
     inherited = {
         k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "GANBENCH_PERF"))

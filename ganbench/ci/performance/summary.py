@@ -1,4 +1,7 @@
-"""What the gate found, in words and tables: worst first, and exact numbers that stayed in one sentence."""
+"""Formats the result of the performance gate as sentences and tables, the worst first.
+
+Exact numbers that did not change are only counted.
+"""
 
 from collections.abc import Sequence
 from statistics import median
@@ -14,27 +17,29 @@ from .gate import PerfReport, PerfRules
 from .verdicts import ORDER, slowdown_power
 
 PACED_SENTENCE = (
-    "Seconds are those of the least window; ratios are of windows in units of a fixed piece of work beside"
-    " them, where that runs in the same process, so that neither noise nor neighbours decide."
+    "Seconds are those of the shortest window. If the process also times a fixed reference work, ratios"
+    " compare windows in units of that work. This cancels noise and the load of other processes."
 )
-UNWATCHED_SENTENCE = "Without nvidia-ml-py nobody saw whether the GPU was held back or shared."
-UNMEASURED_SENTENCE = "unmeasured: no GPU has run this gate yet, so its margins there are a guess"
+UNWATCHED_SENTENCE = "Without nvidia-ml-py it is unknown whether the GPU was throttled or shared."
+UNMEASURED_SENTENCE = (
+    "unmeasured: the gate has not run on a GPU yet, so its margins there are guesses"
+)
 POWER_SLOWDOWNS = (0.1, 0.2)
 VERDICT_STYLES = {"regressed": "bold red", "missing": "red", "improved": "green"}
 SI_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "µ"))
 
 
 def order_comparisons(comparisons: Sequence[BenchmarkComparison]) -> list[BenchmarkComparison]:
-    """By verdict, and within one the largest ratio first."""
+    """Sorts by verdict, and within a verdict by decreasing ratio."""
     return sorted(comparisons, key=lambda c: (ORDER.index(c.verdict), -(c.ratio or 0), c.benchmark))
 
 
-def is_notable(found: BenchmarkComparison) -> bool:
-    return not (found.exact and found.verdict == "unchanged")
+def is_notable(comparison: BenchmarkComparison) -> bool:
+    return not (comparison.exact and comparison.verdict == "unchanged")
 
 
 def format_measured(value: float | None, unit: str) -> str:
-    """`12.3 ms`, `4.05 MB`, `812 calls`."""
+    """Formats a value like `12.3 ms`, `4.05 MB` or `812 calls`."""
     if value is None:
         return "–"
     if unit not in ("s", "bytes"):
@@ -43,22 +48,27 @@ def format_measured(value: float | None, unit: str) -> str:
     return f"{value / scale:.3g} {prefix}{'B' if unit == 'bytes' else unit}"
 
 
-def format_ratio(found: BenchmarkComparison) -> str:
-    if found.ratio is None:
+def format_ratio(comparison: BenchmarkComparison) -> str:
+    if comparison.ratio is None:
         return "–"
-    if found.exact:
-        return f"{found.ratio:.4f}"
-    bounded = found.low is not None and found.high is not None
-    return f"{found.ratio:.3f}" + (f" [{found.low:.3f}, {found.high:.3f}]" if bounded else "")
+    if comparison.exact:
+        return f"{comparison.ratio:.4f}"
+    bounded = comparison.low is not None and comparison.high is not None
+    return f"{comparison.ratio:.3f}" + (
+        f" [{comparison.low:.3f}, {comparison.high:.3f}]" if bounded else ""
+    )
 
 
 PERF_TABLE_COLUMNS = ("benchmark", "verdict", "base", "head", "head / base", "pairs")
 
 
-def perf_table_cells(found: BenchmarkComparison) -> tuple[str, ...]:
-    sides = (format_measured(found.base, found.unit), format_measured(found.head, found.unit))
-    pairs = "exact" if found.exact else str(found.pairs or "–")
-    return (found.benchmark, found.verdict, *sides, format_ratio(found), pairs)
+def perf_table_cells(comparison: BenchmarkComparison) -> tuple[str, ...]:
+    sides = (
+        format_measured(comparison.base, comparison.unit),
+        format_measured(comparison.head, comparison.unit),
+    )
+    pairs = "exact" if comparison.exact else str(comparison.pairs or "–")
+    return (comparison.benchmark, comparison.verdict, *sides, format_ratio(comparison), pairs)
 
 
 def perf_table(report: PerfReport) -> Table:
@@ -66,8 +76,10 @@ def perf_table(report: PerfReport) -> Table:
     grid.add_column(PERF_TABLE_COLUMNS[0], overflow="fold")
     for name in PERF_TABLE_COLUMNS[1:]:
         grid.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
-    for found in filter(is_notable, order_comparisons(report.comparisons)):
-        grid.add_row(*map(escape, perf_table_cells(found)), style=VERDICT_STYLES.get(found.verdict))
+    for comparison in filter(is_notable, order_comparisons(report.comparisons)):
+        grid.add_row(
+            *map(escape, perf_table_cells(comparison)), style=VERDICT_STYLES.get(comparison.verdict)
+        )
     return grid
 
 
@@ -76,21 +88,21 @@ def perf_reasons(report: PerfReport) -> list[str]:
 
 
 def perf_sentences(report: PerfReport, rules: PerfRules, powers: dict[float, float]) -> list[str]:
-    """Counts, what stayed exactly, what the gate would have seen, and what to distrust."""
+    """Returns sentences: counts of verdicts, unchanged numbers, the gate's power, and caveats."""
     counts = [f"{n} {name}" for name in ORDER if (n := report.count_verdicts(name))]
     sentences = [f"{len(report.comparisons)} benchmarks: {', '.join(counts) or 'none'}."]
     still = sum(not is_notable(c) for c in report.comparisons)
     sentences += [f"{still} exact numbers are unchanged and not shown."] if still else []
     if powers:
-        chances = ", ".join(f"{p:.0%} of {slow:.0%}" for slow, p in powers.items())
+        chances = ", ".join(f"{p:.0%} for a slowdown of {slow:.0%}" for slow, p in powers.items())
         sentences += [
-            f"Of a benchmark that is slower it would have seen, at a margin of {rules.margin:.0%}"
+            f"Probability of detecting a slower benchmark, at a margin of {rules.margin:.0%}"
             f" and with this noise: {chances} (the median of {len(report.ratios)} benchmarks)."
         ]
     if not is_on_gpu(report) and report.ratios:
         sentences += [PACED_SENTENCE]
     if report.unsteady:
-        sentences += [f"The GPU's clock was held back in {', '.join(report.unsteady)}: undecided."]
+        sentences += [f"The GPU's clock was throttled in {', '.join(report.unsteady)}: undecided."]
     sentences += [] if report.watched else [UNWATCHED_SENTENCE]
     return [*sentences, *([f"On a GPU {UNMEASURED_SENTENCE}."] if is_on_gpu(report) else [])]
 
@@ -100,7 +112,7 @@ def is_on_gpu(report: PerfReport) -> bool:
 
 
 def perf_powers(report: PerfReport, rules: PerfRules) -> dict[float, float]:
-    """The chance that the rule sees a slowdown, at the median benchmark."""
+    """Returns the median probability, over benchmarks, of detecting each slowdown."""
     rng, ratios = np.random.default_rng(0), [r for r in report.ratios.values() if len(r) > 1]
     if not ratios:
         return {}
@@ -110,10 +122,10 @@ def perf_powers(report: PerfReport, rules: PerfRules) -> dict[float, float]:
     }
 
 
-def perf_markdown(report: PerfReport, said: Sequence[str], title: str) -> str:
-    """A section with the table of all that changed or could not be decided."""
+def perf_markdown(report: PerfReport, sentences: Sequence[str], title: str) -> str:
+    """Returns a section with a table of all benchmarks except the unchanged ones."""
     shown = [c for c in order_comparisons(report.comparisons) if c.verdict != "unchanged"]
-    lines = [f"### {title}", "", *said]
+    lines = [f"### {title}", "", *sentences]
     if shown:
         lines += [
             "",
@@ -132,7 +144,7 @@ def markdown_row(texts: Sequence[str]) -> str:
 def perf_history_entries(
     report: PerfReport, machine: str, revision: str, time: float, software: str
 ) -> list[Any]:
-    """The head's values for the history of this machine, with bounds from its own processes."""
+    """Returns the head's values as history records, with bounds over its processes."""
     from ganbench.ci.history.records import HistoryEntry
 
     return [

@@ -1,7 +1,8 @@
-"""Verdicts from ratios of pairs: an effect beyond a margin, and an interval without 1, and that twice.
+"""Verdicts from the ratios of pairs.
 
-Ratios are head/base, of measurements that followed each other, as logarithms. The interval of their median
-is made of two of them and supposes no law (order statistics and the binomial; Hahn and Meeker, 1991).
+A benchmark regressed if the median ratio exceeds the margin and its interval excludes 1, in two rounds.
+Ratios are log(head / base) of consecutive measurements. The interval of their median is distribution-free:
+its ends are order statistics, chosen by the binomial distribution (Hahn and Meeker, 1991).
 """
 
 import math
@@ -20,15 +21,15 @@ ORDER: tuple[Verdict, ...] = (
     "improved",
     "new",
     "unchanged",
-)  # as they are told
+)  # order of presentation
 PERF_CONFIDENCE_LEVEL = 0.95
-EXACT_COUNT_MARGIN = 0.02  # the margin of what is counted and not timed
+EXACT_COUNT_MARGIN = 0.02  # relative margin of exact counts
 POWER_DRAWS = 2000
 
 
 @dataclass(frozen=True)
 class MedianInterval:
-    """The median of log ratios, and what it lies in with a probability of at least 95 %."""
+    """The median of log ratios, with an interval of at least 95 % confidence."""
 
     median: float
     low: float = -math.inf
@@ -40,7 +41,10 @@ class MedianInterval:
 
 
 def interval_rank(count: int, level: float = PERF_CONFIDENCE_LEVEL) -> int:
-    """The k for which the k-th smallest and the k-th largest of so many enclose the median; 0 if none does."""
+    """Returns the k for which the k-th smallest and k-th largest values enclose the median.
+
+    Returns 0 if no k reaches the level.
+    """
     outside, k = 0.0, 0
     while k < count // 2:
         outside += math.comb(count, k) / 2**count
@@ -51,7 +55,7 @@ def interval_rank(count: int, level: float = PERF_CONFIDENCE_LEVEL) -> int:
 
 
 def median_interval(ratios: Sequence[float]) -> MedianInterval:
-    """Of fewer than six ratios nothing can be said: it is unbounded."""
+    """Returns the median and its interval, which is unbounded for fewer than six ratios."""
     ordered, k = sorted(ratios), interval_rank(len(ratios))
     middle = median(ordered)
     return MedianInterval(middle, ordered[k - 1], ordered[-k]) if k else MedianInterval(middle)
@@ -67,7 +71,7 @@ def decide_perf_verdict(bounds: MedianInterval, margin: float) -> Verdict:
 
 
 def decide_count_verdict(base: float, head: float, margin: float = EXACT_COUNT_MARGIN) -> Verdict:
-    """Of exact numbers, of which there is one a side."""
+    """Decides exact counts, with one number per side."""
     if base == head:
         return "unchanged"
     ratio = head / base if base else math.inf
@@ -83,9 +87,9 @@ def slowdown_power(
     margin: float,
     rng: np.random.Generator,
 ) -> float:
-    """The probability that both rounds see a slowdown, if noise is as it was in these log ratios.
+    """Estimates the probability that both rounds detect a slowdown, given these log ratios.
 
-    Pairs are drawn again from them, centred at the slowdown.
+    Resamples pairs from the log ratios, centred at the slowdown.
     """
     k = interval_rank(pairs)
     if not k:

@@ -1,1 +1,1 @@
-"""The quality gate: are trainings proven to be worse than a baseline's, or numbers to be measured otherwise?"""
+"""The quality gate: tests trainings against a baseline, and checks the measuring itself."""

@@ -1,7 +1,7 @@
-"""A baseline: what trainings of a suite scored when it was made, on which machine, by whom and why.
+"""Baselines: the scores of a suite's trainings, with their revision, machine and reason.
 
-A JSON file that is committed beside the code. It is checked whole when it is read, and making it anew
-keeps what its predecessors said, so that a slow slide from baseline to baseline can be seen.
+A baseline is a JSON file that is committed beside the code. Reading a baseline validates the whole file.
+A new baseline keeps the means of its predecessors, so that a slow drift over baselines is visible.
 """
 
 import json
@@ -34,21 +34,21 @@ class StrictRecord(BaseModel):
 
 
 class FloorRecord(StrictRecord):
-    """What held-out data score, and the standard error of that."""
+    """The floor of a metric (the score of held-out data) and its standard error."""
 
     value: Finite
     error: Finite | None = None
 
 
 class LossTraceRecord(StrictRecord):
-    """A canary's song."""
+    """The stored canary of a cell: its loss trace, see `LossTrace`."""
 
     losses: Mapping[str, Sequence[Finite | None]]
     scores: Mapping[str, Finite | None]
 
 
 class MetricFactsRecord(StrictRecord):
-    """What a metric declared of itself."""
+    """The properties that a metric declares."""
 
     direction: Literal["lower", "higher"]
     transform: Literal["log", "logit", "none"]
@@ -56,9 +56,9 @@ class MetricFactsRecord(StrictRecord):
 
 
 class CellRecord(StrictRecord):
-    """How the trainings of one cell ended."""
+    """The outcomes and the values of the trainings of one cell."""
 
-    protocol: str  # what its values mean, as an identifier
+    protocol: str  # identifier of the protocol
     ended: int = Field(ge=1)
     failed: int = Field(ge=0)  # diverged
     values: Mapping[str, Sequence[Finite | None]]  # by metric and seed
@@ -67,12 +67,12 @@ class CellRecord(StrictRecord):
     def _counts(self) -> "CellRecord":
         counts = [sum(v is not None for v in values) for values in self.values.values()]
         if (most := max([self.failed, *counts])) > self.ended:
-            raise ValueError(f"{most} values or failures of {self.ended} trainings")
+            raise ValueError(f"{most} values or failures, but only {self.ended} trainings")
         return self
 
 
 class BaselineProvenance(StrictRecord):
-    """When a baseline was made, of which code, where and why."""
+    """The date, the reason, the revision, the machine and the versions behind a baseline."""
 
     date: str
     reason: str = Field(min_length=1)
@@ -83,37 +83,39 @@ class BaselineProvenance(StrictRecord):
     @model_validator(mode="after")
     def _torch(self) -> "BaselineProvenance":
         if "torch" not in self.versions:
-            raise ValueError("versions lack torch's")
+            raise ValueError("versions lack that of torch")
         return self
 
     @property
     def conditions(self) -> str:
-        """What digits depend on."""
+        """The conditions for identical digits: the version of torch, and the machine."""
         return f"torch {self.versions['torch']} on {self.machine}"
 
 
 class PreviousBaseline(StrictRecord):
-    """A predecessor: how it was made, and the mean of each metric of each cell."""
+    """A predecessor of a baseline: its provenance, and the mean of each metric of each cell."""
 
     made: BaselineProvenance
     means: dict[str, dict[str, Finite]]
 
 
 class Baseline(StrictRecord):
-    """The file as a whole."""
+    """A baseline file."""
 
     schema_: Literal[1] = Field(alias="schema", default=1)
     kind: Kind
-    name: str  # of the suite, or of the reals
+    name: str  # of the suite, or of the real images
     made: BaselineProvenance
     device: str
     budget: str = ""
     seeds: list[int] = []
     metrics: dict[str, MetricFactsRecord]
-    margins: dict[str, Margin]  # when it was made
-    gate: int = Field(ge=1)  # trainings of a cell in the gates that it is made for
-    settings: dict[Literal["metrics", "extractor", "size"], str | int | None] = {}  # of images
-    protocols: dict[str, str]  # identifier: text
+    margins: dict[str, Margin]  # margins when the baseline was made
+    gate: int = Field(ge=1)  # trainings per cell in the gates of this baseline
+    settings: dict[
+        Literal["metrics", "extractor", "size"], str | int | None
+    ] = {}  # only for images
+    protocols: dict[str, str]  # descriptions, by identifier
     cells: dict[str, CellRecord] = Field(min_length=1)
     floors: dict[str, dict[str, FloorRecord]] = {}  # by data set and metric
     canary: dict[str, LossTraceRecord] = {}
@@ -124,15 +126,15 @@ class Baseline(StrictRecord):
         for cell, record in self.cells.items():
             lengths = {len(values) for values in record.values.values()}
             if lengths - {len(self.seeds) if self.kind == "suite" else max(lengths)}:
-                raise ValueError(f"{cell} has not one value a seed")
+                raise ValueError(f"{cell} does not have one value per seed")
             if record.protocol not in self.protocols:
                 raise ValueError(
-                    f"{cell} is measured by {record.protocol}, which is no protocol here"
+                    f"{cell} is measured by {record.protocol}, which is not among the protocols"
                 )
             if other := record.values.keys() - self.metrics:
-                raise ValueError(f"{min(other)} is no metric here")
+                raise ValueError(f"{min(other)} is not among the metrics")
         if other := self.margins.keys() - self.metrics:
-            raise ValueError(f"the margin of {min(other)} is of no metric here")
+            raise ValueError(f"{min(other)} has a margin, but is not among the metrics")
         if self.kind == "suite" and not (self.floors and self.seeds):
             raise ValueError("a suite's baseline has floors and seeds")
         if self.kind == "images" and list(self.cells) != [IMAGES_CELL]:
@@ -149,11 +151,11 @@ class Baseline(StrictRecord):
         return {m: MetricScale(f.direction, f.transform) for m, f in self.metrics.items()}
 
     def smallest_count(self) -> int:
-        """Trainings that ended well, of the cell that has fewest."""
+        """Returns the number of successful trainings of the cell with the fewest."""
         return min(record.ended - record.failed for record in self.cells.values())
 
     def metric_means(self) -> dict[str, dict[str, float]]:
-        """Of each metric of each cell, on the metric's scale and back."""
+        """Returns the mean of each metric of each cell, averaged on the metric's scale."""
         return {
             cell: {
                 m: self.metric_scales()[m].mean(t.measured_values(m))
@@ -165,7 +167,7 @@ class Baseline(StrictRecord):
 
 
 def make_provenance(reason: str, device: str) -> BaselineProvenance:
-    """How a baseline is made here and now."""
+    """Returns the provenance of a baseline made now, on this machine."""
     return BaselineProvenance(
         date=datetime.now(UTC).date().isoformat(),
         reason=reason,
@@ -180,7 +182,7 @@ def digit_conditions(device: str) -> str:
 
 
 def previous_baselines(before: Baseline | None) -> list[PreviousBaseline]:
-    """A baseline and its predecessors, by their means."""
+    """Returns the means of a baseline and of its predecessors, the oldest first."""
     return (
         [*before.earlier, PreviousBaseline(made=before.made, means=before.metric_means())]
         if before
@@ -189,18 +191,21 @@ def previous_baselines(before: Baseline | None) -> list[PreviousBaseline]:
 
 
 def compare_traces(
-    baseline: Baseline, songs: Mapping[str, LossTrace], conditions: str
+    baseline: Baseline, traces: Mapping[str, LossTrace], conditions: str
 ) -> list[TraceComparison]:
-    """The canaries of the cells that both sides have. Other digits of other conditions say nothing."""
+    """Compares the canaries of the cells that both sides have.
+
+    Under other conditions, different digits give the verdict "not comparable".
+    """
     recorded = {cell: LossTrace(s.losses, s.scores) for cell, s in baseline.canary.items()}
     comparisons = [
-        compare_trace(cell, recorded[cell], song)
-        for cell, song in songs.items()
+        compare_trace(cell, recorded[cell], trace)
+        for cell, trace in traces.items()
         if cell in recorded
     ]
     if baseline.made.conditions == conditions:
         return comparisons
-    other = f"the baseline's ran with {baseline.made.conditions}, this one with {conditions}"
+    other = f"the baseline was made with {baseline.made.conditions}, this run uses {conditions}"
     return [
         h if h.verdict == "identical" else TraceComparison(h.cell, "not comparable", other)
         for h in comparisons
@@ -208,13 +213,13 @@ def compare_traces(
 
 
 def list_version_differences(baseline: Baseline, metrics: Iterable[str]) -> Iterator[str]:
-    """The metrics that this baseline does not speak of, in sentences."""
+    """Yields a sentence for each metric that the baseline lacks or declares differently."""
     for metric in metrics:
         before, now = baseline.metrics.get(metric), metric_facts_record(metric)
         if before is None:
             yield f"it does not have {metric}"
         elif before != now:
-            yield f"its {metric} is {format_validation_problem(before)}, and this one {format_validation_problem(now)}"
+            yield f"its {metric} is {format_validation_problem(before)}, but is now {format_validation_problem(now)}"
 
 
 def metric_facts_record(metric: str) -> MetricFactsRecord:
@@ -224,13 +229,13 @@ def metric_facts_record(metric: str) -> MetricFactsRecord:
     )
 
 
-def format_validation_problem(found: MetricFactsRecord) -> str:
-    scale = f"better if {found.direction}, on the scale {found.transform}"
-    return f"{scale}, of version {found.version}"
+def format_validation_problem(facts: MetricFactsRecord) -> str:
+    scale = f"better if {facts.direction}, on the scale {facts.transform}"
+    return f"{scale}, of version {facts.version}"
 
 
 def read_baseline_file(path: Path) -> Baseline:
-    """Raises SpecError with all that is wrong with the file, each with its key."""
+    """Reads a baseline; raises SpecError with the first five errors, each with its key."""
     try:
         return Baseline.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -255,12 +260,12 @@ def write_baseline_file(path: Path, baseline: Baseline) -> None:
 
 
 def fold_number_lists(text: str) -> str:
-    """JSON with each list of numbers on one line, for people who read how two baselines differ."""
-    return re.sub(r"\[\s*([^][{}\"]*?)\s*\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    """Puts each list of numbers of a JSON text on one line, for readable diffs."""
+    return re.sub(r"\[\s*([^][{}\"]*?)\s*\]", lambda match: f"[{' '.join(match[1].split())}]", text)
 
 
 def list_drift(baseline: Baseline) -> dict[str, dict[str, float]]:
-    """How much worse each mean is than in the first baseline of this line, on the metric's scale."""
+    """Returns how much each mean worsened since the oldest predecessor, on the metric's scale."""
     if not baseline.earlier:
         return {}
     first, now, scales = (
@@ -271,8 +276,8 @@ def list_drift(baseline: Baseline) -> dict[str, dict[str, float]]:
     return {
         cell: {
             m: scales[m].worsening_between(first[cell][m], value)
-            for m, value in sentences.items()
+            for m, value in means.items()
             if m in first.get(cell, {})
         }
-        for cell, sentences in now.items()
+        for cell, means in now.items()
     }

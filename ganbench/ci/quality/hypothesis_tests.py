@@ -1,8 +1,8 @@
-"""Questions of a gate: is a metric of a cell proven to be worse than the margin allows, do more trainings fail?
+"""The hypothesis tests of a gate, for worse metrics and for more failed trainings.
 
-Inferiority is one-sided and must be proven: Welch's t (1947) on the metric's scale, against the margin
-and not against no change. Failures are counted over all cells together by Fisher's exact test (1935).
-Holm's correction (1979) over all questions bounds the rate of false alarms of the gate as a whole.
+A metric is tested by Welch's one-sided t test (1947) on the metric's scale. The null hypothesis is a
+worsening of at most the margin, not the absence of a change. Failures of all cells together are tested by
+Fisher's exact test (1935). Holm's correction (1979) over all tests bounds the false alarm rate of the gate.
 """
 
 import math
@@ -15,46 +15,46 @@ from scipy import special, stats
 from ganbench.analysis.contrasts import holm_correct
 from ganbench.analysis.intervals import SCALES
 
-FAILURES_METRIC = "failures"  # the question that is of no metric
-ALL_CELLS = ""  # the name of all cells together
-MIN_TRAININGS_PER_TEST = 3  # values a side that a question needs
-GATE_CONFIDENCE_LEVEL = 0.95  # of the bound by which a metric is shown to hold
+FAILURES_METRIC = "failures"  # the metric name of the failure test
+ALL_CELLS = ""  # the cell name of tests over all cells
+MIN_TRAININGS_PER_TEST = 3  # minimum values per side for a test
+GATE_CONFIDENCE_LEVEL = 0.95  # one-sided level of `GateTest.bound`
 
 
 @dataclass(frozen=True)
 class MetricScale:
-    """How a metric is read, as it declares."""
+    """The direction and the transformed scale of a metric, as the metric declares them."""
 
-    direction: str  # which is better: lower, higher
-    transform: str  # log, logit, none
+    direction: str  # the better direction: lower or higher
+    transform: str  # log, logit or none
 
     def to(self, values: Sequence[float]) -> np.ndarray:
-        """Values on the transformed scale."""
+        """Converts values to the transformed scale."""
         return np.array([SCALES[self.transform].to(value) for value in values])
 
     def mean(self, values: Sequence[float]) -> float:
-        """Their mean on that scale, given back on the metric's own."""
-        if min(values) == max(values):  # a share of 0 too
+        """Averages values on the transformed scale; returns the mean on the metric's own scale."""
+        if min(values) == max(values):  # also avoids the logit of 0 or 1
             return values[0]
         return SCALES[self.transform].back(float(self.to(values).mean()))
 
     def worsening_between(self, before: float, after: float) -> float:
-        """How much worse, on the transformed scale; below 0 if it is better."""
+        """Returns the worsening on the transformed scale, below 0 for an improvement."""
         one, other = self.to([before, after])
         return float(other - one) if self.direction == "lower" else float(one - other)
 
     def margin_on_scale(self, margin: float) -> float:
-        """A margin as an amount on the transformed scale."""
+        """Converts a margin to an amount on the transformed scale."""
         return math.log1p(margin) if self.transform == "log" else margin
 
     def worsen_value(self, value: float, amount: float) -> float:
-        """A value of the metric after it became so much worse on the transformed scale."""
+        """Returns a value of the metric worsened by an amount on the transformed scale."""
         signed = amount if self.direction == "lower" else -amount
         scale = SCALES[self.transform]
         return scale.back(scale.to(value) + signed)
 
     def format_worsening(self, amount: float) -> str:
-        """An amount of worsening on the transformed scale, in words."""
+        """Formats a worsening on the transformed scale, like `× 1.35` or `+0.2 in log odds`."""
         if self.transform == "log":
             return f"× {math.exp(amount if self.direction == 'lower' else -amount):.3g}"
         signed = amount if self.direction == "lower" else -amount
@@ -63,33 +63,33 @@ class MetricScale:
 
 @dataclass(frozen=True)
 class CellTrainings:
-    """How one cell's trainings ended, and what was measured of those that did well."""
+    """The outcomes of one cell's trainings, and the values of the successful ones."""
 
-    ended: int  # well, or by diverging; what crashed, or was cut off, did not end
+    ended: int  # successful or diverged; crashed and interrupted ones do not count
     failed: int = 0  # diverged
     values: Mapping[str, Sequence[float | None]] = field(default_factory=dict)  # by metric and seed
 
     def measured_values(self, metric: str) -> list[float]:
-        """The values that there are."""
+        """Returns the values that are not None."""
         return [value for value in self.values.get(metric, ()) if value is not None]
 
 
 @dataclass(frozen=True)
 class GateTest:
-    """One question, and its answer."""
+    """A hypothesis test and its result."""
 
-    cell: str  # or TOGETHER
+    cell: str  # or ALL_CELLS
     metric: str
-    before: float  # the mean on the metric's own scale; of failures the share
+    before: float  # mean on the metric's own scale, or the share of failures
     after: float
-    worse: float  # on the transformed scale, above 0 if it became worse
-    bound: float  # worse is at most this, one-sided at LEVEL
+    worse: float  # the worsening on the transformed scale
+    bound: float  # one-sided upper confidence bound of `worse`
     margin: float  # on the transformed scale
-    said: str  # how much worse, in words
-    p: float  # one-sided, of no more than the margin; Holm-corrected once all are asked
-    counts: tuple[int, int]  # values before and after; of failures trainings
-    scale: MetricScale  # how the metric is read
-    verdict: str = "undecided"  # worse, held (shown to be within the margin), undecided
+    said: str  # the worsening as text
+    p: float  # one-sided; null: at most the margin; Holm-corrected by `run_tests`
+    counts: tuple[int, int]  # values before and after, or trainings for failures
+    scale: MetricScale  # the scale of the metric
+    verdict: str = "undecided"  # worse, held (proven to be within the margin) or undecided
 
 
 def run_tests(
@@ -99,9 +99,10 @@ def run_tests(
     margins: Mapping[str, float],
     false_alarms: float,
 ) -> list[GateTest]:
-    """Every metric with a margin, of every cell that both sides have and of all together; and failures.
+    """Tests every metric with a margin, per common cell and over all cells, and the failures.
 
-    What has fewer than FEWEST values on a side is not asked: the verdict says where that must not be.
+    Skips tests with fewer than MIN_TRAININGS_PER_TEST values on a side. `list_unanswered` reports skipped
+    tests that should not be missing.
     """
     cells = [cell for cell in before if cell in after]
     tests = [
@@ -124,15 +125,13 @@ def comparable_values(
     metric: str,
     scale: MetricScale,
 ) -> dict[str, tuple[list[float], list[float]]]:
-    """The values before and after of each cell that has enough of them, and of all cells together."""
+    """Returns the values before and after, of each cell with enough values and of all cells."""
     sides = {
         cell: (before[cell].measured_values(metric), after[cell].measured_values(metric))
         for cell in cells
     }
     tested = {
-        cell: found
-        for cell, found in sides.items()
-        if min(map(len, found)) >= MIN_TRAININGS_PER_TEST
+        cell: pair for cell, pair in sides.items() if min(map(len, pair)) >= MIN_TRAININGS_PER_TEST
     }
     if len(tested) > 1:
         means = tuple(means_over_cells(side, tested, metric, scale) for side in (before, after))
@@ -144,9 +143,10 @@ def comparable_values(
 def means_over_cells(
     side: Mapping[str, CellTrainings], cells: Iterable[str], metric: str, scale: MetricScale
 ) -> list[float]:
-    """Each seed's mean over the cells, of the seeds that have a value in all.
+    """Returns each seed's mean over the cells, for the seeds with a value in every cell.
 
-    Cells of one seed share weights, latents and data: their means vary as seeds do, whatever that does.
+    Cells of one seed share initial weights, latents and data, so their values are correlated. The means
+    of different seeds are independent.
     """
     columns = zip(*(side[cell].values[metric] for cell in cells), strict=True)
     return [scale.mean(values) for values in columns if None not in values]
@@ -160,7 +160,7 @@ def non_inferiority_test(
     scale: MetricScale,
     margin: float,
 ) -> GateTest:
-    """Welch's one-sided test that the metric became worse by more than the margin."""
+    """Computes Welch's one-sided test for a worsening beyond the margin."""
     sides = (before, after)
     one, other = map(scale.to, sides)
     gain, allowed = float(other.mean() - one.mean()), scale.margin_on_scale(margin)
@@ -171,12 +171,14 @@ def non_inferiority_test(
         p = float(special.stdtr(freedom, (allowed - worse) / error))
         bound += float(special.stdtrit(freedom, GATE_CONFIDENCE_LEVEL)) * error
     mean, counts = [scale.mean(side) for side in sides], (len(one), len(other))
-    said = scale.format_worsening(worse)
-    return GateTest(cell, metric, mean[0], mean[1], worse, bound, allowed, said, p, counts, scale)
+    wording = scale.format_worsening(worse)
+    return GateTest(
+        cell, metric, mean[0], mean[1], worse, bound, allowed, wording, p, counts, scale
+    )
 
 
 def welch_error_and_freedom(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """The standard error of a difference of means, and its freedom."""
+    """Returns the standard error of a difference of means, and its degrees of freedom."""
     parts = [float(side.var(ddof=1)) / len(side) for side in (one, other)]
     if not sum(parts) > 0:
         return 0.0, math.inf
@@ -187,14 +189,14 @@ def welch_error_and_freedom(one: np.ndarray, other: np.ndarray) -> tuple[float, 
 def fisher_failure_test(
     before: Sequence[CellTrainings], after: Sequence[CellTrainings]
 ) -> GateTest:
-    """Fisher's one-sided test that more trainings fail than did."""
+    """Computes Fisher's one-sided test for a higher share of failed trainings."""
     failed, ended = (
         [sum(getattr(side, what) for side in sides) for sides in (before, after)]
         for what in ("failed", "ended")
     )
     p = float(stats.hypergeom.sf(failed[1] - 1, sum(ended), sum(failed), ended[1]))
     one, other = (f / max(1, e) for f, e in zip(failed, ended, strict=True))
-    said = f"{failed[0]} of {ended[0]} before, {failed[1]} of {ended[1]} after"
+    wording = f"{failed[0]} of {ended[0]} before, {failed[1]} of {ended[1]} after"
     counts, scale = (ended[0], ended[1]), MetricScale("lower", "none")
     return GateTest(
         ALL_CELLS,
@@ -204,7 +206,7 @@ def fisher_failure_test(
         other - one,
         other - one,
         0.0,
-        said,
+        wording,
         p,
         counts,
         scale,

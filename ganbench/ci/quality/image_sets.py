@@ -1,4 +1,4 @@
-"""Gates of anybody's GAN: the images of each training, of whatever source `ganbench eval` takes."""
+"""Gates for any GAN, from the generated images of each training (see `ganbench eval`)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,11 +23,11 @@ from .hypothesis_tests import MIN_TRAININGS_PER_TEST, CellTrainings
 from .verdict import MIN_BASELINE_RATIO, MeasuredSide
 
 IMAGE_SET_CELL = IMAGES_CELL
-Settings = Mapping[Any, Any]  # of `evaluate`
+Settings = Mapping[Any, Any]  # arguments of `evaluate`
 
 
 def parse_margins(texts: Sequence[str], metrics: str) -> dict[str, float]:
-    """`fid=0.25` as a metric and its margin; raises SpecError for what is none, or is not measured."""
+    """Parses margins like `fid=0.25`; raises SpecError for invalid or unmeasured metrics."""
     margins, measured = {}, metric_labels_of(metrics)
     for text in texts:
         metric, _, margin = text.rpartition("=")
@@ -36,7 +36,7 @@ def parse_margins(texts: Sequence[str], metrics: str) -> dict[str, float]:
             raise SpecError(f"--margin {text}: {metric} is not among --metrics {metrics}")
         margins[METRICS.label(metric)] = parse_margin(text, margin)
     if not margins:
-        raise SpecError("say how much worse a metric may become: --margin fid=0.25")
+        raise SpecError("give the margin by which a metric may become worse: --margin fid=0.25")
     return margins
 
 
@@ -51,7 +51,10 @@ def parse_margin(text: str, margin: str) -> float:
 
 
 def evaluate_image_sets(fakes: Sequence[str], real: str, **settings: Any) -> list[Evaluation]:
-    """Of each training's images; raises what `evaluate` does, and SpecError for the same ones twice."""
+    """Evaluates the images of each training against the real images.
+
+    Raises the errors of `evaluate`, and SpecError if two trainings have identical values.
+    """
     evaluations: list[Evaluation] = []
     for fake in fakes:
         evaluations.append(evaluate(fake, real, **settings))
@@ -63,7 +66,7 @@ def evaluate_image_sets(fakes: Sequence[str], real: str, **settings: Any) -> lis
 
 
 def make_image_side(evaluations: Sequence[Evaluation], lost: int, device: str) -> MeasuredSide:
-    """What these measured, and how many trainings ended without images."""
+    """Returns a side from evaluations. `lost` trainings without images count as failed."""
     metrics = [row.metric for row in evaluations[0].rows]
     values = {m: [value_or_none(each, m) for each in evaluations] for m in metrics}
     readings = {
@@ -88,7 +91,7 @@ def make_image_baseline(
     reason: str,
     before: Baseline | None = None,
 ) -> Baseline:
-    """What was measured, as a baseline."""
+    """Returns a baseline of these evaluations."""
     terms, trainings = require_one_protocol(evaluations), image_side.trainings[IMAGE_SET_CELL]
     record = CellRecord(
         protocol=terms.id,
@@ -113,25 +116,27 @@ def make_image_baseline(
 
 
 def require_one_protocol(evaluations: Sequence[Evaluation]) -> Any:
-    """The terms of all; raises SpecError if they were measured by more than one."""
+    """Returns the common protocol; raises SpecError if the evaluations have several protocols."""
     terms = {each.terms.id: each for each in evaluations}
     if len(terms) > 1:
         one, other, *_ = terms.values()
-        raise SpecError(f"{one.fake} is measured by {one.terms}, and {other.fake} by {other.terms}")
+        raise SpecError(
+            f"{one.fake} was measured by {one.terms}, but {other.fake} by {other.terms}"
+        )
     return evaluations[0].terms
 
 
 def image_refusals(evaluations: Sequence[Evaluation], baseline: Baseline, lost: int) -> list[str]:
-    """Why this baseline does not speak of these images, in sentences; none if it does."""
+    """Returns the reasons why images and baseline are not comparable; empty if they are."""
     record, count = baseline.cells[IMAGE_SET_CELL], len(evaluations) + lost
     reasons = list(list_version_differences(baseline, baseline.margins))
     if (now := require_one_protocol(evaluations)).id != record.protocol:
-        reasons.append(f"measured by {baseline.protocols[record.protocol]}, and now by {now}")
+        reasons.append(f"measured by {baseline.protocols[record.protocol]}, but now by {now}")
     if count < MIN_TRAININGS_PER_TEST:
-        reasons.append(f"a test needs {MIN_TRAININGS_PER_TEST} trainings, and these are {count}")
+        reasons.append(f"a test needs {MIN_TRAININGS_PER_TEST} trainings, but there are {count}")
     if baseline.smallest_count() < MIN_BASELINE_RATIO * count:
         reasons.append(
-            f"it has {baseline.smallest_count()} trainings, and {MIN_BASELINE_RATIO} are needed for each of "
+            f"it has {baseline.smallest_count()} trainings, but {MIN_BASELINE_RATIO} are needed for each of "
             f"the {count} of the gate"
         )
     return reasons + [
@@ -142,6 +147,6 @@ def image_refusals(evaluations: Sequence[Evaluation], baseline: Baseline, lost: 
 
 
 def has_baseline_values(evaluation: Evaluation, record: CellRecord) -> bool:
-    """Has it the baseline's values to the last digit?"""
+    """Returns whether all values equal values of the baseline to the last digit."""
     values = {row.metric: row.value for row in evaluation.rows if row.value is not None}
     return bool(values) and all(v in record.values.get(m, ()) for m, v in values.items())

@@ -1,7 +1,8 @@
-"""The canary: the first losses of a training at a fixed seed, and what its fakes score after them.
+"""The canary: the first losses of a training at a fixed seed, and the scores after them.
 
-It tells *numerically identical* from *statistically alike*, which no test over seeds can: a change that
-should change no number leaves every digit. Digits may differ between machines and versions of torch.
+It distinguishes *numerically identical* from *statistically alike*, which no test over seeds can do. A
+change of the code that should not affect results keeps every digit. Digits may differ between machines
+and between versions of torch.
 """
 
 import math
@@ -20,19 +21,19 @@ from ganbench.training.sampling import draw_samples_of_task
 from ganbench.training.trainer import Trainer, read_terms
 
 TRACE_STEPS, TRACE_SEED = 50, 0
-TRACE_ROUNDING = 1e-4  # a share: what the order of sums alone comes to after so many steps
-MIN_RELATIVE_VALUE = 1e-3  # values below it are compared by their difference: scores cross zero
+TRACE_ROUNDING = 1e-4  # relative effect of the summation order after TRACE_STEPS steps
+MIN_RELATIVE_VALUE = 1e-3  # smaller values are compared by absolute difference, as scores cross 0
 
 
 @dataclass(frozen=True)
 class LossTrace:
-    """The loss trace of one cell: each term at every step, and each metric after them."""
+    """The loss trace of one cell: each loss term at every step, and the metrics at the end."""
 
-    losses: Mapping[str, Sequence[float | None]]  # null is what is not finite
+    losses: Mapping[str, Sequence[float | None]]  # None for values that are not finite
     scores: Mapping[str, float | None]
 
     def values_by_place(self) -> dict[str, float | None]:
-        """Every value by its place, in the order of the training."""
+        """Returns every value keyed by its place, in the order of the training."""
         steps = range(max(map(len, self.losses.values()), default=0))
         traced = {
             f"{name} at step {step + 1}": values[step]
@@ -47,15 +48,15 @@ class LossTrace:
 
 @dataclass(frozen=True)
 class TraceComparison:
-    """How one cell's loss trace compares with the baseline's."""
+    """The comparison of one cell's loss trace with the baseline's."""
 
     cell: str
-    verdict: str  # identical, alike (but for rounding), different, not comparable
+    verdict: str  # identical, alike (up to rounding), different or not comparable
     said: str = ""
 
 
 def record_trace(trial: Trial, metrics: tuple[str, ...], protocol: str) -> LossTrace:
-    """Trains the trial's cell for STEPS steps at SEED, and measures its fakes."""
+    """Trains the trial's cell for TRACE_STEPS steps at TRACE_SEED, then measures its samples."""
     evaluator = evaluator_for(trial.data, trial.device, protocol)
     streams = RngStreams(TRACE_SEED, torch.device(trial.device))
     setup = build_training(trial.recipe, evaluator.data, streams)
@@ -73,12 +74,12 @@ def record_trace(trial: Trial, metrics: tuple[str, ...], protocol: str) -> LossT
 
 
 def finite_or_none(value: float | None) -> float | None:
-    """As JSON can hold it."""
+    """Returns a finite value, or None, since JSON has no infinity or NaN."""
     return value if value is not None and math.isfinite(value) else None
 
 
 def compare_trace(cell: str, before: LossTrace, after: LossTrace) -> TraceComparison:
-    """The first value that differs by more than rounding, or that none does, or none at all."""
+    """Compares two traces; reports the first value that differs by more than rounding."""
     one, other = before.values_by_place(), after.values_by_place()
     if one == other:
         return TraceComparison(cell, "identical")
@@ -86,13 +87,11 @@ def compare_trace(cell: str, before: LossTrace, after: LossTrace) -> TraceCompar
         if relative_difference(one.get(place), other.get(place)) > TRACE_ROUNDING:
             was, now = (format_trace_value(values.get(place)) for values in (one, other))
             return TraceComparison(cell, "different", f"{place} was {was} and is {now}")
-    return TraceComparison(
-        cell, "alike", f"no value differs by more than {TRACE_ROUNDING:.0e} of it"
-    )
+    return TraceComparison(cell, "alike", f"no relative difference exceeds {TRACE_ROUNDING:.0e}")
 
 
 def relative_difference(one: float | None, other: float | None) -> float:
-    """The share by which two values differ."""
+    """Returns the relative difference of two values; infinite if only one of them is None."""
     if one is None or other is None:
         return 0.0 if one is other else math.inf
     return abs(one - other) / max(abs(one), abs(other), MIN_RELATIVE_VALUE)

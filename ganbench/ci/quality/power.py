@@ -1,7 +1,7 @@
-"""Power of a gate: which worsening it catches with which probability, known before it runs.
+"""The power of a gate before it runs: the probability of detecting a worsening.
 
-By the noncentral t of Welch's test if both sides spread as the baseline does (their variances equal),
-at the level of Holm's first step, so that the true probability is a little higher.
+It is computed from the noncentral t distribution of Welch's test. Both sides are assumed to have the
+variance of the baseline. The level is that of Holm's first step, so the true probability is a little higher.
 """
 
 import math
@@ -17,18 +17,18 @@ DETECTION_PROBABILITIES = (0.5, 0.8, 0.95)
 
 @dataclass(frozen=True)
 class DetectablePower:
-    """What the gate can see in one metric of one cell."""
+    """The worsenings that a gate can detect in one metric of one cell."""
 
-    cell: str  # or TOGETHER
+    cell: str  # or ALL_CELLS
     metric: str
-    mean: float  # on the metric's own scale
+    mean: float  # mean on the metric's own scale
     spread: float  # standard deviation over seeds, on the transformed scale
-    margin: float  # on the same scale
-    caught: tuple[float, ...]  # the worsening that is caught with each of CHANCES, on that scale
+    margin: float  # on the transformed scale
+    caught: tuple[float, ...]  # worsening per DETECTION_PROBABILITIES, on the transformed scale
     scale: MetricScale
 
     def format_worsenings(self) -> list[str]:
-        """These worsenings in words: × 1.35."""
+        """Formats the detectable worsenings, like `× 1.35`."""
         return [self.scale.format_worsening(worse) for worse in self.caught]
 
 
@@ -39,7 +39,7 @@ def detectable_powers(
     margins: Mapping[str, float],
     false_alarms: float,
 ) -> list[DetectablePower]:
-    """What a gate of so many seeds sees in each metric of each cell of a baseline, and of all together."""
+    """Returns the power of a gate per metric, for each cell of a baseline and for all cells."""
     tested = {
         (cell, metric): values
         for metric in margins
@@ -47,7 +47,7 @@ def detectable_powers(
             baseline, baseline, list(baseline), metric, scales[metric]
         ).items()
     }
-    level, powers = false_alarms / (len(tested) + 1), []  # the failures are a question too
+    level, powers = false_alarms / (len(tested) + 1), []  # + 1 for the failure test
     for (cell, metric), values in tested.items():
         scale, count = scales[metric], len(values)
         spread, margin = float(scale.to(values).std(ddof=1)), scale.margin_on_scale(margins[metric])
@@ -64,7 +64,7 @@ def detectable_powers(
 def detection_probability(
     worse: float, spread: float, before: int, after: int, margin: float, level: float
 ) -> float:
-    """The probability that a true worsening is proven."""
+    """Returns the probability that the test proves a true worsening."""
     if after < 2:
         return 0.0
     if spread == 0:
@@ -75,7 +75,7 @@ def detection_probability(
 
 
 def shared_freedom(before: int, after: int) -> float:
-    """Welch's freedom if both sides have one variance."""
+    """Returns Welch's degrees of freedom for two sides of equal variance."""
     parts = 1 / before, 1 / after
     return sum(parts) ** 2 / (parts[0] ** 2 / (before - 1) + parts[1] ** 2 / (after - 1))
 
@@ -83,7 +83,7 @@ def shared_freedom(before: int, after: int) -> float:
 def smallest_detected(
     spread: float, before: int, after: int, margin: float, level: float, wanted: float
 ) -> float:
-    """The worsening that is proven with the wanted probability; infinite if none is."""
+    """Returns the worsening that is proven with the wanted probability, or infinity."""
     if after < 2:
         return math.inf
     if spread == 0:
@@ -103,7 +103,10 @@ def smallest_detected(
 
 
 def detectable_failures(baseline: Iterable[CellTrainings], after: int, level: float) -> int | None:
-    """How many of a gate's trainings must fail to prove that more do; None if all are not enough."""
+    """Returns the smallest number of failures in a gate that proves an increase.
+
+    None if even the failure of all trainings is no proof.
+    """
     sides = list(baseline)
     failed, ended = sum(side.failed for side in sides), sum(side.ended for side in sides)
     p = (

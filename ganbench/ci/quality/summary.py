@@ -1,4 +1,4 @@
-"""A verdict in words: sentences, a Markdown table for a pull request, records for programs and the history."""
+"""Formats a verdict: sentences, a Markdown table, JSON records, and history records."""
 
 import itertools
 import json
@@ -32,67 +32,70 @@ GATE_TABLE_COLUMNS = (
 )
 
 
-def gate_sentences(found: GateVerdict, baseline: Baseline) -> list[str]:
-    """What was found, the gravest first."""
+def gate_sentences(verdict: GateVerdict, baseline: Baseline) -> list[str]:
+    """Returns all findings as sentences, the most serious first."""
     return [
-        *(f"Worse than allowed: {format_test(q)}." for q in found.worsened_tests),
-        *(f"Measured otherwise: {each}." for each in found.moved),
-        *(f"Not compared: {reason}." for reason in found.refusals),
-        *(f"{note}." for note in found.notes),
-        *trace_sentences(found),
-        *gate_tally(found),
+        *(f"Worse than allowed: {format_test(q)}." for q in verdict.worsened_tests),
+        *(f"The measuring changed: {each}." for each in verdict.moved),
+        *(f"Not compared: {reason}." for reason in verdict.refusals),
+        *(f"{note}." for note in verdict.notes),
+        *trace_sentences(verdict),
+        *gate_tally(verdict),
         *accepted_drift_sentences(baseline),
     ]
 
 
 def format_test(q: GateTest) -> str:
-    """`digits / dcgan / none, fid: 12.3 before, 31 after, × 2.5 (p = 1e-05)`."""
+    """Formats a test as text.
+
+    `digits / dcgan / none, fid: 12.3 before, 31 after, × 2.5 (p = 1e-05)`.
+    """
     if q.metric == FAILURES_METRIC:
-        return f"trainings that failed: {q.said} (p = {q.p:.2g})"
+        return f"failed trainings: {q.said} (p = {q.p:.2g})"
     cell, change = q.cell or "all cells together", f"{q.before:.4g} before, {q.after:.4g} after"
     return f"{cell}, {q.metric}: {change}, {q.said} (p = {q.p:.2g})"
 
 
-def trace_sentences(found: GateVerdict) -> Iterator[str]:
-    counted = Counter(heard.verdict for heard in found.heard)
+def trace_sentences(verdict: GateVerdict) -> Iterator[str]:
+    counted = Counter(comparison.verdict for comparison in verdict.heard)
     if counted:
-        listed = ", ".join(f"{verdict} in {count}" for verdict, count in counted.items())
-        yield f"The canary, cell by cell: {listed} of {len(found.heard)}."
-    for heard in (h for h in found.heard if h.verdict == "different"):
-        yield f"Other digits in {heard.cell}: {heard.said}."
-    for sentences in dict.fromkeys(h.said for h in found.heard if h.verdict == "not comparable"):
-        yield f"Canaries that cannot be compared: {sentences}."
+        listed = ", ".join(f"{outcome} in {count}" for outcome, count in counted.items())
+        yield f"Canaries of {len(verdict.heard)} cells: {listed}."
+    for comparison in (h for h in verdict.heard if h.verdict == "different"):
+        yield f"Different digits in {comparison.cell}: {comparison.said}."
+    for reason in dict.fromkeys(h.said for h in verdict.heard if h.verdict == "not comparable"):
+        yield f"Canaries are not comparable: {reason}."
 
 
-def gate_tally(found: GateVerdict) -> Iterator[str]:
-    """How many questions came out how, and what the gate can see."""
-    if found.questions:
-        counted = Counter(q.verdict for q in found.questions)
+def gate_tally(verdict: GateVerdict) -> Iterator[str]:
+    """Yields the counts of verdicts, and the power of the gate."""
+    if verdict.questions:
+        counted = Counter(q.verdict for q in verdict.questions)
         words = {
             "worse": "proven to be worse than allowed",
-            "held": "shown to be within the margin",
-            "undecided": "neither",
+            "held": "proven to be within the margin",
+            "undecided": "undecided",
         }
         listed = ", ".join(f"{counted[v]} {word}" for v, word in words.items() if counted[v])
-        yield f"{len(found.questions)} questions: {listed}."
-    if found.failures_caught:
-        yield f"More failures than before are proven from {found.failures_caught} trainings on."
-    short = shorten_cell_names(p.cell for p in found.powers)
-    for metric in dict.fromkeys(p.metric for p in found.powers):
-        parts = sorted((p for p in found.powers if p.metric == metric), key=lambda p: p.caught[1])
+        yield f"{len(verdict.questions)} tests: {listed}."
+    if verdict.failures_caught:
+        yield f"An increase in failures is proven if at least {verdict.failures_caught} trainings fail."
+    short = shorten_cell_names(p.cell for p in verdict.powers)
+    for metric in dict.fromkeys(p.metric for p in verdict.powers):
+        parts = sorted((p for p in verdict.powers if p.metric == metric), key=lambda p: p.caught[1])
         ends = dict.fromkeys(
             f"{p.format_worsenings()[1]} in {short[p.cell]}" for p in (parts[0], parts[-1])
         )
         yield (
-            f"Caught with a probability of {DETECTION_PROBABILITIES[1]:.0%}, of {metric}: {', and '.join(ends)}."
+            f"Detected with a probability of {DETECTION_PROBABILITIES[1]:.0%}, for {metric}: {', and '.join(ends)}."
         )
 
 
 def accepted_drift_sentences(baseline: Baseline) -> Iterator[str]:
-    """What baselines that followed each other have accepted, beyond the margin of a single gate."""
+    """Yields a sentence for each drift over all baselines that exceeds the margin of one gate."""
     scales = baseline.metric_scales()
-    for cell, slid in list_drift(baseline).items():
-        for metric, worse in slid.items():
+    for cell, worsenings in list_drift(baseline).items():
+        for metric, worse in worsenings.items():
             if worse > scales[metric].margin_on_scale(baseline.margins.get(metric, math.inf)):
                 yield (
                     f"Since the first baseline ({baseline.earlier[0].made.date}), {metric} of {cell} "
@@ -100,18 +103,18 @@ def accepted_drift_sentences(baseline: Baseline) -> Iterator[str]:
                 )
 
 
-def gate_table(found: GateVerdict) -> pd.DataFrame:
-    """A row a question, the worst first, on each metric's own scale.
+def gate_table(verdict: GateVerdict) -> pd.DataFrame:
+    """Returns a table with one row per test, the worst first, on each metric's own scale.
 
-    `at worst` is the one-sided 95 % bound of what it is now, `allowed` how far the margin lets the
-    baseline's mean go, `caught` what a gate like this proves to be too bad with a probability of 80 %.
+    `at worst` is the one-sided 95 % bound of the current mean. `allowed` is the baseline's mean, worsened
+    by the margin. `caught` is the value that such a gate proves to be too bad with a probability of 80 %.
     """
-    caught = {(p.cell, p.metric): p.caught[1] for p in found.powers}
+    caught = {(p.cell, p.metric): p.caught[1] for p in verdict.powers}
     order, short = (
         {"worse": 0, "undecided": 1, "held": 2},
-        shorten_cell_names(q.cell for q in found.questions),
+        shorten_cell_names(q.cell for q in verdict.questions),
     )
-    tests = sorted(found.questions, key=lambda q: (order[q.verdict], q.p))
+    tests = sorted(verdict.questions, key=lambda q: (order[q.verdict], q.p))
     rows = [(short[q.cell], *gate_row(q, caught.get((q.cell, q.metric)))) for q in tests]
     return pd.DataFrame(rows, columns=list(GATE_TABLE_COLUMNS))
 
@@ -130,7 +133,7 @@ def gate_row(q: GateTest, caught: float | None) -> tuple[str, ...]:
 
 
 def shorten_cell_names(cells: Iterable[str]) -> dict[str, str]:
-    """Each cell without the names that all have in front, or at the end."""
+    """Returns a short name per cell, without the first and last parts that all cells share."""
     parts = {cell: cell.split(" / ") for cell in cells if cell}
     ahead = count_common_names(list(parts.values()))
     behind = count_common_names([p[ahead:][::-1] for p in parts.values()])
@@ -141,31 +144,31 @@ def shorten_cell_names(cells: Iterable[str]) -> dict[str, str]:
 
 
 def count_common_names(lists: list[list[str]]) -> int:
-    """How many first names all have."""
+    """Returns the number of leading names that all lists share."""
     columns = zip(*lists, strict=False)
     return len(list(itertools.takewhile(lambda names: len(set(names)) == 1, columns)))
 
 
-def gate_markdown(found: GateVerdict, baseline: Baseline) -> str:
-    """For a job's summary: the word, the sentences, the table."""
-    lines = [f"## Quality gate of {baseline.name}: {found.headline}", ""]
-    lines += [f"- {sentence}" for sentence in gate_sentences(found, baseline)]
-    frame = gate_table(found)
+def gate_markdown(verdict: GateVerdict, baseline: Baseline) -> str:
+    """Returns the verdict, its sentences and its table, for the summary of a CI job."""
+    lines = [f"## Quality gate of {baseline.name}: {verdict.headline}", ""]
+    lines += [f"- {sentence}" for sentence in gate_sentences(verdict, baseline)]
+    frame = gate_table(verdict)
     shown = frame.to_markdown(index=False, disable_numparse=True) if len(frame) else ""
     return "\n".join([*lines, "", shown, ""])
 
 
-def gate_record(found: GateVerdict, baseline: Baseline) -> dict[str, Any]:
-    """All of it, for programs."""
+def gate_record(verdict: GateVerdict, baseline: Baseline) -> dict[str, Any]:
+    """Returns the whole verdict as plain data."""
     return {
-        "verdict": found.headline,
-        "code": found.exit_code,
-        "sentences": gate_sentences(found, baseline),
-        "questions": [to_plain_json(q) for q in found.questions],
-        "floors_moved": [asdict(each) for each in found.moved],
-        "canary": [asdict(each) for each in found.heard],
-        "refusals": found.refusals,
-        "notes": found.notes,
+        "verdict": verdict.headline,
+        "code": verdict.exit_code,
+        "sentences": gate_sentences(verdict, baseline),
+        "questions": [to_plain_json(q) for q in verdict.questions],
+        "floors_moved": [asdict(each) for each in verdict.moved],
+        "canary": [asdict(each) for each in verdict.heard],
+        "refusals": verdict.refusals,
+        "notes": verdict.notes,
         "power": [
             {
                 **to_plain_json(p),
@@ -173,14 +176,14 @@ def gate_record(found: GateVerdict, baseline: Baseline) -> dict[str, Any]:
                     zip(map(str, DETECTION_PROBABILITIES), p.format_worsenings(), strict=True)
                 ),
             }
-            for p in found.powers
+            for p in verdict.powers
         ],
         "baseline": json.loads(baseline.made.model_dump_json()),
     }
 
 
 def to_plain_json(part: Any) -> dict[str, Any]:
-    """A part as JSON has it: what is not a finite number is null."""
+    """Returns a dataclass as a dict for JSON; numbers that are not finite become None (null)."""
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in asdict(part).items()
@@ -188,9 +191,9 @@ def to_plain_json(part: Any) -> dict[str, Any]:
 
 
 def gate_history_entries(
-    found: GateVerdict, baseline: Baseline, here: BaselineProvenance
+    verdict: GateVerdict, baseline: Baseline, here: BaselineProvenance
 ) -> list[HistoryEntry]:
-    """What the history keeps: the mean of each metric of each cell."""
+    """Returns the mean of each metric of each cell as history records."""
     software = f"torch {here.versions['torch']}"
     return [
         HistoryEntry(
@@ -204,13 +207,13 @@ def gate_history_entries(
             software=software,
             count=q.counts[1],
         )
-        for q in found.questions
+        for q in verdict.questions
         if q.metric != FAILURES_METRIC
     ]
 
 
 def format_gate_table(frame: pd.DataFrame) -> str:
-    """Rows under their cells' names, in aligned columns, for a terminal of 80."""
+    """Formats rows under the names of their cells, for a terminal with 80 columns."""
     inner = frame.drop(columns="cell")
     rows, names = inner.to_numpy().tolist(), list(inner.columns)
     head, *body = tabulate(rows, names, "plain", disable_numparse=True).split("\n")
@@ -221,7 +224,7 @@ def format_gate_table(frame: pd.DataFrame) -> str:
 
 
 def describe_baseline(baseline: Baseline) -> list[str]:
-    """How a baseline and its predecessors were made."""
+    """Describes a baseline and its predecessors, the oldest first."""
     lines = [f"Baseline of {baseline.name}: {baseline.smallest_count()} trainings of each cell."]
     for provenance in (*(e.made for e in baseline.earlier), baseline.made):
         lines.append(
@@ -233,7 +236,7 @@ def describe_baseline(baseline: Baseline) -> list[str]:
 def baseline_contents(
     baseline: Baseline, margins: Mapping[str, float], false_alarms: float, seeds: int
 ) -> dict[str, Any]:
-    """What a baseline holds, and what gates of so many seeds catch against it."""
+    """Returns the content of a baseline, and the power of gates with `seeds` seeds against it."""
     powers = detectable_powers(
         baseline.trainings_by_cell(), seeds, baseline.metric_scales(), margins, false_alarms
     )
@@ -255,7 +258,7 @@ def baseline_contents(
 
 
 def format_power_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What is caught with which probability, a row a metric of a cell."""
+    """Formats the detectable worsenings, with one row per cell and metric."""
     short = shorten_cell_names(row["cell"] for row in rows)
     shown = [
         {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in row.items()}

@@ -1,4 +1,4 @@
-"""Trains a suite for a gate: with a block of seeds that no baseline has, in a store of its own."""
+"""Trains a suite for a gate, in a separate store, with seeds that no baseline has."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -40,27 +40,27 @@ from .hypothesis_tests import MIN_TRAININGS_PER_TEST, CellTrainings
 from .loss_trace import LossTrace, record_trace
 from .verdict import MIN_BASELINE_RATIO, MeasuredSide
 
-FIRST_BASELINE_SEED = 1_000_000  # seeds from here on are those of baselines
+FIRST_BASELINE_SEED = 1_000_000  # baselines use the seeds from here on
 
 
 @dataclass(frozen=True)
 class GateRun:
-    """A suite's cells with a block of seeds on a machine: what is trained for a gate or a baseline."""
+    """The trainings of a gate or a baseline: a suite's cells with a block of seeds."""
 
     suite: Suite
     profile: str
     device: str
-    plan: list[PlannedTrial]  # without the untrained references, which no gate asks for
+    plan: list[PlannedTrial]  # without the untrained references, which gates do not need
 
     @classmethod
     def of(cls, suite: Suite, profile: str, device: str, seeds: list[int]) -> "GateRun":
-        """Raises SuiteError if no cell has a meaning."""
+        """Plans the trainings; raises SuiteError if every cell is incompatible."""
         budget = suite.budget[profile].model_copy(update={"seeds": None})
         changes = {"seeds": seeds, "budget": {**suite.budget, profile: budget}}
-        own = suite.model_copy(update=changes)
-        plan = [p for p in plan_trials(own, profile, device) if p.role == "trial"]
+        gate_suite = suite.model_copy(update=changes)
+        plan = [p for p in plan_trials(gate_suite, profile, device) if p.role == "trial"]
         refuse_empty_plan(plan)
-        return cls(own, profile, device, plan)
+        return cls(gate_suite, profile, device, plan)
 
     @property
     def seeds(self) -> list[int]:
@@ -68,7 +68,7 @@ class GateRun:
 
     @property
     def first_trials(self) -> dict[str, PlannedTrial]:
-        """Those that have a meaning, by name, each with its first seed."""
+        """The first trial of each compatible cell, keyed by the cell's label."""
         return {p.label(): p for p in reversed(self.plan) if not p.incompatibility}
 
     @property
@@ -85,46 +85,50 @@ class GateRun:
 
 
 def declared_gate(suite: Suite) -> GateConfig:
-    """What a suite says of its gate; raises SuiteError if it says nothing."""
+    """Returns the gate settings of a suite; raises SuiteError without a [gate] table."""
     if suite.gate is None:
-        advice = "it declares none: add [gate] with margins = { fid = 0.25 }"
-        raise SuiteError(f"suite {suite.name} has no gate, since {advice}")
+        advice = "add [gate] with margins = { fid = 0.25 }"
+        raise SuiteError(f"suite {suite.name} has no gate: {advice}")
     return suite.gate
 
 
 def seeds_of_block(suite: Suite, profile: str, number: int) -> list[int]:
-    """The seeds of a gate's block: block 0 are the suite's, block 1 as many after them."""
+    """Returns the seeds of a block. Block 0 has the suite's seeds; later blocks are shifted.
+
+    Raises SuiteError if the block reaches the seeds of baselines.
+    """
     first = suite.seeds_of(profile)
     width = max(first) - min(first) + 1
     seeds = [seed + number * width for seed in first]
     if seeds[-1] >= FIRST_BASELINE_SEED:
         raise SuiteError(
-            f"seeds from {FIRST_BASELINE_SEED:,} on are a baseline's: take an earlier block"
+            f"seeds from {FIRST_BASELINE_SEED:,} on belong to baselines: use an earlier block"
         )
     return seeds
 
 
 def seeds_of_baseline(suite: Suite, profile: str) -> list[int]:
-    """A block that no gate reaches, of LEAST_RATIO times as many at the least."""
+    """Returns the seeds of a baseline, which no gate uses.
+
+    Raises SuiteError if there are fewer than MIN_BASELINE_RATIO times the suite's seeds.
+    """
     wanted, least = (
         declared_gate(suite).reference,
         MIN_BASELINE_RATIO * len(suite.seeds_of(profile)),
     )
     if wanted < least:
-        few = (
-            f"gate.reference is {wanted}, and must be {MIN_BASELINE_RATIO} times the seeds: {least}"
-        )
+        few = f"gate.reference is {wanted}, but must be at least {MIN_BASELINE_RATIO} times the seeds: {least}"
         raise SuiteError(f"suite {suite.name}: {few}")
     return list(range(FIRST_BASELINE_SEED, FIRST_BASELINE_SEED + wanted))
 
 
 def training_refusals(gate_run: GateRun, baseline: Baseline) -> list[str]:
-    """Why this baseline does not speak of what would be trained, in sentences; none if it does."""
+    """Returns the reasons why the run and the baseline are not comparable; empty if they are."""
     reasons = list(setting_differences(gate_run, baseline))
     own_cells, baseline_cells = gate_run.first_trials, baseline.cells
     reasons += [f"{cell}: not in the baseline" for cell in own_cells if cell not in baseline_cells]
     reasons += [
-        f"{cell}: in the baseline, and not in the suite"
+        f"{cell}: in the baseline, but not in the suite"
         for cell in baseline_cells
         if cell not in own_cells
     ]
@@ -135,14 +139,14 @@ def training_refusals(gate_run: GateRun, baseline: Baseline) -> list[str]:
             before = baseline.protocols.get(
                 baseline_cells[cell].protocol, baseline_cells[cell].protocol
             )
-            reasons.append(f"{cell}: measured by {before}, and now by {protocols[now]['text']}")
+            reasons.append(f"{cell}: measured by {before}, but now by {protocols[now]['text']}")
     return list(dict.fromkeys(reasons))
 
 
 def setting_differences(gate_run: GateRun, baseline: Baseline) -> Iterable[str]:
-    """What differs for all cells."""
+    """Yields the differences of settings that affect all cells, as sentences."""
     if baseline.kind != "suite":
-        yield f"it is a baseline of images against {baseline.name}, and not of a suite"
+        yield f"it is a baseline of images against {baseline.name}, not of a suite"
         return
     for what, before, now in (
         ("suite", baseline.name, gate_run.suite.name),
@@ -150,25 +154,25 @@ def setting_differences(gate_run: GateRun, baseline: Baseline) -> Iterable[str]:
         ("budget", baseline.budget, gate_run.budget),
     ):
         if before != now:
-            yield f"its {what} is {before}, and this one's is {now}"
+            yield f"its {what} is {before}, but that of this run is {now}"
     if common := set(baseline.seeds) & set(gate_run.seeds):
         yield f"it was trained with some of the same seeds: {sorted(common)[:3]}"
     if baseline.smallest_count() < MIN_BASELINE_RATIO * len(gate_run.seeds):
         yield (
-            f"it has {baseline.smallest_count()} trainings of a cell, and {MIN_BASELINE_RATIO} are needed "
+            f"it has {baseline.smallest_count()} trainings of a cell, but {MIN_BASELINE_RATIO} are needed "
             f"for each of the {len(gate_run.seeds)} seeds"
         )
     if len(gate_run.seeds) < MIN_TRAININGS_PER_TEST:
-        yield f"a test needs {MIN_TRAININGS_PER_TEST} seeds, and this suite has {len(gate_run.seeds)}"
+        yield f"a test needs {MIN_TRAININGS_PER_TEST} seeds, but this suite has {len(gate_run.seeds)}"
     yield from list_version_differences(baseline, declared_gate(gate_run.suite).margins)
 
 
 def train_gate_run(
     gate_run: GateRun, results: Path, executor: Executor, show: ShowProgress
 ) -> tuple[MeasuredSide, list[JobStatus]]:
-    """Trains and measures what the store lacks, and records the loss traces.
+    """Trains and measures the trials that the store lacks, and records the loss traces.
 
-    Raises SuiteError if trainings by other code are there, KeyboardInterrupt after Ctrl-C.
+    Raises SuiteError if the store has trainings of other code, and KeyboardInterrupt after Ctrl-C.
     """
     Numerics(gate_run.device).apply()
     store, content = Store(results), gate_run.plan_content()
@@ -189,10 +193,10 @@ def train_gate_run(
 
 
 def record_traces(gate_run: GateRun, cells: Iterable[str]) -> dict[str, LossTrace]:
-    """The canaries of these cells; of one that crashes there is none."""
+    """Returns the loss traces of these cells, without the cells that crash."""
     metrics, traces = tuple(declared_gate(gate_run.suite).margins), {}
     for cell in cells:
-        with suppress(Exception):  # its trainings crash too, and tell why
+        with suppress(Exception):  # the cell's trainings crash too and report the reason
             traces[cell] = record_trace(
                 gate_run.first_trials[cell].trial, metrics, gate_run.suite.protocol
             )
@@ -200,7 +204,7 @@ def record_traces(gate_run: GateRun, cells: Iterable[str]) -> dict[str, LossTrac
 
 
 def trainings_of_frame(frame: pd.DataFrame) -> dict[str, CellTrainings]:
-    """How the trainings of each cell ended, from a suite's rows; what crashed did not end."""
+    """Returns the trainings of each cell from a suite's rows, without the crashed ones."""
     cells: dict[str, dict[str, Any]] = {}
     for metric in frame.attrs["plan"]["metrics"]:
         for names, side in trainings_by_cell(frame, metric).items():
@@ -213,7 +217,7 @@ def trainings_of_frame(frame: pd.DataFrame) -> dict[str, CellTrainings]:
 
 
 def floors_of_frame(frame: pd.DataFrame) -> dict[str, dict[str, FloorRecord]]:
-    """What held-out data score, by data set and metric."""
+    """Returns the floors by data set and metric."""
     floors: dict[str, dict[str, FloorRecord]] = {}
     floor_rows = frame[frame["role"].eq("floor") & frame["value"].notna()]
     for row in floor_rows[["data", "metric", "value", "standard_error"]].to_dict("records"):
@@ -226,7 +230,10 @@ def floors_of_frame(frame: pd.DataFrame) -> dict[str, dict[str, FloorRecord]]:
 def make_suite_baseline(
     gate_run: GateRun, side: MeasuredSide, gate: int, reason: str, before: Baseline | None = None
 ) -> Baseline:
-    """What was trained, for gates of so many seeds; the one before it is remembered by its means."""
+    """Returns a baseline of these trainings, for gates with `gate` seeds.
+
+    It keeps the means of the previous baseline.
+    """
     metrics = {metric: metric_facts_record(metric) for metric in gate_run.suite.metrics}
     protocol = {
         c: p.record(gate_run.suite.protocol)["protocol"] for c, p in gate_run.first_trials.items()
@@ -250,7 +257,7 @@ def make_suite_baseline(
         metrics=metrics,
         protocols={p: facts["text"] for p, facts in gate_run.protocol_records().items()},
         cells=cells,
-        floors={data: dict(found) for data, found in side.floors.items()},
+        floors={data: dict(floors) for data, floors in side.floors.items()},
         canary=traces,
         earlier=previous_baselines(before),
     )

@@ -1,4 +1,4 @@
-"""The verdict of a gate: what is proven, what could not be compared, and the exit code of both."""
+"""The verdict of a gate: proven changes, missing comparisons, and the exit code."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -10,26 +10,25 @@ from .loss_trace import LossTrace, TraceComparison
 from .power import DetectablePower, detectable_failures, detectable_powers
 
 PASSED, REGRESSED, CANNOT_DECIDE = 0, 1, 3
-FLOOR_TOLERANCE = (
-    1e-3  # of a floor: machines differ by a thousandth of that, and 1 % of the samples by more
-)
-FLOOR_ERROR_SHARE = 0.01  # of its standard error, for floors near zero
-MIN_BASELINE_RATIO = 2  # trainings of a baseline for each of a gate's
+# Relative tolerance of a floor. Machines differ by a thousandth of it; losing 1 % of the samples exceeds it.
+FLOOR_TOLERANCE = 1e-3
+FLOOR_ERROR_SHARE = 0.01  # additional tolerance in standard errors, for floors near zero
+MIN_BASELINE_RATIO = 2  # minimum trainings of a baseline per training of a gate
 
 
 @dataclass(frozen=True)
 class MeasuredSide:
-    """What a gate measured now, in the terms of a baseline."""
+    """The measurements of a gate, in the form of a baseline's."""
 
     trainings: Mapping[str, CellTrainings]  # by cell
     floors: Mapping[str, Mapping[str, FloorRecord]] = field(default_factory=dict)
     songs: Mapping[str, LossTrace] = field(default_factory=dict)
-    conditions: str = ""  # what digits depend on: see Made
+    conditions: str = ""  # see BaselineProvenance.conditions
 
 
 @dataclass(frozen=True)
 class FloorShift:
-    """A floor that is not what it was: the measuring changed, and not the trainings."""
+    """A floor that changed, which means that the measuring changed, not the trainings."""
 
     data: str
     metric: str
@@ -44,16 +43,16 @@ class FloorShift:
 
 @dataclass(frozen=True)
 class GateVerdict:
-    """All that a gate found."""
+    """The result of a gate: its tests, floors, canaries and missing comparisons."""
 
     questions: list[GateTest]
     powers: list[DetectablePower]
     moved: list[FloorShift] = field(default_factory=list)
     heard: list[TraceComparison] = field(default_factory=list)
-    refusals: list[str] = field(default_factory=list)  # what could not be compared, and why
-    exact: bool = False  # must every digit be the baseline's?
-    notes: list[str] = field(default_factory=list)  # what a reader should know besides
-    failures_caught: int | None = None  # trainings that must fail to prove that more do
+    refusals: list[str] = field(default_factory=list)  # missing comparisons, with their reasons
+    exact: bool = False  # whether every digit of a canary must match
+    notes: list[str] = field(default_factory=list)  # further remarks for the reader
+    failures_caught: int | None = None  # failures that prove an increase in failures
 
     @property
     def worsened_tests(self) -> list[GateTest]:
@@ -65,7 +64,7 @@ class GateVerdict:
 
     @property
     def exit_code(self) -> int:
-        """1 if anything is proven, else 3 if anything could not be compared."""
+        """1 for a proven change, else 3 if a comparison is missing, else 0."""
         if self.worsened_tests or self.moved or (self.exact and self.other_digits):
             return REGRESSED
         return CANNOT_DECIDE if self.refusals else PASSED
@@ -85,20 +84,20 @@ def decide_gate_verdict(
     seeds: int,
     exact: bool = False,
 ) -> GateVerdict:
-    """Asks every question that the baseline and these trainings allow, and says which they do not."""
+    """Runs all tests that the baseline and these trainings allow, and lists the missing ones."""
     before, scales = baseline.trainings_by_cell(), baseline.metric_scales()
     tests = run_tests(before, now.trainings, scales, margins, false_alarms)
-    heard = compare_traces(baseline, now.songs, now.conditions)
+    comparisons = compare_traces(baseline, now.songs, now.conditions)
     level = false_alarms / max(1, len(tests))
     return GateVerdict(
         questions=tests,
         powers=detectable_powers(before, seeds, scales, margins, false_alarms),
         moved=find_floor_shifts(baseline, now),
-        heard=heard,
+        heard=comparisons,
         refusals=[
             *list_unanswered(before, now.trainings, margins, seeds),
             *list_missing_floors(baseline, now),
-            *(missing_traces(before, heard) if exact else ()),
+            *(missing_traces(before, comparisons) if exact else ()),
         ],
         exact=exact,
         notes=list(list_loosened_margins(baseline, margins)),
@@ -107,12 +106,12 @@ def decide_gate_verdict(
 
 
 def refused_verdict(reasons: list[str]) -> GateVerdict:
-    """A gate that had nothing to train for."""
+    """Returns the verdict of a gate that cannot compare anything."""
     return GateVerdict([], [], refusals=reasons)
 
 
 def find_floor_shifts(baseline: Baseline, now: MeasuredSide) -> list[FloorShift]:
-    """The floors that both sides have and that differ by more than digits."""
+    """Returns the common floors that differ by more than the tolerance."""
     return [
         FloorShift(data, metric, floor.value, now.floors[data][metric].value)
         for data, floors in baseline.floors.items()
@@ -133,8 +132,8 @@ def list_unanswered(
     margins: Mapping[str, float],
     seeds: int,
 ) -> list[str]:
-    """Where a question should have been asked and was not, and why."""
-    sentences = [f"{cell}: in the baseline, and not trained" for cell in before.keys() - after]
+    """Returns a sentence with the reason for each test that is missing."""
+    sentences = [f"{cell}: in the baseline, but not trained" for cell in before.keys() - after]
     sentences += [f"{cell}: not in the baseline" for cell in after.keys() - before]
     for cell in before.keys() & after.keys():
         if (count := after[cell].ended) < seeds:
@@ -150,31 +149,34 @@ def list_unanswered(
 def value_gaps(
     cell: str, metric: str, before: CellTrainings, after: CellTrainings
 ) -> Iterator[str]:
-    """Values that are not there. A metric without any in the baseline has no meaning in the cell."""
-    known, well = len(before.measured_values(metric)), before.ended - before.failed
-    if not known and well >= MIN_TRAININGS_PER_TEST:
+    """Yields a sentence for each side without enough values of a metric.
+
+    A metric without any value in the baseline is not applicable to the cell.
+    """
+    recorded, well = len(before.measured_values(metric)), before.ended - before.failed
+    if not recorded and well >= MIN_TRAININGS_PER_TEST:
         return
-    if known < MIN_TRAININGS_PER_TEST:
-        yield f"{cell}: the baseline has {known} values of {metric}, and a test needs {MIN_TRAININGS_PER_TEST}"
+    if recorded < MIN_TRAININGS_PER_TEST:
+        yield f"{cell}: the baseline has {recorded} values of {metric}, but a test needs {MIN_TRAININGS_PER_TEST}"
     here, wanted = len(after.measured_values(metric)), after.ended - after.failed
-    least = max(MIN_TRAININGS_PER_TEST, wanted if known == well else 0)
+    least = max(MIN_TRAININGS_PER_TEST, wanted if recorded == well else 0)
     if here < least:
         yield f"{cell}: {metric} has {here} values of {after.ended} trainings"
 
 
 def list_loosened_margins(baseline: Baseline, margins: Mapping[str, float]) -> Iterator[str]:
-    """Where more is allowed than when the baseline was made."""
+    """Yields a sentence for each margin that was tighter when the baseline was made."""
     for metric, margin in baseline.margins.items():
         if metric not in margins:
-            yield f"{metric} had a margin when the baseline was made, and is not asked"
+            yield f"{metric} had a margin when the baseline was made, but is not tested now"
         elif margins[metric] > margin:
             yield f"The margin of {metric} was {margin:g} when the baseline was made, and is {margins[metric]:g}"
 
 
 def list_missing_floors(baseline: Baseline, now: MeasuredSide) -> list[str]:
-    """The floors that a baseline has and that could not be measured now."""
+    """Returns a sentence for each floor of the baseline that is missing now."""
     return [
-        f"{metric} of held-out {data} was {floor.value:.6g}, and could not be measured"
+        f"{metric} of held-out {data} was {floor.value:.6g}, but could not be measured now"
         for data, floors in baseline.floors.items()
         for metric, floor in floors.items()
         if metric not in now.floors.get(data, {})
@@ -182,10 +184,10 @@ def list_missing_floors(baseline: Baseline, now: MeasuredSide) -> list[str]:
 
 
 def missing_traces(
-    before: Mapping[str, CellTrainings], heard: list[TraceComparison]
+    before: Mapping[str, CellTrainings], comparisons: list[TraceComparison]
 ) -> Iterator[str]:
-    """The cells whose digits cannot be compared."""
-    compared = {each.cell: each for each in heard}
+    """Yields a sentence for each cell without comparable canaries."""
+    compared = {each.cell: each for each in comparisons}
     for cell in before:
         if cell not in compared:
             yield f"{cell}: no canary on both sides"

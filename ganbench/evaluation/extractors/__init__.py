@@ -1,4 +1,7 @@
-"""Extractors by their names in a spec, and distances of images. A new one is a new file and a line here."""
+"""The registries of feature extractors and of image distances.
+
+A new extractor is a new file here plus one line in the registry.
+"""
 
 from ganbench.registry import Registry
 

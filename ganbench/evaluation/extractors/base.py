@@ -1,4 +1,4 @@
-"""An extractor maps images to features, and to logits if it classifies, in one pass."""
+"""The base class of feature extractors: images to features, and to logits of a classifier."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -14,36 +14,42 @@ IMAGES_PER_EXTRACTION = 500
 
 
 class Extractor(nn.Module, RenamedHooks):
+    """The base class of feature extractors.
+
+    `forward` maps images or points to features [N, F] and, for a classifier, logits [N, K].
+    """
+
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
     renamed_hooks: ClassVar[Mapping[str, str]] = EXTRACTOR_HOOKS
 
-    tells_the_datas_classes: ClassVar[bool] = True  # where it gives logits
-    shape: tuple[int, ...] | None = None  # [C, H, W] of the only images that it sees, or any
-    resize: ClassVar[str] = "none"  # the rule by which images come to the size that it sees
-    takes_floats: ClassVar[bool] = (
-        False  # does it see images in [-1, 1] too, which nobody has rounded?
-    )
+    tells_the_datas_classes: ClassVar[bool] = True  # its logits, if any, are of the data's classes
+    shape: tuple[int, ...] | None = None  # required [C, H, W]; None: any
+    resize: ClassVar[str] = "none"  # how it resizes images inside
+    takes_floats: ClassVar[bool] = False  # accepts unrounded images in [-1, 1] too
 
     def weights_hash(self) -> str | None:
-        """SHA-256 of the file that the weights come from, or None if there are none."""
+        """Returns the SHA-256 of the weights file, or None for an extractor without weights."""
         return None
 
     def label_with_weights(self, label: str) -> str:
-        """What tables call it, who know it by this label: with other weights it is not the same."""
+        """Returns the label for tables; names the weights if they are not the published ones."""
         return label
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """uint8 [N, C, H, W] or points [N, D] => features [N, F], logits [N, K] or None.
+        """Maps uint8 [N, C, H, W] or points [N, D] to features [N, F] and logits [N, K] or None.
 
-        If it `takes_floats`, images may be float32 in [-1, 1] as well.
+        With `takes_floats`, images may be float32 in [-1, 1] as well.
         """
         raise NotImplementedError
 
 
 @torch.no_grad()
 def extract_features(extractor: Extractor, images: Tensor) -> FeatureSet:
-    """Features and logits of all images, on their device; on the CPU if that knows no float64."""
+    """Computes features and logits of all images in batches.
+
+    The result is on the device of the images, or on the CPU for MPS, which has no float64.
+    """
     parts = [extractor(batch) for batch in images.split(IMAGES_PER_EXTRACTION)]
     place = torch.device("cpu") if images.device.type == "mps" else images.device
     features = torch.cat([features.float().to(place) for features, _ in parts])

@@ -1,10 +1,11 @@
-"""A small classifier trained on a data set's own labels; some weights are part of this package.
+"""A small classifier trained on a data set's own labels.
 
-Its features are those of its last hidden layer. They see what tells the classes apart and little
-else: scores are for comparisons on one data set, and not on the scale of Inception's.
+The features are the activations of its last hidden layer. They separate the classes and carry little
+other information. Compare scores only on one data set, and not with scores from Inception.
 
-`python -m ganbench.evaluation.extractors.classifier NAME` trains weights, puts them where data lie and prints
-what to state here if they are to be shipped. What is shipped prevails.
+ganbench ships the weights for `digits` and `fashion_mnist`. For other data sets
+`python -m ganbench.evaluation.extractors.classifier NAME` trains weights and saves them in the data
+folder. It also prints the entry of SHIPPED_CLASSIFIERS for them. Shipped weights take precedence.
 """
 
 import hashlib
@@ -28,14 +29,14 @@ from .base import IMAGES_PER_EXTRACTION as AT_ONCE
 from .base import Extractor
 
 CLASSIFIER_FEATURES = 64
-MAX_POOLED_SIDE = 4  # the side of the last maps, at most
-EPOCHS, CLASSIFIER_STEPS = 60, 8_000  # at most
+MAX_POOLED_SIDE = 4  # pixels: maximal side of the last feature maps
+EPOCHS, CLASSIFIER_STEPS = 60, 8_000  # maxima: the smaller number of steps counts
 BATCH, RATE, DECAY = 64, 2e-3, 0.05
 
 
 @dataclass(frozen=True)
 class ShippedWeights:
-    """What is stated of a weights file: its SHA-256, and its accuracy on the held-out split."""
+    """The SHA-256 of a shipped weights file and the accuracy on held-out data."""
 
     sha256: str
     held_out_accuracy: float
@@ -52,6 +53,8 @@ SHIPPED_CLASSIFIERS = {
 
 
 class Classifier(Extractor):
+    """A convolutional classifier of the data set `of`: 64 features, one logit per class."""
+
     takes_floats = True
 
     def __init__(self, of: str):
@@ -62,9 +65,9 @@ class Classifier(Extractor):
         self.sha256 = hashlib.sha256(content).hexdigest()
         try:
             self.network.load_state_dict(load(content))
-        except (SafetensorError, RuntimeError) as error:  # damaged, or of another network
+        except (SafetensorError, RuntimeError) as error:  # damaged, or for another network
             raise NotDownloaded(
-                f"{local_weights_path(of)} does not fit: {training_remedy(of)}"
+                f"{local_weights_path(of)} does not fit the classifier: {training_remedy(of)}"
             ) from error
         self.requires_grad_(False).eval()
 
@@ -77,8 +80,8 @@ class Classifier(Extractor):
 
 
 def labelled_dataset(of: str) -> Data:
-    """The data set of this name, if it has classes to tell apart."""
-    DATA.load(of)  # a name, and no settings: it is a file's name too
+    """Returns the data set of this name; raises ValueError if it has no labels."""
+    DATA.load(of)  # a bare name without settings, because it names the weights file
     data: Data = DATA.make(of)
     if not data.classes:
         raise ValueError(f"{of} has no labels to train a classifier on")
@@ -86,7 +89,7 @@ def labelled_dataset(of: str) -> Data:
 
 
 def build_classifier(data: Data) -> nn.Sequential:
-    """Convolutions that halve the maps until they are small, and a hidden layer."""
+    """Builds strided convolutions down to maps of at most 4x4, a hidden layer and logits."""
     channels, side, _ = data.shapes[IMAGE]
     layers: list[nn.Module] = [nn.Conv2d(channels, 16, 3, padding=1), nn.ReLU()]
     width = 16
@@ -103,9 +106,9 @@ def build_classifier(data: Data) -> nn.Sequential:
 
 
 def read_classifier_weights(of: str) -> bytes:
-    """The weights' file: the one that is shipped, or else one that was trained on this machine.
+    """Returns the content of the shipped weights file, or else of a locally trained one.
 
-    Raises NotDownloaded if there is none, or the shipped one is damaged.
+    Raises NotDownloaded if the file is missing, or if the shipped file is damaged.
     """
     return read_shipped_weights(of) if of in SHIPPED_CLASSIFIERS else read_local_weights(of)
 
@@ -117,7 +120,7 @@ def read_shipped_weights(of: str) -> bytes:
         content = b""
     if hashlib.sha256(content).hexdigest() != SHIPPED_CLASSIFIERS[of].sha256:
         raise NotDownloaded(
-            f"the weights of classifier(of='{of}') are not those that ganbench ships: reinstall it"
+            f"the weights of classifier(of='{of}') differ from those that ganbench ships: reinstall ganbench"
         )
     return content
 
@@ -127,13 +130,13 @@ def read_local_weights(of: str) -> bytes:
         return local_weights_path(of).read_bytes()
     except FileNotFoundError:
         raise NotDownloaded(
-            f"no weights are shipped for classifier(of='{of}'), and {local_weights_path(of)} is not "
-            f"there: {training_remedy(of)}"
+            f"ganbench ships no weights for classifier(of='{of}'), and {local_weights_path(of)} does not "
+            f"exist: {training_remedy(of)}"
         ) from None
 
 
 def training_remedy(of: str) -> str:
-    return f"train them by `python -m ganbench.evaluation.extractors.classifier {of}`"
+    return f"train the weights with `python -m ganbench.evaluation.extractors.classifier {of}`"
 
 
 def local_weights_path(of: str) -> Path:
@@ -141,7 +144,7 @@ def local_weights_path(of: str) -> Path:
 
 
 def train_classifier(data: Data, seed: int = 0) -> nn.Sequential:
-    """The classifier, trained on the training split with shifts of one pixel as augmentation."""
+    """Trains the classifier on the training split, with shifts of at most one pixel."""
     streams = RngStreams(seed, torch.device("cpu"))
     train = data.load().train[IMAGE]
     with streams.seeded_globally("classifier"):
@@ -180,7 +183,7 @@ def main(of: str) -> None:
     local_weights_path(of).parent.mkdir(parents=True, exist_ok=True)
     local_weights_path(of).write_bytes(content)
     right = classifier_accuracy(model, data.load().held_out[IMAGE])
-    print(f"{local_weights_path(of)} is written. To ship it, state:")
+    print(f"{local_weights_path(of)} is written. To ship it, add to SHIPPED_CLASSIFIERS:")
     print(f'"{of}": ShippedWeights("{hashlib.sha256(content).hexdigest()}", {right:.4f}),')
 
 

@@ -1,8 +1,8 @@
-"""CLIP (Radford et al., 2021): the embedding of images that were learned with captions.
+"""CLIP (Radford et al., 2021): image embeddings learned from captions.
 
-torch-fidelity's network and resizing. The published files are programs in TorchScript with weights inside:
-one is opened only if its whole SHA-256 is OpenAI's, and else a file must be a plain table of tensors. The
-published files were not at hand when this was written: tests run it with random weights.
+Network and resizing are those of torch-fidelity. The published files are TorchScript programs, which can
+run code. ganbench opens such a program only if its full SHA-256 is OpenAI's. Any other file must be a
+plain dict of tensors. The published files were not available during development: tests use random weights.
 """
 
 import io
@@ -28,6 +28,8 @@ DEFAULT_CLIP_MODEL: Model = "vit-b-32"
 
 
 class CLIP(FidelityExtractor):
+    """The CLIP image encoder: uint8 [N, 1 or 3, H, W] => features [N, F]; no logits."""
+
     resize = "TensorFlow 1's bilinear to the network's own size"
 
     def __init__(self, model: Model = DEFAULT_CLIP_MODEL) -> None:
@@ -51,16 +53,14 @@ def published_clip(model: str) -> PublishedWeights:
 
 
 def read_clip_program(content: bytes) -> Weights:
-    """The weights in a program whose SHA-256 is known."""
-    with (
-        warnings.catch_warnings()
-    ):  # programs in TorchScript are deprecated, and these will not change
+    """Returns the weights in a TorchScript program. The caller verifies its SHA-256 first."""
+    with warnings.catch_warnings():  # PyTorch deprecates TorchScript; the published files stay
         warnings.simplefilter("ignore")
         return dict(torch.jit.load(io.BytesIO(content), "cpu").state_dict())
 
 
 class CLIPEmbedding(FeatureExtractorCLIP):
-    """torch-fidelity's, from weights in memory in the place of a program's file."""
+    """The extractor of torch-fidelity, with weights from memory instead of a TorchScript file."""
 
     def __init__(self, weights: Weights):
         FeatureExtractorBase.__init__(self, "clip", ["clip"])

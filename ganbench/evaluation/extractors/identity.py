@@ -1,4 +1,4 @@
-"""The identity: points are their own features."""
+"""The identity: the features of a point are its coordinates, those of an image its pixels."""
 
 from torch import Tensor
 
@@ -6,6 +6,8 @@ from .base import Extractor
 
 
 class Identity(Extractor):
+    """Flattens the input to float32: [N, ...] => features [N, F]; no logits."""
+
     takes_floats = True
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:

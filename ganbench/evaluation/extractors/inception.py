@@ -1,7 +1,8 @@
-"""Inception (Szegedy et al., 2016), as FID and IS were published with it: torch-fidelity's `inception-v3-compat`.
+"""Inception v3 (Szegedy et al., 2016), the published extractor of FID and IS.
 
-The weights are those of 2015, converted from TensorFlow; images of any size are resized inside as
-TensorFlow 1 did. That its numbers are torch-fidelity's is tested only on machines that have the weights.
+The network is `inception-v3-compat` of torch-fidelity, with the TensorFlow weights of 2015. It resizes
+images of any size inside, as TensorFlow 1 did. Tests compare its numbers with torch-fidelity only on
+machines that have the weights.
 """
 
 from torch_fidelity import feature_extractor_inceptionv3 as theirs
@@ -13,6 +14,11 @@ INCEPTION_LAYERS = ["2048", "logits_unbiased"]
 
 
 class Inception(FidelityExtractor):
+    """Inception v3: uint8 [N, 1 or 3, H, W] => features [N, 2048], logits [N, 1008].
+
+    The logits have no bias.
+    """
+
     resize = "TensorFlow 1's bilinear to 299x299"
 
     def __init__(self) -> None:

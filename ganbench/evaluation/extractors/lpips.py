@@ -1,7 +1,8 @@
-"""LPIPS (Zhang et al., 2018), the distance of images that perceptual path length was published with.
+"""LPIPS (Zhang et al., 2018), the published image distance of perceptual path length.
 
-Differences of VGG-16's maps, weighed as people see them: torch-fidelity's, at its 64x64 pixels, from two
-files. Neither was at hand when this was written: tests run it with random weights.
+It is a weighted sum of squared differences of VGG-16 feature maps. Human similarity judgements determined
+the weights. The implementation is torch-fidelity's, at 64x64 pixels, with two weights files. Neither file
+was available during development: tests use random weights.
 """
 
 from typing import Any
@@ -19,13 +20,16 @@ from . import vgg16 as backbone
 from .published import PublishedWeights
 
 LPIPS_FILE = PublishedWeights("lpips", URL_VGG16_LPIPS, "weights-vgg16-lpips.pth")
-LPIPS_SIDE_PIXELS = 64  # pixels a side, to which images are resized
+LPIPS_SIDE_PIXELS = 64  # pixels: images are resized to squares of this side
 LPIPS_CHANNELS = (64, 128, 256, 512, 512)
-LPIPS_BLOCK_ENDS = (4, 9, 16, 23, 30)  # of VGG's five blocks among its layers
+LPIPS_BLOCK_ENDS = (4, 9, 16, 23, 30)  # layer index after each of VGG's five blocks
 
 
 class LPIPS(SampleSimilarityLPIPS):
-    """Images in [-1, 1] [N, 1 or 3, H, W] to as many => [N]; grey is all three colours."""
+    """The LPIPS distance: two batches [N, 1 or 3, H, W] in [-1, 1] => distances [N].
+
+    Grey images are repeated in all three channels.
+    """
 
     def __init__(self) -> None:
         SampleSimilarityBase.__init__(self, "lpips")
@@ -51,7 +55,7 @@ class LPIPS(SampleSimilarityLPIPS):
 
 
 class VGG16Maps(nn.Module):
-    """VGG-16's maps behind each of its blocks."""
+    """The feature maps of VGG-16 after each of its five blocks."""
 
     def __init__(self) -> None:
         super().__init__()

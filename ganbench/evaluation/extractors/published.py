@@ -1,7 +1,7 @@
-"""Published weights: files that others publish, named by their user, kept in a cache, or downloaded when asked for.
+"""Published weights files: given by the user, found in a cache, or downloaded on request.
 
-How a file's SHA-256 begins is stated in its name, as torch.hub has it, and is verified. A file that the
-user names is used whatever it is called: its whole SHA-256 is part of every protocol that it measures by.
+The file name states the start of the SHA-256, as in torch.hub, and ganbench verifies it. A file that
+the user names may have any name. The full SHA-256 is part of every protocol that uses the weights.
 """
 
 import hashlib
@@ -25,21 +25,21 @@ Built = TypeVar("Built")
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """A file of weights. `sha256` is how its own begins, or empty where its publisher tells none."""
+    """A published weights file. `sha256` is the start of its SHA-256, or empty if unpublished."""
 
-    of: str  # what `ganbench download` calls it
+    of: str  # the spec for `ganbench download`
     url: str
-    file: str  # its name in caches
+    file: str  # file name in caches
     sha256: str = ""
-    flag: str = ""  # the option that names a file, where there is one
+    flag: str = ""  # the command-line option for a file, if any
 
     @property
     def environment_variable(self) -> str:
-        """The environment variable that names a file."""
+        """The environment variable for the path of a weights file."""
         return f"GANBENCH_{self.of.partition('(')[0].upper()}"
 
     def candidate_paths(self) -> list[Path]:
-        """Where it may lie: what the user names alone, or else where data lie, and where torch.hub puts it."""
+        """Returns the user's path alone, or the paths in the data folder and torch.hub's cache."""
         if given := os.environ.get(self.environment_variable):
             return [Path(given).expanduser()]
         return [self.download_path(), Path(torch.hub.get_dir()) / "checkpoints" / self.file]
@@ -48,7 +48,7 @@ class PublishedWeights:
         return data_root() / "weights" / self.file
 
     def read(self) -> bytes:
-        """The file; raises NotDownloaded if there is none, or another one under its name."""
+        """Returns the file's content; raises NotDownloaded if it is missing or damaged."""
         places = self.candidate_paths()
         path = next((path for path in places if path.is_file()), None)
         if path is None:
@@ -69,54 +69,61 @@ class PublishedWeights:
         return content
 
     def matches(self, content: bytes) -> bool:
-        """Is this the file that was published, as far as its name tells?"""
+        """Returns whether the SHA-256 of the content begins as published."""
         return hashlib.sha256(content).hexdigest().startswith(self.sha256)
 
     def remedy(self) -> str:
         checksum = f" (SHA-256 {self.sha256[:8]}...)" if self.sha256 else ""
-        name = f'"{self.of}"' if "(" in self.of else self.of  # as a shell takes it
+        name = f'"{self.of}"' if "(" in self.of else self.of  # quoted for the shell
         ways = " or ".join(filter(None, (self.flag, self.environment_variable)))
         return (
-            f"run `ganbench download {name}`, which fetches {self.url}{checksum}, put that file into "
-            f"{self.download_path().parent} as {self.file}, or name one by {ways}"
+            f"run `ganbench download {name}`, which downloads {self.url}{checksum}, put that file into "
+            f"{self.download_path().parent} as {self.file}, or give its path with {ways}"
         )
 
     def download(self) -> None:
-        """Fetches it to where data lie; raises what went wrong, a wrong checksum among it."""
+        """Downloads the file to the data folder.
+
+        Raises an error of urllib or RuntimeError, for example for a wrong checksum.
+        """
         self.download_path().parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(self.url, str(self.download_path()), self.sha256 or None)
 
     def read_tensors(self, content: bytes) -> Weights:
-        """The tensors in such a file, which is read as data only; raises NotDownloaded if it holds more, or none."""
+        """Returns the tensors in a file without running code.
+
+        Raises NotDownloaded if the file holds anything other than a dict of tensors.
+        """
         try:
-            with warnings.catch_warnings():  # of programs, which are refused anyway
+            with warnings.catch_warnings():  # warnings on TorchScript programs, which raise below
                 warnings.simplefilter("ignore")
                 tensors = torch.load(io.BytesIO(content), "cpu", weights_only=True)
-        except Exception as error:  # over bytes at random the unpickler stumbles in any way
-            problem = f"{self.describe_file()} holds more than weights, or none, and is not opened"
-            raise NotDownloaded(f"{problem}: {self.remedy()}") from error
+        except Exception as error:  # the unpickler raises almost anything on damaged files
+            problem = f"{self.describe_file()} holds more than weights, or no weights: ganbench does not open it"
+            raise NotDownloaded(f"{problem}; {self.remedy()}") from error
         if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
-            raise NotDownloaded(
-                f"{self.describe_file()} holds no table of tensors: {self.remedy()}"
-            )
+            raise NotDownloaded(f"{self.describe_file()} holds no dict of tensors: {self.remedy()}")
         return dict(tensors)
 
     def build_with_weights(self, build: Callable[[], Built]) -> Built:
-        """What is built with these weights; raises NotDownloaded if they are of another network."""
+        """Returns the result of `build`; raises NotDownloaded if the weights do not fit."""
         try:
             return build()
         except (RuntimeError, KeyError) as error:
             raise NotDownloaded(
-                f"{self.describe_file()} is of another network: {self.remedy()}"
+                f"{self.describe_file()} has weights for another network: {self.remedy()}"
             ) from error
 
     def describe_file(self) -> str:
-        """The file that is in use, as sentences call it."""
+        """Returns the path of the file in use, for messages."""
         return str(next((path for path in self.candidate_paths() if path.is_file()), self.file))
 
 
 def weights_as_file(weights: Weights) -> io.BytesIO:
-    """Weights as a file in memory: torch-fidelity would open a file on disk as a pickle that may run code."""
+    """Returns weights as a file in memory.
+
+    torch-fidelity would unpickle a file on disk, which could run code.
+    """
     copy = io.BytesIO()
     torch.save(weights, copy)
     copy.seek(0)

@@ -1,7 +1,8 @@
-"""Stacked (Metz et al., 2017): a classifier of one channel looks at each of three, and tells a thousand modes.
+"""Stacked (Metz et al., 2017): a one-channel classifier on each of three channels.
 
-Features stand side by side. The classifier sees each channel alone, so the probability of a mode is the
-product of its digits', and its logit the sum of their log-probabilities.
+The features of the three channels are concatenated. The 10 digits per channel give 1,000 modes. The
+classifier sees each channel alone, so the probability of a mode is the product of three digit
+probabilities. The logit of a mode is the sum of their log-probabilities.
 """
 
 from torch import Tensor
@@ -14,6 +15,8 @@ from .classifier import Classifier
 
 
 class Stacked(Extractor):
+    """The classifier of the data set `of`, on each channel of an image with three channels."""
+
     takes_floats = True
 
     def __init__(self, of: str):
@@ -28,7 +31,10 @@ class Stacked(Extractor):
         return self.each.weights_hash()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 [N, 3, H, W] => features [N, 3 F], logits [N, K * K * K], the first channel's digit leading."""
+        """Maps uint8 [N, 3, H, W] to features [N, 3 F] and logits [N, K * K * K].
+
+        The class of the first channel is the leading digit of the mode.
+        """
         features, logits = self.each(x.flatten(0, 1)[:, None])
         first, second, third = logits.log_softmax(1).unflatten(0, (len(x), 3)).unbind(1)
         joint = first[:, :, None, None] + second[:, None, :, None] + third[:, None, None, :]

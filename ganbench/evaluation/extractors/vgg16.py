@@ -1,7 +1,8 @@
-"""VGG-16 (Simonyan and Zisserman, 2015): its second hidden layer, as improved precision and recall look through it.
+"""VGG-16 (Simonyan and Zisserman, 2015), the extractor of improved precision and recall.
 
-torch-fidelity's extractor and layer (`fc2_relu`) with torchvision's weights; it gives no logits. The
-published file was not at hand when this was written: tests run it with random weights.
+The features are those of the second hidden layer: torch-fidelity's extractor and layer (`fc2_relu`) with
+torchvision's weights. There are no logits. The published file was not available during development: tests
+use random weights.
 """
 
 from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
@@ -18,6 +19,8 @@ VGG16_FILE = PublishedWeights(
 
 
 class VGG16(FidelityExtractor):
+    """VGG-16: uint8 [N, 1 or 3, H, W] => features [N, 4096]; no logits."""
+
     resize = "TensorFlow 1's bilinear to 224x224"
 
     def __init__(self) -> None:

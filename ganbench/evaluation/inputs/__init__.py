@@ -1,1 +1,1 @@
-"""Sources of images that anybody may have: folders, archives, arrays, data sets, generators."""
+"""Image sources that can be scored: folders, archives, arrays, data sets and generators."""

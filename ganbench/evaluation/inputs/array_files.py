@@ -1,7 +1,7 @@
-"""Rows of arrays in files, gathered when they are wanted: none of these formats can hold code that runs.
+"""Arrays in files (.npy, .npz, .safetensors, .pt), read row by row on demand.
 
-An array of Python objects would be a pickle, and is refused. Rows of a compressed `.npz` are read in
-their order, from the stream.
+Reading never runs code from a file. Arrays of Python objects are pickles, which can run code, so they
+raise Unreadable. Rows of a compressed `.npz` are read in order from the compressed stream.
 """
 
 import io
@@ -25,15 +25,15 @@ from .base import check_expansion
 
 PREFERRED_ARRAY_NAMES = ("images", "samples", "fakes", "arr_0", "x", "data")
 FEATURES, LOGITS = "features", "logits"
-STATISTICS_ARRAY_NAMES = {"mu", "sigma"}  # what some libraries keep of reals
-STREAM_CHUNK_BYTES = 1 << 20  # bytes of a stream that are read at a time
-NUMERIC_KINDS = "biufc"  # of NumPy's types: PyTorch has such, but for long doubles
+STATISTICS_ARRAY_NAMES = {"mu", "sigma"}  # precomputed FID statistics of other libraries
+STREAM_CHUNK_BYTES = 1 << 20  # bytes per read from a stream
+NUMERIC_KINDS = "biufc"  # NumPy dtype kinds that PyTorch has, except long double
 
 Array = np.ndarray[Any, Any]
 
 
 class RowTable:
-    """An array of which rows are gathered by their numbers, which ascend."""
+    """The base class of arrays whose rows are read by ascending indices."""
 
     def __init__(self, shape: Sequence[int]):
         self.shape = tuple(shape)
@@ -46,7 +46,7 @@ class RowTable:
 
 
 class MemoryRows(RowTable):
-    """Of an array that is in memory, or mapped into it."""
+    """Rows of an array that is in memory or memory-mapped."""
 
     def __init__(self, array: Any, name: str):
         super().__init__(array.shape)
@@ -59,7 +59,7 @@ class MemoryRows(RowTable):
 
 
 class SafetensorsRows(RowTable):
-    """Of a tensor in a safetensors file."""
+    """Rows of a tensor in a safetensors file."""
 
     def __init__(self, path: Path, key: str):
         self.slice = safe_open(path, "pt").get_slice(key)
@@ -70,7 +70,7 @@ class SafetensorsRows(RowTable):
 
 
 class StreamedRows(RowTable):
-    """Of an array in an `.npz`, that is a zip of `.npy` files, each of which is a stream."""
+    """Rows of an array in an `.npz`, which is a zip of `.npy` streams."""
 
     def __init__(self, path: Path, key: str):
         self.archive, self.name = zipfile.ZipFile(path), f"{path}: {key}"
@@ -79,11 +79,11 @@ class StreamedRows(RowTable):
         self.bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         there = self.archive.getinfo(self.member).file_size
         if there - self.stream.tell() < len(self) * self.bytes:
-            raise Unreadable(f"{self.name} is cut short")
+            raise Unreadable(f"{self.name} is truncated")
         check_expansion(self.name, there, path.stat().st_size)
 
     def rewind(self) -> tuple[int, ...]:
-        """Goes to the first row; the array's shape."""
+        """Moves the stream to the first row; returns the array's shape."""
         self.stream: Any = self.archive.open(self.member)
         self.position = 0
         shape, self.dtype = read_npy_header(self.stream, self.name)
@@ -99,8 +99,8 @@ class StreamedRows(RowTable):
         return rows_to_tensor(rows, self.name)
 
     def read_run(self, start: int, rows: Array) -> None:
-        """Fills rows with those from `start` on."""
-        if start < self.position:  # a second pass over it
+        """Fills `rows` with the array's rows from `start` on."""
+        if start < self.position:  # a second pass over the array
             self.rewind()
         skip = (start - self.position) * self.bytes
         while skip:
@@ -111,18 +111,18 @@ class StreamedRows(RowTable):
             place = place[self.read_into(place[:STREAM_CHUNK_BYTES]) :]
 
     def read_into(self, place: memoryview) -> int:
-        """Fills a place with what the stream holds next, as far as it goes; how many bytes that are."""
+        """Reads from the stream into a buffer; returns the number of bytes, which may be fewer."""
         try:
             count = int(self.stream.readinto(place))
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise Unreadable(f"{self.name} is damaged: {error}") from error
         if not count:
-            raise Unreadable(f"{self.name} is cut short")
+            raise Unreadable(f"{self.name} is truncated")
         return count
 
 
 def rows_to_tensor(rows: Array, name: str) -> Tensor:
-    """Numbers in the order of this machine's bytes."""
+    """Returns an array as a tensor, in this machine's byte order."""
     check_numeric(rows.dtype, name)
     native = rows.dtype.newbyteorder("=")
     return torch.from_numpy(np.ascontiguousarray(rows, native))
@@ -130,11 +130,11 @@ def rows_to_tensor(rows: Array, name: str) -> Tensor:
 
 def check_numeric(dtype: np.dtype[Any], name: str) -> None:
     if dtype.kind not in NUMERIC_KINDS or dtype.type is np.longdouble:
-        raise Unreadable(f"{name} holds {dtype}, and no numbers that PyTorch knows")
+        raise Unreadable(f"{name} has dtype {dtype}, which PyTorch does not support")
 
 
 def consecutive_runs(index: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Ascending numbers as stretches: start and end."""
+    """Yields ascending indices as (start, end) ranges of consecutive numbers."""
     start = end = index[0]
     for number in index:
         if number != end:
@@ -145,40 +145,41 @@ def consecutive_runs(index: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def read_npy_header(stream: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type of an `.npy`; raises Unreadable for what only a pickle can hold."""
+    """Returns shape and dtype of an `.npy`; raises Unreadable for arrays of Python objects."""
     try:
         version = np.lib.format.read_magic(stream)
         reader = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
         shape, fortran, dtype = reader[version[0]](stream)
     except (ValueError, KeyError, EOFError) as error:
-        raise Unreadable(f"{name} is no array, or a damaged one: {error}") from error
+        raise Unreadable(f"{name} is not a valid array: {error}") from error
     if min(shape, default=0) < 0:
-        raise Unreadable(f"{name} is no array, or a damaged one: its shape is {list(shape)}")
+        raise Unreadable(f"{name} is not a valid array: its shape is {list(shape)}")
     if dtype.hasobject:
         raise Unreadable(
-            f"{name} holds Python objects, that is a pickle, which could run code: it is not opened"
+            f"{name} holds Python objects, which are a pickle and could run code: ganbench does not open it"
         )
     if fortran and len(shape) > 1:
-        raise Unreadable(f"{name} is in Fortran's order: save it by np.ascontiguousarray")
+        raise Unreadable(f"{name} is in Fortran order: save it after np.ascontiguousarray")
     return shape, dtype
 
 
 def read_arrays(path: Path, key: str | None) -> dict[str, RowTable]:
-    """Those of a file that are wanted: `features` and perhaps `logits`, or `images` alone.
+    """Returns the arrays of a file to score: `features` with optional `logits`, or `images`.
 
-    Raises Unreadable if there are none, or several and no key that tells which.
+    `key` selects the array to score as images. Raises Unreadable if the file has no arrays, or
+    several among which the choice is ambiguous.
     """
     tables = open_array_file(path)
     if key is not None:
         if key not in tables:
-            raise Unreadable(f"{path} holds no {key}; there are {', '.join(sorted(tables))}")
+            raise Unreadable(f"{path} has no array {key}; there are {', '.join(sorted(tables))}")
         return {"images": tables[key]}
     if FEATURES in tables:
         return {name: tables[name] for name in (FEATURES, LOGITS) if name in tables}
     if tables.keys() >= STATISTICS_ARRAY_NAMES:
         raise Unreadable(
-            f"{path} holds the mean and covariance of features (mu, sigma), of which no metric but FID "
-            "could be told: name the images, or an array of features"
+            f"{path} holds the mean and covariance of features (mu, sigma), which suffice for FID only: "
+            "pass the images or an array of features"
         )
     named = [name for name in PREFERRED_ARRAY_NAMES if name in tables] or list(tables)
     if not tables or (len(tables) > 1 and named[0] not in PREFERRED_ARRAY_NAMES):
@@ -188,19 +189,19 @@ def read_arrays(path: Path, key: str | None) -> dict[str, RowTable]:
 
 def choose_array(path: Path, tables: dict[str, RowTable]) -> str:
     if not tables:
-        return f"{path} holds no arrays"
+        return f"{path} has no arrays that can be read"
     first = next(iter(tables))
     if any(name.split(".")[-1] in ("weight", "bias") for name in tables):
         return (
-            f"{path} holds the weights of a network, and no images: export the network by torch.export or "
-            "torch.jit, or name a function of yours that makes images, as module:function"
+            f"{path} holds network weights, not images: export the network with torch.export or torch.jit, "
+            "or pass a function that generates images, as module:function"
         )
     some = ", ".join(list(tables)[:5])
-    return f"{path} holds several arrays, {some}: name one, as {path}:{first}"
+    return f"{path} holds several arrays, {some}: choose one, for example {path}:{first}"
 
 
 def open_array_file(path: Path) -> dict[str, RowTable]:
-    """The arrays of a file by their names; raises Unreadable if it is none that can be read."""
+    """Returns the arrays of a file by name; raises Unreadable if the file cannot be read."""
     try:
         return ARRAY_READERS[path.suffix.lower()](path)
     except OSError as error:
@@ -209,7 +210,7 @@ def open_array_file(path: Path) -> dict[str, RowTable]:
         if isinstance(error, Unreadable):
             raise
         cause = " ".join(str(error).split())[:200]
-        raise Unreadable(f"{path} is damaged, or no file of its kind: {cause}") from error
+        raise Unreadable(f"{path} is not a valid {path.suffix} file: {cause}") from error
 
 
 def open_npy(path: Path) -> dict[str, RowTable]:
@@ -217,7 +218,7 @@ def open_npy(path: Path) -> dict[str, RowTable]:
         shape, dtype = read_npy_header(file, str(path))
         size = path.stat().st_size - file.tell()
     if size < math.prod(shape) * dtype.itemsize:
-        raise Unreadable(f"{path} is cut short")
+        raise Unreadable(f"{path} is truncated")
     return {"images": MemoryRows(np.load(path, mmap_mode="r", allow_pickle=False), str(path))}
 
 
@@ -234,25 +235,25 @@ def open_safetensors(path: Path) -> dict[str, RowTable]:
 
 
 def open_torch_file(path: Path) -> dict[str, RowTable]:
-    """A tensor, or a table of them, as data only."""
+    """Returns the tensor, or the dict of tensors, of a `.pt` file without running code."""
     try:
         content = load_torch_file(path)
     except UnpicklingError as error:
         raise Unreadable(
-            f"{path} holds more than tensors, which could run code: it is not opened; save a tensor alone"
+            f"{path} holds more than tensors, which could run code: ganbench does not open it; save only a tensor"
         ) from error
     if isinstance(content, Tensor):
         content = {"images": content}
     if not isinstance(content, dict):
-        raise Unreadable(f"{path} holds a {type(content).__name__}, and no tensor")
+        raise Unreadable(f"{path} holds a {type(content).__name__}, not a tensor")
     tensors = {str(name): t.detach() for name, t in content.items() if is_plain_tensor(t)}
-    for tensor in tensors.values():  # one that is expanded repeats what is stored once
+    for tensor in tensors.values():  # an expanded tensor repeats its stored values
         check_expansion(str(path), tensor.nbytes, tensor.untyped_storage().nbytes())
     return {name: MemoryRows(tensor, f"{path}: {name}") for name, tensor in tensors.items()}
 
 
 def is_plain_tensor(content: Any) -> bool:
-    """A tensor whose numbers are all there: not sparse, quantized or without content."""
+    """Returns whether an object is a dense tensor: not sparse, quantized or on `meta`."""
     if not isinstance(content, Tensor) or content.is_meta or content.is_quantized:
         return False
     return content.layout == torch.strided
@@ -260,10 +261,10 @@ def is_plain_tensor(content: Any) -> bool:
 
 def load_torch_file(path: Path) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pickles that it does not know, which it refuses anyway
+        warnings.simplefilter("ignore")  # warnings on unknown pickles, which raise below
         try:
             return torch.load(path, "cpu", weights_only=True, mmap=True)
-        except (RuntimeError, ValueError):  # of a format that cannot be mapped
+        except (RuntimeError, ValueError):  # older files cannot be memory-mapped
             return torch.load(io.BytesIO(path.read_bytes()), "cpu", weights_only=True)
 
 

@@ -1,6 +1,7 @@
-"""Arrays of images: rows of a file or a tensor, as bytes by one stated rule.
+"""Sources from arrays of images, in files or in memory, as uint8.
 
-So few are gathered at a time that their size does not matter, and none may have more pixels than an image file.
+Each read covers few rows, so arrays may be larger than memory. The pixel limit of image files applies
+to arrays too. `pixel_range` converts floats to uint8.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,11 +25,11 @@ from .pixel_range import (
     measure_span,
 )
 
-MAX_ARRAY_BYTES_AT_ONCE = 2**26  # bytes of rows that are gathered at a time, or else one row
+MAX_ARRAY_BYTES_AT_ONCE = 2**26  # bytes per read, but at least one row
 
 
 class ArraySource(Source):
-    """Images as rows: uint8, or floats in a range that is told by their span or by its name."""
+    """A source of images in an array: uint8, or floats in a detected or given range."""
 
     def __init__(self, name: str, rows: RowTable, range_name: str = AUTO_RANGE):
         super().__init__(name)
@@ -38,15 +39,13 @@ class ArraySource(Source):
         first = rows.gather([0])
         check_pixel_dtype(first, name)
         self.rows, self.range = rows, ""
-        self.step = max(
-            1, MAX_ARRAY_BYTES_AT_ONCE // first.nbytes
-        )  # rows that are gathered at a time
+        self.step = max(1, MAX_ARRAY_BYTES_AT_ONCE // first.nbytes)  # rows per read
         if first.is_floating_point():
             self.range = detect_range(self.value_span(), range_name, name)
             self.notes = (f"floats in [{self.range.replace(',', ', ')}]",)
 
     def value_span(self) -> ValueSpan:
-        """Of all rows, so many at a time."""
+        """Returns the least and the greatest value of all rows, read in steps."""
         spans = [
             measure_span(
                 self.rows.gather(range(start, min(start + self.step, len(self)))), self.name
@@ -71,11 +70,11 @@ class ArraySource(Source):
 
 
 def image_shape_of(rows: RowTable, name: str) -> tuple[int, int, int]:
-    """Of each image [C, H, W]; raises Unreadable for what is none, before any row is read."""
+    """Returns each image's [C, H, W] without reading rows; raises Unreadable if it is invalid."""
     first, (_, *own) = has_channels_first(rows.shape, name), rows.shape
     channels, height, width = (1, *own) if first is None else own if first else (own[2], *own[:2])
     if 0 in own:
-        raise Unreadable(f"{name} holds images without pixels: its shape is {list(rows.shape)}")
+        raise Unreadable(f"{name} holds images with no pixels: its shape is {list(rows.shape)}")
     if height * width > MAX_IMAGE_PIXELS:
         raise Unreadable(f"{name} holds images of {width:,}x{height:,}, {TOO_MANY_PIXELS}")
     return channels, height, width
@@ -84,10 +83,10 @@ def image_shape_of(rows: RowTable, name: str) -> tuple[int, int, int]:
 def source_of_arrays(
     tables: dict[str, RowTable], name: str, range_name: str = AUTO_RANGE
 ) -> Source:
-    """Images, or vectors: `features` of a file, and rows of one dimension."""
+    """Returns an ArraySource, or a VectorSource for `features` and for arrays [N, D]."""
     if "features" in tables:
         if not all(map(len, tables.values())):
-            raise Unreadable(f"{name} is empty: it holds no features")
+            raise Unreadable(f"{name} is empty: it has no features")
         features, *logits = (rows.gather(range(len(rows))) for rows in tables.values())
         return VectorSource(name, features, logits[0] if logits else None)
     rows = tables["images"]
@@ -99,7 +98,7 @@ def source_of_arrays(
 def source_of_examples(
     examples: Examples, count: int, name: str, mixture: Mixture | None
 ) -> Source:
-    """The first images of a data set, or its points, and their classes if they have some."""
+    """Returns the first `count` examples of a data set as a source, with any labels."""
     source = source_of_arrays({"images": MemoryRows(examples.images[:count], name)}, name)
     source.mixture = mixture
     source.labels = None if examples.labels is None else examples.labels[:count]
@@ -107,6 +106,6 @@ def source_of_examples(
 
 
 def source_of_array(given: object, name: str, range_name: str = AUTO_RANGE) -> Source:
-    """A tensor or a NumPy array of Python's."""
+    """Returns a tensor, NumPy array or array-like object as a source."""
     rows = given.detach().cpu() if isinstance(given, Tensor) else np.asarray(given)
     return source_of_arrays({"images": MemoryRows(rows, name)}, name, range_name)

@@ -1,4 +1,8 @@
-"""A source: images in a fixed order, read a block at a time, so that sets of any size fit into memory."""
+"""Base classes of image sources.
+
+A source has its images in a fixed order and reads them block by block. Image sets of any size
+therefore fit into memory.
+"""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -14,15 +18,13 @@ from ganbench.data.image_decoding import Odd, Unreadable
 from ganbench.data.image_ops import crop_and_resize
 
 GREY_CHANNELS, COLOUR_CHANNELS = 1, 3  # channels
-MAX_EXPANSION_RATIO, UNCHECKED_BYTES = (
-    200,
-    2**30,
-)  # how far a file may swell, and from how many bytes on that is asked
+# A file may unpack to 200 times its size; files that unpack to at most 2**30 bytes always pass.
+MAX_EXPANSION_RATIO, UNCHECKED_BYTES = 200, 2**30
 
 
 @dataclass(frozen=True)
 class Frame:
-    """How images come to an extractor: in one or three channels, and squares of `size` if it is given."""
+    """The format of images for an extractor: 1 or 3 channels, and squares of `size` if given."""
 
     channels: int = COLOUR_CHANNELS
     size: int | None = None
@@ -30,7 +32,7 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class DecodedImage:
-    """An image as an extractor sees it: uint8 [C, H, W], its extent as it was stored, what was odd."""
+    """A decoded image: uint8 [C, H, W], its stored width and height, and its oddities."""
 
     pixels: Tensor
     extent: tuple[int, int]  # width and height
@@ -38,25 +40,25 @@ class DecodedImage:
 
 
 class SourceItem(Protocol):
-    """One image of a source, not decoded yet."""
+    """One image of a source, before decoding."""
 
     @property
     def name(self) -> str: ...
 
     def digest(self) -> bytes:
-        """SHA-256 of all that decides what is seen."""
+        """Returns the SHA-256 of the bytes that determine the decoded image."""
 
     def decode(self, frame: Frame) -> DecodedImage:
-        """Raises Unreadable if there is no such image."""
+        """Returns the image in the given format; raises Unreadable if it cannot be decoded."""
 
 
 class Source:
-    """What fakes or reals come from; `len` of it says how many there are."""
+    """The base class of image sources; `len(source)` is the number of images."""
 
-    generated: ClassVar[bool] = False  # is it made while it is read, by code that likes one thread?
-    mixture: Mixture | None = None  # the law that points were drawn from
-    labels: Tensor | None = None  # the classes of all: int64 [N]
-    shape: tuple[int, int, int] | None = None  # [C, H, W] of all, if those of a block are in memory
+    generated: ClassVar[bool] = False  # True: reading runs a generator, which needs a single thread
+    mixture: Mixture | None = None  # the distribution of the points
+    labels: Tensor | None = None  # class labels of all images: int64 [N]
+    shape: tuple[int, int, int] | None = None  # [C, H, W] of each image, where known before reading
 
     def __init__(self, name: str, *notes: str):
         self.name, self.notes = name, notes
@@ -65,12 +67,15 @@ class Source:
         raise NotImplementedError
 
     def iter_blocks(self, chosen: Sequence[int], size: int) -> Iterator[list[SourceItem]]:
-        """The chosen images, whose numbers ascend, so many at a time, or fewer if they are large."""
+        """Yields the images at ascending indices, at most `size` per block.
+
+        Blocks of large images are smaller.
+        """
         raise NotImplementedError
 
 
 class VectorSource(Source):
-    """Features that were extracted before, or points: float32 [N, D]; and logits [N, K], if any."""
+    """A source of extracted features or points, float32 [N, D], with optional logits [N, K]."""
 
     def __init__(self, name: str, features: Tensor, logits: Tensor | None = None):
         super().__init__(name)
@@ -94,7 +99,7 @@ class VectorSource(Source):
 
 @dataclass(frozen=True, eq=False)
 class PixelItem:
-    """An image that is in memory: uint8 [1 or 3, H, W]."""
+    """An image in memory: uint8 [1 or 3, H, W]."""
 
     name: str
     pixels: Tensor
@@ -112,7 +117,7 @@ class PixelItem:
 
 
 def fit_to_frame(picture: Image.Image, frame: Frame) -> Tensor:
-    """A picture as uint8 [C, H, W]: alpha is dropped, and grey is ITU-R 601's luma."""
+    """Returns an image as uint8 [C, H, W]: without alpha, and with grey as ITU-R 601 luma."""
     if frame.size is not None:
         return crop_and_resize(picture, frame.channels, frame.size)
     picture = picture.convert("L" if frame.channels == GREY_CHANNELS else "RGB")
@@ -132,7 +137,7 @@ def hash_pixels(pixels: Tensor) -> bytes:
 
 def check_expansion(name: str, unpacked: int, packed: int) -> None:
     if unpacked > max(UNCHECKED_BYTES, MAX_EXPANSION_RATIO * packed):
-        raise Unreadable(f"{name} unpacks to {unpacked:,} bytes: it looks like an attack")
+        raise Unreadable(f"{name} unpacks to {unpacked:,} bytes, which looks like an attack")
 
 
 def dtype_name(rows: Tensor) -> str:

@@ -1,4 +1,4 @@
-"""Data sets of this package by their names: `digits`, `digits:train`, `digits:held_out`."""
+"""Sources from ganbench's data sets: `digits`, `digits:train`, `digits:held_out`."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ SPLIT_SIDES = {"train": "train", "held_out": "held_out", "test": "held_out"}
 
 @dataclass(frozen=True)
 class DatasetSide:
-    """One side of a data set, what nobody trained on, and the extractor that the set has by itself."""
+    """One side of a data set, its held-out examples and its default extractor."""
 
     source: Source
     held_out: Source | None
@@ -23,9 +23,11 @@ class DatasetSide:
 
 
 def load_dataset_side(text: str) -> DatasetSide:
-    """By its name alone it is what suites measure against: the first examples that train, 10,000 at most.
+    """Returns the side of a data set that a text names.
 
-    `:train` is all of them, and `:held_out` the others.
+    A name without a side is the reference data of suites: the first training examples, at most
+    `Data.reference` (10,000 by default). `:train` selects all training examples. `:held_out` and
+    `:test` select the held-out examples. Raises Unreadable for an unknown side.
     """
     name, side = split_dataset_text(text)
     data: Data = DATA.make(name)
@@ -46,14 +48,14 @@ def examples_of_side(split: Split, side: str, text: str) -> Examples:
     domains = split.train if side == "train" else split.held_out
     if len(domains) != 1:
         raise Unreadable(
-            f"{text} has images of several kinds, {', '.join(domains)}: it is no one set"
+            f"{text} has several domains, {', '.join(domains)}: only data sets with one domain can be scored"
         )
     (sides,) = domains.values()
     return sides
 
 
 def split_dataset_text(text: str) -> tuple[str, str | None]:
-    """A set's spec and the side that is named, if one is."""
+    """Splits `digits:train` into spec and side; the side is None if the text names none."""
     name, colon, side = text.rpartition(":")
     if not colon or ")" in side:
         return text, None
@@ -63,5 +65,5 @@ def split_dataset_text(text: str) -> tuple[str, str | None]:
 
 
 def names_dataset(text: str) -> bool:
-    """Does a text begin with the name of a data set, and look like nothing else?"""
+    """Returns whether a text is the name or the spec of a data set, with or without a side."""
     return text.partition("(")[0].partition(":")[0].strip() in DATA

@@ -1,4 +1,4 @@
-"""An encoded image of a source: read and decoded when it is wanted, and not kept."""
+"""Encoded images of a source, read and decoded on demand."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,7 +13,7 @@ MAX_FILE_BYTES = 2**28
 
 @dataclass(frozen=True)
 class EncodedItem:
-    """An image in a file: read when it is wanted, and not kept."""
+    """An image in a file or archive. Each access reads it again."""
 
     name: str
     read: Callable[[], bytes]

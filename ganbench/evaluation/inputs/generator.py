@@ -1,10 +1,12 @@
-"""Generators: a function of one's own, or an exported network, which is code as well.
+"""Sources from generators: a user's function or an exported network.
 
-A function `module:function` is called as function(count, seed), and returns so many images, as any array
-may hold them. All that it draws must come from the seed: the same seed, the same images. With --latent
-it is called by latents instead, and so is an exported network: standard normal float32 [n, *latent].
-Either is asked for 50 images at a time, of which the last are dropped where fewer are wanted; what it is
-given depends on --seed and on which fifty these are alone, so a larger count only adds images.
+A function `module:function` is called as function(count, seed) and returns `count` images, as any
+supported array. Its randomness must come from the seed alone, so that equal seeds give equal images.
+With --latent it is called with latents instead: standard normal float32 [n, *latent]. Exported networks
+are always called with latents.
+
+Every call makes 50 images; a surplus in the last call is dropped. The arguments of a call depend only
+on --seed and on the number of the call. A larger count therefore only adds images.
 """
 
 import importlib
@@ -38,19 +40,19 @@ from .pixel_range import (
     measure_span,
 )
 
-GENERATED_PER_BATCH = 50  # images, whatever the batch of the extractor is
+GENERATED_PER_BATCH = 50  # images per call, for any batch size of the extractor
 GENERATED_STREAM = "generated"
 LIBRARY_FOLDERS = (
     str(Path(__file__).parents[1]),
     sysconfig.get_path("stdlib"),
     sysconfig.get_path("purelib"),
 )
-TRUST_REASON = (
-    "opening it can run any code that its maker put in, so ganbench opens it with --trust only"
-)
+TRUST_REASON = "opening it can run any code in it, so ganbench opens it only with --trust"
 
 
 class GeneratorSource(Source):
+    """A source that calls a generator for its images, 50 at a time."""
+
     generated = True
 
     def __init__(
@@ -63,7 +65,7 @@ class GeneratorSource(Source):
         device: str = "cpu",
         range_name: str = AUTO_RANGE,
     ):
-        super().__init__(name, f"made with seed {seed}")
+        super().__init__(name, f"generated with seed {seed}")
         self.make, self.count, self.latent = make, count, latent
         self.streams, self.device = RngStreams(seed, torch.device("cpu")), torch.device(device)
         self.range_name, self.range = range_name, ""
@@ -82,7 +84,7 @@ class GeneratorSource(Source):
 
     @torch.no_grad()
     def images_of_batch(self, number: int) -> Tensor:
-        """Those of this number: uint8 [AT_ONCE, C, H, W]."""
+        """Returns the images of one call: uint8 [GENERATED_PER_BATCH, C, H, W]."""
         try:
             images = self.generate_batch(number)
         except Exception as error:  # it is the user's code
@@ -91,11 +93,11 @@ class GeneratorSource(Source):
             rows = torch.as_tensor(images).detach().cpu()
         except (TypeError, ValueError, RuntimeError) as error:
             raise Unreadable(
-                f"{self.name} made a {type(images).__name__}, and no array of images"
+                f"{self.name} returned a {type(images).__name__}, not an array of images"
             ) from error
         if not rows.ndim or len(rows) != GENERATED_PER_BATCH:
             raise Unreadable(
-                f"{self.name} was asked for {GENERATED_PER_BATCH} images and made {list(rows.shape)}"
+                f"{self.name} must return {GENERATED_PER_BATCH} images, but returned shape {list(rows.shape)}"
             )
         check_pixel_dtype(rows, self.name)
         rows = arrange_channels_first(rows, self.name)
@@ -107,13 +109,12 @@ class GeneratorSource(Source):
             self.range_name == AUTO_RANGE
             and detect_range(span, AUTO_RANGE, self.name) == "-1,1" != self.range
         ):
-            raise Unreadable(f"{self.name} made floats in [0, 1] at first, and now from {span}")
+            raise Unreadable(f"{self.name} returned floats in [0, 1] at first, and now from {span}")
         return floats_to_uint8(rows, self.range)
 
     def generate_batch(self, number: int) -> Any:
-        with self.streams.seeded_globally(
-            GENERATED_STREAM, number
-        ):  # for code that draws from torch's own generator
+        # Seeds torch's global generator too, for code that draws from it.
+        with self.streams.seeded_globally(GENERATED_STREAM, number):
             if self.latent is None:
                 return self.make(
                     GENERATED_PER_BATCH, self.streams.derive_seed(GENERATED_STREAM, number) % 2**32
@@ -123,7 +124,7 @@ class GeneratorSource(Source):
             return self.make(latents.to(self.device))
 
     def latent_sampler(self) -> LatentSampler | None:
-        """What images on paths between latents are asked of; None of a function that knows no latents."""
+        """Returns the sampler for perceptual path length, or None for a function without latents."""
         if self.latent is None:
             return None
         width = math.prod(self.latent)
@@ -134,25 +135,25 @@ class GeneratorSource(Source):
         return LatentSampler(draw_latents, width, self.images_of_latents, self.device)
 
     def images_of_latents(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images of latents [N, L] in [-1, 1], as they were made: [N, C, H, W]."""
+        """Returns the images for latents [N, L], unrounded: float32 [N, C, H, W] in [-1, 1].
+
+        Raises MetricNotApplicable if the generator returns integers.
+        """
         assert self.latent is not None
         try:
-            with self.streams.seeded_globally(
-                GENERATED_STREAM, "paths"
-            ):  # the same noise inside of layers each time
+            # The noise inside layers is the same at every call.
+            with self.streams.seeded_globally(GENERATED_STREAM, "paths"):
                 rows = torch.as_tensor(self.make(latents.view(-1, *self.latent)))
         except Exception as error:  # it is the user's code
             raise Unreadable(f"{self.name} raised {describe_foreign_error(error)}") from error
         if not rows.is_floating_point():
-            raise MetricNotApplicable(
-                "needs images that nobody has rounded, and this generator makes bytes"
-            )
+            raise MetricNotApplicable("needs float images, and this generator returns integers")
         low, high = VALUE_RANGES[self.range]
         return (arrange_channels_first(rows, self.name).float() - low) * (2 / (high - low)) - 1
 
 
 def describe_foreign_error(error: Exception) -> str:
-    """An error of other people's code, and the line that it came from."""
+    """Describes an error in a user's code, with the line that raised it."""
     frames = reversed(traceback.extract_tb(error.__traceback__))
     own = [f for f in frames if not f.filename.startswith((*LIBRARY_FOLDERS, "<frozen"))]
     where = f" (line {own[0].lineno} of {own[0].filename})" if own else ""
@@ -161,7 +162,10 @@ def describe_foreign_error(error: Exception) -> str:
 
 
 def find_function(text: str) -> Callable[..., Any]:
-    """`module:function` or `file.py:function`, found from the working folder too."""
+    """Imports `module:function` or `file.py:function`; searches the working folder too.
+
+    Raises Unreadable if the module cannot be imported or has no such function.
+    """
     place, _, name = text.rpartition(":")
     try:
         module = import_file(Path(place)) if place.endswith(".py") else import_named_module(place)
@@ -193,7 +197,7 @@ def import_named_module(name: str) -> Any:
 
 
 def is_exported_network(path: Path) -> bool:
-    """Is this file a network and its code, by TorchScript or torch.export?"""
+    """Returns whether a file is a network exported by TorchScript or torch.export."""
     if path.suffix.lower() == ".pt2":
         return True
     try:
@@ -206,7 +210,11 @@ def is_exported_network(path: Path) -> bool:
 def load_exported_network(
     path: Path, device: str, latent: Sequence[int] | None
 ) -> tuple[Callable[..., Any], Sequence[int]]:
-    """The network in a file, and the shape of its latents, which torch.export keeps an example of."""
+    """Returns the network in a file and the shape of its latents.
+
+    A `.pt2` file stores an example input, so `latent` may be None. Raises Unreadable if the file
+    cannot be loaded or the shape is unknown.
+    """
     network: Callable[..., Any]
     try:
         with warnings.catch_warnings():
@@ -222,15 +230,17 @@ def load_exported_network(
     except Exception as error:
         text = " ".join(str(error).split())[:200]
         raise Unreadable(
-            f"{path} is no exported network that this PyTorch opens: {text}"
+            f"{path} is not an exported network that this PyTorch can open: {text}"
         ) from error
     if latent is None:
-        raise Unreadable(f"{path} does not tell the size of its latents: name it by --latent 128")
+        raise Unreadable(
+            f"{path} does not state the size of its latents: set it, for example --latent 128"
+        )
     return network, latent
 
 
 def network_of_program(program: Any, device: str) -> Callable[..., Any]:
-    """A program of torch.export; one that takes batches of a single size gets such, the last one filled up."""
+    """Returns the network of a torch.export program; pads batches if their size is fixed."""
     network = program.module().to(device)
     if program.range_constraints:
         return network

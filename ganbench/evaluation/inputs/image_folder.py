@@ -1,4 +1,4 @@
-"""A folder of images: nested, of mixed formats, in the order of their paths."""
+"""A source from a folder of images: nested, of any mix of formats, ordered by path."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -10,13 +10,13 @@ from ganbench.data.image_decoding import IMAGE_SUFFIXES, UNSUPPORTED_SUFFIXES, U
 from .base import Source, SourceItem
 from .decoding import MAX_FILE_BYTES, EncodedItem
 
-MAX_NAMES_SHOWN = 3  # names in a sentence
+MAX_NAMES_SHOWN = 3  # names per message
 
-Identity = tuple[int, int]  # of a folder on its disk
+Identity = tuple[int, int]  # of a folder: device and inode number
 
 
 class FolderSource(Source):
-    """All images under a path, but for names that begin with a dot; links are followed."""
+    """A source of all images under a path, except hidden ones. Links are followed."""
 
     def __init__(self, text: str, skip: bool = False):
         self.path = Path(text).expanduser()
@@ -41,7 +41,7 @@ class FolderSource(Source):
 def walk_folder(
     folder: Path, inside: str = "", above: frozenset[Identity] = frozenset()
 ) -> list[str]:
-    """The paths of all files, relative to the folder; a link to a folder that it lies in is not followed."""
+    """Returns the relative paths of all files; skips links to an enclosing folder."""
     paths: list[str] = []
     try:
         status = folder.stat()
@@ -64,9 +64,9 @@ def walk_folder(
 def partition_names(
     names: list[str], skip: bool, where: str
 ) -> tuple[list[str], list[str], list[str]]:
-    """Images in the order of their paths, what is none by its name, and images that cannot be read.
+    """Splits names by suffix into images, other files, and images of unsupported formats.
 
-    Raises Unreadable for the last, unless they are to be skipped.
+    Each list is sorted. Raises Unreadable for unsupported formats unless `skip` is set.
     """
     names = sorted(names)
     files, unread = (
@@ -76,17 +76,17 @@ def partition_names(
     left = sorted({*names} - {*files, *unread})
     if unread and not skip:
         raise Unreadable(
-            f"{where} holds {format_names(unread)} of a format that is not read here: convert to PNG, or leave "
-            "out by --skip-unreadable"
+            f"{where} holds {format_names(unread)} in an unsupported format: convert to PNG, or skip such "
+            "files with --skip-unreadable"
         )
     return files, left, unread
 
 
 def notes_on_left_out(left: list[str], unread: list[str]) -> list[str]:
-    sentences = [f"{format_names(left)} left out, which by name are no images"] if left else []
-    return sentences + (
-        [f"{format_names(unread)} left out, of formats that are not read"] if unread else []
+    sentences = (
+        [f"{format_names(left)} left out: the suffix is not that of an image"] if left else []
     )
+    return sentences + ([f"{format_names(unread)} left out: unsupported format"] if unread else [])
 
 
 def no_images_sentence(where: str, left: list[str]) -> str:
@@ -106,9 +106,9 @@ def is_hidden_file(name: str) -> bool:
 
 def read_small_file(path: Path) -> bytes:
     if path.is_symlink() and not path.exists():
-        raise Unreadable(f"{path} is a link to nothing")
+        raise Unreadable(f"{path} is a broken link")
     if not path.is_file():
-        raise Unreadable(f"{path} is no file")
+        raise Unreadable(f"{path} is not a regular file")
     if (size := path.stat().st_size) > MAX_FILE_BYTES:
-        raise Unreadable(f"{path} has {size:,} bytes: more than {MAX_FILE_BYTES:,} are no image")
+        raise Unreadable(f"{path} has {size:,} bytes: the limit for an image is {MAX_FILE_BYTES:,}")
     return path.read_bytes()

@@ -1,7 +1,7 @@
-"""Levels: arrays of bytes or floats, channels first or last, as the bytes that are measured.
+"""Converts arrays of images to uint8 with channels first.
 
-Whole numbers must be uint8. Floats lie in [0, 1], or in [-1, 1] where any is below zero; others need
-their range to be named, and are then clamped to it. Levels are rounded to the nearest of 256.
+Integers must be uint8. Floats are read as [0, 1], or as [-1, 1] if any value is negative. Floats of
+another range need `--range`, and are clamped to it. Values are rounded to the nearest of 256 levels.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from .base import dtype_name
 
 VALUE_RANGES = {"0,1": (0.0, 1.0), "-1,1": (-1.0, 1.0), "0,255": (0.0, 255.0)}
 AUTO_RANGE = "auto"
-RANGE_SLACK = 1e-3  # by how much rounding in half precision may leave a range
+RANGE_SLACK = 1e-3  # tolerance for rounding in half precision
 IMAGE_CHANNELS = (1, 3)
 
 
 @dataclass(frozen=True)
 class ValueSpan:
-    """The least and the greatest of an array's values."""
+    """The least and the greatest value of an array."""
 
     low: float
     high: float
@@ -32,14 +32,14 @@ class ValueSpan:
 
 
 def measure_span(rows: Tensor, name: str) -> ValueSpan:
-    """Raises Unreadable if some values are not finite."""
+    """Returns the span of the values; raises Unreadable if some are not finite."""
     if bad := int((~rows.isfinite()).flatten(1).any(1).sum()):
-        raise Unreadable(f"{name}: {bad} of {len(rows)} images hold values that are not finite")
+        raise Unreadable(f"{name}: {bad} of {len(rows)} images have values that are not finite")
     return ValueSpan(float(rows.min()), float(rows.max()))
 
 
 def detect_range(span: ValueSpan, named: str, name: str) -> str:
-    """Which of the ranges floats of this span are in; raises Unreadable if none is sure."""
+    """Returns the given range or detects it from the span; raises Unreadable if that fails."""
     if named != AUTO_RANGE:
         return named
     guessed = "0,1" if span.low >= 0 else "-1,1"
@@ -47,22 +47,23 @@ def detect_range(span: ValueSpan, named: str, name: str) -> str:
     if low - RANGE_SLACK <= span.low and span.high <= high + RANGE_SLACK:
         return guessed
     raise Unreadable(
-        f"{name} holds floats from {span}, which lie neither in [0, 1] nor in [-1, 1]: "
-        "name their range by --range 0,1 or -1,1 or 0,255, and they are clamped to it"
+        f"{name} holds floats from {span}, neither in [0, 1] nor in [-1, 1]: "
+        "pass --range 0,1 or -1,1 or 0,255 to clamp them to that range"
     )
 
 
 def floats_to_uint8(rows: Tensor, named: str) -> Tensor:
-    """Floats of a named range as uint8: scaled, rounded to the nearest, clamped."""
+    """Converts floats of a range to uint8: scales, rounds to the nearest, clamps."""
     low, high = VALUE_RANGES[named]
     scaled = (rows.float() - low) * (255 / (high - low))
     return scaled.round().clamp(0, 255).to(torch.uint8)
 
 
 def has_channels_first(shape: Sequence[int], name: str) -> bool | None:
-    """Are images [N, C, H, W]? False if they are [N, H, W, C], None if [N, H, W].
+    """Returns True for [N, C, H, W], False for [N, H, W, C] and None for [N, H, W].
 
-    The second axis is that of the channels if it has 1 or 3 entries, or else the last.
+    The second axis holds the channels if its length is 1 or 3, otherwise the last axis does. Raises
+    Unreadable for any other shape.
     """
     if len(shape) == 3:
         return None
@@ -71,13 +72,13 @@ def has_channels_first(shape: Sequence[int], name: str) -> bool | None:
     if len(shape) == 4 and shape[3] in IMAGE_CHANNELS:
         return False
     raise Unreadable(
-        f"{name} has the shape {list(shape)}: images are [N, C, H, W] or [N, H, W, C] with 1 or 3 "
+        f"{name} has shape {list(shape)}: images must be [N, C, H, W] or [N, H, W, C] with 1 or 3 "
         "channels, or [N, H, W]"
     )
 
 
 def arrange_channels_first(rows: Tensor, name: str) -> Tensor:
-    """Images as [N, C, H, W]."""
+    """Returns images as [N, C, H, W]."""
     first = has_channels_first(rows.shape, name)
     if first is None:
         return rows[:, None]
@@ -87,5 +88,5 @@ def arrange_channels_first(rows: Tensor, name: str) -> Tensor:
 def check_pixel_dtype(rows: Tensor, name: str) -> None:
     if rows.dtype != torch.uint8 and not rows.is_floating_point():
         raise Unreadable(
-            f"{name} holds {dtype_name(rows)}: images are uint8 from 0 to 255, or floats in [0, 1] or [-1, 1]"
+            f"{name} has dtype {dtype_name(rows)}: images must be uint8 from 0 to 255, or floats in [0, 1] or [-1, 1]"
         )

@@ -1,4 +1,7 @@
-"""A zip archive of images, read in place: nothing is unpacked to the disk, so names in it can do no harm."""
+"""A source from a zip archive of images, read in place.
+
+Nothing is unpacked to the disk, so the names of members cannot overwrite files.
+"""
 
 import threading
 import zipfile
@@ -19,10 +22,12 @@ from .image_folder import (
 )
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".7z", ".rar", ".tgz")
-ENCRYPTED_FLAG = 1  # a member's flag
+ENCRYPTED_FLAG = 1  # bit of a zip member's flags
 
 
 class ZipSource(Source):
+    """A source of all images in a zip archive, except hidden ones."""
+
     def __init__(self, text: str, skip: bool = False):
         self.path = Path(text).expanduser()
         self.archive, self.lock = open_zip(self.path), threading.Lock()
@@ -32,7 +37,7 @@ class ZipSource(Source):
         if not files:
             nested = [name for name in left if name.lower().endswith(ARCHIVE_SUFFIXES)]
             problem = (
-                f"{text} holds no images but other archives, {format_names(nested)}: unpack it"
+                f"{text} holds other archives ({format_names(nested)}) and no images: unpack it"
             )
             raise Unreadable(problem if nested else no_images_sentence(text, left))
         self.files = files
@@ -45,7 +50,7 @@ class ZipSource(Source):
                 raise Unreadable(f"{self.name} is encrypted: unpack it with its password")
             if member.file_size > MAX_FILE_BYTES:
                 swollen = f"{self.name}: {name} unpacks to {member.file_size:,} bytes"
-                raise Unreadable(f"{swollen}: more than {MAX_FILE_BYTES:,} are no image")
+                raise Unreadable(f"{swollen}: the limit for an image is {MAX_FILE_BYTES:,}")
         total = sum(self.members[name].file_size for name in self.files)
         check_expansion(self.name, total, self.path.stat().st_size)
 
@@ -78,7 +83,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise Unreadable(f"{path} is no zip archive, or a damaged one: {error}") from error
+        raise Unreadable(f"{path} is not a valid zip archive: {error}") from error
     except OSError as error:
         raise Unreadable(f"{path} cannot be read: {error.strerror}") from error
 

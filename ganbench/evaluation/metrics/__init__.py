@@ -1,4 +1,7 @@
-"""Metrics by their names in a spec. A new metric is a new file and a line here."""
+"""The registry of metrics: names in specs and the classes that implement them.
+
+To add a metric, add a file to this package and an entry to this registry.
+"""
 
 from ganbench.registry import Registry
 

@@ -1,7 +1,8 @@
-"""Augmentation: the accuracy that fakes add to a classifier of few reals, as a difference of shares.
+"""Augmentation: the accuracy that fakes add to a classifier with few training reals.
 
-It is trained on the first `few` reals of each class, alone and with all the fakes, and tested on reals that
-nobody trained on. Below zero fakes do harm. There is no standard error, as there is none of `cas`.
+The classifier is trained on the first `few` reals of each class, once alone and once with all
+fakes. Both are tested on held-out reals. The value is the difference of the two accuracies, in [-1,
+1]; fakes do harm below zero. There is no standard error, for the same reason as for `cas`.
 """
 
 from dataclasses import dataclass
@@ -33,6 +34,6 @@ class Augmentation(TrainsOnFakes):
         return Measurement(probe_accuracy(both, test) - probe_accuracy(small, test))
 
     def subsample_classes(self, reals: LabelledFeatures) -> LabelledFeatures:
-        """The first few of each class."""
+        """Returns the first `few` examples of each class."""
         first = [(reals.y == label).nonzero()[: self.few, 0] for label in reals.y.unique()]
         return reals.where(torch.cat(first))

@@ -1,9 +1,9 @@
-"""Authenticity, or AuthPct (Alaa et al., 2022): the share of fakes that are no copies of training reals.
+"""Authenticity, or AuthPct (Alaa et al., 2022): the share of fakes that are no copies.
 
-A fake is one if the nearest real is nearer to it than to any other real. What a perfect sampler scores
-is not constant: 37 % in the plane, 70 % in 16 dimensions. So compare with the floor, which is held-out
-data; above it is no better, for noise scores 1. Theory tells the floor too: it is what reals score, each
-in turn in the place of a fake.
+A fake copies a training real if its nearest real is nearer to it than to any other real. The score
+of a perfect sampler is not constant: 37 % in the plane, 70 % in 16 dimensions. So compare with the
+floor, the score of held-out data. A score above the floor is no better, because noise scores 1. The
+expected floor is the score of the reals, each used as a fake against all others.
 """
 
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from .pairwise import PairTile, PairwiseStatistic, pairwise_statistic
 
 @dataclass(frozen=True)
 class NearestOther(PairwiseStatistic):
-    """Rows: which other of y is the nearest [N]."""
+    """Rows: the index of the nearest other example of y [N]."""
 
     def compute_rows(self, tile: PairTile) -> Tensor:
         return tile.distances.argmin(1)
 
 
 def find_nearest(x: FeatureSet, y: FeatureSet) -> tuple[Tensor, Tensor]:
-    """The squared distance from each of x to the nearest other of y, and which that is: [N], [N].
+    """Returns the squared distance to the nearest other of y, and its index: [N], [N].
 
-    Taken once more, by differences: that from a copy is 0, without rounding.
+    The distance is recomputed from differences of features, so the distance to a copy is exactly 0.
     """
     which = pairwise_statistic(NearestOther(), x, y)["rows"]
     blocks = zip(x.features.split(MEAN_BLOCK_ROWS), which.split(MEAN_BLOCK_ROWS), strict=True)
@@ -53,6 +53,6 @@ class Authenticity(Metric):
         )
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
-        """What reals score, each against all others, whose own nearest is then not itself."""
+        """Returns the score of the reals, each used as a fake against all others."""
         distances, which = find_nearest(real, real)
         return float((distances > distances[which]).double().mean())

@@ -1,7 +1,7 @@
-"""Backward: a metric of translations the other way round, from the last domain into the first.
+"""Backward: another metric on translations from the last domain into the first.
 
-Whatever `of` says, FID if nothing, is measured of what the other generator makes, against the reals of
-its own domain.
+The setting `of` names the metric, by default FID. It compares the other generator's images with the
+reals of their own domain.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,9 @@ class Backward(Metric):
 
     def __post_init__(self) -> None:
         if isinstance(self.inner_metric, Backward):
-            raise ValueError("there is no third way to translate between two domains")
+            raise ValueError(
+                "of must not be backward: two domains have no third way of translation"
+            )
 
     @cached_property
     def inner_metric(self) -> Metric:

@@ -1,4 +1,7 @@
-"""A metric is a pure function of what an extractor made of fakes and of reals."""
+"""The base class of metrics, their requirement checks and shared estimators.
+
+A metric is a pure function of the features that an extractor computed for fakes and reals.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,30 +19,45 @@ from ganbench.renamed import METRIC_HOOKS
 from .feature_set import FeatureSet
 from .pairwise import PairwiseStatistic, compute_pairwise
 
-Direction = Literal["lower", "higher"]  # which is better
-Transform = Literal["log", "logit", "none"]  # the scale on which means and differences are taken
+Direction = Literal["lower", "higher"]  # the better direction
+Transform = Literal["log", "logit", "none"]  # the scale of means and differences
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A value, and its standard error over drawings of the fakes, the reference held fixed."""
+    """A metric's value and its standard error over draws of the fakes.
+
+    The error holds the reference fixed. It is None if no estimator of it is known.
+    """
 
     value: float
-    standard_error: float | None = None  # where an estimator of it is known
+    standard_error: float | None = None
 
 
 class MetricNotApplicable(GanbenchError, ValueError):
-    """Why a metric has no meaning for a sample, in a sentence."""
+    """A metric is not applicable to these samples; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Metric(RenamedHooks):
-    """A metric's settings, and what it declares of itself.
+    """A metric's settings and its declarations.
 
-    `needs` names what samples must have: features, logits, classes (logits of the data's own), images,
-    mixture, modes (a mixture or classes), held_out, labels (classes that were asked for), truth (what
-    each fake should be), returned (fakes translated back), back (translations the other way), sampler
-    (what made the fakes). What is missing is told before anything is computed.
+    `direction` is the better direction. `transform` is the scale of means and differences over
+    trials. `unit` is printed beside values. `needs` names the requirements on the samples, which
+    are checked before any computation:
+
+    - features: at least 2 examples per side, with finite features of equal width
+    - logits: class logits [N, K]
+    - classes: logits of the data's own classes
+    - images: uint8 images [N, C, H, W]
+    - mixture: points of a known mixture
+    - modes: a known mixture or classes
+    - held_out: held-out real examples
+    - labels: the classes that fakes were conditioned on
+    - truth: the target image of each fake
+    - returned: fakes translated back to the source domain
+    - back: translations in the other direction
+    - sampler: the generator of the fakes
     """
 
     version: ClassVar[int] = 1
@@ -51,35 +69,44 @@ class Metric(RenamedHooks):
     needs: ClassVar[tuple[str, ...]] = ("features",)
 
     def __call__(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        """The value for fakes measured against reals; raises MetricNotApplicable if there is none."""
+        """Returns the measurement of fakes against reals.
+
+        Raises MetricNotApplicable if the metric has no value for these samples.
+        """
         self.check_applicable(fake, real)
         return self.compute(fake, real)
 
     def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
-        """Raises MetricNotApplicable if these samples have no value in this metric."""
+        """Raises MetricNotApplicable if the metric has no value for these samples."""
         for need in self.needs:
             REQUIREMENT_CHECKS[need](fake, real)
 
     def needs_images(self) -> bool:
-        """Does it look at images themselves, and not at features alone?"""
+        """Returns whether the metric reads images, not only features."""
         return "images" in self.needs
 
     def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> "PairwiseStatistics":
-        """What it will ask of pairs of examples."""
+        """Returns the pairwise statistics that `compute` will read from the cache."""
         return PairwiseStatistics()
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        """The value, for samples that have what is needed."""
+        """Returns the measurement for samples that meet all requirements in `needs`."""
         raise NotImplementedError
 
     def expected_floor(self, real: FeatureSet, count: int) -> float | None:
-        """What so many samples of a perfect generator are expected to score, where theory tells it."""
+        """Returns the expected value for `count` samples of a perfect generator.
+
+        Returns None if theory gives no such value.
+        """
         return None
 
 
 @dataclass(frozen=True)
 class PairwiseStatistics:
-    """What a metric asks of pairs of fakes, of pairs of reals, and of fakes with reals."""
+    """The statistics that a metric needs of pairs of examples.
+
+    `fakes` are over pairs of fakes, `reals` over pairs of reals, `pairs` over a fake and a real.
+    """
 
     fakes: tuple[PairwiseStatistic, ...] = ()
     reals: tuple[PairwiseStatistic, ...] = ()
@@ -89,7 +116,10 @@ class PairwiseStatistics:
 def compute_pairwise_statistics(
     metrics: Iterable[Metric], fake: FeatureSet, real: FeatureSet
 ) -> None:
-    """Sweeps once over pairs for all metrics together; each by itself would do so for itself."""
+    """Computes the pairwise statistics of all applicable metrics in one pass over the pairs.
+
+    Without this call, each metric makes a pass of its own.
+    """
     statistics = [
         metric.pairwise_statistics(fake, real)
         for metric in metrics
@@ -109,7 +139,11 @@ def is_applicable(metric: Metric, fake: FeatureSet, real: FeatureSet) -> bool:
 
 
 def has_only_finite(values: Tensor) -> bool:
-    """A finite sum has finite terms, and takes no copy of them; that of huge ones may overflow."""
+    """Returns whether all values are finite.
+
+    A finite sum implies finite terms and needs no copy. A sum of huge terms may overflow, so the
+    terms are then checked one by one.
+    """
     return bool(values.sum().isfinite()) or bool(values.isfinite().all())
 
 
@@ -140,7 +174,7 @@ def need_classes(fake: FeatureSet, real: FeatureSet) -> None:
     need_logits(fake, real)
     if not fake.classes_are_modes:
         raise MetricNotApplicable(
-            "modes are the data's classes, and this extractor tells others apart"
+            "needs the data's own classes as modes, and this extractor predicts other classes"
         )
 
 
@@ -165,7 +199,7 @@ def need_images(fake: FeatureSet, real: FeatureSet) -> None:
 
 def need_held_out(fake: FeatureSet, real: FeatureSet) -> None:
     if real.held_out is None:
-        raise MetricNotApplicable("needs real examples that nobody trained on, and none are given")
+        raise MetricNotApplicable("needs held-out real examples, and none are given")
     need_features(real.held_out(), real)
 
 
@@ -219,16 +253,16 @@ REQUIREMENT_CHECKS: dict[str, Callable[[FeatureSet, FeatureSet], None]] = {
 
 
 def logits_of(sample: FeatureSet) -> Tensor:
-    """The logits of a sample of which they were needed, in float64."""
+    """Returns the logits of a sample in float64 [N, K]."""
     assert sample.logits is not None
     return sample.logits.double()
 
 
 def count_modes(sample: FeatureSet, mixture: Mixture | None) -> Tensor:
-    """How many examples belong to each mode: float64 [K].
+    """Returns the number of examples in each mode: float64 [K].
 
-    Of a mixture those within three deviations of the nearest centre, which is the protocol of Lin et
-    al. (2018); else the classes that the extractor tells apart.
+    For a mixture, a mode counts the examples within three standard deviations of its centre, as in
+    Lin et al. (2018). Otherwise the modes are the classes that the extractor predicts.
     """
     if mixture is None:
         predicted = logits_of(sample)
@@ -238,19 +272,19 @@ def count_modes(sample: FeatureSet, mixture: Mixture | None) -> Tensor:
 
 
 def assign_to_centres(points: Tensor, mixture: Mixture) -> tuple[Tensor, Tensor]:
-    """Each point's nearest centre, and whether it lies within three deviations of it: [N], [N]."""
+    """Returns each point's nearest centre and whether it is within three deviations: [N], [N]."""
     centres = mixture.centres.to(points)
     distance, nearest = torch.cdist(points.double(), centres.double()).min(1)
     return nearest, distance <= 3 * mixture.std
 
 
 def share_measurement(value: float, count: int) -> Measurement:
-    """A share of independent examples, with the binomial's standard error."""
+    """Returns a share of independent examples with its binomial standard error."""
     return Measurement(value, (value * (1 - value) / count) ** 0.5)
 
 
 def mean_measurement(values: Tensor) -> Measurement:
-    """The mean of independent examples' values [N]."""
+    """Returns the mean of independent values [N] with its standard error."""
     return Measurement(float(values.mean()), standard_deviation(values) / len(values) ** 0.5)
 
 

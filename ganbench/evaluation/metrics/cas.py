@@ -1,8 +1,9 @@
-"""Classification accuracy score (Ravuri and Vinyals, 2019): reals named rightly by a classifier that saw fakes alone.
+"""Classification accuracy score (Ravuri and Vinyals, 2019): train on fakes, test on reals.
 
-The published one trains a ResNet; this one is a logistic regression, so compare within its label. The
-reals are held-out ones: a generator that copies its training data scores as these do. There is no
-standard error, since each drawing of fakes trains another classifier.
+The value is the accuracy on held-out reals, in [0, 1]. The classifier is trained on fakes only. The
+paper trains a ResNet and this metric a logistic regression, so compare only values of this metric.
+The test reals are held out: a generator that copies its training data scores as that data does.
+There is no standard error, because each draw of fakes trains another classifier.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""Class accuracy: the share of fakes that the data's classifier takes for the class that was asked for."""
+"""Class accuracy: the share of fakes that show the class they were conditioned on.
+
+The data's own classifier predicts the class of each fake.
+"""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,8 @@
-"""FID within classes: its mean over the classes that the extractor's own classifier tells on both sides.
+"""Class FID, or intra-FID (Miyato and Koyama, 2018): the mean of FID within classes.
 
-It sees classes whose images are poor, or all alike, behind the good ones of others (intra-FID, Miyato and
-Koyama, 2018), but not how many there are of each. Its error is that of independent classes.
+The extractor's own classifier predicts the classes of fakes and of reals. This metric detects poor
+or uniform images of one class, which good images of other classes hide in FID. It ignores the
+frequencies of the classes. The standard error assumes independent classes.
 """
 
 from collections.abc import Hashable
@@ -13,7 +14,7 @@ from .base import Measurement, Metric, MetricNotApplicable, count_modes, logits_
 from .feature_set import Cache, FeatureSet, Tensors
 from .frechet import expected_distance, frechet_distance, influence_deviation
 
-MAX_CLASSES_NAMED = 3  # names that a sentence bears
+MAX_CLASSES_NAMED = 3  # classes named in a message
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class ClassFID(Metric):
 
 
 def fair_count(part: FeatureSet, real: FeatureSet, count: int) -> int:
-    """How many of so many fakes are of a class, if they are as often as the reals."""
+    """Returns the number of fakes in a class if `count` fakes follow the reals' frequencies."""
     return max(2, count * len(part) // len(real))
 
 
@@ -65,7 +66,7 @@ def class_fid_error(fake: FeatureSet, real: FeatureSet) -> float | None:
 
 
 def split_by_class(sample: FeatureSet) -> list[FeatureSet]:
-    """The examples of each class, with what was made of them before."""
+    """Returns one sample per predicted class, each with its part of the cache."""
     class_logits = logits_of(sample)
     predicted = class_logits.argmax(1)
     return [
@@ -81,7 +82,10 @@ def class_feature_set(sample: FeatureSet, chosen: Tensor, label: int) -> Feature
 
 
 class ClassCache(Cache):
-    """The cache of one class: what the cache of the whole sample keeps for long, it keeps too."""
+    """The cache of one class, inside the cache of the whole sample.
+
+    Entries with a text as name are stored in the whole sample's cache, which may be on disk.
+    """
 
     def __init__(self, whole: Cache, label: int):
         super().__init__()

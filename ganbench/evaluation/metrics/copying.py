@@ -1,9 +1,12 @@
-"""Copying (Meehan, Chaudhuri and Dasgupta, 2020): how often a fake is nearer to reals than new data are.
+"""Copying (Meehan, Chaudhuri and Dasgupta, 2020): closeness of fakes to training reals.
 
-The share of pairs of a fake and a held-out example in which the fake is the nearer one to its nearest
-training real, ties as half: the Mann-Whitney statistic over the whole space. Of a perfect sampler it is
-0.5, of a copier 1. Lower is less copying, and no more than that: below 0.5 fakes are further from the
-reals than new data are, which is no better than 0.5, and for other metrics to judge.
+The value is a share of pairs of a fake and a held-out example. It counts the pairs in which the
+fake is nearer to its nearest training real than the held-out example is to its own. Ties count
+half. This is the Mann-Whitney statistic over the whole space. A perfect sampler scores 0.5, a
+copier 1.
+
+Lower means less copying and nothing else. Below 0.5, fakes are further from the reals than new data
+are. That is no better than 0.5, and other metrics measure it.
 """
 
 from dataclasses import dataclass
@@ -37,7 +40,10 @@ class Copying(Metric):
 
 
 def held_out_distances(real: FeatureSet) -> Tensor:
-    """Squared, from each held-out example to the nearest real, ascending; computed once a reference."""
+    """Returns squared distances from held-out examples to their nearest reals, ascending.
+
+    They are computed once per reference.
+    """
     assert real.held_out
     held_out = real.held_out()
 

@@ -1,8 +1,7 @@
-"""Coverage (Naeem et al., 2020): the share of reals whose ball holds a fake.
+"""Coverage (Naeem et al., 2020): the share of reals with a fake in their ball.
 
-A real's ball reaches to its `k`-th nearest other real.
-
-Its error is a jackknife's over fakes, from how many balls each holds alone.
+The ball of a real reaches to its `k`-th nearest other real. Values lie in [0, 1]. The standard
+error is a jackknife over fakes. It uses the number of balls that contain one fake and no other.
 """
 
 import math
@@ -24,7 +23,7 @@ from .pairwise import (
 
 @dataclass(frozen=True)
 class BallOccupancy(PairwiseStatistic):
-    """Sum, of each ball of y: how many of x it holds, and the sum of their places [2, M]."""
+    """Sum: per ball of y, its number of examples of x and the sum of their indices [2, M]."""
 
     k: int
 
@@ -47,6 +46,10 @@ class Coverage(ManifoldMetric):
         return held_share_measurement(held > 0, alone, int(alone.sum()))
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
-        """For equal laws, whatever they are: the k nearest of a real are all reals, or else not."""
+        """Returns the expected coverage if fakes and reals have the same distribution.
+
+        A ball is missed if the k nearest examples of its centre are all reals. The result holds for
+        any distribution.
+        """
         n = len(real)
         return 1 - math.prod((n - i) / (count + n - i) for i in range(1, self.k + 1))

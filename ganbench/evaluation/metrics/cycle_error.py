@@ -1,7 +1,7 @@
-"""Cycle error (Zhu et al., 2017): how far images come back from where they went, there and back again.
+"""Cycle error (Zhu et al., 2017): the error of images translated there and back.
 
-The mean absolute difference in [0, 1] between what fakes were made from and what translating them back
-makes of them. A low one alone means little: a translator that changes nothing has none.
+The value is the mean absolute difference in [0, 1] between source images and fakes translated back.
+A low value alone means little: a translator that changes nothing scores 0.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
-"""Density (Naeem et al., 2020): how many reals' balls hold a fake, as a share of k; it may exceed 1.
+"""Density (Naeem et al., 2020): the mean number of reals' balls around a fake, over k.
 
-A real's ball reaches to its `k`-th nearest other real.
+The ball of a real reaches to its `k`-th nearest other real. Values lie in [0, ∞) and may exceed 1;
+a perfect generator is expected to score 1.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What metrics that compare images one by one share: pairs of stored images, and the mean over them."""
+"""Means over pairs of stored images, for the metrics that compare images one by one."""
 
 from collections.abc import Callable
 
@@ -7,15 +7,15 @@ from torch import Tensor
 
 from .base import Measurement, mean_measurement
 
-MAX_PIXELS_AT_ONCE = 2**22  # pixels that are compared at a time
+MAX_PIXELS_AT_ONCE = 2**22  # values of one side in memory at once
 
 
 def mean_over_pairs(
     x: Tensor | None, y: Tensor | None, compared: Callable[[Tensor, Tensor], Tensor]
 ) -> Measurement:
-    """The mean over pairs of images [N, C, H, W] in 0 to 255, and its standard error.
+    """Returns the mean over pairs of images [N, C, H, W] in 0 to 255, with its standard error.
 
-    `compared` maps float64 images, some at a time, to a number for each pair.
+    `compared` maps two batches of float64 images to a number per pair [n].
     """
     assert x is not None
     assert y is not None
@@ -25,10 +25,10 @@ def mean_over_pairs(
 
 
 def mean_absolute_difference(x: Tensor, y: Tensor) -> Tensor:
-    """The mean absolute difference of each pair, in [0, 1]: [N]."""
+    """Returns the mean absolute difference of each pair, in [0, 1]: [N]."""
     return (x - y).abs().flatten(1).mean(1) / 255
 
 
 def mean_squared_difference(x: Tensor, y: Tensor) -> Tensor:
-    """The mean squared difference of each pair, in [0, 1]: [N]."""
+    """Returns the mean squared difference of each pair, in [0, 1]: [N]."""
     return (x - y).square().flatten(1).mean(1) / 255**2

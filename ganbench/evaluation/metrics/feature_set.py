@@ -1,4 +1,4 @@
-"""What an extractor made of examples, and what was made of that since."""
+"""Feature sets: features of examples from an extractor, with a cache of derived tensors."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -14,19 +14,20 @@ from ganbench.renamed import FEATURE_SET_ATTRIBUTES
 Tensors = dict[str, Tensor]
 
 
-MEAN_BLOCK_ROWS = (
-    4096  # examples that are copied at a time, where a copy in double precision is needed
-)
+MEAN_BLOCK_ROWS = 4096  # rows per block where a float64 copy is needed
 
 
 def mean_in_float64(features: Tensor) -> Tensor:
-    """The mean in float64 [D], by blocks: a sum of another precision than its terms copies them."""
+    """Returns the mean in float64 [D].
+
+    It sums blocks of rows, because a sum in another precision copies its terms.
+    """
     parts = [rows.sum(0, dtype=torch.float64) for rows in features.split(MEAN_BLOCK_ROWS)]
     return torch.stack(parts).sum(0) / len(features)
 
 
 class Cache:
-    """What was made of a sample before, by name: nothing is computed twice while it is kept."""
+    """Tensors derived from a sample, by name, in memory."""
 
     def __init__(self) -> None:
         self.entries: dict[Hashable, Tensors] = {}
@@ -41,30 +42,31 @@ class Cache:
 @with_renamed_attributes(FEATURE_SET_ATTRIBUTES)
 @dataclass(eq=False)
 class FeatureSet:
-    """Features [N, D] and, from extractors that classify, logits [N, K], on the device they came from.
+    """Features [N, D] of a sample, on the device of the extractor.
 
-    A copy by `dataclasses.replace` has an empty cache: what was made of other features is not its own.
+    Classifying extractors also give logits [N, K]. A copy by `dataclasses.replace` has an empty
+    cache, because cached tensors belong to the original features.
     """
 
     features: Tensor
     logits: Tensor | None = None
-    images: Tensor | None = None  # as they were extracted: uint8 [N, C, H, W], or points
-    labels: Tensor | None = None  # [N]: of reals their classes, of fakes those that were asked for
-    mixture: Mixture | None = None  # the law that real points were drawn from
-    classes_are_modes: bool = True  # are the logits' classes those of the data?
-    held_out: Callable[[], "FeatureSet"] | None = None  # of reals: what nobody trained on
-    source: Tensor | None = None  # of fakes: the images that they were made from, as stored
-    truth: Tensor | None = None  # of fakes: the images that they should be, as stored
-    returned: Tensor | None = None  # of fakes: what they became when they were translated back
-    back: "FeatureSet | None" = None  # of translations: those of the other way
-    sampler: LatentSampler | None = None  # of fakes: what made them
+    images: Tensor | None = None  # the extractor's inputs: uint8 [N, C, H, W], or points
+    labels: Tensor | None = None  # [N]: classes of reals; for fakes, the conditioning
+    mixture: Mixture | None = None  # the distribution of real points
+    classes_are_modes: bool = True  # are the logits' classes the data's own?
+    held_out: Callable[[], "FeatureSet"] | None = None  # reals only: the held-out reals
+    source: Tensor | None = None  # fakes only: the source images, stored values
+    truth: Tensor | None = None  # fakes only: the target images, stored values
+    returned: Tensor | None = None  # fakes only: fakes translated back
+    back: "FeatureSet | None" = None  # translation only: the other direction
+    sampler: LatentSampler | None = None  # fakes only: their generator
     cache: Cache = field(init=False, default_factory=Cache)
 
     def __len__(self) -> int:
         return len(self.features)
 
     def cached(self, name: Hashable, make: Callable[[], Tensors]) -> Tensors:
-        """What was made under this name before, or else what `make` makes now."""
+        """Returns the tensors cached under a name; on a miss, calls `make` and stores its result."""
         result = self.cache.get(name)
         if result is None:
             self.cache.put(name, result := make())

@@ -2,8 +2,9 @@
 
 `‖μ₁ − μ₂‖² + tr(S₁ + S₂ − 2 (S₁ S₂)^½)` of means `μ` and covariances `S`.
 
-Its error is the deviation of the distance's derivative towards each fake over √N; of no more fakes than
-features, a jackknife's. It is biased upwards by an amount that falls as 1 / N: compare at equal N only.
+Values lie in [0, ∞). The standard error is the standard deviation of the distance's derivative
+towards each fake, divided by √N. If there are no more fakes than features, it comes from a
+jackknife. FID is biased upwards by an amount that falls as 1 / N, so compare only at equal N.
 """
 
 from dataclasses import dataclass

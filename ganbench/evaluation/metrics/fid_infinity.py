@@ -1,7 +1,8 @@
-"""FID∞ (Chong and Forsyth, 2020): FID at growing numbers of fakes, drawn out to infinitely many.
+"""FID∞ (Chong and Forsyth, 2020): FID extrapolated to infinitely many fakes.
 
-A line through FID over 1 / N at fifteen sizes, each of a subset of its own; its value at 1 / N = 0. The
-line's weights on the subsets say how much each fake counts, and so how large the error is.
+A line is fitted to FID over 1 / N at fifteen sizes, each with a random subset of its own. The value
+is the line at 1 / N = 0. The fit's weights on the subsets give each fake's influence, from which
+the standard error follows. At least 300 fakes are needed. Values may be below zero.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from .fid_unbiased import FIDUnbiased
 from .frechet import frechet_distance, influence_deviation
 
 EXTRAPOLATION_POINTS = 15
-MAX_SMALLEST_SUBSET = 5000  # of the smallest subset, or a tenth of the fakes if that is less
+MAX_SMALLEST_SUBSET = 5000  # size of the smallest subset, capped at a tenth of the fakes
 FID_SUBSETS_SEED = 2020
 
 
@@ -58,6 +59,6 @@ def draw_fid_subsets(count: int) -> list[Tensor]:
 
 
 def intercept_weights(sizes: list[int]) -> np.ndarray:
-    """How the values at these sizes add up to the line's value at 1 / N = 0, by least squares."""
+    """Returns the least-squares weights of values at these sizes for the line at 1 / N = 0."""
     line = np.stack([np.ones(len(sizes)), 1 / np.array(sizes)], 1)
     return np.linalg.pinv(line)[0]

@@ -1,8 +1,10 @@
-"""FID less its bias, by a jackknife over twenty groups of fakes (Quenouille, 1956).
+"""FID minus its bias, by a jackknife over twenty groups of fakes (Quenouille, 1956).
 
-g F - (g - 1) mean(F without a group) has no bias of order 1 / N; below zero is a value like any other.
-The reference's own share of the bias stays: it is the same for all who are measured against it. Of no
-more fakes than features the bias is of another order, so that much of it stays, and no error is known.
+`g F − (g − 1) mean(F without a group)` has no bias of order 1 / N. Values below zero are valid. The
+reference's share of the bias remains; it is the same for all fakes that share a reference.
+
+With no more fakes than features, the bias has another order. Much of it then remains, and there is
+no standard error. At least 40 fakes are needed.
 """
 
 from dataclasses import dataclass
@@ -37,6 +39,9 @@ class FIDUnbiased(Metric):
         return Measurement(value, None if is_rank_deficient(fake) else jackknife_error(without))
 
     def expected_floor(self, real: FeatureSet, count: int) -> float | None:
-        """The reference's share alone, where there are fakes enough for the bias to be of order 1 / N."""
+        """Returns the reference's share of the bias.
+
+        Returns None if there are too few fakes for a bias of order 1 / N.
+        """
         both = expected_distance(real, len(real))
         return None if both is None or expected_distance(real, count) is None else both / 2

@@ -1,8 +1,11 @@
-"""The Fréchet distance of Gaussians (Fréchet, 1957; Dowson and Landau, 1982), its error and its bias.
+"""The Fréchet distance of Gaussians (Fréchet, 1957; Dowson and Landau, 1982).
 
-With S₁ = A A′ the trace of (S₁ S₂)^½ is the sum of the roots of the eigenvalues of A′ S₂ A, a symmetric
-matrix; A is made once a reference. From fewer examples than features it is the sum of the singular
-values of the centred examples times A, which takes no root of what is zero but for rounding.
+This module computes the distance, its standard error and its expected bias.
+
+With S₁ = A A′, the trace of (S₁ S₂)^½ is the sum of the square roots of the eigenvalues of A′ S₂ A.
+That matrix is symmetric, and A is computed once per reference. With fewer examples than features,
+the trace is the sum of the singular values of the centred examples times A. This avoids square
+roots of eigenvalues that differ from zero by rounding only.
 """
 
 from collections.abc import Iterator
@@ -14,14 +17,14 @@ from torch import Tensor
 from .base import MetricNotApplicable, standard_deviation
 from .feature_set import MEAN_BLOCK_ROWS, FeatureSet, Tensors, mean_in_float64
 
-JACKKNIFE_GROUPS = 20  # of the jackknife
-MIN_JACKKNIFE_FAKES = 40  # examples from which a jackknife makes sense: two a group
-EIGENVALUE_ROUNDING = 1e-14  # of the largest eigenvalue: what is below it is zero
+JACKKNIFE_GROUPS = 20
+MIN_JACKKNIFE_FAKES = 40  # two per group
+EIGENVALUE_ROUNDING = 1e-14  # times the size and the largest eigenvalue; less counts as zero
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """How many, their mean [D], and the sum of squares about it [D, D], in float64."""
+    """The count, the mean [D] and the sum of squares about the mean [D, D], in float64."""
 
     count: int
     mean: Tensor
@@ -32,7 +35,10 @@ class Moments:
         return self.scatter / (self.count - 1)
 
     def without(self, part: "Moments") -> "Moments":
-        """Those of the rest, by Chan, Golub and LeVeque (1979) backwards."""
+        """Returns the moments of the remaining examples.
+
+        Inverts the update of Chan, Golub and LeVeque (1979).
+        """
         count = self.count - part.count
         mean = self.mean + (self.mean - part.mean) * (part.count / count)
         gap = part.mean - mean
@@ -49,7 +55,10 @@ def compute_moments(features: Tensor) -> Moments:
 
 
 def add_scatter(scatter: Tensor, rows: Tensor) -> None:
-    """Adds rows′ rows in stripes, and mirrors each: the half of a product that is enough."""
+    """Adds rows′ rows to a symmetric matrix in place.
+
+    It computes one half of the product in stripes and mirrors each stripe.
+    """
     stripe = max(1, -(-len(scatter) // 8))
     for start in range(0, len(scatter), stripe):
         end = start + stripe
@@ -59,7 +68,7 @@ def add_scatter(scatter: Tensor, rows: Tensor) -> None:
 
 
 def cached_moments(sample: FeatureSet) -> Moments:
-    """Those of a sample, computed once."""
+    """Returns the moments of a sample, computed once per sample."""
 
     def make() -> Tensors:
         computed = compute_moments(sample.features)
@@ -69,7 +78,7 @@ def cached_moments(sample: FeatureSet) -> Moments:
 
 
 def covariance_factor(real: FeatureSet) -> Tensor:
-    """A [D, R] with A A′ the covariance, R its rank; computed once a reference."""
+    """Returns A [D, R] with A A′ the covariance and R its rank, computed once per reference."""
 
     def make() -> Tensors:
         values, vectors = torch.linalg.eigh(cached_moments(real).covariance)
@@ -80,14 +89,17 @@ def covariance_factor(real: FeatureSet) -> Tensor:
 
 
 def frechet_distance(fake: FeatureSet, real: FeatureSet) -> float:
-    """The squared Fréchet distance, never below zero: rounding can leave -4e-15 for equal sets."""
+    """Returns the squared Fréchet distance, clamped at zero.
+
+    Rounding alone can give -4e-15 for equal sets.
+    """
     if is_rank_deficient(fake):
         return distance_by_singular_values(fake.features, real)
     return combine_distance(cached_moments(fake), shared_spectrum(fake, real)[0], real)
 
 
 def shared_spectrum(fake: FeatureSet, real: FeatureSet) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and eigenvectors of A′ S₂ A; computed once a pair of samples."""
+    """Returns eigenvalues and eigenvectors of A′ S₂ A, computed once per pair of samples."""
 
     def make() -> Tensors:
         a = covariance_factor(real)
@@ -99,7 +111,7 @@ def shared_spectrum(fake: FeatureSet, real: FeatureSet) -> tuple[Tensor, Tensor]
 
 
 def is_rank_deficient(fake: FeatureSet) -> bool:
-    """Are there too few fakes for a covariance of full rank?"""
+    """Returns whether there are too few fakes for a covariance of full rank."""
     return len(fake) <= fake.features.shape[1]
 
 
@@ -110,7 +122,7 @@ def distance_by_spectrum(fake_moments: Moments, real: FeatureSet) -> float:
 
 
 def combine_distance(fake_moments: Moments, values: Tensor, real: FeatureSet) -> float:
-    """The distance, by the eigenvalues of A′ S₂ A."""
+    """Returns the distance from the eigenvalues of A′ S₂ A."""
     roots = values.clamp(min=0).sqrt().sum()
     return total_distance(fake_moments.mean, fake_moments.covariance.trace(), roots, real)
 
@@ -130,10 +142,11 @@ def total_distance(mean: Tensor, trace: Tensor, roots: Tensor, real: FeatureSet)
 
 
 def influence_of_fakes(fake: FeatureSet, real: FeatureSet) -> Tensor:
-    """How far each fake moves the distance, but for a constant: [N], of more fakes than features.
+    """Returns each fake's influence on the distance, up to a constant: [N].
 
-    The derivative of the distance towards x is 2 (x - m₂)·(m₂ - m₁) + (x - m₂)′ (I - T) (x - m₂), where
-    T maps the fakes' Gaussian to the reals' best; one eigendecomposition of A′ S₂ A gives T = P P′.
+    It needs more fakes than features. The derivative of the distance towards x is 2 (x - m₂)·(m₂ -
+    m₁) + (x - m₂)′ (I - T) (x - m₂). T is the optimal map from the fakes' Gaussian to the reals'.
+    One eigendecomposition of A′ S₂ A gives T = P P′.
     """
     fake_moments, (values, vectors) = cached_moments(fake), shared_spectrum(fake, real)
     is_significant = values > EIGENVALUE_ROUNDING * len(values) * values[-1].clamp(min=0)
@@ -150,7 +163,11 @@ def influence_of_fakes(fake: FeatureSet, real: FeatureSet) -> Tensor:
 
 
 def influence_deviation(fake: FeatureSet, real: FeatureSet) -> float | None:
-    """The standard deviation of one fake's influence: the distance's error is this over √N."""
+    """Returns the standard deviation of one fake's influence.
+
+    The standard error of the distance is this value divided by √N. Returns None if there are too
+    few fakes for a jackknife.
+    """
     if not is_rank_deficient(fake):
         return standard_deviation(influence_of_fakes(fake, real))
     if len(fake) < MIN_JACKKNIFE_FAKES:
@@ -159,7 +176,7 @@ def influence_deviation(fake: FeatureSet, real: FeatureSet) -> float | None:
 
 
 def distances_without_groups(fake: FeatureSet, real: FeatureSet) -> Tensor:
-    """The distance without each of the groups of fakes: [GROUPS]."""
+    """Returns the distance without each group of fakes: [JACKKNIFE_GROUPS]."""
     return torch.tensor(list(group_deletions(fake, real)), dtype=torch.float64)
 
 
@@ -183,15 +200,16 @@ def need_groups(fake: FeatureSet) -> None:
 
 
 def jackknife_error(without: Tensor) -> float:
-    """From the values without each group (Tukey, 1958)."""
+    """Returns the jackknife standard error from the values without each group (Tukey, 1958)."""
     return (len(without) - 1) ** 0.5 * float(without.std(correction=0))
 
 
 def expected_distance(real: FeatureSet, count: int) -> float | None:
-    """What a perfect generator's distance is expected to be, by the second order of its expansion.
+    """Returns the expected distance of a perfect generator, to second order in its expansion.
 
-    For Gaussian features: each side of N examples adds (3/2 Σ l_i + Σ_{i<j} l_i l_j / (l_i + l_j)) / N,
-    l the eigenvalues of the covariance. None where there are too few examples for that order to do.
+    For Gaussian features, each side of N examples adds (3/2 Σ l_i + Σ_{i<j} l_i l_j / (l_i + l_j))
+    / N, where l are the eigenvalues of the covariance. Returns None if there are too few examples
+    for that order to suffice.
     """
     values = covariance_factor(real).square().sum(0)
     if min(count, len(real)) < 4 * len(values):

@@ -1,7 +1,9 @@
-"""GAN-test (Shmelkov et al., 2018): the fakes that a classifier trained on reals takes for what was asked for.
+"""GAN-test (Shmelkov et al., 2018): train on reals, test on fakes.
 
-It sees wrong and poor fakes, and no lack of diversity: compare with `cas`, which sees that. The published
-one trains a ResNet; this one is a logistic regression, so compare within its label.
+The value is the share of fakes that the classifier assigns to the class they were conditioned on,
+in [0, 1]. The metric detects wrong and poor fakes but no lack of diversity, which `cas` detects.
+The paper trains a ResNet and this metric a logistic regression, so compare only values of this
+metric.
 """
 
 from dataclasses import dataclass

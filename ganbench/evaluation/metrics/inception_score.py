@@ -1,10 +1,11 @@
-"""Inception score (Salimans et al., 2016): exp of the mean KL from a class posterior to their mean.
+"""Inception score (Salimans et al., 2016): the exponential of a mean KL divergence.
 
 `exp E KL(p(y|x) ‖ p(y))`.
 
-By ten splits after a shuffle, as torch-fidelity does it; with the classifier of the extractor that is
-in use, so that scores of different extractors are different metrics. Its error comes from the spread of
-the examples' own divergences, which are its derivative's values.
+The value is the mean over ten splits (`splits`) after a shuffle, as in torch-fidelity. The logits
+come from the extractor in use, so scores of different extractors are different metrics. The
+standard error comes from the spread of the examples' divergences, which are the derivative's
+values. Scores lie between 1 and the number of classes.
 """
 
 from dataclasses import dataclass
@@ -17,9 +18,7 @@ from .base import Measurement, Metric, MetricNotApplicable, logits_of, standard_
 from .feature_set import FeatureSet
 
 SPLIT_SEED = 2020
-MIN_RELATIVE_LOGIT = (
-    -80
-)  # below the highest logit: a probability of 2e-35, whose logarithm is finite
+MIN_RELATIVE_LOGIT = -80  # below the highest logit: a probability of 2e-35 with a finite logarithm
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def shuffle_rows(rows: Tensor) -> Tensor:
 
 
 def kl_to_marginal(log_probabilities: Tensor) -> Tensor:
-    """KL(p(y | x) || p(y)) of each of these examples [N], in nats."""
+    """Returns KL(p(y | x) || p(y)) of each example in nats [N]."""
     log_probabilities = (
         (log_probabilities - log_probabilities.amax(1, keepdim=True))
         .clamp(min=MIN_RELATIVE_LOGIT)

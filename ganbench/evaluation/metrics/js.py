@@ -2,8 +2,9 @@
 
 `½ KL(p ‖ m) + ½ KL(q ‖ m)` with `m = ½ (p + q)`.
 
-Richardson and Weiss (2018) give it beside NDB. It lies between 0 and log 2. The error is that of the
-divergence's derivative towards each fake's bin; near the floor it is up to 1.4 times too large.
+Richardson and Weiss (2018) report it with NDB. Values lie in [0, log 2]. The standard error comes
+from the divergence's derivative towards each fake's bin; near the floor it is up to 1.4 times too
+large.
 """
 
 from dataclasses import dataclass
@@ -35,11 +36,14 @@ class JS(BinnedMetric):
         return Measurement(max(0.0, float(value)), float(error))
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
-        """By the second order of its expansion, a chi-squared statistic of the bins that hold reals."""
+        """Returns the expected divergence to second order in its expansion.
+
+        To that order it is a chi-squared statistic of the bins that contain reals.
+        """
         counts = self.count_reals(real)
         return (int((counts > 0).sum()) - 1) / 8 * (1 / count + 1 / float(counts.sum()))
 
 
 def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
-    """Kullback and Leibler's, q being positive where p is."""
+    """Returns the Kullback-Leibler divergence in nats; q must be positive where p is."""
     return torch.where(p > 0, p * (p / q).log(), 0.0).sum()

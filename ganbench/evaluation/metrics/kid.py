@@ -1,9 +1,11 @@
-"""KID (Bińkowski et al., 2018): the unbiased squared MMD of all pairs under a cubic kernel.
+"""KID (Bińkowski et al., 2018): the unbiased squared MMD with a cubic kernel.
 
-`E k(x, x′) + E k(y, y′) − 2 E k(x, y)` over different examples, `k(x, y) = (⟨x, y⟩ / d + 1)³` of `d` features.
+`E k(x, x′) + E k(y, y′) − 2 E k(x, y)` over all pairs of different examples, with `k(x, y) = (⟨x,
+y⟩ / d + 1)³` of `d` features.
 
-Below zero is a value like any other, within the error of zero. The error is that of the statistic's
-first-order projection; `kid_subsets` is the average over subsets that other libraries print.
+Values below zero are valid and agree with zero within the error. The standard error is that of the
+statistic's first-order projection. `kid_subsets` is the average over subsets that other libraries
+report.
 """
 
 from dataclasses import dataclass
@@ -38,5 +40,8 @@ class KID(Metric):
 
 
 def kid_standard_error(projection: Tensor) -> float:
-    """Of a U-statistic, from each example's mean kernel with its own side less that with the other."""
+    """Returns the standard error of a U-statistic from its projection [N].
+
+    The projection is each example's mean kernel with its own side minus that with the other side.
+    """
     return 2 * standard_deviation(projection) / len(projection) ** 0.5

@@ -1,7 +1,8 @@
-"""KID by subsets, as torch-fidelity and others print it: unbiased squared MMD averaged over subsets.
+"""KID by subsets, as in torch-fidelity: the unbiased squared MMD averaged over subsets.
 
-The subsets are drawn as torch-fidelity draws them, so that the values agree. One holds at most half of
-the smaller side: a subset that is nearly the whole set does not vary.
+The random subsets are those of torch-fidelity, so the values agree. A subset holds at most half of
+the smaller side, because a subset that is nearly the whole set does not vary. The settings are the
+number of subsets (`subsets`) and their size (`subset_size`).
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ KID_SUBSETS_SEED = 2020
 
 @dataclass(frozen=True)
 class SubsetDraw:
-    """Subsets of as many fakes as reals."""
+    """The sizes that determine the random subsets; a subset has as many fakes as reals."""
 
     subsets: int
     size: int
@@ -29,7 +30,10 @@ class SubsetDraw:
     reals: int
 
     def membership(self, side: int) -> Tensor:
-        """Who of the fakes (0) or the reals (1) is in which subset: [N, subsets] of 0 and 1."""
+        """Returns the membership of the fakes (0) or the reals (1) in the subsets.
+
+        The matrix is [N, subsets] of 0 and 1.
+        """
         return draw_memberships(self)[side]
 
 
@@ -38,14 +42,14 @@ def draw_memberships(draw: SubsetDraw) -> tuple[Tensor, Tensor]:
     random = np.random.RandomState(KID_SUBSETS_SEED)
     sides = (torch.zeros(draw.fakes, draw.subsets), torch.zeros(draw.reals, draw.subsets))
     for subset in range(draw.subsets):
-        for members in sides:  # by turns, which is the order that torch-fidelity draws in
+        for members in sides:  # alternating sides, as in torch-fidelity
             members[random.choice(len(members), draw.size, replace=False), subset] = 1
     return sides
 
 
 @dataclass(frozen=True)
 class SubsetKernels(PairwiseStatistic):
-    """Sum: of all kernels of each subset's pairs, float64 [subsets]."""
+    """Sum: the sum of the kernels of each subset's pairs, float64 [subsets]."""
 
     draw: SubsetDraw
     x: int  # 0 if the rows are fakes, 1 if they are reals
@@ -67,12 +71,12 @@ class KIDSubsets(Metric):
 
     def __post_init__(self) -> None:
         if self.subsets < 1 or self.subset_size < 2:
-            raise ValueError("KID needs at least one subset of at least 2")
+            raise ValueError("there must be at least 1 subset and a subset_size of at least 2")
 
     def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
         super().check_applicable(fake, real)
         if min(len(fake), len(real)) < 4:
-            raise MetricNotApplicable("KID's subsets need at least 4 examples of each side")
+            raise MetricNotApplicable("KID's subsets need at least 4 examples on each side")
 
     def subset_draw(self, fake: FeatureSet, real: FeatureSet) -> SubsetDraw:
         size = min(self.subset_size, len(fake) // 2, len(real) // 2)
@@ -96,7 +100,10 @@ class KIDSubsets(Metric):
         return Measurement(float(value), self.standard_error(fake, real))
 
     def standard_error(self, fake: FeatureSet, real: FeatureSet) -> float:
-        """That of the statistic of all pairs: so many subsets come close to it."""
+        """Returns the standard error of the statistic of all pairs.
+
+        The average over many subsets is close to that statistic.
+        """
         fake_kernels = pairwise_statistic(KernelRowSums(), fake, fake)["rows"] / (len(fake) - 1)
         across = pairwise_statistic(KernelRowSums(), fake, real)["rows"] / len(real)
         return kid_standard_error(fake_kernels - across)

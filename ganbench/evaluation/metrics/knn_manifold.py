@@ -1,4 +1,4 @@
-"""What precision, recall, density and coverage share: balls that reach an example's k-th neighbour."""
+"""Balls to the k-th nearest neighbour: shared by precision, recall, density and coverage."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,7 +12,7 @@ from .feature_set import FeatureSet
 
 @dataclass(frozen=True)
 class ManifoldMetric(Metric):
-    """A share, told by the k-th neighbours of one side."""
+    """A metric from the balls that reach to each example's k-th nearest neighbour."""
 
     direction = "higher"
     transform: ClassVar[Transform] = "logit"
@@ -27,14 +27,15 @@ class ManifoldMetric(Metric):
         super().check_applicable(fake, real)
         if min(len(fake), len(real)) <= self.k:
             raise MetricNotApplicable(
-                f"neighbour {self.k} needs more than {self.k} examples of each side"
+                f"neighbour {self.k} needs more than {self.k} examples on each side"
             )
 
 
 def count_holders(inside: Tensor, start: int) -> Tensor:
-    """Of each column of a tile, how many rows hold it, and the sum of their places: float64 [2, M].
+    """Returns the count and the sum of indices of the rows that contain each column: [2, M].
 
-    Added over tiles that sum is the place of the only one, where there is only one.
+    The result is float64 and is summed over tiles. For a column with a single row, the sum is the
+    index of that row.
     """
     rows = torch.arange(len(inside), device=inside.device)
     counts, places = (torch.stack([torch.ones_like(rows), rows]).float() @ inside.float()).double()
@@ -42,11 +43,13 @@ def count_holders(inside: Tensor, start: int) -> Tensor:
 
 
 def held_share_measurement(held: Tensor, kept: Tensor, alone: int) -> Measurement:
-    """The share of reals that are held [M], and its error, by how many of them each fake keeps held [N].
+    """Returns the share of reals that are held [M] and its standard error.
 
-    A jackknife counts any two of the reals that one fake decides on, and each with itself, which is far
-    too much where several fakes might have held it (Efron and Stein, 1981). Those with themselves are
-    `alone` in number: they give no more than independent reals of this share would.
+    `kept` [N] is the net number of reals that each fake alone keeps held. The jackknife variance
+    sums over pairs of reals that one fake decides, including each real paired with itself. These
+    `alone` self-pairs overestimate the variance where several fakes could have held a real (Efron
+    and Stein, 1981). They are therefore capped at the variance of independent reals with the same
+    share.
     """
     moved, count = kept.double(), int(held.sum())
     spread = float(moved.square().sum() - moved.sum().square() / len(moved))
@@ -55,5 +58,8 @@ def held_share_measurement(held: Tensor, kept: Tensor, alone: int) -> Measuremen
 
 
 def binomial_variance(count: int, total: int) -> float:
-    """The variance of such a count, with half a hit and half a miss more, so that it is never 0."""
+    """Returns the variance of a binomial count.
+
+    It adds half a hit and half a miss, so the variance is never 0.
+    """
     return (count + 0.5) * (total - count + 0.5) / (total + 1)

@@ -1,8 +1,9 @@
-"""A classifier that metrics train: multinomial logistic regression, which is convex, so that nothing of it is drawn.
+"""The classifier that metrics train: a multinomial logistic regression.
 
-It sees pixels, of images above 16x16 their means in 16x16 cells, or the extractor's features (a network that
-was trained on the reference has seen its classes); scaled by the reals' root mean square. The penalty is half
-the squared weights, as scikit-learn has it at C = 1.
+The problem is convex, so the result depends on no random draw. The inputs are pixels or the
+extractor's features. Images above 16x16 are averaged to 16x16 cells. An extractor that was trained
+on the reference has already seen its classes. Inputs are divided by the reals' root mean square.
+The penalty is half the squared weights, as in scikit-learn with C = 1.
 """
 
 from dataclasses import dataclass
@@ -25,16 +26,14 @@ from .feature_set import MEAN_BLOCK_ROWS, FeatureSet
 
 On = Literal["pixels", "features"]
 Labels = Literal["asked", "told"]
-MAX_CELLS_PER_SIDE = 16  # pixels a side
-PROBE_STEPS = 100  # of L-BFGS, at most
-MIN_LABEL_AGREEMENT = (
-    0.5  # of the reals: an extractor that names fewer rightly tells other classes apart
-)
+MAX_CELLS_PER_SIDE = 16
+PROBE_STEPS = 100  # maximal steps of L-BFGS
+MIN_LABEL_AGREEMENT = 0.5  # an extractor below this accuracy on reals has other classes
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledFeatures:
-    """What a classifier sees, float64 [N, D], and classes, int64 [N]."""
+    """Classifier inputs, float64 [N, D], and classes, int64 [N]."""
 
     x: Tensor
     y: Tensor
@@ -48,7 +47,7 @@ class LabelledFeatures:
 
 @dataclass(frozen=True)
 class ClassifierMetric(Metric):
-    """A metric of a classifier that is trained `on` pixels or features of labelled examples."""
+    """A metric of a classifier trained `on` pixels or features of labelled examples."""
 
     on: On = "pixels"
 
@@ -101,7 +100,11 @@ class ClassifierMetric(Metric):
 
 @dataclass(frozen=True)
 class TrainsOnFakes(ClassifierMetric):
-    """Tests on what nobody trained on. `labels` of fakes are what was asked for, or what the extractor tells."""
+    """A metric of a classifier that is trained on fakes and tested on held-out reals.
+
+    `labels` selects the classes of fakes: "asked" for their conditioning, "told" for the
+    extractor's predictions.
+    """
 
     labels: Labels = "asked"
 
@@ -117,7 +120,7 @@ class TrainsOnFakes(ClassifierMetric):
         if fake.labels is None:
             raise MetricNotApplicable(
                 "needs classes that fakes were asked to show, and none were asked for; "
-                "labels='told' takes those that the extractor tells"
+                "labels='told' uses the classes that the extractor predicts"
             )
         return None
 
@@ -125,7 +128,10 @@ class TrainsOnFakes(ClassifierMetric):
         return logits_of(fake).argmax(1) if self.labels == "told" else super().classes_of(fake)
 
     def test_reals(self, fake: FeatureSet, real: FeatureSet) -> LabelledFeatures:
-        """Held-out reals; for the floor, where those stand in the place of the fakes, the reference."""
+        """Returns the test examples: the held-out reals.
+
+        For the floor, the fakes are the held-out reals; the test examples are then the reference.
+        """
         assert real.held_out
         held_out = real.held_out()
         return self.labelled_reals(real if fake is held_out else held_out, real)
@@ -139,29 +145,29 @@ def need_one_shape(fake: FeatureSet, real: FeatureSet) -> None:
 
 
 def need_same_classes(real: FeatureSet) -> None:
-    """Raises MetricNotApplicable if the extractor calls most reals otherwise than they are labelled."""
+    """Raises MetricNotApplicable if the extractor misclassifies more than half of the reals."""
     assert real.labels is not None
     predicted = logits_of(real).argmax(1)
     right = float((predicted == real.labels.to(predicted.device)).double().mean())
     if right < MIN_LABEL_AGREEMENT:
         raise MetricNotApplicable(
-            f"needs an extractor that tells the classes of reals, and this one names {right:.0%} rightly"
+            f"needs an extractor that predicts the classes of reals, and this one is right for {right:.0%}"
         )
 
 
 def average_cells(images: Tensor) -> Tensor:
-    """Bytes [N, C, H, W] as numbers of at most 16x16 cells: float64 [N, D]."""
+    """Maps bytes [N, C, H, W] to the means of at most 16x16 cells: float64 [N, D]."""
     height, width = (min(side, MAX_CELLS_PER_SIDE) for side in images.shape[2:])
     return adaptive_avg_pool2d(images.double(), (height, width)).flatten(1)
 
 
 def probe_accuracy(train: LabelledFeatures, test: LabelledFeatures) -> float:
-    """The share of the one that a classifier names rightly which was trained on the other."""
+    """Returns the accuracy on `test` of a classifier trained on `train`."""
     return float((predict_classes(train, test.x) == test.y).double().mean())
 
 
 def predict_classes(train: LabelledFeatures, x: Tensor) -> Tensor:
-    """The classes that a classifier names which was trained on the examples: int64 [N]."""
+    """Returns the classes of x from a classifier trained on `train`: int64 [N]."""
     return (append_ones(x) @ fit_probe(append_ones(train.x), train.y).T).argmax(1)
 
 
@@ -171,7 +177,7 @@ def append_ones(x: Tensor) -> Tensor:
 
 @torch.enable_grad()
 def fit_probe(x: Tensor, y: Tensor) -> Tensor:
-    """The weights of each class, the last of them its offset: [K, D + 1]."""
+    """Returns the weights of each class; the last column is the offset: [K, D + 1]."""
     weights = x.new_zeros(int(y.max()) + 1, x.shape[1], requires_grad=True)
     search = torch.optim.LBFGS([weights], max_iter=PROBE_STEPS, line_search_fn="strong_wolfe")
 

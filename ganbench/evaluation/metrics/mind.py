@@ -1,9 +1,12 @@
-"""MIND, or Monge Inception Distance (Berthet et al., 2026): how far points must be moved, seen from all sides.
+"""MIND, or Monge Inception Distance (Berthet et al., 2026): a sliced Wasserstein distance.
 
-The squared distance of Wasserstein between sorted projections on random directions, averaged over them
-and times three times the number of features, so that a shift by m counts 3 |m|². By torch-fidelity's
-draws: of unequal sides the larger is cut at random. Its error comes from what moving each fake costs,
-which is the distance's derivative (Kantorovich's potential, by integration along the sorted fakes).
+The value is the mean squared Wasserstein distance between sorted projections on random directions
+(`directions`). It is multiplied by three times the number of features, so a shift by m contributes
+3 |m|². The random directions are those of torch-fidelity. If one side is larger, a random subset of
+it is used.
+
+The standard error comes from the distance's derivative, the cost of moving each fake. That is
+Kantorovich's potential, integrated along the sorted fakes.
 """
 
 from dataclasses import dataclass
@@ -15,8 +18,8 @@ from .base import Measurement, Metric, standard_deviation
 from .feature_set import FeatureSet
 
 PROJECTION_SEED = 2020
-MIND_SCALE = 3  # times the number of features
-MAX_NUMBERS_AT_ONCE = 2**22  # of one side's projections that are held at a time
+MIND_SCALE = 3  # multiplied by the number of features
+MAX_NUMBERS_AT_ONCE = 2**22  # projected values of one side in memory at once
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class MIND(Metric):
 
 
 def draw_some(features: Tensor, count: int, random: torch.Generator) -> Tensor:
-    """All of them, or so many at random."""
+    """Returns all rows, or `count` random rows if there are more."""
     if len(features) == count:
         return features
     chosen = torch.randperm(len(features), generator=random)[:count]
@@ -57,9 +60,10 @@ def draw_some(features: Tensor, count: int, random: torch.Generator) -> Tensor:
 
 
 def transport_potentials(x: Tensor, gaps: Tensor, order: Tensor) -> Tensor:
-    """What moving each point costs, but for a constant: of sorted points [N, M], at their own places [N, M].
+    """Returns the cost of moving each point, up to a constant, in the points' order [N, M].
 
-    Its derivative at a point is twice the gap between it and where it goes.
+    `x` [N, M] are the sorted points and `order` [N, M] their original rows. The derivative of the
+    potential at a point is twice the gap between the point and its target.
     """
     steps = (gaps[1:] + gaps[:-1]) * x.diff(dim=0)
     risen = torch.cat([torch.zeros_like(x[:1]), steps.cumsum(0)])

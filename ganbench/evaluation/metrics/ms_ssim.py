@@ -1,10 +1,11 @@
-"""MS-SSIM of two fakes (Wang et al., 2003; Odena et al., 2017): how alike they look, on average.
+"""MS-SSIM of two fakes (Wang et al., 2003; Odena et al., 2017): their mean similarity.
 
-Lower is more diverse, but noise is more diverse than reals, whose own value is therefore the floor.
-No fake is in two pairs, so pairs are independent. There are five scales, or as many as leave an image
-the eleven pixels of a window, and their weights add up to one; an image that is smaller than that has
-one scale, and a smaller window. Windows, borders, and zero for what is below it are as torchmetrics
-has them.
+Lower is more diverse. Noise is more diverse than reals, so the reals' own value is the floor. No
+fake is in two pairs, so the pairs are independent; `pairs` limits their number.
+
+There are up to five scales, each with images of at least the eleven pixels of a window. Their
+weights sum to one. A smaller image has one scale and a smaller window. Windows, borders and the
+clamping of negative values at zero are those of torchmetrics.
 """
 
 from dataclasses import dataclass
@@ -18,11 +19,11 @@ from .base import Measurement, Metric, mean_measurement
 from .feature_set import FeatureSet, Tensors
 
 PAIRING_SEED = 2017
-WINDOW_PIXELS = 11  # pixels
-WINDOW_SIGMA = 1.5  # of the window's Gaussian
-MS_SSIM_SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, the finest first
-LUMINANCE, CONTRAST = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # what keeps quotients from 0 / 0
-MAX_MS_SSIM_PIXELS_AT_ONCE = 2**20  # at most of one side of the pairs that are compared at a time
+WINDOW_PIXELS = 11
+WINDOW_SIGMA = 1.5  # in pixels
+MS_SSIM_SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest scale first
+LUMINANCE, CONTRAST = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # they avoid 0 / 0
+MAX_MS_SSIM_PIXELS_AT_ONCE = 2**20  # values of one side in memory at once
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class MSSSIM(Metric):
         )
 
     def similarities_of_pairs(self, sample: FeatureSet) -> Tensor:
-        """Of disjoint pairs, float64 [P]."""
+        """Returns the MS-SSIM of disjoint random pairs, float64 [P]."""
         assert sample.images is not None
         count = min(self.pairs, len(sample) // 2)
         chosen = torch.from_numpy(np.random.RandomState(PAIRING_SEED).permutation(len(sample)))
@@ -59,7 +60,7 @@ class MSSSIM(Metric):
         return torch.cat(parts)
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
-        """That of the reals."""
+        """Returns the value of the reals, computed once per reference."""
 
         def make() -> Tensors:
             return {"pairs": self.similarities_of_pairs(real)}
@@ -68,7 +69,7 @@ class MSSSIM(Metric):
 
 
 def compute_ms_ssim(x: Tensor, y: Tensor) -> Tensor:
-    """Of images in 0 to 255 [P, C, H, W], pair by pair: float64 [P]."""
+    """Returns the MS-SSIM of pairs of images in 0 to 255 [P, C, H, W]: float64 [P]."""
     x, y = x.double(), y.double()
     weights = scale_weights_for(min(x.shape[2:]))
     product = x.new_ones(len(x))
@@ -79,7 +80,7 @@ def compute_ms_ssim(x: Tensor, y: Tensor) -> Tensor:
 
 
 def scale_weights_for(size: int) -> list[float]:
-    """Those of the scales that an image of so many pixels has."""
+    """Returns the weights of the scales for an image side of `size` pixels."""
     scales = sum(size >> scale >= WINDOW_PIXELS for scale in range(len(MS_SSIM_SCALE_WEIGHTS))) or 1
     return [
         weight / sum(MS_SSIM_SCALE_WEIGHTS[:scales]) for weight in MS_SSIM_SCALE_WEIGHTS[:scales]
@@ -87,9 +88,10 @@ def scale_weights_for(size: int) -> list[float]:
 
 
 def structural_similarity(x: Tensor, y: Tensor, luminance: bool) -> Tensor:
-    """The mean of contrast and structure over windows that lie inside; or with luminance, over all [P].
+    """Returns the mean over windows of contrast times structure, per pair [P].
 
-    Pixels are mirrored at the border for those that do not lie inside.
+    Without luminance, only windows inside the image count. With luminance, the luminance term is
+    included and all windows count; pixels are mirrored at the border.
     """
     window = gaussian_window(min(WINDOW_PIXELS, (min(x.shape[2:]) - 1) // 2 * 2 + 1)).to(x)
     if luminance:
@@ -102,19 +104,25 @@ def structural_similarity(x: Tensor, y: Tensor, luminance: bool) -> Tensor:
 
 
 def gaussian_window(size: int) -> Tensor:
-    """A window of so many pixels, as narrow as it is small, that adds up to one: float64 [size]."""
+    """Returns a Gaussian window that sums to one: float64 [size].
+
+    Its standard deviation is proportional to its size.
+    """
     places = torch.arange(size, dtype=torch.float64) - size // 2
     window = (-0.5 * (places * WINDOW_PIXELS / (WINDOW_SIGMA * size)).square()).exp()
     return window / window.sum()
 
 
 def blur_maps(maps: Tensor, window: Tensor) -> Tensor:
-    """Means under the window wherever it lies inside: products with bands are faster than convolutions."""
+    """Returns the weighted means under each window inside the maps.
+
+    Products with band matrices are faster than convolutions.
+    """
     rows, columns = (band_matrix(window, size) for size in maps.shape[2:])
     return rows @ maps @ columns.T
 
 
 def band_matrix(window: Tensor, size: int) -> Tensor:
-    """The window at each of its places among so many pixels: [places, size]."""
+    """Returns the window at each of its positions in `size` pixels: [positions, size]."""
     last = size - len(window)
     return torch.stack([F.pad(window, (place, last - place)) for place in range(last + 1)])

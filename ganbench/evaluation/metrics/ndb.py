@@ -1,8 +1,9 @@
-"""NDB (Richardson and Weiss, 2018): the share of bins in which fakes are more or fewer than reals.
+"""NDB (Richardson and Weiss, 2018): the share of bins with too many or too few fakes.
 
-A bin differs if the two-proportion z test says so at a level, so that even a perfect generator has
-that share of different bins. The error is that of testing again, with fakes drawn anew around what
-was seen and bins taken as independent; of nearly perfect fakes it is up to 1.5 times too large.
+A bin differs if the two-proportion z test rejects at `level`. Even a perfect generator therefore
+has that share of differing bins. The standard error is that of repeating the test with fakes
+redrawn around the observed counts, with independent bins. For nearly perfect fakes it is up to 1.5
+times too large.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from .base import Measurement, MetricNotApplicable, Transform
 from .feature_set import FeatureSet
 from .kmeans_bins import BinnedMetric
 
-MIN_EXPECTED_PER_BIN = 5  # fakes a bin, on average
+MIN_EXPECTED_PER_BIN = 5  # fakes per bin, on average
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class NDB(BinnedMetric):
         bins = len(self.count_reals(real))
         if len(fake) < MIN_EXPECTED_PER_BIN * bins:
             raise MetricNotApplicable(
-                f"{bins} bins need at least {MIN_EXPECTED_PER_BIN * bins} fakes: ask for fewer bins"
+                f"{bins} bins need at least {MIN_EXPECTED_PER_BIN * bins} fakes: use fewer bins"
             )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
@@ -53,7 +54,10 @@ class NDB(BinnedMetric):
 
 
 def two_proportion_z(fakes: Tensor, reals: Tensor) -> Tensor:
-    """Of the two-proportion z test, bin by bin [K]; 0 where there is nobody, or everybody."""
+    """Returns z of the two-proportion test for each bin [K].
+
+    z is 0 for a bin that contains no example or all of them.
+    """
     n, m = fakes.sum(), reals.sum()
     pooled = (fakes + reals) / (n + m)
     variance = pooled * (1 - pooled) * (1 / n + 1 / m)
@@ -61,6 +65,9 @@ def two_proportion_z(fakes: Tensor, reals: Tensor) -> Tensor:
 
 
 def differing_share_error(z: Tensor, critical: float) -> float:
-    """The error of the share of bins, each of which differs again if a normal about its z does."""
+    """Returns the standard error of the share of differing bins.
+
+    Each bin's z is redrawn from a unit normal around its observed value.
+    """
     chance = ndtr(z - critical) + ndtr(-z - critical)
     return float((chance * (1 - chance)).sum().sqrt() / len(z))

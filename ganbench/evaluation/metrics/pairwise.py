@@ -1,7 +1,8 @@
-"""Facts from inner products: one blocked sweep over pairs of examples serves every metric of pairs.
+"""Statistics of pairs of examples, computed for all metrics in one blocked pass.
 
-No matrix of all pairs is ever held. Kernels (Bińkowski et al., 2018) and distances come from the same
-products of features, which are taken about the mean of one side: a common offset costs no digits.
+The matrix of all pairs is never stored. Kernels (Bińkowski et al., 2018) and distances come from
+the same inner products of features. The mean of one side is subtracted from the features first, so
+a common offset costs no precision.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,13 +14,16 @@ from torch import Tensor
 
 from .feature_set import MEAN_BLOCK_ROWS, FeatureSet, Tensors, mean_in_float64
 
-MAX_COLUMNS_PER_PRODUCT = 512  # features at most for which products in double precision cost little
-PAIRS_PER_TILE = 2**22  # pairs held at a time: few enough for the processor's cache
+MAX_COLUMNS_PER_PRODUCT = 512  # maximal width for float64 products
+PAIRS_PER_TILE = 2**22  # pairs in memory at once; a tile fits into the CPU cache
 
 
 @dataclass(eq=False)
 class CentredPairs:
-    """Two samples about a centre, the mean of the second [D], in the precision of the products."""
+    """Two samples, both centred at the mean [D] of the second.
+
+    The products are in float64 for at most MAX_COLUMNS_PER_PRODUCT features, else in float32.
+    """
 
     x: FeatureSet
     y: FeatureSet
@@ -47,9 +51,10 @@ class CentredPairs:
         )
 
     def product_with_centre(self, rows: Tensor) -> Tensor:
-        """Each row's product with the centre as it was taken off, by the width: float64 [r].
+        """Returns each row's product with the centre, divided by the width: float64 [r].
 
-        Shared by a whole row of pairs, its rounding would not be averaged out of their sum.
+        The centre is first rounded to the precision of the rows, as in the subtraction. The product
+        is in float64: a whole row of pairs shares it, so its rounding error would not average out.
         """
         return rows.double() @ self.centre.to(rows).double() / rows.shape[1]
 
@@ -62,11 +67,11 @@ class CentredPairs:
 
 @dataclass(eq=False)
 class PairTile:
-    """Some rows of x against all of y: their inner products about the centre [r, M], and what follows."""
+    """A block of rows of x against all of y: inner products after centring [r, M]."""
 
     pairs: CentredPairs
-    start: int  # the first of the rows
-    ours: Tensor  # the rows about the centre [r, D]
+    start: int  # index of the first row
+    ours: Tensor  # the centred rows [r, D]
     gram: Tensor
 
     @property
@@ -75,14 +80,17 @@ class PairTile:
 
     @cached_property
     def distances(self) -> Tensor:
-        """Squared Euclidean distances; an example's distance to itself is infinite."""
+        """Squared Euclidean distances [r, M]; infinite from an example to itself."""
         squared = torch.add(self.pairs.squared_norms, self.gram, alpha=-2)
         squared.add_(self.ours.square().sum(1)[:, None]).clamp_(min=0)
         return self.mask_itself(squared, torch.inf)
 
     @cached_property
     def kernel(self) -> Tensor:
-        """KID's cubic kernel (x·y / D + 1)³ of the features as they are; an example with itself is 0."""
+        """KID's cubic kernel (x·y / D + 1)³ of the uncentred features [r, M].
+
+        It is 0 for an example with itself.
+        """
         centre, width = self.pairs.centre.to(self.ours).double(), self.ours.shape[1]
         shift = self.pairs.product_with_centre(self.ours) + centre @ centre / width + 1
         inner = self.gram.div(width).add_(shift.to(self.gram)[:, None])
@@ -97,17 +105,26 @@ class PairTile:
 
 @dataclass(frozen=True)
 class PairwiseStatistic:
-    """What pairs tell, tile by tile: something of each row, and something that is summed over tiles."""
+    """A statistic of pairs of examples, computed tile by tile.
+
+    `compute_rows` gives a value per row of x. `compute_sum` gives a value that is summed over
+    tiles.
+    """
 
     def compute_rows(self, tile: PairTile) -> Tensor | None:
+        """Returns the values of the tile's rows [r, ...], or None if there are none."""
         return None
 
     def compute_sum(self, tile: PairTile) -> Tensor | None:
+        """Returns the tile's term of a sum over all tiles, or None if there is none."""
         return None
 
 
 def pairwise_statistic(statistic: PairwiseStatistic, x: FeatureSet, y: FeatureSet) -> Tensors:
-    """A statistic's "rows" and "sum"; from the cache of x, or else from a sweep for it alone."""
+    """Returns a statistic's "rows" and "sum" over all pairs of x and y.
+
+    Reads them from the cache of x, or computes them in a pass of their own.
+    """
     compute_pairwise(x, y, [statistic])
     cached = x.cache.get(statistic_key(statistic, x, y))
     assert cached is not None
@@ -115,7 +132,10 @@ def pairwise_statistic(statistic: PairwiseStatistic, x: FeatureSet, y: FeatureSe
 
 
 def compute_pairwise(x: FeatureSet, y: FeatureSet, statistics: Iterable[PairwiseStatistic]) -> None:
-    """Puts those of the statistics that are not yet known into the cache of x, from one pass over the pairs."""
+    """Computes the statistics that the cache of x lacks, in one pass over the pairs.
+
+    Stores the results in the cache of x.
+    """
     missing = [
         statistic
         for statistic in dict.fromkeys(statistics)
@@ -126,7 +146,7 @@ def compute_pairwise(x: FeatureSet, y: FeatureSet, statistics: Iterable[Pairwise
     for tile in CentredPairs(x, y).iter_tiles() if missing else ():
         for statistic in missing:
             if (result := statistic.compute_rows(tile)) is not None:
-                # In place: small results that are kept between tiles would keep their memory apart.
+                # Written in place: keeping small results of each tile would fragment the memory.
                 rows.setdefault(statistic, result.new_empty(len(x), *result.shape[1:]))[
                     tile.rows
                 ] = result
@@ -143,13 +163,17 @@ def compute_pairwise(x: FeatureSet, y: FeatureSet, statistics: Iterable[Pairwise
 def statistic_key(
     statistic: PairwiseStatistic, x: FeatureSet, y: FeatureSet
 ) -> str | tuple[PairwiseStatistic, FeatureSet]:
-    """A statistic of one sample has a name that outlives it; one of two is theirs alone."""
+    """Returns the key under which the cache of x holds a statistic.
+
+    Statistics of one sample have a text as key and may be stored on disk. Statistics of two samples
+    have the pair's second sample in the key and stay in memory.
+    """
     return str(statistic) if x is y else (statistic, y)
 
 
 @dataclass(frozen=True)
 class NearestNeighbourDistances(PairwiseStatistic):
-    """Rows: the squared distances to the k nearest others, the nearest first [N, k]."""
+    """Rows: squared distances to the k nearest other examples, ascending [N, k]."""
 
     k: int
 
@@ -159,7 +183,10 @@ class NearestNeighbourDistances(PairwiseStatistic):
 
 @dataclass(frozen=True)
 class IsInRealBall(PairwiseStatistic):
-    """Rows: does a ball of y hold it [N]? A ball reaches its centre's k-th nearest other, and holds that."""
+    """Rows: whether a ball of y contains the example [N].
+
+    A ball reaches to the k-th nearest other example of its centre and includes its surface.
+    """
 
     k: int
 
@@ -169,7 +196,7 @@ class IsInRealBall(PairwiseStatistic):
 
 @dataclass(frozen=True)
 class RealBallCounts(PairwiseStatistic):
-    """Rows: how many of y's balls hold it, surfaces left out [N]."""
+    """Rows: the number of y's balls that contain the example, surfaces excluded [N]."""
 
     k: int
 
@@ -178,7 +205,7 @@ class RealBallCounts(PairwiseStatistic):
 
 
 def knn_radii(sample: FeatureSet, k: int) -> Tensor:
-    """The squared distance from each example to its k-th nearest other [N]."""
+    """Returns the squared distance from each example to its k-th nearest other example [N]."""
     return pairwise_statistic(NearestNeighbourDistances(k), sample, sample)["rows"][:, -1]
 
 

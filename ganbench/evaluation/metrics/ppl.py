@@ -1,11 +1,14 @@
-"""Perceptual path length (Karras et al., 2019): how far images move when latents move by very little, squared.
+"""Perceptual path length (Karras et al., 2019): image change for a small latent step.
 
-E d(G(a), G(b)) / epsilon² over pairs of latents, where b lies a step of epsilon on the way from a to another
-latent: along the arc in z, on the line in w. d is LPIPS as published (`lpips`), or by default the squared
-distance of the features that the measuring extractor makes; the two have nothing in common, and neither
-have values under different extractors. Images are not rounded, which would be seen as jumps; all is in
-float32, as published. The lowest and the highest percent of pairs are left out, as torch-fidelity does, and
-the error is Tukey and McLaughlin's (1963) of such a mean. Lower is smoother, and 0 is a collapsed generator.
+The value is the mean squared change, E d(G(a), G(b)) / epsilon², over pairs of latents. b is a step
+of epsilon from a towards another latent: along the arc in z, on the line in w. Lower is smoother,
+and a collapsed generator scores 0.
+
+d is LPIPS as published (`lpips`), or by default the squared distance of the extractor's features.
+Values of different distances or different extractors cannot be compared. Images are not rounded,
+because rounding would appear as jumps. All computation is in float32, as published. The lowest and
+the highest `discard` percent of pairs are dropped, as in torch-fidelity. The standard error of such
+a trimmed mean is that of Tukey and McLaughlin (1963).
 """
 
 from dataclasses import dataclass
@@ -21,14 +24,17 @@ from .base import Measurement, Metric, MetricNotApplicable, standard_deviation
 from .feature_set import FeatureSet
 
 PATH_SEED = 2020
-PATHS_PER_BATCH = 250  # pairs
+PATHS_PER_BATCH = 250
 Space = Literal["z", "w"]
 Interpolation = Literal["own", "slerp", "lerp"]
 
 
 @dataclass(frozen=True)
 class PathMetric(Metric):
-    """A metric of images on paths between two latents. By its own way z goes along the arc, w on the line."""
+    """A metric of images on paths between two latents.
+
+    With interpolation "own", paths follow the arc in z and the line in w.
+    """
 
     needs = ("features", "sampler")
 
@@ -44,7 +50,7 @@ class PathMetric(Metric):
             )
 
     def draw_ends(self, sampler: LatentSampler, count: int) -> tuple[Tensor, Tensor]:
-        """So many pairs of points of the space: [N, L] each."""
+        """Returns `count` random pairs of points of the space: [N, L] each."""
         random = torch.Generator(sampler.device).manual_seed(PATH_SEED)
         a, b = (sampler.latents(count, random) for _ in range(2))
         if self.space == "z":
@@ -53,7 +59,10 @@ class PathMetric(Metric):
         return sampler.mapping(a), sampler.mapping(b)
 
     def interpolate(self, sampler: LatentSampler, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        """What lies at t between two points of the space [N, L], t [N or 1, 1]; codes are those of a."""
+        """Returns the points at t between two points of the space [N, L]; t is [N or 1, 1].
+
+        Codes are not interpolated: the result has those of a.
+        """
         if self.space == "w":
             return (slerp if self.interpolation == "slerp" else lerp)(a, b, t)
         moved = (lerp if self.interpolation == "lerp" else slerp)(
@@ -62,7 +71,10 @@ class PathMetric(Metric):
         return torch.cat([moved, a[:, sampler.gaussian :]], 1)
 
     def images_of_points(self, fake: FeatureSet, points: Tensor, which: Tensor) -> Tensor:
-        """Images of points of the space. Conditional ones show the classes that those fakes were asked to."""
+        """Returns the images of points of the space.
+
+        Conditional generators get the classes of the fakes with indices `which`.
+        """
         sampler = fake.sampler
         assert sampler
         if self.space == "w":
@@ -82,7 +94,7 @@ class PPL(PathMetric):
     distance: Literal["extractor", "lpips"] = "extractor"
     pairs: int = 5000
     epsilon: float = 1e-4
-    discard: float = 1.0  # percent of the pairs, on either side
+    discard: float = 1.0  # percent of the pairs, on each side
 
     def __post_init__(self) -> None:
         if self.pairs < 2 or self.epsilon <= 0 or not 0 <= self.discard < 50:
@@ -95,7 +107,7 @@ class PPL(PathMetric):
         if self.distance == "extractor":
             need_float_features(fake)
         elif fake.sampler is None or fake.sampler.lpips is None:
-            raise MetricNotApplicable("needs LPIPS to compare images by, and there is none here")
+            raise MetricNotApplicable("needs LPIPS to compare images, and it is not available here")
 
     @torch.no_grad()
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
@@ -111,7 +123,7 @@ class PPL(PathMetric):
         return trimmed_mean(torch.cat(parts).double().cpu() / self.epsilon**2, self.discard)
 
     def image_distance(self, fake: FeatureSet) -> Distance:
-        """The distance of images to images: [N, C, H, W] twice => [N]."""
+        """Returns the distance function of images: [N, C, H, W] twice => [N]."""
         assert fake.sampler
         if self.distance == "lpips":
             assert fake.sampler.lpips
@@ -124,12 +136,15 @@ class PPL(PathMetric):
 def need_float_features(fake: FeatureSet) -> None:
     if fake.sampler is None or fake.sampler.features is None:
         raise MetricNotApplicable(
-            "needs an extractor that sees images before they are rounded, and this one sees bytes"
+            "needs an extractor that accepts unrounded images, and this one accepts bytes only"
         )
 
 
 def trimmed_mean(values: Tensor, percent: float) -> Measurement:
-    """The mean without the lowest and the highest percent, with its error, from winsorized values."""
+    """Returns the mean without the lowest and highest percent of values.
+
+    The standard error comes from the winsorized values.
+    """
     if not percent:
         return Measurement(float(values.mean()), standard_deviation(values) / len(values) ** 0.5)
     low = float(np.percentile(values, percent, method="lower"))

@@ -1,6 +1,7 @@
-"""Precision (Kynkäänniemi et al., 2019): the share of fakes that lie among the reals.
+"""Precision (Kynkäänniemi et al., 2019): the share of fakes inside the reals' manifold.
 
-A fake is among them if it is no further from some real than that real's `k`-th nearest other real.
+A fake is inside if its distance to some real is at most that of the real's `k`-th nearest other
+real. Values lie in [0, 1].
 """
 
 from .base import Measurement, PairwiseStatistics, share_measurement

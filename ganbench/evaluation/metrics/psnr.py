@@ -1,9 +1,9 @@
-"""PSNR: the peak signal-to-noise ratio of fakes to what they should be, in decibels, averaged over images.
+"""PSNR: the mean peak signal-to-noise ratio of fakes to their targets, in decibels.
 
 `−10 log₁₀ E(x − y)²` for values in [0, 1].
 
-An image without error would have an infinite one; it counts as if it had the error of rounding alone,
-a twelfth of a squared level, which is 58.9 dB.
+An image without error would have an infinite ratio. It gets the error of rounding alone, a twelfth
+of a squared level, which gives 58.9 dB.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,11 @@
-"""Recall (Kynkäänniemi et al., 2019): the share of reals that lie among the fakes.
+"""Recall (Kynkäänniemi et al., 2019): the share of reals inside the fakes' manifold.
 
-A real is among them if it is no further from some fake than that fake's `k`-th nearest other fake.
+A real is inside if its distance to some fake is at most that of the fake's `k`-th nearest other
+fake. Values lie in [0, 1].
 
-Its error is a jackknife's over fakes. Without one fake its ball is gone, and balls that it bounds reach
-one neighbour further; counted are those reals that a single ball holds when all reach that far.
+The standard error is a jackknife over fakes. Removing a fake removes its ball and extends the balls
+that it bounds by one neighbour. The jackknife counts the reals in exactly one ball when every ball
+is extended by one neighbour.
 """
 
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from .pairwise import PairTile, PairwiseStatistic, pairwise_statistic
 
 @dataclass(frozen=True)
 class NeighbourIndices(PairwiseStatistic):
-    """Rows: the squared distances to the k nearest others, and which these are [N, 2, k]."""
+    """Rows: squared distances to the k nearest others, and their indices [N, 2, k]."""
 
     k: int
 
@@ -30,8 +32,11 @@ class NeighbourIndices(PairwiseStatistic):
 
 @dataclass(frozen=True)
 class ReachedReals(PairwiseStatistic):
-    """Sum, of each of y [3, M]: how many balls of x hold it if all reach one neighbour further, the sum
-    of their places, and in how many tiles a ball holds it as it is.
+    """Sum: three numbers for each example of y [3, M], from balls around the examples of x.
+
+    - the number of balls that contain it after all balls are extended by one neighbour
+    - the sum of these balls' indices
+    - the number of tiles with an original ball that contains it
     """
 
     k: int
@@ -43,7 +48,7 @@ class ReachedReals(PairwiseStatistic):
 
 
 def neighbours_of_fakes(fake: FeatureSet, k: int) -> Tensor:
-    """Of each fake one neighbour more than k."""
+    """Returns the k + 1 nearest neighbours of each fake [N, 2, k + 1]."""
     return pairwise_statistic(NeighbourIndices(k + 1), fake, fake)["rows"]
 
 
@@ -58,7 +63,7 @@ class Recall(ManifoldMetric):
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         balls, index_sum, tiles = pairwise_statistic(ReachedReals(self.k), fake, real)["sum"]
         has_one_ball, is_held = balls == 1, tiles > 0
-        holder = index_sum.long()  # the fake whose ball it is, where has_one_ball
+        holder = index_sum.long()  # index of the fake with the ball, where has_one_ball
         singly_held = holder[has_one_ball & is_held].bincount(minlength=len(fake))
         just_missed = holder[has_one_ball & ~is_held]
         bounds = neighbours_of_fakes(fake, self.k)[just_missed, 1, : self.k]

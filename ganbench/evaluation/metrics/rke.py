@@ -1,9 +1,9 @@
-"""RKE (Jalali, Li and Farnia, 2023): how many modes there are, of fakes over reals.
+"""RKE (Jalali, Li and Farnia, 2023): the effective number of modes of fakes over reals.
 
-The score is exp of the Rényi entropy of order 2 of n examples under a Gaussian kernel, which is
-n / (1 + (n - 1) s), where s is the mean squared kernel of two of them. All pairs of a side tell its s,
-and n is the number of fakes for both sides: its bias is the same in both, and the ratio has none to
-first order. The bandwidth comes from the reals alone.
+The score is the exponential of the Rényi entropy of order 2 of n examples under a Gaussian kernel.
+It equals n / (1 + (n - 1) s), where s is the mean squared kernel of two examples. All pairs of a
+side give its s. n is the number of fakes on both sides: both sides then have the same bias, and the
+ratio has none to first order. The bandwidth is `width` times the median distance of two reals.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from .feature_set import FeatureSet, Tensors
 from .kid import kid_standard_error
 from .pairwise import PairTile, PairwiseStatistic, pairwise_statistic
 
-MAX_MEDIAN_POINTS = 1000  # reals at most, evenly spaced, whose distances give the bandwidth
+MAX_MEDIAN_POINTS = 1000  # evenly spaced reals for the bandwidth
 
 
 @dataclass(frozen=True)
 class SquaredKernels(PairwiseStatistic):
-    """Rows: the sum of each example's squared Gaussian kernels with all others, float64 [N]."""
+    """Rows: each example's sum of squared Gaussian kernels with all others, float64 [N]."""
 
     bandwidth: float
 
@@ -43,7 +43,7 @@ class RKE(Metric):
     def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
         super().check_applicable(fake, real)
         if median_distance(real) == 0:
-            raise MetricNotApplicable("the reals are all alike, which gives no bandwidth")
+            raise MetricNotApplicable("the reals are all alike, so the kernel has no bandwidth")
 
     def pairwise_statistics(self, fake: FeatureSet, real: FeatureSet) -> PairwiseStatistics:
         kernels = self.squared_kernels(real)
@@ -60,7 +60,7 @@ class RKE(Metric):
         return Measurement(value, value * slope * kid_standard_error(fake_likeness))
 
     def mean_likeness(self, side: FeatureSet, real: FeatureSet) -> Tensor:
-        """Each example's mean squared kernel with the others of its side [N]."""
+        """Returns each example's mean squared kernel with the others of its side [N]."""
         return pairwise_statistic(self.squared_kernels(real), side, side)["rows"] / (len(side) - 1)
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
@@ -68,7 +68,10 @@ class RKE(Metric):
 
 
 def median_distance(real: FeatureSet) -> float:
-    """That of two reals which differ, among some; 0 if none do; computed once a reference."""
+    """Returns the median distance of differing reals, from a subset; 0 if all are equal.
+
+    It is computed once per reference.
+    """
 
     def make() -> Tensors:
         distances = torch.pdist(real.features[:: -(-len(real) // MAX_MEDIAN_POINTS)].double())

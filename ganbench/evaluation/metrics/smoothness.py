@@ -1,8 +1,9 @@
-"""Smoothness of interpolation: how evenly images move when latents go from one to another in equal steps.
+"""Smoothness of interpolation: the evenness of image change along equal latent steps.
 
-Of each path the mean step over the largest one, by the features of the measuring extractor: 1 is even
-motion, and 1 / steps a single jump from one image to another. How far a path leads, or how often back and
-forth between two steps, `ppl` tells; a generator whose images do not move has no smoothness.
+The value is the mean over paths of the mean step divided by the largest step, in features of the
+extractor. It is 1 for even motion and 1 / steps for a single jump from one image to another. `ppl`
+measures the length of a path and motion back and forth between two steps. The metric is not
+applicable to a generator with constant images.
 """
 
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Smoothness(PathMetric):
         return mean_measurement(moving.mean(1) / moving.amax(1))
 
     def step_lengths(self, fake: FeatureSet) -> Tensor:
-        """Of the steps of each path: float64 [paths, steps]."""
+        """Returns the length of each path's steps: float64 [paths, steps]."""
         sampler = fake.sampler
         assert sampler
         assert sampler.features

@@ -1,7 +1,7 @@
-"""SSIM (Wang et al., 2004): how alike fakes look to what they should be, averaged over images.
+"""SSIM (Wang et al., 2004): the mean similarity of fakes to their targets.
 
-Windows of eleven pixels with a Gaussian of 1.5, or of as many as a smaller image has; at the border
-pixels are mirrored, as torchmetrics does it.
+Windows have eleven pixels and a Gaussian of 1.5 pixels; a smaller image has a smaller window.
+Pixels are mirrored at the border, as in torchmetrics.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
-"""The birthday paradox test (Arora, Risteski and Zhang, 2018): of how many examples the fakes are drawn.
+"""The birthday paradox test (Arora, Risteski and Zhang, 2018): the fakes' support size.
 
-Of s equally likely examples one in s pairs is a pair of the same. Here two fakes count as the same if
-they are no further apart than the median real is from its nearest other, so that the support of a
-perfect generator is about the number of reals. Where most reals have a copy among them that distance
-is but rounding's, and only copies count: this is the test as it was proposed.
+With s equally likely examples, one in s pairs is a pair of equal examples. Two fakes count as equal
+up to the median distance from a real to its nearest other real. The support of a perfect generator
+is then about the number of reals. If most reals have copies, that distance is only rounding. Then
+only copies count, which is the test as originally proposed.
 """
 
 import math
@@ -25,7 +25,7 @@ from .pairwise import (
 
 @dataclass(frozen=True)
 class CountsWithin(PairwiseStatistic):
-    """Rows: how many others are no further than this, a squared distance [N]."""
+    """Rows: the number of others within a squared distance, `reach` [N]."""
 
     reach: float
 
@@ -49,41 +49,51 @@ class Support(Metric):
         share = float(near.mean())
         if share == 0:
             raise MetricNotApplicable(
-                f"no two of {len(fake):,} fakes are as near as reals are: "
+                f"no two of {len(fake):,} fakes are as close as reals are to each other: "
                 f"the support is more than {math.comb(len(fake), 2):,} examples"
             )
         return Measurement(1 / share, collision_variance(near) ** 0.5 / share**2)
 
     def expected_floor(self, real: FeatureSet, count: int) -> float:
-        """That of the reals themselves."""
+        """Returns the support size of the reals themselves."""
         return 1 / float(collision_shares(real, collision_reach(real)).mean())
 
 
 def collision_shares(sample: FeatureSet, reach: float) -> Tensor:
-    """The share of the others that each example is the same as: float64 [N]."""
+    """Returns each example's share of others that count as equal to it: float64 [N]."""
     return pairwise_statistic(CountsWithin(reach), sample, sample)["rows"].double() / (
         len(sample) - 1
     )
 
 
 def collision_reach(real: FeatureSet) -> float:
-    """The squared distance from the median real to its nearest other, or rounding's, if that is more."""
+    """Returns the squared distance up to which two examples count as equal.
+
+    It is the median over reals of the squared distance to the nearest other, but at least that of
+    rounding.
+    """
     nearest = pairwise_statistic(NearestNeighbourDistances(1), real, real)["rows"][:, 0]
     return max(float(nearest.median()), distance_rounding(real))
 
 
 def distance_rounding(real: FeatureSet) -> float:
-    """What may come out as the squared distance of copies; features are in single precision."""
+    """Returns a bound on the computed squared distance of copies.
+
+    Features are in single precision.
+    """
     eps = torch.finfo(torch.float32).eps
     lengths = torch.linalg.vector_norm(real.features, dim=1, dtype=torch.float64)
     share = (
         eps**2 if real.features.shape[1] <= MAX_COLUMNS_PER_PRODUCT else 8 * eps
-    )  # as products of pairs are made
+    )  # the precision of the products, as in CentredPairs
     return share * float(lengths.square().mean())
 
 
 def collision_variance(near: Tensor) -> float:
-    """Of the share of pairs, a U-statistic, by Hoeffding (1948): what examples add, and what pairs do."""
+    """Returns the variance of the share of equal pairs, a U-statistic (Hoeffding, 1948).
+
+    The variance has a term of examples and a term of pairs.
+    """
     n, share = len(near), near.mean()
     pairs = share * (1 - share)
     examples = (near.var() - pairs / (n - 1)).clamp(min=0)

@@ -1,6 +1,7 @@
-"""Translation error: how far fakes are from what they should be, by mean absolute difference in [0, 1].
+"""Translation error: the mean absolute difference of fakes and their targets, in [0, 1].
 
-Of data whose answer is known although training is unpaired, or of images that were damaged on purpose.
+The targets are known for some data although training is unpaired, and for images that were damaged
+on purpose.
 """
 
 from dataclasses import dataclass

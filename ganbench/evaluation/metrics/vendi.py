@@ -1,9 +1,12 @@
-"""Vendi score (Friedman and Dieng, 2023): how many unlike examples there are, of fakes over reals.
+"""Vendi score (Friedman and Dieng, 2023): the effective number of unlike fakes over reals.
 
-The score is exp of the Rényi entropy (of order 1: Shannon's) of the eigenvalues of K / n, where K are
-the cosines of n examples' features. It grows with n, which is therefore the same on both sides. Of
-few examples the eigenvalues are K's own, else those of the features' second moments: they are equal.
-Features that are all zero have no direction: they are taken as alike, and as unlike all others.
+The score is the exponential of the Rényi entropy of the eigenvalues of K / n, where K are the
+cosines of n examples' features. `order` 1 is Shannon's entropy. The score grows with n, so n is the
+same on both sides.
+
+With few examples, the eigenvalues are those of K / n itself. Otherwise they are those of the
+features' second moments, which are equal. Features that are all zero have no direction. They count
+as equal to each other and unlike all others.
 """
 
 import math
@@ -16,7 +19,7 @@ from .base import Measurement, Metric, MetricNotApplicable, standard_deviation
 from .feature_set import MEAN_BLOCK_ROWS, FeatureSet, Tensors
 from .frechet import EIGENVALUE_ROUNDING, add_scatter
 
-MAX_VENDI_SIDE = 4096  # rows of a matrix at most whose eigenvalues are worth the wait
+MAX_VENDI_SIDE = 4096  # maximal size of a matrix for eigenvalues
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Vendi(Metric):
         super().check_applicable(fake, real)
         if min(compared_count(fake, real), fake.features.shape[1]) > MAX_VENDI_SIDE:
             raise MetricNotApplicable(
-                f"eigenvalues need at most {MAX_VENDI_SIDE:,} features, or examples"
+                f"eigenvalues are computed for at most {MAX_VENDI_SIDE:,} features or examples"
             )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
@@ -44,7 +47,7 @@ class Vendi(Metric):
         return Measurement(value, value * error)
 
     def reference(self, real: FeatureSet, n: int) -> float:
-        """The entropy of so many reals, evenly spaced among all; computed once a reference."""
+        """Returns the entropy of n evenly spaced reals, computed once per reference."""
 
         def make() -> Tensors:
             value, _ = cosine_entropy(real.features[torch.arange(n) * len(real) // n], self.order)
@@ -61,15 +64,18 @@ def compared_count(fake: FeatureSet, real: FeatureSet) -> int:
 
 
 def vendi_score(features: Tensor, order: float = 1.0) -> float:
-    """The Vendi score itself, of features [N, D]."""
+    """Returns the Vendi score of features [N, D], without a reference."""
     return math.exp(cosine_entropy(features, order)[0])
 
 
 def cosine_entropy(features: Tensor, order: float) -> tuple[float, float]:
-    """Of the cosines, in nats, and its error: that of its derivative x′ f(C) x towards each example x."""
+    """Returns the entropy of the cosines in nats, and its standard error.
+
+    The error comes from the entropy's derivative x′ f(C) x towards each example x.
+    """
     values, vectors = cosine_spectrum(features)
     value, slopes = renyi_entropy(values.log(), order)
-    axes = vectors.to(features.dtype)  # an error needs no more digits
+    axes = vectors.to(features.dtype)  # enough precision for an error
     blocks = [
         (unit_features(rows).to(axes) @ axes).square().double() @ slopes
         for rows in features.split(MEAN_BLOCK_ROWS)
@@ -78,7 +84,10 @@ def cosine_entropy(features: Tensor, order: float) -> tuple[float, float]:
 
 
 def renyi_entropy(logs: Tensor, order: float) -> tuple[Tensor, Tensor]:
-    """The entropy of shares with these logarithms, and its derivatives by them, but for a constant."""
+    """Returns the entropy of shares with these logarithms, and its derivatives.
+
+    The derivatives with respect to the shares are correct up to a constant.
+    """
     if order == 1:
         return -(logs.exp() * logs).sum(), -logs
     total = (order * logs).logsumexp(0)
@@ -86,7 +95,10 @@ def renyi_entropy(logs: Tensor, order: float) -> tuple[Tensor, Tensor]:
 
 
 def cosine_spectrum(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Of C, the mean of x x′: the eigenvalues that are not zero [R], and their vectors [D + 1, R]."""
+    """Returns the eigenvalues and eigenvectors of C, the mean of x x′.
+
+    The values [R] are those above zero, the vectors are [D + 1, R].
+    """
     n = len(features)
     if n > features.shape[1]:
         return positive_eigenpairs(*torch.linalg.eigh(second_moments(features)))
@@ -109,7 +121,7 @@ def second_moments(features: Tensor) -> Tensor:
 
 
 def unit_features(features: Tensor) -> Tensor:
-    """Features of length 1 [N, D + 1]; the last is 1 where there was no direction."""
+    """Returns features of length 1 [N, D + 1]; the last is 1 for features of length 0."""
     rows = features.double()
     lengths = rows.norm(dim=1, keepdim=True)
     none = lengths == 0

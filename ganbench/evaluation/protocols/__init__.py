@@ -1,4 +1,7 @@
-"""Protocols by their names in a spec. A new protocol is a new file and a line here."""
+"""The registry of protocols: names in specs and the classes that implement them.
+
+To add a protocol, add a file to this package and an entry to this registry.
+"""
 
 from ganbench.registry import Registry
 
@@ -14,7 +17,10 @@ PROTOCOLS = Registry(
 
 
 def protocol_label(text: str) -> str:
-    """The one spelling of a protocol's spec; the library itself writes its name with a hyphen."""
+    """Returns the canonical spelling of a protocol's spec.
+
+    Accepts the hyphen of "torch-fidelity". Raises SpecError for an unknown protocol.
+    """
     label = PROTOCOLS.label(text.replace("torch-fidelity", "torch_fidelity", 1))
     PROTOCOLS.make(label)
     return label

@@ -1,4 +1,4 @@
-"""The protocol by default: a data set's own extractor, its held-out count, and this package's estimators."""
+"""The default protocol: the data set's extractor and counts, and ganbench's estimators."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,17 +15,20 @@ from ganbench.evaluation.metrics.base import (
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.renamed import PROTOCOL_HOOKS
 
-DEFAULT_PROTOCOL = "ganbench"  # the protocol
+DEFAULT_PROTOCOL = "ganbench"
 
-OWN_EXTRACTOR = "own"  # the extractor that a data set has by itself
+OWN_EXTRACTOR = "own"  # the data set's own extractor
 
 
 @dataclass(frozen=True)
 class MeasurementRules(RenamedHooks):
-    """What a protocol declares; a data set gives the rest.
+    """The settings of a protocol; the data set gives the defaults.
 
-    `extractor`: a spec, or "own", the data set's. `fakes`, `reals`: how many, or 0 for as many
-    as are held out and for the data set's reference. `seed`: of the latents that fakes are made from.
+    `extractor` is a spec, or "own" for the data set's extractor. `fakes` is the number of fakes, or
+    0 for the held-out count. `reals` is the number of reals, or 0 for the data set's reference.
+    `seed` seeds the latents of the fakes.
+
+    Raises ValueError for a count of 1 or less than 0.
     """
 
     version: ClassVar[int] = 1
@@ -45,18 +48,21 @@ class MeasurementRules(RenamedHooks):
                 raise ValueError(f"{name} must be at least 2, or 0 for the data's own, not {count}")
 
     def prepare_metrics(self, metrics: Sequence[str], fake: FeatureSet, real: FeatureSet) -> None:
-        """What is done once for all metrics together."""
+        """Computes the shared intermediate results of all metrics."""
         compute_pairwise_statistics(list(map(METRICS.make, metrics)), fake, real)
 
     def measure_metric(self, metric: str, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        """A metric of fakes against reals; raises MetricNotApplicable if it has no value."""
+        """Returns a metric's measurement of fakes against reals.
+
+        Raises MetricNotApplicable if the metric has no value for these samples.
+        """
         measured: Measurement = METRICS.make(metric)(fake, real)
         return measured
 
     def measure_or_reason(
         self, metric: str, fake: FeatureSet, real: FeatureSet
     ) -> Measurement | str:
-        """A metric of fakes against reals, or the sentence why it has no value."""
+        """Returns a metric's measurement, or the reason why it is not applicable."""
         try:
             return self.measure_metric(metric, fake, real)
         except MetricNotApplicable as reason:

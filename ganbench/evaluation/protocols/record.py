@@ -1,4 +1,4 @@
-"""A protocol record: everything but the metric that a number depends on."""
+"""Protocol records: all facts that a metric's value depends on, except the metric."""
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -11,12 +11,12 @@ from .base import DEFAULT_PROTOCOL
 
 @dataclass(frozen=True)
 class ProtocolRecord:
-    """What a number means, but for the metric's own settings and version.
+    """The conditions of a measurement, without the metric's settings and version.
 
-    Numbers of different protocols never share a column.
+    Values of different protocols never share a column.
     """
 
-    rules: str  # whose estimators
+    rules: str  # the protocol that gives the estimators
     rules_version: int
     data: str
     fingerprint: str  # SHA-256 of the data's content
@@ -24,9 +24,9 @@ class ProtocolRecord:
     extractor_version: int
     weights: str | None  # SHA-256 of the extractor's weights
     resize: str
-    real: int  # the first examples of the training split: the reference
-    fake: int  # if nothing else is asked for, as many as the held-out split has
-    seed: int  # of the latents
+    real: int  # size of the reference, the first training examples
+    fake: int  # number of fakes; by default the size of the held-out split
+    seed: int  # seed of the latents
     split: str = "the first training examples are the reference; the floor is of held-out ones"
     rounding: str = "nearest of 256 levels, clamped"
     version: int = 2
@@ -36,7 +36,7 @@ class ProtocolRecord:
         return hash_json(asdict(self), digits=12)
 
     def record(self) -> dict[str, Any]:
-        """What tables need to know of it."""
+        """Returns the record as plain data with its id and its text, for tables."""
         return {"id": self.id, "text": str(self), **asdict(self)}
 
     def __str__(self) -> str:

@@ -1,8 +1,9 @@
-"""torch-fidelity's own numbers (Obukhov et al., 2020): its functions, defaults and Inception features.
+"""torch-fidelity (Obukhov et al., 2020): its functions, defaults and Inception features.
 
-FID, IS, KID of 100 subsets of 1,000, precision and recall of 3 neighbours. Its KID and IS come with the
-spread of subsets and splits, which is no standard error, so none is given. That library takes VGG's
-features for precision and recall unless it is told otherwise; here all are of one extractor.
+The metrics are FID, IS, KID of 100 subsets of 1,000, and precision and recall of 3 neighbours.
+torch-fidelity reports the spread of subsets and splits for KID and IS. That is no standard error,
+so this protocol gives none. By default, torch-fidelity computes precision and recall from VGG's
+features; this protocol uses one extractor for all metrics.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ from ganbench.registry import parse_spec
 
 from .base import MeasurementRules
 
-SUBSETS, SUBSET_SIZE, SPLIT_SEED = 100, 1000, 2020  # its defaults
+SUBSETS, SUBSET_SIZE, SPLIT_SEED = 100, 1000, 2020  # torch-fidelity's defaults
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class TorchFidelity(MeasurementRules):
     extractor: str = "inception"
 
     def prepare_metrics(self, metrics: Sequence[str], fake: FeatureSet, real: FeatureSet) -> None:
-        """It has nothing in common between its metrics."""
+        """Does nothing: torch-fidelity's metrics share no intermediate results."""
 
     def measure_metric(self, metric: str, fake: FeatureSet, real: FeatureSet) -> Measurement:
         part, name = METRICS.make(metric), parse_spec(metric).name
@@ -70,7 +71,7 @@ def compute_kid_subsets(metric: Any, fake: FeatureSet, real: FeatureSet) -> floa
 def kid_of_subsets(subsets: int, size: int, fake: FeatureSet, real: FeatureSet) -> float:
     if min(len(fake), len(real)) < size:
         raise MetricNotApplicable(
-            f"torch-fidelity's subsets of {size} need as many examples of each side"
+            f"torch-fidelity's subsets of {size} need as many examples on each side"
         )
     result = kid_features_to_metric(
         features_on_cpu(fake),
@@ -99,7 +100,7 @@ def compute_recall(metric: Any, fake: FeatureSet, real: FeatureSet) -> float:
 
 
 def precision_and_recall(k: int, fake: FeatureSet, real: FeatureSet) -> dict[str, float]:
-    """Precision and recall, which are one computation."""
+    """Returns precision and recall, computed together once per pair of samples."""
 
     def make() -> dict[str, Tensor]:
         result = prc_features_to_metric(

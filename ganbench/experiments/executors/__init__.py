@@ -1,4 +1,4 @@
-"""Executors by their names in a spec: ways to run trials. A new one is a new file and a line here."""
+"""The registry of executors. A new executor is a new file and a line here."""
 
 from ganbench.registry import Registry
 
@@ -14,9 +14,9 @@ EXECUTORS = Registry(
 
 
 def executor_label(text: str, workers: int) -> str:
-    """Returns the one spelling of an executor, with a number of workers where it leaves that open.
+    """Returns the canonical spec of an executor; adds a missing number of workers.
 
-    `auto` is `inline` for no workers and `local` for any. Raises SpecError for what cannot be.
+    `auto` means `inline` for 0 workers and `local` otherwise. Raises SpecError for an invalid spec.
     """
     if text == "auto":
         text = "local" if workers else "inline"

@@ -1,4 +1,4 @@
-"""An executor runs trials: each calls the one entry `run_trial`, and reports through the store."""
+"""The interface of executors. All executors call `run_trial` and report through the store."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ from ganbench.files import read_json_lines
 
 @dataclass(frozen=True)
 class Job:
-    """A trial to run on a store, and the metrics and the protocol to measure it by."""
+    """A trial to run in a store, with the metrics and the protocol of its measurement."""
 
     trial: Trial
     metrics: tuple[str, ...]
@@ -32,7 +32,7 @@ class Job:
 
 @dataclass
 class JobStatus(TrialProgress):
-    """How far a job is."""
+    """The progress of a job."""
 
     job: Job
     tries: int = 0
@@ -44,7 +44,7 @@ class JobStatus(TrialProgress):
         self.folder = self.job.folder
 
     def read_events(self) -> None:
-        """Reads all that the last attempt told, and how it ended."""
+        """Reads the events and the end of the last attempt."""
         if attempt := self.job.last_attempt():
             for event in read_json_lines(attempt.events_path):
                 self.update(event)
@@ -56,7 +56,7 @@ OnProgress = Callable[[], None]  # called several times a second while jobs run
 
 @dataclass(frozen=True)
 class TrialLimits:
-    """Seconds after which a trial is given up: in all, and without a sign of life."""
+    """Time limits of a trial in seconds: in total (wall), and without an event (stall)."""
 
     wall: float
     stall: float
@@ -64,7 +64,7 @@ class TrialLimits:
 
 @dataclass(frozen=True)
 class Executor:
-    """An executor's settings. They decide no number: a trial is the same wherever it runs."""
+    """The base class of executors. Its settings never affect the numbers of a trial."""
 
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
@@ -72,9 +72,9 @@ class Executor:
     def run(
         self, statuses: Sequence[JobStatus], limits: TrialLimits, on_progress: OnProgress
     ) -> None:
-        """Runs every job to its end, and keeps each status current.
+        """Runs every job to its end and keeps each status current.
 
-        Calls `on_progress` several times a second. Raises KeyboardInterrupt after Ctrl-C, when
+        Calls `on_progress` several times a second. After Ctrl-C, raises KeyboardInterrupt once the
         checkpoints are written.
         """
         raise NotImplementedError

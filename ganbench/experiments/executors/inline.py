@@ -1,4 +1,4 @@
-"""Runs trials one after the other in this process: for debugging, and for the simplest machine."""
+"""The inline executor: runs trials one after the other in this process, for debugging."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .base import Executor, JobStatus, OnProgress, TrialLimits
 
 @dataclass(frozen=True)
 class Inline(Executor):
-    """Keeps no limits. Ctrl-C writes no checkpoint beyond the last: nothing watches the trial."""
+    """Runs trials in this process. Ignores time limits, and writes no checkpoint on Ctrl-C."""
 
     def run(
         self, statuses: Sequence[JobStatus], limits: TrialLimits, on_progress: OnProgress
@@ -25,7 +25,7 @@ class Inline(Executor):
 
 
 def run_job(status: JobStatus) -> str:
-    """Returns the trial's outcome, `busy` if another run holds it."""
+    """Runs one trial; returns its outcome, or `busy` if another run holds it."""
     job = status.job
     try:
         return run_trial(job.trial, Store(job.store), job.metrics, lambda: False, job.protocol)

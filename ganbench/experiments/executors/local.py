@@ -1,4 +1,4 @@
-"""Runs trials in worker processes on this machine; a crash or a time-out costs one trial (Pebble)."""
+"""The local executor runs trials in worker processes (Pebble); a crash costs one trial."""
 
 import multiprocessing
 import os
@@ -21,14 +21,14 @@ from ganbench.files import read_json_lines
 from .base import Executor, Job, JobStatus, OnProgress, TrialLimits
 from .worker import prepare_worker, run_job_in_worker
 
-POLL_SECONDS = 0.5  # seconds between two looks at the workers
-BUSY_RETRY_SECONDS = 2.0  # seconds between two tries at trials that another run holds
-JOBS_AHEAD_PER_WORKER = 2  # jobs a worker that are handed out, so that none waits for work
+POLL_SECONDS = 0.5  # seconds between two polls of the workers
+BUSY_RETRY_SECONDS = 2.0  # seconds before a trial that another run holds is retried
+JOBS_AHEAD_PER_WORKER = 2  # submitted jobs per worker, so that no worker runs idle
 
 
 @dataclass(frozen=True)
 class Local(Executor):
-    """Worker processes on this machine. At a second Ctrl-C they are killed."""
+    """Runs trials in worker processes on this machine. A second Ctrl-C kills the workers."""
 
     workers: int = 1
 
@@ -42,7 +42,7 @@ class Local(Executor):
         context = multiprocessing.get_context("spawn")
         pool = ProcessPool(max_workers=self.workers, initializer=prepare_worker, context=context)
         session = _LocalRun(pool, deque(statuses), self.workers, limits)
-        with defer_ctrl_c():  # the pool's threads and workers inherit that it is not for them
+        with defer_ctrl_c():  # the pool's threads and workers inherit the blocked signal
             session.submit_jobs()
         try:
             run_all(session, on_progress)
@@ -55,7 +55,7 @@ class Local(Executor):
 
 
 def run_all(session: "_LocalRun", on_progress: OnProgress) -> None:
-    """Runs the session's jobs to their ends, or on Ctrl-C to their checkpoints."""
+    """Runs the session's jobs to their ends, or to their checkpoints after Ctrl-C."""
     try:
         while session.has_work():
             session.submit_jobs()
@@ -75,8 +75,8 @@ class _LocalRun:
     ):
         self.pool, self.waiting, self.workers, self.limits = pool, waiting, workers, limits
         self.running: dict[Future[str], JobStatus] = {}
-        self.busy_elsewhere: list[JobStatus] = []  # by other runs
-        self.last_retry = 0.0  # when those were last tried
+        self.busy_elsewhere: list[JobStatus] = []  # jobs that other runs hold
+        self.last_retry = 0.0  # time of the last retry of those jobs
 
     def has_work(self) -> bool:
         return bool(self.waiting or self.running or self.busy_elsewhere)
@@ -95,7 +95,7 @@ class _LocalRun:
             self.running[future] = status
 
     def poll(self) -> None:
-        """Takes in what has ended, and reads how far the rest is."""
+        """Handles the finished jobs and updates the progress of the running ones."""
         if not self.running:
             time.sleep(POLL_SECONDS)
         done, _ = wait(self.running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
@@ -117,14 +117,16 @@ class _LocalRun:
             )
         except ProcessExpired as death:
             status.state, why = "failed", f"the worker died (exit code {death.exitcode})"
-            if status.tries == 1:  # the machine's fault, perhaps: once more
+            if status.tries == 1:  # possibly the machine's fault: retry once
                 self.waiting.append(status)
         except Exception as error:
             status.state, why = "failed", f"{type(error).__name__}: {error}"
         if why:
             open_attempt(status.job).record_end("failed", why)
         status.read_events()
-        if status.state == "busy":  # another run trains it: its result will do for this one
+        if (
+            status.state == "busy"
+        ):  # another run trains this trial, and this run will use its result
             self.busy_elsewhere.append(status)
         if status in self.waiting or status in self.busy_elsewhere:
             status.state = "waiting"
@@ -138,7 +140,7 @@ class _LocalRun:
             future.cancel()
 
     def stop_jobs(self) -> None:
-        """Asks for checkpoints: what has not begun is dropped, what runs is told."""
+        """Drops jobs that have not started, and sends SIGTERM to running ones for a checkpoint."""
         self.waiting.clear()
         self.busy_elsewhere.clear()
         for future, status in list(self.running.items()):
@@ -150,20 +152,20 @@ class _LocalRun:
 
 
 def open_attempt(job: Job) -> Attempt:
-    """The attempt that has not said how it ended; a new one if the trial had not even begun."""
+    """Returns the last attempt if its end is not recorded, else a new attempt."""
     attempt = job.last_attempt()
     return attempt if attempt and attempt.read_end() is None else job.folder.new_attempt()
 
 
 def last_event(job: Job, since: float) -> dict[str, Any]:
-    """The last event of the attempt that is under way, or nothing yet."""
+    """Returns the last event of the current attempt, or an empty dict if it has none yet."""
     attempt = job.last_attempt()
     events = read_json_lines(attempt.events_path) if attempt else []
     return events[-1] if events and events[-1]["time"] >= since else {}
 
 
 def process_id_of(job: Job) -> int:
-    """The process that is at this job, or 0."""
+    """Returns the id of the process that runs this job, or 0."""
     attempt = job.last_attempt()
     events = read_json_lines(attempt.events_path) if attempt and attempt.read_end() is None else []
     return next((event["process"] for event in events if "process" in event), 0)

@@ -1,4 +1,4 @@
-"""The worker's side of the local executor: a process that lives for many trials."""
+"""The worker process of the local executor, which runs many trials."""
 
 import os
 import signal
@@ -14,14 +14,17 @@ STOP_REQUESTED = threading.Event()
 
 
 def prepare_worker() -> None:
-    """Once a process. Ctrl-C is the runner's to answer; SIGTERM asks for a checkpoint and an end."""
+    """Sets up a worker process: ignores SIGINT, and takes SIGTERM as a request to stop.
+
+    A stopped trial writes a checkpoint first. The runner handles Ctrl-C.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: STOP_REQUESTED.set())
     threading.Thread(target=_die_with_the_runner, daemon=True).start()
 
 
 def _die_with_the_runner() -> None:
-    """A runner that is killed must not leave workers that hold trials."""
+    """Ends this worker when the runner dies, so that it does not keep its trial locked."""
     runner = parent_process()
     if runner is not None:
         connection.wait([runner.sentinel])
@@ -29,8 +32,8 @@ def _die_with_the_runner() -> None:
 
 
 def run_job_in_worker(trial: str, metrics: tuple[str, ...], store: str, protocol: str) -> str:
-    """Runs one trial, told as JSON; returns its outcome, `busy` if another run holds it."""
-    STOP_REQUESTED.clear()  # what was asked of the trial before is not asked of this one
+    """Runs one trial, given as JSON; returns its outcome, or `busy` if another run holds it."""
+    STOP_REQUESTED.clear()  # a stop request for the previous trial does not apply to this one
     try:
         own_trial = Trial.from_json(trial)
         return run_trial(own_trial, Store(Path(store)), metrics, STOP_REQUESTED.is_set, protocol)

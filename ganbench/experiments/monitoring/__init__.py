@@ -1,1 +1,1 @@
-"""Progress of a run, read from its store: for terminals, pages and trackers."""
+"""The progress of a run, read from its store, for terminals, pages and trackers."""

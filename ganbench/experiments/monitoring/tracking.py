@@ -1,7 +1,7 @@
-"""Tracking: tells trackers what the store says of trials. None of it is needed to go on with a run.
+"""Sends the events of trials from the store to trackers.
 
-It runs where the run is watched, not where trials are trained: a tracker that fails is told of, left
-out from then on, and costs no trial.
+Trackers run in the process that monitors the run, not in those that train. A tracker that fails is
+reported and no longer used, and no trial is lost.
 """
 
 import math
@@ -16,21 +16,24 @@ from ganbench.files import read_json_lines, read_json_or_none
 
 from .trial_progress import TrialProgress
 
-TRACKED_EVENT_KEYS = ("fid", "rate")  # of an event, beside losses and scores
+TRACKED_EVENT_KEYS = ("fid", "rate")  # logged keys of an event, besides losses and scores
 
 
 class TrackerGroup(AbstractContextManager["TrackerGroup"]):
-    """Trackers that are fed with what is new at every look."""
+    """Trackers that receive the new events of all trials at every update."""
 
     def __init__(self, trackers: Mapping[str, Tracker], tell: Callable[[str], None]):
         self.trackers, self.tell = dict(trackers), tell
         self.begun: dict[
             Path, tuple[TrackedTrial, int]
-        ] = {}  # attempts, and how many events are told
-        self.ended: set[Path] = set()  # trials
+        ] = {}  # by attempt: the trial, and the number of logged events
+        self.ended: set[Path] = set()  # folders of trials that have ended
 
     def open(self, suite: str, folder: Path) -> Self:
-        """Before all: the suite's name and folder. Raises TrackerUnavailable if a tracker's package is missing."""
+        """Opens every tracker for a suite.
+
+        Raises TrackerUnavailable if the package of a tracker is missing.
+        """
         self.on_each_tracker(lambda tracker: tracker.open(suite, folder))
         return self
 
@@ -38,7 +41,7 @@ class TrackerGroup(AbstractContextManager["TrackerGroup"]):
         self.on_each_tracker(lambda tracker: tracker.close())
 
     def update(self, trials: Sequence[TrialProgress]) -> None:
-        """Tells what is new of all trials that run or have ended."""
+        """Sends the new events of all trials that are running or have ended."""
         for trial_progress in trials if self.trackers else ():
             folder = trial_progress.folder
             if folder is None or trial_progress.state == "waiting" or folder.folder in self.ended:
@@ -73,20 +76,20 @@ class TrackerGroup(AbstractContextManager["TrackerGroup"]):
             self.on_each_tracker(lambda tracker: tracker.log(trial, event["step"], values))
 
     def on_each_tracker(self, act: Callable[[Tracker], None]) -> None:
-        """Acts on every tracker; one that fails is told of once, and is not asked again."""
+        """Calls `act` with every tracker; reports and removes each tracker that fails."""
         for name, tracker in list(self.trackers.items()):
             try:
                 act(tracker)
             except TrackerUnavailable:
                 raise
-            except Exception as error:  # of other people's code, servers and disks
+            except Exception as error:  # third-party code, servers and disks can raise any error
                 del self.trackers[name]
                 cause = " ".join(str(error).split())
                 self.tell(f"tracker {name} failed and is left out: {type(error).__name__}: {cause}")
 
 
 def flat_trial_settings(folder: TrialFolder) -> dict[str, str | int | float]:
-    """What a trial is made of, with dots between the keys: `plan.generator_lr`."""
+    """Returns the settings of a trial under flat keys with dots: `plan.generator_lr`."""
     trial = (read_json_or_none(folder.spec_path) or {}).get("trial", {})
     return dict(flatten_keys({k: v for k, v in trial.items() if k != "fingerprint"}))
 
@@ -100,7 +103,7 @@ def flatten_keys(content: Mapping[str, Any], prefix: str = "") -> Iterable[tuple
 
 
 def finite_event_numbers(event: Mapping[str, Any]) -> dict[str, float]:
-    """The finite numbers of an event, by their names in trackers."""
+    """Returns the finite numbers of an event, keyed by their names in trackers."""
     if "step" not in event:
         return {}
     values = {key: event[key] for key in TRACKED_EVENT_KEYS if key in event}
@@ -110,7 +113,7 @@ def finite_event_numbers(event: Mapping[str, Any]) -> dict[str, float]:
 
 
 def last_measurements(folder: TrialFolder) -> dict[str, float]:
-    """What was measured of the last checkpoint, by every protocol that it was measured by."""
+    """Returns the finite measured values of the last checkpoint, over all protocols."""
     values: dict[str, float] = {}
     for path in sorted((folder.folder / "evaluations").glob("*-last.json")):
         readings = (read_json_or_none(path) or {}).get("metrics", {})

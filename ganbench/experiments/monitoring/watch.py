@@ -1,8 +1,8 @@
-"""Watching: how far a suite's run is, seen from another process by nothing but what its store holds.
+"""Monitors the run of a suite from another process, by reading only its store.
 
-A run says in `runs.jsonl` of its suite's folder that it has begun, and that it has ended. One that was
-killed cannot say so: it is over when its process is gone, or, on another machine, when nothing has
-been heard of its trials for a while.
+A run records its start and its end in `runs.jsonl` of its suite's folder. A killed run records no end.
+On the same machine, it is over when its process is gone. On another machine, it is over when its
+trials have written no event for a while.
 """
 
 import os
@@ -19,14 +19,14 @@ from ganbench.files import append_json_line, read_json, read_json_lines, read_js
 from .trial_progress import TrialProgress, format_trial_label
 
 MAX_QUIET_SECONDS = (
-    600.0  # seconds without a word from another machine after which its run is taken for dead
+    600.0  # seconds without an event after which a run on another machine counts as dead
 )
 FINAL_OUTCOMES = ("done", "diverged")
 
 
 @contextmanager
 def announce_run(folder: Path, trials: int) -> Iterator[None]:
-    """Says that this process runs so many trials of the suite, and at the end that it does no more."""
+    """Records the start and the end of this process's run in `runs.jsonl`."""
     run = {"process": os.getpid(), "machine": platform.node(), "run": time.time_ns()}
     append_json_line(folder / "runs.jsonl", **run, trials=trials)
     try:
@@ -36,10 +36,10 @@ def announce_run(folder: Path, trials: int) -> Iterator[None]:
 
 
 class RunMonitor:
-    """The trials of a suite's plan, looked at again and again."""
+    """The progress of all trials of a suite's plan."""
 
     def __init__(self, folder: Path):
-        """Raises FileNotFoundError if there is no plan, CorruptFile if it cannot be read."""
+        """Raises FileNotFoundError if there is no plan, and CorruptFile if it cannot be read."""
         plan = read_json(folder / "plan.json")
         if plan is None:
             raise FileNotFoundError(f"{folder / 'plan.json'} does not exist")
@@ -53,14 +53,14 @@ class RunMonitor:
         ]
 
     def refresh(self) -> list[TrialProgress]:
-        """Every trial as it is now. Those that are done are not looked at again."""
+        """Returns the current progress of every trial. Finished trials are not read again."""
         for trial_progress in self.sights:
             if trial_progress.state not in FINAL_OUTCOMES:
                 refresh_trial(trial_progress)
         return self.sights
 
     def is_over(self) -> bool:
-        """Has every run of the suite ended, or died?"""
+        """Returns whether every run of the suite has ended or died."""
         runs: dict[int, dict[str, Any]] = {}
         for last_runs in read_json_lines(self.folder / "runs.jsonl"):
             runs[last_runs.get("run", 0)] = last_runs
@@ -78,10 +78,10 @@ class RunMonitor:
 
 
 def refresh_trial(trial_progress: TrialProgress) -> None:
-    """Reads the last attempt at a trial."""
+    """Updates the progress of a trial from its last attempt."""
     assert trial_progress.folder
     attempts = trial_progress.folder.attempts()
-    if not attempts:  # of a store that was copied without its attempts, perhaps
+    if not attempts:  # possibly a store that was copied without its attempts
         result = read_json_or_none(trial_progress.folder.result_path)
         trial_progress.state = result["outcome"] if result else "waiting"
         return
@@ -94,12 +94,12 @@ def refresh_trial(trial_progress: TrialProgress) -> None:
         trial_progress.state, trial_progress.reason = ending["outcome"], ending["reason"]
     else:
         trial_progress.state = "running" if is_under_way(events) else "waiting"
-    if trial_progress.state == "interrupted":  # the next run goes on with it
+    if trial_progress.state == "interrupted":  # the next run resumes it
         trial_progress.state = "waiting"
 
 
 def is_under_way(events: list[dict[str, Any]]) -> bool:
-    """Is the process that told these events still at it?"""
+    """Returns whether the process that wrote these events is still running."""
     first = next((event for event in events if "process" in event), None)
     if first is None:
         return False
@@ -109,20 +109,20 @@ def is_under_way(events: list[dict[str, Any]]) -> bool:
 
 
 def attempt_time(trial_progress: TrialProgress) -> float:
-    """When the last attempt at a trial was heard of."""
+    """Returns the time of the last event of a trial's last attempt."""
     assert trial_progress.folder
     events = read_json_lines(trial_progress.folder.attempts()[-1].events_path)
     return float(events[-1]["time"]) if events else 0.0
 
 
 def has_process(process: int) -> bool:
-    """Is there a process of this number on this machine?"""
-    if process <= 0:  # which would ask for whole groups
+    """Returns whether this machine has a process with this id."""
+    if process <= 0:  # ids up to 0 address process groups
         return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # the process belongs to another user
         pass
     return True

@@ -1,4 +1,4 @@
-"""Trackers by their names in a spec. A new tracker is a new file and a line here."""
+"""The registry of trackers. A new tracker is a new file and a line here."""
 
 from ganbench.registry import Registry
 

@@ -1,4 +1,4 @@
-"""A tracker shows the course of trials in another program, one way: nothing is ever read back from it."""
+"""The interface of trackers, which log trials to other programs (write-only)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,46 +10,52 @@ from ganbench.errors import GanbenchError
 
 
 class TrackerUnavailable(GanbenchError, RuntimeError):
-    """Why a tracker cannot be used, and what to do about it."""
+    """A tracker's package is missing; the message names the command that installs it."""
 
 
 @dataclass(frozen=True)
 class TrackedTrial:
-    """A trial as trackers know it."""
+    """The name and the settings of a trial, for trackers."""
 
     id: str  # 16 digits
     label: str
-    settings: Mapping[str, str | int | float]  # what it is made of, as its spec says
+    settings: Mapping[str, str | int | float]  # from its spec.json, with flat keys
 
 
 class Tracker:
-    """What a tracker must do. `begin` comes before the rest, once a trial and process."""
+    """The base class of trackers.
+
+    `begin` is called before `log` and `end`, once per trial and process.
+    """
 
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
 
     def open(self, suite: str, folder: Path) -> None:
-        """Before all: the suite's name and its folder. Raises TrackerUnavailable if a package is missing."""
+        """Prepares the tracker for a suite; called first.
+
+        Raises TrackerUnavailable if a package is missing.
+        """
 
     def begin(self, trial: TrackedTrial) -> None:
         raise NotImplementedError
 
     def log(self, trial: TrackedTrial, step: int, values: Mapping[str, float]) -> None:
-        """Numbers of a training after so many steps; steps of a trial never fall."""
+        """Logs numbers of a training at a step; the steps of a trial never decrease."""
         raise NotImplementedError
 
     def end(
         self, trial: TrackedTrial, outcome: str, values: Mapping[str, float], picture: Path
     ) -> None:
-        """How a trial ended, what was measured of it, and where its samples lie if there are any."""
+        """Logs the outcome of a trial and its measured values; `picture` may not exist."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """After all: what is still held is written."""
+        """Writes all buffered data; called last."""
 
 
 def import_tracker_package(name: str, extra: str) -> Any:
-    """The package behind a tracker; raises TrackerUnavailable with the command that installs it."""
+    """Imports a tracker's package; raises TrackerUnavailable with the install command."""
     try:
         return import_module(name)
     except ImportError as error:

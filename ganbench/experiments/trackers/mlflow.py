@@ -1,4 +1,7 @@
-"""MLflow: a run a trial in an experiment of the suite's name, by default in `mlflow.db` of its folder."""
+"""MLflow: one run per trial, in an experiment with the suite's name.
+
+By default, the database is `mlflow.db` in the suite's folder.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +9,7 @@ from typing import Any
 
 from .base import TrackedTrial, Tracker, import_tracker_package
 
-MAX_PARAMETER_CHARACTERS = 500  # characters of a parameter, which is what MLflow takes
+MAX_PARAMETER_CHARACTERS = 500  # MLflow's limit for the value of a parameter
 
 
 class MLflow(Tracker):
@@ -16,7 +19,7 @@ class MLflow(Tracker):
 
     def open(self, suite: str, folder: Path) -> None:
         tracking = import_tracker_package("mlflow.tracking", "mlflow")
-        for name in () if self.uri else ("sqlalchemy", "alembic"):  # of its database
+        for name in () if self.uri else ("sqlalchemy", "alembic"):  # packages of its local database
             import_tracker_package(name, "mlflow")
         folder = folder.absolute()
         self.client: Any = tracking.MlflowClient(self.uri or f"sqlite:///{folder / 'mlflow.db'}")
@@ -56,5 +59,5 @@ class MLflow(Tracker):
 
 
 def mlflow_name(metric: str) -> str:
-    """A metric's name in the letters that MLflow takes."""
+    """Returns a metric's name with the characters that MLflow accepts."""
     return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in metric)

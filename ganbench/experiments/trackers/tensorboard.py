@@ -1,4 +1,4 @@
-"""TensorBoard: an event file a trial, by default in `tensorboard/` of the suite's folder."""
+"""TensorBoard: an event file per trial, by default in the suite's `tensorboard/` folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,9 @@ class TensorBoard(Tracker):
     def begin(self, trial: TrackedTrial) -> None:
         writer = self.writers[trial.id] = self.module.SummaryWriter(str(self.root / trial.id))
         writer.add_text("trial", trial.label.replace("\n", " "))
-        lines = [f"    {key}: {value}" for key, value in trial.settings.items()]  # a block of code
+        lines = [
+            f"    {key}: {value}" for key, value in trial.settings.items()
+        ]  # indented as a block of code
         writer.add_text("settings", "\n".join(lines))
 
     def log(self, trial: TrackedTrial, step: int, values: Mapping[str, float]) -> None:

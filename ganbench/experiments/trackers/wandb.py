@@ -1,4 +1,7 @@
-"""Weights & Biases: a run a trial in a project of the suite's name; `WANDB_MODE=offline` writes files alone."""
+"""Weights & Biases: one run per trial, in a project with the suite's name.
+
+With `WANDB_MODE=offline`, it only writes local files.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a discriminator's scores are worth to each side; both sides minimize."""
+"""Base classes of adversarial losses. Each side minimizes its own loss."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ from ganbench.renamed import LOSS_HOOKS
 
 @dataclass(frozen=True)
 class Loss(RenamedHooks):
-    """A pure function of scores. Scores are unbounded, [N] or maps [N, ...]; terms are scalars.
+    """A pure function of scores, which are unbounded: [N] or maps [N, ...] => scalars.
 
-    `generator_weight` scales the generator's side: feature matching takes its place by setting 0.
-    Fields marked SEAM are for tricks to replace, and no settings of a spec.
+    `generator_weight` scales the generator's loss; feature matching lowers it, to 0 by default.
+    Fields marked NOT_A_SETTING are replaced by tricks and cannot be set in a spec.
     """
 
     version: ClassVar[int] = 1
@@ -29,23 +29,24 @@ class Loss(RenamedHooks):
 
     @property
     def needs_real_scores(self) -> bool:
-        """Does the generator's side read the reals' scores?"""
+        """Whether the generator's loss reads the scores of reals."""
         return False
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:  # [N], [N] => []
-        """What the discriminator's scores of reals and fakes cost it."""
+        """Returns the discriminator's loss, a scalar, from its scores of reals and fakes."""
         raise NotImplementedError
 
-    def generator_loss(
-        self, fake: Tensor, real: Tensor | None
-    ) -> Tensor:  # [N], [N] if paired => []
-        """What the scores of its fakes cost the generator; reals' scores are None unless it is paired."""
+    def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:  # [N], [N] or None => []
+        """Returns the generator's loss, a scalar, from the scores of its fakes.
+
+        `real` has the scores of reals if `needs_real_scores` is true, and is None otherwise.
+        """
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class TargetedLoss(Loss):
-    """A loss that draws the discriminator's scores to targets: 1 for real, 0 for fake."""
+    """A loss with targets for the discriminator's scores: 1 for reals, 0 for fakes."""
 
     real_target: float | Tensor = field(default=1.0, metadata=NOT_A_SETTING)
     fake_target: float | Tensor = field(default=0.0, metadata=NOT_A_SETTING)
@@ -53,7 +54,7 @@ class TargetedLoss(Loss):
 
 @dataclass(frozen=True, kw_only=True)
 class WrappedLoss(Loss):
-    """Another loss, asked as it is; a subclass changes what it is asked about."""
+    """A loss that passes scores to an inner loss. Subclasses override one side."""
 
     inner: Loss = field(metadata=NOT_A_SETTING)
 
@@ -69,9 +70,11 @@ class WrappedLoss(Loss):
 
 
 def cross_entropy_to_target(score: Tensor, target: float | Tensor) -> Tensor:
-    """Binary cross-entropy of sigmoid(score) against one target for all or one for each, averaged."""
-    if not isinstance(
-        target, Tensor
-    ):  # made on the scores' device: a copy to it would make the host wait
+    """Computes the mean binary cross-entropy of sigmoid(score) to its target.
+
+    The target is one number, or a tensor that broadcasts to the scores.
+    """
+    # A number becomes a tensor on the scores' device, because a copy from the host would block.
+    if not isinstance(target, Tensor):
         target = torch.full_like(score, target)
     return binary_cross_entropy_with_logits(score, target.to(score.dtype).expand_as(score))

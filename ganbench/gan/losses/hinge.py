@@ -1,4 +1,4 @@
-"""Hinge (Lim and Ye, 2017): scores beyond the margin of 1 are good enough.
+"""Hinge (Lim and Ye, 2017): the discriminator ignores scores beyond a margin of 1.
 
 `D: E max(0, 1 − D(x)) + E max(0, 1 + D(G(z)))`, `G: −E D(G(z))`.
 """

@@ -1,4 +1,4 @@
-"""Least squares (Mao et al., 2017, equation 9): scores are drawn to 1 and 0 by half their squared distance.
+"""Least squares (Mao et al., 2017, equation 9): half the squared distance to 1 and 0.
 
 `D: ½ E(D(x) − 1)² + ½ E D(G(z))²`, `G: ½ E(D(G(z)) − 1)²`.
 """

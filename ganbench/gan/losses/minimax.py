@@ -1,8 +1,10 @@
-"""Minimax (Goodfellow et al., 2014, equation 1): the generator minimizes what the discriminator maximizes.
+"""Minimax (Goodfellow et al., 2014, equation 1): G minimizes the objective of D.
 
 `D: −E log σ(D(x)) − E log(1 − σ(D(G(z))))`, `G: E log(1 − σ(D(G(z))))`.
 
-Its gradient saturates where fakes are told apart with ease; it is here as the baseline that it was.
+The discriminator maximizes the objective that the generator minimizes. The generator's gradient
+vanishes when the discriminator separates fakes easily. The loss is included as the original
+baseline.
 """
 
 from dataclasses import dataclass

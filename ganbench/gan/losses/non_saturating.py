@@ -1,4 +1,4 @@
-"""Non-saturating (Goodfellow et al., 2014, section 3): the generator maximizes log D(G(z)).
+"""Non-saturating (Goodfellow et al., 2014, section 3): G maximizes log D(G(z)).
 
 `D: −E log σ(D(x)) − E log(1 − σ(D(G(z))))`, `G: −E log σ(D(G(z)))`.
 """

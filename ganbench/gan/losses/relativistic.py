@@ -1,8 +1,9 @@
-"""Relativistic pairing (Jolicoeur-Martineau, 2018; as in R3GAN, Huang et al., 2024): reals against fakes.
+"""Relativistic pairing (Jolicoeur-Martineau, 2018): each real is compared with one fake.
 
 `D: −E log σ(D(x) − D(G(z)))`, `G: −E log σ(D(G(z)) − D(x))`.
 
-Only the difference between a real's score and its fake's counts; both sides see both.
+Both sides use only the difference between the score of a real and the score of its fake. R3GAN uses
+this form (Huang et al., 2024).
 """
 
 from dataclasses import dataclass

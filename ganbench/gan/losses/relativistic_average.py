@@ -1,6 +1,7 @@
-"""Relativistic average (Jolicoeur-Martineau, 2018): each score against the mean score of the other side.
+"""Relativistic average (Jolicoeur-Martineau, 2018): scores against the other side's mean.
 
-`D: −E log σ(D(x) − E D(G(z))) − E log(1 − σ(D(G(z)) − E D(x)))`, and `G` is the same with the sides exchanged.
+`D: −E log σ(D(x) − E D(G(z))) − E log(1 − σ(D(G(z)) − E D(x)))`. `G` is the same with the sides
+exchanged.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
-"""Wasserstein (Arjovsky et al., 2017): the critic's mean score of reals over that of fakes.
+"""Wasserstein (Arjovsky et al., 2017): the difference of the critic's mean scores.
 
 `D: E D(G(z)) − E D(x)`, `G: −E D(G(z))`.
 
-It estimates a distance only while something keeps the critic Lipschitz: weight clipping, a penalty,
-spectral normalization.
+It estimates a distance only if the critic is Lipschitz. Weight clipping, a gradient penalty or
+spectral normalization can ensure this.
 """
 
 from dataclasses import dataclass, field

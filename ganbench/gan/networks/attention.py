@@ -1,6 +1,6 @@
-"""Self-attention between the places of maps (Zhang et al., 2019): x + gate * what each place asks of all.
+"""Self-attention between the places of maps (Zhang et al., 2019): x + gate * attention(x).
 
-The gate is learned from 0, so that the network begins without it.
+The gate is learned and starts at 0, so the network starts without attention.
 """
 
 import torch
@@ -9,9 +9,10 @@ from torch.nn.functional import max_pool2d
 
 
 class SelfAttention(nn.Module):
-    """Kernels of 1x1 make queries and keys of an eighth of the channels, and values of `values` channels.
+    """Self-attention with kernels of 1x1: [N, C, H, W] => [N, C, H, W].
 
-    `pooled` lets each place ask squares of 2x2, by their largest keys and values: a quarter of the cost.
+    Queries and keys have an eighth of the channels; values have `values` channels. `pooled` takes
+    the maximum of keys and values over squares of 2x2, which reduces the cost to a quarter.
     """
 
     def __init__(self, channels: int, values: int, pooled: bool = False):
@@ -30,7 +31,7 @@ class SelfAttention(nn.Module):
         query, key, value = (made(x) for made in (self.query, self.key, self.value))
         if self.pooled:
             key, value = max_pool2d(key, 2), max_pool2d(value, 2)
-        # Written out: the fused kernels cannot be differentiated twice, as gradient penalties do.
-        weight = (query.flatten(2).mT @ key.flatten(2)).softmax(2)  # [N, asking, asked]
+        # Fused kernels cannot be differentiated twice, as gradient penalties do.
+        weight = (query.flatten(2).mT @ key.flatten(2)).softmax(2)  # [N, queries, keys]
         attended = value.flatten(2) @ weight.mT
         return x + self.gate * self.out(attended.view(*attended.shape[:2], *x.shape[2:]))

@@ -1,7 +1,8 @@
-"""BEGAN's networks (Berthelot et al., 2017): the discriminator is an autoencoder, its decoder the generator's twin.
+"""BEGAN's networks (Berthelot et al., 2017): the discriminator is an autoencoder.
 
-Two convolutions with ELU a scale; channels grow by `width` with every halving, down to maps of 8x8,
-or smaller where the images are so small that they would not be halved.
+Its decoder has the architecture of the generator. Every scale has two convolutions with ELU. The
+encoder's channels grow by `width` with every halving. The smallest maps are 8x8, or half of the
+image if that is smaller.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from .discriminator import Discriminator, Head, Shape
 
 
 class ReconstructionError(nn.Module):
-    """What the autoencoder gets wrong of an image: [N, C, H, W] => [N, C, H, W]."""
+    """The difference of an image to its reconstruction: [N, C, H, W] => [N, C, H, W]."""
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module):
         super().__init__()
@@ -26,7 +27,7 @@ class ReconstructionError(nn.Module):
 
 
 class ReconstructionEnergy(Head):
-    """The score is the negative mean absolute error."""
+    """A head with the negative mean absolute error as score: [N, F] => [N]."""
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
@@ -40,7 +41,10 @@ class ReconstructionEnergy(Head):
 
 @dataclass(frozen=True)
 class Autoencoder(Network):
-    """`code` is the number of values between encoder and decoder; the published width is 64 to 128."""
+    """The family's settings, `width` and `code`.
+
+    `code` is the number of values between encoder and decoder. The published width is 64 to 128.
+    """
 
     energy: ClassVar[bool] = True
 
@@ -92,13 +96,13 @@ class Autoencoder(Network):
 
 
 def make_convolution_pair(channels: int) -> list[nn.Module]:
-    """The two convolutions of a scale."""
+    """Returns the two convolutions of a scale, each with ELU."""
     return [
         layer for _ in range(2) for layer in (nn.Conv2d(channels, channels, 3, padding=1), nn.ELU())
     ]
 
 
 def autoencoder_scales(resolution: int) -> tuple[int, int]:
-    """The side of the smallest maps, and how often it doubles up to the resolution."""
+    """Returns the side of the smallest maps, and how often it doubles up to the resolution."""
     base = min(8, resolution // 2)
     return base, int(log2(resolution // base))

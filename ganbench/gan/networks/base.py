@@ -1,4 +1,4 @@
-"""A network family: what generators and discriminators are made of, for images and points."""
+"""Base class of network families: generators and discriminators for images and points."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -20,55 +20,61 @@ Norm = Literal["none", "batch", "layer", "instance", "group"]
 
 @dataclass(frozen=True)
 class Network(RenamedHooks):
-    """Settings of a family. A shape of one number is points, of three (channels, height, width) images.
+    """The settings of a network family.
 
-    Images lie in [-1, 1]. `norm` is the discriminator's normalization: one setting with levels.
-    `classes` is set by tasks: both networks are then conditional on labels; 0 is unconditional.
+    A shape is (size,) for points and (channels, height, width) for images, which are in [-1, 1].
+    `norm` is the discriminator's normalization. Tasks set `classes`: with 0 both networks are
+    unconditional, else they take labels.
     """
 
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
     renamed_hooks: ClassVar[Mapping[str, str]] = NETWORK_HOOKS
 
-    energy: ClassVar[bool] = False  # are scores reconstruction errors, so that no head learns them?
-    encodes: ClassVar[bool] = False  # do translators have `features`, their maps on the way?
-    grows: ClassVar[bool] = False  # can it begin with small images, and have larger ones fade in?
-    styled: ClassVar[bool] = False  # are latents mapped to styles, of which images are made?
+    energy: ClassVar[bool] = False  # scores are reconstruction errors, without a learned head
+    encodes: ClassVar[bool] = False  # translators have `features`, their encoder's maps
+    grows: ClassVar[bool] = False  # networks can start with small images and fade in larger ones
+    styled: ClassVar[bool] = False  # generators map latents to styles, and styles to images
 
-    conditional: ClassVar[bool] = False  # can it be built for classes?
-    begins_at_zero: ClassVar[bool] = False  # are there layers whose initial weights are zero?
+    conditional: ClassVar[bool] = False  # networks can take labels
+    begins_at_zero: ClassVar[bool] = False  # some layers have initial weights of zero
 
     norm: Norm = "none"
     classes: int = field(default=0, metadata=NOT_A_SETTING)
 
     def incompatibility(self, shape: Shape) -> str | None:
-        """Why this family cannot be built for data of this shape, or None."""
+        """Returns the reason why this family cannot be built for data of a shape, or None."""
         return None
 
     def build_generator(self, latent: int, shape: Shape) -> nn.Module:  # [N, latent] => [N, *shape]
-        """A conditional generator takes labels [N] beside the latents."""
+        """Builds a generator; with classes, it takes labels [N] after the latents."""
         raise NotImplementedError
 
     def build_discriminator(self, shape: Shape) -> Discriminator:
-        """What judges [N, *shape]; a conditional one is told labels [N] beside them."""
+        """Builds a discriminator of [N, *shape]; with classes, it takes labels [N] too."""
         raise NotImplementedError
 
     def build_head(self, width: int, bias: bool = True) -> Head:
-        """What scores features; with classes, by how they fit a label too."""
+        """Builds the head that scores features: with classes, a projection head."""
         return ProjectionHead(width, self.classes, bias) if self.classes else Head(width, bias)
 
     def translation_incompatibility(self, source: Shape, shape: Shape) -> str | None:
-        """Why this family cannot make images of the second shape from those of the first, or None."""
-        return f"{type(self).__name__.lower()} makes images from noise, and not from other images"
+        """Returns the reason why this family cannot translate `source` to `shape`, or None."""
+        return (
+            f"{type(self).__name__.lower()} generates images from noise and cannot translate images"
+        )
 
     def build_translator(
         self, source: Shape, shape: Shape
     ) -> nn.Module:  # [N, *source] => [N, *shape]
-        """A generator that is given images, of a family that does not object to that."""
+        """Builds a generator from images to images.
+
+        Tasks call it only if `translation_incompatibility` returns None.
+        """
         raise NotImplementedError
 
     def initialize(self, module: nn.Module) -> None:
-        """Draws one module's initial parameters."""
+        """Draws the initial parameters of one module."""
         if callable(reset := getattr(module, "reset_parameters", None)):
             reset()
 
@@ -80,10 +86,11 @@ def initialize_parameters(
     name: str,
     known: Collection[nn.Module] = (),
 ) -> nn.Module:
-    """The module with initial parameters that depend on its parts' names alone.
+    """Initializes the parameters of a module and returns it.
 
-    A trick that changes one layer so leaves the initial values of every other layer as they were.
-    Parts that are known, and have theirs, are left alone; on the `meta` device there are no values.
+    The draws depend only on the names of the module's parts. So a trick that changes one layer does
+    not change the initial values of other layers. Modules in `known` keep their parameters. On the
+    `meta` device there are no values.
     """
     if streams.device.type == "meta":
         return module
@@ -95,23 +102,26 @@ def initialize_parameters(
 
 
 def family_name(network: Network) -> str:
-    """The name that specs know its family by."""
+    """Returns the name of a network's family in specs."""
     return type(network).__module__.rpartition(".")[2]
 
 
 def refuse_other_than_squares(family: str, shape: Shape, largest: int = 128) -> str | None:
-    """What a family of convolutions that halve their maps has against a shape."""
+    """Returns the reason why a family cannot be built for a shape, or None.
+
+    The family needs square images with a side that is a power of two, from 8 to `largest`.
+    """
     if refusal := refuse_other_than_images(f"{family} makes images", shape):
         return refusal
     *sides, last = (1 << power for power in range(3, largest.bit_length()))
     if shape[1] != shape[2] or shape[1] not in (*sides, last):
         supported = f"{', '.join(map(str, sides))} or {last}"
-        return f"{family} makes squares of {supported}, not {shape[1]}x{shape[2]}"
+        return f"{family} makes square images of side {supported}, not {shape[1]}x{shape[2]}"
     return None
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalization of maps (Ba et al., 2016): each example over all channels and places."""
+    """Layer normalization of maps (Ba et al., 2016), per example over channels and places."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -122,7 +132,7 @@ class ChannelNorm(nn.Module):
 
 
 def make_map_norm(norm: Norm, channels: int) -> nn.Module:
-    """The layer that a family puts behind a convolution of so many channels."""
+    """Returns the normalization after a convolution with this number of channels."""
     match norm:
         case "batch":
             return nn.BatchNorm2d(channels)
@@ -136,7 +146,10 @@ def make_map_norm(norm: Norm, channels: int) -> nn.Module:
 
 
 def make_vector_norm(norm: Norm, width: int) -> nn.Module:
-    """The layer that a family puts behind a linear layer; instances of vectors have no extent."""
+    """Returns the normalization after a linear layer.
+
+    Raises ValueError for instance norm, which needs maps.
+    """
     match norm:
         case "batch":
             return nn.BatchNorm1d(width)

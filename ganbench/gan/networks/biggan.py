@@ -1,8 +1,9 @@
-"""BigGAN's networks (Brock et al., 2019): classes and slices of the latents are told to every block.
+"""BigGAN's networks (Brock et al., 2019): every block receives the class and latents.
 
-The latents are split: the first slice makes the smallest maps, and each further one goes to a block, there
-beside an embedding of the class that all blocks share; linear layers make scales and shifts of both.
-Maps of 64x64 attend to themselves, or those of half the side of a smaller image; weights begin orthogonal.
+The latents are split into slices. The first slice makes the smallest maps. Each block receives one
+further slice and a class embedding that all blocks share; linear layers turn both into scales and
+shifts. Self-attention acts on maps of 64x64, or on maps of half the image's side if that is
+smaller. Initial weights are orthogonal.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,11 @@ from .residual import MakeNorm, ResNetFamily, ResNetGenerator
 
 
 class LatentSlices(nn.Module):
-    """The first slice of the latents, and for each block its own beside what all share of the label."""
+    """The first slice of the latents, and a condition per block.
+
+    A condition is a further slice of the latents, with the shared embedding of the label in front
+    of it.
+    """
 
     def __init__(self, slices: list[int], shared: nn.Module | None):
         super().__init__()
@@ -35,8 +40,10 @@ class LatentSlices(nn.Module):
 
 @dataclass(frozen=True)
 class BigGAN(ResNetFamily):
-    """`width` is the number of channels at the largest maps, which doubles with every halving; the embedding
-    has `embedding` numbers.
+    """The family's settings, `width` and `embedding`.
+
+    `width` is the number of channels at the largest maps; it doubles with every halving.
+    `embedding` is the size of the class embedding.
     """
 
     attends_at: ClassVar[int] = 64
@@ -69,14 +76,14 @@ class BigGAN(ResNetFamily):
         )
 
     def initialize(self, module: nn.Module) -> None:
-        """Orthogonal (Saxe et al., 2014); biases are zero."""
+        """Draws orthogonal weights (Saxe et al., 2014); biases are zero."""
         super().initialize(module)
         if isinstance(module, nn.Conv2d | nn.Linear | nn.Embedding):
             nn.init.orthogonal_(module.weight)
 
 
 def make_conditional_norm_builder(condition: int) -> MakeNorm:
-    """Norms that a condition of so many numbers scales and shifts."""
+    """Returns a builder of batch norms with scales and shifts from `condition` numbers."""
 
     def make(channels: int) -> nn.Module:
         if not condition:

@@ -1,11 +1,11 @@
-"""How generators are told labels: beside the latents, or as a norm's scales and shifts."""
+"""Conditioning of generators on labels: one-hot inputs, or scales and shifts of norms."""
 
 import torch
 from torch import Tensor, nn
 
 
 class OneHotConditioned(nn.Module):
-    """A generator that finds its label behind its latents, one-hot (Mirza and Osindero, 2014)."""
+    """A generator with one-hot labels after its latents (Mirza and Osindero, 2014)."""
 
     def __init__(self, inner: nn.Module, classes: int):
         super().__init__()
@@ -17,16 +17,17 @@ class OneHotConditioned(nn.Module):
 
 
 class ClassEmbedding(nn.Embedding):
-    """A vector for each class, zero to begin with: [N] => [N, width]."""
+    """A vector for each class, initially zero: [N] => [N, width]."""
 
     def reset_parameters(self) -> None:
         nn.init.zeros_(self.weight)
 
 
 class ConditionalBatchNorm(nn.Module):
-    """Batch norm with scales and shifts of a condition (Dumoulin et al., 2017; de Vries et al., 2017).
+    """Conditional batch norm (Dumoulin et al., 2017; de Vries et al., 2017).
 
-    `scale`, of which 0 leaves things as they are, and `shift` map a condition to [N, channels].
+    `scale` and `shift` map a condition to [N, channels]. Normalized maps are multiplied by 1 +
+    scale.
     """
 
     def __init__(self, channels: int, scale: nn.Module, shift: nn.Module):
@@ -40,7 +41,7 @@ class ConditionalBatchNorm(nn.Module):
 
 
 class UnconditionalBatchNorm(nn.BatchNorm2d):
-    """Batch norm that a condition changes nothing of."""
+    """Batch norm that ignores its condition."""
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return super().forward(x)

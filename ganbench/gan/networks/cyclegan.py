@@ -1,8 +1,8 @@
-"""CycleGAN's networks (Zhu et al., 2017; translators after Johnson et al., 2016): residual blocks between strides.
+"""CycleGAN's networks (Zhu et al., 2017): residual translators and patch discriminators.
 
-A translator halves its maps `downs` times, passes `blocks` residual blocks, and doubles them again;
-discriminators score patches, by `strided` strided convolutions. Published are 2, 9 (6 for 128 pixels) and
-3; smaller images ask for less.
+Translators follow Johnson et al. (2016): they halve maps `downs` times, apply `blocks` residual
+blocks, and double maps again. Discriminators score patches, with `strided` strided convolutions.
+The published values are 2, 9 (6 for 128 pixels) and 3. Small images need lower values.
 """
 
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ class ResidualBlock(nn.Module):
 
 
 class Translator(nn.Sequential):
-    """Layers, of which some tell what they make of an image on the way."""
+    """A sequence of layers with access to the maps of its encoder."""
 
     def __init__(self, layers: list[nn.Module], told: list[int]):
         super().__init__(*layers)
-        self.told = told  # the numbers of the layers
+        self.told = told  # indices of the layers with maps in `features`
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """Maps of the image itself and of those layers, [N, C, H, W] each."""
+        """Returns the image itself and the maps of the chosen layers, [N, C, H, W] each."""
         maps = [x]
         for number, layer in enumerate(islice(self, max(self.told) + 1)):
             x = layer(x)
@@ -97,7 +97,7 @@ class CycleGAN(Network):
         return build_patch_discriminator(shape, self.width, self.strided, self.norm)
 
     def initialize(self, module: nn.Module) -> None:
-        """N(0, 0.02) for weights and 0 for biases, as published."""
+        """Draws weights from N(0, 0.02) and sets biases to 0, as published."""
         super().initialize(module)
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0.0, 0.02)
@@ -106,7 +106,7 @@ class CycleGAN(Network):
 
 
 def make_reflection_convolution(fan_in: int, fan_out: int, kernel: int) -> list[nn.Module]:
-    """A convolution that sees an image's mirror image beyond its border, and its norm."""
+    """Returns a convolution with reflection padding and instance norm."""
     return [
         nn.ReflectionPad2d(kernel // 2),
         nn.Conv2d(fan_in, fan_out, kernel),

@@ -1,4 +1,7 @@
-"""DCGAN (Radford et al., 2016): strided convolutions, batch norm, ReLU up and leaky ReLU down."""
+"""DCGAN (Radford et al., 2016): strided convolutions with batch norm.
+
+The generator uses ReLU, the discriminator leaky ReLU.
+"""
 
 from dataclasses import dataclass, replace
 from math import log2
@@ -13,9 +16,10 @@ from .discriminator import Discriminator, Shape
 
 @dataclass(frozen=True)
 class DCGAN(Network):
-    """`width` is the number of channels at the largest maps; it doubles with every halving.
+    """The family's settings.
 
-    Maps begin at 4x4, or smaller where the images are so small that two doublings would not fit.
+    `width` is the number of channels at the largest maps; it doubles with every halving. The
+    smallest maps are 4x4, or a quarter of the image's side if that is smaller.
     """
 
     conditional: ClassVar[bool] = True
@@ -63,7 +67,7 @@ class DCGAN(Network):
         return Discriminator(nn.Sequential(*layers, nn.LeakyReLU(0.2)), maps, head)
 
     def initialize(self, module: nn.Module) -> None:
-        """N(0, 0.02) for weights and N(1, 0.02) for the scales of batch norm, as in the paper."""
+        """Draws weights from N(0, 0.02) and batch norm's scales from N(1, 0.02), as published."""
         super().initialize(module)
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.02)
@@ -72,6 +76,6 @@ class DCGAN(Network):
 
 
 def dcgan_scales(resolution: int) -> tuple[int, int]:
-    """The side of the smallest maps, and how often it doubles up to the resolution."""
+    """Returns the side of the smallest maps, and how often it doubles up to the resolution."""
     base = min(4, resolution // 4)
     return base, int(log2(resolution // base))

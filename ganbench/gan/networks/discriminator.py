@@ -1,4 +1,4 @@
-"""A discriminator is a body that makes features and a head that scores them."""
+"""A discriminator: a body that computes features and a head that scores them."""
 
 from collections.abc import Mapping
 from math import prod
@@ -14,7 +14,10 @@ Shape = tuple[int, ...]
 
 
 class Head(nn.Module, RenamedHooks):
-    """Scores features: [N, width] => [N]. Subclasses may read labels and may score maps, [N, ...]."""
+    """A linear score of features: [N, width] => [N].
+
+    Subclasses may read labels, and may return maps of scores [N, ...].
+    """
 
     renamed_hooks: ClassVar[Mapping[str, str]] = HEAD_HOOKS
 
@@ -26,14 +29,14 @@ class Head(nn.Module, RenamedHooks):
         return self.linear(features).squeeze(1)
 
     def widen(self, more: int) -> "Head":
-        """A fresh head of the same kind for `more` further features."""
+        """Returns a new head of the same kind with inputs for `more` additional features."""
         return type(self)(self.linear.in_features + more, self.linear.bias is not None)
 
 
 class ProjectionHead(Head):
-    """Scores features by themselves and by how they fit a label: psi(phi) + <embedding(y), phi>.
+    """Projection head (Miyato and Koyama, 2018): psi(phi) + <embedding(y), phi>.
 
-    The projection discriminator (Miyato and Koyama, 2018).
+    It scores features [N, width] by themselves and by their fit to labels [N]; scores are [N].
     """
 
     def __init__(self, width: int, classes: int, bias: bool = True):
@@ -50,7 +53,10 @@ class ProjectionHead(Head):
 
 
 class AuxiliaryFeaturesHead(Head):
-    """A head that scores the first `width` features together with what `aside` makes of them."""
+    """A head with additional features.
+
+    `aside` computes them from the first `width` features.
+    """
 
     def __init__(self, aside: nn.Module, width: int, head: Head):
         nn.Module.__init__(self)
@@ -64,12 +70,13 @@ class AuxiliaryFeaturesHead(Head):
 
 
 class Discriminator(nn.Module):
-    """`body` maps [N, ...] to [N, *shape]; tricks that act on maps find them before features are flat.
+    """A body from images [N, ...] to maps [N, *shape], and a head on the flattened maps.
 
-    A game may add a `teller`, which reads off the features what else it asks of an image.
+    Tricks can act on the maps before they are flattened. A task may add an auxiliary head on the
+    features.
     """
 
-    teller: nn.Module | None  # [N, width] => [N, ...]
+    teller: nn.Module | None  # the auxiliary head, [N, width] => [N, ...]
 
     def __init__(self, body: nn.Module, shape: Shape, head: Head):
         super().__init__()
@@ -77,10 +84,11 @@ class Discriminator(nn.Module):
 
     @property
     def width(self) -> int:
+        """The number of features."""
         return prod(self.shape)
 
     def features(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """[N, ...] => [N, width]; a subclass whose body is conditional reads the labels."""
+        """Returns flat features, [N, ...] => [N, width]. Conditional subclasses read the labels."""
         return self.body(x).flatten(1)
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:  # [N, ...] => [N]

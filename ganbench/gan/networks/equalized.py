@@ -1,7 +1,7 @@
-"""Equalized learning rate (Karras et al., 2018): weights are drawn from N(0, 1) and scaled where they are used.
+"""Equalized learning rate (Karras et al., 2018): weights from N(0, 1), scaled when used.
 
-The scale is He's constant, gain / sqrt(fan_in): layers of all sizes then move equally far in a step of
-Adam. It is a parametrization, so that what normalizes weights finds them as they are used.
+The scale is He's constant, gain / sqrt(fan_in). With it, a step of Adam moves layers of all sizes
+equally far. The scale is a parametrization, so normalizations of weights read the scaled weights.
 """
 
 from math import prod, sqrt
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
-HE_GAIN = sqrt(2)  # the gain that keeps variance through a layer with a rectifier behind it
+HE_GAIN = sqrt(2)  # keeps the variance through a layer and the rectifier after it
 
 
 class ScaledParameter(nn.Module):
@@ -25,7 +25,7 @@ class ScaledParameter(nn.Module):
 
 
 class EqualizedConv2d(nn.Conv2d):
-    """A convolution that keeps the size of its maps; biases begin at 0."""
+    """A convolution that keeps the size of its maps; initial biases are 0."""
 
     def __init__(
         self, fan_in: int, fan_out: int, kernel: int = 3, gain: float = HE_GAIN, bias: bool = True
@@ -38,7 +38,10 @@ class EqualizedConv2d(nn.Conv2d):
 
 
 class EqualizedLinear(nn.Linear):
-    """`rate` multiplies the learning rate of weights and biases, and leaves their initial values in use."""
+    """A linear layer; `rate` multiplies the learning rate of its weights and biases.
+
+    The initial values of the scaled weights do not depend on `rate`.
+    """
 
     def __init__(self, fan_in: int, fan_out: int, gain: float = HE_GAIN, rate: float = 1.0):
         self.rate = rate
@@ -60,7 +63,7 @@ def equalize_learning_rate(layer: nn.Conv2d | nn.Linear, gain: float, rate: floa
 
 @torch.no_grad()
 def reset_equalized_parameters(layer: nn.Conv2d | nn.Linear, rate: float = 1.0) -> None:
-    if is_parametrized(layer):  # torch also asks while the layer is being made
+    if is_parametrized(layer):  # PyTorch also calls this in the layer's constructor
         weight = unscaled_parameter(layer, "weight")
         weight.copy_(torch.randn(weight.shape, device=weight.device) / rate)
         if layer.bias is not None:
@@ -68,13 +71,16 @@ def reset_equalized_parameters(layer: nn.Conv2d | nn.Linear, rate: float = 1.0) 
 
 
 def unscaled_parameter(layer: nn.Module, name: str) -> nn.Parameter:
-    """The parameter itself, ahead of its scale."""
+    """Returns a parameter before it is scaled."""
     scaled = is_parametrized(layer, name)
     return layer.get_parameter(f"parametrizations.{name}.original" if scaled else name)
 
 
 class PixelNorm(nn.Module):
-    """Each pixel's features at a mean square of 1, as are those of vectors: [N, C, ...] => [N, C, ...]."""
+    """Normalization of features to a mean square of 1: [N, C, ...] => [N, C, ...].
+
+    It acts on each pixel of maps, and on each vector.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return x * x.square().mean(1, keepdim=True).add(1e-8).rsqrt()

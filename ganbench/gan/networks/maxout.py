@@ -1,7 +1,8 @@
-"""The networks of PacGAN's points in the plane (Lin et al., 2018): batch norm and ReLU up, maxout down.
+"""PacGAN's networks for points in the plane (Lin et al., 2018), with maxout units.
 
-The published size is 400; half as many maxout units of 5 pieces judge. Initial weights are torch's, and
-the authors' are N(0, 0.02).
+The generator uses batch norm and ReLU, the discriminator maxout. The published width is 400. The
+discriminator has half as many maxout units of 5 pieces. Initial weights are PyTorch's defaults; the
+authors use N(0, 0.02).
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ MAXOUT_PIECES = 5
 
 
 class MaxoutUnits(nn.Module):
-    """Maxout (Goodfellow et al., 2013): each unit is the largest of its pieces, [N, in] => [N, units]."""
+    """Maxout (Goodfellow et al., 2013): the largest piece of each unit, [N, in] => [N, units]."""
 
     def __init__(self, fan_in: int, units: int):
         super().__init__()
@@ -31,7 +32,11 @@ class MaxoutUnits(nn.Module):
 
 @dataclass(frozen=True)
 class Maxout(Network):
-    """`width` is that of the generator's four hidden layers; images end in tanh, points are unbounded."""
+    """The family's settings.
+
+    `width` is that of the generator's four hidden layers. Generators of images end in tanh; points
+    are unbounded.
+    """
 
     width: int = 400
 

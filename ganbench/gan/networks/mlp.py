@@ -1,4 +1,8 @@
-"""The MLP GAN (Goodfellow et al., 2014), in the tutorials' size: 128-256-512 up, 512-256 down."""
+"""MLP (Goodfellow et al., 2014): the GAN of multilayer perceptrons, as in tutorials.
+
+The hidden layers have 128, 256 and 512 units in the generator, and 512 and 256 in the
+discriminator.
+"""
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -16,7 +20,11 @@ from .discriminator import Discriminator, Shape
 
 @dataclass(frozen=True)
 class MLP(Network):
-    """`width` is that of the generator's first layer; images end in tanh, points are unbounded."""
+    """The family's settings.
+
+    `width` is that of the generator's first layer, and all other widths are multiples of it.
+    Generators of images end in tanh; points are unbounded.
+    """
 
     conditional: ClassVar[bool] = True
 

@@ -1,15 +1,18 @@
-"""PatchGAN (Isola et al., 2017): a discriminator that scores every place of an image by what surrounds it."""
+"""PatchGAN (Isola et al., 2017): a discriminator that scores every patch of an image."""
 
 from torch import Tensor, nn
 
 from .base import Norm, make_map_norm
 from .discriminator import Discriminator, Head, Shape
 
-PATCH_KERNEL_SIZE = 4  # of all its convolutions, padded by 1
+PATCH_KERNEL_SIZE = 4  # of all convolutions, with padding 1
 
 
 class PatchHead(Head):
-    """Scores maps at every place: [N, C * H * W] => [N, H - 1, W - 1]; further features count everywhere."""
+    """A score for every place of maps: [N, C * H * W] => [N, H - 1, W - 1].
+
+    Additional features add the same value at every place.
+    """
 
     def __init__(self, shape: Shape, more: int = 0):
         nn.Module.__init__(self)
@@ -27,7 +30,10 @@ class PatchHead(Head):
 
 
 def build_patch_discriminator(shape: Shape, width: int, strided: int, norm: Norm) -> Discriminator:
-    """So many strided convolutions, one that is not, and the scoring one; 3 see patches of 70 pixels."""
+    """Builds `strided` strided convolutions, one without a stride, and the head.
+
+    With 3 strided convolutions each score depends on a patch of 70x70 pixels.
+    """
     channels, side, _ = shape
     layers: list[nn.Module] = [
         nn.Conv2d(channels, width, PATCH_KERNEL_SIZE, 2, 1),
@@ -46,5 +52,5 @@ def build_patch_discriminator(shape: Shape, width: int, strided: int, norm: Norm
 
 
 def make_translator_norm(norm: Norm, channels: int) -> nn.Module:
-    """A norm of maps; that of instances has nothing to learn, as translators use it."""
+    """Returns a norm of maps; instance norm has no parameters, as in translators."""
     return nn.InstanceNorm2d(channels) if norm == "instance" else make_map_norm(norm, channels)

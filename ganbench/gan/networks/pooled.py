@@ -1,6 +1,6 @@
-"""The tutorials' mixed pair: a generator of perceptrons, a discriminator of convolutions and their average.
+"""Pooled: MLP generator, convolutions with global average pooling (Lin et al., 2014).
 
-Global average pooling (Lin et al., 2014) in the place of the last hidden layer.
+Tutorials combine these two networks. The pooling replaces the discriminator's last hidden layer.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,14 @@ from .mlp import MLP
 
 @dataclass(frozen=True)
 class Pooled(MLP):
-    """`width` is that of the generator's first layer, and of the last convolution's channels."""
+    """The family's settings.
+
+    `width` is that of the generator's first layer, and the number of channels of the last
+    convolution.
+    """
 
     def incompatibility(self, shape: Shape) -> str | None:
-        if refusal := refuse_other_than_images("pooled judges images", shape):
+        if refusal := refuse_other_than_images("pooled needs images", shape):
             return refusal
         if min(shape[1:]) < 4:
             return f"pooled halves images twice, and these are {shape[1]}x{shape[2]}"

@@ -1,6 +1,7 @@
-"""ProGAN (Karras et al., 2018): networks that can grow, pixel norm, equalized learning rate.
+"""ProGAN (Karras et al., 2018): growing networks, pixel norm, equalized learning rate.
 
-Batch deviation and growing are tricks of their own. Latents lie on a sphere; images are unbounded.
+Growing and minibatch standard deviation are separate tricks. Latents are normalized to a sphere;
+images are unbounded.
 """
 
 from collections.abc import Callable
@@ -28,9 +29,10 @@ MAX_PROGAN_RESOLUTION = 1024
 
 @dataclass(frozen=True)
 class ProGAN(Network):
-    """`width` is the number of channels of maps up to the side `wide_to`; it halves with every doubling beyond.
+    """The family's settings; the defaults are the published sizes.
 
-    The published sizes are the defaults.
+    `width` is the number of channels of maps up to the side `wide_to`. It halves with every
+    doubling beyond.
     """
 
     grows: ClassVar[bool] = True
@@ -48,7 +50,7 @@ class ProGAN(Network):
         return refuse_other_than_squares(type(self).__name__.lower(), shape, MAX_PROGAN_RESOLUTION)
 
     def channel_widths(self, side: int) -> list[int]:
-        """The channels of each level's maps."""
+        """Returns the channels of each level's maps."""
         sides = [BASE_RESOLUTION << level for level in range(count_levels(side) + 1)]
         return [max(1, min(self.width, self.width * self.wide_to // side)) for side in sides]
 
@@ -64,7 +66,7 @@ class ProGAN(Network):
 def build_progressive_discriminator(
     shape: Shape, widths: list[int], halve: Callable[[Tensor], Tensor]
 ) -> Discriminator:
-    """A discriminator that grows, and halves its maps in this way."""
+    """Builds a discriminator that can grow; `halve` downsamples its maps."""
     maps = (widths[0], BASE_RESOLUTION, BASE_RESOLUTION)
     return Discriminator(
         ProgressiveDiscriminatorBody(shape, widths, halve), maps, ProGANHead(widths[0])
@@ -72,7 +74,7 @@ def build_progressive_discriminator(
 
 
 class ProgressiveGenerator(ProgressiveModule):
-    """[N, latent] => [N, *shape]"""
+    """A generator that can grow: [N, latent] => [N, *shape]."""
 
     def __init__(self, latent: int, shape: Shape, widths: list[int]):
         super().__init__(shape[1])
@@ -104,7 +106,7 @@ def make_generator_convolution(fan_in: int, fan_out: int) -> list[nn.Module]:
 
 
 def make_to_image_layers(widths: list[int], channels: int) -> nn.ModuleList:
-    """The last layer of each level."""
+    """Returns the output layer of each level."""
     return nn.ModuleList(EqualizedConv2d(width, channels, 1, gain=1) for width in widths)
 
 
@@ -113,7 +115,7 @@ def make_discriminator_convolution(fan_in: int, fan_out: int, kernel: int = 3) -
 
 
 class ProGANDownBlock(nn.Module):
-    """Two convolutions and half the side: [N, fine, 2 * S, 2 * S] => [N, coarse, S, S]."""
+    """Two convolutions and a halving: [N, fine, 2 * S, 2 * S] => [N, coarse, S, S]."""
 
     def __init__(self, fine: int, coarse: int, halve: Callable[[Tensor], Tensor]):
         super().__init__()
@@ -130,7 +132,7 @@ class ProGANDownBlock(nn.Module):
 
 
 class ProgressiveDiscriminatorBody(ProgressiveModule):
-    """[N, *shape] => maps of 4x4"""
+    """The body of a discriminator that can grow: [N, *shape] => maps of 4x4."""
 
     def __init__(self, shape: Shape, widths: list[int], halve: Callable[[Tensor], Tensor]):
         super().__init__(shape[1])
@@ -144,7 +146,10 @@ class ProgressiveDiscriminatorBody(ProgressiveModule):
 
 
 class ProGANHead(Head):
-    """Scores maps of 4x4 by a convolution and two linear layers; further features join as constant maps."""
+    """A head on maps of 4x4: a convolution and two linear layers.
+
+    Additional features are appended to the maps as constant maps.
+    """
 
     def __init__(self, width: int, more: int = 0):
         nn.Module.__init__(self)

@@ -1,8 +1,8 @@
-"""Networks that grow (Karras et al., 2018): layers for images of twice the side fade in, one level after another.
+"""Progressive networks (Karras et al., 2018): layers for larger images fade in by levels.
 
-At level 0 images are 4x4, and at each whole number above twice as large. Between two, the images of both
-are mixed. Generators show what they make in full size, and discriminators shrink what they are shown, so
-that nothing around them has to know the level.
+Images are 4x4 at level 0, and every level doubles their side. Between two levels, the images of
+both are mixed. Generators enlarge their images to full size, and discriminators shrink their input.
+So other code does not depend on the level.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,19 +16,19 @@ from .filters import downsample_mean, upsample_nearest
 
 BASE_RESOLUTION = 4  # the side of images at level 0
 
-Layers = Sequence[Callable[[Tensor], Tensor]]  # one a level
+Layers = Sequence[Callable[[Tensor], Tensor]]  # one per level
 
 
 def count_levels(side: int) -> int:
-    """How often the smallest images double up to this side."""
+    """Returns how often the smallest images double up to a side."""
     return (side // BASE_RESOLUTION).bit_length() - 1
 
 
 class ProgressiveModule(nn.Module):
-    """A part of a network that has a level; it is built grown up.
+    """A part of a network with a level, built at full size.
 
-    The level is the host's, so that no step waits for the device to read it; in a state it is a tensor,
-    so that checkpoints and samplers carry it.
+    The level is a Python number, so that no step waits for the device to read it. The state stores
+    it as a tensor, so that checkpoints and samplers contain it.
     """
 
     def __init__(self, side: int):
@@ -44,12 +44,15 @@ class ProgressiveModule(nn.Module):
 
 
 def split_level(level: float) -> tuple[int, float]:
-    """The level that is there in full, and the share of the next one."""
+    """Returns the level that is fully active, and the share of the next one."""
     return int(level), level % 1
 
 
 def draw_at_level(level: float, side: int, blocks: Layers, to_image: Layers, x: Tensor) -> Tensor:
-    """The image [N, channels, side, side] that blocks make of x; block 0 keeps its size, all others double it."""
+    """Computes an image [N, channels, side, side] from x at a level.
+
+    Block 0 keeps the size of its maps; all others double it.
+    """
     full_level, share = split_level(level)
     for block in blocks[: full_level + 1]:
         x = block(x)
@@ -61,7 +64,10 @@ def draw_at_level(level: float, side: int, blocks: Layers, to_image: Layers, x: 
 
 
 def encode_at_level(level: float, blocks: Layers, from_image: Layers, image: Tensor) -> Tensor:
-    """The maps of 4x4 that blocks make of an image, each halving its maps; the last one is that of level 1."""
+    """Computes maps of 4x4 from an image at a level.
+
+    Every block halves its maps. `blocks[0]` reads the maps of level 1 and runs last.
+    """
     full_level, share = split_level(level)
     image = shrink_to(image, BASE_RESOLUTION << ceil(level))
     if share:
@@ -78,7 +84,10 @@ def encode_at_level(level: float, blocks: Layers, from_image: Layers, image: Ten
 
 
 def limit_detail(images: Tensor, level: float) -> Tensor:
-    """Images in their size, with the detail that networks of this level draw: two sizes mixed between two levels."""
+    """Returns images in their size, with only the detail that networks of a level draw.
+
+    Between two levels, the images of both are mixed.
+    """
     full_level, share = split_level(level)
     side = images.shape[-1]
     coarse = enlarge_to(shrink_to(images, BASE_RESOLUTION << full_level), side)

@@ -1,8 +1,9 @@
-"""R3GAN's networks (Huang et al., 2024, configuration E): residual, without norms, grown from ResNeXt's blocks.
+"""R3GAN's networks (Huang et al., 2024, configuration E): residual, without normalization.
 
-A block widens twofold, mixes places in groups of 16 channels, and narrows; its last layer begins at zero,
-so that it begins as the identity, and the others as by He et al. (2015), smaller the more blocks there are
-(Zhang et al., 2019, "Fixup"). Maps are resampled bilinearly, and images are unbounded.
+The blocks derive from ResNeXt. A block doubles the channels, mixes places in groups of 16 channels,
+and halves the channels again. Its last layer starts at zero, so the block starts as the identity.
+Other layers start as in He et al. (2015), and smaller in networks of more blocks (Zhang et al.,
+2019, "Fixup"). Maps are resampled bilinearly; images are unbounded.
 """
 
 from dataclasses import dataclass
@@ -20,14 +21,14 @@ from .discriminator import Discriminator, Head, Shape
 
 LEAKY_SLOPE = 0.2
 LEAKY_GAIN = (2 / (1 + LEAKY_SLOPE**2)) ** 0.5  # keeps the variance through leaky ReLU
-CHANNELS_PER_GROUP = 16  # channels that are mixed with one another
+CHANNELS_PER_GROUP = 16  # in the grouped convolution
 FULL_WIDTH_RESOLUTION = (
-    32  # the side of the largest maps of full width; it halves with every doubling beyond
+    32  # the side of the largest maps with full width; the width halves with every doubling beyond
 )
 
 
 class NormalConv2d(nn.Conv2d):
-    """A kernel without bias, whose weights are normal with deviation gain / sqrt(fan-in)."""
+    """A convolution without bias; weights are normal with deviation gain / sqrt(fan-in)."""
 
     def __init__(self, fan_in: int, fan_out: int, size: int, gain: float, groups: int = 1):
         self.gain = gain
@@ -41,7 +42,7 @@ class NormalConv2d(nn.Conv2d):
 
 
 class BiasedLeakyReLU(nn.Module):
-    """Leaky ReLU behind a bias for each channel."""
+    """Leaky ReLU after a bias for each channel."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -55,7 +56,7 @@ class BiasedLeakyReLU(nn.Module):
 
 
 class R3GANBlock(nn.Module):
-    """x + an inverted bottleneck of three layers; `blocks` is how many there are in the network."""
+    """x plus an inverted bottleneck of three layers; `blocks` counts the network's blocks."""
 
     def __init__(self, channels: int, blocks: int):
         super().__init__()
@@ -73,7 +74,7 @@ class R3GANBlock(nn.Module):
 
 
 class ResampleLayer(nn.Module):
-    """Maps of `factor` times the side; a 1x1 kernel changes the number of channels where it must."""
+    """Maps of `factor` times the side; a 1x1 kernel changes the number of channels if needed."""
 
     def __init__(self, fan_in: int, fan_out: int, factor: float):
         super().__init__()
@@ -87,7 +88,7 @@ class ResampleLayer(nn.Module):
 
 
 class LearnedBasis(nn.Module):
-    """Learned smallest maps, each as strong as a linear layer says: [N, width] => [N, C, side, side]."""
+    """Learned smallest maps, scaled by a linear layer: [N, width] => [N, C, side, side]."""
 
     def __init__(self, width: int, channels: int, side: int):
         super().__init__()
@@ -102,7 +103,7 @@ class LearnedBasis(nn.Module):
 
 
 class InputStage(nn.Module):
-    """The smallest maps of latents, and of an embedding of the label beside them if there are classes."""
+    """The smallest maps from latents and, with classes, an embedding of the label."""
 
     def __init__(self, latent: int, classes: int, channels: int, side: int):
         super().__init__()
@@ -116,7 +117,7 @@ class InputStage(nn.Module):
 
 
 class R3GANGenerator(nn.Module):
-    """What makes the smallest maps, and what makes images of them: latents [, labels] => images."""
+    """An input stage and the layers after it: latents [, labels] => images."""
 
     def __init__(self, beginning: InputStage, rest: nn.Sequential):
         super().__init__()
@@ -127,14 +128,14 @@ class R3GANGenerator(nn.Module):
 
 
 class ClassDirection(nn.Embedding):
-    """For each class a vector, of length about 1 to begin with."""
+    """A vector for each class, initially of length about 1: [N] => [N, width]."""
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight, 0.0, self.embedding_dim**-0.5)
 
 
 class R3GANProjectionHead(Head):
-    """The score is <W phi, direction(y)>."""
+    """A head with the score <W phi, direction(y)>: [N, width] => [N]."""
 
     def __init__(self, width: int, outputs: int, classes: int):
         nn.Module.__init__(self)
@@ -152,8 +153,10 @@ class R3GANProjectionHead(Head):
 
 @dataclass(frozen=True)
 class R3GAN(Network):
-    """`width` is that of maps up to 32x32, and halves beyond; as published for CIFAR-10 and FFHQ-64 there are
-    2 `blocks` for each side of maps.
+    """The family's settings, `width` and `blocks`.
+
+    `width` is the number of channels of maps up to 32x32; it halves with every doubling beyond.
+    `blocks` is the number of blocks at each size of maps, 2 as published for CIFAR-10 and FFHQ-64.
     """
 
     conditional: ClassVar[bool] = True
@@ -172,7 +175,7 @@ class R3GAN(Network):
         return refuse_other_than_squares("r3gan", shape)
 
     def stage_widths(self, base: int, doublings: int) -> list[int]:
-        """The channels of the maps of each side, from the smallest on."""
+        """Returns the channels of each side's maps, from the smallest maps on."""
         sides = [base << i for i in range(doublings + 1)]
         return [
             max(1, self.width * FULL_WIDTH_RESOLUTION // max(FULL_WIDTH_RESOLUTION, side))
@@ -199,9 +202,8 @@ class R3GAN(Network):
         for i in range(halvings, 0, -1):
             layers += [*self.make_stage(widths, i), ResampleLayer(widths[i], widths[i - 1], 0.5)]
         width = widths[0]
-        basis = NormalConv2d(
-            width, width, base, 1.0, groups=width
-        )  # each map's agreement with a learned one
+        # The basis takes the dot product of each map with a learned map.
+        basis = NormalConv2d(width, width, base, 1.0, groups=width)
         body = nn.Sequential(*layers, *self.make_stage(widths, 0), basis)
         return Discriminator(body, (width, 1, 1), self.build_head(width, bias=False))
 
@@ -216,7 +218,7 @@ class R3GAN(Network):
         return [R3GANBlock(widths[number], self.blocks * len(widths)) for _ in range(self.blocks)]
 
     def initialize(self, module: nn.Module) -> None:
-        """Linear layers are normal with deviation 1 / sqrt(fan-in)."""
+        """Draws weights of linear layers with deviation 1 / sqrt(fan-in)."""
         super().initialize(module)
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, 0.0, module.in_features**-0.5)

@@ -1,4 +1,4 @@
-"""Residual networks for GANs (Gulrajani et al., 2017; Miyato et al., 2018): blocks that double maps and halve them."""
+"""Residual networks (Gulrajani et al., 2017; Miyato et al., 2018) with resampling blocks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,10 @@ MakeAttention = Callable[[int], nn.Module]  # channels => a layer maps => maps
 
 
 class ResUpBlock(nn.Module):
-    """Maps of twice the side: norm, ReLU, kernels of 3x3, twice; a 1x1 kernel leads past them."""
+    """A block to maps of twice the side: twice norm, ReLU and a kernel of 3x3.
+
+    The skip connection has a kernel of 1x1.
+    """
 
     def __init__(self, fan_in: int, fan_out: int, norm: MakeNorm):
         super().__init__()
@@ -29,13 +32,14 @@ class ResUpBlock(nn.Module):
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         inner = self.first(double_maps(relu(self.first_norm(x, condition))))
         inner = self.second(relu(self.second_norm(inner, condition)))
-        return inner + double_maps(self.past(x))  # a 1x1 kernel may as well act before
+        # A 1x1 kernel gives the same result before doubling.
+        return inner + double_maps(self.past(x))
 
 
 class ResDownBlock(nn.Module):
-    """ReLU and kernels of 3x3, twice, and the mean of each 2x2 places if it `halves`.
+    """A block of twice ReLU and a kernel of 3x3; if it `halves`, also a mean over 2x2 places.
 
-    The `first` block meets images, which no ReLU should cut.
+    The `first` block reads images, so it starts without norm and ReLU.
     """
 
     def __init__(
@@ -67,14 +71,14 @@ class ResDownBlock(nn.Module):
 
 
 class SpatialSum(nn.Module):
-    """[N, C, H, W] => [N, C, 1, 1]"""
+    """The sum over all places: [N, C, H, W] => [N, C, 1, 1]."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.sum((2, 3), keepdim=True)
 
 
 class LabelsToEveryBlock(nn.Module):
-    """All latents make the smallest maps, and each block is told the labels, if there are any."""
+    """All latents for the smallest maps, and the labels, if any, for every block."""
 
     def __init__(self, blocks: int):
         super().__init__()
@@ -85,20 +89,21 @@ class LabelsToEveryBlock(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """From latents to images: a linear layer makes the smallest maps, and each block doubles them.
+    """A generator: a linear layer makes the smallest maps, and each block doubles them.
 
-    `told` makes of latents and labels what the smallest maps are made of, and each block's condition.
+    The first argument maps latents and labels to the linear layer's input and to one condition per
+    block.
     """
 
     def __init__(
         self,
         told: nn.Module,
-        latent: int,  # numbers that the smallest maps are made of
+        latent: int,  # inputs of the linear layer
         base: int,
-        widths: Sequence[int],  # channels of the smallest maps, and behind each block
+        widths: Sequence[int],  # channels of the smallest maps, and after each block
         channels: int,
-        norms: Sequence[MakeNorm],  # one a block
-        attention: tuple[int, MakeAttention] | None = None,  # behind which block
+        norms: Sequence[MakeNorm],  # one per block
+        attention: tuple[int, MakeAttention] | None = None,  # block before it, and builder
     ):
         super().__init__()
         self.told = told
@@ -128,15 +133,13 @@ class ResNetGenerator(nn.Module):
 
 @dataclass(frozen=True)
 class ResNetFamily(Network):
-    """What the families of this kind share; each says how wide its blocks are, and where it attends."""
+    """Base class of residual families. Subclasses set the widths and the place of attention."""
 
     conditional: ClassVar[bool] = True
-    attends_at: ClassVar[int] = (
-        0  # the side of maps, or of half an image that is no larger; 0: nowhere
-    )
-    wide: ClassVar[bool] = (
-        False  # has a discriminator's block its output's width inside, not its input's?
-    )
+    # The side of maps with attention, at most half of the image's; 0 is none.
+    attends_at: ClassVar[int] = 0
+    # Hidden layers of discriminator blocks are as wide as the block's output, not as its input.
+    wide: ClassVar[bool] = False
 
     width: int = 64
 
@@ -148,11 +151,11 @@ class ResNetFamily(Network):
         return refuse_other_than_squares(family_name(self), shape)
 
     def generator_widths(self, doublings: int) -> list[int]:
-        """The generator's channels: of its smallest maps, and behind each block."""
+        """Returns the generator's channels: of its smallest maps, then after each block."""
         return rising_widths(self.width, doublings)
 
     def discriminator_widths(self, halvings: int) -> list[tuple[int, bool]]:
-        """The channels behind each of the discriminator's blocks, and whether it halves the maps."""
+        """Returns each discriminator block's channels, and whether it halves the maps."""
         return falling_widths(self.width, halvings)
 
     def make_attention(self, channels: int) -> nn.Module:
@@ -177,7 +180,7 @@ class ResNetFamily(Network):
         )
 
     def attention_after_block(self, resolution: int, base: int) -> tuple[int, MakeAttention] | None:
-        """Behind which of the generator's blocks it attends, and by what."""
+        """Returns the index of the generator's block before attention, and the builder."""
         side = self.attention_resolution(resolution)
         return ((side // base).bit_length() - 2, self.make_attention) if side > base else None
 
@@ -202,7 +205,10 @@ class ResNetFamily(Network):
         return make_map_norm(self.norm, channels)
 
     def initialize(self, module: nn.Module) -> None:
-        """Uniform as by Glorot and Bengio (2010), kernels that see neighbours sqrt(2) times as large."""
+        """Draws weights uniformly as in Glorot and Bengio (2010); biases are zero.
+
+        Kernels larger than 1x1 are sqrt(2) times as large.
+        """
         super().initialize(module)
         if isinstance(module, nn.Conv2d | nn.Linear) or type(module) is nn.Embedding:
             sees = isinstance(module, nn.Conv2d) and module.kernel_size[0] > 1
@@ -212,13 +218,13 @@ class ResNetFamily(Network):
 
 
 def rising_widths(width: int, doublings: int) -> list[int]:
-    """A pyramid of so many channels at the largest maps, and twice as many at maps half as large."""
+    """Returns a pyramid: `width` channels at the largest maps, doubled with every halving."""
     widths = [width << i for i in reversed(range(doublings))]
     return [widths[0], *widths]
 
 
 def falling_widths(width: int, halvings: int) -> list[tuple[int, bool]]:
-    """The same downwards, and a last block that halves nothing."""
+    """Returns the same pyramid downwards, and a last block that does not halve."""
     return [*((width << i, True) for i in range(halvings)), (width << (halvings - 1), False)]
 
 

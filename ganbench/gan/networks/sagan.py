@@ -1,6 +1,7 @@
-"""SAGAN's networks (Zhang et al., 2019): residual pyramids that attend to themselves at maps of 32x32.
+"""SAGAN's networks (Zhang et al., 2019): residual networks with self-attention at 32x32.
 
-Smaller images are attended to at half their side. Spectral norm, in both networks, is a trick.
+Small images have attention at half their side. Spectral norm, in both networks, is a separate
+trick.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ from .residual import ResNetFamily
 
 @dataclass(frozen=True)
 class SAGAN(ResNetFamily):
-    """`width` is the number of channels at the largest maps; it doubles with every halving."""
+    """The family's settings.
+
+    `width` is the number of channels at the largest maps; it doubles with every halving.
+    """
 
     attends_at: ClassVar[int] = 32
 

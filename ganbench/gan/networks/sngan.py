@@ -1,21 +1,25 @@
-"""SNGAN's residual networks (Miyato et al., 2018): batch norm up, no norm down; spectral norm is a trick.
+"""SNGAN's residual networks (Miyato et al., 2018): batch norm in the generator only.
 
-As published for 32x32 every block of the generator has `width` channels, and of the discriminator half as
-many, of whose four blocks two halve. Larger images have pyramids as published for 128x128: a quarter of
-the width at the largest maps, and twice as many channels with every halving. With classes each norm has
-its scales and shifts for each, and scores are projections (Miyato and Koyama, 2018).
+Spectral norm is a separate trick. For images up to 32x32, as published for 32x32, every generator
+block has `width` channels. The discriminator has four blocks with half as many channels, and its
+first two blocks halve maps. Larger images use the pyramid that is published for 128x128: a quarter
+of `width` at the largest maps, doubled with every halving. With classes, each norm has scales and
+shifts per class, and scores are projections (Miyato and Koyama, 2018).
 """
 
 from dataclasses import dataclass
 
 from .residual import ResNetFamily, falling_widths, rising_widths
 
-MAX_SMALL_DOUBLINGS = 3  # doublings, from 4x4 to 32x32
+MAX_SMALL_DOUBLINGS = 3  # from 4x4 to 32x32
 
 
 @dataclass(frozen=True)
 class SNGAN(ResNetFamily):
-    """`width` is that of the generator's blocks for small images; the published one is 256."""
+    """The family's settings.
+
+    `width` is that of the generator's blocks for small images; the published one is 256.
+    """
 
     width: int = 256
 

@@ -1,7 +1,8 @@
-"""SRGAN's networks (Ledig et al., 2017): residual blocks at the small size, and shuffled pixels for the large one.
+"""SRGAN's networks (Ledig et al., 2017): residual blocks, then pixel shuffling to enlarge.
 
-The discriminator's convolutions double their channels with every halving, down to 4x4 or smaller. The
-published width is 64, with 16 blocks; its hidden layer before the score has 16 times the width.
+The discriminator's channels double with every halving, up to 8 times `width`. Its smallest maps are
+4x4 or smaller. The published `width` is 64, with 16 blocks. The hidden layer before the score has
+16 times the width.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from .discriminator import Discriminator, Head, Shape
 
 
 class SRGANResidualBlock(nn.Module):
-    """x plus what layers make of it."""
+    """x plus the output of the given layers."""
 
     def __init__(self, *layers: nn.Module):
         super().__init__()
@@ -41,7 +42,7 @@ class SRGAN(Network):
     def translation_incompatibility(self, source: Shape, shape: Shape) -> str | None:
         if source[0] == shape[0] and shape[1] // source[1] in (1, 2, 4, 8):
             return None
-        return f"srgan makes images larger by 2, 4 or 8, and {source} should become {shape}"
+        return f"srgan enlarges images by 2, 4 or 8, and {source} should become {shape}"
 
     def build_translator(self, source: Shape, shape: Shape) -> nn.Module:
         width, larger = self.width, int(log2(shape[1] // source[1]))
@@ -82,5 +83,4 @@ class SRGAN(Network):
 
 
 def make_convolution_and_norm(width: int) -> list[nn.Module]:
-    """A convolution and batch norm."""
     return [nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width)]

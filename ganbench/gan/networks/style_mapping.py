@@ -1,7 +1,7 @@
-"""Styles (Karras et al., 2019): latents are mapped to w, of which every layer of a generator is told its style.
+"""Style mapping (Karras et al., 2019): latents => w, the source of all styles.
 
-In training most images mix the styles of two latents, which cross over at any layer. When samples are taken
-styles may be truncated: drawn to the mean of all w, which was counted in training.
+In training, most images mix the styles of two latents, with a crossover at a random layer. At
+sampling, styles may be truncated: they move towards the mean of w, which is tracked in training.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from .equalized import EqualizedLinear, PixelNorm
 
-MAPPING_LEARNING_RATE = 0.01  # the mapping's learning rate, as a share
-AVERAGE_UPDATE_SHARE = 0.005  # how much of the mean of w is renewed by each batch
+MAPPING_LEARNING_RATE = 0.01  # relative to the learning rate of other layers
+AVERAGE_UPDATE_SHARE = 0.005  # the share of each batch in the moving mean of w
 
 
 class MappingNetwork(nn.Sequential):
-    """[N, latent] => [N, width], by so many layers."""
+    """`depth` linear layers from latents to w: [N, latent] => [N, width]."""
 
     def __init__(self, latent: int, width: int, depth: int):
         layers: list[nn.Module] = [PixelNorm()]
@@ -32,10 +32,10 @@ class MappingNetwork(nn.Sequential):
 
 
 class StyleMapping(nn.Module):
-    """Latents as the styles of layers: [N, latent] => [N, layers, width].
+    """The styles of layers from latents: [N, latent] => [N, layers, width].
 
-    `mixing` is the share of images of two latents; `truncation` 1 leaves styles as they are, and 0
-    makes all of them the mean.
+    `mixing` is the share of images with styles of two latents. With `truncation` 1 styles stay
+    unchanged; with 0 all styles are the mean.
     """
 
     mean: Tensor  # of w, [width]
@@ -62,7 +62,11 @@ class StyleMapping(nn.Module):
 
 
 def mix_styles(w: Tensor, other: Tensor, layers: int, share: float) -> Tensor:
-    """Styles of w up to a layer, different for each image, and then of the other, for a share of the images."""
+    """Mixes the styles of two latents, for a share of the images.
+
+    The first styles are from w and the last from `other`. The crossover layer is drawn for each
+    image.
+    """
     layer = torch.arange(layers, device=w.device)
     over = torch.randint(1, layers, (len(w), 1), device=w.device)
     mixed = torch.rand(len(w), 1, device=w.device) < share
@@ -70,7 +74,10 @@ def mix_styles(w: Tensor, other: Tensor, layers: int, share: float) -> Tensor:
 
 
 class StyledGenerator(nn.Module):
-    """[N, latent] => [N, *shape]: the synthesis, which has `layers`, makes images of styles [N, layers or 1, width]."""
+    """A generator of a style mapping and a synthesis: [N, latent] => [N, *shape].
+
+    `synthesis` maps styles [N, layers or 1, width] to images, and has the attribute `layers`.
+    """
 
     def __init__(self, styles: StyleMapping, synthesis: Any):
         super().__init__()
@@ -81,7 +88,7 @@ class StyledGenerator(nn.Module):
 
 
 class LearnedConstant(nn.Module):
-    """The learned maps that every image begins with: [1, channels, side, side]."""
+    """Learned first maps, the same for every image: [1, channels, side, side]."""
 
     def __init__(self, channels: int, side: int, begin: Callable[[Tensor], Tensor]):
         super().__init__()
@@ -95,7 +102,10 @@ class LearnedConstant(nn.Module):
 
 
 class NoiseInjection(nn.Module):
-    """Adds noise, the same in all channels, times a learned scale: one, or one for each channel."""
+    """Added noise, the same in all channels, times a learned scale.
+
+    There is one scale, or one for each channel.
+    """
 
     def __init__(self, scales: int = 1):
         super().__init__()

@@ -1,6 +1,6 @@
-"""StyleGAN (Karras et al., 2019): styles set the scale and offset of every map, and noise draws what is left to chance.
+"""StyleGAN (Karras et al., 2019): styles set scale and offset of maps, with added noise.
 
-The discriminator is ProGAN's; both networks resample through a filter, and both can grow.
+The discriminator is ProGAN's. Both networks resample with a filter, and both can grow.
 """
 
 from dataclasses import dataclass
@@ -31,9 +31,10 @@ STYLES_PER_LEVEL = 2  # styled layers
 
 @dataclass(frozen=True)
 class StyleGAN(ProGAN):
-    """`width` is also that of w, and `depth` counts the layers that make it. Published sizes are the defaults.
+    """The family's settings; the defaults are the published sizes.
 
-    `mixing` acts in training, `truncation` on samples alone: 1 is none.
+    `width` is also that of w, and `depth` is the number of mapping layers. `mixing` acts only in
+    training, `truncation` only at sampling; a `truncation` of 1 is none.
     """
 
     styled: ClassVar[bool] = True
@@ -64,7 +65,7 @@ class StyleGAN(ProGAN):
 
 
 class StyleGANSynthesis(ProgressiveModule):
-    """[N, layers or 1, width of w] => [N, *shape]"""
+    """Images from styles: [N, layers or 1, width of w] => [N, *shape]."""
 
     def __init__(self, shape: Shape, width: int, widths: list[int]):
         super().__init__(shape[1])
@@ -81,7 +82,7 @@ class StyleGANSynthesis(ProgressiveModule):
 
     @property
     def layers(self) -> int:
-        """How many styles it takes at its level."""
+        """The number of styles at the current level."""
         return STYLES_PER_LEVEL * (ceil(self.level) + 1)
 
     def forward(self, styles: Tensor) -> Tensor:
@@ -94,7 +95,7 @@ class StyleGANSynthesis(ProgressiveModule):
 
 
 class FilteredUpsample(nn.Module):
-    """Twice the side, by a filter, and a convolution."""
+    """A doubling with a filter, and a convolution."""
 
     def __init__(self, fan_in: int, fan_out: int):
         super().__init__()
@@ -105,7 +106,7 @@ class FilteredUpsample(nn.Module):
 
 
 class SynthesisLevel(nn.Module):
-    """What leads to maps of a size, and two styles for them, [N, 2, width of w]."""
+    """The layers at one size of maps, with two styles [N, 2, width of w]."""
 
     def __init__(self, way: nn.Module, channels: int, width: int):
         super().__init__()
@@ -119,7 +120,7 @@ class SynthesisLevel(nn.Module):
 
 
 class LayerEpilogue(nn.Module):
-    """What follows each convolution: noise, bias, a rectifier, a style."""
+    """The steps after each convolution: noise, bias, leaky ReLU and style."""
 
     def __init__(self, channels: int, width: int):
         super().__init__()
@@ -134,9 +135,10 @@ class LayerEpilogue(nn.Module):
 
 
 class AdaIN(nn.Module):
-    """Adaptive instance normalization (Huang and Belongie, 2017): each map gets its mean and deviation of w.
+    """Adaptive instance normalization (Huang and Belongie, 2017), with statistics from w.
 
-    [N, channels, S, S], [N, width of w] => [N, channels, S, S]
+    Each map receives its mean and deviation from w: [N, channels, S, S], [N, width of w] => [N,
+    channels, S, S].
     """
 
     def __init__(self, channels: int, width: int):

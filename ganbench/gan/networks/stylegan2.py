@@ -1,7 +1,8 @@
-"""StyleGAN2 (Karras et al., 2020): styles modulate weights, which are demodulated; skips take growth's place.
+"""StyleGAN2 (Karras et al., 2020): styles modulate weights, and networks do not grow.
 
-`skip` networks make or read images at every size, `residual` ones add what goes around a block; the paper
-chose a skip generator and a residual discriminator.
+Modulated weights are demodulated. `skip` networks write or read images at every size. `residual`
+networks add a shortcut around each block. The paper uses a skip generator and a residual
+discriminator.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,11 @@ Way = Literal["skip", "residual"]
 
 @dataclass(frozen=True)
 class StyleGAN2(StyleGAN):
-    """Configuration F has twice as many channels as StyleGAN in maps of 64 and more; E has `wide_to=32`."""
+    """The family's settings; the defaults are configuration F.
+
+    It has twice as many channels as StyleGAN in maps of 64 and more. Configuration E has
+    `wide_to=32`.
+    """
 
     grows: ClassVar[bool] = False
 
@@ -48,10 +53,11 @@ class StyleGAN2(StyleGAN):
 
 
 class ModulatedConv2d(nn.Module):
-    """A convolution whose weights are scaled by the style, input by input, and then to length 1, output by output.
+    """A convolution with weights that are scaled by the style and then demodulated.
 
-    The scales are those of the maps before it and after it, which is the same, and takes no weights for
-    each image of the batch. [N, fan_in, S, S], [N, width of w] => [N, fan_out, S, S]
+    The style scales the weights per input channel. Demodulation scales those of each output channel
+    to length 1. Both scales are applied to the maps instead, with the same result and without
+    weights for each image of the batch. [N, fan_in, S, S], [N, width of w] => [N, fan_out, S, S]
     """
 
     def __init__(self, fan_in: int, fan_out: int, width: int, kernel: int, demodulate: bool = True):
@@ -66,14 +72,13 @@ class ModulatedConv2d(nn.Module):
         x = conv2d(x * scale[:, :, None, None], weight, padding=self.conv.padding)
         if not self.demodulate:
             return x
-        squares = (
-            scale.square() @ weight.square().sum((2, 3)).T
-        )  # of the scaled weights, [N, fan_out]
+        # The squared lengths of the scaled weights, per output channel: [N, fan_out]
+        squares = scale.square() @ weight.square().sum((2, 3)).T
         return x * squares.add(1e-8).rsqrt()[:, :, None, None]
 
 
 class StyledLayer(nn.Module):
-    """A modulated convolution, noise of one scale, bias, a rectifier that keeps the variance."""
+    """A modulated convolution, noise, bias, and leaky ReLU with a gain to keep the variance."""
 
     def __init__(self, fan_in: int, fan_out: int, width: int):
         super().__init__()
@@ -88,7 +93,7 @@ class StyledLayer(nn.Module):
 
 
 class ToImage(nn.Module):
-    """What maps add to the image; lengths of weights matter here."""
+    """The contribution of maps to the image, without demodulation."""
 
     def __init__(self, fan_in: int, channels: int, width: int):
         super().__init__()
@@ -103,7 +108,7 @@ class ToImage(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """Maps of twice the side, by two styled layers; what goes around them, if anything, is averaged in."""
+    """Maps of twice the side, from two styled layers and, if `residual`, a shortcut."""
 
     def __init__(self, fan_in: int, fan_out: int, width: int, way: Way):
         super().__init__()
@@ -119,7 +124,7 @@ class SynthesisBlock(nn.Module):
 
 
 class DiscriminatorBlock(nn.Module):
-    """Maps of half the side, by two convolutions; what goes around them, if anything, is averaged in."""
+    """Maps of half the side, from two convolutions and, if `residual`, a shortcut."""
 
     def __init__(self, fan_in: int, fan_out: int, way: Way):
         super().__init__()
@@ -142,7 +147,10 @@ def add_skip(x: Tensor, around: nn.Module | None, before: Tensor) -> Tensor:
 
 
 class StyleGAN2Synthesis(nn.Module):
-    """[N, layers or 1, width of w] => [N, *shape]; each style but the first two serves a layer and an image."""
+    """Images from styles: [N, layers or 1, width of w] => [N, *shape].
+
+    The style of an image also serves the first layer of the next block.
+    """
 
     def __init__(self, shape: Shape, width: int, widths: list[int], way: Way):
         super().__init__()
@@ -161,7 +169,7 @@ class StyleGAN2Synthesis(nn.Module):
         return reduce(lambda coarse, fine: upsample_bilinear(coarse) + fine, images)
 
     def maps(self, first: Tensor, *styles: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """The maps of each size, and the style of the image that they make."""
+        """Returns the maps of each size, each with the style of the image that they make."""
         x = self.first(self.constant(len(first)), first)
         maps_by_size = [(x, styles[0])]
         for number, double in enumerate(self.doublings):
@@ -172,7 +180,7 @@ class StyleGAN2Synthesis(nn.Module):
 
 
 class StyleGAN2DiscriminatorBody(nn.Module):
-    """[N, *shape] => maps of 4x4; `widths` begin with the largest maps."""
+    """A body, [N, *shape] => maps of 4x4; `widths` start with the largest maps."""
 
     def __init__(self, channels: int, widths: Sequence[int], way: Way):
         super().__init__()

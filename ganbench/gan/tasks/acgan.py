@@ -1,7 +1,8 @@
-"""ACGAN (Odena et al., 2017): the discriminator also tells what class an image is of, and both sides help it.
+"""ACGAN (Odena et al., 2017): the discriminator also predicts the class of each image.
 
-The score itself knows no label. The cross-entropy of the classes told of reals and of fakes counts `weight`
-times for the discriminator, and that of fakes for the generator.
+The score itself does not depend on labels. The discriminator's loss adds `weight` times the
+cross-entropy of the predicted classes of reals and fakes. The generator's loss adds `weight` times
+that of its fakes.
 """
 
 from dataclasses import replace

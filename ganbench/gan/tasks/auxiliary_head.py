@@ -1,4 +1,4 @@
-"""What games share that have the discriminator tell more of an image than whether it is real."""
+"""Auxiliary heads: discriminators that predict labels or codes beside their score."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,10 @@ from ganbench.gan.networks.discriminator import Discriminator, Shape
 def with_auxiliary_head(
     network: Network, teller: Callable[[int], nn.Module]
 ) -> Callable[[Shape], Discriminator]:
-    """A family's discriminators, with what reads so many features beside their heads."""
+    """Returns a builder of discriminators with an auxiliary head.
+
+    The second argument builds the head from the number of features.
+    """
 
     def make_discriminator(shape: Shape) -> Discriminator:
         made = network.build_discriminator(shape)

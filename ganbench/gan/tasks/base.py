@@ -1,4 +1,4 @@
-"""A game: which networks play, and whose fakes meet which reals."""
+"""Base class of tasks: the networks, and the pairs of fakes and reals that they train on."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,43 +15,41 @@ from ganbench.gan.latent_sampler import LatentSampler
 from ganbench.gan.networks.discriminator import Discriminator, Shape
 from ganbench.renamed import TASK_HOOKS
 
-Batches = Mapping[str, Batch]  # what a game is dealt, by domain
+Batches = Mapping[str, Batch]  # the real batches of a step, by domain
 Terms = Iterable[tuple[str, Tensor]]  # named scalars that add to an objective
 
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
-    """What fakes were asked to be, one entry for each: of classes, of images, or both."""
+    """The conditions that fakes were generated under, with one entry per fake."""
 
-    labels: Tensor | None = None  # [N], the classes that they are to show
-    source: Tensor | None = None  # [N, ...] in [-1, 1], what they were made from
-    truth: Tensor | None = None  # [N, ...] in [-1, 1], what they should be, where that is known
+    labels: Tensor | None = None  # [N], the classes of the fakes
+    source: Tensor | None = None  # [N, ...] in [-1, 1], the generator's input
+    truth: Tensor | None = None  # [N, ...] in [-1, 1], the correct output, if it is known
 
 
-# How a game gets its networks: a trick may have had its say over each.
+# A task passes its plain networks through these two functions, which apply the tricks.
 MakeGenerator = Callable[[str, nn.Module], nn.Module]  # name, plain generator => generator
-# name, shape of what it judges, plain discriminator for the shape that views make of it
+# name, shape of images, builder of a plain discriminator for the shape after tricks
 MakeDiscriminator = Callable[[str, Shape, Callable[[Shape], Discriminator]], Discriminator]
 
 
 class Task(nn.Module, RenamedHooks):
-    """Generators and discriminators by name. `__init__` takes a game's settings, `build` its networks."""
+    """Generators and discriminators by name. `__init__` takes settings, `build` fills both."""
 
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
     renamed_hooks: ClassVar[Mapping[str, str]] = TASK_HOOKS
 
-    conditions_each_sample: ClassVar[bool] = (
-        False  # is something asked of each image, and not of all alike?
-    )
+    conditions_each_sample: ClassVar[bool] = False  # whether each image has its own label or code
 
     def __init__(self) -> None:
         super().__init__()
-        self.generators = nn.ModuleDict()  # trained on the generators' turn
-        self.discriminators = nn.ModuleDict()  # trained on the discriminators' turn
+        self.generators = nn.ModuleDict()  # trained in generator steps
+        self.discriminators = nn.ModuleDict()  # trained in discriminator steps
 
     def incompatibility(self, config: BuildConfig) -> str | None:
-        """Why this game cannot be played with such data and networks, or None."""
+        """Returns the reason why this data or network cannot be used, or None."""
         return None
 
     def build(
@@ -60,19 +58,19 @@ class Task(nn.Module, RenamedHooks):
         generator: MakeGenerator,
         discriminator: MakeDiscriminator,
     ) -> None:
-        """Fills both sides with networks for the config's shapes."""
+        """Fills `generators` and `discriminators` with networks for the config's shapes."""
         raise NotImplementedError
 
     def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:
-        """A turn's pairs: whose fakes, made of draws from `random`, meet which reals."""
+        """Generates fakes with draws from `random` and returns them in pairs with reals."""
         raise NotImplementedError
 
     def discriminator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
-        """What the discriminators owe the game besides telling real from fake."""
+        """Yields named terms that add to the discriminators' adversarial loss."""
         return ()
 
     def generator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
-        """What the generators owe the game besides fooling the discriminators."""
+        """Yields named terms that add to the generators' adversarial loss."""
         return ()
 
     def sample(
@@ -81,23 +79,26 @@ class Task(nn.Module, RenamedHooks):
         sources: Batches,
         random: torch.Generator,
     ) -> dict[str, Tensor]:
-        """Fakes of the given generators, which a trick may have averaged, by domain, in [-1, 1].
+        """Generates fakes by domain, in [-1, 1], as many as the sources have examples.
 
-        There are as many as the sources have examples: held-out ones, whose labels condition the
-        fakes, and whose images are what a translator translates.
+        `generators` may be averages that a trick made. `sources` are held-out batches: their labels
+        condition the fakes, and translators translate their images.
         """
         raise NotImplementedError
 
     def latent_sampler(self, generators: nn.ModuleDict) -> LatentSampler | None:
-        """What makes images of latents, for metrics of a generator itself; None where nothing is drawn."""
+        """Returns the generator's maps from latents to images; None for a task without latents."""
         return None
 
     def conditioning(self, sources: Batches) -> Mapping[str, Conditioning]:
-        """What the fakes of these sources are asked to be, by domain; nothing is asked of noise."""
+        """Returns the conditions of the fakes of these sources, by domain; empty by default."""
         return {}
 
     def translate_back(
         self, generators: nn.ModuleDict, fakes: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Fakes brought back to where they came from, by the domain of the fakes, if there is a way."""
+        """Translates fakes back to their source domain; returns them by the domain of the fakes.
+
+        The result is empty for tasks without a translator back.
+        """
         return {}

@@ -1,8 +1,9 @@
-"""Conditional: fakes are made to labels, and each image is judged under its own (Miyato and Koyama, 2018).
+"""Conditional (Miyato and Koyama, 2018): generator and discriminator receive labels.
 
-A turn's fakes have the labels of its reals: draws of the data's own law, as the paper asks. So a real and its
-fake are of one class wherever a loss or a penalty pairs them. `truncation` draws again at sampling what of
-the latents lies further out (Brock et al., 2019): finer images, and less of a choice; 0 draws nothing again.
+The fakes of a step have the labels of its reals, which follow the data's distribution, as in the
+paper. So losses and penalties pair a real with a fake of its class. `truncation` draws latents
+beyond this bound again at sampling (Brock et al., 2019): images become finer and less varied. 0
+turns truncation off.
 """
 
 from collections.abc import Mapping
@@ -33,9 +34,9 @@ class Conditional(Unconditional):
 
     def incompatibility(self, config: BuildConfig) -> str | None:
         if not config.classes:
-            return "a conditional game needs labels, and the data have none"
+            return "a conditional task needs labels, and the data have none"
         if not config.network.conditional:
-            return f"a conditional game tells networks labels, and {family_name(config.network)} takes none"
+            return f"a conditional task needs networks with labels, and {family_name(config.network)} takes none"
         return super().incompatibility(config)
 
     def build(

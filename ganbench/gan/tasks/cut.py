@@ -1,10 +1,11 @@
-"""CUT's game (Park et al., 2020): one translator, whose every patch should know the place that it came from.
+"""CUT (Park et al., 2020): one translator with a contrastive loss on patches.
 
-A patch of a fake and the patch of its source at the same place should be closer, in features of the
-translator's own encoder, than other patches of that source: cross-entropy over so many `places`, weighed
-by `patches`. The same of what is in the target domain already, weighed by `identity`, keeps it as it is.
-Both are 1 in the paper (FastCUT has 10 and 0) beside the squared distance of scores, which is twice
-least_squares. Of the two domains the first is translated into the last.
+In features of the translator's encoder, a patch of a fake should resemble the source's patch at the
+same place. It should resemble other patches of that source less. The term is the cross-entropy over
+`places` places, weighted by `patches`. The same term on images of the target domain, weighted by
+`identity`, keeps them unchanged. Both weights are 1 in the paper (10 and 0 in FastCUT), beside the
+squared distance of scores, which is twice least_squares. The first domain is translated into the
+second.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,12 +22,12 @@ from ganbench.gan.networks.discriminator import Shape
 from .base import Batches, Conditioning, MakeDiscriminator, MakeGenerator, Task, Terms
 
 CONTRASTIVE_TEMPERATURE = 0.07
-PATCH_EMBEDDING_WIDTH = 256  # of what patches are compared by
-PATCH_HEADS_NAME = "patches"  # what makes that of features, trained with the translator
+PATCH_EMBEDDING_WIDTH = 256  # numbers per patch
+PATCH_HEADS_NAME = "patches"  # key of the heads among the generators
 
 
 class PatchEmbeddingHeads(nn.ModuleList):
-    """Two layers for each of the encoder's maps: [N, C] => [N, 256], of length 1."""
+    """Two layers for each map of the encoder: [N, C] => [N, 256], scaled to length 1."""
 
     def __init__(self, channels: list[int]):
         super().__init__(
@@ -54,10 +55,12 @@ class Contrastive(Task):
         if len(shapes) != 2:
             return f"translation needs two domains, and the data have {len(shapes)}"
         if shapes[0] != shapes[1]:
-            return f"one encoder sees both domains, and they are {shapes[0]} and {shapes[1]}"
+            return (
+                f"one encoder reads both domains, and their shapes are {shapes[0]} and {shapes[1]}"
+            )
         if not config.network.encodes:
             return (
-                "patches are compared in maps on the way, and this family's translators tell none"
+                "patches are compared in encoder features, and this family's translators have none"
             )
         return config.network.translation_incompatibility(*shapes)
 
@@ -93,7 +96,7 @@ class Contrastive(Task):
             yield "identity", self.identity * self.patch_loss(pair.real, same)
 
     def patch_loss(self, source: Tensor, fake: Tensor) -> Tensor:
-        """How badly patches of fakes are told by those of their sources, averaged over maps, in nats."""
+        """Computes the contrastive loss of patches, averaged over maps, in nats."""
         maps = [self.generators[self.target].features(x) for x in (source, fake)]  # type: ignore[operator]
         chosen = list(self.choose_places(maps[0]))
         source_vectors, fake_vectors = (
@@ -109,7 +112,7 @@ class Contrastive(Task):
         return torch.stack(losses).mean()
 
     def choose_places(self, maps: list[Tensor]) -> Iterator[Tensor]:
-        """Places in each map, from torch's global generator, as layers draw."""
+        """Draws places in each map from torch's global generator, as layers do."""
         for x in maps:
             yield torch.randperm(x[0, 0].numel(), device=x.device)[: self.places]
 
@@ -124,13 +127,16 @@ class Contrastive(Task):
 
 
 def info_nce(queries: Tensor, keys: Tensor) -> Tensor:
-    """InfoNCE of vectors of length 1, each against all at the places of its image: [N, P, D] twice => []."""
+    """Computes InfoNCE of vectors of length 1: [N, P, D] twice => [], in nats.
+
+    Each query is compared with the keys at all places of its image.
+    """
     alike = queries @ keys.mT / CONTRASTIVE_TEMPERATURE  # [N, P, P]
     right = torch.arange(alike.shape[1], device=alike.device).expand(len(alike), -1)
     return cross_entropy(alike.flatten(0, 1), right.flatten())
 
 
 def encoder_widths(translator: nn.Module, shape: Shape) -> list[int]:
-    """The channels of an encoder's maps; nothing is computed."""
+    """Returns the channels of the encoder's maps. Computes only shapes."""
     empty = torch.empty(1, *shape, device="meta")
     return [x.shape[1] for x in deepcopy(translator).to("meta").features(empty)]  # type: ignore[operator]

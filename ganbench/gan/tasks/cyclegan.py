@@ -1,10 +1,10 @@
-"""CycleGAN's game (Zhu et al., 2017): two translators, there and back, and a discriminator for each domain.
+"""CycleGAN (Zhu et al., 2017): two translators, and a discriminator for each domain.
 
-Images that go there and back should come home: `cycle` weighs the mean absolute difference, 10 beside the
-squared distance of scores in the paper, so 5 beside the half of it that least_squares is. `identity`,
-a share of that weight, asks that what belongs to a domain already is left as it is: the paper adds it, at
-0.5, for paintings whose colours should stay, and without such a reason it is off. The generator and the
-discriminator of a domain bear its name.
+`cycle` weights the mean absolute difference between an image and its translation there and back.
+The paper uses 10 beside the squared distance of scores, so 5 beside least_squares, which is half of
+it. `identity`, a share of `cycle`, weights the change of images that are already in the target
+domain. The paper adds it, at 0.5, for paintings, to keep their colours. By default it is off. The
+generator and the discriminator of a domain have the domain's name.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,10 @@
-"""InfoGAN (Chen et al., 2016): part of the latents are codes that can be read off the fakes again.
+"""InfoGAN (Chen et al., 2016): a part of the latents are codes, predicted from the fakes.
 
-A reader Q beside the discriminator's head says what codes a fake was made of. H(c) + E log Q(c | x) bounds
-their mutual information with the fakes from below. It counts `weight` times for categories, of which each of
-the `categorical` codes has `categories`, and `continuous_weight` times for numbers uniform in [-1, 1]. Both
-sides raise it, as in the authors' code: the generator, and Q with the features that it shares.
+An auxiliary head Q predicts the codes of a fake. H(c) + E log Q(c | x) is a lower bound of their
+mutual information with the fakes. It counts `weight` times for categorical codes and
+`continuous_weight` times for codes uniform in [-1, 1]. Each of the `categorical` codes has
+`categories` values. As in the authors' code, the generator, Q and the features below Q all maximize
+the bound.
 """
 
 from math import log, pi
@@ -20,11 +21,11 @@ from .auxiliary_head import auxiliary_logits, with_auxiliary_head
 from .base import MakeDiscriminator, MakeGenerator, Terms
 from .unconditional import Unconditional
 
-CODE_READER_WIDTH = 128  # of the reader
+CODE_READER_WIDTH = 128  # hidden units of Q
 
 
 class Information(Unconditional):
-    """The codes stand behind the latents in a generator's source: categories one-hot, then numbers."""
+    """A task with codes behind the latents: categories one-hot, then continuous codes."""
 
     conditions_each_sample = True
 
@@ -38,17 +39,17 @@ class Information(Unconditional):
     ):
         super().__init__()
         if categorical < 0 or continuous < 0 or categorical == continuous == 0 or categories < 2:
-            raise ValueError("there must be codes, and of categories at least 2")
+            raise ValueError("there must be at least one code, and at least 2 categories")
         if weight <= 0 or continuous_weight <= 0:
             raise ValueError("weight and continuous_weight must be above 0")
         self.categorical, self.categories, self.continuous = categorical, categories, continuous
         self.weight, self.continuous_weight = weight, continuous_weight
-        self.numbers = categorical * categories  # of the source that hold categories
+        self.numbers = categorical * categories  # columns of one-hot categories
         self.codes = self.numbers + continuous
 
     def incompatibility(self, config: BuildConfig) -> str | None:
         if config.network.energy:
-            return "codes are read off features, and this discriminator makes reconstruction errors"
+            return "codes are predicted from features, and this discriminator has reconstruction errors instead"
         return super().incompatibility(config)
 
     def build(
@@ -61,7 +62,7 @@ class Information(Unconditional):
         self.discriminators[IMAGE] = discriminator(IMAGE, shape, telling)
 
     def build_code_reader(self, width: int) -> nn.Module:
-        """Logits of the categories, then means and logarithmic variances: [N, width] => [N, ...]."""
+        """Builds Q: category logits, means and log variances, [N, width] => [N, ...]."""
         return nn.Sequential(
             nn.Linear(width, CODE_READER_WIDTH),
             nn.BatchNorm1d(CODE_READER_WIDTH),
@@ -94,13 +95,19 @@ class Information(Unconditional):
 
 
 def categorical_information(logits: Tensor, code: Tensor) -> Tensor:
-    """H(c) + E log Q of codes that are equally likely, summed: [N, codes, categories], one-hot => [] nats."""
+    """Computes H(c) + E log Q for equally likely categories, summed over codes, in nats.
+
+    Logits and one-hot codes are [N, codes, categories]; the result is a scalar.
+    """
     entropy = logits.shape[1] * log(logits.shape[2])
     return entropy + (log_softmax(logits, 2) * code).sum((1, 2)).mean()
 
 
 def continuous_information(mean: Tensor, log_variance: Tensor, code: Tensor) -> Tensor:
-    """The same of numbers uniform in [-1, 1], by normal densities: [N, codes] => [] nats."""
+    """Computes H(c) + E log Q for codes uniform in [-1, 1], with Q a normal density, in nats.
+
+    All arguments are [N, codes]; the result is a scalar, summed over codes.
+    """
     entropy = code.shape[1] * log(2)
     squared = (code - mean).square() / log_variance.exp()
     return entropy - 0.5 * (squared + log_variance + log(2 * pi)).sum(1).mean()

@@ -1,7 +1,8 @@
-"""Inpainting (context encoders, Pathak et al., 2016): the middle of an image is missing, and is made up.
+"""Inpainting (context encoders, Pathak et al., 2016): fills a missing square.
 
-The generator is told in a channel of its own what is missing; what is known stays as it is. The content
-weight is the paper's 0.999 to 0.001.
+The square is in the middle of the image. The generator receives a mask of the missing pixels as an
+additional channel. Known pixels are copied to its output. The content weight is the paper's ratio
+of 0.999 to 0.001.
 """
 
 import torch
@@ -13,7 +14,7 @@ from .restoration import Restoration
 
 
 class HoleFiller(nn.Module):
-    """A translator's pixels in the hole, and what was known around it: [N, C + 1, H, W] => [N, C, H, W]."""
+    """A translator for the hole that keeps known pixels: [N, C + 1, H, W] => [N, C, H, W]."""
 
     def __init__(self, inner: nn.Module):
         super().__init__()
@@ -25,7 +26,7 @@ class HoleFiller(nn.Module):
 
 
 class Inpainting(Restoration):
-    """`hole` is the side of the missing square, as a share of the image's."""
+    """`hole` is the side of the missing square, as a share of the image's side."""
 
     def __init__(self, hole: float = 0.5, content: float = 999.0):
         super().__init__(content)
@@ -36,7 +37,7 @@ class Inpainting(Restoration):
     def shape_incompatibility(self, shape: Shape) -> str | None:
         if all(round(self.hole * side) for side in shape[1:]):
             return None
-        return f"a hole of {self.hole} of {shape[1]}x{shape[2]} is less than a pixel"
+        return f"a hole of {self.hole} of the side is less than a pixel in {shape[1]}x{shape[2]}"
 
     def damaged_shape(self, shape: Shape) -> Shape:
         return (shape[0] + 1, *shape[1:])

@@ -1,6 +1,6 @@
-"""Restoration: a generator is given damaged images, and a discriminator judges what it makes of them.
+"""Restoration: the generator restores damaged images, and the discriminator scores them.
 
-Beside fooling it, the generator owes a content term, the mean squared difference to the undamaged image.
+The generator's loss adds a content term: the mean squared difference to the undamaged image.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from .base import Batches, Conditioning, MakeDiscriminator, MakeGenerator, Task,
 
 
 class Restoration(Task):
-    """What damages images is a subclass's; `content` weighs the content term beside the adversarial one."""
+    """Base class of restoration tasks: subclasses damage images; `content` weights the term."""
 
     def __init__(self, content: float):
         super().__init__()
@@ -28,14 +28,14 @@ class Restoration(Task):
         self.content = content
 
     def damage(self, images: Tensor) -> Tensor:
-        """What the generator is given of images in [-1, 1]: [N, C, H, W] => [N, *damaged_shape]."""
+        """Damages images in [-1, 1]: [N, C, H, W] => [N, *damaged_shape]."""
         raise NotImplementedError
 
     def damaged_shape(self, shape: Shape) -> Shape:
         raise NotImplementedError
 
     def make_restorer(self, translator: nn.Module) -> nn.Module:
-        """The generator, made of a translator of damaged images."""
+        """Returns the generator for a translator of damaged images."""
         return translator
 
     def incompatibility(self, config: BuildConfig) -> str | None:
@@ -49,7 +49,7 @@ class Restoration(Task):
         )
 
     def shape_incompatibility(self, shape: Shape) -> str | None:
-        """Why images of this shape cannot be damaged so, or None."""
+        """Returns the reason why images of this shape cannot be damaged, or None."""
         return None
 
     def build(
@@ -85,5 +85,5 @@ class Restoration(Task):
         }
 
     def displayable_source(self, damaged: Tensor) -> Tensor:
-        """What of damaged images is an image."""
+        """Returns the channels of damaged images that form an image."""
         return damaged

@@ -1,7 +1,7 @@
-"""Super-resolution (SRGAN, Ledig et al., 2017): images are made larger by a `factor`, and should look sharp.
+"""Super-resolution (SRGAN, Ledig et al., 2017): enlarges images by a `factor`.
 
-They are made small by the means of squares. The content weight is the inverse of the paper's 1e-3 on
-the adversarial term; the content is that of pixels, not of VGG's features.
+The small images are means over squares of pixels. The content weight is the inverse of the paper's
+1e-3 on the adversarial term. The content term compares pixels; the paper compares features of VGG.
 """
 
 from torch import Tensor
@@ -22,7 +22,7 @@ class SuperResolution(Restoration):
     def shape_incompatibility(self, shape: Shape) -> str | None:
         if min(shape[1:]) >= 2 * self.factor and not any(s % self.factor for s in shape[1:]):
             return None
-        return f"images of {shape[1]}x{shape[2]} cannot be made small by a factor of {self.factor}"
+        return f"images of {shape[1]}x{shape[2]} cannot be downsampled by a factor of {self.factor}"
 
     def damaged_shape(self, shape: Shape) -> Shape:
         return (shape[0], *(side // self.factor for side in shape[1:]))

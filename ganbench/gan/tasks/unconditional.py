@@ -1,4 +1,4 @@
-"""One generator turns latents into images; one discriminator judges them (Goodfellow et al., 2014)."""
+"""Unconditional (Goodfellow et al., 2014): one generator of latents, one discriminator."""
 
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
@@ -16,7 +16,10 @@ from .base import Batches, MakeDiscriminator, MakeGenerator, Task
 
 @runtime_checkable
 class StyledGeneratorLike(Protocol):
-    """A generator in two halves: `styles.mapping` makes w of latents, `synthesis` images of w [N, 1, W]."""
+    """A generator in two halves, a mapping and a synthesis.
+
+    `styles.mapping` maps latents to w, and `synthesis` maps w [N, 1, W] to images.
+    """
 
     styles: Any
     synthesis: Any
@@ -26,7 +29,7 @@ class Unconditional(Task):
     def incompatibility(self, config: BuildConfig) -> str | None:
         if list(config.shapes) == [IMAGE]:
             return None
-        return f"this game has one domain, and the data have {' and '.join(config.shapes)}"
+        return f"this task needs one domain, and the data have {' and '.join(config.shapes)}"
 
     def build(
         self,

@@ -1,9 +1,10 @@
-"""ADA (Karras et al., 2020): images are augmented just so often that the discriminator does not overfit the reals.
+"""ADA (Karras et al., 2020): augments images with a probability that follows overfitting.
 
-The share p of images that each change befalls rises while more reals than `target` score above 0, and
-falls while fewer do (the mean sign of `every` turns), fast enough to cross [0, 1] in `kimg` thousand
-reals. `groups` are those that the paper found to help: b(lits), g(eometry) and c(olour). Its filters and
-corruptions, which did not, and the wavelets under its resampling are left out: places are bilinear.
+Each augmentation changes an image with probability p. The discriminator's mean sign on reals is
+averaged over `every` steps. p rises if this mean exceeds `target` and falls otherwise, and crosses
+[0, 1] in `kimg` thousand reals. `groups` are those that the paper found helpful: b (blitting), g
+(geometry) and c (colour). The paper's filters and corruptions, which did not help, are left out.
+Resampling is bilinear, without the paper's wavelets.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ Move = tuple[Tensor, Tensor]  # matrix [N, 2, 2], offset [N, 2, 1]: place => mat
 class ADA(Trick):
     phase = "augment"
     p: Tensor
-    signs: Tensor  # mean so far, of the turns since p was last adjusted
+    signs: Tensor  # mean sign, of the discriminator steps since p was last adjusted
     turns: Tensor
 
     def __init__(
@@ -44,9 +45,9 @@ class ADA(Trick):
 
     def incompatibility(self, config: BuildConfig) -> str | None:
         if config.network.energy:
-            return "ada reads the signs of scores, and reconstruction errors have only one"
+            return "ada reads the signs of scores, and reconstruction errors have only one sign"
         if not separates_at_zero(config.loss):
-            return "ada reads on which side of 0 a score lies, and this loss draws no border there"
+            return "ada needs a loss that separates reals from fakes at a score of 0, and this loss does not"
         return refuse_non_images("ada", config)
 
     def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
@@ -62,7 +63,7 @@ class ADA(Trick):
         score = torch.cat([pair.real_score.flatten() for pair in pairs])
         self.signs += score.sign().mean() / self.every
         self.turns += 1
-        due = self.turns == self.every  # a tensor: nothing in a step waits for the device
+        due = self.turns == self.every  # a tensor, so that the step does not wait for the device
         step = self.every * len(pairs[0].real) / (1000 * self.kimg)
         self.p += due * step * (self.signs - self.target).sign()
         self.p.clamp_(0, 1)
@@ -71,7 +72,11 @@ class ADA(Trick):
 
 
 def separates_at_zero(loss: Loss) -> bool:
-    """Is 0 its border between real and fake: mirrored at 0 is it the same, moved along is it another?"""
+    """Returns whether a loss separates reals from fakes at a score of 0.
+
+    Such a loss stays the same if scores are mirrored at 0 and the sides exchanged, and changes if
+    scores are shifted.
+    """
     real, fake = torch.tensor([2.0, -0.5]), torch.tensor([0.25, -1.0])
     values, mirrored, along = (
         loss.discriminator_loss(*scores)
@@ -82,7 +87,7 @@ def separates_at_zero(loss: Loss) -> bool:
 
 @dataclass(frozen=True)
 class AugmentationDraws:
-    """Draws for N images: with probability p a number, and else 0, at which nothing changes."""
+    """Draws for N images: a number with probability p, and else 0, which changes nothing."""
 
     count: int
     p: Tensor
@@ -97,7 +102,7 @@ class AugmentationDraws:
             torch.randn(*size, self.count, generator=self.random, device=device)
         )
 
-    def draw_coin(self) -> Tensor:  # 1 for half of those that it befalls, [N]
+    def draw_coin(self) -> Tensor:  # 1 with probability p / 2, else 0, [N]
         return (self.draw_uniform() < 0).float()
 
     def with_probability(self, drawn: Tensor) -> Tensor:
@@ -108,7 +113,7 @@ class AugmentationDraws:
 
 
 def blit_transforms(dice: AugmentationDraws, shape: Sequence[int]) -> Move:
-    """Mirrored, turned by quarters, and moved by whole pixels up to an eighth of the side."""
+    """Draws mirroring, quarter turns, and shifts by whole pixels up to an eighth of the side."""
     mirror = 1 - 2 * dice.draw_coin()
     turn = rotation_matrix(pi / 2 * (2 * dice.draw_uniform()).floor())
     matrix = stretch_matrix(mirror, torch.ones_like(mirror)) @ turn
@@ -116,16 +121,17 @@ def blit_transforms(dice: AugmentationDraws, shape: Sequence[int]) -> Move:
 
 
 def geometric_transforms(dice: AugmentationDraws, shape: Sequence[int]) -> Move:
-    """Scaled, stretched in any direction, turned, and moved by fractions of pixels."""
-    tilted = replace(dice, p=1 - (1 - dice.p).sqrt())  # so that one of two turns befalls p
+    """Draws scales, stretches in any direction, rotations, and shifts by parts of pixels."""
+    # At least one of the two rotations has probability p.
+    tilted = replace(dice, p=1 - (1 - dice.p).sqrt())
     scale, thin = (0.2 * dice.draw_normal()).exp2(), (0.2 * dice.draw_normal()).exp2()
     first, second = (rotation_matrix(pi * tilted.draw_uniform()) for _ in range(2))
     matrix = scale[:, None, None] * first @ stretch_matrix(thin, 1 / thin) @ second
     return matrix, pixel_steps(dice.draw_normal(2), shape)
 
 
-# From a place that is seen back to where it was: the last move comes first. All are drawn from laws that
-# are the same backwards.
+# Moves map a place of the result to a place of the image, so the last move comes first. The distribution
+# of each move is also that of its inverse.
 MOVES: dict[str, Callable[[AugmentationDraws, Sequence[int]], Move]] = {
     "g": geometric_transforms,
     "b": blit_transforms,
@@ -133,7 +139,7 @@ MOVES: dict[str, Callable[[AugmentationDraws, Sequence[int]], Move]] = {
 
 
 def pixel_steps(eighths: Tensor, shape: Sequence[int]) -> Tensor:
-    """Steps to the right and down, from eighths of the sides: [2, N] => [N, 2, 1]."""
+    """Converts eighths of the sides to steps right and down: [2, N] => [N, 2, 1], in pixels."""
     right, down = eighths
     return torch.stack([right * shape[3] / 8, down * shape[2] / 8], 1)[:, :, None]
 
@@ -148,7 +154,7 @@ def stretch_matrix(right: Tensor, down: Tensor) -> Tensor:  # [N], [N] => [N, 2,
 
 
 def apply_moves(x: Tensor, moves: Sequence[Move]) -> Tensor:
-    """Each place shows what lies where the moves lead from it, around the middle of its image."""
+    """Resamples images at the places that moves map to, around the middle of each image."""
     height, width = x.shape[2:]
     sides = [torch.arange(side, device=x.device, dtype=x.dtype) for side in (height, width)]
     rows, columns = torch.meshgrid(*sides, indexing="ij")
@@ -159,9 +165,9 @@ def apply_moves(x: Tensor, moves: Sequence[Move]) -> Tensor:
 
 
 def resample_bilinear(x: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """Bilinear images of the given places: [N, C, H, W], [N, H * W], [N, H * W] => [N, C, H, W].
+    """Interpolates images at given places: [N, C, H, W], [N, H * W] twice => [N, C, H, W].
 
-    By hand, for grid_sample cannot be differentiated twice, as gradient penalties do.
+    It replaces grid_sample, which cannot be differentiated twice, as gradient penalties do.
     """
     rows, height = neighbouring_pixels(row, x.shape[2])
     columns, width = neighbouring_pixels(column, x.shape[3])
@@ -172,7 +178,10 @@ def resample_bilinear(x: Tensor, row: Tensor, column: Tensor) -> Tensor:
 
 
 def neighbouring_pixels(place: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """The two pixels around each place, mirrored at the borders, and their weights: 2x [N, 2, P]."""
+    """Returns the two pixels around each place, and their weights: 2x [N, 2, P].
+
+    Places are mirrored at the borders.
+    """
     last = side - 1
     place = last - (place.remainder(2 * last) - last).abs()
     near = place.floor()[:, None] + torch.arange(2, device=place.device)[:, None]
@@ -180,7 +189,7 @@ def neighbouring_pixels(place: Tensor, side: int) -> tuple[Tensor, Tensor]:
 
 
 def transform_colours(x: Tensor, dice: AugmentationDraws) -> Tensor:
-    """Brightness, contrast, inversion of luma, and of colours saturation and hue."""
+    """Changes brightness, contrast, inversion of luma, and for colours saturation and hue."""
     channels = x.shape[1]
     one = torch.eye(channels, device=x.device)
     luma = torch.full_like(one, 1 / channels)  # projects on the axis of greys
@@ -194,7 +203,7 @@ def transform_colours(x: Tensor, dice: AugmentationDraws) -> Tensor:
 
 
 def hue_rotation(angle: Tensor) -> Tensor:
-    """Turns colours around the axis of greys (Rodrigues' formula): [N] => [N, 3, 3]."""
+    """Returns rotations around the axis of greys (Rodrigues' formula): [N] => [N, 3, 3]."""
     one = torch.eye(3, device=angle.device)
     across = (one.roll(1, 0) - one.roll(-1, 0)) / 3**0.5
     cosine, sine = angle.cos()[:, None, None], angle.sin()[:, None, None]

@@ -1,4 +1,4 @@
-"""What tricks on images share: they ask for images, and move them by whole pixels."""
+"""Helpers of tricks on images: the refusal of other data, and shifts by whole pixels."""
 
 from typing import Literal
 
@@ -11,6 +11,7 @@ from ganbench.gan.build_config import BuildConfig
 
 
 def refuse_non_images(trick: str, config: BuildConfig) -> str | None:
+    """Returns the reason why a trick on images cannot be used on this data, or None."""
     shapes = config.shapes.values()
     refusals = (refuse_other_than_images(f"{trick} needs images", shape) for shape in shapes)
     return next(filter(None, refusals), None)
@@ -19,7 +20,10 @@ def refuse_non_images(trick: str, config: BuildConfig) -> str | None:
 def shift_images(
     x: Tensor, share: float, padding: Literal["constant", "reflect"], random: torch.Generator
 ) -> Tensor:
-    """Each image moved by whole pixels, up to this share of its sides; zeros or its mirror image come in."""
+    """Shifts each image by whole pixels, up to a share of its sides.
+
+    `padding` fills the border with zeros (`constant`) or with the mirror image (`reflect`).
+    """
     most = [int(share * side + 0.5) for side in x.shape[2:]]
     padded = pad(x, (most[1], most[1], most[0], most[0]), padding)
     rows, columns = (

@@ -1,8 +1,8 @@
-"""A trick overrides any of the hooks of GAN training; a hook left alone changes nothing.
+"""Base class of tricks: a trick overrides hooks of GAN training; defaults change nothing.
 
-`configure_*` and `transform_*` hooks map a thing to a thing of the same type and compose in order.
-`*_terms` hooks add to an objective. `setup`, `begin_step` and `after_*` update the trick's own state.
-State that outlives a step is a buffer, so that checkpoints carry it.
+`configure_*` and `transform_*` hooks return an object of the type that they receive, and compose in
+order. `*_terms` hooks add to an objective. `setup`, `begin_step` and `after_*` update the trick's
+own state. State that outlives a step is a buffer, so that checkpoints contain it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +24,12 @@ from ganbench.gan.tasks.base import Batches, Task, Terms
 from ganbench.renamed import TRICK_HOOKS
 from ganbench.rng import StepContext
 
-# The order of tricks, whatever order they are listed in. Changes of the discriminator's structure come
-# before reparametrizations of its weights, changes of single images before their split into bands, and
-# that before packing. Projections of weights come before all that reads weights. Targets of a loss come
-# before flips of single targets, those before the selection of examples, and that before votes of
-# several discriminators. Averages of generators come before what sets the level of growing ones.
+# The order in which tricks run, independent of the order in a recipe:
+# - Projections of weights run before all tricks that read weights.
+# - Targets of a loss run before flips of targets, the selection of examples, and votes of discriminators.
+# - Changes of the discriminator's structure run before reparametrizations of its weights.
+# - Changes of single images run before their split into bands, and the split before packing.
+# - Averages of generators run before the trick that sets the level of growing generators.
 TrickPhase = Literal[
     "plan",
     "projection",
@@ -49,26 +50,27 @@ TRICK_PHASES: tuple[TrickPhase, ...] = get_args(TrickPhase)
 
 
 class TrainingInProgress(Protocol):
-    """The training that a lookahead may move on."""
+    """The training that `lookahead` may advance."""
 
     task: Task
     trick: "Trick"
     optimizers: dict[str, torch.optim.Optimizer]
 
     def discriminator_step(self) -> Any:
-        """Takes one more discriminator step: weights, optimizer state and other tricks move."""
+        """Takes a discriminator step; it changes weights, optimizer state and tricks."""
 
     def discriminator_objective(self) -> Tensor:
-        """Returns the next discriminator step's objective, with a graph to the generators too."""
+        """Returns the next discriminator step's objective, with a graph to the generators."""
 
 
 @with_renamed_attributes({"moment": "context"})
 class Trick(nn.Module, RenamedHooks):
-    """The hooks of training, in the order in which they run: once, in every step, at evaluation.
+    """The hooks of training, in the order in which they run.
 
-    A training step is `discriminator_turns` discriminator steps, then one generator step.
-    `context.step` counts training steps, `context.turn` the discriminator steps in one;
-    the generator step is turn -1.
+    They run once, in every step, or at evaluation. A training step is `discriminator_turns`
+    discriminator steps, then one generator step. `context.step` counts training steps.
+    `context.turn` counts the discriminator steps in one training step; in the generator step it is
+    -1.
     """
 
     version: ClassVar[int] = 1
@@ -76,28 +78,28 @@ class Trick(nn.Module, RenamedHooks):
     phase: ClassVar[TrickPhase] = "penalty"
     renamed_hooks: ClassVar[Mapping[str, str]] = TRICK_HOOKS
 
-    context: StepContext | None = None  # None until training begins: only shapes are computed
+    context: StepContext | None = None  # None before training, when only shapes are computed
 
     # Once, before anything is built.
     def configure_hyperparameters(self, hyperparameters: Hyperparameters) -> Hyperparameters:
-        """Returns the learning rates, batch size and steps that training uses."""
+        """Returns the hyperparameters of training, such as other learning rates."""
         return hyperparameters
 
     def configure_network(self, network: Network) -> Network:
-        """Returns the network family with other settings, such as another norm of the discriminator."""
+        """Returns the network family, such as one with another discriminator norm."""
         return network
 
     def incompatibility(self, config: BuildConfig) -> str | None:
-        """Returns why this trick is not applicable here, in a sentence, or None."""
+        """Returns the reason why this trick cannot be used here, or None."""
         return None
 
     # Once, while networks are built.
     def transform_generator(self, generator: nn.Module) -> nn.Module:
-        """Returns a generator as it was built, or changed. Called for each generator of a task."""
+        """Returns a generator, changed or not. Called for each generator of a task."""
         return generator
 
     def transform_discriminator(self, discriminator: Discriminator) -> Discriminator:
-        """Returns a discriminator as it was built, or changed: its head may be exchanged."""
+        """Returns a discriminator, changed or not; its head may be replaced."""
         return discriminator
 
     def setup(self, task: Task, config: BuildConfig) -> None:
@@ -105,7 +107,7 @@ class Trick(nn.Module, RenamedHooks):
 
     # In every discriminator step and every generator step.
     def begin_step(self, context: StepContext) -> None:
-        """Takes in step, progress and random stream: the only clock that a trick has."""
+        """Stores the step, the progress and the random stream, a trick's only clock."""
         self.context = context
 
     def transform_batches(self, batches: Batches) -> Batches:
@@ -113,37 +115,38 @@ class Trick(nn.Module, RenamedHooks):
         return batches
 
     def transform_pair(self, pair: AdversarialBatch) -> AdversarialBatch:
-        """Returns the reals and fakes of a discriminator step. Not called in a generator step."""
+        """Returns the pair of a discriminator step, with other reals or fakes."""
         return pair
 
     def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
-        """Returns what a discriminator is given for images [N, ...]: augmented, noisy, packed.
+        """Returns a discriminator's input for images [N, ...]: augmented, noisy, packed.
 
-        Also called without a context, on empty images, for their shape. Draw noise from
-        `self.context.of(role).random`, so that no role moves the draws of another.
+        It is also called without a context, on empty images, to find the shape. Draw noise from
+        `self.context.of(role).random`, so that the draws of one role do not change those of
+        another.
         """
         return x
 
     def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
-        """Returns the loss of a pair: with other targets, or wrapped."""
+        """Returns the loss of a pair, with other targets or wrapped."""
         return loss
 
     def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
-        """Yields named scalars that add to the discriminator's objective, for each pair of a step."""
+        """Yields named scalars that add to the discriminator's loss, for each pair of a step."""
         return ()
 
     def generator_terms(self, pair: AdversarialBatch) -> Terms:
-        """Yields named scalars that add to the generator's objective, for each pair of a step."""
+        """Yields named scalars that add to the generator's loss, for each pair of a step."""
         return ()
 
     def transform_gradients(self, side: str, parameters: Sequence[nn.Parameter]) -> None:
         """Changes the gradients of a side in place, before its optimizer's step."""
 
     def after_discriminator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
-        """Runs once after a discriminator step, however many pairs it had."""
+        """Runs once after a discriminator step, with all its pairs."""
 
     def lookahead(self, training: TrainingInProgress) -> AbstractContextManager[Any]:
-        """Surrounds a generator step; restores all that it moved but the generators."""
+        """Returns a context around a generator step; its exit restores all but the generators."""
         return nullcontext()
 
     def after_generator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
@@ -151,12 +154,15 @@ class Trick(nn.Module, RenamedHooks):
 
     # At evaluation.
     def transform_sampling_generators(self, generators: nn.ModuleDict) -> nn.ModuleDict:
-        """Returns the generators that samples are drawn from, of the same structure."""
+        """Returns the generators for samples, of the same structure."""
         return generators
 
 
 class TrickList(Trick):
-    """Tricks by name, in the order of their phases: itself a trick. The empty list is the plain GAN."""
+    """Tricks by name, in the order of their phases. The list is itself a trick.
+
+    The empty list trains the plain GAN.
+    """
 
     def __init__(self, tricks: Mapping[str, Trick]):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Why tricks are not applicable: energies, batch norm, fakes that are not all asked for alike."""
+"""Reasons of incompatibility that tricks share: energies, batch norm, conditions."""
 
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks import TASKS
@@ -6,6 +6,7 @@ from ganbench.registry import parse_spec
 
 
 def refuse_energy(trick: str, config: BuildConfig) -> str | None:
+    """Returns a reason if scores are reconstruction errors, or None."""
     if not config.network.energy:
         return None
     return (
@@ -14,6 +15,7 @@ def refuse_energy(trick: str, config: BuildConfig) -> str | None:
 
 
 def refuse_batch_norm(penalty: str, config: BuildConfig) -> str | None:
+    """Returns a reason if the discriminator has batch norm, or None."""
     if config.network.norm != "batch":
         return None
     return (
@@ -22,5 +24,5 @@ def refuse_batch_norm(penalty: str, config: BuildConfig) -> str | None:
 
 
 def has_conditions_per_sample(config: BuildConfig) -> bool:
-    """Does the task ask something of each image by itself: a label, or codes?"""
+    """Returns whether each image of the task has its own label or code."""
     return bool(TASKS.load(parse_spec(config.task).name).conditions_each_sample)

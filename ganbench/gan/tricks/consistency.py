@@ -1,9 +1,10 @@
-"""Consistency (CR, Zhang et al., 2020; bCR, Zhao et al., 2021): a changed image should keep its score.
+"""Consistency (CR, Zhang et al., 2020; bCR, Zhao et al., 2021): augmentation keeps scores.
 
-It adds `weight · E(D(x) − D(Tx))² + fakes · E(D(G(z)) − D(T G(z)))²` to the discriminator's side.
+It adds `weight · E(D(x) − D(Tx))² + fakes · E(D(G(z)) − D(T G(z)))²` to the discriminator's loss.
 
-`weight` counts for reals, `fakes` for fakes, 0 as in CR and 10 in bCR. An image is mirrored half of the
-time (`flip`) and moved by whole pixels, up to the share `shift` of its side, its mirror image coming in.
+`weight` counts for reals and `fakes` for fakes, 0 in CR and 10 in bCR. T mirrors an image half of
+the time (`flip`), and shifts it by whole pixels, up to the share `shift` of its side. The mirror
+image fills the border.
 """
 
 import torch
@@ -25,7 +26,7 @@ class Consistency(Trick):
         if weight < 0 or fakes < 0 or weight == fakes == 0:
             raise ValueError("weight and fakes must not be below 0, nor both be 0")
         if not 0 <= shift <= 0.5 or not (flip or shift):
-            raise ValueError("shift must lie in [0, 0.5], and above 0 where nothing is flipped")
+            raise ValueError("shift must lie in [0, 0.5], and be above 0 without flip")
         self.weight, self.fakes, self.flip, self.shift = weight, fakes, flip, shift
 
     def incompatibility(self, config: BuildConfig) -> str | None:
@@ -40,7 +41,7 @@ class Consistency(Trick):
         )
         for role, weight, x, label, score in sides:
             if weight:
-                # in the role of the unchanged: other tricks' noise is the same for both
+                # the role of the unchanged images, so that both get the same noise from other tricks
                 changed = pair.score(self.augment(x, random), role, label)
                 yield f"{role}_consistency", weight * (score - changed).square().mean()
 

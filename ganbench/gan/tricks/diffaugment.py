@@ -1,7 +1,7 @@
-"""DiffAugment (Zhao et al., 2020): reals and fakes reach the discriminator through random changes of one kind.
+"""DiffAugment (Zhao et al., 2020): differentiable augmentation of reals and fakes alike.
 
-Colour, then translation by up to an eighth of the side, then cutout of a square of half the side; each
-image draws its own, and the generator's gradient runs through them.
+The changes are colour, then translation by up to an eighth of the side, then cutout of a square of
+half the side. Each image has its own draws. The generator's gradient passes through the changes.
 """
 
 from functools import reduce
@@ -36,7 +36,7 @@ class DiffAugment(Trick):
 
 
 def jitter_colours(x: Tensor, random: torch.Generator) -> Tensor:
-    """Brightness, saturation and contrast, one number an image each."""
+    """Changes brightness, saturation and contrast, with one draw of each per image."""
     size = (3, len(x), 1, 1, 1)
     brightness, saturation, contrast = torch.rand(size, generator=random, device=x.device)
     x = x + (brightness - 0.5)
@@ -51,16 +51,19 @@ def translate_images(x: Tensor, random: torch.Generator) -> Tensor:
 
 
 def cut_out(x: Tensor, random: torch.Generator) -> Tensor:
-    """Zero in a square of half the side; its centre lies anywhere, so that it may hang over the border."""
+    """Sets a square of half the side to zero.
+
+    Its centre may be anywhere in the image, so the square may cross the border.
+    """
     rows, columns = (cut_places(len(x), side, random) for side in x.shape[2:])
     hole = rows[:, None, :, None] & columns[:, None, None, :]
     return x.masked_fill(hole, 0.0)
 
 
 def cut_places(count: int, side: int, random: torch.Generator) -> Tensor:
-    """Which places of a side each image's square covers: [N, side]."""
+    """Returns a mask of the places of a side that each image's square covers: [N, side]."""
     size = int(side / 2 + 0.5)
-    # an even square has its centre between two places, of which there is one more
+    # an even square is centred between two places, so it has one more position
     begin = (
         torch.randint(side + 1 - size % 2, (count, 1), generator=random, device=random.device)
         - size // 2

@@ -1,9 +1,10 @@
-"""DRAGAN (Kodali et al., 2017): unit slope near the reals.
+"""DRAGAN (Kodali et al., 2017): gradients of norm 1 near the reals.
 
-It adds `weight · E(‖∇D(x + t · spread · std(x) · u)‖ − 1)²` to the discriminator's side, `t` and `u` uniform in [0, 1].
+It adds `weight · E(‖∇D(x + t · spread · std(x) · u)‖ − 1)²` to the discriminator's loss, with `t`
+and `u` uniform in [0, 1].
 
-Near is up to `spread` deviations of the batch away in every pixel, by one step for each example, as
-in the authors' code.
+Points near a real differ from it by up to `spread` deviations of the batch in every pixel. As in
+the authors' code, each example has one `t`.
 """
 
 import torch

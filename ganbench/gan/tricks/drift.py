@@ -1,6 +1,8 @@
-"""Drift (Karras et al., 2018): the scores of reals stay near 0, from which a critic's are free to drift.
+"""Drift (Karras et al., 2018): a penalty that keeps the scores of reals near 0.
 
-It adds `weight · E D(x)²` to the discriminator's side.
+It adds `weight · E D(x)²` to the discriminator's loss.
+
+Without the penalty, a constant can be added to all scores of a Wasserstein critic.
 """
 
 from ganbench.gan.adversarial_batch import AdversarialBatch

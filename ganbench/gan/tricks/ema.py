@@ -1,11 +1,12 @@
-"""Generator averaging (Yazici et al., 2019): samples come from a moving average of the generators.
+"""EMA (Yazici et al., 2019): samples come from a moving average of the generators.
 
-After each turn of the generator `θ̄ ← decay · θ̄ + (1 − decay) · θ`.
-With a `ramp` the average forgets faster at first: half of it is younger than that share of the steps so far
-(Karras et al., 2020, who take 0.05), and the initial weights are soon out of it.
+After each generator step `θ̄ ← decay · θ̄ + (1 − decay) · θ`.
 
-What layers count by themselves, such as batch norm's statistics, the average counts on the same latents:
-the statistics of the generator in training are not those of its average.
+With a `ramp` the average forgets faster at first: its half-life is at most that share of the steps
+so far (Karras et al., 2020, use 0.05). So the initial weights soon lose their influence.
+
+The average has its own buffers, such as batch norm's statistics, and updates them on the same
+latents. The generator's statistics do not fit its average.
 """
 
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ class EMA(Trick):
         self.average = deepcopy(task.generators).requires_grad_(False)
 
     def effective_decay(self) -> float:
-        """How much of the average stays as it was in this turn."""
+        """Returns the share of the average that remains after this step."""
         assert self.context
         if not self.ramp:
             return self.decay
@@ -54,7 +55,7 @@ class EMA(Trick):
             mean.lerp_(parameter, 1 - self.effective_decay())
         for mine, plain in zip(average.modules(), now.modules(), strict=True):
             if type(plain).get_extra_state is not nn.Module.get_extra_state:
-                mine.set_extra_state(plain.get_extra_state())  # the size that a network grew to
+                mine.set_extra_state(plain.get_extra_state())  # the level of a network that grows
         if any(True for _ in average.buffers()):
             for pair in pairs:
                 replace(pair, generator=average[pair.generator_name]).generate(pair.source)

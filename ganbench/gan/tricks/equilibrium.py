@@ -1,7 +1,8 @@
-"""Boundary equilibrium (Berthelot et al., 2017): fakes count so much that their error stays a share of the reals'.
+"""Boundary equilibrium (Berthelot et al., 2017): a weight balances fakes against reals.
 
-With scores as negative reconstruction errors BEGAN's losses are those of Wasserstein with a weight on
-the fakes: it starts at 0, moves by rate * (gamma * error of reals - error of fakes) and stays in [0, 1].
+Scores are negative reconstruction errors, so BEGAN's losses are Wasserstein with a weight on the
+fakes. The weight starts at 0, moves by rate * (gamma * error of reals - error of fakes) and stays
+in [0, 1]. So the error of fakes stays at the share `gamma` of the error of reals.
 """
 
 from collections.abc import Sequence
@@ -30,9 +31,9 @@ class Equilibrium(Trick):
 
     def incompatibility(self, config: BuildConfig) -> str | None:
         if not config.network.energy:
-            return "equilibrium balances reconstruction errors, and this discriminator makes none"
+            return "equilibrium balances reconstruction errors, and this discriminator has none"
         if not isinstance(config.loss, Wasserstein):
-            return "equilibrium weighs the fakes of the wasserstein loss, and this is another loss"
+            return "equilibrium weights the fakes of the wasserstein loss, and this is another loss"
         return None
 
     def setup(self, task: Task, config: BuildConfig) -> None:

@@ -1,8 +1,9 @@
-"""Feature matching (Salimans et al., 2016): fakes should have the reals' mean discriminator features.
+"""Feature matching (Salimans et al., 2016): fakes should have the reals' mean features.
 
-The generator's side is `weight · ‖E f(G(z)) − E f(x)‖²`, `f` the features behind the discriminator's score.
+The generator's loss is `weight · ‖E f(G(z)) − E f(x)‖²`, with `f` the features that the
+discriminator's head scores.
 
-It takes the place of the adversarial term, as published; `adversarial` keeps a share of that term.
+It replaces the adversarial term, as published; `adversarial` keeps a share of that term.
 """
 
 from dataclasses import replace
@@ -14,7 +15,7 @@ from ganbench.gan.tasks.base import Terms
 
 from .base import Trick
 
-TRICKS_ON_ADVERSARIAL_TERM = ("past_discriminators", "top_k")  # alone, on the generator's side
+TRICKS_ON_ADVERSARIAL_TERM = ("past_discriminators", "top_k")  # they change only this term
 
 
 class FeatureMatching(Trick):
@@ -30,7 +31,7 @@ class FeatureMatching(Trick):
         idle = [name for name in config.tricks if name in TRICKS_ON_ADVERSARIAL_TERM]
         if self.adversarial or not idle:
             return None
-        return f"feature matching takes the adversarial term's place, and {idle[0]} would change nothing"
+        return f"feature matching replaces the adversarial term, so {idle[0]} would change nothing"
 
     def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
         return replace(loss, generator_weight=self.adversarial * loss.generator_weight)

@@ -1,7 +1,8 @@
-"""Frequency separation (Fritsche et al., 2019): the discriminator sees low and high frequencies apart.
+"""Frequency separation (Fritsche et al., 2019): low and high bands as separate channels.
 
-Low is the mean of `kernel` pixels around each, high is the rest, beside each other as channels. The paper
-shows its discriminator the high band alone, as super-resolution has the low one from elsewhere.
+The low band is the mean over `kernel` x `kernel` pixels, and the high band is the rest. The paper's
+discriminator receives only the high band, because in super-resolution the low band comes from the
+input.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""Gradient clipping (Pascanu et al., 2013): a side's whole gradient is scaled down to a largest norm.
+"""Gradient clipping (Pascanu et al., 2013): limits the norm of each side's whole gradient.
 
 `g ← g · min(1, norm / ‖g‖)`.
 """

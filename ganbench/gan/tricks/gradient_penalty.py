@@ -1,8 +1,9 @@
-"""Gradient penalty (Gulrajani et al., 2017): unit slope between reals and fakes.
+"""Gradient penalty (Gulrajani et al., 2017): gradients of norm 1 between reals and fakes.
 
-It adds `weight · E(‖∇D(x̂)‖ − target)²` to the discriminator's side, `x̂ = x + t (G(z) − x)` with `t` uniform in [0, 1].
+It adds `weight · E(‖∇D(x̂)‖ − target)²` to the discriminator's loss, with `x̂ = x + t (G(z) − x)`
+and `t` uniform in [0, 1].
 
-`one_sided` leaves slopes below the target alone. Each image has its own place between, packed or not.
+`one_sided` does not penalize norms below the target. Each image has its own `t`, packed or not.
 """
 
 import torch
@@ -30,7 +31,7 @@ class GradientPenalty(Trick):
         shape = (len(pair.real), *[1] * (pair.real.ndim - 1))
         random = self.context.of(pair.name).random
         mix = torch.rand(shape, generator=random, device=pair.real.device).to(pair.real.dtype)
-        between = pair.real.lerp(pair.fake, mix)  # which a look ahead may follow to the generator
+        between = pair.real.lerp(pair.fake, mix)  # with the generator's graph, for unrolling
         squared = pair.squared_gradient_norm(
             pair.score(between, "gradient_penalty", pair.real_label), between
         )

@@ -1,6 +1,6 @@
-"""Historical averaging (Salimans et al., 2016): each side stays near the mean of its own past.
+"""Historical averaging (Salimans et al., 2016): parameters stay near their past mean.
 
-It adds `weight · ‖θ − mean of θ so far‖²` to each side.
+It adds `weight · ‖θ − mean of θ so far‖²` to the loss of each side.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from .base import Trick
 
 
 class ParameterHistory(nn.Module):
-    """The mean of a module's parameters over the turns so far, the initial ones counted."""
+    """The mean of a module's parameters over the steps so far, with the initial values."""
 
     def __init__(self, module: nn.Module):
         super().__init__()

@@ -1,7 +1,8 @@
-"""Image pool (Shrivastava et al., 2017): half of the fakes that a discriminator meets are older ones.
+"""Image pool (Shrivastava et al., 2017): half of a discriminator's fakes are older ones.
 
-A fake either is shown, or takes the place of a kept one that is shown instead. While the pool fills,
-by whole batches, each fake is shown and kept.
+With probability 1/2 a fake is stored in the pool, and the discriminator receives the stored fake
+that it replaces. Otherwise the discriminator receives the fake itself. While the pool fills, by
+whole batches, each fake is received and stored.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from .compatibility import has_conditions_per_sample
 
 
 class ImagePool(Trick):
-    seen: Tensor  # [discriminators], how many fakes were kept so far
+    seen: Tensor  # [discriminators], the number of fakes so far
 
     def __init__(self, size: int = 50):
         super().__init__()
@@ -29,7 +30,7 @@ class ImagePool(Trick):
     def incompatibility(self, config: BuildConfig) -> str | None:
         if has_conditions_per_sample(config):
             return (
-                "a pool shows fakes of other turns, and here each is asked for something of its own"
+                "a pool reuses fakes of earlier steps, and here each fake has its own label or code"
             )
         if config.hyperparameters.batch <= self.size:
             return None
@@ -38,7 +39,7 @@ class ImagePool(Trick):
     def setup(self, task: Task, config: BuildConfig) -> None:
         self.names = list(task.discriminators)
         held = self.size - self.size % config.hyperparameters.batch
-        for name in self.names:  # a discriminator is called like the domain that it judges
+        for name in self.names:  # a discriminator has the name of its domain
             self.register_buffer(f"images_{name}", torch.zeros(held, *config.shapes[name]))
         self.register_buffer("seen", torch.zeros(len(self.names), dtype=torch.long))
 
@@ -62,14 +63,18 @@ class ImagePool(Trick):
 
 @dataclass(frozen=True, eq=False)
 class PoolExchange:
-    """Each fake's place in a pool, none twice, whether it is kept there, and the old one shown for it: [N] each."""
+    """The exchange between a batch of fakes and a pool: [N] each.
+
+    It has each fake's place in the pool, no place twice; whether the fake is stored there; and
+    whether the old fake is used instead.
+    """
 
     place: Tensor
     kept: Tensor
     swapped: Tensor
 
     def apply(self, pool: Tensor, new: Tensor) -> Tensor:
-        """What is shown; the pool takes what it is to keep."""
+        """Stores fakes in the pool, in place, and returns the fakes for the discriminator."""
         wide, old = (-1, *[1] * (new.ndim - 1)), pool[self.place]
         pool[self.place] = torch.where(self.kept.view(wide), new.detach(), old)
         return torch.where(self.swapped.view(wide), old, new)

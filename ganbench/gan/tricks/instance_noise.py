@@ -1,8 +1,8 @@
-"""Instance noise (Sønderby et al., 2017): the discriminator sees images through noise that fades.
+"""Instance noise (Sønderby et al., 2017): fading noise on the discriminator's input.
 
 `D(x + ε)` and `D(G(z) + ε)`, each `ε` normal with deviation `std`.
 
-The noise falls linearly from `std` to none at the fraction `until` of the budget.
+The deviation falls linearly from `std` to 0 at the fraction `until` of the budget.
 """
 
 import torch

@@ -1,6 +1,6 @@
-"""Label flipping (Chintala et al., 2016, "How to train a GAN"): now and then reals and fakes swap targets.
+"""Label flipping (Chintala et al., 2016, "How to train a GAN"): swaps targets at random.
 
-Each score on a discriminator's turn is drawn to the other side's target with the probability `share`.
+In a discriminator step each score has the other side's target with probability `share`.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from .label_smoothing import refuse_loss_without_targets
 
 @dataclass(frozen=True, kw_only=True)
 class FlippedTargets(WrappedLoss):
-    """A loss with targets, each the other side's with the probability `share`."""
+    """A loss with targets, each exchanged for the other side's with probability `share`."""
 
     inner: TargetedLoss
     share: float

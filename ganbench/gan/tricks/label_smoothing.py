@@ -1,6 +1,7 @@
-"""Label smoothing (Salimans et al., 2016): the discriminator's target for reals falls below 1.
+"""Label smoothing (Salimans et al., 2016): the target for scores of reals is below 1.
 
-One-sided as published; `fake` above 0 smooths the fakes' target too, which Salimans advises against.
+It is one-sided, as published. A `fake` above 0 also smooths the target for fakes, which Salimans
+advises against.
 """
 
 from dataclasses import replace
@@ -34,6 +35,7 @@ class LabelSmoothing(Trick):
 
 
 def refuse_loss_without_targets(trick: str, config: BuildConfig) -> str | None:
+    """Returns a reason if the loss has no targets, or None."""
     if isinstance(config.loss, TargetedLoss):
         return None
     return f"{trick} needs targets, and the {loss_name(config.loss)} loss has none"

@@ -1,7 +1,10 @@
-"""LeCam (Tseng et al., 2021): scores of reals stay near what fakes scored lately, and those of fakes near the reals'.
+"""LeCam (Tseng et al., 2021): scores stay near the recent mean score of the other side.
 
-E|D(x) - a_fake|^2 + E|D(G(z)) - a_real|^2 as in the paper; the released code counts only reals above and
-fakes below their anchors. It acts from the step `start` on; until then the anchors are the last scores.
+It adds `weight · (E|D(x) − a_fake|² + E|D(G(z)) − a_real|²)` to the discriminator's loss, as in the
+paper.
+
+The released code counts only reals above and fakes below their anchors. The term acts from the step
+`start` on; until then the anchors are the last mean scores.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,8 @@
-"""Minibatch standard deviation (Karras et al., 2018): the discriminator's head sees how varied a batch is.
+"""Minibatch standard deviation (Karras et al., 2018): variation in a batch as a feature.
 
-One number for each `group` images: the deviation of every feature among them, averaged. The paper appends
-it as a constant map before the last convolution; these heads are linear on features, so it is one more.
+There is one number for each `group` of images: the deviation of every feature in the group,
+averaged. The paper appends it as a constant map before the last convolution. Here the head receives
+it as one more feature.
 """
 
 from torch import Tensor, nn
@@ -14,7 +15,10 @@ from .compatibility import refuse_energy
 
 
 class GroupStandardDeviation(nn.Module):
-    """[N, width] => [N, 1]; groups are smaller, or the whole batch, where they would not divide it."""
+    """The mean deviation of the features in a group: [N, width] => [N, 1].
+
+    If `group` does not divide the batch, groups are smaller, or one group is the whole batch.
+    """
 
     def __init__(self, group: int):
         super().__init__()

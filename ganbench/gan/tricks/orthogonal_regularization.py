@@ -1,8 +1,9 @@
-"""Orthogonal regularization (Brock et al., 2017; 2019): filters of a layer should not resemble each other.
+"""Orthogonal regularization (Brock et al., 2017; 2019): keeps a layer's filters apart.
 
-BigGAN's form: the squared products of each two different filters, not of one with itself, are summed over
-the layers, so that filters keep their lengths. A filter is all that makes one output: kernels are matrices
-of output channels by all else. What is regularized are the weights that are learned, ahead of any norm.
+This is BigGAN's form: the squared products of different filters, summed over the layers. The
+product of a filter with itself is left out, so filters keep their lengths. A filter is all weights
+of one output; a convolution counts as a matrix of output channels by all else. The term acts on the
+learned weights, before any normalization.
 """
 
 from collections.abc import Iterator
@@ -45,9 +46,9 @@ def filter_similarity(network: nn.Module) -> Tensor:
 
 
 def off_diagonal_similarity(matrix: Tensor) -> Tensor:
-    """|W W^T * (1 - I)|^2 of a matrix [filters, fan_in], by the smaller of its two Gram matrices.
+    """Computes |W W^T * (1 - I)|^2 of a matrix [filters, fan_in] with its smaller Gram matrix.
 
-    |W W^T| = |W^T W|, and of a first layer W W^T can be thousands squared.
+    |W W^T| = |W^T W|, and W W^T of a first layer can have thousands of rows.
     """
     wide = matrix if len(matrix) <= matrix.shape[1] else matrix.T
     lengths = matrix.square().sum(1)  # the diagonal of W W^T
@@ -57,14 +58,16 @@ def off_diagonal_similarity(matrix: Tensor) -> Tensor:
 def weight_matrices(network: nn.Module) -> Iterator[Tensor]:  # each [filters, fan_in]
     for layer in network.modules():
         if isinstance(layer, nn.ConvTranspose2d):
-            yield (
-                unnormalized_weight(layer).transpose(0, 1).flatten(1)
-            )  # its kernels are [in, out, ...]
+            # kernels of transposed convolutions are [in, out, ...]
+            yield unnormalized_weight(layer).transpose(0, 1).flatten(1)
         elif isinstance(layer, nn.Conv2d | nn.Linear):
             yield unnormalized_weight(layer).flatten(1)
 
 
 def unnormalized_weight(layer: Any) -> Tensor:
-    """A layer's own weight: to ask a spectral norm for its quotient would move its power iteration."""
+    """Returns a layer's learned weight.
+
+    To read the normalized weight would advance the power iteration of spectral norm.
+    """
     normed = is_parametrized(layer, "weight")
     return layer.parametrizations.weight.original if normed else layer.weight

@@ -1,7 +1,7 @@
-"""PacGAN (Lin et al., 2018): the discriminator judges several images at once, as channels.
+"""PacGAN (Lin et al., 2018): the discriminator scores several images at once, as channels.
 
-A batch stays as many images, so that budgets mean the same, and is judged in fewer packs; the authors
-draw as many packs as others draw images.
+A batch keeps its number of images, so that budgets are comparable, and has fewer packs. The authors
+draw as many packs as other GANs draw images.
 """
 
 from torch import Tensor
@@ -18,14 +18,14 @@ class PacGAN(Trick):
     def __init__(self, pack: int = 2):
         super().__init__()
         if pack < 2:
-            raise ValueError(f"a pack is at least 2, not {pack}")
+            raise ValueError(f"pack must be at least 2, not {pack}")
         self.pack = pack
 
     def incompatibility(self, config: BuildConfig) -> str | None:
         if config.hyperparameters.batch % self.pack:
             return f"PacGAN cannot pack a batch of {config.hyperparameters.batch} in {self.pack}s"
         if has_conditions_per_sample(config):
-            return "PacGAN judges several images at once, and here each is judged by its own label"
+            return "PacGAN scores several images at once, and here each image has its own label or code"
         return None
 
     def transform_discriminator_input(

@@ -1,7 +1,7 @@
-"""Past discriminators (Chintala et al., 2016, "How to train a GAN"): kept snapshots still vote.
+"""Past discriminators (Chintala et al., 2016, "How to train a GAN"): snapshots still vote.
 
-The generator's loss is the mean over the present discriminator and the last `keep` snapshots, one taken
-every `every` steps: what fooled an opponent once must go on fooling it.
+The generator's loss is the mean over the current discriminator and the last `keep` snapshots, one
+taken every `every` steps. So fakes must also fool earlier discriminators.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from .base import Trick
 
 @dataclass(frozen=True, kw_only=True)
 class AveragedVotes(WrappedLoss):
-    """A loss whose generator's side is the mean over several judges of the same fakes."""
+    """A loss with the generator's side averaged over several discriminators."""
 
     past: Sequence[AdversarialBatch]
 

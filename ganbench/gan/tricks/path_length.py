@@ -1,8 +1,10 @@
-"""Path length (Karras et al., 2020): a step in w moves images equally far, wherever it is taken and whereto.
+"""Path length (Karras et al., 2020): equal steps in w change images equally.
 
-It adds `weight · E(‖∇w ⟨G(w), y⟩‖ − a)²` to the generator's side, `y` normal noise and `a` the moving average.
-The length is that of the gradient by w of an image times noise; it stays near its own moving average.
-Lazy as published: so many times as strong in one of `every` steps, as a term of the same optimizer step.
+It adds `weight · E(‖∇w ⟨G(w), y⟩‖ − a)²` to the generator's loss, with `y` normal noise and `a` the
+moving average of the norm.
+
+The penalty is lazy, as published: it counts `every` times as much in one of `every` steps, as a
+term of the same optimizer step.
 """
 
 from typing import cast
@@ -30,7 +32,7 @@ class PathLength(Trick):
     def incompatibility(self, config: BuildConfig) -> str | None:
         if config.network.styled:
             return None
-        return "path length is measured in styles, and this network has no mapping that makes them"
+        return "path length is measured in styles, and this network has no mapping to styles"
 
     def setup(self, task: Task, config: BuildConfig) -> None:
         self.names = list(task.generators)
@@ -48,14 +50,17 @@ class PathLength(Trick):
         number = self.names.index(pair.generator_name)
         with torch.no_grad():
             now, before = lengths.mean(), self.means[number]
-            # it begins at the first: from 0 it would press all images together until it has caught up
+            # starts at the first length: a mean from 0 would first make all images alike
             self.means[number] = torch.where(before == 0, now, before.lerp(now, 1 - self.decay))
         off = lengths - self.means[number]
         yield "path_length", self.every * self.weight * off.square().mean()
 
 
 def path_lengths(images: Tensor, w: Tensor, random: torch.Generator) -> Tensor:
-    """|J^T y| of each image, with J its Jacobian by w and y noise whose size is 1 a map: [N]."""
+    """Returns |J^T y| of each image, [N], with J its Jacobian by w.
+
+    y is noise, scaled to size 1 per map.
+    """
     noise = torch.randn(images.shape, generator=random, device=images.device)
     noise = noise / (images.shape[2] * images.shape[3]) ** 0.5
     (slope,) = torch.autograd.grad((images * noise).sum(), w, create_graph=True)

@@ -1,4 +1,4 @@
-"""What gradient penalties share: they ask for scores of one image each, and two of them for zero slope."""
+"""Zero-centered gradient penalties: the base class of R1 and R2 (Mescheder et al., 2018)."""
 
 from typing import Any, ClassVar
 
@@ -14,11 +14,12 @@ from .compatibility import refuse_batch_norm
 
 
 class ZeroCenteredPenalty(Trick):
-    """R1 and R2 (Mescheder et al., 2018), which differ in the images at which the slope is taken.
+    """R1 and R2 (Mescheder et al., 2018), which differ in the images of the gradient.
 
-    `every` makes them lazy (Karras et al., 2020): so many times as strong in one of so many steps, all
-    turns of it, as a term of the same optimizer step. With a `side` the weight is that of images of so
-    many pixels a side, and changes with their number, as Karras et al. (2020, "limited data") advise.
+    `every` makes them lazy (Karras et al., 2020): they count `every` times as much in one of
+    `every` steps. They act in all discriminator steps of that step, as a term of the same optimizer
+    step. With a `side`, the weight is for images of that side, and is proportional to the number of
+    pixels (Karras et al., 2020, "limited data").
     """
 
     neutral: ClassVar[dict[str, Any]] = {"side": 0}
@@ -31,7 +32,7 @@ class ZeroCenteredPenalty(Trick):
         self.weight, self.every, self.side = weight, every, side
 
     def penalized_scores(self, pair: AdversarialBatch) -> tuple[Tensor, Tensor]:
-        """The scores, and what they were computed from."""
+        """Returns the scores, and the images that they were computed from."""
         raise NotImplementedError
 
     def incompatibility(self, config: BuildConfig) -> str | None:
@@ -47,5 +48,5 @@ class ZeroCenteredPenalty(Trick):
             yield self.name.lower(), weight / 2 * squared.mean()
 
     def weight_for_images(self, images: Tensor) -> float:
-        """The weight for images of their size."""
+        """Returns the weight for images of this size."""
         return self.weight * images[0, 0].numel() / self.side**2 if self.side else self.weight

@@ -1,7 +1,7 @@
-"""Progressive growing (Karras et al., 2018): networks begin with images of 4x4, and larger ones fade in.
+"""Progressive growing (Karras et al., 2018): images start at 4x4, and larger ones fade in.
 
-Every doubling fades in for as long as the size before it was there alone, and full size is reached at the
-fraction `until` of the budget. Reals lose the detail that networks of the moment do not draw.
+Every doubling fades in for as long as the size before it was stable. Full size is reached at the
+fraction `until` of the budget. Reals lose the detail that the networks do not draw yet.
 """
 
 from dataclasses import replace
@@ -29,18 +29,17 @@ class ProgressiveGrowing(Trick):
     def incompatibility(self, config: BuildConfig) -> str | None:
         if config.network.grows:
             return None
-        return "progressive growing needs networks that are built of sizes, and these have one"
+        return "progressive growing needs networks that can grow, and these cannot"
 
     def setup(self, task: Task, config: BuildConfig) -> None:
-        self.growing = progressive_modules(
-            task
-        )  # a tuple: the game's parts are not this trick's to save
+        # A tuple, so that the trick's state does not contain the task's modules.
+        self.growing = progressive_modules(task)
         self.top = max(part.top for part in self.growing)
         self.set_level(0.0)
 
     @property
     def level(self) -> float:
-        """That of the game, which checkpoints carry."""
+        """The level of the task's networks, which checkpoints contain."""
         return self.growing[0].level
 
     def set_level(self, level: float) -> None:
@@ -58,17 +57,18 @@ class ProgressiveGrowing(Trick):
         return replace(batch, images=limit_detail(batch.images, self.level))
 
     def transform_sampling_generators(self, generators: nn.ModuleDict) -> nn.ModuleDict:
-        """Averages of generators were not there to be told the level."""
+        """Sets the level of the generators, which may be averages without the current level."""
         for part in progressive_modules(generators):
             part.level = self.level
         return generators
 
 
 def progressive_modules(networks: nn.Module) -> tuple[ProgressiveModule, ...]:
+    """Returns the modules with a level."""
     return tuple(part for part in networks.modules() if isinstance(part, ProgressiveModule))
 
 
 def level_at(progress: float, top: int) -> float:
-    """The level at a fraction of the growth: each doubling is stable, fades, and so on to the next."""
+    """Returns the level at a fraction of the growth: a size is stable, then the next fades in."""
     period = progress * 2 * top
     return sum(min(max(period - (2 * number + 1), 0.0), 1.0) for number in range(top))

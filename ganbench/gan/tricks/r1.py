@@ -1,6 +1,6 @@
-"""R1 (Mescheder et al., 2018): zero slope at the reals.
+"""R1 (Mescheder et al., 2018): penalizes the discriminator's gradient at the reals.
 
-It adds `weight / 2 · E‖∇D(x)‖²` to the discriminator's side.
+It adds `weight / 2 · E‖∇D(x)‖²` to the discriminator's loss.
 """
 
 from torch import Tensor

@@ -1,6 +1,6 @@
-"""R2 (Mescheder et al., 2018): zero slope at the fakes.
+"""R2 (Mescheder et al., 2018): penalizes the discriminator's gradient at the fakes.
 
-It adds `weight / 2 · E‖∇D(G(z))‖²` to the discriminator's side.
+It adds `weight / 2 · E‖∇D(G(z))‖²` to the discriminator's loss.
 """
 
 from torch import Tensor

@@ -1,9 +1,10 @@
-"""Spectral normalization (Miyato et al., 2018): the discriminator's linear layers have spectral norm 1.
+"""Spectral normalization (Miyato et al., 2018) of the discriminator's layers.
 
-So do convolutions, as matrices of output channels by all else, and embeddings of labels, with one power
-iteration a pass, as published. It takes the place of the discriminator's other normalization, as in the
-paper, unless `keep_norm` is set: against a network that has one, its effect is that of the exchange.
-`generator` has it in the generators too (Zhang et al., 2019), but for their embeddings.
+Linear layers, convolutions and embeddings of labels have spectral norm 1. A convolution counts as a
+matrix of output channels by all else. There is one power iteration per pass, as published. The
+trick removes the discriminator's other normalization, as in the paper, unless `keep_norm` is set.
+So its effect on a network with a norm is that of the exchange. `generator` normalizes the
+generators too, except their embeddings (Zhang et al., 2019).
 """
 
 from dataclasses import replace
@@ -35,7 +36,7 @@ class SpectralNorm(Trick):
         if not config.network.begins_at_zero:
             return None
         family = family_name(config.network)
-        return f"spectral norm divides weights by their norm, and some of {family} begin at zero"
+        return f"spectral norm divides weights by their norm, and some weights of {family} begin at zero"
 
     def configure_network(self, network: Network) -> Network:
         return network if self.keep_norm else replace(network, norm="none")
@@ -51,6 +52,6 @@ class SpectralNorm(Trick):
 
     def normalize(self, network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> None:
         for module in list(network.modules()):
-            # Where only shapes are asked for, power iterations would take a second a network.
+            # On the meta device, power iterations would take a second per network.
             if isinstance(module, kinds) and not module.weight.is_meta:
                 spectral_norm(module, n_power_iterations=self.iterations)

@@ -1,7 +1,7 @@
-"""Top-k training (Sinha et al., 2020): the generator learns from those of its fakes that score best.
+"""Top-k training (Sinha et al., 2020): the generator trains on its best-scored fakes.
 
-The share of the batch falls from all to `least`, by the same factor each step; the authors' factor is
-0.99 an epoch, here it gets there at the fraction `until` of the budget.
+The share of the batch falls from 1 to `least`, by the same factor each step, until the fraction
+`until` of the budget. The authors use a factor of 0.99 per epoch.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from .base import Trick
 
 @dataclass(frozen=True, kw_only=True)
 class BestFakes(WrappedLoss):
-    """A loss whose generator's side is asked of the best share of the fakes."""
+    """A loss with the generator's side on only the best share of the fakes."""
 
     share: float
 
     def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
-        by_example = fake.detach().reshape(len(fake), -1).mean(1)  # a map counts by its mean
+        by_example = fake.detach().reshape(len(fake), -1).mean(1)  # the mean of a map of scores
         best = by_example.topk(ceil(self.share * len(fake))).indices
         return self.inner.generator_loss(fake[best], real if real is None else real[best])
 

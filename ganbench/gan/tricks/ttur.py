@@ -1,6 +1,6 @@
 """Two time-scale update rule (Heusel et al., 2017): the discriminator learns faster.
 
-Its rate becomes `ratio` times the generator's.
+The discriminator's learning rate becomes `ratio` times the generator's.
 """
 
 from dataclasses import replace

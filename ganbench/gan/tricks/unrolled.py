@@ -1,8 +1,8 @@
-"""Unrolled GAN (Metz et al., 2017): the generator answers the discriminator that its fakes lead to.
+"""Unrolled GAN (Metz et al., 2017): the generator trains against future discriminators.
 
-The discriminators look some turns ahead, by their own Adam, and the generator's gradient runs through
-those turns (`order=2`, as published), or takes what they lead to as given (`order=1`, a third of the cost).
-Whatever looking ahead moved is put back.
+The discriminators first take `turns` steps, with Adam's rule. With `order=2`, as published, the
+generator's gradient passes through those steps. With `order=1` it does not, at a third of the cost.
+Afterwards all but the generators is restored.
 """
 
 import math
@@ -34,9 +34,9 @@ class Unrolled(Trick):
         if self.order == 1:
             return None
         if config.hyperparameters.optimizer != "adam":
-            return "unrolling of order 2 runs through Adam's steps, and this plan has another optimizer"
+            return "unrolling of order 2 differentiates Adam's steps, and this plan has another optimizer"
         if foreign := [name for name in config.tricks if acts_outside_objective(name)]:
-            return f"unrolling of order 2 cannot run through {foreign[0]}; order=1 can"
+            return f"unrolling of order 2 cannot differentiate {foreign[0]}; order=1 can be used"
         return None
 
     @contextmanager
@@ -46,20 +46,24 @@ class Unrolled(Trick):
 
 
 def acts_outside_objective(name: str) -> bool:
-    """Does a trick change gradients or weights, where no gradient of an objective runs through?"""
+    """Returns whether a trick changes gradients or weights outside the objective.
+
+    The gradient of an objective cannot pass through such a change.
+    """
     trick = TRICKS.load(name)
     return trick.transform_gradients is not Trick.transform_gradients or trick.phase == "projection"
 
 
 @contextmanager
 def unroll_in_place(training: TrainingInProgress, turns: int) -> Iterator[None]:
-    """The discriminators as so many real turns move them."""
+    """Advances the discriminators by `turns` real steps, and restores them at exit."""
     rivals = (training.task.discriminators, training.optimizers["discriminator"])
     others = (training.task, training.trick)
     before, aside = save_states(rivals), save_states(others)
     for _ in range(turns):
         training.discriminator_step()
-    ahead = save_states(rivals)  # the others hold the rivals: the game does
+    # Restored last, because the task's state contains the discriminators too.
+    ahead = save_states(rivals)
     restore_states(aside)
     restore_states(ahead)
     try:
@@ -85,7 +89,7 @@ def restore_states(saved: list[tuple[Stateful, Any]]) -> None:
 
 @contextmanager
 def unroll_differentiably(training: TrainingInProgress, turns: int) -> Iterator[None]:
-    """The discriminators as a function of the generators; in the place of what they are made of."""
+    """Replaces the discriminators' tensors by functions of the generators, until exit."""
     rivals, others = training.task.discriminators, (training.task, training.trick)
     parameters: dict[str, Tensor] = dict(rivals.named_parameters())
     buffers = copy_buffers(rivals)
@@ -110,7 +114,7 @@ def unroll_differentiably(training: TrainingInProgress, turns: int) -> Iterator[
 
 @dataclass(frozen=True, eq=False)
 class AdamStep:
-    """Adam (Kingma and Ba, 2015) for one parameter, as a function that can be differentiated."""
+    """Adam (Kingma and Ba, 2015) for one parameter, as a differentiable function."""
 
     rate: float
     betas: tuple[float, float]
@@ -121,7 +125,7 @@ class AdamStep:
 
     @classmethod
     def from_optimizer(cls, optimizer: torch.optim.Optimizer, parameter: Tensor) -> "AdamStep":
-        """Where an optimizer stands; what has never had a gradient has no state yet."""
+        """Copies a parameter's state in an optimizer; without any gradient yet it is zero."""
         (group,), state = optimizer.param_groups, optimizer.state.get(parameter, {})
         zero = torch.zeros_like(parameter)
         mean, square = (state.get(key, zero).clone() for key in ("exp_avg", "exp_avg_sq"))
@@ -147,7 +151,7 @@ def copy_buffers(module: nn.Module) -> dict[str, Tensor]:
 
 @contextmanager
 def with_tensors(module: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
-    """Inside, the module has these in the place of its parameters and buffers of the same names."""
+    """Replaces a module's parameters and buffers by tensors of the same names, until exit."""
     places = [tensor_place(module, name) for name in tensors]
     own = [home[key] for home, key in places]
     try:
@@ -161,7 +165,10 @@ Place = tuple[dict[str, Any], str]
 
 
 def tensor_place(module: nn.Module, name: str) -> Place:
-    """Where a module keeps a tensor: not as an attribute, which takes nothing but parameters."""
+    """Returns the dict and the key of a module's tensor.
+
+    Assignment to an attribute would accept only parameters.
+    """
     path, _, key = name.rpartition(".")
     owner = module.get_submodule(path)
     return (owner._parameters if key in owner._parameters else owner._buffers), key

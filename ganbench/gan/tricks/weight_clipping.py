@@ -1,6 +1,6 @@
-"""Weight clipping (Arjovsky et al., 2017): the discriminator's weights stay in a box.
+"""Weight clipping (Arjovsky et al., 2017): keeps the discriminator's weights in a box.
 
-After each turn of the discriminator `w ← min(limit, max(−limit, w))`.
+After each discriminator step `w ← min(limit, max(−limit, w))`.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Figures for papers, each as SVG and PNG: curves, forest, heat maps, profiles, strips, fronts."""
+"""Figures for papers as SVG and PNG: curves, forest, heat maps, profiles, strips, fronts."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from .strips import draw_strips
 
 
 def write_figures(report: SuiteReport, folder: Path) -> None:
-    """Writes all that there is something to show for."""
+    """Writes all figures for which the report has data."""
     frame, plan, arms = report.frame, report.plan, arm_colours(report.frame)
     drawn = {
         **draw_curves(frame, arms),

@@ -1,4 +1,4 @@
-"""What all figures share: colours for all eyes, file names, and how they are written."""
+"""Shared parts of all figures: accessible colours, file names, and the writer."""
 
 import hashlib
 import io
@@ -13,42 +13,42 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from ganbench.analysis.factors import NO_TRICK
 from ganbench.files import write_bytes
 
-# Okabe and Ito's, without the yellow that is not seen on paper; the first is none's
+# Okabe and Ito's colours without yellow, which is invisible on paper; the first is for no trick
 LINE_COLOURS = ("#000000", "#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-LINE_STYLES = ("-", "--", ":", "-.")  # one for every round of the colours
+LINE_STYLES = ("-", "--", ":", "-.")  # one for each cycle through the colours
 BETTER, WORSE, OPEN = "#0072B2", "#D55E00", "#6B7280"
 SETTINGS: dict[Any, Any] = {
-    "svg.hashsalt": "ganbench",  # fixed names inside the SVG
-    "svg.fonttype": "none",  # text stays text
-    "text.parse_math": False,  # a name is no formula
+    "svg.hashsalt": "ganbench",  # fixed identifiers inside the SVG
+    "svg.fonttype": "none",  # text is not converted to paths
+    "text.parse_math": False,  # dollar signs in names are not math
 }
 
 
 def arm_colours(frame: pd.DataFrame) -> dict[str, int]:
-    """Each arm's number among the colours, the same in all figures; none has the first."""
+    """Returns each arm's colour number, the same in all figures; no trick is number 0."""
     tricks = frame.loc[frame["role"].eq("trial"), "tricks"].dropna()
     return {name: n for n, name in enumerate(dict.fromkeys([NO_TRICK, *tricks]))}
 
 
 def line_style(colour: int) -> dict[str, Any]:
-    """How a line of this number is drawn."""
+    """Returns the colour and the line style of a colour number."""
     style = LINE_STYLES[colour // len(LINE_COLOURS) % len(LINE_STYLES)]
     return {"color": LINE_COLOURS[colour % len(LINE_COLOURS)], "linestyle": style}
 
 
 def make_figure(width: float, height: float) -> Figure:
-    """An empty one, in inches."""
+    """Creates an empty figure; width and height are in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def remove_frame(axes: Any) -> None:
-    """Without the frame's upper and right sides."""
+    """Removes the upper and right sides of the frame and adds a grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, lw=0.6)
 
 
 def draw_legend(drawing: Figure, axes: Any) -> None:
-    """One below all panels, of whatever occurs in any."""
+    """Draws one legend below all panels, with all labels that occur in any panel."""
     handle_of_name: dict[str, Any] = {}
     for panel in axes:
         handles, names = panel.get_legend_handles_labels()
@@ -59,7 +59,7 @@ def draw_legend(drawing: Figure, axes: Any) -> None:
 
 
 def set_logarithmic(axis: Any) -> None:
-    """A logarithmic axis with plain numbers on it."""
+    """Sets logarithmic ticks with plain numbers as labels."""
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -67,14 +67,17 @@ def set_logarithmic(axis: Any) -> None:
 
 
 def file_name_of(text: str) -> str:
-    """A file's name for a text: letters, digits, dots, dashes and underscores."""
+    """Converts a text to a file name of letters, digits, dots, dashes and underscores."""
     name = "".join(c if c.isalnum() or c in "._-" else "_" for c in text)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]  # keeps apart what is cut short
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]  # distinguishes names that are truncated
     return name if len(name) <= 150 else f"{name[:140]}-{digest}"
 
 
 def write_figure(figure: Figure, path: Path) -> None:
-    """The same file for the same figure: without its date. It is laid out once for both kinds."""
+    """Writes a figure as SVG and PNG, with the same bytes for the same figure.
+
+    The files have no date. The layout is computed once for both formats.
+    """
     with mpl.rc_context(SETTINGS):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")

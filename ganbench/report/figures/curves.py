@@ -1,4 +1,7 @@
-"""Learning curves: a panel a variant and loss, a line an arm, in a band over its seeds."""
+"""Figure of learning curves: one panel per variant and loss, one line per arm.
+
+A band shows the range over seeds.
+"""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -9,11 +12,14 @@ from ganbench.report.curves import LearningCurves, learning_curves_of
 
 from .base import draw_legend, line_style, make_figure, remove_frame, set_logarithmic
 
-PANELS_PER_ROW = 4  # in a row
+PANELS_PER_ROW = 4
 
 
 def draw_curves(frame: pd.DataFrame, arms: dict[str, int]) -> dict[str, Figure]:
-    """One a data set, on samples that are not reported."""
+    """Draws one figure per data set.
+
+    The samples of learning curves differ from those of the reported values.
+    """
     learning_curves = learning_curves_of(frame)
     groups = learning_curves.points.groupby("data", sort=False)
     return {

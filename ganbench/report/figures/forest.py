@@ -1,4 +1,4 @@
-"""Forest: each trick against none with its interval, over the grid and within each loss."""
+"""Forest plot: each trick against none with its interval, overall and within each loss."""
 
 import math
 from typing import Any

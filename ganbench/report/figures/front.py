@@ -1,4 +1,7 @@
-"""Fronts: quality against seconds of training, and the cells that no other one beats in both."""
+"""Figure of the fronts: quality against seconds of training.
+
+A line joins the cells that no other cell dominates.
+"""
 
 from typing import Any
 
@@ -13,7 +16,7 @@ from .base import draw_legend, line_style, make_figure, remove_frame, set_logari
 def draw_fronts(
     cells: pd.DataFrame | None, plan: dict[str, Any], arms: dict[str, int]
 ) -> dict[str, Figure]:
-    """One a data set."""
+    """Draws one figure per data set."""
     if cells is None:
         return {}
     timed = cells[cells["seconds"].notna() & cells["value"].notna()]

@@ -1,4 +1,4 @@
-"""Heat maps: what each trick changes under each loss, and in each variant."""
+"""Heat maps: the change by each trick under each loss, and in each variant."""
 
 import math
 from typing import Any
@@ -52,7 +52,7 @@ def draw_heat_map(plan: dict[str, Any], effects: list[Effect], by: str) -> Figur
 
 
 def write_change(panel: Any, row: int, column: int, text: str, *, framed: bool) -> None:
-    """Writes a change into its cell, bold and in a frame where it is shown."""
+    """Writes a change into its cell, bold and framed if it is decided."""
     weight = "bold" if framed else "normal"
     panel.text(column, row, text, ha="center", va="center", fontsize=8, weight=weight)
     if framed:

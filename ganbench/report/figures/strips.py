@@ -1,4 +1,4 @@
-"""Strips: every seed of the best arms as a dot, beside the floor."""
+"""Strip plots: each seed of the best arms as a dot, beside the floor."""
 
 import math
 from typing import Any
@@ -12,11 +12,11 @@ from ganbench.report.seeds import seed_values
 
 from .base import BETTER, make_figure, remove_frame, set_logarithmic
 
-MAX_STRIP_ROWS = 40  # arms, the best ones
+MAX_STRIP_ROWS = 40  # the best arms
 
 
 def draw_strips(frame: pd.DataFrame, board: pd.DataFrame) -> dict[str, Figure]:
-    """One a data set."""
+    """Draws one figure per data set."""
     plan = frame.attrs["plan"]
     seeds = seed_values(frame)
     ranked = board[board["rank"].notna()]

@@ -1,7 +1,7 @@
-"""The page: all that a suite found in one file, which needs no network and opens in any browser.
+"""The report page: one HTML file that works offline in any browser.
 
-Jinja escapes every name; tables are HTML, forest and heat map too, and what has two axes is drawn
-from JSON by the page's own script when it comes into view.
+Jinja escapes all names. Tables, forest plots and heat maps are HTML. The page's script draws charts with
+two axes from JSON when they scroll into view.
 """
 
 import re
@@ -40,14 +40,14 @@ PAGE_SECTIONS = {  # in the order of the page
 
 
 def render_page(report: SuiteReport, figures: Path) -> str:
-    """The whole file. Pictures are those that lie in `figures`."""
+    """Renders the whole page, with the pictures in the folder `figures`."""
     content = page_content(report, figures)
     sections = [(name, title) for name, title in PAGE_SECTIONS.items() if content.get(name, True)]
     return template_environment().get_template("page.html").render(content, sections=sections)
 
 
 def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
-    """What the template shows, by the names that it uses."""
+    """Returns the variables of the template."""
     frame, board, plan = report.frame, report.board, report.plan
     outcome = plan["analysis"]["outcome"]
     facts, colours = plan["metrics"][outcome], arm_colours(frame)
@@ -80,7 +80,7 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
 
 
 def template_environment() -> Environment:
-    """Escapes everything; a misspelt name in a template is an error."""
+    """Creates the Jinja environment, which escapes all text and raises for undefined names."""
     loader = PackageLoader(__name__)
     jinja_environment = Environment(
         loader=loader,
@@ -102,5 +102,5 @@ def template_environment() -> Environment:
 
 
 def with_break_points(name: str) -> Markup:
-    """The name, which may go on in the next line after an underscore, a bracket or a comma."""
+    """Returns the name with possible line breaks after underscores, brackets, commas and `=`."""
     return Markup("<wbr>").join(re.split(r"(?<=[_(,=])", name))

@@ -1,4 +1,4 @@
-"""Arms one by one: samples, and scores and losses of their training with the steps of its flags."""
+"""Cards of arms: samples, scores and losses of their trainings, and flags."""
 
 import math
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ from .images import PictureAlbum
 from .leaderboard import CellName, make_cell_name, name_facets, variants_with_several_plans
 from .panels import chart_axis, floors_by_data, rounded_numbers
 
-VISIBLE_ARMS = 12  # cards that are shown before the reader asks for more
-MAX_DIRECT_LABELS = 6  # lines that have their names at their ends
+VISIBLE_ARMS = 12  # cards shown at first
+MAX_DIRECT_LABELS = 6  # lines with names at their ends
 CHARTED_TERMS = {  # charts of the losses that are logged during training
     "losses": ("discriminator", "generator"),
     "mean scores that the discriminator gives": ("real_score", "fake_score"),
 }
 Key = tuple[Any, ...]
-ScoresBySeed = dict[int, list[tuple[int, float]]]  # step and value
+ScoresBySeed = dict[int, list[tuple[int, float]]]  # (step, value) points by seed
 
 
 @dataclass(frozen=True)
 class ArmChart:
-    """What it shows, and what the script draws it from."""
+    """A chart: its title, and the data from which the script draws it."""
 
     title: str
     drawn: dict[str, Any]
@@ -40,14 +40,14 @@ class ArmChart:
 
 @dataclass(frozen=True)
 class ArmCard:
-    """A card: the name of an arm, its result, its pictures."""
+    """A card with an arm's name, result, pictures and charts."""
 
     number: int
     name: CellName
     data: str
     value: str
     flags: list[str]  # sentences
-    pictures: dict[str, str]  # names in the album by kind
+    pictures: dict[str, str]  # picture names in the album by kind
     charts: list[ArmChart]
 
 
@@ -61,9 +61,9 @@ class ArmCards:
 
 @dataclass(frozen=True)
 class TrainedCells:
-    """What the rows say of the trainings of a suite, by cell."""
+    """The trainings of a suite and their scores, by cell."""
 
-    trials: dict[Key, list[Any]]  # a row a training, as named tuples
+    trials: dict[Key, list[Any]]  # one row per training, as named tuples
     scores: dict[Key, ScoresBySeed]
     looks: LearningCurves
 
@@ -71,7 +71,10 @@ class TrainedCells:
 def make_arm_cards(
     report: SuiteReport, learning_curves: LearningCurves, figures: Path
 ) -> ArmCards | None:
-    """All arms that were trained, best first, or None if there is nothing to be seen of any."""
+    """Makes the cards of all trained arms, best first.
+
+    Returns None if no arm has a picture or a chart.
+    """
     cells, album = trained_cells(report.frame, learning_curves), PictureAlbum()
     ranked, logged = arms_in_turn(report.board), losses_by_trial(report)
     several = variants_with_several_plans(ranked)
@@ -98,7 +101,7 @@ def make_arm_cards(
 
 
 def format_result(row: dict[Any, Any], outcome: str) -> str:
-    """The outcome of an arm, or why it has none."""
+    """Returns the outcome of an arm, or the reason why it has none."""
     if not row["done"]:
         return str(row["reason"])
     return f"{metric_display_name(outcome)} {format_cell(row, outcome, True)}"
@@ -113,7 +116,7 @@ def cell_key(row: Any) -> Key:
 
 
 def trained_cells(frame: pd.DataFrame, learning_curves: LearningCurves) -> TrainedCells:
-    """One pass over the rows each for trainings and for points of their curves."""
+    """Collects trainings and points of their curves by cell, in one pass each."""
     trials = trials_by_cell(frame)
     return TrainedCells(trials, scores_by_cell(learning_curves.scores), learning_curves)
 
@@ -121,7 +124,7 @@ def trained_cells(frame: pd.DataFrame, learning_curves: LearningCurves) -> Train
 def trials_by_cell(frame: pd.DataFrame) -> dict[Key, list[Any]]:
     trials: dict[Key, list[Any]] = {}
     chosen = frame[frame["role"].eq("trial") & frame["trial"].notna()]
-    chosen.attrs = {}  # pandas copies them at every turn
+    chosen.attrs = {}  # pandas would copy them in each operation
     for row in chosen.drop_duplicates(["trial", *ARM_COLUMNS, "seed"]).itertuples():
         trials.setdefault(tuple(getattr(row, key) for key in ARM_COLUMNS), []).append(row)
     return trials
@@ -137,7 +140,7 @@ def scores_by_cell(scores: pd.DataFrame) -> dict[Key, ScoresBySeed]:
 
 
 def flag_sentences(trials: list[Any]) -> list[str]:
-    """What went wrong, and since when: a sentence a seed."""
+    """Returns one sentence per seed with its flags and their steps."""
     flags = {int(row.seed): flags_of(row) for row in trials}
     return [f"Seed {seed}: {flags_sentence(flags)}" for seed, flags in flags.items() if flags]
 
@@ -155,7 +158,7 @@ def flag_marks(trials: list[Any]) -> list[dict[str, Any]]:
 
 
 def score_chart(key: Key, cells: TrainedCells, floor: float | None) -> list[ArmChart]:
-    """The score of each seed during training; all seeds share the steps at which it was measured."""
+    """Makes the chart of scores during training; all seeds share the measured steps."""
     seeds = cells.scores.get(key)
     if not seeds:
         return []
@@ -183,7 +186,7 @@ def score_lines(seeds: ScoresBySeed, steps: list[int]) -> list[dict[str, Any]]:
 
 
 def representative_trial(trials: list[Any]) -> Any:
-    """The training that stands for its arm: the first that finished, else the first."""
+    """Returns the training that represents its arm: the first finished one, else the first."""
     done = [row for row in trials if row.outcome == "done"]
     return next(iter(done or trials), None)
 
@@ -197,7 +200,7 @@ def pictures_of(trials: list[Any], figures: Path, album: PictureAlbum) -> dict[s
 
 
 def loss_charts(trials: list[Any], logged: dict[str, pd.DataFrame]) -> list[ArmChart]:
-    """The losses of the one training of an arm that has them."""
+    """Makes the charts of losses, from the one training of an arm that has them."""
     row = next((row for row in trials if row.trial in logged), None)
     if row is None:
         return []

@@ -1,4 +1,4 @@
-"""Pictures for the page: each once, as small as it can be without a visible loss."""
+"""Pictures of the page: each stored once, in few bytes without visible loss."""
 
 import base64
 import hashlib
@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-MAX_PICTURE_BYTES = 60_000  # bytes of one picture, above which losses are taken
-MAX_ALBUM_BYTES = 1_000_000  # bytes of all pictures of a page; what comes later stays beside it
+MAX_PICTURE_BYTES = 60_000  # larger pictures are compressed with loss
+MAX_ALBUM_BYTES = 1_000_000  # of all pictures of a page; further pictures stay in files beside it
 
 
 class PictureAlbum:
-    """Pictures by their content, until the page has enough of them."""
+    """Pictures as data URIs by content hash, up to a total size."""
 
     def __init__(self) -> None:
         self.pictures: dict[str, str] = {}  # data URIs by name
         self.bytes = 0
 
     def add(self, path: Path) -> str | None:
-        """The picture's name; None where there is no such file, or no room."""
+        """Adds a picture and returns its name; None if there is no such file or no room."""
         try:
             content = path.read_bytes()
         except FileNotFoundError:
@@ -37,7 +37,10 @@ class PictureAlbum:
 
 
 def shrink_picture(content: bytes) -> tuple[str, bytes]:
-    """The same picture in few bytes: its own pixels, grey where it is; browsers make it large again."""
+    """Encodes a picture in few bytes: without repeated pixels, and in grey if it is grey.
+
+    Browsers enlarge it again. Returns the format and the bytes.
+    """
     image = Image.open(io.BytesIO(content)).convert("RGB")
     pixels = own_pixels(np.asarray(image))
     grey = bool((pixels == pixels[..., :1]).all())
@@ -51,7 +54,7 @@ def shrink_picture(content: bytes) -> tuple[str, bytes]:
 
 
 def own_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Without the repetition of each pixel by which a picture of few was made large."""
+    """Removes the repetition of pixels that enlarged a small picture."""
     for times in range(min(16, *pixels.shape[:2]), 1, -1):
         if pixels.shape[0] % times == 0 and pixels.shape[1] % times == 0:
             few = pixels[::times, ::times]

@@ -1,4 +1,4 @@
-"""The leaderboard of a data set as a table with a strip of seeds in every row."""
+"""The leaderboard of a data set as a table, with a strip of seeds in each row."""
 
 import math
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from ganbench.report.seeds import seed_values
 
 from .plots import PercentAxis, make_strip_axis, metric_title
 
-VISIBLE_ROWS = 25  # rows that are shown before the reader asks for more
+VISIBLE_ROWS = 25  # rows shown at first
 COST_HEADINGS = ["img/s", "seconds", "MB", "1,000 weights"]
 Row = dict[Any, Any]
 SeedValues = dict[tuple[Any, ...], list[float]]  # by role and cell
@@ -28,7 +28,7 @@ SeedValues = dict[tuple[Any, ...], list[float]]  # by role and cell
 
 @dataclass(frozen=True)
 class CellName:
-    """The name of a cell; its hyperparameters only where its variant has several."""
+    """The name of a cell; with its hyperparameters only if its variant has several."""
 
     tricks: str
     loss: str
@@ -38,10 +38,10 @@ class CellName:
 
 @dataclass(frozen=True)
 class SortableValue:
-    """A number as it is read, and by what it is sorted."""
+    """A formatted number and its sort key."""
 
     text: str
-    note: str  # its interval or error, set smaller
+    note: str  # its interval or error, in small type
     key: float | None
 
 
@@ -58,7 +58,7 @@ class SeedStrip:
 class LeaderboardLine:
     """A row of the leaderboard."""
 
-    number: int  # in the board, which cards have too
+    number: int  # row number in the board, shared with the cards
     role: str
     rank: str
     name: CellName
@@ -74,18 +74,18 @@ class LeaderboardBoard:
     data: str
     protocols: list[str]
     axis: PercentAxis
-    floor: float | None  # its place on the axis
+    floor: float | None  # its position on the axis
     columns: list[str]  # of the values
     flagged: bool
     references: list[LeaderboardLine]
     lines: list[LeaderboardLine]
     untrained: list[LeaderboardLine]
-    facets: dict[str, list[str]]  # names to choose from, by what they are of
+    facets: dict[str, list[str]]  # names to filter by, for each part of a name
 
 
 @dataclass(frozen=True)
 class BoardColumns:
-    """What the rows of a board share: their metrics, the axis of their strips, values of seeds."""
+    """Shared data of a board's rows: metrics, axis of the strips, and values of seeds."""
 
     outcome: str
     metrics: list[str]  # the others
@@ -95,7 +95,7 @@ class BoardColumns:
 
 
 def make_boards(frame: pd.DataFrame, board: pd.DataFrame) -> list[LeaderboardBoard]:
-    """One a data set."""
+    """Makes one board per data set."""
     plan = frame.attrs["plan"]
     seeds = seed_values(frame)
     return [
@@ -146,7 +146,7 @@ def board_columns(
 
 
 def place_of_floor(part: pd.DataFrame, columns: BoardColumns) -> float | None:
-    """Where the floor lies on the axis; None if there is none."""
+    """Returns the position of the floor on the axis; None if there is no floor."""
     floors = part.loc[part["role"].eq("floor"), columns.outcome]
     if floors.empty or math.isnan(floors.iloc[0]):
         return None
@@ -154,13 +154,13 @@ def place_of_floor(part: pd.DataFrame, columns: BoardColumns) -> float | None:
 
 
 def variants_with_several_plans(part: pd.DataFrame) -> set[str]:
-    """The variants with several sets of hyperparameters."""
+    """Returns the variants with several sets of hyperparameters."""
     counts = part[part["role"] == "trial"].groupby("variant")["plan"].nunique()
     return set(counts.index[counts > 1])
 
 
 def name_facets(names: Iterable[CellName]) -> dict[str, list[str]]:
-    """What a reader may choose by: whatever has several values."""
+    """Returns the filters of a table: each part of the names that has several values."""
     listed_names, facets = list(names), {}
     for key in ("tricks", "loss", "variant", "plan"):
         values = list(dict.fromkeys(getattr(name, key) for name in listed_names))
@@ -171,7 +171,7 @@ def name_facets(names: Iterable[CellName]) -> dict[str, list[str]]:
 
 
 def make_cell_name(row: Row, several: set[str]) -> CellName:
-    """What a row is called: its cell, or what reference it is."""
+    """Returns the name of a row: that of its cell or of its reference."""
     match row["role"]:
         case "floor":
             return CellName("held-out data", "", "floor")
@@ -198,7 +198,7 @@ def make_line(number: int, row: Row, columns: BoardColumns) -> LeaderboardLine:
 
 
 def make_value(row: Row, metric: str, interval: bool = False) -> SortableValue:
-    """A mean with its interval over seeds, or with the error of one trial's value."""
+    """Formats a mean with its interval over seeds, or with the error of one trial's value."""
     if pd.isna(row[metric]):
         return SortableValue("", "", None)
     error, note = row[f"{metric} error"], ""

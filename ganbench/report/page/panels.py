@@ -1,4 +1,7 @@
-"""Panels that the page's script draws: learning curves, profiles, quality against cost, as JSON."""
+"""Panels as JSON for the page's script.
+
+They are learning curves, profiles, and quality against cost.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -17,30 +20,30 @@ Numbers = list[float | None]
 
 @dataclass(frozen=True)
 class ChartPanel:
-    """A title for people, what it shows in a sentence, and what the script draws it from."""
+    """A panel: its title, a text description, and the data from which the script draws it."""
 
     title: str
     about: str
     chart: dict[str, Any]
-    note: str = ""  # what stands below it
+    note: str = ""  # text below the chart
 
 
 @dataclass(frozen=True)
 class ChartPanels:
-    """Panels that share their colours and axes, those of a data set together."""
+    """Panels with shared colours and axes, grouped by data set."""
 
-    names: dict[str, int]  # colours by trick, of those that occur
+    names: dict[str, int]  # colours by trick, for tricks that occur
     groups: dict[str, list[ChartPanel]] = field(default_factory=dict)
 
 
 def rounded_numbers(values: Any, digits: int = 4) -> Numbers:
-    """As many digits as are seen; null where there is none."""
+    """Rounds numbers to the visible digits; values that are not finite become None."""
     array = np.asarray(values, float)
     return [float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in array]
 
 
 def chart_axis(label: str, log: bool, values: Any = None) -> dict[str, Any]:
-    """An axis by its label; panels that share it get its ends."""
+    """Returns an axis with its label; `ends` are given for panels that share the axis."""
     axis: dict[str, Any] = {"label": label, "log": log}
     finite = [v for v in values or () if math.isfinite(v) and (v > 0 or not log)]
     if finite:
@@ -54,7 +57,10 @@ def chart_axis(label: str, log: bool, values: Any = None) -> dict[str, Any]:
 def curve_panels(
     learning_curves: LearningCurves, board: pd.DataFrame, colours: dict[str, int]
 ) -> ChartPanels | None:
-    """A panel a variant and loss, a line an arm: its mean over seeds, in a band over all of them."""
+    """Makes one panel per variant and loss, with one line per arm.
+
+    A line is the mean over seeds, and a band shows their range.
+    """
     if learning_curves.points.empty:
         return None
     several = learning_curves.points.groupby("variant")["plan"].nunique().to_dict()
@@ -73,7 +79,7 @@ def curve_panels(
 
 
 def floors_by_data(board: pd.DataFrame, metric: str) -> dict[str, float | None]:
-    """What held-out data score, by data set."""
+    """Returns the floor of each data set: the score of held-out data."""
     if metric not in board:
         return {}
     floors = board[board["role"].eq("floor")]
@@ -113,7 +119,10 @@ def occurring_tricks(tricks: "pd.Series[str]", colours: dict[str, int]) -> dict[
 def profile_panels(
     shares: pd.DataFrame | None, plan: dict[str, Any], colours: dict[str, int]
 ) -> ChartPanels | None:
-    """A line an arm: the share of its trainings within a factor of their cell's best."""
+    """Makes the panel of profiles, with one line per arm.
+
+    A line is the share of the arm's trainings within a factor of the best arm in their cell.
+    """
     if shares is None:
         return None
     lines = [
@@ -146,7 +155,10 @@ def profile_panels(
 def front_panels(
     cells: pd.DataFrame | None, plan: dict[str, Any], colours: dict[str, int]
 ) -> ChartPanels | None:
-    """A panel a data set, a dot a cell; those that no other one beats in both are joined."""
+    """Makes one panel per data set, with one dot per cell.
+
+    A line joins the cells that no other cell dominates.
+    """
     if cells is None:
         return None
     timed = cells[cells["seconds"].notna() & cells["value"].notna()]

@@ -1,4 +1,4 @@
-"""Plots that are tables: places on an axis in percent, marks with intervals, cells with a heat."""
+"""Plots made of HTML tables: forest plots, heat maps and strips, in percent of an axis."""
 
 import math
 from collections.abc import Iterable
@@ -16,19 +16,19 @@ from ganbench.report.effects import (
 )
 from ganbench.report.findings import metric_display_name
 
-RATIO_TICKS = (  # ticks of an axis that reaches so far, as factors
+RATIO_TICKS = (  # (reach of the axis, ticks), all as factors
     (1.3, (0.8, 0.9, 1, 1.1, 1.25)),
     (2.5, (0.5, 0.7, 1, 1.4, 2)),
     (6.0, (0.25, 0.5, 1, 2, 4)),
     (math.inf, (0.05, 0.2, 1, 5, 20)),
 )
-MAX_AXIS_RATIO = 30.0  # factor; an interval that reaches farther is cut, with an arrow
+MAX_AXIS_RATIO = 30.0  # factor; longer intervals are cut and end in an arrow
 Facts = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class PercentAxis:
-    """From `low` on the left to `high` on the right."""
+    """An axis from `low` on the left to `high` on the right."""
 
     low: float
     high: float
@@ -36,7 +36,7 @@ class PercentAxis:
     ticks: tuple[tuple[float, str], ...] = ()  # place in percent, label
 
     def place(self, value: float) -> float:
-        """In percent of the width, 0 to 100 for what lies within."""
+        """Returns a position in percent of the width; values on the axis give 0 to 100."""
         value, low, high = (to_axis_scale(v, self.log) for v in (value, self.low, self.high))
         return round(100 * (value - low) / (high - low), 1) if high > low else 50.0
 
@@ -55,7 +55,7 @@ def make_axis(axis: PercentAxis, values: Iterable[float], label: Any) -> Percent
 
 
 def linear_ticks(low: float, high: float) -> list[float]:
-    """Some four round numbers within, in steps of 1, 2 or 5."""
+    """Returns about four round numbers in the range, in steps of 1, 2 or 5."""
     if not high > low:
         return [low]
     size = 10 ** math.floor(math.log10((high - low) / 3))
@@ -65,7 +65,10 @@ def linear_ticks(low: float, high: float) -> list[float]:
 
 
 def logarithmic_ticks(low: float, high: float) -> list[float]:
-    """Round numbers within on a logarithmic scale: 1, 2, 5 of a decade, or decades alone."""
+    """Returns round numbers in the range for a logarithmic axis.
+
+    They are 1, 2 and 5 in each decade, or powers of ten only.
+    """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if math.log10(high / low) <= 2.2 else (1,)
     return [v for d in decades for s in steps if low <= (v := s * 10.0**d) <= high]
@@ -88,7 +91,7 @@ class IntervalMark:
 
 @dataclass(frozen=True)
 class ForestBranch:
-    """One effect of a forest."""
+    """One effect in a forest plot."""
 
     tricks: str
     change: str
@@ -104,11 +107,14 @@ class ForestBranch:
 class ForestPlot:
     title: str
     axis: PercentAxis
-    groups: dict[str, list[ForestBranch]]  # by what they are about: a loss, a variant, all
+    groups: dict[str, list[ForestBranch]]  # by loss, by variant, or in one group
 
 
 def make_forests(facts: Facts, effects: list[Effect], chains: list[Effect]) -> list[ForestPlot]:
-    """Over the grid, within losses, within variants, and of whole trick lists; those that there are."""
+    """Makes the forest plots that have effects.
+
+    There are plots over the grid, within losses, within variants, and for lists of tricks.
+    """
     parts = [
         ("Over all cells that tell", [e for e in effects if not e.variant and not e.loss], ""),
         ("Within each loss", [e for e in effects if e.loss], "loss"),
@@ -164,7 +170,7 @@ def make_interval_mark(effect: Effect, axis: PercentAxis) -> IntervalMark:
 
 
 def make_forest_axis(effects: list[Effect], facts: Facts) -> PercentAxis:
-    """Wide enough for all intervals but the endless ones, and no change in it."""
+    """Makes an axis that covers all finite interval ends and the point of no change."""
     ends = [end for e in effects for end in (e.low, e.ratio, e.high) if math.isfinite(end)]
     show = change_formatter(facts["transform"])
     if facts["transform"] == "log":
@@ -183,13 +189,13 @@ def make_forest_axis(effects: list[Effect], facts: Facts) -> PercentAxis:
 
 @dataclass(frozen=True)
 class HeatCell:
-    """One cell: a change, and how strongly it is coloured for better or worse."""
+    """A cell of a heat map: a change, and the strength of its colour."""
 
     change: str
     interval: str
     verdict: str
-    side: str  # better, worse or nothing
-    share: int  # of the full colour, in percent
+    side: str  # better, worse or empty
+    share: int  # percent of the full colour
 
 
 @dataclass(frozen=True)
@@ -200,7 +206,7 @@ class HeatMap:
 
 
 def make_heat_maps(facts: Facts, effects: list[Effect]) -> list[HeatMap]:
-    """Tricks by losses and tricks by variants, those of several levels."""
+    """Makes the maps of tricks by losses and of tricks by variants that have cells."""
     maps = [make_heat_map(effects, by, facts) for by in ("loss", "variant")]
     return [each for each in maps if each.rows]
 
@@ -229,7 +235,7 @@ def make_heat_cell(effect: Effect, facts: Facts, full: float) -> HeatCell:
 
 
 def make_strip_axis(values: Iterable[float], log: bool) -> PercentAxis:
-    """Over all seeds of a data set and their floors."""
+    """Makes an axis that covers all seeds of a data set and its floor."""
     finite = np.array([v for v in values if math.isfinite(v) and (v > 0 or not log)], dtype=float)
     if not len(finite):
         return PercentAxis(0.0, 1.0, False)
@@ -243,10 +249,10 @@ def make_strip_axis(values: Iterable[float], log: bool) -> PercentAxis:
 
 
 def thin_out(values: list[float], most: int = 4) -> list[float]:
-    """Every so many of them, such that few are left."""
+    """Keeps every n-th value, such that at most `most` are left."""
     return values[:: -(-len(values) // most)] if values else []
 
 
 def metric_title(metric: str, facts: Facts) -> str:
-    """`FID ↓`: which way is better."""
+    """Returns a metric's name with an arrow in its better direction: `FID ↓`."""
     return f"{metric_display_name(metric)} {'↓' if facts['direction'] == 'lower' else '↑'}"

@@ -1,4 +1,4 @@
-"""How a page was made: what was not measured and why, further tables, protocol, versions, command."""
+"""Provenance of a page: failures, further tables, versions, and the command of the run."""
 
 import shlex
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from ganbench.report.markdown import format_failure_counts
 
 from .leaderboard import CellName, make_cell_name, variants_with_several_plans
 
-MAX_TABLE_ROWS = 60  # rows of a further table; the files beside the page have all
-MORE_TABLES = (  # tables of the effects, as the analyses are
+MAX_TABLE_ROWS = 60  # rows of a further table; the files beside the page have all rows
+MORE_TABLES = (  # name, title and note of the tables of effects
     (
         "interactions",
         "Where a trick changes more",
@@ -29,7 +29,7 @@ MORE_TABLES = (  # tables of the effects, as the analyses are
 
 @dataclass(frozen=True)
 class FailedCell:
-    """A cell that did not end well in all seeds."""
+    """A cell with trainings that did not end well."""
 
     data: str
     name: CellName
@@ -39,7 +39,7 @@ class FailedCell:
 
 @dataclass(frozen=True)
 class PageTable:
-    """A table as it is read: the first rows of it."""
+    """A formatted table with its first rows."""
 
     name: str
     title: str
@@ -50,12 +50,12 @@ class PageTable:
 
 
 def failed_cells(plan: dict[str, Any], board: pd.DataFrame) -> list[FailedCell]:
-    """Cells that diverged, failed or do not apply, and those that the suite excludes."""
+    """Returns the cells with failed or not applicable trainings, and the excluded cells."""
     several, cells = variants_with_several_plans(board), []
     for row in board[board["role"] != "floor"].to_dict("records"):
         counts = format_failure_counts(row)
         if counts:
-            reason = row["reason"] or "no reason was kept"
+            reason = row["reason"] or "no reason was recorded"
             cells.append(FailedCell(row["data"], make_cell_name(row, several), counts, reason))
     return cells + [
         FailedCell("", CellName(entry["cell"], "", ""), "excluded", entry["reason"])
@@ -66,7 +66,7 @@ def failed_cells(plan: dict[str, Any], board: pd.DataFrame) -> list[FailedCell]:
 def make_page_tables(
     changes: dict[str, pd.DataFrame], further: dict[str, pd.DataFrame]
 ) -> list[PageTable]:
-    """Whatever else was made of the rows."""
+    """Makes the further tables of the page."""
     tables = [
         make_page_table(key, title, note, changes[key])
         for key, title, note in MORE_TABLES
@@ -92,7 +92,7 @@ def make_page_table(key: str, title: str, note: str, table: pd.DataFrame) -> Pag
 
 
 def rerun_command(plan: dict[str, Any]) -> str:
-    """What makes the run again."""
+    """Returns the command that repeats the run."""
     seeds = plan["seeds"]
     parts = ["ganbench", "run", plan["suite"]]
     parts += ["--device", plan["device"], "--profile", plan["profile"]]
@@ -102,7 +102,7 @@ def rerun_command(plan: dict[str, Any]) -> str:
 
 
 def run_versions(frame: pd.DataFrame) -> dict[str, str]:
-    """Versions of what took part, and of the code that trained."""
+    """Returns the versions of the software, and of the code that trained."""
     versions = {str(key): str(value) for key, value in frame.attrs["plan"]["provenance"].items()}
     code = list(dict.fromkeys(frame["code"].dropna()))
     return versions | ({"training code": ", ".join(code)} if code else {})

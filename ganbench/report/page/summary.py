@@ -1,4 +1,4 @@
-"""The answer in short: the best trick of each loss, how much it changes, and how surely."""
+"""The answer in short: the best trick of each loss, its change, and its certainty."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ganbench.report.markdown import format_budget, format_cell, format_number
 
 from .plots import IntervalMark, PercentAxis, make_forest_axis, make_interval_mark
 
-UNBOUNDED_RATIO = 100.0  # a least change above which it is not worth telling
+UNBOUNDED_RATIO = 100.0  # larger detectable changes are not printed
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class LossAnswer:
     tried: int
     change: str  # `−34 % [−50 %, −13 %]`
     verdict: str
-    sure: str  # in words
+    sure: str  # how certain the effect is, in words
     mark: IntervalMark
 
 
@@ -36,7 +36,10 @@ class SuiteAnswers:
 
 
 def make_answers(frame: pd.DataFrame, effects: list[Effect]) -> SuiteAnswers | None:
-    """A row a loss in the order of the suite; nothing if no trick was compared with none."""
+    """Returns one row per loss, in the order of the suite.
+
+    Returns None if no trick was compared with none.
+    """
     plan = frame.attrs["plan"]
     facts = plan["metrics"][plan["analysis"]["outcome"]]
     losses = list(dict.fromkeys(frame.loc[frame["role"].eq("trial"), "loss"].dropna()))
@@ -51,13 +54,16 @@ def make_answers(frame: pd.DataFrame, effects: list[Effect]) -> SuiteAnswers | N
 
 
 def effects_of_loss(effects: list[Effect], loss: str, alone: bool) -> list[Effect]:
-    """The effects within a loss; over the grid where it has no other."""
+    """Returns the effects within a loss, or over the grid if it is the only loss."""
     own = [e for e in effects if not e.variant and e.loss == ("" if alone else loss)]
     return [effect for effect in own if not math.isnan(effect.ratio)]
 
 
 def best_effect(effects: list[Effect], facts: dict[str, str]) -> Effect | None:
-    """What is shown to help before what is not, and of those the largest change for the better."""
+    """Returns the effect with the largest change for the better, or None.
+
+    Effects with the verdict `helps` come before all others.
+    """
     sign = 1 if facts["direction"] == "lower" else -1
     order = sorted(effects, key=lambda e: (e.verdict != "helps", sign * e.ratio))
     return order[0] if order else None
@@ -78,7 +84,7 @@ def make_answer(
 
 
 def format_sureness(best: Effect, facts: dict[str, str]) -> str:
-    """What may be said of the best, no stronger than its interval."""
+    """Describes the certainty of the best effect, no stronger than its interval."""
     match best.verdict:
         case "helps":
             return f"p = {best.p:.2g}"
@@ -102,7 +108,7 @@ def format_undecided(best: Effect, facts: dict[str, str]) -> str:
 
 
 def leading_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[dict[str, str]]:
-    """The best arm of each data set, and how many are not told apart from it."""
+    """Returns the best arm of each data set, and the number of arms tied with it."""
     plan = frame.attrs["plan"]
     outcome = plan["analysis"]["outcome"]
     return [
@@ -124,7 +130,7 @@ def best_arm(part: pd.DataFrame, data: str, outcome: str) -> dict[str, str]:
 
 
 def run_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    """How large the run was, in a few numbers."""
+    """Returns the size of the run: trainings, seeds, budget, data and device."""
     plan = frame.attrs["plan"]
     trials = frame[frame["role"].eq("trial")].drop_duplicates([*ARM_COLUMNS, "seed"])
     ended = trials["outcome"].fillna("not run").value_counts()

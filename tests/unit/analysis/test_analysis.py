@@ -546,7 +546,7 @@ def test_tables_made_from_the_parquet_file_are_those_of_the_store(tidy, tmp_path
 def test_results_of_a_later_version_are_not_read(tidy, tmp_path):
     tidy["schema_version"] = tidy["schema_version"] + 1
     save_rows(tidy, tmp_path)
-    with pytest.raises(ValueError, match="later ganbench"):
+    with pytest.raises(ValueError, match="later version of ganbench"):
         ganbench.load(tmp_path)
 
 

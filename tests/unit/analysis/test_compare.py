@@ -227,11 +227,11 @@ def test_every_metric_of_both_suites_is_compared_unless_some_are_chosen():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (dict(metrics=["fidd"]), "no metric here is called 'fidd'; did you mean 'fid'"),
+        (dict(metrics=["fidd"]), "unknown metric 'fidd'; did you mean 'fid'"),
         (dict(metrics=["fid", "kid"]), "kid was measured only before"),
         (dict(metrics=["recall"]), "recall was measured only after"),
-        (dict(margin=1.0), "a margin is a share from 0 to below 1, such as 0.02, not 1.0"),
-        (dict(margin=-0.1), "a margin is a share"),
+        (dict(margin=1.0), "the margin must be a share from 0 to below 1, such as 0.02, not 1.0"),
+        (dict(margin=-0.1), "the margin must be a share"),
     ],
 )
 @pytest.mark.parametrize("function", [compare_runs, compare_overall])
@@ -275,7 +275,7 @@ def test_numbers_of_other_scales_are_refused():
     facts = {**FACTS, "fid": {**FACTS["fid"], "direction": "higher"}}
     a, b = table(NOTHING), table(NOTHING, plan=dict(metrics=facts))
     assert {c.verdict for c in fid(a, b)} == {"not comparable"}
-    assert "better if lower, on the scale log before, and better if higher" in fid(a, b)[0].reason
+    assert "better if lower, on the scale log before; better if higher" in fid(a, b)[0].reason
 
 
 def test_one_side_that_mixes_protocols_is_refused():
@@ -556,5 +556,5 @@ def test_what_else_differs_is_told():
         "device: cpu before, cuda after",
         "seeds: 0, 1, 2, 3, 4 before, 0, 1 after",
         "torch: t before, u after",
-        "sources of the training: changed in 1 of 2 cells",
+        "training code: changed in 1 of 2 cells",
     ]

@@ -150,7 +150,7 @@ def test_lines_that_are_no_record_are_counted(tmp_path):
     path.write_bytes("\n".join([*lines, json.dumps(whole), ""]).encode() + b"\xff\xfe\n")
     found = read_history(path)
     assert found.entries == [entry(0)]
-    assert found.told == [f"{path}: {len(lines)} lines are no record and left out"]
+    assert found.told == [f"{path}: {len(lines)} lines are invalid and skipped"]
 
 
 def test_a_later_schema_is_read_and_told(tmp_path):
@@ -158,7 +158,7 @@ def test_a_later_schema_is_read_and_told(tmp_path):
     path.write_text(json.dumps({"schema": 2, **asdict(entry(0)), "watts": 300}) + "\n")
     found = read_history(path)
     assert found.entries == [entry(0)]
-    assert "1 line is of a later ganbench" in found.told[0]
+    assert "1 line is from a later ganbench" in found.told[0]
 
 
 def test_a_revision_tells_of_changes(tmp_path):
@@ -438,7 +438,7 @@ def test_the_command_shows_a_row_a_series_and_its_change_points(file):
     assert "worse +20 %" in result.stdout
     assert "turn: worse since rev015 (rev014 before): " in result.stdout
     assert "not acknowledged" in result.stdout
-    assert "no gate" in " ".join(result.stdout.split())
+    assert "not a gate" in " ".join(result.stdout.split())
     assert result.stdout.index(THERE) < result.stdout.index(HERE)
     only = run(file, "--machine", "ANOTHER", "--benchmark", "tur")
     assert (only.exit_code, HERE in only.stdout) == (0, False)
@@ -449,7 +449,7 @@ def test_the_command_answers_as_json(file):
     told = json.loads(run(file, "--json").stdout)
     assert [change["revision"] for change in told["series"][0]["changes"]] == ["rev015"]
     assert len(told["series"][0]["values"]) == 30
-    assert told["notes"] == [f"{file}: 1 line is no record and left out"]
+    assert told["notes"] == [f"{file}: 1 line is invalid and skipped"]
 
 
 def test_acknowledging_by_the_command(file):
@@ -477,11 +477,11 @@ def test_the_command_writes_a_page_and_exports(file):
         (["--benchmark", "tunr"], "did you mean 'turn'"),
         (["--machine", "riscv"], "no machine"),
         (["--export", "benchr", "--out", "x"], "did you mean 'bencher'"),
-        (["--export", "bencher"], "give both"),
-        (["--out", "x"], "give both"),
-        (["--acknowledge", "turn@rev015"], "give both"),
-        (["--acknowledge", "turn@rev015", "--reason", " "], "give both"),
-        (["--reason", "why"], "give both"),
+        (["--export", "bencher"], "belong together"),
+        (["--out", "x"], "belong together"),
+        (["--acknowledge", "turn@rev015"], "belong together"),
+        (["--acknowledge", "turn@rev015", "--reason", " "], "belong together"),
+        (["--reason", "why"], "belong together"),
         (["--acknowledge", "turn", "--reason", "why"], "BENCHMARK@REVISION"),
         (["--acknowledge", "tunr@rev015", "--reason", "why"], "did you mean 'turn'"),
         (["--acknowledge", "turn@rev15", "--reason", "why"], "did you mean 'rev015'"),

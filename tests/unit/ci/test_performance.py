@@ -450,7 +450,7 @@ def test_a_folder_is_used_as_it_is_and_its_changes_are_marked(repository):
 def test_what_is_no_version_is_told(repository, tmp_path):
     with pytest.raises(UnknownRevision, match=r"no such revision.*did you mean 'main'"):
         interrupted("mian", repository)
-    with pytest.raises(UnknownRevision, match="no git repository"):
+    with pytest.raises(UnknownRevision, match="not a git repository"):
         interrupted("HEAD", tmp_path)
     with pytest.raises(UnknownRevision):
         interrupted("--help", repository)
@@ -627,7 +627,7 @@ def test_what_is_told_of_a_run():
     said = perf_sentences(report, RULES, perf_powers(report, RULES))
     assert said[0] == "3 benchmarks: 1 regressed, 2 unchanged."
     assert said[1] == "1 exact numbers are unchanged and not shown."
-    assert "100% of 20%" in said[2]
+    assert "100% for a slowdown of 20%" in said[2]
     assert "unmeasured" not in " ".join(said)
     report.device = "NVIDIA"
     assert "unmeasured" in perf_sentences(report, RULES, {})[-1]

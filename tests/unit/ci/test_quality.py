@@ -524,7 +524,7 @@ def test_a_baseline_has_a_value_or_none_for_each_seed(guarded, tmp_path):
     content = json.loads((guarded / "b.json").read_text())
     next(iter(content["cells"].values()))["values"]["fid"].pop()
     (tmp_path / "b.json").write_text(json.dumps(content))
-    with pytest.raises(SpecError, match="one value a seed"):
+    with pytest.raises(SpecError, match="one value per seed"):
         read_baseline_file(tmp_path / "b.json")
 
 

@@ -230,7 +230,7 @@ def test_sizes_are_those_that_are_declared(text, size, place, monkeypatch):
 
 @pytest.mark.parametrize("text", ["stl10(size=97)", "stl10(size=0)", "celeba(size=179)"])
 def test_no_image_is_enlarged(text):
-    with pytest.raises(ValueError, match="size must lie in"):
+    with pytest.raises(ValueError, match="size must be in"):
         DATA.make(text)
 
 

@@ -56,7 +56,7 @@ def test_a_new_modality_is_described_by_its_axes(clips):
 
 
 def test_pictures_refuse_a_new_modality_by_its_name(clips):
-    with pytest.raises(UnknownModality, match="not of clips"):
+    with pytest.raises(UnknownModality, match="but not clips"):
         draw_picture(clips, clips)
 
 

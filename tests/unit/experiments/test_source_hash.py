@@ -109,7 +109,7 @@ def training_hash(*tricks):
 
 def test_a_trial_is_stale_by_what_its_own_parts_do(move_r1):
     plain, with_r1 = training_hash(), training_hash("r1")
-    move_r1("better_told", "zero slope at the reals", "no slope where the reals are")
+    move_r1("better_told", "penalizes the discriminator's gradient", "no slope where the reals are")
     assert training_hash("r1") == with_r1
     move_r1("wrong", "pair.real_score, pair.real", "pair.fake_score, pair.fake")
     assert training_hash("r1") != with_r1

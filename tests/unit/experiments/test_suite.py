@@ -151,7 +151,7 @@ BAD = [  # a line of a suite, and what must be told of it: key and sentence
         "grid[0].tricks.of[3]: 'r1(weight=' is not a spec",
         "grid[0].tricks.of[4]: 'r1(weight=1, weight=2)' sets weight twice",
     ),
-    ("[[grid]]", "grid[1].variants: this key is needed"),
+    ("[[grid]]", "grid[1].variants: this key is required"),
     ("losses = []", "grid[1].losses: list should have at least 1 item"),
     ("[[grid]]",),
     ('variants = ["gan"]',),
@@ -163,7 +163,7 @@ BAD = [  # a line of a suite, and what must be told of it: key and sentence
     ('lr = "fast"', "grid[3].plan.lr: "),
     ("[grid.tricks]", "grid[3].tricks: r1 is twice in one chain"),
     ('chains = [["r1", "r1(weight=3)"]]',),
-    ("[[exclude]]", "exclude[0].reason: this key is needed"),
+    ("[[exclude]]", "exclude[0].reason: this key is required"),
     ('variant = "gann"', "exclude[0].variant: no variant is called 'gann'; did you mean 'gan'?"),
     ('losses = "hinge"', "exclude[0].losses: there is no such key; did you mean 'loss'?"),
     ("[budget.cpu]",),
@@ -174,7 +174,7 @@ BAD = [  # a line of a suite, and what must be told of it: key and sentence
     ("[budget.big]",),
     ("images = 1.5", "budget.big.images: input should be a valid integer"),
     ("[limits]",),
-    ('wall = "5 minutes"', "limits.wall: '5 minutes' is no duration: write it as '90 s'"),
+    ('wall = "5 minutes"', "limits.wall: '5 minutes' is not a duration: write it as '90 s'"),
     ('stal = "3 s"', "limits.stal: there is no such key; did you mean 'stall'?"),
     ("[analysis]",),
     ('outcom = "fid"', "analysis.outcom: there is no such key; did you mean 'outcome'?"),
@@ -203,12 +203,12 @@ def test_all_errors_of_a_file_are_told_at_once_and_each_once(told_of_bad):
 def test_what_is_missing_altogether_is_told(tmp_path):
     told = errors(tmp_path, "")
     needed = ("schema", "name", "data", "metrics", "grid", "budget")
-    assert told == [f"x.toml: {key}: this key is needed" for key in needed]
+    assert told == [f"x.toml: {key}: this key is required" for key in needed]
 
 
 def test_a_grid_in_single_brackets_is_told_what_it_wants(tmp_path):
     (told,) = errors(tmp_path, GOOD.replace("[[grid]]", "[grid]"))
-    assert told.endswith("grid: it is a list of tables: write [[grid]], in two brackets")
+    assert told.endswith("grid: this is a list of tables: write [[grid]], in double brackets")
 
 
 @pytest.mark.parametrize("name", RESERVED_SUITE_NAMES)
@@ -235,7 +235,7 @@ def test_an_outcome_that_is_not_measured_is_an_error(tmp_path):
 def test_a_value_of_both_sides_and_of_one_is_an_error(tmp_path, key):
     value = "[0.5, 0.9]" if key == "betas" else "0.1"
     (told,) = errors(tmp_path, GOOD, f"grid.0.plan={{{key} = {value}, generator_{key} = {value}}}")
-    assert f"{key} is of both sides: give it or generator_{key}, not both" in told
+    assert f"{key} sets both sides: give it or generator_{key}, not both" in told
 
 
 def test_excluding_everything_is_an_error(tmp_path):
@@ -333,7 +333,7 @@ def test_an_override_reaches_into_lists_and_makes_tables(tmp_path):
         ("budget.cpu.images=0", "budget.cpu.images: input should be greater than or equal to 1"),
         ('grid.0.losses=["hinje"]', "grid[0].losses[0]: no loss is called 'hinje'; did you mean"),
         ("grid.0.trick=3", "grid[0].trick: there is no such key; did you mean 'tricks'?"),
-        ("limits.wall=soon", "limits.wall: 'soon' is no duration"),
+        ("limits.wall=soon", "limits.wall: 'soon' is not a duration"),
         ("name=trials", "name: "),
         ("analysis.outcome=recall", "analysis.outcome: "),
         ("seeds", "write key=value"),
@@ -577,7 +577,7 @@ def test_durations_are_seconds_minutes_or_hours(text, expected):
 
 @pytest.mark.parametrize("text", ["", "90", "s", "0 s", "0.0 h", "-1 s", "1 d", "1e3 s", "inf s"])
 def test_what_is_no_duration_is_refused(text):
-    with pytest.raises(ValueError, match="is no duration"):
+    with pytest.raises(ValueError, match="is not a duration"):
         parse_seconds(text)
 
 

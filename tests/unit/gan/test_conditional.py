@@ -130,14 +130,14 @@ def test_a_conditional_game_objects_to_networks_that_take_no_labels(task):
     from ganbench.gan.variants import resolve_variant
 
     why = objection(replace(resolve_variant("began(width=4)"), task=task), "digits")
-    assert why == "a conditional game tells networks labels, and autoencoder takes none"
+    assert why == "a conditional task needs networks with labels, and autoencoder takes none"
     why = objection(replace(resolve_variant("began(width=4)"), task="information"), "digits")
-    assert "codes are read off features" in why
+    assert "codes are predicted from features" in why
 
 
 @pytest.mark.parametrize("text", [*LABELLED, "infogan(width=4)", "biggan(width=4)"])
 def test_pacgan_objects_where_each_image_is_asked_something_of_its_own(text):
-    with pytest.raises(Incompatible, match="judged by its own label"):
+    with pytest.raises(Incompatible, match="has its own label or code"):
         training_setup(text, tricks=("pacgan",))
 
 

@@ -174,5 +174,5 @@ def test_growing_goes_with_looking_ahead_and_with_past_discriminators():
 
 def test_networks_of_one_size_object():
     for text in ("stylegan2(width=4)", "dcgan(width=4)", "gan(width=4)"):
-        with pytest.raises(Incompatible, match="networks that are built of sizes"):
+        with pytest.raises(Incompatible, match="needs networks that can grow"):
             training_setup(text, tricks=("progressive_growing",))

@@ -429,7 +429,7 @@ def test_ada_asks_for_scores_whose_border_is_0():
     without = {"least_squares", "relativistic", "relativistic_average", "wasserstein"}
     assert not without & at_zero
     for name in without:
-        with pytest.raises(Incompatible, match="on which side of 0 a score lies"):
+        with pytest.raises(Incompatible, match="separates reals from fakes at a score of 0"):
             training_setup(tricks=("ada",), loss=name)
     with pytest.raises(Incompatible, match="reconstruction errors"):
         training_setup("began(width=4, code=8)", tricks=("ada",), loss="hinge")

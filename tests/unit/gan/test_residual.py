@@ -264,7 +264,7 @@ def test_spectral_norm_of_both_networks_gives_every_matrix_norm_1():
 
 
 def test_spectral_norm_objects_to_weights_that_begin_at_zero():
-    with pytest.raises(Incompatible, match="some of r3gan begin at zero"):
+    with pytest.raises(Incompatible, match="some weights of r3gan begin at zero"):
         trainer("r3gan(width=4)", tricks=("spectral_norm",))
     with pytest.raises(ValueError, match="no normalization"):
         NETWORKS.load("r3gan")(norm="batch")

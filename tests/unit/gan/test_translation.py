@@ -151,10 +151,10 @@ def test_without_a_cycle_weight_there_is_no_term():
         (
             "dcgan(width=4)",
             "restyled_digits",
-            "this game has one domain, and the data have a and b",
+            "this task needs one domain, and the data have a and b",
         ),
         ("srgan(width=4)", "restyled_digits", "restoration has one domain, not a and b"),
-        ("srgan(width=4, factor=8)", "digits", "cannot be made small by a factor of 8"),
+        ("srgan(width=4, factor=8)", "digits", "cannot be downsampled by a factor of 8"),
         ("inpainting(width=4, downs=1, strided=1, hole=0.01)", "digits", "is less than a pixel"),
     ],
 )
@@ -399,7 +399,7 @@ def test_backward_is_the_metric_of_the_other_direction():
     fake.back, real.back = other, theirs
     assert METRICS.make("backward(of='fid')")(fake, real) == METRICS.make("fid")(other, theirs)
     assert METRICS.make("backward(of='recall(k=5)')").direction == "higher"
-    with pytest.raises(SpecError, match="no third way"):
+    with pytest.raises(SpecError, match="no third way of translation"):
         METRICS.make("""backward(of="backward(of='fid')")""")
 
 

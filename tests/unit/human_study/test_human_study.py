@@ -291,7 +291,7 @@ def test_the_best_cells_of_images_are_judged_where_none_is_named(ganbench, run):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [(["small", "ring"], "ring is points"), (["small", "dcgan"], "no cell of small"),
-     (["small", "digits", "ring"], "a study is of one data set"), (["smal"], "holds no run"),
+     (["small", "digits", "ring"], "a study shows one data set"), (["smal"], "no run in"),
      (["small", "digits", "--pictures", 301], "need 602 held-out images, and digits has 600")],
 )  # fmt: skip
 def test_what_cannot_be_judged_is_told(ganbench, run, arguments, told):
@@ -393,7 +393,7 @@ def test_a_rater_who_fails_the_catch_trials_is_left_out_and_told(ganbench, run):
     answered(key, "zoe", [*key.catches[:2], *items_of(key, 0, "fake")])
     code, out, _ = ganbench("study", "read", "small", "ann.json", "zoe.json")
     assert code == 0
-    assert "zoe is left out: 2 of 4 catch trials were answered as they said." in " ".join(
+    assert "zoe is left out: only 2 of 4 catch trials were answered correctly." in " ".join(
         out.split()
     )
     found = read_json(run / "small" / "study.json")
@@ -456,22 +456,22 @@ def spoilt(key: Key, told: dict, what: str) -> str:
 
 
 SPOILT = {
-    "cut short": "it is no whole JSON file",
+    "cut short": "it is not a complete JSON file",
     "ended early": "it ends after 7 of 24 answers",
     "edited": "it was changed after it was saved",
     "shuffled": "its items are not those that rater ann was shown",
     "item twice": "its items are not those that rater ann was shown",
     "other study": "it answers study 'ffffffffffffffff' of suite 'bench', and this is",
     "renamed": "its items are not those that rater bea was shown",
-    "evil name": "it holds no answers to a study: rater: string should match pattern",
+    "evil name": "it is not a valid answer file: rater: string should match pattern",
     "no time": "answers.0.ms: input should be less than or equal to 3600000",
     "text for a number": "answers.0.ms: input should be a valid integer",
     "neither": "answers.0.answer: input should be 'real' or 'fake'",
     "extra": "truth: extra inputs are not permitted",
-    "a list": "it holds no answers to a study",
+    "a list": "it is not a valid answer file",
     "nan": "answers.0.ms: input should be a valid integer",
-    "deep": "it is no whole JSON file",
-    "empty": "it is no whole JSON file",
+    "deep": "it is not a complete JSON file",
+    "empty": "it is not a complete JSON file",
 }
 
 
@@ -498,7 +498,7 @@ def test_files_that_are_no_answers_at_all_are_told(ganbench, run):
         (["ann.json", "again.json"], "again.json: rater ann has answered already, in ann.json"),
         (["ann.json", "other.json"], "other.json: rater Ann has answered already, in ann.json"),
         (["none.json"], "none.json: it cannot be read: No such file or directory"),
-        (["raw.json"], "raw.json: it is no whole JSON file"),
+        (["raw.json"], "raw.json: it is not a complete JSON file"),
         (["large.json"], "large.json: it has more than 5,000,000 bytes"),
         (["."], ".: it cannot be read: Is a directory"),
     ):
@@ -513,7 +513,10 @@ def test_without_a_study_there_are_no_answers(ganbench, run):
     path = run / "small" / "study" / "key.json"
     write_json(path, read_json(path) | {"exposure": "long"})
     code, _, err = ganbench("study", "read", "small", "ann.json")
-    assert (code, "is not a study's key: exposure: input should be a valid integer" in err) == (
+    assert (
+        code,
+        "is not a valid key of a study: exposure: input should be a valid integer" in err,
+    ) == (
         2,
         True,
     )
@@ -532,7 +535,7 @@ def test_hasty_answers_and_wrong_exposures_are_told(ganbench, run, tmp_path):
     judged = [a["item"] not in key.catches for a in told["answers"]]
     assert (rater["hasty"], rater["off"]) == (sum(judged[:6]), sum(judged[20:]))
     _, out, _ = ganbench("study", "read", "small", "ann.json")
-    assert "answers came faster than anybody decides" in " ".join(out.split())
+    assert "answers were faster than human reaction time" in " ".join(out.split())
 
 
 # The page, in a browser

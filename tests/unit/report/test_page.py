@@ -313,7 +313,7 @@ def test_losses_that_are_none_are_told(request, tmp_path, content):
         )
         table.drop(columns=["step"] if column == "x" else []).to_parquet(folder / "losses.parquet")
     code, _, err = request.getfixturevalue("ganbench")("report", folder)
-    assert (code, "losses.parquet is damaged: delete it" in err) == (2, True)
+    assert (code, "losses.parquet is corrupt: delete it" in err) == (2, True)
 
 
 # Axes

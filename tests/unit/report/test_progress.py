@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from ganbench.analysis.rows import collect_rows
-from ganbench.cli.progress import LAST_FAILURES_SHOWN, SECONDS_BETWEEN_LOG_LINES, RunProgress
+from ganbench.cli.progress import LAST_FAILURES_SHOWN, MAX_SECONDS_BETWEEN_LINES, RunProgress
 from ganbench.experiments.executors.inline import Inline
 from ganbench.experiments.monitoring.trial_progress import TrialProgress, format_trial_label
 from ganbench.experiments.monitoring.watch import MAX_QUIET_SECONDS, RunMonitor, announce_run
@@ -133,7 +133,7 @@ def test_a_long_silence_is_broken(monkeypatch):
     console = Console(width=80, file=io.StringIO())
     progress = RunProgress(console)
     progress.show([sight(name="a", rate=50.0)], 0)
-    progress.printed -= SECONDS_BETWEEN_LOG_LINES + 1
+    progress.printed -= MAX_SECONDS_BETWEEN_LINES + 1
     for _ in range(3):
         progress.show([sight(name="a", rate=50.0)], 0)
     assert console.file.getvalue().splitlines() == ["0/1 trials · 1 running · 50 img/s · ? left"]
@@ -358,7 +358,7 @@ def test_a_page_that_cannot_be_drawn_is_told_once(going_on):
             time.sleep(0.02)
         redraw.refresh()
     (line,) = told
-    assert line.startswith("The page is not drawn: ")
+    assert line.startswith("The page could not be drawn: ")
     assert "report.html" in line
 
 
@@ -373,7 +373,7 @@ def test_what_has_ended_or_has_no_store_is_not_drawn(ganbench, going_on, tmp_pat
 
 @pytest.mark.parametrize(
     ("make", "told"),
-    [(lambda f: (f / "plan.json").unlink(), "holds no run"),
+    [(lambda f: (f / "plan.json").unlink(), "no run in"),
      (lambda f: (f / "plan.json").write_text("{"), "is damaged")],
 )  # fmt: skip
 def test_what_cannot_be_watched_is_told(ganbench, folder, make, told):

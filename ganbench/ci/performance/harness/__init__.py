@@ -1,4 +1,4 @@
-"""Benchmarks by pytest-benchmark, copied to a folder of their own and run against the ganbench of either side.
+"""Benchmarks (pytest-benchmark), copied to a scratch folder and run against either side.
 
-Other versions than this one import nothing of it: it asks of a side only what has long been there.
+The harness is always of the running version. It only uses APIs that older versions of ganbench also have.
 """

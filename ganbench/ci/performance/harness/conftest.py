@@ -1,4 +1,4 @@
-"""The harness in pytest: it checks whose ganbench is measured, picks benchmarks by name, and tells what failed."""
+"""Pytest hooks of the harness: check the side, select benchmarks, record failures."""
 
 import json
 from collections.abc import Iterator
@@ -33,31 +33,29 @@ session_report: dict[str, Any] = {"collected": [], "reasons": {}, "skipped": {}}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Ends it if a measurement would be of something else, or of something that others disturb."""
+    """Ends the session if ganbench is not of the measured side, or if others use the GPU."""
     home, wanted = str(Path(ganbench.__file__).resolve().parents[1]), BENCH_ORDER["home"]
     if wanted and home != wanted:
-        refuse_session(f"ganbench was imported from {home}, and not from {wanted}")
+        refuse_session(f"ganbench was imported from {home}, not from {wanted}")
     if not wanted and not any(map(is_of_this_side, plugin_modules())):
         refuse_session(
-            f"nothing of {BENCH_ORDER['roots'][0]} is measured: no ganbench, and no plugin of it"
+            f"nothing to measure: {BENCH_ORDER['roots'][0]} has neither ganbench nor a plugin of it"
         )
     Numerics().apply()
     if ON_GPU:
         session_report["gpu"] = gpu.GPU_MONITOR.describe_gpu()
         if others := gpu.GPU_MONITOR.other_processes():
-            refuse_session(
-                f"the GPU is not ours alone: processes {', '.join(map(str, others))} are on it"
-            )
+            refuse_session(f"other processes use the GPU: {', '.join(map(str, others))}")
 
 
 def plugin_modules() -> Iterator[str]:
-    """Modules that offer parts to ganbench."""
+    """Yields the modules of all installed plugins of ganbench."""
     for group in PLUGIN_GROUPS:
         yield from (point.module for point in entry_points(group=f"ganbench.{group}"))
 
 
 def is_of_this_side(module: str) -> bool:
-    """Is it imported from the side's own folders?"""
+    """Returns whether a module is imported from the side's own folders."""
     module_spec = find_spec(module.partition(".")[0])
     places = (
         [module_spec.origin, *(module_spec.submodule_search_locations or ())] if module_spec else []
@@ -73,7 +71,7 @@ def refuse_session(why: str) -> None:
 
 
 def benchmark_name(nodeid: str) -> str:
-    """`step[dcgan]` of `test_times.py::test_step[dcgan]`."""
+    """Returns `step[dcgan]` for `test_times.py::test_step[dcgan]`."""
     return nodeid.partition("::test_")[2]
 
 
@@ -115,8 +113,8 @@ def pytest_sessionfinish() -> None:
 
 def last_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
-    told_by = [line[1:].strip() for line in lines if line.startswith("E ")]
-    return (told_by or lines or ["it says nothing"])[-1].strip()
+    error_lines = [line[1:].strip() for line in lines if line.startswith("E ")]
+    return (error_lines or lines or ["no message"])[-1].strip()
 
 
 def write_session_report() -> None:
@@ -125,7 +123,7 @@ def write_session_report() -> None:
 
 
 def pytest_benchmark_generate_machine_info() -> dict[str, Any]:
-    """Nothing: to ask the CPU for its name takes a second of every process."""
+    """Returns no facts, because finding the CPU's name takes a second in every process."""
     return {"node": "", "machine": ""}
 
 

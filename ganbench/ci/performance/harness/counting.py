@@ -1,6 +1,6 @@
-"""What a computation does, counted exactly: operators, bytes newly allocated, and bytes alive at the most.
+"""Exact counts of a computation: operators, newly allocated bytes, and peak bytes alive.
 
-The same code on the same machine counts the same, however busy that is: such numbers can be held tightly.
+The counts of the same code on the same machine do not depend on its load, so they allow small margins.
 """
 
 import gc
@@ -18,12 +18,12 @@ from torch.utils._pytree import tree_leaves
 @dataclass(frozen=True)
 class OperatorCounts:
     operators: int
-    allocated: int  # bytes of storages that operators made
-    live: int  # bytes of those that were alive together, at the most
+    allocated: int  # bytes of storages that operators allocated
+    live: int  # peak of the allocated bytes alive at the same time
 
 
 class OperatorCounter(TorchDispatchMode):
-    """Sees every operator of this thread below autograd: forward, backward and the optimizer's."""
+    """Counts every operator of this thread below autograd: forward, backward and optimizer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,12 +34,12 @@ class OperatorCounter(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         given = {storage._cdata for storage in iter_storages((args, kwargs))}
-        made = operator(*args, **kwargs)
+        result = operator(*args, **kwargs)
         self.operators += 1
-        fresh = {s._cdata: s for s in iter_storages(made) if s._cdata not in given}
+        fresh = {s._cdata: s for s in iter_storages(result) if s._cdata not in given}
         for storage in fresh.values():
             self.on_allocated(storage)
-        return made
+        return result
 
     def on_allocated(self, storage: torch.UntypedStorage) -> None:
         size = storage.nbytes()
@@ -60,7 +60,7 @@ def iter_storages(tree: Any) -> Iterator[torch.UntypedStorage]:
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Cycles that hold tensors die at moments that depend on what ran before."""
+    """Disables garbage collection, because its timing, which frees tensors in cycles, varies."""
     gc.collect()
     gc.disable()
     try:

@@ -1,6 +1,6 @@
-"""A GPU that is watched: CUDA events tell the time, NVML whether the clock was held back meanwhile.
+"""GPU timing with CUDA events, and detection of throttled windows with NVML.
 
-Unmeasured: no GPU has run this yet. The logic is tested with an NVML that is played.
+Unmeasured: this code has not run on a GPU yet. Tests use a simulated NVML.
 """
 
 import importlib
@@ -12,10 +12,8 @@ from typing import Any
 
 import torch
 
-MIN_CLOCK_SHARE = (
-    0.8  # of the highest clock seen: a window below it says more of the cooling than of the code
-)
-# What slows the clock for heat or power; the reasons idle, application's and display clocks are none of ours.
+MIN_CLOCK_SHARE = 0.8  # of the highest observed clock; below it, a window counts as throttled
+# NVML's throttle reasons for heat or power. Idle, application and display clocks do not count.
 THROTTLE_REASONS = {
     0x4: "power",
     0x8: "hardware slowdown",
@@ -28,18 +26,18 @@ MAX_GPU_WINDOWS = 9
 
 @dataclass(frozen=True)
 class GPUSample:
-    """What NVML said after a window; numbers are None where it says nothing."""
+    """The NVML readings after a window; None where NVML is not available."""
 
     clock: int | None = None  # of the multiprocessors, MHz
     heat: int | None = None  # degrees Celsius
-    reasons: tuple[str, ...] = ()  # why the clock is held back
+    reasons: tuple[str, ...] = ()  # active throttle reasons
 
     def record(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def held_back_windows(looks: Sequence[GPUSample], highest: int) -> list[bool]:
-    """Which windows ran below the clock that this GPU was seen to reach, or were slowed for heat or power."""
+    """Returns a flag per window: throttled for heat or power, or far below the highest clock."""
     return [
         bool(look.reasons) or (look.clock is not None and look.clock < MIN_CLOCK_SHARE * highest)
         for look in looks
@@ -51,7 +49,7 @@ def throttle_reasons(bits: int) -> tuple[str, ...]:
 
 
 class GPUMonitor:
-    """NVML on one device; without `nvidia-ml-py` it sees nothing, and says so."""
+    """NVML for one device; without `nvidia-ml-py`, samples are empty and `nvml` is None."""
 
     def __init__(self, nvml: Any = None, index: int = 0):
         self.given, self.index, self.highest = nvml, index, 0
@@ -63,20 +61,20 @@ class GPUMonitor:
         try:
             library = importlib.import_module("pynvml")
             library.nvmlInit()
-        except Exception:  # not installed, or no driver
+        except Exception:  # NVML is not installed, or there is no driver
             return None
         return library
 
     @cached_property
     def handle(self) -> Any:
-        """By its UUID: NVML counts devices that CUDA_VISIBLE_DEVICES hides."""
+        """The device handle by UUID, because NVML's indices ignore CUDA_VISIBLE_DEVICES."""
         if self.given is not None:
             return self.nvml.nvmlDeviceGetHandleByIndex(self.index)
         uuid = f"GPU-{torch.cuda.get_device_properties(self.index).uuid}"
         return self.nvml.nvmlDeviceGetHandleByUUID(uuid)
 
     def other_processes(self) -> list[int]:
-        """Processes on the device beside this one."""
+        """Returns the ids of other processes on the device."""
         if self.nvml is None:
             return []
         running = self.nvml.nvmlDeviceGetComputeRunningProcesses(self.handle)
@@ -99,7 +97,7 @@ GPU_MONITOR = GPUMonitor()
 
 
 class EventClock:
-    """Seconds by CUDA events, for pytest-benchmark's timer: each reading waits for the device."""
+    """A timer for pytest-benchmark: seconds by CUDA events; each reading waits for the device."""
 
     def __init__(self) -> None:
         self.before: Any = None
@@ -109,7 +107,9 @@ class EventClock:
         now = torch.cuda.Event(enable_timing=True)
         now.record()
         now.synchronize()
-        if self.before is not None:  # from event to event: a float32 of milliseconds soon runs out
+        if (
+            self.before is not None
+        ):  # sums short intervals, since elapsed_time is a float32 in milliseconds
             self.seconds += self.before.elapsed_time(now) / 1000
         self.before = now
         return self.seconds

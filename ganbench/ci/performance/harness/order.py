@@ -1,4 +1,4 @@
-"""The order of the gate to this process: whose ganbench, on which device, which benchmarks, where to answer."""
+"""The gate's order for this process: side, device, benchmarks and output file."""
 
 import json
 import os

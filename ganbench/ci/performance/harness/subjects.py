@@ -1,4 +1,4 @@
-"""What is measured: a side's own variants and tricks in small forms, read from its indexes."""
+"""The benchmark subjects: small forms of the variants and tricks in the side's registries."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,24 +24,22 @@ from ganbench.training.trainer import Trainer
 
 from .order import BENCH_DEVICE, ON_GPU
 
-# On a CPU overhead and operators are what can be told apart from noise; a GPU is filled with published widths.
+# On a CPU, small networks expose overhead and operators. On a GPU, the published widths fill the device.
 SMALL: dict[str, Any] = (
     {}
     if ON_GPU
     else {"width": 4, "blocks": 1, "downs": 1, "strided": 1, "factor": 2, "depth": 1, "code": 8}
 )
 BATCH, LATENT = (64, 128) if ON_GPU else (8, 8)
-STEPS_PER_WINDOW = (
-    20 if ON_GPU else 1
-)  # of a window: the first has every term that is not in each step
-MAX_DISCRIMINATOR_STEPS = 2  # of the discriminators in a step
+STEPS_PER_WINDOW = 20 if ON_GPU else 1  # steps per window; the first step has every periodic term
+MAX_DISCRIMINATOR_STEPS = 2  # maximum discriminator steps per generator step
 BUDGET_GENERATOR_STEPS = (
-    1000  # the budget; nine tenths of it are spent, so that networks have grown
+    1000  # the budget; 90 % of it count as spent, so that growing networks are full-size
 )
 NEARLY_SPENT = Spent(generator_turns=900)
 DATA_SETS = ("digits", "restyled_digits", "ring")
 
-# Settings by which a trick acts within a few steps, and does not take longest in what is no work of its own.
+# Settings that make a trick act within a few steps, and keep the time of other work small.
 CHEAP_TRICK_SPECS = {
     "past_discriminators": "past_discriminators(every=1)",
     "image_pool": "image_pool(size=16)",
@@ -57,8 +55,8 @@ TRICK_HOMES = (
     "began",
     "stylegan2",
     "progan",
-)  # the first in which a trick has a meaning
-HOME_SETTINGS = {"dcgan": "norm='layer'"}  # penalties of slopes object to batch norm
+)  # variants to try for a trick, in this order
+HOME_SETTINGS = {"dcgan": "norm='layer'"}  # gradient penalties are incompatible with batch norm
 HOME_LOSSES = ("non_saturating", "wasserstein")
 
 
@@ -70,7 +68,7 @@ def is_importable(point: EntryPoint) -> bool:
     return True
 
 
-# What is installed is the head's list of plugins: a variant that the base lacks is no variant there.
+# The installed entry points are those of the head. Variants that the base cannot import are left out.
 ganbench.gan.variants.entry_points = lambda group: filter(is_importable, entry_points(group=group))  # type: ignore[assignment,attr-defined]
 
 VARIANT_NAMES = sorted(all_variants())
@@ -78,7 +76,7 @@ TRICK_NAMES = sorted(TRICKS)
 
 
 def small_variant(name: str, *settings: str) -> str:
-    """The variant with those small settings that its network or its game has."""
+    """Returns the variant's spec with the small settings that its network or task has."""
     recipe = resolve_variant(name)
     parts = ((NETWORKS, recipe.network), (TASKS, recipe.task))
     setting_names = {
@@ -98,7 +96,7 @@ def load_split(data: str) -> Split:
 
 
 def build_trainer(text: str, data: str, tricks: tuple[str, ...] = (), loss: str = "") -> Trainer:
-    """Raises Incompatible."""
+    """Builds a trainer of a variant and tricks on a data set; raises Incompatible."""
     recipe, streams = resolve_variant(text), RngStreams(0, BENCH_DEVICE)
     turns = min(recipe.hyperparameters.discriminator_turns, MAX_DISCRIMINATOR_STEPS)
     plan = replace(recipe.hyperparameters, batch=BATCH, latent=LATENT, discriminator_turns=turns)
@@ -111,7 +109,7 @@ def build_trainer(text: str, data: str, tricks: tuple[str, ...] = (), loss: str 
 
 @cache
 def trainer_of_variant(name: str) -> tuple[Trainer, str]:
-    """The variant on the first data that it has a meaning for, and what that is."""
+    """Returns a trainer of the variant on the first compatible data set, and its name."""
     objections = []
     for data in DATA_SETS:
         try:
@@ -123,7 +121,7 @@ def trainer_of_variant(name: str) -> tuple[Trainer, str]:
 
 @cache
 def trainer_of_trick(name: str) -> tuple[Trainer, str]:
-    """A home of the trick, and its description."""
+    """Returns a trainer of the first compatible variant with the trick, and its description."""
     trick, objections = CHEAP_TRICK_SPECS.get(name, name), []
     homes = [small_variant(home) for home in TRICK_HOMES if home in SMALL_VARIANTS]
     homes[1:1] = [
@@ -137,13 +135,16 @@ def trainer_of_trick(name: str) -> tuple[Trainer, str]:
     return pytest.skip(objections[0])
 
 
-def make_window(made: Trainer, count: int = STEPS_PER_WINDOW) -> Callable[[], None]:
-    """The same few steps at every call: what acts every sixteenth step acts in each window."""
+def make_window(trainer: Trainer, count: int = STEPS_PER_WINDOW) -> Callable[[], None]:
+    """Returns a function that trains the same few steps at every call.
+
+    It resets the step count, so that parts that act every 16th step act in each window.
+    """
 
     def steps() -> None:
-        made.step, made.spent = 0, NEARLY_SPENT
+        trainer.step, trainer.spent = 0, NEARLY_SPENT
         for _ in range(count):
-            made.train_step()
-        made.logs.clear()
+            trainer.train_step()
+        trainer.logs.clear()
 
     return steps

@@ -1,4 +1,4 @@
-"""Exact numbers beside the seconds: operators, bytes and parameters, which no busy machine moves."""
+"""Benchmarks of exact numbers (operators, bytes, parameters), independent of load."""
 
 import io
 import subprocess
@@ -34,9 +34,9 @@ def build_subject(name: str) -> tuple[Trainer, str]:
 
 @cache
 def counts_of_steps(name: str) -> tuple[counting.OperatorCounts, str]:
-    """Of the first two steps, after a window in which optimizers and tricks made what they keep."""
-    made, work = build_subject(name)
-    steps = subjects.make_window(made, 2)
+    """Counts the first two steps, after a window that allocates the optimizers' state."""
+    trainer, work = build_subject(name)
+    steps = subjects.make_window(trainer, 2)
     steps()
     return counting.count_operators(steps), work
 
@@ -48,34 +48,34 @@ def report_count(benchmark: Any, count: float, unit: str, work: str = "") -> Non
 
 @every_subject
 def test_operators(benchmark: Any, name: str) -> None:
-    found, work = counts_of_steps(name)
-    report_count(benchmark, found.operators, "calls", work)
+    counts, work = counts_of_steps(name)
+    report_count(benchmark, counts.operators, "calls", work)
 
 
 @every_subject
 def test_allocated(benchmark: Any, name: str) -> None:
-    found, work = counts_of_steps(name)
-    report_count(benchmark, found.allocated, "bytes", work)
+    counts, work = counts_of_steps(name)
+    report_count(benchmark, counts.allocated, "bytes", work)
 
 
 @every_subject
 def test_live(benchmark: Any, name: str) -> None:
-    found, work = counts_of_steps(name)
-    report_count(benchmark, found.live, "bytes", work)
+    counts, work = counts_of_steps(name)
+    report_count(benchmark, counts.live, "bytes", work)
 
 
 @every_variant
 def test_parameters(benchmark: Any, name: str) -> None:
-    made, work = subjects.trainer_of_variant(name)
-    report_count(benchmark, sum(p.numel() for p in made.task.parameters()), "numbers", work)
+    trainer, work = subjects.trainer_of_variant(name)
+    report_count(benchmark, sum(p.numel() for p in trainer.task.parameters()), "numbers", work)
 
 
 @every_variant
 def test_checkpoint(benchmark: Any, name: str) -> None:
-    """What a training goes on from."""
-    (made, work), content = subjects.trainer_of_variant(name), io.BytesIO()
-    subjects.make_window(made)()
-    torch.save(made.state_dict(), content)
+    """Bytes of a checkpoint."""
+    (trainer, work), content = subjects.trainer_of_variant(name), io.BytesIO()
+    subjects.make_window(trainer)()
+    torch.save(trainer.state_dict(), content)
     report_count(benchmark, content.tell(), "bytes", work)
 
 
@@ -104,5 +104,8 @@ def peak_of_a_fresh_process() -> int:
 
 @pytest.mark.parametrize("what", ["trial"])
 def test_peak_memory(benchmark: Any, what: str) -> None:
-    """Of a process that trains dcgan: imports are most of it, and another time it differs by a ten thousandth."""
+    """Peak memory of a process that trains dcgan.
+
+    Imports are most of it. It differs by 0.01 % between repetitions.
+    """
     report_count(benchmark, peak_of_a_fresh_process(), "bytes")

@@ -1,4 +1,4 @@
-"""Seconds of what users wait for: steps, samples, features, metrics, scheduling, the program's start."""
+"""Benchmarks of seconds: steps, samples, features, metrics, scheduling and program start."""
 
 import os
 import subprocess
@@ -21,20 +21,20 @@ from .order import BENCH_DEVICE, ON_GPU
 
 WARM, WINDOWS = 3, gpu.MAX_GPU_WINDOWS if ON_GPU else 5
 SAMPLES, FAKES, IMAGES, SCHEDULED_TRIALS = 100, 600, 200, 3
-# What another process takes of a CPU is no time of ours; what waits is seen by the clock in starts and schedules.
+# CPU time excludes other processes. Starts and schedules wait, so they use wall-clock time.
 CLOCK: Callable[[], float] = gpu.EventClock() if ON_GPU else time.process_time
-WINDOW, LONG = 0.01, 0.1  # seconds of a window at the least, and of work that is warm after one run
-MAX_WINDOWS = 20  # pieces of work in a window
+WINDOW, LONG = 0.01, 0.1  # minimum seconds of a window; seconds of work that needs one warm-up only
+MAX_WINDOWS = 20  # maximum pieces of work in a window
 on_device = pytest.mark.benchmark(timer=CLOCK)
 
-# What needs a download, or a network whose one pass takes as long as all else here.
+# Other extractors need a download, or take as long as all other benchmarks together.
 EXTRACTORS_MEASURED = {"classifier": "classifier(of='digits')", "identity": "identity"}
 
 
 def measure_windows(
     benchmark: Any, work: Callable[[], object], per: int = 1, windows: int = WINDOWS
 ) -> None:
-    """All windows of some work, of which each piece is `per` units."""
+    """Times windows of some work; each piece of work is `per` units."""
     looks: list[gpu.GPUSample] = []
     walls: list[float] = []
     paces: list[float] = []
@@ -56,7 +56,7 @@ def measure_windows(
     benchmark.pedantic(window, rounds=windows, warmup_rounds=warm, setup=before)
     benchmark.extra_info.update(per=per * pieces, wall=walls[warm:])
     before()
-    if ON_GPU:  # each look is of the window before it, the first of none
+    if ON_GPU:  # each sample belongs to the window before it; the first has none
         kept_samples = looks[warm + 1 :]
         bad = gpu.held_back_windows(kept_samples, gpu.GPU_MONITOR.highest)
         benchmark.extra_info.update(looks=[one.record() for one in kept_samples], held_back=bad)
@@ -65,14 +65,17 @@ def measure_windows(
 
 
 def fixed_work() -> None:
-    """Work that no version changes: small products and Python's own, as a step of small networks is."""
+    """Runs work that no version changes: small matrix products and Python overhead."""
     x = torch.ones(32, 32)
     for _ in range(200):
         x = (x @ x).relu_().mul_(0.01)
 
 
 def pieces_per_window(work: Callable[[], object]) -> int:
-    """How many fill a window, by the second run of the work; the first is to warm up, and enough if it is long."""
+    """Returns the number of pieces that fill a window, from a timed second run.
+
+    The first run warms up. Work that takes long needs no second run, and one piece is enough.
+    """
     if time_once(work) > LONG:
         return 1
     return max(1, min(MAX_WINDOWS, round(WINDOW / max(time_once(work), 1e-6))))
@@ -89,16 +92,16 @@ def time_once(work: Callable[[], object]) -> float:
     "name", [pytest.param(n, id=subjects.SMALL_VARIANTS[n]) for n in subjects.VARIANT_NAMES]
 )
 def test_step(benchmark: Any, name: str) -> None:
-    made, benchmark.extra_info["work"] = subjects.trainer_of_variant(name)
-    measure_windows(benchmark, subjects.make_window(made), subjects.STEPS_PER_WINDOW)
+    trainer, benchmark.extra_info["work"] = subjects.trainer_of_variant(name)
+    measure_windows(benchmark, subjects.make_window(trainer), subjects.STEPS_PER_WINDOW)
 
 
 @on_device
 @pytest.mark.parametrize("name", subjects.TRICK_NAMES)
 def test_trick(benchmark: Any, name: str) -> None:
-    """A step with a trick."""
-    made, benchmark.extra_info["work"] = subjects.trainer_of_trick(name)
-    measure_windows(benchmark, subjects.make_window(made), subjects.STEPS_PER_WINDOW)
+    """One training step with a trick."""
+    trainer, benchmark.extra_info["work"] = subjects.trainer_of_trick(name)
+    measure_windows(benchmark, subjects.make_window(trainer), subjects.STEPS_PER_WINDOW)
 
 
 @on_device
@@ -106,15 +109,15 @@ def test_trick(benchmark: Any, name: str) -> None:
     "name", [pytest.param(n, id=subjects.SMALL_VARIANTS[n]) for n in subjects.VARIANT_NAMES]
 )
 def test_sample(benchmark: Any, name: str) -> None:
-    """A hundred images of a generator in evaluation mode."""
+    """100 images of a generator in evaluation mode."""
     from ganbench.training.sampling import draw_samples_of_task
 
-    made, data = subjects.trainer_of_variant(name)
+    trainer, data = subjects.trainer_of_variant(name)
     sources, benchmark.extra_info["work"] = subjects.load_split(data).held_out, data
 
     def draw() -> object:
         return draw_samples_of_task(
-            made.task, made.sampling_generators(), sources, made.streams, "perf", SAMPLES
+            trainer.task, trainer.sampling_generators(), sources, trainer.streams, "perf", SAMPLES
         )
 
     measure_windows(benchmark, draw)
@@ -123,15 +126,15 @@ def test_sample(benchmark: Any, name: str) -> None:
 @on_device
 @pytest.mark.parametrize("name", EXTRACTORS_MEASURED)
 def test_extract(benchmark: Any, name: str) -> None:
-    """Features of two hundred digits."""
+    """Features of 200 digits."""
     extractor = EXTRACTORS.make(EXTRACTORS_MEASURED[name]).to(BENCH_DEVICE)
     images = digits_evaluator().reference[:IMAGES].to(BENCH_DEVICE)
 
-    def look() -> object:
+    def extract() -> object:
         with torch.no_grad():
             return extractor(images)
 
-    measure_windows(benchmark, look)
+    measure_windows(benchmark, extract)
 
 
 @cache
@@ -143,7 +146,7 @@ def digits_evaluator() -> Any:
 
 @cache
 def noisy_digits() -> Any:
-    """Real digits with noise, which know all that a conditional generator's fakes would; and a generator."""
+    """Returns features of noisy real digits, with all conditional fields and a sampler."""
     from ganbench.training.sampling import GeneratedSamples
 
     examples = (
@@ -156,38 +159,52 @@ def noisy_digits() -> Any:
     images = real + 0.2 * torch.randn(real.shape, generator=random, device=BENCH_DEVICE)
     task = subjects.build_trainer(subjects.SMALL_VARIANTS["cdcgan"], "digits").task.eval()
     sampler = task.latent_sampler(task.generators)
-    known = GeneratedSamples(
+    samples = GeneratedSamples(
         images, examples.labels, source=real, truth=real, returned=real, sampler=sampler
     )
-    return digits_evaluator().features_of_samples(known)
+    return digits_evaluator().features_of_samples(samples)
 
 
 @on_device
 @pytest.mark.parametrize("name", list(METRICS))
 def test_metric(benchmark: Any, name: str) -> None:
-    """Six hundred fakes of which nothing is known, against reals of which all is."""
-    seen: Any = None
+    """600 fakes without cached statistics, against reals with cached ones."""
+    result: Any = None
 
     def reading() -> None:
-        nonlocal seen
-        (seen,) = digits_evaluator().measure_feature_set(replace(noisy_digits()), (name,)).values()
+        nonlocal result
+        (result,) = (
+            digits_evaluator().measure_feature_set(replace(noisy_digits()), (name,)).values()
+        )
 
     measure_windows(benchmark, reading, windows=WINDOWS if ON_GPU else 3)
-    if isinstance(seen, str):
-        pytest.skip(seen)
+    if isinstance(result, str):
+        pytest.skip(result)
 
 
 def empty_jobs(folder: Path) -> list[Any]:
-    """Trials that train for no time."""
+    """Returns trials with an empty budget."""
     from ganbench.experiments.executors.base import Job, JobStatus
     from ganbench.experiments.trial import Trial
     from ganbench.gan.variants import resolve_variant
     from ganbench.training.budget import Budget
 
     recipe = resolve_variant("gan(width=4)")
-    empty, known = Budget("generator_turns", 0), digits_evaluator().fingerprint
+    empty, fingerprint = Budget("generator_turns", 0), digits_evaluator().fingerprint
     trials = [
-        Trial("digits", "gan(width=4)", recipe.loss, (), "", recipe, empty, seed, 1, "cpu", known)
+        Trial(
+            "digits",
+            "gan(width=4)",
+            recipe.loss,
+            (),
+            "",
+            recipe,
+            empty,
+            seed,
+            1,
+            "cpu",
+            fingerprint,
+        )
         for seed in range(SCHEDULED_TRIALS)
     ]
     return [JobStatus(Job(trial, ("fid",), folder)) for trial in trials]
@@ -195,7 +212,7 @@ def empty_jobs(folder: Path) -> list[Any]:
 
 @pytest.mark.parametrize("executor", ["inline", "local"])
 def test_schedule(benchmark: Any, executor: str, tmp_path_factory: Any) -> None:
-    """A trial that has nothing to train; locally the worker's start is in it."""
+    """One trial with nothing to train; the local executor's time includes starting the worker."""
     from ganbench.experiments.executors import EXECUTORS
     from ganbench.experiments.executors.base import TrialLimits
 
@@ -220,12 +237,12 @@ CLI_PROGRAM = "import sys; sys.argv[0] = 'ganbench'; from ganbench.cli import ma
 
 
 def test_import(benchmark: Any) -> None:
-    """A process that imports the package and no more."""
+    """A process that only imports the package."""
     benchmark.pedantic(start_process, ("-c", "import ganbench"), rounds=3)
 
 
 @pytest.mark.parametrize("arguments", ["--help", "list"], ids=lambda text: f"ganbench {text}")
 def test_start(benchmark: Any, arguments: str) -> None:
-    """The program until it has answered."""
+    """One call of the command line, from start to exit."""
     os.environ["COLUMNS"] = "100"
     benchmark.pedantic(start_process, ("-c", CLI_PROGRAM, arguments))
