@@ -272,7 +272,7 @@ NAMES = {
     "ganbench.train:read": "ganbench.training.trainer:read_terms",
     "ganbench.train:summed": "ganbench.training.trainer:sum_terms",
     "ganbench.train:watched": "ganbench.training.trainer:score_statistics",
-    "ganbench.trial:CHECKPOINTS": "ganbench.experiments.trial:CHECKPOINT_NAMES",
+    "ganbench.trial:CHECKPOINTS": "ganbench.experiments.store:CHECKPOINT_NAMES",
     "ganbench.trial:Interrupted": "ganbench.experiments.session:Interrupted",
     "ganbench.trial:KNOWN": "ganbench.training.sampling:BATCHED_FIELDS",
     "ganbench.trial:LOG_EVERY": "ganbench.experiments.session:STEPS_PER_LOG",

@@ -14,8 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ganbench.errors import GanbenchError
-from ganbench.experiments.store import Store, TrialFolder
-from ganbench.experiments.trial import CHECKPOINT_NAMES
+from ganbench.experiments.outcomes import (
+    CELL_NAME_FIELDS,
+    PlanStatus,
+    are_complete,
+    current_readings,
+    readings_by_checkpoint,
+    trial_outcome,
+)
+from ganbench.experiments.store import Store
 from ganbench.files import read_json_or_none, write_bytes
 from ganbench.registry import parse_spec
 
@@ -102,6 +109,21 @@ def collect_rows(plan: dict[str, Any], store: Store) -> pd.DataFrame:
     return frame
 
 
+def read_table_status(frame: pd.DataFrame) -> PlanStatus:
+    """Counts the outcomes of a table's trials."""
+    keys = ["trial", "seed", "variant", "loss", "tricks"]
+    trials = frame[frame["trial"].notna()].drop_duplicates(keys)
+    bad = trials[trials["outcome"].isin(["failed", "diverged"])]
+    reasons = {
+        f"{' / '.join(filter(None, (row[key] for key in CELL_NAME_FIELDS)))} / seed {row['seed']}": row[
+            "reason"
+        ]
+        for row in bad.to_dict("records")
+    }
+    counts = trials["outcome"].fillna("not run").value_counts()
+    return PlanStatus({str(outcome): int(count) for outcome, count in counts.items()}, reasons)
+
+
 def pandas_type(kind: pa.DataType) -> Any:
     """Returns the nullable pandas type for integers and booleans, else None."""
     if pa.types.is_integer(kind):
@@ -150,8 +172,7 @@ def trial_rows(
     folder = store.trial_folder(item["trial"])
     result = None if item["objection"] else read_json_or_none(folder.result_path)
     readings = readings_by_checkpoint(plan, folder, item["protocol"])
-    complete = all(plan["metrics"].keys() <= by_metric.keys() for by_metric in readings.values())
-    outcome, reason = trial_outcome(item, folder, result, complete)
+    outcome, reason = trial_outcome(item, folder, result, are_complete(plan, readings))
     result, curve = result or {}, (read_json_or_none(folder.curve_path) or {}) if result else {}
     common = {
         **trial_columns(plan, item, result),
@@ -167,14 +188,6 @@ def trial_rows(
             reading = by_metric.get(metric, {}) if outcome == "done" else {}
             yield labels | quality_columns(plan, metric, reading, floors[protocol["id"]])
     yield from cost_rows(common, result)
-
-
-def readings_by_checkpoint(
-    plan: dict[str, Any], folder: TrialFolder, protocol: str
-) -> dict[str, dict[str, Any]]:
-    """Returns a trial's readings by metric, for each checkpoint."""
-    paths = {name: folder.scores_path(protocol, name) for name in CHECKPOINT_NAMES}
-    return {name: current_readings(plan, read_json_or_none(path)) for name, path in paths.items()}
 
 
 def trial_columns(plan: dict[str, Any], item: dict[str, Any], result: dict[str, Any]) -> Row:
@@ -222,29 +235,6 @@ def flags_of(row: Any) -> dict[str, int]:
     """Returns a trial's flags and their steps from one of its rows (a named tuple)."""
     steps = {flag: getattr(row, f"{flag}_step") for flag in FLAG_NAMES}
     return {flag: int(step) for flag, step in steps.items() if pd.notna(step)}
-
-
-def current_readings(plan: dict[str, Any], content: Any) -> dict[str, Any]:
-    """Returns the readings of a file that have the metric versions of the plan."""
-    readings = dict((content or {"metrics": {}})["metrics"])
-    wanted = {metric: facts.get("version") for metric, facts in plan["metrics"].items()}
-    return {m: r for m, r in readings.items() if wanted.get(m) in (None, r["version"])}
-
-
-def trial_outcome(
-    item: dict[str, Any], folder: TrialFolder, result: dict[str, Any] | None, complete: bool
-) -> tuple[str | None, str]:
-    """Returns a planned trial's outcome and reason.
-
-    The outcome is None if the trial has not been trained and measured yet.
-    """
-    if item["objection"]:
-        return "not_applicable", item["objection"]
-    if result and (complete or result["outcome"] != "done"):
-        return result["outcome"], result["reason"]
-    last = folder.attempts()[-1:]
-    end = read_json_or_none(last[0].exit_path) if last else None
-    return ("failed", end["reason"]) if end and end["outcome"] == "failed" else (None, "")
 
 
 def floor_rows(plan: dict[str, Any], protocol: str, floors: Floors) -> Iterator[Row]:

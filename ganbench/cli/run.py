@@ -27,7 +27,7 @@ from .base import (
     app,
     err,
     fail,
-    format_cell_name,
+    has_store,
     out,
     print_json,
     read_frame,
@@ -289,21 +289,31 @@ def status(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Js
 
     The counts come from the store, so they are those of a run in progress too.
     """
-    frame = read_frame(suite, results)
-    trials = frame[frame["trial"].notna()].drop_duplicates(
-        ["trial", "seed", "variant", "loss", "tricks"]
-    )
-    counts = trials["outcome"].fillna("not run").value_counts().to_dict()
-    failed = trials[trials["outcome"].isin(["failed", "diverged"])]
-    reasons = {
-        f"{format_cell_name(r._asdict())} / seed {r.seed}": r.reason for r in failed.itertuples()
-    }
+    state = read_suite_status(suite, results)
     if as_json:
-        return print_json({"trials": len(trials), "outcomes": counts, "reasons": reasons})
-    out.print(f"{len(trials)} trials: " + ", ".join(f"{n} {o}" for o, n in counts.items()))
-    for label, reason in reasons.items():
+        return print_json(
+            {"trials": state.trials, "outcomes": state.outcomes, "reasons": state.reasons}
+        )
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in state.outcomes.items())
+    out.print(f"{state.trials} trials: {counts}")
+    for label, reason in state.reasons.items():
         out.print(f"  {label}: {reason}", markup=False, soft_wrap=True)
     return None
+
+
+def read_suite_status(suite: str, results: Path) -> Any:
+    """Reads the status of a suite from its store, or from its tables where there is no store."""
+    from ganbench.experiments.outcomes import read_plan_status
+    from ganbench.experiments.store import Store
+    from ganbench.files import read_json
+
+    folder = suite_folder(suite, results)
+    plan = read_json(folder / "plan.json")
+    if plan is not None and has_store(folder):
+        return read_plan_status(plan, Store(folder.parent))
+    from ganbench.analysis.rows import read_table_status  # imports pandas
+
+    return read_table_status(read_frame(suite, results))
 
 
 @app.command()

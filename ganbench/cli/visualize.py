@@ -290,8 +290,7 @@ def draw_pictures(
 
 def require_sampler_store(suite: str, results: Path, checkpoint: str) -> Any:
     """Returns the store of a suite's generators; ends the program if it has none."""
-    from ganbench.experiments.store import Store
-    from ganbench.experiments.trial import CHECKPOINT_NAMES
+    from ganbench.experiments.store import CHECKPOINT_NAMES, Store
 
     if checkpoint not in CHECKPOINT_NAMES:
         fail(f"--checkpoint is {' or '.join(CHECKPOINT_NAMES)}, not {checkpoint!r}")

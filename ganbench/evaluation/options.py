@@ -87,7 +87,8 @@ class EvaluationOptions:
             inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=object)
             for name in ("fake", "real")
         ]
-        return inspect.Signature([*sides, *inspect.signature(cls).parameters.values()])
+        show = inspect.Parameter("show", inspect.Parameter.KEYWORD_ONLY, default=None)
+        return inspect.Signature([*sides, *inspect.signature(cls).parameters.values(), show])
 
     @classmethod
     def describe(cls) -> str:

@@ -12,8 +12,8 @@ from ganbench.training.trainer import Diverged
 
 from .saved_generator import draw_sample_picture, draw_saved_samples
 from .session import Interrupted, ShouldStop, TrainingSession
-from .store import Attempt, Store, TrialFolder
-from .trial import CHECKPOINT_NAMES, Trial
+from .store import CHECKPOINT_NAMES, Attempt, Store, TrialFolder
+from .trial import Trial
 
 
 def run_trial(

@@ -22,6 +22,8 @@ from filelock import FileLock, Timeout
 from ganbench.errors import GanbenchError
 from ganbench.files import append_json_line, read_json, write_json
 
+CHECKPOINT_NAMES = ("last", "best")
+
 
 class Busy(GanbenchError, RuntimeError):
     """Another process holds the lock of this trial."""

@@ -19,7 +19,6 @@ from .store import Store
 IDENTITY_SCHEMA = 1
 STORED_NAMES = {"hyperparameters": "plan", "task": "game"}  # names of a recipe's fields in stores
 SELECTION_METRIC = "fid"  # selects the best checkpoint, on separate samples
-CHECKPOINT_NAMES = ("last", "best")
 
 
 @dataclass(frozen=True)

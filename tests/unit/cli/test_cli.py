@@ -1,4 +1,4 @@
-"""The command line: what it prints, how it exits, and what it tells of mistakes."""
+"""The command line: output, exit codes and error messages."""
 
 import io
 import json
@@ -24,7 +24,7 @@ from ganbench.gan.losses import LOSSES
 ROOT = Path(__file__).parents[3]
 SMOKE = str(ROOT / "suites" / "smoke.toml")
 PROGRAM = Path(sys.executable).with_name("ganbench")
-TINY = """\
+TINY_SUITE = """\
 schema = 1
 name = "tiny"
 data = ["ring"]
@@ -42,23 +42,23 @@ generator_turns = 2
 
 
 @pytest.fixture
-def tiny(tmp_path) -> Path:
+def suite_file(tmp_path) -> Path:
     path = tmp_path / "tiny.toml"
-    path.write_text(TINY)
+    path.write_text(TINY_SUITE)
     return path
 
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):
     path = tmp_path_factory.mktemp("suites") / "tiny.toml"
-    path.write_text(TINY)
+    path.write_text(TINY_SUITE)
     suite = load_suite(path)
     return plan_record(suite, "cpu", "cpu", plan_trials(suite, "cpu", "cpu"))
 
 
 @pytest.fixture
 def results(plan, tmp_path) -> Path:
-    """A run of which nothing is trained yet but one trial that failed."""
+    """An unfinished run: two trials failed, no other was trained."""
     folder = tmp_path / "results"
     write_json(folder / "tiny" / "plan.json", plan)
     failed = [item for item in plan["trials"] if item["role"] == "trial" and not item["objection"]]
@@ -67,8 +67,8 @@ def results(plan, tmp_path) -> Path:
     return folder
 
 
-def sentence(text: str) -> str:
-    """What was told on standard error: one line and no trace."""
+def single_line(text: str) -> str:
+    """Checks that standard error is one line without a traceback, and returns it."""
     assert "Traceback" not in text
     assert text.count("\n") == 1
     return text.strip()
@@ -77,12 +77,12 @@ def sentence(text: str) -> str:
 # Without torch
 
 
-def test_the_program_tells_its_version_and_its_commands():
-    told = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == f"ganbench {__version__}"
-    told = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True)
+def test_program_prints_version_and_commands():
+    completed = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == f"ganbench {__version__}"
+    completed = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True)
     for command in ("run", "plan", "status", "report", "list", "show", "download", "doctor"):
-        assert f"\n  {command} " in told.stdout.replace("│ ", "  ")
+        assert f"\n  {command} " in completed.stdout.replace("│ ", "  ")
 
 
 @pytest.mark.parametrize(
@@ -100,24 +100,26 @@ def test_help_and_lists_do_not_import_torch(arguments):
             heavy = {{"torch", "pandas", "scipy", "sklearn", "matplotlib"}} & set(sys.modules)
             print("heavy:", sorted(heavy), file=sys.stderr)
     """
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stderr.strip() == "heavy: []"
-    assert told.stdout
+    completed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert completed.stderr.strip() == "heavy: []"
+    assert completed.stdout
 
 
-def test_a_list_as_json_has_every_part_with_its_settings(ganbench):
+def test_json_list_has_every_part_with_settings(ganbench):
     code, out, _ = ganbench("list", "losses", "--json")
-    found = json.loads(out)["losses"]
+    losses = json.loads(out)["losses"]
     assert code == 0
-    assert {entry["spec"].split("(")[0] for entry in found} == set(LOSSES)
-    assert all(entry["about"].endswith(".") for entry in found)
+    assert {entry["spec"].split("(")[0] for entry in losses} == set(LOSSES)
+    assert all(entry["about"].endswith(".") for entry in losses)
 
 
-def test_all_lists_are_shown_with_settings_and_sentences(ganbench):
+def test_list_prints_all_parts_with_descriptions(ganbench):
     code, out, err = ganbench("list")
     assert (code, err) == (0, "")
-    for told in ("variants", "tricks", "metrics", "r1(weight=10", "dcgan", "Wasserstein"):
-        assert told in out
+    for text in ("variants", "tricks", "metrics", "r1(weight=10", "dcgan", "Wasserstein"):
+        assert text in out
 
 
 def test_help_has_every_command_in_one_section():
@@ -128,29 +130,29 @@ def test_help_has_every_command_in_one_section():
     assert not [text for text in helps.values() if text.endswith("...")]  # within 45 columns
 
 
-def test_a_plan_without_estimate_times_nothing(ganbench, tiny, monkeypatch):
+def test_plan_without_estimate_times_nothing(ganbench, suite_file, monkeypatch):
     monkeypatch.setattr(time_estimate, "estimate_seconds", None)
-    code, out, _ = ganbench("plan", tiny, "--no-estimate")
+    code, out, _ = ganbench("plan", suite_file, "--no-estimate")
     assert code == 0
     assert "about" not in out
-    assert json.loads(ganbench("plan", tiny, "--no-estimate", "--json")[1])["seconds"] is None
+    assert json.loads(ganbench("plan", suite_file, "--no-estimate", "--json")[1])["seconds"] is None
 
 
-def test_a_list_that_there_is_not_is_told_with_the_nearest(ganbench):
+def test_unknown_list_has_a_suggestion(ganbench):
     code, out, err = ganbench("list", "loses")
     assert (code, out) == (2, "")
-    assert sentence(err) == "no kind of part is called 'loses'; did you mean 'losses'?"
+    assert single_line(err) == "no kind of part is called 'loses'; did you mean 'losses'?"
 
 
-# Mistakes
+# Errors
 
 
-def test_the_program_ends_with_2_and_a_sentence_at_a_typo_in_a_suite(tmp_path):
+def test_typo_in_suite_exits_2_with_message(tmp_path):
     path = tmp_path / "x.toml"
-    path.write_text(TINY.replace('"hinge"', '"hinje"'))
-    told = subprocess.run([PROGRAM, "run", path], capture_output=True, text=True, cwd=tmp_path)
-    assert (told.returncode, told.stdout) == (2, "")
-    assert sentence(told.stderr) == (
+    path.write_text(TINY_SUITE.replace('"hinge"', '"hinje"'))
+    completed = subprocess.run([PROGRAM, "run", path], capture_output=True, text=True, cwd=tmp_path)
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert single_line(completed.stderr) == (
         f"{path}:8: grid[0].losses[0]: no loss is called 'hinje'; did you mean 'hinge'?"
     )
     assert list(tmp_path.iterdir()) == [path]
@@ -158,7 +160,7 @@ def test_the_program_ends_with_2_and_a_sentence_at_a_typo_in_a_suite(tmp_path):
 
 @pytest.mark.parametrize("command", ["run", "plan"])
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["none.toml"], "there is no suite none.toml"),
         (["tiny.toml", "--device", "tpu"], "device tpu is not on this machine; available: cpu"),
@@ -168,22 +170,22 @@ def test_the_program_ends_with_2_and_a_sentence_at_a_typo_in_a_suite(tmp_path):
     ],
     ids=["file", "device", "profile", "value", "override"],
 )  # fmt: skip
-def test_a_mistake_ends_with_2_and_a_sentence(ganbench, tiny, command, arguments, told):
+def test_invalid_argument_exits_2_with_message(ganbench, suite_file, command, arguments, message):
     code, out, err = ganbench(command, *arguments)
     assert (code, out) == (2, "")
-    assert sentence(err).startswith(told)
+    assert single_line(err).startswith(message)
 
 
-def test_what_to_do_with_stale_results_is_one_of_three(ganbench, tiny):
-    code, _, err = ganbench("run", tiny, "--stale", "keep")
+def test_unknown_stale_option_exits_2(ganbench, suite_file):
+    code, _, err = ganbench("run", suite_file, "--stale", "keep")
     assert code == 2
-    assert sentence(err) == "--stale is ask, reuse or rerun, not 'keep'"
+    assert single_line(err) == "--stale is ask, reuse or rerun, not 'keep'"
 
 
 @pytest.mark.parametrize(
     "arguments", [["runn"], ["run"], ["run", "x", "--seed"], ["plan", "x", "--seeds", "0"]]
 )
-def test_wrong_usage_ends_with_2_and_no_trace(ganbench, arguments):
+def test_usage_errors_exit_2_without_traceback(ganbench, arguments):
     code, _, err = ganbench(*arguments)
     assert code == 2
     assert "Traceback" not in err
@@ -192,21 +194,21 @@ def test_wrong_usage_ends_with_2_and_no_trace(ganbench, arguments):
 @pytest.mark.parametrize(
     "arguments", [["status", "tiny"], ["report", "tiny"], ["show", "tiny", "gan"]]
 )
-def test_a_folder_without_a_run_is_told_as_such(ganbench, arguments):
+def test_folder_without_run_exits_2(ganbench, arguments):
     code, out, err = ganbench(*arguments)
     assert (code, out) == (2, "")
-    assert "results/tiny" in sentence(err)
+    assert "results/tiny" in single_line(err)
     assert "`ganbench run" in err
 
 
 @pytest.mark.parametrize(
     "arguments", [["status", "tiny"], ["report", "tiny"], ["show", "tiny", "gan"]]
 )
-def test_a_damaged_plan_is_told_by_its_path(ganbench, results, arguments):
+def test_damaged_plan_error_names_its_path(ganbench, results, arguments):
     (results / "tiny" / "plan.json").write_text('{"suite": ')
     code, out, err = ganbench(*arguments)
     assert (code, out) == (2, "")
-    assert "results/tiny/plan.json is damaged" in sentence(err)
+    assert "results/tiny/plan.json is damaged" in single_line(err)
 
 
 # Plan
@@ -222,7 +224,7 @@ def smoke_plan():
     return json.loads(out.getvalue())
 
 
-def test_the_plan_of_a_suite_names_its_cells(smoke_plan):
+def test_plan_lists_all_cells(smoke_plan):
     cells = [*smoke_plan["cells"], *smoke_plan["not_applicable"]]
     assert len(cells) == len(set(cells)) == 2 * 2 * 3 + 2 + 1
     assert (
@@ -231,16 +233,16 @@ def test_the_plan_of_a_suite_names_its_cells(smoke_plan):
     )
 
 
-def test_the_plan_of_a_suite_says_what_does_not_apply_and_why(smoke_plan):
-    found = smoke_plan["not_applicable"]
-    assert set(found) == {
+def test_plan_lists_incompatible_cells_with_reasons(smoke_plan):
+    incompatible = smoke_plan["not_applicable"]
+    assert set(incompatible) == {
         f"digits / {variant} / wasserstein / label_smoothing"
         for variant in ("gan(width=32)", "dcgan(width=8)")
     }
-    assert all("targets" in reason for reason in found.values())
+    assert all("targets" in reason for reason in incompatible.values())
 
 
-def test_the_plan_of_a_suite_counts_its_trials_and_estimates_the_time(smoke_plan):
+def test_plan_counts_trials_and_estimates_time(smoke_plan):
     cells = len(smoke_plan["cells"])
     untrained = 4  # two on digits, one on the ring, and wgan
     assert smoke_plan["seeds"] == [0, 1]
@@ -248,9 +250,9 @@ def test_the_plan_of_a_suite_counts_its_trials_and_estimates_the_time(smoke_plan
     assert 0 < smoke_plan["seconds"] < 3600
 
 
-def test_a_plan_for_people_says_all_of_it_and_writes_nothing(ganbench, tiny, tmp_path):
+def test_plan_prints_everything_and_writes_nothing(ganbench, suite_file, tmp_path):
     exclude = 'exclude=[{tricks="label_smoothing", reason="no targets here"}]'
-    code, out, _ = ganbench("plan", tiny, "--seeds", 3, "--workers", 1, "-o", exclude)
+    code, out, _ = ganbench("plan", suite_file, "--seeds", 3, "--workers", 1, "-o", exclude)
     assert code == 0
     assert "  ring / gan(width=8) / hinge / none / lr=0.001\n" in out
     assert (
@@ -264,15 +266,15 @@ def test_a_plan_for_people_says_all_of_it_and_writes_nothing(ganbench, tiny, tmp
 # Status, report and show
 
 
-def test_the_status_of_a_run_counts_its_trials(ganbench, results):
+def test_status_counts_trials_by_outcome(ganbench, results):
     code, out, _ = ganbench("status", "tiny", "--json")
-    found = json.loads(out)
+    answer = json.loads(out)
     assert code == 0
-    assert found["trials"] == 2 * (1 + 2 * 2)
-    assert found["outcomes"] == {"not run": 4, "failed": 2, "not_applicable": 4}
+    assert answer["trials"] == 2 * (1 + 2 * 2)
+    assert answer["outcomes"] == {"not run": 4, "failed": 2, "not_applicable": 4}
 
 
-def test_the_status_tells_the_reason_of_every_trial_that_failed(ganbench, results):
+def test_status_has_reasons_of_failed_trials(ganbench, results):
     _, out, _ = ganbench("status", "tiny", "--json")
     assert sorted(json.loads(out)["reasons"].values()) == ["boom 0", "boom 1"]
     _, out, _ = ganbench("status", "tiny")
@@ -281,11 +283,11 @@ def test_the_status_tells_the_reason_of_every_trial_that_failed(ganbench, result
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny.toml", "suites/tiny.toml", "results/tiny"])
-def test_a_run_is_found_by_name_by_file_and_by_folder(ganbench, results, name):
+def test_run_is_found_by_name_or_path(ganbench, results, name):
     assert ganbench("status", name, "--json")[0] == 0
 
 
-def test_a_report_is_made_of_a_run_that_is_under_way(ganbench, results):
+def test_unfinished_run_has_a_report(ganbench, results):
     code, out, _ = ganbench("report", "tiny", "--json")
     files = [Path(path) for path in json.loads(out)["files"]]
     assert code == 0
@@ -294,27 +296,27 @@ def test_a_report_is_made_of_a_run_that_is_under_way(ganbench, results):
     assert "boom 0" in files[0].read_text()
 
 
-def test_a_report_needs_results_parquet_alone(ganbench, plan, results, tmp_path):
-    made = collect_rows(plan, Store(results))
-    save_rows(made, tmp_path / "elsewhere")
+def test_report_needs_only_results_parquet(ganbench, plan, results, tmp_path):
+    rows = collect_rows(plan, Store(results))
+    save_rows(rows, tmp_path / "elsewhere")
     code, out, _ = ganbench("report", "elsewhere")
     assert code == 0
     assert "tiny: ring" in out
     assert "label_smoothing" in (tmp_path / "elsewhere" / "leaderboard.md").read_text()
 
 
-def test_a_cell_is_shown_by_words_of_its_name(ganbench, results):
+def test_show_selects_cell_by_words(ganbench, results):
     code, out, _ = ganbench("show", "tiny", "hinge none lr=0.001", "--json")
-    found = json.loads(out)
+    trials = json.loads(out)
     assert code == 0
-    assert [(entry["seed"], entry["outcome"], entry["reason"]) for entry in found] == [
+    assert [(entry["seed"], entry["outcome"], entry["reason"]) for entry in trials] == [
         (0, "failed", "boom 0"),
         (1, "not run", ""),
     ]
-    assert {entry["cell"] for entry in found} == {"ring / gan(width=8) / hinge / none / lr=0.001"}
+    assert {entry["cell"] for entry in trials} == {"ring / gan(width=8) / hinge / none / lr=0.001"}
 
 
-def test_the_flags_of_a_trial_are_told_with_their_steps(ganbench, results, plan):
+def test_show_prints_flags_with_steps(ganbench, results, plan):
     item = next(item for item in plan["trials"] if item["role"] == "trial")
     folder = Store(results).trial_folder(item["trial"])
     write_json(folder.result_path, {"outcome": "diverged", "reason": "step 640: boom", "step": 640})
@@ -328,73 +330,73 @@ def test_the_flags_of_a_trial_are_told_with_their_steps(ganbench, results, plan)
     ]
 
 
-def test_what_is_shown_as_json_is_json(ganbench, results):
+def test_show_prints_strict_json(ganbench, results):
     _, out, _ = ganbench("show", "tiny", "gan", "--json")
     json.loads(out, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
 
 
-def test_a_cell_that_there_is_not_is_told_as_such(ganbench, results):
+def test_show_of_unknown_cell_exits_2(ganbench, results):
     code, out, err = ganbench("show", "tiny", "dcgan")
     assert (code, out) == (2, "")
-    assert sentence(err) == "no cell of tiny has all the words 'dcgan' in its name"
+    assert single_line(err) == "no cell of tiny has all the words 'dcgan' in its name"
 
 
-# Doctor, and what nobody foresaw
+# Doctor and unexpected errors
 
 
-def test_the_doctor_says_what_is_here_as_json(ganbench):
+def test_doctor_prints_json(ganbench):
     code, out, _ = ganbench("doctor", "--json")
-    found = {item["what"]: item for item in json.loads(out)}
+    items = {item["what"]: item for item in json.loads(out)}
     assert code == 0
-    assert {"torch", "cpu", "cuda", "disk", "digits", "ring"} <= set(found)
-    assert found["torch"]["ok"]
-    assert all(isinstance(item["ok"], bool) and item["told"] for item in found.values())
+    assert {"torch", "cpu", "cuda", "disk", "digits", "ring"} <= set(items)
+    assert items["torch"]["ok"]
+    assert all(isinstance(item["ok"], bool) and item["told"] for item in items.values())
 
 
-def test_the_doctor_says_a_line_a_thing_however_narrow_the_terminal(ganbench, monkeypatch):
+def test_doctor_has_one_line_per_item(ganbench, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    _, told, _ = ganbench("doctor", "--json")
+    _, answer, _ = ganbench("doctor", "--json")
     code, out, _ = ganbench("doctor")
     assert code == 0
-    for item, line in zip(json.loads(told), out.splitlines(), strict=True):
+    for item, line in zip(json.loads(answer), out.splitlines(), strict=True):
         state = "ok" if item["ok"] else "missing"
         assert line.split(maxsplit=1)[0] == state
         assert item["what"] in line
-        if item["what"] != "disk":  # which fills meanwhile
+        if item["what"] != "disk":  # free space changes between the calls
             assert line.endswith(item["told"])
 
 
-def test_what_nobody_foresaw_ends_with_5_and_a_line(ganbench, monkeypatch):
+def test_unexpected_error_exits_5_with_one_line(ganbench, monkeypatch):
     def explode(*_):
         raise ZeroDivisionError("[red]what")
 
-    monkeypatch.setattr(cli.base, "suite_folder", explode)
+    monkeypatch.setattr(cli.run, "suite_folder", explode)
     code, _, err = ganbench("status", "tiny")
     assert code == 5
     assert err.splitlines()[0] == "internal error: ZeroDivisionError: [red]what"
     assert "Traceback" not in err
 
 
-def test_a_suite_of_which_nothing_has_a_meaning_is_refused_with_the_reasons(ganbench, tiny):
-    text = tiny.read_text().replace('variants = ["gan(width=8)"]', 'variants = ["cyclegan"]')
+def test_suite_of_incompatible_cells_exits_2(ganbench, suite_file):
+    text = suite_file.read_text().replace('variants = ["gan(width=8)"]', 'variants = ["cyclegan"]')
     assert "cyclegan" in text
-    tiny.write_text(text)
-    code, _, err = ganbench("run", tiny)
+    suite_file.write_text(text)
+    code, _, err = ganbench("run", suite_file)
     assert code == 2
     assert "every cell of this suite is incompatible" in err
     assert err.count("a cycle needs two domains") == len(set(err.splitlines())) - 1
-    code, out, err = ganbench("plan", tiny)
-    assert (code, err) == (2, "every cell of this suite is incompatible\n")
+    code, out, err = ganbench("plan", suite_file)
+    assert (code, err) == (2, "every cell of this suite is incompatible; the reasons are above\n")
     assert "a cycle needs two domains" in out
 
 
-def test_two_tables_are_compared_cell_by_cell(ganbench):
+def test_compare_matches_tables_by_cell(ganbench):
     bench, zoo = (Path(__file__).parents[3] / "results/published" / n for n in ("bench", "zoo"))
     code, out, _ = ganbench("compare", bench, bench, "--json")
-    told = json.loads(out)
+    answer = json.loads(out)
     assert code == 0
-    assert {row["verdict"] for row in told["comparisons"]} == {"identical"}
-    assert told["differences"] == []
+    assert {row["verdict"] for row in answer["comparisons"]} == {"identical"}
+    assert answer["differences"] == []
     code, out, _ = ganbench("compare", bench, zoo)
     assert (code, "missing" in out, "not comparable" in out) == (0, True, True)
     code, _, errors = ganbench("compare", bench, bench, "--metric", "fdi")

@@ -19,7 +19,7 @@ NAMES = {each.name for each in fields(EvaluationOptions)}
 def test_function_and_command_have_the_same_options():
     function = inspect.signature(ganbench.evaluate).parameters
     command = typer.main.get_command(app).commands["eval"]
-    assert set(function) - {"fake", "real"} == NAMES
+    assert set(function) - {"fake", "real", "show"} == NAMES
     assert {each.name for each in command.params} >= NAMES
     for each in command.params:
         if each.name in NAMES:
