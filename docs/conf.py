@@ -9,6 +9,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import commands
 import parts
 from sphinx.application import Sphinx
 
@@ -38,7 +39,6 @@ maximum_signature_line_length = 80
 autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True
 
 
 def set_page_language(
@@ -51,5 +51,6 @@ def set_page_language(
 
 def setup(app: Sphinx) -> None:
     app.add_directive("parts", parts.Parts)
+    app.add_directive("commands", commands.Commands)
     app.connect("autodoc-process-docstring", parts.escape_docstring)
     app.connect("html-page-context", set_page_language)

@@ -98,7 +98,7 @@ def test_nothing_is_loaded_from_elsewhere(site):
 
 @pytest.mark.parametrize("kind", ["variants", *REGISTRIES])
 def test_every_part_is_on_the_page_of_its_kind(site, kind):
-    (read,) = [read for path, read in site.items() if path.as_posix().endswith(f"/{kind}.html")]
+    (read,) = [read for path, read in site.items() if path.as_posix().endswith(f"/methods/{kind}.html")]
     names = variants.all_variants() if kind == "variants" else REGISTRIES[kind]
     assert {f"{kind}-{name}".replace("_", "-") for name in names} <= read.ids
 
