@@ -1,25 +1,28 @@
-# Everything from an empty clone: Python >= 3.11 and make are all that must be there.
+# Every target works from an empty clone with Python >= 3.11.
 PYTHON ?= python3
 SUITE ?= bench
 BASE ?= main
 BIN = .venv/bin
-BESIDE = -n auto --dist worksteal # tests beside each other, on every core
+PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal # one process per CPU core
 
-.PHONY: bench test test-all gate perf benchmarks check docs schema clean
+.PHONY: bench test test-fast test-all gate perf benchmarks check docs schema clean
 
 bench: .venv/.ready ## train a suite and show its leaderboard: make bench SUITE=suites/smoke.toml
 	$(BIN)/ganbench run $(SUITE)
 
-test: check ## format, lint, types, and the tests with one real suite among them
-	$(BIN)/python -m pytest -m "not slow" $(BESIDE)
+test: check ## format, lint, types, and all tests that are not slow, with one real suite
+	$(PYTEST) -m "not slow"
+
+test-fast: .venv/.ready-dev ## unit tests without trainings, in two minutes
+	$(PYTEST) -m "not slow and not training" tests/unit tests/contract
 
 test-all: check ## the slow batteries too
-	$(BIN)/python -m pytest $(BESIDE)
+	$(PYTEST)
 
-gate: .venv/.ready ## is quality proven to be worse than the baseline's? Some minutes on two cores
+gate: .venv/.ready ## test quality against the baseline, in a few minutes on two CPU cores
 	$(BIN)/ganbench gate gate --device cpu
 
-perf: .venv/.ready-dev ## is this slower or larger than another revision? make perf BASE=v0.1
+perf: .venv/.ready-dev ## compare speed and memory with another revision: make perf BASE=v0.1
 	$(BIN)/ganbench perf --base $(BASE) --device cpu
 
 check: .venv/.ready-dev
@@ -30,10 +33,10 @@ check: .venv/.ready-dev
 benchmarks: .venv/.ready-dev ## speed and memory, by pytest-benchmark
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
 
-docs: .venv/.ready-dev ## the site, in build/docs; any warning is an error
+docs: .venv/.ready-dev ## the site, in build/docs; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -E -q docs build/docs
 
-schema: .venv/.ready ## the JSON Schema of suite files, which editors complete by
+schema: .venv/.ready ## the JSON Schema of suite files
 	$(BIN)/python -m ganbench.experiments.suite > suites/suite.schema.json
 
 clean:

@@ -1,4 +1,4 @@
-"""Builders that tests share: tiny trainings of real recipes on real data."""
+"""Shared builders of tests: tiny trainings of real recipes on real data."""
 
 import io
 from dataclasses import replace
@@ -40,7 +40,7 @@ def trainer(text="gan(width=8)", data="digits", tricks=(), *, seed=0, budget=Non
 
 
 def steps(trainer: Trainer, count: int) -> list[dict[str, float]]:
-    """The mean terms of each of the next steps."""
+    """Trains for `count` steps and returns the mean terms of each step."""
     logs = []
     for _ in range(count):
         trainer.train_step()
@@ -49,7 +49,7 @@ def steps(trainer: Trainer, count: int) -> list[dict[str, float]]:
 
 
 def through_a_file(state):
-    """A state as it comes back from a checkpoint, loaded as data only."""
+    """Saves a state and returns it loaded again with `weights_only`."""
     content = io.BytesIO()
     torch.save(state, content)
     content.seek(0)
@@ -57,7 +57,7 @@ def through_a_file(state):
 
 
 def same(ours, theirs) -> bool:
-    """Are two states equal bit for bit?"""
+    """Returns whether two states are equal bit for bit."""
     if isinstance(ours, torch.Tensor):
         return torch.equal(ours, theirs)
     if isinstance(ours, dict):
@@ -68,5 +68,5 @@ def same(ours, theirs) -> bool:
 
 
 def weights(module) -> dict[str, torch.Tensor]:
-    """A copy of all that a module's state holds."""
+    """Returns a copy of a module's state."""
     return {name: value.clone() for name, value in module.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Settings under which each trick acts within a few steps, and a short training of them."""
+"""Settings under which each trick acts within a few steps, and short trainings with them."""
 
 import math
 
@@ -8,7 +8,8 @@ from helpers import (
     trainer,
 )
 
-from ganbench.gan.build import Incompatible
+from ganbench.gan.build import Incompatible, check_recipe
+from ganbench.gan.recipe import Recipe
 from ganbench.gan.tricks import TRICKS
 
 CHEAP = {
@@ -18,7 +19,7 @@ CHEAP = {
     "gradient_clipping": "gradient_clipping(norm=0.01)",
     "unrolled": "unrolled(turns=1)",
     "minibatch_discrimination": "minibatch_discrimination(kernels=3, depth=2)",
-    # these would not have begun to act within the few steps of a test
+    # with their defaults, these begin to act later than the few steps of a test
     "ada": "ada(kimg=0.02, every=1, target=-0.9)",
     "lecam": "lecam(start=1)",
 }
@@ -31,30 +32,40 @@ HOME = {
 }
 
 
-TRICK = {name: CHEAP.get(name, name) for name in TRICKS.entries}
+TRICK_SPECS = {name: CHEAP.get(name, name) for name in TRICKS.entries}
 
 
-every_trick = pytest.mark.parametrize("name", TRICK)
+every_trick = pytest.mark.parametrize("name", TRICK_SPECS)
 
 
 def at_home(name, text="gan(width=8)"):
-    """Where a trick can be tried: in its own setup if it has no meaning in others."""
+    """Returns the network and loss that a trick is tried with: its own if it needs them."""
     return HOME.get(name, {"text": text})
 
 
-def objected(objection) -> str:
-    assert len(str(objection).split()) > 3  # a sentence
+def outcome_of_incompatibility(error) -> str:
+    """Checks that the reason is a sentence."""
+    assert len(str(error).split()) > 3
     return "objected"
 
 
-def trains_or_objects(text, data, tricks, loss) -> str:
-    """How it ended; the objection must be a sentence, and the logs numbers."""
+def training_outcome(text, data, tricks, loss) -> str:
+    """Trains two steps and returns "trained" or "objected"; checks the logs or the reason."""
     try:
-        made = trainer(text, data, tricks, loss=loss)
-    except Incompatible as objection:
-        return objected(objection)
-    logs = steps(made, 2)
+        training = trainer(text, data, tricks, loss=loss)
+    except Incompatible as error:
+        return outcome_of_incompatibility(error)
+    logs = steps(training, 2)
     assert all({"discriminator", "generator"} <= log.keys() for log in logs)
     assert all(math.isfinite(value) for log in logs for value in log.values())
-    assert all(value.isfinite().all() for value in made.task.state_dict().values())
+    assert all(value.isfinite().all() for value in training.task.state_dict().values())
     return "trained"
+
+
+def incompatibility(recipe: Recipe, data: str) -> str:
+    """Returns the reason why a recipe cannot train on the data, or an empty string."""
+    try:
+        check_recipe(recipe, data)
+    except Incompatible as error:
+        return str(error)
+    return ""

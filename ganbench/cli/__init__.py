@@ -18,13 +18,18 @@ from ganbench.deprecation import GanbenchDeprecationWarning
 
 from . import (
     catalog,
+    compare,
     eval,
+    floor,
     gate,
     history,
     human_study,
+    measure,
     perf,
+    plan,
     report,
     run,
+    status,
     styles,
     visualize,
     watch,
@@ -33,17 +38,22 @@ from .base import INTERNAL, INTERRUPTED, app, err, out
 
 # Importing a module adds its commands.
 COMMANDS = (
-    run,
-    watch,
-    report,
-    gate,
-    perf,
-    history,
-    visualize,
-    styles,
-    human_study,
-    eval,
     catalog,
+    compare,
+    eval,
+    floor,
+    gate,
+    history,
+    human_study,
+    measure,
+    perf,
+    plan,
+    report,
+    run,
+    status,
+    styles,
+    visualize,
+    watch,
 )
 
 
@@ -64,7 +74,10 @@ def options(
 
 
 def main() -> None:
-    """Runs the program. An unexpected error is one line, and a traceback if GANBENCH_TRACE is set."""
+    """Runs the program.
+
+    An unexpected error is printed as one line, or as a traceback if GANBENCH_TRACE is set.
+    """
     # Batch systems send SIGTERM. It is handled like Ctrl-C: checkpoints are written.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.simplefilter("default", GanbenchDeprecationWarning)

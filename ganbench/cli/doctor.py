@@ -22,7 +22,7 @@ MIN_FREE_BYTES = 1 << 30  # for the generators and logs of a large suite
 
 
 def examine_machine() -> list[dict[str, Any]]:
-    """Returns findings: `what`, `ok`, `needed` (by every run), and `told`, a version or a remedy."""
+    """Returns findings with `what`, `ok`, `needed` (by every run) and `told`: version or remedy."""
     return [
         *examine_packages(),
         *examine_devices(),
@@ -70,7 +70,10 @@ def examine_cache() -> dict[str, Any]:
 
 
 def examine_extractors() -> Iterator[dict[str, Any]]:
-    """Checks the extractors of any images, and LPIPS. Classifiers are listed with their data sets."""
+    """Checks the extractors of any images, and LPIPS.
+
+    Classifiers are listed with their data sets.
+    """
     for name in EXTRACTORS:
         if has_required_settings(EXTRACTORS, name):
             continue

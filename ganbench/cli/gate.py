@@ -200,7 +200,7 @@ def update(
 @baselines.command(name="show")
 def show_baseline(
     baseline: Annotated[Path, typer.Argument(help="Baseline file.")],
-    suite: Annotated[str | None, typer.Option(help="Suite whose gate is examined.")] = None,
+    suite: Annotated[str | None, typer.Option(help="Suite of the examined gate.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show a baseline and the power of its gate."""

@@ -123,7 +123,7 @@ def check_history_options(export: str, to: Path | None, acknowledge: str, reason
 
 
 def append_acknowledgement(wanted: HistorySelection, change: str, reason: str) -> None:
-    """Appends an acknowledgement for each machine that measured this benchmark at this revision."""
+    """Appends an acknowledgement for each machine with this benchmark and revision."""
     from ganbench.ci.history.records import Acknowledgement, append_acknowledgements
 
     benchmark, at, revision = change.rpartition("@")

@@ -36,7 +36,10 @@ class RunProgress:
         self.live.stop()
 
     def show(self, trials: Sequence[TrialProgress], finished_before: int) -> None:
-        """Updates the view, several times a second. Trials that ended before the first call have no line."""
+        """Updates the view, several times a second.
+
+        Trials that ended before the first call have no line.
+        """
         if self.first is None:
             self.first = time.monotonic(), done_share(trials)
         if self.console.is_terminal:
@@ -137,7 +140,7 @@ def running_trials(trials: Sequence[TrialProgress]) -> list[TrialProgress]:
 
 
 def format_ending(trial_progress: TrialProgress) -> str:
-    """Formats `done: digits / dcgan / hinge / none / seed 0: FID 4.2`, or the reason of another end."""
+    """Formats `done: digits / dcgan / none / seed 0: FID 4.2`, or the reason of a bad end."""
     fid = "" if trial_progress.fid is None else f"FID {trial_progress.fid:.3g}"
     result = " ".join(trial_progress.reason.split()) or fid
     return ": ".join(filter(None, (trial_progress.state, trial_progress.label, result)))

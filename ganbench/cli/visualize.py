@@ -48,7 +48,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="PNG file. Default: besi
 
 
 def select_rows_by_words(suite: str, cell: str, results: Path) -> Any:
-    """Returns the rows of the cells whose names have all the words; ends the program if there is none.
+    """Returns the rows of the cells with all the words in their names, or ends the program.
 
     Untrained references are chosen only if they are named, or if no other cell matches.
     """
@@ -171,7 +171,7 @@ def print_trial(entry: dict[str, Any], brief: bool) -> None:
 
 
 def format_metric_line(metric: dict[str, Any]) -> str:
-    """Formats `fid   4.21 ± 0.23   floor 1.07, by theory 1.34`, or the reason of a missing value."""
+    """Formats `fid   4.21 ± 0.23   floor 1.07`, or the reason of a missing value."""
     if metric["value"] is None:
         return f"{metric['metric']:<26} {metric['reason'] or 'not measured'}"
     line = f"{metric['metric']:<26} {metric['value']:.4g}"

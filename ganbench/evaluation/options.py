@@ -1,4 +1,4 @@
-"""The options of an evaluation, declared once for `ganbench.evaluate` and for the command `eval`.
+"""Options of an evaluation, declared once for `ganbench.evaluate` and `ganbench eval`.
 
 This module imports neither torch nor the metrics, so that the help of the command is fast.
 """

@@ -1,4 +1,4 @@
-"""Outcomes of planned trials, read from the store without pandas: done, diverged, failed, not applicable."""
+"""Outcomes of planned trials (done, diverged, failed, ...), read from the store alone."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -34,14 +34,14 @@ def sample(features, logits=None, mixture=None):
 
 
 def value(metric, fake, real=None):
-    found = METRICS.make(metric)(fake, real or fake).value
-    assert type(found) is float
-    assert math.isfinite(found)
-    return found
+    result = METRICS.make(metric)(fake, real or fake).value
+    assert type(result) is float
+    assert math.isfinite(result)
+    return result
 
 
-def exactly(mean, covariance, count=400, seed=0):
-    """Points whose sample mean and covariance are exactly these."""
+def sample_with_moments(mean, covariance, count=400, seed=0):
+    """Points with exactly this sample mean and covariance."""
     mean, covariance = np.atleast_1d(mean), np.atleast_2d(covariance)
     x = normal(count, len(mean), seed)
     x = (x - x.mean(0)) @ np.linalg.inv(
@@ -69,34 +69,39 @@ def scipy_fid(x, y):
         ([0] * 2, [[2, 1], [1, 3]], [[1, -0.5], [-0.5, 2]], 0.8122104140147),
     ],
 )
-def test_fid_of_known_gaussians(mean, covariance, other, expected):
-    ours, theirs = exactly([0] * len(mean), covariance, seed=1), exactly(mean, other, seed=2)
-    assert value("fid", ours, theirs) == pytest.approx(expected, rel=1e-5)
-    assert value("fid", theirs, ours) == pytest.approx(expected, rel=1e-5)
+def test_fid_matches_known_gaussians(mean, covariance, other, expected):
+    fake, real = (
+        sample_with_moments([0] * len(mean), covariance, seed=1),
+        sample_with_moments(mean, other, seed=2),
+    )
+    assert value("fid", fake, real) == pytest.approx(expected, rel=1e-5)
+    assert value("fid", real, fake) == pytest.approx(expected, rel=1e-5)
 
 
-def test_fid_of_one_feature():
-    """N(0, 1) against N(1, 4): points of one coordinate are points all the same."""
-    assert value("fid", exactly(0, 1), exactly(1, 4, seed=1)) == pytest.approx(2, rel=1e-5)
+def test_fid_works_for_one_feature():
+    """N(0, 1) against N(1, 4), with points of one coordinate."""
+    assert value(
+        "fid", sample_with_moments(0, 1), sample_with_moments(1, 4, seed=1)
+    ) == pytest.approx(2, rel=1e-5)
 
 
-def test_fid_of_a_set_against_itself_is_zero_and_never_below():
+def test_fid_of_identical_sets_is_zero():
     for seed in range(5):
         x = sample(normal(50, 6, seed))
         assert 0 <= value("fid", x, x) < 1e-6
 
 
 @pytest.mark.parametrize("offset", [0, 5, 100])
-def test_fid_agrees_with_scipy_in_double_precision(offset):
+def test_fid_equals_scipy_in_double_precision(offset):
     x, y = sample(offset + normal(5000, 8)), sample(offset + 0.1 + 1.1 * normal(4000, 8, 1))
     assert value("fid", x, y) == pytest.approx(scipy_fid(x, y), rel=1e-4)
 
 
-def test_fid_does_not_change_when_both_are_moved_and_grows_with_the_square_of_scale():
+def test_fid_is_invariant_and_scales_quadratically():
     x, y = normal(300, 4), normal(300, 4, 1) * [1, 2, 0.5, 1] + 0.3
-    turn, _ = np.linalg.qr(normal(4, 4, 2))
+    rotation, _ = np.linalg.qr(normal(4, 4, 2))
     plain = value("fid", sample(x), sample(y))
-    assert value("fid", sample(x @ turn + 2), sample(y @ turn + 2)) == pytest.approx(
+    assert value("fid", sample(x @ rotation + 2), sample(y @ rotation + 2)) == pytest.approx(
         plain, rel=1e-4
     )
     assert value("fid", sample(3 * x), sample(3 * y)) == pytest.approx(9 * plain, rel=1e-4)
@@ -118,30 +123,30 @@ def u_statistic(x, y):
     return within + without - 2 * sum(kernel(a, b) for a, b in itertools.product(x, y)) / (n * m)
 
 
-def test_the_double_loop_has_its_golden_value():
+def test_u_statistic_has_golden_value():
     assert u_statistic(np.array([[0.0], [1.0]]), np.array([[1.0], [2.0]])) == pytest.approx(9.5)
 
 
-def test_kid_is_the_u_statistic_of_its_subsets():
-    """Two subsets of 20 of 40, drawn as torch-fidelity draws them: from numpy's seed 2020."""
+def test_kid_equals_u_statistic_of_subsets():
+    """Two subsets of 20 of 40, drawn with numpy's seed 2020 like torch-fidelity."""
     x, y = (sample(normal(40, 3, seed) * scale) for seed, scale in ((0, 1), (1, 1.5)))
     random, expected = np.random.RandomState(2020), []
     for _ in range(2):
-        ours, theirs = (
+        fake, real = (
             side.features.double().numpy()[random.choice(40, 20, replace=False)] for side in (x, y)
         )
-        expected.append(u_statistic(ours, theirs))
+        expected.append(u_statistic(fake, real))
     assert value("kid_subsets(subsets=2)", x, y) == pytest.approx(
         np.mean(expected), rel=1e-4, abs=1e-6
     )
 
 
-def test_kid_estimates_the_population_value_without_bias():
+def test_kid_is_unbiased():
     """N(0, 1) against N(0.5, 1) in one dimension: the sum over p of C(3, p) (mu_p - nu_p)^2."""
     mu, nu = [0, 1, 0], [0.5, 1.25, 0.5**3 + 3 * 0.5]
     population = sum(math.comb(3, p) * (mu[p - 1] - nu[p - 1]) ** 2 for p in (1, 2, 3))
     assert population == pytest.approx(3.578125)
-    found = [
+    estimates = [
         value(
             "kid_subsets(subsets=4)",
             sample(normal(1000, 1, 2 * s)),
@@ -149,11 +154,13 @@ def test_kid_estimates_the_population_value_without_bias():
         )
         for s in range(12)
     ]
-    assert np.mean(found) == pytest.approx(population, abs=4 * np.std(found, ddof=1) / 12**0.5)
+    assert np.mean(estimates) == pytest.approx(
+        population, abs=4 * np.std(estimates, ddof=1) / 12**0.5
+    )
 
 
-def test_kid_of_equals_is_zero_within_its_error_and_may_be_below():
-    found = [
+def test_kid_of_equal_distributions_averages_zero():
+    estimates = [
         value(
             "kid_subsets(subsets=1)",
             sample(normal(200, 4, 2 * s)),
@@ -161,28 +168,24 @@ def test_kid_of_equals_is_zero_within_its_error_and_may_be_below():
         )
         for s in range(60)
     ]
-    assert abs(np.mean(found)) < 4 * np.std(found, ddof=1) / 60**0.5
-    assert min(found) < 0 < max(found)
+    assert abs(np.mean(estimates)) < 4 * np.std(estimates, ddof=1) / 60**0.5
+    assert min(estimates) < 0 < max(estimates)
 
 
-def test_kid_is_computed_in_double_precision():
-    """Features as large as a classifier's: kernels near 1e6 must not swallow a small distance."""
+def test_kid_uses_double_precision():
+    """For features as large as a classifier's, kernels near 1e6 must not hide small distances."""
     x, y = normal(80, 4) + 10, normal(80, 4, 1) + 10.05
     x, y = sample(x), sample(y)
     random = np.random.RandomState(2020)
-    ours, theirs = (
-        s.features.double().numpy()[random.choice(80, 40, replace=False)] for s in (x, y)
-    )
-    assert value("kid_subsets(subsets=1)", x, y) == pytest.approx(
-        u_statistic(ours, theirs), rel=1e-5
-    )
+    fake, real = (s.features.double().numpy()[random.choice(80, 40, replace=False)] for s in (x, y))
+    assert value("kid_subsets(subsets=1)", x, y) == pytest.approx(u_statistic(fake, real), rel=1e-5)
 
 
 # Inception score
 
 
 def peaked(p, classes, count):
-    """Logits whose posterior is p for a class each in turn, and equal shares of the rest."""
+    """Logits with posterior p for one class, alternating over classes, and equal other shares."""
     logits = np.full((count, classes), math.log((1 - p) / (classes - 1)) if p < 1 else -1e4)
     logits[np.arange(count), np.arange(count) % classes] = math.log(p)
     return logits
@@ -197,12 +200,12 @@ def peaked(p, classes, count):
         (np.tile([2000.0] + [0.0] * 9, (100, 1)), 1),
     ],
 )
-def test_inception_scores_of_known_posteriors(logits, expected):
-    found = value("is(splits=1)", sample(normal(100, 2), logits))
-    assert found == pytest.approx(expected, rel=1e-5)
+def test_inception_scores_match_known_posteriors(logits, expected):
+    score = value("is(splits=1)", sample(normal(100, 2), logits))
+    assert score == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_inception_score_of_splits_is_their_mean():
+def test_inception_score_averages_splits():
     logits = normal(95, 4) * 3
     order = np.random.RandomState(2020).permutation(95)
     p = torch.as_tensor(logits, dtype=torch.float32).double().softmax(1).numpy()[order]
@@ -224,25 +227,25 @@ GRID = np.arange(10.0)[:, None]
     [
         (GRID, GRID, 1, 1, 1),
         (GRID + 0.25, GRID, 1, 1, 1),
-        (np.full((10, 1), 4.0), GRID, 1, 1, 0.1),  # balls of radius 0 hold their centre
+        (np.full((10, 1), 4.0), GRID, 1, 1, 0.1),  # balls of radius 0 contain their centre
         (np.ones((10, 3)), np.ones((10, 3)), 3, 1, 1),
         (GRID + 1000, GRID, 3, 0, 0),
         (GRID[:5], GRID, 1, 1, 0.6),  # the ball of 4 reaches 5
         (np.concatenate([GRID, GRID + 1000]), GRID, 1, 0.5, 1),
     ],
 )
-def test_precision_and_recall_of_known_sets(fake, real, k, precision, recall):
+def test_precision_and_recall_match_known_sets(fake, real, k, precision, recall):
     assert value(f"precision(k={k})", sample(fake), sample(real)) == pytest.approx(precision)
     assert value(f"recall(k={k})", sample(fake), sample(real)) == pytest.approx(recall)
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
-def test_precision_and_recall_agree_with_scipys_neighbours(k):
+def test_precision_and_recall_equal_scipy(k):
     fake, real = normal(150, 5) * 0.8, normal(200, 5, 1)
 
-    def covered(points, by):
-        radii = scipy.spatial.cKDTree(by).query(by, k + 1)[0][:, -1]
-        return (scipy.spatial.distance.cdist(points, by) <= radii).any(1).mean()
+    def covered(points, references):
+        radii = scipy.spatial.cKDTree(references).query(references, k + 1)[0][:, -1]
+        return (scipy.spatial.distance.cdist(points, references) <= radii).any(1).mean()
 
     assert value(f"precision(k={k})", sample(fake), sample(real)) == pytest.approx(
         covered(fake, real), abs=2 / 150
@@ -255,43 +258,45 @@ def test_precision_and_recall_agree_with_scipys_neighbours(k):
 # Modes
 
 
-def at(*counts, off=0.0):
-    """So many points at each centre of the ring, each moved outwards."""
-    centres = RING.centres * (1 + off)
+def ring_points(*counts, shift=0.0):
+    """A number of points at each centre of the ring, shifted outwards by `shift`."""
+    centres = RING.centres * (1 + shift)
     return sample(torch.cat([centres[i].expand(n, 2) for i, n in enumerate(counts)]), mixture=RING)
 
 
-def test_modes_counts_the_centres_that_are_hit():
-    assert value("modes", at(*[5] * 8)) == 8
-    assert value("modes", at(100, 1)) == 2
-    assert value("modes", at(*[5] * 8, off=0.02)) == 8
-    assert value("modes", at(*[5] * 8, off=0.031)) == 0
-    assert value("modes(share=0.1)", at(100, 1, 2)) == 2  # 0.1 * 103 / 8 is 1.29
+def test_modes_counts_hit_centres():
+    assert value("modes", ring_points(*[5] * 8)) == 8
+    assert value("modes", ring_points(100, 1)) == 2
+    assert value("modes", ring_points(*[5] * 8, shift=0.02)) == 8
+    assert value("modes", ring_points(*[5] * 8, shift=0.031)) == 0
+    assert value("modes(share=0.1)", ring_points(100, 1, 2)) == 2  # 0.1 * 103 / 8 is 1.29
     with pytest.raises(ValueError, match="share must lie in"):
         METRICS.make("modes(share=2)")
 
 
-def test_modes_of_classes_are_the_predicted_ones():
+def test_modes_counts_predicted_classes():
     logits = np.eye(10)[[0, 0, 0, 3, 3, 9]]
     assert value("modes", sample(normal(6, 2), logits)) == 3
     assert value("modes(share=1)", sample(normal(6, 2), np.eye(3)[[0, 0, 0, 1, 1, 2]])) == 2
 
 
 @pytest.mark.parametrize("name", ["modes", "reverse_kl"])
-def test_classes_that_are_not_the_datas_are_no_modes(name):
+def test_foreign_classes_are_no_modes(name):
     foreign = replace(sample(normal(6, 2), np.eye(10)[:6]), classes_are_modes=False)
     with pytest.raises(MetricNotApplicable, match="this extractor predicts other classes"):
         METRICS.make(name)(foreign, foreign)
 
 
-def test_reverse_kl_of_known_shares():
-    assert value("reverse_kl", at(*[5] * 8)) == pytest.approx(0, abs=1e-12)
-    assert value("reverse_kl", at(*[5] * 4)) == pytest.approx(math.log(2))
-    assert value("reverse_kl", at(40)) == pytest.approx(math.log(8))
-    assert value("reverse_kl", at(30, 10)) == pytest.approx(0.75 * math.log(6) + 0.25 * math.log(2))
+def test_reverse_kl_matches_known_shares():
+    assert value("reverse_kl", ring_points(*[5] * 8)) == pytest.approx(0, abs=1e-12)
+    assert value("reverse_kl", ring_points(*[5] * 4)) == pytest.approx(math.log(2))
+    assert value("reverse_kl", ring_points(40)) == pytest.approx(math.log(8))
+    assert value("reverse_kl", ring_points(30, 10)) == pytest.approx(
+        0.75 * math.log(6) + 0.25 * math.log(2)
+    )
 
 
-def test_reverse_kl_of_classes_is_against_the_reals_own_frequencies():
+def test_reverse_kl_uses_real_class_frequencies():
     real = sample(normal(4, 2), np.eye(2)[[0, 0, 0, 1]])
     fake = sample(normal(4, 2), np.eye(2)[[0, 0, 1, 1]])
     assert value("reverse_kl", fake, real) == pytest.approx(
@@ -300,26 +305,29 @@ def test_reverse_kl_of_classes_is_against_the_reals_own_frequencies():
     assert value("reverse_kl", real, real) == pytest.approx(0, abs=1e-12)
 
 
-def test_no_point_near_any_mode_has_no_distribution_over_them():
+def test_reverse_kl_needs_fakes_near_modes():
     with pytest.raises(MetricNotApplicable, match="no fake is near any mode"):
-        METRICS.make("reverse_kl")(at(5, 5, off=1), at(5, 5))
+        METRICS.make("reverse_kl")(ring_points(5, 5, shift=1), ring_points(5, 5))
 
 
-def test_high_quality_is_the_share_within_three_deviations():
-    far = at(3, off=0.5)
-    both = sample(torch.cat([at(9).features, far.features]), mixture=RING)
+def test_high_quality_counts_points_within_three_deviations():
+    far = ring_points(3, shift=0.5)
+    both = sample(torch.cat([ring_points(9).features, far.features]), mixture=RING)
     assert value("high_quality", both) == pytest.approx(0.75)
     points = split("ring").train[IMAGE].images
     ideal = 1 - math.exp(-4.5)
-    found = value("high_quality", sample(points, mixture=RING))
-    assert found == pytest.approx(ideal, abs=4 * (ideal * (1 - ideal) / len(points)) ** 0.5)
+    share = value("high_quality", sample(points, mixture=RING))
+    assert share == pytest.approx(ideal, abs=4 * (ideal * (1 - ideal) / len(points)) ** 0.5)
 
 
-# All of them
+# All metrics
 
 
-def pair(fake_shift=0.0, fake_scale=1.0, count=300, classes_hit=5):
-    """Reals, and fakes that are worse the further shifted, and the fewer classes they hit."""
+def sample_pairs(fake_shift=0.0, fake_scale=1.0, count=300, classes_hit=5):
+    """Pairs of fakes and reals, as points and as images.
+
+    Fakes are worse the larger their shift and the fewer classes they hit.
+    """
     mixture = Mixture(torch.tensor([[0.0, 0.0], [4.0, 0.0]]), 1.0)
 
     def side(seed, shift, scale, classes):
@@ -329,25 +337,25 @@ def pair(fake_shift=0.0, fake_scale=1.0, count=300, classes_hit=5):
 
     real, fake = side(0, 0, 1, 5), side(1, fake_shift, fake_scale, classes_hit)
     points = [sample(f, logits, mixture) for f, logits in (fake, real)]
-    images = [with_images(*of) for of in (fake, real)]
+    images = [with_images(*side_data) for side_data in (fake, real)]
     held_out = with_images(*side(2, 0, 1, 5))
     points[1].held_out = images[1].held_out = lambda: held_out
     images[1].labels = held_out.labels = torch.arange(count) % 5
-    answered(images[0], ramps(side(1, 0, 1, 5)[0], torch.arange(count) % 5))
-    images[0].sampler = edges(1 if classes_hit == 5 else 9)
+    add_conditional_fields(images[0], ramp_images(side(1, 0, 1, 5)[0], torch.arange(count) % 5))
+    images[0].sampler = edge_sampler(1 if classes_hit == 5 else 9)
     for fake_or_real in images:
         fake_or_real.back = fake_or_real
     return points, images
 
 
 def with_images(features, logits):
-    found = sample(features, logits)
-    found.images = ramps(features, found.logits.argmax(1))
-    return found
+    result = sample(features, logits)
+    result.images = ramp_images(features, result.logits.argmax(1))
+    return result
 
 
-def edges(steepness):
-    """A generator whose images turn from black to white where a latent changes its sign."""
+def edge_sampler(steepness):
+    """A generator of images that turn from black to white at a sign change of a latent."""
 
     def images(latents, labels):
         return (steepness * latents).tanh().view(-1, 1, 1, 3)
@@ -358,122 +366,124 @@ def edges(steepness):
     return LatentSampler(latents, 3, images, CPU, features=lambda images: images.flatten(1))
 
 
-def answered(fake, truth):
-    """Fakes that were asked to be something, and are brought back as they are."""
+def add_conditional_fields(fake, truth):
+    """Gives fakes conditions, true images, source images and reconstructions."""
     fake.labels, fake.truth = torch.arange(len(fake)) % 5, truth
     fake.source, fake.returned = truth, fake.images
 
 
-def ramps(features, marks):
-    """Images of slopes that are the features, each with a mark for its class: uint8 [N, 1, 12, 12]."""
+def ramp_images(features, marks):
+    """Ramps with the features as slopes and a mark for the class: uint8 [N, 1, 12, 12]."""
     x = np.linspace(-60, 60, 12)
     images = 128 + features[:, 0, None, None] * x + features[:, 1, None, None] * x[:, None]
     images[:, 0, :5] = 255 * np.eye(5)[marks]
     return torch.as_tensor(images.clip(0, 255)[:, None], dtype=torch.uint8)
 
 
-def told_in_a_sentence(reason) -> None:
+def assert_is_sentence(reason) -> None:
     assert len(str(reason).split()) > 3
 
 
-def measured(name, fake, real):
-    """A value, or None where the metric says in a sentence that there is none."""
+def measure_or_none(name, fake, real):
+    """Returns the value, or None if the metric is not applicable and gives a reason."""
     try:
-        found = METRICS.make(name)(fake, real)
+        reading = METRICS.make(name)(fake, real)
     except MetricNotApplicable as reason:
-        return told_in_a_sentence(reason)
-    assert math.isfinite(found.value)
-    return found.value
+        return assert_is_sentence(reason)
+    assert math.isfinite(reading.value)
+    return reading.value
 
 
-SEE_COPIES = ("authenticity", "copying")  # and nothing else that is bad
+COPY_METRICS = ("authenticity", "copying")  # insensitive to all other defects
 
 
 @every_metric
-def test_worse_fakes_score_worse_in_the_declared_direction(name):
+def test_worse_fakes_score_worse(name):
     sign = {"lower": 1, "higher": -1}[METRICS.make(name).direction]
-    seen = 0
-    for (good, real), (bad, _) in zip(pair(), pair(9.0, 0.3, classes_hit=2), strict=True):
-        bad = replace(real) if name in SEE_COPIES else bad
-        a, b = measured(name, good, real), measured(name, bad, real)
+    comparisons = 0
+    for (good, real), (bad, _) in zip(
+        sample_pairs(), sample_pairs(9.0, 0.3, classes_hit=2), strict=True
+    ):
+        bad = replace(real) if name in COPY_METRICS else bad
+        a, b = measure_or_none(name, good, real), measure_or_none(name, bad, real)
         if a is not None and b is not None:
             assert sign * a < sign * b
-            seen += 1
-        seen += a is not None and b is None  # so bad that there is nothing to measure
-    assert seen
+            comparisons += 1
+        comparisons += a is not None and b is None  # too bad to be measured
+    assert comparisons
 
 
 @every_metric
-def test_a_value_lies_where_its_transform_is_defined(name):
+def test_values_lie_in_transform_domain(name):
     transform = METRICS.make(name).transform
-    for fake, real in (*pair(), *pair(9.0), *pair(0.0, 0.01)):
-        found = measured(name, fake, real)
-        if found is not None and transform == "logit":
-            assert 0 <= found <= 1
-        if found is not None and transform == "log":
-            assert found >= 0
+    for fake, real in (*sample_pairs(), *sample_pairs(9.0), *sample_pairs(0.0, 0.01)):
+        reading = measure_or_none(name, fake, real)
+        if reading is not None and transform == "logit":
+            assert 0 <= reading <= 1
+        if reading is not None and transform == "log":
+            assert reading >= 0
     assert transform in ("log", "logit", "none")
 
 
 @every_metric
-def test_a_measurement_repeats_itself_and_leaves_its_samples_alone(name):
-    for fake, real in pair():
-        kept = fake.features.clone(), real.features.clone()
-        assert measured(name, fake, real) == measured(name, fake, real)
-        assert torch.equal(fake.features, kept[0])
-        assert torch.equal(real.features, kept[1])
+def test_measurement_repeats_and_keeps_its_samples(name):
+    for fake, real in sample_pairs():
+        before = fake.features.clone(), real.features.clone()
+        assert measure_or_none(name, fake, real) == measure_or_none(name, fake, real)
+        assert torch.equal(fake.features, before[0])
+        assert torch.equal(real.features, before[1])
 
 
-POISON = [math.nan, math.inf, -math.inf]
+NON_FINITE = [math.nan, math.inf, -math.inf]
 
 
 @every_metric
-@pytest.mark.parametrize("poison", POISON)
-def test_features_that_are_no_numbers_are_unmeasurable(name, poison):
-    for fake, real in pair():
-        fake.features[3, 1] = poison
+@pytest.mark.parametrize("number", NON_FINITE)
+def test_non_finite_features_are_not_measurable(name, number):
+    for fake, real in sample_pairs():
+        fake.features[3, 1] = number
         with pytest.raises(MetricNotApplicable, match=r"not finite|needs"):
             METRICS.make(name)(fake, real)
 
 
 @pytest.mark.parametrize("name", ["is", "modes", "reverse_kl"])
-@pytest.mark.parametrize("poison", POISON)
-def test_logits_that_are_no_numbers_are_unmeasurable(name, poison):
-    _, (fake, real) = pair()
-    fake.logits[3, 1] = poison
+@pytest.mark.parametrize("number", NON_FINITE)
+def test_non_finite_logits_are_not_measurable(name, number):
+    _, (fake, real) = sample_pairs()
+    fake.logits[3, 1] = number
     with pytest.raises(MetricNotApplicable):
         METRICS.make(name)(fake, real)
 
 
 @every_metric
 @pytest.mark.parametrize("count", [0, 1])
-def test_fewer_than_two_examples_are_unmeasurable(name, count):
-    for fake, real in pair():
+def test_fewer_than_two_examples_are_refused(name, count):
+    for fake, real in sample_pairs():
         few = FeatureSet(fake.features[:count], fake.logits[:count], mixture=fake.mixture)
         with pytest.raises(MetricNotApplicable):
             METRICS.make(name)(few, real)
 
 
 @every_metric
-def test_few_examples_are_measured_or_refused_but_never_nan(name):
+def test_few_examples_never_give_nan(name):
     for count in range(2, 12):
-        for fake, real in pair(count=count):
-            measured(name, fake, real)
+        for fake, real in sample_pairs(count=count):
+            measure_or_none(name, fake, real)
 
 
 @every_metric
-def test_copies_of_one_image_are_measured_or_refused_but_never_nan(name):
-    for fake, real in pair():
+def test_copies_of_one_image_never_give_nan(name):
+    for fake, real in sample_pairs():
         collapsed = FeatureSet(
             fake.features[:1].repeat(300, 1),
             fake.logits[:1].repeat(300, 1),
             mixture=fake.mixture,
         )
-        measured(name, collapsed, real)
+        measure_or_none(name, collapsed, real)
 
 
 @pytest.mark.parametrize("name", ["is", "modes", "reverse_kl"])
-def test_without_logits_and_mixture_there_are_no_classes(name):
+def test_class_metrics_need_class_logits(name):
     fake = sample(normal(20, 3))
     with pytest.raises(MetricNotApplicable, match="needs class logits"):
         METRICS.make(name)(fake, fake)
@@ -491,45 +501,47 @@ def test_without_logits_and_mixture_there_are_no_classes(name):
         ("high_quality", 9, "a known mixture"),
     ],
 )
-def test_too_few_examples_are_told_in_a_sentence(metric, count, sentence):
+def test_too_few_examples_name_the_minimum(metric, count, sentence):
     fake = sample(normal(count, 3), np.zeros((count, 4)))
     with pytest.raises(MetricNotApplicable, match=sentence):
         METRICS.make(metric)(fake, fake)
 
 
-# By the yardstick
+# Through the evaluator
 
 
 @pytest.mark.parametrize("data", ["digits", "ring"])
-def test_the_floor_is_what_held_out_data_score_and_noise_scores_worse(data):
-    ruler = Evaluator(data, CPU)
+def test_noise_scores_worse_than_the_floor(data):
+    evaluator = Evaluator(data, CPU)
     metrics = ("fid", "kid_subsets(subsets=5)", "modes", "reverse_kl")
-    floor = ruler.measure_floor(metrics)
+    floor = evaluator.measure_floor(metrics)
     shape = split(data).held_out[IMAGE].images.shape
     noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    bad = ruler.measure(GeneratedSamples(noise), metrics)
+    bad = evaluator.measure(GeneratedSamples(noise), metrics)
     assert bad["fid"].value > 5 * floor["fid"].value
     assert bad["kid_subsets(subsets=5)"].value > 5 * floor["kid_subsets(subsets=5)"].value
     assert floor["modes"].value == {"digits": 10, "ring": 8}[data]
     assert floor["reverse_kl"].value < 0.01 < bad["reverse_kl"].value
 
 
-def test_a_metric_that_has_no_meaning_is_read_as_its_reason():
-    ruler = Evaluator("ring", CPU)
-    found = ruler.measure(GeneratedSamples(torch.randn(50, 2)), ("is", "modes"))
-    assert found["is"] == "needs class logits, and this extractor gives none"
-    assert found["modes"].value <= 8
-    broken = ruler.measure(
+def test_inapplicable_metric_gives_its_reason():
+    evaluator = Evaluator("ring", CPU)
+    readings = evaluator.measure(GeneratedSamples(torch.randn(50, 2)), ("is", "modes"))
+    assert readings["is"] == "needs class logits, but this extractor returns none"
+    assert readings["modes"].value <= 8
+    broken = evaluator.measure(
         GeneratedSamples(torch.full((50, 2), math.nan)), ("fid", "modes", "high_quality")
     )
     assert all("not finite" in reading for reading in broken.values())
 
 
-def test_a_protocol_is_named_by_all_that_a_number_means():
+def test_protocol_id_depends_on_every_field():
     plain = Evaluator("digits", CPU).protocol
     assert (plain.real, plain.fake) == (1197, 600)
     for field in fields(plain):
-        now = getattr(plain, field.name)
-        other = replace(plain, **{field.name: now + 1 if isinstance(now, int) else f"{now}x"})
+        current = getattr(plain, field.name)
+        other = replace(
+            plain, **{field.name: current + 1 if isinstance(current, int) else f"{current}x"}
+        )
         assert other.id != plain.id
     assert Evaluator("digits", CPU).protocol.id == plain.id

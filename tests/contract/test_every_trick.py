@@ -1,4 +1,4 @@
-"""What every trick promises, whatever it does: to train or to object, to resume, to leave others alone."""
+"""Contract of tricks: train or explain why not, resume, and leave other streams unchanged."""
 
 import itertools
 from functools import cache
@@ -16,7 +16,14 @@ from helpers import (
     training_setup,
     weights,
 )
-from trick_cases import HOME, TRICK, at_home, every_trick, objected, trains_or_objects
+from trick_cases import (
+    HOME,
+    TRICK_SPECS,
+    at_home,
+    every_trick,
+    outcome_of_incompatibility,
+    training_outcome,
+)
 
 from ganbench.data.base import IMAGE
 from ganbench.gan.build import Incompatible, check_recipe
@@ -37,42 +44,42 @@ every_setup = pytest.mark.parametrize(("text", "data"), SETUPS)
 @every_setup
 @pytest.mark.parametrize("loss", LOSSES.entries)
 def test_every_loss_trains_without_tricks(text, data, loss):
-    assert trains_or_objects(text, data, (), loss) == "trained"
+    assert training_outcome(text, data, (), loss) == "trained"
 
 
 @every_setup
 @every_trick
-def test_a_trick_trains_under_every_loss_or_says_why_not(name, text, data):
+def test_trick_trains_or_rejects_each_loss(name, text, data):
     for loss in LOSSES.entries:
-        trains_or_objects(text, data, (TRICK[name],), loss)
+        training_outcome(text, data, (TRICK_SPECS[name],), loss)
 
 
-GAMES_OF_LABELS = [
-    "cdcgan(width=4, norm='layer')",  # penalties object to batch norm
+LABEL_TASKS = [
+    "cdcgan(width=4, norm='layer')",  # penalties are incompatible with batch norm
     "acgan(width=4, norm='layer')",
     "infogan(width=4, norm='layer')",
 ]
-RESIDUAL = ["projection(width=8)", "sagan(width=4)", "biggan(width=4)", "cr3gan(width=4)"]
-# A balance of errors, packs and pools of images with labels each, and what asks for styles or networks that grow.
-FOREIGN = ("equilibrium", "image_pool", "pacgan", "path_length", "progressive_growing")
+RESIDUAL_VARIANTS = ["projection(width=8)", "sagan(width=4)", "biggan(width=4)", "cr3gan(width=4)"]
+# These need reconstruction errors, images without labels, styles or growing networks.
+EXCLUDED = ("equilibrium", "image_pool", "pacgan", "path_length", "progressive_growing")
 
 
 @pytest.mark.parametrize(
-    "text", [*GAMES_OF_LABELS, *(pytest.param(t, marks=pytest.mark.slow) for t in RESIDUAL)]
+    "text", [*LABEL_TASKS, *(pytest.param(t, marks=pytest.mark.slow) for t in RESIDUAL_VARIANTS)]
 )
 @every_trick
-def test_a_trick_trains_in_a_conditional_game_or_says_why_not(name, text):
-    endings = {
-        loss: trains_or_objects(text, "digits", (TRICK[name],), loss)
+def test_trick_trains_in_conditional_tasks_unless_excluded(name, text):
+    outcomes = {
+        loss: training_outcome(text, "digits", (TRICK_SPECS[name],), loss)
         for loss in ("non_saturating", "relativistic")
     }
-    foreign = name in FOREIGN or (name == "spectral_norm" and "r3gan" in text)
-    assert ("trained" in endings.values()) is not foreign
+    excluded = name in EXCLUDED or (name == "spectral_norm" and "r3gan" in text)
+    assert ("trained" in outcomes.values()) is not excluded
 
 
 @pytest.mark.parametrize("text", ["cdcgan(width=4)", "acgan(width=4)", "infogan(width=4)"])
 @pytest.mark.parametrize("trick", [None, "ema", "unrolled(turns=1, order=1)"])
-def test_a_resumed_conditional_training_repeats_the_unbroken_one(text, trick):
+def test_resumed_conditional_training_gives_same_bits(text, trick):
     unbroken, resumed = (trainer(text, tricks=(trick,) if trick else ()) for _ in range(2))
     steps(unbroken, 2)
     resumed.load_state_dict(through_a_file(unbroken.state_dict()))
@@ -81,11 +88,11 @@ def test_a_resumed_conditional_training_repeats_the_unbroken_one(text, trick):
 
 
 @every_trick
-def test_a_trick_trains_somewhere(name):
+def test_trick_trains_in_some_setup(name):
     setups = [*SETUPS, ("dcgan(width=4, norm='layer')", "digits"), ("stylegan(width=4)", "digits")]
-    tried = itertools.product(setups, ("non_saturating", "wasserstein"))
-    endings = [trains_or_objects(*setup, (TRICK[name],), loss) for setup, loss in tried]
-    assert "trained" in endings
+    attempts = itertools.product(setups, ("non_saturating", "wasserstein"))
+    outcomes = [training_outcome(*setup, (TRICK_SPECS[name],), loss) for setup, loss in attempts]
+    assert "trained" in outcomes
 
 
 @pytest.mark.parametrize(
@@ -93,54 +100,58 @@ def test_a_trick_trains_somewhere(name):
     [
         ("gan(width=8)", "digits", "non_saturating"),
         ("dcgan(width=4)", "digits", "hinge"),
-        ("dcgan(width=4, norm='layer')", "digits", "wasserstein"),  # penalties object to batch norm
+        ("dcgan(width=4, norm='layer')", "digits", "wasserstein"),  # penalties reject batch norm
         ("gan2d(width=8)", "ring", "relativistic"),
     ],
 )
 @every_trick
-def test_two_tricks_train_together_or_say_why_not(name, text, data, loss):
-    for other in TRICK:
+def test_two_tricks_train_or_are_incompatible(name, text, data, loss):
+    for other in TRICK_SPECS:
         if name < other:
-            trains_or_objects(text, data, (TRICK[other], TRICK[name]), loss)
+            training_outcome(text, data, (TRICK_SPECS[other], TRICK_SPECS[name]), loss)
 
 
 @cache
-def left_behind(*tricks):
-    """All weights after a few steps, or the objection."""
+def weights_after_training(*tricks):
+    """Returns all weights after a few steps, or "objected"."""
     try:
-        made = trainer(tricks=tricks, discriminator_lr=0.02)  # soon sure of the reals
-    except Incompatible as objection:
-        return objected(objection)
-    steps(made, 5)
-    return weights(made.task), weights(made.sampling_generators())
+        training = trainer(tricks=tricks, discriminator_lr=0.02)  # separates real images early
+    except Incompatible as error:
+        return outcome_of_incompatibility(error)
+    steps(training, 5)
+    return weights(training.task), weights(training.sampling_generators())
 
 
 @every_trick
-def test_a_trick_does_something_beside_every_other(name):
-    for other in TRICK.values():
-        both = left_behind(*sorted((TRICK[name], other))) if other != TRICK[name] else "objected"
-        assert both == "objected" or not same(both, left_behind(other)), other
+def test_trick_changes_training_beside_every_other(name):
+    for other in TRICK_SPECS.values():
+        both = (
+            weights_after_training(*sorted((TRICK_SPECS[name], other)))
+            if other != TRICK_SPECS[name]
+            else "objected"
+        )
+        assert both == "objected" or not same(both, weights_after_training(other)), other
 
 
-def test_all_tricks_at_once_train():
-    chosen = TRICK | {
+def test_all_tricks_train_together():
+    specs = TRICK_SPECS | {
         "unrolled": "unrolled(turns=1, order=1)",
         "feature_matching": "feature_matching(adversarial=1)",
     }
-    tricks = tuple(chosen[name] for name in TRICK if name not in HOME)
-    assert trains_or_objects("gan(width=8)", "digits", tricks, "non_saturating") == "trained"
+    tricks = tuple(specs[name] for name in TRICK_SPECS if name not in HOME)
+    assert training_outcome("gan(width=8)", "digits", tricks, "non_saturating") == "trained"
 
 
-def test_objections_are_those_that_the_papers_give():
-    def objects(text, trick, loss="non_saturating"):
-        return trains_or_objects(text, "digits", (trick,), loss) == "objected"
+def test_incompatibilities_match_the_papers():
+    def is_incompatible(text, trick, loss="non_saturating"):
+        return training_outcome(text, "digits", (trick,), loss) == "objected"
 
-    assert objects("dcgan(width=4)", "r1")
-    assert objects("dcgan(width=4)", "gradient_penalty")
-    assert not objects("dcgan(width=4, norm='layer')", "gradient_penalty")
-    assert objects("gan(width=8)", "label_smoothing", "hinge")
-    assert objects("gan(width=8)", "label_smoothing", "wasserstein")
-    assert objects("gan(width=8)", "pacgan(pack=3)")  # of a batch of 8
+    assert is_incompatible("dcgan(width=4)", "r1")
+    assert is_incompatible("dcgan(width=4)", "gradient_penalty")
+    assert not is_incompatible("dcgan(width=4, norm='layer')", "gradient_penalty")
+    assert is_incompatible("gan(width=8)", "label_smoothing", "hinge")
+    assert is_incompatible("gan(width=8)", "label_smoothing", "wasserstein")
+    assert is_incompatible("gan(width=8)", "pacgan(pack=3)")  # does not divide a batch of 8
     with pytest.raises(Incompatible, match="has r1 already"):
         trainer(tricks=("r1", "r1(weight=1)"))
     with pytest.raises(Incompatible, match="r1 already"):
@@ -149,140 +160,142 @@ def test_objections_are_those_that_the_papers_give():
 
 @pytest.mark.parametrize("text", ["gan(width=8)", "dcgan(width=4, norm='layer')"])
 @every_trick
-def test_a_resumed_training_repeats_the_unbroken_one_bit_for_bit(name, text):
-    plan = {"tricks": (TRICK[name],), "discriminator_turns": 2, "decay": 0.2}
-    plan |= at_home(name, text)
-    unbroken = trainer(**plan)
+def test_resumed_training_gives_same_bits(name, text):
+    settings = {"tricks": (TRICK_SPECS[name],), "discriminator_turns": 2, "decay": 0.2}
+    settings |= at_home(name, text)
+    unbroken = trainer(**settings)
     steps(unbroken, 2)
     state = through_a_file(unbroken.state_dict())
     logs = steps(unbroken, 2)
-    torch.manual_seed(999)  # what another process would have
-    resumed = trainer(seed=0, **plan)
+    torch.manual_seed(999)  # as in another process
+    resumed = trainer(seed=0, **settings)
     resumed.load_state_dict(state)
     assert steps(resumed, 2) == logs
-    ours, theirs = unbroken.state_dict(), resumed.state_dict()
-    for state in (ours, theirs):
+    unbroken_state, resumed_state = unbroken.state_dict(), resumed.state_dict()
+    for state in (unbroken_state, resumed_state):
         state["spent"].pop("seconds")
-    assert same(ours, theirs)
+    assert same(unbroken_state, resumed_state)
     assert same(
         unbroken.sampling_generators().state_dict(), resumed.sampling_generators().state_dict()
     )
 
 
-def test_the_comparison_of_states_sees_a_difference():
-    one, other = trainer(), trainer()
-    assert same(one.task.state_dict(), other.task.state_dict())
-    steps(one, 1), steps(other, 2)
-    assert not same(one.state_dict(), other.state_dict())
+def test_state_comparison_detects_differences():
+    short, long = trainer(), trainer()
+    assert same(short.task.state_dict(), long.task.state_dict())
+    steps(short, 1), steps(long, 2)
+    assert not same(short.state_dict(), long.state_dict())
 
 
-def test_another_seed_is_another_training():
+def test_seed_changes_training():
     assert steps(trainer(seed=0), 1) != steps(trainer(seed=1), 1)
 
 
 @every_trick
 @pytest.mark.parametrize("text", ["gan(width=8)", "dcgan(width=4, norm='layer')"])
-def test_a_trick_leaves_initial_weights_as_they_were(name, text):
+def test_trick_keeps_initial_weights(name, text):
     home = at_home(name, text)
-    plain, tricked = (weights(training_setup(tricks=t, **home).task) for t in ((), (TRICK[name],)))
+    plain, tricked = (
+        weights(training_setup(tricks=t, **home).task) for t in ((), (TRICK_SPECS[name],))
+    )
     if name == "spectral_norm":
         tricked = {
             k.replace("parametrizations.weight.original", "weight"): v for k, v in tricked.items()
         }
     agree = {k for k in plain if k in tricked and plain[k].shape == tricked[k].shape}
-    # a bias belongs to its weight: where that has another shape, it is another layer
+    # if the weight has another shape, the bias belongs to another layer
     sibling = {k: k.replace(".bias", ".weight") for k in plain}
     shared = [k for k in agree if sibling[k] in agree or sibling[k] not in plain]
     assert all(k in shared for k in plain if k.startswith("generators"))
-    norms = {k for k in plain if "norm" in k}  # that spectral norm takes away
+    norms = {k for k in plain if "norm" in k}  # removed by spectral norm
     assert (
         len(shared) >= len(set(plain) - norms) - 3
-    )  # a layer that grew, or moved into another head
-    levels = {k for k in plain if k.endswith("_extra_state")}  # how far networks have grown
+    )  # a layer was widened or moved into another head
+    levels = {k for k in plain if k.endswith("_extra_state")}  # growth levels of networks
     assert all(torch.equal(plain[k], tricked[k]) for k in set(shared) - levels)
 
 
-class Overheard:
-    """What a game was played with, recorded on the way."""
+class PairRecorder:
+    """Records the latents and real indices that a task makes its pairs from."""
 
     def __init__(self, trainer):
-        self.latents, self.reals, play = [], [], trainer.task.make_pairs
+        self.latents, self.reals, make_pairs = [], [], trainer.task.make_pairs
 
-        def heard(batches, random):
-            pairs = play(batches, random)
+        def record_pairs(batches, random):
+            pairs = make_pairs(batches, random)
             self.latents += [pair.source for pair in pairs]
             self.reals += [batches[IMAGE].index]
             return pairs
 
-        trainer.task.make_pairs = heard
+        trainer.task.make_pairs = record_pairs
 
 
 @every_trick
-def test_a_trick_does_not_move_latents_or_the_order_of_data(name):
-    heard = []
-    for tricks in ((), (TRICK[name],)):
-        made = trainer(tricks=tricks, **at_home(name))
-        heard.append(Overheard(made))
+def test_trick_keeps_latents_and_data_order(name):
+    recorders = []
+    for tricks in ((), (TRICK_SPECS[name],)):
+        training = trainer(tricks=tricks, **at_home(name))
+        recorders.append(PairRecorder(training))
         (
-            steps(made, 1),
-            made.begin_step(0),
-            made.task.make_pairs(made.loader.batches(1), made.begin_step(0)),
+            steps(training, 1),
+            training.begin_step(0),
+            training.task.make_pairs(training.loader.batches(1), training.begin_step(0)),
         )
-    plain, tricked = heard
-    if name == "unrolled":  # which looks ahead between the first turn and the generators'
+    plain, tricked = recorders
+    if name == "unrolled":  # its lookahead lies between the first and the last step
         del tricked.latents[1:-2], tricked.reals[1:-2]
     assert same(plain.latents, tricked.latents)
     assert same(plain.reals, tricked.reals)
 
 
 @pytest.mark.parametrize("other", ["gradient_penalty", "r1", "feature_matching"])
-def test_instance_noise_is_the_same_beside_another_trick(other):
+def test_instance_noise_is_independent_of_other_tricks(other):
     x = split("digits").train[IMAGE].make_batch(torch.arange(8)).images
-    seen = []
+    noises = []
     for tricks in ((), (other,)):
-        made = trainer(tricks=("instance_noise(std=1)", *tricks))
-        made.begin_step(0)
-        if tricks:  # has something else shown before
-            made.trick.transform_discriminator_input(x, f"image/{other}")
-        seen.append(
+        training = trainer(tricks=("instance_noise(std=1)", *tricks))
+        training.begin_step(0)
+        if tricks:  # another input is transformed first
+            training.trick.transform_discriminator_input(x, f"image/{other}")
+        noises.append(
             [
-                made.trick.transform_discriminator_input(x, role) - x
+                training.trick.transform_discriminator_input(x, role) - x
                 for role in ("image/real", "image/fake")
             ]
         )
-    assert same(*seen)
-    assert not torch.equal(*seen[0])  # reals and fakes have noise of their own
+    assert same(*noises)
+    assert not torch.equal(*noises[0])  # noise differs for real and generated images
 
 
 @every_setup
-def test_the_empty_chain_is_the_plain_gan(text, data):
-    """Two steps against the algorithm written out, with Adam and the trainer's own draws."""
-    made, twin = trainer(text, data, loss="non_saturating"), training_setup(text, data).task
-    real_side, fake_side = twin.discriminators[IMAGE], twin.generators[IMAGE]
+def test_no_tricks_equal_plain_gan(text, data):
+    """Compares two steps with the algorithm written out, with the trainer's random draws."""
+    training, twin = trainer(text, data, loss="non_saturating"), training_setup(text, data).task
+    discriminator, generator = twin.discriminators[IMAGE], twin.generators[IMAGE]
     optimizers = [
-        torch.optim.Adam(m.parameters(), 2e-4, (0.5, 0.999)) for m in (real_side, fake_side)
+        torch.optim.Adam(m.parameters(), 2e-4, (0.5, 0.999)) for m in (discriminator, generator)
     ]
     log_sigmoid = torch.nn.functional.logsigmoid
     for step in range(2):
-        real = made.loader.batches(step)[IMAGE].images
-        first, second = ([made.step, t] for t in (0, -1))
-        latents = [torch.randn(8, 4, generator=made.begin_step(t)) for _, t in (first, second)]
-        log = steps(made, 1)[0]
+        real = training.loader.batches(step)[IMAGE].images
+        first, second = ([training.step, t] for t in (0, -1))
+        latents = [torch.randn(8, 4, generator=training.begin_step(t)) for _, t in (first, second)]
+        log = steps(training, 1)[0]
         with torch.no_grad():
-            fake = fake_side(latents[0])
-        loss = -log_sigmoid(real_side(real)).mean() - log_sigmoid(-real_side(fake)).mean()
+            fake = generator(latents[0])
+        loss = -log_sigmoid(discriminator(real)).mean() - log_sigmoid(-discriminator(fake)).mean()
         assert log["discriminator"] == pytest.approx(loss.item(), rel=1e-5)
         optimizers[0].zero_grad(), loss.backward(), optimizers[0].step()
-        loss = -log_sigmoid(real_side(fake_side(latents[1]))).mean()
+        loss = -log_sigmoid(discriminator(generator(latents[1]))).mean()
         assert log["generator"] == pytest.approx(loss.item(), rel=1e-5)
         optimizers[1].zero_grad(), loss.backward(), optimizers[1].step()
-    for ours, theirs in zip(made.task.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=2e-5)
+    for parameter, expected in zip(training.task.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(parameter, expected, rtol=1e-3, atol=2e-5)
 
 
-def test_the_order_in_which_tricks_are_listed_changes_nothing():
+def test_trick_order_does_not_matter():
     tricks = [
-        TRICK[name]
+        TRICK_SPECS[name]
         for name in (
             "pacgan",
             "instance_noise",
@@ -294,32 +307,34 @@ def test_the_order_in_which_tricks_are_listed_changes_nothing():
     ]
     runs = []
     for order in (tricks, tricks[::-1], tricks[3:] + tricks[:3]):
-        made = trainer(tricks=order)
-        runs.append((steps(made, 2), weights(made.task), weights(made.sampling_generators())))
+        training = trainer(tricks=order)
+        runs.append(
+            (steps(training, 2), weights(training.task), weights(training.sampling_generators()))
+        )
     assert same(runs[0], runs[1])
     assert same(runs[0], runs[2])
 
 
 @every_trick
-def test_checking_agrees_with_building(name):
-    """What is checked on the meta device, before anything runs, is what then happens."""
+def test_check_recipe_agrees_with_build(name):
+    """The check on the meta device must give the same result as the real build."""
     for (text, data), loss in itertools.product(SETUPS, ("hinge", "minimax")):
         plan = Hyperparameters(batch=BATCH, latent=LATENT)
-        recipe = Recipe("", resolve_variant(text).network, loss, (TRICK[name],), plan)
-        endings = []
-        for attempt in (
+        recipe = Recipe("", resolve_variant(text).network, loss, (TRICK_SPECS[name],), plan)
+        outcomes = []
+        for build in (
             lambda r=recipe, d=data: check_recipe(r, d),
-            lambda t=text, d=data, o=loss: training_setup(t, d, (TRICK[name],), o),
+            lambda t=text, d=data, o=loss: training_setup(t, d, (TRICK_SPECS[name],), o),
         ):
             try:
-                attempt()
-                endings.append("built")
-            except Incompatible as objection:
-                endings.append(str(objection))
-        assert endings[0] == endings[1]
+                build()
+                outcomes.append("built")
+            except Incompatible as error:
+                outcomes.append(str(error))
+        assert outcomes[0] == outcomes[1]
 
 
-def test_a_network_that_cannot_be_built_for_the_data_objects():
+def test_network_rejects_incompatible_data():
     with pytest.raises(Incompatible, match="dcgan makes images"):
         training_setup("dcgan", "ring")
     with pytest.raises(Incompatible, match="dcgan makes images"):

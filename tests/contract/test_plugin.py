@@ -1,4 +1,4 @@
-"""What another package offers as an entry point is a part like any other."""
+"""Components from another package's entry points work like built-in ones."""
 
 import json
 import os
@@ -45,7 +45,7 @@ chains = [["coin(weight=2)"]]
 images = 640
 """
 
-POINTS = """
+ENTRY_POINTS = """
 [ganbench.tricks]
 coin = coinpack.coin:Coin
 [ganbench.variants]
@@ -54,23 +54,23 @@ tiny = coinpack.variants:TINY
 
 
 @pytest.fixture
-def installed(tmp_path):
-    """A package with a trick and a variant, as an installer leaves it."""
-    package, about = tmp_path / "coinpack", tmp_path / "coinpack-1.0.dist-info"
+def plugin_folder(tmp_path):
+    """Creates an installed package with a trick and a variant."""
+    package, metadata = tmp_path / "coinpack", tmp_path / "coinpack-1.0.dist-info"
     package.mkdir()
-    about.mkdir()
+    metadata.mkdir()
     (package / "__init__.py").touch()
     (package / "coin.py").write_text(TRICK)
     (package / "variants.py").write_text(RECIPE)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: coinpack\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(POINTS)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: coinpack\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
     (tmp_path / "plugin.toml").write_text(SUITE)
     return tmp_path
 
 
-def ganbench(folder, *arguments):
+def ganbench_json(folder, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(folder)}
-    found = subprocess.run(
+    completed = subprocess.run(
         [PROGRAM, *arguments],
         cwd=folder,
         env=environment,
@@ -78,17 +78,21 @@ def ganbench(folder, *arguments):
         text=True,
         timeout=200,
     )
-    assert found.returncode == 0, found.stderr
-    return json.loads(found.stdout)
+    assert completed.returncode == 0, completed.stderr
+    return json.loads(completed.stdout)
 
 
-def test_a_plugin_is_listed_and_trains_in_worker_processes(installed):
+def test_plugin_is_listed_and_trains_in_workers(plugin_folder):
     (coin,) = [
-        t for t in ganbench(installed, "list", "tricks", "--json")["tricks"] if "coin" in t["spec"]
+        t
+        for t in ganbench_json(plugin_folder, "list", "tricks", "--json")["tricks"]
+        if "coin" in t["spec"]
     ]
     assert coin == {
         "spec": "coin(weight=0.5)",
         "about": "Coin (nobody, 2026): scores of fakes are halved.",
     }
-    ran = ganbench(installed, "run", "plugin.toml", "--workers", "2", "--device", "cpu", "--json")
-    assert ran["outcomes"] == {"done": 4}  # two cells and their untrained selves
+    run = ganbench_json(
+        plugin_folder, "run", "plugin.toml", "--workers", "2", "--device", "cpu", "--json"
+    )
+    assert run["outcomes"] == {"done": 4}  # two cells and their untrained baselines

@@ -323,7 +323,7 @@ def test_show_prints_flags_with_steps(ganbench, results, plan):
     losses = [{"step": 50 * n, "told_apart": 1.0} for n in range(1, 13)]
     write_json(folder.curve_path, {"losses": losses, "scores": [], "floor": {"modes": 8.0}})
     _, out, _ = ganbench("show", "tiny", item["trial"][:16])
-    assert "\n  Won by the discriminator since step 50, diverged at step 640.\n" in out
+    assert "\n  Dominated by the discriminator since step 50, diverged at step 640.\n" in out
     _, out, _ = ganbench("show", "tiny", "hinge", "--json")
     assert [entry["flags"] for entry in json.loads(out) if entry["flags"]] == [
         {"won": 50, "diverged": 640}
@@ -370,7 +370,7 @@ def test_unexpected_error_exits_5_with_one_line(ganbench, monkeypatch):
     def explode(*_):
         raise ZeroDivisionError("[red]what")
 
-    monkeypatch.setattr(cli.run, "suite_folder", explode)
+    monkeypatch.setattr(cli.status, "suite_folder", explode)
     code, _, err = ganbench("status", "tiny")
     assert code == 5
     assert err.splitlines()[0] == "internal error: ZeroDivisionError: [red]what"

@@ -18,21 +18,21 @@ def count(module):
     return sum(p.numel() for p in module.parameters())
 
 
-def made(text, part, *args, seed=0):
+def build(text, part, *args, seed=0):
     network = NETWORKS.make(text)
     return initialize_parameters(
         network, getattr(network, f"build_{part}")(*args), RngStreams(seed, CPU), part
     )
 
 
-def test_dcgan_has_the_published_number_of_parameters():
+def test_dcgan_has_published_parameter_count():
     with META:
         dcgan = NETWORKS.make("dcgan")
         assert count(dcgan.build_generator(100, (3, 64, 64))) == 3_576_704
         assert count(dcgan.build_discriminator((3, 64, 64))) == 2_765_568
 
 
-def test_mlp_has_the_parameters_of_its_layers():
+def test_mlp_parameter_count_matches_layers():
     def dense(*widths):
         return sum((a + 1) * b for a, b in pairwise(widths))
 
@@ -43,20 +43,20 @@ def test_mlp_has_the_parameters_of_its_layers():
 
 @pytest.mark.parametrize("resolution", [8, 16, 32, 64, 128])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_dcgan_makes_and_judges_squares(resolution, channels):
+def test_dcgan_supports_square_images(resolution, channels):
     shape = (channels, resolution, resolution)
     dcgan = NETWORKS.make("dcgan(width=4)")
     fake = dcgan.build_generator(5, shape)(torch.randn(2, 5))
     assert fake.shape == (2, *shape)
     assert fake.abs().max() <= 1
-    judge = dcgan.build_discriminator(shape)
-    assert judge(fake).shape == (2,)
-    assert judge.features(fake).shape == (2, judge.width)
-    assert judge.body(fake).shape == (2, *judge.shape)
+    discriminator = dcgan.build_discriminator(shape)
+    assert discriminator(fake).shape == (2,)
+    assert discriminator.features(fake).shape == (2, discriminator.width)
+    assert discriminator.body(fake).shape == (2, *discriminator.shape)
 
 
 @pytest.mark.parametrize("resolution", [16, 32, 64, 128])
-def test_dcgans_maps_begin_at_4_by_4_where_they_fit(resolution):
+def test_smallest_dcgan_maps_are_4_by_4(resolution):
     assert NETWORKS.make("dcgan(width=4)").build_discriminator((1, resolution, resolution)).shape[
         1:
     ] == (
@@ -67,20 +67,20 @@ def test_dcgans_maps_begin_at_4_by_4_where_they_fit(resolution):
 
 
 @pytest.mark.parametrize("shape", [(1, 12, 12), (3, 8, 16), (1, 4, 4), (1, 256, 256), (2,)])
-def test_dcgan_objects_to_what_it_cannot_make(shape):
+def test_dcgan_rejects_unsupported_shapes(shape):
     assert len(NETWORKS.make("dcgan").incompatibility(shape).split()) > 5
     assert NETWORKS.make("mlp").incompatibility(shape) is None
 
 
 @pytest.mark.parametrize("shape", [(2,), (5,), (1, 8, 8), (3, 8, 16)])
-def test_mlp_makes_and_judges_any_shape(shape):
+def test_mlp_supports_any_shape(shape):
     mlp = NETWORKS.make("mlp(width=8)")
     fake = mlp.build_generator(5, shape)(torch.randn(3, 5))
     assert fake.shape == (3, *shape)
     assert mlp.build_discriminator(shape)(fake).shape == (3,)
 
 
-def test_images_end_in_tanh_and_points_do_not():
+def test_only_image_generators_end_in_tanh():
     def has_tanh(shape):
         return any(
             isinstance(m, nn.Tanh) for m in NETWORKS.make("mlp").build_generator(5, shape).modules()
@@ -90,12 +90,12 @@ def test_images_end_in_tanh_and_points_do_not():
     assert not has_tanh((2,))
 
 
-def test_dcgans_initial_weights_are_normal_with_deviation_0_02():
+def test_dcgan_initial_weights_follow_paper():
     for part, args in (("generator", (32, (1, 8, 8))), ("discriminator", ((1, 8, 8),))):
-        found = made("dcgan", part, *args)
+        module = build("dcgan", part, *args)
         layers = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-        weights = [m.weight for m in found.modules() if isinstance(m, layers)]
-        scales = [m.weight for m in found.modules() if isinstance(m, nn.BatchNorm2d)]
+        weights = [m.weight for m in module.modules() if isinstance(m, layers)]
+        scales = [m.weight for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
         flat = torch.cat([w.flatten() for w in weights])
         assert flat.std().item() == pytest.approx(0.02, rel=0.02)
         assert flat.mean().item() == pytest.approx(0, abs=5e-4)
@@ -105,13 +105,15 @@ def test_dcgans_initial_weights_are_normal_with_deviation_0_02():
         scales = torch.cat(scales)
         assert scales.mean().item() == pytest.approx(1, abs=0.01)
         assert scales.std().item() == pytest.approx(0.02, rel=0.25)
-        assert all((m.bias == 0).all() for m in found.modules() if isinstance(m, nn.BatchNorm2d))
+        assert all((m.bias == 0).all() for m in module.modules() if isinstance(m, nn.BatchNorm2d))
 
 
-def test_initial_weights_are_the_seeds_and_no_two_layers_share_them():
-    first = made("dcgan(width=8, norm='none')", "discriminator", (1, 8, 8)).state_dict()
-    assert same(first, made("dcgan(width=8, norm='none')", "discriminator", (1, 8, 8)).state_dict())
-    other = made("dcgan(width=8, norm='none')", "discriminator", (1, 8, 8), seed=1).state_dict()
+def test_initial_weights_depend_on_seed_and_layer():
+    first = build("dcgan(width=8, norm='none')", "discriminator", (1, 8, 8)).state_dict()
+    assert same(
+        first, build("dcgan(width=8, norm='none')", "discriminator", (1, 8, 8)).state_dict()
+    )
+    other = build("dcgan(width=8, norm='none')", "discriminator", (1, 8, 8), seed=1).state_dict()
     assert not any(torch.equal(first[name], other[name]) for name in first)
     heads = [weight.flatten()[:16] for weight in first.values()]
     assert not any(torch.equal(a, b) for i, a in enumerate(heads) for b in heads[:i])
@@ -129,28 +131,28 @@ def test_initial_weights_are_the_seeds_and_no_two_layers_share_them():
         ("mlp(norm='group')", nn.GroupNorm),
     ],
 )
-def test_a_norm_is_the_discriminators(text, kind):
-    judge = NETWORKS.make(text).build_discriminator((1, 16, 16))
-    expected = {"dcgan": 1, "mlp": 2}[text.split("(")[0]]  # dcgan has none behind its first layer
-    assert sum(isinstance(m, kind) for m in judge.modules()) == expected
-    assert judge(torch.randn(4, 1, 16, 16)).isfinite().all()
+def test_norm_setting_applies_to_discriminator(text, kind):
+    discriminator = NETWORKS.make(text).build_discriminator((1, 16, 16))
+    expected = {"dcgan": 1, "mlp": 2}[text.split("(")[0]]  # dcgan has none after its first layer
+    assert sum(isinstance(m, kind) for m in discriminator.modules()) == expected
+    assert discriminator(torch.randn(4, 1, 16, 16)).isfinite().all()
 
 
 @pytest.mark.parametrize("text", ["dcgan(norm='none', generator_norm='none')", "mlp"])
-def test_no_norm_is_none(text):
+def test_norm_none_adds_no_layers(text):
     network = NETWORKS.make(text)
     for part in (network.build_generator(4, (1, 16, 16)), network.build_discriminator((1, 16, 16))):
         assert not [m for m in part.modules() if "Norm" in type(m).__name__]
 
 
 @pytest.mark.parametrize("norm", ["none", "layer", "instance", "group"])
-def test_without_batch_norm_scores_depend_on_one_image_each(norm):
-    judge = made(f"dcgan(width=4, norm='{norm}')", "discriminator", (1, 8, 8))
+def test_scores_without_batch_norm_are_per_image(norm):
+    discriminator = build(f"dcgan(width=4, norm='{norm}')", "discriminator", (1, 8, 8))
     x = torch.randn(6, 1, 8, 8)
-    torch.testing.assert_close(judge(x)[:1], judge(x[:1]), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(discriminator(x)[:1], discriminator(x[:1]), rtol=1e-4, atol=1e-6)
 
 
-def test_layer_norm_of_maps_is_that_of_the_whole_example():
+def test_channel_norm_equals_layer_norm_of_example():
     x = torch.randn(3, 4, 5, 5)
     torch.testing.assert_close(
         ChannelNorm(4)(x), nn.functional.layer_norm(x, (4, 5, 5)), rtol=1e-4, atol=1e-5
@@ -163,7 +165,7 @@ def test_group_norm_fits_any_width(text):
     assert NETWORKS.make(text).build_discriminator((1, 8, 8))(x).isfinite().all()
 
 
-def test_networks_of_a_game_are_those_of_its_recipe():
+def test_task_uses_networks_of_recipe():
     task = training_setup("dcgan(width=4)").task
     assert task.generators["image"][1].out_channels == 8  # doubled once
     assert count(task.discriminators) == 4 * 16 + 4 * 8 * 16 + 2 * 8 + 8 * 4

@@ -1,4 +1,4 @@
-"""The StyleGAN line: published sizes, and styles, demodulation, noise, mixing and truncation as defined."""
+"""ProGAN and StyleGAN networks: published sizes, styles, noise, mixing and truncation."""
 
 import math
 
@@ -24,25 +24,25 @@ from ganbench.gan.tricks.progressive_growing import progressive_modules
 from ganbench.rng import RngStreams
 
 RANDOM = torch.Generator().manual_seed(5)
-FAMILIES = (
+NETWORK_SPECS = (
     "progan(width=6)",
     "stylegan(width=6)",
     "stylegan2(width=6)",
     "stylegan2(width=6, up='residual', down='skip')",
 )
-every_family = pytest.mark.parametrize("text", FAMILIES)
+every_network = pytest.mark.parametrize("text", NETWORK_SPECS)
 
 
 def normal(*size):
     return torch.randn(size, generator=RANDOM)
 
 
-def made(module):
+def initialized(module):
     return initialize_parameters(Network(), module, RngStreams(0, CPU), "module")
 
 
-def generator(text, latent=5, shape=(1, 16, 16)):
-    return made(NETWORKS.make(text).build_generator(latent, shape))
+def build_generator(text, latent=5, shape=(1, 16, 16)):
+    return initialized(NETWORKS.make(text).build_generator(latent, shape))
 
 
 def count(module):
@@ -50,9 +50,9 @@ def count(module):
 
 
 @pytest.mark.parametrize(
-    ("text", "up", "down"),
+    ("text", "generator_size", "discriminator_size"),
     [
-        # 23.1 M each as published, which counts the last image layer alone; all nine are here
+        # 23.1 M each as published, with the last image layer only; all nine count here
         ("progan", 23_086_795, 23_087_249),
         # 26.2 M as published
         ("stylegan", 26_219_627, 23_087_249),
@@ -61,34 +61,33 @@ def count(module):
         ("stylegan2(wide_to=32)", 24_900_764, 24_038_161),
     ],
 )
-def test_networks_have_the_published_sizes_at_1024(text, up, down):
+def test_networks_have_published_sizes_at_1024(text, generator_size, discriminator_size):
     network, shape = NETWORKS.make(text), (3, 1024, 1024)
     with META_DEVICE:
-        found, judge = network.build_generator(512, shape), network.build_discriminator(shape)
-        judge = MinibatchStd().transform_discriminator(
-            judge
-        )  # as published: the counts are with its channel
-        image = found(torch.empty(2, 512))
+        generator, plain = network.build_generator(512, shape), network.build_discriminator(shape)
+        # the published counts include the channel of this trick
+        discriminator = MinibatchStd().transform_discriminator(plain)
+        image = generator(torch.empty(2, 512))
         assert image.shape == (2, *shape)
-        assert judge(image).shape == (2,)
-    assert (count(found), count(judge)) == (up, down)
+        assert discriminator(image).shape == (2,)
+    assert (count(generator), count(discriminator)) == (generator_size, discriminator_size)
 
 
-@every_family
+@every_network
 @pytest.mark.parametrize("side", [8, 16, 32, 64, 128, 256, 512, 1024])
-def test_networks_make_and_judge_squares_of_powers_of_two(text, side):
+def test_networks_support_powers_of_two(text, side):
     network, shape = NETWORKS.make(text), (3, side, side)
     assert network.incompatibility(shape) is None
     with META_DEVICE:
         image = network.build_generator(5, shape)(torch.empty(2, 5))
-        judge = network.build_discriminator(shape)
-        assert judge(image).shape == (2,)
-        assert judge.body(image).shape == (2, *judge.shape)
+        discriminator = network.build_discriminator(shape)
+        assert discriminator(image).shape == (2,)
+        assert discriminator.body(image).shape == (2, *discriminator.shape)
     assert image.shape == (2, *shape)
 
 
-@every_family
-def test_networks_object_to_other_images(text):
+@every_network
+def test_networks_reject_other_shapes(text):
     for shape in ((1, 4, 4), (1, 12, 12), (3, 8, 16), (3, 2048, 2048), (2,)):
         assert len(NETWORKS.make(text).incompatibility(shape).split()) > 5
 
@@ -97,50 +96,51 @@ def test_networks_object_to_other_images(text):
     "setting",
     ["norm='batch'", "width=0", "wide_to=2", "depth=0", "mixing=1.5", "truncation=-1", "up='both'"],
 )
-def test_settings_that_cannot_be_are_told(setting):
+def test_invalid_setting_raises_value_error(setting):
     with pytest.raises(ValueError, match=setting.split("=")[0].replace("norm", "normalization")):
         NETWORKS.make(f"stylegan2({setting})")
 
 
-@every_family
+@every_network
 def test_gradients_reach_every_parameter(text):
-    """While networks grow: the layers that make smaller images end with the growth."""
-    judge, built = made(NETWORKS.make(text).build_discriminator((1, 16, 16))), generator(text)
-    parts = [*progressive_modules(built), *progressive_modules(judge)]
+    """Growing networks are tested at two levels, as the fully grown ones skip some layers."""
+    discriminator = initialized(NETWORKS.make(text).build_discriminator((1, 16, 16)))
+    generator = build_generator(text)
+    parts = [*progressive_modules(generator), *progressive_modules(discriminator)]
     for level in (0.5, 1.5) if parts else (None,):
         for part in parts:
             part.level = level
-        judge(built(normal(16, 5))).square().sum().backward()
-    for name, parameter in [*built.named_parameters(), *judge.named_parameters()]:
+        discriminator(generator(normal(16, 5))).square().sum().backward()
+    for name, parameter in [*generator.named_parameters(), *discriminator.named_parameters()]:
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
 
 
-@every_family
-def test_initial_images_and_scores_have_a_sane_size(text):
+@every_network
+def test_initial_images_and_scores_have_moderate_scale(text):
     wide = text.replace("6", "64")
     with torch.no_grad():
-        image = generator(wide)(normal(8, 5))
-        judge = made(NETWORKS.make(wide).build_discriminator((1, 16, 16)))
-        score = judge(enlarge_to(normal(64, 1, 4, 4), 16))
+        image = build_generator(wide)(normal(8, 5))
+        discriminator = initialized(NETWORKS.make(wide).build_discriminator((1, 16, 16)))
+        score = discriminator(enlarge_to(normal(64, 1, 4, 4), 16))
     assert 0.3 < image.std().item() < 3
     assert 0.1 < score.std().item() < 3
 
 
-def test_adain_gives_each_map_the_mean_and_deviation_of_its_style():
-    layer, x, w = made(AdaIN(6, 3)), 3 * normal(4, 6, 8, 8) + 2, normal(4, 3)
+def test_adain_sets_map_mean_and_deviation():
+    layer, x, w = initialized(AdaIN(6, 3)), 3 * normal(4, 6, 8, 8) + 2, normal(4, 3)
     scale, offset = layer.style(w).chunk(2, 1)
-    found = layer(x, w)
-    torch.testing.assert_close(found.mean((2, 3)), offset, rtol=1e-4, atol=1e-5)
-    deviation = found.std((2, 3), correction=0)
+    styled = layer(x, w)
+    torch.testing.assert_close(styled.mean((2, 3)), offset, rtol=1e-4, atol=1e-5)
+    deviation = styled.std((2, 3), correction=0)
     torch.testing.assert_close(deviation, (1 + scale).abs(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
 @pytest.mark.parametrize("demodulate", [True, False])
-def test_modulated_convolution_is_that_of_each_images_own_weights(kernel, demodulate):
-    """The paper's form: weights scaled by input and to length 1 by output, and one group an image."""
-    layer = made(ModulatedConv2d(6, 5, 3, kernel, demodulate)).double()
+def test_modulated_convolution_equals_per_image_weights(kernel, demodulate):
+    """The paper's form: scaled and demodulated weights, and one convolution group per image."""
+    layer = initialized(ModulatedConv2d(6, 5, 3, kernel, demodulate)).double()
     x, w = normal(4, 6, 8, 8).double(), normal(4, 3).double()
     scale = 1 + layer.style(w)
     weights = layer.conv.weight[None] * scale[:, None, :, None, None]  # [N, out, in, k, k]
@@ -155,162 +155,163 @@ def test_modulated_convolution_is_that_of_each_images_own_weights(kernel, demodu
 
 @torch.no_grad()
 @pytest.mark.parametrize("size", [0.1, 1, 30])
-def test_demodulated_maps_have_unit_deviation_whatever_the_style(size):
-    layer = made(ModulatedConv2d(32, 16, 4, 3))
-    found = layer(normal(64, 32, 12, 12), size * normal(64, 4))[:, :, 1:-1, 1:-1]
-    assert found.std((0, 2, 3)).sub(1).abs().max() < 0.05
+def test_demodulated_maps_have_unit_deviation(size):
+    layer = initialized(ModulatedConv2d(32, 16, 4, 3))
+    maps = layer(normal(64, 32, 12, 12), size * normal(64, 4))[:, :, 1:-1, 1:-1]
+    assert maps.std((0, 2, 3)).sub(1).abs().max() < 0.05
 
 
-def test_noise_begins_silent_and_is_the_same_in_all_channels():
+def test_noise_starts_at_zero_equal_across_channels():
     x, layer = torch.zeros(2, 3, 4, 4), NoiseInjection(3)
     assert torch.equal(layer(x), x)
     nn.init.constant_(layer.scale, 2.0)
-    found = layer(x)
-    assert found[0, 0].std() > 0.5
-    assert torch.equal(found[:, 0], found[:, 2])
-    assert not torch.equal(found[0], found[1])
+    noisy = layer(x)
+    assert noisy[0, 0].std() > 0.5
+    assert torch.equal(noisy[:, 0], noisy[:, 2])
+    assert not torch.equal(noisy[0], noisy[1])
 
 
 @pytest.mark.parametrize("text", ["stylegan(width=6)", "stylegan2(width=6)"])
-def test_noise_changes_images_and_comes_from_torchs_global_generator(text):
-    built, latents = generator(text).eval(), normal(2, 5)
-    for part in built.modules():
+def test_noise_uses_global_torch_generator(text):
+    generator, latents = build_generator(text).eval(), normal(2, 5)
+    for part in generator.modules():
         if isinstance(part, NoiseInjection):
             nn.init.ones_(part.scale)
 
     def image(seed):
         with torch.no_grad(), RngStreams(seed, CPU).seeded_globally("layers"):
-            return built(latents)
+            return generator(latents)
 
     assert torch.equal(image(0), image(0))
     assert not torch.equal(image(0), image(1))
 
 
-def test_styles_cross_over_once_and_in_the_told_share_of_images():
+def test_styles_mix_once_in_given_share():
     w, other = torch.zeros(4000, 1), torch.ones(4000, 1)
     torch.manual_seed(0)
-    found = mix_styles(w, other, 6, 0.9)[:, :, 0]
-    assert not found[:, 0].any()  # the first layer is always the first latent's
-    assert (found.diff(dim=1) >= 0).all()  # never back again
-    mixed = found[:, -1] == 1
+    styles = mix_styles(w, other, 6, 0.9)[:, :, 0]
+    assert not styles[:, 0].any()  # the first layer always uses the first latent
+    assert (styles.diff(dim=1) >= 0).all()  # at most one switch
+    mixed = styles[:, -1] == 1
     assert mixed.float().mean().item() == pytest.approx(0.9, abs=0.02)
-    where = found[mixed].sum(1).long().bincount(minlength=6)[1:] / mixed.sum()
-    torch.testing.assert_close(where, torch.full((5,), 0.2), rtol=0, atol=0.03)
+    shares = styles[mixed].sum(1).long().bincount(minlength=6)[1:] / mixed.sum()
+    torch.testing.assert_close(shares, torch.full((5,), 0.2), rtol=0, atol=0.03)
     assert not mix_styles(w, other, 6, 0.0).any()
 
 
 @pytest.mark.parametrize("text", ["stylegan", "stylegan2"])
-def test_styles_are_mixed_in_training_alone(text):
-    built, latents = generator(f"{text}(width=6, mixing=1)"), normal(4, 5)
-    assert built.styles(latents, 6).diff(dim=1).any()
-    assert not built.eval().styles(latents, 6).diff(dim=1).any()
-    pure = generator(f"{text}(width=6, mixing=0)")
+def test_styles_mix_only_in_training(text):
+    generator, latents = build_generator(f"{text}(width=6, mixing=1)"), normal(4, 5)
+    assert generator.styles(latents, 6).diff(dim=1).any()
+    assert not generator.eval().styles(latents, 6).diff(dim=1).any()
+    pure = build_generator(f"{text}(width=6, mixing=0)")
     assert not pure.styles(latents, 6).diff(dim=1).any()
 
 
-def test_the_mapping_sees_directions_alone():
-    mapping, latents = generator("stylegan2(width=6)").styles.mapping, normal(4, 5)
+def test_mapping_ignores_latent_length():
+    mapping, latents = build_generator("stylegan2(width=6)").styles.mapping, normal(4, 5)
     torch.testing.assert_close(mapping(latents), mapping(7 * latents))
 
 
-def test_the_mean_of_styles_is_counted_in_training_and_truncation_draws_to_it():
-    latents, found = normal(64, 5), {}
+def test_truncation_moves_styles_to_training_mean():
+    latents, truncated = normal(64, 5), {}
     for share in (1, 0.5, 0):
-        styles = generator(f"stylegan2(width=6, mixing=0, truncation={share})").styles
+        styles = build_generator(f"stylegan2(width=6, mixing=0, truncation={share})").styles
         w = styles.mapping(latents)
-        torch.testing.assert_close(styles(latents, 2)[:, 0], w)  # not while it trains
+        torch.testing.assert_close(styles(latents, 2)[:, 0], w)  # no truncation in training
         torch.testing.assert_close(styles.mean, 0.005 * w.mean(0))
         for _ in range(2000):
             styles.update_average(w)
         torch.testing.assert_close(styles.mean, w.mean(0), rtol=1e-3, atol=1e-5)
         mean = styles.mean.clone()
-        found[share] = styles.eval()(latents, 2)
-        assert torch.equal(styles.mean, mean)  # nor does sampling count
-    torch.testing.assert_close(found[1][:, 0], w)
-    torch.testing.assert_close(found[0.5][:, 1], mean + 0.5 * (w - mean))
-    torch.testing.assert_close(found[0], mean.expand(64, 2, -1))
+        truncated[share] = styles.eval()(latents, 2)
+        assert torch.equal(styles.mean, mean)  # sampling keeps the mean
+    torch.testing.assert_close(truncated[1][:, 0], w)
+    torch.testing.assert_close(truncated[0.5][:, 1], mean + 0.5 * (w - mean))
+    torch.testing.assert_close(truncated[0], mean.expand(64, 2, -1))
 
 
-def test_batch_deviation_joins_maps_before_the_last_convolution_as_published():
-    judge = NETWORKS.make("progan(width=6)").build_discriminator((1, 16, 16))
-    judge = made(MinibatchStd().transform_discriminator(judge))
-    assert isinstance(judge.head.head, ProGANHead)
-    convolution = judge.head.head.layers[0][0]
+def test_minibatch_std_joins_maps_before_last_convolution():
+    discriminator = NETWORKS.make("progan(width=6)").build_discriminator((1, 16, 16))
+    discriminator = initialized(MinibatchStd().transform_discriminator(discriminator))
+    assert isinstance(discriminator.head.head, ProGANHead)
+    convolution = discriminator.head.head.layers[0][0]
     assert (convolution.in_channels, convolution.out_channels) == (7, 6)
     x = normal(4, 1, 16, 16)
-    maps = judge.body(x)
-    deviation = maps.var(0, correction=0).add(1e-8).sqrt().mean()  # of a group of four
+    maps = discriminator.body(x)
+    deviation = maps.var(0, correction=0).add(1e-8).sqrt().mean()  # one group of four
     joined = torch.cat([maps, deviation.expand(4, 1, 4, 4)], 1)
-    torch.testing.assert_close(judge(x), judge.head.head.layers(joined).squeeze(1))
+    torch.testing.assert_close(discriminator(x), discriminator.head.head.layers(joined).squeeze(1))
 
 
-def test_path_lengths_are_those_of_the_jacobian():
-    built = generator("stylegan2(width=3, mixing=0)", shape=(1, 8, 8)).double().eval()
+def test_path_lengths_equal_jacobian_norms():
+    generator = build_generator("stylegan2(width=3, mixing=0)", shape=(1, 8, 8)).double().eval()
     w = normal(2, 3).double().requires_grad_()
     noise = torch.Generator().manual_seed(3)
-    found = path_lengths(built.synthesis(w[:, None]), w, noise)
+    lengths = path_lengths(generator.synthesis(w[:, None]), w, noise)
     noise.manual_seed(3)
     y = torch.randn(2, 1, 8, 8, generator=noise) / 8
     for number in range(2):
         jacobian = torch.autograd.functional.jacobian(
-            lambda one: built.synthesis(one[None, None])[0], w[number].detach()
+            lambda one: generator.synthesis(one[None, None])[0], w[number].detach()
         )
         expected = torch.einsum("chwk,chw->k", jacobian, y[number].double()).norm()
-        assert found[number].item() == pytest.approx(expected.item(), rel=1e-6)
+        assert lengths[number].item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_path_lengths_mean_begins_at_the_first_and_moves_by_its_decay():
-    made, found = trainer("stylegan2(width=4)", tricks=("path_length(every=1, decay=0.75)",)), []
-    (means,) = [buffer for name, buffer in made.trick.named_buffers() if name.endswith("means")]
+def test_path_length_mean_follows_its_decay():
+    training = trainer("stylegan2(width=4)", tricks=("path_length(every=1, decay=0.75)",))
+    recorded = []
+    (means,) = [buffer for name, buffer in training.trick.named_buffers() if name.endswith("means")]
 
-    def heard(images, w, random, plain=path_length.path_lengths):
-        found.append(plain(images, w, random))
-        return found[-1]
+    def record_lengths(images, w, random, plain=path_length.path_lengths):
+        recorded.append(plain(images, w, random))
+        return recorded[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(path_length, "path_lengths", heard)
-        steps(made, 2)
-    first, second = (lengths.mean().item() for lengths in found)
+        patch.setattr(path_length, "path_lengths", record_lengths)
+        steps(training, 2)
+    first, second = (lengths.mean().item() for lengths in recorded)
     assert means.item() == pytest.approx(0.75 * first + 0.25 * second, rel=1e-5)
 
 
-def test_path_length_is_lazy_and_follows_its_mean():
+def test_path_length_acts_every_fourth_step():
     tricks = ("path_length(weight=3, every=4, decay=0)",)
-    made = trainer("stylegan2(width=4)", tricks=tricks)
-    logs = steps(made, 5)
+    training = trainer("stylegan2(width=4)", tricks=tricks)
+    logs = steps(training, 5)
     assert ["path_length" in log for log in logs] == [True, False, False, False, True]
-    (means,) = [buffer for name, buffer in made.trick.named_buffers() if name.endswith("means")]
+    (means,) = [buffer for name, buffer in training.trick.named_buffers() if name.endswith("means")]
     assert means.shape == (1,)
     assert means.item() > 0
-    one = steps(trainer("stylegan2(width=4)", tricks=tricks), 1)[0]["path_length"]
+    single = steps(trainer("stylegan2(width=4)", tricks=tricks), 1)[0]["path_length"]
     double = tricks[0].replace("3", "6")
-    two = steps(trainer("stylegan2(width=4)", tricks=(double,)), 1)[0]["path_length"]
-    assert two == pytest.approx(2 * one, rel=1e-5)
+    doubled = steps(trainer("stylegan2(width=4)", tricks=(double,)), 1)[0]["path_length"]
+    assert doubled == pytest.approx(2 * single, rel=1e-5)
 
 
-def test_path_length_needs_a_mapping():
+def test_path_length_rejects_networks_without_mapping():
     for text in ("progan(width=4)", "dcgan(width=4)"):
         with pytest.raises(Incompatible, match="no mapping"):
             training_setup(text, tricks=("path_length",))
 
 
-def test_drift_is_the_mean_square_of_the_reals_scores():
-    plain, told = (
+def test_drift_is_mean_squared_real_score():
+    plain, drifting = (
         steps(trainer("progan(width=4)", tricks=tricks, loss="wasserstein"), 1)[0]
         for tricks in ((), ("drift(weight=0.5)",))
     )
-    assert told["drift"] >= 0.5 * plain["real_score"] ** 2
-    assert told["discriminator"] == pytest.approx(plain["discriminator"])
+    assert drifting["drift"] >= 0.5 * plain["real_score"] ** 2
+    assert drifting["discriminator"] == pytest.approx(plain["discriminator"])
     assert "drift" not in plain
-    assert math.isfinite(told["drift"])
+    assert math.isfinite(drifting["drift"])
 
 
-def test_the_game_has_the_recipes_networks():
+def test_task_uses_networks_of_recipe():
     task = training_setup("stylegan(width=4)").task
     assert task.generators[IMAGE].synthesis.layers == 4
 
 
-def test_r1_of_a_side_falls_with_the_number_of_pixels():
+def test_r1_side_scales_with_pixel_count():
     def term(trick):
         return steps(trainer("progan(width=4)", tricks=(trick,)), 1)[0]["r1"]
 

@@ -1,0 +1,63 @@
+"""The command `compare`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from .base import (
+    DEFAULT_RESULTS,
+    Json,
+    Results,
+    app,
+    out,
+    print_json,
+    read_frame,
+)
+
+CHANGED_VERDICTS = ("better", "worse", "fails more", "fails less")
+
+
+@app.command()
+def compare(
+    before: Annotated[str, typer.Argument(help="A suite or a folder of tables.")],
+    after: Annotated[str, typer.Argument(help="The suite or folder to compare with it.")],
+    results: Results = DEFAULT_RESULTS,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Compare this metric only; repeatable.")
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="Changes within this share are equivalent.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two result tables cell by cell.
+
+    Each cell is better, worse, equivalent, undecided, new, missing or identical. The exit code is 0
+    whatever the comparison finds.
+    """
+    from ganbench.analysis.compare import (
+        compare_overall,
+        comparisons_to_frame,
+        format_comparison,
+        list_condition_differences,
+        summarize_comparisons,
+    )
+    from ganbench.analysis.compare import compare_runs as compare_frames
+
+    one, other = read_frame(before, results), read_frame(after, results)
+    cells = compare_frames(one, other, margin, metric)
+    means = compare_overall(one, other, margin, metric)
+    content = {
+        "summary": summarize_comparisons(cells),
+        "overall": list(map(format_comparison, means)),
+        "changed": [format_comparison(c) for c in cells if c.verdict in CHANGED_VERDICTS],
+        "differences": list_condition_differences(one, other),
+    }
+    if as_json:
+        rows = json.loads(comparisons_to_frame([*means, *cells]).to_json(orient="records"))
+        return print_json({**content, "comparisons": rows})
+    for heading in ("differences", "changed", "overall", "summary"):
+        for line in content[heading]:
+            out.print(line, markup=False, soft_wrap=True, style="bold" * (heading == "summary"))
+    return None

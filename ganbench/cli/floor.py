@@ -1,0 +1,45 @@
+"""The command `floor`."""
+
+from typing import Annotated
+
+import typer
+
+from .base import (
+    Device,
+    InceptionWeights,
+    Json,
+    app,
+    out,
+    print_json,
+)
+from .measure import parse_metric_labels
+
+
+@app.command()
+def floor(
+    data: Annotated[str, typer.Argument(help="A data set: digits, fashion_mnist.")],
+    metrics: Annotated[str, typer.Option(help="Metrics, separated by commas. Default: all.")] = "",
+    protocol: Annotated[str, typer.Option(help="Protocol: ganbench, torch-fidelity.")] = "ganbench",
+    device: Device = "auto",
+    inception_weights: InceptionWeights = None,
+    as_json: Json = False,
+) -> None:
+    """Score held-out real data as if generated.
+
+    No generator can be expected to score better than this floor.
+    """
+    from ganbench.devices import Numerics, select_device
+    from ganbench.evaluation.evaluator import evaluator_for
+    from ganbench.evaluation.metrics import METRICS
+    from ganbench.evaluation.protocols import protocol_label
+    from ganbench.report.floor_table import measure_floor_rows, render_floor_table
+
+    chosen = parse_metric_labels(metrics) or tuple(METRICS)
+    selected = select_device(device)
+    Numerics(selected).apply()
+    evaluator = evaluator_for(data, selected, protocol_label(protocol))
+    floor_values = measure_floor_rows(evaluator, chosen)
+    if as_json:
+        return print_json({"protocol": evaluator.protocol.record(), "floors": floor_values})
+    out.print(str(evaluator.protocol), markup=False, soft_wrap=True)
+    return out.print(render_floor_table(floor_values), markup=False)

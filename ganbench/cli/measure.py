@@ -1,0 +1,69 @@
+"""The command `measure`."""
+
+from typing import Annotated
+
+import typer
+
+from .base import (
+    DEFAULT_RESULTS,
+    INTERRUPTED,
+    ExecutorName,
+    InceptionWeights,
+    Json,
+    Results,
+    SuiteArgument,
+    Workers,
+    app,
+    err,
+    fail,
+    out,
+    suite_folder,
+)
+from .run import executor_of, print_run_result
+
+
+@app.command()
+def measure(
+    suite: SuiteArgument,
+    protocol: Annotated[str, typer.Option(help="torch-fidelity, 'ganbench(fakes=5000)', ...")] = "",
+    metrics: Annotated[str, typer.Option(help="More metrics, separated by commas.")] = "",
+    results: Results = DEFAULT_RESULTS,
+    workers: Workers = None,
+    executor: ExecutorName = "auto",
+    inception_weights: InceptionWeights = None,
+    as_json: Json = False,
+) -> None:
+    """Measure finished trials by more metrics.
+
+    Nothing is trained again. More metrics join the table of the suite; another protocol has a table of
+    its own.
+    """
+    from ganbench.evaluation.protocols import protocol_label
+    from ganbench.experiments.remeasure import MeasureRequest, remeasure
+    from ganbench.report.writer import write_report
+
+    from .progress import RunProgress
+
+    console = err if as_json else out
+    runs_trials = executor_of(executor, workers, "cpu")
+    with RunProgress(console) as progress:
+        try:
+            request = MeasureRequest(
+                protocol_label(protocol) if protocol else "", parse_metric_labels(metrics)
+            )
+            result = remeasure(suite_folder(suite, results), request, runs_trials, progress.show)
+            frame, files = write_report(result.plan, result.folder)
+        except KeyboardInterrupt:
+            fail("Stopped. Measured values are kept.", INTERRUPTED)
+    print_run_result(result, frame, files, "measured", as_json)
+
+
+def parse_metric_labels(text: str) -> tuple[str, ...]:
+    """Parses metrics separated by commas; commas within parentheses separate settings."""
+    from ganbench.evaluation.metrics import METRICS
+    from ganbench.registry import split_specs
+
+    given = split_specs(text)
+    for part in given:
+        METRICS.make(part)
+    return tuple(map(METRICS.label, given))

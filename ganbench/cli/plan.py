@@ -1,0 +1,113 @@
+"""The command `plan`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from .base import (
+    Device,
+    InceptionWeights,
+    Json,
+    Override,
+    ProfileName,
+    SeedCount,
+    SuiteArgument,
+    app,
+    fail,
+    out,
+    print_json,
+)
+from .run import default_workers, read_suite
+
+
+@app.command()
+def plan(
+    suite: SuiteArgument,
+    device: Device = "auto",
+    profile: ProfileName = None,
+    seeds: SeedCount = None,
+    override: Override = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes of the estimate.")
+    ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate/--no-estimate", help="Time a few steps on this machine.")
+    ] = True,
+    inception_weights: InceptionWeights = None,
+    as_json: Json = False,
+) -> None:
+    """List a run's cells and estimate its time.
+
+    Incompatible cells are listed with their reasons. The estimate times a few steps of each network and
+    set of tricks.
+    """
+    from ganbench.experiments.plan import plan_trials
+    from ganbench.experiments.time_estimate import estimate_seconds
+
+    declared, name, chosen = read_suite(suite, override, seeds, profile, device)
+    planned = plan_trials(declared, name, chosen)
+    trials = [p.trial for p in planned if not p.incompatibility]
+    count = workers or default_workers(chosen)
+    content = {
+        **plan_contents(declared, {p.label(): p.incompatibility for p in planned}),
+        "profile": name,
+        "device": chosen,
+        "workers": count,
+        "seeds": declared.seeds_of(name),
+        "trials": len(trials),
+    }
+    if not as_json:
+        print_planned_cells(content)
+    seconds = round(estimate_seconds(trials, count), 1) if estimate else None
+    if as_json:
+        print_json({**content, "seconds": seconds})
+    else:
+        out.print(plan_sentence(content, seconds), soft_wrap=True)
+    if not trials:
+        fail("every cell of this suite is incompatible; the reasons are above")
+
+
+def plan_contents(suite: Any, incompatibilities: dict[str, str]) -> dict[str, Any]:
+    """Returns the cells of a suite, and those that are not trained with their reasons."""
+    from ganbench.experiments.suite import expand_cells
+
+    included, excluded = expand_cells(suite)
+    refused = {cell: reason for cell, reason in incompatibilities.items() if reason}
+    return {
+        "suite": suite.name,
+        "cells": [str(cell) for cell in included if str(cell) not in refused],
+        "not_applicable": refused,
+        "excluded": {str(cell): reason for cell, reason in excluded},
+        "aliases": [" = ".join(group) for group in aliased_effects(suite)],
+    }
+
+
+def aliased_effects(suite: Any) -> list[tuple[str, ...]]:
+    """Returns groups of effects that a fractional design cannot separate."""
+    from ganbench.experiments.factorial import aliased_terms
+
+    fractions = [g.tricks for g in suite.grid if g.tricks.design == "fractional_factorial"]
+    return [group for tricks in fractions for group in aliased_terms(tricks.list_chains())]
+
+
+def print_planned_cells(content: dict[str, Any]) -> None:
+    lines = [f"  {cell}" for cell in content["cells"]]
+    for kind in ("not_applicable", "excluded"):
+        name = kind.replace("_", " ")
+        lines += [f"{name}: {cell}: {reason}" for cell, reason in content[kind].items()]
+    lines += [f"aliased: {group}" for group in content["aliases"]]
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)
+
+
+def plan_sentence(content: dict[str, Any], seconds: float | None) -> str:
+    from .progress import format_clock
+
+    counts = (
+        f"{len(content['cells'])} cells and {len(content['seeds'])} seeds, with untrained references "
+        f"{content['trials']} trials"
+    )
+    place = f"on {content['device']}, profile {content['profile']}."
+    if seconds is None:
+        return f"{counts} {place}"
+    return f"{counts}; about {format_clock(seconds)} with {content['workers']} worker(s) {place}"
