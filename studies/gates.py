@@ -1,4 +1,4 @@
-"""What the gates catch and how rarely they cry wolf: the tables of results/published/gate.
+"""Detected faults and false alarms of the gates: the tables of results/published/gate.
 
     .venv/bin/python studies/gates.py live FOLDER      ten quality gates of unchanged code
     .venv/bin/python studies/gates.py faults FOLDER    one of each fault in the code
@@ -399,7 +399,7 @@ def performance_table(paths: Iterable[Path]) -> pd.DataFrame:
 
 
 def page(made: dict[str, pd.DataFrame]) -> str:
-    """What the tables say, for people."""
+    """Renders the README from the tables."""
     drawn, rounds = made["alarms"].iloc[0], made["rounds"]
     live_alarms, slow_alarms = (
         (made["live"]["verdict"] == "regressed").sum(),
@@ -407,44 +407,44 @@ def page(made: dict[str, pd.DataFrame]) -> str:
     )
     seconds = made["live"]["seconds"]
     resampled = f"{drawn['alarms']:.0f}: {drawn['rate']:.2%}, at most {drawn['high']:.2%}"
-    return f"""# What the gates catch, and how rarely they cry wolf
+    return f"""# Detected faults and false alarms of the gates
 
-Made by `studies/gates.py` on two cores that other work shared. A quality gate is `ganbench gate gate`:
-five cells of eight seeds against 24 others, {seconds.min():.0f} to {seconds.max():.0f} s here.
-Verdicts are those of the committed code on the trainings that were kept.
+`studies/gates.py` wrote this page, on two cores shared with other work. A quality gate is `ganbench gate gate`:
+five cells with eight seeds, against 24 other seeds. It took {seconds.min():.0f} to {seconds.max():.0f} s.
+The verdicts are those of the committed code on the stored trainings.
 
 ## Without a change
 
 | | gates | false alarms |
 |:---|---:|---:|
-| quality, live, each with seeds of its own | {len(made["live"])} | {live_alarms} |
+| quality, live, each with its own seeds | {len(made["live"])} | {live_alarms} |
 | quality, resampled from {drawn["seeds"]:.0f} seeds of each cell | {drawn["gates"]:.0f} | {resampled} |
-| performance, live, of two copies of one tree | {len(rounds)} | {slow_alarms} |
+| performance, live, two copies of the same source tree | {len(rounds)} | {slow_alarms} |
 
 {markdown(made["live"].drop(columns=["worse", "floors_moved"]))}
 
 {markdown(rounds.drop(columns=["first_regressed"]))}
 
-`predicted_10` and `predicted_20` are the chances that such a round sees a slowdown of 10 % and 20 %
-of a single benchmark by its time, at the median benchmark and the round's own noise.
+`predicted_10` and `predicted_20` are the probabilities that such a round detects a slowdown of a single
+benchmark by 10 % and 20 %. They hold for the median benchmark with the noise of the round.
 
 ## With a fault
 
-Each fault is a changed line or two in a copy of the sources; `studies/gates.py` has them. For the
-quality gate *predicted* is the chance of the likeliest question to prove what eight other seeds say
-that the fault does; what changes the measuring moves a floor, which is no matter of chance. *fid* is
-its change in the cell that the fault touches, or in all cells together.
+Each fault changes one or two lines in a copy of the sources; `studies/gates.py` defines them. For the
+quality gate, *predicted* is the power of the most powerful test against the effect of the fault, estimated
+from eight other seeds. A fault in the evaluation shifts a floor, which is detected with certainty. *fid* is
+the change of FID in the cell with the fault, or in all cells together.
 
 {markdown(faults_page(made["faults"]))}
 
-What is missed does little harm in so short a training, or none. Its canary differs: `--exact`, for
-changes that should change no number, refuses that.
+The missed faults do little or no harm in such short trainings. Their canaries differ: `--exact`, for
+changes that must not change any number, rejects them.
 
 {markdown(slow_page(made["slow"]))}
 
-Rounds 0 and 1 are of more benchmarks than the others. Quality gates trained beside them, which is
-why most times stay undecided, and three of them were called improved (a claim that no second round
-checks, and that fails no gate). Counts and memory are exact, and were unchanged in all ten.
+Rounds 0 and 1 have more benchmarks than the others. Quality gates ran at the same time, so most times stay
+undecided. Three of these timings were reported as improved: no second round checks this, and it fails no gate.
+Counts and memory are exact, and were unchanged in all ten rounds.
 """
 
 

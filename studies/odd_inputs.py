@@ -32,12 +32,12 @@ INPUTS: dict[str, Callable[[Path], list[str] | None]] = {}
 ABOUT = """\
 # Odd and broken inputs
 
-What `ganbench eval INPUT reals --extractor identity --size 8 --metrics kid` gives for each input, beside a sound
-folder of 16 reals. Exit code 0: it was measured, and the notes under the table say what was done. Exit code 2: it was
-refused, in one sentence and without a traceback. `python studies/odd_inputs.py` makes this table again, and
-`tests/integration/test_odd_inputs.py` compares it.
+The output of `ganbench eval INPUT reals --extractor identity --size 8 --metrics kid` for each input, against a valid
+folder of 16 real images. Exit code 0: the input was measured, and the notes below the table of values describe its
+treatment. Exit code 2: the input was rejected with one sentence and no traceback. `python studies/odd_inputs.py`
+writes this table, and `tests/integration/test_odd_inputs.py` compares it.
 
-| input | exit code | told |
+| input | exit code | output |
 |---|---:|---|
 """
 

@@ -125,17 +125,17 @@ CROSSED = dict(crossed=True, grids=400)
 
 SCENARIOS = (
     Scenario("plain", "5 seeds in each of 9 cells (3 variants and 3 losses)", ONE_BY_ONE),
-    Scenario("as small as shown", "an effect of the size that `plain` says it shows", SMALL),
+    Scenario("as small as shown", "an effect as large as *detectable from* in `plain`", SMALL),
     Scenario("two seeds", "", ONE_BY_ONE, seeds=2),
     Scenario("three seeds", "", ONE_BY_ONE, seeds=3),
     Scenario("ten seeds", "", ONE_BY_ONE, seeds=10),
-    Scenario("unpaired", "analysed as if seeds had nothing in common", ONE_BY_ONE, paired=False),
+    Scenario("unpaired", "analysed without pairs", ONE_BY_ONE, paired=False),
     Scenario("one cell", "5 seeds", ONE_BY_ONE, sizes=(1, 1, 1)),
-    Scenario("heavy tails", "noise of Student's t with 3 degrees", ONE_BY_ONE, tails=True),
+    Scenario("heavy tails", "noise from Student's t with 3 degrees of freedom", ONE_BY_ONE, tails=True),
     Scenario("heavy tails, three seeds", "", ONE_BY_ONE, tails=True, seeds=3),
     Scenario("failures", "d diverges in 40 %, all others in 5 %", ONE_BY_ONE, fails=BROKEN),
     Scenario("failures, three seeds", "", ONE_BY_ONE, fails=BROKEN, seeds=3),
-    Scenario("missing cells", "a tenth was not run", ONE_BY_ONE, absent=0.1),
+    Scenario("missing cells", "a tenth of the cells is missing", ONE_BY_ONE, absent=0.1),
     Scenario(
         "all at once",
         "heavy tails, failures and missing cells at three seeds",
@@ -143,17 +143,17 @@ SCENARIOS = (
     ),
     Scenario(
         "interactions",
-        "12 cells; a works under hinge alone, b in dcgan alone, c on the grid alone, d everywhere",
+        "12 cells; a works only under hinge, b only in dcgan, c only on the grid, d everywhere",
         SOMEWHERE, only=PLACES, sizes=EVERY_AXIS, crossed=True,
     ),
-    Scenario("factorial", "all 8 chains of a, b, c; a and b cancel", CANCELLING, crossed=True),
+    Scenario("factorial", "all 8 combinations of a, b, c; a and b cancel", CANCELLING, crossed=True),
     Scenario(
         "factorial with gaps",
-        "the same; a tenth of the cells was not run, and 5 % of the rest diverge",
+        "the same; a tenth of the cells is missing, and 5 % of the other trainings diverge",
         CANCELLING, crossed=True, absent=0.1, fails={"": 0.05},
     ),
     Scenario("nothing", "12 cells", NOTHING, sizes=EVERY_AXIS, **CROSSED),
-    Scenario("nothing, three seeds", "9 cells, as all below", NOTHING, seeds=3, **CROSSED),
+    Scenario("nothing, three seeds", "9 cells, as in all grids below", NOTHING, seeds=3, **CROSSED),
     Scenario("nothing, heavy tails", "three seeds", NOTHING, seeds=3, tails=True, **CROSSED),
     Scenario(
         "nothing, failures", "three seeds, 10 % diverge", NOTHING, seeds=3, fails={"": 0.1}, **CROSSED
@@ -411,41 +411,45 @@ def rounded(found: pd.DataFrame) -> pd.DataFrame:
 
 # The page
 
-INTRODUCTION = """# planted: how much of what is known to be there the analysis finds
+INTRODUCTION = """# planted: recovery of known effects by the analysis
 
-Nothing here was trained. Grids were made up with known effects, and analysed as any results are: by
-`effects`, `interactions` and `rates` of `ganbench.analysis`. `.venv/bin/python studies/planted.py` made this
-page and [planted.csv](planted.csv), which says more, in some minutes; it is the same at every call.
+This study trains nothing. It simulates grids with known effects and analyses them like any other results, with
+`effects`, `interactions` and `rates` of `ganbench.analysis`. `.venv/bin/python studies/planted.py` writes this
+page and [planted.csv](planted.csv), which has more columns. It takes some minutes and is deterministic.
 
-The logarithm of an outcome is its cell's level (spread 1.5), the planted effects, and noise of 10 % over seeds,
-in the noisiest cell 3 times as much as in the quietest; 30 % of its variance is common to all arms of a
-cell and seed. Changes below 5 % count as equivalent. Most grids have a chain for none and for each of
-six tricks, a to f, that multiply the outcome by 1, 0.98, 0.95, 0.9, 0.8 and 1.25. Lower is better.
+The logarithm of an outcome is the sum of its cell's level (spread 1.5), the planted effects, and noise over seeds. The
+noise is 10 %, and 3 times as large in the noisiest cell as in the quietest. All arms of a cell and seed share 30 % of
+its variance. Changes below 5 % count as equivalent. Most grids have an arm without tricks and one arm for each of six
+tricks, a to f, which multiply the outcome by 1, 0.98, 0.95, 0.9, 0.8 and 1.25. Lower is better.
 """
 EFFECTS = """## Effects
 
-*Interval*: its typical ends. *Right*: helps where the ratio is below 1, harms where it is above, neither
-where it is 1; of 0.98, equivalent is right too. *Shown*: how often the change was claimed; *formula*: how often the
-t test's power formula expects that, by the errors in these grids and corrected for all of the family. *Wrong*:
-a change was claimed in the wrong direction or where there is none. *Shown from*: the median of the ratio from
-which on the analysis says that it shows 80 %.
+- *Interval*: its typical ends.
+- *Right*: the verdict is `helps` for a ratio below 1, `harms` for a ratio above 1, and neither for 1. For 0.98,
+  `equivalent` is right too.
+- *Shown*: the share of grids in which the change was claimed. *Formula*: the share that the power formula of the
+  t test expects, from the errors in these grids and corrected for the whole family.
+- *Wrong*: a change was claimed in the wrong direction, or although there is none.
+- *Detectable from*: the median of the ratio that the analysis reports as detectable with a power of 80 %.
 """
 PLACES_AND_FAILURES = """## Interactions and failures
 
-Of interactions ratios of ratios: what a trick changes in one place to what it changes in the others. Of failures
-shares of trainings that diverge, where McNemar's test is right if it claims a difference from none where there is one.
+Interactions are ratios of ratios: the change by a trick at one level, divided by its change at the other levels.
+Failures are shares of diverged trainings. McNemar's test is right if it claims a difference from no trick exactly where
+one was planted.
 """
 FAMILIES = """## False claims
 
-In how many grids anything at all of a kind was claimed falsely, beside planted effects or where there are none.
-Holm's correction promises at most 5 %. *Within*: what chance leaves of 5 % in so many grids, at two standard errors.
+The share of grids with at least one false claim of a kind, in grids with and without planted effects.
+Holm's correction promises at most 5 %. *Within*: the upper limit of two standard errors of chance around 5 %.
 """
-INTERVALS = """## Welch's and Satterthwaite's intervals beside HC3's
+INTERVALS = """## Intervals of Welch and Satterthwaite against HC3
 
-One trick against none, unpaired; the trick triples the noise, and cells differ threefold. *HC3 and residual*: least
-squares of a mean for every cell and arm, MacKinnon and White's third error, and Student's t with residual freedom.
-Ours cover {ours}, those {theirs}. With 9 cells those are {wider} wider; in a single one
-they hardly differ. Neither falls short of 95 % by a whole percent; ours are nearer to it in grids, and were kept.
+One trick against no trick, unpaired. The trick triples the noise, and cells differ threefold. *HC3 and residual*: least
+squares with one mean per cell and arm, the third error of MacKinnon and White, and Student's t with the residual
+degrees of freedom. The intervals of ganbench cover {ours}, those of HC3 {theirs}.
+With 9 cells, those of HC3 are {wider} wider; in a single cell the widths hardly differ. No
+coverage is below 95 % by a whole percent. The intervals of ganbench are closer to 95 % in grids, so they were kept.
 """
 
 
@@ -459,37 +463,39 @@ COVERAGES = {
 }
 IN_SHORT = """## In short
 
-What holds:
+Confirmed:
 
-- Estimates are right on average: the geometric mean over grids is off by {off} at most, of {count} planted effects.
-- The 95 % intervals cover {plain} where all is plain, all six tricks together. Of single rows the lowest is {lowest};
-  chance alone leaves {least} in 200 grids, at two standard errors.
-- No planted effect or interaction was called the other way round in any grid. Any false claim at all of effects was
-  made in {effects} of grids at most, of failures in {failures}, and of interactions in {interactions}: Holm's
-  correction promises 5 %, and chance leaves {most} in 200 grids.
-- An effect as large as *shown from* says was shown in {small}, of the 80 % that it promises.
-- Equivalence is not corrected for the number of tricks. At the margin itself, of 0.95, it was claimed in {margin} at
-  most; its level is 2.5 %.
-- Interactions are found where they were planted and nowhere else, also of two tricks that cancel, and with gaps: a
-  cell that lacks an arm tells a main effect only if its other arms tell the same whichever two tricks interact.
+- Estimates are right on average: the geometric mean over grids is off by at most {off}, over {count} planted effects.
+- In plain grids the 95 % intervals cover {plain}, over all six tricks. The lowest coverage of a single row is {lowest};
+  chance explains a coverage down to {least} with 200 grids, at two standard errors.
+- No grid reversed the direction of a planted effect or interaction. At most {effects} of grids had a false claim about
+  effects, {failures} about failures, and {interactions} about interactions. Holm's correction promises 5 %, and chance
+  explains up to {most} with 200 grids.
+- An effect as large as *detectable from* was detected in {small} of grids, against the promised 80 %.
+- Equivalence is not corrected for the number of tricks. At the margin itself, 0.95, it was claimed in at most
+  {margin}; its level is 2.5 %.
+- Interactions are found only where they were planted. This holds for two tricks that cancel, and for grids with gaps: a
+  cell without one of its arms estimates a main effect only if no interaction of two tricks can bias the estimate.
 
-What is off:
+Deviations:
 
-- With two seeds intervals are wider than they need be ({two}): the freedom of few seeds is taken too cautiously.
-  So they are at three seeds where trainings got lost ({lost}), and more so with all at once ({all}).
-- Declared as unpaired they are too wide ({unpaired}), as seeds do have something in common here.
-- With heavy tails at three seeds coverage is {tails}, but a plain effect, of 0.8, is missed in {missed}, which the
-  formula does not expect: one wild value widens the interval. Where trainings get lost as well, neither the formula
-  nor *shown from* says much: of a trick that loses 40 % it expects {expected} where {came} came.
-- McNemar's exact test is cautious. That a trick fails in 40 % of trainings and not in 5 %, it shows in {mcnemar}
-  of grids with 45 pairs, and in {mcnemar_three} with 27.
-- Not tried: noise that cells have in common, and grids in which a trick does not apply everywhere. The others' means
-  are over other backgrounds there, so that an interaction with that trick may pass for one with the place.
+- With two seeds the intervals are wider than necessary ({two}), because the degrees of freedom of few seeds are
+  estimated cautiously. The same holds for three seeds with lost trainings ({lost}), and more so with all problems
+  at once ({all}).
+- Unpaired analysis gives intervals that are too wide ({unpaired}), because seeds are correlated in these grids.
+- With heavy tails and three seeds, coverage is {tails}. But {missed} of grids miss a plain effect of 0.8, which the
+  formula does not expect: a single outlier widens the interval. If trainings are lost as well, neither the formula
+  nor *detectable from* is reliable: for a trick that loses 40 % the formula expects {expected}, and {came} were found.
+- McNemar's exact test is cautious. For a trick with failures in 40 % of trainings against 5 %, it shows the
+  difference in {mcnemar} of grids with 45 pairs, and in {mcnemar_three} with 27.
+- Not tested: noise that cells share, and grids in which a trick is not applicable everywhere. There, the means of the
+  other tricks are over other backgrounds. An interaction with that trick can then look like an interaction with the
+  cell.
 """
 
 
 def page(found: pd.DataFrame) -> str:
-    """The README, of the table alone."""
+    """Renders the README from the table alone."""
     silent = found["scenario"].str.startswith("nothing")
     shown = found[
         found["scenario"].isin([s.name for s in SCENARIOS]) & found["what"].ne(ANY) & ~silent
@@ -531,7 +537,7 @@ def effect_line(entry: Reading) -> dict[str, str]:
         "formula": share(entry["predicted"]),
         "equivalent": share(entry["equivalent"]),
         "wrong": share(entry["wrong"]),
-        "shown from": decimal(entry["smallest"]),
+        "detectable from": decimal(entry["smallest"]),
     }
 
 

@@ -85,8 +85,8 @@ class ExtractorRunner:
         wanted = self.extractor.shape
         if wanted is not None and tuple(wanted) != tuple(shape):
             raise Unreadable(
-                f"{self.label} sees images of {wanted[2]}x{wanted[1]}, and some of {whose} have "
-                f"{shape[2]}x{shape[1]}: bring all there by --size {wanted[1]}, or take another extractor"
+                f"{self.label} needs images of {wanted[2]}x{wanted[1]}, but some of {whose} have "
+                f"{shape[2]}x{shape[1]}: resize all with --size {wanted[1]}, or use another extractor"
             )
 
     def settle_item(self, item: SourceItem) -> SourceItem:
@@ -102,7 +102,7 @@ class ExtractorRunner:
     def extract(self, decoded: Sequence[DecodedImage], whose: str) -> Tensors:
         """Returns "features" [N, D] and, for a classifier, "logits" [N, K].
 
-        Images of one shape are extracted together; each image is resized by itself.
+        Images of one shape are extracted together; each image is resized separately.
         """
         places: dict[torch.Size, list[int]] = {}
         for place, image in enumerate(decoded):
@@ -185,7 +185,7 @@ class CachedBlock:
 def check_feature_width(one: Tensor, other: Tensor) -> None:
     if one.shape[1:] != other.shape[1:]:
         raise Unreadable(
-            "images of several sizes have several numbers of features: bring all to one by --size"
+            "images of different sizes have different numbers of features: resize all to one size with --size"
         )
 
 

@@ -8,10 +8,10 @@ from ganbench.evaluation.inputs.base import Source
 from .feature_extraction import Extraction
 
 ODDITY_SENTENCES = {
-    Odd.ALPHA: "with transparency, which is dropped and not laid over anything",
-    Odd.TURNED: "turned as their EXIF says",
-    Odd.ANIMATED: "animated, of which the first frame counts",
-    Odd.CMYK: "in CMYK, made RGB without a colour profile",
+    Odd.ALPHA: "have an alpha channel, which is dropped without blending",
+    Odd.TURNED: "are rotated as given by their EXIF data",
+    Odd.ANIMATED: "are animated: only the first frame is used",
+    Odd.CMYK: "are in CMYK: converted to RGB without a colour profile",
 }
 
 
@@ -28,7 +28,7 @@ def notes_of_source(phase: str, source: Source, extraction: Extraction) -> list[
     if len(sizes) > 1:
         least, greatest = (f"{w}x{h}" for w, h in (sizes[0], sizes[-1]))
         sentences.append(
-            f"{phase}: {len(sizes)} sizes, from {least} to {greatest}: each image is resized by itself"
+            f"{phase}: {len(sizes)} sizes, from {least} to {greatest}: each image is resized separately"
         )
     if copies := len(extraction) - len(extraction.hashes.unique(dim=0)):
         sentences.append(f"{phase}: {copies:,} of {len(extraction):,} are copies of others")
@@ -38,21 +38,21 @@ def notes_of_source(phase: str, source: Source, extraction: Extraction) -> list[
 def notes_of_both_sources(fakes: Extraction, reals: Extraction) -> list[str]:
     sentences = []
     if torch.equal(fakes.hashes, reals.hashes):
-        sentences.append("fakes and reals are the same images: nothing is measured but rounding")
+        sentences.append("fakes and reals are the same images: the values measure only rounding")
     else:
         real_hashes = {bytes(row.numpy()) for row in reals.hashes}
         if shared := sum(bytes(row.numpy()) in real_hashes for row in fakes.hashes):
-            sentences.append(f"{shared:,} of the fakes are images of the reals, pixel by pixel")
+            sentences.append(f"{shared:,} of the fakes have the same pixels as one of the reals")
     sizes = [duplicates.extents.unique(dim=0) for duplicates in (fakes, reals)]
     if len(sizes[0]) == len(sizes[1]) == 1 and not torch.equal(*sizes):
         one, other = (f"{w}x{h}" for w, h in (sizes[0][0].tolist(), sizes[1][0].tolist()))
         sentences.append(
-            f"fakes are {one} and reals {other}: what resizing does to either is measured too"
+            f"fakes are {one} and reals {other}: the values include the effect of resizing"
         )
     width = fakes.features.shape[1]
     if (few := min(len(fakes), len(reals))) <= width:
         sentences.append(
-            f"{few:,} images are no more than the {width:,} features: FID is mostly bias, so "
+            f"{few:,} images for {width:,} features: FID is mostly bias, so "
             "compare it only at equal counts"
         )
     return sentences

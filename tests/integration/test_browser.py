@@ -1,6 +1,6 @@
-"""The page in a browser: it sorts, filters, zooms, is reached by keyboard, and runs nobody's names.
+"""The report page in a browser: tables, dialog, keyboard, hostile names and accessibility.
 
-Needs Chromium (Debian's `chromium`) and Playwright; the tests are skipped where one is missing.
+Needs Chromium (Debian's `chromium`) and Playwright; without them the tests are skipped.
 """
 
 import shutil
@@ -18,7 +18,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is no
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-QUIET = (
+BROWSER_OPTIONS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 )
@@ -28,13 +28,13 @@ WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 @pytest.fixture(scope="module")
 def browser():
     with playwright.sync_playwright() as running:
-        found = running.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield found
-        found.close()
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_OPTIONS))
+        yield browser
+        browser.close()
 
 
-def with_pictures(report, folder):
-    """The page with a picture of each arm."""
+def write_page_with_pictures(report, folder):
+    """Writes the report page with a picture of each arm; returns its path."""
     store = Store(folder)
     for n, trial in enumerate(report.frame["trial"].dropna().unique()):
         store.trial_folder(trial).folder.mkdir(parents=True)
@@ -48,38 +48,41 @@ def with_pictures(report, folder):
 
 
 @pytest.fixture(scope="module")
-def usual(tmp_path_factory):
-    return with_pictures(usual_report(), tmp_path_factory.mktemp("usual"))
+def report_page(tmp_path_factory):
+    return write_page_with_pictures(usual_report(), tmp_path_factory.mktemp("usual"))
 
 
 @pytest.fixture
-def opened(browser):
-    """Opens a page in a window of its own, and in the end sees that nothing went wrong in it."""
-    contexts, wrong = [], []
+def open_page(browser):
+    """Opens a page in a new context; fails at the end on console messages, errors or requests."""
+    contexts, problems = [], []
 
-    def opens(path, viewport=WIDE, **how):
-        context = browser.new_context(viewport=viewport, reduced_motion="reduce", **how)
+    def open_in_context(path, viewport=WIDE, **options):
+        context = browser.new_context(viewport=viewport, reduced_motion="reduce", **options)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: wrong.append(message.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: wrong.append(dialog.message))
-        page.on("request", lambda asked: wrong.append(asked.url) if outside(asked.url) else None)
+        page.on("console", lambda message: problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("dialog", lambda dialog: problems.append(dialog.message))
+        page.on(
+            "request",
+            lambda request: problems.append(request.url) if is_external(request.url) else None,
+        )
         page.goto(path.as_uri())
         return page
 
-    yield opens
+    yield open_in_context
     for context in contexts:
         context.close()
-    assert wrong == []
+    assert problems == []
 
 
-def outside(url):
+def is_external(url):
     return not url.startswith(("file:", "data:"))
 
 
-def seen_through(page):
-    """Scrolls to the end, so that all that waits to be seen is drawn."""
+def scroll_to_end(page):
+    """Scrolls to the end, so that all deferred charts are drawn."""
     height = page.evaluate("document.documentElement.scrollHeight")
     for place in range(0, height, 600):
         page.evaluate("place => scrollTo(0, place)", place)
@@ -87,16 +90,16 @@ def seen_through(page):
     page.wait_for_timeout(100)
 
 
-def column(page, number):
+def column_texts(page, number):
     return page.locator(f".board tbody[data-items] tr > :nth-child({number})").all_inner_texts()
 
 
-def test_all_charts_and_pictures_come_into_view_and_the_console_is_silent(opened, usual):
-    page = opened(usual)
+def test_all_charts_and_pictures_are_drawn(open_page, report_page):
+    page = open_page(report_page)
     drawn = page.locator(".plot svg").count()
-    seen_through(page)
-    shown = page.locator(".panel:not([hidden]) > .plot")
-    assert drawn < shown.count() == page.locator(".plot svg").count()
+    scroll_to_end(page)
+    visible_plots = page.locator(".panel:not([hidden]) > .plot")
+    assert drawn < visible_plots.count() == page.locator(".plot svg").count()
     assert page.locator(".plot path.line").count() > 12
     assert page.locator(".plot .flag-line").count() > 0
     broken = "all => all.filter(i => !i.complete || i.naturalWidth < 20).length"
@@ -104,61 +107,61 @@ def test_all_charts_and_pictures_come_into_view_and_the_console_is_silent(opened
     assert page.locator(".card img").evaluate_all(broken) == 0
 
 
-def test_a_table_sorts_by_mouse_and_keyboard(opened, usual):
-    page = opened(usual)
-    before = column(page, 1)
+def test_table_sorts_by_mouse_and_keyboard(open_page, report_page):
+    page = open_page(report_page)
+    before = column_texts(page, 1)
     page.get_by_role("button", name="FID").click()
-    up = [float(text.split()[0]) for text in column(page, 3) if text.strip()]
-    assert up == sorted(up)
+    ascending = [float(text.split()[0]) for text in column_texts(page, 3) if text.strip()]
+    assert ascending == sorted(ascending)
     page.get_by_role("button", name="FID").press("Enter")
-    down = [float(text.split()[0]) for text in column(page, 3) if text.strip()]
-    assert down == sorted(up, reverse=True)
-    assert column(page, 3)[-1].strip() == ""  # what has no value is last, either way
+    descending = [float(text.split()[0]) for text in column_texts(page, 3) if text.strip()]
+    assert descending == sorted(ascending, reverse=True)
+    assert column_texts(page, 3)[-1].strip() == ""  # rows without a value are last in both orders
     assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
-    board = page.locator("#leaderboard")
-    board.get_by_role("button", name="tricks, variant, loss", exact=True).press("Space")
-    names = [text.split()[0] for text in column(page, 2)]
+    leaderboard = page.locator("#leaderboard")
+    leaderboard.get_by_role("button", name="tricks, variant, loss", exact=True).press("Space")
+    names = [text.split()[0] for text in column_texts(page, 2)]
     assert names == sorted(names)
-    assert sorted(column(page, 1)) == sorted(before)
+    assert sorted(column_texts(page, 1)) == sorted(before)
 
 
-def test_a_table_filters_and_searches(opened, usual):
-    page = opened(usual)
-    cache = page.locator("#leaderboard .shelf")
-    assert cache.locator(".status").inner_text() == "7 of 7 arms shown"
-    cache.get_by_label("loss").select_option("hinge")
-    assert cache.locator(".status").inner_text() == "4 of 4 arms shown, chosen from 7"
-    cache.get_by_label("Search").fill("R1 hin")
-    assert [text.split()[0] for text in column(page, 2)] == ["r1"]
-    cache.get_by_label("Search").fill("nothing of that name")
-    assert column(page, 2) == []
-    cache.get_by_label("Search").fill("")
-    cache.get_by_label("loss").select_option("all")
-    assert len(column(page, 2)) == 7
+def test_table_filters_and_searches(open_page, report_page):
+    page = open_page(report_page)
+    controls = page.locator("#leaderboard .shelf")
+    assert controls.locator(".status").inner_text() == "7 of 7 arms shown"
+    controls.get_by_label("loss").select_option("hinge")
+    assert controls.locator(".status").inner_text() == "4 of 4 arms shown, chosen from 7"
+    controls.get_by_label("Search").fill("R1 hin")
+    assert [text.split()[0] for text in column_texts(page, 2)] == ["r1"]
+    controls.get_by_label("Search").fill("nothing of that name")
+    assert column_texts(page, 2) == []
+    controls.get_by_label("Search").fill("")
+    controls.get_by_label("loss").select_option("all")
+    assert len(column_texts(page, 2)) == 7
 
 
-def test_a_closer_look_opens_turns_and_closes_by_keyboard(opened, usual):
-    page = opened(usual)
+def test_dialog_works_by_keyboard(open_page, report_page):
+    page = open_page(report_page)
     first = page.locator(".card .open").first
     first.focus()
     page.keyboard.press("Enter")
-    closer = page.get_by_role("dialog")
-    assert closer.is_visible()
-    title = closer.get_by_role("heading").inner_text()
-    assert closer.locator("img").evaluate("i => i.naturalWidth") >= 20
-    assert closer.locator(".plot svg").count() == 1
+    dialog = page.get_by_role("dialog")
+    assert dialog.is_visible()
+    title = dialog.get_by_role("heading").inner_text()
+    assert dialog.locator("img").evaluate("i => i.naturalWidth") >= 20
+    assert dialog.locator(".plot svg").count() == 1
     page.keyboard.press("ArrowRight")
-    assert closer.get_by_role("heading").inner_text() != title
+    assert dialog.get_by_role("heading").inner_text() != title
     page.keyboard.press("ArrowLeft")
-    assert closer.get_by_role("heading").inner_text() == title
-    assert closer.get_by_role("button", name="Previous").is_disabled()
+    assert dialog.get_by_role("heading").inner_text() == title
+    assert dialog.get_by_role("button", name="Previous").is_disabled()
     page.keyboard.press("Escape")
-    assert closer.is_hidden()
+    assert dialog.is_hidden()
     assert first.evaluate("button => button === document.activeElement")
 
 
-def test_an_arm_of_the_leaderboard_is_looked_at_closer(opened, usual):
-    page = opened(usual)
+def test_leaderboard_row_opens_the_dialog(open_page, report_page):
+    page = open_page(report_page)
     line = page.locator(".board tbody[data-items] tr").nth(3).get_by_role("button")
     line.click()
     title = page.get_by_role("dialog").get_by_role("heading").inner_text()
@@ -167,21 +170,21 @@ def test_an_arm_of_the_leaderboard_is_looked_at_closer(opened, usual):
     assert line.evaluate("button => button === document.activeElement")
 
 
-def test_a_name_of_the_legend_stands_out_alone(opened, usual):
-    page = opened(usual)
+def test_legend_highlights_one_arm(open_page, report_page):
+    page = open_page(report_page)
     page.locator("#curves").scroll_into_view_if_needed()
     page.locator("#curves .plot svg").first.wait_for()
     page.locator("#curves").get_by_role("button", name="r1").click()
-    shown = page.locator("#curves path.line:not(.dim)")
-    assert {mark.get_attribute("data-name") for mark in shown.all()} == {"r1"}
+    highlighted = page.locator("#curves path.line:not(.dim)")
+    assert {mark.get_attribute("data-name") for mark in highlighted.all()} == {"r1"}
     page.locator("#curves").get_by_role("button", name="r1").click()
     assert page.locator("#curves path.dim").count() == 0
 
 
-def test_hostile_names_stay_text(opened, tmp_path):
+def test_hostile_names_are_escaped(open_page, tmp_path):
     names = HOSTILE[3:] + HOSTILE[:3]
-    page = opened(with_pictures(SuiteReport.of(hostile(names)), tmp_path))
-    seen_through(page)
+    page = open_page(write_page_with_pictures(SuiteReport.of(hostile(names)), tmp_path))
+    scroll_to_end(page)
     text = page.locator("body").evaluate("body => body.textContent")
     assert [name for name in names if name not in text] == []
     assert page.title() == f"{' '.join(names[-1].split())} · ganbench"
@@ -193,27 +196,27 @@ def test_hostile_names_stay_text(opened, tmp_path):
 
 
 @pytest.mark.parametrize(("scheme", "viewport"), [("light", WIDE), ("dark", PHONE)])
-def test_an_accessibility_checker_finds_nothing(opened, usual, scheme, viewport):
-    page = opened(usual, viewport, color_scheme=scheme)
-    seen_through(page)
+def test_axe_finds_no_accessibility_violation(open_page, report_page, scheme, viewport):
+    page = open_page(report_page, viewport, color_scheme=scheme)
+    scroll_to_end(page)
     page.locator("details").evaluate_all("all => all.forEach(d => { d.open = true; })")
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    result = axe.Axe().run(page)
+    assert result.violations_count == 0, result.generate_report()
     page.locator(".card .open").first.click()
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    result = axe.Axe().run(page)
+    assert result.violations_count == 0, result.generate_report()
 
 
-def test_a_phone_shows_it_without_scrolling_sideways(opened, usual):
-    page = opened(usual, PHONE)
-    seen_through(page)
+def test_phone_needs_no_horizontal_scrolling(open_page, report_page):
+    page = open_page(report_page, PHONE)
+    scroll_to_end(page)
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
-def test_printing_shows_what_waits_and_what_is_folded(opened, usual):
-    page = opened(usual)
+def test_printing_shows_deferred_and_folded_parts(open_page, report_page):
+    page = open_page(report_page)
     page.pdf()
     page.wait_for_timeout(100)
     assert page.locator("details:not([open])").count() == 0
-    shown = page.locator(".panel:not([hidden]) > .plot")
-    assert page.locator(".plot svg").count() == shown.count()
+    visible_plots = page.locator(".panel:not([hidden]) > .plot")
+    assert page.locator(".plot svg").count() == visible_plots.count()

@@ -1,4 +1,4 @@
-"""`ganbench measure` and `ganbench floor`: further numbers from what was trained, without training."""
+"""`ganbench measure` and `ganbench floor`: further metrics of trained generators."""
 
 import json
 
@@ -28,73 +28,79 @@ of = ["label_smoothing"]
 [budget.cpu]
 images = 640
 """
-SLOW = ["--workers", 0]
+IN_ONE_PROCESS = ["--workers", 0]
 
 
 @pytest.fixture
-def ran(ganbench, tmp_path):
-    """The program, in a folder where a suite has run."""
+def run_program(ganbench, tmp_path):
+    """Calls the program in a folder with a finished run."""
     (tmp_path / "tiny.toml").write_text(SUITE)
-    code, _, errors = ganbench("run", "tiny.toml", *SLOW, "--device", "cpu")
+    code, _, errors = ganbench("run", "tiny.toml", *IN_ONE_PROCESS, "--device", "cpu")
     assert code == 0, errors
     return ganbench
 
 
-def trained(root):
+def result_times(root):
     return {p: p.stat().st_mtime_ns for p in root.glob("results/trials/*/*/result.json")}
 
 
-def quality(folder):
+def quality_rows(folder):
     frame = ganbench.load(folder)
     return frame[frame["kind"] == "quality"]
 
 
-def test_further_metrics_join_the_table_and_nothing_is_trained_again(ran, tmp_path):
-    before, old = trained(tmp_path), quality("results/tiny")
-    code, said, errors = ran("measure", "tiny", "--metrics", "coverage,modes(share=0.5)", *SLOW)
-    assert code == 0, errors
-    assert "6 trials measured" in said
-    new = quality("results/tiny")
-    assert set(new["metric"]) == {"fid", "coverage", "modes(share=0.5)"}
-    fid = new[new["metric"] == "fid"]["value"]
-    assert fid.dropna().tolist() == old["value"].dropna().tolist()
-    done = new[new["outcome"] == "done"]
-    assert done[["value", "floor"]].notna().all(axis=None)
-    assert trained(tmp_path) == before
-    assert "6 kept" in ran("measure", "tiny", *SLOW)[1]
-
-
-def test_another_protocol_has_tables_of_its_own(ran, tmp_path):
-    before = trained(tmp_path)
-    protocol = "torch-fidelity(extractor='own')"
-    code, said, errors = ran("measure", "tiny", "--protocol", protocol, "--json", *SLOW)
-    assert code == 0, errors
-    assert json.loads(said)["suite"] == "tiny-torch-fidelity-extractor-own"
-    theirs = quality("results/tiny-torch-fidelity-extractor-own")
-    ours = quality("results/tiny")
-    assert not set(ours["protocol"]) & set(theirs["protocol"])
-    here, there = (
-        f.set_index(["role", "trial", "seed", "checkpoint"])["value"] for f in (ours, theirs)
+def test_further_metrics_need_no_training(run_program, tmp_path):
+    before, old_rows = result_times(tmp_path), quality_rows("results/tiny")
+    code, output, errors = run_program(
+        "measure", "tiny", "--metrics", "coverage,modes(share=0.5)", *IN_ONE_PROCESS
     )
-    assert here.dropna().sub(there.dropna()).abs().div(here.dropna()).max() < 1e-4
-    assert trained(tmp_path) == before
-
-
-def test_more_fakes_than_are_held_out_can_be_asked_for(ran):
-    code, _, errors = ran("measure", "tiny", "--protocol", "ganbench(fakes=1300)", *SLOW)
     assert code == 0, errors
-    found = quality("results/tiny-ganbench-fakes-1300")
-    assert set(found["fakes"]) == {1300}
-    trials = found[found["outcome"].eq("done") & found["role"].ne("floor")]
+    assert "6 trials measured" in output
+    new_rows = quality_rows("results/tiny")
+    assert set(new_rows["metric"]) == {"fid", "coverage", "modes(share=0.5)"}
+    fid = new_rows[new_rows["metric"] == "fid"]["value"]
+    assert fid.dropna().tolist() == old_rows["value"].dropna().tolist()
+    done = new_rows[new_rows["outcome"] == "done"]
+    assert done[["value", "floor"]].notna().all(axis=None)
+    assert result_times(tmp_path) == before
+    assert "6 kept" in run_program("measure", "tiny", *IN_ONE_PROCESS)[1]
+
+
+def test_another_protocol_has_its_own_tables(run_program, tmp_path):
+    before = result_times(tmp_path)
+    protocol = "torch-fidelity(extractor='own')"
+    code, output, errors = run_program(
+        "measure", "tiny", "--protocol", protocol, "--json", *IN_ONE_PROCESS
+    )
+    assert code == 0, errors
+    assert json.loads(output)["suite"] == "tiny-torch-fidelity-extractor-own"
+    other_rows = quality_rows("results/tiny-torch-fidelity-extractor-own")
+    rows = quality_rows("results/tiny")
+    assert not set(rows["protocol"]) & set(other_rows["protocol"])
+    values, other_values = (
+        f.set_index(["role", "trial", "seed", "checkpoint"])["value"] for f in (rows, other_rows)
+    )
+    assert values.dropna().sub(other_values.dropna()).abs().div(values.dropna()).max() < 1e-4
+    assert result_times(tmp_path) == before
+
+
+def test_more_fakes_than_held_out_examples_work(run_program):
+    code, _, errors = run_program(
+        "measure", "tiny", "--protocol", "ganbench(fakes=1300)", *IN_ONE_PROCESS
+    )
+    assert code == 0, errors
+    rows = quality_rows("results/tiny-ganbench-fakes-1300")
+    assert set(rows["fakes"]) == {1300}
+    trials = rows[rows["outcome"].eq("done") & rows["role"].ne("floor")]
     assert trials["value"].notna().all()
-    floor = found[found["role"] == "floor"].iloc[0]
+    floor = rows[rows["role"] == "floor"].iloc[0]
     assert floor["reason"] == "1300 held-out examples are needed, and there are 600"
     assert floor["expected_floor"] > 0
 
 
-def test_other_latents_give_other_samples_of_the_same_generator(ran):
-    ran("measure", "tiny", "--protocol", "ganbench(seed=1)", *SLOW)
-    one, other = quality("results/tiny"), quality("results/tiny-ganbench-seed-1")
+def test_protocol_seed_changes_samples_not_generator(run_program):
+    run_program("measure", "tiny", "--protocol", "ganbench(seed=1)", *IN_ONE_PROCESS)
+    one, other = quality_rows("results/tiny"), quality_rows("results/tiny-ganbench-seed-1")
     trials = one["outcome"].eq("done") & one["role"].eq("trial")
     assert (one[trials]["value"].to_numpy() != other[trials]["value"].to_numpy()).all()
     error = one[trials]["standard_error"].to_numpy(dtype=float)
@@ -102,8 +108,8 @@ def test_other_latents_give_other_samples_of_the_same_generator(ran):
     assert (gap < 6 * error).all()
 
 
-def test_a_table_refuses_numbers_of_different_protocols(ran):
-    ran("measure", "tiny", "--protocol", "ganbench(seed=1)", *SLOW)
+def test_leaderboard_refuses_mixed_protocols(run_program):
+    run_program("measure", "tiny", "--protocol", "ganbench(seed=1)", *IN_ONE_PROCESS)
     one, other = (ganbench.load(f"results/tiny{part}") for part in ("", "-ganbench-seed-1"))
     both = one.copy()
     both.loc[both["seed"] == 1, "protocol"] = other["protocol"].dropna().iloc[0]
@@ -111,26 +117,26 @@ def test_a_table_refuses_numbers_of_different_protocols(ran):
         MixedProtocols, match=r"fid of digits was measured by different protocols, \w+ \(v"
     ):
         leaderboard(both)
-    aged = one.copy()
-    aged.loc[aged["seed"] == 1, "metric_version"] = 99
+    outdated = one.copy()
+    outdated.loc[outdated["seed"] == 1, "metric_version"] = 99
     with pytest.raises(MixedProtocols, match="their values are not comparable"):
-        refuse_mixed_protocols(aged)
+        refuse_mixed_protocols(outdated)
     assert len(refuse_mixed_protocols(one)) == len(one)
 
 
-def test_a_value_of_another_version_of_a_metric_is_not_shown(ran, tmp_path):
+def test_values_of_old_metric_version_are_hidden(run_program, tmp_path):
     path = next(tmp_path.glob("results/trials/*/*/evaluations/*-last.json"))
     content = read_json(path)
     content["metrics"]["fid"] |= {"version": 0, "value": 123456.0}
     write_json(path, content)
-    ran("report", "tiny")
-    assert 123456.0 not in quality("results/tiny")["value"].tolist()
-    assert "1 trials measured, 5 kept" in ran("measure", "tiny", *SLOW)[1]
-    assert quality("results/tiny").query("outcome == 'done'")["value"].notna().all()
+    run_program("report", "tiny")
+    assert 123456.0 not in quality_rows("results/tiny")["value"].tolist()
+    assert "1 trials measured, 5 kept" in run_program("measure", "tiny", *IN_ONE_PROCESS)[1]
+    assert quality_rows("results/tiny").query("outcome == 'done'")["value"].notna().all()
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["nothing"], "has no run with saved generators to measure"),
         (["tiny", "--metrics", "fidd"], "did you mean 'fid'"),
@@ -139,59 +145,57 @@ def test_a_value_of_another_version_of_a_metric_is_not_shown(ran, tmp_path):
         (["tiny", "--protocol", "torch-fidelity"], "inception's weights are not on this machine"),
     ],
 )
-def test_what_cannot_be_measured_is_told_with_exit_code_2(
-    ran, options, told, monkeypatch, tmp_path
-):
+def test_measure_errors_exit_2_with_message(run_program, options, message, monkeypatch, tmp_path):
     monkeypatch.setenv("GANBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    code, _, errors = ran("measure", *options, *SLOW)
+    code, _, errors = run_program("measure", *options, *IN_ONE_PROCESS)
     assert (code, "Traceback" in errors) == (2, False)
-    assert told in " ".join(errors.split())
+    assert message in " ".join(errors.split())
 
 
-def test_data_that_changed_since_are_refused(ran, tmp_path):
+def test_changed_data_are_refused(run_program, tmp_path):
     for path in tmp_path.glob("results/trials/*/*/spec.json"):
         content = read_json(path)
         content["trial"]["fingerprint"] = "0" * 64
         write_json(path, content)
-    code, _, errors = ran("measure", "tiny", *SLOW)
+    code, _, errors = run_program("measure", "tiny", *IN_ONE_PROCESS)
     assert code == 2
     assert "digits has changed since the trials were trained on it" in errors
 
 
-def test_a_sampler_that_is_gone_fails_its_trial_alone(ran, tmp_path):
+def test_missing_sampler_fails_only_its_trial(run_program, tmp_path):
     next(tmp_path.glob("results/trials/*/*/samplers/last.safetensors")).unlink()
-    code, _, errors = ran("measure", "tiny", "--metrics", "recall", *SLOW)
+    code, _, errors = run_program("measure", "tiny", "--metrics", "recall", *IN_ONE_PROCESS)
     assert code == 4
     assert errors.count("failed: ") == 1
-    assert quality("results/tiny").query("metric == 'recall'")["value"].notna().sum() >= 10
+    assert quality_rows("results/tiny").query("metric == 'recall'")["value"].notna().sum() >= 10
 
 
-def test_the_floor_says_what_held_out_data_score_and_what_theory_expects(ganbench):
-    code, said, _ = ganbench("floor", "digits", "--metrics", "fid,kid,high_quality", "--json")
+def test_floor_has_measured_and_expected_values(ganbench):
+    code, output, _ = ganbench("floor", "digits", "--metrics", "fid,kid,high_quality", "--json")
     assert code == 0
-    found = {row["metric"]: row for row in json.loads(said)["floors"]}
+    floors = {row["metric"]: row for row in json.loads(output)["floors"]}
     torch.set_num_threads(1)
-    evaluator = Evaluator("digits", CPU).measure_floor(("fid",))["fid"]
-    assert found["fid"]["value"] == evaluator.value
-    assert found["fid"]["standard_error"] == evaluator.standard_error
-    assert found["kid"]["expected"] == 0
-    assert found["high_quality"]["reason"] == "needs points of a known mixture"
-    code, said, _ = ganbench("floor", "ring")
+    measured = Evaluator("digits", CPU).measure_floor(("fid",))["fid"]
+    assert floors["fid"]["value"] == measured.value
+    assert floors["fid"]["standard_error"] == measured.standard_error
+    assert floors["kid"]["expected"] == 0
+    assert floors["high_quality"]["reason"] == "needs points of a known mixture"
+    code, output, _ = ganbench("floor", "ring")
     assert code == 0
-    assert "by theory" not in said
-    assert "high_quality" in said
+    assert "by theory" not in output
+    assert "high_quality" in output
     assert ganbench("floor", "diggits")[0] == 2
 
 
-def test_a_suite_may_name_its_protocol(ganbench, tmp_path):
+def test_suite_selects_its_protocol(ganbench, tmp_path):
     text = SUITE.replace("seeds = 2", 'seeds = 1\nprotocol = "ganbench(fakes=300)"')
     (tmp_path / "mine.toml").write_text(text)
     code, _, errors = ganbench("run", "mine.toml", "--workers", 1, "--device", "cpu")
     assert code == 0, errors
-    found = quality("results/tiny")
-    assert set(found["fakes"]) == {300}
-    assert found[found["outcome"] == "done"]["value"].notna().all()
+    rows = quality_rows("results/tiny")
+    assert set(rows["fakes"]) == {300}
+    assert rows[rows["outcome"] == "done"]["value"].notna().all()
     (tmp_path / "wrong.toml").write_text(text.replace("fakes=300", "fake=300"))
-    code, _, errors = ganbench("run", "wrong.toml", *SLOW)
+    code, _, errors = ganbench("run", "wrong.toml", *IN_ONE_PROCESS)
     assert (code, "did you mean 'fakes'" in errors) == (2, True)

@@ -1,40 +1,42 @@
-"""Every odd or broken input gives what the published table says: a value and a note, or a sentence and exit code 2."""
+"""Odd and broken inputs give the published results: a value or an error message."""
 
 import re
 
 import pytest
 from odd_inputs import ABOUT, INPUTS, TABLE, given
 
-OTHERS = re.compile(r"(is damaged|is not a valid [.\w ]+|that this PyTorch can open): .*")
+LIBRARY_MESSAGE = re.compile(r"(is damaged|is not a valid [.\w ]+|that this PyTorch can open): .*")
 PUBLISHED = dict(
     re.match(r"\| (.*?) (\| \d .*)", line).groups()
     for line in TABLE.read_text().removeprefix(ABOUT).splitlines()
 )
 
 
-def our_words(row: str) -> str:
-    """What libraries say of damaged files is theirs, and changes with their versions."""
-    return OTHERS.sub(r"\1", row)
+def without_library_message(row: str) -> str:
+    """Removes the messages of libraries about damaged files, which change with their versions."""
+    return LIBRARY_MESSAGE.sub(r"\1", row)
 
 
-def test_the_published_table_has_every_input_and_no_other():
+def test_published_table_has_every_input():
     assert TABLE.read_text().startswith(ABOUT)
     assert list(PUBLISHED) == list(INPUTS)
     page = (TABLE.parents[3] / "docs" / "eval.md").read_text()
     assert f"{len(INPUTS)} odd and broken inputs" in page
 
 
-@pytest.mark.parametrize("what", INPUTS)
-def test_an_input_gives_what_is_published(what, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", INPUTS)
+def test_input_gives_the_published_result(name, tmp_path, monkeypatch):
     monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "cache"))
-    place = tmp_path / "inputs"
-    place.mkdir()
+    folder = tmp_path / "inputs"
+    folder.mkdir()
     for parent in (tmp_path, *tmp_path.parents):
-        if "pytest-of-" in str(parent):  # somebody else has to find the way in
+        if "pytest-of-" in str(parent):  # inputs are read as another user, which needs access
             parent.chmod(0o755)
-    found = given(what, place)
-    for path in place.rglob("*"):
+    result = given(name, folder)
+    for path in folder.rglob("*"):
         path.is_symlink() or path.chmod(0o755)
-    assert not found.trace
-    assert found.code in (0, 2)
-    assert our_words(found.row()) == our_words(f"| {what} {PUBLISHED[what]}")
+    assert not result.trace
+    assert result.code in (0, 2)
+    assert without_library_message(result.row()) == without_library_message(
+        f"| {name} {PUBLISHED[name]}"
+    )

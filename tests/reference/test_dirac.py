@@ -220,7 +220,9 @@ def test_instance_noise_damps_by_loss_curvature(loss):
     The remaining deviation is the sampling error of the variance of a batch.
     """
     matrix = step_matrix(loss, "instance_noise(std=0.5)", batch=40_000)
-    assert_matrix_close(matrix, theoretical_step_matrix(loss, 0.25 * LOSSES[loss].curvature), tolerance=1e-3)
+    assert_matrix_close(
+        matrix, theoretical_step_matrix(loss, 0.25 * LOSSES[loss].curvature), tolerance=1e-3
+    )
 
 
 TRICKS_WITHOUT_DAMPING = [
@@ -240,13 +242,17 @@ def test_inactive_tricks_leave_equilibrium_unchanged(loss, trick):
 @pytest.mark.parametrize("loss", ["minimax", "non_saturating"])
 def test_smoothing_real_labels_does_not_damp(loss):
     """Reals score psi * 0 for every target."""
-    assert_matrix_close(step_matrix(loss, "label_smoothing(real=0.8)"), theoretical_step_matrix(loss))
+    assert_matrix_close(
+        step_matrix(loss, "label_smoothing(real=0.8)"), theoretical_step_matrix(loss)
+    )
 
 
 @every_loss
 def test_more_discriminator_training_does_not_damp(loss):
     """More steps multiply only b, so the determinant stays 1."""
-    assert_matrix_close(step_matrix(loss, discriminator_turns=5), theoretical_step_matrix(loss, steps=5))
+    assert_matrix_close(
+        step_matrix(loss, discriminator_turns=5), theoretical_step_matrix(loss, steps=5)
+    )
     assert_matrix_close(step_matrix(loss, "ttur(ratio=4)"), theoretical_step_matrix(loss, ratio=4))
     assert np.linalg.det(theoretical_step_matrix(loss, steps=5)) == pytest.approx(1)
 
@@ -317,7 +323,9 @@ def test_least_squares_without_bias_stops_off_equilibrium():
 @every_loss
 def test_damped_training_converges_at_eigenvalue_rate(loss):
     expected = np.log(np.abs(eigenvalues(theoretical_step_matrix(loss, 0.8))).max())
-    radii = radius(DiracTraining(loss, "r1(weight=0.8)", theta=0.2, bias=LOSSES[loss].bias).path(150))
+    radii = radius(
+        DiracTraining(loss, "r1(weight=0.8)", theta=0.2, bias=LOSSES[loss].bias).path(150)
+    )
     steps = np.arange(len(radii))
     assert radii[-1] < 0.05 * radii[0]
     assert np.polyfit(steps, np.log(radii), 1)[0] == pytest.approx(expected, rel=0.1)
@@ -374,7 +382,11 @@ def test_fading_noise_loses_its_damping(progress):
     """std falls linearly to 0 at `until`: rho is std^2 (1 - progress / until)^2 / 2."""
     noise = dict(batch=40_000, progress=progress)
     matrix = step_matrix("non_saturating", "instance_noise(std=1, until=0.5)", **noise)
-    assert_matrix_close(matrix, theoretical_step_matrix("non_saturating", (1 - progress / 0.5) ** 2 / 2), tolerance=2e-3)
+    assert_matrix_close(
+        matrix,
+        theoretical_step_matrix("non_saturating", (1 - progress / 0.5) ** 2 / 2),
+        tolerance=2e-3,
+    )
 
 
 def test_ema_is_near_the_equilibrium():

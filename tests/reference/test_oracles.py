@@ -30,9 +30,10 @@ from ganbench.evaluation.metrics.feature_set import FeatureSet
 
 pytestmark = pytest.mark.filterwarnings("ignore:Metric .* will save all extracted features")
 
-KID_SINGLE_PRECISION_ERROR = 4 * torch.finfo(torch.float32).eps  # error of KID, relative to the mean kernel
+KID_SINGLE_PRECISION_ERROR = 4 * torch.finfo(torch.float32).eps  # relative to the mean kernel
 PRDC = ("precision", "recall", "density", "coverage")
-DOUBLE_PRECISION_WIDTHS, SINGLE_PRECISION_WIDTHS = (1, 2, 64, 512), (513, 1024)  # widths of products in that precision
+# Widths of features, by the precision of their products:
+DOUBLE_PRECISION_WIDTHS, SINGLE_PRECISION_WIDTHS = (1, 2, 64, 512), (513, 1024)
 DATA_SETS = ("digits", "fashion_mnist")
 
 
@@ -55,7 +56,9 @@ def classifier_features(name, count=3000):
     """Features of the shipped classifier for held-out images, as fakes, and training images."""
     try:
         evaluator = Evaluator(name, CPU)
-        sides = [side[IMAGE].images[:count] for side in (evaluator.split.held_out, evaluator.split.train)]
+        sides = [
+            side[IMAGE].images[:count] for side in (evaluator.split.held_out, evaluator.split.train)
+        ]
     except NotDownloaded as missing:
         pytest.skip(str(missing))
     return tuple(map(evaluator.extract, sides))
@@ -78,7 +81,11 @@ def mean_kernel(fake, real):
 
 def approx_kid(expected, fake, real):
     """Equality to five digits, or near zero to the precision of the products."""
-    rounding = 1e-12 if fake.features.shape[1] <= pairwise.MAX_COLUMNS_PER_PRODUCT else KID_SINGLE_PRECISION_ERROR
+    rounding = (
+        1e-12
+        if fake.features.shape[1] <= pairwise.MAX_COLUMNS_PER_PRODUCT
+        else KID_SINGLE_PRECISION_ERROR
+    )
     return pytest.approx(expected, rel=1e-5, abs=rounding * mean_kernel(fake, real))
 
 
@@ -220,13 +227,15 @@ def compute_with_torchmetrics(metric, fake, real):
 @pytest.mark.parametrize("width", [1, 2, 64, 513])
 def test_fid_equals_torchmetrics(width):
     fake, real = sample_pair(width)
-    expected = compute_with_torchmetrics(FrechetInceptionDistance(IdentityExtractor(width)), fake, real)
+    expected = compute_with_torchmetrics(
+        FrechetInceptionDistance(IdentityExtractor(width)), fake, real
+    )
     assert value("fid", fake, real) == pytest.approx(float(expected), rel=1e-8)
 
 
 @pytest.mark.parametrize("width", [1, 64, 513])
 def test_kid_of_all_pairs_equals_torchmetrics(width):
-    """torchmetrics draws subsets from torch's global generator, so one subset holds all examples."""
+    """One subset of all examples: torchmetrics draws subsets from torch's global generator."""
     fake, real = sample_pair(width, 500, 500)
     oracle = KernelInceptionDistance(IdentityExtractor(width), subsets=1, subset_size=500)
     expected, _ = compute_with_torchmetrics(oracle, fake, real)
@@ -248,15 +257,19 @@ def test_inception_score_equals_torchmetrics():
 
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_classifier_features_score_like_torchmetrics(name):
-    fake, real = (FeatureSet(side.features[:600], side.logits) for side in classifier_features(name))
-    expected = compute_with_torchmetrics(FrechetInceptionDistance(IdentityExtractor(64)), fake, real)
+    fake, real = (
+        FeatureSet(side.features[:600], side.logits) for side in classifier_features(name)
+    )
+    expected = compute_with_torchmetrics(
+        FrechetInceptionDistance(IdentityExtractor(64)), fake, real
+    )
     assert value("fid", fake, real) == pytest.approx(float(expected), rel=1e-5)
     oracle = KernelInceptionDistance(IdentityExtractor(64), subsets=1, subset_size=600)
     expected, _ = compute_with_torchmetrics(oracle, fake, real)
     assert value("kid", fake, real) == approx_kid(float(expected), fake, real)
 
 
-# Density and coverage, defined by < unlike precision and recall with <=
+# Density and coverage (defined with <, unlike precision and recall with <=)
 
 
 GRID = torch.arange(10.0)[:, None]
@@ -325,7 +338,9 @@ def test_tiled_pairwise_statistics_equal_dense_ones(monkeypatch, width, tile):
     compute_pairwise_statistics(metrics.values(), fake, real)
     values = {name: metric(fake, real).value for name, metric in metrics.items()}
     for name in expected:
-        approximately = approx_kid if "kid" in name else lambda number, *_: pytest.approx(number, abs=1e-12)
+        approximately = (
+            approx_kid if "kid" in name else lambda number, *_: pytest.approx(number, abs=1e-12)
+        )
         assert values[name] == approximately(expected[name], fake, real)
 
 
@@ -392,7 +407,10 @@ def sample_with_moments(mean, covariance, seed):
     ],
 )
 def test_fid_of_gaussians_matches_to_twelve_digits(mean, covariance, other, expected):
-    fake, real = sample_with_moments([0] * len(mean), covariance, 1), sample_with_moments(mean, other, 2)
+    fake, real = (
+        sample_with_moments([0] * len(mean), covariance, 1),
+        sample_with_moments(mean, other, 2),
+    )
     assert value("fid", fake, real) == pytest.approx(expected, rel=1e-12)
     assert value("fid", real, fake) == pytest.approx(expected, rel=1e-12)
 
@@ -443,7 +461,9 @@ def test_batched_metrics_equal_single_metrics(width):
     fake, real = with_logits(*sample_pair(width, 300, 280))
     compute_pairwise_statistics(map(METRICS.make, ALL_METRICS), fake, real)
     for name in ALL_METRICS:
-        assert METRICS.make(name)(fake, real) == METRICS.make(name)(without_cache(fake), without_cache(real))
+        assert METRICS.make(name)(fake, real) == METRICS.make(name)(
+            without_cache(fake), without_cache(real)
+        )
 
 
 @pytest.mark.parametrize("width", [8, 300])
@@ -452,7 +472,9 @@ def test_cached_real_statistics_serve_next_fakes(width):
     for fake in (first, FeatureSet(first.features * 0.9, first.logits)):
         compute_pairwise_statistics(map(METRICS.make, ALL_METRICS), fake, real)
         for name in ALL_METRICS:
-            assert METRICS.make(name)(fake, real) == METRICS.make(name)(without_cache(fake), without_cache(real))
+            assert METRICS.make(name)(fake, real) == METRICS.make(name)(
+                without_cache(fake), without_cache(real)
+            )
 
 
 @pytest.mark.parametrize("width", [8, 600])
@@ -463,7 +485,9 @@ def test_tile_size_changes_no_metric(monkeypatch, width):
     whole = {name: value(name, fake, real) for name in names}
     monkeypatch.setattr(pairwise, "PAIRS_PER_TILE", 280 * 17)
     for name in names:
-        expected = approx_kid(whole[name], fake, real) if "kid" in name else pytest.approx(whole[name])
+        expected = (
+            approx_kid(whole[name], fake, real) if "kid" in name else pytest.approx(whole[name])
+        )
         assert value(name, fake, real) == expected
 
 

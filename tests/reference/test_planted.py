@@ -1,4 +1,4 @@
-"""Statistics recover planted effects, claim few false ones, and agree with other libraries."""
+"""Statistics recover planted effects, make few false claims, and equal other libraries."""
 
 import math
 from dataclasses import replace
@@ -129,7 +129,9 @@ def test_smallest_effect_has_the_promised_power():
 
 def test_welch_intervals_cover_like_hc3():
     coverage = (
-        published_table().query("scenario == @HC3").pivot(index="what", columns="kind", values="coverage")
+        published_table()
+        .query("scenario == @HC3")
+        .pivot(index="what", columns="kind", values="coverage")
     )
     error = (coverage - 0.95).abs()
     assert (error[planted.OURS] <= error[planted.THEIRS] + 2 * planted.chance(4000)).all()
@@ -168,7 +170,9 @@ SINGLE_WEIGHTS = {"a": 1.0, "none": -1.0}
 FACTORIAL_WEIGHTS = {"a": 0.5, "a + b": 0.5, "none": -0.5, "b": -0.5}
 
 
-@pytest.mark.parametrize("weights", [SINGLE_WEIGHTS, FACTORIAL_WEIGHTS], ids=["one at a time", "factorial"])
+@pytest.mark.parametrize(
+    "weights", [SINGLE_WEIGHTS, FACTORIAL_WEIGHTS], ids=["one at a time", "factorial"]
+)
 def test_unpaired_effects_equal_hc2_least_squares(weights):
     trials = uneven_trials(False, **{arm: 1.1 for arm in ("a", "b", *weights) if arm != "none"})
     estimate, expected = estimates(trials)["a"], least_squares(trials, weights, "HC2")
@@ -202,7 +206,9 @@ def test_interactions_equal_hc2_least_squares():
         dict(cell_tables(outcome_rows(trials), "log")), paired=False
     )
     expected = least_squares(trials, weights, "HC2")
-    assert (estimate.mean, estimate.error) == pytest.approx((expected.effect.item(), expected.sd.item()))
+    assert (estimate.mean, estimate.error) == pytest.approx(
+        (expected.effect.item(), expected.sd.item())
+    )
     assert cells == 3
 
 

@@ -22,7 +22,8 @@ from ganbench.evaluation.metrics.base import compute_pairwise_statistics
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 
 RING = split("ring").mixture
-CLASSIFIER_WEIGHTS = torch.randn(64, 5, generator=Generator().manual_seed(99))  # of a linear classifier of features
+# Weights of a linear classifier of features:
+CLASSIFIER_WEIGHTS = torch.randn(64, 5, generator=Generator().manual_seed(99))
 PRDC = ("precision", "recall", "density", "coverage")
 MIND = "mind(directions=50)"
 FEATURE_METRICS = (
@@ -253,7 +254,9 @@ def thousand_modes(count: int, random: Generator) -> FeatureSet:
 
 def test_floors_equal_golden_values():
     all_classes = FeatureSet(torch.zeros(1000, 1), torch.eye(1000))
-    assert METRICS.make("modes").expected_floor(all_classes, 1000) == pytest.approx(632.305, abs=1e-3)
+    assert METRICS.make("modes").expected_floor(all_classes, 1000) == pytest.approx(
+        632.305, abs=1e-3
+    )
     points = ring(10, Generator())
     assert METRICS.make("high_quality").expected_floor(points, 1) == pytest.approx(
         0.988891, abs=1e-6
@@ -269,7 +272,9 @@ def test_floors_equal_golden_values():
 def test_reverse_kl_matches_perfect_stacked_digits():
     """26,000 samples of 1,000 modes: 0.01921 ± 0.0009."""
     random = Generator().manual_seed(0)
-    readings = [METRICS.make("reverse_kl")(x, x) for x in (thousand_modes(26_000, random) for _ in range(2))]
+    readings = [
+        METRICS.make("reverse_kl")(x, x) for x in (thousand_modes(26_000, random) for _ in range(2))
+    ]
     floor = METRICS.make("reverse_kl").expected_floor(thousand_modes(10, random), 26_000)
     assert floor == pytest.approx(0.01921, abs=2e-4)
     assert [reading.value for reading in readings] == pytest.approx([floor] * 2, abs=4 * 0.0009)
@@ -335,13 +340,9 @@ def test_floors_roughly_equal_perfect_sampler_scores(metric):
 def test_floors_are_none_outside_theory():
     random = Generator().manual_seed(0)
     real = normals(2000, random)
-    assert (
-        METRICS.make("fid_unbiased").expected_floor(real, 31) is None
-    )  # fewer than four per feature
+    assert METRICS.make("fid_unbiased").expected_floor(real, 31) is None  # under four per feature
     assert METRICS.make("fid_unbiased").expected_floor(real, 32) > 0
-    assert (
-        METRICS.make("fid_infinity").expected_floor(real, 319) is None
-    )  # at its smallest size
+    assert METRICS.make("fid_infinity").expected_floor(real, 319) is None  # at its smallest size
     assert METRICS.make("fid_infinity").expected_floor(real, 320) > 0
 
 

@@ -1,4 +1,4 @@
-"""Specs: one grammar, one spelling, one error; and what every index promises."""
+"""The grammar, spelling and errors of specs, and the contract of every registry."""
 
 import keyword
 import math
@@ -19,16 +19,16 @@ from ganbench.gan.tricks import TRICKS
 from ganbench.gan.variants import VARIANTS, resolve_variant, variant_label
 from ganbench.registry import Spec, SpecError, parse_spec
 
-INDEXES = (DATA, EXTRACTORS, TASKS, LOSSES, METRICS, NETWORKS, TRICKS)
-ENTRIES = [(index, name) for index in INDEXES for name in index.entries]
-NEEDED = {  # settings that have no default
+REGISTRIES = (DATA, EXTRACTORS, TASKS, LOSSES, METRICS, NETWORKS, TRICKS)
+ENTRIES = [(registry, name) for registry in REGISTRIES for name in registry.entries]
+REQUIRED_SETTINGS = {  # settings that have no default
     "classifier": "of='digits'",
     "stacked": "of='digits'",
     "folder": "path='.'",
     "unpaired": "path='.'",
 }
 every_entry = pytest.mark.parametrize(
-    ("index", "name"), ENTRIES, ids=[f"{index.kind}-{name}" for index, name in ENTRIES]
+    ("registry", "name"), ENTRIES, ids=[f"{registry.kind}-{name}" for registry, name in ENTRIES]
 )
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True).filter(
@@ -49,7 +49,7 @@ specs = st.builds(
 
 @settings(deadline=None)
 @given(specs)
-def test_a_spec_parses_back_from_its_text(spec):
+def test_spec_parses_back_from_its_text(spec):
     again = parse_spec(str(spec))
     assert again == spec
     assert [type(v) is bool for _, v in again.settings] == [
@@ -65,10 +65,10 @@ grammar = st.sampled_from(
 
 @settings(deadline=None, max_examples=300)
 @given(st.text(max_size=30) | st.lists(grammar, max_size=25).map("".join))
-def test_any_text_is_a_spec_or_a_spec_error(text):
-    for read in (parse_spec, TRICKS.label, LOSSES.resolve, resolve_variant):
+def test_any_text_parses_or_raises_spec_error(text):
+    for parse in (parse_spec, TRICKS.label, LOSSES.resolve, resolve_variant):
         with suppress(SpecError):
-            assert read(text)
+            assert parse(text)
 
 
 @pytest.mark.parametrize(
@@ -89,17 +89,17 @@ def test_any_text_is_a_spec_or_a_spec_error(text):
         ),
     ],
 )
-def test_what_is_no_literal_setting_is_refused(text):
+def test_non_literal_settings_are_refused(text):
     with pytest.raises(SpecError):
         parse_spec(text)
 
 
-def test_names_of_settings_are_ascii():
+def test_setting_names_are_ascii():
     with pytest.raises(SpecError):
-        TRICKS.resolve("r1(ｗeight=5)")  # Python would read the wide letter as a plain one
+        TRICKS.resolve("r1(ｗeight=5)")  # Python treats the wide letter as a plain one
 
 
-def test_every_kind_of_literal_is_taken():
+def test_every_literal_kind_is_parsed():
     text = "a(b=1e-4, c=-1, d=true, e=False, f='x, y)', g=0x10, h=1_000)"
     assert dict(parse_spec(text).settings) == dict(
         b=1e-4, c=-1, d=True, e=False, f="x, y)", g=16, h=1000
@@ -108,7 +108,7 @@ def test_every_kind_of_literal_is_taken():
     assert parse_spec("a") == parse_spec("a()") == parse_spec(" a ")
 
 
-def test_equal_settings_have_one_label():
+def test_equal_settings_share_one_label():
     assert {
         TRICKS.label(t) for t in ("r1", "r1()", "r1(weight=10)", "r1(weight=10.0)", "r1(every=1)")
     } == {"r1"}
@@ -119,7 +119,7 @@ def test_equal_settings_have_one_label():
     assert DATA.label("ring(modes=8)") == "ring"
 
 
-def test_a_label_names_what_its_text_named():
+def test_label_resolves_like_its_text():
     for text in ("r1(weight=3)", "ema(decay=0.5)", "gradient_penalty(one_sided=true, target=0)"):
         assert TRICKS.resolve(TRICKS.label(text)) == TRICKS.resolve(text)
 
@@ -138,18 +138,18 @@ def test_a_label_names_what_its_text_named():
         ("r1(weight=ten)", "quote a text: weight='ten'"),
     ],
 )
-def test_an_error_says_what_would_do_instead(text, sentence):
-    with pytest.raises(SpecError) as told:
+def test_error_names_the_remedy(text, sentence):
+    with pytest.raises(SpecError) as error:
         TRICKS.make(text)
-    assert sentence in str(told.value)
+    assert sentence in str(error.value)
 
 
-def test_a_choice_is_told_its_choices():
+def test_unknown_choice_suggests_the_nearest():
     with pytest.raises(SpecError, match="did you mean 'batch'"):
         NETWORKS.make("dcgan(norm='bach')")
 
 
-def test_a_variants_settings_are_those_of_its_network():
+def test_variant_settings_come_from_its_network():
     assert resolve_variant("dcgan(width=4)").network == "dcgan(width=4)"
     assert variant_label("dcgan(width=64.0, norm='batch')") == "dcgan"
     assert variant_label("gan(width=8)") == "gan(width=8)"
@@ -159,7 +159,7 @@ def test_a_variants_settings_are_those_of_its_network():
         resolve_variant("gan(depth=2)")
 
 
-def test_a_variants_own_trick_is_a_setting_of_its_strength():
+def test_variant_trick_strength_is_a_setting():
     assert resolve_variant("wgan_gp(gradient_penalty=1)").tricks == ("gradient_penalty(weight=1)",)
     assert resolve_variant("stylegan2(r1=1)").tricks[0] == "r1(every=16, weight=1)"
     assert variant_label("stylegan2(r1=1, width=16)") == "stylegan2(r1=1, width=16)"
@@ -171,7 +171,7 @@ def test_a_variants_own_trick_is_a_setting_of_its_strength():
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_no_trick_of_a_variant_is_called_like_another_of_its_settings(name):
+def test_variant_tricks_and_settings_have_distinct_names(name):
     recipe = VARIANTS[name]
     others = dict(TASKS.resolve(recipe.task).settings) | dict(
         NETWORKS.resolve(recipe.network).settings
@@ -180,7 +180,7 @@ def test_no_trick_of_a_variant_is_called_like_another_of_its_settings(name):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_variant_is_made_of_known_parts(name):
+def test_variant_consists_of_known_parts(name):
     recipe = resolve_variant(name)
     assert recipe.about.endswith(".")
     NETWORKS.make(recipe.network), LOSSES.make(recipe.loss), TASKS.make(recipe.task)
@@ -189,19 +189,19 @@ def test_a_variant_is_made_of_known_parts(name):
 
 
 @every_entry
-def test_an_entry_has_a_sentence_a_version_and_settings_of_declared_types(index, name):
-    part = index.load(name)
+def test_entry_has_description_version_and_settings(registry, name):
+    part = registry.load(name)
     assert isinstance(part.version, int)
     assert part.version >= 1
-    assert index.about(name).rstrip().endswith((".", ". "))
-    found = index.resolve(f"{name}({NEEDED.get(name, '')})")
-    assert found.name == name
-    assert set(part.neutral) <= set(dict(found.settings))
+    assert registry.about(name).rstrip().endswith((".", ". "))
+    resolved = registry.resolve(f"{name}({REQUIRED_SETTINGS.get(name, '')})")
+    assert resolved.name == name
+    assert set(part.neutral) <= set(dict(resolved.settings))
 
 
-FIELD_NAMES = {  # files that the field calls otherwise than suites do
+FIELD_NAMES = {  # files with the name that the field uses, unlike suites
     "is": "inception_score",
-    "gan_test": "gan_test_accuracy",  # tools would take gan_test.py for a test
+    "gan_test": "gan_test_accuracy",  # tools would collect gan_test.py as a test
     "auxiliary": "acgan",
     "contrastive": "cut",
     "cycle": "cyclegan",
@@ -213,22 +213,22 @@ CLASS_NAMES = {
 
 
 @every_entry
-def test_an_entrys_file_is_called_what_its_spec_is_called(index, name):
-    file, _, attribute = index.entries[name].partition(":")
+def test_entry_file_matches_its_spec_name(registry, name):
+    file, _, attribute = registry.entries[name].partition(":")
     assert file == FIELD_NAMES.get(name, name)
     assert attribute.lower() == CLASS_NAMES.get(name, file).replace("_", "")
 
 
 @every_entry
-def test_an_entry_survives_extreme_settings_or_refuses_them(index, name):
-    """0, -1 and huge values of every number: the part is made, or the refusal is a SpecError."""
-    needed = NEEDED.get(name, "")
-    for key, value in index.resolve(f"{name}({needed})").settings:
+def test_entry_survives_or_refuses_extreme_settings(registry, name):
+    """For 0, -1 and a huge value of each number the part is built, or a SpecError is raised."""
+    required = REQUIRED_SETTINGS.get(name, "")
+    for key, value in registry.resolve(f"{name}({required})").settings:
         if isinstance(value, int | float) and not isinstance(value, bool):
-            for odd in ("0", "-1", "1e300"):
-                settings = ", ".join(filter(None, [needed, f"{key}={odd}"]))
+            for extreme in ("0", "-1", "1e300"):
+                settings = ", ".join(filter(None, [required, f"{key}={extreme}"]))
                 try:
-                    part = index.make(f"{name}({settings})")
+                    part = registry.make(f"{name}({settings})")
                 except SpecError:
                     continue
                 assert part is not None
@@ -238,13 +238,13 @@ def test_an_entry_survives_extreme_settings_or_refuses_them(index, name):
     "text",
     ["is(splits=0)", "kid(subsets=0)", "kid(subset_size=1)", "precision(k=0)", "recall(k=-1)"],
 )
-def test_a_metric_refuses_settings_that_leave_nothing_to_measure(text):
+def test_metric_refuses_settings_without_measurement(text):
     with pytest.raises(SpecError):
         METRICS.make(text)
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [
         *(dict(batch=0), dict(latent=0), dict(discriminator_turns=0), dict(generator_lr=0)),
         *(dict(discriminator_lr=math.inf), dict(generator_lr=math.nan), dict(decay=1.1)),
@@ -255,12 +255,12 @@ def test_a_metric_refuses_settings_that_leave_nothing_to_measure(text):
         ),
     ],
 )
-def test_a_plan_refuses_what_cannot_be_trained_by(wrong):
+def test_hyperparameters_refuse_invalid_values(invalid):
     with pytest.raises(ValueError, match=r"^plan: "):
-        Hyperparameters(**wrong)
+        Hyperparameters(**invalid)
 
 
-def test_one_and_one_point_nought_are_one_plan():
+def test_equal_numbers_give_equal_hyperparameters():
     assert (
         Hyperparameters(generator_lr=1, decay=1).identity()
         == Hyperparameters(generator_lr=1.0, decay=1.0).identity()

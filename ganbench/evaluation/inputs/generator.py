@@ -147,7 +147,7 @@ class GeneratorSource(Source):
         except Exception as error:  # it is the user's code
             raise Unreadable(f"{self.name} raised {describe_foreign_error(error)}") from error
         if not rows.is_floating_point():
-            raise MetricNotApplicable("needs float images, and this generator returns integers")
+            raise MetricNotApplicable("needs float images, but this generator returns integers")
         low, high = VALUE_RANGES[self.range]
         return (arrange_channels_first(rows, self.name).float() - low) * (2 / (high - low)) - 1
 

@@ -165,7 +165,7 @@ def need_features(fake: FeatureSet, real: FeatureSet) -> None:
 def need_logits(fake: FeatureSet, real: FeatureSet) -> None:
     for side in (fake, real):
         if side.logits is None:
-            raise MetricNotApplicable("needs class logits, and this extractor gives none")
+            raise MetricNotApplicable("needs class logits, but this extractor returns none")
         if not has_only_finite(side.logits):
             raise MetricNotApplicable("some examples have logits that are not finite")
 
@@ -174,7 +174,7 @@ def need_classes(fake: FeatureSet, real: FeatureSet) -> None:
     need_logits(fake, real)
     if not fake.classes_are_modes:
         raise MetricNotApplicable(
-            "needs the data's own classes as modes, and this extractor predicts other classes"
+            "needs the data's own classes as modes, but this extractor predicts other classes"
         )
 
 
@@ -192,48 +192,48 @@ def need_images(fake: FeatureSet, real: FeatureSet) -> None:
     for side in (fake, real):
         modality = None if side.images is None else modality_of(side.images)
         if modality is None or modality is POINTS:
-            raise MetricNotApplicable("needs images, and there are only features or points")
+            raise MetricNotApplicable("needs images, but the samples are features or points")
         if modality is not IMAGES:
-            raise MetricNotApplicable(f"needs images, and there are only {modality.name}")
+            raise MetricNotApplicable(f"needs images, but the samples are {modality.name}")
 
 
 def need_held_out(fake: FeatureSet, real: FeatureSet) -> None:
     if real.held_out is None:
-        raise MetricNotApplicable("needs held-out real examples, and none are given")
+        raise MetricNotApplicable("needs held-out real examples, but there are none")
     need_features(real.held_out(), real)
 
 
 def need_labels(fake: FeatureSet, real: FeatureSet) -> None:
     if fake.labels is None:
         raise MetricNotApplicable(
-            "needs classes that fakes were asked to show, and none were asked for"
+            "needs the class labels that fakes were conditioned on, but there are none"
         )
 
 
 def need_truth(fake: FeatureSet, real: FeatureSet) -> None:
     need_images(fake, real)
     if fake.truth is None:
-        raise MetricNotApplicable("needs what each fake should be, and nobody knows that here")
+        raise MetricNotApplicable("needs the true output for each fake, which is unknown here")
 
 
 def need_returned(fake: FeatureSet, real: FeatureSet) -> None:
     need_images(fake, real)
     if fake.returned is None:
         raise MetricNotApplicable(
-            "needs fakes that were translated back, and there is no way back here"
+            "needs fakes that were translated back, but there is no inverse translation here"
         )
 
 
 def need_back(fake: FeatureSet, real: FeatureSet) -> None:
     if fake.back is None or real.back is None:
         raise MetricNotApplicable(
-            "needs translations between two domains, and there is but one here"
+            "needs translations between two domains, but there is only one here"
         )
 
 
 def need_sampler(fake: FeatureSet, real: FeatureSet) -> None:
     if fake.sampler is None:
-        raise MetricNotApplicable("needs the generator itself, and there are only its images")
+        raise MetricNotApplicable("needs the generator, but only its images are given")
 
 
 REQUIREMENT_CHECKS: dict[str, Callable[[FeatureSet, FeatureSet], None]] = {

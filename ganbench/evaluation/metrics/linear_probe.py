@@ -55,7 +55,7 @@ class ClassifierMetric(Metric):
         super().check_applicable(fake, real)
         self.check_labels(fake, real)
         if real.labels is None:
-            raise MetricNotApplicable("needs the classes of reals, and these have none")
+            raise MetricNotApplicable("needs class labels of the reals, but they have none")
         if self.on == "pixels":
             need_images(fake, real)
             need_one_shape(fake, real)
@@ -119,7 +119,7 @@ class TrainsOnFakes(ClassifierMetric):
             return need_classes(fake, real)
         if fake.labels is None:
             raise MetricNotApplicable(
-                "needs classes that fakes were asked to show, and none were asked for; "
+                "needs the class labels that fakes were conditioned on, but there are none; "
                 "labels='told' uses the classes that the extractor predicts"
             )
         return None
@@ -151,7 +151,7 @@ def need_same_classes(real: FeatureSet) -> None:
     right = float((predicted == real.labels.to(predicted.device)).double().mean())
     if right < MIN_LABEL_AGREEMENT:
         raise MetricNotApplicable(
-            f"needs an extractor that predicts the classes of reals, and this one is right for {right:.0%}"
+            f"needs an extractor that predicts the classes of reals, but this one is correct for only {right:.0%}"
         )
 
 

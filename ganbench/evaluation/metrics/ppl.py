@@ -46,7 +46,7 @@ class PathMetric(Metric):
         assert fake.sampler
         if self.space == "w" and fake.sampler.mapping is None:
             raise MetricNotApplicable(
-                "needs a generator that maps latents to w, and this one does not"
+                "needs a generator that maps latents to w, but this one does not"
             )
 
     def draw_ends(self, sampler: LatentSampler, count: int) -> tuple[Tensor, Tensor]:
@@ -107,7 +107,7 @@ class PPL(PathMetric):
         if self.distance == "extractor":
             need_float_features(fake)
         elif fake.sampler is None or fake.sampler.lpips is None:
-            raise MetricNotApplicable("needs LPIPS to compare images, and it is not available here")
+            raise MetricNotApplicable("needs LPIPS to compare images, which is not available here")
 
     @torch.no_grad()
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
@@ -136,7 +136,7 @@ class PPL(PathMetric):
 def need_float_features(fake: FeatureSet) -> None:
     if fake.sampler is None or fake.sampler.features is None:
         raise MetricNotApplicable(
-            "needs an extractor that accepts unrounded images, and this one accepts bytes only"
+            "needs an extractor that accepts unrounded images, but this one accepts only bytes"
         )
 
 

@@ -36,7 +36,7 @@ class Smoothness(PathMetric):
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         steps = self.step_lengths(fake)
         if not bool(steps.any()):
-            raise MetricNotApplicable("images do not move on any path: all are alike")
+            raise MetricNotApplicable("images do not change along any path")
         moving = steps[steps.any(1)]
         return mean_measurement(moving.mean(1) / moving.amax(1))
 

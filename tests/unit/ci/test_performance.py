@@ -1,6 +1,6 @@
-"""The gate of speed and size: its statistics, its order, its exact counters, and how it ends.
+"""The performance gate: statistics, interleaving, exact counts and exit codes.
 
-No test depends on a clock: slow sides are played, and the real ones that differ do so in exact counts.
+No test depends on a clock: slow sides are simulated, and real versions differ in exact counts.
 """
 
 import json
@@ -57,7 +57,7 @@ EDGE = math.log(1.1)
 
 
 @pytest.mark.parametrize("count", range(1, 60))
-def test_the_interval_is_the_narrowest_that_the_binomial_allows(count):
+def test_interval_is_narrowest_by_the_binomial(count):
     k = interval_rank(count)
     if k:
         assert 1 - 2 * binom.cdf(k - 1, count, 0.5) >= 0.95
@@ -67,23 +67,23 @@ def test_the_interval_is_the_narrowest_that_the_binomial_allows(count):
 
 
 @pytest.mark.parametrize("count", [6, 10, 13, 20])
-def test_the_interval_covers_the_median_as_often_as_it_says(count):
-    """Of a skewed law; the probability is exact whatever the law."""
-    drawn = np.random.default_rng(count).exponential(size=(4000, count))
-    found = [median_interval(list(row)) for row in drawn]
-    covered = np.mean([one.low <= math.log(2) <= one.high for one in found])
+def test_interval_has_nominal_coverage(count):
+    """For an exponential distribution; the coverage is exact for every continuous one."""
+    samples = np.random.default_rng(count).exponential(size=(4000, count))
+    intervals = [median_interval(list(row)) for row in samples]
+    covered = np.mean([interval.low <= math.log(2) <= interval.high for interval in intervals])
     exact = 1 - 2 * binom.cdf(interval_rank(count) - 1, count, 0.5)
     assert covered == pytest.approx(exact, abs=0.012)
     assert exact >= 0.95
 
 
-def test_an_interval_of_six_is_their_range():
+def test_interval_of_six_values_is_their_range():
     assert median_interval([0.3, 0.1, 0.2, 0.6, 0.5, 0.4]) == MedianInterval(
         pytest.approx(0.35), 0.1, 0.6
     )
 
 
-def test_fewer_than_six_pairs_say_nothing():
+def test_fewer_than_six_pairs_are_undecided():
     assert decide_perf_verdict(median_interval([1.0] * 5), 0.1) == "undecided"
 
 
@@ -92,16 +92,16 @@ def test_fewer_than_six_pairs_say_nothing():
     [
         (0.2, 0.1, 0.3, "regressed"),
         (0.2, 0.01, 0.9, "regressed"),
-        (0.2, -0.01, 0.9, "undecided"),  # its interval has 1 in it
-        (0.05, 0.04, 0.2, "undecided"),  # surely slower, and perhaps not by much
-        (0.05, 0.04, 0.06, "unchanged"),  # surely slower, by less than anybody minds
+        (0.2, -0.01, 0.9, "undecided"),  # the interval contains a ratio of 1
+        (0.05, 0.04, 0.2, "undecided"),  # surely slower, but perhaps by less than the margin
+        (0.05, 0.04, 0.06, "unchanged"),  # surely slower, by less than the margin
         (0.0, -0.05, 0.05, "unchanged"),
         (0.0, -0.05, 0.1, "undecided"),
         (-0.2, -0.3, -0.1, "improved"),
         (-0.2, -0.3, 0.1, "undecided"),
     ],
 )
-def test_verdicts(median, low, high, expected):
+def test_verdict_follows_the_interval(median, low, high, expected):
     assert decide_perf_verdict(MedianInterval(median, low, high), 0.1) == expected
 
 
@@ -116,60 +116,64 @@ def test_verdicts(median, low, high, expected):
         (0, 1, "regressed"),
     ],
 )
-def test_verdicts_of_counts(base, head, expected):
+def test_count_verdict_follows_the_ratio(base, head, expected):
     assert decide_count_verdict(base, head) == expected
 
 
-def test_the_power_without_noise_is_all_or_nothing():
+def test_power_without_noise_is_zero_or_one():
     rng = np.random.default_rng(0)
     assert slowdown_power([0.3] * 10, 0.2, 10, 0.1, rng) == 1
     assert slowdown_power([0.3] * 10, 0.05, 10, 0.1, rng) == 0
-    assert slowdown_power([0.3] * 5, 0.2, 5, 0.1, rng) == 0  # too few to say anything
+    assert slowdown_power([0.3] * 5, 0.2, 5, 0.1, rng) == 0  # too few pairs to decide
 
 
-def test_the_power_is_that_of_two_rounds_by_the_binomial():
-    """Noise of one size either way: a slowdown of 10 % is seen if more than half of the pairs are above it."""
+def test_power_equals_binomial_of_two_rounds():
+    """Symmetric noise of two values: a slowdown of 10 % needs half of the pairs above it."""
     noise = [-0.05, 0.05] * 5
-    found = slowdown_power(noise, 0.1001, 6, 0.1, np.random.default_rng(0))
-    # six pairs; the median exceeds the edge if at least three of them are up: at exactly three it is the centre
-    assert found == pytest.approx(binom.sf(2, 6, 0.5) ** 2, abs=0.03)
+    power = slowdown_power(noise, 0.1001, 6, 0.1, np.random.default_rng(0))
+    # the median of six pairs exceeds the edge if at least three of them are above it
+    assert power == pytest.approx(binom.sf(2, 6, 0.5) ** 2, abs=0.03)
 
 
-def test_the_power_grows_with_the_slowdown_and_the_pairs():
+def test_power_grows_with_slowdown_and_pairs():
     noise = list(np.random.default_rng(1).normal(0, 0.08, 20))
-    chances = [
+    powers = [
         slowdown_power(noise, s, 10, 0.1, np.random.default_rng(0)) for s in (0.05, 0.1, 0.2, 0.4)
     ]
-    assert chances == sorted(chances)
-    few, many = (slowdown_power(noise, 0.13, n, 0.1, np.random.default_rng(0)) for n in (10, 20))
-    assert few < many
+    assert powers == sorted(powers)
+    power_of_10, power_of_20 = (
+        slowdown_power(noise, 0.13, n, 0.1, np.random.default_rng(0)) for n in (10, 20)
+    )
+    assert power_of_10 < power_of_20
 
 
-# Order, pairs, rounds
+# Interleaving, pairs, rounds
 
 
-def test_sides_take_turns_so_that_drift_takes_from_both_alike():
+def test_interleaving_cancels_linear_drift():
     order = list(abba_order(3))
     assert order == ["base", "head", "head", "base"] * 3
-    places = {side: [n for n, own in enumerate(order) if own == side] for side in ("base", "head")}
-    assert sum(places["base"]) == sum(places["head"])
+    positions = {
+        side: [n for n, name in enumerate(order) if name == side] for side in ("base", "head")
+    }
+    assert sum(positions["base"]) == sum(positions["head"])
 
 
-class Played:
-    """A bench whose times are written down: what a side takes, by the number of its process."""
+class FakeRunner:
+    """Returns given times, by the side and the number of its process."""
 
     def __init__(self, times, counts=None, collected=()):
         self.times, self.counts, self.collected = times, counts or {}, collected
         self.calls: list[tuple[str, tuple[str, ...]]] = []
-        self.asked: list[object] = []
+        self.requested: list[object] = []
 
     def measure(self, side, files, words=(), names=None):
         self.calls.append((side.name, tuple(files)))
-        self.asked.append(names)
-        number = sum(one == (side.name, tuple(files)) for one in self.calls)
-        seconds = {name: take(side.name, number) for name, take in self.times.items()}
+        self.requested.append(names)
+        number = sum(call == (side.name, tuple(files)) for call in self.calls)
+        seconds = {name: seconds_of(side.name, number) for name, seconds_of in self.times.items()}
         readings = {name: s for name, s in seconds.items() if isinstance(s, BenchmarkReading)}
-        readings |= {n: clocked(s) for n, s in seconds.items() if isinstance(s, int | float)}
+        readings |= {n: timed_reading(s) for n, s in seconds.items() if isinstance(s, int | float)}
         readings |= {
             n: BenchmarkReading(v[side.name], "bytes", True) for n, v in self.counts.items()
         }
@@ -179,130 +183,143 @@ class Played:
         )
 
 
-def clocked(seconds):
+def timed_reading(seconds):
     return BenchmarkReading(seconds, "s", False, windows=(seconds,))
 
 
 SIDES = (RevisionSide("base", ROOT, "b"), RevisionSide("head", ROOT, "h"))
 
 
-def played(bench, rules=RULES, words=()):
-    return PerfGate(*SIDES, bench, rules, lambda line: None).run(words)
+def run_gate(runner, rules=RULES, words=()):
+    return PerfGate(*SIDES, runner, rules, lambda line: None).run(words)
 
 
-def noisy(factor):
-    """The head takes so many times as long, give or take."""
+def noisy_times(factor):
+    """The head takes `factor` times as long, with 1 % noise."""
     rng = np.random.default_rng(7)
     return lambda side, number: rng.normal(1, 0.01) * (factor if side == "head" else 1)
 
 
-def test_a_slowdown_is_measured_twice_and_told():
-    bench = Played({"step[x]": noisy(1.3), "step[y]": noisy(1.0), "step[z]": noisy(0.7)})
-    report = played(bench)
-    found = {c.benchmark: c for c in report.comparisons}
-    assert [found[f"step[{x}]"].verdict for x in "xyz"] == ["regressed", "unchanged", "improved"]
-    assert found["step[x]"].ratio == pytest.approx(1.3, rel=0.02)
-    assert "second round" in found["step[x]"].reason
-    assert bench.calls[:2] == [("base", (COUNTS, TIMES)), ("head", (COUNTS, TIMES))]
-    assert [side for side, _ in bench.calls[2:]] == list(abba_order(6))
-    assert {*bench.asked[-1]} == {
+def test_slowdown_is_confirmed_by_second_round():
+    runner = FakeRunner(
+        {"step[x]": noisy_times(1.3), "step[y]": noisy_times(1.0), "step[z]": noisy_times(0.7)}
+    )
+    report = run_gate(runner)
+    by_benchmark = {c.benchmark: c for c in report.comparisons}
+    assert [by_benchmark[f"step[{x}]"].verdict for x in "xyz"] == [
+        "regressed",
+        "unchanged",
+        "improved",
+    ]
+    assert by_benchmark["step[x]"].ratio == pytest.approx(1.3, rel=0.02)
+    assert "second round" in by_benchmark["step[x]"].reason
+    assert runner.calls[:2] == [("base", (COUNTS, TIMES)), ("head", (COUNTS, TIMES))]
+    assert [side for side, _ in runner.calls[2:]] == list(abba_order(6))
+    assert {*runner.requested[-1]} == {
         "step[x]"
-    }  # the second round measures what is suspected and no more
+    }  # the second round measures only suspected benchmarks
 
 
-def test_a_slowdown_that_the_second_round_does_not_see_is_undecided():
-    bench = Played({"step[x]": lambda side, n: 1.3 if side == "head" and n <= 6 else 1.0})
-    (found,) = played(bench).comparisons
-    assert found.verdict == "undecided"
-    assert "not confirmed" in found.reason
+def test_unconfirmed_slowdown_is_undecided():
+    runner = FakeRunner({"step[x]": lambda side, n: 1.3 if side == "head" and n <= 6 else 1.0})
+    (comparison,) = run_gate(runner).comparisons
+    assert comparison.verdict == "undecided"
+    assert "not confirmed" in comparison.reason
 
 
-def test_blocks_end_when_nothing_is_left_to_learn_but_never_under_three():
-    still = Played({"step[x]": lambda side, n: 1.0})
-    assert played(still, replace(RULES, blocks=9)).blocks == 3
+def test_blocks_end_early_but_not_below_three():
+    constant_runner = FakeRunner({"step[x]": lambda side, n: 1.0})
+    assert run_gate(constant_runner, replace(RULES, blocks=9)).blocks == 3
     rng = np.random.default_rng(0)
-    loud = {"step[x]": lambda side, n: rng.lognormal(0, 0.5)}
-    assert played(Played(loud), replace(RULES, blocks=5)).blocks == 5
-    assert played(Played(loud), replace(RULES, blocks=5, seconds=0)).blocks == 3
+    noisy_benchmarks = {"step[x]": lambda side, n: rng.lognormal(0, 0.5)}
+    assert run_gate(FakeRunner(noisy_benchmarks), replace(RULES, blocks=5)).blocks == 5
+    assert run_gate(FakeRunner(noisy_benchmarks), replace(RULES, blocks=5, seconds=0)).blocks == 3
 
 
-def test_a_worker_is_started_in_the_first_blocks_only():
-    bench = Played({"schedule[local]": noisy(1), "step[x]": noisy(1)})
-    report = played(bench, replace(RULES, blocks=5))
+def test_workers_start_only_in_first_blocks():
+    runner = FakeRunner({"schedule[local]": noisy_times(1), "step[x]": noisy_times(1)})
+    report = run_gate(runner, replace(RULES, blocks=5))
     pairs = {c.benchmark: c.pairs for c in report.comparisons}
     assert pairs == {"schedule[local]": 6, "step[x]": 2 * report.blocks}
 
 
-def test_pairs_are_those_in_which_both_sides_ran():
+def test_pairs_need_both_sides():
     broken = {"step[x]": lambda side, n: None if (side, n) == ("base", 2) else 1.0}
-    (found,) = played(Played(broken)).comparisons
-    assert found.pairs == 5
+    (comparison,) = run_gate(FakeRunner(broken)).comparisons
+    assert comparison.pairs == 5
 
 
-def side_of(name, readings=(), **told):
-    return ProcessMeasurements(name, dict(readings), **told)
+def measured(name, readings=(), **fields):
+    return ProcessMeasurements(name, dict(readings), **fields)
 
 
-def compared(base, head):
-    (found,) = comparisons({"base": base, "head": head}, RoundTimes(), 0.1)
-    return found
+def compare_one(base, head):
+    (comparison,) = comparisons({"base": base, "head": head}, RoundTimes(), 0.1)
+    return comparison
 
 
-ONE = {"step[x]": BenchmarkReading(1.0, "bytes", True, work="digits")}
+READINGS = {"step[x]": BenchmarkReading(1.0, "bytes", True, work="digits")}
 
 
-def test_new_and_missing_are_told_with_their_reason():
-    new = compared(side_of("base", failed={"step[x]": "KeyError: 'x'"}), side_of("head", ONE))
+def test_new_and_missing_benchmarks_have_reasons():
+    new = compare_one(
+        measured("base", failed={"step[x]": "KeyError: 'x'"}), measured("head", READINGS)
+    )
     assert (new.verdict, new.reason) == ("new", "base cannot run it: KeyError: 'x'")
-    gone = compared(side_of("base", ONE), side_of("head", failed={"step[x]": "ValueError: no"}))
-    assert (gone.verdict, gone.reason) == ("missing", "ValueError: no")
-    assert compared(side_of("base", ONE), side_of("head")).verdict == "missing"
-    neither = compared(
-        side_of("base", failed={"step[x]": "A"}), side_of("head", failed={"step[x]": "B"})
+    missing = compare_one(
+        measured("base", READINGS), measured("head", failed={"step[x]": "ValueError: no"})
+    )
+    assert (missing.verdict, missing.reason) == ("missing", "ValueError: no")
+    assert compare_one(measured("base", READINGS), measured("head")).verdict == "missing"
+    neither = compare_one(
+        measured("base", failed={"step[x]": "A"}), measured("head", failed={"step[x]": "B"})
     )
     assert (neither.verdict, neither.reason) == ("missing", "neither side runs it: B")
 
 
-def test_ratios_are_paced_where_both_sides_are():
-    """A neighbour that slows a process by half slows the work beside it as well."""
+def test_ratios_use_pace_of_both_sides():
+    """Another process that slows a benchmark slows the pacing work beside it as well."""
     times = {
         "step[x]": lambda side, n: BenchmarkReading(1.5 if n % 2 else 1, "s", False, paced=2.0),
         "start[x]": lambda side, n: 1.5 if side == "head" else 1.0,
     }
-    found = {c.benchmark: c for c in played(Played(times)).comparisons}
-    assert (found["step[x]"].verdict, found["step[x]"].ratio) == ("unchanged", 1)
-    assert found["start[x]"].ratio == pytest.approx(1.5)
+    by_benchmark = {c.benchmark: c for c in run_gate(FakeRunner(times)).comparisons}
+    assert (by_benchmark["step[x]"].verdict, by_benchmark["step[x]"].ratio) == ("unchanged", 1)
+    assert by_benchmark["start[x]"].ratio == pytest.approx(1.5)
 
 
-def test_other_work_is_not_compared():
-    found = compared(
-        side_of("base", ONE), side_of("head", {"step[x]": replace(ONE["step[x]"], work="ring")})
+def test_different_work_is_not_compared():
+    comparison = compare_one(
+        measured("base", READINGS),
+        measured("head", {"step[x]": replace(READINGS["step[x]"], work="ring")}),
     )
-    assert (found.verdict, found.ratio) == ("undecided", None)
-    assert "not the same work" in found.reason
+    assert (comparison.verdict, comparison.ratio) == ("undecided", None)
+    assert "not the same work" in comparison.reason
 
 
-def test_the_least_window_counts_on_a_cpu_and_the_median_of_steady_ones_on_a_gpu():
+def test_cpu_uses_minimum_and_gpu_median():
     extra = {"per": 2, "work": "w"}
     item = {"extra_info": extra, "stats": {"data": [4.0, 2.0, 9.0, 2.5, 3.0, 8.0]}}
     assert make_reading(item).value == 1.0
     assert make_reading(item).windows == (2.0, 1.0, 4.5, 1.25, 1.5, 4.0)
-    beside = extra | {"paces": [1.0, 1.0, 3.0, 1.0, 1.0, 1.0, 1.0]}
+    with_paces = extra | {"paces": [1.0, 1.0, 3.0, 1.0, 1.0, 1.0, 1.0]}
     assert (
-        make_reading(item | {"extra_info": beside}).paced == 1.75
+        make_reading(item | {"extra_info": with_paces}).paced == 1.75
     )  # of 2, 0.5, 2.25, 1.25, 1.5 and 4
     assert make_reading(item).paced == 0
-    bad = [False, True, False, False, False, False]
-    on_gpu = extra | {"looks": [{"clock": 1}] * 6, "held_back": bad}
+    throttled = [False, True, False, False, False, False]
+    on_gpu = extra | {"looks": [{"clock": 1}] * 6, "held_back": throttled}
     assert make_reading(item | {"extra_info": on_gpu}).value == 2.0
     assert make_reading(item | {"extra_info": on_gpu}).steady
-    assert not make_reading(item | {"extra_info": on_gpu | {"held_back": [True, *bad[1:]]}}).steady
+    assert not make_reading(
+        item | {"extra_info": on_gpu | {"held_back": [True, *throttled[1:]]}}
+    ).steady
 
 
 # Counters
 
 
-def test_operators_and_bytes_of_what_can_be_counted_by_hand():
+def test_operator_counts_equal_hand_counts():
     x, weight = torch.ones(4), torch.ones(4, requires_grad=True)
 
     def work():
@@ -310,23 +327,23 @@ def test_operators_and_bytes_of_what_can_be_counted_by_hand():
         y.add_(1)  # an operator, nothing new
         y.view(2, 2)  # an operator, a view
         del y
-        torch.empty(100)  # an operator, 400 bytes, which die at once
+        torch.empty(100)  # an operator, 400 bytes, freed at once
         return torch.zeros(10)  # an operator, 40 bytes
 
     assert count_operators(work) == OperatorCounts(operators=5, allocated=456, live=400)
-    found = count_operators(lambda: (weight * 3).sum().backward())
+    counts = count_operators(lambda: (weight * 3).sum().backward())
     # mul, sum; ones_like, the gradients of sum (a view) and of mul, and detaching it into .grad
-    assert found.operators >= 5
-    assert found.allocated >= 16 + 4 + 4 + 16
+    assert counts.operators >= 5
+    assert counts.allocated >= 16 + 4 + 4 + 16
 
 
-def test_a_training_step_counts_the_same_twice_and_more_with_a_trick():
+def test_step_counts_repeat_and_grow_with_tricks():
     from helpers import trainer
 
     def counts(*tricks):
-        made = trainer("dcgan(width=4)", tricks=tricks)
-        made.train_step()
-        return count_operators(made.train_step)
+        training = trainer("dcgan(width=4)", tricks=tricks)
+        training.train_step()
+        return count_operators(training.train_step)
 
     plain = counts()
     assert plain == counts()
@@ -336,14 +353,14 @@ def test_a_training_step_counts_the_same_twice_and_more_with_a_trick():
     assert ema.operators > plain.operators
 
 
-# A GPU that is played
+# A fake GPU
 
 
-class Nvml:
+class FakeNVML:
     NVML_CLOCK_SM, NVML_TEMPERATURE_GPU = 1, 0
 
-    def __init__(self, looks, pids=()):
-        self.looks, self.pids = iter(looks), pids
+    def __init__(self, samples, pids=()):
+        self.samples, self.pids = iter(samples), pids
 
     def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
         return index
@@ -352,45 +369,45 @@ class Nvml:
         return [SimpleNamespace(pid=pid) for pid in self.pids]
 
     def nvmlDeviceGetClockInfo(self, handle, which):  # noqa: N802
-        self.now = next(self.looks)
-        return self.now[0]
+        self.sample = next(self.samples)
+        return self.sample[0]
 
     def nvmlDeviceGetTemperature(self, handle, which):  # noqa: N802
         return 60
 
     def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle):  # noqa: N802
-        return self.now[1]
+        return self.sample[1]
 
 
-def test_windows_of_a_gpu_that_was_held_back_are_known():
+def test_throttled_gpu_windows_are_detected():
     idle, power_cap, heat = 0x1, 0x4, 0x40
-    watch = GPUMonitor(
-        Nvml([(2000, 0), (1500, 0), (1700, idle), (1990, power_cap), (1990, heat | idle)])
+    monitor = GPUMonitor(
+        FakeNVML([(2000, 0), (1500, 0), (1700, idle), (1990, power_cap), (1990, heat | idle)])
     )
-    looks = [watch.sample_gpu() for _ in range(5)]
-    assert watch.highest == 2000
-    assert held_back_windows(looks, watch.highest) == [False, True, False, True, True]
-    assert looks[3].reasons == ("power",)
-    assert looks[0].heat == 60
-    assert held_back_windows([GPUSample()], 0) == [False]  # without NVML nothing is known
+    samples = [monitor.sample_gpu() for _ in range(5)]
+    assert monitor.highest == 2000
+    assert held_back_windows(samples, monitor.highest) == [False, True, False, True, True]
+    assert samples[3].reasons == ("power",)
+    assert samples[0].heat == 60
+    assert held_back_windows([GPUSample()], 0) == [False]  # without NVML no window is throttled
     assert held_back_windows([GPUSample(clock=int(2000 * MIN_CLOCK_SHARE))], 2000) == [False]
 
 
-def test_other_processes_on_the_gpu_are_named():
+def test_other_gpu_processes_are_listed():
     import os
 
-    assert GPUMonitor(Nvml([], pids=(77, os.getpid(), 5))).other_processes() == [5, 77]
+    assert GPUMonitor(FakeNVML([], pids=(77, os.getpid(), 5))).other_processes() == [5, 77]
 
 
-def test_an_unsteady_benchmark_is_measured_again_and_then_given_up():
-    shaky = replace(clocked(1.0), steady=False)
-    bench = Played({"step[x]": lambda side, n: shaky, "step[y]": lambda side, n: 1.0})
-    report = played(bench)
+def test_unsteady_benchmark_is_repeated_then_dropped():
+    unsteady = replace(timed_reading(1.0), steady=False)
+    runner = FakeRunner({"step[x]": lambda side, n: unsteady, "step[y]": lambda side, n: 1.0})
+    report = run_gate(runner)
     assert report.unsteady == ["step[x]"]
-    assert bench.asked.count(["step[x]"]) == 2 * 12  # two more each
-    code, why = command.exit_code_and_reason(report, allow_missing=False)
+    assert runner.requested.count(["step[x]"]) == 2 * 12  # two more per block
+    code, reason = command.exit_code_and_reason(report, allow_missing=False)
     assert code == 3
-    assert "unsteady" in why
+    assert "unsteady" in reason
 
 
 # Sides
@@ -398,47 +415,47 @@ def test_an_unsteady_benchmark_is_measured_again_and_then_given_up():
 
 @pytest.fixture
 def repository(tmp_path):
-    """A repository of two commits: one, and then two."""
-    place = tmp_path / "repository"
-    place.mkdir()
+    """A repository of two commits: the file contains `one`, then `two`."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@x", "-c", "commit.gpgsign=false"]
-    subprocess.run([*git, "init", "-q", "-b", "main"], cwd=place, check=True)
+    subprocess.run([*git, "init", "-q", "-b", "main"], cwd=folder, check=True)
     for word in ("one", "two"):
-        (place / "inner").mkdir(exist_ok=True)
-        (place / "inner" / "file").write_text(word)
-        subprocess.run([*git, "add", "."], cwd=place, check=True)
-        subprocess.run([*git, "commit", "-q", "-m", word], cwd=place, check=True)
-    return place
+        (folder / "inner").mkdir(exist_ok=True)
+        (folder / "inner" / "file").write_text(word)
+        subprocess.run([*git, "add", "."], cwd=folder, check=True)
+        subprocess.run([*git, "commit", "-q", "-m", word], cwd=folder, check=True)
+    return folder
 
 
-def worktrees(repository):
-    told = subprocess.run(
+def count_worktrees(repository):
+    completed = subprocess.run(
         ["git", "worktree", "list"], cwd=repository, capture_output=True, text=True
     )
-    return len(told.stdout.splitlines())
+    return len(completed.stdout.splitlines())
 
 
-def test_a_revision_is_the_same_folder_in_a_worktree_which_is_taken_away(repository):
+def test_revision_opens_a_temporary_worktree(repository):
     with open_revision("base", "main~1", repository / "inner") as side:
         assert (side.root / "file").read_text() == "one"
         assert len(side.revision) == 12
-        assert worktrees(repository) == 2
-    assert worktrees(repository) == 1
+        assert count_worktrees(repository) == 2
+    assert count_worktrees(repository) == 1
     assert not side.root.exists()
 
 
-def interrupted(given, here):
-    with open_revision("base", given, here):
+def interrupt_inside_revision(name, folder):
+    with open_revision("base", name, folder):
         raise KeyboardInterrupt
 
 
-def test_a_worktree_is_taken_away_after_ctrl_c_too(repository):
+def test_worktree_is_removed_after_ctrl_c(repository):
     with pytest.raises(KeyboardInterrupt):
-        interrupted("main", repository)
-    assert worktrees(repository) == 1
+        interrupt_inside_revision("main", repository)
+    assert count_worktrees(repository) == 1
 
 
-def test_a_folder_is_used_as_it_is_and_its_changes_are_marked(repository):
+def test_folder_revision_marks_changes(repository):
     with open_revision("head", ".", repository) as side:
         assert side.root == repository.resolve()
         clean = side.revision
@@ -447,94 +464,102 @@ def test_a_folder_is_used_as_it_is_and_its_changes_are_marked(repository):
         assert side.revision == clean + "+"
 
 
-def test_what_is_no_version_is_told(repository, tmp_path):
+def test_unknown_revision_is_refused(repository, tmp_path):
     with pytest.raises(UnknownRevision, match=r"no such revision.*did you mean 'main'"):
-        interrupted("mian", repository)
+        interrupt_inside_revision("mian", repository)
     with pytest.raises(UnknownRevision, match="not a git repository"):
-        interrupted("HEAD", tmp_path)
+        interrupt_inside_revision("HEAD", tmp_path)
     with pytest.raises(UnknownRevision):
-        interrupted("--help", repository)
+        interrupt_inside_revision("--help", repository)
 
 
-def test_a_side_says_where_its_ganbench_is(tmp_path):
-    plugins = RevisionSide("head", tmp_path)
-    assert plugins.package_home is None
+def test_side_finds_its_package_home(tmp_path):
+    side = RevisionSide("head", tmp_path)
+    assert side.package_home is None
     (tmp_path / "src" / "ganbench").mkdir(parents=True)
-    assert plugins.package_home == tmp_path / "src"
+    assert side.package_home == tmp_path / "src"
     assert RevisionSide("head", ROOT).package_home == ROOT
 
 
-# How it ends, on real sides
+# Exit codes, with real sides
 
 
-WORDS = ("operators[step gan(", "allocated[step gan(", "operators[trick ttur]")
+BENCHMARKS = ("operators[step gan(", "allocated[step gan(", "operators[trick ttur]")
 OPERATORS = "operators[step gan("
 MARK = "    def train_step(self) -> None:\n"
 SLOWER = f"{MARK}        self.ballast = [torch.zeros(1000).add_(1) for _ in range(20)]\n"
 
 
 @pytest.fixture(scope="session")
-def changed(tmp_path_factory):
-    """A version whose steps do more, and which has lost a trick."""
+def slower_version(tmp_path_factory):
+    """A version with more operators in a training step and without one trick."""
     root = tmp_path_factory.mktemp("changed")
     shutil.copytree(
         ROOT / "ganbench", root / "ganbench", ignore=shutil.ignore_patterns("__pycache__")
     )
-    edit(root / "ganbench" / "training" / "trainer.py", MARK, SLOWER)
-    edit(root / "ganbench" / "gan" / "tricks" / "__init__.py", '        "ttur": "ttur:TTUR",\n', "")
+    replace_in_file(root / "ganbench" / "training" / "trainer.py", MARK, SLOWER)
+    replace_in_file(
+        root / "ganbench" / "gan" / "tricks" / "__init__.py", '        "ttur": "ttur:TTUR",\n', ""
+    )
     return root
 
 
-def edit(path, old, new):
+def replace_in_file(path, old, new):
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
 
 
-class Real:
-    """Counts of real processes, each version's once; words choose among them."""
+class CachedRunner:
+    """Measures the counts of each version once, in a real process; words select benchmarks."""
 
     def __init__(self, scratch):
-        self.bench, self.known = HarnessRunner(scratch), {}
+        self.runner, self.measurements = HarnessRunner(scratch), {}
 
     def measure(self, side, files, words=(), names=None):
         key = (side.root, side.name if side.root == ROOT else "")
-        if key not in self.known:
-            self.known[key] = self.bench.measure(side, (COUNTS,), WORDS)
-        found = self.known[key]
-        chosen = {n: r for n, r in found.readings.items() if any(w in n for w in words or WORDS)}
-        return replace(found, side=side.name, readings=chosen)
+        if key not in self.measurements:
+            self.measurements[key] = self.runner.measure(side, (COUNTS,), BENCHMARKS)
+        measurements = self.measurements[key]
+        chosen = {
+            n: r
+            for n, r in measurements.readings.items()
+            if any(w in n for w in words or BENCHMARKS)
+        }
+        return replace(measurements, side=side.name, readings=chosen)
 
 
 @pytest.fixture(scope="session")
-def real(tmp_path_factory):
-    return Real(tmp_path_factory.mktemp("perf"))
+def cached_runner(tmp_path_factory):
+    return CachedRunner(tmp_path_factory.mktemp("perf"))
 
 
 @pytest.fixture
-def perf(ganbench, monkeypatch, real, tmp_path):
+def perf(ganbench, monkeypatch, cached_runner, tmp_path):
     """Calls `ganbench perf` with real counts of real versions."""
-    monkeypatch.setattr("ganbench.ci.performance.process.HarnessRunner", lambda *given: real)
+    monkeypatch.setattr(
+        "ganbench.ci.performance.process.HarnessRunner", lambda *arguments: cached_runner
+    )
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-    return lambda *given: ganbench("perf", "--device", "cpu", *given)
+    return lambda *arguments: ganbench("perf", "--device", "cpu", *arguments)
 
 
-def test_a_version_is_not_slower_than_itself(perf, tmp_path):
-    given = ("--base", ROOT, "--head", ROOT, "--json", "--out", tmp_path / "all.json")
-    code, output, told = perf(*given)
+def test_version_equals_itself(perf, tmp_path):
+    options = ("--base", ROOT, "--head", ROOT, "--json", "--out", tmp_path / "all.json")
+    code, output, errors = perf(*options)
     answer = json.loads(output)
-    assert code == 0, told
+    assert code == 0, errors
     assert {c["verdict"] for c in answer["comparisons"]} == {"unchanged"}
     assert all(c["base"] == c["head"] > 0 for c in answer["comparisons"])
     assert {"operators[trick ttur]"} < {c["benchmark"] for c in answer["comparisons"]}
-    kept = json.loads((tmp_path / "all.json").read_text())
-    assert len(kept["processes"]) == 2
-    assert kept["code"] == 0
+    saved = json.loads((tmp_path / "all.json").read_text())
+    assert len(saved["processes"]) == 2
+    assert saved["code"] == 0
 
 
-def test_more_operators_and_bytes_in_a_step_are_a_regression(perf, changed, tmp_path):
-    given = ("--base", ROOT, "--head", changed, "--only", "step gan(")
-    code, output, _ = perf(*given, "--summary", tmp_path / "summary.md")
+def test_more_operators_are_a_regression(perf, slower_version, tmp_path):
+    options = ("--base", ROOT, "--head", slower_version, "--only", "step gan(")
+    code, output, _ = perf(*options, "--summary", tmp_path / "summary.md")
     assert code == 1
     assert "2 benchmarks: 2 regressed." in output
     assert "Regressed." in output
@@ -542,103 +567,106 @@ def test_more_operators_and_bytes_in_a_step_are_a_regression(perf, changed, tmp_
     assert "| operators[step gan(width=4)] | regressed |" in text
 
 
-def test_fewer_operators_are_an_improvement_and_what_base_lacks_is_new(perf, changed):
-    code, output, _ = perf("--base", changed, "--head", ROOT)
+def test_improvements_and_new_benchmarks_pass(perf, slower_version):
+    code, output, _ = perf("--base", slower_version, "--head", ROOT)
     assert code == 0
     assert "2 improved, 1 new." in output
 
 
-def test_a_lost_benchmark_is_no_pass_unless_it_is_let_go(perf, changed):
-    given = ("--base", ROOT, "--head", changed, "--only", "ttur")
-    code, output, _ = perf(*given)
+def test_missing_benchmark_cannot_be_decided(perf, slower_version):
+    options = ("--base", ROOT, "--head", slower_version, "--only", "ttur")
+    code, output, _ = perf(*options)
     assert code == 3
     assert "1 missing" in output
-    code, output, _ = perf(*given, "--allow-missing")
-    assert code == 3  # and then nothing is left that was compared
+    code, output, _ = perf(*options, "--allow-missing")
+    assert code == 3  # no compared benchmark is left
     assert "no benchmark was decided" in output
 
 
-def test_a_side_that_cannot_run_at_all_is_told(perf, monkeypatch):
-    def refuse(*given):
+def test_failing_side_exits_3_with_reason(perf, monkeypatch):
+    def refuse(*arguments):
         raise CannotRun("base: ImportError: no")
 
-    monkeypatch.setattr(Real, "measure", refuse)
-    code, _, told = perf("--base", ROOT, "--head", ROOT)
+    monkeypatch.setattr(CachedRunner, "measure", refuse)
+    code, _, errors = perf("--base", ROOT, "--head", ROOT)
     assert code == 3
-    assert "base: ImportError: no" in told
+    assert "base: ImportError: no" in errors
 
 
-def test_what_is_wrongly_asked_is_told(perf, monkeypatch):
-    code, _, told = perf("--base", "nowhere", "--head", ROOT)
+def test_usage_errors_exit_2(perf, monkeypatch):
+    code, _, errors = perf("--base", "nowhere", "--head", ROOT)
     assert code == 2
-    assert "nowhere" in told
-    code, _, told = perf("--base", ROOT, "--head", ROOT, "--only", "trick ttru")
+    assert "nowhere" in errors
+    code, _, errors = perf("--base", ROOT, "--head", ROOT, "--only", "trick ttru")
     assert code == 2
-    assert "did you mean" in told
+    assert "did you mean" in errors
     assert perf("--base", ROOT, "--time", "soon")[0] == 2
     assert perf("--base", ROOT, "--device", "cuda:9")[0] == 2
     monkeypatch.setattr(
         "ganbench.ci.performance.process.HARNESS_PACKAGES",
         {"nothing_of_this_name": "pytest-nothing"},
     )
-    code, _, told = perf("--base", ROOT)
+    code, _, errors = perf("--base", ROOT)
     assert code == 2
-    assert "ganbench[perf]" in told
+    assert "ganbench[perf]" in errors
 
 
-def test_ctrl_c_is_told_as_such(perf, monkeypatch):
-    def stop(*given):
+def test_ctrl_c_exits_130(perf, monkeypatch):
+    def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Real, "measure", stop)
+    monkeypatch.setattr(CachedRunner, "measure", stop)
     assert perf("--base", ROOT, "--head", ROOT)[0] == 130
 
 
-def test_words_that_pick_nothing_offer_others():
+def test_unknown_benchmark_word_has_suggestion():
     with pytest.raises(UnknownBenchmark, match=r"metrc.*did you mean 'metric'"):
         check_words(["metrc"], ["metric[fid]", "step[gan]"])
 
 
-def test_the_ganbench_that_is_imported_must_be_the_sides(tmp_path, monkeypatch):
-    """Folders that have all modules and are no package, so that another is found in their place."""
+def test_imported_ganbench_must_belong_to_side(tmp_path, monkeypatch):
+    """Has all modules in folders that are no package, so that Python imports another one."""
     elsewhere = tmp_path / "elsewhere"
     for module in harness_modules():
         file = elsewhere.joinpath(*module.split(".")).with_suffix(".py")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
     with pytest.raises(CannotRun, match="was imported from"):
-        HarnessRunner(tmp_path).measure(RevisionSide("base", elsewhere), (COUNTS,), WORDS)
+        HarnessRunner(tmp_path).measure(RevisionSide("base", elsewhere), (COUNTS,), BENCHMARKS)
 
 
-def test_a_version_of_another_layout_cannot_be_measured(ganbench, tmp_path):
+def test_version_of_other_layout_cannot_be_measured(ganbench, tmp_path):
     (tmp_path / "before" / "ganbench").mkdir(parents=True)
-    before = ("--base", tmp_path / "before", "--head", ROOT)
-    code, _, told = ganbench("perf", "--device", "cpu", *before)
+    options = ("--base", tmp_path / "before", "--head", ROOT)
+    code, _, errors = ganbench("perf", "--device", "cpu", *options)
     assert code == 3
-    assert "Cannot decide: base" in told
-    assert "so this version cannot measure it" in told
-    assert "Traceback" not in told
+    assert "Cannot decide: base" in errors
+    assert "so this version cannot measure it" in errors
+    assert "Traceback" not in errors
 
 
-def test_what_is_told_of_a_run():
-    report = played(
-        Played({"step[x]": noisy(1.3), "step[y]": noisy(1)}, {"live[x]": {"base": 5, "head": 5}})
+def test_summary_has_counts_and_power():
+    report = run_gate(
+        FakeRunner(
+            {"step[x]": noisy_times(1.3), "step[y]": noisy_times(1)},
+            {"live[x]": {"base": 5, "head": 5}},
+        )
     )
-    said = perf_sentences(report, RULES, perf_powers(report, RULES))
-    assert said[0] == "3 benchmarks: 1 regressed, 2 unchanged."
-    assert said[1] == "1 exact numbers are unchanged and not shown."
-    assert "100% for a slowdown of 20%" in said[2]
-    assert "unmeasured" not in " ".join(said)
+    sentences = perf_sentences(report, RULES, perf_powers(report, RULES))
+    assert sentences[0] == "3 benchmarks: 1 regressed, 2 unchanged."
+    assert sentences[1] == "1 exact numbers are unchanged and not shown."
+    assert "100% for a slowdown of 20%" in sentences[2]
+    assert "unmeasured" not in " ".join(sentences)
     report.device = "NVIDIA"
     assert "unmeasured" in perf_sentences(report, RULES, {})[-1]
     assert "| step[x] | regressed | 996 ms | 1.3 s | 1.304 [" in perf_markdown(
-        report, said, "Title"
+        report, sentences, "Title"
     )
 
 
-def test_values_of_the_head_become_records_of_the_history(tmp_path):
+def test_head_values_become_history_entries(tmp_path):
     records = pytest.importorskip("ganbench.ci.history.records")
-    report = played(Played({"step[x]": noisy(1)}, {"live[x]": {"base": 5, "head": 5}}))
+    report = run_gate(FakeRunner({"step[x]": noisy_times(1)}, {"live[x]": {"base": 5, "head": 5}}))
     command.append_perf_history(report, tmp_path / "history.jsonl", "cpu", "abc")
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert {line["benchmark"]: line["count"] for line in lines} == {"step[x]": 6, "live[x]": 1}
@@ -648,12 +676,12 @@ def test_values_of_the_head_become_records_of_the_history(tmp_path):
 
 
 @pytest.mark.slow
-def test_real_times_of_a_real_revision(ganbench, monkeypatch, tmp_path):
-    """All of it: a worktree of git, fresh processes, three blocks. What the verdict is depends on the machine."""
+def test_git_revision_is_timed(ganbench, monkeypatch, tmp_path):
+    """Uses a git worktree, new processes and three blocks; the verdict depends on the machine."""
     monkeypatch.chdir(ROOT)
     out = tmp_path / "all.json"
-    given = ("--base", "HEAD", "--only", "import", "--blocks", "3", "--out", out, "--margin", "1")
-    code, _, told = ganbench("perf", *given)
-    assert code in (0, 1), told
-    (found,) = json.loads(out.read_text())["comparisons"]
-    assert (found["benchmark"], found["pairs"]) == ("import", 6)
+    options = ("--base", "HEAD", "--only", "import", "--blocks", "3", "--out", out, "--margin", "1")
+    code, _, errors = ganbench("perf", *options)
+    assert code in (0, 1), errors
+    (comparison,) = json.loads(out.read_text())["comparisons"]
+    assert (comparison["benchmark"], comparison["pairs"]) == ("import", 6)

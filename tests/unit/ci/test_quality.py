@@ -1,4 +1,4 @@
-"""The quality gate: its statistics against SciPy and statsmodels, its exit codes, what it refuses."""
+"""The quality gate: statistics against SciPy and statsmodels, exit codes and refusals."""
 
 import json
 import math
@@ -60,278 +60,301 @@ reference = 8
 
 
 @pytest.fixture(scope="session")
-def guarded(tmp_path_factory):
-    """A folder with a suite, and the baseline that it made."""
+def gate_folder(tmp_path_factory):
+    """A folder with a suite and its baseline."""
     folder = tmp_path_factory.mktemp("guarded")
     (folder / "guarded.toml").write_text(SUITE)
-    made = trains(folder, "baseline make guarded.toml --baseline b.json --reason first")
-    assert made.exit_code == 0, made.output
+    result = run_on_cpu(folder, "baseline make guarded.toml --baseline b.json --reason first")
+    assert result.exit_code == 0, result.output
     return folder
 
 
-def program(folder, line):
-    """Calls the program in a folder."""
+def run_program(folder, line):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         return CliRunner().invoke(app, shlex.split(line))
 
 
-def trains(folder, line):
-    return program(folder, f"{line} --device cpu --workers 0")
+def run_on_cpu(folder, line):
+    return run_program(folder, f"{line} --device cpu --workers 0")
 
 
-def gate(folder, *options):
-    return trains(folder, " ".join(["gate guarded.toml --baseline b.json --json", *options]))
+def run_gate(folder, *options):
+    return run_on_cpu(folder, " ".join(["gate guarded.toml --baseline b.json --json", *options]))
 
 
-# What is asked, by what is known
+# Tests of hypotheses, against SciPy
 
 
-def normal(seed, count, mean=3.0, spread=0.1):
+def log_normal_values(seed, count, mean=3.0, spread=0.1):
     return np.exp(np.random.default_rng(seed).normal(mean, spread, count)).tolist()
 
 
-def trainings(values, failed=0):
+def cell_trainings(values, failed=0):
     return CellTrainings(len(values) + failed, failed, {"fid": values})
 
 
-def asked(before, after, margin=0.1, scale=LOG):
+def run_cell_tests(before, after, margin=0.1, scale=LOG):
     return run_tests({"c": before}, {"c": after}, {"fid": scale}, {"fid": margin}, ALARMS)
 
 
-def test_inferiority_is_welchs_test_against_the_margin():
-    before, after = normal(0, 24), normal(1, 8, 3.3, 0.3)
-    (question, failures) = asked(trainings(before), trainings(after))
+def test_inferiority_equals_shifted_welch_test():
+    before, after = log_normal_values(0, 24), log_normal_values(1, 8, 3.3, 0.3)
+    (result, failures) = run_cell_tests(cell_trainings(before), cell_trainings(after))
     shifted = np.log(after) - math.log(1.1)
-    known = stats.ttest_ind(shifted, np.log(before), equal_var=False, alternative="greater")
-    corrected = multipletests([known.pvalue, failures.p], method="holm")[1]
-    assert question.p == pytest.approx(corrected[0])
+    expected = stats.ttest_ind(shifted, np.log(before), equal_var=False, alternative="greater")
+    corrected = multipletests([expected.pvalue, failures.p], method="holm")[1]
+    assert result.p == pytest.approx(corrected[0])
     assert failures.p == 1
-    bound = stats.ttest_ind(np.log(after), np.log(before), equal_var=False)
-    assert question.bound == pytest.approx(bound.confidence_interval(0.9).high)
+    expected_bound = stats.ttest_ind(np.log(after), np.log(before), equal_var=False)
+    assert result.bound == pytest.approx(expected_bound.confidence_interval(0.9).high)
 
 
-def test_of_a_higher_metric_less_is_worse():
+def test_lower_value_of_higher_metric_is_worse():
     before, after = [0.8, 0.82, 0.81, 0.79], [0.4, 0.42, 0.41]
     sides = [CellTrainings(len(v), 0, {"fid": v}) for v in (before, after)]
-    (question, _) = asked(*sides, margin=0.2, scale=LOGIT)
-    assert question.verdict == "worse"
-    (question, _) = asked(*reversed(sides), margin=0.2, scale=LOGIT)
-    assert question.verdict == "held"
+    (result, _) = run_cell_tests(*sides, margin=0.2, scale=LOGIT)
+    assert result.verdict == "worse"
+    (result, _) = run_cell_tests(*reversed(sides), margin=0.2, scale=LOGIT)
+    assert result.verdict == "held"
 
 
-def test_failures_are_fishers_test_over_all_cells():
-    before = {"a": trainings(normal(0, 20), 1), "b": trainings(normal(1, 20), 0)}
-    after = {"a": trainings(normal(2, 3), 5), "b": trainings(normal(3, 6), 2)}
-    *_, found = run_tests(before, after, {"fid": LOG}, {}, ALARMS)
-    known = stats.fisher_exact([[7, 9], [1, 40]], alternative="greater")
-    assert (found.metric, found.verdict) == (FAILURES_METRIC, "worse")
-    assert found.p == pytest.approx(known.pvalue)
+def test_failures_equal_fisher_exact_test():
+    before = {
+        "a": cell_trainings(log_normal_values(0, 20), 1),
+        "b": cell_trainings(log_normal_values(1, 20), 0),
+    }
+    after = {
+        "a": cell_trainings(log_normal_values(2, 3), 5),
+        "b": cell_trainings(log_normal_values(3, 6), 2),
+    }
+    *_, result = run_tests(before, after, {"fid": LOG}, {}, ALARMS)
+    expected = stats.fisher_exact([[7, 9], [1, 40]], alternative="greater")
+    assert (result.metric, result.verdict) == (FAILURES_METRIC, "worse")
+    assert result.p == pytest.approx(expected.pvalue)
 
 
-def test_nothing_is_asked_of_what_has_too_few_values():
-    assert [q.metric for q in asked(trainings(normal(0, 24)), trainings(normal(1, 2)))] == [
-        FAILURES_METRIC
-    ]
+def test_too_few_values_are_not_tested():
+    before, after = log_normal_values(0, 24), log_normal_values(1, 2)
+    results = run_cell_tests(cell_trainings(before), cell_trainings(after))
+    assert [result.metric for result in results] == [FAILURES_METRIC]
 
 
-@pytest.mark.parametrize(("now", "told"), [(3.0, "held"), (4.0, "worse")])
-def test_values_that_never_vary_are_compared_as_they_are(now, told):
-    (question, _) = asked(trainings([3.0] * 8), trainings([now] * 4))
-    assert question.verdict == told
+@pytest.mark.parametrize(("value", "verdict"), [(3.0, "held"), (4.0, "worse")])
+def test_constant_values_are_compared_directly(value, verdict):
+    (result, _) = run_cell_tests(cell_trainings([3.0] * 8), cell_trainings([value] * 4))
+    assert result.verdict == verdict
 
 
 @pytest.mark.parametrize(("shift", "low", "high"), [(math.log(1.1), 0.003, 0.018), (0, 0, 0.001)])
-def test_at_the_margin_one_gate_in_a_hundred_is_a_false_alarm_and_without_a_change_none(
-    shift, low, high
-):
+def test_false_alarm_rate_is_nominal(shift, low, high):
     rng, gates = np.random.default_rng(0), 1500
-    assert low <= sum(alarm(rng, shift) for _ in range(gates)) / gates <= high
+    assert low <= sum(raises_alarm(rng, shift) for _ in range(gates)) / gates <= high
 
 
-def alarm(rng, shift):
-    """A gate of two cells, both of them just so much worse."""
+def raises_alarm(rng, shift):
+    """Runs a gate of two cells that are both worse by `shift`."""
     cells = "ab"
-    before = {c: trainings(np.exp(rng.normal(0, 0.1, 24)).tolist()) for c in cells}
-    after = {c: trainings(np.exp(rng.normal(shift, 0.1, 8)).tolist()) for c in cells}
-    found = run_tests(before, after, {"fid": LOG}, {"fid": 0.1}, ALARMS)
-    return any(q.verdict == "worse" for q in found)
+    before = {c: cell_trainings(np.exp(rng.normal(0, 0.1, 24)).tolist()) for c in cells}
+    after = {c: cell_trainings(np.exp(rng.normal(shift, 0.1, 8)).tolist()) for c in cells}
+    results = run_tests(before, after, {"fid": LOG}, {"fid": 0.1}, ALARMS)
+    return any(result.verdict == "worse" for result in results)
 
 
 @pytest.mark.parametrize("worse", [0.25, 0.4])
-def test_the_power_is_how_often_the_test_proves_it(worse):
+def test_power_equals_simulated_rejection_rate(worse):
     rng, level, before, after = np.random.default_rng(1), 0.002, 24, 8
-    one, other = rng.normal(0, 0.15, (before, 4000)), rng.normal(worse - 0.1, 0.15, (after, 4000))
-    found = stats.ttest_ind(other, one, equal_var=False, alternative="greater")
-    share = np.mean(found.pvalue < level)
+    baseline_values, new_values = (
+        rng.normal(0, 0.15, (before, 4000)),
+        rng.normal(worse - 0.1, 0.15, (after, 4000)),
+    )
+    results = stats.ttest_ind(new_values, baseline_values, equal_var=False, alternative="greater")
+    share = np.mean(results.pvalue < level)
     assert detection_probability(worse, 0.15, before, after, 0.1, level) == pytest.approx(
         share, abs=0.04
     )
 
 
-def test_what_is_caught_is_caught_with_the_chance_that_is_told():
-    (found,) = detectable_powers(
-        {"c": trainings(normal(0, 24))}, 8, {"fid": LOG}, {"fid": 0.1}, ALARMS
+def test_detectable_changes_have_stated_power():
+    (power,) = detectable_powers(
+        {"c": cell_trainings(log_normal_values(0, 24))}, 8, {"fid": LOG}, {"fid": 0.1}, ALARMS
     )
-    again = [
-        detection_probability(w, found.spread, 24, 8, found.margin, ALARMS / 2)
-        for w in found.caught
+    probabilities = [
+        detection_probability(w, power.spread, 24, 8, power.margin, ALARMS / 2)
+        for w in power.caught
     ]
-    assert again == pytest.approx([0.5, 0.8, 0.95])
+    assert probabilities == pytest.approx([0.5, 0.8, 0.95])
 
 
-def test_all_cells_together_are_asked_by_the_means_of_seeds():
-    """What no cell shows by itself, and what cells of one seed have in common counts once."""
+def test_joint_test_uses_means_per_seed():
+    """Noise that all cells share within a seed counts once."""
     rng = np.random.default_rng(3)
     cells = "abcd"
     shared = {count: rng.normal(0, 0.1, count) for count in (24, 8)}
 
     def side(count, shift):
-        made = {c: np.exp(rng.normal(shift, 0.02, count) + shared[count]) for c in cells}
-        return {c: trainings(values.tolist()) for c, values in made.items()}
+        by_cell = {c: np.exp(rng.normal(shift, 0.02, count) + shared[count]) for c in cells}
+        return {c: cell_trainings(values.tolist()) for c, values in by_cell.items()}
 
     before, after = side(24, 0.0), side(8, 0.5)
-    *_, found, _ = run_tests(before, after, {"fid": LOG}, {"fid": 0.1}, ALARMS)
+    *_, result, _ = run_tests(before, after, {"fid": LOG}, {"fid": 0.1}, ALARMS)
     means = [
         np.mean([np.log(t.values["fid"]) for t in each.values()], axis=0)
         for each in (before, after)
     ]
-    known = stats.ttest_ind(means[1], means[0], equal_var=False)
-    assert found.cell == ""
-    assert found.bound == pytest.approx(known.confidence_interval(0.9).high)
+    expected = stats.ttest_ind(means[1], means[0], equal_var=False)
+    assert result.cell == ""
+    assert result.bound == pytest.approx(expected.confidence_interval(0.9).high)
 
 
-def test_a_seed_that_failed_in_one_cell_is_left_out_of_the_means():
-    whole, torn = trainings(normal(0, 6)), CellTrainings(6, 1, {"fid": [None, *normal(1, 5)]})
-    *_, found, _ = run_tests({"a": whole, "b": torn}, {"a": whole, "b": whole}, {"fid": LOG},
-                             {"fid": 0.1}, ALARMS)  # fmt: skip
-    assert (found.cell, found.counts) == ("", (5, 6))
+def test_failed_seed_is_left_out_of_means():
+    complete = cell_trainings(log_normal_values(0, 6))
+    incomplete = CellTrainings(6, 1, {"fid": [None, *log_normal_values(1, 5)]})
+    before, after = {"a": complete, "b": incomplete}, {"a": complete, "b": complete}
+    *_, result, _ = run_tests(before, after, {"fid": LOG}, {"fid": 0.1}, ALARMS)
+    assert (result.cell, result.counts) == ("", (5, 6))
 
 
-# The verdict, by sides that are made up
+# The verdict, with constructed sides
 
 
 @pytest.fixture
-def known(guarded):
-    return read_baseline_file(guarded / "b.json")
+def baseline(gate_folder):
+    return read_baseline_file(gate_folder / "b.json")
 
 
-def same(known):
-    """What a gate would see if nothing had changed: the baseline's own trainings."""
-    songs = {c: LossTrace(s.losses, s.scores) for c, s in known.canary.items()}
-    return MeasuredSide(known.trainings_by_cell(), known.floors, songs, known.made.conditions)
+def unchanged_side(baseline):
+    """The side of a gate in which nothing changed: the baseline's own trainings."""
+    traces = {c: LossTrace(s.losses, s.scores) for c, s in baseline.canary.items()}
+    return MeasuredSide(
+        baseline.trainings_by_cell(), baseline.floors, traces, baseline.made.conditions
+    )
 
 
-def judged(known, side, exact=False):
-    return decide_gate_verdict(known, side, known.margins, ALARMS, known.gate, exact)
+def decide(baseline, side, exact=False):
+    return decide_gate_verdict(baseline, side, baseline.margins, ALARMS, baseline.gate, exact)
 
 
-def test_the_same_trainings_pass(known):
-    found = judged(known, same(known), exact=True)
-    assert (found.exit_code, found.headline) == (PASSED, "passed")
-    assert {h.verdict for h in found.heard} == {"identical"}
+def test_identical_trainings_pass(baseline):
+    verdict = decide(baseline, unchanged_side(baseline), exact=True)
+    assert (verdict.exit_code, verdict.headline) == (PASSED, "passed")
+    assert {h.verdict for h in verdict.heard} == {"identical"}
 
 
-def test_a_floor_that_moved_is_a_regression(known):
-    floors = {"digits": dict(known.floors["digits"])}
+def test_shifted_floor_is_a_regression(baseline):
+    floors = {"digits": dict(baseline.floors["digits"])}
     for share, code in ((1e-5, PASSED), (0.01, REGRESSED), (-0.5, REGRESSED)):
-        value = known.floors["digits"]["fid"].value * (1 + share)
+        value = baseline.floors["digits"]["fid"].value * (1 + share)
         floors["digits"]["fid"] = FloorRecord(value=value)
-        assert judged(known, replace(same(known), floors=floors)).exit_code == code
+        assert decide(baseline, replace(unchanged_side(baseline), floors=floors)).exit_code == code
 
 
-def test_a_missing_cell_cannot_be_decided(known):
-    first = next(iter(known.cells))
-    fewer = {cell: t for cell, t in known.trainings_by_cell().items() if cell != first}
-    found = judged(known, replace(same(known), trainings=fewer))
-    assert found.exit_code == CANNOT_DECIDE
-    assert first in found.refusals[0]
+def test_missing_cell_cannot_be_decided(baseline):
+    first = next(iter(baseline.cells))
+    fewer = {cell: t for cell, t in baseline.trainings_by_cell().items() if cell != first}
+    verdict = decide(baseline, replace(unchanged_side(baseline), trainings=fewer))
+    assert verdict.exit_code == CANNOT_DECIDE
+    assert first in verdict.refusals[0]
 
 
-def test_cells_of_which_all_trainings_diverged_are_a_regression(known):
-    lost = {cell: CellTrainings(4, 4) for cell in known.cells}
-    assert judged(known, replace(same(known), trainings=lost)).exit_code == REGRESSED
+def test_divergence_of_all_trainings_is_a_regression(baseline):
+    diverged = {cell: CellTrainings(4, 4) for cell in baseline.cells}
+    assert (
+        decide(baseline, replace(unchanged_side(baseline), trainings=diverged)).exit_code
+        == REGRESSED
+    )
 
 
-def test_trainings_that_did_not_end_cannot_be_decided(known):
-    """Crashed or cut off: three of four would do for a test, and are no pass."""
-    first = next(iter(known.cells))
-    fewer = CellTrainings(3, 0, {"fid": [*known.cells[first].values["fid"][:3], *[None] * 5]})
-    side = replace(same(known), trainings=known.trainings_by_cell() | {first: fewer})
-    found = judged(known, side)
-    assert found.exit_code == CANNOT_DECIDE
-    assert "only 3 of 4 trainings ended" in found.refusals[0]
+def test_unfinished_trainings_cannot_be_decided(baseline):
+    """Three of four trainings suffice for a test, but the gate must not pass."""
+    first = next(iter(baseline.cells))
+    fewer = CellTrainings(3, 0, {"fid": [*baseline.cells[first].values["fid"][:3], *[None] * 5]})
+    side = replace(
+        unchanged_side(baseline), trainings=baseline.trainings_by_cell() | {first: fewer}
+    )
+    verdict = decide(baseline, side)
+    assert verdict.exit_code == CANNOT_DECIDE
+    assert "only 3 of 4 trainings ended" in verdict.refusals[0]
 
 
-def test_values_that_trainings_lost_cannot_be_decided(known):
-    first = next(iter(known.cells))
-    fewer = CellTrainings(8, 0, {"fid": [None] * 4 + known.cells[first].values["fid"][4:]})
-    side = replace(same(known), trainings=known.trainings_by_cell() | {first: fewer})
-    assert judged(known, side).refusals == [f"{first}: fid has 4 values of 8 trainings"]
+def test_missing_values_cannot_be_decided(baseline):
+    first = next(iter(baseline.cells))
+    fewer = CellTrainings(8, 0, {"fid": [None] * 4 + baseline.cells[first].values["fid"][4:]})
+    side = replace(
+        unchanged_side(baseline), trainings=baseline.trainings_by_cell() | {first: fewer}
+    )
+    assert decide(baseline, side).refusals == [f"{first}: fid has 4 values of 8 trainings"]
 
 
-def test_a_metric_that_no_cell_has_decides_nothing(known):
-    bare = {c: r.model_copy(update={"values": {"fid": [None] * 8}}) for c, r in known.cells.items()}
-    empty = known.model_copy(update={"cells": bare})
-    found = judged(empty, same(empty))
-    assert found.exit_code == CANNOT_DECIDE
-    assert "the baseline has no value of fid" in found.refusals
+def test_metric_without_baseline_values_cannot_be_decided(baseline):
+    cells = {
+        c: r.model_copy(update={"values": {"fid": [None] * 8}}) for c, r in baseline.cells.items()
+    }
+    empty = baseline.model_copy(update={"cells": cells})
+    verdict = decide(empty, unchanged_side(empty))
+    assert verdict.exit_code == CANNOT_DECIDE
+    assert "the baseline has no value of fid" in verdict.refusals
 
 
-def test_a_margin_that_was_loosened_is_told(known):
-    found = decide_gate_verdict(known, same(known), {"fid": 0.5}, ALARMS, known.gate)
-    assert found.notes == ["The margin of fid was 0.02 when the baseline was made, and is 0.5"]
+def test_changed_margin_is_noted(baseline):
+    verdict = decide_gate_verdict(
+        baseline, unchanged_side(baseline), {"fid": 0.5}, ALARMS, baseline.gate
+    )
+    assert verdict.notes == ["The margin of fid was 0.02 when the baseline was made, and is 0.5"]
 
 
-def test_what_is_proven_counts_more_than_what_is_missing(known):
-    first = next(iter(known.cells))
-    worse = [10 * v for v in known.cells[first].values["fid"]]
-    side = replace(same(known), trainings={first: CellTrainings(8, 0, {"fid": worse})})
-    found = judged(known, side)
-    assert found.exit_code == REGRESSED
-    assert found.refusals
+def test_regression_outranks_missing_cells(baseline):
+    first = next(iter(baseline.cells))
+    worse = [10 * v for v in baseline.cells[first].values["fid"]]
+    side = replace(unchanged_side(baseline), trainings={first: CellTrainings(8, 0, {"fid": worse})})
+    verdict = decide(baseline, side)
+    assert verdict.exit_code == REGRESSED
+    assert verdict.refusals
 
 
-def test_every_digit_counts_where_that_was_asked_for(known):
-    first = next(iter(known.cells))
-    song = same(known).songs[first]
-    near = {"generator": [v * (1 + 1e-9) for v in song.losses["generator"]]}
-    songs = {**same(known).songs, first: LossTrace({**song.losses, **near}, song.scores)}
-    side = replace(same(known), songs=songs)
-    found = judged(known, side, exact=True)
-    assert [h.verdict for h in found.heard] == ["alike", "identical"]
-    assert found.exit_code == REGRESSED
-    assert judged(known, side).exit_code == PASSED
-    mute = replace(side, songs={})
-    assert judged(known, mute, exact=True).exit_code == CANNOT_DECIDE
+def test_exact_gate_compares_every_digit(baseline):
+    first = next(iter(baseline.cells))
+    trace = unchanged_side(baseline).songs[first]
+    nearly_equal = {"generator": [v * (1 + 1e-9) for v in trace.losses["generator"]]}
+    traces = {
+        **unchanged_side(baseline).songs,
+        first: LossTrace({**trace.losses, **nearly_equal}, trace.scores),
+    }
+    side = replace(unchanged_side(baseline), songs=traces)
+    verdict = decide(baseline, side, exact=True)
+    assert [h.verdict for h in verdict.heard] == ["alike", "identical"]
+    assert verdict.exit_code == REGRESSED
+    assert decide(baseline, side).exit_code == PASSED
+    without_traces = replace(side, songs={})
+    assert decide(baseline, without_traces, exact=True).exit_code == CANNOT_DECIDE
 
 
-def test_a_canary_of_other_conditions_says_nothing(known):
-    first = next(iter(known.cells))
-    songs = same(known).songs
-    sour = {**songs, first: LossTrace({"generator": [1.0]}, {})}
-    here = replace(same(known), songs=sour)
-    assert judged(known, here).exit_code == PASSED
-    assert judged(known, here, exact=True).exit_code == REGRESSED
-    elsewhere = replace(here, conditions="torch 9 on a toaster")
-    found = judged(known, elsewhere, exact=True)
-    assert found.exit_code == CANNOT_DECIDE
-    assert "toaster" in found.refusals[0]
+def test_canary_needs_equal_conditions(baseline):
+    first = next(iter(baseline.cells))
+    traces = unchanged_side(baseline).songs
+    changed_traces = {**traces, first: LossTrace({"generator": [1.0]}, {})}
+    side = replace(unchanged_side(baseline), songs=changed_traces)
+    assert decide(baseline, side).exit_code == PASSED
+    assert decide(baseline, side, exact=True).exit_code == REGRESSED
+    other_side = replace(side, conditions="torch 9 on a toaster")
+    verdict = decide(baseline, other_side, exact=True)
+    assert verdict.exit_code == CANNOT_DECIDE
+    assert "toaster" in verdict.refusals[0]
 
 
-def test_a_canary_tells_identical_from_alike_and_from_different():
-    one = LossTrace({"generator": [0.5, 0.25, None]}, {"fid": 3.0})
-    assert compare_trace("c", one, one).verdict == "identical"
-    near = LossTrace({"generator": [0.5, 0.25 + 1e-7, None]}, {"fid": 3.0})
-    assert compare_trace("c", one, near).verdict == "alike"
-    other = LossTrace({"generator": [0.5, 0.3, None]}, {"fid": 3.1})
-    assert compare_trace("c", one, other).said == "generator at step 2 was 0.25 and is 0.3"
+def test_canary_separates_identical_alike_and_different():
+    trace = LossTrace({"generator": [0.5, 0.25, None]}, {"fid": 3.0})
+    assert compare_trace("c", trace, trace).verdict == "identical"
+    alike = LossTrace({"generator": [0.5, 0.25 + 1e-7, None]}, {"fid": 3.0})
+    assert compare_trace("c", trace, alike).verdict == "alike"
+    different = LossTrace({"generator": [0.5, 0.3, None]}, {"fid": 3.1})
+    assert compare_trace("c", trace, different).said == "generator at step 2 was 0.25 and is 0.3"
     scores = LossTrace({"generator": [0.5, 0.25, None]}, {"fid": 3.1})
-    assert compare_trace("c", one, scores).said == "fid after 50 steps was 3 and is 3.1"
-    assert compare_trace("c", one, LossTrace({}, {"fid": 3.0})).verdict == "different"
+    assert compare_trace("c", trace, scores).said == "fid after 50 steps was 3 and is 3.1"
+    assert compare_trace("c", trace, LossTrace({}, {"fid": 3.0})).verdict == "different"
 
 
-def test_cells_are_told_without_the_names_that_all_have():
+def test_cell_names_omit_common_parts():
     cells = ["digits / gan / hinge / none / lr=1", "digits / dcgan / hinge / ema / lr=1", ""]
     assert shorten_cell_names(cells) == {
         "": "all", cells[0]: "gan / hinge / none", cells[1]: "dcgan / hinge / ema"
@@ -343,69 +366,77 @@ def test_cells_are_told_without_the_names_that_all_have():
 
 
 @pytest.fixture(scope="session")
-def unchanged(guarded):
-    """What a gate of unchanged code tells, and the files that it adds to."""
-    found = gate(guarded, "--exact --summary summary.md --history history.jsonl")
-    assert found.exit_code == PASSED, found.output
-    return json.loads(found.stdout)
+def unchanged_answer(gate_folder):
+    """The JSON answer of a gate of unchanged code, which also writes a summary and a history."""
+    result = run_gate(gate_folder, "--exact --summary summary.md --history history.jsonl")
+    assert result.exit_code == PASSED, result.output
+    return json.loads(result.stdout)
 
 
-def test_a_gate_of_unchanged_code_passes_and_its_canary_is_identical(guarded, unchanged):
-    assert unchanged["verdict"] == "passed"
-    assert [h["verdict"] for h in unchanged["canary"]] == ["identical"] * 2
-    assert {q["verdict"] for q in unchanged["questions"]} <= {"held", "undecided"}
-    assert "Quality gate of guarded: passed" in (guarded / "summary.md").read_text()
+def test_unchanged_code_passes_with_identical_canary(gate_folder, unchanged_answer):
+    assert unchanged_answer["verdict"] == "passed"
+    assert [h["verdict"] for h in unchanged_answer["canary"]] == ["identical"] * 2
+    assert {q["verdict"] for q in unchanged_answer["questions"]} <= {"held", "undecided"}
+    assert "Quality gate of guarded: passed" in (gate_folder / "summary.md").read_text()
     assert (
-        len((guarded / "history.jsonl").read_text().splitlines()) == 3
+        len((gate_folder / "history.jsonl").read_text().splitlines()) == 3
     )  # FID of two cells, and of both
 
 
-def test_another_block_of_seeds_gives_other_numbers(guarded, unchanged):
-    other = json.loads(gate(guarded, "--block 1").stdout)
-    assert other["verdict"] == "passed"
-    assert [q["after"] for q in other["questions"]] != [q["after"] for q in unchanged["questions"]]
+def test_another_seed_block_gives_other_values(gate_folder, unchanged_answer):
+    answer = json.loads(run_gate(gate_folder, "--block 1").stdout)
+    assert answer["verdict"] == "passed"
+    assert [test["after"] for test in answer["questions"]] != [
+        test["after"] for test in unchanged_answer["questions"]
+    ]
 
 
-def test_a_generator_that_does_not_learn_is_a_regression(guarded, monkeypatch):
-    learns = Trainer.optimizer_step
+def test_frozen_generator_is_a_regression(gate_folder, monkeypatch):
+    optimizer_step = Trainer.optimizer_step
 
-    def forgets(self, side, terms):
+    def step_without_change(self, side, terms):
         before = [p.detach().clone() for p in self.sides["generator"]]
-        log = learns(self, side, terms)
+        log = optimizer_step(self, side, terms)
         for parameter, old in zip(self.sides["generator"], before, strict=True):
             parameter.data.copy_(old)
         return log
 
-    monkeypatch.setattr(Trainer, "optimizer_step", forgets)
-    found = gate(guarded)
-    assert found.exit_code == REGRESSED, found.output
-    told = json.loads(found.stdout)
-    assert any("fid" in line for line in told["sentences"] if line.startswith("Worse than allowed"))
-    assert [h["verdict"] for h in told["canary"]] == ["different"] * 2
+    monkeypatch.setattr(Trainer, "optimizer_step", step_without_change)
+    result = run_gate(gate_folder)
+    assert result.exit_code == REGRESSED, result.output
+    answer = json.loads(result.stdout)
+    assert any(
+        "fid" in line for line in answer["sentences"] if line.startswith("Worse than allowed")
+    )
+    assert [h["verdict"] for h in answer["canary"]] == ["different"] * 2
 
 
-def test_trainings_that_crash_are_named_and_decide_nothing(guarded, monkeypatch):
-    def crashes(self):
+def test_crashed_trainings_cannot_be_decided(gate_folder, monkeypatch):
+    def crash(self):
         raise ValueError("planted")
 
-    monkeypatch.setattr(Trainer, "train_step", crashes)
-    found = gate(guarded)
-    assert found.exit_code == CANNOT_DECIDE
-    assert "ValueError: planted" in found.stderr
-    assert "not trained" in " ".join(json.loads(found.stdout)["refusals"])
-    made = trains(guarded, "baseline make guarded.toml --baseline crashed.json --reason x")
-    assert made.exit_code == 4
-    assert not (guarded / "crashed.json").exists()
+    monkeypatch.setattr(Trainer, "train_step", crash)
+    result = run_gate(gate_folder)
+    assert result.exit_code == CANNOT_DECIDE
+    assert "ValueError: planted" in result.stderr
+    assert "not trained" in " ".join(json.loads(result.stdout)["refusals"])
+    baseline_result = run_on_cpu(
+        gate_folder, "baseline make guarded.toml --baseline crashed.json --reason x"
+    )
+    assert baseline_result.exit_code == 4
+    assert not (gate_folder / "crashed.json").exists()
 
 
-def test_a_gate_whose_summary_cannot_be_written_says_so_and_keeps_its_verdict(mine):
-    found = program(mine, f"gate {OTHERS} {REAL} --summary nowhere/summary.md")
-    assert found.exit_code == PASSED
-    assert "nowhere" in found.stderr
+def test_unwritable_summary_keeps_the_verdict(gated_images):
+    result = run_program(
+        gated_images, f"gate {GOOD_IMAGES} {REFERENCE_OPTIONS} --summary nowhere/summary.md"
+    )
+    assert result.exit_code == PASSED
+    assert "nowhere" in result.stderr
 
 
 PROTOCOL = evaluator_for("digits", "cpu").protocol.id
-REFUSED = {
+REFUSED_BASELINES = {
     "another budget": ('"60 generator turns"', '"90 generator turns"', "budget"),
     "another device": ('"device": "cpu"', '"device": "cuda"', "device"),
     "another protocol": (PROTOCOL, "0" + PROTOCOL[1:], "measured by"),
@@ -417,34 +448,37 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("what", REFUSED)
-def test_a_baseline_that_does_not_speak_of_this_suite_decides_nothing(guarded, what, tmp_path):
-    old, new, told = REFUSED[what]
-    text = (guarded / "b.json").read_text()
+@pytest.mark.parametrize("case", REFUSED_BASELINES)
+def test_baseline_of_other_settings_cannot_decide(gate_folder, case, tmp_path):
+    old, new, message = REFUSED_BASELINES[case]
+    text = (gate_folder / "b.json").read_text()
     assert old in text
     path = tmp_path / "other.json"
     path.write_text(text.replace(old, new))
-    found = trains(guarded, f"gate guarded.toml --baseline {path} --json")
-    assert found.exit_code == CANNOT_DECIDE, found.output
-    assert told in " ".join(json.loads(found.stdout)["refusals"])
+    result = run_on_cpu(gate_folder, f"gate guarded.toml --baseline {path} --json")
+    assert result.exit_code == CANNOT_DECIDE, result.output
+    assert message in " ".join(json.loads(result.stdout)["refusals"])
 
 
-def test_a_baseline_of_too_few_trainings_decides_nothing(guarded, tmp_path):
-    more = SUITE.replace("seeds = 4", "seeds = 5")
-    (tmp_path / "guarded.toml").write_text(more)
-    found = trains(tmp_path, f"gate guarded.toml --baseline {guarded / 'b.json'} --json")
-    assert found.exit_code == CANNOT_DECIDE
-    assert "2 are needed for each of the 5 seeds" in found.stdout
+def test_baseline_of_too_few_trainings_cannot_decide(gate_folder, tmp_path):
+    suite = SUITE.replace("seeds = 4", "seeds = 5")
+    (tmp_path / "guarded.toml").write_text(suite)
+    result = run_on_cpu(tmp_path, f"gate guarded.toml --baseline {gate_folder / 'b.json'} --json")
+    assert result.exit_code == CANNOT_DECIDE
+    assert "2 are needed for each of the 5 seeds" in result.stdout
 
 
-WRONG = {
+USAGE_ERRORS = {
     "no baseline": ("gate guarded.toml --baseline none.json", "there is no baseline"),
     "no suite": ("gate gaurded.toml --baseline b.json", "there is no suite"),
     "two suites": ("gate guarded.toml other.toml --baseline b.json", "--real"),
     "no reason": ("baseline make guarded.toml --baseline c.json", "--reason"),
     "one is there": ("baseline make guarded.toml --baseline b.json --reason x", "update"),
     "a block of a baseline's": ("gate guarded.toml --baseline b.json --block 300000", "earlier"),
-    "a store in use": ("gate guarded.toml --baseline b.json --results .", "fresh store"),
+    "a store in use": (
+        "gate guarded.toml --baseline b.json --results .",
+        "trains in an empty store",
+    ),
     "no margin": ("baseline make x --real digits --baseline c.json --reason x", "--margin"),
     "a margin of nothing": (
         "baseline make x --real digits --baseline c.json --reason x --margin fid=x",
@@ -454,7 +488,10 @@ WRONG = {
         "baseline make x --real digits --baseline c.json --reason x --margin recall=1",
         "recall is not among --metrics fid,kid",
     ),
-    "an option of images": ("gate guarded.toml --baseline b.json --lost 1", "--lost is of images"),
+    "an option of images": (
+        "gate guarded.toml --baseline b.json --lost 1",
+        "--lost is an option for images",
+    ),
     "no such metric": (
         "baseline make x --real digits --baseline c.json --reason x --margin fld=1",
         "did you mean 'fid'",
@@ -462,27 +499,27 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("what", WRONG)
-def test_wrong_usage_is_told_in_a_sentence_with_code_2(guarded, what):
-    line, told = WRONG[what]
-    found = trains(guarded, line)
-    assert found.exit_code == 2, found.output
-    assert told in found.output
-    assert "Traceback" not in found.output
+@pytest.mark.parametrize("case", USAGE_ERRORS)
+def test_usage_errors_exit_2_with_message(gate_folder, case):
+    line, message = USAGE_ERRORS[case]
+    result = run_on_cpu(gate_folder, line)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert "Traceback" not in result.output
 
 
-def test_a_suite_without_a_gate_says_what_to_add(guarded, tmp_path):
+def test_suite_without_gate_gets_an_example(gate_folder, tmp_path):
     (tmp_path / "guarded.toml").write_text(SUITE.partition("[gate]")[0])
-    found = trains(tmp_path, f"gate guarded.toml --baseline {guarded / 'b.json'}")
-    assert found.exit_code == 2
-    assert "margins = { fid = 0.25 }" in found.output
+    result = run_on_cpu(tmp_path, f"gate guarded.toml --baseline {gate_folder / 'b.json'}")
+    assert result.exit_code == 2
+    assert "margins = { fid = 0.25 }" in result.output
 
 
-def test_a_margin_of_what_is_not_measured_is_told_with_its_line(tmp_path):
+def test_margin_of_unmeasured_metric_names_line(tmp_path):
     (tmp_path / "guarded.toml").write_text(SUITE.replace("{ fid = 0.02 }", "{ kid = 0.1 }"))
-    found = trains(tmp_path, "baseline make guarded.toml --baseline b.json --reason x")
-    assert found.exit_code == 2
-    assert "guarded.toml:14: gate.margins.kid" in found.output
+    result = run_on_cpu(tmp_path, "baseline make guarded.toml --baseline b.json --reason x")
+    assert result.exit_code == 2
+    assert "guarded.toml:14: gate.margins.kid" in result.output
 
 
 @settings(max_examples=60, deadline=None)
@@ -495,14 +532,14 @@ def test_a_margin_of_what_is_not_measured_is_told_with_its_line(tmp_path):
         ),
     )
 )
-def test_whatever_a_baseline_file_holds_is_told_in_sentences(tmp_path_factory, content):
+def test_malformed_baseline_file_is_refused(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("odd") / "b.json"
     path.write_text(json.dumps(content))
     with pytest.raises(SpecError, match=r"b\.json"):
         read_baseline_file(path)
 
 
-BROKEN = {
+INCONSISTENT_FIELDS = {
     "no seeds": ("seeds", []),
     "no floors": ("floors", {}),
     "a margin of no metric": ("margins", {"kid": 0.1}),
@@ -511,37 +548,37 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("what", BROKEN)
-def test_a_baseline_that_does_not_fit_together_is_refused(guarded, tmp_path, what):
-    key, value = BROKEN[what]
-    content = json.loads((guarded / "b.json").read_text())
+@pytest.mark.parametrize("case", INCONSISTENT_FIELDS)
+def test_inconsistent_baseline_is_refused(gate_folder, tmp_path, case):
+    key, value = INCONSISTENT_FIELDS[case]
+    content = json.loads((gate_folder / "b.json").read_text())
     (tmp_path / "b.json").write_text(json.dumps(content | {key: value}))
     with pytest.raises(SpecError, match=r"b\.json"):
         read_baseline_file(tmp_path / "b.json")
 
 
-def test_a_baseline_has_a_value_or_none_for_each_seed(guarded, tmp_path):
-    content = json.loads((guarded / "b.json").read_text())
+def test_baseline_needs_one_value_per_seed(gate_folder, tmp_path):
+    content = json.loads((gate_folder / "b.json").read_text())
     next(iter(content["cells"].values()))["values"]["fid"].pop()
     (tmp_path / "b.json").write_text(json.dumps(content))
     with pytest.raises(SpecError, match="one value per seed"):
         read_baseline_file(tmp_path / "b.json")
 
 
-def test_a_gate_of_one_seed_catches_nothing():
-    (found,) = detectable_powers(
-        {"c": trainings(normal(0, 24))}, 1, {"fid": LOG}, {"fid": 0.1}, ALARMS
+def test_gate_of_one_seed_detects_nothing():
+    (power,) = detectable_powers(
+        {"c": cell_trainings(log_normal_values(0, 24))}, 1, {"fid": LOG}, {"fid": 0.1}, ALARMS
     )
-    assert found.caught == (math.inf,) * 3
-    (found,) = detectable_powers(
-        {"c": trainings(normal(0, 4))}, 2, {"fid": LOG}, {"fid": 0.1}, 1e-4
+    assert power.caught == (math.inf,) * 3
+    (power,) = detectable_powers(
+        {"c": cell_trainings(log_normal_values(0, 4))}, 2, {"fid": LOG}, {"fid": 0.1}, 1e-4
     )
-    assert all(map(math.isfinite, found.caught))
+    assert all(map(math.isfinite, power.caught))
 
 
-def test_an_update_keeps_what_its_predecessors_said(guarded, tmp_path):
+def test_update_keeps_earlier_reasons(gate_folder, tmp_path):
     (tmp_path / "guarded.toml").write_text(SUITE)
-    text = (guarded / "b.json").read_text()
+    text = (gate_folder / "b.json").read_text()
     (tmp_path / "b.json").write_text(text)
     first = read_baseline_file(tmp_path / "b.json")
     better = {
@@ -549,105 +586,129 @@ def test_an_update_keeps_what_its_predecessors_said(guarded, tmp_path):
     }
     cells = {c: r.model_copy(update={"values": better[c]}) for c, r in first.cells.items()}
     baselines.write_baseline_file(tmp_path / "b.json", first.model_copy(update={"cells": cells}))
-    made = trains(tmp_path, 'baseline update guarded.toml --baseline b.json --reason "Slower"')
-    assert made.exit_code == 0, made.output
-    found = read_baseline_file(tmp_path / "b.json")
-    assert [e.made.reason for e in found.earlier] == ["first"]
-    assert found.made.reason == "Slower"
-    assert "became × 2" in made.output  # what two baselines accepted together
-    assert found.cells == first.cells  # the code did not change
+    result = run_on_cpu(
+        tmp_path, 'baseline update guarded.toml --baseline b.json --reason "Slower"'
+    )
+    assert result.exit_code == 0, result.output
+    updated = read_baseline_file(tmp_path / "b.json")
+    assert [e.made.reason for e in updated.earlier] == ["first"]
+    assert updated.made.reason == "Slower"
+    assert "became × 2" in result.output  # the total change that two baselines accepted
+    assert updated.cells == first.cells  # the code did not change
 
 
-def test_lists_of_numbers_stand_on_one_line_each(guarded):
-    lines = (guarded / "b.json").read_text().splitlines()
+def test_baseline_file_has_lists_on_one_line(gate_folder):
+    lines = (gate_folder / "b.json").read_text().splitlines()
     assert any(
         line.strip().startswith('"fid": [') and line.rstrip(",").endswith("]") for line in lines
     )
-    assert read_baseline_file(guarded / "b.json").cells
+    assert read_baseline_file(gate_folder / "b.json").cells
 
 
-def test_a_baseline_is_shown_with_what_gates_against_it_catch(guarded):
-    assert "caught 80%" in program(guarded, "baseline show b.json").output
-    rows = json.loads(program(guarded, "baseline show b.json --json").stdout)["power"]
+def test_baseline_show_prints_power(gate_folder):
+    assert "caught 80%" in run_program(gate_folder, "baseline show b.json").output
+    rows = json.loads(run_program(gate_folder, "baseline show b.json --json").stdout)["power"]
     assert all(row["allowed"] < row["caught 50%"] < row["caught 95%"] for row in rows)
 
 
-# Anybody's images
+# Images of other programs
 
 
 @pytest.fixture(scope="session")
-def images(tmp_path_factory):
-    """Twelve trainings of somebody's: digits with a little noise; and four that are worse."""
+def image_folder(tmp_path_factory):
+    """Image sets of twelve trainings, digits with a little noise, and of four that are worse."""
     folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     digits = DATA.make("digits").load().held_out["image"].images.numpy()
     for number in range(12):
-        noisy(rng, digits, 12, folder / f"good{number}.npy")
+        save_noisy_images(rng, digits, 12, folder / f"good{number}.npy")
     for number in range(4):
-        noisy(rng, digits, 40, folder / f"bad{number}.npy")
+        save_noisy_images(rng, digits, 40, folder / f"bad{number}.npy")
     return folder
 
 
-def noisy(rng, images, spread, path):
-    found = images[rng.permutation(len(images))[:400]] + rng.normal(
+def save_noisy_images(rng, images, spread, path):
+    noisy = images[rng.permutation(len(images))[:400]] + rng.normal(
         0, spread, (400, *images.shape[1:])
     )
-    np.save(path, found.clip(0, 255).astype(np.uint8))
+    np.save(path, noisy.clip(0, 255).astype(np.uint8))
 
 
 @pytest.fixture(scope="session")
-def mine(images):
-    """The baseline of eight of them."""
+def gated_images(image_folder):
+    """The image sets and a baseline of eight of them."""
     good = " ".join(f"good{number}.npy" for number in range(8))
     terms = "--metrics fid,precision --extractor \"classifier(of='digits')\" --margin fid=0.1"
-    made = program(images, f"baseline make {good} {REAL} {terms} --reason mine")
-    assert made.exit_code == 0, made.output
-    return images
+    result = run_program(
+        image_folder, f"baseline make {good} {REFERENCE_OPTIONS} {terms} --reason mine"
+    )
+    assert result.exit_code == 0, result.output
+    return image_folder
 
 
-REAL = "--real digits:train --baseline mine.json"
-OTHERS = "good8.npy good9.npy good10.npy good11.npy"
+REFERENCE_OPTIONS = "--real digits:train --baseline mine.json"
+GOOD_IMAGES = "good8.npy good9.npy good10.npy good11.npy"
 
 
-def test_anybodys_trainings_are_gated_by_their_images(mine):
-    assert program(mine, f"gate {OTHERS} {REAL}").exit_code == PASSED
-    worse = program(mine, f"gate bad0.npy bad1.npy bad2.npy bad3.npy {REAL} --json")
-    assert worse.exit_code == REGRESSED
-    assert "fid" in json.loads(worse.stdout)["sentences"][0]
+def test_image_sets_are_gated(gated_images):
+    assert run_program(gated_images, f"gate {GOOD_IMAGES} {REFERENCE_OPTIONS}").exit_code == PASSED
+    result = run_program(
+        gated_images, f"gate bad0.npy bad1.npy bad2.npy bad3.npy {REFERENCE_OPTIONS} --json"
+    )
+    assert result.exit_code == REGRESSED
+    assert "fid" in json.loads(result.stdout)["sentences"][0]
 
 
-IMAGES_WRONG = {
-    "the same twice": (f"gate good8.npy good9.npy good9.npy {REAL}", "the same images"),
-    "an option of suites": (f"gate {OTHERS} {REAL} --exact", "--exact is of a suite"),
-    "no such images": (f"gate none.npy {OTHERS} {REAL}", "none.npy"),
+IMAGE_USAGE_ERRORS = {
+    "the same twice": (
+        f"gate good8.npy good9.npy good9.npy {REFERENCE_OPTIONS}",
+        "the same images",
+    ),
+    "an option of suites": (
+        f"gate {GOOD_IMAGES} {REFERENCE_OPTIONS} --exact",
+        "--exact is an option for a suite",
+    ),
+    "no such images": (f"gate none.npy {GOOD_IMAGES} {REFERENCE_OPTIONS}", "none.npy"),
 }
 
 
-@pytest.mark.parametrize("what", IMAGES_WRONG)
-def test_images_that_cannot_be_gated_are_told_with_code_2(mine, what):
-    line, told = IMAGES_WRONG[what]
-    found = program(mine, line)
-    assert found.exit_code == 2, found.output
-    assert told in found.output
+@pytest.mark.parametrize("case", IMAGE_USAGE_ERRORS)
+def test_image_usage_errors_exit_2(gated_images, case):
+    line, message = IMAGE_USAGE_ERRORS[case]
+    result = run_program(gated_images, line)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
 
 
-def test_a_gate_of_one_training_decides_nothing(mine):
-    found = program(mine, f"gate good8.npy {REAL} --json")
-    assert found.exit_code == CANNOT_DECIDE
-    assert "a test needs 3 trainings" in found.stdout
+def test_gate_of_one_image_set_cannot_decide(gated_images):
+    result = run_program(gated_images, f"gate good8.npy {REFERENCE_OPTIONS} --json")
+    assert result.exit_code == CANNOT_DECIDE
+    assert "a test needs 3 trainings" in result.stdout
 
 
-IMAGES_REFUSED = {
-    "too many": (f"gate {OTHERS} bad0.npy {REAL} --json", "2 are needed for each of the 5"),
-    "lost ones count": (f"gate {OTHERS} --lost 1 {REAL} --json", "2 are needed for each of the 5"),
-    "the baseline's": (f"gate good8.npy good9.npy good0.npy {REAL} --json", "baseline itself"),
-    "other reals": (f"gate {OTHERS} --real bad0.npy --baseline mine.json --json", "measured by"),
+REFUSED_IMAGES = {
+    "too many": (
+        f"gate {GOOD_IMAGES} bad0.npy {REFERENCE_OPTIONS} --json",
+        "2 are needed for each of the 5",
+    ),
+    "lost ones count": (
+        f"gate {GOOD_IMAGES} --lost 1 {REFERENCE_OPTIONS} --json",
+        "2 are needed for each of the 5",
+    ),
+    "the baseline's": (
+        f"gate good8.npy good9.npy good0.npy {REFERENCE_OPTIONS} --json",
+        "baseline itself",
+    ),
+    "other reals": (
+        f"gate {GOOD_IMAGES} --real bad0.npy --baseline mine.json --json",
+        "measured by",
+    ),
 }
 
 
-@pytest.mark.parametrize("what", IMAGES_REFUSED)
-def test_images_that_the_baseline_does_not_speak_of_decide_nothing(mine, what):
-    line, told = IMAGES_REFUSED[what]
-    found = program(mine, line)
-    assert found.exit_code == CANNOT_DECIDE, found.output
-    assert told in found.stdout
+@pytest.mark.parametrize("case", REFUSED_IMAGES)
+def test_unsuitable_images_cannot_be_decided(gated_images, case):
+    line, message = REFUSED_IMAGES[case]
+    result = run_program(gated_images, line)
+    assert result.exit_code == CANNOT_DECIDE, result.output
+    assert message in result.stdout

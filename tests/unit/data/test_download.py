@@ -1,4 +1,4 @@
-"""Published data sets: read from files of their own formats, downloaded when asked for, never else."""
+"""Published data sets are read from their own file formats and downloaded only on request."""
 
 import gzip
 import hashlib
@@ -30,8 +30,8 @@ random = np.random.default_rng(0)
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch) -> Path:
-    """An empty folder for data, on a machine that has nothing and reaches nothing."""
+def data_folder(tmp_path, monkeypatch) -> Path:
+    """An empty data folder, without cached files and without a network."""
     monkeypatch.setenv("GANBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("no_proxy", "*")
@@ -52,22 +52,22 @@ def md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
-# Small sets in the published formats. torchvision compares files with the published MD5; so that it does
-# so here too, the MD5 of these files are put in the place of the published ones.
+# Small sets in the published formats. torchvision compares files with the published MD5.
+# The tests replace these MD5 by the MD5 of the small files, so the comparison still runs.
 
 
-def idx(values: np.ndarray) -> bytes:
+def idx_bytes(values: np.ndarray) -> bytes:
     return struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes()
 
 
-def idx_files(folder: Path, gzipped: bool = False):
-    """MNIST's four files, and what is in them."""
+def write_idx_files(folder: Path, gzipped: bool = False):
+    """Writes MNIST's four files and returns their content."""
     folder.mkdir(parents=True)
     expected = {}
     for side, name in (("train", "train"), ("test", "t10k")):
         images, classes = pixels(COUNTS[side], 28, 28), labels(COUNTS[side])
         for kind, values in (("images-idx3", images), ("labels-idx1", classes)):
-            content, path = idx(values), folder / f"{name}-{kind}-ubyte"
+            content, path = idx_bytes(values), folder / f"{name}-{kind}-ubyte"
             if gzipped:
                 content, path = gzip.compress(content), path.with_name(path.name + ".gz")
             path.write_bytes(content)
@@ -75,24 +75,24 @@ def idx_files(folder: Path, gzipped: bool = False):
     return expected
 
 
-def mnist(place, monkeypatch):
-    return idx_files(place / "MNIST" / "raw")
+def write_mnist(data_folder, monkeypatch):
+    return write_idx_files(data_folder / "MNIST" / "raw")
 
 
-def fashion(place, monkeypatch):
-    return idx_files(place / "FashionMNIST" / "raw")
+def write_fashion_mnist(data_folder, monkeypatch):
+    return write_idx_files(data_folder / "FashionMNIST" / "raw")
 
 
-def debians_fashion(place, monkeypatch):
-    monkeypatch.setattr(fashion_mnist, "DEBIAN_PACKAGE_FOLDER", place / "packaged")
-    return idx_files(place / "packaged", gzipped=True)
+def write_debian_fashion_mnist(data_folder, monkeypatch):
+    monkeypatch.setattr(fashion_mnist, "DEBIAN_PACKAGE_FOLDER", data_folder / "packaged")
+    return write_idx_files(data_folder / "packaged", gzipped=True)
 
 
-def cifar(kind, key, place, monkeypatch):
-    folder = place / kind.base_folder
+def write_cifar(kind, key, data_folder, monkeypatch):
+    folder = data_folder / kind.base_folder
     folder.mkdir()
 
-    def written(name: str, content: object) -> list[str]:
+    def write(name: str, content: object) -> list[str]:
         (folder / name).write_bytes(pickle.dumps(content))
         return [name, md5(folder / name)]
 
@@ -101,32 +101,33 @@ def cifar(kind, key, place, monkeypatch):
         images, classes = pixels(COUNTS[side], 3, 32, 32), labels(COUNTS[side])
         parts = [np.array_split(x, len(names)) for x in (images.reshape(-1, 3072), classes)]
         lists[side] = [
-            written(name, {"data": x, key: y.tolist()})
+            write(name, {"data": x, key: y.tolist()})
             for (name, _), x, y in zip(names, *parts, strict=True)
         ]
         expected[side] = images, classes
-    meta = written(kind.meta["filename"], {kind.meta["key"]: []})
+    meta = write(kind.meta["filename"], {kind.meta["key"]: []})
     monkeypatch.setattr(kind, "meta", {**kind.meta, "md5": meta[1]})
     monkeypatch.setattr(kind, "train_list", lists["train"])
     monkeypatch.setattr(kind, "test_list", lists["test"])
     return expected
 
 
-def svhn(place, monkeypatch):
+def write_svhn(data_folder, monkeypatch):
     expected, lists = {}, {}
     for side in COUNTS:
         images, classes = pixels(COUNTS[side], 3, 32, 32), labels(COUNTS[side])
-        path = place / f"{side}_32x32.mat"
-        tens = np.where(classes == 0, 10, classes)[:, None]  # as published, 10 is the digit 0
-        savemat(path, {"X": images.transpose(2, 3, 1, 0), "y": tens})
+        path = data_folder / f"{side}_32x32.mat"
+        # The published files label the digit 0 as 10.
+        labels_with_ten = np.where(classes == 0, 10, classes)[:, None]
+        savemat(path, {"X": images.transpose(2, 3, 1, 0), "y": labels_with_ten})
         lists[side] = ["http://127.0.0.1:9/", path.name, md5(path)]
         expected[side] = images, classes
     monkeypatch.setattr(datasets.SVHN, "split_list", lists)
     return expected
 
 
-def stl10(place, monkeypatch):
-    folder = place / "stl10_binary"
+def write_stl10(data_folder, monkeypatch):
+    folder = data_folder / "stl10_binary"
     folder.mkdir()
     expected, lists = {}, {}
     for side, count in {**COUNTS, "unlabeled": 30}.items():
@@ -140,9 +141,9 @@ def stl10(place, monkeypatch):
     return expected
 
 
-def celeba(place, monkeypatch):
-    """Faces are even colours; what lies above and below their squares, by blocks of JPEG, is black."""
-    folder = place / "celeba"
+def write_celeba(data_folder, monkeypatch):
+    """Writes faces of one colour, black outside the central square in whole JPEG blocks."""
+    folder = data_folder / "celeba"
     (folder / "img_align_celeba").mkdir(parents=True)
     count = sum(COUNTS.values())
     names = [f"{number:06}.jpg" for number in range(1, count + 1)]
@@ -162,28 +163,28 @@ def celeba(place, monkeypatch):
     }
     for name, lines in texts.items():
         (folder / name).write_text("\n".join(lines) + "\n")
-    stated = [("", md5(folder / name), name) for name in texts]
-    monkeypatch.setattr(datasets.CelebA, "file_list", stated)
+    checksums = [("", md5(folder / name), name) for name in texts]
+    monkeypatch.setattr(datasets.CelebA, "file_list", checksums)
     faces = colours[:, :, None, None].repeat(64, 2).repeat(64, 3)
     return {"train": (faces[:20], None), "test": (faces[30:], None)}
 
 
-CIFAR10 = partial(cifar, datasets.CIFAR10, "labels")
-CIFAR100 = partial(cifar, datasets.CIFAR100, "fine_labels")
-FORMATS = {
-    "mnist": mnist,
-    "fashion_mnist": fashion,
-    "cifar10": CIFAR10,
-    "cifar100": CIFAR100,
-    "svhn": svhn,
-    "stl10(size=96)": stl10,
-    "celeba": celeba,
+write_cifar10 = partial(write_cifar, datasets.CIFAR10, "labels")
+write_cifar100 = partial(write_cifar, datasets.CIFAR100, "fine_labels")
+FORMAT_WRITERS = {
+    "mnist": write_mnist,
+    "fashion_mnist": write_fashion_mnist,
+    "cifar10": write_cifar10,
+    "cifar100": write_cifar100,
+    "svhn": write_svhn,
+    "stl10(size=96)": write_stl10,
+    "celeba": write_celeba,
 }
 
 
-def compare(found, expected, tolerance=0):
+def assert_split_equals(split, expected, tolerance=0):
     for side, name in SIDES.items():
-        examples, (images, classes) = getattr(found, name)[IMAGE], expected[side]
+        examples, (images, classes) = getattr(split, name)[IMAGE], expected[side]
         assert examples.images.dtype == torch.uint8
         assert examples.images.is_contiguous()
         assert np.abs(examples.images.numpy().astype(int) - images).max() <= tolerance
@@ -194,35 +195,35 @@ def compare(found, expected, tolerance=0):
             assert examples.labels.tolist() == classes.tolist()
 
 
-def test_every_published_set_has_its_format_here():
-    assert {name.partition("(")[0] for name in FORMATS} == set(DOWNLOADED)
+def test_every_published_set_has_a_writer():
+    assert {name.partition("(")[0] for name in FORMAT_WRITERS} == set(DOWNLOADED)
 
 
-@pytest.mark.parametrize("text", FORMATS)
-def test_the_published_format_is_read_as_it_is(text, place, monkeypatch):
-    expected = FORMATS[text](place, monkeypatch)
-    found = DATA.make(text).load()
-    compare(found, expected, tolerance=3 if text == "celeba" else 0)  # JPEG rounds
+@pytest.mark.parametrize("text", FORMAT_WRITERS)
+def test_published_format_loads_exactly(text, data_folder, monkeypatch):
+    expected = FORMAT_WRITERS[text](data_folder, monkeypatch)
+    split = DATA.make(text).load()
+    assert_split_equals(split, expected, tolerance=3 if text == "celeba" else 0)  # JPEG rounds
 
 
-def test_debians_package_of_fashion_mnist_is_read_where_it_lies(place, monkeypatch):
-    expected = debians_fashion(place, monkeypatch)
-    compare(DATA.make("fashion_mnist").load(), expected)
+def test_debian_fashion_mnist_package_is_read(data_folder, monkeypatch):
+    expected = write_debian_fashion_mnist(data_folder, monkeypatch)
+    assert_split_equals(DATA.make("fashion_mnist").load(), expected)
 
 
-def test_stl10_trains_on_the_unlabelled_images_when_asked_to(place, monkeypatch):
-    expected = stl10(place, monkeypatch)
+def test_stl10_trains_on_unlabelled_images(data_folder, monkeypatch):
+    expected = write_stl10(data_folder, monkeypatch)
     data = DATA.make("stl10(size=96, unlabelled=true)")
     assert data.classes == 0
     unlabelled = {"train": expected["unlabeled"][0], "test": expected["test"][0]}
-    compare(data.load(), {side: (images, None) for side, images in unlabelled.items()})
+    assert_split_equals(data.load(), {side: (images, None) for side, images in unlabelled.items()})
 
 
 @pytest.mark.parametrize(
     ("text", "size"), [("stl10", 64), ("stl10(size=48)", 48), ("celeba(size=128)", 128)]
 )
-def test_sizes_are_those_that_are_declared(text, size, place, monkeypatch):
-    FORMATS["stl10(size=96)" if "stl10" in text else "celeba"](place, monkeypatch)
+def test_images_have_the_declared_size(text, size, data_folder, monkeypatch):
+    FORMAT_WRITERS["stl10(size=96)" if "stl10" in text else "celeba"](data_folder, monkeypatch)
     data = DATA.make(text)
     assert data.shapes == {IMAGE: (3, size, size)}
     assert data.load().train[IMAGE].images.shape[1:] == (3, size, size)
@@ -234,53 +235,53 @@ def test_no_image_is_enlarged(text):
         DATA.make(text)
 
 
-def test_stacked_mnist_is_made_of_mnist(place, monkeypatch):
-    mnist(place, monkeypatch)
-    found, digits = DATA.make("stacked_mnist").load(), DATA.make("mnist").load()
-    assert [len(side[IMAGE]) for side in (found.train, found.held_out)] == [128_000, 26_000]
-    known = {image.numpy().tobytes() for image in digits.held_out[IMAGE].images}
+def test_stacked_mnist_consists_of_mnist_digits(data_folder, monkeypatch):
+    write_mnist(data_folder, monkeypatch)
+    stacks, digits = DATA.make("stacked_mnist").load(), DATA.make("mnist").load()
+    assert [len(side[IMAGE]) for side in (stacks.train, stacks.held_out)] == [128_000, 26_000]
+    digit_images = {image.numpy().tobytes() for image in digits.held_out[IMAGE].images}
     assert {
-        channel.numpy().tobytes() for channel in found.held_out[IMAGE].images[:50].flatten(0, 1)
-    } <= known
+        channel.numpy().tobytes() for channel in stacks.held_out[IMAGE].images[:50].flatten(0, 1)
+    } <= digit_images
 
 
-# What is not here, or not whole
+# Missing and damaged files
 
 
 @pytest.mark.parametrize("name", DOWNLOADED)
-def test_a_set_that_is_not_here_says_what_to_do(name, place):
-    with pytest.raises(NotDownloaded) as told:
+def test_missing_set_names_the_remedy(name, data_folder):
+    with pytest.raises(NotDownloaded) as error:
         DATA.make(name).load()
-    assert str(told.value).startswith(
+    assert str(error.value).startswith(
         f"{name} is not on this machine: run `ganbench download {name}`, "
-        f"or put torchvision's files under {place}"
+        f"or put torchvision's files under {data_folder}"
     )
-    assert "\n" not in str(told.value)
-    assert list(place.iterdir()) == []
+    assert "\n" not in str(error.value)
+    assert list(data_folder.iterdir()) == []
 
 
-def test_stacks_of_what_is_not_here_say_what_to_do():
+def test_missing_base_of_stacks_names_the_remedy():
     with pytest.raises(
         NotDownloaded, match="mnist is not on this machine: run `ganbench download mnist`"
     ):
         DATA.make("stacked_mnist").load()
 
 
-@pytest.mark.parametrize("cut", [0, 3, 100])
-def test_files_that_are_cut_short_are_told_as_damaged(cut, place, monkeypatch):
-    mnist(place, monkeypatch)
-    path = place / "MNIST" / "raw" / "train-images-idx3-ubyte"
-    path.write_bytes(path.read_bytes()[:cut])
+@pytest.mark.parametrize("size", [0, 3, 100])
+def test_truncated_files_are_reported_as_damaged(size, data_folder, monkeypatch):
+    write_mnist(data_folder, monkeypatch)
+    path = data_folder / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(NotDownloaded, match=r"mnist under .* is damaged: delete it and run"):
         DATA.make("mnist").load()
-    debians_fashion(place, monkeypatch)
-    path = place / "packaged" / "train-images-idx3-ubyte.gz"
-    path.write_bytes(path.read_bytes()[:cut])
+    write_debian_fashion_mnist(data_folder, monkeypatch)
+    path = data_folder / "packaged" / "train-images-idx3-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(NotDownloaded, match="fashion_mnist"):
         DATA.make("fashion_mnist").load()
 
 
-class Malicious:
+class MaliciousPickle:
     def __init__(self, path: Path):
         self.path = path
 
@@ -289,20 +290,22 @@ class Malicious:
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
-def test_a_pickle_that_is_not_the_published_one_is_never_opened(name, place, monkeypatch, tmp_path):
-    FORMATS[name](place, monkeypatch)
+def test_unpublished_pickle_is_never_opened(name, data_folder, monkeypatch, tmp_path):
+    FORMAT_WRITERS[name](data_folder, monkeypatch)
     kind = getattr(datasets, name.upper())
-    ran = tmp_path / "ran"
-    pickle.loads(pickle.dumps(Malicious(ran)))
-    assert ran.exists()
-    ran.unlink()
-    (place / kind.base_folder / kind.train_list[0][0]).write_bytes(pickle.dumps(Malicious(ran)))
+    marker = tmp_path / "ran"
+    pickle.loads(pickle.dumps(MaliciousPickle(marker)))
+    assert marker.exists()
+    marker.unlink()
+    (data_folder / kind.base_folder / kind.train_list[0][0]).write_bytes(
+        pickle.dumps(MaliciousPickle(marker))
+    )
     with pytest.raises(NotDownloaded):
         DATA.make(name).load()
-    assert not ran.exists()
+    assert not marker.exists()
 
 
-def test_data_lie_where_the_environment_says_or_among_the_caches(monkeypatch, tmp_path):
+def test_data_root_follows_the_environment(monkeypatch, tmp_path):
     assert data_root() == tmp_path / "data"
     monkeypatch.setenv("GANBENCH_DATA", "~/sets")
     assert data_root() == Path.home() / "sets"
@@ -318,7 +321,7 @@ def test_data_lie_where_the_environment_says_or_among_the_caches(monkeypatch, tm
 
 @pytest.fixture
 def server(tmp_path):
-    """A server on this machine: its folder and its address."""
+    """A local server: its folder and its address."""
     folder = tmp_path / "served"
     folder.mkdir()
 
@@ -332,19 +335,19 @@ def server(tmp_path):
     serving.shutdown()
 
 
-def test_a_set_is_downloaded_when_that_is_asked_for(ganbench, server, place, monkeypatch):
+def test_download_command_fetches_a_data_set(ganbench, server, data_folder, monkeypatch):
     folder, address = server
-    expected = idx_files(folder / "files", gzipped=True)
+    expected = write_idx_files(folder / "files", gzipped=True)
     monkeypatch.setattr(datasets.MNIST, "mirrors", [f"{address}files/"])
-    stated = [(path.name, md5(path)) for path in (folder / "files").iterdir()]
-    monkeypatch.setattr(datasets.MNIST, "resources", stated)
+    checksums = [(path.name, md5(path)) for path in (folder / "files").iterdir()]
+    monkeypatch.setattr(datasets.MNIST, "resources", checksums)
     code, out, _ = ganbench("download", "mnist")
     assert (code, out) == (0, "mnist is on this machine.\n")
-    compare(DATA.make("mnist").load(), expected)
-    assert ganbench("download", "stacked_mnist")[0] == 0  # it is made of the same files
+    assert_split_equals(DATA.make("mnist").load(), expected)
+    assert ganbench("download", "stacked_mnist")[0] == 0  # it consists of the same files
 
 
-def test_weights_are_downloaded_and_compared_with_their_hash(ganbench, server, place, monkeypatch):
+def test_downloaded_weights_must_match_their_hash(ganbench, server, data_folder, monkeypatch):
     folder, address = server
     file = inception.published_inception()
     (folder / file.file).write_bytes(b"some weights")
@@ -356,13 +359,13 @@ def test_weights_are_downloaded_and_compared_with_their_hash(ganbench, server, p
     assert "invalid hash" in err
     assert not served.download_path().exists()
     sha256 = hashlib.sha256(b"some weights").hexdigest()
-    right = replace(served, sha256=sha256[:8])
-    monkeypatch.setattr(inception, "published_inception", lambda: right)
+    matching = replace(served, sha256=sha256[:8])
+    monkeypatch.setattr(inception, "published_inception", lambda: matching)
     assert ganbench("download", "inception")[0] == 0
-    assert right.read() == b"some weights"
+    assert matching.read() == b"some weights"
 
 
-def test_the_weights_of_a_models_setting_are_downloaded(ganbench, server, place, monkeypatch):
+def test_weights_of_selected_model_are_downloaded(ganbench, server, data_folder, monkeypatch):
     folder, address = server
     (folder / "dinov2_vits14").mkdir()
     (folder / "dinov2_vits14" / "dinov2_vits14_pretrain.pth").write_bytes(b"some weights")
@@ -374,58 +377,58 @@ def test_the_weights_of_a_models_setting_are_downloaded(ganbench, server, place,
     assert "did you mean 'vit-s-14'" in err
 
 
-def nowhere(monkeypatch):
-    """Every address is one where nobody answers."""
-    closed = "http://127.0.0.1:9/"
+def make_downloads_fail(monkeypatch):
+    """Points every address to a closed port."""
+    closed_address = "http://127.0.0.1:9/"
     for kind in (datasets.MNIST, datasets.FashionMNIST):
-        monkeypatch.setattr(kind, "mirrors", [closed])
+        monkeypatch.setattr(kind, "mirrors", [closed_address])
     for kind in (datasets.CIFAR10, datasets.CIFAR100, datasets.STL10):
-        monkeypatch.setattr(kind, "url", closed + "set.tar.gz")
-    lists = {side: [f"{closed}{side}.mat", f"{side}.mat", ""] for side in ("train", "test")}
+        monkeypatch.setattr(kind, "url", closed_address + "set.tar.gz")
+    lists = {side: [f"{closed_address}{side}.mat", f"{side}.mat", ""] for side in ("train", "test")}
     monkeypatch.setattr(datasets.SVHN, "split_list", lists)
 
-    def refused(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("Google Drive says\nno")
 
-    monkeypatch.setattr(datasets.celeba, "download_file_from_google_drive", refused)
+    monkeypatch.setattr(datasets.celeba, "download_file_from_google_drive", fail)
 
 
 @pytest.mark.parametrize("name", [*DOWNLOADED, "stacked_mnist"])
-def test_a_download_that_fails_ends_with_4_and_a_sentence(ganbench, name, monkeypatch, place):
-    nowhere(monkeypatch)
+def test_failed_download_exits_with_4_and_sentence(ganbench, name, monkeypatch, data_folder):
+    make_downloads_fail(monkeypatch)
     code, out, err = ganbench("download", name)
     assert (code, out) == (4, "")
-    assert err.startswith(f"{name} could not be downloaded to {place}: ")
+    assert err.startswith(f"{name} could not be downloaded to {data_folder}: ")
     assert err.count("\n") == 1
     assert "Traceback" not in err
     assert ("gdown" in err) == (name == "celeba")
 
 
 @pytest.mark.parametrize("name", ["digits", "ring", "folder", "stacked_digits", "classifier"])
-def test_what_is_here_anyway_needs_no_download(ganbench, name, place):
+def test_included_parts_need_no_download(ganbench, name, data_folder):
     assert ganbench("download", name)[:2] == (0, f"{name} needs no download.\n")
     part = (DATA if name in DATA else EXTRACTORS).load(name)
     assert not isinstance(part, Downloadable)
 
 
-def test_debians_package_needs_no_download(ganbench, place, monkeypatch):
-    debians_fashion(place, monkeypatch)
-    nowhere(monkeypatch)
+def test_debian_package_needs_no_download(ganbench, data_folder, monkeypatch):
+    write_debian_fashion_mnist(data_folder, monkeypatch)
+    make_downloads_fail(monkeypatch)
     assert ganbench("download", "fashion_mnist")[:2] == (0, "fashion_mnist is on this machine.\n")
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "suggestion"),
     [("mnits", "did you mean 'mnist'?"), ("inceptoin", "did you mean 'inception'?")],
 )
-def test_an_unknown_name_ends_with_2_and_the_nearest(ganbench, name, told):
+def test_unknown_name_exits_with_2_and_suggestion(ganbench, name, suggestion):
     code, out, err = ganbench("download", name)
     assert (code, out) == (2, "")
-    assert err == f"no data set or extractor is called {name!r}; {told}\n"
+    assert err == f"no data set or extractor is called {name!r}; {suggestion}\n"
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])
-def test_a_suite_on_data_that_are_not_here_ends_with_2_and_a_sentence(ganbench, tmp_path, command):
+def test_suite_on_missing_data_exits_with_2(ganbench, tmp_path, command):
     suite = """\
         schema = 1
         name = "away"

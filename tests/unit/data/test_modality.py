@@ -1,4 +1,4 @@
-"""Modalities: what data consist of, told by the shape of one example."""
+"""Modalities of data, derived from the shape of one example."""
 
 import pytest
 import torch
@@ -20,23 +20,23 @@ from ganbench.image_grid import draw_picture
 
 
 @pytest.mark.parametrize(("shape", "modality"), [((2,), POINTS), ((3, 32, 32), IMAGES)])
-def test_a_shape_tells_the_modality(shape, modality):
+def test_shape_determines_the_modality(shape, modality):
     assert modality_of_shape(shape) is modality
     assert modality_of(torch.zeros(5, *shape)) is modality
 
 
 @pytest.mark.parametrize("shape", [(), (7, 7), (16, 3, 32, 32)])
-def test_what_is_no_modality_is_refused_and_never_taken_for_points(shape):
+def test_unknown_shapes_are_refused(shape):
     with pytest.raises(UnknownModality, match=r"images \[channel, height, width\]"):
         modality_of_shape(shape)
     assert issubclass(UnknownModality, GanbenchError)
 
 
-def test_no_two_modalities_have_as_many_axes():
+def test_modalities_differ_in_number_of_axes():
     assert len({len(modality.axes) for modality in MODALITIES}) == len(MODALITIES)
 
 
-def test_a_part_for_images_refuses_others_by_what_they_are():
+def test_refusal_describes_the_data():
     assert refuse_other_than_images("it crops images", (1, 8, 8)) is None
     reason = "it crops images, and the data are points of 2 numbers"
     assert refuse_other_than_images("it crops images", (2,)) == reason
@@ -44,23 +44,23 @@ def test_a_part_for_images_refuses_others_by_what_they_are():
 
 @pytest.fixture
 def clips(monkeypatch):
-    """A modality that nothing but the table knows, and two examples of it."""
+    """Two examples of a modality that only the table lists."""
     modality = Modality("clips", ("frame", "channel", "height", "width"), has_pixels=True)
     monkeypatch.setattr("ganbench.data.modality.MODALITIES", (*MODALITIES, modality))
     return torch.zeros(2, 4, 1, 8, 8, dtype=torch.uint8)
 
 
-def test_a_new_modality_is_described_by_its_axes(clips):
+def test_new_modality_is_described_by_its_axes(clips):
     reason = "it crops images, and the data are clips of 4x8x8"
     assert refuse_other_than_images("it crops images", clips.shape[1:]) == reason
 
 
-def test_pictures_refuse_a_new_modality_by_its_name(clips):
+def test_pictures_refuse_new_modality_by_name(clips):
     with pytest.raises(UnknownModality, match="but not clips"):
         draw_picture(clips, clips)
 
 
-def test_metrics_of_images_refuse_a_new_modality_by_its_name(clips):
+def test_image_metrics_refuse_new_modality_by_name(clips):
     sample = FeatureSet(torch.zeros(2, 3), images=clips)
     with pytest.raises(MetricNotApplicable, match="there are only clips"):
         need_images(sample, sample)

@@ -1,7 +1,7 @@
-"""Extraction: the same features whoever decodes, nothing seen twice, and what was interrupted goes on."""
+"""Feature extraction: order, caching, batches, resuming and background decoding."""
 
 import os
-from itertools import count as numbers
+from itertools import count
 
 import numpy as np
 import pytest
@@ -25,32 +25,38 @@ from ganbench.evaluation.inputs.arrays import source_of_array
 from ganbench.evaluation.inputs.base import Frame
 from ganbench.evaluation.inputs.image_folder import FolderSource
 
-COUNT = 2 * IMAGES_PER_BLOCK + 30
+IMAGE_COUNT = 2 * IMAGES_PER_BLOCK + 30
 
 
-class Counting(Extractor):
-    """Four features of an image, and the count of images that were looked at."""
+class CountingExtractor(Extractor):
+    """Four features per image, with a count of the images that were extracted."""
 
     def __init__(self):
         super().__init__()
         self.network = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 4))
         nn.init.normal_(self.network[2].weight, generator=torch.Generator().manual_seed(0))
         nn.init.zeros_(self.network[2].bias)
-        self.looked = 0
+        self.image_count = 0
 
     def forward(self, x):
-        self.looked += len(x)
+        self.image_count += len(x)
         features = self.network(x.float() / 255)
         return features, features[:, :2]
 
 
-def eye(**settings) -> ExtractorRunner:
-    settings = {"extractor": Counting(), "frame": Frame(), "batch": 50, "workers": 2, **settings}
+def make_runner(**settings) -> ExtractorRunner:
+    settings = {
+        "extractor": CountingExtractor(),
+        "frame": Frame(),
+        "batch": 50,
+        "workers": 2,
+        **settings,
+    }
     return ExtractorRunner(label="counting", device=torch.device("cpu"), **settings)
 
 
-def ignore(done, total):
-    """Shows nothing."""
+def ignore_progress(done, total):
+    """Shows no progress."""
 
 
 @pytest.fixture(autouse=True)
@@ -59,136 +65,145 @@ def cache(monkeypatch, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def levels():
-    return np.random.default_rng(0).integers(0, 256, (COUNT, 6, 6, 3), np.uint8)
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (IMAGE_COUNT, 6, 6, 3), np.uint8)
 
 
 @pytest.fixture
-def folder(tmp_path, levels):
-    place = tmp_path / "x"
-    place.mkdir()
-    for number, image in enumerate(levels[:60]):
-        Image.fromarray(image).save(place / f"{number:03}.bmp")
-    return place
+def folder(tmp_path, pixels):
+    path = tmp_path / "x"
+    path.mkdir()
+    for number, image in enumerate(pixels[:60]):
+        Image.fromarray(image).save(path / f"{number:03}.bmp")
+    return path
 
 
-def seen(source, looking=None, chosen=None, show=ignore):
-    return extract_source_features(source, chosen or range(len(source)), looking or eye(), show)
+def extract(source, runner=None, indices=None, show=ignore_progress):
+    return extract_source_features(
+        source, indices or range(len(source)), runner or make_runner(), show
+    )
 
 
-def test_features_are_those_of_the_images_in_their_order(levels):
-    found = seen(source_of_array(levels, "x"))
-    expected, logits = Counting()(torch.from_numpy(levels).permute(0, 3, 1, 2))
-    torch.testing.assert_close(found.features, expected.detach())
-    torch.testing.assert_close(found.logits, logits.detach())
-    assert len(found.hashes.unique(dim=0)) == COUNT
-    assert found.extents.unique(dim=0).tolist() == [[6, 6]]
+def test_features_keep_image_order(pixels):
+    output = extract(source_of_array(pixels, "x"))
+    expected, logits = CountingExtractor()(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+    torch.testing.assert_close(output.features, expected.detach())
+    torch.testing.assert_close(output.logits, logits.detach())
+    assert len(output.hashes.unique(dim=0)) == IMAGE_COUNT
+    assert output.extents.unique(dim=0).tolist() == [[6, 6]]
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
-def test_who_decodes_changes_no_bit(folder, workers, monkeypatch, tmp_path):
-    first = seen(FolderSource(str(folder)))
+def test_worker_count_changes_no_bit(folder, workers, monkeypatch, tmp_path):
+    first = extract(FolderSource(str(folder)))
     monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "another"))
-    again = seen(FolderSource(str(folder)), eye(workers=workers))
+    again = extract(FolderSource(str(folder)), make_runner(workers=workers))
     assert torch.equal(first.features, again.features)
     assert torch.equal(first.hashes, again.hashes)
 
 
-def test_what_was_seen_is_not_seen_again(levels):
-    source = source_of_array(levels, "x")
-    first, looking = seen(source), eye()
-    again = seen(source, looking)
-    assert looking.extractor.looked == 0
-    assert again.cached_count == COUNT
+def test_cached_images_are_not_extracted_again(pixels):
+    source = source_of_array(pixels, "x")
+    first, runner = extract(source), make_runner()
+    again = extract(source, runner)
+    assert runner.extractor.image_count == 0
+    assert again.cached_count == IMAGE_COUNT
     for name in ("features", "logits", "hashes", "extents", "odd"):
         assert torch.equal(getattr(first, name), getattr(again, name))
 
 
 @pytest.mark.parametrize(
-    ("batch", "size", "room"), [(7, None, 2000), (7, 8, 2000), (50, 5, 2000), (50, None, 1)]
+    ("batch", "size", "max_bytes"), [(7, None, 2000), (7, 8, 2000), (50, 5, 2000), (50, None, 1)]
 )
-def test_large_images_are_seen_in_the_same_batches_and_fewer_are_held(
-    levels, tmp_path, monkeypatch, batch, size, room
+def test_memory_limit_keeps_batches_of_large_images(
+    pixels, tmp_path, monkeypatch, batch, size, max_bytes
 ):
-    """Beside images in files, of which a block is whole whatever their size."""
-    levels = levels[: IMAGES_PER_BLOCK + 30]
+    """Image files are the reference: their blocks are whole at any image size."""
+    pixels = pixels[: IMAGES_PER_BLOCK + 30]
     (tmp_path / "x").mkdir()
-    for number, image in enumerate(levels):
+    for number, image in enumerate(pixels):
         Image.fromarray(image).save(tmp_path / "x" / f"{number:03}.bmp")
-    monkeypatch.setattr(extraction, "MAX_BATCH_BYTES", room)
-    monkeypatch.setattr("ganbench.evaluation.inputs.arrays.MAX_ARRAY_BYTES_AT_ONCE", room)
-    held, blocks = [], extraction.iter_item_blocks
+    monkeypatch.setattr(extraction, "MAX_BATCH_BYTES", max_bytes)
+    monkeypatch.setattr("ganbench.evaluation.inputs.arrays.MAX_ARRAY_BYTES_AT_ONCE", max_bytes)
+    held_values, iter_blocks = [], extraction.iter_item_blocks
 
-    def counted(*arguments):
-        for items in blocks(*arguments):
-            held.append(sum(item.decode(Frame(size=size)).pixels.numel() for item in items))
+    def count_values(*arguments):
+        for items in iter_blocks(*arguments):
+            held_values.append(sum(item.decode(Frame(size=size)).pixels.numel() for item in items))
             yield items
 
-    monkeypatch.setattr(extraction, "iter_item_blocks", counted)
+    monkeypatch.setattr(extraction, "iter_item_blocks", count_values)
 
     def batches(source):
-        looking = eye(frame=Frame(size=size), batch=batch)
-        looked = []
-        looking.extractor.register_forward_pre_hook(lambda _, given: looked.append(given[0]))
-        return looked, seen(source, looking)
+        runner = make_runner(frame=Frame(size=size), batch=batch)
+        inputs = []
+        runner.extractor.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
+        return inputs, extract(source, runner)
 
-    (one, files), _ = batches(FolderSource(str(tmp_path / "x"))), held.clear()
-    other, rows = batches(source_of_array(levels, "y"))
-    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-    assert torch.equal(files.features, rows.features)
-    assert torch.equal(files.hashes, rows.hashes)
-    assert torch.equal(files.extents, rows.extents)
-    image = 3 * (size or 6) ** 2
-    assert max(held) <= room + image
-    again = eye(frame=Frame(size=size), batch=batch)
-    assert torch.equal(seen(source_of_array(levels, "y"), again).features, rows.features)
-    assert again.extractor.looked == 0
+    (file_batches, file_features), _ = (
+        batches(FolderSource(str(tmp_path / "x"))),
+        held_values.clear(),
+    )
+    array_batches, array_features = batches(source_of_array(pixels, "y"))
+    assert all(torch.equal(a, b) for a, b in zip(file_batches, array_batches, strict=True))
+    assert torch.equal(file_features.features, array_features.features)
+    assert torch.equal(file_features.hashes, array_features.hashes)
+    assert torch.equal(file_features.extents, array_features.extents)
+    image_values = 3 * (size or 6) ** 2
+    assert max(held_values) <= max_bytes + image_values
+    again = make_runner(frame=Frame(size=size), batch=batch)
+    assert torch.equal(
+        extract(source_of_array(pixels, "y"), again).features, array_features.features
+    )
+    assert again.extractor.image_count == 0
 
 
-def test_one_image_that_changed_costs_its_block_alone(levels):
-    seen(source_of_array(levels, "x"))
-    changed = levels.copy()
+def test_changed_image_invalidates_its_block_only(pixels):
+    extract(source_of_array(pixels, "x"))
+    changed = pixels.copy()
     changed[IMAGES_PER_BLOCK + 3] = 0
-    looking = eye()
-    seen(source_of_array(changed, "x"), looking)
-    assert looking.extractor.looked == IMAGES_PER_BLOCK
+    runner = make_runner()
+    extract(source_of_array(changed, "x"), runner)
+    assert runner.extractor.image_count == IMAGES_PER_BLOCK
 
 
 @pytest.mark.parametrize(
     "settings", [{"frame": Frame(size=8)}, {"batch": 25}], ids=["frame", "batch"]
 )
-def test_whoever_looks_otherwise_looks_again(levels, settings):
-    source = source_of_array(levels[:50], "x")
-    seen(source)
-    looking = eye(**settings)
-    seen(source, looking)
-    assert looking.extractor.looked == 50
+def test_other_settings_extract_again(pixels, settings):
+    source = source_of_array(pixels[:50], "x")
+    extract(source)
+    runner = make_runner(**settings)
+    extract(source, runner)
+    assert runner.extractor.image_count == 50
 
 
-def test_what_was_interrupted_goes_on(levels):
-    source, calls = source_of_array(levels, "x"), numbers()
+def test_interrupted_extraction_resumes(pixels):
+    source, calls = source_of_array(pixels, "x"), count()
 
     def interrupt(done, total):
         if next(calls) == IMAGES_PER_BLOCK // 50 + 2:  # in the second block
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        seen(source, show=interrupt)
-    looking = eye()
-    found = seen(source, looking)
-    assert looking.extractor.looked == COUNT - IMAGES_PER_BLOCK
-    assert found.cached_count == IMAGES_PER_BLOCK
-    torch.testing.assert_close(found.features, seen(source_of_array(levels.copy(), "y")).features)
+        extract(source, show=interrupt)
+    runner = make_runner()
+    resumed = extract(source, runner)
+    assert runner.extractor.image_count == IMAGE_COUNT - IMAGES_PER_BLOCK
+    assert resumed.cached_count == IMAGES_PER_BLOCK
+    torch.testing.assert_close(
+        resumed.features, extract(source_of_array(pixels.copy(), "y")).features
+    )
 
 
-def test_progress_tells_every_image(levels):
-    told = []
-    seen(source_of_array(levels, "x"), show=lambda done, total: told.append((done, total)))
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[-1] == (COUNT, COUNT)
+def test_progress_counts_every_image(pixels):
+    reports = []
+    extract(source_of_array(pixels, "x"), show=lambda done, total: reports.append((done, total)))
+    assert [done for done, _ in reports] == sorted(done for done, _ in reports)
+    assert reports[-1] == (IMAGE_COUNT, IMAGE_COUNT)
 
 
-def test_images_of_several_sizes_are_seen_as_each_alone(tmp_path):
+def test_mixed_image_sizes_match_single_images(tmp_path):
     images = [
         Image.fromarray(np.random.default_rng(n).integers(0, 256, (4 + n % 3, 5, 3), np.uint8))
         for n in range(20)
@@ -196,34 +211,34 @@ def test_images_of_several_sizes_are_seen_as_each_alone(tmp_path):
     (tmp_path / "x").mkdir()
     for number, image in enumerate(images):
         image.save(tmp_path / "x" / f"{number:02}.png")
-    found = seen(FolderSource(str(tmp_path / "x")))
-    network = Counting()
-    for image, features in zip(images, found.features, strict=True):
+    output = extract(FolderSource(str(tmp_path / "x")))
+    network = CountingExtractor()
+    for image, features in zip(images, output.features, strict=True):
         alone, _ = network(torch.from_numpy(np.array(image)).permute(2, 0, 1)[None])
         torch.testing.assert_close(features, alone[0].detach())
 
 
-def test_what_cannot_be_read_is_refused_or_left_out(folder):
+def test_unreadable_image_raises_or_is_skipped(folder):
     (folder / "010.bmp").write_bytes(b"no image")
     with pytest.raises(Unreadable, match=r"010\.bmp is not an image"):
-        seen(FolderSource(str(folder)))
-    for known in (0, 59):  # as well from the cache
-        found = seen(FolderSource(str(folder)), eye(skip=True))
-        assert (len(found), len(found.left_out), found.cached_count) == (59, 1, known)
+        extract(FolderSource(str(folder)))
+    for cached in (0, 59):  # the second time from the cache
+        output = extract(FolderSource(str(folder)), make_runner(skip=True))
+        assert (len(output), len(output.left_out), output.cached_count) == (59, 1, cached)
     with pytest.raises(Unreadable, match=r"010\.bmp is not an image"):
-        seen(FolderSource(str(folder)))
+        extract(FolderSource(str(folder)))
 
 
-def test_a_block_that_is_damaged_on_the_disk_is_made_again(levels):
-    source = source_of_array(levels[:50], "x")
-    first = seen(source)
+def test_corrupt_cache_block_is_recomputed(pixels):
+    source = source_of_array(pixels[:50], "x")
+    first = extract(source)
     (path,) = cache_root().glob("*/blocks/*")
     path.write_bytes(path.read_bytes()[:100])
-    assert torch.equal(seen(source).features, first.features)
+    assert torch.equal(extract(source).features, first.features)
 
 
-def test_the_oldest_blocks_make_room(levels):
-    seen(source_of_array(levels, "x"))
+def test_trim_removes_oldest_blocks(pixels):
+    extract(source_of_array(pixels, "x"))
     paths = sorted(cache_root().glob("*/blocks/*"))
     for age, path in enumerate(paths):
         os.utime(path, (1000 - age, 1000 - age))
@@ -231,42 +246,42 @@ def test_the_oldest_blocks_make_room(levels):
     assert sorted(cache_root().glob("*/blocks/*")) == paths[:2]
 
 
-def test_a_thread_runs_ahead_and_no_further():
-    made = []
+def test_background_prefetch_is_bounded():
+    produced = []
 
     def produce():
         for number in range(100):
-            made.append(number)
+            produced.append(number)
             yield number
 
-    with iter_in_background(produce(), BATCHES_AHEAD) as found:
-        for number in found:
-            assert len(made) <= number + BATCHES_AHEAD + 2
+    with iter_in_background(produce(), BATCHES_AHEAD) as numbers:
+        for number in numbers:
+            assert len(produced) <= number + BATCHES_AHEAD + 2
             if number == 50:
                 break
-    assert len(made) < 60
+    assert len(produced) < 60
 
 
-def test_what_goes_wrong_in_the_thread_is_told_here():
+def test_background_exception_reaches_the_caller():
     def produce():
         yield 1
         raise Unreadable("gone")
 
     with (
         pytest.raises(Unreadable, match="gone"),
-        iter_in_background(produce(), BATCHES_AHEAD) as found,
+        iter_in_background(produce(), BATCHES_AHEAD) as numbers,
     ):
-        assert list(found) == [1]
+        assert list(numbers) == [1]
 
 
-def test_a_batch_of_large_images_is_not_filled(monkeypatch, levels):
-    monkeypatch.setattr(extraction, "MAX_BATCH_BYTES", 20 * levels[0].size - 1)
+def test_byte_limit_shrinks_batches_of_large_images(monkeypatch, pixels):
+    monkeypatch.setattr(extraction, "MAX_BATCH_BYTES", 20 * pixels[0].size - 1)
     sizes = []
 
-    class Sizes(Counting):
+    class RecordingExtractor(CountingExtractor):
         def forward(self, x):
             sizes.append(len(x))
             return super().forward(x)
 
-    seen(source_of_array(levels[:100], "x"), eye(extractor=Sizes()))
+    extract(source_of_array(pixels[:100], "x"), make_runner(extractor=RecordingExtractor()))
     assert sizes == [20] * 5

@@ -1,4 +1,4 @@
-"""Sources: the same images from whatever they lie in, in torch-fidelity's order and decoded as it decodes them."""
+"""Image sources: every format gives the same images, decoded like torch-fidelity."""
 
 import io
 import tracemalloc
@@ -32,54 +32,58 @@ from ganbench.evaluation.inputs.pixel_range import floats_to_uint8
 from ganbench.evaluation.inputs.resolve import resolve_source
 from ganbench.evaluation.options import EvaluationOptions
 
-COUNT = 12
-COLOUR = np.random.default_rng(0).integers(0, 256, (COUNT, 9, 7, 3), np.uint8)
+IMAGE_COUNT = 12
+COLOUR_IMAGES = np.random.default_rng(0).integers(0, 256, (IMAGE_COUNT, 9, 7, 3), np.uint8)
 
 
-def source(given, count=None, **how):
-    return resolve_source(given, EvaluationOptions(device="cpu", **how), count).source
+def open_source(data, count=None, **options):
+    return resolve_source(data, EvaluationOptions(device="cpu", **options), count).source
 
 
-def seen(given, chosen=None, frame=None, size=5, **how):
-    """The chosen images of a source."""
-    found = given if hasattr(given, "iter_blocks") else source(given, **how)
-    chosen = range(len(found)) if chosen is None else chosen
+def decode_images(data, indices=None, frame=None, size=5, **options):
+    """Decodes the images at these indices."""
+    opened = data if hasattr(data, "iter_blocks") else open_source(data, **options)
+    indices = range(len(opened)) if indices is None else indices
     return [
-        item.decode(frame or Frame()) for items in found.iter_blocks(chosen, size) for item in items
+        item.decode(frame or Frame())
+        for items in opened.iter_blocks(indices, size)
+        for item in items
     ]
 
 
-def pixels(*arguments, **settings):
-    return [image.pixels.permute(1, 2, 0).numpy() for image in seen(*arguments, **settings)]
+def decode_pixels(*arguments, **settings):
+    return [
+        image.pixels.permute(1, 2, 0).numpy() for image in decode_images(*arguments, **settings)
+    ]
 
 
-def folder(place: Path) -> Path:
-    for number, levels in enumerate(COLOUR):
-        path = place / ("a", "b-c", "b")[number % 3] / f"{number:02}.png"
+def write_folder(target: Path) -> Path:
+    for number, levels in enumerate(COLOUR_IMAGES):
+        path = target / ("a", "b-c", "b")[number % 3] / f"{number:02}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(levels).save(path)
-    return place
+    return target
 
 
-# From whatever they lie in
+# File formats
 
 
-def packed(kind: str, place: Path) -> Path:
-    path = place / f"images.{kind}"
+def write_file(kind: str, target: Path) -> Path:
+    path = target / f"images.{kind}"
     match kind:
         case "npy":
-            np.save(path, COLOUR)
+            np.save(path, COLOUR_IMAGES)
         case "npz":
-            np.savez_compressed(path, COLOUR)
+            np.savez_compressed(path, COLOUR_IMAGES)
         case "pt":
-            torch.save(torch.from_numpy(COLOUR), path)
+            torch.save(torch.from_numpy(COLOUR_IMAGES), path)
         case "pth":
-            torch.save(torch.from_numpy(COLOUR), path, _use_new_zipfile_serialization=False)
+            torch.save(torch.from_numpy(COLOUR_IMAGES), path, _use_new_zipfile_serialization=False)
         case "safetensors":
-            save_file({"images": COLOUR}, path)
+            save_file({"images": COLOUR_IMAGES}, path)
         case "zip":
             with zipfile.ZipFile(path, "w") as archive:
-                for number, levels in enumerate(COLOUR):
+                for number, levels in enumerate(COLOUR_IMAGES):
                     content = io.BytesIO()
                     Image.fromarray(levels).save(content, "PNG")
                     archive.writestr(f"{number:02}.png", content.getvalue())
@@ -87,104 +91,118 @@ def packed(kind: str, place: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["npy", "npz", "pt", "pth", "safetensors", "zip"])
-@pytest.mark.parametrize("chosen", [range(COUNT), [1, 2, 3, 7, 11]])
-def test_images_are_the_same_from_every_kind_of_file(kind, chosen, tmp_path):
-    found = source(str(packed(kind, tmp_path)))
-    for _ in range(2):  # a stream begins anew
-        assert np.array_equal(pixels(found, chosen), COLOUR[chosen])
+@pytest.mark.parametrize("indices", [range(IMAGE_COUNT), [1, 2, 3, 7, 11]])
+def test_every_file_format_gives_the_same_images(kind, indices, tmp_path):
+    opened = open_source(str(write_file(kind, tmp_path)))
+    for _ in range(2):  # a stream can be read twice
+        assert np.array_equal(decode_pixels(opened, indices), COLOUR_IMAGES[indices])
 
 
 @pytest.mark.parametrize("kind", ["npy", "npz", "pt", "safetensors"])
-@pytest.mark.parametrize("row", [COLOUR[0].nbytes, 9 * 7 * 3 * 2 + 1, 1])
-def test_so_few_rows_are_gathered_at_a_time_that_their_size_does_not_matter(
-    kind, row, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("ganbench.evaluation.inputs.arrays.MAX_ARRAY_BYTES_AT_ONCE", 2 * row)
-    gathered = []
-    for rows in (MemoryRows, SafetensorsRows, StreamedRows):
-        gather = rows.gather
+@pytest.mark.parametrize("row_bytes", [COLOUR_IMAGES[0].nbytes, 9 * 7 * 3 * 2 + 1, 1])
+def test_gathered_rows_respect_byte_limit(kind, row_bytes, tmp_path, monkeypatch):
+    monkeypatch.setattr("ganbench.evaluation.inputs.arrays.MAX_ARRAY_BYTES_AT_ONCE", 2 * row_bytes)
+    row_counts = []
+    for row_class in (MemoryRows, SafetensorsRows, StreamedRows):
+        gather = row_class.gather
         monkeypatch.setattr(
-            rows, "gather", lambda self, i, g=gather: gathered.append(len(i)) or g(self, i)
+            row_class,
+            "gather",
+            lambda self, indices, original=gather: (
+                row_counts.append(len(indices)) or original(self, indices)
+            ),
         )
-    assert np.array_equal(pixels(str(packed(kind, tmp_path))), COLOUR)
-    assert max(gathered) == max(1, 2 * row // COLOUR[0].nbytes)
+    assert np.array_equal(decode_pixels(str(write_file(kind, tmp_path))), COLOUR_IMAGES)
+    assert max(row_counts) == max(1, 2 * row_bytes // COLOUR_IMAGES[0].nbytes)
 
 
-def test_an_array_that_claims_more_than_there_is_costs_no_memory(tmp_path):
-    """It took 3.7 GB to tell that this one of 20 kB is cut short."""
+def test_truncated_array_allocates_little_memory(tmp_path):
+    """Regression test: this 20 kB file once needed 3.7 GB of memory."""
     content = io.BytesIO()
     header = {"descr": "<f4", "fortran_order": False, "shape": (20, 3, 9_000, 9_000)}
     np.lib.format.write_array_header_1_0(content, header)
-    short = bytes(20_000_000)
-    for claimed in (None, 20 * 3 * 9_000 * 9_000 * 4 + 128):  # in the archive's directory
+    truncated = bytes(20_000_000)
+    # The size that the archive's directory states: the true one, or that of the whole array.
+    for claimed_size in (None, 20 * 3 * 9_000 * 9_000 * 4 + 128):
         with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("images.npy", content.getvalue() + short)
-            archive.filelist[0].file_size = claimed or archive.filelist[0].file_size
+            archive.writestr("images.npy", content.getvalue() + truncated)
+            archive.filelist[0].file_size = claimed_size or archive.filelist[0].file_size
         tracemalloc.start()
         with pytest.raises(Unreadable, match=r"is truncated|looks like an attack"):
-            source(str(tmp_path / "x.npz"))
+            open_source(str(tmp_path / "x.npz"))
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
         tracemalloc.stop()
 
 
 @pytest.mark.parametrize("shape", [(3, 20_000, 20_000), (20_000, 20_000, 3), (20_000, 20_000)])
-def test_images_of_arrays_have_no_more_pixels_than_files_may(shape):
-    rows = RowTable((20, *shape))  # of which none can be gathered
+def test_array_images_over_pixel_limit_are_rejected(shape):
+    rows = RowTable((20, *shape))  # has a shape but no data
     with pytest.raises(Unreadable, match="20,000x20,000, more than 89,478,485 pixels"):
         ArraySource("x", rows)
 
 
-def test_images_of_an_array_have_one_hash_whoever_holds_them():
-    held = [source_of_array(given, "x") for given in (COLOUR, torch.from_numpy(COLOUR))]
+def test_array_and_tensor_images_hash_alike():
+    sources = [
+        source_of_array(images, "x") for images in (COLOUR_IMAGES, torch.from_numpy(COLOUR_IMAGES))
+    ]
     digests = [
-        [item.digest() for items in one.iter_blocks(range(COUNT), 5) for item in items]
-        for one in held
+        [item.digest() for items in images.iter_blocks(range(IMAGE_COUNT), 5) for item in items]
+        for images in sources
     ]
     assert digests[0] == digests[1]
-    assert len(set(digests[0])) == COUNT
+    assert len(set(digests[0])) == IMAGE_COUNT
 
 
 @pytest.mark.parametrize("axes", [(0, 3, 1, 2), (0, 1, 2, 3)])
-def test_channels_are_first_or_last(axes):
-    assert np.array_equal(pixels(COLOUR.transpose(axes)), COLOUR)
+def test_channels_may_be_first_or_last(axes):
+    assert np.array_equal(decode_pixels(COLOUR_IMAGES.transpose(axes)), COLOUR_IMAGES)
 
 
-def test_grey_images_need_no_axis_for_it():
-    grey = COLOUR[..., 0]
-    assert np.array_equal(pixels(grey), np.repeat(grey[..., None], 3, 3))
-    assert np.array_equal(pixels(grey, frame=Frame(GREY_CHANNELS))[0][..., 0], grey[0])
+def test_grey_images_need_no_channel_axis():
+    grey = COLOUR_IMAGES[..., 0]
+    assert np.array_equal(decode_pixels(grey), np.repeat(grey[..., None], 3, 3))
+    assert np.array_equal(decode_pixels(grey, frame=Frame(GREY_CHANNELS))[0][..., 0], grey[0])
 
 
 @pytest.mark.parametrize("scale", ["0,1", "-1,1", "0,255"])
-def test_floats_come_back_as_the_bytes_that_they_were(scale):
-    levels = {"0,1": COLOUR / 255, "-1,1": COLOUR / 127.5 - 1, "0,255": COLOUR * 1.0}[scale]
+def test_floats_round_trip_to_bytes(scale):
+    floats = {
+        "0,1": COLOUR_IMAGES / 255,
+        "-1,1": COLOUR_IMAGES / 127.5 - 1,
+        "0,255": COLOUR_IMAGES * 1.0,
+    }[scale]
     for dtype in (np.float32, np.float64):
-        named = scale if scale == "0,255" else "auto"
-        assert np.array_equal(pixels(levels.astype(dtype), value_range=named), COLOUR)
+        value_range = scale if scale == "0,255" else "auto"
+        assert np.array_equal(
+            decode_pixels(floats.astype(dtype), value_range=value_range), COLOUR_IMAGES
+        )
 
 
-def test_floats_are_rounded_as_the_fakes_of_trials_are():
-    levels = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1
-    assert torch.equal(floats_to_uint8(levels, "-1,1"), to_uint8(levels))
+def test_floats_round_like_trial_samples():
+    floats = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1
+    assert torch.equal(floats_to_uint8(floats, "-1,1"), to_uint8(floats))
 
 
 @given(st.sets(st.integers(0, 60), min_size=1).map(sorted))
-def test_runs_are_the_stretches_of_ascending_numbers(index):
-    found = list(consecutive_runs(index))
-    assert [n for start, end in found for n in range(start, end)] == index
-    assert all(end < start for (_, end), (start, _) in pairwise(found))
+def test_consecutive_runs_cover_ascending_indices(indices):
+    runs = list(consecutive_runs(indices))
+    assert [n for start, end in runs for n in range(start, end)] == indices
+    assert all(end < start for (_, end), (start, _) in pairwise(runs))
 
 
-# As torch-fidelity reads folders
+# Folders, as torch-fidelity reads them
 
 
-def test_the_order_and_the_pixels_of_a_folder_are_torch_fidelitys(tmp_path):
-    place = folder(tmp_path / "x")
-    files = glob_samples_paths(str(place), True, "png,jpg,jpeg", verbose=False)
-    theirs = ImagesPathDataset(files)
-    ours = seen(str(place))
-    assert len(ours) == len(theirs) == COUNT
-    assert all(torch.equal(one.pixels, other) for one, other in zip(ours, theirs, strict=True))
+def test_folder_order_and_pixels_equal_torch_fidelity(tmp_path):
+    path = write_folder(tmp_path / "x")
+    files = glob_samples_paths(str(path), True, "png,jpg,jpeg", verbose=False)
+    expected = ImagesPathDataset(files)
+    images = decode_images(str(path))
+    assert len(images) == len(expected) == IMAGE_COUNT
+    assert all(
+        torch.equal(image.pixels, expected_pixels)
+        for image, expected_pixels in zip(images, expected, strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -192,145 +210,162 @@ def test_the_order_and_the_pixels_of_a_folder_are_torch_fidelitys(tmp_path):
     [("L", "png"), ("P", "png"), ("RGBA", "png"), ("LA", "png"), ("1", "png"), ("RGB", "jpg"), ("L", "jpg"),
      ("CMYK", "jpg"), ("P", "gif"), ("RGB", "webp"), ("RGB", "bmp"), ("CMYK", "tiff"), ("RGB", "ppm")],
 )  # fmt: skip
-def test_every_mode_is_decoded_as_torch_fidelity_decodes_it(mode, suffix, tmp_path):
+def test_every_image_mode_decodes_like_torch_fidelity(mode, suffix, tmp_path):
     path = tmp_path / "x" / f"0.{suffix}"
     path.parent.mkdir()
-    Image.fromarray(COLOUR[0]).convert(mode).save(path)
-    (found,) = seen(str(tmp_path / "x"))
-    assert torch.equal(found.pixels, ImagesPathDataset([path])[0])
+    Image.fromarray(COLOUR_IMAGES[0]).convert(mode).save(path)
+    (image,) = decode_images(str(tmp_path / "x"))
+    assert torch.equal(image.pixels, ImagesPathDataset([path])[0])
 
 
-def test_an_image_stands_as_its_exif_says(tmp_path):
+def test_exif_orientation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
-    turned = Image.fromarray(COLOUR[0]).transpose(Image.Transpose.ROTATE_90)
+    turned = Image.fromarray(COLOUR_IMAGES[0]).transpose(Image.Transpose.ROTATE_90)
     turned.save(tmp_path / "x.png", exif=exif)
-    assert np.array_equal(pixels(str(tmp_path))[0], COLOUR[0])
+    assert np.array_equal(decode_pixels(str(tmp_path))[0], COLOUR_IMAGES[0])
 
 
-def test_colours_of_an_extractor_of_grey_are_pillows_luma():
-    found = pixels(COLOUR, frame=Frame(GREY_CHANNELS))
-    luma = np.array(Image.fromarray(COLOUR[3]).convert("L"))
-    assert np.array_equal(found[3][..., 0], luma)
+def test_grey_conversion_equals_pillow_luma():
+    images = decode_pixels(COLOUR_IMAGES, frame=Frame(GREY_CHANNELS))
+    luma = np.array(Image.fromarray(COLOUR_IMAGES[3]).convert("L"))
+    assert np.array_equal(images[3][..., 0], luma)
 
 
-def test_a_size_is_the_largest_square_at_the_centre_by_lanczos():
-    found = pixels(COLOUR, frame=Frame(size=8))[0]
-    square = Image.fromarray(COLOUR[0]).crop((0, 1, 7, 8)).resize((8, 8), Image.Resampling.LANCZOS)
-    assert np.array_equal(found, np.array(square))
+def test_size_crops_centre_and_resizes_by_lanczos():
+    resized = decode_pixels(COLOUR_IMAGES, frame=Frame(size=8))[0]
+    square = (
+        Image.fromarray(COLOUR_IMAGES[0])
+        .crop((0, 1, 7, 8))
+        .resize((8, 8), Image.Resampling.LANCZOS)
+    )
+    assert np.array_equal(resized, np.array(square))
 
 
 # Generators
 
 
-def noise(count, seed):
+def random_images(count, seed):
     return torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
 
 
-def test_a_larger_count_only_adds_images():
-    few, many = (pixels(source(noise, count)) for count in (60, 130))
+def test_larger_count_only_appends_images():
+    few, many = (decode_pixels(open_source(random_images, count)) for count in (60, 130))
     assert np.array_equal(few, many[:60])
 
 
-def test_a_function_is_given_seeds_that_depend_on_the_seed_alone():
-    assert np.array_equal(pixels(source(noise, 60)), pixels(source(noise, 60)))
-    assert not np.array_equal(pixels(source(noise, 60)), pixels(source(noise, 60, seed=1)))
+def test_function_images_depend_on_seed_only():
+    assert np.array_equal(
+        decode_pixels(open_source(random_images, 60)), decode_pixels(open_source(random_images, 60))
+    )
+    assert not np.array_equal(
+        decode_pixels(open_source(random_images, 60)),
+        decode_pixels(open_source(random_images, 60, seed=1)),
+    )
 
 
-def test_latents_are_standard_normal_and_do_not_repeat():
-    found = []
+def test_latents_are_standard_normal_and_distinct():
+    batches = []
 
-    def keep(latents):
-        found.append(latents)
+    def decode(latents):
+        batches.append(latents)
         return latents.view(-1, 1, 8, 8).sigmoid()
 
-    pixels(source(keep, 120, latent=(64,)))
-    latents = torch.cat(found)
+    decode_pixels(open_source(decode, 120, latent=(64,)))
+    latents = torch.cat(batches)
     assert latents.shape == (150, 64)
     assert abs(float(latents.mean())) < 0.05
     assert float(latents.std()) == pytest.approx(1, abs=0.05)
     assert len(latents.unique(dim=0)) == 150
 
 
-def test_code_that_draws_from_torchs_own_generator_is_repeated_too():
-    def careless(count, seed):
+def test_global_torch_rng_is_seeded_and_restored():
+    def unseeded(count, seed):
         return torch.rand(count, 3, 4, 4)
 
     before = torch.random.get_rng_state()
-    assert np.array_equal(pixels(source(careless, 20)), pixels(source(careless, 20)))
+    assert np.array_equal(
+        decode_pixels(open_source(unseeded, 20)), decode_pixels(open_source(unseeded, 20))
+    )
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_a_range_that_changes_while_images_are_made_is_told():
+def test_changing_value_range_raises_unreadable():
     calls = []
 
-    def drifting(count, seed):
-        made = noise(count, seed)
-        made[0, 0, 0, 0] = -0.5 if len(calls) else 0
+    def changing_range(count, seed):
+        images = random_images(count, seed)
+        images[0, 0, 0, 0] = -0.5 if len(calls) else 0
         calls.append(seed)
-        return made
+        return images
 
-    with pytest.raises(Unreadable, match=r"returned floats in \[0, 1\] at first, and now from -0.5"):
-        pixels(source(drifting, 60))
+    with pytest.raises(
+        Unreadable, match=r"returned floats in \[0, 1\] at first, and now from -0.5"
+    ):
+        decode_pixels(open_source(changing_range, 60))
 
 
-def test_a_file_of_python_and_a_module_are_found_from_the_working_folder(tmp_path, monkeypatch):
+def test_python_generators_load_from_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = "import torch\ndef make(count, seed):\n    return torch.zeros(count, 3, 4, 4)\n"
     for name in ("one_file.py", "one_module.py"):
         (tmp_path / name).write_text(code)
     for text in ("one_file.py:make", "one_module:make"):
-        assert len(seen(source(text, 11))) == 11
+        assert len(decode_images(open_source(text, 11))) == 11
 
 
-def test_an_exported_program_of_one_batch_size_is_given_such(tmp_path):
+def test_exported_program_gets_its_batch_size(tmp_path):
     class Network(torch.nn.Module):
         def forward(self, z):
             return z.view(-1, 1, 8, 8).sigmoid()
 
     program = torch.export.export(Network(), (torch.zeros(4, 64),))
     torch.export.save(program, tmp_path / "x.pt2")
-    found = source(str(tmp_path / "x.pt2"), 10, trust=True)
-    assert len(pixels(found)) == 10
-    assert np.array_equal(pixels(found), pixels(source(Network(), 10, latent=(64,))))
+    opened = open_source(str(tmp_path / "x.pt2"), 10, trust=True)
+    assert len(decode_pixels(opened)) == 10
+    assert np.array_equal(
+        decode_pixels(opened), decode_pixels(open_source(Network(), 10, latent=(64,)))
+    )
 
 
 # Names
 
 
-def test_a_data_sets_name_is_its_reference_and_its_sides_are_all_of_it():
-    assert len(source("digits")) == len(source("digits:train")) == 1197
-    assert len(source("digits:held_out")) == len(source("digits:test")) == 600
-    assert resolve_source("digits", EvaluationOptions(), None).extractor == "classifier(of='digits')"
+def test_data_set_name_selects_its_split():
+    assert len(open_source("digits")) == len(open_source("digits:train")) == 1197
+    assert len(open_source("digits:held_out")) == len(open_source("digits:test")) == 600
+    assert (
+        resolve_source("digits", EvaluationOptions(), None).extractor == "classifier(of='digits')"
+    )
 
 
-def test_what_is_a_data_set_and_a_path_is_not_guessed(tmp_path, monkeypatch):
+def test_ambiguous_name_raises_unreadable(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folder(tmp_path / "digits")
+    write_folder(tmp_path / "digits")
     with pytest.raises(Unreadable, match=r"write \./digits, or digits:train"):
-        source("digits")
-    assert len(source("./digits")) == COUNT
-    assert len(source("digits:train")) == 1197
+        open_source("digits")
+    assert len(open_source("./digits")) == IMAGE_COUNT
+    assert len(open_source("digits:train")) == 1197
 
 
-def test_one_of_several_arrays_is_named(tmp_path):
-    np.savez(tmp_path / "x.npz", a=COLOUR, b=COLOUR[:5])
-    assert len(source(f"{tmp_path}/x.npz:b")) == 5
+def test_array_is_selected_by_name(tmp_path):
+    np.savez(tmp_path / "x.npz", a=COLOUR_IMAGES, b=COLOUR_IMAGES[:5])
+    assert len(open_source(f"{tmp_path}/x.npz:b")) == 5
     with pytest.raises(Unreadable, match="has no array c; there are a, b"):
-        source(f"{tmp_path}/x.npz:c")
+        open_source(f"{tmp_path}/x.npz:c")
 
 
-def test_features_are_told_from_images_by_their_name_or_their_dimensions(tmp_path):
+def test_features_are_detected_by_name_or_shape(tmp_path):
     features = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
-    np.savez(tmp_path / "x.npz", features=features, logits=features[:, :3], other=COLOUR)
-    found = source(str(tmp_path / "x.npz"))
-    assert np.array_equal(found.features, features)
-    assert found.logits.shape == (20, 3)
-    assert np.array_equal(source(features).features, features)
+    np.savez(tmp_path / "x.npz", features=features, logits=features[:, :3], other=COLOUR_IMAGES)
+    opened = open_source(str(tmp_path / "x.npz"))
+    assert np.array_equal(opened.features, features)
+    assert opened.logits.shape == (20, 3)
+    assert np.array_equal(open_source(features).features, features)
 
 
-def test_no_array_of_a_file_is_read_before_it_is_wanted(tmp_path):
-    """A compressed file of 40 MB of zeros opens at once, and its first rows come from the stream's head."""
+def test_npz_arrays_are_read_lazily(tmp_path):
+    """Reading a row of a large compressed file decompresses only the rows before it."""
     np.savez_compressed(tmp_path / "x.npz", images=np.zeros((100, 370, 370, 3), np.uint8))
     rows = read_arrays(tmp_path / "x.npz", None)["images"]
     assert rows.shape == (100, 370, 370, 3)

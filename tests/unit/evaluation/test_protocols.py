@@ -1,4 +1,4 @@
-"""Protocols: what a number means, and that torch-fidelity's are that library's own numbers."""
+"""Protocols: identity, counts and floors; `torch_fidelity` equals that library's values."""
 
 import math
 
@@ -16,10 +16,10 @@ from ganbench.evaluation.protocols import PROTOCOLS, protocol_label
 from ganbench.registry import SpecError
 
 METRICS = ("fid", "kid_subsets(subset_size=300)", "is", "precision", "recall")
-OWN = "torch_fidelity(extractor='own')"
+OWN_PROTOCOL = "torch_fidelity(extractor='own')"
 
 
-class Images(Dataset):
+class ImageDataset(Dataset):
     def __init__(self, images):
         self.images = images
 
@@ -30,8 +30,8 @@ class Images(Dataset):
         return self.images[number]
 
 
-class Digits(FeatureExtractorBase):
-    """The classifier of digits, as torch-fidelity asks an extractor to be."""
+class DigitsExtractor(FeatureExtractorBase):
+    """The classifier of digits as a torch-fidelity extractor."""
 
     def __init__(self, name, features_list, **ignored):
         super().__init__(name, features_list)
@@ -58,21 +58,21 @@ class Digits(FeatureExtractorBase):
         return tuple({"features": features, "logits": logits}[name] for name in self.features_list)
 
 
-def fakes():
-    """Held-out digits that somebody has drawn over."""
+def fake_digits():
+    """Returns held-out digits with one pixel set to white."""
     images = Evaluator("digits", CPU).split.held_out[IMAGE].images.clone()
     images[:, :, 3, 3] = 255
     return images
 
 
 @pytest.fixture(scope="module")
-def the_librarys():
-    """What torch-fidelity says of the same images by itself, from end to end."""
-    torch_fidelity.register_feature_extractor("ganbench-digits", Digits)
+def library_scores():
+    """Returns the scores that torch-fidelity computes end to end for the same images."""
+    torch_fidelity.register_feature_extractor("ganbench-digits", DigitsExtractor)
     reference = Evaluator("digits", CPU).reference
     return torch_fidelity.calculate_metrics(
-        input1=Images(fakes()),
-        input2=Images(reference),
+        input1=ImageDataset(fake_digits()),
+        input2=ImageDataset(reference),
         feature_extractor="ganbench-digits",
         fid=True,
         kid=True,
@@ -86,9 +86,9 @@ def the_librarys():
     )
 
 
-def test_the_protocol_torch_fidelity_gives_that_librarys_numbers(the_librarys):
-    evaluator = Evaluator("digits", CPU, OWN)
-    found = evaluator.measure_feature_set(evaluator.extract(fakes()), METRICS)
+def test_torch_fidelity_protocol_equals_the_library(library_scores):
+    evaluator = Evaluator("digits", CPU, OWN_PROTOCOL)
+    readings = evaluator.measure_feature_set(evaluator.extract(fake_digits()), METRICS)
     keys = [
         torch_fidelity.KEY_METRIC_FID,
         torch_fidelity.KEY_METRIC_KID_MEAN,
@@ -97,51 +97,57 @@ def test_the_protocol_torch_fidelity_gives_that_librarys_numbers(the_librarys):
         torch_fidelity.KEY_METRIC_RECALL,
     ]
     for metric, key in zip(METRICS, keys, strict=True):
-        assert found[metric].value == pytest.approx(the_librarys[key], rel=1e-7), metric
-        assert found[metric].standard_error is None  # its spreads are none
+        assert readings[metric].value == pytest.approx(library_scores[key], rel=1e-7), metric
+        assert readings[metric].standard_error is None  # its spreads are not standard errors
 
 
-def test_our_own_estimators_agree_with_it_on_the_same_images(the_librarys):
+def test_ganbench_estimators_agree_with_torch_fidelity(library_scores):
     evaluator = Evaluator("digits", CPU)
-    found = evaluator.measure_feature_set(evaluator.extract(fakes()), METRICS)
-    fid = the_librarys[torch_fidelity.KEY_METRIC_FID]
-    assert found["fid"].value == pytest.approx(fid, rel=1e-4)  # its means are of float32
-    assert found["precision"].value == pytest.approx(
-        the_librarys[torch_fidelity.KEY_METRIC_PRECISION], abs=2 / 600
+    readings = evaluator.measure_feature_set(evaluator.extract(fake_digits()), METRICS)
+    fid = library_scores[torch_fidelity.KEY_METRIC_FID]
+    assert readings["fid"].value == pytest.approx(fid, rel=1e-4)  # its means are in float32
+    assert readings["precision"].value == pytest.approx(
+        library_scores[torch_fidelity.KEY_METRIC_PRECISION], abs=2 / 600
     )
-    assert all(reading.standard_error for m, reading in found.items() if m != "recall")
+    assert all(reading.standard_error for m, reading in readings.items() if m != "recall")
 
 
-def test_what_torch_fidelity_has_not_or_cannot_is_told_in_a_sentence():
-    evaluator = Evaluator("digits", CPU, OWN)
-    found = evaluator.measure_feature_set(
-        evaluator.extract(fakes()), ("density", "kid", "precision(k=700)")
+def test_unsupported_torch_fidelity_metrics_give_reasons():
+    evaluator = Evaluator("digits", CPU, OWN_PROTOCOL)
+    readings = evaluator.measure_feature_set(
+        evaluator.extract(fake_digits()), ("density", "kid", "precision(k=700)")
     )
-    assert found["density"] == "torch-fidelity has no density"
-    assert found["kid"] == "torch-fidelity's subsets of 1000 need as many examples on each side"
-    assert "neighbour 700 needs more than 700" in found["precision(k=700)"]
-    points = Evaluator("ring", CPU, OWN)
+    assert readings["density"] == "torch-fidelity has no density"
+    assert readings["kid"] == "torch-fidelity's subsets of 1000 need as many examples on each side"
+    assert "neighbour 700 needs more than 700" in readings["precision(k=700)"]
+    points = Evaluator("ring", CPU, OWN_PROTOCOL)
     broken = points.measure_feature_set(points.extract(torch.full((50, 2), math.nan)), ("fid",))
     assert "not finite" in broken["fid"]
 
 
-def test_a_protocol_is_known_by_all_that_decides_its_numbers():
-    specs = ["ganbench", "ganbench(fakes=500)", "ganbench(reals=500)", "ganbench(seed=1)", OWN]
+def test_protocol_id_depends_on_every_setting():
+    specs = [
+        "ganbench",
+        "ganbench(fakes=500)",
+        "ganbench(reals=500)",
+        "ganbench(seed=1)",
+        OWN_PROTOCOL,
+    ]
     specs += ["ganbench(extractor='identity')"]
-    known = {Evaluator("digits", CPU, spec).protocol.id for spec in specs}
-    assert len(known) == len(specs)
+    ids = {Evaluator("digits", CPU, spec).protocol.id for spec in specs}
+    assert len(ids) == len(specs)
     own = "ganbench(extractor=\"classifier(of='digits')\")"
     assert Evaluator("digits", CPU, own).protocol == Evaluator("digits", CPU).protocol
 
 
-def test_counts_are_those_that_the_protocol_asks_for():
+def test_protocol_sets_sample_counts():
     evaluator = Evaluator("digits", CPU, "ganbench(fakes=300, reals=500)")
     assert len(evaluator.real_features) == evaluator.protocol.real == 500
     assert len(evaluator.held_out_features) == evaluator.protocol.fake == 300
     assert isinstance(evaluator.measure_floor(("fid",))["fid"], Measurement)
 
 
-def test_a_floor_needs_as_many_held_out_examples_as_there_are_fakes():
+def test_floor_needs_as_many_held_out_examples():
     evaluator = Evaluator("digits", CPU, "ganbench(fakes=5000)")
     assert evaluator.measure_floor(("fid",)) == {
         "fid": "5000 held-out examples are needed, and there are 600"
@@ -149,13 +155,13 @@ def test_a_floor_needs_as_many_held_out_examples_as_there_are_fakes():
     assert evaluator.expected_floors(("fid",))["fid"] > 0
 
 
-def test_an_extractor_of_other_data_is_refused_in_a_sentence():
+def test_extractor_for_other_data_is_rejected():
     with pytest.raises(SpecError, match="cannot process ring"):
         _ = Evaluator("ring", CPU, "ganbench(extractor=\"classifier(of='digits')\")").protocol
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("torchfidelity", "did you mean 'torch_fidelity'"),
         ("ganbench(fakes=1)", "fakes must be at least 2"),
@@ -163,12 +169,12 @@ def test_an_extractor_of_other_data_is_refused_in_a_sentence():
         ("ganbench(fake=5)", "did you mean 'fakes'"),
     ],
 )
-def test_a_protocol_that_cannot_be_is_refused(text, told):
-    with pytest.raises(ValueError, match=told):
+def test_invalid_protocol_raises_value_error(text, message):
+    with pytest.raises(ValueError, match=message):
         protocol_label(text)
 
 
-def test_the_library_is_written_with_its_hyphen_too():
+def test_torch_fidelity_may_be_hyphenated():
     assert protocol_label("torch-fidelity") == "torch_fidelity"
     assert protocol_label("torch-fidelity(fakes=50)") == "torch_fidelity(fakes=50)"
     assert set(PROTOCOLS) == {"ganbench", "torch_fidelity"}

@@ -1,4 +1,4 @@
-"""Executors: which one a command runs trials by, and that numbers do not depend on it."""
+"""Executors: labels, errors, and values that do not depend on the executor."""
 
 import json
 
@@ -35,22 +35,22 @@ images = 640
         ("local( workers = 2 )", 4, "local(workers=2)"),
     ],
 )
-def test_an_executor_has_one_label(text, workers, label):
+def test_executor_has_one_label(text, workers, label):
     assert executor_label(text, workers) == label
 
 
-def test_a_label_makes_what_it_says():
+def test_label_makes_its_executor():
     assert EXECUTORS.make("local(workers=2)") == Local(2)
     assert all(isinstance(EXECUTORS.make(name), Executor) for name in EXECUTORS.modules())
 
 
-def test_a_typo_is_suggested_for():
+def test_typo_has_a_suggestion():
     with pytest.raises(SpecError, match="local"):
         executor_label("locl", 2)
 
 
 @pytest.fixture
-def suite(tmp_path):
+def suite_file(tmp_path):
     (tmp_path / "small.toml").write_text(SUITE)
     return str(tmp_path / "small.toml")
 
@@ -58,21 +58,21 @@ def suite(tmp_path):
 @pytest.mark.parametrize(
     "text", ["locl", "local(worker=2)", "local(workers=0)", "inline(workers=2)"]
 )
-def test_the_program_ends_with_a_sentence_for_an_executor_that_cannot_be(ganbench, suite, text):
-    code, printed, told = ganbench("run", suite, "--device", "cpu", "--executor", text)
-    assert (code, printed) == (2, "")
-    assert "workers" in told or "did you mean" in told
-    assert "Traceback" not in told
+def test_invalid_executor_exits_2_with_message(ganbench, suite_file, text):
+    code, output, errors = ganbench("run", suite_file, "--device", "cpu", "--executor", text)
+    assert (code, output) == (2, "")
+    assert "workers" in errors or "did you mean" in errors
+    assert "Traceback" not in errors
 
 
-def test_numbers_do_not_depend_on_the_executor(ganbench, suite, tmp_path):
+def test_values_do_not_depend_on_executor(ganbench, suite_file, tmp_path):
     values = {}
     for text in ("inline", "local(workers=2)"):
         folder = tmp_path / text
-        words = ["--device", "cpu", "--results", str(folder), "--executor", text, "--json"]
-        code, printed, told = ganbench("run", suite, *words)
-        assert code == 0, told
-        assert json.loads(printed)["outcomes"] == {"done": 4}
+        options = ["--device", "cpu", "--results", str(folder), "--executor", text, "--json"]
+        code, output, errors = ganbench("run", suite_file, *options)
+        assert code == 0, errors
+        assert json.loads(output)["outcomes"] == {"done": 4}
         frame = pd.read_parquet(folder / "small" / "results.parquet").query("metric == 'fid'")
         values[text] = frame.sort_values(["trial", "checkpoint"])["value"].tolist()
     assert values["inline"] == values["local(workers=2)"]

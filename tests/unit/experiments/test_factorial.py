@@ -1,4 +1,4 @@
-"""Designs: what a fraction of a two-level design promises, checked from its chains alone."""
+"""Fractional factorial designs: size, balance, resolution and aliases of their chains."""
 
 import itertools
 import math
@@ -29,14 +29,14 @@ images = 640
 """
 
 
-def columns(chains, tricks):
-    """Each trick's levels over the chains, 1 where it is in."""
+def trick_levels(chains, tricks):
+    """The levels of each trick over the chains: 1 in chains that contain it, else -1."""
     return {trick: [1 if trick in chain else -1 for chain in chains] for trick in tricks}
 
 
-def words(chains, tricks, length: int):
-    """Sets of so many tricks whose levels multiply to the same in all chains."""
-    levels = columns(chains, tricks)
+def defining_words(chains, tricks, length: int):
+    """Yields sets of `length` tricks with a constant product of levels over the chains."""
+    levels = trick_levels(chains, tricks)
     for word in itertools.combinations(tricks, length):
         runs = zip(*(levels[trick] for trick in word), strict=True)
         if len({math.prod(run) for run in runs}) == 1:
@@ -47,77 +47,79 @@ def words(chains, tricks, length: int):
 
 
 @pytest.fixture(scope="module", params=SIZES, ids=lambda count: f"{count} tricks")
-def found(request):
+def fraction(request):
     of = TRICKS[: request.param]
     return of, fractional_chains(of)
 
 
-def test_a_fraction_is_the_smallest_of_resolution_four(found):
-    of, chains = found
+def test_fraction_has_fewest_chains(fraction):
+    of, chains = fraction
     assert len(set(chains)) == len(chains) == SIZES[len(of)]
 
 
-def test_none_comes_first(found):
-    assert found[1][0] == ()
+def test_empty_chain_comes_first(fraction):
+    assert fraction[1][0] == ()
 
 
-def test_each_trick_is_in_half_of_the_chains_and_each_two_in_a_quarter(found):
-    of, chains = found
+def test_tricks_and_pairs_are_balanced(fraction):
+    of, chains = fraction
     shares = {1: 2, 2: 4}
     for size, share in shares.items():
-        for some in itertools.combinations(of, size):
-            assert sum(set(some) <= set(chain) for chain in chains) == len(chains) / share
+        for subset in itertools.combinations(of, size):
+            assert sum(set(subset) <= set(chain) for chain in chains) == len(chains) / share
 
 
-def test_no_word_is_shorter_than_four(found):
-    of, chains = found
-    assert not [word for length in (1, 2, 3) for word in words(chains, of, length)]
+def test_no_defining_word_is_shorter_than_four(fraction):
+    of, chains = fraction
+    assert not [word for length in (1, 2, 3) for word in defining_words(chains, of, length)]
 
 
-def test_no_main_effect_stands_for_an_effect_of_two(found):
-    groups = aliased_terms(found[1])
+def test_main_effects_have_no_pairwise_alias(fraction):
+    groups = aliased_terms(fraction[1])
     assert not [group for group in groups if any(" × " not in term for term in group)]
 
 
-def test_aliases_are_those_that_words_of_four_make(found):
-    of, chains = found
-    told = {frozenset(pair) for g in aliased_terms(chains) for pair in itertools.combinations(g, 2)}
+def test_aliases_equal_those_of_four_letter_words(fraction):
+    of, chains = fraction
+    pairs = {
+        frozenset(pair) for g in aliased_terms(chains) for pair in itertools.combinations(g, 2)
+    }
     expected = {
         frozenset((" × ".join(half), " × ".join(t for t in word if t not in half)))
-        for word in words(chains, of, 4)
+        for word in defining_words(chains, of, 4)
         for half in itertools.combinations(word, 2)
     }
-    assert told == expected
+    assert pairs == expected
 
 
-def test_five_tricks_take_the_fraction_without_aliases():
+def test_fraction_of_five_tricks_has_no_aliases():
     assert (
         aliased_terms(fractional_chains(TRICKS[:5])) == []
-    )  # of resolution V, and as small as any of IV
+    )  # resolution V, with no more chains than resolution IV
 
 
-def test_the_chains_of_four_tricks_are_those_of_the_textbook():
+def test_fraction_of_four_tricks_equals_the_textbook():
     a, b, c, d = TRICKS[:4]
     pairs = [(c, d), (b, d), (b, c), (a, d), (a, c), (a, b)]
     assert fractional_chains([d, b, a, c]) == [(), *pairs, (a, b, c, d)]
 
 
-def test_the_order_of_tricks_makes_no_other_chains(found):
-    of, chains = found
+def test_chains_do_not_depend_on_trick_order(fraction):
+    of, chains = fraction
     assert fractional_chains(of[::-1]) == chains
 
 
 @pytest.mark.parametrize("count", [0, 2, 3])
-def test_fewer_than_four_tricks_are_better_crossed(count):
-    told = f"a fraction needs at least 4 tricks; full_factorial has only {2**count} chains"
-    with pytest.raises(ValueError, match=told):
+def test_fewer_than_four_tricks_are_refused(count):
+    message = f"a fraction needs at least 4 tricks; full_factorial has only {2**count} chains"
+    with pytest.raises(ValueError, match=message):
         fractional_chains(TRICKS[:count])
 
 
 # Aliases
 
 
-def test_half_of_four_tricks_cannot_tell_the_halves_of_pairs():
+def test_half_fraction_of_four_tricks_aliases_pairs():
     assert aliased_terms(fractional_chains(list("abcd"))) == [
         ("a × b", "c × d"),
         ("a × c", "b × d"),
@@ -140,7 +142,7 @@ def test_half_of_four_tricks_cannot_tell_the_halves_of_pairs():
     ],
     ids=["nothing", "none", "full", "always together", "always there", "resolution three"],
 )
-def test_aliases_of_any_chains(chains, expected):
+def test_aliases_of_given_chains(chains, expected):
     assert aliased_terms(chains) == expected
 
 
@@ -153,7 +155,7 @@ def path(tmp_path):
     return tmp_path / "tiny.toml"
 
 
-def test_a_suite_trains_the_chains_of_its_fraction(path):
+def test_suite_trains_the_chains_of_its_fraction(path):
     kept, excluded = expand_cells(load_suite(path))
     of = ["ema", "instance_noise", "r1(weight=3)", "ttur(ratio=2)"]
     assert [cell.tricks for cell in kept] == fractional_chains(of)
@@ -162,7 +164,7 @@ def test_a_suite_trains_the_chains_of_its_fraction(path):
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("grid.0.tricks.design=fractional_factoral", "'full_factorial' or 'fractional_factorial'"),
         ('grid.0.tricks.of=["ema", "r1"]', "at least 4 tricks; full_factorial has only 4 chains"),
@@ -170,15 +172,17 @@ def test_a_suite_trains_the_chains_of_its_fraction(path):
         ("grid.0.tricks.of=[]", "the design fractional_factorial needs `of`, a list of tricks"),
     ],
 )
-def test_a_wrong_fraction_is_told_in_its_place(path, override, told):
+def test_invalid_fraction_names_key_and_reason(path, override, message):
     with pytest.raises(SuiteError) as error:
         load_suite(path, [override])
     (line,) = str(error.value).splitlines()
     assert "grid[0].tricks" in line
-    assert told in line
+    assert message in line
 
 
-def test_designs_are_known_without_numpy():
+def test_factorial_does_not_import_numpy():
     code = "import sys, ganbench.experiments.factorial; print({'numpy', 'scipy', 'pydoe'} & set(sys.modules))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "set()"
+    completed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert completed.stdout.strip() == "set()"

@@ -1,4 +1,4 @@
-"""What makes a stored trial stale: what its code does, and not how it is told or where it lies."""
+"""Source hashes: changed behaviour makes a stored trial stale, comments and paths do not."""
 
 from dataclasses import replace
 
@@ -44,7 +44,7 @@ def root(x: float) -> float:
         ("return step % RATE == 0", "return (step % RATE == 0)"),
     ],
 )
-def test_remarks_imports_and_layout_leave_the_hash(old, new):
+def test_comments_imports_and_layout_keep_hash(old, new):
     assert old in SOURCE
     assert normalize_source(SOURCE.replace(old, new)) == normalize_source(SOURCE)
 
@@ -59,22 +59,22 @@ def test_remarks_imports_and_layout_leave_the_hash(old, new):
         ("    return math.sqrt(x)", "    math.sqrt(x)"),
     ],
 )
-def test_what_code_does_changes_the_hash(old, new):
+def test_changed_behaviour_changes_hash(old, new):
     assert old in SOURCE
     assert normalize_source(SOURCE.replace(old, new)) != normalize_source(SOURCE)
 
 
-def test_a_string_that_is_no_docstring_counts():
+def test_string_other_than_docstring_changes_hash():
     assert normalize_source("x = 'a'") != normalize_source("x = 'b'")
 
 
-def test_a_file_is_hashed_by_its_content_and_not_by_its_name(tmp_path):
+def test_file_name_does_not_change_hash(tmp_path):
     (tmp_path / "old.py").write_text(SOURCE)
     (tmp_path / "new.py").write_text(SOURCE.replace("# steps", "# how often"))
     assert hash_file(tmp_path / "old.py") == hash_file(tmp_path / "new.py")
 
 
-def test_a_closure_has_what_is_imported_indirectly_and_no_package():
+def test_import_closure_is_transitive_without_packages():
     closure = import_closure(["ganbench.gan.tricks.r1"], ("ganbench.gan.",))
     assert "ganbench.gan.tricks.base" in closure
     assert "ganbench.gan.adversarial_batch" in closure
@@ -84,7 +84,7 @@ def test_a_closure_has_what_is_imported_indirectly_and_no_package():
 
 @pytest.fixture
 def move_r1(tmp_path, monkeypatch):
-    """Moves R1 to a file of another name and folder, with a change of its text."""
+    """Moves R1 to a file of another name and folder, with one text replaced."""
     (tmp_path / "moved_tricks").mkdir()
     (tmp_path / "moved_tricks" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
@@ -107,9 +107,9 @@ def training_hash(*tricks):
     return hash_training_code(recipe, "digits")
 
 
-def test_a_trial_is_stale_by_what_its_own_parts_do(move_r1):
+def test_only_own_parts_make_a_trial_stale(move_r1):
     plain, with_r1 = training_hash(), training_hash("r1")
-    move_r1("better_told", "penalizes the discriminator's gradient", "no slope where the reals are")
+    move_r1("reworded", "penalizes the discriminator's gradient", "no slope where the reals are")
     assert training_hash("r1") == with_r1
     move_r1("wrong", "pair.real_score, pair.real", "pair.fake_score, pair.fake")
     assert training_hash("r1") != with_r1

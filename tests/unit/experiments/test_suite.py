@@ -1,4 +1,4 @@
-"""Suites: what they declare, what is told of a wrong one, and what makes a trial the same trial."""
+"""Suites: parsing, error messages, overrides, cells, profiles and trial identities."""
 
 import json
 import math
@@ -29,7 +29,7 @@ from ganbench.gan.variants import resolve_variant
 from ganbench.training.budget import Budget
 
 SUITES = Path(__file__).parents[3] / "suites"
-GOOD = """\
+VALID_SUITE = """\
 schema = 1
 name = "tiny"
 data = ["ring"]
@@ -65,58 +65,60 @@ def grid(*variants, **axes):
     return dict(variants=list(variants or ["gan"]), **axes)
 
 
-def chains(made: Suite) -> list[tuple[str, ...]]:
-    return [cell.tricks for cell in expand_cells(made)[0]]
+def chains(parsed: Suite) -> list[tuple[str, ...]]:
+    return [cell.tricks for cell in expand_cells(parsed)[0]]
 
 
 def errors(folder: Path, text: str, *overrides: str) -> list[str]:
-    """The lines of what is told of a suite, each without the folder."""
+    """The lines of the error for an invalid suite, without the folder."""
     path = folder / "x.toml"
     path.write_text(text)
-    with pytest.raises(SuiteError) as told:
+    with pytest.raises(SuiteError) as error:
         load_suite(path, overrides)
-    return [line.replace(f"{folder}/", "") for line in str(told.value).splitlines()]
+    return [line.replace(f"{folder}/", "") for line in str(error.value).splitlines()]
 
 
-def good(folder: Path, *overrides: str) -> Suite:
+def load_valid(folder: Path, *overrides: str) -> Suite:
     path = folder / "x.toml"
-    path.write_text(GOOD)
+    path.write_text(VALID_SUITE)
     return load_suite(path, overrides)
 
 
-# What is shipped
+# Shipped suites
 
 
 @pytest.mark.parametrize("path", sorted(SUITES.glob("*.toml")), ids=lambda path: path.stem)
-def test_shipped_suites_load_and_are_called_like_their_files(path):
+def test_shipped_suites_have_names_of_their_files(path):
     assert load_suite(path).name == path.stem
 
 
-def test_two_suites_are_shipped():
+def test_bench_and_smoke_are_shipped():
     assert {path.stem for path in SUITES.glob("*.toml")} >= {"bench", "smoke"}
 
 
-# These ask for what has no meaning too, and are told so.
-CROSSED = {"bench", "modes", "settings", "smoke", "tricks"}
-WHOLE = sorted({path.stem for path in SUITES.glob("*.toml")} - CROSSED)
+# Suites that contain incompatible cells on purpose.
+SUITES_WITH_INCOMPATIBLE_CELLS = {"bench", "modes", "settings", "smoke", "tricks"}
+COMPATIBLE_SUITES = sorted(
+    {path.stem for path in SUITES.glob("*.toml")} - SUITES_WITH_INCOMPATIBLE_CELLS
+)
 
 
-@pytest.mark.parametrize("name", WHOLE)
-def test_every_cell_of_a_shipped_suite_assembles(name):
-    """Those for a GPU too, in their published sizes and without their data: nobody has run them here."""
+@pytest.mark.parametrize("name", COMPATIBLE_SUITES)
+def test_shipped_suites_have_compatible_cells(name):
+    """Includes suites for a GPU, in their published sizes and without their data."""
     kept, _ = expand_cells(load_suite(SUITES / f"{name}.toml"))
     assert kept
     for cell in kept:
         check_recipe(cell.recipe, cell.data)
 
 
-def test_the_schema_for_editors_is_the_one_of_the_code():
+def test_schema_file_equals_the_generated_schema():
     assert json.loads((SUITES / "suite.schema.json").read_text()) == suite_json_schema()
 
 
 # Errors
 
-BAD = [  # a line of a suite, and what must be told of it: key and sentence
+INVALID_LINES = [  # a line of a suite and its expected errors: key and message
     ("schema = 2", "schema: input should be 1, not 2"),
     ('name = "Bad Name"', "name: string should match"),
     ('abuot = "x"', "abuot: there is no such key; did you mean 'about'?"),
@@ -182,104 +184,110 @@ BAD = [  # a line of a suite, and what must be told of it: key and sentence
     ("equivalence = 2", "analysis.equivalence: input should be less than 1, not 2"),
     ("[extra]", "extra: there is no such key"),
 ]
-WRONG = [(n, told) for n, (_, *all_told) in enumerate(BAD, 1) for told in all_told]
+EXPECTED_ERRORS = [
+    (n, message) for n, (_, *messages) in enumerate(INVALID_LINES, 1) for message in messages
+]
 
 
 @pytest.fixture(scope="module")
-def told_of_bad(tmp_path_factory):
-    text = "\n".join(line for line, *_ in BAD)
+def reported_errors(tmp_path_factory):
+    text = "\n".join(line for line, *_ in INVALID_LINES)
     return errors(tmp_path_factory.mktemp("bad"), text)
 
 
-@pytest.mark.parametrize(("number", "told"), WRONG, ids=[told[:40] for _, told in WRONG])
-def test_an_error_is_told_with_its_file_line_key_and_remedy(told_of_bad, number, told):
-    assert [line for line in told_of_bad if line.startswith(f"x.toml:{number}: {told}")]
+@pytest.mark.parametrize(
+    ("number", "message"), EXPECTED_ERRORS, ids=[message[:40] for _, message in EXPECTED_ERRORS]
+)
+def test_error_names_file_line_key_and_remedy(reported_errors, number, message):
+    assert [line for line in reported_errors if line.startswith(f"x.toml:{number}: {message}")]
 
 
-def test_all_errors_of_a_file_are_told_at_once_and_each_once(told_of_bad):
-    assert len(told_of_bad) == len(WRONG)
+def test_all_errors_are_reported_once(reported_errors):
+    assert len(reported_errors) == len(EXPECTED_ERRORS)
 
 
-def test_what_is_missing_altogether_is_told(tmp_path):
-    told = errors(tmp_path, "")
-    needed = ("schema", "name", "data", "metrics", "grid", "budget")
-    assert told == [f"x.toml: {key}: this key is required" for key in needed]
+def test_missing_keys_are_reported(tmp_path):
+    lines = errors(tmp_path, "")
+    required = ("schema", "name", "data", "metrics", "grid", "budget")
+    assert lines == [f"x.toml: {key}: this key is required" for key in required]
 
 
-def test_a_grid_in_single_brackets_is_told_what_it_wants(tmp_path):
-    (told,) = errors(tmp_path, GOOD.replace("[[grid]]", "[grid]"))
-    assert told.endswith("grid: this is a list of tables: write [[grid]], in double brackets")
+def test_grid_in_single_brackets_is_explained(tmp_path):
+    (message,) = errors(tmp_path, VALID_SUITE.replace("[[grid]]", "[grid]"))
+    assert message.endswith("grid: this is a list of tables: write [[grid]], in double brackets")
 
 
 @pytest.mark.parametrize("name", RESERVED_SUITE_NAMES)
-def test_a_suite_is_not_called_like_a_folder_of_the_store(tmp_path, name):
-    (told,) = errors(tmp_path, GOOD.replace('"tiny"', f'"{name}"'))
-    assert told.startswith("x.toml:2: name: ")
-    assert name in told
+def test_reserved_suite_names_are_refused(tmp_path, name):
+    (message,) = errors(tmp_path, VALID_SUITE.replace('"tiny"', f'"{name}"'))
+    assert message.startswith("x.toml:2: name: ")
+    assert name in message
 
 
-def test_an_exclude_that_leaves_out_nothing_is_an_error(tmp_path):
-    (told,) = errors(tmp_path, GOOD.replace('tricks = "r1"', 'tricks = "ema"'))
-    assert told.startswith("x.toml:14: exclude[0]: ")
-    assert "to show one" in told
-    assert "no cell" in told
+def test_exclude_without_match_is_an_error(tmp_path):
+    (message,) = errors(tmp_path, VALID_SUITE.replace('tricks = "r1"', 'tricks = "ema"'))
+    assert message.startswith("x.toml:14: exclude[0]: ")
+    assert "to show one" in message
+    assert "no cell" in message
 
 
-def test_an_outcome_that_is_not_measured_is_an_error(tmp_path):
-    (told,) = errors(tmp_path, GOOD + '[analysis]\noutcome = "recall"\n')
-    assert told.startswith("x.toml:25: analysis.outcome: ")
-    assert "recall" in told
+def test_unmeasured_outcome_is_an_error(tmp_path):
+    (message,) = errors(tmp_path, VALID_SUITE + '[analysis]\noutcome = "recall"\n')
+    assert message.startswith("x.toml:25: analysis.outcome: ")
+    assert "recall" in message
 
 
 @pytest.mark.parametrize("key", ["lr", "betas"])
-def test_a_value_of_both_sides_and_of_one_is_an_error(tmp_path, key):
+def test_shared_and_single_side_value_conflict(tmp_path, key):
     value = "[0.5, 0.9]" if key == "betas" else "0.1"
-    (told,) = errors(tmp_path, GOOD, f"grid.0.plan={{{key} = {value}, generator_{key} = {value}}}")
-    assert f"{key} sets both sides: give it or generator_{key}, not both" in told
+    (message,) = errors(
+        tmp_path, VALID_SUITE, f"grid.0.plan={{{key} = {value}, generator_{key} = {value}}}"
+    )
+    assert f"{key} sets both sides: give it or generator_{key}, not both" in message
 
 
 def test_excluding_everything_is_an_error(tmp_path):
-    everything = GOOD.replace('loss = "hinge"\ntricks = "r1"', 'variant = "gan(width=8)"')
-    (told,) = errors(tmp_path, everything)
-    assert "no cell is left" in told
+    everything = VALID_SUITE.replace('loss = "hinge"\ntricks = "r1"', 'variant = "gan(width=8)"')
+    (message,) = errors(tmp_path, everything)
+    assert "no cell is left" in message
 
 
 @pytest.mark.parametrize("text", ["{ design = 'full_factorial' }", "{ of = ['r1'] }", "{}"])
-def test_tricks_are_a_design_of_some_or_chains(tmp_path, text):
-    (told,) = errors(tmp_path, GOOD, f"grid.0.tricks={text}")
-    assert "grid[0].tricks: " in told
-    assert "of" in told
+def test_tricks_need_a_design_or_chains(tmp_path, text):
+    (message,) = errors(tmp_path, VALID_SUITE, f"grid.0.tricks={text}")
+    assert "grid[0].tricks: " in message
+    assert "of" in message
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("limits.stal = '3 s'", "limits.stal: there is no such key; did you mean 'stall'?"),
         ("\"abuot\" = ''", "abuot: there is no such key; did you mean 'about'?"),
         ("analysis = { paired = 1 }", "analysis.paired: input should be a valid boolean, not 1"),
     ],
 )
-def test_dotted_quoted_and_inline_keys_have_their_lines_too(tmp_path, line, told):
-    text = GOOD.replace('[limits]\nwall = "2 min"\n', "")
-    assert errors(tmp_path, f"{line}\n{text}") == [f"x.toml:1: {told}"]
+def test_dotted_quoted_and_inline_keys_have_lines(tmp_path, line, message):
+    text = VALID_SUITE.replace('[limits]\nwall = "2 min"\n', "")
+    assert errors(tmp_path, f"{line}\n{text}") == [f"x.toml:1: {message}"]
 
 
 @pytest.mark.parametrize("key", ["int", "list", "constrained-int", "a[0]", "float(3)"])
-def test_a_key_that_looks_like_a_type_is_a_key_that_there_is_not(tmp_path, key):
-    (told,) = errors(tmp_path, f'"{key}" = 1\n{GOOD}')
-    assert f"{key}: there is no such key" in told
+def test_key_named_like_a_type_is_unknown(tmp_path, key):
+    (message,) = errors(tmp_path, f'"{key}" = 1\n{VALID_SUITE}')
+    assert f"{key}: there is no such key" in message
 
 
 @pytest.mark.parametrize("key", ["lr", "batch", "betas", "optimizer"])
-def test_a_plan_axis_without_values_is_an_error(tmp_path, key):
-    told = errors(tmp_path, GOOD, f"grid.0.plan={{ {key} = [] }}")
-    assert all(f": grid[0].plan.{key}" in line for line in told)
+def test_empty_plan_axis_is_an_error(tmp_path, key):
+    lines = errors(tmp_path, VALID_SUITE, f"grid.0.plan={{ {key} = [] }}")
+    assert all(f": grid[0].plan.{key}" in line for line in lines)
 
 
-def test_a_syntax_error_is_told_with_its_line(tmp_path):
-    (told,) = errors(tmp_path, GOOD.replace('name = "tiny"', "name = tiny"))
-    assert told.startswith("x.toml: ")
-    assert "line 2" in told
+def test_syntax_error_names_its_line(tmp_path):
+    (message,) = errors(tmp_path, VALID_SUITE.replace('name = "tiny"', "name = tiny"))
+    assert message.startswith("x.toml: ")
+    assert "line 2" in message
 
 
 @pytest.mark.parametrize(
@@ -287,48 +295,50 @@ def test_a_syntax_error_is_told_with_its_line(tmp_path):
     ["a = " + "[" * 100_000, "seeds = " + "1" * 5000, "a = 1\na = 2", "d = 2026-99-99", "\0"],
     ids=["deep", "long number", "twice", "no date", "null"],
 )
-def test_what_the_parser_refuses_is_a_suite_error(tmp_path, text):
+def test_parser_errors_are_suite_errors(tmp_path, text):
     assert errors(tmp_path, text)[0].startswith("x.toml: ")
 
 
-def test_a_missing_file_a_folder_and_other_encodings_are_told_as_such(tmp_path):
+def test_unreadable_files_are_suite_errors(tmp_path):
     (tmp_path / "latin.toml").write_bytes('about = "é"'.encode("latin-1"))
-    for name, told in [("none.toml", "no suite"), ("", "directory"), ("latin.toml", "utf-8")]:
+    for name, message in [("none.toml", "no suite"), ("", "directory"), ("latin.toml", "utf-8")]:
         with pytest.raises(
-            SuiteError, match=f"{re.escape(str(tmp_path / name))}.*|{told}"
+            SuiteError, match=f"{re.escape(str(tmp_path / name))}.*|{message}"
         ) as error:
             load_suite(tmp_path / name)
-        assert told in str(error.value)
+        assert message in str(error.value)
 
 
 @pytest.mark.parametrize("unit", ["images = 0", "generator_turns = -1", "seconds = 0"])
-def test_a_budget_is_above_nothing(tmp_path, unit):
-    (told,) = errors(tmp_path, GOOD.replace("images = 640", unit))
-    assert told.startswith(f"x.toml:20: budget.cpu.{unit.split()[0]}: ")
+def test_budget_is_positive(tmp_path, unit):
+    (message,) = errors(tmp_path, VALID_SUITE.replace("images = 640", unit))
+    assert message.startswith(f"x.toml:20: budget.cpu.{unit.split()[0]}: ")
 
 
 @pytest.mark.parametrize("amount", ["inf", "nan"])
-def test_a_budget_ends(tmp_path, amount):
-    (told,) = errors(tmp_path, GOOD.replace("images = 640", f"seconds = {amount}"))
-    assert told.startswith("x.toml:20: budget.cpu.seconds: ")
+def test_budget_is_finite(tmp_path, amount):
+    (message,) = errors(tmp_path, VALID_SUITE.replace("images = 640", f"seconds = {amount}"))
+    assert message.startswith("x.toml:20: budget.cpu.seconds: ")
 
 
 # Overrides
 
 
-def test_an_override_sets_a_key_as_toml_or_as_text(tmp_path):
-    made = good(tmp_path, "seeds=[5, 7]", "budget.cpu.images=9", "limits.stall=3 s", "name=other")
-    assert (made.seeds, made.budget["cpu"].images) == ([5, 7], 9)
-    assert (made.limits.stall, made.limits.wall, made.name) == ("3 s", "2 min", "other")
+def test_override_sets_toml_or_text(tmp_path):
+    loaded = load_valid(
+        tmp_path, "seeds=[5, 7]", "budget.cpu.images=9", "limits.stall=3 s", "name=other"
+    )
+    assert (loaded.seeds, loaded.budget["cpu"].images) == ([5, 7], 9)
+    assert (loaded.limits.stall, loaded.limits.wall, loaded.name) == ("3 s", "2 min", "other")
 
 
-def test_an_override_reaches_into_lists_and_makes_tables(tmp_path):
-    made = good(tmp_path, 'grid.0.losses=["own"]', "analysis.paired=false", "exclude=[]")
-    assert (made.grid[0].losses, made.analysis.paired) == (["own"], False)
+def test_override_reaches_lists_and_makes_tables(tmp_path):
+    loaded = load_valid(tmp_path, 'grid.0.losses=["own"]', "analysis.paired=false", "exclude=[]")
+    assert (loaded.grid[0].losses, loaded.analysis.paired) == (["own"], False)
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("budget.cpu.images=0", "budget.cpu.images: input should be greater than or equal to 1"),
         ('grid.0.losses=["hinje"]', "grid[0].losses[0]: no loss is called 'hinje'; did you mean"),
@@ -345,22 +355,22 @@ def test_an_override_reaches_into_lists_and_makes_tables(tmp_path):
         ("²=3", "²: "),
     ],
 )
-def test_a_wrong_override_names_itself(tmp_path, override, told):
-    (found,) = errors(tmp_path, GOOD, override)
-    assert found.startswith(f"-o {override}: {told}")
+def test_invalid_override_names_itself(tmp_path, override, message):
+    (line,) = errors(tmp_path, VALID_SUITE, override)
+    assert line.startswith(f"-o {override}: {message}")
 
 
-def test_errors_of_file_and_overrides_are_told_together(tmp_path):
-    found = errors(tmp_path, GOOD.replace("images", "imagez"), "points=0")
-    assert [line.split(": ")[:2] for line in found] == [
+def test_file_and_override_errors_are_reported_together(tmp_path):
+    lines = errors(tmp_path, VALID_SUITE.replace("images", "imagez"), "points=0")
+    assert [line.split(": ")[:2] for line in lines] == [
         ["-o points=0", "points"],
         ["x.toml:20", "budget.cpu.imagez"],
     ]
 
 
-# Anything else
+# Random content
 
-VALID = dict(
+VALID_CONTENT = dict(
     schema=1, name="tiny", about="", data=["ring"], metrics=["fid"], seeds=2, points=2,
     grid=[dict(variants=["gan"], losses=["own"], plan=dict(lr=[1e-3], betas=[0.5, 0.9], batch=8),
                tricks=dict(design="one_at_a_time", of=["r1"]))],
@@ -369,18 +379,20 @@ VALID = dict(
 )  # fmt: skip
 
 
-def places(content, path=()):
-    """Every place in a content, as the keys that lead there."""
+def content_paths(content, path=()):
+    """Yields every place in a content as its path of keys."""
     pairs = content.items() if isinstance(content, dict) else enumerate(content)
     for key, inner in pairs:
         yield (*path, key)
         if isinstance(inner, dict | list):
-            yield from places(inner, (*path, key))
+            yield from content_paths(inner, (*path, key))
 
 
-TYPES = ("int", "float", "list", "tuple", "literal")  # what Pydantic calls them is a key, too
+# Names of types in Pydantic's errors are tested as keys.
+TYPES = ("int", "float", "list", "tuple", "literal")
 WORDS = sorted(
-    {word for path in places(VALID) for word in path if isinstance(word, str)} | {*TYPES}
+    {word for path in content_paths(VALID_CONTENT) for word in path if isinstance(word, str)}
+    | {*TYPES}
 )
 printable = st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"])
 keys = st.sampled_from(WORDS) | st.text(printable, max_size=6)
@@ -416,84 +428,84 @@ def key(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def scratch(tmp_path_factory):
+def suite_path(tmp_path_factory):
     return tmp_path_factory.mktemp("suites") / "any.toml"
 
 
-def loads_or_objects(path: Path, content: dict) -> None:
+def check_loads_or_fails(path: Path, content: dict) -> None:
     path.write_text("\n".join(f"{key(k)} = {toml(v)}" for k, v in content.items()))
-    told = ""
+    message = ""
     try:
-        made = load_suite(path)
+        suite_read = load_suite(path)
     except SuiteError as error:
-        told = str(error)
-    assert all(line.startswith(str(path)) for line in told.splitlines())
-    if not told:
-        assert expand_cells(made)[0]
-        assert all(math.isfinite(profile.budget().amount) for profile in made.budget.values())
+        message = str(error)
+    assert all(line.startswith(str(path)) for line in message.splitlines())
+    if not message:
+        assert expand_cells(suite_read)[0]
+        assert all(math.isfinite(profile.budget().amount) for profile in suite_read.budget.values())
 
 
-def test_the_content_that_is_tampered_with_is_a_good_suite(scratch):
-    scratch.write_text("\n".join(f"{k} = {toml(v)}" for k, v in VALID.items()))
-    assert [cell.tricks for cell in expand_cells(load_suite(scratch))[0]] == [()]
+def test_unmutated_content_is_valid(suite_path):
+    suite_path.write_text("\n".join(f"{k} = {toml(v)}" for k, v in VALID_CONTENT.items()))
+    assert [cell.tricks for cell in expand_cells(load_suite(suite_path))[0]] == [()]
 
 
-quickly = settings(
+few_examples = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
-@quickly
+@few_examples
 @given(content=st.dictionaries(keys, values, max_size=6))
 @example(content={"int": 1})
 @example(content={"budget": {"list": {"images": 0}}})
-def test_any_toml_is_a_suite_or_a_suite_error(scratch, content):
-    loads_or_objects(scratch, content)
+def test_random_toml_is_valid_or_suite_error(suite_path, content):
+    check_loads_or_fails(suite_path, content)
 
 
-@quickly
-@given(place=st.sampled_from(sorted(places(VALID), key=str)), value=values)
+@few_examples
+@given(place=st.sampled_from(sorted(content_paths(VALID_CONTENT), key=str)), value=values)
 @example(place=("budget", "cpu"), value={"seconds": math.inf})
-def test_a_good_suite_with_anything_in_one_place_is_a_suite_or_a_suite_error(scratch, place, value):
-    loads_or_objects(scratch, with_value(VALID, place, value))
+def test_mutated_suite_is_valid_or_suite_error(suite_path, place, value):
+    check_loads_or_fails(suite_path, with_value(VALID_CONTENT, place, value))
 
 
 # Cells
 
 
-def test_one_at_a_time_is_none_and_each_trick_alone():
-    made = suite(grid(tricks=dict(design="one_at_a_time", of=["r1", "ema"])))
-    assert chains(made) == [(), ("r1",), ("ema",)]
+def test_one_at_a_time_has_single_tricks():
+    parsed = suite(grid(tricks=dict(design="one_at_a_time", of=["r1", "ema"])))
+    assert chains(parsed) == [(), ("r1",), ("ema",)]
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_full_factorial_is_every_subset_once(count):
+def test_full_factorial_has_every_subset_once(count):
     of = ["r1", "ema", "ttur", "instance_noise"][:count]
-    found = chains(suite(grid(tricks=dict(design="full_factorial", of=of))))
-    assert len(set(map(frozenset, found))) == len(found) == 2**count
+    subsets = chains(suite(grid(tricks=dict(design="full_factorial", of=of))))
+    assert len(set(map(frozenset, subsets))) == len(subsets) == 2**count
 
 
-def test_chains_are_taken_as_they_are_each_in_one_spelling():
-    made = suite(grid(tricks=dict(chains=[[], ["r1(weight=10.0)", "ema"], ["ema"]])))
-    assert chains(made) == [(), ("ema", "r1"), ("ema",)]
+def test_chains_have_one_canonical_spelling():
+    parsed = suite(grid(tricks=dict(chains=[[], ["r1(weight=10.0)", "ema"], ["ema"]])))
+    assert chains(parsed) == [(), ("ema", "r1"), ("ema",)]
 
 
 def test_axes_are_crossed():
     axes = dict(losses=["hinge", "minimax"], plan=dict(lr=[1e-3, 1e-4], betas=[[0.0, 0.9]]))
-    found = expand_cells(suite(grid("gan", "dcgan", data=["digits"], **axes)))[0]
-    assert len(found) == 2 * 2 * 2
-    assert {cell.recipe.hyperparameters.generator_lr for cell in found} == {1e-3, 1e-4}
-    assert {cell.recipe.hyperparameters.discriminator_lr for cell in found} == {1e-3, 1e-4}
-    assert {cell.recipe.hyperparameters.generator_betas for cell in found} == {(0.0, 0.9)}
-    assert {cell.plan for cell in found} == {
+    cells = expand_cells(suite(grid("gan", "dcgan", data=["digits"], **axes)))[0]
+    assert len(cells) == 2 * 2 * 2
+    assert {cell.recipe.hyperparameters.generator_lr for cell in cells} == {1e-3, 1e-4}
+    assert {cell.recipe.hyperparameters.discriminator_lr for cell in cells} == {1e-3, 1e-4}
+    assert {cell.recipe.hyperparameters.generator_betas for cell in cells} == {(0.0, 0.9)}
+    assert {cell.plan for cell in cells} == {
         "betas=(0.0, 0.9), lr=0.001",
         "betas=(0.0, 0.9), lr=0.0001",
     }
 
 
-def test_a_grid_has_its_own_data_or_the_suites():
-    found = expand_cells(suite(grid(), grid(data=["digits"])))[0]
-    assert [cell.data for cell in found] == ["ring", "digits"]
+def test_grid_data_replace_suite_data():
+    cells = expand_cells(suite(grid(), grid(data=["digits"])))[0]
+    assert [cell.data for cell in cells] == ["ring", "digits"]
 
 
 @pytest.mark.parametrize(
@@ -507,63 +519,71 @@ def test_a_grid_has_its_own_data_or_the_suites():
     ],
     ids=["own", "default setting", "no settings", "default rate", "default latent"],
 )
-def test_equal_cells_are_one(one, same):
+def test_equal_cells_are_merged(one, same):
     assert len(expand_cells(suite(one, same))[0]) == 1
 
 
-def test_excluded_cells_are_told_with_their_reasons():
+def test_excluded_cells_have_reasons():
     exclude = [dict(loss="hinge", tricks="r1(weight=10)", reason="why")]
     tricks = dict(design="one_at_a_time", of=["r1"])
-    made = suite(grid(losses=["hinge", "minimax"], tricks=tricks), exclude=exclude)
-    kept, excluded = expand_cells(made)
+    parsed = suite(grid(losses=["hinge", "minimax"], tricks=tricks), exclude=exclude)
+    kept, excluded = expand_cells(parsed)
     assert [str(cell) for cell in kept] == [
         "ring / gan / hinge / none",
         "ring / gan / minimax / none",
         "ring / gan / minimax / r1",
     ]
-    assert [(str(cell), why) for cell, why in excluded] == [("ring / gan / hinge / r1", "why")]
+    assert [(str(cell), reason) for cell, reason in excluded] == [
+        ("ring / gan / hinge / r1", "why")
+    ]
 
 
-def test_a_trick_that_the_variant_has_already_does_not_apply():
+def test_trick_of_the_variant_is_incompatible():
     tricks = dict(chains=[[], ["weight_clipping"]])
-    found = plan_trials(suite(grid("wgan(width=4)", data=["digits"], tricks=tricks)), "cpu", "cpu")
-    objections = {p.label(): p.incompatibility for p in found if p.role == "trial"}
-    plain, twice = objections.values()
+    planned = plan_trials(
+        suite(grid("wgan(width=4)", data=["digits"], tricks=tricks)), "cpu", "cpu"
+    )
+    reasons = {p.label(): p.incompatibility for p in planned if p.role == "trial"}
+    plain, twice = reasons.values()
     assert plain == ""
     assert "weight_clipping" in twice.replace(" ", "_")
 
 
-def test_every_cell_is_planned_with_every_seed_and_every_variant_untrained():
-    made = suite(grid("gan", losses=["hinge", "minimax"]), grid("gan(width=8)"), seeds=[7, 3])
-    found = [(p.role, p.trial.seed, p.label()) for p in plan_trials(made, "cpu", "cpu")]
+def test_plan_has_all_seeds_and_untrained_variants():
+    parsed = suite(grid("gan", losses=["hinge", "minimax"]), grid("gan(width=8)"), seeds=[7, 3])
+    planned = [(p.role, p.trial.seed, p.label()) for p in plan_trials(parsed, "cpu", "cpu")]
     untrained = [
         "ring / gan / non_saturating / none",
         "ring / gan(width=8) / non_saturating / none",
     ]
     arms = ["ring / gan / hinge / none", "ring / gan / minimax / none", untrained[1]]
-    assert found == [
+    assert planned == [
         (role, seed, label)
         for seed in (3, 7)
         for role, labels in (("untrained", untrained), ("trial", arms))
         for label in labels
     ]
-    assert len({p.trial.id for p in plan_trials(made, "cpu", "cpu")}) == len(found)
+    assert len({p.trial.id for p in plan_trials(parsed, "cpu", "cpu")}) == len(planned)
 
 
 # Profiles and durations
 
 
-def test_the_device_chooses_the_profile_unless_one_is_named():
+def test_device_selects_the_default_profile():
     budget = dict(cpu=dict(images=1), gpu=dict(generator_turns=2, seeds=4), cuda=dict(seconds=3))
-    made = suite(grid(), budget=budget, seeds=2)
-    assert [made.select_profile(None, d) for d in ("cpu", "mps", "cuda")] == ["cpu", "gpu", "cuda"]
-    assert made.select_profile("gpu", "cpu") == "gpu"
-    assert [made.seeds_of(p) for p in ("cpu", "gpu")] == [[0, 1], [0, 1, 2, 3]]
-    found = [made.budget[name].budget() for name in budget]
-    assert found == [Budget("images", 1), Budget("generator_turns", 2), Budget("seconds", 3.0)]
+    parsed = suite(grid(), budget=budget, seeds=2)
+    assert [parsed.select_profile(None, d) for d in ("cpu", "mps", "cuda")] == [
+        "cpu",
+        "gpu",
+        "cuda",
+    ]
+    assert parsed.select_profile("gpu", "cpu") == "gpu"
+    assert [parsed.seeds_of(p) for p in ("cpu", "gpu")] == [[0, 1], [0, 1, 2, 3]]
+    budgets = [parsed.budget[name].budget() for name in budget]
+    assert budgets == [Budget("images", 1), Budget("generator_turns", 2), Budget("seconds", 3.0)]
 
 
-def test_a_profile_that_there_is_not_is_told_with_the_nearest():
+def test_unknown_profile_has_a_suggestion():
     with pytest.raises(SuiteError, match=re.escape("no budget.cpuu; did you mean 'cpu'?")):
         suite(grid()).select_profile("cpuu", "cpu")
 
@@ -576,7 +596,7 @@ def test_durations_are_seconds_minutes_or_hours(text, expected):
 
 
 @pytest.mark.parametrize("text", ["", "90", "s", "0 s", "0.0 h", "-1 s", "1 d", "1e3 s", "inf s"])
-def test_what_is_no_duration_is_refused(text):
+def test_invalid_durations_are_refused(text):
     with pytest.raises(ValueError, match="is not a duration"):
         parse_seconds(text)
 
@@ -615,16 +635,16 @@ def with_plan(**changes) -> Trial:
     [(GAN, "77a40c603340ff11"), (WGAN, "ec9241f880279faf"), (TURNS, "7e272cc4f860d777")],
     ids=["gan", "wgan", "dcgan"],
 )
-def test_a_trial_keeps_its_identity_from_release_to_release(trial, identifier):
-    """If this fails, every result in every store is lost: was a version to be bumped?"""
+def test_trial_id_is_stable_across_releases(trial, identifier):
+    """If this fails, no stored result is found any more: was a version changed by accident?"""
     assert trial.id[:16] == identifier
 
 
-PLANS = dict(
+OTHER_HYPERPARAMETERS = dict(
     batch=32, latent=32, discriminator_turns=2, optimizer="rmsprop", generator_lr=1e-3,
     discriminator_lr=1e-3, generator_betas=(0.0, 0.9), discriminator_betas=(0.0, 0.9), decay=0.5,
 )  # fmt: skip
-OTHERS = {
+OTHER_TRIALS = {
     "seed": replace(GAN, seed=1),
     "amount": replace(GAN, budget=Budget("images", 641)),
     "unit": replace(GAN, budget=Budget("generator_turns", 640)),
@@ -636,16 +656,16 @@ OTHERS = {
     "network setting": with_recipe(network="mlp(width=8)"),
     "trick less": with_recipe(tricks=("r1",)),
     "trick setting": with_recipe(tricks=("ema", "r1(weight=3)")),
-    **{name: with_plan(**{name: value}) for name, value in PLANS.items()},
+    **{name: with_plan(**{name: value}) for name, value in OTHER_HYPERPARAMETERS.items()},
 }
 
 
-def test_whatever_decides_a_result_makes_another_trial():
-    assert len({trial.id for trial in [GAN, *OTHERS.values()]}) == 1 + len(OTHERS)
+def test_every_setting_changes_the_trial_id():
+    assert len({trial.id for trial in [GAN, *OTHER_TRIALS.values()]}) == 1 + len(OTHER_TRIALS)
 
 
-def test_no_setting_of_a_plan_was_forgotten_above():
-    assert PLANS.keys() == {field.name for field in fields(Hyperparameters)}
+def test_all_hyperparameters_are_covered():
+    assert OTHER_HYPERPARAMETERS.keys() == {field.name for field in fields(Hyperparameters)}
 
 
 @pytest.mark.parametrize(
@@ -661,55 +681,55 @@ def test_no_setting_of_a_plan_was_forgotten_above():
     ],
     ids=["names", "sentence", "order", "10", "10.0", "network 128.0", "decay 1"],
 )
-def test_names_order_and_spelling_make_no_other_trial(same):
+def test_names_order_and_spelling_keep_trial_id(same):
     assert same.id == GAN.id
 
 
-def test_a_spelling_in_a_suite_makes_no_other_trial():
+def test_number_spelling_keeps_trial_ids():
     ten = suite(grid(plan=dict(lr=1)), budget=dict(cpu=dict(seconds=10)))
     same = suite(grid(plan=dict(lr=[1.0])), budget=dict(cpu=dict(seconds=10.0)))
     assert identifiers(ten) == identifiers(same)
 
 
-def identifiers(made: Suite) -> set[str]:
-    budget = made.budget["cpu"].budget()
+def identifiers(parsed: Suite) -> set[str]:
+    budget = parsed.budget["cpu"].budget()
     return {
-        make_trial(made, cell, budget, seed, "cpu").id
-        for cell in expand_cells(made)[0]
-        for seed in made.seeds_of("cpu")
+        make_trial(parsed, cell, budget, seed, "cpu").id
+        for cell in expand_cells(parsed)[0]
+        for seed in parsed.seeds_of("cpu")
     }
 
 
-def test_the_order_of_grids_axes_and_tricks_makes_no_other_trials():
+def test_order_of_grids_and_axes_keeps_ids():
     one = grid(
         losses=["hinge", "minimax"],
         plan=dict(lr=[1e-3, 1e-4], batch=8),
         tricks=dict(design="full_factorial", of=["r1", "ema"]),
     )
     other = grid("gan(width=16)", "gan(width=8)", tricks=dict(chains=[["r1", "ema"], []]))
-    turned = grid(
+    reordered = grid(
         losses=["minimax", "hinge"],
         plan=dict(batch=8, lr=[1e-4, 1e-3]),
         tricks=dict(design="full_factorial", of=["ema", "r1"]),
     )
-    other_turned = grid("gan(width=8)", "gan(width=16)", tricks=dict(chains=[[], ["ema", "r1"]]))
-    found = identifiers(suite(one, other, seeds=[0]))
-    assert found == identifiers(suite(other_turned, turned, seeds=[0]))
-    assert len(found) == 2 * 2 * 4 + 2 * 2
+    other_reordered = grid("gan(width=8)", "gan(width=16)", tricks=dict(chains=[[], ["ema", "r1"]]))
+    ids = identifiers(suite(one, other, seeds=[0]))
+    assert ids == identifiers(suite(other_reordered, reordered, seeds=[0]))
+    assert len(ids) == 2 * 2 * 4 + 2 * 2
 
 
-def test_the_order_of_seeds_makes_no_other_trials():
+def test_order_of_seeds_keeps_trial_ids():
     assert identifiers(suite(grid(), seeds=[3, 0])) == identifiers(suite(grid(), seeds=[0, 3]))
 
 
-@pytest.mark.parametrize("trial", [GAN, WGAN, TURNS, *OTHERS.values()])
-def test_a_trial_comes_back_from_json_as_it_was(trial):
-    back = Trial.from_json(trial.to_json())
-    assert back == trial
-    assert back.id == trial.id
+@pytest.mark.parametrize("trial", [GAN, WGAN, TURNS, *OTHER_TRIALS.values()])
+def test_trial_json_round_trip_is_exact(trial):
+    restored = Trial.from_json(trial.to_json())
+    assert restored == trial
+    assert restored.id == trial.id
 
 
-def test_a_recipe_cannot_be_changed_behind_a_trials_back():
+def test_recipe_of_a_trial_is_immutable():
     with pytest.raises((AttributeError, ValidationError)):
         GAN.recipe.loss = "minimax"
     assert isinstance(GAN.recipe, Recipe)

@@ -1,4 +1,4 @@
-"""Trackers: what they are told is what the store holds, and one that fails costs nothing."""
+"""Trackers: they log the values of the store, and a failing tracker does not stop a run."""
 
 import json
 from pathlib import Path
@@ -23,32 +23,32 @@ from ganbench.experiments.trackers.base import (
 from ganbench.files import read_json, read_json_lines, write_json
 
 
-class Diary(Tracker):
-    """A tracker that writes down what it is told."""
+class RecordingTracker(Tracker):
+    """A tracker that records its calls; the method `fails` raises an error."""
 
     def __init__(self, fails: str = ""):
-        self.told, self.fails = [], fails
+        self.calls, self.fails = [], fails
 
-    def note(self, what, *told):
-        if what == self.fails:
-            raise RuntimeError(f"no\n{what} today")
-        self.told.append((what, *told))
+    def record(self, method, *values):
+        if method == self.fails:
+            raise RuntimeError(f"no\n{method} today")
+        self.calls.append((method, *values))
 
     def open(self, suite, folder):
         if self.fails == "open":
-            self.note("open")
+            self.record("open")
 
     def begin(self, trial: TrackedTrial):
-        self.note("begin", trial)
+        self.record("begin", trial)
 
     def log(self, trial, step, values):
-        self.note("log", trial.id, step, dict(values))
+        self.record("log", trial.id, step, dict(values))
 
     def end(self, trial, outcome, values, picture):
-        self.note("end", trial.id, outcome, dict(values), Path(picture))
+        self.record("end", trial.id, outcome, dict(values), Path(picture))
 
     def close(self):
-        self.note("close")
+        self.record("close")
 
 
 @pytest.fixture
@@ -56,29 +56,29 @@ def folder(tmp_path):
     return Store(tmp_path).trial_folder("ab" * 32)
 
 
-def sight(folder, state="running") -> TrialProgress:
+def trial_progress(folder, state="running") -> TrialProgress:
     return TrialProgress(label="a / b", folder=folder, state=state)
 
 
-def test_what_is_new_is_told_once_and_in_order(folder):
-    diary, attempt = Diary(), folder.new_attempt()
-    with TrackerGroup({"diary": diary}, pytest.fail) as tracking:
+def test_each_event_is_logged_once_in_order(folder):
+    tracker, attempt = RecordingTracker(), folder.new_attempt()
+    with TrackerGroup({"diary": tracker}, pytest.fail) as tracking:
         attempt.append_event(process=1)
         attempt.append_event(
             step=50, progress=0.5, rate=100.0, fid=None, terms={"generator": 0.5, "x": None}
         )
-        tracking.update([sight(folder)])
-        tracking.update([sight(folder)])
+        tracking.update([trial_progress(folder)])
+        tracking.update([trial_progress(folder)])
         attempt.append_event(step=60, scores={"fid": 7.0, "modes": 3.0})
-        tracking.update([sight(folder)])
+        tracking.update([trial_progress(folder)])
         write_json(
             folder.scores_path("p", "last"),
             {"metrics": {"fid": {"value": 6.5}, "is": {"reason": "no"}}},
         )
         for _ in range(2):
-            tracking.update([sight(folder, "done")])
+            tracking.update([trial_progress(folder, "done")])
     name = folder.folder.name
-    assert [told[:1] if told[0] == "begin" else told for told in diary.told] == [
+    assert [call[:1] if call[0] == "begin" else call for call in tracker.calls] == [
         ("begin",),
         ("log", name, 50, {"rate": 100.0, "terms/generator": 0.5}),
         ("log", name, 60, {"scores/fid": 7.0, "scores/modes": 3.0}),
@@ -87,57 +87,61 @@ def test_what_is_new_is_told_once_and_in_order(folder):
     ]
 
 
-def test_a_trial_that_began_and_ended_between_two_looks_is_told_whole(folder):
-    diary, attempt = Diary(), folder.new_attempt()
+def test_short_trial_is_logged_completely(folder):
+    tracker, attempt = RecordingTracker(), folder.new_attempt()
     attempt.append_event(step=50, terms={"generator": 0.5})
     attempt.record_end("failed", "boom")
-    with TrackerGroup({"diary": diary}, pytest.fail) as tracking:
-        tracking.update([sight(folder, "failed")])
-    assert [told[0] for told in diary.told] == ["begin", "log", "end", "close"]
+    with TrackerGroup({"diary": tracker}, pytest.fail) as tracking:
+        tracking.update([trial_progress(folder, "failed")])
+    assert [call[0] for call in tracker.calls] == ["begin", "log", "end", "close"]
 
 
-def test_trials_that_wait_are_not_told_of(folder):
-    diary = Diary()
-    with TrackerGroup({"diary": diary}, pytest.fail) as tracking:
-        tracking.update([sight(folder, "waiting"), TrialProgress(label="x", state="running")])
-    assert diary.told == [("close",)]
+def test_waiting_trials_are_not_logged(folder):
+    tracker = RecordingTracker()
+    with TrackerGroup({"diary": tracker}, pytest.fail) as tracking:
+        tracking.update(
+            [trial_progress(folder, "waiting"), TrialProgress(label="x", state="running")]
+        )
+    assert tracker.calls == [("close",)]
 
 
 @pytest.mark.parametrize("fails", ["open", "begin", "log", "end", "close"])
-def test_a_tracker_that_fails_is_told_of_once_and_the_others_go_on(folder, fails):
-    bad, good, told, attempt = Diary(fails), Diary(), [], folder.new_attempt()
-    with TrackerGroup({"bad": bad, "good": good}, told.append).open("s", folder.folder) as tracking:
+def test_failing_tracker_is_dropped_with_one_message(folder, fails):
+    bad, good = RecordingTracker(fails), RecordingTracker()
+    messages, attempt = [], folder.new_attempt()
+    group = TrackerGroup({"bad": bad, "good": good}, messages.append)
+    with group.open("s", folder.folder) as tracking:
         attempt.append_event(step=50, terms={"generator": 0.5})
-        tracking.update([sight(folder)])
+        tracking.update([trial_progress(folder)])
         attempt.append_event(step=60, terms={"generator": 0.4})
-        tracking.update([sight(folder, "done")])
-    assert told == [f"tracker bad failed and is left out: RuntimeError: no {fails} today"]
-    assert [entry[0] for entry in good.told] == ["begin", "log", "log", "end", "close"]
+        tracking.update([trial_progress(folder, "done")])
+    assert messages == [f"tracker bad failed and is left out: RuntimeError: no {fails} today"]
+    assert [entry[0] for entry in good.calls] == ["begin", "log", "log", "end", "close"]
 
 
 @pytest.mark.parametrize(
-    ("event", "told"),
+    ("event", "numbers"),
     [({"time": 1.0, "process": 5}, {}), ({"step": 3, "fid": None, "rate": float("nan")}, {}),
      ({"step": 3, "fid": 2, "terms": {"a": float("inf"), "b": 1}}, {"fid": 2.0, "terms/b": 1.0})],
 )  # fmt: skip
-def test_only_finite_numbers_of_a_step_are_told(event, told):
-    assert finite_event_numbers(event) == told
+def test_only_finite_numbers_are_logged(event, numbers):
+    assert finite_event_numbers(event) == numbers
 
 
-def test_the_settings_of_a_trial_are_flat(small_run):
+def test_trial_settings_are_flat(small_run):
     item = read_json(small_run / "small" / "plan.json")["trials"][-1]
-    found = flat_trial_settings(Store(small_run).trial_folder(item["trial"]))
-    assert found["recipe.plan.generator_lr"] == 0.0002
-    assert found["loss"] == "hinge"
-    assert all(isinstance(value, str | int | float) for value in found.values())
+    trial_settings = flat_trial_settings(Store(small_run).trial_folder(item["trial"]))
+    assert trial_settings["recipe.plan.generator_lr"] == 0.0002
+    assert trial_settings["loss"] == "hinge"
+    assert all(isinstance(value, str | int | float) for value in trial_settings.values())
 
 
-# TensorBoard, by the file that it wrote
+# TensorBoard, read back from its event files
 
 
 @pytest.fixture(scope="module")
-def boards(small_run, tmp_path_factory):
-    """The event files of a run that has ended, as a watcher leaves them."""
+def event_folder(small_run, tmp_path_factory):
+    """TensorBoard event files of a finished run."""
     pytest.importorskip("tensorboard")
     folder = tmp_path_factory.mktemp("boards")
     watch = RunMonitor(small_run / "small")
@@ -147,40 +151,40 @@ def boards(small_run, tmp_path_factory):
     return folder
 
 
-def test_tensorboard_holds_the_losses_and_scores_of_the_store(boards, small_run):
+def test_tensorboard_has_losses_and_scores(event_folder, small_run):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     items = read_json(small_run / "small" / "plan.json")["trials"]
     item = next(item for item in items if item["role"] == "trial" and item["data"] == "digits")
     folder = Store(small_run).trial_folder(item["trial"])
-    read = EventAccumulator(str(boards / folder.folder.name)).Reload()
+    accumulator = EventAccumulator(str(event_folder / folder.folder.name)).Reload()
     curve = read_json(folder.curve_path)
     for part, prefix in (("losses", "terms"), ("scores", "scores")):
         name = {"losses": "generator", "scores": "fid"}[part]
-        wanted = [(point["step"], point[name]) for point in curve[part]]
-        found = [(e.step, e.value) for e in read.Scalars(f"{prefix}/{name}")]
-        assert found == [(step, pytest.approx(value, rel=1e-6)) for step, value in wanted]
+        expected = [(point["step"], point[name]) for point in curve[part]]
+        logged = [(e.step, e.value) for e in accumulator.Scalars(f"{prefix}/{name}")]
+        assert logged == [(step, pytest.approx(value, rel=1e-6)) for step, value in expected]
     reading = next(read_json(p) for p in (folder.folder / "evaluations").glob("*-last.json"))
-    (final,) = read.Scalars("final/fid")
+    (final,) = accumulator.Scalars("final/fid")
     assert final.value == pytest.approx(reading["metrics"]["fid"]["value"], rel=1e-6)
-    (picture,) = read.Images("samples")
+    (picture,) = accumulator.Images("samples")
     assert picture.encoded_image_string[:4] == b"\x89PNG"
-    assert b"hinge" in read.Tensors("trial/text_summary")[0].tensor_proto.string_val[0]
+    assert b"hinge" in accumulator.Tensors("trial/text_summary")[0].tensor_proto.string_val[0]
 
 
-def test_tensorboard_has_a_folder_a_trial(boards, small_run):
+def test_tensorboard_has_one_folder_per_trial(event_folder, small_run):
     items = read_json(small_run / "small" / "plan.json")["trials"]
-    assert {path.name for path in boards.iterdir()} == {item["trial"][:16] for item in items}
+    assert {path.name for path in event_folder.iterdir()} == {item["trial"][:16] for item in items}
 
 
 # MLflow and Weights & Biases, where they are installed
 
 
-def test_mlflow_holds_the_losses_and_the_final_values(small_run, tmp_path):
+def test_mlflow_has_losses_and_final_values(small_run, tmp_path):
     tracking = pytest.importorskip("mlflow.tracking")
     pytest.importorskip("sqlalchemy")
     pytest.importorskip("alembic")
-    followed("mlflow", small_run, tmp_path)
+    track_results("mlflow", small_run, tmp_path)
     client = tracking.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("small")
     runs = client.search_runs([experiment.experiment_id])
@@ -189,31 +193,31 @@ def test_mlflow_holds_the_losses_and_the_final_values(small_run, tmp_path):
         run for run in runs if "digits" in run.info.run_name and "hinge" in run.info.run_name
     )
     folder = Store(small_run).trial_folder(run.data.tags["trial"])
-    wanted = [
+    expected = [
         (point["step"], point["generator"]) for point in read_json(folder.curve_path)["losses"]
     ]
     history = client.get_metric_history(run.info.run_id, "terms/generator")
-    assert [(entry.step, entry.value) for entry in history] == wanted
+    assert [(entry.step, entry.value) for entry in history] == expected
     assert "final/fid" in run.data.metrics
     assert [entry.path for entry in client.list_artifacts(run.info.run_id)] == ["samples.png"]
 
 
-def test_wandb_writes_offline(small_run, tmp_path, monkeypatch):
+def test_wandb_writes_offline_runs(small_run, tmp_path, monkeypatch):
     pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    followed("wandb", small_run, tmp_path)
+    track_results("wandb", small_run, tmp_path)
     assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == len(
         read_json(small_run / "small" / "plan.json")["trials"]
     )
 
 
-def followed(name: str, results: Path, folder: Path) -> None:
+def track_results(name: str, results: Path, folder: Path) -> None:
     with TrackerGroup({name: TRACKERS.make(name)}, pytest.fail).open("small", folder) as tracking:
         tracking.update(RunMonitor(results / "small").refresh())
 
 
-def test_a_package_that_is_not_there_is_told_with_the_command_that_installs_it():
+def test_missing_package_error_names_pip_command():
     with pytest.raises(
         TrackerUnavailable, match=r"nonesuch is not installed: pip install 'ganbench\[mlflow\]'"
     ):
@@ -223,7 +227,7 @@ def test_a_package_that_is_not_there_is_told_with_the_command_that_installs_it()
 # Commands
 
 
-def test_a_run_is_tracked_by_its_watcher(ganbench, small_run, tmp_path):
+def test_watch_command_logs_to_tracker(ganbench, small_run, tmp_path):
     pytest.importorskip("tensorboard")
     spec = f"tensorboard(folder='{tmp_path}/boards')"
     code, _, err = ganbench("watch", "small", "--results", small_run, "--tracker", spec)
@@ -231,7 +235,7 @@ def test_a_run_is_tracked_by_its_watcher(ganbench, small_run, tmp_path):
     assert len(list((tmp_path / "boards").iterdir())) == 10
 
 
-def test_a_tracker_that_cannot_be_is_told(ganbench, small_run):
+def test_unknown_tracker_has_a_suggestion(ganbench, small_run):
     code, _, err = ganbench("watch", "small", "--results", small_run, "--tracker", "tensorbord")
     assert (code, err.strip()) == (
         2,
@@ -239,7 +243,7 @@ def test_a_tracker_that_cannot_be_is_told(ganbench, small_run):
     )
 
 
-def test_trackers_are_listed(ganbench):
+def test_list_command_has_all_trackers(ganbench):
     _, out, _ = ganbench("list", "trackers", "--json")
     assert [entry["spec"] for entry in json.loads(out)["trackers"]] == [
         "mlflow(uri='')",
@@ -248,7 +252,7 @@ def test_trackers_are_listed(ganbench):
     ]
 
 
-def test_a_run_says_terms_and_scores_while_it_trains(small_run):
+def test_events_have_terms_and_scores(small_run):
     item = read_json(small_run / "small" / "plan.json")["trials"][-1]
     (attempt,) = Store(small_run).trial_folder(item["trial"]).attempts()
     events = read_json_lines(attempt.events_path)

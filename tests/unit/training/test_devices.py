@@ -1,4 +1,4 @@
-"""Numerics: what decides the last digits of a training, and that a process is set to it."""
+"""Numerics: settings that decide the last digits of a training, and their application."""
 
 import subprocess
 import sys
@@ -20,19 +20,19 @@ assert {pool["num_threads"] for pool in threadpool_info()} == {1}, threadpool_in
 """
 
 
-def test_identities_of_stored_trials_stay():
-    """The plain data that every stored trial's identity holds: a new field must not show in it."""
+def test_identity_of_stored_trials_is_stable():
+    """Stored trials hold exactly this data; a new field must not change it."""
     expected = {"device": "cpu", "dtype": "float32", "tf32": False, "compile": False, "threads": 1}
     assert Numerics("cpu").identity() == expected
     assert Numerics("cuda").identity() == {**expected, "device": "cuda"}
 
 
-def test_a_process_is_set_to_one_thread_of_everything():
+def test_process_uses_one_thread():
     subprocess.run([sys.executable, "-c", THREADS], check=True, timeout=120)
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_full_precision_restores_what_was_set(allowed):
+def test_full_precision_restores_previous_setting(allowed):
     before = torch.backends.cuda.matmul.allow_tf32
     try:
         set_tf32(allowed)
