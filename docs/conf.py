@@ -9,7 +9,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import commands
 import parts
 from sphinx.application import Sphinx
 
@@ -51,6 +50,5 @@ def set_page_language(
 
 def setup(app: Sphinx) -> None:
     app.add_directive("parts", parts.Parts)
-    app.add_directive("commands", commands.Commands)
     app.connect("autodoc-process-docstring", parts.escape_docstring)
     app.connect("html-page-context", set_page_language)

@@ -1,4 +1,4 @@
-"""What the pages under results/published say is what the rows beside them hold."""
+"""Pages in results/published equal the rows beside them."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ from ganbench.report.findings import format_effect_size
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "results" / "published"
-ARMS = {  # as the page calls them
+ARMS = {  # by the names on the page
     "plain GAN": ("non_saturating", "none"),
     "minibatch discrimination, 8 kernels": (
         "non_saturating",
@@ -28,38 +28,40 @@ ARMS = {  # as the page calls them
     "R1": ("non_saturating", "r1"),
     "R1 and R2, relativistic pairs": ("relativistic", "r1 + r2"),
 }
-DIGITS = {
+FORMATS = {
     "modes": "{:.1f} ± {:.1f}",
     "high_quality": "{:.1f} ± {:.1f}",
     "reverse_kl": "{:.2f} ± {:.2f}",
 }
 
 
-def told(frame: pd.DataFrame, data: str, arm: str) -> list[str]:
-    """Mean and standard error over seeds of each metric, and how many seeds there are."""
+def page_cells(frame: pd.DataFrame, data: str, arm: str) -> list[str]:
+    """Returns mean and standard error over seeds of each metric, and the number of seeds."""
     loss, tricks = ARMS[arm]
     rows = frame[frame["role"].eq("trial") & frame["checkpoint"].eq("last")]
     rows = rows[rows["data"].eq(data) & rows["loss"].eq(loss) & rows["tricks"].eq(tricks)]
-    values = {metric: rows.loc[rows["metric"].eq(metric), "value"].dropna() for metric in DIGITS}
+    values = {metric: rows.loc[rows["metric"].eq(metric), "value"].dropna() for metric in FORMATS}
     values["high_quality"] = 100 * values["high_quality"]
-    cells = [form.format(values[m].mean(), values[m].sem()) for m, form in DIGITS.items()]
+    cells = [form.format(values[m].mean(), values[m].sem()) for m, form in FORMATS.items()]
     return [*cells, str(len(values["modes"]))]
 
 
-def table(frame: pd.DataFrame, data: str) -> list[str]:
-    return [f"| {' | '.join([arm, *told(frame, data, arm)])} |" for arm in ARMS]
+def page_lines(frame: pd.DataFrame, data: str) -> list[str]:
+    return [f"| {' | '.join([arm, *page_cells(frame, data, arm)])} |" for arm in ARMS]
 
 
 @pytest.mark.parametrize("data", ["ring", "grid"])
-def test_the_page_of_modes_is_made_of_its_rows(data):
+def test_modes_page_equals_rows(data):
     page = (PUBLISHED / "modes" / "README.md").read_text(encoding="utf-8")
     section = page.partition(f"## {data}")[2].partition("\n## ")[0]
-    shown = [re.sub(r" \| [^|]* \|$", " |", line) for line in section.splitlines()]  # published
-    for line in table(ganbench.load(PUBLISHED / "modes"), data):
+    shown = [
+        re.sub(r" \| [^|]* \|$", " |", line) for line in section.splitlines()
+    ]  # without the column of published values
+    for line in page_lines(ganbench.load(PUBLISHED / "modes"), data):
         assert line in shown
 
 
-TRANSLATORS = {  # as the page calls them
+TRANSLATORS = {  # by the names on the page
     "CycleGAN": "cyclegan(blocks=2, downs=1, strided=1, width=8)",
     "CycleGAN without its cycle term": "cyclegan(blocks=2, cycle=0, downs=1, strided=1, width=8)",
     "CycleGAN with an identity term of 0.5": (
@@ -74,23 +76,23 @@ ERROR = "translation_error"
 
 
 @pytest.mark.parametrize("data", ["restyled_digits", "restyled_digits(inverted=false)"])
-def test_the_page_of_translation_is_made_of_its_rows(data):
+def test_translation_page_equals_rows(data):
     page = (PUBLISHED / "translation" / "README.md").read_text(encoding="utf-8")
     section = page.partition(f"## {data}\n")[2].partition("\n## ")[0]
     frame = ganbench.load(PUBLISHED / "translation")
     board = leaderboard(frame).query("data == @data and role == 'trial'").set_index("variant")
     rows = frame.query("data == @data and role == 'trial' and checkpoint == 'last'")
     for name, arm in TRANSLATORS.items():
-        found = board.loc[arm]
-        value, low, high = (f"{found[ERROR + end]:.3g}" for end in ("", " low", " high"))
-        cycle = "" if pd.isna(found["cycle_error"]) else f"{found['cycle_error']:.3g}"
+        entry = board.loc[arm]
+        value, low, high = (f"{entry[ERROR + end]:.3g}" for end in ("", " low", " high"))
+        cycle = "" if pd.isna(entry["cycle_error"]) else f"{entry['cycle_error']:.3g}"
         seeds = rows.query("variant == @arm and metric == @ERROR").sort_values("seed")["value"]
-        told = " ".join(f"{seed:.3f}" for seed in seeds)
-        line = f"| {name} | {value} [{low}, {high}] | {cycle} | {found['fid']:.3g} | {told} |"
+        errors = " ".join(f"{seed:.3f}" for seed in seeds)
+        line = f"| {name} | {value} [{low}, {high}] | {cycle} | {entry['fid']:.3g} | {errors} |"
         assert line in section.splitlines()
 
 
-def test_a_cycle_is_what_recovers_the_restyling():
+def test_cycle_term_reduces_translation_error():
     board = leaderboard(ganbench.load(PUBLISHED / "translation"))
     for _, part in board.groupby("data"):
         trained = part.query("role == 'trial'").set_index("variant")
@@ -102,7 +104,7 @@ def test_a_cycle_is_what_recovers_the_restyling():
 
 
 @pytest.mark.parametrize("name", ["inpainting", "super_resolution"])
-def test_content_is_what_restores(name):
+def test_content_term_improves_psnr(name):
     board = leaderboard(ganbench.load(PUBLISHED / name))
     trained = board.query("role == 'trial'").set_index("variant")
     with_content = trained[~trained.index.str.contains("content=0")]
@@ -110,8 +112,8 @@ def test_content_is_what_restores(name):
     assert (with_content["psnr low"] > trained["psnr high"].drop(with_content.index).max()).all()
 
 
-def modern(frame: pd.DataFrame) -> list[str]:
-    """A line a variant, best first, as the page of zoo_modern tells it."""
+def zoo_modern_lines(frame: pd.DataFrame) -> list[str]:
+    """Returns one line per variant of the zoo_modern page, best first."""
     board = leaderboard(frame)
     untrained = board.query("role == 'untrained'").set_index("variant")["fid"]
     lines = []
@@ -123,18 +125,18 @@ def modern(frame: pd.DataFrame) -> list[str]:
     return lines
 
 
-def test_the_page_of_the_modern_zoo_is_made_of_its_rows():
+def test_zoo_modern_page_equals_rows():
     page = (PUBLISHED / "zoo_modern" / "README.md").read_text(encoding="utf-8").splitlines()
-    lines = modern(ganbench.load(PUBLISHED / "zoo_modern"))
+    lines = zoo_modern_lines(ganbench.load(PUBLISHED / "zoo_modern"))
     assert [line for line in page if line in lines] == lines
 
 
-def test_labels_bind():
-    """By the classifier, whose chance would be a tenth."""
+def test_conditional_variants_follow_labels():
+    """The class accuracy of the classifier is far above the chance level of 10 %."""
     board = leaderboard(ganbench.load(PUBLISHED / "zoo_modern")).query("role == 'trial'")
-    told = board.set_index("variant")["class_accuracy"].dropna()
-    assert {name.partition("(")[0] for name in told.index} == CONDITIONAL
-    assert (told > 0.6).all(), told
+    accuracy = board.set_index("variant")["class_accuracy"].dropna()
+    assert {name.partition("(")[0] for name in accuracy.index} == CONDITIONAL
+    assert (accuracy > 0.6).all(), accuracy
 
 
 CONDITIONAL = {"cdcgan", "acgan", "projection", "sagan", "biggan", "cr3gan"}
@@ -142,19 +144,19 @@ SUITES = ["inpainting", "modes", "super_resolution", "translation", "tricks", "z
 
 
 @pytest.mark.parametrize("name", SUITES)
-def test_a_published_suite_has_the_cells_of_its_file(name):
+def test_published_suite_has_cells_of_its_file(name):
     frame = ganbench.load(PUBLISHED / name).query("role == 'trial'")
     names = ["data", "variant", "loss", "tricks", "plan"]
-    found = {tuple(row) for row in frame[names].itertuples(index=False)}
+    published = {tuple(row) for row in frame[names].itertuples(index=False)}
     kept, _ = expand_cells(load_suite(ROOT / "suites" / f"{name}.toml"))
-    assert found == {
+    assert published == {
         (cell.data, cell.variant, cell.loss, " + ".join(cell.tricks) or "none", cell.plan)
         for cell in kept
     }
 
 
 @pytest.mark.parametrize(("name", "count"), [("zoo", 15), ("zoo_modern", 12)])
-def test_every_variant_beats_its_untrained_self_by_far(name, count):
+def test_every_variant_beats_its_untrained_generator(name, count):
     board = leaderboard(ganbench.load(PUBLISHED / name))
     untrained = board.query("role == 'untrained'").set_index(["data", "variant"])["fid"]
     trained = board.query("role == 'trial'").set_index(["data", "variant"])
@@ -164,7 +166,7 @@ def test_every_variant_beats_its_untrained_self_by_far(name, count):
     assert surely.all(), trained[~surely]
 
 
-def test_the_page_quotes_the_studies():
+def test_results_page_quotes_the_studies():
     page = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
     zoo = leaderboard(ganbench.load(PUBLISHED / "zoo")).query("data == 'digits'")
     trained = zoo.query("role == 'trial'").set_index("variant")["fid"]
@@ -174,18 +176,18 @@ def test_the_page_quotes_the_studies():
     board = leaderboard(ganbench.load(PUBLISHED / "zoo_modern")).set_index("variant")
     later, untrained = (board[board["role"].eq(role)] for role in ("trial", "untrained"))
     assert f"at {(later['fid'] / untrained['fid']).max():.0%}".replace("%", " %") in page
-    told = f"from biggan's {later['fid'].min():.3g} to cr3gan's {later['fid'].max():.3g}"
+    fid_range = f"from biggan's {later['fid'].min():.3g} to cr3gan's {later['fid'].max():.3g}"
     accuracy = (
         f"accuracy {later['class_accuracy'].min():.0%} to {later['class_accuracy'].max():.0%}"
     )
-    assert f"{told}; labels bind (classifier's {accuracy.replace('%', ' %')})" in page
+    assert f"{fid_range}; labels bind (classifier's {accuracy.replace('%', ' %')})" in page
     (r1,) = (e for e in trick_effects(ganbench.load(PUBLISHED / "modes")) if e.tricks == "r1")
     assert r1.verdict == "helps"
     assert f"(+{r1.ratio:.3g} modes [+{r1.low:.3g}, +{r1.high:.3g}], {r1.pairs} pairs)" in page
-    assert tricks_told(trick_effects(ganbench.load(PUBLISHED / "tricks"))) in page
+    assert tricks_sentence(trick_effects(ganbench.load(PUBLISHED / "tricks"))) in page
 
 
-CALLED = {  # in sentences
+TRICK_NAMES = {  # in the sentences of docs/results.md
     "r2": "R2",
     "minibatch_discrimination(kernels=16)": "minibatch discrimination",
     "consistency": "consistency",
@@ -199,24 +201,24 @@ CALLED = {  # in sentences
 }
 
 
-def listed(names: list[str]) -> str:
+def join_names(names: list[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def tricks_told(found: list[Effect]) -> str:
-    """The sentence of docs/results.md on the study of tricks."""
-    by_size = sorted(found, key=lambda e: e.ratio)
+def tricks_sentence(effects: list[Effect]) -> str:
+    """Returns the sentence of docs/results.md about the suite tricks."""
+    by_size = sorted(effects, key=lambda e: e.ratio)
     best, *helps = (e for e in by_size if e.verdict == "helps")
     assert best.tricks == "r1"
-    harms = [CALLED[e.tricks] for e in by_size if e.verdict == "harms"]
+    harms = [TRICK_NAMES[e.tricks] for e in by_size if e.verdict == "harms"]
     return (
         f"R1 changes FID by {format_effect_size(best, {'transform': 'log'})}; "
-        f"{listed([CALLED[e.tricks] for e in helps])} are shown to help too; {listed(harms)} to harm; "
-        f"{sum(e.verdict == 'undecided' for e in found)} stay undecided"
+        f"{join_names([TRICK_NAMES[e.tricks] for e in helps])} are shown to help too; {join_names(harms)} to harm; "
+        f"{sum(e.verdict == 'undecided' for e in effects)} stay undecided"
     )
 
 
-def test_the_gates_page_says_what_its_tables_hold():
+def test_gate_page_equals_tables():
     folder = PUBLISHED / "gate"
     page = (folder / "README.md").read_text(encoding="utf-8")
     drawn = pd.read_csv(folder / "alarms.csv").iloc[0]
@@ -224,5 +226,5 @@ def test_the_gates_page_says_what_its_tables_hold():
     assert drawn["high"] < 0.02
     assert not pd.read_csv(folder / "live.csv")["verdict"].eq("regressed").any()
     for row in pd.read_csv(folder / "faults.csv").itertuples():
-        told = "**caught**" if row.verdict == "regressed" else "missed"
-        assert re.search(rf"\| {re.escape(row.gate)} +\| {re.escape(told)} ", page)
+        verdict = "**caught**" if row.verdict == "regressed" else "missed"
+        assert re.search(rf"\| {re.escape(row.gate)} +\| {re.escape(verdict)} ", page)

@@ -98,7 +98,9 @@ def test_nothing_is_loaded_from_elsewhere(site):
 
 @pytest.mark.parametrize("kind", ["variants", *REGISTRIES])
 def test_every_part_is_on_the_page_of_its_kind(site, kind):
-    (read,) = [read for path, read in site.items() if path.as_posix().endswith(f"/methods/{kind}.html")]
+    (read,) = [
+        read for path, read in site.items() if path.as_posix().endswith(f"/methods/{kind}.html")
+    ]
     names = variants.all_variants() if kind == "variants" else REGISTRIES[kind]
     assert {f"{kind}-{name}".replace("_", "-") for name in names} <= read.ids
 
@@ -232,3 +234,18 @@ def test_the_added_metric_is_the_distance_of_two_lines_known_in_closed_form(inst
     metric = REGISTRIES["metrics"].make("energy_distance")
     found = metric(FeatureSet(points), FeatureSet(points + 2)).value
     assert found == pytest.approx(2 * 2 - 2 / 3, abs=0.01)
+
+
+def test_page_of_commands_is_that_of_the_program(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    monkeypatch.setenv("COLUMNS", "80")
+    from commands import render_page
+
+    assert PAGES["cli.md"] == render_page()
+
+
+def test_page_of_suites_has_every_key():
+    schema = json.loads((ROOT / "suites" / "suite.schema.json").read_text())
+    keys = {key for part in (schema, *schema["$defs"].values()) for key in part["properties"]}
+    missing = [key for key in sorted(keys) if not re.search(rf"{key}(`|\]|\.)", PAGES["suites.md"])]
+    assert missing == []
