@@ -25,7 +25,7 @@ VOID = {"meta", "link", "img", "input", "br", "wbr", "hr"}
 
 
 class Elements(HTMLParser):
-    """All elements with their attributes, the text within scripts, and that what opens closes."""
+    """Parser that collects elements, script texts, and mismatched end tags."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -50,9 +50,9 @@ class Elements(HTMLParser):
 
 
 def rows_of(names=("r1", "ema"), losses=("hinge", "minimax"), data="digits", **more):
-    """A small suite with a good and a bad trick, curves, flags, failures and a floor."""
+    """Makes a small suite with a good and a bad trick, curves, flags, failures and a floor."""
     good, bad = names
-    made = [
+    rows = [
         each
         for n, loss in enumerate(losses)
         for each in arms({good: 0.5, bad: 2.0}, seeds=4, loss=loss, data=data, random=n, **more)
@@ -63,13 +63,13 @@ def rows_of(names=("r1", "ema"), losses=("hinge", "minimax"), data="digits", **m
         for loss in losses for tricks in ("none", good, bad) for seed in (0, 1) for step in (1, 2, 3)
     ]  # fmt: skip
     cost = dict(metric="train_seconds", kind="cost", checkpoint=None)
-    costs = [{**each, **cost, "value": 10.0 + n % 7} for n, each in enumerate(made)]
+    costs = [{**each, **cost, "value": 10.0 + n % 7} for n, each in enumerate(rows)]
     broken = row("pacgan", loss=losses[0], data=data, reason=f"<b>boom</b> of {good}", **more)
     ends = [broken, floor(0.1, data=data)]
-    found = frame(*made, *curves, *costs, *ends)
-    found.loc[found["role"].eq("trial") & found["seed"].eq(0), "collapse_step"] = 2
-    found["trial"] = found["trial"].map(sha256, na_action="ignore")
-    return found
+    table = frame(*rows, *curves, *costs, *ends)
+    table.loc[table["role"].eq("trial") & table["seed"].eq(0), "collapse_step"] = 2
+    table["trial"] = table["trial"].map(sha256, na_action="ignore")
+    return table
 
 
 def sha256(text):
@@ -77,7 +77,7 @@ def sha256(text):
 
 
 def hostile(names):
-    """The same suite; whatever can have another name has one of these."""
+    """Makes the same suite, with the given names wherever names are free."""
     good, bad, hinge, minimax, data, variant, suite = names
     rows = rows_of((good, bad), (hinge, minimax), data, variant=variant)
     rows.attrs["plan"].update(suite=suite, about=suite)
@@ -87,7 +87,7 @@ def hostile(names):
 
 @cache
 def usual_report():
-    """Of the small suite; tests of pictures and of the browser use the same."""
+    """Returns the report of the small suite."""
     return SuiteReport.of(rows_of())
 
 

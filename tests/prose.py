@@ -76,13 +76,20 @@ def has_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> bool:
 def literals(tree: ast.AST) -> Iterator[tuple[ast.expr, str]]:
     """Texts, with the variables of f-strings as X."""
     within = {
-        id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        for part in ast.walk(node)
     } - {id(node) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             parts = [v.value if isinstance(v, ast.Constant) else "X" for v in node.values]
             yield node, "".join(map(str, parts))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in within:
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in within
+        ):
             yield node, node.value
 
 
@@ -160,7 +167,9 @@ def main() -> None:
                         print(f"{text.place}: {text.kind}: {hit[0]!r} (limited)")
         texts = [t for t in texts if t.place.startswith(tuple(sys.argv[1:]))]
     for kind in sorted({text.kind for text in texts}):
-        print(kind, {k: round(v, 2) for k, v in rates([t for t in texts if t.kind == kind]).items()})
+        print(
+            kind, {k: round(v, 2) for k, v in rates([t for t in texts if t.kind == kind]).items()}
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Rows of runs that never were: what tests of the analysis and of reports are made of."""
+"""Rows of simulated runs, for tests of the analysis and of reports."""
 
 import math
 
@@ -21,14 +21,14 @@ FACTS = {
 
 
 def row(tricks="none", seed=0, value=None, outcome=None, reason="", **names):
-    """A row of a trial: done if it has a value, or else diverged."""
-    found = dict(role="trial", data="digits", variant="gan", loss="hinge", plan="", metric="fid")
-    found |= dict(checkpoint="last", kind="quality", suite="s", schema_version=SCHEMA_VERSION)
-    found |= dict(protocol="p")
+    """Makes a row of a trial; its outcome is `done` if it has a value, else `diverged`."""
+    entry = dict(role="trial", data="digits", variant="gan", loss="hinge", plan="", metric="fid")
+    entry |= dict(checkpoint="last", kind="quality", suite="s", schema_version=SCHEMA_VERSION)
+    entry |= dict(protocol="p")
     outcome = outcome or ("diverged" if value is None else "done")
-    found |= dict(tricks=tricks, seed=seed, value=value, outcome=outcome, reason=reason, **names)
-    trial = "/".join(str(found[k]) for k in ("data", "variant", "loss", "tricks", "plan", "seed"))
-    return {"trial": trial, **found}
+    entry |= dict(tricks=tricks, seed=seed, value=value, outcome=outcome, reason=reason, **names)
+    trial = "/".join(str(entry[k]) for k in ("data", "variant", "loss", "tricks", "plan", "seed"))
+    return {"trial": trial, **entry}
 
 
 def floor(value, **names):
@@ -36,18 +36,18 @@ def floor(value, **names):
             "variant": None, "loss": None, "plan": None, "checkpoint": None, **names}  # fmt: skip
 
 
-def frame(*found, outcome="fid", paired=True, equivalence=0.02, **plan) -> pd.DataFrame:
-    """Rows as `rows` makes them, of a plan as `planned.record` makes it."""
-    made = pa.Table.from_pylist(list(found), schema=ROW_SCHEMA).to_pandas(types_mapper=pandas_type)
+def frame(*rows, outcome="fid", paired=True, equivalence=0.02, **plan) -> pd.DataFrame:
+    """Makes a frame of rows with a plan, like `collect_rows`."""
+    table = pa.Table.from_pylist(list(rows), schema=ROW_SCHEMA).to_pandas(types_mapper=pandas_type)
     protocol = {"id": "p", "text": "identity, 9 fakes [p]", "data": "digits", "fake": 9, "real": 9}
-    made.attrs["plan"] = {
+    table.attrs["plan"] = {
         "schema": 1,
         "suite": "s",
         "about": "made up",
         "profile": "cpu",
         "device": "cpu",
         "budget": {"unit": "images", "amount": 64000},
-        "seeds": sorted({r["seed"] for r in found if r["seed"] is not None}),
+        "seeds": sorted({r["seed"] for r in rows if r["seed"] is not None}),
         "analysis": {
             "outcome": outcome,
             "baseline": "none",
@@ -61,11 +61,11 @@ def frame(*found, outcome="fid", paired=True, equivalence=0.02, **plan) -> pd.Da
         "provenance": {"ganbench": "0", "code": "c", "torch": "t"},
         **plan,
     }
-    return made
+    return table
 
 
 def arms(tricks: dict[str, float], seeds=5, cells=(1.0,), noise=0.1, random=0, **names):
-    """Rows of a grid: in every cell of this level, arms that multiply the outcome by a factor."""
+    """Makes rows of a grid: each trick multiplies the level of each cell by its factor."""
     rng = np.random.default_rng(random)
     return [
         row(trick, seed, level * factor * math.exp(noise * rng.normal()), plan=f"cell={n}", **names)

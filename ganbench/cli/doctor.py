@@ -22,7 +22,7 @@ MIN_FREE_BYTES = 1 << 30  # for the generators and logs of a large suite
 
 
 def examine_machine() -> list[dict[str, Any]]:
-    """Returns findings with `what`, `ok`, `needed` (by every run) and `told`: version or remedy."""
+    """Returns findings: a name, whether it is ok and needed, and its version or the remedy."""
     return [
         *examine_packages(),
         *examine_devices(),

@@ -323,7 +323,7 @@ def extraction_of_vectors(source: VectorSource, chosen: Sequence[int]) -> Extrac
 def check_count(source: Source, count: int, which: str = "") -> None:
     if count < MIN_IMAGES_PER_SIDE:
         raise Unreadable(
-            f"{source.name} holds {count} images{which}: no metric tells anything of fewer than {MIN_IMAGES_PER_SIDE}"
+            f"{source.name} holds {count} images{which}: metrics need at least {MIN_IMAGES_PER_SIDE}"
         )
 
 

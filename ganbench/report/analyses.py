@@ -41,64 +41,71 @@ ANALYSES = (
     ReportAnalysis(
         "improvement",
         "Probability of improvement",
-        "How probably a training with the trick ends better than one without it in the same cell; ties "
-        "count half, failures are worst. Stratified bootstrap over seeds.",
+        "The probability that a training with the trick ends better than one without it in the same cell. "
+        "Ties count half, and a failure is worse than any value. Intervals: stratified bootstrap over seeds.",
         improvement_probabilities,
     ),
     ReportAnalysis(
         "middle",
         "Interquartile means",
-        "The mean of the middle half of all trainings, each as a ratio to its cell's mean without "
-        "tricks, above 1 where better. It hides up to a quarter of failures: see how many there were.",
+        "The mean over the middle half of all trainings, each as a ratio to its cell's mean without tricks. "
+        "Above 1 is better. The mean hides failures of up to a quarter of the trainings, so read it together "
+        "with the failure rates.",
         interquartile_gains,
     ),
     ReportAnalysis(
         "profiles",
-        "Profiles",
-        "The share of trainings that end within a factor of their cell's best arm; failures never do.",
+        "Performance profiles",
+        "The share of trainings that end within a factor of the best arm of their cell. Failed trainings "
+        "count as never within it.",
         performance_profiles,
         pivot_profiles,
     ),
     ReportAnalysis(
         "targets",
-        "On the way to a target",
-        "Medians over trainings of what was spent at the first look that had reached the target; a "
-        "training that never did counts as endless.",
+        "Cost to reach a target",
+        "Median cost over trainings until the first measured point of the learning curve that reaches the "
+        "target. A training that never reaches it has an infinite cost.",
         costs_to_target,
     ),
     ReportAnalysis(
-        "front", "Quality against cost", "Cells that no other one beats in both.", cost_front
+        "front",
+        "Quality against cost",
+        "No other cell dominates the cells on the front: none is at least as good in both outcome and "
+        "training time, and better in one.",
+        cost_front,
     ),
     ReportAnalysis(
         "sensitivity",
         "Sensitivity to settings",
-        "What the best and the worst setting of the plan come to, all else being equal.",
+        "Results with the best and the worst hyperparameter setting, all else being equal.",
         settings_sensitivity,
     ),
     ReportAnalysis(
         "axes",
         "Settings one by one",
-        "What going from one value of a setting to the next changes, over families matched in all else.",
+        "The change from one value of a setting to the next, over groups of trainings equal in all else.",
         axis_effects,
     ),
     ReportAnalysis(
         "selection",
-        "Last beside best",
-        "The best checkpoint is chosen on other samples than those it is reported on. The last column "
-        "is what reporting the best seed would have promised falsely.",
+        "Last and best checkpoint",
+        "The best checkpoint is selected on other samples than those of the reported value. The last column "
+        "compares the best seed with the mean over seeds: reporting only the best seed would claim this much "
+        "improvement by chance.",
         checkpoint_selection,
     ),
     ReportAnalysis(
         "variance",
-        "Where the spread comes from",
-        "Standard deviations on the analysis scale, within cells: of all, of sampling the fakes, and of "
-        "training itself.",
+        "Sources of variance",
+        "Standard deviations within cells on the scale of the analysis: total, from sampling the generated "
+        "images, and from training itself.",
         variance_components,
     ),
     ReportAnalysis(
         "seeds",
-        "Seeds that a claim needs",
-        "Seeds an arm, in a single cell, to show a change with a power of 80 %, at the spread seen here.",
+        "Seeds needed to detect a change",
+        "Seeds per arm in a single cell that detect a change with a power of 80 %, at the spread measured here.",
         seeds_table,
     ),
 )

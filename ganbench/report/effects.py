@@ -25,21 +25,26 @@ from .findings import format_least_change, format_percent, metric_display_name
 from .markdown import format_number, markdown_table
 
 EFFECTS_NOTE = (
-    "Averaged over the cells of this grid that tell, {pairing}; the error comes from the seeds within "
-    "cells, so nothing is said about other cells. A trick that was tried on several backgrounds has its "
-    "mean over them. *pairs*: seeds of cells that were compared. *lost*: trainings that diverged or failed "
-    "where none finished. *shown from*: the least change that this grid would have shown with a power of "
-    "80 %. *r*: the correlation of what is compared over seeds; pairing pays where it is high. Holm's "
-    "correction is over the tricks of the grid, over all rows within variants, and over all within losses."
+    "An effect is the mean change over the cells of this grid that can estimate it, {pairing}. The error "
+    "comes from the seeds within cells, so the intervals do not cover other cells. If a trick was tried "
+    "together with several sets of other tricks, its effect is the mean over these sets. *pairs*: compared "
+    "seeds, summed over cells. *lost*: trainings that diverged or failed although the same training without "
+    "tricks finished. *detectable from*: the smallest change that this grid detects with a power of 80 %. "
+    "*r*: the correlation over seeds between the two sides of a comparison; pairing by seed reduces the error "
+    "if it is high. Holm's correction covers three families: the tricks over the grid, all rows within "
+    "variants, and all rows within losses."
 )
 INTERACTIONS_NOTE = (
-    "How many times as large the change is in one place as in the others that are alike but for this; for two "
-    "tricks, as both would make it by themselves. Holm's correction is over all of a kind."
+    "*interaction*: the change at one level relative to the change at the other levels, over cells that are "
+    "otherwise equal. For two tricks: the change of both together relative to the combined changes of each "
+    "alone. On a logarithmic scale this is a ratio, else a difference. Holm's correction covers all rows of "
+    "one kind."
 )
 FAILURES_NOTE = (
-    "Of all trainings that ended: *failed* diverged or failed, *collapsed* ended with few modes or little "
-    "recall. Wilson's 95 % intervals. *more*, *fewer*: pairs of a cell and seed in which it went wrong with "
-    "the trick alone, and with none alone; p is McNemar's, exact, by Holm's correction."
+    "Shares of all ended trainings, with Wilson's 95 % intervals. *failed*: diverged or stopped by an error. "
+    "*collapsed*: ended with few modes or little recall. *more*: pairs of a cell and seed that went wrong only "
+    "with the trick. *fewer*: pairs that went wrong only without tricks. p comes from McNemar's exact test "
+    "after Holm's correction."
 )
 MAX_LOG_HEAT = math.log(4)  # the logarithmic change that heat maps show in full colour
 
@@ -65,17 +70,20 @@ def render_effects(frame: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> str:
     """Renders the file effects.md."""
     plan = frame.attrs["plan"]
     outcome = plan["analysis"]["outcome"]
-    title = f"# Each trick against none: {metric_display_name(outcome)} of {plan['suite']}"
+    title = f"# Effects of tricks on {metric_display_name(outcome)} in {plan['suite']}"
     if tables["effects"].empty:
-        return f"{title}\n\nNo trick was compared with none.\n"
+        return f"{title}\n\nNo trick was compared with training without tricks.\n"
     transform = plan["metrics"][outcome]["transform"]
     note = EFFECTS_NOTE.format(
         pairing="paired by seed" if plan["analysis"]["paired"] else "unpaired"
     )
     parts = [title, note, effects_table(tables["effects"], transform)]
     if not tables["chains"].empty:
-        parts += ["## Chains as they are, against none", effects_table(tables["chains"], transform)]
-    parts += [f"Not told apart in {where}: {terms}." for where, terms in confounded_effects(frame)]
+        parts += ["## Lists of tricks against no trick", effects_table(tables["chains"], transform)]
+    parts += [
+        f"Confounded effects (from the same runs) in {where}: {terms}."
+        for where, terms in confounded_effects(frame)
+    ]
     parts += further_sections(tables, transform)
     return "\n\n".join(parts) + "\n"
 
@@ -84,9 +92,9 @@ def further_sections(tables: dict[str, pd.DataFrame], transform: str) -> list[st
     parts = []
     if not tables["interactions"].empty:
         interactions = interactions_table(tables["interactions"], transform)
-        parts += ["## Where a trick changes more", INTERACTIONS_NOTE, interactions]
+        parts += ["## Interactions", INTERACTIONS_NOTE, interactions]
     if not tables["rates"].empty:
-        parts += ["## What goes wrong, and how often", FAILURES_NOTE, rates_table(tables["rates"])]
+        parts += ["## Failures and collapses", FAILURES_NOTE, rates_table(tables["rates"])]
     return parts
 
 
@@ -142,7 +150,7 @@ def effects_table(changes: pd.DataFrame, transform: str) -> str:
         "95 % low": changes["low"].map(change),
         "95 % high": changes["high"].map(change),
         "p (Holm)": changes["p"].map(format_probability),
-        "shown from": [format_smallest(value, transform) for value in changes["smallest"]],
+        "detectable from": [format_smallest(value, transform) for value in changes["smallest"]],
         "r": changes["correlation"].map(format_number_or_nothing),
         "cells": changes["cells"],
         "pairs": changes["pairs"],
@@ -158,7 +166,7 @@ def interactions_table(interactions: pd.DataFrame, transform: str) -> str:
         "kind": interactions["kind"],
         "tricks": interactions["tricks"],
         "where": interactions["where"],
-        "more": interactions["ratio"].map(show),
+        "interaction": interactions["ratio"].map(show),
         "95 % low": interactions["low"].map(show),
         "95 % high": interactions["high"].map(show),
         "p (Holm)": interactions["p"].map(format_probability),
@@ -170,9 +178,9 @@ def interactions_table(interactions: pd.DataFrame, transform: str) -> str:
 
 def rates_table(rates: pd.DataFrame) -> str:
     columns = {
-        "what": rates["what"],
+        "failure": rates["what"],
         "tricks": rates["tricks"],
-        "of trainings": rates["count"].astype(str) + "/" + rates["trainings"].astype(str),
+        "trainings": rates["count"].astype(str) + "/" + rates["trainings"].astype(str),
         "95 % low": rates["low"].map("{:.0%}".format),
         "95 % high": rates["high"].map("{:.0%}".format),
         "more": rates["more"],

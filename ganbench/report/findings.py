@@ -9,14 +9,20 @@ from ganbench.analysis.interactions import Interaction, all_interactions
 from ganbench.analysis.intervals import CONFIDENCE_LEVEL
 from ganbench.analysis.rates import FailureRate, failure_rates
 
-VERDICT_VERBS = {"helps": "helps,", "harms": "harms,", "equivalent": "is equivalent to none,"}
+VERDICT_VERBS = {"helps": "helps,", "harms": "harms,", "equivalent": "is equivalent to no trick,"}
 FLAG_WORDS = {
     "collapse": "collapsed since",
     "oscillation": "oscillating since",
-    "won": "won by the discriminator since",
+    "won": "dominated by the discriminator since",
     "diverged": "diverged at",
 }
 METRIC_NAMES = {"fid": "FID", "kid": "KID", "is": "IS"}
+PREPOSITIONS = {
+    "trick × loss": "under",
+    "trick × variant": "in",
+    "trick × data": "on",
+    "trick × trick": "together with",
+}
 MAX_INTERACTION_SENTENCES = 5  # a large grid has dozens of interactions
 
 
@@ -24,7 +30,7 @@ def run_findings(frame: pd.DataFrame) -> list[str]:
     """Returns the findings of a run: tricks that help, harm, are equivalent, or undecided."""
     estimated = [e for e in trick_effects(frame) if e.pairs or e.lost]
     if not estimated:
-        return ["No trick was compared with none in this suite."]
+        return ["No trick was compared with training without tricks in this suite."]
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
     facts, name = frame.attrs["plan"]["metrics"][outcome], metric_display_name(outcome)
     sentences = decided_sentences(estimated, name, facts)
@@ -32,9 +38,7 @@ def run_findings(frame: pd.DataFrame) -> list[str]:
     sentences += variant_sentences(frame, name, facts)
     sentences += interaction_sentences(frame, name, facts)
     sentences += [failure_sentence(r) for r in failure_rates(frame) if r.p < 1 - CONFIDENCE_LEVEL]
-    return sentences + [
-        f"{e.tricks} lost {e.lost} trainings that none finished." for e in estimated if e.lost
-    ]
+    return sentences + [lost_sentence(e) for e in estimated if e.lost]
 
 
 def decided_sentences(effects: list[Effect], name: str, facts: dict[str, str]) -> list[str]:
@@ -58,7 +62,7 @@ def undecided_sentences(effects: list[Effect], name: str, facts: dict[str, str])
     sizes = "; ".join(
         f"{e.tricks} {format_effect_size(e, facts)}{format_detectable(e, facts)}" for e in undecided
     )
-    return [f"Undecided with these seeds, change of {name}: {sizes}."]
+    return [f"Undecided with these seeds (change of {name}): {sizes}."]
 
 
 def variant_sentences(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> list[str]:
@@ -70,7 +74,7 @@ def variant_sentences(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> 
         effects = "; ".join(
             f"{e.tricks} {VERDICT_VERBS[e.verdict]} {format_effect_size(e, facts)}" for e in own
         )
-        sentences.append(f"In {variant}, change of {name}: {effects}.")
+        sentences.append(f"Within {variant} (change of {name}): {effects}.")
     return sentences
 
 
@@ -84,15 +88,15 @@ def interaction_sentences(frame: pd.DataFrame, name: str, facts: dict[str, str])
     sentences = [interaction_sentence(interaction, name, facts) for interaction in surest]
     hidden = len(differing) - len(surest)
     if hidden:
-        sentences.append(f"{hidden} more such differences are in the table of interactions.")
+        sentences.append(f"The table of interactions lists {hidden} more such differences.")
     return sentences
 
 
 def format_detectable(effect: Effect, facts: dict[str, str]) -> str:
-    """Returns the smallest detectable change, as ` (shown from ±20 %)`; empty if it is NaN."""
+    """Returns the smallest change, as ` (detectable from ±20 %)`; empty if it is NaN."""
     if math.isnan(effect.smallest):
         return ""
-    return f" (shown from {format_least_change(effect.smallest, facts['transform'])})"
+    return f" (detectable from {format_least_change(effect.smallest, facts['transform'])})"
 
 
 def format_least_change(change: float, transform: str) -> str:
@@ -104,17 +108,13 @@ def format_least_change(change: float, transform: str) -> str:
 
 def interaction_sentence(interaction: Interaction, name: str, facts: dict[str, str]) -> str:
     """Returns a sentence about an effect that differs between one place and the others."""
-    place = (
-        f"beside {interaction.where}"
-        if interaction.kind == "trick × trick"
-        else f"under {interaction.where}"
-    )
+    place = f"{PREPOSITIONS[interaction.kind]} {interaction.where}"
     form = "× {:.3g} [{:.3g}, {:.3g}]"
     if facts["transform"] != "log":
         form = "{:+.3g} [{:+.3g}, {:+.3g}]"
     numbers = form.format(interaction.ratio, interaction.low, interaction.high).replace("-", "−")
     return (
-        f"{interaction.tricks} changes {name} otherwise {place} than elsewhere: {numbers} "
+        f"{interaction.tricks} affects {name} differently {place} than elsewhere: {numbers} "
         f"(p = {interaction.p:.2g} after Holm's correction)."
     )
 
@@ -122,8 +122,17 @@ def interaction_sentence(interaction: Interaction, name: str, facts: dict[str, s
 def failure_sentence(rate: FailureRate) -> str:
     """Returns a sentence about a trick that changes the rate of failures or collapses."""
     return (
-        f"{rate.tricks}: {rate.count} of {rate.trainings} trainings {rate.what}, {rate.more} where the same "
-        f"without it did not and {rate.fewer} the other way round (p = {rate.p:.2g})."
+        f"{rate.tricks}: {rate.count} of {rate.trainings} trainings {rate.what}. Pairs in which only the "
+        f"training with the trick {rate.what}: {rate.more}; only the one without it: {rate.fewer} "
+        f"(p = {rate.p:.2g} after Holm's correction)."
+    )
+
+
+def lost_sentence(effect: Effect) -> str:
+    trainings = "training" if effect.lost == 1 else "trainings"
+    return (
+        f"{effect.tricks}: {effect.lost} {trainings} diverged or failed, although the same without "
+        "tricks finished."
     )
 
 

@@ -43,15 +43,16 @@ def format_budget(plan: dict[str, Any]) -> str:
 def describe_numbers(plan: dict[str, Any], data: str) -> list[str]:
     texts = [p["text"] for p in plan["protocols"].values() if p["data"] == data]
     return [
-        f"Protocol: {'; '.join(texts)}. Means over seeds at the last checkpoint, on each metric's own "
-        "scale (geometric for FID and IS), with 95 % t intervals in brackets; ± is the standard error of "
-        "one trial's value by its fakes. ≈: not told apart from the first by Welch's test of the two. "
-        "Costs are medians: training's images a second, seconds, peak memory, and weights of "
-        "both networks. *floor*: held-out data in the place of the fakes. *theory*: what "
-        "a perfect generator is expected to score. *untrained*: a variant's generator before its first step. "
-        "*flags*, of how many seeds: *collapsed*, modes or recall ended below "
-        f"{plan['analysis']['collapse']:.0%} of the floor's; *oscillating*, the fakes' mean score cycles; "
-        f"*won*, the discriminator tells {MIN_DOMINANT_ACCURACY:.0%} of pairs apart to the end."
+        f"Protocol: {'; '.join(texts)}. Values are means over seeds at the last checkpoint, on each metric's "
+        "own scale (geometric for FID and IS), with 95 % t intervals in brackets. ±: the standard error of one "
+        "trial's value from sampling the generated images. ≈: Welch's test does not distinguish the arm from "
+        "the first. Costs are medians: images per second of training, seconds, peak memory, and weights of "
+        "both networks. *floor*: held-out real data scored as if they were generated. *theory*: the expected "
+        "score of a perfect generator. *untrained*: a variant's generator before its first step. *flags*, with "
+        "the number of seeds: *collapsed*, modes or recall ended below "
+        f"{plan['analysis']['collapse']:.0%} of the floor's value; *oscillating*, the mean score of generated "
+        f"images cycles; *won*, the discriminator ranks {MIN_DOMINANT_ACCURACY:.0%} of real-fake pairs "
+        "correctly until the end."
     ]
 
 

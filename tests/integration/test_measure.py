@@ -1,14 +1,17 @@
 """`ganbench measure` and `ganbench floor`: further metrics of trained generators."""
 
 import json
+import shutil
 
 import pytest
 import torch
 from helpers import CPU
+from typer.testing import CliRunner
 
 import ganbench
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import MixedProtocols, refuse_mixed_protocols
+from ganbench.cli import app
 from ganbench.evaluation.evaluator import Evaluator
 from ganbench.files import read_json, write_json
 
@@ -31,12 +34,21 @@ images = 640
 IN_ONE_PROCESS = ["--workers", 0]
 
 
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory):
+    """A folder with a finished run, trained once for all tests."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "tiny.toml").write_text(SUITE)
+    options = ("--results", folder / "results", *IN_ONE_PROCESS, "--device", "cpu")
+    done = CliRunner().invoke(app, list(map(str, ["run", folder / "tiny.toml", *options])))
+    assert done.exit_code == 0, done.output
+    return folder
+
+
 @pytest.fixture
-def run_program(ganbench, tmp_path):
-    """Calls the program in a folder with a finished run."""
-    (tmp_path / "tiny.toml").write_text(SUITE)
-    code, _, errors = ganbench("run", "tiny.toml", *IN_ONE_PROCESS, "--device", "cpu")
-    assert code == 0, errors
+def run_program(ganbench, finished_run, tmp_path):
+    """Calls the program in a copy of the folder with the finished run."""
+    shutil.copytree(finished_run, tmp_path, dirs_exist_ok=True)
     return ganbench
 
 

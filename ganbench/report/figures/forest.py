@@ -29,7 +29,7 @@ def draw_forest(plan: dict[str, Any], effects: list[Effect]) -> dict[str, Figure
     axes = drawing.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=heights)
     for panel, (loss, group) in zip(axes.flatten(), groups.items(), strict=True):
         draw_branches(panel, group, log)
-        panel.set_title(loss or "all cells that tell", fontsize=9, loc="left")
+        panel.set_title(loss or "all cells", fontsize=9, loc="left")
     show = change_formatter(plan["metrics"][outcome]["transform"])
     axes[-1, 0].xaxis.set_major_formatter(lambda value, _: show(value))
     axes[-1, 0].tick_params(axis="x", labelsize=8)

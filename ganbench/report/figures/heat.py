@@ -46,7 +46,7 @@ def draw_heat_map(plan: dict[str, Any], effects: list[Effect], by: str) -> Figur
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
     panel.set_title(
-        f"change of {metric_display_name(outcome)}; framed where shown", fontsize=9, loc="left"
+        f"change of {metric_display_name(outcome)}; frame: decided effect", fontsize=9, loc="left"
     )
     return drawing
 

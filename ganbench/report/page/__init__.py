@@ -35,7 +35,7 @@ PAGE_SECTIONS = {  # in the order of the page
     "arms": "Arms",
     "failures": "Not measured",
     "tables": "Tables",
-    "made": "How made",
+    "made": "Reproduce",
 }
 
 

@@ -24,7 +24,7 @@ VISIBLE_ARMS = 12  # cards shown at first
 MAX_DIRECT_LABELS = 6  # lines with names at their ends
 CHARTED_TERMS = {  # charts of the losses that are logged during training
     "losses": ("discriminator", "generator"),
-    "mean scores that the discriminator gives": ("real_score", "fake_score"),
+    "mean scores of the discriminator": ("real_score", "fake_score"),
 }
 Key = tuple[Any, ...]
 ScoresBySeed = dict[int, list[tuple[int, float]]]  # (step, value) points by seed
@@ -173,7 +173,7 @@ def score_chart(key: Key, cells: TrainedCells, floor: float | None) -> list[ArmC
         "flags": flag_marks(cells.trials.get(key, [])),
         "lines": score_lines(seeds, steps),
     }
-    return [ArmChart(f"{label} by step, a line a seed", chart)]
+    return [ArmChart(f"{label} by step, one line per seed", chart)]
 
 
 def score_lines(seeds: ScoresBySeed, steps: list[int]) -> list[dict[str, Any]]:

@@ -103,7 +103,7 @@ def make_curve_panel(
             }
         )
     ends = ", ".join(f"{line['name']} {line['y'][-1]:g}" for line in lines if line["y"][-1])
-    about = f"{y['label']} of {title} while training, ending at: {ends}"
+    about = f"{y['label']} of {title} during training, final values: {ends}"
     x = chart_axis("real images shown", log=False)
     return ChartPanel(title, about, {"x": x, "y": y, "lines": lines, "floor": floor})
 
@@ -188,7 +188,7 @@ def make_front_panel(
         for row in part.to_dict("records")
     ]
     summary = "; ".join(f"{d['name']} {d['y']:.3g} in {d['x']:.3g} s" for d in dots if d["on"])
-    note = f"Not beaten: {summary}."
+    note = f"On the front: {summary}."
     about = f"{label} against seconds of training. {note}"
     x = chart_axis("seconds of training", log=True)
     return ChartPanel(data, about, {"x": x, "y": chart_axis(label, log), "dots": dots}, note)

@@ -116,10 +116,10 @@ def make_forests(facts: Facts, effects: list[Effect], chains: list[Effect]) -> l
     There are plots over the grid, within losses, within variants, and for lists of tricks.
     """
     parts = [
-        ("Over all cells that tell", [e for e in effects if not e.variant and not e.loss], ""),
+        ("Over all cells", [e for e in effects if not e.variant and not e.loss], ""),
         ("Within each loss", [e for e in effects if e.loss], "loss"),
         ("Within each variant", [e for e in effects if e.variant], "variant"),
-        ("Chains as they are", chains, ""),
+        ("Lists of tricks", chains, ""),
     ]
     plots = [make_forest(title, part, by, facts) for title, part, by in parts]
     return [plot for plot in plots if plot.groups]

@@ -15,14 +15,16 @@ MAX_TABLE_ROWS = 60  # rows of a further table; the files beside the page have a
 MORE_TABLES = (  # name, title and note of the tables of effects
     (
         "interactions",
-        "Where a trick changes more",
-        "How many times as large the change is in one place as in the others that are alike but for this; "
-        "Holm's correction is over all of a kind.",
+        "Interactions",
+        "The change at one level relative to the change at the other levels, over cells that are otherwise "
+        "equal. On a logarithmic scale this is a ratio, else a difference. Holm's correction covers all rows "
+        "of one kind.",
     ),
     (
         "rates",
-        "What goes wrong, and how often",
-        "Of all trainings that ended, with Wilson's 95 % intervals; p is McNemar's, exact, by Holm's correction.",
+        "Failures and collapses",
+        "Shares of all ended trainings, with Wilson's 95 % intervals. p comes from McNemar's exact test after "
+        "Holm's correction.",
     ),
 )
 

@@ -91,7 +91,7 @@ def format_sureness(best: Effect, facts: dict[str, str]) -> str:
         case "harms":
             return f"p = {best.p:.2g}; no trick is shown to help, and this one harms least"
         case "equivalent":
-            return "less than the declared margin; no trick is shown to help"
+            return "smaller than the declared margin; no trick is shown to help"
     return format_undecided(best, facts)
 
 
@@ -99,12 +99,14 @@ def format_undecided(best: Effect, facts: dict[str, str]) -> str:
     falls = best.ratio < (1 if facts["transform"] == "log" else 0)
     better = falls == (facts["direction"] == "lower")
     verdict = (
-        "looks best, but no trick is shown to help" if better else "no trick looks better than none"
+        "best estimate, but no trick is shown to help"
+        if better
+        else "every trick has a worse mean than no trick"
     )
     if not best.smallest < UNBOUNDED_RATIO:
         return verdict
     least_change = format_least_change(best.smallest, facts["transform"])
-    return f"{verdict}; {least_change} or more would have been seen"
+    return f"{verdict}; detectable from {least_change}"
 
 
 def leading_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[dict[str, str]]:
@@ -125,7 +127,9 @@ def best_arm(part: pd.DataFrame, data: str, outcome: str) -> dict[str, str]:
         "data": data,
         "arm": " · ".join(first[key] for key in ARM_COLUMNS[1:4]),
         "value": f"{metric_display_name(outcome)} {format_cell(first, outcome, True)}",
-        "ties": f"Not told apart from it: {ties} of {others} other arms." if others else "",
+        "ties": f"Not significantly different from it: {ties} of {others} other arms."
+        if others
+        else "",
     }
 
 

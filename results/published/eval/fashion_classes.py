@@ -1,7 +1,7 @@
-"""How far Fashion-MNIST's classes are from each other: `python results/published/eval/fashion_classes.py`.
+"""Distances between Fashion-MNIST's classes: `python results/published/eval/fashion_classes.py`.
 
-Every class in the place of the fakes against every other in the place of the reals, of the 10,000
-held-out images; on the diagonal half of a class against its other half.
+Each class is scored as fakes against each other class as reals, with images from the 10,000 held-out ones.
+The diagonal has half of a class against its other half.
 """
 
 import json
@@ -53,7 +53,7 @@ def matrix(extractor: str, metric: str, count: int) -> np.ndarray:
 
 
 def nearest(found: np.ndarray) -> list[str]:
-    """Each class and the one that is nearest to it."""
+    """Returns each class with its nearest class."""
     others = found + np.diag(np.full(len(found), np.inf))
     return [f"{name}: {NAMES[others[place].argmin()]}" for place, name in enumerate(NAMES)]
 
@@ -117,10 +117,10 @@ def main() -> None:
 ABOUT = """\
 # Fashion-MNIST's classes against each other
 
-`python results/published/eval/fashion_classes.py` makes this page. On the diagonal stands what half of a class
-scores against its other half.
+`python results/published/eval/fashion_classes.py` writes this page. The diagonal shows the score of half of a class
+against its other half.
 
-![distances between the classes; colours go by their square roots](fashion_classes.png)
+![distances between the classes; colours show their square roots](fashion_classes.png)
 """
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Factors, interactions, rates and ties against values by hand and planted ones."""
+"""Factors, interactions, rates and ties against manual calculations and planted effects."""
 
 import itertools
 import math
@@ -19,7 +19,7 @@ from ganbench.analysis.rates import failure_rates, wilson_interval
 FULL = ("none", "a", "b", "a + b")
 
 
-def chains(tricks):
+def all_arms(tricks):
     sizes = range(len(tricks) + 1)
     return [" + ".join(c) or "none" for n in sizes for c in itertools.combinations(tricks, n)]
 
@@ -27,11 +27,11 @@ def chains(tricks):
 # Factors
 
 
-def test_with_tricks_one_at_a_time_an_effect_is_the_arm_less_none():
+def test_single_trick_effect_is_difference_to_none():
     assert main_effect_weights(("none", "a", "b"), "a") == pytest.approx({"a": 1, "none": -1})
 
 
-def test_in_a_factorial_an_effect_is_its_mean_over_the_backgrounds():
+def test_factorial_weights_average_over_backgrounds():
     expected = {"none": -0.5, "a": 0.5, "b": -0.5, "a + b": 0.5}
     assert main_effect_weights(FULL, "a") == pytest.approx(expected)
     assert interaction_weights(FULL, ("a", "b")) == pytest.approx(
@@ -39,14 +39,14 @@ def test_in_a_factorial_an_effect_is_its_mean_over_the_backgrounds():
     )
 
 
-def test_what_was_only_tried_jointly_has_no_effect_of_its_own():
+def test_jointly_tried_tricks_have_no_own_effect():
     assert main_effect_weights(("none", "a + b"), "a") is None
     assert main_effect_weights(("none", "a", "a + b"), "b") == pytest.approx({"a + b": 1, "a": -1})
     assert main_effect_weights(("a", "a + b"), "a") is None
     assert main_effect_weights(("none", "a"), "c") is None
 
 
-def test_aliased_pairs_of_a_fraction_are_not_told():
+def test_aliased_interactions_have_no_weights():
     half = ("none", "a + b", "a + c", "b + c", "a + d", "b + d", "c + d", "a + b + c + d")
     for trick in "abcd":
         assert main_effect_weights(half, trick)
@@ -55,10 +55,10 @@ def test_aliased_pairs_of_a_fraction_are_not_told():
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_weights_tell_planted_effects_whatever_the_chains(count):
+def test_weights_recover_planted_effects(count):
     tricks = list("abcd"[:count])
     planted = dict(zip(tricks, (0.3, -0.2, 0.7, 0.1), strict=False))
-    names = tuple(chains(tricks))
+    names = tuple(all_arms(tricks))
     means = {n: 5 + sum(planted[t] for t in n.split(" + ") if t != "none") for n in names}
     for trick in tricks:
         weights = main_effect_weights(names, trick)
@@ -68,9 +68,9 @@ def test_weights_tell_planted_effects_whatever_the_chains(count):
 # Contrasts
 
 
-def test_a_contrast_of_four_arms_has_the_error_of_its_seeds():
-    made = frame(*arms({"a": 0.8, "b": 1.1, "a + b": 0.7}, seeds=6, noise=0.2))
-    ((_, table),) = cell_tables(outcome_rows(made), "log")
+def test_contrast_of_four_arms_has_seed_error():
+    rows = frame(*arms({"a": 0.8, "b": 1.1, "a + b": 0.7}, seeds=6, noise=0.2))
+    ((_, table),) = cell_tables(outcome_rows(rows), "log")
     weights = interaction_weights(tuple(table.columns), ("a", "b"))
     paired = contrast_within_cell(table, weights, paired=True)
     each = table["a + b"] - table["a"] - table["b"] + table["none"]
@@ -80,83 +80,87 @@ def test_a_contrast_of_four_arms_has_the_error_of_its_seeds():
     assert loose.mean == pytest.approx(paired.mean)
 
 
-def test_unpaired_arms_keep_the_seeds_that_have_no_partner():
-    made = arms({"a": 0.8}, seeds=4)
-    made = [r for r in made if (r["tricks"], r["seed"]) not in {("a", 0), ("none", 3)}]
+def test_unpaired_arms_keep_unmatched_seeds():
+    rows = arms({"a": 0.8}, seeds=4)
+    rows = [r for r in rows if (r["tricks"], r["seed"]) not in {("a", 0), ("none", 3)}]
     expected = stats.ttest_ind(
-        *(np.log([r["value"] for r in made if r["tricks"] == arm]) for arm in ("a", "none")),
+        *(np.log([r["value"] for r in rows if r["tricks"] == arm]) for arm in ("a", "none")),
         equal_var=False,
     )
-    (effect,) = trick_effects(frame(*made, paired=False))
+    (effect,) = trick_effects(frame(*rows, paired=False))
     assert effect.p == pytest.approx(expected.pvalue)
 
 
-def test_the_smallest_effect_is_shown_with_the_stated_power():
+def test_smallest_detectable_effect_has_stated_power():
     table = pd.DataFrame({"a": [0.1, 0.3, -0.2, 0.4, 0.0, 0.2], "none": 0.0})
-    found = estimate_contrast([contrast_within_cell(table, {"a": 1.0, "none": -1.0}, paired=True)])
-    size = found.smallest_detectable(family=3)
-    bound = stats.t.ppf(1 - 0.05 / 6, found.freedom)
-    assert stats.nct.sf(bound, found.freedom, size / found.error) == pytest.approx(0.8, abs=1e-6)
-    assert found.smallest_detectable(family=1) < size
+    estimate = estimate_contrast(
+        [contrast_within_cell(table, {"a": 1.0, "none": -1.0}, paired=True)]
+    )
+    size = estimate.smallest_detectable(family=3)
+    bound = stats.t.ppf(1 - 0.05 / 6, estimate.freedom)
+    assert stats.nct.sf(bound, estimate.freedom, size / estimate.error) == pytest.approx(
+        0.8, abs=1e-6
+    )
+    assert estimate.smallest_detectable(family=1) < size
 
 
 # Interactions
 
 
 def grid(ratios, noise=0.03):
-    """Arms of a grid of losses and variants, in each a trick multiplies the outcome by a ratio."""
-    made = []
+    """Makes a grid over losses and variants; trick a multiplies each cell by its ratio."""
+    rows = []
     for number, ((variant, loss), ratio) in enumerate(ratios.items()):
-        made += arms({"a": ratio}, noise=noise, random=number, variant=variant, loss=loss)
-    return frame(*made)
+        rows += arms({"a": ratio}, noise=noise, random=number, variant=variant, loss=loss)
+    return frame(*rows)
 
 
 CELLS = [("gan", "hinge"), ("gan", "minimax"), ("dcgan", "hinge"), ("dcgan", "minimax")]
 
 
-def test_a_trick_that_works_under_one_loss_only_interacts_with_it():
-    made = grid({cell: 0.5 if cell[1] == "hinge" else 1.0 for cell in CELLS})
-    found = {(i.kind, i.where): i for i in all_interactions(made)}
-    loss, variant = found["trick × loss", "hinge"], found["trick × variant", "gan"]
+def test_loss_specific_trick_interacts_with_loss():
+    rows = grid({cell: 0.5 if cell[1] == "hinge" else 1.0 for cell in CELLS})
+    interactions = {(i.kind, i.where): i for i in all_interactions(rows)}
+    loss, variant = interactions["trick × loss", "hinge"], interactions["trick × variant", "gan"]
     assert loss.ratio == pytest.approx(0.5, rel=0.08)
     assert loss.low < 0.5 < loss.high
     assert (loss.verdict, variant.verdict) == ("differs", "undecided")
-    assert len(found) == 2  # of two levels the one says it all
-    by_loss = {e.loss: e for e in effects_by_loss(made)}
+    assert len(interactions) == 2  # a factor of two levels has one interaction
+    by_loss = {e.loss: e for e in effects_by_loss(rows)}
     assert by_loss["hinge"].verdict == "helps"
     assert by_loss["hinge"].ratio / by_loss["minimax"].ratio == pytest.approx(loss.ratio)
 
 
-def test_a_level_that_nothing_resembles_is_compared_with_nothing():
-    """The wasserstein loss in a variant of its own: its change is the variant's or the loss's."""
-    made = grid({**dict.fromkeys(CELLS, 1.0), ("wgan", "wasserstein"): 0.1})
-    assert {(i.kind, i.where) for i in all_interactions(made)} == {
+def test_confounded_level_has_no_interaction():
+    """The wasserstein loss occurs only with wgan: loss and variant are confounded."""
+    rows = grid({**dict.fromkeys(CELLS, 1.0), ("wgan", "wasserstein"): 0.1})
+    assert {(i.kind, i.where) for i in all_interactions(rows)} == {
         ("trick × loss", "hinge"),
         ("trick × variant", "gan"),
     }
 
 
-def test_two_tricks_that_cancel_each_other_interact():
-    made = frame(*arms({"a": 0.5, "b": 0.5, "a + b": 1.0}, noise=0.03, cells=(1, 4)))
-    (found,) = all_interactions(made)
-    assert (found.kind, found.tricks, found.where) == ("trick × trick", "a", "b")
-    assert found.ratio == pytest.approx(4, rel=0.1)
-    assert found.verdict == "differs"
-    main = {e.tricks: e.ratio for e in trick_effects(made)}
+def test_canceling_tricks_interact():
+    rows = frame(*arms({"a": 0.5, "b": 0.5, "a + b": 1.0}, noise=0.03, cells=(1, 4)))
+    (interaction,) = all_interactions(rows)
+    assert (interaction.kind, interaction.tricks, interaction.where) == ("trick × trick", "a", "b")
+    assert interaction.ratio == pytest.approx(4, rel=0.1)
+    assert interaction.verdict == "differs"
+    main = {e.tricks: e.ratio for e in trick_effects(rows)}
     assert main["a"] == pytest.approx(1, rel=0.05)
 
 
-def test_a_grid_of_one_cell_has_no_interactions():
+def test_single_cell_has_no_interactions():
     assert all_interactions(frame(*arms({"a": 0.5}))) == []
 
 
 # Rates
 
 
-def test_rates_have_wilsons_intervals_and_mcnemars_test():
-    made = [row("none", seed, value=1.0) for seed in range(12)]
-    made += [row("a", seed, value=None if seed < 8 else 1.0) for seed in range(12)]
-    none, a = failure_rates(frame(*made))[:2]
+def test_rates_have_wilson_interval_and_mcnemar_p():
+    rows = [row("none", seed, value=1.0) for seed in range(12)]
+    rows += [row("a", seed, value=None if seed < 8 else 1.0) for seed in range(12)]
+    none, a = failure_rates(frame(*rows))[:2]
     assert (none.tricks, none.count, none.rate) == ("none", 0, 0)
     assert (a.count, a.trainings, a.more, a.fewer) == (8, 12, 8, 0)
     assert a.p == pytest.approx(2 * 0.5**8)
@@ -167,20 +171,20 @@ def test_rates_have_wilsons_intervals_and_mcnemars_test():
     assert (low, high) == pytest.approx((centre - half, centre + half))
 
 
-def test_a_collapse_is_counted_where_it_is_known():
-    made = [row("none", s, value=1.0, collapsed=False) for s in range(3)]
-    made += [row("a", s, value=1.0, collapsed=True) for s in range(3)]
-    found = {(r.what, r.tricks): r for r in failure_rates(frame(*made))}
-    assert found["collapsed", "a"].count == 3
-    assert found["failed", "a"].count == 0
+def test_collapse_is_counted_if_measured():
+    rows = [row("none", s, value=1.0, collapsed=False) for s in range(3)]
+    rows += [row("a", s, value=1.0, collapsed=True) for s in range(3)]
+    rates = {(r.what, r.tricks): r for r in failure_rates(frame(*rows))}
+    assert rates["collapsed", "a"].count == 3
+    assert rates["failed", "a"].count == 0
     unknown = frame(*(row("none", s, value=1.0) for s in range(3)))
     assert {r.what for r in failure_rates(unknown)} == {"failed"}
 
 
-# The leaderboard's marks
+# Leaderboard
 
 
-def test_cells_of_two_seeds_are_tied_unless_welchs_test_tells_them_from_the_first():
+def test_ties_follow_welchs_test():
     first = [row(seed=s, value=v) for s, v in enumerate((1.0, 1.1, 0.9))]
     near = [row(seed=s, value=v, loss="near") for s, v in enumerate((1.0, 1.3, 1.1))]
     far = [row(seed=s, value=v, loss="far") for s, v in enumerate((5.0, 5.5, 4.5))]
@@ -191,13 +195,13 @@ def test_cells_of_two_seeds_are_tied_unless_welchs_test_tells_them_from_the_firs
     assert p.pvalue < 0.05
 
 
-def test_the_leaderboard_has_wilsons_shares_and_median_costs():
-    made = [row(seed=s, value=1.0 if s else None, collapsed=bool(s)) for s in range(4)]
-    made += [
+def test_leaderboard_has_wilson_rates_and_median_costs():
+    rows = [row(seed=s, value=1.0 if s else None, collapsed=bool(s)) for s in range(4)]
+    rows += [
         {**row(seed=s, value=float(s), kind="cost", checkpoint=None), "metric": "train_seconds"}
         for s in range(4)
     ]
-    (entry,) = leaderboard(frame(*made)).to_dict("records")
+    (entry,) = leaderboard(frame(*rows)).to_dict("records")
     assert (entry["failure rate"], entry["collapse rate"]) == (0.25, 0.75)
     assert (entry["failure low"], entry["failure high"]) == pytest.approx(wilson_interval(1, 4))
     assert entry["train_seconds"] == 1.5

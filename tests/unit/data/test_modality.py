@@ -62,5 +62,5 @@ def test_pictures_refuse_new_modality_by_name(clips):
 
 def test_image_metrics_refuse_new_modality_by_name(clips):
     sample = FeatureSet(torch.zeros(2, 3), images=clips)
-    with pytest.raises(MetricNotApplicable, match="there are only clips"):
+    with pytest.raises(MetricNotApplicable, match="the samples are clips"):
         need_images(sample, sample)

@@ -1,4 +1,4 @@
-"""Asking people: the design, the page in a browser, answers of every kind, and what they come to."""
+"""Human studies: design, the page in a browser, answer files, and error rates."""
 
 import base64
 import hashlib
@@ -39,20 +39,22 @@ from ganbench.human_study.make_page import escape_for_script, render_study_page
 # Agreement, against published examples and statsmodels
 
 
-def test_alpha_is_that_of_krippendorffs_own_examples():
+def test_alpha_equals_krippendorffs_examples():
     """Krippendorff (2011), Computing Krippendorff's alpha-reliability: sections A and C."""
     binary = ["0100000010", "1110010000"]  # two observers, ten units
-    assert krippendorff_alpha(counted(binary, "01")) == pytest.approx(0.095, abs=5e-4)
+    assert krippendorff_alpha(value_counts(binary, "01")) == pytest.approx(0.095, abs=5e-4)
     nominal = ["123321412...", "1233224125.3", ".3332342251.", "12332441251."]  # four, twelve
-    assert krippendorff_alpha(counted(nominal, "12345")) == pytest.approx(0.743, abs=5e-4)
+    assert krippendorff_alpha(value_counts(nominal, "12345")) == pytest.approx(0.743, abs=5e-4)
 
 
-def counted(raters: list[str], values: str) -> np.ndarray:
-    """How many of the raters gave each value to each item; a dot is a missing value."""
-    return np.array([[said.count(value) for value in values] for said in zip(*raters, strict=True)])
+def value_counts(raters: list[str], values: str) -> np.ndarray:
+    """Counts the raters who gave each value to each item; a dot is a missing value."""
+    return np.array(
+        [[answers.count(value) for value in values] for answers in zip(*raters, strict=True)]
+    )
 
 
-def test_alpha_is_fleiss_kappa_but_for_its_correction():
+def test_alpha_is_corrected_fleiss_kappa():
     random = np.random.default_rng(0)
     fake = random.binomial(6, random.beta(0.5, 0.8, 40))
     counts = np.stack([fake, 6 - fake], axis=1)
@@ -70,42 +72,45 @@ def test_alpha_is_fleiss_kappa_but_for_its_correction():
         ([[1, 1], [1, 1]], -0.5),
     ],
 )
-def test_alpha_at_its_ends(counts, alpha):
-    found = krippendorff_alpha(np.array(counts))
-    assert found == alpha if alpha is not None else np.isnan(found)
+def test_alpha_at_extremes(counts, alpha):
+    actual = krippendorff_alpha(np.array(counts))
+    assert actual == alpha if alpha is not None else np.isnan(actual)
 
 
 # Intervals
 
 
 @pytest.mark.parametrize(("wrong", "of"), [(0, 12), (3, 40), (20, 40), (40, 40)])
-def test_wilsons_interval_is_that_of_statsmodels(wrong, of):
+def test_wilson_interval_equals_statsmodels(wrong, of):
     assert clustered_wilson_interval(wrong / of, of) == pytest.approx(
         proportion_confint(wrong, of, 0.05, "wilson")
     )
 
 
-def test_independent_judgements_count_whole_and_those_of_clusters_count_less():
+def test_clustered_judgements_count_less():
     random = np.random.default_rng(1)
     alone = (random.random((12, 80)) < 0.3).astype(float)
     assert effective_judgements(alone) > 0.6 * alone.size
-    copies = np.repeat(alone[:, :1], 80, axis=1)  # each rater says the same of all
+    copies = np.repeat(alone[:, :1], 80, axis=1)  # each rater gives one answer to all pictures
     assert effective_judgements(copies) == pytest.approx(12, rel=0.15)
-    one = np.repeat(alone[:1], 12, axis=0)  # all raters say the same of each
+    one = np.repeat(alone[:1], 12, axis=0)  # all raters agree on each picture
     assert effective_judgements(one) == pytest.approx(80, rel=0.15)
     assert effective_judgements(np.zeros((3, 4))) == 12
 
 
-def test_intervals_hold_where_raters_and_pictures_differ():
-    """Raters from 15 % to 45 % wrong on pictures of every difficulty: a plain interval holds too rarely."""
+def test_clustered_interval_has_coverage():
+    """Raters differ from 15 % to 45 % of errors, and pictures differ in difficulty.
+
+    The plain interval has too low coverage.
+    """
     random, held = np.random.default_rng(2), Counter()
     for _ in range(300):
         logit = random.normal(-0.8, 0.6, (10, 1)) + random.normal(0, 0.8, (1, 40))
         wrong = (random.random((10, 40)) < 1 / (1 + np.exp(-logit))).astype(float)
-        for kind, count in (("ours", effective_judgements(wrong)), ("plain", wrong.size)):
+        for kind, count in (("clustered", effective_judgements(wrong)), ("plain", wrong.size)):
             low, high = clustered_wilson_interval(wrong.mean(), count)
-            held[kind] += low <= TRUTH <= high
-    assert held["ours"] > 0.88 * 300
+            held[kind] += low <= TRUE_SHARE <= high
+    assert held["clustered"] > 0.88 * 300
     assert held["plain"] < 0.75 * 300
 
 
@@ -114,40 +119,40 @@ def true_share() -> float:
     return float((1 / (1 + np.exp(-(-0.8 + random.normal(0, 1.0, 400_000))))).mean())
 
 
-TRUTH = true_share()
+TRUE_SHARE = true_share()
 
-# The order
+# Order of items
 
 
-def test_the_hash_and_the_draws_are_the_published_ones():
+def test_hash_and_random_numbers_equal_references():
     assert fnv1a("") == 0x811C9DC5
-    assert fnv1a("foobar") == 0xBF9CF968  # of the draft of FNV, section 6
+    assert fnv1a("foobar") == 0xBF9CF968  # draft of FNV, section 6
     draw = mulberry32(0)
-    assert [draw() for _ in range(3)] == [1144304738, 1416247, 958946056]  # of JavaScript
+    assert [draw() for _ in range(3)] == [1144304738, 1416247, 958946056]  # values from JavaScript
 
 
 GROUPS = [[f"{side}{n:02d}" for n in range(10)] for side in "abcd"]
 CATCHES = [f"z{n}" for n in range(4)]
 
 
-def test_every_rater_sees_every_item_once_in_an_order_of_their_own():
+def test_each_rater_has_own_complete_order():
     orders = [item_order("s", GROUPS, CATCHES, rater) for rater in ("ann", "bob")]
     assert orders[0] != orders[1]
     assert orders[0] == item_order("s", GROUPS, CATCHES, "ann")
     everything = sorted([item for group in (*GROUPS, CATCHES) for item in group])
-    assert [sorted(seen) for seen in orders] == [everything] * 2
+    assert [sorted(order) for order in orders] == [everything] * 2
 
 
-def test_each_block_holds_one_of_every_group_and_catches_are_spread():
+def test_blocks_are_balanced_with_spread_catches():
     for rater in map(str, range(50)):
-        seen = item_order("s", GROUPS, CATCHES, rater)
-        items = [item for item in seen if item[0] != "z"]
+        order = item_order("s", GROUPS, CATCHES, rater)
+        items = [item for item in order if item[0] != "z"]
         assert all(sorted(x[0] for x in items[n : n + 4]) == list("abcd") for n in range(0, 40, 4))
-        places = [n for n, item in enumerate(seen) if item[0] == "z"]
+        places = [n for n, item in enumerate(order) if item[0] == "z"]
         assert [place // 11 for place in places] == [0, 1, 2, 3]
 
 
-def test_places_are_as_likely_for_every_item():
+def test_item_positions_are_uniform():
     first = Counter(item_order("s", GROUPS, [], str(rater))[0][0] for rater in range(400))
     assert min(first.values()) > 60
 
@@ -156,8 +161,8 @@ def test_places_are_as_likely_for_every_item():
 
 
 @pytest.fixture
-def run(small_run, tmp_path) -> Path:
-    """A copy of the tables of the run, so that studies do not meet; the store is the run's."""
+def results(small_run, tmp_path) -> Path:
+    """A copy of the run's tables, so that studies are independent; the store is shared."""
     results = tmp_path / "results"
     results.mkdir()
     (results / "trials").symlink_to(small_run / "trials")
@@ -166,17 +171,17 @@ def run(small_run, tmp_path) -> Path:
     return results
 
 
-def made(ganbench, *arguments) -> Key:
+def make_study(ganbench, *arguments) -> Key:
     code, _, err = ganbench("study", "make", "small", "digits", *arguments)
     assert (code, err) == (0, "")
     return Key(**read_json(Path("results/small/study/key.json")))
 
 
-QUICK = ("--pictures", 5, "--catches", 4, "--exposure", 60)
+STUDY_OPTIONS = ("--pictures", 5, "--catches", 4, "--exposure", 60)
 
 
-def test_a_study_is_balanced(ganbench, run):
-    key = made(ganbench, *QUICK)
+def test_study_is_balanced(ganbench, results):
+    key = make_study(ganbench, *STUDY_OPTIONS)
     counts = Counter((item.arm, item.truth) for item in key.items.values())
     assert counts == {(arm, truth): 5 for arm in (0, 1) for truth in ("real", "fake")} | {
         (None, "real"): 2,
@@ -185,41 +190,41 @@ def test_a_study_is_balanced(ganbench, run):
     assert [arm.loss for arm in key.arms] == ["hinge", "non_saturating"]
     assert sorted(map(len, key.groups)) == [5] * 4
     reals = [item.index for item in key.items.values() if item.source == "held out"]
-    assert len(set(reals)) == 10  # no picture twice
+    assert len(set(reals)) == 10  # no picture occurs twice
     fakes = Counter(
         item.source for item in key.items.values() if item.arm == 0 and item.truth == "fake"
     )
-    assert sorted(fakes.values()) == [2, 3]  # of both seeds
+    assert sorted(fakes.values()) == [2, 3]  # from both seeds
 
 
-def test_the_pictures_are_those_that_the_key_says(ganbench, run):
-    key = made(ganbench, *QUICK)
-    told = told_by_page(run)
+def test_study_pictures_equal_key(ganbench, results):
+    key = make_study(ganbench, *STUDY_OPTIONS)
+    page = page_content(results)
     from ganbench.data import DATA
     from ganbench.data.base import IMAGE
 
     held_out = DATA.make("digits").load().held_out[IMAGE].images
     for name, item in key.items.items():
-        content = base64.b64decode(told["images"][name].split(",")[1])
+        content = base64.b64decode(page["images"][name].split(",")[1])
         pixels = torch.from_numpy(np.array(Image.open(io.BytesIO(content)).convert("L")))
         if item.source == "held out":
             assert torch.equal(pixels[::32, ::32], held_out[item.index, 0])
         assert pixels.shape == (256, 256)
 
 
-def told_by_page(run: Path) -> dict:
-    text = (run / "small" / "study" / "study.html").read_text()
+def page_content(results: Path) -> dict:
+    text = (results / "small" / "study" / "study.html").read_text()
     return json.loads(
         re.search(r'<script type="application/json" id="study">(.*?)</script>', text, re.S)[1]
     )
 
 
-def test_the_page_does_not_say_what_is_real(ganbench, run):
-    key = made(ganbench, *QUICK)
-    told = told_by_page(run)
-    assert told["groups"] == sorted(sorted(group) for group in key.groups)
-    truth = [key.items[group[0]].truth for group in told["groups"]]
-    assert set(told) == {
+def test_page_does_not_reveal_real_images(ganbench, results):
+    key = make_study(ganbench, *STUDY_OPTIONS)
+    page = page_content(results)
+    assert page["groups"] == sorted(sorted(group) for group in key.groups)
+    truth = [key.items[group[0]].truth for group in page["groups"]]
+    assert set(page) == {
         "study",
         "suite",
         "data",
@@ -231,19 +236,19 @@ def test_the_page_does_not_say_what_is_real(ganbench, run):
         "examples",
     }
     assert {"real", "fake"} == set(truth)
-    text = (run / "small" / "study" / "study.html").read_text()
+    text = (results / "small" / "study" / "study.html").read_text()
     for secret in (key.salt, *(arm.loss for arm in key.arms)):
         assert secret not in text
-    public = ["", 0, "0" * 32, told["study"], told["suite"], told["data"]]
+    public = ["", 0, "0" * 32, page["study"], page["suite"], page["data"]]
     known = [[], *([fact] for fact in public)]
-    assert not any(set(told["images"]) & set(names_by(first, key)) for first in known)
-    assert set(told["images"]) == set(
-        names_by([key.salt], key)
-    )  # so they are made of it and of these
+    assert not any(set(page["images"]) & set(item_names(first, key)) for first in known)
+    assert set(page["images"]) == set(
+        item_names([key.salt], key)
+    )  # so the names depend on the salt
 
 
-def names_by(first: list, key: Key) -> list[str]:
-    """The names of all items as who has the source would make them, with these facts before the others."""
+def item_names(first: list, key: Key) -> list[str]:
+    """Computes the names of all items from the source code, with `first` as leading fields."""
     addresses = [
         [truth, arm, n]
         for truth in ("real", "fake")
@@ -254,85 +259,85 @@ def names_by(first: list, key: Key) -> list[str]:
     return [hashlib.sha256(text.encode()).hexdigest()[:12] for text in texts]
 
 
-def test_no_two_studies_have_a_salt_in_common(ganbench, run):
-    salts = {made(ganbench, *QUICK).salt}
-    salts |= {made(ganbench, *QUICK, "--seed", n, "--replace").salt for n in (1, 0)}
+def test_studies_have_different_salts(ganbench, results):
+    salts = {make_study(ganbench, *STUDY_OPTIONS).salt}
+    salts |= {make_study(ganbench, *STUDY_OPTIONS, "--seed", n, "--replace").salt for n in (1, 0)}
     assert len(salts) == 3
     assert {len(bytes.fromhex(salt)) for salt in salts} == {16}
 
 
-def test_a_damaged_key_is_told_and_can_be_replaced(ganbench, run):
-    path = run / "small" / "study" / "key.json"
+def test_corrupt_key_raises_and_is_replaceable(ganbench, results):
+    path = results / "small" / "study" / "key.json"
     path.parent.mkdir()
     path.write_text("{")
-    code, _, err = ganbench("study", "make", "small", "digits", *QUICK)
+    code, _, err = ganbench("study", "make", "small", "digits", *STUDY_OPTIONS)
     assert (code, "key.json is damaged" in err) == (2, True)
-    assert made(ganbench, *QUICK, "--replace").salt
+    assert make_study(ganbench, *STUDY_OPTIONS, "--replace").salt
 
 
-def test_a_study_is_made_alike_again_and_another_takes_no_ones_place(ganbench, run):
-    key = made(ganbench, *QUICK)
-    first = (run / "small" / "study" / "study.html").read_bytes()
-    assert made(ganbench, *QUICK) == key
-    assert (run / "small" / "study" / "study.html").read_bytes() == first
-    code, _, err = ganbench("study", "make", "small", "digits", *QUICK, "--seed", 1)
+def test_study_is_reproducible_and_protected(ganbench, results):
+    key = make_study(ganbench, *STUDY_OPTIONS)
+    first = (results / "small" / "study" / "study.html").read_bytes()
+    assert make_study(ganbench, *STUDY_OPTIONS) == key
+    assert (results / "small" / "study" / "study.html").read_bytes() == first
+    code, _, err = ganbench("study", "make", "small", "digits", *STUDY_OPTIONS, "--seed", 1)
     assert (code, "holds another study" in err) == (2, True)
-    assert made(ganbench, *QUICK, "--seed", 1, "--replace").study != key.study
+    assert make_study(ganbench, *STUDY_OPTIONS, "--seed", 1, "--replace").study != key.study
 
 
-def test_the_best_cells_of_images_are_judged_where_none_is_named(ganbench, run):
-    code, out, _ = ganbench("study", "make", "small", *QUICK, "--json")
-    board = leaderboard(load(run / "small"))
+def test_default_study_shows_best_cells(ganbench, results):
+    code, out, _ = ganbench("study", "make", "small", *STUDY_OPTIONS, "--json")
+    board = leaderboard(load(results / "small"))
     best = board[board["data"].eq("digits") & board["rank"].notna()]["loss"].tolist()
     assert code == 0
     assert [arm.split(" / ")[2] for arm in json.loads(out)["arms"]] == best
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [(["small", "ring"], "ring is points"), (["small", "dcgan"], "no cell of small"),
      (["small", "digits", "ring"], "a study shows one data set"), (["smal"], "no run in"),
      (["small", "digits", "--pictures", 301], "need 602 held-out images, and digits has 600")],
 )  # fmt: skip
-def test_what_cannot_be_judged_is_told(ganbench, run, arguments, told):
+def test_invalid_study_requests_raise(ganbench, results, arguments, message):
     code, _, err = ganbench("study", "make", *arguments)
-    assert (code, told in err) == (2, True), err
+    assert (code, message in err) == (2, True), err
 
 
 # Hostile names
 
-EVIL = "</script><img src=x onerror=alert(1)>__SCRIPT__ \u2028 & \" ' <!--"
+HOSTILE_NAME = "</script><img src=x onerror=alert(1)>__SCRIPT__ \u2028 & \" ' <!--"
 
 
-def test_names_stay_text_in_the_page():
-    arm = StudyArm(data=EVIL, variant="v", loss="l", tricks="t", plan="")
-    key = Key(study="0" * 16, suite=EVIL, data=EVIL, exposure=0, seed=0, arms=[arm],
+def test_hostile_names_are_escaped():
+    arm = StudyArm(data=HOSTILE_NAME, variant="v", loss="l", tricks="t", plan="")
+    key = Key(study="0" * 16, suite=HOSTILE_NAME, data=HOSTILE_NAME, exposure=0, seed=0, arms=[arm],
               items={"a": StudyItem(truth="real")}, groups=[["a"]], catches=[])  # fmt: skip
     text = render_study_page(key, {"a": "data:,"}, [])
     assert "<img src=x" not in text
     assert text.count("</script>") == 2
     assert text.count('"use strict";') == 1
-    assert json.loads(escape_for_script({"x": EVIL})) == {"x": EVIL}
+    assert json.loads(escape_for_script({"x": HOSTILE_NAME})) == {"x": HOSTILE_NAME}
 
 
 # Answers
 
 
-def answered(key: Key, rater: str, wrong=(), path: Path | None = None, **changes) -> dict:
-    """A file as the page saves it; `wrong` are the items that are answered wrongly."""
+def write_answers(key: Key, rater: str, wrong=(), path: Path | None = None, **changes) -> dict:
+    """Writes an answer file like the page; the items in `wrong` get the wrong answer."""
     other = {"real": "fake", "fake": "real"}
     answers = [
         {"item": item, "ms": 700, "shown": 60,
          "answer": other[key.items[item].truth] if item in wrong else key.items[item].truth}
         for item in item_order(key.study, key.groups, key.catches, rater)
     ]  # fmt: skip
-    told = {"schema": 1, "study": key.study, "suite": key.suite, "rater": rater,
+    content = {"schema": 1, "study": key.study, "suite": key.suite, "rater": rater,
             "began": "2026-01-01T00:00:00Z", "answers": answers, "check": "0"}  # fmt: skip
     path = path or Path(f"{rater}.json")
-    path.write_text(json.dumps(told))
-    told["check"] = answer_checksum(parse_answer_file(path))
-    path.write_text(json.dumps(told | changes))
-    return told
+    path.write_text(json.dumps(content))
+    content["check"] = answer_checksum(parse_answer_file(path))
+    path.write_text(json.dumps(content | changes))
+    return content
 
 
 def items_of(key: Key, arm: int | None, truth: str) -> list[str]:
@@ -341,34 +346,34 @@ def items_of(key: Key, arm: int | None, truth: str) -> list[str]:
     )
 
 
-def test_planted_errors_are_found(ganbench, run):
-    key = made(ganbench, *QUICK)
-    answered(key, "ann", items_of(key, 0, "fake")[:3] + items_of(key, 0, "real")[:1])
-    answered(key, "bob", items_of(key, 0, "fake")[:3] + items_of(key, 1, "real")[:2])
+def test_planted_errors_are_recovered(ganbench, results):
+    key = make_study(ganbench, *STUDY_OPTIONS)
+    write_answers(key, "ann", items_of(key, 0, "fake")[:3] + items_of(key, 0, "real")[:1])
+    write_answers(key, "bob", items_of(key, 0, "fake")[:3] + items_of(key, 1, "real")[:2])
     code, out, err = ganbench("study", "read", "small", "ann.json", "bob.json", "--json")
-    found = json.loads(out)
+    study = json.loads(out)
     assert (code, err) == (0, "")
     arms = [
-        (a["loss"], a["error"], a["fooled"], a["doubted"], a["judgements"]) for a in found["arms"]
+        (a["loss"], a["error"], a["fooled"], a["doubted"], a["judgements"]) for a in study["arms"]
     ]
     assert arms == [
         ("hinge", pytest.approx(7 / 20), 0.6, pytest.approx(0.1), 20),
         ("non_saturating", pytest.approx(2 / 20), 0.0, 0.2, 20),
     ]
-    assert [(r["rater"], r["error"], r["caught"]) for r in found["raters"]] == [
+    assert [(r["rater"], r["error"], r["caught"]) for r in study["raters"]] == [
         ("ann", 0.2, 4),
         ("bob", 0.25, 4),
     ]
-    raters = np.array([[a["error"], a["low"], a["high"]] for a in found["raters"]])
+    raters = np.array([[a["error"], a["low"], a["high"]] for a in study["raters"]])
     assert raters[0] == pytest.approx([0.2, *proportion_confint(4, 20, 0.05, "wilson")])
-    assert read_json(run / "small" / "study.json") == found
+    assert read_json(results / "small" / "study.json") == study
 
 
-def test_human_error_has_its_place_in_the_leaderboard(ganbench, run):
-    key = made(ganbench, *QUICK)
-    answered(key, "ann", items_of(key, 0, "fake")[:3])
+def test_leaderboard_has_human_error(ganbench, results):
+    key = make_study(ganbench, *STUDY_OPTIONS)
+    write_answers(key, "ann", items_of(key, 0, "fake")[:3])
     ganbench("study", "read", "small", "ann.json")
-    text = (run / "small" / "leaderboard.md").read_text()
+    text = (results / "small" / "leaderboard.md").read_text()
     (row,) = [
         line
         for line in text.splitlines()
@@ -376,78 +381,84 @@ def test_human_error_has_its_place_in_the_leaderboard(ganbench, run):
     ][:1]
     assert "human error" in text
     assert re.search(r"\| 0\.3 \[0\.\d+, 0\.\d+\]", row)
-    board = with_human_error(leaderboard(load(run / "small")), run / "small")
+    board = with_human_error(leaderboard(load(results / "small")), results / "small")
     known = board[board["human error"].notna()]
     assert set(known["role"]) == {"trial"}
     assert dict(zip(known["loss"], known["human error"], strict=True)) == {
         "hinge": 0.3,
         "non_saturating": 0.0,
     }
-    (run / "small" / "study.json").write_text("{")
-    assert "human error" not in with_human_error(leaderboard(load(run / "small")), run / "small")
+    (results / "small" / "study.json").write_text("{")
+    assert "human error" not in with_human_error(
+        leaderboard(load(results / "small")), results / "small"
+    )
 
 
-def test_a_rater_who_fails_the_catch_trials_is_left_out_and_told(ganbench, run):
-    key = made(ganbench, *QUICK)
-    answered(key, "ann")
-    answered(key, "zoe", [*key.catches[:2], *items_of(key, 0, "fake")])
+def test_rater_failing_catches_is_left_out(ganbench, results):
+    key = make_study(ganbench, *STUDY_OPTIONS)
+    write_answers(key, "ann")
+    write_answers(key, "zoe", [*key.catches[:2], *items_of(key, 0, "fake")])
     code, out, _ = ganbench("study", "read", "small", "ann.json", "zoe.json")
     assert code == 0
     assert "zoe is left out: only 2 of 4 catch trials were answered correctly." in " ".join(
         out.split()
     )
-    found = read_json(run / "small" / "study.json")
-    assert [rater["left_out"] for rater in found["raters"]] == [False, True]
-    assert found["arms"][0]["error"] == 0
+    study = read_json(results / "small" / "study.json")
+    assert [rater["left_out"] for rater in study["raters"]] == [False, True]
+    assert study["arms"][0]["error"] == 0
     assert max(map(len, out.splitlines())) <= 80 or "results" in out
 
 
-def test_if_everybody_is_left_out_there_is_no_error(ganbench, run):
-    key = made(ganbench, *QUICK)
-    answered(key, "zoe", key.catches)
+def test_all_raters_left_out_gives_no_error(ganbench, results):
+    key = make_study(ganbench, *STUDY_OPTIONS)
+    write_answers(key, "zoe", key.catches)
     code, out, _ = ganbench("study", "read", "small", "zoe.json", "--json")
-    found = json.loads(out)
-    assert (code, found["arms"][0]["error"], found["alpha"]) == (0, None, None)
-    assert "human error" not in (run / "small" / "leaderboard.md").read_text()
+    study = json.loads(out)
+    assert (code, study["arms"][0]["error"], study["alpha"]) == (0, None, None)
+    assert "human error" not in (results / "small" / "leaderboard.md").read_text()
 
 
-def spoilt(key: Key, told: dict, what: str) -> str:
-    """A good file made bad, as text."""
-    answers = told["answers"]
+def corrupt_answers(key: Key, content: dict, what: str) -> str:
+    """Returns the text of a corrupted answer file."""
+    answers = content["answers"]
     match what:
         case "cut short":
-            return json.dumps(told)[:-40]
+            return json.dumps(content)[:-40]
         case "ended early":
-            return json.dumps(told | {"answers": answers[:7]})
+            return json.dumps(content | {"answers": answers[:7]})
         case "edited":
             other = {"real": "fake", "fake": "real"}[answers[3]["answer"]]
             return json.dumps(
-                told | {"answers": [*answers[:3], answers[3] | {"answer": other}, *answers[4:]]}
+                content | {"answers": [*answers[:3], answers[3] | {"answer": other}, *answers[4:]]}
             )
         case "shuffled":
-            return json.dumps(told | {"answers": answers[::-1]})
+            return json.dumps(content | {"answers": answers[::-1]})
         case "item twice":
-            return json.dumps(told | {"answers": [answers[0], *answers[:-1]]})
+            return json.dumps(content | {"answers": [answers[0], *answers[:-1]]})
         case "other study":
-            return json.dumps(told | {"study": "f" * 16, "suite": "bench"})
+            return json.dumps(content | {"study": "f" * 16, "suite": "bench"})
         case "renamed":
-            return json.dumps(told | {"rater": "bea"})
+            return json.dumps(content | {"rater": "bea"})
         case "evil name":
-            return json.dumps(told | {"rater": "../../ann"})
+            return json.dumps(content | {"rater": "../../ann"})
         case "no time":
             return json.dumps(
-                told | {"answers": [answers[0] | {"ms": HOUR_MILLISECONDS + 1}, *answers[1:]]}
+                content | {"answers": [answers[0] | {"ms": HOUR_MILLISECONDS + 1}, *answers[1:]]}
             )
         case "text for a number":
-            return json.dumps(told | {"answers": [answers[0] | {"ms": "700"}, *answers[1:]]})
+            return json.dumps(content | {"answers": [answers[0] | {"ms": "700"}, *answers[1:]]})
         case "neither":
-            return json.dumps(told | {"answers": [answers[0] | {"answer": "maybe"}, *answers[1:]]})
+            return json.dumps(
+                content | {"answers": [answers[0] | {"answer": "maybe"}, *answers[1:]]}
+            )
         case "extra":
-            return json.dumps(told | {"truth": "mine"})
+            return json.dumps(content | {"truth": "mine"})
         case "a list":
             return "[1]"
         case "nan":
-            return json.dumps(told | {"answers": [answers[0] | {"ms": float("nan")}, *answers[1:]]})
+            return json.dumps(
+                content | {"answers": [answers[0] | {"ms": float("nan")}, *answers[1:]]}
+            )
         case "deep":
             return "[" * 100_000
         case "empty":
@@ -455,7 +466,7 @@ def spoilt(key: Key, told: dict, what: str) -> str:
     raise AssertionError(what)
 
 
-SPOILT = {
+CORRUPTIONS = {
     "cut short": "it is not a complete JSON file",
     "ended early": "it ends after 7 of 24 answers",
     "edited": "it was changed after it was saved",
@@ -475,23 +486,23 @@ SPOILT = {
 }
 
 
-def test_answers_that_cannot_be_are_told_in_a_sentence(ganbench, run):
-    key = made(ganbench, *QUICK)
-    told = answered(key, "ann")
-    for what, sentence in SPOILT.items():
-        Path("bad.json").write_text(spoilt(key, told, what))
+def test_invalid_answers_raise_one_sentence(ganbench, results):
+    key = make_study(ganbench, *STUDY_OPTIONS)
+    content = write_answers(key, "ann")
+    for what, sentence in CORRUPTIONS.items():
+        Path("bad.json").write_text(corrupt_answers(key, content, what))
         code, out, err = ganbench("study", "read", "small", "bad.json")
         assert (code, out, err.count("\n")) == (2, "", 1), what
         assert err.startswith("bad.json: "), what
         assert sentence in err, (what, err)
-    assert not (run / "small" / "study.json").exists()
+    assert not (results / "small" / "study.json").exists()
 
 
-def test_files_that_are_no_answers_at_all_are_told(ganbench, run):
-    key = made(ganbench, *QUICK)
-    answered(key, "ann")
+def test_invalid_answer_files_raise(ganbench, results):
+    key = make_study(ganbench, *STUDY_OPTIONS)
+    write_answers(key, "ann")
     shutil.copy("ann.json", "again.json")
-    answered(key, "Ann", path=Path("other.json"))
+    write_answers(key, "Ann", path=Path("other.json"))
     Path("raw.json").write_bytes(b"\xff\xfe\x00")
     Path("large.json").write_text(" " * 5_000_001)
     for files, sentence in (
@@ -506,11 +517,11 @@ def test_files_that_are_no_answers_at_all_are_told(ganbench, run):
         assert (code, sentence in err) == (2, True), err
 
 
-def test_without_a_study_there_are_no_answers(ganbench, run):
+def test_reading_answers_needs_a_study(ganbench, results):
     code, _, err = ganbench("study", "read", "small", "ann.json")
     assert (code, "`ganbench study make` writes it" in err) == (2, True)
-    made(ganbench, *QUICK)
-    path = run / "small" / "study" / "key.json"
+    make_study(ganbench, *STUDY_OPTIONS)
+    path = results / "small" / "study" / "key.json"
     write_json(path, read_json(path) | {"exposure": "long"})
     code, _, err = ganbench("study", "read", "small", "ann.json")
     assert (
@@ -522,17 +533,17 @@ def test_without_a_study_there_are_no_answers(ganbench, run):
     )
 
 
-def test_hasty_answers_and_wrong_exposures_are_told(ganbench, run, tmp_path):
-    key = made(ganbench, *QUICK)
-    told = answered(key, "ann")
-    for n, answer in enumerate(told["answers"]):
+def test_hasty_answers_and_exposures_are_reported(ganbench, results, tmp_path):
+    key = make_study(ganbench, *STUDY_OPTIONS)
+    content = write_answers(key, "ann")
+    for n, answer in enumerate(content["answers"]):
         answer["ms"] = 40 if n < 6 else 900
         answer["shown"] = 40 if n < 6 else 60 if n < 20 else 600
-    Path("ann.json").write_text(json.dumps(told))
-    told["check"] = answer_checksum(parse_answer_file(Path("ann.json")))
-    Path("ann.json").write_text(json.dumps(told))
+    Path("ann.json").write_text(json.dumps(content))
+    content["check"] = answer_checksum(parse_answer_file(Path("ann.json")))
+    Path("ann.json").write_text(json.dumps(content))
     (rater,) = summarize_study(key, read_answers([Path("ann.json")], key))["raters"]
-    judged = [a["item"] not in key.catches for a in told["answers"]]
+    judged = [a["item"] not in key.catches for a in content["answers"]]
     assert (rater["hasty"], rater["off"]) == (sum(judged[:6]), sum(judged[20:]))
     _, out, _ = ganbench("study", "read", "small", "ann.json")
     assert "answers were faster than human reaction time" in " ".join(out.split())
@@ -551,21 +562,23 @@ def browser():
     if CHROMIUM is None:
         pytest.skip("there is no chromium here: apt-get install chromium")
     with playwright.sync_playwright() as started:
-        made = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield made
-        made.close()
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture
 def tab(browser):
-    """A page that may load nothing, with what it complained of."""
+    """An offline browser page, which collects its console messages, errors and requests."""
     context = browser.new_context(viewport={"width": 390, "height": 780}, offline=True)
-    tab, tab.said = context.new_page(), []
-    tab.on("console", lambda message: tab.said.append(message.text))
-    tab.on("pageerror", lambda error: tab.said.append(str(error)))
+    tab, tab.messages = context.new_page(), []
+    tab.on("console", lambda message: tab.messages.append(message.text))
+    tab.on("pageerror", lambda error: tab.messages.append(str(error)))
     tab.on(
         "request",
-        lambda request: tab.said.append(request.url) if request.url.startswith("http") else None,
+        lambda request: (
+            tab.messages.append(request.url) if request.url.startswith("http") else None
+        ),
     )
     yield tab
     context.close()
@@ -574,7 +587,7 @@ def tab(browser):
 KEYS = {"fake": ["f", "ArrowLeft", "F"], "real": ["r", "ArrowRight", "R"]}
 
 
-def judge(tab, key: Key, rater: str, wrong, folder: Path) -> Path:
+def answer_by_keyboard(tab, key: Key, rater: str, wrong, folder: Path) -> Path:
     """Answers a whole study by keyboard; returns the file that the page saves."""
     other = {"real": "fake", "fake": "real"}
     tab.fill("#rater", rater)
@@ -585,31 +598,31 @@ def judge(tab, key: Key, rater: str, wrong, folder: Path) -> Path:
             while not tab.evaluate(f"session.open && session.answers.length === {number}"):
                 tab.wait_for_timeout(5)
             truth = key.items[item].truth
-            said = other[truth] if item in wrong else truth
-            tab.keyboard.press(KEYS[said][number % 3])
+            answer = other[truth] if item in wrong else truth
+            tab.keyboard.press(KEYS[answer][number % 3])
     path = folder / download.value.suggested_filename
     download.value.save_as(path)
     return path
 
 
-def test_a_study_is_answered_by_keyboard_and_read_back(ganbench, run, tab, tmp_path):
-    key = made(ganbench, *QUICK)
-    tab.goto((run / "small" / "study" / "study.html").as_uri())
+def test_study_is_answered_by_keyboard(ganbench, results, tab, tmp_path):
+    key = make_study(ganbench, *STUDY_OPTIONS)
+    tab.goto((results / "small" / "study" / "study.html").as_uri())
     wrong = items_of(key, 0, "fake")[:4] + items_of(key, 1, "real")[:1]
-    path = judge(tab, key, "ann.b-1", wrong, tmp_path)
+    path = answer_by_keyboard(tab, key, "ann.b-1", wrong, tmp_path)
     assert path.name == f"answers-{key.study}-ann.b-1.json"
     assert tab.is_visible("text=Thank you")
     code, out, err = ganbench("study", "read", "small", path, "--json")
     assert (code, err) == (0, "")
-    found = json.loads(out)
-    assert [arm["error"] for arm in found["arms"]] == [pytest.approx(0.4), pytest.approx(0.1)]
-    assert found["raters"][0]["caught"] == 4
-    assert tab.said == []
+    study = json.loads(out)
+    assert [arm["error"] for arm in study["arms"]] == [pytest.approx(0.4), pytest.approx(0.1)]
+    assert study["raters"][0]["caught"] == 4
+    assert tab.messages == []
 
 
-def test_the_page_shows_each_picture_as_long_as_it_says_and_then_masks_it(ganbench, run, tab):
-    made(ganbench, "--pictures", 3, "--catches", 0, "--exposure", 200)
-    tab.goto((run / "small" / "study" / "study.html").as_uri())
+def test_page_shows_picture_then_mask(ganbench, results, tab):
+    make_study(ganbench, "--pictures", 3, "--catches", 0, "--exposure", 200)
+    tab.goto((results / "small" / "study" / "study.html").as_uri())
     tab.fill("#rater", "ann")
     tab.keyboard.press("Enter")
     shown = []
@@ -627,13 +640,13 @@ def test_the_page_shows_each_picture_as_long_as_it_says_and_then_masks_it(ganben
     assert np.median(shown) == pytest.approx(200, abs=40)
 
 
-def test_early_keys_and_held_keys_answer_nothing(ganbench, run, tab):
-    made(ganbench, "--pictures", 3, "--catches", 0, "--exposure", 0)
-    tab.goto((run / "small" / "study" / "study.html").as_uri())
+def test_early_and_held_keys_are_ignored(ganbench, results, tab):
+    make_study(ganbench, "--pictures", 3, "--catches", 0, "--exposure", 0)
+    tab.goto((results / "small" / "study" / "study.html").as_uri())
     tab.keyboard.press("f")
     tab.fill("#rater", "ann")
     tab.keyboard.press("Enter")
-    tab.keyboard.press("r")  # the cross is still there
+    tab.keyboard.press("r")  # the fixation cross is still shown
     tab.keyboard.press("Control+r")
     assert tab.evaluate("session.answers.length") == 0
     while not tab.evaluate("session.open"):
@@ -648,9 +661,9 @@ def test_early_keys_and_held_keys_answer_nothing(ganbench, run, tab):
     assert tab.evaluate("session.answers.map((a) => a.answer)") == ["fake", "real"]
 
 
-def test_a_name_that_cannot_be_is_refused_by_the_page(ganbench, run, tab):
-    made(ganbench, *QUICK)
-    tab.goto((run / "small" / "study" / "study.html").as_uri())
+def test_page_rejects_invalid_rater_names(ganbench, results, tab):
+    make_study(ganbench, *STUDY_OPTIONS)
+    tab.goto((results / "small" / "study" / "study.html").as_uri())
     for name in ("<b>ann</b>", "ann bee", "änn"):
         tab.fill("#rater", name)
         tab.keyboard.press("Enter")
@@ -658,14 +671,14 @@ def test_a_name_that_cannot_be_is_refused_by_the_page(ganbench, run, tab):
         assert tab.is_hidden("#session")
 
 
-def test_hostile_names_stay_text_in_a_browser(tab, tmp_path):
-    arm = StudyArm(data=EVIL, variant="v", loss="l", tricks="t", plan="")
-    key = Key(study="0" * 16, suite=EVIL, data=EVIL, exposure=0, seed=0, arms=[arm],
+def test_hostile_names_stay_text_in_browser(tab, tmp_path):
+    arm = StudyArm(data=HOSTILE_NAME, variant="v", loss="l", tricks="t", plan="")
+    key = Key(study="0" * 16, suite=HOSTILE_NAME, data=HOSTILE_NAME, exposure=0, seed=0, arms=[arm],
               items={"a": StudyItem(truth="real")}, groups=[["a"]], catches=[])  # fmt: skip
     path = tmp_path / "evil.html"
     path.write_text(render_study_page(key, {"a": "data:,"}, []))
     tab.on("dialog", lambda dialog: pytest.fail("a name ran as code"))
     tab.goto(path.as_uri())
-    assert tab.text_content("#data") == EVIL
+    assert tab.text_content("#data") == HOSTILE_NAME
     assert tab.title().startswith("Real or fake? </script>")
-    assert tab.said == []
+    assert tab.messages == []

@@ -1,4 +1,4 @@
-"""While a suite runs: the live view, plain lines, and watching from another process."""
+"""Progress of a run: the live view, plain lines, and watching from another process."""
 
 import io
 import json
@@ -28,14 +28,16 @@ from ganbench.report.live import LiveReport
 from ganbench.report.page import render_page
 from ganbench.report.report import SuiteReport
 
-LONG = "digits / dcgan(width=16) / least_squares / minibatch_discrimination(kernels=16) / seed 7"
+LONG_LABEL = (
+    "digits / dcgan(width=16) / least_squares / minibatch_discrimination(kernels=16) / seed 7"
+)
 
 
-def sight(state="running", name=LONG, **told) -> TrialProgress:
-    return TrialProgress(label=name, state=state, began=time.time() - 60, **told)
+def make_trial(state="running", name=LONG_LABEL, **fields) -> TrialProgress:
+    return TrialProgress(label=name, state=state, began=time.time() - 60, **fields)
 
 
-def viewed(trials, width=80, before=0) -> list[str]:
+def view_lines(trials, width=80, before=0) -> list[str]:
     console = Console(width=width, record=True, file=io.StringIO(), force_terminal=True)
     console.print(RunProgress(console).render_view(trials, before))
     return console.export_text().splitlines()
@@ -44,48 +46,52 @@ def viewed(trials, width=80, before=0) -> list[str]:
 # The live view
 
 
-def test_the_live_view_has_a_row_for_every_running_trial_within_80_columns():
-    trials = [sight(state, rate=5000.0, fid=9.5, step=1234567, progress=0.5)
+def test_live_view_has_row_per_running_trial():
+    trials = [make_trial(state, rate=5000.0, fid=9.5, step=1234567, progress=0.5)
               for state in ("done", "running", "running", "waiting")]  # fmt: skip
-    lines = viewed(trials)
+    lines = view_lines(trials)
     assert sum("5,000 img/s" in line and "50% step 1,234,567" in line for line in lines) == 2
     assert sum("FID 9.5 1:00 left" in line for line in lines) == 2
     assert "1/4 trials" in lines[0]
     assert max(map(len, lines)) <= 80
 
 
-def test_a_long_name_is_shown_whole():
-    text = " ".join(word for line in viewed([sight(progress=0.5)]) for word in line[:45].split())
-    assert LONG in text.replace("_ ", "_")
+def test_long_names_are_not_truncated():
+    text = " ".join(
+        word for line in view_lines([make_trial(progress=0.5)]) for word in line[:45].split()
+    )
+    assert LONG_LABEL in text.replace("_ ", "_")
 
 
-def test_the_live_view_counts_every_outcome_and_what_was_kept():
+def test_live_view_counts_outcomes():
     states = ["done", "done", "diverged", "failed", "running", "waiting"]
-    (head, *_) = viewed([sight(state, name="x") for state in states], before=4)
+    (head, *_) = view_lines([make_trial(state, name="x") for state in states], before=4)
     assert head.startswith("8/10 trials · 4 kept · 2 done · 1 diverged · 1 failed · 1 running")
 
 
-def test_the_live_view_ends_in_the_last_failures():
+def test_live_view_ends_with_last_failures():
     bad = [
-        sight("failed", name=f"cell {n}", reason=f"boom\n{n}")
+        make_trial("failed", name=f"cell {n}", reason=f"boom\n{n}")
         for n in range(LAST_FAILURES_SHOWN + 2)
     ]
-    lines = viewed([*bad, sight("diverged", name="cell x", reason="at step 7: nan")])
-    told = [line for line in lines if "cell" in line]
-    assert told[-1].strip() == "diverged: cell x: at step 7: nan"
-    assert [line.split()[2] for line in told] == ["3:", "4:", "x:"]
-    assert "boom 4" in told[1]
+    lines = view_lines([*bad, make_trial("diverged", name="cell x", reason="at step 7: nan")])
+    cell_lines = [line for line in lines if "cell" in line]
+    assert cell_lines[-1].strip() == "diverged: cell x: at step 7: nan"
+    assert [line.split()[2] for line in cell_lines] == ["3:", "4:", "x:"]
+    assert "boom 4" in cell_lines[1]
 
 
-def test_a_trial_that_is_measured_trains_no_images():
-    lines = viewed([sight(rate=5000.0, measuring=True, progress=1.0)])
+def test_measuring_trial_shows_no_speed():
+    lines = view_lines([make_trial(rate=5000.0, measuring=True, progress=1.0)])
     assert "measuring" in " ".join(lines)
     assert "img/s" not in " ".join(lines)
 
 
-def test_brackets_in_names_and_reasons_are_text():
+def test_brackets_in_names_are_text():
     text = "\n".join(
-        viewed([sight(name="[red]x[/]"), sight("failed", name="[/b]", reason="[blink]")])
+        view_lines(
+            [make_trial(name="[red]x[/]"), make_trial("failed", name="[/b]", reason="[blink]")]
+        )
     )
     assert "[red]x[/]" in text
     assert "failed: [/b]: [blink]" in text
@@ -95,11 +101,11 @@ def test_brackets_in_names_and_reasons_are_text():
     ("resumed", "progress", "left"),
     [(0.0, 0.5, 60), (0.5, 0.75, 60), (0.4, 0.4, None), (0, 0, None)],
 )
-def test_the_time_that_is_left_counts_from_where_a_trial_went_on(resumed, progress, left):
-    seen = sight()
-    for told in (resumed, progress):
-        seen.update({"progress": told})
-    assert seen.seconds_left() == (left and pytest.approx(left, rel=0.05))
+def test_time_left_counts_from_resumed_progress(resumed, progress, left):
+    trial = make_trial()
+    for fraction in (resumed, progress):
+        trial.update({"progress": fraction})
+    assert trial.seconds_left() == (left and pytest.approx(left, rel=0.05))
 
 
 # Lines
@@ -113,35 +119,43 @@ def lines_of(*looks, before=0) -> list[str]:
     return console.file.getvalue().splitlines()
 
 
-def test_without_a_terminal_there_is_a_line_for_each_trial_that_ends():
-    one = [sight("running", name="a"), sight("waiting", name="b"), sight("waiting", name="c")]
-    two = [
-        sight("done", name="a", fid=4.25),
-        sight("running", name="b"),
-        sight("waiting", name="c"),
+def test_plain_output_has_line_per_ended_trial():
+    one = [
+        make_trial("running", name="a"),
+        make_trial("waiting", name="b"),
+        make_trial("waiting", name="c"),
     ]
-    three = [two[0], sight("failed", name="b", reason="[boom]\nat once"), sight("done", name="c")]
-    found = lines_of(one, one, two, two, three, three, before=5)
-    assert found == ["6/8 done: a: FID 4.25", "7/8 failed: b: [boom] at once", "8/8 done: c"]
+    two = [
+        make_trial("done", name="a", fid=4.25),
+        make_trial("running", name="b"),
+        make_trial("waiting", name="c"),
+    ]
+    three = [
+        two[0],
+        make_trial("failed", name="b", reason="[boom]\nat once"),
+        make_trial("done", name="c"),
+    ]
+    lines = lines_of(one, one, two, two, three, three, before=5)
+    assert lines == ["6/8 done: a: FID 4.25", "7/8 failed: b: [boom] at once", "8/8 done: c"]
 
 
-def test_what_had_ended_before_the_first_look_has_no_line():
-    assert lines_of([sight("done", name="a")], [sight("done", name="a")]) == []
+def test_trials_ended_before_have_no_line():
+    assert lines_of([make_trial("done", name="a")], [make_trial("done", name="a")]) == []
 
 
-def test_a_long_silence_is_broken(monkeypatch):
+def test_progress_line_follows_long_silence(monkeypatch):
     console = Console(width=80, file=io.StringIO())
     progress = RunProgress(console)
-    progress.show([sight(name="a", rate=50.0)], 0)
+    progress.show([make_trial(name="a", rate=50.0)], 0)
     progress.printed -= MAX_SECONDS_BETWEEN_LINES + 1
     for _ in range(3):
-        progress.show([sight(name="a", rate=50.0)], 0)
+        progress.show([make_trial(name="a", rate=50.0)], 0)
     assert console.file.getvalue().splitlines() == ["0/1 trials · 1 running · 50 img/s · ? left"]
 
 
 # Watching
 
-RING = """\
+SUITE = """\
 schema = 1
 name = "w"
 data = ["ring"]
@@ -156,13 +170,13 @@ generator_turns = 400
 """
 
 
-def identifier(number: int) -> str:
+def trial_id(number: int) -> str:
     return f"{number:x}" * 64
 
 
 PLAN = {
     "trials": [
-        {"role": role, "trial": identifier(n), "data": "ring", "variant": "gan", "loss": "hinge",
+        {"role": role, "trial": trial_id(n), "data": "ring", "variant": "gan", "loss": "hinge",
          "tricks": "none", "plan": "", "seed": n, "objection": objection}
         for n, (role, objection) in enumerate(
             [("untrained", ""), ("trial", ""), ("trial", ""), ("trial", ""), ("trial", "no targets")])
@@ -176,27 +190,27 @@ def folder(tmp_path) -> Path:
     return tmp_path / "s"
 
 
-def attempt(folder: Path, number: int):
-    return Store(folder.parent).trial_folder(identifier(number)).new_attempt()
+def make_attempt(folder: Path, number: int):
+    return Store(folder.parent).trial_folder(trial_id(number)).new_attempt()
 
 
-ME = {"process": os.getpid(), "machine": platform.node()}
+THIS_PROCESS = {"process": os.getpid(), "machine": platform.node()}
 
 
-def gone() -> int:
-    """The number of a process that has been."""
+def ended_process_id() -> int:
+    """Returns the identifier of an ended process."""
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     return child.pid
 
 
-def test_a_run_is_seen_as_its_store_tells(folder):
-    attempt(folder, 0).record_end("done")
-    trial = attempt(folder, 1)
-    trial.append_event(**ME)
+def test_monitor_reads_states_from_store(folder):
+    make_attempt(folder, 0).record_end("done")
+    trial = make_attempt(folder, 1)
+    trial.append_event(**THIS_PROCESS)
     trial.append_event(step=50, progress=0.25, rate=100.0, fid=None, terms={})
     trial.append_event(step=60, scores={"fid": 7.0})
-    attempt(folder, 2).record_end("failed", "boom")
+    make_attempt(folder, 2).record_end("failed", "boom")
     trials = RunMonitor(folder).refresh()
     assert [s.state for s in trials] == ["done", "running", "failed", "waiting"]
     assert (trials[1].step, trials[1].progress, trials[1].rate) == (60, 0.25, 100.0)
@@ -204,16 +218,16 @@ def test_a_run_is_seen_as_its_store_tells(folder):
     assert trials[0].label == "ring / gan / hinge / untrained / seed 0"
 
 
-def test_what_was_killed_or_interrupted_waits_for_the_next_run(folder):
-    attempt(folder, 0).record_end("interrupted", "at step 3")
-    attempt(folder, 1).append_event(process=gone(), machine=platform.node())
-    attempt(folder, 2)
+def test_killed_trials_are_waiting(folder):
+    make_attempt(folder, 0).record_end("interrupted", "at step 3")
+    make_attempt(folder, 1).append_event(process=ended_process_id(), machine=platform.node())
+    make_attempt(folder, 2)
     assert [s.state for s in RunMonitor(folder).refresh()] == ["waiting"] * 4
 
 
-def test_of_another_machine_a_trial_runs_while_it_is_heard_of(folder):
-    attempt(folder, 1).append_event(process=1, machine="elsewhere")
-    old = attempt(folder, 2)
+def test_remote_trial_runs_while_events_arrive(folder):
+    make_attempt(folder, 1).append_event(process=1, machine="elsewhere")
+    old = make_attempt(folder, 2)
     long_ago = {"time": time.time() - MAX_QUIET_SECONDS - 1, "process": 1, "machine": "elsewhere"}
     old.events_path.write_text(json.dumps(long_ago) + "\n")
     assert [s.state for s in RunMonitor(folder).refresh()] == [
@@ -224,52 +238,52 @@ def test_of_another_machine_a_trial_runs_while_it_is_heard_of(folder):
     ]
 
 
-def test_a_failed_trial_that_is_tried_again_is_seen_to_run(folder):
+def test_retried_trial_is_running(folder):
     watch = RunMonitor(folder)
-    attempt(folder, 1).record_end("failed", "boom")
+    make_attempt(folder, 1).record_end("failed", "boom")
     assert watch.refresh()[1].state == "failed"
-    attempt(folder, 1).append_event(**ME)
+    make_attempt(folder, 1).append_event(**THIS_PROCESS)
     assert watch.refresh()[1].state == "running"
 
 
-def test_a_store_without_attempts_is_seen_by_its_results(folder):
-    write_json(
-        Store(folder.parent).trial_folder(identifier(1)).result_path, {"outcome": "diverged"}
-    )
+def test_results_without_attempts_give_states(folder):
+    write_json(Store(folder.parent).trial_folder(trial_id(1)).result_path, {"outcome": "diverged"})
     assert RunMonitor(folder).refresh()[1].state == "diverged"
 
 
-def test_a_run_is_over_when_it_says_so_or_its_process_is_gone(folder):
-    assert RunMonitor(folder).is_over()  # there was none
+def test_run_is_over_without_its_process(folder):
+    assert RunMonitor(folder).is_over()  # no run was announced
     with announce_run(folder, 3):
         assert not RunMonitor(folder).is_over()
         with announce_run(folder, 3):
             pass
         assert not RunMonitor(folder).is_over()  # one of two has ended
     assert RunMonitor(folder).is_over()
-    append_json_line(folder / "runs.jsonl", process=gone(), machine=platform.node(), run=1)
+    append_json_line(
+        folder / "runs.jsonl", process=ended_process_id(), machine=platform.node(), run=1
+    )
     assert RunMonitor(folder).is_over()
     append_json_line(folder / "runs.jsonl", process=1, machine="elsewhere", run=2)
     assert not RunMonitor(folder).is_over()
 
 
-def test_a_run_that_fails_has_ended_too(folder):
+def test_failed_run_is_over(folder):
     with pytest.raises(ZeroDivisionError), announce_run(folder, 3):
         raise ZeroDivisionError
     assert RunMonitor(folder).is_over()
     assert [line.get("ended") for line in read_json_lines(folder / "runs.jsonl")] == [None, True]
 
 
-def test_watching_ends_with_the_run_and_says_how_far_it_is(ganbench, folder):
-    attempt(folder, 0).record_end("done")
-    attempt(folder, 1).record_end("failed", "boom")
+def test_watch_ends_with_run(ganbench, folder):
+    make_attempt(folder, 0).record_end("done")
+    make_attempt(folder, 1).record_end("failed", "boom")
     code, out, _ = ganbench("watch", "s", "--results", folder.parent)
     assert (code, out) == (0, "2/4 trials · 1 done · 1 failed · ? left\n")
 
 
-def test_a_run_is_watched_from_another_process(tmp_path):
-    """A real run, and a watcher beside it that sees trials end, and ends with the run."""
-    (tmp_path / "w.toml").write_text(RING)
+def test_watch_from_another_process(tmp_path):
+    """A watcher in another process prints the end of trials, and ends with the run."""
+    (tmp_path / "w.toml").write_text(SUITE)
     journal, watchers = tmp_path / "results" / "w" / "runs.jsonl", []
 
     def begin() -> None:
@@ -290,8 +304,8 @@ def test_a_run_is_watched_from_another_process(tmp_path):
 
 
 @pytest.fixture
-def going_on(small_run, tmp_path):
-    """A copy of a run of which a trial is not done yet, and what makes it done."""
+def unfinished_run(small_run, tmp_path):
+    """A copy of a run with an unfinished trial, and a function that finishes it."""
     results, aside = tmp_path / "results", tmp_path / "aside"
     shutil.copytree(small_run, results)
     plan = read_json(results / "small" / "plan.json")
@@ -301,36 +315,36 @@ def going_on(small_run, tmp_path):
     return results, lambda: aside.rename(trial)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def folder_contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def drawn(folder: Path) -> str:
-    """The page, when there is one."""
+def wait_for_page(folder: Path) -> str:
+    """Waits for the page and returns its text."""
     until = time.monotonic() + 60
     while not (folder / "report.html").exists() and time.monotonic() < until:
         time.sleep(0.05)
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
-def facts(page: str) -> str:
+def header_text(page: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", page.partition("</header>")[0]).split())
 
 
-def test_the_page_is_drawn_again_while_the_run_goes_on_and_when_it_ends(ganbench, going_on):
-    results, finish = going_on
-    own, seen = results / "small", []
-    before = contents(results / "trials")
+def test_page_is_redrawn_during_and_after_run(ganbench, unfinished_run):
+    results, finish = unfinished_run
+    own, checks = results / "small", []
+    before = folder_contents(results / "trials")
 
     def run_meanwhile() -> None:
         with announce_run(own, 8):
-            seen.append("1 not run" in facts(drawn(own)))
-            seen.append(contents(results / "trials") == before)  # nothing is left with the trials
+            checks.append("1 not run" in header_text(wait_for_page(own)))
+            checks.append(folder_contents(results / "trials") == before)  # the trials are unchanged
             finish()
             until = time.monotonic() + 60
-            while "not run" in facts(drawn(own)) and time.monotonic() < until:
+            while "not run" in header_text(wait_for_page(own)) and time.monotonic() < until:
                 time.sleep(0.05)
-            seen.append("6 done" in facts(drawn(own)))
+            checks.append("6 done" in header_text(wait_for_page(own)))
 
     journal = own / "runs.jsonl"
     thread = threading.Thread(target=run_meanwhile)
@@ -339,7 +353,7 @@ def test_the_page_is_drawn_again_while_the_run_goes_on_and_when_it_ends(ganbench
         time.sleep(0.01)
     code, out, err = ganbench("watch", "small", "--every", 0.1, "--page", 0.1)
     thread.join()
-    assert seen == [True, True, True]
+    assert checks == [True, True, True]
     assert (code, err) == (0, "")
     assert out.splitlines()[-1].strip() == "results/small/report.html"
     assert list((own / "figures").glob("*-interpolation.png"))
@@ -348,40 +362,40 @@ def test_the_page_is_drawn_again_while_the_run_goes_on_and_when_it_ends(ganbench
     assert last == render_page(report, own / "figures")
 
 
-def test_a_page_that_cannot_be_drawn_is_told_once(going_on):
-    own, told = going_on[0] / "small", []
+def test_drawing_error_is_printed_once(unfinished_run):
+    own, messages = unfinished_run[0] / "small", []
     (own / "report.html").mkdir()
-    with LiveReport(own, 0.01, told.append) as redraw:
+    with LiveReport(own, 0.01, messages.append) as redraw:
         for _ in range(3):
             redraw.refresh()
             assert isinstance(redraw.drawing.exception(timeout=60), OSError)
             time.sleep(0.02)
         redraw.refresh()
-    (line,) = told
+    (line,) = messages
     assert line.startswith("The page could not be drawn: ")
     assert "report.html" in line
 
 
-def test_what_has_ended_or_has_no_store_is_not_drawn(ganbench, going_on, tmp_path):
-    results, _ = going_on
+def test_finished_run_is_not_redrawn(ganbench, unfinished_run, tmp_path):
+    results, _ = unfinished_run
     shutil.copytree(results / "small", tmp_path / "published" / "small")
     for folder in (results, tmp_path / "published"):
-        before = contents(folder)
+        before = folder_contents(folder)
         assert ganbench("watch", "small", "--results", folder)[0] == 0
-        assert contents(folder) == before
+        assert folder_contents(folder) == before
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [(lambda f: (f / "plan.json").unlink(), "no run in"),
      (lambda f: (f / "plan.json").write_text("{"), "is damaged")],
 )  # fmt: skip
-def test_what_cannot_be_watched_is_told(ganbench, folder, make, told):
+def test_watch_of_invalid_run_raises(ganbench, folder, make, message):
     make(folder)
     code, _, err = ganbench("watch", "s", "--results", folder.parent)
-    assert (code, told in err) == (2, True)
+    assert (code, message in err) == (2, True)
 
 
-def test_a_trials_name_has_its_plan_if_it_has_one():
+def test_trial_label_has_plan():
     cell = {"data": "d", "variant": "v", "loss": "l", "tricks": "none", "plan": "lr=1", "seed": 3}
     assert format_trial_label(cell, "trial") == "d / v / l / none / lr=1 / seed 3"

@@ -1,4 +1,4 @@
-"""Pictures of styles: grids of mixed ones and strips of truncated ones, of samplers that were kept."""
+"""Style mixing and style truncation pictures of saved generators."""
 
 import io
 import json
@@ -44,15 +44,15 @@ generator_turns = 1
 
 @pytest.fixture(scope="module")
 def generator():
-    """One whose styles show: at first all come from one mean, with a hundredth of the rate."""
+    """A StyleGAN2 generator after one forward pass, which updates its mean style."""
     torch.manual_seed(3)
-    found = training_setup("stylegan2(width=16, mixing=0)").task.generators[IMAGE]
-    found(torch.randn(64, 4))
-    return found
+    network = training_setup("stylegan2(width=16, mixing=0)").task.generators[IMAGE]
+    network(torch.randn(64, 4))
+    return network
 
 
-def cells(png: bytes, columns: int) -> torch.Tensor:
-    """The images of a picture's grid: [rows, columns, 8, 8]."""
+def grid_images(png: bytes, columns: int) -> torch.Tensor:
+    """Returns the images of a picture's grid: [rows, columns, 8, 8]."""
     pixels = pil_to_tensor(Image.open(io.BytesIO(png)))[0]
     times = pixels.shape[1] // (columns * 9 + 1)
     assert pixels.shape[1] >= MIN_PICTURE_PIXELS - 9 * columns
@@ -60,13 +60,13 @@ def cells(png: bytes, columns: int) -> torch.Tensor:
     return pixels.unfold(0, 8, 9).unfold(1, 8, 9)
 
 
-def test_a_mixing_grid_crosses_the_styles_above_with_those_beside(generator):
-    found = cells(draw_style_mixing(generator, STREAMS), 7)
-    assert found.shape == (7, 7, 8, 8)
-    assert found[0, 0].unique().numel() == 1  # nothing in the corner
+def test_mixing_grid_crosses_styles(generator):
+    images = grid_images(draw_style_mixing(generator, STREAMS), 7)
+    assert images.shape == (7, 7, 8, 8)
+    assert images[0, 0].unique().numel() == 1  # the corner is empty
     random = STREAMS.generator("mixing")
     above, beside = draw_new_styles(generator, 6, random), draw_new_styles(generator, 6, random)
-    layers = generator.synthesis.layers  # four: two coarse, one between, one fine
+    layers = generator.synthesis.layers  # four: two coarse, one middle, one fine
     assert layers == 4
     for row, given in ((1, [0, 1]), (3, [2]), (6, [3])):
         styles = beside[row - 1].repeat(layers, 1)
@@ -74,29 +74,29 @@ def test_a_mixing_grid_crosses_the_styles_above_with_those_beside(generator):
         expected = to_uint8(synthesize_styles(generator, styles[None].detach(), STREAMS, "mixing"))[
             0, 0
         ]
-        assert torch.equal(found[row, 5], expected)  # the noise is silent yet
-    assert not torch.equal(found[1, 1], found[1, 2])
+        assert torch.equal(images[row, 5], expected)  # noise weights are still zero
+    assert not torch.equal(images[1, 1], images[1, 2])
 
 
-def test_a_truncation_strip_goes_from_the_style_through_the_mean(generator):
-    found = cells(draw_truncation(generator, STREAMS), len(TRUNCATION_PSI))
-    assert found.shape == (6, len(TRUNCATION_PSI), 8, 8)
-    at_the_mean = found[:, TRUNCATION_PSI.index(0)]
+def test_truncation_strip_passes_mean_style(generator):
+    images = grid_images(draw_truncation(generator, STREAMS), len(TRUNCATION_PSI))
+    assert images.shape == (6, len(TRUNCATION_PSI), 8, 8)
+    at_the_mean = images[:, TRUNCATION_PSI.index(0)]
     assert (at_the_mean == at_the_mean[0]).all()
-    assert not torch.equal(found[0, 0], found[1, 0])
+    assert not torch.equal(images[0, 0], images[1, 0])
     w = draw_new_styles(generator, 6, STREAMS.generator("truncation"))
     whole = to_uint8(synthesize_styles(generator, w[:, None].detach(), STREAMS, "truncation"))[:, 0]
-    assert torch.equal(found[:, TRUNCATION_PSI.index(1)], whole)
+    assert torch.equal(images[:, TRUNCATION_PSI.index(1)], whole)
 
 
-def test_pictures_are_the_same_every_time(generator):
+def test_style_pictures_are_deterministic(generator):
     assert draw_style_mixing(generator, STREAMS) == draw_style_mixing(generator, STREAMS)
     assert draw_truncation(generator, STREAMS) != draw_truncation(generator, RngStreams(1, CPU))
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """Where a suite with a styled and a plain generator was run, and its report."""
+    """Results of a suite with a StyleGAN2 and a plain generator, with its report."""
     folder = tmp_path_factory.mktemp("styled")
     (folder / "styled.toml").write_text(SUITE)
     suite = load_suite(folder / "styled.toml")
@@ -105,7 +105,7 @@ def results(tmp_path_factory):
     return folder / "results"
 
 
-def test_a_report_shows_styles_of_the_arms_that_have_them(results):
+def test_report_shows_styles_of_stylegan(results):
     frame = load(results / "styled")
     for kind in ("mixing", "truncation"):
         (picture,) = (results / "styled" / "figures").glob(f"*-{kind}.png")
@@ -119,7 +119,7 @@ def test_a_report_shows_styles_of_the_arms_that_have_them(results):
     assert names == ["interpolation.png", "neighbours.png", "samples.png"]
 
 
-def test_a_trial_that_is_made_again_forgets_all_its_pictures(results, tmp_path):
+def test_repeated_trial_deletes_pictures(results, tmp_path):
     (path,) = results.glob("trials/*/*/truncation.png")
     copy = TrialFolder(tmp_path / "trial")
     shutil.copytree(path.parent, copy.folder)
@@ -127,11 +127,11 @@ def test_a_trial_that_is_made_again_forgets_all_its_pictures(results, tmp_path):
     assert copy.picture_paths() == []
 
 
-def test_the_command_leaves_both_pictures_beside_the_samples(ganbench, results, tmp_path):
+def test_styles_command_writes_both_pictures(ganbench, results, tmp_path):
     (tmp_path / "results").symlink_to(results)
-    code, told, _ = ganbench("styles", "styled", "stylegan2", "--json")
+    code, output, _ = ganbench("styles", "styled", "stylegan2", "--json")
     assert code == 0
-    (entry,) = json.loads(told)
+    (entry,) = json.loads(output)
     names = [path.rsplit("/", 1)[1] for path in entry["pictures"]]
     assert names == ["mixing.png", "truncation.png"]
     for path in entry["pictures"]:

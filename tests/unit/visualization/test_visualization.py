@@ -1,4 +1,4 @@
-"""Looking: walks between latents by their formulas, neighbours by SciPy, pictures by what is in them."""
+"""Interpolations, nearest neighbours, sample pictures, and the commands that show them."""
 
 import io
 import json
@@ -41,8 +41,8 @@ from ganbench.visualization.trained_generator import (
 CPU = torch.device("cpu")
 
 
-def maker(gaussian: int, codes: int = 0) -> LatentSampler:
-    """A sampler whose latents are known, codes behind them."""
+def make_latent_sampler(gaussian: int, codes: int = 0) -> LatentSampler:
+    """Makes a sampler with known latents, followed by codes."""
 
     def latents(count, random):
         plain = torch.randn(count, gaussian, generator=random)
@@ -51,45 +51,49 @@ def maker(gaussian: int, codes: int = 0) -> LatentSampler:
     return LatentSampler(latents, gaussian, lambda z, labels: z, CPU)
 
 
-def walk(method: str, steps: int, made: LatentSampler) -> torch.Tensor:
+def walk(method: str, steps: int, latent_sampler: LatentSampler) -> torch.Tensor:
     random = torch.Generator().manual_seed(0)
-    return walk_latents(made, method, steps, random).unflatten(0, (WALK_COUNT, steps))
+    return walk_latents(latent_sampler, method, steps, random).unflatten(0, (WALK_COUNT, steps))
 
 
-def test_a_spherical_walk_is_that_of_scipy_between_directions():
+def test_spherical_walk_equals_scipy_slerp():
     random = torch.Generator().manual_seed(0)
     a, b = (
         side / side.norm(dim=1, keepdim=True)
         for side in torch.randn(2, WALK_COUNT, 3, generator=random)
     )
     sides = iter((a, b))
-    made = LatentSampler(lambda count, random: next(sides), 3, lambda z, labels: z, CPU)
-    for start, end, way in zip(a.double(), b.double(), walk("spherical", 7, made), strict=True):
+    latent_sampler = LatentSampler(lambda count, random: next(sides), 3, lambda z, labels: z, CPU)
+    for start, end, way in zip(
+        a.double(), b.double(), walk("spherical", 7, latent_sampler), strict=True
+    ):
         axis = torch.linalg.cross(start, end)
         turned = axis / axis.norm() * (start @ end).acos()
         turns = Slerp([0, 1], Rotation.from_rotvec(np.stack([np.zeros(3), turned.numpy()])))
-        theirs = turns(np.linspace(0, 1, 7)).apply(start.numpy())
-        np.testing.assert_allclose(way.numpy(), theirs, atol=1e-5)
+        expected = turns(np.linspace(0, 1, 7)).apply(start.numpy())
+        np.testing.assert_allclose(way.numpy(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", ["linear", "spherical"])
-def test_both_walks_have_the_same_ends(method):
-    ends = walk(method, 9, maker(16))[:, [0, -1]]
+def test_walk_ends_are_the_latents(method):
+    ends = walk(method, 9, make_latent_sampler(16))[:, [0, -1]]
     random = torch.Generator().manual_seed(0)
-    start, end = (maker(16).latents(WALK_COUNT, random) for _ in range(2))
+    start, end = (make_latent_sampler(16).latents(WALK_COUNT, random) for _ in range(2))
     torch.testing.assert_close(ends, torch.stack([start, end], 1))
 
 
-def test_a_spherical_walk_keeps_the_length_of_gaussian_latents_and_a_linear_one_does_not():
-    middles = [walk(method, 3, maker(4096))[:, 1] for method in ("spherical", "linear")]
+def test_spherical_walk_keeps_latent_norm():
+    middles = [
+        walk(method, 3, make_latent_sampler(4096))[:, 1] for method in ("spherical", "linear")
+    ]
     lengths = [float(middle.norm(dim=1).mean()) / 4096**0.5 for middle in middles]
     assert lengths == pytest.approx([1, 0.5**0.5], abs=0.02)
 
 
-def test_no_walk_leads_between_codes():
-    found = walk("spherical", 5, maker(6, codes=3))
-    assert torch.equal(found[..., 6:], found[:, :1, 6:].expand(-1, 5, -1))
-    assert not torch.equal(found[:, 0, :6], found[:, -1, :6])
+def test_walks_keep_codes():
+    latents = walk("spherical", 5, make_latent_sampler(6, codes=3))
+    assert torch.equal(latents[..., 6:], latents[:, :1, 6:].expand(-1, 5, -1))
+    assert not torch.equal(latents[:, 0, :6], latents[:, -1, :6])
 
 
 # Pictures
@@ -107,7 +111,7 @@ def sampler_of(results: Path, data: str) -> SavedGenerator:
 
 
 def tiles(picture: bytes, columns: int) -> np.ndarray:
-    """The 8x8 images of a grid in reading order, bytes [N, 8, 8]."""
+    """Returns the 8x8 images of a grid in reading order: uint8 [N, 8, 8]."""
     image = Image.open(io.BytesIO(picture)).convert("L")
     times = image.width // (columns * 9 + 1)
     pixels = np.asarray(image)[::times, ::times][1:, 1:]
@@ -116,14 +120,14 @@ def tiles(picture: bytes, columns: int) -> np.ndarray:
     return cut.reshape(-1, 9, 9)[:, :8, :8]
 
 
-def test_samples_are_the_fakes_that_were_measured(sampler):
+def test_samples_equal_measured_images(sampler):
     assert np.array_equal(
         tiles(draw_samples(sampler), GRID_COLUMNS), sampler.load_stored_images()[:100, 0].numpy()
     )
     assert len(tiles(draw_samples(sampler, 20), GRID_COLUMNS)) == 20
 
 
-def test_samples_of_classes_are_shown_a_row_a_class(sampler, monkeypatch):
+def test_class_samples_have_row_per_class(sampler, monkeypatch):
     fakes, labels = sampler.load_samples(), torch.arange(600) % 3
     monkeypatch.setattr(SavedGenerator, "load_samples", lambda _: replace(fakes, labels=labels))
     images = sampler.load_stored_images()[:, 0].numpy()
@@ -132,14 +136,14 @@ def test_samples_of_classes_are_shown_a_row_a_class(sampler, monkeypatch):
         assert np.array_equal(shown[10 * n : 10 * n + 10], images[n : n + 30 : 3])
 
 
-def test_what_has_no_latents_has_no_walks(sampler, monkeypatch):
+def test_walk_needs_latents(sampler, monkeypatch):
     monkeypatch.setattr(Unconditional, "latent_sampler", lambda *_: None)
     with pytest.raises(CannotVisualize, match="there are no latents to walk between"):
         draw_interpolation(sampler)
 
 
 @pytest.mark.parametrize("method", ["spherical", "linear"])
-def test_walks_change_step_by_step_and_from_row_to_row(sampler, method):
+def test_walks_change_gradually(sampler, method):
     rows = tiles(draw_interpolation(sampler, method), 10).reshape(8, 10, 64).astype(float)
     whole = np.abs(rows[:, 0] - rows[:, -1]).mean()
     steps = [np.abs(a - b).mean() for a, b in pairwise(rows.swapaxes(0, 1))]
@@ -147,7 +151,7 @@ def test_walks_change_step_by_step_and_from_row_to_row(sampler, method):
     assert np.abs(rows[0, 0] - rows[1, 0]).mean() > 0
 
 
-def test_both_kinds_of_walk_join_the_same_latents_by_other_ways(sampler):
+def test_walk_methods_share_ends(sampler):
     ways = [
         tiles(draw_interpolation(sampler, m), 10).reshape(8, 10, 64)
         for m in ("spherical", "linear")
@@ -156,21 +160,21 @@ def test_both_kinds_of_walk_join_the_same_latents_by_other_ways(sampler):
     assert not np.array_equal(*ways)
 
 
-def test_neighbours_are_those_that_scipy_finds(sampler):
-    found, measured = find_neighbours(sampler), sampler.evaluator
+def test_neighbours_equal_scipy(sampler):
+    neighbours, measured = find_neighbours(sampler), sampler.evaluator
     fakes = measured.extract(sampler.load_stored_images()).features.double().numpy()
     distances = cdist(fakes, measured.real_features.features.double().numpy())
     nearest, order = distances.argmin(1), np.argsort(distances.min(1), kind="stable")
-    shown = tiles(found.picture, GRID_COLUMNS)
+    shown = tiles(neighbours.picture, GRID_COLUMNS)
     reals = measured.reference[:, 0].numpy()
     assert np.array_equal(shown[10:20], reals[nearest[order[:10]]])
     assert np.array_equal(shown[20:30], sampler.load_stored_images()[:10, 0].numpy())
     assert np.array_equal(shown[30:], reals[nearest[:10]])
-    assert found.distance == pytest.approx(np.median(distances.min(1)), rel=1e-3)
-    assert (found.fakes, found.reals, found.copies) == (600, 1197, 0)
+    assert neighbours.distance == pytest.approx(np.median(distances.min(1)), rel=1e-3)
+    assert (neighbours.fakes, neighbours.reals, neighbours.copies) == (600, 1197, 0)
 
 
-def test_held_out_data_lie_as_near_as_is_said(sampler):
+def test_held_out_distance_equals_scipy(sampler):
     measured = sampler.evaluator
     sides = [
         side.features.double().numpy()
@@ -181,7 +185,7 @@ def test_held_out_data_lie_as_near_as_is_said(sampler):
     )
 
 
-def test_a_copier_is_told(sampler, monkeypatch):
+def test_copied_images_are_counted(sampler, monkeypatch):
     reals = sampler.evaluator.reference[:40]
     monkeypatch.setattr(SavedGenerator, "load_stored_images", lambda _: reals)
     assert (find_neighbours(sampler).copies, find_neighbours(sampler).distance) == (40, 0)
@@ -190,39 +194,39 @@ def test_a_copier_is_told(sampler, monkeypatch):
 # Commands
 
 
-def test_a_report_leaves_walks_and_neighbours_of_the_cells_that_it_shows(small_run, tmp_path):
+def test_report_writes_pictures_of_shown_cells(small_run, tmp_path):
     frame, store = load(small_run / "small"), Store(small_run)
     write_pictures_of_shown_arms(SuiteReport(frame, leaderboard(frame), {}, {}, []), store)
     copy_pictures(frame, tmp_path, store)
     names = {path.name for path in tmp_path.glob("*.png")}
     for kind, data in (("interpolation", {"digits", "ring"}), ("neighbours", {"digits"})):
-        found = [name for name in names if name.endswith(f"-{kind}.png")]
-        assert {name.split("-")[0] for name in found} == data
-        assert len(found) == len(data) + 1  # digits have two cells
+        pictures = [name for name in names if name.endswith(f"-{kind}.png")]
+        assert {name.split("-")[0] for name in pictures} == data
+        assert len(pictures) == len(data) + 1  # digits have two cells
 
 
 @pytest.mark.parametrize("command", ["samples", "interpolate", "neighbours"])
-def test_a_picture_is_written_where_it_is_asked_for(ganbench, small_run, tmp_path, command):
+def test_picture_is_written_to_out_path(ganbench, small_run, tmp_path, command):
     words = "digits hinge"
     code, out, _ = ganbench(
         command, "small", words, "--results", small_run, "--out", "a/b.png", "--json"
     )
-    (told,) = json.loads(out)
-    assert (code, told["picture"], told["seed"]) == (0, "a/b.png", 0)
+    (entry,) = json.loads(out)
+    assert (code, entry["picture"], entry["seed"]) == (0, "a/b.png", 0)
     assert Image.open(tmp_path / "a" / "b.png").width > 300
 
 
-def test_a_picture_lies_with_its_trial_where_nothing_is_said(ganbench, small_run):
+def test_picture_defaults_to_trial_folder(ganbench, small_run):
     code, out, _ = ganbench("interpolate", "small", "ring", "--results", small_run, "--seed", 1,
                             "--method", "linear", "--checkpoint", "best", "--json")  # fmt: skip
-    (told,) = json.loads(out)
-    assert (code, told["seed"]) == (0, 1)
-    assert Path(told["picture"]).name == "interpolation-linear-best.png"
-    assert Path(told["picture"]).parent.name == told["trial"]
+    (entry,) = json.loads(out)
+    assert (code, entry["seed"]) == (0, 1)
+    assert Path(entry["picture"]).name == "interpolation-linear-best.png"
+    assert Path(entry["picture"]).parent.name == entry["trial"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["interpolate", "small", "digits", "--method", "sferical"], "no interpolation method is called 'sferical'"),
         (["interpolate", "small", "digits", "--out", "x.png"], "2 cells match 'digits'"),
@@ -233,20 +237,20 @@ def test_a_picture_lies_with_its_trial_where_nothing_is_said(ganbench, small_run
         (["samples", "smal", "digits"], "no run in"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_looked_at_is_told(ganbench, small_run, arguments, told):
+def test_invalid_picture_requests_raise(ganbench, small_run, arguments, message):
     code, out, err = ganbench(*arguments, "--results", small_run)
     assert (code, out) == (2, "")
-    assert told in err
+    assert message in err
     assert "Traceback" not in err
 
 
-def test_tables_without_a_store_have_no_samplers(ganbench):
+def test_published_tables_have_no_generators(ganbench):
     bench = Path(__file__).parents[3] / "results" / "published" / "bench"
     code, _, err = ganbench("samples", bench, "dcgan")
     assert (code, "no trial store beside" in err) == (2, True)
 
 
-def test_a_trial_whose_sampler_is_gone_is_told(ganbench, small_run, sampler):
+def test_missing_generator_file_raises(ganbench, small_run, sampler):
     path = sampler.folder.generator_path("best")
     kept_bytes = path.read_bytes()
     path.unlink()
@@ -260,7 +264,7 @@ def test_a_trial_whose_sampler_is_gone_is_told(ganbench, small_run, sampler):
 
 
 @pytest.mark.parametrize("content", [b"", b"no tensors", "other networks"])
-def test_a_sampler_that_cannot_be_brought_back_is_told(ganbench, small_run, sampler, content):
+def test_corrupt_generator_file_raises(ganbench, small_run, sampler, content):
     path = sampler.folder.generator_path("best")
     kept_bytes = path.read_bytes()
     path.write_bytes(save({"x": torch.zeros(1)}) if isinstance(content, str) else content)
@@ -273,7 +277,7 @@ def test_a_sampler_that_cannot_be_brought_back_is_told(ganbench, small_run, samp
         path.write_bytes(kept_bytes)
 
 
-def test_a_report_goes_on_without_the_pictures_of_a_damaged_sampler(small_run, sampler, tmp_path):
+def test_report_skips_corrupt_generator(small_run, sampler, tmp_path):
     shutil.copytree(sampler.folder.folder, Store(tmp_path).trial_folder(sampler.trial.id).folder)
     folder = Store(tmp_path).trial_folder(sampler.trial.id)
     (folder.folder / "interpolation.png").unlink()
@@ -282,23 +286,23 @@ def test_a_report_goes_on_without_the_pictures_of_a_damaged_sampler(small_run, s
     assert not (folder.folder / "interpolation.png").exists()
 
 
-def test_a_cell_is_shown_with_its_settings_its_curves_and_its_pictures(ganbench, small_run):
+def test_show_prints_settings_curves_and_pictures(ganbench, small_run):
     frame = load(small_run / "small")
     write_closer_pictures(
         frame.loc[frame["data"].eq("digits"), "trial"].dropna().unique(), Store(small_run)
     )
     code, out, _ = ganbench("show", "small", "digits hinge", "--results", small_run)
     assert code == 0
-    for told in ("loss                hinge", "lr 0.0002, betas 0.5 0.999", "40 generator turns",
+    for fragment in ("loss                hinge", "lr 0.0002, betas 0.5 0.999", "40 generator turns",
                  "samples.png", "interpolation.png", "neighbours.png"):  # fmt: skip
-        assert told in out
+        assert fragment in out
     curves = [line for line in out.splitlines() if set(line) & set(SPARKLINE_BARS)]
     names = {line.split()[0] for line in curves}
     assert {"fid", "modes(share=0.1)", "discriminator", "generator", "told_apart"} <= names
     assert max(map(len, curves)) <= 80
 
 
-def test_of_several_cells_curves_are_left_out(ganbench, small_run):
+def test_show_of_several_cells_omits_curves(ganbench, small_run):
     _, out, _ = ganbench("show", "small", "digits", "--results", small_run)
     assert not set(out) & set(SPARKLINE_BARS)
     assert "untrained" not in out
@@ -306,7 +310,7 @@ def test_of_several_cells_curves_are_left_out(ganbench, small_run):
     assert "Add words to select one" in " ".join(out.split())
 
 
-def test_untrained_references_are_shown_when_they_are_named(ganbench, small_run):
+def test_show_prints_named_references(ganbench, small_run):
     _, out, _ = ganbench("show", "small", "untrained ring", "--results", small_run)
     assert " ".join(out.split()).count("· untrained · seed") == 2
 
@@ -319,22 +323,22 @@ def test_untrained_references_are_shown_when_they_are_named(ganbench, small_run)
     [([], ""), ([5.0], "▁"), ([0, 7], "▁█"), (list(range(8)), SPARKLINE_BARS), ([0, None, 7], "▁ █"),
      ([0, float("nan"), 1], "▁ █"), ([2, 2, 2], "▁▁▁"), ([None, None], "  ")],
 )  # fmt: skip
-def test_a_sparkline_has_a_bar_a_value(values, drawn):
+def test_sparkline_has_bar_per_value(values, drawn):
     assert draw_sparkline(values) == drawn
 
 
-def test_a_long_curve_is_drawn_by_means():
+def test_long_sparkline_is_averaged():
     assert draw_sparkline([0] * 500 + [7] * 500, width=4) == "▁▁██"
     assert len(draw_sparkline(range(1001), width=40)) == 40
 
 
-def test_a_curve_that_was_not_finite_is_drawn_without_those_points(tmp_path):
+def test_sparkline_skips_non_finite_points(tmp_path):
     points = [{"step": 1, "fid": None}, {"step": 2, "fid": 100.0}, {"step": 3, "fid": 10.0}]
     (line,) = curve_lines(points, leave=["step"])
     assert line.split() == ["fid", "100", "█▁", "10"]
 
 
-def test_a_damaged_curve_is_shown_as_none(ganbench, small_run, sampler):
+def test_corrupt_curve_is_shown_empty(ganbench, small_run, sampler):
     curve = read_json(sampler.folder.curve_path)
     sampler.folder.curve_path.write_text("{")
     try:

@@ -1,12 +1,12 @@
 "use strict";
-// Tables that sort and filter, charts that are drawn when they come into view, and a closer look at arms.
+// Sorting and filtering of tables, charts that are drawn when they scroll into view, and enlarged cards.
 
 const all = (root, query) => [...root.querySelectorAll(query)];
 const data = (element) => JSON.parse(element.textContent);
 
-// Shelves: items in a page, of which some are shown; the rest waits in a template
+// Shelves: lists of items. The first items are shown; a template holds the others
 
-const STEP = 100; // how many more are shown at a time
+const STEP = 100; // items that "Show more" adds
 
 function shelf(root) {
   const body = root.querySelector("[data-items]");
@@ -56,7 +56,7 @@ function shelf(root) {
     const sign = down ? -1 : 1;
     order = (one, other) => {
       const a = keys.get(one), b = keys.get(other);
-      if (a === null || b === null) return (a === null) - (b === null); // what has no value is last
+      if (a === null || b === null) return (a === null) - (b === null); // items without a value come last
       return sign * (kind === "text" ? a.localeCompare(b, "en", { numeric: true }) : a - b);
     };
     show();
@@ -193,7 +193,7 @@ function path(root, line, point, fine) {
   svg(made, "title", {}, line.name);
 }
 
-function ends(root, lines, x, y, clamp) { // names at the ends of lines, none upon another
+function ends(root, lines, x, y, clamp) { // names at the ends of lines, without overlaps
   let last = -Infinity;
   const places = lines.map((line) => ({ line, n: line.y.findLastIndex((v) => v !== null) }))
     .map(({ line, n }) => ({ line, x: x.place(line.x[n]), y: clamp(y.place(line.y[n])) - 6 }))
@@ -221,7 +221,7 @@ function drawPlot(plot) {
   dimmed(plot.closest(".drawn"), [plot]);
 }
 
-// A name of the legend, chosen: the others step back
+// Legend: selecting a name dims all other lines
 
 function dimmed(section, plots) {
   const name = section?.querySelector(".legend [aria-pressed=true]")?.dataset.name;
@@ -236,7 +236,7 @@ all(document, ".legend button").forEach((button) => button.addEventListener("cli
   dimmed(section, all(section, ".plot"));
 }));
 
-// Pictures and charts wait until they are nearly seen
+// Pictures and charts are loaded shortly before they scroll into view
 
 let album = null;
 const picture = (name) => (album ??= data(document.getElementById("album")))[name];
@@ -268,10 +268,10 @@ addEventListener("beforeprint", () => {
   waiting(document).forEach(fill);
 });
 
-// A closer look
+// Enlarged cards
 
 const closer = document.getElementById("closer");
-let looked = null; // the card that is looked at
+let looked = null; // the enlarged card
 
 function look(card) {
   looked = card;
