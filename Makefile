@@ -13,8 +13,8 @@ bench: .venv/.ready ## train a suite and show its leaderboard: make bench SUITE=
 test: check ## format, lint, types, and all tests that are not slow, with one real suite
 	$(PYTEST) -m "not slow"
 
-test-fast: .venv/.ready-dev ## unit tests without trainings, in two minutes
-	$(PYTEST) -m "not slow and not training" tests/unit tests/contract
+test-fast: .venv/.ready-dev ## unit and contract tests without heavy ones, in two minutes
+	$(PYTEST) -m "not slow and not heavy" tests/unit tests/contract
 
 test-all: check ## the slow batteries too
 	$(PYTEST)

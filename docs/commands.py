@@ -12,7 +12,8 @@ PAGE = Path(__file__).parent / "cli.md"
 INTRODUCTION = """\
 # Commands
 
-`SUITE` is a file or the name of a suite in the package. `CELL` is any words of a cell's name. Most commands print JSON with `--json`.
+`SUITE` is a file or the name of a suite in the package. `CELL` is any words of a cell's name.
+Most commands print JSON with `--json`.
 This page is made by `python docs/commands.py`.
 
 | exit code | meaning |

@@ -32,6 +32,8 @@ from ganbench.gan.losses import LOSSES
 from ganbench.gan.recipe import Recipe
 from ganbench.gan.variants import resolve_variant
 
+pytestmark = pytest.mark.heavy
+
 SETUPS = [
     ("gan(width=8)", "digits"),
     ("dcgan(width=4)", "digits"),

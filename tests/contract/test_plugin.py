@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.heavy
+
 PROGRAM = Path(sys.executable).parent / "ganbench"
 
 TRICK = '''"""Coin (nobody, 2026): scores of fakes are halved."""

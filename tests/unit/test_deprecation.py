@@ -156,6 +156,7 @@ def last_release_package(tmp_path):
     return tmp_path
 
 
+@pytest.mark.heavy
 def test_last_release_package_trains_with_warnings(last_release_package):
     result = subprocess.run(
         [PROGRAM, "run", "parts.toml", "--device", "cpu", "--workers", "2"],

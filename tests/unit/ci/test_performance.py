@@ -48,6 +48,8 @@ from ganbench.ci.performance.verdicts import (
     slowdown_power,
 )
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[3]
 RULES = PerfRules(margin=0.1, blocks=3, seconds=math.inf)
 EDGE = math.log(1.1)

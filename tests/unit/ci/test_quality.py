@@ -37,6 +37,8 @@ from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.registry import SpecError
 from ganbench.training.trainer import Trainer
 
+pytestmark = pytest.mark.heavy
+
 LOG, LOGIT = MetricScale("lower", "log"), MetricScale("higher", "logit")
 ALARMS = 0.01
 

@@ -10,6 +10,8 @@ from ganbench.experiments.executors.base import Executor
 from ganbench.experiments.executors.local import Local
 from ganbench.registry import SpecError
 
+pytestmark = pytest.mark.heavy
+
 SUITE = """
 schema = 1
 name = "small"

@@ -36,6 +36,8 @@ from ganbench.human_study.item_order import fnv1a, item_order, mulberry32
 from ganbench.human_study.key import Key, StudyArm, StudyItem
 from ganbench.human_study.make_page import escape_for_script, render_study_page
 
+pytestmark = pytest.mark.heavy
+
 # Agreement, against published examples and statsmodels
 
 

@@ -28,6 +28,8 @@ from ganbench.report.live import LiveReport
 from ganbench.report.page import render_page
 from ganbench.report.report import SuiteReport
 
+pytestmark = pytest.mark.heavy
+
 LONG_LABEL = (
     "digits / dcgan(width=16) / least_squares / minibatch_discrimination(kernels=16) / seed 7"
 )
