@@ -347,7 +347,9 @@ def test_image_metrics_skip_unreadable_images(folders, tiny):
 def test_too_few_readable_images_raise_unreadable(tmp_path, folders, tiny):
     few = write_images(tmp_path / "few", [Image.open(p) for p in sorted(folders[0].glob("*"))[:10]])
     next(iter(few.glob("*"))).write_bytes(b"no image")
-    with pytest.raises(Unreadable, match="holds 9 images that can be read: metrics need at least 10"):
+    with pytest.raises(
+        Unreadable, match="holds 9 images that can be read: metrics need at least 10"
+    ):
         evaluate(few, folders[1], extractor=tiny, metrics="fid", skip_unreadable=True)
 
 
