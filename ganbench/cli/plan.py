@@ -41,7 +41,7 @@ def plan(
     Incompatible cells are listed with their reasons. The estimate times a few steps of each network and
     set of tricks.
     """
-    from ganbench.experiments.plan import plan_trials
+    from ganbench.experiments.plan import plan_trials, reading_notes
     from ganbench.experiments.time_estimate import estimate_seconds
 
     declared, name, chosen = read_suite(suite, override, seeds, profile, device)
@@ -55,6 +55,7 @@ def plan(
         "workers": count,
         "seeds": declared.seeds_of(name),
         "trials": len(trials),
+        "notes": reading_notes(planned),
     }
     if not as_json:
         print_planned_cells(content)
@@ -96,6 +97,7 @@ def print_planned_cells(content: dict[str, Any]) -> None:
         name = kind.replace("_", " ")
         lines += [f"{name}: {cell}: {reason}" for cell, reason in content[kind].items()]
     lines += [f"aliased: {group}" for group in content["aliases"]]
+    lines += [f"note: {note}" for note in content["notes"]]
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)
 

@@ -108,6 +108,8 @@ def run(
 
         try:
             prepared = prepare_run(declared, name, chosen, results, stale)  # type: ignore[arg-type]
+            for note in prepared.notes:
+                console.print(f"note: {note}", markup=False, soft_wrap=True)
             try:
                 result = prepared.execute(runs_trials, show)
             finally:

@@ -72,6 +72,7 @@ class Split:
     train: Mapping[str, Examples]
     held_out: Mapping[str, Examples]
     mixture: Mixture | None = None
+    notes: tuple[str, ...] = ()  # on files that were left out
 
     def fingerprint(self) -> str:
         """Returns the SHA-256 of all examples."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 
 from .base import IMAGE, Data, Shape, Split, split_mixture
+from .point_limits import check_point_settings
 
 TRAIN, HELD_OUT = 100_000, 2_500
 
@@ -29,6 +30,7 @@ class Grid(Data):
     def __post_init__(self) -> None:
         if self.side < 1 or self.spacing <= 0 or self.std <= 0:
             raise ValueError("grid needs a side of at least 1, and spacing and std above 0")
+        check_point_settings(modes=self.side**2, scales=(self.spacing, self.std))
 
     def load(self) -> Split:
         line = self.spacing * (torch.arange(self.side, dtype=torch.float64) - (self.side - 1) / 2)

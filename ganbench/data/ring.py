@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 
 from .base import IMAGE, Data, Shape, Split, split_mixture
+from .point_limits import check_point_settings
 
 TRAIN, HELD_OUT = 100_000, 2_500
 
@@ -30,6 +31,7 @@ class Ring(Data):
     def __post_init__(self) -> None:
         if self.modes < 1 or self.std <= 0:
             raise ValueError("ring needs at least one mode and std above 0")
+        check_point_settings(modes=self.modes, scales=(self.radius, self.std))
 
     def load(self) -> Split:
         angle = 2 * math.pi * torch.arange(self.modes, dtype=torch.float64) / self.modes

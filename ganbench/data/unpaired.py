@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from .base import Data, Examples, NotDownloaded, Split
-from .folder import MAX_IMAGE_SIDE_PIXELS, find_images, open_image
-from .image_ops import check_image_size, stack_squares
+from .folder import MAX_IMAGE_SIDE_PIXELS, SKIP_REMEDY
+from .image_decoding import Unreadable
+from .image_files import open_image_files
+from .image_ops import check_image_size
+from .read_images import ReadImages, read_squares
 
 MIN_IMAGES_OF_SPLIT = {"train": 8, "test": 4}
 UNPAIRED_DOMAINS = ("A", "B")
@@ -23,14 +26,17 @@ class Unpaired(Data):
     """Training images in `trainA` and `trainB`, held-out images in `testA` and `testB`.
 
     Metrics measure domain `b` first. Images are cropped to central squares of `size` pixels (8 to 1024)
-    with 1 or 3 `channels`, and ordered by name.
+    with 1 or 3 `channels`, and ordered by name. Each folder may be a zip archive, such as `trainA.zip`.
+    `skip_unreadable` leaves out broken files and unsupported formats.
     """
 
     extractor: ClassVar[str] = "inception"
+    neutral: ClassVar[dict[str, object]] = {"skip_unreadable": False}
 
     path: str
     size: int = 256
     channels: int = 3
+    skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
@@ -43,19 +49,35 @@ class Unpaired(Data):
         return Path(self.path).expanduser()
 
     def load(self) -> Split:
+        read = {name: self.read_folder(name) for name in UNPAIRED_FOLDERS}
         train, held_out = (
-            {domain.lower(): self.load_examples(f"{part}{domain}") for domain in UNPAIRED_DOMAINS}
+            {
+                domain.lower(): Examples(read[f"{part}{domain}"].images)
+                for domain in UNPAIRED_DOMAINS
+            }
             for part in MIN_IMAGES_OF_SPLIT
         )
-        return Split(train, held_out)
+        notes = tuple(note for images in read.values() for note in images.notes)
+        return Split(train, held_out, notes=notes)
 
-    def load_examples(self, name: str) -> Examples:
-        folder, least = self.root_path / name, MIN_IMAGES_OF_SPLIT[name[:-1]]
-        if not folder.is_dir():
+    def read_folder(self, name: str) -> ReadImages:
+        """Reads one of the four folders; raises NotDownloaded if it has too few images."""
+        read, least = self.open_folder(name), MIN_IMAGES_OF_SPLIT[name[:-1]]
+        if len(read.images) < least:
+            raise NotDownloaded(
+                f"{self.root_path / name} has {len(read.images)} images, but needs at least {least}"
+            )
+        return read
+
+    def open_folder(self, name: str) -> ReadImages:
+        folder, archive = self.root_path / name, self.root_path / f"{name}.zip"
+        if not (folder.is_dir() or archive.is_file()):
             raise NotDownloaded(
                 f"there is no folder {folder}: unpaired data need {', '.join(UNPAIRED_FOLDERS)}"
             )
-        files = find_images(folder)
-        if len(files) < least:
-            raise NotDownloaded(f"{folder} has {len(files)} images, but needs at least {least}")
-        return Examples(stack_squares(map(open_image, files), len(files), self.shapes["a"]))
+        place = str(folder if folder.is_dir() else archive)
+        try:
+            files = open_image_files(place, self.skip_unreadable, SKIP_REMEDY)
+        except Unreadable as error:
+            raise NotDownloaded(str(error)) from error
+        return read_squares(files, self.shapes["a"], self.skip_unreadable, SKIP_REMEDY)

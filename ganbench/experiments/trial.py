@@ -7,10 +7,12 @@ from functools import cached_property
 from typing import Any
 
 from ganbench.devices import Numerics
+from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.metrics import METRICS
 from ganbench.files import CorruptFile, read_json
 from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.recipe import Recipe
+from ganbench.registry import Spec
 from ganbench.training.budget import Budget
 
 from .provenance import hash_training_code, torch_minor
@@ -36,10 +38,20 @@ class Trial:
     points: int  # number of points of the learning curve, which selects the best checkpoint
     device: str
     fingerprint: str  # SHA-256 of the data's content
+    extractor: str = ""  # of the learning curve and the selection; empty: the data's own
 
     @property
     def numerics(self) -> Numerics:
         return Numerics(self.device)
+
+    @property
+    def curve_protocol(self) -> str:
+        """The protocol of the learning curve, which selects the best checkpoint."""
+        return (
+            str(Spec("ganbench", (("extractor", self.extractor),)))
+            if self.extractor
+            else "ganbench"
+        )
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -53,6 +65,7 @@ class Trial:
             "points": self.points,
             "selection": METRICS.identity(SELECTION_METRIC),
             "numerics": self.numerics.identity(),
+            **({"extractor": EXTRACTORS.identity(self.extractor)} if self.extractor else {}),
         }
 
     @cached_property
@@ -73,6 +86,8 @@ class Trial:
     def as_dict(self) -> dict[str, Any]:
         """Returns plain data under the names of stores, which may differ from the field names."""
         content = asdict(self)
+        if not self.extractor:
+            del content["extractor"]
         content["recipe"] = {
             STORED_NAMES.get(key, key): value for key, value in content["recipe"].items()
         }

@@ -36,7 +36,7 @@ class SavedGenerator:
 
     @property
     def evaluator(self) -> Evaluator:
-        return evaluator_for(self.trial.data, self.trial.device)
+        return evaluator_for(self.trial.data, self.trial.device, self.trial.curve_protocol)
 
     @property
     def modality(self) -> Modality:

@@ -20,8 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ganbench.data.image_decoding import Unreadable
-
-from .base import check_expansion
+from ganbench.data.image_files import check_expansion
 
 PREFERRED_ARRAY_NAMES = ("images", "samples", "fakes", "arr_0", "x", "data")
 FEATURES, LOGITS = "features", "logits"

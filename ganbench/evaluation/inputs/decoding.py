@@ -8,8 +8,6 @@ from ganbench.data.image_decoding import Unreadable, decode_image
 
 from .base import DecodedImage, Frame, fit_to_frame
 
-MAX_FILE_BYTES = 2**28
-
 
 @dataclass(frozen=True)
 class EncodedItem:

@@ -22,8 +22,7 @@ from .generator import (
     is_exported_network,
     load_exported_network,
 )
-from .image_folder import FolderSource
-from .zip_archive import ZipSource
+from .image_folder import FolderSource, ZipSource
 
 FUNCTION_PATTERN = re.compile(r"(?:[\w.]+|.*\.py):[A-Za-z_][\w.]*")
 

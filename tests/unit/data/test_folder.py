@@ -1,5 +1,6 @@
 """The `folder` data set: reading images, splitting them, and refusing unusable ones."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from PIL import Image
 
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, NotDownloaded
-from ganbench.data.folder import Folder
+from ganbench.data.folder import Folder, split_numbers
 from ganbench.data.image_ops import crop_and_resize
+from ganbench.data.read_images import read_squares
 from ganbench.registry import SpecError
 
 SUITE = """\
@@ -68,7 +70,7 @@ def test_first_images_mix_both_folders(folder):
 
 def test_file_names_change_nothing(folder):
     before = folder_data(folder).load().fingerprint()
-    for number, path in enumerate(reversed(folder_data(folder).image_files())):
+    for number, path in enumerate(reversed(folder_data(folder).image_files.files)):
         (folder / path).rename(folder / f"{number}.BMP")
     assert folder_data(folder).load().fingerprint() == before
 
@@ -87,8 +89,8 @@ def test_held_out_split_depends_on_bytes_alone(folder):
 
 
 def test_copies_stay_in_the_same_split(folder):
-    for path in folder_data(folder).image_files():
-        (folder / f"copy of {path.name}").write_bytes((folder / path).read_bytes())
+    for path in folder_data(folder).image_files.files:
+        (folder / f"copy of {Path(path).name}").write_bytes((folder / path).read_bytes())
     split = folder_data(folder).load()
     sides = [
         {x.numpy().tobytes() for x in side[IMAGE].images} for side in (split.train, split.held_out)
@@ -210,12 +212,12 @@ def test_more_than_8_bits_are_refused(folder):
 
 
 def test_too_few_images_are_refused_with_count(folder):
-    for path in folder_data(folder).image_files()[:60]:
+    for path in folder_data(folder).image_files.files[:60]:
         (folder / path).unlink()
     with pytest.raises(NotDownloaded, match=r"has 60 images, \d+ of them held out: add images"):
         folder_data(folder).load()
     (folder / "none").mkdir()
-    with pytest.raises(NotDownloaded, match="has 0 images"):
+    with pytest.raises(NotDownloaded, match="none holds no images: it is empty"):
         folder_data(folder / "none").load()
 
 
@@ -232,6 +234,63 @@ def test_too_few_images_are_refused_with_count(folder):
 def test_invalid_settings_are_refused(tmp_path, settings, message):
     with pytest.raises(SpecError, match=message):
         DATA.make(f"folder(path='{tmp_path}', {settings})")
+
+
+def test_all_broken_files_are_named_at_once(folder):
+    for name in ("a.png", "b.png", "c.jpg"):
+        (folder / name).write_bytes(b"")
+    with pytest.raises(NotDownloaded) as refused:
+        folder_data(folder).load()
+    message = str(refused.value)
+    assert message.startswith("3 of 123 images cannot be read: ")
+    assert all(name in message for name in ("a.png", "b.png", "c.jpg"))
+    assert message.endswith("skip_unreadable=true leaves them out")
+
+
+def test_skip_unreadable_leaves_out_and_notes(folder):
+    plain = folder_data(folder).load()
+    (folder / "broken.png").write_bytes(b"")
+    (folder / "phone.heic").write_bytes(b"x")
+    with pytest.raises(
+        NotDownloaded, match=r"phone\.heic in an unsupported format.*skip_unreadable"
+    ):
+        folder_data(folder).load()
+    split = folder_data(folder, skip_unreadable=True).load()
+    assert split.fingerprint() == plain.fingerprint()
+    assert any(note.startswith("1 of 121 images left out: ") for note in split.notes)
+    assert any("phone.heic left out: unsupported format" in note for note in split.notes)
+    assert plain.notes == ()
+
+
+def test_zip_archive_equals_its_folder(folder, tmp_path):
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        for name in folder_data(folder).image_files.files:
+            archive.write(folder / name, name)
+    packed = folder_data(tmp_path / "mine.zip", labelled=True)
+    assert packed.classes == 2
+    assert packed.load().fingerprint() == folder_data(folder, labelled=True).load().fingerprint()
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_same_picture_in_two_formats_stays_together(folder, suffix):
+    """PNG has the same pixels under another name; JPEG has other pixels under the same name."""
+    for name in folder_data(folder).image_files.files:
+        other = folder / name if suffix == "jpg" else folder / f"copy of {Path(name).stem}"
+        Image.open(folder / name).save(other.with_suffix(f".{suffix}"))
+    read = read_squares(folder_data(folder).image_files, (1, 8, 8), skip=False)
+    numbers = dict(zip(read.names, split_numbers(read), strict=True))
+    for name, number in numbers.items():
+        if name.endswith(".bmp"):
+            path = Path(name)
+            twin = path.with_suffix(".jpg") if suffix == "jpg" else f"copy of {path.stem}.png"
+            assert numbers[str(twin)] == number
+
+
+def test_large_grey_images_are_read(tmp_path):
+    for number in range(90):
+        noise_image((1024, 1024), number).resize((1024, 1024)).save(tmp_path / f"{number}.bmp")
+    data = Folder(path=str(tmp_path), size=1024, channels=1)
+    assert data.load().train[IMAGE].images.shape[1:] == (1, 1024, 1024)
 
 
 # From the command line
@@ -264,7 +323,7 @@ def test_missing_folder_fails_plan_with_sentence(ganbench, tmp_path):
 
 
 def test_too_few_images_fail_plan_with_sentence(ganbench, folder, tmp_path):
-    for path in folder_data(folder).image_files()[:100]:
+    for path in folder_data(folder).image_files.files[:100]:
         (folder / path).unlink()
     code, out, err = ganbench("plan", write_suite(tmp_path, folder), "--device", "cpu")
     assert (code, out, err.count("\n")) == (2, "", 1)

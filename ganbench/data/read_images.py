@@ -1,0 +1,78 @@
+"""Reads a user's image files into one tensor, and reports the files that cannot be read."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .base import NotDownloaded
+from .image_decoding import Unreadable, decode_image
+from .image_files import ImageFiles
+from .image_ops import crop_and_resize
+
+MAX_PROBLEMS_SHOWN = 10  # files per message
+
+
+@dataclass(frozen=True, eq=False)
+class ReadImages:
+    """Images [N, C, S, S] with their names, and notes on the files that were left out."""
+
+    images: Tensor
+    names: list[str]
+    numbers: list[float]  # of the bytes of each file, in [0, 1)
+    digests: list[str]  # of the pixels of each image
+    notes: tuple[str, ...]
+
+
+def read_squares(
+    files: ImageFiles, shape: tuple[int, ...], skip: bool, remedy: str = ""
+) -> ReadImages:
+    """Decodes all files as squares of this shape (channels, size, size).
+
+    Raises NotDownloaded, with all broken files in one message, unless `skip` is set.
+    """
+    images = torch.empty(len(files.files), *shape, dtype=torch.uint8)
+    names: list[str] = []
+    numbers: list[float] = []
+    digests: list[str] = []
+    problems: list[str] = []
+    for name in files.files:
+        try:
+            content = files.read(name)
+            picture = decode_image(f"{files.name}/{name}", content).image
+        except OSError as error:
+            problems.append(f"{files.name}/{name} cannot be read: {error.strerror}")
+            continue
+        except Unreadable as error:
+            problems.append(str(error))
+            continue
+        images[len(names)] = crop_and_resize(picture, shape[0], shape[1])
+        digests.append(hashlib.sha256(images[len(names)].numpy().tobytes()).hexdigest())
+        names.append(name)
+        numbers.append(content_number(content))
+    if problems and not skip:
+        raise NotDownloaded(refusal(problems, len(files.files), remedy))
+    left_out = (
+        f"{len(problems)} of {len(files.files)} images left out: {problems[0]}" if problems else ""
+    )
+    notes = tuple(filter(None, (*files.notes, left_out)))
+    return ReadImages(images[: len(names)], names, numbers, digests, notes)
+
+
+def refusal(problems: list[str], count: int, remedy: str) -> str:
+    """Returns one message for all broken files."""
+    shown = "; ".join(problems[:MAX_PROBLEMS_SHOWN])
+    more = len(problems) - MAX_PROBLEMS_SHOWN
+    rest = f"; and {more} more" if more > 0 else ""
+    if len(problems) == 1:
+        skip = f". {remedy} leaves it out" if remedy else ""
+        return f"{shown}{skip}"
+    skip = f". {remedy} leaves them out" if remedy else ""
+    return f"{len(problems)} of {count} images cannot be read: {shown}{rest}{skip}"
+
+
+def content_number(content: bytes) -> float:
+    """Returns the hash of a file's bytes as a number in [0, 1)."""
+    digest = hashlib.sha256(content).digest()
+    return int.from_bytes(digest[:6], "big") / (1 << 48)

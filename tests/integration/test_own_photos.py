@@ -1,0 +1,114 @@
+"""Photos of a new user: from a folder to a leaderboard without any download."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+import ganbench as package
+
+SUITE = """
+schema = 1
+name = "mine"
+data = ["folder(path='photos', size=16{settings})"]
+metrics = ["fid"]
+{protocol}
+seeds = 1
+points = 2
+[[grid]]
+variants = ["gan(width=8)"]
+losses = ["hinge"]
+[grid.tricks]
+chains = [[], ["ema"]]
+[budget.cpu]
+images = 640
+"""
+EXTRACTORS = ("identity", "efficientnet_lite0")
+
+
+def draw_photo(seed: int) -> Image.Image:
+    random = np.random.default_rng(seed)
+    colours = random.integers(0, 256, (2, 3))
+    photo = Image.new("RGB", (24, 20), tuple(map(int, colours[0])))
+    corner = random.integers(0, 12, 2)
+    box = (int(corner[0]), int(corner[1]), int(corner[0]) + 8, int(corner[1]) + 8)
+    ImageDraw.Draw(photo).ellipse(box, fill=tuple(map(int, colours[1])))
+    return photo
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(150):
+        draw_photo(number).save(folder / f"{number}.jpg")
+    return folder
+
+
+@pytest.fixture
+def no_weights(monkeypatch, tmp_path):
+    """Hides downloaded weights of this machine."""
+    monkeypatch.setenv("GANBENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+
+
+def write_suite(folder: Path, extractor: str = "", settings: str = "") -> Path:
+    protocol = f"protocol = \"ganbench(extractor='{extractor}')\"" if extractor else ""
+    path = folder / "mine.toml"
+    path.write_text(SUITE.format(protocol=protocol, settings=settings))
+    return path
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_photos_end_in_a_leaderboard(ganbench, photos, tmp_path, no_weights, extractor):
+    if extractor == "efficientnet_lite0":
+        pytest.importorskip("efficientnet_lite_pytorch")
+    suite = write_suite(tmp_path, extractor)
+    code, out, err = ganbench("plan", suite, "--device", "cpu")
+    assert (code, err) == (0, "")
+    assert "2 cells" in out
+    code, out, err = ganbench("run", suite, "--workers", 0, "--device", "cpu")
+    assert (code, err) == (0, "")
+    frame = package.load("results/mine")
+    trials = frame[(frame["role"] == "trial") & (frame["metric"] == "fid")]
+    assert set(trials["outcome"]) == {"done"}
+    assert trials.loc[trials["kind"] == "quality", "value"].notna().all()
+    assert set(frame["protocol"].dropna()) == set(trials["protocol"].dropna())
+    assert (trials["kind"] == "curve").sum() == 2 * 2  # cells, points
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_missing_weights_are_refused_with_remedies(ganbench, photos, tmp_path, no_weights, command):
+    code, out, err = ganbench(command, write_suite(tmp_path), "--device", "cpu")
+    assert code == 2
+    assert "done" not in out
+    assert "ganbench download inception" in err
+    assert "efficientnet_lite0" in err
+    assert not (tmp_path / "results" / "mine" / "plan.json").exists()
+
+
+def test_skipped_files_are_noted(ganbench, photos, tmp_path):
+    (photos / "broken.png").write_bytes(b"")
+    suite = write_suite(tmp_path, "identity", ", skip_unreadable=true")
+    code, out, _ = ganbench("plan", suite, "--device", "cpu", "--no-estimate", "--json")
+    assert code == 0
+    (note,) = json.loads(out)["notes"]
+    assert "1 of 151 images left out: " in note
+    assert "broken.png is empty" in note
+    code, out, _ = ganbench("run", suite, "--workers", 0, "--device", "cpu")
+    assert code == 0
+    assert "note: folder(" in out
+
+
+def test_trials_of_other_extractors_are_others(photos, tmp_path, monkeypatch):
+    from ganbench.experiments.plan import plan_trials
+    from ganbench.experiments.suite_loader import load_suite
+
+    monkeypatch.chdir(tmp_path)
+    ids = []
+    for extractor in EXTRACTORS:
+        plan = plan_trials(load_suite(write_suite(tmp_path, extractor)), "cpu", "cpu")
+        ids.append({item.trial.id for item in plan})
+    assert not ids[0] & ids[1]
