@@ -129,6 +129,7 @@ def require_extractors(grid: Iterable[Cell], device: str, protocol: str) -> None
     """Raises NotDownloaded, with the remedies, if the extractor of a data set has no weights here."""
     for data in dict.fromkeys(cell.data for cell in grid):
         evaluator = evaluator_for(data, device, protocol)
+        _ = evaluator.split  # errors of the data have remedies of their own
         try:
             _ = evaluator.protocol
         except NotDownloaded as missing:

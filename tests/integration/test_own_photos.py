@@ -89,6 +89,15 @@ def test_missing_weights_are_refused_with_remedies(ganbench, photos, tmp_path, n
     assert not (tmp_path / "results" / "mine" / "plan.json").exists()
 
 
+def test_broken_files_are_refused_without_other_remedies(ganbench, photos, tmp_path):
+    (photos / "a.png").write_bytes(b"")
+    (photos / "b.png").write_bytes(b"")
+    code, _, err = ganbench("plan", write_suite(tmp_path, "identity"), "--device", "cpu")
+    assert code == 2
+    assert err.startswith("2 of 152 images cannot be read: ")
+    assert err.endswith("skip_unreadable=true leaves them out\n")
+
+
 def test_skipped_files_are_noted(ganbench, photos, tmp_path):
     (photos / "broken.png").write_bytes(b"")
     suite = write_suite(tmp_path, "identity", ", skip_unreadable=true")
