@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import ganbench as package
+from ganbench.evaluation.evaluator import evaluator_for, load_split
 
 SUITE = """
 schema = 1
@@ -36,6 +37,13 @@ def draw_photo(seed: int) -> Image.Image:
     box = (int(corner[0]), int(corner[1]), int(corner[0]) + 8, int(corner[1]) + 8)
     ImageDraw.Draw(photo).ellipse(box, fill=tuple(map(int, colours[1])))
     return photo
+
+
+@pytest.fixture(autouse=True)
+def no_cached_data():
+    """Each test has another folder of the same name."""
+    evaluator_for.cache_clear()
+    load_split.cache_clear()
 
 
 @pytest.fixture
