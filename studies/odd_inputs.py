@@ -484,6 +484,11 @@ def seven(place):
     return array(place, levels(COUNT, SIDE, SIDE, 7))
 
 
+@odd("npy of one image, [H, W, 3]")
+def one_image(place):
+    return array(place, levels()[0])
+
+
 @odd("npy, no images in it")
 def none(place):
     return array(place, levels()[:0])
@@ -584,6 +589,18 @@ def npz_objects(place):
 @odd("npz of mu and sigma")
 def statistics(place):
     np.savez(place / "x.npz", mu=np.zeros(4), sigma=np.eye(4))
+    return [str(place / "x.npz")]
+
+
+@odd("npz of images beside mu and sigma, as ADM's reference batches")
+def reference_batch(place):
+    np.savez(place / "x.npz", arr_0=levels(), mu=np.zeros(4), sigma=np.eye(4))
+    return [str(place / "x.npz")]
+
+
+@odd("npz of images beside Python objects")
+def images_and_objects(place):
+    np.savez(place / "x.npz", images=levels(), names=np.array([object], dtype=object))
     return [str(place / "x.npz")]
 
 
@@ -701,6 +718,9 @@ def good(count, seed):
 def boom(count, seed):
     raise ValueError("boom")
 
+def quits(count, seed):
+    raise SystemExit(1)
+
 def few(count, seed):
     return torch.rand(count - 1, 3, 8, 8)
 
@@ -724,6 +744,7 @@ def function(name):
 
 odd("function")(function("good"))
 odd("function that raises")(function("boom"))
+odd("function that ends the program")(function("quits"))
 odd("function that makes too few images")(function("few"))
 odd("function that makes NaN")(function("nan"))
 odd("function that returns a text")(function("text"))
@@ -844,7 +865,7 @@ def given(what: str, place: Path) -> Given:
     finally:
         sys.argv = before
     notes = [line[2:] for line in out.getvalue().splitlines() if line.startswith("- ")]
-    told = (notes[:-1] or ["measured"]) if code == 0 else err.getvalue().splitlines()[-1:]
+    told = (notes or ["measured"]) if code == 0 else err.getvalue().splitlines()[-1:]
     return Given(
         what, code, "; ".join(told).replace(f"{place}/", ""), "Traceback" in err.getvalue()
     )

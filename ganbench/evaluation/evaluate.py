@@ -9,6 +9,7 @@ protocol record.
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 from ganbench.data.image_decoding import Unreadable
@@ -26,6 +27,7 @@ from .feature_extraction import trim_blocks
 from .options import EvaluationOptions
 from .pipeline import EvaluationPipeline, Show, choose_images
 from .result import Evaluation
+from .statistics import StatisticsPipeline, has_statistics
 
 MAX_RESIZED_PIXELS = 1024  # maximal side of resized images
 
@@ -38,8 +40,12 @@ def evaluate(fake: object, real: object, *, show: Show | None = None, **options:
     - a folder, `.zip`, `.npz`, `.npy`, `.pt` or `.safetensors` file
     - a data set's name
     - an array of images
+    - a Dataset, a DataLoader, or a list of arrays, PIL images or paths
     - a function (count, seed) that returns images
+    - with `latent`, a network or a function of latents
     - with `trust`, an exported network
+
+    A network is measured in evaluation mode. Afterwards its mode and its statistics are as before.
 
     `show` is called with a phase, the images done and their total. Raises Unreadable, SpecError or
     NotDownloaded. Options, all by keyword:
@@ -54,8 +60,12 @@ def evaluate(fake: object, real: object, *, show: Show | None = None, **options:
     with full_precision():
         real_source = resolve_source(real, wanted, real_count)
         chosen = choose_images(real_source.source, real_count, wanted.seed, "real")
-        pipeline = EvaluationPipeline(
-            resolve_source(fake, wanted, fake_count or len(chosen)).source,
+        fake_source = resolve_source(fake, wanted, fake_count or len(chosen) or None).source
+        kind = EvaluationPipeline
+        if has_statistics(fake_source, real_source.source):
+            kind = StatisticsPipeline
+        pipeline = kind(
+            fake_source,
             real_source,
             resolve_held_out(wanted, len(chosen)) or real_source.held_out,
             wanted,
@@ -79,7 +89,7 @@ def resolve_options(options: EvaluationOptions) -> EvaluationOptions:
         metrics=metric_labels_of(options.metrics),
         protocol=protocol_label(options.protocol),
         size=options.size if options.size is None else check_size(options.size),
-        device=select_device(options.device),
+        device=select_device(str(options.device)),
         value_range=check_value_range(options.value_range),
     )
 
@@ -90,8 +100,11 @@ def resolve_held_out(options: EvaluationOptions, count: int) -> Source | None:
     return resolve_source(options.held_out, options, count).source
 
 
-def check_value_range(name: str) -> str:
-    """Raises Unreadable for an unknown value range."""
+def check_value_range(given: object) -> str:
+    """Returns the name of a value range, also of a pair; raises Unreadable for an unknown one."""
+    name = str(given)
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        name = ",".join(f"{x:g}" if isinstance(x, Real) else str(x) for x in given)
     if name not in (AUTO_RANGE, *VALUE_RANGES):
         available = ", ".join((AUTO_RANGE, *VALUE_RANGES))
         raise Unreadable(f"--range must be one of {available}, not {name!r}")
@@ -101,7 +114,7 @@ def check_value_range(name: str) -> str:
 def metric_labels_of(metrics: str | Sequence[str]) -> tuple[str, ...]:
     """Returns the canonical labels of metrics; raises SpecError for an unknown one."""
     given = split_specs(metrics) if isinstance(metrics, str) else list(metrics)
-    if not given:
+    if not given or not all(isinstance(text, str) for text in given):
         raise SpecError("name a metric: fid, kid, precision, ...")
     for text in given:
         METRICS.make(text)

@@ -247,11 +247,11 @@ def stages_ahead(
 ) -> Iterator[DecodedBatch | CachedBlock]:
     """Yields the stages of all blocks; a thread prepares them ahead of the network.
 
-    Generated images are made in the calling thread.
+    Images that a user's code makes are read in the calling thread.
     """
     with ThreadPoolExecutor(max(1, runner.workers)) as pool:
         stages = iter_stages(source, chosen, runner, cache, pool)
-        if source.generated or not runner.workers:
+        if source.runs_user_code or not runner.workers:
             yield from stages
         else:
             with silence_decoders(), iter_in_background(stages, BATCHES_AHEAD) as found:

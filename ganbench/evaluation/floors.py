@@ -24,7 +24,7 @@ def make_metric_row(
     count: int,
 ) -> MetricRow:
     part = METRICS.make(metric)
-    empty = MetricRow(metric, part.direction)
+    empty = MetricRow(metric, part.direction, label=metric)
     if isinstance(reading, str):
         return replace(empty, reason=reading)
     theory = part.expected_floor(real, count) if is_applicable(part, real, real) else None

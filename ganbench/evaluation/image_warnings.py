@@ -1,9 +1,13 @@
 """Notes of an evaluation: properties of the measured images that affect the values."""
 
+from collections.abc import Sequence
+
 import torch
 
 from ganbench.data.image_decoding import Odd
+from ganbench.errors import escape_control_characters
 from ganbench.evaluation.inputs.base import Source
+from ganbench.registry import parse_spec
 
 from .feature_extraction import Extraction
 
@@ -12,6 +16,11 @@ ODDITY_SENTENCES = {
     Odd.TURNED: "are rotated as given by their EXIF data",
     Odd.ANIMATED: "are animated: only the first frame is used",
     Odd.CMYK: "are in CMYK: converted to RGB without a colour profile",
+}
+
+EQUAL_SETS = {  # metrics: their values for equal sets
+    "fid": ": FID is zero up to rounding",
+    "kid": ": KID is below zero, because it pairs an image with itself only across the sets",
 }
 
 
@@ -32,13 +41,19 @@ def notes_of_source(phase: str, source: Source, extraction: Extraction) -> list[
         )
     if copies := len(extraction) - len(extraction.hashes.unique(dim=0)):
         sentences.append(f"{phase}: {copies:,} of {len(extraction):,} are copies of others")
-    return sentences
+    return [escape_control_characters(sentence) for sentence in sentences]  # with names of files
 
 
-def notes_of_both_sources(fakes: Extraction, reals: Extraction) -> list[str]:
+def notes_of_both_sources(
+    fakes: Extraction, reals: Extraction, metrics: Sequence[str]
+) -> list[str]:
     sentences = []
+    names = {parse_spec(metric).name for metric in metrics}
     if torch.equal(fakes.hashes, reals.hashes):
-        sentences.append("fakes and reals are the same images: the values measure only rounding")
+        sentences += [
+            f"fakes and reals are the same images{words}"
+            for words in [EQUAL_SETS[name] for name in EQUAL_SETS if name in names] or [""]
+        ]
     else:
         real_hashes = {bytes(row.numpy()) for row in reals.hashes}
         if shared := sum(bytes(row.numpy()) in real_hashes for row in fakes.hashes):
@@ -50,7 +65,7 @@ def notes_of_both_sources(fakes: Extraction, reals: Extraction) -> list[str]:
             f"fakes are {one} and reals {other}: the values include the effect of resizing"
         )
     width = fakes.features.shape[1]
-    if (few := min(len(fakes), len(reals))) <= width:
+    if "fid" in names and (few := min(len(fakes), len(reals))) <= width:
         sentences.append(
             f"{few:,} images for {width:,} features: FID is mostly bias, so "
             "compare it only at equal counts"

@@ -4,8 +4,9 @@ This module imports neither torch nor the metrics, so that the help of the comma
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
+from numbers import Integral
 from typing import Any
 
 from ganbench.devices import usable_cpus
@@ -46,7 +47,7 @@ class EvaluationOptions:
     value_range: str = option(
         "auto", "Range of float images: auto, 0,1 or -1,1 or 0,255.", flag="--range"
     )
-    latent: str | Sequence[int] | None = option(
+    latent: str | int | Sequence[int] | None = option(
         None, "Shape of a generator's latents: 128 or 512x1x1."
     )
     trust: bool = option(False, "Open exported networks, which can run code.", flag="--trust")
@@ -58,8 +59,17 @@ class EvaluationOptions:
     def __post_init__(self) -> None:
         for each in fields(self):
             value, least = getattr(self, each.name), each.metadata.get("min")
-            if value is not None and least is not None and value < least:
+            if value is None or least is None:
+                continue
+            if not isinstance(value, Integral) or isinstance(value, bool):
+                raise SpecError(f"--{each.name} must be a whole number, not {value!r}")
+            if value < least:
                 raise SpecError(f"--{each.name} must be at least {least}, not {value}")
+        for name in ("extractor", "protocol"):
+            if not isinstance(getattr(self, name), str | None):
+                raise SpecError(
+                    f"--{name} must be a text, not a {type(getattr(self, name)).__name__}"
+                )
         _ = self.latent_shape  # raises for a text that is no shape
 
     @property
@@ -71,12 +81,12 @@ class EvaluationOptions:
 
     @property
     def latent_shape(self) -> tuple[int, ...] | None:
-        """The shape of latents, parsed from `512x1x1` or a sequence."""
+        """The shape of latents, parsed from `512x1x1`, a number or a sequence."""
         if self.latent is None:
             return None
-        parts = self.latent.split("x") if isinstance(self.latent, str) else map(str, self.latent)
-        numbers = list(parts)
-        if not all(part.isdecimal() and int(part) for part in numbers):
+        parts = self.latent.split("x") if isinstance(self.latent, str) else self.latent
+        numbers = [str(part) for part in (parts if isinstance(parts, Iterable) else [parts])]
+        if not numbers or not all(part.isdecimal() and int(part) for part in numbers):
             raise SpecError(f"--latent must be a shape such as 128 or 512x1x1, not {self.latent!r}")
         return tuple(map(int, numbers))
 

@@ -13,7 +13,13 @@ from torch import Tensor
 from ganbench.data.image_decoding import Unreadable
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.extractors.base import Extractor
-from ganbench.evaluation.inputs.base import COLOUR_CHANNELS, Frame, Source, VectorSource
+from ganbench.evaluation.inputs.base import (
+    COLOUR_CHANNELS,
+    Frame,
+    Source,
+    StatisticsSource,
+    VectorSource,
+)
 from ganbench.evaluation.inputs.generator import GeneratorSource
 from ganbench.evaluation.inputs.resolve import ResolvedSource
 from ganbench.evaluation.metrics import METRICS
@@ -28,6 +34,7 @@ from .evaluator import load_lpips
 from .feature_extraction import Extraction, ExtractorRunner, extract_source_features
 from .floors import STREAM, cached_reading, make_metric_row, split_in_halves
 from .image_warnings import notes_of_both_sources, notes_of_source
+from .metric_settings import with_used_settings
 from .options import EvaluationOptions
 from .reference_cache import DiskCache, cache_folder_of, hash_sources_of_kind
 from .result import Evaluation, EvaluationProtocol, MetricRow
@@ -41,7 +48,14 @@ Show = Callable[[str, int, int], None]  # called with a phase, the images done a
 
 
 def choose_images(source: Source, count: int | None, seed: int, name: str) -> Sequence[int]:
-    """Returns the indices of the measured images: all, or `count` random ones without repeats."""
+    """Returns the indices of the measured images: all, or `count` random ones without repeats.
+
+    Statistics have no images.
+    """
+    if isinstance(source, StatisticsSource):
+        if count is not None:
+            raise Unreadable(f"{source.name} holds statistics: leave out the number of its images")
+        return ()
     if count is not None and count > len(source):
         raise Unreadable(f"{source.name} holds {len(source):,} images, and {count:,} are wanted")
     if count is None or count == len(source) or source.generated:
@@ -88,12 +102,15 @@ class EvaluationPipeline:
             real.held_out = self.load_held_out
         rows, floor = self.measure_metrics(fake, real)
         self.show("metrics", 1, 1)
+        rows, reduced_notes = with_used_settings(rows, self.rules, fake, real)
         terms = self.make_protocol(fake_extraction, real_extraction)
+        terms = replace(terms, reduced=tuple(r.label for r in rows if r.label != r.metric))
         notes = [
             *notes_of_source("fakes", self.fake, fake_extraction),
             *notes_of_source("reals", self.real, real_extraction),
         ]
-        notes += notes_of_both_sources(fake_extraction, real_extraction)
+        notes += notes_of_both_sources(fake_extraction, real_extraction, self.wanted.metrics)
+        notes += reduced_notes
         return Evaluation(self.fake.name, self.real.name, terms, rows, floor, tuple(notes))
 
     @cached_property
@@ -158,7 +175,8 @@ class EvaluationPipeline:
     ) -> FeatureSet:
         place = "cpu" if self.wanted.device == "mps" else self.wanted.device
         logits = None if extraction.logits is None else extraction.logits.to(place)
-        tells = not isinstance(self.real, VectorSource) and self.extractor.tells_the_datas_classes
+        given = isinstance(self.real, VectorSource | StatisticsSource)
+        tells = not given and self.extractor.tells_the_datas_classes
         return FeatureSet(
             extraction.features.to(place),
             logits,
@@ -256,10 +274,14 @@ class EvaluationPipeline:
             return self.measure_floors_of_halves(real, metrics)
         rules, held_out = self.rules, self.load_held_out()
         rules.prepare_metrics(metrics, held_out, real)
-        floor_text = f"{len(held_out):,} held-out images of {self.aside.name} instead of the fakes"
         return {
             metric: rules.measure_or_reason(metric, held_out, real) for metric in metrics
-        }, floor_text
+        }, self.describe_held_out_floor()
+
+    def describe_held_out_floor(self) -> str:
+        assert self.aside is not None
+        count = len(self.held_out_features)
+        return f"{count:,} held-out images of {self.aside.name} instead of the fakes"
 
     def measure_floors_of_halves(
         self, real: FeatureSet, metrics: Sequence[str]
@@ -284,20 +306,25 @@ class EvaluationPipeline:
     def make_protocol(
         self, fake_extraction: Extraction, real_extraction: Extraction
     ) -> EvaluationProtocol:
-        rules = self.rules
-        given = self.are_vectors
         return EvaluationProtocol(
-            rules=PROTOCOLS.resolve(self.wanted.protocol).name,
-            rules_version=rules.version,
-            extractor=f"{self.label}, features as given" if given else self.extractor_label,
-            extractor_version=0 if given else self.extractor.version,
-            weights=None if given else self.extractor.weights_hash(),
-            resize="none" if given else self.resize_description(),
-            channels=0 if given else self.runner.frame.channels,
             real=real_extraction.content_hash(),
             reals=len(real_extraction),
             fakes=len(fake_extraction),
+            **self.extractor_facts(),
         )
+
+    def extractor_facts(self) -> dict[str, Any]:
+        """Returns the fields of the protocol that name the estimators and the extractor."""
+        given = self.are_vectors
+        return {
+            "rules": PROTOCOLS.resolve(self.wanted.protocol).name,
+            "rules_version": self.rules.version,
+            "extractor": f"{self.label}, features as given" if given else self.extractor_label,
+            "extractor_version": 0 if given else self.extractor.version,
+            "weights": None if given else self.extractor.weights_hash(),
+            "resize": "none" if given else self.resize_description(),
+            "channels": 0 if given else self.runner.frame.channels,
+        }
 
     def resize_description(self) -> str:
         own = self.extractor.resize

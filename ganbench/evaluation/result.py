@@ -26,26 +26,36 @@ class EvaluationProtocol:
     rounding: str = "nearest of 256 levels, clamped"
     decoding: str = "upright by EXIF, alpha dropped, first frame"
     version: int = 1
+    reduced: tuple[str, ...] = ()  # labels of metrics with reduced settings; the counts decide them
 
     @cached_property
     def id(self) -> str:
-        return hash_json(asdict(self), digits=12)
+        facts = asdict(self)
+        del facts["reduced"]
+        return hash_json(facts, digits=12)
 
     def __str__(self) -> str:
         rules = "" if self.rules == "ganbench" else f"{self.rules}'s estimators on "
         weights = f" (weights {self.weights[:8]})" if self.weights else ""
         resize = "" if self.resize == "none" else f", {self.resize}"
         return (
-            f"{rules}{self.extractor}{weights}{resize}, {self.fakes:,} fakes against {self.reals:,} reals, "
-            f"levels rounded to the {self.rounding} [{self.id}]"
+            f"{rules}{self.extractor}{weights}{resize}, {count_of(self.fakes, 'fakes')} against "
+            f"{count_of(self.reals, 'reals')}, "
+            f"levels rounded to the {self.rounding}{''.join(f', {label}' for label in self.reduced)} [{self.id}]"
         )
+
+
+def count_of(count: int, what: str) -> str:
+    """Returns `50 fakes`, or `statistics of fakes` where no images were measured."""
+    return f"{count:,} {what}" if count else f"statistics of {what}"
 
 
 @dataclass(frozen=True)
 class MetricRow:
     """A metric's value and standard error, its measured floor and its expected floor.
 
-    `reason` says why there is no value.
+    `reason` says why there is no value. `label` is the metric with the settings that were used, which
+    a small sample reduces.
     """
 
     metric: str
@@ -56,6 +66,7 @@ class MetricRow:
     floor_standard_error: float | None = None
     expected: float | None = None
     reason: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True)

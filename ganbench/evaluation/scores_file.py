@@ -7,7 +7,9 @@ from typing import Any
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import Measurement
 from ganbench.evaluation.protocols.record import ProtocolRecord
-from ganbench.files import read_json, write_json
+from ganbench.files import write_json
+
+from .scores_record import read_scores
 
 Reading = Measurement | str  # a value, or the reason why there is none
 
@@ -50,4 +52,4 @@ def add_readings(
 
 
 def read_readings(path: Path) -> dict[str, Any]:
-    return dict((read_json(path) or {"metrics": {}})["metrics"])
+    return dict((read_scores(path) or {"metrics": {}})["metrics"])

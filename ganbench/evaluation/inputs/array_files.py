@@ -9,7 +9,9 @@ import math
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -21,11 +23,13 @@ from torch import Tensor
 
 from ganbench.data.image_decoding import Unreadable
 from ganbench.data.image_files import check_expansion
+from ganbench.registry import shorten
 
 PREFERRED_ARRAY_NAMES = ("images", "samples", "fakes", "arr_0", "x", "data")
 FEATURES, LOGITS = "features", "logits"
 STATISTICS_ARRAY_NAMES = {"mu", "sigma"}  # precomputed FID statistics of other libraries
 STREAM_CHUNK_BYTES = 1 << 20  # bytes per read from a stream
+MAX_NAMES_SHOWN = 5  # of arrays, per message
 NUMERIC_KINDS = "biufc"  # NumPy dtype kinds that PyTorch has, except long double
 
 Array = np.ndarray[Any, Any]
@@ -42,6 +46,9 @@ class RowTable:
 
     def gather(self, index: Sequence[int]) -> Tensor:
         raise NotImplementedError
+
+
+Openers = Mapping[str, Callable[[], RowTable]]
 
 
 class MemoryRows(RowTable):
@@ -162,47 +169,82 @@ def read_npy_header(stream: Any, name: str) -> tuple[tuple[int, ...], np.dtype[A
     return shape, dtype
 
 
-def read_arrays(path: Path, key: str | None) -> dict[str, RowTable]:
-    """Returns the arrays of a file to score: `features` with optional `logits`, or `images`.
+class ArrayFile(Mapping[str, RowTable]):
+    """The arrays of a file by name; each is opened only when it is read."""
 
-    `key` selects the array to score as images. Raises Unreadable if the file has no arrays, or
-    several among which the choice is ambiguous.
+    def __init__(self, path: Path, openers: Mapping[str, Callable[[], RowTable]]):
+        self.path, self.openers = path, openers
+
+    def __getitem__(self, name: str) -> RowTable:
+        with explained_errors(self.path):
+            return self.openers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.openers)
+
+    def __len__(self) -> int:
+        return len(self.openers)
+
+
+def read_arrays(path: Path, key: str | None) -> dict[str, RowTable]:
+    """Returns the arrays of a file to score; `key` selects the array to score as images.
+
+    Raises Unreadable if the file has no arrays, or several among which the choice is ambiguous.
     """
-    tables = open_array_file(path)
+    return select_arrays(open_array_file(path), str(path), key)
+
+
+def select_arrays(
+    tables: Mapping[str, RowTable], name: str, key: str | None = None
+) -> dict[str, RowTable]:
+    """Returns `features` with optional `logits`, or `images`, or `mu` and `sigma`."""
     if key is not None:
         if key not in tables:
-            raise Unreadable(f"{path} has no array {key}; there are {', '.join(sorted(tables))}")
+            raise Unreadable(f"{name} has no array {shorten(key)}; there are {list_names(tables)}")
         return {"images": tables[key]}
     if FEATURES in tables:
-        return {name: tables[name] for name in (FEATURES, LOGITS) if name in tables}
-    if tables.keys() >= STATISTICS_ARRAY_NAMES:
-        raise Unreadable(
-            f"{path} holds the mean and covariance of features (mu, sigma), which suffice for FID only: "
-            "pass the images or an array of features"
-        )
-    named = [name for name in PREFERRED_ARRAY_NAMES if name in tables] or list(tables)
+        return {part: tables[part] for part in (FEATURES, LOGITS) if part in tables}
+    named = [array for array in PREFERRED_ARRAY_NAMES if array in tables]
+    if not named and tables.keys() >= STATISTICS_ARRAY_NAMES:
+        return {part: tables[part] for part in sorted(STATISTICS_ARRAY_NAMES)}
+    named = named or list(tables)
     if not tables or (len(tables) > 1 and named[0] not in PREFERRED_ARRAY_NAMES):
-        raise Unreadable(choose_array(path, tables))
+        raise Unreadable(choose_array(name, tables))
     return {"images": tables[named[0]]}
 
 
-def choose_array(path: Path, tables: dict[str, RowTable]) -> str:
+def list_names(tables: Mapping[str, RowTable]) -> str:
+    """Returns the first names of arrays, each cut to a readable length."""
+    more = len(tables) - MAX_NAMES_SHOWN
+    some = ", ".join(map(shorten, sorted(tables)[:MAX_NAMES_SHOWN]))
+    return some + (f" and {more:,} more" if more > 0 else "")
+
+
+def choose_array(name: str, tables: Mapping[str, RowTable]) -> str:
     if not tables:
-        return f"{path} has no arrays that can be read"
-    first = next(iter(tables))
-    if any(name.split(".")[-1] in ("weight", "bias") for name in tables):
+        return f"{name} has no arrays that can be read"
+    if any(array.split(".")[-1] in ("weight", "bias") for array in tables):
         return (
-            f"{path} holds network weights, not images: export the network with torch.export or torch.jit, "
+            f"{name} holds network weights, not images: export the network with torch.export or torch.jit, "
             "or pass a function that generates images, as module:function"
         )
-    some = ", ".join(list(tables)[:5])
-    return f"{path} holds several arrays, {some}: choose one, for example {path}:{first}"
+    first = shorten(next(iter(tables)))
+    return (
+        f"{name} holds several arrays, {list_names(tables)}: choose one, for example {name}:{first}"
+    )
 
 
-def open_array_file(path: Path) -> dict[str, RowTable]:
+def open_array_file(path: Path) -> ArrayFile:
     """Returns the arrays of a file by name; raises Unreadable if the file cannot be read."""
+    with explained_errors(path):
+        return ArrayFile(path, ARRAY_READERS[path.suffix.lower()](path))
+
+
+@contextmanager
+def explained_errors(path: Path) -> Iterator[None]:
+    """Raises Unreadable for any error of reading an array file."""
     try:
-        return ARRAY_READERS[path.suffix.lower()](path)
+        yield
     except OSError as error:
         raise Unreadable(f"{path} cannot be read: {error.strerror or error}") from error
     except (zipfile.BadZipFile, SafetensorError, EOFError, ValueError, RuntimeError) as error:
@@ -212,28 +254,28 @@ def open_array_file(path: Path) -> dict[str, RowTable]:
         raise Unreadable(f"{path} is not a valid {path.suffix} file: {cause}") from error
 
 
-def open_npy(path: Path) -> dict[str, RowTable]:
+def open_npy(path: Path) -> Openers:
     with open(path, "rb") as file:
         shape, dtype = read_npy_header(file, str(path))
         size = path.stat().st_size - file.tell()
     if size < math.prod(shape) * dtype.itemsize:
         raise Unreadable(f"{path} is truncated")
-    return {"images": MemoryRows(np.load(path, mmap_mode="r", allow_pickle=False), str(path))}
+    return {"images": lambda: MemoryRows(np.load(path, "r", allow_pickle=False), str(path))}
 
 
-def open_npz(path: Path) -> dict[str, RowTable]:
+def open_npz(path: Path) -> Openers:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith(".npy")]
-    return {name[:-4]: StreamedRows(path, name[:-4]) for name in names}
+    return {name[:-4]: partial(StreamedRows, path, name[:-4]) for name in names}
 
 
-def open_safetensors(path: Path) -> dict[str, RowTable]:
+def open_safetensors(path: Path) -> Openers:
     with safe_open(path, "pt") as file:
         names = list(file.keys())
-    return {name: SafetensorsRows(path, name) for name in names}
+    return {name: partial(SafetensorsRows, path, name) for name in names}
 
 
-def open_torch_file(path: Path) -> dict[str, RowTable]:
+def open_torch_file(path: Path) -> Openers:
     """Returns the tensor, or the dict of tensors, of a `.pt` file without running code."""
     try:
         content = load_torch_file(path)
@@ -246,9 +288,13 @@ def open_torch_file(path: Path) -> dict[str, RowTable]:
     if not isinstance(content, dict):
         raise Unreadable(f"{path} holds a {type(content).__name__}, not a tensor")
     tensors = {str(name): t.detach() for name, t in content.items() if is_plain_tensor(t)}
-    for tensor in tensors.values():  # an expanded tensor repeats its stored values
-        check_expansion(str(path), tensor.nbytes, tensor.untyped_storage().nbytes())
-    return {name: MemoryRows(tensor, f"{path}: {name}") for name, tensor in tensors.items()}
+    return {name: partial(rows_of_tensor, path, name, t) for name, t in tensors.items()}
+
+
+def rows_of_tensor(path: Path, name: str, tensor: Tensor) -> MemoryRows:
+    # An expanded tensor repeats its stored values.
+    check_expansion(str(path), tensor.nbytes, tensor.untyped_storage().nbytes())
+    return MemoryRows(tensor, f"{path}: {name}")
 
 
 def is_plain_tensor(content: Any) -> bool:
@@ -267,7 +313,7 @@ def load_torch_file(path: Path) -> Any:
             return torch.load(io.BytesIO(path.read_bytes()), "cpu", weights_only=True)
 
 
-ARRAY_READERS = {
+ARRAY_READERS: dict[str, Callable[[Path], Openers]] = {
     ".npy": open_npy,
     ".npz": open_npz,
     ".safetensors": open_safetensors,

@@ -13,7 +13,7 @@ from ganbench.data.base import Examples, Mixture
 from ganbench.data.image_decoding import MAX_IMAGE_PIXELS, TOO_MANY_PIXELS, Unreadable
 
 from .array_files import MemoryRows, RowTable
-from .base import PixelItem, Source, SourceItem, VectorSource
+from .base import PixelItem, Source, SourceItem, StatisticsSource, VectorSource
 from .pixel_range import (
     AUTO_RANGE,
     ValueSpan,
@@ -83,7 +83,15 @@ def image_shape_of(rows: RowTable, name: str) -> tuple[int, int, int]:
 def source_of_arrays(
     tables: dict[str, RowTable], name: str, range_name: str = AUTO_RANGE
 ) -> Source:
-    """Returns an ArraySource, or a VectorSource for `features` and for arrays [N, D]."""
+    """Returns an ArraySource, or a VectorSource for `features` and for arrays [N, D].
+
+    Returns a StatisticsSource for `mu` and `sigma`.
+    """
+    if "sigma" in tables:
+        mean, covariance = (
+            tables[part].gather(range(len(tables[part]))) for part in ("mu", "sigma")
+        )
+        return StatisticsSource(name, mean, covariance)
     if "features" in tables:
         if not all(map(len, tables.values())):
             raise Unreadable(f"{name} is empty: it has no features")

@@ -18,7 +18,7 @@ from ganbench.data.image_decoding import Odd, Unreadable
 from ganbench.data.image_ops import crop_and_resize
 
 GREY_CHANNELS, COLOUR_CHANNELS = 1, 3  # channels
-# A file may unpack to 200 times its size; files that unpack to at most 2**30 bytes always pass.
+SYMMETRY_TOLERANCE = 1e-4  # relative to the largest entry of a covariance
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class SourceItem(Protocol):
 class Source:
     """The base class of image sources; `len(source)` is the number of images."""
 
-    generated: ClassVar[bool] = False  # True: reading runs a generator, which needs a single thread
+    generated: ClassVar[bool] = False  # True: the images are made, as many as are wanted
+    runs_user_code: ClassVar[bool] = False  # True: reading needs the calling thread
     mixture: Mixture | None = None  # the distribution of the points
     labels: Tensor | None = None  # class labels of all images: int64 [N]
     shape: tuple[int, int, int] | None = None  # [C, H, W] of each image, where known before reading
@@ -94,6 +95,33 @@ class VectorSource(Source):
 
     def __len__(self) -> int:
         return len(self.features)
+
+
+class StatisticsSource(Source):
+    """The mean [D] and covariance [D, D] of features, as other FID tools store them: float64.
+
+    The number of examples is unknown, and its length is 0.
+    """
+
+    def __init__(self, name: str, mean: Tensor, covariance: Tensor):
+        super().__init__(
+            name,
+            f"only the mean and covariance of {mean.numel():,} features are given: their extractor and resizing "
+            "must be those of the other side",
+        )
+        if mean.ndim != 1 or not len(mean) or covariance.shape != (len(mean), len(mean)):
+            shapes = f"{list(mean.shape)} and {list(covariance.shape)}"
+            raise Unreadable(f"{name}: mu and sigma must be [D] and [D, D], not {shapes}")
+        for part, values in (("mu", mean), ("sigma", covariance)):
+            if not values.is_floating_point() or not values.isfinite().all():
+                raise Unreadable(f"{name}: {part} must hold finite floats")
+        self.mean, self.covariance = mean.double(), covariance.double()
+        tolerance = SYMMETRY_TOLERANCE * float(self.covariance.abs().max())
+        if float((self.covariance - self.covariance.T).abs().max()) > tolerance:
+            raise Unreadable(f"{name}: sigma is not symmetric, so it is no covariance")
+
+    def __len__(self) -> int:
+        return 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,15 +9,11 @@ Every call makes 50 images; a surplus in the last call is dropped. The arguments
 on --seed and on the number of the call. A larger count therefore only adds images.
 """
 
-import importlib
-import importlib.util
 import math
-import sys
-import sysconfig
-import traceback
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +26,14 @@ from ganbench.gan.latent_sampler import LatentSampler
 from ganbench.rng import RngStreams
 
 from .base import PixelItem, Source, SourceItem
+from .networks import (
+    evaluation_mode,
+    find_networks,
+    first_parameter,
+    name_training_networks,
+    require_latent,
+)
+from .object_images import stack_images
 from .pixel_range import (
     AUTO_RANGE,
     VALUE_RANGES,
@@ -39,21 +43,17 @@ from .pixel_range import (
     floats_to_uint8,
     measure_span,
 )
+from .user_code import user_code
 
 GENERATED_PER_BATCH = 50  # images per call, for any batch size of the extractor
 GENERATED_STREAM = "generated"
-LIBRARY_FOLDERS = (
-    str(Path(__file__).parents[1]),
-    sysconfig.get_path("stdlib"),
-    sysconfig.get_path("purelib"),
-)
 TRUST_REASON = "opening it can run any code in it, so ganbench opens it only with --trust"
 
 
 class GeneratorSource(Source):
     """A source that calls a generator for its images, 50 at a time."""
 
-    generated = True
+    generated = runs_user_code = True
 
     def __init__(
         self,
@@ -64,11 +64,24 @@ class GeneratorSource(Source):
         latent: Sequence[int] | None = None,
         device: str = "cpu",
         range_name: str = AUTO_RANGE,
+        imports: Callable[[], AbstractContextManager[None]] = nullcontext,
     ):
-        super().__init__(name, f"generated with seed {seed}")
-        self.make, self.count, self.latent = make, count, latent
+        self.networks = find_networks(make)
+        super().__init__(name, f"generated with seed {seed}", *self.mode_notes())
+        if latent is None and isinstance(make, nn.Module):
+            require_latent(make, name)
+        self.make, self.count, self.latent, self.imports = make, count, latent, imports
         self.streams, self.device = RngStreams(seed, torch.device("cpu")), torch.device(device)
+        self.parameter = first_parameter(self.networks)
+        if self.parameter is not None:
+            self.device = self.parameter.device
         self.range_name, self.range = range_name, ""
+
+    def mode_notes(self) -> list[str]:
+        names = ", ".join(name_training_networks(self.networks))
+        if not names:
+            return []
+        return [f"{names} is measured in evaluation mode, and left unchanged in training mode"]
 
     def __len__(self) -> int:
         return self.count
@@ -85,16 +98,10 @@ class GeneratorSource(Source):
     @torch.no_grad()
     def images_of_batch(self, number: int) -> Tensor:
         """Returns the images of one call: uint8 [GENERATED_PER_BATCH, C, H, W]."""
-        try:
+        with self.running():
             images = self.generate_batch(number)
-        except Exception as error:  # it is the user's code
-            raise Unreadable(f"{self.name} raised {describe_foreign_error(error)}") from error
-        try:
-            rows = torch.as_tensor(images).detach().cpu()
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise Unreadable(
-                f"{self.name} returned a {type(images).__name__}, not an array of images"
-            ) from error
+        with user_code(f"{self.name} returned a {type(images).__name__}, not an array of images:"):
+            rows = stack_images(images, self.name).cpu()
         if not rows.ndim or len(rows) != GENERATED_PER_BATCH:
             raise Unreadable(
                 f"{self.name} must return {GENERATED_PER_BATCH} images, but returned shape {list(rows.shape)}"
@@ -121,7 +128,22 @@ class GeneratorSource(Source):
                 )
             random = self.streams.generator(GENERATED_STREAM, number)
             latents = torch.randn(GENERATED_PER_BATCH, *self.latent, generator=random)
-            return self.make(latents.to(self.device))
+            return self.make(self.fit_latents(latents))
+
+    def fit_latents(self, latents: Tensor) -> Tensor:
+        """Returns latents on the generator's device, and in a network's own precision."""
+        if isinstance(self.make, nn.Module) and self.parameter is not None:
+            return latents.to(self.parameter)
+        return latents.to(self.device)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Runs the user's code in evaluation mode, and explains its errors."""
+        is_network = self.latent is None and isinstance(self.make, nn.Module)
+        called = ", called with a count and a seed as no latent shape is set," if is_network else ""
+        action = f"{self.name}{called} raised"
+        with user_code(action, self.make), self.imports(), evaluation_mode(self.networks):
+            yield
 
     def latent_sampler(self) -> LatentSampler | None:
         """Returns the sampler for perceptual path length, or None for a function without latents."""
@@ -140,60 +162,14 @@ class GeneratorSource(Source):
         Raises MetricNotApplicable if the generator returns integers.
         """
         assert self.latent is not None
-        try:
-            # The noise inside layers is the same at every call.
-            with self.streams.seeded_globally(GENERATED_STREAM, "paths"):
-                rows = torch.as_tensor(self.make(latents.view(-1, *self.latent)))
-        except Exception as error:  # it is the user's code
-            raise Unreadable(f"{self.name} raised {describe_foreign_error(error)}") from error
+        shaped = self.fit_latents(latents.view(-1, *self.latent))
+        # The noise inside layers is the same at every call.
+        with self.running(), self.streams.seeded_globally(GENERATED_STREAM, "paths"):
+            rows = stack_images(self.make(shaped), self.name)
         if not rows.is_floating_point():
             raise MetricNotApplicable("needs float images, but this generator returns integers")
         low, high = VALUE_RANGES[self.range]
         return (arrange_channels_first(rows, self.name).float() - low) * (2 / (high - low)) - 1
-
-
-def describe_foreign_error(error: Exception) -> str:
-    """Describes an error in a user's code, with the line that raised it."""
-    frames = reversed(traceback.extract_tb(error.__traceback__))
-    own = [f for f in frames if not f.filename.startswith((*LIBRARY_FOLDERS, "<frozen"))]
-    where = f" (line {own[0].lineno} of {own[0].filename})" if own else ""
-    text = " ".join(str(error).split())[:300]
-    return f"{type(error).__name__}: {text}{where}"
-
-
-def find_function(text: str) -> Callable[..., Any]:
-    """Imports `module:function` or `file.py:function`; searches the working folder too.
-
-    Raises Unreadable if the module cannot be imported or has no such function.
-    """
-    place, _, name = text.rpartition(":")
-    try:
-        module = import_file(Path(place)) if place.endswith(".py") else import_named_module(place)
-    except Exception as error:  # it is the user's code
-        raise Unreadable(
-            f"{text}: {place} cannot be imported: {describe_foreign_error(error)}"
-        ) from error
-    attribute: Any = module
-    for part in name.split("."):
-        attribute = getattr(attribute, part, None)
-    if not callable(attribute):
-        raise Unreadable(f"{text}: {place} has no function {name}")
-    return attribute.eval() if isinstance(attribute, nn.Module) else attribute
-
-
-def import_file(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path.expanduser())
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def import_named_module(name: str) -> Any:
-    if (folder := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, folder)
-    return importlib.import_module(name)
 
 
 def is_exported_network(path: Path) -> bool:
@@ -242,6 +218,8 @@ def load_exported_network(
 def network_of_program(program: Any, device: str) -> Callable[..., Any]:
     """Returns the network of a torch.export program; pads batches if their size is fixed."""
     network = program.module().to(device)
+    for module in network.modules():
+        module.training = False  # exported code has one mode, and refuses `eval()`
     if program.range_constraints:
         return network
     size = len(program.example_inputs[0][0])

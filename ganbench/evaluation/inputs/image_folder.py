@@ -1,4 +1,4 @@
-"""A source from a folder or a zip archive of images: nested, of any formats, ordered by path."""
+"""A source from a folder or a zip archive of images: nested, ordered by path."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial

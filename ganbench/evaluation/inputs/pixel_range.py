@@ -18,6 +18,7 @@ VALUE_RANGES = {"0,1": (0.0, 1.0), "-1,1": (-1.0, 1.0), "0,255": (0.0, 255.0)}
 AUTO_RANGE = "auto"
 RANGE_SLACK = 1e-3  # tolerance for rounding in half precision
 IMAGE_CHANNELS = (1, 3)
+ONE_IMAGE_CHANNELS = (1, 3, 4)  # of an array that is a single image, perhaps with alpha
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,10 @@ def has_channels_first(shape: Sequence[int], name: str) -> bool | None:
     """Returns True for [N, C, H, W], False for [N, H, W, C] and None for [N, H, W].
 
     The second axis holds the channels if its length is 1 or 3, otherwise the last axis does. Raises
-    Unreadable for any other shape.
+    Unreadable for any other shape, also for that of a single image.
     """
     if len(shape) == 3:
+        check_several_images(shape, name)
         return None
     if len(shape) == 4 and shape[1] in IMAGE_CHANNELS:
         return True
@@ -75,6 +77,15 @@ def has_channels_first(shape: Sequence[int], name: str) -> bool | None:
         f"{name} has shape {list(shape)}: images must be [N, C, H, W] or [N, H, W, C] with 1 or 3 "
         "channels, or [N, H, W]"
     )
+
+
+def check_several_images(shape: Sequence[int], name: str) -> None:
+    """Raises Unreadable for [H, W, C] and [C, H, W], the shapes of one image."""
+    if shape[2] in ONE_IMAGE_CHANNELS or shape[0] in IMAGE_CHANNELS:
+        raise Unreadable(
+            f"{name} is one image, of shape {list(shape)}: metrics need at least 10. Stack images as "
+            "[N, H, W, C] or [N, C, H, W]"
+        )
 
 
 def arrange_channels_first(rows: Tensor, name: str) -> Tensor:

@@ -1,15 +1,18 @@
 """Finds the source that a text names: folder, archive, array, data set or generator."""
 
 import difflib
+import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
 
 from ganbench.data import DATA
-from ganbench.data.image_decoding import Unreadable
+from ganbench.data.image_decoding import IMAGE_SUFFIXES, Unreadable
 from ganbench.evaluation.options import EvaluationOptions
+from ganbench.registry import shorten
 
 from .array_files import ARRAY_READERS, read_arrays
 from .arrays import source_of_array, source_of_arrays
@@ -18,11 +21,12 @@ from .dataset import load_dataset_side, names_dataset
 from .generator import (
     TRUST_REASON,
     GeneratorSource,
-    find_function,
     is_exported_network,
     load_exported_network,
 )
 from .image_folder import FolderSource, ZipSource
+from .python_objects import source_of_object
+from .user_code import FoundFunction, find_function
 
 FUNCTION_PATTERN = re.compile(r"(?:[\w.]+|.*\.py):[A-Za-z_][\w.]*")
 
@@ -35,24 +39,27 @@ class ResolvedSource:
 
 
 def resolve_source(given: object, how: EvaluationOptions, count: int | None) -> ResolvedSource:
-    """Returns the source for a text, path, array, function or network.
+    """Returns the source for a text, path, array, function, network, Dataset or list.
 
     `count` is the number of images that a generator makes. Raises Unreadable, and the errors of data
     sets (SpecError, NotDownloaded).
     """
     if isinstance(given, Source):
         return ResolvedSource(given)
-    if isinstance(given, str | Path):
-        return source_of_text(str(given), how, count)
-    if callable(given):
+    if isinstance(given, str | os.PathLike):
+        return source_of_text(os.fspath(given), how, count)
+    if isinstance(given, type):
+        raise Unreadable(f"{given.__name__} is a class: pass an object of it, {given.__name__}()")
+    if callable(given) and not isinstance(given, Dataset | DataLoader):
         name = getattr(given, "__name__", type(given).__name__)
-        return ResolvedSource(source_of_generator(name, given, how, count))
+        return ResolvedSource(source_of_generator(name, FoundFunction(given), how, count))
     if hasattr(given, "shape"):
         return ResolvedSource(source_of_array(given, f"array{list(given.shape)}", how.value_range))
-    raise Unreadable(f"a {type(given).__name__} cannot be read as images")
+    return ResolvedSource(source_of_object(given, how.seed, how.value_range))
 
 
 def source_of_text(text: str, how: EvaluationOptions, count: int | None) -> ResolvedSource:
+    check_name(text)
     path = Path(text).expanduser()
     if names_dataset(text):
         if path.exists():
@@ -75,6 +82,19 @@ def source_of_text(text: str, how: EvaluationOptions, count: int | None) -> Reso
     raise Unreadable(f"there is no folder, file or data set {text}{suggest_source(text)}")
 
 
+def check_name(text: str) -> None:
+    """Raises Unreadable for a text that can be no file's name."""
+    if not text.strip():
+        raise Unreadable("an empty text names no images: pass a folder, a file or a data set")
+    try:
+        Path(text).expanduser().exists()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Unreadable(
+            f"there is no folder, file or data set {shorten(text)!r}: {reason}"
+        ) from error
+
+
 def source_of_file(text: str, path: Path, how: EvaluationOptions, count: int | None) -> Source:
     suffix = path.suffix.lower()
     if suffix == ".zip":
@@ -86,6 +106,8 @@ def source_of_file(text: str, path: Path, how: EvaluationOptions, count: int | N
         return GeneratorSource(
             text, network, require_count(count, text), how.seed, latent, how.device, how.value_range
         )
+    if suffix in IMAGE_SUFFIXES:
+        raise Unreadable(f"{text} is one image: pass a folder of images")
     if suffix not in ARRAY_READERS:
         kinds = ", ".join(sorted({".zip", ".pt2", *ARRAY_READERS}))
         raise Unreadable(
@@ -95,16 +117,17 @@ def source_of_file(text: str, path: Path, how: EvaluationOptions, count: int | N
 
 
 def source_of_generator(
-    name: str, make: Callable[..., Any], how: EvaluationOptions, count: int | None
+    name: str, make: FoundFunction, how: EvaluationOptions, count: int | None
 ) -> Source:
     return GeneratorSource(
         name,
-        make,
+        make.call,
         require_count(count, name),
         how.seed,
         how.latent_shape,
         how.device,
         how.value_range,
+        make.imports,
     )
 
 

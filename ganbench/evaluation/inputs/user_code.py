@@ -1,7 +1,6 @@
-"""A user's Python code in this process: its imports, its errors and its output.
+"""A user's Python code in this process: its imports and its errors.
 
-Any exception of the code, also SystemExit, becomes an Unreadable with file, line and function. Its
-prints go to standard error, because standard output is for results.
+Any exception of the code, also SystemExit, becomes an Unreadable with file, line and function.
 """
 
 import importlib
@@ -17,7 +16,6 @@ from contextlib import (
     AbstractContextManager,
     contextmanager,
     nullcontext,
-    redirect_stdout,
     suppress,
 )
 from dataclasses import dataclass
@@ -31,10 +29,10 @@ from ganbench.registry import describe_exception, shorten
 
 MAX_ERROR_CHARACTERS = 300
 OWN_FOLDER = str(Path(ganbench.__file__).parent)
-LIBRARY_FOLDERS = (OWN_FOLDER, sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
+PACKAGES_FOLDER = sysconfig.get_path("purelib")
+LIBRARY_FOLDERS = (OWN_FOLDER, sysconfig.get_path("stdlib"), PACKAGES_FOLDER)
 WORKER_TRACEBACK = "Original Traceback"  # in errors that PyTorch passes on from worker processes
 TRACEBACK_LINE = re.compile(r'File "(.+?)", line (\d+), in (\S+)')
-STDOUT_DESCRIPTOR, STDERR_DESCRIPTOR = 1, 2
 GUARD_ADVICE = "move code that runs a program below `if __name__ == '__main__':`"
 
 
@@ -51,16 +49,16 @@ class Place:
         return f"line {self.line} of {self.file}{inside}"
 
 
-# Errors and output
+# Errors
 
 
 @contextmanager
 def user_code(action: str, function: object = None) -> Iterator[None]:
     """Raises Unreadable for any error inside the context, as `action` and the error."""
     try:
-        with stdout_to_stderr(), exit_as_exception(), no_arguments():
+        with exit_as_exception(), no_arguments():
             yield
-    except (KeyboardInterrupt, GeneratorExit):
+    except (KeyboardInterrupt, GeneratorExit, Unreadable):
         raise
     except BaseException as error:
         raise Unreadable(f"{action} {describe_foreign_error(error, function)}") from error
@@ -71,8 +69,10 @@ def describe_foreign_error(error: BaseException, function: object = None) -> str
     text, places = describe_exception(error), places_of_error(error)
     if WORKER_TRACEBACK in str(error):
         text = describe_worker_error(error)
-    place = next(filter(is_users_place, places), None) or place_of_function(function)
-    place = place or next((p for p in places if not p.file.startswith(OWN_FOLDER)), None)
+    users, packages = (
+        next(filter(is_meant, places), None) for is_meant in (is_users_place, is_in_package)
+    )
+    place = users or packages or place_of_function(function)
     return shorten(text, MAX_ERROR_CHARACTERS) + (f" ({place})" if place else "")
 
 
@@ -87,7 +87,9 @@ def places_of_error(error: BaseException) -> list[Place]:
     if isinstance(error, SyntaxError) and error.filename:
         return [Place(error.filename, error.lineno)]
     inner = TRACEBACK_LINE.findall(str(error)) if WORKER_TRACEBACK in str(error) else []
-    places = [Place(f.filename, f.lineno, f.name) for f in traceback.extract_tb(error.__traceback__)]
+    places = [
+        Place(f.filename, f.lineno, f.name) for f in traceback.extract_tb(error.__traceback__)
+    ]
     places += [Place(file, int(line), name) for file, line, name in inner]
     return [place for place in reversed(places) if not place.file.startswith("<frozen")]
 
@@ -96,34 +98,14 @@ def is_users_place(place: Place) -> bool:
     return not place.file.startswith(LIBRARY_FOLDERS)
 
 
+def is_in_package(place: Place) -> bool:
+    return place.file.startswith(PACKAGES_FOLDER) and not place.file.startswith(OWN_FOLDER)
+
+
 def place_of_function(function: object) -> Place | None:
     """Returns the line that defines a function, or None for other objects."""
     code = getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)
     return Place(code.co_filename, code.co_firstlineno, code.co_name) if code else None
-
-
-@contextmanager
-def stdout_to_stderr() -> Iterator[None]:
-    """Sends standard output to standard error, for Python, its libraries and child processes."""
-    flush_stdout()
-    try:
-        kept = os.dup(STDOUT_DESCRIPTOR)
-        os.dup2(STDERR_DESCRIPTOR, STDOUT_DESCRIPTOR)
-    except OSError:  # a program without terminal and files
-        kept = -1
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        flush_stdout()
-        if kept >= 0:
-            os.dup2(kept, STDOUT_DESCRIPTOR)
-            os.close(kept)
-
-
-def flush_stdout() -> None:
-    with suppress(OSError, ValueError, AttributeError):  # closed, or missing
-        sys.__stdout__.flush()  # type: ignore[union-attr]
 
 
 @contextmanager
@@ -147,7 +129,7 @@ def exit_as_exception() -> Iterator[None]:
 def no_arguments() -> Iterator[None]:
     """Hides the arguments of ganbench's own command line."""
     before = sys.argv
-    sys.argv = before[:1]
+    sys.argv = ["python"]
     try:
         yield
     finally:

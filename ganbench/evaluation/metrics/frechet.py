@@ -5,7 +5,8 @@ This module computes the distance, its standard error and its expected bias.
 With S₁ = A A′, the trace of (S₁ S₂)^½ is the sum of the square roots of the eigenvalues of A′ S₂ A.
 That matrix is symmetric, and A is computed once per reference. With fewer examples than features,
 the trace is the sum of the singular values of the centred examples times A. This avoids square
-roots of eigenvalues that differ from zero by rounding only.
+roots of eigenvalues that differ from zero by rounding only. If one side has no variance, the trace
+is zero, and the distance is `‖μ₁ − μ₂‖² + tr(S)` of the other side's S.
 """
 
 from collections.abc import Iterator
@@ -82,10 +83,19 @@ def covariance_factor(real: FeatureSet) -> Tensor:
 
     def make() -> Tensors:
         values, vectors = torch.linalg.eigh(cached_moments(real).covariance)
-        is_significant = values > EIGENVALUE_ROUNDING * len(values) * values[-1].clamp(min=0)
-        return {"factor": vectors[:, is_significant] * values[is_significant].sqrt()}
+        kept = is_significant(values)
+        return {"factor": vectors[:, kept] * values[kept].sqrt()}
 
     return real.cached("factor", make)["factor"]
+
+
+def is_significant(values: Tensor) -> Tensor:
+    """Returns which ascending eigenvalues differ from zero by more than rounding: bool [D].
+
+    There are none for a side without variance, which has a factor of rank 0.
+    """
+    largest = values[-1:].clamp(min=0).sum()
+    return values > EIGENVALUE_ROUNDING * len(values) * largest
 
 
 def frechet_distance(fake: FeatureSet, real: FeatureSet) -> float:
@@ -149,10 +159,10 @@ def influence_of_fakes(fake: FeatureSet, real: FeatureSet) -> Tensor:
     One eigendecomposition of A′ S₂ A gives T = P P′.
     """
     fake_moments, (values, vectors) = cached_moments(fake), shared_spectrum(fake, real)
-    is_significant = values > EIGENVALUE_ROUNDING * len(values) * values[-1].clamp(min=0)
-    root = (
-        covariance_factor(real) @ (vectors[:, is_significant] / values[is_significant] ** 0.25)
-    ).to(fake.features.dtype)
+    kept = is_significant(values)
+    root = (covariance_factor(real) @ (vectors[:, kept] / values[kept] ** 0.25)).to(
+        fake.features.dtype
+    )
     towards = 2 * (fake_moments.mean - cached_moments(real).mean)
     parts = []
     for block in fake.features.split(MEAN_BLOCK_ROWS):
