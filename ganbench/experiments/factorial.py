@@ -20,12 +20,18 @@ def fractional_chains(of: list[str]) -> list[tuple[str, ...]]:
     are not trained. The fraction is then unbalanced, and effects are estimated from the other chains.
     Raises ValueError for fewer than 4 tricks.
     """
+    count_fractional_chains(of)
+    return [tuple(itertools.compress(sorted(of), run)) for run in fraction_runs(len(of))]
+
+
+def count_fractional_chains(of: list[str]) -> int:
+    """Returns the number of chains of a fraction; raises ValueError for fewer than 4 tricks."""
     if len(of) < MIN_FRACTION_TRICKS:
         raise ValueError(
             f"a fraction needs at least {MIN_FRACTION_TRICKS} tricks; "
             f"full_factorial has only {2 ** len(of)} chains"
         )
-    return [tuple(itertools.compress(sorted(of), run)) for run in fraction_runs(len(of))]
+    return len(fraction_runs(len(of)))
 
 
 @cache

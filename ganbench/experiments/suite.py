@@ -8,28 +8,54 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
 
 from ganbench.data import DATA
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, escape_control_characters
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.protocols import protocol_label
+from ganbench.evaluation.protocols import PROTOCOLS, protocol_label
 from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.networks import NETWORKS
 from ganbench.gan.recipe import Recipe
 from ganbench.gan.tasks import TASKS
 from ganbench.gan.tricks import TRICKS
-from ganbench.gan.variants import resolve_variant, variant_label
-from ganbench.registry import Registry, parse_spec, suggest
+from ganbench.gan.variants import resolve_variant, variant_label, variant_settings
+from ganbench.registry import (
+    Registry,
+    SpecError,
+    parse_spec,
+    suggest,
+)
 from ganbench.training.budget import Budget
 
-from .factorial import fractional_chains
+from .factorial import count_fractional_chains, fractional_chains
+from .suite_limits import (
+    MAX_GENERATOR_TURNS,
+    MAX_IMAGES,
+    MAX_LIST_LENGTH,
+    MAX_SECONDS,
+    MAX_TRIALS,
+    check_cell_count,
+    check_limit_seconds,
+    check_settings,
+    count_combinations,
+)
+from .suite_paths import find_beside_suite
 
 OWN_LOSS = "own"  # the variant's own loss
+MAX_MARGIN = 1000  # of a gate: in the metric's unit, or a share
 RESERVED_SUITE_NAMES = (
     "floors",
     "published",
@@ -57,6 +83,7 @@ def spec_validator(registry: Registry) -> AfterValidator:
 
     def to_label(text: str) -> str:
         registry.make(text)
+        check_settings(registry, text)
         return registry.label(text)
 
     return AfterValidator(to_label)
@@ -69,42 +96,75 @@ def _unreserved(name: str) -> str:
 
 
 def _variant_label(text: str) -> str:
+    check_variant_settings(text)
     recipe = resolve_variant(text)
-    NETWORKS.make(recipe.network), TASKS.make(recipe.task)
+    for registry, part in [(NETWORKS, recipe.network), (TASKS, recipe.task)]:
+        registry.make(part)
+        check_settings(registry, part)
+    for trick in recipe.tricks:
+        check_settings(TRICKS, trick)
     return variant_label(text)
+
+
+def check_variant_settings(text: str) -> None:
+    """Raises SpecError for a setting that a variant does not have, with all that it has."""
+    spec = parse_spec(text)
+    known = variant_settings(resolve_variant(spec.name))
+    for name, _ in spec.settings:
+        if name not in known:
+            raise SpecError(f"variant {spec.name} has no setting {name!r}{suggest(name, known)}")
 
 
 def _loss_label(text: str) -> str:
     if text == OWN_LOSS:
         return text
+    if parse_spec(text).name == OWN_LOSS:
+        raise SpecError(
+            f"{text!r}: {OWN_LOSS!r} is the variant's own loss and has no settings; "
+            "name a loss to change its settings"
+        )
     LOSSES.make(text)
+    check_settings(LOSSES, text)
     return LOSSES.label(text)
 
 
 def _duration_text(text: str) -> str:
-    parse_seconds(text)
+    check_limit_seconds(text, parse_seconds(text))
     return text
 
 
-DataSpec = Annotated[str, spec_validator(DATA)]
-ProtocolSpec = Annotated[str, AfterValidator(protocol_label)]
+def _protocol_label(text: str) -> str:
+    label = protocol_label(text)
+    check_settings(PROTOCOLS, label)
+    return label
+
+
+def _data_beside_suite(text: str, info: ValidationInfo) -> str:
+    return find_beside_suite(text, (info.context or {}).get("folder"))
+
+
+DataSpec = Annotated[str, AfterValidator(_data_beside_suite), spec_validator(DATA)]
+ProtocolSpec = Annotated[str, AfterValidator(_protocol_label)]
 MetricSpec = Annotated[str, spec_validator(METRICS)]
 TrickSpec = Annotated[str, spec_validator(TRICKS)]
 VariantSpec = Annotated[str, AfterValidator(_variant_label)]
 LossSpec = Annotated[str, AfterValidator(_loss_label)]
+PlainText = Annotated[str, AfterValidator(escape_control_characters)]
 Duration = Annotated[str, AfterValidator(_duration_text)]
-Betas = Annotated[tuple[float, float], Field(strict=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Betas = Annotated[tuple[Finite, Finite], Field(strict=False)]
 Name = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64), AfterValidator(_unreserved)
 ]
 Seeds = (
     Annotated[int, Field(ge=1, le=10_000)]
-    | Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)]
+    | Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1, max_length=10_000)]
 )
 
 
 T = TypeVar("T")
-Several = Annotated[list[T], Field(min_length=1)]
+Several = Annotated[list[T], Field(min_length=1, max_length=MAX_LIST_LENGTH)]
+AtMost = Annotated[list[T], Field(max_length=MAX_LIST_LENGTH)]
 
 
 class ConfigModel(BaseModel):
@@ -115,8 +175,8 @@ class TrickAxes(ConfigModel):
     """The chains of tricks that a grid crosses with its other axes."""
 
     design: Literal["one_at_a_time", "full_factorial", "fractional_factorial"] | None = None
-    of: list[TrickSpec] = []
-    chains: list[list[TrickSpec]] = []
+    of: AtMost[TrickSpec] = []
+    chains: AtMost[AtMost[TrickSpec]] = []
 
     @model_validator(mode="after")
     def _one_way(self) -> "TrickAxes":
@@ -133,9 +193,20 @@ class TrickAxes(ConfigModel):
             names = [parse_spec(trick).name for trick in chain]
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{twice[0]} is twice in one chain")
+        check_cell_count(self.count_chains(), "this design has {} chains")
         if self.design == "fractional_factorial":
             fractional_chains(self.of)  # raises ValueError for too few tricks
         return self
+
+    def count_chains(self) -> int:
+        """Returns the number of chains without building them."""
+        if self.design == "one_at_a_time":
+            return 1 + len(self.of)
+        if self.design == "full_factorial":
+            return 2 ** len(self.of)
+        if self.design == "fractional_factorial":
+            return count_fractional_chains(self.of)
+        return len(self.chains)
 
     def list_chains(self) -> list[tuple[str, ...]]:
         """Returns the chains, each sorted by its labels."""
@@ -152,9 +223,9 @@ class TrickAxes(ConfigModel):
 class HyperparameterAxes(ConfigModel):
     """Hyperparameters that a grid changes: one value, or a list of values to cross."""
 
-    lr: float | Several[float] | None = None  # of generator and discriminator
-    generator_lr: float | Several[float] | None = None
-    discriminator_lr: float | Several[float] | None = None
+    lr: Finite | Several[Finite] | None = None  # of generator and discriminator
+    generator_lr: Finite | Several[Finite] | None = None
+    discriminator_lr: Finite | Several[Finite] | None = None
     betas: Betas | Several[Betas] | None = None  # of generator and discriminator
     generator_betas: Betas | Several[Betas] | None = None
     discriminator_betas: Betas | Several[Betas] | None = None
@@ -162,7 +233,7 @@ class HyperparameterAxes(ConfigModel):
     latent: int | Several[int] | None = None
     discriminator_turns: int | Several[int] | None = None
     optimizer: Literal["adam", "rmsprop"] | Several[Literal["adam", "rmsprop"]] | None = None
-    decay: float | Several[float] | None = None
+    decay: Finite | Several[Finite] | None = None
 
     @model_validator(mode="after")
     def _plans(self) -> "HyperparameterAxes":
@@ -170,9 +241,16 @@ class HyperparameterAxes(ConfigModel):
             one = {f"generator_{key}", f"discriminator_{key}"} & self.model_fields_set
             if one and key in self.model_fields_set:
                 raise ValueError(f"{key} sets both sides: give it or {min(one)}, not both")
-        for changes in self.list_changes():
-            apply_axes(Hyperparameters(), changes)
+        check_cell_count(self.count_changes(), "these hyperparameters have {} combinations")
+        for key, axis in self:
+            for value in axis if isinstance(axis, list) else [axis]:
+                with located((key,)):
+                    apply_axes(Hyperparameters(), {} if value is None else {key: value})
         return self
+
+    def count_changes(self) -> int:
+        """Returns the number of combinations without building them."""
+        return count_combinations(value for _, value in self)
 
     def list_changes(self) -> list[dict[str, Any]]:
         axes = {key: value for key, value in self if value is not None}
@@ -183,9 +261,9 @@ class HyperparameterAxes(ConfigModel):
 class GridConfig(ConfigModel):
     """A grid of cells: every combination of these axes."""
 
-    data: list[DataSpec] | None = None  # default: the suite's data
-    variants: list[VariantSpec] = Field(min_length=1)
-    losses: list[LossSpec] = Field(default=[OWN_LOSS], min_length=1)
+    data: Several[DataSpec] | None = None  # default: the suite's data
+    variants: Several[VariantSpec]
+    losses: Several[LossSpec] = [OWN_LOSS]
     tricks: TrickAxes = Field(default_factory=lambda: TrickAxes(chains=[[]]))
     plan: HyperparameterAxes = Field(default_factory=HyperparameterAxes)
 
@@ -197,7 +275,7 @@ class ExclusionConfig(ConfigModel):
     variant: VariantSpec | None = None
     loss: LossSpec | None = None
     tricks: TrickSpec | None = None  # a trick that the cell's chain contains
-    reason: str = Field(min_length=1)
+    reason: PlainText = Field(min_length=1)
 
     def matches(self, cell: "Cell") -> bool:
         pairs = ((self.data, cell.data), (self.variant, cell.variant), (self.loss, cell.loss))
@@ -208,9 +286,9 @@ class ExclusionConfig(ConfigModel):
 class BudgetProfile(ConfigModel):
     """The training budget on one kind of machine, in one unit, equal for every arm."""
 
-    images: int | None = Field(default=None, ge=1)
-    generator_turns: int | None = Field(default=None, ge=1)
-    seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    images: int | None = Field(default=None, ge=1, le=MAX_IMAGES)
+    generator_turns: int | None = Field(default=None, ge=1, le=MAX_GENERATOR_TURNS)
+    seconds: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
     seeds: Seeds | None = None  # instead of the suite's
 
     @model_validator(mode="after")
@@ -243,19 +321,19 @@ class AnalysisConfig(ConfigModel):
     paired: bool = True
     equivalence: float = Field(default=0.02, ge=0, lt=1)
     collapse: float = Field(default=0.1, gt=0, lt=1)  # the share of the floor's modes or recall
-    target: float | None = None  # of the outcome; default: the mean of arms without tricks
+    target: Finite | None = None  # of the outcome; default: the mean of arms without tricks
 
 
 class GateConfig(ConfigModel):
     """The margins of `ganbench gate`: how much worse each metric may become."""
 
-    margins: dict[MetricSpec, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+    margins: dict[MetricSpec, Annotated[float, Field(gt=0, le=MAX_MARGIN)]] = Field(
         min_length=1
     )  # for a logarithmic metric a share: 0.25 allows 1.25 times the baseline
     reference: int = Field(
         default=24, ge=4, le=10_000
     )  # number of trainings of each cell in a baseline
-    false_alarms: float = Field(default=0.01, gt=0, le=0.01)  # for all tests of a gate together
+    false_alarms: float = Field(default=0.01, ge=1e-6, le=0.01)  # for all tests of a gate together
 
 
 class Suite(ConfigModel):
@@ -263,14 +341,14 @@ class Suite(ConfigModel):
 
     schema_: Literal[1] = Field(alias="schema")
     name: Name
-    about: str = ""
-    data: list[DataSpec] = Field(min_length=1)
-    metrics: list[MetricSpec] = Field(min_length=1)
+    about: PlainText = ""
+    data: Several[DataSpec]
+    metrics: Several[MetricSpec]
     protocol: ProtocolSpec = "ganbench"  # the evaluation protocol of all metrics
     seeds: Seeds = 3
     points: int = Field(default=8, ge=1, le=1000)  # number of points of each learning curve
-    grid: list[GridConfig] = Field(min_length=1)
-    exclude: list[ExclusionConfig] = []
+    grid: Several[GridConfig]
+    exclude: AtMost[ExclusionConfig] = []
     budget: dict[str, BudgetProfile] = Field(min_length=1)
     limits: LimitsConfig = LimitsConfig()
     analysis: AnalysisConfig = AnalysisConfig()
@@ -288,10 +366,26 @@ class Suite(ConfigModel):
                 raise SuiteValidationError(
                     ("gate", "margins", metric), f"it is not among the metrics{hint}"
                 )
+        self._check_counts()
         included, _ = expand_cells(self)
         if not included:
             raise ValueError("no cell is left: everything is excluded")
         return self
+
+    def _check_counts(self) -> None:
+        """Raises an error if there are too many cells or trials, before any is built."""
+        counts = [count_cells(self, grid) for grid in self.grid]
+        for i, count in enumerate(counts):
+            with located(("grid", i)):
+                check_cell_count(count, "this grid has {} cells")
+        check_cell_count(sum(counts), "its grids have {} cells")
+        for name in self.budget:
+            seeds = len(self.seeds_of(name))
+            if sum(counts) * seeds > MAX_TRIALS:
+                raise ValueError(
+                    f"{sum(counts):,} cells with {seeds:,} seeds of budget.{name} are "
+                    f"{sum(counts) * seeds:,} trials, and a suite may have {MAX_TRIALS:,}"
+                )
 
     def select_profile(self, wanted: str | None, device: str) -> str:
         """Returns the name of the wanted budget profile, or of the profile for this device."""
@@ -299,9 +393,8 @@ class Suite(ConfigModel):
             if name in self.budget:
                 return name
         name = wanted or device
-        available = f"; there is {', '.join(f'budget.{known}' for known in self.budget)}"
-        hint = suggest(wanted, self.budget) if wanted else available
-        raise SuiteError(f"suite {self.name} has no budget.{name}{hint}")
+        hint = suggest(name, self.budget)
+        raise SuiteError(f"suite {self.name} has no [budget.{name}]{hint}")
 
     def seeds_of(self, profile: str) -> list[int]:
         chosen = self.budget[profile].seeds or self.seeds
@@ -322,6 +415,21 @@ class Cell:
     def __str__(self) -> str:
         chain = " + ".join(self.tricks) or "none"
         return " / ".join([self.data, self.variant, self.loss, chain, *filter(None, [self.plan])])
+
+
+def count_cells(suite: Suite, grid: GridConfig) -> int:
+    """Returns the number of cells of a grid without building them."""
+    axes = (grid.data or suite.data, grid.variants, grid.losses)
+    return count_combinations(axes) * grid.tricks.count_chains() * grid.plan.count_changes()
+
+
+@contextmanager
+def located(location: Location) -> Iterator[None]:
+    """Gives a ValueError the location of a key."""
+    try:
+        yield
+    except ValueError as error:
+        raise SuiteValidationError(location, str(error)) from None
 
 
 def expand_cells(suite: Suite) -> tuple[list[Cell], list[tuple[Cell, str]]]:
@@ -347,9 +455,10 @@ def expand_cells(suite: Suite) -> tuple[list[Cell], list[tuple[Cell, str]]]:
 
 def _expand_grid(suite: Suite, grid: GridConfig) -> Iterator[Cell]:
     axes = (grid.data or suite.data, grid.variants, grid.losses, grid.tricks.list_chains())
+    recipes = {name: resolve_variant(name) for name in grid.variants}
     for data, name, loss, tricks in itertools.product(*axes):
+        own = recipes[name]
         for changes in grid.plan.list_changes():
-            own = resolve_variant(name)
             recipe = replace(
                 own,
                 loss=own.loss if loss == OWN_LOSS else loss,

@@ -1,8 +1,10 @@
 """Hyperparameters of training: batch size, optimizers, learning rates and their decay."""
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
+
+MAX_WHOLE_NUMBERS = {"batch": 65_536, "latent": 65_536, "discriminator_turns": 1000}
+MAX_LEARNING_RATE = 1000.0
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,19 @@ class Hyperparameters:
         for name in ("generator_betas", "discriminator_betas"):
             first, second = getattr(self, name)
             object.__setattr__(self, name, (float(first), float(second)))
-        for name in ("batch", "latent", "discriminator_turns"):
+        for name, limit in MAX_WHOLE_NUMBERS.items():
             if getattr(self, name) < 1:
                 raise ValueError(f"plan: {name} must be at least 1, not {getattr(self, name)}")
+            if getattr(self, name) > limit:
+                raise ValueError(
+                    f"plan: {name} must be at most {limit:,}, not {getattr(self, name):,}"
+                )
         for name in ("generator_lr", "discriminator_lr"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"plan: {name} must be above 0, not {getattr(self, name)}")
+            if not 0 < getattr(self, name) <= MAX_LEARNING_RATE:
+                raise ValueError(
+                    f"plan: {name} must be above 0 and at most {MAX_LEARNING_RATE:g}, "
+                    f"not {getattr(self, name)}"
+                )
         for betas in (self.generator_betas, self.discriminator_betas):
             if not all(0 <= beta < 1 for beta in betas):
                 raise ValueError(f"plan: betas must lie in [0, 1), not {betas}")

@@ -4,6 +4,8 @@ from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks import TASKS
 from ganbench.registry import parse_spec
 
+BATCH_COMPARING_TRICKS = ("minibatch_discrimination", "minibatch_std")
+
 
 def refuse_energy(trick: str, config: BuildConfig) -> str | None:
     """Returns a reason if scores are reconstruction errors, or None."""
@@ -12,6 +14,18 @@ def refuse_energy(trick: str, config: BuildConfig) -> str | None:
     return (
         f"{trick} adds features to a head, and this discriminator scores by reconstruction errors"
     )
+
+
+def refuse_single_images(trick: str, config: BuildConfig, pack: int = 1) -> str | None:
+    """Returns a reason if the discriminator gets one example at a time, or None.
+
+    The discriminator scores `pack` images as one example.
+    """
+    batch = config.hyperparameters.batch
+    if batch // pack > 1:
+        return None
+    packed = f" in packs of {pack}" if pack > 1 else ""
+    return f"{trick} compares the examples of a batch, and a batch of {batch}{packed} has only one"
 
 
 def refuse_batch_norm(penalty: str, config: BuildConfig) -> str | None:

@@ -13,7 +13,9 @@ from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.networks.discriminator import AuxiliaryFeaturesHead, Discriminator
 
 from .base import Trick
-from .compatibility import refuse_energy
+from .compatibility import refuse_energy, refuse_single_images
+
+MAX_PROJECTIONS = 100_000  # of each image: all pairs of a batch are compared in each
 
 
 class KernelCloseness(nn.Module):
@@ -40,10 +42,16 @@ class MinibatchDiscrimination(Trick):
         super().__init__()
         if kernels < 1 or depth < 1:
             raise ValueError("kernels and depth must be at least 1")
+        if kernels * depth > MAX_PROJECTIONS:
+            raise ValueError(
+                f"kernels times depth must be at most {MAX_PROJECTIONS:,}, not {kernels * depth:,}"
+            )
         self.kernels, self.depth = kernels, depth
 
     def incompatibility(self, config: BuildConfig) -> str | None:
-        return refuse_energy("minibatch discrimination", config)
+        return refuse_energy("minibatch discrimination", config) or refuse_single_images(
+            "minibatch discrimination", config
+        )
 
     def transform_discriminator(self, discriminator: Discriminator) -> Discriminator:
         width, head = discriminator.width, discriminator.head.widen(self.kernels)

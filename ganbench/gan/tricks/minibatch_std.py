@@ -11,7 +11,7 @@ from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.networks.discriminator import AuxiliaryFeaturesHead, Discriminator
 
 from .base import Trick
-from .compatibility import refuse_energy
+from .compatibility import refuse_energy, refuse_single_images
 
 
 class GroupStandardDeviation(nn.Module):
@@ -42,7 +42,9 @@ class MinibatchStd(Trick):
         self.group = group
 
     def incompatibility(self, config: BuildConfig) -> str | None:
-        return refuse_energy("minibatch_std", config)
+        return refuse_energy("minibatch_std", config) or refuse_single_images(
+            "minibatch_std", config
+        )
 
     def transform_discriminator(self, discriminator: Discriminator) -> Discriminator:
         width, head = discriminator.width, discriminator.head.widen(1)

@@ -9,7 +9,7 @@ from torch import Tensor
 from ganbench.gan.build_config import BuildConfig
 
 from .base import Trick
-from .compatibility import has_conditions_per_sample
+from .compatibility import BATCH_COMPARING_TRICKS, has_conditions_per_sample, refuse_single_images
 
 
 class PacGAN(Trick):
@@ -24,6 +24,11 @@ class PacGAN(Trick):
     def incompatibility(self, config: BuildConfig) -> str | None:
         if config.hyperparameters.batch % self.pack:
             return f"PacGAN cannot pack a batch of {config.hyperparameters.batch} in {self.pack}s"
+        for trick in BATCH_COMPARING_TRICKS:
+            if trick in config.tricks and (
+                reason := refuse_single_images(trick, config, self.pack)
+            ):
+                return reason
         if has_conditions_per_sample(config):
             return "PacGAN scores several images at once, and here each image has its own label or code"
         return None

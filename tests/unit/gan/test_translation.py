@@ -344,7 +344,7 @@ def test_unpaired_folders_form_two_domains(unpaired_folders):
 def test_missing_or_empty_folder_is_named(unpaired_folders):
     for path in (unpaired_folders / "testB").iterdir():
         path.unlink()
-    with pytest.raises(NotDownloaded, match="testB has 0 images, but needs at least 4"):
+    with pytest.raises(NotDownloaded, match="testB holds no images: it is empty"):
         DATA.make(f"unpaired(path={str(unpaired_folders)!r})").load()
     (unpaired_folders / "testB").rmdir()
     with pytest.raises(NotDownloaded, match=r"there is no folder .*testB"):

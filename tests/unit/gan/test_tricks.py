@@ -12,12 +12,13 @@ from torch import nn
 
 from ganbench.data.base import IMAGE
 from ganbench.gan.adversarial_batch import AdversarialBatch
-from ganbench.gan.build import Incompatible
+from ganbench.gan.build import Incompatible, check_recipe
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.networks.discriminator import Discriminator, Head
 from ganbench.gan.tricks import TRICKS
 from ganbench.gan.tricks.base import TrickList
 from ganbench.gan.tricks.minibatch_discrimination import KernelCloseness
+from ganbench.gan.variants import resolve_variant
 from ganbench.rng import RngStreams, StepContext
 
 DIMENSIONS = 3  # numbers per example in the hand-made batches
@@ -222,6 +223,31 @@ def test_minibatch_discrimination_detects_copies():
     assert (discriminator(copies)[0] - discriminator(apart)[0]).abs() > 1e-3
     plain = training_setup().task.discriminators[IMAGE]
     torch.testing.assert_close(plain(copies)[0], plain(apart)[0])
+
+
+@pytest.mark.parametrize("trick", ["minibatch_std", "minibatch_discrimination"])
+@pytest.mark.parametrize(
+    ("batch", "others", "sentence"),
+    [
+        (1, (), "a batch of 1 has only one"),
+        (4, ("pacgan(pack=4)",), "a batch of 4 in packs of 4 has only one"),
+    ],
+)
+def test_single_examples_cannot_be_compared(trick, batch, others, sentence):
+    with pytest.raises(Incompatible, match=f"compares the examples of a batch, and {sentence}"):
+        training_setup(tricks=(trick, *others), batch=batch)
+
+
+@pytest.mark.parametrize("trick", ["minibatch_std", "minibatch_discrimination"])
+def test_two_examples_can_be_compared(trick):
+    steps(trainer(tricks=(trick,), batch=2), 1)
+
+
+def test_batch_norm_of_one_vector_is_incompatible():
+    recipe = resolve_variant("gan(width=8, norm='batch')")
+    plan = replace(recipe.hyperparameters, batch=1)
+    with pytest.raises(Incompatible, match="needs a batch of at least 2, and this one has 1"):
+        check_recipe(replace(recipe, hyperparameters=plan), "digits")
 
 
 def test_minibatch_discrimination_widens_head():
@@ -675,6 +701,7 @@ def test_packed_images_have_independent_noise():
         ),
         *(
             "minibatch_discrimination(kernels=0)",
+            "minibatch_discrimination(kernels=1e6)",
             "label_smoothing(real=1)",
             "label_smoothing(real=0.5)",
         ),

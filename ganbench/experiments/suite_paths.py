@@ -1,0 +1,41 @@
+"""Paths of images in a suite: relative to the working directory or to the suite."""
+
+from pathlib import Path
+
+from ganbench.errors import CONTROL_CHARACTERS
+from ganbench.registry import BACKSLASH_REMEDY, Spec, SpecError, parse_spec, shorten
+
+
+def find_beside_suite(text: str, folder: Path | None) -> str:
+    """Returns a spec of data, with a relative `path` found in the folder of the suite.
+
+    A path that exists relative to the working directory keeps this meaning. The path does not affect
+    the identity of trials, which have the hash of the images. Raises SpecError for an invalid path.
+    """
+    spec = parse_spec(text)
+    settings = dict(spec.settings)
+    path = settings.get("path")
+    if not isinstance(path, str):
+        return text
+    check_path_characters(text, path)
+    if folder is None or path_exists(Path(path)):
+        return text
+    beside = Path(folder, path).absolute()
+    if not path_exists(beside):
+        return text
+    return str(Spec(spec.name, tuple((settings | {"path": str(beside)}).items())))
+
+
+def check_path_characters(text: str, path: str) -> None:
+    """Raises SpecError for a path with control characters, such as the line feed in C:\\\\new."""
+    if CONTROL_CHARACTERS.search(path) or "\n" in path or "\t" in path:
+        raise SpecError(f"{shorten(text)!r}: {BACKSLASH_REMEDY}")
+
+
+def path_exists(path: Path) -> bool:
+    """Returns whether a path exists; raises SpecError if its name is not allowed."""
+    try:
+        return path.expanduser().exists()
+    except (OSError, RuntimeError) as error:  # too long; `~name` of an unknown user
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SpecError(f"{shorten(str(path))!r} cannot be read: {reason}") from None
