@@ -1,31 +1,65 @@
 """Atomic file writes, JSON and JSON lines. Reading never runs code from a file."""
 
+import glob
 import hashlib
 import json
 import os
+import platform
 import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, Self, TypeVar
 
 from ganbench.errors import GanbenchError
+
+MAX_NAMED_FILES = 10  # damaged files that one error names
+DELETE_FILE = "delete it, and ganbench recomputes its content"
+EVENT_NUMBERS = ("time", "step", "progress", "rate", "fid", "process", "run")
+Content = TypeVar("Content")
 
 
 class CorruptFile(GanbenchError, RuntimeError):
     """A file of the store is damaged."""
 
+    @classmethod
+    def at(cls, path: Path, why: str = "", remedy: str = DELETE_FILE) -> Self:
+        return cls(f"{path} is damaged{f' ({why})' if why else ''}: {remedy}")
+
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file atomically, through a temporary file that is synced and then renamed."""
+    """Writes a file atomically, through a temporary file that is synced and then renamed.
+
+    An OSError, for example of a full disk, names the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}@{platform.node()}")
     try:
-        with open(beside, "wb") as file:
+        with naming_file(path), open(beside, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        with naming_file(path):
+            os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming_file(path: Path) -> Iterator[None]:
+    """Adds the name of a file to errors of writing it."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def sweep_temporary_files(folder: Path) -> None:
+    """Deletes temporary files in a folder that killed processes of this machine left."""
+    for path in folder.glob(f".*@{glob.escape(platform.node())}"):
+        process = path.name.removesuffix(f"@{platform.node()}").rpartition(".")[2]
+        if process.isdecimal() and not has_process(int(process)):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -33,20 +67,42 @@ def write_json(path: Path, content: Any) -> None:
     write_bytes(path, text.encode() + b"\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, remedy: str = DELETE_FILE) -> Any:
     """Returns the JSON object in a file, or None if the file is missing.
 
     Raises CorruptFile if the file holds anything other than one JSON object.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes(), parse_constant=refuse_constant)
     except FileNotFoundError:
         return None
+    except OSError as error:  # for example a folder of this name
+        raise CorruptFile.at(path, error.strerror or "", remedy) from None
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise CorruptFile(f"{path} is damaged: delete it, and ganbench recomputes its content")
+        raise CorruptFile.at(path, remedy=remedy)
     return content
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """Refuses NaN and infinity, which ganbench never writes."""
+    raise ValueError(f"{name} is no JSON")
+
+
+def read_each(readers: Iterable[Callable[[], Content]]) -> list[Content]:
+    """Calls every reader; raises one CorruptFile that names the damaged files of all."""
+    contents, damage = [], []
+    for read in readers:
+        try:
+            contents.append(read())
+        except CorruptFile as error:
+            damage.append(str(error))
+    if damage:
+        more = len(damage) - MAX_NAMED_FILES
+        rest = [f"and {more} more damaged files"] if more > 0 else []
+        raise CorruptFile("\n".join([*damage[:MAX_NAMED_FILES], *rest]))
+    return contents
 
 
 def read_json_or_none(path: Path) -> Any:
@@ -69,23 +125,49 @@ def hash_json(content: Any, digits: int) -> str:
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Returns the records of a JSON-lines file.
 
-    Skips incomplete lines, which a crash can leave.
+    Skips incomplete lines, which a crash can leave, and lines that are no records of ganbench.
     """
     try:
         lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return []
     records = []
     for line in lines[:-1]:
         try:
-            records.append(json.loads(line))
-        except ValueError:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
             continue
+        if isinstance(record, dict):
+            records.append(record)
     return records
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """Returns the events of a JSON-lines file, without lines that are no events."""
+    return [event for event in read_json_lines(path) if is_event(event)]
+
+
+def is_event(record: dict[str, Any]) -> bool:
+    """Returns whether a record has a time, and numbers where events have numbers."""
+    values = [record[key] for key in EVENT_NUMBERS if record.get(key) is not None]
+    return record.get("time") is not None and all(isinstance(v, int | float) for v in values)
 
 
 def append_json_line(path: Path, **event: Any) -> None:
     """Appends a record with the current time to a JSON-lines file; several may write at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab") as file:
+    with naming_file(path), open(path, "ab") as file:
         file.write(json.dumps({"time": time.time(), **event}).encode() + b"\n")
+
+
+def has_process(process: int) -> bool:
+    """Returns whether this machine has a process with this id."""
+    if process <= 0:  # ids up to 0 address process groups
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # the process belongs to another user
+        pass
+    return True

@@ -17,13 +17,12 @@ from ganbench.errors import GanbenchError
 from ganbench.experiments.outcomes import (
     CELL_NAME_FIELDS,
     PlanStatus,
-    are_complete,
-    current_readings,
-    readings_by_checkpoint,
-    trial_outcome,
+    TrialFiles,
+    read_all_trials,
+    read_floors,
 )
 from ganbench.experiments.store import Store
-from ganbench.files import read_json_or_none, write_bytes
+from ganbench.files import write_bytes
 from ganbench.registry import parse_spec
 
 from .detection import FLAG_NAMES, detect_flags
@@ -35,6 +34,7 @@ ARM_COLUMNS = ["data", "variant", "loss", "tricks", "plan"]
 LOST_OUTCOMES = ("diverged", "failed")
 COLLAPSE_METRICS = ("modes", "recall")
 METADATA_KEY = b"ganbench"  # for the suite's plan in the file's metadata
+PANDAS_METADATA_KEY = b"PANDAS_ATTRS"  # where pandas keeps the attrs of a frame
 
 COST_UNITS = {  # metric: unit, direction
     "train_seconds": ("s", "lower"),
@@ -97,11 +97,13 @@ class MixedProtocols(GanbenchError, ValueError):
 
 
 def collect_rows(plan: dict[str, Any], store: Store) -> pd.DataFrame:
-    """Collects all rows of a plan from the current content of the store."""
-    floors = {
-        p: current_readings(plan, read_json_or_none(store.floor_path(p))) for p in plan["protocols"]
-    }
-    collected = [row for item in plan["trials"] for row in trial_rows(plan, item, store, floors)]
+    """Collects all rows of a plan from the current content of the store.
+
+    Raises CorruptFile, with the names of the damaged files, so that no table lacks them unnoticed.
+    """
+    floors, items = read_floors(plan, store), plan["trials"]
+    trials = zip(items, read_all_trials(plan, store, items), strict=True)
+    collected = [row for item, files in trials for row in trial_rows(plan, item, files, floors)]
     collected += [row for protocol in floors for row in floor_rows(plan, protocol, floors)]
     table = pa.Table.from_pylist(add_collapse_flags(collected, plan), schema=ROW_SCHEMA)
     frame = table.to_pandas(types_mapper=pandas_type)
@@ -166,26 +168,22 @@ def is_below_limit(row: Row, limits: dict[tuple[str, str], float]) -> bool:
 
 
 def trial_rows(
-    plan: dict[str, Any], item: dict[str, Any], store: Store, floors: Floors
+    plan: dict[str, Any], item: dict[str, Any], files: TrialFiles, floors: Floors
 ) -> Iterator[Row]:
     """Yields a planned trial's rows: learning curve, metrics at each checkpoint, and costs."""
-    folder = store.trial_folder(item["trial"])
-    result = None if item["objection"] else read_json_or_none(folder.result_path)
-    readings = readings_by_checkpoint(plan, folder, item["protocol"])
-    outcome, reason = trial_outcome(item, folder, result, are_complete(plan, readings))
-    result, curve = result or {}, (read_json_or_none(folder.curve_path) or {}) if result else {}
+    result, curve = files.result or {}, files.curve or {}
     common = {
         **trial_columns(plan, item, result),
-        "outcome": outcome,
-        "reason": reason,
+        "outcome": files.outcome,
+        "reason": files.reason,
         **flag_steps(plan, curve, result),
     }
     yield from curve_rows(common, curve)
     protocol = plan["protocols"][item["protocol"]]
-    for checkpoint, by_metric in readings.items():
+    for checkpoint, by_metric in files.readings.items():
         labels = {**common, "checkpoint": checkpoint, **protocol_columns(protocol)}
         for metric in plan["metrics"]:
-            reading = by_metric.get(metric, {}) if outcome == "done" else {}
+            reading = by_metric.get(metric, {}) if files.outcome == "done" else {}
             yield labels | quality_columns(plan, metric, reading, floors[protocol["id"]])
     yield from cost_rows(common, result)
 
@@ -302,7 +300,10 @@ def outcome_facts(frame: pd.DataFrame) -> dict[str, str]:
 def save_rows(frame: pd.DataFrame, folder: Path) -> None:
     """Writes results.parquet, with the suite's plan as metadata, and results.csv."""
     table = pa.Table.from_pandas(frame, schema=ROW_SCHEMA, preserve_index=False)
-    about = {METADATA_KEY: json.dumps(frame.attrs["plan"]).encode()}
+    about = {
+        METADATA_KEY: json.dumps(frame.attrs["plan"]).encode(),
+        PANDAS_METADATA_KEY: json.dumps({"plan": frame.attrs["plan"]}).encode(),
+    }
     content = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata(about), content)
     write_bytes(folder / "results.parquet", content.getvalue().to_pybytes())
@@ -312,26 +313,16 @@ def save_rows(frame: pd.DataFrame, folder: Path) -> None:
 def load(folder: str | Path) -> pd.DataFrame:
     """Loads the results of a suite as a tidy frame, one row per trial, checkpoint and metric.
 
-    `folder` contains the tables of a suite, such as "results/bench". The suite's plan is in
-    `frame.attrs["plan"]`. Raises FileNotFoundError if there is no results.parquet, and ValueError if a later
-    version of ganbench wrote it.
+    `folder` contains the tables of a suite, such as "results/bench": results.parquet, or else
+    results.csv. The suite's plan is in `frame.attrs["plan"]`. Rows that another program wrote need
+    plan.json beside them. Raises FileNotFoundError if there is no table, and UnusableTable (a
+    ValueError) if it cannot be used.
     """
-    path = Path(folder) / "results.parquet"
-    if not path.exists():
+    from .read_table import find_table, read_table
+
+    path = find_table(Path(folder))
+    if path is None:
         raise FileNotFoundError(
-            f"{path} does not exist: `ganbench run` or `ganbench report` writes it"
+            f"{Path(folder) / 'results.parquet'} does not exist: `ganbench run` or `ganbench report` writes it"
         )
-    table = pq.read_table(path)
-    frame = complete_columns(table).to_pandas(types_mapper=pandas_type)
-    if frame["schema_version"].max() > SCHEMA_VERSION:
-        raise ValueError(f"{path} was written by a later version of ganbench")
-    frame.attrs["plan"] = json.loads(table.schema.metadata[METADATA_KEY])
-    return frame
-
-
-def complete_columns(table: pa.Table) -> pa.Table:
-    """Returns the table with null in the columns that its schema version lacks."""
-    for field in ROW_SCHEMA:
-        if field.name not in table.column_names:
-            table = table.append_column(field, pa.nulls(len(table), field.type))
-    return table.select(ROW_SCHEMA.names)
+    return read_table(path)

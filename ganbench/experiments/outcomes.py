@@ -2,9 +2,10 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from ganbench.files import read_json_or_none
+from ganbench.files import read_each
 
 from .store import CHECKPOINT_NAMES, Store, TrialFolder
 
@@ -22,8 +23,42 @@ def readings_by_checkpoint(
     plan: dict[str, Any], folder: TrialFolder, protocol: str
 ) -> dict[str, dict[str, Any]]:
     """Returns a trial's readings by metric, for each checkpoint."""
-    paths = {name: folder.scores_path(protocol, name) for name in CHECKPOINT_NAMES}
-    return {name: current_readings(plan, read_json_or_none(path)) for name, path in paths.items()}
+    contents = {name: folder.read_scores(protocol, name) for name in CHECKPOINT_NAMES}
+    return {name: current_readings(plan, content) for name, content in contents.items()}
+
+
+@dataclass(frozen=True)
+class TrialFiles:
+    """The files of a planned trial that tables and states are made from."""
+
+    result: dict[str, Any] | None
+    curve: dict[str, Any] | None
+    readings: dict[str, dict[str, Any]]
+    outcome: str | None  # None if the trial has not been trained and measured yet
+    reason: str
+
+
+def read_trial_files(plan: dict[str, Any], item: dict[str, Any], store: Store) -> TrialFiles:
+    """Reads the files of a planned trial; raises CorruptFile if one is damaged."""
+    folder = store.trial_folder(item["trial"])
+    result = None if item["objection"] else folder.read_result()
+    curve = folder.read_curve() if result else None
+    if result:
+        folder.read_spec()
+    readings = readings_by_checkpoint(plan, folder, item["protocol"])
+    outcome, reason = trial_outcome(item, folder, result, are_complete(plan, readings))
+    return TrialFiles(result, curve, readings, outcome, reason)
+
+
+def read_floors(plan: dict[str, Any], store: Store) -> dict[str, dict[str, Any]]:
+    """Returns the readings of the floors by protocol and metric; raises CorruptFile."""
+    contents = read_each(partial(store.read_floor, protocol) for protocol in plan["protocols"])
+    return {p: current_readings(plan, c) for p, c in zip(plan["protocols"], contents, strict=True)}
+
+
+def read_all_trials(plan: dict[str, Any], store: Store, items: list[Any]) -> list[TrialFiles]:
+    """Reads the files of trials; raises one CorruptFile that names the damaged files."""
+    return read_each(partial(read_trial_files, plan, item, store) for item in items)
 
 
 def are_complete(plan: dict[str, Any], readings: dict[str, dict[str, Any]]) -> bool:
@@ -43,7 +78,7 @@ def trial_outcome(
     if result and (complete or result["outcome"] != "done"):
         return result["outcome"], result["reason"]
     last = folder.attempts()[-1:]
-    end = read_json_or_none(last[0].exit_path) if last else None
+    end = last[0].read_end() if last else None
     return ("failed", end["reason"]) if end and end["outcome"] == "failed" else (None, "")
 
 
@@ -60,15 +95,15 @@ class PlanStatus:
 
 
 def read_plan_status(plan: dict[str, Any], store: Store) -> PlanStatus:
-    """Reads the state of every trial of a plan."""
+    """Reads the state of every trial of a plan; raises CorruptFile for damaged files."""
     counts: Counter[str] = Counter()
-    reasons = {}
-    for item in distinct_items(plan):
-        outcome, reason = read_outcome(plan, item, store)
-        counts[outcome or "not run"] += 1
-        if outcome in ("failed", "diverged"):
+    reasons, items = {}, distinct_items(plan)
+    read_floors(plan, store)
+    for item, files in zip(items, read_all_trials(plan, store, items), strict=True):
+        counts[files.outcome or "not run"] += 1
+        if files.outcome in ("failed", "diverged"):
             cell = " / ".join(filter(None, (item[key] for key in CELL_NAME_FIELDS)))
-            reasons[f"{cell} / seed {item['seed']}"] = reason
+            reasons[f"{cell} / seed {item['seed']}"] = files.reason
     return PlanStatus(dict(counts.most_common()), reasons)
 
 
@@ -76,12 +111,3 @@ def distinct_items(plan: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns each trial once, although untrained references belong to several cells."""
     keys = ("trial", "seed", "variant", "loss", "tricks")
     return list({tuple(item[key] for key in keys): item for item in plan["trials"]}.values())
-
-
-def read_outcome(
-    plan: dict[str, Any], item: dict[str, Any], store: Store
-) -> tuple[str | None, str]:
-    folder = store.trial_folder(item["trial"])
-    result = None if item["objection"] else read_json_or_none(folder.result_path)
-    complete = are_complete(plan, readings_by_checkpoint(plan, folder, item["protocol"]))
-    return trial_outcome(item, folder, result, complete)

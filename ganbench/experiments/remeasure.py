@@ -10,12 +10,13 @@ from ganbench.devices import Numerics
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.experiments.executors.base import Executor, Job, JobStatus, TrialLimits
-from ganbench.files import read_json, write_json
+from ganbench.files import write_json
 
+from .outcomes import read_plan_status
 from .plan import metric_facts
 from .run_trial import is_finished
 from .runner import RunResult, ShowProgress, measure_floors
-from .store import Store
+from .store import Store, read_plan
 from .suite import LimitsConfig as SuiteLimits
 from .suite import SuiteError, parse_seconds
 from .trial import Trial, read_trial
@@ -39,9 +40,11 @@ def remeasure(
     """
     began = time.monotonic()
     Numerics().apply()
-    plan, store = read_json(folder / "plan.json"), Store(folder.parent)
+    plan, store = read_plan(folder), Store(folder.parent)
     if plan is None or not (folder.parent / "trials").exists():
         raise SuiteError(f"{folder} has no run with saved generators to measure")
+    store.sweep(folder, {item["trial"] for item in plan["trials"]})
+    read_plan_status(plan, store)  # raises CorruptFile before anything is measured
     trials = trained_trials(plan, store)
     content = requested_plan(plan, trials, request)
     statuses, finished_before = unmeasured_jobs(trials, content, store)
@@ -81,7 +84,7 @@ def trained_trials(plan: dict[str, Any], store: Store) -> list[Trial]:
 
 
 def is_trained(store: Store, item: dict[str, Any]) -> bool:
-    result = None if item["objection"] else read_json(store.trial_folder(item["trial"]).result_path)
+    result = None if item["objection"] else store.trial_folder(item["trial"]).read_result()
     return result is not None and result["outcome"] == "done"
 
 

@@ -2,17 +2,25 @@
 
 import os
 import platform
+import shutil
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
 
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.evaluation.scores_file import add_readings, unmeasured_metrics
-from ganbench.files import read_json, write_bytes, write_json
+from ganbench.files import CorruptFile, write_bytes, write_json
+from ganbench.registry import explain_error
 from ganbench.training.trainer import Diverged
 
 from .saved_generator import draw_sample_picture, draw_saved_samples
 from .session import Interrupted, ShouldStop, TrainingSession
-from .store import CHECKPOINT_NAMES, Attempt, Store, TrialFolder
+from .store import CHECKPOINT_NAMES, RETRAIN, Attempt, Store, TrialFolder
 from .trial import Trial
 
 
@@ -31,7 +39,7 @@ def run_trial(
     folder = store.trial_folder(trial.id)
     with folder.lock():
         if is_finished(trial, folder, metrics, protocol):
-            return str(read_json(folder.result_path)["outcome"])
+            return outcome_of(folder)
         attempt = folder.new_attempt()
         attempt.append_event(process=os.getpid(), machine=platform.node())
         try:
@@ -39,9 +47,10 @@ def run_trial(
             reason = ""
         except Interrupted as stopped:
             outcome, reason = "interrupted", str(stopped)
-        except Exception as error:
-            attempt.log_path.write_text(traceback.format_exc())
-            outcome, reason = "failed", f"{type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:
+            with suppress(OSError):  # a full disk
+                attempt.log_path.write_text(traceback.format_exc(), encoding="utf-8")
+            outcome, reason = "failed", explain_error(error)
         attempt.record_end(outcome, reason)
         return outcome
 
@@ -58,7 +67,8 @@ def train_and_measure(
     write_json(
         folder.spec_path, {"id": trial.id, "identity": trial.identity, "trial": trial.as_dict()}
     )
-    if read_json(folder.result_path) is None:
+    if folder.read_result() is None:
+        discard_foreign_checkpoint(folder.checkpoint_path)
         session = TrainingSession(trial, folder, attempt)
         try:
             session.run(stop)
@@ -66,7 +76,7 @@ def train_and_measure(
             session.write_result("diverged", str(divergence), divergence.step)
         else:
             session.write_result("done")
-    outcome = str(read_json(folder.result_path)["outcome"])
+    outcome = outcome_of(folder)
     if outcome == "done":
         attempt.append_event(measuring=True)
         measure_trial(trial, folder, metrics, protocol)
@@ -81,20 +91,57 @@ def measure_trial(
     for checkpoint in CHECKPOINT_NAMES:
         path = folder.scores_path(evaluator.protocol.id, checkpoint)
         if missing := unmeasured_metrics(path, metrics):
-            fakes = draw_saved_samples(trial, folder, evaluator, checkpoint)
+            with naming_generator(folder.generator_path(checkpoint)):
+                fakes = draw_saved_samples(trial, folder, evaluator, checkpoint)
             add_readings(path, evaluator.protocol, evaluator.measure(fakes, missing))
             if checkpoint == "last":
                 write_bytes(folder.samples_path, draw_sample_picture(fakes, evaluator.reference))
+
+
+@contextmanager
+def naming_generator(path: Path) -> Iterator[None]:
+    """Raises CorruptFile if a saved generator is damaged or of another network."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise CorruptFile.at(path, str(error), RETRAIN) from error
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        raise CorruptFile.at(path, "it is of another network", RETRAIN) from error
+
+
+def discard_foreign_checkpoint(path: Path) -> None:
+    """Deletes a checkpoint, or a folder of its name, that no training of ganbench wrote."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.exists() and not is_checkpoint(path):
+        path.unlink()
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Returns whether a file has the content of a checkpoint; reads no tensor."""
+    try:
+        state = torch.load(path, "cpu", weights_only=True, mmap=True)
+    except Exception:  # torch raises many kinds of errors for other files
+        return False
+    kinds = {"trainer": dict, "losses": list, "scores": list, "made_by": dict}
+    return isinstance(state, dict) and all(isinstance(state.get(k), t) for k, t in kinds.items())
 
 
 def is_finished(
     trial: Trial, folder: TrialFolder, metrics: tuple[str, ...], protocol: str = DEFAULT_PROTOCOL
 ) -> bool:
     """Returns whether the trial diverged, or is trained and has values of all these metrics."""
-    result = read_json(folder.result_path)
+    result = folder.read_result()
     if result is None or result["outcome"] == "diverged":
         return result is not None
     protocol_id = evaluator_for(trial.data, trial.device, protocol).protocol.id
     return not any(
         unmeasured_metrics(folder.scores_path(protocol_id, c), metrics) for c in CHECKPOINT_NAMES
     )
+
+
+def outcome_of(folder: TrialFolder) -> str:
+    """Returns the outcome of a trial that has a result."""
+    return str((folder.read_result() or {})["outcome"])

@@ -12,11 +12,12 @@ from ganbench.evaluation.scores_file import add_readings, unmeasured_metrics
 from ganbench.experiments.executors.base import Executor, Job, JobStatus, OnProgress, TrialLimits
 from ganbench.experiments.monitoring.trial_progress import TrialProgress
 from ganbench.experiments.monitoring.watch import announce_run
-from ganbench.files import read_json, write_json
+from ganbench.files import write_json
 
+from .outcomes import read_plan_status
 from .plan import PlannedTrial, plan_record, plan_trials, reading_notes
 from .run_trial import is_finished
-from .store import Store
+from .store import Store, read_plan
 from .suite import Suite, SuiteError, parse_seconds
 from .trial import Trial
 
@@ -24,6 +25,8 @@ StalePolicy = Literal["ask", "reuse", "rerun"]
 ShowProgress = Callable[
     [Sequence[TrialProgress], int], None
 ]  # pending jobs, number of trials that were finished before the run
+
+DELETED = "its result was deleted during the run: run it again"
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,9 @@ def prepare_run(
     refuse_empty_plan(plan)
     apply_stale_policy(plan, store, stale)
     content = plan_record(suite, profile, device, plan)
-    replaced = is_other_plan(read_json(folder / "plan.json"), content)
+    replaced = is_other_plan(read_plan(folder), content)
+    store.sweep(folder, {p.trial.id for p in plan})
+    read_plan_status(content, store)  # raises CorruptFile before anything is trained
     write_json(folder / "plan.json", content)
     statuses, finished_before = pending_jobs(plan, suite, store)
     return PreparedRun(
@@ -138,6 +143,9 @@ def execute_jobs(
     """Runs jobs under the suite's time limits."""
     limits = TrialLimits(parse_seconds(suite.limits.wall), parse_seconds(suite.limits.stall))
     executor.run(statuses, limits, on_progress)
+    for status in statuses:
+        if status.state in ("done", "diverged") and not status.job.folder.result_path.exists():
+            status.state, status.reason = "failed", DELETED
 
 
 def refuse_empty_plan(plan: list[PlannedTrial]) -> None:
@@ -176,9 +184,7 @@ def apply_stale_policy(plan: list[PlannedTrial], store: Store, stale: StalePolic
     Raises SuiteError if there are such results and the policy is "ask".
     """
     stale_trials = [
-        p.trial
-        for p in plan
-        if is_stale(p.trial, read_json(store.trial_folder(p.trial.id).result_path))
+        p.trial for p in plan if is_stale(p.trial, store.trial_folder(p.trial.id).read_result())
     ]
     if stale_trials and stale == "ask":
         raise SuiteError(

@@ -129,19 +129,29 @@ class TrainingSession:
             "losses": self.losses,
             "scores": self.scores,
             "made_by": self.trial.code_provenance(),
+            "trial": self.trial.id,
         }
         torch.save({"trainer": self.trainer.state_dict(), **records}, content)
-        write_bytes(self.folder.checkpoint_path, content.getvalue())
+        self.write_checkpoint(content.getvalue())
         self.saved = time.monotonic()
         self.patience = max(
             MIN_SECONDS_PER_CHECKPOINT, MIN_SAVE_TIMES_PER_CHECKPOINT * (self.saved - began)
         )
         self.trainer.restart_clock()
 
+    def write_checkpoint(self, content: bytes) -> None:
+        """Writes a checkpoint; on a full disk training goes on without it."""
+        try:
+            write_bytes(self.folder.checkpoint_path, content)
+        except OSError as error:
+            self.attempt.append_event(step=self.trainer.step, checkpoint_error=str(error))
+
     def load_checkpoint_state(self) -> None:
-        """Loads the checkpoint, unless other code wrote it: one training never mixes two codes."""
+        """Loads the checkpoint, unless other code or another trial wrote it."""
         state = self.read_checkpoint()
-        if state and state["made_by"] == self.trial.code_provenance():
+        if state and state.get("trial", self.trial.id) != self.trial.id:
+            return
+        if state and state.get("made_by") == self.trial.code_provenance():
             self.trainer.load_state_dict(state["trainer"])
             self.losses, self.scores = state["losses"], state["scores"]
 

@@ -1,18 +1,51 @@
-"""Blocks SIGINT: a terminal sends Ctrl-C to all processes, but only the runner handles it."""
+"""Signals that end a run.
 
+A terminal sends them to all processes, but only the runner handles them.
+"""
+
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+HANGUP = getattr(signal, "SIGHUP", signal.SIGINT)  # of a terminal that closes; not on Windows
+RUNNER_SIGNALS = {signal.SIGINT, HANGUP}
+
+
+def handle_stop_signals() -> None:
+    """Makes SIGTERM (of batch systems) and SIGHUP stop the program like Ctrl-C.
+
+    SIGHUP stays ignored under nohup.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    terminals = [stream for stream in (1, 2) if os.isatty(stream)]
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        drop_output(terminals)
+        raise KeyboardInterrupt
+
+    if HANGUP != signal.SIGINT and signal.getsignal(HANGUP) != signal.SIG_IGN:
+        signal.signal(HANGUP, stop)
+
+
+def drop_output(streams: list[int]) -> None:
+    """Drops further output to a terminal that has closed, where each write would fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 @contextmanager
 def defer_ctrl_c() -> Iterator[None]:
-    """Delays SIGINT until the context ends.
+    """Delays SIGINT and SIGHUP until the context ends.
 
-    Threads and processes that start inside inherit the block and never receive SIGINT.
+    Threads and processes that start inside inherit the block and never receive these signals.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, RUNNER_SIGNALS)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -11,7 +11,7 @@ Each file is written under a temporary name and renamed, so a reader finds a com
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,28 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ganbench.errors import GanbenchError
-from ganbench.files import append_json_line, read_json, write_json
+from ganbench.evaluation.scores_record import read_scores
+from ganbench.files import (
+    CorruptFile,
+    append_json_line,
+    read_events,
+    sweep_temporary_files,
+    write_json,
+)
+from ganbench.records import read_record
+
+from .store_records import (
+    CurveRecord,
+    EndRecord,
+    PlanRecord,
+    ResultRecord,
+    SpecRecord,
+    hash_identity,
+)
 
 CHECKPOINT_NAMES = ("last", "best")
+RERUN = "delete it, and `ganbench run` writes it again"
+RETRAIN = "delete the trial's folder, and `ganbench run` trains it again"
 
 
 class Busy(GanbenchError, RuntimeError):
@@ -57,7 +76,12 @@ class Attempt:
             write_json(self.exit_path, {"outcome": outcome, "reason": reason})
 
     def read_end(self) -> dict[str, str] | None:
-        return read_json(self.exit_path)
+        """Returns the recorded end, or None; raises CorruptFile if it is damaged."""
+        end: dict[str, str] | None = read_record(self.exit_path, EndRecord)
+        return end
+
+    def read_events(self) -> list[dict[str, Any]]:
+        return read_events(self.events_path)
 
 
 @dataclass(frozen=True)
@@ -92,9 +116,46 @@ class TrialFolder:
     def scores_path(self, protocol: str, checkpoint: str) -> Path:
         return self.folder / "evaluations" / f"{protocol}-{checkpoint}.json"
 
+    def read_result(self) -> dict[str, Any] | None:
+        """Returns the result, or None.
+
+        Raises CorruptFile if the file is damaged or of another trial.
+        """
+        return self.check_owner(self.result_path, read_record(self.result_path, ResultRecord))
+
+    def read_curve(self) -> dict[str, Any] | None:
+        """Returns the learning curve, or None; raises CorruptFile if it is damaged."""
+        curve: dict[str, Any] | None = read_record(self.curve_path, CurveRecord, RETRAIN)
+        return curve
+
+    def read_spec(self) -> dict[str, Any] | None:
+        """Returns the trial's settings, or None.
+
+        Raises CorruptFile if the file is damaged or of another trial.
+        """
+        spec = read_record(self.spec_path, SpecRecord, RETRAIN)
+        if spec and hash_identity(spec["identity"]) != spec["id"]:
+            raise CorruptFile.at(self.spec_path, "its identity has another id", RETRAIN)
+        return self.check_owner(self.spec_path, spec, RETRAIN)
+
+    def read_scores(self, protocol: str, checkpoint: str) -> dict[str, Any] | None:
+        """Returns the scores of a checkpoint, or None; raises CorruptFile if they are damaged."""
+        return read_scores(self.scores_path(protocol, checkpoint))
+
+    def check_owner(self, path: Path, content: Any, *remedy: str) -> Any:
+        """Returns the content of a file; raises CorruptFile if it is of another trial."""
+        if content and not content["id"].startswith(self.folder.name):
+            raise CorruptFile.at(path, f"it is of trial {content['id'][:16]}", *remedy)
+        return content
+
     def picture_paths(self) -> list[Path]:
         """Returns all pictures (samples, interpolations, neighbours, styles) of both checkpoints."""
         return sorted(self.folder.glob("*.png"))
+
+    def sweep(self) -> None:
+        """Deletes temporary files that killed processes left."""
+        for folder in (self.folder, *self.folder.glob("*"), *self.folder.glob("attempts/*")):
+            sweep_temporary_files(folder)
 
     def delete_results(self) -> None:
         """Deletes trained and measured files, so that the trial runs again; keeps the attempts."""
@@ -141,3 +202,27 @@ class Store:
 
     def floor_path(self, protocol: str) -> Path:
         return self.root / "floors" / f"{protocol}.json"
+
+    def read_floor(self, protocol: str) -> dict[str, Any] | None:
+        """Returns the scores of held-out data, or None; raises CorruptFile if damaged."""
+        return read_scores(self.floor_path(protocol))
+
+    def sweep(self, suite_folder: Path, identifiers: Iterable[str]) -> None:
+        """Deletes temporary files of killed processes from a suite's folder and its trials."""
+        for folder in (suite_folder, *suite_folder.glob("*/"), self.root / "floors"):
+            sweep_temporary_files(folder)
+        for identifier in identifiers:
+            self.trial_folder(identifier).sweep()
+
+
+def read_plan(folder: Path) -> dict[str, Any] | None:
+    """Returns the plan of a suite's folder, or None if there is none.
+
+    Raises CorruptFile if plan.json is damaged.
+    """
+    path = folder / "plan.json"
+    plan: dict[str, Any] | None = read_record(path, PlanRecord, RERUN)
+    named = {item["protocol"] for item in plan["trials"]} if plan else set()
+    if plan and not named <= plan["protocols"].keys():
+        raise CorruptFile.at(path, "it lacks a protocol of its trials", RERUN)
+    return plan

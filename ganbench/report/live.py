@@ -26,8 +26,7 @@ class LiveReport(AbstractContextManager["LiveReport"]):
         self.drawing: Future[None] | None = None
         self.drawn = 0.0
         self.reported_errors: set[str] = set()
-        context = multiprocessing.get_context("spawn")
-        self.pool = ProcessPool(max_workers=1, initializer=lower_priority, context=context)
+        self.pool = make_pool()
 
     def __exit__(self, *error: object) -> None:
         self.pool.stop()
@@ -56,6 +55,8 @@ class LiveReport(AbstractContextManager["LiveReport"]):
 
     def schedule_drawing(self, over: bool) -> None:
         with defer_ctrl_c():  # the drawing process inherits the deferral
+            if not self.pool.active:  # its process died before it began to draw
+                self.pool = make_pool()
             self.drawing = self.pool.schedule(draw_report, args=(str(self.folder), over))
 
     def print_drawing_error(self) -> None:
@@ -64,6 +65,11 @@ class LiveReport(AbstractContextManager["LiveReport"]):
         if error and str(error) not in self.reported_errors:
             self.reported_errors.add(str(error))
             self.tell(f"The page could not be drawn: {error}")
+
+
+def make_pool() -> ProcessPool:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPool(max_workers=1, initializer=lower_priority, context=context)
 
 
 def lower_priority() -> None:
@@ -78,13 +84,12 @@ def draw_report(folder: str, over: bool) -> None:
     With `over`, it also writes the figures and pictures that take long.
     """
     from ganbench.analysis.rows import collect_rows
-    from ganbench.experiments.store import Store
-    from ganbench.files import read_json
+    from ganbench.experiments.store import Store, read_plan
 
     from .writer import write_all, write_live
 
     suite_folder = Path(folder)
-    store, plan = Store(suite_folder.parent), read_json(suite_folder / "plan.json")
+    store, plan = Store(suite_folder.parent), read_plan(suite_folder)
     if plan is None:
         raise FileNotFoundError(f"{suite_folder / 'plan.json'} does not exist")
     frame = collect_rows(plan, store)

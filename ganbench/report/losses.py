@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.experiments.store import Store
-from ganbench.files import CorruptFile, read_json_or_none, write_bytes
+from ganbench.files import CorruptFile, write_bytes
 
 MAX_ARMS_WITH_LOSSES = 60  # arms with losses on a page
 MAX_POINTS_PER_ARM = 60  # points of one training
@@ -52,7 +52,7 @@ def arms_in_turn(board: pd.DataFrame) -> pd.DataFrame:
 
 def logged_terms(trial: str, store: Store) -> pd.DataFrame:
     """Returns the losses of one training, reduced to few points."""
-    curve: dict[str, Any] = read_json_or_none(store.trial_folder(trial).curve_path) or {}
+    curve: dict[str, Any] = store.trial_folder(trial).read_curve() or {}
     points = average_neighbours(pd.DataFrame(curve.get("losses", [])))
     return points.assign(trial=trial)[LOSSES_SCHEMA.names]
 

@@ -19,6 +19,7 @@ import torch
 
 import ganbench as package
 from ganbench.evaluation.evaluator import evaluator_for
+from ganbench.experiments import session
 from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.run_trial import run_trial
 from ganbench.experiments.session import STEPS_PER_LOG
@@ -113,7 +114,7 @@ def live_workers(results):
 
 def is_training(results):
     events = results.glob("trials/*/*/attempts/*/events.jsonl")
-    return any('"step"' in path.read_text() for path in events)
+    return any(event.get("step") for path in events for event in read_json_lines(path))
 
 
 def wait_until(condition, seconds=60):
@@ -186,7 +187,9 @@ def test_training_resumes_from_its_checkpoint_after_kill_9(suite, run_here, tmp_
     assert_same_quality(broken, whole)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])  # batch systems send SIGTERM
+@pytest.mark.parametrize(  # batch systems send SIGTERM, and terminals that close send SIGHUP
+    "sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+)
 def test_signal_writes_checkpoints_and_names_the_command(suite, tmp_path, sent):
     arguments = command(suite, tmp_path, "-o", "budget.cpu.images=128_000", workers=1)
     runner = subprocess.Popen(
@@ -240,7 +243,7 @@ def test_trial_beyond_its_limit_fails_with_exit_code_4(suite, tmp_path):
     assert reasons.str.contains("timeout").any()
 
 
-def test_divergence_is_a_result_with_exit_code_0(run_here, tmp_path):
+def test_divergence_is_a_result_with_exit_code_0(run_here, tmp_path, any_learning_rate):
     wild = ["-o", "grid.0.plan={lr=1e30}", "-o", "grid.0.losses=['wasserstein']", "--seeds", "1"]
     code, _, err = run_here(tmp_path, *wild)
     assert code == 0, err
@@ -251,7 +254,7 @@ def test_divergence_is_a_result_with_exit_code_0(run_here, tmp_path):
     assert trials.loc[trials["kind"] == "quality", "value"].isna().all()
 
 
-def test_generator_without_finite_images_has_diverged(run_here, tmp_path):
+def test_generator_without_finite_images_has_diverged(run_here, tmp_path, any_learning_rate):
     wild = ["-o", "grid.0.plan={generator_lr=1e37}", "--seeds", "1", "-o", "budget.cpu.images=640"]
     assert run_here(tmp_path, *wild)[0] == 0
     frame = package.load(tmp_path / "tiny")
@@ -309,7 +312,7 @@ def test_interrupted_trial_gives_the_same_bits(suite, tmp_path, number):
     assert read_json(first.curve_path)["losses"] == read_json(second.curve_path)["losses"]
 
 
-@pytest.mark.parametrize("harm", ["damaged", "made by other code"])
+@pytest.mark.parametrize("harm", ["damaged", "made by other code", "of another trial"])
 def test_unusable_checkpoint_restarts_the_trial(suite, tmp_path, harm):
     trial = plan_trials(load_suite(suite), "cpu", "cpu")[1].trial
     whole, broken = Store(tmp_path / "whole"), Store(tmp_path / "broken")
@@ -317,7 +320,10 @@ def test_unusable_checkpoint_restarts_the_trial(suite, tmp_path, harm):
     assert run_trial(trial, broken, METRICS, lambda: True) == "interrupted"
     checkpoint = broken.trial_folder(trial.id).checkpoint_path
     content = torch.load(checkpoint, weights_only=True)
-    content["made_by"]["code"] = "0" * 16
+    if harm == "of another trial":
+        content["trial"] = "0" * 64
+    else:
+        content["made_by"]["code"] = "0" * 16
     torch.save(content, checkpoint)
     if harm == "damaged":
         checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
@@ -331,6 +337,25 @@ def test_unusable_checkpoint_restarts_the_trial(suite, tmp_path, harm):
         read_json(store.trial_folder(trial.id).curve_path)["losses"] for store in (whole, broken)
     ]
     assert losses[0] == losses[1]
+
+
+def test_training_goes_on_without_checkpoints(suite, tmp_path, monkeypatch):
+    """A full disk costs the checkpoint alone."""
+    trial = plan_trials(load_suite(suite), "cpu", "cpu")[1].trial
+    store = Store(tmp_path)
+    monkeypatch.setattr(session, "MIN_SECONDS_PER_CHECKPOINT", 0.0)
+    monkeypatch.setattr(session, "MIN_SAVE_TIMES_PER_CHECKPOINT", 0)
+    write = session.write_bytes
+
+    def refuse_checkpoints(path, content):
+        if path.name == "checkpoint.pt":
+            raise OSError(28, "No space left on device", str(path))
+        write(path, content)
+
+    monkeypatch.setattr(session, "write_bytes", refuse_checkpoints)
+    assert run_trial(trial, store, METRICS, lambda: False) == "done"
+    events = read_json_lines(store.trial_folder(trial.id).attempts()[0].events_path)
+    assert any("No space left" in event.get("checkpoint_error", "") for event in events)
 
 
 def test_new_metrics_need_no_training(suite, tmp_path):

@@ -9,7 +9,6 @@ from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.experiments.monitoring.trial_progress import TrialProgress, format_trial_label
 from ganbench.experiments.store import Attempt, Store, TrialFolder
 from ganbench.experiments.trial import Trial
-from ganbench.files import read_json_lines
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class JobStatus(TrialProgress):
     def read_events(self) -> None:
         """Reads the events and the end of the last attempt."""
         if attempt := self.job.last_attempt():
-            for event in read_json_lines(attempt.events_path):
+            for event in attempt.read_events():
                 self.update(event)
             self.reason = (attempt.read_end() or {}).get("reason", "")
 

@@ -19,15 +19,21 @@ class Inline(Executor):
         for status in statuses:
             status.state = "running"
             on_progress()
-            status.state = run_job(status)
+            status.state, why = run_job(status)
             status.read_events()
+            status.reason = why or status.reason
             on_progress()
 
 
-def run_job(status: JobStatus) -> str:
-    """Runs one trial; returns its outcome, or `busy` if another run holds it."""
-    job = status.job
+def run_job(status: JobStatus) -> tuple[str, str]:
+    """Runs one trial; returns its outcome and the reason if its end cannot be recorded.
+
+    The outcome is `busy` if another run holds it.
+    """
+    job, store = status.job, Store(status.job.store)
     try:
-        return run_trial(job.trial, Store(job.store), job.metrics, lambda: False, job.protocol)
+        return run_trial(job.trial, store, job.metrics, lambda: False, job.protocol), ""
     except Busy:
-        return "busy"
+        return "busy", ""
+    except OSError as error:  # a full disk
+        return "failed", str(error)

@@ -1,16 +1,39 @@
-"""The worker process of the local executor, which runs many trials."""
+"""The worker process of the local executor, which runs many trials.
+
+It imports torch late: before that, it redirects its output and prepares to end with its runner. A
+worker that dies while it imports has begun no trial.
+"""
 
 import os
 import signal
+import sys
 import threading
+from contextlib import suppress
 from multiprocessing import connection, parent_process
+from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ganbench.experiments.run_trial import run_trial
-from ganbench.experiments.store import Busy, Store
-from ganbench.experiments.trial import Trial
-
+READY = "ready"  # the first message of a worker, after its imports
 STOP_REQUESTED = threading.Event()
+
+
+def run_worker(jobs: "Connection", output: "Connection") -> None:
+    """Runs the jobs that arrive through a connection, until the runner closes it."""
+    redirect_output(output)
+    prepare_worker()
+    import ganbench.experiments.run_trial  # noqa: F401  (imports torch)
+
+    with suppress(EOFError, OSError):
+        jobs.send(READY)
+        while True:
+            jobs.send(run_job_in_worker(*jobs.recv()))
+
+
+def redirect_output(output: "Connection") -> None:
+    """Sends both standard streams of this process into one file of the runner."""
+    for stream in (1, 2):
+        os.dup2(output.fileno(), stream)
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
 
 
 def prepare_worker() -> None:
@@ -31,11 +54,27 @@ def _die_with_the_runner() -> None:
         os._exit(1)
 
 
-def run_job_in_worker(trial: str, metrics: tuple[str, ...], store: str, protocol: str) -> str:
-    """Runs one trial, given as JSON; returns its outcome, or `busy` if another run holds it."""
-    STOP_REQUESTED.clear()  # a stop request for the previous trial does not apply to this one
+def run_job_in_worker(
+    trial: str, metrics: tuple[str, ...], store: str, protocol: str
+) -> tuple[str, str]:
+    """Runs one trial, given as JSON; returns its outcome, and the reason of an error.
+
+    The outcome is `busy` if another run holds the trial.
+    """
+    from ganbench.experiments.run_trial import run_trial
+    from ganbench.experiments.store import Busy, Store
+    from ganbench.experiments.trial import Trial
+    from ganbench.registry import explain_error
+
+    if STOP_REQUESTED.is_set():
+        return "interrupted", "stopped before it began"
     try:
         own_trial = Trial.from_json(trial)
-        return run_trial(own_trial, Store(Path(store)), metrics, STOP_REQUESTED.is_set, protocol)
+        stop = STOP_REQUESTED.is_set
+        return run_trial(own_trial, Store(Path(store)), metrics, stop, protocol), ""
     except Busy:
-        return "busy"
+        return "busy", ""
+    except BaseException as error:  # for example a full disk, or SystemExit of a plugin
+        return "failed", explain_error(error)
+    finally:
+        STOP_REQUESTED.clear()  # the request does not apply to the next trial

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from ganbench.experiments.store import Attempt, TrialFolder
 from ganbench.experiments.trackers.base import TrackedTrial, Tracker, TrackerUnavailable
-from ganbench.files import read_json_lines, read_json_or_none
+from ganbench.files import read_json_or_none
 
 from .trial_progress import TrialProgress
 
@@ -60,7 +60,7 @@ class TrackerGroup(AbstractContextManager["TrackerGroup"]):
             self.begun[key] = trial, 0
             self.on_each_tracker(lambda tracker: tracker.begin(trial))
         trial, count = self.begun[key]
-        events = read_json_lines(attempt.events_path)
+        events = attempt.read_events()
         for event in events[count:]:
             self.log_event(trial, event)
         self.begun[key] = trial, len(events)

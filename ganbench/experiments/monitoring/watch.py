@@ -9,12 +9,13 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ganbench.experiments.store import Store
-from ganbench.files import append_json_line, read_json, read_json_lines, read_json_or_none
+from ganbench.experiments.outcomes import read_plan_status
+from ganbench.experiments.store import Store, TrialFolder, read_plan
+from ganbench.files import append_json_line, has_process, read_events
 
 from .trial_progress import TrialProgress, format_trial_label
 
@@ -32,18 +33,20 @@ def announce_run(folder: Path, trials: int) -> Iterator[None]:
     try:
         yield
     finally:
-        append_json_line(folder / "runs.jsonl", **run, ended=True)
+        with suppress(OSError):  # a full disk
+            append_json_line(folder / "runs.jsonl", **run, ended=True)
 
 
 class RunMonitor:
     """The progress of all trials of a suite's plan."""
 
     def __init__(self, folder: Path):
-        """Raises FileNotFoundError if there is no plan, and CorruptFile if it cannot be read."""
-        plan = read_json(folder / "plan.json")
+        """Raises FileNotFoundError if there is no plan, and CorruptFile for damaged files."""
+        plan = read_plan(folder)
         if plan is None:
             raise FileNotFoundError(f"{folder / 'plan.json'} does not exist")
         self.folder, store = folder, Store(folder.parent)
+        read_plan_status(plan, store)
         items = {t["trial"]: t for t in plan["trials"] if not t["objection"]}
         self.sights = [
             TrialProgress(
@@ -62,7 +65,7 @@ class RunMonitor:
     def is_over(self) -> bool:
         """Returns whether every run of the suite has ended or died."""
         runs: dict[int, dict[str, Any]] = {}
-        for last_runs in read_json_lines(self.folder / "runs.jsonl"):
+        for last_runs in read_events(self.folder / "runs.jsonl"):
             runs[last_runs.get("run", 0)] = last_runs
         return not any(self.is_alive(run) for run in runs.values() if "ended" not in run)
 
@@ -82,11 +85,9 @@ def refresh_trial(trial_progress: TrialProgress) -> None:
     assert trial_progress.folder
     attempts = trial_progress.folder.attempts()
     if not attempts:  # possibly a store that was copied without its attempts
-        result = read_json_or_none(trial_progress.folder.result_path)
-        trial_progress.state = result["outcome"] if result else "waiting"
+        trial_progress.state = stored_outcome(trial_progress.folder)
         return
-    events = read_json_lines(attempts[-1].events_path)
-    ending = read_json_or_none(attempts[-1].exit_path)
+    events, ending = attempts[-1].read_events(), attempts[-1].read_end()
     trial_progress.began = trial_progress.began or (events[0]["time"] if events else time.time())
     for event in events:
         trial_progress.update(event)
@@ -94,8 +95,16 @@ def refresh_trial(trial_progress: TrialProgress) -> None:
         trial_progress.state, trial_progress.reason = ending["outcome"], ending["reason"]
     else:
         trial_progress.state = "running" if is_under_way(events) else "waiting"
+    if trial_progress.state in FINAL_OUTCOMES:
+        trial_progress.state = stored_outcome(trial_progress.folder)
     if trial_progress.state == "interrupted":  # the next run resumes it
         trial_progress.state = "waiting"
+
+
+def stored_outcome(folder: TrialFolder) -> str:
+    """Returns the outcome of a trial's result, or `waiting` if there is none."""
+    result = folder.read_result()
+    return result["outcome"] if result else "waiting"
 
 
 def is_under_way(events: list[dict[str, Any]]) -> bool:
@@ -111,18 +120,5 @@ def is_under_way(events: list[dict[str, Any]]) -> bool:
 def attempt_time(trial_progress: TrialProgress) -> float:
     """Returns the time of the last event of a trial's last attempt."""
     assert trial_progress.folder
-    events = read_json_lines(trial_progress.folder.attempts()[-1].events_path)
+    events = trial_progress.folder.attempts()[-1].read_events()
     return float(events[-1]["time"]) if events else 0.0
-
-
-def has_process(process: int) -> bool:
-    """Returns whether this machine has a process with this id."""
-    if process <= 0:  # ids up to 0 address process groups
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # the process belongs to another user
-        pass
-    return True

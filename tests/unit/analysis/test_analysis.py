@@ -31,7 +31,7 @@ from ganbench.experiments.run_trial import run_trial
 from ganbench.experiments.runner import measure_floors
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite import Suite
-from ganbench.files import read_json, write_json
+from ganbench.files import CorruptFile, read_json, write_json
 
 
 def single_effect(row_frame: pd.DataFrame):
@@ -571,7 +571,7 @@ def test_first_version_loads_without_flags(collected, tmp_path):
     assert_frame_equal(leaderboard(loaded), leaderboard(collected))
 
 
-@pytest.mark.parametrize("harm", ["none", "damaged", "missing"])
+@pytest.mark.parametrize("harm", ["none", "missing"])
 def test_flags_come_from_readable_curve(plan, trained_store, tmp_path, harm):
     shutil.copytree(trained_store.root, tmp_path, dirs_exist_ok=True)
     trial = next(p.trial for p in plan[0] if p.role == "trial")
@@ -580,8 +580,6 @@ def test_flags_come_from_readable_curve(plan, trained_store, tmp_path, harm):
         [{"step": 50 * n} for n in range(1, 31)],
     )
     write_json(curve, {"losses": [row | {"told_apart": 1.0} for row in losses], "scores": []})
-    if harm == "damaged":
-        curve.write_text("{")
     if harm == "missing":
         curve.unlink()
     row_frame = collect_rows(plan[1], Store(tmp_path))
@@ -597,13 +595,14 @@ def test_missing_results_name_the_command(tmp_path):
 
 
 @pytest.mark.parametrize("damaged", ["result", "exit"])
-def test_corrupt_file_counts_as_not_run(plan, tmp_path, damaged):
+def test_corrupt_file_is_no_row(plan, tmp_path, damaged):
     store = Store(tmp_path)
     folder = store.trial_folder(next(p.trial.id for p in plan[0] if p.role == "trial"))
     attempt = folder.new_attempt()
     path = folder.result_path if damaged == "result" else attempt.folder / "exit.json"
     path.write_text('{"outcome": "do')
-    assert ("none", 0, "not run") in trial_outcomes(collect_rows(plan[1], store))
+    with pytest.raises(CorruptFile, match=f"{path} is damaged"):
+        collect_rows(plan[1], store)
 
 
 # Effects by variant

@@ -307,7 +307,7 @@ def test_planted_nan_is_found_at_its_step(train_with_fault):
     assert read_json(folder.result_path)["reason"].startswith("step 130: ")
 
 
-def test_divergence_step_equals_step_of_reason(train_with_fault):
+def test_divergence_step_equals_step_of_reason(train_with_fault, any_learning_rate):
     rows, folder = train_with_fault(turns=400, loss="wasserstein", lr=1e30)
     assert set(rows["outcome"]) == {"diverged"}
     step = flags_of_trial(rows)["diverged"]

@@ -1,13 +1,25 @@
-"""Executors: labels, errors, and values that do not depend on the executor."""
+"""Executors: labels, errors, deaths of workers, and values that do not depend on the executor."""
 
 import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from ganbench.experiments.executors import EXECUTORS, executor_label
-from ganbench.experiments.executors.base import Executor
-from ganbench.experiments.executors.local import Local
+from ganbench.experiments.executors.base import Executor, Job, JobStatus, TrialLimits
+from ganbench.experiments.executors.inline import Inline
+from ganbench.experiments.executors.local import Local, WorkersDied
+from ganbench.experiments.plan import plan_trials
+from ganbench.experiments.runner import execute_jobs
+from ganbench.experiments.suite_loader import load_suite
 from ganbench.registry import SpecError
 
 pytestmark = pytest.mark.heavy
@@ -79,3 +91,175 @@ def test_values_do_not_depend_on_executor(ganbench, suite_file, tmp_path):
         values[text] = frame.sort_values(["trial", "checkpoint"])["value"].tolist()
     assert values["inline"] == values["local(workers=2)"]
     assert len(values["inline"]) > 3
+
+
+# Deaths of workers
+
+LIMITS = TrialLimits(wall=300, stall=300)
+DIE_WHILE_IMPORTING = """
+import os, signal, sys, threading
+if "--multiprocessing-fork" in sys.orig_argv and len(os.listdir({folder!r})) < {deaths}:
+    open(os.path.join({folder!r}, str(os.getpid())), "w")
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGKILL)).start()
+"""
+LACK_MEMORY = """
+import resource, sys
+if "--multiprocessing-fork" in sys.orig_argv:
+    resource.setrlimit(resource.RLIMIT_AS, (600_000_000, 600_000_000))
+"""
+HANG_WHILE_IMPORTING = """
+import sys
+if "--multiprocessing-fork" in sys.orig_argv:
+    class Hang:
+        def find_spec(self, name, *_):
+            if name == "torch":
+                import time
+                time.sleep(600)
+    sys.meta_path.insert(0, Hang())
+"""
+
+
+@pytest.fixture
+def add_start_code(monkeypatch, tmp_path):
+    """Adds code that Python runs at the start of each worker."""
+
+    def add(code):
+        (tmp_path / "site").mkdir()
+        (tmp_path / "site" / "sitecustomize.py").write_text(code)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+
+    return add
+
+
+@pytest.fixture
+def statuses(suite_file, tmp_path):
+    """Two short trials, of which the first is an untrained reference."""
+    return make_statuses(suite_file, tmp_path, images=64)
+
+
+def make_statuses(suite_file, tmp_path, images):
+    suite = load_suite(Path(suite_file), [f"budget.cpu.images={images}", "seeds=1"])
+    trials = [item.trial for item in plan_trials(suite, "cpu", "cpu")]
+    return [JobStatus(Job(trial, ("fid",), tmp_path / "results")) for trial in trials]
+
+
+def attempts(statuses):
+    return [len(status.folder.attempts()) for status in statuses]
+
+
+def test_death_during_imports_costs_no_attempt(add_start_code, statuses, tmp_path):
+    (tmp_path / "deaths").mkdir()
+    add_start_code(DIE_WHILE_IMPORTING.format(folder=str(tmp_path / "deaths"), deaths=2))
+    Local(1).run(statuses, LIMITS, lambda: None)
+    assert len(list((tmp_path / "deaths").iterdir())) == 2
+    assert [status.state for status in statuses] == ["done", "done"]
+    assert attempts(statuses) == [1, 1]
+
+
+def test_third_death_stops_the_run(add_start_code, statuses, tmp_path):
+    (tmp_path / "deaths").mkdir()
+    add_start_code(DIE_WHILE_IMPORTING.format(folder=str(tmp_path / "deaths"), deaths=99))
+    with pytest.raises(WorkersDied, match=r"SIGKILL, perhaps for lack of memory.*3 times in a row"):
+        Local(1).run(statuses, LIMITS, lambda: None)
+    assert len(list((tmp_path / "deaths").iterdir())) == 3
+    assert [status.state for status in statuses] == ["waiting", "waiting"]
+    assert attempts(statuses) == [0, 0]
+
+
+def test_memory_limit_shows_the_last_output(ganbench, add_start_code, suite_file, tmp_path):
+    add_start_code(LACK_MEMORY)
+    options = ("--device", "cpu", "--results", tmp_path / "results", "--workers", 1)
+    code, _, errors = ganbench("run", suite_file, *options)
+    assert code == 4
+    assert "use fewer --workers, then repeat the command; its last output:" in errors
+    assert "Error" in errors.splitlines()[-1]
+    assert "internal error" not in errors
+    code, output, _ = ganbench("status", suite_file, "--results", tmp_path / "results")
+    assert (code, output) == (0, "4 trials: 4 not run\n")
+
+
+def test_endless_import_counts_as_a_death(add_start_code, statuses):
+    add_start_code(HANG_WHILE_IMPORTING)
+    with pytest.raises(WorkersDied):
+        Local(1).run(statuses, TrialLimits(wall=300, stall=1), lambda: None)
+    assert attempts(statuses) == [0, 0]
+
+
+def test_worker_ends_with_its_runner_during_imports(add_start_code, suite_file, tmp_path):
+    add_start_code(HANG_WHILE_IMPORTING)
+    program = str(Path(sys.executable).parent / "ganbench")
+    options = ("--device", "cpu", "--results", str(tmp_path / "results"), "--workers", "1")
+    runner = subprocess.Popen([program, "run", suite_file, *options], stdout=subprocess.DEVNULL)
+    wait_until(lambda: children_of(runner.pid))
+    workers = children_of(runner.pid)
+    time.sleep(1)  # the worker starts to import
+    runner.kill()
+    runner.wait()
+    wait_until(lambda: not any(map(is_alive, workers)), 20)
+
+
+def test_second_death_fails_the_trial(suite_file, tmp_path):
+    statuses = make_statuses(suite_file, tmp_path, images=10_000_000)
+    Local(1).run(statuses, LIMITS, lambda: kill_worker(statuses[1]))
+    assert [status.state for status in statuses] == ["done", "failed"]
+    assert "SIGKILL" in statuses[1].reason
+    assert attempts(statuses) == [1, 2]
+
+
+def kill_worker(status):
+    attempt = status.job.last_attempt()
+    if attempt and attempt.read_end() is None and attempt.events_path.exists():
+        process = json.loads(attempt.events_path.read_text().splitlines()[0])["process"]
+        os.kill(process, signal.SIGKILL)
+
+
+def test_ctrl_c_starts_no_further_trial(statuses):
+    def press_ctrl_c():
+        if statuses[0].state == "running":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Local(1).run(statuses, LIMITS, press_ctrl_c)
+    assert attempts(statuses)[1] == 0
+
+
+def test_full_disk_fails_trials_and_goes_on(suite_file, statuses, limit_file_size):
+    limit_file_size(1000)
+    Inline().run(statuses, LIMITS, lambda: None)
+    limit_file_size(resource.RLIM_INFINITY)
+    assert [status.state for status in statuses] == ["failed", "failed"]
+    for status in statuses:
+        assert f"File too large: '{status.folder.spec_path}'" in status.reason
+    Inline().run(statuses, LIMITS, lambda: None)
+    assert [status.state for status in statuses] == ["done", "done"]
+
+
+def test_deleted_result_is_not_trained(suite_file, statuses):
+    def delete_first():
+        if statuses[0].state == "done":
+            shutil.rmtree(statuses[0].folder.folder, ignore_errors=True)
+
+    execute_jobs(statuses, load_suite(Path(suite_file)), Inline(), delete_first)
+    assert [status.state for status in statuses] == ["failed", "done"]
+    assert statuses[0].reason == "its result was deleted during the run: run it again"
+
+
+def wait_until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def children_of(process):
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [child for child in children if b"multiprocessing-fork" in command_line(child)]
+
+
+def command_line(process):
+    return Path(f"/proc/{process}/cmdline").read_bytes()
+
+
+def is_alive(process):
+    status = Path(f"/proc/{process}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()

@@ -2,13 +2,22 @@
 
 import errno
 import os
+import platform
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from ganbench.experiments.store import Attempt, Busy, Store
-from ganbench.files import CorruptFile, read_json, read_json_lines, write_bytes, write_json
+from ganbench.files import (
+    CorruptFile,
+    append_json_line,
+    read_json,
+    read_json_lines,
+    write_bytes,
+    write_json,
+)
 
 LOCK_SCRIPT = """
 import sys
@@ -18,6 +27,23 @@ with Store(Path(sys.argv[1])).trial_folder("abcdef").lock():
     print("held", flush=True)
     sys.stdin.read()
 """
+
+
+KILLED_WRITE = """
+import os, signal, sys
+from pathlib import Path
+from ganbench.files import write_bytes
+os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+write_bytes(Path(sys.argv[1]), b"content")
+"""
+
+
+@pytest.fixture
+def dead_process():
+    """The id of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
 
 
 def raise_disk_full(*_):
@@ -61,6 +87,37 @@ def test_failed_write_leaves_no_new_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         write_bytes(tmp_path / "file", b"new")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_error_names_the_file(tmp_path, limit_file_size):
+    limit_file_size(1000)
+    for path in (tmp_path / "new", tmp_path / "old"):
+        with pytest.raises(OSError, match=f"File too large: '{path}'"):
+            write_bytes(path, b"x" * 2000)
+    with pytest.raises(OSError, match=f"File too large: '{tmp_path / 'lines'}'"):
+        append_json_line(tmp_path / "lines", text="x" * 2000)
+
+
+def test_temporary_files_of_dead_processes_are_swept(folder, dead_process):
+    write_bytes(folder.generator_path("last"), b"kept")
+    owner = f"{dead_process}@{platform.node()}"
+    left = [folder.folder / f".checkpoint.pt.{owner}", folder.folder / f"samplers/.last.{owner}"]
+    kept = [folder.generator_path("last"), folder.folder / f".x.{os.getpid()}@{platform.node()}"]
+    kept += [folder.folder / f".x.{dead_process}@elsewhere", folder.folder / ".lock"]
+    for path in [*left, *kept[1:]]:
+        path.write_bytes(b"x")
+    folder.sweep()
+    assert [path for path in left if path.exists()] == []
+    assert [path.exists() for path in kept] == [True] * 4
+
+
+def test_killed_write_leaves_a_swept_file(tmp_path):
+    folder = Store(tmp_path).trial_folder("abcdef")
+    writer = subprocess.Popen([sys.executable, "-c", KILLED_WRITE, str(folder.result_path)])
+    assert writer.wait() == -signal.SIGKILL
+    assert len(list(folder.folder.iterdir())) == 1
+    Store(tmp_path).sweep(tmp_path / "suite", ["abcdef"])
+    assert list(folder.folder.iterdir()) == []
 
 
 def test_content_is_flushed_before_rename(tmp_path, monkeypatch):

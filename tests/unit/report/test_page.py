@@ -279,7 +279,7 @@ def test_losses_file_is_small_and_deterministic(tmp_path):
             for n in range(1000)
         ]
         store.trial_folder(trial).folder.mkdir(parents=True)
-        store.trial_folder(trial).curve_path.write_text(json.dumps({"losses": looks}))
+        store.trial_folder(trial).curve_path.write_text(json.dumps({"losses": looks, "scores": []}))
     losses = collect_losses(frame, leaderboard(frame), store)
     counts = losses.groupby("trial").size()
     cells = ["data", "variant", "loss", "tricks", "plan"]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import multiprocessing
 import os
 import platform
 import re
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import result_record
 from rich.console import Console
 
 from ganbench.analysis.rows import collect_rows
@@ -177,9 +179,11 @@ def trial_id(number: int) -> str:
 
 
 PLAN = {
+    "suite": "s", "analysis": {"outcome": "fid", "collapse": 0.1}, "metrics": {},
+    "protocols": {"p": {"id": "p", "text": "", "data": "ring", "fake": 9, "real": 9}},
     "trials": [
         {"role": role, "trial": trial_id(n), "data": "ring", "variant": "gan", "loss": "hinge",
-         "tricks": "none", "plan": "", "seed": n, "objection": objection}
+         "tricks": "none", "plan": "", "seed": n, "objection": objection, "protocol": "p"}
         for n, (role, objection) in enumerate(
             [("untrained", ""), ("trial", ""), ("trial", ""), ("trial", ""), ("trial", "no targets")])
     ]
@@ -196,6 +200,11 @@ def make_attempt(folder: Path, number: int):
     return Store(folder.parent).trial_folder(trial_id(number)).new_attempt()
 
 
+def write_result(folder: Path, number: int, outcome: str = "done") -> None:
+    path = Store(folder.parent).trial_folder(trial_id(number)).result_path
+    write_json(path, result_record(trial_id(number), outcome))
+
+
 THIS_PROCESS = {"process": os.getpid(), "machine": platform.node()}
 
 
@@ -208,6 +217,7 @@ def ended_process_id() -> int:
 
 def test_monitor_reads_states_from_store(folder):
     make_attempt(folder, 0).record_end("done")
+    write_result(folder, 0)
     trial = make_attempt(folder, 1)
     trial.append_event(**THIS_PROCESS)
     trial.append_event(step=50, progress=0.25, rate=100.0, fid=None, terms={})
@@ -249,8 +259,21 @@ def test_retried_trial_is_running(folder):
 
 
 def test_results_without_attempts_give_states(folder):
-    write_json(Store(folder.parent).trial_folder(trial_id(1)).result_path, {"outcome": "diverged"})
+    write_result(folder, 1, "diverged")
     assert RunMonitor(folder).refresh()[1].state == "diverged"
+
+
+def test_deleted_result_is_not_done(folder):
+    make_attempt(folder, 0).record_end("done")
+    assert RunMonitor(folder).refresh()[0].state == "waiting"
+
+
+def test_lines_that_are_no_events_are_skipped(folder):
+    events = make_attempt(folder, 1).events_path
+    events.write_text('3\n{"step": 5}\n{"time": 1.0, "step": "x"}\n[]\n')
+    (folder / "runs.jsonl").write_text('{"run": 1}\n"x"\n')
+    monitor = RunMonitor(folder)
+    assert (monitor.refresh()[1].state, monitor.is_over()) == ("waiting", True)
 
 
 def test_run_is_over_without_its_process(folder):
@@ -278,6 +301,7 @@ def test_failed_run_is_over(folder):
 
 def test_watch_ends_with_run(ganbench, folder):
     make_attempt(folder, 0).record_end("done")
+    write_result(folder, 0)
     make_attempt(folder, 1).record_end("failed", "boom")
     code, out, _ = ganbench("watch", "s", "--results", folder.parent)
     assert (code, out) == (0, "2/4 trials · 1 done · 1 failed · ? left\n")
@@ -376,6 +400,22 @@ def test_drawing_error_is_printed_once(unfinished_run):
     (line,) = messages
     assert line.startswith("The page could not be drawn: ")
     assert "report.html" in line
+
+
+def test_drawing_process_killed_at_its_start(unfinished_run):
+    """The next drawing has a new process."""
+    own, messages = unfinished_run[0] / "small", []
+    with LiveReport(own, 0.01, messages.append) as redraw:
+        redraw.refresh()
+        for process in multiprocessing.active_children():
+            process.kill()
+        assert redraw.drawing.exception(timeout=60)
+        time.sleep(0.02)
+        redraw.refresh()
+        assert redraw.drawing.exception(timeout=200) is None
+    assert (own / "report.html").exists()
+    (line,) = messages
+    assert line.startswith("The page could not be drawn: ")
 
 
 def test_finished_run_is_not_redrawn(ganbench, unfinished_run, tmp_path):

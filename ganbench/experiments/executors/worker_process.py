@@ -1,0 +1,119 @@
+"""A worker process of the local executor, as its runner handles it."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ganbench.experiments.signals import defer_ctrl_c
+
+from .base import Job, JobStatus
+from .worker import READY, run_worker
+
+MAX_SECONDS_TO_EXIT = 10.0  # for an idle worker, before it is killed
+MAX_TAIL_BYTES = 4000  # of a worker's last output
+
+
+class WorkerProcess:
+    """A worker process, its job and its output, which the runner prints to standard error."""
+
+    def __init__(self) -> None:
+        """Starts the process; raises OSError if the system cannot."""
+        context = multiprocessing.get_context("spawn")
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115
+        self.jobs, other_end = context.Pipe()
+        inherited = Connection(os.dup(self.output.fileno()), readable=False)
+        self.process = context.Process(target=run_worker, args=(other_end, inherited))
+        with other_end, inherited, defer_ctrl_c():  # the worker inherits the blocked signals
+            self.process.start()
+        self.began = time.monotonic()
+        self.is_ready = False
+        self.status: JobStatus | None = None
+        self.printed = self.job_output_start = 0  # positions in the output
+
+    def assign(self, status: JobStatus) -> None:
+        """Sends a job to this worker, which must be ready and idle."""
+        job = status.job
+        self.status, self.began = status, time.monotonic()
+        self.job_output_start = os.fstat(self.output.fileno()).st_size
+        status.state, status.began = "running", time.time()
+        with suppress(OSError):  # the worker has died: the next poll finds out
+            self.jobs.send((job.trial.to_json(), job.metrics, str(job.store), job.protocol))
+
+    def receive(self) -> Any:
+        """Returns the next message, or None; raises EOFError if the worker has died."""
+        try:
+            if self.jobs.poll():
+                return self.jobs.recv()
+        except OSError:  # it died within a message
+            raise EOFError from None
+        if not self.process.is_alive() and not self.jobs.poll():
+            raise EOFError
+        return None
+
+    def has_begun(self, job: Job) -> bool:
+        """Returns whether the last attempt at a job is of this worker."""
+        attempt = job.last_attempt()
+        events = attempt.read_events() if attempt else []
+        return any(event.get("process") == self.process.pid for event in events)
+
+    def request_stop(self) -> None:
+        """Requests a checkpoint and the end of the current trial."""
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid or 0, signal.SIGTERM)
+
+    def end(self) -> None:
+        """Ends the process at once if it is busy or starting; an idle one exits by itself."""
+        self.jobs.close()
+        if self.status or not self.is_ready:
+            self.process.kill()
+        self.process.join(MAX_SECONDS_TO_EXIT)
+        self.process.kill()
+        self.process.join()
+        self.print_output()
+
+    def print_output(self) -> None:
+        """Prints new output of a worker that has started to standard error."""
+        if not self.is_ready:
+            return
+        new = os.pread(self.output.fileno(), 2**20, self.printed)
+        self.printed += len(new)
+        if new:
+            with suppress(OSError, ValueError):  # a closed terminal
+                sys.stderr.write(new.decode(errors="replace"))
+                sys.stderr.flush()
+
+    def read_last_output(self, since: int = 0) -> str:
+        """Returns the last output of the worker, from a position on."""
+        size = os.fstat(self.output.fileno()).st_size
+        start = max(since, size - MAX_TAIL_BYTES)
+        return os.pread(self.output.fileno(), MAX_TAIL_BYTES, start).decode(errors="replace")
+
+    def describe_death(self) -> str:
+        """Returns how the process ended, after its death."""
+        self.process.join()
+        code = self.process.exitcode or 0
+        if code >= 0:
+            return f"the worker died (exit code {code})"
+        name = signal.Signals(-code).name
+        hint = ", perhaps for lack of memory" if name == "SIGKILL" else ""
+        return f"the worker died (exit code {code}: {name}{hint})"
+
+
+def wait_for_message(workers: list[WorkerProcess], seconds: float) -> None:
+    """Waits until a worker sends a message or dies, but no longer than `seconds`."""
+    if not workers:
+        time.sleep(seconds)
+        return
+    handles = [handle for w in workers for handle in (w.jobs, w.process.sentinel)]
+    connection.wait(handles, seconds)
+
+
+def is_ready_message(message: Any) -> bool:
+    return bool(message == READY)
