@@ -1,12 +1,28 @@
 """The base class of all errors that a user can cause."""
 
+import re
 from typing import ClassVar
+
+# Control characters without tab and line feed, line separators, changes of the direction of writing, and
+# bytes of file names that are not text.
+CONTROL_CHARACTERS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def escape_control_characters(text: str) -> str:
+    """Replaces characters that would change a terminal, such as ESC, by escapes like \\x1b."""
+    return CONTROL_CHARACTERS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class GanbenchError(Exception):
     """The base class of errors with a message for the user.
 
-    `exit_code` is the exit code of the command line.
+    `exit_code` is the exit code of the command line. The message may contain names of files, so its text
+    has no control characters.
     """
 
     exit_code: ClassVar[int] = 2  # for usage, suites, files and missing data
+
+    def __str__(self) -> str:
+        return escape_control_characters(super().__str__())

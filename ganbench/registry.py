@@ -8,7 +8,10 @@ import ast
 import difflib
 import inspect
 import re
+import traceback
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib import import_module
@@ -23,9 +26,15 @@ from ganbench.errors import GanbenchError
 Value = bool | int | float | str
 
 SPEC_GRAMMAR = "write name or name(setting=value, ...)"
+BACKSLASH_REMEDY = (
+    "a backslash begins an escape; write paths with forward slashes, such as C:/Users/me/photos"
+)
+MAX_SUGGESTED_NAMES = 12  # longer lists are left to `ganbench list`
 SPEC_PATTERN = re.compile(r"\s*([A-Za-z_][\w-]*)\s*(?:\(([^\n]*)\))?\s*", re.ASCII)
 MAX_ABS_SETTING = 1e300  # excludes inf and nan; every allowed integer converts to a float
 MAX_SPEC_CHARACTERS = 1000  # longer texts are not specs
+MAX_ERROR_CHARACTERS = 300  # of a plugin's error message
+PLUGIN_GROUP_PREFIX = "ganbench."
 
 
 class SpecError(GanbenchError, ValueError):
@@ -77,15 +86,18 @@ def split_specs(text: str) -> list[str]:
     return [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
 
 
-def shorten(text: str) -> str:
-    return text if len(text) <= 80 else text[:77] + "..."
+def shorten(text: str, most: int = 80) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def _parse_settings(text: str, inside: str) -> dict[str, Value]:
     refusal = SpecError(f"{shorten(text)!r} is not a spec; {SPEC_GRAMMAR}")
     try:
-        call = ast.parse(f"_({inside})", mode="eval").body
+        with warnings.catch_warnings(action="ignore"):  # an unknown escape in a text: D:\photos
+            call = ast.parse(f"_({inside})", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
+        if "\\" in inside:
+            raise SpecError(f"{shorten(text)!r} is not a spec: {BACKSLASH_REMEDY}") from None
         raise refusal from None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
         raise refusal
@@ -117,11 +129,16 @@ def _parse_value(text: str, key: str, node: ast.expr) -> Value:
     raise SpecError(f"{text!r}: {key} needs a finite number, true, false or a quoted text")
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
-    """Returns the end of an error message: `; did you mean 'hinge'?` or the known names."""
+def suggest(word: str, known: Iterable[str], kind: str = "") -> str:
+    """Returns the end of an error message: `; did you mean 'hinge'?` or the known names.
+
+    If they are many and `kind` is a kind of `ganbench list`, it names this command instead.
+    """
     known = sorted(known)
     if close := difflib.get_close_matches(word, known, n=1, cutoff=0.6):
         return f"; did you mean {close[0]!r}?"
+    if kind and len(known) > MAX_SUGGESTED_NAMES:
+        return f"; `ganbench list {kind}` shows all {len(known)}"
     return f"; there are {', '.join(known)}" if known else ""
 
 
@@ -129,6 +146,117 @@ def suggest(word: str, known: Iterable[str]) -> str:
 def entry_points_of(group: str) -> dict[str, str]:
     """Returns the entry points of installed packages in a group, cached because it is slow."""
     return {point.name: point.value for point in entry_points(group=group)}
+
+
+class PluginError(GanbenchError):
+    """A plugin's code failed. The message names the part, its package, the file and the line."""
+
+
+@dataclass(frozen=True)
+class PluginPart:
+    """A part of a plugin: `trick coin`, `coinpack`, `coinpack.coin:Coin`."""
+
+    label: str
+    package: str  # the installed distribution
+    target: str  # the entry point, module:Class
+
+    @property
+    def module(self) -> str:
+        return self.target.partition(":")[0].strip()
+
+    @property
+    def top_module(self) -> str:
+        return self.module.partition(".")[0]
+
+    def failure(self, error: BaseException) -> PluginError:
+        """Returns an error of this part as a sentence with file and line."""
+        text = shorten(describe_exception(error), MAX_ERROR_CHARACTERS)
+        place = _place_of(error, self.top_module) or _place_of_class(self.target)
+        return PluginError(
+            f"{self.label} of package {self.package} failed: {text} ({place}); "
+            f"correct the package, or remove it: pip uninstall {self.package}"
+        )
+
+    @contextmanager
+    def explained_errors(self) -> Iterator[None]:
+        """Raises PluginError for any error, also SystemExit; other user errors pass."""
+        try:
+            yield
+        except (GanbenchError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise self.failure(error) from error
+
+
+@cache
+def plugin_parts() -> list[PluginPart]:
+    """Returns the parts of all installed plugins, cached because it is slow."""
+    groups = [g for g in entry_points().groups if g.startswith(PLUGIN_GROUP_PREFIX)]
+    points = [point for group in groups for point in entry_points(group=group)]
+    return [
+        PluginPart(
+            f"{_singular(p.group.removeprefix(PLUGIN_GROUP_PREFIX))} {p.name}",
+            p.dist.name if p.dist else p.value.partition(".")[0],
+            p.value,
+        )
+        for p in points
+    ]
+
+
+def _singular(group: str) -> str:
+    return {"losses": "loss", "data": "data set"}.get(group, group.removesuffix("s"))
+
+
+def find_plugin_part(error: BaseException) -> PluginPart | None:
+    """Returns the plugin's part that raised an error, or None."""
+    for module in [*_raising_modules(error), *_missing_modules(error)]:
+        parts = [p for p in plugin_parts() if p.top_module == module.partition(".")[0]]
+        if parts:
+            return next((p for p in parts if p.module == module), parts[0])
+    return None
+
+
+def _raising_modules(error: BaseException) -> list[str]:
+    """Returns the modules of an error's traceback, the innermost first."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return [str(frame.f_globals.get("__name__", "")) for frame in reversed(frames)]
+
+
+def _missing_modules(error: BaseException) -> list[str]:
+    """Returns the module that an import did not find, or in which it did not find a name."""
+    module = getattr(getattr(error, "obj", None), "__name__", "")
+    return [str(module), str(getattr(error, "name", ""))]
+
+
+def _place_of(error: BaseException, top_module: str) -> str:
+    """Returns the innermost line of a package in an error's traceback, or an empty text."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"line {error.lineno} of {error.filename}"
+    places = [
+        f"line {line} of {frame.f_code.co_filename}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == top_module
+        and not frame.f_code.co_filename.startswith("<")  # text that Python evaluates
+    ]
+    return places[-1] if places else ""
+
+
+def _place_of_class(target: str) -> str:
+    """Returns the line of a class `module:Class`, or the entry point if there is no such line."""
+    module, _, name = target.partition(":")
+    node, found = _find_class(module, name), find_module(module)
+    return f"line {node.lineno} of {found}" if node and found else f"entry point {target}"
+
+
+def describe_exception(error: BaseException) -> str:
+    """Returns type and message of an exception as one line."""
+    return " ".join("".join(traceback.format_exception_only(error)[-1:]).split())
+
+
+def explain_error(error: BaseException) -> str:
+    """Returns an error as one line; for a plugin's error, with part, package, file and line."""
+    part = None if isinstance(error, GanbenchError) else find_plugin_part(error)
+    return describe_exception(error) if part is None else str(part.failure(error))
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +278,11 @@ class Registry:
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self.modules()))
 
+    @property
+    def list_kind(self) -> str:
+        """The argument of `ganbench list` that shows this registry."""
+        return self.group.rpartition(".")[2]
+
     def modules(self) -> dict[str, str]:
         own = {name: f"{self.package}.{target}" for name, target in self.entries.items()}
         former = entry_points_of(self.former_group) if self.former_group else {}
@@ -159,9 +292,29 @@ class Registry:
         """Imports and returns the class of a name; raises SpecError for an unknown name."""
         modules = self.modules()
         if name not in modules:
-            raise SpecError(f"no {self.kind} is called {name!r}{suggest(name, modules)}")
-        module, _, attribute = modules[name].partition(":")
-        return getattr(import_module(module), attribute)
+            hint = suggest(name, modules, self.list_kind)
+            raise SpecError(f"no {self.kind} is called {shorten(name)!r}{hint}")
+        if name in self.entries:
+            return import_target(modules[name])
+        part = self.plugin_part(name)
+        with part.explained_errors():
+            loaded = import_target(part.target)
+            if not isinstance(loaded, type):
+                raise TypeError(f"{part.target} is not a class")
+            return loaded
+
+    def plugin_part(self, name: str) -> PluginPart:
+        """Returns a plugin's part of this registry, for errors."""
+        target = self.modules()[name]
+        packages = {part.target: part.package for part in plugin_parts()}
+        return PluginPart(
+            f"{self.kind} {name}", packages.get(target, target.partition(".")[0]), target
+        )
+
+    def explained_errors_of(self, name: str) -> AbstractContextManager[None]:
+        """Explains errors inside the context if the part of this name is a plugin's."""
+        is_plugin = name not in self.entries and name in self.modules()
+        return self.plugin_part(name).explained_errors() if is_plugin else nullcontext()
 
     def resolve(self, text: str) -> Spec:
         """Returns the spec with every setting of the class, each converted to its declared type.
@@ -169,7 +322,8 @@ class Registry:
         Raises SpecError for an unknown name or setting, or a missing or invalid value.
         """
         spec = parse_spec(text)
-        declared = settings_of(self.load(spec.name))
+        with self.explained_errors_of(spec.name):
+            declared = settings_of(self.load(spec.name))
         given = dict(spec.settings)
         for key in given:
             if key not in declared:
@@ -195,10 +349,13 @@ class Registry:
     def make(self, text: str) -> Any:
         """Returns an instance of the part; raises SpecError for an invalid spec."""
         spec = self.resolve(text)
-        try:
-            return self.load(spec.name)(**dict(spec.settings))
-        except ValueError as wrong:
-            raise SpecError(f"{self.kind} {text}: {wrong}") from wrong
+        with self.explained_errors_of(spec.name):
+            try:
+                made = self.load(spec.name)(**dict(spec.settings))
+            except ValueError as wrong:
+                raise SpecError(f"{self.kind} {text}: {wrong}") from wrong
+            require_initialized(made)
+        return made
 
     def identity(self, text: str) -> dict[str, Any]:
         """Returns the plain data that determine results: name, version and settings."""
@@ -206,7 +363,8 @@ class Registry:
         part = self.load(spec.name)
         neutral = getattr(part, "neutral", {})
         settings = {k: v for k, v in spec.settings if k not in neutral or neutral[k] != v}
-        return {"name": spec.name, "version": part.version, "settings": settings}
+        with self.explained_errors_of(spec.name):
+            return {"name": spec.name, "version": part.version, "settings": settings}
 
     def about(self, name: str) -> str:
         """Returns the first paragraph of the module's docstring, without importing the module."""
@@ -215,6 +373,18 @@ class Registry:
     def signature(self, name: str) -> str:
         """Returns settings and defaults as in the part's source, without importing the module."""
         return read_signature(self.modules()[name])
+
+
+def import_target(target: str) -> Any:
+    """Imports the module of `module:Class` and returns the class."""
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module.strip()), attribute.partition("[")[0].strip())
+
+
+def require_initialized(part: Any) -> None:
+    """Raises AttributeError for a module of torch with an `__init__` that calls no super()."""
+    if hasattr(type(part), "add_module") and "_modules" not in vars(part):
+        raise AttributeError(f"{type(part).__name__}.__init__ must call super().__init__()")
 
 
 def settings_of(part: Any) -> dict[str, tuple[Any, Any]]:
@@ -260,10 +430,22 @@ TYPE_WORDS = {float: "a number", int: "a whole number", bool: "true or false", s
 
 @cache
 def _source(module: str) -> ast.Module:
-    module_spec = find_spec(module)
-    if module_spec is None or module_spec.origin is None:
-        return ast.Module(body=[], type_ignores=[])
-    return ast.parse(Path(module_spec.origin).read_text(encoding="utf-8"))
+    """Returns the syntax tree of a module; an empty one if its source cannot be read."""
+    try:
+        if path := find_module(module):
+            return ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, SyntaxError):  # a broken plugin is listed without a description
+        pass
+    return ast.Module(body=[], type_ignores=[])
+
+
+def find_module(module: str) -> Path | None:
+    """Returns the source file of a module, or None; imports only its parent packages."""
+    try:
+        module_spec = find_spec(module)
+    except (Exception, SystemExit):  # of a plugin's package
+        return None
+    return Path(module_spec.origin) if module_spec and module_spec.origin else None
 
 
 def read_about(target: str) -> str:

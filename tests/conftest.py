@@ -1,5 +1,6 @@
 """Builders that tests share: tiny trainings of real recipes on real data, and calls of the program."""
 
+import resource
 import sys
 from pathlib import Path
 
@@ -82,3 +83,17 @@ def ganbench(monkeypatch, capsys, tmp_path):
         return (end.value.code or 0, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def limit_file_size():
+    """Limits the size of files that this process writes, which fails like a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def any_learning_rate(monkeypatch):
+    """Allows learning rates at which every training diverges."""
+    monkeypatch.setattr("ganbench.gan.hyperparameters.MAX_LEARNING_RATE", float("inf"))

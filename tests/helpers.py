@@ -70,3 +70,10 @@ def same(ours, theirs) -> bool:
 def weights(module) -> dict[str, torch.Tensor]:
     """Returns a copy of a module's state."""
     return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def result_record(identifier: str, outcome: str = "done", **fields) -> dict:
+    """Returns the content of a result.json as a training writes it."""
+    provenance = {"code": "0" * 16, "torch_minor": "2.0"}
+    content = {"id": identifier, "outcome": outcome, "reason": "", "step": None}
+    return {**content, "spent": {}, "costs": {}, "provenance": provenance, **fields}

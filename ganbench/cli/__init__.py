@@ -6,7 +6,6 @@ Commands import torch and pandas themselves, so that help and lists answer at on
 """
 
 import os
-import signal
 import sys
 import warnings
 from typing import Annotated
@@ -15,6 +14,7 @@ import typer
 
 from ganbench import __version__
 from ganbench.deprecation import GanbenchDeprecationWarning
+from ganbench.experiments.signals import handle_stop_signals
 
 from . import (
     catalog,
@@ -35,6 +35,7 @@ from . import (
     watch,
 )
 from .base import INTERNAL, INTERRUPTED, app, err, out
+from .streams import accept_any_encoding
 
 # Importing a module adds its commands.
 COMMANDS = (
@@ -78,8 +79,8 @@ def main() -> None:
 
     An unexpected error is printed as one line, or as a traceback if GANBENCH_TRACE is set.
     """
-    # Batch systems send SIGTERM. It is handled like Ctrl-C: checkpoints are written.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    handle_stop_signals()
+    accept_any_encoding()
     warnings.simplefilter("default", GanbenchDeprecationWarning)
     try:
         app()

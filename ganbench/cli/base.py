@@ -1,18 +1,20 @@
 """The program object, its consoles, and the options and messages that commands share."""
 
-import json
 import os
-import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 from ganbench.errors import GanbenchError
+from ganbench.registry import describe_exception, find_plugin_part
+
+from .streams import StreamConsole, reserve_stdout
+from .streams import print_json as print_json
 
 COMMAND_SECTIONS = {  # of the program's help
     "Everyday": ("run", "plan", "status", "report", "show", "compare", "eval", "list"),
@@ -25,14 +27,24 @@ COMMAND_SECTIONS = {  # of the program's help
 USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
 
 
+# Ends of a command that are no errors of other code.
+OWN_ENDINGS = (typer.Exit, typer.Abort, KeyboardInterrupt, BrokenPipeError)
+
+
 class CommandGroup(TyperGroup):
-    """Lists commands by purpose, and ends the program with the exit code of a GanbenchError."""
+    """Lists commands by purpose, and turns errors of users and of other code into sentences."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except GanbenchError as error:
             fail(str(error), error.exit_code)
+        except OWN_ENDINGS:
+            raise
+        except BaseException as error:
+            if sentence := explain_other_code(error):
+                fail(sentence)
+            raise
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         width = max(map(len, self.commands))
@@ -46,6 +58,20 @@ class CommandGroup(TyperGroup):
                 )
 
 
+def explain_other_code(error: BaseException) -> str:
+    """Returns a sentence for an error of a plugin, or a SystemExit of any code; else nothing."""
+    part = find_plugin_part(error)
+    if part is None and not isinstance(error, SystemExit):
+        return ""
+    if os.environ.get("GANBENCH_TRACE"):
+        traceback.print_exception(error)
+    if part is not None:
+        return str(part.failure(error))
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"line {last.lineno} of {last.filename}"
+    return f"other code ended the program: {describe_exception(error)} ({place})"
+
+
 app = typer.Typer(
     cls=CommandGroup,
     add_completion=False,
@@ -54,8 +80,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Which stabilization trick helps a GAN, where, by how much, and how surely.",
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = StreamConsole()
+err = StreamConsole(stderr=True)
 
 SuiteArgument = Annotated[
     str, typer.Argument(help="A suite file or a shipped suite: bench, smoke.")
@@ -102,7 +128,9 @@ Workers = Annotated[
 ExecutorName = Annotated[
     str, typer.Option("--executor", help="Executor of trials: auto, inline, local.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Json = Annotated[
+    bool, typer.Option("--json", callback=reserve_stdout, is_eager=True, help="Print JSON.")
+]
 DEFAULT_RESULTS = Path("results")
 CELL_NAME_COLUMNS = ("data", "variant", "loss", "tricks", "plan")
 
@@ -112,15 +140,10 @@ def fail(message: str, code: int = USAGE) -> NoReturn:
     raise typer.Exit(code)
 
 
-def print_json(content: Any) -> None:
-    """Prints JSON to standard output, and nothing else."""
-    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
 def suite_folder(suite: str, results: Path) -> Path:
     """Returns the folder of tables for `bench`, `suites/bench.toml` or the folder itself."""
     given = Path(suite)
-    if (given / "results.parquet").exists() or (given / "plan.json").exists():
+    if any((given / name).exists() for name in ("results.parquet", "results.csv", "plan.json")):
         return given
     return results / given.stem
 
@@ -128,13 +151,12 @@ def suite_folder(suite: str, results: Path) -> Path:
 def read_frame(suite: str, results: Path) -> Any:
     """Reads the rows of a suite from its store, or else from its tables."""
     from ganbench.analysis.rows import collect_rows, load
-    from ganbench.experiments.store import Store
-    from ganbench.files import read_json
+    from ganbench.experiments.store import Store, read_plan
 
     folder = suite_folder(suite, results)
     try:
-        content = read_json(folder / "plan.json")
-        if content and has_store(folder):
+        content = read_plan(folder)
+        if content and has_store(folder) and content["suite"] == folder.resolve().name:
             return collect_rows(content, Store(folder.parent))
         return load(folder)
     except FileNotFoundError:

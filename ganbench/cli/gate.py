@@ -345,7 +345,9 @@ def images_verdict(
     if reference.kind != "images":
         return refused_verdict([f"it is a baseline of the suite {reference.name}, not of images"])
     chosen, settings = select_device(device), reference.settings
-    image_evaluations = evaluate_image_sets(fakes, real, device=device, trust=trust, **settings)
+    image_evaluations = evaluate_image_sets(
+        fakes, real, collapse_allowed=True, device=device, trust=trust, **settings
+    )
     if reasons := image_refusals(image_evaluations, reference, lost):
         return refused_verdict(reasons)
     image_side = make_image_side(image_evaluations, lost, chosen)

@@ -20,15 +20,16 @@ from .base import (
 def report(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Json = False) -> None:
     """Write tables and report of a suite again.
 
-    They are made from the store, or from results.parquet alone.
+    They are made from the store, or from results.parquet or results.csv alone.
     """
     from ganbench.analysis.leaderboard import leaderboard
+    from ganbench.analysis.read_table import require_outcome
     from ganbench.experiments.store import Store
     from ganbench.report.findings import run_findings
     from ganbench.report.terminal import print_leaderboard
     from ganbench.report.writer import write_all
 
-    frame, folder = read_frame(suite, results), suite_folder(suite, results)
+    frame, folder = require_outcome(read_frame(suite, results)), suite_folder(suite, results)
     files = write_all(frame, folder, Store(folder.parent) if has_store(folder) else None)
     if as_json:
         board = json.loads(leaderboard(frame).to_json(orient="records"))

@@ -38,11 +38,10 @@ def status(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Js
 def read_suite_status(suite: str, results: Path) -> Any:
     """Reads the status of a suite from its store, or from its tables where there is no store."""
     from ganbench.experiments.outcomes import read_plan_status
-    from ganbench.experiments.store import Store
-    from ganbench.files import read_json
+    from ganbench.experiments.store import Store, read_plan
 
     folder = suite_folder(suite, results)
-    plan = read_json(folder / "plan.json")
+    plan = read_plan(folder)
     if plan is not None and has_store(folder):
         return read_plan_status(plan, Store(folder.parent))
     from ganbench.analysis.rows import read_table_status  # imports pandas

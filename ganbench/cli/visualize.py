@@ -92,13 +92,12 @@ def show(
 
 def trial_entry(row: Any, rows: Any, store: Any) -> dict[str, Any]:
     from ganbench.analysis.rows import flags_of
-    from ganbench.files import read_json_or_none
 
     ended = isinstance(row.outcome, str) and row.outcome != "done"
     own = rows[(rows["trial"] == row.trial) & (rows["checkpoint"] != "best")]
     own = own[own["kind"] != "curve"]
     folder = store.trial_folder(row.trial)
-    curve = read_json_or_none(folder.curve_path) or {}
+    curve = folder.read_curve() or {}
     return {
         "trial": row.trial,
         "cell": format_cell_name(row._asdict()),
@@ -107,7 +106,7 @@ def trial_entry(row: Any, rows: Any, store: Any) -> dict[str, Any]:
         "outcome": row.outcome if isinstance(row.outcome, str) else "not run",
         "reason": row.reason if ended else "",
         "flags": flags_of(row),
-        "settings": read_trial_settings(read_json_or_none(folder.spec_path)),
+        "settings": read_trial_settings(folder.read_spec()),
         "metrics": [] if ended else list(map(metric_entry, own.to_dict("records"))),
         "scores": curve.get("scores", []),
         "losses": curve.get("losses", []),

@@ -19,7 +19,7 @@ from ganbench.gan.tasks import TASKS
 from ganbench.gan.tasks.base import Task
 from ganbench.gan.tricks import TRICKS
 from ganbench.gan.tricks.base import Trick, TrickList
-from ganbench.registry import parse_spec
+from ganbench.registry import PluginError, find_plugin_part, parse_spec
 from ganbench.rng import RngStreams
 
 from .build_config import BuildConfig
@@ -38,6 +38,7 @@ class TrainingSetup:
 
 
 META_DEVICE = torch.device("meta")
+MAX_WEIGHTS = 10**10  # of all networks: with Adam's state they take 160 GB
 
 
 class Incompatible(GanbenchError, ValueError):
@@ -125,10 +126,42 @@ def _build_task(
 
 
 def check_recipe(recipe: Recipe, data: str) -> None:
-    """Raises Incompatible if a recipe cannot be trained on a data set. Computes only shapes."""
+    """Raises Incompatible if a recipe cannot be trained on a data set. Computes only shapes.
+
+    Raises PluginError if a plugin's part has a bug.
+    """
     try:
-        build_training(recipe, DATA.make(data), RngStreams(0, META_DEVICE))
-    except Incompatible:
+        setup = build_training(recipe, DATA.make(data), RngStreams(0, META_DEVICE))
+        check_weights(setup.task)
+        check_batch_norm(setup)
+    except (Incompatible, PluginError, KeyboardInterrupt):
         raise
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:
-        raise Incompatible(f"the recipe cannot be built: {error}".splitlines()[0]) from error
+        reason = str(plugin_failure(error) or error)
+        raise Incompatible(f"the recipe cannot be built: {reason}".splitlines()[0]) from error
+    except BaseException as error:
+        if failure := plugin_failure(error):
+            raise failure from error
+        raise
+
+
+def plugin_failure(error: BaseException) -> PluginError | None:
+    """Returns an error of a plugin's part as a sentence, or None if no plugin raised it."""
+    part = None if isinstance(error, GanbenchError) else find_plugin_part(error)
+    return None if part is None else part.failure(error)
+
+
+def check_weights(task: Task) -> None:
+    """Raises Incompatible if the networks of a task have more weights than a machine holds."""
+    if (count := sum(weights.numel() for weights in task.parameters())) > MAX_WEIGHTS:
+        raise Incompatible(
+            f"its networks have {count:,} weights, and at most {MAX_WEIGHTS:,} can be trained: "
+            "choose a smaller width"
+        )
+
+
+def check_batch_norm(setup: TrainingSetup) -> None:
+    """Raises Incompatible if batch norm would normalize a single vector."""
+    vectors = any(isinstance(module, nn.BatchNorm1d) for module in setup.task.modules())
+    if vectors and setup.hyperparameters.batch == 1:
+        raise Incompatible("batch norm of vectors needs a batch of at least 2, and this one has 1")

@@ -130,7 +130,8 @@ def resolve_variant(text: str) -> Recipe:
     """
     spec = parse_spec(text)
     if spec.name not in all_variants():
-        raise SpecError(f"no variant is called {spec.name!r}{suggest(spec.name, all_variants())}")
+        hint = suggest(spec.name, all_variants(), "variants")
+        raise SpecError(f"no variant is called {spec.name!r}{hint}")
     recipe, given = all_variants()[spec.name], dict(spec.settings)
     playing = settings_of(TASKS.load(parse_spec(recipe.task).name)).keys() & given.keys()
     task = {key: given.pop(key) for key in playing}

@@ -129,7 +129,7 @@ def test_label_resolves_like_its_text():
     [
         ("spectral_nrom", "did you mean 'spectral_norm'?"),
         ("r1(wieght=1)", "did you mean 'weight'?"),
-        ("zzz", "; there are ada, consistency, "),
+        ("zzz", "no trick is called 'zzz'; `ganbench list tricks` shows all"),
         ("r1(every=1.5)", "every needs a whole number, not 1.5"),
         ("r1(weight='a')", "weight needs a number, not 'a'"),
         ("r1(weight=true)", "weight needs a number, not true"),

@@ -12,6 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from ganbench.report.markdown import escape_markdown
+
 from .comparisons import BenchmarkComparison
 from .gate import PerfReport, PerfRules
 from .verdicts import ORDER, slowdown_power
@@ -138,7 +140,7 @@ def perf_markdown(report: PerfReport, sentences: Sequence[str], title: str) -> s
 
 
 def markdown_row(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
+    return "| " + " | ".join(map(escape_markdown, texts)) + " |"
 
 
 def perf_history_entries(

@@ -1,6 +1,9 @@
 """Gates for any GAN, from the generated images of each training (see `ganbench eval`)."""
 
+import re
 from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 from ganbench.evaluation.evaluate import evaluate, metric_labels_of
@@ -23,6 +26,7 @@ from .hypothesis_tests import MIN_TRAININGS_PER_TEST, CellTrainings
 from .verdict import MIN_BASELINE_RATIO, MeasuredSide
 
 IMAGE_SET_CELL = IMAGES_CELL
+COPIES_NOTE = re.compile(r"fakes: ([\d,]+) of ([\d,]+) are copies of others")
 Settings = Mapping[Any, Any]  # arguments of `evaluate`
 
 
@@ -50,19 +54,50 @@ def parse_margin(text: str, margin: str) -> float:
     return amount
 
 
-def evaluate_image_sets(fakes: Sequence[str], real: str, **settings: Any) -> list[Evaluation]:
+def evaluate_image_sets(
+    fakes: Sequence[str], real: str, collapse_allowed: bool = False, **settings: Any
+) -> list[Evaluation]:
     """Evaluates the images of each training against the real images.
 
-    Raises the errors of `evaluate`, and SpecError if two trainings have identical values.
+    Raises the errors of `evaluate`, and SpecError if two trainings are the same images. With
+    `collapse_allowed`, two collapsed trainings may have the same images.
     """
+    refuse_repeated_sources(fakes)
     evaluations: list[Evaluation] = []
     for fake in fakes:
         evaluations.append(evaluate(fake, real, **settings))
-        values = [row.value for row in evaluations[-1].rows]
         for other in evaluations[:-1]:
-            if values == [row.value for row in other.rows] and any(v is not None for v in values):
+            if has_same_values(evaluations[-1], other) and not (
+                collapse_allowed and is_collapsed(other) and is_collapsed(evaluations[-1])
+            ):
                 raise SpecError(f"{fake} and {other.fake} are the same images: one training each")
     return evaluations
+
+
+def refuse_repeated_sources(fakes: Sequence[str]) -> None:
+    """Raises SpecError if two sources are the same file, folder or function."""
+    for one, other in combinations(fakes, 2):
+        if one == other or (Path(one).exists() and Path(one).resolve() == Path(other).resolve()):
+            raise SpecError(f"{one} and {other} are the same images: one training each")
+
+
+def has_same_values(one: Evaluation, other: Evaluation) -> bool:
+    """Returns whether two evaluations have values, and all of them are equal."""
+    values = [[row.value for row in evaluation.rows] for evaluation in (one, other)]
+    return values[0] == values[1] and any(value is not None for value in values[0])
+
+
+def is_collapsed(evaluation: Evaluation) -> bool:
+    """Returns whether at least half of the images are copies of others.
+
+    Different trainings may collapse to the same images, such as all black ones.
+    """
+    counts = [match.groups() for match in map(COPIES_NOTE.fullmatch, evaluation.notes) if match]
+    return any(2 * read_count(copies) >= read_count(total) for copies, total in counts)
+
+
+def read_count(text: str) -> int:
+    return int(text.replace(",", ""))
 
 
 def make_image_side(evaluations: Sequence[Evaluation], lost: int, device: str) -> MeasuredSide:
@@ -147,6 +182,13 @@ def image_refusals(evaluations: Sequence[Evaluation], baseline: Baseline, lost: 
 
 
 def has_baseline_values(evaluation: Evaluation, record: CellRecord) -> bool:
-    """Returns whether all values equal values of the baseline to the last digit."""
+    """Returns whether all values equal values of the baseline to the last digit.
+
+    Collapsed trainings do not count: one of the baseline may have the same images.
+    """
     values = {row.metric: row.value for row in evaluation.rows if row.value is not None}
-    return bool(values) and all(v in record.values.get(m, ()) for m, v in values.items())
+    return (
+        bool(values)
+        and not is_collapsed(evaluation)
+        and all(v in record.values.get(m, ()) for m, v in values.items())
+    )

@@ -13,6 +13,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from ganbench.ci.history.records import HistoryEntry
+from ganbench.report.markdown import escape_markdown, markdown_table
 
 from .baseline import Baseline, BaselineProvenance, list_drift
 from .hypothesis_tests import FAILURES_METRIC, GateTest
@@ -152,9 +153,9 @@ def count_common_names(lists: list[list[str]]) -> int:
 def gate_markdown(verdict: GateVerdict, baseline: Baseline) -> str:
     """Returns the verdict, its sentences and its table, for the summary of a CI job."""
     lines = [f"## Quality gate of {baseline.name}: {verdict.headline}", ""]
-    lines += [f"- {sentence}" for sentence in gate_sentences(verdict, baseline)]
+    lines += [f"- {escape_markdown(line)}" for line in gate_sentences(verdict, baseline)]
     frame = gate_table(verdict)
-    shown = frame.to_markdown(index=False, disable_numparse=True) if len(frame) else ""
+    shown = markdown_table(frame) if len(frame) else ""
     return "\n".join([*lines, "", shown, ""])
 
 

@@ -682,6 +682,59 @@ def test_image_usage_errors_exit_2(gated_images, case):
     assert message in result.output
 
 
+@pytest.fixture(scope="session")
+def collapsed_images(gated_images):
+    """Adds trainings that ended in one image, or in two images."""
+    shape = np.load(gated_images / "good0.npy").shape
+    pair = np.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1)) % 2 * 255
+    for number in range(3):
+        np.save(gated_images / f"black{number}.npy", np.zeros(shape, np.uint8))
+        np.save(gated_images / f"white{number}.npy", np.full(shape, 255, np.uint8))
+        np.save(gated_images / f"pair{number}.npy", np.broadcast_to(pair, shape).astype(np.uint8))
+    return gated_images
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "black0 black1 black2",
+        "white0 white1 white2",
+        "pair0 pair1 pair2",
+        "black0 white0 pair0",
+    ],
+)
+def test_equal_collapsed_trainings_are_a_regression(collapsed_images, names):
+    fakes = " ".join(f"{name}.npy" for name in names.split())
+    result = run_program(collapsed_images, f"gate {fakes} {REFERENCE_OPTIONS} --json")
+    assert result.exit_code == REGRESSED, result.output
+    assert "fid" in json.loads(result.stdout)["sentences"][0]
+
+
+def test_collapsed_training_in_baseline_hides_no_regression(collapsed_images):
+    good = " ".join(f"good{number}.npy" for number in range(9))
+    terms = "--metrics fid --extractor \"classifier(of='digits')\" --margin fid=0.1 --reason x"
+    where = "--real digits:train --baseline one_black.json"
+    made = run_program(collapsed_images, f"baseline make {good} black0.npy {where} {terms}")
+    assert made.exit_code == 0, made.output
+    result = run_program(collapsed_images, f"gate black0.npy black1.npy black2.npy {where} --json")
+    assert result.exit_code == REGRESSED, result.output
+
+
+def test_one_collapsed_folder_is_no_two_trainings(collapsed_images):
+    line = f"gate black0.npy black1.npy ./black0.npy {REFERENCE_OPTIONS}"
+    result = run_program(collapsed_images, line)
+    assert result.exit_code == 2
+    assert "./black0.npy are the same images" in result.output
+
+
+def test_baseline_refuses_equal_collapsed_trainings(collapsed_images):
+    line = "baseline make black0.npy black1.npy black2.npy --real digits:train --baseline no.json"
+    terms = "--extractor \"classifier(of='digits')\" --margin fid=0.1 --reason x"
+    result = run_program(collapsed_images, f"{line} {terms}")
+    assert result.exit_code == 2
+    assert "are the same images: one training each" in result.output
+
+
 def test_gate_of_one_image_set_cannot_decide(gated_images):
     result = run_program(gated_images, f"gate good8.npy {REFERENCE_OPTIONS} --json")
     assert result.exit_code == CANNOT_DECIDE

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from helpers import result_record
 
 from ganbench import __version__, cli
 from ganbench.analysis.rows import collect_rows, save_rows
@@ -164,7 +165,7 @@ def test_typo_in_suite_exits_2_with_message(tmp_path):
     [
         (["none.toml"], "there is no suite none.toml"),
         (["tiny.toml", "--device", "tpu"], "device tpu is not on this machine; available: cpu"),
-        (["tiny.toml", "--profile", "cpuu"], "suite tiny has no budget.cpuu; did you mean 'cpu'?"),
+        (["tiny.toml", "--profile", "cpuu"], "suite tiny has no [budget.cpuu]; did you mean 'cpu'?"),
         (["tiny.toml", "-o", "points=0"], "-o points=0: points: input should be"),
         (["tiny.toml", "-o", "points"], "-o points: write key=value"),
     ],
@@ -319,7 +320,8 @@ def test_show_selects_cell_by_words(ganbench, results):
 def test_show_prints_flags_with_steps(ganbench, results, plan):
     item = next(item for item in plan["trials"] if item["role"] == "trial")
     folder = Store(results).trial_folder(item["trial"])
-    write_json(folder.result_path, {"outcome": "diverged", "reason": "step 640: boom", "step": 640})
+    result = result_record(item["trial"], "diverged", reason="step 640: boom", step=640)
+    write_json(folder.result_path, result)
     losses = [{"step": 50 * n, "told_apart": 1.0} for n in range(1, 13)]
     write_json(folder.curve_path, {"losses": losses, "scores": [], "floor": {"modes": 8.0}})
     _, out, _ = ganbench("show", "tiny", item["trial"][:16])
