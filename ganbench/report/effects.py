@@ -22,7 +22,7 @@ from ganbench.analysis.rates import failure_rates
 from ganbench.experiments.factorial import aliased_terms
 
 from .findings import format_least_change, format_percent, metric_display_name
-from .markdown import format_number, markdown_table
+from .markdown import escape_markdown, format_number, markdown_table
 
 EFFECTS_NOTE = (
     "An effect is the mean change over the cells of this grid that can estimate it, {pairing}. The error "
@@ -81,7 +81,7 @@ def render_effects(frame: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> str:
     if not tables["chains"].empty:
         parts += ["## Lists of tricks against no trick", effects_table(tables["chains"], transform)]
     parts += [
-        f"Confounded effects (from the same runs) in {where}: {terms}."
+        escape_markdown(f"Confounded effects (from the same runs) in {where}: {terms}.")
         for where, terms in confounded_effects(frame)
     ]
     parts += further_sections(tables, transform)

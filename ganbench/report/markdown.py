@@ -1,12 +1,14 @@
 """Markdown tables, with the protocol, counts and floors that explain their numbers."""
 
 import math
+import re
 from typing import Any
 
 import pandas as pd
 
 from ganbench.analysis.detection import MIN_DOMINANT_ACCURACY
 from ganbench.analysis.leaderboard import ARM_COLUMNS, IMAGES_PER_SECOND
+from ganbench.errors import escape_control_characters
 from ganbench.human_study.error_rates import HUMAN_ERROR_COLUMN
 
 from .findings import metric_display_name
@@ -14,22 +16,32 @@ from .findings import metric_display_name
 PARAMETER_COUNT_COLUMNS = ("generator_parameters", "discriminator_parameters")
 FLAG_COLUMNS = ("collapsed", "oscillating", "won")  # divergence is listed below the tables
 FAILED_OUTCOMES = ("diverged", "failed", "not_applicable")
+# Characters that are markup in a name: of code, tables, HTML, entities, emphasis and links. An underscore
+# inside a word, as in spectral_norm, is none.
+MARKUP = re.compile(r"[\\`|<>*$~]|&(?=[#\w])|(?<=\])[(\[]|(?<![^\W_])_|_(?![^\W_])")
 LEFT_ALIGNED_COLUMNS = ("variant", "loss", "tricks", "plan", "flags")
 
 
 def render_leaderboard(frame: pd.DataFrame, board: pd.DataFrame, findings: list[str]) -> str:
     """Renders leaderboard.md: findings, explanations, and one table per data set."""
     plan = frame.attrs["plan"]
-    lines = [f"# {plan['suite']}", "", plan["about"], "", *(f"- {line}" for line in findings), ""]
+    lines = [f"# {escape_markdown(plan['suite'])}", "", escape_markdown(plan["about"]), ""]
+    lines += [*(f"- {escape_markdown(line)}" for line in findings), ""]
     seeds, device = len(plan["seeds"]), plan["device"]
     lines += [f"Budget: {format_budget(plan)}. Seeds: {seeds}. Device: {device}.", ""]
     for data, part in board.groupby("data", sort=False):
-        lines += [f"## {data}", "", *describe_numbers(plan, str(data)), ""]
+        lines += [f"## {escape_markdown(str(data))}", "", *describe_numbers(plan, str(data)), ""]
         lines += [leaderboard_markdown_table(plan, part), ""]
     lines += list_failures(board)
     versions = plan["provenance"]
     lines += [f"ganbench {versions['ganbench']}, torch {versions['torch']}."]
     return "\n".join(lines) + "\n"
+
+
+def escape_markdown(text: str) -> str:
+    """Returns a text that Markdown shows as it is, in one line."""
+    line = escape_control_characters(" ".join(text.split()))
+    return MARKUP.sub(lambda found: f"\\{found[0]}", line)
 
 
 def format_budget(plan: dict[str, Any]) -> str:
@@ -41,7 +53,7 @@ def format_budget(plan: dict[str, Any]) -> str:
 
 
 def describe_numbers(plan: dict[str, Any], data: str) -> list[str]:
-    texts = [p["text"] for p in plan["protocols"].values() if p["data"] == data]
+    texts = [escape_markdown(p["text"]) for p in plan["protocols"].values() if p["data"] == data]
     return [
         f"Protocol: {'; '.join(texts)}. Values are means over seeds at the last checkpoint, on each metric's "
         "own scale (geometric for FID and IS), with 95 % t intervals in brackets. ±: the standard error of one "
@@ -71,7 +83,7 @@ def name_columns(part: pd.DataFrame) -> dict[str, list[str]]:
     rows = part.to_dict("records")
     return {
         "#": [format_rank(row) for row in rows],
-        **{name: part[name].fillna("").tolist() for name in ARM_COLUMNS[1:]},
+        **{name: part[name].fillna("").map(escape_markdown).tolist() for name in ARM_COLUMNS[1:]},
         "seeds": [format_measured_count(row) for row in rows],
         "flags": [format_flag_counts(row) for row in rows],
     }
@@ -149,8 +161,10 @@ def format_cell_with_error(row: dict[Any, Any], metric: str, interval: bool) -> 
 
 
 def markdown_table(table: pd.DataFrame) -> str:
-    """Converts a table of texts and numbers to Markdown, without reformatting."""
-    return table.to_markdown(index=False, disable_numparse=True)
+    """Converts a table of texts and numbers to Markdown, without markup in its texts."""
+    plain = table.map(lambda value: escape_markdown(value) if isinstance(value, str) else value)
+    plain.columns = [escape_markdown(str(name)) for name in table]
+    return plain.to_markdown(index=False, disable_numparse=True)
 
 
 def format_number(value: float) -> str:
@@ -165,7 +179,7 @@ def list_failures(board: pd.DataFrame) -> list[str]:
         counts = format_failure_counts(row)
         if counts:
             name = " / ".join(row[key] for key in ARM_COLUMNS if row[key])
-            lines.append(f"- {name}: {counts}: {row['reason']}")
+            lines.append(f"- {escape_markdown(name)}: {counts}: {escape_markdown(row['reason'])}")
     return ["## Not measured", "", *lines, ""] if lines else []
 
 

@@ -338,13 +338,14 @@ def test_sparkline_skips_non_finite_points(tmp_path):
     assert line.split() == ["fid", "100", "█▁", "10"]
 
 
-def test_corrupt_curve_is_shown_empty(ganbench, small_run, sampler):
+def test_corrupt_curve_is_named(ganbench, small_run, sampler):
     curve = read_json(sampler.folder.curve_path)
     sampler.folder.curve_path.write_text("{")
     try:
-        code, out, _ = ganbench(
+        code, out, err = ganbench(
             "show", "small", sampler.trial.id[:16], "--results", small_run, "--json"
         )
     finally:
         write_json(sampler.folder.curve_path, curve)
-    assert (code, json.loads(out)[0]["scores"]) == (0, [])
+    assert (code, out) == (2, "")
+    assert f"{sampler.folder.curve_path} is damaged" in err
