@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from ganbench.errors import GanbenchError
-from ganbench.registry import describe_exception, find_plugin_part
+from ganbench.registry import describe_exception, find_plugin_part, shorten
 
 from .streams import StreamConsole, reserve_stdout
 from .streams import print_json as print_json
@@ -25,6 +25,7 @@ COMMAND_SECTIONS = {  # of the program's help
     "Parts": ("download", "doctor"),
 }
 USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
+MAX_NAME_BYTES, MAX_PATH_CHARACTERS = 255, 4096  # of Linux's file systems
 
 
 # Ends of a command that are no errors of other code.
@@ -83,8 +84,20 @@ app = typer.Typer(
 out = StreamConsole()
 err = StreamConsole(stderr=True)
 
+
+def refuse_long_names(text: str) -> str:
+    """Raises BadParameter for a path with a name longer than file systems have."""
+    longest = max((len(os.fsencode(part)) for part in Path(text).parts), default=0)
+    if longest > MAX_NAME_BYTES or len(text) > MAX_PATH_CHARACTERS:
+        raise typer.BadParameter(f"{shorten(text)} is too long for a file name")
+    return text
+
+
 SuiteArgument = Annotated[
-    str, typer.Argument(help="A suite file or a shipped suite: bench, smoke.")
+    str,
+    typer.Argument(
+        help="A suite file or a shipped suite: bench, smoke.", callback=refuse_long_names
+    ),
 ]
 Results = Annotated[Path, typer.Option(help="Folder of the store and the tables.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]

@@ -14,6 +14,8 @@ from rich.console import Console, ConsoleDimensions
 from rich.measure import Measurement
 from rich.table import Column, Table
 
+from ganbench.errors import escape_control_characters
+
 PIPE_COLUMNS = 100_000  # more than any line
 KEPT_VARIABLES = ("TERM", "COLORTERM", "NO_COLOR")  # they change colours only
 # ASCII for characters that an encoding lacks; others become \uXXXX.
@@ -53,7 +55,8 @@ class StreamConsole(Console):
             if isinstance(table, Table):
                 keep_numbers_whole(table, self)
                 options["crop"] = False
-        super().print(*objects, **options)
+        texts = (escape_control_characters(o) if isinstance(o, str) else o for o in objects)
+        super().print(*texts, **options)
 
     def on_broken_pipe(self) -> None:
         """Goes on without output, so that the exit code is still the answer's."""

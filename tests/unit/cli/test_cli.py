@@ -405,3 +405,18 @@ def test_compare_matches_tables_by_cell(ganbench):
     assert (code, "did you mean 'fid'" in errors) == (2, True)
     assert ganbench("compare", bench, "tinny")[0] == 2
     assert ganbench("compare", bench, bench, "--margin", "3")[0] == 2
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "report", "status"])
+def test_long_suite_name_is_refused(ganbench, command):
+    code, out, err = ganbench(command, "x" * 100_000)
+    assert (code, out) == (2, "")
+    assert "is too long for a file name" in err
+    assert len(err) < 500
+
+
+def test_control_characters_of_names_are_escaped(ganbench):
+    code, _, err = ganbench("status", "evil\x1b[2Jname")
+    assert code == 2
+    assert "\x1b" not in err
+    assert "evil\\x1b[2Jname" in err
