@@ -459,7 +459,7 @@ def read_signature(target: str) -> str:
     if node is None:
         return ""
     init = _find_init(node, module)
-    settings = _init_arguments(init) if init else _dataclass_fields(node, module)
+    settings = _init_arguments(init, module) if init else _dataclass_fields(node, module)
     return ", ".join(f"{key}={default}" if default else key for key, default in settings.items())
 
 
@@ -489,9 +489,9 @@ def _find_init(node: ast.ClassDef, module: str) -> ast.FunctionDef | None:
     return None
 
 
-def _init_arguments(init: ast.FunctionDef) -> dict[str, str]:
+def _init_arguments(init: ast.FunctionDef, module: str) -> dict[str, str]:
     names = [argument.arg for argument in init.args.args[1:]]
-    defaults = [ast.unparse(value) for value in init.args.defaults]
+    defaults = [_default_text(value, module) for value in init.args.defaults]
     return dict(zip(names, [""] * (len(names) - len(defaults)) + defaults, strict=True))
 
 
@@ -502,9 +502,22 @@ def _dataclass_fields(node: ast.ClassDef, module: str) -> dict[str, str]:
         home = _defining_module(module, base)
         if parent := _find_class(home, base):
             settings |= _dataclass_fields(parent, home)
+    if not any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
+        return settings
     for item in node.body:
         if isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation):
-            default = ast.unparse(item.value) if item.value else ""
-            if "init=False" not in default and "SEAM" not in default:
+            default = _default_text(item.value, module) if item.value else ""
+            if "init=False" not in default and "NOT_A_SETTING" not in default:
                 settings[ast.unparse(item.target)] = default
     return settings
+
+
+def _default_text(value: ast.expr, module: str) -> str:
+    """Returns the source of a default; a constant's name is replaced by its value."""
+    text = ast.unparse(value)
+    if not isinstance(value, ast.Name):
+        return text
+    for item in _source(_defining_module(module, text)).body:
+        if isinstance(item, ast.Assign) and ast.unparse(item.targets[0]) == text:
+            return ast.unparse(item.value)
+    return text
