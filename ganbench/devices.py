@@ -3,33 +3,65 @@
 import os
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from ganbench.registry import SpecError
+from ganbench.registry import SpecError, parse_spec, suggest
 
 if TYPE_CHECKING:
     import torch
+
+Dtype = Literal["float32", "bfloat16"]
+MemoryFormat = Literal["contiguous", "channels_last"]
+CUDA_ONLY = ("tf32", "graph")  # settings that exist on NVIDIA GPUs alone
 
 PROCESS_STATUS_FILE, CLEAR_REFS_FILE = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 @dataclass(frozen=True)
 class Numerics:
-    """The arithmetic of a training. It affects the last digits and is in a trial's identity."""
+    """The arithmetic of a training. It affects the last digits and is in a trial's identity.
+
+    With `bfloat16`, networks compute in it, and weights, losses and optimizers stay in float32.
+    `graph` replays training steps as CUDA graphs. `compile` compiles networks by torch.compile.
+    Raises SpecError for an unknown value.
+    """
 
     device: str = "cpu"
-    dtype: str = "float32"
+    dtype: Dtype = "float32"
     tf32: bool = False
     compile: bool = False
     threads: int = 1
+    memory_format: MemoryFormat = "contiguous"
+    graph: bool = False
+
+    neutral: ClassVar[dict[str, Any]] = {"memory_format": "contiguous", "graph": False}
+
+    def __post_init__(self) -> None:
+        for name, choices in (("dtype", Dtype), ("memory_format", MemoryFormat)):
+            check_choice(name, getattr(self, name), get_args(choices))
+
+    @classmethod
+    def from_spec(cls, device: str, spec: str) -> "Numerics":
+        """Returns the numerics of a spec such as `numerics(graph=true)`; neutral if it is empty."""
+        settings: dict[str, Any] = dict(parse_spec(spec).settings) if spec else {}
+        return cls(device, **settings)
+
+    def incompatibility(self) -> str | None:
+        """Returns the reason why a training cannot have these numerics, or None."""
+        wanted = [name for name in CUDA_ONLY if getattr(self, name)]
+        if wanted and self.device != "cuda":
+            return f"numerics: {wanted[0]} needs the device cuda, and this is {self.device}"
+        if self.graph and self.compile:
+            return "numerics: choose graph or compile; both together are not supported"
+        return None
 
     def identity(self) -> dict[str, Any]:
-        """Returns plain data. A field that is added later must leave out its neutral value."""
-        return asdict(self)
+        """Returns plain data, without neutral values of settings that were added later."""
+        return {k: v for k, v in asdict(self).items() if self.neutral.get(k, ...) != v}
 
     def apply(self) -> None:
         """Applies these numerics to the current process."""
@@ -39,6 +71,13 @@ class Numerics:
         torch.set_num_threads(self.threads)
         threadpool_limits(self.threads)  # NumPy's BLAS too: last digits of metrics depend on it
         set_tf32(self.tf32)
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raises SpecError if a setting of the numerics has none of these values."""
+    if value not in choices:
+        hint = suggest(str(value), choices)
+        raise SpecError(f"numerics: {name} must be {' or '.join(choices)}, not {value!r}{hint}")
 
 
 def set_tf32(allowed: bool) -> None:

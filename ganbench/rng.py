@@ -32,6 +32,10 @@ class RngStreams:
         """Returns a generator on the trial's device, seeded for an address."""
         return torch.Generator(self.device).manual_seed(self.derive_seed(*address))
 
+    def turn_generator(self, owner: str, step: int, turn: int) -> torch.Generator:
+        """Returns the generator of an owner in one turn of training."""
+        return self.generator(owner, step, turn)
+
     def reseed(self, *address: str | int) -> None:
         """Seeds torch's global generators, which layers use, for an address."""
         number = self.derive_seed(*address)
@@ -68,4 +72,4 @@ class StepContext:
     @cached_property
     def random(self) -> torch.Generator:
         """The owner's random generator in this turn, independent of the draws of other tricks."""
-        return self.streams.generator(self.owner, self.step, self.turn)
+        return self.streams.turn_generator(self.owner, self.step, self.turn)

@@ -142,11 +142,20 @@ class BatchLoader:
 
     def batches(self, number: int) -> dict[str, Batch]:
         """Returns batch `number` of each domain, independent of earlier calls."""
-        return {domain: self._domain_batch(domain, number) for domain in self.examples}
+        return self.gather(self.batch_indices(number))
 
-    def _domain_batch(self, domain: str, number: int) -> Batch:
-        examples = self.examples[domain]
-        return examples.make_batch(self._example_index(domain, number * self.size, len(examples)))
+    def batch_indices(self, number: int) -> dict[str, Tensor]:
+        """Returns the indices [N] of the examples of batch `number`, by domain."""
+        return {
+            domain: self._example_index(domain, number * self.size, len(examples))
+            for domain, examples in self.examples.items()
+        }
+
+    def gather(self, indices: Mapping[str, Tensor]) -> dict[str, Batch]:
+        """Returns the examples at these indices, by domain."""
+        return {
+            domain: self.examples[domain].make_batch(index) for domain, index in indices.items()
+        }
 
     def _example_index(self, domain: str, start: int, count: int) -> Tensor:
         parts, missing = [], self.size

@@ -21,6 +21,7 @@ CORE_MODULES = (
     "ganbench.devices",
     "ganbench.experiments.session",
     "ganbench.gan.build",
+    "ganbench.training.build_trainer",
     "ganbench.training.sampling",
     "ganbench.training.trainer",
 )

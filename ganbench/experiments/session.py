@@ -19,8 +19,9 @@ from ganbench.evaluation.scores_file import values_of_readings
 from ganbench.files import write_bytes, write_json
 from ganbench.gan.build import build_training
 from ganbench.rng import RngStreams
+from ganbench.training.build_trainer import make_trainer
 from ganbench.training.sampling import GeneratedSamples, draw_samples_of_task
-from ganbench.training.trainer import Diverged, Trainer
+from ganbench.training.trainer import Diverged
 
 from .provenance import versions
 from .store import Attempt, TrialFolder
@@ -48,7 +49,7 @@ class TrainingSession:
         self.streams = RngStreams(trial.seed, self.device)
         setup = build_training(trial.recipe, self.evaluator.data, self.streams)
         loader = BatchLoader(self.evaluator.split.train, setup.hyperparameters.batch, self.streams)
-        self.trainer = Trainer(setup, loader, self.streams, trial.budget)
+        self.trainer = make_trainer(setup, loader, self.streams, trial.budget, trial.numerics)
         self.losses: list[dict[str, float]] = []
         self.scores: list[dict[str, float]] = []
         self.saved, self.patience = time.monotonic(), MIN_SECONDS_PER_CHECKPOINT

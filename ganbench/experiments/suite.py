@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from ganbench.data import DATA
+from ganbench.devices import Dtype, MemoryFormat, Numerics
 from ganbench.errors import GanbenchError, escape_control_characters
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.protocols import PROTOCOLS, protocol_label
@@ -34,7 +35,9 @@ from ganbench.gan.tricks import TRICKS
 from ganbench.gan.variants import resolve_variant, variant_label, variant_settings
 from ganbench.registry import (
     Registry,
+    Spec,
     SpecError,
+    format_literal,
     parse_spec,
     suggest,
 )
@@ -258,6 +261,41 @@ class HyperparameterAxes(ConfigModel):
         return [dict(zip(axes, chosen, strict=True)) for chosen in itertools.product(*values)]
 
 
+class NumericsAxes(ConfigModel):
+    """The arithmetic of trainings: one value, or a list of values to cross."""
+
+    dtype: Dtype | Several[Dtype] | None = None
+    tf32: bool | Several[bool] | None = None
+    memory_format: MemoryFormat | Several[MemoryFormat] | None = None
+    graph: bool | Several[bool] | None = None
+    compile: bool | Several[bool] | None = None
+
+    def list_specs(self, defaults: "NumericsAxes") -> list[str]:
+        """Returns the specs of all combinations; the neutral one is empty."""
+        axes = {key: value for both in (defaults, self) for key, value in both if value is not None}
+        values = [value if isinstance(value, list) else [value] for value in axes.values()]
+        combinations = (
+            dict(zip(axes, chosen, strict=True)) for chosen in itertools.product(*values)
+        )
+        return list(dict.fromkeys(map(numerics_spec, combinations)))
+
+
+def numerics_spec(settings: dict[str, Any]) -> str:
+    """Returns the spec of numerics without neutral settings; empty if all are neutral."""
+    neutral = asdict(Numerics())
+    changed = {key: value for key, value in settings.items() if value != neutral[key]}
+    return str(Spec("numerics", tuple(sorted(changed.items())))) if changed else ""
+
+
+def format_numerics(spec: str) -> str:
+    """Returns the label of numerics in tables: `dtype=bfloat16, graph=true`."""
+    settings = parse_spec(spec).settings if spec else ()
+    return ", ".join(
+        f"{key}={value if isinstance(value, str) else format_literal(value)}"
+        for key, value in settings
+    )
+
+
 class GridConfig(ConfigModel):
     """A grid of cells: every combination of these axes."""
 
@@ -266,6 +304,7 @@ class GridConfig(ConfigModel):
     losses: Several[LossSpec] = [OWN_LOSS]
     tricks: TrickAxes = Field(default_factory=lambda: TrickAxes(chains=[[]]))
     plan: HyperparameterAxes = Field(default_factory=HyperparameterAxes)
+    numerics: NumericsAxes = Field(default_factory=NumericsAxes)  # before the suite's
 
 
 class ExclusionConfig(ConfigModel):
@@ -348,6 +387,7 @@ class Suite(ConfigModel):
     seeds: Seeds = 3
     points: int = Field(default=8, ge=1, le=1000)  # number of points of each learning curve
     grid: Several[GridConfig]
+    numerics: NumericsAxes = Field(default_factory=NumericsAxes)
     exclude: AtMost[ExclusionConfig] = []
     budget: dict[str, BudgetProfile] = Field(min_length=1)
     limits: LimitsConfig = LimitsConfig()
@@ -409,8 +449,9 @@ class Cell:
     variant: str
     loss: str
     tricks: tuple[str, ...]
-    plan: str  # label of the changed hyperparameters
+    plan: str  # label of the changed hyperparameters and numerics
     recipe: Recipe
+    numerics: str = ""  # the spec; empty: plain float32
 
     def __str__(self) -> str:
         chain = " + ".join(self.tricks) or "none"
@@ -420,7 +461,8 @@ class Cell:
 def count_cells(suite: Suite, grid: GridConfig) -> int:
     """Returns the number of cells of a grid without building them."""
     axes = (grid.data or suite.data, grid.variants, grid.losses)
-    return count_combinations(axes) * grid.tricks.count_chains() * grid.plan.count_changes()
+    settings = grid.plan.count_changes() * len(grid.numerics.list_specs(suite.numerics))
+    return count_combinations(axes) * grid.tricks.count_chains() * settings
 
 
 @contextmanager
@@ -438,7 +480,7 @@ def expand_cells(suite: Suite) -> tuple[list[Cell], list[tuple[Cell, str]]]:
     excluded: dict[Any, tuple[Cell, str]] = {}
     used = set()
     for cell in itertools.chain.from_iterable(_expand_grid(suite, grid) for grid in suite.grid):
-        key = (cell.data, repr(cell.recipe.identity()))
+        key = (cell.data, repr(cell.recipe.identity()), cell.numerics)
         reasons = [(i, e.reason) for i, e in enumerate(suite.exclude) if e.matches(cell)]
         used |= {i for i, _ in reasons}
         if reasons:
@@ -458,16 +500,19 @@ def _expand_grid(suite: Suite, grid: GridConfig) -> Iterator[Cell]:
     recipes = {name: resolve_variant(name) for name in grid.variants}
     for data, name, loss, tricks in itertools.product(*axes):
         own = recipes[name]
-        for changes in grid.plan.list_changes():
+        settings = itertools.product(
+            grid.plan.list_changes(), grid.numerics.list_specs(suite.numerics)
+        )
+        for changes, numerics in settings:
             recipe = replace(
                 own,
                 loss=own.loss if loss == OWN_LOSS else loss,
                 tricks=own.tricks + tricks,
                 hyperparameters=apply_axes(own.hyperparameters, changes),
             )
-            yield Cell(
-                data, name, recipe.loss, tricks, format_axes(own.hyperparameters, changes), recipe
-            )
+            labels = [format_axes(own.hyperparameters, changes), format_numerics(numerics)]
+            label = ", ".join(filter(None, labels))
+            yield Cell(data, name, recipe.loss, tricks, label, recipe, numerics)
 
 
 def apply_axes(hyperparameters: Hyperparameters, changes: dict[str, Any]) -> Hyperparameters:

@@ -39,10 +39,11 @@ class Trial:
     device: str
     fingerprint: str  # SHA-256 of the data's content
     extractor: str = ""  # of the learning curve and the selection; empty: the data's own
+    numerics_spec: str = ""  # empty: plain float32
 
     @property
     def numerics(self) -> Numerics:
-        return Numerics(self.device)
+        return Numerics.from_spec(self.device, self.numerics_spec)
 
     @property
     def curve_protocol(self) -> str:
@@ -86,8 +87,9 @@ class Trial:
     def as_dict(self) -> dict[str, Any]:
         """Returns plain data under the names of stores, which may differ from the field names."""
         content = asdict(self)
-        if not self.extractor:
-            del content["extractor"]
+        for added_later in ("extractor", "numerics_spec"):
+            if not content[added_later]:
+                del content[added_later]
         content["recipe"] = {
             STORED_NAMES.get(key, key): value for key, value in content["recipe"].items()
         }

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from statistics import fmean as mean
 from typing import Any
@@ -21,6 +22,7 @@ from ganbench.rng import RngStreams, StepContext
 from .budget import Budget, Spent
 
 LossTerms = dict[str, Tensor]
+Precision = Callable[[], AbstractContextManager[Any]]  # a context for forward passes
 
 GENERATOR_STEP_ADDRESS = (
     -1
@@ -53,6 +55,7 @@ class Trainer:
             side: make_optimizer(self.hyperparameters, side, parameters)
             for side, parameters in self.sides.items()
         }
+        self.precision: Precision = nullcontext  # or autocast, set by `make_trainer`
         self.step, self.turn, self.spent = 0, 0, Spent()
         self.logs: list[LossTerms] = []  # one per step since the last flush
         self.began = time.perf_counter()
@@ -74,19 +77,22 @@ class Trainer:
 
     def discriminator_step(self) -> LossTerms:
         """Takes one discriminator step; returns its loss terms and score statistics."""
-        with torch.no_grad():
+        with torch.no_grad(), self.precision():
             pairs = self.next_discriminator_pairs()
-        pairs = [self.trick.transform_pair(pair).with_leaves() for pair in pairs]
-        log = self.optimizer_step("discriminator", self.discriminator_terms(pairs))
+        with self.precision():
+            pairs = [self.trick.transform_pair(pair).with_leaves() for pair in pairs]
+            terms = list(self.discriminator_terms(pairs))
+        log = self.optimizer_step("discriminator", terms)
         log |= score_statistics(pairs)
         self.trick.after_discriminator_step(self.task, pairs)
         return log
 
     def discriminator_objective(self) -> Tensor:
         """Returns the objective of the next discriminator step, with gradients to the generators."""
-        pairs = self.next_discriminator_pairs()
-        pairs = [self.trick.transform_pair(pair).with_real_leaves() for pair in pairs]
-        return torch.stack([term for _, term in self.discriminator_terms(pairs)]).sum()
+        with self.precision():
+            pairs = self.next_discriminator_pairs()
+            pairs = [self.trick.transform_pair(pair).with_real_leaves() for pair in pairs]
+            return torch.stack([term for _, term in self.discriminator_terms(pairs)]).sum()
 
     def discriminator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
         yield from self.task.discriminator_terms(pairs)
@@ -96,9 +102,10 @@ class Trainer:
             yield from self.trick.discriminator_terms(pair)
 
     def generator_step(self) -> LossTerms:
-        latest = (self.step + 1) * self.hyperparameters.discriminator_turns - 1
-        pairs = self.make_pairs(latest, GENERATOR_STEP_ADDRESS)
-        log = self.optimizer_step("generator", self.generator_terms(pairs))
+        with self.precision():
+            pairs = self.make_pairs(self.generator_batch_number, GENERATOR_STEP_ADDRESS)
+            terms = list(self.generator_terms(pairs))
+        log = self.optimizer_step("generator", terms)
         self.trick.after_generator_step(self.task, pairs)
         return log
 
@@ -111,10 +118,19 @@ class Trainer:
             yield "generator", loss.generator_weight * adversarial
             yield from self.trick.generator_terms(pair)
 
+    @property
+    def discriminator_batch_number(self) -> int:
+        """The number of the reals of the next discriminator step."""
+        return self.step * self.hyperparameters.discriminator_turns + self.turn
+
+    @property
+    def generator_batch_number(self) -> int:
+        """The number of the reals of the generator step, those of the last discriminator step."""
+        return (self.step + 1) * self.hyperparameters.discriminator_turns - 1
+
     def next_discriminator_pairs(self) -> list[AdversarialBatch]:
         """Returns the pairs of the next discriminator step within this training step."""
-        number = self.step * self.hyperparameters.discriminator_turns + self.turn
-        pairs = self.make_pairs(number, self.turn)
+        pairs = self.make_pairs(self.discriminator_batch_number, self.turn)
         self.turn += 1
         return pairs
 
@@ -131,22 +147,32 @@ class Trainer:
 
         Random numbers inside layers (dropout, noise) come from torch's global generator.
         """
-        context = StepContext(self.streams, self.step, turn, self.progress)
+        context = self.make_context(turn)
         self.streams.reseed("layers", self.step, turn)
         self.trick.begin_step(context)
         return context.of("latents").random
 
-    def optimizer_step(self, side: str, terms: Terms) -> LossTerms:
+    def make_context(self, turn: int) -> StepContext:
+        return StepContext(self.streams, self.step, turn, self.progress)
+
+    def optimizer_step(self, side: str, terms: Sequence[tuple[str, Tensor]]) -> LossTerms:
         """Minimizes the sum of the terms with one optimizer step on the parameters of a side."""
-        terms, optimizer = list(terms), self.optimizers[side]
+        optimizer = self.optimizers[side]
         optimizer.zero_grad(set_to_none=True)
         torch.stack([term for _, term in terms]).sum().backward(inputs=self.sides[side])
         self.trick.transform_gradients(side, self.sides[side])
-        factor = self.hyperparameters.learning_rate_factor(self.progress)
-        for group in optimizer.param_groups:
-            group["lr"] = getattr(self.hyperparameters, f"{side}_lr") * factor
+        self.set_learning_rate(side)
         optimizer.step()
         return sum_terms(terms)
+
+    def learning_rate(self, side: str) -> float:
+        """Returns the learning rate of a side at the current progress."""
+        factor = self.hyperparameters.learning_rate_factor(self.progress)
+        return float(getattr(self.hyperparameters, f"{side}_lr") * factor)
+
+    def set_learning_rate(self, side: str) -> None:
+        for group in self.optimizers[side].param_groups:
+            group["lr"] = self.learning_rate(side)
 
     def flush(self) -> dict[str, float]:
         """Returns each term's mean since the last flush; raises Diverged at a non-finite value."""

@@ -17,8 +17,9 @@ from ganbench.evaluation.scores_file import values_of_readings
 from ganbench.experiments.trial import Trial
 from ganbench.gan.build import build_training
 from ganbench.rng import RngStreams
+from ganbench.training.build_trainer import make_trainer
 from ganbench.training.sampling import draw_samples_of_task
-from ganbench.training.trainer import Trainer, read_terms
+from ganbench.training.trainer import read_terms
 
 TRACE_STEPS, TRACE_SEED = 50, 0
 TRACE_ROUNDING = 1e-4  # relative effect of the summation order after TRACE_STEPS steps
@@ -61,7 +62,7 @@ def record_trace(trial: Trial, metrics: tuple[str, ...], protocol: str) -> LossT
     streams = RngStreams(TRACE_SEED, torch.device(trial.device))
     setup = build_training(trial.recipe, evaluator.data, streams)
     loader = BatchLoader(evaluator.split.train, setup.hyperparameters.batch, streams)
-    trainer = Trainer(setup, loader, streams, trial.budget)
+    trainer = make_trainer(setup, loader, streams, trial.budget, trial.numerics)
     for _ in range(TRACE_STEPS):
         trainer.train_step()
     logs, sources = read_terms(trainer.logs), evaluator.split.held_out

@@ -5,7 +5,7 @@ order. `*_terms` hooks add to an objective. `setup`, `begin_step` and `after_*` 
 own state. State that outlives a step is a buffer, so that checkpoints contain it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import reduce
 from typing import Any, ClassVar, Literal, Protocol, get_args
@@ -78,6 +78,8 @@ class Trick(nn.Module, RenamedHooks):
     phase: ClassVar[TrickPhase] = "penalty"
     renamed_hooks: ClassVar[Mapping[str, str]] = TRICK_HOOKS
 
+    needs_double_backward: bool = False  # differentiates a gradient
+
     context: StepContext | None = None  # None before training, when only shapes are computed
 
     # Once, before anything is built.
@@ -109,6 +111,14 @@ class Trick(nn.Module, RenamedHooks):
     def begin_step(self, context: StepContext) -> None:
         """Stores the step, the progress and the random stream, a trick's only clock."""
         self.context = context
+
+    def graph_key(self, context: StepContext) -> Hashable:
+        """Returns a key of the operations and constants of a turn, for CUDA graphs.
+
+        Turns of equal keys must do the same operations with the same constants. Override it in a
+        trick that reads `context.step` or `context.progress`; such a trick is else not captured.
+        """
+        return ()
 
     def transform_batches(self, batches: Batches) -> Batches:
         """Returns the real batches of a step, by domain, before the generators run."""
@@ -199,6 +209,9 @@ class TrickList(Trick):
     def begin_step(self, context: StepContext) -> None:
         for name, trick in self.items():
             trick.begin_step(context.of("tricks").of(name))
+
+    def graph_key(self, context: StepContext) -> Hashable:
+        return tuple(trick.graph_key(context) for trick in self)
 
     def transform_batches(self, batches: Batches) -> Batches:
         return reduce(lambda x, trick: trick.transform_batches(x), self, batches)

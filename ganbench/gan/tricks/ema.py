@@ -15,11 +15,12 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks.base import Task
+from ganbench.rng import StepContext
 
 from .base import Trick
 
@@ -27,6 +28,7 @@ from .base import Trick
 class EMA(Trick):
     version = 2
     phase = "averaging"
+    share: Tensor  # of the current weights in the average, if it changes with the steps
     neutral: ClassVar[dict[str, Any]] = {"ramp": 0.0}
 
     def __init__(self, decay: float = 0.999, ramp: float = 0.0):
@@ -39,20 +41,25 @@ class EMA(Trick):
 
     def setup(self, task: Task, config: BuildConfig) -> None:
         self.average = deepcopy(task.generators).requires_grad_(False)
+        self.register_buffer("share", torch.zeros(()), persistent=False)
 
-    def effective_decay(self) -> float:
-        """Returns the share of the average that remains after this step."""
-        assert self.context
+    def begin_step(self, context: StepContext) -> None:
+        super().begin_step(context)
+        if self.ramp:
+            self.share.fill_(1 - self.effective_decay(context.step))
+
+    def effective_decay(self, step: int) -> float:
+        """Returns the share of the average that remains after a step."""
         if not self.ramp:
             return self.decay
-        half_life = self.ramp * (self.context.step + 1)  # in steps
+        half_life = self.ramp * (step + 1)  # in steps
         return min(self.decay, 0.5 ** (1 / half_life))
 
     @torch.no_grad()
     def after_generator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
         average, now = self.average, task.generators
         for mean, parameter in zip(average.parameters(), now.parameters(), strict=True):
-            mean.lerp_(parameter, 1 - self.effective_decay())
+            mean.lerp_(parameter, self.share if self.ramp else 1 - self.decay)
         for mine, plain in zip(average.modules(), now.modules(), strict=True):
             if type(plain).get_extra_state is not nn.Module.get_extra_state:
                 mine.set_extra_state(plain.get_extra_state())  # the level of a network that grows

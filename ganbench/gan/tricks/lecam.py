@@ -15,6 +15,7 @@ from torch import Tensor
 from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks.base import Task, Terms
+from ganbench.rng import StepContext
 
 from .base import Trick
 
@@ -35,6 +36,9 @@ class LeCam(Trick):
     def setup(self, task: Task, config: BuildConfig) -> None:
         self.names = list(task.discriminators)
         self.register_buffer("anchors", torch.zeros(len(self.names), 2))
+
+    def graph_key(self, context: StepContext) -> bool:
+        return context.step >= self.start
 
     def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
         assert self.context

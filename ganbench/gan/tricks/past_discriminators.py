@@ -17,6 +17,7 @@ from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.losses.base import Loss, WrappedLoss
 from ganbench.gan.networks.discriminator import Discriminator
 from ganbench.gan.tasks.base import Task
+from ganbench.rng import StepContext
 
 from .base import Trick
 
@@ -51,6 +52,15 @@ class PastDiscriminators(Trick):
         copies = [deepcopy(task.discriminators).requires_grad_(False) for _ in range(self.keep)]
         self.snapshots = nn.ModuleList(copies)
 
+    def graph_key(self, context: StepContext) -> tuple[int, int | None]:
+        return min(context.step // self.every, self.keep), self.due_snapshot(context)
+
+    def due_snapshot(self, context: StepContext) -> int | None:
+        """Returns the number of the snapshot that this turn replaces, or None."""
+        taken, left = divmod(context.step, self.every)
+        is_due = taken and not left and context.turn == 0
+        return (taken - 1) % self.keep if is_due else None
+
     def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
         assert self.context
         taken = self.context.step // self.every
@@ -62,7 +72,6 @@ class PastDiscriminators(Trick):
 
     def after_discriminator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
         assert self.context
-        taken, left = divmod(self.context.step, self.every)
-        if taken and not left and self.context.turn == 0:
-            oldest = self.snapshots[(taken - 1) % self.keep]
-            oldest.load_state_dict(task.discriminators.state_dict())
+        oldest = self.due_snapshot(self.context)
+        if oldest is not None:
+            self.snapshots[oldest].load_state_dict(task.discriminators.state_dict())

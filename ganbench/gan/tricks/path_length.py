@@ -16,11 +16,13 @@ from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.networks.style_mapping import StyledGenerator
 from ganbench.gan.tasks.base import Task, Terms
+from ganbench.rng import StepContext
 
 from .base import Trick
 
 
 class PathLength(Trick):
+    needs_double_backward = True
     means: Tensor  # [generators], moving averages of the lengths
 
     def __init__(self, weight: float = 2.0, every: int = 4, decay: float = 0.99):
@@ -37,6 +39,9 @@ class PathLength(Trick):
     def setup(self, task: Task, config: BuildConfig) -> None:
         self.names = list(task.generators)
         self.register_buffer("means", torch.zeros(len(self.names)))
+
+    def graph_key(self, context: StepContext) -> bool:
+        return context.step % self.every == 0
 
     def generator_terms(self, pair: AdversarialBatch) -> Terms:
         assert self.context

@@ -48,7 +48,10 @@ class ProgressiveGrowing(Trick):
 
     def begin_step(self, context: StepContext) -> None:
         super().begin_step(context)
-        self.set_level(level_at(context.progress / self.until, self.top))
+        self.set_level(self.graph_key(context))
+
+    def graph_key(self, context: StepContext) -> float:
+        return level_at(context.progress / self.until, self.top)
 
     def transform_batches(self, batches: Batches) -> Batches:
         return {domain: self.limit_batch_detail(batch) for domain, batch in batches.items()}

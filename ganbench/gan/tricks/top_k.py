@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.losses.base import Loss, WrappedLoss
+from ganbench.rng import StepContext
 
 from .base import Trick
 
@@ -36,7 +37,14 @@ class TopK(Trick):
             raise ValueError("least must lie in (0, 1) and until in (0, 1]")
         self.least, self.until = least, until
 
+    def graph_key(self, context: StepContext) -> float:
+        return self.share_at(context.progress)
+
+    def share_at(self, progress: float) -> float:
+        """Returns the selected share of the fakes at a fraction of the budget."""
+        return self.least ** min(1.0, progress / self.until)
+
     def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
         assert self.context
-        share = self.least ** min(1.0, self.context.progress / self.until)
+        share = self.share_at(self.context.progress)
         return BestFakes(inner=loss, generator_weight=loss.generator_weight, share=share)

@@ -23,6 +23,7 @@ from .base import TrainingInProgress, Trick
 
 class Unrolled(Trick):
     version = 2
+    needs_double_backward = True
 
     def __init__(self, turns: int = 5, order: Literal[1, 2] = 2):
         super().__init__()

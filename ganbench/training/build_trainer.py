@@ -1,0 +1,111 @@
+"""Builds a trainer with the numerics of a trial: bfloat16, memory format, graphs, compilation."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.data.base import BatchLoader
+from ganbench.devices import Numerics
+from ganbench.gan.build import Incompatible, TrainingSetup, make_trick_list
+from ganbench.gan.networks.discriminator import Discriminator
+from ganbench.gan.recipe import Recipe
+from ganbench.gan.tricks.base import Trick, TrickList
+from ganbench.rng import RngStreams
+
+from .budget import Budget
+from .graphs import CudaGraphedTrainer, lookahead_reason
+from .trainer import Precision, Trainer
+
+
+def make_trainer(
+    setup: TrainingSetup,
+    loader: BatchLoader,
+    streams: RngStreams,
+    budget: Budget,
+    numerics: Numerics | None = None,
+) -> Trainer:
+    """Returns a trainer with these numerics; the default is plain float32.
+
+    Changes the setup's networks in place. Raises Incompatible if they cannot be compiled.
+    """
+    numerics = numerics or Numerics(streams.device.type)
+    if numerics.memory_format == "channels_last":
+        setup.task.to(memory_format=torch.channels_last)
+    if numerics.dtype == "bfloat16":
+        for network in list_networks(setup):
+            return_float32(network)
+    if numerics.compile:
+        compile_networks(setup)
+    can_replay = numerics.graph and not lookahead_reason(setup.trick)
+    make = CudaGraphedTrainer if can_replay else Trainer
+    trainer = make(setup, loader, streams, budget)
+    if numerics.dtype == "bfloat16":
+        trainer.precision = make_autocast(streams.device)
+    return trainer
+
+
+def list_networks(setup: TrainingSetup) -> Iterator[nn.Module]:
+    """Yields the generators and discriminators of a task."""
+    yield from setup.task.generators.values()
+    yield from setup.task.discriminators.values()
+
+
+def make_autocast(device: torch.device) -> Precision:
+    """Returns a maker of contexts in which networks compute in bfloat16.
+
+    Casts are not cached: a cast that was made without gradients would lose those of a later pass.
+    """
+    return lambda: torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
+
+
+def return_float32(network: nn.Module) -> None:
+    """Makes a network return float32, so that losses and penalties are computed in it."""
+    if isinstance(network, Discriminator):
+        replace_function(network, "features", lambda f: lambda *x: f(*x).float())
+        network.head.register_forward_hook(to_float32)
+    else:
+        network.register_forward_hook(to_float32)
+
+
+def to_float32(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    return output.float()
+
+
+def replace_function(
+    module: nn.Module, name: str, change: Callable[[Callable[..., Tensor]], Callable[..., Tensor]]
+) -> None:
+    setattr(module, name, change(getattr(module, name)))
+
+
+def compile_networks(setup: TrainingSetup) -> None:
+    """Compiles generators, and the features and heads of discriminators, by torch.compile.
+
+    Raises Incompatible beside a penalty that needs a gradient of a gradient: compiled networks
+    have none.
+    """
+    if reason := double_backward_reason(setup.trick):
+        raise Incompatible(reason)
+    for network in list_networks(setup):
+        if isinstance(network, Discriminator):
+            replace_function(network, "features", lambda f: torch.compile(f, dynamic=False))
+            network.head.compile(dynamic=False)
+        else:
+            network.compile(dynamic=False)
+
+
+def numerics_incompatibility(recipe: Recipe, numerics: Numerics) -> str | None:
+    """Returns the reason why a recipe cannot be trained with these numerics, or None."""
+    if reason := numerics.incompatibility():
+        return reason
+    if not numerics.compile:
+        return None
+    return double_backward_reason(make_trick_list(recipe)) or None
+
+
+def double_backward_reason(trick: Trick) -> str:
+    """Returns the reason why tricks do not train compiled networks, or an empty text."""
+    tricks = dict(trick.items()) if isinstance(trick, TrickList) else {"trick": trick}
+    exact = [name for name, part in tricks.items() if part.needs_double_backward]
+    return f"compile cannot differentiate the gradient of {exact[0]}" if exact else ""
