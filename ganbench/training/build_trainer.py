@@ -28,9 +28,11 @@ def make_trainer(
 ) -> Trainer:
     """Returns a trainer with these numerics; the default is plain float32.
 
-    Changes the setup's networks in place. Raises Incompatible if they cannot be compiled.
+    Changes the setup's networks in place. Raises Incompatible if they cannot be computed.
     """
     numerics = numerics or Numerics(streams.device.type)
+    if reason := numerics.incompatibility():
+        raise Incompatible(reason)
     if numerics.memory_format == "channels_last":
         setup.task.to(memory_format=torch.channels_last)
     if numerics.dtype == "bfloat16":
@@ -69,7 +71,10 @@ def return_float32(network: nn.Module) -> None:
         network.register_forward_hook(to_float32)
 
 
-def to_float32(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+def to_float32(module: nn.Module, inputs: Any, output: Any) -> Any:
+    """Returns an output in float32; a generator may return the maps of several layers."""
+    if isinstance(output, list):
+        return [maps.float() for maps in output]
     return output.float()
 
 
@@ -82,10 +87,9 @@ def replace_function(
 def compile_networks(setup: TrainingSetup) -> None:
     """Compiles generators, and the features and heads of discriminators, by torch.compile.
 
-    Raises Incompatible beside a penalty that needs a gradient of a gradient: compiled networks
-    have none.
+    Raises Incompatible beside a trick that compiled networks cannot train.
     """
-    if reason := double_backward_reason(setup.trick):
+    if reason := compile_obstacle(setup.trick):
         raise Incompatible(reason)
     for network in list_networks(setup):
         if isinstance(network, Discriminator):
@@ -101,11 +105,15 @@ def numerics_incompatibility(recipe: Recipe, numerics: Numerics) -> str | None:
         return reason
     if not numerics.compile:
         return None
-    return double_backward_reason(make_trick_list(recipe)) or None
+    return compile_obstacle(make_trick_list(recipe)) or None
 
 
-def double_backward_reason(trick: Trick) -> str:
-    """Returns the reason why tricks do not train compiled networks, or an empty text."""
+def compile_obstacle(trick: Trick) -> str:
+    """Returns the reason why a trick does not train compiled networks, or an empty text."""
     tricks = dict(trick.items()) if isinstance(trick, TrickList) else {"trick": trick}
-    exact = [name for name, part in tricks.items() if part.needs_double_backward]
-    return f"compile cannot differentiate the gradient of {exact[0]}" if exact else ""
+    for name, part in tricks.items():
+        if part.needs_double_backward:
+            return f"numerics: compile cannot differentiate the gradient of {name}"
+        if part.changes_weights_in_forward:
+            return f"numerics: compile cannot contain the power iterations of {name}"
+    return ""

@@ -15,8 +15,8 @@ def upsample_bilinear(x: Tensor) -> Tensor:  # [N, C, H, W] => [N, C, 2 * H, 2 *
 
 
 def downsample_bilinear(x: Tensor) -> Tensor:  # [N, C, H, W] => [N, C, H / 2, W / 2]
-    """Halves maps with the same filter."""
-    return interpolate(x, scale_factor=0.5, mode="bilinear", antialias=True)
+    """Halves maps with the same filter, in float32: CPUs do not filter bfloat16."""
+    return interpolate(x.float(), scale_factor=0.5, mode="bilinear", antialias=True).to(x.dtype)
 
 
 def upsample_nearest(x: Tensor) -> Tensor:

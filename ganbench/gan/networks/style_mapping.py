@@ -58,7 +58,7 @@ class StyleMapping(nn.Module):
 
     @torch.no_grad()
     def update_average(self, w: Tensor) -> None:
-        self.mean.lerp_(w.mean(0), AVERAGE_UPDATE_SHARE)
+        self.mean.lerp_(w.mean(0).to(self.mean.dtype), AVERAGE_UPDATE_SHARE)
 
 
 def mix_styles(w: Tensor, other: Tensor, layers: int, share: float) -> Tensor:

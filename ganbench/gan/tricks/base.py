@@ -79,6 +79,7 @@ class Trick(nn.Module, RenamedHooks):
     renamed_hooks: ClassVar[Mapping[str, str]] = TRICK_HOOKS
 
     needs_double_backward: bool = False  # differentiates a gradient
+    changes_weights_in_forward: ClassVar[bool] = False  # as power iterations do
 
     context: StepContext | None = None  # None before training, when only shapes are computed
 

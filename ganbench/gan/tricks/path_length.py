@@ -48,8 +48,8 @@ class PathLength(Trick):
         if self.context.step % self.every:
             return
         generator = cast(StyledGenerator, pair.generator)
-        w = generator.styles.mapping(pair.source)
-        images = generator.synthesis(w[:, None])
+        w = generator.styles.mapping(pair.source).float()  # in bfloat16, gradients would be too
+        images = generator.synthesis(w[:, None]).float()
         random = self.context.of(pair.generator_name).random
         lengths = path_lengths(images, w, random)
         number = self.names.index(pair.generator_name)

@@ -24,6 +24,7 @@ NORMALIZED_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 class SpectralNorm(Trick):
     phase = "weights"
+    changes_weights_in_forward = True
     neutral: ClassVar[dict[str, Any]] = {"generator": False}
 
     def __init__(self, iterations: int = 1, keep_norm: bool = False, generator: bool = False):

@@ -1,0 +1,85 @@
+"""Decides whether the seeds of a recipe can be trained as one program."""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor
+
+from ganbench.gan.build import TrainingSetup
+from ganbench.gan.tasks.conditional import Conditional
+from ganbench.gan.tasks.unconditional import Unconditional
+from ganbench.gan.tricks.base import Trick, TrickList
+
+from .member_map import MemberMap
+from .member_tensors import Tensors
+
+PLAIN_TRICKS = frozenset({
+    "drift", "ema", "equilibrium", "feature_matching", "frequency_separation", "gradient_clipping",
+    "historical_averaging", "label_smoothing", "lecam", "minibatch_discrimination", "minibatch_std",
+    "orthogonal_regularization", "pacgan", "past_discriminators", "r1", "r2", "top_k", "ttur",
+    "weight_clipping",
+})  # fmt: skip
+TRICKS_WITH_REPLACED_CALLS = frozenset({  # they draw noise, or make calls that vmap refuses
+    "ada", "consistency", "diffaugment", "dragan", "gradient_penalty", "image_pool",
+    "instance_noise", "label_flipping", "spectral_norm",
+})  # fmt: skip
+REFUSED_TRICKS = {
+    "unrolled": "unrolled takes steps and reverts them, which stacked members cannot",
+    "progressive_growing": "progressive_growing changes the layers of networks during training",
+    "path_length": "path_length differentiates images by itself, which a vmap refuses",
+}
+
+
+def list_tricks(trick: Trick) -> dict[str, Trick]:
+    return dict(trick.items()) if isinstance(trick, TrickList) else {type(trick).__name__: trick}
+
+
+def replaces_calls(trick: Trick) -> bool:
+    return not TRICKS_WITH_REPLACED_CALLS.isdisjoint(list_tricks(trick))
+
+
+def has_hook(trick: Trick, hook: str) -> bool:
+    """Returns whether any trick overrides a hook."""
+    tricks = list_tricks(trick).values()
+    return any(getattr(type(own), hook) is not getattr(Trick, hook) for own in tricks)
+
+
+def stacking_incompatibility(setup: TrainingSetup) -> str | None:
+    """Returns the reason why members of this setup cannot be trained as one program, or None."""
+    if not isinstance(setup.task, Unconditional):
+        return "stacked members generate from latents, and this task translates images"
+    for name in list_tricks(setup.trick):
+        if name not in PLAIN_TRICKS | TRICKS_WITH_REPLACED_CALLS:
+            return REFUSED_TRICKS.get(name, f"{name} has not been tried with stacked members")
+    return network_incompatibility(setup)
+
+
+def network_incompatibility(setup: TrainingSetup) -> str | None:
+    """Returns the reason why a vmap cannot run the networks, or None. It runs copies of them."""
+    task, count = deepcopy(setup.task), setup.hyperparameters.batch
+    assert isinstance(task, Unconditional)
+    labels = [torch.zeros(count, dtype=torch.long)] if isinstance(task, Conditional) else []
+
+    def score_fakes(inputs: Tensors) -> list[Tensor]:
+        conditions = [label.to(inputs["latents"].device) for label in labels]
+        fakes = [
+            generator(inputs["latents"], *conditions) for generator in task.generators.values()
+        ]
+        shown = [setup.trick.transform_discriminator_input(x, "probe") for x in fakes]
+        networks = task.discriminators.values()
+        return [network(x, *conditions) for network, x in zip(networks, shown, strict=True)]
+
+    device = next(task.parameters()).device
+    latents = task.draw_latents(count, torch.Generator(device).manual_seed(0))
+    try:
+        with torch.no_grad():
+            MemberMap([task], replaces_calls(setup.trick))(score_fakes, {"latents": latents[None]})
+    except RuntimeError as error:
+        return explain_vmap_error(str(error))
+    return None
+
+
+def explain_vmap_error(message: str) -> str:
+    if "random" in message:
+        return "its layers draw random numbers, which all stacked members would share"
+    return f"vmap cannot run its networks: {message.splitlines()[0]}"
