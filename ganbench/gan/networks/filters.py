@@ -5,8 +5,14 @@ It equals StyleGAN's [1, 2, 1] after copying each pixel, or before averaging pix
 constant maps stay constant.
 """
 
+import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
+
+
+def widen_bfloat16(x: Tensor) -> Tensor:
+    """Returns a tensor in float32 if it is in bfloat16, else unchanged."""
+    return x.float() if x.dtype == torch.bfloat16 else x
 
 
 def upsample_bilinear(x: Tensor) -> Tensor:  # [N, C, H, W] => [N, C, 2 * H, 2 * W]
@@ -15,8 +21,9 @@ def upsample_bilinear(x: Tensor) -> Tensor:  # [N, C, H, W] => [N, C, 2 * H, 2 *
 
 
 def downsample_bilinear(x: Tensor) -> Tensor:  # [N, C, H, W] => [N, C, H / 2, W / 2]
-    """Halves maps with the same filter, in float32: CPUs do not filter bfloat16."""
-    return interpolate(x.float(), scale_factor=0.5, mode="bilinear", antialias=True).to(x.dtype)
+    """Halves maps with the same filter, not in bfloat16, which CPUs do not filter."""
+    exact = widen_bfloat16(x)
+    return interpolate(exact, scale_factor=0.5, mode="bilinear", antialias=True).to(x.dtype)
 
 
 def upsample_nearest(x: Tensor) -> Tensor:

@@ -169,6 +169,11 @@ class Trick(nn.Module, RenamedHooks):
         return generators
 
 
+def has_hook(trick: Trick, hook: str) -> bool:
+    """Returns whether a trick overrides a hook."""
+    return getattr(type(trick), hook) is not getattr(Trick, hook)
+
+
 class TrickList(Trick):
     """Tricks by name, in the order of their phases. The list is itself a trick.
 
@@ -180,9 +185,10 @@ class TrickList(Trick):
         order = sorted(tricks, key=lambda name: (TRICK_PHASES.index(tricks[name].phase), name))
         self.names = tuple(order)
         self.tricks = nn.ModuleList(tricks[name] for name in order)
+        self.looks_ahead = any(has_hook(trick, "lookahead") for trick in tricks.values())
 
     def __iter__(self) -> Iterator[Trick]:
-        return iter(self.tricks)  # type: ignore[arg-type]
+        return iter(self.tricks._modules.values())  # type: ignore[arg-type]
 
     def items(self) -> Iterator[tuple[str, Trick]]:
         return zip(self.names, self, strict=True)
@@ -239,6 +245,8 @@ class TrickList(Trick):
             trick.transform_gradients(side, parameters)
 
     def lookahead(self, training: TrainingInProgress) -> AbstractContextManager[Any]:
+        if not self.looks_ahead:
+            return nullcontext()
         stack = ExitStack()
         for trick in self:
             stack.enter_context(trick.lookahead(training))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.build_config import BuildConfig
+from ganbench.gan.networks.filters import widen_bfloat16
 from ganbench.gan.networks.style_mapping import StyledGenerator
 from ganbench.gan.tasks.base import Task, Terms
 from ganbench.rng import StepContext
@@ -48,8 +49,8 @@ class PathLength(Trick):
         if self.context.step % self.every:
             return
         generator = cast(StyledGenerator, pair.generator)
-        w = generator.styles.mapping(pair.source).float()  # in bfloat16, gradients would be too
-        images = generator.synthesis(w[:, None]).float()
+        w = widen_bfloat16(generator.styles.mapping(pair.source))  # its gradients have its dtype
+        images = widen_bfloat16(generator.synthesis(w[:, None]))
         random = self.context.of(pair.generator_name).random
         lengths = path_lengths(images, w, random)
         number = self.names.index(pair.generator_name)

@@ -1,17 +1,19 @@
 """R1 (Mescheder et al., 2018): penalizes the discriminator's gradient at the reals.
 
 It adds `weight / 2 · E‖∇D(x)‖²` to the discriminator's loss.
-"""
 
-from torch import Tensor
+`method='finite_difference'` estimates the squared norm from the slope along a random direction, as
+in approximated R1 (Lin et al., 2025), and needs no double backward.
+"""
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
 
+from .finite_difference import ScoredImages
 from .penalty_base import ZeroCenteredPenalty
 
 
 class R1(ZeroCenteredPenalty):
     name = "R1"
 
-    def penalized_scores(self, pair: AdversarialBatch) -> tuple[Tensor, Tensor]:
-        return pair.real_score, pair.real
+    def penalized_images(self, pair: AdversarialBatch) -> ScoredImages:
+        return ScoredImages(pair.real_score, pair.real, "real", pair.real_label)

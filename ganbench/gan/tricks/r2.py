@@ -1,17 +1,19 @@
 """R2 (Mescheder et al., 2018): penalizes the discriminator's gradient at the fakes.
 
 It adds `weight / 2 · E‖∇D(G(z))‖²` to the discriminator's loss.
-"""
 
-from torch import Tensor
+`method='finite_difference'` estimates the squared norm from the slope along a random direction, and
+needs no double backward.
+"""
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
 
+from .finite_difference import ScoredImages
 from .penalty_base import ZeroCenteredPenalty
 
 
 class R2(ZeroCenteredPenalty):
     name = "R2"
 
-    def penalized_scores(self, pair: AdversarialBatch) -> tuple[Tensor, Tensor]:
-        return pair.fake_score, pair.fake
+    def penalized_images(self, pair: AdversarialBatch) -> ScoredImages:
+        return ScoredImages(pair.fake_score, pair.fake, "fake", pair.fake_label)
