@@ -139,10 +139,16 @@ class BatchLoader:
         self.examples = {k: v.to(streams.device) for k, v in examples.items()}
         self.size, self.streams = size, streams
         self.orders: dict[tuple[str, int], Tensor] = {}
+        self.latest: tuple[int, dict[str, Batch]] | None = None
 
     def batches(self, number: int) -> dict[str, Batch]:
-        """Returns batch `number` of each domain, independent of earlier calls."""
-        return self.gather(self.batch_indices(number))
+        """Returns batch `number` of each domain, independent of earlier calls.
+
+        A generator step asks for the batch of the discriminator step before it.
+        """
+        if self.latest is None or self.latest[0] != number:
+            self.latest = number, self.gather(self.batch_indices(number))
+        return self.latest[1]
 
     def batch_indices(self, number: int) -> dict[str, Tensor]:
         """Returns the indices [N] of the examples of batch `number`, by domain."""
@@ -164,7 +170,7 @@ class BatchLoader:
             parts.append(self._epoch_order(domain, epoch, count)[place : place + missing])
             missing -= len(parts[-1])
             start += len(parts[-1])
-        return torch.cat(parts)
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def _epoch_order(self, domain: str, epoch: int, count: int) -> Tensor:
         if (domain, epoch) not in self.orders:

@@ -92,7 +92,7 @@ class Trainer:
         with self.precision():
             pairs = self.next_discriminator_pairs()
             pairs = [self.trick.transform_pair(pair).with_real_leaves() for pair in pairs]
-            return torch.stack([term for _, term in self.discriminator_terms(pairs)]).sum()
+            return add_terms(list(self.discriminator_terms(pairs)))
 
     def discriminator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
         yield from self.task.discriminator_terms(pairs)
@@ -159,7 +159,7 @@ class Trainer:
         """Minimizes the sum of the terms with one optimizer step on the parameters of a side."""
         optimizer = self.optimizers[side]
         optimizer.zero_grad(set_to_none=True)
-        torch.stack([term for _, term in terms]).sum().backward(inputs=self.sides[side])
+        add_terms(terms).backward(inputs=self.sides[side])
         self.trick.transform_gradients(side, self.sides[side])
         self.set_learning_rate(side)
         optimizer.step()
@@ -225,6 +225,13 @@ def make_optimizer(
     )
 
 
+def add_terms(terms: Sequence[tuple[str, Tensor]]) -> Tensor:
+    """Returns the objective: the sum of all terms."""
+    if len(terms) == 1:
+        return terms[0][1]
+    return torch.stack([term for _, term in terms]).sum()
+
+
 def sum_terms(terms: Sequence[tuple[str, Tensor]]) -> LossTerms:
     """Sums terms of equal name over the pairs, on the device."""
     log: LossTerms = {}
@@ -236,11 +243,16 @@ def sum_terms(terms: Sequence[tuple[str, Tensor]]) -> LossTerms:
 @torch.no_grad()
 def score_statistics(pairs: Sequence[AdversarialBatch]) -> LossTerms:
     """Returns mean scores, and the share of pairs in which the real scores above the fake."""
-    real = torch.cat([pair.real_score.flatten() for pair in pairs])
-    fake = torch.cat([pair.fake_score.flatten() for pair in pairs])
+    real = join_scores([pair.real_score for pair in pairs])
+    fake = join_scores([pair.fake_score for pair in pairs])
     count = min(len(real), len(fake))
-    told_apart = (real[:count] > fake[:count]).float().mean()
+    is_above = real > fake if len(real) == len(fake) else real[:count] > fake[:count]
+    told_apart = is_above.float().mean()
     return {"real_score": real.mean(), "fake_score": fake.mean(), "told_apart": told_apart}
+
+
+def join_scores(scores: Sequence[Tensor]) -> Tensor:
+    return scores[0].flatten() if len(scores) == 1 else torch.cat([x.flatten() for x in scores])
 
 
 def read_terms(logs: Sequence[LossTerms]) -> list[dict[str, float]]:
