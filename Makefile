@@ -2,10 +2,11 @@
 PYTHON ?= python3
 SUITE ?= bench
 BASE ?= main
+DEVICE ?= cuda
 BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal # one process per CPU core
 
-.PHONY: bench test test-fast test-all gate perf benchmarks check docs schema clean
+.PHONY: bench test test-fast test-all gate perf benchmarks gpu check docs schema clean
 
 bench: .venv/.ready ## train a suite and show its leaderboard: make bench SUITE=suites/smoke.toml
 	$(BIN)/ganbench run $(SUITE)
@@ -32,6 +33,9 @@ check: .venv/.ready-dev
 
 benchmarks: .venv/.ready-dev ## speed and memory, by pytest-benchmark
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+gpu: .venv/.ready-dev ## check one GPU in four minutes, resumable; a dry run: make gpu DEVICE=cpu
+	PYTHONPATH=. $(BIN)/python studies/gpu.py --device $(DEVICE)
 
 docs: .venv/.ready-dev ## the site, in build/docs; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -E -q docs build/docs

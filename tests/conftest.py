@@ -17,6 +17,19 @@ from ganbench.experiments.suite_loader import load_suite
 from ganbench.files import write_json
 
 
+def pytest_addoption(parser):
+    parser.addoption("--device", default="cpu", help="device of tests/contract/test_devices.py")
+
+
+@pytest.fixture
+def device(request) -> torch.device:
+    """The device of tests that run on any device, with equal results of equal calls."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    yield torch.device(request.config.getoption("--device"))
+    torch.backends.cudnn.deterministic = before
+
+
 @pytest.fixture(scope="session", autouse=True)
 def a_cache_of_their_own(tmp_path_factory):
     """What tests make of real examples is kept for this run alone."""

@@ -9,6 +9,7 @@ import pytest
 import torch
 from helpers import BATCH, CPU, LATENT, split, steps
 from trick_cases import TRICK_SPECS, incompatibility
+from variant_cases import SMALL_SETTINGS, every_variant, home_data, small_recipe, variant_spec
 
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Batch, BatchLoader, Data
@@ -25,26 +26,6 @@ from ganbench.gan.variants import VARIANTS, resolve_variant
 from ganbench.rng import RngStreams
 from ganbench.training.budget import Budget
 from ganbench.training.trainer import Trainer
-
-HOME_DATA = dict.fromkeys(("cyclegan", "cut"), "restyled_digits")  # these need two domains
-SMALL_SETTINGS = {"cyclegan": ", blocks=1, downs=1, strided=1", "srgan": ", blocks=1, factor=2"}
-SMALL_SETTINGS["inpainting"] = SMALL_SETTINGS["cut"] = SMALL_SETTINGS["cyclegan"]
-every_variant = pytest.mark.parametrize("name", VARIANTS)
-
-
-def home_data(name: str) -> str:
-    return HOME_DATA.get(name, "digits")
-
-
-def variant_spec(name: str, width: int = 4) -> str:
-    return f"{name}(width={width}{SMALL_SETTINGS.get(name, '')})"
-
-
-def small_recipe(name: str) -> Recipe:
-    recipe = resolve_variant(variant_spec(name))
-    return replace(
-        recipe, hyperparameters=replace(recipe.hyperparameters, batch=BATCH, latent=LATENT)
-    )
 
 
 def train_steps(recipe: Recipe, data: str, count: int = 3) -> list[dict[str, float]]:
