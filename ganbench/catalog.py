@@ -1,9 +1,12 @@
-"""Lists the parts that suites can name; reads the sources without importing torch."""
+"""Lists the parts that suites can name, and the suites, without importing torch."""
+
+from typing import Any
 
 from ganbench.data import DATA
 from ganbench.evaluation.extractors import DISTANCES, EXTRACTORS
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.protocols import PROTOCOLS
+from ganbench.experiments.suite_files import list_suites
 from ganbench.experiments.trackers import TRACKERS
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.networks import NETWORKS
@@ -24,11 +27,13 @@ REGISTRIES: dict[str, Registry] = {
     "protocols": PROTOCOLS,
     "trackers": TRACKERS,
 }
-CATALOG_KINDS = ["variants", *REGISTRIES]
+CATALOG_KINDS = ["variants", *REGISTRIES, "suites"]
 
 
-def list_entries(kind: str) -> list[dict[str, str]]:
-    """Returns the spec with defaults and the summary of each part of a kind."""
+def list_entries(kind: str) -> list[dict[str, Any]]:
+    """Returns the spec with defaults and the summary of each part of a kind, or of each suite."""
+    if kind == "suites":
+        return list_suites()
     if kind == "variants":
         return [
             {"spec": name, "about": describe_recipe(recipe)}

@@ -148,6 +148,17 @@ def entry_points_of(group: str) -> dict[str, str]:
     return {point.name: point.value for point in entry_points(group=group)}
 
 
+class PartError(GanbenchError):
+    """A file of ganbench's own parts has a mistake. The message names the file and the line."""
+
+
+# Python's errors for mistakes in code, as opposed to those of a machine or of settings.
+MISTAKES = (
+    *(SyntaxError, ImportError, NameError, AttributeError, TypeError, LookupError),
+    *(AssertionError, NotImplementedError, ZeroDivisionError),
+)
+
+
 class PluginError(GanbenchError):
     """A plugin's code failed. The message names the part, its package, the file and the line."""
 
@@ -295,7 +306,8 @@ class Registry:
             hint = suggest(name, modules, self.list_kind)
             raise SpecError(f"no {self.kind} is called {shorten(name)!r}{hint}")
         if name in self.entries:
-            return import_target(modules[name])
+            with self.explained_own_errors(name):
+                return import_target(modules[name])
         part = self.plugin_part(name)
         with part.explained_errors():
             loaded = import_target(part.target)
@@ -312,9 +324,46 @@ class Registry:
         )
 
     def explained_errors_of(self, name: str) -> AbstractContextManager[None]:
-        """Explains errors inside the context if the part of this name is a plugin's."""
-        is_plugin = name not in self.entries and name in self.modules()
+        """Explains errors of the part of this name, a plugin's or an own one."""
+        if name in self.entries:
+            return self.explained_own_errors(name)
+        is_plugin = name in self.modules()
         return self.plugin_part(name).explained_errors() if is_plugin else nullcontext()
+
+    @contextmanager
+    def explained_own_errors(self, name: str) -> Iterator[None]:
+        """Raises PartError, with file and line, for mistakes in the file of an own part."""
+        try:
+            yield
+        except MISTAKES as error:
+            raise PartError(self.explain_own_error(name, error)) from error
+
+    def explain_own_error(self, name: str, error: Exception) -> str:
+        """Returns the sentence of a mistake in an own part's file, or in its registry entry."""
+        module, _, class_name = f"{self.package}.{self.entries[name]}".partition(":")
+        label, path = f"{self.kind} {name}", find_module(module)
+        if path is None or not path.is_file():
+            return f"{label}: there is no module {module}, but {self.entry_place(name)} names it"
+        classes = {
+            node.name for node in ast.walk(_source(module)) if isinstance(node, ast.ClassDef)
+        }
+        is_missing = isinstance(error, AttributeError) and error.name == class_name
+        if is_missing and class_name not in classes:
+            hint = suggest(class_name, classes)
+            return f"{label}: {path} has no class {class_name!r}, but {self.entry_place(name)} names it{hint}"
+        text = shorten(describe_exception(error), MAX_ERROR_CHARACTERS)
+        place = _place_of(error, self.package.partition(".")[0])
+        if not place or place.endswith(__file__):  # a check of the registry found it
+            place = _place_of_class(f"{module}:{class_name}")
+        return f"{label} has a mistake: {text} ({place})"
+
+    def entry_place(self, name: str) -> str:
+        """Returns file and line of a part's entry in its registry."""
+        path = find_module(self.package)
+        lines = path.read_text(encoding="utf-8").splitlines() if path else []
+        entry = f'"{self.entries[name]}"'
+        numbers = [number for number, line in enumerate(lines, 1) if entry in line]
+        return f"line {numbers[0]} of {path}" if numbers else f"the registry {self.package}"
 
     def resolve(self, text: str) -> Spec:
         """Returns the spec with every setting of the class, each converted to its declared type.

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ganbench.counts import count_of
 from ganbench.registry import SpecError, suggest
 
 from .contrasts import Change, arm_difference, estimate_contrast, holm_correct
@@ -349,7 +350,7 @@ def describe_changed_code(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
     before, after = code_by_cell(a), code_by_cell(b)
     both = before.index.intersection(after.index)
     count = int((before[both] != after[both]).sum())
-    return [f"training code: changed in {count} of {len(both)} cells"] if count else []
+    return [f"training code: changed in {count} of {count_of(len(both), 'cell')}"] if count else []
 
 
 def code_by_cell(frame: pd.DataFrame) -> "pd.Series[Any]":

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ganbench.counts import count_of
 from ganbench.errors import GanbenchError
 from ganbench.files import read_json
 
@@ -67,7 +68,7 @@ def read_table(path: Path) -> pd.DataFrame:
         raise UnusableTable(f"{path} was written by a later version of ganbench")
     quality = frame[frame["kind"] == "quality"]  # a curve may have two points at one step
     if copies := int(quality.duplicated(ROW_KEY).sum()):
-        raise UnusableTable(f"{path} has {copies} rows twice: drop the duplicates")
+        raise UnusableTable(f"{path} has {count_of(copies, 'row')} twice: drop the duplicates")
     frame.attrs["plan"] = find_plan(path, metadata)
     return frame
 

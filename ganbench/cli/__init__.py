@@ -34,7 +34,7 @@ from . import (
     visualize,
     watch,
 )
-from .base import INTERNAL, INTERRUPTED, app, err, out
+from .base import INTERNAL, INTERRUPTED, app, err, out, place_of
 from .streams import accept_any_encoding
 
 # Importing a module adds its commands.
@@ -95,6 +95,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("GANBENCH_TRACE"):
             raise
-        err.print(f"internal error: {type(error).__name__}: {error}", markup=False, soft_wrap=True)
+        sentence = f"internal error: {type(error).__name__}: {error} ({place_of(error)})"
+        err.print(sentence, markup=False, soft_wrap=True)
         err.print("Set GANBENCH_TRACE=1 for a traceback.")
         sys.exit(INTERNAL)

@@ -1,5 +1,6 @@
 """The program object, its consoles, and the options and messages that commands share."""
 
+import difflib
 import os
 import traceback
 from collections.abc import Iterator
@@ -68,9 +69,13 @@ def explain_other_code(error: BaseException) -> str:
         traceback.print_exception(error)
     if part is not None:
         return str(part.failure(error))
+    return f"other code ended the program: {describe_exception(error)} ({place_of(error)})"
+
+
+def place_of(error: BaseException) -> str:
+    """Returns the line and the file that raised an error."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"line {last.lineno} of {last.filename}"
-    return f"other code ended the program: {describe_exception(error)} ({place})"
+    return f"line {last.lineno} of {last.filename}"
 
 
 app = typer.Typer(
@@ -117,6 +122,17 @@ Override = Annotated[
 ]
 
 
+NumericsSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--numerics",
+        metavar="KEY=VALUE",
+        help="Set numerics of all trials: dtype=bfloat16.",
+        callback=lambda settings: [f"numerics.{setting}" for setting in settings or []],
+    ),
+]
+
+
 def export_weights_path(path: Path | None) -> Path | None:
     """Exports the path of Inception's weights to this process and its workers."""
     if path is not None:
@@ -139,12 +155,17 @@ Workers = Annotated[
     typer.Option(min=0, help="Worker processes; 0: none. Default: CPU cores, 1 on a GPU."),
 ]
 ExecutorName = Annotated[
-    str, typer.Option("--executor", help="Executor of trials: auto, inline, local.")
+    str, typer.Option("--executor", help="Executor of trials: auto, inline, local, stacked.")
 ]
 Json = Annotated[
     bool, typer.Option("--json", callback=reserve_stdout, is_eager=True, help="Print JSON.")
 ]
 DEFAULT_RESULTS = Path("results")
+OUTCOME_WORDS = {  # of outcomes and states; others are words already
+    "not_applicable": "not applicable",
+    "started": "started (with a checkpoint)",
+    "trained": "trained (not measured)",
+}
 CELL_NAME_COLUMNS = ("data", "variant", "loss", "tricks", "plan")
 
 
@@ -158,7 +179,7 @@ def suite_folder(suite: str, results: Path) -> Path:
     given = Path(suite)
     if any((given / name).exists() for name in ("results.parquet", "results.csv", "plan.json")):
         return given
-    return results / given.stem
+    return results / given.stem if given.stem else given
 
 
 def read_frame(suite: str, results: Path) -> Any:
@@ -173,9 +194,19 @@ def read_frame(suite: str, results: Path) -> Any:
             return collect_rows(content, Store(folder.parent))
         return load(folder)
     except FileNotFoundError:
-        fail(f"no run in {folder}: `ganbench run {suite}` makes one")
+        fail(no_run_sentence(suite, folder))
     except ValueError as error:  # of a table that pandas cannot read
         fail(str(error))
+
+
+def no_run_sentence(suite: str, folder: Path) -> str:
+    """Returns the sentence for a suite without results, with a similar name that has some."""
+    if Path(suite).is_dir():
+        return f"no run in {folder}: name a suite, or the folder of its tables"
+    runs = [path.parent.name for path in folder.parent.glob("*/plan.json")]
+    close = difflib.get_close_matches(folder.name, runs, n=1, cutoff=0.6)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"no run in {folder}: `ganbench run {suite}` makes one{hint}"
 
 
 def has_store(folder: Path) -> bool:

@@ -1,6 +1,6 @@
 """Commands on parts and on this machine: `list`, `download`, `doctor`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -11,13 +11,14 @@ from .base import FAILED, InceptionWeights, Json, app, fail, out, print_json
 @app.command("list")
 def list_parts(
     kind: Annotated[
-        str | None, typer.Argument(help="data, variants, losses, tricks, metrics, ...")
+        str | None, typer.Argument(help="data, variants, losses, tricks, metrics, suites, ...")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List methods, metrics and data sets.
+    """List methods, metrics, data sets and suites.
 
-    Each line has the settings with their defaults, and one sentence with the paper.
+    Each line has the settings with their defaults, and one sentence with the paper. Suites have the number
+    of trials for each budget, before exclusions and without untrained references.
     """
     from ganbench.catalog import CATALOG_KINDS, list_entries
     from ganbench.registry import suggest
@@ -75,7 +76,8 @@ def download(
 def doctor(inception_weights: InceptionWeights = None, as_json: Json = False) -> None:
     """Check devices, packages, data and weights.
 
-    Each missing item has a line with the remedy. The exit code is 4 if a required item is missing.
+    Each item that is missing or not installed has a line with the remedy. The exit code is 4 if a required
+    item is missing.
     """
     from .doctor import examine_machine
 
@@ -84,7 +86,13 @@ def doctor(inception_weights: InceptionWeights = None, as_json: Json = False) ->
         print_json(findings)
     else:
         for item in findings:  # one line per item, so that addresses can be copied
-            state = "ok" if item["ok"] else "missing"
-            line = f"{state:<9}{item['what']:<20}{item['told']}"
+            line = f"{finding_state(item):<15}{item['what']:<20}{item['told']}"
             out.print(line, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(0 if all(item["ok"] for item in findings if item["needed"]) else FAILED)
+
+
+def finding_state(item: dict[str, Any]) -> str:
+    """Returns `missing` only for an item that is needed."""
+    if item["ok"]:
+        return "ok"
+    return "missing" if item["needed"] else "not installed"

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ganbench.counts import count_of
 from ganbench.data import DATA
 from ganbench.data.base import NotDownloaded
 from ganbench.data.paths import cache_root
@@ -37,6 +38,11 @@ def make_finding(what: str, ok: bool, told: str, needed: bool = True) -> dict[st
     return {"what": what, "ok": ok, "told": told, "needed": needed}
 
 
+def make_optional_finding(what: str, purpose: str, missing: NotDownloaded) -> dict[str, Any]:
+    """Returns the finding of an optional item that is not on this machine."""
+    return make_finding(what, False, f"optional, needed for {purpose}: {missing}", needed=False)
+
+
 def examine_packages() -> Iterator[dict[str, Any]]:
     for name in PACKAGES:
         try:
@@ -46,11 +52,13 @@ def examine_packages() -> Iterator[dict[str, Any]]:
 
 
 def examine_devices() -> Iterator[dict[str, Any]]:
-    yield make_finding("cpu", True, f"{os.cpu_count()} cores; a worker trains on one")
+    yield make_finding(
+        "cpu", True, f"{count_of(os.cpu_count() or 1, 'core')}; a worker trains on one"
+    )
     if torch.cuda.is_available():
         yield make_finding("cuda", True, torch.cuda.get_device_name(0), needed=False)
     else:
-        text = "PyTorch finds no NVIDIA GPU: suites run with their cpu budget"
+        text = "optional: PyTorch finds no NVIDIA GPU, so suites run with their cpu budget"
         yield make_finding("cuda", False, text, needed=False)
 
 
@@ -84,13 +92,15 @@ def examine_extractors() -> Iterator[dict[str, Any]]:
             )
             yield make_finding(part.label_with_weights(name), True, text, needed=False)
         except NotDownloaded as missing:
-            yield make_finding(name, False, str(missing), needed=False)
+            yield make_optional_finding(name, f"extractor='{name}'", missing)
     for name in DISTANCES:
         try:
             DISTANCES.make(name)
             yield make_finding(name, True, "its weights are here", needed=False)
         except NotDownloaded as missing:
-            yield make_finding(name, False, str(missing), needed=False)
+            yield make_optional_finding(
+                name, "metrics of perceptual distances, such as ppl", missing
+            )
 
 
 def examine_data_sets() -> Iterator[dict[str, Any]]:
@@ -99,12 +109,13 @@ def examine_data_sets() -> Iterator[dict[str, Any]]:
             continue  # such as `folder`: it needs a path
         try:
             evaluator = evaluator_for(name, "cpu")
-            counts = f"{evaluator.protocol.real} reals, {evaluator.protocol.fake} held out"
+            reals = count_of(evaluator.protocol.real, "real")
+            counts = f"{reals}, {evaluator.protocol.fake:,} held out"
             yield make_finding(
                 name, True, f"{counts}; {evaluator.protocol.extractor}", needed=False
             )
         except NotDownloaded as missing:
-            yield make_finding(name, False, str(missing), needed=False)
+            yield make_optional_finding(name, f"suites with the data set {name}", missing)
 
 
 def has_required_settings(registry: Registry, name: str) -> bool:

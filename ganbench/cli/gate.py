@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ganbench.experiments.suite_files import find_suite_file
+
 from .base import (
     INTERRUPTED,
     Device,
@@ -28,7 +30,7 @@ from .base import (
     print_json,
     report_write_errors,
 )
-from .run import executor_of, find_suite_file, print_failures, read_suite
+from .run import executor_of, print_failures, read_suite
 
 DEFAULT_FALSE_ALARMS = 0.01  # probability of a false alarm in all tests of a gate
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"  # names the Markdown file that GitHub Actions shows
@@ -257,7 +259,10 @@ def baseline_path(baseline: Path | None, what: Sequence[str], real: str | None) 
         return baseline
     if real is not None:
         fail("images need --baseline FILE")
+    from ganbench.experiments.suite_loader import read_suite_text
+
     suite = find_suite_file(single_argument(what))
+    read_suite_text(suite)  # raises SuiteError for a folder
     return suite.with_name(f"{suite.stem}.baseline.json")
 
 
@@ -309,13 +314,14 @@ def write_suite_baseline(
 def train_in_store(gate_run: Any, place: TrainingPlace, fresh: bool) -> tuple[Any, int]:
     """Trains a gate run in a store of its own; returns its side and the exit code of crashes."""
     from ganbench.ci.quality.training_runs import train_gate_run
+    from ganbench.experiments.signals import acknowledge_stop
 
     from .progress import RunProgress
 
     executor = executor_of(place.executor, place.workers, gate_run.device)
     store, code = prepare_store(place.results, fresh), 0
     try:
-        with RunProgress(err) as progress:
+        with RunProgress(err) as progress, acknowledge_stop(progress.print_stopping):
             side, statuses = train_gate_run(gate_run, store, executor, progress.show)
         code = print_failures(statuses)
     finally:

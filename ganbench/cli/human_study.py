@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ganbench.counts import count_of
+
 from .base import (
     DEFAULT_RESULTS,
     Json,
@@ -84,10 +86,11 @@ def make(
     }
     if as_json:
         return print_json(content)
+    controls = count_of(len(key.catches), "catch trial")
     for name in content["arms"]:  # type: ignore[attr-defined]
         out.print(f"  {name}", markup=False)
     out.print(
-        f"{len(key.items)} images per rater, {len(key.catches)} of them catch trials. Give the page to raters, "
+        f"{count_of(len(key.items), 'image')} per rater, {controls} among them. Give the page to raters, "
         f"and keep the key: it names the real images. `ganbench study read {suite} ANSWERS...` reads their "
         "answer files.",
         markup=False,

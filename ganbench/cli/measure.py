@@ -40,6 +40,7 @@ def measure(
     """
     from ganbench.evaluation.protocols import protocol_label
     from ganbench.experiments.remeasure import MeasureRequest, remeasure
+    from ganbench.experiments.signals import acknowledge_stop
     from ganbench.report.writer import write_report
 
     from .progress import RunProgress
@@ -51,11 +52,14 @@ def measure(
             request = MeasureRequest(
                 protocol_label(protocol) if protocol else "", parse_metric_labels(metrics)
             )
-            result = remeasure(suite_folder(suite, results), request, runs_trials, progress.show)
-            frame, files = write_report(result.plan, result.folder)
+            with acknowledge_stop(progress.print_stopping):
+                result = remeasure(
+                    suite_folder(suite, results), request, runs_trials, progress.show
+                )
+            report, files = write_report(result.plan, result.folder)
         except KeyboardInterrupt:
             fail("Stopped. Measured values are kept.", INTERRUPTED)
-    print_run_result(result, frame, files, "measured", as_json)
+    print_run_result(result, report, files, "measured", as_json)
 
 
 def parse_metric_labels(text: str) -> tuple[str, ...]:

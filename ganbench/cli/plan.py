@@ -4,10 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
+from ganbench.counts import count_of
+
 from .base import (
     Device,
     InceptionWeights,
     Json,
+    NumericsSettings,
     Override,
     ProfileName,
     SeedCount,
@@ -17,7 +20,7 @@ from .base import (
     out,
     print_json,
 )
-from .run import default_workers, read_suite
+from .run import default_workers, merge_overrides, read_suite
 
 
 @app.command()
@@ -27,24 +30,27 @@ def plan(
     profile: ProfileName = None,
     seeds: SeedCount = None,
     override: Override = None,
+    numerics: NumericsSettings = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes of the estimate.")
     ] = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate/--no-estimate", help="Time a few steps on this machine.")
+        bool, typer.Option("--estimate/--no-estimate", help="Time a few steps and measurements.")
     ] = True,
     inception_weights: InceptionWeights = None,
     as_json: Json = False,
 ) -> None:
     """List a run's cells and estimate its time.
 
-    Incompatible cells are listed with their reasons. The estimate times a few steps of each network and
-    set of tricks.
+    Incompatible cells are listed with their reasons. The estimate times a few steps and measurements of
+    each network and set of tricks. Other programs on this machine make a run slower than estimated.
     """
-    from ganbench.experiments.plan import plan_trials, reading_notes
+    from ganbench.experiments.plan import plan_notes, plan_trials
     from ganbench.experiments.time_estimate import estimate_seconds
 
-    declared, name, chosen = read_suite(suite, override, seeds, profile, device)
+    declared, name, chosen = read_suite(
+        suite, merge_overrides(override, numerics), seeds, profile, device
+    )
     planned = plan_trials(declared, name, chosen)
     trials = [p.trial for p in planned if not p.incompatibility]
     count = workers or default_workers(chosen)
@@ -55,11 +61,14 @@ def plan(
         "workers": count,
         "seeds": declared.seeds_of(name),
         "trials": len(trials),
-        "notes": reading_notes(planned),
+        "notes": plan_notes(planned, declared),
     }
     if not as_json:
         print_planned_cells(content)
-    seconds = round(estimate_seconds(trials, count), 1) if estimate else None
+    seconds = None
+    if estimate:
+        metrics = tuple(declared.metrics)
+        seconds = round(estimate_seconds(trials, count, metrics, declared.protocol), 1)
     if as_json:
         print_json({**content, "seconds": seconds})
     else:
@@ -106,10 +115,11 @@ def plan_sentence(content: dict[str, Any], seconds: float | None) -> str:
     from .progress import format_clock
 
     counts = (
-        f"{len(content['cells'])} cells and {len(content['seeds'])} seeds, with untrained references "
-        f"{content['trials']} trials"
+        f"{count_of(len(content['cells']), 'cell')} and {count_of(len(content['seeds']), 'seed')}, "
+        f"with untrained references {count_of(content['trials'], 'trial')}"
     )
     place = f"on {content['device']}, profile {content['profile']}."
     if seconds is None:
         return f"{counts} {place}"
-    return f"{counts}; about {format_clock(seconds)} with {content['workers']} worker(s) {place}"
+    workers = count_of(content["workers"], "worker")
+    return f"{counts}; estimated time about {format_clock(seconds)} with {workers} {place}"

@@ -10,10 +10,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ganbench.counts import count_of
 from ganbench.experiments.monitoring.trial_progress import TrialProgress
 
 MAX_SECONDS_BETWEEN_LINES = 300.0  # so that a quiet log does not seem dead
 LAST_FAILURES_SHOWN = 3
+STOPPING = "Stopping: running trials write checkpoints. Press Ctrl-C again to stop now."
 BAD_OUTCOMES = ("failed", "diverged")
 
 
@@ -57,6 +59,10 @@ class RunProgress:
         if time.monotonic() - self.printed > MAX_SECONDS_BETWEEN_LINES:
             self.print(self.format_line(trials, finished_before))
 
+    def print_stopping(self) -> None:
+        """Prints that a signal to stop has arrived."""
+        self.print(STOPPING)
+
     def print(self, line: str) -> None:
         self.printed = time.monotonic()
         self.console.print(line, markup=False, soft_wrap=True)
@@ -80,7 +86,7 @@ class RunProgress:
         for trial_progress in trials:
             counts[trial_progress.state] = counts.get(trial_progress.state, 0) + 1
         ended = sum(trial_progress.has_ended for trial_progress in trials) + finished_before
-        parts = [f"{ended}/{len(trials) + finished_before} trials"]
+        parts = [f"{ended}/{count_of(len(trials) + finished_before, 'trial')}"]
         parts += [f"{finished_before} kept"] if finished_before else []
         parts += [f"{n} {state}" for state, n in counts.items() if state != "waiting"]
         rate = sum(
@@ -111,7 +117,7 @@ def workers_table(trials: Sequence[TrialProgress]) -> Table:
     for _ in range(4):
         table.add_column(justify="right", no_wrap=True)
     for trial_progress in trials:
-        fid = "" if trial_progress.fid is None else f"FID {trial_progress.fid:.3g}"
+        fid = format_curve_fid(trial_progress)
         name = Text(trial_progress.label, overflow="fold")
         if trial_progress.measuring:
             table.add_row(name, "", "measuring", fid, "")
@@ -140,10 +146,14 @@ def running_trials(trials: Sequence[TrialProgress]) -> list[TrialProgress]:
 
 
 def format_ending(trial_progress: TrialProgress) -> str:
-    """Formats `done: digits / dcgan / none / seed 0: FID 4.2`, or the reason of a bad end."""
-    fid = "" if trial_progress.fid is None else f"FID {trial_progress.fid:.3g}"
-    result = " ".join(trial_progress.reason.split()) or fid
+    """Formats `done: digits / dcgan / none: curve FID 4.2`, or the reason of a bad end."""
+    result = " ".join(trial_progress.reason.split()) or format_curve_fid(trial_progress)
     return ": ".join(filter(None, (trial_progress.state, trial_progress.label, result)))
+
+
+def format_curve_fid(trial_progress: TrialProgress) -> str:
+    """Formats the last FID of the learning curve, whose samples are not the reported ones."""
+    return "" if trial_progress.fid is None else f"curve FID {trial_progress.fid:.3g}"
 
 
 def format_clock(seconds: float | None) -> str:

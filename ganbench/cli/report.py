@@ -22,20 +22,19 @@ def report(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Js
 
     They are made from the store, or from results.parquet or results.csv alone.
     """
-    from ganbench.analysis.leaderboard import leaderboard
     from ganbench.analysis.read_table import require_outcome
     from ganbench.experiments.store import Store
-    from ganbench.report.findings import run_findings
-    from ganbench.report.terminal import print_leaderboard
-    from ganbench.report.writer import write_all
+    from ganbench.report.terminal import print_report
+    from ganbench.report.writer import main_files, write_files
 
     frame, folder = require_outcome(read_frame(suite, results)), suite_folder(suite, results)
-    files = write_all(frame, folder, Store(folder.parent) if has_store(folder) else None)
+    written = write_files(frame, folder, Store(folder.parent) if has_store(folder) else None)
+    files = main_files(folder)
     if as_json:
-        board = json.loads(leaderboard(frame).to_json(orient="records"))
-        content = {"findings": run_findings(frame), "leaderboard": board}
+        board = json.loads(written.board.to_json(orient="records"))
+        content = {"findings": written.findings, "leaderboard": board}
         return print_json({**content, "files": [str(path) for path in files]})
-    print_leaderboard(frame, out)
+    print_report(written, out)
     for path in files:
         out.print(f"  {path}", markup=False, soft_wrap=True)
     return None

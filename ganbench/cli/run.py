@@ -8,7 +8,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from ganbench.counts import count_of
 from ganbench.devices import usable_cpus
+from ganbench.experiments.suite_files import find_suite_file
 
 from .base import (
     DEFAULT_RESULTS,
@@ -18,6 +20,7 @@ from .base import (
     ExecutorName,
     InceptionWeights,
     Json,
+    NumericsSettings,
     Override,
     ProfileName,
     Results,
@@ -33,18 +36,9 @@ from .base import (
 from .watch import Trackers, open_trackers
 
 
-def find_suite_file(text: str) -> Path:
-    """`suites/bench.toml` or, for short, `bench`."""
-    path = Path(text)
-    if path.exists() or path.suffix:
-        return path
-    shipped = Path(__file__).parents[1]
-    folders = (
-        Path("suites"),
-        shipped / "suites",
-        shipped.parent / "suites",
-    )  # a wheel's, a clone's
-    return next((f / f"{text}.toml" for f in folders if (f / f"{text}.toml").exists()), path)
+def merge_overrides(*overrides: list[str] | None) -> list[str]:
+    """Returns all overrides of a suite, in the order in which they apply."""
+    return [text for texts in overrides for text in texts or []]
 
 
 def read_suite(
@@ -74,7 +68,10 @@ def run(
     profile: ProfileName = None,
     seeds: SeedCount = None,
     override: Override = None,
-    stale: Annotated[str, typer.Option(help="Results of other code: ask, reuse or rerun.")] = "ask",
+    numerics: NumericsSettings = None,
+    stale: Annotated[
+        str, typer.Option(help="Results of other code: reuse, rerun, or ask: stop and name both.")
+    ] = "ask",
     inception_weights: InceptionWeights = None,
     tracker: Trackers = None,
     as_json: Json = False,
@@ -85,15 +82,20 @@ def run(
     leaderboard and the effects of tricks.
     """
     from ganbench.experiments.runner import prepare_run
+    from ganbench.experiments.signals import acknowledge_stop
+    from ganbench.experiments.suite import with_numerics
     from ganbench.report.writer import write_report
 
     from .progress import RunProgress
 
     if stale not in ("ask", "reuse", "rerun"):
         fail(f"--stale is ask, reuse or rerun, not {stale!r}")
-    declared, name, chosen = read_suite(suite, override, seeds, profile, device)
+    declared, name, chosen = read_suite(
+        suite, merge_overrides(override, numerics), seeds, profile, device
+    )
     console = err if as_json else out
     runs_trials = executor_of(executor, workers, chosen)
+    declared = with_numerics(declared, runs_trials.numerics)
     console.print(": ".join(filter(None, [declared.name, declared.about])), markup=False)
     try:
         results.mkdir(parents=True, exist_ok=True)
@@ -111,9 +113,10 @@ def run(
             for note in prepared.notes:
                 console.print(f"note: {note}", markup=False, soft_wrap=True)
             try:
-                result = prepared.execute(runs_trials, show)
+                with acknowledge_stop(progress.print_stopping):
+                    result = prepared.execute(runs_trials, show)
             finally:
-                frame, files = write_report(prepared.plan, prepared.folder)
+                report, files = write_report(prepared.plan, prepared.folder)
         except KeyboardInterrupt:
             again = shlex.join(["ganbench", *sys.argv[1:]])
             fail(
@@ -122,24 +125,25 @@ def run(
             )
     if result.replaced:
         console.print("Replaced the tables of another plan; its trials are kept.")
-    print_run_result(result, frame, files, "trained", as_json)
+    print_run_result(result, report, files, "trained", as_json)
 
 
 def print_run_result(
-    result: Any, frame: Any, files: list[Path], verb: str, as_json: bool
+    result: Any, report: Any, files: list[Path], verb: str, as_json: bool
 ) -> NoReturn:
     """Prints the results of a run and ends the program."""
-    from ganbench.report.terminal import print_leaderboard
+    from ganbench.report.terminal import print_report
 
     from .progress import format_clock
 
     if as_json:
-        print_json(run_summary(result, frame, files))
+        print_json(run_summary(result, report, files))
     else:
-        print_leaderboard(frame, out)
+        print_report(report, out)
         count = sum(s.state in ("done", "diverged") for s in result.statuses)
         out.print(
-            f"{count} trials {verb}, {result.finished_before} kept, in {format_clock(result.seconds)}."
+            f"{count_of(count, 'trial')} {verb}, {result.finished_before:,} kept, "
+            f"in {format_clock(result.seconds)}."
         )
         for path in files:
             out.print(f"  {path}", markup=False, soft_wrap=True)
@@ -172,18 +176,16 @@ def print_failures(statuses: Sequence[Any]) -> int:
     return FAILED if failed else 0
 
 
-def run_summary(result: Any, frame: Any, files: list[Path]) -> dict[str, Any]:
+def run_summary(result: Any, report: Any, files: list[Path]) -> dict[str, Any]:
     """Returns the results of a run as JSON data."""
-    from ganbench.report.findings import run_findings
-
     outcomes: dict[str, int] = {}
     for status in result.statuses:
         outcomes[status.state] = outcomes.get(status.state, 0) + 1
     return {
-        "suite": frame.attrs["plan"]["suite"],
+        "suite": report.plan["suite"],
         "kept": result.finished_before,
         "outcomes": outcomes,
         "seconds": round(result.seconds, 1),
-        "findings": run_findings(frame),
+        "findings": report.findings,
         "files": [str(path) for path in files],
     }

@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from ganbench.counts import count_of
+
 from .base import (
     DEFAULT_RESULTS,
+    OUTCOME_WORDS,
     Json,
     Results,
     SuiteArgument,
@@ -21,18 +24,35 @@ from .base import (
 def status(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Json = False) -> None:
     """Count finished, failed and pending trials.
 
-    The counts come from the store, so they are those of a run in progress too.
+    The counts come from the store, so they are those of a run in progress too. Trials of incompatible
+    cells are counted apart.
     """
     state = read_suite_status(suite, results)
     if as_json:
         return print_json(
             {"trials": state.trials, "outcomes": state.outcomes, "reasons": state.reasons}
         )
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in state.outcomes.items())
-    out.print(f"{state.trials} trials: {counts}")
+    for line in status_lines(state.outcomes):
+        out.print(line)
     for label, reason in state.reasons.items():
         out.print(f"  {label}: {reason}", markup=False, soft_wrap=True)
     return None
+
+
+def status_lines(outcomes: dict[str, int]) -> list[str]:
+    """Returns the counts by outcome, with trials of incompatible cells in a line of their own."""
+    trained = {name: count for name, count in outcomes.items() if name != "not_applicable"}
+    counts = ", ".join(
+        f"{count:,} {OUTCOME_WORDS.get(name, name)}" for name, count in trained.items()
+    )
+    total = count_of(sum(trained.values()), "trial")
+    lines = [f"{total}: {counts}" if counts else total]
+    if incompatible := outcomes.get("not_applicable", 0):
+        more = count_of(incompatible, "more trial")
+        lines.append(
+            f"{more} of incompatible cells, not trained: `ganbench plan` gives the reasons"
+        )
+    return lines
 
 
 def read_suite_status(suite: str, results: Path) -> Any:

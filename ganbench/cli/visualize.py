@@ -1,13 +1,17 @@
 """Commands on trained cells: `show`, `samples`, `interpolate`, `neighbours`."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ganbench.counts import count_of
+
 from .base import (
     DEFAULT_RESULTS,
+    OUTCOME_WORDS,
     Json,
     Results,
     SuiteArgument,
@@ -92,6 +96,7 @@ def show(
 
 def trial_entry(row: Any, rows: Any, store: Any) -> dict[str, Any]:
     from ganbench.analysis.rows import flags_of
+    from ganbench.experiments.outcomes import unfinished_state
 
     ended = isinstance(row.outcome, str) and row.outcome != "done"
     own = rows[(rows["trial"] == row.trial) & (rows["checkpoint"] != "best")]
@@ -103,14 +108,14 @@ def trial_entry(row: Any, rows: Any, store: Any) -> dict[str, Any]:
         "cell": format_cell_name(row._asdict()),
         "role": row.role,
         "seed": int(row.seed),
-        "outcome": row.outcome if isinstance(row.outcome, str) else "not run",
+        "outcome": row.outcome if isinstance(row.outcome, str) else unfinished_state(folder),
         "reason": row.reason if ended else "",
         "flags": flags_of(row),
         "settings": read_trial_settings(folder.read_spec()),
         "metrics": [] if ended else list(map(metric_entry, own.to_dict("records"))),
         "scores": curve.get("scores", []),
         "losses": curve.get("losses", []),
-        "folder": str(folder.folder),
+        "folder": str(folder.folder) if folder.folder.is_dir() else None,
         "pictures": [str(path) for path in folder.picture_paths()],
         "logs": [
             str(attempt.log_path) for attempt in folder.attempts() if attempt.log_path.exists()
@@ -144,7 +149,16 @@ def read_trial_settings(spec: dict[str, Any] | None) -> dict[str, str]:
 
 def metric_entry(row: dict[Any, Any]) -> dict[str, Any]:
     """Returns a value with its error and floors, or the reason; missing entries are null."""
-    keys = ("metric", "value", "standard_error", "floor", "expected_floor", "fakes", "reason")
+    keys = (
+        "metric",
+        "value",
+        "standard_error",
+        "floor",
+        "expected_floor",
+        "fakes",
+        "reason",
+        "unit",
+    )
     return {key: None if row[key] != row[key] or row[key] is None else row[key] for key in keys}
 
 
@@ -155,16 +169,21 @@ def print_trial(entry: dict[str, Any], brief: bool) -> None:
 
     head = [entry["trial"], entry["cell"], *(["untrained"] * (entry["role"] == "untrained"))]
     head += [f"seed {entry['seed']}"]
-    outcome = f"{entry['outcome']} {entry['reason']}".strip()
+    outcome = OUTCOME_WORDS.get(entry["outcome"], entry["outcome"])
+    outcome = ": ".join(filter(None, (outcome, entry["reason"])))
     out.print(" · ".join([*head, outcome]), style="bold", markup=False)
-    lines = [flags_sentence(entry["flags"])] if entry["flags"] else []
+    first_point = entry["scores"][0]["step"] if entry["scores"] else None
+    lines = [flags_sentence(entry["flags"], first_point)] if entry["flags"] else []
     lines += [] if brief else [f"{key:<19} {value}" for key, value in entry["settings"].items()]
     lines += map(format_metric_line, entry["metrics"])
     for part, heading in () if brief else CURVE_TITLES.items():
         if points := entry[part]:
-            lines += [f"{heading}, {len(points)} points up to step {points[-1]['step']:,}:"]
+            lines += [
+                f"{heading}, {count_of(len(points), 'point')} up to step {points[-1]['step']:,}:"
+            ]
             lines += curve_lines(points, leave=SPENT_FIELDS)
-    lines += [entry["folder"], *([] if brief else [*entry["pictures"], *entry["logs"]])]
+    lines += [entry["folder"]] if entry["folder"] else []
+    lines += [] if brief else [*entry["pictures"], *entry["logs"]]
     for line in lines:
         out.print(f"  {line}", markup=False, soft_wrap=True)
 
@@ -173,14 +192,27 @@ def format_metric_line(metric: dict[str, Any]) -> str:
     """Formats `fid   4.21 ± 0.23   floor 1.07`, or the reason of a missing value."""
     if metric["value"] is None:
         return f"{metric['metric']:<26} {metric['reason'] or 'not measured'}"
-    line = f"{metric['metric']:<26} {metric['value']:.4g}"
+    value, unit = with_short_unit(metric["value"], metric["unit"] or "")
+    line = f"{metric['metric']:<26} {format_value(value)}"
     if metric["standard_error"]:
         line += f" ± {metric['standard_error']:.2g}"
+    if unit not in re.split(r"\W|_", metric["metric"]):  # names of counts have the unit in them
+        line += f" {unit}".rstrip()
     if metric["floor"] is not None:
         line += f"   floor {metric['floor']:.4g}"
     if metric["expected_floor"] is not None:
         line += f", by theory {metric['expected_floor']:.4g}"
     return line
+
+
+def with_short_unit(value: float, unit: str) -> tuple[float, str]:
+    """Returns a value and its unit, bytes as MB."""
+    return (value / 1e6, "MB") if unit == "bytes" else (value, unit)
+
+
+def format_value(value: float) -> str:
+    """Formats four significant digits, or all digits before the point: 20,768, 142.9, 0.086."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 @app.command()
@@ -314,7 +346,7 @@ def print_picture_entries(entries: list[dict[str, Any]]) -> None:
         out.print(f"{entry['cell']} · seed {entry['seed']}", style="bold", markup=False)
         if "distance" in entry:
             out.print(
-                f"  {entry['copies']} of {entry['fakes']} samples are copies of one of {entry['reals']} "
+                f"  {entry['copies']} of {count_of(entry['fakes'], 'sample')} are copies of one of {entry['reals']} "
                 f"training examples. Median distance to the nearest: {entry['distance']:.3g}; for held-out "
                 f"data: {entry['held_out']:.3g}.",
                 markup=False,

@@ -7,7 +7,16 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from .base import DEFAULT_RESULTS, Results, SuiteArgument, app, fail, out, suite_folder
+from .base import (
+    DEFAULT_RESULTS,
+    Results,
+    SuiteArgument,
+    app,
+    fail,
+    no_run_sentence,
+    out,
+    suite_folder,
+)
 
 Trackers = Annotated[
     list[str] | None,
@@ -48,7 +57,7 @@ def watch(
     try:
         watched = RunMonitor(folder)
     except FileNotFoundError:
-        fail(f"no run in {folder}: `ganbench run {suite}` makes one")
+        fail(no_run_sentence(suite, folder))
     tracking = open_trackers(tracker, folder.name, folder, out)
 
     def print_line(line: str) -> None:

@@ -9,6 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ganbench.counts import count_of
+
 from .base import IMAGE, Data, Examples, NotDownloaded, Split
 from .image_decoding import Unreadable
 from .image_files import ImageFiles, is_hidden_file, open_image_files
@@ -113,8 +115,9 @@ class Folder(Data):
     def require_counts(self, train: int, held_out: int) -> None:
         if train < MIN_TRAIN_IMAGES or held_out < MIN_HELD_OUT_IMAGES:
             raise NotDownloaded(
-                f"{self.root_path} has {train + held_out} images, {held_out} of them held out: add images or change "
-                f"held_out, to have at least {MIN_TRAIN_IMAGES} for training and {MIN_HELD_OUT_IMAGES} held out"
+                f"{self.root_path} has {count_of(train + held_out, 'image')}, {held_out} of them held out: add "
+                f"images or change held_out, to have at least {MIN_TRAIN_IMAGES} for training and "
+                f"{MIN_HELD_OUT_IMAGES} held out"
             )
 
 

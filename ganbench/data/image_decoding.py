@@ -5,9 +5,12 @@ program and is not opened.
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntFlag
 from functools import cache
+from typing import IO
 
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
@@ -55,10 +58,30 @@ class OpenedImage:
 
 def decode_image(name: str, content: bytes) -> OpenedImage:
     """Decodes a file's bytes; raises Unreadable for anything but an image of 8 bits or fewer."""
-    if not content:
-        raise Unreadable(f"{name} is empty: it has no bytes")
-    try:
+    with explained_errors(name):
+        refuse_empty(content)
         return _decode(content)
+
+
+def check_header(name: str, file: IO[bytes]) -> None:
+    """Raises Unreadable if the beginning of a file shows that it cannot be decoded."""
+    with explained_errors(name):
+        refuse_empty(file.read(1))
+        file.seek(0)
+        with Image.open(file, formats=available_formats()) as image:
+            refuse_what_would_change(image)
+
+
+def refuse_empty(content: bytes) -> None:
+    if not content:
+        raise Unreadable("is empty: it has no bytes")
+
+
+@contextmanager
+def explained_errors(name: str) -> Iterator[None]:
+    """Raises Unreadable, with the file's name, for any error of a decoder."""
+    try:
+        yield
     except Unreadable as reason:
         raise Unreadable(f"{name} {reason}") from reason
     except Image.DecompressionBombError as error:

@@ -8,6 +8,7 @@ import threading
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from .image_decoding import IMAGE_SUFFIXES, UNSUPPORTED_SUFFIXES, Unreadable
 
@@ -40,6 +41,10 @@ class ImageFiles:
         """Returns the bytes of an image file; raises Unreadable or OSError."""
         raise NotImplementedError
 
+    def open(self, name: str) -> IO[bytes]:
+        """Opens an image file to read its beginning; raises Unreadable or OSError."""
+        raise NotImplementedError
+
 
 class FolderFiles(ImageFiles):
     """The images in a folder and below. Links are followed."""
@@ -50,6 +55,10 @@ class FolderFiles(ImageFiles):
 
     def read(self, name: str) -> bytes:
         return read_small_file(self.path / name)
+
+    def open(self, name: str) -> IO[bytes]:
+        check_small_file(self.path / name)
+        return (self.path / name).open("rb")
 
 
 class ZipFiles(ImageFiles):
@@ -86,6 +95,10 @@ class ZipFiles(ImageFiles):
             ValueError,
         ) as error:
             raise Unreadable(f"{self.name}: {name} is damaged: {error}") from error
+
+    def open(self, name: str) -> IO[bytes]:
+        with self.lock:
+            return self.archive.open(self.members[name])
 
 
 def open_image_files(text: str, skip: bool = False, remedy: str = SKIP_FLAG) -> ImageFiles:
@@ -162,13 +175,18 @@ def is_hidden_file(name: str) -> bool:
 
 def read_small_file(path: Path) -> bytes:
     """Returns a file's bytes; raises Unreadable for links without target and large files."""
+    check_small_file(path)
+    return path.read_bytes()
+
+
+def check_small_file(path: Path) -> None:
+    """Raises Unreadable for links without target, devices and large files."""
     if path.is_symlink() and not path.exists():
         raise Unreadable(f"{path} is a broken link")
     if not path.is_file():
         raise Unreadable(f"{path} is not a regular file")
     if (size := path.stat().st_size) > MAX_FILE_BYTES:
         raise Unreadable(f"{path} has {size:,} bytes: the limit for an image is {MAX_FILE_BYTES:,}")
-    return path.read_bytes()
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:

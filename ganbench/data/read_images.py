@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ganbench.counts import count_of
+
 from .base import NotDownloaded
 from .image_decoding import Unreadable, decode_image
 from .image_files import ImageFiles
@@ -52,15 +54,17 @@ def read_squares(
         names.append(name)
         numbers.append(content_number(content))
     if problems and not skip:
-        raise NotDownloaded(refusal(problems, len(files.files), remedy))
+        raise NotDownloaded(sentence_of_problems(problems, len(files.files), remedy))
     left_out = (
-        f"{len(problems)} of {len(files.files)} images left out: {problems[0]}" if problems else ""
+        f"{len(problems)} of {count_of(len(files.files), 'image')} left out: {problems[0]}"
+        if problems
+        else ""
     )
     notes = tuple(filter(None, (*files.notes, left_out)))
     return ReadImages(images[: len(names)], names, numbers, digests, notes)
 
 
-def refusal(problems: list[str], count: int, remedy: str) -> str:
+def sentence_of_problems(problems: list[str], count: int, remedy: str) -> str:
     """Returns one message for all broken files."""
     shown = "; ".join(problems[:MAX_PROBLEMS_SHOWN])
     more = len(problems) - MAX_PROBLEMS_SHOWN

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from ganbench.counts import count_of
+
 from .base import Data, Examples, NotDownloaded, Split
 from .folder import MAX_IMAGE_SIDE_PIXELS, SKIP_REMEDY
 from .image_decoding import Unreadable
@@ -65,7 +67,7 @@ class Unpaired(Data):
         read, least = self.open_folder(name), MIN_IMAGES_OF_SPLIT[name[:-1]]
         if len(read.images) < least:
             raise NotDownloaded(
-                f"{self.root_path / name} has {len(read.images)} images, but needs at least {least}"
+                f"{self.root_path / name} has {count_of(len(read.images), 'image')}, but needs at least {least}"
             )
         return read
 

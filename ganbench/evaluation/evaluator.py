@@ -121,16 +121,8 @@ class Evaluator:
     def cached_features_of_domain(
         self, domain: str, examples: Examples, count: int, side: str
     ) -> FeatureSet:
-        protocol, images = self.protocol, examples.images[:count]
-        facts = {
-            "data": self.fingerprint,
-            "side": side if domain == IMAGE else f"{side}, {domain}",
-            "count": len(images),
-            "extractor": [protocol.extractor, protocol.extractor_version, protocol.weights],
-            "sources": hash_sources_of_kind(EXTRACTORS),
-            "device": self.device.type,
-        }
-        folder = cache_folder_of(facts)
+        images = examples.images[:count]
+        folder = self.feature_folder(domain, len(images), side)
 
         def make() -> Tensors:
             extracted = self.extract(images)
@@ -144,6 +136,23 @@ class Evaluator:
         features.labels = None if examples.labels is None else examples.labels[:count]
         features.cache = DiskCache(folder / hash_sources_of_kind(METRICS), self.device)
         return features
+
+    def feature_folder(self, domain: str, count: int, side: str) -> Path:
+        """Returns the cache folder of the features of the first examples of a side."""
+        protocol = self.protocol
+        facts = {
+            "data": self.fingerprint,
+            "side": side if domain == IMAGE else f"{side}, {domain}",
+            "count": count,
+            "extractor": [protocol.extractor, protocol.extractor_version, protocol.weights],
+            "sources": hash_sources_of_kind(EXTRACTORS),
+            "device": self.device.type,
+        }
+        return cache_folder_of(facts)
+
+    def has_cached_features(self) -> bool:
+        """Returns whether the features of the reference are on the disk."""
+        return self.feature_folder(self.domains[0], len(self.reference), "train").exists()
 
     def extract(self, images: Tensor) -> FeatureSet:
         """Returns the extractor's features of stored images or points."""

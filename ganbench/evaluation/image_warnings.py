@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from ganbench.counts import count_of
 from ganbench.data.image_decoding import Odd
 from ganbench.errors import escape_control_characters
 from ganbench.evaluation.inputs.base import Source
@@ -57,17 +58,21 @@ def notes_of_both_sources(
     else:
         real_hashes = {bytes(row.numpy()) for row in reals.hashes}
         if shared := sum(bytes(row.numpy()) in real_hashes for row in fakes.hashes):
-            sentences.append(f"{shared:,} of the fakes have the same pixels as one of the reals")
+            has = "has" if shared == 1 else "have"
+            sentences.append(f"{shared:,} of the fakes {has} the same pixels as one of the reals")
     sizes = [duplicates.extents.unique(dim=0) for duplicates in (fakes, reals)]
     if len(sizes[0]) == len(sizes[1]) == 1 and not torch.equal(*sizes):
         one, other = (f"{w}x{h}" for w, h in (sizes[0][0].tolist(), sizes[1][0].tolist()))
         sentences.append(
             f"fakes are {one} and reals {other}: the values include the effect of resizing"
         )
-    width = fakes.features.shape[1]
-    if "fid" in names and (few := min(len(fakes), len(reals))) <= width:
-        sentences.append(
-            f"{few:,} images for {width:,} features: FID is mostly bias, so "
-            "compare it only at equal counts"
-        )
-    return sentences
+    few = min(len(fakes), len(reals))
+    return sentences + notes_on_bias(few, fakes.features.shape[1], metrics)
+
+
+def notes_on_bias(count: int, width: int, metrics: Sequence[str]) -> list[str]:
+    """Returns a note if the smaller side has too few images for the FID of so many features."""
+    if count > width or "fid" not in {parse_spec(metric).name for metric in metrics}:
+        return []
+    images, features = count_of(count, "image"), count_of(width, "feature")
+    return [f"{images} for {features}: FID is mostly bias, so compare it only at equal counts"]

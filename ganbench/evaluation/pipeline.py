@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganbench.counts import count_of
 from ganbench.data.image_decoding import Unreadable
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.extractors.base import Extractor
@@ -30,8 +31,14 @@ from ganbench.evaluation.protocols.base import OWN_EXTRACTOR, MeasurementRules
 from ganbench.gan.latent_sampler import LatentSampler
 from ganbench.rng import RngStreams
 
+from .broken_files import broken_files_error, refuse_broken_headers
 from .evaluator import load_lpips
-from .feature_extraction import Extraction, ExtractorRunner, extract_source_features
+from .feature_extraction import (
+    Extraction,
+    ExtractorRunner,
+    extract_source_features,
+    silence_decoders,
+)
 from .floors import STREAM, cached_reading, make_metric_row, split_in_halves
 from .image_warnings import notes_of_both_sources, notes_of_source
 from .metric_settings import with_used_settings
@@ -57,7 +64,9 @@ def choose_images(source: Source, count: int | None, seed: int, name: str) -> Se
             raise Unreadable(f"{source.name} holds statistics: leave out the number of its images")
         return ()
     if count is not None and count > len(source):
-        raise Unreadable(f"{source.name} holds {len(source):,} images, and {count:,} are wanted")
+        raise Unreadable(
+            f"{source.name} holds {count_of(len(source), 'image')}, and {count:,} are wanted"
+        )
     if count is None or count == len(source) or source.generated:
         return range(len(source))
     random = RngStreams(seed, torch.device("cpu")).generator(STREAM, name)
@@ -88,6 +97,7 @@ class EvaluationPipeline:
         return self.resolved.source
 
     def run(self) -> Evaluation:
+        self.refuse_broken_files()
         fake_extraction = self.extract_source(self.fake, self.fakes, "fakes")
         real_extraction = self.extract_source(self.real, self.chosen, "reals")
         check_sides(self.fake, fake_extraction, self.real, real_extraction, self.label)
@@ -158,13 +168,30 @@ class EvaluationPipeline:
             self.wanted.skip_unreadable,
         )
 
+    def refuse_broken_files(self) -> None:
+        """Raises Unreadable, with all broken files that can be found before the extraction."""
+        sides = [(self.fake, self.fakes), (self.real, self.chosen)]
+        if self.aside is not None:
+            sides.append((self.aside, range(min(len(self.aside), len(self.fakes)))))
+        if not self.wanted.skip_unreadable:
+            with silence_decoders():
+                refuse_broken_headers(sides, self.wanted.threads)
+
     def extract_source(self, source: Source, chosen: Sequence[int], phase: str) -> Extraction:
         check_count(source, len(chosen))
         if isinstance(source, VectorSource):
             return extraction_of_vectors(source, chosen)
-        extraction = extract_source_features(
-            source, chosen, self.runner, lambda done, of: self.show(phase, done, of)
-        )
+        try:
+            extraction = extract_source_features(
+                source, chosen, self.runner, lambda done, of: self.show(phase, done, of)
+            )
+        except Unreadable as first:
+            if self.wanted.skip_unreadable:
+                raise
+            with silence_decoders():
+                raise broken_files_error(
+                    source, chosen, self.runner.frame, self.wanted.threads, first
+                ) from first
         check_count(source, len(extraction), " that can be read")
         return extraction
 
@@ -350,7 +377,7 @@ def extraction_of_vectors(source: VectorSource, chosen: Sequence[int]) -> Extrac
 def check_count(source: Source, count: int, which: str = "") -> None:
     if count < MIN_IMAGES_PER_SIDE:
         raise Unreadable(
-            f"{source.name} holds {count} images{which}: metrics need at least {MIN_IMAGES_PER_SIDE}"
+            f"{source.name} holds {count_of(count, 'image')}{which}: metrics need at least {MIN_IMAGES_PER_SIDE}"
         )
 
 

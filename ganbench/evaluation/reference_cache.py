@@ -24,7 +24,7 @@ from safetensors.torch import load, save
 
 from ganbench.data.paths import cache_root
 from ganbench.evaluation.metrics.feature_set import Cache, Tensors
-from ganbench.files import hash_json, write_bytes
+from ganbench.files import hash_json, sweep_temporary_files, write_bytes
 from ganbench.registry import Registry
 from ganbench.source_hash import hash_file, path_of
 
@@ -65,6 +65,7 @@ class DiskCache(Cache):
     def write_entry(self, name: str, tensors: Tensors) -> None:
         try:
             content = save({key: tensor.contiguous().cpu() for key, tensor in tensors.items()})
+            sweep_temporary_files(self.folder)  # of a process that died while it wrote this entry
             write_bytes(self.path_of_entry(name), content)
         except OSError:  # a full disk, or no write access
             pass

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 TEXT_COLUMNS = 10_000  # of a table that is not in a terminal, so that no number is cut
+MAX_WHOLE = 1e15  # from which on digits before the point are no longer exact
 EVALUATION_HEADINGS = ("metric", "value", "± SE", "floor", "± SE", "by theory", "")
 
 
@@ -23,8 +24,11 @@ def evaluation_table(told: dict[str, Any]) -> Table:
 
 
 def format_citable(value: float) -> str:
-    """Formats a value for citation: two decimals from 100 on, else four significant digits."""
-    return f"{value:,.2f}" if abs(value) >= 100 else f"{value:.4g}"
+    """Formats four significant digits, 100.04 in two decimals, 2,028,779 in whole numbers."""
+    size = abs(value)
+    if 100 <= size < 1000:
+        return f"{value:.2f}"
+    return f"{value:,.0f}" if 1000 <= size < MAX_WHOLE else f"{value:.4g}"
 
 
 def evaluation_lines(told: dict[str, Any]) -> list[str]:

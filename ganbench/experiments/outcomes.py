@@ -84,7 +84,10 @@ def trial_outcome(
 
 @dataclass(frozen=True)
 class PlanStatus:
-    """The number of trials of a plan by outcome, and the reasons of bad ends by trial."""
+    """The number of trials of a plan by outcome, and the reasons of bad ends by trial.
+
+    `trials` counts those of incompatible cells too, which are not applicable.
+    """
 
     outcomes: dict[str, int]
     reasons: dict[str, str]
@@ -100,11 +103,18 @@ def read_plan_status(plan: dict[str, Any], store: Store) -> PlanStatus:
     reasons, items = {}, distinct_items(plan)
     read_floors(plan, store)
     for item, files in zip(items, read_all_trials(plan, store, items), strict=True):
-        counts[files.outcome or "not run"] += 1
+        counts[files.outcome or unfinished_state(store.trial_folder(item["trial"]))] += 1
         if files.outcome in ("failed", "diverged"):
             cell = " / ".join(filter(None, (item[key] for key in CELL_NAME_FIELDS)))
             reasons[f"{cell} / seed {item['seed']}"] = files.reason
     return PlanStatus(dict(counts.most_common()), reasons)
+
+
+def unfinished_state(folder: TrialFolder) -> str:
+    """Returns `trained` (without all values), `started` (with a checkpoint) or `not run`."""
+    if folder.result_path.is_file():
+        return "trained"
+    return "started" if folder.checkpoint_path.is_file() else "not run"
 
 
 def distinct_items(plan: dict[str, Any]) -> list[dict[str, Any]]:

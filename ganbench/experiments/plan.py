@@ -6,15 +6,19 @@ from typing import Any, Literal
 
 from ganbench.data import DATA
 from ganbench.data.base import NotDownloaded
+from ganbench.devices import Numerics
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.extractors import EXTRACTORS
+from ganbench.evaluation.image_warnings import notes_on_bias
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.protocols import PROTOCOLS
 from ganbench.evaluation.protocols.base import OWN_EXTRACTOR
 from ganbench.evaluation.protocols.record import ProtocolRecord
 from ganbench.gan.build import Incompatible, check_recipe
 from ganbench.gan.variants import resolve_variant
-from ganbench.training.budget import Budget
+from ganbench.training.budget import Budget, Unit
+from ganbench.training.build_trainer import numerics_incompatibility
+from ganbench.training.stackable import recipe_stacking_incompatibility
 
 from .provenance import versions
 from .suite import Cell, Suite, expand_cells
@@ -68,7 +72,7 @@ def plan_trials(suite: Suite, profile: str, device: str) -> list[PlannedTrial]:
     """
     budget, grid = suite.budget[profile].budget(), expand_cells(suite)[0]
     require_extractors(grid, device, suite.protocol)
-    objections = {cell: cell_incompatibility(cell) for cell in grid}
+    objections = {cell: cell_incompatibility(cell, device, budget.unit) for cell in grid}
     starts = {
         (cell.data, cell.variant): untrained_cell(cell) for cell in grid if not objections[cell]
     }
@@ -83,16 +87,27 @@ def plan_trials(suite: Suite, profile: str, device: str) -> list[PlannedTrial]:
     return trials
 
 
-def cell_incompatibility(cell: Cell) -> str:
+def cell_incompatibility(cell: Cell, device: str = "cpu", unit: Unit = "images") -> str:
     """Returns the reason why a cell is incompatible, or an empty string.
 
     The check builds the cell on the meta device, so it computes nothing.
     """
+    numerics = Numerics.from_spec(device, cell.numerics)
+    if reason := numerics_incompatibility(cell.recipe, numerics):
+        return reason
     try:
         check_recipe(cell.recipe, cell.data)
     except Incompatible as reason:
         return str(reason)
-    return ""
+    return stacking_obstacle(cell, unit) if numerics.stacked else ""
+
+
+def stacking_obstacle(cell: Cell, unit: Unit) -> str:
+    """Returns the reason why the seeds of a cell cannot be stacked, or an empty string."""
+    reason = recipe_stacking_incompatibility(cell.recipe, cell.data)
+    if unit == "seconds":
+        reason = "stacked seeds share their time: give a budget of images or generator_turns"
+    return f"numerics: stacked: {reason}" if reason else ""
 
 
 def untrained_cell(cell: Cell) -> Cell:
@@ -114,6 +129,7 @@ def make_trial(suite: Suite, cell: Cell, budget: Budget, seed: int, device: str)
         device=device,
         fingerprint=evaluator_for(cell.data, device).fingerprint,
         extractor=curve_extractor(cell.data, suite.protocol),
+        numerics_spec=cell.numerics,
     )
 
 
@@ -138,20 +154,33 @@ def require_extractors(grid: Iterable[Cell], device: str, protocol: str) -> None
             raise NotDownloaded(f"{missing}. {WITHOUT_DOWNLOAD}") from missing
 
 
-def reading_notes(plan: Iterable[PlannedTrial]) -> list[str]:
-    """Returns notes on files that were left out of the data."""
-    sets = dict.fromkeys((item.trial.data, item.trial.device) for item in plan)
-    return [
-        f"{data}: {note}"
-        for data, device in sets
-        for note in evaluator_for(data, device).split.notes
-    ]
+def plan_notes(plan: Iterable[PlannedTrial], suite: Suite) -> list[str]:
+    """Returns notes on files that were left out of the data, and on sets that are too small."""
+    notes = []
+    for data, device in data_and_devices(plan):
+        notes += [f"{data}: {note}" for note in evaluator_for(data, device).split.notes]
+        notes += small_set_notes(data, device, suite)
+    return notes
+
+
+def small_set_notes(data: str, device: str, suite: Suite) -> list[str]:
+    """Returns a note if a data set has too few images for FID."""
+    evaluator = evaluator_for(data, device, suite.protocol)
+    width = evaluator.extract(evaluator.reference[:1]).features.shape[1]
+    few = min(evaluator.protocol.fake, evaluator.protocol.real)
+    return [f"{data}: {note}" for note in notes_on_bias(few, width, suite.metrics)]
+
+
+def data_and_devices(plan: Iterable[PlannedTrial]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((item.trial.data, item.trial.device) for item in plan))
 
 
 def plan_record(
     suite: Suite, profile: str, device: str, plan: list[PlannedTrial]
 ) -> dict[str, Any]:
     """Returns the content of plan.json. Tables are made from this file and the store alone."""
+    sets = data_and_devices(plan)
+    notes = [note for pair in sets for note in small_set_notes(*pair, suite)]
     return {
         "schema": 1,
         "suite": suite.name,
@@ -167,11 +196,12 @@ def plan_record(
         "excluded": [{"cell": str(cell), "reason": why} for cell, why in expand_cells(suite)[1]],
         "trials": [item.record(suite.protocol) for item in plan],
         "provenance": versions(),
+        **({"notes": notes} if notes else {}),
     }
 
 
 def protocols_of_plan(plan: list[PlannedTrial], protocol: str) -> Iterator[ProtocolRecord]:
-    for data, device in dict.fromkeys((p.trial.data, p.trial.device) for p in plan):
+    for data, device in data_and_devices(plan):
         yield evaluator_for(data, device, protocol).protocol
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ganbench.counts import count_of
 from ganbench.devices import Numerics
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.scores_file import add_readings, unmeasured_metrics
@@ -15,7 +16,7 @@ from ganbench.experiments.monitoring.watch import announce_run
 from ganbench.files import write_json
 
 from .outcomes import read_plan_status
-from .plan import PlannedTrial, plan_record, plan_trials, reading_notes
+from .plan import PlannedTrial, plan_notes, plan_record, plan_trials
 from .run_trial import is_finished
 from .store import Store, read_plan
 from .suite import Suite, SuiteError, parse_seconds
@@ -52,7 +53,7 @@ class PreparedRun:
     finished_before: int
     replaced: bool
     began: float
-    notes: list[str]  # on files that were left out of the data
+    notes: list[str]  # on the data: left out files, sets that are too small
 
     def execute(self, executor: Executor, show: ShowProgress) -> RunResult:
         """Runs the pending jobs.
@@ -98,7 +99,7 @@ def prepare_run(
     write_json(folder / "plan.json", content)
     statuses, finished_before = pending_jobs(plan, suite, store)
     return PreparedRun(
-        suite, folder, content, statuses, finished_before, replaced, began, reading_notes(plan)
+        suite, folder, content, statuses, finished_before, replaced, began, plan_notes(plan, suite)
     )
 
 
@@ -188,8 +189,8 @@ def apply_stale_policy(plan: list[PlannedTrial], store: Store, stale: StalePolic
     ]
     if stale_trials and stale == "ask":
         raise SuiteError(
-            f"{len(stale_trials)} finished trials were trained by other code (or another torch): "
-            "use --stale reuse to keep them, or --stale rerun to train them again"
+            f"{count_of(len(stale_trials), 'finished trial')} trained by other code (or another torch). "
+            "Nothing was changed: choose --stale reuse to keep them, or --stale rerun to train them again"
         )
     if stale == "rerun":
         for trial in stale_trials:

@@ -5,8 +5,9 @@ A terminal sends them to all processes, but only the runner handles them.
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -49,3 +50,33 @@ def defer_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def acknowledge_stop(announce: Callable[[], None]) -> Iterator[None]:
+    """Calls a function at the first SIGINT or SIGTERM, before KeyboardInterrupt is raised.
+
+    Workers may need seconds to stop, so the user sees at once that the signal arrived. Ignored signals
+    stay ignored, such as those of background jobs.
+    """
+    if threading.current_thread() is not threading.main_thread():  # it receives no signals
+        yield
+        return
+    announced: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        if not announced:
+            announced.append(number)
+            with suppress(OSError, RuntimeError):  # a closed terminal; a print that is interrupted
+                announce()
+        raise KeyboardInterrupt
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: old for number, old in handlers.items() if old != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -145,6 +145,7 @@ class PlanRecord(Record):
     metrics: dict[str, MetricFacts]
     protocols: dict[str, ProtocolFacts]
     trials: list[PlannedItem]
+    notes: list[str] = Field(default=[])  # on data sets that are too small
 
 
 def hash_identity(identity: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ganbench.counts import count_of
 from ganbench.registry import shorten, suggest
 
 from .suite import (
@@ -29,9 +30,11 @@ from .suite import (
     SuiteValidationError,
     TrickAxes,
 )
+from .suite_files import known_suites
 from .suite_limits import MAX_SUITE_BYTES
 
 MAX_OVERRIDE_CHARACTERS = 120  # of an override in an error
+MAX_NAMES_SHOWN = 3  # files of a folder
 MAX_PROBLEMS = 50  # errors that are printed
 WRONG_TYPES = ("int_type", "float_type", "literal_error", "tuple_type", "list_type")
 LISTS_OF_TABLES = ("grid", "exclude")
@@ -65,10 +68,7 @@ def read_suite_text(path: Path) -> str:
     except SuiteError:
         raise
     except FileNotFoundError:
-        suites = [suite.stem for suite in Path("suites").glob("*.toml")]
-        raise SuiteError(
-            f"there is no suite {shorten(str(path))}{suggest(path.stem, suites)}"
-        ) from None
+        raise SuiteError(missing_suite_sentence(path)) from None
     except UnicodeDecodeError as error:
         raise SuiteError(
             f"{path} is not text in UTF-8 (byte {error.start}): save it in this encoding"
@@ -78,11 +78,38 @@ def read_suite_text(path: Path) -> str:
         raise SuiteError(f"{shorten(str(path))} cannot be read: {reason}") from None
 
 
+def missing_suite_sentence(path: Path) -> str:
+    """Returns the sentence for a file or a name that does not exist, with a similar one."""
+    beside = {Path(name).stem: name for name in list_suites_in(path.parent)}
+    if path.suffix:
+        folder = "" if path.parent.is_dir() else f": there is no folder {shorten(str(path.parent))}"
+        hint = suggest_similar(path.stem, beside)
+        return f"there is no file {shorten(str(path))}{folder}{hint}"
+    hint = suggest_similar(path.name, {name: name for name in known_suites()} | beside)
+    return f"there is no suite {shorten(str(path))}{hint or '; `ganbench list suites` shows all'}"
+
+
+def suggest_similar(word: str, names: dict[str, str]) -> str:
+    """Returns `; did you mean 'mine.toml'?` for a similar word, or nothing."""
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    return f"; did you mean {names[close[0]]!r}?" if close else ""
+
+
+def list_suites_in(folder: Path) -> list[str]:
+    """Returns the names of the TOML files in a folder."""
+    try:
+        return sorted(path.name for path in folder.glob("*.toml"))
+    except OSError:
+        return []
+
+
 def check_suite_file(path: Path) -> None:
     """Raises SuiteError for a folder, device or pipe, and for a file above the size limit."""
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
-        raise SuiteError(f"{path} is a directory, not a suite: name a .toml file in it")
+        names = ", ".join(list_suites_in(path)[:MAX_NAMES_SHOWN])
+        remedy = f"name a file in it, such as {names}" if names else "name a .toml file"
+        raise SuiteError(f"{path} is a folder, not a suite: {remedy}")
     if not stat.S_ISREG(status.st_mode):
         raise SuiteError(f"{path} is a device or a pipe, not a suite: name a .toml file")
     if status.st_size > MAX_SUITE_BYTES:
@@ -148,7 +175,7 @@ def format_problems(
     shown = list(problems.items())[:MAX_PROBLEMS]
     lines = [format_problem(path, text, given, *problem) for problem in shown]
     if more := len(problems) - len(shown):
-        lines.append(f"{path}: and {more:,} more errors")
+        lines.append(f"{path}: and {count_of(more, 'more error')}")
     return lines
 
 

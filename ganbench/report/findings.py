@@ -1,6 +1,8 @@
 """Findings: results in sentences that are no stronger than their intervals."""
 
 import math
+from dataclasses import dataclass
+from typing import Self
 
 import pandas as pd
 
@@ -8,6 +10,7 @@ from ganbench.analysis.effects import Effect, effects_by_variant, trick_effects
 from ganbench.analysis.interactions import Interaction, all_interactions
 from ganbench.analysis.intervals import CONFIDENCE_LEVEL
 from ganbench.analysis.rates import FailureRate, failure_rates
+from ganbench.counts import count_of
 
 VERDICT_VERBS = {"helps": "helps,", "harms": "harms,", "equivalent": "is equivalent to no trick,"}
 FLAG_WORDS = {
@@ -26,18 +29,41 @@ PREPOSITIONS = {
 MAX_INTERACTION_SENTENCES = 5  # a large grid has dozens of interactions
 
 
-def run_findings(frame: pd.DataFrame) -> list[str]:
-    """Returns the findings of a run: tricks that help, harm, are equivalent, or undecided."""
-    estimated = [e for e in trick_effects(frame) if e.pairs or e.lost]
+@dataclass(frozen=True)
+class SuiteChanges:
+    """The changes that a suite's tricks make, estimated once for all tables and sentences."""
+
+    over_grid: list[Effect]
+    by_variant: list[Effect]
+    interactions: list[Interaction]
+    rates: list[FailureRate]
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> Self:
+        return cls(
+            over_grid=trick_effects(frame),
+            by_variant=effects_by_variant(frame),
+            interactions=all_interactions(frame),
+            rates=failure_rates(frame),
+        )
+
+
+def run_findings(frame: pd.DataFrame, changes: SuiteChanges | None = None) -> list[str]:
+    """Returns the findings of a run: tricks that help, harm, are equivalent, or undecided.
+
+    `changes` are those of the frame, if they are known; else they are estimated.
+    """
+    changes = changes or SuiteChanges.of(frame)
+    estimated = [e for e in changes.over_grid if e.pairs or e.lost]
     if not estimated:
         return ["No trick was compared with training without tricks in this suite."]
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
     facts, name = frame.attrs["plan"]["metrics"][outcome], metric_display_name(outcome)
     sentences = decided_sentences(estimated, name, facts)
     sentences += undecided_sentences(estimated, name, facts)
-    sentences += variant_sentences(frame, name, facts)
-    sentences += interaction_sentences(frame, name, facts)
-    sentences += [failure_sentence(r) for r in failure_rates(frame) if r.p < 1 - CONFIDENCE_LEVEL]
+    sentences += variant_sentences(changes.by_variant, name, facts)
+    sentences += interaction_sentences(changes.interactions, name, facts)
+    sentences += [failure_sentence(r) for r in changes.rates if r.p < 1 - CONFIDENCE_LEVEL]
     return sentences + [lost_sentence(e) for e in estimated if e.lost]
 
 
@@ -65,9 +91,9 @@ def undecided_sentences(effects: list[Effect], name: str, facts: dict[str, str])
     return [f"Undecided with these seeds (change of {name}): {sizes}."]
 
 
-def variant_sentences(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> list[str]:
+def variant_sentences(effects: list[Effect], name: str, facts: dict[str, str]) -> list[str]:
     """Returns one sentence per variant with decided effects."""
-    decided = [e for e in effects_by_variant(frame) if e.verdict != "undecided"]
+    decided = [e for e in effects if e.verdict != "undecided"]
     sentences = []
     for variant in dict.fromkeys(effect.variant for effect in decided):
         own = sorted((e for e in decided if e.variant == variant), key=effect_sort_key)
@@ -78,12 +104,14 @@ def variant_sentences(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> 
     return sentences
 
 
-def interaction_sentences(frame: pd.DataFrame, name: str, facts: dict[str, str]) -> list[str]:
+def interaction_sentences(
+    interactions: list[Interaction], name: str, facts: dict[str, str]
+) -> list[str]:
     """Returns one sentence per interaction, by increasing p.
 
     The last sentence counts the interactions that are left out.
     """
-    differing = [i for i in all_interactions(frame) if i.verdict == "differs"]
+    differing = [i for i in interactions if i.verdict == "differs"]
     surest = sorted(differing, key=lambda i: i.p)[:MAX_INTERACTION_SENTENCES]
     sentences = [interaction_sentence(interaction, name, facts) for interaction in surest]
     hidden = len(differing) - len(surest)
@@ -122,16 +150,15 @@ def interaction_sentence(interaction: Interaction, name: str, facts: dict[str, s
 def failure_sentence(rate: FailureRate) -> str:
     """Returns a sentence about a trick that changes the rate of failures or collapses."""
     return (
-        f"{rate.tricks}: {rate.count} of {rate.trainings} trainings {rate.what}. Pairs in which only the "
+        f"{rate.tricks}: {rate.count} of {count_of(rate.trainings, 'training')} {rate.what}. Pairs in which only the "
         f"training with the trick {rate.what}: {rate.more}; only the one without it: {rate.fewer} "
         f"(p = {rate.p:.2g} after Holm's correction)."
     )
 
 
 def lost_sentence(effect: Effect) -> str:
-    trainings = "training" if effect.lost == 1 else "trainings"
     return (
-        f"{effect.tricks}: {effect.lost} {trainings} diverged or failed, although the same without "
+        f"{effect.tricks}: {count_of(effect.lost, 'training')} diverged or failed, although the same without "
         "tricks finished."
     )
 
@@ -141,7 +168,9 @@ def effect_sort_key(effect: Effect) -> tuple[int, float]:
 
 
 def effect_sentence(effect: Effect, outcome: str, facts: dict[str, str]) -> str:
-    where = f"over {effect.cells} cells and {effect.pairs} pairs of trainings"
+    where = (
+        f"over {count_of(effect.cells, 'cell')} and {count_of(effect.pairs, 'pair')} of trainings"
+    )
     match effect.verdict:
         case "helps" | "harms":
             return (
@@ -172,7 +201,14 @@ def metric_display_name(metric: str) -> str:
     return METRIC_NAMES.get(metric, metric)
 
 
-def flags_sentence(flags: dict[str, int]) -> str:
-    """Formats the flags of a trial: `Collapsed since step 800, diverged at step 950.`"""
-    sentences = ", ".join(f"{FLAG_WORDS[flag]} step {step}" for flag, step in flags.items())
+def flags_sentence(flags: dict[str, int], first_point: int | None = None) -> str:
+    """Formats the flags of a trial: `Collapsed since step 800, diverged at step 950.`
+
+    `first_point` is the step of the learning curve's first point. A flag that began there may also be
+    of a generator that never learned.
+    """
+    words = dict(FLAG_WORDS)
+    if first_point is not None and flags.get("collapse") == first_point:
+        words["collapse"] = "collapsed or never learned, since the first point at"
+    sentences = ", ".join(f"{words[flag]} step {step}" for flag, step in flags.items())
     return f"{sentences.capitalize()}."

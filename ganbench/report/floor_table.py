@@ -9,7 +9,7 @@ from ganbench.evaluation.metrics.base import Measurement
 
 from .markdown import format_number
 
-FLOOR_HEADINGS = ("metric", "floor", "± SE", "expected", "")
+FLOOR_HEADINGS = ("metric", "floor", "± SE", "by theory", "")
 
 
 def measure_floor_rows(evaluator: Evaluator, metrics: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ def render_leaderboard(frame: pd.DataFrame, board: pd.DataFrame, findings: list[
     lines += [*(f"- {escape_markdown(line)}" for line in findings), ""]
     seeds, device = len(plan["seeds"]), plan["device"]
     lines += [f"Budget: {format_budget(plan)}. Seeds: {seeds}. Device: {device}.", ""]
+    lines += [f"Note: {escape_markdown(note)}.\n" for note in plan.get("notes", [])]
     for data, part in board.groupby("data", sort=False):
         lines += [f"## {escape_markdown(str(data))}", "", *describe_numbers(plan, str(data)), ""]
         lines += [leaderboard_markdown_table(plan, part), ""]
@@ -62,7 +63,8 @@ def describe_numbers(plan: dict[str, Any], data: str) -> list[str]:
         "both networks. *floor*: held-out real data scored as if they were generated. *theory*: the expected "
         "score of a perfect generator. *untrained*: a variant's generator before its first step. *flags*, with "
         "the number of seeds: *collapsed*, modes or recall ended below "
-        f"{plan['analysis']['collapse']:.0%} of the floor's value; *oscillating*, the mean score of generated "
+        f"{plan['analysis']['collapse']:.0%} of the floor's value, also if the generator never "
+        "learned; *oscillating*, the mean score of generated "
         f"images cycles; *won*, the discriminator ranks {MIN_DOMINANT_ACCURACY:.0%} of real-fake pairs "
         "correctly until the end."
     ]

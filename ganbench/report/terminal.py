@@ -9,35 +9,55 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganbench.analysis.leaderboard import leaderboard
+from ganbench.counts import count_of
 
 from .findings import metric_display_name, run_findings
 from .markdown import format_budget, format_cell, format_measured_count, format_number, tie_mark
+from .report import SuiteReport
 
 MAX_CELLS_SHOWN = 12  # cells per data set; the file has the rest
 
 
 def print_leaderboard(frame: pd.DataFrame, console: Console) -> None:
     """Prints one table per data set, then the findings."""
-    plan, board = frame.attrs["plan"], leaderboard(frame)
+    print_results(frame, leaderboard(frame), run_findings(frame), console)
+
+
+def print_report(report: SuiteReport, console: Console) -> None:
+    """Prints the leaderboard and the findings of a report, without computing them again."""
+    print_results(report.frame, report.board, report.findings, console)
+
+
+def print_results(
+    frame: pd.DataFrame, board: pd.DataFrame, findings: list[str], console: Console
+) -> None:
+    plan = frame.attrs["plan"]
     for data, part in board.groupby("data", sort=False):
         console.print(terminal_table(plan, str(data), part))
         hidden = part["rank"].notna().sum() - select_shown_rows(part)["rank"].notna().sum()
         if hidden:
-            console.print(f"… and {hidden} more cells in leaderboard.md", highlight=False)
+            more = count_of(int(hidden), "more cell")
+            console.print(f"… and {more} in leaderboard.md", highlight=False)
+        for metric, reason in inapplicable_metrics(frame, str(data), part).items():
+            line = f"{metric} has no value in any row: {reason}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"Budget: {format_budget(plan)}.", highlight=False, markup=False)
-    for line in run_findings(frame):
+    for note in plan.get("notes", []):
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    for line in findings:
         console.print(line, style="bold", highlight=False, markup=False)
 
 
 def terminal_table(plan: dict[str, Any], data: str, part: pd.DataFrame) -> Table:
     outcome = plan["analysis"]["outcome"]
-    modes = next((metric for metric in plan["metrics"] if metric.startswith("modes")), None)
+    modes = shown_modes_metric(plan, part)
     title = f"{plan['suite']}: {data}"
     grid = Table(title=escape(title), box=SIMPLE_HEAD, title_justify="left", padding=(0, 1))
     grid.add_column("#", justify="right")
     grid.add_column("variant · loss · tricks")
     grid.add_column(f"{metric_display_name(outcome)} [95 %]", justify="right", no_wrap=True)
-    grid.add_column("modes", justify="right")
+    if modes:
+        grid.add_column("modes", justify="right")
     grid.add_column("n", justify="right")
     plans = part[part["role"] == "trial"].groupby("variant")["plan"].nunique()
     several_plans = bool((plans > 1).any())
@@ -46,7 +66,7 @@ def terminal_table(plan: dict[str, Any], data: str, part: pd.DataFrame) -> Table
             terminal_rank(row),
             format_arm_name(row, several_plans),
             format_cell(row, outcome, True),
-            format_modes(row, modes),
+            *([format_modes(row, modes)] if modes else []),
             format_measured_count(row),
         ]
         style = None if row["role"] == "trial" else "dim"
@@ -54,8 +74,27 @@ def terminal_table(plan: dict[str, Any], data: str, part: pd.DataFrame) -> Table
     return grid
 
 
-def format_modes(row: dict[Any, Any], metric: str | None) -> str:
-    return "" if metric is None or pd.isna(row[metric]) else format_number(row[metric])
+def shown_modes_metric(plan: dict[str, Any], part: pd.DataFrame) -> str | None:
+    """Returns the metric of the modes column, or None if no row has a value of it."""
+    metrics = (m for m in plan["metrics"] if m.startswith("modes") and part[m].notna().any())
+    return next(metrics, None)
+
+
+def inapplicable_metrics(frame: pd.DataFrame, data: str, part: pd.DataFrame) -> dict[str, str]:
+    """Returns the metrics without a value in any row of a data set, with a reason of one row."""
+    metrics = [m for m in frame.attrs["plan"]["metrics"] if part[m].isna().all()]
+    reasons = {metric: reason_of_metric(frame, data, metric) for metric in metrics}
+    return {metric: reason for metric, reason in reasons.items() if reason}
+
+
+def reason_of_metric(frame: pd.DataFrame, data: str, metric: str) -> str:
+    """Returns the reason why finished trials have no value of a metric, or an empty text."""
+    done = frame[frame["data"].eq(data) & frame["metric"].eq(metric) & frame["outcome"].eq("done")]
+    return next((str(reason) for reason in done["reason"].dropna() if reason), "")
+
+
+def format_modes(row: dict[Any, Any], metric: str) -> str:
+    return "" if pd.isna(row[metric]) else format_number(row[metric])
 
 
 def terminal_rank(row: dict[Any, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Builds a trainer with the numerics of a trial: bfloat16, memory format, graphs, compilation."""
+"""Builds a trainer with numerics: bfloat16, memory format, CUDA graphs, compilation."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -40,9 +40,11 @@ def make_trainer(
             return_float32(network)
     if numerics.compile:
         compile_networks(setup)
-    can_replay = numerics.graph and not lookahead_reason(setup.trick)
-    make = CudaGraphedTrainer if can_replay else Trainer
+    obstacle = lookahead_reason(setup.trick) if numerics.graph else ""
+    make = CudaGraphedTrainer if numerics.graph and not obstacle else Trainer
     trainer = make(setup, loader, streams, budget)
+    if obstacle:
+        trainer.notes.append(f"trained without graphs: {obstacle}")
     if numerics.dtype == "bfloat16":
         trainer.precision = make_autocast(streams.device)
     return trainer

@@ -36,7 +36,7 @@ class CannotCapture(Exception):
 
 @dataclass(frozen=True)
 class PersistentStreams(RngStreams):
-    """Random streams whose generators live as long as the training, because graphs contain them."""
+    """Random streams with persistent generators, because graphs contain them."""
 
     generators: dict[GeneratorAddress, torch.Generator] = field(default_factory=dict)
     drawn: Counter[str] = field(default_factory=Counter)  # generators of this turn, by owner
@@ -66,7 +66,7 @@ class PersistentStreams(RngStreams):
 
 
 class StaticLoader:
-    """A loader whose batches are gathered by the same index tensors in every turn."""
+    """A loader that gathers every batch by the same index tensors."""
 
     def __init__(self, loader: BatchLoader):
         self.loader = loader
@@ -213,6 +213,7 @@ class GraphedTrainer(Trainer):
             self.captured[kind] = self.capture(self.addresses[kind], turn, step)
         except (CannotCapture, KeyError, RuntimeError) as error:
             self.eager_reason = (str(error) or type(error).__name__).splitlines()[0]
+            self.notes.append(f"trained without graphs: {self.eager_reason}")
         finally:
             self.turn, self.streams.is_capturing[0] = place, False
         return kind in self.captured
@@ -308,7 +309,7 @@ def lookahead_reason(trick: Trick) -> str:
 
 
 def undeclared_reason(trick: Trick, readers: set[str]) -> str:
-    """Returns the reason if a trick reads the step without declaring a graph key, or an empty text."""
+    """Returns the reason if a trick reads the step without a graph key, or an empty text."""
     undeclared = [
         name for name, part in named_tricks(trick).items() if not overrides(part, "graph_key")
     ]

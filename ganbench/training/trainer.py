@@ -57,6 +57,7 @@ class Trainer:
         }
         self.precision: Precision = nullcontext  # or autocast, set by `make_trainer`
         self.step, self.turn, self.spent = 0, 0, Spent()
+        self.notes: list[str] = []  # on numerics that this training cannot have
         self.logs: list[LossTerms] = []  # one per step since the last flush
         self.began = time.perf_counter()
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tomllib
 from html.parser import HTMLParser
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -189,13 +189,13 @@ def installed(monkeypatch):
         for name, value in offers.items()
     ]
 
-    def chosen(group):
-        return [point for point in points if point.group == group]
+    def chosen(**selection):
+        return EntryPoints(points).select(**selection)
 
     monkeypatch.syspath_prepend(DOCS / "package")
     for module in (spec, variants):
         monkeypatch.setattr(module, "entry_points", chosen)
-    caches = (spec.entry_points_of, variants.all_variants)
+    caches = (spec.entry_points_of, spec.plugin_parts, variants.all_variants)
     for cache in caches:
         cache.cache_clear()
     yield points

@@ -26,6 +26,7 @@ chains = [[], ["ema"]]
 [budget.cpu]
 images = 640
 """
+EQUAL_COUNTS = "so compare it only at equal counts"
 EXTRACTORS = ("identity", "efficientnet_lite0")
 
 
@@ -77,6 +78,7 @@ def test_photos_end_in_a_leaderboard(ganbench, photos, tmp_path, no_weights, ext
     code, out, err = ganbench("plan", suite, "--device", "cpu")
     assert (code, err) == (0, "")
     assert "2 cells" in out
+    assert out.count(EQUAL_COUNTS) == 1
     code, out, err = ganbench("run", suite, "--workers", 0, "--device", "cpu")
     assert (code, err) == (0, "")
     frame = package.load("results/mine")
@@ -85,6 +87,9 @@ def test_photos_end_in_a_leaderboard(ganbench, photos, tmp_path, no_weights, ext
     assert trials.loc[trials["kind"] == "quality", "value"].notna().all()
     assert set(frame["protocol"].dropna()) == set(trials["protocol"].dropna())
     assert (trials["kind"] == "curve").sum() == 2 * 2  # cells, points
+    assert f"FID is mostly bias, {EQUAL_COUNTS}" in out
+    assert Path("results/mine/leaderboard.md").read_text().count(EQUAL_COUNTS) == 1
+    assert Path("results/mine/report.html").read_text().count(EQUAL_COUNTS) == 1
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])
@@ -111,7 +116,8 @@ def test_skipped_files_are_noted(ganbench, photos, tmp_path):
     suite = write_suite(tmp_path, "identity", ", skip_unreadable=true")
     code, out, _ = ganbench("plan", suite, "--device", "cpu", "--no-estimate", "--json")
     assert code == 0
-    (note,) = json.loads(out)["notes"]
+    note, bias = json.loads(out)["notes"]
+    assert EQUAL_COUNTS in bias
     assert "1 of 151 images left out: " in note
     assert "broken.png is empty" in note
     code, out, _ = ganbench("run", suite, "--workers", 0, "--device", "cpu")

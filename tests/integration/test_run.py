@@ -203,7 +203,8 @@ def test_signal_writes_checkpoints_and_names_the_command(suite, tmp_path, sent):
     )
     wait_until(lambda: is_training(tmp_path))
     os.killpg(runner.pid, sent)  # to the workers too, as a terminal does
-    _, err = runner.communicate(timeout=60)
+    out, err = runner.communicate(timeout=60)
+    assert out.count("Press Ctrl-C again") == (sent != signal.SIGHUP)
     assert runner.returncode == 130, err
     assert "To resume: ganbench run" in err
     assert list(tmp_path.glob("trials/*/*/checkpoint.pt"))

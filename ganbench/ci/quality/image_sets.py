@@ -6,6 +6,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from ganbench.counts import count_of
 from ganbench.evaluation.evaluate import evaluate, metric_labels_of
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.result import Evaluation
@@ -171,8 +172,8 @@ def image_refusals(evaluations: Sequence[Evaluation], baseline: Baseline, lost: 
         reasons.append(f"a test needs {MIN_TRAININGS_PER_TEST} trainings, but there are {count}")
     if baseline.smallest_count() < MIN_BASELINE_RATIO * count:
         reasons.append(
-            f"it has {baseline.smallest_count()} trainings, but {MIN_BASELINE_RATIO} are needed for each of "
-            f"the {count} of the gate"
+            f"it has {count_of(baseline.smallest_count(), 'training')}, but {MIN_BASELINE_RATIO} are needed for each "
+            f"of the {count} of the gate"
         )
     return reasons + [
         f"{e.fake} are images of the baseline itself"

@@ -13,6 +13,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from ganbench.ci.history.records import HistoryEntry
+from ganbench.counts import count_of
 from ganbench.report.markdown import escape_markdown, markdown_table
 
 from .baseline import Baseline, BaselineProvenance, list_drift
@@ -61,7 +62,7 @@ def trace_sentences(verdict: GateVerdict) -> Iterator[str]:
     counted = Counter(comparison.verdict for comparison in verdict.heard)
     if counted:
         listed = ", ".join(f"{outcome} in {count}" for outcome, count in counted.items())
-        yield f"Canaries of {len(verdict.heard)} cells: {listed}."
+        yield f"Canaries of {count_of(len(verdict.heard), 'cell')}: {listed}."
     for comparison in (h for h in verdict.heard if h.verdict == "different"):
         yield f"Different digits in {comparison.cell}: {comparison.said}."
     for reason in dict.fromkeys(h.said for h in verdict.heard if h.verdict == "not comparable"):
@@ -78,7 +79,7 @@ def gate_tally(verdict: GateVerdict) -> Iterator[str]:
             "undecided": "undecided",
         }
         listed = ", ".join(f"{counted[v]} {word}" for v, word in words.items() if counted[v])
-        yield f"{len(verdict.questions)} tests: {listed}."
+        yield f"{count_of(len(verdict.questions), 'test')}: {listed}."
     if verdict.failures_caught:
         yield f"An increase in failures is proven if at least {verdict.failures_caught} trainings fail."
     short = shorten_cell_names(p.cell for p in verdict.powers)
@@ -226,7 +227,9 @@ def format_gate_table(frame: pd.DataFrame) -> str:
 
 def describe_baseline(baseline: Baseline) -> list[str]:
     """Describes a baseline and its predecessors, the oldest first."""
-    lines = [f"Baseline of {baseline.name}: {baseline.smallest_count()} trainings of each cell."]
+    lines = [
+        f"Baseline of {baseline.name}: {count_of(baseline.smallest_count(), 'training')} of each cell."
+    ]
     for provenance in (*(e.made for e in baseline.earlier), baseline.made):
         lines.append(
             f"{provenance.date}, revision {provenance.revision}, {provenance.conditions}: {provenance.reason}"

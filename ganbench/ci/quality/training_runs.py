@@ -11,6 +11,7 @@ import pandas as pd
 
 from ganbench.analysis.compare import trainings_by_cell
 from ganbench.analysis.rows import collect_rows
+from ganbench.counts import count_of
 from ganbench.devices import Numerics
 from ganbench.experiments.executors.base import Executor, JobStatus
 from ganbench.experiments.plan import PlannedTrial, plan_record, plan_trials
@@ -159,8 +160,8 @@ def setting_differences(gate_run: GateRun, baseline: Baseline) -> Iterable[str]:
         yield f"it was trained with some of the same seeds: {sorted(common)[:3]}"
     if baseline.smallest_count() < MIN_BASELINE_RATIO * len(gate_run.seeds):
         yield (
-            f"it has {baseline.smallest_count()} trainings of a cell, but {MIN_BASELINE_RATIO} are needed "
-            f"for each of the {len(gate_run.seeds)} seeds"
+            f"it has {count_of(baseline.smallest_count(), 'training')} of a cell, but {MIN_BASELINE_RATIO} are needed "
+            f"for each of the {count_of(len(gate_run.seeds), 'seed')}"
         )
     if len(gate_run.seeds) < MIN_TRAININGS_PER_TEST:
         yield f"a test needs {MIN_TRAININGS_PER_TEST} seeds, but this suite has {len(gate_run.seeds)}"

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from ganbench.counts import count_of
+
 from .baseline import Baseline, FloorRecord, compare_traces
 from .hypothesis_tests import MIN_TRAININGS_PER_TEST, CellTrainings, GateTest, run_tests
 from .loss_trace import LossTrace, TraceComparison
@@ -137,7 +139,9 @@ def list_unanswered(
     sentences += [f"{cell}: not in the baseline" for cell in after.keys() - before]
     for cell in before.keys() & after.keys():
         if (count := after[cell].ended) < seeds:
-            sentences.append(f"{cell}: only {count} of {seeds} trainings ended, the others crashed")
+            sentences.append(
+                f"{cell}: only {count} of {count_of(seeds, 'training')} ended, the others crashed"
+            )
         for metric in margins:
             sentences += value_gaps(cell, metric, before[cell], after[cell])
     for metric in margins:
@@ -157,11 +161,12 @@ def value_gaps(
     if not recorded and well >= MIN_TRAININGS_PER_TEST:
         return
     if recorded < MIN_TRAININGS_PER_TEST:
-        yield f"{cell}: the baseline has {recorded} values of {metric}, but a test needs {MIN_TRAININGS_PER_TEST}"
+        values = count_of(recorded, "value")
+        yield f"{cell}: the baseline has {values} of {metric}, but a test needs {MIN_TRAININGS_PER_TEST}"
     here, wanted = len(after.measured_values(metric)), after.ended - after.failed
     least = max(MIN_TRAININGS_PER_TEST, wanted if recorded == well else 0)
     if here < least:
-        yield f"{cell}: {metric} has {here} values of {after.ended} trainings"
+        yield f"{cell}: {metric} has {count_of(here, 'value')} of {count_of(after.ended, 'training')}"
 
 
 def list_loosened_margins(baseline: Baseline, margins: Mapping[str, float]) -> Iterator[str]:

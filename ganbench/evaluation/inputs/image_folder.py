@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from ganbench.data.image_decoding import Unreadable, check_header
 from ganbench.data.image_files import FolderFiles, ImageFiles, ZipFiles
 
 from .base import Source, SourceItem
@@ -22,10 +23,25 @@ class ImageFilesSource(Source):
         return len(self.files)
 
     def iter_blocks(self, chosen: Sequence[int], size: int) -> Iterator[list[SourceItem]]:
-        prefix = self.name.rstrip("/") + self.separator
         for start in range(0, len(chosen), size):
             names = (self.files[number] for number in chosen[start : start + size])
-            yield [EncodedItem(prefix + name, partial(self.opened.read, name)) for name in names]
+            yield [
+                EncodedItem(self.prefix + name, partial(self.opened.read, name)) for name in names
+            ]
+
+    @property
+    def prefix(self) -> str:
+        return self.name.rstrip("/") + self.separator
+
+    def check_header(self, number: int) -> None:
+        """Raises Unreadable if the beginning of an image file shows that it is broken."""
+        name = self.files[number]
+        try:
+            with self.opened.open(name) as file:
+                check_header(self.prefix + name, file)
+        except OSError as error:
+            reason = error.strerror or error
+            raise Unreadable(f"{self.prefix}{name} cannot be read: {reason}") from error
 
 
 class FolderSource(ImageFilesSource):

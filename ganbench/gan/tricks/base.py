@@ -174,6 +174,21 @@ def has_hook(trick: Trick, hook: str) -> bool:
     return getattr(type(trick), hook) is not getattr(Trick, hook)
 
 
+HOOKS_OF_STEPS = (
+    "graph_key",
+    "transform_batches",
+    "transform_pair",
+    "transform_discriminator_input",
+    "transform_loss",
+    "discriminator_terms",
+    "generator_terms",
+    "transform_gradients",
+    "after_discriminator_step",
+    "lookahead",
+    "after_generator_step",
+)
+
+
 class TrickList(Trick):
     """Tricks by name, in the order of their phases. The list is itself a trick.
 
@@ -185,10 +200,14 @@ class TrickList(Trick):
         order = sorted(tricks, key=lambda name: (TRICK_PHASES.index(tricks[name].phase), name))
         self.names = tuple(order)
         self.tricks = nn.ModuleList(tricks[name] for name in order)
-        self.looks_ahead = any(has_hook(trick, "lookahead") for trick in tricks.values())
+        # A step calls fifteen hooks, and most tricks have two or three of them.
+        self.by_hook = {
+            hook: tuple(tricks[name] for name in order if has_hook(tricks[name], hook))
+            for hook in HOOKS_OF_STEPS
+        }
 
     def __iter__(self) -> Iterator[Trick]:
-        return iter(self.tricks._modules.values())  # type: ignore[arg-type]
+        return iter(self.tricks)  # type: ignore[arg-type]
 
     def items(self) -> Iterator[tuple[str, Trick]]:
         return zip(self.names, self, strict=True)
@@ -218,46 +237,56 @@ class TrickList(Trick):
             trick.begin_step(context.of("tricks").of(name))
 
     def graph_key(self, context: StepContext) -> Hashable:
-        return tuple(trick.graph_key(context) for trick in self)
+        return tuple(trick.graph_key(context) for trick in self.by_hook["graph_key"])
 
     def transform_batches(self, batches: Batches) -> Batches:
-        return reduce(lambda x, trick: trick.transform_batches(x), self, batches)
+        return reduce(
+            lambda x, trick: trick.transform_batches(x), self.by_hook["transform_batches"], batches
+        )
 
     def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
-        return reduce(lambda x, trick: trick.transform_loss(x, pair), self, loss)
+        return reduce(
+            lambda x, trick: trick.transform_loss(x, pair), self.by_hook["transform_loss"], loss
+        )
 
     def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
-        return reduce(lambda x, trick: trick.transform_discriminator_input(x, role), self, x)
+        return reduce(
+            lambda x, trick: trick.transform_discriminator_input(x, role),
+            self.by_hook["transform_discriminator_input"],
+            x,
+        )
 
     def transform_pair(self, pair: AdversarialBatch) -> AdversarialBatch:
-        return reduce(lambda x, trick: trick.transform_pair(x), self, pair)
+        return reduce(
+            lambda x, trick: trick.transform_pair(x), self.by_hook["transform_pair"], pair
+        )
 
     def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
-        for trick in self:
+        for trick in self.by_hook["discriminator_terms"]:
             yield from trick.discriminator_terms(pair)
 
     def generator_terms(self, pair: AdversarialBatch) -> Terms:
-        for trick in self:
+        for trick in self.by_hook["generator_terms"]:
             yield from trick.generator_terms(pair)
 
     def transform_gradients(self, side: str, parameters: Sequence[nn.Parameter]) -> None:
-        for trick in self:
+        for trick in self.by_hook["transform_gradients"]:
             trick.transform_gradients(side, parameters)
 
     def lookahead(self, training: TrainingInProgress) -> AbstractContextManager[Any]:
-        if not self.looks_ahead:
+        if not self.by_hook["lookahead"]:
             return nullcontext()
         stack = ExitStack()
-        for trick in self:
+        for trick in self.by_hook["lookahead"]:
             stack.enter_context(trick.lookahead(training))
         return stack
 
     def after_discriminator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
-        for trick in self:
+        for trick in self.by_hook["after_discriminator_step"]:
             trick.after_discriminator_step(task, pairs)
 
     def after_generator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
-        for trick in self:
+        for trick in self.by_hook["after_generator_step"]:
             trick.after_generator_step(task, pairs)
 
     def transform_sampling_generators(self, generators: nn.ModuleDict) -> nn.ModuleDict:

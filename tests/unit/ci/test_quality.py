@@ -472,7 +472,7 @@ def test_baseline_of_too_few_trainings_cannot_decide(gate_folder, tmp_path):
 
 USAGE_ERRORS = {
     "no baseline": ("gate guarded.toml --baseline none.json", "there is no baseline"),
-    "no suite": ("gate gaurded.toml --baseline b.json", "there is no suite"),
+    "no suite": ("gate gaurded.toml --baseline b.json", "there is no file gaurded.toml"),
     "two suites": ("gate guarded.toml other.toml --baseline b.json", "--real"),
     "no reason": ("baseline make guarded.toml --baseline c.json", "--reason"),
     "one is there": ("baseline make guarded.toml --baseline b.json --reason x", "update"),

@@ -15,6 +15,7 @@ from ganbench import __version__, cli
 from ganbench.analysis.rows import collect_rows, save_rows
 from ganbench.cli import app
 from ganbench.cli.base import COMMAND_SECTIONS
+from ganbench.cli.visualize import format_metric_line
 from ganbench.experiments import time_estimate
 from ganbench.experiments.plan import plan_record, plan_trials
 from ganbench.experiments.store import Store
@@ -163,13 +164,18 @@ def test_typo_in_suite_exits_2_with_message(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["none.toml"], "there is no suite none.toml"),
+        (["none.toml"], "there is no file none.toml"),
+        (["tinny.toml"], "there is no file tinny.toml; did you mean 'tiny.toml'?"),
+        (["tinny"], "there is no suite tinny; did you mean 'tiny.toml'?"),
+        (["benhc"], "there is no suite benhc; did you mean 'bench'?"),
+        (["no/tiny.toml"], "there is no file no/tiny.toml: there is no folder no"),
+        (["."], ". is a folder, not a suite: name a file in it, such as tiny.toml"),
         (["tiny.toml", "--device", "tpu"], "device tpu is not on this machine; available: cpu"),
         (["tiny.toml", "--profile", "cpuu"], "suite tiny has no [budget.cpuu]; did you mean 'cpu'?"),
         (["tiny.toml", "-o", "points=0"], "-o points=0: points: input should be"),
         (["tiny.toml", "-o", "points"], "-o points: write key=value"),
     ],
-    ids=["file", "device", "profile", "value", "override"],
+    ids=["file", "near file", "near name", "shipped", "no folder", "folder", "device", "profile", "value", "override"],
 )  # fmt: skip
 def test_invalid_argument_exits_2_with_message(ganbench, suite_file, command, arguments, message):
     code, out, err = ganbench(command, *arguments)
@@ -260,7 +266,7 @@ def test_plan_prints_everything_and_writes_nothing(ganbench, suite_file, tmp_pat
         "excluded: ring / gan(width=8) / hinge / label_smoothing / lr=0.001: no targets here" in out
     )
     assert "2 cells and 3 seeds" in out
-    assert "with 1 worker(s) on cpu, profile cpu." in out
+    assert "with 1 worker on cpu, profile cpu." in out
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
 
 
@@ -273,6 +279,52 @@ def test_status_counts_trials_by_outcome(ganbench, results):
     assert code == 0
     assert answer["trials"] == 2 * (1 + 2 * 2)
     assert answer["outcomes"] == {"not run": 4, "failed": 2, "not_applicable": 4}
+
+
+def test_status_counts_incompatible_trials_apart(ganbench, results):
+    lines = ganbench("status", "tiny")[1].splitlines()
+    assert lines[0] == "6 trials: 4 not run, 2 failed"
+    assert lines[1].startswith("4 more trials of incompatible cells, not trained: ")
+
+
+def test_status_counts_trials_with_checkpoints(ganbench, results, plan):
+    pending = [item for item in plan["trials"] if item["role"] == "untrained"]
+    store = Store(results)
+    started = store.trial_folder(pending[0]["trial"])
+    started.folder.mkdir(parents=True)
+    started.checkpoint_path.touch()
+    finished = store.trial_folder(pending[1]["trial"])
+    write_json(finished.result_path, result_record(pending[1]["trial"]))
+    outcomes = json.loads(ganbench("status", "tiny", "--json")[1])["outcomes"]
+    assert (outcomes["started"], outcomes["trained"], outcomes["not run"]) == (1, 1, 2)
+    line = ganbench("status", "tiny")[1].splitlines()[0]
+    assert "1 started (with a checkpoint)" in line
+    assert "1 trained (not measured)" in line
+
+
+def test_show_of_incompatible_cell_has_no_folder(ganbench, results):
+    _, out, _ = ganbench("show", "tiny", "label_smoothing")
+    assert "not applicable: label smoothing" in out
+    assert str(Path("results", "trials")) not in out
+    _, out, _ = ganbench("show", "tiny", "label_smoothing", "--json")
+    assert {entry["folder"] for entry in json.loads(out)} == {None}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "unit", "line"),
+    [
+        ("train_seconds", 0.08612, "s", "0.08612 s"),
+        ("peak_memory", 827_123_456.0, "bytes", "827.1 MB"),
+        ("generator_parameters", 20768.0, "parameters", "20,768"),
+        ("sample_images_per_second", 626489.0, "images/s", "626,489 images/s"),
+        ("modes(share=0.1)", 7.0, "modes", "7"),
+        ("fid", 4.2, "", "4.2"),
+    ],
+)
+def test_show_prints_units_of_costs(name, value, unit, line):
+    entry = {"metric": name, "value": value, "unit": unit}
+    empty = dict.fromkeys(("standard_error", "floor", "expected_floor"))
+    assert format_metric_line({**entry, **empty}).split(maxsplit=1) == [name, line]
 
 
 def test_status_has_reasons_of_failed_trials(ganbench, results):
@@ -353,6 +405,8 @@ def test_doctor_prints_json(ganbench):
     assert {"torch", "cpu", "cuda", "disk", "digits", "ring"} <= set(items)
     assert items["torch"]["ok"]
     assert all(isinstance(item["ok"], bool) and item["told"] for item in items.values())
+    absent = [item for item in items.values() if not item["ok"] and not item["needed"]]
+    assert all(item["told"].startswith("optional") for item in absent)
 
 
 def test_doctor_has_one_line_per_item(ganbench, monkeypatch):
@@ -361,8 +415,8 @@ def test_doctor_has_one_line_per_item(ganbench, monkeypatch):
     code, out, _ = ganbench("doctor")
     assert code == 0
     for item, line in zip(json.loads(answer), out.splitlines(), strict=True):
-        state = "ok" if item["ok"] else "missing"
-        assert line.split(maxsplit=1)[0] == state
+        state = "ok" if item["ok"] else "missing" if item["needed"] else "not installed"
+        assert line.startswith(f"{state} ")
         assert item["what"] in line
         if item["what"] != "disk":  # free space changes between the calls
             assert line.endswith(item["told"])
@@ -375,7 +429,7 @@ def test_unexpected_error_exits_5_with_one_line(ganbench, monkeypatch):
     monkeypatch.setattr(cli.status, "suite_folder", explode)
     code, _, err = ganbench("status", "tiny")
     assert code == 5
-    assert err.splitlines()[0] == "internal error: ZeroDivisionError: [red]what"
+    assert err.startswith("internal error: ZeroDivisionError: [red]what (line ")
     assert "Traceback" not in err
 
 

@@ -135,6 +135,21 @@ def test_narrow_terminal_shows_every_digit(folder, columns):
     assert "…" not in shown
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (2_028_779.12, "2,028,779"),
+        (1234.5, "1,234"),
+        (100.04, "100.04"),
+        (4.20004, "4.2"),
+        (1e-5, "1e-05"),
+        (1e20, "1e+20"),
+    ],
+)
+def test_evaluation_shows_significant_digits(value, text):
+    assert format_citable(value) == text
+
+
 def test_narrow_console_keeps_numbers_whole():
     table = Table("a long name of an arm", "number")
     table.columns[1].justify = "right"

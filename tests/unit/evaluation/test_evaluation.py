@@ -400,7 +400,7 @@ def test_copies_of_real_images_are_noted(folders, tiny):
     assert "the same images" in evaluation.notes[-1]
     Image.open(next(folders[1].glob("*"))).save(folders[0] / "copy.bmp")
     evaluation = evaluate(*folders, extractor=tiny, metrics="fid")
-    assert "1 of the fakes have the same pixels as one of the reals" in evaluation.notes
+    assert "1 of the fakes has the same pixels as one of the reals" in evaluation.notes
 
 
 # Output

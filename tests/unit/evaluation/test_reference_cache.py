@@ -1,5 +1,8 @@
 """Reference cache: real statistics are computed once, and corrupt files are recomputed."""
 
+import platform
+import subprocess
+
 import pytest
 import torch
 from helpers import CPU
@@ -75,6 +78,15 @@ def test_only_named_entries_are_written_to_disk(tmp_path):
     assert other.get("../../outside") is None
     other.put("../../outside", entry)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_file_of_a_killed_process_is_swept(tmp_path):
+    process = subprocess.Popen(["true"])
+    process.wait()
+    left = tmp_path / f".moments.safetensors.{process.pid}@{platform.node()}"
+    left.write_bytes(b"x")
+    DiskCache(tmp_path, CPU).put("moments", {"rows": torch.ones(1)})
+    assert [path.name for path in tmp_path.iterdir()] == ["moments.safetensors"]
 
 
 def test_invalid_file_name_stays_in_memory(tmp_path):

@@ -301,7 +301,7 @@ def test_parser_errors_are_suite_errors(tmp_path, text):
 
 def test_unreadable_files_are_suite_errors(tmp_path):
     (tmp_path / "latin.toml").write_bytes('about = "é"'.encode("latin-1"))
-    for name, message in [("none.toml", "no suite"), ("", "directory"), ("latin.toml", "UTF-8")]:
+    for name, message in [("none.toml", "no file"), ("", "folder"), ("latin.toml", "UTF-8")]:
         with pytest.raises(
             SuiteError, match=f"{re.escape(str(tmp_path / name))}.*|{message}"
         ) as error:

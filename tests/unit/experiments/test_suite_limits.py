@@ -154,7 +154,7 @@ def test_pipes_are_no_suites(tmp_path):
 
 
 def test_folders_are_no_suites(tmp_path):
-    assert "is a directory, not a suite: name a .toml file in it" in refusal(tmp_path)
+    assert "is a folder, not a suite: name a .toml file" in refusal(tmp_path)
 
 
 def test_large_files_are_no_suites(path):

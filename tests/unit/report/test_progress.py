@@ -55,7 +55,7 @@ def test_live_view_has_row_per_running_trial():
               for state in ("done", "running", "running", "waiting")]  # fmt: skip
     lines = view_lines(trials)
     assert sum("5,000 img/s" in line and "50% step 1,234,567" in line for line in lines) == 2
-    assert sum("FID 9.5 1:00 left" in line for line in lines) == 2
+    assert sum("curve FID 9.5 1:00 left" in line for line in lines) == 2
     assert "1/4 trials" in lines[0]
     assert max(map(len, lines)) <= 80
 
@@ -140,7 +140,7 @@ def test_plain_output_has_line_per_ended_trial():
         make_trial("done", name="c"),
     ]
     lines = lines_of(one, one, two, two, three, three, before=5)
-    assert lines == ["6/8 done: a: FID 4.25", "7/8 failed: b: [boom] at once", "8/8 done: c"]
+    assert lines == ["6/8 done: a: curve FID 4.25", "7/8 failed: b: [boom] at once", "8/8 done: c"]
 
 
 def test_trials_ended_before_have_no_line():
@@ -154,7 +154,7 @@ def test_progress_line_follows_long_silence(monkeypatch):
     progress.printed -= MAX_SECONDS_BETWEEN_LINES + 1
     for _ in range(3):
         progress.show([make_trial(name="a", rate=50.0)], 0)
-    assert console.file.getvalue().splitlines() == ["0/1 trials · 1 running · 50 img/s · ? left"]
+    assert console.file.getvalue().splitlines() == ["0/1 trial · 1 running · 50 img/s · ? left"]
 
 
 # Watching

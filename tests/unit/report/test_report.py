@@ -14,7 +14,7 @@ from ganbench.cli.progress import format_clock
 from ganbench.experiments.store import Store
 from ganbench.report.analyses import ANALYSES
 from ganbench.report.effects import effect_sections, render_effects
-from ganbench.report.findings import format_percent, run_findings
+from ganbench.report.findings import flags_sentence, format_percent, run_findings
 from ganbench.report.markdown import format_number, render_leaderboard
 from ganbench.report.pictures import cell_file_name
 from ganbench.report.terminal import MAX_CELLS_SHOWN, print_leaderboard
@@ -53,6 +53,28 @@ def test_tables_fit_eighty_columns():
     assert max(map(len, lines)) <= 80
     words = " ".join("".join(line[:45]) for line in lines)
     assert "minibatch_discrimination" in words
+
+
+def test_columns_without_values_are_left_out():
+    missing = [row(seed=n, outcome="done", metric="modes", reason="needs modes") for n in (0, 1)]
+    lines = terminal_text(frame(*arms({"none": 1.0, "r1": 2.0}), *missing)).splitlines()
+    (heading,) = [line for line in lines if "variant · loss" in line]
+    assert "modes" not in heading
+    assert "modes has no value in any row: needs modes" in lines
+    assert not any(line.startswith("kid") for line in lines)  # not measured yet
+
+
+def test_columns_with_values_are_kept():
+    rows = frame(*arms({"none": 1.0, "r1": 2.0}, metric="modes"), outcome="modes")
+    (heading,) = [n for n in terminal_text(rows).splitlines() if "variant · loss" in n]
+    assert heading.split().count("modes") == 2  # the outcome, and the column of modes
+
+
+def test_flag_from_the_first_point_may_mean_never_learned():
+    assert flags_sentence({"collapse": 25}, 25) == (
+        "Collapsed or never learned, since the first point at step 25."
+    )
+    assert flags_sentence({"collapse": 50}, 25) == "Collapsed since step 50."
 
 
 def test_outcome_and_interval_share_a_line():
@@ -291,7 +313,7 @@ def test_sizes_on_plain_scale_are_differences():
     rows = [row(t, s, v, metric="kid") for t, vs in values.items() for s, v in enumerate(vs)]
     (sentence,) = run_findings(frame(*rows, outcome="kid"))
     assert re.match(
-        r"r1 helps: KID -0\.19\d* \[-0\.\d+, -0\.\d+\] over 1 cells", sentence.replace("−", "-")
+        r"r1 helps: KID -0\.19\d* \[-0\.\d+, -0\.\d+\] over 1 cell and", sentence.replace("−", "-")
     )
 
 

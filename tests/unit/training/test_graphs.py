@@ -109,8 +109,8 @@ class Clocked(Trick):
 
 
 def test_undeclared_step_reader_runs_eagerly(monkeypatch):
+    monkeypatch.setattr("ganbench.gan.tricks.drift.Drift", Clocked)
     trainer = make_trainer(Rerun, ["drift"], make_graph=RerunGraph)
-    trainer.trick.tricks[0] = Clocked()
     train(trainer)
     assert trainer.eager_reason == "drift reads the step or the progress, and has no graph_key"
     assert not any(side == "discriminator" for side, _ in trainer.captured)

@@ -1,0 +1,127 @@
+"""Suite files by name, with their cells and trials, without importing torch."""
+
+import itertools
+import math
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ganbench.counts import count_of
+
+from .factorial import fractional_chains
+from .suite_limits import MAX_SUITE_BYTES, check_cell_count
+
+DEFAULT_SEEDS = 3
+SHIPPED = Path(__file__).parents[1] / "suites"  # in a wheel
+CLONED = Path(__file__).parents[2] / "suites"
+
+
+def suite_folders() -> tuple[Path, ...]:
+    """Returns the folders of suites that are known by name, in the order of their search."""
+    return Path("suites"), SHIPPED, CLONED
+
+
+def find_suite_file(text: str) -> Path:
+    """Returns the path of `suites/bench.toml` or, for short, `bench`."""
+    path = Path(text)
+    if path.is_file() or path.suffix:
+        return path
+    return known_suites().get(text, path)
+
+
+def known_suites() -> dict[str, Path]:
+    """Returns the files of suites that are known by name."""
+    paths = [path for folder in suite_folders()[::-1] for path in sorted(folder.glob("*.toml"))]
+    return {path.stem: path for path in paths}  # of two with one name, the first folder's
+
+
+def list_suites() -> list[dict[str, Any]]:
+    """Returns name, first sentence and trials per budget of each known suite."""
+    return [describe_suite(name, path) for name, path in sorted(known_suites().items())]
+
+
+def describe_suite(name: str, path: Path) -> dict[str, Any]:
+    """Returns the entry of a suite in the list; of a broken file, the reason."""
+    try:
+        content = tomllib.loads(path.read_bytes()[:MAX_SUITE_BYTES].decode("utf-8-sig"))
+        trials = count_trials(content)
+        about = first_sentence(str(content.get("about", "")))
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        return {"spec": name, "about": f"{path} cannot be read: {reason}", "path": str(path)}
+    return {
+        "spec": name,
+        "about": f"{about} {format_trials(trials)}".strip(),
+        "trials": trials,
+        "path": str(path),
+    }
+
+
+def first_sentence(text: str) -> str:
+    """Returns the first sentence of a text, with its full stop."""
+    sentence = re.split(r"(?<=[.?!])\s+", " ".join(text.split()))[0]
+    return sentence if sentence.endswith((".", "?", "!")) or not sentence else f"{sentence}."
+
+
+def format_trials(trials: dict[str, int]) -> str:
+    """Formats trials by budget: `93 trials, budgets cpu, gpu.`."""
+    texts = []
+    for count in dict.fromkeys(trials.values()):
+        names = [name for name, own in trials.items() if own == count]
+        noun = "budget" if len(names) == 1 else "budgets"
+        texts.append(f"{count_of(count, 'trial')}, {noun} {', '.join(names)}")
+    return "; ".join(texts) + "." if texts else ""
+
+
+def count_trials(content: dict[str, Any]) -> dict[str, int]:
+    """Returns cells times seeds for each budget, without references and before exclusions."""
+    cells = len({cell for grid in content["grid"] for cell in iter_cells(content, grid)})
+    seeds = content.get("seeds", DEFAULT_SEEDS)
+    counts = {
+        name: count_seeds(budget.get("seeds", seeds)) for name, budget in content["budget"].items()
+    }
+    return {name: cells * count for name, count in counts.items()}
+
+
+def count_seeds(seeds: int | list[int]) -> int:
+    return seeds if isinstance(seeds, int) else len(set(seeds))
+
+
+def iter_cells(content: dict[str, Any], grid: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """Yields the cells of a grid as texts: data, variant, loss, chain, hyperparameters.
+
+    Raises ValueError if there are more cells than a suite may have.
+    """
+    plan = [axis_values(key, value) for key, value in sorted(grid.get("plan", {}).items())]
+    axes = [
+        grid.get("data", content["data"]),
+        grid["variants"],
+        grid.get("losses", ["own"]),
+        list_chains(grid.get("tricks", {"chains": [[]]})),
+        *plan,
+    ]
+    check_cell_count(math.prod(map(len, axes)), "a grid has {} cells")
+    return itertools.product(*axes)
+
+
+def list_chains(tricks: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Returns the chains of tricks, each sorted."""
+    names, design = sorted(tricks.get("of", [])), tricks.get("design")
+    if design == "one_at_a_time":
+        return [(), *((name,) for name in names)]
+    if design == "full_factorial":
+        check_cell_count(2 ** len(names), "a design has {} chains")
+        sizes = range(len(names) + 1)
+        return [chain for size in sizes for chain in itertools.combinations(names, size)]
+    if design == "fractional_factorial":
+        return fractional_chains(names)
+    return [tuple(sorted(chain)) for chain in tricks["chains"]]
+
+
+def axis_values(key: str, value: Any) -> list[str]:
+    """Returns the values of a hyperparameter; a pair of betas is one value."""
+    is_pair = key.endswith("betas") and isinstance(value, list) and not isinstance(value[0], list)
+    values = value if isinstance(value, list) and not is_pair else [value]
+    return [f"{key}={each}" for each in values]
