@@ -27,6 +27,7 @@ class Numerics:
 
     With `bfloat16`, networks compute in it, and weights, losses and optimizers stay in float32.
     `graph` replays training steps as CUDA graphs. `compile` compiles networks by torch.compile.
+    `stacked` trains seeds as members of one program; their number affects rounding alone.
     Raises SpecError for an unknown value.
     """
 
@@ -37,8 +38,13 @@ class Numerics:
     threads: int = 1
     memory_format: MemoryFormat = "contiguous"
     graph: bool = False
+    stacked: bool = False
 
-    neutral: ClassVar[dict[str, Any]] = {"memory_format": "contiguous", "graph": False}
+    neutral: ClassVar[dict[str, Any]] = {
+        "memory_format": "contiguous",
+        "graph": False,
+        "stacked": False,
+    }
 
     def __post_init__(self) -> None:
         for name, choices in (("dtype", Dtype), ("memory_format", MemoryFormat)):
@@ -57,7 +63,15 @@ class Numerics:
             return f"numerics: {wanted[0]} needs the device cuda, and this is {self.device}"
         if self.graph and self.compile:
             return "numerics: choose graph or compile; both together are not supported"
+        if self.stacked and (other := self.first_beside_stacked()):
+            return f"numerics: stacked seeds train in eager float32: leave out {other} or stacked"
         return None
+
+    def first_beside_stacked(self) -> str | None:
+        """Returns the first setting that stacked seeds do not support, or None."""
+        plain = Numerics()
+        names = ("dtype", "memory_format", "graph", "compile")
+        return next((n for n in names if getattr(self, n) != getattr(plain, n)), None)
 
     def identity(self) -> dict[str, Any]:
         """Returns plain data, without neutral values of settings that were added later."""

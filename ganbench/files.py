@@ -16,6 +16,7 @@ from ganbench.errors import GanbenchError
 MAX_NAMED_FILES = 10  # damaged files that one error names
 DELETE_FILE = "delete it, and ganbench recomputes its content"
 EVENT_NUMBERS = ("time", "step", "progress", "rate", "fid", "process", "run")
+MAX_LAST_EVENT_BYTES = 2**16  # at the end of a file, which hold at least one event
 Content = TypeVar("Content")
 
 
@@ -128,11 +129,15 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     Skips incomplete lines, which a crash can leave, and lines that are no records of ganbench.
     """
     try:
-        lines = path.read_bytes().split(b"\n")
+        content = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return []
+    return parse_json_lines(content)
+
+
+def parse_json_lines(content: bytes) -> list[dict[str, Any]]:
     records = []
-    for line in lines[:-1]:
+    for line in content.split(b"\n")[:-1]:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
@@ -145,6 +150,17 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 def read_events(path: Path) -> list[dict[str, Any]]:
     """Returns the events of a JSON-lines file, without lines that are no events."""
     return [event for event in read_json_lines(path) if is_event(event)]
+
+
+def read_last_event(path: Path) -> dict[str, Any]:
+    """Returns the last event of a JSON-lines file, or an empty dict; reads only its end."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - MAX_LAST_EVENT_BYTES))
+            records = parse_json_lines(file.read())
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return {}
+    return next(filter(is_event, reversed(records)), {})
 
 
 def is_event(record: dict[str, Any]) -> bool:

@@ -5,6 +5,7 @@ backgrounds. Tricks that were only tried together are compared together with no 
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,7 +27,7 @@ from .contrasts import (
 )
 from .factors import NO_TRICK, Weights, main_effect_weights, tricks_in, tricks_of_arm
 from .intervals import CONFIDENCE_LEVEL, SCALES
-from .rows import LOST_OUTCOMES, outcome_facts, refuse_mixed_protocols
+from .rows import LOST_OUTCOMES, outcome_facts, refuse_mixed_protocols, without_attributes
 
 
 @dataclass(frozen=True)
@@ -124,10 +125,9 @@ def with_group(effect: Effect, group: dict[str, Any]) -> Effect:
 def outcome_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """Returns the rows of the declared outcome: trials at the last checkpoint."""
     outcome = refuse_mixed_protocols(frame).attrs["plan"]["analysis"]["outcome"]
-    chosen = (frame["role"] == "trial") & (frame["checkpoint"] == "last")
-    rows = frame[chosen & (frame["metric"] == outcome)]
-    rows.attrs = {}  # pandas would copy them in each operation
-    return rows
+    rows = without_attributes(frame)
+    chosen = (rows["role"] == "trial") & (rows["checkpoint"] == "last")
+    return rows[chosen & (rows["metric"] == outcome)]
 
 
 def estimate_effects(
@@ -135,6 +135,7 @@ def estimate_effects(
 ) -> list[tuple[Effect, Estimate]]:
     """Estimates each named effect; returns effects without verdict and their estimates."""
     cells = dict(cell_tables(values, transform))
+    count_lost = count_lost_trainings(values)
     effects = []
     for name in names:
         weights_by_cell = {cell: effect_weights(table, name) for cell, table in cells.items()}
@@ -149,7 +150,7 @@ def estimate_effects(
             ratio_or_difference(high, transform),
             pairs=sum(change.seeds for change in changes.values()),
             cells=len(changes),
-            lost=count_lost_trainings(values, name),
+            lost=count_lost(name),
             p=math.nan,
             verdict="",
             correlation=pair_correlation(cells, estimable) if paired else math.nan,
@@ -220,17 +221,22 @@ def changes_by_cell(
     return {cell: change for cell, change in changes.items() if change}
 
 
-def count_lost_trainings(values: pd.DataFrame, name: str) -> int:
-    """Counts lost trainings with these tricks that have a measured baseline.
+def count_lost_trainings(values: pd.DataFrame) -> Callable[[str], int]:
+    """Returns a function that counts lost trainings with these tricks and a measured baseline.
 
     A lost training diverged or failed. The baseline is the training without tricks in the same cell and
     with the same seed.
     """
     place = values.groupby([*CELL_COLUMNS, "seed"], dropna=False).ngroup()
     fine = place[values["tricks"].eq(NO_TRICK) & values["value"].notna()]
-    with_it = values["tricks"].map(lambda arm: tricks_of_arm(name) <= tricks_of_arm(arm))
-    badly = with_it & values["outcome"].isin(LOST_OUTCOMES)
-    return int(place[badly].isin(fine).sum())
+    badly = values["outcome"].isin(LOST_OUTCOMES) & place.isin(fine)
+    counts = Counter(values.loc[badly, "tricks"])
+
+    def count(name: str) -> int:
+        tricks = tricks_of_arm(name)
+        return sum(n for arm, n in counts.items() if tricks <= tricks_of_arm(arm))
+
+    return count
 
 
 def pair_correlation(

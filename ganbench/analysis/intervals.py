@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -40,6 +41,12 @@ class MeanInterval:
     count: int
 
 
+@lru_cache(maxsize=1024)
+def t_quantile(share: float, freedom: float) -> float:
+    """Returns a quantile of Student's t; scipy takes longer for it than for all else here."""
+    return float(stats.t.ppf(share, freedom))
+
+
 def t_interval(
     values: Sequence[float], transform: str = "none", level: float = CONFIDENCE_LEVEL
 ) -> MeanInterval:
@@ -57,6 +64,6 @@ def t_interval(
     transformed = np.array([scale.to(value) for value in values])
     mean = float(transformed.mean())
     half = float(
-        stats.t.ppf((1 + level) / 2, count - 1) * transformed.std(ddof=1) / math.sqrt(count)
+        t_quantile((1 + level) / 2, count - 1) * transformed.std(ddof=1) / math.sqrt(count)
     )
     return MeanInterval(scale.back(mean), scale.back(mean - half), scale.back(mean + half), count)

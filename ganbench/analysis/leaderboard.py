@@ -4,16 +4,17 @@ A row has intervals over seeds, failures and costs. References are rows of their
 """
 
 import math
-from collections.abc import Hashable
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from .contrasts import estimate_contrast, mean_change_of, sum_changes
 from .intervals import CONFIDENCE_LEVEL, SCALES, t_interval
 from .rates import wilson_interval
 from .rows import ARM_COLUMNS as ARM_COLUMNS  # imported from here by the reports
-from .rows import refuse_mixed_protocols
+from .rows import refuse_mixed_protocols, without_attributes
 
 IMAGES_PER_SECOND = "train_images_per_second"
 LEADERBOARD_INPUT_COLUMNS = [
@@ -27,6 +28,7 @@ COST_NAMES = (
     "generator_parameters",
     "discriminator_parameters",
 )
+Columns = dict[str, list[Any]]  # rows as lists, by column
 
 
 def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
@@ -46,13 +48,12 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     plan = refuse_mixed_protocols(frame).attrs["plan"]
     outcome = plan["analysis"]["outcome"]
     lower = plan["metrics"][outcome]["direction"] == "lower"
-    last = frame[(frame["checkpoint"] == "last") | (frame["role"] == "floor")]
+    rows = without_attributes(frame)
+    last = rows[(rows["checkpoint"] == "last") | (rows["role"] == "floor")]
     last = pd.concat([last, theory_rows(last)])[LEADERBOARD_INPUT_COLUMNS]
-    last.attrs = {}  # pandas would copy them in each operation
-    costs = frame[frame["kind"].eq("cost") & frame["metric"].isin(COST_NAMES)]
-    spent = costs.pivot_table(index="trial", columns="metric", values="value")
-    parts = last.groupby(["role", *ARM_COLUMNS], dropna=False, sort=False)
-    entries = pd.DataFrame([leaderboard_entry(plan, cell, part, spent) for cell, part in parts])
+    spent = costs_by_trial(rows)
+    cells = cell_columns(last)
+    entries = pd.DataFrame([leaderboard_entry(plan, cell, spent) for cell in cells])
     key = entries[outcome] if lower else -entries[outcome]
     order = entries.assign(key=key.fillna(math.inf)).sort_values(["data", "key"], kind="stable")
     trials = order["role"] == "trial"
@@ -68,39 +69,72 @@ def theory_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return floors.assign(role="theory", value=floors["expected_floor"], standard_error=math.nan)
 
 
+def costs_by_trial(rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Returns the costs of each trial, in the order of COST_NAMES; NaN if there is none."""
+    costs = rows[rows["kind"].eq("cost") & rows["metric"].isin(COST_NAMES)]
+    spent = costs.pivot_table(index="trial", columns="metric", values="value")
+    values = spent.reindex(columns=list(COST_NAMES)).to_numpy(dtype=float)
+    return dict(zip(spent.index, values, strict=True))
+
+
+def cell_columns(rows: pd.DataFrame) -> list[Columns]:
+    """Returns the columns of each cell's rows as lists, which are read faster than a frame."""
+    groups = rows.groupby(["role", *ARM_COLUMNS], dropna=False, sort=False).ngroup().to_numpy()
+    places = np.split(np.argsort(groups, kind="stable"), np.bincount(groups).cumsum()[:-1])
+    columns = {str(name): np.array(rows[name].tolist(), dtype=object) for name in rows}
+    return [{name: values[place].tolist() for name, values in columns.items()} for place in places]
+
+
 def leaderboard_entry(
-    plan: dict[str, object],
-    role_and_cell: tuple[Hashable, ...],
-    part: pd.DataFrame,
-    spent: pd.DataFrame,
+    plan: dict[str, object], cell: Columns, spent: dict[str, NDArray[np.float64]]
 ) -> dict[str, object]:
-    columns: dict[str, object] = dict(zip(["role", *ARM_COLUMNS], role_and_cell, strict=True))
-    trials = part.drop_duplicates(["seed"])
+    columns: dict[str, object] = {name: cell[name][0] for name in ["role", *ARM_COLUMNS]}
+    trials = first_rows_of_seeds(cell)
     columns |= outcome_counts(trials)
     columns["reason"] = next((r for r in trials["reason"] if isinstance(r, str) and r), "")
     metrics = plan["metrics"]
     assert isinstance(metrics, dict)
     for metric, facts in metrics.items():
-        columns |= metric_columns(part[part["metric"] == metric], metric, facts["transform"])
-    medians = spent.reindex(part["trial"].dropna().unique()).median()
-    return columns | {cost: medians.get(cost, math.nan) for cost in COST_NAMES}
+        columns |= metric_columns(cell, metric, facts["transform"])
+    return columns | cost_medians(cell, spent)
 
 
-def outcome_counts(trials: pd.DataFrame) -> dict[str, object]:
+def first_rows_of_seeds(cell: Columns) -> Columns:
+    """Returns one row per seed of a cell."""
+    places = list({seed: place for place, seed in reversed(list(enumerate(cell["seed"])))}.values())
+    return {name: [values[place] for place in reversed(places)] for name, values in cell.items()}
+
+
+def cost_medians(cell: Columns, spent: dict[str, NDArray[np.float64]]) -> dict[str, object]:
+    """Returns the median of each cost over a cell's trials; NaN if none was measured."""
+    known = [spent[trial] for trial in dict.fromkeys(cell["trial"]) if trial in spent]
+    costs = np.array(known, dtype=float).reshape(len(known), len(COST_NAMES)).T
+    return {
+        cost: float(np.median(values[~np.isnan(values)])) if (values == values).any() else math.nan
+        for cost, values in zip(COST_NAMES, costs, strict=True)
+    }
+
+
+def outcome_counts(trials: Columns) -> dict[str, object]:
     """Counts a cell's trainings by outcome and flag, with rates and their intervals."""
-    columns: dict[str, object] = {"seeds": int(trials["seed"].notna().sum())}
+    columns: dict[str, object] = {"seeds": count_values(trials["seed"])}
     counts = {
-        outcome: int((trials["outcome"] == outcome).sum())
+        outcome: trials["outcome"].count(outcome)
         for outcome in ("done", "diverged", "failed", "not_applicable")
     }
     columns |= counts
-    collapsed = int(trials["collapsed"].fillna(False).sum())
+    collapsed = sum(flag is True for flag in trials["collapsed"])
     columns["collapsed"] = collapsed
-    columns["oscillating"] = int(trials["oscillation_step"].notna().sum())
-    columns["won"] = int(trials["won_step"].notna().sum())
+    columns["oscillating"] = count_values(trials["oscillation_step"])
+    columns["won"] = count_values(trials["won_step"])
     bad = counts["diverged"] + counts["failed"]
     columns |= share_columns("failure", bad, counts["done"] + bad)
-    return columns | share_columns("collapse", collapsed, int(trials["collapsed"].count()))
+    return columns | share_columns("collapse", collapsed, count_values(trials["collapsed"]))
+
+
+def count_values(values: list[Any]) -> int:
+    """Counts the values that are not missing."""
+    return sum(not pd.isna(value) for value in values)
 
 
 def share_columns(name: str, count: int, total: int) -> dict[str, object]:
@@ -109,15 +143,22 @@ def share_columns(name: str, count: int, total: int) -> dict[str, object]:
     return {f"{name} rate": rate, f"{name} low": low, f"{name} high": high}
 
 
-def metric_columns(rows: pd.DataFrame, metric: str, transform: str) -> dict[str, object]:
+def metric_columns(cell: Columns, metric: str, transform: str) -> dict[str, object]:
     """Returns a metric's mean over seeds, its interval, and the error of one trial's value."""
-    interval = t_interval(rows["value"].dropna().tolist(), transform)
+    places = [place for place, name in enumerate(cell["metric"]) if name == metric]
+    values = [cell["value"][place] for place in places]
+    interval = t_interval([value for value in values if not math.isnan(value)], transform)
+    errors = np.array([cell["standard_error"][place] for place in places], dtype=float)
     return {
         metric: interval.mean,
         f"{metric} low": interval.low,
         f"{metric} high": interval.high,
-        f"{metric} error": math.sqrt((rows["standard_error"].astype(float) ** 2).mean()),
+        f"{metric} error": root_mean_square(errors[~np.isnan(errors)]),
     }
+
+
+def root_mean_square(values: NDArray[np.float64]) -> float:
+    return math.sqrt((values**2).mean()) if len(values) else math.nan
 
 
 def mark_ties(

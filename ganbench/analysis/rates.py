@@ -7,6 +7,7 @@ how many ended badly with the trick and without it.
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import pandas as pd
 from scipy import stats
@@ -87,6 +88,7 @@ def make_rate(name: str, what: str, trainings: pd.DataFrame) -> FailureRate:
     )
 
 
+@lru_cache(maxsize=1024)  # a large suite asks thousands of times for the same few counts
 def wilson_interval(count: int, total: int) -> tuple[float, float]:
     """Computes Wilson's interval of a share at the confidence level of all analyses."""
     interval = stats.binomtest(count, total).proportion_ci(CONFIDENCE_LEVEL, method="wilson")

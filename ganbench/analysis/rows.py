@@ -279,15 +279,25 @@ def refuse_mixed_protocols(frame: pd.DataFrame) -> pd.DataFrame:
 
     It raises if a metric of a data set was measured under more than one protocol.
     """
-    measured = frame[(frame["kind"] == "quality") & frame["value"].notna()]
-    for (data, metric), part in measured.groupby(["data", "metric"]):
-        protocols = part[["protocol", "metric_version"]].drop_duplicates()
+    rows = without_attributes(frame)
+    measured = rows[(rows["kind"] == "quality") & rows["value"].notna()]
+    columns = ["data", "metric", "protocol", "metric_version"]
+    used = measured[columns].drop_duplicates().dropna(subset=["data", "metric"])
+    for (data, metric), protocols in used.groupby(["data", "metric"]):
         if len(protocols) > 1:
-            names = " and ".join(f"{p} (version {v})" for p, v in protocols.itertuples(index=False))
+            versions = protocols[["protocol", "metric_version"]].itertuples(index=False)
+            names = " and ".join(f"{p} (version {v})" for p, v in versions)
             raise MixedProtocols(
                 f"{metric} of {data} was measured by different protocols, {names}: their values are not comparable"
             )
     return frame
+
+
+def without_attributes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns the same rows without the plan, which pandas would copy in each operation."""
+    rows = frame.copy(deep=False)
+    rows.attrs = {}
+    return rows
 
 
 def outcome_facts(frame: pd.DataFrame) -> dict[str, str]:

@@ -7,6 +7,7 @@ chosen by the reported value itself: its gain may be due to chance alone.
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from .intervals import SCALES, t_interval
@@ -33,12 +34,14 @@ def checkpoint_selection(frame: pd.DataFrame, by: Sequence[str] = ARM_COLUMNS) -
     If the scale of the metric is not logarithmic, ratios are differences on that scale.
     """
     values, facts = outcome_by_checkpoint(frame), outcome_facts(frame)
+    values["cell"] = values.groupby(ARM_COLUMNS, dropna=False).ngroup()
+    groups = values.groupby(list(by), dropna=False, sort=False)
+    illusions = best_seed_illusions(values.assign(group=groups.ngroup()), facts)
     entries = []
-    for names, part in values.groupby(list(by), dropna=False, sort=False):
+    for number, (names, part) in enumerate(groups):
         assert isinstance(names, tuple)
-        entries.append(
-            (*names, *selection_gain(part, facts["transform"]), best_seed_illusion(part, facts))
-        )
+        gain = selection_gain(part, facts["transform"])
+        entries.append((*names, *gain, illusions.get(number, math.nan)))
     return pd.DataFrame(entries, columns=[*by, *SELECTION_COLUMNS.split()])
 
 
@@ -59,18 +62,21 @@ def outcome_by_checkpoint(frame: pd.DataFrame) -> pd.DataFrame:
 
 def selection_gain(part: pd.DataFrame, transform: str) -> tuple[float, ...]:
     """Computes the columns of `checkpoint_selection` from trainings to high."""
-    both = part.dropna(subset=["last", "best"])
+    pairs = part[["last", "best"]].to_numpy()
+    is_measured = ~np.isnan(pairs).any(axis=1)
+    last, best = pairs[is_measured].T
     back = SCALES[transform].back
-    means = [back(both[name].mean()) for name in ("last", "best")]
-    interval = t_interval((both["best"] - both["last"]).tolist())
+    means = [back(float(side.mean())) if len(side) else math.nan for side in (last, best)]
+    interval = t_interval((best - last).tolist())
     ratio = math.exp if transform == "log" else float
-    cells = both.groupby(ARM_COLUMNS, dropna=False).ngroups
+    cells = len(set(part["cell"].to_numpy()[is_measured]))
     return interval.count, cells, *means, *map(ratio, (interval.mean, interval.low, interval.high))
 
 
-def best_seed_illusion(part: pd.DataFrame, facts: dict[str, str]) -> float:
-    """Computes how far the best seed is from its cell's mean, on average over cells."""
-    cells = part.dropna(subset="last").groupby(ARM_COLUMNS, dropna=False)["last"]
+def best_seed_illusions(values: pd.DataFrame, facts: dict[str, str]) -> dict[int, float]:
+    """Computes how far the best seed is from its cell's mean, on average over a group's cells."""
+    cells = values.dropna(subset="last").groupby(["group", "cell"])["last"]
     best = cells.min() if facts["direction"] == "lower" else cells.max()
-    off = float((best - cells.mean())[cells.count() > 1].mean())
-    return math.exp(off) if facts["transform"] == "log" else off
+    off = (best - cells.mean())[cells.count() > 1]
+    back = math.exp if facts["transform"] == "log" else float
+    return {int(group): back(float(part.mean())) for group, part in off.groupby(level="group")}

@@ -25,18 +25,20 @@ CORE_MODULES = (
     "ganbench.training.sampling",
     "ganbench.training.trainer",
 )
+STACKED_MODULES = ("ganbench.experiments.stacked_session",)  # beside those, for stacked seeds
 FOLLOWED_PREFIXES = ("ganbench.data.", "ganbench.gan.", "ganbench.rng", "ganbench.training.")
 PACKAGES = ("ganbench", "numpy", "scikit-learn", "torch", "torch-fidelity", "torchvision")
 
 
-def hash_training_code(recipe: Recipe, data: str) -> str:
+def hash_training_code(recipe: Recipe, data: str, stacked: bool = False) -> str:
     """Returns the first 16 digits of the SHA-256 of the code that a training runs.
 
     The hash covers the recipe's parts by kind and name, the modules that they import, and the core
     modules. It ignores file names, comments, docstrings, import lines and the parts of other recipes.
     """
     parts = dict(recipe_parts(recipe, data))
-    shared = import_closure({*CORE_MODULES, *parts}, FOLLOWED_PREFIXES) - set(parts)
+    core = {*CORE_MODULES, *(STACKED_MODULES if stacked else ())}
+    shared = import_closure({*core, *parts}, FOLLOWED_PREFIXES) - set(parts)
     lines = [f"{kind} {hash_module(module)}" for module, kind in parts.items()]
     lines += map(hash_module, shared)
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]

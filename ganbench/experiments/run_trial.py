@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,10 +16,9 @@ from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.evaluation.scores_file import add_readings, unmeasured_metrics
 from ganbench.files import CorruptFile, write_bytes, write_json
 from ganbench.registry import explain_error
-from ganbench.training.trainer import Diverged
 
 from .saved_generator import draw_sample_picture, draw_saved_samples
-from .session import Interrupted, ShouldStop, TrainingSession
+from .session import Interrupted, ShouldStop, TrainingRecord, TrainingSession
 from .store import CHECKPOINT_NAMES, RETRAIN, Attempt, Store, TrialFolder
 from .trial import Trial
 
@@ -40,19 +39,32 @@ def run_trial(
     with folder.lock():
         if is_finished(trial, folder, metrics, protocol):
             return outcome_of(folder)
-        attempt = folder.new_attempt()
-        attempt.append_event(process=os.getpid(), machine=platform.node())
-        try:
-            outcome = train_and_measure(trial, folder, attempt, metrics, stop, protocol)
-            reason = ""
-        except Interrupted as stopped:
-            outcome, reason = "interrupted", str(stopped)
-        except (Exception, SystemExit) as error:
-            with suppress(OSError):  # a full disk
-                attempt.log_path.write_text(traceback.format_exc(), encoding="utf-8")
-            outcome, reason = "failed", explain_error(error)
-        attempt.record_end(outcome, reason)
-        return outcome
+        attempt = begin_attempt(folder)
+        return record_outcome(
+            attempt,
+            lambda: train_and_measure(trial, folder, attempt, metrics, stop, protocol),
+        )
+
+
+def begin_attempt(folder: TrialFolder) -> Attempt:
+    folder.sweep()  # this may be the retry after the death of a worker of this run
+    attempt = folder.new_attempt()
+    attempt.append_event(process=os.getpid(), machine=platform.node())
+    return attempt
+
+
+def record_outcome(attempt: Attempt, work: Callable[[], str]) -> str:
+    """Returns the outcome of some work on a trial, and records it as the end of the attempt."""
+    try:
+        outcome, reason = work(), ""
+    except Interrupted as stopped:
+        outcome, reason = "interrupted", str(stopped)
+    except (Exception, SystemExit) as error:
+        with suppress(OSError):  # a full disk
+            attempt.log_path.write_text(traceback.format_exc(), encoding="utf-8")
+        outcome, reason = "failed", explain_error(error)
+    attempt.record_end(outcome, reason)
+    return outcome
 
 
 def train_and_measure(
@@ -64,18 +76,40 @@ def train_and_measure(
     protocol: str,
 ) -> str:
     trial.numerics.apply()
+    if prepare_training(trial, folder):
+        make_session([TrainingRecord(trial, folder, attempt)]).run(stop)
+    return measure_if_done(trial, folder, attempt, metrics, protocol)
+
+
+def prepare_training(trial: Trial, folder: TrialFolder) -> bool:
+    """Writes the trial's settings; returns whether it is not trained yet."""
     write_json(
         folder.spec_path, {"id": trial.id, "identity": trial.identity, "trial": trial.as_dict()}
     )
-    if folder.read_result() is None:
-        discard_foreign_checkpoint(folder.checkpoint_path)
-        session = TrainingSession(trial, folder, attempt)
-        try:
-            session.run(stop)
-        except Diverged as divergence:
-            session.write_result("diverged", str(divergence), divergence.step)
-        else:
-            session.write_result("done")
+    if folder.read_result() is not None:
+        return False
+    discard_foreign_checkpoint(folder.checkpoint_path)
+    return True
+
+
+def make_session(records: Sequence[TrainingRecord]) -> TrainingSession:
+    """Returns the session that trains these trials, several only if their seeds are stacked."""
+    if records[0].trial.numerics.stacked:
+        from .stacked_session import StackedSession
+
+        return StackedSession(records)
+    (record,) = records
+    return TrainingSession(record)
+
+
+def measure_if_done(
+    trial: Trial,
+    folder: TrialFolder,
+    attempt: Attempt,
+    metrics: tuple[str, ...],
+    protocol: str,
+) -> str:
+    """Measures a trained trial, unless it diverged; returns its outcome."""
     outcome = outcome_of(folder)
     if outcome == "done":
         attempt.append_event(measuring=True)
@@ -100,7 +134,9 @@ def measure_trial(
 
 @contextmanager
 def naming_generator(path: Path) -> Iterator[None]:
-    """Raises CorruptFile if a saved generator is damaged or of another network."""
+    """Raises CorruptFile if a saved generator is missing, damaged or of another network."""
+    if not path.exists():
+        raise CorruptFile(f"{path} is missing: {RETRAIN}")
     try:
         yield
     except SafetensorError as error:

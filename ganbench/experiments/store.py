@@ -25,6 +25,7 @@ from ganbench.files import (
     CorruptFile,
     append_json_line,
     read_events,
+    read_last_event,
     sweep_temporary_files,
     write_json,
 )
@@ -82,6 +83,10 @@ class Attempt:
 
     def read_events(self) -> list[dict[str, Any]]:
         return read_events(self.events_path)
+
+    def read_last_event(self) -> dict[str, Any]:
+        """Returns the last event, or an empty dict."""
+        return read_last_event(self.events_path)
 
 
 @dataclass(frozen=True)
@@ -153,9 +158,11 @@ class TrialFolder:
         return sorted(self.folder.glob("*.png"))
 
     def sweep(self) -> None:
-        """Deletes temporary files that killed processes left."""
+        """Deletes temporary files, and the checkpoint of a finished trial, of killed processes."""
         for folder in (self.folder, *self.folder.glob("*"), *self.folder.glob("attempts/*")):
             sweep_temporary_files(folder)
+        if self.result_path.exists() and self.checkpoint_path.is_file():
+            self.checkpoint_path.unlink(missing_ok=True)
 
     def delete_results(self) -> None:
         """Deletes trained and measured files, so that the trial runs again; keeps the attempts."""

@@ -269,6 +269,7 @@ class NumericsAxes(ConfigModel):
     memory_format: MemoryFormat | Several[MemoryFormat] | None = None
     graph: bool | Several[bool] | None = None
     compile: bool | Several[bool] | None = None
+    stacked: bool | Several[bool] | None = None
 
     def list_specs(self, defaults: "NumericsAxes") -> list[str]:
         """Returns the specs of all combinations; the neutral one is empty."""
@@ -278,6 +279,12 @@ class NumericsAxes(ConfigModel):
             dict(zip(axes, chosen, strict=True)) for chosen in itertools.product(*values)
         )
         return list(dict.fromkeys(map(numerics_spec, combinations)))
+
+
+def with_numerics(suite: "Suite", settings: dict[str, Any]) -> "Suite":
+    """Returns the suite with numerics for all grids, where the suite leaves them out."""
+    missing = {k: value for k, value in settings.items() if getattr(suite.numerics, k) is None}
+    return suite.model_copy(update={"numerics": suite.numerics.model_copy(update=missing)})
 
 
 def numerics_spec(settings: dict[str, Any]) -> str:

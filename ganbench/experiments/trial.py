@@ -82,7 +82,8 @@ class Trial:
 
         Other code or another version of torch may give other numbers.
         """
-        return {"code": hash_training_code(self.recipe, self.data), "torch_minor": torch_minor()}
+        code = hash_training_code(self.recipe, self.data, self.numerics.stacked)
+        return {"code": code, "torch_minor": torch_minor()}
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain data under the names of stores, which may differ from the field names."""

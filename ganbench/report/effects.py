@@ -12,16 +12,12 @@ from ganbench.analysis.effects import (
     Effect,
     chain_effects,
     effects_by_loss,
-    effects_by_variant,
     outcome_rows,
-    trick_effects,
 )
 from ganbench.analysis.factors import tricks_of_arm
-from ganbench.analysis.interactions import all_interactions
-from ganbench.analysis.rates import failure_rates
 from ganbench.experiments.factorial import aliased_terms
 
-from .findings import format_least_change, format_percent, metric_display_name
+from .findings import SuiteChanges, format_least_change, format_percent, metric_display_name
 from .markdown import escape_markdown, format_number, markdown_table
 
 EFFECTS_NOTE = (
@@ -49,14 +45,14 @@ FAILURES_NOTE = (
 MAX_LOG_HEAT = math.log(4)  # the logarithmic change that heat maps show in full colour
 
 
-def effect_sections(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def effect_sections(frame: pd.DataFrame, changes: SuiteChanges) -> dict[str, pd.DataFrame]:
     """Computes the tables of the file, as numbers."""
-    effects = [*trick_effects(frame), *effects_by_variant(frame), *effects_by_loss(frame)]
+    effects = [*changes.over_grid, *changes.by_variant, *effects_by_loss(frame)]
     tables: dict[str, list[Any]] = {
         "effects": effects,
         "chains": chain_effects(frame),
-        "interactions": all_interactions(frame),
-        "rates": failure_rates(frame),
+        "interactions": changes.interactions,
+        "rates": changes.rates,
     }
     return {name: pd.DataFrame([asdict(each) for each in rows]) for name, rows in tables.items()}
 

@@ -13,7 +13,7 @@ from ganbench.human_study.error_rates import with_human_error
 
 from .analyses import make_analyses
 from .effects import effect_sections, effects_of_table
-from .findings import run_findings
+from .findings import SuiteChanges, run_findings
 from .losses import collect_losses, empty_losses, read_losses
 
 
@@ -35,13 +35,13 @@ class SuiteReport:
         Human error comes from the study file in the suite's folder, if there is one. Losses come from the store,
         or without a store from that folder. Raises CorruptFile if the folder's losses cannot be read.
         """
-        board = leaderboard(frame)
+        board, changes = leaderboard(frame), SuiteChanges.of(frame)
         return cls(
             frame=frame,
             board=with_human_error(board, folder) if folder else board,
-            changes=effect_sections(frame),
+            changes=effect_sections(frame, changes),
             further=make_analyses(frame),
-            findings=run_findings(frame),
+            findings=run_findings(frame, changes),
             losses=find_losses(frame, board, folder, store),
         )
 

@@ -34,29 +34,38 @@ MAIN_FILES = (
     "results.parquet",
     "figures",
 )
+LAST_PICTURES = ("interpolation", "neighbours")  # written last of a trial with images
 
 
-def write_report(plan: dict[str, Any], folder: Path) -> tuple[pd.DataFrame, list[Path]]:
+def write_report(plan: dict[str, Any], folder: Path) -> tuple[SuiteReport, list[Path]]:
     """Writes all tables, figures and the page of a run into its folder.
 
-    The store is in the parent folder. Returns the rows and the paths of the main files.
+    The store is in the parent folder. Returns the report and the paths of the main files.
     """
     store = Store(folder.parent)
-    frame = collect_rows(plan, store)
-    return frame, write_all(frame, folder, store)
+    report = write_files(collect_rows(plan, store), folder, store)
+    return report, main_files(folder)
 
 
 def write_all(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> list[Path]:
-    """Writes all files made from rows; with a store also pictures and losses.
+    """Writes all files made from rows, and returns the paths of the main ones."""
+    write_files(frame, folder, store)
+    return main_files(folder)
 
-    Returns the paths of the main files.
-    """
+
+def main_files(folder: Path) -> list[Path]:
+    """Returns the paths of the files that a reader opens first."""
+    return [folder / name for name in MAIN_FILES]
+
+
+def write_files(frame: pd.DataFrame, folder: Path, store: Store | None = None) -> SuiteReport:
+    """Writes all files made from rows; with a store also pictures and losses."""
     report = write_tables(frame, folder, store)
     if store:
         write_pictures_of_shown_arms(report, store)
     write_figures(report, folder / "figures")
     write_page(report, folder, store)
-    return [folder / name for name in MAIN_FILES]
+    return report
 
 
 def write_live(frame: pd.DataFrame, folder: Path, store: Store) -> None:
@@ -91,15 +100,23 @@ def write_pictures_of_shown_arms(report: SuiteReport, store: Store) -> None:
 
     One seed of each cell is drawn.
     """
-    # Imported late because it needs torch; tables do not.
-    from ganbench.visualization.samples import write_closer_pictures
-
     groups = report.board.groupby("data", sort=False)
     shown_arms = pd.concat([select_shown_rows(part) for _, part in groups])
     ranked = shown_arms.loc[shown_arms["rank"].notna(), ARM_COLUMNS]
     done = report.frame[report.frame["outcome"].eq("done") & report.frame["role"].eq("trial")]
     trials = done[["trial", *ARM_COLUMNS]].drop_duplicates(ARM_COLUMNS).merge(ranked)
-    write_closer_pictures(map(str, trials["trial"]), store)
+    undrawn = [trial for trial in map(str, trials["trial"]) if not is_drawn(trial, store)]
+    if undrawn:
+        # Imported late because it needs torch; tables do not.
+        from ganbench.visualization.samples import write_closer_pictures
+
+        write_closer_pictures(undrawn, store)
+
+
+def is_drawn(trial: str, store: Store) -> bool:
+    """Returns whether a trial has its last pictures; those before were drawn or cannot be."""
+    folder = store.trial_folder(trial).folder
+    return all((folder / f"{kind}.png").exists() for kind in LAST_PICTURES)
 
 
 def write_leaderboard(

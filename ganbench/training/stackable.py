@@ -5,10 +5,13 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
-from ganbench.gan.build import TrainingSetup
+from ganbench.data import DATA
+from ganbench.gan.build import META_DEVICE, TrainingSetup, build_training
+from ganbench.gan.recipe import Recipe
 from ganbench.gan.tasks.conditional import Conditional
 from ganbench.gan.tasks.unconditional import Unconditional
 from ganbench.gan.tricks.base import Trick, TrickList
+from ganbench.rng import RngStreams
 
 from .member_map import MemberMap
 from .member_tensors import Tensors
@@ -44,6 +47,16 @@ def has_hook(trick: Trick, hook: str) -> bool:
     return any(getattr(type(own), hook) is not getattr(Trick, hook) for own in tricks)
 
 
+def recipe_stacking_incompatibility(recipe: Recipe, data: str) -> str | None:
+    """Returns the reason why seeds of a recipe cannot be stacked, or None. Computes only shapes.
+
+    Raises Incompatible if the recipe cannot be trained at all.
+    """
+    return stacking_incompatibility(
+        build_training(recipe, DATA.make(data), RngStreams(0, META_DEVICE))
+    )
+
+
 def stacking_incompatibility(setup: TrainingSetup) -> str | None:
     """Returns the reason why members of this setup cannot be trained as one program, or None."""
     if not isinstance(setup.task, Unconditional):
@@ -70,7 +83,7 @@ def network_incompatibility(setup: TrainingSetup) -> str | None:
         return [network(x, *conditions) for network, x in zip(networks, shown, strict=True)]
 
     device = next(task.parameters()).device
-    latents = task.draw_latents(count, torch.Generator(device).manual_seed(0))
+    latents = task.draw_latents(count, torch.Generator().manual_seed(0)).to(device)
     try:
         with torch.no_grad():
             MemberMap([task], replaces_calls(setup.trick))(score_fakes, {"latents": latents[None]})

@@ -9,7 +9,7 @@ gradient of the sum of all losses, each member's rows are the gradient of its ow
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -233,6 +233,9 @@ class StackedTrainer:
         """Excludes the time since the last flush from the used seconds."""
         self.began = time.perf_counter()
 
+    def member(self, number: int) -> "StackedMember":
+        return StackedMember(self, number)
+
     def sampling_generators(self, member: int) -> nn.ModuleDict:
         """Returns a member's generators for sampling, for example a moving average."""
         return self.members[member].sampling_generators()
@@ -262,3 +265,38 @@ class StackedTrainer:
         self.step = states[0]["step"]
         self.spent = replace(Spent(**states[0]["spent"]), seconds=seconds)
         self.restart_clock()
+
+
+@dataclass(frozen=True, eq=False)
+class StackedMember:
+    """A member of a stacked training, with the attributes of its lone trainer."""
+
+    stack: StackedTrainer
+    number: int
+
+    @property
+    def step(self) -> int:
+        return self.stack.step
+
+    @property
+    def spent(self) -> Spent:
+        """The member's used budget; its seconds are its share of the stack's."""
+        return self.stack.spent
+
+    @property
+    def progress(self) -> float:
+        return self.stack.progress
+
+    @property
+    def task(self) -> Any:
+        return self.stack.members[self.number].task
+
+    @property
+    def notes(self) -> list[str]:
+        return self.stack.base.notes
+
+    def sampling_generators(self) -> nn.ModuleDict:
+        return self.stack.sampling_generators(self.number)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.stack.member_state(self.number)

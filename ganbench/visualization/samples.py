@@ -49,11 +49,12 @@ def draw_styles(saved: SavedGenerator, kind: str) -> bytes:
     return STYLE_PICTURES[kind](generator, streams)
 
 
-# Pictures of an arm in a report, besides its samples
+# Pictures of an arm in a report, besides its samples. Most generators have no styles, so those come first:
+# a trial that has the later pictures is complete, and need not be loaded again.
 CLOSER_PICTURES: dict[str, Callable[[SavedGenerator], bytes]] = {
+    **{kind: partial(draw_styles, kind=kind) for kind in STYLE_PICTURES},
     "interpolation": draw_interpolation,
     "neighbours": lambda saved: find_neighbours(saved, MAX_NEIGHBOUR_SAMPLES).picture,
-    **{kind: partial(draw_styles, kind=kind) for kind in STYLE_PICTURES},
 }
 
 

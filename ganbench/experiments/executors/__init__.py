@@ -9,6 +9,7 @@ EXECUTORS = Registry(
     {
         "inline": "inline:Inline",
         "local": "local:Local",
+        "stacked": "stacked:Stacked",
     },
 )
 

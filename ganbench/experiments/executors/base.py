@@ -1,4 +1,4 @@
-"""The interface of executors. All executors call `run_trial` and report through the store."""
+"""The interface of executors. All call `run_trials` and report through the store."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -50,6 +50,7 @@ class JobStatus(TrialProgress):
             self.reason = (attempt.read_end() or {}).get("reason", "")
 
 
+JobGroup = list[JobStatus]  # jobs that one worker runs together; mostly one
 OnProgress = Callable[[], None]  # called several times a second while jobs run
 
 
@@ -63,10 +64,14 @@ class TrialLimits:
 
 @dataclass(frozen=True)
 class Executor:
-    """The base class of executors. Its settings never affect the numbers of a trial."""
+    """The base class of executors. Its settings never affect the numbers of a trial.
+
+    `numerics` are settings that `ganbench run` gives to a suite that leaves them out.
+    """
 
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
+    numerics: ClassVar[dict[str, Any]] = {}
 
     def run(
         self, statuses: Sequence[JobStatus], limits: TrialLimits, on_progress: OnProgress

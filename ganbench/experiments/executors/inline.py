@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganbench.experiments.run_trial import run_trial
-from ganbench.experiments.store import Busy, Store
+from ganbench.experiments.run_stacked import run_trials
+from ganbench.experiments.store import Store
 
 from .base import Executor, JobStatus, OnProgress, TrialLimits
 
@@ -32,8 +32,7 @@ def run_job(status: JobStatus) -> tuple[str, str]:
     """
     job, store = status.job, Store(status.job.store)
     try:
-        return run_trial(job.trial, store, job.metrics, lambda: False, job.protocol), ""
-    except Busy:
-        return "busy", ""
+        (outcome,) = run_trials([job.trial], store, job.metrics, lambda: False, job.protocol)
     except OSError as error:  # a full disk
         return "failed", str(error)
+    return outcome, ""

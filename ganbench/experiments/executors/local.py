@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from ganbench.errors import GanbenchError
 from ganbench.experiments.store import Attempt
 
-from .base import Executor, Job, JobStatus, OnProgress, TrialLimits
+from .base import Executor, Job, JobGroup, JobStatus, OnProgress, TrialLimits
 from .worker_process import WorkerProcess, is_ready_message, wait_for_message
 
 POLL_SECONDS = 0.5  # seconds between two polls of the workers
@@ -42,11 +42,15 @@ class Local(Executor):
     def run(
         self, statuses: Sequence[JobStatus], limits: TrialLimits, on_progress: OnProgress
     ) -> None:
-        session = _LocalRun(deque(statuses), self.workers, limits)
+        session = _LocalRun(deque(self.group_jobs(statuses)), self.workers, limits)
         try:
             run_all(session, on_progress)
         finally:
             session.end_workers()
+
+    def group_jobs(self, statuses: Sequence[JobStatus]) -> list[JobGroup]:
+        """Returns the groups of jobs that one worker runs together."""
+        return [[status] for status in statuses]
 
 
 def run_all(session: "_LocalRun", on_progress: OnProgress) -> None:
@@ -67,7 +71,7 @@ def run_all(session: "_LocalRun", on_progress: OnProgress) -> None:
 
 
 class _LocalRun:
-    def __init__(self, waiting: deque[JobStatus], count: int, limits: TrialLimits):
+    def __init__(self, waiting: deque[JobGroup], count: int, limits: TrialLimits):
         self.waiting, self.count, self.limits = waiting, count, limits
         self.workers: list[WorkerProcess] = []
         self.busy_elsewhere: list[JobStatus] = []  # jobs that other runs hold
@@ -76,7 +80,7 @@ class _LocalRun:
         self.stopping = False
 
     def running_workers(self) -> list[WorkerProcess]:
-        return [worker for worker in self.workers if worker.status]
+        return [worker for worker in self.workers if worker.group]
 
     def has_work(self) -> bool:
         return bool(self.waiting or self.running_workers() or self.busy_elsewhere)
@@ -93,10 +97,10 @@ class _LocalRun:
     def assign_jobs(self) -> None:
         if self.busy_elsewhere and time.monotonic() - self.last_retry > BUSY_RETRY_SECONDS:
             self.last_retry = time.monotonic()
-            self.waiting.extend(self.busy_elsewhere)
+            self.waiting.extend([status] for status in self.busy_elsewhere)
             self.busy_elsewhere.clear()
         for worker in self.workers:
-            if self.waiting and worker.is_ready and not worker.status:
+            if self.waiting and worker.is_ready and not worker.group:
                 worker.assign(self.waiting.popleft())
 
     def poll(self) -> None:
@@ -115,12 +119,12 @@ class _LocalRun:
         worker.print_output()
         if is_ready_message(message):
             worker.is_ready, self.failed_starts = True, 0
-        elif message is not None and worker.status:
-            status, worker.status = worker.status, None
-            state, why = message
-            if state == "failed" and why:
-                record_failure(status.job, why)
-            self.finish_job(status, state, why)
+        elif message is not None and worker.group:
+            group, worker.group = worker.group, []
+            for status, (state, why) in zip(group, message, strict=True):
+                if state == "failed" and why:
+                    record_failure(status.job, why)
+                self.finish_job(status, state, why)
 
     def finish_job(self, status: JobStatus, state: str, why: str) -> None:
         status.read_events()
@@ -130,24 +134,46 @@ class _LocalRun:
             self.busy_elsewhere.append(status)
 
     def handle_death(self, worker: WorkerProcess) -> None:
-        """Retries the job of a dead worker, or fails it if this was the second death."""
-        why, status = worker.describe_death(), worker.status
-        if status is None or not worker.has_begun(status.job):
-            if status:
-                self.retry(status)
+        """Retries the jobs of a dead worker: several in halves, and one until its second death."""
+        why, group = worker.describe_death(), worker.group
+        if not any(worker.has_begun(status.job) for status in group):
+            if group:
+                self.retry(group)
             self.count_failed_start(why, worker.read_last_output())
             return
         worker.print_output()
+        output = worker.read_last_output(worker.job_output_start)
+        group = self.finish_ended_jobs(worker)
+        for status in group:
+            record_failure(status.job, why, output)
+        if len(group) > 1:  # possibly for lack of memory, or by the fault of one
+            for half in split_group(group):
+                self.retry(half)
+        for status in group if len(group) == 1 else ():
+            self.count_death(status, why)
+
+    def count_death(self, status: JobStatus, why: str) -> None:
+        """Retries a job that ran alone once: its first death may be the machine's fault."""
         status.tries += 1
-        record_failure(status.job, why, worker.read_last_output(worker.job_output_start))
-        if status.tries == 1:  # possibly the machine's fault: retry once
-            self.retry(status)
+        if status.tries == 1:
+            self.retry([status])
         else:
             self.finish_job(status, "failed", why)
 
-    def retry(self, status: JobStatus) -> None:
-        status.state = "waiting"
-        self.waiting.append(status)
+    def finish_ended_jobs(self, worker: WorkerProcess) -> JobGroup:
+        """Finishes the jobs that a worker ended before its death; returns the others."""
+        others = []
+        for status in worker.group:
+            if end := worker.read_end(status.job):
+                self.finish_job(status, end["outcome"], end["reason"])
+            else:
+                others.append(status)
+        return others
+
+    def retry(self, group: JobGroup) -> None:
+        for status in group:
+            status.state = "waiting"
+        self.waiting.append(group)
 
     def count_failed_start(self, why: str, output: str) -> None:
         """Counts a worker that began no trial; raises WorkersDied at the third in a row."""
@@ -163,24 +189,25 @@ class _LocalRun:
         )
 
     def observe(self, worker: WorkerProcess) -> None:
-        """Updates the progress of a worker's job; kills the worker beyond a time limit."""
-        seconds, status = time.monotonic() - worker.began, worker.status
-        if status is None:
+        """Updates the progress of a worker's jobs; kills the worker beyond a time limit.
+
+        Jobs of a group share their time, so the group has the time of all of them.
+        """
+        seconds, group = time.monotonic() - worker.began, worker.group
+        if not group:
             if not worker.is_ready and seconds > self.limits.stall:
                 worker.process.kill()  # the next poll counts its death
             return
-        event = last_event(status.job, status.began)
-        status.update(event)
-        if seconds > self.limits.wall:
-            self.fail_slow_job(worker, f"timeout: not done after {self.limits.wall:g} s")
-        elif time.time() - event.get("time", status.began) > self.limits.stall:
-            self.fail_slow_job(worker, f"stall: no sign of life for {self.limits.stall:g} s")
+        last, wall = max(map(update_progress, group)), self.limits.wall * len(group)
+        if seconds > wall:
+            self.fail_slow_jobs(worker, f"timeout: not done after {wall:g} s")
+        elif time.time() - last > self.limits.stall:
+            self.fail_slow_jobs(worker, f"stall: no sign of life for {self.limits.stall:g} s")
 
-    def fail_slow_job(self, worker: WorkerProcess, why: str) -> None:
-        status = worker.status
+    def fail_slow_jobs(self, worker: WorkerProcess, why: str) -> None:
         self.workers.remove(worker)
         worker.end()
-        if status:
+        for status in self.finish_ended_jobs(worker):
             record_failure(status.job, why)
             self.finish_job(status, "failed", why)
 
@@ -194,7 +221,7 @@ class _LocalRun:
 
     def end_workers(self) -> None:
         for worker in self.workers:
-            if not worker.status:
+            if not worker.group:
                 worker.jobs.close()  # so that idle workers exit at the same time
         for worker in self.workers:
             worker.end()
@@ -215,8 +242,21 @@ def open_attempt(job: Job) -> Attempt:
     return attempt if attempt and attempt.read_end() is None else job.folder.new_attempt()
 
 
+def split_group(group: JobGroup) -> list[JobGroup]:
+    """Returns the first and the second half of a group of two or more."""
+    middle = (len(group) + 1) // 2
+    return [group[:middle], group[middle:]]
+
+
+def update_progress(status: JobStatus) -> float:
+    """Updates a running job from its last event; returns the time of its last sign of life."""
+    event = last_event(status.job, status.began)
+    status.update(event)
+    return float(event.get("time", status.began))
+
+
 def last_event(job: Job, since: float) -> dict[str, Any]:
     """Returns the last event of the current attempt, or an empty dict if it has none yet."""
     attempt = job.last_attempt()
-    events = attempt.read_events() if attempt else []
-    return events[-1] if events and events[-1]["time"] >= since else {}
+    event = attempt.read_last_event() if attempt else {}
+    return event if event.get("time", 0.0) >= since else {}

@@ -21,12 +21,12 @@ def run_worker(jobs: "Connection", output: "Connection") -> None:
     """Runs the jobs that arrive through a connection, until the runner closes it."""
     redirect_output(output)
     prepare_worker()
-    import ganbench.experiments.run_trial  # noqa: F401  (imports torch)
+    import ganbench.experiments.run_stacked  # noqa: F401  (imports torch)
 
     with suppress(EOFError, OSError):
         jobs.send(READY)
         while True:
-            jobs.send(run_job_in_worker(*jobs.recv()))
+            jobs.send(run_jobs_in_worker(*jobs.recv()))
 
 
 def redirect_output(output: "Connection") -> None:
@@ -54,27 +54,26 @@ def _die_with_the_runner() -> None:
         os._exit(1)
 
 
-def run_job_in_worker(
-    trial: str, metrics: tuple[str, ...], store: str, protocol: str
-) -> tuple[str, str]:
-    """Runs one trial, given as JSON; returns its outcome, and the reason of an error.
+def run_jobs_in_worker(
+    trials: list[str], metrics: tuple[str, ...], store: str, protocol: str
+) -> list[tuple[str, str]]:
+    """Runs a trial, or stacked ones, given as JSON; returns outcomes, and reasons of an error.
 
-    The outcome is `busy` if another run holds the trial.
+    The outcome is `busy` if another run holds a trial.
     """
-    from ganbench.experiments.run_trial import run_trial
-    from ganbench.experiments.store import Busy, Store
+    from ganbench.experiments.run_stacked import run_trials
+    from ganbench.experiments.store import Store
     from ganbench.experiments.trial import Trial
     from ganbench.registry import explain_error
 
     if STOP_REQUESTED.is_set():
-        return "interrupted", "stopped before it began"
+        return [("interrupted", "stopped before it began")] * len(trials)
     try:
-        own_trial = Trial.from_json(trial)
+        own_trials = [Trial.from_json(text) for text in trials]
         stop = STOP_REQUESTED.is_set
-        return run_trial(own_trial, Store(Path(store)), metrics, stop, protocol), ""
-    except Busy:
-        return "busy", ""
+        outcomes = run_trials(own_trials, Store(Path(store)), metrics, stop, protocol)
+        return [(outcome, "") for outcome in outcomes]
     except BaseException as error:  # for example a full disk, or SystemExit of a plugin
-        return "failed", explain_error(error)
+        return [("failed", explain_error(error))] * len(trials)
     finally:
-        STOP_REQUESTED.clear()  # the request does not apply to the next trial
+        STOP_REQUESTED.clear()  # the request does not apply to the next trials

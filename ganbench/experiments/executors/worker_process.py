@@ -13,7 +13,7 @@ from typing import Any
 
 from ganbench.experiments.signals import defer_ctrl_c
 
-from .base import Job, JobStatus
+from .base import Job, JobGroup
 from .worker import READY, run_worker
 
 MAX_SECONDS_TO_EXIT = 10.0  # for an idle worker, before it is killed
@@ -21,7 +21,7 @@ MAX_TAIL_BYTES = 4000  # of a worker's last output
 
 
 class WorkerProcess:
-    """A worker process, its job and its output, which the runner prints to standard error."""
+    """A worker process, its jobs and its output, which the runner prints to standard error."""
 
     def __init__(self) -> None:
         """Starts the process; raises OSError if the system cannot."""
@@ -34,17 +34,19 @@ class WorkerProcess:
             self.process.start()
         self.began = time.monotonic()
         self.is_ready = False
-        self.status: JobStatus | None = None
+        self.group: JobGroup = []
         self.printed = self.job_output_start = 0  # positions in the output
 
-    def assign(self, status: JobStatus) -> None:
-        """Sends a job to this worker, which must be ready and idle."""
-        job = status.job
-        self.status, self.began = status, time.monotonic()
+    def assign(self, group: JobGroup) -> None:
+        """Sends jobs of one store to this worker, which must be ready and idle."""
+        job = group[0].job
+        self.group, self.began = group, time.monotonic()
         self.job_output_start = os.fstat(self.output.fileno()).st_size
-        status.state, status.began = "running", time.time()
+        for status in group:
+            status.state, status.began = "running", time.time()
+        trials = [status.job.trial.to_json() for status in group]
         with suppress(OSError):  # the worker has died: the next poll finds out
-            self.jobs.send((job.trial.to_json(), job.metrics, str(job.store), job.protocol))
+            self.jobs.send((trials, job.metrics, str(job.store), job.protocol))
 
     def receive(self) -> Any:
         """Returns the next message, or None; raises EOFError if the worker has died."""
@@ -57,6 +59,11 @@ class WorkerProcess:
             raise EOFError
         return None
 
+    def read_end(self, job: Job) -> dict[str, str] | None:
+        """Returns the end of a job that this worker recorded, or None."""
+        attempt = job.last_attempt()
+        return attempt.read_end() if attempt and self.has_begun(job) else None
+
     def has_begun(self, job: Job) -> bool:
         """Returns whether the last attempt at a job is of this worker."""
         attempt = job.last_attempt()
@@ -64,14 +71,14 @@ class WorkerProcess:
         return any(event.get("process") == self.process.pid for event in events)
 
     def request_stop(self) -> None:
-        """Requests a checkpoint and the end of the current trial."""
+        """Requests checkpoints and the end of the current trials."""
         with suppress(ProcessLookupError):
             os.kill(self.process.pid or 0, signal.SIGTERM)
 
     def end(self) -> None:
         """Ends the process at once if it is busy or starting; an idle one exits by itself."""
         self.jobs.close()
-        if self.status or not self.is_ready:
+        if self.group or not self.is_ready:
             self.process.kill()
         self.process.join(MAX_SECONDS_TO_EXIT)
         self.process.kill()

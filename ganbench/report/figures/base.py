@@ -76,12 +76,22 @@ def file_name_of(text: str) -> str:
 def write_figure(figure: Figure, path: Path) -> None:
     """Writes a figure as SVG and PNG, with the same bytes for the same figure.
 
-    The files have no date. The layout is computed once for both formats.
+    The files have no date. The layout is computed once, without a drawing, for both formats.
     """
     with mpl.rc_context(SETTINGS):
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        compute_layout(figure)
         for kind, metadata in (("svg", {"Date": None}), ("png", {})):
             content = io.BytesIO()
             figure.savefig(content, format=kind, dpi=120, metadata=metadata)
             write_bytes(path.with_name(f"{path.name}.{kind}"), content.getvalue())
+
+
+def compute_layout(figure: Figure) -> None:
+    """Places all parts of a figure, and removes its layout engine.
+
+    With an engine, even an empty one, `savefig` draws the figure once more for each format.
+    """
+    engine = figure.get_layout_engine()
+    if engine:
+        engine.execute(figure)
+        figure.set_layout_engine(None)

@@ -111,6 +111,17 @@ def test_temporary_files_of_dead_processes_are_swept(folder, dead_process):
     assert [path.exists() for path in kept] == [True] * 4
 
 
+def test_checkpoint_of_a_finished_trial_is_swept(folder):
+    """A process may die between its result and the end of its checkpoint."""
+    write_bytes(folder.checkpoint_path, b"x")
+    folder.sweep()
+    assert folder.checkpoint_path.exists()
+    write_json(folder.result_path, {})
+    folder.sweep()
+    assert not folder.checkpoint_path.exists()
+    assert folder.result_path.exists()
+
+
 def test_killed_write_leaves_a_swept_file(tmp_path):
     folder = Store(tmp_path).trial_folder("abcdef")
     writer = subprocess.Popen([sys.executable, "-c", KILLED_WRITE, str(folder.result_path)])
