@@ -91,7 +91,8 @@ class TrainingRecord:
         training, spent = self.training, self.training.spent
         if terms:
             self.losses.append({"step": training.step, "images": spent.images, **terms})
-        rate = spent.images / spent.seconds if spent.seconds else 0.0
+        seconds = spent.seconds * (self.stacked or 1)  # of the whole stack
+        rate = spent.images / seconds if seconds else 0.0
         fid = self.scores[-1][SELECTION_METRIC] if self.scores else None
         event = {"step": training.step, "progress": training.progress, "rate": rate}
         self.attempt.append_event(**event, fid=fid, terms=finite_rows([terms])[0])

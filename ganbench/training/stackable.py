@@ -48,9 +48,9 @@ def has_hook(trick: Trick, hook: str) -> bool:
 
 
 def recipe_stacking_incompatibility(recipe: Recipe, data: str) -> str | None:
-    """Returns the reason why seeds of a recipe cannot be stacked, or None. Computes only shapes.
+    """Returns the reason why seeds of a recipe cannot be stacked, or None.
 
-    Raises Incompatible if the recipe cannot be trained at all.
+    It computes only shapes. Raises Incompatible if the recipe cannot be trained at all.
     """
     return stacking_incompatibility(
         build_training(recipe, DATA.make(data), RngStreams(0, META_DEVICE))

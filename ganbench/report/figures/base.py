@@ -23,6 +23,12 @@ SETTINGS: dict[Any, Any] = {
     "text.parse_math": False,  # dollar signs in names are not math
 }
 
+FILE_KINDS: dict[str, dict[str, Any]] = {
+    "svg": {"metadata": {"Date": None}},
+    # Level 4 takes a third of the time of the default, 6, for one percent more bytes.
+    "png": {"metadata": {}, "pil_kwargs": {"compress_level": 4}},
+}
+
 
 def arm_colours(frame: pd.DataFrame) -> dict[str, int]:
     """Returns each arm's colour number, the same in all figures; no trick is number 0."""
@@ -80,9 +86,9 @@ def write_figure(figure: Figure, path: Path) -> None:
     """
     with mpl.rc_context(SETTINGS):
         compute_layout(figure)
-        for kind, metadata in (("svg", {"Date": None}), ("png", {})):
+        for kind, options in FILE_KINDS.items():
             content = io.BytesIO()
-            figure.savefig(content, format=kind, dpi=120, metadata=metadata)
+            figure.savefig(content, format=kind, dpi=120, **options)
             write_bytes(path.with_name(f"{path.name}.{kind}"), content.getvalue())
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ganbench import files
 from ganbench.devices import Numerics
 from ganbench.experiments import run_stacked, session
 from ganbench.experiments.executors import EXECUTORS, executor_label
@@ -22,7 +23,7 @@ from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.run_stacked import run_stacked_trials
 from ganbench.experiments.run_trial import run_trial
 from ganbench.experiments.stacked_session import StackedSession
-from ganbench.experiments.store import Store
+from ganbench.experiments.store import Attempt, Store
 from ganbench.experiments.suite import numerics_spec, with_numerics
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.files import read_json
@@ -118,6 +119,26 @@ def test_members_are_ordinary_trials(trials, store):
         assert not folder.checkpoint_path.exists()
     seconds = {result(store, trial)["costs"]["train_seconds"] for trial in trials}
     assert len(seconds) == 1  # an equal share of the time
+
+
+def test_rates_of_members_add_up(trials, store):
+    run_group(trials, store)
+    for trial in trials:
+        event = store.trial_folder(trial.id).attempts()[0].read_events()[-2]  # before the measuring
+        costs = result(store, trial)["costs"]
+        assert 4 * event["rate"] == pytest.approx(costs["train_images_per_second"], rel=0.2)
+
+
+def test_last_event_is_read_from_the_end(tmp_path, monkeypatch):
+    attempt = Attempt(tmp_path)
+    assert attempt.read_last_event() == {}
+    for step in range(300):
+        attempt.append_event(step=step, terms={"generator": 0.1})
+    monkeypatch.setattr(files, "MAX_LAST_EVENT_BYTES", 200)
+    assert attempt.read_last_event() == attempt.read_events()[-1]
+    with open(attempt.events_path, "ab") as file:
+        file.write(b'{"time": 1, "ste')  # torn by a crash
+    assert attempt.read_last_event()["step"] == 299
 
 
 def test_values_equal_stacks_of_one(trials, store, tmp_path):
