@@ -19,6 +19,7 @@ from ganbench.files import write_json
 
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", help="device of tests/contract/test_devices.py")
+    parser.addoption("--full-size", action="store_true", help="benchmarks at full size, in minutes")
 
 
 @pytest.fixture
