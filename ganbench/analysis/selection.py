@@ -6,6 +6,7 @@ chosen by the reported value itself: its gain may be due to chance alone.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -79,4 +80,5 @@ def best_seed_illusions(values: pd.DataFrame, facts: dict[str, str]) -> dict[int
     best = cells.min() if facts["direction"] == "lower" else cells.max()
     off = (best - cells.mean())[cells.count() > 1]
     back = math.exp if facts["transform"] == "log" else float
-    return {int(group): back(float(part.mean())) for group, part in off.groupby(level="group")}
+    groups: Any = off.groupby(level="group")
+    return {group: back(float(part.mean())) for group, part in groups}

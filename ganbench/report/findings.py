@@ -97,10 +97,10 @@ def variant_sentences(effects: list[Effect], name: str, facts: dict[str, str]) -
     sentences = []
     for variant in dict.fromkeys(effect.variant for effect in decided):
         own = sorted((e for e in decided if e.variant == variant), key=effect_sort_key)
-        effects = "; ".join(
+        changes = "; ".join(
             f"{e.tricks} {VERDICT_VERBS[e.verdict]} {format_effect_size(e, facts)}" for e in own
         )
-        sentences.append(f"Within {variant} (change of {name}): {effects}.")
+        sentences.append(f"Within {variant} (change of {name}): {changes}.")
     return sentences
 
 

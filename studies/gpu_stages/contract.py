@@ -1,4 +1,4 @@
-"""Contract tests on the device: tests/contract/test_devices.py in several processes."""
+"""Contract tests on the device: tests/contract/test_every_device.py in several processes."""
 
 import importlib.util
 import re
@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from .base import ROOT, Job, Row, last_lines
 
-TESTS = "tests/contract/test_devices.py"
+TESTS = "tests/contract/test_every_device.py"
 TINY = "variant-dcgan"  # the only tests of a dry run
 PROCESSES = 8
 SECONDS_TO_REPORT = 5  # left at the end, for the counts of an interrupted run

@@ -1,6 +1,6 @@
 """Contract of devices: every variant and trick trains, resumes and samples on `--device`.
 
-`pytest tests/contract/test_devices.py --device cuda -n 8` checks a GPU.
+`pytest tests/contract/test_every_device.py --device cuda -n 8` checks a GPU.
 """
 
 import math
