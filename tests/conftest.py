@@ -18,7 +18,9 @@ from ganbench.files import write_json
 
 
 def pytest_addoption(parser):
-    parser.addoption("--device", default="cpu", help="device of tests/contract/test_every_device.py")
+    parser.addoption(
+        "--device", default="cpu", help="device of tests/contract/test_every_device.py"
+    )
     parser.addoption("--full-size", action="store_true", help="benchmarks at full size, in minutes")
 
 
