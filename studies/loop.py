@@ -18,20 +18,19 @@ from pathlib import Path
 import torch
 from gpu_stages.bare import BareLoop
 from gpu_stages.timing import median_interval
+from gpu_stages.trainings import FOREVER, RandomImages
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from ganbench.data import DATA
-from ganbench.data.base import IMAGE, BatchLoader, Data, Examples, Split, to_unit_range
+from ganbench.data.base import IMAGE, BatchLoader, Data, Examples, to_unit_range
 from ganbench.devices import Numerics
 from ganbench.gan.build import TrainingSetup, build_training
 from ganbench.gan.variants import resolve_variant
 from ganbench.rng import RngStreams
-from ganbench.training.budget import Budget
 from ganbench.training.build_trainer import make_trainer
 
 CPU = torch.device("cpu")
-FOREVER = Budget("images", 10**12)
 ROUNDS, BLOCK_SECONDS, MAX_STEPS = 9, 0.4, 200
 TRICKS = ("label_smoothing", "instance_noise(until=1)", "ema")
 REAL_TARGET, NOISE, EMA_DECAY = 0.9, 0.1, 0.999  # of these tricks, by default
@@ -57,20 +56,8 @@ CASES = (
 )
 
 
-class RandomImages(Data):
-    """512 uniform random images of 3 x 32 x 32, without labels."""
-
-    def __init__(self) -> None:
-        object.__setattr__(self, "shapes", {IMAGE: (3, 32, 32)})
-
-    def load(self) -> Split:
-        random = torch.Generator().manual_seed(0)
-        images = torch.randint(0, 256, (512, 3, 32, 32), generator=random, dtype=torch.uint8)
-        return Split({IMAGE: Examples(images)}, {IMAGE: Examples(images[:64])})
-
-
 def make_data(name: str) -> Data:
-    return RandomImages() if name.startswith("random") else DATA.make(name)
+    return RandomImages(side=32) if name.startswith("random") else DATA.make(name)
 
 
 def build_setup(case: Case, tricks: tuple[str, ...] = ()) -> TrainingSetup:

@@ -18,7 +18,7 @@ from ganbench.gan.networks.discriminator import Discriminator, Shape
 from ganbench.gan.tasks import TASKS
 from ganbench.gan.tasks.base import Task
 from ganbench.gan.tricks import TRICKS
-from ganbench.gan.tricks.base import Trick, TrickList
+from ganbench.gan.tricks.base import TrickList
 from ganbench.registry import PluginError, find_plugin_part, parse_spec
 from ganbench.rng import RngStreams
 
@@ -33,7 +33,7 @@ class TrainingSetup:
 
     task: Task
     loss: Loss
-    trick: Trick
+    trick: TrickList
     hyperparameters: Hyperparameters
 
 

@@ -11,7 +11,7 @@ from ganbench.devices import Numerics
 from ganbench.gan.build import Incompatible, TrainingSetup, make_trick_list
 from ganbench.gan.networks.discriminator import Discriminator
 from ganbench.gan.recipe import Recipe
-from ganbench.gan.tricks.base import Trick, TrickList
+from ganbench.gan.tricks.base import TrickList
 from ganbench.rng import RngStreams
 
 from .budget import Budget
@@ -110,12 +110,11 @@ def numerics_incompatibility(recipe: Recipe, numerics: Numerics) -> str | None:
     return compile_obstacle(make_trick_list(recipe)) or None
 
 
-def compile_obstacle(trick: Trick) -> str:
+def compile_obstacle(tricks: TrickList) -> str:
     """Returns the reason why a trick does not train compiled networks, or an empty text."""
-    tricks = dict(trick.items()) if isinstance(trick, TrickList) else {"trick": trick}
-    for name, part in tricks.items():
-        if part.needs_double_backward:
+    for name, trick in tricks.items():
+        if trick.needs_double_backward:
             return f"numerics: compile cannot differentiate the gradient of {name}"
-        if part.changes_weights_in_forward:
+        if trick.changes_weights_in_forward:
             return f"numerics: compile cannot contain the power iterations of {name}"
     return ""

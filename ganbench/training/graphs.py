@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ganbench.data.base import Batch, BatchLoader
 from ganbench.gan.build import TrainingSetup
-from ganbench.gan.tricks.base import Trick, TrickList
+from ganbench.gan.tricks.base import TrickList, has_hook
 from ganbench.rng import RngStreams, StepContext
 
 from .budget import Budget
@@ -302,26 +302,16 @@ def make_capturable(optimizer: torch.optim.Optimizer, device: torch.device) -> N
         group["capturable"] = device.type == "cuda"
 
 
-def lookahead_reason(trick: Trick) -> str:
+def lookahead_reason(tricks: TrickList) -> str:
     """Returns the reason why a trick's lookahead cannot be captured, or an empty text."""
-    looking = [name for name, part in named_tricks(trick).items() if overrides(part, "lookahead")]
+    looking = [name for name, trick in tricks.items() if has_hook(trick, "lookahead")]
     return f"{looking[0]} takes steps and reverts them, which a graph cannot" if looking else ""
 
 
-def undeclared_reason(trick: Trick, readers: set[str]) -> str:
+def undeclared_reason(tricks: TrickList, readers: set[str]) -> str:
     """Returns the reason if a trick reads the step without a graph key, or an empty text."""
-    undeclared = [
-        name for name, part in named_tricks(trick).items() if not overrides(part, "graph_key")
-    ]
+    undeclared = [name for name, trick in tricks.items() if not has_hook(trick, "graph_key")]
     for name in undeclared:
         if any(reader.split("/")[2:3] == [name] for reader in readers):
             return f"{name} reads the step or the progress, and has no graph_key"
     return ""
-
-
-def named_tricks(trick: Trick) -> dict[str, Trick]:
-    return dict(trick.items()) if isinstance(trick, TrickList) else {"": trick}
-
-
-def overrides(trick: Trick, hook: str) -> bool:
-    return getattr(type(trick), hook) is not getattr(Trick, hook)

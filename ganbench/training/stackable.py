@@ -10,7 +10,7 @@ from ganbench.gan.build import META_DEVICE, TrainingSetup, build_training
 from ganbench.gan.recipe import Recipe
 from ganbench.gan.tasks.conditional import Conditional
 from ganbench.gan.tasks.unconditional import Unconditional
-from ganbench.gan.tricks.base import Trick, TrickList
+from ganbench.gan.tricks.base import TrickList
 from ganbench.rng import RngStreams
 
 from .member_map import MemberMap
@@ -33,18 +33,8 @@ REFUSED_TRICKS = {
 }
 
 
-def list_tricks(trick: Trick) -> dict[str, Trick]:
-    return dict(trick.items()) if isinstance(trick, TrickList) else {type(trick).__name__: trick}
-
-
-def replaces_calls(trick: Trick) -> bool:
-    return not TRICKS_WITH_REPLACED_CALLS.isdisjoint(list_tricks(trick))
-
-
-def has_hook(trick: Trick, hook: str) -> bool:
-    """Returns whether any trick overrides a hook."""
-    tricks = list_tricks(trick).values()
-    return any(getattr(type(own), hook) is not getattr(Trick, hook) for own in tricks)
+def replaces_calls(tricks: TrickList) -> bool:
+    return not TRICKS_WITH_REPLACED_CALLS.isdisjoint(tricks.names)
 
 
 def recipe_stacking_incompatibility(recipe: Recipe, data: str) -> str | None:
@@ -61,7 +51,7 @@ def stacking_incompatibility(setup: TrainingSetup) -> str | None:
     """Returns the reason why members of this setup cannot be trained as one program, or None."""
     if not isinstance(setup.task, Unconditional):
         return "stacked members generate from latents, and this task translates images"
-    for name in list_tricks(setup.trick):
+    for name in setup.trick.names:
         if name not in PLAIN_TRICKS | TRICKS_WITH_REPLACED_CALLS:
             return REFUSED_TRICKS.get(name, f"{name} has not been tried with stacked members")
     return network_incompatibility(setup)

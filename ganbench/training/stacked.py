@@ -39,7 +39,7 @@ from .member_tensors import (
     unpack_pairs,
     with_leaves,
 )
-from .stackable import has_hook, replaces_calls, stacking_incompatibility
+from .stackable import replaces_calls, stacking_incompatibility
 from .trainer import (
     GENERATOR_STEP_ADDRESS,
     Diverged,
@@ -111,7 +111,7 @@ class StackedTrainer:
         Everything else in a turn runs on the device, with constant shapes and in place.
         """
         self.context = StepContext(self.streams, self.step, turn, self.progress)
-        clocked = has_hook(self.trick, "begin_step")  # each member has buffers to fill
+        clocked = bool(self.trick.by_hook["begin_step"])  # each member has buffers to fill
         for member in self.members if clocked else self.members[:1]:
             member.trick.begin_step(self.context)
         generators = self.context.of("latents").random.members  # type: ignore[attr-defined]
@@ -173,7 +173,7 @@ class StackedTrainer:
     @torch.no_grad()
     def run_hook(self, hook: str, pairs: Tensors) -> None:
         """Runs a hook after the step of a side for all members, if any trick has it."""
-        if not has_hook(self.trick, hook):
+        if not self.trick.by_hook[hook]:
             return
 
         def run_for_member(inputs: Tensors) -> Tensor:
@@ -197,7 +197,7 @@ class StackedTrainer:
     @torch.no_grad()
     def transform_gradients(self, side: str) -> None:
         """Lets tricks change each member's gradients in place."""
-        if not has_hook(self.trick, "transform_gradients"):
+        if not self.trick.by_hook["transform_gradients"]:
             return
 
         def transform_for_member(gradients: Tensors) -> Tensor:

@@ -10,6 +10,7 @@ from functools import partial
 
 import torch
 
+from ganbench.data.base import IMAGE
 from ganbench.devices import Numerics, peak_memory, reset_peak_memory
 from ganbench.training.graphs import EAGER_TURNS
 from ganbench.training.trainer import Trainer
@@ -139,7 +140,7 @@ def build_subject(job: Job, case: Case, name: str) -> Subject:
     network = case.variant.partition("(")[0]
     if name == BARE:
         setup = build_setup(case, job.device, BARE_TRICKS[network])
-        examples = RandomImages(case.side).make_examples()
+        examples = RandomImages(case.side).load().train[IMAGE]
         loop = BareLoop(setup, examples, job.device, penalized=network == "r3gan")
         images = setup.hyperparameters.batch * setup.hyperparameters.discriminator_turns
         return Subject(name, loop.train_step, Numerics(job.device.type), lambda: None, images)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ganbench.data.base import IMAGE, BatchLoader, Data, Examples
+from ganbench.data.base import IMAGE, BatchLoader, Data, Examples, Split
 from ganbench.devices import Numerics
 from ganbench.gan.build import TrainingSetup, build_training
 from ganbench.gan.variants import resolve_variant
@@ -41,10 +41,12 @@ class RandomImages(Data):
         object.__setattr__(self, "shapes", {IMAGE: (3, side, side)})
         object.__setattr__(self, "classes", 0)
 
-    def make_examples(self) -> Examples:
+    def load(self) -> Split:
+        """Returns the images as training examples; none is held out."""
         random = torch.Generator().manual_seed(0)
         shape = (IMAGES, *self.shapes[IMAGE])
-        return Examples(torch.randint(0, 256, shape, generator=random, dtype=torch.uint8))
+        images = torch.randint(0, 256, shape, generator=random, dtype=torch.uint8)
+        return Split({IMAGE: Examples(images)}, {})
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def build_trainer(
     tricks: tuple[str, ...] | None = None,
 ) -> Trainer:
     setup, streams = build_setup(case, device, tricks), RngStreams(0, device)
-    examples = {IMAGE: RandomImages(case.side).make_examples()}
+    examples = RandomImages(case.side).load().train
     loader = BatchLoader(examples, setup.hyperparameters.batch, streams)
     return make_trainer(setup, loader, streams, FOREVER, numerics)
 

@@ -53,7 +53,7 @@ class TrainingInProgress(Protocol):
     """The training that `lookahead` may advance."""
 
     task: Task
-    trick: "Trick"
+    trick: "TrickList"
     optimizers: dict[str, torch.optim.Optimizer]
 
     def discriminator_step(self) -> Any:
@@ -175,6 +175,7 @@ def has_hook(trick: Trick, hook: str) -> bool:
 
 
 HOOKS_OF_STEPS = (
+    "begin_step",
     "graph_key",
     "transform_batches",
     "transform_pair",

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ganbench.data.base import IMAGE, BatchLoader, to_unit_range
 from ganbench.gan.build import Incompatible
 from ganbench.gan.losses import LOSSES
-from ganbench.gan.tricks.base import Trick
+from ganbench.gan.tricks.base import Trick, TrickList
 from ganbench.rng import RngStreams
 from ganbench.training.budget import Budget
 from ganbench.training.sampling import draw_samples_of_task
@@ -299,8 +299,8 @@ def test_unknown_tricks_are_refused():
     setup = training_setup("gan(width=8)")
     assert stacking_incompatibility(setup) is None
     unknown = type("MyTrick", (Trick,), {})()
-    reason = stacking_incompatibility(replace(setup, trick=unknown))
-    assert reason == "MyTrick has not been tried with stacked members"
+    reason = stacking_incompatibility(replace(setup, trick=TrickList({"my_trick": unknown})))
+    assert reason == "my_trick has not been tried with stacked members"
 
 
 def test_budget_of_seconds_is_refused():
