@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     An OSError, for example of a full disk, names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}@{platform.node()}")
+    beside = temporary_path(path)
     try:
         with naming_file(path), open(beside, "wb") as file:
             file.write(content)
@@ -56,11 +57,24 @@ def naming_file(path: Path) -> Iterator[None]:
 
 
 def sweep_temporary_files(folder: Path) -> None:
-    """Deletes temporary files in a folder that killed processes of this machine left."""
+    """Deletes temporary files and folders that killed processes of this machine left."""
     for path in folder.glob(f".*@{glob.escape(platform.node())}"):
         process = path.name.removesuffix(f"@{platform.node()}").rpartition(".")[2]
         if process.isdecimal() and not has_process(int(process)):
-            path.unlink(missing_ok=True)
+            delete_path(path)
+
+
+def delete_path(path: Path) -> None:
+    """Deletes a file, or a folder with its content, if it exists."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def temporary_path(path: Path) -> Path:
+    """Returns a name beside a path that `sweep_temporary_files` recognizes."""
+    return path.with_name(f".{path.name}.{os.getpid()}@{platform.node()}")
 
 
 def write_json(path: Path, content: Any) -> None:

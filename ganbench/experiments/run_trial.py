@@ -17,6 +17,7 @@ from ganbench.evaluation.scores_file import add_readings, unmeasured_metrics
 from ganbench.files import CorruptFile, write_bytes, write_json
 from ganbench.registry import explain_error
 
+from .lease import LeaseLost
 from .saved_generator import draw_sample_picture, draw_saved_samples
 from .session import Interrupted, ShouldStop, TrainingRecord, TrainingSession
 from .store import CHECKPOINT_NAMES, RETRAIN, Attempt, Store, TrialFolder
@@ -36,13 +37,13 @@ def run_trial(
     in the attempt's exit.json. Raises Busy if another process holds the trial.
     """
     folder = store.trial_folder(trial.id)
-    with folder.lock():
+    with folder.lock() as lease:
         if is_finished(trial, folder, metrics, protocol):
             return outcome_of(folder)
         attempt = begin_attempt(folder)
         return record_outcome(
             attempt,
-            lambda: train_and_measure(trial, folder, attempt, metrics, stop, protocol),
+            lambda: train_and_measure(trial, folder, attempt, metrics, lease.guard(stop), protocol),
         )
 
 
@@ -54,9 +55,15 @@ def begin_attempt(folder: TrialFolder) -> Attempt:
 
 
 def record_outcome(attempt: Attempt, work: Callable[[], str]) -> str:
-    """Returns the outcome of some work on a trial, and records it as the end of the attempt."""
+    """Returns the outcome of some work on a trial, and records it as the end of the attempt.
+
+    Raises LeaseLost if another process took over the trial.
+    """
     try:
         outcome, reason = work(), ""
+    except LeaseLost as lost:
+        attempt.record_end("interrupted", str(lost))
+        raise
     except Interrupted as stopped:
         outcome, reason = "interrupted", str(stopped)
     except (Exception, SystemExit) as error:

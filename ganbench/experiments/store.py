@@ -3,7 +3,7 @@
     trials/<ab>/<id>/   spec.json · attempts/NNN/{log.txt,events.jsonl,exit.json} · checkpoint.pt
                         samplers/{last,best}.safetensors · evaluations/<protocol>-<checkpoint>.json
                         curve.json · {samples,interpolation,neighbours,mixing,truncation}.png
-                        result.json
+                        result.json · leases/<number>/owner.json
     floors/<protocol>.json
 
 Each file is written under a temporary name and renamed, so a reader finds a complete file or none.
@@ -17,9 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from ganbench.errors import GanbenchError
 from ganbench.evaluation.scores_record import read_scores
 from ganbench.files import (
     CorruptFile,
@@ -31,6 +28,8 @@ from ganbench.files import (
 )
 from ganbench.records import read_record
 
+from .lease import Busy as Busy
+from .lease import Lease
 from .store_records import (
     CurveRecord,
     EndRecord,
@@ -43,10 +42,6 @@ from .store_records import (
 CHECKPOINT_NAMES = ("last", "best")
 RERUN = "delete it, and `ganbench run` writes it again"
 RETRAIN = "delete the trial's folder, and `ganbench run` trains it again"
-
-
-class Busy(GanbenchError, RuntimeError):
-    """Another process holds the lock of this trial."""
 
 
 @dataclass(frozen=True)
@@ -186,17 +181,16 @@ class TrialFolder:
         return Attempt(folder)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Locks the trial; raises Busy if another process holds it.
+    def lock(self) -> Iterator[Lease]:
+        """Holds the trial's lease; raises Busy if another process holds it, on any machine.
 
-        The lock of a process that dies is released.
+        The lease of a process that dies ends at once on its machine, and in a minute elsewhere.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        lease = Lease.acquire(self.folder)
         try:
-            with FileLock(self.folder / ".lock", timeout=0):
-                yield
-        except Timeout:
-            raise Busy(f"another run is training {self.folder.name}") from None
+            yield lease
+        finally:
+            lease.release()
 
 
 @dataclass(frozen=True)
