@@ -1,6 +1,6 @@
 """The registry of executors. A new executor is a new file and a line here."""
 
-from ganbench.registry import Registry
+from ganbench.registry import Registry, Spec, parse_spec
 
 EXECUTORS = Registry(
     "executor",
@@ -9,6 +9,8 @@ EXECUTORS = Registry(
     {
         "inline": "inline:Inline",
         "local": "local:Local",
+        "ray": "ray:Ray",
+        "slurm": "slurm:Slurm",
         "stacked": "stacked:Stacked",
     },
 )
@@ -21,7 +23,9 @@ def executor_label(text: str, workers: int) -> str:
     """
     if text == "auto":
         text = "local" if workers else "inline"
-    spec = EXECUTORS.resolve(text)
-    if "workers" not in dict(spec.settings) or "workers=" in text.replace(" ", ""):
+    settings = dict(EXECUTORS.resolve(text).settings)
+    given = parse_spec(text)
+    if "workers" not in settings or "workers" in dict(given.settings):
         return EXECUTORS.label(text)
-    return EXECUTORS.label(f"{spec.name}(workers={max(1, workers)})")
+    counted = (*given.settings, ("workers", max(1, workers)))
+    return EXECUTORS.label(str(Spec(given.name, counted)))

@@ -1,5 +1,6 @@
 """The interface of executors. All call `run_trials` and report through the store."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,12 +36,29 @@ class JobStatus(TrialProgress):
 
     job: Job
     tries: int = 0
+    attempts_before: int = 0  # when a worker was given the job
 
     def __post_init__(self) -> None:
         trial = self.job.trial
         cell = asdict(trial) | {"tricks": " + ".join(trial.tricks) or "none"}
         self.label = format_trial_label(cell, "trial" if trial.budget.amount else "untrained")
         self.folder = self.job.folder
+
+    def assign(self) -> None:
+        """Notes that a worker is given the job, and how many attempts there were before."""
+        self.began, self.attempts_before = time.time(), len(self.job.folder.attempts())
+
+    def last_own_attempt(self) -> Attempt | None:
+        """Returns the last attempt since a worker was given the job, or None."""
+        attempts = self.job.folder.attempts()
+        return attempts[-1] if len(attempts) > self.attempts_before else None
+
+    def read_last_event(self) -> float:
+        """Updates the progress from the last event since then; returns its time, or 0."""
+        attempt = self.last_own_attempt()
+        event = attempt.read_last_event() if attempt else {}
+        self.update(event)
+        return float(event.get("time", 0.0))
 
     def read_events(self) -> None:
         """Reads the events and the end of the last attempt."""

@@ -35,6 +35,8 @@ class Local(Executor):
 
     workers: int = 1
 
+    waits_if_busy: ClassVar[bool] = True  # for trials that other runs hold
+
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, not {self.workers}")
@@ -43,6 +45,7 @@ class Local(Executor):
         self, statuses: Sequence[JobStatus], limits: TrialLimits, on_progress: OnProgress
     ) -> None:
         session = _LocalRun(deque(self.group_jobs(statuses)), self.workers, limits)
+        session.waits_if_busy = self.waits_if_busy
         try:
             run_all(session, on_progress)
         finally:
@@ -77,7 +80,7 @@ class _LocalRun:
         self.busy_elsewhere: list[JobStatus] = []  # jobs that other runs hold
         self.last_retry = 0.0  # time of the last retry of those jobs
         self.failed_starts = 0  # in a row
-        self.stopping = False
+        self.stopping, self.waits_if_busy = False, True
 
     def running_workers(self) -> list[WorkerProcess]:
         return [worker for worker in self.workers if worker.group]
@@ -129,7 +132,7 @@ class _LocalRun:
     def finish_job(self, status: JobStatus, state: str, why: str) -> None:
         status.read_events()
         status.state, status.reason = state, why or status.reason
-        if state == "busy":  # another run trains this trial, and this run will use its result
+        if state == "busy" and self.waits_if_busy:  # another run trains it: use its result
             status.state = "waiting"
             self.busy_elsewhere.append(status)
 
@@ -193,22 +196,25 @@ class _LocalRun:
 
         Jobs of a group share their time, so the group has the time of all of them.
         """
-        seconds, group = time.monotonic() - worker.began, worker.group
+        now, group = time.monotonic(), worker.group
+        seconds, wall = now - worker.began, self.limits.wall * len(group)
         if not group:
             if not worker.is_ready and seconds > self.limits.stall:
                 worker.process.kill()  # the next poll counts its death
             return
-        last, wall = max(map(update_progress, group)), self.limits.wall * len(group)
+        worker.update_progress()
         if seconds > wall:
             self.fail_slow_jobs(worker, f"timeout: not done after {wall:g} s")
-        elif time.time() - last > self.limits.stall:
+        elif now - worker.last_life > self.limits.stall:
+            worker.dump_stacks()
             self.fail_slow_jobs(worker, f"stall: no sign of life for {self.limits.stall:g} s")
 
     def fail_slow_jobs(self, worker: WorkerProcess, why: str) -> None:
         self.workers.remove(worker)
+        output = worker.read_last_output(worker.job_output_start)
         worker.end()
         for status in self.finish_ended_jobs(worker):
-            record_failure(status.job, why)
+            record_failure(status.job, why, output)
             self.finish_job(status, "failed", why)
 
     def stop_jobs(self) -> None:
@@ -246,17 +252,3 @@ def split_group(group: JobGroup) -> list[JobGroup]:
     """Returns the first and the second half of a group of two or more."""
     middle = (len(group) + 1) // 2
     return [group[:middle], group[middle:]]
-
-
-def update_progress(status: JobStatus) -> float:
-    """Updates a running job from its last event; returns the time of its last sign of life."""
-    event = last_event(status.job, status.began)
-    status.update(event)
-    return float(event.get("time", status.began))
-
-
-def last_event(job: Job, since: float) -> dict[str, Any]:
-    """Returns the last event of the current attempt, or an empty dict if it has none yet."""
-    attempt = job.last_attempt()
-    event = attempt.read_last_event() if attempt else {}
-    return event if event.get("time", 0.0) >= since else {}

@@ -4,6 +4,7 @@ It imports torch late: before that, it redirects its output and prepares to end 
 worker that dies while it imports has begun no trial.
 """
 
+import faulthandler
 import os
 import signal
 import sys
@@ -39,8 +40,11 @@ def redirect_output(output: "Connection") -> None:
 def prepare_worker() -> None:
     """Sets up a worker process: ignores SIGINT, and takes SIGTERM as a request to stop.
 
-    A stopped trial writes a checkpoint first. The runner handles Ctrl-C.
+    A stopped trial writes a checkpoint first. The runner handles Ctrl-C. SIGQUIT prints the stacks of all
+    threads, so that the log of a worker that hangs shows where.
     """
+    if hasattr(signal, "SIGQUIT"):  # not on Windows
+        faulthandler.register(signal.SIGQUIT, all_threads=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: STOP_REQUESTED.set())
     threading.Thread(target=_die_with_the_runner, daemon=True).start()

@@ -17,6 +17,7 @@ from .base import Job, JobGroup
 from .worker import READY, run_worker
 
 MAX_SECONDS_TO_EXIT = 10.0  # for an idle worker, before it is killed
+SECONDS_TO_DUMP = 0.3  # for a hanging worker to print its stacks
 MAX_TAIL_BYTES = 4000  # of a worker's last output
 
 
@@ -36,14 +37,18 @@ class WorkerProcess:
         self.is_ready = False
         self.group: JobGroup = []
         self.printed = self.job_output_start = 0  # positions in the output
+        self.last_event = 0.0  # time of the last event of its jobs, by whichever clock
+        self.last_life = self.began  # when this runner first read it, by a clock that never jumps
 
     def assign(self, group: JobGroup) -> None:
         """Sends jobs of one store to this worker, which must be ready and idle."""
         job = group[0].job
         self.group, self.began = group, time.monotonic()
         self.job_output_start = os.fstat(self.output.fileno()).st_size
+        self.last_event, self.last_life = 0.0, self.began
         for status in group:
-            status.state, status.began = "running", time.time()
+            status.state = "running"
+            status.assign()
         trials = [status.job.trial.to_json() for status in group]
         with suppress(OSError):  # the worker has died: the next poll finds out
             self.jobs.send((trials, job.metrics, str(job.store), job.protocol))
@@ -58,6 +63,11 @@ class WorkerProcess:
         if not self.process.is_alive() and not self.jobs.poll():
             raise EOFError
         return None
+
+    def update_progress(self) -> None:
+        """Updates the progress of the jobs, and the time of their last sign of life."""
+        if (last := max(status.read_last_event() for status in self.group)) != self.last_event:
+            self.last_event, self.last_life = last, time.monotonic()
 
     def read_end(self, job: Job) -> dict[str, str] | None:
         """Returns the end of a job that this worker recorded, or None."""
@@ -74,6 +84,13 @@ class WorkerProcess:
         """Requests checkpoints and the end of the current trials."""
         with suppress(ProcessLookupError):
             os.kill(self.process.pid or 0, signal.SIGTERM)
+
+    def dump_stacks(self) -> None:
+        """Makes the process print the stacks of its threads; works while Python code hangs."""
+        if hasattr(signal, "SIGQUIT"):
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid or 0, signal.SIGQUIT)
+            time.sleep(SECONDS_TO_DUMP)
 
     def end(self) -> None:
         """Ends the process at once if it is busy or starting; an idle one exits by itself."""
