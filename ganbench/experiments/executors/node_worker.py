@@ -78,17 +78,28 @@ def run_bundle(bundle: Bundle) -> None:
         if before.get(status.job.trial.id, ("", ""))[0] not in FINAL_OUTCOMES
     ]
     record = make_recorder(bundle)
+    watch = make_stop_watch(bundle)
+
+    def on_progress() -> None:
+        record()
+        watch()
+
     try:
-        NodeWorkers(1).run(left, bundle.limits, lambda: watch(bundle, record))
+        NodeWorkers(1).run(left, bundle.limits, on_progress)
     finally:
         record()
 
 
-def watch(bundle: Bundle, record: Callable[[], None]) -> None:
-    """Records outcomes; raises KeyboardInterrupt once the runner asks to stop."""
-    record()
-    if bundle.stop_path.exists():
-        raise KeyboardInterrupt
+def make_stop_watch(bundle: Bundle) -> Callable[[], None]:
+    """Returns a function that raises KeyboardInterrupt, once, when the runner asks to stop."""
+    seen: list[bool] = []
+
+    def watch() -> None:
+        if not seen and bundle.stop_path.exists():
+            seen.append(True)
+            raise KeyboardInterrupt
+
+    return watch
 
 
 def make_recorder(bundle: Bundle) -> Callable[[], None]:

@@ -26,6 +26,7 @@ from .remote import Carrier, ClusterLost, Remote
 
 SECONDS_TO_CONNECT = 60.0
 SECONDS_TO_RECONNECT = 300.0  # for a new head node to start
+RETRY_SECONDS = 2.0
 
 
 class RayNotInstalled(GanbenchError, RuntimeError):
@@ -67,9 +68,10 @@ class RayCarrier:
         self.connection.wait_until_ready(SECONDS_TO_CONNECT)
 
     def submit(self, bundles: Sequence[Bundle]) -> None:
+        self.reconnect()
+        resources = {"num_cpus": self.executor.cpus, "num_gpus": self.executor.gpus}
         for bundle in bundles:
             self.active[str(bundle.path)] = bundle
-            resources = {"num_cpus": self.executor.cpus, "num_gpus": self.executor.gpus}
             self.connection.send({"submit": str(bundle.path), "resources": resources})
 
     def poll(self) -> dict[Bundle, str]:
@@ -78,28 +80,23 @@ class RayCarrier:
             if bundle := self.active.pop(message.get("ended", ""), None):
                 ended[bundle] = message["reason"]
         if not self.connection.is_alive():
-            ended |= self.reconnect()
+            ended |= dict.fromkeys(self.active.values(), "the Ray cluster was lost")
+            self.active.clear()
         return ended
 
-    def reconnect(self) -> dict[Bundle, str]:
-        """Connects to a new cluster; returns the bundles that were lost with the old one."""
-        lost = dict.fromkeys(self.active.values(), "the connection to the Ray cluster was lost")
-        self.active.clear()
-        deadline = time.monotonic() + SECONDS_TO_RECONNECT
-        while True:
-            last = self.connection.read_log()
-            try:
-                self.connection = RayConnection(self.executor.address)
+    def reconnect(self) -> None:
+        """Waits for a new cluster if the old one was lost; raises ClusterLost after a while."""
+        last, deadline = self.connection.read_log(), time.monotonic() + SECONDS_TO_RECONNECT
+        while not self.connection.is_alive():
+            if time.monotonic() > deadline:
+                raise ClusterLost(
+                    "the Ray cluster is gone. Finished trials and checkpoints are kept. Start a new "
+                    f"cluster and repeat the command; Ray's last output:\n{last}"
+                )
+            time.sleep(RETRY_SECONDS)
+            self.connection = RayConnection(self.executor.address)
+            with suppress(ClusterLost):
                 self.connection.wait_until_ready(SECONDS_TO_CONNECT)
-            except ClusterLost:
-                if time.monotonic() > deadline:
-                    raise ClusterLost(
-                        "the Ray cluster is gone. Finished trials and checkpoints are kept. Start a new "
-                        f"cluster and repeat the command; Ray's last output:\n{last}"
-                    ) from None
-                time.sleep(2)
-            else:
-                return lost
 
     def cancel(self, bundles: Sequence[Bundle]) -> None:
         for bundle in bundles:
@@ -132,19 +129,13 @@ class RayConnection:
 
     def wait_until_ready(self, seconds: float) -> None:
         """Waits for the connection; raises ClusterLost if there is no cluster."""
-        try:
-            while "ready" not in self.messages.get(timeout=self._poll_seconds(seconds)):
-                pass
-        except queue.Empty:
-            self.close()
-            raise ClusterLost(f"no Ray cluster can be reached; {self.read_log()}") from None
-
-    def _poll_seconds(self, seconds: float) -> float:
-        """Returns the seconds to wait; 0 once the process has ended."""
         deadline = time.monotonic() + seconds
-        while self.messages.empty() and self.is_alive() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return 0.2
+        while time.monotonic() < deadline and (self.is_alive() or not self.messages.empty()):
+            with suppress(queue.Empty):
+                if "ready" in self.messages.get(timeout=0.2):
+                    return
+        self.close()
+        raise ClusterLost(f"no Ray cluster can be reached; Ray's last output:\n{self.read_log()}")
 
     def is_alive(self) -> bool:
         return self.process.poll() is None

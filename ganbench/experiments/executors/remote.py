@@ -113,8 +113,8 @@ class RemoteRun:
         while self.waiting and len(self.active) + len(bundles) < self.executor.jobs:
             bundles.append(self.make_bundle(self.waiting.popleft()))
         if bundles:
-            self.active += bundles
             self.carrier.submit(bundles)
+            self.active += bundles
 
     def make_bundle(self, statuses: Sequence[JobStatus]) -> Bundle:
         self.bundles += 1

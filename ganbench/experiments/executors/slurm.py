@@ -170,7 +170,9 @@ class BundleTask:
 
     def __call__(self) -> int:
         command = [sys.executable, "-m", "ganbench.experiments.executors.node_worker", self.path]
-        self.process = subprocess.Popen([*command, "--end-with-parent"], stdin=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            [*command, "--end-with-parent"], stdin=subprocess.PIPE, preexec_fn=ignore_preemption
+        )
         self.wait()
         return self.process.wait()
 
@@ -187,6 +189,14 @@ class BundleTask:
         """Waits for the process, holding no lock: `checkpoint` interrupts this as a signal."""
         assert self.process
         os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+
+
+def ignore_preemption() -> None:
+    """Ignores, also in all child processes, the signal that Slurm sends to a whole job.
+
+    Only the process of submitit handles it.
+    """
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 def list_queue() -> set[str] | None:

@@ -1,0 +1,315 @@
+"""Every executor: the same values, limits, retries and stops, on real clusters where there are any.
+
+Ray runs on two nodes that the tests start, Slurm on one node (`tests/slurm_cluster.py`).
+"""
+
+import json
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from slurm_cluster import SlurmCluster, find_slurm
+
+from ganbench.experiments.executors import EXECUTORS
+from ganbench.experiments.executors import remote as remote_module
+from ganbench.experiments.executors.base import Job, JobStatus, TrialLimits
+from ganbench.experiments.lease import read_holder
+from ganbench.experiments.plan import plan_trials
+from ganbench.experiments.suite_loader import load_suite
+
+pytestmark = pytest.mark.heavy
+
+SUITE = """
+schema = 1
+name = "small"
+data = ["ring"]
+metrics = ["fid", "modes"]
+seeds = {seeds}
+[[grid]]
+variants = ["gan(width=8)"]
+tricks.chains = [[{trick}]]
+[budget.cpu]
+images = {images}
+"""
+FAULTS = '''
+"""A trick that hangs, or asks for more memory than there is, at its twentieth step."""
+import time
+from pathlib import Path
+import torch
+from ganbench.extend import Trick
+
+class Fault(Trick):
+    def __init__(self, kind: str = "none"):
+        super().__init__()
+        self.kind = kind
+
+    def begin_step(self, context):
+        if context.step == 20 and self.kind == "hang":
+            Path(__file__).with_name("hanging").touch()
+            time.sleep(600)
+        if context.step == 20 and self.kind == "allocate":
+            torch.empty(2**50)
+'''
+LONG, SHORT = 100_000_000, 12_800
+LIMITS = TrialLimits(wall=250, stall=250)
+needs_ray = pytest.mark.skipif(not find_spec("ray"), reason="no Ray on this machine")
+needs_slurm = pytest.mark.skipif(not find_slurm(), reason="no Slurm on this machine")
+HERE = ["inline", "local(workers=2)"]
+SAMPLED = [
+    pytest.param("ray", marks=needs_ray),
+    pytest.param("slurm(minutes=5)", marks=needs_slurm),
+]
+SLOW = [
+    pytest.param("ray", marks=[pytest.mark.slow, needs_ray]),
+    pytest.param("slurm(cluster='local', jobs=2)", marks=pytest.mark.slow),
+    pytest.param("slurm(minutes=5)", marks=[pytest.mark.slow, needs_slurm]),
+    pytest.param("slurm(minutes=5, trials=2)", marks=[pytest.mark.slow, needs_slurm]),
+]
+EVERY = [*HERE, *SLOW]
+WITH_WORKERS = EVERY[1:]  # executors that keep limits and survive dead workers
+
+
+@pytest.fixture(scope="session")
+def plugin(tmp_path_factory):
+    """Installs the trick `fault` for all processes that start later."""
+    folder = tmp_path_factory.mktemp("plugin")
+    (folder / "fault_trick.py").write_text(FAULTS)
+    (folder / "fault_trick-1.0.dist-info").mkdir()
+    entry = "[ganbench.tricks]\nfault = fault_trick:Fault\n"
+    (folder / "fault_trick-1.0.dist-info" / "entry_points.txt").write_text(entry)
+    metadata = "Metadata-Version: 2.1\nName: fault_trick\nVersion: 1.0\n"
+    (folder / "fault_trick-1.0.dist-info" / "METADATA").write_text(metadata)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder))
+        patch.syspath_prepend(folder)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(plugin):
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.add_node(num_cpus=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ADDRESS", cluster.address)
+        yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster(plugin, tmp_path_factory):
+    with SlurmCluster(tmp_path_factory.mktemp("slurm") / "daemons", array_size=4) as environment:
+        yield environment
+
+
+@pytest.fixture
+def executor(request, plugin, monkeypatch):
+    """An executor whose cluster runs."""
+    monkeypatch.setattr(remote_module, "BUSY_RETRY_SECONDS", 1.0)
+    if request.param.startswith("ray"):
+        request.getfixturevalue("ray_cluster")
+    if request.param.startswith("slurm(minutes"):
+        environment = request.getfixturevalue("slurm_cluster")
+        monkeypatch.setenv("SLURM_CONF", environment["SLURM_CONF"])
+    return EXECUTORS.make(request.param)
+
+
+def for_executors(names):
+    return pytest.mark.parametrize("executor", names, indirect=True)
+
+
+@pytest.fixture
+def make_statuses(tmp_path):
+    """Makes the jobs of a small suite in a store: trained trials alone."""
+
+    def make(store="store", images=SHORT, seeds=2, trick=""):
+        path = tmp_path / "small.toml"
+        path.write_text(SUITE.format(images=images, seeds=seeds, trick=trick))
+        suite = load_suite(Path(path), [])
+        trials = [item.trial for item in plan_trials(suite, "cpu", "cpu")]
+        trained = [t for t in trials if t.budget.amount and bool(t.tricks) == bool(trick)]
+        return [JobStatus(Job(t, tuple(suite.metrics), tmp_path / store)) for t in trained]
+
+    return make
+
+
+def run(executor, statuses, on_progress=lambda: None, limits=LIMITS):
+    executor.run(statuses, limits, on_progress)
+    return [status.state for status in statuses]
+
+
+def read_values(statuses):
+    """Returns the numbers of trials: curves, and readings of both checkpoints."""
+    values = []
+    for status in statuses:
+        folder = status.folder
+        scores = [
+            json.loads(path.read_text()) for path in sorted(folder.folder.glob("evaluations/*"))
+        ]
+        curve = folder.read_curve()
+        values.append(
+            (
+                {(m, r["value"]) for s in scores for m, r in s["metrics"].items()},
+                [{k: v for k, v in row.items() if k != "seconds"} for row in curve["losses"]],
+            )
+        )
+    return values
+
+
+@pytest.fixture
+def unbroken_values(make_statuses):
+    """The numbers of an unbroken run in this process."""
+    statuses = make_statuses("unbroken")
+    assert run(EXECUTORS.make("inline"), statuses) == ["done", "done"]
+    return read_values(statuses)
+
+
+def attempts(statuses):
+    return [len(status.folder.attempts()) for status in statuses]
+
+
+def has_trained(status, step=1):
+    attempt = status.job.last_attempt()
+    return bool(attempt) and attempt.read_last_event().get("step", 0) >= step
+
+
+def process_of(status):
+    attempt = status.job.last_attempt()
+    return attempt.read_events()[0]["process"] if attempt else None
+
+
+def once(condition, action):
+    """Returns a function that acts the first time that the condition holds."""
+    acted = []
+
+    def act():
+        if not acted and condition():
+            acted.append(True)
+            action()
+
+    return act
+
+
+def press_ctrl_c():
+    raise KeyboardInterrupt
+
+
+@for_executors([*HERE, *SAMPLED, SLOW[1], SLOW[3]])
+def test_values_are_those_of_one_process(executor, make_statuses, unbroken_values):
+    statuses = make_statuses()
+    assert run(executor, statuses) == ["done", "done"]
+    assert read_values(statuses) == unbroken_values
+    assert attempts(statuses) == [1, 1]
+    assert not (statuses[0].job.store / "bundles").exists()
+
+
+@for_executors(WITH_WORKERS)
+def test_stopped_run_resumes(executor, make_statuses, unbroken_values):
+    statuses = make_statuses()
+    stop = once(lambda: has_trained(statuses[0]), press_ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        run(executor, statuses, stop)
+    assert statuses[0].state in ("interrupted", "done")
+    assert not any(read_holder(status.folder.folder) for status in statuses)
+    again = make_statuses()
+    assert run(executor, again) == ["done", "done"]
+    assert read_values(again) == unbroken_values
+
+
+@for_executors(WITH_WORKERS)
+def test_second_ctrl_c_kills(executor, make_statuses, plugin):
+    (plugin / "hanging").unlink(missing_ok=True)
+    statuses = make_statuses(trick="\"fault(kind='hang')\"", seeds=1)
+    presses = []
+
+    def press():
+        hangs = (plugin / "hanging").exists()
+        if hangs and (not presses or time.monotonic() - presses[-1] > 1.5):
+            presses.append(time.monotonic())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(executor, statuses, press)
+    assert len(presses) == 2
+    wait_until(lambda: read_holder(statuses[0].folder.folder) is None)
+
+
+@for_executors(WITH_WORKERS)
+def test_wall_limit_fails_a_trial(executor, make_statuses):
+    statuses = make_statuses(images=LONG, seeds=1)
+    assert run(executor, statuses, limits=TrialLimits(wall=4, stall=250)) == ["failed"]
+    assert statuses[0].reason == "timeout: not done after 4 s"
+    assert read_holder(statuses[0].folder.folder) is None
+
+
+@for_executors(WITH_WORKERS)
+def test_hanging_trial_fails_with_its_stacks(executor, make_statuses):
+    statuses = make_statuses(trick="\"fault(kind='hang')\"", seeds=1)
+    assert run(executor, statuses, limits=TrialLimits(wall=250, stall=4)) == ["failed"]
+    assert statuses[0].reason == "stall: no sign of life for 4 s"
+    log = statuses[0].job.last_attempt().log_path.read_text()
+    assert "fault_trick.py" in log
+    assert "begin_step" in log
+
+
+@for_executors(EVERY)
+def test_lack_of_memory_fails_one_trial(executor, make_statuses, unbroken_values):
+    broken = make_statuses(trick="\"fault(kind='allocate')\"", seeds=1)
+    whole = make_statuses()
+    statuses = [*broken, *whole]
+    assert run(executor, statuses) == ["failed", "done", "done"]
+    assert "memory" in statuses[0].reason
+    assert read_values(whole) == unbroken_values
+
+
+@for_executors(WITH_WORKERS)
+def test_killed_worker_is_replaced(executor, make_statuses, unbroken_values):
+    statuses = make_statuses()
+    kill = once(
+        lambda: has_trained(statuses[0]), lambda: os.kill(process_of(statuses[0]), signal.SIGKILL)
+    )
+    assert run(executor, statuses, kill) == ["done", "done"]
+    assert read_values(statuses) == unbroken_values
+    assert attempts(statuses)[0] == 2
+
+
+@for_executors(WITH_WORKERS)
+def test_trial_of_another_run_is_awaited(executor, make_statuses, unbroken_values):
+    statuses = make_statuses()
+    with hold_lease(statuses[0]) as release:
+        wait_for_second = once(lambda: statuses[1].state == "done", release)
+        assert run(executor, statuses, wait_for_second) == ["done", "done"]
+    assert read_values(statuses) == unbroken_values
+    assert attempts(statuses) == [1, 1]
+
+
+@contextmanager
+def hold_lease(status):
+    """Holds a trial's lease as another run would, until it is released."""
+    released = threading.Event()
+    with status.folder.lock() as lease:
+
+        def release():
+            released.set()
+            lease.release()
+
+        yield release
+    assert released.is_set()
+
+
+def wait_until(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def test_every_executor_is_tested_here():
+    tested = {str(getattr(name, "values", [name])[0]).partition("(")[0] for name in EVERY}
+    assert tested | {"stacked"} == set(EXECUTORS.modules())  # stacked: test_stacked_trials.py
