@@ -1,11 +1,13 @@
 """Kills of running suites, and what a repeated command makes of them: results/published/kills.
 
     .venv/bin/python studies/kills.py --out FOLDER --kills 64
+    .venv/bin/python studies/kills.py --out FOLDER --kills 64 --executors ray slurm local
 
 A small suite runs to its end once. Then it is killed at random moments of a chosen phase and the same
 command is repeated, or killed again, until it ends with 0. The store must then equal the unbroken one
 bit for bit. The study runs a copy of the package, in which checkpoints are written more often.
-A study that was interrupted goes on with the rows that it has.
+A study that was interrupted goes on with the rows that it has. For ray and slurm, the study starts a
+cluster of this machine alone. Jobs of Slurm outlive their runner by design, so none of them is an orphan.
 """
 
 import argparse
@@ -19,6 +21,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from typing import Any
 import pandas as pd
 
 from ganbench.analysis.rows import load
+from ganbench.experiments.lease import read_holder
 from ganbench.files import append_json_line, read_json, read_json_lines, write_bytes, write_json
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +46,12 @@ variants = ["gan(width=8)", "dcgan(width=4)"]
 images = 6_400
 """
 TRIALS = 12  # of the suite
+EXECUTORS = {
+    "local": "local(workers={workers})",
+    "ray": "ray",
+    "slurm": "slurm(minutes=30, jobs={workers})",
+    "submitit": "slurm(minutes=30, jobs={workers}, cluster='local')",
+}
 RARE, OFTEN = "MIN_SECONDS_PER_CHECKPOINT = 3.0", "MIN_SECONDS_PER_CHECKPOINT = 0.2"
 MAX_KILLS_IN_CHAIN = 3
 MAX_SECONDS_OF_ORPHANS = 10.0
@@ -80,6 +90,7 @@ class Place:
     root: Path
     code: Path
     cache: Path
+    executor: str = "local"
 
     @property
     def results(self) -> Path:
@@ -91,7 +102,8 @@ class Place:
 
     def command(self, workers: int) -> list[str]:
         run = [sys.executable, "-m", "ganbench", "run", str(self.root / "kills.toml")]
-        options = ["--results", str(self.results), "--workers", str(workers), "--device", "cpu"]
+        spec = EXECUTORS[self.executor].format(workers=workers)
+        options = ["--results", str(self.results), "--executor", spec, "--device", "cpu"]
         return [*run, *options]
 
     def environment(self) -> dict[str, str]:
@@ -104,6 +116,7 @@ class Run:
 
     def __init__(self, place: Place, workers: int):
         self.results, self.began = place.results, time.time()
+        self.executor = place.executor
         self.out, self.err = place.root / "out.txt", place.root / "err.txt"
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(
@@ -145,11 +158,14 @@ class Run:
         return CHECKPOINTED if (last.parents[1] / "checkpoint.pt").exists() else TRAINING
 
     def members(self) -> list[int]:
-        """Returns the living processes of this run's session."""
-        return [pid for pid, session in living_processes() if session == self.process.pid]
+        """Returns the living processes of this run's session, and those that hold a trial."""
+        own = [pid for pid, session in living_processes() if session == self.process.pid]
+        return [*own, *self.workers()]
 
     def workers(self) -> list[int]:
-        return [pid for pid in self.members() if "spawn_main" in command_line(pid)]
+        """Returns the living processes that hold a trial of this store."""
+        holders = map(read_holder, self.results.glob("trials/*/*"))
+        return [holder["process"] for holder in holders if holder]
 
     def wait_for(self, phase: str, seconds: float) -> str:
         """Waits until this run was in a phase for so long; returns the phase that it is in."""
@@ -188,6 +204,8 @@ class Run:
 
     def wait_for_orphans(self) -> float | None:
         """Returns the seconds until no process of this run lives; None: one lives for too long."""
+        if self.executor in ("slurm", "submitit"):
+            return 0.0
         began = time.monotonic()
         while self.members():
             if time.monotonic() - began > MAX_SECONDS_OF_ORPHANS:
@@ -253,7 +271,9 @@ def store_paths(results: Path) -> set[str]:
     """Returns the files of a store; those of attempts without the attempt's number."""
     paths = [path.relative_to(results) for path in results.rglob("*") if path.is_file()]
     usual = {"events.jsonl", "exit.json", "log.txt"}  # an attempt that was killed has no end
-    return {str(p) for p in paths if "attempts" not in p.parts or p.name not in usual}
+    usual |= {"owner.json", "released"}  # of a lease
+    folders = {"attempts", "leases"}
+    return {str(p) for p in paths if not folders & set(p.parts) or p.name not in usual}
 
 
 def changed_files(results: Path, unbroken: Path) -> list[str]:
@@ -308,6 +328,7 @@ class Chain:
     """Kills of one store, and what the last run made of it."""
 
     number: int
+    executor: str
     cold: bool  # it began with an empty cache
     kills: list[Kill] = field(default_factory=list)
     runs: int = 0
@@ -362,10 +383,11 @@ def measure_durations(run: Run) -> Durations:
     return dict(durations)
 
 
-def run_chain(number: int, out: Path) -> Chain:
+def run_chain(number: int, out: Path, executor: str) -> Chain:
     """Kills runs of one store at random moments, then repeats the command to its end."""
     draw, began = random.Random(number), time.monotonic()
-    place, chain = make_place(out, f"chain{number}"), Chain(number, number % COLD_EVERY == 0)
+    place = replace(make_place(out, f"chain{number}"), executor=executor)
+    chain = Chain(number, executor, number % COLD_EVERY == 0)
     known = files_of(place.cache) | files_of(out / "work" / "unbroken" / "tmp")
     durations = read_json(out / "work" / f"durations-{'cold' if chain.cold else 'warm'}.json")
     if chain.cold:
@@ -444,6 +466,19 @@ def table_rows(chains: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def executor_rows(chains: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Counts stores, kills and equal stores by executor."""
+    rows = []
+    for executor in EXECUTORS:
+        own = [chain for chain in chains if chain.get("executor", "local") == executor]
+        equal = [chain for chain in own if not chain["differences"] and chain["code"] == 0]
+        kills = sum(len(chain["kills"]) for chain in own)
+        rows.append(
+            {"executor": executor, "stores": len(own), "kills": kills, "equal stores": len(equal)}
+        )
+    return [row for row in rows if row["stores"]]
+
+
 def has_left_overs(chain: dict[str, Any]) -> bool:
     return any(text.startswith("left over") for text in chain["differences"])
 
@@ -458,6 +493,7 @@ def render_page(chains: list[dict[str, Any]]) -> str:
     longest = max((seconds for seconds in times if seconds is not None), default=0)
     return PAGE.format(
         table=table,
+        executors=pd.DataFrame(executor_rows(chains)).to_markdown(index=False),
         runs=runs,
         chains=len(chains),
         resumed=resumed,
@@ -484,10 +520,13 @@ Left-overs are files that the unbroken run does not have, in the store, the cach
 folder. Orphans are processes that live 10 s after the end of the main process; the slowest took
 {longest} s. A store counts for each of its kills.
 
+{executors}
+
 {table}
 
 Each third store begins with an empty cache. After the kill of one worker, the run goes on by itself
 and trains that trial again. A run that two signals stop exits with 130, or as killed by the second.
+Slurm's jobs outlive a killed runner by design, and the next run waits for them.
 The study writes checkpoints each 0.2 s, where ganbench writes them each 3 s.
 """
 
@@ -503,21 +542,44 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kills", type=int, default=64, help="at least so many")
     parser.add_argument("--lanes", type=int, default=1, help="chains at the same time")
+    parser.add_argument("--executors", nargs="+", choices=EXECUTORS, default=["local"])
     arguments = parser.parse_args()
     out, rows = arguments.out.resolve(), arguments.out.resolve() / "work" / "chains.jsonl"
     os.nice(2)
     if not (out / "work" / "durations-warm.json").exists():
         run_unbroken(out)
-    while count_kills(chains := read_json_lines(rows)) < arguments.kills:
-        write_tables(out, chains)
-        run_chains(range(len(chains), len(chains) + arguments.lanes), out, rows)
+    with ExitStack() as clusters:
+        start_clusters(arguments.executors, out / "work", clusters)
+        while count_kills(chains := read_json_lines(rows)) < arguments.kills:
+            write_tables(out, chains)
+            numbers = range(len(chains), len(chains) + arguments.lanes)
+            run_chains(numbers, out, rows, arguments.executors)
     write_tables(out, chains)
 
 
-def run_chains(numbers: range, out: Path, rows: Path) -> None:
-    """Runs some chains at the same time, and records each."""
+def start_clusters(executors: list[str], folder: Path, stack: ExitStack) -> None:
+    """Starts the clusters of this machine that the executors need, until the stack closes."""
+    if "ray" in executors:
+        from ray.cluster_utils import Cluster
+
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+        stack.callback(cluster.shutdown)
+        os.environ["RAY_ADDRESS"] = cluster.address
+    if "slurm" in executors:
+        from slurm_cluster import SlurmCluster
+
+        place = folder / f"slurm-{os.getpid()}"
+        os.environ |= stack.enter_context(SlurmCluster(place))
+
+
+def run_chains(numbers: range, out: Path, rows: Path, executors: list[str]) -> None:
+    """Runs some chains at the same time, with each executor in turn, and records each."""
+
+    def run(number: int) -> Chain:
+        return run_chain(number, out, executors[number % len(executors)])
+
     with ThreadPoolExecutor(len(numbers)) as pool:
-        for chain in pool.map(lambda number: run_chain(number, out), numbers):
+        for chain in pool.map(run, numbers):
             append_json_line(rows, **chain.record())
             print(describe(chain), flush=True)
 
@@ -530,7 +592,7 @@ def describe(chain: Chain) -> str:
     kills = [f"{kill.phase} / {kill.kind} -> {kill.code}" for kill in chain.kills]
     found = [*chain.differences, *chain.left_overs]
     found += [kill.last_line for kill in chain.kills if not kill.is_clean]
-    return f"{chain.number} ({chain.seconds:.0f} s): {'; '.join(kills)}: {found or 'equal'}"
+    return f"{chain.number} {chain.executor} ({chain.seconds:.0f} s): {'; '.join(kills)}: {found or 'equal'}"
 
 
 if __name__ == "__main__":

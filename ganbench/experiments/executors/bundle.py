@@ -7,12 +7,16 @@ bundles/<run>/<number>.json     the trials, their limits, and how to run them
 """
 
 import os
+import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from ganbench.errors import GanbenchError
+from ganbench.experiments.lease import Lease, read_holder
 from ganbench.experiments.trial import Trial
 from ganbench.files import append_json_line, read_json, read_json_lines, write_json
 
@@ -72,6 +76,9 @@ class Bundle:
         return cls(path, statuses, limits), content
 
     def append_outcome(self, status: JobStatus) -> None:
+        """Appends an outcome, unless the bundle was deleted: its runner was killed."""
+        if not self.path.parent.exists():
+            return
         append_json_line(
             self.outcomes_path,
             trial=status.job.trial.id,
@@ -95,8 +102,29 @@ class Bundle:
             return ""
 
 
-def make_run_folder(store: Path) -> Path:
-    """Returns a new folder for the bundles of this run."""
+def make_run_folder(store: Path) -> tuple[Path, Lease]:
+    """Returns a new folder for the bundles of this run, and the lease that protects it."""
     folder = store.absolute() / "bundles" / f"{time.time_ns():x}-{os.getpid()}"
-    folder.mkdir(parents=True)
-    return folder
+    return folder, Lease.acquire(folder)
+
+
+def sweep_run_folders(store: Path) -> None:
+    """Deletes the bundles of killed runs, once no worker has one of their trials.
+
+    Their jobs that still wait in a queue then end at once.
+    """
+    for folder in (store.absolute() / "bundles").glob("*-*"):
+        if read_holder(folder) is None and not is_any_held(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # it holds the bundles of another run, or does not exist
+        (store.absolute() / "bundles").rmdir()
+
+
+def is_any_held(folder: Path) -> bool:
+    """Returns whether a worker has a trial of the bundles in a folder."""
+    for path in folder.glob("*.json"):
+        with suppress(FileNotFoundError, GanbenchError):  # deleted, or of another version
+            bundle, _ = Bundle.read(path)
+            if any(read_holder(status.job.folder.folder) for status in bundle.statuses):
+                return True
+    return False

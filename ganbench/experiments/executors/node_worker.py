@@ -1,6 +1,8 @@
-"""The worker command of clusters: `python -m ganbench.experiments.executors.node_worker BUNDLE`.
+"""The worker command of clusters runs a bundle of trials on the machine where it starts.
 
-It runs a bundle of trials on the machine where it starts. The trials run in processes of their own under
+    python -m ganbench.experiments.executors.node_worker BUNDLE
+
+The trials run in processes of their own under
 the time limits, as with the local executor. SIGTERM, or the file `stop`, ends them with checkpoints.
 """
 

@@ -83,11 +83,16 @@ def describe_end(task: Any) -> str:
 
 def run_on_node(path: str) -> int:
     """Runs a bundle on the node of this task, in a process that ends with it."""
+    import json
+    import os
     import subprocess
     import sys
 
+    with open(path) as file:  # missing where this node does not see the store
+        folder = json.load(file)["folder"]
+    folder = folder if os.path.isdir(folder) else None
     command = [sys.executable, "-m", "ganbench.experiments.executors.node_worker", path]
-    process = subprocess.Popen([*command, "--end-with-parent"], stdin=subprocess.PIPE)
+    process = subprocess.Popen([*command, "--end-with-parent"], stdin=subprocess.PIPE, cwd=folder)
     return process.wait()
 
 

@@ -1,6 +1,6 @@
-"""The base of executors that run trials on other machines, over a store that all machines see.
+"""The base of executors that run trials on other machines.
 
-A carrier brings a bundle of trials to a machine and reports that its job has ended, nothing more. The
+All machines see the store. A carrier brings a bundle of trials to a machine and reports that its job has ended, nothing more. The
 worker there keeps the time limits and records outcomes in files. A job that ends without an outcome was
 lost, for example with its machine: its trials are sent again, and resume from their checkpoints.
 """
@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol
 from ganbench.errors import GanbenchError
 
 from .base import Executor, JobStatus, OnProgress, TrialLimits
-from .bundle import FINAL_OUTCOMES, Bundle, make_run_folder
+from .bundle import FINAL_OUTCOMES, Bundle, make_run_folder, sweep_run_folders
 from .local import WorkersDied, record_failure
 
 POLL_SECONDS = 0.5
@@ -33,16 +33,16 @@ class Carrier(Protocol):
         """Queues bundles; raises GanbenchError if the cluster refuses them."""
 
     def poll(self) -> dict[Bundle, str]:
-        """Returns the bundles whose jobs have ended since the last call, with what is known.
+        """Returns the bundles that have ended since the last call, each with the reason.
 
         Raises ClusterLost if the cluster does not answer.
         """
 
     def cancel(self, bundles: Sequence[Bundle]) -> None:
-        """Removes bundles from the queue, and kills those that run."""
+        """Removes bundles from the queue, and kills running ones."""
 
     def close(self) -> None:
-        """Kills what runs and disconnects."""
+        """Kills running jobs and disconnects."""
 
 
 class ClusterLost(GanbenchError, RuntimeError):
@@ -85,7 +85,9 @@ class RemoteRun:
     def __init__(self, statuses: Sequence[JobStatus], executor: Remote, limits: TrialLimits):
         self.executor, self.limits = executor, limits
         self.carrier = executor.connect()
-        self.folder = make_run_folder(statuses[0].job.store)
+        self.store = statuses[0].job.store
+        sweep_run_folders(self.store)
+        self.folder, self.lease = make_run_folder(self.store)
         self.waiting = deque(split_evenly(statuses, executor.trials))
         self.active: list[Bundle] = []
         self.busy: list[tuple[float, JobStatus]] = []  # trials of other runs, and when to retry
@@ -209,10 +211,10 @@ class RemoteRun:
     def close(self) -> None:
         """Disconnects, and deletes the bundles unless their logs may explain a loss."""
         self.carrier.close()
+        self.lease.release()
         if not self.active and not self.has_losses:
             shutil.rmtree(self.folder, ignore_errors=True)
-            with suppress(OSError):  # it holds the bundles of other runs
-                self.folder.parent.rmdir()
+            sweep_run_folders(self.store)
 
 
 def unfinished(statuses: Iterable[JobStatus]) -> list[JobStatus]:

@@ -1,4 +1,4 @@
-"""The Slurm executor submits trials as job arrays, by submitit (Facebook's library for Slurm).
+"""The Slurm executor submits trials as job arrays, by Facebook's library submitit.
 
 A job that is preempted or reaches its time limit stops with checkpoints and requeues itself. Jobs outlive
 this process: a run that is repeated waits for the trials that still run. `cluster="local"` runs the same

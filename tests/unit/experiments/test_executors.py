@@ -47,6 +47,8 @@ images = 640
         ("local", 4, "local(workers=4)"),
         ("local(workers=2)", 4, "local(workers=2)"),
         ("local( workers = 2 )", 4, "local(workers=2)"),
+        ("stacked(members=8)", 2, "stacked(members=8, workers=2)"),
+        ("ray(gpus=0.25)", 4, "ray(gpus=0.25)"),
     ],
 )
 def test_executor_has_one_label(text, workers, label):
@@ -211,6 +213,21 @@ def kill_worker(status):
     if attempt and attempt.read_end() is None and attempt.events_path.exists():
         process = json.loads(attempt.events_path.read_text().splitlines()[0])["process"]
         os.kill(process, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_clock_may_jump(statuses, monkeypatch, hours):
+    real_time, jumped = time.time, []
+    monkeypatch.setattr(time, "time", lambda: real_time() + 3600 * hours * len(jumped))
+
+    def jump():
+        if statuses[1].state == "running" and not jumped:
+            jumped.append(True)
+
+    Local(1).run(statuses, TrialLimits(wall=300, stall=60), jump)
+    assert jumped
+    assert [status.state for status in statuses] == ["done", "done"]
+    assert attempts(statuses) == [1, 1]
 
 
 def test_ctrl_c_starts_no_further_trial(statuses):
