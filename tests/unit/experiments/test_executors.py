@@ -216,7 +216,8 @@ def kill_worker(status):
 
 
 @pytest.mark.parametrize("hours", [-2, 2])
-def test_clock_may_jump(statuses, monkeypatch, hours):
+def test_clock_may_jump(suite_file, tmp_path, monkeypatch, hours):
+    statuses = make_statuses(suite_file, tmp_path, images=64_000)
     real_time, jumped = time.time, []
     monkeypatch.setattr(time, "time", lambda: real_time() + 3600 * hours * len(jumped))
 
