@@ -36,7 +36,7 @@ class JobStatus(TrialProgress):
 
     job: Job
     tries: int = 0
-    attempts_before: int = 0  # when a worker was given the job
+    last_attempt_before: int = 0  # its number, when a worker was given the job
 
     def __post_init__(self) -> None:
         trial = self.job.trial
@@ -45,13 +45,14 @@ class JobStatus(TrialProgress):
         self.folder = self.job.folder
 
     def assign(self) -> None:
-        """Notes that a worker is given the job, and how many attempts there were before."""
-        self.began, self.attempts_before = time.time(), len(self.job.folder.attempts())
+        """Notes that a worker is given the job, and the number of the last attempt before."""
+        last = self.job.last_attempt()
+        self.began, self.last_attempt_before = time.time(), last.number if last else 0
 
     def last_own_attempt(self) -> Attempt | None:
         """Returns the last attempt since a worker was given the job, or None."""
-        attempts = self.job.folder.attempts()
-        return attempts[-1] if len(attempts) > self.attempts_before else None
+        last = self.job.last_attempt()
+        return last if last and last.number > self.last_attempt_before else None
 
     def read_last_event(self) -> float:
         """Updates the progress from the last event since then; returns its time, or 0."""

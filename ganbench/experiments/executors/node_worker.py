@@ -2,8 +2,8 @@
 
     python -m ganbench.experiments.executors.node_worker BUNDLE
 
-The trials run in processes of their own under
-the time limits, as with the local executor. SIGTERM, or the file `stop`, ends them with checkpoints.
+The trials run in processes of their own under the time limits, as with the local executor. SIGTERM, or
+the file `stop`, ends them with checkpoints.
 """
 
 import os

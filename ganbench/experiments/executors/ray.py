@@ -1,8 +1,9 @@
 """The Ray executor runs trials on a Ray cluster, with shares of GPUs.
 
-Ray is documented on https://docs.ray.io. The connection to Ray is a process of its own, since Ray ends the process that it runs in when the head
-node dies. The executor then connects again, for a while, and sends the trials that were lost. All nodes
-must see the store under the same path, and have this version of ganbench.
+Ray is documented on https://docs.ray.io. The connection to Ray is a process of its own, since Ray ends
+the process that it runs in when the head node dies. The executor then connects again, for a while, and
+sends the trials that were lost. All nodes must see the store under the same path, and have this version
+of ganbench.
 """
 
 import json

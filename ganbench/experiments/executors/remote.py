@@ -1,8 +1,9 @@
 """The base of executors that run trials on other machines.
 
-All machines see the store. A carrier brings a bundle of trials to a machine and reports that its job has ended, nothing more. The
-worker there keeps the time limits and records outcomes in files. A job that ends without an outcome was
-lost, for example with its machine: its trials are sent again, and resume from their checkpoints.
+All machines see the store. A carrier brings a bundle of trials to a machine and reports that its job has
+ended, nothing more. The worker there keeps the time limits and records outcomes in files. A job that
+ends without an outcome was lost, for example with its machine: its trials are sent again, and resume
+from their checkpoints.
 """
 
 import shutil
