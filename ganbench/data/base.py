@@ -1,14 +1,18 @@
-"""Base classes of data: examples in memory, their fixed split, and indexed batches."""
+"""Base classes of data: examples in memory or on disk, their split, and their batches."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ganbench.data.host_batches import HostBatches
+from ganbench.data.mapped_file import MappedFile, gather_rows
+from ganbench.data.memory import fits_on_device
 from ganbench.data.modality import modality_of
 from ganbench.deprecation import accept_renamed_names, with_renamed_attributes
 from ganbench.errors import GanbenchError
@@ -17,6 +21,7 @@ from ganbench.rng import RngStreams
 
 Shape = tuple[int, ...]
 IMAGE = "image"  # the domain name of data with one domain
+HASHED_BYTES_AT_ONCE = 2**24
 
 
 @with_renamed_attributes(EXAMPLES_ATTRIBUTES)
@@ -25,20 +30,54 @@ class Examples:
     """Images, uint8 [N, C, H, W], or points, float32 [N, D], with optional labels, int64 [N].
 
     `truth` holds the correct translation of each example into the other domain, where known.
+    `file` is the memory-mapped file of the images, if they are larger than memory.
     """
 
     images: Tensor
     labels: Tensor | None = None
     truth: Tensor | None = None
+    file: MappedFile | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def to(self, device: torch.device) -> "Examples":
-        return Examples(*(None if part is None else part.to(device) for part in self.tensors()))  # type: ignore[arg-type]
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Examples":
+        if device == self.images.device:
+            return self
+        labels, truth = (
+            None if part is None else part.to(device, non_blocking=non_blocking)
+            for part in (self.labels, self.truth)
+        )
+        if self.file is not None:
+            return Examples(self.file.copy_to(device, self.images), labels, truth)
+        return Examples(self.images.to(device, non_blocking=non_blocking), labels, truth)
 
     def tensors(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
         return self.images, self.labels, self.truth
+
+    def is_stored_for(self, device: torch.device) -> bool:
+        """Returns whether batches can be gathered on the device itself."""
+        return self.file is None and self.images.device.type == device.type
+
+    def place(self, device: torch.device) -> "Examples":
+        """Returns the examples on the device if they fit, otherwise the examples themselves."""
+        size = sum(part.nbytes for part in self.tensors() if part is not None)
+        if self.file is not None and device.type != "cuda":  # the device has the same memory
+            return self
+        return self.to(device) if fits_on_device(size, device) else self
+
+    def gather_on_host(self, index: Tensor, pinned: bool = False) -> "Examples":
+        """Returns the examples at host indices of any shape, uint8, from memory or disk."""
+        parts = zip(self.tensors(), (self.file, None, None), strict=True)
+        rows = [
+            None if part is None else gather_rows(part, index, file, pinned) for part, file in parts
+        ]
+        return Examples(*rows)  # type: ignore[arg-type]
+
+    def make_whole_batch(self, index: Tensor) -> "Batch":
+        """Returns all examples, which are at these indices of a data set, as a batch."""
+        truth = None if self.truth is None else to_unit_range(self.truth)
+        return Batch(to_unit_range(self.images), self.labels, index, truth)
 
     def make_batch(self, index: Tensor) -> "Batch":
         """Returns the examples at these indices, with images in [-1, 1]."""
@@ -73,17 +112,33 @@ class Split:
     held_out: Mapping[str, Examples]
     mixture: Mixture | None = None
     notes: tuple[str, ...] = ()  # on files that were left out
+    known_fingerprint: str = ""  # of packed data, from a file beside them
 
     def fingerprint(self) -> str:
         """Returns the SHA-256 of all examples."""
+        return self.known_fingerprint or self.compute_fingerprint()
+
+    def compute_fingerprint(self) -> str:
+        """Returns the SHA-256 of all examples, read in pieces."""
         digest = hashlib.sha256()
         for part in (self.train, self.held_out):
             for domain, examples in sorted(part.items()):
                 for tensor in examples.tensors():
                     if tensor is not None:
                         digest.update(f"{domain}{tensor.dtype}{tuple(tensor.shape)}".encode())
-                        digest.update(tensor.contiguous().numpy().tobytes())
+                        update_by_rows(digest, tensor, examples.file)
         return digest.hexdigest()
+
+
+def update_by_rows(digest: Any, tensor: Tensor, file: MappedFile | None = None) -> None:
+    """Adds the bytes of a tensor to a digest, a piece at a time, and releases mapped pages."""
+    if not tensor.numel():
+        return
+    rows = max(1, HASHED_BYTES_AT_ONCE * len(tensor) // tensor.nbytes)
+    for piece in tensor.split(rows):
+        digest.update(piece.contiguous().numpy())
+        if file is not None:
+            file.release()
 
 
 @dataclass(frozen=True)
@@ -133,13 +188,25 @@ class NotDownloaded(GanbenchError, RuntimeError):
 
 
 class BatchLoader:
-    """Batches of training examples on a device, reshuffled every epoch without host transfers."""
+    """Batches of training examples on a device, reshuffled every epoch.
+
+    Examples that fit move to the device once, and batches are gathered there. For others, a thread
+    gathers the next batches on the host. Order and bits are the same.
+    """
 
     def __init__(self, examples: Mapping[str, Examples], size: int, streams: RngStreams):
-        self.examples = {k: v.to(streams.device) for k, v in examples.items()}
+        self.examples = place_examples(examples, streams.device)
         self.size, self.streams = size, streams
         self.orders: dict[tuple[str, int], Tensor] = {}
         self.latest: tuple[int, dict[str, Batch]] | None = None
+
+    @cached_property
+    def host_batches(self) -> HostBatches | None:
+        """The gatherer of batches on the host, or None if all examples are on the device."""
+        device = self.streams.device
+        if all(examples.is_stored_for(device) for examples in self.examples.values()):
+            return None
+        return HostBatches(self.examples, device)
 
     def batches(self, number: int) -> dict[str, Batch]:
         """Returns batch `number` of each domain, independent of earlier calls.
@@ -147,7 +214,10 @@ class BatchLoader:
         A generator step asks for the batch of the discriminator step before it.
         """
         if self.latest is None or self.latest[0] != number:
-            self.latest = number, self.gather(self.batch_indices(number))
+            if self.host_batches is None:
+                self.latest = number, self.gather_on_device(self.batch_indices(number))
+            else:
+                self.latest = number, make_batches(self.stored_batch(number))
         return self.latest[1]
 
     def batch_indices(self, number: int) -> dict[str, Tensor]:
@@ -159,9 +229,19 @@ class BatchLoader:
 
     def gather(self, indices: Mapping[str, Tensor]) -> dict[str, Batch]:
         """Returns the examples at these indices, by domain."""
+        if self.host_batches is not None:
+            return make_batches(self.host_batches.gather(indices))
+        return self.gather_on_device(indices)
+
+    def gather_on_device(self, indices: Mapping[str, Tensor]) -> dict[str, Batch]:
         return {
             domain: self.examples[domain].make_batch(index) for domain, index in indices.items()
         }
+
+    def stored_batch(self, number: int) -> dict[str, tuple[Tensor, Examples]]:
+        """Returns indices and uint8 examples of a batch on the device, gathered on the host."""
+        assert self.host_batches is not None
+        return self.host_batches.get(number, self.batch_indices)
 
     def _example_index(self, domain: str, start: int, count: int) -> Tensor:
         parts, missing = [], self.size
@@ -177,8 +257,20 @@ class BatchLoader:
             random = self.streams.generator("data", domain, epoch)
             recent = {k: v for k, v in self.orders.items() if k[0] != domain or k[1] == epoch - 1}
             order = torch.randperm(count, generator=random, device=self.streams.device)
+            order = order if self.host_batches is None else order.cpu()
             self.orders = {**recent, (domain, epoch): order}
         return self.orders[domain, epoch]
+
+
+def place_examples(examples: Mapping[str, Examples], device: torch.device) -> dict[str, Examples]:
+    """Returns all domains on the device, or all as they are if one of them does not fit."""
+    placed = {domain: own.place(device) for domain, own in examples.items()}
+    return placed if all(x.is_stored_for(device) for x in placed.values()) else dict(examples)
+
+
+def make_batches(stored: Mapping[str, tuple[Tensor, Examples]]) -> dict[str, Batch]:
+    """Returns batches of indices and their uint8 examples, by domain."""
+    return {domain: rows.make_whole_batch(index) for domain, (index, rows) in stored.items()}
 
 
 def to_unit_range(images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Image files in a user's folder or zip archive: names, contents, and refusals.
+"""Image files in a user's folder or archive: names, contents, and refusals.
 
 Archives are read in place, so the names of members cannot overwrite files.
 """
@@ -6,7 +6,7 @@ Archives are read in place, so the names of members cannot overwrite files.
 import os
 import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -21,6 +21,7 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".7z", ".rar", ".tgz")
 SKIP_FLAG = "--skip-unreadable"
 
 Identity = tuple[int, int]  # of a folder: device and inode number
+FileStamp = tuple[str, int, int]  # name, bytes, and time of the last change in nanoseconds
 
 
 class ImageFiles:
@@ -32,10 +33,7 @@ class ImageFiles:
 
     def __init__(self, text: str, names: Sequence[str], skip: bool, remedy: str = SKIP_FLAG):
         self.name = text
-        self.files, left, unread = partition_names(names, skip, text, remedy)
-        self.notes = notes_on_left_out(left, unread)
-        if not self.files:
-            raise Unreadable(no_images_sentence(text, left))
+        self.files, self.notes = list_images(text, names, skip, remedy)
 
     def read(self, name: str) -> bytes:
         """Returns the bytes of an image file; raises Unreadable or OSError."""
@@ -43,6 +41,18 @@ class ImageFiles:
 
     def open(self, name: str) -> IO[bytes]:
         """Opens an image file to read its beginning; raises Unreadable or OSError."""
+        raise NotImplementedError
+
+    def class_of(self, name: str) -> str | None:
+        """Returns the name of an image's class, or None: its first folder."""
+        return class_of_path(name)
+
+    def sort_classes(self, names: Iterable[str]) -> list[str]:
+        """Returns the names of classes in the order of their labels."""
+        return sorted(names)
+
+    def iter_stamps(self) -> Iterator[FileStamp]:
+        """Yields the stamps of all files that images are read from; raises OSError."""
         raise NotImplementedError
 
 
@@ -59,6 +69,15 @@ class FolderFiles(ImageFiles):
     def open(self, name: str) -> IO[bytes]:
         check_small_file(self.path / name)
         return (self.path / name).open("rb")
+
+    def iter_stamps(self) -> Iterator[FileStamp]:
+        for name in self.files:
+            try:
+                status = os.stat(f"{self.path}/{name}")
+            except OSError:  # a broken link, which reading reports
+                yield name, -1, 0
+                continue
+            yield name, status.st_size, status.st_mtime_ns
 
 
 class ZipFiles(ImageFiles):
@@ -100,11 +119,28 @@ class ZipFiles(ImageFiles):
         with self.lock:
             return self.archive.open(self.members[name])
 
+    def iter_stamps(self) -> Iterator[FileStamp]:
+        status = self.path.stat()
+        yield self.path.name, status.st_size, status.st_mtime_ns
 
-def open_image_files(text: str, skip: bool = False, remedy: str = SKIP_FLAG) -> ImageFiles:
-    """Opens a folder, or a zip archive as if it were a folder."""
-    kind = ZipFiles if Path(text).expanduser().is_file() else FolderFiles
-    return kind(text, skip, remedy)
+
+def list_images(
+    text: str, names: Sequence[str], skip: bool, remedy: str
+) -> tuple[list[str], list[str]]:
+    """Returns the names of images, sorted, and notes on other files.
+
+    Raises Unreadable for images of unsupported formats without `skip`, or if there are no images.
+    """
+    files, left, unread = partition_names(names, skip, text, remedy)
+    if not files:
+        raise Unreadable(no_images_sentence(text, left))
+    return files, notes_on_left_out(left, unread)
+
+
+def class_of_path(name: str) -> str | None:
+    """Returns the first folder of a path, or None for a file in no folder."""
+    parts = PurePosixPath(name).parts
+    return parts[0] if len(parts) > 1 else None
 
 
 def walk_folder(

@@ -1,6 +1,7 @@
 """Reads a user's image files into one tensor, and reports the files that cannot be read."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -55,13 +56,15 @@ def read_squares(
         numbers.append(content_number(content))
     if problems and not skip:
         raise NotDownloaded(sentence_of_problems(problems, len(files.files), remedy))
-    left_out = (
-        f"{len(problems)} of {count_of(len(files.files), 'image')} left out: {problems[0]}"
-        if problems
-        else ""
-    )
-    notes = tuple(filter(None, (*files.notes, left_out)))
+    notes = (*files.notes, *notes_on_broken(problems, len(problems), len(files.files)))
     return ReadImages(images[: len(names)], names, numbers, digests, notes)
+
+
+def notes_on_broken(problems: Sequence[str], count: int, total: int) -> list[str]:
+    """Returns a note on `count` broken images with the first problem, if there is any."""
+    if not problems:
+        return []
+    return [f"{count} of {count_of(total, 'image')} left out: {problems[0]}"]
 
 
 def sentence_of_problems(problems: list[str], count: int, remedy: str) -> str:

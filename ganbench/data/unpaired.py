@@ -12,8 +12,8 @@ from ganbench.counts import count_of
 from .base import Data, Examples, NotDownloaded, Split
 from .folder import MAX_IMAGE_SIDE_PIXELS, SKIP_REMEDY
 from .image_decoding import Unreadable
-from .image_files import open_image_files
 from .image_ops import check_image_size
+from .image_sources import open_image_files
 from .read_images import ReadImages, read_squares
 
 MIN_IMAGES_OF_SPLIT = {"train": 8, "test": 4}

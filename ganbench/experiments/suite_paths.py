@@ -33,8 +33,15 @@ def check_path_characters(text: str, path: str) -> None:
 
 
 def path_exists(path: Path) -> bool:
-    """Returns whether a path exists; raises SpecError if its name is not allowed."""
+    """Returns whether a path exists; raises SpecError if its name is not allowed.
+
+    A pattern such as `a-{00..99}.tar` exists if its first archive does.
+    """
     try:
+        if {*"{*"} & {*path.name}:
+            from ganbench.data.tar_files import expand_range, expand_stars
+
+            path = expand_stars(expand_range(str(path.expanduser()))[0])[0]
         return path.expanduser().exists()
     except (OSError, RuntimeError) as error:  # too long; `~name` of an unknown user
         reason = getattr(error, "strerror", None) or str(error)

@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 
-from ganbench.data.base import Batch, BatchLoader
+from ganbench.data.base import Batch, BatchLoader, Examples, make_batches
 from ganbench.gan.build import TrainingSetup
 from ganbench.gan.tricks.base import TrickList, has_hook
 from ganbench.rng import RngStreams, StepContext
@@ -66,21 +66,42 @@ class PersistentStreams(RngStreams):
 
 
 class StaticLoader:
-    """A loader that gathers every batch by the same index tensors."""
+    """A loader that gathers every batch by the same index tensors.
+
+    A batch that the host gathers is copied into the same tensors instead.
+    """
 
     def __init__(self, loader: BatchLoader):
         self.loader = loader
         self.indices: dict[str, Tensor] = {}
+        self.stored: dict[str, tuple[Tensor, Examples]] = {}
 
     def load(self, number: int) -> None:
-        """Writes the indices of a batch into the index tensors."""
+        """Writes the indices of a batch, or a batch of the host, into the static tensors."""
+        if self.loader.host_batches is not None:
+            self.copy_stored(self.loader.stored_batch(number))
+            return
         for domain, index in self.loader.batch_indices(number).items():
             if domain not in self.indices:
                 self.indices[domain] = torch.empty_like(index)
             self.indices[domain].copy_(index)
 
+    def copy_stored(self, stored: dict[str, tuple[Tensor, Examples]]) -> None:
+        """Copies a batch into the static tensors."""
+        for domain, (index, rows) in stored.items():
+            if domain not in self.stored:
+                empty = [None if x is None else torch.empty_like(x) for x in rows.tensors()]
+                self.stored[domain] = torch.empty_like(index), Examples(*empty)  # type: ignore[arg-type]
+            static_index, static_rows = self.stored[domain]
+            static_index.copy_(index)
+            for static, part in zip(static_rows.tensors(), rows.tensors(), strict=True):
+                if static is not None and part is not None:
+                    static.copy_(part)
+
     def batches(self, number: int) -> dict[str, Batch]:
         """Returns the loaded batch."""
+        if self.loader.host_batches is not None:
+            return make_batches(self.stored)
         return self.loader.gather(self.indices)
 
 

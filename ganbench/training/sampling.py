@@ -86,14 +86,21 @@ def iter_source_batches(
     sources: Mapping[str, Examples], streams: RngStreams, count: int
 ) -> Iterator[dict[str, Batch]]:
     """Yields batches of `count` sources on the device, repeating them if needed."""
-    on_device = {domain: examples.to(streams.device) for domain, examples in sources.items()}
-    least = min(map(len, on_device.values()))
+    placed = {domain: examples.place(streams.device) for domain, examples in sources.items()}
+    least = min(map(len, placed.values()))
     for start in range(0, count, SAMPLES_PER_BATCH):
         index = (
             torch.arange(start, min(start + SAMPLES_PER_BATCH, count), device=streams.device)
             % least
         )
-        yield {domain: examples.make_batch(index) for domain, examples in on_device.items()}
+        yield {domain: make_batch_on_device(placed[domain], index) for domain in placed}
+
+
+def make_batch_on_device(examples: Examples, index: Tensor) -> Batch:
+    """Returns the examples at indices on a device, to which they move only if they do not fit."""
+    if examples.is_stored_for(index.device):
+        return examples.make_batch(index)
+    return examples.gather_on_host(index.cpu()).to(index.device).make_whole_batch(index)
 
 
 def with_fixed_layer_noise(sampler: LatentSampler, streams: RngStreams) -> LatentSampler:

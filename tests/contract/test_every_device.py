@@ -13,7 +13,8 @@ from trick_cases import HOME, TRICK_SPECS
 from variant_cases import home_data, small_recipe
 
 from ganbench.data import DATA
-from ganbench.data.base import BatchLoader
+from ganbench.data.base import IMAGE, BatchLoader, Examples
+from ganbench.data.mapped_file import MappedFile
 from ganbench.devices import Numerics
 from ganbench.gan.build import build_training
 from ganbench.gan.hyperparameters import Hyperparameters
@@ -122,3 +123,52 @@ def test_graphs_equal_eager_steps(recipe, data, device, request):
         eager, graphed = eager[:8], graphed[:8]
     for expected, log in zip(eager, graphed, strict=True):
         assert loss_terms(log) == pytest.approx(loss_terms(expected), rel=1e-3, abs=1e-4)
+
+
+# Data that do not fit on the device
+
+
+@pytest.fixture
+def on_disk(tmp_path, monkeypatch) -> dict[str, Examples]:
+    """The training digits in a mapped file, on a machine whose devices are too small for them."""
+    monkeypatch.setattr("ganbench.data.base.fits_on_device", lambda size, device: False)
+    digits = split("digits").train[IMAGE]
+    (tmp_path / "images").write_bytes(digits.images.numpy().tobytes())
+    file = MappedFile(tmp_path / "images", digits.images.shape)
+    return {IMAGE: Examples(file.as_tensor(), digits.labels, file=file)}
+
+
+def test_host_batches_equal_those_of_device(device, on_disk):
+    digits = split("digits").train[IMAGE].to(device)
+    streams = RngStreams(0, device)
+    loader = BatchLoader(on_disk, 50, streams)
+    assert loader.host_batches is not None
+    for number in (0, 1, 2, 23, 24, 3):
+        batch = loader.batches(number)[IMAGE]
+        expected = digits.make_batch(batch.index)
+        assert batch.index.device.type == device.type
+        assert torch.equal(batch.images, expected.images)
+        assert torch.equal(batch.labels, expected.labels)
+    random = streams.generator("data", IMAGE, 0)
+    order = torch.randperm(len(digits), generator=random, device=device)
+    assert torch.equal(loader.batches(0)[IMAGE].index, order[:50])
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_training_from_host_equals_device(device, on_disk, graph):
+    if graph and device.type != "cuda":
+        pytest.skip("CUDA graphs need a CUDA device")
+    recipe, logs = small_recipe("dcgan"), []
+    for examples in (split("digits").train, on_disk):
+        streams = RngStreams(0, device)
+        setup = build_training(recipe, DATA.make("digits"), streams)
+        placed = {domain: own.to(device) for domain, own in examples.items()}
+        loader = BatchLoader(examples if examples is on_disk else placed, BATCH, streams)
+        assert (loader.host_batches is None) == (examples is not on_disk)
+        settings = Numerics(device.type, graph=graph)
+        budget = Budget("generator_turns", GRAPHED_STEPS)
+        training = build_trainer(setup, loader, streams, budget, settings)
+        logs.append(steps(training, GRAPHED_STEPS))
+        assert not getattr(training, "eager_reason", "")
+    for ours, theirs in zip(*logs, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4)
