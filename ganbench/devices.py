@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Dtype = Literal["float32", "bfloat16"]
 MemoryFormat = Literal["contiguous", "channels_last"]
+MAX_GPUS = 64  # of a trial; all of them are in one machine
 CUDA_ONLY = ("tf32", "graph")  # settings that exist on NVIDIA GPUs alone
 
 PROCESS_STATUS_FILE, CLEAR_REFS_FILE = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -28,6 +29,8 @@ class Numerics:
     With `bfloat16`, networks compute in it, and weights, losses and optimizers stay in float32.
     `graph` replays training steps as CUDA graphs. `compile` compiles networks by torch.compile.
     `stacked` trains seeds as members of one program; their number affects rounding alone.
+    `gpus` processes train together, each on its GPU and its slice of every batch. On a CPU they are
+    processes of `threads` threads.
     Raises SpecError for an unknown value.
     """
 
@@ -39,16 +42,20 @@ class Numerics:
     memory_format: MemoryFormat = "contiguous"
     graph: bool = False
     stacked: bool = False
+    gpus: int = 1
 
     neutral: ClassVar[dict[str, Any]] = {
         "memory_format": "contiguous",
         "graph": False,
         "stacked": False,
+        "gpus": 1,
     }
 
     def __post_init__(self) -> None:
         for name, choices in (("dtype", Dtype), ("memory_format", MemoryFormat)):
             check_choice(name, getattr(self, name), get_args(choices))
+        if not 1 <= self.gpus <= MAX_GPUS:
+            raise SpecError(f"numerics: gpus must be from 1 to {MAX_GPUS}, not {self.gpus}")
 
     @classmethod
     def from_spec(cls, device: str, spec: str) -> "Numerics":
@@ -65,6 +72,15 @@ class Numerics:
             return "numerics: choose graph or compile; both together are not supported"
         if self.stacked and (other := self.first_beside_stacked()):
             return f"numerics: stacked seeds train in eager float32: leave out {other} or stacked"
+        return self.refuse_gpus() if self.gpus > 1 else None
+
+    def refuse_gpus(self) -> str | None:
+        """Returns the reason why several processes cannot train with these numerics, or None."""
+        if other := next((n for n in ("stacked", "graph", "compile") if getattr(self, n)), None):
+            return f"numerics: gpus = {self.gpus} and {other} do not work together: leave out one"
+        if (present := count_gpus(self.device)) is not None and present < self.gpus:
+            found = f"{present} GPU" if present == 1 else f"{present} GPUs"
+            return f"numerics: gpus = {self.gpus}, and this machine has {found} for {self.device}"
         return None
 
     def first_beside_stacked(self) -> str | None:
@@ -139,6 +155,15 @@ def select_device(wanted: str) -> str:
             f"device {wanted} is not on this machine; available: {' and '.join(available)}"
         )
     return wanted
+
+
+def count_gpus(device: str) -> int | None:
+    """Returns the number of GPUs for a device, or None for a CPU, where processes share cores."""
+    if device == "cpu":
+        return None
+    import torch
+
+    return torch.cuda.device_count() if device == "cuda" else 1
 
 
 def usable_cpus() -> int:

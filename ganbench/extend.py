@@ -35,6 +35,12 @@ from ganbench.experiments.trackers.base import TrackedTrial as TrackedTrial
 from ganbench.experiments.trackers.base import Tracker as Tracker
 from ganbench.experiments.trackers.base import TrackerUnavailable as TrackerUnavailable
 from ganbench.gan.adversarial_batch import AdversarialBatch as AdversarialBatch
+from ganbench.gan.batch_slices import count_whole_rows as count_whole_rows
+from ganbench.gan.batch_slices import draw_normal_like as draw_normal_like
+from ganbench.gan.batch_slices import draw_rows as draw_rows
+from ganbench.gan.batch_slices import gather_rows as gather_rows
+from ganbench.gan.batch_slices import mean_over_slices as mean_over_slices
+from ganbench.gan.batch_slices import slice_rows as slice_rows
 from ganbench.gan.build_config import BuildConfig as BuildConfig
 from ganbench.gan.hyperparameters import Hyperparameters as Hyperparameters
 from ganbench.gan.latent_sampler import LatentSampler as LatentSampler

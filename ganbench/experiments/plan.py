@@ -1,7 +1,7 @@
 """The trial list of a suite: its trials, untrained references and incompatible cells."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ganbench.data import DATA
@@ -18,6 +18,7 @@ from ganbench.gan.build import Incompatible, check_recipe
 from ganbench.gan.variants import resolve_variant
 from ganbench.training.budget import Budget, Unit
 from ganbench.training.build_trainer import numerics_incompatibility
+from ganbench.training.distributable import recipe_slicing_incompatibility
 from ganbench.training.stackable import recipe_stacking_incompatibility
 
 from .provenance import versions
@@ -76,15 +77,15 @@ def plan_trials(suite: Suite, profile: str, device: str) -> list[PlannedTrial]:
     starts = {
         (cell.data, cell.variant): untrained_cell(cell) for cell in grid if not objections[cell]
     }
-    trials = []
-    for seed in suite.seeds_of(profile):
-        for cell in starts.values():
-            start = Budget(budget.unit, 0)
-            trials.append(PlannedTrial("untrained", make_trial(suite, cell, start, seed, device)))
-        for cell in grid:
-            arm = make_trial(suite, cell, budget, seed, device)
-            trials.append(PlannedTrial("trial", arm, objections[cell]))
-    return trials
+    seeds, start = suite.seeds_of(profile), Budget(budget.unit, 0)
+    first = [
+        PlannedTrial("untrained", make_trial(suite, cell, start, seeds[0], device))
+        for cell in starts.values()
+    ]
+    for cell in grid:
+        arm = make_trial(suite, cell, budget, seeds[0], device)
+        first.append(PlannedTrial("trial", arm, objections[cell]))
+    return [replace(item, trial=item.trial.with_seed(s)) for s in seeds for item in first]
 
 
 def cell_incompatibility(cell: Cell, device: str = "cpu", unit: Unit = "images") -> str:
@@ -99,6 +100,8 @@ def cell_incompatibility(cell: Cell, device: str = "cpu", unit: Unit = "images")
         check_recipe(cell.recipe, cell.data)
     except Incompatible as reason:
         return str(reason)
+    if numerics.gpus > 1:
+        return slicing_obstacle(cell, numerics.gpus)
     return stacking_obstacle(cell, unit) if numerics.stacked else ""
 
 
@@ -108,6 +111,12 @@ def stacking_obstacle(cell: Cell, unit: Unit) -> str:
     if unit == "seconds":
         reason = "stacked seeds share their time: give a budget of images or generator_turns"
     return f"numerics: stacked: {reason}" if reason else ""
+
+
+def slicing_obstacle(cell: Cell, processes: int) -> str:
+    """Returns the reason why several processes cannot train a cell, or an empty string."""
+    reason = recipe_slicing_incompatibility(cell.recipe, cell.data, processes)
+    return f"numerics: gpus = {processes}: {reason}" if reason else ""
 
 
 def untrained_cell(cell: Cell) -> Cell:

@@ -26,11 +26,15 @@ CORE_MODULES = (
     "ganbench.training.trainer",
 )
 STACKED_MODULES = ("ganbench.experiments.stacked_session",)  # beside those, for stacked seeds
+# beside those, for several processes
+DISTRIBUTED_MODULES = ("ganbench.experiments.distributed_session", "ganbench.experiments.followers")
 FOLLOWED_PREFIXES = ("ganbench.data.", "ganbench.gan.", "ganbench.rng", "ganbench.training.")
 PACKAGES = ("ganbench", "numpy", "scikit-learn", "torch", "torch-fidelity", "torchvision")
 
 
-def hash_training_code(recipe: Recipe, data: str, stacked: bool = False) -> str:
+def hash_training_code(
+    recipe: Recipe, data: str, stacked: bool = False, distributed: bool = False
+) -> str:
     """Returns the first 16 digits of the SHA-256 of the code that a training runs.
 
     The hash covers the recipe's parts by kind and name, the modules that they import, and the core
@@ -38,6 +42,7 @@ def hash_training_code(recipe: Recipe, data: str, stacked: bool = False) -> str:
     """
     parts = dict(recipe_parts(recipe, data))
     core = {*CORE_MODULES, *(STACKED_MODULES if stacked else ())}
+    core |= {*(DISTRIBUTED_MODULES if distributed else ())}
     shared = import_closure({*core, *parts}, FOLLOWED_PREFIXES) - set(parts)
     lines = [f"{kind} {hash_module(module)}" for module, kind in parts.items()]
     lines += map(hash_module, shared)

@@ -106,6 +106,10 @@ def make_session(records: Sequence[TrainingRecord]) -> TrainingSession:
 
         return StackedSession(records)
     (record,) = records
+    if record.trial.numerics.gpus > 1:
+        from .distributed_session import DistributedSession
+
+        return DistributedSession(record)
     return TrainingSession(record)
 
 

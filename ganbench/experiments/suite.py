@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from ganbench.data import DATA
-from ganbench.devices import Dtype, MemoryFormat, Numerics
+from ganbench.devices import MAX_GPUS, Dtype, MemoryFormat, Numerics
 from ganbench.errors import GanbenchError, escape_control_characters
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.protocols import PROTOCOLS, protocol_label
@@ -155,6 +155,10 @@ LossSpec = Annotated[str, AfterValidator(_loss_label)]
 PlainText = Annotated[str, AfterValidator(escape_control_characters)]
 Duration = Annotated[str, AfterValidator(_duration_text)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+GPUCount = Annotated[
+    int,
+    Field(ge=1, le=MAX_GPUS, description="Processes of a trial. Never executed on several GPUs."),
+]
 Betas = Annotated[tuple[Finite, Finite], Field(strict=False)]
 Name = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64), AfterValidator(_unreserved)
@@ -270,6 +274,7 @@ class NumericsAxes(ConfigModel):
     graph: bool | Several[bool] | None = None
     compile: bool | Several[bool] | None = None
     stacked: bool | Several[bool] | None = None
+    gpus: GPUCount | Several[GPUCount] | None = None
 
     def list_specs(self, defaults: "NumericsAxes") -> list[str]:
         """Returns the specs of all combinations; the neutral one is empty."""
@@ -446,6 +451,13 @@ class Suite(ConfigModel):
     def seeds_of(self, profile: str) -> list[int]:
         chosen = self.budget[profile].seeds or self.seeds
         return list(range(chosen)) if isinstance(chosen, int) else sorted(set(chosen))
+
+    def count_processes(self) -> int:
+        """Returns the largest number of processes of a trial, which is that of its GPUs."""
+        specs = {spec for grid in self.grid for spec in grid.numerics.list_specs(self.numerics)}
+        return max(
+            (int(dict(parse_spec(s).settings).get("gpus", 1)) for s in specs if s), default=1
+        )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -69,6 +69,12 @@ class Trial:
             **({"extractor": EXTRACTORS.identity(self.extractor)} if self.extractor else {}),
         }
 
+    def with_seed(self, seed: int) -> "Trial":
+        """Returns this trial with another seed; the rest of its identity is not computed again."""
+        trial = replace(self, seed=seed)
+        vars(trial)["identity"] = {**self.identity, "seed": seed}
+        return trial
+
     @cached_property
     def id(self) -> str:
         """The SHA-256 of the identity as canonical JSON: sorted keys, no spaces, no NaN."""
@@ -82,7 +88,8 @@ class Trial:
 
         Other code or another version of torch may give other numbers.
         """
-        code = hash_training_code(self.recipe, self.data, self.numerics.stacked)
+        numerics = self.numerics
+        code = hash_training_code(self.recipe, self.data, numerics.stacked, numerics.gpus > 1)
         return {"code": code, "torch_minor": torch_minor()}
 
     def as_dict(self) -> dict[str, Any]:

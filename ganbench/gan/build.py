@@ -13,7 +13,7 @@ from ganbench.errors import GanbenchError
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.losses.base import Loss
 from ganbench.gan.networks import NETWORKS
-from ganbench.gan.networks.base import initialize_parameters
+from ganbench.gan.networks.base import Network, initialize_parameters
 from ganbench.gan.networks.discriminator import Discriminator, Shape
 from ganbench.gan.tasks import TASKS
 from ganbench.gan.tasks.base import Task
@@ -29,12 +29,13 @@ from .recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class TrainingSetup:
-    """A built task with its loss, tricks and hyperparameters."""
+    """A built task with its loss, tricks, hyperparameters and the settings of its networks."""
 
     task: Task
     loss: Loss
     trick: TrickList
     hyperparameters: Hyperparameters
+    network: Network
 
 
 META_DEVICE = torch.device("meta")
@@ -89,7 +90,7 @@ def build_training(recipe: Recipe, data: Data, streams: RngStreams) -> TrainingS
             with streams.seeded_globally("weights", f"{name}.attach"):
                 trick.setup(task, config)
     task, tricks = task.to(streams.device), tricks.to(streams.device)
-    return TrainingSetup(task, config.loss, tricks, config.hyperparameters)
+    return TrainingSetup(task, config.loss, tricks, config.hyperparameters, config.network)
 
 
 def _build_task(

@@ -18,6 +18,8 @@ from .budget import Budget
 from .graphs import CudaGraphedTrainer, lookahead_reason
 from .trainer import Precision, Trainer
 
+MakeTrainer = Callable[[TrainingSetup, BatchLoader, RngStreams, Budget], Trainer]
+
 
 def make_trainer(
     setup: TrainingSetup,
@@ -25,8 +27,11 @@ def make_trainer(
     streams: RngStreams,
     budget: Budget,
     numerics: Numerics | None = None,
+    eager: MakeTrainer = Trainer,
 ) -> Trainer:
     """Returns a trainer with these numerics; the default is plain float32.
+
+    `eager` makes it, unless the numerics have graphs. It is one process's with any number of GPUs.
 
     Changes the setup's networks in place. Raises Incompatible if they cannot be computed.
     """
@@ -41,7 +46,7 @@ def make_trainer(
     if numerics.compile:
         compile_networks(setup)
     obstacle = lookahead_reason(setup.trick) if numerics.graph else ""
-    make = CudaGraphedTrainer if numerics.graph and not obstacle else Trainer
+    make = CudaGraphedTrainer if numerics.graph and not obstacle else eager
     trainer = make(setup, loader, streams, budget)
     if obstacle:
         trainer.notes.append(f"trained without graphs: {obstacle}")

@@ -161,10 +161,14 @@ class Trainer:
         optimizer = self.optimizers[side]
         optimizer.zero_grad(set_to_none=True)
         add_terms(terms).backward(inputs=self.sides[side])
-        self.trick.transform_gradients(side, self.sides[side])
+        self.transform_gradients(side)
         self.set_learning_rate(side)
         optimizer.step()
         return sum_terms(terms)
+
+    def transform_gradients(self, side: str) -> None:
+        """Lets the tricks change the gradients of a side in place."""
+        self.trick.transform_gradients(side, self.sides[side])
 
     def learning_rate(self, side: str) -> float:
         """Returns the learning rate of a side at the current progress."""
@@ -177,15 +181,23 @@ class Trainer:
 
     def flush(self) -> dict[str, float]:
         """Returns each term's mean since the last flush; raises Diverged at a non-finite value."""
-        logs, self.logs = read_terms(self.logs), []
-        now = time.perf_counter()
-        self.spent = replace(self.spent, seconds=self.spent.seconds + now - self.began)
-        self.began = now
+        logs, self.logs = self.read_logs(), []
+        self.update_seconds()
         for number, log in enumerate(logs, self.step - len(logs)):
             if not all(math.isfinite(value) for value in log.values()):
                 raise Diverged(number, log)
         names = dict.fromkeys(name for log in logs for name in log)
         return {name: mean([log[name] for log in logs if name in log]) for name in names}
+
+    def read_logs(self) -> list[dict[str, float]]:
+        """Returns the loss terms of each step since the last flush."""
+        return read_terms(self.logs)
+
+    def update_seconds(self) -> None:
+        """Adds the time since the last call to the used seconds."""
+        now = time.perf_counter()
+        self.spent = replace(self.spent, seconds=self.spent.seconds + now - self.began)
+        self.began = now
 
     def restart_clock(self) -> None:
         """Excludes the time since the last flush from the used seconds."""

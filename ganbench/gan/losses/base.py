@@ -24,6 +24,8 @@ class Loss(RenamedHooks):
     version: ClassVar[int] = 1
     neutral: ClassVar[dict[str, Any]] = {}
     renamed_hooks: ClassVar[Mapping[str, str]] = LOSS_HOOKS
+    # Whether scores may be those of a slice of the batch: means over scores, or `batch_slices`.
+    works_on_slices: ClassVar[bool] = False  # each subclass declares it anew
 
     generator_weight: float | Tensor = field(default=1.0, metadata=NOT_A_SETTING)
 

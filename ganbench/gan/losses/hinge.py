@@ -13,6 +13,8 @@ from .base import Loss
 
 @dataclass(frozen=True)
 class Hinge(Loss):
+    works_on_slices = True
+
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return relu(1 - real).mean() + relu(1 + fake).mean()
 

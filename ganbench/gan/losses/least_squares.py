@@ -12,6 +12,8 @@ from .base import TargetedLoss
 
 @dataclass(frozen=True)
 class LeastSquares(TargetedLoss):
+    works_on_slices = True
+
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         off = (real - self.real_target).square().mean() + (fake - self.fake_target).square().mean()
         return off / 2

@@ -17,6 +17,8 @@ from .base import TargetedLoss, cross_entropy_to_target
 
 @dataclass(frozen=True)
 class Minimax(TargetedLoss):
+    works_on_slices = True
+
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return cross_entropy_to_target(real, self.real_target) + cross_entropy_to_target(
             fake, self.fake_target

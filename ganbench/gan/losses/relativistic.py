@@ -16,6 +16,8 @@ from .base import Loss
 
 @dataclass(frozen=True)
 class Relativistic(Loss):
+    works_on_slices = True
+
     @property
     def needs_real_scores(self) -> bool:
         return True

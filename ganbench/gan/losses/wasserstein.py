@@ -17,6 +17,7 @@ from .base import Loss
 
 @dataclass(frozen=True)
 class Wasserstein(Loss):
+    works_on_slices = True
     fake_weight: float | Tensor = field(default=1.0, metadata=NOT_A_SETTING)
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:

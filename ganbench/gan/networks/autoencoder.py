@@ -46,6 +46,7 @@ class Autoencoder(Network):
     `code` is the number of values between encoder and decoder. The published width is 64 to 128.
     """
 
+    works_on_slices = True
     energy: ClassVar[bool] = True
 
     width: int = 64

@@ -38,6 +38,8 @@ class Network(RenamedHooks):
 
     conditional: ClassVar[bool] = False  # networks can take labels
     begins_at_zero: ClassVar[bool] = False  # some layers have initial weights of zero
+    # Whether each process can have a slice of the batch, by `batch_slices`, beside batch norm.
+    works_on_slices: ClassVar[bool] = False  # each subclass declares it anew
 
     norm: Norm = "none"
     classes: int = field(default=0, metadata=NOT_A_SETTING)

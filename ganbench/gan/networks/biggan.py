@@ -46,6 +46,7 @@ class BigGAN(ResNetFamily):
     `embedding` is the size of the class embedding.
     """
 
+    works_on_slices = True
     attends_at: ClassVar[int] = 64
     wide: ClassVar[bool] = True
 

@@ -48,6 +48,7 @@ class Translator(nn.Sequential):
 
 @dataclass(frozen=True)
 class CycleGAN(Network):
+    works_on_slices = True
     encodes: ClassVar[bool] = True
 
     norm: Norm = "instance"

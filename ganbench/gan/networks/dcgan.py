@@ -22,6 +22,7 @@ class DCGAN(Network):
     smallest maps are 4x4, or a quarter of the image's side if that is smaller.
     """
 
+    works_on_slices = True
     conditional: ClassVar[bool] = True
 
     norm: Norm = "batch"

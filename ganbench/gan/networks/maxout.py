@@ -38,6 +38,7 @@ class Maxout(Network):
     are unbounded.
     """
 
+    works_on_slices = True
     width: int = 400
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ class MLP(Network):
     Generators of images end in tanh; points are unbounded.
     """
 
+    works_on_slices = True
     conditional: ClassVar[bool] = True
 
     width: int = 128

@@ -22,6 +22,8 @@ class Pooled(MLP):
     convolution.
     """
 
+    works_on_slices = True
+
     def incompatibility(self, shape: Shape) -> str | None:
         if refusal := refuse_other_than_images("pooled needs images", shape):
             return refusal

@@ -35,6 +35,7 @@ class ProGAN(Network):
     doubling beyond.
     """
 
+    works_on_slices = True
     grows: ClassVar[bool] = True
 
     width: int = 512

@@ -159,6 +159,7 @@ class R3GAN(Network):
     `blocks` is the number of blocks at each size of maps, 2 as published for CIFAR-10 and FFHQ-64.
     """
 
+    works_on_slices = True
     conditional: ClassVar[bool] = True
     begins_at_zero: ClassVar[bool] = True
 

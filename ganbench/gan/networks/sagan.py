@@ -20,6 +20,7 @@ class SAGAN(ResNetFamily):
     `width` is the number of channels at the largest maps; it doubles with every halving.
     """
 
+    works_on_slices = True
     attends_at: ClassVar[int] = 32
 
     def make_attention(self, channels: int) -> nn.Module:

@@ -21,6 +21,7 @@ class SNGAN(ResNetFamily):
     `width` is that of the generator's blocks for small images; the published one is 256.
     """
 
+    works_on_slices = True
     width: int = 256
 
     def generator_widths(self, doublings: int) -> list[int]:

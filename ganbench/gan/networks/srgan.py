@@ -28,6 +28,7 @@ class SRGANResidualBlock(nn.Module):
 
 @dataclass(frozen=True)
 class SRGAN(Network):
+    works_on_slices = True
     norm: Norm = "batch"
     width: int = 64
     blocks: int = 16

@@ -5,10 +5,13 @@ sampling, styles may be truncated: they move towards the mean of w, which is tra
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from ganbench.gan.batch_slices import draw_normal_like, draw_rows, mean_over_slices
 
 from .equalized import EqualizedLinear, PixelNorm
 
@@ -50,7 +53,7 @@ class StyleMapping(nn.Module):
         if self.training:
             self.update_average(w)
             if self.mixing:
-                other = self.mapping(torch.randn_like(latents))
+                other = self.mapping(draw_normal_like(latents))
                 return mix_styles(w, other, layers, self.mixing)
         elif self.truncation < 1:
             w = self.mean.lerp(w, self.truncation)
@@ -58,7 +61,7 @@ class StyleMapping(nn.Module):
 
     @torch.no_grad()
     def update_average(self, w: Tensor) -> None:
-        self.mean.lerp_(w.mean(0).to(self.mean.dtype), AVERAGE_UPDATE_SHARE)
+        self.mean.lerp_(mean_over_slices(w.mean(0)).to(self.mean.dtype), AVERAGE_UPDATE_SHARE)
 
 
 def mix_styles(w: Tensor, other: Tensor, layers: int, share: float) -> Tensor:
@@ -68,8 +71,8 @@ def mix_styles(w: Tensor, other: Tensor, layers: int, share: float) -> Tensor:
     image.
     """
     layer = torch.arange(layers, device=w.device)
-    over = torch.randint(1, layers, (len(w), 1), device=w.device)
-    mixed = torch.rand(len(w), 1, device=w.device) < share
+    over = draw_rows(partial(torch.randint, 1, layers), (len(w), 1), device=w.device)
+    mixed = draw_rows(torch.rand, (len(w), 1), device=w.device) < share
     return torch.where((mixed & (layer >= over))[:, :, None], other[:, None], w[:, None])
 
 
@@ -115,4 +118,4 @@ class NoiseInjection(nn.Module):
         nn.init.zeros_(self.scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.scale * torch.randn_like(x[:, :1])
+        return x + self.scale * draw_normal_like(x[:, :1])

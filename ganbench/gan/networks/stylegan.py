@@ -37,6 +37,7 @@ class StyleGAN(ProGAN):
     training, `truncation` only at sampling; a `truncation` of 1 is none.
     """
 
+    works_on_slices = True
     styled: ClassVar[bool] = True
 
     depth: int = 8

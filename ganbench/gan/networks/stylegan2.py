@@ -34,6 +34,7 @@ class StyleGAN2(StyleGAN):
     `wide_to=32`.
     """
 
+    works_on_slices = True
     grows: ClassVar[bool] = False
 
     wide_to: int = 64

@@ -20,6 +20,8 @@ from .conditional import Conditional
 
 
 class Auxiliary(Conditional):
+    works_on_slices = True
+
     def __init__(self, weight: float = 1.0, truncation: float = 0.0):
         super().__init__(truncation)
         if weight <= 0:

@@ -23,6 +23,7 @@ from .unconditional import Unconditional
 
 
 class Conditional(Unconditional):
+    works_on_slices = True
     neutral: ClassVar[dict[str, Any]] = {"truncation": 0.0}
     conditions_each_sample = True
 

@@ -44,6 +44,8 @@ class PatchEmbeddingHeads(nn.ModuleList):
 
 
 class Contrastive(Task):
+    works_on_slices = True
+
     def __init__(self, patches: float = 1.0, identity: float = 1.0, places: int = 256):
         super().__init__()
         if patches < 0 or identity < 0 or places < 2:

@@ -20,6 +20,8 @@ from .base import Batches, Conditioning, MakeDiscriminator, MakeGenerator, Task,
 
 
 class Cycle(Task):
+    works_on_slices = True
+
     def __init__(self, cycle: float = 10.0, identity: float = 0.0):
         super().__init__()
         if cycle < 0 or identity < 0:

@@ -7,6 +7,7 @@ mutual information with the fakes. It counts `weight` times for categorical code
 the bound.
 """
 
+from functools import partial
 from math import log, pi
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn.functional import log_softmax, one_hot
 
 from ganbench.data.base import IMAGE
 from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.batch_slices import draw_rows
 from ganbench.gan.build_config import BuildConfig
 
 from .auxiliary_head import auxiliary_logits, with_auxiliary_head
@@ -27,6 +29,7 @@ CODE_READER_WIDTH = 128  # hidden units of Q
 class Information(Unconditional):
     """A task with codes behind the latents: categories one-hot, then continuous codes."""
 
+    works_on_slices = True
     conditions_each_sample = True
 
     def __init__(
@@ -73,8 +76,9 @@ class Information(Unconditional):
     def draw_latents(self, count: int, random: torch.Generator) -> Tensor:
         size, here = (count, self.categorical), random.device
         plain = super().draw_latents(count, random)
-        category = torch.randint(self.categories, size, generator=random, device=here)
-        number = torch.rand(count, self.continuous, generator=random, device=here)
+        draw_category = partial(torch.randint, self.categories)
+        category = draw_rows(draw_category, size, generator=random, device=here)
+        number = draw_rows(torch.rand, (count, self.continuous), generator=random, device=here)
         return torch.cat([plain, one_hot(category, self.categories).flatten(1), 2 * number - 1], 1)
 
     def discriminator_terms(self, pairs: list[AdversarialBatch]) -> Terms:

@@ -28,6 +28,8 @@ class HoleFiller(nn.Module):
 class Inpainting(Restoration):
     """`hole` is the side of the missing square, as a share of the image's side."""
 
+    works_on_slices = True
+
     def __init__(self, hole: float = 0.5, content: float = 999.0):
         super().__init__(content)
         if not 0 < hole < 1:

@@ -13,6 +13,8 @@ from .restoration import Restoration
 
 
 class SuperResolution(Restoration):
+    works_on_slices = True
+
     def __init__(self, factor: int = 4, content: float = 1000.0):
         super().__init__(content)
         if factor not in (2, 4, 8):

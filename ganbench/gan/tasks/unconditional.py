@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ganbench.data.base import IMAGE
 from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.batch_slices import draw_rows
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.latent_sampler import LatentSampler
 
@@ -26,6 +27,8 @@ class StyledGeneratorLike(Protocol):
 
 
 class Unconditional(Task):
+    works_on_slices = True
+
     def incompatibility(self, config: BuildConfig) -> str | None:
         if list(config.shapes) == [IMAGE]:
             return None
@@ -44,7 +47,7 @@ class Unconditional(Task):
         self.discriminators[IMAGE] = discriminator(IMAGE, shape, config.network.build_discriminator)
 
     def draw_latents(self, count: int, random: torch.Generator) -> Tensor:  # [count, ...]
-        return torch.randn(count, self.latent, generator=random, device=random.device)
+        return draw_rows(torch.randn, (count, self.latent), generator=random, device=random.device)
 
     def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:
         real = batches[IMAGE].images

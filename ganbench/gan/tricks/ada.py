@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.batch_slices import count_whole_rows, draw_rows, mean_over_slices
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.losses.base import Loss
 from ganbench.gan.tasks.base import Task
@@ -28,6 +29,7 @@ Move = tuple[Tensor, Tensor]  # matrix [N, 2, 2], offset [N, 2, 1]: place => mat
 
 
 class ADA(Trick):
+    works_on_slices = True
     phase = "augment"
     p: Tensor
     signs: Tensor  # mean sign, of the discriminator steps since p was last adjusted
@@ -61,10 +63,10 @@ class ADA(Trick):
     @torch.no_grad()
     def after_discriminator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
         score = torch.cat([pair.real_score.flatten() for pair in pairs])
-        self.signs += score.sign().mean() / self.every
+        self.signs += mean_over_slices(score.sign().mean()) / self.every
         self.turns += 1
         due = self.turns == self.every  # a tensor, so that the step does not wait for the device
-        step = self.every * len(pairs[0].real) / (1000 * self.kimg)
+        step = self.every * count_whole_rows(len(pairs[0].real)) / (1000 * self.kimg)
         self.p += due * step * (self.signs - self.target).sign()
         self.p.clamp_(0, 1)
         self.signs *= ~due
@@ -97,10 +99,7 @@ class AugmentationDraws:
         return self.with_probability(2 * self.rand(*size) - 1)
 
     def draw_normal(self, *size: int) -> Tensor:  # [*size, N]
-        device = self.random.device
-        return self.with_probability(
-            torch.randn(*size, self.count, generator=self.random, device=device)
-        )
+        return self.with_probability(self.draw(torch.randn, *size))
 
     def draw_coin(self) -> Tensor:  # 1 with probability p / 2, else 0, [N]
         return (self.draw_uniform() < 0).float()
@@ -109,7 +108,11 @@ class AugmentationDraws:
         return torch.where(self.rand() < self.p, drawn, 0.0)
 
     def rand(self, *size: int) -> Tensor:
-        return torch.rand(*size, self.count, generator=self.random, device=self.random.device)
+        return self.draw(torch.rand, *size)
+
+    def draw(self, function: Callable[..., Tensor], *size: int) -> Tensor:
+        shape, options = (*size, self.count), {"generator": self.random}
+        return draw_rows(function, shape, dim=-1, device=self.random.device, **options)
 
 
 def blit_transforms(dice: AugmentationDraws, shape: Sequence[int]) -> Move:

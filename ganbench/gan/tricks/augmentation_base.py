@@ -1,5 +1,6 @@
 """Helpers of tricks on images: the refusal of other data, and shifts by whole pixels."""
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ganbench.data.modality import refuse_other_than_images
+from ganbench.gan.batch_slices import draw_rows
 from ganbench.gan.build_config import BuildConfig
 
 
@@ -27,7 +29,9 @@ def shift_images(
     most = [int(share * side + 0.5) for side in x.shape[2:]]
     padded = pad(x, (most[1], most[1], most[0], most[0]), padding)
     rows, columns = (
-        torch.randint(2 * far + 1, (len(x), 1), generator=random, device=x.device)
+        draw_rows(
+            partial(torch.randint, 2 * far + 1), (len(x), 1), generator=random, device=x.device
+        )
         + torch.arange(side, device=x.device)
         for far, side in zip(most, x.shape[2:], strict=True)
     )  # [N, H], [N, W]

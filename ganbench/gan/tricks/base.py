@@ -80,6 +80,8 @@ class Trick(nn.Module, RenamedHooks):
 
     needs_double_backward: bool = False  # differentiates a gradient
     changes_weights_in_forward: ClassVar[bool] = False  # as power iterations do
+    # Whether each process can have a slice of the batch, by `batch_slices`. Subclasses declare it anew.
+    works_on_slices: ClassVar[bool] = False
 
     context: StepContext | None = None  # None before training, when only shapes are computed
 
@@ -94,6 +96,10 @@ class Trick(nn.Module, RenamedHooks):
 
     def incompatibility(self, config: BuildConfig) -> str | None:
         """Returns the reason why this trick cannot be used here, or None."""
+        return None
+
+    def slicing_incompatibility(self, rows: int) -> str | None:
+        """Returns the reason why this trick cannot train on slices of `rows` examples, or None."""
         return None
 
     # Once, while networks are built.
@@ -222,6 +228,9 @@ class TrickList(Trick):
     def incompatibility(self, config: BuildConfig) -> str | None:
         reasons = [o for trick in self if (o := trick.incompatibility(config))]
         return "; ".join(reasons) or None
+
+    def slicing_incompatibility(self, rows: int) -> str | None:
+        return next(filter(None, (trick.slicing_incompatibility(rows) for trick in self)), None)
 
     def transform_generator(self, generator: nn.Module) -> nn.Module:
         return reduce(lambda x, trick: trick.transform_generator(x), self, generator)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.batch_slices import draw_rows
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks.base import Terms
 
@@ -19,6 +20,8 @@ from .base import Trick
 
 
 class Consistency(Trick):
+    works_on_slices = True
+
     def __init__(
         self, weight: float = 10.0, fakes: float = 0.0, flip: bool = True, shift: float = 0.125
     ):
@@ -47,6 +50,6 @@ class Consistency(Trick):
 
     def augment(self, x: Tensor, random: torch.Generator) -> Tensor:
         if self.flip:
-            coin = torch.rand((len(x), 1, 1, 1), generator=random, device=x.device)
+            coin = draw_rows(torch.rand, (len(x), 1, 1, 1), generator=random, device=x.device)
             x = torch.where(coin < 0.5, x.flip(3), x)
         return shift_images(x, self.shift, "reflect", random)

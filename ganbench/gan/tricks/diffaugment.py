@@ -4,11 +4,12 @@ The changes are colour, then translation by up to an eighth of the side, then cu
 half the side. Each image has its own draws. The generator's gradient passes through the changes.
 """
 
-from functools import reduce
+from functools import partial, reduce
 
 import torch
 from torch import Tensor
 
+from ganbench.gan.batch_slices import draw_rows
 from ganbench.gan.build_config import BuildConfig
 
 from .augmentation_base import refuse_non_images, shift_images
@@ -16,6 +17,7 @@ from .base import Trick
 
 
 class DiffAugment(Trick):
+    works_on_slices = True
     phase = "augment"
 
     def __init__(self, colour: bool = True, translation: bool = True, cutout: bool = True):
@@ -38,7 +40,8 @@ class DiffAugment(Trick):
 def jitter_colours(x: Tensor, random: torch.Generator) -> Tensor:
     """Changes brightness, saturation and contrast, with one draw of each per image."""
     size = (3, len(x), 1, 1, 1)
-    brightness, saturation, contrast = torch.rand(size, generator=random, device=x.device)
+    draws = draw_rows(torch.rand, size, dim=1, generator=random, device=x.device)
+    brightness, saturation, contrast = draws
     x = x + (brightness - 0.5)
     grey = x.mean(1, keepdim=True)
     x = (x - grey) * (2 * saturation) + grey
@@ -64,9 +67,7 @@ def cut_places(count: int, side: int, random: torch.Generator) -> Tensor:
     """Returns a mask of the places of a side that each image's square covers: [N, side]."""
     size = int(side / 2 + 0.5)
     # an even square is centred between two places, so it has one more position
-    begin = (
-        torch.randint(side + 1 - size % 2, (count, 1), generator=random, device=random.device)
-        - size // 2
-    )
+    draw_begin = partial(torch.randint, side + 1 - size % 2)
+    begin = draw_rows(draw_begin, (count, 1), generator=random, device=random.device) - size // 2
     place = torch.arange(side, device=random.device)
     return (begin <= place) & (place < begin + size)

@@ -12,6 +12,7 @@ single one may be below 0.
 import torch
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.batch_slices import draw_rows, gather_rows
 from ganbench.gan.tasks.base import Terms
 
 from .finite_difference import Method, ScoredImages
@@ -19,6 +20,7 @@ from .penalty_base import InputGradientPenalty
 
 
 class DRAGAN(InputGradientPenalty):
+    works_on_slices = True
     name = "DRAGAN"
 
     def __init__(
@@ -42,8 +44,10 @@ class DRAGAN(InputGradientPenalty):
         """Returns a random image near each real, with its score."""
         assert self.context
         real, random = pair.real.detach(), self.context.of(pair.name).random
-        step = torch.rand((len(real), *[1] * (real.ndim - 1)), generator=random, device=real.device)
-        noise = torch.rand(real.shape, generator=random, device=real.device)
-        near = (real + step * self.spread * real.std() * noise).requires_grad_()
+        size, device = (len(real), *[1] * (real.ndim - 1)), real.device
+        step = draw_rows(torch.rand, size, generator=random, device=device)
+        noise = draw_rows(torch.rand, real.shape, generator=random, device=device)
+        deviation = gather_rows(real).std()
+        near = (real + step * self.spread * deviation * noise).requires_grad_()
         role, label = "dragan", pair.real_label
         return ScoredImages(pair.score(near, role, label), near, role, label)

@@ -12,6 +12,8 @@ from .base import Trick
 
 
 class Drift(Trick):
+    works_on_slices = True
+
     def __init__(self, weight: float = 1e-3):
         super().__init__()
         if weight <= 0:

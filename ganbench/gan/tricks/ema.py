@@ -26,6 +26,7 @@ from .base import Trick
 
 
 class EMA(Trick):
+    works_on_slices = True
     version = 2
     phase = "averaging"
     share: Tensor  # of the current weights in the average, if it changes with the steps

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.batch_slices import mean_over_slices
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.losses.base import Loss
 from ganbench.gan.losses.wasserstein import Wasserstein
@@ -21,6 +22,7 @@ from .base import Trick
 
 
 class Equilibrium(Trick):
+    works_on_slices = True
     phase = "loss"
 
     def __init__(self, gamma: float = 0.75, rate: float = 1e-3):
@@ -49,6 +51,7 @@ class Equilibrium(Trick):
     @torch.no_grad()
     def after_discriminator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
         for pair in pairs:
-            real, fake = -pair.real_score.mean(), -pair.fake_score.mean()
+            scores = (pair.real_score, pair.fake_score)
+            real, fake = (-mean_over_slices(score.mean()) for score in scores)
             weight = self.weights[pair.name]
             weight.add_(self.rate * (self.gamma * real - fake)).clamp_(0, 1)

@@ -9,6 +9,7 @@ It replaces the adversarial term, as published; `adversarial` keeps a share of t
 from dataclasses import replace
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.batch_slices import mean_over_slices
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.losses.base import Loss
 from ganbench.gan.tasks.base import Terms
@@ -19,6 +20,7 @@ TRICKS_ON_ADVERSARIAL_TERM = ("past_discriminators", "top_k")  # they change onl
 
 
 class FeatureMatching(Trick):
+    works_on_slices = True
     phase = "loss"
 
     def __init__(self, weight: float = 1.0, adversarial: float = 0.0):
@@ -38,4 +40,4 @@ class FeatureMatching(Trick):
 
     def generator_terms(self, pair: AdversarialBatch) -> Terms:
         gap = pair.fake_features.mean(0) - pair.real_features.mean(0).detach()
-        yield "feature_matching", self.weight * gap.square().sum()
+        yield "feature_matching", self.weight * mean_over_slices(gap).square().sum()

@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.batch_slices import draw_rows
 
 Method = Literal["exact", "finite_difference"]
 DEFAULT_EPSILON = 0.01
@@ -83,7 +84,7 @@ class FiniteDifference:
 
 def draw_direction(x: Tensor, random: torch.Generator) -> Tensor:
     """Draws a standard normal direction for each image: [N, ...] => [N, ...]."""
-    return torch.randn(x.shape, generator=random, device=x.device).to(x.dtype)
+    return draw_rows(torch.randn, x.shape, generator=random, device=x.device).to(x.dtype)
 
 
 def estimate_squared_distance(slopes: Tensor, target: float) -> Tensor:

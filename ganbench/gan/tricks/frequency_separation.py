@@ -16,6 +16,7 @@ from .base import Trick
 
 
 class FrequencySeparation(Trick):
+    works_on_slices = True
     phase = "bands"
 
     def __init__(self, kernel: int = 5):

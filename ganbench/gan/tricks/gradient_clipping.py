@@ -11,6 +11,8 @@ from .base import Trick
 
 
 class GradientClipping(Trick):
+    works_on_slices = True
+
     def __init__(self, norm: float = 1.0):
         super().__init__()
         if norm <= 0:

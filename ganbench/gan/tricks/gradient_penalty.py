@@ -11,6 +11,7 @@ double backward. The estimate is unbiased, so a single one may be below 0.
 import torch
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.batch_slices import draw_rows
 from ganbench.gan.tasks.base import Terms
 
 from .finite_difference import Method, ScoredImages
@@ -18,6 +19,7 @@ from .penalty_base import InputGradientPenalty
 
 
 class GradientPenalty(InputGradientPenalty):
+    works_on_slices = True
     name = "gradient penalty"
 
     def __init__(
@@ -48,7 +50,8 @@ class GradientPenalty(InputGradientPenalty):
         assert self.context
         shape = (len(pair.real), *[1] * (pair.real.ndim - 1))
         random = self.context.of(pair.name).random
-        mix = torch.rand(shape, generator=random, device=pair.real.device).to(pair.real.dtype)
+        mix = draw_rows(torch.rand, shape, generator=random, device=pair.real.device)
+        mix = mix.to(pair.real.dtype)
         between = pair.real.lerp(pair.fake, mix)  # with the generator's graph, for unrolling
         role, label = "gradient_penalty", pair.real_label
         return ScoredImages(pair.score(between, role, label), between, role, label)

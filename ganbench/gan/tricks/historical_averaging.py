@@ -38,6 +38,8 @@ class ParameterHistory(nn.Module):
 
 
 class HistoricalAveraging(Trick):
+    works_on_slices = True
+
     def __init__(self, weight: float = 1.0):
         super().__init__()
         if weight <= 0:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.batch_slices import gather_rows, slice_rows
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks.base import Task
 
@@ -19,6 +20,7 @@ from .compatibility import has_conditions_per_sample
 
 
 class ImagePool(Trick):
+    works_on_slices = True
     seen: Tensor  # [discriminators], the number of fakes so far
 
     def __init__(self, size: int = 50):
@@ -45,9 +47,10 @@ class ImagePool(Trick):
 
     def transform_pair(self, pair: AdversarialBatch) -> AdversarialBatch:
         pool, number = self.get_buffer(f"images_{pair.name}"), self.names.index(pair.name)
-        exchange = self.draw_exchange(len(pool), self.seen[number], len(pair.fake), pair.name)
-        self.seen[number] += len(pair.fake)
-        return replace(pair, fake=exchange.apply(pool, pair.fake))
+        new = gather_rows(pair.fake)  # every process has the same pool
+        exchange = self.draw_exchange(len(pool), self.seen[number], len(new), pair.name)
+        self.seen[number] += len(new)
+        return replace(pair, fake=slice_rows(exchange.apply(pool, new)))
 
     def draw_exchange(self, held: int, seen: Tensor, count: int, name: str) -> "PoolExchange":
         assert self.context

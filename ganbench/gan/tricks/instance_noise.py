@@ -8,12 +8,14 @@ The deviation falls linearly from `std` to 0 at the fraction `until` of the budg
 import torch
 from torch import Tensor
 
+from ganbench.gan.batch_slices import draw_rows
 from ganbench.rng import StepContext
 
 from .base import Trick
 
 
 class InstanceNoise(Trick):
+    works_on_slices = True
     phase = "augment"
     deviation: Tensor  # of this step
 
@@ -31,5 +33,6 @@ class InstanceNoise(Trick):
     def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
         if self.context is None:
             return x
-        noise = torch.randn(x.shape, generator=self.context.of(role).random, device=x.device)
+        random = self.context.of(role).random
+        noise = draw_rows(torch.randn, x.shape, generator=random, device=x.device)
         return x + self.deviation * noise

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.batch_slices import draw_rows
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.losses.base import Loss, TargetedLoss, WrappedLoss
 
@@ -34,11 +35,12 @@ class FlippedTargets(WrappedLoss):
         return flipped.discriminator_loss(real, fake)
 
     def draw_targets(self, score: Tensor, usual: float | Tensor, other: float | Tensor) -> Tensor:
-        swap = torch.rand(score.shape, generator=self.random, device=score.device) < self.share
-        return torch.where(swap, other, usual)
+        draws = draw_rows(torch.rand, score.shape, generator=self.random, device=score.device)
+        return torch.where(draws < self.share, other, usual)
 
 
 class LabelFlipping(Trick):
+    works_on_slices = True
     phase = "labels"
 
     def __init__(self, share: float = 0.05):

@@ -15,6 +15,7 @@ from .base import Trick
 
 
 class LabelSmoothing(Trick):
+    works_on_slices = True
     phase = "loss"
     neutral: ClassVar[dict[str, Any]] = {"fake": 0.0}
 

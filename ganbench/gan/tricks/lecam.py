@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.batch_slices import mean_over_slices
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks.base import Task, Terms
 from ganbench.rng import StepContext
@@ -21,6 +22,7 @@ from .base import Trick
 
 
 class LeCam(Trick):
+    works_on_slices = True
     anchors: Tensor  # [discriminators, 2], moving averages of the mean scores of reals and fakes
 
     def __init__(self, weight: float = 0.3, decay: float = 0.99, start: int = 1000):
@@ -55,4 +57,4 @@ class LeCam(Trick):
         share = 1 - self.decay if self.context.step >= self.start else 1.0
         for pair in pairs:
             now = torch.stack([pair.real_score.mean(), pair.fake_score.mean()])
-            self.anchors[self.names.index(pair.name)].lerp_(now, share)
+            self.anchors[self.names.index(pair.name)].lerp_(mean_over_slices(now), share)

@@ -9,6 +9,7 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
+from ganbench.gan.batch_slices import gather_rows, slice_rows
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.networks.discriminator import AuxiliaryFeaturesHead, Discriminator
 
@@ -29,6 +30,9 @@ class KernelCloseness(nn.Module):
         self.project = nn.Parameter(project)
 
     def forward(self, features: Tensor) -> Tensor:
+        return slice_rows(self.compare(gather_rows(features)))
+
+    def compare(self, features: Tensor) -> Tensor:
         depths = torch.einsum("nw,wkd->dnk", features, self.project)
         # Summed depth by depth: [N, N, kernels, depth] at once takes twice the time.
         distance = reduce(torch.add, ((m[:, None] - m[None]).abs() for m in depths))
@@ -36,6 +40,7 @@ class KernelCloseness(nn.Module):
 
 
 class MinibatchDiscrimination(Trick):
+    works_on_slices = True
     phase = "structure"
 
     def __init__(self, kernels: int = 100, depth: int = 5):

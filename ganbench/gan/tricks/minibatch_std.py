@@ -7,6 +7,7 @@ it as one more feature.
 
 from torch import Tensor, nn
 
+from ganbench.gan.batch_slices import gather_rows, slice_rows
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.networks.discriminator import AuxiliaryFeaturesHead, Discriminator
 
@@ -25,6 +26,9 @@ class GroupStandardDeviation(nn.Module):
         self.group = group
 
     def forward(self, features: Tensor) -> Tensor:
+        return slice_rows(self.compare(gather_rows(features)))
+
+    def compare(self, features: Tensor) -> Tensor:
         count = len(features)
         group = next((g for g in range(self.group, 1, -1) if count % g == 0), count)
         variance = features.unflatten(0, (-1, group)).var(1, correction=0)
@@ -33,6 +37,7 @@ class GroupStandardDeviation(nn.Module):
 
 
 class MinibatchStd(Trick):
+    works_on_slices = True
     phase = "structure"
 
     def __init__(self, group: int = 4):

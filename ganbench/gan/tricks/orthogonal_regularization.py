@@ -20,6 +20,8 @@ from .base import Trick
 
 
 class OrthogonalRegularization(Trick):
+    works_on_slices = True
+
     def __init__(
         self,
         weight: float = 1e-4,

@@ -13,6 +13,7 @@ from .compatibility import BATCH_COMPARING_TRICKS, has_conditions_per_sample, re
 
 
 class PacGAN(Trick):
+    works_on_slices = True
     phase = "pack"
 
     def __init__(self, pack: int = 2):
@@ -32,6 +33,11 @@ class PacGAN(Trick):
         if has_conditions_per_sample(config):
             return "PacGAN scores several images at once, and here each image has its own label or code"
         return None
+
+    def slicing_incompatibility(self, rows: int) -> str | None:
+        if rows % self.pack == 0:
+            return None
+        return f"PacGAN packs {self.pack} images, and each process has {rows}"
 
     def transform_discriminator_input(
         self, x: Tensor, role: str

@@ -40,6 +40,7 @@ class AveragedVotes(WrappedLoss):
 
 
 class PastDiscriminators(Trick):
+    works_on_slices = True
     phase = "votes"
 
     def __init__(self, keep: int = 3, every: int = 500):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.batch_slices import draw_rows, mean_over_slices
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.networks.filters import widen_bfloat16
 from ganbench.gan.networks.style_mapping import StyledGenerator
@@ -23,6 +24,7 @@ from .base import Trick
 
 
 class PathLength(Trick):
+    works_on_slices = True
     needs_double_backward = True
     means: Tensor  # [generators], moving averages of the lengths
 
@@ -55,7 +57,7 @@ class PathLength(Trick):
         lengths = path_lengths(images, w, random)
         number = self.names.index(pair.generator_name)
         with torch.no_grad():
-            now, before = lengths.mean(), self.means[number]
+            now, before = mean_over_slices(lengths.mean()), self.means[number]
             # starts at the first length: a mean from 0 would first make all images alike
             self.means[number] = torch.where(before == 0, now, before.lerp(now, 1 - self.decay))
         off = lengths - self.means[number]
@@ -67,7 +69,7 @@ def path_lengths(images: Tensor, w: Tensor, random: torch.Generator) -> Tensor:
 
     y is noise, scaled to size 1 per map.
     """
-    noise = torch.randn(images.shape, generator=random, device=images.device)
+    noise = draw_rows(torch.randn, images.shape, generator=random, device=images.device)
     noise = noise / (images.shape[2] * images.shape[3]) ** 0.5
     (slope,) = torch.autograd.grad((images * noise).sum(), w, create_graph=True)
     return slope.square().sum(1).add(1e-12).sqrt()  # the root has no gradient at 0

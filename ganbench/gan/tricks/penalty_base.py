@@ -59,6 +59,11 @@ class InputGradientPenalty(Trick):
             f"{comparing[0]} compares the images of a batch; share=1 can be used"
         )
 
+    def slicing_incompatibility(self, rows: int) -> str | None:
+        if self.difference.share == 1:
+            return None
+        return f"{self.name} of a share of the batch would have other images; share=1 can be used"
+
     def setup(self, task: Task, config: BuildConfig) -> None:
         # Spectral norm iterates in every pass: two passes differ by more than the images do.
         self.is_parametrized = any(map(is_parametrized, task.discriminators.modules()))

@@ -18,6 +18,7 @@ from .base import Trick
 
 
 class ProgressiveGrowing(Trick):
+    works_on_slices = True
     phase = "growth"
 
     def __init__(self, until: float = 0.5):

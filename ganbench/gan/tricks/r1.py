@@ -13,6 +13,7 @@ from .penalty_base import ZeroCenteredPenalty
 
 
 class R1(ZeroCenteredPenalty):
+    works_on_slices = True
     name = "R1"
 
     def penalized_images(self, pair: AdversarialBatch) -> ScoredImages:

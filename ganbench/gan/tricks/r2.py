@@ -13,6 +13,7 @@ from .penalty_base import ZeroCenteredPenalty
 
 
 class R2(ZeroCenteredPenalty):
+    works_on_slices = True
     name = "R2"
 
     def penalized_images(self, pair: AdversarialBatch) -> ScoredImages:

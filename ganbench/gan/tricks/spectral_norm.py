@@ -23,6 +23,7 @@ NORMALIZED_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 
 class SpectralNorm(Trick):
+    works_on_slices = True
     phase = "weights"
     changes_weights_in_forward = True
     neutral: ClassVar[dict[str, Any]] = {"generator": False}

@@ -10,6 +10,7 @@ from math import ceil
 from torch import Tensor
 
 from ganbench.gan.adversarial_batch import AdversarialBatch
+from ganbench.gan.batch_slices import gather_rows
 from ganbench.gan.losses.base import Loss, WrappedLoss
 from ganbench.rng import StepContext
 
@@ -23,12 +24,14 @@ class BestFakes(WrappedLoss):
     share: float
 
     def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        fake, real = gather_rows(fake), real if real is None else gather_rows(real)
         by_example = fake.detach().reshape(len(fake), -1).mean(1)  # the mean of a map of scores
         best = by_example.topk(ceil(self.share * len(fake))).indices
         return self.inner.generator_loss(fake[best], real if real is None else real[best])
 
 
 class TopK(Trick):
+    works_on_slices = True
     phase = "selection"
 
     def __init__(self, least: float = 0.5, until: float = 0.5):

@@ -11,6 +11,7 @@ from .base import Trick
 
 
 class TTUR(Trick):
+    works_on_slices = True
     phase = "plan"
 
     def __init__(self, ratio: float = 4.0):

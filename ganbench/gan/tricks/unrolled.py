@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from ganbench.gan.batch_slices import mean_each_over_slices
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tricks import TRICKS
 
@@ -22,6 +23,7 @@ from .base import TrainingInProgress, Trick
 
 
 class Unrolled(Trick):
+    works_on_slices = True
     version = 2
     needs_double_backward = True
 
@@ -106,7 +108,8 @@ def unroll_differentiably(training: TrainingInProgress, turns: int) -> Iterator[
                 total = training.discriminator_objective()
             now = tuple(parameters.values())
             slopes = torch.autograd.grad(total, now, create_graph=True, materialize_grads=True)
-            steps = [step.with_gradient(slope) for step, slope in zip(steps, slopes, strict=True)]
+            means = mean_each_over_slices(slopes)
+            steps = [step.with_gradient(slope) for step, slope in zip(steps, means, strict=True)]
             stepped = [step.apply_to(p) for step, p in zip(steps, now, strict=True)]
             parameters = dict(zip(parameters, stepped, strict=True))
     with with_tensors(rivals, parameters | buffers):

@@ -14,6 +14,7 @@ from .base import Trick
 
 
 class WeightClipping(Trick):
+    works_on_slices = True
     phase = "projection"
 
     def __init__(self, limit: float = 0.01):
