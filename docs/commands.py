@@ -19,12 +19,12 @@ This page is made by `python docs/commands.py`.
 | exit code | meaning |
 |---|---|
 | 0 | success; diverged trainings are results, not failures |
-| 1 | a gate proved a regression |
+| 1 | a gate proved a regression, or `merge` found two trainings of one trial with different numbers |
 | 2 | wrong usage, an error in a suite, a stale result without `--stale`, or no metric of `eval` has a value |
 | 3 | a gate cannot decide, and prints the reason |
-| 4 | trials or a download failed, or `doctor` misses a required item |
+| 4 | trials or a download failed, `doctor` misses a required item, or `merge` left out trials that are being trained |
 | 5 | internal error; `GANBENCH_TRACE=1` prints a traceback |
-| 130 | interrupted; the same command resumes |
+| 130 | interrupted, or stopped for `--deadline`; the same command resumes |
 """
 
 

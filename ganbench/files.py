@@ -1,6 +1,5 @@
 """Atomic file writes, JSON and JSON lines. Reading never runs code from a file."""
 
-import glob
 import hashlib
 import json
 import os
@@ -10,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, BinaryIO, NoReturn, Self, TypeVar
 
 from ganbench.errors import GanbenchError
 
@@ -34,11 +33,16 @@ def write_bytes(path: Path, content: bytes) -> None:
 
     An OSError, for example of a full disk, names the file.
     """
+    write_stream(path, lambda file: file.write(content))
+
+
+def write_stream(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Writes a file like `write_bytes`; its content need not fit into the memory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = temporary_path(path)
     try:
         with naming_file(path), open(beside, "wb") as file:
-            file.write(content)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         with naming_file(path):
@@ -58,10 +62,21 @@ def naming_file(path: Path) -> Iterator[None]:
 
 def sweep_temporary_files(folder: Path) -> None:
     """Deletes temporary files and folders that killed processes of this machine left."""
-    for path in folder.glob(f".*@{glob.escape(platform.node())}"):
-        process = path.name.removesuffix(f"@{platform.node()}").rpartition(".")[2]
+    ending = f"@{platform.node()}"
+    for name in list_folder(folder):
+        if not name.startswith(".") or not name.endswith(ending):
+            continue
+        process = name.removesuffix(ending).rpartition(".")[2]
         if process.isdecimal() and not has_process(int(process)):
-            delete_path(path)
+            delete_path(folder / name)
+
+
+def list_folder(folder: Path) -> list[str]:
+    """Returns the names in a folder; empty if it is no folder."""
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def delete_path(path: Path) -> None:
@@ -88,7 +103,8 @@ def read_json(path: Path, remedy: str = DELETE_FILE) -> Any:
     Raises CorruptFile if the file holds anything other than one JSON object.
     """
     try:
-        content = json.loads(path.read_bytes(), parse_constant=refuse_constant)
+        with open(path, "rb") as file:
+            content = JSON_DECODER.decode(file.read().decode("utf-8-sig"))
     except FileNotFoundError:
         return None
     except OSError as error:  # for example a folder of this name
@@ -105,19 +121,35 @@ def refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
+JSON_DECODER = json.JSONDecoder(parse_constant=refuse_constant)  # one for thousands of files
+
+
 def read_each(readers: Iterable[Callable[[], Content]]) -> list[Content]:
     """Calls every reader; raises one CorruptFile that names the damaged files of all."""
-    contents, damage = [], []
+    return [content for batch in read_in_batches(readers, 1) for content in batch]
+
+
+def read_in_batches(readers: Iterable[Callable[[], Content]], size: int) -> Iterator[list[Content]]:
+    """Calls every reader and yields the contents in lists of this size.
+
+    Raises one CorruptFile at the end, which names the damaged files of all.
+    """
+    batch: list[Content] = []
+    damage = []
     for read in readers:
         try:
-            contents.append(read())
+            batch.append(read())
         except CorruptFile as error:
             damage.append(str(error))
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
     if damage:
         more = len(damage) - MAX_NAMED_FILES
         rest = [f"and {more} more damaged files"] if more > 0 else []
         raise CorruptFile("\n".join([*damage[:MAX_NAMED_FILES], *rest]))
-    return contents
 
 
 def read_json_or_none(path: Path) -> Any:

@@ -1,32 +1,63 @@
-"""Schemas of the JSON files of the store: a file of another shape is reported as damaged."""
+"""Schemas of the JSON files of the store: a file of another shape is reported as damaged.
+
+A file has the number of its schema under `schema`; a file without one is of schema 1. Older files are
+read, and a file of a newer ganbench is refused.
+"""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ganbench.errors import GanbenchError
 from ganbench.files import DELETE_FILE, CorruptFile, read_json
+
+
+class NewerSchema(GanbenchError, RuntimeError):
+    """A file of the store was written by a newer ganbench."""
 
 
 class Record(BaseModel):
     """The schema of a JSON file of the store. Unknown keys are allowed."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    newest_schema: ClassVar[int] = 1  # that this program reads
+
+    @classmethod
+    def schema_of(cls, content: dict[str, Any]) -> Any:
+        """Returns the number of a file's schema, as far as it has one."""
+        return content.get("schema", 1)
 
 
 def read_record(path: Path, schema: type[Record], remedy: str = DELETE_FILE) -> Any:
     """Returns the JSON object in a file, or None if the file is missing.
 
-    Raises CorruptFile if the file is no JSON, or does not fit the schema.
+    Raises NewerSchema if a newer program wrote it. Raises CorruptFile if the file is no JSON, or does
+    not fit the schema.
     """
     content = read_json(path, remedy)
     if content is None:
         return None
+    refuse_newer_schema(path, content, schema, remedy)
     try:
         schema.model_validate(content)
     except ValidationError as error:
         raise CorruptFile.at(path, format_misfit(error), remedy) from None
     return content
+
+
+def refuse_newer_schema(
+    path: Path, content: dict[str, Any], schema: type[Record], remedy: str
+) -> None:
+    """Raises NewerSchema for a newer file, and CorruptFile if its schema is no number."""
+    number = schema.schema_of(content)
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise CorruptFile.at(path, "schema: it is no whole number", remedy)
+    if number > schema.newest_schema:
+        raise NewerSchema(
+            f"{path} has schema {number}, and this ganbench reads schemas up to "
+            f"{schema.newest_schema}: upgrade ganbench"
+        )
 
 
 def format_misfit(error: ValidationError) -> str:

@@ -438,7 +438,13 @@ def require_initialized(part: Any) -> None:
 
 def settings_of(part: Any) -> dict[str, tuple[Any, Any]]:
     """Returns the settings of a class: name -> (type, default)."""
-    hints = get_type_hints(part.__init__)
+    return _declared_settings(part, part.__init__)
+
+
+@cache
+def _declared_settings(part: Any, init: Any) -> dict[str, tuple[Any, Any]]:
+    """Returns the settings of a class by its constructor; plans need them for every trial."""
+    hints = get_type_hints(init)
     parameters = inspect.signature(part).parameters.values()
     given_by_program = (
         {f.name for f in fields(part) if f.metadata == NOT_A_SETTING}

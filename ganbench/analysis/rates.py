@@ -15,7 +15,7 @@ from scipy import stats
 from .contrasts import CELL_COLUMNS, holm_correct
 from .factors import NO_TRICK
 from .intervals import CONFIDENCE_LEVEL
-from .rows import LOST_OUTCOMES
+from .rows import LOST_OUTCOMES, without_attributes
 
 ENDED_OUTCOMES = ("done", *LOST_OUTCOMES)
 
@@ -49,10 +49,10 @@ def ended_trainings(frame: pd.DataFrame) -> pd.DataFrame:
     The columns give whether it failed, whether it collapsed, and whether the collapse was measured.
     """
     chosen = frame["role"].eq("trial") & frame["outcome"].isin(ENDED_OUTCOMES)
-    trainings = frame[chosen]
-    trainings.attrs = {}  # pandas would copy them in each operation
-    trainings = trainings.drop_duplicates([*CELL_COLUMNS, "tricks", "seed"])
-    return trainings[[*CELL_COLUMNS, "tricks", "seed"]].assign(
+    keys = [*CELL_COLUMNS, "tricks", "seed"]
+    trainings = without_attributes(frame).loc[chosen, [*keys, "outcome", "collapsed"]]
+    trainings = trainings.drop_duplicates(keys)
+    return trainings[keys].assign(
         failed=trainings["outcome"] != "done",
         collapsed=trainings["collapsed"].fillna(False).astype(bool),
         collapse_known=trainings["collapsed"].notna(),

@@ -61,13 +61,14 @@ def read_table(path: Path) -> pd.DataFrame:
         raise UnusableTable(
             f"{path} has no rows of ganbench: it lacks the columns {', '.join(missing)}"
         )
-    frame = with_row_types(frame, path)
+    if not has_row_types(frame):
+        frame = with_row_types(frame, path)
     if not len(frame):
         raise UnusableTable(f"{path} has no rows: keep some when you filter them")
     if frame["schema_version"].fillna(0).max() > SCHEMA_VERSION:
         raise UnusableTable(f"{path} was written by a later version of ganbench")
-    quality = frame[frame["kind"] == "quality"]  # a curve may have two points at one step
-    if copies := int(quality.duplicated(ROW_KEY).sum()):
+    keys = frame.loc[frame["kind"] == "quality", list(ROW_KEY)]  # curves may repeat a step
+    if copies := int(keys.duplicated().sum()):
         raise UnusableTable(f"{path} has {count_of(copies, 'row')} twice: drop the duplicates")
     frame.attrs["plan"] = find_plan(path, metadata)
     return frame
@@ -76,7 +77,8 @@ def read_table(path: Path) -> pd.DataFrame:
 def read_parquet(path: Path) -> tuple[pd.DataFrame, Mapping[bytes, bytes]]:
     try:
         table = pq.read_table(path)
-        return table.to_pandas(types_mapper=pandas_type), table.schema.metadata or {}
+        metadata = table.schema.metadata or {}
+        return table.to_pandas(types_mapper=pandas_type, split_blocks=True), metadata
     except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
         raise UnusableTable(
             f"{path} is not a readable Parquet file: {first_line(error)}"
@@ -94,6 +96,12 @@ def read_csv(path: Path) -> tuple[pd.DataFrame, Mapping[bytes, bytes]]:
         if {name, column} <= set(frame.columns):
             frame[name] = frame[name].where(frame[column] != kind, None)
     return frame, {}
+
+
+def has_row_types(frame: pd.DataFrame) -> bool:
+    """Returns whether a frame has exactly the columns of the schema, in their types and order."""
+    wanted = ROW_SCHEMA.empty_table().to_pandas(types_mapper=pandas_type)
+    return bool(frame.columns.equals(wanted.columns) and frame.dtypes.equals(wanted.dtypes))
 
 
 def with_row_types(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -140,10 +148,10 @@ def first_line(error: BaseException) -> str:
 
 def require_outcome(frame: pd.DataFrame) -> pd.DataFrame:
     """Returns rows that a report can be made of, or raises UnusableTable."""
-    outcome, trials = frame.attrs["plan"]["analysis"]["outcome"], frame[frame["role"] == "trial"]
-    if trials.empty:
+    outcome, is_trial = frame.attrs["plan"]["analysis"]["outcome"], frame["role"] == "trial"
+    if not is_trial.any():
         raise UnusableTable("these rows have no trials: keep rows of role 'trial'")
-    if not ((trials["metric"] == outcome) & (trials["kind"] == "quality")).any():
+    if not (is_trial & (frame["metric"] == outcome) & (frame["kind"] == "quality")).any():
         raise UnusableTable(
             f"these rows have no {outcome}, the outcome of the suite: keep its rows when you filter them"
         )

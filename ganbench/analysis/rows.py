@@ -6,6 +6,7 @@ alone.
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from ganbench.experiments.outcomes import (
     CELL_NAME_FIELDS,
     PlanStatus,
     TrialFiles,
-    read_all_trials,
     read_floors,
+    read_trial_files,
 )
 from ganbench.experiments.store import Store
-from ganbench.files import write_bytes
+from ganbench.files import read_in_batches, write_stream
 from ganbench.registry import parse_spec
 
 from .detection import FLAG_NAMES, detect_flags
@@ -30,6 +31,7 @@ from .detection import FLAG_NAMES, detect_flags
 SCHEMA_VERSION = (
     3  # 2: the steps at which flags began; 3: floors beside values, and learning curves
 )
+TRIALS_PER_BATCH = 200  # their rows are plain data at the same time
 ARM_COLUMNS = ["data", "variant", "loss", "tricks", "plan"]
 LOST_OUTCOMES = ("diverged", "failed")
 COLLAPSE_METRICS = ("modes", "recall")
@@ -101,14 +103,29 @@ def collect_rows(plan: dict[str, Any], store: Store) -> pd.DataFrame:
 
     Raises CorruptFile, with the names of the damaged files, so that no table lacks them unnoticed.
     """
-    floors, items = read_floors(plan, store), plan["trials"]
-    trials = zip(items, read_all_trials(plan, store, items), strict=True)
-    collected = [row for item, files in trials for row in trial_rows(plan, item, files, floors)]
-    collected += [row for protocol in floors for row in floor_rows(plan, protocol, floors)]
-    table = pa.Table.from_pylist(add_collapse_flags(collected, plan), schema=ROW_SCHEMA)
+    floors = read_floors(plan, store)
+    rows_of_floors = [row for protocol in floors for row in floor_rows(plan, protocol, floors)]
+    limits = collapse_limits(rows_of_floors, plan)
+    readers = (partial(read_trial_rows, plan, item, store, floors) for item in plan["trials"])
+    tables = [
+        make_table(add_collapse_flags([row for rows in batch for row in rows], limits))
+        for batch in read_in_batches(readers, TRIALS_PER_BATCH)
+    ]
+    table = pa.concat_tables([*tables, make_table(rows_of_floors)]).combine_chunks()
     frame = table.to_pandas(types_mapper=pandas_type)
     frame.attrs["plan"] = {key: value for key, value in plan.items() if key != "trials"}
     return frame
+
+
+def read_trial_rows(
+    plan: dict[str, Any], item: dict[str, Any], store: Store, floors: Floors
+) -> list[Row]:
+    """Reads the files of a planned trial; returns its rows. Raises CorruptFile."""
+    return list(trial_rows(plan, item, read_trial_files(plan, item, store), floors))
+
+
+def make_table(rows: list[Row]) -> pa.Table:
+    return pa.Table.from_pylist(rows, schema=ROW_SCHEMA)
 
 
 def read_table_status(frame: pd.DataFrame) -> PlanStatus:
@@ -133,12 +150,11 @@ def pandas_type(kind: pa.DataType) -> Any:
     return pd.BooleanDtype() if pa.types.is_boolean(kind) else None
 
 
-def add_collapse_flags(rows: list[Row], plan: dict[str, Any]) -> list[Row]:
+def add_collapse_flags(rows: list[Row], limits: dict[tuple[str, str], float]) -> list[Row]:
     """Marks the rows of done trials as collapsed or not, in place, and returns all rows.
 
-    A trial collapsed if its modes or recall are below the declared share of the floor.
+    A trial collapsed if its modes or recall are below the limits: the declared share of the floor.
     """
-    limits = collapse_limits(rows, plan)
     if not limits:
         return rows
     trials = [row for row in rows if row["role"] != "floor" and row["outcome"] == "done"]
@@ -280,9 +296,10 @@ def refuse_mixed_protocols(frame: pd.DataFrame) -> pd.DataFrame:
     It raises if a metric of a data set was measured under more than one protocol.
     """
     rows = without_attributes(frame)
-    measured = rows[(rows["kind"] == "quality") & rows["value"].notna()]
+    is_measured = (rows["kind"] == "quality") & rows["value"].notna()
     columns = ["data", "metric", "protocol", "metric_version"]
-    used = measured[columns].drop_duplicates().dropna(subset=["data", "metric"])
+    measured = rows.loc[is_measured, columns]
+    used = measured.drop_duplicates().dropna(subset=["data", "metric"])
     for (data, metric), protocols in used.groupby(["data", "metric"]):
         if len(protocols) > 1:
             versions = protocols[["protocol", "metric_version"]].itertuples(index=False)
@@ -314,10 +331,9 @@ def save_rows(frame: pd.DataFrame, folder: Path) -> None:
         METADATA_KEY: json.dumps(frame.attrs["plan"]).encode(),
         PANDAS_METADATA_KEY: json.dumps({"plan": frame.attrs["plan"]}).encode(),
     }
-    content = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata(about), content)
-    write_bytes(folder / "results.parquet", content.getvalue().to_pybytes())
-    write_bytes(folder / "results.csv", frame.to_csv(index=False).encode())
+    table = table.replace_schema_metadata(about)
+    write_stream(folder / "results.parquet", lambda file: pq.write_table(table, file))
+    write_stream(folder / "results.csv", lambda file: frame.to_csv(file, index=False))
 
 
 def load(folder: str | Path) -> pd.DataFrame:

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ganbench.gan.variants import resolve_variant
-from ganbench.registry import SpecError
+from ganbench.gan.variants import all_variants
+from ganbench.registry import SpecError, parse_spec
 
 from .contrasts import satterthwaite_freedom
 from .effects import outcome_rows
@@ -165,10 +165,11 @@ def own_setting(name: str, axis: str) -> str:
     """Returns a variant's own value of a setting, as a text.
 
     Returns "own" if the values of generator and discriminator differ, or if no such variant is registered.
+    Its network and task are not imported, since they need torch.
     """
     try:
-        hyperparameters = resolve_variant(name).hyperparameters
-    except SpecError:
+        hyperparameters = all_variants()[parse_spec(name).name].hyperparameters
+    except (SpecError, KeyError):
         return OWN_SETTING
     sides = ["generator_", "discriminator_"] if axis in ("lr", "betas") else [""]
     values = {str(getattr(hyperparameters, side + axis, OWN_SETTING)) for side in sides}

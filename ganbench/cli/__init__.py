@@ -1,7 +1,7 @@
 """The command line: `ganbench run`, `plan`, `report`, `eval`, `gate` and more.
 
-Exit codes: 0 ok · 1 a gate's regression · 2 usage or suite error · 3 a gate cannot decide
-· 4 trials or a download failed · 5 internal error · 130 interrupted.
+Exit codes: 0 ok · 1 a regression, or unequal stores · 2 usage or suite error
+· 3 a gate cannot decide · 4 trials or a download failed · 5 internal error · 130 interrupted.
 Commands import torch and pandas themselves, so that help and lists answer at once.
 """
 
@@ -25,12 +25,15 @@ from . import (
     history,
     human_study,
     measure,
+    pack,
     perf,
     plan,
     report,
     run,
     status,
+    stores,
     styles,
+    trials,
     visualize,
     watch,
 )
@@ -47,12 +50,15 @@ COMMANDS = (
     history,
     human_study,
     measure,
+    pack,
     perf,
     plan,
     report,
     run,
     status,
+    stores,
     styles,
+    trials,
     visualize,
     watch,
 )

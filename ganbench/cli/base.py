@@ -19,11 +19,12 @@ from .streams import print_json as print_json
 
 COMMAND_SECTIONS = {  # of the program's help
     "Everyday": ("run", "plan", "status", "report", "show", "compare", "eval", "list"),
-    "Train": ("watch",),
+    "Steer": ("watch", "logs", "why"),
+    "Stores": ("export", "merge", "clean"),
     "Measure": ("measure", "floor"),
     "Look": ("samples", "interpolate", "neighbours", "styles", "study"),
     "Guard": ("gate", "baseline", "perf", "history"),
-    "Parts": ("download", "doctor"),
+    "Parts": ("download", "pack", "doctor"),
 }
 USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
 MAX_NAME_BYTES, MAX_PATH_CHARACTERS = 255, 4096  # of Linux's file systems

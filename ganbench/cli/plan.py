@@ -53,7 +53,7 @@ def plan(
     )
     planned = plan_trials(declared, name, chosen)
     trials = [p.trial for p in planned if not p.incompatibility]
-    count = workers or default_workers(chosen)
+    count = workers or default_workers(chosen, declared.count_processes())
     content = {
         **plan_contents(declared, {p.label(): p.incompatibility for p in planned}),
         "profile": name,

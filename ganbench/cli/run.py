@@ -72,16 +72,39 @@ def run(
     stale: Annotated[
         str, typer.Option(help="Results of other code: reuse, rerun, or ask: stop and name both.")
     ] = "ask",
+    only: Annotated[
+        str, typer.Option(metavar="WORDS", help="Run only cells with all these words, or a trial.")
+    ] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="Run at most this many trials.")] = None,
+    deadline: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="Stop in time with checkpoints: 2h, 02:30 or an ISO date. Without workers a "
+            "trial cannot be interrupted.",
+        ),
+    ] = "",
+    retry: Annotated[bool, typer.Option("--retry", help="Run only trials that failed.")] = False,
+    from_scratch: Annotated[
+        bool,
+        typer.Option(
+            "--from-scratch",
+            help="First delete the results of the trials of --only or --retry.",
+        ),
+    ] = False,
     inception_weights: InceptionWeights = None,
     tracker: Trackers = None,
     as_json: Json = False,
 ) -> None:
     """Train and measure every cell of a suite.
 
-    Finished trials are kept, and interrupted ones resume from their checkpoints. The run ends with the
-    leaderboard and the effects of tricks.
+    Finished trials are kept. Failed and interrupted ones are run again from their checkpoints. One seed
+    of every cell comes first, so that early results are balanced. The run ends with the leaderboard and
+    the effects of tricks.
     """
+    from ganbench.experiments.deadline import DeadlineReached
     from ganbench.experiments.runner import prepare_run
+    from ganbench.experiments.select_trials import TrialSelection
     from ganbench.experiments.signals import acknowledge_stop
     from ganbench.experiments.suite import with_numerics
     from ganbench.report.writer import write_report
@@ -90,11 +113,16 @@ def run(
 
     if stale not in ("ask", "reuse", "rerun"):
         fail(f"--stale is ask, reuse or rerun, not {stale!r}")
+    if from_scratch and not (only or retry):
+        fail("--from-scratch deletes results: name their trials by --only or --retry")
     declared, name, chosen = read_suite(
         suite, merge_overrides(override, numerics), seeds, profile, device
     )
     console = err if as_json else out
-    runs_trials = executor_of(executor, workers, chosen)
+    processes = declared.count_processes()
+    runs_trials = executor_of(executor, workers, chosen, processes)
+    ends = deadline_of(deadline, runs_trials)
+    selection = TrialSelection(only, limit, retry, from_scratch)
     declared = with_numerics(declared, runs_trials.numerics)
     console.print(": ".join(filter(None, [declared.name, declared.about])), markup=False)
     try:
@@ -109,14 +137,21 @@ def run(
             tracking.update(trials)
 
         try:
-            prepared = prepare_run(declared, name, chosen, results, stale)  # type: ignore[arg-type]
-            for note in prepared.notes:
+            prepared = prepare_run(declared, name, chosen, results, stale, selection)  # type: ignore[arg-type]
+            for note in [*prepared.notes, *crowding_notes(runs_trials, processes, chosen)]:
                 console.print(f"note: {note}", markup=False, soft_wrap=True)
             try:
                 with acknowledge_stop(progress.print_stopping):
-                    result = prepared.execute(runs_trials, show)
+                    result = prepared.execute(runs_trials, show, ends)
             finally:
                 report, files = write_report(prepared.plan, prepared.folder)
+        except DeadlineReached:
+            again = resume_command()
+            fail(
+                f"Stopped for the deadline {deadline}. Finished trials and checkpoints are kept. "
+                f"To resume: {again}",
+                INTERRUPTED,
+            )
         except KeyboardInterrupt:
             again = shlex.join(["ganbench", *sys.argv[1:]])
             fail(
@@ -126,6 +161,26 @@ def run(
     if result.replaced:
         console.print("Replaced the tables of another plan; its trials are kept.")
     print_run_result(result, report, files, "trained", as_json)
+
+
+def deadline_of(text: str, executor: Any) -> Any:
+    """Returns the deadline of a run, or None without one."""
+    from ganbench.experiments.deadline import Deadline, parse_deadline
+    from ganbench.experiments.executors.inline import Inline
+
+    if not text:
+        return None
+    return Deadline(parse_deadline(text), stops_within_trials=not isinstance(executor, Inline))
+
+
+def resume_command() -> str:
+    """Returns this command without its deadline."""
+    words = sys.argv[1:]
+    for place, word in enumerate(words):
+        if word == "--deadline":
+            return shlex.join(["ganbench", *words[:place], *words[place + 2 :]])
+    kept = [word for word in words if not word.startswith("--deadline=")]
+    return shlex.join(["ganbench", *kept])
 
 
 def print_run_result(
@@ -145,21 +200,36 @@ def print_run_result(
             f"{count_of(count, 'trial')} {verb}, {result.finished_before:,} kept, "
             f"in {format_clock(result.seconds)}."
         )
+        if result.left_out:
+            out.print(f"{count_of(result.left_out, 'trial')} left for other runs.")
         for path in files:
             out.print(f"  {path}", markup=False, soft_wrap=True)
     raise typer.Exit(print_failures(result.statuses))
 
 
-def executor_of(text: str, workers: int | None, device: str) -> Any:
-    """Returns the executor that --executor and --workers name."""
+def executor_of(text: str, workers: int | None, device: str, processes: int = 1) -> Any:
+    """Returns the executor that --executor and --workers name, for trials of some processes."""
     from ganbench.experiments.executors import EXECUTORS, executor_label
 
-    count = default_workers(device) if workers is None else workers
+    count = default_workers(device, processes) if workers is None else workers
     return EXECUTORS.make(executor_label(text, count))
 
 
-def default_workers(device: str) -> int:
-    return usable_cpus() if device == "cpu" else 1
+def default_workers(device: str, processes: int = 1) -> int:
+    """Returns the number of workers whose trials, of some processes each, fill this machine."""
+    return max(1, usable_cpus() // processes) if device == "cpu" else 1
+
+
+def crowding_notes(executor: Any, processes: int, device: str) -> list[str]:
+    """Returns a note if the processes of all workers are more than the CPU cores or the GPUs."""
+    workers = getattr(executor, "workers", 1)
+    if processes == 1 or workers < 2:
+        return []
+    if device != "cpu":
+        return [f"{workers} workers share the first {processes} GPUs: use --workers 1"]
+    if workers * processes <= (cores := usable_cpus()):
+        return []
+    return [f"{workers} workers of {processes} processes each share {count_of(cores, 'CPU core')}"]
 
 
 def print_failures(statuses: Sequence[Any]) -> int:
@@ -184,6 +254,7 @@ def run_summary(result: Any, report: Any, files: list[Path]) -> dict[str, Any]:
     return {
         "suite": report.plan["suite"],
         "kept": result.finished_before,
+        "left_out": result.left_out,
         "outcomes": outcomes,
         "seconds": round(result.seconds, 1),
         "findings": report.findings,

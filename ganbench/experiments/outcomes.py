@@ -1,14 +1,18 @@
 """Outcomes of planned trials (done, diverged, failed, ...), read from the store alone."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from ganbench.files import read_each
 
+from .monitoring.trial_progress import format_trial_label
+from .running_trials import RunningTrial, read_running_trial
+from .select_trials import ID_DIGITS
 from .store import CHECKPOINT_NAMES, Store, TrialFolder
 
+LOST_OUTCOMES = ("failed", "diverged")
 CELL_NAME_FIELDS = ("data", "variant", "loss", "tricks", "plan")
 
 
@@ -50,15 +54,22 @@ def read_trial_files(plan: dict[str, Any], item: dict[str, Any], store: Store) -
     return TrialFiles(result, curve, readings, outcome, reason)
 
 
+@dataclass(frozen=True)
+class TrialSummary:
+    """The outcome of a trial, None if it is not finished, and the code that trained it."""
+
+    outcome: str | None = None
+    provenance: dict[str, Any] | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.outcome in ("done", "diverged")
+
+
 def read_floors(plan: dict[str, Any], store: Store) -> dict[str, dict[str, Any]]:
     """Returns the readings of the floors by protocol and metric; raises CorruptFile."""
     contents = read_each(partial(store.read_floor, protocol) for protocol in plan["protocols"])
     return {p: current_readings(plan, c) for p, c in zip(plan["protocols"], contents, strict=True)}
-
-
-def read_all_trials(plan: dict[str, Any], store: Store, items: list[Any]) -> list[TrialFiles]:
-    """Reads the files of trials; raises one CorruptFile that names the damaged files."""
-    return read_each(partial(read_trial_files, plan, item, store) for item in items)
 
 
 def are_complete(plan: dict[str, Any], readings: dict[str, dict[str, Any]]) -> bool:
@@ -83,14 +94,24 @@ def trial_outcome(
 
 
 @dataclass(frozen=True)
+class TrialState:
+    """The state of a planned trial: an outcome, or how far it is."""
+
+    state: str  # an outcome, or `running`, `trained`, `started`, `not run`
+    reason: str = ""
+    running: RunningTrial | None = None
+
+
+@dataclass(frozen=True)
 class PlanStatus:
-    """The number of trials of a plan by outcome, and the reasons of bad ends by trial.
+    """The number of trials of a plan by state, and the reasons of bad ends by trial.
 
     `trials` counts those of incompatible cells too, which are not applicable.
     """
 
     outcomes: dict[str, int]
     reasons: dict[str, str]
+    running: dict[str, RunningTrial] = field(default_factory=dict)
 
     @property
     def trials(self) -> int:
@@ -98,16 +119,60 @@ class PlanStatus:
 
 
 def read_plan_status(plan: dict[str, Any], store: Store) -> PlanStatus:
-    """Reads the state of every trial of a plan; raises CorruptFile for damaged files."""
-    counts: Counter[str] = Counter()
-    reasons, items = {}, distinct_items(plan)
+    """Reads the state of every trial of a plan from as few files as possible.
+
+    Raises CorruptFile for damaged ones of them.
+    """
+    items, begun = distinct_items(plan), store.trial_names()
     read_floors(plan, store)
-    for item, files in zip(items, read_all_trials(plan, store, items), strict=True):
-        counts[files.outcome or unfinished_state(store.trial_folder(item["trial"]))] += 1
-        if files.outcome in ("failed", "diverged"):
-            cell = " / ".join(filter(None, (item[key] for key in CELL_NAME_FIELDS)))
-            reasons[f"{cell} / seed {item['seed']}"] = files.reason
-    return PlanStatus(dict(counts.most_common()), reasons)
+    states = read_each(partial(read_trial_state, plan, item, store, begun) for item in items)
+    counts = Counter(state.state for state in states)
+    named = [(format_trial_label(i, i["role"]), s) for i, s in zip(items, states, strict=True)]
+    return PlanStatus(
+        dict(counts.most_common()),
+        {label: state.reason for label, state in named if state.state in LOST_OUTCOMES},
+        {label: state.running for label, state in named if state.running},
+    )
+
+
+def read_trial_state(
+    plan: dict[str, Any], item: dict[str, Any], store: Store, begun: set[str] | None = None
+) -> TrialState:
+    """Returns the state of a planned trial; `begun` has the names of all trial folders."""
+    folder = store.trial_folder(item["trial"])
+    if begun is not None and folder.folder.name not in begun and not item["objection"]:
+        return TrialState("not run")
+    result = None if item["objection"] else folder.read_result()
+    complete = result is not None and are_complete(
+        plan, readings_by_checkpoint(plan, folder, item["protocol"])
+    )
+    outcome, reason = trial_outcome(item, folder, result, complete)
+    if outcome is not None and outcome != "failed":
+        return TrialState(outcome, reason)
+    if running := read_running_trial(folder):
+        return TrialState("running", running=running)
+    return TrialState(outcome or unfinished_state(folder), reason)
+
+
+def check_trial_files(plan: dict[str, Any], store: Store) -> dict[str, TrialSummary]:
+    """Returns a summary of every trial that can be trained, by its id.
+
+    Reads all files of the trials; raises CorruptFile, with their names, if some are damaged.
+    """
+    read_floors(plan, store)
+    items, begun = (
+        {i["trial"]: i for i in plan["trials"] if not i["objection"]},
+        store.trial_names(),
+    )
+    known = [item for item in items.values() if item["trial"][:ID_DIGITS] in begun]
+    read = read_each(partial(read_trial_summary, plan, item, store) for item in known)
+    summaries = {item["trial"]: summary for item, summary in zip(known, read, strict=True)}
+    return {trial: summaries.get(trial, TrialSummary()) for trial in items}
+
+
+def read_trial_summary(plan: dict[str, Any], item: dict[str, Any], store: Store) -> TrialSummary:
+    files = read_trial_files(plan, item, store)
+    return TrialSummary(files.outcome, (files.result or {}).get("provenance"))
 
 
 def unfinished_state(folder: TrialFolder) -> str:

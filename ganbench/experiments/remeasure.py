@@ -12,10 +12,10 @@ from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.experiments.executors.base import Executor, Job, JobStatus, TrialLimits
 from ganbench.files import write_json
 
-from .outcomes import read_plan_status
+from .outcomes import check_trial_files
 from .plan import metric_facts
 from .run_trial import is_finished
-from .runner import RunResult, ShowProgress, measure_floors
+from .runner import ProgressDisplay, RunResult, ShowProgress, measure_floors
 from .store import Store, read_plan
 from .suite import LimitsConfig as SuiteLimits
 from .suite import SuiteError, parse_seconds
@@ -44,7 +44,7 @@ def remeasure(
     if plan is None or not (folder.parent / "trials").exists():
         raise SuiteError(f"{folder} has no run with saved generators to measure")
     store.sweep(folder, {item["trial"] for item in plan["trials"]})
-    read_plan_status(plan, store)  # raises CorruptFile before anything is measured
+    check_trial_files(plan, store)  # raises CorruptFile before anything is measured
     trials = trained_trials(plan, store)
     content = requested_plan(plan, trials, request)
     statuses, finished_before = unmeasured_jobs(trials, content, store)
@@ -52,7 +52,9 @@ def remeasure(
     if statuses:
         declared = SuiteLimits()
         limits = TrialLimits(parse_seconds(declared.wall), parse_seconds(declared.stall))
-        executor.run(statuses, limits, lambda: show(statuses, finished_before))
+        display = ProgressDisplay(statuses, finished_before, show)
+        executor.run(statuses, limits, display.update)
+        display.show()
     target = folder.parent / content["suite"]
     write_json(target / "plan.json", content)
     return RunResult(target, content, statuses, finished_before, time.monotonic() - began)

@@ -1,7 +1,7 @@
 """Runs a suite: keeps finished trials, and trains and measures the others."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,17 +15,23 @@ from ganbench.experiments.monitoring.trial_progress import TrialProgress
 from ganbench.experiments.monitoring.watch import announce_run
 from ganbench.files import write_json
 
-from .outcomes import read_plan_status
+from .deadline import Deadline
+from .outcomes import TrialSummary, check_trial_files
 from .plan import PlannedTrial, plan_notes, plan_record, plan_trials
 from .run_trial import is_finished
+from .select_trials import TrialSelection, select_items, select_items_with_references
 from .store import Store, read_plan
 from .suite import Suite, SuiteError, parse_seconds
 from .trial import Trial
+from .trial_order import order_balanced
 
 StalePolicy = Literal["ask", "reuse", "rerun"]
 ShowProgress = Callable[
     [Sequence[TrialProgress], int], None
 ]  # pending jobs, number of trials that were finished before the run
+
+MAX_DISPLAY_SHARE = 0.05  # of a run's time that its progress display may take
+MAX_DISPLAY_SECONDS = 0.1  # of display time that may be saved up
 
 DELETED = "its result was deleted during the run: run it again"
 
@@ -40,6 +46,7 @@ class RunResult:
     finished_before: int
     seconds: float
     replaced: bool = False  # whether the folder had another plan of this name
+    left_out: int = 0  # unfinished trials that the selection left out
 
 
 @dataclass(frozen=True)
@@ -54,21 +61,24 @@ class PreparedRun:
     replaced: bool
     began: float
     notes: list[str]  # on the data: left out files, sets that are too small
+    left_out: int = 0  # unfinished trials that the selection left out
 
-    def execute(self, executor: Executor, show: ShowProgress) -> RunResult:
+    def execute(
+        self, executor: Executor, show: ShowProgress, deadline: Deadline | None = None
+    ) -> RunResult:
         """Runs the pending jobs.
 
-        After Ctrl-C, raises KeyboardInterrupt once the checkpoints are written.
+        After Ctrl-C, raises KeyboardInterrupt once the checkpoints are written, and DeadlineReached
+        near the deadline.
         """
-        show(self.statuses, self.finished_before)
+        display = ProgressDisplay(self.statuses, self.finished_before, show, deadline)
+        display.show()
         if self.statuses:
             with announce_run(self.folder, len(self.statuses)):
-                execute_jobs(
-                    self.statuses,
-                    self.suite,
-                    executor,
-                    lambda: show(self.statuses, self.finished_before),
-                )
+                try:
+                    execute_jobs(self.statuses, self.suite, executor, display.update)
+                finally:
+                    display.show()
         return RunResult(
             self.folder,
             self.plan,
@@ -76,30 +86,86 @@ class PreparedRun:
             self.finished_before,
             time.monotonic() - self.began,
             self.replaced,
+            self.left_out,
         )
 
 
+class ProgressDisplay:
+    """Shows the progress of a run as often as its share of the time allows.
+
+    A view of many trials takes long, and executors call it after every event.
+    """
+
+    def __init__(
+        self,
+        statuses: Sequence[JobStatus],
+        finished_before: int,
+        show: ShowProgress,
+        deadline: Deadline | None = None,
+    ):
+        self.statuses, self.finished_before = statuses, finished_before
+        self.show_progress, self.deadline = show, deadline
+        self.budget, self.updated = MAX_DISPLAY_SECONDS, time.monotonic()
+
+    def show(self) -> None:
+        self.show_progress(self.statuses, self.finished_before)
+
+    def update(self) -> None:
+        """Shows the progress if the budget allows; raises DeadlineReached near the deadline."""
+        began = time.monotonic()
+        saved = self.budget + MAX_DISPLAY_SHARE * (began - self.updated)
+        self.budget, self.updated = min(saved, MAX_DISPLAY_SECONDS), began
+        if self.budget > 0:
+            if self.deadline:
+                self.deadline.observe(self.statuses)
+            self.show()
+            self.budget -= time.monotonic() - began
+        if self.deadline:
+            self.deadline.check()
+
+
 def prepare_run(
-    suite: Suite, profile: str, device: str, results: Path, stale: StalePolicy = "ask"
+    suite: Suite,
+    profile: str,
+    device: str,
+    results: Path,
+    stale: StalePolicy = "ask",
+    selection: TrialSelection | None = None,
 ) -> PreparedRun:
     """Plans a suite, writes its plan.json and measures its floors.
 
     Raises SuiteError if no cell can be trained, or if the store has results of other code and `stale`
-    is "ask".
+    is "ask". Raises NoSuchTrial if the selection matches no trial.
     """
     began, store, folder = time.monotonic(), Store(results), results / suite.name
     Numerics(device).apply()
     plan = plan_trials(suite, profile, device)
     refuse_empty_plan(plan)
-    apply_stale_policy(plan, store, stale)
     content = plan_record(suite, profile, device, plan)
     replaced = is_other_plan(read_plan(folder), content)
-    store.sweep(folder, {p.trial.id for p in plan})
-    read_plan_status(content, store)  # raises CorruptFile before anything is trained
+    known = check_trial_files(content, store)  # raises CorruptFile before anything is trained
+    provenance = {trial: summary.provenance for trial, summary in known.items()}
+    stale_trials = apply_stale_policy(plan, store, stale, provenance)
+    known |= {trial.id: TrialSummary() for trial in stale_trials if stale == "rerun"}
+    selection = selection or TrialSelection()
+    chosen = choose_trials(content, known, selection)
+    store.sweep(folder, known)
     write_json(folder / "plan.json", content)
-    statuses, finished_before = pending_jobs(plan, suite, store)
+    jobs = jobs_of_selection(plan, known, chosen, selection)
+    if selection.from_scratch:
+        delete_results(jobs, store)
+    measure_floors_of_plan(plan, suite, store)
+    finished = {trial for trial, summary in known.items() if summary.is_finished}
     return PreparedRun(
-        suite, folder, content, statuses, finished_before, replaced, began, plan_notes(plan, suite)
+        suite,
+        folder,
+        content,
+        make_statuses(jobs, suite, store),
+        len(finished - {job.id for job in jobs}),
+        replaced,
+        began,
+        plan_notes(plan, suite),
+        left_out=len(known.keys() - finished - {job.id for job in jobs}),
     )
 
 
@@ -119,6 +185,46 @@ def run(
     return prepare_run(suite, profile, device, results, stale).execute(executor, show)
 
 
+def choose_trials(
+    plan: dict[str, Any], known: dict[str, TrialSummary], selection: TrialSelection
+) -> set[str]:
+    """Returns the ids of the trials that a run may train, before the limit.
+
+    Untrained references of chosen cells are trained with them, but not from scratch.
+    """
+    items = [item for item in plan["trials"] if item["trial"] in known]
+    if selection.words:
+        select = select_items if selection.from_scratch else select_items_with_references
+        items = select(items, selection.words, plan["suite"])
+    ids = {item["trial"] for item in items}
+    return {i for i in ids if known[i].outcome == "failed"} if selection.retry else ids
+
+
+def jobs_of_selection(
+    plan: list[PlannedTrial],
+    known: dict[str, TrialSummary],
+    chosen: set[str],
+    selection: TrialSelection,
+) -> list[Trial]:
+    """Returns the trials that a run trains, in balanced order."""
+    trials = {item.trial.id: item.trial for item in plan if item.trial.id in known}
+    wanted = [
+        trial
+        for trial in order_balanced(trials.values())
+        if trial.id in chosen and (selection.from_scratch or not known[trial.id].is_finished)
+    ]
+    return wanted[: selection.limit]
+
+
+def delete_results(trials: Iterable[Trial], store: Store) -> None:
+    """Deletes results and checkpoints of trials; raises Busy if one is being run."""
+    begun = store.trial_names()
+    for trial in trials:
+        folder = store.trial_folder(trial.id)
+        if folder.folder.name in begun:
+            folder.delete_results()
+
+
 def pending_jobs(
     plan: list[PlannedTrial], suite: Suite, store: Store
 ) -> tuple[list[JobStatus], int]:
@@ -126,16 +232,20 @@ def pending_jobs(
 
     Measures the floors immediately.
     """
-    metrics = tuple(suite.metrics)
-    measure_floors(((p.trial.data, p.trial.device) for p in plan), metrics, suite.protocol, store)
+    measure_floors_of_plan(plan, suite, store)
     trials = {p.trial.id: p.trial for p in plan if not p.incompatibility}
-    done = {
-        i
-        for i, t in trials.items()
-        if is_finished(t, store.trial_folder(i), metrics, suite.protocol)
-    }
-    left = [t for i, t in trials.items() if i not in done]
-    return [JobStatus(Job(t, metrics, store.root, suite.protocol)) for t in left], len(done)
+    metrics = tuple(suite.metrics)
+    left = [
+        trial
+        for trial in trials.values()
+        if not is_finished(trial, store.trial_folder(trial.id), metrics, suite.protocol)
+    ]
+    return make_statuses(left, suite, store), len(trials) - len(left)
+
+
+def make_statuses(trials: Iterable[Trial], suite: Suite, store: Store) -> list[JobStatus]:
+    metrics = tuple(suite.metrics)
+    return [JobStatus(Job(trial, metrics, store.root, suite.protocol)) for trial in trials]
 
 
 def execute_jobs(
@@ -179,24 +289,48 @@ def measure_floors(
             add_readings(path, evaluator.protocol, readings, expected)
 
 
-def apply_stale_policy(plan: list[PlannedTrial], store: Store, stale: StalePolicy) -> None:
-    """Keeps ("reuse") or deletes ("rerun") results of other code.
+def measure_floors_of_plan(plan: list[PlannedTrial], suite: Suite, store: Store) -> None:
+    sets = ((item.trial.data, item.trial.device) for item in plan)
+    measure_floors(sets, tuple(suite.metrics), suite.protocol, store)
 
-    Raises SuiteError if there are such results and the policy is "ask".
+
+def apply_stale_policy(
+    plan: list[PlannedTrial],
+    store: Store,
+    stale: StalePolicy,
+    provenance: dict[str, dict[str, Any] | None] | None = None,
+) -> list[Trial]:
+    """Keeps ("reuse") or deletes ("rerun") results of other code; returns their trials.
+
+    `provenance` has the code of each result by trial, if it is known. Raises SuiteError if there are
+    such results and the policy is "ask".
     """
-    stale_trials = [
-        p.trial for p in plan if is_stale(p.trial, store.trial_folder(p.trial.id).read_result())
-    ]
+    if provenance is None:
+        provenance = {p.trial.id: read_provenance(store, p.trial.id) for p in plan}
+    distinct = {p.trial.id: p.trial for p in plan}.values()
+    codes: dict[Hashable, dict[str, str]] = {}  # of cells: their seeds have one code
+    stale_trials = [t for t in distinct if is_stale(t, provenance.get(t.id), codes)]
     if stale_trials and stale == "ask":
         raise SuiteError(
             f"{count_of(len(stale_trials), 'finished trial')} trained by other code (or another torch). "
             "Nothing was changed: choose --stale reuse to keep them, or --stale rerun to train them again"
         )
     if stale == "rerun":
-        for trial in stale_trials:
-            store.trial_folder(trial.id).delete_results()
+        delete_results(stale_trials, store)
+    return stale_trials
 
 
-def is_stale(trial: Trial, result: dict[str, Any] | None) -> bool:
-    now = trial.code_provenance()
-    return result is not None and {k: result["provenance"][k] for k in now} != now
+def read_provenance(store: Store, trial: str) -> dict[str, Any] | None:
+    result = store.trial_folder(trial).read_result()
+    return result["provenance"] if result else None
+
+
+def is_stale(
+    trial: Trial, provenance: dict[str, Any] | None, codes: dict[Hashable, dict[str, str]]
+) -> bool:
+    """Returns whether other code than the current one trained a trial that has a result."""
+    if provenance is None:
+        return False
+    cell = (trial.recipe, trial.data, trial.numerics_spec)
+    now = codes[cell] if cell in codes else codes.setdefault(cell, trial.code_provenance())
+    return {key: provenance[key] for key in now} != now

@@ -21,6 +21,7 @@ from ganbench.evaluation.scores_record import read_scores
 from ganbench.files import (
     CorruptFile,
     append_json_line,
+    list_folder,
     read_events,
     read_last_event,
     sweep_temporary_files,
@@ -49,6 +50,10 @@ class Attempt:
     """One attempt at a trial: its log, its events and its end."""
 
     folder: Path
+
+    @property
+    def number(self) -> int:
+        return int(self.folder.name)
 
     @property
     def log_path(self) -> Path:
@@ -114,7 +119,7 @@ class TrialFolder:
         return self.folder / "samplers" / f"{checkpoint}.safetensors"
 
     def scores_path(self, protocol: str, checkpoint: str) -> Path:
-        return self.folder / "evaluations" / f"{protocol}-{checkpoint}.json"
+        return self.folder / f"evaluations/{protocol}-{checkpoint}.json"
 
     def read_result(self) -> dict[str, Any] | None:
         """Returns the result, or None.
@@ -154,7 +159,10 @@ class TrialFolder:
 
     def sweep(self) -> None:
         """Deletes temporary files, and the checkpoint of a finished trial, of killed processes."""
-        for folder in (self.folder, *self.folder.glob("*"), *self.folder.glob("attempts/*")):
+        names = list_folder(self.folder)
+        inner = [self.folder / name for name in names if "." not in name]  # other names are files
+        attempts = [self.folder / "attempts" / n for n in list_folder(self.folder / "attempts")]
+        for folder in (self.folder, *inner, *attempts):
             sweep_temporary_files(folder)
         if self.result_path.exists() and self.checkpoint_path.is_file():
             self.checkpoint_path.unlink(missing_ok=True)
@@ -173,10 +181,18 @@ class TrialFolder:
                 shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def attempts(self) -> list[Attempt]:
-        return [Attempt(path) for path in sorted((self.folder / "attempts").glob("[0-9]*"))]
+        folder = self.folder / "attempts"
+        numbers = sorted(int(name) for name in list_folder(folder) if name.isdecimal())
+        return [Attempt(folder / f"{number:03d}") for number in numbers]
+
+    def next_attempt_path(self) -> Path:
+        """Returns the path of the next attempt; earlier ones may have been deleted."""
+        attempts = self.attempts()
+        number = attempts[-1].number + 1 if attempts else 1
+        return self.folder / "attempts" / f"{number:03d}"
 
     def new_attempt(self) -> Attempt:
-        folder = self.folder / "attempts" / f"{len(self.attempts()) + 1:03d}"
+        folder = self.next_attempt_path()
         folder.mkdir(parents=True)
         return Attempt(folder)
 
@@ -199,7 +215,18 @@ class Store:
 
     def trial_folder(self, identifier: str) -> TrialFolder:
         """Returns the folder of a trial by its SHA-256; the first 16 digits are the folder's name."""
-        return TrialFolder(self.root / "trials" / identifier[:2] / identifier[:16])
+        return TrialFolder(self.root / f"trials/{identifier[:2]}/{identifier[:16]}")
+
+    def trial_names(self) -> set[str]:
+        """Returns the names of all trial folders: the first 16 digits of ids."""
+        return {path.name for path in self.trial_paths()}
+
+    def trial_paths(self) -> list[Path]:
+        """Returns the paths of all trial folders, in order."""
+        trials = self.root / "trials"
+        folders = [trials / name for name in sorted(list_folder(trials))]
+        names = [(folder, name) for folder in folders for name in sorted(list_folder(folder))]
+        return [folder / name for folder, name in names if not name.startswith(".")]
 
     def floor_path(self, protocol: str) -> Path:
         return self.root / "floors" / f"{protocol}.json"
@@ -212,8 +239,10 @@ class Store:
         """Deletes temporary files of killed processes from a suite's folder and its trials."""
         for folder in (suite_folder, *suite_folder.glob("*/"), self.root / "floors"):
             sweep_temporary_files(folder)
-        for identifier in identifiers:
-            self.trial_folder(identifier).sweep()
+        begun = self.trial_names()
+        for trial in map(self.trial_folder, identifiers):
+            if trial.folder.name in begun:
+                trial.sweep()
 
 
 def read_plan(folder: Path) -> dict[str, Any] | None:

@@ -96,6 +96,12 @@ class SpecRecord(Record):
     identity: dict[str, Any]
     trial: TrialRecord
 
+    @classmethod
+    def schema_of(cls, content: dict[str, Any]) -> Any:
+        """Returns the number of the schema, which the identity of a trial holds."""
+        identity = content.get("identity")
+        return identity.get("schema", 1) if isinstance(identity, dict) else 1
+
 
 class EndRecord(Record):
     """The content of an attempt's exit.json."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from ganbench.experiments.outcomes import distinct_items, read_plan_status
+from ganbench.experiments.outcomes import check_trial_files, distinct_items, read_plan_status
 from ganbench.experiments.run_trial import run_trial
 from ganbench.experiments.store import CHECKPOINT_NAMES, Store, read_plan
 from ganbench.experiments.trial import read_trial
@@ -63,7 +63,10 @@ def read_tables(results):
 
 
 def read_status(results):
-    return read_plan_status(read_plan(results / "small"), Store(results))
+    """Reads every file of the store."""
+    plan, store = read_plan(results / "small"), Store(results)
+    check_trial_files(plan, store)
+    return read_plan_status(plan, store)
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.analysis.rows import flags_of
+from ganbench.analysis.rows import flags_of, without_attributes
 from ganbench.report.curves import LearningCurves
 from ganbench.report.findings import FLAG_WORDS, flags_sentence, metric_display_name
 from ganbench.report.losses import arms_in_turn
@@ -123,9 +124,11 @@ def trained_cells(frame: pd.DataFrame, learning_curves: LearningCurves) -> Train
 
 def trials_by_cell(frame: pd.DataFrame) -> dict[Key, list[Any]]:
     trials: dict[Key, list[Any]] = {}
-    chosen = frame[frame["role"].eq("trial") & frame["trial"].notna()]
-    chosen.attrs = {}  # pandas would copy them in each operation
-    for row in chosen.drop_duplicates(["trial", *ARM_COLUMNS, "seed"]).itertuples():
+    rows = without_attributes(frame)
+    is_trial = (rows["role"].eq("trial") & rows["trial"].notna()).to_numpy(bool)
+    keys = rows.loc[is_trial, ["trial", *ARM_COLUMNS, "seed"]]
+    places = np.flatnonzero(is_trial)[~keys.duplicated().to_numpy()]
+    for row in rows.iloc[places].itertuples():
         trials.setdefault(tuple(getattr(row, key) for key in ARM_COLUMNS), []).append(row)
     return trials
 

@@ -1,0 +1,42 @@
+"""Exports the trials of suites as one archive, for machines that share no disk."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganbench import __version__
+
+from .store import Store
+from .store_archive import list_trial_files, read_manifest_facts, write_archive
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """The content of an archive that was written."""
+
+    path: Path
+    trials: int
+    finished: int
+    bytes: int
+
+
+def export_suites(store: Store, plans: Sequence[dict[str, Any]], target: Path) -> ExportSummary:
+    """Writes the plans, floors and trials of suites to an archive.
+
+    Trials that have not begun are left out, and so are checkpoints: an unfinished trial begins again.
+    """
+    begun = store.trial_names()
+    ids = {item["trial"] for plan in plans for item in plan["trials"] if not item["objection"]}
+    folders = [store.trial_folder(trial) for trial in sorted(ids) if trial[:16] in begun]
+    files = {folder.folder: list_trial_files(folder.folder) for folder in folders}
+    protocols = sorted({protocol for plan in plans for protocol in plan["protocols"]})
+    floors = [path for p in protocols if (path := store.floor_path(p)).is_file()]
+    suites = [plan["suite"] for plan in plans]
+    own = [store.root / suite / "plan.json" for suite in suites]
+    manifest = json.dumps(read_manifest_facts(suites, __version__)).encode()
+    paths = [*own, *floors, *(path for each in files.values() for path in each)]
+    size = write_archive(target, store.root, paths, manifest)
+    finished = sum((folder / "result.json") in set(each) for folder, each in files.items())
+    return ExportSummary(target, sum(map(bool, files.values())), finished, size)

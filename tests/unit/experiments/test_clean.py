@@ -1,0 +1,202 @@
+"""Files of a store that no table needs: they are listed, and deleted on request alone."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ganbench.experiments.clean_store import MIN_AGE_OF_OTHERS
+from ganbench.experiments.store import Store, TrialFolder
+from ganbench.files import read_json, write_bytes, write_json
+
+pytestmark = pytest.mark.heavy  # a small run
+
+HOLD = """
+import sys
+from pathlib import Path
+from ganbench.experiments.store import TrialFolder
+with TrialFolder(Path(sys.argv[1])).lock():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def results(small_run, tmp_path) -> Path:
+    shutil.copytree(small_run, tmp_path / "results")
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def folder(results) -> TrialFolder:
+    """A finished trial of the plan."""
+    return TrialFolder(Store(results).trial_paths()[0])
+
+
+@pytest.fixture
+def unplanned(results) -> TrialFolder:
+    """A trial that no plan names."""
+    folder = Store(results).trial_folder("ab" * 8)
+    write_bytes(folder.generator_path("last"), bytes(1000))
+    return folder
+
+
+def files(results):
+    return {p: p.read_bytes() for p in results.rglob("*") if p.is_file()}
+
+
+def listed(ganbench, *words):
+    """Returns the kinds and paths that `clean` prints, and whether it deleted them."""
+    code, out, err = ganbench("clean", *words, "--results", "results", "--json")
+    assert code == 0, err
+    answer = json.loads(out)
+    return {(f["kind"], f["path"]) for f in answer["files"]}, answer["deleted"]
+
+
+def test_clean_store_has_nothing_to_delete(ganbench, results):
+    assert listed(ganbench) == (set(), False)
+    assert ganbench("clean", "--yes", "--results", results)[1] == "Nothing to delete.\n"
+
+
+def test_nothing_is_deleted_without_yes(ganbench, results, unplanned):
+    before = files(results)
+    code, out, _ = ganbench("clean", "--results", results)
+    assert code == 0
+    assert out.splitlines()[0] == "trials: 1, 1 kB: trials that no plan names"
+    assert str(unplanned.folder) in out
+    assert out.splitlines()[-1] == "Nothing was deleted. With --yes, 1 kB will be."
+    assert files(results) == before
+
+
+def test_unplanned_trials_are_deleted(ganbench, results, unplanned):
+    before = files(results)
+    out = ganbench("clean", "--yes", "--results", results)[1]
+    assert out.splitlines()[-1] == "Deleted 1 kB."
+    assert not unplanned.folder.exists()
+    planned = {p for p in before if not p.is_relative_to(unplanned.folder)}
+    assert files(results).keys() == planned
+
+
+def test_trials_of_any_plan_are_kept(ganbench, results, unplanned):
+    plan = read_json(results / "small" / "plan.json")
+    item = {**plan["trials"][0], "trial": "ab" * 32}
+    write_json(results / "other" / "plan.json", {**plan, "suite": "other", "trials": [item]})
+    assert listed(ganbench) == (set(), False)
+
+
+def test_checkpoint_of_a_finished_trial_is_deleted(ganbench, folder):
+    folder.checkpoint_path.write_bytes(bytes(5))
+    assert listed(ganbench)[0] == {
+        ("checkpoints", str(folder.checkpoint_path.relative_to(Path.cwd())))
+    }
+    listed(ganbench, "--yes")
+    assert not folder.checkpoint_path.exists()
+
+
+def test_checkpoint_of_an_unfinished_trial_is_kept(ganbench, folder):
+    folder.delete_results()
+    folder.checkpoint_path.write_bytes(bytes(5))
+    assert listed(ganbench) == (set(), False)
+
+
+def test_last_attempt_of_a_finished_trial_is_kept(ganbench, folder):
+    folder.new_attempt().record_end("done")
+    listed(ganbench, "--yes")
+    assert [attempt.folder.name for attempt in folder.attempts()] == ["002"]
+
+
+def test_attempt_after_a_deleted_one_is_new(ganbench, folder):
+    folder.new_attempt().record_end("done")
+    listed(ganbench, "--yes")
+    assert folder.new_attempt().folder.name == "003"
+
+
+@pytest.mark.parametrize(
+    ("machine", "age", "found"),
+    [
+        (os.uname().nodename, 0, True),
+        ("elsewhere", 0, False),
+        ("elsewhere", MIN_AGE_OF_OTHERS + 60, True),
+    ],
+)
+def test_temporary_files_of_dead_processes(ganbench, folder, machine, age, found):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    path = folder.folder / f".result.json.{dead.pid}@{machine}"
+    path.write_bytes(b"half")
+    os.utime(path, (time.time() - age,) * 2)
+    assert {Path(p).name for _, p in listed(ganbench, "--yes")[0]} == (
+        {path.name} if found else set()
+    )
+    assert path.exists() is not found
+
+
+def test_temporary_file_of_a_living_process_is_kept(ganbench, folder):
+    (folder.folder / f".result.json.{os.getpid()}@{os.uname().nodename}").touch()
+    assert listed(ganbench) == (set(), False)
+
+
+def test_running_trial_is_kept(ganbench, results, unplanned):
+    command = [sys.executable, "-c", HOLD, str(unplanned.folder)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        for words in ((), ("--yes",)):
+            code, out, _ = ganbench("clean", *words, "--results", results)
+            lines = ["1 entry of running trials kept.", "Nothing to delete."]
+            assert (code, out.splitlines()) == (0, lines)
+        holder.communicate("")
+    assert unplanned.generator_path("last").exists()
+    ganbench("clean", "--yes", "--results", results)
+    assert not unplanned.folder.exists()
+
+
+def test_kinds_select_files(ganbench, folder, unplanned):
+    folder.checkpoint_path.touch()
+    assert {kind for kind, _ in listed(ganbench, "checkpoints", "--yes")[0]} == {"checkpoints"}
+    assert unplanned.folder.exists()
+
+
+def test_caches_are_deleted_by_name_alone(ganbench, results, monkeypatch, tmp_path):
+    monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "cache"))
+    own, foreign = tmp_path / "cache" / ("0f" * 16), tmp_path / "cache" / "my data"
+    write_bytes(own / "features.safetensors", bytes(10))
+    write_bytes(foreign / "x", b"x")
+    assert listed(ganbench) == (set(), False)
+    assert listed(ganbench, "caches", "--yes") == ({("caches", str(own))}, True)
+    assert (own.exists(), foreign.exists()) == (False, True)
+
+
+BAD_CALLS = {
+    "typo": (
+        ("checkpoint",),
+        "no kind of files is called 'checkpoint'; did you mean 'checkpoints'?",
+    ),
+    "no store": (("--results", "void"), "void is no store: it has no folder `trials`"),
+    "no plan": (("trials",), "results has no plan, so all of its trials would be deleted"),
+}
+
+
+@pytest.mark.parametrize(("words", "message"), BAD_CALLS.values(), ids=BAD_CALLS)
+def test_wrong_call_exits_2_and_deletes_nothing(ganbench, results, words, message):
+    Path("void").mkdir()
+    (results / "small" / "plan.json").unlink()
+    before = files(results)
+    code, out, err = ganbench("clean", "--results", "results", "--yes", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert files(results) == before
+
+
+def test_damaged_plan_deletes_nothing(ganbench, results, unplanned):
+    (results / "small" / "plan.json").write_text("{")
+    code, _, err = ganbench("clean", "--yes", "--results", results)
+    assert code == 2
+    assert "plan.json is damaged" in err
+    assert unplanned.folder.exists()
