@@ -85,7 +85,7 @@ def plan_trials(suite: Suite, profile: str, device: str) -> list[PlannedTrial]:
     for cell in grid:
         arm = make_trial(suite, cell, budget, seeds[0], device)
         first.append(PlannedTrial("trial", arm, objections[cell]))
-    return [replace(item, trial=item.trial.with_seed(s)) for s in seeds for item in first]
+    return [replace(item, trial=item.trial.with_seed(seed)) for seed in seeds for item in first]
 
 
 def cell_incompatibility(cell: Cell, device: str = "cpu", unit: Unit = "images") -> str:

@@ -21,6 +21,7 @@ from ganbench.experiments.executors.base import Job, JobStatus, TrialLimits
 from ganbench.experiments.lease import read_holder
 from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.suite_loader import load_suite
+from ganbench.registry import entry_points_of, plugin_parts
 
 pytestmark = pytest.mark.heavy
 
@@ -74,9 +75,9 @@ EVERY = [*HERE, *SLOW]
 WITH_WORKERS = EVERY[1:]  # executors that keep limits and survive dead workers
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def plugin(tmp_path_factory):
-    """Installs the trick `fault` for all processes that start later."""
+    """Installs the trick `fault` for this process, and for those that start later."""
     folder = tmp_path_factory.mktemp("plugin")
     (folder / "fault_trick.py").write_text(FAULTS)
     (folder / "fault_trick-1.0.dist-info").mkdir()
@@ -87,10 +88,17 @@ def plugin(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder))
         patch.syspath_prepend(folder)
+        forget_plugins()
         yield folder
+    forget_plugins()
 
 
-@pytest.fixture(scope="session")
+def forget_plugins():
+    for cache in (entry_points_of, plugin_parts):
+        cache.cache_clear()
+
+
+@pytest.fixture(scope="module")
 def ray_cluster(plugin):
     from ray.cluster_utils import Cluster
 
@@ -102,7 +110,7 @@ def ray_cluster(plugin):
     cluster.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def slurm_cluster(plugin, tmp_path_factory):
     with SlurmCluster(tmp_path_factory.mktemp("slurm") / "daemons", array_size=4) as environment:
         yield environment
