@@ -84,7 +84,7 @@ class Lease:
     def _renew(self) -> None:
         while not self.ended.wait(RENEWAL_SECONDS):
             with suppress(OSError):  # the network may be away for a while
-                if latest_number(self.folder) != self.number:
+                if latest_number(self.folder) > self.number:
                     self.lost.set()
                     return
                 os.utime(self.owner_path)
@@ -125,27 +125,34 @@ def latest_number(folder: Path) -> int:
 
 
 def is_held(folder: Path, number: int) -> bool:
-    """Returns whether the owner of a lease may be alive; watches one that looks expired."""
+    """Returns whether the owner of a lease may be alive; watches one that looks expired.
+
+    An owner may be alive while a network disk fails.
+    """
     path = claim_path(folder, number) / OWNER
-    owner, age = read_owner(path), measure_age(folder, path)
-    if age is None or path.with_name(RELEASED).exists():
+    owner = read_owner(path)
+    if path.with_name(RELEASED).exists():
         return False
     if is_of_this_system(owner):
-        return owner == describe_process(owner["process"])
-    if abs(age) <= EXPIRY_SECONDS:
+        return is_alive(owner)
+    try:
+        age = measure_age(folder, path)
+        if age is None or abs(age) <= EXPIRY_SECONDS:
+            return age is not None
+        return does_change(path)  # a clock that was set back gives a negative age
+    except OSError:
         return True
-    return does_change(path)  # a clock that was set back gives a negative age
 
 
 def read_holder(folder: Path) -> dict[str, Any] | None:
     """Returns the machine and process that seem to own a folder now, or None; never waits."""
     number = latest_number(folder)
     path = claim_path(folder, number) / OWNER
-    owner, renewed = read_owner(path), read_time(path)
+    owner, renewed = read_owner(path), read_time_or_none(path)
     if not number or renewed is None or path.with_name(RELEASED).exists():
         return None
     if is_of_this_system(owner):
-        return owner if owner == describe_process(owner["process"]) else None
+        return owner if is_alive(owner) else None
     return owner if time.time() - renewed <= EXPIRY_SECONDS else None
 
 
@@ -163,10 +170,21 @@ def is_number(value: Any) -> bool:
 
 
 def read_time(path: Path) -> float | None:
-    """Returns the time of a file, or None; opens it, since network disks refresh it then."""
+    """Returns the time of a file, or None if it is missing.
+
+    It opens the file, since network disks refresh its time then.
+    """
     try:
         with open(path, "rb") as file:
             return os.fstat(file.fileno()).st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def read_time_or_none(path: Path) -> float | None:
+    """Returns the time of a file, or None if it cannot be read."""
+    try:
+        return read_time(path)
     except OSError:
         return None
 
@@ -211,6 +229,14 @@ def describe_without_proc(process: int) -> dict[str, Any] | None:
     if Path("/proc/self/stat").exists() or not has_process(process):
         return None
     return {"process": process, "started": "", **describe_system()}
+
+
+def is_alive(owner: dict[str, Any]) -> bool:
+    """Returns whether an owner on this system is alive, even if it is hidden from this user."""
+    process = owner["process"]
+    if (now := describe_process(process)) is not None:
+        return now == owner
+    return not os.access(f"/proc/{process}/stat", os.R_OK) and has_process(process)
 
 
 def is_of_this_system(owner: dict[str, Any]) -> bool:

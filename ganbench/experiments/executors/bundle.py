@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ganbench.errors import GanbenchError
-from ganbench.experiments.lease import Lease, read_holder
+from ganbench.experiments.lease import Busy, Lease, latest_number, read_holder
 from ganbench.experiments.trial import Trial
 from ganbench.files import append_json_line, read_json, read_json_lines, write_json
 
@@ -95,11 +95,14 @@ class Bundle:
             if isinstance(line.get("trial"), str)
         }
 
-    def read_log_end(self, max_bytes: int = 4000) -> str:
-        try:
-            return self.log_path.read_bytes()[-max_bytes:].decode(errors="replace")
-        except OSError:
-            return ""
+    def read_last_output(self, max_bytes: int = 4000) -> str:
+        """Returns the last output of the worker, or of its job if no worker has started."""
+        logs = sorted(self.path.parent.glob("jobs/*.err"), key=lambda path: path.stat().st_mtime)
+        for path in (self.log_path, *logs[-1:]):
+            with suppress(OSError):
+                if text := path.read_bytes()[-max_bytes:].decode(errors="replace").strip():
+                    return text
+        return ""
 
 
 def make_run_folder(store: Path) -> tuple[Path, Lease]:
@@ -114,10 +117,18 @@ def sweep_run_folders(store: Path) -> None:
     Their jobs that still wait in a queue then end at once.
     """
     for folder in (store.absolute() / "bundles").glob("*-*"):
-        if read_holder(folder) is None and not is_any_held(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        if latest_number(folder) and not is_any_held(folder):
+            delete_if_free(folder)
     with suppress(OSError):  # it holds the bundles of another run, or does not exist
         (store.absolute() / "bundles").rmdir()
+
+
+def delete_if_free(folder: Path) -> None:
+    """Deletes the bundles of a run, unless it is alive."""
+    with suppress(Busy):
+        lease = Lease.acquire(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        lease.release()
 
 
 def is_any_held(folder: Path) -> bool:

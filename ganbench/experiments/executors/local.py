@@ -139,9 +139,7 @@ class _LocalRun:
     def handle_death(self, worker: WorkerProcess) -> None:
         """Retries the jobs of a dead worker: several in halves, and one until its second death."""
         why, group = worker.describe_death(), worker.group
-        if not any(worker.has_begun(status.job) for status in group):
-            if group:
-                self.retry(group)
+        if not group:
             self.count_failed_start(why, worker.read_last_output())
             return
         worker.print_output()

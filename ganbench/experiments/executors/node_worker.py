@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
+from ganbench.errors import GanbenchError
 from ganbench.experiments.signals import handle_stop_signals
 
 from .bundle import FINAL_OUTCOMES, Bundle
@@ -34,7 +35,11 @@ def main(arguments: list[str]) -> int:
     redirect_output(path.with_suffix(".log"))
     if WATCH_PARENT in arguments:
         threading.Thread(target=end_with_parent, daemon=True).start()
-    bundle = enter_bundle(path)
+    try:
+        bundle = enter_bundle(path)
+    except (GanbenchError, OSError) as error:
+        print(error, flush=True)
+        return WorkersDied.exit_code
     try:
         run_bundle(bundle)
     except KeyboardInterrupt:
@@ -57,7 +62,7 @@ def end_with_parent() -> None:
 
     Workers end with this process.
     """
-    while sys.stdin.buffer.read(1):
+    while os.read(0, 1):  # not through Python's buffer, whose lock would outlive the program
         pass
     os._exit(1)
 
@@ -111,8 +116,9 @@ def make_recorder(bundle: Bundle) -> Callable[[], None]:
     def record() -> None:
         for status in bundle.statuses:
             if status.has_ended and status.job.trial.id not in recorded:
-                bundle.append_outcome(status)
-                recorded.add(status.job.trial.id)
+                with suppress(OSError):  # a network disk may fail for a while
+                    bundle.append_outcome(status)
+                    recorded.add(status.job.trial.id)
 
     return record
 

@@ -23,7 +23,7 @@ from typing import IO, Any
 from ganbench.errors import GanbenchError
 
 from .bundle import Bundle
-from .remote import Carrier, ClusterLost, Remote
+from .remote import Carrier, ClusterLost, JobEnd, Remote
 
 SECONDS_TO_CONNECT = 60.0
 SECONDS_TO_RECONNECT = 300.0  # for a new head node to start
@@ -64,7 +64,9 @@ class RayCarrier:
 
     def __init__(self, executor: Ray):
         self.executor = executor
+        self.batch_size = executor.jobs
         self.active: dict[str, Bundle] = {}
+        self.ended: dict[Bundle, JobEnd] = {}
         self.connection = RayConnection(executor.address)
         self.connection.wait_until_ready(SECONDS_TO_CONNECT)
 
@@ -75,18 +77,23 @@ class RayCarrier:
             self.active[str(bundle.path)] = bundle
             self.connection.send({"submit": str(bundle.path), "resources": resources})
 
-    def poll(self) -> dict[Bundle, str]:
-        ended = {}
+    def poll(self) -> dict[Bundle, JobEnd]:
+        is_alive = self.connection.is_alive()
         for message in self.connection.receive():
             if bundle := self.active.pop(message.get("ended", ""), None):
-                ended[bundle] = message["reason"]
-        if not self.connection.is_alive():
-            ended |= dict.fromkeys(self.active.values(), "the Ray cluster was lost")
+                self.ended[bundle] = JobEnd(message["reason"])
+        if not is_alive:
+            lost = JobEnd("the Ray cluster was lost", cluster_lost=True)
+            self.ended |= dict.fromkeys(self.active.values(), lost)
             self.active.clear()
-        return ended
+        return dict(self.ended)
+
+    def forget(self, bundle: Bundle) -> None:
+        self.ended.pop(bundle, None)
 
     def reconnect(self) -> None:
         """Waits for a new cluster if the old one was lost; raises ClusterLost after a while."""
+        self.poll()  # jobs of the old cluster have ended
         last, deadline = self.connection.read_log(), time.monotonic() + SECONDS_TO_RECONNECT
         while not self.connection.is_alive():
             if time.monotonic() > deadline:
@@ -99,8 +106,8 @@ class RayCarrier:
             with suppress(ClusterLost):
                 self.connection.wait_until_ready(SECONDS_TO_CONNECT)
 
-    def cancel(self, bundles: Sequence[Bundle]) -> None:
-        for bundle in bundles:
+    def cancel_queued(self, not_begun: Sequence[Bundle]) -> None:
+        for bundle in not_begun:
             self.connection.send({"cancel": str(bundle.path)})
 
     def close(self) -> None:

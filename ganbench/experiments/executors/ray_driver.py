@@ -77,7 +77,8 @@ def describe_end(task: Any) -> str:
     try:
         code = ray.get(task)
     except Exception as error:  # Ray's errors of lost workers and nodes, and of cancelled tasks
-        return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return ": ".join([type(error).__name__, *lines[-1:]])
     return f"its worker ended with exit code {code}"
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from ganbench.errors import GanbenchError
+from ganbench.experiments.lease import read_holder
 
 from .base import Executor, JobStatus, OnProgress, TrialLimits
 from .bundle import FINAL_OUTCOMES, Bundle, make_run_folder, sweep_run_folders
@@ -22,25 +23,40 @@ from .local import WorkersDied, record_failure
 
 POLL_SECONDS = 0.5
 READ_SECONDS = 2.0  # between two readings of the store
-BUSY_RETRY_SECONDS = 15.0  # before a trial that another run holds is sent again
+BUSY_RETRY_SECONDS = 15.0  # between two looks at a trial that another run holds
+REFUSED_RETRY_SECONDS = 30.0  # before jobs that the cluster refused are submitted again
+MAX_REFUSED_SECONDS = 600.0  # without any job on its way, after which the run ends
 MAX_LOSSES = 3  # of a trial that had begun, before it fails
 MAX_EMPTY_JOBS = 3  # in a row that ended before they began a trial, before the run stops
+
+
+@dataclass(frozen=True)
+class JobEnd:
+    """How the job of a bundle ended, as far as its cluster knows."""
+
+    reason: str
+    cluster_lost: bool = False  # so that neither its machine nor its trials are at fault
 
 
 class Carrier(Protocol):
     """Brings bundles to machines."""
 
-    def submit(self, bundles: Sequence[Bundle]) -> None:
-        """Queues bundles; raises GanbenchError if the cluster refuses them."""
+    batch_size: int  # the largest number of bundles that are submitted together
 
-    def poll(self) -> dict[Bundle, str]:
-        """Returns the bundles that have ended since the last call, each with the reason.
+    def submit(self, bundles: Sequence[Bundle]) -> None:
+        """Queues bundles; raises SubmissionRefused, or ClusterLost if there is no cluster."""
+
+    def poll(self) -> dict[Bundle, JobEnd]:
+        """Returns the bundles that have ended and are not forgotten yet.
 
         Raises ClusterLost if the cluster does not answer.
         """
 
-    def cancel(self, bundles: Sequence[Bundle]) -> None:
-        """Removes bundles from the queue, and kills running ones."""
+    def forget(self, bundle: Bundle) -> None:
+        """Drops a bundle that has ended."""
+
+    def cancel_queued(self, not_begun: Sequence[Bundle]) -> None:
+        """Removes jobs from the queue; may kill those of the given bundles."""
 
     def close(self) -> None:
         """Kills running jobs and disconnects."""
@@ -50,6 +66,10 @@ class ClusterLost(GanbenchError, RuntimeError):
     """The cluster is gone, or does not answer."""
 
     exit_code: ClassVar[int] = 4
+
+
+class SubmissionRefused(ClusterLost):
+    """The cluster refuses jobs, perhaps for a while."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +113,11 @@ class RemoteRun:
         self.active: list[Bundle] = []
         self.busy: list[tuple[float, JobStatus]] = []  # trials of other runs, and when to retry
         self.bundles = self.empty_jobs = 0  # the latter in a row
+        self.interrupted_at: dict[str, int] = {}  # by trial: its step at the last interruption
         self.has_losses = False
         self.last_reading = 0.0
+        self.submit_after = 0.0
+        self.last_submission: float | None = None
 
     def run(self, on_progress: OnProgress) -> None:
         try:
@@ -109,15 +132,41 @@ class RemoteRun:
 
     def submit_waiting(self) -> None:
         """Sends trials until as many jobs as allowed are on their way."""
+        self.retry_busy_trials()
+        if time.monotonic() < self.submit_after:
+            return
+        while self.waiting and (free := self.executor.jobs - len(self.active)) > 0:
+            count = min(free, len(self.waiting), self.carrier.batch_size)
+            groups = [self.waiting.popleft() for _ in range(count)]
+            try:
+                self.submit([self.make_bundle(group) for group in groups])
+            except SubmissionRefused:
+                self.waiting.extendleft(reversed(groups))
+                if self.last_submission is None or self.was_refused_for_long():
+                    raise
+                self.submit_after = time.monotonic() + REFUSED_RETRY_SECONDS
+                return
+
+    def submit(self, bundles: Sequence[Bundle]) -> None:
+        self.carrier.submit(bundles)
+        self.active += bundles
+        self.last_submission = time.monotonic()
+
+    def was_refused_for_long(self) -> bool:
+        """Returns whether no job is on its way, and none was accepted for a while."""
+        assert self.last_submission is not None
+        return not self.active and time.monotonic() - self.last_submission > MAX_REFUSED_SECONDS
+
+    def retry_busy_trials(self) -> None:
+        """Queues the trials again whose other runs have let them go."""
         now = time.monotonic()
-        self.waiting.extend([status] for ready, status in self.busy if ready <= now)
-        self.busy = [(ready, status) for ready, status in self.busy if ready > now]
-        bundles: list[Bundle] = []
-        while self.waiting and len(self.active) + len(bundles) < self.executor.jobs:
-            bundles.append(self.make_bundle(self.waiting.popleft()))
-        if bundles:
-            self.carrier.submit(bundles)
-            self.active += bundles
+        for entry in [entry for entry in self.busy if entry[0] <= now]:
+            self.busy.remove(entry)
+            status = entry[1]
+            if read_holder(status.job.folder.folder):
+                self.busy.append((now + BUSY_RETRY_SECONDS, status))
+            else:
+                self.waiting.append([status])
 
     def make_bundle(self, statuses: Sequence[JobStatus]) -> Bundle:
         self.bundles += 1
@@ -133,44 +182,57 @@ class RemoteRun:
             self.last_reading = time.monotonic()
             for bundle in self.active:
                 self.read_progress(bundle)
-        for bundle, why in ended.items():
-            self.active.remove(bundle)
+        for bundle, end in ended.items():
             self.read_progress(bundle)
-            self.handle_end(bundle, why)
+            self.handle_end(bundle, end)
+            self.drop(bundle)
+
+    def drop(self, bundle: Bundle) -> None:
+        self.active.remove(bundle)
+        self.carrier.forget(bundle)
 
     def read_progress(self, bundle: Bundle) -> None:
-        outcomes = bundle.read_outcomes()
-        for status in unfinished(bundle.statuses):
-            state, reason = outcomes.get(status.job.trial.id, ("", ""))
-            if state in FINAL_OUTCOMES:
-                finish(status, state, reason)
-            elif status.read_last_event():
-                status.state = "running"
+        """Reads outcomes and progress of a bundle; a network disk may fail for a while."""
+        with suppress(OSError):
+            outcomes = bundle.read_outcomes()
+            for status in unfinished(bundle.statuses):
+                state, reason = outcomes.get(status.job.trial.id, ("", ""))
+                if state in FINAL_OUTCOMES:
+                    finish(status, state, reason)
+                elif status.read_last_event():
+                    status.state = "running"
 
-    def handle_end(self, bundle: Bundle, why: str) -> None:
+    def handle_end(self, bundle: Bundle, end: JobEnd) -> None:
         """Sends the trials again that a job left without a final outcome."""
         outcomes = bundle.read_outcomes()
         left = unfinished(bundle.statuses)
         begun = [status for status in left if status.last_own_attempt()]
-        if left and not begun and not outcomes:
-            self.count_empty_job(bundle, why)
+        if left and not begun and not outcomes and not end.cluster_lost:
+            self.count_empty_job(bundle, end.reason)
         else:
             self.empty_jobs = 0
         for status in left:
+            status.state = "waiting"
             state, _ = outcomes.get(status.job.trial.id, ("", ""))
             if state == "busy":
                 self.busy.append((time.monotonic() + BUSY_RETRY_SECONDS, status))
-            elif state == "interrupted" or status not in begun:  # for example preempted
+            elif end.cluster_lost or status not in begun or self.made_progress(status, state):
                 self.waiting.append([status])
             else:
-                self.count_loss(status, why)
-            status.state = status.state if status.has_ended else "waiting"
+                self.count_loss(status, end.reason)
+
+    def made_progress(self, status: JobStatus, state: str) -> bool:
+        """Returns whether a job was interrupted, as by preemption, at a later step than before."""
+        before = self.interrupted_at.get(status.job.trial.id, -1)
+        self.interrupted_at[status.job.trial.id] = status.step
+        return state == "interrupted" and status.step > before
 
     def count_loss(self, status: JobStatus, why: str) -> None:
         """Sends a lost trial again; its last loss fails it."""
         status.tries += 1
         self.has_losses = True
-        record_failure(status.job, why)
+        if not read_holder(status.job.folder.folder):  # otherwise another run has begun it
+            record_failure(status.job, why)
         if status.tries < MAX_LOSSES:
             self.waiting.append([status])
         else:
@@ -182,10 +244,10 @@ class RemoteRun:
         self.has_losses = True
         if self.empty_jobs < MAX_EMPTY_JOBS:
             return
-        last = bundle.read_log_end().strip() or "it printed nothing"
+        last = bundle.read_last_output() or "it printed nothing"
         raise WorkersDied(
             f"{MAX_EMPTY_JOBS} jobs in a row ended before they began a trial ({why}). Finished trials "
-            f"and checkpoints are kept. The last output of {bundle.log_path}:\n{last}"
+            f"and checkpoints are kept. The last output of {bundle.path.stem} in {self.folder}:\n{last}"
         )
 
     def stop(self, on_progress: OnProgress) -> None:
@@ -194,11 +256,11 @@ class RemoteRun:
         self.busy.clear()
         (self.folder / "stop").touch()
         queued = [b for b in self.active if not any(s.last_own_attempt() for s in b.statuses)]
-        self.carrier.cancel(queued)
+        self.carrier.cancel_queued(queued)
         while self.active:
-            for bundle in self.carrier.poll():
-                self.active.remove(bundle)
+            for bundle in list(self.carrier.poll()):
                 self.read_stopped(bundle)
+                self.drop(bundle)
             with suppress(OSError):  # the terminal may be closed
                 on_progress()
             time.sleep(POLL_SECONDS)

@@ -21,12 +21,13 @@ from typing import Any
 from ganbench.errors import GanbenchError
 
 from .bundle import Bundle
-from .remote import Carrier, ClusterLost, Remote
+from .remote import Carrier, ClusterLost, JobEnd, Remote, SubmissionRefused
 
 DEFAULT_ARRAY_SIZE = 1001  # Slurm's own default of MaxArraySize
 QUEUE_SECONDS = 5.0  # between two calls of squeue
 SECONDS_TO_ANSWER = 300.0  # of squeue failing in a row, after which the cluster counts as lost
 SECONDS_TO_APPEAR = 30.0  # of a new job in the queue
+MIN_MINUTES = 5  # of which the last 1.5 are for checkpoints
 MAX_TIMEOUTS = 1000  # requeues after time limits: a checkpoint makes progress each time
 
 
@@ -56,8 +57,10 @@ class Slurm(Remote):
         super().__post_init__()
         if self.cluster not in ("slurm", "local"):
             raise ValueError(f"cluster is slurm or local, not {self.cluster!r}")
-        if self.minutes < 1 or self.cpus < 1 or self.gpus < 0:
-            raise ValueError("minutes and cpus must be at least 1, and gpus at least 0")
+        if self.minutes < MIN_MINUTES or self.cpus < 1 or self.gpus < 0:
+            raise ValueError(
+                f"minutes must be at least {MIN_MINUTES}, cpus at least 1, and gpus at least 0"
+            )
 
     def connect(self) -> Carrier:
         if find_spec("submitit") is None:
@@ -92,18 +95,15 @@ class SlurmCarrier:
     def __init__(self, executor: Slurm):
         self.executor = executor
         self.active: dict[str, tuple[Bundle, Any]] = {}  # by job id
+        self.ended: dict[Bundle, JobEnd] = {}
         self.submitted: dict[str, float] = {}  # times by job id
         self.last_call = self.last_answer = time.monotonic()
         on_slurm = executor.cluster == "slurm"
-        self.array_size = read_array_size() if on_slurm else DEFAULT_ARRAY_SIZE
+        self.batch_size = read_array_size() if on_slurm else DEFAULT_ARRAY_SIZE
         self.list_jobs = list_queue if on_slurm else partial(list_processes, self.active)
 
     def submit(self, bundles: Sequence[Bundle]) -> None:
-        for start in range(0, len(bundles), self.array_size):
-            self.submit_array(bundles[start : start + self.array_size])
-
-    def submit_array(self, bundles: Sequence[Bundle]) -> None:
-        """Submits one array of jobs; raises ClusterLost with Slurm's words if it is refused."""
+        """Submits one array of jobs; a refusal has Slurm's words."""
         import submitit
 
         executor = submitit.AutoExecutor(
@@ -116,26 +116,34 @@ class SlurmCarrier:
             with executor.batch():
                 jobs = [executor.submit(BundleTask(str(bundle.path))) for bundle in bundles]
         except submitit.core.utils.FailedJobError as error:
-            raise ClusterLost(f"Slurm refuses the jobs: {last_line(str(error))}") from None
+            raise SubmissionRefused(f"Slurm refuses the jobs: {last_line(str(error))}") from None
         for bundle, job in zip(bundles, jobs, strict=True):
             self.active[job.job_id] = bundle, job
             self.submitted[job.job_id] = time.monotonic()
 
-    def poll(self) -> dict[Bundle, str]:
+    def poll(self) -> dict[Bundle, JobEnd]:
         now = time.monotonic()
-        if now - self.last_call < (QUEUE_SECONDS if self.executor.cluster == "slurm" else 0):
-            return {}
-        self.last_call = now
+        if now - self.last_call > (QUEUE_SECONDS if self.executor.cluster == "slurm" else 0):
+            self.last_call = now
+            self.read_queue(now)
+        return dict(self.ended)
+
+    def read_queue(self, now: float) -> None:
+        """Notes the jobs that have left the queue; raises ClusterLost after a long silence."""
         if (alive := self.list_jobs()) is None:
             if now - self.last_answer > SECONDS_TO_ANSWER:
                 raise ClusterLost(
                     "Slurm's queue does not answer. Finished trials and checkpoints are kept"
                 )
-            return {}
+            return
         self.last_answer = now
         new = {name for name, began in self.submitted.items() if now - began < SECONDS_TO_APPEAR}
-        gone = [name for name in self.active if name not in alive and not self.is_new(name, new)]
-        return {self.active.pop(name)[0]: self.describe_end(name) for name in gone}
+        for name in [n for n in self.active if n not in alive and not self.is_new(n, new)]:
+            self.ended[self.active[name][0]] = JobEnd(self.describe_end(name))
+            del self.active[name]
+
+    def forget(self, bundle: Bundle) -> None:
+        self.ended.pop(bundle, None)
 
     def is_new(self, name: str, new: set[str]) -> bool:
         """Returns whether Slurm may not list a job yet that has left no output."""
@@ -152,13 +160,17 @@ class SlurmCarrier:
         state = re.search(r"JobState=(\S+)", shown)
         return f"its Slurm job {name} ended as {state[1]}" if state else f"Slurm job {name} ended"
 
-    def cancel(self, bundles: Sequence[Bundle]) -> None:
-        for bundle, job in self.active.values():
-            if bundle in bundles:
-                job.cancel(check=False)
+    def cancel_queued(self, not_begun: Sequence[Bundle]) -> None:
+        """Cancels the jobs that wait, also those that were requeued; running ones stop alone."""
+        if self.executor.cluster == "slurm" and self.active:
+            call("scancel", "--state=PENDING", *self.active)
 
     def close(self) -> None:
-        self.cancel([bundle for bundle, _ in self.active.values()])
+        if self.executor.cluster == "slurm" and self.active:
+            call("scancel", *self.active)
+        elif self.executor.cluster == "local":
+            for _, job in self.active.values():
+                job.cancel()
 
 
 class BundleTask:
