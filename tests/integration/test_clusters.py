@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from slurm_cluster import SlurmCluster, find_slurm
+from slurm_cluster import SlurmCluster, find_slurm, free_port
 
 from ganbench.experiments.executors import EXECUTORS
 from ganbench.experiments.executors import ray as ray_executor
@@ -98,7 +98,7 @@ def wait_until(condition, seconds=60):
 def cluster(monkeypatch):
     """A Ray cluster of two nodes."""
     ray_clusters = pytest.importorskip("ray.cluster_utils")
-    head = {"num_cpus": 1, "gcs_server_port": 16379}
+    head = {"num_cpus": 1, "gcs_server_port": free_port()}
     cluster = ray_clusters.Cluster(initialize_head=True, head_node_args=head)
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     yield cluster
@@ -121,21 +121,20 @@ def test_run_goes_on_under_a_new_head(cluster, make_statuses):
     from ray.cluster_utils import Cluster
 
     cluster.add_node(num_cpus=1)
-    statuses, new = make_statuses(), []
+    statuses, new = make_statuses(seeds=6, images=150_000), []  # four of them wait in Ray
 
     def replace_head():
         cluster.shutdown()
         wait_until(lambda: not any(read_holder(s.folder.folder) for s in statuses))
-        head = {"num_cpus": 2, "gcs_server_port": 16379}
+        head = {"num_cpus": 2, "gcs_server_port": int(cluster.address.rpartition(":")[2])}
         new.append(Cluster(initialize_head=True, head_node_args=head))
 
-    EXECUTORS.make("ray").run(
-        statuses, LIMITS, once(lambda: all(map(has_trained, statuses)), replace_head)
-    )
+    two_train = once(lambda: sum(map(has_trained, statuses)) >= 2, replace_head)
+    EXECUTORS.make("ray").run(statuses, LIMITS, two_train)
     new[0].shutdown()
-    assert [status.state for status in statuses] == ["done", "done"]
-    assert attempts(statuses) == [2, 2]
-    assert read_curves(statuses) == unbroken_curves(make_statuses)
+    assert [status.state for status in statuses] == ["done"] * 6
+    assert 2 <= attempts(statuses).count(2) <= 3
+    assert read_curves(statuses) == unbroken_curves(make_statuses, seeds=6, images=150_000)
 
 
 def test_lost_cluster_ends_with_a_sentence(make_statuses, monkeypatch, ganbench, tmp_path):

@@ -215,6 +215,22 @@ def kill_worker(status):
         os.kill(process, signal.SIGKILL)
 
 
+DIE_BEFORE_THE_ATTEMPT = """
+import sys
+if "--multiprocessing-fork" in sys.orig_argv:
+    import os
+    from ganbench.experiments.trial import Trial
+    Trial.from_json = staticmethod(lambda text: os._exit(7))
+"""
+
+
+def test_trial_that_kills_at_once_fails(add_start_code, statuses):
+    add_start_code(DIE_BEFORE_THE_ATTEMPT)
+    Local(1).run(statuses, LIMITS, lambda: None)
+    assert [status.state for status in statuses] == ["failed", "failed"]
+    assert statuses[0].reason == "the worker died (exit code 7)"
+
+
 @pytest.mark.parametrize("hours", [-2, 2])
 def test_clock_may_jump(suite_file, tmp_path, monkeypatch, hours):
     statuses = make_statuses(suite_file, tmp_path, images=64_000)

@@ -217,6 +217,26 @@ def test_damaged_owner_file_expires(folder, short_times):
     Lease.acquire(folder).release()
 
 
+def test_failing_network_disk_frees_no_lease(folder, start_owner, short_times, monkeypatch):
+    start_owner().kill()
+    time.sleep(0.6)
+
+    def fail(*_):
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(leases, "read_time", fail)
+    with pytest.raises(Busy):
+        Lease.acquire(folder)
+
+
+def test_hidden_process_keeps_its_lease(folder, monkeypatch):
+    Lease.acquire(folder).ended.set()
+    monkeypatch.setattr(leases, "describe_process", lambda _: None)  # as under hidepid=2
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(Busy):
+        Lease.acquire(folder)
+
+
 def test_full_disk_is_not_busy(folder, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
