@@ -123,10 +123,12 @@ def test_run_goes_on_under_a_new_head(cluster, make_statuses):
     cluster.add_node(num_cpus=1)
     statuses, new = make_statuses(seeds=6, images=150_000), []  # four of them wait in Ray
 
+    port = int(cluster.address.rpartition(":")[2])
+
     def replace_head():
         cluster.shutdown()
         wait_until(lambda: not any(read_holder(s.folder.folder) for s in statuses))
-        head = {"num_cpus": 2, "gcs_server_port": int(cluster.address.rpartition(":")[2])}
+        head = {"num_cpus": 2, "gcs_server_port": port}
         new.append(Cluster(initialize_head=True, head_node_args=head))
 
     two_train = once(lambda: sum(map(has_trained, statuses)) >= 2, replace_head)
