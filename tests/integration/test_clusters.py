@@ -135,7 +135,7 @@ def test_run_goes_on_under_a_new_head(cluster, make_statuses):
     EXECUTORS.make("ray").run(statuses, LIMITS, two_train)
     new[0].shutdown()
     assert [status.state for status in statuses] == ["done"] * 6
-    assert 2 <= attempts(statuses).count(2) <= 3
+    assert sum(count > 1 for count in attempts(statuses)) >= 2
     assert read_curves(statuses) == unbroken_curves(make_statuses, seeds=6, images=150_000)
 
 

@@ -32,6 +32,7 @@ class Bundle:
     path: Path
     statuses: Sequence[JobStatus]
     limits: TrialLimits
+    submitted: float = 0.0  # by the monotonic clock of the runner
 
     @property
     def log_path(self) -> Path:

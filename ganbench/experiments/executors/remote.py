@@ -24,6 +24,7 @@ from .local import WorkersDied, record_failure
 POLL_SECONDS = 0.5
 READ_SECONDS = 2.0  # between two readings of the store
 BUSY_RETRY_SECONDS = 15.0  # between two looks at a trial that another run holds
+EMPTY_RETRY_SECONDS = 5.0  # before jobs are sent after one that began no trial
 REFUSED_RETRY_SECONDS = 30.0  # before jobs that the cluster refused are submitted again
 MAX_REFUSED_SECONDS = 600.0  # without any job on its way, after which the run ends
 MAX_LOSSES = 3  # of a trial that had begun, before it fails
@@ -115,6 +116,7 @@ class RemoteRun:
         self.bundles = self.empty_jobs = 0  # the latter in a row
         self.interrupted_at: dict[str, int] = {}  # by trial: its step at the last interruption
         self.has_losses = False
+        self.last_empty_job = 0.0
         self.last_reading = 0.0
         self.submit_after = 0.0
         self.last_submission: float | None = None
@@ -151,6 +153,8 @@ class RemoteRun:
         self.carrier.submit(bundles)
         self.active += bundles
         self.last_submission = time.monotonic()
+        for bundle in bundles:
+            bundle.submitted = self.last_submission
 
     def was_refused_for_long(self) -> bool:
         """Returns whether no job is on its way, and none was accepted for a while."""
@@ -239,9 +243,16 @@ class RemoteRun:
             finish(status, "failed", f"lost {MAX_LOSSES} times; the last time: {why}")
 
     def count_empty_job(self, bundle: Bundle, why: str) -> None:
-        """Counts a job that began no trial; raises WorkersDied at the third in a row."""
-        self.empty_jobs += 1
+        """Counts a job that began no trial; raises WorkersDied at the third in a row.
+
+        Jobs that were on their way together count as one: they may have lost the same machine.
+        """
         self.has_losses = True
+        self.submit_after = time.monotonic() + EMPTY_RETRY_SECONDS
+        if bundle.submitted < self.last_empty_job:
+            return
+        self.last_empty_job = time.monotonic()
+        self.empty_jobs += 1
         if self.empty_jobs < MAX_EMPTY_JOBS:
             return
         last = bundle.read_last_output() or "it printed nothing"
