@@ -1,6 +1,14 @@
-"""Counts as text: `1 cell`, `2 cells`."""
+"""Counts and sizes as text: `1 cell`, `2 cells`, `3.07 GB`."""
 
 
 def count_of(count: int, noun: str, plural: str = "") -> str:
     """Returns a count with its noun: `1 cell`, `2,000 cells`. The plural adds an s by default."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def format_bytes(count: float) -> str:
+    """Returns a size in decimal units: `3.07 GB`, `34 kB`, `5 bytes`."""
+    for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return count_of(round(count), "byte")

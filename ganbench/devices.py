@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
+from ganbench.counts import count_of
 from ganbench.registry import SpecError, parse_spec, suggest
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Numerics:
         if other := next((n for n in ("stacked", "graph", "compile") if getattr(self, n)), None):
             return f"numerics: gpus = {self.gpus} and {other} do not work together: leave out one"
         if (present := count_gpus(self.device)) is not None and present < self.gpus:
-            found = f"{present} GPU" if present == 1 else f"{present} GPUs"
+            found = count_of(present, "GPU")
             return f"numerics: gpus = {self.gpus}, and this machine has {found} for {self.device}"
         return None
 

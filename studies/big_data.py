@@ -37,11 +37,11 @@ from gpu_stages.timing import median_interval
 from PIL import Image
 from torch import Tensor
 
+from ganbench.counts import format_bytes
 from ganbench.data import DATA, packing
 from ganbench.data.base import IMAGE, Batch, BatchLoader, Examples
 from ganbench.data.folder import Folder
 from ganbench.data.mapped_file import MappedFile
-from ganbench.data.memory import format_bytes
 from ganbench.data.packing import PackReport
 from ganbench.files import read_json, write_json
 from ganbench.gan.build import build_training
@@ -325,47 +325,17 @@ def measure_without_loader(images: Tensor, study: Study, step: Callable[[Tensor]
 # Speed where data fit
 
 
-class PreviousLoader:
+class PreviousLoader(BatchLoader):
     """The loader of commit 610f846: all examples on the device, batches gathered by index."""
 
     def __init__(self, examples: Mapping[str, Examples], size: int, streams: RngStreams):
+        super().__init__(examples, size, streams)
         self.examples = {k: v.to(streams.device) for k, v in examples.items()}
-        self.size, self.streams = size, streams
-        self.orders: dict[tuple[str, int], Tensor] = {}
-        self.latest: tuple[int, dict[str, Batch]] | None = None
 
     def batches(self, number: int) -> dict[str, Batch]:
         if self.latest is None or self.latest[0] != number:
-            self.latest = number, self.gather(self.batch_indices(number))
+            self.latest = number, self.gather_on_device(self.batch_indices(number))
         return self.latest[1]
-
-    def batch_indices(self, number: int) -> dict[str, Tensor]:
-        return {
-            domain: self._example_index(domain, number * self.size, len(examples))
-            for domain, examples in self.examples.items()
-        }
-
-    def gather(self, indices: Mapping[str, Tensor]) -> dict[str, Batch]:
-        return {
-            domain: self.examples[domain].make_batch(index) for domain, index in indices.items()
-        }
-
-    def _example_index(self, domain: str, start: int, count: int) -> Tensor:
-        parts, missing = [], self.size
-        while missing:
-            epoch, place = divmod(start, count)
-            parts.append(self._epoch_order(domain, epoch, count)[place : place + missing])
-            missing -= len(parts[-1])
-            start += len(parts[-1])
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
-
-    def _epoch_order(self, domain: str, epoch: int, count: int) -> Tensor:
-        if (domain, epoch) not in self.orders:
-            random = self.streams.generator("data", domain, epoch)
-            recent = {k: v for k, v in self.orders.items() if k[0] != domain or k[1] == epoch - 1}
-            order = torch.randperm(count, generator=random, device=self.streams.device)
-            self.orders = {**recent, (domain, epoch): order}
-        return self.orders[domain, epoch]
 
 
 def speed_stage(study: Study) -> None:

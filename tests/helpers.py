@@ -1,8 +1,13 @@
 """Shared builders of tests: tiny trainings of real recipes on real data."""
 
 import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -77,3 +82,30 @@ def result_record(identifier: str, outcome: str = "done", **fields) -> dict:
     provenance = {"code": "0" * 16, "torch_minor": "2.0"}
     content = {"id": identifier, "outcome": outcome, "reason": "", "step": None}
     return {**content, "spent": {}, "costs": {}, "provenance": provenance, **fields}
+
+
+HOLD_TRIAL = """
+import sys
+from pathlib import Path
+from ganbench.experiments.store import TrialFolder
+with TrialFolder(Path(sys.argv[1])).lock():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_by_another_process(folder: Path) -> Iterator[subprocess.Popen]:
+    """Holds a trial in another process until the context ends; yields that process."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD_TRIAL, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()

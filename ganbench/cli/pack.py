@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ganbench.counts import format_bytes
+
 from .base import app, err, out
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ def pack(
     A run does the same by itself for images that do not fit in memory. After an interruption, the same
     command continues.
     """
-    from ganbench.data.memory import format_bytes
     from ganbench.data.packed_images import open_pack
 
     from .pack_progress import RichPackReport

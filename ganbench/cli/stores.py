@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganbench.counts import count_of
+from ganbench.counts import count_of, format_bytes
 
 from .base import (
     DEFAULT_RESULTS,
@@ -166,11 +166,3 @@ def print_leftovers(leftovers: list[Any], busy: list[Any], deleted: bool) -> Non
         out.print(f"Deleted {total}.")
     else:
         out.print(f"Nothing was deleted. With --yes, {total} will be.")
-
-
-def format_bytes(count: int) -> str:
-    """Formats `1.2 GB`, `34 kB` or `5 bytes`."""
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return count_of(count, "byte")

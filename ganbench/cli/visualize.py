@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ganbench.counts import count_of
+from ganbench.experiments.select_trials import has_all_words
 
 from .base import (
     DEFAULT_RESULTS,
@@ -59,7 +60,7 @@ def select_rows_by_words(suite: str, cell: str, results: Path) -> Any:
     frame = read_frame(suite, results)
     frame = frame[frame["trial"].notna()]
     names = frame[SEARCHED_COLUMNS].fillna("").agg(" ".join, axis=1)
-    chosen = frame[names.map(lambda name: all(word in name for word in cell.split()))]
+    chosen = frame[names.map(lambda name: has_all_words(name, cell))]
     if chosen.empty:
         fail(f"no cell of {suite} has all the words {cell!r} in its name")
     trained = chosen[chosen["role"].eq("trial")]

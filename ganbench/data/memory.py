@@ -74,11 +74,3 @@ def fits_on_device(size: int, device: torch.device) -> bool:
     if device.type != "cuda":
         return True
     return size <= DEVICE_MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]
-
-
-def format_bytes(count: float) -> str:
-    """Returns a size in decimal units: `3.07 GB`."""
-    for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count:.0f} bytes"

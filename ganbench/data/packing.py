@@ -29,7 +29,7 @@ import numpy as np
 import PIL
 from filelock import FileLock, Timeout
 
-from ganbench.counts import count_of
+from ganbench.counts import count_of, format_bytes
 from ganbench.files import (
     CorruptFile,
     parse_json_lines,
@@ -43,7 +43,6 @@ from .image_decoding import Unreadable, decode_image
 from .image_files import ImageFiles
 from .image_ops import crop_and_resize
 from .mapped_file import Rows
-from .memory import format_bytes
 from .packed_images import (
     IMAGES_SUFFIX,
     LABELS_NAME,

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from multiprocessing import connection, parent_process
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -33,7 +33,7 @@ from ganbench.training.distributed import DistributedTrainer
 from ganbench.training.trainer import Diverged
 
 from .session import Interrupted, TrainingRecord
-from .signals import defer_ctrl_c
+from .signals import defer_ctrl_c, end_with_parent_process
 from .store import Attempt, TrialFolder
 from .trial import Trial
 
@@ -208,14 +208,7 @@ def prepare_follower() -> None:
     """Ignores the signals that stop a run, which the leader handles, and ends with the leader."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_die_with_the_leader, daemon=True).start()
-
-
-def _die_with_the_leader() -> None:
-    leader = parent_process()
-    if leader is not None:
-        connection.wait([leader.sentinel])
-        os._exit(1)
+    end_with_parent_process()
 
 
 def obey(trainer: DistributedTrainer, orders: Connection) -> None:

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import connection, parent_process
 from types import FrameType
 from typing import NoReturn
 
@@ -37,6 +38,17 @@ def drop_output(streams: list[int]) -> None:
     for stream in streams:
         os.dup2(nowhere, stream)
     os.close(nowhere)
+
+
+def end_with_parent_process() -> None:
+    """Ends this process, which multiprocessing started, at once when its parent dies."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    if (parent := parent_process()) is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 @contextmanager

@@ -10,33 +10,26 @@ import threading
 import time
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
+from executor_runs import (
+    attempts,
+    has_trained,
+    make_trained_statuses,
+    once,
+    read_losses,
+    wait_until,
+)
 from slurm_cluster import SlurmCluster, find_slurm
 
 from ganbench.experiments.executors import EXECUTORS
 from ganbench.experiments.executors import remote as remote_module
-from ganbench.experiments.executors.base import Job, JobStatus, TrialLimits
+from ganbench.experiments.executors.base import TrialLimits
 from ganbench.experiments.lease import read_holder
-from ganbench.experiments.plan import plan_trials
-from ganbench.experiments.suite_loader import load_suite
 from ganbench.registry import entry_points_of, plugin_parts
 
 pytestmark = pytest.mark.heavy
 
-SUITE = """
-schema = 1
-name = "small"
-data = ["ring"]
-metrics = ["fid", "modes"]
-seeds = {seeds}
-[[grid]]
-variants = ["gan(width=8)"]
-tricks.chains = [[{trick}]]
-[budget.cpu]
-images = {images}
-"""
 FAULTS = '''
 """A trick that hangs, or asks for more memory than there is, at its twentieth step."""
 import time
@@ -134,15 +127,10 @@ def for_executors(names):
 
 @pytest.fixture
 def make_statuses(tmp_path):
-    """Makes the jobs of a small suite in a store: trained trials alone."""
+    """Makes the jobs of a small suite in a store."""
 
-    def make(store="store", images=SHORT, seeds=2, trick=""):
-        path = tmp_path / "small.toml"
-        path.write_text(SUITE.format(images=images, seeds=seeds, trick=trick))
-        suite = load_suite(Path(path), [])
-        trials = [item.trial for item in plan_trials(suite, "cpu", "cpu")]
-        trained = [t for t in trials if t.budget.amount and bool(t.tricks) == bool(trick)]
-        return [JobStatus(Job(t, tuple(suite.metrics), tmp_path / store)) for t in trained]
+    def make(store="store", images=SHORT, **settings):
+        return make_trained_statuses(tmp_path, store, images, **settings)
 
     return make
 
@@ -160,13 +148,8 @@ def read_values(statuses):
         scores = [
             json.loads(path.read_text()) for path in sorted(folder.folder.glob("evaluations/*"))
         ]
-        curve = folder.read_curve()
-        values.append(
-            (
-                {(m, r["value"]) for s in scores for m, r in s["metrics"].items()},
-                [{k: v for k, v in row.items() if k != "seconds"} for row in curve["losses"]],
-            )
-        )
+        readings = {(m, r["value"]) for score in scores for m, r in score["metrics"].items()}
+        values.append((readings, read_losses(status)))
     return values
 
 
@@ -178,30 +161,9 @@ def unbroken_values(make_statuses):
     return read_values(statuses)
 
 
-def attempts(statuses):
-    return [len(status.folder.attempts()) for status in statuses]
-
-
-def has_trained(status, step=1):
-    attempt = status.job.last_attempt()
-    return bool(attempt) and attempt.read_last_event().get("step", 0) >= step
-
-
 def process_of(status):
     attempt = status.job.last_attempt()
     return attempt.read_events()[0]["process"] if attempt else None
-
-
-def once(condition, action):
-    """Returns a function that acts the first time that the condition holds."""
-    acted = []
-
-    def act():
-        if not acted and condition():
-            acted.append(True)
-            action()
-
-    return act
 
 
 def press_ctrl_c():
@@ -245,7 +207,7 @@ def test_second_ctrl_c_kills(executor, make_statuses, plugin):
     with pytest.raises(KeyboardInterrupt):
         run(executor, statuses, press)
     assert len(presses) == 2
-    wait_until(lambda: read_holder(statuses[0].folder.folder) is None)
+    wait_until(lambda: read_holder(statuses[0].folder.folder) is None, 30)
 
 
 @for_executors(WITH_WORKERS)
@@ -309,13 +271,6 @@ def hold_lease(status):
 
         yield release
     assert released.is_set()
-
-
-def wait_until(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def test_every_executor_is_tested_here():

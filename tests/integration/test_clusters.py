@@ -5,32 +5,26 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from executor_runs import (
+    attempts,
+    has_trained,
+    make_trained_statuses,
+    once,
+    read_losses,
+    wait_until,
+)
 from slurm_cluster import SlurmCluster, find_slurm, free_port
 
 from ganbench.experiments.executors import EXECUTORS
 from ganbench.experiments.executors import ray as ray_executor
-from ganbench.experiments.executors.base import Job, JobStatus, TrialLimits
+from ganbench.experiments.executors.base import TrialLimits
 from ganbench.experiments.lease import read_holder
-from ganbench.experiments.plan import plan_trials
-from ganbench.experiments.suite_loader import load_suite
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-SUITE = """
-schema = 1
-name = "small"
-data = ["ring"]
-metrics = ["fid"]
-seeds = {seeds}
-[[grid]]
-variants = ["gan(width=8)"]
-[budget.cpu]
-images = {images}
-"""
 LIMITS = TrialLimits(wall=500, stall=500)
 PROGRAM = str(Path(sys.executable).parent / "ganbench")
 needs_slurm = pytest.mark.skipif(not find_slurm(), reason="no Slurm on this machine")
@@ -39,19 +33,13 @@ needs_slurm = pytest.mark.skipif(not find_slurm(), reason="no Slurm on this mach
 @pytest.fixture
 def make_statuses(tmp_path):
     def make(seeds=2, images=300_000, store="store"):
-        path = tmp_path / "small.toml"
-        path.write_text(SUITE.format(seeds=seeds, images=images))
-        suite = load_suite(path, [])
-        trials = [item.trial for item in plan_trials(suite, "cpu", "cpu")]
-        trained = [trial for trial in trials if trial.budget.amount]
-        return [JobStatus(Job(t, ("fid",), tmp_path / store)) for t in trained]
+        return make_trained_statuses(tmp_path, store, images, seeds)
 
     return make
 
 
 def read_curves(statuses):
-    curves = [status.folder.read_curve()["losses"] for status in statuses]
-    return [[{k: v for k, v in row.items() if k != "seconds"} for row in c] for c in curves]
+    return [read_losses(status) for status in statuses]
 
 
 def unbroken_curves(make_statuses, **settings):
@@ -60,35 +48,8 @@ def unbroken_curves(make_statuses, **settings):
     return read_curves(statuses)
 
 
-def attempts(statuses):
-    return [len(status.folder.attempts()) for status in statuses]
-
-
 def steps_of(attempt):
     return [event["step"] for event in attempt.read_events() if event.get("step")]
-
-
-def has_trained(status):
-    attempt = status.job.last_attempt()
-    return bool(attempt) and attempt.read_last_event().get("step", 0) > 0
-
-
-def once(condition, action):
-    acted = []
-
-    def act():
-        if not acted and condition():
-            acted.append(True)
-            action()
-
-    return act
-
-
-def wait_until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
 
 
 # Ray

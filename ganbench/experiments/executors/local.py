@@ -250,3 +250,11 @@ def split_group(group: JobGroup) -> list[JobGroup]:
     """Returns the first and the second half of a group of two or more."""
     middle = (len(group) + 1) // 2
     return [group[:middle], group[middle:]]
+
+
+def split_to_size(jobs: JobGroup, size: int) -> list[JobGroup]:
+    """Splits jobs into as few groups of at most this size as possible, of nearly equal sizes."""
+    count = -(-len(jobs) // size)
+    share, rest = divmod(len(jobs), count)
+    ends = [(number + 1) * share + min(number + 1, rest) for number in range(count)]
+    return [jobs[start:end] for start, end in zip([0, *ends], ends, strict=False)]

@@ -19,7 +19,7 @@ from ganbench.experiments.lease import read_holder
 
 from .base import Executor, JobStatus, OnProgress, TrialLimits
 from .bundle import FINAL_OUTCOMES, Bundle, make_run_folder, sweep_run_folders
-from .local import WorkersDied, record_failure
+from .local import WorkersDied, record_failure, split_to_size
 
 POLL_SECONDS = 0.5
 READ_SECONDS = 2.0  # between two readings of the store
@@ -37,6 +37,9 @@ class JobEnd:
 
     reason: str
     cluster_lost: bool = False  # so that neither its machine nor its trials are at fault
+
+
+Outcomes = dict[str, tuple[str, str]]  # state and reason by trial
 
 
 class Carrier(Protocol):
@@ -110,7 +113,7 @@ class RemoteRun:
         self.store = statuses[0].job.store
         sweep_run_folders(self.store)
         self.folder, self.lease = make_run_folder(self.store)
-        self.waiting = deque(split_evenly(statuses, executor.trials))
+        self.waiting = deque(split_to_size(list(statuses), executor.trials))
         self.active: list[Bundle] = []
         self.busy: list[tuple[float, JobStatus]] = []  # trials of other runs, and when to retry
         self.bundles = self.empty_jobs = 0  # the latter in a row
@@ -185,30 +188,33 @@ class RemoteRun:
         if time.monotonic() - self.last_reading > READ_SECONDS:
             self.last_reading = time.monotonic()
             for bundle in self.active:
-                self.read_progress(bundle)
+                with suppress(OSError):  # a network disk may fail for a while
+                    self.read_progress(bundle)
         for bundle, end in ended.items():
-            self.read_progress(bundle)
-            self.handle_end(bundle, end)
+            try:
+                outcomes = self.read_progress(bundle)
+            except OSError:  # the next poll has it again
+                continue
+            self.handle_end(bundle, end, outcomes)
             self.drop(bundle)
 
     def drop(self, bundle: Bundle) -> None:
         self.active.remove(bundle)
         self.carrier.forget(bundle)
 
-    def read_progress(self, bundle: Bundle) -> None:
-        """Reads outcomes and progress of a bundle; a network disk may fail for a while."""
-        with suppress(OSError):
-            outcomes = bundle.read_outcomes()
-            for status in unfinished(bundle.statuses):
-                state, reason = outcomes.get(status.job.trial.id, ("", ""))
-                if state in FINAL_OUTCOMES:
-                    finish(status, state, reason)
-                elif status.read_last_event():
-                    status.state = "running"
-
-    def handle_end(self, bundle: Bundle, end: JobEnd) -> None:
-        """Sends the trials again that a job left without a final outcome."""
+    def read_progress(self, bundle: Bundle) -> Outcomes:
+        """Reads the outcomes and the progress of a bundle; returns its outcomes by trial."""
         outcomes = bundle.read_outcomes()
+        for status in unfinished(bundle.statuses):
+            state, reason = outcomes.get(status.job.trial.id, ("", ""))
+            if state in FINAL_OUTCOMES:
+                finish(status, state, reason)
+            elif status.read_last_event():
+                status.state = "running"
+        return outcomes
+
+    def handle_end(self, bundle: Bundle, end: JobEnd, outcomes: Outcomes) -> None:
+        """Sends the trials again that a job left without a final outcome."""
         left = unfinished(bundle.statuses)
         begun = [status for status in left if status.last_own_attempt()]
         if left and not begun and not outcomes and not end.cluster_lost:
@@ -298,8 +304,3 @@ def unfinished(statuses: Iterable[JobStatus]) -> list[JobStatus]:
 def finish(status: JobStatus, state: str, reason: str) -> None:
     status.read_events()
     status.state, status.reason = state, reason or status.reason
-
-
-def split_evenly(statuses: Sequence[JobStatus], size: int) -> list[list[JobStatus]]:
-    """Returns bundles of at most this size, in the order of the trials."""
-    return [list(statuses[start : start + size]) for start in range(0, len(statuses), size)]

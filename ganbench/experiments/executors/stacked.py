@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from .base import JobGroup, JobStatus
-from .local import Local, split_group
+from .local import Local, split_group, split_to_size
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,3 @@ def arm_key(status: JobStatus) -> str:
     if not job.trial.numerics.stacked:
         return job.trial.id
     return json.dumps([replace(job.trial, seed=0).as_dict(), job.metrics, job.protocol])
-
-
-def split_to_size(jobs: JobGroup, size: int) -> list[JobGroup]:
-    """Splits jobs into as few groups of at most this size as possible, of nearly equal sizes."""
-    count = -(-len(jobs) // size)
-    share, rest = divmod(len(jobs), count)
-    ends = [(number + 1) * share + min(number + 1, rest) for number in range(count)]
-    return [jobs[start:end] for start, end in zip([0, *ends], ends, strict=False)]

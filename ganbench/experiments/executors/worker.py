@@ -10,9 +10,10 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+from ganbench.experiments.signals import end_with_parent_process
 
 READY = "ready"  # the first message of a worker, after its imports
 STOP_REQUESTED = threading.Event()
@@ -47,15 +48,7 @@ def prepare_worker() -> None:
         faulthandler.register(signal.SIGQUIT, all_threads=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: STOP_REQUESTED.set())
-    threading.Thread(target=_die_with_the_runner, daemon=True).start()
-
-
-def _die_with_the_runner() -> None:
-    """Ends this worker when the runner dies, so that it does not keep its trial locked."""
-    runner = parent_process()
-    if runner is not None:
-        connection.wait([runner.sentinel])
-        os._exit(1)
+    end_with_parent_process()  # the runner; a worker alone would keep its trial locked
 
 
 def run_jobs_in_worker(

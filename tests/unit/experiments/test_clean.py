@@ -4,26 +4,17 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from helpers import held_by_another_process
 
 from ganbench.experiments.clean_store import MIN_AGE_OF_OTHERS
 from ganbench.experiments.store import Store, TrialFolder
 from ganbench.files import read_json, write_bytes, write_json
 
 pytestmark = pytest.mark.heavy  # a small run
-
-HOLD = """
-import sys
-from pathlib import Path
-from ganbench.experiments.store import TrialFolder
-with TrialFolder(Path(sys.argv[1])).lock():
-    print("held", flush=True)
-    sys.stdin.read()
-"""
 
 
 @pytest.fixture
@@ -142,16 +133,11 @@ def test_temporary_file_of_a_living_process_is_kept(ganbench, folder):
 
 
 def test_running_trial_is_kept(ganbench, results, unplanned):
-    command = [sys.executable, "-c", HOLD, str(unplanned.folder)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdout.readline() == "held\n"
+    with held_by_another_process(unplanned.folder):
         for words in ((), ("--yes",)):
             code, out, _ = ganbench("clean", *words, "--results", results)
             lines = ["1 entry of running trials kept.", "Nothing to delete."]
             assert (code, out.splitlines()) == (0, lines)
-        holder.communicate("")
     assert unplanned.generator_path("last").exists()
     ganbench("clean", "--yes", "--results", results)
     assert not unplanned.folder.exists()

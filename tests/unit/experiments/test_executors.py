@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from executor_runs import attempts, wait_until
 
 from ganbench.experiments.executors import EXECUTORS, executor_label
 from ganbench.experiments.executors.base import Executor, Job, JobStatus, TrialLimits
@@ -145,10 +146,6 @@ def make_statuses(suite_file, tmp_path, images):
     return [JobStatus(Job(trial, ("fid",), tmp_path / "results")) for trial in trials]
 
 
-def attempts(statuses):
-    return [len(status.folder.attempts()) for status in statuses]
-
-
 def test_death_during_imports_costs_no_attempt(add_start_code, statuses, tmp_path):
     (tmp_path / "deaths").mkdir()
     add_start_code(DIE_WHILE_IMPORTING.format(folder=str(tmp_path / "deaths"), deaths=2))
@@ -276,13 +273,6 @@ def test_deleted_result_is_not_trained(suite_file, statuses):
     execute_jobs(statuses, load_suite(Path(suite_file)), Inline(), delete_first)
     assert [status.state for status in statuses] == ["failed", "done"]
     assert statuses[0].reason == "its result was deleted during the run: run it again"
-
-
-def wait_until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def children_of(process):

@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from helpers import held_by_another_process
 
 from ganbench.experiments import merge_stores
 from ganbench.experiments.merge_stores import merge_source
@@ -20,15 +20,6 @@ from ganbench.experiments.store import Store, TrialFolder, read_plan
 from ganbench.files import read_json, write_json
 
 pytestmark = pytest.mark.heavy  # a small run
-
-HOLD = """
-import sys
-from pathlib import Path
-from ganbench.experiments.store import TrialFolder
-with TrialFolder(Path(sys.argv[1])).lock():
-    print("held", flush=True)
-    sys.stdin.read()
-"""
 
 
 @pytest.fixture
@@ -193,13 +184,8 @@ def test_running_trial_is_left_alone(ganbench, theirs, ours):
     path = trial_paths(theirs)[0]
     own = ours / path.relative_to(theirs)
     own.mkdir(parents=True)
-    command = [sys.executable, "-c", HOLD, str(own)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdout.readline() == "held\n"
+    with held_by_another_process(own):
         code, _, err = ganbench("merge", theirs, "--results", ours)
-        holder.communicate("")
     assert code == 4
     assert f"{path.name}: a process trains it here" in err
     assert not (own / "result.json").exists()

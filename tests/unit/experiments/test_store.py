@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from helpers import held_by_another_process
 
 from ganbench.experiments.store import Attempt, Busy, Store
 from ganbench.files import (
@@ -18,16 +19,6 @@ from ganbench.files import (
     write_bytes,
     write_json,
 )
-
-LOCK_SCRIPT = """
-import sys
-from pathlib import Path
-from ganbench.experiments.store import Store
-with Store(Path(sys.argv[1])).trial_folder("abcdef").lock():
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
 
 KILLED_WRITE = """
 import os, signal, sys
@@ -244,23 +235,15 @@ def test_deleting_results_keeps_attempts(folder):
 
 
 @pytest.fixture
-def locking_process(tmp_path):
-    """Another process that holds the trial's lock."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", LOCK_SCRIPT, str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "held\n"
-    yield process
-    process.kill()
-    process.communicate()
+def locked_folder(tmp_path):
+    return Store(tmp_path).trial_folder("abcdef")
 
 
 @pytest.fixture
-def locked_folder(tmp_path):
-    return Store(tmp_path).trial_folder("abcdef")
+def locking_process(locked_folder):
+    """Another process that holds the trial's lock."""
+    with held_by_another_process(locked_folder.folder) as process:
+        yield process
 
 
 def test_locked_trial_is_busy_for_others(locking_process, locked_folder):
