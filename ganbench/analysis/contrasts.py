@@ -41,8 +41,10 @@ class Estimate:
     error: float
     freedom: float
 
-    def interval(self) -> tuple[float, float]:
-        half = float(stats.t.ppf((1 + CONFIDENCE_LEVEL) / 2, self.freedom)) * self.error
+    def interval(self, tests: int = 1) -> tuple[float, float]:
+        """Computes the t interval, with a Bonferroni correction for a number of tests."""
+        tail = (1 - CONFIDENCE_LEVEL) / (2 * tests)
+        half = float(stats.t.ppf(1 - tail, self.freedom)) * self.error
         return self.mean - half, self.mean + half
 
     def p(self) -> float:
@@ -162,6 +164,23 @@ def estimate_contrast(
         return Estimate(mean, math.nan, math.nan)
     freedom = satterthwaite_freedom(parts, [c.freedom for _, c in estimable])
     return Estimate(mean, math.sqrt(sum(parts)), freedom)
+
+
+def holm_divisors(p: Sequence[float]) -> list[int]:
+    """Returns the number by which Holm's test divides the level of each hypothesis.
+
+    An interval at that level excludes no change exactly if Holm's test rejects it (Serlin, 1993, "Holm
+    on the range"). The hypotheses that are not rejected share the divisor of the first of them. Entries
+    that are NaN have the divisor 1.
+    """
+    ordered = sorted((value, i) for i, value in enumerate(p) if not math.isnan(value))
+    divisors, rejecting = [1] * len(p), True
+    left = len(ordered)
+    for value, i in ordered:
+        divisors[i] = left
+        rejecting = rejecting and left * value < 1 - CONFIDENCE_LEVEL
+        left -= rejecting
+    return divisors
 
 
 def holm_correct(p: Sequence[float]) -> list[float]:

@@ -23,11 +23,15 @@ from .contrasts import (
     contrast_within_cell,
     estimate_contrast,
     holm_correct,
+    holm_divisors,
     measured_arms,
 )
 from .factors import NO_TRICK, Weights, main_effect_weights, tricks_in, tricks_of_arm
 from .intervals import CONFIDENCE_LEVEL, SCALES
 from .rows import LOST_OUTCOMES, outcome_facts, refuse_mixed_protocols, without_attributes
+
+COUNT_UNIT = "modes"  # the unit of metrics that count modes
+SHARE_UNIT = "share"  # the unit of effects on counts of data sets with other numbers of modes
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,10 @@ class Effect:
     loss: str = ""  # the loss of the effect; empty for all losses
     smallest: float = math.nan  # the smallest detectable ratio (above 1) or difference
     correlation: float = math.nan  # between the arms of a pair; pairing helps if it is high
+    adjusted_low: float = (
+        math.nan
+    )  # the interval at the level of Holm's test, which `verdict` follows
+    adjusted_high: float = math.nan
 
 
 def trick_effects(frame: pd.DataFrame) -> list[Effect]:
@@ -107,13 +115,26 @@ def effects_of_family(
         named = (names or names_of_effects)(values)
         estimated = estimate_effects(values, named, facts["transform"], plan["paired"])
         raw += [(with_group(effect, group), estimate) for effect, estimate in estimated]
-    corrected = holm_correct([estimate.p() for _, estimate in raw])
-    family = max(1, sum(not math.isnan(p) for p in corrected))
+    corrected = correct_effects(raw, facts["transform"])
+    return [effect_with_verdict(effect, plan["equivalence"], facts) for effect in corrected]
+
+
+def correct_effects(raw: list[tuple[Effect, Estimate]], transform: str) -> list[Effect]:
+    """Returns the effects with p, intervals and detectable changes for their number."""
+    single = [estimate.p() for _, estimate in raw]
+    corrected, divisors = holm_correct(single), holm_divisors(single)
+    family = max(1, sum(not math.isnan(p) for p in single))
     effects = []
-    for (effect, estimate), p in zip(raw, corrected, strict=True):
-        smallest = ratio_or_difference(estimate.smallest_detectable(family), facts["transform"])
+    for (effect, estimate), p, tests in zip(raw, corrected, divisors, strict=True):
+        low, high = estimate.interval(tests)
         effects.append(
-            effect_with_verdict(replace(effect, p=p, smallest=smallest), plan["equivalence"], facts)
+            replace(
+                effect,
+                p=p,
+                smallest=ratio_or_difference(estimate.smallest_detectable(family), transform),
+                adjusted_low=ratio_or_difference(low, transform),
+                adjusted_high=ratio_or_difference(high, transform),
+            )
         )
     return effects
 
@@ -123,11 +144,39 @@ def with_group(effect: Effect, group: dict[str, Any]) -> Effect:
 
 
 def outcome_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows of the declared outcome: trials at the last checkpoint."""
+    """Returns the rows of the declared outcome: trials at the last checkpoint.
+
+    Counts on data sets with other numbers of modes are shares of these numbers.
+    """
     outcome = refuse_mixed_protocols(frame).attrs["plan"]["analysis"]["outcome"]
     rows = without_attributes(frame)
     chosen = (rows["role"] == "trial") & (rows["checkpoint"] == "last")
-    return rows[chosen & (rows["metric"] == outcome)]
+    values = rows[chosen & (rows["metric"] == outcome)]
+    largest = largest_counts(frame)
+    return values.assign(value=values["value"] / values["data"].map(largest)) if largest else values
+
+
+def largest_counts(frame: pd.DataFrame) -> dict[str, float]:
+    """Returns the count that held-out data reach, by data set.
+
+    The result is empty if the outcome is no count, or if all data sets have the same number of modes. A
+    mean over 8 modes of one data set and 25 of another would mostly be the mean of the larger one.
+    """
+    plan = frame.attrs["plan"]
+    outcome = plan["analysis"]["outcome"]
+    if plan["metrics"][outcome]["unit"] != COUNT_UNIT:
+        return {}
+    rows = without_attributes(frame)
+    floors = rows[(rows["role"] == "floor") & (rows["metric"] == outcome)]
+    largest = floors.groupby("data")["value"].max().to_dict()
+    complete = set(rows["data"].dropna()) <= set(largest)
+    return largest if complete and len(set(largest.values())) > 1 else {}
+
+
+def effect_facts(frame: pd.DataFrame) -> dict[str, str]:
+    """Returns direction, transform and unit of effects on the outcome."""
+    facts = outcome_facts(frame)
+    return {**facts, "unit": SHARE_UNIT} if largest_counts(frame) else facts
 
 
 def estimate_effects(
@@ -262,9 +311,9 @@ def pair_correlation(
 def effect_with_verdict(effect: Effect, margin: float, facts: dict[str, str]) -> Effect:
     """Returns the effect with its verdict from its corrected p.
 
-    The verdict is never stronger than the interval.
+    The verdict is never stronger than the adjusted interval.
     """
-    inside = 1 - margin < effect.low and effect.high < 1 / (1 - margin)
+    inside = 1 - margin < effect.adjusted_low and effect.adjusted_high < 1 / (1 - margin)
     verdict = "undecided"
     if facts["transform"] == "log" and inside:
         verdict = "equivalent"

@@ -21,6 +21,7 @@ from .contrasts import (
     cell_tables,
     estimate_contrast,
     holm_correct,
+    holm_divisors,
     measured_arms,
 )
 from .effects import (
@@ -52,6 +53,10 @@ class Interaction:
     cells: int
     p: float  # two-sided, Holm-corrected over all interactions of its kind
     verdict: str  # differs, undecided
+    adjusted_low: float = (
+        math.nan
+    )  # the interval at the level of Holm's test, which `verdict` follows
+    adjusted_high: float = math.nan
 
 
 def all_interactions(frame: pd.DataFrame) -> list[Interaction]:
@@ -70,13 +75,13 @@ def all_interactions(frame: pd.DataFrame) -> list[Interaction]:
             for one, other, mean, count in pair_interactions(cells, plan["paired"])
         ]
     )
-    return [entry for family in families for entry in correct_interactions(family)]
+    return [entry for family in families for entry in correct_interactions(family, transform)]
 
 
 def factor_interactions(
     changes: Mapping[str, Mapping[Cell, Change]], factor: str, transform: str
-) -> list[tuple[Interaction, float]]:
-    """Returns each trick's interactions with one factor, and their uncorrected p."""
+) -> list[tuple[Interaction, Estimate]]:
+    """Returns each trick's interactions with one factor, and their estimates."""
     place = CELL_COLUMNS.index(factor)
     return [
         make_interaction((f"trick × {factor}", name, level), mean, count, transform)
@@ -148,8 +153,8 @@ def pair_interactions(
 
 def make_interaction(
     labels: tuple[str, str, str], estimate: Estimate, cells: int, transform: str
-) -> tuple[Interaction, float]:
-    """Returns an interaction with these labels before correction, and its p."""
+) -> tuple[Interaction, Estimate]:
+    """Returns an interaction with these labels before correction, and its estimate."""
     kind, tricks, where = labels
     low, high = estimate.interval()
     interaction = Interaction(
@@ -163,12 +168,19 @@ def make_interaction(
         p=math.nan,
         verdict="",
     )
-    return interaction, estimate.p()
+    return interaction, estimate
 
 
-def correct_interactions(family: list[tuple[Interaction, float]]) -> list[Interaction]:
-    values = holm_correct([p for _, p in family])
-    return [
-        replace(entry, p=p, verdict="differs" if p < 1 - CONFIDENCE_LEVEL else "undecided")
-        for (entry, _), p in zip(family, values, strict=True)
-    ]
+def correct_interactions(
+    family: list[tuple[Interaction, Estimate]], transform: str
+) -> list[Interaction]:
+    """Returns the interactions with p, interval and verdict for their number."""
+    single = [estimate.p() for _, estimate in family]
+    corrected = []
+    for (entry, estimate), p, tests in zip(
+        family, holm_correct(single), holm_divisors(single), strict=True
+    ):
+        low, high = (ratio_or_difference(end, transform) for end in estimate.interval(tests))
+        verdict = "differs" if p < 1 - CONFIDENCE_LEVEL else "undecided"
+        corrected.append(replace(entry, p=p, verdict=verdict, adjusted_low=low, adjusted_high=high))
+    return corrected

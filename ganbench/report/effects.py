@@ -1,7 +1,7 @@
 """The file effects.md: effects of tricks, interactions, and failure rates."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -11,13 +11,15 @@ from ganbench.analysis.contrasts import CELL_COLUMNS
 from ganbench.analysis.effects import (
     Effect,
     chain_effects,
+    effect_facts,
     effects_by_loss,
     outcome_rows,
 )
 from ganbench.analysis.factors import tricks_of_arm
 from ganbench.experiments.factorial import aliased_terms
 
-from .findings import SuiteChanges, format_least_change, format_percent, metric_display_name
+from .findings import SuiteChanges, metric_display_name
+from .format_change import Facts, format_change, format_detectable
 from .markdown import escape_markdown, format_number, markdown_table
 
 EFFECTS_NOTE = (
@@ -25,7 +27,9 @@ EFFECTS_NOTE = (
     "comes from the seeds within cells, so the intervals do not cover other cells. If a trick was tried "
     "together with several sets of other tricks, its effect is the mean over these sets. *pairs*: compared "
     "seeds, summed over cells. *lost*: trainings that diverged or failed although the same training without "
-    "tricks finished. *detectable from*: the smallest change that this grid detects with a power of 80 %. "
+    "tricks finished. *adjusted*: the interval at the level of Holm's test. It excludes no change exactly if the "
+    "verdict is a decision. *detectable from*: the smallest change in the direction of the estimate that this "
+    "grid detects with a power of 80 %. "
     "*r*: the correlation over seeds between the two sides of a comparison; pairing by seed reduces the error "
     "if it is high. Holm's correction covers three families: the tricks over the grid, all rows within "
     "variants, and all rows within losses."
@@ -75,18 +79,18 @@ def render_effects(frame: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> str:
     title = f"# Effects of tricks on {metric_display_name(outcome)} in {plan['suite']}"
     if tables["effects"].empty:
         return f"{title}\n\nNo trick was compared with training without tricks.\n"
-    transform = plan["metrics"][outcome]["transform"]
+    facts = effect_facts(frame)
     note = EFFECTS_NOTE.format(
         pairing="paired by seed" if plan["analysis"]["paired"] else "unpaired"
     )
-    parts = [title, note, effects_table(tables["effects"], transform)]
+    parts = [title, note, effects_table(tables["effects"], facts)]
     if not tables["chains"].empty:
-        parts += ["## Lists of tricks against no trick", effects_table(tables["chains"], transform)]
+        parts += ["## Lists of tricks against no trick", effects_table(tables["chains"], facts)]
     parts += [
         escape_markdown(f"Confounded effects (from the same runs) in {where}: {terms}.")
         for where, terms in confounded_effects(frame)
     ]
-    parts += further_sections(tables, transform)
+    parts += further_sections(tables, facts["transform"])
     return "\n\n".join(parts) + "\n"
 
 
@@ -120,18 +124,8 @@ def cells_by_arms(frame: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
     return groups
 
 
-def change_formatter(transform: str) -> Callable[[float], str]:
-    """Returns a function that formats ratios in percent on a log scale, else differences."""
-    show = (lambda x: format_percent(x - 1)) if transform == "log" else format_number
-    return lambda x: "" if math.isnan(x) else show(x)
-
-
 def format_probability(p: float) -> str:
     return "" if math.isnan(p) else f"{p:.2g}"
-
-
-def format_smallest(value: float, transform: str) -> str:
-    return "" if math.isnan(value) else format_least_change(value, transform)
 
 
 def format_times(ratio: float) -> str:
@@ -142,8 +136,12 @@ def format_number_or_nothing(value: float) -> str:
     return "" if math.isnan(value) else format_number(value)
 
 
-def effects_table(changes: pd.DataFrame, transform: str) -> str:
-    change = change_formatter(transform)
+def effects_table(changes: pd.DataFrame, facts: Facts) -> str:
+    """Renders effects with their single and their adjusted intervals."""
+
+    def change(value: float) -> str:
+        return format_change(value, facts)
+
     columns = {
         "variant": changes["variant"].replace("", "all"),
         "loss": changes["loss"].replace("", "all"),
@@ -151,8 +149,10 @@ def effects_table(changes: pd.DataFrame, transform: str) -> str:
         "change": changes["ratio"].map(change),
         "95 % low": changes["low"].map(change),
         "95 % high": changes["high"].map(change),
+        "adjusted low": changes["adjusted_low"].map(change),
+        "adjusted high": changes["adjusted_high"].map(change),
         "p (Holm)": changes["p"].map(format_probability),
-        "detectable from": [format_smallest(value, transform) for value in changes["smallest"]],
+        "detectable from": [format_detectable(e, facts) for e in effects_of_table(changes)],
         "r": changes["correlation"].map(format_number_or_nothing),
         "cells": changes["cells"],
         "pairs": changes["pairs"],
@@ -171,6 +171,8 @@ def interactions_table(interactions: pd.DataFrame, transform: str) -> str:
         "interaction": interactions["ratio"].map(show),
         "95 % low": interactions["low"].map(show),
         "95 % high": interactions["high"].map(show),
+        "adjusted low": interactions["adjusted_low"].map(show),
+        "adjusted high": interactions["adjusted_high"].map(show),
         "p (Holm)": interactions["p"].map(format_probability),
         "cells": interactions["cells"],
         "verdict": interactions["verdict"],

@@ -6,11 +6,25 @@ from typing import Self
 
 import pandas as pd
 
-from ganbench.analysis.effects import Effect, effects_by_variant, trick_effects
+from ganbench.analysis.coverage import TrickCoverage
+from ganbench.analysis.effects import Effect, effect_facts, effects_by_variant, trick_effects
 from ganbench.analysis.interactions import Interaction, all_interactions
-from ganbench.analysis.intervals import CONFIDENCE_LEVEL
+from ganbench.analysis.intervals import CONFIDENCE_LEVEL, SCALES
+from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rates import FailureRate, failure_rates
 from ganbench.counts import count_of
+
+from .arm_names import ArmNamer
+from .format_change import (
+    Facts,
+    format_change,
+    format_detectable,
+    format_difference,
+    format_effect_size,
+    format_factor,
+    format_interval,
+)
+from .format_number import format_cell
 
 VERDICT_VERBS = {"helps": "helps,", "harms": "harms,", "equivalent": "is equivalent to no trick,"}
 FLAG_WORDS = {
@@ -26,6 +40,7 @@ PREPOSITIONS = {
     "trick × data": "on",
     "trick × trick": "together with",
 }
+MAX_HEADLINE_NAMES = 3  # tricks that help or harm, in the first sentence
 MAX_INTERACTION_SENTENCES = 5  # a large grid has dozens of interactions
 
 
@@ -48,18 +63,25 @@ class SuiteChanges:
         )
 
 
-def run_findings(frame: pd.DataFrame, changes: SuiteChanges | None = None) -> list[str]:
+def run_findings(
+    frame: pd.DataFrame,
+    changes: SuiteChanges | None = None,
+    board: pd.DataFrame | None = None,
+) -> list[str]:
     """Returns the findings of a run: tricks that help, harm, are equivalent, or undecided.
 
-    `changes` are those of the frame, if they are known; else they are estimated.
+    Without compared tricks these are the best arms. `changes` and `board` are those of the frame, if they
+    are known.
     """
     changes = changes or SuiteChanges.of(frame)
     estimated = [e for e in changes.over_grid if e.pairs or e.lost]
     if not estimated:
-        return ["No trick was compared with training without tricks in this suite."]
+        return best_arm_sentences(frame, leaderboard(frame) if board is None else board)
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
-    facts, name = frame.attrs["plan"]["metrics"][outcome], metric_display_name(outcome)
-    sentences = decided_sentences(estimated, name, facts)
+    facts, name = effect_facts(frame), metric_display_name(outcome)
+    margin = frame.attrs["plan"]["analysis"]["equivalence"]
+    sentences = [headline(estimated, name, facts, TrickCoverage.of(frame))]
+    sentences += decided_sentences(estimated, name, facts, margin)
     sentences += undecided_sentences(estimated, name, facts)
     sentences += variant_sentences(changes.by_variant, name, facts)
     sentences += interaction_sentences(changes.interactions, name, facts)
@@ -67,31 +89,69 @@ def run_findings(frame: pd.DataFrame, changes: SuiteChanges | None = None) -> li
     return sentences + [lost_sentence(e) for e in estimated if e.lost]
 
 
-def decided_sentences(effects: list[Effect], name: str, facts: dict[str, str]) -> list[str]:
-    """Returns one sentence per effect with a verdict.
+def headline(effects: list[Effect], name: str, facts: Facts, coverage: TrickCoverage) -> str:
+    """Returns the answer in one sentence: the tricks that are shown to help or to harm.
 
-    If no trick helps, another sentence at the beginning states this.
+    Tricks that were compared in all cells come first.
     """
+
+    def size(effect: Effect) -> str:
+        cells = "" if coverage.is_complete(effect) else f" in {coverage.count(effect)} cells"
+        return f"{effect.tricks} ({name} {format_change(effect.ratio, facts)}{cells})"
+
+    ordered = sorted(by_size(effects, facts), key=lambda effect: not coverage.is_complete(effect))
+    helping = [size(effect) for effect in ordered if effect.verdict == "helps"]
+    harming = [size(effect) for effect in ordered if effect.verdict == "harms"]
+    if not helping and not harming:
+        return f"No trick is shown to change {name}."
+    helped = (
+        f"{list_names(helping)} {verb('help', helping)}" if helping else "No trick is shown to help"
+    )
+    return f"{helped}; {list_names(harming)} {verb('harm', harming)}." if harming else f"{helped}."
+
+
+def by_size(effects: list[Effect], facts: Facts) -> list[Effect]:
+    """Sorts effects by the size of their change, the largest first."""
+    to = SCALES["log" if facts["transform"] == "log" else "none"].to
+    estimated = [effect for effect in effects if not math.isnan(effect.ratio)]
+    return sorted(estimated, key=lambda effect: -abs(to(effect.ratio)))
+
+
+def list_names(names: list[str]) -> str:
+    """Joins the first names with commas and `and`, and counts the others."""
+    shown, hidden = names[:MAX_HEADLINE_NAMES], len(names) - MAX_HEADLINE_NAMES
+    parts = [*shown, count_of(hidden, "other trick")] if hidden > 0 else shown
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+
+
+def verb(word: str, subjects: list[str]) -> str:
+    return word if len(subjects) > 1 else f"{word}s"
+
+
+def decided_sentences(effects: list[Effect], name: str, facts: Facts, margin: float) -> list[str]:
+    """Returns one sentence per effect with a verdict."""
     decided = sorted((e for e in effects if e.verdict != "undecided"), key=effect_sort_key)
-    sentences = [effect_sentence(effect, name, facts) for effect in decided]
-    if any(effect.verdict == "helps" for effect in effects):
-        return sentences
-    better = "lower" if facts["direction"] == "lower" else "raise"
-    return [f"No trick is shown to {better} {name} over the cells of this grid.", *sentences]
+    return [effect_sentence(effect, name, facts, margin) for effect in decided]
 
 
-def undecided_sentences(effects: list[Effect], name: str, facts: dict[str, str]) -> list[str]:
+def undecided_sentences(effects: list[Effect], name: str, facts: Facts) -> list[str]:
     """Returns one sentence with all effects that these seeds leave undecided."""
     undecided = [e for e in effects if e.pairs and e.verdict == "undecided"]
     if not undecided:
         return []
     sizes = "; ".join(
-        f"{e.tricks} {format_effect_size(e, facts)}{format_detectable(e, facts)}" for e in undecided
+        f"{e.tricks} {format_effect_size(e, facts)}{detectable_note(e, facts)}" for e in undecided
     )
     return [f"Undecided with these seeds (change of {name}): {sizes}."]
 
 
-def variant_sentences(effects: list[Effect], name: str, facts: dict[str, str]) -> list[str]:
+def detectable_note(effect: Effect, facts: Facts) -> str:
+    """Returns the smallest change, as ` (detectable from −20 %)`; empty if it is NaN."""
+    smallest = format_detectable(effect, facts)
+    return f" (detectable from {smallest})" if smallest else ""
+
+
+def variant_sentences(effects: list[Effect], name: str, facts: Facts) -> list[str]:
     """Returns one sentence per variant with decided effects."""
     decided = [e for e in effects if e.verdict != "undecided"]
     sentences = []
@@ -104,9 +164,34 @@ def variant_sentences(effects: list[Effect], name: str, facts: dict[str, str]) -
     return sentences
 
 
-def interaction_sentences(
-    interactions: list[Interaction], name: str, facts: dict[str, str]
-) -> list[str]:
+def best_arm_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[str]:
+    """Returns one sentence per data set with its best arm, for suites whose tricks do not vary."""
+    ranked, namer = board[board["rank"].notna()], ArmNamer.of(board)
+    if ranked.empty:
+        return ["No training of this suite has a value yet."]
+    several = ranked["data"].nunique() > 1
+    return [
+        best_arm_sentence(frame, part, namer, f" on {data}" if several else "")
+        for data, part in ranked.groupby("data", sort=False)
+    ]
+
+
+def best_arm_sentence(frame: pd.DataFrame, part: pd.DataFrame, namer: ArmNamer, place: str) -> str:
+    """Returns a sentence with the first arm of a data set and the number of arms tied with it."""
+    outcome, first = frame.attrs["plan"]["analysis"]["outcome"], part.iloc[0].to_dict()
+    end = "lowest" if effect_facts(frame)["direction"] == "lower" else "highest"
+    name = metric_display_name(outcome)
+    sentence = (
+        f"{namer.name(first)} has the {end} {name}{place}: {format_cell(first, outcome, True)}"
+    )
+    others, ties = len(part) - 1, int(part["tied"].iloc[1:].fillna(False).sum())
+    if not others:
+        return f"{sentence}."
+    differing = count_of(others - ties, "other arm")
+    return f"{sentence}; it differs significantly from {differing}, and not from {ties}."
+
+
+def interaction_sentences(interactions: list[Interaction], name: str, facts: Facts) -> list[str]:
     """Returns one sentence per interaction, by increasing p.
 
     The last sentence counts the interactions that are left out.
@@ -120,31 +205,23 @@ def interaction_sentences(
     return sentences
 
 
-def format_detectable(effect: Effect, facts: dict[str, str]) -> str:
-    """Returns the smallest change, as ` (detectable from ±20 %)`; empty if it is NaN."""
-    if math.isnan(effect.smallest):
-        return ""
-    return f" (detectable from {format_least_change(effect.smallest, facts['transform'])})"
-
-
-def format_least_change(change: float, transform: str) -> str:
-    """Formats a smallest detectable change: `±20 %`, `× 3.9`, or a difference."""
-    if transform != "log":
-        return f"±{change:.3g}"
-    return f"× {change:.2g}" if change >= 3 else format_percent(change - 1).replace("+", "±")
-
-
-def interaction_sentence(interaction: Interaction, name: str, facts: dict[str, str]) -> str:
+def interaction_sentence(interaction: Interaction, name: str, facts: Facts) -> str:
     """Returns a sentence about an effect that differs between one place and the others."""
     place = f"{PREPOSITIONS[interaction.kind]} {interaction.where}"
-    form = "× {:.3g} [{:.3g}, {:.3g}]"
-    if facts["transform"] != "log":
-        form = "{:+.3g} [{:+.3g}, {:+.3g}]"
-    numbers = form.format(interaction.ratio, interaction.low, interaction.high).replace("-", "−")
     return (
-        f"{interaction.tricks} affects {name} differently {place} than elsewhere: {numbers} "
+        f"{interaction.tricks} affects {name} differently {place} than elsewhere: "
+        f"{format_interaction_size(interaction, facts)} "
         f"(p = {interaction.p:.2g} after Holm's correction)."
     )
+
+
+def format_interaction_size(interaction: Interaction, facts: Facts) -> str:
+    """Formats an interaction with its adjusted interval: `× 0.49 [0.34, 0.71]`."""
+    ends = interaction.adjusted_low, interaction.adjusted_high
+    interval = format_interval(*ends, facts, as_factors=True)
+    if facts["transform"] != "log":
+        return f"{format_difference(interaction.ratio, facts)} {interval}"
+    return f"× {format_factor(interaction.ratio)} {interval}"
 
 
 def failure_sentence(rate: FailureRate) -> str:
@@ -167,7 +244,7 @@ def effect_sort_key(effect: Effect) -> tuple[int, float]:
     return ("helps", "harms", "equivalent", "undecided").index(effect.verdict), effect.ratio
 
 
-def effect_sentence(effect: Effect, outcome: str, facts: dict[str, str]) -> str:
+def effect_sentence(effect: Effect, outcome: str, facts: Facts, margin: float) -> str:
     where = (
         f"over {count_of(effect.cells, 'cell')} and {count_of(effect.pairs, 'pair')} of trainings"
     )
@@ -178,23 +255,7 @@ def effect_sentence(effect: Effect, outcome: str, facts: dict[str, str]) -> str:
                 f"(p = {effect.p:.2g} after Holm's correction)."
             )
     size = format_effect_size(effect, facts)
-    return f"{effect.tricks} changes {outcome} by less than the declared margin: {size} {where}."
-
-
-def format_effect_size(effect: Effect, facts: dict[str, str]) -> str:
-    """Formats an effect as `−34 % [−50 %, −13 %]`, or as differences on other scales."""
-    numbers = (effect.ratio, effect.low, effect.high)
-    if facts["transform"] == "log":
-        mean, low, high = (format_percent(number - 1) for number in numbers)
-    else:
-        mean, low, high = (f"{number:+.3g}" for number in numbers)
-    return f"{mean} [{low}, {high}]" if not math.isnan(effect.low) else f"{mean} [no interval]"
-
-
-def format_percent(change: float) -> str:
-    """Formats a change as `−34 %`, or with one digit below half a percent: `−0.4 %`."""
-    form = "+.0f" if abs(change) >= 0.005 or not change else "+.1g"
-    return f"{100 * change:{form}} %".replace("-", "−")
+    return f"{effect.tricks} changes {outcome} by less than the margin of {100 * margin:.3g} %: {size} {where}."
 
 
 def metric_display_name(metric: str) -> str:

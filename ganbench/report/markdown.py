@@ -12,6 +12,8 @@ from ganbench.errors import escape_control_characters
 from ganbench.human_study.error_rates import HUMAN_ERROR_COLUMN
 
 from .findings import metric_display_name
+from .format_number import format_cell as format_cell  # imported from here by the reports
+from .format_number import format_number as format_number
 
 PARAMETER_COUNT_COLUMNS = ("generator_parameters", "discriminator_parameters")
 FLAG_COLUMNS = ("collapsed", "oscillating", "won")  # divergence is listed below the tables
@@ -144,16 +146,6 @@ def format_flag_counts(row: dict[Any, Any]) -> str:
     return ", ".join(texts) if row["role"] == "trial" else ""
 
 
-def format_cell(row: dict[Any, Any], metric: str, interval: bool) -> str:
-    """Formats a value as `4.2 [3.1, 5.6]` or `4.2`, or as an empty string."""
-    if pd.isna(row[metric]):
-        return ""
-    if not interval or pd.isna(row[f"{metric} low"]):
-        return format_number(row[metric])
-    value, low, high = (format_number(row[f"{metric}{end}"]) for end in ("", " low", " high"))
-    return f"{value} [{low}, {high}]"
-
-
 def format_cell_with_error(row: dict[Any, Any], metric: str, interval: bool) -> str:
     """Formats a value with one trial's standard error: `4.2 [3.1, 5.6] ± 0.21`."""
     error = row[f"{metric} error"]
@@ -167,11 +159,6 @@ def markdown_table(table: pd.DataFrame) -> str:
     plain = table.map(lambda value: escape_markdown(value) if isinstance(value, str) else value)
     plain.columns = [escape_markdown(str(name)) for name in table]
     return plain.to_markdown(index=False, disable_numparse=True)
-
-
-def format_number(value: float) -> str:
-    """Formats a number with three digits, or with all digits before the point."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def list_failures(board: pd.DataFrame) -> list[str]:

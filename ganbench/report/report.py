@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from ganbench.analysis.effects import Effect
+from ganbench.analysis.effects import Effect, effect_facts
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.experiments.store import Store
 from ganbench.human_study.error_rates import with_human_error
@@ -41,7 +41,7 @@ class SuiteReport:
             board=with_human_error(board, folder) if folder else board,
             changes=effect_sections(frame, changes),
             further=make_analyses(frame),
-            findings=run_findings(frame, changes),
+            findings=run_findings(frame, changes, board),
             losses=find_losses(frame, board, folder, store),
         )
 
@@ -52,6 +52,11 @@ class SuiteReport:
     @property
     def effects(self) -> list[Effect]:
         return effects_of_table(self.changes["effects"])
+
+    @property
+    def effect_facts(self) -> dict[str, str]:
+        """Direction, transform and unit of the effects."""
+        return effect_facts(self.frame)
 
     @property
     def chains(self) -> list[Effect]:

@@ -11,6 +11,7 @@ from rich.table import Table
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.counts import count_of
 
+from .arm_names import ArmNamer
 from .findings import metric_display_name, run_findings
 from .markdown import format_budget, format_cell, format_measured_count, format_number, tie_mark
 from .report import SuiteReport
@@ -20,7 +21,8 @@ MAX_CELLS_SHOWN = 12  # cells per data set; the file has the rest
 
 def print_leaderboard(frame: pd.DataFrame, console: Console) -> None:
     """Prints one table per data set, then the findings."""
-    print_results(frame, leaderboard(frame), run_findings(frame), console)
+    board = leaderboard(frame)
+    print_results(frame, board, run_findings(frame, board=board), console)
 
 
 def print_report(report: SuiteReport, console: Console) -> None:
@@ -31,9 +33,9 @@ def print_report(report: SuiteReport, console: Console) -> None:
 def print_results(
     frame: pd.DataFrame, board: pd.DataFrame, findings: list[str], console: Console
 ) -> None:
-    plan = frame.attrs["plan"]
+    plan, namer = frame.attrs["plan"], ArmNamer.of(board)
     for data, part in board.groupby("data", sort=False):
-        console.print(terminal_table(plan, str(data), part))
+        console.print(terminal_table(plan, str(data), part, namer))
         hidden = part["rank"].notna().sum() - select_shown_rows(part)["rank"].notna().sum()
         if hidden:
             more = count_of(int(hidden), "more cell")
@@ -41,30 +43,30 @@ def print_results(
         for metric, reason in inapplicable_metrics(frame, str(data), part).items():
             line = f"{metric} has no value in any row: {reason}"
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"Budget: {format_budget(plan)}.", highlight=False, markup=False)
+    budget = f"Budget: {format_budget(plan)}. {namer.describe_shared()}"
+    console.print(budget.rstrip(), highlight=False, markup=False)
     for note in plan.get("notes", []):
         console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-    for line in findings:
-        console.print(line, style="bold", highlight=False, markup=False)
+    for place, line in enumerate(findings):
+        style = "bold" if place == 0 else None  # the first one is the answer
+        console.print(line, style=style, highlight=False, markup=False)
 
 
-def terminal_table(plan: dict[str, Any], data: str, part: pd.DataFrame) -> Table:
+def terminal_table(plan: dict[str, Any], data: str, part: pd.DataFrame, namer: ArmNamer) -> Table:
     outcome = plan["analysis"]["outcome"]
     modes = shown_modes_metric(plan, part)
     title = f"{plan['suite']}: {data}"
     grid = Table(title=escape(title), box=SIMPLE_HEAD, title_justify="left", padding=(0, 1))
     grid.add_column("#", justify="right")
-    grid.add_column("variant · loss · tricks")
+    grid.add_column(namer.heading())
     grid.add_column(f"{metric_display_name(outcome)} [95 %]", justify="right", no_wrap=True)
     if modes:
         grid.add_column("modes", justify="right")
     grid.add_column("n", justify="right")
-    plans = part[part["role"] == "trial"].groupby("variant")["plan"].nunique()
-    several_plans = bool((plans > 1).any())
     for row in select_shown_rows(part).to_dict("records"):
         cells = [
             terminal_rank(row),
-            format_arm_name(row, several_plans),
+            format_arm_name(row, namer),
             format_cell(row, outcome, True),
             *([format_modes(row, modes)] if modes else []),
             format_measured_count(row),
@@ -101,11 +103,8 @@ def terminal_rank(row: dict[Any, Any]) -> str:
     return "" if row["role"] != "trial" or pd.isna(row["rank"]) else f"{row['rank']}{tie_mark(row)}"
 
 
-def format_arm_name(row: dict[Any, Any], with_plan: bool) -> str:
-    """Formats a name as `dcgan · hinge · r1`, or the name of a reference.
-
-    The plan is appended if a variant has several.
-    """
+def format_arm_name(row: dict[Any, Any], namer: ArmNamer) -> str:
+    """Formats the varying parts of a name as `r1 · dcgan · hinge`, or the name of a reference."""
     match row["role"]:
         case "floor":
             return "floor: held-out data"
@@ -113,8 +112,7 @@ def format_arm_name(row: dict[Any, Any], with_plan: bool) -> str:
             return "floor: by theory"
         case "untrained":
             return f"{row['variant']}, untrained"
-    parts = [row["variant"], row["loss"], row["tricks"]]
-    return " · ".join(parts + ([row["plan"]] if with_plan and row["plan"] else []))
+    return namer.name(row)
 
 
 def select_shown_rows(part: pd.DataFrame) -> pd.DataFrame:

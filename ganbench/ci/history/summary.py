@@ -2,7 +2,7 @@
 
 import time
 
-from ganbench.report.findings import format_percent
+from ganbench.report.format_change import format_percent
 
 from .series import ChangePoint, Series
 

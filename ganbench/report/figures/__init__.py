@@ -18,8 +18,8 @@ def write_figures(report: SuiteReport, folder: Path) -> None:
     frame, plan, arms = report.frame, report.plan, arm_colours(report.frame)
     drawn = {
         **draw_curves(frame, arms),
-        **draw_forest(plan, report.effects),
-        **draw_heat_maps(plan, report.effects),
+        **draw_forest(plan, report.effects, report.effect_facts),
+        **draw_heat_maps(plan, report.effects, report.effect_facts),
         **draw_profiles(report.further.get("profiles"), plan, arms),
         **draw_strips(frame, report.board),
         **draw_fronts(report.further.get("front"), plan, arms),

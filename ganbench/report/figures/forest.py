@@ -6,15 +6,16 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ganbench.analysis.effects import Effect
-from ganbench.report.effects import change_formatter
 from ganbench.report.findings import metric_display_name
+from ganbench.report.format_change import Facts, format_change
 
 from .base import BETTER, OPEN, WORSE, make_figure, remove_frame
 
 VERDICT_COLOURS = {"helps": BETTER, "harms": WORSE, "equivalent": "#009E73", "undecided": OPEN}
 
 
-def draw_forest(plan: dict[str, Any], effects: list[Effect]) -> dict[str, Figure]:
+def draw_forest(plan: dict[str, Any], effects: list[Effect], facts: Facts) -> dict[str, Figure]:
+    """Draws all effects with the intervals that their verdicts follow."""
     estimated = [e for e in effects if not e.variant and not math.isnan(e.ratio)]
     groups = {
         loss: [e for e in estimated if e.loss == loss]
@@ -23,24 +24,27 @@ def draw_forest(plan: dict[str, Any], effects: list[Effect]) -> dict[str, Figure
     if not estimated:
         return {}
     outcome = plan["analysis"]["outcome"]
-    log = plan["metrics"][outcome]["transform"] == "log"
+    log = facts["transform"] == "log"
     drawing = make_figure(7, 0.28 * len(estimated) + 0.5 * len(groups) + 0.6)
     heights = [len(group) + 0.6 for group in groups.values()]
     axes = drawing.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=heights)
     for panel, (loss, group) in zip(axes.flatten(), groups.items(), strict=True):
         draw_branches(panel, group, log)
         panel.set_title(loss or "all cells", fontsize=9, loc="left")
-    show = change_formatter(plan["metrics"][outcome]["transform"])
-    axes[-1, 0].xaxis.set_major_formatter(lambda value, _: show(value))
+    axes[-1, 0].xaxis.set_major_formatter(lambda value, _: format_change(value, facts))
     axes[-1, 0].tick_params(axis="x", labelsize=8)
-    axes[-1, 0].set_xlabel(f"change of {metric_display_name(outcome)}, 95 % intervals", fontsize=9)
+    axes[-1, 0].set_xlabel(
+        f"change of {metric_display_name(outcome)}, 95 % intervals, adjusted", fontsize=9
+    )
     return {"forest": drawing}
 
 
 def draw_branches(panel: Any, effects: list[Effect], log: bool) -> None:
     for place, effect in enumerate(effects):
         colour = VERDICT_COLOURS[effect.verdict]
-        panel.plot([effect.low, effect.high], [place, place], color=colour, lw=1.8)
+        panel.plot(
+            [effect.adjusted_low, effect.adjusted_high], [place, place], color=colour, lw=1.8
+        )
         face = "white" if effect.verdict == "undecided" else colour
         panel.plot(effect.ratio, place, "o", color=colour, markerfacecolor=face, ms=5.5)
     panel.axvline(1.0 if log else 0.0, color="black", lw=0.8)

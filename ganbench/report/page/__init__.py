@@ -11,6 +11,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ganbench.analysis.coverage import TrickCoverage
+from ganbench.analysis.effects import SHARE_UNIT
+from ganbench.report.arm_names import ArmNamer
 from ganbench.report.curves import learning_curves_of
 from ganbench.report.figures.base import arm_colours
 from ganbench.report.findings import metric_display_name
@@ -27,8 +30,8 @@ from .summary import leading_sentences, make_answers, run_facts
 
 PAGE_SECTIONS = {  # in the order of the page
     "answer": "Answer",
-    "leaderboard": "Leaderboard",
     "effects": "Effects",
+    "leaderboard": "Leaderboard",
     "curves": "Curves",
     "profiles": "Profiles",
     "front": "Cost",
@@ -36,6 +39,9 @@ PAGE_SECTIONS = {  # in the order of the page
     "failures": "Not measured",
     "tables": "Tables",
     "made": "Reproduce",
+}
+UNIT_NOTES = {
+    SHARE_UNIT: "Changes are in percentage points (pp) of the modes that each data set has.",
 }
 
 
@@ -50,7 +56,8 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
     """Returns the variables of the template."""
     frame, board, plan = report.frame, report.board, report.plan
     outcome = plan["analysis"]["outcome"]
-    facts, colours = plan["metrics"][outcome], arm_colours(frame)
+    facts, colours = report.effect_facts, arm_colours(frame)
+    coverage, namer = TrickCoverage.of(frame), ArmNamer.of(board)
     learning_curves = learning_curves_of(frame)
     cards = make_arm_cards(report, learning_curves, figures)
     return {
@@ -59,13 +66,16 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
         "outcome": metric_display_name(outcome),
         "outcome_title": metric_title(outcome, facts),
         "outcome_facts": facts,
+        "unit_note": UNIT_NOTES.get(facts["unit"], ""),
         "lead": leading_sentences(frame, board),
-        "answers": make_answers(frame, report.effects),
+        "headlines": report.findings[:1] if report.effects else report.findings,
+        "shared": namer.describe_shared(),
+        "answers": make_answers(frame, report.effects, coverage, facts),
         "findings": report.findings,
         "boards": make_boards(frame, board),
         "first_lines": FIRST_LINES,
-        "effects": make_forests(facts, report.effects, report.chains),
-        "heats": make_heat_maps(facts, report.effects),
+        "effects": make_forests(facts, report.effects, report.chains, coverage),
+        "heats": make_heat_maps(facts, report.effects, coverage),
         "curves": curve_panels(learning_curves, board, colours),
         "profiles": profile_panels(report.further.get("profiles"), plan, colours),
         "front": front_panels(report.further.get("front"), plan, colours),

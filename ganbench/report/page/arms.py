@@ -10,6 +10,7 @@ import pandas as pd
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.analysis.rows import flags_of, without_attributes
+from ganbench.report.arm_names import ArmNamer
 from ganbench.report.curves import LearningCurves
 from ganbench.report.findings import FLAG_WORDS, flags_sentence, metric_display_name
 from ganbench.report.losses import arms_in_turn
@@ -18,7 +19,7 @@ from ganbench.report.pictures import PICTURE_KINDS, picture_file
 from ganbench.report.report import SuiteReport
 
 from .images import PictureAlbum
-from .leaderboard import CellName, make_cell_name, name_facets, variants_with_several_plans
+from .leaderboard import CellName, make_cell_name, name_facets
 from .panels import chart_axis, floors_by_data, rounded_numbers
 
 VISIBLE_ARMS = 12  # cards shown at first
@@ -78,7 +79,7 @@ def make_arm_cards(
     """
     cells, album = trained_cells(report.frame, learning_curves), PictureAlbum()
     ranked, logged = arms_in_turn(report.board), losses_by_trial(report)
-    several = variants_with_several_plans(ranked)
+    namer = ArmNamer.of(report.board)
     floors = floors_by_data(report.board, learning_curves.metric)
     cards = {}
     for number in map(int, ranked.index):
@@ -87,7 +88,7 @@ def make_arm_cards(
         trials = cells.trials.get(key, [])
         cards[number] = ArmCard(
             number=number,
-            name=make_cell_name(row, several),
+            name=make_cell_name(row, namer),
             data=row["data"],
             value=format_result(row, report.plan["analysis"]["outcome"]),
             flags=flag_sentences(trials),

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS, IMAGES_PER_SECOND
+from ganbench.report.arm_names import ArmNamer
 from ganbench.report.markdown import (
     PARAMETER_COUNT_COLUMNS,
     format_cell,
@@ -28,7 +29,7 @@ SeedValues = dict[tuple[Any, ...], list[float]]  # by role and cell
 
 @dataclass(frozen=True)
 class CellName:
-    """The name of a cell; with its hyperparameters only if its variant has several."""
+    """The parts in which the name of a cell differs from those of others; the first is its title."""
 
     tricks: str
     loss: str
@@ -72,6 +73,7 @@ class LeaderboardLine:
 @dataclass(frozen=True)
 class LeaderboardBoard:
     data: str
+    heading: str  # of the column of names
     protocols: list[str]
     axis: PercentAxis
     floor: float | None  # its position on the axis
@@ -91,23 +93,23 @@ class BoardColumns:
     metrics: list[str]  # the others
     axis: PercentAxis
     seeds: SeedValues
-    several: set[str]  # variants with several sets of hyperparameters
+    namer: ArmNamer
 
 
 def make_boards(frame: pd.DataFrame, board: pd.DataFrame) -> list[LeaderboardBoard]:
     """Makes one board per data set."""
     plan = frame.attrs["plan"]
-    seeds = seed_values(frame)
+    seeds, namer = seed_values(frame), ArmNamer.of(board)
     return [
-        board_of_data(plan, str(data), part, seeds)
+        board_of_data(plan, str(data), part, seeds, namer)
         for data, part in board.groupby("data", sort=False)
     ]
 
 
 def board_of_data(
-    plan: dict[str, Any], data: str, part: pd.DataFrame, seeds: SeedValues
+    plan: dict[str, Any], data: str, part: pd.DataFrame, seeds: SeedValues, namer: ArmNamer
 ) -> LeaderboardBoard:
-    columns = board_columns(plan, data, part, seeds)
+    columns = board_columns(plan, data, part, seeds, namer)
     lines = [
         make_line(int(number), row, columns)
         for number, row in zip(part.index, part.to_dict("records"), strict=True)
@@ -115,6 +117,7 @@ def board_of_data(
     trials = lines_of_roles(lines, "trial")
     return LeaderboardBoard(
         data=data,
+        heading=namer.heading(),
         protocols=[p["text"] for p in plan["protocols"].values() if p["data"] == data],
         axis=columns.axis,
         floor=place_of_floor(part, columns),
@@ -132,7 +135,7 @@ def lines_of_roles(lines: list[LeaderboardLine], *roles: str) -> list[Leaderboar
 
 
 def board_columns(
-    plan: dict[str, Any], data: str, part: pd.DataFrame, seeds: SeedValues
+    plan: dict[str, Any], data: str, part: pd.DataFrame, seeds: SeedValues, namer: ArmNamer
 ) -> BoardColumns:
     outcome = plan["analysis"]["outcome"]
     values = [v for key, values in seeds.items() if key[1] == data for v in values]
@@ -141,7 +144,7 @@ def board_columns(
         metrics=[m for m in plan["metrics"] if m != outcome and part[m].notna().any()],
         axis=make_strip_axis(values, plan["metrics"][outcome]["transform"] == "log"),
         seeds=seeds,
-        several=variants_with_several_plans(part),
+        namer=namer,
     )
 
 
@@ -151,12 +154,6 @@ def place_of_floor(part: pd.DataFrame, columns: BoardColumns) -> float | None:
     if floors.empty or math.isnan(floors.iloc[0]):
         return None
     return columns.axis.place(floors.iloc[0])
-
-
-def variants_with_several_plans(part: pd.DataFrame) -> set[str]:
-    """Returns the variants with several sets of hyperparameters."""
-    counts = part[part["role"] == "trial"].groupby("variant")["plan"].nunique()
-    return set(counts.index[counts > 1])
 
 
 def name_facets(names: Iterable[CellName]) -> dict[str, list[str]]:
@@ -170,8 +167,8 @@ def name_facets(names: Iterable[CellName]) -> dict[str, list[str]]:
     return facets
 
 
-def make_cell_name(row: Row, several: set[str]) -> CellName:
-    """Returns the name of a row: that of its cell or of its reference."""
+def make_cell_name(row: Row, namer: ArmNamer) -> CellName:
+    """Returns the varying parts of an arm's name, or the name of a reference."""
     match row["role"]:
         case "floor":
             return CellName("held-out data", "", "floor")
@@ -179,8 +176,8 @@ def make_cell_name(row: Row, several: set[str]) -> CellName:
             return CellName("a perfect generator, by theory", "", "floor")
         case "untrained":
             return CellName("untrained", "", row["variant"])
-    plan = row["plan"] if row["variant"] in several else ""
-    return CellName(row["tricks"], row["loss"], row["variant"], plan or "")
+    empty = {"tricks": "", "loss": "", "variant": ""}
+    return CellName(**{**empty, **namer.parts(row)})
 
 
 def make_line(number: int, row: Row, columns: BoardColumns) -> LeaderboardLine:
@@ -188,7 +185,7 @@ def make_line(number: int, row: Row, columns: BoardColumns) -> LeaderboardLine:
         number=number,
         role=row["role"],
         rank=format_rank(row) if row["role"] == "trial" else "",
-        name=make_cell_name(row, columns.several),
+        name=make_cell_name(row, columns.namer),
         outcome=make_value(row, columns.outcome, interval=True),
         strip=make_seed_strip(row, columns),
         seeds=format_measured_count(row),

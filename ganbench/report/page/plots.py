@@ -1,20 +1,23 @@
 """Plots made of HTML tables: forest plots, heat maps and strips, in percent of an axis."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
-from ganbench.report.effects import (
-    MAX_LOG_HEAT,
-    change_formatter,
-    format_probability,
-    format_smallest,
-)
+from ganbench.report.effects import MAX_LOG_HEAT, format_probability
 from ganbench.report.findings import metric_display_name
+from ganbench.report.format_change import (
+    Facts,
+    format_adjusted_interval,
+    format_change,
+    format_detectable,
+)
 
 RATIO_TICKS = (  # (reach of the axis, ticks), all as factors
     (1.3, (0.8, 0.9, 1, 1.1, 1.25)),
@@ -22,8 +25,9 @@ RATIO_TICKS = (  # (reach of the axis, ticks), all as factors
     (6.0, (0.25, 0.5, 1, 2, 4)),
     (math.inf, (0.05, 0.2, 1, 5, 20)),
 )
+NO_SIGN = re.compile(r"^\+0(?=\D|$)")  # of no change
 MAX_AXIS_RATIO = 30.0  # factor; longer intervals are cut and end in an arrow
-Facts = dict[str, Any]
+ALL_CELLS, FEWER_CELLS = "Compared in all cells", "Compared in fewer cells"
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,7 @@ def to_axis_scale(value: float, log: bool) -> float:
 
 def make_axis(axis: PercentAxis, values: Iterable[float], label: Any) -> PercentAxis:
     ticks = [
-        (axis.place(v), label(v).replace("+0 %", "0 %"))
-        for v in values
-        if axis.low <= v <= axis.high
+        (axis.place(v), NO_SIGN.sub("0", label(v))) for v in values if axis.low <= v <= axis.high
     ]
     return PercentAxis(axis.low, axis.high, axis.log, tuple(ticks))
 
@@ -99,6 +101,8 @@ class ForestBranch:
     p: str
     smallest: str
     pairs: int
+    cells: str  # `4 of 5`
+    missing: list[str]  # cells without a comparison, and the reasons
     verdict: str
     mark: IntervalMark
 
@@ -110,54 +114,87 @@ class ForestPlot:
     groups: dict[str, list[ForestBranch]]  # by loss, by variant, or in one group
 
 
-def make_forests(facts: Facts, effects: list[Effect], chains: list[Effect]) -> list[ForestPlot]:
+def make_forests(
+    facts: Facts, effects: list[Effect], chains: list[Effect], coverage: TrickCoverage
+) -> list[ForestPlot]:
     """Makes the forest plots that have effects.
 
     There are plots over the grid, within losses, within variants, and for lists of tricks.
     """
+    over_grid = [e for e in effects if not e.variant and not e.loss]
     parts = [
-        ("Over all cells", [e for e in effects if not e.variant and not e.loss], ""),
-        ("Within each loss", [e for e in effects if e.loss], "loss"),
-        ("Within each variant", [e for e in effects if e.variant], "variant"),
-        ("Lists of tricks", chains, ""),
+        ("Over all cells", group_by_coverage(over_grid, coverage)),
+        ("Within each loss", group_by_part([e for e in effects if e.loss], "loss")),
+        ("Within each variant", group_by_part([e for e in effects if e.variant], "variant")),
+        ("Lists of tricks", group_by_coverage(chains, coverage)),
     ]
-    plots = [make_forest(title, part, by, facts) for title, part, by in parts]
+    plots = [make_forest(title, groups, facts, coverage) for title, groups in parts]
     return [plot for plot in plots if plot.groups]
 
 
-def make_forest(title: str, effects: list[Effect], by: str, facts: Facts) -> ForestPlot:
+def group_by_coverage(effects: list[Effect], coverage: TrickCoverage) -> dict[str, list[Effect]]:
+    """Separates the effects over all cells from those over fewer, which are not comparable."""
+    complete = [effect for effect in effects if coverage.is_complete(effect)]
+    fewer = [effect for effect in effects if not coverage.is_complete(effect)]
+    if not fewer:
+        return {"": complete}
+    return {ALL_CELLS: complete, FEWER_CELLS: fewer}
+
+
+def group_by_part(effects: list[Effect], part: str) -> dict[str, list[Effect]]:
+    """Groups effects by their loss or variant."""
+    groups: dict[str, list[Effect]] = {}
+    for effect in effects:
+        groups.setdefault(getattr(effect, part), []).append(effect)
+    return groups
+
+
+def make_forest(
+    title: str, groups: dict[str, list[Effect]], facts: Facts, coverage: TrickCoverage
+) -> ForestPlot:
+    """Makes one plot; the effects of each group are sorted, best first."""
+    estimated = {name: best_first(effects, facts) for name, effects in groups.items()}
+    axis = make_forest_axis([e for effects in estimated.values() for e in effects], facts)
+    branches = {
+        name: [make_branch(effect, axis, facts, coverage) for effect in effects]
+        for name, effects in estimated.items()
+    }
+    return ForestPlot(title, axis, {name: each for name, each in branches.items() if each})
+
+
+def best_first(effects: list[Effect], facts: Facts) -> list[Effect]:
+    """Sorts the estimated effects by their means, best first."""
     estimated = [effect for effect in effects if not math.isnan(effect.ratio)]
-    estimated = estimated if by else sorted(estimated, key=lambda effect: effect.ratio)
-    axis, groups = make_forest_axis(estimated, facts), dict[str, list[ForestBranch]]()
-    for effect in estimated:
-        group = getattr(effect, by) if by else ""
-        groups.setdefault(group, []).append(make_branch(effect, axis, facts))
-    return ForestPlot(title, axis, groups)
+    higher = facts["direction"] == "higher"
+    return sorted(estimated, key=lambda effect: effect.ratio, reverse=higher)
 
 
-def make_branch(effect: Effect, axis: PercentAxis, facts: Facts) -> ForestBranch:
-    transform = facts["transform"]
+def make_branch(
+    effect: Effect, axis: PercentAxis, facts: Facts, coverage: TrickCoverage
+) -> ForestBranch:
     return ForestBranch(
         tricks=effect.tricks,
-        change=change_formatter(transform)(effect.ratio),
-        interval=format_interval(effect, facts),
+        change=format_change(effect.ratio, facts),
+        interval=format_adjusted_interval(effect, facts),
         p=format_probability(effect.p),
-        smallest=format_smallest(effect.smallest, transform),
+        smallest=format_detectable(effect, facts),
         pairs=effect.pairs,
+        cells=coverage.count(effect),
+        missing=describe_missing(coverage.missing(effect)),
         verdict=effect.verdict,
         mark=make_interval_mark(effect, axis),
     )
 
 
-def format_interval(effect: Effect, facts: Facts) -> str:
-    show = change_formatter(facts["transform"])
-    has_interval = not math.isnan(effect.low)
-    return f"[{show(effect.low)}, {show(effect.high)}]" if has_interval else "no interval"
+def describe_missing(missing: dict[str, list[str]]) -> list[str]:
+    """Returns one text per reason: `not in wgan · wasserstein: the loss has no targets`."""
+    return [f"not in {', '.join(cells)}: {reason}" for reason, cells in missing.items()]
 
 
 def make_interval_mark(effect: Effect, axis: PercentAxis) -> IntervalMark:
-    has_interval = not math.isnan(effect.low)
-    ends = (effect.low, effect.high) if has_interval else (effect.ratio, effect.ratio)
+    has_interval = not math.isnan(effect.adjusted_low)
+    interval = (effect.adjusted_low, effect.adjusted_high)
+    ends = interval if has_interval else (effect.ratio, effect.ratio)
     low, high = (axis.place(end) for end in ends)
     return IntervalMark(
         at=min(max(axis.place(effect.ratio), 0), 100),
@@ -171,8 +208,12 @@ def make_interval_mark(effect: Effect, axis: PercentAxis) -> IntervalMark:
 
 def make_forest_axis(effects: list[Effect], facts: Facts) -> PercentAxis:
     """Makes an axis that covers all finite interval ends and the point of no change."""
-    ends = [end for e in effects for end in (e.low, e.ratio, e.high) if math.isfinite(end)]
-    show = change_formatter(facts["transform"])
+    all_ends = [end for e in effects for end in (e.adjusted_low, e.ratio, e.adjusted_high)]
+    ends = [end for end in all_ends if math.isfinite(end)]
+
+    def show(change: float) -> str:
+        return format_change(change, facts)
+
     if facts["transform"] == "log":
         low = max(min([1 / 1.05, *ends]), 1 / MAX_AXIS_RATIO) ** 1.06
         high = min(max([1.05, *ends]), MAX_AXIS_RATIO) ** 1.06
@@ -202,24 +243,55 @@ class HeatCell:
 class HeatMap:
     by: str
     columns: list[str]
-    rows: dict[str, list[HeatCell | None]]
+    rows: dict[str, list[HeatCell | str]]  # the reason in place of a cell without an effect
 
 
-def make_heat_maps(facts: Facts, effects: list[Effect]) -> list[HeatMap]:
-    """Makes the maps of tricks by losses and of tricks by variants that have cells."""
-    maps = [make_heat_map(effects, by, facts) for by in ("loss", "variant")]
+def make_heat_maps(facts: Facts, effects: list[Effect], coverage: TrickCoverage) -> list[HeatMap]:
+    """Makes the maps of tricks by losses and of tricks by variants that have cells.
+
+    Their rows have the order of the forest plot.
+    """
+    order = [
+        e.tricks for e in best_first([e for e in effects if not e.variant and not e.loss], facts)
+    ]
+    maps = [make_heat_map(effects, by, facts, coverage, order) for by in ("loss", "variant")]
     return [each for each in maps if each.rows]
 
 
-def make_heat_map(effects: list[Effect], by: str, facts: Facts) -> HeatMap:
-    estimated = [e for e in effects if getattr(e, by) and not math.isnan(e.ratio)]
+def make_heat_map(
+    effects: list[Effect], by: str, facts: Facts, coverage: TrickCoverage, order: list[str]
+) -> HeatMap:
+    own = [e for e in effects if getattr(e, by)]
+    estimated = [e for e in own if not math.isnan(e.ratio)]
     columns = list(dict.fromkeys(getattr(e, by) for e in estimated))
     largest = max((abs(e.ratio) for e in estimated), default=0)
     full = MAX_LOG_HEAT if facts["transform"] == "log" else largest
-    cells = {(e.tricks, getattr(e, by)): make_heat_cell(e, facts, full) for e in estimated}
-    tricks = dict.fromkeys(e.tricks for e in estimated)
-    rows = {name: [cells.get((name, column)) for column in columns] for name in tricks}
+    cells: dict[tuple[str, str], HeatCell | str] = {
+        (e.tricks, getattr(e, by)): make_heat_cell(e, facts, full) for e in estimated
+    }
+    tricks = sorted(dict.fromkeys(e.tricks for e in estimated), key=order_of(order))
+    rows = {
+        name: [
+            cells.get((name, column)) or reason_without_effect(name, by, column, coverage)
+            for column in columns
+        ]
+        for name in tricks
+    }
     return HeatMap(by, columns, rows)
+
+
+def order_of(names: list[str]) -> Callable[[str], int]:
+    """Returns a sort key: the place of a name in a list; other names come last."""
+    places = {name: place for place, name in enumerate(names)}
+    return lambda name: places.get(name, len(places))
+
+
+def reason_without_effect(tricks: str, by: str, level: str, coverage: TrickCoverage) -> str:
+    """Returns the reasons why no cell of a loss or variant compares these tricks."""
+    empty = Effect(tricks, math.nan, math.nan, math.nan, 0, 0, 0, math.nan, "undecided")
+    place = replace(empty, variant=level) if by == "variant" else replace(empty, loss=level)
+    reasons = coverage.missing(place)
+    return "; ".join(reasons) or "no pair of seeds"
 
 
 def make_heat_cell(effect: Effect, facts: Facts, full: float) -> HeatCell:
@@ -227,8 +299,8 @@ def make_heat_cell(effect: Effect, facts: Facts, full: float) -> HeatCell:
     share = round(100 * min(abs(change) / (full or 1.0), 1.0))
     better = (change < 0) == (facts["direction"] == "lower")
     side = ("better" if better else "worse") if share else ""
-    text = change_formatter(facts["transform"])(effect.ratio)
-    return HeatCell(text, format_interval(effect, facts), effect.verdict, side, share)
+    interval = format_adjusted_interval(effect, facts)
+    return HeatCell(format_change(effect.ratio, facts), interval, effect.verdict, side, share)
 
 
 # Strips

@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 
 from ganbench.report.analyses import ANALYSES, format_columns
+from ganbench.report.arm_names import ArmNamer
 from ganbench.report.markdown import format_failure_counts
 
-from .leaderboard import CellName, make_cell_name, variants_with_several_plans
+from .leaderboard import CellName, make_cell_name
 
 MAX_TABLE_ROWS = 60  # rows of a further table; the files beside the page have all rows
 MORE_TABLES = (  # name, title and note of the tables of effects
@@ -53,12 +54,12 @@ class PageTable:
 
 def failed_cells(plan: dict[str, Any], board: pd.DataFrame) -> list[FailedCell]:
     """Returns the cells with failed or not applicable trainings, and the excluded cells."""
-    several, cells = variants_with_several_plans(board), []
+    namer, cells = ArmNamer.of(board), []
     for row in board[board["role"] != "floor"].to_dict("records"):
         counts = format_failure_counts(row)
         if counts:
             reason = row["reason"] or "no reason was recorded"
-            cells.append(FailedCell(row["data"], make_cell_name(row, several), counts, reason))
+            cells.append(FailedCell(row["data"], make_cell_name(row, namer), counts, reason))
     return cells + [
         FailedCell("", CellName(entry["cell"], "", ""), "excluded", entry["reason"])
         for entry in plan["excluded"]

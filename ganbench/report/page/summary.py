@@ -1,131 +1,153 @@
-"""The answer in short: the best trick of each loss, its change, and its certainty."""
+"""The answer in short: the best trick in each variant or under each loss, and its certainty."""
 
-import math
 from dataclasses import dataclass
 
 import pandas as pd
 
+from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
 from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.report.findings import format_effect_size, format_least_change, metric_display_name
+from ganbench.report.arm_names import ArmNamer
+from ganbench.report.findings import metric_display_name
+from ganbench.report.format_change import (
+    Facts,
+    falls,
+    format_adjusted_interval,
+    format_change,
+    format_detectable,
+    format_effect_size,
+)
 from ganbench.report.markdown import format_budget, format_cell, format_number
 
-from .plots import IntervalMark, PercentAxis, make_forest_axis, make_interval_mark
-
-UNBOUNDED_RATIO = 100.0  # larger detectable changes are not printed
+from .plots import (
+    IntervalMark,
+    PercentAxis,
+    best_first,
+    describe_missing,
+    make_forest_axis,
+    make_interval_mark,
+)
 
 
 @dataclass(frozen=True)
-class LossAnswer:
-    """The best of the tricks that were tried under one loss."""
+class PlaceAnswer:
+    """The best trick of a variant, of a loss, or of the whole suite; `none` if no trick is better."""
 
-    loss: str
+    place: str
     tricks: str
-    tried: int
-    change: str  # `−34 % [−50 %, −13 %]`
+    tried: int  # tricks that were compared in as many cells as any
+    change: str
+    interval: str
     verdict: str
     sure: str  # how certain the effect is, in words
-    mark: IntervalMark
+    mark: IntervalMark | None
 
 
 @dataclass(frozen=True)
 class SuiteAnswers:
+    by: str  # variant, loss, or empty
     axis: PercentAxis
-    rows: list[LossAnswer]
-    untried: list[str]  # losses
+    rows: list[PlaceAnswer]
+    fewer: list[str]  # tricks that are not ranked, and the cells that lack them with the reasons
+    untried: list[str]  # variants or losses
 
 
-def make_answers(frame: pd.DataFrame, effects: list[Effect]) -> SuiteAnswers | None:
-    """Returns one row per loss, in the order of the suite.
+def make_answers(
+    frame: pd.DataFrame, effects: list[Effect], coverage: TrickCoverage, facts: Facts
+) -> SuiteAnswers | None:
+    """Returns one row per variant, or per loss if there is one variant, in the suite's order.
 
-    Returns None if no trick was compared with none.
+    Within a row, only tricks that were compared in equally many cells are ranked. Returns None if no
+    trick was compared with none.
     """
-    plan = frame.attrs["plan"]
-    facts = plan["metrics"][plan["analysis"]["outcome"]]
-    losses = list(dict.fromkeys(frame.loc[frame["role"].eq("trial"), "loss"].dropna()))
-    tried = {loss: effects_of_loss(effects, loss, alone=len(losses) == 1) for loss in losses}
-    best = {loss: best_effect(entries, facts) for loss, entries in tried.items()}
-    decided = {loss: effect for loss, effect in best.items() if effect}
-    if not decided:
+    by = next((part for part in ("variant", "loss") if any(getattr(e, part) for e in effects)), "")
+    places = group_estimated(effects, by)
+    if not places:
         return None
-    axis = make_forest_axis(list(decided.values()), facts)
-    rows = [make_answer(loss, e, len(tried[loss]), axis, facts) for loss, e in decided.items()]
-    return SuiteAnswers(axis, rows, [loss for loss in losses if loss not in decided])
+    best = [best_first(split_by_coverage(own)[0], facts)[0] for own in places.values()]
+    axis = make_forest_axis(best, facts)
+    rows = [make_answer(place, own, axis, facts) for place, own in places.items()]
+    others = [effect for own in places.values() for effect in split_by_coverage(own)[1]]
+    fewer = list(dict.fromkeys(describe_trick_coverage(effect, coverage) for effect in others))
+    trials = frame[frame["role"].eq("trial")]
+    untried = [str(p) for p in trials[by].dropna().unique() if p not in places] if by else []
+    return SuiteAnswers(by, axis, rows, fewer, untried)
 
 
-def effects_of_loss(effects: list[Effect], loss: str, alone: bool) -> list[Effect]:
-    """Returns the effects within a loss, or over the grid if it is the only loss."""
-    own = [e for e in effects if not e.variant and e.loss == ("" if alone else loss)]
-    return [effect for effect in own if not math.isnan(effect.ratio)]
+def group_estimated(effects: list[Effect], by: str) -> dict[str, list[Effect]]:
+    """Groups the estimated effects of one table: by variant, by loss, or over the grid."""
+    other = {"variant": "loss", "loss": "variant"}
+    own = [e for e in effects if getattr(e, by)] if by else effects
+    places: dict[str, list[Effect]] = {}
+    for effect in own:
+        alone = not by or not getattr(effect, other[by])
+        if alone and effect.pairs:
+            places.setdefault(getattr(effect, by) if by else "all cells", []).append(effect)
+    return places
 
 
-def best_effect(effects: list[Effect], facts: dict[str, str]) -> Effect | None:
-    """Returns the effect with the largest change for the better, or None.
-
-    Effects with the verdict `helps` come before all others.
-    """
-    sign = 1 if facts["direction"] == "lower" else -1
-    order = sorted(effects, key=lambda e: (e.verdict != "helps", sign * e.ratio))
-    return order[0] if order else None
+def split_by_coverage(effects: list[Effect]) -> tuple[list[Effect], list[Effect]]:
+    """Separates the effects over the most cells from those over fewer, which are not comparable."""
+    most = max(effect.cells for effect in effects)
+    fullest = [effect for effect in effects if effect.cells == most]
+    return fullest, [effect for effect in effects if effect.cells < most]
 
 
-def make_answer(
-    loss: str, best: Effect, tried: int, axis: PercentAxis, facts: dict[str, str]
-) -> LossAnswer:
-    return LossAnswer(
-        loss=loss,
-        tricks=best.tricks,
-        tried=tried,
-        change=format_effect_size(best, facts),
-        verdict=best.verdict,
-        sure=format_sureness(best, facts),
-        mark=make_interval_mark(best, axis),
+def make_answer(place: str, effects: list[Effect], axis: PercentAxis, facts: Facts) -> PlaceAnswer:
+    ranked = split_by_coverage(effects)[0]
+    best = best_first(ranked, facts)[0]
+    better = is_better(best, facts)
+    closest = f"The closest is {best.tricks}, {format_effect_size(best, facts)}."
+    return PlaceAnswer(
+        place=place,
+        tricks=best.tricks if better else "none",
+        tried=len(ranked),
+        change=format_change(best.ratio, facts) if better else "",
+        interval=format_adjusted_interval(best, facts) if better else "",
+        verdict=best.verdict if better else "",
+        sure=format_sureness(best, facts) if better else closest,
+        mark=make_interval_mark(best, axis) if better else None,
     )
 
 
-def format_sureness(best: Effect, facts: dict[str, str]) -> str:
-    """Describes the certainty of the best effect, no stronger than its interval."""
+def describe_trick_coverage(effect: Effect, coverage: TrickCoverage) -> str:
+    """Returns a trick, and the cells in which it was not compared with their reasons."""
+    return f"{effect.tricks}, {', '.join(describe_missing(coverage.missing(effect)))}"
+
+
+def is_better(effect: Effect, facts: Facts) -> bool:
+    """Returns whether the estimate is better than no trick."""
+    return falls(effect, facts) == (facts["direction"] == "lower")
+
+
+def format_sureness(best: Effect, facts: Facts) -> str:
+    """Describes the certainty of an estimate that is better than no trick."""
     match best.verdict:
         case "helps":
             return f"p = {best.p:.2g}"
-        case "harms":
-            return f"p = {best.p:.2g}; no trick is shown to help, and this one harms least"
         case "equivalent":
-            return "smaller than the declared margin; no trick is shown to help"
-    return format_undecided(best, facts)
-
-
-def format_undecided(best: Effect, facts: dict[str, str]) -> str:
-    falls = best.ratio < (1 if facts["transform"] == "log" else 0)
-    better = falls == (facts["direction"] == "lower")
-    verdict = (
-        "best estimate, but no trick is shown to help"
-        if better
-        else "every trick has a worse mean than no trick"
-    )
-    if not best.smallest < UNBOUNDED_RATIO:
-        return verdict
-    least_change = format_least_change(best.smallest, facts["transform"])
-    return f"{verdict}; detectable from {least_change}"
+            return "within the margin of equivalence"
+    smallest = format_detectable(best, facts)
+    detectable = f"; detectable from {smallest}" if smallest else ""
+    return f"best estimate, not shown to help{detectable}"
 
 
 def leading_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[dict[str, str]]:
     """Returns the best arm of each data set, and the number of arms tied with it."""
-    plan = frame.attrs["plan"]
-    outcome = plan["analysis"]["outcome"]
+    outcome, namer = frame.attrs["plan"]["analysis"]["outcome"], ArmNamer.of(board)
     return [
-        best_arm(part, str(data), outcome)
+        best_arm(part, str(data), outcome, namer)
         for data, part in board[board["rank"].notna()].groupby("data", sort=False)
     ]
 
 
-def best_arm(part: pd.DataFrame, data: str, outcome: str) -> dict[str, str]:
+def best_arm(part: pd.DataFrame, data: str, outcome: str, namer: ArmNamer) -> dict[str, str]:
     first = part.iloc[0].to_dict()
     ties = int(part["tied"].iloc[1:].fillna(False).sum())
     others = len(part) - 1
     return {
         "data": data,
-        "arm": " · ".join(first[key] for key in ARM_COLUMNS[1:4]),
+        "arm": namer.name(first),
         "value": f"{metric_display_name(outcome)} {format_cell(first, outcome, True)}",
         "ties": f"Not significantly different from it: {ties} of {others} other arms."
         if others

@@ -69,13 +69,70 @@ def test_answer_has_best_trick_per_loss(usual_page):
 
 def test_answer_states_that_no_trick_helps():
     answer = section(page_of(frame(*arms({"ema": 1.3}))), "answer")
-    assert "no trick is shown to help" in answer
+    assert re.search(r"No trick is shown to help; ema \(FID \+\d+ %\) harms\.", answer)
+    assert "<strong>none</strong>" in answer
+    assert re.search(r"The closest is ema, \+\d+ %", answer)
     assert "verdict helps" not in answer
+
+
+def test_tricks_of_fewer_cells_are_not_ranked():
+    everywhere = [*arms({"ema": 0.8}, loss="hinge"), *arms({"ema": 0.8}, loss="minimax", random=1)]
+    strong = [each for each in arms({"r1": 0.1}, loss="hinge") if each["tricks"] == "r1"]
+    reason = row(
+        "r1",
+        outcome="not_applicable",
+        reason="minimax has no use for it",
+        loss="minimax",
+        plan="cell=0",
+    )
+    others = [*arms({"ema": 0.8}, loss="hinge", variant="wgan", random=2)]
+    page = page_of(frame(*everywhere, *strong, reason, *others))
+    (line,) = re.findall(
+        r"<tr>\s*<th scope=\"row\">gan</th>.*?</tr>", section(page, "answer"), re.DOTALL
+    )
+    assert "<strong>ema</strong>" in line
+    assert "r1, not in minimax: minimax has no use for it" in text_of(section(page, "answer"))
+    forest = text_of(section(page, "effects").partition("</details>")[0])
+    in_order = ["Compared in all cells", "ema", "Compared in fewer cells", "r1", "1 of 3"]
+    assert [forest.index(text) for text in in_order] == sorted(map(forest.index, in_order))
+
+
+def test_empty_heat_cells_have_reasons(usual_page):
+    page = page_of(
+        frame(
+            *arms({"r1": 0.5, "ema": 0.9}, loss="hinge"),
+            *arms({"ema": 0.9}, loss="minimax", random=1),
+            row(
+                "r1",
+                outcome="not_applicable",
+                reason="no use for r1",
+                loss="minimax",
+                plan="cell=0",
+            ),
+        )
+    )
+    heat = section(page, "effects").partition('class="heat"')[2]
+    assert "<small>no use for r1</small>" in heat
+    assert heat.index(">r1<") < heat.index(">ema<")  # in the order of the forest
+
+
+def test_arms_are_named_by_varying_parts():
+    rows = [
+        row(variant=name, seed=s, value=v + s)
+        for name, v in (("gan", 1.0), ("wgan", 9.0))
+        for s in range(3)
+    ]
+    page = page_of(frame(*rows))
+    board = section(page, "leaderboard")
+    assert '<span class="v title">wgan</span>' in board
+    assert ">none<" not in board
+    assert "All arms: tricks none, loss hinge." in text_of(section(page, "answer"))
+    assert "gan has the lowest FID" in section(page, "answer")
 
 
 def test_suite_without_tricks_has_page():
     page = page_of(frame(row(value=1.0)))
-    assert "No trick was compared with training without tricks in this suite." in page
+    assert "none · gan · hinge has the lowest FID: 1." in page
     assert '<section id="effects"' not in page
     assert '<a href="#effects">' not in page
 

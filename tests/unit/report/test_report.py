@@ -8,13 +8,15 @@ import pytest
 from rich.console import Console
 from synthetic_rows import arms, floor, frame, row
 
+from ganbench.analysis.effects import trick_effects
 from ganbench.analysis.intervals import t_interval
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.cli.progress import format_clock
 from ganbench.experiments.store import Store
 from ganbench.report.analyses import ANALYSES
 from ganbench.report.effects import effect_sections, render_effects
-from ganbench.report.findings import flags_sentence, format_percent, run_findings
+from ganbench.report.findings import flags_sentence, run_findings
+from ganbench.report.format_change import format_percent
 from ganbench.report.markdown import format_number, render_leaderboard
 from ganbench.report.pictures import cell_file_name
 from ganbench.report.terminal import MAX_CELLS_SHOWN, print_leaderboard
@@ -58,7 +60,7 @@ def test_tables_fit_eighty_columns():
 def test_columns_without_values_are_left_out():
     missing = [row(seed=n, outcome="done", metric="modes", reason="needs modes") for n in (0, 1)]
     lines = terminal_text(frame(*arms({"none": 1.0, "r1": 2.0}), *missing)).splitlines()
-    (heading,) = [line for line in lines if "variant · loss" in line]
+    (heading,) = [line for line in lines if "#" in line]
     assert "modes" not in heading
     assert "modes has no value in any row: needs modes" in lines
     assert not any(line.startswith("kid") for line in lines)  # not measured yet
@@ -66,7 +68,7 @@ def test_columns_without_values_are_left_out():
 
 def test_columns_with_values_are_kept():
     rows = frame(*arms({"none": 1.0, "r1": 2.0}, metric="modes"), outcome="modes")
-    (heading,) = [n for n in terminal_text(rows).splitlines() if "variant · loss" in n]
+    (heading,) = [n for n in terminal_text(rows).splitlines() if "#" in n]
     assert heading.split().count("modes") == 2  # the outcome, and the column of modes
 
 
@@ -93,8 +95,8 @@ def test_brackets_in_names_are_text(name):
 
 def test_cells_are_ranked_among_references():
     rows = frame(row(value=3.0, loss="hinge"), row(value=2.0, loss="minimax"), floor(0.5))
-    lines = [line for line in table_lines(rows) if re.search(r"gan|floor", line)]
-    assert [line.split()[0] for line in lines] == ["floor:", "1", "2"]
+    lines = [line for line in table_lines(rows) if re.search(r"hinge|minimax|floor", line)]
+    assert [line.split()[0] for line in lines][:3] == ["floor:", "1", "2"]
     assert "minimax" in lines[1]
 
 
@@ -105,8 +107,9 @@ def test_hidden_cells_are_counted():
 
 def test_failed_cell_keeps_table():
     rows = frame(row(value=3.0), row(loss="minimax", reason="boom"), row(value=1.0, loss="own"))
-    ranks = [line.split()[0] for line in table_lines(rows) if " gan " in line]
-    assert ranks[:2] == ["1", "2"]
+    ranks = [line.split()[:2] for line in table_lines(rows)]
+    assert ["1", "own"] in ranks
+    assert ["2", "hinge"] in ranks
 
 
 def test_terminal_shows_different_plans():
@@ -118,7 +121,7 @@ def test_terminal_shows_different_plans():
 
 
 def test_suite_without_results_has_table():
-    assert "No trick was compared" in terminal_text(frame(row(outcome="x"), floor(None)))
+    assert "No training of this suite has" in terminal_text(frame(row(outcome="x"), floor(None)))
 
 
 # Markdown
@@ -282,14 +285,16 @@ def test_surest_interactions_are_listed():
 
 
 def test_decided_effects_have_size_interval_and_p():
-    helps, harms = run_findings(frame(*arms({"r1": 0.5, "ema": 2.0}, cells=(1, 9))))
-    assert re.match(r"r1 helps: FID −49 % \[−52 %, −45 %\] over 2 cells and 10 pairs", helps)
-    assert re.match(r"ema harms: FID \+\d+ % \[\+\d+ %, \+\d+ %\] over 2 cells and 10", harms)
+    answer, helps, harms = run_findings(frame(*arms({"r1": 0.5, "ema": 2.5}, cells=(1, 9))))
+    assert re.fullmatch(r"r1 \(FID −49 %\) helps; ema \(FID × 2\.\d+\) harms\.", answer)
+    assert re.match(r"r1 helps: FID −49 % \[−5\d %, −4\d %\] over 2 cells and 10 pairs", helps)
+    assert re.match(r"ema harms: FID × 2\.\d+ \[2\.\d+, 2\.\d+\] over 2 cells and 10", harms)
     assert "after Holm's correction" in helps
 
 
 def test_undecided_effects_have_only_intervals():
     sentences = run_findings(frame(*arms({"r1": 0.95, "ema": 1.0}, noise=0.3)))
+    assert sentences[0] == "No trick is shown to change FID."
     assert not re.search(r"helps|harms|better|worse|no effect|less than|tends", " ".join(sentences))
     (line,) = [line for line in sentences if "r1" in line or "ema" in line]
     assert line.startswith("Undecided with these seeds (change of FID): ")
@@ -305,16 +310,15 @@ def test_single_seed_has_no_interval():
 
 def test_equivalent_effect_names_the_margin():
     sentence = run_findings(frame(*arms({"r1": 1.0}, noise=0.001)))[-1]
-    assert sentence.startswith("r1 changes FID by less than the declared margin: ")
+    assert sentence.startswith("r1 changes FID by less than the margin of 2 %: ")
 
 
 def test_sizes_on_plain_scale_are_differences():
     values = {"none": [0.50, 0.52, 0.49, 0.51], "r1": [0.31, 0.30, 0.29, 0.33]}
     rows = [row(t, s, v, metric="kid") for t, vs in values.items() for s, v in enumerate(vs)]
-    (sentence,) = run_findings(frame(*rows, outcome="kid"))
-    assert re.match(
-        r"r1 helps: KID -0\.19\d* \[-0\.\d+, -0\.\d+\] over 1 cell and", sentence.replace("−", "-")
-    )
+    answer, sentence = run_findings(frame(*rows, outcome="kid"))
+    assert re.fullmatch(r"r1 \(KID −0\.19\d*\) helps\.", answer)
+    assert re.match(r"r1 helps: KID −0\.19\d* \[−0\.\d+, −0\.\d+\] over 1 cell and", sentence)
 
 
 def test_lost_trainings_are_reported():
@@ -332,10 +336,44 @@ def test_always_failing_trick_is_reported():
     assert not any("No trick was compared" in line for line in sentences)
 
 
-def test_findings_without_tricks_state_it():
-    assert run_findings(frame(row(value=1.0))) == [
-        "No trick was compared with training without tricks in this suite."
+def test_best_arm_answers_without_tricks():
+    rows = [
+        row(variant=variant, seed=seed, value=value + 0.01 * seed)
+        for variant, value in (("gan", 5.0), ("dcgan", 2.0), ("wgan", 2.01))
+        for seed in range(3)
     ]
+    (sentence,) = run_findings(frame(*rows))
+    assert sentence.startswith("dcgan has the lowest FID: 2.01 [1.99, 2.03]; ")
+    assert sentence.endswith("it differs significantly from 1 other arm, and not from 1.")
+
+
+def test_suite_without_values_states_it():
+    assert run_findings(frame(row(outcome="x"))) == ["No training of this suite has a value yet."]
+
+
+def test_headline_names_cells_of_incomplete_tricks():
+    everywhere = [*arms({"ema": 0.5}, loss="hinge"), *arms({"ema": 0.5}, loss="minimax", random=1)]
+    once = [each for each in arms({"r1": 0.1}, loss="hinge") if each["tricks"] == "r1"]
+    answer = run_findings(frame(*everywhere, *once))[0]
+    assert re.fullmatch(r"ema \(FID −\d+ %\) and r1 \(FID −\d+ % in 1 of 2 cells\) help\.", answer)
+
+
+def test_counts_of_unequal_data_are_shares():
+    modes = {"ring": (8.0, 6.0, 8.0), "grid": (25.0, 25.0, 20.0)}  # floor, none, r1
+    rows = [
+        row(tricks, seed, value + 0.1 * seed * (tricks == "r1"), metric="modes", data=data)
+        for data, (_, none, r1) in modes.items()
+        for tricks, value in (("none", none), ("r1", r1))
+        for seed in range(3)
+    ]
+    floors = [floor(most, metric="modes", data=data) for data, (most, *_) in modes.items()]
+    counted = {"modes": {"direction": "higher", "transform": "none", "unit": "modes"}}
+    table = frame(*rows, *floors, outcome="modes")
+    table.attrs["plan"]["metrics"] = counted
+    (effect,) = trick_effects(table)
+    shares = [(2.1 / 8), (-4.9 / 25)]  # the mean of r1 is 0.1 above its first seed
+    assert effect.ratio == pytest.approx(sum(shares) / 2)
+    assert "modes +3.32 pp" in " ".join(run_findings(table))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,96 @@
+"""Changes as text: percent or factors on a logarithmic scale, else differences.
+
+A change up to a factor of two is in percent, as in `−34 %`. A larger one is a factor, as in `× 2.8`.
+"""
+
+import math
+from typing import Any
+
+from ganbench.analysis.effects import SHARE_UNIT, Effect
+
+MAX_PERCENT_RATIO = 2.0  # larger ratios are factors
+MAX_PERCENT_END = 10.0  # larger ends of intervals are not printed
+MAX_FACTOR = 100.0  # larger factors are not printed
+MAX_DETECTABLE_FACTOR = (
+    10.0  # larger detectable changes are not printed: so few seeds detect nothing
+)
+Facts = dict[str, Any]
+
+
+def format_percent(change: float) -> str:
+    """Formats a change as `−34 %`, or with one digit below half a percent: `−0.4 %`."""
+    form = "+.0f" if abs(change) >= 0.005 or not change else "+.1g"
+    return f"{100 * change:{form}} %".replace("-", "−")
+
+
+def format_factor(ratio: float) -> str:
+    """Formats a ratio as `2.8`, or `over 100`."""
+    return f"{ratio:.3g}" if ratio <= MAX_FACTOR else f"over {MAX_FACTOR:g}"
+
+
+def format_difference(change: float, facts: Facts) -> str:
+    """Formats a difference as `+0.12`, or in percentage points as `+12 pp`."""
+    if facts.get("unit") == SHARE_UNIT:
+        return f"{100 * change:+.3g} pp".replace("-", "−")
+    return f"{change:+.3g}".replace("-", "−")
+
+
+def format_change(change: float, facts: Facts) -> str:
+    """Formats a ratio on a logarithmic scale, else a difference; empty if it is NaN."""
+    if math.isnan(change):
+        return ""
+    if facts["transform"] != "log":
+        return format_difference(change, facts)
+    if change > MAX_PERCENT_RATIO:
+        return f"× {format_factor(change)}"
+    return format_percent(change - 1)
+
+
+def format_interval(low: float, high: float, facts: Facts, as_factors: bool = False) -> str:
+    """Formats an interval as `[−50 %, −13 %]`; all numbers have the same unit."""
+    if math.isnan(low):
+        return "[no interval]"
+    if facts["transform"] != "log":
+        ends = [format_difference(end, facts) for end in (low, high)]
+    elif as_factors:
+        ends = [format_factor(end) for end in (low, high)]
+    else:
+        ends = [format_end(end) for end in (low, high)]
+    return f"[{', '.join(ends)}]"
+
+
+def format_end(ratio: float) -> str:
+    """Formats the end of an interval in percent: `+57 %`, or `over +900 %`."""
+    over = "over " if ratio > MAX_PERCENT_END else ""
+    return over + format_percent(min(ratio, MAX_PERCENT_END) - 1)
+
+
+def format_adjusted_interval(effect: Effect, facts: Facts) -> str:
+    """Formats the interval that the verdict follows, in the unit of the effect's mean."""
+    as_factors = effect.ratio > MAX_PERCENT_RATIO
+    return format_interval(effect.adjusted_low, effect.adjusted_high, facts, as_factors)
+
+
+def format_effect_size(effect: Effect, facts: Facts) -> str:
+    """Formats an effect with its adjusted interval: `−34 % [−50 %, −13 %]`."""
+    return f"{format_change(effect.ratio, facts)} {format_adjusted_interval(effect, facts)}"
+
+
+def falls(effect: Effect, facts: Facts) -> bool:
+    """Returns whether the outcome falls by the effect's mean."""
+    return effect.ratio < (1 if facts["transform"] == "log" else 0)
+
+
+def format_detectable(effect: Effect, facts: Facts) -> str:
+    """Formats the smallest detectable change in the direction of the effect's mean.
+
+    Returns `beyond × 10` if only such changes are detectable, and an empty text if none is known.
+    """
+    if math.isnan(effect.smallest):
+        return ""
+    if facts["transform"] != "log":
+        sign = -1 if falls(effect, facts) else 1
+        return format_difference(sign * effect.smallest, facts)
+    limit = min(effect.smallest, MAX_DETECTABLE_FACTOR)
+    beyond = "beyond " if effect.smallest > MAX_DETECTABLE_FACTOR else ""
+    return beyond + format_change(1 / limit if falls(effect, facts) else limit, facts)
