@@ -472,7 +472,7 @@ Confirmed:
   effects, {failures} about failures, and {interactions} about interactions. Holm's correction promises 5 %, and chance
   explains up to {most} with 200 grids.
 - An effect as large as *detectable from* was detected in {small} of grids, against the promised 80 %.
-- Equivalence is not corrected for the number of tricks. At the margin itself, 0.95, it was claimed in at most
+- Equivalence follows the adjusted interval. At the margin itself, 0.95, it was claimed in at most
   {margin}; its level is 2.5 %.
 - Interactions are found only where they were planted. This holds for two tricks that cancel, and for grids with gaps: a
   cell without one of its arms estimates a main effect only if no interaction of two tricks can bias the estimate.
