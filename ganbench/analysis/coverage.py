@@ -20,7 +20,7 @@ Reasons = dict[str, str]  # by the name of an arm
 
 @dataclass(frozen=True)
 class TrickCoverage:
-    """The cells of a suite in which tricks vary, with measured arms and reasons for the others."""
+    """The cells of a suite in which tricks vary, their measured arms, and reasons for others."""
 
     cells: list[Cell]  # data, variant, loss, hyperparameters
     measured: dict[Cell, set[str]]  # names of arms

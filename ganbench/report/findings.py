@@ -165,7 +165,7 @@ def variant_sentences(effects: list[Effect], name: str, facts: Facts) -> list[st
 
 
 def best_arm_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[str]:
-    """Returns one sentence per data set with its best arm, for suites whose tricks do not vary."""
+    """Returns one sentence per data set with its best arm, for suites without tricks."""
     ranked, namer = board[board["rank"].notna()], ArmNamer.of(board)
     if ranked.empty:
         return ["No training of this suite has a value yet."]

@@ -29,7 +29,7 @@ SeedValues = dict[tuple[Any, ...], list[float]]  # by role and cell
 
 @dataclass(frozen=True)
 class CellName:
-    """The parts in which the name of a cell differs from those of others; the first is its title."""
+    """The parts of a cell's name in which cells differ; the first is its title."""
 
     tricks: str
     loss: str

@@ -1,4 +1,4 @@
-"""The answer in short: the best trick in each variant or under each loss, and its certainty."""
+"""The answer in short: the best trick in each variant or under each loss."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ from .plots import (
 
 @dataclass(frozen=True)
 class PlaceAnswer:
-    """The best trick of a variant, of a loss, or of the whole suite; `none` if no trick is better."""
+    """The best trick of a variant, a loss or the suite; `none` if no trick is better."""
 
     place: str
     tricks: str
@@ -87,7 +87,7 @@ def group_estimated(effects: list[Effect], by: str) -> dict[str, list[Effect]]:
 
 
 def split_by_coverage(effects: list[Effect]) -> tuple[list[Effect], list[Effect]]:
-    """Separates the effects over the most cells from those over fewer, which are not comparable."""
+    """Separates the effects over the most cells from those over fewer cells."""
     most = max(effect.cells for effect in effects)
     fullest = [effect for effect in effects if effect.cells == most]
     return fullest, [effect for effect in effects if effect.cells < most]
