@@ -1,6 +1,7 @@
 """Sphinx configuration of the site, which `make docs` builds from Markdown and docstrings.
 
-The site loads no fonts, scripts or images from other hosts. Formulas are plain Unicode.
+The site loads no fonts, scripts or images from other hosts. Formulas become MathML, which browsers
+render themselves.
 """
 
 import sys
@@ -9,7 +10,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import gallery
+import part_pages
 import parts
+from mathml import RENDERER, setup_mathml
 from sphinx.application import Sphinx
 
 from ganbench import __version__
@@ -20,12 +24,14 @@ version = release = __version__
 html_title = "ganbench"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
+source_suffix = {".md": "markdown", part_pages.SUFFIX: "markdown"}
 exclude_patterns = ["package"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 smartquotes = False
 
 html_theme = "furo"
+html_math_renderer = RENDERER
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
@@ -49,6 +55,11 @@ def set_page_language(
 
 
 def setup(app: Sphinx) -> None:
+    setup_mathml(app)
     app.add_directive("parts", parts.Parts)
+    app.add_directive("part-list", parts.PartList)
+    app.add_directive("gallery", gallery.Gallery)
+    app.add_directive("front", gallery.Front)
+    app.connect("builder-inited", part_pages.write_part_pages)
     app.connect("autodoc-process-docstring", parts.escape_docstring)
     app.connect("html-page-context", set_page_language)

@@ -1,6 +1,7 @@
 """Generates the pages of methods from registries and docstrings.
 
-New parts therefore appear automatically.
+New parts therefore appear automatically. Tricks, losses and variants have a page each, which
+`part_pages` writes; the page of their kind lists them.
 """
 
 import ast
@@ -21,7 +22,7 @@ CODE_SPAN = re.compile(r"(`[^`\n]+`)")
 
 
 class Parts(SphinxDirective):
-    """The directive ```{parts} tricks```: one section for each part of a kind, sorted by name."""
+    """The directive ```{parts} metrics```: one section for each part of a kind, sorted by name."""
 
     required_arguments = 1
 
@@ -30,33 +31,77 @@ class Parts(SphinxDirective):
         return self.parse_text_to_nodes(render_kind(kind), allow_section_headings=True)
 
 
+class PartList(SphinxDirective):
+    """The directive ```{part-list} tricks```: a list of the parts of a kind, which have pages."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        (kind,) = self.arguments
+        return self.parse_text_to_nodes(render_list(kind))
+
+
+def part_names(kind: str) -> list[str]:
+    return sorted(all_variants()) if kind == "variants" else list(REGISTRIES[kind])
+
+
 def render_kind(kind: str) -> str:
     """Returns Markdown sections for all parts of a kind."""
-    if kind == "variants":
-        sections = [render_variant(name, recipe) for name, recipe in sorted(all_variants().items())]
-    else:
-        sections = [render_part(kind, name) for name in REGISTRIES[kind]]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(render_part(kind, name) for name in REGISTRIES[kind]) + "\n"
+
+
+def render_list(kind: str) -> str:
+    """Returns a list of the parts of a kind, each with its own page and its former anchor."""
+    lines = [f"- {render_entry(kind, name)}" for name in part_names(kind)]
+    pages = "\n".join(f"{kind}/{name}" for name in part_names(kind))
+    return "\n".join(lines) + f"\n\n```{{toctree}}\n:hidden:\n\n{pages}\n```\n"
+
+
+def render_entry(kind: str, name: str) -> str:
+    """Returns a line of the list. Its id is the anchor that links to the former section have."""
+    anchor = f"{kind}-{name}".replace("_", "-")
+    summary = escape_markdown(summary_of(kind, name))
+    return f'<span id="{anchor}"></span>[`{name}`](#{kind}-{name}): {summary}'
+
+
+def summary_of(kind: str, name: str) -> str:
+    return all_variants()[name].about if kind == "variants" else REGISTRIES[kind].about(name)
 
 
 def render_part(kind: str, name: str) -> str:
     """Returns the section of a part: its settings, docstrings, and collapsed source files."""
+    settings = render_settings(kind, name)
+    paragraphs = [escape_markdown(text) for text in docstrings_of(REGISTRIES[kind].load(name))]
+    heading = f"({kind}-{name})=\n## {name}"
+    return "\n\n".join([heading, *settings, *paragraphs, render_files(kind, name)])
+
+
+def render_settings(kind: str, name: str) -> list[str]:
+    """Returns a block with the settings and their defaults, if a part has settings."""
     registry = REGISTRIES[kind]
-    settings = (
-        [f"```python\n{format_spec_with_defaults(registry, name)}\n```"]
-        if registry.signature(name)
-        else []
-    )
-    classes = list_own_classes(registry.load(name))
-    trees = {
-        cls: ast.parse(find_source(cls.__module__).read_text(encoding="utf-8")) for cls in classes
-    }
-    docstrings = [ast.get_docstring(trees[classes[0]])]
+    if not registry.signature(name):
+        return []
+    return [f"```python\n{format_spec_with_defaults(registry, name)}\n```"]
+
+
+def docstrings_of(part: type) -> list[str]:
+    """Returns the docstrings of a part's module, of its class and of its bases in the package."""
+    classes = list_own_classes(part)
+    trees = {cls: parse_module(cls.__module__) for cls in classes}
+    docstrings = [ast.get_docstring(trees[part])]
     docstrings += [get_class_docstring(tree, cls.__name__) for cls, tree in trees.items()]
-    paragraphs = [escape_markdown(text) for text in docstrings if text]
+    return [text for text in docstrings if text]
+
+
+def parse_module(module: str) -> ast.Module:
+    return ast.parse(find_source(module).read_text(encoding="utf-8"))
+
+
+def render_files(kind: str, name: str) -> str:
+    """Returns the collapsed files of a part's class and of its bases in the package."""
+    classes = list_own_classes(REGISTRIES[kind].load(name))
     paths = dict.fromkeys(find_source(cls.__module__) for cls in classes)
-    files = [render_collapsed_file(path) for path in paths]
-    return "\n\n".join([render_heading(kind, name), *settings, *paragraphs, *files])
+    return "\n\n".join(map(render_collapsed_file, paths))
 
 
 def list_own_classes(part: type) -> list[type]:
@@ -72,29 +117,10 @@ def get_class_docstring(tree: ast.Module, name: str) -> str | None:
     return ast.get_docstring(node)
 
 
-def render_variant(name: str, recipe: Recipe) -> str:
-    """Returns the section of a variant: description, parts with links, and hyperparameters."""
-    parts = [render_link("networks", recipe.network), render_link("losses", recipe.loss)]
-    parts += [render_link("tricks", trick) for trick in recipe.tricks]
-    parts += [render_link("tasks", recipe.task)]
-    changed = changed_hyperparameters(recipe)
-    values = ", ".join(f"{key}={value!r}" for key, value in changed.items())
-    section = [
-        render_heading("variants", name),
-        escape_markdown(recipe.about),
-        "Parts: " + " · ".join(parts),
-    ]
-    return "\n\n".join(section + [f"Hyperparameters: `{values}`"] * bool(values))
-
-
 def changed_hyperparameters(recipe: Recipe) -> dict[str, object]:
     """Returns the hyperparameters that differ from the defaults."""
     defaults, own = vars(type(recipe.hyperparameters)()), vars(recipe.hyperparameters)
     return {key: value for key, value in own.items() if value != defaults[key]}
-
-
-def render_heading(kind: str, name: str) -> str:
-    return f"({kind}-{name})=\n## {name}"
 
 
 def render_link(kind: str, text: str) -> str:
