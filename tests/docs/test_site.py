@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -19,6 +20,7 @@ import typer.main
 
 import ganbench as package
 from ganbench import registry as spec
+from ganbench.analysis.effects import trick_effects
 from ganbench.analysis.rows import save_rows
 from ganbench.catalog import REGISTRIES
 from ganbench.cli import app
@@ -26,6 +28,7 @@ from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.experiments.suite import expand_cells
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.gan import variants
+from ganbench.gan.tricks.base import Trick
 from ganbench.report.findings import run_findings
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +106,179 @@ def test_every_part_is_on_the_page_of_its_kind(site, kind):
     ]
     names = variants.all_variants() if kind == "variants" else REGISTRIES[kind]
     assert {f"{kind}-{name}".replace("_", "-") for name in names} <= read.ids
+
+
+@pytest.mark.parametrize("kind", ["variants", "tricks", "losses"])
+def test_every_trick_loss_and_variant_has_a_page(site, kind):
+    pages = {path.stem for path in site if path.parent.name == kind}
+    assert pages == set(variants.all_variants() if kind == "variants" else REGISTRIES[kind])
+
+
+def test_formulas_are_mathml_without_leftover_latex(site):
+    pages = [path for path in site if path.parent.name in {"tricks", "losses", "variants"}]
+    formulas = [
+        formula
+        for path in pages
+        for formula in re.findall(r"<math.*?</math>", path.read_text(), re.DOTALL)
+    ]
+    assert len(formulas) > len(pages)
+    leftover = re.compile(r"\\|merror|>&(amp;)?<|linebreak")  # unknown commands and environments
+    assert [formula for formula in formulas if leftover.search(formula)] == []
+
+
+def test_gallery_shows_each_variant(site):
+    (path,) = (path for path in site if path.name == "gallery.html")
+    shown = re.findall(r'alt="Samples of (\w+) on', path.read_text())
+    missing = re.findall(r"No published run shows samples of (.*?)</p>", path.read_text())
+    assert {*shown, *re.findall(r">(\w+)<", missing[0])} == set(variants.all_variants())
+    assert len(shown) > len(set(shown)) > 25  # some on two data sets
+
+
+def test_front_page_numbers_follow_from_the_rows(site):
+    (path,) = (path for path in site if path.parent.name == "html" and path.name == "index.html")
+    text = re.sub(r"<.*?>", "", path.read_text())
+    effects = trick_effects(package.load(PUBLISHED / "tricks"))
+    helpful = [effect for effect in effects if effect.verdict == "helps"]
+    best = min(helpful, key=lambda effect: effect.ratio)
+    assert f"{len(helpful)} of {len(effects)}" in text
+    assert f"−{100 * (1 - best.ratio):.0f} %" in text
+    assert f"by {best.tricks}, the largest shown help: {best.cells} cells" in text
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    with api.sync_playwright() as running:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = running.chromium.launch(executable_path=chromium, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", ["index", "gallery", "methods/tricks/r1", "methods/losses/hinge"])
+def test_pages_fit_the_window_and_load_pictures(site, browser, name, width):
+    root = min((path.parent for path in site), key=lambda folder: len(folder.parts))
+    page, problems = browser.new_page(viewport={"width": width, "height": 900}), []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("requestfailed", lambda request: problems.append(request.url))
+    page.goto((root / f"{name}.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+    assert page.evaluate("[...document.querySelectorAll('math')].every(m => m.clientHeight > 10)")
+    assert problems == []
+    page.close()
+
+
+# Papers, formulas and hooks of parts
+
+PARTS = [(kind, name) for kind in ("tricks", "losses", "tasks") for name in REGISTRIES[kind]]
+PARTS += [("variants", name) for name in variants.VARIANTS]
+TABLE = tomllib.loads((DOCS / "methods" / "papers.toml").read_text())
+
+
+@pytest.fixture
+def docs_modules(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+
+
+def cited_works(text):
+    """The authors and years that a docstring names: `(Zhao et al., 2021)`."""
+    return re.findall(r"([A-Z][\w-]+(?: et al\.| and [A-Z]\w+)?), (\d{4})", text)
+
+
+def summary_of(kind, name):
+    return variants.VARIANTS[name].about if kind == "variants" else REGISTRIES[kind].about(name)
+
+
+@pytest.mark.parametrize(("kind", "name"), PARTS)
+def test_every_part_has_a_paper_or_a_reason(kind, name):
+    entry = TABLE[kind][name]
+    assert entry["papers"] or entry["note"]
+    assert set(entry["papers"]) <= set(TABLE["papers"])
+    assert kind == "variants" or entry["formula"]
+
+
+@pytest.mark.parametrize(("kind", "name"), PARTS)
+def test_papers_are_those_that_the_docstring_cites(kind, name):
+    listed = {
+        (p["authors"], str(p["year"]))
+        for p in map(TABLE["papers"].get, TABLE[kind][name]["papers"])
+    }
+    assert {work for work in cited_works(summary_of(kind, name)) if work[0] != "Context"} <= listed
+
+
+def test_table_has_no_part_or_paper_in_excess():
+    assert {(k, n) for k in ("tricks", "losses", "tasks", "variants") for n in TABLE[k]} == set(
+        PARTS
+    )
+    entries = [TABLE[kind][name] for kind, name in PARTS]
+    assert {key for entry in entries for key in entry["papers"]} == set(TABLE["papers"])
+
+
+def test_each_paper_has_one_identifier():
+    links = [paper.get("arxiv") or paper["url"] for paper in TABLE["papers"].values()]
+    assert len(set(links)) == len(links) > 40
+    assert all(
+        re.fullmatch(r"\d{4}\.\d{4,5}", paper["arxiv"])
+        for paper in TABLE["papers"].values()
+        if "arxiv" in paper
+    )
+
+
+def test_arxiv_identifiers_are_not_younger_than_the_papers():
+    dated = [paper for paper in TABLE["papers"].values() if "arxiv" in paper]
+    ages = [paper["year"] - 2000 - int(paper["arxiv"][:2]) for paper in dated]
+    assert min(ages) >= -1  # R3GAN is of the conference of 2024 and was uploaded in January 2025
+    assert max(ages) <= 2
+
+
+@pytest.mark.parametrize("trick", list(REGISTRIES["tricks"]))
+def test_every_trick_acts_at_a_listed_hook(docs_modules, trick):
+    from where_parts_act import hooks_of
+
+    part = REGISTRIES["tricks"].load(trick)
+    own = {hook.name for hook in hooks_of(trick)}
+    defined = {
+        name for cls in part.__mro__ for name in vars(cls) if cls.__module__ == part.__module__
+    }
+    assert own
+    assert own - defined <= {"setup", "discriminator_terms"}  # of the penalties' base class
+
+
+def test_every_hook_is_on_its_page(docs_modules):
+    from where_parts_act import list_hooks
+
+    listed = {hook.name for hook in list_hooks()}
+    hooks = {name for name, value in vars(Trick).items() if callable(value) and name[0] != "_"}
+    assert hooks - listed == {"graph_key"}  # a key of the CUDA graph, not a place in the loop
+    assert {hook.section for hook in list_hooks()} > {"In every generator step", "At evaluation"}
+
+
+@pytest.mark.parametrize("loss", list(REGISTRIES["losses"]))
+def test_every_loss_acts_in_both_steps(docs_modules, loss):
+    from where_parts_act import loss_methods
+
+    assert loss_methods(loss) == ["discriminator_loss", "generator_loss"]
+
+
+def test_page_of_a_trick_shows_its_published_effect(docs_modules):
+    from part_pages import render_page
+
+    (effect,) = (e for e in trick_effects(package.load(PUBLISHED / "modes")) if e.tricks == "r1")
+    (row,) = (r for r in render_page("tricks", "r1").splitlines() if "`modes <" in r)
+    assert f"| modes | +{effect.ratio:.3g} [+{effect.low:.3g}, +{effect.high:.3g}]" in row
+    assert f"| {effect.cells} | {effect.pairs} | {effect.verdict} |" in row
+
+
+def test_a_trick_without_a_run_is_not_measured(docs_modules):
+    from part_pages import render_effects
+
+    assert "Not measured" in render_effects("progressive_growing")
+    assert "Not measured" not in render_effects("r2")
 
 
 # What pages show
