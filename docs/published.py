@@ -109,6 +109,7 @@ def arms_without_tricks(run: str, role: str = "trial") -> pd.DataFrame:
     return arms[arms["role"].eq(role) & arms["tricks"].fillna("none").eq("none")]
 
 
+@cache
 def arms_of_variant(run: str, variant: str) -> list[Any]:
     """Returns the arms of a variant without tricks, one per data set, as rows.
 
@@ -122,6 +123,7 @@ def arms_of_variant(run: str, variant: str) -> list[Any]:
     return [chosen[data] for data in list_data(run) if data in chosen]
 
 
+@cache
 def list_data(run: str) -> list[str]:
     """Returns the data sets of a run in the order of its trials."""
     return [str(data) for data in load_rows(run).query("role == 'trial'")["data"].unique()]

@@ -67,7 +67,8 @@ class Read(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    pytest.importorskip("sphinx", reason="pages are built with the extra `docs`")
+    for library in ("sphinx", "latex2mathml"):
+        pytest.importorskip(library, reason="pages are built with the extra `docs`")
     folder = tmp_path_factory.mktemp("site")
     options = ("-W", "--keep-going", "-E", "-q", "-d", folder / "doctrees")
     command = [sys.executable, "-m", "sphinx", *options, DOCS, folder / "html"]
@@ -182,6 +183,7 @@ TABLE = tomllib.loads((DOCS / "methods" / "papers.toml").read_text())
 
 @pytest.fixture
 def docs_modules(monkeypatch):
+    pytest.importorskip("sphinx", reason="pages are built with the extra `docs`")
     monkeypatch.syspath_prepend(DOCS)
 
 
