@@ -139,10 +139,10 @@ def render_loss_compatibility(loss: str) -> str:
         return "The table of compatible parts does not list it: `ganbench plan` checks a suite."
     refused = sorted(usable - with_loss)
     if not refused:
-        return "Every trick works with this loss in some variant. The page of a trick lists them."
+        return "Each trick that can be added to some variant can be added with this loss too."
     return (
         f"No variant combines this loss with {link_all('tricks', refused)}. Their pages give the "
-        "reasons. All other tricks work with it in some variant."
+        "reasons. Each other trick that can be added to some variant can be added with this loss too."
     )
 
 
