@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .contrasts import estimate_contrast, mean_change_of, sum_changes
 from .intervals import CONFIDENCE_LEVEL, SCALES, t_interval
+from .rank_interval import rank_intervals
 from .rates import wilson_interval
 from .rows import ARM_COLUMNS as ARM_COLUMNS  # imported from here by the reports
 from .rows import refuse_mixed_protocols, without_attributes
@@ -37,6 +38,7 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     Columns:
 
     - rank; tied, whether Welch's test does not separate the cell from the first; role; the cell's names;
+    - `rank low` and `rank high`, the ranks that pairwise tests leave open (see rank_interval);
     - seeds (measured / planned), their counts by outcome, and their flags;
     - shares of failures and collapses with Wilson's intervals;
     - for each metric its mean at the last checkpoint, with `low` and `high` of a 95 % t interval over seeds;
@@ -59,7 +61,9 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     trials = order["role"] == "trial"
     ranks = order[trials].groupby("data")["key"].rank(method="min")
     order.insert(0, "rank", ranks.where(order["key"] < math.inf).astype("Int64"))
-    order.insert(1, "tied", mark_ties(order, last[last["metric"] == outcome], plan))
+    values = values_of_cells(last[last["metric"] == outcome], plan)
+    order.insert(1, "tied", mark_ties(order, values))
+    order = order.join(open_ranks(order, values, lower))
     return order.drop(columns="key").reset_index(drop=True)
 
 
@@ -161,25 +165,36 @@ def root_mean_square(values: NDArray[np.float64]) -> float:
     return math.sqrt((values**2).mean()) if len(values) else math.nan
 
 
-def mark_ties(
-    board: pd.DataFrame, rows: pd.DataFrame, plan: dict[str, object]
-) -> "pd.Series[bool]":
+def values_of_cells(rows: pd.DataFrame, plan: dict[str, Any]) -> dict[Any, "pd.Series[float]"]:
+    """Returns the values of each trained cell's seeds on the scale of the analysis."""
+    to = SCALES[plan["metrics"][plan["analysis"]["outcome"]]["transform"]].to
+    trials = rows[(rows["role"] == "trial") & rows["value"].notna()]
+    return {key: part["value"].map(to) for key, part in trials.groupby(ARM_COLUMNS, dropna=False)}
+
+
+def mark_ties(board: pd.DataFrame, values: dict[Any, "pd.Series[float]"]) -> "pd.Series[bool]":
     """Marks the cells that Welch's test does not separate from the first of their data set.
 
     The test is pairwise and uncorrected, because the mark is no claim about all cells. It is NA if either
     cell has a single seed.
     """
-    analysis, metrics = plan["analysis"], plan["metrics"]
-    assert isinstance(analysis, dict)
-    assert isinstance(metrics, dict)
-    to = SCALES[metrics[analysis["outcome"]]["transform"]].to
-    trials = rows[(rows["role"] == "trial") & rows["value"].notna()]
-    values = {key: part["value"].map(to) for key, part in trials.groupby(ARM_COLUMNS, dropna=False)}
     is_tied = pd.Series(pd.NA, board.index, dtype="boolean")
     for _, part in board[board["rank"].notna()].groupby("data", sort=False):
         arms = [values[tuple(row)] for row in part[ARM_COLUMNS].to_numpy()]
         is_tied[part.index] = [tied_or_na(arms[0], arm) for arm in arms]
     return is_tied
+
+
+def open_ranks(
+    board: pd.DataFrame, values: dict[Any, "pd.Series[float]"], lower: bool
+) -> pd.DataFrame:
+    """Returns the columns `rank low` and `rank high` of the ranked cells; NA for single seeds."""
+    low, high = (pd.Series(pd.NA, board.index, dtype="Int64") for _ in range(2))
+    for _, part in board[board["rank"].notna()].groupby("data", sort=False):
+        arms = [values[tuple(row)].tolist() for row in part[ARM_COLUMNS].to_numpy()]
+        intervals = [interval or (pd.NA, pd.NA) for interval in rank_intervals(arms, lower)]
+        low[part.index], high[part.index] = zip(*intervals, strict=True)
+    return pd.DataFrame({"rank low": low, "rank high": high})
 
 
 def tied_or_na(first: "pd.Series[float]", other: "pd.Series[float]") -> Any:

@@ -1,0 +1,71 @@
+"""Rank intervals: a closed form, scipy's Welch test, and coverage in simulations."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from synthetic_rows import arms, frame, row
+
+from ganbench.analysis.contrasts import holm_correct
+from ganbench.analysis.leaderboard import leaderboard
+from ganbench.analysis.rank_interval import format_rank_interval, rank_intervals
+
+
+def intervals_by_scipy(values):
+    """Computes the same intervals arm by arm."""
+    intervals = []
+    for n, own in enumerate(values):
+        others = [v for m, v in enumerate(values) if m != n]
+        p = holm_correct([stats.ttest_ind(own, v, equal_var=False).pvalue for v in others])
+        better = sum(q < 0.05 and np.mean(v) < np.mean(own) for q, v in zip(p, others, strict=True))
+        worse = sum(q < 0.05 and np.mean(v) > np.mean(own) for q, v in zip(p, others, strict=True))
+        intervals.append((1 + better, len(values) - worse))
+    return intervals
+
+
+def test_rank_intervals_equal_scipy():
+    rng = np.random.default_rng(0)
+    values = [
+        rng.normal(mean, 0.3, size=size).tolist()
+        for mean, size in zip(rng.normal(0, 2, 12), [3, 5, 8] * 4, strict=True)
+    ]
+    assert rank_intervals(values, lower=True) == intervals_by_scipy(values)
+    mirrored = rank_intervals([[-v for v in own] for own in values], lower=False)
+    assert mirrored == rank_intervals(values, lower=True)
+
+
+@pytest.mark.parametrize(("seeds", "spread"), [(3, 0.0), (3, 1.0), (5, 3.0)])
+def test_rank_intervals_cover_true_ranks(seeds, spread):
+    """Means lie evenly or are all equal; standard deviations differ by a factor of ten."""
+    rng, size, runs = np.random.default_rng(seeds), 12, 300
+    means, deviations = spread * np.arange(size), np.geomspace(0.2, 2, size)
+    covered = np.zeros(size)
+    for _ in range(runs):
+        values = rng.normal(means, deviations, size=(seeds, size)).T.tolist()
+        for n, (low, high) in enumerate(rank_intervals(values, lower=True)):
+            best, worst = 1 + (means < means[n]).sum(), size - (means > means[n]).sum()
+            covered[n] += low <= best and worst <= high
+    assert (covered / runs).min() > 0.95 - 3 * np.sqrt(0.05 * 0.95 / runs)
+    assert covered.mean() / runs > 0.95
+
+
+def test_separated_arms_have_single_ranks():
+    rng = np.random.default_rng(1)
+    values = [rng.normal(mean, 0.01, 5).tolist() for mean in (3, 1, 2)]
+    assert rank_intervals(values, lower=True) == [(3, 3), (1, 1), (2, 2)]
+
+
+def test_single_seeds_have_no_rank_interval():
+    assert rank_intervals([[1.0], [2.0, 2.1], [9.0, 9.1]], lower=True)[0] is None
+    assert rank_intervals([[1.0, 1.0], [2.0, 2.0]], lower=True) == [(1, 2), (1, 2)]
+
+
+def test_leaderboard_has_rank_intervals():
+    board = leaderboard(
+        frame(*arms({"good": 0.1, "bad": 5.0}, seeds=6), row("once", value=1.0, plan="cell=0"))
+    )
+    ranked = board.set_index("tricks")
+    texts = [format_rank_interval(r["rank low"], r["rank high"]) for _, r in ranked.iterrows()]
+    assert dict(zip(ranked.index, texts, strict=True)) == {
+        "good": "1–2", "none": "2–3", "bad": "3–4", "once": ""}  # fmt: skip
+    assert board["rank low"].dtype == pd.Int64Dtype()
