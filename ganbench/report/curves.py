@@ -18,7 +18,7 @@ class LearningCurves:
     metric: str
     log: bool  # whether its scale is logarithmic
     scores: pd.DataFrame  # one row per training and step
-    points: pd.DataFrame  # one row per arm and step: mean, min and max over seeds
+    points: pd.DataFrame  # one row per arm and step: mean, min and max over seeds, medians of costs
 
     @property
     def label(self) -> str:
@@ -44,7 +44,12 @@ def aggregate_seeds(scores: pd.DataFrame, log: bool) -> pd.DataFrame:
     """Computes the mean, on the metric's own scale, and the range of each arm at each step."""
     level = scores["value"].astype(float)
     keys = [*CELL_COLUMNS, "tricks", "images"]
-    groups = scores[keys].assign(level=np.log(level) if log else level)
-    aggregated = groups.groupby(keys, dropna=False, sort=False)["level"].agg(["mean", "min", "max"])
+    spent = scores[["step", "seconds"]].astype(float)
+    table = scores[keys].assign(level=np.log(level) if log else level, **spent)
+    groups = table.groupby(keys, dropna=False, sort=False)
+    aggregated = groups["level"].agg(["mean", "min", "max"])
     aggregated = aggregated.map(math.exp) if log else aggregated
+    aggregated = aggregated.assign(
+        steps=groups["step"].median(), seconds=groups["seconds"].median()
+    )
     return aggregated.reset_index().sort_values("images", kind="stable")

@@ -19,8 +19,11 @@ from ganbench.report.figures.base import arm_colours
 from ganbench.report.findings import metric_display_name
 from ganbench.report.report import SuiteReport
 
+from .arm_data import make_arm_data
 from .arms import VISIBLE_ARMS as FIRST_CARDS
 from .arms import make_arm_cards
+from .citation import make_citation
+from .emphasis import best_tricks, page_colours
 from .leaderboard import VISIBLE_ROWS as FIRST_LINES
 from .leaderboard import make_boards
 from .panels import curve_panels, front_panels, profile_panels
@@ -35,6 +38,7 @@ PAGE_SECTIONS = {  # in the order of the page
     "curves": "Curves",
     "profiles": "Profiles",
     "front": "Cost",
+    "compare": "Compare",
     "arms": "Arms",
     "failures": "Not measured",
     "tables": "Tables",
@@ -43,6 +47,11 @@ PAGE_SECTIONS = {  # in the order of the page
 UNIT_NOTES = {
     SHARE_UNIT: "Changes are in percentage points (pp) of the modes that each data set has.",
 }
+SCRIPTS = (  # templates of the script, in the order in which they run
+    *("base.js", "permalinks.js", "tables.js", "charts.js", "legends.js", "lazy.js"),
+    *("statistics.js", "compare.js", "downloads.js", "dialog.js", "page.js"),
+)
+MIN_FOLDED_DIGITS = 32  # of a hash
 
 
 def render_page(report: SuiteReport, figures: Path) -> str:
@@ -56,8 +65,9 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
     """Returns the variables of the template."""
     frame, board, plan = report.frame, report.board, report.plan
     outcome = plan["analysis"]["outcome"]
-    facts, colours = report.effect_facts, arm_colours(frame)
+    facts, best = report.effect_facts, best_tricks(board)
     coverage, namer = TrickCoverage.of(frame), ArmNamer.of(board)
+    colours = page_colours(list(arm_colours(frame)), best)
     learning_curves = learning_curves_of(frame)
     cards = make_arm_cards(report, learning_curves, figures)
     return {
@@ -79,6 +89,11 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
         "curves": curve_panels(learning_curves, board, colours),
         "profiles": profile_panels(report.further.get("profiles"), plan, colours),
         "front": front_panels(report.further.get("front"), plan, colours),
+        "best": best,
+        "arm_data": (arm_data := make_arm_data(frame, board)),
+        "compare": len(arm_data["arms"]) > 1,
+        "citation": make_citation(plan),
+        "scripts": SCRIPTS,
         "arms": cards,
         "with_card": {arm.number for arm in cards.arms} if cards else set(),
         "first_cards": FIRST_CARDS,
@@ -105,6 +120,7 @@ def template_environment() -> Environment:
         "separators": (",", ":"),
     }
     jinja_environment.filters["breakable"] = with_break_points
+    jinja_environment.filters["folded"] = fold_hash
     jinja_environment.globals["asset"] = lambda name: Markup(
         loader.get_source(jinja_environment, name)[0]
     )
@@ -114,3 +130,13 @@ def template_environment() -> Environment:
 def with_break_points(name: str) -> Markup:
     """Returns the name with possible line breaks after underscores, brackets, commas and `=`."""
     return Markup("<wbr>").join(re.split(r"(?<=[_(,=])", name))
+
+
+def fold_hash(value: object) -> str | Markup:
+    """Returns a long hash as its first digits with a button that copies it; other values as text."""
+    text = str(value)
+    if not re.fullmatch(rf"[0-9a-f]{{{MIN_FOLDED_DIGITS},}}", text):
+        return text
+    return Markup(
+        '<code title="{0}">{1}…</code> <button type="button" class="copy" data-copy="{0}">copy</button>'
+    ).format(text, text[:12])

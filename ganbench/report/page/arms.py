@@ -14,7 +14,7 @@ from ganbench.report.arm_names import ArmNamer
 from ganbench.report.curves import LearningCurves
 from ganbench.report.findings import FLAG_WORDS, flags_sentence, metric_display_name
 from ganbench.report.losses import arms_in_turn
-from ganbench.report.markdown import format_cell
+from ganbench.report.markdown import format_cell, format_flag_counts
 from ganbench.report.pictures import PICTURE_KINDS, picture_file
 from ganbench.report.report import SuiteReport
 
@@ -48,6 +48,7 @@ class ArmCard:
     name: CellName
     data: str
     value: str
+    marks: str  # flags with the number of seeds, in one line
     flags: list[str]  # sentences
     pictures: dict[str, str]  # picture names in the album by kind
     charts: list[ArmChart]
@@ -91,6 +92,7 @@ def make_arm_cards(
             name=make_cell_name(row, namer),
             data=row["data"],
             value=format_result(row, report.plan["analysis"]["outcome"]),
+            marks=format_flag_counts(row),
             flags=flag_sentences(trials),
             pictures=pictures_of(trials, figures, album),
             charts=score_chart(key, cells, floors.get(row["data"])) + loss_charts(trials, logged),

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS, IMAGES_PER_SECOND
+from ganbench.analysis.rank_interval import format_rank_interval
 from ganbench.report.arm_names import ArmNamer
 from ganbench.report.markdown import (
     PARAMETER_COUNT_COLUMNS,
@@ -62,6 +63,7 @@ class LeaderboardLine:
     number: int  # row number in the board, shared with the cards
     role: str
     rank: str
+    open_ranks: str  # the ranks that pairwise tests leave open
     name: CellName
     outcome: SortableValue
     strip: SeedStrip
@@ -185,6 +187,7 @@ def make_line(number: int, row: Row, columns: BoardColumns) -> LeaderboardLine:
         number=number,
         role=row["role"],
         rank=format_rank(row) if row["role"] == "trial" else "",
+        open_ranks=format_rank_interval(row["rank low"], row["rank high"]),
         name=make_cell_name(row, columns.namer),
         outcome=make_value(row, columns.outcome, interval=True),
         strip=make_seed_strip(row, columns),

@@ -16,6 +16,11 @@ from ganbench.report.curves import LearningCurves
 from ganbench.report.findings import metric_display_name
 
 Numbers = list[float | None]
+CURVE_AXES = {  # labels of the horizontal axes that a reader can choose
+    "images": "real images shown",
+    "steps": "training steps",
+    "seconds": "seconds of training",
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class ChartPanels:
 
     names: dict[str, int]  # colours by trick, for tricks that occur
     groups: dict[str, list[ChartPanel]] = field(default_factory=dict)
+    axes: list[str] = field(default_factory=list)  # names of the horizontal axes to choose from
 
 
 def rounded_numbers(values: Any, digits: int = 4) -> Numbers:
@@ -66,6 +72,7 @@ def curve_panels(
     several = learning_curves.points.groupby("variant")["plan"].nunique().to_dict()
     floors = floors_by_data(board, learning_curves.metric)
     groups: dict[str, list[ChartPanel]] = {}
+    axes = [name for name in CURVE_AXES if learning_curves.points[name].notna().all()]
     for data, part in learning_curves.points.groupby("data", sort=False):
         floor = floors.get(str(data))
         values = [*part["mean"]] if floor is None else [*part["mean"], floor]
@@ -73,9 +80,9 @@ def curve_panels(
         cells = part.groupby(CELL_COLUMNS[1:], dropna=False, sort=False)
         for (variant, loss, plan), arms in cells:
             title = f"{variant} · {loss}" + (f" · {plan}" if several[variant] > 1 else "")
-            panel = make_curve_panel(title, arms, y, floor, colours)
+            panel = make_curve_panel(title, arms, y, floor, colours, axes)
             groups.setdefault(str(data), []).append(panel)
-    return ChartPanels(occurring_tricks(learning_curves.points["tricks"], colours), groups)
+    return ChartPanels(occurring_tricks(learning_curves.points["tricks"], colours), groups, axes)
 
 
 def floors_by_data(board: pd.DataFrame, metric: str) -> dict[str, float | None]:
@@ -87,16 +94,23 @@ def floors_by_data(board: pd.DataFrame, metric: str) -> dict[str, float | None]:
 
 
 def make_curve_panel(
-    title: str, part: pd.DataFrame, y: dict[str, Any], floor: float | None, colours: dict[str, int]
+    title: str,
+    part: pd.DataFrame,
+    y: dict[str, Any],
+    floor: float | None,
+    colours: dict[str, int],
+    axes: list[str],
 ) -> ChartPanel:
     lines: list[dict[str, Any]] = []
-    for tricks, line in part.groupby("tricks", sort=False):
+    arms = dict(list(part.groupby("tricks", sort=False)))
+    shared = {name: shared_places(list(arms.values()), name) for name in axes}
+    for tricks, line in arms.items():
         values = {key: rounded_numbers(line[key]) for key in ("mean", "min", "max")}
         lines.append(
             {
                 "name": str(tricks),
                 "color": colours[str(tricks)],
-                "x": [int(v) for v in line["images"]],
+                **{n: rounded_numbers(line[n]) for n in axes if shared[n] is None},
                 "y": values["mean"],
                 "low": values["min"],
                 "high": values["max"],
@@ -104,8 +118,20 @@ def make_curve_panel(
         )
     ends = ", ".join(f"{line['name']} {line['y'][-1]:g}" for line in lines if line["y"][-1])
     about = f"{y['label']} of {title} during training, final values: {ends}"
-    x = chart_axis("real images shown", log=False)
-    return ChartPanel(title, about, {"x": x, "y": y, "lines": lines, "floor": floor})
+    drawn_axes = [make_choosable_axis(name, shared[name]) for name in axes]
+    return ChartPanel(title, about, {"axes": drawn_axes, "y": y, "lines": lines, "floor": floor})
+
+
+def shared_places(arms: list[pd.DataFrame], name: str) -> Numbers | None:
+    """Returns the places of all lines on an axis, or None if the lines differ."""
+    places = [tuple(arm[name]) for arm in arms]
+    return rounded_numbers(places[0], digits=7) if len(set(places)) == 1 else None
+
+
+def make_choosable_axis(name: str, places: Numbers | None) -> dict[str, Any]:
+    """Returns an axis with the places of all lines, if they share them."""
+    axis: dict[str, Any] = {"name": name, "label": CURVE_AXES[name]}
+    return axis if places is None else {**axis, "at": places}
 
 
 def occurring_tricks(tricks: "pd.Series[str]", colours: dict[str, int]) -> dict[str, int]:

@@ -1,0 +1,125 @@
+"""Trained arms as JSON for the page's script: permanent keys, and the values of all seeds.
+
+The script compares any two arms from these values, and finds the arm that a link names.
+"""
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from ganbench.analysis.contrasts import CELL_COLUMNS
+from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.analysis.rows import without_attributes
+from ganbench.report.findings import metric_display_name
+
+MAX_ARM_VALUES = 60_000  # of a page; a larger one holds the outcome alone
+EXACT_DIGITS = 7
+Key = tuple[Any, ...]
+
+
+def make_arm_data(frame: pd.DataFrame, board: pd.DataFrame) -> dict[str, Any]:
+    """Returns the arms, best first, with their values by metric and seed.
+
+    `values` of an arm is a list [metrics, seeds] with None for missing values; the outcome comes first.
+    """
+    plan = frame.attrs["plan"]
+    ranked = board[board["role"].eq("trial")]
+    metrics = compared_metrics(plan, len(ranked))
+    seeds = sorted(plan["seeds"])
+    values = values_by_arm(frame, metrics)
+    names = arm_names(ranked)
+    cells = {key: n for n, key in enumerate(dict.fromkeys(map(cell_key, rows_of(ranked))))}
+    return {
+        "paired": bool(plan["analysis"]["paired"]),
+        "seeds": seeds,
+        "metrics": [describe_metric(name, plan["metrics"][name]) for name in metrics],
+        "arms": [
+            {
+                "n": int(number),
+                **names[int(number)],
+                "tricks": row["tricks"],
+                "cell": cells[cell_key(row)],
+                "values": arm_values(values.get(arm_key(row), {}), metrics, seeds),
+            }
+            for number, row in zip(ranked.index, rows_of(ranked), strict=True)
+        ],
+    }
+
+
+def rows_of(board: pd.DataFrame) -> list[dict[Any, Any]]:
+    return board.to_dict("records")
+
+
+def compared_metrics(plan: dict[str, Any], arms: int) -> list[str]:
+    """Returns the outcome and the other metrics, or the outcome alone for very many arms."""
+    outcome = plan["analysis"]["outcome"]
+    others = [name for name in plan["metrics"] if name != outcome]
+    too_many = arms * len(plan["seeds"]) * (1 + len(others)) > MAX_ARM_VALUES
+    return [outcome] if too_many else [outcome, *others]
+
+
+def describe_metric(name: str, facts: dict[str, str]) -> dict[str, Any]:
+    lower = facts["direction"] == "lower"
+    title = f"{metric_display_name(name)} {'↓' if lower else '↑'}"
+    return {"name": name, "title": title, "lower": lower, "transform": facts["transform"]}
+
+
+def values_by_arm(frame: pd.DataFrame, metrics: list[str]) -> dict[Key, dict[Any, float]]:
+    """Returns the values at the last checkpoint of each arm, by metric and seed."""
+    rows = without_attributes(frame)
+    is_chosen = rows["role"].eq("trial") & rows["checkpoint"].eq("last") & rows["value"].notna()
+    chosen = rows[is_chosen & rows["metric"].isin(metrics)]
+    values: dict[Key, dict[Any, float]] = {}
+    for *key, metric, seed, value in chosen[[*ARM_COLUMNS, "metric", "seed", "value"]].itertuples(
+        index=False, name=None
+    ):
+        values.setdefault(plain_key(key), {})[metric, int(seed)] = float(value)
+    return values
+
+
+def arm_values(
+    values: dict[Any, float], metrics: list[str], seeds: list[int]
+) -> list[list[float | None]]:
+    return [[exact_number(values.get((metric, seed))) for seed in seeds] for metric in metrics]
+
+
+def exact_number(value: float | None) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.{EXACT_DIGITS}g}")
+
+
+def arm_names(ranked: pd.DataFrame) -> dict[int, dict[str, str]]:
+    """Returns the key of each arm in links, its title, and the name of its cell.
+
+    A key is `variant/loss/tricks`. The data set and the hyperparameters are added where a suite has several.
+    """
+    has_plans = ranked.groupby(ARM_COLUMNS[:4], dropna=False)["plan"].nunique().max() > 1
+    has_data = ranked["data"].nunique() > 1
+    columns = ["variant", "loss", "tricks"]
+    columns += ["plan"] if has_plans else []
+    columns += ["data"] if has_data else []
+    names = {}
+    for number, row in zip(ranked.index, rows_of(ranked), strict=True):
+        parts = {column: str(row[column] or "") for column in columns}
+        group = [part for column, part in parts.items() if part and column != "tricks"]
+        names[int(number)] = {
+            "key": "/".join(parts.values()),
+            "title": " · ".join([parts["tricks"], *group]),
+            "group": " · ".join(group),
+        }
+    return names
+
+
+def arm_key(row: dict[Any, Any]) -> Key:
+    return plain_key(row[column] for column in ARM_COLUMNS)
+
+
+def cell_key(row: dict[Any, Any]) -> Key:
+    return plain_key(row[column] for column in CELL_COLUMNS)
+
+
+def plain_key(parts: Any) -> Key:
+    """Returns the parts of a name as a tuple, with empty texts for missing ones."""
+    return tuple("" if pd.isna(part) else part for part in parts)
