@@ -27,6 +27,8 @@ from ganbench.report.losses import (
     save_losses,
 )
 from ganbench.report.page import render_page
+from ganbench.report.page.arm_data import make_arm_data
+from ganbench.report.page.emphasis import best_tricks, page_colours
 from ganbench.report.page.images import PictureAlbum, own_pixels, shrink_picture
 from ganbench.report.page.plots import PercentAxis, linear_ticks, logarithmic_ticks
 from ganbench.report.pictures import PICTURE_KINDS, copy_pictures
@@ -177,6 +179,48 @@ def test_published_page_equals_rows():
         assert text_of(section(published, name)) == text_of(section(rendered, name))
     assert published.count("data:image/png") == rendered.count("data:image/png") == 30 + 26
     assert len(published.encode()) < 1_500_000
+
+
+def test_best_tricks_have_the_lowest_ranks():
+    board = leaderboard(frame(*arms({"a": 3.0, "b": 0.5, "c": 1.5}, cells=(1.0, 2.0), noise=0.01)))
+    assert best_tricks(board, most=2) == ["b", "c"]
+    assert page_colours(["none", "a", "b", "c"], ["b"]) == {"none": 0, "b": 1, "a": 2, "c": 3}
+
+
+def test_trick_of_few_cells_is_not_favoured():
+    rows = arms({"everywhere": 0.5}, cells=(1.0, 1.0, 1.0), noise=0.01)
+    rows += [row("once", seed, 0.4, plan="cell=0") for seed in range(3)]
+    assert best_tricks(leaderboard(frame(*rows)), most=1) == ["everywhere"]
+
+
+def test_arm_data_has_all_values():
+    report = usual_report()
+    content = make_arm_data(report.frame, report.board)
+    assert len({arm["key"] for arm in content["arms"]}) == len(content["arms"]) == 7
+    (arm,) = [arm for arm in content["arms"] if arm["key"] == "gan/hinge/r1"]
+    rows = report.frame.query("tricks == 'r1' and loss == 'hinge' and metric == 'fid'")
+    exact = rows[rows["kind"].eq("quality")].sort_values("seed")["value"]
+    assert arm["values"][0] == pytest.approx(exact.tolist(), rel=1e-6)
+    assert content["metrics"][0]["name"] == "fid"
+
+
+def test_large_page_compares_the_outcome_alone(monkeypatch):
+    monkeypatch.setattr("ganbench.report.page.arm_data.MAX_ARM_VALUES", 10)
+    content = make_arm_data(usual_report().frame, usual_report().board)
+    assert [metric["name"] for metric in content["metrics"]] == ["fid"]
+
+
+def test_citation_has_version_and_protocol(usual_page):
+    citation = text_of(
+        section(usual_page, "made").partition('id="citation">')[2].partition("</code>")[0]
+    )
+    assert "Protocol: identity, 9 fakes [p]; seeds 0, 1, 2, 3" in citation
+    assert citation.count("{") == citation.count("}")
+
+
+def test_citation_file_has_the_version():
+    text = (PUBLISHED.parents[2] / "CITATION.cff").read_text()
+    assert re.findall(r'^version: "(.+)"$', text, re.MULTILINE) == [ganbench.__version__]
 
 
 # Structure
