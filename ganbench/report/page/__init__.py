@@ -133,7 +133,7 @@ def with_break_points(name: str) -> Markup:
 
 
 def fold_hash(value: object) -> str | Markup:
-    """Returns a long hash as its first digits with a button that copies it; other values as text."""
+    """Folds a long hash to its first digits and a button that copies it."""
     text = str(value)
     if not re.fullmatch(rf"[0-9a-f]{{{MIN_FOLDED_DIGITS},}}", text):
         return text

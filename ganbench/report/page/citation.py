@@ -4,7 +4,7 @@ from typing import Any
 
 
 def make_citation(plan: dict[str, Any]) -> str:
-    """Returns a BibTeX entry whose note has the protocol and the code of the run."""
+    """Returns a BibTeX entry with the protocol, seeds and profile of the run."""
     version = plan["provenance"].get("ganbench", "unknown")
     protocols = "; ".join(protocol["text"] for protocol in plan["protocols"].values())
     seeds = plan["seeds"]
