@@ -133,7 +133,7 @@ function setUpCompare(section) {
     const panel = curvePanel(one, other), samples = sampleFigures(one, other);
     const tables = [differenceTable, seedTable].map((make) => html("div", { className: "scroll", tabIndex: 0 }, make(one, other)));
     tables.forEach((box, n) => { box.setAttribute("role", "region"); box.setAttribute("aria-label", ["Differences of A and B", "A and B seed by seed"][n]); });
-    result.replaceChildren(...[tables[0], html("div", { className: "columns" }, ...[panel, tables[1]].filter(Boolean)), html("div", { className: "pairs" }, ...samples)]);
+    result.replaceChildren(...[tables[0], html("div", { className: "columns" }, ...[panel, html("div", {}, tables[1])].filter(Boolean)), html("div", { className: "pairs" }, ...samples)]);
     tables.forEach(addTableTools);
     if (panel) { drawPlot(panel.querySelector(".plot")); addChartTools(panel.querySelector(".plot")); }
   }
