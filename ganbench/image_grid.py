@@ -1,8 +1,7 @@
 """Pictures of samples: a grid of images, or the density of 2-D points."""
 
-import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from PIL import Image
@@ -10,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from ganbench.data.modality import IMAGES, POINTS, UnknownModality, modality_of
+from ganbench.picture_parts import encode_named_png
 
 GRID_COLUMNS, MIN_PICTURE_PIXELS = 10, 400  # images per row; minimal width of a picture
 MAX_EXAMPLES_PER_KIND = 50  # examples that are shown in several versions
@@ -22,12 +22,25 @@ def draw_picture(samples: Tensor, reals: Tensor) -> bytes:
 
     The density of points is drawn over that of the reals [M, 2]. Raises UnknownModality for samples of another kind.
     """
+    return encode_png(arrange_samples(samples, reals), {"tile": tile_size(samples)})
+
+
+def arrange_samples(samples: Tensor, reals: Tensor, columns: int = GRID_COLUMNS) -> Tensor:
+    """Arranges a square of images, or draws the density of points: uint8 [3, H', W'].
+
+    Raises UnknownModality for samples of another kind.
+    """
     modality = modality_of(samples)
     if modality is IMAGES:
-        return encode_png(arrange_grid(samples[: GRID_COLUMNS**2]))
+        return arrange_grid(samples[: columns**2], columns)
     if modality is POINTS:
-        return encode_png(draw_density(samples, reals))
+        return draw_density(samples, reals)
     raise UnknownModality(f"ganbench can draw images and points, but not {modality.name}")
+
+
+def tile_size(images: Tensor) -> list[str]:
+    """Returns width and height of an image in a grid with its line, as texts; empty for points."""
+    return [str(side + 1) for side in images.shape[:1:-1]]
 
 
 def arrange_by_class(images: Tensor, labels: Tensor) -> Tensor:
@@ -40,28 +53,35 @@ def arrange_by_class(images: Tensor, labels: Tensor) -> Tensor:
     return torch.cat([part for pair in zip(chosen, missing, strict=True) for part in pair])
 
 
-def draw_side_by_side(groups: Sequence[Tensor]) -> bytes:
-    """Draws a PNG of the first 50 images of several kinds, each uint8 [N, C, H, W].
+def draw_side_by_side(versions: Mapping[str, Tensor]) -> bytes:
+    """Draws a PNG of the first 50 examples in several versions, each uint8 [N, C, H, W], by name.
 
     The versions of one example are next to each other.
     """
+    alike = make_sizes_equal([images[:MAX_EXAMPLES_PER_KIND] for images in versions.values()])
+    rows = torch.stack(alike, 1).flatten(0, 1)  # [N * versions, C, H, W]
+    columns = min(len(alike) * (GRID_COLUMNS // len(alike)), len(rows))
+    heads = list(versions) * (columns // len(alike))
+    return encode_png(arrange_grid(rows, columns), {"columns": heads, "tile": tile_size(rows)})
+
+
+def make_sizes_equal(groups: Sequence[Tensor]) -> list[Tensor]:
+    """Enlarges images uint8 [N, C, H, W] to the largest height and the most channels of all."""
     side, channels = (max(group.shape[axis] for group in groups) for axis in (2, 1))
-    alike = [
-        interpolate(group[:MAX_EXAMPLES_PER_KIND], size=side).expand(-1, channels, -1, -1)
-        for group in groups
-    ]
-    rows = torch.stack(alike, 1).flatten(0, 1)  # [N * kinds, C, H, W]
-    return encode_png(arrange_grid(rows, len(groups) * (GRID_COLUMNS // len(groups))))
+    return [interpolate(group, size=side).expand(-1, channels, -1, -1) for group in groups]
 
 
-def encode_png(pixels: Tensor) -> bytes:
-    """Encodes uint8 [3, H, W] as a PNG, enlarged by an integer factor."""
+def encode_png(pixels: Tensor, names: Mapping[str, Sequence[str]] | None = None) -> bytes:
+    """Encodes uint8 [3, H, W] as a PNG, enlarged by an integer factor, with names of its parts."""
     times = max(1, MIN_PICTURE_PIXELS // pixels.shape[2])
-    image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    image = to_pil_image(pixels)
     image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
-    content = io.BytesIO()
-    image.save(content, "PNG", optimize=True)
-    return content.getvalue()
+    return encode_named_png(image, names or {})
+
+
+def to_pil_image(pixels: Tensor) -> Image.Image:
+    """Converts uint8 [3, H, W]."""
+    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
 
 
 def arrange_grid(images: Tensor, columns: int = GRID_COLUMNS) -> Tensor:

@@ -189,6 +189,7 @@ def take_result(theirs: TrialFolder, ours: TrialFolder) -> None:
     A run that finds the trial before that trains it as if nothing had been copied.
     """
     take_attempts(theirs, ours)
+    ours.training_path.unlink(missing_ok=True)  # of our unfinished training
     late = {theirs.result_path, *evaluation_paths(theirs)}
     for path in list_trial_files(theirs.folder):
         if path not in late and path.parent.parent.name != "attempts":

@@ -26,6 +26,7 @@ from .run_trial import (
 )
 from .session import Interrupted, ShouldStop, TrainingRecord
 from .store import Attempt, Busy, Store, TrialFolder
+from .training_pictures import PicturedRecord
 from .trial import Trial
 
 UNMEASURED = "trained, and stopped before it was measured"
@@ -42,7 +43,7 @@ class MemberRun:
     error: BaseException | None = None
 
     def record(self) -> TrainingRecord:
-        return TrainingRecord(self.trial, self.folder, self.attempt)
+        return PicturedRecord(self.trial, self.folder, self.attempt)
 
 
 def run_trials(

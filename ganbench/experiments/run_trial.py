@@ -21,6 +21,7 @@ from .lease import LeaseLost
 from .saved_generator import draw_sample_picture, draw_saved_samples
 from .session import Interrupted, ShouldStop, TrainingRecord, TrainingSession
 from .store import CHECKPOINT_NAMES, RETRAIN, Attempt, Store, TrialFolder
+from .training_pictures import PicturedRecord
 from .trial import Trial
 
 
@@ -84,7 +85,7 @@ def train_and_measure(
 ) -> str:
     trial.numerics.apply()
     if prepare_training(trial, folder):
-        make_session([TrainingRecord(trial, folder, attempt)]).run(stop)
+        make_session([PicturedRecord(trial, folder, attempt)]).run(stop)
     return measure_if_done(trial, folder, attempt, metrics, protocol)
 
 

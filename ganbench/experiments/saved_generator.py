@@ -12,6 +12,7 @@ from ganbench.evaluation.evaluator import Evaluator
 from ganbench.gan.build import build_training
 from ganbench.gan.tasks.base import Task
 from ganbench.image_grid import arrange_by_class, draw_picture, draw_side_by_side
+from ganbench.picture_parts import INPUT, OUTPUT, TARGET
 from ganbench.rng import RngStreams
 from ganbench.training.sampling import (
     GeneratedSamples,
@@ -29,12 +30,17 @@ def draw_sample_picture(fakes: GeneratedSamples, reals: Tensor) -> bytes:
     Labelled images are arranged by class. Translated images stand beside their sources and, if known,
     the true targets.
     """
-    candidates = (fakes.source, fakes.images, fakes.truth)
-    shown = [to_uint8(images).cpu() for images in candidates if images is not None]
+    versions = {INPUT: fakes.source, OUTPUT: fakes.images, TARGET: fakes.truth}
+    shown = {name: to_uint8(x).cpu() for name, x in versions.items() if x is not None}
     if len(shown) > 1:
         return draw_side_by_side(shown)
-    has_labelled_images = fakes.labels is not None and modality_of(shown[0]) is IMAGES
-    images = arrange_by_class(shown[0], fakes.labels.cpu()) if has_labelled_images else shown[0]  # type: ignore[union-attr]
+    return draw_labelled_picture(shown[OUTPUT], fakes.labels, reals)
+
+
+def draw_labelled_picture(images: Tensor, labels: Tensor | None, reals: Tensor) -> bytes:
+    """Returns a PNG of images, by class if they have labels, or of points over reals."""
+    if labels is not None and modality_of(images) is IMAGES:
+        images = arrange_by_class(images, labels.cpu())
     return draw_picture(images, reals)
 
 

@@ -2,7 +2,7 @@
 
     trials/<ab>/<id>/   spec.json · attempts/NNN/{log.txt,events.jsonl,exit.json} · checkpoint.pt
                         samplers/{last,best}.safetensors · evaluations/<protocol>-<checkpoint>.json
-                        curve.json · {samples,interpolation,neighbours,mixing,truncation}.png
+                        curve.json · {samples,training,interpolation,neighbours,mixing,truncation}.png
                         result.json · leases/<number>/owner.json
     floors/<protocol>.json
 
@@ -115,6 +115,10 @@ class TrialFolder:
     def samples_path(self) -> Path:
         return self.folder / "samples.png"
 
+    @property
+    def training_path(self) -> Path:
+        return self.folder / "training.png"
+
     def generator_path(self, checkpoint: str) -> Path:
         return self.folder / "samplers" / f"{checkpoint}.safetensors"
 
@@ -154,7 +158,7 @@ class TrialFolder:
         return content
 
     def picture_paths(self) -> list[Path]:
-        """Returns all pictures (samples, interpolations, neighbours, styles) of both checkpoints."""
+        """Returns all pictures: samples, training, interpolations, neighbours, styles."""
         return sorted(self.folder.glob("*.png"))
 
     def sweep(self) -> None:

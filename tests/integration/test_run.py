@@ -311,6 +311,7 @@ def test_interrupted_trial_gives_the_same_bits(suite, tmp_path, number):
         contents = [folder.scores_path(protocol, name).read_bytes() for folder in (first, second)]
         assert contents[0] == contents[1]
     assert read_json(first.curve_path)["losses"] == read_json(second.curve_path)["losses"]
+    assert first.training_path.read_bytes() == second.training_path.read_bytes()
 
 
 @pytest.mark.parametrize("harm", ["damaged", "made by other code", "of another trial"])

@@ -134,6 +134,7 @@ def assert_same_bits(files, expected) -> None:
     for name in ("last", "best"):
         assert files.generator_path(name).read_bytes() == expected.generator_path(name).read_bytes()
     assert rows_without_times(files) == rows_without_times(expected)
+    assert files.training_path.read_bytes() == expected.training_path.read_bytes()
 
 
 def rows_without_times(files) -> list[dict]:

@@ -187,6 +187,8 @@ def test_resumed_group_gives_the_same_bits(trials, store, tmp_path):
     for trial in trials:
         assert losses(broken, trial) == losses(store, trial)
         assert generator(broken, trial) == generator(store, trial)
+        strips = [part.trial_folder(trial.id).training_path for part in (broken, store)]
+        assert strips[0].read_bytes() == strips[1].read_bytes()
 
 
 def test_members_at_other_steps_form_own_groups(trials, store, tmp_path):

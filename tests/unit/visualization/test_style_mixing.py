@@ -116,7 +116,7 @@ def test_report_shows_styles_of_stylegan(results):
     done = frame[frame["role"].eq("trial") & frame["variant"].str.startswith("gan")]
     plain = Store(results).trial_folder(done["trial"].iloc[0])
     names = [path.name for path in plain.picture_paths()]
-    assert names == ["interpolation.png", "neighbours.png", "samples.png"]
+    assert names == ["interpolation.png", "neighbours.png", "samples.png", "training.png"]
 
 
 def test_repeated_trial_deletes_pictures(results, tmp_path):
