@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 import ganbench
-from ganbench.analysis.effects import Effect, effects_by_variant, trick_effects
+from ganbench.analysis.effects import Effect, effect_facts, effects_by_variant, trick_effects
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.registry import parse_spec, split_specs
-from ganbench.report.findings import format_effect_size, metric_display_name
+from ganbench.report.findings import metric_display_name
+from ganbench.report.format_change import format_effect_size
 from ganbench.report.pictures import picture_file
 
 ROOT = Path(__file__).parents[1]
@@ -101,7 +102,7 @@ def names_in(tricks: str) -> list[str]:
 
 
 def format_effect(run: str, effect: Effect) -> str:
-    return format_effect_size(effect, outcome_facts(run)).replace("-", "−")
+    return format_effect_size(effect, effect_facts(load_rows(run)))
 
 
 def arms_without_tricks(run: str, role: str = "trial") -> pd.DataFrame:

@@ -39,7 +39,7 @@ def arrange_samples(samples: Tensor, reals: Tensor, columns: int = GRID_COLUMNS)
 
 
 def tile_size(images: Tensor) -> list[str]:
-    """Returns width and height of an image in a grid with its line, as texts; empty for points."""
+    """Returns width and height of a grid image with its line as texts; empty for points."""
     return [str(side + 1) for side in images.shape[:1:-1]]
 
 
@@ -54,7 +54,7 @@ def arrange_by_class(images: Tensor, labels: Tensor) -> Tensor:
 
 
 def draw_side_by_side(versions: Mapping[str, Tensor]) -> bytes:
-    """Draws a PNG of the first 50 examples in several versions, each uint8 [N, C, H, W], by name.
+    """Draws a PNG of the first 50 examples in versions by name, each uint8 [N, C, H, W].
 
     The versions of one example are next to each other.
     """
@@ -72,7 +72,7 @@ def make_sizes_equal(groups: Sequence[Tensor]) -> list[Tensor]:
 
 
 def encode_png(pixels: Tensor, names: Mapping[str, Sequence[str]] | None = None) -> bytes:
-    """Encodes uint8 [3, H, W] as a PNG, enlarged by an integer factor, with names of its parts."""
+    """Encodes uint8 [3, H, W] as a PNG, enlarged by a factor, with names of its parts."""
     times = max(1, MIN_PICTURE_PIXELS // pixels.shape[2])
     image = to_pil_image(pixels)
     image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)

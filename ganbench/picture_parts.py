@@ -1,4 +1,4 @@
-"""Names of a picture's parts, stored in its PNG file: the frames of a strip, or the columns of a grid.
+"""Names of a picture's parts in its PNG file: frames of a strip, or columns of a grid.
 
 A page reads them to caption a picture, and a training to go on with its strip.
 """
@@ -34,7 +34,7 @@ def encode_named_png(
 
 
 def read_part_names(path: Path, kind: str) -> list[str]:
-    """Returns the names of a picture's parts; empty if the file is missing, damaged or has none."""
+    """Returns the names of a picture's parts; empty if the file is missing or damaged."""
     try:
         with Image.open(path) as image:
             names = json.loads(image.info.get(kind, "[]"))

@@ -1,4 +1,4 @@
-"""Pictures of a training: grids from the same latents at about six points of the learning curve.
+"""Pictures of a training: grids from the same latents at six points of its curve.
 
 The grids show the first samples of those that select checkpoints. Drawing them thus needs no further
 samples and no random numbers, and the numbers of a training do not depend on it. One PNG per trial
@@ -106,7 +106,7 @@ class PicturedRecord(TrainingRecord):
 
 
 def choose_points(points: int) -> set[int]:
-    """Returns the numbers of the pictured points of a curve: the first, the last, and even between."""
+    """Returns the numbers of the pictured points: the first, the last, and even between."""
     count = min(points, MAX_GRIDS)
     return {round(n * (points - 1) / max(1, count - 1)) for n in range(count)}
 

@@ -20,7 +20,7 @@ import typer.main
 
 import ganbench as package
 from ganbench import registry as spec
-from ganbench.analysis.effects import trick_effects
+from ganbench.analysis.effects import effect_facts, trick_effects
 from ganbench.analysis.rows import save_rows
 from ganbench.catalog import REGISTRIES
 from ganbench.cli import app
@@ -30,6 +30,7 @@ from ganbench.experiments.suite_loader import load_suite
 from ganbench.gan import variants
 from ganbench.gan.tricks.base import Trick
 from ganbench.report.findings import run_findings
+from ganbench.report.format_change import format_effect_size
 
 ROOT = Path(__file__).parents[2]
 DOCS, PUBLISHED = ROOT / "docs", ROOT / "results" / "published"
@@ -270,9 +271,10 @@ def test_every_loss_acts_in_both_steps(docs_modules, loss):
 def test_page_of_a_trick_shows_its_published_effect(docs_modules):
     from part_pages import render_page
 
-    (effect,) = (e for e in trick_effects(package.load(PUBLISHED / "modes")) if e.tricks == "r1")
+    rows = package.load(PUBLISHED / "modes")
+    (effect,) = (e for e in trick_effects(rows) if e.tricks == "r1")
     (row,) = (r for r in render_page("tricks", "r1").splitlines() if "`modes <" in r)
-    assert f"| modes | +{effect.ratio:.3g} [+{effect.low:.3g}, +{effect.high:.3g}]" in row
+    assert f"| modes | {format_effect_size(effect, effect_facts(rows))} |" in row
     assert f"| {effect.cells} | {effect.pairs} | {effect.verdict} |" in row
 
 
@@ -313,7 +315,7 @@ def test_quoted_findings_are_those_of_the_published_run():
     quotes = [
         quote for text in PAGES.values() for quote in re.findall(r"^> (.*)\.$", text, re.MULTILINE)
     ]
-    assert len(quotes) == 6
+    assert len(quotes) == 7
     for quote in quotes:
         assert all(part in told for part in quote.split(": ", 1)), quote
 

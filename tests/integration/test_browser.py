@@ -136,7 +136,9 @@ def test_table_sorts_by_mouse_and_keyboard(open_page, report_page):
     assert column_texts(page, 3)[-1].strip() == ""  # rows without a value are last in both orders
     assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
     leaderboard = page.locator("#leaderboard")
-    leaderboard.get_by_role("button", name="tricks, loss", exact=True).press("Space")
+    leaderboard.get_by_role("button", name="tricks, loss, hyperparameters", exact=True).press(
+        "Space"
+    )
     names = [text.split()[0] for text in column_texts(page, 2)]
     assert names == sorted(names)
     assert sorted(column_texts(page, 1)) == sorted(before)
