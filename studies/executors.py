@@ -93,7 +93,7 @@ def version_of(package: str) -> str:
 
 def slurm_version() -> str:
     try:
-        shown = subprocess.run(["sbatch", "--version"], capture_output=True, text=True)
+        shown = subprocess.run(["slurmd", "-V"], capture_output=True, text=True)
     except OSError:
         return "missing"
     return (re.search(r"[\d.]+", shown.stdout) or [""])[0]
@@ -108,7 +108,7 @@ def write_page(out: Path, outcomes: list[dict[str, str]]) -> None:
     page = PAGE.format(
         every=EVERY,
         faults=FAULTS,
-        machine=f"{platform.machine()}, two cores shared with other work",
+        machine=f"{platform.machine()}, two cores",
         versions=", ".join(versions),
         summary=f"{passed} passed, {failed} failed, {len(outcomes) - passed - failed} skipped.",
         matrix=matrix_of([o for o in outcomes if o["file"] == Path(EVERY).stem]),
