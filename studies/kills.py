@@ -524,7 +524,8 @@ Equal means, bit for bit as in a run without a kill: all rows of quality and of 
 generators, evaluations, floors and pictures. No trial is missing, and none was finished twice.
 Left-overs are files that the unbroken run does not have, in the store, the cache and the temporary
 folder. Orphans are processes that live 10 s after the end of the main process; the slowest took
-{longest} s. A store counts for each of its kills.
+{longest} s. A store counts for each of its kills. Submitit's local controller, and torch at its end,
+may print a traceback when a second signal interrupts them.
 
 {executors}
 
