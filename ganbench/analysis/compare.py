@@ -16,6 +16,11 @@ import pandas as pd
 from scipy import stats
 
 from ganbench.counts import count_of
+from ganbench.evaluation.metric_names import (
+    depends_on_features,
+    features_of_plan,
+    name_with_features,
+)
 from ganbench.registry import SpecError, suggest
 
 from .contrasts import Change, arm_difference, estimate_contrast, holm_correct
@@ -75,6 +80,12 @@ class CellComparison:
     margin: float = 0.0  # a ratio between 1 - margin and 1 / (1 - margin) is no change
     verdict: str = ""  # one of COMPARISON_VERDICTS
     reason: str = ""  # why the cell was not compared
+    features: str = ""  # the features of the metric; empty for Inception's
+
+    @property
+    def display_name(self) -> str:
+        """The metric with its features: `FID (digits' classifier)`."""
+        return name_with_features(self.metric, self.features)
 
 
 @dataclass(frozen=True)
@@ -394,10 +405,16 @@ def blank_comparison(
     a: pd.DataFrame, b: pd.DataFrame, metric: str, margin: float
 ) -> CellComparison:
     """Returns a comparison with metric, pairing, unit and margin, but no results."""
-    facts = b.attrs["plan"]["metrics"][metric]
-    unit = UNIT_OF_TRANSFORM[facts["transform"]]
-    paired = pairs_by_seed(a, b)
-    return CellComparison(metric, facts["direction"], paired=paired, unit=unit, margin=margin)
+    plan = b.attrs["plan"]
+    facts = plan["metrics"][metric]
+    return CellComparison(
+        metric,
+        facts["direction"],
+        paired=pairs_by_seed(a, b),
+        unit=UNIT_OF_TRANSFORM[facts["transform"]],
+        margin=margin,
+        features=features_of_plan(plan) if depends_on_features(metric) else "",
+    )
 
 
 def describe_match(match: MatchedCell, transform: str) -> dict[str, Any]:
@@ -521,14 +538,14 @@ def summarize_comparisons(comparisons: Sequence[CellComparison]) -> list[str]:
 
     Further sentences give the reasons for cells that are not comparable.
     """
-    metrics = dict.fromkeys(c.metric for c in comparisons)
-    sentences = [format_tally(m, [c for c in comparisons if c.metric == m]) for m in metrics]
+    names = dict.fromkeys(c.display_name for c in comparisons)
+    sentences = [format_tally(n, [c for c in comparisons if c.display_name == n]) for n in names]
     refused = dict.fromkeys(c.reason for c in comparisons if c.verdict == "not comparable")
     return [*sentences, *(f"Not comparable: {reason}." for reason in refused if reason)]
 
 
 def format_tally(metric: str, comparisons: Sequence[CellComparison]) -> str:
-    """Returns a sentence such as `fid of 5 cells: 2 better, 1 undecided, 2 new.`"""
+    """Returns a sentence such as `FID of 5 cells: 2 better, 1 undecided, 2 new.`"""
     counted = Counter(c.verdict for c in comparisons)
     counts = ", ".join(f"{counted[v]} {v}" for v in COMPARISON_VERDICTS if counted[v])
     return f"{metric} of {format_count(len(comparisons), 'cell')}: {counts}."
@@ -537,7 +554,7 @@ def format_tally(metric: str, comparisons: Sequence[CellComparison]) -> str:
 def format_comparison(c: CellComparison) -> str:
     """Describes one comparison in a sentence that is no stronger than its interval."""
     names = " / ".join(filter(None, (c.data, c.variant, c.loss, c.tricks, c.plan)))
-    return f"{names or 'mean over all matched cells'}, {c.metric}: {format_verdict(c)}{format_failures(c)}."
+    return f"{names or 'mean over all matched cells'}, {c.display_name}: {format_verdict(c)}{format_failures(c)}."
 
 
 def format_verdict(c: CellComparison) -> str:

@@ -19,10 +19,7 @@ class LearningCurves:
     log: bool  # whether its scale is logarithmic
     scores: pd.DataFrame  # one row per training and step
     points: pd.DataFrame  # one row per arm and step: mean, min and max over seeds, medians of costs
-
-    @property
-    def label(self) -> str:
-        return metric_display_name(self.metric)
+    label: str  # the metric's name with its features
 
 
 def learning_curves_of(frame: pd.DataFrame) -> LearningCurves:
@@ -37,7 +34,9 @@ def learning_curves_of(frame: pd.DataFrame) -> LearningCurves:
     metric = next((m for m in (outcome, "fid", *measured) if m in measured), outcome)
     log = plan["metrics"].get(metric, {"transform": "log"})["transform"] == "log"
     scores = scores[scores["metric"].eq(metric) & (scores["value"].gt(0) | (not log))]
-    return LearningCurves(metric, log, scores, aggregate_seeds(scores, log))
+    return LearningCurves(
+        metric, log, scores, aggregate_seeds(scores, log), metric_display_name(metric, plan)
+    )
 
 
 def aggregate_seeds(scores: pd.DataFrame, log: bool) -> pd.DataFrame:

@@ -76,7 +76,7 @@ def render_effects(frame: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> str:
     """Renders the file effects.md."""
     plan = frame.attrs["plan"]
     outcome = plan["analysis"]["outcome"]
-    title = f"# Effects of tricks on {metric_display_name(outcome)} in {plan['suite']}"
+    title = f"# Effects of tricks on {metric_display_name(outcome, plan)} in {plan['suite']}"
     if tables["effects"].empty:
         return f"{title}\n\nNo trick was compared with training without tricks.\n"
     facts = effect_facts(frame)

@@ -13,6 +13,7 @@ from ganbench.analysis.intervals import CONFIDENCE_LEVEL, SCALES
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rates import FailureRate, failure_rates
 from ganbench.counts import count_of
+from ganbench.evaluation.metric_names import metric_display_name as metric_display_name
 
 from .arm_names import ArmNamer
 from .format_change import (
@@ -33,13 +34,13 @@ FLAG_WORDS = {
     "won": "dominated by the discriminator since",
     "diverged": "diverged at",
 }
-METRIC_NAMES = {"fid": "FID", "kid": "KID", "is": "IS"}
 PREPOSITIONS = {
     "trick × loss": "under",
     "trick × variant": "in",
     "trick × data": "on",
     "trick × trick": "together with",
 }
+NONE_HELPS = "no trick is shown to help"
 MAX_HEADLINE_NAMES = 3  # tricks that help or harm, in the first sentence
 MAX_INTERACTION_SENTENCES = 5  # a large grid has dozens of interactions
 
@@ -78,10 +79,10 @@ def run_findings(
     if not estimated:
         return best_arm_sentences(frame, leaderboard(frame) if board is None else board)
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
-    facts, name = effect_facts(frame), metric_display_name(outcome)
-    margin = frame.attrs["plan"]["analysis"]["equivalence"]
+    plan = frame.attrs["plan"]
+    facts, name = effect_facts(frame), metric_display_name(outcome, plan)
     sentences = [headline(estimated, name, facts, TrickCoverage.of(frame))]
-    sentences += decided_sentences(estimated, name, facts, margin)
+    sentences += decided_sentences(estimated, name, facts, plan["analysis"]["equivalence"])
     sentences += undecided_sentences(estimated, name, facts)
     sentences += variant_sentences(changes.by_variant, name, facts)
     sentences += interaction_sentences(changes.interactions, name, facts)
@@ -97,17 +98,16 @@ def headline(effects: list[Effect], name: str, facts: Facts, coverage: TrickCove
 
     def size(effect: Effect) -> str:
         cells = "" if coverage.is_complete(effect) else f" in {coverage.count(effect)} cells"
-        return f"{effect.tricks} ({name} {format_change(effect.ratio, facts)}{cells})"
+        return f"{effect.tricks} ({format_change(effect.ratio, facts)}{cells})"
 
     ordered = sorted(by_size(effects, facts), key=lambda effect: not coverage.is_complete(effect))
     helping = [size(effect) for effect in ordered if effect.verdict == "helps"]
     harming = [size(effect) for effect in ordered if effect.verdict == "harms"]
     if not helping and not harming:
-        return f"No trick is shown to change {name}."
-    helped = (
-        f"{list_names(helping)} {verb('help', helping)}" if helping else "No trick is shown to help"
-    )
-    return f"{helped}; {list_names(harming)} {verb('harm', harming)}." if harming else f"{helped}."
+        return f"{name}: no trick is shown to change it."
+    clauses = [f"{list_names(helping)} {verb('help', helping)}" if helping else NONE_HELPS]
+    clauses += [f"{list_names(harming)} {verb('harm', harming)}"] if harming else []
+    return f"{name}: {'; '.join(clauses)}."
 
 
 def by_size(effects: list[Effect], facts: Facts) -> list[Effect]:
@@ -180,7 +180,7 @@ def best_arm_sentence(frame: pd.DataFrame, part: pd.DataFrame, namer: ArmNamer, 
     """Returns a sentence with the first arm of a data set and the number of arms tied with it."""
     outcome, first = frame.attrs["plan"]["analysis"]["outcome"], part.iloc[0].to_dict()
     end = "lowest" if effect_facts(frame)["direction"] == "lower" else "highest"
-    name = metric_display_name(outcome)
+    name = metric_display_name(outcome, frame.attrs["plan"], str(first["data"]))
     sentence = (
         f"{namer.name(first)} has the {end} {name}{place}: {format_cell(first, outcome, True)}"
     )
@@ -256,10 +256,6 @@ def effect_sentence(effect: Effect, outcome: str, facts: Facts, margin: float) -
             )
     size = format_effect_size(effect, facts)
     return f"{effect.tricks} changes {outcome} by less than the margin of {100 * margin:.3g} %: {size} {where}."
-
-
-def metric_display_name(metric: str) -> str:
-    return METRIC_NAMES.get(metric, metric)
 
 
 def flags_sentence(flags: dict[str, int], first_point: int | None = None) -> str:

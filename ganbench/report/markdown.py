@@ -96,7 +96,7 @@ def name_columns(part: pd.DataFrame) -> dict[str, list[str]]:
 def score_columns(plan: dict[str, Any], part: pd.DataFrame) -> dict[str, list[str]]:
     rows, outcome = part.to_dict("records"), plan["analysis"]["outcome"]
     return {
-        metric_display_name(metric): [
+        metric_display_name(metric, plan): [
             format_cell_with_error(row, metric, metric == outcome) for row in rows
         ]
         for metric in plan["metrics"]

@@ -59,7 +59,9 @@ def terminal_table(plan: dict[str, Any], data: str, part: pd.DataFrame, namer: A
     grid = Table(title=escape(title), box=SIMPLE_HEAD, title_justify="left", padding=(0, 1))
     grid.add_column("#", justify="right")
     grid.add_column(namer.heading())
-    grid.add_column(f"{metric_display_name(outcome)} [95 %]", justify="right", no_wrap=True)
+    grid.add_column(
+        f"{metric_display_name(outcome, plan, data)} [95 %]", justify="right", no_wrap=True
+    )
     if modes:
         grid.add_column("modes", justify="right")
     grid.add_column("n", justify="right")

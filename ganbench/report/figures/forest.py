@@ -34,7 +34,7 @@ def draw_forest(plan: dict[str, Any], effects: list[Effect], facts: Facts) -> di
     axes[-1, 0].xaxis.set_major_formatter(lambda value, _: format_change(value, facts))
     axes[-1, 0].tick_params(axis="x", labelsize=8)
     axes[-1, 0].set_xlabel(
-        f"change of {metric_display_name(outcome)}, 95 % intervals, adjusted", fontsize=9
+        f"change of {metric_display_name(outcome, plan)}, 95 % intervals, adjusted", fontsize=9
     )
     return {"forest": drawing}
 

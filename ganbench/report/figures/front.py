@@ -44,7 +44,7 @@ def draw_front(plan: dict[str, Any], part: pd.DataFrame, arms: dict[str, int]) -
         panel.set_yscale("log")
         set_logarithmic(panel.yaxis)
     panel.set_xlabel("seconds of training", fontsize=9)
-    panel.set_ylabel(metric_display_name(outcome), fontsize=9)
+    panel.set_ylabel(metric_display_name(outcome, plan), fontsize=9)
     remove_frame(panel)
     draw_legend(drawing, [panel])
     return drawing

@@ -48,7 +48,9 @@ def draw_heat_map(
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
     panel.set_title(
-        f"change of {metric_display_name(outcome)}; frame: decided effect", fontsize=9, loc="left"
+        f"change of {metric_display_name(outcome, plan)}; frame: decided effect",
+        fontsize=9,
+        loc="left",
     )
     return drawing
 

@@ -58,7 +58,7 @@ def draw_strip(
         panel.set_xscale("log")
         set_logarithmic(panel.xaxis)
     panel.set_xlabel(
-        f"{metric_display_name(outcome)}: seeds, and 95 % intervals of their mean", fontsize=9
+        f"{metric_display_name(outcome, plan)}: seeds, and 95 % intervals of their mean", fontsize=9
     )
     remove_frame(panel)
     return drawing

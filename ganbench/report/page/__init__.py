@@ -73,8 +73,8 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
     return {
         "plan": plan,
         "facts": run_facts(frame),
-        "outcome": metric_display_name(outcome),
-        "outcome_title": metric_title(outcome, facts),
+        "outcome": metric_display_name(outcome, plan),
+        "outcome_title": metric_title(outcome, plan),
         "outcome_facts": facts,
         "unit_note": UNIT_NOTES.get(facts["unit"], ""),
         "lead": leading_sentences(frame, board),

@@ -91,7 +91,7 @@ def make_arm_cards(
             number=number,
             name=make_cell_name(row, namer),
             data=row["data"],
-            value=format_result(row, report.plan["analysis"]["outcome"]),
+            value=format_result(row, report.plan),
             marks=format_flag_counts(row),
             flags=flag_sentences(trials),
             pictures=pictures_of(trials, figures, album),
@@ -104,11 +104,13 @@ def make_arm_cards(
     return ArmCards(best_first, album.pictures, facets, bool(logged))
 
 
-def format_result(row: dict[Any, Any], outcome: str) -> str:
+def format_result(row: dict[Any, Any], plan: dict[str, Any]) -> str:
     """Returns the outcome of an arm, or the reason why it has none."""
     if not row["done"]:
         return str(row["reason"])
-    return f"{metric_display_name(outcome)} {format_cell(row, outcome, True)}"
+    outcome = plan["analysis"]["outcome"]
+    name = metric_display_name(outcome, plan, row["data"])
+    return f"{name} {format_cell(row, outcome, True)}"
 
 
 def losses_by_trial(report: SuiteReport) -> dict[str, pd.DataFrame]:

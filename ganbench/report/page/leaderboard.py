@@ -123,7 +123,7 @@ def board_of_data(
         protocols=[p["text"] for p in plan["protocols"].values() if p["data"] == data],
         axis=columns.axis,
         floor=place_of_floor(part, columns),
-        columns=[metric_title(m, plan["metrics"][m]) for m in columns.metrics] + COST_HEADINGS,
+        columns=[metric_title(m, plan, data) for m in columns.metrics] + COST_HEADINGS,
         flagged=any(line.flags for line in lines),
         references=lines_of_roles(lines, "floor", "theory"),
         lines=trials,

@@ -164,7 +164,7 @@ def profile_panels(
     ]
     at = shares[shares["factor"] == 1.1]
     summary = ", ".join(f"{row['tricks']} {row['share']:.0%}" for row in at.to_dict("records"))
-    outcome = metric_display_name(plan["analysis"]["outcome"])
+    outcome = metric_display_name(plan["analysis"]["outcome"], plan)
     chart = {
         "x": chart_axis(f"factor of the best {outcome} of the cell", log=True),
         "y": chart_axis("share of trainings", log=False, values=[0.0, 1.0]),
@@ -193,7 +193,11 @@ def front_panels(
     outcome = plan["analysis"]["outcome"]
     log = plan["metrics"][outcome]["transform"] == "log"
     groups = {
-        str(data): [make_front_panel(str(data), part, metric_display_name(outcome), log, colours)]
+        str(data): [
+            make_front_panel(
+                str(data), part, metric_display_name(outcome, plan, str(data)), log, colours
+            )
+        ]
         for data, part in timed.groupby("data", sort=False)
     }
     return ChartPanels(occurring_tricks(timed["tricks"], colours), groups)

@@ -325,6 +325,7 @@ def thin_out(values: list[float], most: int = 4) -> list[float]:
     return values[:: -(-len(values) // most)] if values else []
 
 
-def metric_title(metric: str, facts: Facts) -> str:
+def metric_title(metric: str, plan: dict[str, Any], data: str | None = None) -> str:
     """Returns a metric's name with an arrow in its better direction: `FID ↓`."""
-    return f"{metric_display_name(metric)} {'↓' if facts['direction'] == 'lower' else '↑'}"
+    arrow = "↓" if plan["metrics"][metric]["direction"] == "lower" else "↑"
+    return f"{metric_display_name(metric, plan, data)} {arrow}"

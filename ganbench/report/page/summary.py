@@ -1,6 +1,7 @@
 """The answer in short: the best trick in each variant or under each loss."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -134,21 +135,24 @@ def format_sureness(best: Effect, facts: Facts) -> str:
 
 def leading_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[dict[str, str]]:
     """Returns the best arm of each data set, and the number of arms tied with it."""
-    outcome, namer = frame.attrs["plan"]["analysis"]["outcome"], ArmNamer.of(board)
+    plan, namer = frame.attrs["plan"], ArmNamer.of(board)
     return [
-        best_arm(part, str(data), outcome, namer)
+        best_arm(part, str(data), plan, namer)
         for data, part in board[board["rank"].notna()].groupby("data", sort=False)
     ]
 
 
-def best_arm(part: pd.DataFrame, data: str, outcome: str, namer: ArmNamer) -> dict[str, str]:
+def best_arm(
+    part: pd.DataFrame, data: str, plan: dict[str, Any], namer: ArmNamer
+) -> dict[str, str]:
+    outcome = plan["analysis"]["outcome"]
     first = part.iloc[0].to_dict()
     ties = int(part["tied"].iloc[1:].fillna(False).sum())
     others = len(part) - 1
     return {
         "data": data,
         "arm": namer.name(first),
-        "value": f"{metric_display_name(outcome)} {format_cell(first, outcome, True)}",
+        "value": f"{metric_display_name(outcome, plan, data)} {format_cell(first, outcome, True)}",
         "ties": f"Not significantly different from it: {ties} of {others} other arms."
         if others
         else "",

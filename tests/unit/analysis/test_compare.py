@@ -270,7 +270,7 @@ def test_other_protocols_are_not_comparable(other, message):
     assert {c.verdict for c in comparisons} == {"not comparable"}
     assert all(message in c.reason and math.isnan(c.change) for c in comparisons)
     (counted, refused) = summarize_comparisons(comparisons)
-    assert counted == "fid of 3 cells: 3 not comparable."
+    assert counted == "FID of 3 cells: 3 not comparable."
     assert refused.startswith("Not comparable: fid of digits was measured by protocol p")
     assert overall_comparison(a, b).verdict == "not comparable"
     assert message in format_comparison(overall_comparison(a, b))
@@ -409,7 +409,7 @@ def test_three_of_three_failures_are_undecided():
     assert (comparison.verdict, comparison.cells) == ("undecided", 0)
     assert comparison.failure_p == pytest.approx(0.1)
     assert format_comparison(comparison) == (
-        "digits / gan / hinge / none, fid: undecided, no values on both sides; failed 0 of 3 "
+        "digits / gan / hinge / none, FID: undecided, no values on both sides; failed 0 of 3 "
         "(0 % to 56 %) before, 3 of 3 (44 % to 100 %) after."
     )
 
@@ -506,7 +506,7 @@ def test_false_positive_rate_is_at_most_level(lost, paired, count):
 def test_sentence_has_verdict_and_interval():
     better = single_comparison(table({"a": 1.0}), table({"a": 0.5}, random=1))
     text = format_comparison(better)
-    assert text.startswith("digits / gan / hinge / a / cell=0, fid: better, 0.")
+    assert text.startswith("digits / gan / hinge / a / cell=0, FID: better, 0.")
     assert f"times as much [{better.low:.3g}, {better.high:.3g}], 5 pairs, p = 0.0" in text
 
 
@@ -532,7 +532,7 @@ def test_sentences_of_verdicts(change, message):
         "fid", "lower", seeds=4, change=2, low=1.5, high=3, p=0.01, margin=0.02
     )
     assert message in format_comparison(replace(comparison, **change))
-    assert format_comparison(comparison).startswith("mean over all matched cells, fid: ")
+    assert format_comparison(comparison).startswith("mean over all matched cells, FID: ")
 
 
 def test_summary_counts_cells_per_metric():
@@ -541,8 +541,8 @@ def test_summary_counts_cells_per_metric():
         *grid({"a": 0.3, "b": 3.0, "c": 1.0, "f": 1.0}, random=1), *grid({"a": 1.0}, metric="is")
     )
     assert summarize_comparisons(compare_runs(a, b)) == [
-        "fid of 6 cells: 1 better, 1 worse, 1 undecided, 1 new, 2 missing.",
-        "is of 1 cell: 1 identical.",
+        "FID of 6 cells: 1 better, 1 worse, 1 undecided, 1 new, 2 missing.",
+        "IS of 1 cell: 1 identical.",
     ]
     assert summarize_comparisons([]) == []
 
