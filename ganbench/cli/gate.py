@@ -89,7 +89,8 @@ def gate(
 ) -> None:
     """Test quality against a baseline.
 
-    Exit code 0: passed. 1: proven to be worse. 3: the gate cannot decide.
+    A gate needs at least 3 trainings (or seeds), and a baseline twice as many as the gate. Exit code 0:
+    passed. 1: proven to be worse. 3: the gate cannot decide, and the reason is printed.
     """
     from ganbench.ci.quality.summary import gate_markdown, gate_record
 
@@ -141,7 +142,8 @@ def make(
 ) -> None:
     """Make the baseline of later gates.
 
-    It holds the scores of a suite's trainings, or of images.
+    It holds the scores of a suite's trainings, or of images of at least 6 trainings. A baseline needs twice
+    as many trainings as each gate, and a gate at least 3.
     """
     path = baseline_path(baseline, what, real)
     if path.exists():
@@ -215,7 +217,9 @@ def show_baseline(
         return print_json(content)
     for line in describe_baseline(reference):
         out.print(line, markup=False, soft_wrap=True)
-    return out.print(format_power_table(content["power"]), markup=False, soft_wrap=True)
+    return out.print(
+        format_power_table(content["power"], reference.features()), markup=False, soft_wrap=True
+    )
 
 
 @dataclass(frozen=True)
@@ -344,17 +348,26 @@ def images_verdict(
     fakes: Sequence[str], real: str, reference: Any, lost: int, trust: bool, device: str
 ) -> Any:
     """Measures images with the baseline's settings and returns the verdict."""
-    from ganbench.ci.quality.image_sets import evaluate_image_sets, image_refusals, make_image_side
+    from ganbench.ci.quality.image_sets import (
+        check_sources,
+        count_refusals,
+        evaluate_image_sets,
+        image_refusals,
+        make_image_side,
+    )
     from ganbench.ci.quality.verdict import decide_gate_verdict, refused_verdict
     from ganbench.devices import select_device
 
     if reference.kind != "images":
         return refused_verdict([f"it is a baseline of the suite {reference.name}, not of images"])
     chosen, settings = select_device(device), reference.settings
+    check_sources(*fakes, real)
+    if reasons := count_refusals(len(fakes) + lost, reference):
+        return refused_verdict(reasons)
     image_evaluations = evaluate_image_sets(
         fakes, real, collapse_allowed=True, device=device, trust=trust, **settings
     )
-    if reasons := image_refusals(image_evaluations, reference, lost):
+    if reasons := image_refusals(image_evaluations, reference):
         return refused_verdict(reasons)
     image_side = make_image_side(image_evaluations, lost, chosen)
     return decide_gate_verdict(
@@ -380,12 +393,14 @@ def write_image_baseline(
         make_image_baseline,
         make_image_side,
         parse_margins,
+        require_baseline_count,
     )
     from ganbench.devices import select_device
 
     if before and before.kind != "images":
         fail(f"{path} is a baseline of the suite {before.name}, not of images")
     allowed, chosen = parse_margins(margins, settings["metrics"]), select_device(device)
+    require_baseline_count(len(fakes))
     image_evaluations = evaluate_image_sets(fakes, real, device=device, trust=trust, **settings)
     image_side = make_image_side(image_evaluations, lost, chosen)
     made_baseline = make_image_baseline(
@@ -402,7 +417,9 @@ def print_baseline(path: Path, made_baseline: Any) -> None:
     for line in describe_baseline(made_baseline):
         out.print(line, markup=False, soft_wrap=True)
     content = baseline_contents(made_baseline, *gate_settings(made_baseline, None))
-    out.print(format_power_table(content["power"]), markup=False, soft_wrap=True)
+    out.print(
+        format_power_table(content["power"], made_baseline.features()), markup=False, soft_wrap=True
+    )
     out.print(f"  {path}", markup=False, soft_wrap=True)
 
 
@@ -436,7 +453,11 @@ def print_gate_verdict(verdict: Any, reference: Any, seconds: float) -> None:
     from .progress import format_clock
 
     if verdict.questions:
-        out.print(format_gate_table(gate_table(verdict)), markup=False, soft_wrap=True)
+        out.print(
+            format_gate_table(gate_table(verdict), reference.features()),
+            markup=False,
+            soft_wrap=True,
+        )
     for line in gate_sentences(verdict, reference):
         out.print(line, markup=False, soft_wrap=True)
     out.print(

@@ -17,7 +17,7 @@ from ganbench.data.image_ops import check_image_size
 from ganbench.devices import full_precision, select_device
 from ganbench.evaluation.inputs.base import Source
 from ganbench.evaluation.inputs.pixel_range import AUTO_RANGE, VALUE_RANGES
-from ganbench.evaluation.inputs.resolve import resolve_source
+from ganbench.evaluation.inputs.resolve import refuse_missing_sources, resolve_source
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.protocols import PROTOCOLS, protocol_label
 from ganbench.evaluation.protocols.base import MeasurementRules
@@ -57,6 +57,7 @@ def evaluate(fake: object, real: object, *, show: Show | None = None, **options:
         wanted.reals or rules.reals or None,
         wanted.count or rules.fakes or None,
     )
+    refuse_missing_sources(fake, real, wanted.held_out)
     with full_precision():
         real_source = resolve_source(real, wanted, real_count)
         chosen = choose_images(real_source.source, real_count, wanted.seed, "real")

@@ -97,6 +97,7 @@ class EvaluationPipeline:
         return self.resolved.source
 
     def run(self) -> Evaluation:
+        self.refuse_few_images()
         self.refuse_broken_files()
         fake_extraction = self.extract_source(self.fake, self.fakes, "fakes")
         real_extraction = self.extract_source(self.real, self.chosen, "reals")
@@ -167,6 +168,13 @@ class EvaluationPipeline:
             self.wanted.threads,
             self.wanted.skip_unreadable,
         )
+
+    def refuse_few_images(self) -> None:
+        """Raises Unreadable, before any extraction, if a side has too few images."""
+        check_count(self.fake, len(self.fakes))
+        check_count(self.real, len(self.chosen))
+        if self.aside is not None:
+            check_count(self.aside, min(len(self.aside), len(self.fakes)))
 
     def refuse_broken_files(self) -> None:
         """Raises Unreadable, with all broken files that can be found before the extraction."""

@@ -4,6 +4,12 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from ganbench.evaluation.metric_names import (
+    comparison_warning,
+    depends_on_features,
+    features_of_extractor,
+    name_with_features,
+)
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import MetricNotApplicable
 from ganbench.files import hash_json
@@ -27,6 +33,11 @@ class EvaluationProtocol:
     decoding: str = "upright by EXIF, alpha dropped, first frame"
     version: int = 1
     reduced: tuple[str, ...] = ()  # labels of metrics with reduced settings; the counts decide them
+
+    @property
+    def features(self) -> str:
+        """The name of the features for readers; empty for Inception's."""
+        return features_of_extractor(self.extractor)
 
     @cached_property
     def id(self) -> str:
@@ -98,10 +109,16 @@ class Evaluation:
             "fake": self.fake,
             "real": self.real,
             "protocol": {"id": self.terms.id, "text": str(self.terms), **asdict(self.terms)},
-            "metrics": [asdict(row) for row in self.rows],
+            "metrics": [asdict(row) | self.name_of_row(row) for row in self.rows],
             "floor": self.floor,
             "notes": list(self.notes),
+            "warning": comparison_warning((row.metric for row in self.rows), self.terms.features),
         }
+
+    def name_of_row(self, row: MetricRow) -> dict[str, str]:
+        """Returns a metric's name with its features, and the features alone."""
+        features = self.terms.features if depends_on_features(row.metric) else ""
+        return {"name": name_with_features(row.label or row.metric, features), "features": features}
 
     def table(self) -> str:
         """Returns the text that the command `ganbench eval` prints."""

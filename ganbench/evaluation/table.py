@@ -8,18 +8,18 @@ from rich.table import Table
 
 TEXT_COLUMNS = 10_000  # of a table that is not in a terminal, so that no number is cut
 MAX_WHOLE = 1e15  # from which on digits before the point are no longer exact
-EVALUATION_HEADINGS = ("metric", "value", "± SE", "floor", "± SE", "by theory", "")
+EVALUATION_HEADINGS = ("metric", "value", "± SE", "floor", "± SE", "by theory")
+ARROWS = {"lower": "↓", "higher": "↑"}  # of the better direction
 
 
 def evaluation_table(told: dict[str, Any]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in EVALUATION_HEADINGS:
-        table.add_column(heading, justify="left" if heading in ("metric", "") else "right")
+        table.add_column(heading, justify="left" if heading == "metric" else "right")
     for row in told["metrics"]:
         keys = ("value", "standard_error", "floor", "floor_standard_error", "expected")
         cells = ["" if row[key] is None else format_citable(row[key]) for key in keys]
-        better = "" if row["reason"] else f"{row['direction']} is better"
-        table.add_row(row["label"], *cells, better)
+        table.add_row(f"{row['name']} {ARROWS[row['direction']]}", *cells)
     return table
 
 
@@ -32,11 +32,12 @@ def format_citable(value: float) -> str:
 
 
 def evaluation_lines(told: dict[str, Any]) -> list[str]:
-    """Returns the lines below the table: reasons, floor, protocol and notes."""
+    """Returns the lines below the table: reasons, features, floor, protocol and notes."""
     reasons = [f"{row['metric']}: {row['reason']}." for row in told["metrics"] if row["reason"]]
+    warning = [f"{told['warning']}."] if told["warning"] else []
     floor = [f"Floor: {told['floor']}."] if told["floor"] else []
     notes = [f"- {note}" for note in told["notes"]]
-    return [*reasons, *floor, f"Protocol: {told['protocol']['text']}", *notes]
+    return [*reasons, *warning, *floor, f"Protocol: {told['protocol']['text']}", *notes]
 
 
 def evaluation_heading(told: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ganbench.ci.history.records import current_revision
 from ganbench.ci.machine import describe_machine
+from ganbench.evaluation.metric_names import name_with_features
 from ganbench.evaluation.metrics import METRICS
 from ganbench.experiments.provenance import versions
 from ganbench.files import write_bytes
@@ -22,6 +23,7 @@ from ganbench.registry import SpecError
 
 from .hypothesis_tests import CellTrainings, MetricScale
 from .loss_trace import LossTrace, TraceComparison, compare_trace
+from .protocol_changes import describe_protocol_change, features_of_protocol
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Margin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -116,6 +118,7 @@ class Baseline(StrictRecord):
         Literal["metrics", "extractor", "size"], str | int | None
     ] = {}  # only for images
     protocols: dict[str, str]  # descriptions, by identifier
+    protocol_fields: dict[str, dict[str, str | int | None]] = {}  # by identifier; since release 0.2
     cells: dict[str, CellRecord] = Field(min_length=1)
     floors: dict[str, dict[str, FloorRecord]] = {}  # by data set and metric
     canary: dict[str, LossTraceRecord] = {}
@@ -150,6 +153,24 @@ class Baseline(StrictRecord):
     def metric_scales(self) -> dict[str, MetricScale]:
         return {m: MetricScale(f.direction, f.transform) for m, f in self.metrics.items()}
 
+    def features(self) -> str:
+        """Returns the features of the metrics; empty for Inception's."""
+        names = dict.fromkeys(
+            features_of_protocol(self.protocol_fields.get(name, {}), text)
+            for name, text in self.protocols.items()
+        )
+        return " or ".join(filter(None, names))
+
+    def display_name(self, metric: str) -> str:
+        """Returns a metric's name with its features: `FID (efficientnet_lite0)`."""
+        return name_with_features(metric, self.features()) if metric in self.metrics else metric
+
+    def describe_protocol_change(self, name: str, now: Mapping[str, object]) -> str:
+        """Returns how the protocol of this name differs from another; see `protocol_changes`."""
+        before = self.protocol_fields.get(name, {})
+        texts = self.protocols.get(name, name), str(now["text"])
+        return describe_protocol_change(before, now, texts)
+
     def smallest_count(self) -> int:
         """Returns the number of successful trainings of the cell with the fewest."""
         return min(record.ended - record.failed for record in self.cells.values())
@@ -175,6 +196,15 @@ def make_provenance(reason: str, device: str) -> BaselineProvenance:
         machine=describe_machine(device),
         versions=versions(),
     )
+
+
+def protocol_fields_of(record: Mapping[str, object]) -> dict[str, str | int | None]:
+    """Returns the plain fields of a protocol's record, without its id and its text."""
+    return {
+        key: value
+        for key, value in record.items()
+        if key not in ("id", "text") and isinstance(value, str | int | None)
+    }
 
 
 def digit_conditions(device: str) -> str:

@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from ganbench.counts import count_of
 from ganbench.evaluation.evaluate import evaluate, metric_labels_of
+from ganbench.evaluation.inputs.image_folder import FolderSource
+from ganbench.evaluation.inputs.resolve import refuse_missing_sources
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.result import Evaluation
+from ganbench.evaluation.pipeline import check_count
+from ganbench.evaluation.result import Evaluation, EvaluationProtocol
 from ganbench.registry import SpecError
 
 from .baseline import (
@@ -22,9 +26,10 @@ from .baseline import (
     make_provenance,
     metric_facts_record,
     previous_baselines,
+    protocol_fields_of,
 )
 from .hypothesis_tests import MIN_TRAININGS_PER_TEST, CellTrainings
-from .verdict import MIN_BASELINE_RATIO, MeasuredSide
+from .verdict import MIN_BASELINE_RATIO, MIN_BASELINE_TRAININGS, MeasuredSide
 
 IMAGE_SET_CELL = IMAGES_CELL
 COPIES_NOTE = re.compile(r"fakes: ([\d,]+) of ([\d,]+) are copies of others")
@@ -60,10 +65,12 @@ def evaluate_image_sets(
 ) -> list[Evaluation]:
     """Evaluates the images of each training against the real images.
 
-    Raises the errors of `evaluate`, and SpecError if two trainings are the same images. With
+    Missing and small folders are found first. Raises the errors of `evaluate`, and SpecError if two
+    trainings are the same images. With
     `collapse_allowed`, two collapsed trainings may have the same images.
     """
     refuse_repeated_sources(fakes)
+    check_sources(*fakes, real)
     evaluations: list[Evaluation] = []
     for fake in fakes:
         evaluations.append(evaluate(fake, real, **settings))
@@ -73,6 +80,15 @@ def evaluate_image_sets(
             ):
                 raise SpecError(f"{fake} and {other.fake} are the same images: one training each")
     return evaluations
+
+
+def check_sources(*texts: str) -> None:
+    """Raises Unreadable, before any measuring, for missing sources and folders of few images."""
+    refuse_missing_sources(*texts)
+    for text in texts:
+        if Path(text).is_dir():
+            source = FolderSource(text)
+            check_count(source, len(source))
 
 
 def refuse_repeated_sources(fakes: Sequence[str]) -> None:
@@ -145,6 +161,7 @@ def make_image_baseline(
         gate=max(1, trainings.ended // MIN_BASELINE_RATIO),
         settings=dict(settings),
         protocols={terms.id: str(terms)},
+        protocol_fields={terms.id: protocol_fields_of(record_of(terms))},
         cells={IMAGE_SET_CELL: record},
         floors={data: dict(floors) for data, floors in image_side.floors.items()},
         earlier=previous_baselines(before),
@@ -162,12 +179,19 @@ def require_one_protocol(evaluations: Sequence[Evaluation]) -> Any:
     return evaluations[0].terms
 
 
-def image_refusals(evaluations: Sequence[Evaluation], baseline: Baseline, lost: int) -> list[str]:
-    """Returns the reasons why images and baseline are not comparable; empty if they are."""
-    record, count = baseline.cells[IMAGE_SET_CELL], len(evaluations) + lost
+def require_baseline_count(count: int) -> None:
+    """Raises SpecError, before any measuring, if no gate could use so few trainings."""
+    if count < MIN_BASELINE_TRAININGS:
+        raise SpecError(
+            f"a baseline needs the images of at least {count_of(MIN_BASELINE_TRAININGS, 'training')}, but "
+            f"there are {count}: a gate needs {MIN_TRAININGS_PER_TEST}, and a baseline "
+            f"{MIN_BASELINE_RATIO} for each of them"
+        )
+
+
+def count_refusals(count: int, baseline: Baseline) -> list[str]:
+    """Returns the reasons against a gate of so many trainings, which need no measuring."""
     reasons = list(list_version_differences(baseline, baseline.margins))
-    if (now := require_one_protocol(evaluations)).id != record.protocol:
-        reasons.append(f"measured by {baseline.protocols[record.protocol]}, but now by {now}")
     if count < MIN_TRAININGS_PER_TEST:
         reasons.append(f"a test needs {MIN_TRAININGS_PER_TEST} trainings, but there are {count}")
     if baseline.smallest_count() < MIN_BASELINE_RATIO * count:
@@ -175,11 +199,24 @@ def image_refusals(evaluations: Sequence[Evaluation], baseline: Baseline, lost: 
             f"it has {count_of(baseline.smallest_count(), 'training')}, but {MIN_BASELINE_RATIO} are needed for each "
             f"of the {count} of the gate"
         )
+    return reasons
+
+
+def image_refusals(evaluations: Sequence[Evaluation], baseline: Baseline) -> list[str]:
+    """Returns the reasons why images and baseline are not comparable; empty if they are."""
+    record, now = baseline.cells[IMAGE_SET_CELL], require_one_protocol(evaluations)
+    reasons = []
+    if now.id != record.protocol:
+        reasons.append(baseline.describe_protocol_change(record.protocol, record_of(now)))
     return reasons + [
         f"{e.fake} are images of the baseline itself"
         for e in evaluations
         if has_baseline_values(e, record)
     ]
+
+
+def record_of(terms: EvaluationProtocol) -> dict[str, Any]:
+    return {"id": terms.id, "text": str(terms), **asdict(terms)}
 
 
 def has_baseline_values(evaluation: Evaluation, record: CellRecord) -> bool:

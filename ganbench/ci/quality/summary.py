@@ -37,25 +37,25 @@ GATE_TABLE_COLUMNS = (
 def gate_sentences(verdict: GateVerdict, baseline: Baseline) -> list[str]:
     """Returns all findings as sentences, the most serious first."""
     return [
-        *(f"Worse than allowed: {format_test(q)}." for q in verdict.worsened_tests),
+        *(f"Worse than allowed: {format_test(q, baseline)}." for q in verdict.worsened_tests),
         *(f"The measuring changed: {each}." for each in verdict.moved),
         *(f"Not compared: {reason}." for reason in verdict.refusals),
         *(f"{note}." for note in verdict.notes),
         *trace_sentences(verdict),
-        *gate_tally(verdict),
+        *gate_tally(verdict, baseline),
         *accepted_drift_sentences(baseline),
     ]
 
 
-def format_test(q: GateTest) -> str:
+def format_test(q: GateTest, baseline: Baseline) -> str:
     """Formats a test as text.
 
-    `digits / dcgan / none, fid: 12.3 before, 31 after, × 2.5 (p = 1e-05)`.
+    `digits / dcgan / none, FID: 12.3 before, 31 after, × 2.5 (p = 1e-05)`.
     """
     if q.metric == FAILURES_METRIC:
         return f"failed trainings: {q.said} (p = {q.p:.2g})"
     cell, change = q.cell or "all cells together", f"{q.before:.4g} before, {q.after:.4g} after"
-    return f"{cell}, {q.metric}: {change}, {q.said} (p = {q.p:.2g})"
+    return f"{cell}, {baseline.display_name(q.metric)}: {change}, {q.said} (p = {q.p:.2g})"
 
 
 def trace_sentences(verdict: GateVerdict) -> Iterator[str]:
@@ -69,7 +69,7 @@ def trace_sentences(verdict: GateVerdict) -> Iterator[str]:
         yield f"Canaries are not comparable: {reason}."
 
 
-def gate_tally(verdict: GateVerdict) -> Iterator[str]:
+def gate_tally(verdict: GateVerdict, baseline: Baseline) -> Iterator[str]:
     """Yields the counts of verdicts, and the power of the gate."""
     if verdict.questions:
         counted = Counter(q.verdict for q in verdict.questions)
@@ -89,7 +89,8 @@ def gate_tally(verdict: GateVerdict) -> Iterator[str]:
             f"{p.format_worsenings()[1]} in {short[p.cell]}" for p in (parts[0], parts[-1])
         )
         yield (
-            f"Detected with a probability of {DETECTION_PROBABILITIES[1]:.0%}, for {metric}: {', and '.join(ends)}."
+            f"Detected with a probability of {DETECTION_PROBABILITIES[1]:.0%}, for "
+            f"{baseline.display_name(metric)}: {', and '.join(ends)}."
         )
 
 
@@ -100,16 +101,17 @@ def accepted_drift_sentences(baseline: Baseline) -> Iterator[str]:
         for metric, worse in worsenings.items():
             if worse > scales[metric].margin_on_scale(baseline.margins.get(metric, math.inf)):
                 yield (
-                    f"Since the first baseline ({baseline.earlier[0].made.date}), {metric} of {cell} "
-                    f"became {scales[metric].format_worsening(worse)}."
+                    f"Since the first baseline ({baseline.earlier[0].made.date}), "
+                    f"{baseline.display_name(metric)} of {cell} became {scales[metric].format_worsening(worse)}."
                 )
 
 
-def gate_table(verdict: GateVerdict) -> pd.DataFrame:
+def gate_table(verdict: GateVerdict, baseline: Baseline | None = None) -> pd.DataFrame:
     """Returns a table with one row per test, the worst first, on each metric's own scale.
 
     `at worst` is the one-sided 95 % bound of the current mean. `allowed` is the baseline's mean, worsened
     by the margin. `caught` is the value that such a gate proves to be too bad with a probability of 80 %.
+    With the baseline, metrics have the names of `Baseline.display_name`.
     """
     caught = {(p.cell, p.metric): p.caught[1] for p in verdict.powers}
     order, short = (
@@ -118,7 +120,10 @@ def gate_table(verdict: GateVerdict) -> pd.DataFrame:
     )
     tests = sorted(verdict.questions, key=lambda q: (order[q.verdict], q.p))
     rows = [(short[q.cell], *gate_row(q, caught.get((q.cell, q.metric)))) for q in tests]
-    return pd.DataFrame(rows, columns=list(GATE_TABLE_COLUMNS))
+    frame = pd.DataFrame(rows, columns=list(GATE_TABLE_COLUMNS))
+    if baseline is not None:
+        frame["metric"] = [baseline.display_name(metric) for metric in frame["metric"]]
+    return frame
 
 
 def gate_row(q: GateTest, caught: float | None) -> tuple[str, ...]:
@@ -155,7 +160,7 @@ def gate_markdown(verdict: GateVerdict, baseline: Baseline) -> str:
     """Returns the verdict, its sentences and its table, for the summary of a CI job."""
     lines = [f"## Quality gate of {baseline.name}: {verdict.headline}", ""]
     lines += [f"- {escape_markdown(line)}" for line in gate_sentences(verdict, baseline)]
-    frame = gate_table(verdict)
+    frame = gate_table(verdict, baseline)
     shown = markdown_table(frame) if len(frame) else ""
     return "\n".join([*lines, "", shown, ""])
 
@@ -166,7 +171,10 @@ def gate_record(verdict: GateVerdict, baseline: Baseline) -> dict[str, Any]:
         "verdict": verdict.headline,
         "code": verdict.exit_code,
         "sentences": gate_sentences(verdict, baseline),
-        "questions": [to_plain_json(q) for q in verdict.questions],
+        "features": baseline.features(),
+        "questions": [
+            {**to_plain_json(q), "name": baseline.display_name(q.metric)} for q in verdict.questions
+        ],
         "floors_moved": [asdict(each) for each in verdict.moved],
         "canary": [asdict(each) for each in verdict.heard],
         "refusals": verdict.refusals,
@@ -214,12 +222,16 @@ def gate_history_entries(
     ]
 
 
-def format_gate_table(frame: pd.DataFrame) -> str:
-    """Formats rows under the names of their cells, for a terminal with 80 columns."""
+def format_gate_table(frame: pd.DataFrame, features: str = "") -> str:
+    """Formats rows under the names of their cells, for a terminal with 80 columns.
+
+    The features of the metrics, if they are not Inception's, are in the head.
+    """
     inner = frame.drop(columns="cell")
     rows, names = inner.to_numpy().tolist(), list(inner.columns)
     head, *body = tabulate(rows, names, "plain", disable_numparse=True).split("\n")
-    lines = [f"  {head}"]
+    lines = [f"Values are on the features {features}."] if features else []
+    lines.append(f"  {head}")
     for cell in dict.fromkeys(frame["cell"]):
         lines += [cell, *(f"  {line}" for line in itertools.compress(body, frame["cell"] == cell))]
     return "\n".join(lines)
@@ -261,7 +273,7 @@ def baseline_contents(
     return {"baseline": baseline.model_dump(exclude={"canary"}), "seeds": seeds, "power": rows}
 
 
-def format_power_table(rows: Sequence[Mapping[str, Any]]) -> str:
+def format_power_table(rows: Sequence[Mapping[str, Any]], features: str = "") -> str:
     """Formats the detectable worsenings, with one row per cell and metric."""
     short = shorten_cell_names(row["cell"] for row in rows)
     shown = [
@@ -269,4 +281,4 @@ def format_power_table(rows: Sequence[Mapping[str, Any]]) -> str:
         | {"cell": short[row["cell"]]}
         for row in rows
     ]
-    return format_gate_table(pd.DataFrame(shown)) if shown else ""
+    return format_gate_table(pd.DataFrame(shown), features) if shown else ""

@@ -36,6 +36,7 @@ from .baseline import (
     make_provenance,
     metric_facts_record,
     previous_baselines,
+    protocol_fields_of,
 )
 from .hypothesis_tests import MIN_TRAININGS_PER_TEST, CellTrainings
 from .loss_trace import LossTrace, record_trace
@@ -111,11 +112,15 @@ def seeds_of_block(suite: Suite, profile: str, number: int) -> list[int]:
 def seeds_of_baseline(suite: Suite, profile: str) -> list[int]:
     """Returns the seeds of a baseline, which no gate uses.
 
-    Raises SuiteError if there are fewer than MIN_BASELINE_RATIO times the suite's seeds.
+    Raises SuiteError for too few seeds, or fewer than MIN_BASELINE_RATIO times the suite's seeds.
     """
+    seeds = len(suite.seeds_of(profile))
+    if seeds < MIN_TRAININGS_PER_TEST:
+        few = f"a gate needs at least {MIN_TRAININGS_PER_TEST} seeds, but there are {seeds}"
+        raise SuiteError(f"suite {suite.name}: {few}")
     wanted, least = (
         declared_gate(suite).reference,
-        MIN_BASELINE_RATIO * len(suite.seeds_of(profile)),
+        MIN_BASELINE_RATIO * seeds,
     )
     if wanted < least:
         few = f"gate.reference is {wanted}, but must be at least {MIN_BASELINE_RATIO} times the seeds: {least}"
@@ -137,10 +142,10 @@ def training_refusals(gate_run: GateRun, baseline: Baseline) -> list[str]:
     for cell, item in own_cells.items():
         now = item.record(gate_run.suite.protocol)["protocol"]
         if cell in baseline_cells and baseline_cells[cell].protocol != now:
-            before = baseline.protocols.get(
-                baseline_cells[cell].protocol, baseline_cells[cell].protocol
+            change = baseline.describe_protocol_change(
+                baseline_cells[cell].protocol, protocols[now]
             )
-            reasons.append(f"{cell}: measured by {before}, but now by {protocols[now]['text']}")
+            reasons.append(f"{cell}: {change}")
     return list(dict.fromkeys(reasons))
 
 
@@ -257,6 +262,9 @@ def make_suite_baseline(
         gate=gate,
         metrics=metrics,
         protocols={p: facts["text"] for p, facts in gate_run.protocol_records().items()},
+        protocol_fields={
+            p: protocol_fields_of(facts) for p, facts in gate_run.protocol_records().items()
+        },
         cells=cells,
         floors={data: dict(floors) for data, floors in side.floors.items()},
         canary=traces,

@@ -16,6 +16,7 @@ PASSED, REGRESSED, CANNOT_DECIDE = 0, 1, 3
 FLOOR_TOLERANCE = 1e-3
 FLOOR_ERROR_SHARE = 0.01  # additional tolerance in standard errors, for floors near zero
 MIN_BASELINE_RATIO = 2  # minimum trainings of a baseline per training of a gate
+MIN_BASELINE_TRAININGS = MIN_BASELINE_RATIO * MIN_TRAININGS_PER_TEST  # of the smallest gate
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,31 @@ def source_of_text(text: str, how: EvaluationOptions, count: int | None) -> Reso
         )
     if FUNCTION_PATTERN.fullmatch(text):
         return ResolvedSource(source_of_generator(text, find_function(text), how, count))
-    raise Unreadable(f"there is no folder, file or data set {text}{suggest_source(text)}")
+    raise Unreadable(missing_source_sentence(text))
+
+
+def refuse_missing_sources(*sources: object) -> None:
+    """Raises Unreadable with a line for each text that names no images."""
+    texts = [os.fspath(s) for s in sources if isinstance(s, str | os.PathLike)]
+    missing = [text for text in dict.fromkeys(texts) if names_nothing(text)]
+    if missing:
+        raise Unreadable("\n".join(map(missing_source_sentence, missing)))
+
+
+def names_nothing(text: str) -> bool:
+    """Returns whether a text is no data set, path, array in a file, or function."""
+    check_name(text)
+    file, colon, _ = text.rpartition(":")
+    return not (
+        Path(text).expanduser().exists()
+        or names_dataset(text)
+        or (colon and Path(file).expanduser().is_file())
+        or FUNCTION_PATTERN.fullmatch(text)
+    )
+
+
+def missing_source_sentence(text: str) -> str:
+    return f"there is no folder, file or data set {text}{suggest_source(text)}"
 
 
 def check_name(text: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from typer.testing import CliRunner
@@ -23,6 +24,7 @@ from ganbench.ci.quality.hypothesis_tests import (
 )
 from ganbench.ci.quality.loss_trace import LossTrace, compare_trace
 from ganbench.ci.quality.power import detectable_powers, detection_probability
+from ganbench.ci.quality.protocol_changes import describe_protocol_change
 from ganbench.ci.quality.summary import shorten_cell_names
 from ganbench.ci.quality.verdict import (
     CANNOT_DECIDE,
@@ -408,7 +410,9 @@ def test_frozen_generator_is_a_regression(gate_folder, monkeypatch):
     assert result.exit_code == REGRESSED, result.output
     answer = json.loads(result.stdout)
     assert any(
-        "fid" in line for line in answer["sentences"] if line.startswith("Worse than allowed")
+        "FID (digits' classifier)" in line
+        for line in answer["sentences"]
+        if line.startswith("Worse than allowed")
     )
     assert [h["verdict"] for h in answer["canary"]] == ["different"] * 2
 
@@ -441,7 +445,7 @@ PROTOCOL = evaluator_for("digits", "cpu").protocol.id
 REFUSED_BASELINES = {
     "another budget": ('"60 generator turns"', '"90 generator turns"', "budget"),
     "another device": ('"device": "cpu"', '"device": "cuda"', "device"),
-    "another protocol": (PROTOCOL, "0" + PROTOCOL[1:], "measured by"),
+    "another protocol": (PROTOCOL, "0" + PROTOCOL[1:], "the content of the real images"),
     "a version of the metric": ('"version": 1', '"version": 7', "version 7"),
     "the same seeds": ("[1000000,", "[0,", "same seeds"),
     "the other direction": ('"direction": "lower"', '"direction": "higher"', "better if higher"),
@@ -658,7 +662,7 @@ def test_image_sets_are_gated(gated_images):
         gated_images, f"gate bad0.npy bad1.npy bad2.npy bad3.npy {REFERENCE_OPTIONS} --json"
     )
     assert result.exit_code == REGRESSED
-    assert "fid" in json.loads(result.stdout)["sentences"][0]
+    assert "FID (digits' classifier)" in json.loads(result.stdout)["sentences"][0]
 
 
 IMAGE_USAGE_ERRORS = {
@@ -707,7 +711,7 @@ def test_equal_collapsed_trainings_are_a_regression(collapsed_images, names):
     fakes = " ".join(f"{name}.npy" for name in names.split())
     result = run_program(collapsed_images, f"gate {fakes} {REFERENCE_OPTIONS} --json")
     assert result.exit_code == REGRESSED, result.output
-    assert "fid" in json.loads(result.stdout)["sentences"][0]
+    assert "FID (digits' classifier)" in json.loads(result.stdout)["sentences"][0]
 
 
 def test_collapsed_training_in_baseline_hides_no_regression(collapsed_images):
@@ -728,7 +732,7 @@ def test_one_collapsed_folder_is_no_two_trainings(collapsed_images):
 
 
 def test_baseline_refuses_equal_collapsed_trainings(collapsed_images):
-    line = "baseline make black0.npy black1.npy black2.npy --real digits:train --baseline no.json"
+    line = "baseline make black0.npy black1.npy good0.npy good1.npy good2.npy good3.npy --real digits:train --baseline no.json"
     terms = "--extractor \"classifier(of='digits')\" --margin fid=0.1 --reason x"
     result = run_program(collapsed_images, f"{line} {terms}")
     assert result.exit_code == 2
@@ -756,7 +760,7 @@ REFUSED_IMAGES = {
     ),
     "other reals": (
         f"gate {GOOD_IMAGES} --real bad0.npy --baseline mine.json --json",
-        "measured by",
+        "the real images changed",
     ),
 }
 
@@ -767,3 +771,89 @@ def test_unsuitable_images_cannot_be_decided(gated_images, case):
     result = run_program(gated_images, line)
     assert result.exit_code == CANNOT_DECIDE, result.output
     assert message in result.stdout
+
+
+def write_images(folder, count):
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        Image.new("L", (8, 8), number).save(folder / f"{number}.png")
+
+
+def refuse_measuring(*sources, **options):
+    raise AssertionError("images were measured")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "sentence"),
+    [
+        (
+            f"baseline make good0.npy good1.npy good2.npy good3.npy {REFERENCE_OPTIONS} "
+            "--margin fid=0.1 --reason few --baseline few.json",
+            2,
+            "at least 6 trainings, but there are 4",
+        ),
+        (f"gate good8.npy good9.npy {REFERENCE_OPTIONS}", CANNOT_DECIDE, "needs 3 trainings"),
+        (
+            f"gate {GOOD_IMAGES} bad0.npy {REFERENCE_OPTIONS}",
+            CANNOT_DECIDE,
+            "2 are needed for each of the 5",
+        ),
+        (f"gate none.npy gone.npy good9.npy {REFERENCE_OPTIONS}", 2, "data set gone.npy"),
+        (f"gate good8.npy good9.npy tiny {REFERENCE_OPTIONS}", 2, "tiny holds 9 images"),
+    ],
+)
+def test_counts_are_checked_before_measuring(gated_images, monkeypatch, line, code, sentence):
+    write_images(gated_images / "tiny", 9)
+    monkeypatch.setattr("ganbench.ci.quality.image_sets.evaluate", refuse_measuring)
+    result = run_program(gated_images, line)
+    assert (result.exit_code, sentence in result.output) == (code, True), result.output
+
+
+def test_suite_of_two_seeds_trains_no_baseline(gate_folder, monkeypatch):
+    monkeypatch.setattr("ganbench.cli.gate.train_in_store", refuse_measuring)
+    (gate_folder / "two.toml").write_text(SUITE.replace("seeds = 4", "seeds = 2"))
+    result = run_on_cpu(gate_folder, "baseline make two.toml --baseline two.json --reason few")
+    assert result.exit_code == 2
+    assert "a gate needs at least 3 seeds, but there are 2" in result.output
+
+
+def test_least_counts_are_in_the_help():
+    for command, sentence in (("baseline make", "at least 6 trainings"), ("gate", "3 trainings")):
+        help_text = CliRunner().invoke(app, [*command.split(), "--help"]).output
+        assert sentence in " ".join(help_text.split())
+
+
+def test_baseline_names_the_features(gated_images):
+    reference = read_baseline_file(gated_images / "mine.json")
+    assert reference.features() == "digits' classifier"
+    assert reference.display_name("fid") == "FID (digits' classifier)"
+    old = reference.model_copy(update={"protocol_fields": {}})  # of release 0.1
+    assert old.features() == "digits' classifier"
+
+
+FIELDS = {"extractor": "inception", "real": "a" * 64, "reals": 300, "fakes": 120}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"fakes": 100}, "number of fakes: 120 in the baseline, 100 now"),
+        ({"real": "b" * 64}, "the real images changed"),
+        (
+            {"real": "b" * 64, "reals": 1299},
+            "the real images changed; number of real images: 300 in the baseline, 1,299 now",
+        ),
+        ({"extractor": "dinov2"}, "extractor: inception in the baseline, dinov2 now"),
+    ],
+)
+def test_other_protocol_is_described_by_fields(changes, sentence):
+    assert describe_protocol_change(FIELDS, FIELDS | changes, ("", "")) == sentence
+
+
+def test_old_baseline_is_described_by_its_text():
+    texts = "inception, 120 fakes against 300 reals [1a2b]", "inception, 120 fakes [3c4d]"
+    assert describe_protocol_change({}, FIELDS, texts) == (
+        "120 fakes against 300 reals in the baseline, 120 fakes now"
+    )
+    same = describe_protocol_change({}, FIELDS, ("a, b [1a]", "a, b [2b]"))
+    assert same == "the content of the real images or of the weights differs"

@@ -426,7 +426,7 @@ def test_values_are_indexed_by_metric_name(folders, tiny):
         evaluation["modes"]
     with pytest.raises(KeyError):
         evaluation["recall"]
-    assert "lower is better" in evaluation.table()
+    assert "FID (tiny) ↓" in evaluation.table()
 
 
 def test_package_exports_evaluate_and_load():
