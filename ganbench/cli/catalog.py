@@ -11,7 +11,8 @@ from .base import FAILED, InceptionWeights, Json, app, fail, out, print_json
 @app.command("list")
 def list_parts(
     kind: Annotated[
-        str | None, typer.Argument(help="data, variants, losses, tricks, metrics, suites, ...")
+        str | None,
+        typer.Argument(help="data, variants, losses, tricks, metrics, suites, ...; or a part: r1."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -21,12 +22,12 @@ def list_parts(
     of trials for each budget, before exclusions and without untrained references.
     """
     from ganbench.catalog import CATALOG_KINDS, list_entries
-    from ganbench.registry import suggest
 
     kind = "tasks" if kind == "games" else kind  # the name in release 0.1
     if kind is not None and kind not in CATALOG_KINDS:
-        fail(f"no kind of part is called {kind!r}{suggest(kind, CATALOG_KINDS)}")
-    lists = {name: list_entries(name) for name in ([kind] if kind else CATALOG_KINDS)}
+        lists = find_entries(kind)
+    else:
+        lists = {name: list_entries(name) for name in ([kind] if kind else CATALOG_KINDS)}
     if as_json:
         return print_json(lists)
     for name, entries in lists.items():
@@ -38,6 +39,25 @@ def list_parts(
         out.print(table, markup=False)
         out.print()
     return None
+
+
+def find_entries(part: str) -> dict[str, list[dict[str, Any]]]:
+    """Returns the entries of one part by its kinds; ends the program if there is none."""
+    from ganbench.catalog import CATALOG_KINDS, list_entries
+    from ganbench.registry import suggest
+
+    lists = {kind: list_entries(kind) for kind in CATALOG_KINDS}
+    wanted, names = part.partition("(")[0].lower(), set(CATALOG_KINDS)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for kind, entries in lists.items():
+        for entry in entries:
+            name = entry["spec"].partition("(")[0]
+            names.add(name)
+            if name == wanted:
+                found.setdefault(kind, []).append(entry)
+    if not found:
+        fail(f"no part and no kind of part is called {part!r}{suggest(wanted, sorted(names))}")
+    return found
 
 
 @app.command()

@@ -37,13 +37,24 @@ SEARCHED_COLUMNS = [
 ]
 CELL_KEY_COLUMNS = ["role", "data", "variant", "loss", "tricks", "plan"]
 
+MAX_RANK_DIGITS = 6  # longer numbers are the begin of a trial's id
+MAX_LISTED_CELLS = 25
+MIN_NAME_WIDTH = 26  # of metrics
+
 CURVE_TITLES = {
     "scores": "learning curve, on samples apart from the reported ones",
     "losses": "losses, means between log points",
 }
 
 CellArgument = Annotated[
-    str, typer.Argument(metavar="CELL", help="Words of a cell's name, or a trial's id.")
+    str,
+    typer.Argument(metavar="CELL", help="Words of a cell's name, its rank, or a trial's id."),
+]
+OptionalCell = Annotated[
+    str,
+    typer.Argument(
+        metavar="CELL", help="Words of a cell's name, its rank, or a trial's id. Default: the best."
+    ),
 ]
 Seed = Annotated[
     int | None, typer.Option("--seed", help="Seed of the training. Default: the first finished.")
@@ -55,9 +66,12 @@ Out = Annotated[Path | None, typer.Option("--out", help="PNG file. Default: besi
 def select_rows_by_words(suite: str, cell: str, results: Path) -> Any:
     """Returns the rows of the cells with all the words in their names, or ends the program.
 
-    Untrained references are chosen only if they are named, or if no other cell matches.
+    A bare integer is the rank on the leaderboard. Untrained references are chosen only if they are named,
+    or if no other cell matches.
     """
     frame = read_frame(suite, results)
+    if cell.strip().isdecimal() and len(cell.strip()) <= MAX_RANK_DIGITS:
+        return select_rows_by_rank(frame, int(cell), suite)
     frame = frame[frame["trial"].notna()]
     names = frame[SEARCHED_COLUMNS].fillna("").agg(" ".join, axis=1)
     chosen = frame[names.map(lambda name: has_all_words(name, cell))]
@@ -67,21 +81,48 @@ def select_rows_by_words(suite: str, cell: str, results: Path) -> Any:
     return chosen if trained.empty or "untrained" in cell.split() else trained
 
 
+def select_rows_by_rank(frame: Any, rank: int, suite: str) -> Any:
+    """Returns the rows of the cells with a rank, of each data set, or ends the program."""
+    from ganbench.analysis.leaderboard import ARM_COLUMNS
+
+    board = ranked_cells(frame, suite)
+    chosen = board[board["rank"].eq(rank)]
+    if chosen.empty:
+        fail(f"no cell of {suite} has rank {rank}: the last one is {board['rank'].max()}")
+    cells = set(chosen[ARM_COLUMNS].fillna("").itertuples(index=False, name=None))
+    trials = frame[frame["role"].eq("trial")]
+    names = trials[ARM_COLUMNS].fillna("").itertuples(index=False, name=None)
+    return trials[[name in cells for name in names]]
+
+
+def ranked_cells(frame: Any, suite: str) -> Any:
+    """Returns the rows of the leaderboard that have a rank; ends the program without any."""
+    from ganbench.analysis.leaderboard import leaderboard
+    from ganbench.analysis.read_table import require_outcome
+
+    board = leaderboard(require_outcome(frame))
+    board = board[board["rank"].notna()]
+    if board.empty:
+        fail(f"no cell of {suite} has a rank yet: `ganbench status {suite}` shows its trials")
+    return board
+
+
 @app.command()
 def show(
     suite: SuiteArgument,
-    cell: CellArgument,
+    cell: OptionalCell = "",
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Show one cell: settings, values, curves.
 
     Also prints the flags of its trials and the paths of pictures and logs. A cell is named by words of its
-    name, in any order.
+    name, in any order, or by its rank on the leaderboard. Without a cell, the best one is shown, and the
+    others are listed.
     """
     from ganbench.experiments.store import Store
 
-    chosen = select_rows_by_words(suite, cell, results)
+    chosen = select_rows_by_words(suite, cell or "1", results)
     store = Store(suite_folder(suite, results).parent)
     trials = chosen.drop_duplicates("trial")
     entries = [trial_entry(row, chosen, store) for row in trials.itertuples()]
@@ -92,7 +133,29 @@ def show(
         print_trial(entry, brief=several)
     if several:
         out.print("Several cells match. Add words to select one, and see its curves and settings.")
+    if not cell:
+        print_other_cells(suite, results)
     return None
+
+
+def print_other_cells(suite: str, results: Path) -> None:
+    """Prints the rank, the name and the outcome of the cells below the best."""
+    from ganbench.evaluation.metric_names import metric_display_name
+    from ganbench.report.markdown import format_cell
+
+    frame = read_frame(suite, results)
+    board, plan = ranked_cells(frame, suite), frame.attrs["plan"]
+    others = board[board["rank"].gt(1)].to_dict("records")
+    outcome = plan["analysis"]["outcome"]
+    if others:
+        name = metric_display_name(outcome, plan)
+        heading = f"Other cells by {name}; `ganbench show {suite} RANK` shows one:"
+        out.print(heading, markup=False, soft_wrap=True)
+    for row in others[:MAX_LISTED_CELLS]:
+        line = f"{row['rank']:>4}  {format_cell_name(row)}  {format_cell(row, outcome, True)}"
+        out.print(line, markup=False, soft_wrap=True)
+    if len(others) > MAX_LISTED_CELLS:
+        out.print(f"      and {count_of(len(others) - MAX_LISTED_CELLS, 'more cell')}")
 
 
 def trial_entry(row: Any, rows: Any, store: Any) -> dict[str, Any]:
@@ -113,7 +176,9 @@ def trial_entry(row: Any, rows: Any, store: Any) -> dict[str, Any]:
         "reason": row.reason if ended else "",
         "flags": flags_of(row),
         "settings": read_trial_settings(folder.read_spec()),
-        "metrics": [] if ended else list(map(metric_entry, own.to_dict("records"))),
+        "metrics": []
+        if ended
+        else [named_metric_entry(part, rows.attrs["plan"]) for part in own.to_dict("records")],
         "scores": curve.get("scores", []),
         "losses": curve.get("losses", []),
         "folder": str(folder.folder) if folder.folder.is_dir() else None,
@@ -148,6 +213,15 @@ def read_trial_settings(spec: dict[str, Any] | None) -> dict[str, str]:
     }
 
 
+def named_metric_entry(row: dict[Any, Any], plan: dict[str, Any]) -> dict[str, Any]:
+    """Returns a value with the metric's name for readers, which has its features."""
+    from ganbench.evaluation.metric_names import metric_display_name
+
+    is_quality = row["metric"] in plan["metrics"]
+    name = metric_display_name(row["metric"], plan, row["data"]) if is_quality else row["metric"]
+    return {**metric_entry(row), "name": name}
+
+
 def metric_entry(row: dict[Any, Any]) -> dict[str, Any]:
     """Returns a value with its error and floors, or the reason; missing entries are null."""
     keys = (
@@ -176,7 +250,8 @@ def print_trial(entry: dict[str, Any], brief: bool) -> None:
     first_point = entry["scores"][0]["step"] if entry["scores"] else None
     lines = [flags_sentence(entry["flags"], first_point)] if entry["flags"] else []
     lines += [] if brief else [f"{key:<19} {value}" for key, value in entry["settings"].items()]
-    lines += map(format_metric_line, entry["metrics"])
+    width = max([MIN_NAME_WIDTH, *(len(metric["name"]) for metric in entry["metrics"])])
+    lines += [format_metric_line(metric, width) for metric in entry["metrics"]]
     for part, heading in () if brief else CURVE_TITLES.items():
         if points := entry[part]:
             lines += [
@@ -189,12 +264,13 @@ def print_trial(entry: dict[str, Any], brief: bool) -> None:
         out.print(f"  {line}", markup=False, soft_wrap=True)
 
 
-def format_metric_line(metric: dict[str, Any]) -> str:
-    """Formats `fid   4.21 ± 0.23   floor 1.07`, or the reason of a missing value."""
+def format_metric_line(metric: dict[str, Any], width: int = MIN_NAME_WIDTH) -> str:
+    """Formats `FID   4.21 ± 0.23   floor 1.07`, or the reason of a missing value."""
+    name = metric.get("name", metric["metric"])
     if metric["value"] is None:
-        return f"{metric['metric']:<26} {metric['reason'] or 'not measured'}"
+        return f"{name:<{width}} {metric['reason'] or 'not measured'}"
     value, unit = with_short_unit(metric["value"], metric["unit"] or "")
-    line = f"{metric['metric']:<26} {format_value(value)}"
+    line = f"{name:<{width}} {format_value(value)}"
     if metric["standard_error"]:
         line += f" ± {metric['standard_error']:.2g}"
     if unit not in re.split(r"\W|_", metric["metric"]):  # names of counts have the unit in them

@@ -732,7 +732,8 @@ def test_one_collapsed_folder_is_no_two_trainings(collapsed_images):
 
 
 def test_baseline_refuses_equal_collapsed_trainings(collapsed_images):
-    line = "baseline make black0.npy black1.npy good0.npy good1.npy good2.npy good3.npy --real digits:train --baseline no.json"
+    names = "black0.npy black1.npy good0.npy good1.npy good2.npy good3.npy"
+    line = f"baseline make {names} --real digits:train --baseline no.json"
     terms = "--extractor \"classifier(of='digits')\" --margin fid=0.1 --reason x"
     result = run_program(collapsed_images, f"{line} {terms}")
     assert result.exit_code == 2

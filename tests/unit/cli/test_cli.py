@@ -143,7 +143,9 @@ def test_plan_without_estimate_times_nothing(ganbench, suite_file, monkeypatch):
 def test_unknown_list_has_a_suggestion(ganbench):
     code, out, err = ganbench("list", "loses")
     assert (code, out) == (2, "")
-    assert single_line(err) == "no kind of part is called 'loses'; did you mean 'losses'?"
+    assert (
+        single_line(err) == "no part and no kind of part is called 'loses'; did you mean 'losses'?"
+    )
 
 
 # Errors
@@ -393,6 +395,41 @@ def test_show_of_unknown_cell_exits_2(ganbench, results):
     code, out, err = ganbench("show", "tiny", "dcgan")
     assert (code, out) == (2, "")
     assert single_line(err) == "no cell of tiny has all the words 'dcgan' in its name"
+
+
+PUBLISHED = ["--results", str(ROOT / "results" / "published")]
+
+
+def test_show_takes_an_integer_for_the_rank(ganbench):
+    _, out, _ = ganbench("show", "bench", "2", *PUBLISHED, "--json")
+    assert {entry["cell"] for entry in json.loads(out)} == {
+        "digits / dcgan(width=16) / hinge / none / lr=0.001"
+    }
+    code, _, err = ganbench("show", "bench", "99", *PUBLISHED)
+    assert code == 2
+    assert single_line(err) == "no cell of bench has rank 99: the last one is 30"
+
+
+def test_show_without_cell_has_the_best(ganbench):
+    _, out, _ = ganbench("show", "bench", *PUBLISHED)
+    best, others = out.split("Other cells by FID (digits' classifier)")
+    assert "/ non_saturating / none / lr=0.001 · seed 0 · done" in best
+    assert "hinge" not in best
+    assert others.splitlines()[1].startswith("   2  digits / dcgan(width=16) / hinge / none")
+    assert "\n  FID (digits' classifier) " in best
+
+
+def test_show_without_scores_has_no_rank(ganbench, results):
+    code, _, err = ganbench("show", "tiny")
+    assert code == 2
+    assert "no cell of tiny has a rank yet" in single_line(err)
+
+
+def test_list_shows_one_part(ganbench):
+    _, out, _ = ganbench("list", "r1", "--json")
+    ((kind, (entry,)),) = json.loads(out).items()
+    assert kind == "tricks"
+    assert entry["spec"].startswith("r1(weight=10.0")
 
 
 # Doctor and unexpected errors
