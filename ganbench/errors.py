@@ -1,7 +1,7 @@
 """The base class of all errors that a user can cause."""
 
 import re
-from typing import ClassVar
+from typing import Any, ClassVar
 
 # Control characters without tab and line feed, line separators, changes of the direction of writing, and
 # bytes of file names that are not text.
@@ -26,3 +26,24 @@ class GanbenchError(Exception):
 
     def __str__(self) -> str:
         return escape_control_characters(super().__str__())
+
+
+class NotDownloaded(GanbenchError, RuntimeError):
+    """Data or weights are missing or unusable; the message names the remedy.
+
+    `download` is the spec for `ganbench download`, if that command can provide the missing file.
+    """
+
+    def __init__(self, message: str = "", download: str = ""):
+        super().__init__(message)
+        self.download = download
+
+    def one_line(self) -> str:
+        """Returns the message in one line, for lists: its first sentence and the first remedy."""
+        first, *remedies = str(self).splitlines() or [""]
+        return (
+            f"{first.rstrip('.')}: run `ganbench download {self.download}`" if remedies else first
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.args[0], self.download)

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, NotDownloaded
 from ganbench.registry import describe_exception, find_plugin_part, shorten
 
 from .streams import StreamConsole, reserve_stdout
@@ -40,6 +41,8 @@ class CommandGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except NotDownloaded as error:
+            fail_or_download(error)
         except GanbenchError as error:
             fail(str(error), error.exit_code)
         except OWN_ENDINGS:
@@ -59,6 +62,15 @@ class CommandGroup(TyperGroup):
                         for name in names
                     ]
                 )
+
+
+def fail_or_download(error: NotDownloaded) -> NoReturn:
+    """Ends the program with the remedies; on a terminal, offers the download first."""
+    from .weights import download_on_request
+
+    if error.download and sys.stdin.isatty() and err.is_terminal:
+        download_on_request(error)
+    fail(str(error), error.exit_code)
 
 
 def explain_other_code(error: BaseException) -> str:

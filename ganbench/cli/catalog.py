@@ -88,8 +88,17 @@ def download(
         part.download(**dict(spec.settings) if registry is EXTRACTORS else {})
     except Exception as error:  # network, disk, archive, or a missing package
         cause = " ".join(str(error).split())
-        fail(f"{name} could not be downloaded to {data_root()}: {cause}", FAILED)
+        elsewhere = address_of_weights(name)
+        fail(f"{name} could not be downloaded to {data_root()}: {cause}{elsewhere}", FAILED)
     return out.print(f"{name} is on this machine.")
+
+
+def address_of_weights(name: str) -> str:
+    """Returns a sentence with address and place of a weights file; empty for other parts."""
+    from ganbench.evaluation.extractors.weight_files import weights_file_of
+
+    file = weights_file_of(name)
+    return f". On another machine, download {file.source()}" if file else ""
 
 
 @app.command()

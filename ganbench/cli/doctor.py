@@ -40,7 +40,9 @@ def make_finding(what: str, ok: bool, told: str, needed: bool = True) -> dict[st
 
 def make_optional_finding(what: str, purpose: str, missing: NotDownloaded) -> dict[str, Any]:
     """Returns the finding of an optional item that is not on this machine."""
-    return make_finding(what, False, f"optional, needed for {purpose}: {missing}", needed=False)
+    return make_finding(
+        what, False, f"optional, needed for {purpose}: {missing.one_line()}", needed=False
+    )
 
 
 def examine_packages() -> Iterator[dict[str, Any]]:

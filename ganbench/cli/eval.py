@@ -13,7 +13,6 @@ from ganbench.evaluation.options import EvaluationOptions
 from .base import INTERRUPTED, InceptionWeights, Json, app, err, fail, out, print_json
 
 SOURCE_HELP = "Folder, .zip, array file, data set or module:function."
-WITHOUT_DOWNLOAD = ". Or measure without a download: --extractor efficientnet_lite0"
 FLAG_TYPES = (bool, int, int | None, str)  # other options are texts
 
 
@@ -30,7 +29,9 @@ def evaluate(
     perfect generator. Array files are .npz, .npy, .pt and .safetensors. With --trust, exported networks are
     read too. The exit code is 2 if no metric has a value.
     """
-    from ganbench.data.base import NotDownloaded
+    from .weights import require_weights_of_command
+
+    require_weights_of_command(options["extractor"], options["protocol"], fake, real)
     from ganbench.evaluation.evaluate import evaluate as evaluate_images
     from ganbench.evaluation.table import print_evaluation_table
 
@@ -39,8 +40,6 @@ def evaluate(
     with ExtractionProgress(err) as progress:
         try:
             evaluation = evaluate_images(fake, real, show=progress.show, **options)
-        except NotDownloaded as error:
-            fail(str(error) + (WITHOUT_DOWNLOAD if options["extractor"] is None else ""))
         except KeyboardInterrupt:
             again = shlex.join(["ganbench", *sys.argv[1:]])
             fail(f"Stopped. Extracted features are kept. To resume: {again}", INTERRUPTED)

@@ -13,6 +13,7 @@ from .base import (
     print_json,
 )
 from .measure import parse_metric_labels
+from .weights import require_weights_of_command
 
 
 @app.command()
@@ -28,6 +29,7 @@ def floor(
 
     No generator can be expected to score better than this floor.
     """
+    require_weights_of_command(None, protocol)
     from ganbench.devices import Numerics, select_device
     from ganbench.evaluation.evaluator import evaluator_for
     from ganbench.evaluation.metrics import METRICS

@@ -31,6 +31,7 @@ from .base import (
     report_write_errors,
 )
 from .run import executor_of, print_failures, read_suite
+from .weights import require_weights_of_command
 
 DEFAULT_FALSE_ALARMS = 0.01  # probability of a false alarm in all tests of a gate
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"  # names the Markdown file that GitHub Actions shows
@@ -348,6 +349,8 @@ def images_verdict(
     fakes: Sequence[str], real: str, reference: Any, lost: int, trust: bool, device: str
 ) -> Any:
     """Measures images with the baseline's settings and returns the verdict."""
+    if reference.kind == "images":
+        require_weights_of_command(reference.settings["extractor"], "ganbench", *fakes, real)
     from ganbench.ci.quality.image_sets import (
         check_sources,
         count_refusals,
@@ -387,6 +390,7 @@ def write_image_baseline(
     trust: bool,
     device: str,
 ) -> None:
+    require_weights_of_command(settings["extractor"], "ganbench", *fakes, real)
     from ganbench.ci.quality.baseline import write_baseline_file
     from ganbench.ci.quality.image_sets import (
         evaluate_image_sets,

@@ -20,6 +20,7 @@ from .base import (
     suite_folder,
 )
 from .run import executor_of, print_run_result
+from .weights import require_weights_of_command
 
 
 @app.command()
@@ -38,6 +39,7 @@ def measure(
     Nothing is trained again. More metrics join the table of the suite; another protocol has a table of
     its own.
     """
+    require_weights_of_command(None, protocol)
     from ganbench.evaluation.protocols import protocol_label
     from ganbench.experiments.remeasure import MeasureRequest, remeasure
     from ganbench.experiments.signals import acknowledge_stop

@@ -15,7 +15,7 @@ from ganbench.data.mapped_file import MappedFile, gather_rows
 from ganbench.data.memory import fits_on_device
 from ganbench.data.modality import modality_of
 from ganbench.deprecation import accept_renamed_names, with_renamed_attributes
-from ganbench.errors import GanbenchError
+from ganbench.errors import NotDownloaded as NotDownloaded  # imported from here by data sets
 from ganbench.renamed import EXAMPLES_ATTRIBUTES
 from ganbench.rng import RngStreams
 
@@ -181,10 +181,6 @@ def draw_mixture(centres: Tensor, std: float, count: int, stream: int) -> Exampl
     mode = random.integers(len(centres), size=count)
     noise = random.standard_normal((count, centres.shape[1]))
     return Examples((centres[mode] + std * torch.from_numpy(noise)).float())
-
-
-class NotDownloaded(GanbenchError, RuntimeError):
-    """Data or weights are missing or unusable; the message names the remedy."""
 
 
 class BatchLoader:

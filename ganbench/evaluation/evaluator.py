@@ -233,7 +233,7 @@ def load_lpips(device: torch.device) -> Distance:
     try:
         distance: Distance = DISTANCES.make("lpips").to(device)
     except NotDownloaded as missing:
-        raise MetricNotApplicable(str(missing)) from missing
+        raise MetricNotApplicable(missing.one_line()) from missing
     return distance
 
 

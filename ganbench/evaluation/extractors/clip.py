@@ -13,14 +13,13 @@ import torch
 from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_clip import (
-    MODEL_METADATA,
-    MODEL_URLS,
     FeatureExtractorCLIP,
     build_model,
 )
 
 from .fidelity import FidelityExtractor
-from .published import PublishedWeights, Weights
+from .published import PublishedWeights, Weights, published
+from .weight_files import clip_file
 
 Model = Literal["rn50", "vit-b-32", "vit-b-16", "vit-l-14", "vit-l-14-336px"]
 
@@ -46,10 +45,7 @@ class CLIP(FidelityExtractor):
 
 
 def published_clip(model: str) -> PublishedWeights:
-    spec = "clip" if model == DEFAULT_CLIP_MODEL else f"clip(model='{model}')"
-    name = f"clip-{model}"
-    sha256 = MODEL_METADATA[name]["hash"]
-    return PublishedWeights(spec, MODEL_URLS[name], f"{name}-{sha256}.pt", sha256)
+    return published(clip_file(model))
 
 
 def read_clip_program(content: bytes) -> Weights:

@@ -17,11 +17,11 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_dinov2 import FeatureExtractorDinoV2
 
 from .fidelity import FidelityExtractor
-from .published import PublishedWeights, Weights
+from .published import PublishedWeights, Weights, published
+from .weight_files import dinov2_file
 
 Model = Literal["vit-s-14", "vit-b-14", "vit-l-14"]
 DEFAULT_DINOV2_MODEL: Model = "vit-l-14"  # as in FD-DINOv2
-DINOV2_URL = "https://dl.fbaipublicfiles.com/dinov2"
 CHANNELS_PER_HEAD = 64  # features per attention head, in all models
 POSITION_OFFSET = 0.1  # added to the grid side when positions are resampled, as in Meta's code
 
@@ -43,10 +43,7 @@ class DINOv2(FidelityExtractor):
 
 
 def published_dinov2(model: str) -> PublishedWeights:
-    spec = "dinov2" if model == DEFAULT_DINOV2_MODEL else f"dinov2(model='{model}')"
-    name = f"dinov2_{model.replace('-', '')}"  # vit-l-14 is dinov2_vitl14
-    file = f"{name}_pretrain.pth"
-    return PublishedWeights(spec, f"{DINOV2_URL}/{name}/{file}", file)
+    return published(dinov2_file(model))
 
 
 class DINOv2Embedding(FeatureExtractorDinoV2):

@@ -8,7 +8,8 @@ machines that have the weights.
 from torch_fidelity import feature_extractor_inceptionv3 as theirs
 
 from .fidelity import FidelityExtractor
-from .published import PublishedWeights, weights_as_file
+from .published import PublishedWeights, published, weights_as_file
+from .weight_files import inception_file
 
 INCEPTION_LAYERS = ["2048", "logits_unbiased"]
 
@@ -40,10 +41,4 @@ class Inception(FidelityExtractor):
 
 
 def published_inception() -> PublishedWeights:
-    return PublishedWeights(
-        "inception",
-        theirs.URL_INCEPTION_V3,
-        "weights-inception-2015-12-05-6726825d.pth",
-        "6726825d",
-        flag="--inception-weights",
-    )
+    return published(inception_file())

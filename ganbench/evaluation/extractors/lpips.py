@@ -10,16 +10,16 @@ from typing import Any
 from torch import Tensor, nn
 from torch_fidelity.sample_similarity_base import SampleSimilarityBase
 from torch_fidelity.sample_similarity_lpips import (
-    URL_VGG16_LPIPS,
     NetLinLayer,
     SampleSimilarityLPIPS,
 )
 from torchvision.models import vgg16
 
 from . import vgg16 as backbone
-from .published import PublishedWeights
+from .published import published
+from .weight_files import lpips_file
 
-LPIPS_FILE = PublishedWeights("lpips", URL_VGG16_LPIPS, "weights-vgg16-lpips.pth")
+LPIPS_FILE = published(lpips_file())
 LPIPS_SIDE_PIXELS = 64  # pixels: images are resized to squares of this side
 LPIPS_CHANNELS = (64, 128, 256, 512, 512)
 LPIPS_BLOCK_ENDS = (4, 9, 16, 23, 30)  # layer index after each of VGG's five blocks

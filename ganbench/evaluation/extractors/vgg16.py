@@ -8,14 +8,10 @@ use random weights.
 from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
 
 from .fidelity import FidelityExtractor
-from .published import PublishedWeights, weights_as_file
+from .published import published, weights_as_file
+from .weight_files import vgg16_file
 
-VGG16_FILE = PublishedWeights(
-    "vgg16",
-    "https://download.pytorch.org/models/vgg16-397923af.pth",
-    "vgg16-397923af.pth",
-    "397923af",
-)
+VGG16_FILE = published(vgg16_file())
 
 
 class VGG16(FidelityExtractor):

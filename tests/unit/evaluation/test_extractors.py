@@ -38,6 +38,7 @@ from ganbench.evaluation.extractors import (
     inception,
     published,
     vgg16,
+    weight_files,
 )
 from ganbench.evaluation.extractors.base import extract_features
 from ganbench.registry import SpecError
@@ -313,32 +314,26 @@ def test_missing_inception_message_names_remedies(data_folder):
     with pytest.raises(NotDownloaded) as error:
         EXTRACTORS.make("inception")
     assert str(error.value) == (
-        "inception's weights are not on this machine: run `ganbench download inception`, which downloads "
-        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
-        "weights-inception-2015-12-05-6726825d.pth (SHA-256 6726825d...), put that file into "
-        f"{data_folder / 'weights'} as weights-inception-2015-12-05-6726825d.pth, or give its path with "
-        "--inception-weights or GANBENCH_INCEPTION"
+        "inception's weights are not on this machine.\n"
+        "  download:  ganbench download inception\n"
+        "  file:      --inception-weights FILE or GANBENCH_INCEPTION=FILE\n"
+        "  other:     --extractor efficientnet_lite0, no download (--protocol has it too)"
     )
     assert not data_folder.exists()
 
 
 @every_published
-def test_missing_weights_message_names_url_and_folder(spec, data_folder, monkeypatch):
+def test_missing_weights_message_is_short(spec, data_folder, monkeypatch):
     file = PUBLISHED_FILES[spec]
     with pytest.raises(NotDownloaded) as error:
         EXTRACTORS.make(spec)
-    for part in (
-        file.url,
-        file.file,
-        file.environment_variable,
-        str(data_folder / "weights"),
-        file.sha256[:8],
-    ):
-        assert part in str(error.value)
+    assert error.value.download == spec
+    assert file.environment_variable in str(error.value)
+    assert max(map(len, str(error.value).splitlines())) <= 80
+    for part in (file.url, str(data_folder / "weights" / file.file), file.sha256[:8]):
+        assert part in file.source()
     monkeypatch.setenv(file.environment_variable, str(data_folder / "nothing"))
-    with pytest.raises(
-        NotDownloaded, match=f"nothing, which {file.environment_variable} names: run"
-    ):
+    with pytest.raises(NotDownloaded, match=f"nothing, which {file.environment_variable} names."):
         EXTRACTORS.make(spec)
 
 
@@ -356,7 +351,7 @@ def test_wrong_hash_under_published_name_is_rejected(spec, number, data_folder):
     with pytest.raises(NotDownloaded, match=reason) as error:
         EXTRACTORS.make(spec)
     assert str(path) in str(error.value)
-    assert PUBLISHED_FILES[spec].url in str(error.value)
+    assert PUBLISHED_FILES[spec].download_command() in str(error.value)
 
 
 @pytest.mark.parametrize("spec", FAST_SPECS)
@@ -371,7 +366,7 @@ def test_file_without_matching_weights_is_rejected(spec, content, data_folder, m
     with pytest.raises(NotDownloaded) as error:
         EXTRACTORS.make(spec)
     assert str(error.value).startswith(f"{path} ")
-    assert PUBLISHED_FILES[spec].url in str(error.value)
+    assert PUBLISHED_FILES[spec].download_command() in str(error.value)
 
 
 def test_doctor_lists_available_weights(data_folder):
@@ -558,7 +553,7 @@ def test_clip_equals_torch_fidelity(data_folder, monkeypatch, tmp_path):
     with pytest.raises(NotDownloaded, match=r"clip\.pt"):
         EXTRACTORS.make("clip")
     sha256 = hashlib.sha256(content).hexdigest()
-    monkeypatch.setitem(clip.MODEL_METADATA["clip-vit-b-32"], "hash", sha256)
+    monkeypatch.setitem(weight_files.CLIP_FILES, "vit-b-32", (sha256, "ViT-B-32"))
     assert_equals_torch_fidelity(EXTRACTORS.make("clip"), torch_fidelity_extractor, 32)
 
 

@@ -225,7 +225,7 @@ def test_missing_lpips_weights_message_names_file(tmp_path, monkeypatch):
     task = training_setup().task
     sampler = evaluator.with_feature_extractor(task.latent_sampler(task.generators))
     with pytest.raises(
-        MetricNotApplicable, match=r"lpips's weights are not .*weights-vgg16-lpips\.pth"
+        MetricNotApplicable, match=r"lpips's weights are not .* `ganbench download lpips`"
     ):
         measure("ppl(distance='lpips')", FeatureSet(torch.zeros(2, 1), sampler=sampler))
 
