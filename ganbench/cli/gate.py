@@ -452,7 +452,13 @@ def append_gate_history(path: Path, verdict: Any, reference: Any) -> None:
 
 def print_gate_verdict(verdict: Any, reference: Any, seconds: float) -> None:
     """Prints the table, its sentences and the verdict."""
-    from ganbench.ci.quality.summary import format_gate_table, gate_sentences, gate_table
+    from ganbench.ci.quality.summary import (
+        UNDECIDED_EXPLANATION,
+        format_gate_table,
+        gate_sentences,
+        gate_table,
+    )
+    from ganbench.ci.quality.verdict import CANNOT_DECIDE
 
     from .progress import format_clock
 
@@ -464,6 +470,8 @@ def print_gate_verdict(verdict: Any, reference: Any, seconds: float) -> None:
         )
     for line in gate_sentences(verdict, reference):
         out.print(line, markup=False, soft_wrap=True)
+    if verdict.exit_code == CANNOT_DECIDE:
+        out.print(UNDECIDED_EXPLANATION, markup=False, soft_wrap=True)
     out.print(
         f"Gate {reference.name}: {verdict.headline}, in {format_clock(seconds)}.", style="bold"
     )

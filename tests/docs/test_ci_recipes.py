@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,98 @@ def test_the_workflow_calls_the_recipe_on_pull_requests():
     assert steps[0]["with"]["fetch-depth"] == 0
     assert steps[-1]["run"].startswith("sh ci/gates.sh")
     assert any(step.get("uses", "").startswith("actions/cache@") for step in steps)
+
+
+@pytest.fixture
+def action():
+    """The composite action for image folders."""
+    return yaml.safe_load((RECIPES / "action.yml").read_text())
+
+
+def script_of(action, *, runs):
+    (script,) = [s["run"] for s in action["runs"]["steps"] if runs in s.get("run", "")]
+    return script
+
+
+def run_action_script(script, folder, commands, **given):
+    """Runs a script of the action with programs in place of `ganbench` or `gh`."""
+    for name, body in commands.items():
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
+        (folder / name).chmod(0o755)
+    places = {name: str(folder / name) for name in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")}
+    settings = {"BASELINE": "b.json", "REAL": "my photos", "REPORT": str(folder / "report.md")}
+    around = os.environ | places | settings | given
+    around["PATH"] = f"{folder}:{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", script],
+        env=around,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+
+
+FAKE_GATE = """\
+for word in "$@"; do echo "$word"; done > words
+while [ "$1" != --summary ]; do shift; done
+echo "## the table" >> "$2"; exit CODE"""
+
+
+@pytest.mark.parametrize(
+    ("code", "undecided", "end"),
+    [(0, "fail", 0), (1, "pass", 1), (2, "pass", 2), (3, "fail", 3), (3, "pass", 0)],
+)
+def test_action_passes_the_code_on(action, tmp_path, code, undecided, end):
+    for name in ("run 1", "run 2", "run 3"):
+        (tmp_path / name).mkdir()
+    run = run_action_script(
+        script_of(action, runs="ganbench gate"),
+        tmp_path,
+        {"ganbench": FAKE_GATE.replace("CODE", str(code))},
+        IMAGES="run*",
+        UNDECIDED=undecided,
+    )
+    words = (tmp_path / "words").read_text().splitlines()
+    assert words[:6] == ["gate", "run 1", "run 2", "run 3", "--real", "my photos"]
+    assert "## the table" in (tmp_path / "GITHUB_STEP_SUMMARY").read_text()
+    assert (tmp_path / "GITHUB_OUTPUT").read_text() == f"code={code}\n"
+    assert ("::warning" in run.stdout) == (code == 3)
+    assert run.returncode == end
+
+
+@pytest.mark.parametrize(("own", "address"), [("", "issues/7/comments"), ("42", "comments/42")])
+def test_action_renews_its_own_comment(action, tmp_path, own, address):
+    (tmp_path / "report.md").write_text("<!-- ganbench gate b.json -->\n## the table\n")
+    program = f'echo "$*" >> calls\ncase "$*" in *--jq*) echo "{own}";; esac'
+    given = {"NUMBER": "7", "GITHUB_REPOSITORY": "me/mine"}
+    run = run_action_script(script_of(action, runs="gh api"), tmp_path, {"gh": program}, **given)
+    assert run.returncode == 0, run.stderr
+    last = (tmp_path / "calls").read_text().splitlines()[-1]
+    assert address in last
+    assert last.endswith(f"body=@{tmp_path / 'report.md'}")
+
+
+def test_action_writes_real_errors_to_the_log(action, tmp_path):
+    script = script_of(action, runs="ganbench gate")
+    gate = f'exec "{sys.executable}" -m ganbench "$@"'
+    run = run_action_script(script, tmp_path, {"ganbench": gate}, IMAGES="a b c", UNDECIDED="fail")
+    assert run.returncode == 2
+    assert "there is no baseline b.json" in run.stderr
+
+
+def test_action_scripts_hold_no_inputs(action):
+    scripts = [step["run"] for step in action["runs"]["steps"] if "run" in step]
+    assert not any("${{" in script for script in scripts)
+
+
+def test_workflow_of_images_gives_what_the_action_needs(action):
+    text = (RECIPES / "images.yml").read_text()
+    assert len(text.splitlines()) <= 22
+    workflow = yaml.safe_load(text)
+    step = workflow["jobs"]["gate"]["steps"][-1]
+    needed = {name for name, facts in action["inputs"].items() if facts.get("required")}
+    assert set(step["with"]) == needed
+    assert workflow["permissions"]["pull-requests"] == "write"
 
 
 def test_the_projects_own_ci_runs_the_quality_gate():

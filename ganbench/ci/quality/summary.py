@@ -19,7 +19,7 @@ from ganbench.report.markdown import escape_markdown, markdown_table
 from .baseline import Baseline, BaselineProvenance, list_drift
 from .hypothesis_tests import FAILURES_METRIC, GateTest
 from .power import DETECTION_PROBABILITIES, detectable_powers
-from .verdict import GateVerdict
+from .verdict import CANNOT_DECIDE, GateVerdict
 
 GATE_TABLE_COLUMNS = (
     "cell",
@@ -31,6 +31,13 @@ GATE_TABLE_COLUMNS = (
     "caught",
     "p",
     "verdict",
+)
+
+
+# Explains exit code 3, which is neither a pass nor a proof.
+UNDECIDED_EXPLANATION = (
+    "Cannot decide (exit code 3): nothing is proven to be worse, and nothing passed. "
+    "Remedy the reasons above, or make the baseline again with `ganbench baseline update`."
 )
 
 
@@ -160,6 +167,7 @@ def gate_markdown(verdict: GateVerdict, baseline: Baseline) -> str:
     """Returns the verdict, its sentences and its table, for the summary of a CI job."""
     lines = [f"## Quality gate of {baseline.name}: {verdict.headline}", ""]
     lines += [f"- {escape_markdown(line)}" for line in gate_sentences(verdict, baseline)]
+    lines += ["", UNDECIDED_EXPLANATION] if verdict.exit_code == CANNOT_DECIDE else []
     frame = gate_table(verdict, baseline)
     shown = markdown_table(frame) if len(frame) else ""
     return "\n".join([*lines, "", shown, ""])
