@@ -1,4 +1,4 @@
-"""Missing weights files: found before torch is imported, and downloaded on request in a terminal."""
+"""Missing weights files: found before torch is imported, downloaded on request."""
 
 import os
 import sys

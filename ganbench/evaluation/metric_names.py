@@ -1,4 +1,4 @@
-"""Names of metrics for readers: `FID (efficientnet_lite0)` where the features are not Inception's.
+"""Names of metrics for readers, with features other than Inception's: `FID (dinov2)`.
 
 Suites, rows and baselines keep the key `fid`. This module imports no torch and no metric, so that
 tables and help can use it.
@@ -11,7 +11,7 @@ from typing import Any
 from ganbench.registry import SpecError, parse_spec
 
 METRIC_NAMES = {"fid": "FID", "kid": "KID", "is": "IS"}
-# Metrics whose published values are of Inception's or VGG's features. Values on other features have
+# Metrics with published values on Inception's or VGG's features. Values on other features have
 # another scale. Metrics of pixels, targets, or the data's own classes have none.
 FEATURE_METRICS = frozenset(
     (

@@ -42,7 +42,7 @@ def describe_protocol_change(
 
 
 def field_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """Yields one phrase per field that differs: `number of fakes: 120 in the baseline, 100 now`."""
+    """Yields a phrase per differing field: `number of fakes: 120 in the baseline, 100 now`."""
     for name, now in after.items():
         was = before.get(name)
         if was == now or name not in FIELD_WORDS:

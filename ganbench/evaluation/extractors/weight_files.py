@@ -153,7 +153,7 @@ def spec_of(extractor: str, model: str) -> str:
 
 
 def weights_file_of(extractor: str) -> WeightsFile | None:
-    """Returns the published file of an extractor's spec; None without one, or for a wrong spec."""
+    """Returns the published file of an extractor's spec, or None if it has none."""
     try:
         spec = parse_spec(extractor)
     except SpecError:
