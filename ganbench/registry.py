@@ -22,6 +22,14 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ganbench.errors import GanbenchError
+from ganbench.local_files import (
+    MODULE_PREFIX,
+    find_local_file,
+    is_local,
+    known_files,
+    load_local_part,
+    part_of,
+)
 
 Value = bool | int | float | str
 
@@ -30,7 +38,10 @@ BACKSLASH_REMEDY = (
     "a backslash begins an escape; write paths with forward slashes, such as C:/Users/me/photos"
 )
 MAX_SUGGESTED_NAMES = 12  # longer lists are left to `ganbench list`
-SPEC_PATTERN = re.compile(r"\s*([A-Za-z_][\w-]*)\s*(?:\(([^\n]*)\))?\s*", re.ASCII)
+# A name, or `my_tricks.py:Blur`, and settings.
+SPEC_PATTERN = re.compile(
+    r"\s*((?:[^\s:()'\",][^\n:()'\",]*\.py:)?[A-Za-z_][\w-]*)\s*(?:\(([^\n]*)\))?\s*", re.ASCII
+)
 MAX_ABS_SETTING = 1e300  # excludes inf and nan; every allowed integer converts to a float
 MAX_SPEC_CHARACTERS = 1000  # longer texts are not specs
 MAX_ERROR_CHARACTERS = 300  # of a plugin's error message
@@ -71,7 +82,7 @@ def parse_spec(text: str) -> Spec:
     if form is None or not is_ascii_outside_quotes(form[2] or ""):
         raise SpecError(f"{shorten(text)!r} is not a spec; {SPEC_GRAMMAR}")
     name, inside = form.groups()
-    if "-" in name:
+    if "-" in name and not is_local(name):
         raise SpecError(f"{text!r}: names are written with _, so {name.replace('-', '_')!r}")
     return Spec(name, tuple(sorted(_parse_settings(text, inside or "").items())))
 
@@ -199,6 +210,24 @@ class PluginPart:
             raise self.failure(error) from error
 
 
+@dataclass(frozen=True)
+class LocalPart(PluginPart):
+    """A part of a local file: `trick my_tricks.py:Blur`, whose package is the file's name."""
+
+    def failure(self, error: BaseException) -> PluginError:
+        text = shorten(describe_exception(error), MAX_ERROR_CHARACTERS)
+        place = _place_of(error, self.top_module)
+        where = f" ({place})" if place else ""
+        return PluginError(f"{self.label} failed: {text}{where}; correct {self.package}")
+
+
+def find_local_part(module: str) -> LocalPart | None:
+    """Returns the file of a local module, as a part for errors, or None."""
+    files = known_files().values() if module.startswith(MODULE_PREFIX) else ()
+    names = [file.name for file in files if file.module_name == module]
+    return LocalPart(names[0], names[0], module) if names else None
+
+
 @cache
 def plugin_parts() -> list[PluginPart]:
     """Returns the parts of all installed plugins, cached because it is slow."""
@@ -221,6 +250,8 @@ def _singular(group: str) -> str:
 def find_plugin_part(error: BaseException) -> PluginPart | None:
     """Returns the plugin's part that raised an error, or None."""
     for module in [*_raising_modules(error), *_missing_modules(error)]:
+        if local := find_local_part(module):
+            return local
         parts = [p for p in plugin_parts() if p.top_module == module.partition(".")[0]]
         if parts:
             return next((p for p in parts if p.module == module), parts[0])
@@ -302,6 +333,9 @@ class Registry:
     def load(self, name: str) -> Any:
         """Imports and returns the class of a name; raises SpecError for an unknown name."""
         modules = self.modules()
+        if is_local(name):
+            with self.explained_errors_of(name):
+                return load_local_part(self.kind, name, self.base_class())
         if name not in modules:
             hint = suggest(name, modules, self.list_kind)
             raise SpecError(f"no {self.kind} is called {shorten(name)!r}{hint}")
@@ -315,8 +349,24 @@ class Registry:
                 raise TypeError(f"{part.target} is not a class")
             return loaded
 
+    def target(self, name: str) -> str:
+        """Returns `module:Class` for a name; the module of a local file is one once it is loaded."""
+        if not is_local(name):
+            return self.modules()[name]
+        return f"{find_local_file(name).module_name}:{part_of(name)}"
+
+    def base_class(self) -> type | None:
+        """Returns the base class of this kind, such as Trick, if the registry's package has one."""
+        try:
+            module = import_module(f"{self.package}.base")
+        except ModuleNotFoundError:
+            return None
+        return getattr(module, self.kind.removesuffix(" set").capitalize(), None)
+
     def plugin_part(self, name: str) -> PluginPart:
         """Returns a plugin's part of this registry, for errors."""
+        if is_local(name):
+            return LocalPart(f"{self.kind} {name}", name.rpartition(":")[0], self.target(name))
         target = self.modules()[name]
         packages = {part.target: part.package for part in plugin_parts()}
         return PluginPart(
@@ -327,7 +377,7 @@ class Registry:
         """Explains errors of the part of this name, a plugin's or an own one."""
         if name in self.entries:
             return self.explained_own_errors(name)
-        is_plugin = name in self.modules()
+        is_plugin = is_local(name) or name in self.modules()
         return self.plugin_part(name).explained_errors() if is_plugin else nullcontext()
 
     @contextmanager
@@ -413,7 +463,9 @@ class Registry:
         neutral = getattr(part, "neutral", {})
         settings = {k: v for k, v in spec.settings if k not in neutral or neutral[k] != v}
         with self.explained_errors_of(spec.name):
-            return {"name": spec.name, "version": part.version, "settings": settings}
+            facts = {"name": part_of(spec.name), "version": part.version, "settings": settings}
+        source = {"source": find_local_file(spec.name).digest} if is_local(spec.name) else {}
+        return facts | source
 
     def about(self, name: str) -> str:
         """Returns the first paragraph of the module's docstring, without importing the module."""

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from ganbench.errors import GanbenchError, NotDownloaded
+from ganbench.local_files import trust_local_files
 from ganbench.registry import describe_exception, find_plugin_part, shorten
 
 from .streams import StreamConsole, reserve_stdout
@@ -161,6 +162,15 @@ InceptionWeights = Annotated[
         "--inception-weights",
         callback=export_weights_path,
         help="File of Inception's weights. Also: GANBENCH_INCEPTION.",
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        callback=trust_local_files,
+        is_eager=True,
+        help="Run code of local files that a suite names, as in my_tricks.py:Blur.",
     ),
 ]
 Workers = Annotated[

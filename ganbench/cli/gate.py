@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from ganbench.experiments.suite_files import find_suite_file
+from ganbench.local_files import trust_local_files
 
 from .base import (
     INTERRUPTED,
@@ -54,7 +55,15 @@ Kept = Annotated[
     typer.Option("--results", help="Keep the trainings here. Default: delete them."),
 ]
 Lost = Annotated[int, typer.Option(min=0, help="Number of trainings that ended without images.")]
-Trust = Annotated[bool, typer.Option("--trust", help="Open exported networks, which can run code.")]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        callback=trust_local_files,
+        is_eager=True,
+        help="Open exported networks, and local files of a suite, which can run code.",
+    ),
+]
 
 app.add_typer(
     baselines := typer.Typer(no_args_is_help=True, help="Make, update or show a gate's baseline."),
@@ -98,7 +107,7 @@ def gate(
     path, began = baseline_path(baseline, what, real), time.monotonic()
     reference = read_baseline(path)
     if real is None:
-        refuse_options(lost=lost, trust=trust)
+        refuse_options(lost=lost)
     else:
         refuse_options(exact=exact, block=block, results=results, workers=workers, profile=profile)
     with ctrl_c_explained():
@@ -238,7 +247,7 @@ def refuse_options(**given: Any) -> None:
     """Ends the program at an option of the other kind of gate."""
     for name, value in given.items():
         if value:
-            kind = "images (--real)" if name in ("lost", "trust") else "a suite"
+            kind = "images (--real)" if name == "lost" else "a suite"
             fail(f"--{name} is an option for {kind}")
 
 

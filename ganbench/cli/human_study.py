@@ -12,6 +12,7 @@ from .base import (
     Json,
     Results,
     SuiteArgument,
+    Trust,
     app,
     fail,
     format_cell_name,
@@ -52,6 +53,7 @@ def make(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace another study of this suite.")
     ] = False,
+    trust: Trust = False,
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:

@@ -12,6 +12,7 @@ from .base import (
     Json,
     Results,
     SuiteArgument,
+    Trust,
     Workers,
     app,
     err,
@@ -32,6 +33,7 @@ def measure(
     workers: Workers = None,
     executor: ExecutorName = "auto",
     inception_weights: InceptionWeights = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Measure finished trials by more metrics.

@@ -15,6 +15,7 @@ from .base import (
     ProfileName,
     SeedCount,
     SuiteArgument,
+    Trust,
     app,
     fail,
     out,
@@ -38,6 +39,7 @@ def plan(
         bool, typer.Option("--estimate/--no-estimate", help="Time a few steps and measurements.")
     ] = True,
     inception_weights: InceptionWeights = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """List a run's cells and estimate its time.

@@ -26,6 +26,7 @@ from .base import (
     Results,
     SeedCount,
     SuiteArgument,
+    Trust,
     Workers,
     app,
     err,
@@ -93,6 +94,7 @@ def run(
         ),
     ] = False,
     inception_weights: InceptionWeights = None,
+    trust: Trust = False,
     tracker: Trackers = None,
     as_json: Json = False,
 ) -> None:

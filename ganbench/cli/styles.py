@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .base import DEFAULT_RESULTS, Json, Results, SuiteArgument, app, fail, out, print_json
+from .base import DEFAULT_RESULTS, Json, Results, SuiteArgument, Trust, app, fail, out, print_json
 from .visualize import CellArgument, Checkpoint, require_sampler_store, select_rows_by_words
 
 
@@ -11,6 +11,7 @@ def styles(
     suite: SuiteArgument,
     cell: CellArgument,
     checkpoint: Checkpoint = "last",
+    trust: Trust = False,
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:

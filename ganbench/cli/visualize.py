@@ -16,6 +16,7 @@ from .base import (
     Json,
     Results,
     SuiteArgument,
+    Trust,
     app,
     fail,
     format_cell_name,
@@ -300,6 +301,7 @@ def samples(
     checkpoint: Checkpoint = "last",
     count: Annotated[int, typer.Option(min=1, help="Maximum number of images.")] = 100,
     to: Out = None,
+    trust: Trust = False,
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
@@ -321,6 +323,7 @@ def interpolate(
     seed: Seed = None,
     checkpoint: Checkpoint = "last",
     to: Out = None,
+    trust: Trust = False,
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
@@ -344,6 +347,7 @@ def neighbours(
     seed: Seed = None,
     checkpoint: Checkpoint = "last",
     to: Out = None,
+    trust: Trust = False,
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:

@@ -19,6 +19,7 @@ from ganbench.evaluation.protocols import PROTOCOLS
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL, OWN_EXTRACTOR, MeasurementRules
 from ganbench.evaluation.protocols.record import ProtocolRecord
 from ganbench.gan.latent_sampler import Distance, Features, LatentSampler
+from ganbench.local_files import clear_when_changed
 from ganbench.registry import SpecError
 from ganbench.training.sampling import GeneratedSamples
 
@@ -262,3 +263,7 @@ def evaluator_for(data: str, device: str, protocol: str = DEFAULT_PROTOCOL) -> E
     The real side is computed once.
     """
     return Evaluator(data, torch.device(device), protocol)
+
+
+for cached in (load_split, evaluator_for):
+    clear_when_changed(cached.cache_clear)

@@ -25,6 +25,7 @@ from safetensors.torch import load, save
 from ganbench.data.paths import cache_root
 from ganbench.evaluation.metrics.feature_set import Cache, Tensors
 from ganbench.files import hash_json, sweep_temporary_files, write_bytes
+from ganbench.local_files import used_digests
 from ganbench.registry import Registry
 from ganbench.source_hash import hash_file, path_of
 
@@ -80,12 +81,19 @@ def cache_folder_of(facts: dict[str, Any]) -> Path:
     return cache_root() / hash_json({**facts, **numerics}, digits=32)
 
 
-@cache
 def hash_sources_of_kind(registry: Registry) -> str:
-    """Returns the hash of the sources of a registry's parts, plugins included.
+    """Returns the hash of the sources of a registry's parts, with plugins and local files in use.
 
     A change of these sources invalidates the features or tensors that they computed.
     """
+    installed, local = _hash_installed_sources(registry), used_digests(registry.kind)
+    if not local:
+        return installed
+    return hashlib.sha256(" ".join([installed, *local]).encode()).hexdigest()[:16]
+
+
+@cache
+def _hash_installed_sources(registry: Registry) -> str:
     package = find_spec(registry.package)
     assert package
     own = (Path(place).glob("*.py") for place in package.submodule_search_locations or ())

@@ -12,6 +12,7 @@ from ganbench.gan.networks import NETWORKS
 from ganbench.gan.recipe import Recipe
 from ganbench.gan.tasks import TASKS
 from ganbench.gan.tricks import TRICKS
+from ganbench.local_files import part_of
 from ganbench.registry import Registry, parse_spec
 from ganbench.source_hash import hash_module, import_closure
 
@@ -57,7 +58,7 @@ def recipe_parts(recipe: Recipe, data: str) -> Iterator[tuple[str, str]]:
 
 
 def module_of_part(registry: Registry, name: str) -> tuple[str, str]:
-    return registry.modules()[name].partition(":")[0], f"{registry.kind} {name}"
+    return registry.target(name).partition(":")[0], f"{registry.kind} {part_of(name)}"
 
 
 @cache

@@ -11,12 +11,13 @@ from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.experiments.executors.base import Executor, Job, JobStatus, TrialLimits
 from ganbench.files import write_json
+from ganbench.local_files import bind_stored_files
 
 from .outcomes import check_trial_files
 from .plan import metric_facts
 from .run_trial import is_finished
 from .runner import ProgressDisplay, RunResult, ShowProgress, measure_floors
-from .store import Store, read_plan
+from .store import SOURCES_FOLDER, Store, read_plan
 from .suite import LimitsConfig as SuiteLimits
 from .suite import SuiteError, parse_seconds
 from .trial import Trial, read_trial
@@ -43,6 +44,7 @@ def remeasure(
     plan, store = read_plan(folder), Store(folder.parent)
     if plan is None or not (folder.parent / "trials").exists():
         raise SuiteError(f"{folder} has no run with saved generators to measure")
+    bind_stored_files(plan.get("sources", {}), folder / SOURCES_FOLDER)
     store.sweep(folder, {item["trial"] for item in plan["trials"]})
     check_trial_files(plan, store)  # raises CorruptFile before anything is measured
     trials = trained_trials(plan, store)

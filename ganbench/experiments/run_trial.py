@@ -17,6 +17,7 @@ from ganbench.evaluation.scores_file import add_readings, unmeasured_metrics
 from ganbench.files import CorruptFile, write_bytes, write_json
 from ganbench.registry import explain_error
 
+from .keep_sources import copy_files_of_trial
 from .lease import LeaseLost
 from .saved_generator import draw_sample_picture, draw_saved_samples
 from .session import Interrupted, ShouldStop, TrainingRecord, TrainingSession
@@ -91,9 +92,9 @@ def train_and_measure(
 
 def prepare_training(trial: Trial, folder: TrialFolder) -> bool:
     """Writes the trial's settings; returns whether it is not trained yet."""
-    write_json(
-        folder.spec_path, {"id": trial.id, "identity": trial.identity, "trial": trial.as_dict()}
-    )
+    content = {"id": trial.id, "identity": trial.identity, "trial": trial.as_dict()}
+    sources = copy_files_of_trial(trial, folder.folder)
+    write_json(folder.spec_path, content | ({"sources": sources} if sources else {}))
     if folder.read_result() is not None:
         return False
     discard_foreign_checkpoint(folder.checkpoint_path)

@@ -16,6 +16,7 @@ from ganbench.experiments.monitoring.watch import announce_run
 from ganbench.files import write_json
 
 from .deadline import Deadline
+from .keep_sources import use_copies
 from .outcomes import TrialSummary, check_trial_files
 from .plan import PlannedTrial, plan_notes, plan_record, plan_trials
 from .run_trial import is_finished
@@ -141,7 +142,8 @@ def prepare_run(
     Numerics(device).apply()
     plan = plan_trials(suite, profile, device)
     refuse_empty_plan(plan)
-    content = plan_record(suite, profile, device, plan)
+    sources = use_copies(folder)
+    content = plan_record(suite, profile, device, plan) | ({"sources": sources} if sources else {})
     replaced = is_other_plan(read_plan(folder), content)
     known = check_trial_files(content, store)  # raises CorruptFile before anything is trained
     provenance = {trial: summary.provenance for trial, summary in known.items()}

@@ -3,7 +3,7 @@
     trials/<ab>/<id>/   spec.json · attempts/NNN/{log.txt,events.jsonl,exit.json} · checkpoint.pt
                         samplers/{last,best}.safetensors · evaluations/<protocol>-<checkpoint>.json
                         curve.json · {samples,training,interpolation,neighbours,mixing,truncation}.png
-                        result.json · leases/<number>/owner.json
+                        result.json · leases/<number>/owner.json · sources/<hash>.py
     floors/<protocol>.json
 
 Each file is written under a temporary name and renamed, so a reader finds a complete file or none.
@@ -41,6 +41,7 @@ from .store_records import (
 )
 
 CHECKPOINT_NAMES = ("last", "best")
+SOURCES_FOLDER = "sources"  # of local files, in the folders of trials and of suites
 RERUN = "delete it, and `ganbench run` writes it again"
 RETRAIN = "delete the trial's folder, and `ganbench run` trains it again"
 

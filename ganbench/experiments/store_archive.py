@@ -33,7 +33,7 @@ COMPRESSION = 3  # generators hardly get smaller
 TRIAL_FILES = (
     r"spec\.json|result\.json|curve\.json|[A-Za-z0-9_-]{1,64}\.png"
     r"|samplers/(last|best)\.safetensors|evaluations/[0-9a-f]{12}-(last|best)\.json"
-    r"|attempts/[0-9]{3,6}/(log\.txt|events\.jsonl|exit\.json)"
+    r"|attempts/[0-9]{3,6}/(log\.txt|events\.jsonl|exit\.json)|sources/[0-9a-f]{16}\.py"
 )
 STORE_FILE = re.compile(
     rf"trials/([0-9a-f]{{2}})/(?P<trial>\1[0-9a-f]{{14}})/({TRIAL_FILES})"

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ganbench.counts import count_of
+from ganbench.local_files import resolve_beside, trust_local_files
 from ganbench.registry import shorten, suggest
 
 from .suite import (
@@ -41,8 +42,12 @@ LISTS_OF_TABLES = ("grid", "exclude")
 DEEP_KEY = re.compile(r"(?<![\w\"'-])(?:[\w\"'-]+\s*\.\s*){20}")  # 20 levels: a.a.a...
 
 
-def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
-    """Reads and checks a suite; raises SuiteError with all errors."""
+def load_suite(path: Path, overrides: Sequence[str] = (), trust: bool = False) -> Suite:
+    """Reads and checks a suite; raises SuiteError with all errors.
+
+    With `trust`, code of local files that it names may run, now and later in this process.
+    """
+    trust_local_files(trust)
     text = read_suite_text(path)
     try:
         content = parse_toml(text)
@@ -50,7 +55,8 @@ def load_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
         raise SuiteError(f"{path}: {explain_syntax(text, error)}") from None
     given = {override: apply_override(content, override) for override in overrides}
     try:
-        return Suite.model_validate(content, context={"folder": path.parent})
+        with resolve_beside(path.parent):
+            return Suite.model_validate(content, context={"folder": path.parent})
     except ValidationError as error:
         raise SuiteError("\n".join(format_problems(path, text, given, error))) from None
 

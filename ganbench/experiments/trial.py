@@ -12,11 +12,12 @@ from ganbench.evaluation.metrics import METRICS
 from ganbench.files import CorruptFile, read_json
 from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.recipe import Recipe
+from ganbench.local_files import bind_stored_files
 from ganbench.registry import Spec
 from ganbench.training.budget import Budget
 
 from .provenance import hash_training_code, torch_minor
-from .store import Store
+from .store import SOURCES_FOLDER, Store
 
 IDENTITY_SCHEMA = 1
 STORED_NAMES = {"hyperparameters": "plan", "task": "game"}  # names of a recipe's fields in stores
@@ -125,10 +126,13 @@ class Trial:
 def read_trial(store: Store, identifier: str) -> Trial:
     """Returns the trial with this SHA-256, or with these first 16 digits of it.
 
-    Raises CorruptFile if its spec.json is missing.
+    Raises CorruptFile if its spec.json is missing, and LocalFileError if it names local files that are
+    not trusted.
     """
     path = store.trial_folder(identifier).spec_path
     content = read_json(path)
     if content is None:
         raise CorruptFile(f"{path} is missing: without it the trial cannot be rebuilt")
+    if sources := content.get("sources"):
+        bind_stored_files(sources, path.parent / SOURCES_FOLDER)
     return Trial.from_json(json.dumps(content["trial"]))

@@ -19,6 +19,7 @@ from ganbench.gan.tasks import TASKS
 from ganbench.gan.tasks.base import Task
 from ganbench.gan.tricks import TRICKS
 from ganbench.gan.tricks.base import TrickList
+from ganbench.local_files import part_of
 from ganbench.registry import PluginError, find_plugin_part, parse_spec
 from ganbench.rng import RngStreams
 
@@ -46,12 +47,17 @@ class Incompatible(GanbenchError, ValueError):
     """The error for a recipe that cannot be trained. Its message contains all reasons."""
 
 
+def part_name(text: str) -> str:
+    """Returns the name of a trick in a spec; for a local file's, the name of its class."""
+    return part_of(parse_spec(text).name)
+
+
 def make_trick_list(recipe: Recipe) -> TrickList:
     """Makes the tricks of a recipe. Raises Incompatible if a trick occurs twice."""
-    names = [parse_spec(text).name for text in recipe.tricks]
+    names = [part_name(text) for text in recipe.tricks]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise Incompatible(f"the variant has {' and '.join(twice)} already")
-    return TrickList({parse_spec(text).name: TRICKS.make(text) for text in recipe.tricks})
+    return TrickList({part_name(text): TRICKS.make(text) for text in recipe.tricks})
 
 
 def make_build_config(recipe: Recipe, data: Data, tricks: TrickList) -> BuildConfig:

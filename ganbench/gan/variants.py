@@ -8,7 +8,17 @@ from importlib.metadata import entry_points
 from ganbench.gan.networks import NETWORKS
 from ganbench.gan.tasks import TASKS
 from ganbench.gan.tricks import TRICKS
-from ganbench.registry import Registry, Spec, SpecError, Value, parse_spec, settings_of, suggest
+from ganbench.local_files import is_local, load_local_value, part_of
+from ganbench.registry import (
+    LocalPart,
+    Registry,
+    Spec,
+    SpecError,
+    Value,
+    parse_spec,
+    settings_of,
+    suggest,
+)
 
 from .hyperparameters import Hyperparameters
 from .recipe import Recipe
@@ -129,10 +139,7 @@ def resolve_variant(text: str) -> Recipe:
     SpecError for an unknown variant or setting.
     """
     spec = parse_spec(text)
-    if spec.name not in all_variants():
-        hint = suggest(spec.name, all_variants(), "variants")
-        raise SpecError(f"no variant is called {spec.name!r}{hint}")
-    recipe, given = all_variants()[spec.name], dict(spec.settings)
+    recipe, given = find_recipe(spec.name), dict(spec.settings)
     playing = settings_of(TASKS.load(parse_spec(recipe.task).name)).keys() & given.keys()
     task = {key: given.pop(key) for key in playing}
     tuned = {key: given.pop(key) for key in map(part_name, recipe.tricks) if key in given}
@@ -142,6 +149,19 @@ def resolve_variant(text: str) -> Recipe:
         network=change_settings(NETWORKS, recipe.network, given),
         task=change_settings(TASKS, recipe.task, task),
     )
+
+
+def find_recipe(name: str) -> Recipe:
+    """Returns the recipe of a variant's name; raises SpecError if there is none."""
+    if is_local(name):
+        with LocalPart(f"variant {name}", name.rpartition(":")[0], name).explained_errors():
+            recipe = load_local_value(name)
+        if not isinstance(recipe, Recipe):
+            raise SpecError(f"variant {name} is no Recipe: write {part_of(name)} = Recipe(...)")
+        return recipe
+    if name not in all_variants():
+        raise SpecError(f"no variant is called {name!r}{suggest(name, all_variants(), 'variants')}")
+    return all_variants()[name]
 
 
 def part_name(text: str) -> str:

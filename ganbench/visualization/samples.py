@@ -13,6 +13,7 @@ from ganbench.experiments.trial import read_trial
 from ganbench.files import CorruptFile, write_bytes
 from ganbench.gan.networks.style_mapping import StyledGenerator
 from ganbench.image_grid import GRID_COLUMNS, arrange_grid, encode_png
+from ganbench.local_files import LocalFileError
 from ganbench.rng import RngStreams
 
 from .interpolation import draw_interpolation
@@ -64,7 +65,7 @@ def write_closer_pictures(identifiers: Iterable[str], store: Store) -> None:
     Pictures that cannot be drawn are skipped.
     """
     for identifier in identifiers:
-        with suppress(CannotVisualize, CorruptFile, NotDownloaded):
+        with suppress(CannotVisualize, CorruptFile, LocalFileError, NotDownloaded):
             write_missing_pictures(find_saved_generator(read_trial(store, identifier), store))
 
 

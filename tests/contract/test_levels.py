@@ -11,7 +11,8 @@ import ganbench
 
 ROOT = Path(ganbench.__file__).parent
 LEVELS = """
-counts errors renamed source_hash < deprecation files registry rng < devices data picture_parts records < image_grid gan
+counts errors renamed source_hash < deprecation local_files < files registry rng
+< devices data picture_parts records < image_grid gan
 < training < evaluation < experiments < catalog extend analysis visualization < human_study
 < report < ci < cli < __main__
 """  # a file imports only from entries of lower levels, or from its own package

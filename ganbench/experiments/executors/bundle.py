@@ -63,11 +63,16 @@ class Bundle:
         write_json(self.path, content)
 
     @classmethod
-    def read(cls, path: Path) -> tuple[Self, dict[str, Any]]:
-        """Returns a bundle, and the content of its file; raises CorruptFile."""
+    def read(cls, path: Path, use_environment: bool = False) -> tuple[Self, dict[str, Any]]:
+        """Returns a bundle, and the content of its file; raises CorruptFile.
+
+        The environment of its runner names the local files that the ids of trials depend on.
+        """
         content = read_json(path, remedy="repeat `ganbench run`")
         if content is None:
             raise FileNotFoundError(f"{path} does not exist on this machine")
+        if use_environment:
+            os.environ.update(content["environment"])
         metrics, store = tuple(content["metrics"]), Path(content["store"])
         statuses = [
             JobStatus(Job(Trial.from_json(text), metrics, store, content["protocol"]))

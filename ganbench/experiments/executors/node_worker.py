@@ -69,8 +69,7 @@ def end_with_parent() -> None:
 
 def enter_bundle(path: Path) -> Bundle:
     """Reads a bundle, and takes over the folder and the settings of its runner."""
-    bundle, content = Bundle.read(path)
-    os.environ.update(content["environment"])
+    bundle, content = Bundle.read(path, use_environment=True)
     with suppress(OSError):  # a folder that this machine lacks matters to relative paths alone
         os.chdir(content["folder"])
     return bundle

@@ -1,0 +1,42 @@
+"""Copies of local files in a store, beside the trials that they trained.
+
+A run reads its own copies, so that an edit during the run has no effect on it. A trial keeps its copies,
+so that its generator can be built again. Nothing runs them without --trust.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from ganbench.files import write_bytes
+from ganbench.local_files import LocalFile, bind_files, known_files
+
+from .store import SOURCES_FOLDER
+from .trial import Trial
+
+
+def copy_files_of_trial(trial: Trial, folder: Path) -> dict[str, str]:
+    """Copies the local files that a trial names; returns their hashes by name."""
+    text = trial.to_json()
+    return copy_files([file for name, file in known_files().items() if f"{name}:" in text], folder)
+
+
+def use_copies(folder: Path) -> dict[str, str]:
+    """Copies the local files into a suite's folder, for all processes of the run to read."""
+    digests = copy_files(known_files().values(), folder)
+    bind_files([LocalFile(n, copy_path(folder, d), d) for n, d in digests.items()])
+    return digests
+
+
+def copy_files(files: Collection[LocalFile], folder: Path) -> dict[str, str]:
+    """Copies files into a folder of a store; returns their hashes by name."""
+    digests = {file.name: file.digest for file in files}
+    for file in files:
+        path = copy_path(folder, file.digest)
+        if not path.exists():
+            write_bytes(path, file.text.encode())
+    return digests
+
+
+def copy_path(folder: Path, digest: str) -> Path:
+    """Returns the path of a copy, absolute because workers may have another folder."""
+    return (folder / SOURCES_FOLDER / f"{digest}.py").absolute()
