@@ -47,7 +47,7 @@ def measure(
     from ganbench.experiments.signals import acknowledge_stop
     from ganbench.report.writer import write_report
 
-    from .progress import RunProgress
+    from .progress import WRITING, RunProgress
 
     console = err if as_json else out
     runs_trials = executor_of(executor, workers, "cpu")
@@ -60,6 +60,7 @@ def measure(
                 result = remeasure(
                     suite_folder(suite, results), request, runs_trials, progress.show
                 )
+            progress.show_phase(WRITING)
             report, files = write_report(result.plan, result.folder)
         except KeyboardInterrupt:
             fail("Stopped. Measured values are kept.", INTERRUPTED)

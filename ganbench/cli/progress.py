@@ -1,7 +1,10 @@
 """Progress of a run: a live view in a terminal, and one line per finished trial in a log."""
 
+import math
 import time
+from collections import defaultdict
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
@@ -15,19 +18,54 @@ from ganbench.experiments.monitoring.trial_progress import TrialProgress
 
 MAX_SECONDS_BETWEEN_LINES = 300.0  # so that a quiet log does not seem dead
 LAST_FAILURES_SHOWN = 3
-STOPPING = "Stopping: running trials write checkpoints. Press Ctrl-C again to stop now."
+BEST_ARMS_SHOWN = 3
+LINES_PER_WORKER = 2  # of the view, as long names wrap
+STOPPING = "Stopping, writing checkpoints. Press Ctrl-C again to stop now."
+WRITING = "writing tables and page"
+MIN_SHARE_GAINED = 0.01  # of a run, before its end is estimated
+SECONDS_TO_SMOOTH = 60.0  # the time constant of the estimated end
 BAD_OUTCOMES = ("failed", "diverged")
 
 
+class SteadyEnd:
+    """The estimated end of a run, smoothed so that the time left counts down steadily."""
+
+    def __init__(self) -> None:
+        self.first: tuple[float, float] | None = None  # time and done share at the first call
+        self.end: float | None = None
+        self.updated = 0.0
+
+    def update(self, share: float) -> None:
+        """Updates the estimate from the share of the run that is done, in [0, 1]."""
+        now = time.monotonic()
+        began, before = self.first = self.first or (now, share)
+        if share - before <= MIN_SHARE_GAINED:
+            return
+        estimate = now + (now - began) / (share - before) * (1 - share)
+        weight = 1 - math.exp(-(now - self.updated) / SECONDS_TO_SMOOTH)
+        self.end = estimate if self.end is None else self.end + weight * (estimate - self.end)
+        self.updated = now
+
+    def seconds_left(self) -> float | None:
+        """Returns the seconds to the end, in steps that grow with them; None if unknown."""
+        if self.end is None:
+            return None
+        seconds = max(0.0, self.end - time.monotonic())
+        step = 60 if seconds >= 600 else 10 if seconds >= 60 else 1
+        return round(seconds / step) * step
+
+
 class RunProgress:
-    """Shows counts by outcome, one row per running trial, the time left and the last failures."""
+    """Shows counts by outcome, a row per running trial, the time left, the best arms and failures."""
 
     def __init__(self, console: Console):
         self.console = console
         self.live = Live(console=console, refresh_per_second=4, transient=True)
         self.printed = time.monotonic()
         self.printed_trials: set[int] | None = None  # their numbers
-        self.first: tuple[float, float] | None = None  # time and done share at the first call
+        self.steady_end = SteadyEnd()
+        self.shown: tuple[Sequence[TrialProgress], int] = ((), 0)
+        self.phase = ""
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -42,12 +80,18 @@ class RunProgress:
 
         Trials that ended before the first call have no line.
         """
-        if self.first is None:
-            self.first = time.monotonic(), done_share(trials)
+        self.shown = trials, finished_before
+        self.steady_end.update(done_share(trials))
         if self.console.is_terminal:
             self.live.update(self.render_view(trials, finished_before))
         else:
             self.print_lines(trials, finished_before)
+
+    def show_phase(self, phase: str) -> None:
+        """Shows in a terminal what happens before or after the training of trials."""
+        self.phase = phase
+        if self.console.is_terminal:
+            self.live.update(self.render_view(*self.shown), refresh=True)
 
     def print_lines(self, trials: Sequence[TrialProgress], finished_before: int) -> None:
         ended = {number for number, trial_progress in enumerate(trials) if trial_progress.has_ended}
@@ -71,10 +115,14 @@ class RunProgress:
         bar = Table.grid(expand=True)  # a bar alone does not end its line
         bar.add_row(ProgressBar(total=1.0, completed=done_share(trials)))
         parts: list[RenderableType] = [Text(self.format_line(trials, finished_before)), bar]
-        parts += [workers_table(found)] if (found := running_trials(trials)) else []
+        found = running_trials(trials)
+        parts += [workers_table(found)] if found else []
         bad = [trial_progress for trial_progress in trials if trial_progress.state in BAD_OUTCOMES][
             -LAST_FAILURES_SHOWN:
         ]
+        room = self.console.height - LINES_PER_WORKER * len(found) - len(bad) - 4
+        best = best_arm_lines(trials)[: max(0, room)]
+        parts += [Text(line, no_wrap=True, overflow="ellipsis") for line in best]
         parts += [
             Text(format_ending(s), style="red", no_wrap=True, overflow="ellipsis") for s in bad
         ]
@@ -86,7 +134,8 @@ class RunProgress:
         for trial_progress in trials:
             counts[trial_progress.state] = counts.get(trial_progress.state, 0) + 1
         ended = sum(trial_progress.has_ended for trial_progress in trials) + finished_before
-        parts = [f"{ended}/{count_of(len(trials) + finished_before, 'trial')}"]
+        total = len(trials) + finished_before
+        parts = [f"{ended}/{count_of(total, 'trial')}"] if total or not self.phase else []
         parts += [f"{finished_before} kept"] if finished_before else []
         parts += [f"{n} {state}" for state, n in counts.items() if state != "waiting"]
         rate = sum(
@@ -95,19 +144,10 @@ class RunProgress:
             if not trial_progress.measuring
         )
         parts += [f"{rate:,.0f} img/s"] if rate else []
-        parts += (
-            [f"{format_clock(self.seconds_left(trials))} left"]
-            if ended < len(trials) + finished_before
-            else []
-        )
-        return " · ".join(parts)
-
-    def seconds_left(self, trials: Sequence[TrialProgress]) -> float | None:
-        """Estimates seconds from the progress since the first call."""
-        began, at_first = self.first or (time.monotonic(), 0.0)
-        now = done_share(trials)
-        gained = now - at_first
-        return (time.monotonic() - began) / gained * (1 - now) if gained > 0.01 else None
+        left = self.steady_end.seconds_left()
+        if left is not None and ended < total and not self.phase:
+            parts.append(f"about {format_clock(left)} left")
+        return " · ".join([*parts, *filter(None, [self.phase])])
 
 
 def workers_table(trials: Sequence[TrialProgress]) -> Table:
@@ -122,10 +162,9 @@ def workers_table(trials: Sequence[TrialProgress]) -> Table:
         if trial_progress.measuring:
             table.add_row(name, "", "measuring", fid, "")
             continue
-        rate, left = (
-            f"{trial_progress.rate:,.0f} img/s",
-            f"{format_clock(trial_progress.seconds_left())} left",
-        )
+        seconds = trial_progress.seconds_left()
+        left = "" if seconds is None else f"{format_clock(seconds)} left"
+        rate = f"{trial_progress.rate:,.0f} img/s" if trial_progress.rate else ""
         table.add_row(
             name, f"{trial_progress.progress:.0%} step {trial_progress.step:,}", rate, fid, left
         )
@@ -143,6 +182,29 @@ def done_share(trials: Sequence[TrialProgress]) -> float:
 
 def running_trials(trials: Sequence[TrialProgress]) -> list[TrialProgress]:
     return [trial_progress for trial_progress in trials if trial_progress.state == "running"]
+
+
+def best_arm_lines(trials: Sequence[TrialProgress]) -> list[str]:
+    """Returns a head and the best three arms by the mean FID of the curves of their seeds.
+
+    FIDs of several data sets are not comparable, so each of these has its best arm.
+    """
+    values = defaultdict(list)
+    for trial in trials:
+        if trial.state == "done" and trial.fid is not None:
+            values[trial.label.rpartition(" / seed ")[0]].append(trial.fid)
+    arms = sorted(values, key=lambda arm: fmean(values[arm]))
+    sets = {arm.partition(" / ")[0] for arm in values}
+    best = arms if len(sets) < 2 else [first_of_set(arms, name) for name in sorted(sets)]
+    lines = [
+        f"  {fmean(values[arm]):.3g} ({count_of(len(values[arm]), 'seed')}) {arm}"
+        for arm in best[:BEST_ARMS_SHOWN]
+    ]
+    return ["best so far, by curve FID:", *lines] if lines else []
+
+
+def first_of_set(arms: Sequence[str], data: str) -> str:
+    return next(arm for arm in arms if arm.partition(" / ")[0] == data)
 
 
 def format_ending(trial_progress: TrialProgress) -> str:

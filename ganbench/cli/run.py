@@ -111,7 +111,7 @@ def run(
     from ganbench.experiments.suite import with_numerics
     from ganbench.report.writer import write_report
 
-    from .progress import RunProgress
+    from .progress import WRITING, RunProgress
 
     if stale not in ("ask", "reuse", "rerun"):
         fail(f"--stale is ask, reuse or rerun, not {stale!r}")
@@ -132,6 +132,7 @@ def run(
     except OSError as error:
         fail(f"--results {results} cannot be written: {error.strerror}")
     tracking = open_trackers(tracker, declared.name, results / declared.name, console)
+    prepared = None
     with RunProgress(console) as progress, tracking:
 
         def show(trials: Sequence[Any], finished_before: int) -> None:
@@ -139,30 +140,41 @@ def run(
             tracking.update(trials)
 
         try:
+            progress.show_phase("planning and measuring floors")
             prepared = prepare_run(declared, name, chosen, results, stale, selection)  # type: ignore[arg-type]
             for note in [*prepared.notes, *crowding_notes(runs_trials, processes, chosen)]:
                 console.print(f"note: {note}", markup=False, soft_wrap=True)
             try:
+                progress.show_phase("")
                 with acknowledge_stop(progress.print_stopping):
                     result = prepared.execute(runs_trials, show, ends)
             finally:
+                progress.show_phase(WRITING)
                 report, files = write_report(prepared.plan, prepared.folder)
         except DeadlineReached:
-            again = resume_command()
             fail(
-                f"Stopped for the deadline {deadline}. Finished trials and checkpoints are kept. "
-                f"To resume: {again}",
+                f"Stopped for the deadline {deadline}{count_finished(prepared)}. Finished trials and "
+                f"checkpoints are kept. To resume: {resume_command()}",
                 INTERRUPTED,
             )
         except KeyboardInterrupt:
             again = shlex.join(["ganbench", *sys.argv[1:]])
             fail(
-                f"Stopped. Finished trials and checkpoints are kept. To resume: {again}",
+                f"Stopped{count_finished(prepared)}; the same command goes on: {again}",
                 INTERRUPTED,
             )
     if result.replaced:
         console.print("Replaced the tables of another plan; its trials are kept.")
     print_run_result(result, report, files, "trained", as_json)
+
+
+def count_finished(prepared: Any) -> str:
+    """Returns ` after 2 of 34 trials`, or nothing for a run that has not begun."""
+    if prepared is None:
+        return ""
+    done = sum(status.state in ("done", "diverged") for status in prepared.statuses)
+    total = count_of(len(prepared.statuses) + prepared.finished_before, "trial")
+    return f" after {done + prepared.finished_before:,} of {total}"
 
 
 def deadline_of(text: str, executor: Any) -> Any:

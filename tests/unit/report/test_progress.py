@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,13 @@ from helpers import result_record
 from rich.console import Console
 
 from ganbench.analysis.rows import collect_rows
-from ganbench.cli.progress import LAST_FAILURES_SHOWN, MAX_SECONDS_BETWEEN_LINES, RunProgress
+from ganbench.cli.progress import (
+    LAST_FAILURES_SHOWN,
+    MAX_SECONDS_BETWEEN_LINES,
+    RunProgress,
+    SteadyEnd,
+    best_arm_lines,
+)
 from ganbench.experiments.executors.inline import Inline
 from ganbench.experiments.monitoring.trial_progress import TrialProgress, format_trial_label
 from ganbench.experiments.monitoring.watch import MAX_QUIET_SECONDS, RunMonitor, announce_run
@@ -112,6 +119,58 @@ def test_time_left_counts_from_resumed_progress(resumed, progress, left):
     assert trial.seconds_left() == (left and pytest.approx(left, rel=0.05))
 
 
+def test_unknown_rates_are_hidden():
+    text = "\n".join(view_lines([make_trial(step=1, progress=0.0)]))
+    assert "step 1" in text
+    assert "img/s" not in text
+    assert "left" not in text
+
+
+def done_arm(data, loss, *fids):
+    return [
+        make_trial("done", name=f"{data} / gan / {loss} / none / seed {seed}", fid=fid)
+        for seed, fid in enumerate(fids)
+    ]
+
+
+def test_best_arms_are_means_of_seeds():
+    arms = [done_arm("digits", loss, *fids) for loss, fids in
+            {"a": (9, 7), "b": (1, 2, 3), "c": (4,), "d": (3.5,)}.items()]  # fmt: skip
+    bad = [make_trial("diverged", name="digits / gan / e / none / seed 0", fid=0.1)]
+    lines = best_arm_lines([*chain(*arms), *bad, make_trial(fid=0.1)])
+    assert lines[1:] == [
+        "  2 (3 seeds) digits / gan / b / none",
+        "  3.5 (1 seed) digits / gan / d / none",
+        "  4 (1 seed) digits / gan / c / none",
+    ]
+
+
+def test_each_data_set_has_its_best_arm():
+    trials = done_arm("ring", "a", 0.5) + done_arm("ring", "b", 0.4) + done_arm("digits", "a", 9)
+    assert [line.split()[3] for line in best_arm_lines(trials)[1:]] == ["digits", "ring"]
+
+
+def test_small_terminals_show_no_arms():
+    console = Console(width=80, height=8, file=io.StringIO(), force_terminal=True, record=True)
+    console.print(RunProgress(console).render_view(done_arm("digits", "a", 9) + [make_trial()] * 3))
+    assert "best so far" not in console.export_text()
+
+
+def test_time_left_counts_down_steadily(monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr("ganbench.cli.progress.time.monotonic", lambda: now)
+    end, shown = SteadyEnd(), []
+    for second in range(0, 400, 4):  # a run of 800 s, whose share jumps by a tenth
+        now = 1000.0 + second
+        end.update(second / 800 + 0.05 * (second // 4 % 2))
+        shown.append(end.seconds_left())
+    assert shown[0] is None
+    late = shown[30:]
+    assert max(late[i + 1] - late[i] for i in range(len(late) - 1)) <= 20
+    assert late[-1] == pytest.approx(400, rel=0.15)
+    assert all(left % 10 == 0 for left in late)
+
+
 # Lines
 
 
@@ -154,7 +213,7 @@ def test_progress_line_follows_long_silence(monkeypatch):
     progress.printed -= MAX_SECONDS_BETWEEN_LINES + 1
     for _ in range(3):
         progress.show([make_trial(name="a", rate=50.0)], 0)
-    assert console.file.getvalue().splitlines() == ["0/1 trial · 1 running · 50 img/s · ? left"]
+    assert console.file.getvalue().splitlines() == ["0/1 trial · 1 running · 50 img/s"]
 
 
 # Watching
@@ -304,7 +363,7 @@ def test_watch_ends_with_run(ganbench, folder):
     write_result(folder, 0)
     make_attempt(folder, 1).record_end("failed", "boom")
     code, out, _ = ganbench("watch", "s", "--results", folder.parent)
-    assert (code, out) == (0, "2/4 trials · 1 done · 1 failed · ? left\n")
+    assert (code, out) == (0, "2/4 trials · 1 done · 1 failed\n")
 
 
 def test_watch_from_another_process(tmp_path):
