@@ -56,7 +56,7 @@ class SteadyEnd:
 
 
 class RunProgress:
-    """Shows counts by outcome, a row per running trial, the time left, the best arms and failures."""
+    """Shows counts by outcome, running trials, the time left, the best arms and failures."""
 
     def __init__(self, console: Console):
         self.console = console

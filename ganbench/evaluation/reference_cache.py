@@ -82,7 +82,7 @@ def cache_folder_of(facts: dict[str, Any]) -> Path:
 
 
 def hash_sources_of_kind(registry: Registry) -> str:
-    """Returns the hash of the sources of a registry's parts, with plugins and local files in use.
+    """Returns the hash of the sources of a registry's parts, plugins and local files.
 
     A change of these sources invalidates the features or tensors that they computed.
     """

@@ -59,9 +59,7 @@ def terminal_table(plan: dict[str, Any], data: str, part: pd.DataFrame, namer: A
     grid = Table(title=escape(title), box=SIMPLE_HEAD, title_justify="left", padding=(0, 1))
     grid.add_column("#", justify="right")
     grid.add_column(namer.heading())
-    grid.add_column(
-        f"{metric_display_name(outcome, plan, data)} [95 %]", justify="right", no_wrap=True
-    )
+    grid.add_column(outcome_heading(plan, data), justify="right", no_wrap=True)
     if modes:
         grid.add_column("modes", justify="right")
     grid.add_column("n", justify="right")
@@ -76,6 +74,13 @@ def terminal_table(plan: dict[str, Any], data: str, part: pd.DataFrame, namer: A
         style = None if row["role"] == "trial" else "dim"
         grid.add_row(*(escape(text) for text in cells), style=style)
     return grid
+
+
+def outcome_heading(plan: dict[str, Any], data: str) -> str:
+    """Returns the heading of the outcome, with its features in a second line."""
+    name = metric_display_name(plan["analysis"]["outcome"], plan, data)
+    metric, space, features = name.partition(" (")
+    return f"{metric} [95 %]" + (f"\n({features}" if space else "")
 
 
 def shown_modes_metric(plan: dict[str, Any], part: pd.DataFrame) -> str | None:

@@ -352,7 +352,7 @@ def test_the_job_of_ci_fails_where_a_cell_got_worse(tmp_path, monkeypatch):
     assert end.value.code == 0
     with pytest.raises(SystemExit) as end:
         exec(script, {})
-    assert "fid" in str(end.value.code)
+    assert "FID (digits' classifier)" in str(end.value.code)
     assert "worse" in str(end.value.code)
 
 

@@ -33,7 +33,7 @@ def make_arm_data(frame: pd.DataFrame, board: pd.DataFrame) -> dict[str, Any]:
     return {
         "paired": bool(plan["analysis"]["paired"]),
         "seeds": seeds,
-        "metrics": [describe_metric(name, plan["metrics"][name]) for name in metrics],
+        "metrics": [describe_metric(name, plan) for name in metrics],
         "arms": [
             {
                 "n": int(number),
@@ -59,9 +59,10 @@ def compared_metrics(plan: dict[str, Any], arms: int) -> list[str]:
     return [outcome] if too_many else [outcome, *others]
 
 
-def describe_metric(name: str, facts: dict[str, str]) -> dict[str, Any]:
+def describe_metric(name: str, plan: dict[str, Any]) -> dict[str, Any]:
+    facts = plan["metrics"][name]
     lower = facts["direction"] == "lower"
-    title = f"{metric_display_name(name)} {'↓' if lower else '↑'}"
+    title = f"{metric_display_name(name, plan)} {'↓' if lower else '↑'}"
     return {"name": name, "title": title, "lower": lower, "transform": facts["transform"]}
 
 

@@ -71,7 +71,7 @@ def test_answer_has_best_trick_per_loss(usual_page):
 
 def test_answer_states_that_no_trick_helps():
     answer = section(page_of(frame(*arms({"ema": 1.3}))), "answer")
-    assert re.search(r"No trick is shown to help; ema \(FID \+\d+ %\) harms\.", answer)
+    assert re.search(r"FID: no trick is shown to help; ema \(\+\d+ %\) harms\.", answer)
     assert "<strong>none</strong>" in answer
     assert re.search(r"The closest is ema, \+\d+ %", answer)
     assert "verdict helps" not in answer

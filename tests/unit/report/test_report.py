@@ -286,7 +286,7 @@ def test_surest_interactions_are_listed():
 
 def test_decided_effects_have_size_interval_and_p():
     answer, helps, harms = run_findings(frame(*arms({"r1": 0.5, "ema": 2.5}, cells=(1, 9))))
-    assert re.fullmatch(r"r1 \(FID −49 %\) helps; ema \(FID × 2\.\d+\) harms\.", answer)
+    assert re.fullmatch(r"FID: r1 \(−49 %\) helps; ema \(× 2\.\d+\) harms\.", answer)
     assert re.match(r"r1 helps: FID −49 % \[−5\d %, −4\d %\] over 2 cells and 10 pairs", helps)
     assert re.match(r"ema harms: FID × 2\.\d+ \[2\.\d+, 2\.\d+\] over 2 cells and 10", harms)
     assert "after Holm's correction" in helps
@@ -294,7 +294,7 @@ def test_decided_effects_have_size_interval_and_p():
 
 def test_undecided_effects_have_only_intervals():
     sentences = run_findings(frame(*arms({"r1": 0.95, "ema": 1.0}, noise=0.3)))
-    assert sentences[0] == "No trick is shown to change FID."
+    assert sentences[0] == "FID: no trick is shown to change it."
     assert not re.search(r"helps|harms|better|worse|no effect|less than|tends", " ".join(sentences))
     (line,) = [line for line in sentences if "r1" in line or "ema" in line]
     assert line.startswith("Undecided with these seeds (change of FID): ")
@@ -317,7 +317,7 @@ def test_sizes_on_plain_scale_are_differences():
     values = {"none": [0.50, 0.52, 0.49, 0.51], "r1": [0.31, 0.30, 0.29, 0.33]}
     rows = [row(t, s, v, metric="kid") for t, vs in values.items() for s, v in enumerate(vs)]
     answer, sentence = run_findings(frame(*rows, outcome="kid"))
-    assert re.fullmatch(r"r1 \(KID −0\.19\d*\) helps\.", answer)
+    assert re.fullmatch(r"KID: r1 \(−0\.19\d*\) helps\.", answer)
     assert re.match(r"r1 helps: KID −0\.19\d* \[−0\.\d+, −0\.\d+\] over 1 cell and", sentence)
 
 
@@ -355,7 +355,7 @@ def test_headline_names_cells_of_incomplete_tricks():
     everywhere = [*arms({"ema": 0.5}, loss="hinge"), *arms({"ema": 0.5}, loss="minimax", random=1)]
     once = [each for each in arms({"r1": 0.1}, loss="hinge") if each["tricks"] == "r1"]
     answer = run_findings(frame(*everywhere, *once))[0]
-    assert re.fullmatch(r"ema \(FID −\d+ %\) and r1 \(FID −\d+ % in 1 of 2 cells\) help\.", answer)
+    assert re.fullmatch(r"FID: ema \(−\d+ %\) and r1 \(−\d+ % in 1 of 2 cells\) help\.", answer)
 
 
 def test_counts_of_unequal_data_are_shares():
