@@ -54,9 +54,9 @@ def arrange_by_class(images: Tensor, labels: Tensor) -> Tensor:
 
 
 def draw_side_by_side(versions: Mapping[str, Tensor]) -> bytes:
-    """Draws a PNG of the first 50 examples in versions by name, each uint8 [N, C, H, W].
+    """Draws a PNG of the first 50 examples in several versions, by name.
 
-    The versions of one example are next to each other.
+    Each version is uint8 [N, C, H, W]. The versions of one example are next to each other.
     """
     alike = make_sizes_equal([images[:MAX_EXAMPLES_PER_KIND] for images in versions.values()])
     rows = torch.stack(alike, 1).flatten(0, 1)  # [N * versions, C, H, W]

@@ -1,4 +1,4 @@
-"""Pictures of cells: those of the first finished seed, copied beside the tables."""
+"""Pictures of cells, copied beside the tables: those of one training, and samples of all seeds."""
 
 from pathlib import Path
 from typing import Any
@@ -6,22 +6,47 @@ from typing import Any
 import pandas as pd
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.analysis.rows import without_attributes
 from ganbench.experiments.store import Store
 from ganbench.files import write_bytes
 from ganbench.report.figures.base import file_name_of
 
 # Files of a trial's folder
-PICTURE_KINDS = ("samples", "interpolation", "neighbours", "mixing", "truncation")
+PICTURE_KINDS = ("samples", "training", "interpolation", "neighbours", "mixing", "truncation")
 
 
 def copy_pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:
-    """Copies the pictures of each kind that exist in the store."""
-    done = frame[frame["outcome"].eq("done") & frame["trial"].notna()]
-    for row in done.drop_duplicates(["role", *ARM_COLUMNS]).itertuples():
+    """Copies the pictures of each kind that exist in the store.
+
+    They are of the first finished seed, else of the first that diverged. Samples are copied of all
+    finished seeds if there are several.
+    """
+    trials = ended_trials(frame)
+    for row in trials.drop_duplicates(["role", *ARM_COLUMNS]).itertuples():
         for kind in PICTURE_KINDS:
             source = store.trial_folder(str(row.trial)).folder / f"{kind}.png"
-            if source.exists():
-                write_bytes(picture_file(folder, row, kind), source.read_bytes())
+            copy_file(source, picture_file(folder, row, kind))
+    done = trials[trials["outcome"].eq("done")]
+    for row in done[done.duplicated(["role", *ARM_COLUMNS], keep=False)].itertuples():
+        source = store.trial_folder(str(row.trial)).samples_path
+        copy_file(source, picture_file(folder, row, f"seed{row.seed}"))
+
+
+def ended_trials(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns one row per finished or diverged trial; the finished ones come first."""
+    rows = without_attributes(frame)
+    rows = rows[rows["outcome"].isin(["done", "diverged"]) & rows["trial"].notna()]
+    trials = rows.drop_duplicates(["role", *ARM_COLUMNS, "seed"])
+    return trials.loc[trials["outcome"].ne("done").sort_values(kind="stable").index]
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copies a file if it exists, unless the copy equals it already."""
+    if not source.is_file():
+        return
+    content = source.read_bytes()
+    if not target.is_file() or target.read_bytes() != content:
+        write_bytes(target, content)
 
 
 def picture_file(folder: Path, row: Any, kind: str = "samples") -> Path:
@@ -35,3 +60,17 @@ def cell_file_name(row: Any) -> str:
     parts = [str(getattr(row, key)) for key in ARM_COLUMNS]
     parts += ["untrained"] if row.role == "untrained" else []
     return file_name_of("-".join(part for part in parts if part))
+
+
+def real_picture_files(plan: dict[str, Any], folder: Path) -> dict[str, tuple[str, Path]]:
+    """Returns fingerprint and path of the picture of real examples, by the name of the data set."""
+    return {
+        protocol["data"]: (protocol["fingerprint"], real_picture_file(folder, protocol))
+        for protocol in plan["protocols"].values()
+        if "fingerprint" in protocol
+    }
+
+
+def real_picture_file(folder: Path, protocol: dict[str, Any]) -> Path:
+    """Returns the path of a picture of real examples; its name changes with the data."""
+    return folder / f"{file_name_of('real-' + protocol['data'])}-{protocol['fingerprint'][:8]}.png"

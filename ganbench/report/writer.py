@@ -22,7 +22,7 @@ from .analyses import format_columns, render_analyses
 from .effects import render_effects
 from .losses import save_losses
 from .markdown import render_leaderboard
-from .pictures import copy_pictures
+from .pictures import copy_pictures, real_picture_files
 from .report import SuiteReport
 from .terminal import select_shown_rows
 
@@ -63,6 +63,7 @@ def write_files(frame: pd.DataFrame, folder: Path, store: Store | None = None) -
     report = write_tables(frame, folder, store)
     if store:
         write_pictures_of_shown_arms(report, store)
+        write_missing_real_pictures(report, folder / "figures")
     write_figures(report, folder / "figures")
     write_page(report, folder, store)
     return report
@@ -111,6 +112,20 @@ def write_pictures_of_shown_arms(report: SuiteReport, store: Store) -> None:
         from ganbench.visualization.samples import write_closer_pictures
 
         write_closer_pictures(undrawn, store)
+
+
+def write_missing_real_pictures(report: SuiteReport, folder: Path) -> None:
+    """Draws held-out examples of each data set once; they are compared with the generated ones."""
+    wanted = [
+        (data, fingerprint, path)
+        for data, (fingerprint, path) in real_picture_files(report.plan, folder).items()
+        if not path.exists()
+    ]
+    if wanted:
+        # Imported late because it needs torch; tables do not.
+        from ganbench.visualization.real_examples import write_real_pictures
+
+        write_real_pictures(wanted)
 
 
 def is_drawn(trial: str, store: Store) -> bool:

@@ -49,7 +49,7 @@ UNIT_NOTES = {
 }
 SCRIPTS = (  # templates of the script, in the order in which they run
     *("base.js", "permalinks.js", "tables.js", "charts.js", "legends.js", "lazy.js"),
-    *("statistics.js", "compare.js", "downloads.js", "dialog.js", "page.js"),
+    *("statistics.js", "compare.js", "downloads.js", "pictures.js", "dialog.js", "page.js"),
 )
 MIN_FOLDED_DIGITS = 32  # of a hash
 

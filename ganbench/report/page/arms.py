@@ -15,10 +15,9 @@ from ganbench.report.curves import LearningCurves
 from ganbench.report.findings import FLAG_WORDS, flags_sentence, metric_display_name
 from ganbench.report.losses import arms_in_turn
 from ganbench.report.markdown import format_cell, format_flag_counts
-from ganbench.report.pictures import PICTURE_KINDS, picture_file
 from ganbench.report.report import SuiteReport
 
-from .images import PictureAlbum
+from .card_pictures import CardPicture, collect_pictures
 from .leaderboard import CellName, make_cell_name, name_facets
 from .panels import chart_axis, floors_by_data, rounded_numbers
 
@@ -50,7 +49,7 @@ class ArmCard:
     value: str
     marks: str  # flags with the number of seeds, in one line
     flags: list[str]  # sentences
-    pictures: dict[str, str]  # picture names in the album by kind
+    pictures: list[CardPicture]
     charts: list[ArmChart]
 
 
@@ -58,6 +57,8 @@ class ArmCard:
 class ArmCards:
     arms: list[ArmCard]
     album: dict[str, str]
+    real: dict[str, str]  # pictures of held-out examples by data set
+    note: str  # on pictures that are not in the page
     facets: dict[str, list[str]]
     with_losses: bool
 
@@ -78,15 +79,16 @@ def make_arm_cards(
 
     Returns None if no arm has a picture or a chart.
     """
-    cells, album = trained_cells(report.frame, learning_curves), PictureAlbum()
+    cells = trained_cells(report.frame, learning_curves)
     ranked, logged = arms_in_turn(report.board), losses_by_trial(report)
     namer = ArmNamer.of(report.board)
     floors = floors_by_data(report.board, learning_curves.metric)
+    rows = {int(number): ranked.loc[number].to_dict() for number in ranked.index}
+    by_card = {number: cells.trials.get(cell_key(rows[number]), []) for number in sorted(rows)}
+    pictures = collect_pictures(report, by_card, figures)
     cards = {}
-    for number in map(int, ranked.index):
-        row = ranked.loc[number].to_dict()
-        key = cell_key(row)
-        trials = cells.trials.get(key, [])
+    for number, row in rows.items():
+        key, trials = cell_key(row), by_card[number]
         cards[number] = ArmCard(
             number=number,
             name=make_cell_name(row, namer),
@@ -94,14 +96,16 @@ def make_arm_cards(
             value=format_result(row, report.plan),
             marks=format_flag_counts(row),
             flags=flag_sentences(trials),
-            pictures=pictures_of(trials, figures, album),
+            pictures=pictures.by_card[number],
             charts=score_chart(key, cells, floors.get(row["data"])) + loss_charts(trials, logged),
         )
     best_first = [cards[number] for number in sorted(cards)]
     if not any(arm.pictures or arm.charts for arm in best_first):
         return None
     facets = name_facets(arm.name for arm in best_first)
-    return ArmCards(best_first, album.pictures, facets, bool(logged))
+    return ArmCards(
+        best_first, pictures.album.pictures, pictures.real, pictures.note, facets, bool(logged)
+    )
 
 
 def format_result(row: dict[Any, Any], plan: dict[str, Any]) -> str:
@@ -191,20 +195,6 @@ def score_lines(seeds: ScoresBySeed, steps: list[int]) -> list[dict[str, Any]]:
         values = rounded_numbers([value_at.get(step, math.nan) for step in steps], digits=3)
         lines.append({"name": f"seed {seed}", "color": place + 1, "y": values})
     return lines
-
-
-def representative_trial(trials: list[Any]) -> Any:
-    """Returns the training that represents its arm: the first finished one, else the first."""
-    done = [row for row in trials if row.outcome == "done"]
-    return next(iter(done or trials), None)
-
-
-def pictures_of(trials: list[Any], figures: Path, album: PictureAlbum) -> dict[str, str]:
-    row = representative_trial(trials)
-    if row is None:
-        return {}
-    added = {kind: album.add(picture_file(figures, row, kind)) for kind in PICTURE_KINDS}
-    return {kind: picture for kind, picture in added.items() if picture}
 
 
 def loss_charts(trials: list[Any], logged: dict[str, pd.DataFrame]) -> list[ArmChart]:

@@ -4,45 +4,76 @@ import base64
 import hashlib
 import io
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ganbench.picture_parts import read_part_names
+
 MAX_PICTURE_BYTES = 60_000  # larger pictures are compressed with loss
 MAX_ALBUM_BYTES = 1_000_000  # of all pictures of a page; further pictures stay in files beside it
+MAX_THUMBNAIL_PIXELS = 170  # width of a thumbnail that is cut from a grid
+MAX_THUMBNAIL_TILES = 5  # images in a row of a thumbnail, and most rows
 
 
 class PictureAlbum:
-    """Pictures as data URIs by content hash, up to a total size."""
+    """Pictures as data URIs by content hash, up to a total size.
+
+    A picture for which there is no room is named by its path beside the page.
+    """
 
     def __init__(self) -> None:
         self.pictures: dict[str, str] = {}  # data URIs by name
+        self.outside: set[str] = set()  # paths relative to the page, as in links
         self.bytes = 0
 
-    def add(self, path: Path) -> str | None:
-        """Adds a picture and returns its name; None if there is no such file or no room."""
+    def add(self, path: Path, is_thumbnail: bool = False) -> str | None:
+        """Adds a picture, or its upper left corner, and returns its name; None without a file."""
         try:
             content = path.read_bytes()
         except FileNotFoundError:
             return None
-        name = hashlib.sha256(content).hexdigest()[:12]
-        if name not in self.pictures:
-            kind, content = shrink_picture(content)
-            if self.bytes + len(content) > MAX_ALBUM_BYTES:
-                return None
-            self.bytes += len(content)
-            self.pictures[name] = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+        name = hashlib.sha256(content).hexdigest()[:12] + ("t" if is_thumbnail else "")
+        if name in self.pictures:
+            return name
+        kind, content = shrink_picture(content, thumbnail_size(path) if is_thumbnail else None)
+        if self.bytes + len(content) > MAX_ALBUM_BYTES:
+            return self.name_outside(path)
+        self.bytes += len(content)
+        self.pictures[name] = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
         return name
 
+    def name_outside(self, path: Path) -> str:
+        """Returns the link from the page to a picture that remains a file."""
+        link = quote(f"{path.parent.name}/{path.name}")
+        self.outside.add(link)
+        return link
 
-def shrink_picture(content: bytes) -> tuple[str, bytes]:
+
+def thumbnail_size(path: Path) -> tuple[int, int] | None:
+    """Returns width and height of the upper left images of a grid; None for other pictures."""
+    tile = read_part_names(path, "tile")
+    if len(tile) != 2 or not all(side.isdecimal() and int(side) for side in tile):
+        return None
+    versions = len(set(read_part_names(path, "columns"))) or 1  # of one example
+    width, height = map(int, tile)
+    count = max(2, min(MAX_THUMBNAIL_TILES, MAX_THUMBNAIL_PIXELS // width))
+    columns = max(versions, count // versions * versions)
+    return columns * width + 1, count * height + 1
+
+
+def shrink_picture(content: bytes, corner: tuple[int, int] | None = None) -> tuple[str, bytes]:
     """Encodes a picture in few bytes: without repeated pixels, and in grey if it is grey.
 
-    Browsers enlarge it again. Returns the format and the bytes.
+    Browsers enlarge it again. `corner` is the width and height of the part to keep, in pixels that are not
+    repeated. Returns the format and the bytes.
     """
     image = Image.open(io.BytesIO(content)).convert("RGB")
     pixels = own_pixels(np.asarray(image))
+    if corner:
+        pixels = pixels[: corner[1], : corner[0]]
     grey = bool((pixels == pixels[..., :1]).all())
     small = Image.fromarray(pixels[..., 0] if grey else pixels)
     png = encode_picture(small, "PNG", optimize=True)

@@ -9,9 +9,8 @@ function look(card, isNewEntry = true) {
   const body = closer.querySelector(".closer-body");
   const told = all(card, ".value, .flag-sentence").map((line) => line.cloneNode(true));
   told.forEach((line) => { line.hidden = false; });
-  const seen = all(card, "img").map((image) => figure(image.dataset.kind, large(image)));
   const left = document.createElement("div"), right = document.createElement("div");
-  left.append(...seen);
+  left.append(...pictureFigures(card));
   right.append(...told, ...all(card, ".panel").map((panel) => {
     const copy = panel.cloneNode(true);
     copy.hidden = false;

@@ -2,7 +2,7 @@
 // So a print or a capture of the whole page has no blanks.
 
 let album = null;
-const picture = (name) => (album ??= data(document.getElementById("album")))[name];
+const picture = (name) => (album ??= data(document.getElementById("album")))[name] ?? name; // else a file beside the page
 
 function fill(target) {
   if (target.matches("img")) target.src = picture(target.dataset.picture);
