@@ -1,4 +1,4 @@
-"""Pictures of cells, copied beside the tables: those of one training, and samples of all seeds."""
+"""Pictures of cells beside the tables: those of one training, and samples of all seeds."""
 
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def cell_file_name(row: Any) -> str:
 
 
 def real_picture_files(plan: dict[str, Any], folder: Path) -> dict[str, tuple[str, Path]]:
-    """Returns fingerprint and path of the picture of real examples, by the name of the data set."""
+    """Returns fingerprint and path of the picture of real examples, by data set."""
     return {
         protocol["data"]: (protocol["fingerprint"], real_picture_file(folder, protocol))
         for protocol in plan["protocols"].values()

@@ -115,7 +115,7 @@ def write_pictures_of_shown_arms(report: SuiteReport, store: Store) -> None:
 
 
 def write_missing_real_pictures(report: SuiteReport, folder: Path) -> None:
-    """Draws held-out examples of each data set once; they are compared with the generated ones."""
+    """Draws held-out examples of each data set once, to compare them with generated ones."""
     wanted = [
         (data, fingerprint, path)
         for data, (fingerprint, path) in real_picture_files(report.plan, folder).items()

@@ -11,7 +11,7 @@ from ganbench.files import write_bytes
 
 
 def write_real_pictures(wanted: Iterable[tuple[str, str, Path]]) -> None:
-    """Writes pictures of held-out examples, given the name, fingerprint and path of each data set.
+    """Writes pictures of held-out examples, given name, fingerprint and path of data sets.
 
     A data set that cannot be read here, or has changed since the training, is skipped.
     """
@@ -23,7 +23,7 @@ def write_real_pictures(wanted: Iterable[tuple[str, str, Path]]) -> None:
 
 
 def draw_real_examples(data: str) -> bytes:
-    """Draws the first held-out examples of the measured domain as a PNG, by class if they have any.
+    """Draws the first held-out examples of the measured domain as a PNG, by class if any.
 
     Points are drawn over those of the training split.
     """

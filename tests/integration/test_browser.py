@@ -119,7 +119,7 @@ def test_all_charts_and_pictures_are_drawn(open_page, report_page):
     assert page.locator(".plot path.line").count() > 12
     assert page.locator(".plot .flag-line").count() > 0
     broken = "all => all.filter(i => !i.complete || i.naturalWidth < 20).length"
-    assert page.locator(".card img").count() == 6
+    assert page.locator(".card img").count() == 7
     assert page.locator(".card img").evaluate_all(broken) == 0
 
 
@@ -167,7 +167,11 @@ def test_dialog_works_by_keyboard(open_page, report_page):
     dialog = page.get_by_role("dialog")
     assert dialog.is_visible()
     title = dialog.get_by_role("heading").inner_text()
-    assert dialog.locator("img").evaluate("i => i.naturalWidth") >= 20
+    widths = dialog.locator("img").evaluate_all("images => images.map(i => i.naturalWidth)")
+    assert len(widths) == 5  # samples, and thumbnails of four seeds
+    assert min(widths) >= 20
+    seeds = dialog.locator(".seed-row figcaption").all_inner_texts()
+    assert [text.split(", ")[1].split()[0] for text in seeds] == ["best", "median", "FID", "worst"]
     assert dialog.locator(".plot svg").count() == 1
     page.keyboard.press("ArrowRight")
     assert dialog.get_by_role("heading").inner_text() != title

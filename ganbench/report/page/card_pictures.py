@@ -1,7 +1,7 @@
-"""Pictures of cards: samples, the strip of the training, all seeds, closer pictures, and real data.
+"""Pictures of cards: samples, a strip of the training, all seeds, and real data.
 
-The album has room for the first of them: samples of all arms and real data come first, then strips, then
-thumbnails of seeds, then closer pictures. Pictures without room remain files beside the page.
+The album has room for the first of them. Samples of all arms and real data come first, then strips,
+thumbnails of seeds, and closer pictures. Pictures without room remain files beside the page.
 """
 
 import math
@@ -156,7 +156,7 @@ class SeedCaptions:
 
 
 def place_names(count: int) -> dict[int, str]:
-    """Returns the names of places among `count` values in order; the median may be the lower one."""
+    """Returns the names of places among `count` values; the median may be the lower one."""
     if count < 2:
         return {}
     median = {(count - 1) // 2: "median"} if count > 2 else {}

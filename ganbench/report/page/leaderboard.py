@@ -37,6 +37,10 @@ class CellName:
     variant: str
     plan: str = ""
 
+    def __str__(self) -> str:
+        parts = (self.tricks, self.variant, self.loss, self.plan)
+        return " · ".join(part for part in parts if part)
+
 
 @dataclass(frozen=True)
 class SortableValue:

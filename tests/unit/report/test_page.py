@@ -314,7 +314,8 @@ def test_album_deduplicates_and_limits_pictures(tmp_path, monkeypatch):
     assert album.add(tmp_path / "missing") is None
     monkeypatch.setattr("ganbench.report.page.images.MAX_ALBUM_BYTES", album.bytes)
     (tmp_path / "d").write_bytes(png(np.zeros((40, 40), np.uint8)))
-    assert album.add(tmp_path / "d") is None
+    assert album.add(tmp_path / "d") == f"{tmp_path.name}/d"  # a link to the file
+    assert album.outside == {f"{tmp_path.name}/d"}
 
 
 def test_all_picture_kinds_are_shown(tmp_path):
