@@ -199,8 +199,8 @@ def test_signal_writes_checkpoints_and_names_the_command(suite, tmp_path, sent):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # A background job of a shell, as in CI, ignores Ctrl-C, and so do its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        # A background job of a shell ignores Ctrl-C, one of nohup SIGHUP, and so do their children.
+        preexec_fn=lambda: signal.signal(sent, signal.SIG_DFL),
     )
     wait_until(lambda: is_training(tmp_path))
     os.killpg(runner.pid, sent)  # to the workers too, as a terminal does
