@@ -11,6 +11,7 @@ from ganbench.analysis.effects import Effect, effect_facts, effects_by_variant, 
 from ganbench.analysis.interactions import Interaction, all_interactions
 from ganbench.analysis.intervals import CONFIDENCE_LEVEL, SCALES
 from ganbench.analysis.leaderboard import leaderboard
+from ganbench.analysis.rank_interval import format_rank_interval
 from ganbench.analysis.rates import FailureRate, failure_rates
 from ganbench.counts import count_of
 from ganbench.evaluation.metric_names import metric_display_name as metric_display_name
@@ -177,18 +178,17 @@ def best_arm_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[str]:
 
 
 def best_arm_sentence(frame: pd.DataFrame, part: pd.DataFrame, namer: ArmNamer, place: str) -> str:
-    """Returns a sentence with the first arm of a data set and the number of arms tied with it."""
+    """Returns a sentence with the first arm of a data set and the ranks it may have."""
     outcome, first = frame.attrs["plan"]["analysis"]["outcome"], part.iloc[0].to_dict()
     end = "lowest" if effect_facts(frame)["direction"] == "lower" else "highest"
     name = metric_display_name(outcome, frame.attrs["plan"], str(first["data"]))
     sentence = (
         f"{namer.name(first)} has the {end} {name}{place}: {format_cell(first, outcome, True)}"
     )
-    others, ties = len(part) - 1, int(part["tied"].iloc[1:].fillna(False).sum())
-    if not others:
+    ranks = format_rank_interval(first["rank low"], first["rank high"])
+    if len(part) < 2 or not ranks:
         return f"{sentence}."
-    differing = count_of(others - ties, "other arm")
-    return f"{sentence}; it differs significantly from {differing}, and not from {ties}."
+    return f"{sentence}; pairwise tests leave rank {ranks} of {len(part)}."
 
 
 def interaction_sentences(interactions: list[Interaction], name: str, facts: Facts) -> list[str]:
