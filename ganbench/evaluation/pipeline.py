@@ -330,7 +330,8 @@ class EvaluationPipeline:
         if any(real.cache.get(name) is None for name in names.values()):
             rules.prepare_metrics(metrics, one, other)
         floor_text = (
-            f"{len(one):,} of the reals instead of the fakes, against {len(other):,} others"
+            f"{len(one):,} of the reals instead of the fakes, against {len(other):,} others; "
+            "values of larger counts may be better without being better than real"
         )
         readings = {
             metric: cached_reading(real, name, partial(rules.measure_or_reason, metric, one, other))

@@ -165,6 +165,6 @@ def test_inline_run_stops_between_trials(run_here, tmp_path):
     """Trials of 2 s do not fit before the deadline, so the run ends after a few."""
     code, _, err = run_here(tmp_path, "-o", "budget.cpu.generator_turns=1500", "--deadline", "12 s")
     assert code == 130
-    assert "Stopped for the deadline 12 s." in err
+    assert "Stopped for the deadline 12 s after " in err
     assert 0 < len(finished(tmp_path)) < TRIALS
     assert not list(tmp_path.glob("trials/*/*/checkpoint.pt"))

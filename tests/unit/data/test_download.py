@@ -21,7 +21,7 @@ from ganbench.data import DATA, fashion_mnist
 from ganbench.data.base import IMAGE, NotDownloaded
 from ganbench.data.paths import Downloadable, data_root
 from ganbench.data.torchvision_dataset import TorchvisionDataset
-from ganbench.evaluation.extractors import EXTRACTORS, dinov2, inception
+from ganbench.evaluation.extractors import EXTRACTORS, dinov2, inception, weight_files
 
 DOWNLOADED = [name for name in DATA.entries if issubclass(DATA.load(name), TorchvisionDataset)]
 COUNTS = {"train": 25, "test": 20}
@@ -369,7 +369,7 @@ def test_weights_of_selected_model_are_downloaded(ganbench, server, data_folder,
     folder, address = server
     (folder / "dinov2_vits14").mkdir()
     (folder / "dinov2_vits14" / "dinov2_vits14_pretrain.pth").write_bytes(b"some weights")
-    monkeypatch.setattr(dinov2, "DINOV2_URL", address.rstrip("/"))
+    monkeypatch.setattr(weight_files, "DINOV2_URL", address.rstrip("/"))
     assert ganbench("download", "dinov2(model='vit-s-14')")[0] == 0
     assert dinov2.published_dinov2("vit-s-14").read() == b"some weights"
     code, _, err = ganbench("download", "dinov2(model='vit-s-41')")

@@ -105,7 +105,7 @@ def test_arguments_are_those_of_no_program(reals, ganbench):
     parser = "import argparse\nargs = argparse.ArgumentParser().parse_args()\n"
     fake = write("argp.py", parser + IMAGES_CODE)
     code, printed, _ = ganbench("eval", fake, reals, *FLAGS)
-    assert (code, "kid" in printed) == (0, True)
+    assert (code, "KID" in printed) == (0, True)
     required = parser.replace("args =", "p =").replace(".parse_args()", "") + (
         "p.add_argument('--ckpt', required=True)\np.parse_args()\n"
     )
