@@ -13,11 +13,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from .intervals import CONFIDENCE_LEVEL
 
+ALPHA = 1 - CONFIDENCE_LEVEL
+MAX_PAIRS_PER_BLOCK = 2**19  # their matrices take some 4 MB each
 Matrix = NDArray[np.float64]
+Places = NDArray[np.int64]
 
 
 def rank_intervals(arms: Sequence[Sequence[float]], lower: bool) -> list[tuple[int, int] | None]:
@@ -28,12 +31,17 @@ def rank_intervals(arms: Sequence[Sequence[float]], lower: bool) -> list[tuple[i
     """
     counts = np.array([len(values) for values in arms])
     means = np.array([np.mean(values) for values in arms], dtype=float)
-    p = pairwise_p(means, squared_errors(arms), counts)
-    is_different = holm_adjusted_rows(p) < 1 - CONFIDENCE_LEVEL
-    is_better = means[None, :] < means[:, None] if lower else means[None, :] > means[:, None]
-    best = 1 + (is_different & is_better).sum(axis=1)
-    worst = len(arms) - (is_different & ~is_better).sum(axis=1)
-    ranks = zip(best.tolist(), worst.tolist(), strict=True)
+    errors = squared_errors(arms)
+    places = np.arange(len(arms))
+    blocks = np.array_split(places, -(-(len(arms) ** 2) // MAX_PAIRS_PER_BLOCK))
+    ranks: list[tuple[int, int]] = []
+    for block in blocks:
+        is_different = holm_adjusted_rows(pairwise_p(block, means, errors, counts), block) < ALPHA
+        gaps = means[None, :] - means[block, None]
+        is_better = gaps < 0 if lower else gaps > 0
+        best = 1 + (is_different & is_better).sum(axis=1)
+        worst = len(arms) - (is_different & ~is_better).sum(axis=1)
+        ranks += zip(best.tolist(), worst.tolist(), strict=True)
     return [rank if n > 1 else None for rank, n in zip(ranks, counts, strict=True)]
 
 
@@ -42,31 +50,31 @@ def squared_errors(arms: Sequence[Sequence[float]]) -> Matrix:
     return np.array([np.var(v, ddof=1) / len(v) if len(v) > 1 else np.nan for v in arms])
 
 
-def pairwise_p(means: Matrix, errors: Matrix, counts: NDArray[np.int64]) -> Matrix:
-    """Computes Welch's two-sided p of all pairs of arms; 1 where a pair cannot be tested.
+def pairwise_p(block: Places, means: Matrix, errors: Matrix, counts: NDArray[np.int64]) -> Matrix:
+    """Computes Welch's two-sided p of a block of arms against all; 1 for pairs without a test.
 
-    The shape is [arms, arms].
+    The shape is [block, arms].
     """
-    both = errors[:, None] + errors[None, :]
+    both = errors[block, None] + errors[None, :]
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = errors**2 / (counts - 1)
-        freedom = both**2 / (terms[:, None] + terms[None, :])
-        t = np.abs(means[:, None] - means[None, :]) / np.sqrt(both)
-        p = 2 * stats.t.sf(t, freedom)
+        freedom = both**2 / (terms[block, None] + terms[None, :])
+        t = np.abs(means[block, None] - means[None, :]) / np.sqrt(both)
+        p = 2 * special.stdtr(freedom, -t)
     return np.where(np.isfinite(p) & (both > 0), p, 1.0)
 
 
-def holm_adjusted_rows(p: Matrix) -> Matrix:
-    """Applies Holm's correction to each row, without its entry on the diagonal."""
-    size = len(p)
+def holm_adjusted_rows(p: Matrix, own: Places) -> Matrix:
+    """Applies Holm's correction to each row, without the entry of the row's own arm."""
+    rows, size = np.arange(len(p)), p.shape[1]
     others = p.copy()
-    np.fill_diagonal(others, 2.0)  # sorts last
+    others[rows, own] = 2.0  # sorts last
     order = np.argsort(others, axis=1, kind="stable")
     factors = np.maximum(size - 1 - np.arange(size), 0)
     stepped = np.maximum.accumulate(np.take_along_axis(others, order, axis=1) * factors, axis=1)
     adjusted = np.empty_like(p)
     np.put_along_axis(adjusted, order, np.minimum(stepped, 1.0), axis=1)
-    np.fill_diagonal(adjusted, 1.0)
+    adjusted[rows, own] = 1.0
     return adjusted
 
 
