@@ -164,14 +164,15 @@ InceptionWeights = Annotated[
         help="File of Inception's weights. Also: GANBENCH_INCEPTION.",
     ),
 ]
+
+
+def trust_option(help: str) -> Any:
+    """Returns the option --trust; it is read first, because reading a suite can run code."""
+    return typer.Option("--trust", callback=trust_local_files, is_eager=True, help=help)
+
+
 Trust = Annotated[
-    bool,
-    typer.Option(
-        "--trust",
-        callback=trust_local_files,
-        is_eager=True,
-        help="Run code of local files that a suite names, as in my_tricks.py:Blur.",
-    ),
+    bool, trust_option("Run code of local files that a suite names, as in my_tricks.py:Blur.")
 ]
 Workers = Annotated[
     int | None,

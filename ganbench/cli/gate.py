@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import typer
 
 from ganbench.experiments.suite_files import find_suite_file
-from ganbench.local_files import trust_local_files
 
 from .base import (
     INTERRUPTED,
@@ -30,6 +29,7 @@ from .base import (
     out,
     print_json,
     report_write_errors,
+    trust_option,
 )
 from .run import executor_of, print_failures, read_suite
 from .weights import require_weights_of_command
@@ -57,12 +57,7 @@ Kept = Annotated[
 Lost = Annotated[int, typer.Option(min=0, help="Number of trainings that ended without images.")]
 Trust = Annotated[
     bool,
-    typer.Option(
-        "--trust",
-        callback=trust_local_files,
-        is_eager=True,
-        help="Open exported networks, and local files of a suite, which can run code.",
-    ),
+    trust_option("Open exported networks, and local files of a suite, which can run code."),
 ]
 
 app.add_typer(
