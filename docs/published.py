@@ -12,8 +12,8 @@ import pandas as pd
 import ganbench
 from ganbench.analysis.effects import Effect, effect_facts, effects_by_variant, trick_effects
 from ganbench.analysis.leaderboard import leaderboard
+from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.registry import parse_spec, split_specs
-from ganbench.report.findings import metric_display_name
 from ganbench.report.format_change import format_effect_size
 from ganbench.report.pictures import picture_file
 

@@ -54,9 +54,7 @@ class Effect:
     loss: str = ""  # the loss of the effect; empty for all losses
     smallest: float = math.nan  # the smallest detectable ratio (above 1) or difference
     correlation: float = math.nan  # between the arms of a pair; pairing helps if it is high
-    adjusted_low: float = (
-        math.nan
-    )  # the interval at the level of Holm's test, which `verdict` follows
+    adjusted_low: float = math.nan  # the interval that `verdict` follows, see correct_effects
     adjusted_high: float = math.nan
 
 
@@ -120,7 +118,10 @@ def effects_of_family(
 
 
 def correct_effects(raw: list[tuple[Effect, Estimate]], transform: str) -> list[Effect]:
-    """Returns the effects with p, intervals and detectable changes for their number."""
+    """Returns the effects with p, intervals and detectable changes for their number.
+
+    Adjusted intervals have the level of Holm's test.
+    """
     single = [estimate.p() for _, estimate in raw]
     corrected, divisors = holm_correct(single), holm_divisors(single)
     family = max(1, sum(not math.isnan(p) for p in single))

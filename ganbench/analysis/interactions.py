@@ -53,9 +53,7 @@ class Interaction:
     cells: int
     p: float  # two-sided, Holm-corrected over all interactions of its kind
     verdict: str  # differs, undecided
-    adjusted_low: float = (
-        math.nan
-    )  # the interval at the level of Holm's test, which `verdict` follows
+    adjusted_low: float = math.nan  # the interval that `verdict` follows
     adjusted_high: float = math.nan
 
 

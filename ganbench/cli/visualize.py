@@ -142,7 +142,7 @@ def show(
 def print_other_cells(suite: str, results: Path) -> None:
     """Prints the rank, the name and the outcome of the cells below the best."""
     from ganbench.evaluation.metric_names import metric_display_name
-    from ganbench.report.markdown import format_cell
+    from ganbench.report.format_number import format_cell
 
     frame = read_frame(suite, results)
     board, plan = ranked_cells(frame, suite), frame.attrs["plan"]

@@ -16,7 +16,8 @@ from ganbench.analysis.sensitivity import axis_effects, settings_sensitivity
 from ganbench.analysis.targets import costs_to_target
 from ganbench.analysis.variance import seeds_table, variance_components
 
-from .markdown import format_number, markdown_table
+from .format_number import format_number
+from .markdown import markdown_table
 
 
 @dataclass(frozen=True)

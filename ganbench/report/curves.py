@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ganbench.analysis.contrasts import CELL_COLUMNS
-
-from .findings import metric_display_name
+from ganbench.evaluation.metric_names import metric_display_name
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ from ganbench.analysis.effects import (
     outcome_rows,
 )
 from ganbench.analysis.factors import tricks_of_arm
+from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.experiments.factorial import aliased_terms
 
-from .findings import SuiteChanges, metric_display_name
+from .findings import SuiteChanges
 from .format_change import Facts, format_change, format_detectable
-from .markdown import escape_markdown, format_number, markdown_table
+from .format_number import format_number
+from .markdown import escape_markdown, markdown_table
 
 EFFECTS_NOTE = (
     "An effect is the mean change over the cells of this grid that can estimate it, {pairing}. The error "

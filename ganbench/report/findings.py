@@ -14,7 +14,7 @@ from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rank_interval import format_rank_interval
 from ganbench.analysis.rates import FailureRate, failure_rates
 from ganbench.counts import count_of
-from ganbench.evaluation.metric_names import metric_display_name as metric_display_name
+from ganbench.evaluation.metric_names import metric_display_name
 
 from .arm_names import ArmNamer
 from .format_change import (
@@ -50,6 +50,7 @@ MAX_INTERACTION_SENTENCES = 5  # a large grid has dozens of interactions
 class SuiteChanges:
     """The changes that a suite's tricks make, estimated once for all tables and sentences."""
 
+    coverage: TrickCoverage
     over_grid: list[Effect]
     by_variant: list[Effect]
     interactions: list[Interaction]
@@ -58,6 +59,7 @@ class SuiteChanges:
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Self:
         return cls(
+            coverage=TrickCoverage.of(frame),
             over_grid=trick_effects(frame),
             by_variant=effects_by_variant(frame),
             interactions=all_interactions(frame),
@@ -82,7 +84,7 @@ def run_findings(
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
     plan = frame.attrs["plan"]
     facts, name = effect_facts(frame), metric_display_name(outcome, plan)
-    sentences = [headline(estimated, name, facts, TrickCoverage.of(frame))]
+    sentences = [headline(estimated, name, facts, changes.coverage)]
     sentences += decided_sentences(estimated, name, facts, plan["analysis"]["equivalence"])
     sentences += undecided_sentences(estimated, name, facts)
     sentences += variant_sentences(changes.by_variant, name, facts)

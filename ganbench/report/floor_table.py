@@ -7,7 +7,7 @@ from rich.table import Table
 from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.metrics.base import Measurement
 
-from .markdown import format_number
+from .format_number import format_number
 
 FLOOR_HEADINGS = ("metric", "floor", "± SE", "by theory", "")
 

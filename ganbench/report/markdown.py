@@ -9,11 +9,10 @@ import pandas as pd
 from ganbench.analysis.detection import MIN_DOMINANT_ACCURACY
 from ganbench.analysis.leaderboard import ARM_COLUMNS, IMAGES_PER_SECOND
 from ganbench.errors import escape_control_characters
+from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.human_study.error_rates import HUMAN_ERROR_COLUMN
 
-from .findings import metric_display_name
-from .format_number import format_cell as format_cell  # imported from here by the reports
-from .format_number import format_number as format_number
+from .format_number import format_cell
 
 PARAMETER_COUNT_COLUMNS = ("generator_parameters", "discriminator_parameters")
 FLAG_COLUMNS = ("collapsed", "oscillating", "won")  # divergence is listed below the tables

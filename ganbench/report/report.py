@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import pandas as pd
 
+from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect, effect_facts
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.experiments.store import Store
@@ -24,6 +25,7 @@ class SuiteReport:
     changes: dict[str, pd.DataFrame]  # effects, chains (of tricks), interactions, rates
     further: dict[str, pd.DataFrame]  # the analyses by name
     findings: list[str]
+    coverage: TrickCoverage
     losses: pd.DataFrame = field(default_factory=empty_losses)  # of one training per arm
 
     @classmethod
@@ -42,6 +44,7 @@ class SuiteReport:
             changes=effect_sections(frame, changes),
             further=make_analyses(frame),
             findings=run_findings(frame, changes, board),
+            coverage=changes.coverage,
             losses=find_losses(frame, board, folder, store),
         )
 

@@ -10,10 +10,12 @@ from rich.table import Table
 
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.counts import count_of
+from ganbench.evaluation.metric_names import metric_display_name
 
 from .arm_names import ArmNamer
-from .findings import metric_display_name, run_findings
-from .markdown import format_budget, format_cell, format_measured_count, format_number, tie_mark
+from .findings import run_findings
+from .format_number import format_cell, format_number
+from .markdown import format_budget, format_measured_count, tie_mark
 from .report import SuiteReport
 
 MAX_CELLS_SHOWN = 12  # cells per data set; the file has the rest

@@ -11,7 +11,7 @@ from ganbench.data.base import NotDownloaded
 from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.metrics import METRICS
 from ganbench.report.floor_table import measure_floor_rows
-from ganbench.report.markdown import format_number
+from ganbench.report.format_number import format_number
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = json.loads((ROOT / "results/published/floors/fashion_mnist.json").read_text())

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ganbench.analysis.effects import Effect
-from ganbench.report.findings import metric_display_name
+from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.format_change import Facts, format_change
 
 from .base import BETTER, OPEN, WORSE, make_figure, remove_frame

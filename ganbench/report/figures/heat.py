@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ganbench.analysis.effects import Effect
+from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.effects import MAX_LOG_HEAT
-from ganbench.report.findings import metric_display_name
 from ganbench.report.format_change import Facts, format_change
 
 from .base import BETTER, WORSE, make_figure

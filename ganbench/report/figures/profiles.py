@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ganbench.report.findings import metric_display_name
+from ganbench.evaluation.metric_names import metric_display_name
 
 from .base import draw_legend, line_style, make_figure, remove_frame
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.report.findings import metric_display_name
+from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.seeds import seed_values
 
 from .base import BETTER, make_figure, remove_frame, set_logarithmic

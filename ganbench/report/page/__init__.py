@@ -11,12 +11,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import SHARE_UNIT
+from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.arm_names import ArmNamer
 from ganbench.report.curves import learning_curves_of
 from ganbench.report.figures.base import arm_colours
-from ganbench.report.findings import metric_display_name
 from ganbench.report.report import SuiteReport
 
 from .arm_data import make_arm_data
@@ -66,7 +65,7 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
     frame, board, plan = report.frame, report.board, report.plan
     outcome = plan["analysis"]["outcome"]
     facts, best = report.effect_facts, best_tricks(board)
-    coverage, namer = TrickCoverage.of(frame), ArmNamer.of(board)
+    coverage, namer = report.coverage, ArmNamer.of(board)
     colours = page_colours(list(arm_colours(frame)), best)
     learning_curves = learning_curves_of(frame)
     cards = make_arm_cards(report, learning_curves, figures)

@@ -11,7 +11,7 @@ import pandas as pd
 from ganbench.analysis.contrasts import CELL_COLUMNS
 from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.analysis.rows import without_attributes
-from ganbench.report.findings import metric_display_name
+from ganbench.evaluation.metric_names import metric_display_name
 
 MAX_ARM_VALUES = 60_000  # of a page; a larger one holds the outcome alone
 EXACT_DIGITS = 7

@@ -10,11 +10,13 @@ import pandas as pd
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.analysis.rows import flags_of, without_attributes
+from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.arm_names import ArmNamer
 from ganbench.report.curves import LearningCurves
-from ganbench.report.findings import FLAG_WORDS, flags_sentence, metric_display_name
+from ganbench.report.findings import FLAG_WORDS, flags_sentence
+from ganbench.report.format_number import format_cell
 from ganbench.report.losses import arms_in_turn
-from ganbench.report.markdown import format_cell, format_flag_counts
+from ganbench.report.markdown import format_flag_counts
 from ganbench.report.report import SuiteReport
 
 from .card_pictures import CardPicture, collect_pictures

@@ -15,10 +15,10 @@ from PIL import Image
 
 from ganbench.analysis.effects import outcome_rows
 from ganbench.counts import count_of
+from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.gan.variants import VARIANTS
 from ganbench.picture_parts import INPUT, OUTPUT, TARGET, read_part_names
 from ganbench.registry import parse_spec
-from ganbench.report.findings import metric_display_name
 from ganbench.report.pictures import PICTURE_KINDS, picture_file, real_picture_files
 from ganbench.report.report import SuiteReport
 

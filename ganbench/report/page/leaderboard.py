@@ -10,12 +10,11 @@ import pandas as pd
 from ganbench.analysis.leaderboard import ARM_COLUMNS, IMAGES_PER_SECOND
 from ganbench.analysis.rank_interval import format_rank_interval
 from ganbench.report.arm_names import ArmNamer
+from ganbench.report.format_number import format_cell, format_number
 from ganbench.report.markdown import (
     PARAMETER_COUNT_COLUMNS,
-    format_cell,
     format_flag_counts,
     format_measured_count,
-    format_number,
     format_rank,
 )
 from ganbench.report.seeds import seed_values

@@ -12,8 +12,8 @@ import pandas as pd
 
 from ganbench.analysis.contrasts import CELL_COLUMNS
 from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.curves import LearningCurves
-from ganbench.report.findings import metric_display_name
 
 Numbers = list[float | None]
 CURVE_AXES = {  # labels of the horizontal axes that a reader can choose

@@ -10,8 +10,8 @@ import numpy as np
 
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
+from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.effects import MAX_LOG_HEAT, format_probability
-from ganbench.report.findings import metric_display_name
 from ganbench.report.format_change import (
     Facts,
     format_adjusted_interval,

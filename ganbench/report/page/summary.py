@@ -8,8 +8,8 @@ import pandas as pd
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
 from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.arm_names import ArmNamer
-from ganbench.report.findings import metric_display_name
 from ganbench.report.format_change import (
     Facts,
     falls,
@@ -18,7 +18,8 @@ from ganbench.report.format_change import (
     format_detectable,
     format_effect_size,
 )
-from ganbench.report.markdown import format_budget, format_cell, format_number
+from ganbench.report.format_number import format_cell, format_number
+from ganbench.report.markdown import format_budget
 
 from .plots import (
     IntervalMark,

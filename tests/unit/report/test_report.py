@@ -17,7 +17,8 @@ from ganbench.report.analyses import ANALYSES
 from ganbench.report.effects import effect_sections, render_effects
 from ganbench.report.findings import flags_sentence, run_findings
 from ganbench.report.format_change import format_percent
-from ganbench.report.markdown import format_number, render_leaderboard
+from ganbench.report.format_number import format_number
+from ganbench.report.markdown import render_leaderboard
 from ganbench.report.pictures import cell_file_name
 from ganbench.report.terminal import MAX_CELLS_SHOWN, print_leaderboard
 from ganbench.report.writer import write_all

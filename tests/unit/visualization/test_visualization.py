@@ -15,6 +15,7 @@ from safetensors.torch import save
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation, Slerp
 
+from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import load
 from ganbench.experiments.store import Store
@@ -196,7 +197,9 @@ def test_copied_images_are_counted(sampler, monkeypatch):
 
 def test_report_writes_pictures_of_shown_cells(small_run, tmp_path):
     frame, store = load(small_run / "small"), Store(small_run)
-    write_pictures_of_shown_arms(SuiteReport(frame, leaderboard(frame), {}, {}, []), store)
+    write_pictures_of_shown_arms(
+        SuiteReport(frame, leaderboard(frame), {}, {}, [], TrickCoverage.of(frame)), store
+    )
     copy_pictures(frame, tmp_path, store)
     names = {path.name for path in tmp_path.glob("*.png")}
     for kind, data in (("interpolation", {"digits", "ring"}), ("neighbours", {"digits"})):
