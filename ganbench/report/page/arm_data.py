@@ -11,7 +11,8 @@ import pandas as pd
 from ganbench.analysis.contrasts import CELL_COLUMNS
 from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.analysis.rows import without_attributes
-from ganbench.evaluation.metric_names import metric_display_name
+
+from .plots import metric_title
 
 MAX_ARM_VALUES = 60_000  # of a page; a larger one holds the outcome alone
 EXACT_DIGITS = 7
@@ -60,9 +61,8 @@ def compared_metrics(plan: dict[str, Any], arms: int) -> list[str]:
 
 
 def describe_metric(name: str, plan: dict[str, Any]) -> dict[str, Any]:
-    facts = plan["metrics"][name]
+    facts, title = plan["metrics"][name], metric_title(name, plan)
     lower = facts["direction"] == "lower"
-    title = f"{metric_display_name(name, plan)} {'↓' if lower else '↑'}"
     return {"name": name, "title": title, "lower": lower, "transform": facts["transform"]}
 
 

@@ -19,6 +19,7 @@ from ganbench.report.losses import arms_in_turn
 from ganbench.report.markdown import format_flag_counts
 from ganbench.report.report import SuiteReport
 
+from .arm_data import arm_key
 from .card_pictures import CardPicture, collect_pictures
 from .leaderboard import CellName, make_cell_name, name_facets
 from .panels import chart_axis, floors_by_data, rounded_numbers
@@ -86,11 +87,11 @@ def make_arm_cards(
     namer = ArmNamer.of(report.board)
     floors = floors_by_data(report.board, learning_curves.metric)
     rows = {int(number): ranked.loc[number].to_dict() for number in ranked.index}
-    by_card = {number: cells.trials.get(cell_key(rows[number]), []) for number in sorted(rows)}
+    by_card = {number: cells.trials.get(arm_key(rows[number]), []) for number in sorted(rows)}
     pictures = collect_pictures(report, by_card, figures)
     cards = {}
     for number, row in rows.items():
-        key, trials = cell_key(row), by_card[number]
+        key, trials = arm_key(row), by_card[number]
         cards[number] = ArmCard(
             number=number,
             name=make_cell_name(row, namer),
@@ -121,10 +122,6 @@ def format_result(row: dict[Any, Any], plan: dict[str, Any]) -> str:
 
 def losses_by_trial(report: SuiteReport) -> dict[str, pd.DataFrame]:
     return {str(trial): part for trial, part in report.losses.groupby("trial")}
-
-
-def cell_key(row: Any) -> Key:
-    return tuple("" if pd.isna(row[key]) else row[key] for key in ARM_COLUMNS)
 
 
 def trained_cells(frame: pd.DataFrame, learning_curves: LearningCurves) -> TrainedCells:

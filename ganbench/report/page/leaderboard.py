@@ -19,6 +19,7 @@ from ganbench.report.markdown import (
 )
 from ganbench.report.seeds import seed_values
 
+from .arm_data import plain_key
 from .plots import PercentAxis, make_strip_axis, metric_title
 
 VISIBLE_ROWS = 25  # rows shown at first
@@ -231,7 +232,7 @@ def make_cost(number: float) -> SortableValue:
 
 def make_seed_strip(row: Row, columns: BoardColumns) -> SeedStrip:
     outcome, axis = columns.outcome, columns.axis
-    key = tuple("" if pd.isna(row[k]) else row[k] for k in ("role", *ARM_COLUMNS))
+    key = plain_key(row[k] for k in ("role", *ARM_COLUMNS))
     values = columns.seeds.get(key, [row[outcome]])
     places = [axis.place(value) for value in values if not math.isnan(value)]
     inside = [place for place in places if 0 <= place <= 100]
