@@ -1,4 +1,4 @@
-"""Counts and sizes as text: `1 cell`, `2 cells`, `3.07 GB`."""
+"""Counts, sizes and ages as text: `1 cell`, `2 cells`, `3.07 GB`, `2 hours`."""
 
 
 def count_of(count: int, noun: str, plural: str = "") -> str:
@@ -12,3 +12,11 @@ def format_bytes(count: float) -> str:
         if count >= size:
             return f"{count / size:.3g} {unit}"
     return count_of(round(count), "byte")
+
+
+def format_age(seconds: float) -> str:
+    """Returns an age in its largest whole unit: `3 days`, `1 hour`, `12 minutes`, `0 seconds`."""
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= size:
+            return count_of(int(seconds // size), unit)
+    return count_of(max(0, int(seconds)), "second")

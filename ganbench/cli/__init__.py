@@ -1,7 +1,7 @@
 """The command line: `ganbench run`, `plan`, `report`, `eval`, `gate` and more.
 
 Exit codes: 0 ok · 1 a regression, or unequal stores · 2 usage or suite error
-· 3 a gate cannot decide · 4 trials or a download failed · 5 internal error · 130 interrupted.
+· 3 a gate cannot decide · 4 trials, a download or writing failed · 5 internal error · 130 interrupted.
 Commands import torch and pandas themselves, so that help and lists answer at once.
 """
 
@@ -37,7 +37,7 @@ from . import (
     visualize,
     watch,
 )
-from .base import INTERNAL, INTERRUPTED, app, err, out, place_of
+from .base import FAILED, INTERNAL, INTERRUPTED, app, describe_file_error, err, out, place_of
 from .streams import accept_any_encoding
 
 # Importing a module adds its commands.
@@ -96,8 +96,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except OSError as error:  # a full disk, a folder that cannot be written
-        err.print(f"{error}", markup=False, soft_wrap=True)
-        sys.exit(INTERNAL)
+        err.print(describe_file_error(error), markup=False, soft_wrap=True)
+        sys.exit(FAILED)
     except Exception as error:
         if os.environ.get("GANBENCH_TRACE"):
             raise

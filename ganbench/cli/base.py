@@ -1,6 +1,7 @@
 """The program object, its consoles, and the options and messages that commands share."""
 
 import difflib
+import errno
 import os
 import sys
 import traceback
@@ -13,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from ganbench.errors import GanbenchError, NotDownloaded
+from ganbench.experiments.suite_files import read_suite_name
 from ganbench.local_files import trust_local_files
 from ganbench.registry import describe_exception, find_plugin_part, shorten
 
@@ -29,6 +31,7 @@ COMMAND_SECTIONS = {  # of the program's help
     "Parts": ("download", "pack", "doctor"),
 }
 USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 MAX_NAME_BYTES, MAX_PATH_CHARACTERS = 255, 4096  # of Linux's file systems
 
 
@@ -90,6 +93,18 @@ def place_of(error: BaseException) -> str:
     """Returns the line and the file that raised an error."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"line {last.lineno} of {last.filename}"
+
+
+def describe_file_error(error: OSError) -> str:
+    """Returns a sentence for an error of the file system, with the remedy for a full disk."""
+    place = f"{error.filename}: " if error.filename is not None else ""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno in DISK_FULL:
+        return (
+            f"{place}the disk is full. Finished trials are kept: free some space, and run the same "
+            "command again"
+        )
+    return f"{place}{reason[0].lower()}{reason[1:]}"
 
 
 app = typer.Typer(
@@ -203,6 +218,8 @@ def suite_folder(suite: str, results: Path) -> Path:
     given = Path(suite)
     if any((given / name).exists() for name in ("results.parquet", "results.csv", "plan.json")):
         return given
+    if given.suffix == ".toml" and given.is_file():
+        return results / read_suite_name(given)
     return results / given.stem if given.stem else given
 
 
@@ -242,10 +259,15 @@ def format_cell_name(row: dict[str, Any]) -> str:
     return " / ".join(filter(None, (row[key] for key in CELL_NAME_COLUMNS)))
 
 
+def results_option(results: Path) -> list[str]:
+    """Returns the option that names another folder of results than the default one."""
+    return [] if results == DEFAULT_RESULTS else ["--results", str(results)]
+
+
 @contextmanager
 def report_write_errors() -> Iterator[None]:
     """Prints an error of writing; the exit code stays that of the verdict."""
     try:
         yield
     except OSError as error:
-        err.print(f"{error}", markup=False, soft_wrap=True)
+        err.print(describe_file_error(error), markup=False, soft_wrap=True)

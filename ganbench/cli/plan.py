@@ -7,12 +7,14 @@ import typer
 from ganbench.counts import count_of
 
 from .base import (
+    DEFAULT_RESULTS,
     Device,
     InceptionWeights,
     Json,
     NumericsSettings,
     Override,
     ProfileName,
+    Results,
     SeedCount,
     SuiteArgument,
     Trust,
@@ -27,6 +29,7 @@ from .run import default_workers, merge_overrides, read_suite
 @app.command()
 def plan(
     suite: SuiteArgument,
+    results: Results = DEFAULT_RESULTS,
     device: Device = "auto",
     profile: ProfileName = None,
     seeds: SeedCount = None,
@@ -45,9 +48,12 @@ def plan(
     """List a run's cells and estimate its time.
 
     Incompatible cells are listed with their reasons. The estimate times a few steps and measurements of
-    each network and set of tricks. Other programs on this machine make a run slower than estimated.
+    each network and set of tricks. It leaves out the trials that are finished in the store. Other
+    programs on this machine make a run slower than estimated.
     """
-    from ganbench.experiments.plan import plan_notes, plan_trials
+    from ganbench.experiments.plan import plan_notes, plan_record, plan_trials
+    from ganbench.experiments.runner import select_unfinished
+    from ganbench.experiments.store import Store
     from ganbench.experiments.time_estimate import estimate_seconds
 
     declared, name, chosen = read_suite(
@@ -55,6 +61,8 @@ def plan(
     )
     planned = plan_trials(declared, name, chosen)
     trials = [p.trial for p in planned if not p.incompatibility]
+    record = plan_record(declared, name, chosen, planned)
+    left = select_unfinished(trials, record, Store(results))
     count = workers or default_workers(chosen, declared.count_processes())
     content = {
         **plan_contents(declared, {p.label(): p.incompatibility for p in planned}),
@@ -63,6 +71,7 @@ def plan(
         "workers": count,
         "seeds": declared.seeds_of(name),
         "trials": len(trials),
+        "finished": len(trials) - len(left),
         "notes": plan_notes(planned, declared),
     }
     if not as_json:
@@ -70,7 +79,7 @@ def plan(
     seconds = None
     if estimate:
         metrics = tuple(declared.metrics)
-        seconds = round(estimate_seconds(trials, count, metrics, declared.protocol), 1)
+        seconds = round(estimate_seconds(left, count, metrics, declared.protocol), 1) if left else 0
     if as_json:
         print_json({**content, "seconds": seconds})
     else:
@@ -119,9 +128,21 @@ def plan_sentence(content: dict[str, Any], seconds: float | None) -> str:
     counts = (
         f"{count_of(len(content['cells']), 'cell')} and {count_of(len(content['seeds']), 'seed')}, "
         f"with untrained references {count_of(content['trials'], 'trial')}"
+        f"{finished_part(content)}"
     )
     place = f"on {content['device']}, profile {content['profile']}."
     if seconds is None:
         return f"{counts} {place}"
+    if content["finished"] == content["trials"]:
+        return f"{counts}: a run writes only tables and page {place}"
     workers = count_of(content["workers"], "worker")
     return f"{counts}; estimated time about {format_clock(seconds)} with {workers} {place}"
+
+
+def finished_part(content: dict[str, Any]) -> str:
+    """Returns `, of which 2 are finished and kept`, or nothing if no trial is finished."""
+    count = content["finished"]
+    if not count:
+        return ""
+    which = "all" if count == content["trials"] else f"{count:,}"
+    return f", of which {which} {'is' if count == 1 else 'are'} finished and kept"

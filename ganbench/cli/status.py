@@ -1,11 +1,13 @@
 """The command `status`."""
 
+import json
+import shlex
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from ganbench.counts import count_of
+from ganbench.counts import count_of, format_age
 
 from .base import (
     DEFAULT_RESULTS,
@@ -18,30 +20,82 @@ from .base import (
     out,
     print_json,
     read_frame,
+    results_option,
     suite_folder,
 )
+from .trials import suite_of_run
+
+FINAL_OUTCOMES = ("done", "diverged", "not_applicable")
 
 
 @app.command()
 def status(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Json = False) -> None:
-    """Count trials by state, and show running ones.
+    """Show trials by state, best arm and page.
 
     The states come from the store, so they are those of a run in progress too, on any machine that
     shares it. Each running trial has its machine, its process and its step. Trials of incompatible
-    cells are counted apart.
+    cells are counted apart. The answer and the best arm are those of the last report.
     """
     state = read_suite_status(suite, results)
+    last = LastReport.of(suite_folder(suite, results))
     running = {label: trial and asdict(trial) for label, trial in state.running.items()}
     if as_json:
         counts = {"trials": state.trials, "outcomes": state.outcomes}
-        return print_json({**counts, "reasons": state.reasons, "running": running})
+        ends = {"finished": count_unfinished(state.outcomes) == 0, **asdict(last)}
+        return print_json({**counts, **ends, "reasons": state.reasons, "running": running})
     for line in status_lines(state.outcomes):
         out.print(line)
     for label, trial in state.running.items():
         out.print(f"  {label}: {format_running(trial)}", markup=False, soft_wrap=True)
     for label, reason in state.reasons.items():
         out.print(f"  {label}: {reason}", markup=False, soft_wrap=True)
+    for line in [progress_sentence(state, suite, results), *last.lines()]:
+        out.print(line, markup=False, soft_wrap=True)
     return None
+
+
+@dataclass(frozen=True)
+class LastReport:
+    """The answer of the last report of a suite, its page and the age of the page."""
+
+    headline: str = ""
+    best_arms: list[str] = field(default_factory=list)  # one sentence per data set
+    page: str | None = None
+    page_age: float | None = None  # seconds
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """Reads a suite's folder; without files, or with damaged ones, there is no report."""
+        try:
+            summary = json.loads((folder / "summary.json").read_text("utf-8"))
+            page = folder / "report.html"
+            age = time.time() - page.stat().st_mtime
+            headline = next(iter(summary["findings"]), "")
+            best = [sentence for sentence in summary.get("best_arms", []) if sentence != headline]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return cls()
+        return cls(headline, best, str(page), round(age, 1))
+
+    def lines(self) -> list[str]:
+        """Returns the lines for a reader; none without a report."""
+        if self.page is None or self.page_age is None:
+            return []
+        age = format_age(self.page_age)
+        return [*filter(None, [self.headline]), *self.best_arms, f"page, {age} old: {self.page}"]
+
+
+def count_unfinished(outcomes: dict[str, int]) -> int:
+    """Counts the trials that are neither finished nor of incompatible cells."""
+    return sum(count for name, count in outcomes.items() if name not in FINAL_OUTCOMES)
+
+
+def progress_sentence(state: Any, suite: str, results: Path) -> str:
+    """Returns a sentence: finished, running, or the command that goes on."""
+    if not (left := count_unfinished(state.outcomes)):
+        return "Finished."
+    verb, end = ("watch", "follows the run") if state.running else ("run", "goes on")
+    command = shlex.join(["ganbench", verb, suite_of_run(suite), *results_option(results)])
+    return f"{count_of(left, 'trial')} left; `{command}` {end}."
 
 
 def status_lines(outcomes: dict[str, int]) -> list[str]:

@@ -24,6 +24,7 @@ from .base import (
     no_run_sentence,
     out,
     print_json,
+    results_option,
     suite_folder,
 )
 
@@ -237,7 +238,7 @@ def continue_command(suite: str, item: dict[str, Any], state: str, results: Path
     if state == "not_applicable":
         return ""
     trial, suite = item["trial"][:16], suite_of_run(suite)
-    where = [] if results == DEFAULT_RESULTS else ["--results", str(results)]
+    where = results_option(results)
     if state == "running":
         return shlex.join(["ganbench", "logs", suite, trial, "--follow", *where])
     again = ["--from-scratch"] if state in ("done", "diverged") else []

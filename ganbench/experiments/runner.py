@@ -227,6 +227,15 @@ def delete_results(trials: Iterable[Trial], store: Store) -> None:
             folder.delete_results()
 
 
+def select_unfinished(trials: Iterable[Trial], plan: dict[str, Any], store: Store) -> list[Trial]:
+    """Returns the trials that a run would train or measure; raises CorruptFile.
+
+    `plan` is the content of a plan.json with these trials.
+    """
+    known = check_trial_files(plan, store)
+    return [trial for trial in trials if not known[trial.id].is_finished]
+
+
 def pending_jobs(
     plan: list[PlannedTrial], suite: Suite, store: Store
 ) -> tuple[list[JobStatus], int]:

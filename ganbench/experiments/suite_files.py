@@ -37,6 +37,19 @@ def known_suites() -> dict[str, Path]:
     return {path.stem: path for path in paths}  # of two with one name, the first folder's
 
 
+def read_suite_name(path: Path) -> str:
+    """Returns the name that a suite file gives, which its folder of results has.
+
+    A file without a readable name has that of its file.
+    """
+    try:
+        content = tomllib.loads(path.read_bytes()[:MAX_SUITE_BYTES].decode("utf-8-sig"))
+        name = content["name"]
+    except (OSError, ValueError, KeyError, RecursionError):
+        return path.stem
+    return name if isinstance(name, str) else path.stem
+
+
 def list_suites() -> list[dict[str, Any]]:
     """Returns name, first sentence and trials per budget of each known suite."""
     return [describe_suite(name, path) for name, path in sorted(known_suites().items())]

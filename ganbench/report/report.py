@@ -14,7 +14,7 @@ from ganbench.human_study.error_rates import with_human_error
 
 from .analyses import make_analyses
 from .effects import effect_sections, effects_of_table
-from .findings import SuiteChanges, run_findings
+from .findings import SuiteChanges, best_arm_sentences, run_findings
 from .losses import collect_losses, empty_losses, read_losses
 
 
@@ -25,6 +25,7 @@ class SuiteReport:
     changes: dict[str, pd.DataFrame]  # effects, chains (of tricks), interactions, rates
     further: dict[str, pd.DataFrame]  # the analyses by name
     findings: list[str]
+    best_arms: list[str]  # one sentence per data set
     coverage: TrickCoverage
     losses: pd.DataFrame = field(default_factory=empty_losses)  # of one training per arm
 
@@ -44,6 +45,7 @@ class SuiteReport:
             changes=effect_sections(frame, changes),
             further=make_analyses(frame),
             findings=run_findings(frame, changes, board),
+            best_arms=best_arm_sentences(frame, board),
             coverage=changes.coverage,
             losses=find_losses(frame, board, folder, store),
         )

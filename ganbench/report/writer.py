@@ -144,9 +144,7 @@ def write_leaderboard(
 
 def render_texts(report: SuiteReport) -> dict[str, str]:
     """Renders the other text files, by file name."""
-    content = json.dumps(
-        summarize_rows(report.frame, report.findings), indent=1, ensure_ascii=False
-    )
+    content = json.dumps(summarize_report(report), indent=1, ensure_ascii=False)
     return {
         "effects.md": render_effects(report.frame, report.changes),
         "analyses.md": render_analyses(report.plan["suite"], report.further),
@@ -154,14 +152,15 @@ def render_texts(report: SuiteReport) -> dict[str, str]:
     }
 
 
-def summarize_rows(frame: pd.DataFrame, findings: list[str]) -> dict[str, Any]:
-    """Summarizes the rows for other programs (summary.json)."""
-    plan = frame.attrs["plan"]
+def summarize_report(report: SuiteReport) -> dict[str, Any]:
+    """Summarizes a report for other programs (summary.json)."""
+    frame, plan = report.frame, report.plan
     trials = frame[frame["role"].eq("trial")].drop_duplicates(["trial", "seed", *ARM_COLUMNS])
     return {
         "suite": plan["suite"],
         "outcome": plan["analysis"]["outcome"],
-        "findings": findings,
+        "findings": report.findings,
+        "best_arms": report.best_arms,
         "trials": trials["outcome"].fillna("not run").value_counts().to_dict(),
         "protocols": [protocol["text"] for protocol in plan["protocols"].values()],
         "provenance": plan["provenance"],

@@ -7,7 +7,7 @@ import pytest
 
 import ganbench
 from ganbench.cli.plan import plan_sentence
-from ganbench.counts import count_of
+from ganbench.counts import count_of, format_age
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,14 @@ def test_irregular_plural_is_given():
 
 
 def test_plan_of_one_cell_is_singular():
-    content = {"cells": ["a"], "seeds": [0], "trials": 2, "device": "cpu", "profile": "cpu"}
+    content = {
+        "cells": ["a"],
+        "seeds": [0],
+        "trials": 2,
+        "finished": 0,
+        "device": "cpu",
+        "profile": "cpu",
+    }
     sentence = plan_sentence({**content, "workers": 1}, 60.0)
     assert sentence == (
         "1 cell and 1 seed, with untrained references 2 trials; estimated time about 1:00 "
@@ -39,3 +46,11 @@ def test_no_plural_in_parentheses():
         if re.search(r"(worker|cell|trial|seed|image)\(s\)", p.read_text("utf-8"))
     ]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0 seconds"), (59, "59 seconds"), (60, "1 minute"), (7300, "2 hours"), (9e4, "1 day")],
+)
+def test_age_has_one_unit(seconds, text):
+    assert format_age(seconds) == text

@@ -1,5 +1,6 @@
 """The command line: output, exit codes and error messages."""
 
+import errno
 import io
 import json
 import subprocess
@@ -14,7 +15,7 @@ from helpers import result_record
 from ganbench import __version__, cli
 from ganbench.analysis.rows import collect_rows, save_rows
 from ganbench.cli import app
-from ganbench.cli.base import COMMAND_SECTIONS
+from ganbench.cli.base import COMMAND_SECTIONS, describe_file_error
 from ganbench.cli.visualize import format_metric_line
 from ganbench.experiments import time_estimate
 from ganbench.experiments.plan import plan_record, plan_trials
@@ -272,6 +273,15 @@ def test_plan_prints_everything_and_writes_nothing(ganbench, suite_file, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
 
 
+def test_plan_counts_finished_trials(ganbench, suite_file, plan, tmp_path):
+    planned = [item for item in plan["trials"] if not item["objection"]]
+    folder = Store(tmp_path / "runs").trial_folder(planned[0]["trial"])
+    write_json(folder.result_path, result_record(planned[0]["trial"], "diverged"))
+    arguments = ("plan", suite_file, "--no-estimate", "--results", tmp_path / "runs")
+    assert json.loads(ganbench(*arguments, "--json")[1])["finished"] == 1
+    assert f"{len(planned)} trials, of which 1 is finished and kept" in ganbench(*arguments)[1]
+
+
 # Status, report and show
 
 
@@ -287,6 +297,19 @@ def test_status_counts_incompatible_trials_apart(ganbench, results):
     lines = ganbench("status", "tiny")[1].splitlines()
     assert lines[0] == "6 trials: 4 not run, 2 failed"
     assert lines[1].startswith("4 more trials of incompatible cells, not trained: ")
+
+
+def test_status_names_the_next_command(ganbench, results):
+    Path("tiny.toml").write_text(TINY_SUITE)
+    assert "6 trials left; `ganbench run tiny.toml` goes on." in ganbench("status", "tiny")[1]
+    results.rename("my runs")
+    _, out, _ = ganbench("status", "tiny.toml", "--results", "my runs")
+    assert "`ganbench run tiny.toml --results 'my runs'` goes on." in out
+
+
+def test_suite_file_may_have_another_name(ganbench, results):
+    Path("mine.toml").write_text(TINY_SUITE)
+    assert json.loads(ganbench("status", "mine.toml", "--json")[1])["trials"] == 10
 
 
 def test_status_counts_trials_with_checkpoints(ganbench, results, plan):
@@ -468,6 +491,21 @@ def test_unexpected_error_exits_5_with_one_line(ganbench, monkeypatch):
     assert code == 5
     assert err.startswith("internal error: ZeroDivisionError: [red]what (line ")
     assert "Traceback" not in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_full_disk_exits_4_with_the_remedy():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [PROGRAM, "list", "tricks"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 4
+    assert "the disk is full. Finished trials are kept" in single_line(done.stderr)
+
+
+def test_error_of_a_file_names_it():
+    error = OSError(errno.EROFS, "Read-only file system", "results/report.html")
+    assert describe_file_error(error) == "results/report.html: read-only file system"
 
 
 def test_suite_of_incompatible_cells_exits_2(ganbench, suite_file):

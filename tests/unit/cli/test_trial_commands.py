@@ -150,12 +150,13 @@ def test_why_prints_json(ganbench, item):
 
 def test_status_shows_process_and_step(ganbench, running, folder):
     code, out, _ = ganbench("status", "small")
-    counts, line = out.splitlines()
+    counts, line, left = out.splitlines()[:3]
     assert code == 0
     assert "1 running" in counts
     start, end = "  digits / gan(width=16) / hinge / none / seed 0: running on ", "step 50 (25%)"
     assert line.startswith(f"{start}{os.uname().nodename}, process {running.pid}, for 0:0")
     assert line.endswith(end)
+    assert left == "1 trial left; `ganbench watch small.toml` follows the run."
     (trial,) = json.loads(ganbench("status", "small", "--json")[1])["running"].values()
     assert (trial["process"], trial["step"], trial["progress"]) == (running.pid, 50, 0.25)
 
@@ -178,6 +179,27 @@ def test_status_of_planned_run_without_trials(ganbench, results):
     (results / "small" / "results.parquet").unlink()
     (results / "small" / "results.csv").unlink()
     assert ganbench("status", "small")[1].startswith("10 trials: 10 not run")
+
+
+def test_status_of_finished_run_has_its_answer(ganbench, results):
+    ganbench("report", "small")
+    lines = ganbench("status", "small")[1].splitlines()
+    answer = json.loads(ganbench("status", "small", "--json")[1])
+    summary = read_json(results / "small" / "summary.json")
+    assert "Finished." in lines
+    assert lines[-1].startswith("page, 0 seconds old: results/small/report.html")
+    assert {answer["headline"], *answer["best_arms"]} <= set(lines)
+    assert answer["headline"] == summary["findings"][0]
+    assert all("has the lowest FID" in sentence for sentence in summary["best_arms"])
+    assert answer["finished"]
+    assert 0 <= answer["page_age"] < 60
+
+
+@pytest.mark.parametrize("content", ['{"findings": [', "[]", '{"findings": 3}', "{}"])
+def test_damaged_summary_is_no_report(ganbench, results, content):
+    (results / "small" / "summary.json").write_text(content)
+    code, out, _ = ganbench("status", "small")
+    assert (code, out.splitlines()[-1]) == (0, "Finished.")
 
 
 # logs
