@@ -22,7 +22,7 @@ This page is made by `python docs/commands.py`.
 | 1 | a gate proved a regression, or `merge` found two trainings of one trial with different numbers |
 | 2 | wrong usage, an error in a suite, a stale result without `--stale`, or no metric of `eval` has a value |
 | 3 | a gate cannot decide, and prints the reason |
-| 4 | trials or a download failed, a file could not be written, `doctor` misses a required item, or `merge` left out trials that are being trained |
+| 4 | trials, a download or writing failed, `doctor` misses a required item, or `merge` left out trials in training |
 | 5 | internal error; `GANBENCH_TRACE=1` prints a traceback |
 | 130 | interrupted, or stopped for `--deadline`; the same command resumes |
 """

@@ -216,8 +216,8 @@ def load_local_value(name: str) -> object:
 
 
 def version_of(digest: str) -> int:
-    """Returns a version that JSON and tables hold exactly."""
-    return int(digest[:12], 16)
+    """Returns a version that JSON and tables, with 32 bits, hold exactly."""
+    return int(digest[:7], 16)
 
 
 def suggest_class(text: str, part: str) -> str:

@@ -22,13 +22,13 @@ from .streams import StreamConsole, reserve_stdout
 from .streams import print_json as print_json
 
 COMMAND_SECTIONS = {  # of the program's help
-    "Everyday": ("run", "plan", "status", "report", "show", "compare", "eval", "list"),
+    "Everyday": ("run", "plan", "status", "report", "show", "compare", "eval", "fid", "list"),
     "Steer": ("watch", "logs", "why"),
     "Stores": ("export", "merge", "clean"),
     "Measure": ("measure", "floor"),
     "Look": ("samples", "interpolate", "neighbours", "styles", "study"),
     "Guard": ("gate", "baseline", "perf", "history"),
-    "Parts": ("download", "pack", "doctor"),
+    "Parts": ("new", "download", "pack", "doctor"),
 }
 USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)

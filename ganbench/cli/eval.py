@@ -1,4 +1,4 @@
-"""The command `eval`. Its options are those of `ganbench.evaluate`."""
+"""The commands `eval` and `fid`. Their options are those of `ganbench.evaluate`."""
 
 import inspect
 import shlex
@@ -46,6 +46,20 @@ def evaluate(
     print_evaluation(evaluation.as_dict(), as_json, print_evaluation_table)
 
 
+def score_fid(
+    fake: Annotated[str, typer.Argument(help=SOURCE_HELP)],
+    real: Annotated[str, typer.Argument(help="Real images, likewise.")],
+    inception_weights: InceptionWeights = None,
+    as_json: Json = False,
+    **options: Any,
+) -> None:
+    """Score generated images by FID alone.
+
+    The value is that of `ganbench eval --metrics fid`, with its standard error and its floors.
+    """
+    evaluate(fake, real, inception_weights, as_json, metrics="fid", **options)
+
+
 def option_parameter(option: Field[Any], annotation: Any) -> inspect.Parameter:
     """Returns the command's parameter for one option of an evaluation."""
     flag = [option.metadata["flag"]] if "flag" in option.metadata else []
@@ -58,11 +72,15 @@ def option_parameter(option: Field[Any], annotation: Any) -> inspect.Parameter:
     )
 
 
-def add_evaluation_options(command: Any) -> Any:
-    """Replaces `**options` in the signature of a command by the options of an evaluation."""
+def add_evaluation_options(command: Any, fixed: str = "") -> Any:
+    """Replaces `**options` in the signature of a command by the options of an evaluation.
+
+    The command sets the option `fixed` itself.
+    """
     hints, signature = get_type_hints(EvaluationOptions), inspect.signature(command)
     own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    added = [option_parameter(each, hints[each.name]) for each in fields(EvaluationOptions)]
+    options = [each for each in fields(EvaluationOptions) if each.name != fixed]
+    added = [option_parameter(each, hints[each.name]) for each in options]
     command.__signature__ = signature.replace(parameters=[*own[:2], *added, *as_keywords(own[2:])])
     command.__annotations__ |= {parameter.name: parameter.annotation for parameter in added}
     return command
@@ -73,6 +91,7 @@ def as_keywords(parameters: list[inspect.Parameter]) -> list[inspect.Parameter]:
 
 
 app.command("eval")(add_evaluation_options(evaluate))
+app.command("fid")(add_evaluation_options(score_fid, fixed="metrics"))
 
 
 def print_evaluation(content: dict[str, Any], as_json: bool, print_table: Any) -> None:

@@ -26,6 +26,12 @@ def test_function_and_command_have_the_same_options():
             assert each.default == function[each.name].default
 
 
+def test_fid_has_all_options_but_metrics():
+    commands = typer.main.get_command(app).commands
+    names = {name: {each.name for each in commands[name].params} for name in ("eval", "fid")}
+    assert names["eval"] - names["fid"] == {"metrics"}
+
+
 def test_help_imports_no_torch():
     script = "import sys; import ganbench.cli; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

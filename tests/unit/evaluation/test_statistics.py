@@ -1,5 +1,7 @@
 """Statistics of other FID tools: `mu` and `sigma` serve as a side of FID."""
 
+import json
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -157,6 +159,14 @@ def test_command_prints_fid_of_statistics(ganbench, tmp_path):
     code, printed, _ = ganbench("eval", "a.npz", "b.npz", "--metrics", "fid")
     assert code == 0
     assert "a.npz (statistics) against b.npz (statistics)" in printed
+
+
+def test_fid_is_the_fid_of_eval(ganbench, tmp_path):
+    np.savez(tmp_path / "a.npz", **statistics_of(FAKES))
+    np.savez(tmp_path / "b.npz", **statistics_of(REALS))
+    printed = ganbench("fid", "a.npz", "b.npz", "--json")
+    assert printed == ganbench("eval", "a.npz", "b.npz", "--metrics", "fid", "--json")
+    assert [row["metric"] for row in json.loads(printed[1])["metrics"]] == ["fid"]
 
 
 # One array of a file, whatever the others are
