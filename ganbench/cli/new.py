@@ -66,7 +66,7 @@ def new(
 
 
 def split_name(name: str) -> list[str]:
-    """Returns the lower-case words of `my_blur`, `my-blur` or `MyBlur`; ends the program for others."""
+    """Returns the words of `my_blur`, `my-blur` or `MyBlur`; ends the program for other texts."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[-_ ]+", "_", name).lower().strip("_").split("_")
     if not re.fullmatch(r"[a-z]\w*", "_".join(words), re.ASCII):
         fail(f"{name!r} is no name of a part: begin with a letter, then letters, digits and _")

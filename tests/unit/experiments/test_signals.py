@@ -7,6 +7,14 @@ import pytest
 from ganbench.experiments.signals import acknowledge_stop, handle_stop_signals
 
 
+@pytest.fixture(autouse=True)
+def usual_interrupt():
+    """Ctrl-C has Python's handler, also in tests that a shell runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_first_signal_is_announced_before_the_interrupt(sent):
     lines = []
