@@ -18,6 +18,7 @@ from ganbench.experiments.signals import handle_stop_signals
 
 from . import (
     catalog,
+    check,
     compare,
     eval,
     floor,
@@ -44,6 +45,7 @@ from .streams import accept_any_encoding
 # Importing a module adds its commands.
 COMMANDS = (
     catalog,
+    check,
     compare,
     eval,
     floor,

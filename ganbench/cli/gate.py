@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,8 +94,9 @@ def gate(
 ) -> None:
     """Test quality against a baseline.
 
-    A gate needs at least 3 trainings (or seeds), and a baseline twice as many as the gate. Exit code 0:
-    passed. 1: proven to be worse. 3: the gate cannot decide, and the reason is printed.
+    The methods of a suite are compared with their closed forms too, as by `ganbench check`. A gate needs
+    at least 3 trainings (or seeds), and a baseline twice as many as the gate. Exit code 0: passed. 1: proven
+    to be worse, or another method. 3: the gate cannot decide, and the reason is printed.
     """
     from ganbench.ci.quality.summary import gate_markdown, gate_record
 
@@ -283,6 +284,7 @@ def single_argument(what: Sequence[str]) -> str:
 
 def suite_verdict(suite: str, reference: Any, exact: bool, block: int, place: TrainingPlace) -> Any:
     """Trains a suite and returns its verdict; trains nothing if the baseline does not fit."""
+    from ganbench.ci.methods.run_checks import cells_of_plan, check_methods
     from ganbench.ci.quality.training_runs import (
         GateRun,
         declared_gate,
@@ -296,10 +298,12 @@ def suite_verdict(suite: str, reference: Any, exact: bool, block: int, place: Tr
     gate_run = GateRun.of(read, name, chosen, seeds_of_block(read, name, block))
     if reasons := training_refusals(gate_run, reference):
         return refused_verdict(reasons)
+    methods = check_methods(cells_of_plan(gate_run.plan), read.metrics)
     side, _ = train_in_store(gate_run, place, fresh=True)
-    return decide_gate_verdict(
+    verdict = decide_gate_verdict(
         reference, side, terms.margins, terms.false_alarms, len(gate_run.seeds), exact
     )
+    return replace(verdict, methods=methods, refusals=[*verdict.refusals, *methods.errors])
 
 
 def write_suite_baseline(

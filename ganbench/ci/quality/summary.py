@@ -46,6 +46,7 @@ def gate_sentences(verdict: GateVerdict, baseline: Baseline) -> list[str]:
     return [
         *(f"Worse than allowed: {format_test(q, baseline)}." for q in verdict.worsened_tests),
         *(f"The measuring changed: {each}." for each in verdict.moved),
+        *(verdict.methods.sentences() if verdict.methods else ()),
         *(f"Not compared: {reason}." for reason in verdict.refusals),
         *(f"{note}." for note in verdict.notes),
         *trace_sentences(verdict),
@@ -183,6 +184,7 @@ def gate_record(verdict: GateVerdict, baseline: Baseline) -> dict[str, Any]:
         "questions": [
             {**to_plain_json(q), "name": baseline.display_name(q.metric)} for q in verdict.questions
         ],
+        "methods": verdict.methods.record() if verdict.methods else None,
         "floors_moved": [asdict(each) for each in verdict.moved],
         "canary": [asdict(each) for each in verdict.heard],
         "refusals": verdict.refusals,

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from ganbench.ci.methods.base import MethodReport
 from ganbench.counts import count_of
 
 from .baseline import Baseline, FloorRecord, compare_traces
@@ -56,6 +57,7 @@ class GateVerdict:
     exact: bool = False  # whether every digit of a canary must match
     notes: list[str] = field(default_factory=list)  # further remarks for the reader
     failures_caught: int | None = None  # failures that prove an increase in failures
+    methods: MethodReport | None = None  # of a suite's parts against their closed forms
 
     @property
     def worsened_tests(self) -> list[GateTest]:
@@ -67,8 +69,10 @@ class GateVerdict:
 
     @property
     def exit_code(self) -> int:
-        """1 for a proven change, else 3 if a comparison is missing, else 0."""
+        """1 for a proven change or another method, else 3 if a comparison is missing, else 0."""
         if self.worsened_tests or self.moved or (self.exact and self.other_digits):
+            return REGRESSED
+        if self.methods and self.methods.faults:
             return REGRESSED
         return CANNOT_DECIDE if self.refusals else PASSED
 

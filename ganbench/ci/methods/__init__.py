@@ -1,0 +1,1 @@
+"""Checks of methods: are the parts of a suite still what their papers define?"""

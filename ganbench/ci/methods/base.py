@@ -1,0 +1,90 @@
+"""A check of a method: a closed form, and the parts that it holds for."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ganbench.counts import count_of
+from ganbench.registry import describe_exception
+
+from .cells import CheckedCell
+
+Settings = Mapping[str, Any]
+CheckTrick = Callable[[CheckedCell, str, Settings], Iterable[str]]
+CheckCell = Callable[[CheckedCell], Iterable[str]]
+
+
+@dataclass(frozen=True)
+class MethodFault:
+    """A part that is not what its definition says."""
+
+    cell: str
+    method: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{self.cell}: {self.method}: {self.sentence}"
+
+
+@dataclass(frozen=True)
+class CheckedMethod:
+    """A method in a cell, and its faults; none if it is what its definition says."""
+
+    cell: str
+    method: str
+    faults: tuple[MethodFault, ...]
+    error: str = ""  # of a check that could not end
+
+
+@dataclass(frozen=True)
+class MethodReport:
+    """All checked methods of a suite, and the parts without a closed form."""
+
+    checked: list[CheckedMethod]
+    unchecked: list[str]
+
+    @property
+    def faults(self) -> list[MethodFault]:
+        return [fault for checked in self.checked for fault in checked.faults]
+
+    def sentences(self) -> list[str]:
+        """Returns each fault, the number of checks, and the parts that have none."""
+        faults = count_of(len(self.faults), "fault")
+        lines = [f"Another method: {fault}." for fault in self.faults]
+        lines.append(f"{count_of(len(self.checked), 'check')} of methods: {faults}.")
+        if self.unchecked:
+            lines.append(f"Without a check: {', '.join(self.unchecked)}.")
+        return lines
+
+    @property
+    def errors(self) -> list[str]:
+        """Sentences on the checks that could not end."""
+        return [f"{c.cell}: {c.method}: {c.error}" for c in self.checked if c.error]
+
+    def record(self) -> dict[str, Any]:
+        """Returns the report as JSON data."""
+        faults = [{"cell": f.cell, "method": f.method, "sentence": f.sentence} for f in self.faults]
+        ends = {"checked": len(self.checked), "faults": faults, "errors": self.errors}
+        return {**ends, "unchecked": self.unchecked}
+
+
+def run_check(cell: str, method: str, find: Callable[[], Iterable[str]]) -> CheckedMethod:
+    """Runs a check, which yields a sentence for each difference from a definition."""
+    faults: list[MethodFault] = []
+    try:
+        faults += (MethodFault(cell, method, sentence) for sentence in find())
+    except Exception as error:  # the trainings crash too
+        reason = f"its check ended with {describe_exception(error)}"
+        return CheckedMethod(cell, method, tuple(faults), reason)
+    return CheckedMethod(cell, method, tuple(faults))
+
+
+def compare(
+    what: str, value: float, expected: float, tolerance: float = 1e-4, scale: float = 1.0
+) -> Iterator[str]:
+    """Yields a sentence if a value differs from its closed form.
+
+    The tolerance is relative to the expected value, or to `scale` if that is larger.
+    """
+    if not abs(value - expected) <= tolerance * max(scale, abs(expected)):
+        yield f"{what} is {value:.4g}, and by definition {expected:.4g}"
