@@ -37,6 +37,33 @@ class ArmNamer:
             parts["plan"] = str(row["plan"])
         return parts
 
+    @property
+    def has_tricks(self) -> bool:
+        """Returns whether tricks vary, so that charts compare tricks within cells."""
+        return "tricks" in self.varying
+
+    def line(self, row: Row) -> str:
+        """Returns the name of an arm's line in a chart: its tricks, else all that varies."""
+        return str(row["tricks"]) if self.has_tricks else self.name(row)
+
+    def panel(self, row: Row) -> str:
+        """Returns the name of the panel with an arm's line: `dcgan · hinge`.
+
+        It is empty where one panel has the lines of all arms.
+        """
+        if not self.has_tricks:
+            return ""
+        return " · ".join(text for part, text in self.parts(row).items() if part != "tricks")
+
+    def add_line_names(self, arms: pd.DataFrame) -> pd.DataFrame:
+        """Adds the columns `line` and `panel` to a table with the columns of arms."""
+        rows = arms.to_dict("records")
+        names = {
+            "line": [self.line(row) for row in rows],
+            "panel": [self.panel(row) for row in rows],
+        }
+        return arms.assign(**names)
+
     def name(self, row: Row) -> str:
         """Returns the name of an arm: `r1 · dcgan · hinge`."""
         return " · ".join(self.parts(row).values())

@@ -279,6 +279,21 @@ def test_curves_have_three_horizontal_axes(open_page, page_of_many_arms):
         assert page.evaluate("location.hash") == f"#curves.x={name}"
 
 
+SHORTENED = {
+    "gan(a=1, b=2)|gan(a=1)|cut(a=1)": "gan(b=2)|gan|cut",
+    "gan(a=1) · hinge|wgan(a=1) · hinge": "gan · hinge|wgan · hinge",
+    "gan(a=1) + r1(w=2)|gan(a=3) + r1(w=2)": "gan(a=1) + r1|gan(a=3) + r1",
+    "f(x(a=1))|f(x(a=2))": "f(x(a=1))|f(x(a=2))",
+    "a)|(b|a)": "a)|(b|a)",
+}
+
+
+@pytest.mark.parametrize(("names", "short"), SHORTENED.items())
+def test_short_names_stay_different(open_page, report_page, names, short):
+    code = "names => shortNames(names.split('|')).join('|')"
+    assert open_page(report_page).evaluate(code, names) == short
+
+
 # Permalinks
 
 

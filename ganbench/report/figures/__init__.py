@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from ganbench.report.arm_names import ArmNamer
 from ganbench.report.report import SuiteReport
 
-from .base import arm_colours, file_name_of, write_figure
+from .base import file_name_of, line_colours, write_figure
 from .curves import draw_curves
 from .forest import draw_forest
 from .front import draw_fronts
@@ -15,14 +16,15 @@ from .strips import draw_strips
 
 def write_figures(report: SuiteReport, folder: Path) -> None:
     """Writes all figures for which the report has data."""
-    frame, plan, arms = report.frame, report.plan, arm_colours(report.frame)
+    frame, plan, namer = report.frame, report.plan, ArmNamer.of(report.board)
+    colours = line_colours(frame, namer)
     drawn = {
-        **draw_curves(frame, arms),
+        **draw_curves(frame, namer, colours),
         **draw_forest(plan, report.effects, report.effect_facts),
         **draw_heat_maps(plan, report.effects, report.effect_facts),
-        **draw_profiles(report.further.get("profiles"), plan, arms),
+        **draw_profiles(report.further.get("profiles"), plan, colours),
         **draw_strips(frame, report.board),
-        **draw_fronts(report.further.get("front"), plan, arms),
+        **draw_fronts(report.further.get("front"), plan, namer, colours),
     }
     for name, figure in drawn.items():
         write_figure(figure, folder / file_name_of(name))

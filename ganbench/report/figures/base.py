@@ -11,11 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from ganbench.analysis.factors import NO_TRICK
+from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.files import write_bytes
+from ganbench.report.arm_names import ArmNamer
 
 # Okabe and Ito's colours without yellow, which is invisible on paper; the first is for no trick
 LINE_COLOURS = ("#000000", "#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 LINE_STYLES = ("-", "--", ":", "-.")  # one for each cycle through the colours
+INCHES_PER_LETTER, INCHES_PER_ENTRY = 0.06, 0.17  # of a legend
 BETTER, WORSE, OPEN = "#0072B2", "#D55E00", "#6B7280"
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "ganbench",  # fixed identifiers inside the SVG
@@ -30,10 +33,11 @@ FILE_KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def arm_colours(frame: pd.DataFrame) -> dict[str, int]:
-    """Returns each arm's colour number, the same in all figures; no trick is number 0."""
-    tricks = frame.loc[frame["role"].eq("trial"), "tricks"].dropna()
-    return {name: n for n, name in enumerate(dict.fromkeys([NO_TRICK, *tricks]))}
+def line_colours(frame: pd.DataFrame, namer: ArmNamer) -> dict[str, int]:
+    """Returns each line's colour number, the same in all figures; no trick is number 0."""
+    trials = frame.loc[frame["role"].eq("trial"), ARM_COLUMNS].drop_duplicates()
+    lines = namer.add_line_names(trials.dropna(subset="tricks"))["line"]
+    return {name: n for n, name in enumerate(dict.fromkeys([NO_TRICK, *lines]))}
 
 
 def line_style(colour: int) -> dict[str, Any]:
@@ -54,12 +58,18 @@ def remove_frame(axes: Any) -> None:
 
 
 def draw_legend(drawing: Figure, axes: Any) -> None:
-    """Draws one legend below all panels, with all labels that occur in any panel."""
+    """Draws one legend below all panels, with all labels that occur in any panel.
+
+    The figure grows by the height of the legend.
+    """
     handle_of_name: dict[str, Any] = {}
     for panel in axes:
         handles, names = panel.get_legend_handles_labels()
         handle_of_name |= dict(zip(names, handles, strict=True))
-    columns = max(1, int(drawing.get_figwidth() // 2.5))
+    longest = max(map(len, handle_of_name), default=0)
+    columns = max(1, int(drawing.get_figwidth() // max(2.5, 0.5 + INCHES_PER_LETTER * longest)))
+    rows = -(-len(handle_of_name) // columns)
+    drawing.set_figheight(drawing.get_figheight() + INCHES_PER_ENTRY * rows)
     place: Any = {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": 8}
     drawing.legend(list(handle_of_name.values()), list(handle_of_name), **place)
 

@@ -1,4 +1,4 @@
-"""Figure of learning curves: one panel per variant and loss, one line per arm.
+"""Figure of learning curves: one panel per cell, one line per trick; else all arms in one.
 
 A band shows the range over seeds.
 """
@@ -10,43 +10,45 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
-from ganbench.analysis.contrasts import CELL_COLUMNS
+from ganbench.report.arm_names import ArmNamer
 from ganbench.report.curves import LearningCurves, learning_curves_of
 
 from .base import draw_legend, line_style, make_figure, remove_frame, set_logarithmic
 
 PANELS_PER_ROW = 4
+MIN_FIGURE_WIDTH = 6.0  # inches, for the legend and the label of one panel
 
 
-def draw_curves(frame: pd.DataFrame, arms: dict[str, int]) -> dict[str, Figure]:
+def draw_curves(frame: pd.DataFrame, namer: ArmNamer, colours: dict[str, int]) -> dict[str, Figure]:
     """Draws one figure per data set.
 
     The samples of learning curves differ from those of the reported values.
     """
     learning_curves = learning_curves_of(frame)
-    groups = learning_curves.points.groupby("data", sort=False)
+    groups = namer.add_line_names(learning_curves.points).groupby("data", sort=False)
     return {
-        f"curves-{data}": draw_curve_panels(learning_curves, part, arms) for data, part in groups
+        f"curves-{data}": draw_curve_panels(learning_curves, part, colours) for data, part in groups
     }
 
 
 def draw_curve_panels(
-    learning_curves: LearningCurves, points: pd.DataFrame, arms: dict[str, int]
+    learning_curves: LearningCurves, points: pd.DataFrame, colours: dict[str, int]
 ) -> Figure:
-    groups = list(points.groupby(CELL_COLUMNS[1:], dropna=False, sort=False))
+    groups = list(points.groupby("panel", sort=False))
     columns = min(PANELS_PER_ROW, len(groups))
     rows = -(-len(groups) // columns)
-    drawing = make_figure(3.2 * columns, 2.5 * rows + 0.6)
+    width = 3.2 if len(groups) > 1 else MIN_FIGURE_WIDTH
+    drawing = make_figure(width * columns, 2.5 * rows + 0.6)
     axes = drawing.subplots(rows, columns, squeeze=False).flatten()
     for panel in axes:
         panel.label_outer()
     for spare in axes[len(groups) :]:
         spare.remove()
     panels = list(axes[: len(groups)])
-    for panel, ((variant, loss, _), part) in zip(panels, groups, strict=True):
+    for panel, (title, part) in zip(panels, groups, strict=True):
         panel.set_yscale("log" if learning_curves.log else "linear")
-        draw_lines(panel, part, arms)
-        panel.set_title(f"{variant} · {loss}", fontsize=9)
+        draw_lines(panel, part, colours)
+        panel.set_title(str(title), fontsize=9)
         remove_frame(panel)
     share_limits(panels)
     for panel in panels:
@@ -62,14 +64,14 @@ def draw_curve_panels(
     return drawing
 
 
-def draw_lines(panel: Any, part: pd.DataFrame, arms: dict[str, int]) -> None:
+def draw_lines(panel: Any, part: pd.DataFrame, colours: dict[str, int]) -> None:
     """Draws the mean of each arm as a line, and its range over seeds as a band."""
     panel.set_autoscale_on(False)  # its limits are computed once, in `share_limits`
-    for tricks, line in part.groupby("tricks", sort=False):
-        style = line_style(arms[str(tricks)])
-        x, mean, low, high = (line[name].to_numpy() for name in ("images", "mean", "min", "max"))
+    for name, line in part.groupby("line", sort=False):
+        style = line_style(colours[str(name)])
+        x, mean, low, high = (line[key].to_numpy() for key in ("images", "mean", "min", "max"))
         panel.fill_between(x, low, high, alpha=0.15, lw=0, color=style["color"])
-        panel.plot(x, mean, label=str(tricks), lw=1.3, **style)
+        panel.plot(x, mean, label=str(name), lw=1.3, **style)
 
 
 def share_limits(panels: list[Any]) -> None:

@@ -9,34 +9,35 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ganbench.evaluation.metric_names import metric_display_name
+from ganbench.report.arm_names import ArmNamer
 
 from .base import draw_legend, line_style, make_figure, remove_frame, set_logarithmic
 
 
 def draw_fronts(
-    cells: pd.DataFrame | None, plan: dict[str, Any], arms: dict[str, int]
+    cells: pd.DataFrame | None, plan: dict[str, Any], namer: ArmNamer, colours: dict[str, int]
 ) -> dict[str, Figure]:
     """Draws one figure per data set."""
     if cells is None:
         return {}
-    timed = cells[cells["seconds"].notna() & cells["value"].notna()]
+    timed = namer.add_line_names(cells[cells["seconds"].notna() & cells["value"].notna()])
     return {
-        f"front-{data}": draw_front(plan, part, arms)
+        f"front-{data}": draw_front(plan, part, colours)
         for data, part in timed.groupby("data", sort=False)
     }
 
 
-def draw_front(plan: dict[str, Any], part: pd.DataFrame, arms: dict[str, int]) -> Figure:
+def draw_front(plan: dict[str, Any], part: pd.DataFrame, colours: dict[str, int]) -> Figure:
     outcome = plan["analysis"]["outcome"]
     drawing = make_figure(5, 3.6)
     panel = drawing.subplots()
     ahead = part[part["on_front"]].sort_values("seconds")
     panel.plot(ahead["seconds"], ahead["value"], color="#6B7280", lw=1)
-    for tricks, dots in part.groupby("tricks", sort=False):
-        colour = line_style(arms[str(tricks)])["color"]
+    for name, dots in part.groupby("line", sort=False):
+        colour = line_style(colours[str(name)])["color"]
         faces = [colour if on else "white" for on in dots["on_front"]]
         panel.scatter(
-            dots["seconds"], dots["value"], c=faces, edgecolors=colour, label=str(tricks), s=26
+            dots["seconds"], dots["value"], c=faces, edgecolors=colour, label=str(name), s=26
         )
     panel.set_xscale("log")
     set_logarithmic(panel.xaxis)

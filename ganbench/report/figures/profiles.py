@@ -11,14 +11,14 @@ from .base import draw_legend, line_style, make_figure, remove_frame
 
 
 def draw_profiles(
-    shares: pd.DataFrame | None, plan: dict[str, Any], arms: dict[str, int]
+    shares: pd.DataFrame | None, plan: dict[str, Any], colours: dict[str, int]
 ) -> dict[str, Figure]:
     if shares is None:
         return {}
     drawing = make_figure(5, 3.6)
     panel = drawing.subplots()
     for tricks, line in shares.groupby("tricks", sort=False):
-        style = line_style(arms[str(tricks)])
+        style = line_style(colours[str(tricks)])
         panel.fill_between(
             line["factor"], line["low"], line["high"], alpha=0.08, lw=0, color=style["color"]
         )

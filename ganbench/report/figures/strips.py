@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.evaluation.metric_names import metric_display_name
+from ganbench.report.arm_names import ArmNamer
 from ganbench.report.seeds import seed_values
 
 from .base import BETTER, make_figure, remove_frame, set_logarithmic
@@ -18,11 +19,11 @@ MAX_STRIP_ROWS = 40  # the best arms
 def draw_strips(frame: pd.DataFrame, board: pd.DataFrame) -> dict[str, Figure]:
     """Draws one figure per data set."""
     plan = frame.attrs["plan"]
-    seeds = seed_values(frame)
+    seeds, namer = seed_values(frame), ArmNamer.of(board)
     ranked = board[board["rank"].notna()]
     return {
         f"strips-{data}": draw_strip(
-            plan, part.head(MAX_STRIP_ROWS), seeds, floor_of_outcome(board, data, plan)
+            plan, part.head(MAX_STRIP_ROWS), seeds, floor_of_outcome(board, data, plan), namer
         )
         for data, part in ranked.groupby("data", sort=False)
     }
@@ -34,7 +35,7 @@ def floor_of_outcome(board: pd.DataFrame, data: Any, plan: dict[str, Any]) -> fl
 
 
 def draw_strip(
-    plan: dict[str, Any], part: pd.DataFrame, seeds: dict[Any, Any], floor: float
+    plan: dict[str, Any], part: pd.DataFrame, seeds: dict[Any, Any], floor: float, namer: ArmNamer
 ) -> Figure:
     outcome = plan["analysis"]["outcome"]
     drawing = make_figure(7, 0.22 * len(part) + 0.9)
@@ -51,7 +52,7 @@ def draw_strip(
         panel.plot(values, [place] * len(values), "o", color=BETTER, ms=4, alpha=0.8)
     if not math.isnan(floor):
         panel.axvline(floor, color="black", lw=0.8, ls="--", label="held-out data")
-    names = [" · ".join(row) for row in part[ARM_COLUMNS[1:4]].to_numpy()]
+    names = [namer.name(row) for row in part.to_dict("records")]
     panel.set_yticks(range(len(part)), names, fontsize=7)
     panel.set_ylim(len(part) - 0.4, -0.6)
     if plan["metrics"][outcome]["transform"] == "log":

@@ -15,14 +15,14 @@ from ganbench.analysis.effects import SHARE_UNIT
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.arm_names import ArmNamer
 from ganbench.report.curves import learning_curves_of
-from ganbench.report.figures.base import arm_colours
+from ganbench.report.figures.base import line_colours
 from ganbench.report.report import SuiteReport
 
 from .arm_data import make_arm_data
 from .arms import VISIBLE_ARMS as FIRST_CARDS
 from .arms import make_arm_cards
 from .citation import make_citation
-from .emphasis import best_tricks, page_colours
+from .emphasis import best_lines, page_colours
 from .leaderboard import VISIBLE_ROWS as FIRST_LINES
 from .leaderboard import make_boards
 from .panels import curve_panels, front_panels, profile_panels
@@ -64,9 +64,9 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
     """Returns the variables of the template."""
     frame, board, plan = report.frame, report.board, report.plan
     outcome = plan["analysis"]["outcome"]
-    facts, best = report.effect_facts, best_tricks(board)
-    coverage, namer = report.coverage, ArmNamer.of(board)
-    colours = page_colours(list(arm_colours(frame)), best)
+    facts, namer, coverage = report.effect_facts, ArmNamer.of(board), report.coverage
+    best = best_lines(board, namer)
+    colours = page_colours(list(line_colours(frame, namer)), best)
     learning_curves = learning_curves_of(frame)
     cards = make_arm_cards(report, learning_curves, figures)
     return {
@@ -79,15 +79,17 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
         "lead": leading_sentences(frame, board),
         "headlines": report.findings[:1] if report.effects else report.findings,
         "shared": namer.describe_shared(),
+        "has_tricks": namer.has_tricks,
         "answers": make_answers(frame, report.effects, coverage, facts),
         "findings": report.findings,
         "boards": make_boards(frame, board),
         "first_lines": FIRST_LINES,
         "effects": make_forests(facts, report.effects, report.chains, coverage),
         "heats": make_heat_maps(facts, report.effects, coverage),
-        "curves": curve_panels(learning_curves, board, colours),
+        "curves_outcome": learning_curves.label,
+        "curves": curve_panels(learning_curves, board, namer, colours),
         "profiles": profile_panels(report.further.get("profiles"), plan, colours),
-        "front": front_panels(report.further.get("front"), plan, colours),
+        "front": front_panels(report.further.get("front"), plan, namer, colours),
         "best": best,
         "arm_data": (arm_data := make_arm_data(frame, board)),
         "compare": len(arm_data["arms"]) > 1,

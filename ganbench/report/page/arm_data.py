@@ -11,6 +11,7 @@ import pandas as pd
 from ganbench.analysis.contrasts import CELL_COLUMNS
 from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.analysis.rows import without_attributes
+from ganbench.report.arm_names import ArmNamer
 
 from .plots import metric_title
 
@@ -29,7 +30,7 @@ def make_arm_data(frame: pd.DataFrame, board: pd.DataFrame) -> dict[str, Any]:
     metrics = compared_metrics(plan, len(ranked))
     seeds = sorted(plan["seeds"])
     values = values_by_arm(frame, metrics)
-    names = arm_names(ranked)
+    names = arm_names(ranked, ArmNamer.of(board))
     cells = {key: n for n, key in enumerate(dict.fromkeys(map(cell_key, rows_of(ranked))))}
     return {
         "paired": bool(plan["analysis"]["paired"]),
@@ -91,10 +92,11 @@ def exact_number(value: float | None) -> float | None:
     return float(f"{value:.{EXACT_DIGITS}g}")
 
 
-def arm_names(ranked: pd.DataFrame) -> dict[int, dict[str, str]]:
-    """Returns the key of each arm in links, its title, and the name of its cell.
+def arm_names(ranked: pd.DataFrame, namer: ArmNamer) -> dict[int, dict[str, str]]:
+    """Returns the key of each arm in links, its title, and the name of the arms that it is listed with.
 
     A key is `variant/loss/tricks`. The data set and the hyperparameters are added where a suite has several.
+    A title has the varying parts of the name. Arms are listed by cell, or by data set if tricks do not vary.
     """
     has_plans = ranked.groupby(ARM_COLUMNS[:4], dropna=False)["plan"].nunique().max() > 1
     has_data = ranked["data"].nunique() > 1
@@ -103,12 +105,11 @@ def arm_names(ranked: pd.DataFrame) -> dict[int, dict[str, str]]:
     columns += ["data"] if has_data else []
     names = {}
     for number, row in zip(ranked.index, rows_of(ranked), strict=True):
-        parts = {column: str(row[column] or "") for column in columns}
-        group = [part for column, part in parts.items() if part and column != "tricks"]
+        data = str(row["data"]) if has_data else ""
         names[int(number)] = {
-            "key": "/".join(parts.values()),
-            "title": " · ".join([parts["tricks"], *group]),
-            "group": " · ".join(group),
+            "key": "/".join(str(row[column] or "") for column in columns),
+            "title": " · ".join(filter(None, [namer.name(row), data])),
+            "group": " · ".join(filter(None, [namer.panel(row), data])),
         }
     return names
 

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ganbench.analysis.contrasts import CELL_COLUMNS
-from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.evaluation.metric_names import metric_display_name
+from ganbench.report.arm_names import ArmNamer
 from ganbench.report.curves import LearningCurves
 
 Numbers = list[float | None]
@@ -37,7 +36,7 @@ class ChartPanel:
 class ChartPanels:
     """Panels with shared colours and axes, grouped by data set."""
 
-    names: dict[str, int]  # colours by trick, for tricks that occur
+    names: dict[str, int]  # colours by line, for lines that occur
     groups: dict[str, list[ChartPanel]] = field(default_factory=dict)
     axes: list[str] = field(default_factory=list)  # names of the horizontal axes to choose from
 
@@ -61,28 +60,30 @@ def chart_axis(label: str, log: bool, values: Any = None) -> dict[str, Any]:
 
 
 def curve_panels(
-    learning_curves: LearningCurves, board: pd.DataFrame, colours: dict[str, int]
+    learning_curves: LearningCurves,
+    board: pd.DataFrame,
+    namer: ArmNamer,
+    colours: dict[str, int],
 ) -> ChartPanels | None:
-    """Makes one panel per variant and loss, with one line per arm.
+    """Makes one panel per cell with one line per trick, or one panel with all arms.
 
     A line is the mean over seeds, and a band shows their range.
     """
     if learning_curves.points.empty:
         return None
-    several = learning_curves.points.groupby("variant")["plan"].nunique().to_dict()
+    points = namer.add_line_names(learning_curves.points)
     floors = floors_by_data(board, learning_curves.metric)
     groups: dict[str, list[ChartPanel]] = {}
-    axes = [name for name in CURVE_AXES if learning_curves.points[name].notna().all()]
-    for data, part in learning_curves.points.groupby("data", sort=False):
+    axes = [name for name in CURVE_AXES if points[name].notna().all()]
+    for data, part in points.groupby("data", sort=False):
         floor = floors.get(str(data))
         values = [*part["mean"]] if floor is None else [*part["mean"], floor]
         y = chart_axis(learning_curves.label, learning_curves.log, values)
-        cells = part.groupby(CELL_COLUMNS[1:], dropna=False, sort=False)
-        for (variant, loss, plan), arms in cells:
-            title = f"{variant} · {loss}" + (f" · {plan}" if several[variant] > 1 else "")
+        for name, arms in part.groupby("panel", sort=False):
+            title = str(name) or learning_curves.label
             panel = make_curve_panel(title, arms, y, floor, colours, axes)
             groups.setdefault(str(data), []).append(panel)
-    return ChartPanels(occurring_tricks(learning_curves.points["tricks"], colours), groups, axes)
+    return ChartPanels(occurring_lines(points["line"], colours), groups, axes)
 
 
 def floors_by_data(board: pd.DataFrame, metric: str) -> dict[str, float | None]:
@@ -102,14 +103,14 @@ def make_curve_panel(
     axes: list[str],
 ) -> ChartPanel:
     lines: list[dict[str, Any]] = []
-    arms = dict(list(part.groupby("tricks", sort=False)))
-    shared = {name: shared_places(list(arms.values()), name) for name in axes}
-    for tricks, line in arms.items():
+    arms = dict(list(part.groupby("line", sort=False)))
+    shared = {axis: shared_places(list(arms.values()), axis) for axis in axes}
+    for name, line in arms.items():
         values = {key: rounded_numbers(line[key]) for key in ("mean", "min", "max")}
         lines.append(
             {
-                "name": str(tricks),
-                "color": colours[str(tricks)],
+                "name": str(name),
+                "color": colours[str(name)],
                 **{n: rounded_numbers(line[n]) for n in axes if shared[n] is None},
                 "y": values["mean"],
                 "low": values["min"],
@@ -118,7 +119,7 @@ def make_curve_panel(
         )
     ends = ", ".join(f"{line['name']} {line['y'][-1]:g}" for line in lines if line["y"][-1])
     about = f"{y['label']} of {title} during training, final values: {ends}"
-    drawn_axes = [make_choosable_axis(name, shared[name]) for name in axes]
+    drawn_axes = [make_choosable_axis(axis, shared[axis]) for axis in axes]
     return ChartPanel(title, about, {"axes": drawn_axes, "y": y, "lines": lines, "floor": floor})
 
 
@@ -134,8 +135,8 @@ def make_choosable_axis(name: str, places: Numbers | None) -> dict[str, Any]:
     return axis if places is None else {**axis, "at": places}
 
 
-def occurring_tricks(tricks: "pd.Series[str]", colours: dict[str, int]) -> dict[str, int]:
-    present = set(tricks)
+def occurring_lines(lines: "pd.Series[str]", colours: dict[str, int]) -> dict[str, int]:
+    present = set(lines)
     return {name: colour for name, colour in colours.items() if name in present}
 
 
@@ -145,9 +146,10 @@ def occurring_tricks(tricks: "pd.Series[str]", colours: dict[str, int]) -> dict[
 def profile_panels(
     shares: pd.DataFrame | None, plan: dict[str, Any], colours: dict[str, int]
 ) -> ChartPanels | None:
-    """Makes the panel of profiles, with one line per arm.
+    """Makes the panel of profiles, with one line per trick.
 
-    A line is the share of the arm's trainings within a factor of the best arm in their cell.
+    A line is the share of the trick's trainings within a factor of the best arm in their cell. Suites without
+    varying tricks have no profiles, because no cell has two arms.
     """
     if shares is None:
         return None
@@ -174,22 +176,23 @@ def profile_panels(
     title = "Within a factor of the best"
     about = f"The share of trainings within a factor of 1.1 of their cell's best: {summary}"
     return ChartPanels(
-        occurring_tricks(shares["tricks"], colours), {"": [ChartPanel(title, about, chart)]}
+        occurring_lines(shares["tricks"], colours), {"": [ChartPanel(title, about, chart)]}
     )
 
 
 def front_panels(
-    cells: pd.DataFrame | None, plan: dict[str, Any], colours: dict[str, int]
+    cells: pd.DataFrame | None, plan: dict[str, Any], namer: ArmNamer, colours: dict[str, int]
 ) -> ChartPanels | None:
-    """Makes one panel per data set, with one dot per cell.
+    """Makes one panel per data set, with one dot per arm.
 
-    A line joins the cells that no other cell dominates.
+    A line joins the arms that no other arm dominates.
     """
     if cells is None:
         return None
-    timed = cells[cells["seconds"].notna() & cells["value"].notna()]
+    timed = namer.add_line_names(cells[cells["seconds"].notna() & cells["value"].notna()])
     if timed.empty:
         return None
+    timed = timed.assign(name=[namer.name(row) for row in timed.to_dict("records")])
     outcome = plan["analysis"]["outcome"]
     log = plan["metrics"][outcome]["transform"] == "log"
     groups = {
@@ -200,7 +203,7 @@ def front_panels(
         ]
         for data, part in timed.groupby("data", sort=False)
     }
-    return ChartPanels(occurring_tricks(timed["tricks"], colours), groups)
+    return ChartPanels(occurring_lines(timed["line"], colours), groups)
 
 
 def make_front_panel(
@@ -208,9 +211,9 @@ def make_front_panel(
 ) -> ChartPanel:
     dots = [
         {
-            "name": " · ".join(str(row[key]) for key in ARM_COLUMNS[1:4]),
-            "tricks": row["tricks"],
-            "color": colours[row["tricks"]],
+            "name": row["name"],
+            "line": row["line"],
+            "color": colours[row["line"]],
             "x": rounded_numbers([row["seconds"]])[0],
             "y": rounded_numbers([row["value"]])[0],
             "on": bool(row["on_front"]),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from page_samples import HOSTILE, Elements, hostile, png, usual_report
+from page_samples import HOSTILE, Elements, hostile, png, sha256, usual_report
 from PIL import Image
 from synthetic_rows import arms, frame, row
 
@@ -18,6 +18,7 @@ import ganbench
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import save_rows
 from ganbench.experiments.store import Store
+from ganbench.report.arm_names import ArmNamer
 from ganbench.report.losses import (
     LOSS_TERMS,
     MAX_POINTS_PER_ARM,
@@ -28,7 +29,7 @@ from ganbench.report.losses import (
 )
 from ganbench.report.page import render_page
 from ganbench.report.page.arm_data import make_arm_data
-from ganbench.report.page.emphasis import best_tricks, page_colours
+from ganbench.report.page.emphasis import best_lines, page_colours
 from ganbench.report.page.images import PictureAlbum, own_pixels, shrink_picture
 from ganbench.report.page.plots import PercentAxis, linear_ticks, logarithmic_ticks
 from ganbench.report.pictures import PICTURE_KINDS, copy_pictures
@@ -132,6 +133,61 @@ def test_arms_are_named_by_varying_parts():
     assert "gan has the lowest FID" in section(page, "answer")
 
 
+def charts_of(page, name):
+    scripts = Elements(section(page, name)).scripts
+    return [json.loads(text) for kind, text in scripts if kind == "application/json"]
+
+
+def rows_of_variants():
+    """Makes two data sets with three variants, without tricks; b is best."""
+    factors = {"a": 2.0, "b": 1.0, "c(width=3)": 4.0}
+    ends = [
+        row(variant=name, seed=seed, value=value + seed / 9, data=data)
+        for data in ("digits", "ring") for name, value in factors.items() for seed in range(3)
+    ]  # fmt: skip
+    curves = [
+        {**each, "value": each["value"] * 3 / step, "kind": "curve", "checkpoint": None}
+        | {"images": 64 * step, "step": step}
+        for each in ends for step in (1, 2, 3)
+    ]  # fmt: skip
+    cost = {"metric": "train_seconds", "kind": "cost", "checkpoint": None}
+    costs = [{**each, **cost, "value": 9.0 + n} for n, each in enumerate(ends)]
+    table = frame(*ends, *curves, *costs)
+    table["trial"] = table["trial"].map(sha256)
+    return table
+
+
+def test_charts_without_tricks_name_variants():
+    page = page_of(rows_of_variants())
+    curves, dots = charts_of(page, "curves"), charts_of(page, "front")
+    assert [{line["name"] for line in chart["lines"]} for chart in curves] == [
+        {"a", "b", "c(width=3)"}] * 2  # fmt: skip
+    assert [{dot["name"] for dot in chart["dots"]} for chart in dots] == [
+        {"a", "b", "c(width=3)"}] * 2  # fmt: skip
+    assert [line["color"] for chart in curves for line in chart["lines"]] == [2, 1, 3] * 2
+    for name in ("curves", "front", "compare", "arms"):
+        assert not re.search(r"\bnone\b", text_of(section(page, name)))
+
+
+def test_compared_arms_without_tricks_are_variants():
+    rows = rows_of_variants()
+    content = make_arm_data(rows, leaderboard(rows))
+    assert [(arm["title"], arm["group"]) for arm in content["arms"]] == [
+        (f"{name} · {data}", data) for data in ("digits", "ring") for name in ("b", "a", "c(width=3)")
+    ]  # fmt: skip
+    assert content["arms"][0]["key"] == "b/hinge/none/digits"  # links stay valid
+
+
+def test_panels_are_named_by_varying_parts():
+    rows = [
+        *arms({"r1": 0.5}, variant="a"),
+        *arms({"r1": 0.5}, variant="b", random=1),
+    ]
+    namer = ArmNamer.of(leaderboard(frame(*rows)))
+    names = namer.add_line_names(pd.DataFrame(rows[-1:]))
+    assert names[["line", "panel"]].to_numpy().tolist() == [["r1", "b"]]
+
+
 def test_suite_without_tricks_has_page():
     page = page_of(frame(row(value=1.0)))
     assert "none · gan · hinge has the lowest FID: 1." in page
@@ -183,14 +239,15 @@ def test_published_page_equals_rows():
 
 def test_best_tricks_have_the_lowest_ranks():
     board = leaderboard(frame(*arms({"a": 3.0, "b": 0.5, "c": 1.5}, cells=(1.0, 2.0), noise=0.01)))
-    assert best_tricks(board, most=2) == ["b", "c"]
+    assert best_lines(board, ArmNamer.of(board), most=2) == ["b", "c"]
     assert page_colours(["none", "a", "b", "c"], ["b"]) == {"none": 0, "b": 1, "a": 2, "c": 3}
 
 
 def test_trick_of_few_cells_is_not_favoured():
     rows = arms({"everywhere": 0.5}, cells=(1.0, 1.0, 1.0), noise=0.01)
     rows += [row("once", seed, 0.4, plan="cell=0") for seed in range(3)]
-    assert best_tricks(leaderboard(frame(*rows)), most=1) == ["everywhere"]
+    board = leaderboard(frame(*rows))
+    assert best_lines(board, ArmNamer.of(board), most=1) == ["everywhere"]
 
 
 def test_arm_data_has_all_values():

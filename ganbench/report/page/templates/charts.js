@@ -47,7 +47,7 @@ function draw(plot, chart, height, options) {
   const inFront = (name) => chosen === null || chosen.has(name);
   const lines = (chart.lines ?? []).map((line) => ({ ...line, x: axis.of(line), isRest: !inFront(line.name) }))
     .sort((one, other) => other.isRest - one.isRest);
-  const dots = (chart.dots ?? []).map((dot) => ({ ...dot, isRest: !inFront(dot.tricks) }))
+  const dots = (chart.dots ?? []).map((dot) => ({ ...dot, isRest: !inFront(dot.line) }))
     .sort((one, other) => other.isRest - one.isRest);
   const flags = chart.flags ?? [];
   const ended = isSmall || chart.direct === false ? [] : lines.filter((line) => !line.isRest && known(line.y).length);
@@ -56,12 +56,13 @@ function draw(plot, chart, height, options) {
   const xs = known([...lines.flatMap((l) => l.x), ...dots.map((d) => d.x), ...flags.map((f) => f.x)]);
   let ys = known([...lines.flatMap((l) => l.y), ...dots.map((d) => d.y), chart.floor]);
   if (chart.y.ends) ys = chart.y.ends;
-  const box = { left: 44, right: width - margin, top: 8, bottom: height - (axis.label ? 36 : 20) };
+  const box = { left: 44, right: width - margin, top: chart.y.label && !isSmall ? 22 : 8, bottom: height - (axis.label ? 36 : 20) };
   const x = scale(axis, xs, box.left, box.right), y = scale(chart.y, ys, box.bottom, box.top);
   const root = document.createElementNS(SVG, "svg");
   root.setAttribute("viewBox", `0 0 ${width} ${height}`);
   root.setAttribute("aria-hidden", "true");
   frame(root, axis, box, x, y);
+  if (box.top > 8) svg(root, "text", { x: 0, y: 11 }, chart.y.label);
   const clamp = (v) => Math.max(box.top - 4, Math.min(box.bottom, v));
   const point = (a, b) => `${x.place(a).toFixed(1)} ${clamp(y.place(b)).toFixed(1)}`;
   const fine = (v) => v !== null && v !== undefined && (!chart.y.log || v > 0);
@@ -87,7 +88,7 @@ function drawDots(root, dots, x, y, point) {
   dots.forEach((dot) => {
     const kind = `dot ${dot.on ? "on" : "off"} ${style(dot.color)}${dot.isRest ? " rest" : ""}`;
     const made = svg(root, "circle", { class: kind, cx: x.place(dot.x), cy: y.place(dot.y), r: dot.on ? 6 : 4.5 });
-    made.dataset.name = dot.tricks;
+    made.dataset.name = dot.line;
     svg(made, "title", {}, `${dot.name}: ${dot.y} in ${dot.x} s`);
   });
 }
@@ -126,10 +127,25 @@ function path(root, line, point, fine) {
   svg(made, "title", {}, line.name);
 }
 
-function shortNames(names) { // without settings, if they stay different
-  const bare = names.map((name) => name.replace(/\(.*\)$/, ""));
-  return new Set(bare).size === names.length ? bare : names;
+function shortNames(names) { // without settings, or with those that differ, if they stay different
+  const areDifferent = (short) => new Set(short).size === names.length;
+  const bare = names.map((name) => mapParts(name, (part) => part));
+  if (areDifferent(bare)) return bare;
+  const shared = new Map(); // settings that all uses of a part have
+  names.forEach((name) => mapParts(name, (part, settings) => {
+    shared.set(part, (shared.get(part) ?? settings).filter((each) => settings.includes(each)));
+  }));
+  const differing = names.map((name) => mapParts(name, (part, settings) => {
+    const left = settings.filter((each) => !shared.get(part).includes(each));
+    return left.length ? `${part}(${left.join(", ")})` : part;
+  }));
+  return areDifferent(differing) ? differing : names;
 }
+
+const mapParts = (name, of) => name.split(/( · | \+ )/).map((text, n) => {
+  const [, part, settings] = text.match(/^([^()]+)\((.*)\)$/) ?? [null, text, ""];
+  return n % 2 ? text : of(part, settings.split(", ").filter(Boolean));
+}).join("");
 
 function nameEnds(root, lines, names, { x, y, clamp, box, width }) { // names right of the lines' ends, without overlaps
   const places = lines.map((line, number) => ({ line, number, n: line.y.findLastIndex((v) => v !== null) }))

@@ -120,13 +120,15 @@ function setUpCompare(section) {
   const [first, second] = all(section, "select"), result = section.querySelector(".compared");
   const groups = Map.groupBy ? Map.groupBy(arms.arms, (arm) => arm.group) : arms.arms.reduce((map, arm) => map.set(arm.group, [...(map.get(arm.group) ?? []), arm]), new Map());
   [first, second].forEach((select) => groups.forEach((members, group) => {
-    const made = html("optgroup", { label: group });
-    made.append(...members.map((arm) => new Option(arm.title, arm.key)));
-    select.append(made);
+    const options = members.map((arm) => new Option(arm.title, arm.key));
+    if (group) select.append(html("optgroup", { label: group }, ...options));
+    else select.append(...options); // one group has no name
   }));
-  const baseline = (arm) => arms.arms.find((other) => other.cell === arm.cell && other.tricks === "none" && other !== arm);
+  const bestOther = (arm, isNear) => arms.arms.find((other) => other !== arm && isNear(other));
+  const baseline = (arm) => bestOther(arm, (other) => other.cell === arm.cell && other.tricks === "none");
+  const partner = (arm) => baseline(arm) ?? bestOther(arm, (other) => other.group === arm.group) ?? bestOther(arm, () => true);
   const start = [arms.arms.find(baseline) ?? arms.arms[0]];
-  start.push(baseline(start[0]) ?? arms.arms.find((arm) => arm !== start[0]));
+  start.push(partner(start[0]));
 
   function show() {
     const [one, other] = [first, second].map((select) => arms.byKey.get(select.value));
@@ -153,14 +155,14 @@ function setUpCompare(section) {
   second.addEventListener("change", () => { pick(arms.byKey.get(first.value), arms.byKey.get(second.value)); saveView(true); });
   section.querySelector("[data-swap]").addEventListener("click", () => { pick(arms.byKey.get(second.value), arms.byKey.get(first.value)); saveView(true); });
   pick(...start);
-  section.compareWithNone = (arm) => { pick(arm, baseline(arm) ?? start.find((other) => other !== arm)); saveView(true); };
+  section.compareWithNone = (arm) => { pick(arm, partner(arm)); saveView(true); };
   viewParts.push({
     root: section,
     write(values) { if (section.isPicked) values.set("compare", `${first.value}|${second.value}`); },
     apply(values) {
       const before = first.value + second.value;
       const wanted = (values.get("compare") ?? "").split("|").map((key) => arms.byKey.get(key));
-      if (wanted[0]) pick(wanted[0], wanted[1] ?? baseline(wanted[0]) ?? start[1]);
+      if (wanted[0]) pick(wanted[0], wanted[1] ?? partner(wanted[0]));
       else if (section.isPicked) pick(...start);
       return before !== first.value + second.value;
     },
