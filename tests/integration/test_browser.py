@@ -18,6 +18,7 @@ from PIL import Image
 from scipy import stats
 from synthetic_rows import arms, frame, row
 
+import ganbench
 from ganbench.analysis.effects import effects_by_loss
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.profiles import performance_profiles
@@ -401,6 +402,50 @@ def test_chart_is_saved_as_svg_png_and_csv(open_page, report_page):
     assert set(table["line"]) == {"none", "r1", "ema"}
 
 
+SVG_NAME = "{http://www.w3.org/2000/svg}"
+
+
+def texts_of(root):
+    return ["".join(text.itertext()) for text in root.iter(f"{SVG_NAME}text")]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_forest_is_saved_as_svg(open_page, report_page, scheme):
+    page = open_page(report_page, color_scheme=scheme)
+    (label, change) = ("Over all cells as SVG", page.locator(".forest tbody td.number").first)
+    text, name = download_text(page, page.get_by_role("button", name=label))
+    root, texts = ElementTree.fromstring(text), texts_of(ElementTree.fromstring(text))
+    assert name == "s-Over-all-cells.svg"
+    assert {"r1", "ema", "▲ helps", "▼ harms"} <= set(texts)
+    assert " ".join(change.inner_text().split()) in {" ".join(each.split()) for each in texts}
+    colours = [mark.get("fill") for mark in root.iter(f"{SVG_NAME}circle")]
+    assert colours == ["#0072b2", "#b84e00"]  # better, worse
+    left, right = (float(mark.get("cx")) for mark in root.iter(f"{SVG_NAME}circle"))
+    (zero,) = {line.get("x1") for line in root.iter(f"{SVG_NAME}line") if line.get("x1") == line.get("x2")}  # fmt: skip
+    assert left < float(zero) < right
+    assert root[0].get("fill") == "rgb(255, 255, 255)"  # light also where the page is dark
+    assert not re.search(r"var\(|color-mix|color\(|class=", text)
+    width = float(root.get("width"))
+    assert all(0 <= float(mark.get("cx")) <= width for mark in root.iter(f"{SVG_NAME}circle"))
+
+
+def test_heat_map_is_saved_as_svg_and_png(open_page, report_page):
+    page = open_page(report_page, PHONE)
+    text, _ = download_text(page, page.get_by_role("button", name="Tricks by loss as SVG"))
+    root = ElementTree.fromstring(text)
+    cells = page.locator(".heat").first.locator("td .inner").all()
+    changes = [cell.evaluate("cell => cell.firstChild.textContent") for cell in cells]
+    assert set(changes) | {"hinge", "minimax", "r1", "ema"} <= set(texts_of(root))
+    fills = [rect.get("fill") for rect in root.iter(f"{SVG_NAME}rect")]
+    assert len(set(fills)) > 3
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Tricks by loss as PNG").click()
+    pixels = np.asarray(Image.open(download.value.path()).convert("RGB"))
+    assert pixels.shape[1] == 3 * float(root.get("width"))
+    assert (pixels[0, 0] == 255).all()
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
+
+
 # Comparison of two arms
 
 
@@ -554,6 +599,55 @@ def test_phone_needs_no_horizontal_scrolling(open_page, report_page):
     page = open_page(report_page, PHONE)
     scroll_to_end(page)
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+# Printing
+
+PAPERS = {"A4": 703, "Letter": 725}  # width within the margins in CSS pixels
+PUBLISHED = Path(__file__).parents[2] / "results" / "published"
+
+
+def published_page(name, folder):
+    path = folder / "report.html"
+    report = SuiteReport.of(ganbench.load(PUBLISHED / name), PUBLISHED / name)
+    path.write_text(render_page(report, PUBLISHED / name / "figures"), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bench",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("tricks", "zoo", "zoo_modern", "modes", "translation", "inpainting",
+                         "super_resolution")
+        ),
+    ],
+)  # fmt: skip
+def test_published_pages_fit_paper_and_phone(open_page, tmp_path, name):
+    path = published_page(name, tmp_path)
+    page = open_page(path, {"width": PAPERS["A4"], "height": 990})
+    wait_until_drawn(page)
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    for width in PAPERS.values():
+        page.set_viewport_size({"width": width, "height": 990})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    page = open_page(path, PHONE)
+    wait_until_drawn(page)
+    page.locator("details").evaluate_all("all => all.forEach(d => { d.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_print_has_all_rows(open_page, page_of_many_arms):
+    page = open_page(page_of_many_arms)
+    assert page.locator(".board tbody[data-items] tr").count() == 25
+    page.pdf()
+    assert page.locator(".board tbody[data-items] tr").count() == 41
+    page.emulate_media(media="print")
+    assert page.locator("#leaderboard .status").inner_text() == "41 of 41 arms shown"
+    assert page.locator("#compare form").is_visible()
 
 
 def test_printing_shows_deferred_and_folded_parts(open_page, report_page):

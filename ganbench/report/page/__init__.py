@@ -48,9 +48,19 @@ UNIT_NOTES = {
 }
 SCRIPTS = (  # templates of the script, in the order in which they run
     *("base.js", "permalinks.js", "tables.js", "charts.js", "legends.js", "lazy.js"),
-    *("statistics.js", "compare.js", "downloads.js", "pictures.js", "dialog.js", "page.js"),
+    *(
+        "statistics.js",
+        "compare.js",
+        "downloads.js",
+        "drawings.js",
+        "pictures.js",
+        "dialog.js",
+        "page.js",
+    ),
 )
 MIN_FOLDED_DIGITS = 32  # of a hash
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+SHORT_INTERVAL = re.compile(r"\[[^\[\]]{1,30}\]")  # a longer one would not fit on a phone
 
 
 def render_page(report: SuiteReport, figures: Path) -> str:
@@ -122,6 +132,7 @@ def template_environment() -> Environment:
     }
     jinja_environment.filters["breakable"] = with_break_points
     jinja_environment.filters["folded"] = fold_hash
+    jinja_environment.filters["unbroken"] = keep_numbers_whole
     jinja_environment.globals["asset"] = lambda name: Markup(
         loader.get_source(jinja_environment, name)[0]
     )
@@ -129,8 +140,17 @@ def template_environment() -> Environment:
 
 
 def with_break_points(name: str) -> Markup:
-    """Returns the name with possible line breaks after underscores, brackets, commas and `=`."""
-    return Markup("<wbr>").join(re.split(r"(?<=[_(,=])", name))
+    """Returns the name with possible line breaks after underscores, brackets, commas and `=`.
+
+    Numbers such as 57,634 stay whole.
+    """
+    return Markup("<wbr>").join(re.split(r"(?<=[_(=])|(?<=,)(?!\d)", name))
+
+
+def keep_numbers_whole(text: str) -> str:
+    """Returns the text without line breaks within `× 2.8`, `−34 %`, `+12 pp` and `[3.5, 6.3]`."""
+    text = re.sub(r"(?<=×) | (?=(?:%|pp)(?:\W|$))", NO_BREAK_SPACE, text)
+    return SHORT_INTERVAL.sub(lambda found: found[0].replace(" ", NO_BREAK_SPACE), text)
 
 
 def fold_hash(value: object) -> str | Markup:

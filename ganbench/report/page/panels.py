@@ -222,6 +222,7 @@ def make_front_panel(
     ]
     summary = "; ".join(f"{d['name']} {d['y']:.3g} in {d['x']:.3g} s" for d in dots if d["on"])
     note = f"On the front: {summary}."
-    about = f"{label} against seconds of training. {note}"
+    title = f"{label} against seconds of training"
+    about = f"{title} on {data}. {note}"
     x = chart_axis("seconds of training", log=True)
-    return ChartPanel(data, about, {"x": x, "y": chart_axis(label, log), "dots": dots}, note)
+    return ChartPanel(title, about, {"x": x, "y": chart_axis(label, log), "dots": dots}, note)

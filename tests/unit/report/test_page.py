@@ -27,7 +27,7 @@ from ganbench.report.losses import (
     read_losses,
     save_losses,
 )
-from ganbench.report.page import render_page
+from ganbench.report.page import keep_numbers_whole, render_page, with_break_points
 from ganbench.report.page.arm_data import make_arm_data
 from ganbench.report.page.emphasis import best_lines, page_colours
 from ganbench.report.page.images import PictureAlbum, own_pixels, shrink_picture
@@ -72,9 +72,9 @@ def test_answer_has_best_trick_per_loss(usual_page):
 
 def test_answer_states_that_no_trick_helps():
     answer = section(page_of(frame(*arms({"ema": 1.3}))), "answer")
-    assert re.search(r"FID: no trick is shown to help; ema \(\+\d+ %\) harms\.", answer)
+    assert re.search(r"FID: no trick is shown to help; ema \(\+\d+\s%\) harms\.", answer)
     assert "<strong>none</strong>" in answer
-    assert re.search(r"The closest is ema, \+\d+ %", answer)
+    assert re.search(r"The closest is ema, \+\d+\s%", answer)
     assert "verdict helps" not in answer
 
 
@@ -259,6 +259,23 @@ def test_arm_data_has_all_values():
     exact = rows[rows["kind"].eq("quality")].sort_values("seed")["value"]
     assert arm["values"][0] == pytest.approx(exact.tolist(), rel=1e-6)
     assert content["metrics"][0]["name"] == "fid"
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("r1 (× 2.8) harms", "r1 (×_2.8) harms"),
+        ("−34 % [−50 %, −13 %] of", "−34_% [−50_%,_−13_%] of"),
+        ("+12 pp, 5 ppm", "+12_pp, 5 ppm"),
+        ("[a long text in brackets is no interval]", "[a long text in brackets is no interval]"),
+    ],
+)
+def test_numbers_stay_whole(text, whole):
+    assert keep_numbers_whole(text) == whole.replace("_", "\N{NO-BREAK SPACE}")
+
+
+def test_names_break_but_numbers_do_not():
+    assert with_break_points("a_b(c=1,d), 57,634") == "a_<wbr>b(<wbr>c=<wbr>1,<wbr>d),<wbr> 57,634"
 
 
 def test_large_page_compares_the_outcome_alone(monkeypatch):

@@ -57,7 +57,8 @@ function draw(plot, chart, height, options) {
   let ys = known([...lines.flatMap((l) => l.y), ...dots.map((d) => d.y), chart.floor]);
   if (chart.y.ends) ys = chart.y.ends;
   const box = { left: 44, right: width - margin, top: chart.y.label && !isSmall ? 22 : 8, bottom: height - (axis.label ? 36 : 20) };
-  const x = scale(axis, xs, box.left, box.right), y = scale(chart.y, ys, box.bottom, box.top);
+  const inset = dots.length ? 9 : 0; // dots do not cover the labels of the axis
+  const x = scale(axis, xs, box.left + inset, box.right - inset), y = scale(chart.y, ys, box.bottom, box.top);
   const root = document.createElementNS(SVG, "svg");
   root.setAttribute("viewBox", `0 0 ${width} ${height}`);
   root.setAttribute("aria-hidden", "true");

@@ -1,4 +1,5 @@
-// Downloads: tables as CSV and LaTeX, charts as SVG, PNG and CSV, made from what the page holds.
+// Downloads: tables as CSV and LaTeX, charts as SVG, PNG and CSV, made from what the page holds. Saved charts have
+// the colours of the light page.
 
 const suiteName = document.querySelector("h1").textContent;
 const fileName = (title, kind) => `${`${suiteName}-${title}`.replace(/[^\p{L}\p{N}._-]+/gu, "-").slice(0, 100).replace(/^-+|-+$/g, "")}.${kind}`;
@@ -62,10 +63,31 @@ function addTableTools(box) {
   box.tools = html("p", { className: "tools" },
     button("CSV", `${title} as CSV`, () => save(fileName(title, "csv"), csvText(tableTexts(table, true)), "text/csv")),
     button("LaTeX", `${title} as LaTeX`, () => save(fileName(title, "tex"), latexText(tableTexts(table, false)), "application/x-tex")));
+  if (table.matches(".heat, .answers, .forest table")) box.tools.prepend(...pictureButtons(title, () => tableSource(table)));
   box.after(box.tools);
 }
 
+function pictureButtons(title, draw) {
+  return [
+    button("SVG", `${title} as SVG`, () => save(fileName(title, "svg"), draw().text, "image/svg+xml")),
+    button("PNG", `${title} as PNG`, () => savePng(fileName(title, "png"), draw())),
+  ];
+}
+
 // Charts, with the styles of the page written into their elements
+
+function inLightColours(make) {
+  document.documentElement.classList.add("light");
+  try { return make(); } finally { document.documentElement.classList.remove("light"); }
+}
+
+function finishDrawing(root, width, height) {
+  const paper = document.createElementNS(SVG, "rect"), style = getComputedStyle(document.body);
+  Object.entries({ width, height, fill: style.backgroundColor }).forEach(([key, value]) => paper.setAttribute(key, value));
+  Object.entries({ xmlns: SVG, width, height, viewBox: `0 0 ${width} ${height}`, "font-family": style.fontFamily }).forEach(([key, value]) => root.setAttribute(key, value));
+  root.prepend(paper);
+  return { text: new XMLSerializer().serializeToString(root), width, height };
+}
 
 const STYLES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity", "font-family", "font-size", "font-weight"];
 
@@ -77,15 +99,17 @@ function chartSource(plot) {
     mark.setAttribute("style", STYLES.map((key) => `${key}:${computed.getPropertyValue(key)}`).join(";"));
     mark.removeAttribute("class");
   });
-  const [, , width, height] = original.getAttribute("viewBox").split(" ");
-  copy.setAttribute("xmlns", SVG);
-  copy.setAttribute("width", width);
-  copy.setAttribute("height", height);
-  const paper = document.createElementNS(SVG, "rect");
-  Object.entries({ width, height, fill: getComputedStyle(document.body).backgroundColor }).forEach(([key, value]) => paper.setAttribute(key, value));
-  copy.prepend(paper);
-  return { text: new XMLSerializer().serializeToString(copy), width: Number(width), height: Number(height) };
+  const [, , width, height] = original.getAttribute("viewBox").split(" ").map(Number);
+  const names = dotNames(plot);
+  names.forEach(([name, dot], n) => {
+    const y = height + 12 + 17 * n;
+    svg(copy, "circle", { cx: 50, cy: y - 4, r: 4.5, fill: getComputedStyle(dot).color });
+    svg(copy, "text", { x: 62, y, "font-size": 12, fill: getComputedStyle(document.body).color }, name);
+  });
+  return finishDrawing(copy, width, height + 17 * names.length + (names.length ? 6 : 0));
 }
+
+const dotNames = (plot) => [...new Map(all(plot, "circle.dot:not(.rest)").map((dot) => [dot.dataset.name, dot]))]; // in colour
 
 function savePng(name, { text, width, height }) {
   const image = new Image(), canvas = html("canvas", { width: 3 * width, height: 3 * height });
@@ -108,11 +132,10 @@ function chartRows(chart) {
 function addChartTools(plot) {
   if (plot.tools || plot.closest(".card")) return;
   const caption = plot.parentNode.querySelector("figcaption").textContent, section = plot.closest("section");
-  const title = `${section?.id ?? "arm"} ${collapse(caption)}`;
-  const drawn = () => { if (!plot.drawn) drawPlot(plot); return chartSource(plot); };
-  plot.tools = html("p", { className: "tools" },
-    button("SVG", `${title} as SVG`, () => save(fileName(title, "svg"), drawn().text, "image/svg+xml")),
-    button("PNG", `${title} as PNG`, () => savePng(fileName(title, "png"), drawn())),
+  const group = plot.closest(".panels")?.previousElementSibling, data = group?.matches("h3") ? `${group.textContent} ` : "";
+  const title = `${section?.id ?? "arm"} ${data}${collapse(caption)}`;
+  const drawn = () => { if (!plot.drawn) drawPlot(plot); return inLightColours(() => chartSource(plot)); };
+  plot.tools = html("p", { className: "tools" }, ...pictureButtons(title, drawn),
     button("CSV", `${title} as CSV`, () => save(fileName(title, "csv"), csvText(chartRows(chartOf(plot))), "text/csv")));
   plot.after(plot.tools);
 }

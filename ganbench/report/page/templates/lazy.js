@@ -47,6 +47,7 @@ addEventListener("resize", () => {
 });
 addEventListener("beforeprint", () => {
   all(document, "details:not(.menu)").forEach((part) => { part.open = true; });
+  all(document, ".shelf").forEach((list) => list.showAll?.()); // rows of tables; cards state their number
   document.body.classList.add("whole");
   waiting(document).forEach(fill);
 });

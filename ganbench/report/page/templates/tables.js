@@ -88,6 +88,7 @@ function setUpList(root, place) {
   more.addEventListener("click", () => { most += STEP; show(); });
   more.hidden = items.length <= most;
   root.items = root.shown = items;
+  if (table) root.showAll = () => { most = items.length; show(); };
   viewParts.push({
     root: root.closest("section"),
     write(values) {
