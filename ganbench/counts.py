@@ -1,9 +1,19 @@
-"""Counts, sizes and ages as text: `1 cell`, `2 cells`, `3.07 GB`, `2 hours`."""
+"""Numbers as text for people: `1 cell`, `2 cells`, `3.07 GB`, `2 hours`, `−0.07`."""
+
+MINUS = "−"
 
 
 def count_of(count: int, noun: str, plural: str = "") -> str:
     """Returns a count with its noun: `1 cell`, `2,000 cells`. The plural adds an s by default."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def format_signed(value: float, form: str = ".3g") -> str:
+    """Formats a number for people, with a minus sign in place of each hyphen: `−0.07`, `1e−07`.
+
+    `form` is a format specification. Numbers for programs keep the hyphen, and are not formatted here.
+    """
+    return f"{value:{form}}".replace("-", MINUS)
 
 
 def format_bytes(count: float) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ganbench.counts import count_of
+from ganbench.counts import count_of, format_signed
 from ganbench.evaluation.metric_names import (
     depends_on_features,
     features_of_plan,
@@ -574,15 +574,13 @@ def format_amount(c: CellComparison) -> str:
     """Returns, for example, `0.71 times as much [0.63, 0.80], 5 pairs, p = 0.003`."""
     if math.isnan(c.change):
         return "no values on both sides"
-    form = "{:.3g}" if c.unit == "ratio" else "{:+.3g}"
+    form = ".3g" if c.unit == "ratio" else "+.3g"
+    change, low, high = (format_signed(value, form) for value in (c.change, c.low, c.high))
     words = {"ratio": " times as much", "log odds": " in log odds"}.get(c.unit, "")
     seeds = format_count(c.seeds, "pair" if c.paired else "seed")
     if math.isnan(c.low):
-        return f"{form.format(c.change)}{words}, {seeds}, without an interval"
-    return (
-        f"{form.format(c.change)}{words} [{form.format(c.low)}, {form.format(c.high)}], "
-        f"{seeds}, p = {c.p:.2g}"
-    )
+        return f"{change}{words}, {seeds}, without an interval"
+    return f"{change}{words} [{low}, {high}], {seeds}, p = {format_signed(c.p, '.2g')}"
 
 
 def format_failures(c: CellComparison) -> str:

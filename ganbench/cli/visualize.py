@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganbench.counts import count_of
+from ganbench.counts import count_of, format_signed
 from ganbench.experiments.select_trials import has_all_words
 
 from .base import (
@@ -277,7 +277,7 @@ def format_metric_line(metric: dict[str, Any], width: int = MIN_NAME_WIDTH) -> s
     if unit not in re.split(r"\W|_", metric["metric"]):  # names of counts have the unit in them
         line += f" {unit}".rstrip()
     if metric["floor"] is not None:
-        line += f"   floor {metric['floor']:.4g}"
+        line += f"   floor {format_signed(metric['floor'], '.4g')}"
     if metric["expected_floor"] is not None:
         line += f", by theory {metric['expected_floor']:.4g}"
     return line
@@ -290,7 +290,7 @@ def with_short_unit(value: float, unit: str) -> tuple[float, str]:
 
 def format_value(value: float) -> str:
     """Formats four significant digits, or all digits before the point: 20,768, 142.9, 0.086."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return format_signed(value, ",.0f" if abs(value) >= 1000 else ".4g")
 
 
 @app.command()

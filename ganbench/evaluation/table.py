@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ganbench.counts import format_signed
+
 TEXT_COLUMNS = 10_000  # of a table that is not in a terminal, so that no number is cut
 MAX_WHOLE = 1e15  # from which on digits before the point are no longer exact
 EVALUATION_HEADINGS = ("metric", "value", "± SE", "floor", "± SE", "by theory")
@@ -27,8 +29,8 @@ def format_citable(value: float) -> str:
     """Formats four significant digits, 100.04 in two decimals, 2,028,779 in whole numbers."""
     size = abs(value)
     if 100 <= size < 1000:
-        return f"{value:.2f}"
-    return f"{value:,.0f}" if 1000 <= size < MAX_WHOLE else f"{value:.4g}"
+        return format_signed(value, ".2f")
+    return format_signed(value, ",.0f" if 1000 <= size < MAX_WHOLE else ".4g")
 
 
 def evaluation_lines(told: dict[str, Any]) -> list[str]:

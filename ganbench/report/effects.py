@@ -21,7 +21,7 @@ from ganbench.experiments.factorial import aliased_terms
 
 from .findings import SuiteChanges
 from .format_change import Facts, format_change, format_detectable
-from .format_number import format_number
+from .format_number import format_number, format_p
 from .markdown import escape_markdown, markdown_table
 
 EFFECTS_NOTE = (
@@ -127,7 +127,7 @@ def cells_by_arms(frame: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
 
 
 def format_probability(p: float) -> str:
-    return "" if math.isnan(p) else f"{p:.2g}"
+    return "" if math.isnan(p) else format_p(p)
 
 
 def format_times(ratio: float) -> str:

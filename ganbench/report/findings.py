@@ -26,7 +26,7 @@ from .format_change import (
     format_factor,
     format_interval,
 )
-from .format_number import format_cell
+from .format_number import format_cell, format_p
 
 VERDICT_VERBS = {"helps": "helps,", "harms": "harms,", "equivalent": "is equivalent to no trick,"}
 FLAG_WORDS = {
@@ -213,7 +213,7 @@ def interaction_sentence(interaction: Interaction, name: str, facts: Facts) -> s
     return (
         f"{interaction.tricks} affects {name} differently {place} than elsewhere: "
         f"{format_interaction_size(interaction, facts)} "
-        f"(p = {interaction.p:.2g} after Holm's correction)."
+        f"(p = {format_p(interaction.p)} after Holm's correction)."
     )
 
 
@@ -231,7 +231,7 @@ def failure_sentence(rate: FailureRate) -> str:
     return (
         f"{rate.tricks}: {rate.count} of {count_of(rate.trainings, 'training')} {rate.what}. Pairs in which only the "
         f"training with the trick {rate.what}: {rate.more}; only the one without it: {rate.fewer} "
-        f"(p = {rate.p:.2g} after Holm's correction)."
+        f"(p = {format_p(rate.p)} after Holm's correction)."
     )
 
 
@@ -254,7 +254,7 @@ def effect_sentence(effect: Effect, outcome: str, facts: Facts, margin: float) -
         case "helps" | "harms":
             return (
                 f"{effect.tricks} {effect.verdict}: {outcome} {format_effect_size(effect, facts)} {where} "
-                f"(p = {effect.p:.2g} after Holm's correction)."
+                f"(p = {format_p(effect.p)} after Holm's correction)."
             )
     size = format_effect_size(effect, facts)
     return f"{effect.tricks} changes {outcome} by less than the margin of {100 * margin:.3g} %: {size} {where}."

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from ganbench.analysis.effects import SHARE_UNIT, Effect
+from ganbench.counts import format_signed
 
 MAX_PERCENT_RATIO = 2.0  # larger ratios are factors
 MAX_PERCENT_END = 10.0  # larger ends of intervals are not printed
@@ -20,19 +21,19 @@ Facts = dict[str, Any]
 def format_percent(change: float) -> str:
     """Formats a change as `−34 %`, or with one digit below half a percent: `−0.4 %`."""
     form = "+.0f" if abs(change) >= 0.005 or not change else "+.1g"
-    return f"{100 * change:{form}} %".replace("-", "−")
+    return f"{format_signed(100 * change, form)} %"
 
 
 def format_factor(ratio: float) -> str:
     """Formats a ratio as `2.8`, or `over 100`."""
-    return f"{ratio:.3g}" if ratio <= MAX_FACTOR else f"over {MAX_FACTOR:g}"
+    return format_signed(ratio) if ratio <= MAX_FACTOR else f"over {MAX_FACTOR:g}"
 
 
 def format_difference(change: float, facts: Facts) -> str:
     """Formats a difference as `+0.12`, or in percentage points as `+12 pp`."""
     if facts.get("unit") == SHARE_UNIT:
-        return f"{100 * change:+.3g} pp".replace("-", "−")
-    return f"{change:+.3g}".replace("-", "−")
+        return f"{format_signed(100 * change, '+.3g')} pp"
+    return format_signed(change, "+.3g")
 
 
 def format_change(change: float, facts: Facts) -> str:

@@ -1,13 +1,30 @@
-"""Numbers of tables as text, with three digits."""
+"""Numbers of tables as text, with three digits and a minus sign for people."""
 
 from typing import Any
 
 import pandas as pd
 
+from ganbench.counts import MINUS, format_signed
+
 
 def format_number(value: float) -> str:
     """Formats a number with three digits, or with all digits before the point."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return format_signed(value, ",.0f" if abs(value) >= 100 else ".3g")
+
+
+def format_error(error: float) -> str:
+    """Formats a standard error with two digits: `± 0.061`."""
+    return f"± {format_signed(error, '.2g')}"
+
+
+def format_p(p: float) -> str:
+    """Formats a p-value with two digits: `0.00015`, `1e−07`."""
+    return format_signed(p, ".2g")
+
+
+def latex_minus(text: str) -> str:
+    """Returns a text for LaTeX, where a minus is `$-$`."""
+    return text.replace(MINUS, "$-$")
 
 
 def format_cell(row: dict[Any, Any], metric: str, interval: bool) -> str:

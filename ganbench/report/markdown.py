@@ -12,7 +12,7 @@ from ganbench.errors import escape_control_characters
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.human_study.error_rates import HUMAN_ERROR_COLUMN
 
-from .format_number import format_cell
+from .format_number import format_cell, format_error
 
 PARAMETER_COUNT_COLUMNS = ("generator_parameters", "discriminator_parameters")
 FLAG_COLUMNS = ("collapsed", "oscillating", "won")  # divergence is listed below the tables
@@ -149,7 +149,7 @@ def format_cell_with_error(row: dict[Any, Any], metric: str, interval: bool) -> 
     """Formats a value with one trial's standard error: `4.2 [3.1, 5.6] ± 0.21`."""
     error = row[f"{metric} error"]
     return format_cell(row, metric, interval) + (
-        f" ± {error:.2g}" if error > 1e-4 * abs(row[metric]) else ""
+        f" {format_error(error)}" if error > 1e-4 * abs(row[metric]) else ""
     )
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from ganbench.counts import format_signed
+
 SPARKLINE_BARS = "▁▂▃▄▅▆▇█"
 MAX_SPARKLINE_WIDTH = 40  # characters at most
 LOGARITHMIC_METRICS = ("fid", "kid")  # drawn on a log scale if all values are above 0
@@ -46,5 +48,5 @@ def curve_line(name: str, values: Sequence[float | None]) -> str:
     finite = [value for value in values if value is not None]
     logarithmic = name.split("(")[0] in LOGARITHMIC_METRICS and min(finite, default=0.0) > 0
     drawn = [math.log(v) if v is not None and logarithmic else v for v in values]
-    ends = [f"{value:.3g}" for value in (finite[:1] + finite[-1:])] or ["", ""]
+    ends = [format_signed(value) for value in (finite[:1] + finite[-1:])] or ["", ""]
     return f"{name[:19]:<19} {ends[0]:>8} {draw_sparkline(drawn)} {ends[-1]}"

@@ -20,6 +20,7 @@ from ganbench.report.page import render_page
 
 from .analyses import format_columns, render_analyses
 from .effects import render_effects
+from .format_number import latex_minus
 from .losses import save_losses
 from .markdown import render_leaderboard
 from .pictures import copy_pictures, real_picture_files
@@ -175,4 +176,4 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     write_bytes(path.with_suffix(".parquet"), content.getvalue())
     texts: Any = format_columns(table)
     latex = tabulate(texts, headers="keys", tablefmt="latex_booktabs", showindex=False)
-    write_bytes(path.with_suffix(".tex"), f"{latex}\n".encode())
+    write_bytes(path.with_suffix(".tex"), f"{latex_minus(latex)}\n".encode())

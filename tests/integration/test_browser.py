@@ -377,6 +377,20 @@ def test_table_is_saved_as_csv_and_latex(open_page, report_page):
         len(table.columns) - 1] * 6  # fmt: skip
 
 
+def test_saved_tables_have_no_minus_sign(open_page, report_page):
+    page = open_page(report_page)
+    forest = page.locator(".forest").first
+    assert "−" in forest.locator("tbody").inner_text()
+    text, _ = download_text(page, forest.get_by_role("button", name="CSV"))
+    assert re.search(r",-\d+ %,", text)
+    assert "−" not in text
+    text, _ = download_text(page, forest.get_by_role("button", name="LaTeX"))
+    assert re.search(r"& \$-\$\d+ \\%", text)
+    assert "−" not in text
+    code = "digits(-0.0711) + label(-0.07) + label(-2e6) + label(-1e-7)"
+    assert page.evaluate(code) == "−0.0711−0.07−2M−1e−7"
+
+
 def test_chart_is_saved_as_svg_png_and_csv(open_page, report_page):
     page = open_page(report_page)
     wait_until_drawn(page)

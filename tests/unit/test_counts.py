@@ -7,7 +7,7 @@ import pytest
 
 import ganbench
 from ganbench.cli.plan import plan_sentence
-from ganbench.counts import count_of, format_age
+from ganbench.counts import count_of, format_age, format_signed
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,16 @@ def test_no_plural_in_parentheses():
 )
 def test_age_has_one_unit(seconds, text):
     assert format_age(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "text"),
+    [
+        (-0.0711, ".3g", "−0.0711"),
+        (-3e-7, ".2g", "−3e−07"),
+        (-1234, ",.0f", "−1,234"),
+        (2, "+g", "+2"),
+    ],
+)
+def test_signed_numbers_have_a_minus(value, form, text):
+    assert format_signed(value, form) == text

@@ -2,6 +2,7 @@
 
 import time
 
+from ganbench.counts import format_signed
 from ganbench.report.format_change import format_percent
 
 from .series import ChangePoint, Series
@@ -24,7 +25,7 @@ def format_with_unit(value: float, unit: str) -> str:
 
 
 def format_four_digits(value: float) -> str:
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
+    return format_signed(value, ",.0f" if 1000 <= abs(value) < 1e9 else ".4g")
 
 
 def strip_control_characters(text: str) -> str:

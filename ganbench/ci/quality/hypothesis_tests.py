@@ -14,6 +14,7 @@ from scipy import special, stats
 
 from ganbench.analysis.contrasts import holm_correct
 from ganbench.analysis.intervals import SCALES
+from ganbench.counts import format_signed
 
 FAILURES_METRIC = "failures"  # the metric name of the failure test
 ALL_CELLS = ""  # the cell name of tests over all cells
@@ -58,7 +59,9 @@ class MetricScale:
         if self.transform == "log":
             return f"× {math.exp(amount if self.direction == 'lower' else -amount):.3g}"
         signed = amount if self.direction == "lower" else -amount
-        return f"{signed:+.3g}{' in log odds' if self.transform == 'logit' else ''}"
+        return (
+            f"{format_signed(signed, '+.3g')}{' in log odds' if self.transform == 'logit' else ''}"
+        )
 
 
 @dataclass(frozen=True)

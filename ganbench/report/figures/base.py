@@ -8,10 +8,11 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, NullLocator
 
 from ganbench.analysis.factors import NO_TRICK
 from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.counts import format_signed
 from ganbench.files import write_bytes
 from ganbench.report.arm_names import ArmNamer
 
@@ -78,7 +79,7 @@ def set_logarithmic(axis: Any) -> None:
     """Sets logarithmic ticks with plain numbers as labels."""
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,)))
-    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_major_formatter(lambda value, _: format_signed(value, "g"))
     axis.set_minor_locator(NullLocator())
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from ganbench.analysis.effects import outcome_rows
-from ganbench.counts import count_of
+from ganbench.counts import count_of, format_signed
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.gan.variants import VARIANTS
 from ganbench.picture_parts import INPUT, OUTPUT, TARGET, read_part_names
@@ -151,7 +151,7 @@ class SeedCaptions:
 
     def caption(self, row: Any, place: str) -> str:
         value = self.values.get(row.trial)
-        text = "" if value is None else f"{self.metric} {value:.3g}"
+        text = "" if value is None else f"{self.metric} {format_signed(value)}"
         return ", ".join(filter(None, [f"seed {row.seed}", place, text]))
 
 

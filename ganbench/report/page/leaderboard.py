@@ -9,8 +9,9 @@ import pandas as pd
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS, IMAGES_PER_SECOND
 from ganbench.analysis.rank_interval import format_rank_interval
+from ganbench.counts import format_signed
 from ganbench.report.arm_names import ArmNamer
-from ganbench.report.format_number import format_cell, format_number
+from ganbench.report.format_number import format_cell, format_error, format_number
 from ganbench.report.markdown import (
     PARAMETER_COUNT_COLUMNS,
     format_flag_counts,
@@ -209,7 +210,7 @@ def make_value(row: Row, metric: str, interval: bool = False) -> SortableValue:
     if interval:
         note = format_cell(row, metric, True).removeprefix(format_number(row[metric])).strip()
     elif error > 1e-4 * abs(row[metric]):
-        note = f"± {error:.2g}"
+        note = format_error(error)
     return SortableValue(format_number(row[metric]), note, float(f"{row[metric]:.6g}"))
 
 
@@ -227,7 +228,7 @@ def make_costs(row: Row) -> list[SortableValue]:
 def make_cost(number: float) -> SortableValue:
     if pd.isna(number):
         return SortableValue("", "", None)
-    return SortableValue(f"{number:,.0f}", "", float(f"{number:.6g}"))
+    return SortableValue(format_signed(number, ",.0f"), "", float(f"{number:.6g}"))
 
 
 def make_seed_strip(row: Row, columns: BoardColumns) -> SeedStrip:

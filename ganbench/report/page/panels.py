@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ganbench.counts import format_signed
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.arm_names import ArmNamer
 from ganbench.report.curves import LearningCurves
@@ -117,7 +118,9 @@ def make_curve_panel(
                 "high": values["max"],
             }
         )
-    ends = ", ".join(f"{line['name']} {line['y'][-1]:g}" for line in lines if line["y"][-1])
+    ends = ", ".join(
+        f"{line['name']} {format_signed(line['y'][-1], 'g')}" for line in lines if line["y"][-1]
+    )
     about = f"{y['label']} of {title} during training, final values: {ends}"
     drawn_axes = [make_choosable_axis(axis, shared[axis]) for axis in axes]
     return ChartPanel(title, about, {"axes": drawn_axes, "y": y, "lines": lines, "floor": floor})
@@ -220,7 +223,9 @@ def make_front_panel(
         }
         for row in part.to_dict("records")
     ]
-    summary = "; ".join(f"{d['name']} {d['y']:.3g} in {d['x']:.3g} s" for d in dots if d["on"])
+    summary = "; ".join(
+        f"{d['name']} {format_signed(d['y'])} in {format_signed(d['x'])} s" for d in dots if d["on"]
+    )
     note = f"On the front: {summary}."
     title = f"{label} against seconds of training"
     about = f"{title} on {data}. {note}"

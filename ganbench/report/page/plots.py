@@ -10,6 +10,7 @@ import numpy as np
 
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
+from ganbench.counts import format_signed
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.effects import MAX_LOG_HEAT, format_probability
 from ganbench.report.format_change import (
@@ -314,10 +315,14 @@ def make_strip_axis(values: Iterable[float], log: bool) -> PercentAxis:
     low, high = float(finite.min()), float(finite.max())
     if log:
         axis = PercentAxis(low / 1.15, high * 1.15, True)
-        return make_axis(axis, thin_out(logarithmic_ticks(axis.low, axis.high)), lambda v: f"{v:g}")
+        return make_axis(axis, thin_out(logarithmic_ticks(axis.low, axis.high)), format_tick)
     space = 0.05 * (high - low) or 0.5
     axis = PercentAxis(low - space, high + space, False)
-    return make_axis(axis, linear_ticks(axis.low, axis.high), lambda v: f"{v:g}")
+    return make_axis(axis, linear_ticks(axis.low, axis.high), format_tick)
+
+
+def format_tick(value: float) -> str:
+    return format_signed(value, "g")
 
 
 def thin_out(values: list[float], most: int = 4) -> list[float]:

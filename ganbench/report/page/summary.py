@@ -18,7 +18,7 @@ from ganbench.report.format_change import (
     format_detectable,
     format_effect_size,
 )
-from ganbench.report.format_number import format_cell, format_number
+from ganbench.report.format_number import format_cell, format_number, format_p
 from ganbench.report.markdown import format_budget
 
 from .plots import (
@@ -126,7 +126,7 @@ def format_sureness(best: Effect, facts: Facts) -> str:
     """Describes the certainty of an estimate that is better than no trick."""
     match best.verdict:
         case "helps":
-            return f"p = {best.p:.2g}"
+            return f"p = {format_p(best.p)}"
         case "equivalent":
             return "within the margin of equivalence"
     smallest = format_detectable(best, facts)

@@ -306,7 +306,7 @@ def test_values_are_formatted_with_units():
         "5,021 images/s",
     )
     assert (format_four_digits(-1234.0), format_four_digits(1e12), format_with_unit(14.25, "")) == (
-        "-1,234",
+        "−1,234",
         "1e+12",
         "14.25",
     )

@@ -45,6 +45,28 @@ def leaderboard_text(row_frame: pd.DataFrame) -> str:
 LONG_TRICKS = "minibatch_discrimination(depth=16, kernels=64) + spectral_norm(keep_norm=true)"
 
 
+# Signs
+
+
+def test_people_read_minus_and_programs_hyphen(tmp_path):
+    rows = frame(
+        *(row(tricks, seed, -0.5 - seed / 8, metric="kid") for tricks in ("none", "r1") for seed in (0, 1)),
+        outcome="kid",
+    )  # fmt: skip
+    write_all(rows, tmp_path)
+    kinds = (".md", ".html", ".csv", ".tex")
+    texts = {path.name: path.read_text() for path in tmp_path.iterdir() if path.suffix in kinds}
+    texts["terminal"] = terminal_text(rows)
+    for name in ("leaderboard.md", "report.html", "terminal"):
+        assert "−0.562 [−1.36, 0.232]" in texts[name] or "<strong>−0.562</strong>" in texts[name]
+        assert "-0.562" not in re.sub(
+            r"<script.*?</script>|data-v=\S+", "", texts[name], flags=re.DOTALL
+        )
+    assert "$-$0.562" in texts["leaderboard.tex"]
+    assert "-0.5625" in texts["leaderboard.csv"]
+    assert not [name for name in texts if name.endswith((".csv", ".tex")) and "−" in texts[name]]
+
+
 # Terminal
 
 
@@ -131,7 +153,7 @@ def test_suite_without_results_has_table():
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0, "0"), (0.04567, "0.0457"), (1.5, "1.5"), (12.345, "12.3"), (99.96, "100"),
-     (123.4, "123"), (1234.6, "1,235"), (9876543.0, "9,876,543"), (-0.00123, "-0.00123")],
+     (123.4, "123"), (1234.6, "1,235"), (9876543.0, "9,876,543"), (-0.00123, "−0.00123")],
 )  # fmt: skip
 def test_numbers_have_three_digits(value, text):
     assert format_number(value) == text
@@ -279,7 +301,7 @@ def test_surest_interactions_are_listed():
         for each in arms(dict.fromkeys(tricks, effect), loss=loss, seeds=5, random=len(loss))
     ]
     sentences = [s for s in run_findings(frame(*rows)) if "differently" in s or "more such" in s]
-    ps = [float(s.partition("(p = ")[2].split()[0]) for s in sentences[:-1]]
+    ps = [float(s.partition("(p = ")[2].split()[0].replace("−", "-")) for s in sentences[:-1]]
     assert len(ps) == 5
     assert ps == sorted(ps)
     assert sentences[-1] == "The table of interactions lists 2 more such differences."

@@ -4,6 +4,7 @@
 const all = (root, query) => [...root.querySelectorAll(query)];
 const data = (element) => JSON.parse(element.textContent);
 const known = (values) => values.filter((v) => v !== null && v !== undefined);
+const minus = (text) => String(text).replaceAll("-", "−"); // of numbers that people read
 const collapse = (text) => text.replace(/\s+/g, " ").trim();
 
 const SVG = "http://www.w3.org/2000/svg";

@@ -30,9 +30,9 @@ function ticks(log, low, high, most = 5) {
 
 function label(value) {
   const size = Math.abs(value);
-  if (size >= 1e6) return `${Number((value / 1e6).toPrecision(3))}M`;
-  if (size >= 1e4) return `${Number((value / 1e3).toPrecision(3))}k`;
-  return String(Number(value.toPrecision(3))).replace("-", "−");
+  if (size >= 1e6) return minus(`${Number((value / 1e6).toPrecision(3))}M`);
+  if (size >= 1e4) return minus(`${Number((value / 1e3).toPrecision(3))}k`);
+  return minus(Number(value.toPrecision(3)));
 }
 
 function xAxis(chart, name) { // charts may offer several axes: images, steps and seconds
@@ -80,7 +80,7 @@ function draw(plot, chart, height, options) {
 function drawFloor(root, value, at, box) {
   if (at > box.bottom + 1) return;
   const mark = svg(root, "line", { class: "floor", x1: box.left, x2: box.right, y1: at, y2: at });
-  svg(mark, "title", {}, `floor ${value}`);
+  svg(mark, "title", {}, `floor ${minus(value)}`);
 }
 
 function drawDots(root, dots, x, y, point) {
@@ -90,7 +90,7 @@ function drawDots(root, dots, x, y, point) {
     const kind = `dot ${dot.on ? "on" : "off"} ${style(dot.color)}${dot.isRest ? " rest" : ""}`;
     const made = svg(root, "circle", { class: kind, cx: x.place(dot.x), cy: y.place(dot.y), r: dot.on ? 6 : 4.5 });
     made.dataset.name = dot.line;
-    svg(made, "title", {}, `${dot.name}: ${dot.y} in ${dot.x} s`);
+    svg(made, "title", {}, `${dot.name}: ${minus(dot.y)} in ${minus(dot.x)} s`);
   });
 }
 

@@ -7,9 +7,8 @@ const arms = (() => {
   return content;
 })();
 
-const minus = (text) => text.replaceAll("-", "−");
-const digits = (v) => (Math.abs(v) >= 100 ? Math.round(v).toLocaleString("en") : String(Number(v.toPrecision(3))));
-const signed = (v) => minus(`${v > 0 ? "+" : ""}${digits(v)}`);
+const digits = (v) => minus(Math.abs(v) >= 100 ? Math.round(v).toLocaleString("en") : Number(v.toPrecision(3)));
+const signed = (v) => `${v > 0 ? "+" : ""}${digits(v)}`;
 
 function formatChange(v, transform) { // of logarithmic metrics in percent, or as a factor above two
   if (transform === "none") return signed(v);
@@ -58,7 +57,7 @@ function differenceTable(one, other) {
     if (!known([...one.values[place], ...other.values[place]]).length) return;
     const change = compareMetric(metric, place, one, other), verdict = verdictOf(change, metric.lower);
     const means = sides.map((arm) => meanOnScale(known(arm.values[place]), metric.transform));
-    const row = cells("td", [metric.title, ...means, describeChange(change, metric), verdict, Number.isNaN(change.p) ? "" : change.p.toPrecision(2)],
+    const row = cells("td", [metric.title, ...means, describeChange(change, metric), verdict, Number.isNaN(change.p) ? "" : minus(Number(change.p.toPrecision(2)))],
       ["", "number", "number", "number", `verdict ${{ better: "helps", worse: "harms" }[verdict] ?? ""}`, "number"]);
     Object.assign(row.dataset, { metric: metric.name, mean: change.mean, low: change.low, high: change.high, p: change.p });
     body.append(markHeads(row, "row"));

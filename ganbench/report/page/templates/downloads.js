@@ -46,7 +46,8 @@ function tableTexts(table, isExact) {
 }
 
 const csvCell = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-const csvText = (rows) => rows.map((row) => row.map((cell) => csvCell(String(cell))).join(",")).join("\n") + "\n";
+// Programs read the hyphen of numbers, not the minus sign.
+const csvText = (rows) => rows.map((row) => row.map((cell) => csvCell(String(cell).replaceAll("−", "-"))).join(",")).join("\n") + "\n";
 
 const LATEX = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "−": "$-$", "±": "$\\pm$", "×": "$\\times$", "≈": "$\\approx$", "↓": "$\\downarrow$", "↑": "$\\uparrow$", "–": "--", "·": "$\\cdot$" };
 const latexCell = (text) => text.replace(/[\\&%$#_{}~^−±×≈↓↑–·]/g, (sign) => LATEX[sign] ?? `\\${sign}`);
