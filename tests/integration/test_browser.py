@@ -557,6 +557,19 @@ def test_rows_are_cards_on_a_phone(open_page, report_page):
     assert values == sorted(values, reverse=True)
 
 
+def test_forest_shows_all_on_a_phone(open_page, report_page):
+    page = open_page(report_page, PHONE)
+    branch = page.locator(".forest tbody tr", has_text="r1").first
+    boxes = [cell.bounding_box() for cell in branch.locator("th, td").all()]
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"] for box in boxes)
+    head, cell = (
+        page.locator(f".forest .{name} > *").nth(-1) for name in ("plot-head", "plot-cell")
+    )
+    (scale, bar) = (part.bounding_box() for part in (head, cell))
+    assert (scale["x"], scale["width"]) == (bar["x"], bar["width"])  # ticks are above their places
+    assert page.locator("table.board .plot-head").first.is_visible()
+
+
 def test_cards_of_a_row_are_equal(open_page, report_page):
     page = open_page(report_page)
     wait_until_drawn(page)

@@ -49,7 +49,7 @@ function differenceTable(one, other) {
   const table = html("table", { className: "plain difference" }), sides = [one, other];
   const isPaired = arms.paired && one.cell === other.cell;
   table.append(html("caption", {}, html("span", { className: "said" },
-    `A: ${one.title}. B: ${other.title}. Difference of A to B with its 95 % interval, ${isPaired ? "paired by seed" : "by Welch's test, as the arms are of different cells"}. ` +
+    `A: ${one.title}. B: ${other.title}. Difference of A to B with its 95\u00a0% interval, ${isPaired ? "paired by seed" : "by Welch's test, as the arms are of different cells"}. ` +
     "One comparison, not corrected for others. Changes of logit metrics are factors of the odds.")));
   const head = html("thead", {}, markHeads(cells("th", ["metric", "A", "B", "A against B", "A is", "p"], ["", "number", "number", "number", "", "number"]), "col"));
   const body = html("tbody");

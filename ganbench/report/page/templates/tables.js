@@ -131,7 +131,7 @@ function setUpColumns(table, controls, heads, prefix) {
   function refresh() {
     const away = [...hidden].map((n) => `#${table.id} tr > :nth-child(${n + 1}) { display: none !important; }`);
     const labels = names.map((name, n) => n > 2 && !heads[n].matches(".plot-head")
-      ? `#${table.id} td:nth-child(${n + 1})::before { content: ${quoted(name)}; }` : "");
+      ? `#${table.id} td:nth-child(${n + 1})::before { content: ${quoted(name.replace(/[(=_]/g, "$&\u200b"))}; }` : "");
     own.data = `${away.join("\n")}\n@media screen and (max-width: 40rem) { ${labels.join("\n")} }\n`;
     table.hiddenColumns = hidden;
   }
