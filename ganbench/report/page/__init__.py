@@ -144,12 +144,14 @@ def with_break_points(name: str) -> Markup:
 
     Numbers such as 57,634 stay whole.
     """
-    return Markup("<wbr>").join(re.split(r"(?<=[_(=])|(?<=,)(?!\d)", name))
+    return Markup("<wbr>").join(re.split(r"(?<=[_(=])(?=[\w'\"])|(?<=,)(?!\d)", name))
 
 
 def keep_numbers_whole(text: str) -> str:
-    """Returns the text without line breaks within `× 2.8`, `−34 %`, `+12 pp` and `[3.5, 6.3]`."""
-    text = re.sub(r"(?<=×) | (?=(?:%|pp)(?:\W|$))", NO_BREAK_SPACE, text)
+    """Returns the text without breaks within `× 2.8`, `−34 %`, `+12 pp`, `p = 0.03`, `[3, 6]`."""
+    text = re.sub(
+        r"(?<=×) | (?=(?:%|pp)(?:\W|$))|(?<=\bp) (?== )|(?<=\bp =) ", NO_BREAK_SPACE, text
+    )
     return SHORT_INTERVAL.sub(lambda found: found[0].replace(" ", NO_BREAK_SPACE), text)
 
 

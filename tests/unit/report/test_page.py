@@ -267,6 +267,7 @@ def test_arm_data_has_all_values():
         ("r1 (× 2.8) harms", "r1 (×_2.8) harms"),
         ("−34 % [−50 %, −13 %] of", "−34_% [−50_%,_−13_%] of"),
         ("+12 pp, 5 ppm", "+12_pp, 5 ppm"),
+        ("(p = 0.03 after)", "(p_=_0.03 after)"),
         ("[a long text in brackets is no interval]", "[a long text in brackets is no interval]"),
     ],
 )
@@ -275,6 +276,7 @@ def test_numbers_stay_whole(text, whole):
 
 
 def test_names_break_but_numbers_do_not():
+    assert with_break_points("a_b(norm=2) (−7 %)") == "a_<wbr>b(<wbr>norm=<wbr>2) (−7 %)"
     assert with_break_points("a_b(c=1,d), 57,634") == "a_<wbr>b(<wbr>c=<wbr>1,<wbr>d),<wbr> 57,634"
 
 

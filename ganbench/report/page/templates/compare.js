@@ -57,7 +57,7 @@ function differenceTable(one, other) {
     if (!known([...one.values[place], ...other.values[place]]).length) return;
     const change = compareMetric(metric, place, one, other), verdict = verdictOf(change, metric.lower);
     const means = sides.map((arm) => meanOnScale(known(arm.values[place]), metric.transform));
-    const row = cells("td", [metric.title, ...means, describeChange(change, metric), verdict, Number.isNaN(change.p) ? "" : minus(Number(change.p.toPrecision(2)))],
+    const row = cells("td", [metric.title, ...means, describeChange(change, metric), verdict, Number.isNaN(change.p) ? "" : minus(change.p.toPrecision(2))],
       ["", "number", "number", "number", `verdict ${{ better: "helps", worse: "harms" }[verdict] ?? ""}`, "number"]);
     Object.assign(row.dataset, { metric: metric.name, mean: change.mean, low: change.low, high: change.high, p: change.p });
     body.append(markHeads(row, "row"));
