@@ -9,7 +9,7 @@ def count_of(count: int, noun: str, plural: str = "") -> str:
 
 
 def format_signed(value: float, form: str = ".3g") -> str:
-    """Formats a number for people, with a minus sign in place of each hyphen: `−0.07`, `1e−07`.
+    """Formats a number for people, with a minus sign: `−0.07`, `1e−07`.
 
     `form` is a format specification. Numbers for programs keep the hyphen, and are not formatted here.
     """

@@ -93,7 +93,7 @@ def exact_number(value: float | None) -> float | None:
 
 
 def arm_names(ranked: pd.DataFrame, namer: ArmNamer) -> dict[int, dict[str, str]]:
-    """Returns the key of each arm in links, its title, and the name of the arms that it is listed with.
+    """Returns the key of each arm in links, its title, and the name of its group in lists.
 
     A key is `variant/loss/tricks`. The data set and the hyperparameters are added where a suite has several.
     A title has the varying parts of the name. Arms are listed by cell, or by data set if tricks do not vary.
