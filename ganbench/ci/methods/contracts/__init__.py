@@ -1,0 +1,1 @@
+"""Contracts that every part of a kind keeps, also those of local files and packages."""
