@@ -1,31 +1,45 @@
-"""The command `check`: are the methods of a suite what their papers define?"""
+"""The command `check`: methods against closed forms, own parts against contracts."""
+
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from .base import Json, Override, SuiteArgument, Trust, app, out, print_json
+from ganbench.experiments.suite_files import find_suite_file
+
+from .base import Json, Override, Trust, app, out, print_json, refuse_long_names
 from .run import read_suite
 
 FAULT, CANNOT_DECIDE = 1, 3  # exit codes
 
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="SUITE | FILE.py | PACKAGE",
+        help="A suite, or parts of your own.",
+        callback=refuse_long_names,
+    ),
+]
+
 
 @app.command()
 def check(
-    suite: SuiteArgument,
+    what: What,
     override: Override = None,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Compare methods with their closed forms.
 
-    Losses, tricks, optimizers, random streams and metrics of each cell are built and compared with their
-    definitions on the CPU, which takes seconds. Exit code 1: a part is another method, and its cell and
-    its values are printed. 3: a part crashed. `ganbench gate` has the same checks.
-    """
-    from ganbench.ci.methods.run_checks import cells_of_plan, check_methods
-    from ganbench.experiments.plan import plan_trials
+    The losses, tricks, optimizers, random streams and metrics of a suite are built on the CPU and compared
+    with their definitions. This takes seconds. A file or a package of your own parts is checked against
+    the contract of each kind. For example, a trick trains or explains why not, resumes bit for bit, and
+    changes no other random draw.
 
-    declared, name, chosen = read_suite(suite, override, 1, None, "cpu")
-    report = check_methods(cells_of_plan(plan_trials(declared, name, chosen)), declared.metrics)
+    Exit code 1: a part is another method, or breaks its contract. 3: a part crashed. `ganbench gate` checks
+    its suite too.
+    """
+    report = make_report(what, override)
     if as_json:
         print_json(report.record())
     else:
@@ -34,3 +48,18 @@ def check(
         for error in report.errors:
             out.print(f"Not compared: {error}.", markup=False, soft_wrap=True)
     raise typer.Exit(FAULT if report.faults else CANNOT_DECIDE if report.errors else 0)
+
+
+def make_report(what: str, override: list[str] | None) -> Any:
+    """Checks a suite, a local file or an installed package."""
+    from ganbench.ci.methods.contracts.check_parts import check_file, check_package
+    from ganbench.ci.methods.run_checks import cells_of_plan, check_methods
+    from ganbench.experiments.plan import plan_trials
+
+    path = Path(what)
+    if path.suffix == ".py":
+        return check_file(path)
+    if not find_suite_file(what).is_file() and not path.suffix:
+        return check_package(what)
+    suite, name, chosen = read_suite(what, override, 1, None, "cpu")
+    return check_methods(cells_of_plan(plan_trials(suite, name, chosen)), suite.metrics)

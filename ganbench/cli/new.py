@@ -62,6 +62,9 @@ def new(
     suite, test = folder / f"{module}.toml", folder / f"test_{module}.py"
     out.print(f"  python -m pytest {shlex.quote(str(test))}", markup=False, soft_wrap=True)
     trust = "" if kind == "suite" else " --trust"
+    if kind != "suite":
+        part = shlex.quote(str(folder / f"{module}.py"))
+        out.print(f"  ganbench check {part} --trust", markup=False, soft_wrap=True)
     out.print(f"  ganbench run {shlex.quote(str(suite))}{trust}", markup=False, soft_wrap=True)
 
 

@@ -50,10 +50,10 @@ class MethodReport:
     def sentences(self) -> list[str]:
         """Returns each fault, the number of checks, and the parts that have none."""
         faults = count_of(len(self.faults), "fault")
-        lines = [f"Another method: {fault}." for fault in self.faults]
+        lines = [f"Fault: {fault}." for fault in self.faults]
         lines.append(f"{count_of(len(self.checked), 'check')} of methods: {faults}.")
         if self.unchecked:
-            lines.append(f"Without a check: {', '.join(self.unchecked)}.")
+            lines.append(f"Without a closed form: {', '.join(self.unchecked)}.")
         return lines
 
     @property

@@ -86,6 +86,15 @@ def test_settings_of_tricks_are_checked(trick):
     assert faulty_methods(make_cell(loss="non_saturating", tricks=(trick,))) == set()
 
 
+def test_gradients_of_tricks_do_not_reach_the_optimizers(monkeypatch):
+    monkeypatch.setattr(
+        EMA,
+        "transform_gradients",
+        lambda self, side, parameters: [p.grad.zero_() for p in parameters],
+    )
+    assert faulty_methods(make_cell(tricks=("ema",))) == set()
+
+
 # Planted faults
 
 
@@ -261,7 +270,7 @@ def test_gate_regresses_by_a_fault(monkeypatch):
     assert GateVerdict([], [], methods=faulty).exit_code == REGRESSED
     sound = check_methods([make_cell()], ())
     assert GateVerdict([], [], methods=sound).exit_code == PASSED
-    assert any("Another method: cell: trick ema: " in line for line in faulty.sentences())
+    assert any("Fault: cell: trick ema: " in line for line in faulty.sentences())
 
 
 def test_command_names_cell_and_values(ganbench, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 from ganbench.ci.methods.base import MethodReport, run_check
 from ganbench.devices import Numerics
 from ganbench.gan.variants import resolve_variant
-from ganbench.local_files import resolve_beside
+from ganbench.local_files import find_local_file, resolve_beside
 
 from .data import check_data
 from .find_parts import parts_of_file, parts_of_package
@@ -47,6 +47,8 @@ def check_file(path: Path) -> MethodReport:
     """Checks the parts of a local file; raises NoSuchParts, or LocalFileError without trust."""
     parts = parts_of_file(path)
     with resolve_beside(path.absolute().parent):
+        for _, text in parts:
+            find_local_file(text)
         return check_parts(str(path), parts)
 
 

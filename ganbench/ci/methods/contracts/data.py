@@ -1,4 +1,4 @@
-"""The contract of data sets: equal examples at each load, declared shapes, separate splits."""
+"""The contract of data sets: equal loads, declared shapes and separate splits."""
 
 from collections.abc import Iterator
 
@@ -12,8 +12,8 @@ def check_data(text: str) -> Iterator[str]:
     """Yields the violations of the contract by a data set."""
     data: Data = DATA.make(text)
     split, again = data.load(), DATA.make(text).load()
-    if split.fingerprint != again.fingerprint:
-        yield "two loads give different examples: seed a torch.Generator of its own"
+    if split.compute_fingerprint() != again.compute_fingerprint():
+        yield "two loads give different examples: draw from a torch.Generator with a seed"
     for side, examples in (("train", split.train), ("held-out", split.held_out)):
         for domain, domain_examples in examples.items():
             images = domain_examples.images

@@ -7,11 +7,12 @@ from pathlib import Path
 from ganbench.data import DATA
 from ganbench.errors import GanbenchError
 from ganbench.evaluation.metrics import METRICS
+from ganbench.experiments.suite_files import known_suites
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.tricks import TRICKS
 from ganbench.gan.variants import all_variants
 from ganbench.local_files import LocalFileError, read_source
-from ganbench.registry import Registry, entry_points_of, plugin_parts
+from ganbench.registry import Registry, entry_points_of, plugin_parts, shorten, suggest
 
 REGISTRIES: dict[str, Registry] = {
     "trick": TRICKS,
@@ -76,9 +77,10 @@ def parts_of_package(name: str) -> list[tuple[str, str]]:
         if target.partition(".")[0] in modules and variant in all_variants()
     ]
     if not parts:
+        known = [*known_suites(), *(p.top_module for p in plugin_parts())]
         raise NoSuchParts(
-            f"{name} is no suite, no file and no installed package with parts: "
-            "`ganbench list` shows the parts of packages"
+            f"{shorten(name)} is no suite, no file and no installed package with parts"
+            f"{suggest(name, known)}"
         )
     return parts
 

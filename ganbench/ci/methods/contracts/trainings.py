@@ -18,7 +18,7 @@ from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.variants import resolve_variant
 from ganbench.rng import RngStreams
 from ganbench.training.budget import Budget
-from ganbench.training.trainer import Trainer
+from ganbench.training.trainer import Diverged, Trainer
 
 BATCH, LATENT, STEPS = 8, 4, 8
 State = dict[str, Tensor]
@@ -109,14 +109,18 @@ def resume_faults(training: SmallTraining) -> Iterator[str]:
         copy_weights(unbroken.task), copy_weights(resumed.task)
     ):
         yield (
-            f"a training resumed from its checkpoint differs ({training}): register state that "
-            "outlives a step as a buffer, and draw from the part's own random stream"
+            f"a training resumed from its checkpoint differs ({training}). State that outlives a "
+            "step must be a buffer, and draws come from the part's own random stream"
         )
 
 
 def finiteness_faults(training: SmallTraining, trainer: Trainer) -> Iterator[str]:
-    """Trains two steps, and yields a sentence if weights are not finite."""
-    train(trainer, 2)
+    """Trains two steps, and yields a sentence if terms or weights are not finite."""
+    try:
+        train(trainer, 2)
+    except Diverged as error:
+        yield f"the terms of a step are not finite ({training}): {error}"
+        return
     if not all(value.isfinite().all() for value in trainer.task.state_dict().values()):
         yield f"weights are not finite after two steps ({training})"
 

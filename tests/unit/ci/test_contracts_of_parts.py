@@ -1,0 +1,229 @@
+"""`ganbench check` of own parts: silent for sound ones, and a sentence for each broken contract."""
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from ganbench.ci.methods.contracts.check_parts import CHECKS, check_file, check_package
+from ganbench.ci.methods.contracts.find_parts import NoSuchParts, parts_of_file
+from ganbench.evaluation.metrics import METRICS
+from ganbench.gan.losses import LOSSES
+from ganbench.local_files import forget_local_files, trust_local_files
+
+EXAMPLES = Path(__file__).parents[3] / "docs" / "package" / "gan_parts"
+
+
+@pytest.fixture(autouse=True)
+def trusted():
+    trust_local_files()
+    yield
+    forget_local_files()
+
+
+@pytest.fixture
+def check_source(tmp_path):
+    """Checks a file with this source, and returns the sentences of its faults and errors."""
+
+    def check(source: str) -> str:
+        path = tmp_path / "mine.py"
+        path.write_text(textwrap.dedent(source))
+        report = check_file(path)
+        return "\n".join([*(fault.sentence for fault in report.faults), *report.errors])
+
+    return check
+
+
+@pytest.mark.parametrize("name", ["pearson", "pixel_dropout", "energy_distance", "moons"])
+def test_documented_parts_keep_their_contracts(name):
+    report = check_file(EXAMPLES / f"{name}.py")
+    assert len(report.checked) == 1
+    assert (report.faults, report.errors) == ([], [])
+
+
+@pytest.mark.parametrize("name", LOSSES.entries)
+def test_own_losses_keep_the_contract(name):
+    assert list(CHECKS["loss"](name)) == []
+
+
+@pytest.mark.parametrize("name", ["fid", "kid", "is", "precision", "recall", "coverage", "vendi"])
+def test_own_metrics_keep_the_contract(name):
+    assert name in METRICS
+    assert list(CHECKS["metric"](name)) == []
+
+
+@pytest.mark.parametrize("name", ["label_smoothing", "instance_noise", "r1", "spectral_norm"])
+def test_own_tricks_keep_the_contract(name):
+    assert list(CHECKS["trick"](name)) == []
+
+
+@pytest.mark.parametrize(("kind", "name"), [("data", "ring"), ("variant", "gan(width=8)")])
+def test_own_data_and_variants_keep_contracts(kind, name):
+    assert list(CHECKS[kind](name)) == []
+
+
+# Broken contracts
+
+TRICK = """
+    import torch
+    from ganbench.extend import Trick
+
+    class Mine(Trick):
+        def __init__(self):
+            super().__init__()
+            {setup}
+
+        def {hook}(self, {arguments}):
+            {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("setup", "hook", "arguments", "body", "sentence"),
+    [
+        ("pass", "begin_step", "context", "super().begin_step(context)", "it changes no weight"),
+        (
+            "self.count = 0",  # no buffer
+            "transform_gradients",
+            "side, parameters",
+            "self.count += 1; [p.grad.mul_(1 / self.count) for p in parameters]",
+            "resumed from its checkpoint differs",
+        ),
+        (
+            "pass",
+            "transform_generator",
+            "generator",
+            "[p.data.mul_(2) for p in generator.parameters()]; return generator",
+            "it changes initial weights of the generator",
+        ),
+        (
+            "pass",
+            "transform_gradients",
+            "side, parameters",
+            "[p.grad.fill_(float('inf')) for p in parameters]",
+            "the terms of a step are not finite",
+        ),
+        ("pass", "incompatibility", "config", "return 'no'", "gives no sentence, but 'no'"),
+        ("pass", "incompatibility", "config", "return 'it never fits to any data'", "trains in none"),
+        ("pass", "transform_gradients", "side", "pass", "TypeError"),
+    ],
+)  # fmt: skip
+def test_broken_trick_is_explained(check_source, setup, hook, arguments, body, sentence):
+    source = TRICK.format(setup=setup, hook=hook, arguments=arguments, body=body)
+    assert sentence in check_source(source)
+
+
+LOSS = """
+    from ganbench.extend import Loss
+
+    class Mine(Loss):
+        def discriminator_loss(self, real, fake):
+            return {discriminator}
+
+        def generator_loss(self, fake, real):
+            return {generator}
+"""
+
+
+@pytest.mark.parametrize(
+    ("discriminator", "generator", "sentence"),
+    [
+        ("fake.mean() - real.mean()", "-fake", "generator's loss of scores [6] has the shape [6]"),
+        ("real.mean() - fake.mean()", "-fake.mean()", "the discriminator does not gain"),
+        ("fake.mean() - real.mean()", "fake.mean()", "the generator does not gain"),
+        ("fake.mean() - real.mean()", "-fake.log().mean()", "is not finite"),
+    ],
+)
+def test_broken_loss_is_explained(check_source, discriminator, generator, sentence):
+    assert sentence in check_source(LOSS.format(discriminator=discriminator, generator=generator))
+
+
+METRIC = """
+    import torch
+    from dataclasses import dataclass
+    from ganbench.extend import FeatureSet, Measurement, Metric
+
+    @dataclass(frozen=True)
+    class Mine(Metric):
+        direction = "{direction}"
+        transform = "{transform}"
+
+        def compute(self, fake, real):
+            off = (fake.features.mean(0) - real.features.mean(0)).norm()
+            return Measurement({value})
+"""
+
+
+@pytest.mark.parametrize(
+    ("direction", "transform", "value", "sentence"),
+    [
+        ("lower", "log", "float(off)", ""),
+        ("higher", "log", "float(off)", "its better direction is higher"),
+        ("lower", "logit", "float(off)", "which its transform 'logit' cannot scale"),
+        ("lower", "none", "float(off + torch.rand(()))", "a second measurement differs"),
+        ("lower", "none", "float(fake.features.mul_(2).sum() + off)", "it changes the features"),
+        ("lower", "none", "float('nan')", "raise MetricNotApplicable with the reason"),
+        ("down", "none", "float(off)", "direction is lower or higher"),
+    ],
+)
+def test_broken_metric_is_explained(check_source, direction, transform, value, sentence):
+    found = check_source(METRIC.format(direction=direction, transform=transform, value=value))
+    assert sentence in found
+    assert bool(found) == bool(sentence)
+
+
+def test_data_that_change_are_explained(check_source):
+    source = (EXAMPLES / "moons.py").read_text()
+    assert "two loads give different examples" in check_source(
+        source.replace("random_state=seed", "random_state=None")
+    )
+    assert "held-out examples are training examples too" in check_source(
+        source.replace("self.draw(HELD_OUT, seed=1)", "self.draw(HELD_OUT, seed=1)")
+        .replace("seed=1", "seed=0")
+        .replace("HELD_OUT = 4_000, 1_000", "HELD_OUT = 1_000, 1_000")
+    )
+
+
+# Finding parts, and the command
+
+
+def test_parts_are_found_without_running_the_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import ganbench.extend as g\nraise SystemExit\n"
+        "class Base(g.Trick): ...\nclass Mine(Base): ...\nclass Other: ...\n"
+    )
+    assert parts_of_file(path) == [("trick", "mine.py:Base"), ("trick", "mine.py:Mine")]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("class Mine: ...", "has no class derived from Trick, Loss"),
+        ("class Mine(:", "line 1 of "),
+    ],
+)
+def test_file_without_parts_is_refused(tmp_path, text, sentence):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(NoSuchParts, match=sentence):
+        parts_of_file(path)
+
+
+def test_unknown_package_gets_a_suggestion():
+    with pytest.raises(
+        NoSuchParts, match=r"no installed package with parts; did you mean 'bench'\?"
+    ):
+        check_package("bennch")
+
+
+def test_command_needs_trust_for_a_file(ganbench, tmp_path):
+    forget_local_files()
+    path = tmp_path / "pearson.py"
+    path.write_text((EXAMPLES / "pearson.py").read_text())
+    code, _, err = ganbench("check", "pearson.py")
+    assert (code, "add --trust" in err) == (2, True)
+    code, out, _ = ganbench("check", "pearson.py", "--trust", "--json")
+    assert (code, json.loads(out)["faults"]) == (0, [])
+    assert ganbench("check", "gone.py")[0] == 2
