@@ -54,10 +54,11 @@ class ExtractionProgress:
         if phase not in self.tasks:
             self.tasks[phase] = self.bars.add_task(phase, total=total, rate=""), now
         task, began = self.tasks[phase]
-        rate = "" if phase == METRICS_PHASE else format_rate(done, total, now - began)
+        is_metrics = phase.endswith(METRICS_PHASE)
+        rate = "" if is_metrics else format_rate(done, total, now - began)
         self.bars.update(task, completed=done, rate=rate)
         if (
-            phase != METRICS_PHASE
+            not is_metrics
             and not self.console.is_terminal
             and now - self.printed > SECONDS_BETWEEN_LINES
         ):

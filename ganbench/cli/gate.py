@@ -106,7 +106,7 @@ def gate(
         refuse_options(lost=lost)
     else:
         refuse_options(exact=exact, block=block, results=results, workers=workers, profile=profile)
-    with ctrl_c_explained():
+    with ctrl_c_explained(real):
         if real is None:
             place = TrainingPlace(results, workers, executor, device, profile)
             verdict = suite_verdict(single_argument(what), reference, exact, block, place)
@@ -133,7 +133,8 @@ def make(
     real: Real = None,
     metrics: Annotated[str, typer.Option(help="Metrics of images.")] = "fid,kid",
     margin: Annotated[
-        list[str] | None, typer.Option(help="Margin of a metric of images: fid=0.1.")
+        list[str] | None,
+        typer.Option(help="Images need at least one: the margin of a tested metric, fid=0.1."),
     ] = None,
     extractor: Annotated[str | None, typer.Option(help="Extractor of images.")] = None,
     size: Annotated[int | None, typer.Option(help="Resize images to this side in pixels.")] = None,
@@ -155,7 +156,7 @@ def make(
     if path.exists():
         fail(f"{path} exists already: `ganbench baseline update` replaces it")
     settings = {"metrics": metrics, "extractor": extractor, "size": size}
-    with ctrl_c_explained():
+    with ctrl_c_explained(real):
         if real is None:
             write_suite_baseline(
                 single_argument(what),
@@ -191,7 +192,7 @@ def update(
     """
     path = baseline_path(baseline, what, real)
     before = read_baseline(path)
-    with ctrl_c_explained():
+    with ctrl_c_explained(real):
         if real is None:
             write_suite_baseline(
                 single_argument(what),
@@ -248,13 +249,14 @@ def refuse_options(**given: Any) -> None:
 
 
 @contextmanager
-def ctrl_c_explained() -> Iterator[None]:
-    """Prints the command again after Ctrl-C."""
+def ctrl_c_explained(real: str | None = None) -> Iterator[None]:
+    """Prints the command again after Ctrl-C. Features of images are kept, trainings are not."""
     try:
         yield
     except KeyboardInterrupt:
         again = shlex.join(["ganbench", *sys.argv[1:]])
-        fail(f"Stopped. To start again: {again}", INTERRUPTED)
+        end = "Extracted features are kept. To resume" if real else "To start again"
+        fail(f"Stopped. {end}: {again}", INTERRUPTED)
 
 
 def read_baseline(path: Path) -> Any:
@@ -369,15 +371,18 @@ def images_verdict(
     from ganbench.ci.quality.verdict import decide_gate_verdict, refused_verdict
     from ganbench.devices import select_device
 
+    from .extraction_progress import ExtractionProgress
+
     if reference.kind != "images":
         return refused_verdict([f"it is a baseline of the suite {reference.name}, not of images"])
     chosen, settings = select_device(device), reference.settings
     check_sources(*fakes, real)
     if reasons := count_refusals(len(fakes) + lost, reference):
         return refused_verdict(reasons)
-    image_evaluations = evaluate_image_sets(
-        fakes, real, collapse_allowed=True, device=device, trust=trust, **settings
-    )
+    with ExtractionProgress(err) as progress:
+        image_evaluations = evaluate_image_sets(
+            fakes, real, True, progress.show, device=device, trust=trust, **settings
+        )
     if reasons := image_refusals(image_evaluations, reference):
         return refused_verdict(reasons)
     image_side = make_image_side(image_evaluations, lost, chosen)
@@ -409,11 +414,16 @@ def write_image_baseline(
     )
     from ganbench.devices import select_device
 
+    from .extraction_progress import ExtractionProgress
+
     if before and before.kind != "images":
         fail(f"{path} is a baseline of the suite {before.name}, not of images")
     allowed, chosen = parse_margins(margins, settings["metrics"]), select_device(device)
     require_baseline_count(len(fakes))
-    image_evaluations = evaluate_image_sets(fakes, real, device=device, trust=trust, **settings)
+    with ExtractionProgress(err) as progress:
+        image_evaluations = evaluate_image_sets(
+            fakes, real, show=progress.show, device=device, trust=trust, **settings
+        )
     image_side = make_image_side(image_evaluations, lost, chosen)
     made_baseline = make_image_baseline(
         image_evaluations, image_side, allowed, settings, chosen, reason, before

@@ -75,4 +75,6 @@ def notes_on_bias(count: int, width: int, metrics: Sequence[str]) -> list[str]:
     if count > width or "fid" not in {parse_spec(metric).name for metric in metrics}:
         return []
     images, features = count_of(count, "image"), count_of(width, "feature")
-    return [f"{images} for {features}: FID is mostly bias, so compare it only at equal counts"]
+    return [
+        f"{images} for {features}: FID is mostly bias, so compare it only at equal counts; theory has no value"
+    ]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from ganbench.evaluation.evaluate import evaluate, metric_labels_of
 from ganbench.evaluation.inputs.image_folder import FolderSource
 from ganbench.evaluation.inputs.resolve import refuse_missing_sources
 from ganbench.evaluation.metrics import METRICS
-from ganbench.evaluation.pipeline import check_count
+from ganbench.evaluation.pipeline import Show, check_count
 from ganbench.evaluation.result import Evaluation, EvaluationProtocol
 from ganbench.registry import SpecError
 
@@ -61,25 +62,35 @@ def parse_margin(text: str, margin: str) -> float:
 
 
 def evaluate_image_sets(
-    fakes: Sequence[str], real: str, collapse_allowed: bool = False, **settings: Any
+    fakes: Sequence[str],
+    real: str,
+    collapse_allowed: bool = False,
+    show: Show | None = None,
+    **settings: Any,
 ) -> list[Evaluation]:
     """Evaluates the images of each training against the real images.
 
     Missing and small folders are found first. Raises the errors of `evaluate`, and SpecError if two
     trainings are the same images. With
-    `collapse_allowed`, two collapsed trainings may have the same images.
+    `collapse_allowed`, two collapsed trainings may have the same images. Phases of the progress have
+    the number of their training: `2/6 fakes`.
     """
     refuse_repeated_sources(fakes)
     check_sources(*fakes, real)
     evaluations: list[Evaluation] = []
-    for fake in fakes:
-        evaluations.append(evaluate(fake, real, **settings))
+    for number, fake in enumerate(fakes, 1):
+        numbered = show and partial(show_numbered, show, f"{number}/{len(fakes)}")
+        evaluations.append(evaluate(fake, real, show=numbered, **settings))
         for other in evaluations[:-1]:
             if has_same_values(evaluations[-1], other) and not (
                 collapse_allowed and is_collapsed(other) and is_collapsed(evaluations[-1])
             ):
                 raise SpecError(f"{fake} and {other.fake} are the same images: one training each")
     return evaluations
+
+
+def show_numbered(show: Show, prefix: str, phase: str, done: int, total: int) -> None:
+    show(f"{prefix} {phase}", done, total)
 
 
 def check_sources(*texts: str) -> None:

@@ -39,7 +39,7 @@ class WeightsFile:
     file: str  # file name in caches
     sha256: str = ""
     flag: str = ""  # the command-line option for a file, if any
-    other: str = f"{OTHER_EXTRACTOR}, no download (--protocol has it too)"
+    other: str = f"{OTHER_EXTRACTOR}, no download"
 
     @property
     def environment_variable(self) -> str:

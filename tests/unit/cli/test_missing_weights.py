@@ -27,7 +27,7 @@ MESSAGE = """\
 inception's weights are not on this machine.
   download:  ganbench download inception
   file:      --inception-weights FILE or GANBENCH_INCEPTION=FILE
-  other:     --extractor efficientnet_lite0, no download (--protocol has it too)
+  other:     --extractor efficientnet_lite0, no download
 """
 # Runs the program without internet: the published address is a file of this machine.
 PROGRAM = """

@@ -461,7 +461,7 @@ def test_missing_weights_message_names_download_and_alternative(
     assert err.splitlines()[1:] == [
         "  download:  ganbench download inception",
         "  file:      --inception-weights FILE or GANBENCH_INCEPTION=FILE",
-        "  other:     --extractor efficientnet_lite0, no download (--protocol has it too)",
+        "  other:     --extractor efficientnet_lite0, no download",
     ]
 
 

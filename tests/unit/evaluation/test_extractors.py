@@ -317,7 +317,7 @@ def test_missing_inception_message_names_remedies(data_folder):
         "inception's weights are not on this machine.\n"
         "  download:  ganbench download inception\n"
         "  file:      --inception-weights FILE or GANBENCH_INCEPTION=FILE\n"
-        "  other:     --extractor efficientnet_lite0, no download (--protocol has it too)"
+        "  other:     --extractor efficientnet_lite0, no download"
     )
     assert not data_folder.exists()
 
