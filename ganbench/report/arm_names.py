@@ -1,12 +1,18 @@
 """Names of arms: the parts in which the arms of a suite differ."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
 import pandas as pd
 
+from ganbench.analysis.factors import NO_TRICK
+
 NAME_PARTS = ("tricks", "variant", "loss")  # the first that varies is the title of an arm
 PART_NAMES = {"plan": "hyperparameters"}
+NAME_SEPARATOR = re.compile(r"( · | \+ )")  # between the parts of a name
+SPEC = re.compile(r"([^()]+)\((.*)\)")
 Row = dict[Any, Any]
 
 
@@ -69,11 +75,56 @@ class ArmNamer:
         return " · ".join(self.parts(row).values())
 
     def describe_shared(self) -> str:
-        """Returns the settings that all arms share: `All arms: loss hinge, tricks none.`"""
-        shared = ", ".join(f"{part} {value}" for part, value in self.shared.items())
-        return f"All arms: {shared}." if shared else ""
+        """Returns what all arms share, without tricks `none`: `All arms have the loss hinge.`"""
+        named = [f"the {part} {value}" for part, value in self.shared.items() if value != NO_TRICK]
+        return f"All arms have {' and '.join(named)}." if named else ""
 
     def heading(self) -> str:
         """Returns the heading of a column of names: `tricks, variant`."""
         with_plan = ("plan",) if self.variants_with_plans else ()
         return ", ".join(PART_NAMES.get(part, part) for part in (*self.varying, *with_plan))
+
+
+def shorten_names(names: list[str]) -> dict[str, str]:
+    """Returns the names without the settings that all uses of a part share, if they stay different.
+
+    `pacgan` and `pacgan(pack=4)` keep their settings; a single `unrolled(turns=1)` becomes `unrolled`.
+    """
+    bare = [rewrite_parts(name, lambda part, settings: part) for name in names]
+    if len(set(bare)) == len(set(names)):
+        return dict(zip(names, bare, strict=True))
+    shared = shared_settings(names)
+
+    def differing(part: str, settings: list[str]) -> str:
+        left = [each for each in settings if each not in shared[part]]
+        return f"{part}({', '.join(left)})" if left else part
+
+    short = [rewrite_parts(name, differing) for name in names]
+    chosen = short if len(set(short)) == len(set(names)) else names
+    return dict(zip(names, chosen, strict=True))
+
+
+def shared_settings(names: list[str]) -> dict[str, set[str]]:
+    """Returns the settings that all uses of each part have."""
+    shared: dict[str, set[str]] = {}
+
+    def collect(part: str, settings: list[str]) -> str:
+        shared[part] = shared.get(part, set(settings)) & set(settings)
+        return part
+
+    for name in names:
+        rewrite_parts(name, collect)
+    return shared
+
+
+def rewrite_parts(name: str, rewrite: Callable[[str, list[str]], str]) -> str:
+    """Returns a name with each of its parts rewritten, given its word and its settings."""
+    texts = NAME_SEPARATOR.split(name)
+    texts[::2] = [rewrite(*split_settings(text)) for text in texts[::2]]
+    return "".join(texts)
+
+
+def split_settings(text: str) -> tuple[str, list[str]]:
+    """Splits `dcgan(norm='layer', width=16)` into its word and its settings."""
+    spec = SPEC.fullmatch(text)
+    return (spec[1], spec[2].split(", ")) if spec else (text, [])

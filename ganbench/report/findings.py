@@ -1,6 +1,5 @@
 """Findings: results in sentences that are no stronger than their intervals."""
 
-import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,24 +8,23 @@ import pandas as pd
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect, effect_facts, effects_by_variant, trick_effects
 from ganbench.analysis.interactions import Interaction, all_interactions
-from ganbench.analysis.intervals import CONFIDENCE_LEVEL, SCALES
+from ganbench.analysis.intervals import CONFIDENCE_LEVEL
 from ganbench.analysis.leaderboard import leaderboard
-from ganbench.analysis.rank_interval import format_rank_interval
 from ganbench.analysis.rates import FailureRate, failure_rates
 from ganbench.counts import count_of
 from ganbench.evaluation.metric_names import metric_display_name
 
-from .arm_names import ArmNamer
+from .answer import answer_of, uncompared_sentences
+from .best_arm import best_arm_sentences
 from .format_change import (
     Facts,
-    format_change,
     format_detectable,
     format_difference,
     format_effect_size,
     format_factor,
     format_interval,
 )
-from .format_number import format_cell, format_p
+from .format_number import format_p
 
 VERDICT_VERBS = {"helps": "helps,", "harms": "harms,", "equivalent": "is equivalent to no trick,"}
 FLAG_WORDS = {
@@ -41,8 +39,6 @@ PREPOSITIONS = {
     "trick × data": "on",
     "trick × trick": "together with",
 }
-NONE_HELPS = "no trick is shown to help"
-MAX_HEADLINE_NAMES = 3  # tricks that help or harm, in the first sentence
 MAX_INTERACTION_SENTENCES = 5  # a large grid has dozens of interactions
 
 
@@ -78,57 +74,20 @@ def run_findings(
     are known.
     """
     changes = changes or SuiteChanges.of(frame)
-    estimated = [e for e in changes.over_grid if e.pairs or e.lost]
-    if not estimated:
+    answer = answer_of(frame, changes.over_grid, changes.coverage)
+    if not answer:
         return best_arm_sentences(frame, leaderboard(frame) if board is None else board)
-    outcome = frame.attrs["plan"]["analysis"]["outcome"]
     plan = frame.attrs["plan"]
-    facts, name = effect_facts(frame), metric_display_name(outcome, plan)
-    sentences = [headline(estimated, name, facts, changes.coverage)]
+    estimated = [e for e in changes.over_grid if e.pairs or e.lost]
+    facts, name = effect_facts(frame), metric_display_name(plan["analysis"]["outcome"], plan)
+    sentences = [answer.text()]
     sentences += decided_sentences(estimated, name, facts, plan["analysis"]["equivalence"])
     sentences += undecided_sentences(estimated, name, facts)
     sentences += variant_sentences(changes.by_variant, name, facts)
     sentences += interaction_sentences(changes.interactions, name, facts)
     sentences += [failure_sentence(r) for r in changes.rates if r.p < 1 - CONFIDENCE_LEVEL]
-    return sentences + [lost_sentence(e) for e in estimated if e.lost]
-
-
-def headline(effects: list[Effect], name: str, facts: Facts, coverage: TrickCoverage) -> str:
-    """Returns the answer in one sentence: the tricks that are shown to help or to harm.
-
-    Tricks that were compared in all cells come first.
-    """
-
-    def size(effect: Effect) -> str:
-        cells = "" if coverage.is_complete(effect) else f" in {coverage.count(effect)} cells"
-        return f"{effect.tricks} ({format_change(effect.ratio, facts)}{cells})"
-
-    ordered = sorted(by_size(effects, facts), key=lambda effect: not coverage.is_complete(effect))
-    helping = [size(effect) for effect in ordered if effect.verdict == "helps"]
-    harming = [size(effect) for effect in ordered if effect.verdict == "harms"]
-    if not helping and not harming:
-        return f"{name}: no trick is shown to change it."
-    clauses = [f"{list_names(helping)} {verb('help', helping)}" if helping else NONE_HELPS]
-    clauses += [f"{list_names(harming)} {verb('harm', harming)}"] if harming else []
-    return f"{name}: {'; '.join(clauses)}."
-
-
-def by_size(effects: list[Effect], facts: Facts) -> list[Effect]:
-    """Sorts effects by the size of their change, the largest first."""
-    to = SCALES["log" if facts["transform"] == "log" else "none"].to
-    estimated = [effect for effect in effects if not math.isnan(effect.ratio)]
-    return sorted(estimated, key=lambda effect: -abs(to(effect.ratio)))
-
-
-def list_names(names: list[str]) -> str:
-    """Joins the first names with commas and `and`, and counts the others."""
-    shown, hidden = names[:MAX_HEADLINE_NAMES], len(names) - MAX_HEADLINE_NAMES
-    parts = [*shown, count_of(hidden, "other trick")] if hidden > 0 else shown
-    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
-
-
-def verb(word: str, subjects: list[str]) -> str:
-    return word if len(subjects) > 1 else f"{word}s"
+    sentences += [lost_sentence(e) for e in estimated if e.lost]
+    return sentences + uncompared_sentences(frame, changes.coverage)
 
 
 def decided_sentences(effects: list[Effect], name: str, facts: Facts, margin: float) -> list[str]:
@@ -149,9 +108,9 @@ def undecided_sentences(effects: list[Effect], name: str, facts: Facts) -> list[
 
 
 def detectable_note(effect: Effect, facts: Facts) -> str:
-    """Returns the smallest change, as ` (detectable from −20 %)`; empty if it is NaN."""
+    """Returns the smallest change, as ` (could be shown from −20 %)`; empty if it is NaN."""
     smallest = format_detectable(effect, facts)
-    return f" (detectable from {smallest})" if smallest else ""
+    return f" (could be shown from {smallest})" if smallest else ""
 
 
 def variant_sentences(effects: list[Effect], name: str, facts: Facts) -> list[str]:
@@ -165,32 +124,6 @@ def variant_sentences(effects: list[Effect], name: str, facts: Facts) -> list[st
         )
         sentences.append(f"Within {variant} (change of {name}): {changes}.")
     return sentences
-
-
-def best_arm_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[str]:
-    """Returns one sentence per data set with its best arm, for suites without tricks."""
-    ranked, namer = board[board["rank"].notna()], ArmNamer.of(board)
-    if ranked.empty:
-        return ["No training of this suite has a value yet."]
-    several = ranked["data"].nunique() > 1
-    return [
-        best_arm_sentence(frame, part, namer, f" on {data}" if several else "")
-        for data, part in ranked.groupby("data", sort=False)
-    ]
-
-
-def best_arm_sentence(frame: pd.DataFrame, part: pd.DataFrame, namer: ArmNamer, place: str) -> str:
-    """Returns a sentence with the first arm of a data set and the ranks it may have."""
-    outcome, first = frame.attrs["plan"]["analysis"]["outcome"], part.iloc[0].to_dict()
-    end = "lowest" if effect_facts(frame)["direction"] == "lower" else "highest"
-    name = metric_display_name(outcome, frame.attrs["plan"], str(first["data"]))
-    sentence = (
-        f"{namer.name(first)} has the {end} {name}{place}: {format_cell(first, outcome, True)}"
-    )
-    ranks = format_rank_interval(first["rank low"], first["rank high"])
-    if len(part) < 2 or not ranks:
-        return f"{sentence}."
-    return f"{sentence}; pairwise tests leave rank {ranks} of {len(part)}."
 
 
 def interaction_sentences(interactions: list[Interaction], name: str, facts: Facts) -> list[str]:

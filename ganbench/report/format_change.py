@@ -6,7 +6,7 @@ A change up to a factor of two is in percent, as in `−34 %`. A larger one is a
 import math
 from typing import Any
 
-from ganbench.analysis.effects import SHARE_UNIT, Effect
+from ganbench.analysis.effects import COUNT_UNIT, SHARE_UNIT, Effect
 from ganbench.counts import format_signed
 
 MAX_PERCENT_RATIO = 2.0  # larger ratios are factors
@@ -87,11 +87,27 @@ def format_detectable(effect: Effect, facts: Facts) -> str:
 
     Returns `beyond × 10` if only such changes are detectable, and an empty text if none is known.
     """
-    if math.isnan(effect.smallest):
+    return format_smallest(effect.smallest, facts, falls(effect, facts))
+
+
+def format_improvement(smallest: float, facts: Facts) -> str:
+    """Formats the smallest detectable change in the better direction."""
+    return format_smallest(smallest, facts, facts["direction"] == "lower")
+
+
+def format_smallest(smallest: float, facts: Facts, is_fall: bool) -> str:
+    if math.isnan(smallest):
         return ""
     if facts["transform"] != "log":
-        sign = -1 if falls(effect, facts) else 1
-        return format_difference(sign * effect.smallest, facts)
-    limit = min(effect.smallest, MAX_DETECTABLE_FACTOR)
-    beyond = "beyond " if effect.smallest > MAX_DETECTABLE_FACTOR else ""
-    return beyond + format_change(1 / limit if falls(effect, facts) else limit, facts)
+        return format_difference(-smallest if is_fall else smallest, facts)
+    limit = min(smallest, MAX_DETECTABLE_FACTOR)
+    beyond = "beyond " if smallest > MAX_DETECTABLE_FACTOR else ""
+    return beyond + format_change(1 / limit if is_fall else limit, facts)
+
+
+def describe_direction(facts: Facts) -> str:
+    """Returns the better direction of an outcome: `lower is better`, `more is better` of counts."""
+    if facts["direction"] == "lower":
+        return "lower is better"
+    is_count = facts.get("unit") in (COUNT_UNIT, SHARE_UNIT)
+    return f"{'more' if is_count else 'higher'} is better"

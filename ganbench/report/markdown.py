@@ -13,6 +13,7 @@ from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.human_study.error_rates import HUMAN_ERROR_COLUMN
 
 from .format_number import format_cell, format_error
+from .possible_range import clip_intervals, count_total, format_total
 
 PARAMETER_COUNT_COLUMNS = ("generator_parameters", "discriminator_parameters")
 FLAG_COLUMNS = ("collapsed", "oscillating", "won")  # divergence is listed below the tables
@@ -31,7 +32,7 @@ def render_leaderboard(frame: pd.DataFrame, board: pd.DataFrame, findings: list[
     seeds, device = len(plan["seeds"]), plan["device"]
     lines += [f"Budget: {format_budget(plan)}. Seeds: {seeds}. Device: {device}.", ""]
     lines += [f"Note: {escape_markdown(note)}.\n" for note in plan.get("notes", [])]
-    for data, part in board.groupby("data", sort=False):
+    for data, part in clip_intervals(plan, board).groupby("data", sort=False):
         lines += [f"## {escape_markdown(str(data))}", "", *describe_numbers(plan, str(data)), ""]
         lines += [leaderboard_markdown_table(plan, part), ""]
     lines += list_failures(board)
@@ -52,6 +53,13 @@ def format_budget(plan: dict[str, Any]) -> str:
     return (
         f"{spent['amount']:,} {unit.get(spent['unit'], 'generator turns')}, the same for every arm"
     )
+
+
+def format_short_budget(plan: dict[str, Any]) -> str:
+    """Formats the budget in few words: `32,000 real images per arm`."""
+    spent = plan["budget"]
+    unit = {"images": "real images", "seconds": "seconds"}.get(spent["unit"], "generator turns")
+    return f"{spent['amount']:,} {unit} per arm"
 
 
 def describe_numbers(plan: dict[str, Any], data: str) -> list[str]:
@@ -95,7 +103,7 @@ def name_columns(part: pd.DataFrame) -> dict[str, list[str]]:
 def score_columns(plan: dict[str, Any], part: pd.DataFrame) -> dict[str, list[str]]:
     rows, outcome = part.to_dict("records"), plan["analysis"]["outcome"]
     return {
-        metric_display_name(metric, plan): [
+        f"{metric_display_name(metric, plan)}{format_total(count_total(plan, part, metric))}": [
             format_cell_with_error(row, metric, metric == outcome) for row in rows
         ]
         for metric in plan["metrics"]

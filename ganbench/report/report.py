@@ -13,8 +13,10 @@ from ganbench.experiments.store import Store
 from ganbench.human_study.error_rates import with_human_error
 
 from .analyses import make_analyses
+from .answer import SuiteAnswer, answer_of
+from .best_arm import best_arm_sentences
 from .effects import effect_sections, effects_of_table
-from .findings import SuiteChanges, best_arm_sentences, run_findings
+from .findings import SuiteChanges, run_findings
 from .losses import collect_losses, empty_losses, read_losses
 
 
@@ -53,6 +55,12 @@ class SuiteReport:
     @property
     def plan(self) -> dict[str, Any]:
         return self.frame.attrs["plan"]
+
+    @property
+    def answer(self) -> SuiteAnswer | None:
+        """The tricks that help or harm over the grid; None if no trick was compared."""
+        over_grid = [e for e in self.effects if not e.variant and not e.loss]
+        return answer_of(self.frame, over_grid, self.coverage)
 
     @property
     def effects(self) -> list[Effect]:

@@ -16,6 +16,7 @@ from .arm_names import ArmNamer
 from .findings import run_findings
 from .format_number import format_cell, format_number
 from .markdown import format_budget, format_measured_count, tie_mark
+from .possible_range import clip_intervals, count_total, format_total
 from .report import SuiteReport
 
 MAX_CELLS_SHOWN = 12  # cells per data set; the file has the rest
@@ -36,6 +37,7 @@ def print_results(
     frame: pd.DataFrame, board: pd.DataFrame, findings: list[str], console: Console
 ) -> None:
     plan, namer = frame.attrs["plan"], ArmNamer.of(board)
+    board = clip_intervals(plan, board)
     for data, part in board.groupby("data", sort=False):
         console.print(terminal_table(plan, str(data), part, namer))
         hidden = part["rank"].notna().sum() - select_shown_rows(part)["rank"].notna().sum()
@@ -61,7 +63,8 @@ def terminal_table(plan: dict[str, Any], data: str, part: pd.DataFrame, namer: A
     grid = Table(title=escape(title), box=SIMPLE_HEAD, title_justify="left", padding=(0, 1))
     grid.add_column("#", justify="right")
     grid.add_column(namer.heading())
-    grid.add_column(outcome_heading(plan, data), justify="right", no_wrap=True)
+    total = format_total(count_total(plan, part, outcome))
+    grid.add_column(outcome_heading(plan, data, total), justify="right", no_wrap=True)
     if modes:
         grid.add_column("modes", justify="right")
     grid.add_column("n", justify="right")
@@ -78,11 +81,11 @@ def terminal_table(plan: dict[str, Any], data: str, part: pd.DataFrame, namer: A
     return grid
 
 
-def outcome_heading(plan: dict[str, Any], data: str) -> str:
-    """Returns the heading of the outcome, with its features in a second line."""
+def outcome_heading(plan: dict[str, Any], data: str, total: str = "") -> str:
+    """Returns the heading of the outcome with its total, and its features in a second line."""
     name = metric_display_name(plan["analysis"]["outcome"], plan, data)
     metric, space, features = name.partition(" (")
-    return f"{metric} [95 %]" + (f"\n({features}" if space else "")
+    return f"{metric}{total} [95 %]" + (f"\n({features}" if space else "")
 
 
 def shown_modes_metric(plan: dict[str, Any], part: pd.DataFrame) -> str | None:

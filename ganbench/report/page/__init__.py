@@ -5,6 +5,7 @@ two axes from JSON when they scroll into view.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ from markupsafe import Markup
 
 from ganbench.analysis.effects import SHARE_UNIT
 from ganbench.evaluation.metric_names import metric_display_name
+from ganbench.report.answer import uncompared_sentences
 from ganbench.report.arm_names import ArmNamer
+from ganbench.report.best_arm import best_arms
 from ganbench.report.curves import learning_curves_of
 from ganbench.report.figures.base import line_colours
+from ganbench.report.markdown import format_budget
+from ganbench.report.possible_range import clip_intervals
 from ganbench.report.report import SuiteReport
 
 from .arm_data import make_arm_data
@@ -28,7 +33,7 @@ from .leaderboard import make_boards
 from .panels import curve_panels, front_panels, profile_panels
 from .plots import make_forests, make_heat_maps, metric_title
 from .provenance import failed_cells, make_page_tables, rerun_command, run_versions
-from .summary import leading_sentences, make_answers, run_facts
+from .summary import make_answers, run_facts
 
 PAGE_SECTIONS = {  # in the order of the page
     "answer": "Answer",
@@ -72,7 +77,9 @@ def render_page(report: SuiteReport, figures: Path) -> str:
 
 def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
     """Returns the variables of the template."""
-    frame, board, plan = report.frame, report.board, report.plan
+    plan = report.plan
+    report = replace(report, board=clip_intervals(plan, report.board))
+    frame, board = report.frame, report.board
     outcome = plan["analysis"]["outcome"]
     facts, namer, coverage = report.effect_facts, ArmNamer.of(board), report.coverage
     best = best_lines(board, namer)
@@ -86,11 +93,12 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
         "outcome_title": metric_title(outcome, plan),
         "outcome_facts": facts,
         "unit_note": UNIT_NOTES.get(facts["unit"], ""),
-        "lead": leading_sentences(frame, board),
-        "headlines": report.findings[:1] if report.effects else report.findings,
+        "answer": report.answer,
+        "best_arms": best_arms(frame, board),
         "shared": namer.describe_shared(),
         "has_tricks": namer.has_tricks,
-        "answers": make_answers(frame, report.effects, coverage, facts),
+        "answers": make_answers(report.effects, coverage, facts),
+        "uncompared": uncompared_sentences(frame, coverage),
         "findings": report.findings,
         "boards": make_boards(frame, board),
         "first_lines": FIRST_LINES,
@@ -100,6 +108,7 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
         "curves": curve_panels(learning_curves, board, namer, colours),
         "profiles": profile_panels(report.further.get("profiles"), plan, colours),
         "front": front_panels(report.further.get("front"), plan, namer, colours),
+        "budget": format_budget(plan),
         "best": best,
         "arm_data": (arm_data := make_arm_data(frame, board)),
         "compare": len(arm_data["arms"]) > 1,
@@ -140,11 +149,11 @@ def template_environment() -> Environment:
 
 
 def with_break_points(name: str) -> Markup:
-    """Returns the name with possible line breaks after underscores, brackets, commas and `=`.
+    """Returns the name with possible line breaks after opening brackets and commas.
 
-    Numbers such as 57,634 stay whole.
+    Words and numbers such as 57,634 stay whole.
     """
-    return Markup("<wbr>").join(re.split(r"(?<=[_(=])(?=[\w'\"])|(?<=,)(?!\d)", name))
+    return Markup("<wbr>").join(re.split(r"(?<=\()(?=[\w'\"])|(?<=,)(?!\d)", name))
 
 
 def keep_numbers_whole(text: str) -> str:

@@ -18,6 +18,7 @@ from ganbench.report.markdown import (
     format_measured_count,
     format_rank,
 )
+from ganbench.report.possible_range import count_total, format_total
 from ganbench.report.seeds import seed_values
 
 from .arm_data import plain_key
@@ -81,6 +82,7 @@ class LeaderboardLine:
 class LeaderboardBoard:
     data: str
     heading: str  # of the column of names
+    outcome: str  # its title
     protocols: list[str]
     axis: PercentAxis
     floor: float | None  # its position on the axis
@@ -125,16 +127,23 @@ def board_of_data(
     return LeaderboardBoard(
         data=data,
         heading=namer.heading(),
+        outcome=title_with_total(columns.outcome, plan, data, part),
         protocols=[p["text"] for p in plan["protocols"].values() if p["data"] == data],
         axis=columns.axis,
         floor=place_of_floor(part, columns),
-        columns=[metric_title(m, plan, data) for m in columns.metrics] + COST_HEADINGS,
+        columns=[title_with_total(m, plan, data, part) for m in columns.metrics] + COST_HEADINGS,
         flagged=any(line.flags for line in lines),
         references=lines_of_roles(lines, "floor", "theory"),
         lines=trials,
         untrained=lines_of_roles(lines, "untrained"),
         facets=name_facets(line.name for line in trials),
     )
+
+
+def title_with_total(metric: str, plan: dict[str, Any], data: str, part: pd.DataFrame) -> str:
+    """Returns a metric's title, of a count with its total: `modes of 25 ↑`."""
+    name, _, arrow = metric_title(metric, plan, data).rpartition(" ")
+    return f"{name}{format_total(count_total(plan, part, metric))} {arrow}"
 
 
 def lines_of_roles(lines: list[LeaderboardLine], *roles: str) -> list[LeaderboardLine]:

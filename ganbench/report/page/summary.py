@@ -1,15 +1,14 @@
 """The answer in short: the best trick in each variant or under each loss."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
 from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.evaluation.metric_names import metric_display_name
-from ganbench.report.arm_names import ArmNamer
+from ganbench.report.answer import MAX_NAMED_TRICKS, sort_named
+from ganbench.report.arm_names import shorten_names
 from ganbench.report.format_change import (
     Facts,
     falls,
@@ -18,8 +17,8 @@ from ganbench.report.format_change import (
     format_detectable,
     format_effect_size,
 )
-from ganbench.report.format_number import format_cell, format_number, format_p
-from ganbench.report.markdown import format_budget
+from ganbench.report.format_number import format_number, format_p
+from ganbench.report.markdown import format_short_budget
 
 from .plots import (
     IntervalMark,
@@ -30,6 +29,8 @@ from .plots import (
     make_interval_mark,
 )
 
+PLURALS = {"variant": "variants", "loss": "losses", "": "cells"}
+
 
 @dataclass(frozen=True)
 class PlaceAnswer:
@@ -37,7 +38,7 @@ class PlaceAnswer:
 
     place: str
     tricks: str
-    tried: int  # tricks that were compared in as many cells as any
+    tried: int | None  # tricks that were compared in as many cells as any
     change: str
     interval: str
     verdict: str
@@ -48,32 +49,77 @@ class PlaceAnswer:
 @dataclass(frozen=True)
 class SuiteAnswers:
     by: str  # variant, loss, or empty
+    caption: str
     axis: PercentAxis
     rows: list[PlaceAnswer]
+    pooled: str  # the title of the harmful tricks
+    harmful: list[PlaceAnswer]  # over the grid, as in the headline
     fewer: list[str]  # tricks that are not ranked, and the cells that lack them with the reasons
-    untried: list[str]  # variants or losses
 
 
 def make_answers(
-    frame: pd.DataFrame, effects: list[Effect], coverage: TrickCoverage, facts: Facts
+    effects: list[Effect], coverage: TrickCoverage, facts: Facts
 ) -> SuiteAnswers | None:
     """Returns one row per variant, or per loss if there is one variant, in the suite's order.
 
-    Within a row, only tricks that were compared in equally many cells are ranked. Returns None if no
-    trick was compared with none.
+    Within a row, only tricks that were compared in equally many cells are ranked. Rows of the tricks that
+    harm over the grid follow. Returns None if no trick was compared with none.
     """
     by = next((part for part in ("variant", "loss") if any(getattr(e, part) for e in effects)), "")
     places = group_estimated(effects, by)
     if not places:
         return None
     best = [best_first(split_by_coverage(own)[0], facts)[0] for own in places.values()]
-    axis = make_forest_axis(best, facts)
-    rows = [make_answer(place, own, axis, facts) for place, own in places.items()]
+    shown = [effect for effect in best if is_better(effect, facts)]
+    over_grid = [e for e in effects if not e.variant and not e.loss and e.verdict == "harms"]
+    harmful = sort_named(over_grid, facts, coverage)[:MAX_NAMED_TRICKS]
+    axis = make_forest_axis([*shown, *harmful], facts)
+    short = shorten_names(list(dict.fromkeys(e.tricks for e in effects)))
+    named = shorten_names(list(places))
     others = [effect for own in places.values() for effect in split_by_coverage(own)[1]]
-    fewer = list(dict.fromkeys(describe_trick_coverage(effect, coverage) for effect in others))
-    trials = frame[frame["role"].eq("trial")]
-    untried = [str(p) for p in trials[by].dropna().unique() if p not in places] if by else []
-    return SuiteAnswers(by, axis, rows, fewer, untried)
+    return SuiteAnswers(
+        by=by,
+        caption=describe_places(by, list(named.values())),
+        axis=axis,
+        rows=[make_answer(named[place], own, axis, facts, short) for place, own in places.items()],
+        pooled=f"Shown to harm, over all {PLURALS[by]}",
+        harmful=[make_harmful(effect, axis, facts, short, coverage) for effect in harmful],
+        fewer=list(dict.fromkeys(describe_trick_coverage(effect, coverage) for effect in others)),
+    )
+
+
+def describe_places(by: str, places: list[str]) -> str:
+    """Returns the title of the rows: `Best trick in each variant`, `Best trick under hinge`."""
+    preposition = "under" if by == "loss" else "in"
+    place = places[0] if len(places) == 1 else f"each {by}"
+    return f"Best trick {preposition} {place}" if by else "Best trick"
+
+
+def make_harmful(
+    effect: Effect,
+    axis: PercentAxis,
+    facts: Facts,
+    short: dict[str, str],
+    coverage: TrickCoverage,
+) -> PlaceAnswer:
+    """Returns the row of a trick that is shown to harm over the grid."""
+    return PlaceAnswer(
+        place=count_compared_cells(effect, coverage),
+        tricks=short[effect.tricks],
+        tried=None,
+        change=format_change(effect.ratio, facts),
+        interval=format_adjusted_interval(effect, facts),
+        verdict=effect.verdict,
+        sure=f"p = {format_p(effect.p)}",
+        mark=make_interval_mark(effect, axis),
+    )
+
+
+def count_compared_cells(effect: Effect, coverage: TrickCoverage) -> str:
+    """Returns the cells that compare a trick: `all 5 cells`, `4 of 6 cells`."""
+    if coverage.is_complete(effect):
+        return "all cells" if effect.cells == 1 else f"all {effect.cells} cells"
+    return f"{coverage.count(effect)} cells"
 
 
 def group_estimated(effects: list[Effect], by: str) -> dict[str, list[Effect]]:
@@ -95,14 +141,16 @@ def split_by_coverage(effects: list[Effect]) -> tuple[list[Effect], list[Effect]
     return fullest, [effect for effect in effects if effect.cells < most]
 
 
-def make_answer(place: str, effects: list[Effect], axis: PercentAxis, facts: Facts) -> PlaceAnswer:
+def make_answer(
+    place: str, effects: list[Effect], axis: PercentAxis, facts: Facts, short: dict[str, str]
+) -> PlaceAnswer:
     ranked = split_by_coverage(effects)[0]
     best = best_first(ranked, facts)[0]
     better = is_better(best, facts)
-    closest = f"The closest is {best.tricks}, {format_effect_size(best, facts)}."
+    closest = f"The closest is {short[best.tricks]}, {format_effect_size(best, facts)}."
     return PlaceAnswer(
         place=place,
-        tricks=best.tricks if better else "none",
+        tricks=short[best.tricks] if better else "none",
         tried=len(ranked),
         change=format_change(best.ratio, facts) if better else "",
         interval=format_adjusted_interval(best, facts) if better else "",
@@ -123,41 +171,14 @@ def is_better(effect: Effect, facts: Facts) -> bool:
 
 
 def format_sureness(best: Effect, facts: Facts) -> str:
-    """Describes the certainty of an estimate that is better than no trick."""
+    """Describes the certainty of an estimate that is better than no trick, beside its verdict."""
     match best.verdict:
         case "helps":
             return f"p = {format_p(best.p)}"
         case "equivalent":
             return "within the margin of equivalence"
     smallest = format_detectable(best, facts)
-    detectable = f"; detectable from {smallest}" if smallest else ""
-    return f"best estimate, not shown to help{detectable}"
-
-
-def leading_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[dict[str, str]]:
-    """Returns the best arm of each data set, and the number of arms tied with it."""
-    plan, namer = frame.attrs["plan"], ArmNamer.of(board)
-    return [
-        best_arm(part, str(data), plan, namer)
-        for data, part in board[board["rank"].notna()].groupby("data", sort=False)
-    ]
-
-
-def best_arm(
-    part: pd.DataFrame, data: str, plan: dict[str, Any], namer: ArmNamer
-) -> dict[str, str]:
-    outcome = plan["analysis"]["outcome"]
-    first = part.iloc[0].to_dict()
-    ties = int(part["tied"].iloc[1:].fillna(False).sum())
-    others = len(part) - 1
-    return {
-        "data": data,
-        "arm": namer.name(first),
-        "value": f"{metric_display_name(outcome, plan, data)} {format_cell(first, outcome, True)}",
-        "ties": f"Not significantly different from it: {ties} of {others} other arms."
-        if others
-        else "",
-    }
+    return f"only about {smallest} or more could have been shown" if smallest else ""
 
 
 def run_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -171,7 +192,14 @@ def run_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
     return [
         ("trainings", counts),
         ("seeds", str(len(plan["seeds"]))),
-        ("budget", format_budget(plan)),
-        ("data", ", ".join(dict.fromkeys(frame["data"].dropna()))),
+        ("budget", format_short_budget(plan)),
+        ("data", list_data(frame)),
         ("device", str(plan["device"])),
     ]
+
+
+def list_data(frame: pd.DataFrame) -> str:
+    """Returns the names of the data sets, with their count if there are several."""
+    names = list(dict.fromkeys(frame["data"].dropna()))
+    count = f"{len(names)} data sets: " if len(names) > 1 else ""
+    return count + ", ".join(names)

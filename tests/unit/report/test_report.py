@@ -309,7 +309,9 @@ def test_surest_interactions_are_listed():
 
 def test_decided_effects_have_size_interval_and_p():
     answer, helps, harms = run_findings(frame(*arms({"r1": 0.5, "ema": 2.5}, cells=(1, 9))))
-    assert re.fullmatch(r"FID: r1 \(−49 %\) helps; ema \(× 2\.\d+\) harms\.", answer)
+    r1, ema = r"−49 % \[−5\d %, −4\d %\]", r"× 2\.\d+ \[2\.\d+, 2\.\d+\]"
+    end = r"Changes of FID; lower is better\."
+    assert re.fullmatch(rf"r1 helps: FID {r1}\. ema harms: FID {ema}\. {end}", answer)
     assert re.match(r"r1 helps: FID −49 % \[−5\d %, −4\d %\] over 2 cells and 10 pairs", helps)
     assert re.match(r"ema harms: FID × 2\.\d+ \[2\.\d+, 2\.\d+\] over 2 cells and 10", harms)
     assert "after Holm's correction" in helps
@@ -317,8 +319,9 @@ def test_decided_effects_have_size_interval_and_p():
 
 def test_undecided_effects_have_only_intervals():
     sentences = run_findings(frame(*arms({"r1": 0.95, "ema": 1.0}, noise=0.3)))
-    assert sentences[0] == "FID: no trick is shown to change it."
-    assert not re.search(r"helps|harms|better|worse|no effect|less than|tends", " ".join(sentences))
+    assert sentences[0].startswith("No trick is shown to help or to harm. Only changes of about −")
+    verdicts = r"helps|harms|is better than|worse|no effect|less than|tends"
+    assert not re.search(verdicts, " ".join(sentences))
     (line,) = [line for line in sentences if "r1" in line or "ema" in line]
     assert line.startswith("Undecided with these seeds (change of FID): ")
     signs = re.findall(r"(r1|ema) \(?[−+]\d+ % \[([−+])\d+ %, ([−+])\d+ %\]", line)
@@ -340,7 +343,7 @@ def test_sizes_on_plain_scale_are_differences():
     values = {"none": [0.50, 0.52, 0.49, 0.51], "r1": [0.31, 0.30, 0.29, 0.33]}
     rows = [row(t, s, v, metric="kid") for t, vs in values.items() for s, v in enumerate(vs)]
     answer, sentence = run_findings(frame(*rows, outcome="kid"))
-    assert re.fullmatch(r"KID: r1 \(−0\.19\d*\) helps\.", answer)
+    assert re.match(r"r1 helps: KID −0\.19\d* \[−0\.\d+, −0\.\d+\]\. ", answer)
     assert re.match(r"r1 helps: KID −0\.19\d* \[−0\.\d+, −0\.\d+\] over 1 cell and", sentence)
 
 
@@ -366,8 +369,9 @@ def test_best_arm_answers_without_tricks():
         for seed in range(3)
     ]
     (sentence,) = run_findings(frame(*rows))
-    assert sentence.startswith("dcgan has the lowest FID: 2.01 [1.99, 2.03]; ")
-    assert sentence.endswith("pairwise tests leave rank 1–2 of 3.")
+    lead = "dcgan has the lowest FID: 2.01 [1.99, 2.03]. Lower is better. "
+    rival = "It is not separable from 1 other. The next is wgan: 2.02 [2, 2.04]."
+    assert sentence == lead + rival
 
 
 def test_suite_without_values_states_it():
@@ -378,7 +382,10 @@ def test_headline_names_cells_of_incomplete_tricks():
     everywhere = [*arms({"ema": 0.5}, loss="hinge"), *arms({"ema": 0.5}, loss="minimax", random=1)]
     once = [each for each in arms({"r1": 0.1}, loss="hinge") if each["tricks"] == "r1"]
     answer = run_findings(frame(*everywhere, *once))[0]
-    assert re.fullmatch(r"FID: ema \(−\d+ %\) and r1 \(−\d+ % in 1 of 2 cells\) help\.", answer)
+    size = r"−\d+ % \[−\d+ %, −\d+ %\]"
+    sentence = rf"2 tricks help: ema {size}; r1 {size} in 1 of 2 cells\. "
+    pooled = r"Changes of FID, pooled over 2 losses; lower is better\."
+    assert re.fullmatch(sentence + pooled, answer)
 
 
 def test_counts_of_unequal_data_are_shares():
@@ -396,7 +403,9 @@ def test_counts_of_unequal_data_are_shares():
     (effect,) = trick_effects(table)
     shares = [(2.1 / 8), (-4.9 / 25)]  # the mean of r1 is 0.1 above its first seed
     assert effect.ratio == pytest.approx(sum(shares) / 2)
-    assert "modes +3.32 pp" in " ".join(run_findings(table))
+    told = " ".join(run_findings(table))
+    assert "modes +3.32 pp" in told
+    assert "in percentage points (pp), pooled over 2 data sets; more is better." in told
 
 
 @pytest.mark.parametrize(

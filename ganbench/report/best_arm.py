@@ -1,0 +1,123 @@
+"""The best arm of each data set in sentences, with its rivals and references."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from ganbench.analysis.effects import COUNT_UNIT
+from ganbench.analysis.rows import outcome_facts
+from ganbench.counts import count_of
+from ganbench.evaluation.metric_names import metric_display_name
+
+from .arm_names import ArmNamer, shorten_names
+from .format_change import describe_direction
+from .format_number import format_number
+from .possible_range import clip_intervals, count_total, format_total
+
+UNTRAINED_KEY = ["data", "variant"]
+LEARNED = "The arm ends better than untrained."
+
+
+@dataclass(frozen=True)
+class BestArm:
+    """The best arm of a data set: the sentence with its value, and further sentences."""
+
+    lead: str
+    notes: list[str]
+
+    def text(self) -> str:
+        return " ".join([self.lead, *self.notes])
+
+
+def best_arms(frame: pd.DataFrame, board: pd.DataFrame) -> list[BestArm]:
+    """Describes the best arm of each data set; empty if no training has a value."""
+    plan, namer = frame.attrs["plan"], ArmNamer.of(board)
+    parts = dict(iter(clip_intervals(plan, board).groupby("data", sort=False)))
+    ranked = {str(data): part for data, part in parts.items() if part["rank"].notna().any()}
+    arms = [
+        describe_best_arm(frame, part, namer, f" on {data}" if len(ranked) > 1 else "")
+        for data, part in ranked.items()
+    ]
+    direction = f"{describe_direction(outcome_facts(frame)).capitalize()}."
+    return [
+        replace(arm, notes=[direction, *arm.notes]) if n == 0 else arm for n, arm in enumerate(arms)
+    ]
+
+
+def best_arm_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[str]:
+    """Returns one text per data set with its best arm."""
+    texts = [arm.text() for arm in best_arms(frame, board)]
+    return texts or ["No training of this suite has a value yet."]
+
+
+def describe_best_arm(
+    frame: pd.DataFrame, part: pd.DataFrame, namer: ArmNamer, place: str
+) -> BestArm:
+    """Describes the first arm of a data set. Suites without tricks also name the second one."""
+    plan, facts = frame.attrs["plan"], outcome_facts(frame)
+    outcome, data = plan["analysis"]["outcome"], str(part["data"].iloc[0])
+    rows = part[part["rank"].notna()].to_dict("records")
+    short = shorten_names([namer.name(row) for row in rows])
+    name = metric_display_name(outcome, plan, data)
+    total = count_total(plan, part, outcome)
+    lead = f"{short[namer.name(rows[0])]} has the {superlative(facts)} {name}{place}: "
+    notes = [describe_separation(rows)]
+    if not namer.has_tricks and len(rows) > 1:
+        second = format_value(rows[1], outcome, total)
+        notes.append(f"The next is {short[namer.name(rows[1])]}: {second}.")
+    if total is None:
+        notes.append(describe_reference(part, outcome))
+    notes.append(describe_learning(part, outcome, facts["direction"] == "lower"))
+    return BestArm(f"{lead}{format_value(rows[0], outcome, total)}.", [n for n in notes if n])
+
+
+def superlative(facts: dict[str, str]) -> str:
+    if facts["direction"] == "lower":
+        return "lowest"
+    return "most" if facts.get("unit") == COUNT_UNIT else "highest"
+
+
+def format_value(row: dict[Any, Any], metric: str, total: float | None) -> str:
+    """Formats a mean with its total and its interval: `23.2 of 25 [20.8, 25]`."""
+    value = f"{format_number(row[metric])}{format_total(total)}"
+    if pd.isna(row[f"{metric} low"]):
+        return value
+    return (
+        f"{value} [{format_number(row[f'{metric} low'])}, {format_number(row[f'{metric} high'])}]"
+    )
+
+
+def describe_separation(rows: list[dict[Any, Any]]) -> str:
+    """Describes the ranks that pairwise tests leave open for the first arm."""
+    others, worst = len(rows) - 1, rows[0]["rank high"]
+    if not others or pd.isna(worst):
+        return ""
+    if worst == 1:
+        rivals = {1: "the other", 2: "both others"}.get(others, f"all {others} others")
+        return f"It is significantly better than {rivals}."
+    return f"It is not separable from {count_of(int(worst) - 1, 'other')}."
+
+
+def describe_reference(part: pd.DataFrame, outcome: str) -> str:
+    """Returns the score of held-out data; empty if it has none."""
+    floors = part.loc[part["role"].eq("floor"), outcome].dropna()
+    return f"Held-out data score {format_number(floors.iloc[0])}." if len(floors) else ""
+
+
+def describe_learning(part: pd.DataFrame, outcome: str, lower: bool) -> str:
+    """Counts the arms whose interval is better than that of their untrained generator.
+
+    Returns an empty text without untrained references or without intervals.
+    """
+    untrained = part[part["role"].eq("untrained")].drop_duplicates(UNTRAINED_KEY)
+    arms = part[part["rank"].notna()].merge(untrained, on=UNTRAINED_KEY, suffixes=("", " before"))
+    ends = (f"{outcome} high", f"{outcome} low") if lower else (f"{outcome} low", f"{outcome} high")
+    after, before = arms[ends[0]], arms[f"{ends[1]} before"]
+    known = (after.notna() & before.notna()).sum()
+    if not known:
+        return ""
+    better = int((after < before if lower else after > before).sum())
+    if better == len(arms):
+        return f"All {len(arms)} arms end better than untrained." if better > 1 else LEARNED
+    return f"{better} of {count_of(len(arms), 'arm')} are shown to end better than untrained."
