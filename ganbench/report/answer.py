@@ -1,4 +1,4 @@
-"""The answer of a suite: tricks that are shown to help or to harm, and what could be shown."""
+"""The answer of a suite: tricks that help or harm, and the power of its seeds."""
 
 import math
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class NamedChange:
 
 @dataclass(frozen=True)
 class DecidedTricks:
-    """The tricks with one verdict: those with the largest changes, and the number of the others."""
+    """The tricks with one verdict: the largest changes, and the number of others."""
 
     verb: str  # help or harm
     named: list[NamedChange]

@@ -75,7 +75,7 @@ class ArmNamer:
         return " · ".join(self.parts(row).values())
 
     def describe_shared(self) -> str:
-        """Returns what all arms share, without tricks `none`: `All arms have the loss hinge.`"""
+        """Returns the shared parts without `none`: `All arms have the loss hinge.`"""
         named = [f"the {part} {value}" for part, value in self.shared.items() if value != NO_TRICK]
         return f"All arms have {' and '.join(named)}." if named else ""
 
@@ -86,8 +86,9 @@ class ArmNamer:
 
 
 def shorten_names(names: list[str]) -> dict[str, str]:
-    """Returns the names without the settings that all uses of a part share, if they stay different.
+    """Returns the names without shared settings, if they stay different.
 
+    A setting is shared if all uses of its part have it.
     `pacgan` and `pacgan(pack=4)` keep their settings; a single `unrolled(turns=1)` becomes `unrolled`.
     """
     bare = [rewrite_parts(name, lambda part, settings: part) for name in names]

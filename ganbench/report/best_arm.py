@@ -1,6 +1,6 @@
 """The best arm of each data set in sentences, with its rivals and references."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -16,7 +16,7 @@ from .format_number import format_number
 from .possible_range import clip_intervals, count_total, format_total
 
 UNTRAINED_KEY = ["data", "variant"]
-LEARNED = "The arm ends better than untrained."
+ALL_ARMS = {1: "The arm ends", 2: "Both arms end"}
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,22 @@ def best_arms(frame: pd.DataFrame, board: pd.DataFrame) -> list[BestArm]:
     plan, namer = frame.attrs["plan"], ArmNamer.of(board)
     parts = dict(iter(clip_intervals(plan, board).groupby("data", sort=False)))
     ranked = {str(data): part for data, part in parts.items() if part["rank"].notna().any()}
-    arms = [
+    return [
         describe_best_arm(frame, part, namer, f" on {data}" if len(ranked) > 1 else "")
         for data, part in ranked.items()
-    ]
-    direction = f"{describe_direction(outcome_facts(frame)).capitalize()}."
-    return [
-        replace(arm, notes=[direction, *arm.notes]) if n == 0 else arm for n, arm in enumerate(arms)
     ]
 
 
 def best_arm_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[str]:
-    """Returns one text per data set with its best arm."""
+    """Returns one text per data set with its best arm.
+
+    The first one names the better direction.
+    """
     texts = [arm.text() for arm in best_arms(frame, board)]
-    return texts or ["No training of this suite has a value yet."]
+    if not texts:
+        return ["No training of this suite has a value yet."]
+    direction = describe_direction(outcome_facts(frame)).capitalize()
+    return [f"{texts[0]} {direction}.", *texts[1:]]
 
 
 def describe_best_arm(
@@ -106,7 +108,7 @@ def describe_reference(part: pd.DataFrame, outcome: str) -> str:
 
 
 def describe_learning(part: pd.DataFrame, outcome: str, lower: bool) -> str:
-    """Counts the arms whose interval is better than that of their untrained generator.
+    """Counts the arms that end better than untrained, with disjoint intervals.
 
     Returns an empty text without untrained references or without intervals.
     """
@@ -119,5 +121,5 @@ def describe_learning(part: pd.DataFrame, outcome: str, lower: bool) -> str:
         return ""
     better = int((after < before if lower else after > before).sum())
     if better == len(arms):
-        return f"All {len(arms)} arms end better than untrained." if better > 1 else LEARNED
+        return f"{ALL_ARMS.get(better, f'All {better} arms end')} better than untrained."
     return f"{better} of {count_of(len(arms), 'arm')} are shown to end better than untrained."

@@ -106,7 +106,7 @@ def format_smallest(smallest: float, facts: Facts, is_fall: bool) -> str:
 
 
 def describe_direction(facts: Facts) -> str:
-    """Returns the better direction of an outcome: `lower is better`, `more is better` of counts."""
+    """Returns the better direction: `lower is better`, for counts `more is better`."""
     if facts["direction"] == "lower":
         return "lower is better"
     is_count = facts.get("unit") in (COUNT_UNIT, SHARE_UNIT)

@@ -1,6 +1,6 @@
 """The possible range of counts: intervals are shown within it, and means with their total.
 
-The tables on disk keep the ends of Student's t intervals, which may lie beyond what is possible.
+The tables on disk keep the ends of Student's t intervals, which may exceed this range.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from .format_number import format_number
 
 
 def count_total(plan: dict[str, Any], part: pd.DataFrame, metric: str) -> float | None:
-    """Returns the count that held-out data of one data set reach; None if there is no such total.
+    """Returns the count that held-out data reach; None if there is no such total.
 
     A total that some arm exceeds is none, because held-out data then miss modes.
     """
@@ -25,7 +25,7 @@ def count_total(plan: dict[str, Any], part: pd.DataFrame, metric: str) -> float 
 
 
 def clip_intervals(plan: dict[str, Any], board: pd.DataFrame) -> pd.DataFrame:
-    """Returns the leaderboard with the intervals of counts cut to what is possible, for reading."""
+    """Returns the leaderboard with the intervals of counts cut to their range."""
     counted = [m for m, facts in plan["metrics"].items() if facts.get("unit") == COUNT_UNIT]
     clipped = board.copy()
     for metric in counted:

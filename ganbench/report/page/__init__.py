@@ -19,6 +19,7 @@ from ganbench.report.arm_names import ArmNamer
 from ganbench.report.best_arm import best_arms
 from ganbench.report.curves import learning_curves_of
 from ganbench.report.figures.base import line_colours
+from ganbench.report.format_change import describe_direction
 from ganbench.report.markdown import format_budget
 from ganbench.report.possible_range import clip_intervals
 from ganbench.report.report import SuiteReport
@@ -63,6 +64,8 @@ SCRIPTS = (  # templates of the script, in the order in which they run
         "page.js",
     ),
 )
+BREAK_POINT = re.compile(r"(?<=[_(=])(?=[\w'\"])|(?<=,)(?![\d\s])")
+PAPER_BREAK = Markup('<wbr class="tight">')
 MIN_FOLDED_DIGITS = 32  # of a hash
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 SHORT_INTERVAL = re.compile(r"\[[^\[\]]{1,30}\]")  # a longer one would not fit on a phone
@@ -93,7 +96,8 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
         "outcome_title": metric_title(outcome, plan),
         "outcome_facts": facts,
         "unit_note": UNIT_NOTES.get(facts["unit"], ""),
-        "answer": report.answer,
+        "verdicts": report.answer,
+        "direction": describe_direction(facts).capitalize(),
         "best_arms": best_arms(frame, board),
         "shared": namer.describe_shared(),
         "has_tricks": namer.has_tricks,
@@ -151,9 +155,12 @@ def template_environment() -> Environment:
 def with_break_points(name: str) -> Markup:
     """Returns the name with possible line breaks after opening brackets and commas.
 
-    Words and numbers such as 57,634 stay whole.
+    Words and numbers such as 57,634 stay whole. On paper, names also break after underscores and `=`.
     """
-    return Markup("<wbr>").join(re.split(r"(?<=\()(?=[\w'\"])|(?<=,)(?!\d)", name))
+    pieces = BREAK_POINT.split(name)
+    breaks = [PAPER_BREAK if piece.endswith(("_", "=")) else Markup("<wbr>") for piece in pieces]
+    broken = [part for pair in zip(pieces, breaks, strict=True) for part in pair]
+    return Markup("").join(broken[:-1])
 
 
 def keep_numbers_whole(text: str) -> str:

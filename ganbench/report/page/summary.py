@@ -7,7 +7,7 @@ import pandas as pd
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
 from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.report.answer import MAX_NAMED_TRICKS, sort_named
+from ganbench.report.answer import MAX_NAMED_TRICKS, describe_pooling, sort_named
 from ganbench.report.arm_names import shorten_names
 from ganbench.report.format_change import (
     Facts,
@@ -28,8 +28,6 @@ from .plots import (
     make_forest_axis,
     make_interval_mark,
 )
-
-PLURALS = {"variant": "variants", "loss": "losses", "": "cells"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def make_answers(
         caption=describe_places(by, list(named.values())),
         axis=axis,
         rows=[make_answer(named[place], own, axis, facts, short) for place, own in places.items()],
-        pooled=f"Shown to harm, over all {PLURALS[by]}",
+        pooled=f"Shown to harm{describe_pooling(coverage)}",
         harmful=[make_harmful(effect, axis, facts, short, coverage) for effect in harmful],
         fewer=list(dict.fromkeys(describe_trick_coverage(effect, coverage) for effect in others)),
     )
@@ -118,7 +116,7 @@ def make_harmful(
 def count_compared_cells(effect: Effect, coverage: TrickCoverage) -> str:
     """Returns the cells that compare a trick: `all 5 cells`, `4 of 6 cells`."""
     if coverage.is_complete(effect):
-        return "all cells" if effect.cells == 1 else f"all {effect.cells} cells"
+        return {1: "the cell", 2: "both cells"}.get(effect.cells, f"all {effect.cells} cells")
     return f"{coverage.count(effect)} cells"
 
 

@@ -38,7 +38,7 @@ function linesOf(cell) {
   };
   const walk = (node) => {
     if (node.nodeType === Node.TEXT_NODE) return add(node.textContent, node.parentElement);
-    if (node.matches(".scale, .bar, button")) return;
+    if (node.matches(".scale, .row-scale, .bar, button")) return;
     if (node.matches("small") && getComputedStyle(node).display === "block") lines.push([]);
     if (node.matches(".verdict")) add(`${VERDICT_MARKS[node.textContent] ?? "○"} `, node);
     node.childNodes.forEach(walk);

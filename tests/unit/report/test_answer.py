@@ -1,0 +1,222 @@
+"""The answer of a suite: named tricks, power, best arms, counts within their range, and its page."""
+
+import re
+from pathlib import Path
+
+import pytest
+from synthetic_rows import arms, floor, frame, row
+
+from ganbench.analysis.leaderboard import leaderboard
+from ganbench.report.arm_names import ArmNamer, shorten_names
+from ganbench.report.best_arm import best_arm_sentences
+from ganbench.report.findings import run_findings
+from ganbench.report.page import render_page
+from ganbench.report.possible_range import clip_intervals
+from ganbench.report.report import SuiteReport
+
+SIZE = r"[−+×] ?[\d.]+(?: %)? \[[−+]?[\d.]+(?: %)?, [−+]?[\d.]+(?: %)?\]"
+COUNTS = {"modes": {"direction": "higher", "transform": "none", "unit": "modes"}}
+
+
+def answer_section(rows):
+    page = render_page(SuiteReport.of(rows), Path("none"))
+    return page.partition('<section id="answer"')[2].partition("</section>")[0]
+
+
+def text_of(html):
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+def counted(values_by_arm, total=25.0):
+    """Makes a suite of counts, with the values of the seeds of each arm."""
+    rows = [
+        row(tricks, seed, value, metric="modes")
+        for tricks, values in values_by_arm.items()
+        for seed, value in enumerate(values)
+    ]
+    table = frame(*rows, floor(total, metric="modes"), outcome="modes")
+    table.attrs["plan"]["metrics"] = COUNTS
+    return table
+
+
+def variants(values, untrained=None, seeds=3):
+    """Makes a suite without tricks, with references."""
+    rows = [
+        row(variant=name, seed=seed, value=value + 0.01 * seed)
+        for name, value in values.items()
+        for seed in range(seeds)
+    ]
+    before = [
+        row(variant=name, seed=seed, value=value + 0.01 * seed, role="untrained", loss=None)
+        for name, value in (untrained or {}).items()
+        for seed in range(seeds)
+    ]
+    return frame(*rows, *before, floor(0.5))
+
+
+# Tricks
+
+
+def test_largest_three_tricks_are_named():
+    rows = arms({"a": 0.5, "b": 0.2, "c": 0.4, "d": 0.3, "e": 3.0, "f": 4.0})
+    answer = run_findings(frame(*rows))[0]
+    helps = rf"4 tricks help: b {SIZE}; d {SIZE}; c {SIZE}; and 1 more\."
+    harms = rf"2 tricks harm: f {SIZE}; e {SIZE}\."
+    assert re.fullmatch(rf"{helps} {harms} Changes of FID; lower is better\.", answer)
+
+
+def test_power_stands_beside_no_help():
+    rows = frame(*arms({"r1": 0.97, "bad": 3.0}, noise=0.3))
+    (power,) = re.findall(
+        r"change of about −(\d+) % or more could have been", run_findings(rows)[0]
+    )
+    (effect,) = (e for e in SuiteReport.of(rows).effects if e.tricks == "r1")
+    assert float(power) == pytest.approx(100 * (1 - 1 / effect.smallest), abs=0.5)
+    assert run_findings(rows)[0].startswith("No trick is shown to help. Only a change of about −")
+
+
+def test_power_of_higher_outcomes_is_a_rise():
+    rows = arms({"r1": 1.01, "ema": 0.99}, noise=0.2, metric="is")
+    answer = run_findings(frame(*rows, outcome="is"))[0]
+    assert re.search(r"Only changes of about \+\d+ % to \+\d+ % or more, depending on", answer)
+    assert answer.endswith("Changes of IS; higher is better.")
+
+
+def test_undecided_tricks_are_counted_beside_help():
+    answer = run_findings(frame(*arms({"good": 0.2, "r1": 1.0, "ema": 1.0}, noise=0.2)))[0]
+    assert re.search(rf"good helps: FID {SIZE}\. 2 tricks stay undecided: only changes of", answer)
+
+
+def test_single_seeds_have_no_power():
+    assert "These seeds cannot show a change." in run_findings(frame(*arms({"r1": 1}, seeds=1)))[0]
+
+
+def test_pooled_cells_are_counted():
+    rows = [
+        each
+        for n, (variant, loss) in enumerate((v, x) for v in "ab" for x in ("hinge", "minimax"))
+        for each in arms({"r1": 0.5}, variant=variant, loss=loss, random=n)
+    ]
+    assert ", pooled over 2 variants and 2 losses; lower" in run_findings(frame(*rows))[0]
+
+
+def test_places_without_comparison_have_reasons():
+    rows = [*arms({"r1": 0.5}, loss="hinge"), *arms({}, loss="minimax", random=1)]
+    alone = [row("r1", seed, 1.0, loss="relativistic") for seed in range(3)]
+    sentences = run_findings(frame(*rows, *alone))
+    assert "No trick was tried under minimax." in sentences
+    assert "There is no arm without tricks under relativistic to compare with." in sentences
+
+
+# Best arms
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"a": 1.0, "b": 5.0, "c": 9.0, "d": 7.0}, "It is significantly better than all 3 others."),
+        ({"a": 1.0, "b": 5.0, "c": 9.0}, "It is significantly better than both others."),
+        ({"a": 1.0, "b": 5.0}, "It is significantly better than the other."),
+        ({"a": 1.0, "b": 1.01, "c": 9.0}, "It is not separable from 1 other."),
+        ({"a": 1.0, "b": 1.01, "c": 1.005}, "It is not separable from 2 others."),
+    ],
+)
+def test_best_arm_has_its_rivals(values, sentence):
+    assert sentence in run_findings(variants(values))[0]
+
+
+def test_single_arm_has_no_rivals():
+    text = run_findings(variants({"a": 1.0}))[0]
+    assert not re.search("separable|better than|The next", text)
+
+
+def test_best_arm_has_references():
+    text = run_findings(variants({"a": 1.0, "b": 2.0}, {"a": 50.0, "b": 60.0}))[0]
+    assert "The next is b: 2.01 [1.99, 2.03]. Held-out data score 0.5." in text
+    assert "Both arms end better than untrained. Lower is better." in text
+
+
+def test_arms_that_learn_nothing_are_not_counted():
+    text = run_findings(variants({"a": 1.0, "b": 60.0}, {"a": 50.0, "b": 60.0}))[0]
+    assert "1 of 2 arms are shown to end better than untrained." in text
+    assert "untrained" not in run_findings(variants({"a": 1.0}, {"a": 9.0}, seeds=1))[0]
+
+
+# Counts
+
+
+def test_counts_stay_within_their_total():
+    table = counted({"none": [25.0, 25.0, 21.0], "r1": [0.0, 1.0, 0.0]})
+    board = leaderboard(table)
+    shown = clip_intervals(table.attrs["plan"], board)
+    trials = board["role"] == "trial"
+    assert board.loc[trials, "modes high"].max() > 25
+    assert board.loc[trials, "modes low"].min() < 0
+    assert (shown["modes high"].max(), shown.loc[trials, "modes low"].min()) == (25, 0)
+    assert re.search(r"most modes: 23\.7 of 25 \[[\d.]+, 25\]", best_arm_sentences(table, board)[0])
+    assert "25]" in render_page(SuiteReport.of(table), Path("none"))
+
+
+def test_exceeded_total_is_not_shown():
+    table = counted({"none": [9.0, 9.0, 8.0]}, total=8.0)
+    assert "most modes: 8.67 [" in best_arm_sentences(table, leaderboard(table))[0]
+
+
+# Names
+
+
+def test_shared_settings_are_left_out():
+    assert shorten_names(["a(x=1)", "b"]) == {"a(x=1)": "a", "b": "b"}
+    names = ["c(norm='layer', width=16)", "c(width=16)", "r1(w=2) + c(width=16) · hinge"]
+    short = ["c(norm='layer')", "c", "r1 + c · hinge"]
+    assert shorten_names(names) == dict(zip(names, short, strict=True))
+    assert list(shorten_names(["a", "a(x=1)"]).values()) == ["a", "a(x=1)"]
+
+
+def test_shared_parts_leave_none_out():
+    rows = [row(variant=name, value=1.0) for name in ("a", "b")]
+    assert (
+        ArmNamer.of(leaderboard(frame(*rows))).describe_shared() == "All arms have the loss hinge."
+    )
+
+
+# Page
+
+
+def test_harmful_tricks_have_rows():
+    rows = [
+        each
+        for n, variant in enumerate("ab")
+        for each in arms({"good": 0.5, "bad": 3.0}, variant=variant, random=n)
+    ]
+    answer = answer_section(frame(*rows))
+    harmful = text_of(answer.partition("Shown to harm")[2].partition("</tbody>")[0])
+    assert re.match(rf", pooled over 2 variants both cells bad {SIZE} .* harms p = ", harmful)
+    assert "change in this variant" in answer
+    assert re.search(r"1 trick harms bad × [\d.]+ \[[\d.]+, [\d.]+\]", text_of(answer))
+
+
+def test_undecided_row_has_its_power():
+    answer = text_of(answer_section(frame(*arms({"r1": 0.9}, noise=0.4))))
+    assert re.search(r"undecided only about −\d+ % or more could have been shown", answer)
+    assert "best estimate" not in answer
+
+
+def test_axes_name_scale_and_better_side():
+    lower = answer_section(frame(*arms({"r1": 0.5})))
+    assert "← better · log scale" in lower
+    higher = answer_section(counted({"none": [3.0, 4.0, 3.0], "r1": [9.0, 9.0, 8.0]}))
+    assert "better →" in higher
+    assert "log scale" not in higher
+
+
+def test_facts_are_short():
+    rows = [*arms({"r1": 0.5}, data="ring"), *arms({"r1": 0.5}, data="grid")]
+    page = text_of(render_page(SuiteReport.of(frame(*rows)), Path("none")).partition("<nav")[0])
+    assert "budget 64,000 real images per arm data 2 data sets: ring, grid device cpu" in page
+
+
+def test_answer_is_in_every_menu():
+    page = render_page(SuiteReport.of(variants({"a": 1.0, "b": 2.0})), Path("none"))
+    assert '<a href="#answer">Answer</a>' in page
+    assert "Lower is better." in text_of(answer_section(variants({"a": 1.0, "b": 2.0})))
