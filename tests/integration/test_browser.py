@@ -557,6 +557,17 @@ def test_rows_are_cards_on_a_phone(open_page, report_page):
     assert values == sorted(values, reverse=True)
 
 
+def test_first_screen_fits_a_phone(open_page, report_page):
+    page = open_page(report_page, PHONE)
+    line = page.locator(".facts").evaluate("list => parseFloat(getComputedStyle(list).lineHeight)")
+    assert page.locator(".facts").bounding_box()["height"] < 2.5 * line
+    marks = page.locator(".answers tbody .bar:visible").count()
+    assert marks == page.locator(".answers .scale:visible").count() > 0  # each row has its axis
+    assert not page.locator(".answers thead .scale").is_visible()
+    bottom = page.locator(".verdicts").evaluate("list => list.getBoundingClientRect().bottom")
+    assert bottom < PHONE["height"]
+
+
 def test_forest_shows_all_on_a_phone(open_page, report_page):
     page = open_page(report_page, PHONE)
     branch = page.locator(".forest tbody tr", has_text="r1").first
