@@ -17,6 +17,7 @@ from ganbench.deprecation import GanbenchDeprecationWarning
 from ganbench.experiments.signals import handle_stop_signals
 
 from . import (
+    bisect,
     catalog,
     check,
     compare,
@@ -44,6 +45,7 @@ from .streams import accept_any_encoding
 
 # Importing a module adds its commands.
 COMMANDS = (
+    bisect,
     catalog,
     check,
     compare,

@@ -27,7 +27,7 @@ COMMAND_SECTIONS = {  # of the program's help
     "Stores": ("export", "merge", "clean"),
     "Measure": ("measure", "floor"),
     "Look": ("samples", "interpolate", "neighbours", "styles", "study"),
-    "Guard": ("check", "gate", "baseline", "perf", "history"),
+    "Guard": ("check", "gate", "baseline", "perf", "bisect", "history"),
     "Parts": ("new", "download", "pack", "doctor"),
 }
 USAGE, FAILED, INTERNAL, INTERRUPTED = 2, 4, 5, 130

@@ -1,0 +1,96 @@
+"""The commits between two revisions, from a good one to a bad one, along first parents."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ganbench.ci.performance.revisions import (
+    UnknownRevision,
+    describe_unknown_revision,
+    resolve_commit,
+    run_git,
+)
+from ganbench.errors import GanbenchError
+
+SHORT_HASH_DIGITS = 10
+LOG_FORMAT = "%H%x1f%P%x1f%an%x1f%aI%x1f%s"  # hash, parents, author, date, subject
+
+
+class CannotWalk(GanbenchError, ValueError):
+    """No line of commits leads from the good revision to the bad one."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit, as `git log` shows it."""
+
+    hash: str
+    parents: tuple[str, ...]
+    author: str
+    date: str
+    subject: str
+
+    @property
+    def short(self) -> str:
+        return self.hash[:SHORT_HASH_DIGITS]
+
+    @property
+    def is_merge(self) -> bool:
+        return len(self.parents) > 1
+
+    def record(self) -> dict[str, Any]:
+        return asdict(self) | {"parents": list(self.parents)}
+
+
+def list_commits(good: str, bad: str, here: Path) -> list[Commit]:
+    """Returns the good commit, then every commit up to the bad one along first parents.
+
+    Raises UnknownRevision, and CannotWalk if the good commit is no ancestor of the bad one.
+    """
+    first, last = (
+        require_commit(option, given, here) for option, given in (("good", good), ("bad", bad))
+    )
+    if first == last:
+        raise CannotWalk(f"--good {good} and --bad {bad} are the same commit")
+    require_ancestor(first, last, here)
+    walked = read_log(here, "--first-parent", "--reverse", f"{first}..{last}")
+    return [*read_log(here, "--max-count=1", first), *walked]
+
+
+def require_commit(option: str, given: str, here: Path) -> str:
+    """Returns the hash of a revision; raises UnknownRevision with a similar name."""
+    commit = resolve_commit(given, here)
+    if commit is None:
+        reason = describe_unknown_revision(given, here).replace(", and no such folder", "")
+        raise UnknownRevision(
+            f"--{option} {given}: {reason.replace(', and there is', ': there is')}"
+        )
+    return commit
+
+
+def require_ancestor(first: str, last: str, here: Path) -> None:
+    """Raises CannotWalk, with the common ancestor, if `first` is no ancestor of `last`."""
+    base = run_git("merge-base", first, last, here=here).stdout.strip()
+    if base == first:
+        return
+    short_first, short_last = first[:SHORT_HASH_DIGITS], last[:SHORT_HASH_DIGITS]
+    if base == last:
+        remedy = "swap --good and --bad"
+    elif base:
+        remedy = f"their common ancestor is {base[:SHORT_HASH_DIGITS]}, use it as --good"
+    else:
+        remedy = "they have no common ancestor"
+    raise CannotWalk(f"{short_first} is not an ancestor of {short_last}: {remedy}")
+
+
+def read_log(here: Path, *arguments: str) -> list[Commit]:
+    """Returns the commits that `git log` lists; merges without their branches' commits."""
+    result = run_git("log", f"--format={LOG_FORMAT}", *arguments, "--", here=here)
+    if result.returncode:
+        raise CannotWalk(f"git log failed: {result.stderr.strip()}")
+    return [parse_log_line(line) for line in result.stdout.split("\n") if line]
+
+
+def parse_log_line(line: str) -> Commit:
+    commit, parents, author, date, subject = line.split("\x1f", 4)
+    return Commit(commit, tuple(parents.split()), author, date, subject)

@@ -1,0 +1,94 @@
+"""Tests of exact numbers: canaries of trainings, and counts of operators and bytes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from .journal import Numbers
+
+Side = Literal["good", "bad", "other"]
+MAX_SHOWN_DIGITS = 9
+
+
+class ExactTest(Protocol):
+    """Assigns exact numbers of a commit to a side."""
+
+    @property
+    def evidence(self) -> str:
+        """The kind of the numbers: canary or count."""
+
+    def side_of(self, numbers: Numbers) -> Side:
+        """Returns the side of a commit; `other` for numbers that neither end has."""
+
+    def describe(self, before: Numbers, after: Numbers) -> str:
+        """Returns the change between two commits as a sentence."""
+
+
+@dataclass(frozen=True)
+class CanaryTest:
+    """Compares losses and scores of the first steps bit by bit."""
+
+    good: Numbers
+    bad: Numbers
+    evidence: str = "canary"
+
+    @classmethod
+    def of(cls, good: Numbers, bad: Numbers) -> "CanaryTest | None":
+        return None if good == bad or not good or not bad else cls(good, bad)
+
+    def side_of(self, numbers: Numbers) -> Side:
+        if numbers == self.good:
+            return "good"
+        return "bad" if numbers == self.bad else "other"
+
+    def describe(self, before: Numbers, after: Numbers) -> str:
+        name = next(name for name in {**before, **after} if before.get(name) != after.get(name))
+        one, other = (format_exact(numbers.get(name)) for numbers in (before, after))
+        return f"{name} was {one} and is {other}"
+
+
+@dataclass(frozen=True)
+class CountTest:
+    """Compares one count with the middle between both ends."""
+
+    name: str
+    good: float
+    bad: float
+    evidence: str = "count"
+
+    @classmethod
+    def of(cls, good: Numbers, bad: Numbers, margin: float = 0.0) -> "CountTest | None":
+        """Returns the test of the first count that rises by more than the margin, or None."""
+        for name, before in good.items():
+            after = bad.get(name)
+            if before is not None and after is not None and after > before * (1 + margin):
+                return cls(name, before, after)
+        return None
+
+    def side_of(self, numbers: Numbers) -> Side:
+        value = numbers.get(self.name)
+        if value is None:
+            return "other"
+        return "good" if value - self.good < (self.bad - self.good) / 2 else "bad"
+
+    def describe(self, before: Numbers, after: Numbers) -> str:
+        one, other = before[self.name], after[self.name]
+        assert one is not None
+        assert other is not None
+        share = (other - one) / (self.bad - self.good)
+        step = f"{self.name} rose from {format_exact(one)} to {format_exact(other)}"
+        return f"{step}, {share:.0%} of the whole difference"
+
+
+def format_exact(value: float | None) -> str:
+    return "none" if value is None else f"{value:,.{MAX_SHOWN_DIGITS}g}"
+
+
+def stable_numbers(repeats: Sequence[Numbers]) -> Numbers:
+    """Returns the numbers that all repetitions on one commit share exactly."""
+    first, *others = repeats
+    return {
+        name: value
+        for name, value in first.items()
+        if all(name in other and other[name] == value for other in others)
+    }

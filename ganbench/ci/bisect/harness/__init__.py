@@ -1,0 +1,1 @@
+"""Programs that run with the modules of a measured revision."""

@@ -1,0 +1,41 @@
+"""The sequential test of whether the bad revision is worse than the good one.
+
+Welch's one-sided t test (1947) after each pair of values. Look k has the level error / (k (k + 1)). These
+levels sum to the error, so the chance of a false alarm at any look is at most the error.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from ganbench.ci.quality.hypothesis_tests import welch_error_and_freedom
+
+MIN_VALUES_PER_SIDE = 3  # before the first look
+
+
+@dataclass(frozen=True)
+class Separation:
+    """The difference between the bad and the good side; above 0 if bad is worse."""
+
+    difference: float
+    p: float  # one-sided, of this look alone
+    level: float  # of this look
+    counts: tuple[int, int]
+
+    @property
+    def is_proven(self) -> bool:
+        return self.p <= self.level
+
+
+def separation_of(good: Sequence[float], bad: Sequence[float], error: float) -> Separation:
+    """Tests whether bad values are higher; both sides need MIN_VALUES_PER_SIDE values."""
+    one, other = np.asarray(good, float), np.asarray(bad, float)
+    difference = float(other.mean() - one.mean())
+    spread, freedom = welch_error_and_freedom(one, other)
+    p = float(difference <= 0)
+    if spread > 0:
+        p = float(special.stdtr(freedom, -difference / spread))
+    look = min(len(one), len(other)) - MIN_VALUES_PER_SIDE + 1
+    return Separation(difference, p, error / (look * (look + 1)), (len(one), len(other)))

@@ -1,0 +1,295 @@
+"""The command `bisect`: names the commit at which quality or speed became worse."""
+
+import math
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .base import (
+    INTERRUPTED,
+    Device,
+    Json,
+    ProfileName,
+    app,
+    err,
+    fail,
+    out,
+    print_json,
+    trust_option,
+)
+
+CANNOT_DECIDE = 3
+STATE_FOLDER = "ganbench"  # in the folder of git
+
+
+@app.command()
+def bisect(
+    good: Annotated[str, typer.Option(metavar="REVISION", help="A revision before the fault.")],
+    bad: Annotated[
+        str, typer.Option(metavar="REVISION", help="A revision with the fault.")
+    ] = "HEAD",
+    suite: Annotated[
+        str | None, typer.Option(metavar="SUITE", help="Measure the quality of a suite's cells.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Metric of the suite. Default: its analysis.outcome.")
+    ] = None,
+    cell: Annotated[
+        str, typer.Option(metavar="WORDS", help="Only cells with all these words.")
+    ] = "",
+    benchmark: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Measure a benchmark of `perf`, such as step[dcgan]."),
+    ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="Run this in the commit's tree, and read the number on the last line. "
+            "Exit code 125 skips the commit.",
+        ),
+    ] = None,
+    better: Annotated[
+        str, typer.Option(help="Better numbers of --command: lower or higher.")
+    ] = "lower",
+    evidence: Annotated[
+        str,
+        typer.Option(help="auto: exact numbers first. exact: nothing else. noisy: only values."),
+    ] = "auto",
+    error: Annotated[
+        float, typer.Option(min=1e-6, max=0.5, help="Largest chance of a wrong answer.")
+    ] = 0.05,
+    measurements: Annotated[
+        int, typer.Option(min=1, help="Largest number of measurements, with earlier ones.")
+    ] = 100,
+    time: Annotated[
+        str, typer.Option(metavar="TIME", help="Start no measurement after: 90 s, 5 min or 2 h.")
+    ] = "",
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON lines of all measurements. Default: in .git."),
+    ] = None,
+    profile: ProfileName = None,
+    device: Device = "auto",
+    trust: Annotated[bool, trust_option("Run code of local files that the suite names.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Name the commit at which quality or speed became worse.
+
+    Give one of --suite, --benchmark and --command. Every measurement runs in a fresh process, in the
+    commit's own tree. Bit-identical losses and exact counts come first, and noisy values only if these do
+    not differ. The same command goes on after a stop. Exit code 0: found. 3: it cannot decide.
+    """
+    from ganbench.ci.bisect.commits import list_commits
+    from ganbench.ci.bisect.journal import Journal
+    from ganbench.ci.bisect.search import Bisection, BisectRules
+    from ganbench.ci.bisect.summary import bisect_record, bisect_sentences, bisect_table
+    from ganbench.ci.bisect.trees import RevisionTrees
+
+    require_choice("--evidence", evidence, ("auto", "exact", "noisy"))
+    require_choice("--better", better, ("lower", "higher"))
+    require_one_measure(suite=suite, benchmark=benchmark, command=command)
+    refuse_unused(suite, metric=metric, cell=cell, profile=profile, trust=trust)
+    here = Path.cwd()
+    rules = BisectRules(error, measurements, parse_time(time), evidence)
+    commits = list_commits(good, bad, here)
+    with resume_explained(), scratch_folder() as scratch, RevisionTrees(here) as trees:
+        say_progress(f"{len(commits) - 1} commits after {commits[0].short}")
+        if suite is not None:
+            measurer, question = suite_measurer(
+                suite, metric, cell, profile, device, trust, scratch, here
+            )
+        elif benchmark is not None:
+            measurer, question = benchmark_measurer(benchmark, device, scratch)
+        else:
+            measurer, question = command_measurer(str(command), better, here)
+        journal = Journal(state or default_state(here, question), question)
+        if benchmark is not None:
+            resolve_benchmark(measurer, trees, commits[0].hash)
+        search = Bisection(commits, measurer, journal, rules, trees.side_of, say_progress)
+        result = search.run()
+    sentences = bisect_sentences(result, commits, measurer.title)
+    if as_json:
+        print_json(bisect_record(result, commits, journal, measurer.title, sentences))
+    else:
+        out.print(bisect_table(result, commits, journal, measurer))
+        for line in sentences:
+            out.print(line, markup=False, soft_wrap=True)
+    raise typer.Exit(result.exit_code)
+
+
+def require_choice(option: str, given: str, choices: tuple[str, ...]) -> None:
+    from ganbench.registry import suggest
+
+    if given not in choices:
+        fail(f"{option} {given!r} is unknown{suggest(given, choices)}")
+
+
+def require_one_measure(**given: str | None) -> None:
+    """Ends the program unless exactly one way of measuring is given."""
+    options = [f"--{name}" for name in given]
+    if sum(value is not None for value in given.values()) != 1:
+        fail(f"give one of {', '.join(options[:-1])} and {options[-1]}")
+
+
+def refuse_unused(suite: str | None, **given: Any) -> None:
+    """Ends the program at an option of suites without a suite."""
+    for name, value in given.items():
+        if value and suite is None:
+            fail(f"--{name} is an option of --suite")
+
+
+def parse_time(duration: str) -> float:
+    """Returns seconds; infinity for an empty text."""
+    from ganbench.experiments.suite import parse_seconds
+
+    if not duration:
+        return math.inf
+    try:
+        return parse_seconds(duration)
+    except ValueError as error:
+        fail(f"--time: {error}")
+
+
+@contextmanager
+def resume_explained() -> Iterator[None]:
+    """Prints the command that goes on after Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = shlex.join(["ganbench", *sys.argv[1:]])
+        fail(f"Stopped. Measurements are kept; the same command goes on: {again}", INTERRUPTED)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(
+        prefix="ganbench-bisect-", ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
+def say_progress(line: str) -> None:
+    err.print(line, markup=False, soft_wrap=True)
+
+
+def suite_measurer(
+    suite: str,
+    metric: str | None,
+    words: str,
+    profile: str | None,
+    device: str,
+    trust: bool,
+    scratch: Path,
+    here: Path,
+) -> tuple[Any, dict[str, Any]]:
+    """Returns the measurer of a suite's cells, and the question for the state file."""
+    from ganbench.ci.bisect.measurers import SuiteMeasurer
+    from ganbench.ci.quality.baseline import metric_facts_record
+    from ganbench.ci.quality.hypothesis_tests import MetricScale
+    from ganbench.experiments.suite_files import find_suite_file
+
+    from .run import read_suite
+
+    read, name, chosen = read_suite(suite, None, None, profile, device)
+    wanted = require_metric(read, metric)
+    cells = matching_cells(read, name, chosen, words)
+    facts, file = metric_facts_record(wanted), find_suite_file(suite)
+    measurer = SuiteMeasurer(
+        file,
+        wanted,
+        cells,
+        name,
+        chosen,
+        MetricScale(facts.direction, facts.transform),
+        scratch,
+        here,
+        trust,
+    )
+    question = {
+        "suite": file.read_text("utf-8"),
+        "metric": wanted,
+        "cells": list(cells),
+        "profile": name,
+        **machine_facts(chosen),
+    }
+    return measurer, question
+
+
+def require_metric(suite: Any, metric: str | None) -> str:
+    """Returns the metric, or the outcome of the suite; ends the program for another one."""
+    from ganbench.registry import suggest
+
+    wanted = str(metric or suite.analysis.outcome)
+    if wanted not in suite.metrics:
+        fail(
+            f"--metric {wanted}: suite {suite.name} does not measure it{suggest(wanted, suite.metrics)}"
+        )
+    return wanted
+
+
+def matching_cells(suite: Any, profile: str, device: str, words: str) -> tuple[str, ...]:
+    """Returns the labels of compatible cells with all the words."""
+    from ganbench.experiments.plan import plan_trials
+    from ganbench.experiments.select_trials import has_all_words, suggest_word
+
+    planned = plan_trials(suite, profile, device)
+    trials = [p for p in planned if p.role == "trial" and not p.incompatibility]
+    labels = tuple(dict.fromkeys(p.label() for p in trials))
+    chosen = tuple(label for label in labels if has_all_words(label, words))
+    if not chosen:
+        fail(f"no cell of {suite.name} has all the words {words!r}{suggest_word(labels, words)}")
+    return chosen
+
+
+def machine_facts(device: str) -> dict[str, str]:
+    """Returns the facts that digits and times depend on."""
+    from ganbench.ci.machine import describe_machine
+    from ganbench.experiments.provenance import torch_minor
+
+    return {"device": device, "machine": describe_machine(device), "torch": torch_minor()}
+
+
+def benchmark_measurer(benchmark: str, device: str, scratch: Path) -> tuple[Any, dict[str, Any]]:
+    from ganbench.ci.bisect.measurers import BenchmarkMeasurer
+    from ganbench.ci.performance.process import HarnessRunner
+
+    from .perf import require_usable_device
+
+    chosen = require_usable_device(device)
+    question = {"benchmark": benchmark, **machine_facts(chosen)}
+    return BenchmarkMeasurer(benchmark, HarnessRunner(scratch, chosen)), question
+
+
+def resolve_benchmark(measurer: Any, trees: Any, commit: str) -> None:
+    """Finds the benchmark in the good commit; ends the program if the commit cannot run."""
+    from ganbench.ci.performance.process import CannotRun
+
+    try:
+        measurer.resolve(trees.side_of(commit))
+    except CannotRun as error:
+        fail(f"Cannot decide: the good commit: {error}", CANNOT_DECIDE)
+
+
+def command_measurer(command: str, better: str, here: Path) -> tuple[Any, dict[str, Any]]:
+    from ganbench.ci.bisect.measurers import CommandMeasurer
+    from ganbench.ci.performance.revisions import run_git
+
+    folder = run_git("rev-parse", "--show-prefix", here=here).stdout.strip()
+    question = {"command": command, "better": better, "folder": folder}
+    return CommandMeasurer(command, better), question
+
+
+def default_state(here: Path, question: dict[str, Any]) -> Path:
+    """Returns the state file of a question, in the folder of git that all worktrees share."""
+    from ganbench.ci.performance.revisions import run_git
+    from ganbench.files import hash_json
+
+    common = run_git("rev-parse", "--git-common-dir", here=here).stdout.strip()
+    return (here / common / STATE_FOLDER / f"bisect-{hash_json(question, 12)}.jsonl").resolve()
