@@ -1,38 +1,73 @@
 """The posterior of the culprit's place, given noisy values of commits.
 
-One commit, the culprit, moves the mean of a measure. Values before it are N(m0, s0), and values from it on
-N(m1, s1). The means have flat priors, and each variance an inverse gamma prior. Their integrals have a
-closed form, so the posterior includes the uncertainty of all four numbers. Every commit is equally
-probable at first. Compare Barry and Hartigan (1993) for change points. Probing the commit that halves the
-probability follows Horstein (1963) and Waeber, Frazier and Henderson (2013).
+One commit, the culprit, moves the mean of a measure. Values enter as normal scores of their ranks (van der
+Waerden, 1952), so outliers, skew and failed trainings count no more than their rank. Only if both ends are far
+apart, the values themselves enter: then fewer of them are enough. The scores before the culprit are N(m0, s0), and from it on N(m1, s1). The means have flat priors, and each variance an inverse gamma
+prior. Their integrals have a closed form, so the posterior includes the uncertainty of all four numbers.
+Every commit is equally probable at first; compare Barry and Hartigan (1993) for change points. Probing the
+commit that halves the probability follows Horstein (1963) and Waeber, Frazier and Henderson (2013).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import special
+from scipy import special, stats
 
 VARIANCE_SHAPE = 2.0  # of the inverse gamma prior; small, so that data soon outweigh it
-CLIP_DEVIATIONS = 3.0  # values farther outside of both sides are clipped, as outliers
-MAD_TO_DEVIATION = 1.4826  # ratio for normal noise
-MIN_RELATIVE_DEVIATION = 1e-9  # of noise, for values without any spread
+MIN_SCORE_DEVIATION = 0.1  # of the noise within an end, for values without any spread
+CLEAR_DIFFERENCE = 6.0  # between the ends, in standard deviations within an end
+CLIP_DEVIATIONS = 3.0  # values that are farther outside of both ends are clipped
 
 
 def culprit_posterior(values: Mapping[int, Sequence[float]], count: int) -> np.ndarray:
     """Returns the probability of each of `count` candidates.
 
     Candidate c (from 1) separates the places 0..c-1 from the places c..count. `values` has the values by
-    place, higher is worse. The places 0 and `count` need at least two values each.
+    place, higher is worse, and infinity is allowed. The places 0 and `count` need two values each.
     """
-    clipped, variance = clip_outliers(values, count)
-    numbers, sums, squares = np.zeros((3, count + 1))
-    for place, own in clipped.items():
-        numbers[place], sums[place], squares[place] = len(own), own.sum(), (own**2).sum()
-    before = np.cumsum([numbers, sums, squares], axis=1)
+    scores = scores_of(values, count)
+    moments = np.zeros((3, count + 1))  # number, sum and sum of squares by place
+    for place, own in scores.items():
+        moments[:, place] = len(own), own.sum(), (own**2).sum()
+    before = np.cumsum(moments, axis=1)
     after = before[:, -1:] - before
+    variance = noise_variance(scores[0], scores[count])
     logs = log_evidence(before[:, :-1], variance) + log_evidence(after[:, :-1], variance)
     weights = np.exp(logs - logs.max())
     return np.asarray(weights / weights.sum())
+
+
+def scores_of(values: Mapping[int, Sequence[float]], count: int) -> dict[int, np.ndarray]:
+    """Returns the values in units of the difference between clear ends, or else normal scores."""
+    good, bad = (np.asarray(values[place], float) for place in (0, count))
+    if not (np.isfinite(good).all() and np.isfinite(bad).all()):
+        return normal_scores(values)
+    difference = float(bad.mean() - good.mean())
+    deviation = math.sqrt(noise_variance(good, bad, 0.0))
+    if difference <= CLEAR_DIFFERENCE * deviation:
+        return normal_scores(values)
+    reach = CLIP_DEVIATIONS * max(deviation / difference, MIN_SCORE_DEVIATION)
+    return {
+        place: np.clip((np.asarray(own, float) - good.mean()) / difference, -reach, 1 + reach)
+        for place, own in values.items()
+    }
+
+
+def normal_scores(values: Mapping[int, Sequence[float]]) -> dict[int, np.ndarray]:
+    """Replaces values by the normal quantiles of their ranks; ties share the mean rank."""
+    pooled = np.concatenate([np.asarray(own, float) for own in values.values()])
+    scores = special.ndtri((stats.rankdata(pooled) - 0.5) / len(pooled))
+    ends = np.cumsum([len(own) for own in values.values()])[:-1]
+    return dict(zip(values, np.split(scores, ends), strict=True))
+
+
+def noise_variance(
+    good: np.ndarray, bad: np.ndarray, least: float = MIN_SCORE_DEVIATION**2
+) -> float:
+    """Returns the variance within both ends, pooled over them."""
+    residual = sum(float(((end - end.mean()) ** 2).sum()) for end in (good, bad))
+    return max(residual / (len(good) + len(bad) - 2), least)
 
 
 def log_evidence(moments: np.ndarray, variance: float) -> np.ndarray:
@@ -46,37 +81,6 @@ def log_evidence(moments: np.ndarray, variance: float) -> np.ndarray:
     residual = np.maximum(squares - total**2 / number, 0)
     rate = VARIANCE_SHAPE * variance + residual / 2
     return np.asarray(special.gammaln(shape) - shape * np.log(rate) - np.log(number) / 2)
-
-
-def clip_outliers(
-    values: Mapping[int, Sequence[float]], count: int
-) -> tuple[dict[int, np.ndarray], float]:
-    """Returns the values, centred and clipped, and a robust variance of the noise."""
-    ends = [np.asarray(values[place], float) for place in (0, count)]
-    middles = [float(np.median(end)) for end in ends]
-    deviation = noise_deviation(ends)
-    centre = sum(middles) / 2
-    reach = CLIP_DEVIATIONS * deviation
-    low, high = min(middles) - reach - centre, max(middles) + reach - centre
-    clipped = {
-        place: np.clip(np.asarray(own, float) - centre, low, high) for place, own in values.items()
-    }
-    return clipped, deviation**2
-
-
-def noise_deviation(ends: Sequence[np.ndarray]) -> float:
-    """Returns the standard deviation within both ends, robust against outliers.
-
-    Few values have a small median deviation by chance, so the larger of two estimates counts: the
-    median absolute deviation, and the standard deviation without the farthest value.
-    """
-    residuals = np.concatenate([end - np.median(end) for end in ends])
-    sizes = np.sort(np.abs(residuals))
-    robust = MAD_TO_DEVIATION * float(np.median(sizes))
-    freedom = max(1, len(sizes) - len(ends) - 1)
-    trimmed = float(np.sqrt((sizes[:-1] ** 2).sum() / freedom))
-    largest = max(float(np.abs(end).max()) for end in ends)
-    return max(robust, trimmed, MIN_RELATIVE_DEVIATION * largest, np.finfo(float).tiny ** 0.25)
 
 
 def halving_place(posterior: np.ndarray, places: Sequence[int]) -> int | None:

@@ -235,15 +235,12 @@ class Bisection:
         return [sign * float(scale.to([v])[0]) if math.isfinite(v) else math.inf for v in values]
 
     def values_by_class(self, changes: Sequence[int]) -> dict[int, list[float]]:
-        """Returns all values, pooled over commits without a change between them.
-
-        A failed training counts as far beyond the worst value.
-        """
+        """Returns all values, pooled over commits without a change between them."""
         pooled: dict[int, list[float]] = {}
         for place in range(self.last + 1):
             if values := self.values_of(place):
                 pooled.setdefault(bisect_right(changes, place), []).extend(values)
-        return replace_infinity(pooled)
+        return pooled
 
     def posterior_of(self, changes: Sequence[int]) -> np.ndarray:
         return culprit_posterior(self.values_by_class(changes), len(changes))
@@ -360,7 +357,10 @@ class Bisection:
 
 
 def replace_infinity(pooled: dict[int, list[float]]) -> dict[int, list[float]]:
-    """Replaces infinity by a value beyond the worst one, by the range of all values."""
+    """Replaces infinity, of failed trainings, by a value beyond the worst one.
+
+    The t test needs finite values. The distance is the range of all values.
+    """
     finite = [v for values in pooled.values() for v in values if math.isfinite(v)]
     spread = max(finite) - min(finite) if finite else 0.0
     worst = max(finite) + (spread or 1.0) if finite else 1.0
