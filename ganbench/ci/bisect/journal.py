@@ -9,6 +9,7 @@ Measurements belong to commits, not to a search. A search between other revision
 """
 
 import math
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,7 +36,7 @@ class Journal:
             self.keep(record)
 
     def add(self, commit: str, kind: str, **facts: Any) -> None:
-        record = {"commit": commit, "kind": kind, **facts}
+        record = {"time": time.time(), "commit": commit, "kind": kind, **facts}
         if self.path is not None:
             if not self.path.exists():
                 append_json_line(self.path, question=self.question)
