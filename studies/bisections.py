@@ -2,7 +2,7 @@
 
     .venv/bin/python studies/bisections.py simulate FOLDER    1,000 histories of noisy values, and 200 without a fault
     .venv/bin/python studies/bisections.py live FOLDER        20 git histories with a planted fault
-    .venv/bin/python studies/bisections.py tables FOLDER      writes the tables
+    .venv/bin/python studies/bisections.py tables FOLDER      writes the tables from both
 
 Live searches run the program itself, in histories of copies of the sources. They take some minutes.
 """
@@ -148,21 +148,24 @@ def open_nothing(commit: str) -> RevisionSide:
 
 
 def plain_search(measurer: SimulatedMeasurer, commits: int) -> tuple[int, int]:
-    """Bisects with equally many repetitions of each commit; returns the answer and their sum.
+    """Bisects with equally many values of each commit; returns the answer and their number.
 
-    It knows effect and noise, which no user does. The repetitions bound the chance of a wrong decision
-    anywhere by the error, for normal noise.
+    A commit is bad if its mean is above the middle of both ends' means. The number of values bounds the
+    chance of any wrong decision by the error, for normal noise. It needs the effect, which no user knows.
     """
-    decisions = math.ceil(math.log2(commits))
+    decisions = max(1, math.ceil(math.log2(commits)))
     quantile = stats.norm.isf(ERROR / decisions)
-    repeats = math.ceil((2 * quantile / measurer.effect) ** 2)
-    low, high, used = 0, commits, 0
+    repeats = math.ceil(1.5 * (2 * quantile / measurer.effect) ** 2)
+
+    def mean_of(place: int) -> float:
+        return float(np.mean([measurer.value(open_nothing(str(place)), 0) for _ in range(repeats)]))
+
+    edge = (mean_of(0) + mean_of(commits)) / 2
+    low, high, used = 0, commits, 2 * repeats
     while high - low > 1:
         middle = (low + high) // 2
-        side = open_nothing(str(middle))
-        mean = np.mean([measurer.value(side, 0) for _ in range(repeats)])
+        low, high = (middle, high) if mean_of(middle) < edge else (low, middle)
         used += repeats
-        low, high = (middle, high) if mean < measurer.effect / 2 else (low, middle)
     return high, used
 
 
@@ -483,9 +486,117 @@ def call_git(place: Path, *words: str) -> str:
     ).stdout.strip()
 
 
+# Tables
+
+
+def summarize(histories: pd.DataFrame) -> dict[str, Any]:
+    """Returns the answers of some histories with a fault."""
+    named = histories[histories["verdict"] == "found"]
+    return {
+        "histories": len(histories),
+        "named": f"{len(named) / len(histories):.1%}",
+        "right of the named": f"{named['is_right'].mean():.1%}",
+        "claimed": f"{named['probability'].mean():.1%}",
+        "measurements": f"{histories['measurements'].mean():.1f}",
+        "plain: right": f"{histories['plain_is_right'].mean():.1%}",
+        "plain: measurements": f"{histories['plain_measurements'].mean():.1f}",
+    }
+
+
+def summarize_by(histories: pd.DataFrame, column: str) -> str:
+    rows = [{column: key, **summarize(part)} for key, part in histories.groupby(column)]
+    return markdown(pd.DataFrame([*rows, {column: "all", **summarize(histories)}]))
+
+
+def read_live(folder: Path) -> pd.DataFrame:
+    """Returns one row per live history."""
+    answers = [json.loads(path.read_text()) for path in sorted(folder.glob("live*.json"))]
+    return pd.DataFrame([live_row(answer) for answer in answers])
+
+
+def live_row(answer: dict[str, Any]) -> dict[str, Any]:
+    culprit = answer["culprit"] or {}
+    measured = [record for record in answer["measurements"] if record["kind"] != "skip"]
+    is_right = culprit.get("hash") == answer["planted"]
+    return {
+        "fault": answer["fault"],
+        "measure": answer["measure"],
+        "commits": answer["commits"],
+        "evidence": answer["evidence"],
+        "answer": "right" if is_right else answer["verdict"] if not culprit else "wrong",
+        "measurements": len(measured),
+        "seconds": round(sum(record["seconds"] for record in measured)),
+        "first difference": next(
+            (line for line in answer["said"] if " was " in line or " rose " in line), ""
+        ),
+    }
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    return str(frame.to_markdown(index=False, disable_numparse=True))
+
+
+def render_page(simulated: pd.DataFrame, planted: pd.DataFrame) -> str:
+    """Renders the README from the tables."""
+    faulty, clean = simulated[simulated["effect"] > 0], simulated[simulated["effect"] == 0]
+    ranges = faulty[faulty["verdict"] == "between"]
+    alarms = int((clean["verdict"] != "undecided").sum())
+    named = int((clean["verdict"] == "found").sum())
+    holding = int(ranges["holds_culprit"].sum())
+    low, high = wilson_interval(alarms, len(clean))
+    right = int((planted["answer"] == "right").sum())
+    return f"""# Answers of ganbench bisect
+
+`studies/bisections.py` wrote this page. The searches are those of the command, with its default error of
+{ERROR:.0%}.
+
+## Simulated histories of noisy values
+
+{len(faulty):,} histories of 2 to {MAX_COMMITS} commits have a fault at a random commit. The fault moves the mean by
+1 to 10 standard deviations of the noise. *seeds* draws from the FIDs of recorded trainings, relative to their
+cell. *times* are delays on top of the fastest run, and one run in ten is delayed four times as much. *heavy
+tails* is Student's t of three degrees of freedom. A search may use {BUDGET} measurements.
+
+*claimed* is the mean probability that the command printed for the named commit. *plain* is a bisection with
+equally many values of each commit and of both ends. Their number follows from the size of the effect, which
+only the simulation knows. `bisect` also proves first that the bad end is worse.
+
+{summarize_by(faulty, "effect")}
+
+{summarize_by(faulty, "noise")}
+
+{len(ranges)} searches ended with a range of commits, and {holding} of these ranges hold the culprit.
+
+{len(clean)} histories have no fault. The command named a commit in {named} of them, and a range in
+{alarms - named}. So {alarms / len(clean):.1%} gave a wrong answer (95 % interval {low:.1%} to {high:.1%}).
+The others cannot be decided, as they should.
+
+## Live histories with a planted fault
+
+Each history is a git repository with a copy of the sources of ganbench, and {MIN_HISTORY} to {MAX_HISTORY}
+commits. One commit, called *Tidy up*, has a fault of one or two lines. The others change comments,
+docstrings, pages, names of variables, or add a function. The command named the right commit in {right} of
+{len(planted)}. *seconds* is the time of all measurements, on two cores that other work shared.
+
+{markdown(planted)}
+
+A canary is bit-identical for all harmless commits, so each search needed two measurements of the good end, one of
+the bad end, and one per halving.
+"""
+
+
+def tables(folder: Path) -> None:
+    """Writes the tables and the page."""
+    PUBLISHED.mkdir(parents=True, exist_ok=True)
+    simulated, planted = pd.read_csv(folder / "simulated.csv"), read_live(folder)
+    simulated.to_csv(PUBLISHED / "simulated.csv", index=False, float_format="%.6g")
+    planted.to_csv(PUBLISHED / "live.csv", index=False)
+    (PUBLISHED / "README.md").write_text(render_page(simulated, planted), encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    steps = {f.__name__: f for f in (simulate, live)}
+    steps = {f.__name__: f for f in (simulate, live, tables)}
     parser.add_argument("step", choices=list(steps))
     parser.add_argument("folder", type=Path)
     given = parser.parse_args()

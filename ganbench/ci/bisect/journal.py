@@ -1,4 +1,6 @@
-"""The journal of a bisection: one JSON line per measurement, so that a stopped search goes on.
+"""The journal of a bisection: one JSON line per measurement.
+
+A stopped search goes on from it.
 
     {"question": {...}, "time": ...}
     {"commit": ..., "kind": "exact", "numbers": {...}, "seconds": ..., "time": ...}

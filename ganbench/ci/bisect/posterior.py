@@ -1,11 +1,14 @@
 """The posterior of the culprit's place, given noisy values of commits.
 
 One commit, the culprit, moves the mean of a measure. Values enter as normal scores of their ranks (van der
-Waerden, 1952), so outliers, skew and failed trainings count no more than their rank. Only if both ends are far
-apart, the values themselves enter: then fewer of them are enough. The scores before the culprit are N(m0, s0), and from it on N(m1, s1). The means have flat priors, and each variance an inverse gamma
-prior. Their integrals have a closed form, so the posterior includes the uncertainty of all four numbers.
-Every commit is equally probable at first; compare Barry and Hartigan (1993) for change points. Probing the
-commit that halves the probability follows Horstein (1963) and Waeber, Frazier and Henderson (2013).
+Waerden, 1952), so outliers, skew and failed trainings count no more than their rank. If both ends are far
+apart, the values themselves enter instead, and fewer of them are enough.
+
+The scores before the culprit are N(m0, s0), and from it on N(m1, s1). The means have flat priors, and each
+variance an inverse gamma prior. Their integrals have a closed form, so the posterior includes the uncertainty
+of all four numbers. Every commit is equally probable at first; compare Barry and Hartigan (1993) for change
+points. Probing the commit that halves the probability follows Horstein (1963) and Waeber, Frazier and
+Henderson (2013).
 """
 
 import math

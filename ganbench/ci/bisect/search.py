@@ -19,7 +19,7 @@ from ganbench.ci.performance.revisions import RevisionSide, UnknownRevision
 from ganbench.counts import count_of
 
 from .commits import Commit
-from .exact import ExactTest, stable_numbers
+from .exact import ExactTest, first_difference, stable_numbers
 from .journal import Journal, Numbers
 from .measurers import CannotMeasure, Measurer
 from .posterior import credible_range, culprit_posterior, halving_place
@@ -151,7 +151,7 @@ class Bisection:
         """Yields pairs of measured places, with nothing measurable between, that differ."""
         ends = [self.stable_exact_of(place) for place in (low, high)]
         sides = [test.side_of(numbers) for numbers in ends]
-        if sides[0] == sides[1] and (sides[0] != "other" or ends[0] == ends[1]):
+        if sides[0] == sides[1] and (sides[0] != "other" or first_difference(*ends) is None):
             return
         middle = self.measurable_middle(low, high)
         if middle is None:

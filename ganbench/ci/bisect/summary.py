@@ -33,7 +33,8 @@ def bisect_sentences(result: BisectResult, commits: Sequence[Commit], title: str
             f"The culprit is one of {count_of(number, 'commit')}, {first.short} to {culprit.short}"
         )
         return [f"{answer}: {describe_certainty(result)}.", *result.reasons]
-    answer = f"{culprit.short} made {title} worse: {describe_certainty(result)}."
+    change = f"changed {title}" if result.evidence == "canary" else f"made {title} worse"
+    answer = f"{culprit.short} {change}: {describe_certainty(result)}."
     who = f"{culprit.author}, {culprit.date[:10]}: {culprit.subject}"
     return [answer, who, *result.reasons, *describe_limits(result, culprit)]
 
@@ -59,7 +60,7 @@ def describe_limits(result: BisectResult, culprit: Commit) -> list[str]:
     sentences = []
     if result.evidence == "canary":
         sentences.append(
-            "A canary proves a change of numbers, not a worsening: --evidence noisy tests for it."
+            "A canary proves a change of the first steps, not a worsening: --evidence noisy tests it."
         )
     if culprit.is_merge:
         first, second = culprit.parents[:2]

@@ -286,6 +286,13 @@ def test_small_counts_within_margin_are_no_evidence():
     assert CountTest.of({"a": 100.0}, {"a": 99.0}) is None
 
 
+def test_rounding_is_no_change_of_a_canary():
+    assert CanaryTest.of({"x": 1.0, "y": 1e-9}, {"x": 1.00005, "y": 2e-9}) is None
+    test = CanaryTest.of({"x": 1.0}, {"x": 1.001})
+    sides = [test.side_of({"x": value}) for value in (1.00001, 1.00101, 2.0, None)]
+    assert sides == ["good", "bad", "other", "other"]
+
+
 def test_numbers_that_do_not_repeat_are_dropped():
     assert stable_numbers([{"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 2.1}]) == {"a": 1.0}
 
