@@ -6,10 +6,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
+
+from ganbench.counts import count_of
 
 from .base import (
     INTERRUPTED,
@@ -25,6 +28,7 @@ from .base import (
 )
 
 CANNOT_DECIDE = 3
+Measure = tuple[Any, dict[str, Any]]  # a measurer, and the question for the state file
 STATE_FOLDER = "ganbench"  # in the folder of git
 
 
@@ -80,40 +84,68 @@ def bisect(
     trust: Annotated[bool, trust_option("Run code of local files that the suite names.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Name the commit at which quality or speed became worse.
+    """Name the commit that made a measure worse.
 
-    Give one of --suite, --benchmark and --command. Every measurement runs in a fresh process, in the
-    commit's own tree. Bit-identical losses and exact counts come first, and noisy values only if these do
-    not differ. The same command goes on after a stop. Exit code 0: found. 3: it cannot decide.
+    The measure is the quality of a suite, the speed of a benchmark, or a number of your own. Give one of
+    --suite, --benchmark and --command. Every measurement runs in a fresh process, in the commit's own tree.
+    Equal losses and exact counts come first, and noisy values only if these do not differ. The same command
+    goes on after a stop. Exit code 0: found. 3: it cannot decide.
     """
-    from ganbench.ci.bisect.commits import list_commits
-    from ganbench.ci.bisect.journal import Journal
-    from ganbench.ci.bisect.search import Bisection, BisectRules
-    from ganbench.ci.bisect.summary import bisect_record, bisect_sentences, bisect_table
-    from ganbench.ci.bisect.trees import RevisionTrees
-
     require_choice("--evidence", evidence, ("auto", "exact", "noisy"))
     require_choice("--better", better, ("lower", "higher"))
     require_one_measure(suite=suite, benchmark=benchmark, command=command)
     refuse_unused(suite, metric=metric, cell=cell, profile=profile, trust=trust)
-    here = Path.cwd()
-    rules = BisectRules(error, measurements, parse_time(time), evidence)
-    commits = list_commits(good, bad, here)
-    with resume_explained(), scratch_folder() as scratch, RevisionTrees(here) as trees:
-        say_progress(f"{len(commits) - 1} commits after {commits[0].short}")
+    wanted = SuiteOptions(suite or "", metric, cell, profile, device, trust)
+    budget = (error, measurements, parse_time(time), evidence)
+    with resume_explained(), scratch_folder() as scratch:
         if suite is not None:
-            measurer, question = suite_measurer(
-                suite, metric, cell, profile, device, trust, scratch, here
-            )
+            measure = suite_measurer(wanted, scratch)
         elif benchmark is not None:
-            measurer, question = benchmark_measurer(benchmark, device, scratch)
+            measure = benchmark_measurer(benchmark, device, scratch)
         else:
-            measurer, question = command_measurer(str(command), better, here)
-        journal = Journal(state or default_state(here, question), question)
-        if benchmark is not None:
+            measure = command_measurer(str(command), better)
+        result, *context = search_commits(good, bad, measure, budget, state)
+    print_answer(result, context, as_json)
+
+
+@dataclass(frozen=True)
+class SuiteOptions:
+    """The options of a bisection on quality."""
+
+    suite: str
+    metric: str | None
+    cell: str
+    profile: str | None
+    device: str
+    trust: bool
+
+
+def search_commits(
+    good: str, bad: str, measure: Measure, budget: tuple[Any, ...], state: Path | None
+) -> tuple[Any, ...]:
+    """Searches the commits; returns the result, the commits, the journal and the measurer."""
+    from ganbench.ci.bisect.commits import list_commits
+    from ganbench.ci.bisect.journal import Journal
+    from ganbench.ci.bisect.search import Bisection, BisectRules
+    from ganbench.ci.bisect.trees import RevisionTrees
+
+    here, (measurer, question) = Path.cwd(), measure
+    commits = list_commits(good, bad, here)
+    journal = Journal(state or default_state(here, question), question)
+    say_progress(f"{count_of(len(commits) - 1, 'commit')} after {commits[0].short}")
+    with RevisionTrees(here) as trees:
+        if "benchmark" in question:
             resolve_benchmark(measurer, trees, commits[0].hash)
+        rules = BisectRules(*budget)
         search = Bisection(commits, measurer, journal, rules, trees.side_of, say_progress)
-        result = search.run()
+        return search.run(), commits, journal, measurer
+
+
+def print_answer(result: Any, context: list[Any], as_json: bool) -> NoReturn:
+    """Prints the answer and ends the program with its exit code."""
+    commits, journal, measurer = context
+    from ganbench.ci.bisect.summary import bisect_record, bisect_sentences, bisect_table
+
     sentences = bisect_sentences(result, commits, measurer.title)
     if as_json:
         print_json(bisect_record(result, commits, journal, measurer.title, sentences))
@@ -179,16 +211,7 @@ def say_progress(line: str) -> None:
     err.print(line, markup=False, soft_wrap=True)
 
 
-def suite_measurer(
-    suite: str,
-    metric: str | None,
-    words: str,
-    profile: str | None,
-    device: str,
-    trust: bool,
-    scratch: Path,
-    here: Path,
-) -> tuple[Any, dict[str, Any]]:
+def suite_measurer(options: SuiteOptions, scratch: Path) -> Measure:
     """Returns the measurer of a suite's cells, and the question for the state file."""
     from ganbench.ci.bisect.measurers import SuiteMeasurer
     from ganbench.ci.quality.baseline import metric_facts_record
@@ -197,29 +220,15 @@ def suite_measurer(
 
     from .run import read_suite
 
-    read, name, chosen = read_suite(suite, None, None, profile, device)
-    wanted = require_metric(read, metric)
-    cells = matching_cells(read, name, chosen, words)
-    facts, file = metric_facts_record(wanted), find_suite_file(suite)
+    suite, profile, device = read_suite(options.suite, None, None, options.profile, options.device)
+    metric, file = require_metric(suite, options.metric), find_suite_file(options.suite)
+    cells, facts = matching_cells(suite, profile, device, options.cell), metric_facts_record(metric)
+    scale = MetricScale(facts.direction, facts.transform)
     measurer = SuiteMeasurer(
-        file,
-        wanted,
-        cells,
-        name,
-        chosen,
-        MetricScale(facts.direction, facts.transform),
-        scratch,
-        here,
-        trust,
+        file, metric, cells, profile, device, scale, scratch, Path.cwd(), options.trust
     )
-    question = {
-        "suite": file.read_text("utf-8"),
-        "metric": wanted,
-        "cells": list(cells),
-        "profile": name,
-        **machine_facts(chosen),
-    }
-    return measurer, question
+    question = {"suite": file.read_text("utf-8"), "metric": metric, "cells": list(cells)}
+    return measurer, {**question, "profile": profile, **machine_facts(device)}
 
 
 def require_metric(suite: Any, metric: str | None) -> str:
@@ -256,7 +265,7 @@ def machine_facts(device: str) -> dict[str, str]:
     return {"device": device, "machine": describe_machine(device), "torch": torch_minor()}
 
 
-def benchmark_measurer(benchmark: str, device: str, scratch: Path) -> tuple[Any, dict[str, Any]]:
+def benchmark_measurer(benchmark: str, device: str, scratch: Path) -> Measure:
     from ganbench.ci.bisect.measurers import BenchmarkMeasurer
     from ganbench.ci.performance.process import HarnessRunner
 
@@ -277,11 +286,11 @@ def resolve_benchmark(measurer: Any, trees: Any, commit: str) -> None:
         fail(f"Cannot decide: the good commit: {error}", CANNOT_DECIDE)
 
 
-def command_measurer(command: str, better: str, here: Path) -> tuple[Any, dict[str, Any]]:
+def command_measurer(command: str, better: str) -> Measure:
     from ganbench.ci.bisect.measurers import CommandMeasurer
     from ganbench.ci.performance.revisions import run_git
 
-    folder = run_git("rev-parse", "--show-prefix", here=here).stdout.strip()
+    folder = run_git("rev-parse", "--show-prefix", here=Path.cwd()).stdout.strip()
     question = {"command": command, "better": better, "folder": folder}
     return CommandMeasurer(command, better), question
 

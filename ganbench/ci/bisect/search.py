@@ -90,6 +90,7 @@ class Bisection:
         self.rules, self.open_tree, self.say = rules, open_tree, say
         self.end = time.monotonic() + rules.seconds
         self.stable: Numbers = {}  # exact numbers of the good end
+        self.spent = ""  # the reason why an exact search stopped early
 
     @property
     def last(self) -> int:
@@ -148,12 +149,18 @@ class Bisection:
         return test
 
     def find_changes(self, test: ExactTest, low: int, high: int) -> Iterator[tuple[int, int]]:
-        """Yields pairs of measured places, with nothing measurable between, that differ."""
+        """Yields pairs of measured places that differ, with nothing measurable between.
+
+        After the end of the budget it yields the pairs that are known so far.
+        """
         ends = [self.stable_exact_of(place) for place in (low, high)]
         sides = [test.side_of(numbers) for numbers in ends]
         if sides[0] == sides[1] and (sides[0] != "other" or first_difference(*ends) is None):
             return
-        middle = self.measurable_middle(low, high)
+        try:
+            middle = self.measurable_middle(low, high)
+        except OutOfBudget as spent:
+            self.spent, middle = str(spent), None
         if middle is None:
             yield low, high
             return
@@ -189,6 +196,7 @@ class Bisection:
         verdict: Verdict = "found" if high - low == 1 else "between"
         change = test.describe(self.stable_exact_of(low), self.stable_exact_of(high))
         result = BisectResult(verdict, test.evidence, low + 1, high, posterior, [f"{change}."])
+        result.reasons += [self.spent] if self.spent else []
         result.reasons += self.skip_reasons(low + 1, high, "exact")
         return result
 

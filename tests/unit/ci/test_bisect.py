@@ -266,6 +266,14 @@ def test_spent_budget_names_a_range():
     assert "40 measurements are spent" in result.reasons[0]
 
 
+def test_spent_budget_of_exact_search_names_a_range():
+    measurer = SimulatedMeasurer(exact=[0] * 20 + [1] * 45)
+    result = search(measurer, 65, measurements=5)  # the ends, then the places 32 and 16
+    assert (result.verdict, result.first, result.last) == ("between", 17, 32)
+    assert "5 measurements are spent" in result.reasons[-1]
+    assert result.error == pytest.approx(0)
+
+
 def test_exact_evidence_alone_can_be_required():
     result = search(SimulatedMeasurer([0.0, 9.0], exact=[1, 1]), 2, evidence="exact")
     assert result.reasons == ["Exact numbers show no worsening between good and bad."]
