@@ -277,7 +277,10 @@ class BenchmarkMeasurer:
 
     def exact(self, side: RevisionSide) -> Numbers:
         measured = self.measure(side, COUNTS, self.names)
-        return {name: reading.value for name, reading in measured.readings.items() if reading.exact}
+        for name in self.names:
+            if name not in measured.readings:
+                raise CannotMeasure(measured.reason_for(name) or f"it has no benchmark {name}")
+        return {name: measured.readings[name].value for name in self.names}
 
     def exact_test(self, good: Numbers, bad: Numbers) -> ExactTest | None:
         return CountTest.of(good, bad, EXACT_COUNT_MARGIN if self.timed else 0.0)

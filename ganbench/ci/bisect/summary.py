@@ -1,6 +1,7 @@
 """Formats the answer of a bisection as sentences, a table and plain data."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -147,6 +148,7 @@ def bisect_record(
         "candidates": [commit.record() for commit in named],
         "probability": result.probability,
         "error": result.error if named else None,
+        "separation": asdict(result.separation) if result.separation else None,
         "posterior": [{"commit": c.hash, "probability": share} for c, share in pairs],
         "measurements": [shorten_numbers(r) for r in journal.records if r["commit"] in own],
         "state": str(journal.path) if journal.path else None,

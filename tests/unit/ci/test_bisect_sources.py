@@ -16,10 +16,11 @@ metrics = ["fid"]
 seeds = 3
 points = 1
 [[grid]]
-variants = ["gan(width=8)"]
+variants = ["gan(width=32)"]
 losses = ["least_squares"]
+plan = { lr = 1e-3, batch = 32 }
 [budget.cpu]
-images = 640
+images = 2_000
 [analysis]
 outcome = "fid"
 """
