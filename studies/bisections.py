@@ -523,7 +523,7 @@ def live_row(answer: dict[str, Any]) -> dict[str, Any]:
         "measure": answer["measure"],
         "commits": answer["commits"],
         "evidence": answer["evidence"],
-        "answer": "right" if is_right else answer["verdict"] if not culprit else "wrong",
+        "answer": "right" if is_right else "wrong" if culprit else answer["verdict"],
         "measurements": len(measured),
         "seconds": round(sum(record["seconds"] for record in measured)),
         "first difference": next(
@@ -580,8 +580,8 @@ docstrings, pages, names of variables, or add a function. The command named the 
 
 {markdown(planted)}
 
-A canary is bit-identical for all harmless commits, so each search needed two measurements of the good end, one of
-the bad end, and one per halving.
+Harmless commits keep all exact numbers. So each search needed two measurements of the good end, one of the
+bad end, and one per halving.
 """
 
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import bisections
 import pandas as pd
 import pytest
 
@@ -230,3 +231,14 @@ def test_gate_page_equals_tables():
     for row in pd.read_csv(folder / "faults.csv").itertuples():
         verdict = "**caught**" if row.verdict == "regressed" else "missed"
         assert re.search(rf"\| {re.escape(row.gate)} +\| {re.escape(verdict)} ", page)
+
+
+def test_bisect_page_equals_tables():
+    folder = PUBLISHED / "bisect"
+    simulated, planted = (pd.read_csv(folder / f"{name}.csv") for name in ("simulated", "live"))
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert page == bisections.render_page(simulated, planted)
+    named = simulated[(simulated["effect"] > 0) & (simulated["verdict"] == "found")]
+    assert len(named) > 900
+    assert named["is_right"].mean() >= 0.95  # as docs/bisect.md says
+    assert planted["answer"].eq("right").all()

@@ -51,9 +51,17 @@ class NoSuchBenchmark(GanbenchError, ValueError):
 class Measurer(Protocol):
     """One way to measure a commit."""
 
-    title: str  # of the measure
-    scale: MetricScale
-    has_exact: bool  # whether `exact` can answer
+    @property
+    def title(self) -> str:
+        """The name of the measure in sentences."""
+
+    @property
+    def scale(self) -> MetricScale:
+        """The better direction and the scale on which values are averaged."""
+
+    @property
+    def has_exact(self) -> bool:
+        """Whether `exact` can answer."""
 
     def exact(self, side: RevisionSide) -> Numbers:
         """Returns numbers that the same code repeats exactly; raises CannotMeasure."""
