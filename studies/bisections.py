@@ -91,7 +91,7 @@ class SimulatedMeasurer:
     def exact(self, side: RevisionSide) -> Numbers:
         return {}
 
-    def exact_test(self, good: Numbers, bad: Numbers) -> ExactTest | None:
+    def exact_test(self, good: Numbers, bad: Numbers, any_digit: bool) -> ExactTest | None:
         return None
 
     def value(self, side: RevisionSide, number: int) -> float:
@@ -265,7 +265,7 @@ FAULTS = (
         CLASSIFIER,
         "self.network[:-1](to_unit_range(x))",
         "self.network[:-1](to_unit_range(x)).half().float()",
-        canary("least_squares none"),
+        (*canary("least_squares none"), "--evidence", "exact"),
     ),
     PlantedFault(
         "coverage with one neighbour too many",

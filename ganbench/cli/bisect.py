@@ -64,7 +64,9 @@ def bisect(
     ] = "lower",
     evidence: Annotated[
         str,
-        typer.Option(help="auto: exact numbers first. exact: nothing else. noisy: only values."),
+        typer.Option(
+            help="auto: exact numbers first. exact: any digit counts. noisy: only values."
+        ),
     ] = "auto",
     error: Annotated[
         float, typer.Option(min=1e-6, max=0.5, help="Largest chance of a wrong answer.")

@@ -23,38 +23,49 @@ class ExactTest(Protocol):
     def side_of(self, numbers: Numbers) -> Side:
         """Returns the side of a commit; `other` for numbers that neither end has."""
 
+    def differ(self, one: Numbers, other: Numbers) -> bool:
+        """Returns whether two commits that are on neither side differ."""
+
     def describe(self, before: Numbers, after: Numbers) -> str:
         """Returns the change between two commits as a sentence."""
 
 
 @dataclass(frozen=True)
 class CanaryTest:
-    """Compares losses and scores of the first steps, up to rounding."""
+    """Compares losses and scores of the first steps, up to rounding or in any digit."""
 
     good: Numbers
     bad: Numbers
+    any_digit: bool = False
     evidence: str = "canary"
 
     @classmethod
-    def of(cls, good: Numbers, bad: Numbers) -> "CanaryTest | None":
-        """Returns the test, or None if the canaries differ by rounding at most."""
-        return None if first_difference(good, bad) is None else cls(good, bad)
+    def of(cls, good: Numbers, bad: Numbers, any_digit: bool = False) -> "CanaryTest | None":
+        """Returns the test, or None if the canaries do not differ."""
+        test = cls(good, bad, any_digit)
+        return test if test.differ(good, bad) else None
 
     def side_of(self, numbers: Numbers) -> Side:
-        if first_difference(self.good, numbers) is None:
+        if not self.differ(self.good, numbers):
             return "good"
-        return "bad" if first_difference(self.bad, numbers) is None else "other"
+        return "other" if self.differ(self.bad, numbers) else "bad"
+
+    def differ(self, one: Numbers, other: Numbers) -> bool:
+        return first_difference(one, other, self.any_digit) is not None
 
     def describe(self, before: Numbers, after: Numbers) -> str:
-        name = first_difference(before, after) or ""
+        name = first_difference(before, after, self.any_digit) or ""
         one, other = (format_exact(numbers.get(name)) for numbers in (before, after))
         return f"{name} was {one} and is {other}"
 
 
-def first_difference(one: Numbers, other: Numbers) -> str | None:
-    """Returns the name of the first number that differs by more than rounding, or None."""
-    names = {**one, **other}
-    return next((n for n in names if not is_close(one.get(n), other.get(n))), None)
+def first_difference(one: Numbers, other: Numbers, any_digit: bool) -> str | None:
+    """Returns the name of the first number that differs, or None."""
+    for name in {**one, **other}:
+        before, after = one.get(name), other.get(name)
+        if before != after and (any_digit or not is_close(before, after)):
+            return name
+    return None
 
 
 def is_close(one: float | None, other: float | None) -> bool:
@@ -86,6 +97,9 @@ class CountTest:
         if value is None:
             return "other"
         return "good" if value - self.good < (self.bad - self.good) / 2 else "bad"
+
+    def differ(self, one: Numbers, other: Numbers) -> bool:
+        return False  # a count is on one of both sides
 
     def describe(self, before: Numbers, after: Numbers) -> str:
         one, other = before[self.name], after[self.name]

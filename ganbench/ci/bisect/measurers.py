@@ -66,8 +66,11 @@ class Measurer(Protocol):
     def exact(self, side: RevisionSide) -> Numbers:
         """Returns numbers that the same code repeats exactly; raises CannotMeasure."""
 
-    def exact_test(self, good: Numbers, bad: Numbers) -> ExactTest | None:
-        """Returns the test of exact numbers, or None if they do not show a worsening."""
+    def exact_test(self, good: Numbers, bad: Numbers, any_digit: bool) -> ExactTest | None:
+        """Returns the test of exact numbers, or None if they do not show a worsening.
+
+        With `any_digit` the smallest difference counts.
+        """
 
     def value(self, side: RevisionSide, number: int) -> float:
         """Returns one noisy value; infinity for a failed training; raises CannotMeasure."""
@@ -96,7 +99,7 @@ class CommandMeasurer:
     def exact(self, side: RevisionSide) -> Numbers:
         raise CannotMeasure("a command has no exact numbers")
 
-    def exact_test(self, good: Numbers, bad: Numbers) -> ExactTest | None:
+    def exact_test(self, good: Numbers, bad: Numbers, any_digit: bool) -> ExactTest | None:
         return None
 
     def value(self, side: RevisionSide, number: int) -> float:
@@ -201,8 +204,8 @@ class SuiteMeasurer:
         numbers: Numbers = self.run(side, "trace", 0)["numbers"]
         return numbers
 
-    def exact_test(self, good: Numbers, bad: Numbers) -> ExactTest | None:
-        return CanaryTest.of(good, bad)
+    def exact_test(self, good: Numbers, bad: Numbers, any_digit: bool) -> ExactTest | None:
+        return CanaryTest.of(good, bad, any_digit)
 
     def value(self, side: RevisionSide, number: int) -> float:
         values = self.run(side, "train", FIRST_BISECT_SEED + number)["values"]
@@ -290,8 +293,9 @@ class BenchmarkMeasurer:
                 raise CannotMeasure(measured.reason_for(name) or f"it has no benchmark {name}")
         return {name: measured.readings[name].value for name in self.names}
 
-    def exact_test(self, good: Numbers, bad: Numbers) -> ExactTest | None:
-        return CountTest.of(good, bad, EXACT_COUNT_MARGIN if self.timed else 0.0)
+    def exact_test(self, good: Numbers, bad: Numbers, any_digit: bool) -> ExactTest | None:
+        margin = EXACT_COUNT_MARGIN if self.timed and not any_digit else 0.0
+        return CountTest.of(good, bad, margin)
 
     def value(self, side: RevisionSide, number: int) -> float:
         name = self.timed or self.names[0]

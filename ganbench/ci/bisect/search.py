@@ -19,7 +19,7 @@ from ganbench.ci.performance.revisions import RevisionSide, UnknownRevision
 from ganbench.counts import count_of
 
 from .commits import Commit
-from .exact import ExactTest, first_difference, stable_numbers
+from .exact import ExactTest, stable_numbers
 from .journal import Journal, Numbers
 from .measurers import CannotMeasure, Measurer
 from .posterior import credible_range, culprit_posterior, halving_place
@@ -143,7 +143,9 @@ class Bisection:
         if not self.stable:
             notes.append("Exact numbers differ between two runs of the good commit.")
             return None
-        test = self.measurer.exact_test(self.stable, self.stable_exact_of(self.last))
+        any_digit = self.rules.evidence == "exact"
+        bad = self.stable_exact_of(self.last)
+        test = self.measurer.exact_test(self.stable, bad, any_digit)
         if test is None:
             notes.append("Exact numbers show no worsening between good and bad.")
         return test
@@ -155,7 +157,7 @@ class Bisection:
         """
         ends = [self.stable_exact_of(place) for place in (low, high)]
         sides = [test.side_of(numbers) for numbers in ends]
-        if sides[0] == sides[1] and (sides[0] != "other" or first_difference(*ends) is None):
+        if sides[0] == sides[1] and (sides[0] != "other" or not test.differ(*ends)):
             return
         try:
             middle = self.measurable_middle(low, high)

@@ -148,8 +148,8 @@ class SimulatedMeasurer:
     def exact(self, side):
         return self.measure(side, lambda place: {"x": self.numbers[place]})
 
-    def exact_test(self, good, bad):
-        return CanaryTest.of(good, bad)
+    def exact_test(self, good, bad, any_digit):
+        return CanaryTest.of(good, bad, any_digit)
 
     def value(self, side, number):
         return self.measure(side, lambda place: self.values[place] + self.noise * self.rng.normal())
@@ -301,6 +301,7 @@ def test_rounding_is_no_change_of_a_canary():
     test = CanaryTest.of({"x": 1.0}, {"x": 1.001})
     sides = [test.side_of({"x": value}) for value in (1.00001, 1.00101, 2.0, None)]
     assert sides == ["good", "bad", "other", "other"]
+    assert CanaryTest.of({"x": 1.0}, {"x": 1.00005}, any_digit=True).side_of({"x": 1.0}) == "good"
 
 
 def test_numbers_that_do_not_repeat_are_dropped():

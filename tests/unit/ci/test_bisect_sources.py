@@ -16,18 +16,18 @@ metrics = ["fid"]
 seeds = 3
 points = 1
 [[grid]]
-variants = ["gan(width=32)"]
-losses = ["least_squares"]
+variants = ["dcgan(width=16)"]
+losses = ["non_saturating"]
 plan = { lr = 1e-3, batch = 32 }
 [budget.cpu]
-images = 2_000
+images = 8_000
 [analysis]
 outcome = "fid"
 """
 TRAINER = "ganbench/training/trainer.py"
 RATE = 'group["lr"] = self.learning_rate(side)'
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def git(place, *words):
