@@ -537,7 +537,10 @@ def test_unrelated_revisions_cannot_be_walked(repository):
 
 def test_ctrl_c_names_the_command_that_goes_on(repository):
     command = ["bisect", "--good", "first", "--command", "cat score; sleep 0.3; cat score"]
-    program = "import sys; sys.argv[0] = 'ganbench'; from ganbench.cli import main; main()"
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's & ignores it
+    program = (
+        f"{listen}; import sys; sys.argv[0] = 'ganbench'; from ganbench.cli import main; main()"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", program, *command],
         cwd=repository,

@@ -15,8 +15,6 @@ from safetensors.torch import save
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation, Slerp
 
-from ganbench.analysis.coverage import TrickCoverage
-from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import load
 from ganbench.experiments.store import Store
 from ganbench.experiments.trial import read_trial
@@ -197,9 +195,7 @@ def test_copied_images_are_counted(sampler, monkeypatch):
 
 def test_report_writes_pictures_of_shown_cells(small_run, tmp_path):
     frame, store = load(small_run / "small"), Store(small_run)
-    write_pictures_of_shown_arms(
-        SuiteReport(frame, leaderboard(frame), {}, {}, [], TrickCoverage.of(frame)), store
-    )
+    write_pictures_of_shown_arms(SuiteReport.of(frame, store=store), store)
     copy_pictures(frame, tmp_path, store)
     names = {path.name for path in tmp_path.glob("*.png")}
     for kind, data in (("interpolation", {"digits", "ring"}), ("neighbours", {"digits"})):
