@@ -51,8 +51,18 @@ def gate_sentences(verdict: GateVerdict, baseline: Baseline) -> list[str]:
         *(f"{note}." for note in verdict.notes),
         *trace_sentences(verdict),
         *gate_tally(verdict, baseline),
+        *unproven_sentences(verdict, baseline),
         *accepted_drift_sentences(baseline),
     ]
+
+
+def unproven_sentences(verdict: GateVerdict, baseline: Baseline) -> Iterator[str]:
+    """Yields the tests whose estimate is beyond the margin, though nothing is proven."""
+    beyond = [q for q in verdict.questions if q.verdict == "undecided" and q.worse > q.margin]
+    for question in beyond:
+        yield f"Beyond the margin, but not proven: {format_test(question, baseline)}."
+    if beyond:
+        yield "More trainings decide this: more seeds of the suite, or more folders of images."
 
 
 def format_test(q: GateTest, baseline: Baseline) -> str:

@@ -25,7 +25,7 @@ from ganbench.ci.quality.hypothesis_tests import (
 from ganbench.ci.quality.loss_trace import LossTrace, compare_trace
 from ganbench.ci.quality.power import detectable_powers, detection_probability
 from ganbench.ci.quality.protocol_changes import describe_protocol_change
-from ganbench.ci.quality.summary import shorten_cell_names
+from ganbench.ci.quality.summary import gate_sentences, shorten_cell_names
 from ganbench.ci.quality.verdict import (
     CANNOT_DECIDE,
     PASSED,
@@ -243,6 +243,18 @@ def test_identical_trainings_pass(baseline):
     verdict = decide(baseline, unchanged_side(baseline), exact=True)
     assert (verdict.exit_code, verdict.headline) == (PASSED, "passed")
     assert {h.verdict for h in verdict.heard} == {"identical"}
+
+
+def test_unproven_worsening_beyond_the_margin_is_named(baseline):
+    verdict = decide(baseline, unchanged_side(baseline))
+    first = verdict.questions[0]
+    beyond = replace(first, verdict="undecided", worse=first.margin + 0.1)
+    others = [replace(q, verdict="undecided", worse=0) for q in verdict.questions[1:]]
+    sentences = gate_sentences(replace(verdict, questions=[beyond, *others]), baseline)
+    named = [line for line in sentences if line.startswith("Beyond the margin")]
+    assert len(named) == 1
+    assert first.cell in named[0]
+    assert any(line.startswith("More trainings decide this") for line in sentences)
 
 
 def test_shifted_floor_is_a_regression(baseline):
