@@ -13,6 +13,7 @@ from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.gan.build import Incompatible, build_training, check_recipe
 from ganbench.gan.recipe import Recipe
 from ganbench.gan.tricks import TRICKS
+from ganbench.gan.tricks.base import Trick
 from ganbench.registry import Spec
 from ganbench.rng import RngStreams
 from ganbench.training.budget import Budget
@@ -53,6 +54,11 @@ class CheckedCell:
         setup = build_training(self.small_recipe, DATA.make(self.data), streams)
         loader = BatchLoader(self.split.train, setup.hyperparameters.batch, streams)
         return Trainer(setup, loader, streams, Budget("generator_turns", STEPS))
+
+    @staticmethod
+    def trick_of(trainer: Trainer, name: str) -> Trick:
+        """Returns a trick of a training by its name."""
+        return dict(trainer.trick.items())[name]
 
     def tricks(self) -> Iterator[Spec]:
         """Yields the tricks of the cell with all their settings."""

@@ -28,6 +28,20 @@ class HalfSquare(nn.Module):
         return x.square() / 2
 
 
+class LinearStyles(nn.Module):
+    """A styled generator of images [N, 1, 2, 2]: a pattern [4] times the only style."""
+
+    pattern: Tensor
+
+    def __init__(self, pattern: Tensor):
+        super().__init__()
+        self.styles = nn.ModuleDict({"mapping": nn.Identity()})
+        self.register_buffer("pattern", pattern)
+
+    def synthesis(self, styles: Tensor) -> Tensor:  # [N, 1, 1] => [N, 1, 2, 2]
+        return (styles[:, 0] * self.pattern).unflatten(1, (1, 2, 2))
+
+
 def draw_normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 

@@ -11,9 +11,10 @@ from ganbench.registry import parse_spec
 from .base import CheckedMethod, MethodReport, run_check
 from .cells import CheckedCell
 from .losses import FORMS, check_loss
+from .measuring import check_measuring
 from .metrics import METRIC_CHECKS
 from .training import CELL_CHECKS
-from .tricks import CHECKED_WITH_TRAINING, TRICK_CHECKS
+from .tricks import TRICK_CHECKS
 
 METRIC_CELL = "metrics"  # the name of the place of checks that belong to no cell
 
@@ -37,7 +38,7 @@ def check_methods(cells: list[CheckedCell], metrics: Iterable[str]) -> MethodRep
     Numerics("cpu").apply()  # one thread: the networks are small, and other processes may run
     labels = list(map(METRICS.label, metrics))
     checked = [one for cell in cells for one in check_cell(cell)]
-    checked += check_metrics(labels)
+    checked += [*check_measuring(cells), *check_metrics(labels)]
     return MethodReport(checked, list(dict.fromkeys(list_unchecked(cells, labels))))
 
 
@@ -67,7 +68,7 @@ def list_unchecked(cells: list[CheckedCell], labels: list[str]) -> Iterator[str]
         if (loss := parse_spec(cell.recipe.loss).name) not in FORMS:
             yield f"loss {loss}"
         for spec in cell.tricks():
-            if spec.name not in TRICK_CHECKS and spec.name not in CHECKED_WITH_TRAINING:
+            if spec.name not in TRICK_CHECKS:
                 yield f"trick {spec.name}"
     for label in labels:
         if (name := parse_spec(label).name) not in METRIC_CHECKS:

@@ -1,7 +1,8 @@
-"""Checks of every cell: optimizers, random streams, latents, scores, labels and samples."""
+"""Checks of every cell: optimizers, random streams, epochs, latents, scores and samples."""
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -9,16 +10,22 @@ from torch import Tensor, nn
 from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.registry import parse_spec
+from ganbench.rng import RngStreams, StepContext
+from ganbench.training.sampling import draw_samples_of_task
 from ganbench.training.trainer import Trainer
 
 from .base import CheckCell, compare
 from .cells import CheckedCell
+from .dirac import check_dirac
+from .initial import check_initial_weights
 
 SIDES = ("discriminator", "generator")
 GRADIENTS = (1.0, 3.0)  # of two steps, equal in all parameters
 STEP_TOLERANCE = 0.01  # relative: weights are float32, and learning rates small
 RMSPROP_DECAY = 0.99  # PyTorch's default
 LATENT_STEPS = 64
+MAX_BATCHES = 2_000  # of the check of epochs
+SAMPLES = 4
 SURE = 6  # standard errors that a mean of draws may differ
 
 
@@ -103,6 +110,34 @@ def check_seeds(cell: CheckedCell) -> Iterator[str]:
         yield "trainings of different seeds have the same latents"
     if torch.equal(first.source, later.source):
         yield "the latents of a training repeat"
+    yield from stream_faults(one.streams)
+
+
+def stream_faults(streams: RngStreams) -> Iterator[str]:
+    """Yields a sentence for each part of an address that does not change the draws."""
+    context = StepContext(streams, 0, 0, 0.0)
+    others = {
+        "two owners": context.of("other"),
+        "two training steps": replace(context, step=1, owner="/one"),
+        "two turns": replace(context, turn=1, owner="/one"),
+    }
+    first = torch.rand(8, generator=context.of("one").random)
+    for what, other in others.items():
+        if torch.equal(first, torch.rand(8, generator=other.random)):
+            yield f"{what} have the same draws"
+
+
+def check_epochs(cell: CheckedCell) -> Iterator[str]:
+    """Two epochs of batches have every training example twice; no example comes earlier."""
+    loader = cell.make_trainer().loader
+    for domain, examples in loader.examples.items():
+        batches = min(MAX_BATCHES, 2 * len(examples) // loader.size)
+        numbers = [loader.batch_indices(number)[domain] for number in range(batches)]
+        counts = torch.cat(numbers).bincount(minlength=len(examples))
+        left = 2 * len(examples) - batches * loader.size
+        missing = int((2 - counts).clamp(min=0).sum())
+        if int(counts.max()) > 2 or missing != left:
+            yield f"two epochs leave out {missing} examples of {len(examples)}, and {left} are left"
 
 
 def equal_states(one: nn.Module, other: nn.Module) -> bool:
@@ -127,6 +162,8 @@ def check_latents(cell: CheckedCell) -> Iterator[str]:
     yield from compare("the mean of latents", float(latents.mean()), 0, SURE * error)
     variance = float(latents.square().mean())
     yield from compare("the variance of latents", variance, 1, SURE * math.sqrt(2) * error)
+    fourth = float(latents.pow(4).mean())  # of the normal distribution 3, with the variance 96
+    yield from compare("the fourth moment of latents", fourth, 3, SURE * math.sqrt(96) * error, 0)
 
 
 # Scores and samples
@@ -176,12 +213,33 @@ def check_samples(cell: CheckedCell) -> Iterator[str]:
         yield "samples come from other weights than those of the generators"
 
 
+def check_sampling(cell: CheckedCell) -> Iterator[str]:
+    """Samples come from networks in evaluation mode, without the statistics of their batch."""
+    trainer, modes = cell.make_trainer(), set[bool]()
+    generators, sources = trainer.sampling_generators(), cell.split.held_out
+    hooks = [
+        module.register_forward_pre_hook(lambda part, _: modes.add(part.training))
+        for module in generators.modules()
+    ]
+    draw_samples_of_task(trainer.task, generators, sources, trainer.streams, "check", SAMPLES)
+    for hook in hooks:
+        hook.remove()
+    if True in modes:
+        yield "samples come from networks in training mode"
+    if not all(module.training for module in generators.modules()):
+        yield "generators stay in evaluation mode after sampling"
+
+
 CELL_CHECKS: dict[str, CheckCell] = {
+    "initial weights": check_initial_weights,
     "optimizers": check_optimizers,
+    "epochs": check_epochs,
     "discriminator steps": check_turns,
     "random streams": check_seeds,
     "latents": check_latents,
+    "dynamics": check_dirac,
     "scores": check_scores,
     "labels": check_labels,
     "samples": check_samples,
+    "sampling": check_sampling,
 }

@@ -8,12 +8,15 @@ from functools import cached_property
 import pytest
 import torch
 
+from ganbench.ci.methods import measuring
 from ganbench.ci.methods.cells import CheckedCell
 from ganbench.ci.methods.losses import FORMS
 from ganbench.ci.methods.metrics import METRIC_CHECKS
 from ganbench.ci.methods.run_checks import cells_of_plan, check_methods
-from ganbench.ci.methods.tricks import TRICK_CHECKS
 from ganbench.ci.quality.verdict import PASSED, REGRESSED, GateVerdict
+from ganbench.data.base import BatchLoader
+from ganbench.evaluation.evaluator import Evaluator
+from ganbench.evaluation.extractors.classifier import Classifier
 from ganbench.evaluation.metrics.recall import Recall
 from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.suite_files import find_suite_file
@@ -21,15 +24,14 @@ from ganbench.experiments.suite_loader import load_suite
 from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.losses.hinge import Hinge
+from ganbench.gan.networks.dcgan import DCGAN
 from ganbench.gan.networks.discriminator import Head, ProjectionHead
+from ganbench.gan.tasks.unconditional import Unconditional
 from ganbench.gan.tricks.ema import EMA
-from ganbench.gan.tricks.finite_difference import ScoredImages
-from ganbench.gan.tricks.gradient_penalty import GradientPenalty
-from ganbench.gan.tricks.instance_noise import InstanceNoise
 from ganbench.gan.tricks.label_smoothing import LabelSmoothing
-from ganbench.gan.tricks.r1 import R1
 from ganbench.gan.tricks.spectral_norm import SpectralNorm
 from ganbench.gan.variants import resolve_variant
+from ganbench.rng import RngStreams
 from ganbench.training import trainer as trainer_module
 from ganbench.training.trainer import Trainer
 
@@ -68,24 +70,6 @@ def test_every_loss_has_its_form(loss):
     assert faulty_methods(make_cell(loss=loss)) == set()
 
 
-@pytest.mark.parametrize("trick", TRICK_CHECKS)
-def test_every_checked_trick_agrees(trick):
-    loss = "non_saturating" if "label" in trick else "hinge"
-    assert faulty_methods(make_cell(loss=loss, tricks=(trick,))) == set()
-
-
-@pytest.mark.parametrize(
-    "trick",
-    [
-        *("r1(weight=3, every=4)", "gradient_penalty(target=0)", "ema(decay=0.9, ramp=0.05)"),
-        *("gradient_penalty(one_sided=true)", "spectral_norm(generator=true)"),
-        *("label_smoothing(real=0.8, fake=0.1)", "ttur(ratio=3)"),
-    ],
-)
-def test_settings_of_tricks_are_checked(trick):
-    assert faulty_methods(make_cell(loss="non_saturating", tricks=(trick,))) == set()
-
-
 def test_gradients_of_tricks_do_not_reach_the_optimizers(monkeypatch):
     monkeypatch.setattr(
         EMA,
@@ -106,14 +90,6 @@ def skip_first_layer(self, network, kinds):
     layers = [m for m in network.modules() if isinstance(m, kinds) and not m.weight.is_meta]
     for layer in layers[1:]:
         torch.nn.utils.parametrizations.spectral_norm(layer, n_power_iterations=self.iterations)
-
-
-def stay_at_reals(self, pair):
-    return R1().penalized_images(pair)
-
-
-def penalize_fakes(self, pair):
-    return ScoredImages(pair.fake_score, pair.fake, "fake", pair.fake_label)
 
 
 def share_batch_statistics(pair):
@@ -176,12 +152,69 @@ def plant_more_turns(patch):
     patch.setattr(Trainer, "generator_step", lambda self: (usual(self), usual(self))[1])
 
 
-def plant_wide_noise(patch):
-    def begin_step(self, context):
-        self.context = context
-        self.deviation.fill_(self.std)
+def plant_one_stream(patch):
+    usual = RngStreams.turn_generator
+    patch.setattr(
+        RngStreams, "turn_generator", lambda self, _, step, turn: usual(self, "one", step, turn)
+    )
 
-    patch.setattr(InstanceNoise, "begin_step", begin_step)
+
+def plant_lost_examples(patch):
+    usual = BatchLoader._example_index
+    patch.setattr(
+        BatchLoader,
+        "_example_index",
+        lambda self, domain, start, count: usual(self, domain, start, count * 99 // 100),
+    )
+
+
+def plant_uniform_latents(patch):
+    usual = Unconditional.draw_latents
+
+    def draw(self, count, random):
+        return 12**0.5 * (torch.special.ndtr(usual(self, count, random)) - 0.5)  # of variance 1
+
+    patch.setattr(Unconditional, "draw_latents", draw)
+
+
+def plant_wide_weights(patch):
+    usual = DCGAN.initialize
+
+    def initialize(self, module):
+        usual(self, module)
+        if isinstance(module, torch.nn.Conv2d):
+            module.weight.data *= 1.5
+
+    patch.setattr(DCGAN, "initialize", initialize)
+
+
+def plant_lost_gradient(patch):
+    usual = Hinge.generator_loss
+    patch.setattr(Hinge, "generator_loss", lambda *a: usual(*a) / 2 + usual(*a).detach() / 2)
+
+
+def plant_training_mode(patch):
+    patch.setattr(torch.nn.ModuleDict, "eval", torch.nn.Module.train)
+
+
+def plant_cut_levels(patch):
+    patch.setattr(
+        measuring, "to_uint8", lambda x: x.add(1).mul(127.5).clamp(0, 255).to(torch.uint8)
+    )
+
+
+def plant_half_precision(patch):
+    usual = Classifier.forward
+
+    def forward(self, x):
+        features, logits = usual(self, x)
+        return features.half().float(), logits
+
+    patch.setattr(Classifier, "forward", forward)
+
+
+def plant_wrong_split(patch):
+    patch.setattr(Evaluator, "real_features", property(lambda self: self.held_out_features))
 
 
 FAULTS = {
@@ -195,22 +228,15 @@ FAULTS = {
         {"variant": SMALL_BATCH_NORM, "tricks": ("spectral_norm",)},
         "trick spectral_norm",
     ),
-    "an average that does not move": (
-        lambda patch: patch.setattr(EMA, "after_generator_step", lambda *_: None),
-        {"tricks": ("ema(decay=0.5)",)},
-        "trick ema",
-    ),
-    "a penalty at the reals": (
-        lambda patch: patch.setattr(GradientPenalty, "interpolated_images", stay_at_reals),
-        {"tricks": ("gradient_penalty",)},
-        "trick gradient_penalty",
-    ),
-    "R1 at the fakes": (
-        lambda patch: patch.setattr(R1, "penalized_images", penalize_fakes),
-        {"tricks": ("r1",)},
-        "trick r1",
-    ),
-    "noise that does not fade": (plant_wide_noise, {"tricks": ("instance_noise",)}, "trick instance_noise"),
+    "one stream for all owners": (plant_one_stream, {}, "random streams"),
+    "examples that are never shown": (plant_lost_examples, {}, "epochs"),
+    "uniform latents": (plant_uniform_latents, {}, "latents"),
+    "wide initial weights": (plant_wide_weights, {"variant": SMALL_BATCH_NORM}, "initial weights"),
+    "half a gradient": (plant_lost_gradient, {"loss": "hinge"}, "dynamics"),
+    "samples in training mode": (plant_training_mode, {}, "sampling"),
+    "levels that are cut off": (plant_cut_levels, {}, "levels"),
+    "features of half precision": (plant_half_precision, {}, "features"),
+    "held-out reals": (plant_wrong_split, {}, "reference"),
     "a doubled rate": (plant_double_rate, {}, "optimizers"),
     "the usual betas": (plant_wrong_betas, {}, "optimizers"),
     "two generator steps": (plant_more_turns, {}, "discriminator steps"),
@@ -286,4 +312,4 @@ def test_command_names_cell_and_values(ganbench, monkeypatch):
 
 def test_part_without_a_form_is_listed():
     report = check_methods([make_cell(tricks=("lecam",))], ("vendi",))
-    assert report.unchecked == ["trick lecam", "metric vendi"]
+    assert report.unchecked == ["metric vendi"]

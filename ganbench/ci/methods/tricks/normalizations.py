@@ -1,0 +1,59 @@
+"""Closed forms of tricks that normalize or bound weights and gradients."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ..base import Settings, compare
+from ..cells import CheckedCell
+from ..hand_made_batch import make_trick
+
+SPECTRAL_PASSES, SPECTRAL_TOLERANCE = 150, 0.03  # power iterations, and their remaining error
+NORMALIZED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)
+
+
+def check_spectral_norm(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:
+    """Every layer of the discriminators has the spectral norm 1."""
+    task = cell.make_trainer().task
+    networks = list(task.discriminators.items())
+    if settings["generator"]:
+        networks += [(f"generator {name}", network) for name, network in task.generators.items()]
+    for name, network in networks:
+        for place, layer in network.named_modules():
+            if not isinstance(layer, NORMALIZED):
+                continue
+            if name.startswith("generator") and isinstance(layer, nn.Embedding):
+                continue
+            norm = spectral_norm_of(layer)
+            yield from compare(f"the norm of layer {place} of {name}", norm, 1, SPECTRAL_TOLERANCE)
+
+
+@torch.no_grad()
+def spectral_norm_of(layer: nn.Module) -> float:
+    """Returns the largest singular value of a layer's weight, after power iterations."""
+    layer.train()
+    for _ in range(SPECTRAL_PASSES):
+        weight = layer.weight
+    assert isinstance(weight, Tensor)
+    matrix = weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else weight
+    return float(torch.linalg.matrix_norm(matrix.flatten(1).double(), 2))
+
+
+def check_weight_clipping(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:
+    """No weight of the discriminators leaves the box."""
+    trainer = cell.make_trainer()
+    trainer.train_step()
+    largest = max(float(p.detach().abs().max()) for p in trainer.task.discriminators.parameters())
+    if largest > settings["limit"] * (1 + 1e-6):
+        yield f"a weight is {largest:.4g}, above the limit of {settings['limit']:g}"
+
+
+def check_gradient_clipping(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:
+    """A longer gradient has the norm of the settings, and a shorter one stays."""
+    for length in (0.5 * settings["norm"], 10 * settings["norm"]):
+        weight = nn.Parameter(torch.zeros(25))
+        weight.grad = torch.full((25,), length / 5)
+        make_trick(text).transform_gradients("discriminator", [weight])
+        expected = min(length, settings["norm"])
+        yield from compare("the norm of a gradient", float(weight.grad.norm()), expected, 1e-3)
