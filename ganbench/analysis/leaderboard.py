@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .contrasts import estimate_contrast, mean_change_of, sum_changes
-from .intervals import CONFIDENCE_LEVEL, SCALES, t_interval
-from .rank_interval import rank_intervals
+from .intervals import SCALES, t_interval
+from .rank_interval import intervals_of_pairs, separable_pairs
 from .rates import wilson_interval
 from .rows import ARM_COLUMNS as ARM_COLUMNS  # imported from here by the reports
 from .rows import refuse_mixed_protocols, without_attributes
@@ -37,7 +36,7 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
 
     Columns:
 
-    - rank; tied, whether Welch's test does not separate the cell from the first; role; the cell's names;
+    - rank; tied, whether the cell is not separable from the first; role; the cell's names;
     - `rank low` and `rank high`, the ranks that pairwise tests leave open (see rank_interval);
     - seeds (measured / planned), their counts by outcome, and their flags;
     - shares of failures and collapses with Wilson's intervals;
@@ -62,8 +61,8 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     ranks = order[trials].groupby("data")["key"].rank(method="min")
     order.insert(0, "rank", ranks.where(order["key"] < math.inf).astype("Int64"))
     values = values_of_cells(last[last["metric"] == outcome], plan)
-    order.insert(1, "tied", mark_ties(order, values))
-    order = order.join(open_ranks(order, values, lower))
+    order = order.join(separation_columns(order, values, lower))
+    order.insert(1, "tied", order.pop("tied"))
     return order.drop(columns="key").reset_index(drop=True)
 
 
@@ -172,39 +171,21 @@ def values_of_cells(rows: pd.DataFrame, plan: dict[str, Any]) -> dict[Any, "pd.S
     return {key: part["value"].map(to) for key, part in trials.groupby(ARM_COLUMNS, dropna=False)}
 
 
-def mark_ties(board: pd.DataFrame, values: dict[Any, "pd.Series[float]"]) -> "pd.Series[bool]":
-    """Marks the cells that Welch's test does not separate from the first of their data set.
-
-    The test is pairwise and uncorrected, because the mark is no claim about all cells. It is NA if either
-    cell has a single seed.
-    """
-    is_tied = pd.Series(pd.NA, board.index, dtype="boolean")
-    for _, part in board[board["rank"].notna()].groupby("data", sort=False):
-        arms = [values[tuple(row)] for row in part[ARM_COLUMNS].to_numpy()]
-        is_tied[part.index] = [tied_or_na(arms[0], arm) for arm in arms]
-    return is_tied
-
-
-def open_ranks(
+def separation_columns(
     board: pd.DataFrame, values: dict[Any, "pd.Series[float]"], lower: bool
 ) -> pd.DataFrame:
-    """Returns the columns `rank low` and `rank high` of the ranked cells; NA for single seeds."""
-    low, high = (pd.Series(pd.NA, board.index, dtype="Int64") for _ in range(2))
+    """Returns the columns `tied`, `rank low` and `rank high` of the ranked cells.
+
+    They follow from the same tests (see rank_interval). Ranks are NA for cells with a single seed, and ties
+    are NA if the first cell has a single seed.
+    """
+    kinds = {"tied": "boolean", "rank low": "Int64", "rank high": "Int64"}
+    columns = {name: pd.Series(pd.NA, board.index, dtype=kind) for name, kind in kinds.items()}
     for _, part in board[board["rank"].notna()].groupby("data", sort=False):
         arms = [values[tuple(row)].tolist() for row in part[ARM_COLUMNS].to_numpy()]
-        intervals = [interval or (pd.NA, pd.NA) for interval in rank_intervals(arms, lower)]
-        low[part.index], high[part.index] = zip(*intervals, strict=True)
-    return pd.DataFrame({"rank low": low, "rank high": high})
-
-
-def tied_or_na(first: "pd.Series[float]", other: "pd.Series[float]") -> Any:
-    if min(len(first), len(other)) < 2:
-        return pd.NA
-    return not welch_p(first, other) < 1 - CONFIDENCE_LEVEL
-
-
-def welch_p(one: "pd.Series[float]", other: "pd.Series[float]") -> float:
-    """Computes Welch's two-sided p; NaN if there are too few seeds or all values are equal."""
-    sides = [mean_change_of(one.to_numpy()), mean_change_of(-other.to_numpy())]
-    both = sum_changes([side for side in sides if side], 2)
-    return estimate_contrast([both]).p() if both else math.nan
+        separable = separable_pairs(arms)
+        ties = [pd.NA] * len(arms) if len(arms[0]) < 2 else (~separable[0]).tolist()
+        ranks = [r or (pd.NA, pd.NA) for r in intervals_of_pairs(arms, separable, lower)]
+        for column, cells in zip(columns.values(), (ties, *zip(*ranks, strict=True)), strict=True):
+            column[part.index] = cells
+    return pd.DataFrame(columns)

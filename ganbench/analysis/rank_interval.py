@@ -1,8 +1,9 @@
 """Rank intervals: the ranks of an arm that pairwise tests leave open.
 
 Welch's test compares the arm with each other arm of its data set, and Holm's method corrects the tests of
-one arm. The best open rank is one more than the number of arms that are significantly better; the worst is
-the number of arms that are not significantly worse (compare Al Mohamad, Goeman and van Zwet, 2021).
+one arm. Two arms are separable if the corrected tests of both decide, so that their rows never disagree.
+The best open rank is one more than the number of arms that are separably better; the worst is the number
+of arms that are not separably worse (compare Al Mohamad, Goeman and van Zwet, 2021).
 
 Each interval covers the true rank of its arm with a probability of at least 95 %. This is the meaning of
 the intervals of means beside it, one arm at a time; it is no statement about all arms at once.
@@ -21,6 +22,7 @@ ALPHA = 1 - CONFIDENCE_LEVEL
 MAX_PAIRS_PER_BLOCK = 2**19  # their matrices take some 4 MB each
 Matrix = NDArray[np.float64]
 Places = NDArray[np.int64]
+Decisions = NDArray[np.bool_]
 
 
 def rank_intervals(arms: Sequence[Sequence[float]], lower: bool) -> list[tuple[int, int] | None]:
@@ -29,20 +31,41 @@ def rank_intervals(arms: Sequence[Sequence[float]], lower: bool) -> list[tuple[i
     `arms` has the values of each arm's seeds on the scale of the analysis. With `lower`, smaller values are
     better. Arms without variance are separated from no arm of the same kind.
     """
+    return intervals_of_pairs(arms, separable_pairs(arms), lower)
+
+
+def intervals_of_pairs(
+    arms: Sequence[Sequence[float]], separable: Decisions, lower: bool
+) -> list[tuple[int, int] | None]:
+    """Returns the open ranks of each arm, given the separable pairs."""
+    means = mean_of_arms(arms)
+    ranks: list[tuple[int, int] | None] = []
+    for own, decided, values in zip(means, separable, arms, strict=True):
+        is_better = means < own if lower else means > own
+        best = 1 + int((decided & is_better).sum())
+        worst = len(arms) - int((decided & ~is_better).sum())
+        ranks.append((best, worst) if len(values) > 1 else None)
+    return ranks
+
+
+def separable_pairs(arms: Sequence[Sequence[float]]) -> Decisions:
+    """Returns which pairs of arms are separable: the corrected tests of both arms decide.
+
+    The shape is [arms, arms].
+    """
     counts = np.array([len(values) for values in arms])
-    means = np.array([np.mean(values) for values in arms], dtype=float)
-    errors = squared_errors(arms)
-    places = np.arange(len(arms))
-    blocks = np.array_split(places, -(-(len(arms) ** 2) // MAX_PAIRS_PER_BLOCK))
-    ranks: list[tuple[int, int]] = []
-    for block in blocks:
-        is_different = holm_adjusted_rows(pairwise_p(block, means, errors, counts), block) < ALPHA
-        gaps = means[None, :] - means[block, None]
-        is_better = gaps < 0 if lower else gaps > 0
-        best = 1 + (is_different & is_better).sum(axis=1)
-        worst = len(arms) - (is_different & ~is_better).sum(axis=1)
-        ranks += zip(best.tolist(), worst.tolist(), strict=True)
-    return [rank if n > 1 else None for rank, n in zip(ranks, counts, strict=True)]
+    means, errors = mean_of_arms(arms), squared_errors(arms)
+    blocks = np.array_split(np.arange(len(arms)), -(-(len(arms) ** 2) // MAX_PAIRS_PER_BLOCK))
+    rows = [
+        holm_adjusted_rows(pairwise_p(block, means, errors, counts), block) < ALPHA
+        for block in blocks
+    ]
+    decided: Decisions = np.concatenate(rows)
+    return decided & decided.T
+
+
+def mean_of_arms(arms: Sequence[Sequence[float]]) -> Matrix:
+    return np.array([np.mean(values) for values in arms], dtype=float)
 
 
 def squared_errors(arms: Sequence[Sequence[float]]) -> Matrix:

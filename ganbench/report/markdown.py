@@ -67,9 +67,10 @@ def describe_numbers(plan: dict[str, Any], data: str) -> list[str]:
     return [
         f"Protocol: {'; '.join(texts)}. Values are means over seeds at the last checkpoint, on each metric's "
         "own scale (geometric for FID and IS), with 95 % t intervals in brackets. ±: the standard error of one "
-        "trial's value from sampling the generated images. ≈: Welch's test does not distinguish the arm from "
-        "the first. Costs are medians: images per second of training, seconds, peak memory, and weights of "
-        "both networks. *floor*: held-out real data scored as if they were generated. *theory*: the expected "
+        "trial's value from sampling the generated images. ≈: the arm is not separable from the first, as "
+        "corrected pairwise tests leave open which of the two is better. Costs are medians: images per second of "
+        "training, seconds, peak memory, and weights of both networks. *floor*: held-out real data scored "
+        "as if they were generated. *theory*: the expected "
         "score of a perfect generator. *untrained*: a variant's generator before its first step. *flags*, with "
         "the number of seeds: *collapsed*, modes or recall ended below "
         f"{plan['analysis']['collapse']:.0%} of the floor's value, also if the generator never "
@@ -139,7 +140,7 @@ def format_rank(row: dict[Any, Any]) -> str:
 
 
 def tie_mark(row: dict[Any, Any]) -> str:
-    """Returns a mark for arms that Welch's test does not separate from the first."""
+    """Returns a mark for arms that are not separable from the first."""
     return " ≈" if row["rank"] > 1 and row["tied"] is not pd.NA and row["tied"] else ""
 
 

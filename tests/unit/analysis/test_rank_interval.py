@@ -12,15 +12,21 @@ from ganbench.analysis.rank_interval import format_rank_interval, rank_intervals
 
 
 def intervals_by_scipy(values):
-    """Computes the same intervals arm by arm."""
+    """Computes the same intervals arm by arm: the tests of both arms must decide."""
+    decided = [decided_by_scipy(values, n) for n in range(len(values))]
     intervals = []
     for n, own in enumerate(values):
-        others = [v for m, v in enumerate(values) if m != n]
-        p = holm_correct([stats.ttest_ind(own, v, equal_var=False).pvalue for v in others])
-        better = sum(q < 0.05 and np.mean(v) < np.mean(own) for q, v in zip(p, others, strict=True))
-        worse = sum(q < 0.05 and np.mean(v) > np.mean(own) for q, v in zip(p, others, strict=True))
-        intervals.append((1 + better, len(values) - worse))
+        pairs = [m for m in decided[n] if n in decided[m]]
+        better = sum(np.mean(values[m]) < np.mean(own) for m in pairs)
+        intervals.append((1 + better, len(values) - len(pairs) + better))
     return intervals
+
+
+def decided_by_scipy(values, n):
+    """Returns the arms that the corrected tests of one arm separate from it."""
+    others = [m for m in range(len(values)) if m != n]
+    tests = [stats.ttest_ind(values[n], values[m], equal_var=False).pvalue for m in others]
+    return {m for m, p in zip(others, holm_correct(tests), strict=True) if p < 0.05}
 
 
 def test_rank_intervals_equal_scipy():
