@@ -44,9 +44,13 @@ class TrickCoverage:
         return cls(cells, measured, reasons)
 
     def cells_of(self, effect: Effect) -> list[Cell]:
-        """Returns the cells of the effect's variant and loss, or all cells."""
-        variants = [c for c in self.cells if effect.variant in ("", c[1])]
-        return [cell for cell in variants if effect.loss in ("", cell[2])]
+        """Returns the cells of the effect's data set, variant and loss, or all cells."""
+        places = (effect.data, effect.variant, effect.loss)
+        return [
+            cell
+            for cell in self.cells
+            if all(place in ("", part) for place, part in zip(places, cell, strict=False))
+        ]
 
     def is_compared(self, cell: Cell, tricks: str) -> bool:
         """Returns whether some measured arm of the cell has these tricks, and another lacks them."""

@@ -56,6 +56,12 @@ class Effect:
     correlation: float = math.nan  # between the arms of a pair; pairing helps if it is high
     adjusted_low: float = math.nan  # the interval that `verdict` follows, see correct_effects
     adjusted_high: float = math.nan
+    data: str = ""  # the data set of the effect; empty for all data sets
+
+    @property
+    def is_pooled(self) -> bool:
+        """Returns whether the effect is over the whole grid."""
+        return not (self.variant or self.loss or self.data)
 
 
 def trick_effects(frame: pd.DataFrame) -> list[Effect]:
@@ -86,6 +92,14 @@ def effects_by_loss(frame: pd.DataFrame) -> list[Effect]:
     Returns an empty list if there is only one loss.
     """
     return effects_by(frame, "loss")
+
+
+def effects_by_data(frame: pd.DataFrame) -> list[Effect]:
+    """Estimates the effects within each data set, as a family of their own.
+
+    Returns an empty list if there is only one data set.
+    """
+    return effects_by(frame, "data")
 
 
 def effects_by(frame: pd.DataFrame, *axes: str) -> list[Effect]:

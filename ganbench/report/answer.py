@@ -1,7 +1,7 @@
-"""The answer of a suite: tricks that help or harm, and the power of its seeds."""
+"""The answer of a suite: tricks that help or harm, where they do, and the power of its seeds."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -13,11 +13,15 @@ from ganbench.counts import count_of
 from ganbench.evaluation.metric_names import metric_display_name
 
 from .arm_names import shorten_names
-from .format_change import Facts, describe_direction, format_effect_size, format_improvement
+from .dependence import TrickDependence
+from .format_change import BEYOND, Facts, describe_direction, format_effect_size, format_improvement
 
 MAX_NAMED_TRICKS = 3  # tricks that help or harm, by name in the answer
 NO_POWER = "These seeds cannot show a change."
-PLACES = (  # parts of a cell: its place in CELL_COLUMNS, noun and plural
+DEPENDS_ON_DATA = "The answer depends on the data set."
+VERDICTS = ("helps", "harms")
+Place = tuple[int, str, str]
+PLACES: tuple[Place, ...] = (  # parts of a cell: its place in CELL_COLUMNS, noun and plural
     (1, "variant", "variants"),
     (2, "loss", "losses"),
     (0, "data set", "data sets"),
@@ -30,10 +34,10 @@ class NamedChange:
 
     tricks: str
     size: str
-    cells: str  # ` in 4 of 6 cells`; empty for all cells
+    note: str  # ` (4 of 6 cells; depends on loss)`; empty if neither is to be said
 
     def __str__(self) -> str:
-        return f"{self.tricks} {self.size}{self.cells}"
+        return f"{self.tricks} {self.size}{self.note}"
 
 
 @dataclass(frozen=True)
@@ -53,66 +57,154 @@ class DecidedTricks:
     def sentence(self, metric: str) -> str:
         if len(self.named) + self.others == 1:
             (only,) = self.named
-            return f"{only.tricks} {self.verb}s: {metric} {only.size}{only.cells}."
+            return f"{only.tricks} {self.verb}s: {metric} {only.size}{only.note}."
         more = [f"and {self.others} more"] if self.others else []
         return f"{self.title}: {'; '.join([*map(str, self.named), *more])}."
 
 
 @dataclass(frozen=True)
-class SuiteAnswer:
-    """The tricks that help or harm over the whole grid, in sentences."""
+class AnswerPart:
+    """The tricks that help or harm in one place, or over the whole grid."""
 
-    metric: str  # the short name of the outcome
+    place: str  # `On ring`; empty for the whole grid
     opening: str  # states that no trick helps; else empty
     power: str  # the smallest changes that could have been shown
     decided: list[DecidedTricks]
+
+    def text(self, metric: str) -> str:
+        """Returns the part as one text. The power stands beside `No trick is shown to help`."""
+        decided = [tricks.sentence(metric) for tricks in self.decided]
+        first = [self.opening, self.power] if self.opening else []
+        last = [] if self.opening else [self.power]
+        text = " ".join(filter(None, [*first, *decided, *last]))
+        return f"{self.place}: {text}" if self.place else text
+
+
+@dataclass(frozen=True)
+class SuiteAnswer:
+    """The tricks that help or harm, over the grid or on each data set, in sentences."""
+
+    metric: str  # the short name of the outcome
+    opening: str  # states that the answer depends on the data set; else empty
+    parts: list[AnswerPart]
     measure: str  # the outcome, the pooled cells, and the better direction
 
     def text(self) -> str:
-        """Returns the answer as one text. The power stands beside `No trick is shown to help`."""
-        decided = [tricks.sentence(self.metric) for tricks in self.decided]
-        first = [self.opening, self.power] if self.opening else []
-        last = [] if self.opening else [self.power]
-        return " ".join(filter(None, [*first, *decided, *last, self.measure]))
+        """Returns the answer as one text."""
+        parts = [part.text(self.metric) for part in self.parts]
+        return " ".join(filter(None, [self.opening, *parts, self.measure]))
 
 
 def answer_of(
-    frame: pd.DataFrame, over_grid: list[Effect], coverage: TrickCoverage
+    frame: pd.DataFrame,
+    effects: list[Effect],
+    coverage: TrickCoverage,
+    dependence: TrickDependence,
 ) -> SuiteAnswer | None:
-    """Returns the answer of a suite; None if no trick was compared with none."""
-    effects = [e for e in over_grid if e.pairs or e.lost]
-    if not effects:
+    """Returns the answer of a suite; None if no trick was compared with none.
+
+    `effects` are those over the grid and those within data sets; others are left out. If some effect depends
+    on the data set, the answer has one part per data set.
+    """
+    pooled = [e for e in effects if e.is_pooled and (e.pairs or e.lost)]
+    if not pooled:
         return None
     plan, facts = frame.attrs["plan"], effect_facts(frame)
+    by_data = group_by_data(effects) if dependence.varies_by_data else {}
+    writer = AnswerWriter(facts, coverage, dependence)
     name = metric_display_name(plan["analysis"]["outcome"], plan)
-    decided = [decided_tricks(effects, verdict, facts, coverage) for verdict in ("helps", "harms")]
-    place = describe_pooling(coverage)
+    place = describe_pooling(coverage, PLACES[:2] if by_data else PLACES)
     unit = " in percentage points (pp)" if facts["unit"] == SHARE_UNIT else ""
     return SuiteAnswer(
         metric=name.partition(" (")[0],
-        opening=describe_no_help(*decided),
-        power=describe_power(effects, facts, any(decided[0].named)),
-        decided=[tricks for tricks in decided if tricks.named],
+        opening=DEPENDS_ON_DATA if by_data else "",
+        parts=writer.parts_by_data(pooled, by_data) if by_data else [writer.part(pooled)],
         measure=f"Changes of {name}{unit}{place}; {describe_direction(facts)}.",
     )
 
 
-def decided_tricks(
-    effects: list[Effect], verdict: str, facts: Facts, coverage: TrickCoverage
-) -> DecidedTricks:
-    """Collects the tricks with a verdict, those that were compared in all cells first."""
-    own = sort_named([e for e in effects if e.verdict == verdict], facts, coverage)
-    short = shorten_names([e.tricks for e in effects])
-    named = [
-        NamedChange(short[e.tricks], format_effect_size(e, facts), count_cells(e, coverage))
-        for e in own[:MAX_NAMED_TRICKS]
-    ]
-    return DecidedTricks(verdict.removesuffix("s"), named, len(own) - len(named))
+def group_by_data(effects: list[Effect]) -> dict[str, list[Effect]]:
+    """Groups the effects within data sets by their data set."""
+    groups: dict[str, list[Effect]] = {}
+    for effect in effects:
+        if effect.data and (effect.pairs or effect.lost):
+            groups.setdefault(effect.data, []).append(effect)
+    return groups
 
 
-def sort_named(effects: list[Effect], facts: Facts, coverage: TrickCoverage) -> list[Effect]:
-    """Sorts effects: over all cells before over fewer cells, and the largest first."""
-    return sorted(by_size(effects, facts), key=lambda effect: not coverage.is_complete(effect))
+@dataclass(frozen=True)
+class AnswerWriter:
+    """Writer of the parts of an answer, which share these facts of a suite."""
+
+    facts: Facts
+    coverage: TrickCoverage
+    dependence: TrickDependence
+
+    def parts_by_data(
+        self, pooled: list[Effect], by_data: dict[str, list[Effect]]
+    ) -> list[AnswerPart]:
+        """Returns one part per data set, and one of the tricks that only the whole grid decides."""
+        within = replace(self, dependence=self.dependence.within_data())
+        parts = [within.part(own, f"On {data}") for data, own in by_data.items()]
+        known = {e.tricks for own in by_data.values() for e in own if e.verdict in VERDICTS}
+        left = [
+            e for e in pooled if e.tricks not in known and not self.dependence.on_data(e.tricks)
+        ]
+        place = f"Over {'both' if len(by_data) == 2 else f'all {len(by_data)}'} data sets"
+        joint = replace(within.part(left, place), opening="", power="")
+        return [*parts, joint] if joint.decided else parts
+
+    def part(self, effects: list[Effect], place: str = "") -> AnswerPart:
+        helping, harming = (self.decided_tricks(effects, verdict) for verdict in VERDICTS)
+        return AnswerPart(
+            place=place,
+            opening=describe_no_help(helping, harming),
+            power=self.describe_undecided(effects, any(helping.named)),
+            decided=[tricks for tricks in (helping, harming) if tricks.named],
+        )
+
+    def decided_tricks(self, effects: list[Effect], verdict: str) -> DecidedTricks:
+        """Collects the tricks with a verdict, the largest changes first."""
+        own = by_size([e for e in effects if e.verdict == verdict], self.facts)
+        short = shorten_names([e.tricks for e in effects])
+        decided = [e for e in effects if e.verdict in VERDICTS]
+        counted = not all(map(self.coverage.is_complete, decided))
+        named = [
+            NamedChange(
+                short[e.tricks], format_effect_size(e, self.facts), self.note_on(e, counted)
+            )
+            for e in own[:MAX_NAMED_TRICKS]
+        ]
+        return DecidedTricks(verdict.removesuffix("s"), named, len(own) - len(named))
+
+    def note_on(self, effect: Effect, counted: bool) -> str:
+        """Returns the compared cells, if they are counted, and the dependence of an effect."""
+        cells = f"{self.coverage.count(effect)} cells" if counted else ""
+        notes = list(filter(None, [cells, self.dependence.note(effect.tricks)]))
+        return f" ({'; '.join(notes)})" if notes else ""
+
+    def describe_undecided(self, effects: list[Effect], helped: bool) -> str:
+        """Returns the power of the undecided tricks, and those of them that depend on a factor."""
+        undecided = [e for e in effects if e.pairs and e.verdict == "undecided"]
+        sentences = [
+            describe_power(undecided, self.facts, helped),
+            self.describe_dependent(undecided),
+        ]
+        return " ".join(filter(None, sentences))
+
+    def describe_dependent(self, undecided: list[Effect]) -> str:
+        """Returns a sentence such as `1 undecided trick depends on loss: ttur.`"""
+        own = [e for e in by_size(undecided, self.facts) if self.dependence.note(e.tricks)]
+        if not own:
+            return ""
+        short = shorten_names([e.tricks for e in undecided])
+        factors = dict.fromkeys(f for e in own for f in self.dependence.factors[e.tricks])
+        named = [short[e.tricks] for e in own[:MAX_NAMED_TRICKS]]
+        more = len(own) - len(named)
+        names = f"{', '.join(named)} and {more} more" if more else join_names(named, "and")
+        verb = "depends" if len(own) == 1 else "depend"
+        count = count_of(len(own), "undecided trick")
+        return f"{count} {verb} on {join_names(list(factors), 'or')}: {names}."
 
 
 def by_size(effects: list[Effect], facts: Facts) -> list[Effect]:
@@ -120,10 +212,6 @@ def by_size(effects: list[Effect], facts: Facts) -> list[Effect]:
     to = SCALES["log" if facts["transform"] == "log" else "none"].to
     estimated = [effect for effect in effects if not math.isnan(effect.ratio)]
     return sorted(estimated, key=lambda effect: -abs(to(effect.ratio)))
-
-
-def count_cells(effect: Effect, coverage: TrickCoverage) -> str:
-    return "" if coverage.is_complete(effect) else f" in {coverage.count(effect)} cells"
 
 
 def describe_no_help(helping: DecidedTricks, harming: DecidedTricks) -> str:
@@ -134,18 +222,17 @@ def describe_no_help(helping: DecidedTricks, harming: DecidedTricks) -> str:
     )
 
 
-def describe_power(effects: list[Effect], facts: Facts, helped: bool) -> str:
+def describe_power(undecided: list[Effect], facts: Facts, helped: bool) -> str:
     """Returns the smallest improvements that these seeds could have shown, in a sentence.
 
     They are those of the undecided tricks. Beside tricks that help, the sentence counts these.
     """
-    undecided = [e for e in effects if e.pairs and e.verdict == "undecided"]
     if not undecided:
         return ""
     count = (
         f"{count_of(len(undecided), 'trick')} {'stay' if len(undecided) > 1 else 'stays'} undecided"
     )
-    known = sorted(e.smallest for e in undecided if not math.isnan(e.smallest))
+    known = sorted(e.smallest for e in undecided if format_improvement(e.smallest, facts))
     if not known:
         return f"{count}: these seeds cannot show a change." if helped else NO_POWER
     shown = f"nly {describe_range(known, facts)} could have been shown."
@@ -156,15 +243,16 @@ def describe_range(smallest: list[float], facts: Facts) -> str:
     """Describes sorted detectable changes: `changes of about −25 % to −66 % or more`."""
     low, high = (format_improvement(end, facts) for end in (smallest[0], smallest[-1]))
     if low == high:
-        return f"a change of about {low} or more"
-    return f"changes of about {low} to {high} or more, depending on the trick,"
+        return f"a change {low}" if low.startswith(BEYOND) else f"a change of about {low} or more"
+    end = high if high.startswith(BEYOND) else f"{high} or more"
+    return f"changes of about {low} to {end}, depending on the trick,"
 
 
-def describe_pooling(coverage: TrickCoverage) -> str:
+def describe_pooling(coverage: TrickCoverage, places: tuple[Place, ...] = PLACES) -> str:
     """Returns the places that an effect over the grid pools: `, pooled over 3 variants`."""
     cells = compared_cells(coverage)
     texts = []
-    for place, noun, plural in PLACES:
+    for place, noun, plural in places:
         count = len({cell[place] for cell in cells})
         texts += [count_of(count, noun, plural)] if count > 1 else []
     return f", pooled over {join_names(texts, 'and')}" if texts else ""

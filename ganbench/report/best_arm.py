@@ -16,6 +16,7 @@ from .format_number import format_number
 from .possible_range import clip_intervals, count_total, format_total
 
 UNTRAINED_KEY = ["data", "variant"]
+MAX_NAMED_RIVALS = 2  # arms that are not separable from the best one
 ALL_ARMS = {1: "The arm ends", 2: "Both arms end"}
 
 
@@ -64,10 +65,12 @@ def describe_best_arm(
     name = metric_display_name(outcome, plan, data)
     total = count_total(plan, part, outcome)
     lead = f"{short[namer.name(rows[0])]} has the {superlative(facts)} {name}{place}: "
-    notes = [describe_separation(rows)]
-    if not namer.has_tricks and len(rows) > 1:
-        second = format_value(rows[1], outcome, total)
-        notes.append(f"The next is {short[namer.name(rows[1])]}: {second}.")
+    names = [short[namer.name(row)] for row in rows]
+    values = [format_value(row, outcome, total) for row in rows]
+    rivals = [n for n in range(1, len(rows)) if is_rival(rows[n])]
+    notes = [describe_separation(rows, [f"{names[n]} {values[n]}" for n in rivals])]
+    if not namer.has_tricks and len(rows) > 1 and 1 not in rivals:
+        notes.append(f"The next is {names[1]}: {values[1]}.")
     if total is None:
         notes.append(describe_reference(part, outcome))
     notes.append(describe_learning(part, outcome, facts["direction"] == "lower"))
@@ -90,15 +93,22 @@ def format_value(row: dict[Any, Any], metric: str, total: float | None) -> str:
     )
 
 
-def describe_separation(rows: list[dict[Any, Any]]) -> str:
-    """Describes the ranks that pairwise tests leave open for the first arm."""
-    others, worst = len(rows) - 1, rows[0]["rank high"]
-    if not others or pd.isna(worst):
+def is_rival(row: dict[Any, Any]) -> bool:
+    """Returns whether an arm is not separable from the first."""
+    return row["tied"] is not pd.NA and bool(row["tied"])
+
+
+def describe_separation(rows: list[dict[Any, Any]], rivals: list[str]) -> str:
+    """Describes the arms that are not separable from the first, and names the best of them."""
+    others = len(rows) - 1
+    if not others or pd.isna(rows[0]["tied"]):
         return ""
-    if worst == 1:
-        rivals = {1: "the other", 2: "both others"}.get(others, f"all {others} others")
-        return f"It is significantly better than {rivals}."
-    return f"It is not separable from {count_of(int(worst) - 1, 'other')}."
+    if not rivals:
+        beaten = {1: "the other", 2: "both others"}.get(others, f"all {others} others")
+        return f"It is significantly better than {beaten}."
+    more = len(rivals) - MAX_NAMED_RIVALS
+    named = [*rivals[:MAX_NAMED_RIVALS], *([f"and {more} more"] if more > 0 else [])]
+    return f"It is not separable from {count_of(len(rivals), 'other')}: {'; '.join(named)}."
 
 
 def describe_reference(part: pd.DataFrame, outcome: str) -> str:

@@ -33,8 +33,8 @@ EFFECTS_NOTE = (
     "verdict is a decision. *detectable from*: the smallest change in the direction of the estimate that this "
     "grid detects with a power of 80 %. "
     "*r*: the correlation over seeds between the two sides of a comparison; pairing by seed reduces the error "
-    "if it is high. Holm's correction covers three families: the tricks over the grid, all rows within "
-    "variants, and all rows within losses."
+    "if it is high. Each family has Holm's correction of its own: the tricks over the grid, all rows within "
+    "variants, all rows within losses, and all rows within data sets."
 )
 INTERACTIONS_NOTE = (
     "*interaction*: the change at one level relative to the change at the other levels, over cells that are "
@@ -59,7 +59,10 @@ def effect_sections(
     `changes` are those of the frame, if they are known; else they are estimated.
     """
     changes = changes or SuiteChanges.of(frame)
-    effects = [*changes.over_grid, *changes.by_variant, *effects_by_loss(frame)]
+    effects = [
+        *(*changes.over_grid, *changes.by_variant),
+        *(*effects_by_loss(frame), *changes.by_data),
+    ]
     tables: dict[str, list[Any]] = {
         "effects": effects,
         "chains": chain_effects(frame),
@@ -144,7 +147,9 @@ def effects_table(changes: pd.DataFrame, facts: Facts) -> str:
     def change(value: float) -> str:
         return format_change(value, facts)
 
+    by_data = {"data": changes["data"].replace("", "all")} if changes["data"].any() else {}
     columns = {
+        **by_data,
         "variant": changes["variant"].replace("", "all"),
         "loss": changes["loss"].replace("", "all"),
         "tricks": changes["tricks"],

@@ -1,21 +1,29 @@
 """Findings: results in sentences that are no stronger than their intervals."""
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
 import pandas as pd
 
 from ganbench.analysis.coverage import TrickCoverage
-from ganbench.analysis.effects import Effect, effect_facts, effects_by_variant, trick_effects
+from ganbench.analysis.effects import (
+    Effect,
+    effect_facts,
+    effects_by_data,
+    effects_by_variant,
+    trick_effects,
+)
 from ganbench.analysis.interactions import Interaction, all_interactions
-from ganbench.analysis.intervals import CONFIDENCE_LEVEL
+from ganbench.analysis.intervals import CONFIDENCE_LEVEL, SCALES
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rates import FailureRate, failure_rates
 from ganbench.counts import count_of
 from ganbench.evaluation.metric_names import metric_display_name
 
-from .answer import answer_of, uncompared_sentences
+from .answer import answer_of, by_size, uncompared_sentences
 from .best_arm import best_arm_sentences
+from .dependence import TrickDependence
 from .format_change import (
     Facts,
     format_detectable,
@@ -39,6 +47,7 @@ PREPOSITIONS = {
     "trick × data": "on",
     "trick × trick": "together with",
 }
+MAX_UNDECIDED_NAMED = 3
 MAX_INTERACTION_SENTENCES = 5  # a large grid has dozens of interactions
 
 
@@ -49,6 +58,7 @@ class SuiteChanges:
     coverage: TrickCoverage
     over_grid: list[Effect]
     by_variant: list[Effect]
+    by_data: list[Effect]
     interactions: list[Interaction]
     rates: list[FailureRate]
 
@@ -58,9 +68,14 @@ class SuiteChanges:
             coverage=TrickCoverage.of(frame),
             over_grid=trick_effects(frame),
             by_variant=effects_by_variant(frame),
+            by_data=effects_by_data(frame),
             interactions=all_interactions(frame),
             rates=failure_rates(frame),
         )
+
+    @property
+    def dependence(self) -> TrickDependence:
+        return TrickDependence.of(self.interactions)
 
 
 def run_findings(
@@ -70,19 +85,21 @@ def run_findings(
 ) -> list[str]:
     """Returns the findings of a run: tricks that help, harm, are equivalent, or undecided.
 
-    Without compared tricks these are the best arms. `changes` and `board` are those of the frame, if they
-    are known.
+    Without compared tricks these are the best arms. Tricks whose effect depends on the data set have no
+    sentence over the grid. `changes` and `board` are those of the frame, if they are known.
     """
     changes = changes or SuiteChanges.of(frame)
-    answer = answer_of(frame, changes.over_grid, changes.coverage)
+    effects = [*changes.over_grid, *changes.by_data]
+    answer = answer_of(frame, effects, changes.coverage, changes.dependence)
     if not answer:
         return best_arm_sentences(frame, leaderboard(frame) if board is None else board)
     plan = frame.attrs["plan"]
     estimated = [e for e in changes.over_grid if e.pairs or e.lost]
     facts, name = effect_facts(frame), metric_display_name(plan["analysis"]["outcome"], plan)
     sentences = [answer.text()]
-    sentences += decided_sentences(estimated, name, facts, plan["analysis"]["equivalence"])
-    sentences += undecided_sentences(estimated, name, facts)
+    pooled = [e for e in estimated if not changes.dependence.on_data(e.tricks)]
+    sentences += decided_sentences(pooled, name, facts, plan["analysis"]["equivalence"])
+    sentences += undecided_sentences(pooled, name, facts)
     sentences += variant_sentences(changes.by_variant, name, facts)
     sentences += interaction_sentences(changes.interactions, name, facts)
     sentences += [failure_sentence(r) for r in changes.rates if r.p < 1 - CONFIDENCE_LEVEL]
@@ -92,19 +109,41 @@ def run_findings(
 
 def decided_sentences(effects: list[Effect], name: str, facts: Facts, margin: float) -> list[str]:
     """Returns one sentence per effect with a verdict."""
-    decided = sorted((e for e in effects if e.verdict != "undecided"), key=effect_sort_key)
+    decided = sort_decided(effects, facts)
     return [effect_sentence(effect, name, facts, margin) for effect in decided]
 
 
 def undecided_sentences(effects: list[Effect], name: str, facts: Facts) -> list[str]:
-    """Returns one sentence with all effects that these seeds leave undecided."""
+    """Returns one sentence about the effects that these seeds leave undecided.
+
+    Of many effects it names those with the largest possible changes.
+    """
     undecided = [e for e in effects if e.pairs and e.verdict == "undecided"]
     if not undecided:
         return []
+    named = undecided
+    if len(undecided) > MAX_UNDECIDED_NAMED:
+        named = by_possible_size(undecided, facts)[:MAX_UNDECIDED_NAMED]
     sizes = "; ".join(
-        f"{e.tricks} {format_effect_size(e, facts)}{detectable_note(e, facts)}" for e in undecided
+        f"{e.tricks} {format_effect_size(e, facts)}{detectable_note(e, facts)}" for e in named
     )
-    return [f"Undecided with these seeds (change of {name}): {sizes}."]
+    if len(named) == len(undecided):
+        return [f"Undecided with these seeds (change of {name}): {sizes}."]
+    return [
+        f"{len(undecided)} tricks are undecided with these seeds. The largest changes of {name} stay possible for "
+        f"{sizes}."
+    ]
+
+
+def by_possible_size(effects: list[Effect], facts: Facts) -> list[Effect]:
+    """Sorts effects by the farther end of their interval; effects without intervals come first."""
+    to = SCALES["log" if facts["transform"] == "log" else "none"].to
+
+    def reach(effect: Effect) -> float:
+        ends = [to(end) for end in (effect.adjusted_low, effect.adjusted_high)]
+        return math.inf if math.isnan(sum(ends)) else max(map(abs, ends))
+
+    return sorted(effects, key=reach, reverse=True)
 
 
 def detectable_note(effect: Effect, facts: Facts) -> str:
@@ -115,10 +154,10 @@ def detectable_note(effect: Effect, facts: Facts) -> str:
 
 def variant_sentences(effects: list[Effect], name: str, facts: Facts) -> list[str]:
     """Returns one sentence per variant with decided effects."""
-    decided = [e for e in effects if e.verdict != "undecided"]
+    decided = sort_decided(effects, facts)
     sentences = []
-    for variant in dict.fromkeys(effect.variant for effect in decided):
-        own = sorted((e for e in decided if e.variant == variant), key=effect_sort_key)
+    for variant in dict.fromkeys(e.variant for e in effects if e.verdict != "undecided"):
+        own = [e for e in decided if e.variant == variant]
         changes = "; ".join(
             f"{e.tricks} {VERDICT_VERBS[e.verdict]} {format_effect_size(e, facts)}" for e in own
         )
@@ -175,8 +214,9 @@ def lost_sentence(effect: Effect) -> str:
     )
 
 
-def effect_sort_key(effect: Effect) -> tuple[int, float]:
-    return ("helps", "harms", "equivalent", "undecided").index(effect.verdict), effect.ratio
+def sort_decided(effects: list[Effect], facts: Facts) -> list[Effect]:
+    """Returns the effects with a verdict: help, harm, equivalence, and the largest change first."""
+    return [e for verdict in VERDICT_VERBS for e in by_size(effects, facts) if e.verdict == verdict]
 
 
 def effect_sentence(effect: Effect, outcome: str, facts: Facts, margin: float) -> str:

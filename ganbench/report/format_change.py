@@ -15,6 +15,7 @@ MAX_FACTOR = 100.0  # larger factors are not printed
 MAX_DETECTABLE_FACTOR = (
     10.0  # larger detectable changes are not printed: so few seeds detect nothing
 )
+BEYOND = "beyond "  # the limit of printed detectable changes
 Facts = dict[str, Any]
 
 
@@ -52,12 +53,17 @@ def format_interval(low: float, high: float, facts: Facts, as_factors: bool = Fa
     if math.isnan(low):
         return "[no interval]"
     if facts["transform"] != "log":
-        ends = [format_difference(end, facts) for end in (low, high)]
+        ends = [format_difference(to_possible(end, facts), facts) for end in (low, high)]
     elif as_factors:
         ends = [format_factor(end) for end in (low, high)]
     else:
         ends = [format_end(end) for end in (low, high)]
     return f"[{', '.join(ends)}]"
+
+
+def to_possible(change: float, facts: Facts) -> float:
+    """Returns the end of an interval within its range: a share changes by at most 100 pp."""
+    return min(max(change, -1.0), 1.0) if facts.get("unit") == SHARE_UNIT else change
 
 
 def format_end(ratio: float) -> str:
@@ -96,12 +102,12 @@ def format_improvement(smallest: float, facts: Facts) -> str:
 
 
 def format_smallest(smallest: float, facts: Facts, is_fall: bool) -> str:
-    if math.isnan(smallest):
+    if math.isnan(smallest) or (facts.get("unit") == SHARE_UNIT and smallest > 1):
         return ""
     if facts["transform"] != "log":
         return format_difference(-smallest if is_fall else smallest, facts)
     limit = min(smallest, MAX_DETECTABLE_FACTOR)
-    beyond = "beyond " if smallest > MAX_DETECTABLE_FACTOR else ""
+    beyond = BEYOND if smallest > MAX_DETECTABLE_FACTOR else ""
     return beyond + format_change(1 / limit if is_fall else limit, facts)
 
 

@@ -15,6 +15,7 @@ from ganbench.human_study.error_rates import with_human_error
 from .analyses import make_analyses
 from .answer import SuiteAnswer, answer_of
 from .best_arm import best_arm_sentences
+from .dependence import TrickDependence
 from .effects import effect_sections, effects_of_table
 from .findings import SuiteChanges, run_findings
 from .losses import collect_losses, empty_losses, read_losses
@@ -29,6 +30,7 @@ class SuiteReport:
     findings: list[str]
     best_arms: list[str]  # one sentence per data set
     coverage: TrickCoverage
+    dependence: TrickDependence
     losses: pd.DataFrame = field(default_factory=empty_losses)  # of one training per arm
 
     @classmethod
@@ -49,6 +51,7 @@ class SuiteReport:
             findings=run_findings(frame, changes, board),
             best_arms=best_arm_sentences(frame, board),
             coverage=changes.coverage,
+            dependence=changes.dependence,
             losses=find_losses(frame, board, folder, store),
         )
 
@@ -58,9 +61,8 @@ class SuiteReport:
 
     @property
     def answer(self) -> SuiteAnswer | None:
-        """The tricks that help or harm over the grid; None if no trick was compared."""
-        over_grid = [e for e in self.effects if not e.variant and not e.loss]
-        return answer_of(self.frame, over_grid, self.coverage)
+        """The tricks that help or harm; None if no trick was compared."""
+        return answer_of(self.frame, self.effects, self.coverage, self.dependence)
 
     @property
     def effects(self) -> list[Effect]:

@@ -16,7 +16,7 @@ VERDICT_COLOURS = {"helps": BETTER, "harms": WORSE, "equivalent": "#009E73", "un
 
 def draw_forest(plan: dict[str, Any], effects: list[Effect], facts: Facts) -> dict[str, Figure]:
     """Draws all effects with the intervals that their verdicts follow."""
-    estimated = [e for e in effects if not e.variant and not math.isnan(e.ratio)]
+    estimated = [e for e in effects if not (e.variant or e.data or math.isnan(e.ratio))]
     groups = {
         loss: [e for e in estimated if e.loss == loss]
         for loss in dict.fromkeys(e.loss for e in estimated)

@@ -101,7 +101,7 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
         "best_arms": best_arms(frame, board),
         "shared": namer.describe_shared(),
         "has_tricks": namer.has_tricks,
-        "answers": make_answers(report.effects, coverage, facts),
+        "answers": make_answers(report.effects, coverage, facts, report.dependence.varies_by_data),
         "uncompared": uncompared_sentences(frame, coverage),
         "findings": report.findings,
         "boards": make_boards(frame, board),

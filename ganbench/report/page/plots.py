@@ -28,6 +28,7 @@ RATIO_TICKS = (  # (reach of the axis, ticks), all as factors
 )
 NO_SIGN = re.compile(r"^\+0(?=\D|$)")  # of no change
 MAX_AXIS_RATIO = 30.0  # factor; longer intervals are cut and end in an arrow
+HEAT_PARTS = {"data": "data set", "loss": "loss", "variant": "variant"}
 ALL_CELLS, FEWER_CELLS = "Compared in all cells", "Compared in fewer cells"
 
 
@@ -120,11 +121,12 @@ def make_forests(
 ) -> list[ForestPlot]:
     """Makes the forest plots that have effects.
 
-    There are plots over the grid, within losses, within variants, and for lists of tricks.
+    There are plots over the grid, within data sets, losses and variants, and for lists of tricks.
     """
-    over_grid = [e for e in effects if not e.variant and not e.loss]
+    over_grid = [e for e in effects if e.is_pooled]
     parts = [
         ("Over all cells", group_by_coverage(over_grid, coverage)),
+        ("Within each data set", group_by_part([e for e in effects if e.data], "data")),
         ("Within each loss", group_by_part([e for e in effects if e.loss], "loss")),
         ("Within each variant", group_by_part([e for e in effects if e.variant], "variant")),
         ("Lists of tricks", group_by_coverage(chains, coverage)),
@@ -248,14 +250,12 @@ class HeatMap:
 
 
 def make_heat_maps(facts: Facts, effects: list[Effect], coverage: TrickCoverage) -> list[HeatMap]:
-    """Makes the maps of tricks by losses and of tricks by variants that have cells.
+    """Makes the maps of tricks by data sets, losses and variants that have cells.
 
     Their rows have the order of the forest plot.
     """
-    order = [
-        e.tricks for e in best_first([e for e in effects if not e.variant and not e.loss], facts)
-    ]
-    maps = [make_heat_map(effects, by, facts, coverage, order) for by in ("loss", "variant")]
+    order = [e.tricks for e in best_first([e for e in effects if e.is_pooled], facts)]
+    maps = [make_heat_map(effects, by, facts, coverage, order) for by in HEAT_PARTS]
     return [each for each in maps if each.rows]
 
 
@@ -278,7 +278,7 @@ def make_heat_map(
         ]
         for name in tricks
     }
-    return HeatMap(by, columns, rows)
+    return HeatMap(HEAT_PARTS[by], columns, rows)
 
 
 def order_of(names: list[str]) -> Callable[[str], int]:
@@ -288,10 +288,10 @@ def order_of(names: list[str]) -> Callable[[str], int]:
 
 
 def reason_without_effect(tricks: str, by: str, level: str, coverage: TrickCoverage) -> str:
-    """Returns the reasons why no cell of a loss or variant compares these tricks."""
+    """Returns the reasons why no cell of a data set, loss or variant compares these tricks."""
     empty = Effect(tricks, math.nan, math.nan, math.nan, 0, 0, 0, math.nan, "undecided")
-    place = replace(empty, variant=level) if by == "variant" else replace(empty, loss=level)
-    reasons = coverage.missing(place)
+    level_of: dict[str, Any] = {by: level}
+    reasons = coverage.missing(replace(empty, **level_of))
     return "; ".join(reasons) or "no pair of seeds"
 
 

@@ -1,4 +1,4 @@
-"""The answer in short: the best trick in each variant or under each loss."""
+"""The answer in short: the best trick on each data set, in each variant or under each loss."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import pandas as pd
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
 from ganbench.analysis.leaderboard import ARM_COLUMNS
-from ganbench.report.answer import MAX_NAMED_TRICKS, describe_pooling, sort_named
+from ganbench.report.answer import MAX_NAMED_TRICKS, PLACES, by_size, describe_pooling
 from ganbench.report.arm_names import shorten_names
 from ganbench.report.format_change import (
     Facts,
@@ -29,6 +29,8 @@ from .plots import (
     make_interval_mark,
 )
 
+PLACE_NAMES = {"data": "data set"}
+
 
 @dataclass(frozen=True)
 class PlaceAnswer:
@@ -46,7 +48,7 @@ class PlaceAnswer:
 
 @dataclass(frozen=True)
 class SuiteAnswers:
-    by: str  # variant, loss, or empty
+    by: str  # data, variant, loss, or empty
     caption: str
     axis: PercentAxis
     rows: list[PlaceAnswer]
@@ -56,21 +58,22 @@ class SuiteAnswers:
 
 
 def make_answers(
-    effects: list[Effect], coverage: TrickCoverage, facts: Facts
+    effects: list[Effect], coverage: TrickCoverage, facts: Facts, by_data: bool
 ) -> SuiteAnswers | None:
-    """Returns one row per variant, or per loss if there is one variant, in the suite's order.
+    """Returns one row per place, in the suite's order.
 
-    Within a row, only tricks that were compared in equally many cells are ranked. Rows of the tricks that
-    harm over the grid follow. Returns None if no trick was compared with none.
+    Places are data sets if the answer depends on them (`by_data`), else variants, or losses if there is one
+    variant. Within a row, only tricks that were compared in equally many cells are ranked. Rows of the tricks
+    that harm follow. Returns None if no trick was compared with none.
     """
-    by = next((part for part in ("variant", "loss") if any(getattr(e, part) for e in effects)), "")
+    parts = (*(["data"] if by_data else []), "variant", "loss")
+    by = next((part for part in parts if any(getattr(e, part) for e in effects)), "")
     places = group_estimated(effects, by)
     if not places:
         return None
     best = [best_first(split_by_coverage(own)[0], facts)[0] for own in places.values()]
     shown = [effect for effect in best if is_better(effect, facts)]
-    over_grid = [e for e in effects if not e.variant and not e.loss and e.verdict == "harms"]
-    harmful = sort_named(over_grid, facts, coverage)[:MAX_NAMED_TRICKS]
+    harmful = harmful_effects(effects, by_data, facts)
     axis = make_forest_axis([*shown, *harmful], facts)
     short = shorten_names(list(dict.fromkeys(e.tricks for e in effects)))
     named = shorten_names(list(places))
@@ -80,16 +83,22 @@ def make_answers(
         caption=describe_places(by, list(named.values())),
         axis=axis,
         rows=[make_answer(named[place], own, axis, facts, short) for place, own in places.items()],
-        pooled=f"Shown to harm{describe_pooling(coverage)}",
+        pooled=f"Shown to harm{describe_pooling(coverage, PLACES[:2] if by_data else PLACES)}",
         harmful=[make_harmful(effect, axis, facts, short, coverage) for effect in harmful],
         fewer=list(dict.fromkeys(describe_trick_coverage(effect, coverage) for effect in others)),
     )
 
 
+def harmful_effects(effects: list[Effect], by_data: bool, facts: Facts) -> list[Effect]:
+    """Returns the largest effects that harm over the grid; `by_data` also within data sets."""
+    own = [e for e in effects if e.verdict == "harms" and (e.is_pooled or (by_data and e.data))]
+    return by_size(own, facts)[:MAX_NAMED_TRICKS]
+
+
 def describe_places(by: str, places: list[str]) -> str:
     """Returns the title of the rows: `Best trick in each variant`, `Best trick under hinge`."""
-    preposition = "under" if by == "loss" else "in"
-    place = places[0] if len(places) == 1 else f"each {by}"
+    preposition = {"loss": "under", "data": "on"}.get(by, "in")
+    place = places[0] if len(places) == 1 else f"each {PLACE_NAMES.get(by, by)}"
     return f"Best trick {preposition} {place}" if by else "Best trick"
 
 
@@ -100,9 +109,9 @@ def make_harmful(
     short: dict[str, str],
     coverage: TrickCoverage,
 ) -> PlaceAnswer:
-    """Returns the row of a trick that is shown to harm over the grid."""
+    """Returns the row of a trick that is shown to harm."""
     return PlaceAnswer(
-        place=count_compared_cells(effect, coverage),
+        place=effect.data or count_compared_cells(effect, coverage),
         tricks=short[effect.tricks],
         tried=None,
         change=format_change(effect.ratio, facts),
@@ -121,14 +130,13 @@ def count_compared_cells(effect: Effect, coverage: TrickCoverage) -> str:
 
 
 def group_estimated(effects: list[Effect], by: str) -> dict[str, list[Effect]]:
-    """Groups the estimated effects of one table: by variant, by loss, or over the grid."""
-    other = {"variant": "loss", "loss": "variant"}
-    own = [e for e in effects if getattr(e, by)] if by else effects
+    """Groups the estimated effects of one table: by data set, variant or loss, or over the grid."""
+    others = {"data", "variant", "loss"} - {by}
     places: dict[str, list[Effect]] = {}
-    for effect in own:
-        alone = not by or not getattr(effect, other[by])
-        if alone and effect.pairs:
-            places.setdefault(getattr(effect, by) if by else "all cells", []).append(effect)
+    for effect in effects:
+        own = getattr(effect, by) if by else "all cells"
+        if own and effect.pairs and not any(getattr(effect, part) for part in others):
+            places.setdefault(own, []).append(effect)
     return places
 
 

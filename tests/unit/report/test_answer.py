@@ -1,15 +1,20 @@
 """The answer of a suite: named tricks, power, best arms, counts within their range, and its page."""
 
+import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from synthetic_rows import arms, floor, frame, row
 
+from ganbench.analysis.effects import effects_by_data
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.report.arm_names import ArmNamer, shorten_names
 from ganbench.report.best_arm import best_arm_sentences
 from ganbench.report.findings import run_findings
+from ganbench.report.format_change import format_improvement, format_interval
+from ganbench.report.markdown import tie_mark
 from ganbench.report.page import render_page
 from ganbench.report.possible_range import clip_intervals
 from ganbench.report.report import SuiteReport
@@ -65,6 +70,68 @@ def test_largest_three_tricks_are_named():
     assert re.fullmatch(rf"{helps} {harms} Changes of FID; lower is better\.", answer)
 
 
+def two_places(part, effects, **names):
+    """Makes a grid of two levels of a part, each with its own factors of the tricks."""
+    return [
+        each
+        for n, (level, tricks) in enumerate(effects.items())
+        for each in arms(tricks, cells=(1, 9), random=n, **{part: level}, **names)
+    ]
+
+
+def test_dependence_on_the_loss_stands_in_the_headline():
+    under = {"hinge": {"r1": 0.2, "ema": 0.5}, "minimax": {"r1": 0.6, "ema": 0.5}}
+    answer = run_findings(frame(*two_places("loss", under)))[0]
+    assert re.match(rf"2 tricks help: r1 {SIZE} \(depends on loss\); ema {SIZE}\. ", answer)
+
+
+def test_undecided_tricks_that_depend_on_a_factor_are_named():
+    within = {"dcgan": {"r1": 0.3, "ema": 1.0}, "wgan": {"r1": 3.3, "ema": 1.0}}
+    answer = run_findings(frame(*two_places("variant", within)))[0]
+    assert answer.startswith("No trick is shown to help or to harm.")
+    assert "1 undecided trick depends on variant: r1." in answer
+
+
+def on_two_data_sets():
+    """`r1` helps on one data set and harms on the other; `bad` harms on both."""
+    on = {"ring": {"r1": 0.3, "bad": 3.0}, "grid": {"r1": 3.0, "bad": 3.0}}
+    return frame(*two_places("data", on, loss="hinge"))
+
+
+def test_answer_is_given_for_each_data_set_if_they_differ():
+    answer = run_findings(on_two_data_sets())[0]
+    assert answer.startswith("The answer depends on the data set. On ring: r1 helps: FID ")
+    assert re.search(rf"On grid: No trick is shown to help\. 2 tricks harm: \w+ {SIZE}; ", answer)
+    assert "pooled" not in answer
+    findings = " ".join(run_findings(on_two_data_sets())[1:])
+    assert "r1 harms: FID" not in findings
+    assert "r1 changes" not in findings
+
+
+def test_trick_that_only_all_data_sets_decide_is_named_with_them():
+    rows = two_places("data", {"ring": {"a": 0.2}, "grid": {"a": 4.0}})
+    for n, data in enumerate(("ring", "grid")):
+        rows += arms({"b": 0.75}, seeds=4, data=data, loss="minimax", random=2 + n)
+    by_data = {(e.data, e.tricks): e.verdict for e in effects_by_data(frame(*rows))}
+    assert {by_data["ring", "b"], by_data["grid", "b"]} == {"undecided"}
+    answer = run_findings(frame(*rows))[0]
+    assert re.search(rf"Over both data sets: b helps: FID {SIZE} \(2 of 6 cells\)\. Ch", answer)
+
+
+def test_same_answer_on_all_data_sets_is_pooled():
+    rows = two_places("data", {"ring": {"r1": 0.5}, "grid": {"r1": 0.5}})
+    answer = run_findings(frame(*rows))[0]
+    assert answer.startswith("r1 helps: FID −")
+    assert "pooled over 2 data sets" in answer
+
+
+def test_shares_change_by_at_most_all_modes():
+    facts = {"direction": "higher", "transform": "none", "unit": "share"}
+    assert format_interval(-1.8, 0.3, facts) == "[−100 pp, +30 pp]"
+    assert format_improvement(1.4, facts) == ""
+    assert format_interval(-1.8, 0.3, {**facts, "unit": ""}) == "[−1.8, +0.3]"
+
+
 def test_power_stands_beside_no_help():
     rows = frame(*arms({"r1": 0.97, "bad": 3.0}, noise=0.3))
     (power,) = re.findall(
@@ -73,6 +140,11 @@ def test_power_stands_beside_no_help():
     (effect,) = (e for e in SuiteReport.of(rows).effects if e.tricks == "r1")
     assert float(power) == pytest.approx(100 * (1 - 1 / effect.smallest), abs=0.5)
     assert run_findings(rows)[0].startswith("No trick is shown to help. Only a change of about −")
+
+
+def test_power_beyond_the_limit_is_a_plain_phrase():
+    answer = run_findings(frame(*arms({"r1": 1.0}, noise=9.0, seeds=3)))[0]
+    assert "Only a change beyond −90 % could have been shown." in answer
 
 
 def test_power_of_higher_outcomes_is_a_rise():
@@ -117,12 +189,52 @@ def test_places_without_comparison_have_reasons():
         ({"a": 1.0, "b": 5.0, "c": 9.0, "d": 7.0}, "It is significantly better than all 3 others."),
         ({"a": 1.0, "b": 5.0, "c": 9.0}, "It is significantly better than both others."),
         ({"a": 1.0, "b": 5.0}, "It is significantly better than the other."),
-        ({"a": 1.0, "b": 1.01, "c": 9.0}, "It is not separable from 1 other."),
-        ({"a": 1.0, "b": 1.01, "c": 1.005}, "It is not separable from 2 others."),
+        (
+            {"a": 1.0, "b": 1.01, "c": 9.0},
+            "It is not separable from 1 other: b 1.02 [0.995, 1.05].",
+        ),
+        (
+            {"a": 1.0, "b": 1.01, "c": 1.005, "d": 1.012},
+            "It is not separable from 3 others: c 1.01 [0.99, 1.04]; b 1.02 [0.995, 1.05]; "
+            "and 1 more.",
+        ),
     ],
 )
 def test_best_arm_has_its_rivals(values, sentence):
     assert sentence in run_findings(variants(values))[0]
+
+
+def test_next_arm_is_named_beside_a_rival_of_lower_rank():
+    values = {"a": [1.0, 1.01, 1.02], "b": [1.2, 1.21, 1.22], "c": [0.9, 1.4, 2.4]}
+    rows = [
+        row(variant=name, seed=seed, value=value)
+        for name, own in values.items()
+        for seed, value in enumerate(own)
+    ]
+    text = run_findings(frame(*rows))[0]
+    assert re.search(r"from 1 other: c 1\.45 \[[^]]+\]\. The next is b: 1\.21 \[", text)
+
+
+@pytest.mark.parametrize("random", range(12))
+def test_mark_ranks_and_sentence_agree(random):
+    """Arms have equal or other variances, so that corrected tests of two arms may disagree."""
+    rng = np.random.default_rng(random)
+    rows = [
+        row(variant=f"v{n:02}", seed=seed, value=math.exp(mean + spread * rng.normal()))
+        for n, (mean, spread) in enumerate(
+            zip(rng.normal(0, 1.5, 14), rng.choice([0.05, 0.3, 1.0], 14), strict=True)
+        )
+        for seed in range(3)
+    ]
+    board = leaderboard(frame(*rows))
+    first = board.iloc[0]
+    marked = [tie_mark(each) == " ≈" for each in board.to_dict("records")[1:]]
+    assert first["rank high"] - 1 == sum(marked)
+    told = best_arm_sentences(frame(*rows), board)[0]
+    count = re.search(r"not separable from (\d+) other", told)
+    assert (int(count[1]) if count else 0) == sum(marked)
+    with_first = board["rank low"].iloc[1:].eq(1)
+    assert set(board.index[1:][with_first]) <= set(board.index[1:][marked])
 
 
 def test_single_arm_has_no_rivals():
@@ -194,6 +306,25 @@ def test_harmful_tricks_have_rows():
     assert re.match(rf", pooled over 2 variants both cells bad {SIZE} .* harms p = ", harmful)
     assert "change in this variant" in answer
     assert re.search(r"1 trick harms bad × [\d.]+ \[[\d.]+, [\d.]+\]", text_of(answer))
+
+
+def test_page_has_rows_of_each_data_set_if_they_differ():
+    answer = text_of(answer_section(on_two_data_sets()))
+    assert "Best trick on each data set" in answer
+    assert re.search(
+        rf"The answer depends on the data set\. On ring 1 trick helps r1 {SIZE}", answer
+    )
+    assert re.search(r"ring r1 of 2 tried − ?\d+ %", answer)
+    assert re.search(r"grid none of 2 tried The closest is", answer)
+
+
+def test_page_notes_cells_and_dependence():
+    rows = two_places("loss", {"hinge": {"r1": 0.2}, "minimax": {"r1": 0.6}})
+    once = [each for each in arms({"b": 0.1}, loss="hinge", cells=(1, 9)) if each["tricks"] == "b"]
+    answer = text_of(answer_section(frame(*rows, *once)))
+    assert re.search(
+        rf"b {SIZE} \(2 of 4 cells\) r1 {SIZE} \(4 of 4 cells; depends on loss\)", answer
+    )
 
 
 def test_undecided_row_has_its_power():

@@ -1,6 +1,7 @@
 """Reports: terminal tables, Markdown files, findings, and all written files."""
 
 import io
+import math
 import re
 
 import pandas as pd
@@ -328,6 +329,33 @@ def test_undecided_effects_have_only_intervals():
     assert signs == [("r1", "−", "+"), ("ema", "−", "+")]
 
 
+def test_many_undecided_effects_are_counted():
+    """The named ones have the intervals with the farthest ends."""
+    tricks = dict.fromkeys("abcdefgh", 1.0)
+    rows = frame(*arms(tricks, noise=0.3))
+    (line,) = [line for line in run_findings(rows) if "undecided with" in line]
+    assert line.startswith(
+        "8 tricks are undecided with these seeds. The largest changes of FID stay"
+    )
+    ends = {
+        e.tricks: max(abs(math.log(e.adjusted_low)), abs(math.log(e.adjusted_high)))
+        for e in trick_effects(rows)
+    }
+    farthest = sorted(ends, key=ends.get, reverse=True)[:3]
+    assert re.findall(r"([a-h]) [−+]\d+ % \[", line) == farthest
+
+
+def test_largest_changes_come_first_among_sentences():
+    tricks = {"a": 0.5, "b": 0.2, "c": 3.0, "d": 6.0}
+    sentences = run_findings(frame(*arms(tricks)))[1:]
+    assert [line.split(":")[0] for line in sentences] == [
+        "b helps",
+        "a helps",
+        "d harms",
+        "c harms",
+    ]
+
+
 def test_single_seed_has_no_interval():
     sentence = run_findings(frame(*arms({"r1": 0.1}, seeds=1)))[-1]
     assert sentence.startswith("Undecided")
@@ -369,8 +397,9 @@ def test_best_arm_answers_without_tricks():
         for seed in range(3)
     ]
     (sentence,) = run_findings(frame(*rows))
-    lead = "dcgan has the lowest FID: 2.01 [1.99, 2.03]. It is not separable from 1 other. "
-    assert sentence == lead + "The next is wgan: 2.02 [2, 2.04]. Lower is better."
+    lead = "dcgan has the lowest FID: 2.01 [1.99, 2.03]. "
+    rivals = "It is not separable from 1 other: wgan 2.02 [2, 2.04]. "
+    assert sentence == f"{lead}{rivals}Lower is better."
 
 
 def test_suite_without_values_states_it():
@@ -382,7 +411,7 @@ def test_headline_names_cells_of_incomplete_tricks():
     once = [each for each in arms({"r1": 0.1}, loss="hinge") if each["tricks"] == "r1"]
     answer = run_findings(frame(*everywhere, *once))[0]
     size = r"−\d+ % \[−\d+ %, −\d+ %\]"
-    sentence = rf"2 tricks help: ema {size}; r1 {size} in 1 of 2 cells\. "
+    sentence = rf"2 tricks help: r1 {size} \(1 of 2 cells\); ema {size} \(2 of 2 cells\)\. "
     pooled = r"Changes of FID, pooled over 2 losses; lower is better\."
     assert re.fullmatch(sentence + pooled, answer)
 
@@ -402,9 +431,11 @@ def test_counts_of_unequal_data_are_shares():
     (effect,) = trick_effects(table)
     shares = [(2.1 / 8), (-4.9 / 25)]  # the mean of r1 is 0.1 above its first seed
     assert effect.ratio == pytest.approx(sum(shares) / 2)
-    told = " ".join(run_findings(table))
-    assert "modes +3.32 pp" in told
-    assert "in percentage points (pp), pooled over 2 data sets; more is better." in told
+    answer = run_findings(table)[0]
+    assert "On ring: r1 helps: modes +26.2 pp [" in answer
+    assert "On grid: No trick is shown to help. r1 harms: modes −19.6 pp [" in answer
+    assert "+3.32 pp" not in answer
+    assert answer.endswith("Changes of modes in percentage points (pp); more is better.")
 
 
 @pytest.mark.parametrize(
