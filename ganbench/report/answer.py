@@ -1,4 +1,4 @@
-"""The answer of a suite: tricks that help or harm, where they do, and the power of its seeds."""
+"""The answer of a suite: tricks that help or harm, and the power of its seeds."""
 
 import math
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Dependence: the factors on which the effects of tricks depend, by their decided interactions."""
+"""Dependence: the factors on which effects are shown to depend, by interactions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -33,8 +33,8 @@ EFFECTS_NOTE = (
     "verdict is a decision. *detectable from*: the smallest change in the direction of the estimate that this "
     "grid detects with a power of 80 %. "
     "*r*: the correlation over seeds between the two sides of a comparison; pairing by seed reduces the error "
-    "if it is high. Each family has Holm's correction of its own: the tricks over the grid, all rows within "
-    "variants, all rows within losses, and all rows within data sets."
+    "if it is high. Holm's correction covers four families: the tricks over the grid, and all rows within "
+    "variants, within losses, or within data sets."
 )
 INTERACTIONS_NOTE = (
     "*interaction*: the change at one level relative to the change at the other levels, over cells that are "

@@ -136,7 +136,7 @@ def undecided_sentences(effects: list[Effect], name: str, facts: Facts) -> list[
 
 
 def by_possible_size(effects: list[Effect], facts: Facts) -> list[Effect]:
-    """Sorts effects by the farther end of their interval; effects without intervals come first."""
+    """Sorts effects by the farther end of their interval; those without one come first."""
     to = SCALES["log" if facts["transform"] == "log" else "none"].to
 
     def reach(effect: Effect) -> float:
@@ -215,7 +215,7 @@ def lost_sentence(effect: Effect) -> str:
 
 
 def sort_decided(effects: list[Effect], facts: Facts) -> list[Effect]:
-    """Returns the effects with a verdict: help, harm, equivalence, and the largest change first."""
+    """Returns the decided effects: help, harm, equivalence; the largest change first."""
     return [e for verdict in VERDICT_VERBS for e in by_size(effects, facts) if e.verdict == verdict]
 
 

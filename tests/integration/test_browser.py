@@ -543,6 +543,27 @@ def test_name_column_and_head_stay(open_page, page_of_many_arms):
     )
 
 
+def test_line_names_columns_out_of_sight_and_scrolls_to_them(open_page, page_of_many_arms):
+    page = open_page(page_of_many_arms, {"width": 800, "height": 600})
+    line, box = page.locator("#leaderboard .sideways"), page.locator("#leaderboard .scroll")
+    last = box.locator("thead th").last
+    edge = box.bounding_box()["x"] + box.bounding_box()["width"] + 1
+    assert last.bounding_box()["x"] + last.bounding_box()["width"] > edge
+    assert "1,000 weights" in line.inner_text()
+    assert line.get_by_role("button", name="left").is_disabled()
+    right = line.get_by_role("button", name="right")
+    for _ in range(9):
+        if right.is_enabled():
+            right.click()
+            page.wait_for_timeout(50)
+    assert last.bounding_box()["x"] + last.bounding_box()["width"] <= edge
+    assert "To the right" not in line.inner_text()
+    page.set_viewport_size({"width": 2400, "height": 600})
+    playwright.expect(line).to_be_hidden()
+    page.set_viewport_size(PHONE)  # cards need no line
+    playwright.expect(line).to_be_hidden()
+
+
 def test_rows_are_cards_on_a_phone(open_page, report_page):
     page = open_page(report_page, PHONE)
     row_ = page.locator(".board tbody[data-items] tr").first
@@ -605,6 +626,51 @@ def test_hashes_are_folded(open_page, tmp_path):
     record = page.locator("#made tr", has_text="weights")
     assert record.locator("td").inner_text().split() == ["9d9e3f4ab0a6…", "copy"]
     assert record.get_by_role("button").get_attribute("data-copy") == digest
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE])
+def test_records_keep_words_whole_beside_long_values(open_page, tmp_path, viewport):
+    rows = rows_of()
+    rows.loc[rows["trial"].notna(), "code"] = [
+        f"{n % 30:016x}" for n in range(rows["trial"].notna().sum())
+    ]
+    page = open_page(write_page_with_pictures(SuiteReport.of(rows), tmp_path), viewport)
+    wait_until_drawn(page)
+    heads = page.locator(".record tbody th")
+    lines = heads.evaluate_all(
+        """all => all.map(th => {
+          const range = document.createRange();
+          range.selectNodeContents(th);
+          const tops = [...range.getClientRects()].map(r => Math.round(r.top));
+          return [new Set(tops).size, th.textContent.trim().split(/[ -]/).length];
+        })"""
+    )
+    assert len(lines) > 9
+    assert all(count <= words for count, words in lines)
+    codes = page.locator("#made tr", has_text="training code")
+    assert "and 29 more" in codes.inner_text()
+    assert "000000000000001d" not in codes.inner_text()
+    codes.locator("summary").click()
+    assert "000000000000001d" in codes.inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE])
+def test_answer_of_each_data_set_is_in_the_first_screens(open_page, tmp_path, viewport):
+    """The answer shows one part per data set, each with what helps and harms."""
+    on = {"ring": {"r1": 0.3}, "grid": {"r1": 3.0}}
+    rows = [each for data, own in on.items() for each in arms(own, cells=(1, 9), data=data)]
+    path = tmp_path / "report.html"
+    path.write_text(render_page(SuiteReport.of(frame(*rows)), tmp_path), encoding="utf-8")
+    page = open_page(path, viewport)
+    places = page.locator("#answer .place")
+    assert places.all_inner_texts() == ["On ring", "On grid"]
+    parts = page.locator("#answer .verdicts").all_inner_texts()
+    assert "1 trick helps" in parts[0]
+    assert "1 trick harms" in parts[1]
+    bottom = page.locator("#answer .verdicts").last.bounding_box()
+    assert bottom["y"] + bottom["height"] < 1.5 * viewport["height"]
+    assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
 
 
 def test_hostile_names_are_escaped(open_page, tmp_path):

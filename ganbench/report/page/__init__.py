@@ -64,9 +64,10 @@ SCRIPTS = (  # templates of the script, in the order in which they run
         "page.js",
     ),
 )
-BREAK_POINT = re.compile(r"(?<=[_(=])(?=[\w'\"])|(?<=,)(?![\d\s])")
+BREAK_POINT = re.compile(r"(?<=[_=])(?=[\w'\"])|(?<=\S\()(?=[\w'\"])|(?<= )(?=\()|(?<=,)(?![\d\s])")
 PAPER_BREAK = Markup('<wbr class="tight">')
 MIN_FOLDED_DIGITS = 32  # of a hash
+MAX_LISTED_PARTS = 3  # parts of a list that stay in sight
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 SHORT_INTERVAL = re.compile(r"\[[^\[\]]{1,30}\]")  # a longer one would not fit on a phone
 
@@ -144,7 +145,7 @@ def template_environment() -> Environment:
         "separators": (",", ":"),
     }
     jinja_environment.filters["breakable"] = with_break_points
-    jinja_environment.filters["folded"] = fold_hash
+    jinja_environment.filters["folded"] = fold_value
     jinja_environment.filters["unbroken"] = keep_numbers_whole
     jinja_environment.globals["asset"] = lambda name: Markup(
         loader.get_source(jinja_environment, name)[0]
@@ -153,7 +154,7 @@ def template_environment() -> Environment:
 
 
 def with_break_points(name: str) -> Markup:
-    """Returns the name with possible line breaks after opening brackets and commas.
+    """Returns the name with possible line breaks at opening brackets and after commas.
 
     Words and numbers such as 57,634 stay whole. On paper, names also break after underscores and `=`.
     """
@@ -171,9 +172,14 @@ def keep_numbers_whole(text: str) -> str:
     return SHORT_INTERVAL.sub(lambda found: found[0].replace(" ", NO_BREAK_SPACE), text)
 
 
-def fold_hash(value: object) -> str | Markup:
-    """Folds a long hash to its first digits and a button that copies it."""
+def fold_value(value: object) -> str | Markup:
+    """Folds a long hash to its first digits and a button, and a list of hashes to one."""
     text = str(value)
+    parts = text.split(", ")
+    if len(parts) > MAX_LISTED_PARTS and all(re.fullmatch(r"[0-9a-f]{8,}", part) for part in parts):
+        return Markup("<details><summary>{} and {} more</summary>{}</details>").format(
+            parts[0], len(parts) - 1, ", ".join(parts[1:])
+        )
     if not re.fullmatch(rf"[0-9a-f]{{{MIN_FOLDED_DIGITS},}}", text):
         return text
     return Markup(

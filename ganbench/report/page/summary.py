@@ -1,4 +1,4 @@
-"""The answer in short: the best trick on each data set, in each variant or under each loss."""
+"""The answer in short: the best trick for each variant, loss or data set."""
 
 from dataclasses import dataclass
 
@@ -130,7 +130,7 @@ def count_compared_cells(effect: Effect, coverage: TrickCoverage) -> str:
 
 
 def group_estimated(effects: list[Effect], by: str) -> dict[str, list[Effect]]:
-    """Groups the estimated effects of one table: by data set, variant or loss, or over the grid."""
+    """Groups the estimated effects of one table by a part of cells, or over the grid."""
     others = {"data", "variant", "loss"} - {by}
     places: dict[str, list[Effect]] = {}
     for effect in effects:

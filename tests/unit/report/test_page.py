@@ -281,7 +281,7 @@ def test_names_break_but_numbers_do_not():
     on_screen = with_break_points("a_b(c=1,d), 57,634").replace('<wbr class="tight">', "")
     assert on_screen == "a_b(<wbr>c=1,<wbr>d), 57,634"
     on_paper = with_break_points("a_b(norm=2) (−7 %)").replace(' class="tight"', "")
-    assert on_paper == "a_<wbr>b(<wbr>norm=<wbr>2) (−7 %)"
+    assert on_paper == "a_<wbr>b(<wbr>norm=<wbr>2) <wbr>(−7 %)"
 
 
 def test_large_page_compares_the_outcome_alone(monkeypatch):

@@ -4,6 +4,7 @@ all(document, ".shelf").forEach(setUpList);
 all(document, ".legend").forEach(setUpLegend);
 all(document, "#compare").forEach(setUpCompare);
 all(document, ".scroll").forEach(addTableTools);
+all(document, ".scroll").forEach(addSidewaysLine);
 all(document, ".plot").forEach(addChartTools);
 all(document, ".shelf .status").forEach((status) => {
   status.after(html("p", { className: "tools" }, linkButton(() => {

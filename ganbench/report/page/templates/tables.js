@@ -159,6 +159,33 @@ function addSortChoice(controls, heads, sortBy) { // phones have no head to clic
   controls.append(html("div", { className: "on-phone" }, select));
 }
 
+// A line above a table that is wider than its box names the columns that are out of sight, and scrolls to them
+
+const MOST_NAMES = 4; // columns that the line names
+
+function addSidewaysLine(box) {
+  const heads = all(box, "thead th"), names = html("span");
+  if (!heads.length) return;
+  const turn = (direction) => box.scrollBy({ left: direction * 0.7 * box.clientWidth });
+  const left = button("←", "Scroll the table left", () => turn(-1)), right = button("→", "Scroll the table right", () => turn(1));
+  const line = html("p", { className: "sideways", hidden: true }, left, " ", right, " ", names);
+  box.before(line);
+
+  function refresh() {
+    const isWide = box.scrollWidth > box.clientWidth + 1, end = box.getBoundingClientRect().right + 1;
+    line.hidden = !isWide;
+    if (!isWide) return;
+    const away = heads.filter((head) => head.getBoundingClientRect().right > end).map((head) => columnName(head) || "more");
+    const more = away.length > MOST_NAMES ? ` and ${away.length - MOST_NAMES} more` : "";
+    names.textContent = away.length ? `To the right: ${away.slice(0, MOST_NAMES).join(", ")}${more}` : "All columns to the right are shown";
+    left.disabled = box.scrollLeft < 1;
+    right.disabled = !away.length;
+  }
+  const sizes = new ResizeObserver(refresh);
+  [box, box.querySelector("table")].forEach((part) => sizes.observe(part));
+  box.addEventListener("scroll", refresh, { passive: true });
+}
+
 // The head of a long table stays below the menu while its rows scroll. The table scrolls sideways in its
 // own box, in which `position: sticky` would not follow the page.
 
