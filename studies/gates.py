@@ -1,12 +1,16 @@
 """Detected faults and false alarms of the gates: the tables of results/published/gate.
 
-    .venv/bin/python studies/gates.py live FOLDER      ten quality gates of unchanged code
-    .venv/bin/python studies/gates.py faults FOLDER    one of each fault in the code
-    .venv/bin/python studies/gates.py rounds FOLDER    ten performance gates of unchanged code
-    .venv/bin/python studies/gates.py slow FOLDER      one of each slowdown
-    .venv/bin/python studies/gates.py tables FOLDER    resamples what was recorded, and writes the tables
+    .venv/bin/python studies/gates.py baseline FOLDER   the quality gate's baseline on this machine
+    .venv/bin/python studies/gates.py faults FOLDER     a quality gate of each fault in the code
+    .venv/bin/python studies/gates.py sizes FOLDER      trainings that predict the gate's power
+    .venv/bin/python studies/gates.py check FOLDER      `ganbench check` of each fault
+    .venv/bin/python studies/gates.py slow FOLDER       a performance gate of each slowdown
+    .venv/bin/python studies/gates.py live FOLDER       quality gates of unchanged code
+    .venv/bin/python studies/gates.py rounds FOLDER     performance gates of unchanged code
+    .venv/bin/python studies/gates.py tables FOLDER     writes the tables from all that ended
 
-Everything but the tables runs for real, some minutes a gate.
+Everything but the tables runs for real, some minutes a gate. Each stage saves as it goes, and resumes.
+The faults are in `studies/gate_faults.py`. Live gates and rounds without results keep their published rows.
 """
 
 import argparse
@@ -15,15 +19,24 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from gate_faults import (
+    PERFORMANCE,
+    QUALITY,
+    ROOT,
+    Fault,
+    PerformanceFault,
+    QualityFault,
+    copy_sources,
+)
 
 from ganbench.analysis.rates import wilson_interval
 from ganbench.analysis.rows import collect_rows
@@ -37,471 +50,674 @@ from ganbench.experiments.suite import GateConfig
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.files import read_json
 
-ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "results" / "published" / "gate"
-SUITE, BASELINE = ROOT / "suites" / "gate.toml", ROOT / "suites" / "gate.baseline.json"
-RESAMPLED, SEED = 5000, 0  # gates drawn from the recorded trainings
-STEPS = ("step[dcgan", "step[gan(", "step[wgan_gp", "step[stylegan2(", "extract", "peak_memory")
-SOME = tuple(word for step in STEPS for word in ("--only", step))
-GATES, SEEDS = 10, 8  # of unchanged code; seeds of each
-ELSEWHERE = 500  # seeds from here on tell a fault's size before its gate runs
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A change of one file that nobody should be able to merge."""
-
-    name: str
-    path: str
-    old: str
-    new: str
-    trick: str = ""  # of the only cell that it touches
-    measures: bool = False  # does it change the measuring, and no training?
-
-    @property
-    def place(self) -> str:
-        return self.name.replace(" ", "_").replace("%", "percent")
-
-
-QUALITY = (
-    Fault(
-        "label smoothing applied to fakes",
-        "ganbench/gan/tricks/label_smoothing.py",
-        "fake_target=self.fake)",
-        "fake_target=1 - self.real)",
-        "label_smoothing",
-    ),
-    Fault(
-        "spectral norm off by one layer",
-        "ganbench/gan/tricks/spectral_norm.py",
-        "for module in list(network.modules()):",
-        "first = next(m for m in network.modules() if isinstance(m, kinds))\n"
-        "        for module in [m for m in network.modules() if m is not first]:",
-        "spectral_norm",
-    ),
-    Fault(
-        "EMA that does not update",
-        "ganbench/gan/tricks/ema.py",
-        "mean.lerp_(parameter, 1 - self.effective_decay())",
-        "mean.lerp_(parameter, 0.0)",
-        "ema(decay=0.95)",
-    ),
-    Fault(
-        "learning rate halved",
-        "ganbench/training/trainer.py",
-        'group["lr"] = getattr(',
-        'group["lr"] = 0.5 * getattr(',
-    ),
-    Fault(
-        "learning rate doubled",
-        "ganbench/training/trainer.py",
-        'group["lr"] = getattr(',
-        'group["lr"] = 2 * getattr(',
-    ),
-    Fault(
-        "features normalized wrongly",
-        "ganbench/evaluation/extractors/classifier.py",
-        "self.network[:-1](to_unit_range(x))",
-        "self.network[:-1]((to_unit_range(x) + 1) / 2)",
-        measures=True,
-    ),
-    Fault(
-        "a metric loses 1 % of the samples",
-        "ganbench/evaluation/metrics/frechet.py",
-        "computed = compute_moments(sample.features)",
-        "computed = compute_moments(sample.features[: int(0.99 * len(sample))])",
-        measures=True,
-    ),
+SUITE = ROOT / "suites" / "gate.toml"
+RESAMPLED, RESAMPLING_SEED = 5000, 0  # gates drawn from the recorded trainings
+ROUND_WORDS = (
+    "step[dcgan",
+    "step[gan(",
+    "step[wgan_gp",
+    "step[stylegan2(",
+    "extract",
+    "peak_memory",
 )
+ROUNDS, SEEDS = 10, 8  # performance gates of unchanged code; seeds of a quality gate
+FIRST_LIVE_BLOCK = 10  # blocks of seeds below it have the published gates
+ELSEWHERE, ELSEWHERE_SEEDS = 500, 3  # seeds that estimate a fault's size before its gate runs
+BLOCKS = 3  # of a performance gate: the least
+F = TypeVar("F", bound=Fault)
 
 
-PERFORMANCE = (
-    *(
-        Fault(
-            f"training loop slowed by {percent} %",
-            "ganbench/training/trainer.py",
-            "    def train_step(self) -> None:\n",
-            "    def train_step(self) -> None:\n"
-            "        began = time.perf_counter()\n"
-            "        self.one_step()\n"
-            f"        end = time.perf_counter() + {percent / 100} * (time.perf_counter() - began)\n"
-            "        while time.perf_counter() < end:\n"
-            "            pass\n\n"
-            "    def one_step(self) -> None:\n",
-        )
-        for percent in (10, 20)
-    ),
-    Fault(
-        "memory up 20 %",
-        "ganbench/training/trainer.py",
-        "self.step, self.turn, self.spent = 0, 0, Spent()",
-        "self.step, self.turn, self.spent = 0, 0, Spent()\n"
-        "        from ganbench.devices import peak_memory\n"
-        '        self.ballast = torch.ones(peak_memory(torch.device("cpu")) // 20)',
-    ),
-)
+# Stages
+
+
+def baseline(folder: Path) -> None:
+    """Makes the baseline on this machine, because canaries are compared on one machine only."""
+    if not baseline_path(folder).exists():
+        words = ["baseline", "make", SUITE, "--baseline", baseline_path(folder)]
+        words += ["--reason", "the study of gates", "--results", folder / "baseline_store"]
+        call_program(ROOT, words, folder / "cache")
+
+
+def baseline_path(folder: Path) -> Path:
+    return folder / "baseline.json"
 
 
 def live(folder: Path) -> None:
-    """Gates of the code as it is, each with a block of seeds of its own."""
-    for block in range(GATES):
+    """Runs gates of unchanged code, each with a block of seeds of its own, until stopped."""
+    for block in range(FIRST_LIVE_BLOCK, FIRST_LIVE_BLOCK + ROUNDS):
         if not (folder / f"live{block}" / "verdict.json").exists():
-            told = gated(ROOT, folder / f"live{block}", block)
-            print(block, told["verdict"], f"{told['seconds']:.0f} s", flush=True)
+            verdict = run_gate(folder, ROOT, folder / f"live{block}", block)
+            print(block, verdict["verdict"], f"{verdict['seconds']:.0f} s", flush=True)
 
 
 def rounds(folder: Path) -> None:
-    """Performance gates of the code against a copy of itself."""
-    copied(folder / "base"), copied(folder / "head")
-    for number in range(GATES):
+    """Runs performance gates of the code against a copy of itself."""
+    copy_sources(folder / "base"), copy_sources(folder / "head")
+    for number in range(ROUNDS):
         if not (folder / f"round{number}.json").exists():
-            timed(
-                folder / "base",
-                folder / "head",
-                folder / f"round{number}.json",
-                *SOME,
-                "--blocks",
-                "3",
-            )
+            out = folder / f"round{number}.json"
+            run_perf(folder / "base", folder / "head", out, ROUND_WORDS)
 
 
 def slow(folder: Path) -> None:
-    """A performance gate of each slowdown."""
-    copied(folder / "base")
-    for fault in PERFORMANCE:
-        with_fault(fault, folder / fault.place)
-        timed(folder / "base", folder / fault.place, folder / f"{fault.place}.json", *SOME)
+    """Runs a performance gate of each slowdown."""
+    for fault in chosen_faults(PERFORMANCE):
+        place = folder / fault.folder_name
+        out = place / f"perf_{fault.key}.json"
+        if not out.exists():
+            place.mkdir(parents=True, exist_ok=True)
+            trees = copy_sources(place / "base"), fault.plant(place / "tree")
+            run_perf(*trees, out, fault.only)
 
 
-def timed(base: Path, head: Path, out: Path, *options: str) -> None:
-    """A performance gate of two trees, every window kept."""
-    words = ["perf", "--base", base, "--head", head, "--out", out, "--json", *options]
-    told = json.loads(call(ROOT, words, out.parent / f"{out.stem}_cache"))
-    print(out.stem, told["code"], *told["said"][:1], flush=True)
-
-
-def gated(tree: Path, kept: Path, block: int) -> dict[str, Any]:
-    """What the gate of a tree says; its trainings are kept."""
-    shutil.rmtree(kept, ignore_errors=True)
-    words = ["gate", SUITE, "--baseline", BASELINE, "--block", block, "--results", kept, "--json"]
-    told = call(tree, words, kept.parent / f"{kept.name}_cache")
-    (kept / "verdict.json").write_text(told)
-    found: dict[str, Any] = json.loads(told)
-    return found
-
-
-def call(tree: Path, words: list[object], cache: Path) -> str:
-    """What the program of a tree says; it may fail, but not without an answer."""
-    environment = os.environ | {"PYTHONPATH": str(tree), "GANBENCH_CACHE": str(cache)}
-    program = "import sys; sys.argv[0] = 'ganbench'; from ganbench.cli import main; main()"
-    command = [sys.executable, "-c", program, *map(str, words), "--device", "cpu"]
-    found = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
-    if not found.stdout:
-        raise RuntimeError(found.stderr[-2000:])
-    return found.stdout
+def run_perf(base: Path, head: Path, out: Path, only: Iterable[str]) -> None:
+    """Runs a performance gate of two trees, and saves its answer with the seconds."""
+    options = [word for part in only for word in ("--only", part)]
+    words = ["perf", "--base", base, "--head", head, "--blocks", BLOCKS, "--json", *options]
+    began = time.perf_counter()
+    answer = json.loads(call_program(ROOT, words, out.parent / "perf_cache"))
+    answer["wall"] = time.perf_counter() - began
+    out.write_text(json.dumps(answer), encoding="utf-8")
+    print(out.parent.name, out.stem, answer["code"], f"{answer['wall']:.0f} s", flush=True)
 
 
 def faults(folder: Path) -> None:
-    """A gate of each fault, and its size by other seeds, for the power that is predicted."""
-    for fault in QUALITY:
-        place = folder / fault.place
-        with_fault(fault, place / "tree")
-        if not fault.measures:
-            words = ["run", elsewhere(fault, place), "--results", place / "elsewhere"]
-            call(place / "tree", words, place / "cache")
-        told = gated(place / "tree", place / "gate", 0)
-        print(f"{fault.name}: {told['verdict']}, {told['seconds']:.0f} s", flush=True)
+    """Runs a gate of each fault, on the cells that it changes.
+
+    Trainings of other cells are those of unchanged code, bit for bit, and run once.
+    """
+    if not (folder / "unchanged" / "verdict.json").exists():
+        run_gate(folder, ROOT, folder / "unchanged", 0)
+    for fault in chosen_faults(QUALITY):
+        place = folder / fault.folder_name
+        if fault.cells and not gate_path(place, fault).exists():
+            suite, known = write_part(fault, place, baseline_path(folder))
+            verdict = run_gate(folder, fault.plant(place / "tree"), place / "gate", 0, suite, known)
+            (place / "gate" / "verdict.json").rename(gate_path(place, fault))
+            print(f"{fault.name}: {verdict['verdict']}, {verdict['seconds']:.0f} s", flush=True)
 
 
-def elsewhere(fault: Fault, place: Path) -> Path:
-    """The gate's suite with seeds that no gate has, and only the cells that the fault touches."""
-    content = tomllib.loads(SUITE.read_text())
-    seeds = [ELSEWHERE + seed for seed in range(content["seeds"])]
-    text = SUITE.read_text().replace(f"seeds = {content['seeds']}", f"seeds = {seeds}")
-    if fault.trick:
-        head, _, tail = text.partition("[grid.tricks]")
-        text = f'{head}[grid.tricks]\nchains = [["{fault.trick}"]]\n[budget.cpu]{tail.partition("[budget.cpu]")[2]}'
-    path = place / "gate.toml"
-    path.write_text(text)
-    return path
+ONLY: list[str] = []  # parts of names, from the command line
 
 
-def with_fault(fault: Fault, tree: Path) -> None:
-    """A copy of the sources with the fault in it."""
-    copied(tree)
-    path = tree / fault.path
-    text = path.read_text()
-    assert text.count(fault.old) == 1, f"{fault.path} has changed: plant {fault.name} anew"
-    path.write_text(text.replace(fault.old, fault.new))
+def chosen_faults(known: Iterable[F]) -> list[F]:
+    return [fault for fault in known if not ONLY or any(part in fault.name for part in ONLY)]
 
 
-def copied(tree: Path) -> None:
-    shutil.rmtree(tree, ignore_errors=True)
-    for name in ("ganbench", "suites"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+def gate_path(place: Path, fault: Fault) -> Path:
+    return place / f"gate_{fault.key}.json"
 
 
-# What was recorded
+def sizes(folder: Path) -> None:
+    """Trains with seeds that no gate has, for the power that is predicted."""
+    for fault in chosen_faults(QUALITY):
+        place = folder / fault.folder_name
+        if has_size(fault) and not size_path(place, fault).exists():
+            suite, _ = write_part(fault, place, baseline_path(folder))
+            seeds = list(range(ELSEWHERE, ELSEWHERE + ELSEWHERE_SEEDS))
+            words = ["run", suite, "--results", place / "elsewhere", "-o", f"seeds={seeds}"]
+            shutil.rmtree(place / "elsewhere", ignore_errors=True)
+            call_program(fault.plant(place / "tree"), [*words, "--json"], place / "cache")
+            size_path(place, fault).touch()
+            print(f"{fault.name}: trained elsewhere", flush=True)
 
 
-def trials(folder: Path) -> pd.DataFrame:
-    """Every value of every unchanged training of the live gates, and of the baseline."""
-    found = [*recorded(read_baseline_file(BASELINE).trainings_by_cell(), "baseline")]
-    for place in gates_in(folder):
-        found += recorded(trainings_of_frame(frame_of(place)), place.name)
-    return pd.DataFrame(found, columns=["source", "cell", "metric", "value"])
+def has_size(fault: QualityFault) -> bool:
+    """Returns whether a fault changes trainings of the gate."""
+    return bool(fault.cells) and not fault.measures
 
 
-def gates_in(folder: Path) -> list[Path]:
-    """The live gates that ended."""
-    return sorted(path.parent for path in folder.glob("live*/verdict.json"))
+def size_path(place: Path, fault: Fault) -> Path:
+    return place / f"size_{fault.key}"
 
 
-def frame_of(place: Path) -> pd.DataFrame:
-    return collect_rows(read_json(place / "gate" / "plan.json"), Store(place))
+def write_part(fault: QualityFault, place: Path, known: Path) -> tuple[Path, Path]:
+    """Writes the part of the gate's suite and baseline with the cells that a fault changes."""
+    place.mkdir(parents=True, exist_ok=True)
+    text = SUITE.read_text(encoding="utf-8")
+    head, *grids = text.partition("[budget.cpu]")[0].split("[[grid]]")
+    grids = [part for grid in grids for part in parts_of_grid(grid, fault.cells)]
+    suite, part = place / "gate.toml", place / "gate.baseline.json"
+    budget = "".join(text.partition("[budget.cpu]")[1:])
+    suite.write_text("[[grid]]".join([head, *grids]) + budget, encoding="utf-8")
+    content = read_json(known)
+    for key in ("cells", "canary"):
+        content[key] = {c: v for c, v in content[key].items() if short_cell(c) in fault.cells}
+    part.write_text(json.dumps(content), encoding="utf-8")
+    return suite, part
 
 
-def judged(place: Path) -> GateVerdict:
-    """The verdict of a gate that was kept, by its trainings and floors."""
-    frame, terms = frame_of(place), gate_of_suite()
-    side = MeasuredSide(trainings_of_frame(frame), floors_of_frame(frame))
-    return decide_gate_verdict(
-        read_baseline_file(BASELINE), side, terms.margins, terms.false_alarms, SEEDS
-    )
+def parts_of_grid(grid: str, cells: tuple[str, ...]) -> Iterator[str]:
+    """Yields a grid of the gate's suite with only some of its cells, if it has any."""
+    first, _, tricks = grid.partition("[grid.tricks]")
+    chains = [f'["{cell}"]' for cell in cells if f'["{cell}"]' in tricks]
+    if chains:
+        yield f"{first}[grid.tricks]\nchains = [{', '.join(chains)}]\n\n"
+    elif not tricks and any(f'"{cell}"' in first for cell in cells):
+        yield grid
 
 
-def gate_of_suite() -> GateConfig:
-    found = load_suite(SUITE).gate
-    assert found
-    return found
+def run_gate(
+    folder: Path,
+    tree: Path,
+    kept: Path,
+    block: int,
+    suite: Path = SUITE,
+    known: Path | None = None,
+) -> dict[str, Any]:
+    """Runs the gate of a tree, keeps its trainings, and returns its answer."""
+    shutil.rmtree(kept, ignore_errors=True)
+    words = ["gate", suite, "--baseline", known or baseline_path(folder), "--block", block]
+    answer = call_program(tree, [*words, "--results", kept, "--json"], kept.parent / "cache")
+    kept.mkdir(exist_ok=True)
+    (kept / "verdict.json").write_text(answer, encoding="utf-8")
+    verdict: dict[str, Any] = json.loads(answer)
+    return verdict
+
+
+def check(folder: Path) -> None:
+    """Compares the methods of each faulty tree with their closed forms, and times that."""
+    for fault in chosen_faults((*QUALITY, *PERFORMANCE)):
+        place = folder / fault.folder_name
+        if not check_path(place, fault).exists():
+            place.mkdir(parents=True, exist_ok=True)
+            tree = fault.plant(place / "checked")
+            began = time.perf_counter()
+            words = ["check", suite_of(fault), "--json"]
+            report = json.loads(call_program(tree, words, place / "cache"))
+            report["seconds"] = time.perf_counter() - began
+            check_path(place, fault).write_text(json.dumps(report), encoding="utf-8")
+            print(f"{fault.name}: {', '.join(named_methods(report)) or 'missed'}", flush=True)
+
+
+def check_path(place: Path, fault: Fault) -> Path:
+    return place / f"check_{fault.key}.json"
+
+
+def suite_of(fault: Fault) -> str:
+    """Returns the suite that has the part: the gate's, or another shipped one."""
+    return fault.suite if isinstance(fault, QualityFault) else "gate"
+
+
+def named_methods(report: dict[str, Any]) -> list[str]:
+    """Returns the methods that a check names, each once."""
+    return list(dict.fromkeys(fault["method"] for fault in report["faults"]))
+
+
+def call_program(tree: Path, words: Iterable[object], cache_folder: Path) -> str:
+    """Returns the output of the program of a tree. It may fail, but not without an answer."""
+    environment = os.environ | {"PYTHONPATH": str(tree), "GANBENCH_CACHE": str(cache_folder)}
+    program = "import sys; sys.argv[0] = 'ganbench'; from ganbench.cli import main; main()"
+    command = [sys.executable, "-c", program, *map(str, words)]
+    if "check" not in command:
+        command += ["--device", "cpu"]
+    ran = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+    if not ran.stdout:
+        raise RuntimeError(ran.stderr[-2000:])
+    return ran.stdout
+
+
+# Verdicts of kept trainings
+
+
+def frame_of(store: Path) -> pd.DataFrame:
+    return collect_rows(read_json(store / "gate" / "plan.json"), Store(store))
+
+
+@cache
+def gate_terms() -> GateConfig:
+    terms = load_suite(SUITE).gate
+    assert terms
+    return terms
+
+
+@cache
+def read_baseline(path: Path) -> Baseline:
+    return read_baseline_file(path)
+
+
+def statistical_verdict(baseline_file: Path, stores: list[Path]) -> GateVerdict:
+    """Returns the verdict by trainings and floors alone, without checks.
+
+    The cells of later stores replace those of earlier ones.
+    """
+    frames, terms = [frame_of(store) for store in stores], gate_terms()
+    trainings = {c: t for frame in frames for c, t in trainings_of_frame(frame).items()}
+    side = MeasuredSide(trainings, floors_of_frame(frames[-1]))
+    known = read_baseline(baseline_file)
+    return decide_gate_verdict(known, side, terms.margins, terms.false_alarms, SEEDS)
+
+
+def describe_tests(verdict: GateVerdict) -> str:
+    return "; ".join(f"{short_cell(q.cell)}: {q.metric}" for q in verdict.worsened_tests)
+
+
+def short_cell(cell: str) -> str:
+    """Returns the tricks of a gate's cell, or its variant, or `all cells`."""
+    if cell == ALL_CELLS:
+        return "all cells"
+    _, variant, *_, tricks, _ = cell.split(" / ")
+    return variant if tricks == "none" else tricks
+
+
+def count_other_canaries(answer: dict[str, Any]) -> str:
+    verdicts = [canary["verdict"] for canary in answer["canary"]]
+    return f"{len(verdicts) - verdicts.count('identical')} of {len(verdicts)}"
+
+
+# Tables
 
 
 def live_table(folder: Path) -> pd.DataFrame:
-    """A row a gate of unchanged code."""
-    return pd.DataFrame([gate_row(place) for place in gates_in(folder)])
+    """Returns a row for each gate of unchanged code: the published ones, then those here."""
+    rows = [live_row(folder, place) for place in ended_gates(folder)]
+    return pd.concat([pd.read_csv(PUBLISHED / "live.csv"), pd.DataFrame(rows)]).drop_duplicates(
+        "gate", keep="last"
+    )
 
 
-def gate_row(place: Path) -> dict[str, Any]:
-    """What a kept gate said: while it ran, and by its trainings."""
-    told, found = json.loads((place / "verdict.json").read_text()), judged(place)
-    sung = [heard["verdict"] for heard in told["canary"]]
+def ended_gates(folder: Path) -> list[Path]:
+    paths = (path.parent for path in folder.glob("live*/verdict.json"))
+    return sorted(paths, key=lambda path: int(path.name.removeprefix("live")))
+
+
+def live_row(folder: Path, place: Path) -> dict[str, Any]:
+    answer, verdict = (
+        read_json(place / "verdict.json"),
+        statistical_verdict(baseline_path(folder), [place]),
+    )
+    verdicts = [canary["verdict"] for canary in answer["canary"]]
     return {
-        "gate": place.name if place.name != "gate" else place.parent.name,
-        "verdict": found.headline,
-        "smallest_p": min(q.p for q in found.questions),
-        "worse": "; ".join(f"{q.cell or 'all cells'}: {q.metric}" for q in found.worsened_tests),
-        "floors_moved": "; ".join(map(str, found.moved)),
-        "canaries_identical": f"{sung.count('identical')} of {len(sung)}",
-        "seconds": told["seconds"],
+        "gate": place.name,
+        "verdict": answer["verdict"],
+        "smallest_p": min(test.p for test in verdict.questions),
+        "worse": describe_tests(verdict),
+        "floors_moved": "; ".join(map(str, verdict.moved)),
+        "canaries_identical": f"{verdicts.count('identical')} of {len(verdicts)}",
+        "seconds": answer["seconds"],
     }
 
 
-def faults_table(folder: Path) -> pd.DataFrame:
-    """A row a fault: what the gate said, and with which probability it was expected to."""
-    found = []
-    for fault in QUALITY:
-        place = folder / fault.place
-        row = gate_row(place / "gate") | {"gate": fault.name}
-        sizes = {q.cell: q.said for q in judged(place / "gate").questions if q.metric == "fid"}
-        cell = next((c for c in sizes if fault.trick and fault.trick in c), ALL_CELLS)
-        found.append({**row, "predicted": predicted(fault, place), "fid": sizes[cell]})
-    return pd.DataFrame(found)
+def trials_table(folder: Path) -> pd.DataFrame:
+    """Returns every value of every unchanged training, the published ones and those here."""
+    rows: list[tuple[str, str, str, float]] = []
+    for place in ended_gates(folder):
+        rows += training_values(trainings_of_frame(frame_of(place)), place.name)
+    known = pd.read_csv(PUBLISHED / "trials.csv")
+    new = pd.DataFrame(rows, columns=list(known.columns))
+    return pd.concat([known[~known["source"].isin(new["source"])], new], ignore_index=True)
 
 
-def predicted(fault: Fault, place: Path) -> float:
-    """The chance of the likeliest question to prove what other seeds say the fault does.
-
-    What changes the measuring moves a floor, which is no matter of chance.
-    """
-    if fault.measures:
-        return 1.0
-    terms, known = gate_of_suite(), read_baseline_file(BASELINE)
-    here = trainings_of_frame(frame_of(place / "elsewhere"))
-    before = {cell: known.trainings_by_cell()[cell] for cell in here}
-    asked = run_tests(before, here, known.metric_scales(), terms.margins, terms.false_alarms)
-    seen = detectable_powers(
-        known.trainings_by_cell(), SEEDS, known.metric_scales(), terms.margins, terms.false_alarms
-    )
-    worse = {(q.cell, q.metric): q.worse for q in asked}
-    level = terms.false_alarms / (len(seen) + 1)
-    return max(
-        detection_probability(
-            worse[p.cell, p.metric], p.spread, terms.reference, SEEDS, p.margin, level
-        )
-        for p in seen
-        if (p.cell, p.metric) in worse
-    )
-
-
-def recorded(cells: dict[str, CellTrainings], source: str) -> Iterator[tuple[str, str, str, float]]:
+def training_values(
+    cells: dict[str, CellTrainings], source: str
+) -> Iterator[tuple[str, str, str, float]]:
     for cell, trainings in cells.items():
-        assert not trainings.failed  # then there would be rows without a value
+        assert not trainings.failed  # a failed training would have no row
         for metric, values in trainings.values.items():
-            yield from ((source, cell, metric, value) for value in values)
+            yield from ((source, cell, metric, float(value)) for value in values if value)
 
 
-def alarms(recorded: pd.DataFrame, gates: int = RESAMPLED) -> dict[str, Any]:
-    """How often a gate of unchanged code fails, by dealing the recorded seeds to both sides anew."""
-    known, terms, rng = read_baseline_file(BASELINE), gate_of_suite(), np.random.default_rng(SEED)
+def alarms_row(values: pd.DataFrame, gates: int = RESAMPLED) -> dict[str, Any]:
+    """Returns how often a gate of unchanged code fails, by other divisions of the seeds."""
+    rng = np.random.default_rng(RESAMPLING_SEED)
     pools = {
         cell: part.pivot_table(
             index=part.groupby("metric").cumcount(), columns="metric", values="value"
         )
-        for cell, part in recorded.groupby("cell")
+        for cell, part in values.groupby("cell")
     }
     count = min(map(len, pools.values()))
-    found = sum(is_alarm(pools, rng.permutation(count), known, terms) for _ in range(gates))
-    low, high = wilson_interval(found, gates)
+    alarms = sum(is_alarm(pools, rng.permutation(count)) for _ in range(gates))
+    low, high = wilson_interval(alarms, gates)
+    rates = {"rate": alarms / gates, "low": low, "high": high}
+    return {"seeds": count, "gates": gates, "alarms": alarms, **rates}
+
+
+def is_alarm(pools: dict[str, pd.DataFrame], order: np.ndarray) -> bool:
+    """Returns whether a gate with these seeds fails."""
+    terms = gate_terms()
+    ends = (order[: terms.reference], order[terms.reference : terms.reference + SEEDS])
+    before, after = ({c: pick_trainings(pool, rows) for c, pool in pools.items()} for rows in ends)
+    scales = read_baseline(ROOT / "suites" / "gate.baseline.json").metric_scales()
+    tests = run_tests(before, after, scales, terms.margins, terms.false_alarms)
+    return any(test.verdict == "worse" for test in tests)
+
+
+def pick_trainings(pool: pd.DataFrame, rows: np.ndarray) -> CellTrainings:
+    values = {metric: pool[metric].to_numpy()[rows].tolist() for metric in pool.columns}
+    return CellTrainings(len(rows), 0, values)
+
+
+def faults_table(folder: Path) -> pd.DataFrame:
+    """Returns a row for each quality fault whose check ended."""
+    ended = [f for f in QUALITY if check_path(folder / f.folder_name, f).exists()]
+    return pd.DataFrame([fault_row(folder, fault) for fault in ended])
+
+
+def fault_row(folder: Path, fault: QualityFault) -> dict[str, Any]:
+    """Returns what the check, the gate's tests and the canaries found of a fault."""
+    place = folder / fault.folder_name
+    report = read_json(check_path(place, fault))
+    row = {
+        "fault": fault.name,
+        "key": fault.key,
+        "sentence": fault.sentence,
+        "suite": fault.suite,
+        "named": "; ".join(named_methods(report)),
+        "crashed": "; ".join(report["errors"]),
+        "check_seconds": report["seconds"],
+    }
+    if fault.cells and not gate_path(place, fault).exists():
+        return {**row, "gate": "not run"}
+    return {**row, **gate_facts(folder, fault)}
+
+
+def gate_facts(folder: Path, fault: QualityFault) -> dict[str, Any]:
+    """Returns what the trainings, floors and canaries of a gate show of a fault."""
+    verdict = verdict_of_fault(folder, fault)
+    facts = {
+        "worse": describe_tests(verdict),
+        "floors_moved": "; ".join(map(str, verdict.moved)),
+        "smallest_p": min(test.p for test in verdict.questions),
+        "predicted": predict_power(folder, fault),
+    }
+    proven = bool(verdict.worsened_tests or verdict.moved)
+    if not fault.cells:
+        return {"gate": "outside", **facts}
+    answer = read_json(gate_path(folder / fault.folder_name, fault))
     return {
-        "seeds": count,
-        "gates": gates,
-        "alarms": found,
-        "rate": found / gates,
-        "low": low,
-        "high": high,
+        "gate": "caught" if proven else "missed",
+        **facts,
+        "fid": change_of_fid(verdict, fault),
+        "trainings": SEEDS * len(fault.cells),
+        "canaries_differ": count_other_canaries(answer),
+        "gate_seconds": answer["seconds"],
     }
 
 
-def is_alarm(
-    pools: dict[str, pd.DataFrame], order: np.ndarray, known: Baseline, terms: GateConfig
-) -> bool:
-    """Does a gate fail that has these seeds?"""
-    ends = (order[: terms.reference], order[terms.reference : terms.reference + SEEDS])
-    before, after = ({c: drawn(pool, chosen) for c, pool in pools.items()} for chosen in ends)
-    asked = run_tests(before, after, known.metric_scales(), terms.margins, terms.false_alarms)
-    return any(q.verdict == "worse" for q in asked)
+def verdict_of_fault(folder: Path, fault: QualityFault) -> GateVerdict:
+    """Returns the statistical verdict of a fault.
 
-
-def drawn(pool: pd.DataFrame, chosen: np.ndarray) -> CellTrainings:
-    values = {metric: pool[metric].to_numpy()[chosen].tolist() for metric in pool.columns}
-    return CellTrainings(len(chosen), 0, values)
-
-
-def performance_table(paths: Iterable[Path]) -> pd.DataFrame:
-    """A row a performance gate."""
-    found = []
-    for path in paths:
-        told = json.loads(path.read_text())
-        verdicts = Counter(c["verdict"] for c in told["comparisons"])
-        slower = [c["benchmark"] for c in told["comparisons"] if c["verdict"] == "regressed"]
-        found.append(
-            {
-                "gate": path.stem,
-                "code": told["code"],
-                "benchmarks": len(told["comparisons"]),
-                **{v: verdicts[v] for v in ("regressed", "undecided", "improved", "unchanged")},
-                "predicted_10": told["power"]["0.1"],
-                "predicted_20": told["power"]["0.2"],
-                "first_regressed": "; ".join(slower[:3]),
-            }
-        )
-    return pd.DataFrame(found)
-
-
-def page(made: dict[str, pd.DataFrame]) -> str:
-    """Renders the README from the tables."""
-    drawn, rounds = made["alarms"].iloc[0], made["rounds"]
-    live_alarms, slow_alarms = (
-        (made["live"]["verdict"] == "regressed").sum(),
-        (rounds["code"] == 1).sum(),
+    Cells that it does not change have the trainings of unchanged code. A fault of the measuring
+    changes all cells, so that only those that were tried are compared.
+    """
+    place, stores = folder / fault.folder_name, [folder / "unchanged"]
+    if fault.measures and fault.cells:
+        return statistical_verdict(place / "gate.baseline.json", [place / "gate"])
+    return statistical_verdict(
+        baseline_path(folder), [*stores, place / "gate"] if fault.cells else stores
     )
-    seconds = made["live"]["seconds"]
-    resampled = f"{drawn['alarms']:.0f}: {drawn['rate']:.2%}, at most {drawn['high']:.2%}"
+
+
+def change_of_fid(verdict: GateVerdict, fault: QualityFault) -> str:
+    """Returns the change of FID in the only cell with the fault, or in all cells together."""
+    changes = {short_cell(q.cell): q.said for q in verdict.questions if q.metric == "fid"}
+    (cell,) = fault.cells if len(fault.cells) == 1 else ("all cells",)
+    return changes[cell]
+
+
+def predict_power(folder: Path, fault: QualityFault) -> float:
+    """Returns the probability that the gate's likeliest test proves what other seeds show.
+
+    NaN without other seeds, as for a fault of the measuring: it moves a floor, or it does not.
+    """
+    if not fault.cells:
+        return 0.0
+    if fault.measures or not size_path(folder / fault.folder_name, fault).exists():
+        return float("nan")
+    terms, known = gate_terms(), read_baseline(baseline_path(folder))
+    here = trainings_of_frame(frame_of(folder / fault.folder_name / "elsewhere"))
+    recorded, scales = known.trainings_by_cell(), known.metric_scales()
+    before = {cell: recorded[cell] for cell in here}
+    tests = run_tests(before, here, scales, terms.margins, terms.false_alarms)
+    worse = {(test.cell, test.metric): test.worse for test in tests}
+    powers = detectable_powers(recorded, SEEDS, scales, terms.margins, terms.false_alarms)
+    level = terms.false_alarms / (len(powers) + 1)
+    return max(
+        detection_probability(
+            worse[p.cell, p.metric], p.spread, terms.reference, SEEDS, p.margin, level
+        )
+        for p in powers
+        if (p.cell, p.metric) in worse and (p.cell != ALL_CELLS or len(here) == len(recorded))
+    )
+
+
+def rounds_table(folder: Path) -> pd.DataFrame:
+    """Returns a row for each performance gate of unchanged code: the published ones, or those here."""
+    paths = sorted(folder.glob("round*.json"))
+    if not paths:
+        return pd.read_csv(PUBLISHED / "rounds.csv")
+    return pd.DataFrame([{"gate": path.stem, **perf_row(read_json(path))} for path in paths])
+
+
+def slow_table(folder: Path) -> pd.DataFrame:
+    rows = []
+    for fault in PERFORMANCE:
+        path = folder / fault.folder_name / f"perf_{fault.key}.json"
+        if path.exists():
+            rows.append(slow_row(folder, fault, read_json(path)))
+    return pd.DataFrame(rows)
+
+
+def slow_row(folder: Path, fault: PerformanceFault, answer: dict[str, Any]) -> dict[str, Any]:
+    report = read_json(check_path(folder / fault.folder_name, fault))
+    power = float("nan") if fault.size is None else answer["power"][f"{fault.size:g}"]
+    facts = {"fault": fault.name, "key": fault.key, "sentence": fault.sentence, "predicted": power}
+    named = "; ".join(named_methods(report))
+    return {**facts, "named": named, **perf_row(answer), "seconds": answer["wall"]}
+
+
+def perf_row(answer: dict[str, Any]) -> dict[str, Any]:
+    """Returns the verdicts of a performance gate, and its first slower benchmarks."""
+    verdicts = Counter(c["verdict"] for c in answer["comparisons"])
+    slower = [c["benchmark"] for c in answer["comparisons"] if c["verdict"] == "regressed"]
+    return {
+        "code": answer["code"],
+        "benchmarks": len(answer["comparisons"]),
+        **{v: verdicts[v] for v in ("regressed", "undecided", "improved", "unchanged")},
+        "predicted_10": answer["power"]["0.1"],
+        "predicted_20": answer["power"]["0.2"],
+        "first_regressed": "; ".join(slower[:3]),
+    }
+
+
+# The page
+
+
+def render_page(tables: dict[str, pd.DataFrame]) -> str:
+    """Renders the README from the tables."""
+    alarms, rounds_made, live_made = tables["alarms"].iloc[0], tables["rounds"], tables["live"]
+    seconds, faults_made = live_made["seconds"], tables["faults"]
+    live_alarms = live_made["verdict"].eq("regressed").sum()
+    slow_alarms = rounds_made["code"].eq(1).sum()
+    resampled = f"{alarms['alarms']:.0f}: {alarms['rate']:.2%}, at most {alarms['high']:.2%}"
     return f"""# Detected faults and false alarms of the gates
 
 `studies/gates.py` wrote this page, on two cores shared with other work. A quality gate is `ganbench gate gate`:
-five cells with eight seeds, against 24 other seeds. It took {seconds.min():.0f} to {seconds.max():.0f} s.
+five cells with eight seeds, against 24 other seeds. Without a fault, it
+took {seconds.min():.0f} to {seconds.max():.0f} s.
 The verdicts are those of the committed code on the stored trainings.
 
 ## Without a change
 
 | | gates | false alarms |
 |:---|---:|---:|
-| quality, live, each with its own seeds | {len(made["live"])} | {live_alarms} |
-| quality, resampled from {drawn["seeds"]:.0f} seeds of each cell | {drawn["gates"]:.0f} | {resampled} |
-| performance, live, two copies of the same source tree | {len(rounds)} | {slow_alarms} |
+| quality, live, each with its own seeds | {len(live_made)} | {live_alarms} |
+| quality, resampled from {alarms["seeds"]:.0f} seeds of each cell | {alarms["gates"]:.0f} | {resampled} |
+| performance, live, two copies of the same source tree | {len(rounds_made)} | {slow_alarms} |
 
-{markdown(made["live"].drop(columns=["worse", "floors_moved"]))}
+{render_table(live_made.drop(columns=["worse", "floors_moved"]))}
 
-{markdown(rounds.drop(columns=["first_regressed"]))}
+{render_table(rounds_made.drop(columns=["first_regressed"]))}
 
 `predicted_10` and `predicted_20` are the probabilities that such a round detects a slowdown of a single
 benchmark by 10 % and 20 %. They hold for the median benchmark with the noise of the round.
 
-## With a fault
+## With a fault in a method or in the measuring
 
-Each fault changes one or two lines in a copy of the sources; `studies/gates.py` defines them. For the
-quality gate, *predicted* is the power of the most powerful test against the effect of the fault, estimated
-from eight other seeds. A fault in the evaluation shifts a floor, which is detected with certainty. *fid* is
-the change of FID in the cell with the fault, or in all cells together.
+Each fault changes a few lines in a copy of the sources; `studies/gate_faults.py` defines them.
 
-{markdown(faults_page(made["faults"]))}
+{summarize_faults(faults_made)}
 
-The missed faults do little or no harm in such short trainings. Their canaries differ: `--exact`, for
-changes that must not change any number, rejects them.
+{render_table(faults_page(faults_made))}
 
-{markdown(slow_page(made["slow"]))}
+- *check* is `ganbench check` on the suite gate, or on the suite in brackets if no cell of the gate has the part. It
+  took {describe_seconds(faults_made["check_seconds"])}. The table has the names that it printed.
+- *gate* is the verdict by trainings and floors alone, without the check that the gate also runs. Only cells with the
+  fault were trained, by `ganbench gate` on this part of the suite and of a baseline from the same machine. The others
+  are those of unchanged code. A fault of the measuring changes all cells, and one of them was tried.
+  A part took {describe_seconds(faults_made["gate_seconds"])} beside other work.
+- *predicted* is the power of the most powerful test against the effect of the fault, estimated from
+  {ELSEWHERE_SEEDS} other seeds. A fault of the measuring has none: it moves a floor, or it does not.
+- *FID* is its change in the cell with the fault, or in all cells together.
+- *canaries* are the cells with other digits, which `--exact` rejects, of those with the fault.
 
-Rounds 0 and 1 have more benchmarks than the others. Quality gates ran at the same time, so most times stay
-undecided. Three of these timings were reported as improved: no second round checks this, and it fails no gate.
-Counts and memory are exact, and were unchanged in all ten rounds.
+{explain_missed(faults_made)}
+
+| fault | change |
+|:---|:---|
+{list_sentences(faults_made)}
+
+## With a fault in speed or memory
+
+{render_table(slow_page(tables["slow"]))}
+
+*predicted* is the probability to detect a slowdown of this size in one benchmark, with the noise of the round.
+Counts of operators and bytes are exact and need no such probability. Other work ran on the same cores.
+`ganbench check` of the same faults named {describe_names(tables["slow"])}.
+
+| fault | change |
+|:---|:---|
+{list_sentences(tables["slow"])}
 """
 
 
-def faults_page(found: pd.DataFrame) -> pd.DataFrame:
-    caught = found["verdict"].eq("regressed").map({True: "**caught**", False: "missed"})
-    by = [
-        floors or worse for floors, worse in found[["floors_moved", "worse"]].fillna("").to_numpy()
-    ]
-    columns = {"fault": found["gate"], "quality gate": caught, "fid": found["fid"], "by": by}
-    p, chance = found["smallest_p"].map("{:.2g}".format), found["predicted"].map("{:.0%}".format)
-    other = found["canaries_identical"]
-    return pd.DataFrame(
-        {**columns, "smallest p": p, "predicted": chance, "canaries identical": other}
-    )
+def describe_names(found: pd.DataFrame) -> str:
+    names = [name for name in found["named"].fillna("") if name]
+    return ", ".join(names) or "nothing, since they change no method"
 
 
-def slow_page(found: pd.DataFrame) -> pd.DataFrame:
-    caught = found["code"].eq(1).map({True: "**caught**", False: "missed"})
-    names = found["gate"].str.replace("_", " ").str.replace("percent", "%")
-    columns = {
-        "fault": names,
-        "performance gate": caught,
-        "by": found["first_regressed"].fillna(""),
-    }
-    counts = {name: found[name] for name in ("regressed", "undecided", "benchmarks")}
-    chances = {f"predicted, {p} %": found[f"predicted_{p}"].map("{:.0%}".format) for p in (10, 20)}
-    return pd.DataFrame({**columns, **counts, **chances})
-
-
-def markdown(frame: pd.DataFrame) -> str:
+def render_table(frame: pd.DataFrame) -> str:
     return str(frame.to_markdown(index=False, disable_numparse=False, floatfmt=".3g"))
 
 
+def describe_seconds(seconds: pd.Series) -> str:
+    return f"{seconds.min():.0f} to {seconds.max():.0f} s"
+
+
+def list_sentences(frame: pd.DataFrame) -> str:
+    pairs = frame[["fault", "sentence"]].to_numpy()
+    return "\n".join(f"| {fault} | {sentence} |" for fault, sentence in pairs)
+
+
+def is_named(found: pd.DataFrame) -> pd.Series:
+    return found["named"].fillna("").ne("")
+
+
+def has_other_canaries(found: pd.DataFrame) -> pd.Series:
+    return ~found["canaries_differ"].fillna("0 ").str.startswith("0 ")
+
+
+def summarize_faults(found: pd.DataFrame) -> str:
+    """Returns how many faults each kind of question finds."""
+    tried = found[found["gate"].isin(["caught", "missed"])]
+    proven, exact = found["gate"].eq("caught"), has_other_canaries(found)
+    missed = ~(is_named(found) | proven | exact)
+    rest = ", ".join(found["fault"][missed]) or "none"
+    return (
+        f"`ganbench check` names {is_named(found).sum()} of {len(found)} faults. The gate's trainings and floors\n"
+        f"prove {proven.sum()} of the {len(tried)} that were tried, and canaries differ for {exact.sum()}. "
+        f"Without any sign: {rest}."
+    )
+
+
+def faults_page(found: pd.DataFrame) -> pd.DataFrame:
+    pairs = zip(found["named"].fillna(""), found["suite"], strict=True)
+    checks = [
+        (f"**{name}**" if name else "missed") + ("" if suite == "gate" else f" [{suite}]")
+        for name, suite in pairs
+    ]
+    columns = {"fault": found["fault"], "check": checks}
+    columns["gate"] = [describe_gate(row) for row in found.to_dict("records")]
+    columns["predicted"] = format_chances(found["predicted"])
+    for name, source in (("FID", "fid"), ("canaries", "canaries_differ")):
+        columns[name] = found[source].fillna("")
+    return pd.DataFrame(columns)
+
+
+def describe_gate(row: dict[str, Any]) -> str:
+    """Returns the verdict by trainings and floors, with the metrics that prove a change."""
+    if row["gate"] != "caught":
+        return {"outside": "no cell"}.get(row["gate"], row["gate"])
+    floors = [] if pd.isna(row["floors_moved"]) else str(row["floors_moved"]).split("; ")
+    tests = [] if pd.isna(row["worse"]) else str(row["worse"]).split("; ")
+    moved = [f"floor of {floor.partition(' ')[0]}" for floor in floors]
+    return (
+        f"**caught**: {', '.join([*moved, *dict.fromkeys(t.rpartition(': ')[2] for t in tests)])}"
+    )
+
+
+def format_chances(chances: pd.Series) -> list[str]:
+    return ["" if np.isnan(chance) else f"{chance:.0%}" for chance in chances]
+
+
+def explain_missed(found: pd.DataFrame) -> str:
+    """Returns why the gate's trainings and floors miss faults, by what was measured."""
+    margin = 1 + gate_terms().margins["fid"]
+    reasons = []
+    for row in found[found["gate"].isin(["missed", "outside"])].to_dict("records"):
+        small = f"FID changes by {row['fid']}, and the margin is × {margin:.2f}"
+        why = "no cell has the part" if row["gate"] == "outside" else small
+        seen = [f"the check names {row['named']}"] if not pd.isna(row["named"]) else []
+        if not str(row["canaries_differ"]).startswith(("0 ", "nan")):
+            seen.append(f"digits differ in {row['canaries_differ']} canaries")
+        reasons.append(f"- {row['fault']}: {why}; {' and '.join(seen) or 'nothing else sees it'}.")
+    return "\n".join(["The gate's trainings and floors do not show:", "", *reasons])
+
+
+def slow_page(found: pd.DataFrame) -> pd.DataFrame:
+    columns = {
+        "fault": found["fault"],
+        "performance gate": found["code"].eq(1).map({True: "**caught**", False: "missed"}),
+        "by": found["first_regressed"].fillna(""),
+        "predicted": format_chances(found["predicted"]),
+    }
+    counts = {name: found[name] for name in ("regressed", "undecided", "benchmarks")}
+    return pd.DataFrame({**columns, **counts, "seconds": found["seconds"].round()})
+
+
 def tables(folder: Path) -> None:
-    PUBLISHED.mkdir(parents=True, exist_ok=True)
-    known = trials(folder)
+    """Writes all tables and the page."""
+    values = trials_table(folder)
+    has_new = len(values) > len(pd.read_csv(PUBLISHED / "trials.csv"))
+    alarms = (
+        pd.DataFrame([alarms_row(values)]) if has_new else pd.read_csv(PUBLISHED / "alarms.csv")
+    )
     made = {
-        "trials": known,
+        "trials": values,
         "live": live_table(folder),
-        "alarms": pd.DataFrame([alarms(known)]),
+        "alarms": alarms,
         "faults": faults_table(folder),
-        "rounds": performance_table(sorted(folder.glob("round*.json"))),
-        "slow": performance_table(folder / f"{fault.place}.json" for fault in PERFORMANCE),
+        "rounds": rounds_table(folder),
+        "slow": slow_table(folder),
     }
     for name, table in made.items():
         table.to_csv(PUBLISHED / f"{name}.csv", index=False, float_format="%.6g")
-    (PUBLISHED / "README.md").write_text(page(made), encoding="utf-8")
+    published = {name: pd.read_csv(PUBLISHED / f"{name}.csv") for name in made}
+    (PUBLISHED / "README.md").write_text(render_page(published), encoding="utf-8")
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    steps = {f.__name__: f for f in (live, faults, rounds, slow, tables)}
-    asked.add_argument("what", choices=list(steps))
-    asked.add_argument("folder", type=Path)
-    given = asked.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    steps[given.what](given.folder.absolute())
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    stages = {f.__name__: f for f in (baseline, faults, sizes, check, slow, live, rounds, tables)}
+    parser.add_argument("stage", choices=list(stages))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", nargs="+", default=[], help="Parts of the names of faults.")
+    chosen = parser.parse_args()
+    ONLY.extend(chosen.only)
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    stages[chosen.stage](chosen.folder.absolute())
 
 
 if __name__ == "__main__":
