@@ -100,9 +100,9 @@ def rounds(folder: Path) -> None:
             run_perf(folder / "base", folder / "head", out, ROUND_WORDS)
 
 
-def slow(folder: Path) -> None:
+def slow(folder: Path, only: list[str]) -> None:
     """Runs a performance gate of each slowdown."""
-    for fault in chosen_faults(PERFORMANCE):
+    for fault in choose_faults(PERFORMANCE, only):
         place = folder / fault.folder_name
         out = place / f"perf_{fault.key}.json"
         if not out.exists():
@@ -122,14 +122,14 @@ def run_perf(base: Path, head: Path, out: Path, only: Iterable[str]) -> None:
     print(out.parent.name, out.stem, answer["code"], f"{answer['wall']:.0f} s", flush=True)
 
 
-def faults(folder: Path) -> None:
+def faults(folder: Path, only: list[str]) -> None:
     """Runs a gate of each fault, on the cells that it changes.
 
     Trainings of other cells are those of unchanged code, bit for bit, and run once.
     """
     if not (folder / "unchanged" / "verdict.json").exists():
         run_gate(folder, ROOT, folder / "unchanged", 0)
-    for fault in chosen_faults(QUALITY):
+    for fault in choose_faults(QUALITY, only):
         place = folder / fault.folder_name
         if fault.cells and not gate_path(place, fault).exists():
             suite, known = write_part(fault, place, baseline_path(folder))
@@ -138,20 +138,18 @@ def faults(folder: Path) -> None:
             print(f"{fault.name}: {verdict['verdict']}, {verdict['seconds']:.0f} s", flush=True)
 
 
-ONLY: list[str] = []  # parts of names, from the command line
-
-
-def chosen_faults(known: Iterable[F]) -> list[F]:
-    return [fault for fault in known if not ONLY or any(part in fault.name for part in ONLY)]
+def choose_faults(known: Iterable[F], only: list[str]) -> list[F]:
+    """Returns the faults with one of these parts in their names, or all without any."""
+    return [fault for fault in known if not only or any(part in fault.name for part in only)]
 
 
 def gate_path(place: Path, fault: Fault) -> Path:
     return place / f"gate_{fault.key}.json"
 
 
-def sizes(folder: Path) -> None:
+def sizes(folder: Path, only: list[str]) -> None:
     """Trains with seeds that no gate has, for the power that is predicted."""
-    for fault in chosen_faults(QUALITY):
+    for fault in choose_faults(QUALITY, only):
         place = folder / fault.folder_name
         if has_size(fault) and not size_path(place, fault).exists():
             suite, _ = write_part(fault, place, baseline_path(folder))
@@ -216,9 +214,9 @@ def run_gate(
     return verdict
 
 
-def check(folder: Path) -> None:
+def check(folder: Path, only: list[str]) -> None:
     """Compares the methods of each faulty tree with their closed forms, and times that."""
-    for fault in chosen_faults((*QUALITY, *PERFORMANCE)):
+    for fault in choose_faults((*QUALITY, *PERFORMANCE), only):
         place = folder / fault.folder_name
         if not check_path(place, fault).exists():
             place.mkdir(parents=True, exist_ok=True)
@@ -710,14 +708,18 @@ def tables(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    stages = {f.__name__: f for f in (baseline, faults, sizes, check, slow, live, rounds, tables)}
-    parser.add_argument("stage", choices=list(stages))
+    stages = {f.__name__: f for f in (baseline, live, rounds, tables)}
+    stages_of_faults = {f.__name__: f for f in (faults, sizes, check, slow)}
+    parser.add_argument("stage", choices=[*stages, *stages_of_faults])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", nargs="+", default=[], help="Parts of the names of faults.")
     chosen = parser.parse_args()
-    ONLY.extend(chosen.only)
     chosen.folder.mkdir(parents=True, exist_ok=True)
-    stages[chosen.stage](chosen.folder.absolute())
+    folder = chosen.folder.absolute()
+    if chosen.stage in stages:
+        stages[chosen.stage](folder)
+    else:
+        stages_of_faults[chosen.stage](folder, chosen.only)
 
 
 if __name__ == "__main__":
