@@ -67,9 +67,9 @@ def describe_best_arm(
     lead = f"{short[namer.name(rows[0])]} has the {superlative(facts)} {name}{place}: "
     names = [short[namer.name(row)] for row in rows]
     values = [format_value(row, outcome, total) for row in rows]
-    rivals = [n for n in range(1, len(rows)) if is_rival(rows[n])]
-    notes = [describe_separation(rows, [f"{names[n]} {values[n]}" for n in rivals])]
-    if not namer.has_tricks and len(rows) > 1 and 1 not in rivals:
+    texts = [f"{name} {value}" for name, value in zip(names, values, strict=True)]
+    notes = [describe_separation(rows, texts)]
+    if not namer.has_tricks and len(rows) > 1 and not any(map(is_rival, rows[1:])):
         notes.append(f"The next is {names[1]}: {values[1]}.")
     if total is None:
         notes.append(describe_reference(part, outcome))
@@ -98,9 +98,13 @@ def is_rival(row: dict[Any, Any]) -> bool:
     return row["tied"] is not pd.NA and bool(row["tied"])
 
 
-def describe_separation(rows: list[dict[Any, Any]], rivals: list[str]) -> str:
-    """Describes the arms that are not separable from the first, and names the best of them."""
+def describe_separation(rows: list[dict[Any, Any]], texts: list[str]) -> str:
+    """Describes the arms that are not separable from the first, and names the best of them.
+
+    `texts` has the name and value of each row. If the second arm is separable, it is named too.
+    """
     others = len(rows) - 1
+    rivals = [text for row, text in zip(rows[1:], texts[1:], strict=True) if is_rival(row)]
     if not others or pd.isna(rows[0]["tied"]):
         return ""
     if not rivals:
@@ -108,7 +112,8 @@ def describe_separation(rows: list[dict[Any, Any]], rivals: list[str]) -> str:
         return f"It is significantly better than {beaten}."
     more = len(rivals) - MAX_NAMED_RIVALS
     named = [*rivals[:MAX_NAMED_RIVALS], *([f"and {more} more"] if more > 0 else [])]
-    return f"It is not separable from {count_of(len(rivals), 'other')}: {'; '.join(named)}."
+    beyond = "" if is_rival(rows[1]) else f"significantly better than the next, {texts[1]}, but "
+    return f"It is {beyond}not separable from {count_of(len(rivals), 'other')}: {'; '.join(named)}."
 
 
 def describe_reference(part: pd.DataFrame, outcome: str) -> str:

@@ -15,6 +15,7 @@ MAX_FACTOR = 100.0  # larger factors are not printed
 MAX_DETECTABLE_FACTOR = (
     10.0  # larger detectable changes are not printed: so few seeds detect nothing
 )
+MIN_DIFFERENCE = 1e-12  # smaller differences are rounding errors of means
 BEYOND = "beyond "  # the limit of printed detectable changes
 Facts = dict[str, Any]
 
@@ -31,7 +32,11 @@ def format_factor(ratio: float) -> str:
 
 
 def format_difference(change: float, facts: Facts) -> str:
-    """Formats a difference as `+0.12`, or in percentage points as `+12 pp`."""
+    """Formats a difference as `+0.12`, or in percentage points as `+12 pp`.
+
+    A difference that is only rounding error is `+0`.
+    """
+    change = 0.0 if abs(change) < MIN_DIFFERENCE else change
     if facts.get("unit") == SHARE_UNIT:
         return f"{format_signed(100 * change, '+.3g')} pp"
     return format_signed(change, "+.3g")

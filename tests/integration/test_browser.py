@@ -564,6 +564,23 @@ def test_line_names_columns_out_of_sight_and_scrolls_to_them(open_page, page_of_
     playwright.expect(line).to_be_hidden()
 
 
+def test_heat_map_keeps_names_on_a_phone(open_page, tmp_path):
+    """Two columns are in sight at first, and the names of tricks stay while it scrolls."""
+    names = ("minibatch_discrimination(kernels=16)", "spectral_norm")
+    rows = rows_of(names, losses=("non_saturating", "least_squares", "wasserstein", "relativistic"))
+    path = tmp_path / "report.html"
+    path.write_text(render_page(SuiteReport.of(rows), tmp_path), encoding="utf-8")
+    page = open_page(path, PHONE)
+    wait_until_drawn(page)
+    row_ = page.locator(".heat tbody tr").first
+    box = row_.locator("td").nth(1).bounding_box()
+    assert box["x"] + box["width"] <= PHONE["width"]
+    scroll = page.locator(".scroll:has(.heat)").first
+    scroll.evaluate("box => { box.scrollLeft = 200; }")
+    assert scroll.evaluate("box => box.scrollLeft") > 50
+    assert row_.locator("th").bounding_box()["x"] >= 0
+
+
 def test_rows_are_cards_on_a_phone(open_page, report_page):
     page = open_page(report_page, PHONE)
     row_ = page.locator(".board tbody[data-items] tr").first

@@ -107,7 +107,7 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
         "findings": report.findings,
         "boards": make_boards(frame, board),
         "first_lines": FIRST_LINES,
-        "effects": make_forests(facts, report.effects, report.chains, coverage),
+        "effects": make_forests(facts, report.effects, report.chains, coverage, report.dependence),
         "heats": make_heat_maps(facts, report.effects, coverage),
         "curves_outcome": learning_curves.label,
         "curves": curve_panels(learning_curves, board, namer, colours),

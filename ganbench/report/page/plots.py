@@ -12,6 +12,7 @@ from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
 from ganbench.counts import format_signed
 from ganbench.evaluation.metric_names import metric_display_name
+from ganbench.report.dependence import TrickDependence
 from ganbench.report.effects import MAX_LOG_HEAT, format_probability
 from ganbench.report.format_change import (
     Facts,
@@ -104,7 +105,7 @@ class ForestBranch:
     smallest: str
     pairs: int
     cells: str  # `4 of 5`
-    missing: list[str]  # cells without a comparison, and the reasons
+    notes: list[str]  # dependence, and cells without a comparison with the reasons
     verdict: str
     mark: IntervalMark
 
@@ -117,11 +118,16 @@ class ForestPlot:
 
 
 def make_forests(
-    facts: Facts, effects: list[Effect], chains: list[Effect], coverage: TrickCoverage
+    facts: Facts,
+    effects: list[Effect],
+    chains: list[Effect],
+    coverage: TrickCoverage,
+    dependence: TrickDependence,
 ) -> list[ForestPlot]:
     """Makes the forest plots that have effects.
 
-    There are plots over the grid, within data sets, losses and variants, and for lists of tricks.
+    There are plots over the grid, within data sets, losses and variants, and for lists of tricks. A plot within
+    a single level would repeat the one over the grid. Effects over the grid have notes on what they depend on.
     """
     over_grid = [e for e in effects if e.is_pooled]
     parts = [
@@ -131,7 +137,11 @@ def make_forests(
         ("Within each variant", group_by_part([e for e in effects if e.variant], "variant")),
         ("Lists of tricks", group_by_coverage(chains, coverage)),
     ]
-    plots = [make_forest(title, groups, facts, coverage) for title, groups in parts]
+    within = TrickDependence({})
+    plots = [
+        make_forest(title, groups, facts, coverage, within if n else dependence)
+        for n, (title, groups) in enumerate(parts)
+    ]
     return [plot for plot in plots if plot.groups]
 
 
@@ -145,21 +155,29 @@ def group_by_coverage(effects: list[Effect], coverage: TrickCoverage) -> dict[st
 
 
 def group_by_part(effects: list[Effect], part: str) -> dict[str, list[Effect]]:
-    """Groups effects by their loss or variant."""
+    """Groups effects by a part of cells; no groups if it has a single level."""
     groups: dict[str, list[Effect]] = {}
     for effect in effects:
-        groups.setdefault(getattr(effect, part), []).append(effect)
-    return groups
+        if not math.isnan(effect.ratio):
+            groups.setdefault(getattr(effect, part), []).append(effect)
+    return groups if len(groups) > 1 else {}
 
 
 def make_forest(
-    title: str, groups: dict[str, list[Effect]], facts: Facts, coverage: TrickCoverage
+    title: str,
+    groups: dict[str, list[Effect]],
+    facts: Facts,
+    coverage: TrickCoverage,
+    dependence: TrickDependence,
 ) -> ForestPlot:
     """Makes one plot; the effects of each group are sorted, best first."""
     estimated = {name: best_first(effects, facts) for name, effects in groups.items()}
     axis = make_forest_axis([e for effects in estimated.values() for e in effects], facts)
     branches = {
-        name: [make_branch(effect, axis, facts, coverage) for effect in effects]
+        name: [
+            make_branch(effect, axis, facts, coverage, dependence.note(effect.tricks))
+            for effect in effects
+        ]
         for name, effects in estimated.items()
     }
     return ForestPlot(title, axis, {name: each for name, each in branches.items() if each})
@@ -173,7 +191,7 @@ def best_first(effects: list[Effect], facts: Facts) -> list[Effect]:
 
 
 def make_branch(
-    effect: Effect, axis: PercentAxis, facts: Facts, coverage: TrickCoverage
+    effect: Effect, axis: PercentAxis, facts: Facts, coverage: TrickCoverage, note: str
 ) -> ForestBranch:
     return ForestBranch(
         tricks=effect.tricks,
@@ -183,7 +201,7 @@ def make_branch(
         smallest=format_detectable(effect, facts),
         pairs=effect.pairs,
         cells=coverage.count(effect),
-        missing=describe_missing(coverage.missing(effect)),
+        notes=[*([note] if note else []), *describe_missing(coverage.missing(effect))],
         verdict=effect.verdict,
         mark=make_interval_mark(effect, axis),
     )
@@ -250,13 +268,13 @@ class HeatMap:
 
 
 def make_heat_maps(facts: Facts, effects: list[Effect], coverage: TrickCoverage) -> list[HeatMap]:
-    """Makes the maps of tricks by data sets, losses and variants that have cells.
+    """Makes the maps of tricks by data sets, losses and variants that have several columns.
 
     Their rows have the order of the forest plot.
     """
     order = [e.tricks for e in best_first([e for e in effects if e.is_pooled], facts)]
     maps = [make_heat_map(effects, by, facts, coverage, order) for by in HEAT_PARTS]
-    return [each for each in maps if each.rows]
+    return [each for each in maps if len(each.columns) > 1]
 
 
 def make_heat_map(

@@ -13,7 +13,7 @@ from ganbench.analysis.leaderboard import leaderboard
 from ganbench.report.arm_names import ArmNamer, shorten_names
 from ganbench.report.best_arm import best_arm_sentences
 from ganbench.report.findings import run_findings
-from ganbench.report.format_change import format_improvement, format_interval
+from ganbench.report.format_change import format_change, format_improvement, format_interval
 from ganbench.report.markdown import tie_mark
 from ganbench.report.page import render_page
 from ganbench.report.possible_range import clip_intervals
@@ -212,7 +212,8 @@ def test_next_arm_is_named_beside_a_rival_of_lower_rank():
         for seed, value in enumerate(own)
     ]
     text = run_findings(frame(*rows))[0]
-    assert re.search(r"from 1 other: c 1\.45 \[[^]]+\]\. The next is b: 1\.21 \[", text)
+    second = r"It is significantly better than the next, b 1\.21 \[[^]]+\], but not separable"
+    assert re.search(second + r" from 1 other: c 1\.45 \[[^]]+\]\. ", text)
 
 
 @pytest.mark.parametrize("random", range(12))
@@ -351,3 +352,29 @@ def test_answer_is_in_every_menu():
     page = render_page(SuiteReport.of(variants({"a": 1.0, "b": 2.0})), Path("none"))
     assert '<a href="#answer">Answer</a>' in page
     assert "Lower is better." in text_of(answer_section(variants({"a": 1.0, "b": 2.0})))
+
+
+def test_effects_over_the_grid_have_notes_on_dependence():
+    rows = two_places(
+        "loss", {"hinge": {"r1": 0.2, "ema": 0.5}, "minimax": {"r1": 0.6, "ema": 0.5}}
+    )
+    page = render_page(SuiteReport.of(frame(*rows)), Path("none"))
+    forest = text_of(page.partition('<section id="effects"')[2].partition("</details>")[0])
+    assert "r1 depends on loss" in forest
+    assert "ema depends" not in forest
+
+
+def test_single_level_has_no_plot_of_its_own():
+    """The effects within the only loss with tricks are those over the grid."""
+    rows = [*arms({"r1": 0.5}, loss="hinge"), *arms({}, loss="minimax", random=1)]
+    page = render_page(SuiteReport.of(frame(*rows)), Path("none"))
+    assert "Over all cells" in page
+    assert "Within each loss" not in page
+    assert 'class="heat"' not in page
+    assert "Best trick under hinge" in page
+
+
+def test_rounding_errors_are_no_change():
+    facts = {"direction": "higher", "transform": "none", "unit": "share"}
+    assert format_change(-9.25e-18, facts) == "+0 pp"
+    assert format_change(-9.25e-4, facts) == "−0.0925 pp"
