@@ -18,6 +18,7 @@ DATA = Registry(
         "folder": "folder:Folder",
         "grid": "grid:Grid",
         "mnist": "mnist:MNIST",
+        "moving_digits": "moving_digits:MovingDigits",
         "restyled_digits": "restyled_digits:RestyledDigits",
         "ring": "ring:Ring",
         "stacked_digits": "stacked_digits:StackedDigits",

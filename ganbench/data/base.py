@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganbench.data.bouncing import BouncingLaw
 from ganbench.data.host_batches import HostBatches
 from ganbench.data.mapped_file import MappedFile, gather_rows
 from ganbench.data.memory import fits_on_device
@@ -27,7 +28,7 @@ HASHED_BYTES_AT_ONCE = 2**24
 @with_renamed_attributes(EXAMPLES_ATTRIBUTES)
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Images, uint8 [N, C, H, W], or points, float32 [N, D], with optional labels, int64 [N].
+    """Images, uint8 [N, C, H, W], clips or points, float32 [N, D], with optional labels [N].
 
     `truth` holds the correct translation of each example into the other domain, where known.
     `file` is the memory-mapped file of the images, if they are larger than memory.
@@ -113,6 +114,7 @@ class Split:
     mixture: Mixture | None = None
     notes: tuple[str, ...] = ()  # on files that were left out
     known_fingerprint: str = ""  # of packed data, from a file beside them
+    law: BouncingLaw | None = None  # of the motion in clips, if known
 
     def fingerprint(self) -> str:
         """Returns the SHA-256 of all examples."""

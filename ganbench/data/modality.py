@@ -1,8 +1,9 @@
 """Modalities: the kinds of examples, such as images and points.
 
-Code that treats images and points differently uses this module. A new modality (clips, captions) is one
-line in MODALITIES. Metrics, networks, tricks and pictures that support only images or points then reject
-it by name.
+Code that treats images and points differently uses this module. A new modality (captions) is one line in
+MODALITIES. Metrics, networks, tricks and pictures that support only images or points then reject it by name.
+
+Clips are [channel, frame, height, width] everywhere, as 3-D convolutions take them.
 """
 
 from collections.abc import Sequence
@@ -37,7 +38,8 @@ class Modality:
 
 POINTS = Modality("points", ("coordinate",))
 IMAGES = Modality("images", ("channel", "height", "width"), has_pixels=True)
-MODALITIES = (POINTS, IMAGES)
+CLIPS = Modality("clips", ("channel", "frame", "height", "width"), has_pixels=True)
+MODALITIES = (POINTS, IMAGES, CLIPS)
 
 
 def modality_of_shape(shape: Sequence[int]) -> Modality:
@@ -60,3 +62,16 @@ def refuse_other_than_images(subject: str, shape: Sequence[int]) -> str | None:
     if modality is IMAGES:
         return None
     return f"{subject}, and the data are {modality.describe(shape)}"
+
+
+def refuse_other_than_clips(subject: str, shape: Sequence[int]) -> str | None:
+    """Returns a reason if a shape is not that of clips, otherwise None."""
+    modality = modality_of_shape(shape)
+    if modality is CLIPS:
+        return None
+    return f"{subject}, and the data are {modality.describe(shape)}"
+
+
+def frames_of(clips: "Tensor") -> "Tensor":
+    """Returns all frames of clips, clip by clip: [N, C, T, H, W] => [N * T, C, H, W]."""
+    return clips.transpose(1, 2).flatten(0, 1)

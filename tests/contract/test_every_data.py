@@ -28,6 +28,10 @@ GOLDEN = {  # (training, held-out examples, fingerprint) identify a data set
     ),
     "grid": (100_000, 2_500, "02ded03b9b00da9aaf95c3f97ad857ce43b6b1e46c4d2294a97e6be531a3a4f7"),
     "mnist": (60_000, 10_000, UNKNOWN_FINGERPRINT),
+    "moving_digits": (
+        *(8_000, 2_000),
+        "8182ded5eab51205e2afe00cb601c4a85e8548b7d187f5b438b0dec7bce7da54",
+    ),
     "ring": (100_000, 2_500, "8bbb7f6af9418ef5766bb3057085ed125f46aa71907d470b4cd921d875b06e10"),
     "stacked_digits": (
         *(50_000, 10_000),
@@ -78,7 +82,7 @@ def test_examples_have_the_declared_shape(name):
     for domain, shape in data.shapes.items():
         for examples in (split(name).train[domain], split(name).held_out[domain]):
             assert examples.images.shape[1:] == shape
-            assert examples.images.dtype == (torch.uint8 if len(shape) == 3 else torch.float32)
+            assert examples.images.dtype == (torch.uint8 if len(shape) > 1 else torch.float32)
             assert (examples.labels is None) == (data.classes == 0)
             if examples.labels is not None:
                 assert examples.labels.dtype == torch.int64
