@@ -23,6 +23,7 @@ from ganbench.local_files import clear_when_changed
 from ganbench.registry import SpecError
 from ganbench.training.sampling import GeneratedSamples
 
+from .clip_features import add_clip_features
 from .reference_cache import DiskCache, cache_folder_of, hash_sources_of_kind
 from .scores_file import Reading, values_of_readings
 
@@ -163,13 +164,16 @@ class Evaluator:
     def make_feature_set(
         self, images: Tensor, features: Tensor, logits: Tensor | None = None
     ) -> FeatureSet:
-        return FeatureSet(
+        made = FeatureSet(
             features,
             logits,
             images,
             mixture=self.split.mixture,
             classes_are_modes=self.extractor.tells_the_datas_classes,
+            law=self.split.law,
         )
+        add_clip_features(made, self.extractor, self.device)
+        return made
 
     def measure(self, fakes: GeneratedSamples, metrics: tuple[str, ...]) -> dict[str, Reading]:
         """Returns the reading of each metric for the fakes, by the metric's label."""

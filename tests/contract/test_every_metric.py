@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import fields, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ import scipy.linalg
 import scipy.spatial
 import torch
 from helpers import CPU, split
+from torch.nn.functional import one_hot
 
 from ganbench.data.base import IMAGE, Mixture
+from ganbench.data.bouncing import BouncingLaw
 from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import MetricNotApplicable
@@ -20,6 +23,7 @@ from ganbench.gan.latent_sampler import LatentSampler
 from ganbench.training.sampling import GeneratedSamples
 
 RING = split("ring").mixture
+MOTION = BouncingLaw(frames=8, width=8, speeds=(1, 2))
 every_metric = pytest.mark.parametrize("name", METRICS.entries)
 
 
@@ -348,6 +352,29 @@ def sample_pairs(fake_shift=0.0, fake_scale=1.0, count=300, classes_hit=5):
     return points, images
 
 
+def clip_pairs(fake_shift=0.0, fake_scale=1.0, count=300, classes_hit=5):
+    """Clips of a moving pixel: a lawful path for each clip, or random places for shifted fakes."""
+    fake, real = sample_pairs(fake_shift, fake_scale, count, classes_hit)[0]
+    for seed, side in enumerate((fake, real)):
+        side.law, side.labels = MOTION, torch.zeros(count, dtype=torch.int64)  # it moves right
+        side.images = moving_pixels(count, seed, is_lawful=not (fake_shift and side is fake))
+        spread = 5.0 if fake_shift and side is fake else 0.1
+        single = sample(normal(8 * count, 3, seed) * spread, normal(8 * count, 4, seed) * spread)
+        single.logits[:, 0] += 2
+        side.frames = partial(FeatureSet, single.features, single.logits)
+        side.shuffled = partial(replace, side, shuffled=None)
+    return [(fake, real)]
+
+
+def moving_pixels(count, seed, is_lawful):
+    """Clips of one bright pixel: uint8 [N, 1, 8, 9, 9]."""
+    random, paths = torch.Generator().manual_seed(seed), MOTION.paths().long()
+    columns = paths[torch.randint(len(paths), (count,), generator=random)]
+    if not is_lawful:
+        columns = torch.randint(9, columns.shape, generator=random)
+    return (255 * one_hot(columns, 9)).to(torch.uint8)[:, None, :, None].repeat(1, 1, 1, 9, 1)
+
+
 def with_images(features, logits):
     result = sample(features, logits)
     result.images = ramp_images(features, result.logits.argmax(1))
@@ -401,9 +428,9 @@ COPY_METRICS = ("authenticity", "copying")  # insensitive to all other defects
 def test_worse_fakes_score_worse(name):
     sign = {"lower": 1, "higher": -1}[METRICS.make(name).direction]
     comparisons = 0
-    for (good, real), (bad, _) in zip(
-        sample_pairs(), sample_pairs(9.0, 0.3, classes_hit=2), strict=True
-    ):
+    needs_clips = not {"clips", "law", "frames"}.isdisjoint(METRICS.make(name).needs)
+    pairs = clip_pairs if needs_clips else sample_pairs
+    for (good, real), (bad, _) in zip(pairs(), pairs(9.0, 0.3, classes_hit=2), strict=True):
         bad = replace(real) if name in COPY_METRICS else bad
         a, b = measure_or_none(name, good, real), measure_or_none(name, bad, real)
         if a is not None and b is not None:

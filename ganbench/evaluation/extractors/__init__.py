@@ -12,6 +12,7 @@ EXTRACTORS = Registry(
     {
         "classifier": "classifier:Classifier",
         "clip": "clip:CLIP",
+        "clip_classifier": "clip_classifier:ClipClassifier",
         "dinov2": "dinov2:DINOv2",
         "efficientnet_lite0": "efficientnet_lite0:EfficientNetLite0",
         "identity": "identity:Identity",

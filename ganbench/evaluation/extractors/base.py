@@ -36,6 +36,10 @@ class Extractor(nn.Module, RenamedHooks):
         """Returns the label for tables; names the weights if they are not the published ones."""
         return label
 
+    def frame_extractor(self) -> "Extractor | None":
+        """Returns the extractor of a clip's single frames, or None if there is none."""
+        return None
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Maps uint8 [N, C, H, W] or points [N, D] to features [N, F] and logits [N, K] or None.
 

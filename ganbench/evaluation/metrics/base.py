@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganbench.data.base import Mixture
-from ganbench.data.modality import IMAGES, POINTS, modality_of
+from ganbench.data.modality import CLIPS, IMAGES, POINTS, modality_of
 from ganbench.deprecation import RenamedHooks
 from ganbench.errors import GanbenchError
 from ganbench.renamed import METRIC_HOOKS
@@ -58,6 +58,10 @@ class Metric(RenamedHooks):
     - returned: fakes translated back to the source domain
     - back: translations in the other direction
     - sampler: the generator of the fakes
+    - clips: clips of at least two frames
+    - law: clips with a known law of motion
+    - frames: features and class logits of single frames
+    - shuffled: features of clips with shuffled frames
     """
 
     version: ClassVar[int] = 1
@@ -236,6 +240,36 @@ def need_sampler(fake: FeatureSet, real: FeatureSet) -> None:
         raise MetricNotApplicable("needs the generator, but only its images are given")
 
 
+def need_clips(fake: FeatureSet, real: FeatureSet) -> None:
+    for side in (fake, real):
+        modality = None if side.images is None else modality_of(side.images)
+        if modality is not CLIPS:
+            name = "features" if modality is None else modality.name
+            raise MetricNotApplicable(f"needs clips, but the samples are {name}")
+
+
+def need_law(fake: FeatureSet, real: FeatureSet) -> None:
+    need_clips(fake, real)
+    if real.law is None:
+        raise MetricNotApplicable("needs clips with a known law of motion, which is unknown here")
+
+
+def need_frames(fake: FeatureSet, real: FeatureSet) -> None:
+    need_clips(fake, real)
+    for side in (fake, real):
+        if side.frames is None:
+            raise MetricNotApplicable("needs an extractor of single frames, and there is none")
+
+
+def need_shuffled(fake: FeatureSet, real: FeatureSet) -> None:
+    need_clips(fake, real)
+    for side in (fake, real):
+        if side.shuffled is None:
+            raise MetricNotApplicable(
+                "needs the extractor of the clips, and only features are given"
+            )
+
+
 REQUIREMENT_CHECKS: dict[str, Callable[[FeatureSet, FeatureSet], None]] = {
     "features": need_features,
     "logits": need_logits,
@@ -249,6 +283,10 @@ REQUIREMENT_CHECKS: dict[str, Callable[[FeatureSet, FeatureSet], None]] = {
     "truth": need_truth,
     "returned": need_returned,
     "back": need_back,
+    "clips": need_clips,
+    "law": need_law,
+    "frames": need_frames,
+    "shuffled": need_shuffled,
 }
 
 

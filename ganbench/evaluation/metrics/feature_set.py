@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ganbench.data.base import Mixture
+from ganbench.data.bouncing import BouncingLaw
 from ganbench.deprecation import with_renamed_attributes
 from ganbench.gan.latent_sampler import LatentSampler
 from ganbench.renamed import FEATURE_SET_ATTRIBUTES
@@ -50,7 +51,7 @@ class FeatureSet:
 
     features: Tensor
     logits: Tensor | None = None
-    images: Tensor | None = None  # the extractor's inputs: uint8 [N, C, H, W], or points
+    images: Tensor | None = None  # the extractor's inputs: uint8 images or clips, or points
     labels: Tensor | None = None  # [N]: classes of reals; for fakes, the conditioning
     mixture: Mixture | None = None  # the distribution of real points
     classes_are_modes: bool = True  # are the logits' classes the data's own?
@@ -60,6 +61,9 @@ class FeatureSet:
     returned: Tensor | None = None  # fakes only: fakes translated back
     back: "FeatureSet | None" = None  # translation only: the other direction
     sampler: LatentSampler | None = None  # fakes only: their generator
+    law: BouncingLaw | None = None  # of the motion in real clips
+    frames: Callable[[], "FeatureSet"] | None = None  # clips only: all frames, clip by clip
+    shuffled: Callable[[], "FeatureSet"] | None = None  # clips only: with shuffled frames
     cache: Cache = field(init=False, default_factory=Cache)
 
     def __len__(self) -> int:
