@@ -1,4 +1,4 @@
-"""Pictures of samples: a grid of images, or the density of 2-D points."""
+"""Pictures of samples: a grid of images, film strips of clips, or the density of 2-D points."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,17 +8,18 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from ganbench.data.modality import IMAGES, POINTS, UnknownModality, modality_of
+from ganbench.data.modality import CLIPS, IMAGES, POINTS, UnknownModality, modality_of
 from ganbench.picture_parts import encode_named_png
 
 GRID_COLUMNS, MIN_PICTURE_PIXELS = 10, 400  # images per row; minimal width of a picture
+MIN_STRIPS = 6  # clips in a column
 MAX_EXAMPLES_PER_KIND = 50  # examples that are shown in several versions
 LINE_GREY = 64  # of 255, between images
 DENSITY_REACH = 1.5  # range of the plot, relative to the largest coordinate of the reals
 
 
 def draw_picture(samples: Tensor, reals: Tensor) -> bytes:
-    """Draws a PNG of the first 100 images, uint8 [N, C, H, W], or of points [N, 2].
+    """Draws a PNG of the first 100 images, uint8 [N, C, H, W], of clips, or of points [N, 2].
 
     The density of points is drawn over that of the reals [M, 2]. Raises UnknownModality for samples of another kind.
     """
@@ -26,20 +27,30 @@ def draw_picture(samples: Tensor, reals: Tensor) -> bytes:
 
 
 def arrange_samples(samples: Tensor, reals: Tensor, columns: int = GRID_COLUMNS) -> Tensor:
-    """Arranges a square of images, or draws the density of points: uint8 [3, H', W'].
+    """Arranges a square of images, or film strips, or draws a density: uint8 [3, H', W'].
 
     Raises UnknownModality for samples of another kind.
     """
     modality = modality_of(samples)
     if modality is IMAGES:
         return arrange_grid(samples[: columns**2], columns)
+    if modality is CLIPS:
+        beside = max(1, 2 * columns // samples.shape[2])
+        return arrange_grid(film_strips(samples[: beside * max(columns, MIN_STRIPS)]), beside)
     if modality is POINTS:
         return draw_density(samples, reals)
-    raise UnknownModality(f"ganbench can draw images and points, but not {modality.name}")
+    raise UnknownModality(f"ganbench can draw images, clips and points, but not {modality.name}")
+
+
+def film_strips(clips: Tensor) -> Tensor:
+    """Returns the frames of each clip side by side: [N, C, T, H, W] => [N, C, H, T * W]."""
+    return clips.transpose(2, 3).flatten(3)
 
 
 def tile_size(images: Tensor) -> list[str]:
     """Returns width and height of a grid image with its line as texts; empty for points."""
+    if images.ndim == 5:
+        return tile_size(film_strips(images[:1]))
     return [str(side + 1) for side in images.shape[:1:-1]]
 
 

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from ganbench.data.base import IMAGE, to_uint8
+from ganbench.data.modality import CLIPS, POINTS
 from ganbench.gan.latent_sampler import LatentSampler, lerp, slerp
 from ganbench.gan.tasks.base import Conditioning
-from ganbench.image_grid import arrange_grid, draw_picture, encode_png
+from ganbench.image_grid import arrange_grid, draw_picture, encode_png, film_strips
 from ganbench.rng import RngStreams
 from ganbench.training.sampling import iter_source_batches, with_fixed_layer_noise
 
@@ -15,6 +16,7 @@ from .trained_generator import CannotVisualize, SavedGenerator
 INTERPOLATION_METHODS = {"spherical": slerp, "linear": lerp}  # between latents (White, 2016)
 WALK_COUNT, STEPS_PER_WALK = 8, 10  # walks in a picture, and images per walk
 POINTS_PER_WALK = 400  # points of a walk in the plane
+CLIP_WALKS = 2  # walks between clips in a picture
 
 
 @torch.no_grad()
@@ -30,7 +32,7 @@ def draw_interpolation(generator: SavedGenerator, method: str = "spherical") -> 
         raise CannotVisualize(
             f"{generator.trial.variant} cannot be interpolated: there are no latents to walk between"
         )
-    steps = STEPS_PER_WALK if generator.has_images else POINTS_PER_WALK
+    steps = POINTS_PER_WALK if generator.modality is POINTS else STEPS_PER_WALK
     streams = RngStreams(generator.trial.seed, latent_sampler.device)
     walks = walk_latents(latent_sampler, method, steps, streams.generator("interpolation"))
     sources = next(iter_source_batches(generator.evaluator.split.held_out, streams, WALK_COUNT))
@@ -39,7 +41,9 @@ def draw_interpolation(generator: SavedGenerator, method: str = "spherical") -> 
     repeated_labels = None if labels is None else labels.repeat_interleave(steps)
     sampler = with_fixed_layer_noise(latent_sampler, streams)
     images = to_uint8(sampler.images(walks, repeated_labels))
-    if not generator.has_images:
+    if generator.modality is CLIPS:  # one strip per step
+        return encode_png(arrange_grid(film_strips(images[: CLIP_WALKS * steps]), 1))
+    if generator.modality is POINTS:
         return draw_picture(images, generator.evaluator.reference)
     return encode_png(arrange_grid(images, steps))
 

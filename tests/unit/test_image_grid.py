@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.utils import make_grid
 
-from ganbench.image_grid import arrange_grid
+from ganbench.image_grid import arrange_grid, arrange_samples, film_strips, tile_size
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -14,3 +14,12 @@ def test_grid_equals_torchvision(channels, count, columns):
     images = torch.randint(0, 256, (count, channels, 5, 7), dtype=torch.uint8)
     expected = make_grid(images, nrow=columns, padding=1, pad_value=64)
     assert torch.equal(arrange_grid(images, columns), expected)
+
+
+def test_clips_are_film_strips():
+    clips = torch.arange(30 * 4, dtype=torch.uint8).view(30, 1, 4, 1, 1).expand(-1, -1, -1, 3, 2)
+    strip = film_strips(clips)[1, 0]
+    assert strip.tolist() == [[4, 4, 5, 5, 6, 6, 7, 7]] * 3
+    assert tile_size(clips) == ["9", "4"]
+    grid = arrange_samples(clips, clips, 4)
+    assert torch.equal(grid, arrange_grid(film_strips(clips[:12]), 2))
