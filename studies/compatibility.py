@@ -12,6 +12,7 @@ from pathlib import Path
 
 from helpers import BATCH
 from trick_cases import TRICK_SPECS
+from variant_cases import home_data
 
 from ganbench.data import DATA
 from ganbench.gan.build import Incompatible, make_build_config, make_trick_list
@@ -21,14 +22,13 @@ from ganbench.gan.variants import VARIANTS, resolve_variant
 
 TABLE = Path(__file__).parents[1] / "tests" / "contract" / "compatibility.csv"
 COLUMNS = ("variant", "trick", "compatible losses", "reasons for the others")
-UNPAIRED_VARIANTS = ("cyclegan", "cut")  # they need two domains
 
 Row = tuple[str, str, str, str]
 
 
 def compatibility_rows(variant: str) -> Iterator[Row]:
     """Yields one row per trick."""
-    data = DATA.make("restyled_digits" if variant in UNPAIRED_VARIANTS else "digits")
+    data = DATA.make(home_data(variant))
     recipe = resolve_variant(f"{variant}(width=4)")
     recipe = replace(recipe, hyperparameters=replace(recipe.hyperparameters, batch=BATCH))
     for name, trick in TRICK_SPECS.items():

@@ -9,6 +9,8 @@ from ganbench.gan.recipe import Recipe
 from ganbench.gan.variants import VARIANTS, resolve_variant
 
 HOME_DATA = dict.fromkeys(("cyclegan", "cut"), "restyled_digits")  # these need two domains
+CLIP_VARIANTS = ("vgan", "tgan", "mocogan", "dvdgan", "framewise")
+HOME_DATA |= dict.fromkeys(CLIP_VARIANTS, "moving_digits")
 SMALL_SETTINGS = {"cyclegan": ", blocks=1, downs=1, strided=1", "srgan": ", blocks=1, factor=2"}
 SMALL_SETTINGS["inpainting"] = SMALL_SETTINGS["cut"] = SMALL_SETTINGS["cyclegan"]
 every_variant = pytest.mark.parametrize("name", VARIANTS)

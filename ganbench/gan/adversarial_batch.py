@@ -41,6 +41,7 @@ class AdversarialBatch:
     real_label: Tensor | None = None  # [N], the class that each real is scored for
     fake_label: Tensor | None = None
     discriminator_input: DiscriminatorInput = identity_input
+    shares_generator: bool = False  # an earlier pair of the step has the same generator and source
 
     def generate(self, source: Tensor) -> Tensor:
         """Generates fakes from other sources [N, ...], with the labels of this batch."""

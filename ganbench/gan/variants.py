@@ -119,6 +119,21 @@ VARIANTS: dict[str, Recipe] = {
     "stylegan2_ada": Recipe("StyleGAN2 for few images, with adaptive augmentation (Karras et al., 2020).", "stylegan2",
                     tricks=("r1(every=16, side=1024)", *STYLEGAN2_TRICKS, "ada"),
                     hyperparameters=STYLEGAN2_HYPERPARAMETERS),
+    "vgan":  Recipe("Clips of a masked foreground over a still background (Vondrick et al., 2016).", "vgan",
+                    hyperparameters=Hyperparameters(latent=100), task="layered"),
+    "tgan":  Recipe("Clips whose frames have latents from a temporal generator (Saito et al., 2017).", "tgan",
+                    "wasserstein", ("singular_value_clipping",),
+                    Hyperparameters(batch=32, latent=100, optimizer="rmsprop",
+                                    generator_lr=5e-5, discriminator_lr=5e-5)),
+    "mocogan": Recipe("Clips of one content and recurrent motion (Tulyakov et al., 2018).", "mocogan",
+                    hyperparameters=Hyperparameters(batch=32, latent=50), task="video"),
+    "dvdgan": Recipe("Residual recurrent networks with labels, and two discriminators (Clark et al., 2019).",
+                    "dvdgan", "hinge", ("spectral_norm(generator=true)",),
+                    Hyperparameters(batch=512, latent=120, discriminator_turns=2, generator_lr=1e-4,
+                         discriminator_lr=5e-4, generator_betas=(0.0, 0.999), discriminator_betas=(0.0, 0.999)),
+                    "conditional_video"),
+    "framewise": Recipe("Baseline for clips: MoCoGAN with independent latents for the frames.", "framewise",
+                    hyperparameters=Hyperparameters(batch=32, latent=50), task="video"),
 }
 # fmt: on
 

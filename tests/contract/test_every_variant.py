@@ -7,9 +7,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import BATCH, CPU, LATENT, split, steps
+from helpers import BATCH, CPU, split, steps
 from trick_cases import TRICK_SPECS, incompatibility
-from variant_cases import SMALL_SETTINGS, every_variant, home_data, small_recipe, variant_spec
+from variant_cases import (
+    CLIP_VARIANTS,
+    SMALL_SETTINGS,
+    every_variant,
+    home_data,
+    small_recipe,
+    variant_spec,
+)
 
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Batch, BatchLoader, Data
@@ -21,6 +28,7 @@ from ganbench.gan.build import (
     make_trick_list,
 )
 from ganbench.gan.losses import LOSSES
+from ganbench.gan.networks.discriminator import Shape
 from ganbench.gan.recipe import Recipe
 from ganbench.gan.variants import VARIANTS, resolve_variant
 from ganbench.rng import RngStreams
@@ -90,13 +98,14 @@ def test_compatible_recipes_train(name):
 class ShapesOnly(Data):
     """Data with shapes and no images, for networks on the meta device."""
 
-    def __init__(self, channels: int, side: int, domains: Iterable[str] = (IMAGE,)):
-        object.__setattr__(self, "shapes", dict.fromkeys(domains, (channels, side, side)))
+    def __init__(self, shape: Shape, domains: Iterable[str] = (IMAGE,)):
+        object.__setattr__(self, "shapes", dict.fromkeys(domains, shape))
         object.__setattr__(self, "classes", 10)
 
 
 def shapes_only_data(name: str, channels: int, side: int) -> ShapesOnly:
-    return ShapesOnly(channels, side, DATA.make(home_data(name)).shapes)
+    frames = [max(8, side // 4)] if name in CLIP_VARIANTS else []
+    return ShapesOnly((channels, *frames, side, side), DATA.make(home_data(name)).shapes)
 
 
 @every_variant
@@ -106,12 +115,12 @@ def test_variant_generates_every_image_size(name, channels, side):
     recipe = small_recipe(name)
     data, streams = shapes_only_data(name, channels, side), RngStreams(0, META_DEVICE)
     task = build_training(recipe, data, streams).task
-    images = torch.empty(BATCH, channels, side, side, device=META_DEVICE)
+    images = torch.empty(BATCH, *next(iter(data.shapes.values())), device=META_DEVICE)
     if name in SMALL_SETTINGS:  # translation tasks
         batch = Batch(images, None, torch.arange(BATCH))
         fakes = task.sample(task.generators, dict.fromkeys(data.shapes, batch), None)
     else:
-        latents = torch.empty(BATCH, LATENT + getattr(task, "codes", 0), device=META_DEVICE)
+        latents = torch.empty(BATCH, task.latent + getattr(task, "codes", 0), device=META_DEVICE)
         labels = torch.empty(BATCH, dtype=torch.int64, device=META_DEVICE)
         conditioning = task.conditioning({IMAGE: Batch(images, labels, labels)})
         fakes = {IMAGE: task.generators[IMAGE](latents, *([labels] if conditioning else []))}
@@ -208,6 +217,11 @@ def test_variants_have_published_settings():
             0.0,
             ("r1(every=16, side=1024)", *STYLEGAN2_TRICKS, "ada"),
         ),
+        "vgan": ("non_saturating", 1, 2e-4, 0.5, ()),
+        "tgan": ("wasserstein", 1, 5e-5, 0.5, ("singular_value_clipping",)),
+        "mocogan": ("non_saturating", 1, 2e-4, 0.5, ()),
+        "dvdgan": ("hinge", 2, 5e-4, 0.0, ("spectral_norm(generator=true)",)),
+        "framewise": ("non_saturating", 1, 2e-4, 0.5, ()),
     }
     actual = {
         name: (

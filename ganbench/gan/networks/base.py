@@ -22,7 +22,8 @@ Norm = Literal["none", "batch", "layer", "instance", "group"]
 class Network(RenamedHooks):
     """The settings of a network family.
 
-    A shape is (size,) for points and (channels, height, width) for images, which are in [-1, 1].
+    A shape is (size,) for points, (channels, height, width) for images and (channels, frames,
+    height, width) for clips. Images and clips are in [-1, 1].
     `norm` is the discriminator's normalization. Tasks set `classes`: with 0 both networks are
     unconditional, else they take labels.
     """
@@ -37,6 +38,8 @@ class Network(RenamedHooks):
     styled: ClassVar[bool] = False  # generators map latents to styles, and styles to images
 
     conditional: ClassVar[bool] = False  # networks can take labels
+    scores_frames: ClassVar[bool] = False  # there is a discriminator of single frames too
+    masks: ClassVar[bool] = False  # generators have `masks` of a foreground
     begins_at_zero: ClassVar[bool] = False  # some layers have initial weights of zero
     # Whether each process can have a slice of the batch, by `batch_slices`, beside batch norm.
     works_on_slices: ClassVar[bool] = False  # each subclass declares it anew
@@ -54,6 +57,14 @@ class Network(RenamedHooks):
 
     def build_discriminator(self, shape: Shape) -> Discriminator:
         """Builds a discriminator of [N, *shape]; with classes, it takes labels [N] too."""
+        raise NotImplementedError
+
+    def count_latents(self, latent: int, shape: Shape) -> int:
+        """Returns the number of latents of an example; some families have more for each frame."""
+        return latent
+
+    def build_frame_discriminator(self, shape: Shape) -> Discriminator:
+        """Builds a discriminator of frames [N, C, H, W], for families that score frames."""
         raise NotImplementedError
 
     def build_head(self, width: int, bias: bool = True) -> Head:

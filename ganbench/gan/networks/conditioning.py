@@ -12,8 +12,11 @@ class OneHotConditioned(nn.Module):
         self.inner, self.classes = inner, classes
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:  # [N, latent], [N] => [N, ...]
+        return self.inner(self.with_labels(latents, labels))
+
+    def with_labels(self, latents: Tensor, labels: Tensor) -> Tensor:
         classes = torch.arange(self.classes, device=labels.device)
-        return self.inner(torch.cat([latents, (labels[:, None] == classes).to(latents.dtype)], 1))
+        return torch.cat([latents, (labels[:, None] == classes).to(latents.dtype)], 1)
 
 
 class ClassEmbedding(nn.Embedding):

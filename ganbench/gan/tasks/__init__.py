@@ -9,12 +9,15 @@ TASKS = Registry(
     {
         "auxiliary": "acgan:Auxiliary",
         "conditional": "conditional:Conditional",
+        "conditional_video": "conditional_video:ConditionalVideo",
         "contrastive": "cut:Contrastive",
         "cycle": "cyclegan:Cycle",
         "information": "infogan:Information",
         "inpainting": "inpainting:Inpainting",
+        "layered": "layered:Layered",
         "super_resolution": "super_resolution:SuperResolution",
         "unconditional": "unconditional:Unconditional",
+        "video": "video:Video",
     },
     former_group="ganbench.games",
 )

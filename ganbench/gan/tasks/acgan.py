@@ -31,9 +31,10 @@ class Auxiliary(Conditional):
     def build(
         self, config: BuildConfig, generator: MakeGenerator, discriminator: MakeDiscriminator
     ) -> None:
-        self.latent, shape = config.hyperparameters.latent, config.shapes[IMAGE]
+        latent, shape = config.hyperparameters.latent, config.shapes[IMAGE]
         plain, classes = config.network, config.classes
-        conditional = replace(plain, classes=classes).build_generator(self.latent, shape)
+        self.latent = plain.count_latents(latent, shape)
+        conditional = replace(plain, classes=classes).build_generator(latent, shape)
         self.generators[IMAGE] = generator(IMAGE, conditional)
         telling = with_auxiliary_head(plain, lambda width: nn.Linear(width, classes))
         self.discriminators[IMAGE] = discriminator(IMAGE, shape, telling)

@@ -63,6 +63,10 @@ class Task(nn.Module, RenamedHooks):
         """Fills `generators` and `discriminators` with networks for the config's shapes."""
         raise NotImplementedError
 
+    def scored_examples(self, name: str, config: BuildConfig) -> tuple[int, Shape]:
+        """Returns what a discriminator scores: inputs per example of a batch, and their shape."""
+        return 1, config.shapes[name]
+
     def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:
         """Generates fakes with draws from `random` and returns them in pairs with reals."""
         raise NotImplementedError

@@ -53,13 +53,22 @@ class Information(Unconditional):
     def incompatibility(self, config: BuildConfig) -> str | None:
         if config.network.energy:
             return "codes are predicted from features, and this discriminator has reconstruction errors instead"
+        if self.lengthens_each_frame(config):
+            return "codes lengthen the latents of an example, and here each frame has its own"
         return super().incompatibility(config)
+
+    def lengthens_each_frame(self, config: BuildConfig) -> bool:
+        """Returns whether one more latent of the family is more than one number."""
+        latent, shape = config.hyperparameters.latent, next(iter(config.shapes.values()))
+        counts = [config.network.count_latents(latent + more, shape) for more in (0, 1)]
+        return counts[1] - counts[0] != 1
 
     def build(
         self, config: BuildConfig, generator: MakeGenerator, discriminator: MakeDiscriminator
     ) -> None:
-        self.latent, shape = config.hyperparameters.latent, config.shapes[IMAGE]
-        source = self.latent + self.codes
+        latent, shape = config.hyperparameters.latent, config.shapes[IMAGE]
+        self.latent = config.network.count_latents(latent, shape)
+        source = latent + self.codes  # codes lengthen the last latents
         self.generators[IMAGE] = generator(IMAGE, config.network.build_generator(source, shape))
         telling = with_auxiliary_head(config.network, self.build_code_reader)
         self.discriminators[IMAGE] = discriminator(IMAGE, shape, telling)

@@ -40,10 +40,9 @@ class Unconditional(Task):
         generator: MakeGenerator,
         discriminator: MakeDiscriminator,
     ) -> None:
-        self.latent, shape = config.hyperparameters.latent, config.shapes[IMAGE]
-        self.generators[IMAGE] = generator(
-            IMAGE, config.network.build_generator(self.latent, shape)
-        )
+        latent, shape = config.hyperparameters.latent, config.shapes[IMAGE]
+        self.latent = config.network.count_latents(latent, shape)
+        self.generators[IMAGE] = generator(IMAGE, config.network.build_generator(latent, shape))
         self.discriminators[IMAGE] = discriminator(IMAGE, shape, config.network.build_discriminator)
 
     def draw_latents(self, count: int, random: torch.Generator) -> Tensor:  # [count, ...]

@@ -33,6 +33,7 @@ TRICKS = Registry(
         "progressive_growing": "progressive_growing:ProgressiveGrowing",
         "r1": "r1:R1",
         "r2": "r2:R2",
+        "singular_value_clipping": "singular_value_clipping:SingularValueClipping",
         "spectral_norm": "spectral_norm:SpectralNorm",
         "top_k": "top_k:TopK",
         "ttur": "ttur:TTUR",

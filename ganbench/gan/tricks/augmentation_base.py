@@ -1,4 +1,7 @@
-"""Helpers of tricks on images: the refusal of other data, and shifts by whole pixels."""
+"""Helpers of tricks on images: the refusal of other data, and shifts by whole pixels.
+
+A clip is changed as one image whose channels are its frames' channels, so all frames change alike.
+"""
 
 from functools import partial
 from typing import Literal
@@ -7,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ganbench.data.modality import refuse_other_than_images
+from ganbench.data.modality import CLIPS, modality_of_shape, refuse_other_than_images
 from ganbench.gan.batch_slices import draw_rows
 from ganbench.gan.build_config import BuildConfig
 
@@ -19,6 +22,13 @@ def refuse_non_images(trick: str, config: BuildConfig) -> str | None:
     return next(filter(None, refusals), None)
 
 
+def refuse_without_pixels(trick: str, config: BuildConfig) -> str | None:
+    """Returns the reason why a trick on images and clips cannot be used on this data, or None."""
+    if all(modality_of_shape(shape) is CLIPS for shape in config.shapes.values()):
+        return None
+    return refuse_non_images(trick, config)
+
+
 def shift_images(
     x: Tensor, share: float, padding: Literal["constant", "reflect"], random: torch.Generator
 ) -> Tensor:
@@ -26,6 +36,8 @@ def shift_images(
 
     `padding` fills the border with zeros (`constant`) or with the mirror image (`reflect`).
     """
+    if x.ndim == 5:
+        return shift_images(x.flatten(1, 2), share, padding, random).reshape(x.shape)
     most = [int(share * side + 0.5) for side in x.shape[2:]]
     padded = pad(x, (most[1], most[1], most[0], most[0]), padding)
     rows, columns = (

@@ -15,7 +15,7 @@ from ganbench.gan.batch_slices import draw_rows
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.tasks.base import Terms
 
-from .augmentation_base import refuse_non_images, shift_images
+from .augmentation_base import refuse_without_pixels, shift_images
 from .base import Trick
 
 
@@ -33,7 +33,7 @@ class Consistency(Trick):
         self.weight, self.fakes, self.flip, self.shift = weight, fakes, flip, shift
 
     def incompatibility(self, config: BuildConfig) -> str | None:
-        return refuse_non_images("consistency", config)
+        return refuse_without_pixels("consistency", config)
 
     def discriminator_terms(self, pair: AdversarialBatch) -> Terms:
         assert self.context
@@ -50,6 +50,7 @@ class Consistency(Trick):
 
     def augment(self, x: Tensor, random: torch.Generator) -> Tensor:
         if self.flip:
-            coin = draw_rows(torch.rand, (len(x), 1, 1, 1), generator=random, device=x.device)
-            x = torch.where(coin < 0.5, x.flip(3), x)
+            size = (len(x), *[1] * (x.ndim - 1))
+            coin = draw_rows(torch.rand, size, generator=random, device=x.device)
+            x = torch.where(coin < 0.5, x.flip(-1), x)
         return shift_images(x, self.shift, "reflect", random)

@@ -1,7 +1,8 @@
 """DiffAugment (Zhao et al., 2020): differentiable augmentation of reals and fakes alike.
 
 The changes are colour, then translation by up to an eighth of the side, then cutout of a square of
-half the side. Each image has its own draws. The generator's gradient passes through the changes.
+half the side. Each image has its own draws, and a clip has one for all of its frames. The
+generator's gradient passes through the changes.
 """
 
 from functools import partial, reduce
@@ -12,7 +13,7 @@ from torch import Tensor
 from ganbench.gan.batch_slices import draw_rows
 from ganbench.gan.build_config import BuildConfig
 
-from .augmentation_base import refuse_non_images, shift_images
+from .augmentation_base import refuse_without_pixels, shift_images
 from .base import Trick
 
 
@@ -28,7 +29,7 @@ class DiffAugment(Trick):
         self.changes = [change for wanted, change in chosen if wanted]
 
     def incompatibility(self, config: BuildConfig) -> str | None:
-        return refuse_non_images("diffaugment", config)
+        return refuse_without_pixels("diffaugment", config)
 
     def transform_discriminator_input(self, x: Tensor, role: str) -> Tensor:
         if self.context is None:
@@ -39,13 +40,13 @@ class DiffAugment(Trick):
 
 def jitter_colours(x: Tensor, random: torch.Generator) -> Tensor:
     """Changes brightness, saturation and contrast, with one draw of each per image."""
-    size = (3, len(x), 1, 1, 1)
+    size = (3, len(x), *[1] * (x.ndim - 1))
     draws = draw_rows(torch.rand, size, dim=1, generator=random, device=x.device)
     brightness, saturation, contrast = draws
     x = x + (brightness - 0.5)
     grey = x.mean(1, keepdim=True)
     x = (x - grey) * (2 * saturation) + grey
-    mean = x.mean((1, 2, 3), keepdim=True)
+    mean = x.mean(tuple(range(1, x.ndim)), keepdim=True)
     return (x - mean) * (contrast + 0.5) + mean
 
 
@@ -58,8 +59,8 @@ def cut_out(x: Tensor, random: torch.Generator) -> Tensor:
 
     Its centre may be anywhere in the image, so the square may cross the border.
     """
-    rows, columns = (cut_places(len(x), side, random) for side in x.shape[2:])
-    hole = rows[:, None, :, None] & columns[:, None, None, :]
+    rows, columns = (cut_places(len(x), side, random) for side in x.shape[-2:])
+    hole = (rows[:, :, None] & columns[:, None]).view(-1, *[1] * (x.ndim - 3), *x.shape[-2:])
     return x.masked_fill(hole, 0.0)
 
 

@@ -65,7 +65,7 @@ class EMA(Trick):
             if type(plain).get_extra_state is not nn.Module.get_extra_state:
                 mine.set_extra_state(plain.get_extra_state())  # the level of a network that grows
         if any(True for _ in average.buffers()):
-            for pair in pairs:
+            for pair in (pair for pair in pairs if not pair.shares_generator):
                 replace(pair, generator=average[pair.generator_name]).generate(pair.source)
 
     def transform_sampling_generators(self, generators: nn.ModuleDict) -> nn.ModuleDict:

@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool2d
 
 from ganbench.gan.build_config import BuildConfig
 
-from .augmentation_base import refuse_non_images
+from .augmentation_base import refuse_without_pixels
 from .base import Trick
 
 
@@ -26,10 +26,12 @@ class FrequencySeparation(Trick):
         self.kernel = kernel
 
     def incompatibility(self, config: BuildConfig) -> str | None:
-        return refuse_non_images("frequency separation", config)
+        return refuse_without_pixels("frequency separation", config)
 
     def transform_discriminator_input(
         self, x: Tensor, role: str
-    ) -> Tensor:  # [N, C, H, W] => [N, 2 * C, H, W]
-        low = avg_pool2d(x, self.kernel, 1, self.kernel // 2, count_include_pad=False)
+    ) -> Tensor:  # [N, C, ..., H, W] => [N, 2 * C, ..., H, W]
+        planes = x.flatten(1, -3)  # a clip's frames are blurred one by one
+        low = avg_pool2d(planes, self.kernel, 1, self.kernel // 2, count_include_pad=False)
+        low = low.view(x.shape)
         return torch.cat([low, x - low], 1)

@@ -55,8 +55,9 @@ class HistoricalAveraging(Trick):
         yield "discriminator_history", self.weight * past.squared_distance(pair.discriminator)
 
     def generator_terms(self, pair: AdversarialBatch) -> Terms:
-        past = history_of(self.generators, pair.generator_name)
-        yield "generator_history", self.weight * past.squared_distance(pair.generator)
+        if not pair.shares_generator:
+            past = history_of(self.generators, pair.generator_name)
+            yield "generator_history", self.weight * past.squared_distance(pair.generator)
 
     def after_discriminator_step(self, task: Task, pairs: Sequence[AdversarialBatch]) -> None:
         for name, network in task.discriminators.items():

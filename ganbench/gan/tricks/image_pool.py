@@ -41,8 +41,9 @@ class ImagePool(Trick):
     def setup(self, task: Task, config: BuildConfig) -> None:
         self.names = list(task.discriminators)
         held = self.size - self.size % config.hyperparameters.batch
-        for name in self.names:  # a discriminator has the name of its domain
-            self.register_buffer(f"images_{name}", torch.zeros(held, *config.shapes[name]))
+        for name in self.names:
+            count, shape = task.scored_examples(name, config)
+            self.register_buffer(f"images_{name}", torch.zeros(held * count, *shape))
         self.register_buffer("seen", torch.zeros(len(self.names), dtype=torch.long))
 
     def transform_pair(self, pair: AdversarialBatch) -> AdversarialBatch:

@@ -18,6 +18,8 @@ from ganbench.gan.tasks.base import Terms
 
 from .base import Trick
 
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
 
 class OrthogonalRegularization(Trick):
     works_on_slices = True
@@ -37,7 +39,7 @@ class OrthogonalRegularization(Trick):
             yield "discriminator_resemblance", self.weight * filter_similarity(pair.discriminator)
 
     def generator_terms(self, pair: AdversarialBatch) -> Terms:
-        if self.of != "discriminator":
+        if self.of != "discriminator" and not pair.shares_generator:
             yield "generator_resemblance", self.weight * filter_similarity(pair.generator)
 
 
@@ -59,10 +61,10 @@ def off_diagonal_similarity(matrix: Tensor) -> Tensor:
 
 def weight_matrices(network: nn.Module) -> Iterator[Tensor]:  # each [filters, fan_in]
     for layer in network.modules():
-        if isinstance(layer, nn.ConvTranspose2d):
+        if isinstance(layer, TRANSPOSED):
             # kernels of transposed convolutions are [in, out, ...]
             yield unnormalized_weight(layer).transpose(0, 1).flatten(1)
-        elif isinstance(layer, nn.Conv2d | nn.Linear):
+        elif isinstance(layer, nn.Conv2d | nn.Conv3d | nn.Linear):
             yield unnormalized_weight(layer).flatten(1)
 
 

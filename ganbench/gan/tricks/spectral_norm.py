@@ -1,10 +1,11 @@
 """Spectral normalization (Miyato et al., 2018) of the discriminator's layers.
 
-Linear layers, convolutions and embeddings of labels have spectral norm 1. A convolution counts as a
-matrix of output channels by all else. There is one power iteration per pass, as published. The
-trick removes the discriminator's other normalization, as in the paper, unless `keep_norm` is set.
-So its effect on a network with a norm is that of the exchange. `generator` normalizes the
-generators too, except their embeddings (Zhang et al., 2019).
+Linear and recurrent layers, convolutions and embeddings of labels have spectral norm 1. A
+convolution counts as a matrix of output channels by all else. A recurrent cell has one matrix for
+inputs and one for states. There is one power iteration per pass, as published. The trick removes
+the discriminator's other normalization, as in the paper, unless `keep_norm` is set. So its effect
+on a network with a norm is that of the exchange. `generator` normalizes the generators too, except
+their embeddings (Zhang et al., 2019).
 """
 
 from dataclasses import replace
@@ -19,7 +20,10 @@ from ganbench.gan.networks.discriminator import Discriminator
 
 from .base import Trick
 
-NORMALIZED_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+NORMALIZED_LAYERS = (
+    *(nn.Conv2d, nn.Conv3d, nn.Linear, nn.GRUCell),
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+)
 
 
 class SpectralNorm(Trick):
@@ -54,6 +58,12 @@ class SpectralNorm(Trick):
 
     def normalize(self, network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> None:
         for module in list(network.modules()):
-            # On the meta device, power iterations would take a second per network.
-            if isinstance(module, kinds) and not module.weight.is_meta:
-                spectral_norm(module, n_power_iterations=self.iterations)
+            for name in weight_names(module) if isinstance(module, kinds) else ():
+                # On the meta device, power iterations would take a second per network.
+                if not getattr(module, name).is_meta:
+                    spectral_norm(module, name, n_power_iterations=self.iterations)
+
+
+def weight_names(module: nn.Module) -> tuple[str, ...]:
+    """Returns the names of a layer's matrices: a recurrent cell has one for inputs and states."""
+    return ("weight_ih", "weight_hh") if isinstance(module, nn.GRUCell) else ("weight",)
