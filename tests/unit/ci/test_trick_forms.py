@@ -400,6 +400,16 @@ FAULTS = {  # trick, planter, part of the sentence
         change(TopK, "share_at", lambda usual: lambda self, progress: usual(self, progress) / 2),
         "does not train on the best",
     ),
+    "a larger singular value": (
+        "singular_value_clipping",
+        of_trick("singular_value_clipping", limit=double),
+        "a step with clipping",
+    ),
+    "clipping in every step": (
+        "singular_value_clipping",
+        of_trick("singular_value_clipping", every=lambda every: 1),
+        "a step without clipping",
+    ),
     "two rates for one": ("ttur", without_hook("ttur", "configure_hyperparameters"), "the ratio"),
     "Adam's step without its correction": (
         "unrolled",

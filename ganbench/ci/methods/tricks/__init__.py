@@ -11,7 +11,12 @@ from .augmentation import (
 from .batches import check_minibatch_discrimination, check_minibatch_std
 from .growth import check_progressive_growing
 from .memory import check_ema, check_image_pool, check_past_discriminators
-from .normalizations import check_gradient_clipping, check_spectral_norm, check_weight_clipping
+from .normalizations import (
+    check_gradient_clipping,
+    check_singular_value_clipping,
+    check_spectral_norm,
+    check_weight_clipping,
+)
 from .optimization import check_ttur, check_unrolled
 from .penalties import (
     check_dragan,
@@ -62,6 +67,7 @@ TRICK_CHECKS: dict[str, CheckTrick] = {
     "progressive_growing": check_progressive_growing,
     "r1": check_r1,
     "r2": check_r2,
+    "singular_value_clipping": check_singular_value_clipping,
     "spectral_norm": check_spectral_norm,
     "top_k": check_top_k,
     "ttur": check_ttur,

@@ -5,12 +5,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from ganbench.rng import RngStreams, StepContext
+
 from ..base import Settings, compare
 from ..cells import CheckedCell
-from ..hand_made_batch import make_trick
+from ..hand_made_batch import CPU, make_trick
 
 SPECTRAL_PASSES, SPECTRAL_TOLERANCE = 150, 0.03  # power iterations, and their remaining error
-NORMALIZED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)
+NORMALIZED = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)
+CLIPPED = (nn.Conv2d, nn.Conv3d, nn.Linear, nn.Embedding)
 
 
 def check_spectral_norm(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:
@@ -47,6 +50,43 @@ def check_weight_clipping(cell: CheckedCell, text: str, settings: Settings) -> I
     largest = max(float(p.detach().abs().max()) for p in trainer.task.discriminators.parameters())
     if largest > settings["limit"] * (1 + 1e-6):
         yield f"a weight is {largest:.4g}, above the limit of {settings['limit']:g}"
+
+
+def check_singular_value_clipping(
+    cell: CheckedCell, text: str, settings: Settings
+) -> Iterator[str]:
+    """Singular values above the limit are set to it, in one of `every` discriminator steps."""
+    trainer = cell.make_trainer()
+    trick, discriminators = (
+        cell.trick_of(trainer, "singular_value_clipping"),
+        trainer.task.discriminators,
+    )
+    last_turn = trainer.hyperparameters.discriminator_turns - 1
+    for step in (settings["every"] - 2, settings["every"] - 1):
+        enlarge_weights(discriminators, 10 * settings["limit"])
+        before = singular_values(discriminators)
+        trick.begin_step(StepContext(RngStreams(0, CPU), step, last_turn, 0.0, "check"))
+        trick.after_discriminator_step(trainer.task, [])
+        is_due = step == settings["every"] - 1
+        expected = before.clamp(max=settings["limit"]) if is_due else before
+        if (excess := float((singular_values(discriminators) - expected).abs().max())) > 1e-3:
+            due = "a step with" if is_due else "a step without"
+            yield f"{due} clipping leaves a singular value {excess:.4g} away from its definition"
+
+
+@torch.no_grad()
+def enlarge_weights(network: nn.Module, factor: float) -> None:
+    for parameter in network.parameters():
+        parameter.mul_(factor)
+
+
+@torch.no_grad()
+def singular_values(network: nn.Module) -> Tensor:
+    """Returns the singular values of all layers, each a matrix of outputs by all else."""
+    matrices = (
+        layer.weight.flatten(1) for layer in network.modules() if isinstance(layer, CLIPPED)
+    )
+    return torch.cat([torch.linalg.svdvals(matrix.double()) for matrix in matrices])
 
 
 def check_gradient_clipping(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:
