@@ -1,4 +1,4 @@
-"""Pictures of samples: a grid of images, film strips of clips, or the density of 2-D points."""
+"""Pictures of samples: a grid of images, strips of clips, or a density of 2-D points."""
 
 import math
 from collections.abc import Mapping, Sequence
