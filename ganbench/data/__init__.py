@@ -10,6 +10,7 @@ DATA = Registry(
     "ganbench.data",
     "ganbench.data",
     {
+        "captioned_digits": "captioned_digits:CaptionedDigits",
         "celeba": "celeba:CelebA",
         "cifar10": "cifar10:CIFAR10",
         "cifar100": "cifar100:CIFAR100",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ganbench.data.bouncing import BouncingLaw
+from ganbench.data.captions import Captions
 from ganbench.data.host_batches import HostBatches
 from ganbench.data.mapped_file import MappedFile, gather_rows
 from ganbench.data.memory import fits_on_device
@@ -159,6 +160,15 @@ class Data:
 
     shapes: Mapping[str, Shape] = field(init=False, default_factory=dict)
     classes: int = field(init=False, default=0)  # 0: no labels
+
+    @property
+    def captions(self) -> Captions | None:
+        """The sentences that labels are the numbers of, or None if labels are plain classes."""
+        return None
+
+    def draw_all_captions(self, number: int) -> Examples:
+        """Draws examples `number` of all captions, to train a classifier of their attributes."""
+        raise NotImplementedError
 
     def load(self) -> Split:
         """Reads the examples; raises NotDownloaded if they are not on this machine."""
