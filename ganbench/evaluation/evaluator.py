@@ -169,6 +169,7 @@ class Evaluator:
             logits,
             images,
             mixture=self.split.mixture,
+            grammar=None if self.data.captions is None else self.data.captions.grammar,
             classes_are_modes=self.extractor.tells_the_datas_classes,
             law=self.split.law,
         )

@@ -22,6 +22,7 @@ from ganbench.registry import Spec, SpecError, parse_spec
 REGISTRIES = (DATA, EXTRACTORS, TASKS, LOSSES, METRICS, NETWORKS, TRICKS)
 ENTRIES = [(registry, name) for registry in REGISTRIES for name in registry.entries]
 REQUIRED_SETTINGS = {  # settings that have no default
+    "attribute_classifier": "of='captioned_digits'",
     "classifier": "of='digits'",
     "stacked": "of='digits'",
     "folder": "path='.'",

@@ -10,6 +10,7 @@ EXTRACTORS = Registry(
     "ganbench.evaluation.extractors",
     "ganbench.extractors",
     {
+        "attribute_classifier": "attribute_classifier:AttributeClassifier",
         "classifier": "classifier:Classifier",
         "clip": "clip:CLIP",
         "clip_classifier": "clip_classifier:ClipClassifier",

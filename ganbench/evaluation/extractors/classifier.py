@@ -110,17 +110,20 @@ def read_classifier_weights(of: str) -> bytes:
 
     Raises NotDownloaded if the file is missing, or if the shipped file is damaged.
     """
-    return read_shipped_weights(of) if of in SHIPPED_CLASSIFIERS else read_local_weights(of)
+    if of in SHIPPED_CLASSIFIERS:
+        return read_shipped_weights(of, SHIPPED_CLASSIFIERS[of], f"classifier(of='{of}')")
+    return read_local_weights(of)
 
 
-def read_shipped_weights(of: str) -> bytes:
+def read_shipped_weights(name: str, shipped: ShippedWeights, extractor: str) -> bytes:
+    """Returns the content of a file in the package; raises NotDownloaded if it is damaged."""
     try:
-        content = (files(__package__) / "weights" / f"{of}.safetensors").read_bytes()
+        content = (files(__package__) / "weights" / f"{name}.safetensors").read_bytes()
     except FileNotFoundError:
         content = b""
-    if hashlib.sha256(content).hexdigest() != SHIPPED_CLASSIFIERS[of].sha256:
+    if hashlib.sha256(content).hexdigest() != shipped.sha256:
         raise NotDownloaded(
-            f"the weights of classifier(of='{of}') differ from those that ganbench ships: reinstall ganbench"
+            f"the weights of {extractor} differ from those that ganbench ships: reinstall ganbench"
         )
     return content
 

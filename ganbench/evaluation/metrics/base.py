@@ -57,6 +57,7 @@ class Metric(RenamedHooks):
     - truth: the target image of each fake
     - returned: fakes translated back to the source domain
     - back: translations in the other direction
+    - captions: the captions that fakes were conditioned on, of a known grammar
     - sampler: the generator of the fakes
     - clips: clips of at least two frames
     - law: clips with a known law of motion
@@ -235,6 +236,12 @@ def need_back(fake: FeatureSet, real: FeatureSet) -> None:
         )
 
 
+def need_captions(fake: FeatureSet, real: FeatureSet) -> None:
+    if real.grammar is None:
+        raise MetricNotApplicable("needs data with captions of a grammar, and these have none")
+    need_labels(fake, real)
+
+
 def need_sampler(fake: FeatureSet, real: FeatureSet) -> None:
     if fake.sampler is None:
         raise MetricNotApplicable("needs the generator, but only its images are given")
@@ -287,6 +294,7 @@ REQUIREMENT_CHECKS: dict[str, Callable[[FeatureSet, FeatureSet], None]] = {
     "law": need_law,
     "frames": need_frames,
     "shuffled": need_shuffled,
+    "captions": need_captions,
 }
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ganbench.data.base import Mixture
 from ganbench.data.bouncing import BouncingLaw
+from ganbench.data.captions import Grammar
 from ganbench.deprecation import with_renamed_attributes
 from ganbench.gan.latent_sampler import LatentSampler
 from ganbench.renamed import FEATURE_SET_ATTRIBUTES
@@ -55,6 +56,7 @@ class FeatureSet:
     labels: Tensor | None = None  # [N]: classes of reals; for fakes, the conditioning
     mixture: Mixture | None = None  # the distribution of real points
     classes_are_modes: bool = True  # are the logits' classes the data's own?
+    grammar: Grammar | None = None  # of captions, whose numbers are the classes
     held_out: Callable[[], "FeatureSet"] | None = None  # reals only: the held-out reals
     source: Tensor | None = None  # fakes only: the source images, stored values
     truth: Tensor | None = None  # fakes only: the target images, stored values
