@@ -25,7 +25,9 @@ CHEAP = {
 }
 
 
+CONDITIONAL = {"text": "cdcgan(width=4, norm='none')"}
 HOME = {
+    **dict.fromkeys(("label_interpolation", "matching_penalty", "mismatch"), CONDITIONAL),
     "equilibrium": {"text": "began(width=4, code=8)", "loss": "wasserstein"},
     "path_length": {"text": "stylegan2(width=4)"},
     "progressive_growing": {"text": "progan(width=4)"},

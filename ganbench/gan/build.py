@@ -71,6 +71,7 @@ def make_build_config(recipe: Recipe, data: Data, tricks: TrickList) -> BuildCon
         shapes=data.shapes,
         classes=data.classes,
         tricks=tuple(name for name, _ in tricks.items()),
+        captions=data.captions,
     )
     objections = [o for shape in data.shapes.values() if (o := network.incompatibility(shape))]
     for part in (TASKS.make(recipe.task), tricks):

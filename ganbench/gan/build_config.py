@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ganbench.data.captions import Captions
 from ganbench.deprecation import with_renamed_attributes
 from ganbench.gan.losses.base import Loss
 from ganbench.gan.networks.base import Network
@@ -24,3 +25,4 @@ class BuildConfig:
     shapes: Mapping[str, Shape]  # shapes of the data, by domain
     classes: int  # the number of classes; 0 if the data have no labels
     tricks: tuple[str, ...]  # the names of all tricks, in the order in which they run
+    captions: Captions | None = None  # the sentences of labels, if they have any

@@ -101,6 +101,13 @@ VARIANTS: dict[str, Recipe] = {
                     ("ema(decay=0.9999, ramp=0.05)", "orthogonal_regularization", "spectral_norm(generator=true)"),
                     Hyperparameters(batch=2048, latent=120, discriminator_turns=2, generator_lr=5e-5,
                          generator_betas=(0.0, 0.999), discriminator_betas=(0.0, 0.999)), "conditional"),
+    "reed": Recipe("Text to image by DCGAN with matching-aware pairs, GAN-INT-CLS (Reed et al., 2016).",
+                    "reed", tricks=("label_interpolation", "mismatch"),
+                    hyperparameters=Hyperparameters(latent=100), task="conditional"),
+    "dfgan": Recipe("Text to image in one stage, with a matching-aware penalty (Tao et al., 2022).",
+                    "dfgan", "hinge", ("mismatch", "matching_penalty"),
+                    Hyperparameters(batch=32, latent=100, generator_lr=1e-4, discriminator_lr=4e-4,
+                         generator_betas=(0.0, 0.9), discriminator_betas=(0.0, 0.9)), "conditional"),
     # Learning rates and weights are the initial values of the paper's schedules; ramp lengthens the EMA over time.
     "r3gan": Recipe("Relativistic pairing, R1, R2 and networks without normalization (Huang et al., 2024).",
                     "r3gan", "relativistic", R3GAN_TRICKS, R3GAN_HYPERPARAMETERS),

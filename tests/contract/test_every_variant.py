@@ -167,6 +167,8 @@ def test_variants_have_published_settings():
         "cdcgan": ("non_saturating", 1, 2e-4, 0.5, ()),
         "acgan": ("non_saturating", 1, 2e-4, 0.5, ()),
         "infogan": ("non_saturating", 1, 2e-4, 0.5, ()),
+        "reed": ("non_saturating", 1, 2e-4, 0.5, ("label_interpolation", "mismatch")),
+        "dfgan": ("hinge", 1, 4e-4, 0.0, ("mismatch", "matching_penalty")),
         "sngan": ("hinge", 5, 2e-4, 0.0, ("spectral_norm",)),
         "projection": ("hinge", 5, 2e-4, 0.0, ("spectral_norm",)),
         "sagan": ("hinge", 1, 4e-4, 0.0, ("spectral_norm(generator=true)",)),

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from ganbench.data.captions import Captions
 from ganbench.data.modality import refuse_other_than_images
 from ganbench.deprecation import RenamedHooks
 from ganbench.registry import NOT_A_SETTING
@@ -25,7 +26,7 @@ class Network(RenamedHooks):
     A shape is (size,) for points, (channels, height, width) for images and (channels, frames,
     height, width) for clips. Images and clips are in [-1, 1].
     `norm` is the discriminator's normalization. Tasks set `classes`: with 0 both networks are
-    unconditional, else they take labels.
+    unconditional, else they take labels. `captions` are the sentences of labels, if they have any.
     """
 
     version: ClassVar[int] = 1
@@ -41,11 +42,15 @@ class Network(RenamedHooks):
     scores_frames: ClassVar[bool] = False  # there is a discriminator of single frames too
     masks: ClassVar[bool] = False  # generators have `masks` of a foreground
     begins_at_zero: ClassVar[bool] = False  # some layers have initial weights of zero
+    generator_begins_at_zero: ClassVar[bool] = False  # some layers of the generator have
+    # Generator and head have `encode_label`, one code for each label, and accept codes as labels.
+    encodes_labels: ClassVar[bool] = False
     # Whether each process can have a slice of the batch, by `batch_slices`, beside batch norm.
     works_on_slices: ClassVar[bool] = False  # each subclass declares it anew
 
     norm: Norm = "none"
     classes: int = field(default=0, metadata=NOT_A_SETTING)
+    captions: Captions | None = field(default=None, metadata=NOT_A_SETTING)
 
     def incompatibility(self, shape: Shape) -> str | None:
         """Returns the reason why this family cannot be built for data of a shape, or None."""

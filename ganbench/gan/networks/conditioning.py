@@ -11,12 +11,19 @@ class OneHotConditioned(nn.Module):
         super().__init__()
         self.inner, self.classes = inner, classes
 
+    def encode_label(self, labels: Tensor) -> Tensor:
+        """Returns one-hot codes of labels [N]; codes [N, classes] are returned as they are."""
+        if labels.is_floating_point():
+            return labels
+        return (labels[:, None] == torch.arange(self.classes, device=labels.device)).float()
+
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:  # [N, latent], [N] => [N, ...]
         return self.inner(self.with_labels(latents, labels))
 
     def with_labels(self, latents: Tensor, labels: Tensor) -> Tensor:
         classes = torch.arange(self.classes, device=labels.device)
         return torch.cat([latents, (labels[:, None] == classes).to(latents.dtype)], 1)
+        return self.inner(torch.cat([latents, self.encode_label(labels).to(latents.dtype)], 1))
 
 
 class ClassEmbedding(nn.Embedding):

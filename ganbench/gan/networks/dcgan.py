@@ -24,6 +24,7 @@ class DCGAN(Network):
 
     works_on_slices = True
     conditional: ClassVar[bool] = True
+    encodes_labels: ClassVar[bool] = True
 
     norm: Norm = "batch"
     generator_norm: Literal["none", "batch"] = "batch"

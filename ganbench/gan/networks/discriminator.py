@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from ganbench.deprecation import RenamedHooks
 from ganbench.renamed import HEAD_HOOKS
 
+from .condition_encoder import encode_condition
+
 Shape = tuple[int, ...]
 
 
@@ -28,6 +30,13 @@ class Head(nn.Module, RenamedHooks):
     def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         return self.linear(features).squeeze(1)
 
+    def encode_label(self, label: Tensor) -> Tensor:
+        """Returns the code of each label, [N] => [N, code], which `forward` accepts as a label.
+
+        Raises NotImplementedError for a head that reads no labels.
+        """
+        raise NotImplementedError
+
     def widen(self, more: int) -> "Head":
         """Returns a new head of the same kind with inputs for `more` additional features."""
         return type(self)(self.linear.in_features + more, self.linear.bias is not None)
@@ -43,9 +52,12 @@ class ProjectionHead(Head):
         super().__init__(width, bias)
         self.embedding = nn.Embedding(classes, width)
 
+    def encode_label(self, label: Tensor) -> Tensor:
+        return encode_condition(self.embedding, label)
+
     def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         assert label is not None
-        return super().forward(features) + (self.embedding(label) * features).sum(1)
+        return super().forward(features) + (self.encode_label(label) * features).sum(1)
 
     def widen(self, more: int) -> Head:
         width, classes = self.linear.in_features + more, self.embedding.num_embeddings
@@ -61,6 +73,9 @@ class AuxiliaryFeaturesHead(Head):
     def __init__(self, aside: nn.Module, width: int, head: Head):
         nn.Module.__init__(self)
         self.aside, self.width, self.head = aside, width, head
+
+    def encode_label(self, label: Tensor) -> Tensor:
+        return self.head.encode_label(label)
 
     def widen(self, more: int) -> Head:
         return AuxiliaryFeaturesHead(self.aside, self.width, self.head.widen(more))

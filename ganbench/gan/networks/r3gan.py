@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
 from .base import Network, refuse_other_than_squares
+from .condition_encoder import encode_condition
 from .dcgan import dcgan_scales
 from .discriminator import Discriminator, Head, Shape
 
@@ -142,9 +143,12 @@ class R3GANProjectionHead(Head):
         self.linear = nn.Linear(width, outputs, bias=False)
         self.direction = ClassDirection(classes, outputs)
 
+    def encode_label(self, label: Tensor) -> Tensor:
+        return encode_condition(self.direction, label)
+
     def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         assert label is not None
-        return (self.linear(features) * self.direction(label)).sum(1)
+        return (self.linear(features) * self.encode_label(label)).sum(1)
 
     def widen(self, more: int) -> Head:
         classes, outputs = self.direction.weight.shape

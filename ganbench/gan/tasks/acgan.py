@@ -21,6 +21,7 @@ from .conditional import Conditional
 
 class Auxiliary(Conditional):
     works_on_slices = True
+    scores_labels = False
 
     def __init__(self, weight: float = 1.0, truncation: float = 0.0):
         super().__init__(truncation)
@@ -35,6 +36,9 @@ class Auxiliary(Conditional):
         plain, classes = config.network, config.classes
         self.latent = plain.count_latents(latent, shape)
         conditional = replace(plain, classes=classes).build_generator(latent, shape)
+        conditional = replace(plain, classes=classes, captions=config.captions).build_generator(
+            self.latent, shape
+        )
         self.generators[IMAGE] = generator(IMAGE, conditional)
         telling = with_auxiliary_head(plain, lambda width: nn.Linear(width, classes))
         self.discriminators[IMAGE] = discriminator(IMAGE, shape, telling)

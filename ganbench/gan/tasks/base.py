@@ -42,6 +42,7 @@ class Task(nn.Module, RenamedHooks):
     renamed_hooks: ClassVar[Mapping[str, str]] = TASK_HOOKS
 
     conditions_each_sample: ClassVar[bool] = False  # whether each image has its own label or code
+    scores_labels: ClassVar[bool] = False  # whether discriminators score images with their labels
     # Whether each process can have a slice of the batch, by `batch_slices`. Subclasses declare it anew.
     works_on_slices: ClassVar[bool] = False
 

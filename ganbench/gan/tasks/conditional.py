@@ -26,6 +26,7 @@ class Conditional(Unconditional):
     works_on_slices = True
     neutral: ClassVar[dict[str, Any]] = {"truncation": 0.0}
     conditions_each_sample = True
+    scores_labels = True
 
     def __init__(self, truncation: float = 0.0):
         super().__init__()
@@ -43,7 +44,7 @@ class Conditional(Unconditional):
     def build(
         self, config: BuildConfig, generator: MakeGenerator, discriminator: MakeDiscriminator
     ) -> None:
-        network = replace(config.network, classes=config.classes)
+        network = replace(config.network, classes=config.classes, captions=config.captions)
         super().build(replace(config, network=network), generator, discriminator)
 
     def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:

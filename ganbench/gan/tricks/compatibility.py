@@ -37,6 +37,13 @@ def refuse_batch_norm(penalty: str, config: BuildConfig) -> str | None:
     )
 
 
+def refuse_unscored_labels(trick: str, config: BuildConfig) -> str | None:
+    """Returns a reason if the discriminator does not score images with their labels, or None."""
+    if TASKS.load(parse_spec(config.task).name).scores_labels:
+        return None
+    return f"{trick} needs a discriminator that scores images with labels, as in a conditional task"
+
+
 def has_conditions_per_sample(config: BuildConfig) -> bool:
     """Returns whether each image of the task has its own label or code."""
     return bool(TASKS.load(parse_spec(config.task).name).conditions_each_sample)

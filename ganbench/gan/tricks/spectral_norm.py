@@ -39,7 +39,8 @@ class SpectralNorm(Trick):
         self.iterations, self.keep_norm, self.in_both = iterations, keep_norm, generator
 
     def incompatibility(self, config: BuildConfig) -> str | None:
-        if not config.network.begins_at_zero:
+        network = config.network
+        if not network.begins_at_zero and not (self.in_both and network.generator_begins_at_zero):
             return None
         family = family_name(config.network)
         return f"spectral norm divides weights by their norm, and some weights of {family} begin at zero"

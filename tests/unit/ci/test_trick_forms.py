@@ -15,7 +15,14 @@ from ganbench.ci.methods.cells import CheckedCell
 from ganbench.ci.methods.tricks import TRICK_CHECKS
 from ganbench.devices import Numerics
 from ganbench.gan.networks.discriminator import Head
-from ganbench.gan.tricks import TRICKS, ada, diffaugment, orthogonal_regularization
+from ganbench.gan.tricks import (
+    TRICKS,
+    ada,
+    diffaugment,
+    label_interpolation,
+    mismatch,
+    orthogonal_regularization,
+)
 from ganbench.gan.tricks.ada import ADA
 from ganbench.gan.tricks.base import Trick
 from ganbench.gan.tricks.consistency import Consistency
@@ -90,6 +97,9 @@ def test_trick_agrees_within_its_time(name):
         "gradient_penalty(one_sided=true, target=0)",
         "image_pool(size=16)",
         "lecam(start=1, decay=0.5)",
+        "label_interpolation(weight=0.3)",
+        "matching_penalty(weight=3, power=1)",
+        "mismatch(weight=0.25)",
         "orthogonal_regularization(of='both', weight=3)",
         "past_discriminators(every=1, keep=1)",
         "path_length(every=1)",
@@ -316,6 +326,21 @@ FAULTS = {  # trick, planter, part of the sentence
         "label_flipping",
         of_trick("label_flipping", share=double),
         "the share of flipped targets",
+    ),
+    "codes of the own label": (
+        "label_interpolation",
+        change(label_interpolation, "choose_other_labels", lambda usual: lambda labels: labels),
+        "the generator's loss",
+    ),
+    "a power of two": (
+        "matching_penalty",
+        with_setting(TRICKS.load("matching_penalty"), power=lambda power: 2),
+        "the penalty of a linear score",
+    ),
+    "labels that match": (
+        "mismatch",
+        change(mismatch, "choose_other_labels", lambda usual: lambda labels: labels),
+        "the discriminator's loss",
     ),
     "smoothing of fakes": (
         "label_smoothing",

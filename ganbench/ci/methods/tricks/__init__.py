@@ -10,6 +10,7 @@ from .augmentation import (
 )
 from .batches import check_minibatch_discrimination, check_minibatch_std
 from .growth import check_progressive_growing
+from .labels import check_label_interpolation, check_matching_penalty, check_mismatch
 from .memory import check_ema, check_image_pool, check_past_discriminators
 from .normalizations import (
     check_gradient_clipping,
@@ -56,10 +57,13 @@ TRICK_CHECKS: dict[str, CheckTrick] = {
     "image_pool": check_image_pool,
     "instance_noise": check_instance_noise,
     "label_flipping": check_label_flipping,
+    "label_interpolation": check_label_interpolation,
     "label_smoothing": check_label_smoothing,
     "lecam": check_lecam,
+    "matching_penalty": check_matching_penalty,
     "minibatch_discrimination": check_minibatch_discrimination,
     "minibatch_std": check_minibatch_std,
+    "mismatch": check_mismatch,
     "orthogonal_regularization": check_orthogonal_regularization,
     "pacgan": check_pacgan,
     "past_discriminators": check_past_discriminators,
