@@ -1,10 +1,12 @@
 """Pictures of samples: a grid of images, strips of clips, or a density of 2-D points."""
+"""Pictures of samples: a grid of images, captioned or not, or the density of 2-D points."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
@@ -15,6 +17,11 @@ GRID_COLUMNS, MIN_PICTURE_PIXELS = 10, 400  # images per row; minimal width of a
 MIN_STRIPS = 6  # clips in a column
 MAX_EXAMPLES_PER_KIND = 50  # examples that are shown in several versions
 LINE_GREY = 64  # of 255, between images
+# Captions below images:
+CAPTIONED_COLUMNS, MAX_CAPTIONED = 8, 40
+MIN_TILE_PIXELS = 96  # width of an image, which is enlarged by a whole factor
+TEXT_PIXELS, LINE_PIXELS, LINE_LETTERS, LINES = 10, 12, 19, 3
+GROUND, INK = 32, (235, 235, 235)
 DENSITY_REACH = 1.5  # range of the plot, relative to the largest coordinate of the reals
 
 
@@ -45,6 +52,30 @@ def arrange_samples(samples: Tensor, reals: Tensor, columns: int = GRID_COLUMNS)
 def film_strips(clips: Tensor) -> Tensor:
     """Returns the frames of each clip side by side: [N, C, T, H, W] => [N, C, H, T * W]."""
     return clips.transpose(2, 3).flatten(3)
+
+
+def draw_captioned(images: Tensor, sentences: Sequence[str]) -> bytes:
+    """Draws a PNG of the first 40 images, uint8 [N, C, H, W], above their captions."""
+    shown = images[:MAX_CAPTIONED].cpu().expand(-1, 3, -1, -1)
+    times = max(1, -(-MIN_TILE_PIXELS // shown.shape[3]))
+    enlarged = shown.repeat_interleave(times, 2).repeat_interleave(times, 3)
+    pairs = zip(enlarged, sentences, strict=False)
+    tiles = torch.stack([add_sentence(*pair) for pair in pairs])
+    picture = to_pil_image(arrange_grid(tiles, CAPTIONED_COLUMNS))
+    names = {"tile": [str(tiles.shape[3] + 1), str(tiles.shape[2] + 1)]}
+    return encode_named_png(picture, names)
+
+
+def add_sentence(image: Tensor, sentence: str) -> Tensor:
+    """Returns an image uint8 [3, H, W] with its sentence below, in up to three lines."""
+    strip = Image.new("RGB", (image.shape[2], LINES * LINE_PIXELS), (GROUND,) * 3)
+    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(TEXT_PIXELS)
+    letters = LINE_LETTERS * image.shape[2] // MIN_TILE_PIXELS
+    for number, line in enumerate(textwrap.wrap(sentence, letters)[:LINES]):
+        draw.text((2, number * LINE_PIXELS), line, INK, font)
+    pixels = torch.frombuffer(bytearray(strip.tobytes()), dtype=torch.uint8)
+    below = pixels.view(strip.height, strip.width, 3).permute(2, 0, 1)
+    return torch.cat([image, below], 1)
 
 
 def tile_size(images: Tensor) -> list[str]:

@@ -300,6 +300,7 @@ def samples(
     seed: Seed = None,
     checkpoint: Checkpoint = "last",
     count: Annotated[int, typer.Option(min=1, help="Maximum number of images.")] = 100,
+    caption: Annotated[str, typer.Option(help="Generate images of this caption.")] = "",
     to: Out = None,
     trust: Trust = False,
     results: Results = DEFAULT_RESULTS,
@@ -307,12 +308,17 @@ def samples(
 ) -> None:
     """Draw a grid of a cell's samples.
 
-    They are the first of the samples that were measured.
+    They are the first of the samples that were measured. With --caption, a generator of captioned data
+    generates new ones of that sentence.
     """
-    from ganbench.visualization.samples import draw_samples as picture
+    from ganbench.visualization.samples import draw_caption, draw_samples
 
-    draw_pictures(suite, cell, results, seed, checkpoint, to, as_json, "samples",
-           lambda sampler: (picture(sampler, count), {}))  # fmt: skip
+    def look(sampler: Any) -> tuple[bytes, dict[str, Any]]:
+        picture = draw_caption(sampler, caption, count) if caption else draw_samples(sampler, count)
+        return picture, {}
+
+    name = "samples-of-caption" if caption else "samples"
+    draw_pictures(suite, cell, results, seed, checkpoint, to, as_json, name, look)
 
 
 @app.command()
@@ -320,6 +326,9 @@ def interpolate(
     suite: SuiteArgument,
     cell: CellArgument,
     method: Annotated[str, typer.Option(help="spherical or linear.")] = "spherical",
+    caption: Annotated[
+        list[str] | None, typer.Option(help="One end of a walk between captions; give two.")
+    ] = None,
     seed: Seed = None,
     checkpoint: Checkpoint = "last",
     to: Out = None,
@@ -327,10 +336,22 @@ def interpolate(
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
-    """Draw walks between latents of a cell."""
-    from ganbench.registry import suggest
-    from ganbench.visualization.interpolation import INTERPOLATION_METHODS, draw_interpolation
+    """Draw walks between latents of a cell.
 
+    With two --caption, each row goes from one sentence to the other, with the same latents.
+    """
+    from ganbench.registry import suggest
+    from ganbench.visualization.interpolation import (
+        INTERPOLATION_METHODS,
+        draw_caption_interpolation,
+        draw_interpolation,
+    )
+
+    if caption:
+        if len(caption) != 2:
+            fail(f"a walk has two ends, so --caption must be given twice, not {len(caption)} times")
+        return draw_pictures(suite, cell, results, seed, checkpoint, to, as_json, "interpolation-captions",
+               lambda sampler: (draw_caption_interpolation(sampler, caption), {}))  # fmt: skip
     if method not in INTERPOLATION_METHODS:
         fail(
             f"no interpolation method is called {method!r}{suggest(method, INTERPOLATION_METHODS)}"
@@ -338,6 +359,7 @@ def interpolate(
     name = "interpolation" if method == "spherical" else f"interpolation-{method}"
     draw_pictures(suite, cell, results, seed, checkpoint, to, as_json, name,
            lambda sampler: (draw_interpolation(sampler, method), {}))  # fmt: skip
+    return None
 
 
 @app.command()

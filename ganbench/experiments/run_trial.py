@@ -142,7 +142,10 @@ def measure_trial(
                 fakes = draw_saved_samples(trial, folder, evaluator, checkpoint)
             add_readings(path, evaluator.protocol, evaluator.measure(fakes, missing))
             if checkpoint == "last":
-                write_bytes(folder.samples_path, draw_sample_picture(fakes, evaluator.reference))
+                write_bytes(
+                    folder.samples_path,
+                    draw_sample_picture(fakes, evaluator.reference, evaluator.data.captions),
+                )
 
 
 @contextmanager

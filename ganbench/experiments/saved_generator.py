@@ -7,11 +7,17 @@ from safetensors.torch import load
 from torch import Tensor
 
 from ganbench.data.base import to_uint8
+from ganbench.data.captions import Captions
 from ganbench.data.modality import IMAGES, modality_of
 from ganbench.evaluation.evaluator import Evaluator
 from ganbench.gan.build import build_training
 from ganbench.gan.tasks.base import Task
-from ganbench.image_grid import arrange_by_class, draw_picture, draw_side_by_side
+from ganbench.image_grid import (
+    arrange_by_class,
+    draw_captioned,
+    draw_picture,
+    draw_side_by_side,
+)
 from ganbench.picture_parts import INPUT, OUTPUT, TARGET
 from ganbench.rng import RngStreams
 from ganbench.training.sampling import (
@@ -24,21 +30,27 @@ from .store import TrialFolder
 from .trial import Trial
 
 
-def draw_sample_picture(fakes: GeneratedSamples, reals: Tensor) -> bytes:
+def draw_sample_picture(
+    fakes: GeneratedSamples, reals: Tensor, captions: Captions | None = None
+) -> bytes:
     """Returns a PNG of generated samples.
 
-    Labelled images are arranged by class. Translated images stand beside their sources and, if known,
-    the true targets.
+    Labelled images are arranged by class, or stand above their captions. Translated images stand
+    beside their sources and, if known, the true targets.
     """
     versions = {INPUT: fakes.source, OUTPUT: fakes.images, TARGET: fakes.truth}
     shown = {name: to_uint8(x).cpu() for name, x in versions.items() if x is not None}
     if len(shown) > 1:
         return draw_side_by_side(shown)
-    return draw_labelled_picture(shown[OUTPUT], fakes.labels, reals)
+    return draw_labelled_picture(shown[OUTPUT], fakes.labels, reals, captions)
 
 
-def draw_labelled_picture(images: Tensor, labels: Tensor | None, reals: Tensor) -> bytes:
-    """Returns a PNG of images, by class if they have labels, or of points over reals."""
+def draw_labelled_picture(
+    images: Tensor, labels: Tensor | None, reals: Tensor, captions: Captions | None = None
+) -> bytes:
+    """Returns a PNG of images, by class or with captions if they have labels, or of points."""
+    if captions is not None and labels is not None:
+        return draw_captioned(images, [captions.sentences[label] for label in labels.tolist()])
     if labels is not None and modality_of(images) is IMAGES:
         images = arrange_by_class(images, labels.cpu())
     return draw_picture(images, reals)

@@ -1,5 +1,8 @@
 """Interpolations between latents of a trained generator, drawn as a grid (White, 2016)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -46,6 +49,41 @@ def draw_interpolation(generator: SavedGenerator, method: str = "spherical") -> 
     if generator.modality is POINTS:
         return draw_picture(images, generator.evaluator.reference)
     return encode_png(arrange_grid(images, steps))
+
+
+@torch.no_grad()
+def draw_caption_interpolation(generator: SavedGenerator, captions: Sequence[str]) -> bytes:
+    """Draws the way from one caption to another as a PNG, with one latent in each row.
+
+    Codes of captions are interpolated linearly. Raises CannotVisualize for generators without them.
+    """
+    sampler, labels = caption_sampler(generator, captions)
+    network: Any = generator.load_task().generators[IMAGE]
+    if not hasattr(network, "encode_label"):
+        raise CannotVisualize(f"{generator.trial.variant} has no codes of captions to walk between")
+    streams = RngStreams(generator.trial.seed, sampler.device)
+    latents = sampler.latents(WALK_COUNT, streams.generator("interpolation"))
+    first, last = network.encode_label(labels)
+    shares = torch.linspace(0, 1, STEPS_PER_WALK, device=sampler.device)[:, None]
+    codes = (first + (last - first) * shares).repeat(WALK_COUNT, 1)
+    images = sampler.images(latents.repeat_interleave(STEPS_PER_WALK, 0), codes)
+    return encode_png(arrange_grid(to_uint8(images), STEPS_PER_WALK))
+
+
+def caption_sampler(
+    generator: SavedGenerator, captions: Sequence[str]
+) -> tuple[LatentSampler, Tensor]:
+    """Returns a generator's sampler and the numbers of captions.
+
+    Raises CannotVisualize if the data or the generator have no captions.
+    """
+    task, known = generator.load_task(), generator.evaluator.data.captions
+    sampler = task.latent_sampler(task.generators)
+    if known is None or sampler is None or not task.conditions_each_sample:
+        raise CannotVisualize(f"{generator.trial.variant} does not generate from captions")
+    numbers = [known.find(caption) for caption in captions]
+    streams = RngStreams(generator.trial.seed, sampler.device)
+    return with_fixed_layer_noise(sampler, streams), torch.tensor(numbers, device=sampler.device)
 
 
 def walk_latents(

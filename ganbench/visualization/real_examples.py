@@ -29,4 +29,6 @@ def draw_real_examples(data: str) -> bytes:
     """
     evaluator = evaluator_for(data, "cpu")
     real = evaluator.split.held_out[evaluator.domains[0]]
-    return draw_labelled_picture(real.images, real.labels, evaluator.reference)
+    return draw_labelled_picture(
+        real.images, real.labels, evaluator.reference, evaluator.data.captions
+    )

@@ -16,7 +16,7 @@ from ganbench.image_grid import GRID_COLUMNS, arrange_grid, encode_png
 from ganbench.local_files import LocalFileError
 from ganbench.rng import RngStreams
 
-from .interpolation import draw_interpolation
+from .interpolation import caption_sampler, draw_interpolation
 from .neighbours import find_neighbours
 from .style_mixing import STYLE_PICTURES
 from .trained_generator import CannotVisualize, SavedGenerator, find_saved_generator
@@ -28,12 +28,25 @@ def draw_samples(generator: SavedGenerator, count: int = GRID_COLUMNS**2) -> byt
     """Draws the first measured fakes as a PNG; for points, their density.
 
     Translations are shown beside their sources and their targets. Class-conditional fakes are shown with ten
-    examples for each of the first ten classes.
+    examples for each of the first ten classes, fakes of captions above their captions.
     """
     fakes = generator.load_samples()
     if not generator.has_images or fakes.source is not None or fakes.labels is not None:
-        return draw_sample_picture(fakes, generator.evaluator.reference)
+        evaluator = generator.evaluator
+        return draw_sample_picture(fakes, evaluator.reference, evaluator.data.captions)
     return encode_png(arrange_grid(to_uint8(fakes.images[:count])))
+
+
+@torch.no_grad()
+def draw_caption(generator: SavedGenerator, caption: str, count: int = GRID_COLUMNS**2) -> bytes:
+    """Draws fakes of one caption as a PNG.
+
+    Raises CannotVisualize if the generator has no captions, and UnknownCaption for another sentence.
+    """
+    sampler, labels = caption_sampler(generator, [caption])
+    streams = RngStreams(generator.trial.seed, sampler.device)
+    latents = sampler.latents(count, streams.generator("caption"))
+    return encode_png(arrange_grid(to_uint8(sampler.images(latents, labels.expand(count)))))
 
 
 def draw_styles(saved: SavedGenerator, kind: str) -> bytes:
