@@ -1,5 +1,4 @@
 """Pictures of samples: a grid of images, strips of clips, or a density of 2-D points."""
-"""Pictures of samples: a grid of images, captioned or not, or the density of 2-D points."""
 
 import math
 import textwrap

@@ -50,7 +50,7 @@ class Network(RenamedHooks):
 
     norm: Norm = "none"
     classes: int = field(default=0, metadata=NOT_A_SETTING)
-    captions: Captions | None = field(default=None, metadata=NOT_A_SETTING)
+    captions: Captions | None = field(default=None, metadata=NOT_A_SETTING, kw_only=True)
 
     def incompatibility(self, shape: Shape) -> str | None:
         """Returns the reason why this family cannot be built for data of a shape, or None."""
