@@ -1,5 +1,6 @@
 """The leaderboard in a terminal of 80 columns or more; plain text if output is redirected."""
 
+import textwrap
 from typing import Any
 
 import pandas as pd
@@ -52,8 +53,23 @@ def print_results(
     for note in plan.get("notes", []):
         console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     for place, line in enumerate(findings):
-        style = "bold" if place == 0 else None  # the first one is the answer
-        console.print(line, style=style, highlight=False, markup=False)
+        if place == 0:  # the answer
+            console.print(line, style="bold", highlight=False, markup=False)
+        else:
+            item = format_list_item(line, console.width)
+            console.print(item, highlight=False, markup=False, soft_wrap=True)
+
+
+def format_list_item(text: str, width: int) -> str:
+    """Wraps a text to the width, with a dash before its first line and the others below it."""
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent="- ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def terminal_table(plan: dict[str, Any], data: str, part: pd.DataFrame, namer: ArmNamer) -> Table:

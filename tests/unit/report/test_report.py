@@ -489,3 +489,15 @@ def test_different_cells_have_different_file_names():
     long = "a_trick_of_a_long_name(setting=0.123456) + " * 5
     cells = [row(tricks=f"{long}r1(weight={weight})") for weight in (1, 2)]
     assert len({cell_file_name(pd.DataFrame([cell]).iloc[0]) for cell in cells}) == 2
+
+
+def test_findings_below_the_answer_are_a_list_in_a_terminal():
+    console = Console(width=80, file=io.StringIO())
+    rows = frame(*arms({"r1": 0.5, "ema": 2.5, "x": 1.0}, cells=(1, 9), noise=0.2))
+    print_leaderboard(rows, console)
+    lines = console.file.getvalue().splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("r1 helps: FID"))
+    items = "\n".join(lines[start:]).split("\n- ")[1:]
+    assert [" ".join(item.split()) for item in items] == run_findings(rows)[1:]
+    assert max(map(len, lines)) <= 80
+    assert any("\n  " in item for item in items)
