@@ -533,8 +533,7 @@ def render_page(tables: dict[str, pd.DataFrame]) -> str:
     return f"""# Detected faults and false alarms of the gates
 
 `studies/gates.py` wrote this page, on two cores shared with other work. A quality gate is `ganbench gate gate`:
-five cells with eight seeds, against 24 other seeds. Without a fault, it
-took {seconds.min():.0f} to {seconds.max():.0f} s.
+five cells with eight seeds, against 24 other seeds. Without a fault it took {describe_seconds(seconds)}.
 The verdicts are those of the committed code on the stored trainings.
 
 ## Without a change
@@ -561,7 +560,9 @@ Each fault changes a few lines in a copy of the sources; `studies/gate_faults.py
 {render_table(faults_page(faults_made))}
 
 - *check* is `ganbench check` on the suite gate, or on the suite in brackets if no cell of the gate has the part. It
-  took {describe_seconds(faults_made["check_seconds"])}. The table has the names that it printed.
+  took {describe_seconds(faults_made["check_seconds"])}. The table has the names that it printed. Some checks, such as
+  those of epochs, levels, features and splits, were written for faults of this list. So the share that is named says
+  little on other faults.
 - *gate* is the verdict by trainings and floors alone, without the check that the gate also runs. Only cells with the
   fault were trained, by `ganbench gate` on this part of the suite and of a baseline from the same machine. The others
   are those of unchanged code. A fault of the measuring changes all cells, and one of them was tried.
@@ -592,8 +593,12 @@ Counts of operators and bytes are exact and need no such probability. Other work
 
 
 def describe_names(found: pd.DataFrame) -> str:
-    names = [name for name in found["named"].fillna("") if name]
-    return ", ".join(names) or "nothing, since they change no method"
+    return ", ".join(filter(None, texts(found["named"]))) or "nothing, since they change no method"
+
+
+def texts(column: pd.Series) -> list[str]:
+    """Returns a column as texts, empty ones for missing values."""
+    return ["" if pd.isna(value) else str(value) for value in column]
 
 
 def render_table(frame: pd.DataFrame) -> str:
@@ -610,11 +615,13 @@ def list_sentences(frame: pd.DataFrame) -> str:
 
 
 def is_named(found: pd.DataFrame) -> pd.Series:
-    return found["named"].fillna("").ne("")
+    return found["named"].notna()
 
 
 def has_other_canaries(found: pd.DataFrame) -> pd.Series:
-    return ~found["canaries_differ"].fillna("0 ").str.startswith("0 ")
+    return found["canaries_differ"].notna() & ~found["canaries_differ"].str.startswith(
+        "0 ", na=True
+    )
 
 
 def summarize_faults(found: pd.DataFrame) -> str:
@@ -624,14 +631,14 @@ def summarize_faults(found: pd.DataFrame) -> str:
     missed = ~(is_named(found) | proven | exact)
     rest = ", ".join(found["fault"][missed]) or "none"
     return (
-        f"`ganbench check` names {is_named(found).sum()} of {len(found)} faults. The gate's trainings and floors\n"
-        f"prove {proven.sum()} of the {len(tried)} that were tried, and canaries differ for {exact.sum()}. "
+        f"`ganbench check` names {is_named(found).sum()} of {len(found)} faults. Trainings and floors prove\n"
+        f"{proven.sum()} of the {len(tried)} that the gate tried, and canaries differ for {exact.sum()}.\n"
         f"Without any sign: {rest}."
     )
 
 
 def faults_page(found: pd.DataFrame) -> pd.DataFrame:
-    pairs = zip(found["named"].fillna(""), found["suite"], strict=True)
+    pairs = zip(texts(found["named"]), found["suite"], strict=True)
     checks = [
         (f"**{name}**" if name else "missed") + ("" if suite == "gate" else f" [{suite}]")
         for name, suite in pairs
@@ -640,7 +647,7 @@ def faults_page(found: pd.DataFrame) -> pd.DataFrame:
     columns["gate"] = [describe_gate(row) for row in found.to_dict("records")]
     columns["predicted"] = format_chances(found["predicted"])
     for name, source in (("FID", "fid"), ("canaries", "canaries_differ")):
-        columns[name] = found[source].fillna("")
+        columns[name] = texts(found[source])
     return pd.DataFrame(columns)
 
 
@@ -665,7 +672,8 @@ def explain_missed(found: pd.DataFrame) -> str:
     margin = 1 + gate_terms().margins["fid"]
     reasons = []
     for row in found[found["gate"].isin(["missed", "outside"])].to_dict("records"):
-        small = f"FID changes by {row['fid']}, and the margin is × {margin:.2f}"
+        p = f"the smallest adjusted p is {row['smallest_p']:.2g}"
+        small = f"FID changes by {row['fid']} against a margin of × {margin:.2f}, and {p}"
         why = "no cell has the part" if row["gate"] == "outside" else small
         seen = [f"the check names {row['named']}"] if not pd.isna(row["named"]) else []
         if not str(row["canaries_differ"]).startswith(("0 ", "nan")):
@@ -678,7 +686,7 @@ def slow_page(found: pd.DataFrame) -> pd.DataFrame:
     columns = {
         "fault": found["fault"],
         "performance gate": found["code"].eq(1).map({True: "**caught**", False: "missed"}),
-        "by": found["first_regressed"].fillna(""),
+        "by": texts(found["first_regressed"]),
         "predicted": format_chances(found["predicted"]),
     }
     counts = {name: found[name] for name in ("regressed", "undecided", "benchmarks")}
