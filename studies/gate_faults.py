@@ -242,7 +242,7 @@ TRAINING = (
         (
             Edit(
                 "ganbench/gan/networks/discriminator.py",
-                "return super().forward(features) + (self.embedding(label) * features).sum(1)",
+                "return super().forward(features) + (self.encode_label(label) * features).sum(1)",
                 "return super().forward(features)",
             ),
         ),

@@ -15,6 +15,7 @@ The faults are in `studies/gate_faults.py`. Live gates and rounds without result
 
 import argparse
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -463,7 +464,7 @@ def predict_power(folder: Path, fault: QualityFault) -> float:
     if not fault.cells:
         return 0.0
     if fault.measures or not size_path(folder / fault.folder_name, fault).exists():
-        return float("nan")
+        return math.nan
     terms, known = gate_terms(), read_baseline(baseline_path(folder))
     here = trainings_of_frame(frame_of(folder / fault.folder_name / "elsewhere"))
     recorded, scales = known.trainings_by_cell(), known.metric_scales()
@@ -500,7 +501,7 @@ def slow_table(folder: Path) -> pd.DataFrame:
 
 def slow_row(folder: Path, fault: PerformanceFault, answer: dict[str, Any]) -> dict[str, Any]:
     report = read_json(check_path(folder / fault.folder_name, fault))
-    power = float("nan") if fault.size is None else answer["power"][f"{fault.size:g}"]
+    power = math.nan if fault.size is None else answer["power"][f"{fault.size:g}"]
     facts = {"fault": fault.name, "key": fault.key, "sentence": fault.sentence, "predicted": power}
     named = "; ".join(named_methods(report))
     return {**facts, "named": named, **perf_row(answer), "seconds": answer["wall"]}
@@ -514,8 +515,7 @@ def perf_row(answer: dict[str, Any]) -> dict[str, Any]:
         "code": answer["code"],
         "benchmarks": len(answer["comparisons"]),
         **{v: verdicts[v] for v in ("regressed", "undecided", "improved", "unchanged")},
-        "predicted_10": answer["power"]["0.1"],
-        "predicted_20": answer["power"]["0.2"],
+        **{f"predicted_{p}": answer["power"].get(f"0.{p // 10}", math.nan) for p in (10, 20)},
         "first_regressed": "; ".join(slower[:3]),
     }
 
