@@ -10,11 +10,12 @@ from typing import Any
 
 from ganbench.registry import SpecError, parse_spec
 
-METRIC_NAMES = {"fid": "FID", "kid": "KID", "is": "IS"}
+METRIC_NAMES = {"fid": "FID", "kid": "KID", "is": "IS", "fvd": "FVD", "acd": "ACD"}
 # Metrics with published values on Inception's or VGG's features. Values on other features have
 # another scale. Metrics of pixels, targets, or the data's own classes have none.
 FEATURE_METRICS = frozenset(
     (
+        "acd",
         "authenticity",
         "class_fid",
         "copying",
@@ -23,6 +24,7 @@ FEATURE_METRICS = frozenset(
         "fid",
         "fid_infinity",
         "fid_unbiased",
+        "fvd",
         "is",
         "js",
         "kid",
@@ -38,7 +40,11 @@ FEATURE_METRICS = frozenset(
     )
 )
 PUBLISHED_EXTRACTOR = "inception"
-KNOWN_FEATURES = {"identity": "raw values", PUBLISHED_EXTRACTOR: ""}
+KNOWN_FEATURES = {
+    "identity": "raw values",
+    "clip_classifier": "clip classifier",
+    PUBLISHED_EXTRACTOR: "",
+}
 # The extractor at the begin of a protocol's text, after the name of other estimators.
 PROTOCOL_EXTRACTOR = re.compile(
     r"(?:[\w-]+(?:'s estimators on |: ))?([^,(]+(?:\([^)]*\))?(?:, features as given)?)"

@@ -29,6 +29,7 @@ def plan_of(*extractors):
         ("classifier(of='digits')", "FID (digits' classifier)"),
         ("stacked(of='mnist')", "FID (mnist's stacked classifier)"),
         ("identity", "FID (raw values)"),
+        ("clip_classifier", "FID (clip classifier)"),
         ("identity, features as given", "FID (features as given)"),
         ("clip(model='vit-b-16')", "FID (clip vit-b-16)"),
         ("dinov2 with weights 1a2b3c4d", "FID (dinov2)"),
@@ -57,6 +58,7 @@ def test_metrics_without_features_keep_their_name():
     assert metric_display_name("psnr", plan) == "psnr"
     assert metric_display_name("modes", plan) == "modes"
     assert metric_display_name("recall(k=5)", plan) == "recall(k=5) (efficientnet_lite0)"
+    assert metric_display_name("fvd", plan_of("clip_classifier")) == "FVD (clip classifier)"
     assert depends_on_features("backward")
     assert not depends_on_features("backward(of='psnr')")
 
