@@ -568,7 +568,8 @@ Each fault changes a few lines in a copy of the sources; `studies/gate_faults.py
   are those of unchanged code. A fault of the measuring changes all cells, and one of them was tried.
   A part took {describe_seconds(faults_made["gate_seconds"])} beside other work.
 - *predicted* is the power of the most powerful test against the effect of the fault, estimated from
-  {ELSEWHERE_SEEDS} other seeds. A fault of the measuring has none: it moves a floor, or it does not.
+  {ELSEWHERE_SEEDS} other seeds, where such trainings ran. A fault of the measuring has none: it moves a floor, or it
+  does not. *not run* is a gate that this run of the study had no time for.
 - *FID* is its change in the cell with the fault, or in all cells together.
 - *canaries* are the cells with other digits, which `--exact` rejects, of those with the fault.
 
