@@ -4,6 +4,9 @@
 dark ground; of `dark` images the negative is shown. The digits are those of scikit-learn (Alpaydin and
 Kaynak, 1998), enlarged to 10x10 pixels or reduced to 6x6.
 
+Grey levels are 32 to 223. On a black ground DF-GAN's generator saturates its tanh within 100 steps:
+darker is still more real there, and then there is no gradient.
+
 Some combinations are never shown in training: of one digit and its side, and of two digits. A third
 of the held-out images show them. So it can be measured whether a generator composes an image from
 words that it knows.
@@ -25,6 +28,7 @@ from .digits import Digits
 
 SIDE = 16  # pixels of an image
 PIXELS = {"large": 10, "small": 6}  # sides of a digit
+DARKEST, LIGHTEST = 32, 223  # grey levels
 TRAIN, HELD_OUT = 8_000, 2_000
 UNSEEN_SHARE = 1 / 3  # of the held-out examples
 PAIR_SHARE = 0.5  # of the examples with two digits
@@ -151,6 +155,7 @@ class SceneDrawer:
             self.draw_single(image, scene)
         else:
             self.draw_pair(image, scene)
+        image = DARKEST + (image.long() * (LIGHTEST - DARKEST) // 255).to(torch.uint8)
         return 255 - image if scene.polarity == "dark" else image
 
     def draw_single(self, image: Tensor, scene: Scene) -> None:

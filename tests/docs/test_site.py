@@ -304,7 +304,8 @@ def test_every_command_and_its_options_are_there(words):
 
 @pytest.mark.parametrize(("page", "text"), blocks("toml"))
 def test_every_suite_is_valid(page, text, tmp_path, monkeypatch):
-    (tmp_path / "photos").mkdir()
+    for name in ("photos", "faces"):
+        (tmp_path / name).mkdir()
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "mine.toml").write_text(text)
     assert expand_cells(load_suite(tmp_path / "mine.toml"))[0]

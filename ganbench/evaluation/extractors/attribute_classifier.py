@@ -34,7 +34,7 @@ STEPS, BATCH, RATE, DECAY = 12_000, 64, 2e-3, 0.05
 # The accuracy is the share of held-out examples of which all attributes are read right.
 SHIPPED_ATTRIBUTE_CLASSIFIERS = {
     "captioned_digits": ShippedWeights(
-        "9805604fc9320c5f70352af07c7f0623ab0bb3531385161b4d9220191c8475d7", 0.9850
+        "b54e6da980e5e22d85fd766e4f40a3ec1853e734bcc7bd7a3c50cdcbbd52f014", 0.9870
     ),
 }
 

@@ -7,6 +7,8 @@ from helpers import split
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE
 from ganbench.data.captioned_digits import (
+    DARKEST,
+    LIGHTEST,
     PIXELS,
     SCENES,
     SIDE,
@@ -86,7 +88,8 @@ def test_digits_are_drawn_where_the_sentence_says():
     ink = examples.images[:, 0].double()
     for image, label in zip(ink[:300], examples.labels[:300].tolist(), strict=True):
         scene = SCENES[label]
-        image = 255 - image if scene.polarity == "dark" else image
+        image = (255 - image if scene.polarity == "dark" else image) - DARKEST
+        assert 0 <= image.min() <= image.max() <= LIGHTEST - DARKEST
         rows, columns = (image.sum(axis) / image.sum() for axis in (1, 0))
         place = torch.arange(SIDE, dtype=torch.float64)
         down, right = (rows * place).sum(), (columns * place).sum()
