@@ -527,7 +527,7 @@ def live_row(answer: dict[str, Any]) -> dict[str, Any]:
         "measurements": len(measured),
         "seconds": round(sum(record["seconds"] for record in measured)),
         "first difference": next(
-            (line for line in answer["said"] if " was " in line or " rose " in line), ""
+            (line for line in answer["sentences"] if " was " in line or " rose " in line), ""
         ),
     }
 
@@ -540,7 +540,7 @@ def render_page(simulated: pd.DataFrame, planted: pd.DataFrame) -> str:
     """Renders the README from the tables."""
     faulty, clean = simulated[simulated["effect"] > 0], simulated[simulated["effect"] == 0]
     ranges = faulty[faulty["verdict"] == "between"]
-    alarms = int((clean["verdict"] != "undecided").sum())
+    alarms = int(clean["verdict"].isin(("found", "between")).sum())
     named = int((clean["verdict"] == "found").sum())
     holding = int(ranges["holds_culprit"].sum())
     low, high = wilson_interval(alarms, len(clean))

@@ -2,14 +2,15 @@
 # Both gates on a change, for any CI: sh gates.sh BASE_REVISION [SUITE]
 #
 # The exit code is the gravest of both: 1 proven to be worse, else what went wrong by itself (2, 4, 5, 130),
-# else 3 for what cannot be decided, else 0. With SUMMARY=file both add their tables to it in Markdown.
+# else 3 for what cannot be decided, else 0. With SUMMARY=file both add their tables to it in Markdown. With
+# VERDICTS=folder both write their verdicts there as JSON.
 base=${1:?say which revision the change is compared with}
 suite=${2:-gate}
 export GITHUB_STEP_SUMMARY="${SUMMARY:-${GITHUB_STEP_SUMMARY:-/dev/null}}"
 
-ganbench gate "$suite" --device cpu
+ganbench gate "$suite" --device cpu ${VERDICTS:+--verdict "$VERDICTS/gate.json"}
 quality=$?
-ganbench perf --base "$base" ${PERF_OPTIONS:-}
+ganbench perf --base "$base" ${VERDICTS:+--verdict "$VERDICTS/perf.json"} ${PERF_OPTIONS:-}
 speed=$?
 
 echo "quality gate: $quality, performance gate: $speed"

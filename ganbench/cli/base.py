@@ -199,6 +199,9 @@ ExecutorName = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", callback=reserve_stdout, is_eager=True, help="Print JSON.")
 ]
+VerdictFile = Annotated[
+    Path | None, typer.Option("--verdict", help="Write the JSON of the verdict to this file.")
+]
 DEFAULT_RESULTS = Path("results")
 OUTCOME_WORDS = {  # of outcomes and states; others are words already
     "not_applicable": "not applicable",
@@ -271,3 +274,11 @@ def report_write_errors() -> Iterator[None]:
         yield
     except OSError as error:
         err.print(describe_file_error(error), markup=False, soft_wrap=True)
+
+
+def save_verdict(path: Path | None, record: Any) -> None:
+    """Writes the JSON of a verdict, if a file is given."""
+    from ganbench.ci.verdict_records import write_verdict
+
+    with report_write_errors():
+        write_verdict(path, record)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from ganbench.ci.verdicts import Verdict
 from ganbench.counts import count_of
 
 from .base import (
@@ -19,15 +20,16 @@ from .base import (
     Device,
     Json,
     ProfileName,
+    VerdictFile,
     app,
     err,
     fail,
     out,
     print_json,
+    save_verdict,
     trust_option,
 )
 
-CANNOT_DECIDE = 3
 Measure = tuple[Any, dict[str, Any]]  # a measurer, and the question for the state file
 STATE_FOLDER = "ganbench"  # in the folder of git
 
@@ -85,6 +87,7 @@ def bisect(
     device: Device = "auto",
     trust: Annotated[bool, trust_option("Run code of local files that the suite names.")] = False,
     as_json: Json = False,
+    verdict: VerdictFile = None,
 ) -> None:
     """Name the commit that made a measure worse.
 
@@ -107,7 +110,7 @@ def bisect(
         else:
             measure = command_measurer(str(command), better)
         result, *context = search_commits(good, bad, measure, budget, state)
-    print_answer(result, context, as_json)
+    print_answer(result, context, as_json, verdict)
 
 
 @dataclass(frozen=True)
@@ -143,18 +146,20 @@ def search_commits(
         return search.run(), commits, journal, measurer
 
 
-def print_answer(result: Any, context: list[Any], as_json: bool) -> NoReturn:
+def print_answer(result: Any, context: list[Any], as_json: bool, verdict: Path | None) -> NoReturn:
     """Prints the answer and ends the program with its exit code."""
     commits, journal, measurer = context
     from ganbench.ci.bisect.summary import bisect_record, bisect_sentences, bisect_table
 
     sentences = bisect_sentences(result, commits, measurer.title)
+    record = bisect_record(result, commits, journal, measurer.title, sentences)
     if as_json:
-        print_json(bisect_record(result, commits, journal, measurer.title, sentences))
+        print_json(record.to_json())
     else:
         out.print(bisect_table(result, commits, journal, measurer))
         for line in sentences:
             out.print(line, markup=False, soft_wrap=True)
+    save_verdict(verdict, record)
     raise typer.Exit(result.exit_code)
 
 
@@ -285,7 +290,7 @@ def resolve_benchmark(measurer: Any, trees: Any, commit: str) -> None:
     try:
         measurer.resolve(trees.side_of(commit))
     except CannotRun as error:
-        fail(f"Cannot decide: the good commit: {error}", CANNOT_DECIDE)
+        fail(f"Cannot decide: the good commit: {error}", Verdict.CANNOT_DECIDE.exit_code)
 
 
 def command_measurer(command: str, better: str) -> Measure:

@@ -7,10 +7,18 @@ import typer
 
 from ganbench.experiments.suite_files import find_suite_file
 
-from .base import Json, Override, Trust, app, out, print_json, refuse_long_names
+from .base import (
+    Json,
+    Override,
+    Trust,
+    VerdictFile,
+    app,
+    out,
+    print_json,
+    refuse_long_names,
+    save_verdict,
+)
 from .run import read_suite
-
-FAULT, CANNOT_DECIDE = 1, 3  # exit codes
 
 What = Annotated[
     str,
@@ -28,6 +36,7 @@ def check(
     override: Override = None,
     trust: Trust = False,
     as_json: Json = False,
+    verdict: VerdictFile = None,
 ) -> None:
     """Compare methods with their closed forms.
 
@@ -40,14 +49,14 @@ def check(
     its suite too.
     """
     report = make_report(what, override)
+    record = report.verdict_record(what)
     if as_json:
-        print_json(report.record())
+        print_json(record.to_json())
     else:
-        for line in report.sentences():
+        for line in record.sentences:
             out.print(line, markup=False, soft_wrap=True)
-        for error in report.errors:
-            out.print(f"Not compared: {error}.", markup=False, soft_wrap=True)
-    raise typer.Exit(FAULT if report.faults else CANNOT_DECIDE if report.errors else 0)
+    save_verdict(verdict, record)
+    raise typer.Exit(record.code)
 
 
 def make_report(what: str, override: list[str] | None) -> Any:

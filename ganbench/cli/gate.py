@@ -22,6 +22,7 @@ from .base import (
     InceptionWeights,
     Json,
     ProfileName,
+    VerdictFile,
     Workers,
     app,
     err,
@@ -29,6 +30,7 @@ from .base import (
     out,
     print_json,
     report_write_errors,
+    save_verdict,
     trust_option,
 )
 from .run import executor_of, print_failures, read_suite
@@ -91,6 +93,7 @@ def gate(
     ] = None,
     inception_weights: InceptionWeights = None,
     as_json: Json = False,
+    verdict_file: VerdictFile = None,
 ) -> None:
     """Test quality against a baseline.
 
@@ -113,9 +116,12 @@ def gate(
         else:
             verdict = images_verdict(what, real, reference, lost, trust, device)
     seconds = time.monotonic() - began
-    print_json(
-        gate_record(verdict, reference) | {"seconds": round(seconds, 1)}
-    ) if as_json else print_gate_verdict(verdict, reference, seconds)
+    record = gate_record(verdict, reference, seconds)
+    if as_json:
+        print_json(record.to_json())
+    else:
+        print_gate_verdict(verdict, reference, seconds)
+    save_verdict(verdict_file, record)
     with report_write_errors():
         if summary:
             with open(summary, "a", encoding="utf-8") as file:
@@ -476,7 +482,7 @@ def print_gate_verdict(verdict: Any, reference: Any, seconds: float) -> None:
         gate_sentences,
         gate_table,
     )
-    from ganbench.ci.quality.verdict import CANNOT_DECIDE
+    from ganbench.ci.verdicts import Verdict
 
     from .progress import format_clock
 
@@ -488,8 +494,8 @@ def print_gate_verdict(verdict: Any, reference: Any, seconds: float) -> None:
         )
     for line in gate_sentences(verdict, reference):
         out.print(line, markup=False, soft_wrap=True)
-    if verdict.exit_code == CANNOT_DECIDE:
+    if verdict.verdict is Verdict.CANNOT_DECIDE:
         out.print(UNDECIDED_EXPLANATION, markup=False, soft_wrap=True)
     out.print(
-        f"Gate {reference.name}: {verdict.headline}, in {format_clock(seconds)}.", style="bold"
+        f"Gate {reference.name}: {verdict.verdict}, in {format_clock(seconds)}.", style="bold"
     )

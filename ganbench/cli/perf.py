@@ -9,9 +9,21 @@ from typing import Annotated, Any
 
 import typer
 
-from .base import Device, Json, app, err, fail, out, print_json, report_write_errors
+from ganbench.ci.verdicts import Verdict
 
-REGRESSED, CANNOT_DECIDE = 1, 3
+from .base import (
+    Device,
+    Json,
+    VerdictFile,
+    app,
+    err,
+    fail,
+    out,
+    print_json,
+    report_write_errors,
+    save_verdict,
+)
+
 # Timings of the same code differ by a tenth on shared CPU cores, and by less on a GPU of one process.
 DEFAULT_PERF_MARGINS = {"cpu": 0.10, "cuda": 0.05}
 
@@ -49,13 +61,19 @@ def perf(
     history: Annotated[
         Path | None, typer.Option(help="Append the head's values to this file.")
     ] = None,
+    verdict_file: VerdictFile = None,
 ) -> None:
     """Compare speed and memory of two versions.
 
     Both are measured alternately on this machine. Exit code 0: not slower. 1: slower. 3: it cannot decide.
     """
-    from ganbench.ci.performance.gate import PerfRules, report_record
-    from ganbench.ci.performance.summary import perf_markdown, perf_powers, perf_sentences
+    from ganbench.ci.performance.gate import PerfRules
+    from ganbench.ci.performance.summary import (
+        perf_markdown,
+        perf_powers,
+        perf_record,
+        perf_sentences,
+    )
 
     chosen = require_usable_device(device)
     rules = PerfRules(
@@ -63,27 +81,20 @@ def perf(
     )
     report, revisions = measure_both_sides(base, head, chosen, rules, only or [])
     chances = perf_powers(report, rules)
-    sentence, (code, why) = (
-        perf_sentences(report, rules, chances),
-        exit_code_and_reason(report, allow_missing),
-    )
-    content = {
-        **revisions,
-        "margin": rules.margin,
-        "power": {f"{slow:g}": chance for slow, chance in chances.items()},
-        "said": [*sentence, why],
-        "code": code,
-        **report_record(report),
-    }
-    print_perf_report(report, content, as_json)
+    verdict, why = verdict_and_reason(report, allow_missing)
+    sentences = [*perf_sentences(report, rules, chances), why]
+    title = f"Performance: {base} {revisions['base']} to {head} {revisions['head']}"
+    facts = {"title": title, "margin": rules.margin, **revisions}
+    record = perf_record(report, verdict, sentences, chances, facts)
+    print_perf_report(report, record, as_json)
+    save_verdict(verdict_file, record)
     with report_write_errors():
-        write_perf_report(content, into)
+        write_perf_report(report, record, into)
         if summary is not None:
-            title = f"Performance: {base} {revisions['base']} to {head} {revisions['head']}"
-            append_summary(perf_markdown(report, [*sentence, why], title), summary)
+            append_summary(perf_markdown(report, sentences, title), summary)
         if history is not None:
             append_perf_history(report, history, chosen, revisions["head"])
-    raise typer.Exit(code)
+    raise typer.Exit(verdict.exit_code)
 
 
 def measure_both_sides(
@@ -99,17 +110,17 @@ def measure_both_sides(
                 before, now, HarnessRunner(folder, device), rules, print_perf_progress
             ).run(words)
     except CannotRun as error:
-        fail(f"Cannot decide: {error}", CANNOT_DECIDE)
+        fail(f"Cannot decide: {error}", Verdict.CANNOT_DECIDE.exit_code)
     return report, {"base": before.revision, "head": now.revision}
 
 
-def print_perf_report(report: Any, content: dict[str, Any], as_json: bool) -> None:
+def print_perf_report(report: Any, record: Any, as_json: bool) -> None:
     from ganbench.ci.performance.summary import perf_reasons, perf_table
 
     if as_json:
-        return print_json({key: value for key, value in content.items() if key != "processes"})
+        return print_json(record.to_json())
     out.print(perf_table(report))
-    for line in (*perf_reasons(report), *content["said"]):
+    for line in (*perf_reasons(report), *record.sentences):
         out.print(line, markup=False, soft_wrap=True)
     return None
 
@@ -161,38 +172,39 @@ def print_perf_progress(line: str) -> None:
     err.print(line, markup=False, soft_wrap=True)
 
 
-def exit_code_and_reason(report: Any, allow_missing: bool) -> tuple[int, str]:
-    """Returns the exit code and its reason."""
+def verdict_and_reason(report: Any, allow_missing: bool) -> tuple[Verdict, str]:
     missing = 0 if allow_missing else report.count_verdicts("missing")
     if report.count_verdicts("regressed"):
-        return REGRESSED, "Regressed."
+        return Verdict.REGRESSED, "Regressed."
     if report.unsteady:
         return (
-            CANNOT_DECIDE,
+            Verdict.CANNOT_DECIDE,
             "Cannot decide: the GPU is unsteady; `nvidia-smi -lgc` locks its clock.",
         )
     if missing:
         return (
-            CANNOT_DECIDE,
+            Verdict.CANNOT_DECIDE,
             f"Cannot decide: {missing} benchmarks are missing on the head; see --allow-missing.",
         )
     if report.broken_benchmarks:
         names = ", ".join(c.benchmark for c in report.broken_benchmarks[:3])
         return (
-            CANNOT_DECIDE,
+            Verdict.CANNOT_DECIDE,
             f"Cannot decide: {len(report.broken_benchmarks)} gave no ratio: {names}.",
         )
     if report.is_empty:
-        return CANNOT_DECIDE, "Cannot decide: no benchmark was decided."
-    return 0, "Not regressed."
+        return Verdict.CANNOT_DECIDE, "Cannot decide: no benchmark was decided."
+    return Verdict.PASSED, "Not regressed."
 
 
-def write_perf_report(content: dict[str, Any], path: Path | None) -> None:
+def write_perf_report(report: Any, record: Any, path: Path | None) -> None:
+    """Writes the verdict and every window of every process."""
     from ganbench.files import write_json
 
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, content)
+        processes = [process.record() for process in report.log]
+        write_json(path, {**record.to_json(), "processes": processes})
 
 
 def append_summary(text: str, path: Path) -> None:

@@ -59,6 +59,13 @@ def test_both_gates_run_whatever_the_first_says_and_are_told_where_the_summary_i
     assert perf == "perf s.md perf --base main --blocks 3"
 
 
+def test_verdicts_are_written_to_a_folder(program):
+    recipe(program, "main", VERDICTS="my verdicts")
+    gate, perf = (program / "notes").read_text().splitlines()
+    assert gate.endswith("--device cpu --verdict my verdicts/gate.json")
+    assert perf.endswith("--base main --verdict my verdicts/perf.json")
+
+
 def test_without_a_base_nothing_runs(program):
     found = recipe(program)
     assert found.returncode == 2
@@ -70,7 +77,9 @@ def test_the_workflow_calls_the_recipe_on_pull_requests():
     assert told[True] == "pull_request"  # YAML 1.1 takes `on` for a truth
     steps = told["jobs"]["gates"]["steps"]
     assert steps[0]["with"]["fetch-depth"] == 0
-    assert steps[-1]["run"].startswith("sh ci/gates.sh")
+    (gates,) = [step for step in steps if step.get("run", "").startswith("sh ci/gates.sh")]
+    assert gates["env"]["VERDICTS"] == steps[-1]["with"]["path"]
+    assert steps[-1]["if"] == "always()"
     assert any(step.get("uses", "").startswith("actions/cache@") for step in steps)
 
 
@@ -91,7 +100,7 @@ def run_action_script(script, folder, commands, **given):
         (folder / name).write_text(f"#!/bin/sh\n{body}\n")
         (folder / name).chmod(0o755)
     places = {name: str(folder / name) for name in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")}
-    settings = {"BASELINE": "b.json", "REAL": "my photos", "REPORT": str(folder / "report.md")}
+    settings = {"BASELINE": "b.json", "REAL": "my photos", "VERDICT": str(folder / "gate.json")}
     around = os.environ | places | settings | given
     around["PATH"] = f"{folder}:{os.environ['PATH']}"
     return subprocess.run(
@@ -105,8 +114,8 @@ def run_action_script(script, folder, commands, **given):
 
 FAKE_GATE = """\
 for word in "$@"; do echo "$word"; done > words
-while [ "$1" != --summary ]; do shift; done
-echo "## the table" >> "$2"; exit CODE"""
+while [ "$1" != --verdict ]; do shift; done
+echo "the verdict" > "$2"; exit CODE"""
 
 
 @pytest.mark.parametrize(
@@ -125,22 +134,16 @@ def test_action_passes_the_code_on(action, tmp_path, code, undecided, end):
     )
     words = (tmp_path / "words").read_text().splitlines()
     assert words[:6] == ["gate", "run 1", "run 2", "run 3", "--real", "my photos"]
-    assert "## the table" in (tmp_path / "GITHUB_STEP_SUMMARY").read_text()
+    assert (tmp_path / "gate.json").read_text() == "the verdict\n"
     assert (tmp_path / "GITHUB_OUTPUT").read_text() == f"code={code}\n"
     assert ("::warning" in run.stdout) == (code == 3)
     assert run.returncode == end
 
 
-@pytest.mark.parametrize(("own", "address"), [("", "issues/7/comments"), ("42", "comments/42")])
-def test_action_renews_its_own_comment(action, tmp_path, own, address):
-    (tmp_path / "report.md").write_text("<!-- ganbench gate b.json -->\n## the table\n")
-    program = f'echo "$*" >> calls\ncase "$*" in *--jq*) echo "{own}";; esac'
-    given = {"NUMBER": "7", "GITHUB_REPOSITORY": "me/mine"}
-    run = run_action_script(script_of(action, runs="gh api"), tmp_path, {"gh": program}, **given)
-    assert run.returncode == 0, run.stderr
-    last = (tmp_path / "calls").read_text().splitlines()[-1]
-    assert address in last
-    assert last.endswith(f"body=@{tmp_path / 'report.md'}")
+def test_action_uploads_what_the_gate_writes(action):
+    upload, gate = action["runs"]["steps"][-1], action["runs"]["steps"][-2]
+    assert upload["uses"].startswith("actions/upload-artifact@")
+    assert gate["env"]["VERDICT"] == f"{upload['with']['path']}/gate.json"
 
 
 def test_action_writes_real_errors_to_the_log(action, tmp_path):
@@ -158,12 +161,12 @@ def test_action_scripts_hold_no_inputs(action):
 
 def test_workflow_of_images_gives_what_the_action_needs(action):
     text = (RECIPES / "images.yml").read_text()
-    assert len(text.splitlines()) <= 22
+    assert len(text.splitlines()) <= 24
     workflow = yaml.safe_load(text)
     step = workflow["jobs"]["gate"]["steps"][-1]
     needed = {name for name, facts in action["inputs"].items() if facts.get("required")}
     assert set(step["with"]) == needed
-    assert workflow["permissions"]["pull-requests"] == "write"
+    assert workflow["permissions"] == {"contents": "read"}
 
 
 def test_the_projects_own_ci_runs_the_quality_gate():

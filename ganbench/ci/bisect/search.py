@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from ganbench.ci.performance.revisions import RevisionSide, UnknownRevision
+from ganbench.ci.verdicts import Verdict
 from ganbench.counts import count_of
 
 from .commits import Commit
@@ -30,7 +31,6 @@ MAX_SHARE_OF_PROOF = 0.5  # of the budget, for the proof that bad is worse
 MIN_CONFIRMING_VALUES = 2  # of the culprit and of the commit before it, against outliers
 EXACT_REPEATS = 2  # of the good end, which show whether numbers repeat exactly
 
-Verdict = Literal["found", "between", "undecided"]
 OpenTree = Callable[[str], RevisionSide]
 
 
@@ -58,7 +58,7 @@ class BisectResult:
 
     @property
     def exit_code(self) -> int:
-        return 0 if self.verdict == "found" else 3
+        return self.verdict.exit_code
 
     @property
     def probability(self) -> float:
@@ -103,11 +103,13 @@ class Bisection:
             try:
                 result = self.search_exactly(notes)
             except OutOfBudget as spent:
-                return BisectResult("undecided", reasons=[str(spent)])
+                return BisectResult(Verdict.CANNOT_DECIDE, reasons=[str(spent)])
             if result is not None:
                 return result
         if self.rules.evidence == "exact":
-            return BisectResult("undecided", reasons=notes or ["there are no exact numbers"])
+            return BisectResult(
+                Verdict.CANNOT_DECIDE, reasons=notes or ["there are no exact numbers"]
+            )
         result = self.search_noise(list(range(1, self.last + 1)))
         result.reasons = [*notes, *result.reasons]
         return result
@@ -195,7 +197,7 @@ class Bisection:
     def exact_result(self, test: ExactTest, low: int, high: int) -> BisectResult:
         share = 1 / (high - low)
         posterior = [share if low < place <= high else 0.0 for place in range(1, self.last + 1)]
-        verdict: Verdict = "found" if high - low == 1 else "between"
+        verdict = Verdict.FOUND if high - low == 1 else Verdict.BETWEEN
         change = test.describe(self.stable_exact_of(low), self.stable_exact_of(high))
         result = BisectResult(verdict, test.evidence, low + 1, high, posterior, [f"{change}."])
         result.reasons += [self.spent] if self.spent else []
@@ -209,9 +211,9 @@ class Bisection:
         try:
             separation = self.prove_worsening()
         except CannotMeasure as error:
-            return BisectResult("undecided", "noise", reasons=[f"{error}."])
+            return BisectResult(Verdict.CANNOT_DECIDE, "noise", reasons=[f"{error}."])
         except OutOfBudget as spent:
-            return BisectResult("undecided", "noise", reasons=[str(spent)])
+            return BisectResult(Verdict.CANNOT_DECIDE, "noise", reasons=[str(spent)])
         reasons: list[str] = []
         try:
             while not self.is_settled(changes) and (place := self.next_place(changes)):
@@ -294,7 +296,7 @@ class Bisection:
         first, last = (changes[c - 1] for c in credible_range(among, 1 - self.rules.error))
         posterior = np.zeros(self.last)
         posterior[np.asarray(changes) - 1] = among
-        verdict: Verdict = "found" if first == last and self.is_settled(changes) else "between"
+        verdict = Verdict.FOUND if first == last and self.is_settled(changes) else Verdict.BETWEEN
         result = BisectResult(verdict, "noise", first, last, posterior.tolist())
         result.reasons += self.skip_reasons(first, last, "value")
         return result

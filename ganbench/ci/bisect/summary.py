@@ -8,6 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from ganbench.ci.verdict_records import BisectRecord
+from ganbench.ci.verdicts import Verdict
 from ganbench.counts import count_of
 from ganbench.files import hash_json
 
@@ -24,10 +26,10 @@ DIGEST_DIGITS = 12
 
 def bisect_sentences(result: BisectResult, commits: Sequence[Commit], title: str) -> list[str]:
     """Returns the answer, its certainty and its reasons as sentences."""
-    if result.verdict == "undecided":
+    if result.verdict is Verdict.CANNOT_DECIDE:
         return [f"Cannot decide about {title}.", *result.reasons]
     culprit = commits[result.last]
-    if result.verdict == "between":
+    if result.verdict is Verdict.BETWEEN:
         number = result.last - result.first + 1
         first = commits[result.first]
         answer = (
@@ -132,19 +134,20 @@ def bisect_record(
     journal: Journal,
     title: str,
     sentences: Sequence[str],
-) -> dict[str, Any]:
-    """Returns the answer as plain data for JSON."""
+) -> BisectRecord:
+    """Returns the answer as a record for JSON."""
     own = {commit.hash for commit in commits}
     named = commits[result.first : result.last + 1] if result.first else []
     pairs = zip(commits[1:], result.posterior, strict=False)
-    return {
+    content = {
+        "title": f"Bisection of {title}",
         "measure": title,
         "question": journal.question,
         "good": commits[0].hash,
         "bad": commits[-1].hash,
-        "verdict": result.verdict,
+        "verdict": result.verdict.value,
         "evidence": result.evidence,
-        "culprit": named[0].record() if result.verdict == "found" else None,
+        "culprit": named[0].record() if result.verdict is Verdict.FOUND else None,
         "candidates": [commit.record() for commit in named],
         "probability": result.probability,
         "error": result.error if named else None,
@@ -152,9 +155,10 @@ def bisect_record(
         "posterior": [{"commit": c.hash, "probability": share} for c, share in pairs],
         "measurements": [shorten_numbers(r) for r in journal.records if r["commit"] in own],
         "state": str(journal.path) if journal.path else None,
-        "said": list(sentences),
+        "sentences": list(sentences),
         "code": result.exit_code,
     }
+    return BisectRecord.model_validate(content)
 
 
 def shorten_numbers(record: dict[str, Any]) -> dict[str, Any]:

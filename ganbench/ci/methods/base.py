@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ganbench.ci.verdict_records import CheckRecord, FaultRecord, MethodsRecord
+from ganbench.ci.verdicts import Verdict
 from ganbench.counts import count_of
 from ganbench.registry import describe_exception
 
@@ -61,11 +63,33 @@ class MethodReport:
         """Sentences on the checks that could not end."""
         return [f"{c.cell}: {c.method}: {c.error}" for c in self.checked if c.error]
 
-    def record(self) -> dict[str, Any]:
-        """Returns the report as JSON data."""
-        faults = [{"cell": f.cell, "method": f.method, "sentence": f.sentence} for f in self.faults]
-        ends = {"checked": len(self.checked), "faults": faults, "errors": self.errors}
-        return {**ends, "unchecked": self.unchecked}
+    @property
+    def verdict(self) -> Verdict:
+        if self.faults:
+            return Verdict.REGRESSED
+        return Verdict.CANNOT_DECIDE if self.errors else Verdict.PASSED
+
+    def record(self) -> MethodsRecord:
+        """Returns the checks as a record for JSON."""
+        faults = [
+            FaultRecord(cell=f.cell, method=f.method, sentence=f.sentence) for f in self.faults
+        ]
+        return MethodsRecord(
+            checked=len(self.checked), faults=faults, errors=self.errors, unchecked=self.unchecked
+        )
+
+    def verdict_record(self, checked: str) -> CheckRecord:
+        """Returns the verdict on a suite, a file or a package as a record for JSON."""
+        content = {
+            "title": f"Methods of {checked}",
+            "verdict": self.verdict.value,
+            "code": self.verdict.exit_code,
+            "sentences": [*self.sentences(), *self.error_sentences()],
+        }
+        return CheckRecord.model_validate({**content, **self.record().to_json()})
+
+    def error_sentences(self) -> list[str]:
+        return [f"Not compared: {error}." for error in self.errors]
 
 
 def run_check(cell: str, method: str, find: Callable[[], Iterable[str]]) -> CheckedMethod:

@@ -5,8 +5,7 @@ Benchmarks that seem slower are timed again in a second round.
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from ganbench.errors import GanbenchError
 from ganbench.registry import suggest
@@ -171,15 +170,3 @@ def check_words(words: Sequence[str], names: Collection[str]) -> None:
             close, _, _ = suggest(word, {*names, *kinds}).partition("; there are")
             offered = close or f"; there are {', '.join(kinds)}"
             raise UnknownBenchmark(f"no benchmark has {word!r} in its name{offered}")
-
-
-def report_record(report: PerfReport) -> dict[str, Any]:
-    """Returns a report as plain data; `processes` has every window."""
-    return {
-        "device": report.device,
-        "blocks": report.blocks,
-        "seconds_of_processes": report.seconds,
-        "unsteady": report.unsteady,
-        "comparisons": [asdict(one) for one in report.comparisons],
-        "processes": [one.record() for one in report.log],
-    }

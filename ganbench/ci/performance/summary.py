@@ -3,7 +3,8 @@
 Exact numbers that did not change are only counted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
@@ -12,6 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from ganbench.ci.verdict_records import PerfRecord
+from ganbench.ci.verdicts import Verdict
 from ganbench.report.markdown import escape_markdown
 
 from .comparisons import BenchmarkComparison
@@ -141,6 +144,28 @@ def perf_markdown(report: PerfReport, sentences: Sequence[str], title: str) -> s
 
 def markdown_row(texts: Sequence[str]) -> str:
     return "| " + " | ".join(map(escape_markdown, texts)) + " |"
+
+
+def perf_record(
+    report: PerfReport,
+    verdict: Verdict,
+    sentences: Sequence[str],
+    powers: Mapping[float, float],
+    facts: Mapping[str, Any],
+) -> PerfRecord:
+    """Returns the verdict as a record for JSON; `facts` are its title, revisions and margin."""
+    content = {
+        "verdict": verdict.value,
+        "code": verdict.exit_code,
+        "sentences": sentences,
+        "power": {f"{slow:g}": chance for slow, chance in powers.items()},
+        "device": report.device,
+        "blocks": report.blocks,
+        "seconds_of_processes": report.seconds,
+        "unsteady": report.unsteady,
+        "comparisons": [asdict(one) for one in report.comparisons],
+    }
+    return PerfRecord.model_validate({**content, **facts})
 
 
 def perf_history_entries(

@@ -1,7 +1,6 @@
 """Formats a verdict: sentences, a Markdown table, JSON records, and history records."""
 
 import itertools
-import json
 import math
 import time
 from collections import Counter
@@ -13,13 +12,15 @@ import pandas as pd
 from tabulate import tabulate
 
 from ganbench.ci.history.records import HistoryEntry
+from ganbench.ci.verdict_records import GateRecord
+from ganbench.ci.verdicts import Verdict
 from ganbench.counts import count_of
 from ganbench.report.markdown import escape_markdown, markdown_table
 
 from .baseline import Baseline, BaselineProvenance, list_drift
 from .hypothesis_tests import FAILURES_METRIC, GateTest
-from .power import DETECTION_PROBABILITIES, detectable_powers
-from .verdict import CANNOT_DECIDE, GateVerdict
+from .power import DETECTION_PROBABILITIES, DetectablePower, detectable_powers
+from .verdict import GateVerdict
 
 GATE_TABLE_COLUMNS = (
     "cell",
@@ -176,48 +177,44 @@ def count_common_names(lists: list[list[str]]) -> int:
 
 def gate_markdown(verdict: GateVerdict, baseline: Baseline) -> str:
     """Returns the verdict, its sentences and its table, for the summary of a CI job."""
-    lines = [f"## Quality gate of {baseline.name}: {verdict.headline}", ""]
+    lines = [f"## {gate_title(baseline)}: {verdict.verdict}", ""]
     lines += [f"- {escape_markdown(line)}" for line in gate_sentences(verdict, baseline)]
-    lines += ["", UNDECIDED_EXPLANATION] if verdict.exit_code == CANNOT_DECIDE else []
+    lines += ["", UNDECIDED_EXPLANATION] if verdict.verdict is Verdict.CANNOT_DECIDE else []
     frame = gate_table(verdict, baseline)
     shown = markdown_table(frame) if len(frame) else ""
     return "\n".join([*lines, "", shown, ""])
 
 
-def gate_record(verdict: GateVerdict, baseline: Baseline) -> dict[str, Any]:
-    """Returns the whole verdict as plain data."""
-    return {
-        "verdict": verdict.headline,
+def gate_title(baseline: Baseline) -> str:
+    return f"Quality gate of {baseline.name}"
+
+
+def gate_record(verdict: GateVerdict, baseline: Baseline, seconds: float) -> GateRecord:
+    """Returns the whole verdict as a record for JSON."""
+    content = {
+        "title": gate_title(baseline),
+        "verdict": verdict.verdict.value,
         "code": verdict.exit_code,
         "sentences": gate_sentences(verdict, baseline),
         "features": baseline.features(),
         "questions": [
-            {**to_plain_json(q), "name": baseline.display_name(q.metric)} for q in verdict.questions
+            {**asdict(q), "name": baseline.display_name(q.metric)} for q in verdict.questions
         ],
-        "methods": verdict.methods.record() if verdict.methods else None,
+        "methods": verdict.methods.record().to_json() if verdict.methods else None,
         "floors_moved": [asdict(each) for each in verdict.moved],
         "canary": [asdict(each) for each in verdict.heard],
         "refusals": verdict.refusals,
         "notes": verdict.notes,
-        "power": [
-            {
-                **to_plain_json(p),
-                "caught": dict(
-                    zip(map(str, DETECTION_PROBABILITIES), p.format_worsenings(), strict=True)
-                ),
-            }
-            for p in verdict.powers
-        ],
-        "baseline": json.loads(baseline.made.model_dump_json()),
+        "power": [power_content(power) for power in verdict.powers],
+        "baseline": baseline.made.model_dump(),
+        "seconds": round(seconds, 1),
     }
+    return GateRecord.model_validate(content)
 
 
-def to_plain_json(part: Any) -> dict[str, Any]:
-    """Returns a dataclass as a dict for JSON; numbers that are not finite become None (null)."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in asdict(part).items()
-    }
+def power_content(power: DetectablePower) -> dict[str, Any]:
+    caught = zip(map(str, DETECTION_PROBABILITIES), power.format_worsenings(), strict=True)
+    return {**asdict(power), "caught": dict(caught)}
 
 
 def gate_history_entries(

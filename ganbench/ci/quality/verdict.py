@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ganbench.ci.methods.base import MethodReport
+from ganbench.ci.verdicts import Verdict
 from ganbench.counts import count_of
 
 from .baseline import Baseline, FloorRecord, compare_traces
@@ -12,7 +13,6 @@ from .hypothesis_tests import MIN_TRAININGS_PER_TEST, CellTrainings, GateTest, r
 from .loss_trace import LossTrace, TraceComparison
 from .power import DetectablePower, detectable_failures, detectable_powers
 
-PASSED, REGRESSED, CANNOT_DECIDE = 0, 1, 3
 # Relative tolerance of a floor. Machines differ by a thousandth of it; losing 1 % of the samples exceeds it.
 FLOOR_TOLERANCE = 1e-3
 FLOOR_ERROR_SHARE = 0.01  # additional tolerance in standard errors, for floors near zero
@@ -68,19 +68,17 @@ class GateVerdict:
         return [heard for heard in self.heard if heard.verdict in ("alike", "different")]
 
     @property
-    def exit_code(self) -> int:
-        """1 for a proven change or another method, else 3 if a comparison is missing, else 0."""
+    def verdict(self) -> Verdict:
+        """Regressed for a proven change or another method; undecided if a comparison is missing."""
         if self.worsened_tests or self.moved or (self.exact and self.other_digits):
-            return REGRESSED
+            return Verdict.REGRESSED
         if self.methods and self.methods.faults:
-            return REGRESSED
-        return CANNOT_DECIDE if self.refusals else PASSED
+            return Verdict.REGRESSED
+        return Verdict.CANNOT_DECIDE if self.refusals else Verdict.PASSED
 
     @property
-    def headline(self) -> str:
-        return {PASSED: "passed", REGRESSED: "regressed", CANNOT_DECIDE: "cannot decide"}[
-            self.exit_code
-        ]
+    def exit_code(self) -> int:
+        return self.verdict.exit_code
 
 
 def decide_gate_verdict(

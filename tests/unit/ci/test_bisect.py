@@ -1,6 +1,5 @@
 """Bisection: the posterior, the sequential test, the search, its journal, and the command in real repositories."""
 
-import json
 import math
 import os
 import signal
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import integrate, stats
+from verdict_schema import read_verdict
 
 from ganbench.ci.bisect.commits import CannotWalk, Commit, list_commits
 from ganbench.ci.bisect.exact import CanaryTest, CountTest, stable_numbers
@@ -206,13 +206,13 @@ def test_named_commits_are_right_as_promised():
 
 def test_equal_revisions_cannot_be_decided():
     result = search(SimulatedMeasurer([1.0] * 5, noise=1.0), 5, measurements=40)
-    assert (result.verdict, result.exit_code) == ("undecided", 3)
+    assert (result.verdict, result.exit_code) == ("cannot decide", 3)
     assert "not proven to be worse" in result.reasons[0]
 
 
 def test_better_revision_is_no_culprit():
     result = search(SimulatedMeasurer([5.0, 5.0, 1.0], noise=0.1), 3, measurements=40)
-    assert result.verdict == "undecided"
+    assert result.verdict == "cannot decide"
 
 
 def test_one_commit_needs_no_search():
@@ -245,7 +245,7 @@ def test_skipped_commits_elsewhere_do_not_matter():
 
 def test_broken_good_end_cannot_be_decided():
     result = search(SimulatedMeasurer([0.0, 1.0, 1.0], broken=[0]), 3)
-    assert result.verdict == "undecided"
+    assert result.verdict == "cannot decide"
     assert "0 (good) cannot be measured" in result.reasons[0]
 
 
@@ -429,7 +429,7 @@ def repository(tmp_path):
 def test_command_names_the_culprit(repository, ganbench, monkeypatch):
     monkeypatch.chdir(repository)
     code, output, errors = ganbench("bisect", "--good", "first", "--command", "cat score", "--json")
-    answer = json.loads(output)
+    answer = read_verdict(output)
     assert code == 0, errors
     assert answer["culprit"]["subject"] == "Change 7"
     assert answer["culprit"]["author"] == "Ann"
@@ -437,7 +437,9 @@ def test_command_names_the_culprit(repository, ganbench, monkeypatch):
     assert sum(p["probability"] for p in answer["posterior"]) == pytest.approx(1)
     assert len(git(repository, "worktree", "list").splitlines()) == 1
     assert git(repository, "status", "--short") == ""
-    again = json.loads(ganbench("bisect", "--good", "first", "--command", "cat score", "--json")[1])
+    again = read_verdict(
+        ganbench("bisect", "--good", "first", "--command", "cat score", "--json")[1]
+    )
     assert again["measurements"] == answer["measurements"]  # nothing is measured twice
 
 
@@ -456,7 +458,7 @@ def test_higher_can_be_better(repository, ganbench, monkeypatch):
     code, output, _ = ganbench(
         "bisect", "--good", "first", *command, "--better", "higher", "--json"
     )
-    assert (code, json.loads(output)["culprit"]["subject"]) == (0, "Change 7")
+    assert (code, read_verdict(output)["culprit"]["subject"]) == (0, "Change 7")
     code, output, _ = ganbench("bisect", "--good", "first", *command, "--measurements", "12")
     assert code == 3
     assert "not proven to be worse" in output
@@ -466,11 +468,11 @@ def test_exit_code_125_skips(repository, ganbench, monkeypatch):
     monkeypatch.chdir(repository)
     command = 'grep -q "^[67]$" notes && exit 125; cat score'
     code, output, _ = ganbench("bisect", "--good", "first", "--command", command, "--json")
-    answer = json.loads(output)
+    answer = read_verdict(output)
     subjects = [c["subject"] for c in answer["candidates"]]
     assert (code, answer["verdict"], answer["culprit"]) == (3, "between", None)
     assert subjects == ["Change 6", "Change 7", "Change 8"]
-    assert any("exit code 125" in line for line in answer["said"])
+    assert any("exit code 125" in line for line in answer["sentences"])
 
 
 def test_commands_run_in_their_subfolder(repository, ganbench, monkeypatch):
@@ -482,7 +484,7 @@ def test_commands_run_in_their_subfolder(repository, ganbench, monkeypatch):
     monkeypatch.chdir(repository / "inner")
     code, output, errors = ganbench("bisect", "--good", "HEAD~1", "--command", "cat own", "--json")
     assert code == 0, errors
-    assert json.loads(output)["culprit"]["subject"] == "Inner 5"
+    assert read_verdict(output)["culprit"]["subject"] == "Inner 5"
 
 
 def test_merge_is_named_with_its_branch(repository, ganbench, monkeypatch):

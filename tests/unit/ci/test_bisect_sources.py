@@ -1,11 +1,11 @@
 """Bisection of real histories of the sources: canaries, trainings, and counts in fresh processes."""
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from verdict_schema import read_verdict
 
 ROOT = Path(__file__).parents[3]
 SUITE = """\
@@ -75,7 +75,7 @@ def answer_of(ganbench, *options):
         "bisect", "--good", "HEAD~5", "--device", "cpu", "--json", *options
     )
     assert output, errors
-    return code, json.loads(output)
+    return code, read_verdict(output)
 
 
 def test_canary_names_the_culprit_among_broken_commits(history, ganbench, monkeypatch):
@@ -83,7 +83,7 @@ def test_canary_names_the_culprit_among_broken_commits(history, ganbench, monkey
     code, answer = answer_of(ganbench, "--suite", "tiny.toml")
     assert (code, answer["evidence"]) == (0, "canary")
     assert answer["culprit"]["subject"] == "Stop training"
-    assert any("at step 1" in line for line in answer["said"])
+    assert any("at step 1" in line for line in answer["sentences"])
 
 
 def test_trainings_name_the_culprit(history, ganbench, monkeypatch):
@@ -102,4 +102,4 @@ def test_counts_name_the_culprit(history, ganbench, monkeypatch):
     code, answer = answer_of(ganbench, "--benchmark", "step[gan]")
     assert (code, answer["evidence"]) == (0, "count")
     assert answer["culprit"]["subject"] == "Copy weights"
-    assert any("operators[step gan(" in line for line in answer["said"])
+    assert any("operators[step gan(" in line for line in answer["sentences"])

@@ -1,10 +1,10 @@
 """`ganbench check` of own parts: silent for sound ones, and a sentence for each broken contract."""
 
-import json
 import textwrap
 from pathlib import Path
 
 import pytest
+from verdict_schema import read_verdict
 
 from ganbench.ci.methods.contracts.check_parts import CHECKS, check_file, check_package
 from ganbench.ci.methods.contracts.find_parts import NoSuchParts, parts_of_file
@@ -225,5 +225,5 @@ def test_command_needs_trust_for_a_file(ganbench, tmp_path):
     code, _, err = ganbench("check", "pearson.py")
     assert (code, "add --trust" in err) == (2, True)
     code, out, _ = ganbench("check", "pearson.py", "--trust", "--json")
-    assert (code, json.loads(out)["faults"]) == (0, [])
+    assert (code, read_verdict(out)["faults"]) == (0, [])
     assert ganbench("check", "gone.py")[0] == 2

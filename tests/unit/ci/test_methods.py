@@ -1,19 +1,20 @@
 """Checks of methods: silent for the methods as they are, and a name for each planted fault."""
 
-import json
 from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
 
 import pytest
 import torch
+from verdict_schema import read_verdict
 
 from ganbench.ci.methods import measuring
 from ganbench.ci.methods.cells import CheckedCell
 from ganbench.ci.methods.losses import FORMS
 from ganbench.ci.methods.metrics import METRIC_CHECKS
 from ganbench.ci.methods.run_checks import cells_of_plan, check_methods
-from ganbench.ci.quality.verdict import PASSED, REGRESSED, GateVerdict
+from ganbench.ci.quality.verdict import GateVerdict
+from ganbench.ci.verdicts import Verdict
 from ganbench.data.base import BatchLoader
 from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.extractors.classifier import Classifier
@@ -293,9 +294,9 @@ def test_crash_of_a_part_is_no_fault(monkeypatch, ganbench):
 def test_gate_regresses_by_a_fault(monkeypatch):
     monkeypatch.setattr(EMA, "after_generator_step", lambda *_: None)
     faulty = check_methods([make_cell(tricks=("ema(decay=0.5)",))], ())
-    assert GateVerdict([], [], methods=faulty).exit_code == REGRESSED
+    assert GateVerdict([], [], methods=faulty).exit_code == Verdict.REGRESSED.exit_code
     sound = check_methods([make_cell()], ())
-    assert GateVerdict([], [], methods=sound).exit_code == PASSED
+    assert GateVerdict([], [], methods=sound).exit_code == Verdict.PASSED.exit_code
     assert any("Fault: cell: trick ema: " in line for line in faulty.sentences())
 
 
@@ -303,7 +304,7 @@ def test_command_names_cell_and_values(ganbench, monkeypatch):
     assert ganbench("check", "smoke", "-o", "data=['digits']")[0] == 0
     monkeypatch.setattr(LabelSmoothing, "transform_loss", smooth_fakes)
     code, out, _ = ganbench("check", "smoke", "--json")
-    report = json.loads(out)
+    report = read_verdict(out)
     assert code == 1
     assert {fault["method"] for fault in report["faults"]} == {"trick label_smoothing"}
     assert "the discriminator's loss is " in report["faults"][0]["sentence"]

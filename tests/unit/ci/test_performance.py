@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import binom
+from verdict_schema import read_verdict
 
 import ganbench.cli.perf as command
 from ganbench.ci.performance.comparisons import compare_benchmarks as comparisons
@@ -549,7 +550,7 @@ def perf(ganbench, monkeypatch, cached_runner, tmp_path):
 def test_version_equals_itself(perf, tmp_path):
     options = ("--base", ROOT, "--head", ROOT, "--json", "--out", tmp_path / "all.json")
     code, output, errors = perf(*options)
-    answer = json.loads(output)
+    answer = read_verdict(output)
     assert code == 0, errors
     assert {c["verdict"] for c in answer["comparisons"]} == {"unchanged"}
     assert all(c["base"] == c["head"] > 0 for c in answer["comparisons"])

@@ -13,6 +13,7 @@ from PIL import Image
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from typer.testing import CliRunner
+from verdict_schema import read_verdict
 
 from ganbench.ci.quality import baseline as baselines
 from ganbench.ci.quality.baseline import FloorRecord, read_baseline_file
@@ -27,12 +28,10 @@ from ganbench.ci.quality.power import detectable_powers, detection_probability
 from ganbench.ci.quality.protocol_changes import describe_protocol_change
 from ganbench.ci.quality.summary import gate_sentences, shorten_cell_names
 from ganbench.ci.quality.verdict import (
-    CANNOT_DECIDE,
-    PASSED,
-    REGRESSED,
     MeasuredSide,
     decide_gate_verdict,
 )
+from ganbench.ci.verdicts import Verdict
 from ganbench.cli import app
 from ganbench.data import DATA
 from ganbench.evaluation.evaluator import evaluator_for
@@ -241,7 +240,7 @@ def decide(baseline, side, exact=False):
 
 def test_identical_trainings_pass(baseline):
     verdict = decide(baseline, unchanged_side(baseline), exact=True)
-    assert (verdict.exit_code, verdict.headline) == (PASSED, "passed")
+    assert (verdict.exit_code, verdict.verdict) == (Verdict.PASSED.exit_code, "passed")
     assert {h.verdict for h in verdict.heard} == {"identical"}
 
 
@@ -259,7 +258,11 @@ def test_unproven_worsening_beyond_the_margin_is_named(baseline):
 
 def test_shifted_floor_is_a_regression(baseline):
     floors = {"digits": dict(baseline.floors["digits"])}
-    for share, code in ((1e-5, PASSED), (0.01, REGRESSED), (-0.5, REGRESSED)):
+    for share, code in (
+        (1e-5, Verdict.PASSED.exit_code),
+        (0.01, Verdict.REGRESSED.exit_code),
+        (-0.5, Verdict.REGRESSED.exit_code),
+    ):
         value = baseline.floors["digits"]["fid"].value * (1 + share)
         floors["digits"]["fid"] = FloorRecord(value=value)
         assert decide(baseline, replace(unchanged_side(baseline), floors=floors)).exit_code == code
@@ -269,7 +272,7 @@ def test_missing_cell_cannot_be_decided(baseline):
     first = next(iter(baseline.cells))
     fewer = {cell: t for cell, t in baseline.trainings_by_cell().items() if cell != first}
     verdict = decide(baseline, replace(unchanged_side(baseline), trainings=fewer))
-    assert verdict.exit_code == CANNOT_DECIDE
+    assert verdict.exit_code == Verdict.CANNOT_DECIDE.exit_code
     assert first in verdict.refusals[0]
 
 
@@ -277,7 +280,7 @@ def test_divergence_of_all_trainings_is_a_regression(baseline):
     diverged = {cell: CellTrainings(4, 4) for cell in baseline.cells}
     assert (
         decide(baseline, replace(unchanged_side(baseline), trainings=diverged)).exit_code
-        == REGRESSED
+        == Verdict.REGRESSED.exit_code
     )
 
 
@@ -289,7 +292,7 @@ def test_unfinished_trainings_cannot_be_decided(baseline):
         unchanged_side(baseline), trainings=baseline.trainings_by_cell() | {first: fewer}
     )
     verdict = decide(baseline, side)
-    assert verdict.exit_code == CANNOT_DECIDE
+    assert verdict.exit_code == Verdict.CANNOT_DECIDE.exit_code
     assert "only 3 of 4 trainings ended" in verdict.refusals[0]
 
 
@@ -308,7 +311,7 @@ def test_metric_without_baseline_values_cannot_be_decided(baseline):
     }
     empty = baseline.model_copy(update={"cells": cells})
     verdict = decide(empty, unchanged_side(empty))
-    assert verdict.exit_code == CANNOT_DECIDE
+    assert verdict.exit_code == Verdict.CANNOT_DECIDE.exit_code
     assert "the baseline has no value of fid" in verdict.refusals
 
 
@@ -324,7 +327,7 @@ def test_regression_outranks_missing_cells(baseline):
     worse = [10 * v for v in baseline.cells[first].values["fid"]]
     side = replace(unchanged_side(baseline), trainings={first: CellTrainings(8, 0, {"fid": worse})})
     verdict = decide(baseline, side)
-    assert verdict.exit_code == REGRESSED
+    assert verdict.exit_code == Verdict.REGRESSED.exit_code
     assert verdict.refusals
 
 
@@ -339,10 +342,10 @@ def test_exact_gate_compares_every_digit(baseline):
     side = replace(unchanged_side(baseline), songs=traces)
     verdict = decide(baseline, side, exact=True)
     assert [h.verdict for h in verdict.heard] == ["alike", "identical"]
-    assert verdict.exit_code == REGRESSED
-    assert decide(baseline, side).exit_code == PASSED
+    assert verdict.exit_code == Verdict.REGRESSED.exit_code
+    assert decide(baseline, side).exit_code == Verdict.PASSED.exit_code
     without_traces = replace(side, songs={})
-    assert decide(baseline, without_traces, exact=True).exit_code == CANNOT_DECIDE
+    assert decide(baseline, without_traces, exact=True).exit_code == Verdict.CANNOT_DECIDE.exit_code
 
 
 def test_canary_needs_equal_conditions(baseline):
@@ -350,11 +353,11 @@ def test_canary_needs_equal_conditions(baseline):
     traces = unchanged_side(baseline).songs
     changed_traces = {**traces, first: LossTrace({"generator": [1.0]}, {})}
     side = replace(unchanged_side(baseline), songs=changed_traces)
-    assert decide(baseline, side).exit_code == PASSED
-    assert decide(baseline, side, exact=True).exit_code == REGRESSED
+    assert decide(baseline, side).exit_code == Verdict.PASSED.exit_code
+    assert decide(baseline, side, exact=True).exit_code == Verdict.REGRESSED.exit_code
     other_side = replace(side, conditions="torch 9 on a toaster")
     verdict = decide(baseline, other_side, exact=True)
-    assert verdict.exit_code == CANNOT_DECIDE
+    assert verdict.exit_code == Verdict.CANNOT_DECIDE.exit_code
     assert "toaster" in verdict.refusals[0]
 
 
@@ -385,8 +388,8 @@ def test_cell_names_omit_common_parts():
 def unchanged_answer(gate_folder):
     """The JSON answer of a gate of unchanged code, which also writes a summary and a history."""
     result = run_gate(gate_folder, "--exact --summary summary.md --history history.jsonl")
-    assert result.exit_code == PASSED, result.output
-    return json.loads(result.stdout)
+    assert result.exit_code == Verdict.PASSED.exit_code, result.output
+    return read_verdict(result.stdout)
 
 
 def test_unchanged_code_passes_with_identical_canary(gate_folder, unchanged_answer):
@@ -400,7 +403,7 @@ def test_unchanged_code_passes_with_identical_canary(gate_folder, unchanged_answ
 
 
 def test_another_seed_block_gives_other_values(gate_folder, unchanged_answer):
-    answer = json.loads(run_gate(gate_folder, "--block 1").stdout)
+    answer = read_verdict(run_gate(gate_folder, "--block 1").stdout)
     assert answer["verdict"] == "passed"
     assert [test["after"] for test in answer["questions"]] != [
         test["after"] for test in unchanged_answer["questions"]
@@ -419,8 +422,8 @@ def test_frozen_generator_is_a_regression(gate_folder, monkeypatch):
 
     monkeypatch.setattr(Trainer, "optimizer_step", step_without_change)
     result = run_gate(gate_folder)
-    assert result.exit_code == REGRESSED, result.output
-    answer = json.loads(result.stdout)
+    assert result.exit_code == Verdict.REGRESSED.exit_code, result.output
+    answer = read_verdict(result.stdout)
     assert any(
         "FID (digits' classifier)" in line
         for line in answer["sentences"]
@@ -435,9 +438,9 @@ def test_crashed_trainings_cannot_be_decided(gate_folder, monkeypatch):
 
     monkeypatch.setattr(Trainer, "train_step", crash)
     result = run_gate(gate_folder)
-    assert result.exit_code == CANNOT_DECIDE
+    assert result.exit_code == Verdict.CANNOT_DECIDE.exit_code
     assert "ValueError: planted" in result.stderr
-    assert "not trained" in " ".join(json.loads(result.stdout)["refusals"])
+    assert "not trained" in " ".join(read_verdict(result.stdout)["refusals"])
     baseline_result = run_on_cpu(
         gate_folder, "baseline make guarded.toml --baseline crashed.json --reason x"
     )
@@ -449,7 +452,7 @@ def test_unwritable_summary_keeps_the_verdict(gated_images):
     result = run_program(
         gated_images, f"gate {GOOD_IMAGES} {REFERENCE_OPTIONS} --summary nowhere/summary.md"
     )
-    assert result.exit_code == PASSED
+    assert result.exit_code == Verdict.PASSED.exit_code
     assert "nowhere" in result.stderr
 
 
@@ -474,15 +477,15 @@ def test_baseline_of_other_settings_cannot_decide(gate_folder, case, tmp_path):
     path = tmp_path / "other.json"
     path.write_text(text.replace(old, new))
     result = run_on_cpu(gate_folder, f"gate guarded.toml --baseline {path} --json")
-    assert result.exit_code == CANNOT_DECIDE, result.output
-    assert message in " ".join(json.loads(result.stdout)["refusals"])
+    assert result.exit_code == Verdict.CANNOT_DECIDE.exit_code, result.output
+    assert message in " ".join(read_verdict(result.stdout)["refusals"])
 
 
 def test_baseline_of_too_few_trainings_cannot_decide(gate_folder, tmp_path):
     suite = SUITE.replace("seeds = 4", "seeds = 5")
     (tmp_path / "guarded.toml").write_text(suite)
     result = run_on_cpu(tmp_path, f"gate guarded.toml --baseline {gate_folder / 'b.json'} --json")
-    assert result.exit_code == CANNOT_DECIDE
+    assert result.exit_code == Verdict.CANNOT_DECIDE.exit_code
     assert "2 are needed for each of the 5 seeds" in result.stdout
 
 
@@ -511,7 +514,7 @@ USAGE_ERRORS = {
         "--lost is an option for images",
     ),
     "no such metric": (
-        "baseline make x --real digits --baseline c.json --reason x --margin fld=1",
+        "baseline make x --real digits --baseline c.json --reason x --margin fidd=1",
         "did you mean 'fid'",
     ),
 }
@@ -669,12 +672,15 @@ GOOD_IMAGES = "good8.npy good9.npy good10.npy good11.npy"
 
 
 def test_image_sets_are_gated(gated_images):
-    assert run_program(gated_images, f"gate {GOOD_IMAGES} {REFERENCE_OPTIONS}").exit_code == PASSED
+    assert (
+        run_program(gated_images, f"gate {GOOD_IMAGES} {REFERENCE_OPTIONS}").exit_code
+        == Verdict.PASSED.exit_code
+    )
     result = run_program(
         gated_images, f"gate bad0.npy bad1.npy bad2.npy bad3.npy {REFERENCE_OPTIONS} --json"
     )
-    assert result.exit_code == REGRESSED
-    assert "FID (digits' classifier)" in json.loads(result.stdout)["sentences"][0]
+    assert result.exit_code == Verdict.REGRESSED.exit_code
+    assert "FID (digits' classifier)" in read_verdict(result.stdout)["sentences"][0]
 
 
 IMAGE_USAGE_ERRORS = {
@@ -722,8 +728,8 @@ def collapsed_images(gated_images):
 def test_equal_collapsed_trainings_are_a_regression(collapsed_images, names):
     fakes = " ".join(f"{name}.npy" for name in names.split())
     result = run_program(collapsed_images, f"gate {fakes} {REFERENCE_OPTIONS} --json")
-    assert result.exit_code == REGRESSED, result.output
-    assert "FID (digits' classifier)" in json.loads(result.stdout)["sentences"][0]
+    assert result.exit_code == Verdict.REGRESSED.exit_code, result.output
+    assert "FID (digits' classifier)" in read_verdict(result.stdout)["sentences"][0]
 
 
 def test_collapsed_training_in_baseline_hides_no_regression(collapsed_images):
@@ -733,7 +739,7 @@ def test_collapsed_training_in_baseline_hides_no_regression(collapsed_images):
     made = run_program(collapsed_images, f"baseline make {good} black0.npy {where} {terms}")
     assert made.exit_code == 0, made.output
     result = run_program(collapsed_images, f"gate black0.npy black1.npy black2.npy {where} --json")
-    assert result.exit_code == REGRESSED, result.output
+    assert result.exit_code == Verdict.REGRESSED.exit_code, result.output
 
 
 def test_one_collapsed_folder_is_no_two_trainings(collapsed_images):
@@ -754,7 +760,7 @@ def test_baseline_refuses_equal_collapsed_trainings(collapsed_images):
 
 def test_gate_of_one_image_set_cannot_decide(gated_images):
     result = run_program(gated_images, f"gate good8.npy {REFERENCE_OPTIONS} --json")
-    assert result.exit_code == CANNOT_DECIDE
+    assert result.exit_code == Verdict.CANNOT_DECIDE.exit_code
     assert "a test needs 3 trainings" in result.stdout
 
 
@@ -782,7 +788,7 @@ REFUSED_IMAGES = {
 def test_unsuitable_images_cannot_be_decided(gated_images, case):
     line, message = REFUSED_IMAGES[case]
     result = run_program(gated_images, line)
-    assert result.exit_code == CANNOT_DECIDE, result.output
+    assert result.exit_code == Verdict.CANNOT_DECIDE.exit_code, result.output
     assert message in result.stdout
 
 
@@ -805,10 +811,14 @@ def refuse_measuring(*sources, **options):
             2,
             "at least 6 trainings, but there are 4",
         ),
-        (f"gate good8.npy good9.npy {REFERENCE_OPTIONS}", CANNOT_DECIDE, "needs 3 trainings"),
+        (
+            f"gate good8.npy good9.npy {REFERENCE_OPTIONS}",
+            Verdict.CANNOT_DECIDE.exit_code,
+            "needs 3 trainings",
+        ),
         (
             f"gate {GOOD_IMAGES} bad0.npy {REFERENCE_OPTIONS}",
-            CANNOT_DECIDE,
+            Verdict.CANNOT_DECIDE.exit_code,
             "2 are needed for each of the 5",
         ),
         (f"gate none.npy gone.npy good9.npy {REFERENCE_OPTIONS}", 2, "data set gone.npy"),
