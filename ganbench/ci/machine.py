@@ -1,13 +1,15 @@
-"""Machine classes: measurements form one series only if their machines have equal classes."""
+"""Machine classes and software: measurements form one series only on machines of one class."""
 
 import platform
 import subprocess
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 from ganbench.devices import usable_cpus
 
 CPUINFO_FILE = Path("/proc/cpuinfo")
+SOFTWARE_PACKAGES = ("torch", "numpy")  # whose versions change speed or digits
 
 
 def describe_machine(device: str = "cpu") -> str:
@@ -28,6 +30,13 @@ def describe_machine(device: str = "cpu") -> str:
     return join_facts(
         [*facts, torch.backends.cpu.get_cpu_capability(), f"{count} CPU{'s'[: count > 1]}"]
     )
+
+
+def describe_software() -> str:
+    """Returns the versions behind a measurement: `torch 2.9.1, numpy 2.3.4, Python 3.12.3, …`."""
+    packages = [f"{name} {version(name)}" for name in SOFTWARE_PACKAGES]
+    system = f"{platform.system() or 'system'} {platform.release() or 'unknown'}"
+    return join_facts([*packages, f"Python {platform.python_version()}", system])
 
 
 def join_facts(facts: list[str]) -> str:

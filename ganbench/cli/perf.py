@@ -214,11 +214,10 @@ def append_summary(text: str, path: Path) -> None:
 
 def append_perf_history(report: Any, path: Path, device: str, revision: str) -> None:
     from ganbench.ci.history.records import append_entries
-    from ganbench.ci.machine import describe_machine
+    from ganbench.ci.machine import describe_machine, describe_software
     from ganbench.ci.performance.summary import perf_history_entries
-    from ganbench.experiments.provenance import torch_minor
 
-    now, software = datetime.now(UTC).timestamp(), f"torch {torch_minor()}"
+    now, software = datetime.now(UTC).timestamp(), describe_software()
     append_entries(
         path, perf_history_entries(report, describe_machine(device), revision, now, software)
     )

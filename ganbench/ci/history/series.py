@@ -1,6 +1,6 @@
 """Series: one benchmark on one machine class, with change points and acknowledgements."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -25,6 +25,7 @@ class ChangePoint:
     ratio: float | None  # after / before; None unless both are above 0
     verdict: str  # better or worse
     reason: str | None  # reason of the acknowledgement; None without one
+    software: tuple[str, ...] = ()  # versions that changed too: `torch 2.8.0 → 2.9.1`
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,22 @@ def make_change_point(
         after / before if min(before, after) > 0 else None,
         "better" if better else "worse",
         reason,
+        tuple(software_changes(previous.software, first.software)),
     )
+
+
+def software_changes(before: str, after: str) -> Iterator[str]:
+    """Yields the versions that differ, among the names on both sides."""
+    old, new = versions_by_name(before), versions_by_name(after)
+    for name in old:
+        if new.get(name, old[name]) != old[name]:
+            yield f"{name} {old[name]} → {new[name]}"
+
+
+def versions_by_name(software: str) -> dict[str, str]:
+    """Reads a text such as `torch 2.9.1, Python 3.12.3`."""
+    facts = (fact.strip().rpartition(" ") for fact in software.split(","))
+    return {name: version for name, _, version in facts if name}
 
 
 def reasons_by_change(

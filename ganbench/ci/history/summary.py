@@ -43,12 +43,20 @@ def format_step(change: ChangePoint, unit: str) -> str:
 def format_change(change: ChangePoint, unit: str) -> str:
     """Formats a change point as a sentence.
 
-    `worse since 3a5b0c1 (2f1e7aa before): 1.2 s → 1.44 s, +20 %; acknowledged: a new default`.
+    `worse since 3a5b0c1 (2f1e7aa before): 1.2 s → 1.44 s, +20 %; acknowledged: a new default`. Versions
+    that changed at the same place follow.
     """
     levels = f"{format_with_unit(change.before, unit)} → {format_with_unit(change.after, unit)}"
     ratio = "" if change.ratio is None else f", {format_step(change, unit)}"
     revisions = f"{strip_control_characters(change.revision)} ({strip_control_characters(change.previous)} before)"
-    return f"{change.verdict} since {revisions}: {levels}{ratio}; {format_acknowledgement(change)}"
+    notes = f"{format_acknowledgement(change)}{format_software(change)}"
+    return f"{change.verdict} since {revisions}: {levels}{ratio}; {notes}"
+
+
+def format_software(change: ChangePoint) -> str:
+    if not change.software:
+        return ""
+    return f"; changed too: {strip_control_characters(', '.join(change.software))}"
 
 
 def format_acknowledgement(change: ChangePoint) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from ganbench.ci.history.records import HistoryEntry
+from ganbench.ci.machine import describe_software
 from ganbench.ci.verdict_records import GateRecord
 from ganbench.ci.verdicts import Verdict
 from ganbench.counts import count_of
@@ -221,7 +222,7 @@ def gate_history_entries(
     verdict: GateVerdict, baseline: Baseline, here: BaselineProvenance
 ) -> list[HistoryEntry]:
     """Returns the mean of each metric of each cell as history records."""
-    software = f"torch {here.versions['torch']}"
+    software = describe_software()
     return [
         HistoryEntry(
             benchmark=f"{baseline.name}: {q.cell or 'all cells'}: {q.metric}",

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import torch
 from page_samples import HOSTILE, Elements
 from typer.testing import CliRunner
 
@@ -31,9 +32,9 @@ from ganbench.ci.history.records import (
     read_entries,
     read_history,
 )
-from ganbench.ci.history.series import make_series
+from ganbench.ci.history.series import make_series, versions_by_name
 from ganbench.ci.history.summary import format_four_digits, format_with_unit, summarize_series
-from ganbench.ci.machine import describe_machine, read_cpuinfo, usable_cpus
+from ganbench.ci.machine import describe_machine, describe_software, read_cpuinfo, usable_cpus
 from ganbench.cli.base import app
 from ganbench.cli.history import history as command
 
@@ -579,3 +580,34 @@ def test_records_import_no_heavy_packages():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert not {"torch", "numpy", "pandas", "ruptures"} & set(completed.stdout.split())
+
+
+# Software
+
+
+def test_changed_versions_are_named_beside_the_change(tmp_path):
+    before, after = "torch 2.8.0, numpy 2.3.4, Python 3.11.9", "torch 2.9.1, numpy 2.3.4, Linux 6.1"
+    entries = step_entries()
+    entries = [replace(e, software=before if n < 15 else after) for n, e in enumerate(entries)]
+    path = tmp_path / "history.jsonl"
+    append_entries(path, entries)
+    answer = json.loads(CliRunner().invoke(app, ["history", str(path), "--json"]).stdout)
+    assert answer["series"][0]["changes"][0]["software"] == ["torch 2.8.0 → 2.9.1"]
+    shown = CliRunner().invoke(app, ["history", str(path)]).stdout
+    assert "; not acknowledged; changed too: torch 2.8.0 → 2.9.1\n" in shown
+    assert "changed too: torch 2.8.0 → 2.9.1" in render_history_page(
+        make_series(read_history(path))
+    )
+
+
+def test_equal_software_is_not_named(tmp_path):
+    path = tmp_path / "history.jsonl"
+    append_entries(path, step_entries(software=describe_software()))
+    (series,) = make_series(read_history(path))
+    assert [change.software for change in series.changes] == [()]
+
+
+def test_software_has_the_versions_that_run():
+    facts = versions_by_name(describe_software())
+    assert torch.__version__.startswith(facts["torch"])
+    assert facts["Python"] == sys.version.split()[0]
