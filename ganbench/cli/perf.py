@@ -26,6 +26,7 @@ from .base import (
 
 # Timings of the same code differ by a tenth on shared CPU cores, and by less on a GPU of one process.
 DEFAULT_PERF_MARGINS = {"cpu": 0.10, "cuda": 0.05}
+MAX_COUNTING_SECONDS = 300.0  # for instructions, unless --instructions is given
 
 Version = "A git revision or a folder."
 
@@ -49,6 +50,13 @@ def perf(
         bool,
         typer.Option("--allow-missing", help="Do not fail for benchmarks missing on the head."),
     ] = False,
+    instructions: Annotated[
+        bool | None,
+        typer.Option(
+            "--instructions/--no-instructions",
+            help="Count instructions under Valgrind. Default: on a CPU with Valgrind.",
+        ),
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
     into: Annotated[
@@ -76,10 +84,16 @@ def perf(
     )
 
     chosen = require_usable_device(device)
+    limit, uncounted = limit_of_counting(instructions, chosen)
     rules = PerfRules(
-        DEFAULT_PERF_MARGINS[chosen] if margin is None else margin, blocks, parse_time_limit(time)
+        DEFAULT_PERF_MARGINS[chosen] if margin is None else margin,
+        blocks,
+        parse_time_limit(time),
+        limit,
+        must_count=bool(instructions),
     )
     report, revisions = measure_both_sides(base, head, chosen, rules, only or [])
+    report.uncounted = report.uncounted or uncounted
     chances = perf_powers(report, rules)
     verdict, why = verdict_and_reason(report, allow_missing)
     sentences = [*perf_sentences(report, rules, chances), why]
@@ -95,6 +109,21 @@ def perf(
         if history is not None:
             append_perf_history(report, history, chosen, revisions["head"])
     raise typer.Exit(verdict.exit_code)
+
+
+def limit_of_counting(wanted: bool | None, device: str) -> tuple[float, str]:
+    """Returns the time limit of counting instructions, or 0 and why they are not counted."""
+    from ganbench.ci.performance.instructions import why_not_countable
+    from ganbench.ci.performance.process import MAX_PROCESS_SECONDS
+
+    if wanted is False:
+        return 0.0, ""
+    why = why_not_countable() if device == "cpu" else "Valgrind does not see a GPU"
+    if why and wanted:
+        fail(f"--instructions: {why}")
+    if why:
+        return 0.0, why
+    return (MAX_PROCESS_SECONDS if wanted else MAX_COUNTING_SECONDS), ""
 
 
 def measure_both_sides(

@@ -1,6 +1,6 @@
 """The performance gate: counts once, times both sides alternately, decides per benchmark.
 
-Benchmarks that seem slower are timed again in a second round.
+Benchmarks that seem slower are timed again in a second round. Counts of instructions decide first.
 """
 
 import time
@@ -11,8 +11,17 @@ from ganbench.errors import GanbenchError
 from ganbench.registry import suggest
 
 from .comparisons import BenchmarkComparison, compare_benchmarks, confirm_slowdown
+from .instructions import (
+    SUBJECTS,
+    InstructionCounts,
+    benchmark_of,
+    choose_subjects,
+    count_both_sides,
+    explain_counts,
+    with_instructions,
+)
 from .interleaving import RoundTimes, abba_order
-from .process import COUNTS, TIMES, HarnessRunner, ProcessMeasurements
+from .process import COUNTS, TIMES, CannotRun, HarnessRunner, ProcessMeasurements
 from .revisions import RevisionSide
 from .verdicts import Verdict
 
@@ -35,6 +44,8 @@ class PerfRules:
     margin: float
     blocks: int
     seconds: float  # after this time only the first three blocks start
+    instructions: float = 0.0  # seconds after which counting of instructions ends; 0: not counted
+    must_count: bool = False  # whether the gate cannot decide without instructions
 
 
 @dataclass
@@ -52,6 +63,7 @@ class PerfReport:
     seconds: list[float] = field(default_factory=list)  # durations of the timing processes
     device: str = ""
     watched: bool = True
+    uncounted: str = ""  # why instructions were not counted, although they should be
 
     def count_verdicts(self, wanted: Verdict) -> int:
         return sum(c.verdict == wanted for c in self.comparisons)
@@ -87,14 +99,18 @@ class PerfGate:
         """
         first = {name: self.warm_side(side, words) for name, side in self.sides.items()}
         self.report.device, self.report.watched = first["head"].device, first["head"].watched
-        check_words(words, {name for one in first.values() for name in one.collected})
+        countable = set(map(benchmark_of, SUBJECTS))
+        check_words(words, countable.union(*(one.collected for one in first.values())))
+        counts = self.count_instructions(words)
+        first = {name: with_instructions(one, counts[name]) for name, one in first.items()}
         timed = {n for one in first.values() for n, r in one.readings.items() if not r.exact}
         times = self.run_round("round 1", timed, self.rules.blocks)
         comparisons = compare_benchmarks(first, times, self.rules.margin)
         suspects = [c.benchmark for c in comparisons if c.verdict == "regressed" and not c.exact]
         again = self.run_round("round 2", suspects, max(MIN_BLOCKS, self.report.blocks))
         comparisons = [confirm_slowdown(c, again, self.rules.margin) for c in comparisons]
-        self.report.comparisons = [without_held_back(c, self.report.unsteady) for c in comparisons]
+        comparisons = [without_held_back(c, self.report.unsteady) for c in comparisons]
+        self.report.comparisons = explain_counts(comparisons, counts)
         paired = [name for name in sorted(timed) if times.reading_pairs(name)]
         self.report.ratios = {name: times.log_ratios(name) for name in paired}
         self.report.values = {
@@ -110,6 +126,26 @@ class PerfGate:
         summary = f"{len(measured.readings)} benchmarks, {len(measured.failed)} failed"
         self.say(f"{side.name} counted and warmed up: {summary} ({time.monotonic() - began:.0f} s)")
         return measured
+
+    def count_instructions(self, words: Sequence[str]) -> dict[str, InstructionCounts]:
+        """Counts instructions of both sides, if the rules permit it and a word names a subject.
+
+        Plugins use the installed ganbench, so that there is nothing to compare.
+        """
+        names, nothing = choose_subjects(words), dict.fromkeys(self.sides, InstructionCounts())
+        is_own = [side.package_home is not None for side in self.sides.values()]
+        if not (self.rules.instructions and names and any(is_own)):
+            return nothing
+        began = time.monotonic()
+        try:
+            counts = count_both_sides(self.bench, self.sides, names, self.rules.instructions)
+        except CannotRun as error:
+            if self.rules.must_count:
+                raise
+            self.report.uncounted = str(error)
+            return nothing
+        self.say(f"instructions of {len(names)} subjects ({time.monotonic() - began:.0f} s)")
+        return counts
 
     def run_round(self, label: str, names: Collection[str], blocks: int) -> RoundTimes:
         """Runs blocks of four processes.

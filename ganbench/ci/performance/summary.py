@@ -106,6 +106,8 @@ def perf_sentences(report: PerfReport, rules: PerfRules, powers: dict[float, flo
         ]
     if not is_on_gpu(report) and report.ratios:
         sentences += [PACED_SENTENCE]
+    if report.uncounted:
+        sentences += [f"Instructions were not counted: {report.uncounted}."]
     if report.unsteady:
         sentences += [f"The GPU's clock was throttled in {', '.join(report.unsteady)}: undecided."]
     sentences += [] if report.watched else [UNWATCHED_SENTENCE]
