@@ -1,4 +1,4 @@
-"""Machine classes and software: measurements form one series only on machines of one class."""
+"""Machine classes and software: only measurements of one class form a series."""
 
 import platform
 import subprocess
