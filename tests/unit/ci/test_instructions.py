@@ -20,6 +20,7 @@ from ganbench.ci.performance.instructions import (
     SUBJECTS,
     InstructionCounts,
     choose_subjects,
+    count_both_sides,
     explain_counts,
     run_callgrind,
     with_instructions,
@@ -216,3 +217,37 @@ def test_time_limit_ends_the_count(tmp_path):
     endless = [f"--callgrind-out-file={tmp_path / 'x'}", sys.executable, "-c", "while True: pass"]
     with pytest.raises(CannotRun, match="base: Valgrind did not finish within 1 s"):
         run_callgrind(runner, side, tmp_path, endless, 1)
+
+
+MARK = "        self.logs.append(log)\n"
+# a tenth of the 5.3 million instructions of a step
+PLANTED = f"        torch.cosh(torch.ones(8_000))\n{MARK}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@needs_valgrind
+def test_planted_work_is_found_by_name(tmp_path, monkeypatch):
+    """Ten percent more instructions in a step, by an operator that it does not have.
+
+    Another folder on the path would add 1 % to the import, because each import searches it.
+    """
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    shutil.copytree(ROOT / "ganbench", tmp_path / "head" / "ganbench")
+    trainer = tmp_path / "head" / "ganbench" / "training" / "trainer.py"
+    text = trainer.read_text()
+    assert MARK in text
+    trainer.write_text(text.replace(MARK, PLANTED, 1))
+    sides = {"base": RevisionSide("base", ROOT), "head": RevisionSide("head", tmp_path / "head")}
+    (tmp_path / "scratch").mkdir()
+    runner = HarnessRunner(tmp_path / "scratch")
+    counts = count_both_sides(runner, sides, ["import", "step[gan]"], 1000)
+    first = {
+        name: with_instructions(ProcessMeasurements(name, {}), one) for name, one in counts.items()
+    }
+    compared = explain_counts(compare_benchmarks(first, RoundTimes(), 0.1), counts)
+    imported, step = compared
+    assert imported.ratio == pytest.approx(1, abs=0.001)
+    assert step.verdict == "regressed"
+    assert step.ratio == pytest.approx(1.1, abs=0.02)
+    assert "operators: cosh +" in step.reason
