@@ -1,7 +1,8 @@
 """Encoders of conditions: one code for each label, from its class or from its caption.
 
-Captions are read by a GRU (Cho et al., 2014), or as a bag of words, which ignores their order.
-Encoders are trained with the network that they belong to.
+Captions are read by a GRU (Cho et al., 2014), or as a bag of words, which ignores their order. The
+kind `label` does not read them: each caption has a learned code, so that none is known before it was
+trained on. Encoders are trained with the network that they belong to.
 """
 
 from typing import Literal
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from ganbench.data.captions import PADDING, Captions
 
-EncoderKind = Literal["gru", "bag"]
+EncoderKind = Literal["gru", "bag", "label"]
 
 
 class CaptionEncoder(nn.Module):
@@ -58,14 +59,16 @@ class RecurrentEncoder(CaptionEncoder):
         return state
 
 
-ENCODERS: dict[EncoderKind, type[CaptionEncoder]] = {"gru": RecurrentEncoder, "bag": BagOfWords}
+ENCODERS: dict[str, type[CaptionEncoder]] = {"gru": RecurrentEncoder, "bag": BagOfWords}
 
 
 def make_condition_encoder(
     kind: EncoderKind, classes: int, captions: Captions | None, width: int
 ) -> nn.Module:
-    """Returns an encoder of labels [N] => [N, width]; classes without captions are embedded."""
-    return ENCODERS[kind](captions, width) if captions else nn.Embedding(classes, width)
+    """Returns an encoder of labels [N] => [N, width]; labels without captions are embedded."""
+    if captions is None or kind == "label":
+        return nn.Embedding(classes, width)
+    return ENCODERS[kind](captions, width)
 
 
 def encode_condition(encoder: nn.Module, label: Tensor) -> Tensor:

@@ -22,7 +22,12 @@ from ganbench.gan.variants import resolve_variant
 from ganbench.rng import RngStreams
 
 CAPTIONS = Captions(("a b", "b a", "a b c"))
-TEXT_VARIANTS = ["reed(width=4, code=8)", "dfgan(width=4, code=8)"]
+TEXT_VARIANTS = [
+    "reed(width=4, code=8)",
+    "reed(width=4, code=8, encoder='bag')",
+    "dfgan(width=4, code=8)",
+    "dfgan(width=4, code=8, encoder='label')",
+]
 
 
 def test_a_bag_ignores_the_order_of_words_and_a_gru_does_not():
