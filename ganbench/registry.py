@@ -146,8 +146,9 @@ def suggest(word: str, known: Iterable[str], kind: str = "") -> str:
     If they are many and `kind` is a kind of `ganbench list`, it names this command instead.
     """
     known = sorted(known)
-    if close := difflib.get_close_matches(word, known, n=1, cutoff=0.6):
-        return f"; did you mean {close[0]!r}?"
+    if close := difflib.get_close_matches(word, known, n=3, cutoff=0.6):
+        swapped = [name for name in close if sorted(name) == sorted(word)]
+        return f"; did you mean {(swapped or close)[0]!r}?"
     if kind and len(known) > MAX_SUGGESTED_NAMES:
         return f"; `ganbench list {kind}` shows all {len(known)}"
     return f"; there are {', '.join(known)}" if known else ""

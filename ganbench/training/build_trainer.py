@@ -39,7 +39,7 @@ def make_trainer(
     if reason := numerics.incompatibility():
         raise Incompatible(reason)
     if numerics.memory_format == "channels_last":
-        setup.task.to(memory_format=torch.channels_last)
+        store_channels_last(setup.task)
     if numerics.dtype == "bfloat16":
         for network in list_networks(setup):
             return_float32(network)
@@ -53,6 +53,16 @@ def make_trainer(
     if numerics.dtype == "bfloat16":
         trainer.precision = make_autocast(streams.device)
     return trainer
+
+
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}  # by rank of weights
+
+
+def store_channels_last(module: nn.Module) -> None:
+    """Stores the weights of convolutions of images and of clips with their channels last."""
+    for weights in (*module.parameters(), *module.buffers()):
+        if weights.ndim in CHANNELS_LAST:
+            weights.data = weights.data.contiguous(memory_format=CHANNELS_LAST[weights.ndim])
 
 
 def list_networks(setup: TrainingSetup) -> Iterator[nn.Module]:

@@ -21,9 +21,7 @@ class OneHotConditioned(nn.Module):
         return self.inner(self.with_labels(latents, labels))
 
     def with_labels(self, latents: Tensor, labels: Tensor) -> Tensor:
-        classes = torch.arange(self.classes, device=labels.device)
-        return torch.cat([latents, (labels[:, None] == classes).to(latents.dtype)], 1)
-        return self.inner(torch.cat([latents, self.encode_label(labels).to(latents.dtype)], 1))
+        return torch.cat([latents, self.encode_label(labels).to(latents.dtype)], 1)
 
 
 class ClassEmbedding(nn.Embedding):

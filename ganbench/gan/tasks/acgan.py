@@ -35,9 +35,8 @@ class Auxiliary(Conditional):
         latent, shape = config.hyperparameters.latent, config.shapes[IMAGE]
         plain, classes = config.network, config.classes
         self.latent = plain.count_latents(latent, shape)
-        conditional = replace(plain, classes=classes).build_generator(latent, shape)
         conditional = replace(plain, classes=classes, captions=config.captions).build_generator(
-            self.latent, shape
+            latent, shape
         )
         self.generators[IMAGE] = generator(IMAGE, conditional)
         telling = with_auxiliary_head(plain, lambda width: nn.Linear(width, classes))
