@@ -775,7 +775,7 @@ def other_size(place):
 @odd("unknown metric")
 def no_metric(place):
     images(place / "x")
-    return ["--metrics", "fld"]
+    return ["--metrics", "fidd"]
 
 
 @odd("metric that does not apply")
