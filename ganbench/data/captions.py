@@ -52,9 +52,6 @@ class Captions:
     sentences: tuple[str, ...]
     grammar: Grammar | None = None
 
-    def __len__(self) -> int:
-        return len(self.sentences)
-
     @cached_property
     def words(self) -> tuple[str, ...]:
         """All words, sorted. A word's number is its place here plus 1."""

@@ -1,6 +1,6 @@
 """Modalities: the kinds of examples, such as images and points.
 
-Code that treats images and points differently uses this module. A new modality (captions) is one line in
+Code that treats images and points differently uses this module. A new modality is one line in
 MODALITIES. Metrics, networks, tricks and pictures that support only images or points then reject it by name.
 
 Clips are [channel, frame, height, width] everywhere, as 3-D convolutions take them.
@@ -58,18 +58,18 @@ def modality_of(batch: "Tensor") -> Modality:
 
 def refuse_other_than_images(subject: str, shape: Sequence[int]) -> str | None:
     """Returns a reason if a shape is not that of images, otherwise None."""
-    modality = modality_of_shape(shape)
-    if modality is IMAGES:
-        return None
-    return f"{subject}, and the data are {modality.describe(shape)}"
+    return refuse_other_modality(IMAGES, subject, shape)
 
 
 def refuse_other_than_clips(subject: str, shape: Sequence[int]) -> str | None:
     """Returns a reason if a shape is not that of clips, otherwise None."""
+    return refuse_other_modality(CLIPS, subject, shape)
+
+
+def refuse_other_modality(wanted: Modality, subject: str, shape: Sequence[int]) -> str | None:
+    """Returns a reason if a shape is not that of a modality, otherwise None."""
     modality = modality_of_shape(shape)
-    if modality is CLIPS:
-        return None
-    return f"{subject}, and the data are {modality.describe(shape)}"
+    return None if modality is wanted else f"{subject}, and the data are {modality.describe(shape)}"
 
 
 def frames_of(clips: "Tensor") -> "Tensor":

@@ -9,7 +9,7 @@ from torch import Tensor
 from ganbench.data.base import IMAGE, to_uint8
 from ganbench.data.modality import CLIPS, POINTS
 from ganbench.gan.latent_sampler import LatentSampler, lerp, slerp
-from ganbench.gan.tasks.base import Conditioning
+from ganbench.gan.tasks.base import Conditioning, Task
 from ganbench.image_grid import arrange_grid, draw_picture, encode_png, film_strips
 from ganbench.rng import RngStreams
 from ganbench.training.sampling import iter_source_batches, with_fixed_layer_noise
@@ -57,8 +57,9 @@ def draw_caption_interpolation(generator: SavedGenerator, captions: Sequence[str
 
     Codes of captions are interpolated linearly. Raises CannotVisualize for generators without them.
     """
-    sampler, labels = caption_sampler(generator, captions)
-    network: Any = generator.load_task().generators[IMAGE]
+    task = generator.load_task()
+    sampler, labels = caption_sampler(generator, task, captions)
+    network: Any = task.generators[IMAGE]
     if not hasattr(network, "encode_label"):
         raise CannotVisualize(f"{generator.trial.variant} has no codes of captions to walk between")
     streams = RngStreams(generator.trial.seed, sampler.device)
@@ -71,13 +72,13 @@ def draw_caption_interpolation(generator: SavedGenerator, captions: Sequence[str
 
 
 def caption_sampler(
-    generator: SavedGenerator, captions: Sequence[str]
+    generator: SavedGenerator, task: Task, captions: Sequence[str]
 ) -> tuple[LatentSampler, Tensor]:
-    """Returns a generator's sampler and the numbers of captions.
+    """Returns the sampler of a generator's task and the numbers of captions.
 
     Raises CannotVisualize if the data or the generator have no captions.
     """
-    task, known = generator.load_task(), generator.evaluator.data.captions
+    known = generator.evaluator.data.captions
     sampler = task.latent_sampler(task.generators)
     if known is None or sampler is None or not task.conditions_each_sample:
         raise CannotVisualize(f"{generator.trial.variant} does not generate from captions")

@@ -43,7 +43,7 @@ def draw_caption(generator: SavedGenerator, caption: str, count: int = GRID_COLU
 
     Raises CannotVisualize if the generator has no captions, and UnknownCaption for another sentence.
     """
-    sampler, labels = caption_sampler(generator, [caption])
+    sampler, labels = caption_sampler(generator, generator.load_task(), [caption])
     streams = RngStreams(generator.trial.seed, sampler.device)
     latents = sampler.latents(count, streams.generator("caption"))
     return encode_png(arrange_grid(to_uint8(sampler.images(latents, labels.expand(count)))))

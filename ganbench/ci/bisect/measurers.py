@@ -219,7 +219,7 @@ class SuiteMeasurer:
         place = self.scratch / f"{self.count:03}-{side.name}"
         place.mkdir()
         order = {
-            "home": str(side.package_home.resolve()) if side.package_home else "",
+            "home": side.home_text,
             "suite": str(self.place_suite(side)),
             "work": work,
             "seed": seed,

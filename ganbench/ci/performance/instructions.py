@@ -4,7 +4,6 @@ A count does not depend on the load of the machine, so both sides run at the sam
 """
 
 import shutil
-import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from .process import (
     ProcessMeasurements,
     first_line,
     read_json_or_nothing,
+    run_program,
 )
 from .revisions import RevisionSide, harness_environment
 
@@ -162,7 +162,7 @@ def order_of(
     bench: HarnessRunner, side: RevisionSide, place: Path, names: Sequence[str]
 ) -> dict[str, Any]:
     return {
-        "home": str(side.package_home.resolve()) if side.package_home else "",
+        "home": side.home_text,
         "device": "cpu",
         "names": list(names),
         "answer": str(place / "answer.json"),
@@ -178,17 +178,8 @@ def run_callgrind(
 ) -> None:
     """Runs a process under Callgrind; raises CannotRun if it fails or takes too long."""
     around = harness_environment(side, bench.scratch, place / "order.json")
-    try:
-        ran = subprocess.run(
-            [*CALLGRIND, *command],
-            cwd=bench.scratch,
-            env=around,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise CannotRun(f"{side.name}: Valgrind did not finish within {seconds:.0f} s") from error
+    program, started = f"{side.name}: Valgrind", [*CALLGRIND, *command]
+    ran = run_program(program, started, bench.scratch, around, seconds)
     if ran.returncode:
         printed = [line for line in ran.stderr.splitlines() if not line.startswith("==")]
         raise CannotRun(f"{side.name}: {printed[-1] if printed else 'Valgrind failed'}")

@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from itertools import pairwise
@@ -118,7 +118,7 @@ class HarnessRunner:
         place = self.scratch / f"{self.count:03}-{side.name}"
         place.mkdir()
         order = {
-            "home": str(side.package_home.resolve()) if side.package_home else "",
+            "home": side.home_text,
             "roots": [str(place.resolve()) for place in side.import_path],
             "device": self.device,
             "words": list(words),
@@ -141,21 +141,25 @@ class HarnessRunner:
         options += [f"--basetemp={place / 'temporary'}", f"--rootdir={self.harness}"]
         command = [sys.executable, "-m", "pytest", *options, *files]
         around = harness_environment(side, self.scratch, place / "order.json")
-        try:
-            ran = subprocess.run(
-                command,
-                cwd=self.harness,
-                env=around,
-                capture_output=True,
-                text=True,
-                timeout=MAX_PROCESS_SECONDS,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise CannotRun(
-                f"{side.name}: the harness did not finish within {MAX_PROCESS_SECONDS} s"
-            ) from error
+        program = f"{side.name}: the harness"
+        ran = run_program(program, command, self.harness, around, MAX_PROCESS_SECONDS)
         shutil.rmtree(place / "temporary", ignore_errors=True)
         return ran.stderr.strip() or ran.stdout.strip()
+
+
+def run_program(
+    program: str, command: Sequence[str], folder: Path, around: Mapping[str, str], seconds: float
+) -> subprocess.CompletedProcess[str]:
+    """Runs a process in a folder, with these environment variables, and keeps what it prints.
+
+    Raises CannotRun with the name of the program after the time limit.
+    """
+    try:
+        return subprocess.run(
+            command, cwd=folder, env=around, capture_output=True, text=True, timeout=seconds
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CannotRun(f"{program} did not finish within {seconds:.0f} s") from error
 
 
 def read_json_or_nothing(path: Path) -> dict[str, Any]:

@@ -42,6 +42,11 @@ class RevisionSide:
         """
         return next((place for place in self.import_path if (place / "ganbench").is_dir()), None)
 
+    @property
+    def home_text(self) -> str:
+        """The absolute path of `package_home`, or an empty text."""
+        return str(self.package_home.resolve()) if self.package_home else ""
+
 
 @contextmanager
 def open_revision(name: str, given: str, here: Path) -> Iterator[RevisionSide]:

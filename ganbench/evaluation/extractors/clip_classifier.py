@@ -14,8 +14,7 @@ the data folder, rounded to float16. It also prints the entry for them in this f
 import hashlib
 import sys
 from collections.abc import Callable
-from importlib.resources import files
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 import torch
@@ -28,15 +27,14 @@ from ganbench.data.bouncing import DIRECTIONS
 from ganbench.data.digits import Digits
 from ganbench.data.modality import frames_of
 from ganbench.data.moving_digits import CLASSES, SMALLEST_SIDE, MovingDigits
-from ganbench.data.paths import data_root
 from ganbench.rng import RngStreams
 
 from .base import Extractor
-from .classifier import ShippedWeights
+from .classifier import ShippedWeights, local_weights_path, read_shipped_weights
 
 WINDOW = 8  # frames
 CLIP_FEATURES, FRAME_FEATURES = 64, 32
-FILE_NAME = "moving_digits.safetensors"
+NAME = "moving_digits"  # of the weights file
 SHIPPED_CLIP_CLASSIFIER = ShippedWeights(
     "6003bfcbb9da947983cf58557ee843cf20d8af4f5bf89a5c0e612f118f1f8402", 0.9790
 )
@@ -71,7 +69,7 @@ class ClipClassifier(Extractor):
         super().__init__()
         self.classes = classes
         self.network, self.frames = build_clip_network(), FrameClassifier()
-        content = read_clip_weights()
+        content = read_shipped_weights(NAME, SHIPPED_CLIP_CLASSIFIER, "clip_classifier")
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.load_state_dict(load(content))
         self.requires_grad_(False).eval()
@@ -128,19 +126,6 @@ def build_frame_network() -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), hidden, nn.ReLU(), nn.Linear(FRAME_FEATURES, 10))
 
 
-def read_clip_weights() -> bytes:
-    """Returns the shipped weights; raises NotDownloaded if they are missing or damaged."""
-    try:
-        content = (files(__package__) / "weights" / FILE_NAME).read_bytes()
-    except FileNotFoundError:
-        content = b""
-    if hashlib.sha256(content).hexdigest() != SHIPPED_CLIP_CLASSIFIER.sha256:
-        raise NotDownloaded(
-            "the weights of clip_classifier differ from those that ganbench ships: reinstall ganbench"
-        )
-    return content
-
-
 def train_network(
     network: nn.Module, draw: Callable[[np.random.Generator], tuple[Tensor, Tensor]], seed: int = 0
 ) -> nn.Module:
@@ -179,13 +164,9 @@ def draw_training_frames(random: np.random.Generator) -> tuple[Tensor, Tensor]:
     return clips[torch.arange(len(clips)), :, frame], labels // len(DIRECTIONS)
 
 
+@cache
 def training_digits() -> Examples:
-    if not TRAINING_DIGITS:
-        TRAINING_DIGITS.append(Digits().load().train[IMAGE])
-    return TRAINING_DIGITS[0]
-
-
-TRAINING_DIGITS: list[Examples] = []
+    return Digits().load().train[IMAGE]
 
 
 @torch.no_grad()
@@ -208,7 +189,7 @@ def main() -> None:
         {f"network.{name}": value for name, value in clips.state_dict().items()}
         | {f"frames.network.{name}": value for name, value in frames.state_dict().items()}
     )
-    path: Path = data_root() / "weights" / FILE_NAME
+    path = local_weights_path(NAME)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     classes, digits = held_out_accuracies(clips.float(), frames.float())

@@ -149,15 +149,22 @@ class ChannelNorm(nn.Module):
         return self.norm(x)
 
 
-def make_map_norm(norm: Norm, channels: int) -> nn.Module:
-    """Returns the normalization after a convolution with this number of channels."""
+BATCH_NORMS = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}  # by the number of axes of maps
+INSTANCE_NORMS = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
+
+
+def make_map_norm(norm: Norm, channels: int, axes: Literal[2, 3] = 2) -> nn.Module:
+    """Returns the normalization after a convolution with this number of channels.
+
+    Maps have 2 axes in images, and 3 in clips.
+    """
     match norm:
         case "batch":
-            return nn.BatchNorm2d(channels)
+            return BATCH_NORMS[axes](channels)
         case "layer":
             return ChannelNorm(channels)
         case "instance":
-            return nn.InstanceNorm2d(channels, affine=True)
+            return INSTANCE_NORMS[axes](channels, affine=True)
         case "group":
             return nn.GroupNorm(gcd(8, channels), channels)
     return nn.Identity()

@@ -5,14 +5,13 @@ A discriminator of clips is DCGAN's with 3-D convolutions. A discriminator of fr
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import gcd
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from ganbench.data.modality import refuse_other_than_clips
 
-from .base import ChannelNorm, Network, Norm, family_name, refuse_other_than_squares
+from .base import Network, Norm, family_name, make_map_norm, refuse_other_than_squares
 from .dcgan import DCGAN, dcgan_scales
 from .discriminator import Discriminator, Shape
 
@@ -108,7 +107,7 @@ def build_clip_discriminator(
     for number in range(halvings):
         fan_out = width << number
         convolution = make_convolution(fan_in, fan_out, frames)
-        norm = make_clip_norm(network.norm, fan_out) if number else nn.Identity()
+        norm = make_map_norm(network.norm, fan_out, axes=3) if number else nn.Identity()
         layers += [convolution, norm, nn.LeakyReLU(0.2)]
         fan_in, frames = fan_out, count_frames(convolution, frames)
     maps = (fan_in, frames, base, base)
@@ -121,20 +120,6 @@ def count_frames(convolution: nn.Module, frames: int) -> int:
     assert isinstance(convolution, nn.Conv3d)
     size, stride = convolution.kernel_size[0], convolution.stride[0]
     return (frames + 2 * int(convolution.padding[0]) - size) // stride + 1
-
-
-def make_clip_norm(norm: Norm, channels: int) -> nn.Module:
-    """Returns the normalization of maps [N, C, T, H, W] with this number of channels."""
-    match norm:
-        case "batch":
-            return nn.BatchNorm3d(channels)
-        case "layer":
-            return ChannelNorm(channels)
-        case "instance":
-            return nn.InstanceNorm3d(channels, affine=True)
-        case "group":
-            return nn.GroupNorm(gcd(8, channels), channels)
-    return nn.Identity()
 
 
 def join_frames(frames: Tensor, count: int) -> Tensor:

@@ -5,12 +5,15 @@ kind `label` does not read them: each caption has a learned code, so that none i
 trained on. Encoders are trained with the network that they belong to.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ganbench.data.captions import PADDING, Captions
+
+from .recurrent import run_recurrent
 
 EncoderKind = Literal["gru", "bag", "label"]
 
@@ -53,10 +56,9 @@ class RecurrentEncoder(CaptionEncoder):
         self.cell = nn.GRUCell(width, width)
 
     def encode(self, words: Tensor, is_word: Tensor) -> Tensor:
-        state = torch.zeros_like(words[:, 0])
-        for word, is_next in zip(words.unbind(1), is_word.unbind(1), strict=True):
-            state = torch.lerp(state, self.cell(word, state), is_next)
-        return state
+        states = run_recurrent(self.cell, words, torch.zeros_like(words[:, 0]))
+        last = is_word.sum(1).long()[:, None] - 1
+        return states.gather(1, last.expand(-1, 1, states.shape[2]))[:, 0]
 
 
 ENCODERS: dict[str, type[CaptionEncoder]] = {"gru": RecurrentEncoder, "bag": BagOfWords}
@@ -71,6 +73,6 @@ def make_condition_encoder(
     return ENCODERS[kind](captions, width)
 
 
-def encode_condition(encoder: nn.Module, label: Tensor) -> Tensor:
+def encode_condition(encoder: Callable[[Tensor], Tensor], label: Tensor) -> Tensor:
     """Returns the codes of labels [N]; codes [N, width] are returned as they are."""
     return label if label.is_floating_point() else encoder(label)

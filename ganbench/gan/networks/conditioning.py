@@ -1,7 +1,13 @@
 """Conditioning of generators on labels: one-hot inputs, or scales and shifts of norms."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
+
+from .base import Network
+from .condition_encoder import encode_condition
+from .discriminator import Shape
 
 
 class OneHotConditioned(nn.Module):
@@ -13,8 +19,9 @@ class OneHotConditioned(nn.Module):
 
     def encode_label(self, labels: Tensor) -> Tensor:
         """Returns one-hot codes of labels [N]; codes [N, classes] are returned as they are."""
-        if labels.is_floating_point():
-            return labels
+        return encode_condition(self.make_one_hot, labels)
+
+    def make_one_hot(self, labels: Tensor) -> Tensor:
         return (labels[:, None] == torch.arange(self.classes, device=labels.device)).float()
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:  # [N, latent], [N] => [N, ...]
@@ -22,6 +29,14 @@ class OneHotConditioned(nn.Module):
 
     def with_labels(self, latents: Tensor, labels: Tensor) -> Tensor:
         return torch.cat([latents, self.encode_label(labels).to(latents.dtype)], 1)
+
+
+def build_one_hot_generator(
+    network: Network, latent: int, shape: Shape, kind: type[OneHotConditioned] = OneHotConditioned
+) -> OneHotConditioned:
+    """Builds a family's generator of latents and one-hot labels, from its unconditional one."""
+    inner = replace(network, classes=0).build_generator(latent + network.classes, shape)
+    return kind(inner, network.classes)
 
 
 class ClassEmbedding(nn.Embedding):

@@ -3,14 +3,14 @@
 The generator uses ReLU, the discriminator leaky ReLU.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import log2
 from typing import ClassVar, Literal
 
 from torch import nn
 
 from .base import Network, Norm, make_map_norm, refuse_other_than_squares
-from .conditioning import OneHotConditioned
+from .conditioning import build_one_hot_generator
 from .discriminator import Discriminator, Shape
 
 
@@ -39,8 +39,7 @@ class DCGAN(Network):
 
     def build_generator(self, latent: int, shape: Shape) -> nn.Module:
         if self.classes:
-            inner = replace(self, classes=0).build_generator(latent + self.classes, shape)
-            return OneHotConditioned(inner, self.classes)
+            return build_one_hot_generator(self, latent, shape)
         channels, resolution, _ = shape
         base, doublings = dcgan_scales(resolution)
         wide = self.width << (doublings - 1)

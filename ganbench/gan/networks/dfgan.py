@@ -91,13 +91,22 @@ class FusionUpBlock(nn.Module):
 class TextGenerator(nn.Module):
     """A generator of latents and labels, which every block receives; labels may be codes."""
 
-    def __init__(self, encoder: nn.Module | None, latent: int, code: int, widths: list[int]):
+    def __init__(
+        self,
+        encoder: nn.Module | None,
+        latent: int,
+        code: int,
+        widths: list[int],  # of the smallest maps, and after each block
+        channels: int,  # of the image
+    ):
         super().__init__()
         self.encoder = encoder
         self.smallest = nn.Linear(latent, widths[0] * SMALLEST**2)
         pairs = pairwise(widths)
         self.blocks = nn.ModuleList(FusionUpBlock(latent + code, *pair) for pair in pairs)
-        self.to_image: nn.Module = nn.Identity()
+        self.to_image = nn.Sequential(
+            nn.LeakyReLU(SLOPE), nn.Conv2d(widths[-1], channels, 3, padding=1), nn.Tanh()
+        )
 
     def encode_label(self, label: Tensor) -> Tensor:
         assert self.encoder is not None
@@ -169,11 +178,7 @@ class DFGAN(Network):
 
     def build_generator(self, latent: int, shape: Shape) -> nn.Module:
         encoder, code = (self.build_encoder(), self.code) if self.classes else (None, 0)
-        generator = TextGenerator(encoder, latent, code, self.widths(shape[1])[::-1])
-        generator.to_image = nn.Sequential(
-            nn.LeakyReLU(SLOPE), nn.Conv2d(self.width, shape[0], 3, padding=1), nn.Tanh()
-        )
-        return generator
+        return TextGenerator(encoder, latent, code, self.widths(shape[1])[::-1], shape[0])
 
     def build_discriminator(self, shape: Shape) -> Discriminator:
         widths = self.widths(shape[1])

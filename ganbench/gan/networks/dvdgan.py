@@ -12,14 +12,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d
-from torch.nn.utils import parametrize
 
-from .base import Norm
+from .base import Norm, make_map_norm
 from .biggan import BigGAN, make_conditional_norm_builder
-from .clips import ClipFamily, join_frames, make_clip_norm
+from .clips import ClipFamily, join_frames
 from .dcgan import dcgan_scales
 from .discriminator import Discriminator, Shape
-from .residual import ResUpBlock, falling_widths, rising_widths
+from .recurrent import run_recurrent
+from .residual import ResUpBlock, SpatialSum, falling_widths, rising_widths
 
 
 class ConvGRU(nn.Module):
@@ -34,12 +34,7 @@ class ConvGRU(nn.Module):
         self.proposal = nn.Conv2d(2 * channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        state, states = torch.zeros_like(x[:, 0]), []
-        with parametrize.cached():  # spectral norm iterates once per pass, not once per frame
-            for step in x.unbind(1):
-                state = self.next_state(step, state)
-                states.append(state)
-        return torch.stack(states, 1)
+        return run_recurrent(self.next_state, x, torch.zeros_like(x[:, 0]))
 
     def next_state(self, step: Tensor, state: Tensor) -> Tensor:
         update, reset = self.gates(torch.cat([step, state], 1)).sigmoid().chunk(2, 1)
@@ -81,11 +76,11 @@ class ClipDownBlock(nn.Module):
     ):
         super().__init__()
         self.halves = halves
-        before = [] if first else [make_clip_norm(norm, fan_in), nn.ReLU()]
+        before = [] if first else [make_map_norm(norm, fan_in, axes=3), nn.ReLU()]
         self.inner = nn.Sequential(
             *before,
             nn.Conv3d(fan_in, fan_out, 3, padding=1),
-            make_clip_norm(norm, fan_out),
+            make_map_norm(norm, fan_out, axes=3),
             nn.ReLU(),
             nn.Conv3d(fan_out, fan_out, 3, padding=1),
         )
@@ -95,13 +90,6 @@ class ClipDownBlock(nn.Module):
         if not self.halves:
             return self.inner(x) + self.past(x)
         return avg_pool3d(self.inner(x), 2) + self.past(avg_pool3d(x, 2))
-
-
-class PlaceSum(nn.Module):
-    """The sum over all places and frames: [N, C, T, H, W] => [N, C, 1, 1, 1]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.sum((2, 3, 4), keepdim=True)
 
 
 @dataclass(frozen=True)
@@ -151,7 +139,7 @@ class DVDGAN(ClipFamily):
         for fan_out, halves in falling_widths(self.width, self.time_halvings(side)):
             layers += [ClipDownBlock(fan_in, fan_out, self.norm, halves, len(layers) == 1)]
             fan_in = fan_out
-        body = nn.Sequential(*layers, nn.ReLU(), PlaceSum())
+        body = nn.Sequential(*layers, nn.ReLU(), SpatialSum())
         return Discriminator(body, (fan_in, 1, 1, 1), self.build_head(fan_in))
 
     def initialize(self, module: nn.Module) -> None:

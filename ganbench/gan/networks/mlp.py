@@ -4,7 +4,7 @@ The hidden layers have 128, 256 and 512 units in the generator, and 512 and 256 
 discriminator.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from typing import ClassVar
@@ -14,7 +14,7 @@ from torch import nn
 from ganbench.data.modality import modality_of_shape
 
 from .base import Network, make_vector_norm
-from .conditioning import OneHotConditioned
+from .conditioning import build_one_hot_generator
 from .discriminator import Discriminator, Shape
 
 
@@ -38,8 +38,7 @@ class MLP(Network):
 
     def build_generator(self, latent: int, shape: Shape) -> nn.Module:
         if self.classes:
-            inner = replace(self, classes=0).build_generator(latent + self.classes, shape)
-            return OneHotConditioned(inner, self.classes)
+            return build_one_hot_generator(self, latent, shape)
         widths = (latent, self.width, 2 * self.width, 4 * self.width)
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):

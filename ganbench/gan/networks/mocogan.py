@@ -5,15 +5,15 @@ the content and the motion of the frame. The clip discriminator has 3-D convolut
 padding in time, and the frame discriminator is DCGAN's.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from .clips import ClipFamily, join_frames
-from .conditioning import OneHotConditioned
+from .conditioning import build_one_hot_generator
 from .discriminator import Shape
+from .recurrent import run_recurrent
 
 
 class MotionGenerator(nn.Module):
@@ -36,13 +36,8 @@ class MotionGenerator(nn.Module):
 
     def motions(self, noise: Tensor) -> Tensor:
         """Returns the latents of motion: [N, (T + 1) * motion] => [N, T, motion]."""
-        state, *steps = noise.unflatten(1, (self.frames + 1, self.motion)).unbind(1)
-        states = []
-        with parametrize.cached():  # spectral norm iterates once per pass, not once per frame
-            for step in steps:
-                state = self.recurrent(step, state)
-                states.append(state)
-        return torch.stack(states, 1)
+        steps = noise.unflatten(1, (self.frames + 1, self.motion))
+        return run_recurrent(self.recurrent, steps[:, 1:], steps[:, 0])
 
 
 @dataclass(frozen=True)
@@ -66,8 +61,7 @@ class MoCoGAN(ClipFamily):
 
     def build_generator(self, latent: int, shape: Shape) -> nn.Module:
         if self.classes:
-            inner = replace(self, classes=0).build_generator(latent + self.classes, shape)
-            return OneHotConditioned(inner, self.classes)
+            return build_one_hot_generator(self, latent, shape)
         channels, frames, *sides = shape
         image = self.frame_family().build_generator(self.motion + latent, (channels, *sides))
         return MotionGenerator(frames, self.motion, image)

@@ -71,10 +71,10 @@ class ResDownBlock(nn.Module):
 
 
 class SpatialSum(nn.Module):
-    """The sum over all places: [N, C, H, W] => [N, C, 1, 1]."""
+    """The sum over all places, and frames if any: [N, C, ..., H, W] => [N, C, ..., 1, 1]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.sum((2, 3), keepdim=True)
+        return x.sum(tuple(range(2, x.ndim)), keepdim=True)
 
 
 class LabelsToEveryBlock(nn.Module):

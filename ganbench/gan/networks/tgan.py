@@ -4,7 +4,7 @@
 generator makes each frame from both: each has half of the smallest maps.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .base import make_map_norm, make_vector_norm
 from .clips import ClipFamily, build_clip_discriminator, join_frames
-from .conditioning import OneHotConditioned
+from .conditioning import build_one_hot_generator
 from .dcgan import dcgan_scales
 from .discriminator import Discriminator, Shape
 
@@ -57,8 +57,7 @@ class TGAN(ClipFamily):
 
     def build_generator(self, latent: int, shape: Shape) -> nn.Module:
         if self.classes:
-            inner = replace(self, classes=0).build_generator(latent + self.classes, shape)
-            return OneHotConditioned(inner, self.classes)
+            return build_one_hot_generator(self, latent, shape)
         channels, frames, side, _ = shape
         base, doublings = dcgan_scales(side)
         wide = self.width << (doublings - 1)

@@ -4,14 +4,14 @@
 background `b` is a DCGAN's image. Layers before a batch norm have no biases, unlike the authors'.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from .clips import ClipFamily
-from .conditioning import OneHotConditioned
+from .conditioning import OneHotConditioned, build_one_hot_generator
 from .dcgan import dcgan_scales
 from .discriminator import Shape
 
@@ -54,8 +54,7 @@ class VGAN(ClipFamily):
 
     def build_generator(self, latent: int, shape: Shape) -> nn.Module:
         if self.classes:
-            inner = replace(self, classes=0).build_generator(latent + self.classes, shape)
-            return LabelledLayers(inner, self.classes)
+            return build_one_hot_generator(self, latent, shape, LabelledLayers)
         channels, frames, side, _ = shape
         base, doublings = dcgan_scales(side)
         wide = self.width << (doublings - 1)

@@ -5,8 +5,6 @@ cross-entropy of the predicted classes of reals and fakes. The generator's loss 
 that of its fakes.
 """
 
-from dataclasses import replace
-
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -16,7 +14,7 @@ from ganbench.gan.build_config import BuildConfig
 
 from .auxiliary_head import auxiliary_logits, with_auxiliary_head
 from .base import MakeDiscriminator, MakeGenerator, Terms
-from .conditional import Conditional
+from .conditional import Conditional, with_labels
 
 
 class Auxiliary(Conditional):
@@ -35,9 +33,7 @@ class Auxiliary(Conditional):
         latent, shape = config.hyperparameters.latent, config.shapes[IMAGE]
         plain, classes = config.network, config.classes
         self.latent = plain.count_latents(latent, shape)
-        conditional = replace(plain, classes=classes, captions=config.captions).build_generator(
-            latent, shape
-        )
+        conditional = with_labels(config).network.build_generator(latent, shape)
         self.generators[IMAGE] = generator(IMAGE, conditional)
         telling = with_auxiliary_head(plain, lambda width: nn.Linear(width, classes))
         self.discriminators[IMAGE] = discriminator(IMAGE, shape, telling)

@@ -30,6 +30,9 @@ class Conditional(Unconditional):
 
     def __init__(self, truncation: float = 0.0):
         super().__init__()
+        self.set_truncation(truncation)
+
+    def set_truncation(self, truncation: float) -> None:
         if truncation < 0:
             raise ValueError(f"truncation must be above 0, or 0 for none, not {truncation}")
         self.truncation = truncation
@@ -44,8 +47,7 @@ class Conditional(Unconditional):
     def build(
         self, config: BuildConfig, generator: MakeGenerator, discriminator: MakeDiscriminator
     ) -> None:
-        network = replace(config.network, classes=config.classes, captions=config.captions)
-        super().build(replace(config, network=network), generator, discriminator)
+        super().build(with_labels(config), generator, discriminator)
 
     def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:
         real, labels = batches[IMAGE].images, batches[IMAGE].labels
@@ -66,3 +68,9 @@ class Conditional(Unconditional):
 
     def conditioning(self, sources: Batches) -> Mapping[str, Conditioning]:
         return {IMAGE: Conditioning(labels=sources[IMAGE].labels)}
+
+
+def with_labels(config: BuildConfig) -> BuildConfig:
+    """Returns the configuration with networks that take the labels of the data."""
+    network = replace(config.network, classes=config.classes, captions=config.captions)
+    return replace(config, network=network)

@@ -64,5 +64,6 @@ class LabelInterpolation(Trick):
         return refuse_single_images("label interpolation", config)
 
     def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
-        weights = {"generator_weight": loss.generator_weight, "weight": self.weight}
-        return InterpolatedLoss(inner=loss, pair=pair, **weights)  # type: ignore[arg-type]
+        return InterpolatedLoss(
+            inner=loss, generator_weight=loss.generator_weight, pair=pair, weight=self.weight
+        )

@@ -51,8 +51,9 @@ class Mismatch(Trick):
         )
 
     def transform_loss(self, loss: Loss, pair: AdversarialBatch) -> Loss:
-        weights = {"generator_weight": loss.generator_weight, "weight": self.weight}
-        return MismatchedLoss(inner=loss, pair=pair, **weights)  # type: ignore[arg-type]
+        return MismatchedLoss(
+            inner=loss, generator_weight=loss.generator_weight, pair=pair, weight=self.weight
+        )
 
 
 def choose_other_labels(labels: Tensor) -> Tensor:

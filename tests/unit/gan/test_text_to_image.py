@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers import CPU, split, steps, trainer
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE
@@ -45,6 +46,17 @@ def test_recurrent_codes_equal_those_of_pytorchs_gru():
     for label, words in enumerate(([1, 2], [2, 1], [1, 2, 3])):
         _, last = gru(encoder.embedding(torch.tensor([words])))
         torch.testing.assert_close(encoder(torch.tensor([label])), last[0])
+
+
+def test_spectral_norm_iterates_once_in_a_sentence():
+    """The power iteration of a pass is that of one product, however many words there are."""
+    encoder = RecurrentEncoder(CAPTIONS, 6)
+    spectral_norm(encoder.cell, "weight_hh")
+    norm = encoder.cell.parametrizations.weight_hh[0]
+    calls = []
+    norm.register_forward_hook(lambda *_: calls.append(1))
+    encoder(torch.arange(3))
+    assert len(calls) == 1
 
 
 def count_parameters(module):
