@@ -96,8 +96,8 @@ def features_of_extractor(extractor: str) -> str:
         return label
     settings = dict(spec.settings)
     if "of" in settings:  # a classifier trained on a data set, alone or on each channel
-        kind = "classifier" if spec.name == "classifier" else f"{spec.name} classifier"
-        return f"{with_genitive(str(settings['of']))} {kind}"
+        kind = spec.name.removesuffix("classifier").rstrip("_")  # such as stacked, attribute
+        return " ".join(filter(None, [with_genitive(str(settings["of"])), kind, "classifier"]))
     words = [KNOWN_FEATURES.get(spec.name, spec.name), *map(str, settings.values())]
     return " ".join(filter(None, words))
 

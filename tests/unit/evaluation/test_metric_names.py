@@ -27,6 +27,7 @@ def plan_of(*extractors):
         ("inception", "FID"),
         ("efficientnet_lite0", "FID (efficientnet_lite0)"),
         ("classifier(of='digits')", "FID (digits' classifier)"),
+        ("attribute_classifier(of='faces')", "FID (faces' attribute classifier)"),
         ("stacked(of='mnist')", "FID (mnist's stacked classifier)"),
         ("identity", "FID (raw values)"),
         ("clip_classifier", "FID (clip classifier)"),
