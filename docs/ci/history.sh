@@ -2,6 +2,7 @@
 # Adds a measurement to the history, and publishes its page: sh history.sh [SUITE]
 #
 # The branch gh-pages keeps history.jsonl, and its index.html is the page. With BASE=revision, speed is measured too.
+# With COMMITS=A..B, counts of these commits are measured too, if the history lacks them.
 # The exit code is 0 if the history was published, whatever the gates decide: this is a record, not a gate.
 suite=${1:-gate}
 branch=${PAGES_BRANCH:-gh-pages}
@@ -19,6 +20,9 @@ fi
 ganbench gate "$suite" --device cpu --history "$pages/site/history.jsonl" || echo "quality gate: $?"
 if [ -n "${BASE:-}" ]; then
   ganbench perf --base "$BASE" --history "$pages/site/history.jsonl" ${PERF_OPTIONS:-} || echo "performance gate: $?"
+fi
+if [ -n "${COMMITS:-}" ]; then
+  ganbench history backfill "$pages/site/history.jsonl" --commits "$COMMITS" ${BACKFILL_OPTIONS:-} || echo "backfill: $?"
 fi
 ganbench history "$pages/site/history.jsonl" --page "$pages/site/index.html"
 touch "$pages/site/.nojekyll"

@@ -464,11 +464,11 @@ def gate_settings(reference: Any, suite: str | None) -> tuple[Any, float, int]:
 
 
 def append_gate_history(path: Path, verdict: Any, reference: Any) -> None:
-    from ganbench.ci.history.records import append_entries
+    from ganbench.ci.history.records import append_records
     from ganbench.ci.quality.baseline import make_provenance
     from ganbench.ci.quality.summary import gate_history_entries
 
-    append_entries(
+    append_records(
         path,
         gate_history_entries(verdict, reference, make_provenance("measured", reference.device)),
     )

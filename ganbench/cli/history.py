@@ -1,17 +1,18 @@
-"""The command `history`: trends of recorded measurements, a page and exports."""
+"""The commands `history show` and `history backfill`: trends, and values of old commits."""
 
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ganbench.files import write_bytes, write_json
 from ganbench.registry import suggest
 
-from .base import Json, app, err, fail, out, print_json
+from .base import FAILED, Device, Json, app, err, fail, out, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,8 +21,26 @@ if TYPE_CHECKING:
     from ganbench.ci.history.series import Series
 
 
-@app.command()
-def history(
+class HistoryGroup(TyperGroup):
+    """Shows a file if no command is given: `history FILE` is `history show FILE`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args[:1] != ["--help"] and not set(args[:1]) & set(self.commands):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+app.add_typer(
+    history := typer.Typer(
+        cls=HistoryGroup,
+        help="Show recorded trends, or measure old commits. `history FILE` shows a file.",
+    ),
+    name="history",
+)
+
+
+@history.command()
+def show(
     file: Annotated[Path, typer.Argument(help="History file of JSON lines.")],
     benchmark: Annotated[
         list[str] | None, typer.Option(help="Part of a benchmark's name; repeatable.")
@@ -56,6 +75,82 @@ def history(
     return print_history(found, notes)
 
 
+@history.command()
+def backfill(
+    file: Annotated[Path, typer.Argument(help="History file of JSON lines.")],
+    commits: Annotated[
+        str, typer.Option(metavar="A..B", help="Commits after A up to B, along first parents.")
+    ],
+    every: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Measure every N-th commit only.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Measure N evenly spaced commits.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Part of a benchmark's name; repeatable.")
+    ] = None,
+    instructions: Annotated[
+        bool | None,
+        typer.Option(
+            "--instructions/--no-instructions",
+            help="Count instructions under Valgrind. Default: on a CPU with Valgrind.",
+        ),
+    ] = None,
+    times: Annotated[
+        bool, typer.Option("--times", help="Time benchmarks too, on today's machine.")
+    ] = False,
+    limit: Annotated[
+        str,
+        typer.Option("--time", metavar="TIME", help="Begin no commit after: 90 s, 5 min or 2 h."),
+    ] = "",
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try again what could not be measured.")
+    ] = False,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure old commits and append their values.
+
+    Counts and instructions are measured from the sources of each commit, in fresh processes. The series
+    place them by commit. Commits in the file are skipped, so the same command goes on after a stop. Exit
+    code 4: no commit could be measured.
+    """
+    from ganbench.ci.bisect.commits import list_range
+    from ganbench.ci.history.backfill import Backfill, choose_commits
+
+    from .bisect import resume_explained, say_progress
+    from .perf import require_usable_device
+
+    if every and sample:
+        fail("give one of --every and --sample")
+    chosen = choose_commits(list_range(commits, Path.cwd()), every, sample)
+    rules = backfill_rules(require_usable_device(device), instructions, times, limit)
+    rules = replace(rules, words=tuple(only or ()), retry=retry)
+    with resume_explained():
+        result = Backfill(file, chosen, rules, Path.cwd(), say_progress).run()
+    if as_json:
+        print_json({"file": str(file), **asdict(result)})
+    else:
+        out.print(result.sentence(), markup=False, soft_wrap=True)
+    raise typer.Exit(FAILED if result.is_empty else 0)
+
+
+def backfill_rules(device: str, instructions: bool | None, times: bool, limit: str) -> Any:
+    """Returns the kinds of work on each commit; prints why instructions are not counted."""
+    from ganbench.ci.history.backfill import WORKS, BackfillRules
+
+    from .bisect import parse_time, say_progress
+    from .perf import limit_of_counting
+
+    seconds, uncounted = limit_of_counting(instructions, device)
+    if uncounted:
+        say_progress(f"Instructions are not counted: {uncounted}.")
+    wanted = {"counts": True, "instructions": seconds > 0, "times": times}
+    works = tuple(work for work in WORKS if wanted[work])
+    return BackfillRules(works, device=device, seconds=parse_time(limit), counting_seconds=seconds)
+
+
 @dataclass(frozen=True)
 class HistorySelection:
     """A history file and the chosen benchmarks and machines."""
@@ -69,7 +164,8 @@ class HistorySelection:
 
         if not self.file.is_file():
             fail(
-                f"there is no file {self.file}: `ganbench gate` and `perf` append to it by --history"
+                f"there is no file {self.file}: `ganbench gate` and `perf` append to it by --history, "
+                "and `ganbench history backfill` measures old commits"
             )
         return read_history(self.file)
 
@@ -79,7 +175,7 @@ class HistorySelection:
         from ganbench.ci.history.series import make_series
 
         read = self.read_history()
-        notes = list(read.told)
+        notes = list(read.notes)
         try:
             all_series = make_series(read)
         except DetectorNotInstalled as error:
@@ -124,7 +220,7 @@ def check_history_options(export: str, to: Path | None, acknowledge: str, reason
 
 def append_acknowledgement(wanted: HistorySelection, change: str, reason: str) -> None:
     """Appends an acknowledgement for each machine with this benchmark and revision."""
-    from ganbench.ci.history.records import Acknowledgement, append_acknowledgements
+    from ganbench.ci.history.records import Acknowledgement, append_records
 
     benchmark, at, revision = change.rpartition("@")
     if not at:
@@ -143,7 +239,7 @@ def append_acknowledgement(wanted: HistorySelection, change: str, reason: str) -
         revisions = {entry.revision for entry in own}
         fail(f"{benchmark!r} was not measured at {revision!r}{suggest(revision, revisions)}")
     about = (Acknowledgement(benchmark, m, revision, reason, time.time()) for m in machines)
-    append_acknowledgements(wanted.file, about)
+    append_records(wanted.file, about)
 
 
 def write_history_page(path: Path, found: list["Series"], notes: list[str]) -> None:

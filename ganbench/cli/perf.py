@@ -242,11 +242,10 @@ def append_summary(text: str, path: Path) -> None:
 
 
 def append_perf_history(report: Any, path: Path, device: str, revision: str) -> None:
-    from ganbench.ci.history.records import append_entries
+    from ganbench.ci.history.records import append_records, commit_time
     from ganbench.ci.machine import describe_machine, describe_software
     from ganbench.ci.performance.summary import perf_history_entries
 
     now, software = datetime.now(UTC).timestamp(), describe_software()
-    append_entries(
-        path, perf_history_entries(report, describe_machine(device), revision, now, software)
-    )
+    committed, machine = commit_time(Path.cwd(), revision), describe_machine(device)
+    append_records(path, perf_history_entries(report, machine, revision, now, software, committed))

@@ -278,7 +278,7 @@ class BenchmarkMeasurer:
         """Finds the full names of the benchmark; raises NoSuchBenchmark and CannotRun."""
         collected = self.runner.measure(side, (COUNTS, TIMES), names=()).collected
         chosen = find_benchmark(self.benchmark, collected)
-        if kind_of(chosen) in count_kinds():
+        if kind_of(chosen) in benchmark_kinds(COUNTS):
             self.names = (chosen,)
             return
         self.timed, wanted = chosen, subject_words(chosen)
@@ -340,8 +340,8 @@ def find_benchmark(given: str, collected: Sequence[str]) -> str:
 
 
 @cache
-def count_kinds() -> frozenset[str]:
-    """Returns the kinds of benchmarks that count: operators, allocated, live and others."""
-    tree = ast.parse((PERF_HARNESS_FOLDER / COUNTS).read_text("utf-8"))
+def benchmark_kinds(file: str) -> frozenset[str]:
+    """Returns the kinds of benchmarks in a file of the harness, such as operators or step."""
+    tree = ast.parse((PERF_HARNESS_FOLDER / file).read_text("utf-8"))
     functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     return frozenset(n.removeprefix("test_") for n in functions if n.startswith("test_"))

@@ -59,7 +59,7 @@ def to_pytest_benchmark(series: Sequence[Series]) -> Document:
         raise ValueError(
             "the format of pytest-benchmark only has seconds, and no series is in seconds"
         )
-    latest = max(timed, key=lambda entry: entry.time)
+    latest = max(timed, key=lambda entry: entry.order)
     return {
         "machine_info": machine_info(latest.machine),
         "commit_info": commit_info(latest),
@@ -88,8 +88,8 @@ def commit_info(entry: HistoryEntry) -> Document:
     return {
         "id": entry.revision.removesuffix("+"),
         "dirty": entry.revision.endswith("+"),
-        "time": iso_timestamp(entry.time),
-        "author_time": iso_timestamp(entry.time),
+        "time": iso_timestamp(entry.order[0]),
+        "author_time": iso_timestamp(entry.order[0]),
         "project": "ganbench",
         "branch": "(unknown)",
     }

@@ -13,8 +13,8 @@ from .records import HistoryEntry
 from .series import ChangePoint, Series
 from .summary import (
     TREND_CAUTION,
+    describe_dates,
     format_change,
-    format_date,
     format_step,
     format_with_unit,
     strip_control_characters,
@@ -132,7 +132,7 @@ def make_dot(entry: HistoryEntry, place: int, series: Series, axis: PercentAxis)
     low, high = (entry.value if end is None else end for end in (entry.low, entry.high))
     interval = (y_of_value(low, axis), y_of_value(high, axis)) if low < high else None
     value = format_with_unit(entry.value, entry.unit)
-    title = f"{strip_control_characters(entry.revision)}: {value}, {format_date(entry.time)}"
+    title = f"{strip_control_characters(entry.revision)}: {value}, {describe_dates(entry)}"
     return PlotDot(x_of_place(place, series), y_of_value(entry.value, axis), interval, title)
 
 
@@ -153,7 +153,7 @@ def plot_row(entry: HistoryEntry) -> tuple[str, ...]:
     interval = f"[{', '.join(ends)}]" if any(ends) else ""
     value = format_with_unit(entry.value, entry.unit)
     return (
-        format_date(entry.time),
+        describe_dates(entry),
         strip_control_characters(entry.revision),
         value,
         interval,

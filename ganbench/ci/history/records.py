@@ -1,8 +1,10 @@
-"""History records: append-only JSON lines of measurements and acknowledgements.
+"""History records: append-only JSON lines of measurements, acknowledgements and attempts.
 
     {"schema": 1, "benchmark": …, "machine": …, "value": …, "unit": …, "direction": …, "revision": …,
-     "time": …, "software": …, "low": …, "high": …, "count": …}
+     "time": …, "software": …, "low": …, "high": …, "count": …, "committed": …, "backfilled": …}
     {"schema": 1, "acknowledge": {"benchmark": …, "machine": …, "revision": …}, "reason": …, "time": …}
+    {"schema": 1, "backfill": {"revision": …, "machine": …, "software": …, "work": …, "only": …},
+     "failure": …, "time": …}
 
 The file can be kept in git. Lines from two branches merge by keeping both
 (`history.jsonl merge=union` in .gitattributes).
@@ -21,6 +23,9 @@ HISTORY_SCHEMA = 1
 ENTRY_DIRECTIONS = ("lower", "higher")  # the better direction
 UNKNOWN_REVISION = "unknown"
 MAX_ABS_VALUE = 1e300
+OPTIONAL_NUMBERS = ("low", "high", "committed")
+MAY_BE_EMPTY = ("unit", "software", "only", "failure")
+SHORT_REVISION_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,13 @@ class HistoryEntry:
     low: float | None = None
     high: float | None = None
     count: int = 1
+    committed: float | None = None  # seconds since 1970 of the commit; None if unknown
+    backfilled: bool = False  # whether it was measured later, from the sources of its commit
+
+    @property
+    def order(self) -> tuple[float, float]:
+        """The place in a series: by commit, and by measurement within a commit."""
+        return (self.time if self.committed is None else self.committed), self.time
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,25 @@ class Acknowledgement:
     time: float
 
 
-Record = HistoryEntry | Acknowledgement
+@dataclass(frozen=True)
+class BackfillAttempt:
+    """One kind of work on an old commit, with the reason of a failure."""
+
+    revision: str
+    machine: str
+    software: str
+    work: str  # counts, instructions or times
+    only: str  # the words that chose benchmarks; empty for all
+    failure: str  # empty for a measured commit
+    time: float
+
+
+Record = HistoryEntry | Acknowledgement | BackfillAttempt
+NESTED_KINDS: dict[str, type[Record]] = {
+    "acknowledge": Acknowledgement,
+    "backfill": BackfillAttempt,
+}
+TOP_LEVEL_FIELDS = ("reason", "failure", "time")  # of nested kinds
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
@@ -61,29 +91,26 @@ class HistoryFile:
 
     entries: list[HistoryEntry]
     acknowledgements: list[Acknowledgement]
-    told: list[str]
+    attempts: list[BackfillAttempt]
+    notes: list[str]
 
 
-def append_entries(path: Path, entries: Iterable[HistoryEntry]) -> None:
-    """Appends measurements, all or none; raises ValueError for an invalid one."""
-    append_record_lines(
-        path, [{"schema": HISTORY_SCHEMA, **asdict(check_record(entry))} for entry in entries]
-    )
+def append_records(path: Path, records: Iterable[Record]) -> None:
+    """Appends records, all or none; raises ValueError for an invalid one."""
+    append_lines(path, [content_of(check_record(each)) for each in records])
 
 
-def append_acknowledgements(path: Path, acknowledgements: Iterable[Acknowledgement]) -> None:
-    """Appends acknowledgements; raises ValueError for an invalid one, as without a reason."""
-    lines = []
-    for each in acknowledgements:
-        about = asdict(check_record(each))
-        reason, time = about.pop("reason"), about.pop("time")
-        lines.append(
-            {"schema": HISTORY_SCHEMA, "acknowledge": about, "reason": reason, "time": time}
-        )
-    append_record_lines(path, lines)
+def content_of(record: Record) -> dict[str, Any]:
+    """Returns the JSON object of a record's line."""
+    content = asdict(record)
+    for key, kind in NESTED_KINDS.items():
+        if isinstance(record, kind):
+            outer = {name: content.pop(name) for name in TOP_LEVEL_FIELDS if name in content}
+            content = {key: content, **outer}
+    return {"schema": HISTORY_SCHEMA, **content}
 
 
-def append_record_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+def append_lines(path: Path, lines: list[dict[str, Any]]) -> None:
     """Appends all lines in a single write, so that lines of other writers do not interleave."""
     if not lines:
         return
@@ -131,6 +158,7 @@ def read_history(path: Path) -> HistoryFile:
     return HistoryFile(
         [each for each in records if isinstance(each, HistoryEntry)],
         [each for each in records if isinstance(each, Acknowledgement)],
+        [each for each in records if isinstance(each, BackfillAttempt)],
         describe_wrong_lines(path, wrong),
     )
 
@@ -159,8 +187,8 @@ def parse_record(line: bytes) -> tuple[Record | None, bool]:
             return None, False
         kind: type[Record] = HistoryEntry
         given = {key: value for key, value in content.items() if key != "schema"}
-        if "acknowledge" in given:
-            kind, given = Acknowledgement, {**given.pop("acknowledge"), **given}
+        for key in NESTED_KINDS.keys() & given.keys():
+            kind, given = NESTED_KINDS[key], {**given.pop(key), **given}
         names = {field.name for field in fields(kind)}
         record_fields = {key: value for key, value in given.items() if key in names}
         return check_record(kind(**record_fields)), schema > HISTORY_SCHEMA or len(
@@ -183,18 +211,21 @@ def check_record(record: AnyRecord) -> AnyRecord:
 
 def check_field(name: str, value: object) -> None:
     """Raises ValueError if a field of a record cannot have this value."""
-    if name in ("value", "time") or (name in ("low", "high") and value is not None):
+    if name in ("value", "time") or (name in OPTIONAL_NUMBERS and value is not None):
         if not is_safe_number(value):
             raise ValueError(f"{name} is {value!r}: give a finite number")
+    elif name == "backfilled":
+        if not isinstance(value, bool):
+            raise ValueError(f"backfilled is {value!r}: give true or false")
     elif name == "count":
         if type(value) is not int or value < 1:
             raise ValueError(f"count is {value!r}: give the number of measurements, 1 or more")
     elif name == "direction":
         if value not in ENTRY_DIRECTIONS:
             raise ValueError(f"direction is {value!r}: give lower or higher, whichever is better")
-    elif name in ("low", "high"):
+    elif name in OPTIONAL_NUMBERS:
         return
-    elif not isinstance(value, str) or not (value.strip() or name in ("unit", "software")):
+    elif not isinstance(value, str) or not (value.strip() or name in MAY_BE_EMPTY):
         raise ValueError(f"{name} is {value!r}: give a text that is not empty")
     else:
         value.encode()  # raises for a lone surrogate, which JSON can hold but no output can print
@@ -212,17 +243,39 @@ def current_revision(folder: Path) -> str:
 
     A `+` follows if a tracked file has changes. Returns UNKNOWN_REVISION outside a git repository.
     """
-    command = [
-        "git",
-        "--no-optional-locks",
-        "describe",
-        "--always",
-        "--abbrev=12",
-        "--exclude=*",
-        "--dirty=+",
-    ]
+    options = (f"--abbrev={SHORT_REVISION_DIGITS}", "--exclude=*", "--dirty=+")
+    return git_output(folder, "--no-optional-locks", "describe", "--always", *options).strip() or (
+        UNKNOWN_REVISION
+    )
+
+
+def commit_times(folder: Path, last: str) -> dict[str, float]:
+    """Returns the time of each commit up to the last one, along first parents, by hash.
+
+    A commit is at least a second later than its parent, whatever its clock was, so that times have the
+    order of the commits (git's corrected commit date). Returns nothing for an unknown commit.
+    """
+    options = ("--first-parent", "--reverse", "--format=%H %ct", "--end-of-options")
+    times: dict[str, float] = {}
+    latest = 0.0
+    for line in git_output(folder, "log", *options, last, "--").splitlines():
+        commit, seconds = line.split()
+        latest = times[commit] = max(float(seconds), latest + 1)
+    return times
+
+
+def commit_time(folder: Path, revision: str) -> float | None:
+    """Returns the time of a revision's commit; None if git does not know it."""
+    times = commit_times(folder, revision.removesuffix("+"))
+    return next(reversed(times.values()), None)
+
+
+def git_output(folder: Path, *arguments: str) -> str:
+    """Returns the output of git, or an empty text if it fails."""
     try:
-        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30)
+        result = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=30
+        )
     except (OSError, subprocess.TimeoutExpired):
-        return UNKNOWN_REVISION
-    return result.stdout.strip() if result.returncode == 0 else UNKNOWN_REVISION
+        return ""
+    return result.stdout if result.returncode == 0 else ""

@@ -30,7 +30,7 @@ class ChangePoint:
 
 @dataclass(frozen=True)
 class Series:
-    """The entries of one benchmark on one machine class, ordered by time."""
+    """The entries of one benchmark on one machine class, in the order of their commits."""
 
     benchmark: str
     machine: str
@@ -57,10 +57,25 @@ def make_series(history: HistoryFile, find: bool = True) -> list[Series]:
     Raises DetectorNotInstalled if `find` is true and `ruptures` is missing.
     """
     parts: dict[Key, list[HistoryEntry]] = {}
-    for entry in sorted(history.entries, key=lambda entry: entry.time):
+    entries = without_replaced(history.entries)
+    for entry in sorted(entries, key=lambda entry: entry.order):
         parts.setdefault((entry.benchmark, entry.machine), []).append(entry)
     ordered = sorted(parts, key=lambda key: (key[1], key[0]))
     return [make_one_series(key, parts[key], history.acknowledgements, find) for key in ordered]
+
+
+def without_replaced(entries: Sequence[HistoryEntry]) -> list[HistoryEntry]:
+    """Returns the entries without those that a backfill with other software measured again."""
+    newest: dict[tuple[str, ...], HistoryEntry] = {}
+    for entry in sorted(entries, key=lambda entry: entry.time):
+        if entry.backfilled:
+            newest[entry.benchmark, entry.machine, entry.revision] = entry
+
+    def is_replaced(entry: HistoryEntry) -> bool:
+        by = newest.get((entry.benchmark, entry.machine, entry.revision), entry)
+        return by.time > entry.time and by.software != entry.software
+
+    return [entry for entry in entries if not is_replaced(entry)]
 
 
 def make_one_series(

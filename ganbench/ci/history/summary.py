@@ -5,6 +5,7 @@ import time
 from ganbench.counts import format_signed
 from ganbench.report.format_change import format_percent
 
+from .records import HistoryEntry
 from .series import ChangePoint, Series
 
 UNIT_PREFIXES = {  # scaled units of each unit, the largest first
@@ -76,6 +77,12 @@ def summarize_series(series: Series) -> str:
         )
     changes = [format_change(change, unit) for change in series.changes] or ["no change point"]
     return f"{counted}, {series.last_entry.direction} is better: {ends}; {'; '.join(changes)}."
+
+
+def describe_dates(entry: HistoryEntry) -> str:
+    """Returns the date of a value, and for a backfilled one also the date of its measurement."""
+    date = format_date(entry.order[0])
+    return f"{date} (measured {format_date(entry.time)})" if entry.backfilled else date
 
 
 def format_date(seconds: float) -> str:

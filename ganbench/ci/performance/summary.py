@@ -171,7 +171,12 @@ def perf_record(
 
 
 def perf_history_entries(
-    report: PerfReport, machine: str, revision: str, time: float, software: str
+    report: PerfReport,
+    machine: str,
+    revision: str,
+    time: float,
+    software: str,
+    committed: float | None = None,
 ) -> list[Any]:
     """Returns the head's values as history records, with bounds over its processes."""
     from ganbench.ci.history.records import HistoryEntry
@@ -189,6 +194,7 @@ def perf_history_entries(
             low=min(report.values.get(c.benchmark, [c.head])),
             high=max(report.values.get(c.benchmark, [c.head])),
             count=len(report.values.get(c.benchmark, [c.head])),
+            committed=committed,
         )
         for c in report.comparisons
         if c.head is not None

@@ -6,12 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
-from ganbench.ci.history.records import HistoryEntry
+from ganbench.ci.history.records import HistoryEntry, commit_time
 from ganbench.ci.machine import describe_software
 from ganbench.ci.verdict_records import GateRecord
 from ganbench.ci.verdicts import Verdict
@@ -222,7 +223,7 @@ def gate_history_entries(
     verdict: GateVerdict, baseline: Baseline, here: BaselineProvenance
 ) -> list[HistoryEntry]:
     """Returns the mean of each metric of each cell as history records."""
-    software = describe_software()
+    software, committed = describe_software(), commit_time(Path.cwd(), here.revision)
     return [
         HistoryEntry(
             benchmark=f"{baseline.name}: {q.cell or 'all cells'}: {q.metric}",
@@ -234,6 +235,7 @@ def gate_history_entries(
             time=time.time(),
             software=software,
             count=q.counts[1],
+            committed=committed,
         )
         for q in verdict.questions
         if q.metric != FAILURES_METRIC

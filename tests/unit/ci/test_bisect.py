@@ -21,7 +21,7 @@ from ganbench.ci.bisect.measurers import (
     CommandMeasurer,
     NoSuchBenchmark,
     SuiteMeasurer,
-    count_kinds,
+    benchmark_kinds,
     find_benchmark,
     parse_score,
     short_name,
@@ -323,8 +323,8 @@ def test_benchmarks_are_found_without_settings():
 
 
 def test_kinds_of_counts_are_those_of_the_harness():
-    assert {"operators", "allocated", "live", "parameters"} <= count_kinds()
-    assert "step" not in count_kinds()
+    assert {"operators", "allocated", "live", "parameters"} <= benchmark_kinds("test_counts.py")
+    assert "step" not in benchmark_kinds("test_counts.py")
 
 
 def test_score_is_on_the_last_line():

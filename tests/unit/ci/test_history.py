@@ -26,8 +26,7 @@ from ganbench.ci.history.page import render_history_page
 from ganbench.ci.history.records import (
     Acknowledgement,
     HistoryEntry,
-    append_acknowledgements,
-    append_entries,
+    append_records,
     current_revision,
     read_entries,
     read_history,
@@ -36,7 +35,6 @@ from ganbench.ci.history.series import make_series, versions_by_name
 from ganbench.ci.history.summary import format_four_digits, format_with_unit, summarize_series
 from ganbench.ci.machine import describe_machine, describe_software, read_cpuinfo, usable_cpus
 from ganbench.cli.base import app
-from ganbench.cli.history import history as command
 
 MACHINE, OTHER_MACHINE = "x86_64, one CPU, AVX2, 2 CPUs", "x86_64, another CPU, AVX2, 8 CPUs"
 
@@ -56,12 +54,11 @@ def step_entries(count=30, step=1.2, at=15, noise=0.01, **changes):
 @pytest.fixture
 def history_file(tmp_path):
     path = tmp_path / "history.jsonl"
-    append_entries(path, step_entries())
+    append_records(path, step_entries())
     return path
 
 
 def run_history(*words):
-    assert command in {each.callback for each in app.registered_commands}
     return CliRunner().invoke(app, ["history", *map(str, words)])
 
 
@@ -71,9 +68,9 @@ def run_history(*words):
 def test_appended_entries_are_read_back(tmp_path):
     path = tmp_path / "new" / "history.jsonl"
     entries = [entry(0), entry(1, 2.0, low=1.9, high=2.2, count=5, software="torch 2.14")]
-    append_entries(path, entries[:1])
+    append_records(path, entries[:1])
     before = path.read_bytes()
-    append_entries(path, entries[1:])
+    append_records(path, entries[1:])
     assert path.read_bytes().startswith(before)
     assert read_entries(path) == entries
     assert json.loads(path.read_text().splitlines()[1])["schema"] == 1
@@ -83,18 +80,18 @@ def test_appended_entries_are_read_back(tmp_path):
 @pytest.mark.parametrize("cut", [1, 20, 100])
 def test_torn_line_loses_only_itself(tmp_path, cut):
     path = tmp_path / "history.jsonl"
-    append_entries(path, [entry(0), entry(1)])
+    append_records(path, [entry(0), entry(1)])
     path.write_bytes(path.read_bytes()[:-cut])
     readable = [entry(0), entry(1)][: 1 + (cut == 1)]  # a line without its newline is complete
     assert read_entries(path) == readable
-    assert read_history(path).told == []
-    append_entries(path, [entry(2)])
+    assert read_history(path).notes == []
+    append_records(path, [entry(2)])
     assert read_entries(path) == [*readable, entry(2)]
 
 
 def append_many(path, writer):
     for n in range(40):
-        append_entries(
+        append_records(
             path, [entry(n, benchmark=f"{writer}" * 500), entry(n, benchmark=f"{writer}" * 9)]
         )
 
@@ -109,7 +106,7 @@ def test_concurrent_writers_tear_no_line(tmp_path):
         writer.join()
         assert writer.exitcode == 0
     history = read_history(path)
-    assert (len(history.entries), history.told) == (320, [])
+    assert (len(history.entries), history.notes) == (320, [])
     assert len({(each.benchmark, each.revision) for each in history.entries}) == 320
 
 
@@ -137,11 +134,11 @@ def test_concurrent_writers_tear_no_line(tmp_path):
 def test_invalid_entries_are_refused_and_skipped(tmp_path, invalid):
     path = tmp_path / "history.jsonl"
     with pytest.raises(ValueError, match=r".+"):
-        append_entries(path, [entry(0), replace(entry(1), **invalid)])
+        append_records(path, [entry(0), replace(entry(1), **invalid)])
     assert not path.exists()  # all or none
     path.write_text(json.dumps({"schema": 1, **asdict(entry(0)), **invalid}) + "\n")
     history = read_history(path)
-    assert (history.entries, len(history.told)) == ([], 1)
+    assert (history.entries, len(history.notes)) == ([], 1)
 
 
 def test_invalid_lines_are_counted(tmp_path):
@@ -151,7 +148,7 @@ def test_invalid_lines_are_counted(tmp_path):
     path.write_bytes("\n".join([*lines, json.dumps(valid_entry), ""]).encode() + b"\xff\xfe\n")
     history = read_history(path)
     assert history.entries == [entry(0)]
-    assert history.told == [f"{path}: {len(lines)} lines are invalid and skipped"]
+    assert history.notes == [f"{path}: {len(lines)} lines are invalid and skipped"]
 
 
 def test_later_schema_is_read_with_note(tmp_path):
@@ -159,7 +156,7 @@ def test_later_schema_is_read_with_note(tmp_path):
     path.write_text(json.dumps({"schema": 2, **asdict(entry(0)), "watts": 300}) + "\n")
     history = read_history(path)
     assert history.entries == [entry(0)]
-    assert "1 line is from a later ganbench" in history.told[0]
+    assert "1 line is from a later ganbench" in history.notes[0]
 
 
 def test_revision_marks_uncommitted_changes(tmp_path):
@@ -247,7 +244,7 @@ def test_change_points_ignore_the_scale(scale):
 )
 def test_change_point_has_revision_and_verdict(tmp_path, direction, step, verdict):
     path = tmp_path / "history.jsonl"
-    append_entries(
+    append_records(
         path, reversed(step_entries(step=step, direction=direction))
     )  # entries are ordered by time
     (change,) = make_series(read_history(path))[0].changes
@@ -259,7 +256,7 @@ def test_change_point_has_revision_and_verdict(tmp_path, direction, step, verdic
 
 def test_machines_have_separate_series(tmp_path):
     path = tmp_path / "history.jsonl"
-    append_entries(
+    append_records(
         path, [entry(n, 1.0 + n % 2, machine=(MACHINE, OTHER_MACHINE)[n % 2]) for n in range(40)]
     )
     series = make_series(read_history(path))
@@ -274,25 +271,17 @@ def test_acknowledgement_matches_its_change_point(history_file):
     def reason():
         return make_series(read_history(history_file))[0].changes[0].reason
 
-    append_acknowledgements(
+    append_records(
         history_file, [Acknowledgement("turn", OTHER_MACHINE, "rev015", "elsewhere", 1.0)]
     )
-    append_acknowledgements(
-        history_file, [Acknowledgement("turn", MACHINE, "rev010", "too far away", 1.0)]
-    )
+    append_records(history_file, [Acknowledgement("turn", MACHINE, "rev010", "too far away", 1.0)])
     assert reason() is None
-    append_acknowledgements(
-        history_file, [Acknowledgement("turn", MACHINE, "rev016", "one beside it", 2.0)]
-    )
+    append_records(history_file, [Acknowledgement("turn", MACHINE, "rev016", "one beside it", 2.0)])
     assert reason() == "one beside it"
-    append_acknowledgements(
-        history_file, [Acknowledgement("turn", MACHINE, "rev015", "the last word", 3.0)]
-    )
+    append_records(history_file, [Acknowledgement("turn", MACHINE, "rev015", "the last word", 3.0)])
     assert reason() == "the last word"
     with pytest.raises(ValueError, match="reason"):
-        append_acknowledgements(
-            history_file, [Acknowledgement("turn", MACHINE, "rev015", " ", 3.0)]
-        )
+        append_records(history_file, [Acknowledgement("turn", MACHINE, "rev015", " ", 3.0)])
 
 
 def test_values_are_formatted_with_units():
@@ -317,15 +306,15 @@ def test_values_are_formatted_with_units():
 
 
 def test_page_shows_all_series_without_requests(history_file):
-    append_entries(
+    append_records(
         history_file,
         step_entries(benchmark="rate", unit="images/s", direction="higher", machine=OTHER_MACHINE),
     )
-    append_entries(
+    append_records(
         history_file,
         [entry(0, 14.0, benchmark="quality: digits: fid", unit="", low=10.0, high=900.0)],
     )
-    append_acknowledgements(
+    append_records(
         history_file, [Acknowledgement("turn", MACHINE, "rev015", "a new <b>default</b>", 2.0)]
     )
     series = make_series(read_history(history_file))
@@ -349,11 +338,11 @@ def test_page_shows_all_series_without_requests(history_file):
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_are_escaped(tmp_path, name):
     path = tmp_path / "history.jsonl"
-    append_entries(path, step_entries(benchmark=name, machine=name, unit=name, software=name))
-    append_acknowledgements(path, [Acknowledgement(name, name, "rev015", name, 1.0)])
+    append_records(path, step_entries(benchmark=name, machine=name, unit=name, software=name))
+    append_records(path, [Acknowledgement(name, name, "rev015", name, 1.0)])
     plain_path = tmp_path / "usual.jsonl"
-    append_entries(plain_path, step_entries(benchmark="a", machine="b", unit="c", software="d"))
-    append_acknowledgements(plain_path, [Acknowledgement("a", "b", "rev015", "e", 1.0)])
+    append_records(plain_path, step_entries(benchmark="a", machine="b", unit="c", software="d"))
+    append_records(plain_path, [Acknowledgement("a", "b", "rev015", "e", 1.0)])
     elements, plain = (
         Elements(render_history_page(make_series(read_history(p)))) for p in (path, plain_path)
     )
@@ -371,10 +360,10 @@ def test_hostile_names_are_escaped(tmp_path, name):
 )
 def test_extreme_numbers_can_be_plotted(tmp_path, values):
     path, page_file = tmp_path / "history.jsonl", tmp_path / "page.html"
-    append_entries(
+    append_records(
         path, [entry(n, value, low=-1e300, time=1e300) for n, value in enumerate(values)]
     )
-    append_entries(path, [entry(n, value, machine=OTHER_MACHINE) for n, value in enumerate(values)])
+    append_records(path, [entry(n, value, machine=OTHER_MACHINE) for n, value in enumerate(values)])
     result = run_history(path, "--page", page_file)
     assert (result.exit_code, result.exception) == (0, None)
     assert not re.search(r"\b(nan|inf)\b", page_file.read_text())
@@ -382,7 +371,7 @@ def test_extreme_numbers_can_be_plotted(tmp_path, values):
 
 def test_control_characters_are_removed(tmp_path):
     path = tmp_path / "history.jsonl"
-    append_entries(
+    append_records(
         path, step_entries(benchmark="a\x1b[2Jb\nc\u202ed [red]e[/red]", revision="\x1b]0;x\x07")
     )
     result = run_history(path)
@@ -396,9 +385,9 @@ def test_control_characters_are_removed(tmp_path):
 
 def test_bencher_measure_follows_unit(tmp_path):
     path = tmp_path / "history.jsonl"
-    append_entries(path, [entry(0, 9.0), entry(1, 2.0, low=1.5, high=2.5)])
+    append_records(path, [entry(0, 9.0), entry(1, 2.0, low=1.5, high=2.5)])
     fid = "quality: digits / dcgan / r1: fid"
-    append_entries(path, [entry(0, 14.0, benchmark=fid, unit="", count=8)])
+    append_records(path, [entry(0, 14.0, benchmark=fid, unit="", count=8)])
     assert to_bencher(make_series(read_history(path))) == {
         fid: {"fid": {"value": 14.0}},
         "turn": {"latency": {"value": 2e9, "lower_value": 1.5e9, "upper_value": 2.5e9}},
@@ -415,8 +404,8 @@ def benchmark_tool(folder, *words):
 def test_pytest_benchmark_reads_the_export(tmp_path):
     path, storage = tmp_path / "history.jsonl", tmp_path / "storage" / "Linux"
     for n, value in enumerate((0.5, 0.25)):
-        append_entries(path, [entry(n, value, count=5), entry(n, 0.125, benchmark="step")])
-        append_entries(path, [entry(n, 1e6, benchmark="memory", unit="bytes")])
+        append_records(path, [entry(n, value, count=5), entry(n, 0.125, benchmark="step")])
+        append_records(path, [entry(n, 1e6, benchmark="memory", unit="bytes")])
         export_file = storage / f"000{n + 1}_{n}.json"
         assert (
             run_history(path, "--export", "pytest-benchmark", "--out", export_file).exit_code == 0
@@ -466,7 +455,7 @@ def test_export_has_keys_of_pytest_benchmark(history_file):
 
 
 def test_command_shows_series_and_change_points(history_file):
-    append_entries(history_file, step_entries(machine=OTHER_MACHINE, step=1.0))
+    append_records(history_file, step_entries(machine=OTHER_MACHINE, step=1.0))
     result = run_history(history_file)
     assert result.exit_code == 0
     assert result.stdout.count("▁") >= 2
@@ -546,7 +535,7 @@ def test_files_without_measurements_are_usage_errors(tmp_path):
 
 
 def test_export_needs_one_machine(history_file):
-    append_entries(history_file, [entry(0, machine=OTHER_MACHINE)])
+    append_records(history_file, [entry(0, machine=OTHER_MACHINE)])
     export_file = history_file.parent / "out.json"
     result = run_history(history_file, "--export", "bencher", "--out", export_file)
     assert (result.exit_code, "--machine" in result.stderr, export_file.exists()) == (
@@ -590,7 +579,7 @@ def test_changed_versions_are_named_beside_the_change(tmp_path):
     entries = step_entries()
     entries = [replace(e, software=before if n < 15 else after) for n, e in enumerate(entries)]
     path = tmp_path / "history.jsonl"
-    append_entries(path, entries)
+    append_records(path, entries)
     answer = json.loads(CliRunner().invoke(app, ["history", str(path), "--json"]).stdout)
     assert answer["series"][0]["changes"][0]["software"] == ["torch 2.8.0 → 2.9.1"]
     shown = CliRunner().invoke(app, ["history", str(path)]).stdout
@@ -602,7 +591,7 @@ def test_changed_versions_are_named_beside_the_change(tmp_path):
 
 def test_equal_software_is_not_named(tmp_path):
     path = tmp_path / "history.jsonl"
-    append_entries(path, step_entries(software=describe_software()))
+    append_records(path, step_entries(software=describe_software()))
     (series,) = make_series(read_history(path))
     assert [change.software for change in series.changes] == [()]
 
