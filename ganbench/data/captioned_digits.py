@@ -2,7 +2,9 @@
 
 "a large dark 3 on the left" has one digit, "a large 3 left of a small 7" two. Digits are light on a
 dark ground; of `dark` images the negative is shown. The digits are those of scikit-learn (Alpaydin and
-Kaynak, 1998), enlarged to 10x10 pixels or reduced to 6x6.
+Kaynak, 1998), enlarged to 10x10 pixels or reduced to 6x6. With `of='fashion_mnist'` they are garments, and the
+sentences name these: "a small dark coat at the top". No classifier of garments is shipped, so features
+are pixels, and metrics that read digits do not apply.
 
 Grey levels are 32 to 223. On a black ground DF-GAN's generator saturates its tanh within 100 steps:
 darker is still more real there, and then there is no gradient.
@@ -16,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +26,8 @@ from torch import Tensor
 
 from .base import IMAGE, MIXTURE_SEED, Data, Examples, Shape, Split
 from .captions import Captions, Grammar
-from .digits import Digits
+from .image_ops import resize_by_area
+from .objects import OBJECT_NAMES, ObjectKind, load_objects
 
 SIDE = 16  # pixels of an image
 PIXELS = {"large": 10, "small": 6}  # sides of a digit
@@ -34,7 +37,7 @@ UNSEEN_SHARE = 1 / 3  # of the held-out examples
 PAIR_SHARE = 0.5  # of the examples with two digits
 NONE = "none"  # the value of an attribute that a sentence does not have
 
-DIGITS = tuple(map(str, range(10)))
+DIGITS = OBJECT_NAMES["digits"]
 SIDES, RELATIONS = ("left", "right", "top", "bottom"), ("left of", "above")
 VALUES = {
     "digit": DIGITS,
@@ -56,12 +59,13 @@ class Scene(NamedTuple):
     second_digit: str = NONE
     second_size: str = NONE
 
-    def sentence(self) -> str:
+    def sentence(self, names: tuple[str, ...] = DIGITS) -> str:
+        """Returns the sentence, with these names in the place of digits."""
         dark = " dark" if self.polarity == "dark" else ""
-        first = f"a {self.size}{dark} {self.digit}"
+        first = f"a {self.size}{dark} {names[int(self.digit)]}"
         if self.second_digit == NONE:
             return f"{first} {'at' if self.place in SIDES[2:] else 'on'} the {self.place}"
-        return f"{first} {self.place} a {self.second_size} {self.second_digit}"
+        return f"{first} {self.place} a {self.second_size} {names[int(self.second_digit)]}"
 
     def is_unseen(self) -> bool:
         """Returns whether training shows no image of this combination, as of one in five."""
@@ -90,40 +94,57 @@ SCENES = tuple(iter_scenes())
 
 @dataclass(frozen=True)
 class CaptionedDigits(Data):
-    """One channel, 16x16; labels are the numbers of 1,360 sentences of 23 words."""
+    """One channel, 16x16; labels are the numbers of 1,360 sentences of 23 words.
+
+    `of` is `digits` or `fashion_mnist`.
+    """
 
     extractor: ClassVar[str] = "attribute_classifier(of='captioned_digits')"
+    neutral: ClassVar[dict[str, Any]] = {"of": "digits"}
 
+    of: ObjectKind = "digits"
     shapes: Mapping[str, Shape] = field(
         init=False, default_factory=lambda: {IMAGE: (1, SIDE, SIDE)}
     )
     classes: int = field(init=False, default=len(SCENES))
 
+    def __post_init__(self) -> None:
+        if self.of != "digits":
+            object.__setattr__(self, "extractor", "identity")
+
     @cached_property
     def captions(self) -> Captions:
         stated = torch.tensor([scene.numbers() for scene in SCENES])
         is_unseen = torch.tensor([scene.is_unseen() for scene in SCENES])
-        return Captions(
-            tuple(scene.sentence() for scene in SCENES), Grammar(VALUES, stated, is_unseen)
-        )
+        sentences = tuple(scene.sentence(OBJECT_NAMES[self.of]) for scene in SCENES)
+        return Captions(sentences, Grammar(values_of(self.of), stated, is_unseen))
 
     def load(self) -> Split:
-        digits = Digits().load()
-        train = draw_examples(digits.train[IMAGE], TRAIN, 0.0, stream=0)
-        held_out = draw_examples(digits.held_out[IMAGE], HELD_OUT, UNSEEN_SHARE, stream=1)
+        objects = load_objects(self.of)
+        train = draw_examples(objects[0], TRAIN, 0.0, stream=0)
+        held_out = draw_examples(objects[1], HELD_OUT, UNSEEN_SHARE, stream=1)
         return Split({IMAGE: train}, {IMAGE: held_out})
 
     def draw_all_captions(self, number: int) -> Examples:
         """Draws training digits in all combinations, for a classifier that must read them all."""
-        digits = Digits().load().train[IMAGE]
+        digits, _ = load_objects(self.of)
         return draw_examples(digits, TRAIN, UNSEEN_SHARE, stream=2 + number)
+
+
+def values_of(of: ObjectKind) -> dict[str, tuple[str, ...]]:
+    """Returns the values of each attribute; garments have attributes of their own."""
+    if of == "digits":
+        return VALUES
+    names = OBJECT_NAMES[of]
+    own = {"digit": ("garment", names), "second_digit": ("second_garment", (NONE, *names))}
+    return dict(own.get(name, (name, values)) for name, values in VALUES.items())
 
 
 def draw_examples(digits: Examples, count: int, unseen_share: float, stream: int) -> Examples:
     """Draws images with sentences from the random stream `stream`, with replacement of digits."""
     random = np.random.default_rng([MIXTURE_SEED, 16, stream])
     labels = draw_labels(count, unseen_share, random)
-    sizes = {name: resize_digits(digits.images, side) for name, side in PIXELS.items()}
+    sizes = {name: resize_by_area(digits.images, side) for name, side in PIXELS.items()}
     drawer = SceneDrawer(digits, sizes, random)
     images = torch.stack([drawer.draw(SCENES[label]) for label in labels.tolist()])
     return Examples(images[:, None], labels)
@@ -187,20 +208,3 @@ class SceneDrawer:
 
     def draw_integer(self, least: int, most: int) -> int:
         return int(self.random.integers(least, most + 1))
-
-
-def resize_digits(images: Tensor, side: int) -> Tensor:
-    """Resizes square images, uint8 [N, 1, H, H], by the mean area under each new pixel.
-
-    Weights are whole numbers, so the result is the same on every machine.
-    """
-    weights = area_weights(images.shape[2], side)
-    total = weights @ images.long() @ weights.T
-    return ((total + images.shape[2] ** 2 // 2) // images.shape[2] ** 2).to(torch.uint8)
-
-
-def area_weights(old: int, new: int) -> Tensor:
-    """Returns the overlap of each new pixel with each old one, in parts of 1 / new."""
-    begins, starts = old * torch.arange(new)[:, None], new * torch.arange(old)[None]
-    end, stop = begins + old, starts + new
-    return (torch.minimum(end, stop) - torch.maximum(begins, starts)).clamp(min=0)

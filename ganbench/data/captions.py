@@ -6,8 +6,11 @@ attribute, and on combinations that training has never shown.
 """
 
 import difflib
+import heapq
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -16,6 +19,10 @@ from torch import Tensor
 from ganbench.errors import GanbenchError
 
 PADDING = 0  # the number that fills up short sentences; words count from 1
+UNKNOWN_WORD = "<unknown>"  # in the place of a word that the vocabulary lacks
+MAX_COMPARED_SENTENCES = 5_000  # with a sentence that is not found
+# Chinese and Japanese letters are words of their own, because no spaces stand between words.
+WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff]|(?:(?![\u3040-\u30ff\u3400-\u9fff])\\w)+")
 
 
 class UnknownCaption(GanbenchError, ValueError):
@@ -47,31 +54,61 @@ class Grammar:
 
 @dataclass(frozen=True, eq=False)
 class Captions:
-    """All sentences of a data set [K], and their grammar if one made them."""
+    """All sentences of a data set [K], and their grammar if one made them.
+
+    `vocabulary` holds the words that networks tell apart, if not all. Others are UNKNOWN_WORD.
+    """
 
     sentences: tuple[str, ...]
     grammar: Grammar | None = None
+    vocabulary: tuple[str, ...] | None = None
 
     @cached_property
     def words(self) -> tuple[str, ...]:
         """All words, sorted. A word's number is its place here plus 1."""
+        if self.vocabulary is not None:
+            return (*self.vocabulary, UNKNOWN_WORD)
         return tuple(sorted({word for text in self.sentences for word in text.split()}))
 
     @cached_property
     def tokens(self) -> Tensor:
         """The numbers of each sentence's words, int64 [K, T], with PADDING after the last."""
         number = {word: n for n, word in enumerate(self.words, 1)}
-        rows = [[number[word] for word in text.split()] for text in self.sentences]
+        unknown = len(self.words)  # the last word, if there is a vocabulary
+        rows = [[number.get(word, unknown) for word in text.split()] for text in self.sentences]
         longest = max(map(len, rows))
         return torch.tensor([row + [PADDING] * (longest - len(row)) for row in rows])
 
     def find(self, text: str) -> int:
         """Returns the number of a sentence; raises UnknownCaption with the closest ones."""
-        sentence = " ".join(text.lower().split())
+        sentence = " ".join(split_words(text))
         if sentence in self.sentences:
             return self.sentences.index(sentence)
-        closest = difflib.get_close_matches(sentence, self.sentences, n=3, cutoff=0.0)
+        similar = self.select_similar(sentence)
+        closest = difflib.get_close_matches(sentence, similar, n=3, cutoff=0.0)
         raise UnknownCaption(f"no caption is {sentence!r}; the closest are: {'; '.join(closest)}")
+
+    def select_similar(self, sentence: str) -> Sequence[str]:
+        """Returns the sentences with most words in common, or all if they are few."""
+        words = {*sentence.split()}
+        if len(self.sentences) <= MAX_COMPARED_SENTENCES:
+            return self.sentences
+        return heapq.nlargest(
+            MAX_COMPARED_SENTENCES, self.sentences, key=lambda text: len(words & {*text.split()})
+        )
+
+    def extend(self, texts: Sequence[str]) -> "Captions":
+        """Returns captions with further sentences; raises UnknownCaption for one of unknown words."""
+        sentences = tuple(" ".join(split_words(text)) for text in texts)
+        for text, sentence in zip(texts, sentences, strict=True):
+            if not {*sentence.split()} & {*self.words}:
+                raise UnknownCaption(f"no word of {text!r} occurs in the training captions")
+        return replace(self, sentences=self.sentences + sentences)
+
+
+def split_words(text: str) -> list[str]:
+    """Returns the words of a caption in lower case, without punctuation."""
+    return WORD.findall(unicodedata.normalize("NFKC", text).lower())
 
 
 def add_log_likelihoods(logits: Sequence[Tensor], grammar: Grammar) -> Tensor:

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 MIN_IMAGE_SIDE_PIXELS = 8  # pixels: the smallest images of any network here
+IMAGES_AT_ONCE = 5_000  # that are resized by area
 
 
 def stack_squares(images: Iterable[Image.Image], count: int, shape: tuple[int, ...]) -> Tensor:
@@ -38,3 +39,20 @@ def check_image_size(size: int, largest: int) -> int:
     if not MIN_IMAGE_SIDE_PIXELS <= size <= largest:
         raise ValueError(f"size must be in [{MIN_IMAGE_SIDE_PIXELS}, {largest}], not {size}")
     return size
+
+
+def resize_by_area(images: Tensor, side: int) -> Tensor:
+    """Resizes square images, uint8 [N, 1, H, H], by the mean area under each new pixel.
+
+    Weights and sums are whole numbers, so the result is the same on every machine.
+    """
+    weights, old = area_weights(images.shape[2], side).double(), images.shape[2]
+    parts = (weights @ part.double() @ weights.T for part in images.split(IMAGES_AT_ONCE))
+    return torch.cat([((x.long() + old**2 // 2) // old**2).to(torch.uint8) for x in parts])
+
+
+def area_weights(old: int, new: int) -> Tensor:
+    """Returns the overlap of each new pixel with each old one, in parts of 1 / new."""
+    begins, starts = old * torch.arange(new)[:, None], new * torch.arange(old)[None]
+    end, stop = begins + old, starts + new
+    return (torch.minimum(end, stop) - torch.maximum(begins, starts)).clamp(min=0)

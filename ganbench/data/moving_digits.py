@@ -8,6 +8,9 @@ The digits of held-out clips are held-out digits. `unseen` keeps classes out of 
 for n unseen classes, no digit d below n moves in direction d mod 4. Held-out clips have all
 classes. Two digits move independently, and the brighter of two pixels is shown; such clips have no
 classes.
+
+With `of='fashion_mnist'` a garment moves in the place of the digit. No classifier of garments is shipped.
+So features are pixels and their changes, and metrics of classes do not apply.
 """
 
 from collections.abc import Mapping
@@ -20,7 +23,8 @@ from torch import Tensor
 
 from .base import IMAGE, Data, Examples, Shape, Split
 from .bouncing import DIRECTIONS, BouncingLaw, bounce, velocity_of
-from .digits import Digits
+from .image_ops import resize_by_area
+from .objects import ObjectKind, load_objects
 
 TRAIN, HELD_OUT = 8_000, 2_000
 CLIP_SEED = 2015
@@ -37,12 +41,13 @@ class MovingDigits(Data):
 
     extractor: ClassVar[str] = "clip_classifier"
     watch: ClassVar[tuple[str, ...]] = ("recall", "modes(share=0.1)")
-    neutral: ClassVar[dict[str, Any]] = {"unseen": 0}
+    neutral: ClassVar[dict[str, Any]] = {"unseen": 0, "of": "digits"}
 
     frames: int = 8
     side: int = 16
     digits: int = 1
     unseen: int = 0
+    of: ObjectKind = "digits"
     shapes: Mapping[str, Shape] = field(init=False, default_factory=lambda: {IMAGE: (1, 8, 16, 16)})
     classes: int = field(init=False, default=CLASSES)
 
@@ -59,6 +64,8 @@ class MovingDigits(Data):
         if self.digits == 2:
             object.__setattr__(self, "classes", 0)
             object.__setattr__(self, "extractor", "clip_classifier(classes=false)")
+        if self.of != "digits":
+            object.__setattr__(self, "extractor", "frame_features(of='identity')")
 
     @property
     def scale(self) -> int:
@@ -77,11 +84,17 @@ class MovingDigits(Data):
         return [label for label in range(CLASSES) if label not in left_out]
 
     def load(self) -> Split:
-        digits = Digits().load()
-        train = self.draw_examples(digits.train[IMAGE], self.seen_classes, TRAIN, 0)
-        held_out = self.draw_examples(digits.held_out[IMAGE], list(range(CLASSES)), HELD_OUT, 1)
+        objects = map(self.resize_objects, load_objects(self.of))
+        train = self.draw_examples(next(objects), self.seen_classes, TRAIN, 0)
+        held_out = self.draw_examples(next(objects), list(range(CLASSES)), HELD_OUT, 1)
         law = self.law if self.digits == 1 else None
         return Split({IMAGE: train}, {IMAGE: held_out}, law=law)
+
+    def resize_objects(self, objects: Examples) -> Examples:
+        """Returns garments at the size at which they move; digits are enlarged when drawn."""
+        if self.of == "digits":
+            return objects
+        return Examples(resize_by_area(objects.images, DIGIT_SIDE * self.scale), objects.labels)
 
     def draw_examples(
         self, digits: Examples, classes: list[int], count: int, stream: int
@@ -105,8 +118,15 @@ class MovingDigits(Data):
 
     def draw_places(self, direction: Tensor, random: np.random.Generator) -> Tensor:
         """Draws rows and columns of the upper left corner: directions [N] => int64 [N, T, 2]."""
+        number = torch.from_numpy(random.integers(len(SPEEDS), size=len(direction)))
+        return self.draw_places_at(direction, number, random)
+
+    def draw_places_at(
+        self, direction: Tensor, speed: Tensor, random: np.random.Generator
+    ) -> Tensor:
+        """Draws places as `draw_places`, for numbers of speeds [N]."""
         law, count = self.law, len(direction)
-        speed = torch.tensor(law.speeds)[random.integers(len(law.speeds), size=count)]
+        speed = torch.tensor(law.speeds)[speed]
         velocity = velocity_of(direction, speed)
         free = law.width - velocity.abs()  # the first step stays within the walls
         start = (torch.from_numpy(random.random((count, 2))) * (free + 1)).long()
@@ -115,8 +135,9 @@ class MovingDigits(Data):
         return bounce(start[:, None], velocity[:, None], time, law.width)
 
     def render_clips(self, digits: Tensor, places: Tensor) -> Tensor:
-        """Puts digits uint8 [N, 1, 8, 8] at places [N, T, 2]: uint8 [N, 1, T, H, W]."""
-        large = digits[:, 0].repeat_interleave(self.scale, 1).repeat_interleave(self.scale, 2)
+        """Puts digits uint8 [N, 1, D, D] at places [N, T, 2]: uint8 [N, 1, T, H, W]."""
+        factor = DIGIT_SIDE * self.scale // digits.shape[2]
+        large = digits[:, 0].repeat_interleave(factor, 1).repeat_interleave(factor, 2)
         clips = torch.zeros(len(digits), self.frames, self.side, self.side, dtype=torch.uint8)
         reach = torch.arange(large.shape[1])
         rows, columns = (places[:, :, axis, None] + reach for axis in (0, 1))

@@ -164,13 +164,16 @@ class Evaluator:
     def make_feature_set(
         self, images: Tensor, features: Tensor, logits: Tensor | None = None
     ) -> FeatureSet:
+        captions = self.data.captions
         made = FeatureSet(
             features,
             logits,
             images,
             mixture=self.split.mixture,
-            grammar=None if self.data.captions is None else self.data.captions.grammar,
-            classes_are_modes=self.extractor.tells_the_datas_classes,
+            grammar=None if captions is None else captions.grammar,
+            sentences=None if captions is None else captions.sentences,
+            encode_texts=self.extractor.text_encoder(),
+            classes_are_modes=self.extractor.tells_classes_of(self.data),
             law=self.split.law,
         )
         add_clip_features(made, self.extractor, self.device)

@@ -22,6 +22,10 @@ GOLDEN = {  # (training, held-out examples, fingerprint) identify a data set
         *(8_000, 2_000),
         "7573e6c7e93948bc2e7a9d79e4c26f1cadf7d489ae1e5e0f171c23a0a43dbb62",
     ),
+    "captioned_moving_digits": (
+        *(8_000, 2_000),
+        "274adb8baec934cd18412109662a820523bfa7d2336bc86c9c52db9d93f7285b",
+    ),
     "celeba": (162_770, 19_962, UNKNOWN_FINGERPRINT),
     "cifar10": (50_000, 10_000, UNKNOWN_FINGERPRINT),
     "cifar100": (50_000, 10_000, UNKNOWN_FINGERPRINT),
@@ -49,8 +53,16 @@ every_data = pytest.mark.parametrize("name", GOLDEN)
 
 
 def test_every_data_set_is_tested():
-    # test_folder.py tests folders of images, test_translation.py sets of two domains.
-    assert set(GOLDEN) == {*DATA.entries} - {"folder", "restyled_digits", "unpaired"}
+    # Files of their own test folders of images and clips, and sets of two domains.
+    others = {
+        "captioned_folder",
+        "clip_folder",
+        "folder",
+        "moving_mnist",
+        "restyled_digits",
+        "unpaired",
+    }
+    assert set(GOLDEN) == {*DATA.entries} - others
 
 
 @pytest.fixture(autouse=True)

@@ -57,6 +57,10 @@ class AttributeClassifier(Extractor):
     def weights_hash(self) -> str:
         return self.sha256
 
+    def tells_classes_of(self, data: Data) -> bool:
+        grammar = None if data.captions is None else data.captions.grammar
+        return grammar is not None and grammar.values == self.grammar.values
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         features = self.network[:-1](to_unit_range(x))
         logits = self.network[-1](features).split(self.grammar.sizes, 1)

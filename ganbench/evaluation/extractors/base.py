@@ -1,16 +1,18 @@
 """The base class of feature extractors: images to features, and to logits of a classifier."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from ganbench.data.base import Data
 from ganbench.deprecation import RenamedHooks
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.renamed import EXTRACTOR_HOOKS
 
 IMAGES_PER_EXTRACTION = 500
+TextEncoder = Callable[[Sequence[str]], Tensor]  # sentences => features [N, F]
 
 
 class Extractor(nn.Module, RenamedHooks):
@@ -35,6 +37,14 @@ class Extractor(nn.Module, RenamedHooks):
     def label_with_weights(self, label: str) -> str:
         """Returns the label for tables; names the weights if they are not the published ones."""
         return label
+
+    def text_encoder(self) -> TextEncoder | None:
+        """Returns the encoder of sentences into the space of the features, if there is one."""
+        return None
+
+    def tells_classes_of(self, data: Data) -> bool:
+        """Returns whether logits, if any, are of the classes of these data."""
+        return self.tells_the_datas_classes
 
     def frame_extractor(self) -> "Extractor | None":
         """Returns the extractor of a clip's single frames, or None if there is none."""

@@ -22,7 +22,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, cross_entropy
 
-from ganbench.data.base import IMAGE, Examples, NotDownloaded, to_unit_range
+from ganbench.data.base import IMAGE, Data, Examples, NotDownloaded, to_unit_range
 from ganbench.data.bouncing import DIRECTIONS
 from ganbench.data.digits import Digits
 from ganbench.data.modality import frames_of
@@ -76,6 +76,9 @@ class ClipClassifier(Extractor):
 
     def weights_hash(self) -> str:
         return self.sha256
+
+    def tells_classes_of(self, data: Data) -> bool:
+        return getattr(data, "of", "digits") == "digits"
 
     def frame_extractor(self) -> Extractor:
         return self.frames

@@ -238,7 +238,9 @@ def need_back(fake: FeatureSet, real: FeatureSet) -> None:
 
 def need_captions(fake: FeatureSet, real: FeatureSet) -> None:
     if real.grammar is None:
-        raise MetricNotApplicable("needs data with captions of a grammar, and these have none")
+        raise MetricNotApplicable(
+            "needs captions of a grammar, whose values a classifier reads, and these data have none"
+        )
     need_labels(fake, real)
 
 

@@ -24,7 +24,7 @@ Selection = Literal["all", "seen", "unseen"]
 class CaptionAccuracy(Metric):
     direction = "higher"
     transform = "logit"
-    needs = ("features", "classes", "captions")
+    needs = ("captions", "features", "classes")
     neutral: ClassVar[dict[str, Any]] = {"of": "all", "captions": "all"}
 
     of: str = "all"

@@ -1,6 +1,6 @@
 """Feature sets: features of examples from an extractor, with a cache of derived tensors."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -57,6 +57,9 @@ class FeatureSet:
     mixture: Mixture | None = None  # the distribution of real points
     classes_are_modes: bool = True  # are the logits' classes the data's own?
     grammar: Grammar | None = None  # of captions, whose numbers are the classes
+    sentences: tuple[str, ...] | None = None  # captions, whose numbers are the labels
+    # the extractor's features of sentences, if it reads them
+    encode_texts: Callable[[Sequence[str]], Tensor] | None = None
     held_out: Callable[[], "FeatureSet"] | None = None  # reals only: the held-out reals
     source: Tensor | None = None  # fakes only: the source images, stored values
     truth: Tensor | None = None  # fakes only: the target images, stored values

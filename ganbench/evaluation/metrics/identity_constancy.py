@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from .base import Measurement, Metric, logits_of, mean_measurement
+from .base import Measurement, Metric, MetricNotApplicable, logits_of, mean_measurement
 from .feature_set import FeatureSet
 
 
@@ -19,6 +19,16 @@ class IdentityConstancy(Metric):
     direction = "higher"
     transform = "logit"
     needs = ("features", "frames")
+
+    def check_applicable(self, fake: FeatureSet, real: FeatureSet) -> None:
+        super().check_applicable(fake, real)
+        assert fake.frames
+        if fake.frames().logits is None:
+            raise MetricNotApplicable("needs a classifier of single frames, and there is none")
+        if not fake.classes_are_modes:
+            raise MetricNotApplicable(
+                "needs a classifier of the data's own classes in single frames"
+            )
 
     def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
         assert fake.frames

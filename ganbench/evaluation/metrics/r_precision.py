@@ -21,7 +21,7 @@ DRAW_SEED = 2018  # of the other captions
 class RPrecision(Metric):
     direction = "higher"
     transform = "logit"
-    needs = ("features", "classes", "captions")
+    needs = ("captions", "features", "classes")
 
     others: int = 99
 

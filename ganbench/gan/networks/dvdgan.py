@@ -7,7 +7,7 @@ form has no attention, and one block per level.
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch.nn.functional import avg_pool3d
 from .base import Norm, make_map_norm
 from .biggan import BigGAN, make_conditional_norm_builder
 from .clips import ClipFamily, join_frames
+from .condition_encoder import EncoderKind, encode_condition, make_condition_encoder
 from .dcgan import dcgan_scales
 from .discriminator import Discriminator, Shape
 from .recurrent import run_recurrent
@@ -56,10 +57,15 @@ class RecurrentGenerator(nn.Module):
         self.frames, self.shared = frames, shared
         self.smallest, self.levels, self.to_image = smallest, levels, to_image
 
+    def encode_label(self, label: Tensor) -> Tensor:
+        assert self.shared is not None
+        return encode_condition(self.shared, label)
+
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         condition = latents
         if self.shared is not None:
-            condition = torch.cat([self.shared(labels), latents], 1)
+            assert labels is not None
+            condition = torch.cat([self.encode_label(labels), latents], 1)
         each_frame = condition.repeat_interleave(self.frames, 0)
         x = self.smallest(condition)[:, None].expand(-1, self.frames, -1, -1, -1)
         for level in self.levels:
@@ -94,14 +100,19 @@ class ClipDownBlock(nn.Module):
 
 @dataclass(frozen=True)
 class DVDGAN(ClipFamily):
-    """The family's settings. `embedding` is the size of the class embedding."""
+    """The family's settings. `embedding` is the size of the class embedding.
+
+    With `encoder`, the generator reads captions in the place of classes.
+    """
 
     works_on_slices = True
+    neutral: ClassVar[dict[str, Any]] = {"encoder": "label"}
 
     norm: Norm = "none"
     generator_norm: Literal["none", "batch"] = "batch"
     width: int = 32
     embedding: int = 32
+    encoder: EncoderKind = "label"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -115,7 +126,7 @@ class DVDGAN(ClipFamily):
         channels, frames, side, _ = shape
         base, doublings = dcgan_scales(side)
         widths = rising_widths(self.width, doublings)
-        shared = nn.Embedding(self.classes, self.embedding) if self.classes else None
+        shared = self.build_encoder() if self.classes else None
         condition = latent + (self.embedding if self.classes else 0)
         smallest = nn.Sequential(
             nn.Linear(condition, widths[0] * base**2), nn.Unflatten(1, (widths[0], base, base))
@@ -128,6 +139,9 @@ class DVDGAN(ClipFamily):
         last = nn.Conv2d(widths[-1], channels, 3, padding=1)
         to_image = nn.Sequential(nn.BatchNorm2d(widths[-1]), nn.ReLU(), last, nn.Tanh())
         return RecurrentGenerator(frames, smallest, levels, to_image, shared)
+
+    def build_encoder(self) -> nn.Module:
+        return make_condition_encoder(self.encoder, self.classes, self.captions, self.embedding)
 
     def build_frame_discriminator(self, shape: Shape) -> Discriminator:
         family = BigGAN(self.norm, self.classes, self.width)

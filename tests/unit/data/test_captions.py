@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import split
+from helpers import CPU, split
 
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE
@@ -13,10 +13,11 @@ from ganbench.data.captioned_digits import (
     SCENES,
     SIDE,
     Scene,
-    area_weights,
-    resize_digits,
 )
 from ganbench.data.captions import Captions, Grammar, UnknownCaption, add_log_likelihoods
+from ganbench.data.fashion_mnist import DEBIAN_PACKAGE_FOLDER
+from ganbench.data.image_ops import area_weights, resize_by_area
+from ganbench.evaluation.evaluator import Evaluator
 
 CAPTIONS = Captions(("a red ball", "a ball", "a red cube"))
 
@@ -107,9 +108,54 @@ def test_resizing_keeps_the_mean_and_constants():
     constant = torch.full((1, 1, 8, 8), 77, dtype=torch.uint8)
     for side in PIXELS.values():
         assert area_weights(8, side).sum(1).tolist() == [8] * side
-        assert (resize_digits(constant, side) == 77).all()
+        assert (resize_by_area(constant, side) == 77).all()
     step = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
     step[..., 4:] = 200
-    assert resize_digits(step, 4)[0, 0, 0].tolist() == [0, 0, 200, 200]
+    assert resize_by_area(step, 4)[0, 0, 0].tolist() == [0, 0, 200, 200]
     # At 6 pixels each is 4/3 old ones; none is across the middle.
-    assert resize_digits(step, 6)[0, 0, 0].tolist() == [0, 0, 0, 200, 200, 200]
+    assert resize_by_area(step, 6)[0, 0, 0].tolist() == [0, 0, 0, 200, 200, 200]
+
+
+needs_garments = pytest.mark.skipif(
+    not DEBIAN_PACKAGE_FOLDER.is_dir(), reason="Debian's package dataset-fashion-mnist is missing"
+)
+
+
+def test_garments_have_sentences_and_attributes_of_their_own():
+    garments, digits = (
+        DATA.make(f"captioned_digits(of='{of}')") for of in ("fashion_mnist", "digits")
+    )
+    number = digits.captions.find("a large 9 left of a small 8")
+    assert garments.captions.sentences[number] == "a large boot left of a small bag"
+    assert garments.captions.grammar.attributes[::4] == ("garment", "second_garment")
+    assert garments.captions.grammar.values["second_garment"][:2] == ("none", "tshirt")
+    assert torch.equal(garments.captions.grammar.stated, digits.captions.grammar.stated)
+    assert DATA.identity("captioned_digits(of='digits')") == DATA.identity("captioned_digits")
+
+
+@needs_garments
+def test_garments_are_drawn_from_their_own_side():
+    data = split("captioned_digits(of='fashion_mnist')")
+    digits = split("captioned_digits")
+    for side in ("train", "held_out"):
+        garment, digit = getattr(data, side)[IMAGE], getattr(digits, side)[IMAGE]
+        assert garment.images.shape == digit.images.shape
+        assert torch.equal(garment.labels, digit.labels)  # of the same random stream
+
+
+@needs_garments
+def test_metrics_of_digits_explain_that_they_do_not_read_garments():
+    name = "captioned_digits(of='fashion_mnist')"
+    plain = Evaluator(name, CPU).measure_floor(("caption_accuracy", "r_precision"))
+    assert set(plain.values()) == {"needs class logits, but this extractor returns none"}
+    digits = "ganbench(extractor='attribute_classifier(of=\\'captioned_digits\\')')"
+    other = Evaluator(name, CPU, digits).measure_floor(("caption_accuracy", "r_precision"))
+    assert all("this extractor predicts other classes" in reason for reason in other.values())
+    clips = Evaluator("moving_digits(of='fashion_mnist')", CPU)
+    readings = clips.measure_floor(
+        ("modes", "identity_constancy", "law_error", "direction_accuracy")
+    )
+    assert readings["modes"] == "needs class logits, but this extractor returns none"
+    assert "needs a classifier of single frames" in readings["identity_constancy"]
+    assert readings["law_error"].value < 0.2
+    assert readings["direction_accuracy"].value == 1
