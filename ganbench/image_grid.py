@@ -10,15 +10,19 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from ganbench.data.modality import CLIPS, IMAGES, POINTS, UnknownModality, modality_of
-from ganbench.picture_parts import encode_named_png
+from ganbench.picture_parts import encode_animation, encode_named_png
 
 GRID_COLUMNS, MIN_PICTURE_PIXELS = 10, 400  # images per row; minimal width of a picture
 MIN_STRIPS = 6  # clips in a column
 MAX_EXAMPLES_PER_KIND = 50  # examples that are shown in several versions
 LINE_GREY = 64  # of 255, between images
+# Animations of clips:
+ANIMATED_COLUMNS, MAX_ANIMATED, MIN_ANIMATED = 5, 20, 5  # clips in a row, and in all
+MAX_ANIMATED_VALUES = 1_000_000  # pixels by channels and frames, before they are enlarged
 # Captions below images:
 CAPTIONED_COLUMNS, MAX_CAPTIONED = 8, 40
-MIN_TILE_PIXELS = 96  # width of an image, which is enlarged by a whole factor
+CAPTIONED_STRIPS = 2  # in a row
+MIN_TILE_PIXELS, MIN_STRIP_PIXELS = 96, 288  # of an image or strip, enlarged by a whole factor
 TEXT_PIXELS, LINE_PIXELS, LINE_LETTERS, LINES = 10, 12, 19, 3
 GROUND, INK = 32, (235, 235, 235)
 DENSITY_REACH = 1.5  # range of the plot, relative to the largest coordinate of the reals
@@ -53,14 +57,28 @@ def film_strips(clips: Tensor) -> Tensor:
     return clips.transpose(2, 3).flatten(3)
 
 
+def animate_clips(clips: Tensor) -> bytes:
+    """Encodes clips, uint8 [N, C, T, H, W], as an animated PNG: a grid in which they move.
+
+    They are repeated for five seconds. Readers without animations show the first frames.
+    """
+    affordable = MAX_ANIMATED_VALUES // clips[0].numel()
+    shown = clips[: max(MIN_ANIMATED, min(MAX_ANIMATED, affordable))].cpu()
+    grids = [arrange_grid(frames, ANIMATED_COLUMNS) for frames in shown.unbind(2)]
+    frames = [enlarge_picture(to_pil_image(grid)) for grid in grids]
+    return encode_animation(frames, "PNG")
+
+
 def draw_captioned(images: Tensor, sentences: Sequence[str]) -> bytes:
-    """Draws a PNG of the first 40 images, uint8 [N, C, H, W], above their captions."""
-    shown = images[:MAX_CAPTIONED].cpu().expand(-1, 3, -1, -1)
-    times = max(1, -(-MIN_TILE_PIXELS // shown.shape[3]))
+    """Draws a PNG of the first 40 images, uint8 [N, C, H, W], or clips, above their captions."""
+    is_strip = modality_of(images) is CLIPS
+    shown = film_strips(images[:MAX_CAPTIONED]) if is_strip else images[:MAX_CAPTIONED]
+    shown = shown.cpu().expand(-1, 3, -1, -1)
+    times = max(1, -(-(MIN_STRIP_PIXELS if is_strip else MIN_TILE_PIXELS) // shown.shape[3]))
     enlarged = shown.repeat_interleave(times, 2).repeat_interleave(times, 3)
     pairs = zip(enlarged, sentences, strict=False)
     tiles = torch.stack([add_sentence(*pair) for pair in pairs])
-    picture = to_pil_image(arrange_grid(tiles, CAPTIONED_COLUMNS))
+    picture = to_pil_image(arrange_grid(tiles, CAPTIONED_STRIPS if is_strip else CAPTIONED_COLUMNS))
     names = {"tile": [str(tiles.shape[3] + 1), str(tiles.shape[2] + 1)]}
     return encode_named_png(picture, names)
 
@@ -114,10 +132,13 @@ def make_sizes_equal(groups: Sequence[Tensor]) -> list[Tensor]:
 
 def encode_png(pixels: Tensor, names: Mapping[str, Sequence[str]] | None = None) -> bytes:
     """Encodes uint8 [3, H, W] as a PNG, enlarged by a factor, with names of its parts."""
-    times = max(1, MIN_PICTURE_PIXELS // pixels.shape[2])
-    image = to_pil_image(pixels)
-    image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
-    return encode_named_png(image, names or {})
+    return encode_named_png(enlarge_picture(to_pil_image(pixels)), names or {})
+
+
+def enlarge_picture(image: Image.Image) -> Image.Image:
+    """Enlarges a small picture by a whole factor."""
+    times = max(1, MIN_PICTURE_PIXELS // image.width)
+    return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
 
 
 def to_pil_image(pixels: Tensor) -> Image.Image:

@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 INPUT, OUTPUT, TARGET = "input", "output", "target"  # versions of an example of a translation
 FAST_LEVEL = 3  # of zlib's compression
+FRAME_MILLISECONDS, MAX_PLAY_MILLISECONDS = 125, 5_000  # longer movement would need a pause button
 MAX_PARTS, MAX_NAME_LENGTH = 100, 40  # of names in files that others wrote
 
 
@@ -30,6 +31,22 @@ def encode_named_png(
     content = io.BytesIO()
     how = {"optimize": True} if is_small else {"compress_level": FAST_LEVEL}
     image.save(content, "PNG", pnginfo=texts, **how)
+    return content.getvalue()
+
+
+def encode_animation(frames: Sequence[Image.Image], kind: str, **how: int | bool) -> bytes:
+    """Encodes frames as an animated PNG or WEBP of at most five seconds."""
+    turns = max(1, MAX_PLAY_MILLISECONDS // (FRAME_MILLISECONDS * len(frames)))
+    content, first = io.BytesIO(), frames[0]
+    first.save(
+        content,
+        kind,
+        save_all=True,
+        append_images=frames[1:],
+        duration=FRAME_MILLISECONDS,
+        loop=turns,
+        **how,
+    )
     return content.getvalue()
 
 

@@ -309,13 +309,16 @@ def samples(
     """Draw a grid of a cell's samples.
 
     They are the first of the samples that were measured. With --caption, a generator of captioned data
-    generates new ones of that sentence.
+    generates new ones of that sentence. Clips are also written as an animation.
     """
-    from ganbench.visualization.samples import draw_caption, draw_samples
+    from ganbench.data.modality import CLIPS
+    from ganbench.visualization.samples import draw_caption, draw_motion, draw_samples
 
     def look(sampler: Any) -> tuple[bytes, dict[str, Any]]:
-        picture = draw_caption(sampler, caption, count) if caption else draw_samples(sampler, count)
-        return picture, {}
+        if caption:
+            return draw_caption(sampler, caption, count), {}
+        moving = {"animation": draw_motion(sampler)} if sampler.modality is CLIPS else {}
+        return draw_samples(sampler, count), moving
 
     name = "samples-of-caption" if caption else "samples"
     draw_pictures(suite, cell, results, seed, checkpoint, to, as_json, name, look)
@@ -329,6 +332,7 @@ def interpolate(
     caption: Annotated[
         list[str] | None, typer.Option(help="One end of a walk between captions; give two.")
     ] = None,
+    fixed: Annotated[str, typer.Option(help="Keep the content or the motion of clips.")] = "",
     seed: Seed = None,
     checkpoint: Checkpoint = "last",
     to: Out = None,
@@ -338,10 +342,12 @@ def interpolate(
 ) -> None:
     """Draw walks between latents of a cell.
 
-    With two --caption, each row goes from one sentence to the other, with the same latents.
+    With two --caption, each row goes from one sentence to the other, with the same latents. With
+    --fixed content, clips of MoCoGAN differ in their motion alone.
     """
     from ganbench.registry import suggest
     from ganbench.visualization.interpolation import (
+        FREE_PARTS,
         INTERPOLATION_METHODS,
         draw_caption_interpolation,
         draw_interpolation,
@@ -356,9 +362,12 @@ def interpolate(
         fail(
             f"no interpolation method is called {method!r}{suggest(method, INTERPOLATION_METHODS)}"
         )
+    if fixed and fixed not in FREE_PARTS:
+        fail(f"no part of clips is called {fixed!r}{suggest(fixed, FREE_PARTS)}")
     name = "interpolation" if method == "spherical" else f"interpolation-{method}"
+    name += f"-of-{FREE_PARTS[fixed]}" if fixed else ""
     draw_pictures(suite, cell, results, seed, checkpoint, to, as_json, name,
-           lambda sampler: (draw_interpolation(sampler, method), {}))  # fmt: skip
+           lambda sampler: (draw_interpolation(sampler, method, fixed), {}))  # fmt: skip
     return None
 
 
@@ -414,12 +423,25 @@ def draw_pictures(
         ending = "" if checkpoint == "last" else f"-{checkpoint}"
         path = to or sampler.folder.folder / f"{name}{ending}.png"
         write_bytes(path, picture)
+        if "animation" in details:
+            details["animation"] = str(write_animation(path, details["animation"]))
         entry = {"cell": format_cell_name(row._asdict()), "seed": int(row.seed), "trial": row.trial}
         entries.append({**entry, "picture": str(path), **details})
     if as_json:
         print_json(entries)
     else:
         print_picture_entries(entries)
+
+
+def write_animation(picture: Path, content: bytes) -> Path:
+    """Writes the animation beside a picture, and returns its path."""
+    from ganbench.files import write_bytes
+
+    ending = picture.stem.removeprefix("samples")
+    is_default = ending != picture.stem
+    path = picture.with_name(f"motion{ending}.png" if is_default else f"{picture.stem}-motion.png")
+    write_bytes(path, content)
+    return path
 
 
 def require_sampler_store(suite: str, results: Path, checkpoint: str) -> Any:
@@ -458,3 +480,5 @@ def print_picture_entries(entries: list[dict[str, Any]]) -> None:
                 "  Top: the ten nearest, then the first ten. Below each: its nearest neighbour."
             )
         out.print(f"  {entry['picture']}", markup=False, soft_wrap=True)
+        if "animation" in entry:
+            out.print(f"  {entry['animation']}", markup=False, soft_wrap=True)

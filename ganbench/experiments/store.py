@@ -2,7 +2,7 @@
 
     trials/<ab>/<id>/   spec.json · attempts/NNN/{log.txt,events.jsonl,exit.json} · checkpoint.pt
                         samplers/{last,best}.safetensors · evaluations/<protocol>-<checkpoint>.json
-                        curve.json · {samples,training,interpolation,neighbours,mixing,truncation}.png
+                        curve.json · {samples,training,motion,interpolation,neighbours,mixing,truncation}.png
                         result.json · leases/<number>/owner.json · sources/<hash>.py
     floors/<protocol>.json
 

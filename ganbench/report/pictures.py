@@ -12,7 +12,9 @@ from ganbench.files import write_bytes
 from ganbench.report.figures.base import file_name_of
 
 # Files of a trial's folder
-PICTURE_KINDS = ("samples", "training", "interpolation", "neighbours", "mixing", "truncation")
+PICTURE_KINDS = (
+    *("samples", "training", "motion", "interpolation", "neighbours", "mixing", "truncation"),
+)
 
 
 def copy_pictures(frame: pd.DataFrame, folder: Path, store: Store) -> None:

@@ -7,12 +7,20 @@ from functools import partial
 import torch
 
 from ganbench.data.base import NotDownloaded, to_uint8
+from ganbench.data.modality import CLIPS
 from ganbench.experiments.saved_generator import draw_sample_picture
 from ganbench.experiments.store import Store
 from ganbench.experiments.trial import read_trial
 from ganbench.files import CorruptFile, write_bytes
 from ganbench.gan.networks.style_mapping import StyledGenerator
-from ganbench.image_grid import GRID_COLUMNS, arrange_grid, encode_png
+from ganbench.image_grid import (
+    CAPTIONED_STRIPS,
+    GRID_COLUMNS,
+    animate_clips,
+    arrange_grid,
+    encode_png,
+    film_strips,
+)
 from ganbench.local_files import LocalFileError
 from ganbench.rng import RngStreams
 
@@ -37,6 +45,15 @@ def draw_samples(generator: SavedGenerator, count: int = GRID_COLUMNS**2) -> byt
     return encode_png(arrange_grid(to_uint8(fakes.images[:count])))
 
 
+def draw_motion(generator: SavedGenerator) -> bytes:
+    """Draws the first measured clips as an animated PNG; raises CannotVisualize if there are none."""
+    if generator.modality is not CLIPS:
+        raise CannotVisualize(
+            f"{generator.trial.data} is {generator.modality.name}, which do not move"
+        )
+    return animate_clips(to_uint8(generator.load_samples().images))
+
+
 @torch.no_grad()
 def draw_caption(generator: SavedGenerator, caption: str, count: int = GRID_COLUMNS**2) -> bytes:
     """Draws fakes of one caption as a PNG.
@@ -46,7 +63,10 @@ def draw_caption(generator: SavedGenerator, caption: str, count: int = GRID_COLU
     sampler, labels = caption_sampler(generator, generator.load_task(), [caption])
     streams = RngStreams(generator.trial.seed, sampler.device)
     latents = sampler.latents(count, streams.generator("caption"))
-    return encode_png(arrange_grid(to_uint8(sampler.images(latents, labels.expand(count)))))
+    images = to_uint8(sampler.images(latents, labels.expand(count)))
+    if generator.modality is CLIPS:
+        return encode_png(arrange_grid(film_strips(images), CAPTIONED_STRIPS))
+    return encode_png(arrange_grid(images))
 
 
 def draw_styles(saved: SavedGenerator, kind: str) -> bytes:
@@ -67,6 +87,7 @@ def draw_styles(saved: SavedGenerator, kind: str) -> bytes:
 # a trial that has the later pictures is complete, and need not be loaded again.
 CLOSER_PICTURES: dict[str, Callable[[SavedGenerator], bytes]] = {
     **{kind: partial(draw_styles, kind=kind) for kind in STYLE_PICTURES},
+    "motion": draw_motion,
     "interpolation": draw_interpolation,
     "neighbours": lambda saved: find_neighbours(saved, MAX_NEIGHBOUR_SAMPLES).picture,
 }

@@ -1,10 +1,14 @@
 """Image grids: the pixels of torchvision's `make_grid`."""
 
+import io
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageSequence
 from torchvision.utils import make_grid
 
-from ganbench.image_grid import arrange_grid, arrange_samples, film_strips, tile_size
+from ganbench.image_grid import animate_clips, arrange_grid, arrange_samples, film_strips, tile_size
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -23,3 +27,18 @@ def test_clips_are_film_strips():
     assert tile_size(clips) == ["9", "4"]
     grid = arrange_samples(clips, clips, 4)
     assert torch.equal(grid, arrange_grid(film_strips(clips[:12]), 2))
+
+
+@pytest.mark.parametrize(
+    ("count", "side", "shown"), [(30, 8, 20), (3, 8, 3), (30, 96, 13), (30, 192, 5)]
+)
+def test_animations_move_every_clip_in_its_place(count, side, shown):
+    clips = torch.randint(0, 256, (count, 1, 8, side, side), dtype=torch.uint8)
+    with Image.open(io.BytesIO(animate_clips(clips))) as image:
+        assert image.n_frames == 8
+        assert image.info["loop"] == 5  # times 8 frames of 125 ms: five seconds
+        frames = [np.asarray(x.convert("RGB")) for x in ImageSequence.Iterator(image)]
+    for frame, pixels in enumerate(frames):
+        grid = arrange_grid(clips[:shown, :, frame], 5).permute(1, 2, 0).numpy()
+        times = pixels.shape[0] // grid.shape[0]
+        assert (pixels == grid.repeat(times, 0).repeat(times, 1)).all()

@@ -28,8 +28,13 @@ class MotionGenerator(nn.Module):
         self.recurrent = nn.GRUCell(motion, motion)
         self.image = image
 
+    @property
+    def motion_latents(self) -> int:
+        """The number of latents of motion, which come before those of content."""
+        return (self.frames + 1) * self.motion
+
     def forward(self, latents: Tensor) -> Tensor:
-        noise = latents[:, : (self.frames + 1) * self.motion]
+        noise = latents[:, : self.motion_latents]
         content = latents[:, None, noise.shape[1] :].expand(-1, self.frames, -1)
         codes = torch.cat([self.motions(noise), content], 2)  # [N, T, motion + content]
         return join_frames(self.image(codes.flatten(0, 1)), len(latents))

@@ -100,7 +100,8 @@ def make_samples(row: Any, name: str, path: Path) -> CardPicture:
 
 
 def make_closer(kind: str, row: Any, name: str, path: Path) -> CardPicture:
-    return CardPicture(kind, name, f"{kind}, seed {row.seed}")
+    what = "samples in motion" if kind == "motion" else kind
+    return CardPicture(kind, name, f"{what}, seed {row.seed}")
 
 
 def guess_columns(variant: str, path: Path) -> list[str]:

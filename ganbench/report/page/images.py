@@ -8,11 +8,12 @@ from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageSequence
 
-from ganbench.picture_parts import read_part_names
+from ganbench.picture_parts import encode_animation, read_part_names
 
 MAX_PICTURE_BYTES = 60_000  # larger pictures are compressed with loss
+MAX_PAGE_FRAMES = 128  # of an animation that is not shown as a still picture
 MAX_ALBUM_BYTES = 1_000_000  # of all pictures of a page; further pictures stay in files beside it
 MAX_THUMBNAIL_PIXELS = 170  # width of a thumbnail that is cut from a grid
 MAX_THUMBNAIL_TILES = 5  # images in a row of a thumbnail, and most rows
@@ -70,8 +71,10 @@ def shrink_picture(content: bytes, corner: tuple[int, int] | None = None) -> tup
     Browsers enlarge it again. `corner` is the width and height of the part to keep, in pixels that are not
     repeated. Returns the format and the bytes.
     """
-    image = Image.open(io.BytesIO(content)).convert("RGB")
-    pixels = own_pixels(np.asarray(image))
+    image = Image.open(io.BytesIO(content))
+    if not corner and 1 < getattr(image, "n_frames", 1) <= MAX_PAGE_FRAMES:
+        return shrink_animation(image)
+    pixels = own_pixels(np.asarray(image.convert("RGB")))
     if corner:
         pixels = pixels[: corner[1], : corner[0]]
     grey = bool((pixels == pixels[..., :1]).all())
@@ -82,6 +85,20 @@ def shrink_picture(content: bytes, corner: tuple[int, int] | None = None) -> tup
         if len(png) <= MAX_PICTURE_BYTES
         else ("webp", encode_picture(small, "WEBP", quality=80))
     )
+
+
+def shrink_animation(image: Image.Image) -> tuple[str, bytes]:
+    """Encodes an animation in few bytes, as `shrink_picture` does with a still picture."""
+    frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
+    rows = own_pixels(np.concatenate(frames))
+    grey = bool((rows == rows[..., :1]).all())
+    small = [
+        Image.fromarray(part) for part in np.split(rows[..., 0] if grey else rows, len(frames))
+    ]
+    png = encode_animation(small, "PNG")
+    if len(png) <= MAX_PICTURE_BYTES:
+        return "png", png
+    return "webp", encode_animation(small, "WEBP", quality=80)
 
 
 def own_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

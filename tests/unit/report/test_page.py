@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from page_samples import HOSTILE, Elements, hostile, png, sha256, usual_report
-from PIL import Image
+from PIL import Image, ImageSequence
 from synthetic_rows import arms, frame, row
 
 import ganbench
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import save_rows
 from ganbench.experiments.store import Store
+from ganbench.picture_parts import encode_animation
 from ganbench.report.arm_names import ArmNamer
 from ganbench.report.losses import (
     LOSS_TERMS,
@@ -376,6 +377,23 @@ def test_picture_is_shrunk_without_loss():
     assert (kind, image.mode, image.size) == ("png", "L", (30, 20))
     assert (np.asarray(image) == few).all()
     assert own_pixels(large[:, :-1, None]).shape == (80, 119, 1)
+
+
+def test_animation_is_shrunk_without_loss_and_stays_one():
+    frames = np.random.default_rng(0).integers(0, 255, (8, 20, 30), dtype=np.uint8)
+    large = [Image.fromarray(x.repeat(4, 0).repeat(4, 1)) for x in frames]
+    kind, content = shrink_picture(encode_animation(large, "PNG"))
+    image = Image.open(io.BytesIO(content))
+    assert (kind, image.n_frames, image.size) == ("png", 8, (30, 20))
+    shown = [np.asarray(x.convert("L")) for x in ImageSequence.Iterator(image)]
+    assert (np.stack(shown) == frames).all()
+    noise = np.random.default_rng(0).integers(0, 255, (8, 200, 200, 3), dtype=np.uint8)
+    kind, content = shrink_picture(encode_animation([Image.fromarray(x) for x in noise], "PNG"))
+    assert (kind, Image.open(io.BytesIO(content)).n_frames) == ("webp", 8)
+
+
+def test_animations_are_hidden_from_readers_who_want_no_movement(usual_page):
+    assert "(prefers-reduced-motion: reduce) { figure:has(> img[data-kind" in usual_page
 
 
 def test_large_picture_is_compressed():

@@ -55,6 +55,19 @@ def walk(method: str, steps: int, latent_sampler: LatentSampler) -> torch.Tensor
     return walk_latents(latent_sampler, method, steps, random).unflatten(0, (WALK_COUNT, steps))
 
 
+@pytest.mark.parametrize("method", ["spherical", "linear"])
+def test_walk_keeps_the_latents_that_are_not_free(method):
+    sampler, random, same = (
+        make_latent_sampler(6, codes=1),
+        *(torch.Generator().manual_seed(0) for _ in range(2)),
+    )
+    walks = walk_latents(sampler, method, 5, random, slice(2, 6)).unflatten(0, (WALK_COUNT, 5))
+    start, end = (sampler.latents(WALK_COUNT, same) for _ in range(2))
+    for kept in (slice(2), slice(6, 7)):
+        assert torch.equal(walks[:, :, kept], start[:, None, kept].expand(-1, 5, -1))
+    torch.testing.assert_close(walks[:, -1, 2:6], end[:, 2:6])
+
+
 def test_spherical_walk_equals_scipy_slerp():
     random = torch.Generator().manual_seed(0)
     a, b = (

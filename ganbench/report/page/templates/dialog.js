@@ -29,6 +29,7 @@ function large(image) {
   const made = document.createElement("img");
   made.src = picture(image.dataset.picture);
   made.alt = image.alt;
+  if (image.dataset.kind === "motion") made.dataset.kind = "motion"; // hidden for readers who want no movement
   return made;
 }
 
