@@ -10,7 +10,14 @@ from typing import Any
 
 from ganbench.registry import SpecError, parse_spec
 
-METRIC_NAMES = {"fid": "FID", "kid": "KID", "is": "IS", "fvd": "FVD", "acd": "ACD"}
+METRIC_NAMES = {
+    "fid": "FID",
+    "kid": "KID",
+    "is": "IS",
+    "fvd": "FVD",
+    "acd": "ACD",
+    "clip_score": "CLIPScore",
+}
 # Metrics with published values on Inception's or VGG's features. Values on other features have
 # another scale. Metrics of pixels, targets, or the data's own classes have none.
 FEATURE_METRICS = frozenset(

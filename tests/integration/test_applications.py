@@ -31,6 +31,14 @@ SMALL = {  # of each suite: cheaper networks and images, and a sample that it mu
         },
         "srgan",
     ),
+    "birds": (
+        {'"dfgan"': '"dfgan(width=4, code=8)"', '"reed"': '"reed(width=4, code=8)"'},
+        "dfgan",
+    ),
+    "waves": (
+        {'"mocogan"': '"mocogan(width=4)"', '"vgan"': '"vgan(width=4)"', "frames=16": "frames=8"},
+        "mocogan",
+    ),
 }
 
 
@@ -47,14 +55,21 @@ def draw_face(path, random):
 def images(tmp_path):
     random = np.random.default_rng(0)
     folders = (
-        "faces",
+        *("faces", "birds"),
         *(f"photos2paintings/{part}" for part in ("trainA", "trainB", "testA", "testB")),
     )
     for name in folders:
         folder = tmp_path / name
         folder.mkdir(parents=True)
-        for number in range(90 if name == "faces" else 16):
+        for number in range(90 if name in ("faces", "birds") else 16):
             draw_face(folder / f"{number}.png", random)
+            if name == "birds":
+                (folder / f"{number}.txt").write_text(f"face {number % 7} of the folder")
+    for number in range(90):
+        folder = tmp_path / "clips" / str(number)
+        folder.mkdir(parents=True)
+        for frame in range(8):
+            draw_face(folder / f"{frame}.png", random)
     return tmp_path
 
 

@@ -17,6 +17,8 @@ from torch_fidelity.feature_extractor_clip import (
     build_model,
 )
 
+from .base import TextEncoder
+from .clip_text import build_text_tower, vocabulary_file
 from .fidelity import FidelityExtractor
 from .published import PublishedWeights, Weights, published
 from .weight_files import clip_file
@@ -37,10 +39,16 @@ class CLIP(FidelityExtractor):
         weights = (
             read_clip_program(content) if file.matches(content) else file.read_tensors(content)
         )
+        text = file.build_with_weights(lambda: build_text_tower(weights))  # before `weights` change
         super().__init__(file, content, file.build_with_weights(lambda: CLIPEmbedding(weights)))
+        self.text = text
+
+    def text_encoder(self) -> TextEncoder | None:
+        return None if self.text is None else self.text.encode_sentences
 
     @staticmethod
     def download(model: Model = DEFAULT_CLIP_MODEL) -> None:
+        vocabulary_file().download()
         published_clip(model).download()
 
 

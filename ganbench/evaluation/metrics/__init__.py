@@ -18,6 +18,7 @@ METRICS = Registry(
         "cas": "cas:CAS",
         "class_accuracy": "class_accuracy:ClassAccuracy",
         "class_fid": "class_fid:ClassFID",
+        "clip_score": "clip_score:CLIPScore",
         "copying": "copying:Copying",
         "coverage": "coverage:Coverage",
         "cycle_error": "cycle_error:CycleError",
