@@ -114,7 +114,7 @@ def iter_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def read_entry(line: str, place: str) -> Mapping[str, Any]:
-    """Returns the object in a line; raises BadCaptions for other keys than `file` and `caption`."""
+    """Returns the object in a line; raises BadCaptions for other keys."""
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError) as error:

@@ -60,7 +60,7 @@ class Scene(NamedTuple):
     second_size: str = NONE
 
     def sentence(self, names: tuple[str, ...] = DIGITS) -> str:
-        """Returns the sentence, with these names in the place of digits."""
+        """Returns the sentence, with these names instead of digits."""
         dark = " dark" if self.polarity == "dark" else ""
         first = f"a {self.size}{dark} {names[int(self.digit)]}"
         if self.second_digit == NONE:

@@ -19,7 +19,7 @@ from torch import Tensor
 from ganbench.errors import GanbenchError
 
 PADDING = 0  # the number that fills up short sentences; words count from 1
-UNKNOWN_WORD = "<unknown>"  # in the place of a word that the vocabulary lacks
+UNKNOWN_WORD = "<unknown>"  # instead of a word that the vocabulary lacks
 MAX_COMPARED_SENTENCES = 5_000  # with a sentence that is not found
 # Chinese and Japanese letters are words of their own, because no spaces stand between words.
 WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff]|(?:(?![\u3040-\u30ff\u3400-\u9fff])\\w)+")

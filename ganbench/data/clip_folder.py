@@ -59,6 +59,8 @@ class ClipFolder(Data):
             raise ValueError(
                 f"frames must lie in {MIN_CLIP_FRAMES}..{MAX_CLIP_FRAMES}, or be 0, not {self.frames}"
             )
+        if not self.root_path.exists():
+            raise ValueError(f"there is no folder {self.root_path}")
         side = check_image_size(self.size, MAX_CLIP_SIDE_PIXELS)
         frames = self.frames or self.count_frames()
         object.__setattr__(self, "shapes", {IMAGE: (self.channels, frames, side, side)})
@@ -70,8 +72,6 @@ class ClipFolder(Data):
     @cached_property
     def image_files(self) -> ImageFiles:
         """The opened folder or archive; raises ValueError if it cannot be read."""
-        if not self.root_path.exists():
-            raise ValueError(f"there is no folder {self.root_path}")
         return open_image_files(str(self.root_path))
 
     @cached_property

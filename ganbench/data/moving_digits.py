@@ -9,7 +9,7 @@ for n unseen classes, no digit d below n moves in direction d mod 4. Held-out cl
 classes. Two digits move independently, and the brighter of two pixels is shown; such clips have no
 classes.
 
-With `of='fashion_mnist'` a garment moves in the place of the digit. No classifier of garments is shipped.
+With `of='fashion_mnist'` a garment moves instead of the digit. No classifier of garments is shipped.
 So features are pixels and their changes, and metrics of classes do not apply.
 """
 

@@ -101,7 +101,7 @@ def describe_wrong_rows(rows: Any) -> str:
 
 
 def reduce_clips(rows: np.ndarray[Any, Any], size: int) -> Tensor:
-    """Returns clips reduced by means, frames first: [T, N, 64, 64] => uint8 [N, 1, T, size, size]."""
+    """Reduces clips by means: [T, N, 64, 64] => uint8 [N, 1, T, size, size]."""
     clips = torch.from_numpy(rows.swapaxes(0, 1).copy())[:, None]
     factor = PUBLISHED_SIDE // size
     if factor == 1:

@@ -46,7 +46,7 @@ def draw_samples(generator: SavedGenerator, count: int = GRID_COLUMNS**2) -> byt
 
 
 def draw_motion(generator: SavedGenerator) -> bytes:
-    """Draws the first measured clips as an animated PNG; raises CannotVisualize if there are none."""
+    """Draws the first measured clips as an animated PNG; raises CannotVisualize for others."""
     if generator.modality is not CLIPS:
         raise CannotVisualize(
             f"{generator.trial.data} is {generator.modality.name}, which do not move"

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import torch
 import typer.main
+from PIL import Image
 
 import ganbench as package
 from ganbench import registry as spec
@@ -304,8 +305,10 @@ def test_every_command_and_its_options_are_there(words):
 
 @pytest.mark.parametrize(("page", "text"), blocks("toml"))
 def test_every_suite_is_valid(page, text, tmp_path, monkeypatch):
-    for name in ("photos", "faces"):
+    for name in ("photos", "faces", "birds", "clips"):
         (tmp_path / name).mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "birds" / "a.png")
+    (tmp_path / "birds" / "a.txt").write_text("a black square")
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "mine.toml").write_text(text)
     assert expand_cells(load_suite(tmp_path / "mine.toml"))[0]

@@ -1,4 +1,4 @@
-"""CLIPScore (Hessel et al., 2021): how well an image fits its caption, without a reference.
+"""CLIPScore (Hessel et al., 2021): how well an image fits its caption.
 
 It is 2.5 times the cosine between the CLIP embeddings of the image and of its caption, or 0 if that is
 negative. `prefix` stands before each caption, as published. Values of different CLIP models do not
@@ -43,7 +43,7 @@ class CLIPScore(Metric):
         return mean_measurement(clip_scores(fake.features, texts[which.to(texts.device)]))
 
     def encode_captions(self, real: FeatureSet, labels: Tensor) -> Tensor:
-        """Returns the embeddings of captions [K, F]; raises MetricNotApplicable without a vocabulary."""
+        """Returns embeddings of captions [K, F]; raises MetricNotApplicable without files."""
         assert real.sentences is not None
         assert real.encode_texts is not None
         texts = [f"{self.prefix} {real.sentences[label]}".strip() for label in labels.tolist()]

@@ -102,7 +102,7 @@ class ClipDownBlock(nn.Module):
 class DVDGAN(ClipFamily):
     """The family's settings. `embedding` is the size of the class embedding.
 
-    With `encoder`, the generator reads captions in the place of classes.
+    With `encoder`, the generator reads captions instead of classes.
     """
 
     works_on_slices = True
