@@ -389,3 +389,14 @@ BUILD_CONFIG_ATTRIBUTES = {"game": "task", "plan": "hyperparameters"}
 FEATURE_SET_ATTRIBUTES = {"derived": "cached", "shelf": "cache"}
 EXAMPLES_ATTRIBUTES = {"batch": "make_batch", "parts": "tensors"}
 RECIPE_ARGUMENTS = {"plan": "hyperparameters", "game": "task"}
+
+# Verdicts on one comparison, in files of earlier versions.
+VERDICT_WORDS = {
+    "held": "not worse",
+    "alike": "equivalent",
+    "fails more": "worse",
+    "fails less": "better",
+    "regressed": "worse",
+    "improved": "better",
+    "unchanged": "equivalent",
+}

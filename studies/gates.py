@@ -41,6 +41,7 @@ from gate_faults import (
 
 from ganbench.analysis.rates import wilson_interval
 from ganbench.analysis.rows import collect_rows
+from ganbench.analysis.verdicts import ComparisonVerdict
 from ganbench.ci.quality.baseline import Baseline, read_baseline_file
 from ganbench.ci.quality.hypothesis_tests import ALL_CELLS, CellTrainings, run_tests
 from ganbench.ci.quality.power import detectable_powers, detection_probability
@@ -61,6 +62,12 @@ ROUND_WORDS = (
     "step[stylegan2(",
     "extract",
     "peak_memory",
+)
+COUNTED_VERDICTS = (  # of benchmarks; identical counts are also equivalent
+    ComparisonVerdict.WORSE,
+    ComparisonVerdict.UNDECIDED,
+    ComparisonVerdict.BETTER,
+    ComparisonVerdict.EQUIVALENT,
 )
 ROUNDS, SEEDS = 10, 8  # performance gates of unchanged code; seeds of a quality gate
 FIRST_LIVE_BLOCK = 10  # blocks of seeds below it have the published gates
@@ -380,7 +387,7 @@ def is_alarm(pools: dict[str, pd.DataFrame], order: np.ndarray) -> bool:
     before, after = ({c: pick_trainings(pool, rows) for c, pool in pools.items()} for rows in ends)
     scales = read_baseline(ROOT / "suites" / "gate.baseline.json").metric_scales()
     tests = run_tests(before, after, scales, terms.margins, terms.false_alarms)
-    return any(test.verdict == "worse" for test in tests)
+    return any(test.verdict is ComparisonVerdict.WORSE for test in tests)
 
 
 def pick_trainings(pool: pd.DataFrame, rows: np.ndarray) -> CellTrainings:
@@ -509,14 +516,19 @@ def slow_row(folder: Path, fault: PerformanceFault, answer: dict[str, Any]) -> d
 
 def perf_row(answer: dict[str, Any]) -> dict[str, Any]:
     """Returns the verdicts of a performance gate, and its first slower benchmarks."""
-    verdicts = Counter(c["verdict"] for c in answer["comparisons"])
-    slower = [c["benchmark"] for c in answer["comparisons"] if c["verdict"] == "regressed"]
+    verdicts = Counter(ComparisonVerdict(c["verdict"]) for c in answer["comparisons"])
+    verdicts[ComparisonVerdict.EQUIVALENT] += verdicts[ComparisonVerdict.IDENTICAL]
+    slower = [
+        c["benchmark"]
+        for c in answer["comparisons"]
+        if ComparisonVerdict(c["verdict"]) is ComparisonVerdict.WORSE
+    ]
     return {
         "code": answer["code"],
         "benchmarks": len(answer["comparisons"]),
-        **{v: verdicts[v] for v in ("regressed", "undecided", "improved", "unchanged")},
+        **{str(word): verdicts[word] for word in COUNTED_VERDICTS},
         **{f"predicted_{p}": answer["power"].get(f"0.{p // 10}", math.nan) for p in (10, 20)},
-        "first_regressed": "; ".join(slower[:3]),
+        "first_worse": "; ".join(slower[:3]),
     }
 
 
@@ -546,7 +558,7 @@ The verdicts are those of the committed code on the stored trainings.
 
 {render_table(live_made.drop(columns=["worse", "floors_moved"]))}
 
-{render_table(rounds_made.drop(columns=["first_regressed"]))}
+{render_table(rounds_made.drop(columns=["first_worse"]))}
 
 `predicted_10` and `predicted_20` are the probabilities that such a round detects a slowdown of a single
 benchmark by 10 % and 20 %. They hold for the median benchmark with the noise of the round.
@@ -687,10 +699,10 @@ def slow_page(found: pd.DataFrame) -> pd.DataFrame:
     columns = {
         "fault": found["fault"],
         "performance gate": found["code"].eq(1).map({True: "**caught**", False: "missed"}),
-        "by": texts(found["first_regressed"]),
+        "by": texts(found["first_worse"]),
         "predicted": format_chances(found["predicted"]),
     }
-    counts = {name: found[name] for name in ("regressed", "undecided", "benchmarks")}
+    counts = {name: found[name] for name in ("worse", "undecided", "benchmarks")}
     return pd.DataFrame({**columns, **counts, "seconds": found["seconds"].round()})
 
 

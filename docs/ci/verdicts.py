@@ -28,6 +28,7 @@ Verdict = dict[str, Any]
 COMMANDS = ("gate", "perf", "check")
 EXIT_CODES = {"passed": 0, "regressed": 1, "cannot decide": 3}
 SERIOUS_FIRST = ("regressed", "no verdict", "cannot decide", "passed")
+UNCHANGED = ("identical", "equivalent")
 GITHUB_BOT = "github-actions[bot]"  # the author of comments by a workflow's token
 GUARDED = (".github/", ".gitlab-ci.yml", "ci/")  # files that decide what a gate does
 MAX_FILE_BYTES = 4_000_000
@@ -151,7 +152,7 @@ def table_rows(verdict: Verdict) -> Iterator[tuple[list[str], list[str]]]:
         numbers = [number(test["before"]), number(test["after"]), test["verdict"]]
         yield [test["cell"] or "all cells", test["name"]], numbers
     for one in verdict.get("comparisons", ()):
-        if one["verdict"] != "unchanged":
+        if one["verdict"] not in UNCHANGED:
             numbers = [number(one[key]) for key in ("base", "head", "ratio")]
             yield [one["benchmark"]], [*numbers, one["verdict"]]
 

@@ -28,20 +28,20 @@ from .effects import ratio_or_difference
 from .intervals import CONFIDENCE_LEVEL, SCALES, t_interval
 from .rates import ENDED_OUTCOMES, wilson_interval
 from .rows import ARM_COLUMNS
+from .verdicts import ComparisonVerdict
 
+# In the order of sentences.
 COMPARISON_VERDICTS = (
-    "identical",  # exactly the same values in every training on both sides
-    "better",
-    "worse",
-    "equivalent",  # the interval of a ratio is within the margin
-    "undecided",  # too few seeds, or no values
-    "fails more",
-    "fails less",
-    "new",  # trained only after
-    "missing",  # trained only before
-    "not comparable",
+    ComparisonVerdict.IDENTICAL,
+    ComparisonVerdict.BETTER,
+    ComparisonVerdict.WORSE,
+    ComparisonVerdict.EQUIVALENT,
+    ComparisonVerdict.UNDECIDED,
+    ComparisonVerdict.NEW,
+    ComparisonVerdict.MISSING,
+    ComparisonVerdict.NOT_COMPARABLE,
 )
-UNTESTED_VERDICTS = ("new", "missing", "not comparable")
+UNTESTED_VERDICTS = COMPARISON_VERDICTS[-3:]
 # The fields of TrainingOutcome.
 COMPARED_COLUMNS = ["value", "outcome", "reason", "protocol", "metric_version"]
 COUNT_FIELDS = ("failed_before", "ended_before", "failed_after", "ended_after")
@@ -78,7 +78,7 @@ class CellComparison:
     excess: float = 0.0  # failures after, minus the number expected from both sides together
     failure_p: float = math.nan  # two-sided, Holm-corrected over the cells (for the mean: one test)
     margin: float = 0.0  # a ratio between 1 - margin and 1 / (1 - margin) is no change
-    verdict: str = ""  # one of COMPARISON_VERDICTS
+    verdict: ComparisonVerdict | None = None  # None before it is tested
     reason: str = ""  # why the cell was not compared
     features: str = ""  # the features of the metric; empty for Inception's
 
@@ -86,6 +86,11 @@ class CellComparison:
     def display_name(self) -> str:
         """The metric with its features: `FID (digits' classifier)`."""
         return name_with_features(self.metric, self.features)
+
+    @property
+    def is_decided_by_failures(self) -> bool:
+        """Whether more or fewer trainings fail, whatever the values of the others."""
+        return self.failure_p < 1 - CONFIDENCE_LEVEL
 
 
 @dataclass(frozen=True)
@@ -123,18 +128,19 @@ class MatchedCell:
     after: Side
     refusal: str = ""
 
-    def untested_verdict(self) -> tuple[str, str]:
+    def untested_verdict(self) -> tuple[ComparisonVerdict | None, str]:
         """Returns a verdict that needs no test, with its reason.
 
-        The verdict is empty if the cell has to be tested.
+        The verdict is None if the cell has to be tested.
         """
         if not count_ended(self.before):
-            return "new", describe_absence(self.before)
+            return ComparisonVerdict.NEW, describe_absence(self.before)
         if not count_ended(self.after):
-            return "missing", describe_absence(self.after)
+            return ComparisonVerdict.MISSING, describe_absence(self.after)
         if self.refusal:
-            return "not comparable", self.refusal
-        return ("identical" if has_same_results(self.before, self.after) else ""), ""
+            return ComparisonVerdict.NOT_COMPARABLE, self.refusal
+        is_same = has_same_results(self.before, self.after)
+        return (ComparisonVerdict.IDENTICAL if is_same else None), ""
 
 
 def compare_runs(
@@ -452,7 +458,9 @@ def mean_comparison(
     The returned comparison has no tested verdict yet.
     """
     matched = [c for c, _ in cells if c.verdict not in UNTESTED_VERDICTS]
-    refused = dict.fromkeys(c.reason for c, _ in cells if c.verdict == "not comparable")
+    refused = dict.fromkeys(
+        c.reason for c, _ in cells if c.verdict is ComparisonVerdict.NOT_COMPARABLE
+    )
     totals: dict[str, Any] = {name: sum(getattr(c, name) for c in matched) for name in COUNT_FIELDS}
     verdict = classify_without_test(matched)
     named = replace(blank, verdict=verdict, reason="; ".join(refused), **totals)
@@ -460,15 +468,17 @@ def mean_comparison(
     return with_tests(named, changes, [failure_counts(c) for c in matched])
 
 
-def classify_without_test(matched: Sequence[CellComparison]) -> str:
-    """Returns the verdict for all cells together if it needs no test, or an empty string.
+def classify_without_test(matched: Sequence[CellComparison]) -> ComparisonVerdict | None:
+    """Returns the verdict for all cells together if it needs no test, or None.
 
     It is `identical` if all cells with values are identical, and `not comparable` if no cell matched.
     """
     if not matched:
-        return "not comparable"
+        return ComparisonVerdict.NOT_COMPARABLE
     measured = [c for c in matched if not (math.isnan(c.before) and math.isnan(c.after))]
-    return "identical" if measured and all(c.verdict == "identical" for c in measured) else ""
+    if measured and all(c.verdict is ComparisonVerdict.IDENTICAL for c in measured):
+        return ComparisonVerdict.IDENTICAL
+    return None
 
 
 def failure_counts(c: CellComparison) -> Sequence[int]:
@@ -519,15 +529,16 @@ def with_verdict(c: CellComparison, p: float, failure_p: float) -> CellCompariso
     return replace(c, verdict=c.verdict or decide_comparison_verdict(c))
 
 
-def decide_comparison_verdict(c: CellComparison) -> str:
-    if c.failure_p < 1 - CONFIDENCE_LEVEL:
-        return "fails more" if c.excess > 0 else "fails less"
+def decide_comparison_verdict(c: CellComparison) -> ComparisonVerdict:
+    if c.is_decided_by_failures:
+        return ComparisonVerdict.WORSE if c.excess > 0 else ComparisonVerdict.BETTER
     if c.unit == "ratio" and 1 - c.margin < c.low and c.high < 1 / (1 - c.margin):
-        return "equivalent"
+        return ComparisonVerdict.EQUIVALENT
     if c.p < 1 - CONFIDENCE_LEVEL:
         falls = c.change < (1 if c.unit == "ratio" else 0)
-        return "better" if falls == (c.direction == "lower") else "worse"
-    return "undecided"
+        is_better = falls == (c.direction == "lower")
+        return ComparisonVerdict.BETTER if is_better else ComparisonVerdict.WORSE
+    return ComparisonVerdict.UNDECIDED
 
 
 # Sentences
@@ -540,7 +551,9 @@ def summarize_comparisons(comparisons: Sequence[CellComparison]) -> list[str]:
     """
     names = dict.fromkeys(c.display_name for c in comparisons)
     sentences = [format_tally(n, [c for c in comparisons if c.display_name == n]) for n in names]
-    refused = dict.fromkeys(c.reason for c in comparisons if c.verdict == "not comparable")
+    refused = dict.fromkeys(
+        c.reason for c in comparisons if c.verdict is ComparisonVerdict.NOT_COMPARABLE
+    )
     return [*sentences, *(f"Not comparable: {reason}." for reason in refused if reason)]
 
 
@@ -558,16 +571,18 @@ def format_comparison(c: CellComparison) -> str:
 
 
 def format_verdict(c: CellComparison) -> str:
-    if c.verdict == "new":
+    if c.verdict is ComparisonVerdict.NEW:
         return f"new, measured only after (before: {c.reason})"
-    if c.verdict == "missing":
+    if c.verdict is ComparisonVerdict.MISSING:
         return f"missing, measured only before (after: {c.reason})"
-    if c.verdict == "not comparable":
+    if c.verdict is ComparisonVerdict.NOT_COMPARABLE:
         return f"not comparable, {c.reason or 'no cell was trained on both sides'}"
-    if c.verdict == "identical":
+    if c.verdict is ComparisonVerdict.IDENTICAL:
         return "the same numbers in all trainings that both sides have"
-    within = f" within {100 * c.margin:g} %" if c.verdict == "equivalent" else ""
-    return f"{c.verdict}{within}, {format_amount(c)}"
+    detail = f" within {100 * c.margin:g} %" if c.verdict is ComparisonVerdict.EQUIVALENT else ""
+    if c.is_decided_by_failures:
+        detail = f", {'more' if c.excess > 0 else 'fewer'} trainings fail"
+    return f"{c.verdict}{detail}, {format_amount(c)}"
 
 
 def format_amount(c: CellComparison) -> str:

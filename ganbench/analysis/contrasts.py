@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from .intervals import CONFIDENCE_LEVEL, SCALES
 
@@ -50,6 +50,18 @@ class Estimate:
     def p(self) -> float:
         """Computes the two-sided p-value of the hypothesis of no change."""
         return 2 * float(stats.t.sf(abs(self.mean) / self.error, self.freedom))
+
+    def p_above(self, bound: float) -> float:
+        """Computes the one-sided p-value of the hypothesis of a change of at most the bound."""
+        if self.error == 0:
+            return float(self.mean <= bound)
+        return float(special.stdtr(self.freedom, (bound - self.mean) / self.error))
+
+    def upper_bound(self) -> float:
+        """Computes the one-sided upper confidence bound."""
+        if self.error == 0:
+            return self.mean
+        return self.mean + float(special.stdtrit(self.freedom, CONFIDENCE_LEVEL)) * self.error
 
     def smallest_detectable(self, family: int) -> float:
         """Computes the smallest true change that a t test would detect with power TEST_POWER.
@@ -195,10 +207,16 @@ def holm_correct(p: Sequence[float]) -> list[float]:
 
 def arm_difference(trick: np.ndarray, none: np.ndarray, paired: bool) -> Change:
     """Computes the difference of two arms over their seeds, on the transformed scale."""
-    table = pd.DataFrame({"trick": pd.Series(trick), "none": pd.Series(none)})
-    difference = contrast_within_cell(table, {"trick": 1.0, "none": -1.0}, paired)
+    parts = [mean_change_of(part) for part in ([trick - none] if paired else [trick, -none])]
+    difference = sum_changes([part for part in parts if part], len(parts))
     assert difference
     return difference
+
+
+def difference_of_means(one: np.ndarray, other: np.ndarray) -> Estimate:
+    """Computes the mean of one minus that of the other, with Welch's error and freedom."""
+    change = arm_difference(one, other, paired=False)
+    return Estimate(change.mean, math.sqrt(change.variance), change.freedom)
 
 
 def combine_changes(changes: Sequence[Change]) -> tuple[float, float, float, float]:

@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ganbench.gan.variants import all_variants
 from ganbench.registry import SpecError, parse_spec
 
-from .contrasts import satterthwaite_freedom
+from .contrasts import Estimate, satterthwaite_freedom
 from .effects import outcome_rows
-from .intervals import CONFIDENCE_LEVEL, SCALES
+from .intervals import SCALES
 from .rows import LOST_OUTCOMES, outcome_facts
 
 FAMILY_COLUMNS = ["data", "variant", "loss", "tricks"]
@@ -200,9 +199,7 @@ def mean_change_over_families(
         return mean, math.nan, math.nan
     freedoms = [(len(pair) - 1) * (1 if paired else 2) for pair in repeated]
     freedom = satterthwaite_freedom(errors, freedoms)
-    quantile = float(stats.t.ppf((1 + CONFIDENCE_LEVEL) / 2, freedom))
-    half = quantile * math.sqrt(sum(errors)) / len(pairs)
-    return mean, mean - half, mean + half
+    return mean, *Estimate(mean, math.sqrt(sum(errors)) / len(pairs), freedom).interval()
 
 
 def squared_error_of_pair(pair: np.ndarray, paired: bool) -> float:

@@ -13,14 +13,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from ganbench.analysis.verdicts import ComparisonVerdict
 from ganbench.files import write_json
 
 Number = float | None  # null in JSON unless finite
 NumberMap = dict[str, Number]
 GateWord = Literal["passed", "regressed", "cannot decide"]
-TestWord = Literal["worse", "held", "undecided"]
-BenchmarkWord = Literal["regressed", "improved", "unchanged", "undecided", "new", "missing"]
-TraceWord = Literal["identical", "alike", "different", "not comparable"]
 
 
 class Record(BaseModel):
@@ -37,7 +35,7 @@ class Record(BaseModel):
 class VerdictRecord(Record):
     """The keys of every verdict."""
 
-    schema_: Literal[1] = Field(alias="schema", default=1)
+    schema_: Literal[2] = Field(alias="schema", default=2)
     title: str  # of a comment or a page
     code: int = Field(description="Exit code of the command.")
     sentences: list[str] = Field(description="Findings, the most serious first.")
@@ -85,7 +83,7 @@ class GateTestRecord(Record):
     p: Number = Field(description="One-sided, Holm-corrected.")
     counts: tuple[int, int]
     scale: ScaleRecord
-    verdict: TestWord
+    verdict: ComparisonVerdict
 
 
 class PowerRecord(Record):
@@ -109,7 +107,7 @@ class FloorShiftRecord(Record):
 
 class CanaryRecord(Record):
     cell: str
-    verdict: TraceWord
+    verdict: ComparisonVerdict
     said: str
 
 
@@ -142,7 +140,7 @@ class BenchmarkRecord(Record):
     """The comparison of a benchmark on both sides."""
 
     benchmark: str
-    verdict: BenchmarkWord
+    verdict: ComparisonVerdict
     base: Number
     head: Number
     unit: str

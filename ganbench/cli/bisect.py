@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from ganbench.ci.verdicts import Verdict
+from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.counts import count_of
 
 from .base import (
@@ -290,7 +290,7 @@ def resolve_benchmark(measurer: Any, trees: Any, commit: str) -> None:
     try:
         measurer.resolve(trees.side_of(commit))
     except CannotRun as error:
-        fail(f"Cannot decide: the good commit: {error}", Verdict.CANNOT_DECIDE.exit_code)
+        fail(f"Cannot decide: the good commit: {error}", CommandVerdict.CANNOT_DECIDE.exit_code)
 
 
 def command_measurer(command: str, better: str) -> Measure:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ganbench.analysis.verdicts import ComparisonVerdict
+
 from .base import (
     DEFAULT_RESULTS,
     Json,
@@ -15,7 +17,7 @@ from .base import (
     read_frame,
 )
 
-CHANGED_VERDICTS = ("better", "worse", "fails more", "fails less")
+CHANGED_VERDICTS = (ComparisonVerdict.BETTER, ComparisonVerdict.WORSE)
 
 
 @app.command()

@@ -476,13 +476,13 @@ def append_gate_history(path: Path, verdict: Any, reference: Any) -> None:
 
 def print_gate_verdict(verdict: Any, reference: Any, seconds: float) -> None:
     """Prints the table, its sentences and the verdict."""
+    from ganbench.analysis.verdicts import CommandVerdict
     from ganbench.ci.quality.summary import (
         UNDECIDED_EXPLANATION,
         format_gate_table,
         gate_sentences,
         gate_table,
     )
-    from ganbench.ci.verdicts import Verdict
 
     from .progress import format_clock
 
@@ -494,7 +494,7 @@ def print_gate_verdict(verdict: Any, reference: Any, seconds: float) -> None:
         )
     for line in gate_sentences(verdict, reference):
         out.print(line, markup=False, soft_wrap=True)
-    if verdict.verdict is Verdict.CANNOT_DECIDE:
+    if verdict.verdict is CommandVerdict.CANNOT_DECIDE:
         out.print(UNDECIDED_EXPLANATION, markup=False, soft_wrap=True)
     out.print(
         f"Gate {reference.name}: {verdict.verdict}, in {format_clock(seconds)}.", style="bold"

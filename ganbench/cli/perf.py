@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganbench.ci.verdicts import Verdict
+from ganbench.analysis.verdicts import CommandVerdict
 
 from .base import (
     Device,
@@ -139,7 +139,7 @@ def measure_both_sides(
                 before, now, HarnessRunner(folder, device), rules, print_perf_progress
             ).run(words)
     except CannotRun as error:
-        fail(f"Cannot decide: {error}", Verdict.CANNOT_DECIDE.exit_code)
+        fail(f"Cannot decide: {error}", CommandVerdict.CANNOT_DECIDE.exit_code)
     return report, {"base": before.revision, "head": now.revision}
 
 
@@ -201,29 +201,29 @@ def print_perf_progress(line: str) -> None:
     err.print(line, markup=False, soft_wrap=True)
 
 
-def verdict_and_reason(report: Any, allow_missing: bool) -> tuple[Verdict, str]:
+def verdict_and_reason(report: Any, allow_missing: bool) -> tuple[CommandVerdict, str]:
     missing = 0 if allow_missing else report.count_verdicts("missing")
     if report.count_verdicts("regressed"):
-        return Verdict.REGRESSED, "Regressed."
+        return CommandVerdict.REGRESSED, "Regressed."
     if report.unsteady:
         return (
-            Verdict.CANNOT_DECIDE,
+            CommandVerdict.CANNOT_DECIDE,
             "Cannot decide: the GPU is unsteady; `nvidia-smi -lgc` locks its clock.",
         )
     if missing:
         return (
-            Verdict.CANNOT_DECIDE,
+            CommandVerdict.CANNOT_DECIDE,
             f"Cannot decide: {missing} benchmarks are missing on the head; see --allow-missing.",
         )
     if report.broken_benchmarks:
         names = ", ".join(c.benchmark for c in report.broken_benchmarks[:3])
         return (
-            Verdict.CANNOT_DECIDE,
+            CommandVerdict.CANNOT_DECIDE,
             f"Cannot decide: {len(report.broken_benchmarks)} gave no ratio: {names}.",
         )
     if report.is_empty:
-        return Verdict.CANNOT_DECIDE, "Cannot decide: no benchmark was decided."
-    return Verdict.PASSED, "Not regressed."
+        return CommandVerdict.CANNOT_DECIDE, "Cannot decide: no benchmark was decided."
+    return CommandVerdict.PASSED, "Not regressed."
 
 
 def write_perf_report(report: Any, record: Any, path: Path | None) -> None:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from verdict_schema import schema_errors
 
+from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
 from ganbench.ci.methods.base import CheckedMethod, MethodFault, MethodReport
 from ganbench.ci.performance.comparisons import BenchmarkComparison
 from ganbench.ci.performance.gate import PerfReport
@@ -22,7 +23,6 @@ from ganbench.ci.performance.summary import perf_record
 from ganbench.ci.quality.baseline import read_baseline_file
 from ganbench.ci.quality.summary import gate_record
 from ganbench.ci.quality.verdict import MeasuredSide, decide_gate_verdict
-from ganbench.ci.verdicts import Verdict
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "docs" / "ci"
@@ -151,8 +151,10 @@ def gate_verdict():
     return gate_record(decided, baseline, 1.0).to_json()
 
 
-def perf_verdict(verdict=Verdict.PASSED, name="step[gan]", word="regressed", reason=""):
-    comparison = BenchmarkComparison(name, word, 1.0, 1.5, "s", False, 1.5, 1.4, 1.6, 10, reason)
+def perf_verdict(verdict=CommandVerdict.PASSED, name="step[gan]", word="worse", reason=""):
+    comparison = BenchmarkComparison(
+        name, ComparisonVerdict(word), 1.0, 1.5, "s", False, 1.5, 1.4, 1.6, 10, reason
+    )
     facts = {"title": "Performance", "margin": 0.1, "base": "a", "head": "b"}
     report = PerfReport([comparison], device="cpu", blocks=3)
     return perf_record(report, verdict, ["A sentence."], {0.1: 0.9}, facts).to_json()
@@ -182,7 +184,7 @@ def test_comment_and_check_have_the_verdict(github, api, tmp_path, gate_verdict)
     body = api.contents("POST")[1]["body"]
     assert body.splitlines()[1] == "## ganbench: passed"
     assert "### `Quality gate of gate`: passed" in body
-    assert "| `step[gan]` | 1 | 1.5 | 1.5 | regressed |" in body
+    assert "| `step[gan]` | 1 | 1.5 | 1.5 | worse |" in body
     assert api.tokens == {"Bearer secret"}
 
 
@@ -217,12 +219,12 @@ def test_other_pull_requests_get_no_comment(github, api, tmp_path, gate_verdict,
 @pytest.mark.parametrize(
     ("verdict", "conclusion", "undecided", "expected"),
     [
-        (Verdict.PASSED, "success", "fail", "success"),
-        (Verdict.PASSED, "failure", "pass", "failure"),
-        (Verdict.PASSED, "cancelled", "fail", "failure"),
-        (Verdict.REGRESSED, "success", "pass", "failure"),
-        (Verdict.CANNOT_DECIDE, "failure", "fail", "failure"),
-        (Verdict.CANNOT_DECIDE, "failure", "pass", "neutral"),
+        (CommandVerdict.PASSED, "success", "fail", "success"),
+        (CommandVerdict.PASSED, "failure", "pass", "failure"),
+        (CommandVerdict.PASSED, "cancelled", "fail", "failure"),
+        (CommandVerdict.REGRESSED, "success", "pass", "failure"),
+        (CommandVerdict.CANNOT_DECIDE, "failure", "fail", "failure"),
+        (CommandVerdict.CANNOT_DECIDE, "failure", "pass", "neutral"),
     ],
 )
 def test_check_needs_a_pass_and_a_workflow_that_succeeded(
@@ -365,7 +367,7 @@ def test_error_of_the_server_is_a_sentence(gitlab, api):
 def test_junit_report_has_each_test(tmp_path, gate_verdict):
     (tmp_path / "verdicts").mkdir()
     worse = [q | {"verdict": "worse"} for q in gate_verdict["questions"][:1]]
-    others = [q | {"verdict": "held"} for q in gate_verdict["questions"][1:]]
+    others = [q | {"verdict": "not worse"} for q in gate_verdict["questions"][1:]]
     regressed = {"verdict": "regressed", "code": 1, "questions": [*worse, *others]}
     faulty = check_verdict("decay is 0.9 \x00 & by definition 0.5 <")
     save(tmp_path, gate_verdict | regressed, perf_verdict(word="undecided"), faulty)

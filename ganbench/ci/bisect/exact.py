@@ -1,16 +1,15 @@
 """Tests of exact numbers: canaries of trainings, and counts of operators and bytes."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from ganbench.ci.quality.trace_comparison import first_difference
 
 from .journal import Numbers
 
 Side = Literal["good", "bad", "other"]
 MAX_SHOWN_DIGITS = 9
-# Effects of the summation order, as for the canary of the quality gate (`loss_trace`, which needs torch).
-CANARY_ROUNDING, CANARY_ABSOLUTE_ROUNDING = 1e-4, 1e-7
 
 
 class ExactTest(Protocol):
@@ -57,21 +56,6 @@ class CanaryTest:
         name = first_difference(before, after, self.any_digit) or ""
         one, other = (format_exact(numbers.get(name)) for numbers in (before, after))
         return f"{name} was {one} and is {other}"
-
-
-def first_difference(one: Numbers, other: Numbers, any_digit: bool) -> str | None:
-    """Returns the name of the first number that differs, or None."""
-    for name in {**one, **other}:
-        before, after = one.get(name), other.get(name)
-        if before != after and (any_digit or not is_close(before, after)):
-            return name
-    return None
-
-
-def is_close(one: float | None, other: float | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return math.isclose(one, other, rel_tol=CANARY_ROUNDING, abs_tol=CANARY_ABSOLUTE_ROUNDING)
 
 
 @dataclass(frozen=True)

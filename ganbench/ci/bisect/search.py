@@ -15,8 +15,8 @@ from typing import Literal
 
 import numpy as np
 
+from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.ci.performance.revisions import RevisionSide, UnknownRevision
-from ganbench.ci.verdicts import Verdict
 from ganbench.counts import count_of
 
 from .commits import Commit
@@ -48,7 +48,7 @@ class BisectRules:
 class BisectResult:
     """The answer: the culprit is one of the commits `first` to `last` (places from 1)."""
 
-    verdict: Verdict
+    verdict: CommandVerdict
     evidence: str = ""  # canary, count or noise
     first: int = 0
     last: int = 0
@@ -103,12 +103,12 @@ class Bisection:
             try:
                 result = self.search_exactly(notes)
             except OutOfBudget as spent:
-                return BisectResult(Verdict.CANNOT_DECIDE, reasons=[str(spent)])
+                return BisectResult(CommandVerdict.CANNOT_DECIDE, reasons=[str(spent)])
             if result is not None:
                 return result
         if self.rules.evidence == "exact":
             return BisectResult(
-                Verdict.CANNOT_DECIDE, reasons=notes or ["there are no exact numbers"]
+                CommandVerdict.CANNOT_DECIDE, reasons=notes or ["there are no exact numbers"]
             )
         result = self.search_noise(list(range(1, self.last + 1)))
         result.reasons = [*notes, *result.reasons]
@@ -197,7 +197,7 @@ class Bisection:
     def exact_result(self, test: ExactTest, low: int, high: int) -> BisectResult:
         share = 1 / (high - low)
         posterior = [share if low < place <= high else 0.0 for place in range(1, self.last + 1)]
-        verdict = Verdict.FOUND if high - low == 1 else Verdict.BETWEEN
+        verdict = CommandVerdict.FOUND if high - low == 1 else CommandVerdict.BETWEEN
         change = test.describe(self.stable_exact_of(low), self.stable_exact_of(high))
         result = BisectResult(verdict, test.evidence, low + 1, high, posterior, [f"{change}."])
         result.reasons += [self.spent] if self.spent else []
@@ -211,9 +211,9 @@ class Bisection:
         try:
             separation = self.prove_worsening()
         except CannotMeasure as error:
-            return BisectResult(Verdict.CANNOT_DECIDE, "noise", reasons=[f"{error}."])
+            return BisectResult(CommandVerdict.CANNOT_DECIDE, "noise", reasons=[f"{error}."])
         except OutOfBudget as spent:
-            return BisectResult(Verdict.CANNOT_DECIDE, "noise", reasons=[str(spent)])
+            return BisectResult(CommandVerdict.CANNOT_DECIDE, "noise", reasons=[str(spent)])
         reasons: list[str] = []
         try:
             while not self.is_settled(changes) and (place := self.next_place(changes)):
@@ -296,7 +296,11 @@ class Bisection:
         first, last = (changes[c - 1] for c in credible_range(among, 1 - self.rules.error))
         posterior = np.zeros(self.last)
         posterior[np.asarray(changes) - 1] = among
-        verdict = Verdict.FOUND if first == last and self.is_settled(changes) else Verdict.BETWEEN
+        verdict = (
+            CommandVerdict.FOUND
+            if first == last and self.is_settled(changes)
+            else CommandVerdict.BETWEEN
+        )
         result = BisectResult(verdict, "noise", first, last, posterior.tolist())
         result.reasons += self.skip_reasons(first, last, "value")
         return result

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
-from ganbench.ci.quality.hypothesis_tests import welch_error_and_freedom
+from ganbench.analysis.contrasts import difference_of_means
 
 MIN_VALUES_PER_SIDE = 3  # before the first look
 
@@ -32,10 +31,7 @@ class Separation:
 def separation_of(good: Sequence[float], bad: Sequence[float], error: float) -> Separation:
     """Tests whether bad values are higher; both sides need MIN_VALUES_PER_SIDE values."""
     one, other = np.asarray(good, float), np.asarray(bad, float)
-    difference = float(other.mean() - one.mean())
-    spread, freedom = welch_error_and_freedom(one, other)
-    p = float(difference <= 0)
-    if spread > 0:
-        p = float(special.stdtr(freedom, -difference / spread))
+    difference = difference_of_means(other, one)
     look = min(len(one), len(other)) - MIN_VALUES_PER_SIDE + 1
-    return Separation(difference, p, error / (look * (look + 1)), (len(one), len(other)))
+    level, counts = error / (look * (look + 1)), (len(one), len(other))
+    return Separation(difference.mean, difference.p_above(0.0), level, counts)

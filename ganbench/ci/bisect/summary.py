@@ -8,8 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.ci.verdict_records import BisectRecord
-from ganbench.ci.verdicts import Verdict
 from ganbench.counts import count_of
 from ganbench.files import hash_json
 
@@ -26,10 +26,10 @@ DIGEST_DIGITS = 12
 
 def bisect_sentences(result: BisectResult, commits: Sequence[Commit], title: str) -> list[str]:
     """Returns the answer, its certainty and its reasons as sentences."""
-    if result.verdict is Verdict.CANNOT_DECIDE:
+    if result.verdict is CommandVerdict.CANNOT_DECIDE:
         return [f"Cannot decide about {title}.", *result.reasons]
     culprit = commits[result.last]
-    if result.verdict is Verdict.BETWEEN:
+    if result.verdict is CommandVerdict.BETWEEN:
         number = result.last - result.first + 1
         first = commits[result.first]
         answer = (
@@ -147,7 +147,7 @@ def bisect_record(
         "bad": commits[-1].hash,
         "verdict": result.verdict.value,
         "evidence": result.evidence,
-        "culprit": named[0].record() if result.verdict is Verdict.FOUND else None,
+        "culprit": named[0].record() if result.verdict is CommandVerdict.FOUND else None,
         "candidates": [commit.record() for commit in named],
         "probability": result.probability,
         "error": result.error if named else None,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
+from ganbench.analysis.verdicts import ComparisonVerdict
+
 from .change_points import MIN_LEVEL_POINTS, find_change_points
 from .records import Acknowledgement, HistoryEntry, HistoryFile
 
@@ -23,7 +25,7 @@ class ChangePoint:
     before: float
     after: float
     ratio: float | None  # after / before; None unless both are above 0
-    verdict: str  # better or worse
+    verdict: ComparisonVerdict  # better or worse
     reason: str | None  # reason of the acknowledgement; None without one
     software: tuple[str, ...] = ()  # versions that changed too: `torch 2.8.0 → 2.9.1`
 
@@ -107,7 +109,7 @@ def make_change_point(
         before,
         after,
         after / before if min(before, after) > 0 else None,
-        "better" if better else "worse",
+        ComparisonVerdict.BETTER if better else ComparisonVerdict.WORSE,
         reason,
         tuple(software_changes(previous.software, first.software)),
     )

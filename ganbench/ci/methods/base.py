@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.ci.verdict_records import CheckRecord, FaultRecord, MethodsRecord
-from ganbench.ci.verdicts import Verdict
 from ganbench.counts import count_of
 from ganbench.registry import describe_exception
 
@@ -64,10 +64,10 @@ class MethodReport:
         return [f"{c.cell}: {c.method}: {c.error}" for c in self.checked if c.error]
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> CommandVerdict:
         if self.faults:
-            return Verdict.REGRESSED
-        return Verdict.CANNOT_DECIDE if self.errors else Verdict.PASSED
+            return CommandVerdict.REGRESSED
+        return CommandVerdict.CANNOT_DECIDE if self.errors else CommandVerdict.PASSED
 
     def record(self) -> MethodsRecord:
         """Returns the checks as a record for JSON."""

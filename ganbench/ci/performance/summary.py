@@ -13,8 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.ci.verdict_records import PerfRecord
-from ganbench.ci.verdicts import Verdict
 from ganbench.report.markdown import escape_markdown
 
 from .comparisons import BenchmarkComparison
@@ -150,7 +150,7 @@ def markdown_row(texts: Sequence[str]) -> str:
 
 def perf_record(
     report: PerfReport,
-    verdict: Verdict,
+    verdict: CommandVerdict,
     sentences: Sequence[str],
     powers: Mapping[float, float],
     facts: Mapping[str, Any],

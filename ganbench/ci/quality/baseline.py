@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ganbench.analysis.verdicts import ComparisonVerdict
 from ganbench.ci.history.records import current_revision
 from ganbench.ci.machine import describe_machine
 from ganbench.evaluation.metric_names import name_with_features
@@ -22,8 +23,9 @@ from ganbench.files import write_bytes
 from ganbench.registry import SpecError
 
 from .hypothesis_tests import CellTrainings, MetricScale
-from .loss_trace import LossTrace, TraceComparison, compare_trace
+from .loss_trace import LossTrace
 from .protocol_changes import describe_protocol_change, features_of_protocol
+from .trace_comparison import TraceComparison, compare_trace
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Margin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -229,7 +231,7 @@ def compare_traces(
     """
     recorded = {cell: LossTrace(s.losses, s.scores) for cell, s in baseline.canary.items()}
     comparisons = [
-        compare_trace(cell, recorded[cell], trace)
+        compare_trace(cell, recorded[cell].values_by_place(), trace.values_by_place())
         for cell, trace in traces.items()
         if cell in recorded
     ]
@@ -237,8 +239,10 @@ def compare_traces(
         return comparisons
     other = f"the baseline was made with {baseline.made.conditions}, this run uses {conditions}"
     return [
-        h if h.verdict == "identical" else TraceComparison(h.cell, "not comparable", other)
-        for h in comparisons
+        each
+        if each.verdict is ComparisonVerdict.IDENTICAL
+        else TraceComparison(each.cell, ComparisonVerdict.NOT_COMPARABLE, other)
+        for each in comparisons
     ]
 
 

@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import special, stats
+from scipy import stats
 
-from ganbench.analysis.contrasts import holm_correct
+from ganbench.analysis.contrasts import difference_of_means, holm_correct
 from ganbench.analysis.intervals import SCALES
+from ganbench.analysis.verdicts import ComparisonVerdict
 from ganbench.counts import format_signed
 
 FAILURES_METRIC = "failures"  # the metric name of the failure test
 ALL_CELLS = ""  # the cell name of tests over all cells
 MIN_TRAININGS_PER_TEST = 3  # minimum values per side for a test
-GATE_CONFIDENCE_LEVEL = 0.95  # one-sided level of `GateTest.bound`
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,13 @@ class GateTest:
     before: float  # mean on the metric's own scale, or the share of failures
     after: float
     worse: float  # the worsening on the transformed scale
-    bound: float  # one-sided upper confidence bound of `worse`
+    bound: float  # one-sided 95 % upper confidence bound of `worse`
     margin: float  # on the transformed scale
     said: str  # the worsening as text
     p: float  # one-sided; null: at most the margin; Holm-corrected by `run_tests`
     counts: tuple[int, int]  # values before and after, or trainings for failures
     scale: MetricScale  # the scale of the metric
-    verdict: str = "undecided"  # worse, held (proven to be within the margin) or undecided
+    verdict: ComparisonVerdict = ComparisonVerdict.UNDECIDED  # or worse, or not worse
 
 
 def run_tests(
@@ -164,29 +164,22 @@ def non_inferiority_test(
     margin: float,
 ) -> GateTest:
     """Computes Welch's one-sided test for a worsening beyond the margin."""
-    sides = (before, after)
-    one, other = map(scale.to, sides)
-    gain, allowed = float(other.mean() - one.mean()), scale.margin_on_scale(margin)
-    worse = gain if scale.direction == "lower" else -gain
-    error, freedom = welch_error_and_freedom(one, other)
-    p, bound = float(worse <= allowed), worse
-    if error > 0:
-        p = float(special.stdtr(freedom, (allowed - worse) / error))
-        bound += float(special.stdtrit(freedom, GATE_CONFIDENCE_LEVEL)) * error
-    mean, counts = [scale.mean(side) for side in sides], (len(one), len(other))
-    wording = scale.format_worsening(worse)
+    one, other = scale.to(before), scale.to(after)
+    ordered = (other, one) if scale.direction == "lower" else (one, other)
+    worsening, allowed = difference_of_means(*ordered), scale.margin_on_scale(margin)
     return GateTest(
-        cell, metric, mean[0], mean[1], worse, bound, allowed, wording, p, counts, scale
+        cell=cell,
+        metric=metric,
+        before=scale.mean(before),
+        after=scale.mean(after),
+        worse=worsening.mean,
+        bound=worsening.upper_bound(),
+        margin=allowed,
+        said=scale.format_worsening(worsening.mean),
+        p=worsening.p_above(allowed),
+        counts=(len(before), len(after)),
+        scale=scale,
     )
-
-
-def welch_error_and_freedom(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Returns the standard error of a difference of means, and its degrees of freedom."""
-    parts = [float(side.var(ddof=1)) / len(side) for side in (one, other)]
-    if not sum(parts) > 0:
-        return 0.0, math.inf
-    denominator = sum(v**2 / (len(s) - 1) for v, s in zip(parts, (one, other), strict=True))
-    return math.sqrt(sum(parts)), sum(parts) ** 2 / denominator
 
 
 def fisher_failure_test(
@@ -197,7 +190,8 @@ def fisher_failure_test(
         [sum(getattr(side, what) for side in sides) for sides in (before, after)]
         for what in ("failed", "ended")
     )
-    p = float(stats.hypergeom.sf(failed[1] - 1, sum(ended), sum(failed), ended[1]))
+    table = np.array([[failed[side], ended[side] - failed[side]] for side in (1, 0)])
+    p = float(stats.fisher_exact(table, alternative="greater").pvalue)
     one, other = (f / max(1, e) for f, e in zip(failed, ended, strict=True))
     wording = f"{failed[0]} of {ended[0]} before, {failed[1]} of {ended[1]} after"
     counts, scale = (ended[0], ended[1]), MetricScale("lower", "none")
@@ -217,6 +211,9 @@ def fisher_failure_test(
 
 
 def with_test_verdict(question: GateTest, p: float, false_alarms: float) -> GateTest:
-    held = question.bound <= question.margin
-    verdict = "worse" if p < false_alarms else "held" if held else "undecided"
+    verdict = ComparisonVerdict.UNDECIDED
+    if p < false_alarms:
+        verdict = ComparisonVerdict.WORSE
+    elif question.bound <= question.margin:
+        verdict = ComparisonVerdict.NOT_WORSE
     return replace(question, p=p, verdict=verdict)

@@ -1,6 +1,6 @@
 """The canary: the first losses of a training at a fixed seed, and the scores after them.
 
-It distinguishes *numerically identical* from *statistically alike*, which no test over seeds can do. A
+It distinguishes *numerically identical* from *statistically equivalent*, which no test over seeds can do. A
 change of the code that should not affect results keeps every digit. Digits may differ between machines
 and between versions of torch.
 """
@@ -22,8 +22,6 @@ from ganbench.training.sampling import draw_samples_of_task
 from ganbench.training.trainer import read_terms
 
 TRACE_STEPS, TRACE_SEED = 50, 0
-TRACE_ROUNDING = 1e-4  # relative effect of the summation order after TRACE_STEPS steps
-MIN_RELATIVE_VALUE = 1e-3  # smaller values are compared by absolute difference, as scores cross 0
 
 
 @dataclass(frozen=True)
@@ -47,15 +45,6 @@ class LossTrace:
         }
 
 
-@dataclass(frozen=True)
-class TraceComparison:
-    """The comparison of one cell's loss trace with the baseline's."""
-
-    cell: str
-    verdict: str  # identical, alike (up to rounding), different or not comparable
-    said: str = ""
-
-
 def record_trace(trial: Trial, metrics: tuple[str, ...], protocol: str) -> LossTrace:
     """Trains the trial's cell for TRACE_STEPS steps at TRACE_SEED, then measures its samples."""
     evaluator = evaluator_for(trial.data, trial.device, protocol)
@@ -77,26 +66,3 @@ def record_trace(trial: Trial, metrics: tuple[str, ...], protocol: str) -> LossT
 def finite_or_none(value: float | None) -> float | None:
     """Returns a finite value, or None, since JSON has no infinity or NaN."""
     return value if value is not None and math.isfinite(value) else None
-
-
-def compare_trace(cell: str, before: LossTrace, after: LossTrace) -> TraceComparison:
-    """Compares two traces; reports the first value that differs by more than rounding."""
-    one, other = before.values_by_place(), after.values_by_place()
-    if one == other:
-        return TraceComparison(cell, "identical")
-    for place in dict.fromkeys([*one, *other]):
-        if relative_difference(one.get(place), other.get(place)) > TRACE_ROUNDING:
-            was, now = (format_trace_value(values.get(place)) for values in (one, other))
-            return TraceComparison(cell, "different", f"{place} was {was} and is {now}")
-    return TraceComparison(cell, "alike", f"no relative difference exceeds {TRACE_ROUNDING:.0e}")
-
-
-def relative_difference(one: float | None, other: float | None) -> float:
-    """Returns the relative difference of two values; infinite if only one of them is None."""
-    if one is None or other is None:
-        return 0.0 if one is other else math.inf
-    return abs(one - other) / max(abs(one), abs(other), MIN_RELATIVE_VALUE)
-
-
-def format_trace_value(value: float | None) -> str:
-    return "none" if value is None else f"{value:.6g}"

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from scipy import optimize, stats
 
+from ganbench.analysis.contrasts import satterthwaite_freedom
+
 from .hypothesis_tests import CellTrainings, MetricScale, comparable_values
 
 DETECTION_PROBABILITIES = (0.5, 0.8, 0.95)
@@ -76,8 +78,7 @@ def detection_probability(
 
 def shared_freedom(before: int, after: int) -> float:
     """Returns Welch's degrees of freedom for two sides of equal variance."""
-    parts = 1 / before, 1 / after
-    return sum(parts) ** 2 / (parts[0] ** 2 / (before - 1) + parts[1] ** 2 / (after - 1))
+    return satterthwaite_freedom([1 / before, 1 / after], [before - 1, after - 1])
 
 
 def smallest_detected(

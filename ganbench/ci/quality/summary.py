@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
 from ganbench.ci.history.records import HistoryEntry, commit_time
 from ganbench.ci.machine import describe_software
 from ganbench.ci.verdict_records import GateRecord
-from ganbench.ci.verdicts import Verdict
 from ganbench.counts import count_of
 from ganbench.report.markdown import escape_markdown, markdown_table
 
@@ -24,6 +24,11 @@ from .hypothesis_tests import FAILURES_METRIC, GateTest
 from .power import DETECTION_PROBABILITIES, DetectablePower, detectable_powers
 from .verdict import GateVerdict
 
+WORST_FIRST = (
+    ComparisonVerdict.WORSE,
+    ComparisonVerdict.UNDECIDED,
+    ComparisonVerdict.NOT_WORSE,
+)
 GATE_TABLE_COLUMNS = (
     "cell",
     "metric",
@@ -61,7 +66,11 @@ def gate_sentences(verdict: GateVerdict, baseline: Baseline) -> list[str]:
 
 def unproven_sentences(verdict: GateVerdict, baseline: Baseline) -> Iterator[str]:
     """Yields the tests whose estimate is beyond the margin, though nothing is proven."""
-    beyond = [q for q in verdict.questions if q.verdict == "undecided" and q.worse > q.margin]
+    beyond = [
+        q
+        for q in verdict.questions
+        if q.verdict is ComparisonVerdict.UNDECIDED and q.worse > q.margin
+    ]
     for question in beyond:
         yield f"Beyond the margin, but not proven: {format_test(question, baseline)}."
     if beyond:
@@ -84,9 +93,10 @@ def trace_sentences(verdict: GateVerdict) -> Iterator[str]:
     if counted:
         listed = ", ".join(f"{outcome} in {count}" for outcome, count in counted.items())
         yield f"Canaries of {count_of(len(verdict.heard), 'cell')}: {listed}."
-    for comparison in (h for h in verdict.heard if h.verdict == "different"):
+    for comparison in (h for h in verdict.heard if h.verdict is ComparisonVerdict.DIFFERENT):
         yield f"Different digits in {comparison.cell}: {comparison.said}."
-    for reason in dict.fromkeys(h.said for h in verdict.heard if h.verdict == "not comparable"):
+    refused = [h for h in verdict.heard if h.verdict is ComparisonVerdict.NOT_COMPARABLE]
+    for reason in dict.fromkeys(h.said for h in refused):
         yield f"Canaries are not comparable: {reason}."
 
 
@@ -95,9 +105,9 @@ def gate_tally(verdict: GateVerdict, baseline: Baseline) -> Iterator[str]:
     if verdict.questions:
         counted = Counter(q.verdict for q in verdict.questions)
         words = {
-            "worse": "proven to be worse than allowed",
-            "held": "proven to be within the margin",
-            "undecided": "undecided",
+            ComparisonVerdict.WORSE: "proven to be worse than allowed",
+            ComparisonVerdict.NOT_WORSE: "proven to be not worse than allowed",
+            ComparisonVerdict.UNDECIDED: "undecided",
         }
         listed = ", ".join(f"{counted[v]} {word}" for v, word in words.items() if counted[v])
         yield f"{count_of(len(verdict.questions), 'test')}: {listed}."
@@ -135,11 +145,8 @@ def gate_table(verdict: GateVerdict, baseline: Baseline | None = None) -> pd.Dat
     With the baseline, metrics have the names of `Baseline.display_name`.
     """
     caught = {(p.cell, p.metric): p.caught[1] for p in verdict.powers}
-    order, short = (
-        {"worse": 0, "undecided": 1, "held": 2},
-        shorten_cell_names(q.cell for q in verdict.questions),
-    )
-    tests = sorted(verdict.questions, key=lambda q: (order[q.verdict], q.p))
+    short = shorten_cell_names(q.cell for q in verdict.questions)
+    tests = sorted(verdict.questions, key=lambda q: (WORST_FIRST.index(q.verdict), q.p))
     rows = [(short[q.cell], *gate_row(q, caught.get((q.cell, q.metric)))) for q in tests]
     frame = pd.DataFrame(rows, columns=list(GATE_TABLE_COLUMNS))
     if baseline is not None:
@@ -181,7 +188,7 @@ def gate_markdown(verdict: GateVerdict, baseline: Baseline) -> str:
     """Returns the verdict, its sentences and its table, for the summary of a CI job."""
     lines = [f"## {gate_title(baseline)}: {verdict.verdict}", ""]
     lines += [f"- {escape_markdown(line)}" for line in gate_sentences(verdict, baseline)]
-    lines += ["", UNDECIDED_EXPLANATION] if verdict.verdict is Verdict.CANNOT_DECIDE else []
+    lines += ["", UNDECIDED_EXPLANATION] if verdict.verdict is CommandVerdict.CANNOT_DECIDE else []
     frame = gate_table(verdict, baseline)
     shown = markdown_table(frame) if len(frame) else ""
     return "\n".join([*lines, "", shown, ""])

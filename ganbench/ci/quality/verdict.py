@@ -4,14 +4,15 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
 from ganbench.ci.methods.base import MethodReport
-from ganbench.ci.verdicts import Verdict
 from ganbench.counts import count_of
 
 from .baseline import Baseline, FloorRecord, compare_traces
 from .hypothesis_tests import MIN_TRAININGS_PER_TEST, CellTrainings, GateTest, run_tests
-from .loss_trace import LossTrace, TraceComparison
+from .loss_trace import LossTrace
 from .power import DetectablePower, detectable_failures, detectable_powers
+from .trace_comparison import TraceComparison
 
 # Relative tolerance of a floor. Machines differ by a thousandth of it; losing 1 % of the samples exceeds it.
 FLOOR_TOLERANCE = 1e-3
@@ -61,20 +62,23 @@ class GateVerdict:
 
     @property
     def worsened_tests(self) -> list[GateTest]:
-        return [question for question in self.questions if question.verdict == "worse"]
+        return [
+            question for question in self.questions if question.verdict is ComparisonVerdict.WORSE
+        ]
 
     @property
     def other_digits(self) -> list[TraceComparison]:
-        return [heard for heard in self.heard if heard.verdict in ("alike", "different")]
+        others = (ComparisonVerdict.EQUIVALENT, ComparisonVerdict.DIFFERENT)
+        return [heard for heard in self.heard if heard.verdict in others]
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> CommandVerdict:
         """Regressed for a proven change or another method; undecided if a comparison is missing."""
         if self.worsened_tests or self.moved or (self.exact and self.other_digits):
-            return Verdict.REGRESSED
+            return CommandVerdict.REGRESSED
         if self.methods and self.methods.faults:
-            return Verdict.REGRESSED
-        return Verdict.CANNOT_DECIDE if self.refusals else Verdict.PASSED
+            return CommandVerdict.REGRESSED
+        return CommandVerdict.CANNOT_DECIDE if self.refusals else CommandVerdict.PASSED
 
     @property
     def exit_code(self) -> int:
@@ -199,5 +203,5 @@ def missing_traces(
     for cell in before:
         if cell not in compared:
             yield f"{cell}: no canary on both sides"
-        elif compared[cell].verdict == "not comparable":
+        elif compared[cell].verdict is ComparisonVerdict.NOT_COMPARABLE:
             yield f"{cell}: {compared[cell].said}"

@@ -24,6 +24,7 @@ from ganbench.analysis.compare import (
 from ganbench.analysis.contrasts import arm_difference as change_of
 from ganbench.analysis.contrasts import combine_changes
 from ganbench.analysis.rows import load, save_rows
+from ganbench.analysis.verdicts import ComparisonVerdict
 from ganbench.registry import SpecError
 
 
@@ -385,7 +386,7 @@ def test_failures_are_stratified_by_cell():
     assert fisher_test(cells)[0] > 0
 
 
-@pytest.mark.parametrize(("lost", "verdict"), [((0, 8), "fails more"), ((8, 0), "fails less")])
+@pytest.mark.parametrize(("lost", "verdict"), [((0, 8), "worse"), ((8, 0), "better")])
 def test_more_or_fewer_failures_give_verdict(lost, verdict):
     a, b = (frame(*failing_cell(count, 8)) for count in lost)
     comparison = single_comparison(a, b)
@@ -401,7 +402,7 @@ def test_better_survivors_do_not_hide_failures():
     b = frame(*cell([None] * 9 + [0.1, 0.11, 0.12]))
     comparison = single_comparison(a, b)
     assert comparison.p < 0.05
-    assert comparison.verdict == "fails more"
+    assert comparison.verdict == "worse"
 
 
 def test_three_of_three_failures_are_undecided():
@@ -420,7 +421,7 @@ def test_pooled_failures_decide_over_cells():
     assert set(verdicts(compare_fid(a, b)).values()) == {"undecided"}
     comparison = overall_comparison(a, b)
     assert (comparison.verdict, comparison.failed_before, comparison.failed_after) == (
-        "fails more",
+        "worse",
         0,
         12,
     )
@@ -518,7 +519,10 @@ def test_sentence_has_verdict_and_interval():
         (dict(verdict="equivalent"), "equivalent within 2 %, 2 times as much"),
         (dict(verdict="better", unit="difference"), "better, +2 [+1.5, +3], 4 seeds"),
         (dict(verdict="better", unit="log odds"), "better, +2 in log odds [+1.5, +3]"),
-        (dict(verdict="fails more", paired=True), "fails more, 2 times as much [1.5, 3], 4 pairs"),
+        (dict(verdict="worse", excess=2.0, failure_p=0.01),
+         "worse, more trainings fail, 2 times as much [1.5, 3], 4 seeds"),
+        (dict(verdict="better", excess=-2.0, failure_p=0.01, paired=True),
+         "better, fewer trainings fail, 2 times as much [1.5, 3], 4 pairs"),
         (dict(verdict="better", paired=True, seeds=1), "better, 2 times as much [1.5, 3], 1 pair,"),
         (dict(verdict="new", reason="x"), "new, measured only after (before: x)."),
         (dict(verdict="missing", reason="x"), "missing, measured only before (after: x)."),
@@ -531,7 +535,8 @@ def test_sentences_of_verdicts(change, message):
     comparison = CellComparison(
         "fid", "lower", seeds=4, change=2, low=1.5, high=3, p=0.01, margin=0.02
     )
-    assert message in format_comparison(replace(comparison, **change))
+    verdict = ComparisonVerdict(change["verdict"])
+    assert message in format_comparison(replace(comparison, **{**change, "verdict": verdict}))
     assert format_comparison(comparison).startswith("mean over all matched cells, FID: ")
 
 

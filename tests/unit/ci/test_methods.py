@@ -8,13 +8,13 @@ import pytest
 import torch
 from verdict_schema import read_verdict
 
+from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.ci.methods import measuring
 from ganbench.ci.methods.cells import CheckedCell
 from ganbench.ci.methods.losses import FORMS
 from ganbench.ci.methods.metrics import METRIC_CHECKS
 from ganbench.ci.methods.run_checks import cells_of_plan, check_methods
 from ganbench.ci.quality.verdict import GateVerdict
-from ganbench.ci.verdicts import Verdict
 from ganbench.data.base import BatchLoader
 from ganbench.evaluation.evaluator import Evaluator
 from ganbench.evaluation.extractors.classifier import Classifier
@@ -294,9 +294,9 @@ def test_crash_of_a_part_is_no_fault(monkeypatch, ganbench):
 def test_gate_regresses_by_a_fault(monkeypatch):
     monkeypatch.setattr(EMA, "after_generator_step", lambda *_: None)
     faulty = check_methods([make_cell(tricks=("ema(decay=0.5)",))], ())
-    assert GateVerdict([], [], methods=faulty).exit_code == Verdict.REGRESSED.exit_code
+    assert GateVerdict([], [], methods=faulty).exit_code == CommandVerdict.REGRESSED.exit_code
     sound = check_methods([make_cell()], ())
-    assert GateVerdict([], [], methods=sound).exit_code == Verdict.PASSED.exit_code
+    assert GateVerdict([], [], methods=sound).exit_code == CommandVerdict.PASSED.exit_code
     assert any("Fault: cell: trick ema: " in line for line in faulty.sentences())
 
 

@@ -15,6 +15,7 @@ from statsmodels.stats.multitest import multipletests
 from typer.testing import CliRunner
 from verdict_schema import read_verdict
 
+from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
 from ganbench.ci.quality import baseline as baselines
 from ganbench.ci.quality.baseline import FloorRecord, read_baseline_file
 from ganbench.ci.quality.hypothesis_tests import (
@@ -23,15 +24,15 @@ from ganbench.ci.quality.hypothesis_tests import (
     MetricScale,
     run_tests,
 )
-from ganbench.ci.quality.loss_trace import LossTrace, compare_trace
+from ganbench.ci.quality.loss_trace import LossTrace
 from ganbench.ci.quality.power import detectable_powers, detection_probability
 from ganbench.ci.quality.protocol_changes import describe_protocol_change
 from ganbench.ci.quality.summary import gate_sentences, shorten_cell_names
+from ganbench.ci.quality.trace_comparison import compare_trace
 from ganbench.ci.quality.verdict import (
     MeasuredSide,
     decide_gate_verdict,
 )
-from ganbench.ci.verdicts import Verdict
 from ganbench.cli import app
 from ganbench.data import DATA
 from ganbench.evaluation.evaluator import evaluator_for
@@ -119,7 +120,7 @@ def test_lower_value_of_higher_metric_is_worse():
     (result, _) = run_cell_tests(*sides, margin=0.2, scale=LOGIT)
     assert result.verdict == "worse"
     (result, _) = run_cell_tests(*reversed(sides), margin=0.2, scale=LOGIT)
-    assert result.verdict == "held"
+    assert result.verdict == "not worse"
 
 
 def test_failures_equal_fisher_exact_test():
@@ -143,7 +144,7 @@ def test_too_few_values_are_not_tested():
     assert [result.metric for result in results] == [FAILURES_METRIC]
 
 
-@pytest.mark.parametrize(("value", "verdict"), [(3.0, "held"), (4.0, "worse")])
+@pytest.mark.parametrize(("value", "verdict"), [(3.0, "not worse"), (4.0, "worse")])
 def test_constant_values_are_compared_directly(value, verdict):
     (result, _) = run_cell_tests(cell_trainings([3.0] * 8), cell_trainings([value] * 4))
     assert result.verdict == verdict
@@ -240,15 +241,17 @@ def decide(baseline, side, exact=False):
 
 def test_identical_trainings_pass(baseline):
     verdict = decide(baseline, unchanged_side(baseline), exact=True)
-    assert (verdict.exit_code, verdict.verdict) == (Verdict.PASSED.exit_code, "passed")
+    assert (verdict.exit_code, verdict.verdict) == (CommandVerdict.PASSED.exit_code, "passed")
     assert {h.verdict for h in verdict.heard} == {"identical"}
 
 
 def test_unproven_worsening_beyond_the_margin_is_named(baseline):
     verdict = decide(baseline, unchanged_side(baseline))
     first = verdict.questions[0]
-    beyond = replace(first, verdict="undecided", worse=first.margin + 0.1)
-    others = [replace(q, verdict="undecided", worse=0) for q in verdict.questions[1:]]
+    beyond = replace(first, verdict=ComparisonVerdict.UNDECIDED, worse=first.margin + 0.1)
+    others = [
+        replace(q, verdict=ComparisonVerdict.UNDECIDED, worse=0) for q in verdict.questions[1:]
+    ]
     sentences = gate_sentences(replace(verdict, questions=[beyond, *others]), baseline)
     named = [line for line in sentences if line.startswith("Beyond the margin")]
     assert len(named) == 1
@@ -259,9 +262,9 @@ def test_unproven_worsening_beyond_the_margin_is_named(baseline):
 def test_shifted_floor_is_a_regression(baseline):
     floors = {"digits": dict(baseline.floors["digits"])}
     for share, code in (
-        (1e-5, Verdict.PASSED.exit_code),
-        (0.01, Verdict.REGRESSED.exit_code),
-        (-0.5, Verdict.REGRESSED.exit_code),
+        (1e-5, CommandVerdict.PASSED.exit_code),
+        (0.01, CommandVerdict.REGRESSED.exit_code),
+        (-0.5, CommandVerdict.REGRESSED.exit_code),
     ):
         value = baseline.floors["digits"]["fid"].value * (1 + share)
         floors["digits"]["fid"] = FloorRecord(value=value)
@@ -272,7 +275,7 @@ def test_missing_cell_cannot_be_decided(baseline):
     first = next(iter(baseline.cells))
     fewer = {cell: t for cell, t in baseline.trainings_by_cell().items() if cell != first}
     verdict = decide(baseline, replace(unchanged_side(baseline), trainings=fewer))
-    assert verdict.exit_code == Verdict.CANNOT_DECIDE.exit_code
+    assert verdict.exit_code == CommandVerdict.CANNOT_DECIDE.exit_code
     assert first in verdict.refusals[0]
 
 
@@ -280,7 +283,7 @@ def test_divergence_of_all_trainings_is_a_regression(baseline):
     diverged = {cell: CellTrainings(4, 4) for cell in baseline.cells}
     assert (
         decide(baseline, replace(unchanged_side(baseline), trainings=diverged)).exit_code
-        == Verdict.REGRESSED.exit_code
+        == CommandVerdict.REGRESSED.exit_code
     )
 
 
@@ -292,7 +295,7 @@ def test_unfinished_trainings_cannot_be_decided(baseline):
         unchanged_side(baseline), trainings=baseline.trainings_by_cell() | {first: fewer}
     )
     verdict = decide(baseline, side)
-    assert verdict.exit_code == Verdict.CANNOT_DECIDE.exit_code
+    assert verdict.exit_code == CommandVerdict.CANNOT_DECIDE.exit_code
     assert "only 3 of 4 trainings ended" in verdict.refusals[0]
 
 
@@ -311,7 +314,7 @@ def test_metric_without_baseline_values_cannot_be_decided(baseline):
     }
     empty = baseline.model_copy(update={"cells": cells})
     verdict = decide(empty, unchanged_side(empty))
-    assert verdict.exit_code == Verdict.CANNOT_DECIDE.exit_code
+    assert verdict.exit_code == CommandVerdict.CANNOT_DECIDE.exit_code
     assert "the baseline has no value of fid" in verdict.refusals
 
 
@@ -327,7 +330,7 @@ def test_regression_outranks_missing_cells(baseline):
     worse = [10 * v for v in baseline.cells[first].values["fid"]]
     side = replace(unchanged_side(baseline), trainings={first: CellTrainings(8, 0, {"fid": worse})})
     verdict = decide(baseline, side)
-    assert verdict.exit_code == Verdict.REGRESSED.exit_code
+    assert verdict.exit_code == CommandVerdict.REGRESSED.exit_code
     assert verdict.refusals
 
 
@@ -341,11 +344,14 @@ def test_exact_gate_compares_every_digit(baseline):
     }
     side = replace(unchanged_side(baseline), songs=traces)
     verdict = decide(baseline, side, exact=True)
-    assert [h.verdict for h in verdict.heard] == ["alike", "identical"]
-    assert verdict.exit_code == Verdict.REGRESSED.exit_code
-    assert decide(baseline, side).exit_code == Verdict.PASSED.exit_code
+    assert [h.verdict for h in verdict.heard] == ["equivalent", "identical"]
+    assert verdict.exit_code == CommandVerdict.REGRESSED.exit_code
+    assert decide(baseline, side).exit_code == CommandVerdict.PASSED.exit_code
     without_traces = replace(side, songs={})
-    assert decide(baseline, without_traces, exact=True).exit_code == Verdict.CANNOT_DECIDE.exit_code
+    assert (
+        decide(baseline, without_traces, exact=True).exit_code
+        == CommandVerdict.CANNOT_DECIDE.exit_code
+    )
 
 
 def test_canary_needs_equal_conditions(baseline):
@@ -353,24 +359,32 @@ def test_canary_needs_equal_conditions(baseline):
     traces = unchanged_side(baseline).songs
     changed_traces = {**traces, first: LossTrace({"generator": [1.0]}, {})}
     side = replace(unchanged_side(baseline), songs=changed_traces)
-    assert decide(baseline, side).exit_code == Verdict.PASSED.exit_code
-    assert decide(baseline, side, exact=True).exit_code == Verdict.REGRESSED.exit_code
+    assert decide(baseline, side).exit_code == CommandVerdict.PASSED.exit_code
+    assert decide(baseline, side, exact=True).exit_code == CommandVerdict.REGRESSED.exit_code
     other_side = replace(side, conditions="torch 9 on a toaster")
     verdict = decide(baseline, other_side, exact=True)
-    assert verdict.exit_code == Verdict.CANNOT_DECIDE.exit_code
+    assert verdict.exit_code == CommandVerdict.CANNOT_DECIDE.exit_code
     assert "toaster" in verdict.refusals[0]
 
 
-def test_canary_separates_identical_alike_and_different():
+def places(*traces):
+    return [trace.values_by_place() for trace in traces]
+
+
+def test_canary_separates_identical_equivalent_and_different():
     trace = LossTrace({"generator": [0.5, 0.25, None]}, {"fid": 3.0})
-    assert compare_trace("c", trace, trace).verdict == "identical"
+    assert compare_trace("c", *places(trace, trace)).verdict == "identical"
     alike = LossTrace({"generator": [0.5, 0.25 + 1e-7, None]}, {"fid": 3.0})
-    assert compare_trace("c", trace, alike).verdict == "alike"
+    assert compare_trace("c", *places(trace, alike)).verdict == "equivalent"
     different = LossTrace({"generator": [0.5, 0.3, None]}, {"fid": 3.1})
-    assert compare_trace("c", trace, different).said == "generator at step 2 was 0.25 and is 0.3"
+    assert (
+        compare_trace("c", *places(trace, different)).said
+        == "generator at step 2 was 0.25 and is 0.3"
+    )
     scores = LossTrace({"generator": [0.5, 0.25, None]}, {"fid": 3.1})
-    assert compare_trace("c", trace, scores).said == "fid after 50 steps was 3 and is 3.1"
-    assert compare_trace("c", trace, LossTrace({}, {"fid": 3.0})).verdict == "different"
+    assert compare_trace("c", *places(trace, scores)).said == "fid after 50 steps was 3 and is 3.1"
+    shorter = LossTrace({}, {"fid": 3.0})
+    assert compare_trace("c", *places(trace, shorter)).verdict == "different"
 
 
 def test_cell_names_omit_common_parts():
@@ -388,14 +402,14 @@ def test_cell_names_omit_common_parts():
 def unchanged_answer(gate_folder):
     """The JSON answer of a gate of unchanged code, which also writes a summary and a history."""
     result = run_gate(gate_folder, "--exact --summary summary.md --history history.jsonl")
-    assert result.exit_code == Verdict.PASSED.exit_code, result.output
+    assert result.exit_code == CommandVerdict.PASSED.exit_code, result.output
     return read_verdict(result.stdout)
 
 
 def test_unchanged_code_passes_with_identical_canary(gate_folder, unchanged_answer):
     assert unchanged_answer["verdict"] == "passed"
     assert [h["verdict"] for h in unchanged_answer["canary"]] == ["identical"] * 2
-    assert {q["verdict"] for q in unchanged_answer["questions"]} <= {"held", "undecided"}
+    assert {q["verdict"] for q in unchanged_answer["questions"]} <= {"not worse", "undecided"}
     assert "Quality gate of guarded: passed" in (gate_folder / "summary.md").read_text()
     assert (
         len((gate_folder / "history.jsonl").read_text().splitlines()) == 3
@@ -422,7 +436,7 @@ def test_frozen_generator_is_a_regression(gate_folder, monkeypatch):
 
     monkeypatch.setattr(Trainer, "optimizer_step", step_without_change)
     result = run_gate(gate_folder)
-    assert result.exit_code == Verdict.REGRESSED.exit_code, result.output
+    assert result.exit_code == CommandVerdict.REGRESSED.exit_code, result.output
     answer = read_verdict(result.stdout)
     assert any(
         "FID (digits' classifier)" in line
@@ -438,7 +452,7 @@ def test_crashed_trainings_cannot_be_decided(gate_folder, monkeypatch):
 
     monkeypatch.setattr(Trainer, "train_step", crash)
     result = run_gate(gate_folder)
-    assert result.exit_code == Verdict.CANNOT_DECIDE.exit_code
+    assert result.exit_code == CommandVerdict.CANNOT_DECIDE.exit_code
     assert "ValueError: planted" in result.stderr
     assert "not trained" in " ".join(read_verdict(result.stdout)["refusals"])
     baseline_result = run_on_cpu(
@@ -452,7 +466,7 @@ def test_unwritable_summary_keeps_the_verdict(gated_images):
     result = run_program(
         gated_images, f"gate {GOOD_IMAGES} {REFERENCE_OPTIONS} --summary nowhere/summary.md"
     )
-    assert result.exit_code == Verdict.PASSED.exit_code
+    assert result.exit_code == CommandVerdict.PASSED.exit_code
     assert "nowhere" in result.stderr
 
 
@@ -477,7 +491,7 @@ def test_baseline_of_other_settings_cannot_decide(gate_folder, case, tmp_path):
     path = tmp_path / "other.json"
     path.write_text(text.replace(old, new))
     result = run_on_cpu(gate_folder, f"gate guarded.toml --baseline {path} --json")
-    assert result.exit_code == Verdict.CANNOT_DECIDE.exit_code, result.output
+    assert result.exit_code == CommandVerdict.CANNOT_DECIDE.exit_code, result.output
     assert message in " ".join(read_verdict(result.stdout)["refusals"])
 
 
@@ -485,7 +499,7 @@ def test_baseline_of_too_few_trainings_cannot_decide(gate_folder, tmp_path):
     suite = SUITE.replace("seeds = 4", "seeds = 5")
     (tmp_path / "guarded.toml").write_text(suite)
     result = run_on_cpu(tmp_path, f"gate guarded.toml --baseline {gate_folder / 'b.json'} --json")
-    assert result.exit_code == Verdict.CANNOT_DECIDE.exit_code
+    assert result.exit_code == CommandVerdict.CANNOT_DECIDE.exit_code
     assert "2 are needed for each of the 5 seeds" in result.stdout
 
 
@@ -674,12 +688,12 @@ GOOD_IMAGES = "good8.npy good9.npy good10.npy good11.npy"
 def test_image_sets_are_gated(gated_images):
     assert (
         run_program(gated_images, f"gate {GOOD_IMAGES} {REFERENCE_OPTIONS}").exit_code
-        == Verdict.PASSED.exit_code
+        == CommandVerdict.PASSED.exit_code
     )
     result = run_program(
         gated_images, f"gate bad0.npy bad1.npy bad2.npy bad3.npy {REFERENCE_OPTIONS} --json"
     )
-    assert result.exit_code == Verdict.REGRESSED.exit_code
+    assert result.exit_code == CommandVerdict.REGRESSED.exit_code
     assert "FID (digits' classifier)" in read_verdict(result.stdout)["sentences"][0]
 
 
@@ -728,7 +742,7 @@ def collapsed_images(gated_images):
 def test_equal_collapsed_trainings_are_a_regression(collapsed_images, names):
     fakes = " ".join(f"{name}.npy" for name in names.split())
     result = run_program(collapsed_images, f"gate {fakes} {REFERENCE_OPTIONS} --json")
-    assert result.exit_code == Verdict.REGRESSED.exit_code, result.output
+    assert result.exit_code == CommandVerdict.REGRESSED.exit_code, result.output
     assert "FID (digits' classifier)" in read_verdict(result.stdout)["sentences"][0]
 
 
@@ -739,7 +753,7 @@ def test_collapsed_training_in_baseline_hides_no_regression(collapsed_images):
     made = run_program(collapsed_images, f"baseline make {good} black0.npy {where} {terms}")
     assert made.exit_code == 0, made.output
     result = run_program(collapsed_images, f"gate black0.npy black1.npy black2.npy {where} --json")
-    assert result.exit_code == Verdict.REGRESSED.exit_code, result.output
+    assert result.exit_code == CommandVerdict.REGRESSED.exit_code, result.output
 
 
 def test_one_collapsed_folder_is_no_two_trainings(collapsed_images):
@@ -760,7 +774,7 @@ def test_baseline_refuses_equal_collapsed_trainings(collapsed_images):
 
 def test_gate_of_one_image_set_cannot_decide(gated_images):
     result = run_program(gated_images, f"gate good8.npy {REFERENCE_OPTIONS} --json")
-    assert result.exit_code == Verdict.CANNOT_DECIDE.exit_code
+    assert result.exit_code == CommandVerdict.CANNOT_DECIDE.exit_code
     assert "a test needs 3 trainings" in result.stdout
 
 
@@ -788,7 +802,7 @@ REFUSED_IMAGES = {
 def test_unsuitable_images_cannot_be_decided(gated_images, case):
     line, message = REFUSED_IMAGES[case]
     result = run_program(gated_images, line)
-    assert result.exit_code == Verdict.CANNOT_DECIDE.exit_code, result.output
+    assert result.exit_code == CommandVerdict.CANNOT_DECIDE.exit_code, result.output
     assert message in result.stdout
 
 
@@ -813,12 +827,12 @@ def refuse_measuring(*sources, **options):
         ),
         (
             f"gate good8.npy good9.npy {REFERENCE_OPTIONS}",
-            Verdict.CANNOT_DECIDE.exit_code,
+            CommandVerdict.CANNOT_DECIDE.exit_code,
             "needs 3 trainings",
         ),
         (
             f"gate {GOOD_IMAGES} bad0.npy {REFERENCE_OPTIONS}",
-            Verdict.CANNOT_DECIDE.exit_code,
+            CommandVerdict.CANNOT_DECIDE.exit_code,
             "2 are needed for each of the 5",
         ),
         (f"gate none.npy gone.npy good9.npy {REFERENCE_OPTIONS}", 2, "data set gone.npy"),

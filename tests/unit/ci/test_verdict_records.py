@@ -6,8 +6,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from verdict_schema import SCHEMA_FILE, read_verdict, schema_errors
 
+from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
 from ganbench.ci.verdict_records import GateTestRecord, verdict_json_schema
-from ganbench.ci.verdicts import Verdict
+from ganbench.renamed import VERDICT_WORDS
 
 
 def test_published_schema_is_generated():
@@ -17,7 +18,7 @@ def test_published_schema_is_generated():
 
 
 def test_exit_codes():
-    codes = {str(verdict): verdict.exit_code for verdict in Verdict}
+    codes = {str(verdict): verdict.exit_code for verdict in CommandVerdict}
     assert codes == {"passed": 0, "regressed": 1, "cannot decide": 3, "found": 0, "between": 3}
 
 
@@ -44,6 +45,15 @@ def test_schema_refuses_other_content(answer):
         {key: value for key, value in answer.items() if key != "schema"},
     ):
         assert schema_errors(other) != []
+
+
+def test_words_of_earlier_versions_are_read():
+    assert ComparisonVerdict("held") is ComparisonVerdict.NOT_WORSE
+    assert ComparisonVerdict("regressed") is ComparisonVerdict.WORSE
+    assert {ComparisonVerdict(word) for word in VERDICT_WORDS} <= {*ComparisonVerdict}
+    assert not VERDICT_WORDS.keys() & {*ComparisonVerdict}
+    with pytest.raises(ValueError, match="wrose"):
+        ComparisonVerdict("wrose")
 
 
 def test_numbers_that_are_not_finite_are_null():
