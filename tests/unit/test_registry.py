@@ -25,7 +25,10 @@ REQUIRED_SETTINGS = {  # settings that have no default
     "attribute_classifier": "of='captioned_digits'",
     "classifier": "of='digits'",
     "stacked": "of='digits'",
+    "captioned_folder": "path='.'",
+    "clip_folder": "path='.'",
     "folder": "path='.'",
+    "moving_mnist": "path='.'",
     "unpaired": "path='.'",
 }
 every_entry = pytest.mark.parametrize(

@@ -124,7 +124,16 @@ def test_published_splits():
         assert tokenizer.encode(text) == numbers
 
 
-PUBLISHED_SPLITS = {"a diagram": [320, 22697], "a dog": [320, 1929], "a cat": [320, 2368]}
+PUBLISHED_SPLITS = {
+    "a diagram": [320, 22697],
+    "it's the unbelievable antidisestablishmentarianism, 42!": [
+        *(585, 568, 518, 13306, 3120, 4262, 7726, 12658, 1585, 44351, 267, 275, 273, 256)
+    ],
+    "grüße aus münchen — été": [*(709, 6522, 127, 253, 324, 7630, 41235, 8983, 2005, 3459, 39694)],
+    "don't we'll _under_score <b> &amp; 3.14": [
+        *(847, 713, 649, 1342, 318, 1798, 318, 4431, 283, 321, 285, 261, 274, 269, 272, 275)
+    ],
+}
 
 
 def test_scores_are_scaled_cosines_above_zero():
@@ -154,7 +163,10 @@ def test_captions_of_fakes_are_encoded_once_with_the_prefix():
     assert asked[1] == ["a cat", "a dog"]
 
 
-def test_score_explains_what_it_needs():
+def test_score_explains_what_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANBENCH_CLIP_VOCABULARY", "")
+    monkeypatch.setenv("GANBENCH_DATA", str(tmp_path))
+
     def measure(**changes):
         fakes = feature_set(**changes)
         return METRICS.make("clip_score")(fakes, fakes)
