@@ -162,8 +162,9 @@ class PerfRecord(VerdictRecord):
     margin: float
     power: dict[str, float] = Field(description="Probability of detection, by slowdown.")
     device: str
-    blocks: int
-    seconds_of_processes: list[float]
+    pairs: int
+    waiting: float
+    seconds_of_pairs: list[float]
     unsteady: list[str]
     comparisons: list[BenchmarkRecord]
 

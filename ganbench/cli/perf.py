@@ -24,7 +24,7 @@ from .base import (
     save_verdict,
 )
 
-# Timings of the same code differ by a tenth on shared CPU cores, and by less on a GPU of one process.
+# Alternated on one core, pairs differ by a few percent, so that few pairs find a tenth.
 DEFAULT_PERF_MARGINS = {"cpu": 0.10, "cuda": 0.05}
 MAX_COUNTING_SECONDS = 300.0  # for instructions, unless --instructions is given
 
@@ -40,12 +40,10 @@ def perf(
     ] = None,
     margin: Annotated[
         float | None,
-        typer.Option(
-            min=0.001, max=1, help="Smallest slowdown that fails. Default: 0.1, GPU 0.05."
-        ),
+        typer.Option(min=0.001, max=1, help="Slowdown to find. Default: 0.1, GPU 0.05."),
     ] = None,
-    blocks: Annotated[int, typer.Option(min=3, help="Blocks of four processes.")] = 5,
-    time: Annotated[str, typer.Option(help="Start no block after this time.")] = "15 min",
+    pairs: Annotated[int, typer.Option(min=4, help="Maximum pairs of processes per round.")] = 10,
+    time: Annotated[str, typer.Option(help="Start no pair after this time.")] = "5 min",
     allow_missing: Annotated[
         bool,
         typer.Option("--allow-missing", help="Do not fail for benchmarks missing on the head."),
@@ -75,7 +73,7 @@ def perf(
 
     Both are measured alternately on this machine. Exit code 0: not slower. 1: slower. 3: it cannot decide.
     """
-    from ganbench.ci.performance.gate import PerfRules
+    from ganbench.ci.performance.rules import PerfRules
     from ganbench.ci.performance.summary import (
         perf_markdown,
         perf_powers,
@@ -87,7 +85,7 @@ def perf(
     limit, uncounted = limit_of_counting(instructions, chosen)
     rules = PerfRules(
         DEFAULT_PERF_MARGINS[chosen] if margin is None else margin,
-        blocks,
+        pairs,
         parse_time_limit(time),
         limit,
         must_count=bool(instructions),

@@ -156,7 +156,7 @@ def perf_verdict(verdict=CommandVerdict.PASSED, name="step[gan]", word="worse", 
         name, ComparisonVerdict(word), 1.0, 1.5, "s", False, 1.5, 1.4, 1.6, 10, reason
     )
     facts = {"title": "Performance", "margin": 0.1, "base": "a", "head": "b"}
-    report = PerfReport([comparison], device="cpu", blocks=3)
+    report = PerfReport([comparison], device="cpu", pairs=6)
     return perf_record(report, verdict, ["A sentence."], {0.1: 0.9}, facts).to_json()
 
 

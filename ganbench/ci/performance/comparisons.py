@@ -6,12 +6,13 @@ from statistics import median
 
 from .interleaving import RoundTimes
 from .process import BenchmarkReading, ProcessMeasurements
+from .rules import PerfRules
 from .verdicts import (
-    MedianInterval,
+    RatioInterval,
     Verdict,
     decide_count_verdict,
     decide_perf_verdict,
-    median_interval,
+    ratio_interval,
 )
 
 
@@ -23,7 +24,7 @@ class BenchmarkComparison:
     head: float | None = None
     unit: str = ""
     exact: bool = False
-    ratio: float | None = None  # head / base, median over pairs
+    ratio: float | None = None  # head / base, geometric mean over pairs
     low: float | None = None
     high: float | None = None
     pairs: int = 0
@@ -31,12 +32,12 @@ class BenchmarkComparison:
 
 
 def compare_benchmarks(
-    first: dict[str, ProcessMeasurements], times: RoundTimes, margin: float
+    first: dict[str, ProcessMeasurements], times: RoundTimes, rules: PerfRules
 ) -> list[BenchmarkComparison]:
     """Compares every benchmark with a reading or a failure on either side."""
     base, head = first["base"], first["head"]
     names = dict.fromkeys([*head.readings, *base.readings, *head.failed, *base.failed])
-    return [compare_benchmark(name, base, head, times, margin) for name in names]
+    return [compare_benchmark(name, base, head, times, rules) for name in names]
 
 
 def compare_benchmark(
@@ -44,7 +45,7 @@ def compare_benchmark(
     base: ProcessMeasurements,
     head: ProcessMeasurements,
     times: RoundTimes,
-    margin: float,
+    rules: PerfRules,
 ) -> BenchmarkComparison:
     before, now = base.readings.get(name), head.readings.get(name)
     if before is None and now is None:
@@ -67,7 +68,7 @@ def compare_benchmark(
     return (
         compare_counts(name, before, now)
         if now.exact
-        else compare_times(name, times, margin, now.unit)
+        else compare_times(name, times, rules, now.unit)
     )
 
 
@@ -81,43 +82,44 @@ def compare_counts(
     )
 
 
-def compare_times(name: str, times: RoundTimes, margin: float, unit: str) -> BenchmarkComparison:
+def compare_times(name: str, times: RoundTimes, rules: PerfRules, unit: str) -> BenchmarkComparison:
     pairs = times.reading_pairs(name)
     if not pairs:
         return BenchmarkComparison(
             name, "undecided", unit=unit, reason="no pair of processes ran it"
         )
-    bounds = median_interval(times.log_ratios(name))
+    bounds = ratio_interval(times.log_ratios(name), rules.pairs)
     base, head = (median(pair[side].value for pair in pairs) for side in (0, 1))
-    decided = decide_perf_verdict(bounds, margin)
+    decided = decide_perf_verdict(bounds, rules.margin)
     return BenchmarkComparison(
         name, decided, base, head, unit, False, *bounds_as_ratios(bounds), len(pairs)
     )
 
 
-def bounds_as_ratios(bounds: MedianInterval) -> tuple[float, float | None, float | None]:
+def bounds_as_ratios(bounds: RatioInterval) -> tuple[float, float | None, float | None]:
     """Converts an interval of log ratios to ratios; a missing bound is None."""
     low, high = (math.exp(x) if math.isfinite(x) else None for x in (bounds.low, bounds.high))
-    return math.exp(bounds.median), low, high
+    return math.exp(bounds.mean), low, high
 
 
 def confirm_slowdown(
-    first: BenchmarkComparison, again: RoundTimes, margin: float
+    first: BenchmarkComparison, again: RoundTimes, rules: PerfRules
 ) -> BenchmarkComparison:
     """Changes a slowdown to undecided, unless the second round also finds it."""
     if first.verdict != "regressed" or first.exact:
         return first
     ratios = again.log_ratios(first.benchmark)
-    if ratios and decide_perf_verdict(median_interval(ratios), margin) == "regressed":
+    if not ratios:
         return replace(
-            first, reason=f"confirmed: {format_bounds(median_interval(ratios))} in the second round"
+            first, verdict="undecided", reason="not confirmed: the second round has no ratio"
         )
-    second_round = format_bounds(median_interval(ratios)) if ratios else "no ratio"
-    return replace(
-        first, verdict="undecided", reason=f"not confirmed: {second_round} in the second round"
-    )
+    bounds = ratio_interval(ratios, rules.pairs)
+    found = f"{format_bounds(bounds)} in the second round"
+    if decide_perf_verdict(bounds, rules.margin) == "regressed":
+        return replace(first, reason=f"confirmed: {found}")
+    return replace(first, verdict="undecided", reason=f"not confirmed: {found}")
 
 
-def format_bounds(bounds: MedianInterval) -> str:
+def format_bounds(bounds: RatioInterval) -> str:
     ratio, low, high = bounds_as_ratios(bounds)
     return f"{ratio:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low and high else "")

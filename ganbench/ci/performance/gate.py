@@ -1,11 +1,13 @@
-"""The performance gate: counts once, times both sides alternately, decides per benchmark.
+"""The performance gate: counts once, then times both sides until all is decided.
 
 Benchmarks that seem slower are timed again in a second round. Counts of instructions decide first.
 """
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from statistics import median
 
 from ganbench.errors import GanbenchError
 from ganbench.registry import suggest
@@ -20,14 +22,21 @@ from .instructions import (
     explain_counts,
     with_instructions,
 )
-from .interleaving import RoundTimes, abba_order
-from .process import COUNTS, TIMES, CannotRun, HarnessRunner, ProcessMeasurements
+from .interleaving import RoundTimes
+from .process import (
+    COUNTS,
+    TIMES,
+    CannotRun,
+    HarnessRunner,
+    ProcessMeasurements,
+    require_harness_modules,
+)
 from .revisions import RevisionSide
-from .verdicts import Verdict
+from .rules import PerfRules
+from .verdicts import MIN_PAIRS, RatioInterval, Verdict, decide_perf_verdict, ratio_interval
 
-MIN_BLOCKS = 3  # blocks: six pairs, the minimum for a 95 % interval
 MAX_TRIES_PER_PROCESS = 3  # maximum processes per turn, until a GPU is not throttled
-# Starting a worker takes as long as all steps together, so this benchmark gets the minimum of pairs.
+# Starting a worker takes as long as many steps together, so this benchmark gets the minimum of pairs.
 ONCE_PER_ROUND = ("schedule[local]",)
 
 DECIDED: tuple[Verdict, ...] = ("regressed", "improved", "unchanged")
@@ -37,15 +46,6 @@ Say = Callable[[str], None]
 
 class UnknownBenchmark(GanbenchError, ValueError):
     """A word that occurs in no benchmark's name."""
-
-
-@dataclass(frozen=True)
-class PerfRules:
-    margin: float
-    blocks: int
-    seconds: float  # after this time only the first three blocks start
-    instructions: float = 0.0  # seconds after which counting of instructions ends; 0: not counted
-    must_count: bool = False  # whether the gate cannot decide without instructions
 
 
 @dataclass
@@ -59,8 +59,9 @@ class PerfReport:
     )  # values of the head in those pairs
     unsteady: list[str] = field(default_factory=list)
     log: list[ProcessMeasurements] = field(default_factory=list)
-    blocks: int = 0
-    seconds: list[float] = field(default_factory=list)  # durations of the timing processes
+    pairs: int = 0  # pairs of processes of the first round
+    waiting: float = 0.0  # median share of the windows' time in which other processes had the core
+    seconds: list[float] = field(default_factory=list)  # durations of the pairs
     device: str = ""
     watched: bool = True
     uncounted: str = ""  # why instructions were not counted, although they should be
@@ -97,35 +98,48 @@ class PerfGate:
 
         Raises UnknownBenchmark for a word without a benchmark, and CannotRun if a side cannot run.
         """
-        first = {name: self.warm_side(side, words) for name, side in self.sides.items()}
+        first = self.count_exactly(words)
         self.report.device, self.report.watched = first["head"].device, first["head"].watched
         countable = set(map(benchmark_of, SUBJECTS))
         check_words(words, countable.union(*(one.collected for one in first.values())))
         counts = self.count_instructions(words)
+        times = self.run_round("round 1", words)
+        first = {name: with_times(one, times.turns[name]) for name, one in first.items()}
         first = {name: with_instructions(one, counts[name]) for name, one in first.items()}
-        timed = {n for one in first.values() for n, r in one.readings.items() if not r.exact}
-        times = self.run_round("round 1", timed, self.rules.blocks)
-        comparisons = compare_benchmarks(first, times, self.rules.margin)
+        comparisons = compare_benchmarks(first, times, self.rules)
         suspects = [c.benchmark for c in comparisons if c.verdict == "regressed" and not c.exact]
-        again = self.run_round("round 2", suspects, max(MIN_BLOCKS, self.report.blocks))
-        comparisons = [confirm_slowdown(c, again, self.rules.margin) for c in comparisons]
+        again = self.run_round("round 2", names=suspects) if suspects else RoundTimes()
+        comparisons = [confirm_slowdown(c, again, self.rules) for c in comparisons]
         comparisons = [without_held_back(c, self.report.unsteady) for c in comparisons]
         self.report.comparisons = explain_counts(comparisons, counts)
-        paired = [name for name in sorted(timed) if times.reading_pairs(name)]
+        self.report_times(times)
+        return self.report
+
+    def report_times(self, times: RoundTimes) -> None:
+        paired = [name for name in sorted(times.benchmark_names()) if times.reading_pairs(name)]
+        self.report.pairs = len(times.turns["base"])
         self.report.ratios = {name: times.log_ratios(name) for name in paired}
         self.report.values = {
             name: [h.value for _, h in times.reading_pairs(name)] for name in paired
         }
-        return self.report
+        shares = [share for name in paired for share in times.waiting_shares(name)]
+        self.report.waiting = median(shares) if shares else 0.0
 
-    def warm_side(self, side: RevisionSide, words: Sequence[str]) -> ProcessMeasurements:
-        """Runs the first process of a side, which counts and fills caches; ignores its times."""
+    def count_exactly(self, words: Sequence[str]) -> dict[str, ProcessMeasurements]:
+        """Counts both sides at the same time, and finds the benchmarks of times."""
         began = time.monotonic()
-        measured = self.bench.measure(side, (COUNTS, TIMES), words)
-        self.report.log.append(measured)
-        summary = f"{len(measured.readings)} benchmarks, {len(measured.failed)} failed"
-        self.say(f"{side.name} counted and warmed up: {summary} ({time.monotonic() - began:.0f} s)")
-        return measured
+        for side in self.sides.values():
+            require_harness_modules(side)
+        with ThreadPoolExecutor(len(self.sides)) as pool:
+            running = {
+                name: pool.submit(self.bench.measure, side, (COUNTS, TIMES), words, measured=COUNTS)
+                for name, side in self.sides.items()
+            }
+            counted = {name: one.result() for name, one in running.items()}
+        self.report.log += counted.values()
+        numbers = " and ".join(str(len(one.readings)) for one in counted.values())
+        self.say(f"{numbers} exact counts ({time.monotonic() - began:.0f} s)")
+        return counted
 
     def count_instructions(self, words: Sequence[str]) -> dict[str, InstructionCounts]:
         """Counts instructions of both sides, if the rules permit it and a word names a subject.
@@ -147,37 +161,55 @@ class PerfGate:
         self.say(f"instructions of {len(names)} subjects ({time.monotonic() - began:.0f} s)")
         return counts
 
-    def run_round(self, label: str, names: Collection[str], blocks: int) -> RoundTimes:
-        """Runs blocks of four processes.
+    def run_round(
+        self, label: str, words: Sequence[str] = (), names: Collection[str] | None = None
+    ) -> RoundTimes:
+        """Runs pairs of processes until all benchmarks are decided, or the time is up.
 
-        After MIN_BLOCKS blocks, stops early if the time is up or all intervals are narrow.
+        A benchmark that is decided is not measured again. The first MIN_PAIRS pairs run in any case.
         """
         times = RoundTimes()
-        for block in range(blocks if names else 0):
-            if block >= MIN_BLOCKS and (time.monotonic() > self.end or times.is_narrow()):
+        for number in range(self.rules.pairs):
+            if number >= MIN_PAIRS:
+                names = self.list_undecided(times)
+                if not names or time.monotonic() > self.end:
+                    break
+            self.run_pair(times, number, words, names, f"{label}, pair {number + 1}")
+            if not times.benchmark_names():
                 break
-            rest = {*names} - {*ONCE_PER_ROUND} if block >= MIN_BLOCKS else {*names}
-            self.run_block(times, rest, f"{label}, block {block + 1}/{blocks}")
-            if label == "round 1":
-                self.report.blocks = block + 1
         return times
 
-    def run_block(self, times: RoundTimes, names: Collection[str], label: str) -> None:
-        for number, name in enumerate(abba_order(1) if names else (), 1):
-            seconds = self.run_turn(times, self.sides[name], names)
-            self.say(f"{label}, {number}/4: {name} {seconds:.0f} s")
+    def list_undecided(self, times: RoundTimes) -> list[str]:
+        return [
+            name
+            for name in sorted(times.benchmark_names() - {*ONCE_PER_ROUND})
+            if (ratios := times.log_ratios(name))
+            and is_undecided(ratio_interval(ratios, self.rules.pairs), self.rules.margin)
+        ]
 
-    def run_turn(self, times: RoundTimes, side: RevisionSide, names: Collection[str]) -> float:
+    def run_pair(
+        self,
+        times: RoundTimes,
+        number: int,
+        words: Sequence[str],
+        names: Collection[str] | None,
+        label: str,
+    ) -> None:
         began = time.monotonic()
-        measured = self.measure_steadily(side, names)
-        self.report.log.append(measured)
+        sides = list(self.sides.values())
+        both = self.bench.measure_together(sides, (TIMES,), words, names, number)
+        for side, measured in zip(sides, both, strict=True):
+            steady = self.measure_steadily(side, measured)
+            self.report.log.append(steady)
+            times.turns[side.name].append(steady)
         self.report.seconds.append(time.monotonic() - began)
-        times.turns[side.name].append(measured)
-        return self.report.seconds[-1]
+        count = len(both[0].readings)
+        self.say(f"{label}: {count} benchmarks {self.report.seconds[-1]:.0f} s")
 
-    def measure_steadily(self, side: RevisionSide, names: Collection[str]) -> ProcessMeasurements:
-        """Runs a process, and measures benchmarks with a throttled GPU again in another process."""
-        measured = self.bench.measure(side, (TIMES,), names=names)
+    def measure_steadily(
+        self, side: RevisionSide, measured: ProcessMeasurements
+    ) -> ProcessMeasurements:
+        """Measures benchmarks with a throttled GPU again in another process."""
         for _ in range(MAX_TRIES_PER_PROCESS - 1):
             shaky = [name for name, one in measured.readings.items() if not one.steady]
             if not shaky:
@@ -187,6 +219,24 @@ class PerfGate:
         shaky = [name for name, one in measured.readings.items() if not one.steady]
         self.report.unsteady += [name for name in shaky if name not in self.report.unsteady]
         return measured
+
+
+def is_undecided(bounds: RatioInterval, margin: float) -> bool:
+    return decide_perf_verdict(bounds, margin) == "undecided"
+
+
+def with_times(
+    counted: ProcessMeasurements, timed: Sequence[ProcessMeasurements]
+) -> ProcessMeasurements:
+    """Adds the readings and failures of the first timing process to the counts of its side."""
+    if not timed:
+        return counted
+    return replace(
+        counted,
+        readings=counted.readings | timed[0].readings,
+        failed=counted.failed | timed[0].failed,
+        skipped=counted.skipped | timed[0].skipped,
+    )
 
 
 def without_held_back(

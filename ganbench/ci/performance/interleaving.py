@@ -1,19 +1,15 @@
-"""Alternates both sides in the order ABBA, and pairs neighbouring processes."""
+"""Pairs of processes, one of each side, and the log ratios of their times."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from scipy.stats import trim_mean
+
 from .process import BenchmarkReading, ProcessMeasurements
-from .verdicts import median_interval
 
-NARROW_HALF_WIDTH = math.log(1.01)  # half width of a log interval that needs no more pairs
-
-
-def abba_order(blocks: int) -> Iterator[str]:
-    """Yields the side of each turn, so that a steady slowdown affects both sides equally."""
-    for _ in range(blocks):
-        yield from ("base", "head", "head", "base")
+TRIMMED_SHARE = 0.2  # of the window ratios of a pair, on either side
 
 
 @dataclass
@@ -30,21 +26,37 @@ class RoundTimes:
         return [(base, head) for base, head in readings if base and head]
 
     def log_ratios(self, name: str) -> list[float]:
-        """Returns log(head / base) per pair, from paced values if both sides have them."""
-        return [
-            math.log(
-                head.paced / base.paced if head.paced and base.paced else head.value / base.value
-            )
-            for base, head in self.reading_pairs(name)
-        ]
+        """Returns log(head / base) per pair."""
+        return [log_ratio(base, head) for base, head in self.reading_pairs(name)]
 
     def benchmark_names(self) -> set[str]:
-        return {name for side in self.turns.values() for one in side for name in one.readings}
+        return {
+            name
+            for side in self.turns.values()
+            for one in side
+            for name, reading in one.readings.items()
+            if not reading.exact
+        }
 
-    def is_narrow(self) -> bool:
-        shared = [
-            self.log_ratios(name) for name in self.benchmark_names() if self.reading_pairs(name)
-        ]
-        return bool(shared) and all(
-            median_interval(r).half_width < NARROW_HALF_WIDTH for r in shared
-        )
+    def waiting_shares(self, name: str) -> list[float]:
+        """Returns, per process, the share of wall-clock time in which it did not run.
+
+        Another process had the core in this time. Empty for a benchmark that waits by itself.
+        """
+        readings = [one for pair in self.reading_pairs(name) for one in pair if one.wall]
+        return [max(0.0, 1 - sum(one.windows) / sum(one.wall)) for one in readings]
+
+
+def log_ratio(base: BenchmarkReading, head: BenchmarkReading) -> float:
+    """Returns the trimmed mean of log(head / base) over the windows that took turns.
+
+    Windows on a GPU did not take turns: their medians are compared.
+    """
+    if base.looks or head.looks or not (base.windows and head.windows):
+        return math.log(head.value / base.value)
+    return float(trim_mean(window_log_ratios(base.windows, head.windows), TRIMMED_SHARE))
+
+
+def window_log_ratios(base: Sequence[float], head: Sequence[float]) -> np.ndarray:
+    count = min(len(base), len(head))
+    return np.log(np.array(head[:count]) / np.array(base[:count]))

@@ -1,14 +1,16 @@
 """Measures one side in a fresh process of the harness, by pytest-benchmark."""
 
 import ast
+import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -100,7 +102,7 @@ class HarnessRunner:
     """Runs this version's harness, copied to a scratch folder, against either side."""
 
     def __init__(self, scratch: Path, device: str = "cpu"):
-        self.scratch, self.device, self.count = scratch, device, 0
+        self.scratch, self.device, self.numbers = scratch, device, itertools.count(1)
         self.harness = scratch / "perf_harness"
         shutil.copytree(HARNESS_FOLDER, self.harness, ignore=shutil.ignore_patterns("__pycache__"))
         (self.harness / "pytest.ini").write_text("[pytest]\n", "utf-8")
@@ -111,11 +113,15 @@ class HarnessRunner:
         files: Sequence[str],
         words: Sequence[str] = (),
         names: Collection[str] | None = None,
+        **facts: Any,
     ) -> ProcessMeasurements:
-        """Measures the benchmarks of these files, words and names; raises CannotRun."""
+        """Measures the benchmarks of these files, words and names; raises CannotRun.
+
+        `facts` are further keys of the order. `measured` is the file to measure; others are only
+        collected. `first`, `pipes` and `core` are those of a pair of processes.
+        """
         require_harness_modules(side)
-        self.count += 1
-        place = self.scratch / f"{self.count:03}-{side.name}"
+        place = self.scratch / f"{next(self.numbers):03}-{side.name}"
         place.mkdir()
         order = {
             "home": side.home_text,
@@ -124,9 +130,10 @@ class HarnessRunner:
             "words": list(words),
             "names": None if names is None else sorted(names),
             "answer": str(place / "answer.json"),
+            **facts,
         }
         (place / "order.json").write_text(json.dumps(order), "utf-8")
-        printed = self.run_harness(side, place, files)
+        printed = self.run_harness(side, place, files, facts.get("pipes") or ())
         return read_measurements(
             side,
             read_json_or_nothing(place / "answer.json"),
@@ -134,7 +141,61 @@ class HarnessRunner:
             printed,
         )
 
-    def run_harness(self, side: RevisionSide, place: Path, files: Sequence[str]) -> str:
+    def measure_together(
+        self,
+        sides: Sequence[RevisionSide],
+        files: Sequence[str],
+        words: Sequence[str] = (),
+        names: Collection[str] | None = None,
+        number: int = 0,
+    ) -> list[ProcessMeasurements]:
+        """Measures both sides at the same time, where the windows of times take turns.
+
+        A GPU has one process at a time. `number` is that of the pair: it decides on the core, and on
+        the side that goes first.
+        """
+        ordered = list(sides) if number % 2 == 0 else list(reversed(sides))
+        if self.device != "cpu":
+            measured = [self.measure(side, files, words, names) for side in ordered]
+        else:
+            measured = self.measure_alternating(ordered, files, words, names, core_of_pair(number))
+        return measured if number % 2 == 0 else measured[::-1]
+
+    def measure_alternating(
+        self,
+        ordered: Sequence[RevisionSide],
+        files: Sequence[str],
+        words: Sequence[str],
+        names: Collection[str] | None,
+        core: int | None,
+    ) -> list[ProcessMeasurements]:
+        with ThreadPoolExecutor(len(ordered)) as pool:
+            running = []
+            for is_first, side, pipes in zip((True, False), ordered, paired_pipes(), strict=True):
+                facts = {"first": is_first, "pipes": pipes, "core": core}
+                running.append(
+                    pool.submit(self.measure_and_close, side, files, words, names, facts)
+                )
+            return [one.result() for one in running]
+
+    def measure_and_close(
+        self,
+        side: RevisionSide,
+        files: Sequence[str],
+        words: Sequence[str],
+        names: Collection[str] | None,
+        facts: dict[str, Any],
+    ) -> ProcessMeasurements:
+        """Measures one side, and closes its pipes even if that fails: the other side waits for it."""
+        try:
+            return self.measure(side, files, words, names, **facts)
+        finally:
+            for pipe in facts["pipes"]:
+                os.close(pipe)
+
+    def run_harness(
+        self, side: RevisionSide, place: Path, files: Sequence[str], pipes: Sequence[int] = ()
+    ) -> str:
         """Runs the harness process; returns its output."""
         options = ["-q", "-p", "no:cacheprovider", "-p", "pytest_benchmark.plugin", "--tb=line"]
         options += ["--benchmark-disable-gc", f"--benchmark-json={place / 'times.json'}"]
@@ -142,21 +203,46 @@ class HarnessRunner:
         command = [sys.executable, "-m", "pytest", *options, *files]
         around = harness_environment(side, self.scratch, place / "order.json")
         program = f"{side.name}: the harness"
-        ran = run_program(program, command, self.harness, around, MAX_PROCESS_SECONDS)
+        ran = run_program(program, command, self.harness, around, MAX_PROCESS_SECONDS, pipes)
         shutil.rmtree(place / "temporary", ignore_errors=True)
         return ran.stderr.strip() or ran.stdout.strip()
 
 
+def core_of_pair(number: int) -> int | None:
+    """Returns the core of a pair's windows, or None where processes have no choice."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    cores = sorted(os.sched_getaffinity(0))
+    return cores[number % len(cores)]
+
+
+def paired_pipes() -> tuple[tuple[int, int], tuple[int, int]]:
+    """Returns the reading and the writing end of each process of a pair."""
+    (read_one, write_other), (read_other, write_one) = os.pipe(), os.pipe()
+    return (read_one, write_one), (read_other, write_other)
+
+
 def run_program(
-    program: str, command: Sequence[str], folder: Path, around: Mapping[str, str], seconds: float
+    program: str,
+    command: Sequence[str],
+    folder: Path,
+    around: Mapping[str, str],
+    seconds: float,
+    pipes: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a process in a folder, with these environment variables, and keeps what it prints.
+    """Runs a process with these environment variables and pipes, and keeps its output.
 
     Raises CannotRun with the name of the program after the time limit.
     """
     try:
         return subprocess.run(
-            command, cwd=folder, env=around, capture_output=True, text=True, timeout=seconds
+            command,
+            cwd=folder,
+            env=around,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            pass_fds=pipes,
         )
     except subprocess.TimeoutExpired as error:
         raise CannotRun(f"{program} did not finish within {seconds:.0f} s") from error
@@ -217,12 +303,10 @@ def make_reading(item: dict[str, Any]) -> BenchmarkReading:
 
 
 def paced_median(windows: Sequence[float], paces: Sequence[float]) -> float:
-    """Returns the median window in units of the reference work before and after it.
+    """Returns the median window in units of the reference work before it, or 0.
 
-    A process that shares or heats the core slows both. On two busy cores, pairs differ by 14 % instead
-    of 36 %.
+    A process that shares or heats the core slows both. Processes without a partner are compared by it.
     """
-    if len(paces) != len(windows) + 1:
+    if len(paces) != len(windows):
         return 0.0
-    beside = [(before + after) / 2 for before, after in pairwise(paces)]
-    return median(window / pace for window, pace in zip(windows, beside, strict=True))
+    return median(window / pace for window, pace in zip(windows, paces, strict=True))

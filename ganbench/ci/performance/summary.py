@@ -18,18 +18,20 @@ from ganbench.ci.verdict_records import PerfRecord
 from ganbench.report.markdown import escape_markdown
 
 from .comparisons import BenchmarkComparison
-from .gate import PerfReport, PerfRules
-from .verdicts import ORDER, slowdown_power
+from .gate import PerfReport
+from .rules import PerfRules
+from .verdicts import MIN_PAIRS, ORDER, slowdown_power
 
-PACED_SENTENCE = (
-    "Seconds are those of the shortest window. If the process also times a fixed reference work, ratios"
-    " compare windows in units of that work. This cancels noise and the load of other processes."
+SECONDS_SENTENCE = (
+    "Seconds are those of the shortest window. Ratios compare windows of both sides that took turns on one"
+    " core."
 )
+BUSY_SHARE = 0.05  # of the windows' time; above it, the machine is called busy
 UNWATCHED_SENTENCE = "Without nvidia-ml-py it is unknown whether the GPU was throttled or shared."
 UNMEASURED_SENTENCE = (
     "unmeasured: the gate has not run on a GPU yet, so its margins there are guesses"
 )
-POWER_SLOWDOWNS = (0.1, 0.2)
+POWER_SLOWDOWNS = (0.05, 0.1, 0.2)
 VERDICT_STYLES = {"regressed": "bold red", "missing": "red", "improved": "green"}
 SI_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "µ"))
 
@@ -105,7 +107,11 @@ def perf_sentences(report: PerfReport, rules: PerfRules, powers: dict[float, flo
             f" and with this noise: {chances} (the median of {len(report.ratios)} benchmarks)."
         ]
     if not is_on_gpu(report) and report.ratios:
-        sentences += [PACED_SENTENCE]
+        sentences += [SECONDS_SENTENCE]
+    if report.waiting > BUSY_SHARE:
+        sentences += [
+            f"The machine was busy: other processes had the core in {report.waiting:.0%} of the time."
+        ]
     if report.uncounted:
         sentences += [f"Instructions were not counted: {report.uncounted}."]
     if report.unsteady:
@@ -123,8 +129,11 @@ def perf_powers(report: PerfReport, rules: PerfRules) -> dict[float, float]:
     rng, ratios = np.random.default_rng(0), [r for r in report.ratios.values() if len(r) > 1]
     if not ratios:
         return {}
+    timed = (c for c in report.comparisons if not c.exact)
+    was_cut = any(c.verdict == "undecided" for c in timed) and report.pairs >= MIN_PAIRS
+    pairs = report.pairs if was_cut else rules.pairs
     return {
-        slow: median(slowdown_power(r, slow, len(r), rules.margin, rng) for r in ratios)
+        slow: median(slowdown_power(r, slow, pairs, rules, rng) for r in ratios)
         for slow in POWER_SLOWDOWNS
     }
 
@@ -162,8 +171,9 @@ def perf_record(
         "sentences": sentences,
         "power": {f"{slow:g}": chance for slow, chance in powers.items()},
         "device": report.device,
-        "blocks": report.blocks,
-        "seconds_of_processes": report.seconds,
+        "pairs": report.pairs,
+        "waiting": report.waiting,
+        "seconds_of_pairs": report.seconds,
         "unsteady": report.unsteady,
         "comparisons": [asdict(one) for one in report.comparisons],
     }

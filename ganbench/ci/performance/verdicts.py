@@ -1,17 +1,22 @@
-"""Verdicts from the ratios of pairs.
+"""Verdicts from the log ratios of pairs, after each pair of a round.
 
-A benchmark regressed if the median ratio exceeds the margin and its interval excludes 1, in two rounds.
-Ratios are log(head / base) of consecutive measurements. The interval of their median is distribution-free:
-its ends are order statistics, chosen by the binomial distribution (Hahn and Meeker, 1991).
+A benchmark regressed if its mean ratio exceeds half the margin and its interval excludes 1, in two rounds.
+It is unchanged if its interval lies within the margin. So a slowdown of the margin is found, and one far
+below is not. Intervals are Student's t. Each look at the pairs has an equal share of the error
+(Bonferroni), so that all looks of a round keep it together.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import stdev
 from typing import Literal
 
 import numpy as np
+
+from ganbench.analysis.intervals import t_interval, t_quantile
+
+from .rules import PerfRules
 
 Verdict = Literal["regressed", "improved", "unchanged", "undecided", "new", "missing"]
 ORDER: tuple[Verdict, ...] = (
@@ -22,50 +27,39 @@ ORDER: tuple[Verdict, ...] = (
     "new",
     "unchanged",
 )  # order of presentation
-PERF_CONFIDENCE_LEVEL = 0.95
+ROUND_ERROR = 0.05  # probability that an interval of a round misses the true ratio
+MIN_PAIRS = 4  # pairs before the first look
 EXACT_COUNT_MARGIN = 0.02  # relative margin of exact counts
-POWER_DRAWS = 2000
+SIMULATED_ROUNDS = 2000
 
 
 @dataclass(frozen=True)
-class MedianInterval:
-    """The median of log ratios, with an interval of at least 95 % confidence."""
+class RatioInterval:
+    """The mean of log ratios and its interval, unbounded if there are too few."""
 
-    median: float
+    mean: float
     low: float = -math.inf
     high: float = math.inf
 
-    @property
-    def half_width(self) -> float:
-        return (self.high - self.low) / 2
+
+def look_level(most_pairs: int) -> float:
+    """Returns the confidence level of the interval at each look of a round."""
+    return 1 - ROUND_ERROR / (most_pairs - MIN_PAIRS + 1)
 
 
-def interval_rank(count: int, level: float = PERF_CONFIDENCE_LEVEL) -> int:
-    """Returns the k for which the k-th smallest and k-th largest values enclose the median.
-
-    Returns 0 if no k reaches the level.
-    """
-    outside, k = 0.0, 0
-    while k < count // 2:
-        outside += math.comb(count, k) / 2**count
-        if 1 - 2 * outside < level:
-            break
-        k += 1
-    return k
+def ratio_interval(ratios: Sequence[float], most_pairs: int) -> RatioInterval:
+    """Returns the interval of a look at a round of at most so many pairs."""
+    if len(ratios) < MIN_PAIRS:
+        return RatioInterval(float(np.mean(ratios)))
+    bounds = t_interval(ratios, level=look_level(most_pairs))
+    return RatioInterval(bounds.mean, bounds.low, bounds.high)
 
 
-def median_interval(ratios: Sequence[float]) -> MedianInterval:
-    """Returns the median and its interval, which is unbounded for fewer than six ratios."""
-    ordered, k = sorted(ratios), interval_rank(len(ratios))
-    middle = median(ordered)
-    return MedianInterval(middle, ordered[k - 1], ordered[-k]) if k else MedianInterval(middle)
-
-
-def decide_perf_verdict(bounds: MedianInterval, margin: float) -> Verdict:
+def decide_perf_verdict(bounds: RatioInterval, margin: float) -> Verdict:
     edge = math.log1p(margin)
-    if bounds.median > edge and bounds.low > 0:
+    if bounds.mean > edge / 2 and bounds.low > 0:
         return "regressed"
-    if bounds.median < -edge and bounds.high < 0:
+    if bounds.mean < -edge / 2 and bounds.high < 0:
         return "improved"
     return "unchanged" if -edge < bounds.low and bounds.high < edge else "undecided"
 
@@ -84,18 +78,29 @@ def slowdown_power(
     ratios: Sequence[float],
     slowdown: float,
     pairs: int,
-    margin: float,
+    rules: PerfRules,
     rng: np.random.Generator,
 ) -> float:
-    """Estimates the probability that both rounds detect a slowdown, given these log ratios.
+    """Estimates the probability that two rounds of so many pairs find a slowdown.
 
-    Resamples pairs from the log ratios, centred at the slowdown.
+    Simulates rounds of normal log ratios, with the deviation of the given ones. At a slowdown of 0 it is
+    the probability of a false alarm.
     """
-    k = interval_rank(pairs)
-    if not k:
+    if len(ratios) < 2:
         return 0.0
-    noise = np.asarray(ratios) - median(ratios)
-    drawn = rng.choice(noise, (POWER_DRAWS, pairs)) + math.log1p(slowdown)
-    drawn.sort(axis=1)
-    is_detected = (np.median(drawn, axis=1) > math.log1p(margin)) & (drawn[:, k - 1] > 0)
-    return float(is_detected.mean()) ** 2
+    drawn = rng.normal(math.log1p(slowdown), stdev(ratios), (SIMULATED_ROUNDS, pairs))
+    return float(find_slowdowns(drawn, rules).mean()) ** 2
+
+
+def find_slowdowns(rounds: np.ndarray, rules: PerfRules) -> np.ndarray:
+    """Returns for each row of log ratios whether its first decided look is a regression."""
+    edge, level = math.log1p(rules.margin), look_level(rules.pairs)
+    found, is_open = np.zeros(len(rounds), bool), np.ones(len(rounds), bool)
+    for count in range(MIN_PAIRS, rounds.shape[1] + 1):
+        seen = rounds[:, :count]
+        mean, error = seen.mean(1), seen.std(1, ddof=1) / math.sqrt(count)
+        half = t_quantile((1 + level) / 2, count - 1) * error
+        is_other = (np.abs(mean) > edge / 2) & (np.abs(mean) > half)
+        found |= is_open & is_other & (mean > 0)
+        is_open &= ~(is_other | (np.abs(mean) + half < edge))
+    return found

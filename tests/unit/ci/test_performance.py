@@ -1,4 +1,4 @@
-"""The performance gate: statistics, interleaving, exact counts and exit codes.
+"""The performance gate: statistics, pairs, exact counts and exit codes.
 
 No test depends on a clock: slow sides are simulated, and real versions differ in exact counts.
 """
@@ -14,12 +14,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binom
+from scipy.stats import nct, sem, t
 from verdict_schema import read_verdict
 
 import ganbench.cli.perf as command
 from ganbench.ci.performance.comparisons import compare_benchmarks as comparisons
-from ganbench.ci.performance.gate import PerfGate, PerfRules, UnknownBenchmark, check_words
+from ganbench.ci.performance.gate import PerfGate, UnknownBenchmark, check_words
 from ganbench.ci.performance.harness.counting import OperatorCounts, count_operators
 from ganbench.ci.performance.harness.gpu import (
     MIN_CLOCK_SHARE,
@@ -27,10 +27,9 @@ from ganbench.ci.performance.harness.gpu import (
     GPUSample,
     held_back_windows,
 )
-from ganbench.ci.performance.interleaving import RoundTimes, abba_order
+from ganbench.ci.performance.interleaving import RoundTimes, log_ratio
 from ganbench.ci.performance.process import (
     COUNTS,
-    TIMES,
     BenchmarkReading,
     CannotRun,
     HarnessRunner,
@@ -39,73 +38,61 @@ from ganbench.ci.performance.process import (
     make_reading,
 )
 from ganbench.ci.performance.revisions import RevisionSide, UnknownRevision, open_revision
+from ganbench.ci.performance.rules import PerfRules
 from ganbench.ci.performance.summary import perf_markdown, perf_powers, perf_sentences
 from ganbench.ci.performance.verdicts import (
-    MedianInterval,
+    MIN_PAIRS,
+    ROUND_ERROR,
+    RatioInterval,
     decide_count_verdict,
     decide_perf_verdict,
-    interval_rank,
-    median_interval,
+    find_slowdowns,
+    look_level,
+    ratio_interval,
     slowdown_power,
 )
 
 pytestmark = pytest.mark.heavy
 
 ROOT = Path(__file__).parents[3]
-RULES = PerfRules(margin=0.1, blocks=3, seconds=math.inf)
-EDGE = math.log(1.1)
+RULES = PerfRules(margin=0.1, pairs=8, seconds=math.inf)
 
 
 # Statistics
 
 
-@pytest.mark.parametrize("count", range(1, 60))
-def test_interval_is_narrowest_by_the_binomial(count):
-    k = interval_rank(count)
-    if k:
-        assert 1 - 2 * binom.cdf(k - 1, count, 0.5) >= 0.95
-    if k + 1 <= count // 2:
-        assert 1 - 2 * binom.cdf(k, count, 0.5) < 0.95
-    assert bool(k) is (count >= 6)
+def test_interval_is_students_t():
+    ratios = [0.3, 0.1, 0.2, 0.6, 0.5, 0.4]
+    level = 1 - 0.05 / (8 - MIN_PAIRS + 1)  # five looks share the error
+    assert look_level(8) == pytest.approx(level)
+    low, high = t.interval(level, 5, np.mean(ratios), sem(ratios))
+    expected = RatioInterval(*map(pytest.approx, (0.35, low, high)))
+    assert ratio_interval(ratios, most_pairs=8) == expected
 
 
-@pytest.mark.parametrize("count", [6, 10, 13, 20])
-def test_interval_has_nominal_coverage(count):
-    """For an exponential distribution; the coverage is exact for every continuous one."""
-    samples = np.random.default_rng(count).exponential(size=(4000, count))
-    intervals = [median_interval(list(row)) for row in samples]
-    covered = np.mean([interval.low <= math.log(2) <= interval.high for interval in intervals])
-    exact = 1 - 2 * binom.cdf(interval_rank(count) - 1, count, 0.5)
-    assert covered == pytest.approx(exact, abs=0.012)
-    assert exact >= 0.95
-
-
-def test_interval_of_six_values_is_their_range():
-    assert median_interval([0.3, 0.1, 0.2, 0.6, 0.5, 0.4]) == MedianInterval(
-        pytest.approx(0.35), 0.1, 0.6
-    )
-
-
-def test_fewer_than_six_pairs_are_undecided():
-    assert decide_perf_verdict(median_interval([1.0] * 5), 0.1) == "undecided"
+def test_few_pairs_are_undecided():
+    few = [1.0, 1.01, 1.02, 1.03][: MIN_PAIRS - 1]
+    assert decide_perf_verdict(ratio_interval(few, most_pairs=8), 0.1) == "undecided"
 
 
 @pytest.mark.parametrize(
-    ("median", "low", "high", "expected"),
+    ("mean", "low", "high", "expected"),
     [
         (0.2, 0.1, 0.3, "regressed"),
         (0.2, 0.01, 0.9, "regressed"),
         (0.2, -0.01, 0.9, "undecided"),  # the interval contains a ratio of 1
-        (0.05, 0.04, 0.2, "undecided"),  # surely slower, but perhaps by less than the margin
-        (0.05, 0.04, 0.06, "unchanged"),  # surely slower, by less than the margin
+        (0.06, 0.01, 0.11, "regressed"),  # above half the margin
+        (0.06, 0.05, 0.07, "regressed"),
+        (0.04, 0.01, 0.2, "undecided"),  # surely slower, but perhaps by less than half the margin
+        (0.04, 0.03, 0.05, "unchanged"),  # surely slower, by less than half the margin
         (0.0, -0.05, 0.05, "unchanged"),
         (0.0, -0.05, 0.1, "undecided"),
         (-0.2, -0.3, -0.1, "improved"),
         (-0.2, -0.3, 0.1, "undecided"),
     ],
 )
-def test_verdict_follows_the_interval(median, low, high, expected):
-    assert decide_perf_verdict(MedianInterval(median, low, high), 0.1) == expected
+def test_verdict_follows_the_interval(mean, low, high, expected):
+    assert decide_perf_verdict(RatioInterval(mean, low, high), 0.1) == expected
 
 
 @pytest.mark.parametrize(
@@ -125,69 +112,92 @@ def test_count_verdict_follows_the_ratio(base, head, expected):
 
 def test_power_without_noise_is_zero_or_one():
     rng = np.random.default_rng(0)
-    assert slowdown_power([0.3] * 10, 0.2, 10, 0.1, rng) == 1
-    assert slowdown_power([0.3] * 10, 0.05, 10, 0.1, rng) == 0
-    assert slowdown_power([0.3] * 5, 0.2, 5, 0.1, rng) == 0  # too few pairs to decide
+    assert slowdown_power([0.3] * 8, 0.06, 8, RULES, rng) == 1
+    assert slowdown_power([0.3] * 8, 0.04, 8, RULES, rng) == 0
+    assert slowdown_power([0.3] * 8, 0.2, MIN_PAIRS - 1, RULES, rng) == 0  # too few to decide
+    assert slowdown_power([0.3], 0.2, 8, RULES, rng) == 0  # no noise is known
 
 
-def test_power_equals_binomial_of_two_rounds():
-    """Symmetric noise of two values: a slowdown of 10 % needs half of the pairs above it."""
-    noise = [-0.05, 0.05] * 5
-    power = slowdown_power(noise, 0.1001, 6, 0.1, np.random.default_rng(0))
-    # the median of six pairs exceeds the edge if at least three of them are above it
-    assert power == pytest.approx(binom.sf(2, 6, 0.5) ** 2, abs=0.03)
+def test_power_of_one_look_is_that_of_two_t_tests():
+    """With a single look and a large slowdown, only the interval decides, as in the t test."""
+    rules = replace(RULES, pairs=MIN_PAIRS)
+    noise, slowdown = [-0.1, 0.1, -0.1, 0.1], 0.3
+    shift = math.log1p(slowdown) / (np.std(noise, ddof=1) / math.sqrt(MIN_PAIRS))
+    exact = nct.sf(t.ppf(0.975, MIN_PAIRS - 1), MIN_PAIRS - 1, shift) ** 2
+    found = slowdown_power(noise, slowdown, MIN_PAIRS, rules, np.random.default_rng(0))
+    assert found == pytest.approx(exact, abs=0.04)
+
+
+def test_all_looks_of_a_round_keep_the_error():
+    """At a slowdown of 0 and without a margin, any look may raise the alarm."""
+    rules = PerfRules(margin=1e-9, pairs=10, seconds=math.inf)
+    rounds = np.random.default_rng(0).normal(0, 0.05, (20_000, 10))
+    assert find_slowdowns(rounds, rules).mean() < ROUND_ERROR / 2  # of one direction
+
+
+def test_simulated_rounds_decide_like_real_ones():
+    rounds = np.random.default_rng(0).normal(0.08, 0.06, (300, 8))
+
+    def decide(row):
+        for count in range(MIN_PAIRS, 9):
+            verdict = decide_perf_verdict(ratio_interval(list(row[:count]), 8), 0.1)
+            if verdict != "undecided":
+                return verdict
+        return "undecided"
+
+    expected = [decide(row) == "regressed" for row in rounds]
+    assert 50 < sum(expected) < 250
+    assert find_slowdowns(rounds, RULES).tolist() == expected
 
 
 def test_power_grows_with_slowdown_and_pairs():
     noise = list(np.random.default_rng(1).normal(0, 0.08, 20))
-    powers = [
-        slowdown_power(noise, s, 10, 0.1, np.random.default_rng(0)) for s in (0.05, 0.1, 0.2, 0.4)
-    ]
+
+    def power(slowdown, pairs):
+        return slowdown_power(noise, slowdown, pairs, RULES, np.random.default_rng(0))
+
+    powers = [power(s, 8) for s in (0.05, 0.1, 0.2, 0.4)]
     assert powers == sorted(powers)
-    power_of_10, power_of_20 = (
-        slowdown_power(noise, 0.13, n, 0.1, np.random.default_rng(0)) for n in (10, 20)
-    )
-    assert power_of_10 < power_of_20
+    assert power(0.13, 5) < power(0.13, 8)
 
 
-# Interleaving, pairs, rounds
-
-
-def test_interleaving_cancels_linear_drift():
-    order = list(abba_order(3))
-    assert order == ["base", "head", "head", "base"] * 3
-    positions = {
-        side: [n for n, name in enumerate(order) if name == side] for side in ("base", "head")
-    }
-    assert sum(positions["base"]) == sum(positions["head"])
+# Pairs and rounds
 
 
 class FakeRunner:
-    """Returns given times, by the side and the number of its process."""
+    """Returns given times, by the side and the number of its pair; and given counts."""
 
-    def __init__(self, times, counts=None, collected=()):
-        self.times, self.counts, self.collected = times, counts or {}, collected
-        self.calls: list[tuple[str, tuple[str, ...]]] = []
+    def __init__(self, times, counts=None):
+        self.times, self.counts, self.pairs = times, counts or {}, 0
         self.requested: list[object] = []
 
-    def measure(self, side, files, words=(), names=None):
-        self.calls.append((side.name, tuple(files)))
+    def measure(self, side, files, words=(), names=None, measured=None):
+        if measured == COUNTS:
+            values = {
+                n: BenchmarkReading(v[side.name], "bytes", True) for n, v in self.counts.items()
+            }
+            return ProcessMeasurements(side.name, values, collected=(*self.times, *values))
         self.requested.append(names)
-        number = sum(call == (side.name, tuple(files)) for call in self.calls)
-        seconds = {name: seconds_of(side.name, number) for name, seconds_of in self.times.items()}
-        readings = {name: s for name, s in seconds.items() if isinstance(s, BenchmarkReading)}
-        readings |= {n: timed_reading(s) for n, s in seconds.items() if isinstance(s, int | float)}
-        readings |= {
-            n: BenchmarkReading(v[side.name], "bytes", True) for n, v in self.counts.items()
+        return self.time_side(side, names)
+
+    def measure_together(self, sides, files, words=(), names=None, number=0):
+        self.pairs += 1
+        self.requested.append(names)
+        return [self.time_side(side, names) for side in sides]
+
+    def time_side(self, side, names):
+        chosen = {n: seconds for n, seconds in self.times.items() if names is None or n in names}
+        found = {n: seconds(side.name, self.pairs) for n, seconds in chosen.items()}
+        readings = {
+            n: s if isinstance(s, BenchmarkReading) else timed_reading(s)
+            for n, s in found.items()
+            if s
         }
-        chosen = {n: r for n, r in readings.items() if names is None or n in names}
-        return ProcessMeasurements(
-            side.name, chosen, {}, {}, self.collected or tuple(readings), "cpu"
-        )
+        return ProcessMeasurements(side.name, readings, device="cpu")
 
 
-def timed_reading(seconds):
-    return BenchmarkReading(seconds, "s", False, windows=(seconds,))
+def timed_reading(*seconds, **fields):
+    return BenchmarkReading(min(seconds), "s", False, windows=seconds, **fields)
 
 
 SIDES = (RevisionSide("base", ROOT, "b"), RevisionSide("head", ROOT, "h"))
@@ -216,40 +226,39 @@ def test_slowdown_is_confirmed_by_second_round():
     ]
     assert by_benchmark["step[x]"].ratio == pytest.approx(1.3, rel=0.02)
     assert "second round" in by_benchmark["step[x]"].reason
-    assert runner.calls[:2] == [("base", (COUNTS, TIMES)), ("head", (COUNTS, TIMES))]
-    assert [side for side, _ in runner.calls[2:]] == list(abba_order(6))
-    assert {*runner.requested[-1]} == {
-        "step[x]"
-    }  # the second round measures only suspected benchmarks
+    # the other benchmarks were decided at the first look
+    assert runner.requested == [None] * MIN_PAIRS + [["step[x]"]] * MIN_PAIRS
 
 
 def test_unconfirmed_slowdown_is_undecided():
-    runner = FakeRunner({"step[x]": lambda side, n: 1.3 if side == "head" and n <= 6 else 1.0})
-    (comparison,) = run_gate(runner).comparisons
+    noise = noisy_times(1)
+    slow_at_first = lambda side, n: noise(side, n) * (1.3 if side == "head" and n <= 4 else 1)  # noqa: E731
+    (comparison,) = run_gate(FakeRunner({"step[x]": slow_at_first})).comparisons
     assert comparison.verdict == "undecided"
     assert "not confirmed" in comparison.reason
 
 
-def test_blocks_end_early_but_not_below_three():
-    constant_runner = FakeRunner({"step[x]": lambda side, n: 1.0})
-    assert run_gate(constant_runner, replace(RULES, blocks=9)).blocks == 3
+def test_pairs_end_at_decision_or_limit_but_not_below_minimum():
+    assert run_gate(FakeRunner({"step[x]": noisy_times(1)})).pairs == MIN_PAIRS
     rng = np.random.default_rng(0)
     noisy_benchmarks = {"step[x]": lambda side, n: rng.lognormal(0, 0.5)}
-    assert run_gate(FakeRunner(noisy_benchmarks), replace(RULES, blocks=5)).blocks == 5
-    assert run_gate(FakeRunner(noisy_benchmarks), replace(RULES, blocks=5, seconds=0)).blocks == 3
+    assert run_gate(FakeRunner(noisy_benchmarks)).pairs == 8
+    assert run_gate(FakeRunner(noisy_benchmarks), replace(RULES, seconds=0)).pairs == MIN_PAIRS
 
 
-def test_workers_start_only_in_first_blocks():
-    runner = FakeRunner({"schedule[local]": noisy_times(1), "step[x]": noisy_times(1)})
-    report = run_gate(runner, replace(RULES, blocks=5))
-    pairs = {c.benchmark: c.pairs for c in report.comparisons}
-    assert pairs == {"schedule[local]": 6, "step[x]": 2 * report.blocks}
+def test_decided_benchmarks_are_not_measured_again():
+    rng = np.random.default_rng(0)
+    noisy = lambda side, n: rng.lognormal(0, 0.5)  # noqa: E731
+    runner = FakeRunner({"step[x]": noisy, "schedule[local]": noisy, "step[y]": noisy_times(1)})
+    pairs = {c.benchmark: c.pairs for c in run_gate(runner).comparisons}
+    assert pairs == {"step[x]": 8, "schedule[local]": MIN_PAIRS, "step[y]": MIN_PAIRS}
 
 
 def test_pairs_need_both_sides():
-    broken = {"step[x]": lambda side, n: None if (side, n) == ("base", 2) else 1.0}
+    noise = noisy_times(1)
+    broken = {"step[x]": lambda side, n: None if (side, n) == ("base", 2) else noise(side, n)}
     (comparison,) = run_gate(FakeRunner(broken)).comparisons
-    assert comparison.pairs == 5
+    assert comparison.pairs == MIN_PAIRS
 
 
 def measured(name, readings=(), **fields):
@@ -257,7 +266,7 @@ def measured(name, readings=(), **fields):
 
 
 def compare_one(base, head):
-    (comparison,) = comparisons({"base": base, "head": head}, RoundTimes(), 0.1)
+    (comparison,) = comparisons({"base": base, "head": head}, RoundTimes(), RULES)
     return comparison
 
 
@@ -280,15 +289,27 @@ def test_new_and_missing_benchmarks_have_reasons():
     assert (neither.verdict, neither.reason) == ("missing", "neither side runs it: B")
 
 
-def test_ratios_use_pace_of_both_sides():
-    """Another process that slows a benchmark slows the pacing work beside it as well."""
-    times = {
-        "step[x]": lambda side, n: BenchmarkReading(1.5 if n % 2 else 1, "s", False, paced=2.0),
-        "start[x]": lambda side, n: 1.5 if side == "head" else 1.0,
-    }
-    by_benchmark = {c.benchmark: c for c in run_gate(FakeRunner(times)).comparisons}
-    assert (by_benchmark["step[x]"].verdict, by_benchmark["step[x]"].ratio) == ("unchanged", 1)
-    assert by_benchmark["start[x]"].ratio == pytest.approx(1.5)
+def test_ratio_compares_windows_that_took_turns():
+    """A disturbance of one window hits few of the ratios, and one of the core hits both sides."""
+    base = timed_reading(1.0, 1.0, 5.0, 2.0, 2.0)
+    head = timed_reading(1.5, 1.5, 1.5, 3.0, 3.0, 9.0)
+    assert log_ratio(base, head) == pytest.approx(math.log(1.5))
+
+
+def test_gpu_ratio_compares_medians():
+    windows = (1.0, 3.0)
+    base = BenchmarkReading(2.0, "s", False, windows=windows, looks=({},))
+    head = BenchmarkReading(3.0, "s", False, windows=windows, looks=({},))
+    assert log_ratio(base, head) == pytest.approx(math.log(1.5))
+
+
+def test_busy_machine_is_named():
+    busy = lambda side, n: timed_reading(1.0, 1.0, wall=(1.5, 2.5))  # noqa: E731
+    report = run_gate(FakeRunner({"step[x]": busy}))
+    assert report.waiting == 0.5
+    assert "in 50% of the time" in " ".join(perf_sentences(report, RULES, {}))
+    report.waiting = 0.01
+    assert "busy" not in " ".join(perf_sentences(report, RULES, {}))
 
 
 def test_different_work_is_not_compared():
@@ -305,10 +326,9 @@ def test_cpu_uses_minimum_and_gpu_median():
     item = {"extra_info": extra, "stats": {"data": [4.0, 2.0, 9.0, 2.5, 3.0, 8.0]}}
     assert make_reading(item).value == 1.0
     assert make_reading(item).windows == (2.0, 1.0, 4.5, 1.25, 1.5, 4.0)
-    with_paces = extra | {"paces": [1.0, 1.0, 3.0, 1.0, 1.0, 1.0, 1.0]}
-    assert (
-        make_reading(item | {"extra_info": with_paces}).paced == 1.75
-    )  # of 2, 0.5, 2.25, 1.25, 1.5 and 4
+    with_paces = extra | {"paces": [1.0, 2.0, 3.0, 1.0, 1.0, 1.0]}
+    # the median of 2, 0.5, 1.5, 1.25, 1.5 and 4
+    assert make_reading(item | {"extra_info": with_paces}).paced == 1.5
     assert make_reading(item).paced == 0
     throttled = [False, True, False, False, False, False]
     on_gpu = extra | {"looks": [{"clock": 1}] * 6, "held_back": throttled}
@@ -407,7 +427,7 @@ def test_unsteady_benchmark_is_repeated_then_dropped():
     runner = FakeRunner({"step[x]": lambda side, n: unsteady, "step[y]": lambda side, n: 1.0})
     report = run_gate(runner)
     assert report.unsteady == ["step[x]"]
-    assert runner.requested.count(["step[x]"]) == 2 * 12  # two more per block
+    assert runner.requested.count(["step[x]"]) == 2 * 2 * MIN_PAIRS  # two more per process
     verdict, reason = command.verdict_and_reason(report, allow_missing=False)
     assert verdict.exit_code == 3
     assert "unsteady" in reason
@@ -519,7 +539,11 @@ class CachedRunner:
     def __init__(self, scratch):
         self.runner, self.measurements = HarnessRunner(scratch), {}
 
-    def measure(self, side, files, words=(), names=None):
+    def measure_together(self, sides, files, words=(), names=None, number=0):
+        """Returns nothing: the words name counts only."""
+        return [ProcessMeasurements(side.name, {}) for side in sides]
+
+    def measure(self, side, files, words=(), names=None, measured=None):
         key = (side.root, side.name if side.root == ROOT else "")
         if key not in self.measurements:
             self.measurements[key] = self.runner.measure(side, (COUNTS,), BENCHMARKS)
@@ -557,7 +581,7 @@ def test_version_equals_itself(perf, tmp_path):
     assert all(c["base"] == c["head"] > 0 for c in answer["comparisons"])
     assert {"operators[trick ttur]"} < {c["benchmark"] for c in answer["comparisons"]}
     saved = json.loads((tmp_path / "all.json").read_text())
-    assert len(saved["processes"]) == 2
+    assert len(saved["processes"]) == 4
     assert saved["code"] == 0
 
 
@@ -588,7 +612,7 @@ def test_missing_benchmark_cannot_be_decided(perf, slower_version):
 
 
 def test_failing_side_exits_3_with_reason(perf, monkeypatch):
-    def refuse(*arguments):
+    def refuse(*arguments, **facts):
         raise CannotRun("base: ImportError: no")
 
     monkeypatch.setattr(CachedRunner, "measure", refuse)
@@ -616,7 +640,7 @@ def test_usage_errors_exit_2(perf, monkeypatch):
 
 
 def test_ctrl_c_exits_130(perf, monkeypatch):
-    def stop(*arguments):
+    def stop(*arguments, **facts):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(CachedRunner, "measure", stop)
@@ -659,11 +683,11 @@ def test_summary_has_counts_and_power():
     sentences = perf_sentences(report, RULES, perf_powers(report, RULES))
     assert sentences[0] == "3 benchmarks: 1 regressed, 2 unchanged."
     assert sentences[1] == "1 exact numbers are unchanged and not shown."
-    assert "100% for a slowdown of 20%" in sentences[2]
+    assert "100% for a slowdown of 10%, 100% for a slowdown of 20%" in sentences[2]
     assert "unmeasured" not in " ".join(sentences)
     report.device = "NVIDIA"
     assert "unmeasured" in perf_sentences(report, RULES, {})[-1]
-    assert "| step[x] | regressed | 996 ms | 1.3 s | 1.304 [" in perf_markdown(
+    assert "| step[x] | regressed | 999 ms | 1.3 s | 1.301 [" in perf_markdown(
         report, sentences, "Title"
     )
 
@@ -673,7 +697,10 @@ def test_head_values_become_history_entries(tmp_path):
     report = run_gate(FakeRunner({"step[x]": noisy_times(1)}, {"live[x]": {"base": 5, "head": 5}}))
     command.append_perf_history(report, tmp_path / "history.jsonl", "cpu", "abc")
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
-    assert {line["benchmark"]: line["count"] for line in lines} == {"step[x]": 6, "live[x]": 1}
+    assert {line["benchmark"]: line["count"] for line in lines} == {
+        "step[x]": MIN_PAIRS,
+        "live[x]": 1,
+    }
     assert all(line["low"] <= line["value"] <= line["high"] for line in lines)
     assert {(line["unit"], line["revision"]) for line in lines} == {("s", "abc"), ("bytes", "abc")}
     assert records
@@ -681,11 +708,11 @@ def test_head_values_become_history_entries(tmp_path):
 
 @pytest.mark.slow
 def test_git_revision_is_timed(ganbench, monkeypatch, tmp_path):
-    """Uses a git worktree, new processes and three blocks; the verdict depends on the machine."""
+    """Uses a git worktree, new processes and four pairs; the verdict depends on the machine."""
     monkeypatch.chdir(ROOT)
     out = tmp_path / "all.json"
-    options = ("--base", "HEAD", "--only", "import", "--blocks", "3", "--out", out, "--margin", "1")
+    options = ("--base", "HEAD", "--only", "import", "--pairs", "4", "--out", out, "--margin", "1")
     code, _, errors = ganbench("perf", "--no-instructions", *options)
     assert code in (0, 1), errors
     (comparison,) = json.loads(out.read_text())["comparisons"]
-    assert (comparison["benchmark"], comparison["pairs"]) == ("import", 6)
+    assert (comparison["benchmark"], comparison["pairs"]) == ("import", 4)

@@ -14,7 +14,7 @@ import ganbench
 from ganbench.devices import Numerics
 
 from . import gpu
-from .order import BENCH_DEVICE, BENCH_ORDER, ON_GPU
+from .order import ALTERNATION, BENCH_DEVICE, BENCH_ORDER, ON_GPU
 
 REFUSED_EXIT_CODE = 3
 PLUGIN_GROUPS = (
@@ -77,13 +77,16 @@ def benchmark_name(nodeid: str) -> str:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     session_report["collected"] = [benchmark_name(item.nodeid) for item in items]
-    chosen = [item for item in items if is_chosen(benchmark_name(item.nodeid))]
+    chosen = [item for item in items if is_chosen(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = chosen
+    items[:] = sorted(chosen, key=lambda item: benchmark_name(item.nodeid))  # of both sides
 
 
-def is_chosen(name: str) -> bool:
-    words, names = BENCH_ORDER["words"], BENCH_ORDER["names"]
+def is_chosen(item: pytest.Item) -> bool:
+    """Returns whether the order has the item's file, and its name or a word in its name."""
+    name, (words, names) = benchmark_name(item.nodeid), (BENCH_ORDER["words"], BENCH_ORDER["names"])
+    if item.path.name not in BENCH_ORDER.get("measured", item.path.name):
+        return False
     matches = not words or any(word.lower() in name.lower() for word in words)
     return matches and (names is None or name in names)
 
@@ -100,6 +103,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Iterator[None]:
         session_report["skipped"][benchmark_name(item.nodeid)] = str(
             getattr(call.excinfo.value, "msg", "")
         )
+
+
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    """Lets the other side go on, whether this benchmark ran, failed or was skipped."""
+    ALTERNATION.send(benchmark_name(nodeid))
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:

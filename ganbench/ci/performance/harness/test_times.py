@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,51 +18,77 @@ from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.metrics import METRICS
 
 from . import gpu, subjects
-from .order import BENCH_DEVICE, ON_GPU
+from .order import ALTERNATION, BENCH_DEVICE, ON_GPU
 
-WARM, WINDOWS = 3, gpu.MAX_GPU_WINDOWS if ON_GPU else 5
+WARM = 3  # windows that a GPU warms up in
 SAMPLES, FAKES, IMAGES, SCHEDULED_TRIALS = 100, 600, 200, 3
 # CPU time excludes other processes. Starts and schedules wait, so they use wall-clock time.
 CLOCK: Callable[[], float] = gpu.EventClock() if ON_GPU else time.process_time
 WINDOW, LONG = 0.01, 0.1  # minimum seconds of a window; seconds of work that needs one warm-up only
-MAX_WINDOWS = 20  # maximum pieces of work in a window
+MAX_PIECES = 20  # maximum pieces of work in a window
+FEWEST_WINDOWS, MOST_WINDOWS, ALL_SECONDS = 3, 8, 0.1  # of a benchmark; seconds that are enough
 on_device = pytest.mark.benchmark(timer=CLOCK)
 
 # Other extractors need a download, or take as long as all other benchmarks together.
 EXTRACTORS_MEASURED = {"classifier": "classifier(of='digits')", "identity": "identity"}
 
 
-def measure_windows(
-    benchmark: Any, work: Callable[[], object], per: int = 1, windows: int = WINDOWS
-) -> None:
+def measure_windows(benchmark: Any, work: Callable[[], object], per: int = 1) -> None:
     """Times windows of some work; each piece of work is `per` units."""
-    looks: list[gpu.GPUSample] = []
+    if ON_GPU:
+        measure_gpu_windows(benchmark, work, per)
+    else:
+        measure_cpu_windows(benchmark, work, per)
+
+
+def measure_cpu_windows(benchmark: Any, work: Callable[[], object], per: int) -> None:
+    """Times windows in turn with the other side, and fixed work beside each of them."""
+    pieces, windows = plan_windows(work)
     walls: list[float] = []
     paces: list[float] = []
-    pieces = 1 if ON_GPU else pieces_per_window(work)
 
     def window() -> None:
         began = time.perf_counter()
         for _ in range(pieces):
             work()
         walls.append((time.perf_counter() - began) / pieces / per)
+        ALTERNATION.finish_window()
 
     def before() -> None:
-        if ON_GPU:
-            looks.append(gpu.GPU_MONITOR.sample_gpu())
-        else:
-            paces.append(time_once(fixed_work))
+        ALTERNATION.await_turn()
+        paces.append(time_once(fixed_work))
 
-    warm = WARM if ON_GPU else 0
-    benchmark.pedantic(window, rounds=windows, warmup_rounds=warm, setup=before)
-    benchmark.extra_info.update(per=per * pieces, wall=walls[warm:])
+    with alternating(benchmark):
+        benchmark.pedantic(window, rounds=windows, setup=before)
+    benchmark.extra_info.update(per=per * pieces, wall=walls, paces=paces)
+
+
+@contextmanager
+def alternating(benchmark: Any) -> Iterator[None]:
+    """Lets the windows of a benchmark take turns with those of the other side."""
+    ALTERNATION.start(benchmark.name.removeprefix("test_"))
+    try:
+        yield
+        ALTERNATION.await_windows(
+            ALTERNATION.window
+        )  # work beside the other's last would disturb it
+    finally:
+        ALTERNATION.unpin()
+
+
+def measure_gpu_windows(benchmark: Any, work: Callable[[], object], per: int) -> None:
+    """Times windows with CUDA events; each NVML sample belongs to the window before it."""
+    looks: list[gpu.GPUSample] = []
+
+    def before() -> None:
+        looks.append(gpu.GPU_MONITOR.sample_gpu())
+
+    benchmark.pedantic(work, rounds=gpu.MAX_GPU_WINDOWS, warmup_rounds=WARM, setup=before)
     before()
-    if ON_GPU:  # each sample belongs to the window before it; the first has none
-        kept_samples = looks[warm + 1 :]
-        bad = gpu.held_back_windows(kept_samples, gpu.GPU_MONITOR.highest)
-        benchmark.extra_info.update(looks=[one.record() for one in kept_samples], held_back=bad)
-    else:
-        benchmark.extra_info["paces"] = paces
+    kept_samples = looks[WARM + 1 :]  # the first has no window
+    bad = gpu.held_back_windows(kept_samples, gpu.GPU_MONITOR.highest)
+    samples = [one.record() for one in kept_samples]
+    benchmark.extra_info.update(per=per, looks=samples, held_back=bad)
 
 
 def fixed_work() -> None:
@@ -71,14 +98,17 @@ def fixed_work() -> None:
         x = (x @ x).relu_().mul_(0.01)
 
 
-def pieces_per_window(work: Callable[[], object]) -> int:
-    """Returns the number of pieces that fill a window, from a timed second run.
+def plan_windows(work: Callable[[], object]) -> tuple[int, int]:
+    """Returns the pieces of work per window, and the windows, from a timed second run.
 
-    The first run warms up. Work that takes long needs no second run, and one piece is enough.
+    The first run warms up. Work that takes long needs no second run.
     """
-    if time_once(work) > LONG:
-        return 1
-    return max(1, min(MAX_WINDOWS, round(WINDOW / max(time_once(work), 1e-6))))
+    seconds = time_once(work)
+    if seconds < LONG:
+        seconds = max(time_once(work), 1e-6)
+    pieces = max(1, min(MAX_PIECES, round(WINDOW / seconds)))
+    windows = round(ALL_SECONDS / (pieces * seconds))
+    return pieces, max(FEWEST_WINDOWS, min(MOST_WINDOWS, windows))
 
 
 def time_once(work: Callable[[], object]) -> float:
@@ -177,7 +207,7 @@ def test_metric(benchmark: Any, name: str) -> None:
             digits_evaluator().measure_feature_set(replace(noisy_digits()), (name,)).values()
         )
 
-    measure_windows(benchmark, reading, windows=WINDOWS if ON_GPU else 3)
+    measure_windows(benchmark, reading)
     if isinstance(result, str):
         pytest.skip(result)
 
@@ -223,9 +253,19 @@ def test_schedule(benchmark: Any, executor: str, tmp_path_factory: Any) -> None:
         run_jobs(statuses, TrialLimits(600, 600), lambda: None)
         assert {status.state for status in statuses} == {"done"}, statuses[0].reason
 
-    few = {"rounds": 1} if executor == "local" else {"rounds": 2, "warmup_rounds": 1}
-    benchmark.pedantic(run, **few)
+    measure_waiting(benchmark, run, 1 if executor == "local" else FEWEST_WINDOWS)
     benchmark.extra_info["per"] = SCHEDULED_TRIALS
+
+
+def measure_waiting(benchmark: Any, work: Callable[[], object], windows: int) -> None:
+    """Times work that waits by wall-clock time, in turn with the other side."""
+
+    def window() -> None:
+        work()
+        ALTERNATION.finish_window()
+
+    with alternating(benchmark):
+        benchmark.pedantic(window, rounds=windows, setup=ALTERNATION.await_turn)
 
 
 def start_process(*arguments: str) -> None:
@@ -238,11 +278,11 @@ CLI_PROGRAM = "import sys; sys.argv[0] = 'ganbench'; from ganbench.cli import ma
 
 def test_import(benchmark: Any) -> None:
     """A process that only imports the package."""
-    benchmark.pedantic(start_process, ("-c", "import ganbench"), rounds=3)
+    measure_waiting(benchmark, lambda: start_process("-c", "import ganbench"), FEWEST_WINDOWS)
 
 
 @pytest.mark.parametrize("arguments", ["--help", "list"], ids=lambda text: f"ganbench {text}")
 def test_start(benchmark: Any, arguments: str) -> None:
     """One call of the command line, from start to exit."""
     os.environ["COLUMNS"] = "100"
-    benchmark.pedantic(start_process, ("-c", CLI_PROGRAM, arguments))
+    measure_waiting(benchmark, lambda: start_process("-c", CLI_PROGRAM, arguments), 1)
