@@ -15,6 +15,7 @@ from ganbench.picture_parts import encode_animation, encode_named_png
 GRID_COLUMNS, MIN_PICTURE_PIXELS = 10, 400  # images per row; minimal width of a picture
 MIN_STRIPS = 6  # clips in a column
 MAX_EXAMPLES_PER_KIND = 50  # examples that are shown in several versions
+MAX_STRIP_EXAMPLES = 20  # of clips, one below the other
 LINE_GREY = 64  # of 255, between images
 # Animations of clips:
 ANIMATED_COLUMNS, MAX_ANIMATED, MIN_ANIMATED = 5, 20, 5  # clips in a row, and in all
@@ -115,17 +116,30 @@ def arrange_by_class(images: Tensor, labels: Tensor) -> Tensor:
 def draw_side_by_side(versions: Mapping[str, Tensor]) -> bytes:
     """Draws a PNG of the first 50 examples in several versions, by name.
 
-    Each version is uint8 [N, C, H, W]. The versions of one example are next to each other.
+    Each version is uint8 [N, C, H, W], or clips, which become film strips. The versions of one example
+    are next to each other.
     """
     alike = make_sizes_equal([images[:MAX_EXAMPLES_PER_KIND] for images in versions.values()])
+    if alike[0].ndim == 5:
+        alike = [film_strips(clips[:MAX_STRIP_EXAMPLES]) for clips in alike]
     rows = torch.stack(alike, 1).flatten(0, 1)  # [N * versions, C, H, W]
-    columns = min(len(alike) * (GRID_COLUMNS // len(alike)), len(rows))
+    beside = 1 if next(iter(versions.values())).ndim == 5 else GRID_COLUMNS // len(alike)
+    columns = min(len(alike) * beside, len(rows))
     heads = list(versions) * (columns // len(alike))
     return encode_png(arrange_grid(rows, columns), {"columns": heads, "tile": tile_size(rows)})
 
 
 def make_sizes_equal(groups: Sequence[Tensor]) -> list[Tensor]:
-    """Enlarges images uint8 [N, C, H, W] to the largest height and the most channels of all."""
+    """Enlarges images uint8 [N, C, H, W] to the largest height and the most channels of all.
+
+    Clips get grey frames, up to the most frames of all.
+    """
+    if groups[0].ndim == 5:
+        frames = max(group.shape[2] for group in groups)
+        return [
+            pad(group, (0, 0, 0, 0, 0, frames - group.shape[2]), value=LINE_GREY)
+            for group in groups
+        ]
     side, channels = (max(group.shape[axis] for group in groups) for axis in (2, 1))
     return [interpolate(group, size=side).expand(-1, channels, -1, -1) for group in groups]
 

@@ -25,6 +25,7 @@ DATA = Registry(
         "moving_digits": "moving_digits:MovingDigits",
         "moving_mnist": "moving_mnist:MovingMNIST",
         "restyled_digits": "restyled_digits:RestyledDigits",
+        "restyled_motion": "restyled_motion:RestyledMotion",
         "ring": "ring:Ring",
         "stacked_digits": "stacked_digits:StackedDigits",
         "stacked_mnist": "stacked_mnist:StackedMnist",

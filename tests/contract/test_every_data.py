@@ -60,6 +60,7 @@ def test_every_data_set_is_tested():
         "folder",
         "moving_mnist",
         "restyled_digits",
+        "restyled_motion",
         "unpaired",
     }
     assert set(GOLDEN) == {*DATA.entries} - others

@@ -54,7 +54,7 @@ class Metric(RenamedHooks):
     - modes: a known mixture or classes
     - held_out: held-out real examples
     - labels: the classes that fakes were conditioned on
-    - truth: the target image of each fake
+    - truth: the target image or clip of each fake
     - returned: fakes translated back to the source domain
     - back: translations in the other direction
     - captions: the captions that fakes were conditioned on, of a known grammar
@@ -216,7 +216,9 @@ def need_labels(fake: FeatureSet, real: FeatureSet) -> None:
 
 
 def need_truth(fake: FeatureSet, real: FeatureSet) -> None:
-    need_images(fake, real)
+    for side in (fake, real):
+        if side.images is None or not modality_of(side.images).has_pixels:
+            raise MetricNotApplicable("needs images, but the samples are features or points")
     if fake.truth is None:
         raise MetricNotApplicable("needs the true output for each fake, which is unknown here")
 

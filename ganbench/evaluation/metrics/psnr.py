@@ -4,27 +4,28 @@
 
 An image without error would have an infinite ratio. It gets the error of rounding alone, a twelfth
 of a squared level, which gives 58.9 dB.
+
+Clips have the mean over their new frames. `step=n` is the n-th of them. `baseline` compares
+`last_frame`, `motion` or `content` with the targets, in the place of fakes.
 """
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from .base import Measurement, Metric
-from .differences import mean_over_pairs, mean_squared_difference
-from .feature_set import FeatureSet
+from .differences import mean_squared_difference
+from .targets import TargetMetric
 
 ROUNDING_VARIANCE = 1 / 12 / 255**2  # the variance of a uniform error of one level
 
 
 @dataclass(frozen=True)
-class PSNR(Metric):
+class PSNR(TargetMetric):
     direction = "higher"
     unit = "dB"
-    needs = ("features", "truth")
 
-    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        return mean_over_pairs(fake.images, fake.truth, psnr_decibels)
+    def compare(self, x: Tensor, y: Tensor) -> Tensor:
+        return psnr_decibels(x, y)
 
 
 def psnr_decibels(x: Tensor, y: Tensor) -> Tensor:

@@ -2,26 +2,22 @@
 
 Windows have eleven pixels and a Gaussian of 1.5 pixels; a smaller image has a smaller window.
 Pixels are mirrored at the border, as in torchmetrics.
+
+Clips have the mean over their new frames. `step=n` is the n-th of them. `baseline` compares
+`last_frame`, `motion` or `content` with the targets, in the place of fakes.
 """
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from .base import Measurement, Metric
-from .differences import mean_over_pairs
-from .feature_set import FeatureSet
 from .ms_ssim import structural_similarity
+from .targets import TargetMetric
 
 
 @dataclass(frozen=True)
-class SSIM(Metric):
+class SSIM(TargetMetric):
     direction = "higher"
-    needs = ("features", "truth")
 
-    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        return mean_over_pairs(fake.images, fake.truth, compute_ssim)
-
-
-def compute_ssim(x: Tensor, y: Tensor) -> Tensor:
-    return structural_similarity(x, y, luminance=True)
+    def compare(self, x: Tensor, y: Tensor) -> Tensor:
+        return structural_similarity(x, y, luminance=True)

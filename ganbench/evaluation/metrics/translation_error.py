@@ -2,20 +2,23 @@
 
 The targets are known for some data although training is unpaired, and for images that were damaged
 on purpose.
+
+Clips have the mean over their new frames. `step=n` is the n-th of them. `baseline` compares
+`last_frame`, `motion` or `content` with the targets, in the place of fakes.
 """
 
 from dataclasses import dataclass
 
-from .base import Measurement, Metric
-from .differences import mean_absolute_difference, mean_over_pairs
-from .feature_set import FeatureSet
+from torch import Tensor
+
+from .differences import mean_absolute_difference
+from .targets import TargetMetric
 
 
 @dataclass(frozen=True)
-class TranslationError(Metric):
+class TranslationError(TargetMetric):
     direction = "lower"
     transform = "log"
-    needs = ("features", "truth")
 
-    def compute(self, fake: FeatureSet, real: FeatureSet) -> Measurement:
-        return mean_over_pairs(fake.images, fake.truth, mean_absolute_difference)
+    def compare(self, x: Tensor, y: Tensor) -> Tensor:
+        return mean_absolute_difference(x, y)
