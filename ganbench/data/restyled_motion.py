@@ -1,4 +1,4 @@
-"""Restyled motion: two clips of moving digits, and the second digit on the path of the first.
+"""Restyled motion: two clips of digits, and the second digit on the path of the first.
 
 An example of domain `sources` is a clip that gives the motion, followed in time by a clip of another
 digit that gives the content. Its correct transfer is known, because a law draws the clips. Domain

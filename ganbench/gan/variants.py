@@ -141,6 +141,12 @@ VARIANTS: dict[str, Recipe] = {
                     "conditional_video"),
     "framewise": Recipe("Baseline for clips: MoCoGAN with independent latents for the frames.", "framewise",
                     hyperparameters=Hyperparameters(batch=32, latent=50), task="video"),
+    # The paper trains by gradient descent without momentum, which is not offered.
+    "beyond_mse": Recipe("Prediction of frames with a gradient difference loss (Mathieu et al., 2016).", "beyond_mse",
+                    hyperparameters=Hyperparameters(batch=8), task="prediction"),
+    # As for cyclegan, least_squares is half of the paper's term, so the weight of reconstruction is halved too.
+    "monkeynet": Recipe("Motion transfer by key points that need no labels (Siarohin et al., 2019).", "monkeynet",
+                    "least_squares", task="motion_transfer(reconstruction=5)"),
 }
 # fmt: on
 

@@ -11,7 +11,7 @@ from helpers import BATCH, CPU, split, steps
 from trick_cases import TRICK_SPECS, incompatibility
 from variant_cases import (
     CLIP_VARIANTS,
-    SMALL_SETTINGS,
+    TRANSLATION_VARIANTS,
     every_variant,
     home_data,
     small_recipe,
@@ -20,6 +20,7 @@ from variant_cases import (
 
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Batch, BatchLoader, Data
+from ganbench.data.restyled_motion import SOURCES
 from ganbench.gan.build import (
     META_DEVICE,
     Incompatible,
@@ -99,7 +100,10 @@ class ShapesOnly(Data):
     """Data with shapes and no images, for networks on the meta device."""
 
     def __init__(self, shape: Shape, domains: Iterable[str] = (IMAGE,)):
-        object.__setattr__(self, "shapes", dict.fromkeys(domains, shape))
+        shapes = dict.fromkeys(domains, shape)
+        if SOURCES in shapes:  # two clips, one after the other
+            shapes[SOURCES] = (shape[0], 2 * shape[1], *shape[2:])
+        object.__setattr__(self, "shapes", shapes)
         object.__setattr__(self, "classes", 10)
 
 
@@ -115,10 +119,13 @@ def test_variant_generates_every_image_size(name, channels, side):
     recipe = small_recipe(name)
     data, streams = shapes_only_data(name, channels, side), RngStreams(0, META_DEVICE)
     task = build_training(recipe, data, streams).task
-    images = torch.empty(BATCH, *next(iter(data.shapes.values())), device=META_DEVICE)
-    if name in SMALL_SETTINGS:  # translation tasks
-        batch = Batch(images, None, torch.arange(BATCH))
-        fakes = task.sample(task.generators, dict.fromkeys(data.shapes, batch), None)
+    images = torch.empty(BATCH, *list(data.shapes.values())[-1], device=META_DEVICE)
+    if name in TRANSLATION_VARIANTS:
+        sources = {
+            domain: Batch(torch.empty(BATCH, *shape, device=META_DEVICE), None, torch.arange(BATCH))
+            for domain, shape in data.shapes.items()
+        }
+        fakes = task.sample(task.generators, sources, None)
     else:
         latents = torch.empty(BATCH, task.latent + getattr(task, "codes", 0), device=META_DEVICE)
         labels = torch.empty(BATCH, dtype=torch.int64, device=META_DEVICE)
@@ -224,6 +231,8 @@ def test_variants_have_published_settings():
         "mocogan": ("non_saturating", 1, 2e-4, 0.5, ()),
         "dvdgan": ("hinge", 2, 5e-4, 0.0, ("spectral_norm(generator=true)",)),
         "framewise": ("non_saturating", 1, 2e-4, 0.5, ()),
+        "beyond_mse": ("non_saturating", 1, 2e-4, 0.5, ()),
+        "monkeynet": ("least_squares", 1, 2e-4, 0.5, ()),
     }
     actual = {
         name: (

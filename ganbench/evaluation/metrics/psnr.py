@@ -6,7 +6,7 @@ An image without error would have an infinite ratio. It gets the error of roundi
 of a squared level, which gives 58.9 dB.
 
 Clips have the mean over their new frames. `step=n` is the n-th of them. `baseline` compares
-`last_frame`, `motion` or `content` with the targets, in the place of fakes.
+`last_frame`, `motion` or `content` with the targets instead of the fakes.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ Windows have eleven pixels and a Gaussian of 1.5 pixels; a smaller image has a s
 Pixels are mirrored at the border, as in torchmetrics.
 
 Clips have the mean over their new frames. `step=n` is the n-th of them. `baseline` compares
-`last_frame`, `motion` or `content` with the targets, in the place of fakes.
+`last_frame`, `motion` or `content` with the targets instead of the fakes.
 """
 
 from dataclasses import dataclass

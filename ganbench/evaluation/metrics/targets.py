@@ -4,7 +4,7 @@ A source with fewer frames than its fake gives the first frames, and the others 
 sources give no frames. Each new frame is compared with that of the target, and a clip counts as the
 mean over its new frames.
 
-Baselines can be compared with the targets in the place of fakes:
+Baselines can be compared with the targets instead of fakes:
 
 - `last_frame`: the last given frame, repeated
 - `motion`, `content`: the clip that gives the motion, or the clip that gives the content
@@ -32,7 +32,7 @@ class TargetMetric(Metric):
     """The base class of means over comparisons with targets.
 
     `step` is the number of a new frame, from 1, and 0 for the mean over all of them. A `baseline` is
-    compared in the place of the fakes.
+    compared instead of the fakes.
     """
 
     neutral: ClassVar[dict[str, Any]] = {"baseline": "none", "step": 0}

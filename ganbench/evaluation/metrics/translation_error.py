@@ -4,7 +4,7 @@ The targets are known for some data although training is unpaired, and for image
 on purpose.
 
 Clips have the mean over their new frames. `step=n` is the n-th of them. `baseline` compares
-`last_frame`, `motion` or `content` with the targets, in the place of fakes.
+`last_frame`, `motion` or `content` with the targets instead of the fakes.
 """
 
 from dataclasses import dataclass

@@ -8,6 +8,7 @@ NETWORKS = Registry(
     "ganbench.networks",
     {
         "autoencoder": "autoencoder:Autoencoder",
+        "beyond_mse": "beyond_mse:BeyondMSE",
         "biggan": "biggan:BigGAN",
         "cyclegan": "cyclegan:CycleGAN",
         "dcgan": "dcgan:DCGAN",
@@ -17,6 +18,7 @@ NETWORKS = Registry(
         "maxout": "maxout:Maxout",
         "mlp": "mlp:MLP",
         "mocogan": "mocogan:MoCoGAN",
+        "monkeynet": "monkeynet:MonkeyNet",
         "pooled": "pooled:Pooled",
         "progan": "progan:ProGAN",
         "r3gan": "r3gan:R3GAN",

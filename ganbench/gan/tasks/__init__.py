@@ -15,6 +15,8 @@ TASKS = Registry(
         "information": "infogan:Information",
         "inpainting": "inpainting:Inpainting",
         "layered": "layered:Layered",
+        "motion_transfer": "motion_transfer:MotionTransfer",
+        "prediction": "prediction:Prediction",
         "super_resolution": "super_resolution:SuperResolution",
         "unconditional": "unconditional:Unconditional",
         "video": "video:Video",

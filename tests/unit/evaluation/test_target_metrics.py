@@ -166,10 +166,9 @@ def test_frames_of_clips_are_compared_one_by_one():
         assert value(name, fake) == pytest.approx(value(name, frames))
 
 
-def test_real_clips_have_a_known_baseline():
-    """Moving digits move: the repeated last frame is worse with each step."""
+def test_repeating_the_last_frame_is_wrong_where_digits_move():
     clips = split("moving_digits").held_out[IMAGE].images[:500]
     fake = FeatureSet(torch.randn(500, 2), None, clips, source=clips[:, :, :4], truth=clips)
-    errors = [value(f"psnr(baseline='last_frame', step={n})", fake) for n in (1, 2)]
-    assert errors[0] > errors[1]
+    errors = [value(f"psnr(baseline='last_frame', step={n})", fake) for n in (1, 2, 3, 4)]
+    assert all(10 < error < 20 for error in errors)
     assert value("psnr", fake) > 58
