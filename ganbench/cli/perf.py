@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganbench.analysis.verdicts import CommandVerdict
+from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
 
 from .base import (
     Device,
@@ -200,8 +200,8 @@ def print_perf_progress(line: str) -> None:
 
 
 def verdict_and_reason(report: Any, allow_missing: bool) -> tuple[CommandVerdict, str]:
-    missing = 0 if allow_missing else report.count_verdicts("missing")
-    if report.count_verdicts("regressed"):
+    missing = 0 if allow_missing else report.count_verdicts(ComparisonVerdict.MISSING)
+    if report.count_verdicts(ComparisonVerdict.WORSE):
         return CommandVerdict.REGRESSED, "Regressed."
     if report.unsteady:
         return (

@@ -4,12 +4,13 @@ import math
 from dataclasses import dataclass, replace
 from statistics import median
 
+from ganbench.analysis.intervals import MeanInterval
+from ganbench.analysis.verdicts import ComparisonVerdict
+
 from .interleaving import RoundTimes
 from .process import BenchmarkReading, ProcessMeasurements
 from .rules import PerfRules
 from .verdicts import (
-    RatioInterval,
-    Verdict,
     decide_count_verdict,
     decide_perf_verdict,
     ratio_interval,
@@ -19,7 +20,7 @@ from .verdicts import (
 @dataclass(frozen=True)
 class BenchmarkComparison:
     benchmark: str
-    verdict: Verdict
+    verdict: ComparisonVerdict
     base: float | None = None
     head: float | None = None
     unit: str = ""
@@ -50,21 +51,31 @@ def compare_benchmark(
     before, now = base.readings.get(name), head.readings.get(name)
     if before is None and now is None:
         why = head.reason_for(name) or base.reason_for(name)
-        return BenchmarkComparison(name, "missing", reason=f"neither side runs it: {why}")
+        return BenchmarkComparison(
+            name, ComparisonVerdict.MISSING, reason=f"neither side runs it: {why}"
+        )
     if before is None:
         assert now is not None
         why = base.reason_for(name)
         reason = f"base cannot run it: {why}" if why else ""
-        return BenchmarkComparison(name, "new", None, now.value, now.unit, now.exact, reason=reason)
+        return BenchmarkComparison(
+            name, ComparisonVerdict.NEW, None, now.value, now.unit, now.exact, reason=reason
+        )
     if now is None:
         reason = head.reason_for(name) or "head does not have it"
         return BenchmarkComparison(
-            name, "missing", before.value, None, before.unit, before.exact, reason=reason
+            name,
+            ComparisonVerdict.MISSING,
+            before.value,
+            None,
+            before.unit,
+            before.exact,
+            reason=reason,
         )
     if before.work != now.work:
         reason = f"not the same work: {before.work!r} in base, {now.work!r} in head"
         values = (before.value, now.value, now.unit, now.exact)
-        return BenchmarkComparison(name, "undecided", *values, reason=reason)
+        return BenchmarkComparison(name, ComparisonVerdict.UNDECIDED, *values, reason=reason)
     return (
         compare_counts(name, before, now)
         if now.exact
@@ -86,7 +97,7 @@ def compare_times(name: str, times: RoundTimes, rules: PerfRules, unit: str) -> 
     pairs = times.reading_pairs(name)
     if not pairs:
         return BenchmarkComparison(
-            name, "undecided", unit=unit, reason="no pair of processes ran it"
+            name, ComparisonVerdict.UNDECIDED, unit=unit, reason="no pair of processes ran it"
         )
     bounds = ratio_interval(times.log_ratios(name), rules.pairs)
     base, head = (median(pair[side].value for pair in pairs) for side in (0, 1))
@@ -96,7 +107,7 @@ def compare_times(name: str, times: RoundTimes, rules: PerfRules, unit: str) -> 
     )
 
 
-def bounds_as_ratios(bounds: RatioInterval) -> tuple[float, float | None, float | None]:
+def bounds_as_ratios(bounds: MeanInterval) -> tuple[float, float | None, float | None]:
     """Converts an interval of log ratios to ratios; a missing bound is None."""
     low, high = (math.exp(x) if math.isfinite(x) else None for x in (bounds.low, bounds.high))
     return math.exp(bounds.mean), low, high
@@ -106,20 +117,22 @@ def confirm_slowdown(
     first: BenchmarkComparison, again: RoundTimes, rules: PerfRules
 ) -> BenchmarkComparison:
     """Changes a slowdown to undecided, unless the second round also finds it."""
-    if first.verdict != "regressed" or first.exact:
+    if first.verdict is not ComparisonVerdict.WORSE or first.exact:
         return first
     ratios = again.log_ratios(first.benchmark)
     if not ratios:
         return replace(
-            first, verdict="undecided", reason="not confirmed: the second round has no ratio"
+            first,
+            verdict=ComparisonVerdict.UNDECIDED,
+            reason="not confirmed: the second round has no ratio",
         )
     bounds = ratio_interval(ratios, rules.pairs)
     found = f"{format_bounds(bounds)} in the second round"
-    if decide_perf_verdict(bounds, rules.margin) == "regressed":
+    if decide_perf_verdict(bounds, rules.margin) is ComparisonVerdict.WORSE:
         return replace(first, reason=f"confirmed: {found}")
-    return replace(first, verdict="undecided", reason=f"not confirmed: {found}")
+    return replace(first, verdict=ComparisonVerdict.UNDECIDED, reason=f"not confirmed: {found}")
 
 
-def format_bounds(bounds: RatioInterval) -> str:
+def format_bounds(bounds: MeanInterval) -> str:
     ratio, low, high = bounds_as_ratios(bounds)
     return f"{ratio:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low and high else "")

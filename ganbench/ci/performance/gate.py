@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from statistics import median
 
+from ganbench.analysis.intervals import MeanInterval
+from ganbench.analysis.verdicts import ComparisonVerdict
 from ganbench.errors import GanbenchError
 from ganbench.registry import suggest
 
@@ -33,13 +35,13 @@ from .process import (
 )
 from .revisions import RevisionSide
 from .rules import PerfRules
-from .verdicts import MIN_PAIRS, RatioInterval, Verdict, decide_perf_verdict, ratio_interval
+from .verdicts import MIN_PAIRS, UNCHANGED, decide_perf_verdict, ratio_interval
 
 MAX_TRIES_PER_PROCESS = 3  # maximum processes per turn, until a GPU is not throttled
 # Starting a worker takes as long as many steps together, so this benchmark gets the minimum of pairs.
 ONCE_PER_ROUND = ("schedule[local]",)
 
-DECIDED: tuple[Verdict, ...] = ("regressed", "improved", "unchanged")
+DECIDED = (ComparisonVerdict.WORSE, ComparisonVerdict.BETTER, *UNCHANGED)
 
 Say = Callable[[str], None]
 
@@ -66,7 +68,7 @@ class PerfReport:
     watched: bool = True
     uncounted: str = ""  # why instructions were not counted, although they should be
 
-    def count_verdicts(self, wanted: Verdict) -> int:
+    def count_verdicts(self, wanted: ComparisonVerdict) -> int:
         return sum(c.verdict == wanted for c in self.comparisons)
 
     @property
@@ -77,7 +79,11 @@ class PerfReport:
     @property
     def broken_benchmarks(self) -> list[BenchmarkComparison]:
         """Benchmarks of both sides without a ratio, or with different work on the two sides."""
-        return [c for c in self.comparisons if c.verdict == "undecided" and c.ratio is None]
+        return [
+            c
+            for c in self.comparisons
+            if c.verdict is ComparisonVerdict.UNDECIDED and c.ratio is None
+        ]
 
 
 class PerfGate:
@@ -107,7 +113,9 @@ class PerfGate:
         first = {name: with_times(one, times.turns[name]) for name, one in first.items()}
         first = {name: with_instructions(one, counts[name]) for name, one in first.items()}
         comparisons = compare_benchmarks(first, times, self.rules)
-        suspects = [c.benchmark for c in comparisons if c.verdict == "regressed" and not c.exact]
+        suspects = [
+            c.benchmark for c in comparisons if c.verdict is ComparisonVerdict.WORSE and not c.exact
+        ]
         again = self.run_round("round 2", names=suspects) if suspects else RoundTimes()
         comparisons = [confirm_slowdown(c, again, self.rules) for c in comparisons]
         comparisons = [without_held_back(c, self.report.unsteady) for c in comparisons]
@@ -221,8 +229,8 @@ class PerfGate:
         return measured
 
 
-def is_undecided(bounds: RatioInterval, margin: float) -> bool:
-    return decide_perf_verdict(bounds, margin) == "undecided"
+def is_undecided(bounds: MeanInterval, margin: float) -> bool:
+    return decide_perf_verdict(bounds, margin) is ComparisonVerdict.UNDECIDED
 
 
 def with_times(
@@ -245,7 +253,9 @@ def without_held_back(
     """Sets timed benchmarks with a throttled GPU to undecided."""
     if comparison.benchmark not in names or comparison.exact:
         return comparison
-    return replace(comparison, verdict="undecided", reason="the GPU's clock was throttled")
+    return replace(
+        comparison, verdict=ComparisonVerdict.UNDECIDED, reason="the GPU's clock was throttled"
+    )
 
 
 def check_words(words: Sequence[str], names: Collection[str]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ganbench.analysis.verdicts import ComparisonVerdict
 from ganbench.files import write_json
 
 from .callgrind import Profile, largest_growth, read_profile
@@ -25,6 +26,7 @@ from .process import (
     run_program,
 )
 from .revisions import RevisionSide, harness_environment
+from .verdicts import UNCHANGED
 
 PREFIX = "instructions"
 IMPORT = "import"
@@ -43,10 +45,10 @@ CALLGRIND = ("valgrind", "--tool=callgrind", "--cache-sim=no", "--branch-sim=no"
 LATE = ("--instr-atstart=no", "--collect-atstart=no")
 INSTALL_VALGRIND = "on Debian and Ubuntu, `apt-get install valgrind` installs it"
 CONFIRMATIONS = {
-    "regressed": "confirms it",
-    "undecided": "is too noisy to confirm it",
-    "unchanged": "does not confirm it",
-    "improved": "does not confirm it",
+    ComparisonVerdict.WORSE: "confirms it",
+    ComparisonVerdict.UNDECIDED: "is too noisy to confirm it",
+    ComparisonVerdict.EQUIVALENT: "does not confirm it",
+    ComparisonVerdict.BETTER: "does not confirm it",
 }
 
 
@@ -202,7 +204,7 @@ def explain_counts(
 ) -> list[BenchmarkComparison]:
     """Lets counts decide before times, and names what grew.
 
-    A time that is undecided has the verdict of its count, if the count is unchanged.
+    A time that is undecided is equivalent if its count is.
     """
     by_name = {one.benchmark: one for one in comparisons}
     explained = dict(by_name)
@@ -210,22 +212,24 @@ def explain_counts(
         count, time = by_name.get(benchmark_of(subject)), by_name.get(facts["timed"])
         if count is None or count.ratio is None:
             continue
-        if count.verdict == "regressed":
+        if count.verdict is ComparisonVerdict.WORSE:
             growth = describe_growth(*(counts[side].profiles[subject] for side in ("base", "head")))
             explained[count.benchmark] = replace(
                 count, reason="; ".join(filter(None, [growth, describe_time(time)]))
             )
-        elif count.verdict == "unchanged" and time is not None:
+        elif count.verdict in UNCHANGED and time is not None:
             explained[time.benchmark] = decide_by_count(time, count.ratio)
     return list(explained.values())
 
 
 def decide_by_count(time: BenchmarkComparison, ratio: float) -> BenchmarkComparison:
-    """Sets an undecided time to unchanged, because its instructions are."""
-    if time.verdict != "undecided" or time.ratio is None:
+    """Sets an undecided time to equivalent, because its instructions are."""
+    if time.verdict is not ComparisonVerdict.UNDECIDED or time.ratio is None:
         return time
     reasons = [time.reason, f"its instructions are unchanged ({ratio:.4f})"]
-    return replace(time, verdict="unchanged", reason="; ".join(filter(None, reasons)))
+    return replace(
+        time, verdict=ComparisonVerdict.EQUIVALENT, reason="; ".join(filter(None, reasons))
+    )
 
 
 def describe_time(time: BenchmarkComparison | None) -> str:

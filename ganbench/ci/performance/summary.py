@@ -13,14 +13,14 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ganbench.analysis.verdicts import CommandVerdict
+from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
 from ganbench.ci.verdict_records import PerfRecord
 from ganbench.report.markdown import escape_markdown
 
 from .comparisons import BenchmarkComparison
 from .gate import PerfReport
 from .rules import PerfRules
-from .verdicts import MIN_PAIRS, ORDER, slowdown_power
+from .verdicts import MIN_PAIRS, ORDER, UNCHANGED, slowdown_power
 
 SECONDS_SENTENCE = (
     "Seconds are those of the shortest window. Ratios compare windows of both sides that took turns on one"
@@ -32,7 +32,11 @@ UNMEASURED_SENTENCE = (
     "unmeasured: the gate has not run on a GPU yet, so its margins there are guesses"
 )
 POWER_SLOWDOWNS = (0.05, 0.1, 0.2)
-VERDICT_STYLES = {"regressed": "bold red", "missing": "red", "improved": "green"}
+VERDICT_STYLES = {
+    ComparisonVerdict.WORSE: "bold red",
+    ComparisonVerdict.MISSING: "red",
+    ComparisonVerdict.BETTER: "green",
+}
 SI_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "µ"))
 
 
@@ -42,7 +46,7 @@ def order_comparisons(comparisons: Sequence[BenchmarkComparison]) -> list[Benchm
 
 
 def is_notable(comparison: BenchmarkComparison) -> bool:
-    return not (comparison.exact and comparison.verdict == "unchanged")
+    return not (comparison.exact and comparison.verdict in UNCHANGED)
 
 
 def format_measured(value: float | None, unit: str) -> str:
@@ -130,7 +134,9 @@ def perf_powers(report: PerfReport, rules: PerfRules) -> dict[float, float]:
     if not ratios:
         return {}
     timed = (c for c in report.comparisons if not c.exact)
-    was_cut = any(c.verdict == "undecided" for c in timed) and report.pairs >= MIN_PAIRS
+    was_cut = (
+        any(c.verdict is ComparisonVerdict.UNDECIDED for c in timed) and report.pairs >= MIN_PAIRS
+    )
     pairs = report.pairs if was_cut else rules.pairs
     return {
         slow: median(slowdown_power(r, slow, pairs, rules, rng) for r in ratios)
@@ -140,7 +146,7 @@ def perf_powers(report: PerfReport, rules: PerfRules) -> dict[float, float]:
 
 def perf_markdown(report: PerfReport, sentences: Sequence[str], title: str) -> str:
     """Returns a section with a table of all benchmarks except the unchanged ones."""
-    shown = [c for c in order_comparisons(report.comparisons) if c.verdict != "unchanged"]
+    shown = [c for c in order_comparisons(report.comparisons) if c.verdict not in UNCHANGED]
     lines = [f"### {title}", "", *sentences]
     if shown:
         lines += [

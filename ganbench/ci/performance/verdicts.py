@@ -1,45 +1,36 @@
 """Verdicts from the log ratios of pairs, after each pair of a round.
 
-A benchmark regressed if its mean ratio exceeds half the margin and its interval excludes 1, in two rounds.
-It is unchanged if its interval lies within the margin. So a slowdown of the margin is found, and one far
+A benchmark is worse if its mean ratio exceeds half the margin and its interval excludes 1, in two rounds.
+It is equivalent if its interval lies within the margin. So a slowdown of the margin is found, and one far
 below is not. Intervals are Student's t. Each look at the pairs has an equal share of the error
 (Bonferroni), so that all looks of a round keep it together.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import stdev
-from typing import Literal
 
 import numpy as np
 
-from ganbench.analysis.intervals import t_interval, t_quantile
+from ganbench.analysis.intervals import MeanInterval, t_interval, t_quantile
+from ganbench.analysis.verdicts import ComparisonVerdict
 
 from .rules import PerfRules
 
-Verdict = Literal["regressed", "improved", "unchanged", "undecided", "new", "missing"]
-ORDER: tuple[Verdict, ...] = (
-    "regressed",
-    "missing",
-    "undecided",
-    "improved",
-    "new",
-    "unchanged",
+ORDER = (
+    ComparisonVerdict.WORSE,
+    ComparisonVerdict.MISSING,
+    ComparisonVerdict.UNDECIDED,
+    ComparisonVerdict.BETTER,
+    ComparisonVerdict.NEW,
+    ComparisonVerdict.EQUIVALENT,
+    ComparisonVerdict.IDENTICAL,
 )  # order of presentation
+UNCHANGED = (ComparisonVerdict.EQUIVALENT, ComparisonVerdict.IDENTICAL)
 ROUND_ERROR = 0.05  # probability that an interval of a round misses the true ratio
 MIN_PAIRS = 4  # pairs before the first look
 EXACT_COUNT_MARGIN = 0.02  # relative margin of exact counts
 SIMULATED_ROUNDS = 2000
-
-
-@dataclass(frozen=True)
-class RatioInterval:
-    """The mean of log ratios and its interval, unbounded if there are too few."""
-
-    mean: float
-    low: float = -math.inf
-    high: float = math.inf
 
 
 def look_level(most_pairs: int) -> float:
@@ -47,31 +38,39 @@ def look_level(most_pairs: int) -> float:
     return 1 - ROUND_ERROR / (most_pairs - MIN_PAIRS + 1)
 
 
-def ratio_interval(ratios: Sequence[float], most_pairs: int) -> RatioInterval:
-    """Returns the interval of a look at a round of at most so many pairs."""
+def ratio_interval(ratios: Sequence[float], most_pairs: int) -> MeanInterval:
+    """Returns the interval of a look at a round of at most so many pairs.
+
+    It is unbounded if there are too few.
+    """
     if len(ratios) < MIN_PAIRS:
-        return RatioInterval(float(np.mean(ratios)))
-    bounds = t_interval(ratios, level=look_level(most_pairs))
-    return RatioInterval(bounds.mean, bounds.low, bounds.high)
+        return MeanInterval(float(np.mean(ratios)), -math.inf, math.inf, len(ratios))
+    return t_interval(ratios, level=look_level(most_pairs))
 
 
-def decide_perf_verdict(bounds: RatioInterval, margin: float) -> Verdict:
+def decide_perf_verdict(bounds: MeanInterval, margin: float) -> ComparisonVerdict:
     edge = math.log1p(margin)
     if bounds.mean > edge / 2 and bounds.low > 0:
-        return "regressed"
+        return ComparisonVerdict.WORSE
     if bounds.mean < -edge / 2 and bounds.high < 0:
-        return "improved"
-    return "unchanged" if -edge < bounds.low and bounds.high < edge else "undecided"
+        return ComparisonVerdict.BETTER
+    return (
+        ComparisonVerdict.EQUIVALENT
+        if -edge < bounds.low and bounds.high < edge
+        else ComparisonVerdict.UNDECIDED
+    )
 
 
-def decide_count_verdict(base: float, head: float, margin: float = EXACT_COUNT_MARGIN) -> Verdict:
+def decide_count_verdict(
+    base: float, head: float, margin: float = EXACT_COUNT_MARGIN
+) -> ComparisonVerdict:
     """Decides exact counts, with one number per side."""
     if base == head:
-        return "unchanged"
+        return ComparisonVerdict.IDENTICAL
     ratio = head / base if base else math.inf
     if ratio > 1 + margin:
-        return "regressed"
-    return "improved" if ratio < 1 - margin else "unchanged"
+        return ComparisonVerdict.WORSE
+    return ComparisonVerdict.BETTER if ratio < 1 - margin else ComparisonVerdict.EQUIVALENT
 
 
 def slowdown_power(

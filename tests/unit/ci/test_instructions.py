@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ganbench.analysis.verdicts import ComparisonVerdict
 from ganbench.ci.performance.callgrind import (
     GENERATED_NAME,
     INTERPRETER_NAME,
@@ -127,19 +128,21 @@ def decide(base, head, time):
         name: with_instructions(ProcessMeasurements(name, {}), one) for name, one in counts.items()
     }
     compared = compare_benchmarks(first, RoundTimes(), 0.1)
-    timed = BenchmarkComparison("step[x(width=4)]", time, 1.0, 1.05, "s", ratio=1.05)
+    timed = BenchmarkComparison(
+        "step[x(width=4)]", ComparisonVerdict(time), 1.0, 1.05, "s", ratio=1.05
+    )
     return explain_counts([*compared, timed], counts)
 
 
 @pytest.mark.parametrize(
     ("head", "count", "time", "decided"),
     [
-        (1000, "unchanged", "undecided", "unchanged"),
-        (1019, "unchanged", "undecided", "unchanged"),
-        (1000, "unchanged", "regressed", "regressed"),  # waiting is not counted
-        (1021, "regressed", "undecided", "undecided"),
-        (1100, "regressed", "unchanged", "unchanged"),
-        (900, "improved", "undecided", "undecided"),
+        (1000, "identical", "undecided", "equivalent"),
+        (1019, "equivalent", "undecided", "equivalent"),
+        (1000, "identical", "worse", "worse"),  # waiting is not counted
+        (1021, "worse", "undecided", "undecided"),
+        (1100, "worse", "equivalent", "equivalent"),
+        (900, "better", "undecided", "undecided"),
     ],
 )
 def test_counts_decide_before_times(head, count, time, decided):
@@ -151,9 +154,9 @@ def test_counts_decide_before_times(head, count, time, decided):
 @pytest.mark.parametrize(
     ("time", "confirmation"),
     [
-        ("regressed", "its time confirms it (1.050)"),
+        ("worse", "its time confirms it (1.050)"),
         ("undecided", "its time is too noisy to confirm it (1.050)"),
-        ("unchanged", "its time does not confirm it (1.050)"),
+        ("equivalent", "its time does not confirm it (1.050)"),
     ],
 )
 def test_regression_names_operators_functions_and_time(time, confirmation):
@@ -171,8 +174,10 @@ def test_unchanged_count_is_the_reason_of_a_time():
 
 def test_time_without_ratio_stays_broken():
     counts = {"base": counts_of(1000), "head": counts_of(1000)}
-    broken = BenchmarkComparison("step[x(width=4)]", "undecided", reason="no pair")
-    counted = BenchmarkComparison("instructions[step[x]]", "unchanged", ratio=1.0, exact=True)
+    broken = BenchmarkComparison("step[x(width=4)]", ComparisonVerdict.UNDECIDED, reason="no pair")
+    counted = BenchmarkComparison(
+        "instructions[step[x]]", ComparisonVerdict.IDENTICAL, ratio=1.0, exact=True
+    )
     assert explain_counts([counted, broken], counts) == [counted, broken]
 
 
@@ -248,6 +253,6 @@ def test_planted_work_is_found_by_name(tmp_path, monkeypatch):
     compared = explain_counts(compare_benchmarks(first, RoundTimes(), 0.1), counts)
     imported, step = compared
     assert imported.ratio == pytest.approx(1, abs=0.001)
-    assert step.verdict == "regressed"
+    assert step.verdict == "worse"
     assert step.ratio == pytest.approx(1.1, abs=0.02)
     assert "operators: cosh +" in step.reason

@@ -18,6 +18,7 @@ from scipy.stats import nct, sem, t
 from verdict_schema import read_verdict
 
 import ganbench.cli.perf as command
+from ganbench.analysis.intervals import MeanInterval
 from ganbench.ci.performance.comparisons import compare_benchmarks as comparisons
 from ganbench.ci.performance.gate import PerfGate, UnknownBenchmark, check_words
 from ganbench.ci.performance.harness.counting import OperatorCounts, count_operators
@@ -43,7 +44,6 @@ from ganbench.ci.performance.summary import perf_markdown, perf_powers, perf_sen
 from ganbench.ci.performance.verdicts import (
     MIN_PAIRS,
     ROUND_ERROR,
-    RatioInterval,
     decide_count_verdict,
     decide_perf_verdict,
     find_slowdowns,
@@ -66,7 +66,7 @@ def test_interval_is_students_t():
     level = 1 - 0.05 / (8 - MIN_PAIRS + 1)  # five looks share the error
     assert look_level(8) == pytest.approx(level)
     low, high = t.interval(level, 5, np.mean(ratios), sem(ratios))
-    expected = RatioInterval(*map(pytest.approx, (0.35, low, high)))
+    expected = MeanInterval(*map(pytest.approx, (0.35, low, high)), len(ratios))
     assert ratio_interval(ratios, most_pairs=8) == expected
 
 
@@ -78,32 +78,32 @@ def test_few_pairs_are_undecided():
 @pytest.mark.parametrize(
     ("mean", "low", "high", "expected"),
     [
-        (0.2, 0.1, 0.3, "regressed"),
-        (0.2, 0.01, 0.9, "regressed"),
+        (0.2, 0.1, 0.3, "worse"),
+        (0.2, 0.01, 0.9, "worse"),
         (0.2, -0.01, 0.9, "undecided"),  # the interval contains a ratio of 1
-        (0.06, 0.01, 0.11, "regressed"),  # above half the margin
-        (0.06, 0.05, 0.07, "regressed"),
+        (0.06, 0.01, 0.11, "worse"),  # above half the margin
+        (0.06, 0.05, 0.07, "worse"),
         (0.04, 0.01, 0.2, "undecided"),  # surely slower, but perhaps by less than half the margin
-        (0.04, 0.03, 0.05, "unchanged"),  # surely slower, by less than half the margin
-        (0.0, -0.05, 0.05, "unchanged"),
+        (0.04, 0.03, 0.05, "equivalent"),  # surely slower, by less than half the margin
+        (0.0, -0.05, 0.05, "equivalent"),
         (0.0, -0.05, 0.1, "undecided"),
-        (-0.2, -0.3, -0.1, "improved"),
+        (-0.2, -0.3, -0.1, "better"),
         (-0.2, -0.3, 0.1, "undecided"),
     ],
 )
 def test_verdict_follows_the_interval(mean, low, high, expected):
-    assert decide_perf_verdict(RatioInterval(mean, low, high), 0.1) == expected
+    assert decide_perf_verdict(MeanInterval(mean, low, high, 9), 0.1) == expected
 
 
 @pytest.mark.parametrize(
     ("base", "head", "expected"),
     [
-        (100, 100, "unchanged"),
-        (100, 102, "unchanged"),
-        (100, 103, "regressed"),
-        (100, 97, "improved"),
-        (0, 0, "unchanged"),
-        (0, 1, "regressed"),
+        (100, 100, "identical"),
+        (100, 102, "equivalent"),
+        (100, 103, "worse"),
+        (100, 97, "better"),
+        (0, 0, "identical"),
+        (0, 1, "worse"),
     ],
 )
 def test_count_verdict_follows_the_ratio(base, head, expected):
@@ -145,7 +145,7 @@ def test_simulated_rounds_decide_like_real_ones():
                 return verdict
         return "undecided"
 
-    expected = [decide(row) == "regressed" for row in rounds]
+    expected = [decide(row) == "worse" for row in rounds]
     assert 50 < sum(expected) < 250
     assert find_slowdowns(rounds, RULES).tolist() == expected
 
@@ -220,9 +220,9 @@ def test_slowdown_is_confirmed_by_second_round():
     report = run_gate(runner)
     by_benchmark = {c.benchmark: c for c in report.comparisons}
     assert [by_benchmark[f"step[{x}]"].verdict for x in "xyz"] == [
-        "regressed",
-        "unchanged",
-        "improved",
+        "worse",
+        "equivalent",
+        "better",
     ]
     assert by_benchmark["step[x]"].ratio == pytest.approx(1.3, rel=0.02)
     assert "second round" in by_benchmark["step[x]"].reason
@@ -577,7 +577,7 @@ def test_version_equals_itself(perf, tmp_path):
     code, output, errors = perf(*options)
     answer = read_verdict(output)
     assert code == 0, errors
-    assert {c["verdict"] for c in answer["comparisons"]} == {"equivalent"}
+    assert {c["verdict"] for c in answer["comparisons"]} == {"identical"}
     assert all(c["base"] == c["head"] > 0 for c in answer["comparisons"])
     assert {"operators[trick ttur]"} < {c["benchmark"] for c in answer["comparisons"]}
     saved = json.loads((tmp_path / "all.json").read_text())
@@ -589,16 +589,16 @@ def test_more_operators_are_a_regression(perf, slower_version, tmp_path):
     options = ("--base", ROOT, "--head", slower_version, "--only", "step gan(")
     code, output, _ = perf(*options, "--summary", tmp_path / "summary.md")
     assert code == 1
-    assert "2 benchmarks: 2 regressed." in output
+    assert "2 benchmarks: 2 worse." in output
     assert "Regressed." in output
     text = (tmp_path / "summary.md").read_text()
-    assert "| operators[step gan(width=4)] | regressed |" in text
+    assert "| operators[step gan(width=4)] | worse |" in text
 
 
 def test_improvements_and_new_benchmarks_pass(perf, slower_version):
     code, output, _ = perf("--base", slower_version, "--head", ROOT)
     assert code == 0
-    assert "2 improved, 1 new." in output
+    assert "2 better, 1 new." in output
 
 
 def test_missing_benchmark_cannot_be_decided(perf, slower_version):
@@ -681,13 +681,13 @@ def test_summary_has_counts_and_power():
         )
     )
     sentences = perf_sentences(report, RULES, perf_powers(report, RULES))
-    assert sentences[0] == "3 benchmarks: 1 regressed, 2 unchanged."
+    assert sentences[0] == "3 benchmarks: 1 worse, 1 equivalent, 1 identical."
     assert sentences[1] == "1 exact numbers are unchanged and not shown."
     assert "100% for a slowdown of 10%, 100% for a slowdown of 20%" in sentences[2]
     assert "unmeasured" not in " ".join(sentences)
     report.device = "NVIDIA"
     assert "unmeasured" in perf_sentences(report, RULES, {})[-1]
-    assert "| step[x] | regressed | 999 ms | 1.3 s | 1.301 [" in perf_markdown(
+    assert "| step[x] | worse | 999 ms | 1.3 s | 1.301 [" in perf_markdown(
         report, sentences, "Title"
     )
 
