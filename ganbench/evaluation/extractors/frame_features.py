@@ -12,6 +12,8 @@ from ganbench.data.modality import CLIPS, frames_of, modality_of
 
 from .base import Extractor
 
+FRAMES_AT_ONCE = 64  # networks of images enlarge them inside
+
 
 class FrameFeatures(Extractor):
     """Features [N, 2 F] of clips from the features [N * T, F] of their frames; no logits.
@@ -38,7 +40,7 @@ class FrameFeatures(Extractor):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         if modality_of(x) is not CLIPS or x.shape[2] < 2:
             raise RuntimeError("it reads clips of two frames or more")
-        features, _ = self.frames(frames_of(x))
-        of_clip = features.unflatten(0, (len(x), -1))
+        parts = [self.frames(part)[0] for part in frames_of(x).split(FRAMES_AT_ONCE)]
+        of_clip = torch.cat(parts).unflatten(0, (len(x), -1))
         changes = of_clip.diff(dim=1).abs().mean(1)
         return torch.cat([of_clip.mean(1), changes], 1), None
