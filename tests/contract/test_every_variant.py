@@ -29,8 +29,10 @@ from ganbench.gan.build import (
     make_trick_list,
 )
 from ganbench.gan.losses import LOSSES
+from ganbench.gan.networks import NETWORKS
 from ganbench.gan.networks.discriminator import Shape
 from ganbench.gan.recipe import Recipe
+from ganbench.gan.tasks import TASKS
 from ganbench.gan.variants import VARIANTS, resolve_variant
 from ganbench.rng import RngStreams
 from ganbench.training.budget import Budget
@@ -145,6 +147,14 @@ def test_wider_variant_has_more_parameters(name):
         return sum(p.numel() for p in task.parameters())
 
     assert size(8) < size(16)
+
+
+@every_variant
+def test_task_and_network_have_no_setting_in_common(name):
+    """A variant's settings are those of both, by name."""
+    recipe = resolve_variant(name)
+    task, network = TASKS.resolve(recipe.task), NETWORKS.resolve(recipe.network)
+    assert not dict(task.settings).keys() & dict(network.settings).keys()
 
 
 def test_variants_have_published_settings():

@@ -1,6 +1,7 @@
 """Image grids: the pixels of torchvision's `make_grid`."""
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -8,7 +9,14 @@ import torch
 from PIL import Image, ImageSequence
 from torchvision.utils import make_grid
 
-from ganbench.image_grid import animate_clips, arrange_grid, arrange_samples, film_strips, tile_size
+from ganbench.image_grid import (
+    animate_clips,
+    arrange_grid,
+    arrange_samples,
+    draw_side_by_side,
+    film_strips,
+    tile_size,
+)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -42,3 +50,16 @@ def test_animations_move_every_clip_in_its_place(count, side, shown):
         grid = arrange_grid(clips[:shown, :, frame], 5).permute(1, 2, 0).numpy()
         times = pixels.shape[0] // grid.shape[0]
         assert (pixels == grid.repeat(times, 0).repeat(times, 1)).all()
+
+
+def test_versions_of_clips_are_strips_side_by_side():
+    given, made = (torch.full((25, 1, n, 4, 5), 10 * n, dtype=torch.uint8) for n in (2, 3))
+    content = draw_side_by_side({"input": given, "output": made})
+    image = Image.open(io.BytesIO(content))
+    assert json.loads(image.info["columns"]) == ["input", "output"]
+    assert json.loads(image.info["tile"]) == ["16", "5"]
+    times = image.width // (2 * 16 + 1)
+    assert image.size == (times * (2 * 16 + 1), times * (20 * 5 + 1))  # 20 examples
+    pixels = np.array(image)[::times, ::times, 0]
+    row = [20] * 10 + [64] * 5  # two given frames, and a grey one
+    assert pixels[1].tolist() == [64, *row, 64, *[30] * 15, 64]

@@ -1,7 +1,7 @@
 """Prediction (Mathieu et al., 2016): first frames are given, and the others predicted.
 
-The generator's loss has three terms. `content` weights the p-norm of the differences between
-predicted and true frames, with p = `norm`. `gradient` weights the gradient difference loss: it
+The generator's loss has three terms. `content` weights the absolute differences between
+predicted and true frames, to the power of `exponent`. `gradient` weights the gradient difference loss: it
 compares the absolute differences of neighbouring pixels. `adversarial` weights the adversarial term.
 The weights are published. Differences are means over values, as in other tasks; the paper writes sums.
 
@@ -33,7 +33,7 @@ class Prediction(Restoration):
     def __init__(
         self,
         given: int = 4,
-        norm: Literal[1, 2] = 1,
+        exponent: Literal[1, 2] = 1,
         content: float = 1.0,
         gradient: float = 1.0,
         adversarial: float = 0.05,
@@ -42,7 +42,7 @@ class Prediction(Restoration):
         check_weights(content=content, gradient=gradient, adversarial=adversarial)
         if given < 1:
             raise ValueError(f"given must be at least 1, not {given}")
-        self.given, self.norm = given, norm
+        self.given, self.exponent = given, exponent
         self.gradient, self.adversarial = gradient, adversarial
 
     def incompatibility(self, config: BuildConfig) -> str | None:
@@ -73,7 +73,7 @@ class Prediction(Restoration):
             assert isinstance(pair, TargetBatch)
             predicted, true = (x[:, :, self.given :] for x in (pair.output, pair.real))
             if self.content:
-                yield "content", self.content * mean_p_norm(predicted, true, self.norm)
+                yield "content", self.content * mean_power(predicted, true, self.exponent)
             if self.gradient:
                 yield "gradient", self.gradient * gradient_difference(predicted, true)
 
@@ -83,9 +83,9 @@ class Prediction(Restoration):
         return {IMAGE: Conditioning(labels=clips.labels, source=given, truth=clips.images)}
 
 
-def mean_p_norm(x: Tensor, y: Tensor, norm: int) -> Tensor:
-    """Computes the mean of |x − y|^norm."""
-    return (x - y).abs().pow(norm).mean()
+def mean_power(x: Tensor, y: Tensor, exponent: int) -> Tensor:
+    """Computes the mean of |x − y|^exponent."""
+    return (x - y).abs().pow(exponent).mean()
 
 
 def gradient_difference(x: Tensor, y: Tensor) -> Tensor:

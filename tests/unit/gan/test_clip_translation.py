@@ -18,7 +18,7 @@ from ganbench.gan.networks.beyond_mse import RecursivePredictor
 from ganbench.gan.networks.monkeynet import draw_gaussians, expected_places
 from ganbench.gan.recipe import Recipe
 from ganbench.gan.tasks import TASKS
-from ganbench.gan.tasks.prediction import gradient_difference, mean_p_norm
+from ganbench.gan.tasks.prediction import gradient_difference, mean_power
 from ganbench.gan.tasks.target_batch import scale_gradient
 from ganbench.gan.variants import resolve_variant
 from ganbench.rng import RngStreams
@@ -62,10 +62,10 @@ def test_gradient_difference_ignores_brightness_and_prefers_sharp_edges():
     assert gradient_difference(soft, edge) > 0.2
 
 
-def test_p_norms_by_hand():
+def test_powers_by_hand():
     x, y = torch.tensor([1.0, -2.0]), torch.tensor([0.0, 1.0])
-    assert mean_p_norm(x, y, 1).item() == 2
-    assert mean_p_norm(x, y, 2).item() == 5
+    assert mean_power(x, y, 1).item() == 2
+    assert mean_power(x, y, 2).item() == 5
 
 
 @pytest.mark.parametrize("weight", [0, 0.05, 1, 3])
@@ -134,7 +134,7 @@ def test_predictor_continues_from_its_own_frames():
 
 
 def test_terms_of_prediction_equal_formulas():
-    text = "beyond_mse(width=2, content=2, gradient=3, norm=2, given=5)"
+    text = "beyond_mse(width=2, content=2, gradient=3, exponent=2, given=5)"
     task, pair = first_pair(text, "moving_digits")
     x, y = pair.fake[:, :, 5:], pair.real[:, :, 5:]
     terms = {name: term.item() for name, term in task.generator_terms([pair])}
@@ -291,7 +291,7 @@ def test_impossible_recipes_are_refused(recipe, data, reason):
     ("task", "reason"),
     [
         ("prediction(given=0)", "given must be at least 1"),
-        ("prediction(norm=3)", "norm is 3; there are 1, 2"),
+        ("prediction(exponent=3)", "exponent is 3; there are 1, 2"),
         ("prediction(gradient=-1)", "gradient must not be below 0"),
         ("prediction(content=0, gradient=0, adversarial=0)", "must be above 0"),
         ("motion_transfer(supervised=-1)", "supervised must not be below 0"),
