@@ -7,10 +7,12 @@
     .venv/bin/python studies/gates.py slow FOLDER       a performance gate of each slowdown
     .venv/bin/python studies/gates.py live FOLDER       quality gates of unchanged code
     .venv/bin/python studies/gates.py rounds FOLDER     performance gates of unchanged code
+    .venv/bin/python studies/gates.py power FOLDER      performance gates of slowdowns, without other load
+    .venv/bin/python studies/gates.py busy FOLDER       the same beside four busy processes
     .venv/bin/python studies/gates.py tables FOLDER     writes the tables from all that ended
 
 Everything but the tables runs for real, some minutes a gate. Each stage saves as it goes, and resumes.
-The faults are in `studies/gate_faults.py`. Live gates and rounds without results keep their published rows.
+The faults are in `studies/gate_faults.py`. Gates without results keep their published rows.
 """
 
 import argparse
@@ -33,6 +35,7 @@ from gate_faults import (
     PERFORMANCE,
     QUALITY,
     ROOT,
+    SLOWDOWNS,
     Fault,
     PerformanceFault,
     QualityFault,
@@ -55,24 +58,18 @@ from ganbench.files import read_json
 PUBLISHED = ROOT / "results" / "published" / "gate"
 SUITE = ROOT / "suites" / "gate.toml"
 RESAMPLED, RESAMPLING_SEED = 5000, 0  # gates drawn from the recorded trainings
-ROUND_WORDS = (
-    "step[dcgan",
-    "step[gan(",
-    "step[wgan_gp",
-    "step[stylegan2(",
-    "extract",
-    "peak_memory",
-)
 COUNTED_VERDICTS = (  # of benchmarks; identical counts are also equivalent
     ComparisonVerdict.WORSE,
     ComparisonVerdict.UNDECIDED,
     ComparisonVerdict.BETTER,
     ComparisonVerdict.EQUIVALENT,
 )
-ROUNDS, SEEDS = 10, 8  # performance gates of unchanged code; seeds of a quality gate
+ROUNDS, SEEDS = 10, 8  # live gates of unchanged code; seeds of a quality gate
+PERF_ROUNDS = 3  # performance gates of unchanged code
 FIRST_LIVE_BLOCK = 10  # blocks of seeds below it have the published gates
 ELSEWHERE, ELSEWHERE_SEEDS = 500, 3  # seeds that estimate a fault's size before its gate runs
-BLOCKS = 3  # of a performance gate: the least
+STEPS = ("step[",)  # a training step of every variant
+BUSY_PROCESSES = 4
 F = TypeVar("F", bound=Fault)
 
 
@@ -102,10 +99,10 @@ def live(folder: Path) -> None:
 def rounds(folder: Path) -> None:
     """Runs performance gates of the code against a copy of itself."""
     copy_sources(folder / "base"), copy_sources(folder / "head")
-    for number in range(ROUNDS):
+    for number in range(PERF_ROUNDS):
         if not (folder / f"round{number}.json").exists():
             out = folder / f"round{number}.json"
-            run_perf(folder / "base", folder / "head", out, ROUND_WORDS)
+            run_perf(folder / "base", folder / "head", out)
 
 
 def slow(folder: Path, only: list[str]) -> None:
@@ -119,10 +116,38 @@ def slow(folder: Path, only: list[str]) -> None:
             run_perf(*trees, out, fault.only)
 
 
-def run_perf(base: Path, head: Path, out: Path, only: Iterable[str]) -> None:
+def power(folder: Path, machine: str = "quiet") -> None:
+    """Runs performance gates of slower training loops, and of the same one."""
+    same = folder / "power_same"
+    base, heads = copy_sources(folder / "power_base"), {0: copy_sources(same)}
+    for fault in SLOWDOWNS:
+        heads[round(100 * fault.size)] = fault.plant(folder / fault.folder_name / "tree")
+    for percent, head in heads.items():
+        out = folder / f"power_{machine}_{percent}.json"
+        if not out.exists():
+            run_perf(base, head, out, STEPS, "--no-instructions")
+
+
+def busy(folder: Path) -> None:
+    """Runs the gates of `power` beside busy processes."""
+    command = [
+        sys.executable,
+        "-c",
+        "import torch\nwhile True: torch.ones(500, 500).mm(torch.ones(500, 500))",
+    ]
+    around = {**os.environ, "OMP_NUM_THREADS": "1"}
+    others = [subprocess.Popen(command, env=around) for _ in range(BUSY_PROCESSES)]
+    try:
+        power(folder, "busy")
+    finally:
+        for other in others:
+            other.kill()
+
+
+def run_perf(base: Path, head: Path, out: Path, only: Iterable[str] = (), *options: str) -> None:
     """Runs a performance gate of two trees, and saves its answer with the seconds."""
-    options = [word for part in only for word in ("--only", part)]
-    words = ["perf", "--base", base, "--head", head, "--blocks", BLOCKS, "--json", *options]
+    parts = [word for part in only for word in ("--only", part)]
+    words = ["perf", "--base", base, "--head", head, "--json", *parts, *options]
     began = time.perf_counter()
     answer = json.loads(call_program(ROOT, words, out.parent / "perf_cache"))
     answer["wall"] = time.perf_counter() - began
@@ -498,19 +523,52 @@ def rounds_table(folder: Path) -> pd.DataFrame:
 
 
 def slow_table(folder: Path) -> pd.DataFrame:
+    """Returns a row for each fault in speed or memory: its gate here, or else the published row."""
+    published = pd.read_csv(PUBLISHED / "slow.csv").set_index("fault", drop=False)
     rows = []
     for fault in PERFORMANCE:
         path = folder / fault.folder_name / f"perf_{fault.key}.json"
         if path.exists():
             rows.append(slow_row(folder, fault, read_json(path)))
+        elif fault.name in published.index:
+            rows.append(published.loc[fault.name].to_dict())
     return pd.DataFrame(rows)
 
 
+def power_table(folder: Path) -> pd.DataFrame:
+    """Returns a row for each gate of a slowdown: what it found, and what its noise predicts."""
+    paths = sorted(folder.glob("power_*_*.json"))
+    if not paths:
+        return pd.read_csv(PUBLISHED / "power.csv")
+    rows = [
+        power_row(path.stem.split("_")[1], int(path.stem.split("_")[2]), read_json(path))
+        for path in paths
+    ]
+    return pd.DataFrame(rows).sort_values(["machine", "slowdown"], ascending=[False, True])
+
+
+def power_row(machine: str, percent: int, answer: dict[str, Any]) -> dict[str, Any]:
+    timed = [c for c in answer["comparisons"] if not c["exact"] and c["ratio"] is not None]
+    verdicts, chances = Counter(ComparisonVerdict(c["verdict"]) for c in timed), answer["power"]
+    return {
+        "machine": machine,
+        "slowdown": percent,
+        "benchmarks": len(timed),
+        **{str(word): verdicts[word] for word in COUNTED_VERDICTS},
+        "median_ratio": float(np.median([c["ratio"] for c in timed])),
+        **{f"predicted_{p}": chances[f"{p / 100:g}"] for p in (5, 10, 20)},
+        "waiting": answer["waiting"],
+        "pairs": answer["pairs"],
+        "seconds": answer["wall"],
+    }
+
+
 def slow_row(folder: Path, fault: PerformanceFault, answer: dict[str, Any]) -> dict[str, Any]:
-    report = read_json(check_path(folder / fault.folder_name, fault))
+    checked = check_path(folder / fault.folder_name, fault)
+    report = read_json(checked) if checked.exists() else {}
     power = math.nan if fault.size is None else answer["power"][f"{fault.size:g}"]
     facts = {"fault": fault.name, "key": fault.key, "sentence": fault.sentence, "predicted": power}
-    named = "; ".join(named_methods(report))
+    named = "; ".join(named_methods(report)) if report else math.nan
     return {**facts, "named": named, **perf_row(answer), "seconds": answer["wall"]}
 
 
@@ -527,7 +585,7 @@ def perf_row(answer: dict[str, Any]) -> dict[str, Any]:
         "code": answer["code"],
         "benchmarks": len(answer["comparisons"]),
         **{str(word): verdicts[word] for word in COUNTED_VERDICTS},
-        **{f"predicted_{p}": answer["power"].get(f"0.{p // 10}", math.nan) for p in (10, 20)},
+        **{f"predicted_{p}": answer["power"].get(f"{p / 100:g}", math.nan) for p in (5, 10, 20)},
         "first_worse": "; ".join(slower[:3]),
     }
 
@@ -560,8 +618,17 @@ The verdicts are those of the committed code on the stored trainings.
 
 {render_table(rounds_made.drop(columns=["first_worse"]))}
 
-`predicted_10` and `predicted_20` are the probabilities that such a round detects a slowdown of a single
-benchmark by 10 % and 20 %. They hold for the median benchmark with the noise of the round.
+`predicted_5`, `predicted_10` and `predicted_20` are the probabilities that such a gate detects a slowdown of a
+single benchmark by 5, 10 and 20 %. They hold for the median benchmark with the noise of the gate.
+
+## The probability of detecting a slowdown
+
+Each gate compared the code with a copy whose training steps work idly for a share of their CPU time, at the
+default margin of 10 %. The steps of all variants are slower, so the share of regressed benchmarks is the probability
+for one of them. *busy* means beside {BUSY_PROCESSES} processes that multiply matrices, on two cores. `waiting` is
+the median share of the windows' time in which other processes had the core.
+
+{render_table(tables["power"])}
 
 ## With a fault in a method or in the measuring
 
@@ -720,6 +787,7 @@ def tables(folder: Path) -> None:
         "faults": faults_table(folder),
         "rounds": rounds_table(folder),
         "slow": slow_table(folder),
+        "power": power_table(folder),
     }
     for name, table in made.items():
         table.to_csv(PUBLISHED / f"{name}.csv", index=False, float_format="%.6g")
@@ -729,7 +797,7 @@ def tables(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    stages = {f.__name__: f for f in (baseline, live, rounds, tables)}
+    stages = {f.__name__: f for f in (baseline, live, rounds, power, busy, tables)}
     stages_of_faults = {f.__name__: f for f in (faults, sizes, check, slow)}
     parser.add_argument("stage", choices=[*stages, *stages_of_faults])
     parser.add_argument("folder", type=Path)
