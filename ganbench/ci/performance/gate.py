@@ -63,7 +63,7 @@ class PerfReport:
     log: list[ProcessMeasurements] = field(default_factory=list)
     pairs: int = 0  # pairs of processes of the first round
     waiting: float = 0.0  # median share of the windows' time in which other processes had the core
-    seconds: list[float] = field(default_factory=list)  # durations of the pairs
+    seconds: list[float] = field(default_factory=list)  # durations of pairs that ran together
     device: str = ""
     watched: bool = True
     uncounted: str = ""  # why instructions were not counted, although they should be
@@ -177,12 +177,13 @@ class PerfGate:
         A benchmark that is decided is not measured again. The first MIN_PAIRS pairs run in any case.
         """
         times = RoundTimes()
-        for number in range(self.rules.pairs):
-            if number >= MIN_PAIRS:
+        while (done := len(times.turns["base"])) < self.rules.pairs:
+            if done >= MIN_PAIRS:
                 names = self.list_undecided(times)
                 if not names or time.monotonic() > self.end:
                     break
-            self.run_pair(times, number, words, names, f"{label}, pair {number + 1}")
+            numbers = range(done, min(done + self.bench.concurrent_pairs, self.rules.pairs))
+            self.run_pairs(times, numbers, words, names, label)
             if not times.benchmark_names():
                 break
         return times
@@ -195,24 +196,29 @@ class PerfGate:
             and is_undecided(ratio_interval(ratios, self.rules.pairs), self.rules.margin)
         ]
 
-    def run_pair(
+    def run_pairs(
         self,
         times: RoundTimes,
-        number: int,
+        numbers: range,
         words: Sequence[str],
         names: Collection[str] | None,
         label: str,
     ) -> None:
-        began = time.monotonic()
-        sides = list(self.sides.values())
-        both = self.bench.measure_together(sides, (TIMES,), words, names, number)
-        for side, measured in zip(sides, both, strict=True):
+        """Runs pairs of processes at the same time, each on a core of its own."""
+        began, sides = time.monotonic(), list(self.sides.values())
+        with ThreadPoolExecutor(len(numbers)) as pool:
+            running = [
+                pool.submit(self.bench.measure_together, sides, (TIMES,), words, names, number)
+                for number in numbers
+            ]
+            pairs = [one.result() for one in running]
+        for side, measured in ((s, m) for both in pairs for s, m in zip(sides, both, strict=True)):
             steady = self.measure_steadily(side, measured)
             self.report.log.append(steady)
             times.turns[side.name].append(steady)
         self.report.seconds.append(time.monotonic() - began)
-        count = len(both[0].readings)
-        self.say(f"{label}: {count} benchmarks {self.report.seconds[-1]:.0f} s")
+        count, last = len(pairs[0][0].readings), numbers[-1] + 1
+        self.say(f"{label}, {last} pairs: {count} benchmarks {self.report.seconds[-1]:.0f} s")
 
     def measure_steadily(
         self, side: RevisionSide, measured: ProcessMeasurements

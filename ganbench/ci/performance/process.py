@@ -23,6 +23,7 @@ HARNESS_FOLDER = Path(__file__).parent / "harness"
 TIMES, COUNTS = "test_times.py", "test_counts.py"
 HARNESS_PACKAGES = {"pytest": "pytest", "pytest_benchmark": "pytest-benchmark"}
 MAX_PROCESS_SECONDS = 3600  # time limit of one process in seconds
+MAX_CONCURRENT_PAIRS = 4  # each takes about 1.5 GB
 MIN_WINDOWS = 5  # minimum windows without throttling, on a GPU
 
 
@@ -106,6 +107,11 @@ class HarnessRunner:
         self.harness = scratch / "perf_harness"
         shutil.copytree(HARNESS_FOLDER, self.harness, ignore=shutil.ignore_patterns("__pycache__"))
         (self.harness / "pytest.ini").write_text("[pytest]\n", "utf-8")
+
+    @property
+    def concurrent_pairs(self) -> int:
+        """The number of pairs that run at the same time, each with a core for its windows."""
+        return 1 if self.device != "cpu" else min(MAX_CONCURRENT_PAIRS, len(usable_cores()))
 
     def measure(
         self,
@@ -208,11 +214,14 @@ class HarnessRunner:
         return ran.stderr.strip() or ran.stdout.strip()
 
 
+def usable_cores() -> list[int | None]:
+    """Returns the cores of this process, or a single None where processes cannot choose."""
+    return [*sorted(os.sched_getaffinity(0))] if hasattr(os, "sched_getaffinity") else [None]
+
+
 def core_of_pair(number: int) -> int | None:
-    """Returns the core of a pair's windows, or None where processes have no choice."""
-    if not hasattr(os, "sched_getaffinity"):
-        return None
-    cores = sorted(os.sched_getaffinity(0))
+    """Returns the core of a pair's windows."""
+    cores = usable_cores()
     return cores[number % len(cores)]
 
 

@@ -167,6 +167,8 @@ def test_power_grows_with_slowdown_and_pairs():
 class FakeRunner:
     """Returns given times, by the side and the number of its pair; and given counts."""
 
+    concurrent_pairs = 1
+
     def __init__(self, times, counts=None):
         self.times, self.counts, self.pairs = times, counts or {}, 0
         self.requested: list[object] = []
@@ -244,6 +246,17 @@ def test_pairs_end_at_decision_or_limit_but_not_below_minimum():
     noisy_benchmarks = {"step[x]": lambda side, n: rng.lognormal(0, 0.5)}
     assert run_gate(FakeRunner(noisy_benchmarks)).pairs == 8
     assert run_gate(FakeRunner(noisy_benchmarks), replace(RULES, seconds=0)).pairs == MIN_PAIRS
+
+
+def test_pairs_of_several_cores_run_at_the_same_time():
+    runner = FakeRunner({"step[x]": noisy_times(1)})
+    runner.concurrent_pairs = 3
+    report = run_gate(runner)
+    assert (report.pairs, len(report.seconds)) == (6, 2)
+    rng = np.random.default_rng(0)
+    runner = FakeRunner({"step[x]": lambda side, n: rng.lognormal(0, 0.5)})
+    runner.concurrent_pairs = 3
+    assert run_gate(runner).pairs == RULES.pairs
 
 
 def test_decided_benchmarks_are_not_measured_again():
@@ -538,6 +551,8 @@ class CachedRunner:
 
     def __init__(self, scratch):
         self.runner, self.measurements = HarnessRunner(scratch), {}
+
+    concurrent_pairs = 2
 
     def measure_together(self, sides, files, words=(), names=None, number=0):
         """Returns nothing: the words name counts only."""
