@@ -445,7 +445,6 @@ SLOWDOWNS = tuple(
     for percent in (5, 10, 20)
 )
 PERFORMANCE = (
-    *SLOWDOWNS[1:],
     PerformanceFault(
         "memory up 20 %",
         "A trainer holds memory of a fifth of the process's peak.",
@@ -502,4 +501,5 @@ PERFORMANCE = (
 
 def all_faults() -> Iterator[Fault]:
     yield from QUALITY
+    yield from SLOWDOWNS
     yield from PERFORMANCE

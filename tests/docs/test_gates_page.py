@@ -8,7 +8,7 @@ import pytest
 from gate_faults import PERFORMANCE, QUALITY, all_faults
 
 ROOT = Path(__file__).parents[2]
-TABLES = ("trials", "live", "alarms", "faults", "rounds", "slow")
+TABLES = ("trials", "live", "alarms", "faults", "rounds", "slow", "power")
 
 
 @pytest.fixture(scope="module")
