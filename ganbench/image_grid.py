@@ -132,16 +132,24 @@ def draw_side_by_side(versions: Mapping[str, Tensor]) -> bytes:
 def make_sizes_equal(groups: Sequence[Tensor]) -> list[Tensor]:
     """Enlarges images uint8 [N, C, H, W] to the largest height and the most channels of all.
 
-    Clips get grey frames, up to the most frames of all.
+    Clips get as many frames as those of the last group, in equally many rows.
     """
     if groups[0].ndim == 5:
-        frames = max(group.shape[2] for group in groups)
-        return [
-            pad(group, (0, 0, 0, 0, 0, frames - group.shape[2]), value=LINE_GREY)
-            for group in groups
-        ]
+        frames = groups[-1].shape[2]
+        rows = max(math.ceil(group.shape[2] / frames) for group in groups)
+        return [wrap_clips(group, rows, frames) for group in groups]
     side, channels = (max(group.shape[axis] for group in groups) for axis in (2, 1))
     return [interpolate(group, size=side).expand(-1, channels, -1, -1) for group in groups]
+
+
+def wrap_clips(clips: Tensor, rows: int, frames: int) -> Tensor:
+    """Puts later frames of clips below the first ones, and grey where there are none.
+
+    [N, C, T, H, W] => [N, C, frames, rows * H, W].
+    """
+    missing = rows * frames - clips.shape[2]
+    padded = pad(clips, (0, 0, 0, 0, 0, missing), value=LINE_GREY)
+    return padded.unflatten(2, (rows, frames)).transpose(2, 3).flatten(3, 4)
 
 
 def encode_png(pixels: Tensor, names: Mapping[str, Sequence[str]] | None = None) -> bytes:

@@ -15,6 +15,7 @@ from ganbench.image_grid import (
     arrange_samples,
     draw_side_by_side,
     film_strips,
+    make_sizes_equal,
     tile_size,
 )
 
@@ -63,3 +64,12 @@ def test_versions_of_clips_are_strips_side_by_side():
     pixels = np.array(image)[::times, ::times, 0]
     row = [20] * 10 + [64] * 5  # two given frames, and a grey one
     assert pixels[1].tolist() == [64, *row, 64, *[30] * 15, 64]
+
+
+def test_longer_clips_are_wrapped():
+    """The two sources of a transfer stand one above the other."""
+    frames = torch.arange(1, 9, dtype=torch.uint8)[None, None, :, None, None]
+    sources = frames.expand(1, 1, 8, 2, 1)
+    wrapped, made = make_sizes_equal([sources, sources[:, :, :4]])
+    assert wrapped[0, 0, :, :, 0].T.tolist() == [[1, 2, 3, 4]] * 2 + [[5, 6, 7, 8]] * 2
+    assert made[0, 0, :, :, 0].T.tolist() == [[1, 2, 3, 4]] * 2 + [[64] * 4] * 2
