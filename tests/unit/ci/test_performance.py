@@ -552,7 +552,7 @@ class CachedRunner:
     def __init__(self, scratch):
         self.runner, self.measurements = HarnessRunner(scratch), {}
 
-    concurrent_pairs = 2
+    concurrent_pairs = 1
 
     def measure_together(self, sides, files, words=(), names=None, number=0):
         """Returns nothing: the words name counts only."""
