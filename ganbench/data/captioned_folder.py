@@ -25,6 +25,7 @@ from .captions import Captions
 from .image_decoding import Unreadable
 from .image_files import FileStamp, FolderFiles, ImageFiles, walk_folder
 from .image_ops import check_image_size
+from .image_settings import check_channels, check_held_out
 from .memory import data_memory_limit
 from .pair_examples import PairExamples
 from .read_images import ReadImages, content_number, read_squares
@@ -57,10 +58,8 @@ class CaptionedFolder(Data):
     skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
-        if self.channels not in (1, 3):
-            raise ValueError(f"channels must be 1 or 3, not {self.channels}")
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"held_out must lie between 0 and 1, not {self.held_out}")
+        check_channels(self.channels)
+        check_held_out(self.held_out)
         if not self.root_path.is_dir():
             unpack = f"{self.root_path} is no folder: unpack it"
             raise ValueError(

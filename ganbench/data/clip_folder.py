@@ -19,6 +19,7 @@ from ganbench.counts import count_of
 from .base import IMAGE, Data, Examples, NotDownloaded, Split
 from .image_files import ImageFiles
 from .image_ops import check_image_size
+from .image_settings import check_channels, check_held_out
 from .image_sources import open_image_files
 from .memory import data_memory_limit
 from .read_images import ReadImages, read_squares
@@ -51,10 +52,8 @@ class ClipFolder(Data):
     held_out: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.channels not in (1, 3):
-            raise ValueError(f"channels must be 1 or 3, not {self.channels}")
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"held_out must lie between 0 and 1, not {self.held_out}")
+        check_channels(self.channels)
+        check_held_out(self.held_out)
         if self.frames and not MIN_CLIP_FRAMES <= self.frames <= MAX_CLIP_FRAMES:
             raise ValueError(
                 f"frames must lie in {MIN_CLIP_FRAMES}..{MAX_CLIP_FRAMES}, or be 0, not {self.frames}"

@@ -18,6 +18,7 @@ from .base import IMAGE, Data, Examples, NotDownloaded, Split
 from .image_decoding import Unreadable
 from .image_files import ImageFiles, is_hidden_file
 from .image_ops import check_image_size
+from .image_settings import check_channels, check_held_out
 from .image_sources import open_image_files
 from .memory import data_memory_limit
 from .packed_images import PackedImages, PackPlace, may_have_pack, open_pack
@@ -60,10 +61,8 @@ class Folder(Data):
     skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
-        if self.channels not in (1, 3):
-            raise ValueError(f"channels must be 1 or 3, not {self.channels}")
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"held_out must lie between 0 and 1, not {self.held_out}")
+        check_channels(self.channels)
+        check_held_out(self.held_out)
         self.require_path()
         if self.labelled and not self.class_names():
             raise ValueError(f"{self.root_path} has no folders to take the labels from")

@@ -16,6 +16,7 @@ from torch import Tensor
 from ganbench.counts import format_bytes
 
 from .base import IMAGE, Data, Examples, NotDownloaded, Split
+from .image_ops import resize_by_area
 from .memory import data_memory_limit
 
 PUBLISHED_FRAMES, PUBLISHED_SIDE = 20, 64
@@ -103,9 +104,7 @@ def describe_wrong_rows(rows: Any) -> str:
 def reduce_clips(rows: np.ndarray[Any, Any], size: int) -> Tensor:
     """Reduces clips by means: [T, N, 64, 64] => uint8 [N, 1, T, size, size]."""
     clips = torch.from_numpy(rows.swapaxes(0, 1).copy())[:, None]
-    factor = PUBLISHED_SIDE // size
-    if factor == 1:
+    if size == PUBLISHED_SIDE:
         return clips
-    blocks = clips.unflatten(4, (size, factor)).unflatten(3, (size, factor))
-    total = blocks.sum((4, 6), dtype=torch.int32)
-    return ((total + factor**2 // 2) // factor**2).to(torch.uint8)
+    frames = resize_by_area(clips.flatten(0, 2)[:, None], size)
+    return frames.view(*clips.shape[:3], size, size)

@@ -13,6 +13,7 @@ from .base import Data, Examples, NotDownloaded, Split
 from .folder import MAX_IMAGE_SIDE_PIXELS, SKIP_REMEDY
 from .image_decoding import Unreadable
 from .image_ops import check_image_size
+from .image_settings import check_channels
 from .image_sources import open_image_files
 from .read_images import ReadImages, read_squares
 
@@ -41,8 +42,7 @@ class Unpaired(Data):
     skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
-        if self.channels not in (1, 3):
-            raise ValueError(f"channels must be 1 or 3, not {self.channels}")
+        check_channels(self.channels)
         shape = (self.channels, check_image_size(self.size, MAX_IMAGE_SIDE_PIXELS), self.size)
         object.__setattr__(self, "shapes", {domain.lower(): shape for domain in UNPAIRED_DOMAINS})
 
