@@ -199,6 +199,16 @@ ExecutorName = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", callback=reserve_stdout, is_eager=True, help="Print JSON.")
 ]
+BenchmarkWords = Annotated[
+    list[str] | None, typer.Option("--only", help="Part of a benchmark's name; repeatable.")
+]
+Instructions = Annotated[
+    bool | None,
+    typer.Option(
+        "--instructions/--no-instructions",
+        help="Count instructions under Valgrind. Default: on a CPU with Valgrind.",
+    ),
+]
 VerdictFile = Annotated[
     Path | None, typer.Option("--verdict", help="Write the JSON of the verdict to this file.")
 ]

@@ -12,7 +12,18 @@ from typer.core import TyperGroup
 from ganbench.files import write_bytes, write_json
 from ganbench.registry import suggest
 
-from .base import FAILED, Device, Json, app, err, fail, out, print_json
+from .base import (
+    FAILED,
+    BenchmarkWords,
+    Device,
+    Instructions,
+    Json,
+    app,
+    err,
+    fail,
+    out,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -87,16 +98,8 @@ def backfill(
     sample: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Measure N evenly spaced commits.")
     ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(help="Part of a benchmark's name; repeatable.")
-    ] = None,
-    instructions: Annotated[
-        bool | None,
-        typer.Option(
-            "--instructions/--no-instructions",
-            help="Count instructions under Valgrind. Default: on a CPU with Valgrind.",
-        ),
-    ] = None,
+    only: BenchmarkWords = None,
+    instructions: Instructions = None,
     times: Annotated[
         bool, typer.Option("--times", help="Time benchmarks too, on today's machine.")
     ] = False,

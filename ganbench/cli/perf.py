@@ -12,7 +12,9 @@ import typer
 from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
 
 from .base import (
+    BenchmarkWords,
     Device,
+    Instructions,
     Json,
     VerdictFile,
     app,
@@ -35,9 +37,7 @@ Version = "A git revision or a folder."
 def perf(
     base: Annotated[str, typer.Option(help=Version)],
     head: Annotated[str, typer.Option(help=Version)] = ".",
-    only: Annotated[
-        list[str] | None, typer.Option(help="Part of a benchmark's name; repeatable.")
-    ] = None,
+    only: BenchmarkWords = None,
     margin: Annotated[
         float | None,
         typer.Option(min=0.001, max=1, help="Slowdown to find. Default: 0.1, GPU 0.05."),
@@ -48,13 +48,7 @@ def perf(
         bool,
         typer.Option("--allow-missing", help="Do not fail for benchmarks missing on the head."),
     ] = False,
-    instructions: Annotated[
-        bool | None,
-        typer.Option(
-            "--instructions/--no-instructions",
-            help="Count instructions under Valgrind. Default: on a CPU with Valgrind.",
-        ),
-    ] = None,
+    instructions: Instructions = None,
     device: Device = "auto",
     as_json: Json = False,
     into: Annotated[
