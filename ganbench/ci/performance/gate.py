@@ -5,8 +5,8 @@ Benchmarks that seem slower are timed again in a second round. Counts of instruc
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import median
 
 from ganbench.analysis.intervals import MeanInterval
@@ -32,6 +32,7 @@ from .process import (
     HarnessRunner,
     ProcessMeasurements,
     require_harness_modules,
+    run_at_once,
 )
 from .revisions import RevisionSide
 from .rules import PerfRules
@@ -136,14 +137,13 @@ class PerfGate:
     def count_exactly(self, words: Sequence[str]) -> dict[str, ProcessMeasurements]:
         """Counts both sides at the same time, and finds the benchmarks of times."""
         began = time.monotonic()
-        for side in self.sides.values():
+        for side in self.sides.values():  # before the other side is measured in vain
             require_harness_modules(side)
-        with ThreadPoolExecutor(len(self.sides)) as pool:
-            running = {
-                name: pool.submit(self.bench.measure, side, (COUNTS, TIMES), words, measured=COUNTS)
-                for name, side in self.sides.items()
-            }
-            counted = {name: one.result() for name, one in running.items()}
+        works = [
+            partial(self.bench.measure, side, (COUNTS, TIMES), words, measured=[COUNTS])
+            for side in self.sides.values()
+        ]
+        counted = dict(zip(self.sides, run_at_once(works), strict=True))
         self.report.log += counted.values()
         numbers = " and ".join(str(len(one.readings)) for one in counted.values())
         self.say(f"{numbers} exact counts ({time.monotonic() - began:.0f} s)")
@@ -206,12 +206,9 @@ class PerfGate:
     ) -> None:
         """Runs pairs of processes at the same time, each on a core of its own."""
         began, sides = time.monotonic(), list(self.sides.values())
-        with ThreadPoolExecutor(len(numbers)) as pool:
-            running = [
-                pool.submit(self.bench.measure_together, sides, (TIMES,), words, names, number)
-                for number in numbers
-            ]
-            pairs = [one.result() for one in running]
+        pairs = run_at_once(
+            [partial(self.bench.measure_together, sides, words, names, n) for n in numbers]
+        )
         for side, measured in ((s, m) for both in pairs for s, m in zip(sides, both, strict=True)):
             steady = self.measure_steadily(side, measured)
             self.report.log.append(steady)

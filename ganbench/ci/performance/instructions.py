@@ -6,13 +6,11 @@ A count does not depend on the load of the machine, so both sides run at the sam
 import shutil
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ganbench.analysis.verdicts import ComparisonVerdict
-from ganbench.files import write_json
 
 from .callgrind import Profile, largest_growth, read_profile
 from .comparisons import BenchmarkComparison
@@ -23,6 +21,7 @@ from .process import (
     ProcessMeasurements,
     first_line,
     read_json_or_nothing,
+    run_at_once,
     run_program,
 )
 from .revisions import RevisionSide, harness_environment
@@ -101,12 +100,8 @@ def count_both_sides(
 
     Subjects that neither side can run are left out.
     """
-    with ThreadPoolExecutor(len(sides)) as pool:
-        running = {
-            name: pool.submit(count_side, bench, side, names, seconds)
-            for name, side in sides.items()
-        }
-        counts = {name: one.result() for name, one in running.items()}
+    works = [partial(count_side, bench, side, names, seconds) for side in sides.values()]
+    counts = dict(zip(sides, run_at_once(works), strict=True))
     failed_everywhere = set.intersection(*(set(one.failed) for one in counts.values()))
     return {name: without_subjects(one, failed_everywhere) for name, one in counts.items()}
 
@@ -145,7 +140,7 @@ def count_built(
     bench: HarnessRunner, side: RevisionSide, place: Path, names: Sequence[str], seconds: float
 ) -> InstructionCounts:
     """Counts subjects that are built first, all of them in one process."""
-    write_json(place / "order.json", order_of(bench, side, place, names))
+    bench.write_order(place, side, names=list(names))
     options = [*LATE, f"--callgrind-out-file={place / 'profile.out'}"]
     program = [sys.executable, "-m", f"{bench.harness.name}.{PROGRAM}"]
     run_callgrind(bench, side, place, [*options, *program], seconds)
@@ -158,17 +153,6 @@ def count_built(
     }
     failed = {name: first_line(why) for name, why in answer["failed"].items()}
     return InstructionCounts(profiles, answer["subjects"], failed)
-
-
-def order_of(
-    bench: HarnessRunner, side: RevisionSide, place: Path, names: Sequence[str]
-) -> dict[str, Any]:
-    return {
-        "home": side.home_text,
-        "device": "cpu",
-        "names": list(names),
-        "answer": str(place / "answer.json"),
-    }
 
 
 def run_callgrind(

@@ -1,7 +1,6 @@
 """Pairs of processes, one of each side, and the log ratios of their times."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,11 +51,8 @@ def log_ratio(base: BenchmarkReading, head: BenchmarkReading) -> float:
 
     Windows on a GPU did not take turns: their medians are compared.
     """
-    if base.looks or head.looks or not (base.windows and head.windows):
+    if base.looks or head.looks:
         return math.log(head.value / base.value)
-    return float(trim_mean(window_log_ratios(base.windows, head.windows), TRIMMED_SHARE))
-
-
-def window_log_ratios(base: Sequence[float], head: Sequence[float]) -> np.ndarray:
-    count = min(len(base), len(head))
-    return np.log(np.array(head[:count]) / np.array(base[:count]))
+    count = min(len(base.windows), len(head.windows))
+    ratios = np.log(np.divide(head.windows[:count], base.windows[:count]))
+    return float(trim_mean(ratios, TRIMMED_SHARE))

@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 from ganbench.errors import GanbenchError
 
@@ -23,6 +24,7 @@ HARNESS_FOLDER = Path(__file__).parent / "harness"
 TIMES, COUNTS = "test_times.py", "test_counts.py"
 HARNESS_PACKAGES = {"pytest": "pytest", "pytest_benchmark": "pytest-benchmark"}
 MAX_PROCESS_SECONDS = 3600  # time limit of one process in seconds
+T = TypeVar("T")
 MAX_CONCURRENT_PAIRS = 4  # each takes about 1.5 GB
 MIN_WINDOWS = 5  # minimum windows without throttling, on a GPU
 
@@ -123,23 +125,17 @@ class HarnessRunner:
     ) -> ProcessMeasurements:
         """Measures the benchmarks of these files, words and names; raises CannotRun.
 
-        `facts` are further keys of the order. `measured` is the file to measure; others are only
+        `facts` are further keys of the order. `measured` lists the files to measure; others are only
         collected. `first`, `pipes` and `core` are those of a pair of processes.
         """
         require_harness_modules(side)
         place = self.scratch / f"{next(self.numbers):03}-{side.name}"
         place.mkdir()
-        order = {
-            "home": side.home_text,
-            "roots": [str(place.resolve()) for place in side.import_path],
-            "device": self.device,
-            "words": list(words),
-            "names": None if names is None else sorted(names),
-            "answer": str(place / "answer.json"),
-            **facts,
-        }
-        (place / "order.json").write_text(json.dumps(order), "utf-8")
-        printed = self.run_harness(side, place, files, facts.get("pipes") or ())
+        roots = [str(root.resolve()) for root in side.import_path]
+        chosen = None if names is None else sorted(names)
+        facts = {"measured": list(files), **facts}
+        self.write_order(place, side, names=chosen, words=list(words), roots=roots, **facts)
+        printed = self.run_harness(side, place, files, facts.get("pipes", ()))
         return read_measurements(
             side,
             read_json_or_nothing(place / "answer.json"),
@@ -147,57 +143,35 @@ class HarnessRunner:
             printed,
         )
 
+    def write_order(self, place: Path, side: RevisionSide, **facts: Any) -> None:
+        """Writes what a process of a side shall do to `order.json` in its folder."""
+        always = {"home": side.home_text, "device": self.device}
+        order = {**always, "answer": str(place / "answer.json"), **facts}
+        (place / "order.json").write_text(json.dumps(order), "utf-8")
+
     def measure_together(
         self,
         sides: Sequence[RevisionSide],
-        files: Sequence[str],
         words: Sequence[str] = (),
         names: Collection[str] | None = None,
         number: int = 0,
     ) -> list[ProcessMeasurements]:
-        """Measures both sides at the same time, where the windows of times take turns.
+        """Times both sides in a pair of processes, whose windows take turns.
 
         A GPU has one process at a time. `number` is that of the pair: it decides on the core, and on
         the side that goes first.
         """
-        ordered = list(sides) if number % 2 == 0 else list(reversed(sides))
+        order = 1 if number % 2 == 0 else -1
+        measure = partial(self.measure, files=(TIMES,), words=words, names=names)
         if self.device != "cpu":
-            measured = [self.measure(side, files, words, names) for side in ordered]
-        else:
-            measured = self.measure_alternating(ordered, files, words, names, core_of_pair(number))
-        return measured if number % 2 == 0 else measured[::-1]
-
-    def measure_alternating(
-        self,
-        ordered: Sequence[RevisionSide],
-        files: Sequence[str],
-        words: Sequence[str],
-        names: Collection[str] | None,
-        core: int | None,
-    ) -> list[ProcessMeasurements]:
-        with ThreadPoolExecutor(len(ordered)) as pool:
-            running = []
-            for is_first, side, pipes in zip((True, False), ordered, paired_pipes(), strict=True):
-                facts = {"first": is_first, "pipes": pipes, "core": core}
-                running.append(
-                    pool.submit(self.measure_and_close, side, files, words, names, facts)
-                )
-            return [one.result() for one in running]
-
-    def measure_and_close(
-        self,
-        side: RevisionSide,
-        files: Sequence[str],
-        words: Sequence[str],
-        names: Collection[str] | None,
-        facts: dict[str, Any],
-    ) -> ProcessMeasurements:
-        """Measures one side, and closes its pipes even if that fails: the other side waits for it."""
-        try:
-            return self.measure(side, files, words, names, **facts)
-        finally:
-            for pipe in facts["pipes"]:
-                os.close(pipe)
+            return [measure(side) for side in sides[::order]][::order]
+        core, pipes = core_of_pair(number), paired_pipes()
+        pair = zip(sides[::order], pipes, (True, False), strict=True)
+        works = [
+            partial(measure_and_close, partial(measure, side, first=first, core=core), own)
+            for side, own, first in pair
+        ]
+        return run_at_once(works)[::order]
 
     def run_harness(
         self, side: RevisionSide, place: Path, files: Sequence[str], pipes: Sequence[int] = ()
@@ -212,6 +186,23 @@ class HarnessRunner:
         ran = run_program(program, command, self.harness, around, MAX_PROCESS_SECONDS, pipes)
         shutil.rmtree(place / "temporary", ignore_errors=True)
         return ran.stderr.strip() or ran.stdout.strip()
+
+
+def measure_and_close(
+    measure: Callable[..., ProcessMeasurements], pipes: tuple[int, int]
+) -> ProcessMeasurements:
+    """Measures one side, and closes its pipes even if that fails: the other side waits for it."""
+    try:
+        return measure(pipes=pipes)
+    finally:
+        for pipe in pipes:
+            os.close(pipe)
+
+
+def run_at_once(works: Sequence[Callable[[], T]]) -> list[T]:
+    """Calls functions in threads of their own; returns their results in order."""
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(lambda work: work(), works))
 
 
 def usable_cores() -> list[int | None]:

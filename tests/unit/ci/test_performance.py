@@ -174,7 +174,7 @@ class FakeRunner:
         self.requested: list[object] = []
 
     def measure(self, side, files, words=(), names=None, measured=None):
-        if measured == COUNTS:
+        if measured == [COUNTS]:
             values = {
                 n: BenchmarkReading(v[side.name], "bytes", True) for n, v in self.counts.items()
             }
@@ -182,7 +182,7 @@ class FakeRunner:
         self.requested.append(names)
         return self.time_side(side, names)
 
-    def measure_together(self, sides, files, words=(), names=None, number=0):
+    def measure_together(self, sides, words=(), names=None, number=0):
         self.pairs += 1
         self.requested.append(names)
         return [self.time_side(side, names) for side in sides]
@@ -554,7 +554,7 @@ class CachedRunner:
 
     concurrent_pairs = 1
 
-    def measure_together(self, sides, files, words=(), names=None, number=0):
+    def measure_together(self, sides, words=(), names=None, number=0):
         """Returns nothing: the words name counts only."""
         return [ProcessMeasurements(side.name, {}) for side in sides]
 

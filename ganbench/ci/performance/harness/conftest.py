@@ -85,10 +85,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def is_chosen(item: pytest.Item) -> bool:
     """Returns whether the order has the item's file, and its name or a word in its name."""
     name, (words, names) = benchmark_name(item.nodeid), (BENCH_ORDER["words"], BENCH_ORDER["names"])
-    if item.path.name not in BENCH_ORDER.get("measured", item.path.name):
-        return False
     matches = not words or any(word.lower() in name.lower() for word in words)
-    return matches and (names is None or name in names)
+    is_measured = item.path.name in BENCH_ORDER["measured"]
+    return is_measured and matches and (names is None or name in names)
 
 
 @pytest.hookimpl(hookwrapper=True)
