@@ -19,7 +19,8 @@ from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.build_config import BuildConfig
 from ganbench.gan.networks.discriminator import Shape
 
-from .base import Batches, Conditioning, MakeDiscriminator, MakeGenerator, Task, Terms
+from .base import Batches, Conditioning, MakeDiscriminator, MakeGenerator, Terms
+from .one_way import OneWayTranslation
 
 CONTRASTIVE_TEMPERATURE = 0.07
 PATCH_EMBEDDING_WIDTH = 256  # numbers per patch
@@ -43,7 +44,7 @@ class PatchEmbeddingHeads(nn.ModuleList):
         return [normalize(head(x), dim=-1) for head, x in zip(self, vectors, strict=True)]
 
 
-class Contrastive(Task):
+class Contrastive(OneWayTranslation):
     works_on_slices = True
 
     def __init__(self, patches: float = 1.0, identity: float = 1.0, places: int = 256):
@@ -82,13 +83,6 @@ class Contrastive(Task):
             self.target, shape, network.build_discriminator
         )
 
-    def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:
-        name, source = self.target, batches[self.origin].images
-        generator, discriminator = self.generators[name], self.discriminators[name]
-        real, fake = batches[name].images, generator(source)
-        pair = AdversarialBatch(name, name, generator, discriminator, source, real, fake)  # type: ignore[arg-type]
-        return [pair]
-
     def generator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
         (pair,) = pairs
         if self.patches:
@@ -117,11 +111,6 @@ class Contrastive(Task):
         """Draws places in each map from torch's global generator, as layers do."""
         for x in maps:
             yield torch.randperm(x[0, 0].numel(), device=x.device)[: self.places]
-
-    def sample(
-        self, generators: nn.ModuleDict, sources: Batches, random: torch.Generator
-    ) -> dict[str, Tensor]:
-        return {self.target: generators[self.target](sources[self.origin].images)}
 
     def conditioning(self, sources: Batches) -> Mapping[str, Conditioning]:
         origin = sources[self.origin]

@@ -13,18 +13,19 @@ by default, because real clips have none. It shows how far training without trut
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import l1_loss
 
 from ganbench.data.modality import refuse_other_than_clips
 from ganbench.gan.adversarial_batch import AdversarialBatch
 from ganbench.gan.build_config import BuildConfig
 
-from .base import Batches, Conditioning, MakeDiscriminator, MakeGenerator, Task, Terms
+from .base import Batches, Conditioning, MakeDiscriminator, MakeGenerator, Terms
+from .one_way import OneWayTranslation
 from .target_batch import TargetBatch, check_weights, with_target
 
 
-class MotionTransfer(Task):
+class MotionTransfer(OneWayTranslation):
     works_on_slices = True
 
     def __init__(
@@ -57,11 +58,8 @@ class MotionTransfer(Task):
         self.discriminators[name] = discriminator(name, shape, network.build_discriminator)
 
     def make_pairs(self, batches: Batches, random: torch.Generator) -> list[AdversarialBatch]:
-        name, sources = self.target, batches[self.origin]
-        generator, discriminator = self.generators[name], self.discriminators[name]
-        sides = (sources.images, batches[name].images, generator(sources.images))
-        pair = AdversarialBatch(name, name, generator, discriminator, *sides)  # type: ignore[arg-type]
-        return [with_target(pair, sources.truth, self.adversarial)]
+        (pair,) = super().make_pairs(batches, random)
+        return [with_target(pair, batches[self.origin].truth, self.adversarial)]
 
     def generator_terms(self, pairs: list[AdversarialBatch]) -> Terms:
         (pair,) = pairs
@@ -71,11 +69,6 @@ class MotionTransfer(Task):
             yield "reconstruction", self.reconstruction * l1_loss(again, pair.real)
         if self.supervised:
             yield "supervised", self.supervised * distance_to_target(pair)
-
-    def sample(
-        self, generators: nn.ModuleDict, sources: Batches, random: torch.Generator
-    ) -> dict[str, Tensor]:
-        return {self.target: generators[self.target](sources[self.origin].images)}
 
     def conditioning(self, sources: Batches) -> Mapping[str, Conditioning]:
         origin = sources[self.origin]
