@@ -146,7 +146,7 @@ class PerfGate:
         counted = dict(zip(self.sides, run_at_once(works), strict=True))
         self.report.log += counted.values()
         numbers = " and ".join(str(len(one.readings)) for one in counted.values())
-        self.say(f"{numbers} exact counts ({time.monotonic() - began:.0f} s)")
+        self.say(f"exact counts of base and head: {numbers} ({time.monotonic() - began:.0f} s)")
         return counted
 
     def count_instructions(self, words: Sequence[str]) -> dict[str, InstructionCounts]:

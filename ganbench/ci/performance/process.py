@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -185,6 +186,9 @@ class HarnessRunner:
         program = f"{side.name}: the harness"
         ran = run_program(program, command, self.harness, around, MAX_PROCESS_SECONDS, pipes)
         shutil.rmtree(place / "temporary", ignore_errors=True)
+        if ran.returncode < 0:
+            ended_by = signal.Signals(-ran.returncode).name
+            raise CannotRun(f"{program} was ended by {ended_by}, perhaps for lack of memory")
         return ran.stderr.strip() or ran.stdout.strip()
 
 

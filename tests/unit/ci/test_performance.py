@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,6 +38,7 @@ from ganbench.ci.performance.process import (
     ProcessMeasurements,
     harness_modules,
     make_reading,
+    run_program,
 )
 from ganbench.ci.performance.revisions import RevisionSide, UnknownRevision, open_revision
 from ganbench.ci.performance.rules import PerfRules
@@ -676,6 +678,17 @@ def test_imported_ganbench_must_belong_to_side(tmp_path, monkeypatch):
         file.touch()
     with pytest.raises(CannotRun, match="was imported from"):
         HarnessRunner(tmp_path).measure(RevisionSide("base", elsewhere), (COUNTS,), BENCHMARKS)
+
+
+def test_killed_harness_is_named(tmp_path, monkeypatch):
+    killed = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
+
+    def run(program, command, *details):
+        return run_program(program, killed, *details)
+
+    monkeypatch.setattr("ganbench.ci.performance.process.run_program", run)
+    with pytest.raises(CannotRun, match="head: the harness was ended by SIGKILL"):
+        HarnessRunner(tmp_path).measure(SIDES[1], (COUNTS,))
 
 
 def test_version_of_other_layout_cannot_be_measured(ganbench, tmp_path):
