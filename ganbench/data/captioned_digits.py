@@ -26,6 +26,7 @@ from torch import Tensor
 
 from .base import IMAGE, MIXTURE_SEED, Data, Examples, Shape, Split
 from .captions import Captions, Grammar
+from .draw_sentences import draw_sentences
 from .image_ops import resize_by_area
 from .objects import OBJECT_NAMES, ObjectKind, load_objects
 
@@ -153,12 +154,8 @@ def draw_examples(digits: Examples, count: int, unseen_share: float, stream: int
 def draw_labels(count: int, unseen_share: float, random: np.random.Generator) -> Tensor:
     """Draws numbers of sentences: half with two digits, and a share with unseen combinations."""
     kinds = np.array([(scene.second_digit != NONE, scene.is_unseen()) for scene in SCENES])
-    drawn = random.random((count, 2)) < (PAIR_SHARE, unseen_share)
-    labels = np.empty(count, np.int64)
-    for kind in product((False, True), (False, True)):
-        known, wanted = ((rows == kind).all(1).nonzero()[0] for rows in (kinds, drawn))
-        labels[wanted] = known[random.integers(len(known), size=len(wanted))]
-    return torch.from_numpy(labels)
+    wanted = random.random((count, 2)) < (PAIR_SHARE, unseen_share)
+    return draw_sentences(kinds, wanted, random)
 
 
 class SceneDrawer:

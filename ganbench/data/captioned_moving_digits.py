@@ -20,6 +20,7 @@ from .base import IMAGE, Data, Examples, Shape, Split
 from .bouncing import DIRECTIONS, BouncingLaw
 from .captions import Captions, Grammar
 from .digits import Digits
+from .draw_sentences import draw_sentences
 from .moving_digits import CLIP_SEED, MovingDigits, pick_digits
 
 SPEED_WORDS = ("slowly", "fast")  # in the order of SPEEDS
@@ -90,9 +91,5 @@ def unseen_motions() -> Tensor:
 
 def draw_motions(count: int, unseen_share: float, random: np.random.Generator) -> Tensor:
     """Draws numbers of sentences, a share of them with unseen pairs: int64 [count]."""
-    is_unseen = torch.from_numpy(random.random(count) < unseen_share)
-    labels = torch.empty(count, dtype=torch.int64)
-    for kind in (False, True):
-        known, wanted = (unseen_motions() == kind).nonzero()[:, 0], is_unseen == kind
-        labels[wanted] = known[random.integers(len(known), size=int(wanted.sum()))]
-    return labels
+    wanted = random.random((count, 1)) < unseen_share
+    return draw_sentences(unseen_motions()[:, None].numpy(), wanted, random)

@@ -26,12 +26,11 @@ def load_objects(of: ObjectKind) -> tuple[Examples, Examples]:
 
     Raises NotDownloaded if Fashion-MNIST is not on this machine.
     """
-    split = Digits().load() if of == "digits" else FashionMNIST().load()
-    train, held_out = (
-        without_padding(side[IMAGE]) if of != "digits" else side[IMAGE]
-        for side in (split.train, split.held_out)
-    )
-    return train, held_out
+    if of == "digits":
+        split = Digits().load()
+        return split.train[IMAGE], split.held_out[IMAGE]
+    split = FashionMNIST().load()
+    return without_padding(split.train[IMAGE]), without_padding(split.held_out[IMAGE])
 
 
 def without_padding(garments: Examples) -> Examples:
