@@ -1,4 +1,4 @@
-"""Draws numbers of sentences by kind, such as those of combinations that training never shows."""
+"""Draws numbers of sentences by kind, such as those that training never shows."""
 
 from itertools import product
 
