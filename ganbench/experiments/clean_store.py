@@ -127,11 +127,22 @@ def finished_folders(store: Store) -> Iterator[TrialFolder]:
 
 
 def size_of(path: Path) -> int:
-    """Returns the bytes of a file, or of all files in a folder; links are not followed."""
+    """Returns the bytes of a file, or of all files in a folder; links are not followed.
+
+    A running trial replaces files at any moment, so that a listed file may be gone.
+    """
     if path.is_symlink() or not path.is_dir():
-        return path.lstat().st_size
+        return file_size(path)
     inner = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-    return sum(file.lstat().st_size for file in inner)
+    return sum(map(file_size, inner))
+
+
+def file_size(path: Path) -> int:
+    """Returns the bytes of a file; those of a file that is gone are 0."""
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def is_running(leftover: Leftover) -> bool:

@@ -143,6 +143,22 @@ def test_running_trial_is_kept(ganbench, results, unplanned):
     assert not unplanned.folder.exists()
 
 
+def test_file_that_vanishes_while_its_folder_is_measured(ganbench, unplanned, monkeypatch):
+    """A running trial renames temporary files at any moment."""
+    renamed, walk = unplanned.folder / ".lease.json.1@here", os.walk
+    renamed.write_bytes(b"half")
+
+    def walk_and_lose(folder):
+        for entry in walk(folder):
+            yield entry
+            renamed.unlink(missing_ok=True)
+
+    monkeypatch.setattr(os, "walk", walk_and_lose)
+    kind, path = "trials", str(unplanned.folder.relative_to(Path.cwd()))
+    assert listed(ganbench, "trials") == ({(kind, path)}, False)
+    assert not renamed.exists()
+
+
 def test_kinds_select_files(ganbench, folder, unplanned):
     folder.checkpoint_path.touch()
     assert {kind for kind, _ in listed(ganbench, "checkpoints", "--yes")[0]} == {"checkpoints"}
