@@ -14,6 +14,7 @@ from .base import IMAGE, Examples, Shape
 from .torchvision_dataset import TorchvisionDataset
 
 MARGIN_PIXELS = 2  # convolutional networks need sides that are a power of two
+PADDED_PIXELS = 32
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class MNIST(TorchvisionDataset):
 
     name: ClassVar[str] = "mnist"
 
-    shapes: Mapping[str, Shape] = field(init=False, default_factory=lambda: {IMAGE: (1, 32, 32)})
+    shapes: Mapping[str, Shape] = field(
+        init=False, default_factory=lambda: {IMAGE: (1, PADDED_PIXELS, PADDED_PIXELS)}
+    )
     classes: int = field(init=False, default=10)
 
     def open_published(self, place: Path, train: bool, download: bool = False) -> Any:

@@ -14,6 +14,7 @@ from ganbench.data.base import IMAGE, BatchLoader, Examples, NotDownloaded, to_u
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.extractors.base import extract_features
 from ganbench.evaluation.metrics import METRICS
+from ganbench.registry import SpecError
 from ganbench.rng import RngStreams
 
 UNKNOWN_FINGERPRINT = ""  # not downloaded yet: then enter the value that the test shows
@@ -123,6 +124,26 @@ def test_fingerprint_depends_on_every_byte(name):
     before = changed.fingerprint()
     changed.held_out[IMAGE].images[-1].view(-1)[-1] += 1
     assert changed.fingerprint() != before
+
+
+@pytest.mark.parametrize("side", [8, 16])
+def test_smaller_fashion_mnist_has_the_means_of_blocks(side):
+    """Compares with NumPy, to the half level of rounding."""
+    try:
+        whole = split("fashion_mnist").held_out[IMAGE]
+    except NotDownloaded as missing:
+        pytest.skip(str(missing))
+    data = DATA.make(f"fashion_mnist(size={side})")
+    small, block = data.load().held_out[IMAGE], 32 // side
+    blocks = whole.images.numpy().reshape(-1, side, block, side, block).mean((2, 4))
+    assert data.shapes == {IMAGE: (1, side, side)}
+    assert np.abs(small.images[:, 0].numpy() - blocks).max() <= 0.5
+    assert torch.equal(small.labels, whole.labels)
+
+
+def test_fashion_mnist_has_three_sizes():
+    with pytest.raises(SpecError, match="size must be 8, 16 or 32, not 64"):
+        DATA.make("fashion_mnist(size=64)")
 
 
 def test_digits_are_stratified():

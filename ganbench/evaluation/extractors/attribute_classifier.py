@@ -22,11 +22,12 @@ from torch.nn.functional import cross_entropy
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, Data, Examples, NotDownloaded, to_unit_range
 from ganbench.data.captions import Grammar, add_log_likelihoods
+from ganbench.data.label_classifier import ShippedWeights, read_shipped_weights
 from ganbench.rng import RngStreams
 
 from .base import IMAGES_PER_EXTRACTION as AT_ONCE
 from .base import Extractor
-from .classifier import ShippedWeights, labels_of, read_shipped_weights
+from .classifier import labels_of
 
 ATTRIBUTE_FEATURES = 128
 STEPS, BATCH, RATE, DECAY = 12_000, 64, 2e-3, 0.05

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ganbench.data.base import Data
 from ganbench.deprecation import RenamedHooks
+from ganbench.evaluation.heartbeat import send_heartbeat
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 from ganbench.renamed import EXTRACTOR_HOOKS
 
@@ -64,8 +65,15 @@ def extract_features(extractor: Extractor, images: Tensor) -> FeatureSet:
 
     The result is on the device of the images, or on the CPU for MPS, which has no float64.
     """
-    parts = [extractor(batch) for batch in images.split(IMAGES_PER_EXTRACTION)]
+    parts = [extract_batch(extractor, batch) for batch in images.split(IMAGES_PER_EXTRACTION)]
     place = torch.device("cpu") if images.device.type == "mps" else images.device
     features = torch.cat([features.float().to(place) for features, _ in parts])
     logits = [logits.float().to(place) for _, logits in parts if logits is not None]
     return FeatureSet(features, torch.cat(logits) if logits else None, images)
+
+
+def extract_batch(extractor: Extractor, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Returns features and logits of one batch."""
+    send_heartbeat()
+    extracted: tuple[Tensor, Tensor | None] = extractor(images)
+    return extracted

@@ -25,12 +25,16 @@ from torch.nn.functional import avg_pool2d, cross_entropy
 from ganbench.data.base import IMAGE, Data, Examples, NotDownloaded, to_unit_range
 from ganbench.data.bouncing import DIRECTIONS
 from ganbench.data.digits import Digits
+from ganbench.data.label_classifier import (
+    ShippedWeights,
+    local_weights_path,
+    read_shipped_weights,
+)
 from ganbench.data.modality import frames_of
 from ganbench.data.moving_digits import CLASSES, SMALLEST_SIDE, MovingDigits
 from ganbench.rng import RngStreams
 
 from .base import Extractor
-from .classifier import ShippedWeights, local_weights_path, read_shipped_weights
 
 WINDOW = 8  # frames
 CLIP_FEATURES, FRAME_FEATURES = 64, 32

@@ -72,7 +72,8 @@ def test_clips_show_one_digit_on_a_lawful_path(side, scale):
     for clip, label in zip(clips.images[:12], clips.labels[:12].tolist(), strict=True):
         digit, direction = label // 4, STEPS[DIRECTIONS[label % 4]]
         candidates = large[digits.labels == digit]
-        paths = [[corner_of(frame, one) for frame in clip[0]] for one in candidates]
+        fitting = [one for one in candidates if corner_of(clip[0, 0], one)]
+        paths = [[corner_of(frame, one) for frame in clip[0]] for one in fitting]
         (path,) = {tuple(path) for path in paths if None not in path}
         rows, columns = zip(*path, strict=True)
         first = (path[1][0] - path[0][0], path[1][1] - path[0][1])

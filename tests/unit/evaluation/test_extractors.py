@@ -23,9 +23,10 @@ from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
 from torchvision.models import MobileNet_V2_Weights
 
 from ganbench.cli.doctor import examine_extractors
-from ganbench.data import DATA
+from ganbench.data import DATA, label_classifier
 from ganbench.data.base import IMAGE, Examples, NotDownloaded, Split
 from ganbench.data.digits import Digits
+from ganbench.data.label_classifier import weights_name
 from ganbench.data.mnist import MNIST
 from ganbench.data.stacked import stack_split
 from ganbench.evaluation.evaluator import Evaluator
@@ -45,13 +46,13 @@ from ganbench.evaluation.extractors.base import extract_features
 from ganbench.registry import SpecError, parse_spec
 
 SHIPPED = {
-    f"classifier(of='{of}')": stated for of, stated in classifier.SHIPPED_CLASSIFIERS.items()
+    f"classifier(of='{of}')": stated for of, stated in label_classifier.SHIPPED_CLASSIFIERS.items()
 } | {
     f"attribute_classifier(of='{of}')": stated
     for of, stated in attribute_classifier.SHIPPED_ATTRIBUTE_CLASSIFIERS.items()
 }
 every_shipped = pytest.mark.parametrize("name", SHIPPED)
-WEIGHTS_FOLDER = Path(classifier.__file__).parent / "weights"
+WEIGHTS_FOLDER = Path(label_classifier.__file__).parent / "weights"
 
 
 def data_of(name: str) -> str:
@@ -69,7 +70,7 @@ def load_or_skip(of: str) -> Split:
 @every_shipped
 def test_shipped_weights_match_stated_hash_and_accuracy(name):
     stated, of = SHIPPED[name], data_of(name)
-    content = (WEIGHTS_FOLDER / f"{of}.safetensors").read_bytes()
+    content = (WEIGHTS_FOLDER / f"{weights_name(of)}.safetensors").read_bytes()
     assert hashlib.sha256(content).hexdigest() == stated.sha256
     extractor, held_out = (
         EXTRACTORS.make(name),
@@ -87,7 +88,10 @@ def test_shipped_weights_match_stated_hash_and_accuracy(name):
 
 def test_every_weights_file_is_registered():
     names = {path.stem for path in WEIGHTS_FOLDER.glob("*.safetensors")}
-    assert names == {*map(data_of, SHIPPED), "moving_digits"}  # the last of clip_classifier
+    assert names == {
+        *map(weights_name, map(data_of, SHIPPED)),
+        "moving_digits",
+    }  # the last of clip_classifier
 
 
 @every_shipped
@@ -95,17 +99,18 @@ def test_every_weights_file_is_registered():
     "damage", [lambda c: c[:-1] + bytes([c[-1] ^ 1]), lambda c: c[:100], lambda c: b""]
 )
 def test_corrupt_shipped_weights_raise_not_downloaded(name, damage, tmp_path, monkeypatch):
-    content = (WEIGHTS_FOLDER / f"{data_of(name)}.safetensors").read_bytes()
+    file = f"{weights_name(data_of(name))}.safetensors"
+    content = (WEIGHTS_FOLDER / file).read_bytes()
     (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / f"{data_of(name)}.safetensors").write_bytes(damage(content))
-    monkeypatch.setattr(classifier, "files", lambda package: tmp_path)
+    (tmp_path / "weights" / file).write_bytes(damage(content))
+    monkeypatch.setattr(label_classifier, "files", lambda package: tmp_path)
     with pytest.raises(NotDownloaded, match="differ from those that ganbench ships: reinstall"):
         EXTRACTORS.make(name)
 
 
 @every_shipped
 def test_missing_shipped_weights_raise_not_downloaded(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(classifier, "files", lambda package: tmp_path)
+    monkeypatch.setattr(label_classifier, "files", lambda package: tmp_path)
     with pytest.raises(NotDownloaded, match="reinstall"):
         EXTRACTORS.make(name)
 
@@ -122,7 +127,19 @@ def test_classifier_needs_labelled_data():
         EXTRACTORS.make("classifier")
     with pytest.raises(SpecError, match="ring has no labels"):
         EXTRACTORS.make("classifier(of='ring')")
-    with pytest.raises(SpecError, match="no data set is called"):
+    with pytest.raises(SpecError, match=r"size must be 8, 16 or 32, not 12"):
+        EXTRACTORS.make("classifier(of='fashion_mnist(size=12)')")
+
+
+def test_settings_at_their_defaults_name_no_other_classifier():
+    assert (
+        EXTRACTORS.make("classifier(of='fashion_mnist(size=32)')").weights_hash()
+        == EXTRACTORS.make("classifier(of='fashion_mnist')").weights_hash()
+    )
+
+
+def test_training_command_quotes_settings(data_folder):
+    with pytest.raises(NotDownloaded, match=r"classifier 'stl10\(size=32\)'`"):
         EXTRACTORS.make("classifier(of='stl10(size=32)')")
 
 
@@ -130,12 +147,12 @@ def test_shipped_weights_are_small():
     assert all(path.stat().st_size < 1_000_000 for path in WEIGHTS_FOLDER.iterdir())
 
 
-@pytest.mark.parametrize("of", classifier.SHIPPED_CLASSIFIERS)
+@pytest.mark.parametrize("of", label_classifier.SHIPPED_CLASSIFIERS)
 def test_features_are_last_hidden_layer(of):
     extractor = EXTRACTORS.make(f"classifier(of='{of}')")
     images = load_or_skip(of).held_out[IMAGE].images
     output = extract_features(extractor, images)
-    assert output.features.shape == (len(images), classifier.CLASSIFIER_FEATURES)
+    assert output.features.shape == (len(images), label_classifier.CLASSIFIER_FEATURES)
     assert output.logits.shape == (len(images), DATA.make(of).classes)
     assert (output.features >= 0).all()  # after a ReLU
     last = extractor.network[-1]
@@ -185,9 +202,9 @@ def data_folder(tmp_path, monkeypatch) -> Path:
 def write_weights(of: str, seed: int = 0) -> str:
     """Writes untrained weights to the local weights path and returns their SHA-256."""
     torch.manual_seed(seed)
-    content = save(classifier.build_classifier(DATA.make(of)).state_dict())
-    classifier.local_weights_path(of).parent.mkdir(parents=True, exist_ok=True)
-    classifier.local_weights_path(of).write_bytes(content)
+    content = save(label_classifier.build_classifier(DATA.make(of)).state_dict())
+    label_classifier.local_weights_path(of).parent.mkdir(parents=True, exist_ok=True)
+    label_classifier.local_weights_path(of).write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -209,7 +226,7 @@ def test_local_weights_are_used_and_hashed(of, data_folder):
     shape = DATA.make(of).shapes[IMAGE]
     output = extract_features(extractor, torch.zeros(3, *shape, dtype=torch.uint8))
     assert (output.features.shape, output.logits.shape) == (
-        (3, classifier.CLASSIFIER_FEATURES),
+        (3, label_classifier.CLASSIFIER_FEATURES),
         (3, 10),
     )
 
@@ -217,7 +234,7 @@ def test_local_weights_are_used_and_hashed(of, data_folder):
 @pytest.mark.parametrize("content", [b"", b"no weights", save({"0.weight": torch.zeros(2)})])
 def test_incompatible_weights_raise_not_downloaded(content, data_folder):
     write_weights("mnist")
-    classifier.local_weights_path("mnist").write_bytes(content)
+    label_classifier.local_weights_path("mnist").write_bytes(content)
     with pytest.raises(
         NotDownloaded, match=r"mnist\.safetensors does not fit the classifier: train the weights"
     ):
@@ -243,13 +260,15 @@ def load_blank_images(self) -> Split:
 def test_trained_weights_are_saved_and_loaded(data_folder, monkeypatch, capsys):
     monkeypatch.setattr(classifier, "CLASSIFIER_STEPS", 200)
     classifier.main("digits")
-    content = classifier.local_weights_path("digits").read_bytes()
+    content = label_classifier.local_weights_path("digits").read_bytes()
     assert hashlib.sha256(content).hexdigest() in capsys.readouterr().out
     assert (
         EXTRACTORS.make("classifier(of='digits')").weights_hash()
         != hashlib.sha256(content).hexdigest()
     )
-    monkeypatch.delitem(classifier.SHIPPED_CLASSIFIERS, "digits")  # shipped weights take precedence
+    monkeypatch.delitem(
+        label_classifier.SHIPPED_CLASSIFIERS, "digits"
+    )  # shipped weights take precedence
     extractor, held_out = (
         EXTRACTORS.make("classifier(of='digits')"),
         split("digits").held_out[IMAGE],
