@@ -1,10 +1,12 @@
 """Commands on whole stores: `export`, `merge` and `clean`."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from ganbench.counts import count_of, format_bytes
 
@@ -32,13 +34,20 @@ def export(
         list[str], typer.Argument(metavar="SUITE...", help="Suites, or folders of their tables.")
     ],
     to: Annotated[Path | None, typer.Option("--to", help="Archive. Default: SUITE.tar.gz.")] = None,
+    records: Annotated[
+        bool,
+        typer.Option(
+            "--records", help="Leave out generators, pictures and logs. Tables are kept whole."
+        ),
+    ] = False,
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
     """Write trials of suites to an archive.
 
     It has results, generators, values and logs, and no checkpoints. `ganbench merge` adds it to the
-    store of another machine.
+    store of another machine. With --records it has some kilobytes of each finished trial, and
+    `ganbench run --known` counts these trials as done.
     """
     from ganbench.experiments.export_store import export_suites
 
@@ -50,7 +59,7 @@ def export(
     target = to or Path(f"{plans[0]['suite']}.tar.gz")
     if target.is_dir():
         fail(f"--to {target} is a folder: name a file in it")
-    summary = export_suites(opened[0][0], plans, target)
+    summary = export_suites(opened[0][0], plans, target, records)
     if as_json:
         return print_json({**vars(summary), "path": str(summary.path)})
     counts = f"{count_of(summary.trials, 'trial')}, {summary.finished:,} finished"
@@ -62,7 +71,10 @@ def export(
 def merge(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="SOURCE...", help="Archives of `export`, or folders of stores."),
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Archives of `export`, folders of archives, or folders of stores.",
+        ),
     ],
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
@@ -73,12 +85,7 @@ def merge(
     finished with different numbers, ours is kept, both are named, and the exit code is 1. It is 4 if a
     trial is being trained here. A merge that was killed can be repeated.
     """
-    from ganbench.experiments.merge_stores import merge_source
-
-    try:
-        summaries = [merge_source(source, results) for source in sources]
-    except NotADirectoryError:
-        fail(f"--results {results} is no folder")
+    summaries = merge_sources(sources, results)
     if as_json:
         print_json([vars(summary) for summary in summaries])
     else:
@@ -90,11 +97,22 @@ def merge(
         raise typer.Exit(FAILED)
 
 
-def print_merge(summary: Any) -> None:
+def merge_sources(sources: Sequence[Path], results: Path) -> list[Any]:
+    """Merges sources into a store, and returns a summary of each."""
+    from ganbench.experiments.merge_stores import list_sources, merge_source
+
+    try:
+        found = [path for source in sources for path in list_sources(source)]
+        return [merge_source(path, results) for path in found]
+    except NotADirectoryError:
+        fail(f"--results {results} is no folder")
+
+
+def print_merge(summary: Any, console: Console = out) -> None:
     """Prints the counts of a merge, and the trials that need attention."""
     counts = f"{count_of(summary.added, 'trial')} added, {summary.completed:,} completed"
     line = f"{summary.source}: {counts}, {summary.kept:,} kept"
-    out.print(line, markup=False, soft_wrap=True)
+    console.print(line, markup=False, soft_wrap=True)
     for sentence in summary.differences:
         err.print(sentence, markup=False, soft_wrap=True)
     for trial in summary.busy:

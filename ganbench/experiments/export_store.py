@@ -1,4 +1,8 @@
-"""Exports the trials of suites as one archive, for machines that share no disk."""
+"""Exports the trials of suites as one archive, for machines that share no disk.
+
+A full archive has generators, pictures and logs. One of records alone has settings, results, curves
+and values: some kilobytes of a trial, which a repository can keep. Tables need no more.
+"""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +13,7 @@ from typing import Any
 from ganbench import __version__
 
 from .store import Store
-from .store_archive import list_trial_files, read_manifest_facts, write_archive
+from .store_archive import list_records, list_trial_files, read_manifest_facts, write_archive
 
 
 @dataclass(frozen=True)
@@ -22,15 +26,19 @@ class ExportSummary:
     bytes: int
 
 
-def export_suites(store: Store, plans: Sequence[dict[str, Any]], target: Path) -> ExportSummary:
+def export_suites(
+    store: Store, plans: Sequence[dict[str, Any]], target: Path, only_records: bool = False
+) -> ExportSummary:
     """Writes the plans, floors and trials of suites to an archive.
 
     Trials that have not begun are left out, and so are checkpoints: an unfinished trial begins again.
+    With `only_records`, unfinished trials are left out, and so are generators, pictures and logs.
     """
+    list_files = list_records if only_records else list_trial_files
     begun = store.trial_names()
     ids = {item["trial"] for plan in plans for item in plan["trials"] if not item["objection"]}
     folders = [store.trial_folder(trial) for trial in sorted(ids) if trial[:16] in begun]
-    files = {folder.folder: list_trial_files(folder.folder) for folder in folders}
+    files = {folder.folder: list_files(folder.folder) for folder in folders}
     protocols = sorted({protocol for plan in plans for protocol in plan["protocols"]})
     floors = [path for p in protocols if (path := store.floor_path(p)).is_file()]
     suites = [plan["suite"] for plan in plans]

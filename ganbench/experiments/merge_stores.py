@@ -41,6 +41,7 @@ TIMING_KEYS = ("seconds",)  # which differ between two runs of the same numbers
 COUNTED_COSTS = ("generator_parameters", "discriminator_parameters")
 PROVENANCE_KEYS = ("code", "torch", "machine", "python")
 PLAN_LISTS = ("trials", "seeds", "protocols", "excluded", "notes", "provenance")
+LOOK_KEYS = ("taken", "over", "effects")  # of adaptive seeds, which grow during a run
 
 
 @dataclass
@@ -53,6 +54,13 @@ class MergeSummary:
     kept: int = 0  # finished here, or finished nowhere
     busy: list[str] = field(default_factory=list)  # that a process trains here now
     differences: list[str] = field(default_factory=list)  # sentences
+
+
+def list_sources(path: Path) -> list[Path]:
+    """Returns the archives of a folder that is no store, in order; else the path itself."""
+    if not path.is_dir() or (path / "trials").is_dir() or plan_paths(path):
+        return [path]
+    return sorted(path.glob("*.tar.gz")) or [path]
 
 
 def merge_source(source: Path, results: Path) -> MergeSummary:
@@ -323,11 +331,17 @@ def merge_plan(theirs: Path, ours: Path) -> list[str]:
 
 def settings_of_plan(plan: dict[str, Any]) -> dict[str, Any]:
     """Returns the parts of a plan that are equal for all parts of one run."""
-    return {key: value for key, value in plan.items() if key not in PLAN_LISTS}
+    settings = {key: value for key, value in plan.items() if key not in PLAN_LISTS}
+    if "adaptive" in settings:
+        looks = settings["adaptive"].items()
+        settings["adaptive"] = {key: value for key, value in looks if key not in LOOK_KEYS}
+    return settings
 
 
 def unite_plans(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Returns the plan with the trials, seeds and protocols of both."""
+    """Returns the plan with the trials, seeds and protocols of both, and the later look."""
+    if "adaptive" in old and new["adaptive"]["taken"] > old["adaptive"]["taken"]:
+        old = {**old, "adaptive": new["adaptive"]}
     known = {json.dumps(item, sort_keys=True) for item in old["trials"]}
     added = [item for item in new["trials"] if json.dumps(item, sort_keys=True) not in known]
     if not added:

@@ -30,10 +30,13 @@ MAX_FILE_BYTES = 2**36  # of any file, such as generators
 MAX_READ_BYTES = 2**20  # of one read; longer ones are headers that no export writes
 COPY_BYTES = 2**16
 COMPRESSION = 3  # generators hardly get smaller
+RECORD_FILES = (
+    r"spec\.json|result\.json|curve\.json|evaluations/[0-9a-f]{12}-(last|best)\.json"
+    r"|sources/[0-9a-f]{16}\.py"
+)
 TRIAL_FILES = (
-    r"spec\.json|result\.json|curve\.json|[A-Za-z0-9_-]{1,64}\.png"
-    r"|samplers/(last|best)\.safetensors|evaluations/[0-9a-f]{12}-(last|best)\.json"
-    r"|attempts/[0-9]{3,6}/(log\.txt|events\.jsonl|exit\.json)|sources/[0-9a-f]{16}\.py"
+    rf"{RECORD_FILES}|[A-Za-z0-9_-]{{1,64}}\.png|samplers/(last|best)\.safetensors"
+    r"|attempts/[0-9]{3,6}/(log\.txt|events\.jsonl|exit\.json)"
 )
 STORE_FILE = re.compile(
     rf"trials/([0-9a-f]{{2}})/(?P<trial>\1[0-9a-f]{{14}})/({TRIAL_FILES})"
@@ -83,6 +86,14 @@ def list_trial_files(folder: Path) -> list[Path]:
         if STORE_FILE.fullmatch(f"{trial}/{path.relative_to(folder).as_posix()}")
         and (is_finished or path.name != "result.json")
     ]
+
+
+def list_records(folder: Path) -> list[Path]:
+    """Returns the files that tables need of a finished trial; none if it is unfinished."""
+    paths = list_trial_files(folder)
+    if folder / "result.json" not in paths:
+        return []
+    return [p for p in paths if re.fullmatch(RECORD_FILES, p.relative_to(folder).as_posix())]
 
 
 def write_archive(target: Path, root: Path, paths: Iterable[Path], manifest: bytes) -> int:
