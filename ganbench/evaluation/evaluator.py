@@ -24,6 +24,7 @@ from ganbench.registry import SpecError
 from ganbench.training.sampling import GeneratedSamples
 
 from .clip_features import add_clip_features
+from .heartbeat import send_heartbeat
 from .reference_cache import DiskCache, cache_folder_of, hash_sources_of_kind
 from .scores_file import Reading, values_of_readings
 
@@ -231,10 +232,11 @@ class Evaluator:
     def measure_feature_set(self, fake: FeatureSet, metrics: tuple[str, ...]) -> dict[str, Reading]:
         self.rules.prepare_metrics(metrics, fake, self.real_features)
         real = self.real_features
-        return {
-            METRICS.label(metric): self.rules.measure_or_reason(metric, fake, real)
-            for metric in metrics
-        }
+        readings = {}
+        for metric in metrics:
+            send_heartbeat()
+            readings[METRICS.label(metric)] = self.rules.measure_or_reason(metric, fake, real)
+        return readings
 
 
 def load_lpips(device: torch.device) -> Distance:

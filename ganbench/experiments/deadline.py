@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from ganbench.errors import GanbenchError
 
@@ -19,17 +19,22 @@ class DeadlineReached(KeyboardInterrupt):
     """The deadline of a run is near; executors stop as after Ctrl-C."""
 
 
+class DeadlineNear(DeadlineReached):
+    """The notice of a deadline; a run that stops already may ignore it."""
+
+
 class BadDeadline(GanbenchError, ValueError):
     """A deadline that is no time, or that has passed."""
 
 
-def parse_deadline(text: str, now: datetime | None = None) -> float:
+def parse_deadline(text: str, now: datetime | None = None, zone: tzinfo | None = None) -> float:
     """Returns the time of a deadline in seconds since the epoch.
 
-    Times without a zone are local; a time of the day is the next one. Raises BadDeadline.
+    Times without a zone are in `zone`, or else local; a time of the day is the next one. Raises BadDeadline.
     """
     now = now or datetime.now().astimezone()
-    end = parse_duration_end(text, now) or parse_clock_time(text, now) or parse_date(text, now)
+    end = parse_duration_end(text, now) or parse_clock_time(text, now, zone)
+    end = end or parse_date(text, zone)
     if end is None:
         raise BadDeadline(f"--deadline {text!r} is no time: write {FORMS}")
     if end <= now:
@@ -49,22 +54,29 @@ def parse_duration_end(text: str, now: datetime) -> datetime | None:
         raise BadDeadline(f"--deadline {text!r} is too far away") from None
 
 
-def parse_clock_time(text: str, now: datetime) -> datetime | None:
+def parse_clock_time(text: str, now: datetime, zone: tzinfo | None) -> datetime | None:
     """Returns the next time with this clock, such as `02:30`, or None."""
     clock = re.fullmatch(r"\s*([01]?\d|2[0-3]):([0-5]\d)\s*", text)
     if not clock:
         return None
-    today = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
-    return today if today > now else today + timedelta(days=1)
+    hour, minute = map(int, clock.groups())
+    date = now.replace(hour=hour, minute=minute, second=0, microsecond=0, tzinfo=None)
+    today = with_zone(date, zone)
+    return today if today > now else with_zone(date + timedelta(days=1), zone)
 
 
-def parse_date(text: str, now: datetime) -> datetime | None:
+def parse_date(text: str, zone: tzinfo | None) -> datetime | None:
     """Returns the time of an ISO date, or None."""
     try:
         date = datetime.fromisoformat(text.strip())
     except ValueError:
         return None
-    return date if date.tzinfo else date.replace(tzinfo=now.tzinfo)
+    return date if date.tzinfo else with_zone(date, zone)
+
+
+def with_zone(date: datetime, zone: tzinfo | None) -> datetime:
+    """Returns a date in a zone, or in the local one with its offset on that day."""
+    return date.replace(tzinfo=zone) if zone else date.astimezone()
 
 
 class Deadline:
@@ -89,14 +101,14 @@ class Deadline:
         return min(wanted, self.longest_notice)
 
     def check(self, clock: Callable[[], float] = time.time) -> None:
-        """Raises DeadlineReached at the notice, and once more at the deadline."""
+        """Raises DeadlineNear at the notice, and DeadlineReached at the deadline."""
         now = clock()
         if now >= self.end and self.warned and not self.ended:
             self.ended = True
             raise DeadlineReached
         if now >= self.end - self.notice and not self.warned:
             self.warned = True
-            raise DeadlineReached
+            raise DeadlineNear
 
     def observe(
         self, trials: Iterable[TrialProgress], clock: Callable[[], float] = time.time

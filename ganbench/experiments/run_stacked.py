@@ -4,7 +4,7 @@ Each member has the lock and the files of a lone trial.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +12,10 @@ from typing import Any
 
 import torch
 
+from ganbench.evaluation.heartbeat import listening_to_heartbeats
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 
+from .lease import Lease, LeaseLost
 from .run_trial import (
     begin_attempt,
     is_finished,
@@ -40,6 +42,7 @@ class MemberRun:
     trial: Trial
     folder: TrialFolder
     attempt: Attempt
+    lease: Lease
     error: BaseException | None = None
 
     def record(self) -> TrainingRecord:
@@ -79,27 +82,35 @@ def run_stacked_trials(
         runs = []
         for trial in trials:
             folder = store.trial_folder(trial.id)
-            if not enter_lock(folder, locks):
+            lease = enter_lock(folder, locks)
+            if lease is None:
                 outcomes[trial.id] = "busy"
             elif is_finished(trial, folder, metrics, protocol):
                 outcomes[trial.id] = outcome_of(folder)
             else:
-                runs.append(MemberRun(trial, folder, begin_attempt(folder)))
+                runs.append(MemberRun(trial, folder, begin_attempt(folder), lease))
         train_members(runs, stop)
         for number, run in enumerate(runs):
             may_stop = stop if number else lambda: False
             work = partial(finish_member, run, metrics, may_stop, protocol)
-            outcomes[run.trial.id] = record_outcome(run.attempt, work)
+            outcomes[run.trial.id] = record_member(run.attempt, work)
     return [outcomes[trial.id] for trial in trials]
 
 
-def enter_lock(folder: TrialFolder, locks: ExitStack) -> bool:
-    """Locks a trial until the stack closes; returns whether no other process holds it."""
+def enter_lock(folder: TrialFolder, locks: ExitStack) -> Lease | None:
+    """Locks a trial until the stack closes; returns None if another process holds it."""
     try:
-        locks.enter_context(folder.lock())
+        return locks.enter_context(folder.lock())
     except Busy:
-        return False
-    return True
+        return None
+
+
+def record_member(attempt: Attempt, work: Callable[[], str]) -> str:
+    """Returns the outcome of a member; `busy` if another process took it over."""
+    try:
+        return record_outcome(attempt, work)
+    except LeaseLost:
+        return "busy"
 
 
 def train_members(runs: Sequence[MemberRun], stop: ShouldStop) -> None:
@@ -128,18 +139,24 @@ def group_by_step(runs: Iterable[MemberRun]) -> dict[int, list[MemberRun]]:
 
 
 def train_group(runs: Sequence[MemberRun], stop: ShouldStop, is_first: bool = False) -> None:
-    """Trains members together, or in two halves if memory lacks; keeps an error of all.
+    """Trains members together; keeps an error of all.
 
-    A group that is not the first does not begin after a request to stop.
+    If memory lacks, they are trained in two halves. If another process takes over members, the others are
+    trained from their last checkpoints. A group that is not the first does not begin after a request to stop.
     """
     if not is_first and stop():
         keep_error(runs, Interrupted(UNTRAINED))
         return
     try:
-        make_session([run.record() for run in runs]).run(stop)
+        with listening_to_heartbeats(lambda: show_life(runs)):
+            make_session([run.record() for run in runs]).run(guard_leases(runs, stop))
+    except LeaseLost as error:
+        keep_error([run for run in runs if run.lease.lost.is_set()], error)
+        owned = [run for run in runs if not run.lease.lost.is_set()]
+        parts = [owned] if owned else []
     except torch.OutOfMemoryError as error:
-        halves = split_in_halves([run for run in runs if run.folder.read_result() is None])
-        if len(halves) < 2:
+        parts = split_in_halves([run for run in runs if run.folder.read_result() is None])
+        if len(parts) < 2:
             keep_error(runs, error)
             return
     except (Exception, SystemExit) as error:
@@ -147,8 +164,20 @@ def train_group(runs: Sequence[MemberRun], stop: ShouldStop, is_first: bool = Fa
         return
     else:
         return
-    for half in halves:  # the memory of the whole is free only after the except clause
-        train_group(half, stop)
+    for part in parts:  # the memory of the whole is free only after the except clause
+        train_group(part, stop)
+
+
+def guard_leases(runs: Sequence[MemberRun], stop: ShouldStop) -> ShouldStop:
+    """Returns a `stop` that raises LeaseLost once another process has taken over a member."""
+    for run in runs:
+        stop = run.lease.guard(stop)
+    return stop
+
+
+def show_life(runs: Sequence[MemberRun]) -> None:
+    for run in runs:
+        run.attempt.show_life()
 
 
 def split_in_halves(members: Sequence[Any]) -> list[list[Any]]:
@@ -168,6 +197,6 @@ def finish_member(run: MemberRun, metrics: tuple[str, ...], stop: ShouldStop, pr
     """Measures a trained member and returns its outcome; raises the error of its training."""
     if run.error is not None:
         raise run.error
-    if stop() and outcome_of(run.folder) == "done":
+    if run.lease.guard(stop)() and outcome_of(run.folder) == "done":
         raise Interrupted(UNMEASURED)
     return measure_if_done(run.trial, run.folder, run.attempt, metrics, protocol)

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 
 from ganbench.evaluation.evaluator import evaluator_for
+from ganbench.evaluation.heartbeat import listening_to_heartbeats
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.evaluation.scores_file import add_readings, unmeasured_metrics
 from ganbench.files import CorruptFile, write_bytes, write_json
@@ -62,7 +63,8 @@ def record_outcome(attempt: Attempt, work: Callable[[], str]) -> str:
     Raises LeaseLost if another process took over the trial.
     """
     try:
-        outcome, reason = work(), ""
+        with listening_to_heartbeats(attempt.show_life):
+            outcome, reason = work(), ""
     except LeaseLost as lost:
         attempt.record_end("interrupted", str(lost))
         raise

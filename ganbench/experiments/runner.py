@@ -20,6 +20,7 @@ from .keep_sources import use_copies
 from .outcomes import TrialSummary, check_trial_files
 from .plan import PlannedTrial, plan_notes, plan_record, plan_trials
 from .run_trial import is_finished
+from .seed_rounds import SeedRounds
 from .select_trials import TrialSelection, select_items, select_items_with_references
 from .store import Store, read_plan
 from .suite import Suite, SuiteError, parse_seconds
@@ -132,18 +133,21 @@ def prepare_run(
     results: Path,
     stale: StalePolicy = "ask",
     selection: TrialSelection | None = None,
+    rounds: SeedRounds | None = None,
 ) -> PreparedRun:
     """Plans a suite, writes its plan.json and measures its floors.
 
-    Raises SuiteError if no cell can be trained, or if the store has results of other code and `stale`
-    is "ask". Raises NoSuchTrial if the selection matches no trial.
+    With `rounds`, the plan has the seeds that adaptive seeds have reached. Raises SuiteError if no cell can
+    be trained, or if the store has results of other code and `stale` is "ask". Raises NoSuchTrial if the
+    selection matches no trial.
     """
     began, store, folder = time.monotonic(), Store(results), results / suite.name
     Numerics(device).apply()
-    plan = plan_trials(suite, profile, device)
+    plan = plan_trials(suite, profile, device, rounds)
     refuse_empty_plan(plan)
     sources = use_copies(folder)
-    content = plan_record(suite, profile, device, plan) | ({"sources": sources} if sources else {})
+    content = plan_record(suite, profile, device, plan, rounds)
+    content |= {"sources": sources} if sources else {}
     replaced = is_other_plan(read_plan(folder), content)
     known = check_trial_files(content, store)  # raises CorruptFile before anything is trained
     provenance = {trial: summary.provenance for trial, summary in known.items()}

@@ -10,6 +10,7 @@ from ganbench.data.base import to_uint8
 from ganbench.data.captions import Captions
 from ganbench.data.modality import IMAGES, modality_of
 from ganbench.evaluation.evaluator import Evaluator
+from ganbench.evaluation.heartbeat import send_heartbeat
 from ganbench.gan.build import build_training
 from ganbench.gan.tasks.base import Task
 from ganbench.image_grid import (
@@ -65,6 +66,8 @@ def draw_saved_samples(
     """
     streams = RngStreams(trial.seed, torch.device(trial.device))
     task = load_saved_task(trial, folder, evaluator, checkpoint)
+    for generator in task.generators.values():
+        generator.register_forward_pre_hook(lambda *_: send_heartbeat())
     count, seed = evaluator.protocol.fake, evaluator.protocol.seed
     stream = f"evaluation {seed}" if seed else "evaluation"
     samples = draw_samples_of_task(

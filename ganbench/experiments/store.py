@@ -12,7 +12,7 @@ Each file is written under a temporary name and renamed, so a reader finds a com
 
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,11 @@ class Attempt:
     def append_event(self, **event: Any) -> None:
         """Appends an event, which also shows the runner that the attempt is alive."""
         append_json_line(self.events_path, **event)
+
+    def show_life(self) -> None:
+        """Appends an event that the attempt goes on; a full disk may prevent it."""
+        with suppress(OSError):
+            self.append_event(alive=True)
 
     def record_end(self, outcome: str, reason: str = "") -> None:
         """Records the end of the attempt, unless one is already recorded."""

@@ -10,6 +10,7 @@ from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.experiments.monitoring.trial_progress import TrialProgress, format_trial_label
 from ganbench.experiments.store import Attempt, Store, TrialFolder
 from ganbench.experiments.trial import Trial
+from ganbench.experiments.trial_names import format_chain
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class JobStatus(TrialProgress):
 
     def __post_init__(self) -> None:
         trial = self.job.trial
-        cell = asdict(trial) | {"tricks": " + ".join(trial.tricks) or "none"}
+        cell = asdict(trial) | {"tricks": format_chain(trial.tricks)}
         self.label = format_trial_label(cell, "trial" if trial.budget.amount else "untrained")
         self.folder = self.job.folder
 

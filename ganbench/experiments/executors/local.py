@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ganbench.errors import GanbenchError
+from ganbench.experiments.deadline import DeadlineNear
 from ganbench.experiments.store import Attempt
 
 from .base import Executor, Job, JobGroup, JobStatus, OnProgress, TrialLimits
@@ -68,7 +69,7 @@ def run_all(session: "_LocalRun", on_progress: OnProgress) -> None:
         while session.running_workers():
             session.stop_jobs()
             session.poll()
-            with suppress(OSError):  # the terminal may be closed
+            with suppress(OSError, DeadlineNear):  # the terminal may be closed
                 on_progress()
         raise
 

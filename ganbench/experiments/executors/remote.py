@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from ganbench.errors import GanbenchError
+from ganbench.experiments.deadline import DeadlineNear
 from ganbench.experiments.lease import read_holder
 
 from .base import Executor, JobStatus, OnProgress, TrialLimits
@@ -278,7 +279,7 @@ class RemoteRun:
             for bundle in list(self.carrier.poll()):
                 self.read_stopped(bundle)
                 self.drop(bundle)
-            with suppress(OSError):  # the terminal may be closed
+            with suppress(OSError, DeadlineNear):  # the terminal may be closed
                 on_progress()
             time.sleep(POLL_SECONDS)
 

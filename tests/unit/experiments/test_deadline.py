@@ -34,24 +34,36 @@ NOON = datetime(2026, 11, 27, 12, 0, tzinfo=ZONE)
     ],
 )
 def test_texts_give_their_time(text, end):
-    assert parse_deadline(text, NOON) == end.timestamp()
+    assert parse_deadline(text, NOON, ZONE) == end.timestamp()
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="no time zones of the C library")
+@pytest.mark.parametrize(("text", "hours"), [("2026-12-24T08:00", 1_461), ("08:00", 21)])
+def test_local_times_have_the_offset_of_their_day(monkeypatch, text, hours):
+    """The clock goes back by an hour in the night after this day."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0")
+    time.tzset()
+    now = datetime(2026, 10, 24, 12, 0).astimezone()
+    assert parse_deadline(text, now) - now.timestamp() == hours * 3600
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.mark.parametrize("text", ["soon", "25:00", "2", "2h or so", "2026-13-01", "-2h", "2 d"])
 def test_other_texts_name_the_forms(text):
     with pytest.raises(BadDeadline, match="is no time: write 2h, 90min, 1h30min"):
-        parse_deadline(text, NOON)
+        parse_deadline(text, NOON, ZONE)
 
 
 @pytest.mark.parametrize("text", ["2026-11-27T11:59", "0 s", "2020-01-01"])
 def test_past_times_are_refused(text):
     with pytest.raises(BadDeadline, match="has passed: it is 2026-11-27 12:00"):
-        parse_deadline(text, NOON)
+        parse_deadline(text, NOON, ZONE)
 
 
 def test_endless_duration_is_refused():
     with pytest.raises(BadDeadline, match="too far away"):
-        parse_deadline("99999999999h", NOON)
+        parse_deadline("99999999999h", NOON, ZONE)
 
 
 def raised_at(deadline, times):

@@ -14,10 +14,11 @@ import pandas as pd
 import pytest
 from executor_runs import attempts, wait_until
 
+from ganbench.experiments.deadline import DeadlineNear, DeadlineReached
 from ganbench.experiments.executors import EXECUTORS, executor_label
 from ganbench.experiments.executors.base import Executor, Job, JobStatus, TrialLimits
 from ganbench.experiments.executors.inline import Inline
-from ganbench.experiments.executors.local import Local, WorkersDied
+from ganbench.experiments.executors.local import Local, WorkersDied, run_all
 from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.runner import execute_jobs
 from ganbench.experiments.suite_loader import load_suite
@@ -228,7 +229,7 @@ def test_trial_that_kills_at_once_fails(add_start_code, statuses):
     assert statuses[0].reason == "the worker died (exit code 7)"
 
 
-@pytest.mark.parametrize("hours", [-2, 2])
+@pytest.mark.parametrize("hours", [-2, pytest.param(2, marks=pytest.mark.slow)])
 def test_clock_may_jump(suite_file, tmp_path, monkeypatch, hours):
     statuses = make_statuses(suite_file, tmp_path, images=64_000)
     real_time, jumped = time.time, []
@@ -287,3 +288,51 @@ def command_line(process):
 def is_alive(process):
     status = Path(f"/proc/{process}/status")
     return status.exists() and "State:\tZ" not in status.read_text()
+
+
+# Deadlines
+
+
+class StoppedRun:
+    """A run of one worker that needs three polls to write its checkpoint."""
+
+    def __init__(self):
+        self.polls = 0
+
+    def has_work(self):
+        return True
+
+    def start_workers(self):
+        pass
+
+    assign_jobs = stop_jobs = start_workers
+
+    def poll(self):
+        self.polls += 1
+
+    def running_workers(self):
+        return ["worker"] if self.polls < 4 else []
+
+
+def test_notice_of_a_deadline_kills_no_worker_of_a_run_that_stops():
+    run, events = StoppedRun(), iter([KeyboardInterrupt, DeadlineNear, None, None])
+
+    def on_progress():
+        if error := next(events):
+            raise error
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        run_all(run, on_progress)
+    assert stopped.type is KeyboardInterrupt
+    assert run.polls == 4
+
+
+def test_deadline_kills_the_workers_of_a_run_that_stops():
+    run, events = StoppedRun(), iter([KeyboardInterrupt, DeadlineReached])
+
+    def on_progress():
+        raise next(events)
+
+    with pytest.raises(DeadlineReached):
+        run_all(run, on_progress)
+    assert run.polls == 2

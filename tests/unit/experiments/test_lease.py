@@ -7,11 +7,15 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
+from executor_runs import wait_until
 
 from ganbench.experiments import lease as leases
 from ganbench.experiments.lease import Busy, Lease, LeaseLost, claim_path, read_holder
+
+OLD = leases.EXPIRY_SECONDS + 1  # age in seconds
 
 HOLD = """
 import sys, time
@@ -67,16 +71,38 @@ def start_owner(folder):
 
 
 @pytest.fixture
-def short_times(monkeypatch):
-    """Makes leases of other machines expire after half a second."""
-    monkeypatch.setattr(leases, "EXPIRY_SECONDS", 0.5)
-    monkeypatch.setattr(leases, "CONFIRM_SECONDS", 0.4)
+def while_watched(monkeypatch):
+    """Replaces the wait for a renewal by an action; returns the list of waits in seconds."""
+
+    def replace_wait(action=lambda: None):
+        waits = []
+
+        def wait(seconds):
+            waits.append(seconds)
+            action()
+
+        monkeypatch.setattr(leases, "does_change", partial(leases.does_change, sleep=wait))
+        return waits
+
+    return replace_wait
 
 
-def set_time(folder, seconds):
-    """Sets the time of the last renewal to this many seconds from now."""
+def set_age(folder, seconds):
+    """Sets the time of the last renewal to this many seconds ago; returns that time."""
     path = claim_path(folder, 1) / "owner.json"
-    os.utime(path, (time.time() + seconds, time.time() + seconds))
+    os.utime(path, (time.time() - seconds, time.time() - seconds))
+    return path.stat().st_mtime
+
+
+def wait_for_renewal(folder, since):
+    """Waits until the owner renews a lease whose last renewal was at that time."""
+    wait_until(lambda: (claim_path(folder, 1) / "owner.json").stat().st_mtime != since)
+
+
+def kill(owner):
+    """Kills an owner and waits for its end, so that it renews nothing later."""
+    owner.kill()
+    owner.wait()
 
 
 def test_lease_has_one_owner(folder):
@@ -88,20 +114,25 @@ def test_lease_has_one_owner(folder):
     assert [path.name for path in (folder / "leases").iterdir()] == ["000002"]
 
 
-def test_owner_elsewhere_keeps_its_lease(folder, start_owner, short_times):
+def test_owner_elsewhere_keeps_its_lease(folder, start_owner, while_watched):
+    waits = while_watched()
     start_owner()
-    time.sleep(0.8)
+    wait_for_renewal(folder, set_age(folder, OLD))
     with pytest.raises(Busy):
         Lease.acquire(folder)
+    assert waits == []
 
 
-def test_killed_owner_elsewhere_expires(folder, start_owner, short_times):
-    owner = start_owner()
-    owner.kill()
+def test_killed_owner_elsewhere_expires(folder, start_owner, while_watched):
+    waits = while_watched()
+    kill(start_owner())
+    set_age(folder, 0)
     with pytest.raises(Busy):
-        Lease.acquire(folder)  # it may be alive for half a second
-    time.sleep(0.6)
+        Lease.acquire(folder)  # it may be alive until its lease is old
+    assert waits == []
+    set_age(folder, OLD)
     Lease.acquire(folder).release()
+    assert waits == [leases.CONFIRM_SECONDS]
 
 
 def test_killed_owner_here_expires_at_once(folder):
@@ -116,46 +147,60 @@ def test_killed_owner_here_expires_at_once(folder):
     with pytest.raises(Busy):
         Lease.acquire(folder)
     owner.send_signal(signal.SIGKILL)  # not yet waited for: a zombie owns nothing
-    deadline = time.monotonic() + 10
-    while read_holder(folder) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: read_holder(folder) is None)
     Lease.acquire(folder).release()
     owner.communicate()
 
 
 @pytest.mark.parametrize("seconds", [-7200, 7200])
-def test_wrong_clock_of_owner_changes_nothing(folder, start_owner, short_times, seconds):
+def test_wrong_clock_of_owner_changes_nothing(folder, start_owner, while_watched, seconds):
+    waits = while_watched()
     start_owner(clock=seconds)
-    time.sleep(0.8)
+    wait_for_renewal(folder, set_age(folder, OLD))
     with pytest.raises(Busy):
         Lease.acquire(folder)
+    assert waits == []
 
 
 @pytest.mark.parametrize("seconds", [-7200, 7200])
-def test_jump_of_the_disks_clock_keeps_a_living_lease(folder, start_owner, short_times, seconds):
-    start_owner(renewal=0.3)
-    set_time(folder, seconds)
+def test_jump_of_the_disks_clock_keeps_a_living_lease(folder, start_owner, while_watched, seconds):
+    start_owner(renewal=3600)
+    set_age(folder, seconds)
+    waits = while_watched(lambda: set_age(folder, 0))  # as a renewal does
     with pytest.raises(Busy):
         Lease.acquire(folder)
+    assert waits == [leases.CONFIRM_SECONDS]
+
+
+def test_watch_covers_two_renewals():
+    assert leases.CONFIRM_SECONDS > 2 * leases.RENEWAL_SECONDS
 
 
 @pytest.mark.parametrize("seconds", [-7200, 7200])
-def test_jump_of_the_clock_frees_a_dead_lease(folder, start_owner, short_times, seconds):
-    start_owner().kill()
-    set_time(folder, seconds)
+def test_jump_of_the_clock_frees_a_dead_lease(folder, start_owner, while_watched, seconds):
+    waits = while_watched()
+    kill(start_owner())
+    set_age(folder, seconds)
     Lease.acquire(folder).release()
+    assert waits == [leases.CONFIRM_SECONDS]
 
 
-def test_suspended_owner_finds_its_lease_lost(folder, start_owner, short_times):
+def test_suspended_owner_finds_its_lease_lost(folder, start_owner, while_watched):
+    while_watched()
     owner = start_owner()
     owner.send_signal(signal.SIGSTOP)
-    time.sleep(0.6)
+    os.waitpid(owner.pid, os.WUNTRACED)  # until it has stopped
+    set_age(folder, OLD)
     Lease.acquire(folder)
     owner.send_signal(signal.SIGCONT)
-    time.sleep(0.5)
+    wait_until(lambda: ask(owner) == "lost")
+
+
+def ask(owner):
+    """Returns what an owner says of its lease: `held` or `lost`."""
     owner.stdin.write("?\n")
     owner.stdin.flush()
-    assert owner.stdout.readline() == "lost\n"
+    return owner.stdout.readline().strip()
 
 
 def test_lost_lease_stops_the_training(folder):
@@ -167,11 +212,12 @@ def test_lost_lease_stops_the_training(folder):
         lease.guard(lambda: False)()
 
 
-def test_another_boot_does_not_own_this_process_id(folder, monkeypatch, short_times):
+def test_another_boot_does_not_own_this_process_id(folder, monkeypatch, while_watched):
+    while_watched()
     lease = Lease.acquire(folder)  # a process of this id lives, but under another boot
     lease.ended.set()
     monkeypatch.setattr(leases, "describe_system", lambda: {"machine": "here", "boot": "later"})
-    time.sleep(0.6)
+    set_age(folder, OLD)
     Lease.acquire(folder).release()
 
 
@@ -209,17 +255,18 @@ def test_holder_is_shown(folder, start_owner):
     assert (holder["machine"], holder["process"]) == ("node7", owner.pid)
 
 
-def test_damaged_owner_file_expires(folder, short_times):
+def test_damaged_owner_file_expires(folder, while_watched):
+    while_watched()
     lease = Lease.acquire(folder)
     lease.ended.set()
     lease.owner_path.write_text("{")
-    time.sleep(0.6)
+    set_age(folder, OLD)
     Lease.acquire(folder).release()
 
 
-def test_failing_network_disk_frees_no_lease(folder, start_owner, short_times, monkeypatch):
-    start_owner().kill()
-    time.sleep(0.6)
+def test_failing_network_disk_frees_no_lease(folder, start_owner, monkeypatch):
+    kill(start_owner())
+    set_age(folder, OLD)
 
     def fail(*_):
         raise OSError(116, "Stale file handle")

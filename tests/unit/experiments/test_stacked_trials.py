@@ -15,6 +15,7 @@ import torch
 
 from ganbench import files
 from ganbench.devices import Numerics
+from ganbench.evaluation import heartbeat
 from ganbench.experiments import run_stacked, session
 from ganbench.experiments.executors import EXECUTORS, executor_label
 from ganbench.experiments.executors.base import Job, JobStatus, TrialLimits
@@ -173,6 +174,46 @@ def test_held_member_is_left_out(trials, store):
         assert run_group(trials, store) == ["done", "busy", "done", "done"]
     assert result(store, trials[1]) is None
     assert result(store, trials[0])["stacked"] == 3
+
+
+def test_member_that_another_process_took_over_is_left_to_it(trials, store, monkeypatch):
+    enter, second = run_stacked.enter_lock, store.trial_folder(trials[1].id)
+
+    def lose_second(folder, locks):
+        lease = enter(folder, locks)
+        if folder == second:
+            lease.lost.set()
+        return lease
+
+    monkeypatch.setattr(run_stacked, "enter_lock", lose_second)
+    assert run_group(trials, store) == ["done", "busy", "done", "done"]
+    assert result(store, trials[1]) is None
+    assert result(store, trials[0])["stacked"] == 3
+    end = store.trial_folder(trials[1].id).attempts()[0].read_end()
+    assert end["outcome"] == "interrupted"
+    assert "another process took over" in end["reason"]
+
+
+def test_member_that_is_lost_before_its_measurement_is_not_measured(trials, store, monkeypatch):
+    finish = run_stacked.finish_member
+
+    def lose(run, *rest):
+        run.lease.lost.set()
+        return finish(run, *rest)
+
+    monkeypatch.setattr(run_stacked, "finish_member", lose)
+    assert run_group(trials[:2], store) == ["busy", "busy"]
+    assert not list(store.trial_folder(trials[0].id).folder.glob("evaluations/*"))
+
+
+def test_drawing_and_measuring_show_life(trials, store, monkeypatch):
+    monkeypatch.setattr(heartbeat, "SECONDS_BETWEEN_HEARTBEATS", 0.0)
+    run_group(trials[:2], store)
+    for trial in trials[:2]:
+        events = store.trial_folder(trial.id).attempts()[0].read_events()
+        begun = next(n for n, event in enumerate(events) if event.get("measuring"))
+        assert any("alive" in event for event in events[:begun])  # the points of the curve
+        assert sum("alive" in event for event in events[begun:]) >= 2 * 3  # last and best
 
 
 # Resumption
