@@ -27,12 +27,23 @@ CHEAP = {
 
 CONDITIONAL = {"text": "cdcgan(width=4, norm='none')"}
 HOME = {
+    "logit_centering": {"text": "gan(width=8)", "loss": "relativistic"},
     **dict.fromkeys(("label_interpolation", "matching_penalty", "mismatch"), CONDITIONAL),
     "equilibrium": {"text": "began(width=4, code=8)", "loss": "wasserstein"},
     "path_length": {"text": "stylegan2(width=4)"},
+    "post_hoc_ema": {"text": "gan(width=8)"},  # a generator without batch norm
     "progressive_growing": {"text": "progan(width=4)"},
+    "transport_pull": {"text": "gan(width=8)", "latent": 64},  # the size of digits
 }
 
+
+# Tricks that can act all at once in a plain GAN. Spectral norm bounds singular values already, and
+# packs of images have no features of one image.
+TOGETHER = [
+    name
+    for name in TRICKS.entries
+    if name not in (*HOME, "singular_value_clipping", "representation_alignment")
+]
 
 TRICK_SPECS = {name: CHEAP.get(name, name) for name in TRICKS.entries}
 
@@ -51,10 +62,10 @@ def outcome_of_incompatibility(error) -> str:
     return "objected"
 
 
-def training_outcome(text, data, tricks, loss) -> str:
+def training_outcome(text, data, tricks, loss, **plan) -> str:
     """Trains two steps and returns "trained" or "objected"; checks the logs or the reason."""
     try:
-        training = trainer(text, data, tricks, loss=loss)
+        training = trainer(text, data, tricks, loss=loss, **plan)
     except Incompatible as error:
         return outcome_of_incompatibility(error)
     logs = steps(training, 2)

@@ -35,7 +35,8 @@ RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 1e-3, 1e-4  # float32 sums in another o
 def trick_recipe(name: str) -> Recipe:
     """Returns the recipe of the variant and loss that a trick is tried with."""
     home = {"text": "gan(width=8)", "loss": "non_saturating", **HOME.get(name, {})}
-    recipe, sizes = resolve_variant(home["text"]), Hyperparameters(batch=BATCH, latent=LATENT)
+    sizes = Hyperparameters(batch=BATCH, latent=home.get("latent", LATENT))
+    recipe = resolve_variant(home["text"])
     return replace(recipe, loss=home["loss"], tricks=(TRICK_SPECS[name],), hyperparameters=sizes)
 
 

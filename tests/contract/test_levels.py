@@ -13,7 +13,7 @@ ROOT = Path(ganbench.__file__).parent
 LEVELS = """
 counts errors renamed source_hash < deprecation local_files < files registry rng
 < devices data picture_parts records < image_grid gan
-< training < evaluation < experiments < catalog extend analysis visualization < human_study
+< training < evaluation < experiments < catalog extend analysis visualization < claims human_study
 < report < ci < cli < __main__
 """  # a file imports only from entries of lower levels, or from its own package
 RANK = {name: n for n, level in enumerate(LEVELS.split("<")) for name in level.split()}

@@ -189,6 +189,9 @@ def write_plugin(folder, sources):
     return folder
 
 
+COMMON_BUGS = ("exits_in_hook", "is_no_python", "lacks_class", "needs_module", "no_super")
+
+
 @pytest.fixture(scope="module")
 def bug_folder(tmp_path_factory):
     hook = "class Bug(Trick):\n    def generator_terms(self, pair):\n        {}\n        yield\n"
@@ -212,7 +215,10 @@ def run_with_bugs(folder, *arguments, **environment):
     )
 
 
-@pytest.mark.parametrize("name", BUGS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in COMMON_BUGS else pytest.param(name, marks=pytest.mark.slow) for name in BUGS],
+)
 def test_bug_of_plugin_is_named_by_plan(bug_folder, name):
     completed = run_with_bugs(bug_folder, "plan", f"{name}.toml", "--no-estimate")
     file = bug_folder / "bugpack" / f"{name}.py"

@@ -205,7 +205,7 @@ def ignores_label(network: Callable[[Tensor], Tensor], label: Tensor | None) -> 
 
 def check_samples(cell: CheckedCell) -> Iterator[str]:
     """Without an average, samples come from the generators as they are."""
-    if cell.settings_of("ema"):
+    if cell.settings_of("ema") or cell.settings_of("post_hoc_ema"):
         return
     trainer = cell.make_trainer()
     trainer.train_step()

@@ -227,6 +227,11 @@ FAULTS = {  # trick, planter, part of the sentence
         change(ada, "transform_colours", lambda usual: lambda x, dice: 1.5 * usual(x, dice)),
         "brightness",
     ),
+    "a scale that forgets": (
+        "adversarial_gradient_normalization",
+        of_trick("adversarial_gradient_normalization", decay=lambda decay: decay / 2),
+        "the norm of the fakes' gradient",
+    ),
     "consistency of other images": (
         "consistency",
         change(Consistency, "augment", lambda usual: lambda self, x, random: usual(self, x.flip(2), random)),
@@ -273,6 +278,11 @@ FAULTS = {  # trick, planter, part of the sentence
         "equilibrium",
         with_setting(Equilibrium, gamma=lambda gamma: -gamma),
         "the weight of the fakes",
+    ),
+    "a queue that is not read": (
+        "fd_loss",
+        change(TRICKS.load("fd_loss"), "count_stored", lambda usual: lambda self, batch: 0),
+        "the distance",
     ),
     "features of the doubled weight": (
         "feature_matching",
@@ -332,6 +342,17 @@ FAULTS = {  # trick, planter, part of the sentence
         change(label_interpolation, "choose_other_labels", lambda usual: lambda labels: labels),
         "the generator's loss",
     ),
+    "centering of differences": (
+        "logit_centering",
+        change(TRICKS.load("logit_centering"), "discriminator_terms", lambda usual: lambda self, pair: usual(
+            self, pair.with_fields(fake=-pair.fake))),
+        "the term",
+    ),
+    "a pull that does not fade": (
+        "transport_pull",
+        of_trick("transport_pull", end=lambda end: 0.2),
+        "the term",
+    ),
     "a power of two": (
         "matching_penalty",
         with_setting(TRICKS.load("matching_penalty"), power=lambda power: 2),
@@ -378,6 +399,12 @@ FAULTS = {  # trick, planter, part of the sentence
                lambda usual: lambda self, x, role: usual(self, x.flip(0), role)),
         "a pack is not",
     ),
+    "alignment of half the images": (
+        "representation_alignment",
+        change(TRICKS.load("representation_alignment"), "discriminator_terms", lambda usual: lambda self, pair: usual(
+            self, pair.with_fields(real=pair.real[:4]))),
+        "the term",
+    ),
     "one snapshot only": (
         "past_discriminators",
         change(PastDiscriminators, "due_snapshot", keep_snapshot_zero),
@@ -388,6 +415,11 @@ FAULTS = {  # trick, planter, part of the sentence
         change(PathLength, "generator_terms", lambda usual: lambda self, pair: [
             (name, term / self.every) for name, term in usual(self, pair)]),
         "the penalty",
+    ),
+    "an average of half the length": (
+        "post_hoc_ema",
+        of_trick("post_hoc_ema", length=lambda length: length / 2),
+        "the length of the average",
     ),
     "sizes that do not fade": (
         "progressive_growing",
@@ -414,6 +446,11 @@ FAULTS = {  # trick, planter, part of the sentence
         "r2",
         change(TRICKS.load("r2"), "penalized_images", penalize_reals),
         "the penalty of a quadratic score",
+    ),
+    "rates of half the width": (
+        "width_scaled_rates",
+        of_trick("width_scaled_rates", reference=double),
+        "the factor of the rate",
     ),
     "a layer without spectral norm": (
         "spectral_norm",

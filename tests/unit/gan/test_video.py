@@ -143,6 +143,21 @@ def test_framewise_frames_are_independent():
     assert differs.nonzero().flatten().tolist() == [2]
 
 
+def test_framewise_without_motion_scores_frames_alone():
+    """The score of a clip is the mean of its frames' scores, so their order changes nothing."""
+    torch.manual_seed(0)
+    built = (
+        family("framewise(width=4, sees_motion=False)").build_discriminator((1, 8, 16, 16)).eval()
+    )
+    clips = torch.randn(3, 1, 8, 16, 16)
+    shuffled = clips[:, :, torch.randperm(8)]
+    torch.testing.assert_close(built(clips), built(shuffled))
+    each = built(frames_of(clips).unsqueeze(2)).unflatten(0, (3, 8))
+    torch.testing.assert_close(built(clips), each.mean(1))
+    seeing = family("framewise(width=4)").build_discriminator((1, 8, 16, 16)).eval()
+    assert not torch.allclose(seeing(clips), seeing(shuffled))
+
+
 def test_vgan_blends_foreground_and_background_by_the_mask():
     generator, latents = small_generator("vgan(width=4)")
     mask = generator.masks(latents)

@@ -11,7 +11,7 @@ import torch
 from helpers import CPU, same, split, through_a_file, training_setup
 from process_pair import ALONE, TOLERANCE, Case, ProcessPair, largest_gaps, training_tensors
 from torch import nn
-from trick_cases import HOME, TRICK_SPECS, incompatibility
+from trick_cases import HOME, TOGETHER, TRICK_SPECS, incompatibility
 from variant_cases import home_data, variant_spec
 
 from ganbench.data.base import IMAGE
@@ -37,8 +37,8 @@ from ganbench.gan.tasks import TASKS
 from ganbench.gan.tricks import TRICKS
 from ganbench.gan.tricks.base import Trick, TrickList
 from ganbench.gan.tricks.r1 import R1
-from ganbench.gan.variants import VARIANTS
-from ganbench.registry import SpecError
+from ganbench.gan.variants import VARIANTS, resolve_variant
+from ganbench.registry import SpecError, parse_spec
 from ganbench.training.build_trainer import numerics_incompatibility
 from ganbench.training.distributable import recipe_slicing_incompatibility, slicing_obstacle
 from ganbench.training.distributed import RanksDiffer, sum_bits
@@ -69,10 +69,14 @@ def variant_case(name):
 
 
 def trick_case(name, variant):
-    return Case(variant, tricks=(TRICK_SPECS[name],), dtype=dtype_for(name))
+    home = HOME.get(name, {"text": variant})
+    has_trick = name in [parse_spec(text).name for text in resolve_variant(home["text"]).tricks]
+    tricks = () if has_trick else (TRICK_SPECS[name],)
+    plan = {"latent": home["latent"]} if "latent" in home else {}
+    loss = home.get("loss", "")
+    return Case(home["text"], tricks=tricks, loss=loss, dtype=dtype_for(name), plan=plan)
 
 
-HOMES = {name: home["text"] for name, home in HOME.items()}
 SAMPLE = [
     Case("dcgan(width=4)"),  # batch norm
     Case("gan(width=8)", tricks=("unrolled(turns=1)",)),  # gradients of steps
@@ -114,9 +118,7 @@ def test_every_loss_follows(pair, loss, variant, data):
 @pytest.mark.parametrize("name", TRICK_SPECS)
 def test_every_trick_follows(pair, name, variant):
     case = trick_case(name, variant)
-    if name in HOMES:
-        case = Case(HOMES[name])  # this variant has the trick
-    elif incompatibility(case.recipe(), case.data):
+    if incompatibility(case.recipe(), case.data):
         pytest.skip("incompatible with batch norm in any process")
     assert follows(pair, case)
 
@@ -134,7 +136,7 @@ def test_all_tricks_follow_together(pair):
         "unrolled": "unrolled(turns=1, order=1)",
         "feature_matching": "feature_matching(adversarial=1)",
     }
-    tricks = tuple(specs[name] for name in TRICK_SPECS if name not in HOME)
+    tricks = tuple(specs[name] for name in TOGETHER)
     assert follows(pair, Case("gan(width=8)", tricks=tricks, steps=3, dtype="float32"))
 
 

@@ -80,6 +80,7 @@ def train(trainer):
         ["lecam(start=7)", "past_discriminators(every=5)"],
         ["past_discriminators(every=1,keep=2)"],
         ["top_k(until=0.5)", "spectral_norm"],
+        ["adversarial_gradient_normalization", "representation_alignment", "transport_pull"],
     ],
     ids=str,
 )
@@ -91,6 +92,20 @@ def test_graphed_turns_train_equally(tricks):
     assert same == pytest.approx(terms, rel=1e-6)
     for a, b in zip(eager.task.parameters(), graphed.task.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_graphs_take_the_snapshots_of_eager_turns():
+    tricks, networks = ["post_hoc_ema(snapshots=2)"], "mlp(width=8)"
+    eager, _ = train(make_trainer(Trainer, tricks, network=networks))
+    graphed, _ = train(make_trainer(Rerun, tricks, network=networks, make_graph=RerunGraph))
+    assert graphed.captured
+    ours, theirs = (x.trick.state_dict() for x in (eager, graphed))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_moving_queue_is_not_captured():
+    graphed, _ = train(make_trainer(Rerun, ["fd_loss"], make_graph=RerunGraph))
+    assert graphed.eager_reason.startswith("fd_loss reads the step")
 
 
 def test_lazy_penalties_have_two_graphs():

@@ -1,11 +1,15 @@
 """The trainer: updates per step, budgets, schedules, divergence and optimizers."""
 
+from itertools import count
+from types import SimpleNamespace
+
 import pytest
 import torch
 from helpers import BATCH, same, steps, trainer, weights
 
 from ganbench.data.base import IMAGE
 from ganbench.gan.hyperparameters import Hyperparameters
+from ganbench.training import trainer as trainer_module
 from ganbench.training.budget import Budget, Spent
 from ganbench.training.trainer import Diverged
 
@@ -148,12 +152,14 @@ def test_image_budget_counts_all_discriminator_steps():
     assert training.step == 2
 
 
-def test_seconds_budget_ends_by_the_clock():
-    training = trainer(budget=Budget("seconds", 0.1))
+def test_seconds_budget_ends_by_the_clock(monkeypatch):
+    clock = count(step=10.0)  # seconds, at each call
+    monkeypatch.setattr(trainer_module, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    training = trainer(budget=Budget("seconds", 1000))
     while training.progress < 1:
         steps(training, 1)
-    assert 0.1 <= training.spent.seconds < 5
-    assert training.step >= 1
+    assert training.spent.seconds == 1000
+    assert 1 <= training.step <= 100
 
 
 def test_progress_is_the_spent_budget_share():

@@ -1,5 +1,6 @@
 """Closed forms of tricks that keep weights or images of earlier steps."""
 
+import math
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import cast
@@ -34,6 +35,29 @@ def check_ema(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]
     off = max(largest_difference(ours.detach(), mean) for ours, mean in pairs)
     if off > 1e-5:
         yield f"sampled weights are {off:.2g} away from decay · mean + (1 − decay) · weight"
+
+
+@torch.no_grad()
+def check_post_hoc_ema(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:
+    """The weights of an average have the length of the settings, as a share of the steps.
+
+    The generators' weights are the time, and its square, so that their averages are moments.
+    """
+    trainer, steps = cell.make_trainer(), 400
+    trick, generators = cell.trick_of(trainer, "post_hoc_ema"), trainer.task.generators
+    first, *others = generators.parameters()
+    for step in range(steps):
+        time = (step + 1) / steps
+        first.fill_(time)
+        for parameter in others:
+            parameter.fill_(time**2)
+        begin(trick, progress=step / steps, step=step)
+        trick.after_generator_step(trainer.task, [])
+    mean, square, *_ = (
+        float(x.mean()) for x in trick.transform_sampling_generators(generators).parameters()
+    )
+    length = math.sqrt(max(0.0, square - mean**2))
+    yield from compare("the length of the average", length, settings["length"], 0.03)
 
 
 def largest_difference(ours: Tensor, mean: Tensor) -> float:

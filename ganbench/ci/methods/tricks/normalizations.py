@@ -9,7 +9,7 @@ from ganbench.rng import RngStreams, StepContext
 
 from ..base import Settings, compare
 from ..cells import CheckedCell
-from ..hand_made_batch import CPU, make_trick
+from ..hand_made_batch import CPU, draw_normal, make_trick
 
 SPECTRAL_PASSES, SPECTRAL_TOLERANCE = 150, 0.03  # power iterations, and their remaining error
 NORMALIZED = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)
@@ -72,6 +72,32 @@ def check_singular_value_clipping(
         if (excess := float((singular_values(discriminators) - expected).abs().max())) > 1e-3:
             due = "a step with" if is_due else "a step without"
             yield f"{due} clipping leaves a singular value {excess:.4g} away from its definition"
+
+
+def check_adversarial_gradient_normalization(
+    cell: CheckedCell, text: str, settings: Settings
+) -> Iterator[str]:
+    """The gradient of fakes is divided by the root of a moving average of n ‖g‖²."""
+    trainer = cell.make_trainer()
+    trick = cell.trick_of(trainer, "adversarial_gradient_normalization")
+    name, slopes, average = next(iter(trainer.task.discriminators)), draw_normal(6, 3), 0.0
+    for step, scale in enumerate((1.0, 5.0, 0.2)):
+        trick.begin_step(StepContext(RngStreams(0, CPU), step, -1, 0.0, "check"))
+        fake = torch.zeros_like(slopes, requires_grad=True)
+        (
+            scale * slopes * trick.transform_discriminator_input(fake, f"{name}/fake")
+        ).sum().backward()
+        now = slopes.numel() * float((scale * slopes).square().sum())
+        decay = settings["decay"] if step else 0.0
+        average = decay * average + (1 - decay) * now
+        assert fake.grad is not None
+        yield from compare(
+            "the norm of the fakes' gradient",
+            float(fake.grad.norm()),
+            scale * float(slopes.norm()) / average**0.5,
+        )
+        cosine = torch.cosine_similarity(fake.grad.flatten(), slopes.flatten(), dim=0)
+        yield from compare("the cosine of both gradients", float(cosine), 1)
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ganbench.gan.networks import NETWORKS
 from ganbench.training.trainer import Trainer
 
 from ..base import Settings, compare
@@ -21,6 +22,16 @@ def check_ttur(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str
     rates = {side: o.param_groups[0]["lr"] for side, o in trainer.optimizers.items()}
     ratio = rates["discriminator"] / rates["generator"]
     yield from compare("the ratio of the rates", ratio, settings["ratio"], RATE_TOLERANCE)
+
+
+def check_width_scaled_rates(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:
+    """The generator's rate is that of the recipe times the reference over the width."""
+    trainer = cell.make_trainer()
+    trainer.train_step()
+    rate = trainer.optimizers["generator"].param_groups[0]["lr"]
+    width = NETWORKS.make(cell.recipe.network).width
+    factor = float(rate) / cell.recipe.hyperparameters.generator_lr
+    yield from compare("the factor of the rate", factor, settings["reference"] / width)
 
 
 def check_unrolled(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:

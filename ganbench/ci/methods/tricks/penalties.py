@@ -115,6 +115,14 @@ def check_drift(cell: CheckedCell, text: str, settings: Settings) -> Iterator[st
     yield from compare("the penalty", penalty_of(text, batch), expected, scale=settings["weight"])
 
 
+def check_logit_centering(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:
+    """The term is the mean squared sum of the scores of a real and its fake."""
+    batch = make_batch(points(1), points(2), WEIGHTS)
+    squares = (scores_of(points(1)) + scores_of(points(2))).square()
+    expected = settings["weight"] * float(squares.mean())
+    yield from compare("the term", penalty_of(text, batch), expected, scale=settings["weight"])
+
+
 def shifted(seed: int) -> Tensor:
     """Returns points that score above 0 for reals, with even seeds, and below for fakes."""
     return points(seed) + (1.0 if seed % 2 == 0 else -1.0)

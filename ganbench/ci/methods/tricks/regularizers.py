@@ -9,9 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ganbench.evaluation.extractors.classifier import Classifier
+
 from ..base import Settings, compare
 from ..cells import CheckedCell
-from ..hand_made_batch import draw_normal, make_batch, make_trick
+from ..hand_made_batch import begin, draw_normal, make_batch, make_trick
 from .draws import SURE
 
 Array = NDArray[np.float64]
@@ -80,6 +82,40 @@ def flat_weights(networks: nn.Module) -> Array:
     parts = [p.detach().double().flatten() for p in networks.parameters()]
     weights: Array = torch.cat(parts).numpy()
     return weights
+
+
+def check_transport_pull(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:
+    """The term is the mean squared distance to the latents, and its weight falls."""
+    trainer = cell.make_trainer()
+    trick = cell.trick_of(trainer, "transport_pull")
+    pair = trainer.make_pairs(0, -1)[0]
+    count = pair.fake[0].numel()
+    gaps = (pair.fake.flatten(1) - pair.source[:, :count]).detach().double()
+    for progress, share in ((0.0, 1.0), (0.25, (1 + math.sqrt(0.5)) / 2), (0.5, 0.5), (1.0, 0.0)):
+        begin(trick, progress)
+        weight = share * settings["weight"] + (1 - share) * settings["end"]
+        (term,) = dict(trick.generator_terms(pair)).values()
+        expected = weight * float(gaps.square().mean())
+        yield from compare("the term", term.item(), expected, scale=weight)
+
+
+def check_representation_alignment(
+    cell: CheckedCell, text: str, settings: Settings
+) -> Iterator[str]:
+    """The term is 1 minus the mean cosine of mapped and of taught features."""
+    trainer = cell.make_trainer()
+    trick = cell.trick_of(trainer, "representation_alignment")
+    pair = trainer.make_pairs(0, 0)[0].with_leaves()
+    (term,) = dict(trick.discriminator_terms(pair)).values()
+    weights = dict(pair.discriminator.named_parameters())
+    matrix, bias = (
+        weights[f"alignment.{name}"].detach().double().numpy() for name in ("weight", "bias")
+    )
+    mapped = pair.real_features.detach().double().numpy() @ matrix.T + bias
+    taught = Classifier(settings["of"])(pair.real.detach())[0].double().numpy()
+    norms = np.linalg.norm(mapped, axis=1) * np.linalg.norm(taught, axis=1)
+    expected = settings["weight"] * float(1 - ((mapped * taught).sum(1) / norms).mean())
+    yield from compare("the term", term.item(), expected, 1e-3)
 
 
 def check_consistency(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:

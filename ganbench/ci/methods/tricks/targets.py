@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from typing import cast
 
 import torch
+from torch import nn
 
+from ganbench.data.label_classifier import CLASSIFIER_FEATURES
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.tricks.equilibrium import Equilibrium
 from ganbench.registry import parse_spec
 
 from ..base import Settings, compare
 from ..cells import CheckedCell
-from ..hand_made_batch import HalfSquare, draw_normal, make_batch, make_trick
+from ..hand_made_batch import HalfSquare, begin, draw_normal, make_batch, make_trick
 from ..losses import TARGETED, check_discriminator_loss, smoothed
 from .draws import MANY, WEIGHTS, points, share_error
 
@@ -45,6 +47,32 @@ def check_feature_matching(cell: CheckedCell, text: str, settings: Settings) -> 
     expected = settings["weight"] * float((means[0] - means[1]).square().sum())
     yield from compare("the generator's term", terms["feature_matching"].item(), expected)
     loss = make_trick(text).transform_loss(LOSSES.make(cell.recipe.loss), batch)
+    weight = float(loss.generator_weight)
+    yield from compare("the weight of the adversarial term", weight, settings["adversarial"])
+
+
+def check_fd_loss(cell: CheckedCell, text: str, settings: Settings) -> Iterator[str]:
+    """The distance of scaled and moved reals is known, over the examples of two steps.
+
+    With fakes `scale · x + shift` the trace is `(scale − 1)² tr(C)`.
+    """
+    trainer, scale, shift = cell.make_trainer(), 1.5, 0.25
+    trick = cell.trick_of(trainer, "fd_loss")
+    trick.teacher = nn.Flatten()
+    batch, size = cell.small_recipe.hyperparameters.batch, CLASSIFIER_FEATURES
+    weights, real = draw_normal(size), draw_normal(2 * batch, size)
+    for step, new in enumerate(real.split(batch)):
+        pair = make_batch(new, scale * new + shift, weights)
+        begin(trick, step=step)
+        terms = dict(
+            trick.generator_terms(pair.with_fields(name=next(iter(trainer.task.discriminators))))
+        )
+        counted = real[: batch * (step + 1)][-batch - settings["queue"] :].double()
+        traces = (scale - 1) ** 2 * float(counted.var(0).sum())
+        means = float(((scale - 1) * counted.mean(0) + shift).square().sum())
+        expected = settings["weight"] * (traces + means)
+        yield from compare("the distance", terms["fd_loss"].item(), expected, 1e-3)
+    loss = trick.transform_loss(LOSSES.make(cell.recipe.loss), pair)
     weight = float(loss.generator_weight)
     yield from compare("the weight of the adversarial term", weight, settings["adversarial"])
 
