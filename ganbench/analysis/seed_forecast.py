@@ -1,0 +1,123 @@
+"""Forecast of adaptive seeds: trainings and detectable effects of each round."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ganbench.experiments.suite import AdaptiveSeeds
+
+from .contrasts import CELL_COLUMNS, Cell, Estimate, satterthwaite_freedom
+from .effects import names_of_effects, outcome_rows
+from .factors import NO_TRICK, Weights, main_effect_weights, tricks_of_arm
+from .intervals import CONFIDENCE_LEVEL
+from .sequential import LookRule
+
+
+@dataclass(frozen=True)
+class RoundForecast:
+    """A round of seeds: its trainings in total, and what its look detects.
+
+    Effects are in standard deviations over the seeds of an arm, detected with a power of 80 %.
+    """
+
+    seeds: int
+    trainings: int  # if every arm gets these seeds
+    smallest: float  # detectable effect, for the trick with the most precise estimate
+    largest: float  # the same for the trick with the least precise estimate
+    is_covered: bool  # whether the budget covers the round for every arm
+
+
+def forecast_rounds(frame: pd.DataFrame, settings: AdaptiveSeeds) -> list[RoundForecast]:
+    """Forecasts each round from the planned rows of a suite.
+
+    Arms of one seed count as uncorrelated. Pairing detects smaller effects if they are correlated.
+    """
+    values = outcome_rows(frame)
+    arms = arms_by_cell(values)
+    weights = [planned_weights(arms, name) for name in names_of_effects(values)]
+    grown = {(cell, arm) for own in weights for cell in own for arm in own[cell]}
+    rest = sum(map(len, arms.values())) - len(grown)
+    rule = LookRule(tuple(settings.rounds), settings.error, max(1, len(weights)), 0.0)
+    paired = frame.attrs["plan"]["analysis"]["paired"]
+    rounds = []
+    for look, seeds in enumerate(settings.rounds):
+        sizes = [detectable_effect(own, look, rule, paired) for own in weights]
+        trainings = seeds * len(grown) + settings.rounds[0] * rest
+        limit = math.inf if settings.trainings is None else settings.trainings
+        rounds.append(
+            RoundForecast(seeds, trainings, min(sizes), max(sizes), is_covered=trainings <= limit)
+        )
+    return rounds
+
+
+def arms_by_cell(values: pd.DataFrame) -> dict[Cell, tuple[str, ...]]:
+    """Returns the applicable arms of each cell."""
+    applicable = values[values["outcome"].ne("not_applicable")]
+    arms: dict[Cell, tuple[str, ...]] = {}
+    for cell, part in applicable.groupby(CELL_COLUMNS, dropna=False, sort=False):
+        assert isinstance(cell, tuple)
+        arms[cell] = tuple(part["tricks"].unique())
+    return arms
+
+
+def planned_weights(arms: Mapping[Cell, tuple[str, ...]], name: str) -> dict[Cell, Weights]:
+    """Returns the weights with which an effect will be estimated, if all trainings finish."""
+    is_single = len(tricks_of_arm(name)) == 1
+    jointly = {name: 1.0, NO_TRICK: -1.0}
+    weights = {
+        cell: main_effect_weights(own, name)
+        if is_single
+        else (jointly if jointly.keys() <= set(own) else None)
+        for cell, own in arms.items()
+    }
+    return {cell: own for cell, own in weights.items() if own}
+
+
+def detectable_effect(
+    weights: Mapping[Cell, Weights], look: int, rule: LookRule, paired: bool
+) -> float:
+    """Computes the smallest effect that a look detects with a power of 80 %; NaN if none."""
+    if not weights:
+        return math.nan
+    seeds, squares = rule.rounds[look], [np.square(list(w.values())) for w in weights.values()]
+    parts = [own.sum() for own in squares] if paired else np.concatenate(squares).tolist()
+    variances = [float(part) / seeds / len(weights) ** 2 for part in parts]
+    freedom = satterthwaite_freedom(variances, [seeds - 1.0] * len(variances))
+    estimate = Estimate(0.0, math.sqrt(sum(variances)), freedom)
+    return estimate.smallest_detectable((1 - CONFIDENCE_LEVEL) / rule.level(look))
+
+
+def describe_rounds(rounds: list[RoundForecast], settings: AdaptiveSeeds) -> list[str]:
+    """Returns sentences on the trainings and the detectable effects of a suite."""
+    most = min(rounds[-1].trainings, settings.trainings or rounds[-1].trainings)
+    hours = f", and at most {settings.hours:g} hours of training" if settings.hours else ""
+    lines = [
+        f"adaptive seeds: {rounds[0].trainings:,} to {most:,} trainings{hours}; effects detected with a "
+        "power of 80 %, in standard deviations over seeds (s.d.):"
+    ]
+    for entry in rounds:
+        note = "" if entry.is_covered else ", which the budget covers only for some arms"
+        lines.append(
+            f"  {entry.seeds} seeds: {format_sizes(entry)} s.d., with at most "
+            f"{entry.trainings:,} trainings{note}"
+        )
+    return lines
+
+
+def format_sizes(entry: RoundForecast) -> str:
+    low, high = f"{entry.smallest:.2g}", f"{entry.largest:.2g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def forecast_record(entry: RoundForecast) -> dict[str, Any]:
+    """Returns a round for JSON."""
+    return {
+        "seeds": entry.seeds,
+        "trainings": entry.trainings,
+        "detectable": [round(entry.smallest, 3), round(entry.largest, 3)],
+        "covered": entry.is_covered,
+    }

@@ -1,0 +1,47 @@
+"""Rounds of adaptive seeds: the number of seeds of each arm so far."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .trial import Trial
+from .trial_names import format_chain
+
+Arm = tuple[str, str, str, str, str]  # data, variant, loss, tricks and hyperparameters in tables
+PlanItem = dict[str, Any]  # a trial in plan.json
+
+
+@dataclass(frozen=True)
+class SeedRounds:
+    """The seeds of each arm after some looks at the results, and the record for plan.json."""
+
+    first: int  # seeds of arms that are not named, and of untrained references
+    counts: Mapping[Arm, int] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def most(self) -> int:
+        return max([self.first, *self.counts.values()])
+
+    def has_seed(self, trial: Trial, seed: int) -> bool:
+        """Returns whether a trial of the first seed is planned with this seed."""
+        if trial.budget.amount == 0:
+            return seed < self.first
+        return seed < self.counts.get(arm_of_trial(trial), self.first)
+
+
+def arm_of_trial(trial: Trial) -> Arm:
+    return (trial.data, trial.variant, trial.loss, format_chain(trial.tricks), trial.plan)
+
+
+def arm_of_item(item: PlanItem) -> Arm:
+    return (item["data"], item["variant"], item["loss"], item["tricks"], item["plan"])
+
+
+def planned_arms(items: Iterable[PlanItem]) -> list[Arm]:
+    """Returns the arms that can be trained, in the order of a plan."""
+    return list(
+        dict.fromkeys(
+            arm_of_item(item) for item in items if item["role"] == "trial" and not item["objection"]
+        )
+    )
