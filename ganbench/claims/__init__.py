@@ -1,0 +1,1 @@
+"""Claims of papers, as data, and their answers from the rows of a suite."""
