@@ -24,8 +24,7 @@ from ganbench.evaluation.metric_names import (
 from ganbench.registry import SpecError, suggest
 
 from .contrasts import Change, arm_difference, estimate_contrast, holm_correct
-from .effects import ratio_or_difference
-from .intervals import CONFIDENCE_LEVEL, SCALES, t_interval
+from .intervals import CONFIDENCE_LEVEL, SCALES, ratio_or_difference, t_interval
 from .rates import ENDED_OUTCOMES, wilson_interval
 from .rows import ARM_COLUMNS
 from .verdicts import ComparisonVerdict

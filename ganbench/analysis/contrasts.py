@@ -41,8 +41,11 @@ class Estimate:
     error: float
     freedom: float
 
-    def interval(self, tests: int = 1) -> tuple[float, float]:
-        """Computes the t interval, with a Bonferroni correction for a number of tests."""
+    def interval(self, tests: float = 1) -> tuple[float, float]:
+        """Computes the t interval, with a Bonferroni correction for a number of tests.
+
+        The number need not be whole: looks have shares of the error.
+        """
         tail = (1 - CONFIDENCE_LEVEL) / (2 * tests)
         half = float(stats.t.ppf(1 - tail, self.freedom)) * self.error
         return self.mean - half, self.mean + half
@@ -63,7 +66,7 @@ class Estimate:
             return self.mean
         return self.mean + float(special.stdtrit(self.freedom, CONFIDENCE_LEVEL)) * self.error
 
-    def smallest_detectable(self, family: int) -> float:
+    def smallest_detectable(self, family: float) -> float:
         """Computes the smallest true change that a t test would detect with power TEST_POWER.
 
         The level of the test has a Bonferroni correction for the size of the family.

@@ -6,7 +6,7 @@ backgrounds. Tricks that were only tried together are compared together with no 
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,10 +27,12 @@ from .contrasts import (
     measured_arms,
 )
 from .factors import NO_TRICK, Weights, main_effect_weights, tricks_in, tricks_of_arm
-from .intervals import CONFIDENCE_LEVEL, SCALES
+from .intervals import CONFIDENCE_LEVEL, ratio_or_difference
+from .looks import Looks, planned_seeds
 from .rows import LOST_OUTCOMES, outcome_facts, refuse_mixed_protocols, without_attributes
 
 COUNT_UNIT = "modes"  # the unit of metrics that count modes
+DIRECTED_VERDICTS = ("helps", "harms")
 SHARE_UNIT = "share"  # the unit of effects on counts of data sets with other numbers of modes
 
 
@@ -57,6 +59,12 @@ class Effect:
     adjusted_low: float = math.nan  # the interval that `verdict` follows, see correct_effects
     adjusted_high: float = math.nan
     data: str = ""  # the data set of the effect; empty for all data sets
+    seeds: int = 0  # of each arm at the last look; 0 if the seeds are fixed
+
+    @property
+    def is_compared(self) -> bool:
+        """Returns whether some pair was compared, or a training was lost in one."""
+        return bool(self.pairs or self.lost)
 
     @property
     def is_pooled(self) -> bool:
@@ -120,15 +128,19 @@ def effects_of_family(
 ) -> list[Effect]:
     """Estimates each named effect in each group, corrected together for their number."""
     plan = frame.attrs["plan"]["analysis"]
-    facts = outcome_facts(frame)
+    facts, looks = outcome_facts(frame), Looks.of_plan(frame.attrs["plan"])
     raw: list[tuple[Effect, Estimate]] = []
     for key, values in groups.items():
         group = dict(zip(axes, key, strict=True))
         named = (names or names_of_effects)(values)
-        estimated = estimate_effects(values, named, facts["transform"], plan["paired"])
+        estimated = estimate_effects(values, named, facts["transform"], plan["paired"], looks)
         raw += [(with_group(effect, group), estimate) for effect, estimate in estimated]
-    corrected = correct_effects(raw, facts["transform"])
-    return [effect_with_verdict(effect, plan["equivalence"], facts) for effect in corrected]
+    if looks:
+        corrected = correct_sequential_effects(raw, facts["transform"], looks)
+    else:
+        corrected = correct_effects(raw, facts["transform"])
+    error = looks.error if looks else 1 - CONFIDENCE_LEVEL
+    return [effect_with_verdict(effect, plan["equivalence"], facts, error) for effect in corrected]
 
 
 def correct_effects(raw: list[tuple[Effect, Estimate]], transform: str) -> list[Effect]:
@@ -139,8 +151,38 @@ def correct_effects(raw: list[tuple[Effect, Estimate]], transform: str) -> list[
     single = [estimate.p() for _, estimate in raw]
     corrected, divisors = holm_correct(single), holm_divisors(single)
     family = max(1, sum(not math.isnan(p) for p in single))
+    return with_corrections(raw, corrected, divisors, [family] * len(raw), transform)
+
+
+def correct_sequential_effects(
+    raw: list[tuple[Effect, Estimate]], transform: str, looks: Looks
+) -> list[Effect]:
+    """Returns the effects with p, intervals and detectable changes for all looks.
+
+    Bonferroni's correction covers the effects, so that claims of change and of equivalence keep the error
+    together. The corrected p covers the looks too.
+    """
+    shares = [looks.share(effect.seeds) for effect, _ in raw]
+    single = [estimate.p() / share for (_, estimate), share in zip(raw, shares, strict=True)]
+    corrected = [p if math.isnan(p) else min(1.0, len(raw) * p) for p in single]
+    # As Student intervals are computed at CONFIDENCE_LEVEL, the divisor holds the declared error too.
+    scale = (1 - CONFIDENCE_LEVEL) / looks.error
+    divisors = [len(raw) * scale / share for share in shares]
+    return with_corrections(raw, corrected, divisors, divisors, transform)
+
+
+def with_corrections(
+    raw: list[tuple[Effect, Estimate]],
+    corrected: Sequence[float],
+    divisors: Sequence[float],
+    families: Sequence[float],
+    transform: str,
+) -> list[Effect]:
+    """Returns the effects with corrected p, and intervals and detectable changes by divisors."""
     effects = []
-    for (effect, estimate), p, tests in zip(raw, corrected, divisors, strict=True):
+    for (effect, estimate), p, tests, family in zip(
+        raw, corrected, divisors, families, strict=True
+    ):
         low, high = estimate.interval(tests)
         effects.append(
             replace(
@@ -195,18 +237,30 @@ def effect_facts(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def estimate_effects(
-    values: pd.DataFrame, names: list[str], transform: str, paired: bool
+    values: pd.DataFrame,
+    names: list[str],
+    transform: str,
+    paired: bool,
+    looks: Looks | None = None,
 ) -> list[tuple[Effect, Estimate]]:
-    """Estimates each named effect; returns effects without verdict and their estimates."""
-    cells = dict(cell_tables(values, transform))
+    """Estimates each named effect; returns effects without verdict and their estimates.
+
+    With looks, an effect has the seeds of its last look.
+    """
+    all_cells = dict(cell_tables(values, transform))
+    counts = planned_seeds(values) if looks else {}
     count_lost = count_lost_trainings(values)
     effects = []
     for name in names:
+        cells, seeds = all_cells, 0
         weights_by_cell = {cell: effect_weights(table, name) for cell, table in cells.items()}
         estimable = {cell: weights for cell, weights in weights_by_cell.items() if weights}
+        if looks:
+            seeds = looks.common_seeds(name, estimable, counts)
+            cells = {cell: table[table.index < seeds] for cell, table in cells.items()}
         changes = changes_by_cell(cells, estimable, paired)
         mean = estimate_contrast(list(changes.values()))
-        low, high = mean.interval()
+        low, high = mean.interval(1 / looks.share(seeds) if looks else 1)
         effect = Effect(
             name,
             ratio_or_difference(mean.mean, transform),
@@ -218,14 +272,10 @@ def estimate_effects(
             p=math.nan,
             verdict="",
             correlation=pair_correlation(cells, estimable) if paired else math.nan,
+            seeds=seeds,
         )
         effects.append((effect, mean))
     return effects
-
-
-def ratio_or_difference(value: float, transform: str) -> float:
-    """Returns a change as a ratio if the scale is logarithmic, else unchanged."""
-    return SCALES[transform].back(value) if transform == "log" else value
 
 
 def names_of_effects(values: pd.DataFrame) -> list[str]:
@@ -323,7 +373,9 @@ def pair_correlation(
     return float(x @ y) / scale if scale > 0 and freedom > 1 else math.nan
 
 
-def effect_with_verdict(effect: Effect, margin: float, facts: dict[str, str]) -> Effect:
+def effect_with_verdict(
+    effect: Effect, margin: float, facts: dict[str, str], error: float = 1 - CONFIDENCE_LEVEL
+) -> Effect:
     """Returns the effect with its verdict from its corrected p.
 
     The verdict is never stronger than the adjusted interval.
@@ -332,7 +384,7 @@ def effect_with_verdict(effect: Effect, margin: float, facts: dict[str, str]) ->
     verdict = "undecided"
     if facts["transform"] == "log" and inside:
         verdict = "equivalent"
-    elif effect.p < 1 - CONFIDENCE_LEVEL:
+    elif effect.p < error:
         falls = effect.ratio < (1 if facts["transform"] == "log" else 0)
         verdict = "helps" if falls == (facts["direction"] == "lower") else "harms"
     return replace(effect, verdict=verdict)

@@ -9,7 +9,8 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import pandas as pd
 
@@ -29,10 +30,10 @@ from .effects import (
     effect_weights,
     names_of_effects,
     outcome_rows,
-    ratio_or_difference,
 )
-from .factors import interaction_weights, tricks_in
-from .intervals import CONFIDENCE_LEVEL
+from .factors import Weights, interaction_weights, tricks_in
+from .intervals import CONFIDENCE_LEVEL, ratio_or_difference
+from .looks import Looks, SeedCounts, planned_seeds
 
 INTERACTION_FACTORS = ("loss", "variant", "data")
 
@@ -63,17 +64,47 @@ def all_interactions(frame: pd.DataFrame) -> list[Interaction]:
     transform = frame.attrs["plan"]["metrics"][plan["outcome"]]["transform"]
     values = outcome_rows(frame)
     cells = dict(cell_tables(values, transform))
+    common = CommonSeeds.of(frame, values)
     changes = {
-        name: effect_by_cell(cells, name, plan["paired"]) for name in names_of_effects(values)
+        name: effect_by_cell(cells, name, plan["paired"], common)
+        for name in names_of_effects(values)
     }
     families = [factor_interactions(changes, factor, transform) for factor in INTERACTION_FACTORS]
     families.append(
         [
             make_interaction(("trick × trick", one, other), mean, count, transform)
-            for one, other, mean, count in pair_interactions(cells, plan["paired"])
+            for one, other, mean, count in pair_interactions(cells, plan["paired"], common)
         ]
     )
-    return [entry for family in families for entry in correct_interactions(family, transform)]
+    looks = common.looks.count if common.looks else 1
+    return [
+        entry for family in families for entry in correct_interactions(family, transform, looks)
+    ]
+
+
+@dataclass(frozen=True)
+class CommonSeeds:
+    """The restriction of arms to the seeds that all of them have; none if seeds are fixed."""
+
+    looks: Looks | None = None
+    counts: SeedCounts = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, values: pd.DataFrame) -> Self:
+        looks = Looks.of_plan(frame.attrs["plan"])
+        return cls(looks, planned_seeds(values) if looks else {})
+
+    def select(
+        self, cells: Mapping[Cell, pd.DataFrame], name: str, weights_by_cell: Mapping[Cell, Weights]
+    ) -> Mapping[Cell, pd.DataFrame]:
+        """Returns the tables with the seeds of all arms that these weights name."""
+        if self.looks is None:
+            return cells
+        seeds = self.looks.common_seeds(name, weights_by_cell, self.counts)
+        return {cell: table[table.index < seeds] for cell, table in cells.items()}
+
+
+FIXED_SEEDS = CommonSeeds()
 
 
 def factor_interactions(
@@ -89,11 +120,14 @@ def factor_interactions(
 
 
 def effect_by_cell(
-    cells: Mapping[Cell, pd.DataFrame], name: str, paired: bool
+    cells: Mapping[Cell, pd.DataFrame],
+    name: str,
+    paired: bool,
+    common: CommonSeeds = FIXED_SEEDS,
 ) -> dict[Cell, Change]:
     weights = {cell: effect_weights(table, name) for cell, table in cells.items()}
     estimable = {cell: own for cell, own in weights.items() if own}
-    return changes_by_cell(cells, estimable, paired)
+    return changes_by_cell(common.select(cells, name, estimable), estimable, paired)
 
 
 def interactions_by_level(
@@ -134,7 +168,7 @@ def weights_against_others(cells: Sequence[Cell], place: int, level: str) -> dic
 
 
 def pair_interactions(
-    cells: Mapping[Cell, pd.DataFrame], paired: bool
+    cells: Mapping[Cell, pd.DataFrame], paired: bool, common: CommonSeeds = FIXED_SEEDS
 ) -> Iterator[tuple[str, str, Estimate, int]]:
     """Yields each pair of tricks with an interaction that some cell can estimate."""
     columns = [list(table.columns) for table in cells.values()]
@@ -144,7 +178,8 @@ def pair_interactions(
             cell: interaction_weights(measured_arms(table), pair) for cell, table in cells.items()
         }
         estimable = {cell: weights for cell, weights in weights_by_cell.items() if weights}
-        changes = list(changes_by_cell(cells, estimable, paired).values())
+        tables = common.select(cells, " + ".join(pair), estimable)
+        changes = list(changes_by_cell(tables, estimable, paired).values())
         if changes:
             yield (*pair, estimate_contrast(changes), len(changes))
 
@@ -170,15 +205,30 @@ def make_interaction(
 
 
 def correct_interactions(
-    family: list[tuple[Interaction, Estimate]], transform: str
+    family: list[tuple[Interaction, Estimate]], transform: str, looks: int = 1
 ) -> list[Interaction]:
-    """Returns the interactions with p, interval and verdict for their number."""
-    single = [estimate.p() for _, estimate in family]
+    """Returns the interactions with p, interval and verdict for their number and the looks."""
+    single = [estimate.p() * looks for _, estimate in family]
     corrected = []
     for (entry, estimate), p, tests in zip(
         family, holm_correct(single), holm_divisors(single), strict=True
     ):
-        low, high = (ratio_or_difference(end, transform) for end in estimate.interval(tests))
+        low, high = (
+            ratio_or_difference(end, transform) for end in estimate.interval(tests * looks)
+        )
+        single_low, single_high = (
+            ratio_or_difference(end, transform) for end in estimate.interval(looks)
+        )
         verdict = "differs" if p < 1 - CONFIDENCE_LEVEL else "undecided"
-        corrected.append(replace(entry, p=p, verdict=verdict, adjusted_low=low, adjusted_high=high))
+        corrected.append(
+            replace(
+                entry,
+                low=single_low,
+                high=single_high,
+                p=p,
+                verdict=verdict,
+                adjusted_low=low,
+                adjusted_high=high,
+            )
+        )
     return corrected

@@ -31,6 +31,11 @@ SCALES = {
 }
 
 
+def ratio_or_difference(value: float, transform: str) -> float:
+    """Returns a change as a ratio if the scale is logarithmic, else unchanged."""
+    return SCALES[transform].back(value) if transform == "log" else value
+
+
 @dataclass(frozen=True)
 class MeanInterval:
     """A mean and its confidence interval; `low` and `high` are NaN for a single value."""

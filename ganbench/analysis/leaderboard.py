@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .intervals import SCALES, t_interval
+from .intervals import CONFIDENCE_LEVEL, SCALES, t_interval
+from .looks import count_looks
 from .rank_interval import intervals_of_pairs, separable_pairs
 from .rates import wilson_interval
 from .rows import ARM_COLUMNS as ARM_COLUMNS  # imported from here by the reports
 from .rows import refuse_mixed_protocols, without_attributes
+from .sequential import equal_share
 
 IMAGES_PER_SECOND = "train_images_per_second"
 LEADERBOARD_INPUT_COLUMNS = [
@@ -61,7 +63,7 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     ranks = order[trials].groupby("data")["key"].rank(method="min")
     order.insert(0, "rank", ranks.where(order["key"] < math.inf).astype("Int64"))
     values = values_of_cells(last[last["metric"] == outcome], plan)
-    order = order.join(separation_columns(order, values, lower))
+    order = order.join(separation_columns(order, values, lower, count_looks(plan)))
     order.insert(1, "tied", order.pop("tied"))
     return order.drop(columns="key").reset_index(drop=True)
 
@@ -98,7 +100,7 @@ def leaderboard_entry(
     metrics = plan["metrics"]
     assert isinstance(metrics, dict)
     for metric, facts in metrics.items():
-        columns |= metric_columns(cell, metric, facts["transform"])
+        columns |= metric_columns(cell, metric, facts["transform"], arm_level(plan, cell))
     return columns | cost_medians(cell, spent)
 
 
@@ -146,11 +148,19 @@ def share_columns(name: str, count: int, total: int) -> dict[str, object]:
     return {f"{name} rate": rate, f"{name} low": low, f"{name} high": high}
 
 
-def metric_columns(cell: Columns, metric: str, transform: str) -> dict[str, object]:
+def arm_level(plan: dict[str, object], cell: Columns) -> float:
+    """Returns the level of a cell's intervals; looks share the error equally."""
+    looks = count_looks(plan) if cell["role"][0] == "trial" else 1
+    return 1 - (1 - CONFIDENCE_LEVEL) * equal_share(looks)
+
+
+def metric_columns(
+    cell: Columns, metric: str, transform: str, level: float = CONFIDENCE_LEVEL
+) -> dict[str, object]:
     """Returns a metric's mean over seeds, its interval, and the error of one trial's value."""
     places = [place for place, name in enumerate(cell["metric"]) if name == metric]
     values = [cell["value"][place] for place in places]
-    interval = t_interval([value for value in values if not math.isnan(value)], transform)
+    interval = t_interval([value for value in values if not math.isnan(value)], transform, level)
     errors = np.array([cell["standard_error"][place] for place in places], dtype=float)
     return {
         metric: interval.mean,
@@ -172,7 +182,7 @@ def values_of_cells(rows: pd.DataFrame, plan: dict[str, Any]) -> dict[Any, "pd.S
 
 
 def separation_columns(
-    board: pd.DataFrame, values: dict[Any, "pd.Series[float]"], lower: bool
+    board: pd.DataFrame, values: dict[Any, "pd.Series[float]"], lower: bool, looks: int = 1
 ) -> pd.DataFrame:
     """Returns the columns `tied`, `rank low` and `rank high` of the ranked cells.
 
@@ -183,7 +193,7 @@ def separation_columns(
     columns = {name: pd.Series(pd.NA, board.index, dtype=kind) for name, kind in kinds.items()}
     for _, part in board[board["rank"].notna()].groupby("data", sort=False):
         arms = [values[tuple(row)].tolist() for row in part[ARM_COLUMNS].to_numpy()]
-        separable = separable_pairs(arms)
+        separable = separable_pairs(arms, looks)
         ties = [pd.NA] * len(arms) if len(arms[0]) < 2 else (~separable[0]).tolist()
         ranks = [r or (pd.NA, pd.NA) for r in intervals_of_pairs(arms, separable, lower)]
         for column, cells in zip(columns.values(), (ties, *zip(*ranks, strict=True)), strict=True):

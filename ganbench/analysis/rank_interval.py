@@ -48,16 +48,17 @@ def intervals_of_pairs(
     return ranks
 
 
-def separable_pairs(arms: Sequence[Sequence[float]]) -> Decisions:
+def separable_pairs(arms: Sequence[Sequence[float]], looks: int = 1) -> Decisions:
     """Returns which pairs of arms are separable: the corrected tests of both arms decide.
 
-    The shape is [arms, arms].
+    The shape is [arms, arms]. With adaptive seeds, the two arms of a pair may end after different looks, so
+    that the tests are corrected for all pairs of looks.
     """
     counts = np.array([len(values) for values in arms])
     means, errors = mean_of_arms(arms), squared_errors(arms)
     blocks = np.array_split(np.arange(len(arms)), -(-(len(arms) ** 2) // MAX_PAIRS_PER_BLOCK))
     rows = [
-        holm_adjusted_rows(pairwise_p(block, means, errors, counts), block) < ALPHA
+        holm_adjusted_rows(pairwise_p(block, means, errors, counts), block) < ALPHA / looks**2
         for block in blocks
     ]
     decided: Decisions = np.concatenate(rows)

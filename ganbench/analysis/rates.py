@@ -15,6 +15,7 @@ from scipy import stats
 from .contrasts import CELL_COLUMNS, holm_correct
 from .factors import NO_TRICK
 from .intervals import CONFIDENCE_LEVEL
+from .looks import count_looks
 from .rows import LOST_OUTCOMES, without_attributes
 
 ENDED_OUTCOMES = ("done", *LOST_OUTCOMES)
@@ -40,7 +41,8 @@ def failure_rates(frame: pd.DataFrame) -> list[FailureRate]:
     """Returns the rates of all arms, the arm without tricks first, over all ended trainings."""
     trainings = ended_trainings(frame)
     measured = trainings[trainings["collapse_known"]]
-    return [*rates_of("failed", trainings), *rates_of("collapsed", measured)]
+    looks = count_looks(frame.attrs["plan"])
+    return [*rates_of("failed", trainings, looks), *rates_of("collapsed", measured, looks)]
 
 
 def ended_trainings(frame: pd.DataFrame) -> pd.DataFrame:
@@ -59,12 +61,13 @@ def ended_trainings(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def rates_of(what: str, trainings: pd.DataFrame) -> list[FailureRate]:
+def rates_of(what: str, trainings: pd.DataFrame, looks: int = 1) -> list[FailureRate]:
+    """Returns the rates of one kind of failure, with p corrected for arms and looks."""
     names = dict.fromkeys([NO_TRICK, *trainings["tricks"]])
     rates = [
         make_rate(name, what, trainings) for name in names if (trainings["tricks"] == name).any()
     ]
-    corrected = holm_correct([entry.p for entry in rates])
+    corrected = holm_correct([entry.p * looks for entry in rates])
     return [replace(entry, p=p) for entry, p in zip(rates, corrected, strict=True)]
 
 

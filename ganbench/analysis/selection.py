@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .intervals import SCALES, t_interval
+from .intervals import SCALES, ratio_or_difference, t_interval
 from .rows import ARM_COLUMNS, outcome_facts, refuse_mixed_protocols
 
 SELECTION_COLUMNS = "trainings cells last best ratio low high best_seed_illusion"
@@ -69,9 +69,9 @@ def selection_gain(part: pd.DataFrame, transform: str) -> tuple[float, ...]:
     back = SCALES[transform].back
     means = [back(float(side.mean())) if len(side) else math.nan for side in (last, best)]
     interval = t_interval((best - last).tolist())
-    ratio = math.exp if transform == "log" else float
+    ends = interval.mean, interval.low, interval.high
     cells = len(set(part["cell"].to_numpy()[is_measured]))
-    return interval.count, cells, *means, *map(ratio, (interval.mean, interval.low, interval.high))
+    return interval.count, cells, *means, *(ratio_or_difference(end, transform) for end in ends)
 
 
 def best_seed_illusions(values: pd.DataFrame, facts: dict[str, str]) -> dict[int, float]:
@@ -79,6 +79,7 @@ def best_seed_illusions(values: pd.DataFrame, facts: dict[str, str]) -> dict[int
     cells = values.dropna(subset="last").groupby(["group", "cell"])["last"]
     best = cells.min() if facts["direction"] == "lower" else cells.max()
     off = (best - cells.mean())[cells.count() > 1]
-    back = math.exp if facts["transform"] == "log" else float
     groups: Any = off.groupby(level="group")
-    return {group: back(float(part.mean())) for group, part in groups}
+    return {
+        group: ratio_or_difference(float(part.mean()), facts["transform"]) for group, part in groups
+    }

@@ -20,7 +20,7 @@ from ganbench.registry import SpecError, parse_spec
 
 from .contrasts import Estimate, satterthwaite_freedom
 from .effects import outcome_rows
-from .intervals import SCALES
+from .intervals import SCALES, ratio_or_difference
 from .rows import LOST_OUTCOMES, outcome_facts
 
 FAMILY_COLUMNS = ["data", "variant", "loss", "tricks"]
@@ -112,11 +112,11 @@ def axis_effects(frame: pd.DataFrame) -> pd.DataFrame:
         entries[names].append(pair)
     ordered = sorted(entries, key=lambda names: (names[0], *map(sort_key_of_setting, names[1:])))
     paired, transform = frame.attrs["plan"]["analysis"]["paired"], outcome_facts(frame)["transform"]
-    back = math.exp if transform == "log" else float
     rows = []
     for names in ordered:
-        change = mean_change_over_families(entries[names], paired)
-        rows.append((*names, *count_pairs(entries[names]), *map(back, change)))
+        ends = mean_change_over_families(entries[names], paired)
+        change = (ratio_or_difference(end, transform) for end in ends)
+        rows.append((*names, *count_pairs(entries[names]), *change))
     return pd.DataFrame(rows, columns=AXIS_EFFECT_COLUMNS.split())
 
 
@@ -194,15 +194,20 @@ def mean_change_over_families(
     mean = float(np.mean([np.diff(pair).mean() for pair in pairs]))
     repeated = [pair for pair in pairs if len(pair) > 1]
     borrowed = (len(pairs) - len(repeated)) / max(1, len(repeated))
-    errors = [squared_error_of_pair(pair, paired) * (1 + borrowed * len(pair)) for pair in repeated]
+    parts = [(pair, error) for pair in repeated for error in squared_errors_of_pair(pair, paired)]
+    errors = [error * (1 + borrowed * len(pair)) for pair, error in parts]
     if not sum(errors) > 0:
         return mean, math.nan, math.nan
-    freedoms = [(len(pair) - 1) * (1 if paired else 2) for pair in repeated]
+    freedoms = [len(pair) - 1 for pair, _ in parts]
     freedom = satterthwaite_freedom(errors, freedoms)
     return mean, *Estimate(mean, math.sqrt(sum(errors)) / len(pairs), freedom).interval()
 
 
-def squared_error_of_pair(pair: np.ndarray, paired: bool) -> float:
-    """Computes the squared error of the mean difference of two columns."""
-    spread = np.diff(pair).var(ddof=1) if paired else pair.var(axis=0, ddof=1).sum()
-    return float(spread) / len(pair)
+def squared_errors_of_pair(pair: np.ndarray, paired: bool) -> list[float]:
+    """Computes the squared errors whose sum is that of the mean difference of two columns.
+
+    Paired columns have one, and others have one each.
+    """
+    columns = np.diff(pair) if paired else pair
+    errors: list[float] = (columns.var(axis=0, ddof=1) / len(pair)).tolist()
+    return errors

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ganbench.analysis.fewer_seeds import tables_of_fewer_seeds
 from ganbench.analysis.front import cost_front
 from ganbench.analysis.profiles import (
     improvement_probabilities,
@@ -14,6 +15,7 @@ from ganbench.analysis.profiles import (
 from ganbench.analysis.selection import checkpoint_selection
 from ganbench.analysis.sensitivity import axis_effects, settings_sensitivity
 from ganbench.analysis.targets import costs_to_target
+from ganbench.analysis.transfer import effect_transfer
 from ganbench.analysis.variance import seeds_table, variance_components
 
 from .format_number import format_number
@@ -63,6 +65,14 @@ ANALYSES = (
         pivot_profiles,
     ),
     ReportAnalysis(
+        "transfer",
+        "Do effects transfer?",
+        "The correlation between the true effects of tricks on two data sets: that of the estimates, corrected for "
+        "the noise over seeds, which lowers it. *shown* counts tricks with an effect on the first data set, "
+        "*repeated* those with an effect in the same direction on the second.",
+        effect_transfer,
+    ),
+    ReportAnalysis(
         "targets",
         "Cost to reach a target",
         "Median cost over trainings until the first measured point of the learning curve that reaches the "
@@ -95,6 +105,14 @@ ANALYSES = (
         "compares the best seed with the mean over seeds: reporting only the best seed would claim this much "
         "improvement by chance.",
         checkpoint_selection,
+    ),
+    ReportAnalysis(
+        "fewer_seeds",
+        "Tables of fewer seeds",
+        "Seeds of this run are drawn at random, as if it had stopped after them. *names best* is the share of draws "
+        "that name the same best arm as all seeds, and *ratio* what the named arm costs on average. *wrong order* "
+        "is the share of pairs of arms in the opposite order.",
+        tables_of_fewer_seeds,
     ),
     ReportAnalysis(
         "variance",

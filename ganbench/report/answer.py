@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from ganbench.analysis.coverage import TrickCoverage
-from ganbench.analysis.effects import SHARE_UNIT, Effect, effect_facts
+from ganbench.analysis.effects import DIRECTED_VERDICTS, Effect, effect_facts
 from ganbench.analysis.factors import NO_TRICK
 from ganbench.analysis.intervals import SCALES
 from ganbench.counts import count_of
@@ -14,12 +14,18 @@ from ganbench.evaluation.metric_names import metric_display_name
 
 from .arm_names import shorten_names
 from .dependence import TrickDependence
-from .format_change import BEYOND, Facts, describe_direction, format_effect_size, format_improvement
+from .format_change import (
+    BEYOND,
+    Facts,
+    describe_direction,
+    describe_unit,
+    format_effect_size,
+    format_improvement,
+)
 
 MAX_NAMED_TRICKS = 3  # tricks that help or harm, by name in the answer
 NO_POWER = "These seeds cannot show a change."
 DEPENDS_ON_DATA = "The answer depends on the data set."
-VERDICTS = ("helps", "harms")
 Place = tuple[int, str, str]
 PLACES: tuple[Place, ...] = (  # parts of a cell: its place in CELL_COLUMNS, noun and plural
     (1, "variant", "variants"),
@@ -106,7 +112,7 @@ def answer_of(
     `effects` are those over the grid and those within data sets; others are left out. If some effect depends
     on the data set, the answer has one part per data set.
     """
-    pooled = [e for e in effects if e.is_pooled and (e.pairs or e.lost)]
+    pooled = [e for e in effects if e.is_pooled and e.is_compared]
     if not pooled:
         return None
     plan, facts = frame.attrs["plan"], effect_facts(frame)
@@ -114,12 +120,12 @@ def answer_of(
     writer = AnswerWriter(facts, coverage, dependence)
     name = metric_display_name(plan["analysis"]["outcome"], plan)
     place = describe_pooling(coverage, PLACES[:2] if by_data else PLACES)
-    unit = " in percentage points (pp)" if facts["unit"] == SHARE_UNIT else ""
+    unit = describe_unit(facts)
     return SuiteAnswer(
         metric=name.partition(" (")[0],
         opening=DEPENDS_ON_DATA if by_data else "",
         parts=writer.parts_by_data(pooled, by_data) if by_data else [writer.part(pooled)],
-        measure=f"Changes of {name}{unit}{place}; {describe_direction(facts)}.",
+        measure=f"Changes of {name}{f' in {unit}' if unit else ''}{place}; {describe_direction(facts)}.",
     )
 
 
@@ -127,7 +133,7 @@ def group_by_data(effects: list[Effect]) -> dict[str, list[Effect]]:
     """Groups the effects within data sets by their data set."""
     groups: dict[str, list[Effect]] = {}
     for effect in effects:
-        if effect.data and (effect.pairs or effect.lost):
+        if effect.data and effect.is_compared:
             groups.setdefault(effect.data, []).append(effect)
     return groups
 
@@ -146,7 +152,9 @@ class AnswerWriter:
         """Returns one part per data set, and one of the tricks that only the whole grid decides."""
         within = replace(self, dependence=self.dependence.within_data())
         parts = [within.part(own, f"On {data}") for data, own in by_data.items()]
-        known = {e.tricks for own in by_data.values() for e in own if e.verdict in VERDICTS}
+        known = {
+            e.tricks for own in by_data.values() for e in own if e.verdict in DIRECTED_VERDICTS
+        }
         left = [
             e for e in pooled if e.tricks not in known and not self.dependence.on_data(e.tricks)
         ]
@@ -155,7 +163,7 @@ class AnswerWriter:
         return [*parts, joint] if joint.decided else parts
 
     def part(self, effects: list[Effect], place: str = "") -> AnswerPart:
-        helping, harming = (self.decided_tricks(effects, verdict) for verdict in VERDICTS)
+        helping, harming = (self.decided_tricks(effects, verdict) for verdict in DIRECTED_VERDICTS)
         return AnswerPart(
             place=place,
             opening=describe_no_help(helping, harming),
@@ -167,7 +175,7 @@ class AnswerWriter:
         """Collects the tricks with a verdict, the largest changes first."""
         own = by_size([e for e in effects if e.verdict == verdict], self.facts)
         short = shorten_names([e.tricks for e in effects])
-        decided = [e for e in effects if e.verdict in VERDICTS]
+        decided = [e for e in effects if e.verdict in DIRECTED_VERDICTS]
         counted = not all(map(self.coverage.is_complete, decided))
         named = [
             NamedChange(

@@ -19,8 +19,9 @@ from ganbench.analysis.factors import tricks_of_arm
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.experiments.factorial import aliased_terms
 
+from .adaptive import describe_rule, end_of_effect
 from .findings import SuiteChanges
-from .format_change import Facts, format_change, format_detectable
+from .format_change import Facts, describe_unit, format_change, format_detectable
 from .format_number import format_number, format_p
 from .markdown import escape_markdown, markdown_table
 
@@ -48,6 +49,14 @@ FAILURES_NOTE = (
     "with the trick. *fewer*: pairs that went wrong only without tricks. p comes from McNemar's exact test "
     "after Holm's correction."
 )
+SEQUENTIAL_NOTE = (
+    "*p* and the adjusted interval cover all effects of a family and all looks, by Bonferroni's correction; the "
+    "95 % interval covers all looks at its own effect. *seeds*: the seeds of each arm at the last look of the "
+    "effect. *ended*: the reason why the effect over the grid got no more seeds. *detectable from*: the smallest "
+    "change in the direction of the estimate that the last look detects with a power of 80 %. *r*: the correlation "
+    "over seeds between the two sides of a comparison."
+)
+MAX_NAMED_LISTS = 5  # of tricks without a comparison
 MAX_LOG_HEAT = math.log(4)  # the logarithmic change that heat maps show in full colour
 
 
@@ -69,7 +78,13 @@ def effect_sections(
         "interactions": changes.interactions,
         "rates": changes.rates,
     }
-    return {name: pd.DataFrame([asdict(each) for each in rows]) for name, rows in tables.items()}
+    return {name: effects_frame(rows, frame.attrs["plan"]) for name, rows in tables.items()}
+
+
+def effects_frame(rows: list[Any], plan: dict[str, Any]) -> pd.DataFrame:
+    """Makes a table of rows; the seeds of effects only if seeds are adaptive."""
+    table = pd.DataFrame([asdict(each) for each in rows])
+    return table if "adaptive" in plan else table.drop(columns="seeds", errors="ignore")
 
 
 def effects_of_table(table: pd.DataFrame) -> list[Effect]:
@@ -82,13 +97,15 @@ def render_effects(frame: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> str:
     plan = frame.attrs["plan"]
     outcome = plan["analysis"]["outcome"]
     title = f"# Effects of tricks on {metric_display_name(outcome, plan)} in {plan['suite']}"
+    left_out = uncompared_note(tables["effects"])
+    tables = {**tables, **{name: compared_rows(tables[name]) for name in ("effects", "chains")}}
     if tables["effects"].empty:
-        return f"{title}\n\nNo trick was compared with training without tricks.\n"
+        none = "No trick was compared with training without tricks."
+        return "\n\n".join([title, none, *left_out]) + "\n"
     facts = effect_facts(frame)
-    note = EFFECTS_NOTE.format(
-        pairing="paired by seed" if plan["analysis"]["paired"] else "unpaired"
-    )
-    parts = [title, note, effects_table(tables["effects"], facts)]
+    ends = ends_column(plan, tables["effects"]) if "adaptive" in plan else None
+    table = effects_table(tables["effects"], facts, ends)
+    parts = [title, describe_columns(plan, facts), table, *left_out]
     if not tables["chains"].empty:
         parts += ["## Lists of tricks against no trick", effects_table(tables["chains"], facts)]
     parts += [
@@ -97,6 +114,18 @@ def render_effects(frame: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> str:
     ]
     parts += further_sections(tables, facts["transform"])
     return "\n\n".join(parts) + "\n"
+
+
+def describe_columns(plan: dict[str, Any], facts: Facts) -> str:
+    """Returns the paragraph above the table of effects."""
+    note = EFFECTS_NOTE.format(
+        pairing="paired by seed" if plan["analysis"]["paired"] else "unpaired"
+    )
+    if unit := describe_unit(facts):
+        note = f"Changes are in {unit}. {note}"
+    if "adaptive" in plan:
+        note = f"{note.partition(' *adjusted*')[0]} {SEQUENTIAL_NOTE} {describe_rule(plan)}"
+    return note
 
 
 def further_sections(tables: dict[str, pd.DataFrame], transform: str) -> list[str]:
@@ -141,8 +170,38 @@ def format_number_or_nothing(value: float) -> str:
     return "" if math.isnan(value) else format_number(value)
 
 
-def effects_table(changes: pd.DataFrame, facts: Facts) -> str:
-    """Renders effects with their single and their adjusted intervals."""
+def ends_column(plan: dict[str, Any], effects: pd.DataFrame) -> list[str]:
+    """Returns the reason why the seeds of each effect over the grid ended; else an empty text."""
+    return [
+        end_of_effect(plan, effect.tricks) if effect.is_pooled else ""
+        for effect in effects_of_table(effects)
+    ]
+
+
+def compared_rows(effects: pd.DataFrame) -> pd.DataFrame:
+    """Returns the effects with a comparison, or with trainings that were lost in one."""
+    if effects.empty:  # then it has no columns
+        return effects
+    return effects[effects["pairs"].gt(0) | effects["lost"].gt(0)].reset_index(drop=True)
+
+
+def uncompared_note(effects: pd.DataFrame) -> list[str]:
+    """Returns a sentence on the tricks that were never compared, or nothing."""
+    if effects.empty:
+        return []
+    compared = set(compared_rows(effects)["tricks"])
+    names = [name for name in effects["tricks"].unique() if name not in compared]
+    if not names:
+        return []
+    named = ", ".join(names) if len(names) <= MAX_NAMED_LISTS else f"{len(names)} lists of tricks"
+    return [escape_markdown(f"Without a comparison with the same arm without them: {named}.")]
+
+
+def effects_table(changes: pd.DataFrame, facts: Facts, ends: list[str] | None = None) -> str:
+    """Renders effects with their single and their adjusted intervals.
+
+    With adaptive seeds, the table has the seeds of each effect and the reason why they ended.
+    """
 
     def change(value: float) -> str:
         return format_change(value, facts)
@@ -158,13 +217,17 @@ def effects_table(changes: pd.DataFrame, facts: Facts) -> str:
         "95 % high": changes["high"].map(change),
         "adjusted low": changes["adjusted_low"].map(change),
         "adjusted high": changes["adjusted_high"].map(change),
-        "p (Holm)": changes["p"].map(format_probability),
+        ("p (corrected)" if "seeds" in changes else "p (Holm)"): changes["p"].map(
+            format_probability
+        ),
         "detectable from": [format_detectable(e, facts) for e in effects_of_table(changes)],
         "r": changes["correlation"].map(format_number_or_nothing),
         "cells": changes["cells"],
         "pairs": changes["pairs"],
         "lost": changes["lost"],
+        **({"seeds": changes["seeds"]} if "seeds" in changes else {}),
         "verdict": changes["verdict"],
+        **({"ended": ends} if ends else {}),
     }
     return markdown_table(pd.DataFrame(columns))
 

@@ -21,6 +21,7 @@ from ganbench.analysis.rates import FailureRate, failure_rates
 from ganbench.counts import count_of
 from ganbench.evaluation.metric_names import metric_display_name
 
+from .adaptive import name_correction
 from .answer import answer_of, by_size, uncompared_sentences
 from .best_arm import best_arm_sentences
 from .dependence import TrickDependence
@@ -94,23 +95,28 @@ def run_findings(
     if not answer:
         return best_arm_sentences(frame, leaderboard(frame) if board is None else board)
     plan = frame.attrs["plan"]
-    estimated = [e for e in changes.over_grid if e.pairs or e.lost]
+    estimated = [e for e in changes.over_grid if e.is_compared]
     facts, name = effect_facts(frame), metric_display_name(plan["analysis"]["outcome"], plan)
     sentences = [answer.text()]
     pooled = [e for e in estimated if not changes.dependence.on_data(e.tricks)]
-    sentences += decided_sentences(pooled, name, facts, plan["analysis"]["equivalence"])
+    correction = name_correction(plan)
+    margin = plan["analysis"]["equivalence"]
+    sentences += decided_sentences(pooled, name, facts, margin, correction)
     sentences += undecided_sentences(pooled, name, facts)
     sentences += variant_sentences(changes.by_variant, name, facts)
-    sentences += interaction_sentences(changes.interactions, name, facts)
-    sentences += [failure_sentence(r) for r in changes.rates if r.p < 1 - CONFIDENCE_LEVEL]
+    sentences += interaction_sentences(changes.interactions, name, facts, correction)
+    rates = [rate for rate in changes.rates if rate.p < 1 - CONFIDENCE_LEVEL]
+    sentences += [failure_sentence(rate, correction) for rate in rates]
     sentences += [lost_sentence(e) for e in estimated if e.lost]
     return sentences + uncompared_sentences(frame, changes.coverage)
 
 
-def decided_sentences(effects: list[Effect], name: str, facts: Facts, margin: float) -> list[str]:
+def decided_sentences(
+    effects: list[Effect], name: str, facts: Facts, margin: float, correction: str
+) -> list[str]:
     """Returns one sentence per effect with a verdict."""
     decided = sort_decided(effects, facts)
-    return [effect_sentence(effect, name, facts, margin) for effect in decided]
+    return [effect_sentence(effect, name, facts, margin, correction) for effect in decided]
 
 
 def undecided_sentences(effects: list[Effect], name: str, facts: Facts) -> list[str]:
@@ -165,27 +171,29 @@ def variant_sentences(effects: list[Effect], name: str, facts: Facts) -> list[st
     return sentences
 
 
-def interaction_sentences(interactions: list[Interaction], name: str, facts: Facts) -> list[str]:
+def interaction_sentences(
+    interactions: list[Interaction], name: str, facts: Facts, correction: str
+) -> list[str]:
     """Returns one sentence per interaction, by increasing p.
 
     The last sentence counts the interactions that are left out.
     """
     differing = [i for i in interactions if i.verdict == "differs"]
     surest = sorted(differing, key=lambda i: i.p)[:MAX_INTERACTION_SENTENCES]
-    sentences = [interaction_sentence(interaction, name, facts) for interaction in surest]
+    sentences = [interaction_sentence(each, name, facts, correction) for each in surest]
     hidden = len(differing) - len(surest)
     if hidden:
         sentences.append(f"The table of interactions lists {hidden} more such differences.")
     return sentences
 
 
-def interaction_sentence(interaction: Interaction, name: str, facts: Facts) -> str:
+def interaction_sentence(interaction: Interaction, name: str, facts: Facts, correction: str) -> str:
     """Returns a sentence about an effect that differs between one place and the others."""
     place = f"{PREPOSITIONS[interaction.kind]} {interaction.where}"
     return (
         f"{interaction.tricks} affects {name} differently {place} than elsewhere: "
         f"{format_interaction_size(interaction, facts)} "
-        f"(p = {format_p(interaction.p)} after Holm's correction)."
+        f"(p = {format_p(interaction.p)} {correction})."
     )
 
 
@@ -198,12 +206,12 @@ def format_interaction_size(interaction: Interaction, facts: Facts) -> str:
     return f"× {format_factor(interaction.ratio)} {interval}"
 
 
-def failure_sentence(rate: FailureRate) -> str:
+def failure_sentence(rate: FailureRate, correction: str) -> str:
     """Returns a sentence about a trick that changes the rate of failures or collapses."""
     return (
         f"{rate.tricks}: {rate.count} of {count_of(rate.trainings, 'training')} {rate.what}. Pairs in which only the "
         f"training with the trick {rate.what}: {rate.more}; only the one without it: {rate.fewer} "
-        f"(p = {format_p(rate.p)} after Holm's correction)."
+        f"(p = {format_p(rate.p)} {correction})."
     )
 
 
@@ -219,7 +227,9 @@ def sort_decided(effects: list[Effect], facts: Facts) -> list[Effect]:
     return [e for verdict in VERDICT_VERBS for e in by_size(effects, facts) if e.verdict == verdict]
 
 
-def effect_sentence(effect: Effect, outcome: str, facts: Facts, margin: float) -> str:
+def effect_sentence(
+    effect: Effect, outcome: str, facts: Facts, margin: float, correction: str
+) -> str:
     where = (
         f"over {count_of(effect.cells, 'cell')} and {count_of(effect.pairs, 'pair')} of trainings"
     )
@@ -227,7 +237,7 @@ def effect_sentence(effect: Effect, outcome: str, facts: Facts, margin: float) -
         case "helps" | "harms":
             return (
                 f"{effect.tricks} {effect.verdict}: {outcome} {format_effect_size(effect, facts)} {where} "
-                f"(p = {format_p(effect.p)} after Holm's correction)."
+                f"(p = {format_p(effect.p)} {correction})."
             )
     size = format_effect_size(effect, facts)
     return f"{effect.tricks} changes {outcome} by less than the margin of {100 * margin:.3g} %: {size} {where}."

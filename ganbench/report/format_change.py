@@ -16,8 +16,16 @@ MAX_DETECTABLE_FACTOR = (
     10.0  # larger detectable changes are not printed: so few seeds detect nothing
 )
 MIN_DIFFERENCE = 1e-12  # smaller differences are rounding errors of means
+PERCENTAGE_POINTS, LOG_ODDS = "percentage points (pp)", "log odds"  # units of differences
 BEYOND = "beyond "  # the limit of printed detectable changes
 Facts = dict[str, Any]
+
+
+def describe_unit(facts: Facts) -> str:
+    """Returns the unit of differences: `percentage points (pp)`, `log odds`, or an empty text."""
+    if facts.get("unit") == SHARE_UNIT:
+        return PERCENTAGE_POINTS
+    return LOG_ODDS if facts["transform"] == "logit" else ""
 
 
 def format_percent(change: float) -> str:

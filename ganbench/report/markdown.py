@@ -12,6 +12,7 @@ from ganbench.errors import escape_control_characters
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.human_study.error_rates import HUMAN_ERROR_COLUMN
 
+from .adaptive import describe_rule, describe_seeds, ends_of_effects
 from .format_number import format_cell, format_error
 from .possible_range import clip_intervals, count_total, format_total
 
@@ -29,8 +30,10 @@ def render_leaderboard(frame: pd.DataFrame, board: pd.DataFrame, findings: list[
     plan = frame.attrs["plan"]
     lines = [f"# {escape_markdown(plan['suite'])}", "", escape_markdown(plan["about"]), ""]
     lines += [*(f"- {escape_markdown(line)}" for line in findings), ""]
-    seeds, device = len(plan["seeds"]), plan["device"]
+    seeds, device = describe_seeds(plan), plan["device"]
     lines += [f"Budget: {format_budget(plan)}. Seeds: {seeds}. Device: {device}.", ""]
+    if "adaptive" in plan:
+        lines += [describe_rule(plan), "", markdown_table(ends_of_effects(plan)), ""]
     lines += [f"Note: {escape_markdown(note)}.\n" for note in plan.get("notes", [])]
     for data, part in clip_intervals(plan, board).groupby("data", sort=False):
         lines += [f"## {escape_markdown(str(data))}", "", *describe_numbers(plan, str(data)), ""]

@@ -162,6 +162,7 @@ def summarize_report(report: SuiteReport) -> dict[str, Any]:
         "outcome": plan["analysis"]["outcome"],
         "findings": report.findings,
         "best_arms": report.best_arms,
+        **({"adaptive": plan["adaptive"]} if "adaptive" in plan else {}),
         "trials": trials["outcome"].fillna("not run").value_counts().to_dict(),
         "protocols": [protocol["text"] for protocol in plan["protocols"].values()],
         "provenance": plan["provenance"],

@@ -12,14 +12,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ganbench.analysis.effects import SHARE_UNIT
 from ganbench.evaluation.metric_names import metric_display_name
+from ganbench.report.adaptive import page_texts
 from ganbench.report.answer import uncompared_sentences
 from ganbench.report.arm_names import ArmNamer
 from ganbench.report.best_arm import best_arms
 from ganbench.report.curves import learning_curves_of
 from ganbench.report.figures.base import line_colours
-from ganbench.report.format_change import describe_direction
+from ganbench.report.format_change import (
+    LOG_ODDS,
+    PERCENTAGE_POINTS,
+    describe_direction,
+    describe_unit,
+)
 from ganbench.report.markdown import format_budget
 from ganbench.report.possible_range import clip_intervals
 from ganbench.report.report import SuiteReport
@@ -50,7 +55,8 @@ PAGE_SECTIONS = {  # in the order of the page
     "made": "Reproduce",
 }
 UNIT_NOTES = {
-    SHARE_UNIT: "Changes are in percentage points (pp) of the modes that each data set has.",
+    PERCENTAGE_POINTS: "Changes are in percentage points (pp) of the modes that each data set has.",
+    LOG_ODDS: "Changes are differences of log odds, log(p / (1 - p)).",
 }
 SCRIPTS = (  # templates of the script, in the order in which they run
     *("base.js", "permalinks.js", "tables.js", "charts.js", "legends.js", "lazy.js"),
@@ -96,7 +102,7 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
         "outcome": metric_display_name(outcome, plan),
         "outcome_title": metric_title(outcome, plan),
         "outcome_facts": facts,
-        "unit_note": UNIT_NOTES.get(facts["unit"], ""),
+        "unit_note": UNIT_NOTES.get(describe_unit(facts), ""),
         "verdicts": report.answer,
         "direction": describe_direction(facts).capitalize(),
         "best_arms": best_arms(frame, board),
@@ -126,6 +132,7 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
         "tables": make_page_tables(report.changes, report.further),
         "command": rerun_command(plan),
         "made_with": run_versions(frame),
+        **page_texts(plan),
     }
 
 

@@ -99,7 +99,7 @@ def rerun_command(plan: dict[str, Any]) -> str:
     seeds = plan["seeds"]
     parts = ["ganbench", "run", plan["suite"]]
     parts += ["--device", plan["device"], "--profile", plan["profile"]]
-    if seeds == list(range(len(seeds))):
+    if seeds == list(range(len(seeds))) and "adaptive" not in plan:
         parts += ["--seeds", str(len(seeds))]
     return shlex.join(map(str, parts))
 

@@ -7,6 +7,7 @@ import pandas as pd
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
 from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.report.adaptive import describe_seeds
 from ganbench.report.answer import MAX_NAMED_TRICKS, PLACES, by_size, describe_pooling
 from ganbench.report.arm_names import shorten_names
 from ganbench.report.format_change import (
@@ -197,7 +198,7 @@ def run_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
     )
     return [
         ("trainings", counts),
-        ("seeds", str(len(plan["seeds"]))),
+        ("seeds", describe_seeds(plan)),
         ("budget", format_short_budget(plan)),
         ("data", list_data(frame)),
         ("device", str(plan["device"])),

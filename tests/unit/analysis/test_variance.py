@@ -1,6 +1,7 @@
 """Variance over seeds, sensitivity to settings, and selection of checkpoints."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from scipy import stats
 from synthetic_rows import FACTS, arms, floor, frame, row
 
+from ganbench.analysis.fewer_seeds import tables_of_fewer_seeds
 from ganbench.analysis.intervals import SCALES, t_interval
 from ganbench.analysis.selection import checkpoint_selection
 from ganbench.analysis.sensitivity import (
@@ -40,6 +42,7 @@ TABLES = (
     settings_sensitivity,
     axis_effects,
     checkpoint_selection,
+    tables_of_fewer_seeds,
 )
 
 
@@ -84,7 +87,7 @@ def test_only_last_values_of_trials_count():
         {"checkpoint": "best", "value": 99.0}, {"role": "untrained", "value": 99.0},
         {"kind": "curve", "checkpoint": None, "value": 99.0})]  # fmt: skip
     row_frame = frame(*rows, *others, floor(1.0))
-    for table in (variance_components, seeds_table):
+    for table in (variance_components, seeds_table, tables_of_fewer_seeds):
         pd.testing.assert_frame_equal(table(row_frame), table(frame(*rows)))
 
 
@@ -486,7 +489,10 @@ def test_axis_change_uses_scale_of_outcome(outcome, changes):
     assert entry["change"] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("paired", "test"), [(True, stats.ttest_rel), (False, stats.ttest_ind)])
+WELCH = partial(stats.ttest_ind, equal_var=False)
+
+
+@pytest.mark.parametrize(("paired", "test"), [(True, stats.ttest_rel), (False, WELCH)])
 def test_single_family_equals_scipy_t_test(paired, test):
     rng = np.random.default_rng(0)
     logs = rng.normal(size=(2, 6))
@@ -504,6 +510,13 @@ def test_families_combine_by_welch_and_satterthwaite():
     half = stats.t.ppf(0.975, freedom) * math.sqrt(sum(errors)) / 2
     expected = (7 / 3 + 3) / 2
     assert (mean, low, high) == pytest.approx((expected, expected - half, expected + half))
+
+
+def test_unpaired_change_of_one_family_has_welchs_interval():
+    before, after = [1.0, 4.0, 2.5], [3.0, 3.01, 3.02]
+    _, low, high = mean_change_over_families([np.column_stack([before, after])], paired=False)
+    expected = stats.ttest_ind(after, before, equal_var=False).confidence_interval(0.95)
+    assert (low, high) == pytest.approx((expected.low, expected.high))
 
 
 def test_family_with_one_pair_borrows_variance():

@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from executor_runs import wait_until
 from helpers import result_record
 from rich.console import Console
 
@@ -406,9 +407,7 @@ def folder_contents(folder: Path) -> dict[str, bytes]:
 
 def wait_for_page(folder: Path) -> str:
     """Waits for the page and returns its text."""
-    until = time.monotonic() + 60
-    while not (folder / "report.html").exists() and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_until((folder / "report.html").exists)
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -426,9 +425,7 @@ def test_page_is_redrawn_during_and_after_run(ganbench, unfinished_run):
             checks.append("1 not run" in header_text(wait_for_page(own)))
             checks.append(folder_contents(results / "trials") == before)  # the trials are unchanged
             finish()
-            until = time.monotonic() + 60
-            while "not run" in header_text(wait_for_page(own)) and time.monotonic() < until:
-                time.sleep(0.05)
+            wait_until(lambda: "not run" not in header_text(wait_for_page(own)))
             checks.append("6 done" in header_text(wait_for_page(own)))
 
     journal = own / "runs.jsonl"

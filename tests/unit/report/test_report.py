@@ -4,6 +4,7 @@ import io
 import math
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
@@ -224,11 +225,19 @@ def test_oscillating_cell_has_flag():
 def test_effects_have_change_interval_and_verdict():
     rows = frame(*arms({"r1": 0.7}, cells=(1, 9)), row("ema", seed=9))
     text = render_effects(rows, effect_sections(rows))
-    (r1, ema) = first_table_cells(text.partition("## ")[0])
+    (r1,) = first_table_cells(text.partition("## ")[0])
     assert r1[:3] == ["all", "all", "r1"]
     assert re.fullmatch(r"−(2\d|3\d) %", r1[3])
     assert r1[-1] == "helps"
-    assert ema[:6] == ["all", "all", "ema", "", "", ""]
+    assert "Without a comparison with the same arm without them: ema." in text
+
+
+def test_many_lists_without_a_comparison_are_counted():
+    lists = [row(f"r{n} + ema", seed=9) for n in range(6)]
+    rows = frame(*arms({"r1": 0.7}), *lists)
+    text = render_effects(rows, effect_sections(rows))
+    assert "Without a comparison with the same arm without them: 6 lists of tricks." in text
+    assert "Lists of tricks against no trick" not in text
 
 
 def test_effects_have_interactions_and_failures():
@@ -436,6 +445,21 @@ def test_counts_of_unequal_data_are_shares():
     assert "On grid: No trick is shown to help. r1 harms: modes −19.6 pp [" in answer
     assert "+3.32 pp" not in answer
     assert answer.endswith("Changes of modes in percentage points (pp); more is better.")
+    assert "Changes are in percentage points (pp)." in render_effects(table, effect_sections(table))
+
+
+def test_changes_of_rates_are_named_log_odds():
+    rows = [
+        row(tricks, seed, rate + 0.01 * seed, metric="modes")
+        for tricks, rate in (("none", 0.2), ("r1", 0.5))
+        for seed in range(3)
+    ]
+    table = frame(*rows, outcome="modes")  # on the logit scale
+    (effect,) = trick_effects(table)
+    odds = [(p / (1 - p), q / (1 - q)) for p, q in ((0.5, 0.2), (0.51, 0.21), (0.52, 0.22))]
+    assert effect.ratio == pytest.approx(np.mean([np.log(r / none) for r, none in odds]))
+    assert run_findings(table)[0].endswith("Changes of modes in log odds; higher is better.")
+    assert "Changes are in log odds." in render_effects(table, effect_sections(table))
 
 
 @pytest.mark.parametrize(

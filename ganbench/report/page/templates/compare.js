@@ -45,11 +45,15 @@ function markHeads(row, scope) {
   return row;
 }
 
+function testOf(one, other) {
+  if (one.cell !== other.cell) return "by Welch's test, as the arms are of different cells";
+  return arms.paired ? "paired by seed" : "by Welch's test, as the suite declares no pairs";
+}
+
 function differenceTable(one, other) {
   const table = html("table", { className: "plain difference" }), sides = [one, other];
-  const isPaired = arms.paired && one.cell === other.cell;
   table.append(html("caption", {}, html("span", { className: "said" },
-    `A: ${one.title}. B: ${other.title}. Difference of A to B with its 95\u00a0% interval, ${isPaired ? "paired by seed" : "by Welch's test, as the arms are of different cells"}. ` +
+    `A: ${one.title}. B: ${other.title}. Difference of A to B with its 95\u00a0% interval, ${testOf(one, other)}. ` +
     "One comparison, not corrected for others. Changes of logit metrics are factors of the odds.")));
   const head = html("thead", {}, markHeads(cells("th", ["metric", "A", "B", "A against B", "A is", "p"], ["", "number", "number", "number", "", "number"]), "col"));
   const body = html("tbody");
@@ -154,7 +158,7 @@ function setUpCompare(section) {
   second.addEventListener("change", () => { pick(arms.byKey.get(first.value), arms.byKey.get(second.value)); saveView(true); });
   section.querySelector("[data-swap]").addEventListener("click", () => { pick(arms.byKey.get(second.value), arms.byKey.get(first.value)); saveView(true); });
   pick(...start);
-  section.compareWithNone = (arm) => { pick(arm, partner(arm)); saveView(true); };
+  section.compareWithNone = (arm) => { pick(arm, partner(arm)); saveView(false); };
   viewParts.push({
     root: section,
     write(values) { if (section.isPicked) values.set("compare", `${first.value}|${second.value}`); },

@@ -2,8 +2,10 @@
 
 const closer = document.getElementById("closer");
 let looked = null; // the enlarged card
+let isGoingBack = false, awaited = null; // a card that is opened once history has gone back
 
 function look(card, isNewEntry = true) {
+  if (isGoingBack && isNewEntry) { awaited = card; return; }
   looked = card;
   document.getElementById("closer-title").replaceChildren(...card.querySelector("h3").cloneNode(true).childNodes);
   const body = closer.querySelector(".closer-body");
@@ -57,12 +59,20 @@ document.addEventListener("click", (event) => {
 all(closer, "[data-turn]").forEach((button) => button.addEventListener("click", () => turn(Number(button.dataset.turn))));
 closer.querySelector("[data-close]").addEventListener("click", () => closer.close());
 closer.addEventListener("click", (event) => { if (event.target === closer) closer.close(); });
-closer.addEventListener("close", () => {
+closer.addEventListener("close", () => { // sent after a delay: history may have opened a card again
+  if (!looked || closer.open) return;
   looked = null;
-  if (isApplying) return;
-  if (history.state?.isOpened) history.back();
+  isGoingBack = Boolean(history.state?.isOpened);
+  if (isGoingBack) history.back();
   else saveView(false);
 });
+
+function openAwaited() {
+  const card = awaited;
+  isGoingBack = false;
+  awaited = null;
+  if (card) look(card);
+}
 document.addEventListener("keydown", (event) => {
   if (!closer.open) return;
   if (event.key === "ArrowRight") turn(1);
@@ -80,7 +90,10 @@ viewParts.push({
     const notice = document.getElementById("notice");
     notice.hidden = key === undefined || Boolean(card);
     notice.textContent = notice.hidden ? "" : `The link names the arm ${key}, which has no card on this page.`;
-    if (!card && closer.open) closer.close();
+    if (!card && closer.open) {
+      looked = null;
+      closer.close();
+    }
     if (card && card !== looked) look(card, false);
     return false;
   },

@@ -57,6 +57,6 @@ function linkButton(values, label) {
 
 function startPermalinks() {
   applyView();
-  addEventListener("popstate", applyView);
+  addEventListener("popstate", () => { applyView(); openAwaited(); });
   addEventListener("hashchange", applyView);
 }

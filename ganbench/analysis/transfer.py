@@ -1,0 +1,141 @@
+"""Transfer: do the effects of tricks on one data set hold on another one?
+
+Noise over seeds lowers the correlation between two lists of estimated effects. Spearman's (1904) correction
+divides it by the root of both reliabilities, and the ends of Fisher's (1921) interval likewise (Hunter and
+Schmidt, 2004). The reliability is the share of true differences between effects in their variance.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from .contrasts import cell_tables
+from .effects import DIRECTED_VERDICTS, Effect, effects_by_data, outcome_rows
+from .factors import NO_TRICK
+from .intervals import CONFIDENCE_LEVEL
+from .rows import outcome_facts
+
+MIN_EFFECTS = 5  # Fisher's interval needs four
+MIN_SEEDS = 2
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """The correlation of true effects with its 95 % interval, and that of the estimates."""
+
+    correlation: float
+    low: float
+    high: float
+    uncorrected: float
+    reliability_first: float
+    reliability_second: float
+
+
+def effect_transfer(frame: pd.DataFrame) -> pd.DataFrame:
+    """Compares the effects of tricks on each pair of data sets of a run.
+
+    An effect is that of a list of tricks in one cell, against no trick, on the scale of the analysis. Either
+    seeds or effects with gaps are left out. The table is empty with fewer than MIN_EFFECTS common effects.
+
+    Columns: first, second, the data sets; effects, their number; correlation of the true effects with low
+    and high; uncorrected; both reliabilities; shown, the tricks with an effect shown on the first; repeated,
+    how many of them have an effect in the same direction shown on the second; reversed, the tricks whose
+    effect is shown in the other direction.
+    """
+    effects = paired_effects(frame)
+    directions = shown_directions(effects_by_data(frame))
+    rows = []
+    for first, second in combinations(effects, 2):
+        common = effects[first].columns.intersection(effects[second].columns)
+        if len(common) >= MIN_EFFECTS:
+            sides = (effects[name][common].to_numpy() for name in (first, second))
+            found = asdict(correlate_effects(*sides))
+            kept = repeated_directions(directions.get(first, {}), directions.get(second, {}))
+            rows.append({"first": first, "second": second, "effects": len(common), **found, **kept})
+    return pd.DataFrame(rows)
+
+
+def paired_effects(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Returns tables [seeds, effects] of the differences to no trick, by data set."""
+    tables: dict[str, list[pd.DataFrame]] = {}
+    transform = outcome_facts(frame)["transform"]
+    for (data, *cell), table in cell_tables(outcome_rows(frame), transform):
+        for differences in differences_of_cell(tuple(cell), table):
+            tables.setdefault(str(data), []).append(differences)
+    return {data: common_seeds(pd.concat(parts, axis=1)) for data, parts in tables.items()}
+
+
+def common_seeds(effects: pd.DataFrame) -> pd.DataFrame:
+    """Returns a table without gaps, by leaving out seeds or effects.
+
+    It leaves out those that cost fewer values. Under adaptive seeds, effects that ended early have the first
+    seeds alone. A training of no trick that is lost leaves a gap in all effects of its cell.
+    """
+    measured = effects.loc[:, effects.notna().sum() >= MIN_SEEDS]
+    by_seeds, by_effects = measured.dropna(axis=0), measured.dropna(axis=1)
+    has_seeds = len(by_seeds) >= MIN_SEEDS
+    return by_seeds if has_seeds and by_seeds.size > by_effects.size else by_effects
+
+
+def differences_of_cell(cell: tuple[object, ...], table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    if NO_TRICK not in table:
+        return
+    seeds = table[table[NO_TRICK].notna()]
+    if len(seeds) >= MIN_SEEDS:
+        differences = seeds.drop(columns=NO_TRICK).sub(seeds[NO_TRICK], axis=0)
+        yield differences.rename(columns=lambda tricks: (*cell, tricks))
+
+
+def correlate_effects(first: Numbers, second: Numbers) -> Correlation:
+    """Correlates the true effects behind two tables [seeds, effects].
+
+    Correlations are NaN, and the interval is [-1, 1], where a reliability is 0.
+    """
+    reliabilities = effect_reliability(first), effect_reliability(second)
+    root = math.sqrt(math.prod(reliabilities))
+    if root == 0:
+        return Correlation(math.nan, -1, 1, math.nan, *reliabilities)
+    observed = stats.pearsonr(first.mean(0), second.mean(0))
+    ends = observed.confidence_interval(CONFIDENCE_LEVEL)
+    value, low, high = np.clip(np.array([observed.statistic, *ends]) / root, -1, 1).tolist()
+    return Correlation(value, low, high, float(observed.statistic), *reliabilities)
+
+
+def effect_reliability(table: Numbers) -> float:
+    """Computes the share of true differences in the variance of the mean effects, in [0, 1].
+
+    Errors of two seeds are independent. The covariance over effects between two seeds therefore estimates
+    the variance of true effects without bias, whatever the errors of single effects are.
+    """
+    seeds = len(table)
+    between_seeds = np.cov(table)
+    true = (between_seeds.sum() - np.trace(between_seeds)) / (seeds * (seeds - 1))
+    return float(np.clip(true / between_seeds.mean(), 0, 1)) if true > 0 else 0.0
+
+
+def shown_directions(effects: list[Effect]) -> dict[str, dict[str, str]]:
+    """Returns the verdicts of effects that are shown, by data set and tricks."""
+    shown: dict[str, dict[str, str]] = {}
+    for effect in effects:
+        if effect.verdict in DIRECTED_VERDICTS:
+            shown.setdefault(effect.data, {})[effect.tricks] = effect.verdict
+    return shown
+
+
+def repeated_directions(first: dict[str, str], second: dict[str, str]) -> dict[str, object]:
+    """Returns the columns on shown effects; see `effect_transfer`."""
+    both = [tricks for tricks in first if tricks in second]
+    turned = [tricks for tricks in both if first[tricks] != second[tricks]]
+    return {
+        "shown": len(first),
+        "repeated": len(both) - len(turned),
+        "reversed": ", ".join(turned),
+    }
