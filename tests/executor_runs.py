@@ -1,10 +1,12 @@
 """Jobs of a small suite, and events of their runs: shared by tests of executors and clusters."""
 
 import time
+from pathlib import Path
 
 from ganbench.experiments.executors.base import Job, JobStatus
 from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.suite_loader import load_suite
+from ganbench.registry import entry_points_of, plugin_parts
 
 SUITE = """
 schema = 1
@@ -18,6 +20,55 @@ tricks.chains = [[{trick}]]
 [budget.cpu]
 images = {images}
 """
+
+FAULTS = '''
+"""A trick that hangs, waits until the file `released` exists, or asks for too much memory."""
+import time
+from pathlib import Path
+import torch
+from ganbench.experiments.session import MIN_SECONDS_PER_CHECKPOINT
+from ganbench.extend import Trick
+
+FOLDER = Path(__file__).parent
+
+class Fault(Trick):
+    def __init__(self, kind: str = "none"):
+        super().__init__()
+        self.kind = kind
+
+    def begin_step(self, context):
+        if context.step == 20 and self.kind == "hang":
+            (FOLDER / "hanging").touch()
+            time.sleep(600)
+        if context.step == 20 and self.kind == "allocate":
+            torch.empty(2**50)
+        if self.kind.startswith("hold") and not (FOLDER / "released").exists():
+            self.hold(context.step)
+
+    def hold(self, step):
+        if step == 90 and self.kind == "hold_with_checkpoint":  # from step 100 or earlier
+            time.sleep(MIN_SECONDS_PER_CHECKPOINT)
+        if step == 110:
+            (FOLDER / "held").touch()
+            while not (FOLDER / "released").exists():
+                time.sleep(0.05)
+'''
+
+
+def write_fault_plugin(folder: Path) -> None:
+    """Writes a package with the trick `fault`, as if it were installed in this folder."""
+    (folder / "fault_trick.py").write_text(FAULTS)
+    (folder / "fault_trick-1.0.dist-info").mkdir()
+    entry = "[ganbench.tricks]\nfault = fault_trick:Fault\n"
+    (folder / "fault_trick-1.0.dist-info" / "entry_points.txt").write_text(entry)
+    metadata = "Metadata-Version: 2.1\nName: fault_trick\nVersion: 1.0\n"
+    (folder / "fault_trick-1.0.dist-info" / "METADATA").write_text(metadata)
+
+
+def forget_plugins():
+    """Makes this process find plugins anew."""
+    for cache in (entry_points_of, plugin_parts):
+        cache.cache_clear()
 
 
 def make_trained_statuses(folder, store, images, seeds=2, trick=""):
@@ -43,7 +94,8 @@ def attempts(statuses):
 def has_trained(status):
     """Returns whether the last attempt has trained a step."""
     attempt = status.job.last_attempt()
-    return bool(attempt) and attempt.read_last_event().get("step", 0) > 0
+    events = attempt.read_events() if attempt else []
+    return any(event.get("step", 0) > 0 for event in events)
 
 
 def once(condition, action):
@@ -58,7 +110,7 @@ def once(condition, action):
     return act
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=200):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

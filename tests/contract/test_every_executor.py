@@ -14,43 +14,29 @@ from importlib.util import find_spec
 import pytest
 from executor_runs import (
     attempts,
+    forget_plugins,
     has_trained,
     make_trained_statuses,
     once,
     read_losses,
     wait_until,
+    write_fault_plugin,
 )
 from slurm_cluster import SlurmCluster, find_slurm
 
 from ganbench.experiments.executors import EXECUTORS
 from ganbench.experiments.executors import remote as remote_module
 from ganbench.experiments.executors.base import TrialLimits
+from ganbench.experiments.executors.local import Local
+from ganbench.experiments.executors.worker_process import WorkerProcess
 from ganbench.experiments.lease import read_holder
-from ganbench.registry import entry_points_of, plugin_parts
 
 pytestmark = pytest.mark.heavy
 
-FAULTS = '''
-"""A trick that hangs, or asks for more memory than there is, at its twentieth step."""
-import time
-from pathlib import Path
-import torch
-from ganbench.extend import Trick
-
-class Fault(Trick):
-    def __init__(self, kind: str = "none"):
-        super().__init__()
-        self.kind = kind
-
-    def begin_step(self, context):
-        if context.step == 20 and self.kind == "hang":
-            Path(__file__).with_name("hanging").touch()
-            time.sleep(600)
-        if context.step == 20 and self.kind == "allocate":
-            torch.empty(2**50)
-'''
 LONG, SHORT = 100_000_000, 12_800
+HOLD = "\"fault(kind='hold')\""
 LIMITS = TrialLimits(wall=250, stall=250)
+STALL = 30  # seconds, which also limit the start of a worker
 needs_ray = pytest.mark.skipif(not find_spec("ray"), reason="no Ray on this machine")
 needs_slurm = pytest.mark.skipif(not find_slurm(), reason="no Slurm on this machine")
 HERE = ["inline", "local(workers=2)"]
@@ -72,23 +58,13 @@ WITH_WORKERS = EVERY[1:]  # executors that keep limits and survive dead workers
 def plugin(tmp_path_factory):
     """Installs the trick `fault` for this process, and for those that start later."""
     folder = tmp_path_factory.mktemp("plugin")
-    (folder / "fault_trick.py").write_text(FAULTS)
-    (folder / "fault_trick-1.0.dist-info").mkdir()
-    entry = "[ganbench.tricks]\nfault = fault_trick:Fault\n"
-    (folder / "fault_trick-1.0.dist-info" / "entry_points.txt").write_text(entry)
-    metadata = "Metadata-Version: 2.1\nName: fault_trick\nVersion: 1.0\n"
-    (folder / "fault_trick-1.0.dist-info" / "METADATA").write_text(metadata)
+    write_fault_plugin(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(folder))
+        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
         patch.syspath_prepend(folder)
         forget_plugins()
         yield folder
     forget_plugins()
-
-
-def forget_plugins():
-    for cache in (entry_points_of, plugin_parts):
-        cache.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -161,13 +137,16 @@ def unbroken_values(make_statuses):
     return read_values(statuses)
 
 
+@pytest.fixture
+def release(plugin):
+    """Lets trials of `fault(kind='hold')` go on, which wait in the middle of their training."""
+    (plugin / "released").unlink(missing_ok=True)
+    return (plugin / "released").touch
+
+
 def process_of(status):
     attempt = status.job.last_attempt()
     return attempt.read_events()[0]["process"] if attempt else None
-
-
-def press_ctrl_c():
-    raise KeyboardInterrupt
 
 
 @for_executors([*HERE, *SAMPLED, SLOW[1], SLOW[3]])
@@ -180,14 +159,22 @@ def test_values_are_those_of_one_process(executor, make_statuses, unbroken_value
 
 
 @for_executors(WITH_WORKERS)
-def test_stopped_run_resumes(executor, make_statuses, unbroken_values):
-    statuses = make_statuses()
-    stop = once(lambda: has_trained(statuses[0]), press_ctrl_c)
+def test_stopped_run_resumes(executor, make_statuses, unbroken_values, release):
+    statuses, presses = make_statuses(trick=HOLD), []
+
+    def press():
+        if presses:
+            release()  # after the request to stop
+        elif has_trained(statuses[0]):
+            presses.append(True)
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        run(executor, statuses, stop)
-    assert statuses[0].state in ("interrupted", "done")
+        run(executor, statuses, press)
+    states = ("interrupted",) if isinstance(executor, Local) else ("interrupted", "done")
+    assert statuses[0].state in states
     assert not any(read_holder(status.folder.folder) for status in statuses)
-    again = make_statuses()
+    again = make_statuses(trick=HOLD)
     assert run(executor, again) == ["done", "done"]
     assert read_values(again) == unbroken_values
 
@@ -218,11 +205,40 @@ def test_wall_limit_fails_a_trial(executor, make_statuses):
     assert read_holder(statuses[0].folder.folder) is None
 
 
+class LimitsOfHanging(TrialLimits):
+    """Limits without events that are short once a trial hangs, not while its worker starts."""
+
+    def __init__(self, hanging):
+        super().__init__(wall=250, stall=250)
+        object.__setattr__(self, "hanging", hanging)
+
+    def __getattribute__(self, name):
+        if name == "stall" and self.hanging.exists():
+            return 1
+        return super().__getattribute__(name)
+
+
+@pytest.fixture
+def long_dumps(monkeypatch):
+    """Makes the local executor wait for the stacks of a worker, however long they take."""
+    dump = WorkerProcess.dump_stacks
+
+    def dump_and_wait(worker):
+        dump(worker)
+        wait_until(lambda: "begin_step" in worker.read_last_output(worker.job_output_start))
+
+    monkeypatch.setattr(WorkerProcess, "dump_stacks", dump_and_wait)
+
+
 @for_executors(WITH_WORKERS)
-def test_hanging_trial_fails_with_its_stacks(executor, make_statuses):
+def test_hanging_trial_fails_with_its_stacks(executor, make_statuses, plugin, long_dumps):
+    (plugin / "hanging").unlink(missing_ok=True)
     statuses = make_statuses(trick="\"fault(kind='hang')\"", seeds=1)
-    assert run(executor, statuses, limits=TrialLimits(wall=250, stall=4)) == ["failed"]
-    assert statuses[0].reason == "stall: no sign of life for 4 s"
+    limits = TrialLimits(wall=250, stall=STALL)
+    if isinstance(executor, Local):
+        limits = LimitsOfHanging(plugin / "hanging")
+    assert run(executor, statuses, limits=limits) == ["failed"]
+    assert statuses[0].reason == f"stall: no sign of life for {limits.stall} s"
     log = statuses[0].job.last_attempt().log_path.read_text()
     assert "fault_trick.py" in log
     assert "begin_step" in log
@@ -239,11 +255,14 @@ def test_lack_of_memory_fails_one_trial(executor, make_statuses, unbroken_values
 
 
 @for_executors(WITH_WORKERS)
-def test_killed_worker_is_replaced(executor, make_statuses, unbroken_values):
-    statuses = make_statuses()
-    kill = once(
-        lambda: has_trained(statuses[0]), lambda: os.kill(process_of(statuses[0]), signal.SIGKILL)
-    )
+def test_killed_worker_is_replaced(executor, make_statuses, unbroken_values, release):
+    statuses = make_statuses(trick=HOLD)
+
+    def kill_worker():
+        os.kill(process_of(statuses[0]), signal.SIGKILL)
+        release()
+
+    kill = once(lambda: has_trained(statuses[0]), kill_worker)
     assert run(executor, statuses, kill) == ["done", "done"]
     assert read_values(statuses) == unbroken_values
     assert attempts(statuses)[0] == 2

@@ -1,11 +1,14 @@
 """Pages in results/published equal the rows beside them."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import bisections
+import one_seed
 import pandas as pd
 import pytest
+import retrain
 
 import ganbench
 from ganbench.analysis.effects import Effect, effect_facts, trick_effects
@@ -29,6 +32,7 @@ ARMS = {  # by the names on the page
     "R1": ("non_saturating", "r1"),
     "R1 and R2, relativistic pairs": ("relativistic", "r1 + r2"),
 }
+INTERVAL = re.compile(r"\[[+−]?\d[^\]\[]*, [^\]\[]*\d[^\]\[]*\](?!\()")
 FORMATS = {
     "modes": "{:.1f} ± {:.1f}",
     "high_quality": "{:.1f} ± {:.1f}",
@@ -238,3 +242,99 @@ def test_bisect_page_equals_tables():
     assert len(named) > 900
     assert named["is_right"].mean() >= 0.95  # as docs/bisect.md says
     assert planted["answer"].eq("right").all()
+
+
+def linked_sections() -> list[tuple[str, str]]:
+    """Returns runs and texts about them: rows of both READMEs, and paragraphs of the results."""
+    lines = [
+        line
+        for page in ("README.md", "results/README.md")
+        for line in (ROOT / page).read_text("utf-8").splitlines()
+    ]
+    rows = [line for line in lines if re.match(r"\| \[\w+\]\((results/)?published/", line)]
+    sections = (ROOT / "docs" / "results.md").read_text("utf-8").split("\n## ")[1:]
+    named = [(re.findall(r"published/(\w+)", row)[0], row) for row in rows]
+    paragraphs = [part for section in sections for part in section.split("\n\n")[1:]]
+    return named + [
+        (re.findall(r"`(\w+)`", part)[0], part) for part in paragraphs if INTERVAL.search(part)
+    ]
+
+
+@pytest.mark.parametrize(("run", "text"), linked_sections())
+def test_intervals_of_pages_are_those_of_the_run(run, text):
+    """An interval that a page states stands in a table or page of the run that it names."""
+    intervals = INTERVAL.findall(text)
+    pages = "".join(path.read_text("utf-8") for path in (PUBLISHED / run).glob("*.md"))
+    missing = [interval for interval in intervals if interval not in tables_as_intervals(pages)]
+    assert missing == []
+
+
+def tables_as_intervals(pages: str) -> str:
+    """Writes two neighbouring cells of a table, `low | high`, as an interval too."""
+    cells = re.findall(r"(?<=\|) *([^|\n]+?) *(?=\|)", pages)
+    pairs = [f"[{low}, {high}]" for low, high in pairwise(cells)]
+    return pages.replace("\n", " ") + " ".join(pairs)
+
+
+def test_findings_list_every_published_folder():
+    page = (ROOT / "results" / "README.md").read_text("utf-8")
+    folders = {path.name for path in PUBLISHED.iterdir() if path.is_dir()} - {"floors"}
+    assert {name for name in folders if f"](published/{name}/" not in page} == set()
+
+
+def test_findings_count_the_trainings_of_their_rows():
+    page = (ROOT / "results" / "README.md").read_text("utf-8")
+    rows = re.findall(r"\| \[(\w+)\]\(published/.* \| ([\d,]+) \| (\d+) \|", page)
+    assert len(rows) >= 13
+    for run, trainings, minutes in rows:
+        frame = ganbench.load(PUBLISHED / run)
+        trials = frame[frame["role"] == "trial"]
+        seconds = trials[trials["metric"] == "train_seconds"].groupby("trial")["value"].max()
+        assert (int(trainings), int(minutes)) == (
+            trials["trial"].nunique(),
+            pytest.approx(seconds.sum() / 60, abs=0.6),
+        )
+
+
+def test_retrained_page_equals_its_results():
+    page = (PUBLISHED / "retrained" / "README.md").read_text("utf-8")
+    results = retrain.read_results()
+    assert retrain.summarize(results).to_markdown(index=False) in page
+    for result in results:
+        assert result.trial in retrain.draw_trials(result.suite)
+
+
+def test_retraining_finds_a_changed_value():
+    suite, (trial, *_) = "tricks", retrain.draw_trials("tricks")
+    published = retrain.quality_rows(ganbench.load(PUBLISHED / suite))
+    same = retrain.compare_rows(suite, trial, published.loc[[trial]], published)
+    assert (same.equal, same.largest) == (same.values, 0)
+    changed = published.loc[[trial]].copy()
+    changed.iloc[0, 0] *= 1 + 1e-6
+    off = retrain.compare_rows(suite, trial, changed, published)
+    assert (off.equal, off.largest) == (off.values - 1, pytest.approx(1e-6, rel=1e-3))
+    missing = retrain.compare_rows(suite, trial, changed.iloc[1:], published)
+    assert missing.largest == float("inf")
+
+
+def test_one_seed_page_equals_its_rows():
+    folder = PUBLISHED / "hundred_seeds"
+    verdicts = pd.read_csv(folder / "verdicts.csv")
+    page = one_seed.render_page(ganbench.load(folder), verdicts)
+    assert (folder / one_seed.PAGE).read_text("utf-8") == page
+    readme = (folder / "README.md").read_text("utf-8")
+    for line in readme.splitlines():
+        if match := re.match(r"\| (\d+) \| ", line):
+            (fewer,) = re.findall(
+                rf"^\| {match[1]} +\|.*\|.*\|.*\|$", page.split("## Tests")[0], re.M
+            )
+            names_best, _, wrong_order = (cell.strip() for cell in fewer.split("|")[2:5])
+            assert line.startswith(f"| {match[1]} | {names_best} | {wrong_order} | ")
+
+
+def test_tests_with_fewer_seeds_agree_with_a_second_draw():
+    folder = PUBLISHED / "hundred_seeds"
+    published = pd.read_csv(folder / "verdicts.csv").set_index("seeds")["shown"]
+    again = one_seed.verdicts_of_fewer_seeds(ganbench.load(folder), draws=10).set_index("seeds")
+    assert again["shown"].loc[3] < 0.2
+    assert again["shown"].loc[20] == pytest.approx(published.loc[20], abs=0.3)

@@ -108,6 +108,19 @@ def wait_until_drawn(page):
     page.wait_for_function("document.body.matches('.whole') && !waiting(document).length")
 
 
+def wait_until_loaded(page, pictures):
+    """Waits until all pictures of a selector are loaded, which may fail."""
+    page.wait_for_function(
+        "pictures => [...document.querySelectorAll(pictures)].every(i => i.complete)", arg=pictures
+    )
+
+
+def wait_for_scroll_events(page):
+    """Waits for a whole frame: events of a scroll come before its callbacks."""
+    frames = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    page.evaluate(f"() => {frames}")
+
+
 def column_texts(page, number):
     return page.locator(f".board tbody[data-items] tr > :nth-child({number})").all_inner_texts()
 
@@ -121,6 +134,7 @@ def test_all_charts_and_pictures_are_drawn(open_page, report_page):
     assert page.locator(".plot .flag-line").count() > 0
     broken = "all => all.filter(i => !i.complete || i.naturalWidth < 20).length"
     assert page.locator(".card img").count() == 7
+    wait_until_loaded(page, ".card img")
     assert page.locator(".card img").evaluate_all(broken) == 0
 
 
@@ -168,6 +182,7 @@ def test_dialog_works_by_keyboard(open_page, report_page):
     dialog = page.get_by_role("dialog")
     assert dialog.is_visible()
     title = dialog.get_by_role("heading").inner_text()
+    wait_until_loaded(page, "dialog img")
     widths = dialog.locator("img").evaluate_all("images => images.map(i => i.naturalWidth)")
     assert len(widths) == 5  # samples, and thumbnails of four seeds
     assert min(widths) >= 20
@@ -332,6 +347,50 @@ def test_link_opens_an_arm(open_page, report_page):
     page.goto(link)
     page.reload()
     assert dialog.get_by_role("heading").inner_text() == title
+
+
+def test_forward_opens_an_arm_before_its_close_event(open_page, report_page):
+    page = open_page(report_page)
+    page.locator(".card .open").nth(1).click()
+    link = page.url
+    page.evaluate(
+        """link => {
+          history.replaceState({}, "", "#sort=x"); // back, and forward in the same task
+          applyView();
+          history.replaceState({ isOpened: true }, "", link);
+          applyView();
+        }""",
+        link,
+    )
+    page.wait_for_timeout(200)
+    assert page.get_by_role("dialog").is_visible()
+    assert page.url == link
+
+
+def test_card_that_is_opened_while_history_goes_back_stays(open_page, report_page):
+    page = open_page(report_page)
+    page.locator(".card .open").first.click()
+    page.evaluate(
+        """() => {
+          closer.addEventListener("close", () => cardList.shown[1].querySelector(".open").click(), { once: true });
+          closer.close();
+        }"""
+    )
+    page.wait_for_function("!isGoingBack && closer.open")
+    second = page.locator(".card h3").nth(1).inner_text()
+    assert page.get_by_role("dialog").get_by_role("heading").inner_text() == second
+    page.go_back()
+    page.wait_for_function("!closer.open && !location.hash")
+
+
+def test_back_from_a_comparison_skips_its_card(open_page, report_page):
+    page = open_page(report_page)
+    page.locator(".card .open").nth(1).click()
+    page.get_by_role("dialog").locator("[data-compare]").click()
+    page.wait_for_function("location.hash.includes('compare=')")
+    page.go_back()
+    page.wait_for_function("!location.hash")
+    assert page.get_by_role("dialog").is_hidden()
 
 
 @pytest.mark.parametrize(
@@ -536,7 +595,7 @@ def test_name_column_and_head_stay(open_page, page_of_many_arms):
     page.locator("#leaderboard .scroll").first.evaluate("box => { box.scrollLeft = 300; }")
     assert abs(board.locator("tbody[data-items] th").first.bounding_box()["x"] - before) < 60
     board.locator("tbody[data-items] tr").nth(20).evaluate("row => row.scrollIntoView()")
-    page.wait_for_timeout(50)
+    wait_for_scroll_events(page)
     menu = page.locator("body > nav").bounding_box()
     assert board.locator("thead").bounding_box()["y"] == pytest.approx(
         menu["y"] + menu["height"], abs=2
@@ -555,9 +614,9 @@ def test_line_names_columns_out_of_sight_and_scrolls_to_them(open_page, page_of_
     for _ in range(9):
         if right.is_enabled():
             right.click()
-            page.wait_for_timeout(50)
+            wait_for_scroll_events(page)
+    playwright.expect(line).not_to_contain_text("To the right")
     assert last.bounding_box()["x"] + last.bounding_box()["width"] <= edge
-    assert "To the right" not in line.inner_text()
     page.set_viewport_size({"width": 2400, "height": 600})
     playwright.expect(line).to_be_hidden()
     page.set_viewport_size(PHONE)  # cards need no line

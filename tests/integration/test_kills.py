@@ -89,8 +89,15 @@ def assert_equal_stores(results: Path, expected: Path) -> None:
     assert first == second
 
 
+OTHER_FILES = ("plan.json", "results.parquet", "report.html")
+
+
 @pytest.mark.parametrize(
-    "name", ["plan.json", "last.safetensors", "result.json", "results.parquet", "report.html"]
+    "name",
+    [
+        *("last.safetensors", "result.json"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in OTHER_FILES),
+    ],
 )
 def test_run_killed_in_a_write_is_completed(run, unbroken, tmp_path, name):
     assert run("results", name=name) == -signal.SIGKILL

@@ -70,7 +70,9 @@ def write_suite(folder: Path, extractor: str = "", settings: str = "") -> Path:
     return path
 
 
-@pytest.mark.parametrize("extractor", EXTRACTORS)
+@pytest.mark.parametrize(
+    "extractor", ["identity", pytest.param("efficientnet_lite0", marks=pytest.mark.slow)]
+)
 def test_photos_end_in_a_leaderboard(ganbench, photos, tmp_path, no_weights, extractor):
     if extractor == "efficientnet_lite0":
         pytest.importorskip("efficientnet_lite_pytorch")

@@ -10,13 +10,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from executor_runs import forget_plugins, wait_until, write_fault_plugin
+from helpers import held_by_another_process
 
 import ganbench as package
 from ganbench.evaluation.evaluator import evaluator_for
@@ -51,6 +52,10 @@ ONE_TRIAL = (
     *("--seeds", "1", "-o", "grid.0.losses=['hinge']"),
     *("-o", "grid.0.tricks={chains=[['ema']]}"),
 )
+HELD_TRIAL = (
+    *("--seeds", "1", "-o", "grid.0.losses=['hinge']"),
+    *("-o", "grid.0.tricks={chains=[[\"fault(kind='hold_with_checkpoint')\"]]}"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +68,18 @@ def suite(tmp_path_factory):
 def command(suite, results, *options, workers=2):
     options = ("--results", results, "--workers", workers, "--device", "cpu", *options)
     return list(map(str, [PROGRAM, "run", suite, *options]))
+
+
+@pytest.fixture
+def hold(tmp_path_factory, monkeypatch):
+    """The folder of the trick `fault`, whose trials wait there for the file `released`."""
+    folder = tmp_path_factory.mktemp("plugin")
+    write_fault_plugin(folder)
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(folder)
+    forget_plugins()
+    yield folder
+    forget_plugins()
 
 
 def run_process(suite, results, *options, workers=2):
@@ -118,18 +135,11 @@ def is_training(results):
     return any(event.get("step") for path in events for event in read_json_lines(path))
 
 
-def wait_until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def kill_run(runner, results):
     """Kills the runner and waits until its workers have ended too."""
     runner.send_signal(signal.SIGKILL)
     runner.wait()
-    wait_until(lambda: not live_workers(results), 20)
+    wait_until(lambda: not live_workers(results))
 
 
 def test_run_measures_every_cell_seed_and_reference(unbroken):
@@ -161,9 +171,11 @@ def test_second_run_trains_nothing(run_here, unbroken):
 
 
 def test_kill_9_loses_no_finished_trial(suite, run_here, unbroken, tmp_path):
-    runner = subprocess.Popen(command(suite, tmp_path), stdout=subprocess.DEVNULL)
-    wait_until(lambda: len(finished(tmp_path)) >= 3)
-    kill_run(runner, tmp_path)
+    last = plan_trials(load_suite(suite), "cpu", "cpu")[-1].trial
+    with held_by_another_process(Store(tmp_path).trial_folder(last.id).folder):  # it cannot be done
+        runner = subprocess.Popen(command(suite, tmp_path), stdout=subprocess.DEVNULL)
+        wait_until(lambda: len(finished(tmp_path)) >= 3)
+        kill_run(runner, tmp_path)
     contents = {path: path.read_bytes() for path in finished(tmp_path)}
     assert len(contents) < len(finished(unbroken))
     assert run_here(tmp_path)[0] == 0
@@ -171,28 +183,32 @@ def test_kill_9_loses_no_finished_trial(suite, run_here, unbroken, tmp_path):
     assert_same_quality(tmp_path, unbroken)
 
 
-def test_training_resumes_from_its_checkpoint_after_kill_9(suite, run_here, tmp_path):
-    long = [*ONE_TRIAL, "-o", "budget.cpu.images=192_000"]
+def test_training_resumes_from_its_checkpoint_after_kill_9(suite, run_here, tmp_path, hold):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert run_here(whole, *long)[0] == 0
-    arguments = command(suite, broken, *long, workers=1)
-    runner = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
-    wait_until(lambda: list(broken.glob("trials/*/*/checkpoint.pt")))
+    runner = subprocess.Popen(
+        command(suite, broken, *HELD_TRIAL, workers=1), stdout=subprocess.DEVNULL
+    )
+    wait_until((hold / "held").exists)
     kill_run(runner, broken)
+    (hold / "released").touch()
     (checkpoint,) = broken.glob("trials/*/*/checkpoint.pt")
     assert not (checkpoint.parent / "result.json").exists()
-    assert run_here(broken, *long)[0] == 0
+    step = torch.load(checkpoint, weights_only=True)["losses"][-1]["step"]
+    assert step >= STEPS_PER_LOG
+    assert run_here(broken, *HELD_TRIAL)[0] == 0
     (second,) = checkpoint.parent.glob("attempts/002/events.jsonl")
-    first_step = next(event["step"] for event in read_json_lines(second) if "step" in event)
-    assert first_step > STEPS_PER_LOG  # not from the beginning
+    steps = [event["step"] for event in read_json_lines(second) if "step" in event]
+    assert steps[0] == step  # not from the beginning
+    assert run_here(whole, *HELD_TRIAL)[0] == 0
     assert_same_quality(broken, whole)
 
 
 @pytest.mark.parametrize(  # batch systems send SIGTERM, and terminals that close send SIGHUP
-    "sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    "sent",
+    [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)],
 )
 def test_signal_writes_checkpoints_and_names_the_command(suite, tmp_path, sent):
-    arguments = command(suite, tmp_path, "-o", "budget.cpu.images=128_000", workers=1)
+    arguments = command(suite, tmp_path, "-o", "budget.cpu.images=100_000_000", workers=1)
     runner = subprocess.Popen(
         arguments,
         stdout=subprocess.PIPE,
@@ -204,7 +220,7 @@ def test_signal_writes_checkpoints_and_names_the_command(suite, tmp_path, sent):
     )
     wait_until(lambda: is_training(tmp_path))
     os.killpg(runner.pid, sent)  # to the workers too, as a terminal does
-    out, err = runner.communicate(timeout=60)
+    out, err = runner.communicate(timeout=200)
     assert out.count("Press Ctrl-C again") == (sent != signal.SIGHUP)
     assert runner.returncode == 130, err
     assert re.search(
@@ -223,17 +239,18 @@ def test_two_runs_on_one_store_share_the_trials(suite, unbroken, tmp_path):
     assert_same_quality(tmp_path, unbroken)
 
 
-def test_killed_worker_costs_one_attempt(suite, tmp_path):
-    slow = ["-o", "budget.cpu.images=64_000", "-o", "seeds=1", "-o", "grid.0.losses=['hinge']"]
-    arguments = command(suite, tmp_path, *slow, workers=1)
+def test_killed_worker_costs_one_attempt(suite, tmp_path, hold):
+    arguments = command(suite, tmp_path, *HELD_TRIAL, workers=1)
     runner = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
-    wait_until(lambda: finished(tmp_path) and live_workers(tmp_path))
-    wait_until(lambda: is_training(tmp_path))
+    wait_until((hold / "held").exists)
     (worker,) = live_workers(tmp_path)
     os.kill(worker, signal.SIGKILL)
+    (hold / "released").touch()
     assert runner.wait(timeout=200) == 0
     ends = [read_json(path) for path in tmp_path.glob("trials/*/*/attempts/*/exit.json")]
-    assert sorted(end["outcome"] for end in ends).count("done") == len(finished(tmp_path))
+    outcomes = [end["outcome"] for end in ends]
+    assert outcomes.count("done") == len(finished(tmp_path))
+    assert outcomes.count("failed") == 1
 
 
 def test_trial_beyond_its_limit_fails_with_exit_code_4(suite, tmp_path):

@@ -2,19 +2,17 @@
 
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
+import time
 
 import pandas as pd
 import pytest
 
 import ganbench as package
+from ganbench.experiments.deadline import Deadline
 from ganbench.experiments.store import Store, TrialFolder
 from ganbench.files import read_json, read_json_lines
 
 pytestmark = pytest.mark.heavy
-PROGRAM = Path(sys.executable).parent / "ganbench"
 SUITE = """\
 schema = 1
 name = "parts"
@@ -83,6 +81,7 @@ def test_parts_of_two_machines_give_one_table(ganbench, run_here, tmp_path):
         assert first.read_bytes() == second.read_bytes(), name
 
 
+@pytest.mark.slow
 def test_parts_of_one_store_share_references(ganbench, run_here, tmp_path):
     """Both losses need the untrained reference; both machines make it, and it is merged."""
     for loss in ("least", "saturating"):
@@ -139,15 +138,38 @@ def test_from_scratch_gives_the_same_bits(run_here, tmp_path):
     assert finished(tmp_path) == others
 
 
-def test_deadline_writes_checkpoints_in_time(suite, tmp_path):
-    long = ("-o", "budget.cpu.generator_turns=100_000", "--only", "digits ema", "--workers", "1")
-    command = [PROGRAM, "run", suite, "--results", tmp_path, "--device", "cpu", *long]
-    run = subprocess.run(  # without a deadline it takes many minutes
-        [*map(str, command), "--deadline", "24s"], capture_output=True, text=True, timeout=100
-    )
-    assert run.returncode == 130, run.stderr
-    assert re.search(r"Stopped for the deadline 24s after \d+ of \d+ trials\. Finished", run.stderr)
-    resume = run.stderr.splitlines()[-1].partition("To resume: ")[2]
+@pytest.fixture
+def deadline_comes_when(monkeypatch):
+    """Lets the deadline of runs in this process come when a condition holds.
+
+    It then stays a second away, so that no trial is ended before its checkpoint.
+    """
+
+    def patch(condition):
+        check = Deadline.check
+
+        def check_condition(deadline):
+            now = deadline.end - 1 if condition() else time.time()
+            check(deadline, lambda: now)
+
+        monkeypatch.setattr(Deadline, "check", check_condition)
+
+    return patch
+
+
+def last_step(results):
+    """Returns the highest step of all events in a store, or 0."""
+    events = results.glob("trials/*/*/attempts/*/events.jsonl")
+    return max((e.get("step", 0) for path in events for e in read_json_lines(path)), default=0)
+
+
+def test_deadline_writes_checkpoints_in_time(run_here, deadline_comes_when, tmp_path):
+    deadline_comes_when(lambda: last_step(tmp_path) > 50)
+    long = ("-o", "budget.cpu.generator_turns=10_000_000", "--only", "digits ema")
+    code, _, err = run_here(tmp_path, *long, "--workers", 1, "--deadline", "24h")
+    assert code == 130, err
+    assert re.search(r"Stopped for the deadline 24h after \d+ of \d+ trials\. Finished", err)
+    resume = err.splitlines()[-1].partition("To resume: ")[2]
     assert resume.startswith("ganbench run ")
     assert "--deadline" not in resume
     (checkpoint,) = tmp_path.glob("trials/*/*/checkpoint.pt")
@@ -158,10 +180,10 @@ def test_deadline_writes_checkpoints_in_time(suite, tmp_path):
     assert "leaderboard" in " ".join(path.name for path in (tmp_path / "parts").iterdir())
 
 
-def test_inline_run_stops_between_trials(run_here, tmp_path):
-    """Trials of 2 s do not fit before the deadline, so the run ends after a few."""
-    code, _, err = run_here(tmp_path, "-o", "budget.cpu.generator_turns=1500", "--deadline", "12 s")
+def test_inline_run_stops_between_trials(run_here, deadline_comes_when, tmp_path):
+    deadline_comes_when(lambda: len(finished(tmp_path)) == 2)
+    code, _, err = run_here(tmp_path, "--deadline", "12 h")
     assert code == 130
-    assert "Stopped for the deadline 12 s after " in err
-    assert 0 < len(finished(tmp_path)) < TRIALS
+    assert f"Stopped for the deadline 12 h after 2 of {TRIALS} trials" in err
+    assert len(finished(tmp_path)) == 2
     assert not list(tmp_path.glob("trials/*/*/checkpoint.pt"))

@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from executor_runs import wait_until
 from scipy import integrate, stats
 from verdict_schema import read_verdict
 
@@ -334,12 +334,16 @@ def test_score_is_on_the_last_line():
 
 
 def test_time_limit_ends_children_too(tmp_path):
-    side, alive = RevisionSide("a", tmp_path), tmp_path / "alive"
-    measurer = CommandMeasurer(f"(sleep 1; touch {alive}) & wait", seconds=0.2)
+    """Reading the pipe ends when no process is left that can write to it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    measurer = CommandMeasurer(f"exec 3> {pipe}; (echo started >&3; sleep 600) & wait", seconds=1)
     with pytest.raises(CannotMeasure, match="did not end within"):
-        measurer.value(side, 0)
-    time.sleep(1.2)
-    assert not alive.exists()
+        measurer.value(RevisionSide("a", tmp_path), 0)
+    os.set_blocking(end, True)
+    with open(end) as file:
+        assert file.read() in ("started\n", "")
 
 
 def test_commands_import_from_the_tree(tmp_path):
@@ -537,8 +541,10 @@ def test_unrelated_revisions_cannot_be_walked(repository):
         list_commits("nothing", "main", repository)
 
 
-def test_ctrl_c_names_the_command_that_goes_on(repository):
-    command = ["bisect", "--good", "first", "--command", "cat score; sleep 0.3; cat score"]
+def test_ctrl_c_names_the_command_that_goes_on(repository, tmp_path):
+    measured = tmp_path / "measured"
+    measure_once = f"if [ -e {measured} ]; then sleep 600; fi; touch {measured}; cat score"
+    command = ["bisect", "--good", "first", "--command", measure_once]
     listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's & ignores it
     program = (
         f"{listen}; import sys; sys.argv[0] = 'ganbench'; from ganbench.cli import main; main()"
@@ -552,11 +558,9 @@ def test_ctrl_c_names_the_command_that_goes_on(repository):
         env=os.environ,
     )
     states = repository / ".git" / "ganbench"
-    deadline = time.monotonic() + 60
-    while not list(states.glob("*.jsonl")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: list(states.glob("*.jsonl")))
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == 130
     assert "the same command goes on: ganbench bisect --good first --command" in errors
     assert len(git(repository, "worktree", "list").splitlines()) == 1

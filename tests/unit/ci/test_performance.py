@@ -3,11 +3,13 @@
 No test depends on a clock: slow sides are simulated, and real versions differ in exact counts.
 """
 
+import ast
 import json
 import math
 import shutil
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,6 +40,7 @@ from ganbench.ci.performance.process import (
     ProcessMeasurements,
     harness_modules,
     make_reading,
+    require_harness_modules,
     run_program,
 )
 from ganbench.ci.performance.revisions import RevisionSide, UnknownRevision, open_revision
@@ -592,8 +595,8 @@ def perf(ganbench, monkeypatch, cached_runner, tmp_path):
 def test_version_equals_itself(perf, tmp_path):
     options = ("--base", ROOT, "--head", ROOT, "--json", "--out", tmp_path / "all.json")
     code, output, errors = perf(*options)
-    answer = read_verdict(output)
     assert code == 0, errors
+    answer = read_verdict(output)
     assert {c["verdict"] for c in answer["comparisons"]} == {"identical"}
     assert all(c["base"] == c["head"] > 0 for c in answer["comparisons"])
     assert {"operators[trick ttur]"} < {c["benchmark"] for c in answer["comparisons"]}
@@ -669,6 +672,27 @@ def test_unknown_benchmark_word_has_suggestion():
         check_words(["metrc"], ["metric[fid]", "step[gan]"])
 
 
+def test_threads_of_sides_parse_nothing(tmp_path, monkeypatch):
+    """Two threads that parse at the same time fail now and then with Python 3.11.7."""
+    parsing_threads = []
+
+    def parse(source):
+        parsing_threads.append(threading.current_thread())
+        return ast.parse(source)
+
+    def measure(self, side, *files, **facts):
+        require_harness_modules(side)
+        return ProcessMeasurements(side.name, {})
+
+    harness_modules.cache_clear()
+    watched = SimpleNamespace(**{**vars(ast), "parse": parse})
+    monkeypatch.setattr("ganbench.ci.performance.process.ast", watched)
+    monkeypatch.setattr(HarnessRunner, "measure", measure)
+    sides = [RevisionSide(name, ROOT) for name in ("base", "head")]
+    PerfGate(*sides, HarnessRunner(tmp_path), RULES, print).count_exactly(())
+    assert set(parsing_threads) == {threading.main_thread()}
+
+
 def test_imported_ganbench_must_belong_to_side(tmp_path, monkeypatch):
     """Has all modules in folders that are no package, so that Python imports another one."""
     elsewhere = tmp_path / "elsewhere"
@@ -710,7 +734,7 @@ def test_summary_has_counts_and_power():
     )
     sentences = perf_sentences(report, RULES, perf_powers(report, RULES))
     assert sentences[0] == "3 benchmarks: 1 worse, 1 equivalent, 1 identical."
-    assert sentences[1] == "1 exact numbers are unchanged and not shown."
+    assert sentences[1] == "Unchanged and not shown: 1 exact number."
     assert "100% for a slowdown of 10%, 100% for a slowdown of 20%" in sentences[2]
     assert "unmeasured" not in " ".join(sentences)
     report.device = "NVIDIA"

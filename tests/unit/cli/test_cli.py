@@ -172,7 +172,7 @@ def test_typo_in_suite_exits_2_with_message(tmp_path):
         (["tinny"], "there is no suite tinny; did you mean 'tiny.toml'?"),
         (["benhc"], "there is no suite benhc; did you mean 'bench'?"),
         (["no/tiny.toml"], "there is no file no/tiny.toml: there is no folder no"),
-        (["."], ". is a folder, not a suite: name a file in it, such as tiny.toml"),
+        (["."], ". is a folder: name a file in it, such as tiny.toml"),
         (["tiny.toml", "--device", "tpu"], "device tpu is not on this machine; available: cpu"),
         (["tiny.toml", "--profile", "cpuu"], "suite tiny has no [budget.cpuu]; did you mean 'cpu'?"),
         (["tiny.toml", "-o", "points=0"], "-o points=0: points: input should be"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -148,13 +149,25 @@ def test_why_prints_json(ganbench, item):
 # status
 
 
-def test_status_shows_process_and_step(ganbench, running, folder):
+@pytest.fixture
+def set_time(monkeypatch):
+    """Sets the time that `status` reads."""
+
+    def set_to(seconds):
+        module = sys.modules["ganbench.cli.status"]
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: seconds))
+
+    return set_to
+
+
+def test_status_shows_process_and_step(ganbench, running, folder, set_time):
+    set_time(folder.attempts()[-1].read_events()[0]["time"] + 65)
     code, out, _ = ganbench("status", "small")
     counts, line, left = out.splitlines()[:3]
     assert code == 0
     assert "1 running" in counts
     start, end = "  digits / gan(width=16) / hinge / none / seed 0: running on ", "step 50 (25%)"
-    assert line.startswith(f"{start}{os.uname().nodename}, process {running.pid}, for 0:0")
+    assert line.startswith(f"{start}{os.uname().nodename}, process {running.pid}, for 1:05, ")
     assert line.endswith(end)
     assert left == "1 trial left; `ganbench watch small.toml` follows the run."
     (trial,) = json.loads(ganbench("status", "small", "--json")[1])["running"].values()
@@ -181,18 +194,19 @@ def test_status_of_planned_run_without_trials(ganbench, results):
     assert ganbench("status", "small")[1].startswith("10 trials: 10 not run")
 
 
-def test_status_of_finished_run_has_its_answer(ganbench, results):
+def test_status_of_finished_run_has_its_answer(ganbench, results, set_time):
     ganbench("report", "small")
+    set_time((results / "small" / "report.html").stat().st_mtime + 7)
     lines = ganbench("status", "small")[1].splitlines()
     answer = json.loads(ganbench("status", "small", "--json")[1])
     summary = read_json(results / "small" / "summary.json")
     assert "Finished." in lines
-    assert lines[-1].startswith("page, 0 seconds old: results/small/report.html")
+    assert lines[-1].startswith("page, 7 seconds old: results/small/report.html")
     assert {answer["headline"], *answer["best_arms"]} <= set(lines)
     assert answer["headline"] == summary["findings"][0]
     assert all("has the lowest FID" in sentence for sentence in summary["best_arms"])
     assert answer["finished"]
-    assert 0 <= answer["page_age"] < 60
+    assert answer["page_age"] == 7
 
 
 @pytest.mark.parametrize("content", ['{"findings": [', "[]", '{"findings": 3}', "{}"])

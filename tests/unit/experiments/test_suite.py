@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ganbench.experiments.factorial import aliased_terms, fractional_chains
 from ganbench.experiments.plan import make_trial, plan_trials
 from ganbench.experiments.suite import (
     RESERVED_SUITE_NAMES,
@@ -110,6 +111,17 @@ def test_shipped_suites_have_compatible_cells(name):
     assert kept
     for cell in kept:
         check_recipe(cell.recipe, cell.data)
+
+
+def test_chains_of_2026_are_a_fraction_on_one_background():
+    """All chains have R1 and R2, and no effect of one or two other tricks is aliased."""
+    cells, _ = expand_cells(load_suite(SUITES / "tricks_2026.toml"))
+    background = {"r1(weight=1)", "r2(weight=1)"}
+    assert all(background <= set(cell.tricks) for cell in cells)
+    chains = {frozenset(cell.tricks) - background for cell in cells}
+    tricks = sorted(frozenset().union(*chains))
+    assert chains == set(map(frozenset, fractional_chains(tricks)))
+    assert aliased_terms(map(tuple, chains)) == []
 
 
 def test_schema_file_equals_the_generated_schema():
@@ -733,3 +745,56 @@ def test_recipe_of_a_trial_is_immutable():
     with pytest.raises((AttributeError, ValidationError)):
         GAN.recipe.loss = "minimax"
     assert isinstance(GAN.recipe, Recipe)
+
+
+# Adaptive seeds
+
+ADAPTIVE_SUITE = VALID_SUITE.replace('metrics = ["fid", "kid"]\n', 'metrics = ["fid"]\nSEEDS\n')
+
+
+def adaptive_suite(seeds: str, table: str = "") -> str:
+    return f"{ADAPTIVE_SUITE.replace('SEEDS', seeds)}\n{table}\n"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "table"),
+    [
+        ('seeds = "adaptive"', ""),
+        ("", "[seeds]\nrounds = [2, 4]\ntrainings = 90\nhours = 1.5\nerror = 0.01\nchance = 0"),
+        ("", "[budget.cpu.seeds]\nrounds = [2, 4]"),
+    ],
+)
+def test_adaptive_seeds_begin_with_those_of_the_first_round(tmp_path, seeds, table):
+    path = tmp_path / "x.toml"
+    path.write_text(adaptive_suite(seeds, table))
+    parsed = load_suite(path)
+    settings = parsed.adaptive_seeds_of("cpu")
+    assert parsed.seeds_of("cpu") == list(range(settings.rounds[0]))
+    assert load_suite(path, ["seeds=4", "budget.cpu.seeds=4"]).adaptive_seeds_of("cpu") is None
+
+
+@pytest.mark.parametrize(
+    ("seeds", "table", "message"),
+    [
+        ('seeds = "adaptve"', "", "x.toml:5: seeds: seeds are a number, a list or \"adaptive\", not "
+         "'adaptve'; did you mean 'adaptive'?"),
+        ("", "[seeds]\nround = [2, 4]", "seeds.round: there is no such key; did you mean 'rounds'?"),
+        ("", "[budget.cpu.seeds]\nhour = 2", "there is no such key; did you mean 'hours'?"),
+        ("", "[seeds]\nrounds = [4, 2]", "seeds.rounds: each round has more seeds than the one "
+         "before, not [4, 2]"),
+        ("", "[seeds]\nrounds = [1, 2]", "seeds.rounds[0]: input should be greater than or equal to 2"),
+        ("", "[seeds]\nerror = 0.5", "seeds.error: input should be less than or equal to 0.2"),
+        ("trainings = 9", "", "there is no such key; did you mean trainings in [seeds]?"),
+    ],
+)  # fmt: skip
+def test_mistake_in_adaptive_seeds_has_file_key_and_remedy(tmp_path, seeds, table, message):
+    (line,) = errors(tmp_path, adaptive_suite(seeds, table))
+    assert line.startswith("x.toml:")
+    assert message in line
+
+
+def test_adaptive_seeds_without_tricks_are_refused(tmp_path):
+    text = adaptive_suite('seeds = "adaptive"').partition("[[exclude]]")[0]
+    text += "[budget.cpu]\nimages = 640\n"
+    (line,) = errors(tmp_path, text, "grid.0.tricks.chains=[[]]")
+    assert "adaptive seeds decide effects of tricks, and no cell of this suite has a trick" in line

@@ -144,22 +144,22 @@ def test_grids_together_have_the_limit(path):
 
 @pytest.mark.parametrize("name", ["/dev/zero", "/dev/null"])
 def test_devices_are_no_suites(name):
-    sentence = "is a device or a pipe, not a suite: name a .toml file"
+    sentence = "is a device or a pipe: name a .toml file"
     assert refusal(Path(name)) == f"{Path(name).name} {sentence}"
 
 
 def test_pipes_are_no_suites(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert refusal(tmp_path / "pipe").startswith("pipe is a device or a pipe, not a suite")
+    assert refusal(tmp_path / "pipe").startswith("pipe is a device or a pipe: name")
 
 
 def test_folders_are_no_suites(tmp_path):
-    assert "is a folder, not a suite: name a .toml file" in refusal(tmp_path)
+    assert "is a folder: name a .toml file" in refusal(tmp_path)
 
 
 def test_large_files_are_no_suites(path):
     path.write_text(VALID_SUITE + "#" * MAX_SUITE_BYTES)
-    assert refusal(path) == "x.toml has 1,000,122 bytes, and a suite has at most 1,000,000"
+    assert refusal(path) == "x.toml has 1,000,122 bytes, and such a file has at most 1,000,000"
 
 
 @pytest.mark.parametrize("name", ["x" * 100_000, "a/" * 50_000, "x\0y"])
@@ -190,7 +190,7 @@ def test_other_encodings_name_the_remedy(path):
 def test_deep_nesting_is_explained(path, text):
     path.write_text(text)
     began = time.monotonic()
-    assert refusal(path).endswith("nested too deeply: a suite needs at most 4 levels")
+    assert refusal(path).endswith("nested too deeply: 4 levels suffice")
     assert time.monotonic() - began < 5
 
 

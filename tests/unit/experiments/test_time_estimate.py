@@ -6,11 +6,15 @@ from dataclasses import replace
 import pytest
 
 from ganbench.evaluation.evaluator import Evaluator, evaluator_for
-from ganbench.experiments import measurement_time
+from ganbench.experiments import measurement_time, time_estimate
 from ganbench.experiments.measurement_time import choose_shrinkage, time_per_example
 from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.suite_loader import load_suite
-from ganbench.experiments.time_estimate import estimate_seconds, estimate_trial_seconds
+from ganbench.experiments.time_estimate import (
+    SECONDS_PER_TRIAL_OVERHEAD,
+    estimate_seconds,
+    estimate_trial_seconds,
+)
 from ganbench.training.budget import Budget
 
 METRICS = ("fid",)
@@ -27,19 +31,39 @@ def trial(tmp_path_factory):
     return next(item.trial for item in planned if item.role == "trial")
 
 
+class Clock:
+    """A clock that stands still between the calls of `sleep`."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
 @pytest.fixture
-def slow_extractor(monkeypatch):
-    """Each image takes a millisecond longer, as with a large network."""
+def clock(monkeypatch):
+    clock = Clock()
+    for module in (measurement_time, time_estimate):
+        monkeypatch.setattr(module, "time", clock)
+    clear_timings()
+    yield clock
+    clear_timings()
+
+
+@pytest.fixture
+def slow_extractor(monkeypatch, clock):
+    """Each image takes a millisecond, and nothing else takes any time."""
     own = Evaluator.extract
 
     def extract(evaluator, images):
-        time.sleep(len(images) / 1000)
+        clock.sleep(len(images) / 1000)
         return own(evaluator, images)
 
     monkeypatch.setattr(Evaluator, "extract", extract)
-    clear_timings()
-    yield
-    clear_timings()
 
 
 def clear_timings():
@@ -47,36 +71,41 @@ def clear_timings():
     measurement_time.time_extraction.cache_clear()
 
 
-def test_seconds_per_example_are_those_slept():
+def measurement_seconds():
+    return evaluator_for("digits", "cpu").protocol.fake / 1000
+
+
+def test_seconds_per_example_are_those_slept(clock):
     calls = []
 
     def sleep(count):
         calls.append(count)
-        time.sleep(count / 500)
+        clock.sleep(count / 500)
 
-    assert time_per_example(sleep) == pytest.approx(1 / 500, rel=0.5)
-    assert len(calls) <= 6
+    assert time_per_example(sleep) == pytest.approx(1 / 500)
+    assert calls == [4, 4, 8, 16, 32, 64]  # until a call takes a tenth of a second
 
 
-def test_estimate_counts_every_extraction(trial, slow_extractor):
-    held_out = evaluator_for("digits", "cpu").protocol.fake
-    few, many = (
-        estimate_trial_seconds(replace(trial, points=points), METRICS, "ganbench")
-        for points in (2, 102)
-    )
-    assert many - few == pytest.approx(100 * held_out / 1000, rel=0.5)
-    assert few > 4 * held_out / 1000  # two points, last and best
+def test_real_clock_counts_sleep():
+    assert time_per_example(lambda count: time.sleep(count / 500)) > 0.9 / 500
+
+
+@pytest.mark.parametrize("points", [2, 102])
+def test_estimate_counts_every_extraction(trial, slow_extractor, points):
+    seconds = estimate_trial_seconds(replace(trial, points=points), METRICS, "ganbench")
+    expected = (points + 2) * measurement_seconds()  # the points, last and best
+    assert seconds == pytest.approx(SECONDS_PER_TRIAL_OVERHEAD + expected)
 
 
 def test_untrained_trial_has_no_curve(trial, slow_extractor):
     start = replace(trial, budget=Budget("images", 0), points=1000)
-    held_out = evaluator_for("digits", "cpu").protocol.fake
-    assert 2 < estimate_trial_seconds(start, METRICS, "ganbench") / (held_out / 1000) < 5
+    seconds = estimate_trial_seconds(start, METRICS, "ganbench")
+    assert seconds == pytest.approx(SECONDS_PER_TRIAL_OVERHEAD + 2 * measurement_seconds())
 
 
 def test_one_trial_is_not_shared_among_workers(trial, slow_extractor):
     alone, shared = (estimate_seconds([trial], workers, METRICS) for workers in (1, 64))
-    assert shared == pytest.approx(alone, rel=0.5)
+    assert shared == pytest.approx(alone)
 
 
 @pytest.mark.parametrize(

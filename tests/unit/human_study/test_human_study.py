@@ -622,27 +622,51 @@ def test_study_is_answered_by_keyboard(ganbench, results, tab, tmp_path):
     assert tab.messages == []
 
 
-def test_page_shows_picture_then_mask(ganbench, results, tab):
+MANUAL_FRAMES = """
+{
+  let now = 0, waiting = [];
+  performance.now = () => now;
+  window.setTimeout = (act, delay) => waiting.push({ act, time: now + delay });
+  window.requestAnimationFrame = (act) => waiting.push({ act, time: now });
+  window.showFrame = () => {
+    now += 1000 / 60;
+    const due = waiting.filter(({ time }) => time <= now);
+    waiting = waiting.filter(({ time }) => time > now);
+    for (const { act } of due) act(now);
+  };
+}
+"""
+
+
+@pytest.fixture
+def show_frame(tab):
+    """Shows the next of 60 frames in a second, after which time stands still; returns a state."""
+    tab.add_init_script(MANUAL_FRAMES)
+
+    def show(state):
+        tab.evaluate("showFrame()")
+        return tab.evaluate(state)
+
+    return show
+
+
+def test_page_shows_picture_then_mask(ganbench, results, tab, show_frame):
     make_study(ganbench, "--pictures", 3, "--catches", 0, "--exposure", 200)
     tab.goto((results / "small" / "study" / "study.html").as_uri())
     tab.fill("#rater", "ann")
     tab.keyboard.press("Enter")
-    shown = []
-    for number in range(5):
-        while tab.evaluate("session.shown") == 0:
-            tab.wait_for_timeout(20)
-        assert tab.evaluate("document.querySelector('#stage .on').id") == "mask"
-        shown.append(tab.evaluate("session.shown"))
+    shown_part = "document.querySelector('#stage .on').id"
+    for _ in range(5):
+        while not show_frame("session.open"):
+            assert tab.evaluate(shown_part) in ("cross", "picture")
+        while not show_frame("session.shown"):
+            assert tab.evaluate(shown_part) in ("picture", "mask")
+        assert tab.evaluate(shown_part) == "mask"
+        assert tab.evaluate("session.shown") == pytest.approx(200, abs=1000 / 60 + 1)
         tab.keyboard.press("f")
-        while (
-            tab.evaluate("session.answers.length") <= number
-            or tab.evaluate("session.open") is False
-        ):
-            tab.wait_for_timeout(10)
-    assert np.median(shown) == pytest.approx(200, abs=40)
 
 
-def test_early_and_held_keys_are_ignored(ganbench, results, tab):
+def test_early_and_held_keys_are_ignored(ganbench, results, tab, show_frame):
     make_study(ganbench, "--pictures", 3, "--catches", 0, "--exposure", 0)
     tab.goto((results / "small" / "study" / "study.html").as_uri())
     tab.keyboard.press("f")
@@ -651,12 +675,12 @@ def test_early_and_held_keys_are_ignored(ganbench, results, tab):
     tab.keyboard.press("r")  # the fixation cross is still shown
     tab.keyboard.press("Control+r")
     assert tab.evaluate("session.answers.length") == 0
-    while not tab.evaluate("session.open"):
-        tab.wait_for_timeout(10)
+    while not show_frame("session.open"):
+        pass
     tab.keyboard.down("f")
-    for _ in range(30):
+    while not show_frame("session.open"):  # of the second picture
         tab.keyboard.down("f")
-        tab.wait_for_timeout(20)
+    tab.keyboard.down("f")
     assert tab.evaluate("session.answers.length") == 1
     tab.keyboard.up("f")
     tab.click("#real")
