@@ -22,6 +22,7 @@ PUBLISHED = ROOT / "results" / "published"
 # The suites whose samples the gallery shows; the first one that trains a variant is chosen.
 SAMPLE_SUITES = (
     *("zoo", "zoo_modern", "translation", "super_resolution", "inpainting", "bench", "modes"),
+    *("video", "prediction", "motion", "text"),
 )
 FEATURE_METRICS = ("fid", "kid", "is")  # their values depend on the extractor more than on all else
 FEATURE_NAMES = {"identity": "coordinates"}

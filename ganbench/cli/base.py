@@ -22,7 +22,18 @@ from .streams import StreamConsole, reserve_stdout
 from .streams import print_json as print_json
 
 COMMAND_SECTIONS = {  # of the program's help
-    "Everyday": ("run", "plan", "status", "report", "show", "compare", "eval", "fid", "list"),
+    "Everyday": (
+        "run",
+        "plan",
+        "status",
+        "report",
+        "show",
+        "compare",
+        "claim",
+        "eval",
+        "fid",
+        "list",
+    ),
     "Steer": ("watch", "logs", "why"),
     "Stores": ("export", "merge", "clean"),
     "Measure": ("measure", "floor"),

@@ -51,6 +51,7 @@ def plan(
     each network and set of tricks. It leaves out the trials that are finished in the store. Other
     programs on this machine make a run slower than estimated.
     """
+    from ganbench.analysis.adaptive_seeds import replay_looks
     from ganbench.experiments.plan import plan_notes, plan_record, plan_trials
     from ganbench.experiments.runner import select_unfinished
     from ganbench.experiments.store import Store
@@ -59,23 +60,29 @@ def plan(
     declared, name, chosen = read_suite(
         suite, merge_overrides(override, numerics), seeds, profile, device
     )
-    planned = plan_trials(declared, name, chosen)
+    store = Store(results)
+    rounds = replay_looks(declared, name, chosen, store)
+    planned = plan_trials(declared, name, chosen, rounds)
     trials = [p.trial for p in planned if not p.incompatibility]
-    record = plan_record(declared, name, chosen, planned)
-    left = select_unfinished(trials, record, Store(results))
+    record = plan_record(declared, name, chosen, planned, rounds)
+    left = select_unfinished(trials, record, store)
     count = workers or default_workers(chosen, declared.count_processes())
     content = {
         **plan_contents(declared, {p.label(): p.incompatibility for p in planned}),
         "profile": name,
         "device": chosen,
         "workers": count,
-        "seeds": declared.seeds_of(name),
+        "seeds": record["seeds"],
         "trials": len(trials),
         "finished": len(trials) - len(left),
         "notes": plan_notes(planned, declared),
     }
+    forecast = forecast_seeds(declared, name, record, store)
+    content |= {"adaptive": forecast[0]} if forecast else {}
     if not as_json:
         print_planned_cells(content)
+        for line in forecast[1] if forecast else ():
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
     seconds = None
     if estimate:
         metrics = tuple(declared.metrics)
@@ -86,6 +93,21 @@ def plan(
         out.print(plan_sentence(content, seconds), soft_wrap=True)
     if not trials:
         fail("every cell of this suite is incompatible; the reasons are above")
+
+
+def forecast_seeds(
+    suite: Any, profile: str, record: dict[str, Any], store: Any
+) -> tuple[dict[str, Any], list[str]] | None:
+    """Returns the rounds of adaptive seeds as JSON and sentences, or None without them."""
+    from ganbench.analysis.rows import collect_rows
+    from ganbench.analysis.seed_forecast import describe_rounds, forecast_record, forecast_rounds
+
+    settings = suite.adaptive_seeds_of(profile)
+    if settings is None:
+        return None
+    rounds = forecast_rounds(collect_rows(record, store), settings)
+    content = {**record["adaptive"], "forecast": list(map(forecast_record, rounds))}
+    return content, describe_rounds(rounds, settings)
 
 
 def plan_contents(suite: Any, incompatibilities: dict[str, str]) -> dict[str, Any]:
@@ -136,7 +158,8 @@ def plan_sentence(content: dict[str, Any], seconds: float | None) -> str:
     if content["finished"] == content["trials"]:
         return f"{counts}: a run writes only tables and page {place}"
     workers = count_of(content["workers"], "worker")
-    return f"{counts}; estimated time about {format_clock(seconds)} with {workers} {place}"
+    part = " for these seeds" if "adaptive" in content else ""
+    return f"{counts}; estimated time{part} about {format_clock(seconds)} with {workers} {place}"
 
 
 def finished_part(content: dict[str, Any]) -> str:

@@ -34,6 +34,7 @@ from .base import (
     out,
     print_json,
 )
+from .stores import merge_sources, print_merge
 from .watch import Trackers, open_trackers
 
 
@@ -93,6 +94,14 @@ def run(
             help="First delete the results of the trials of --only or --retry.",
         ),
     ] = False,
+    known: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Count trials of another store as done: an archive of `export`, a folder of "
+            "archives, or a store. May be repeated.",
+        ),
+    ] = None,
     inception_weights: InceptionWeights = None,
     trust: Trust = False,
     tracker: Trackers = None,
@@ -101,17 +110,17 @@ def run(
     """Train and measure every cell of a suite.
 
     Finished trials are kept. Failed and interrupted ones are run again from their checkpoints. One seed
-    of every cell comes first, so that early results are balanced. The run ends with the leaderboard and
-    the effects of tricks.
+    of every cell comes first, so that early results are balanced. With adaptive seeds, arms of undecided
+    effects get more seeds. The run ends with the leaderboard and the effects of tricks.
     """
     from ganbench.experiments.deadline import DeadlineReached
-    from ganbench.experiments.runner import prepare_run
     from ganbench.experiments.select_trials import TrialSelection
     from ganbench.experiments.signals import acknowledge_stop
     from ganbench.experiments.suite import with_numerics
     from ganbench.report.writer import write_report
 
     from .progress import WRITING, RunProgress
+    from .rounds import RunInRounds
 
     if stale not in ("ask", "reuse", "rerun"):
         fail(f"--stale is ask, reuse or rerun, not {stale!r}")
@@ -131,8 +140,14 @@ def run(
         results.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         fail(f"--results {results} cannot be written: {error.strerror}")
+    for summary in merge_sources(known or [], results):
+        print_merge(summary, console)
     tracking = open_trackers(tracker, declared.name, results / declared.name, console)
-    prepared = None
+    rounds = RunInRounds(declared, name, chosen, results, stale, selection)  # type: ignore[arg-type]
+
+    def announce(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     with RunProgress(console) as progress, tracking:
 
         def show(trials: Sequence[Any], finished_before: int) -> None:
@@ -141,26 +156,27 @@ def run(
 
         try:
             progress.show_phase("planning and measuring floors")
-            prepared = prepare_run(declared, name, chosen, results, stale, selection)  # type: ignore[arg-type]
+            prepared = rounds.prepare()
             for note in [*prepared.notes, *crowding_notes(runs_trials, processes, chosen)]:
                 console.print(f"note: {note}", markup=False, soft_wrap=True)
             try:
                 progress.show_phase("")
                 with acknowledge_stop(progress.print_stopping):
-                    result = prepared.execute(runs_trials, show, ends)
+                    result = rounds.execute(runs_trials, show, ends, announce)
             finally:
                 progress.show_phase(WRITING)
-                report, files = write_report(prepared.plan, prepared.folder)
+                last = rounds.prepared or prepared
+                report, files = write_report(last.plan, last.folder)
         except DeadlineReached:
             fail(
-                f"Stopped for the deadline {deadline}{count_finished(prepared)}. Finished trials and "
+                f"Stopped for the deadline {deadline}{count_finished(rounds.prepared)}. Finished trials and "
                 f"checkpoints are kept. To resume: {resume_command()}",
                 INTERRUPTED,
             )
         except KeyboardInterrupt:
             again = shlex.join(["ganbench", *sys.argv[1:]])
             fail(
-                f"Stopped{count_finished(prepared)}; the same command goes on: {again}",
+                f"Stopped{count_finished(rounds.prepared)}; the same command goes on: {again}",
                 INTERRUPTED,
             )
     if result.replaced:

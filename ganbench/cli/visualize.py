@@ -9,6 +9,7 @@ import typer
 
 from ganbench.counts import count_of, format_signed
 from ganbench.experiments.select_trials import has_all_words
+from ganbench.experiments.trial_names import format_chain
 
 from .base import (
     DEFAULT_RESULTS,
@@ -201,7 +202,7 @@ def read_trial_settings(spec: dict[str, Any] | None) -> dict[str, str]:
         "game": recipe["game"],
         "network": recipe["network"],
         "loss": recipe["loss"],
-        "tricks": " + ".join(recipe["tricks"]) or "none",
+        "tricks": format_chain(recipe["tricks"]),
         "plan": f"{plan['optimizer']}, batch {plan['batch']}, latent {plan['latent']}, "
         f"discriminator turns {plan['discriminator_turns']}, decay {plan['decay']:g}",
         **{

@@ -22,8 +22,10 @@ from ganbench.training.distributable import recipe_slicing_incompatibility
 from ganbench.training.stackable import recipe_stacking_incompatibility
 
 from .provenance import versions
+from .seed_rounds import SeedRounds
 from .suite import Cell, Suite, expand_cells
 from .trial import Trial
+from .trial_names import format_chain
 
 Role = Literal["trial", "untrained"]
 # The weights of EfficientNet come from the package index.
@@ -44,8 +46,7 @@ class PlannedTrial:
 
     def label(self) -> str:
         trial = self.trial
-        chain = " + ".join(trial.tricks) or "none"
-        names = [trial.data, trial.variant, trial.loss, chain, trial.plan]
+        names = [trial.data, trial.variant, trial.loss, format_chain(trial.tricks), trial.plan]
         return " / ".join(filter(None, names))
 
     def record(self, protocol: str) -> dict[str, Any]:
@@ -57,7 +58,7 @@ class PlannedTrial:
             "data": trial.data,
             "variant": trial.variant,
             "loss": trial.loss,
-            "tricks": " + ".join(trial.tricks) or "none",
+            "tricks": format_chain(trial.tricks),
             "plan": trial.plan,
             "seed": trial.seed,
             "objection": self.incompatibility,
@@ -65,11 +66,15 @@ class PlannedTrial:
         }
 
 
-def plan_trials(suite: Suite, profile: str, device: str) -> list[PlannedTrial]:
+def plan_trials(
+    suite: Suite, profile: str, device: str, rounds: SeedRounds | None = None
+) -> list[PlannedTrial]:
     """Returns every cell with every seed, ordered by seed.
 
-    In this order even a run that is stopped early has trained comparable arms. For each seed, the
-    untrained generator of each data set and variant comes first, as a trial with a budget of 0.
+    With rounds of adaptive seeds, each arm has its own number of seeds. Without them, it has those of the
+    suite or of the first round. In this order even a run that is stopped early has trained comparable arms.
+    For each seed, the untrained generator of each data set and variant comes first, as a trial with a
+    budget of 0.
     """
     budget, grid = suite.budget[profile].budget(), expand_cells(suite)[0]
     require_extractors(grid, device, suite.protocol)
@@ -77,7 +82,8 @@ def plan_trials(suite: Suite, profile: str, device: str) -> list[PlannedTrial]:
     starts = {
         (cell.data, cell.variant): untrained_cell(cell) for cell in grid if not objections[cell]
     }
-    seeds, start = suite.seeds_of(profile), Budget(budget.unit, 0)
+    seeds = list(range(rounds.most)) if rounds else suite.seeds_of(profile)
+    start = Budget(budget.unit, 0)
     first = [
         PlannedTrial("untrained", make_trial(suite, cell, start, seeds[0], device))
         for cell in starts.values()
@@ -85,7 +91,12 @@ def plan_trials(suite: Suite, profile: str, device: str) -> list[PlannedTrial]:
     for cell in grid:
         arm = make_trial(suite, cell, budget, seeds[0], device)
         first.append(PlannedTrial("trial", arm, objections[cell]))
-    return [replace(item, trial=item.trial.with_seed(seed)) for seed in seeds for item in first]
+    return [
+        replace(item, trial=item.trial.with_seed(seed))
+        for seed in seeds
+        for item in first
+        if rounds is None or rounds.has_seed(item.trial, seed)
+    ]
 
 
 def cell_incompatibility(cell: Cell, device: str = "cpu", unit: Unit = "images") -> str:
@@ -185,7 +196,11 @@ def data_and_devices(plan: Iterable[PlannedTrial]) -> list[tuple[str, str]]:
 
 
 def plan_record(
-    suite: Suite, profile: str, device: str, plan: list[PlannedTrial]
+    suite: Suite,
+    profile: str,
+    device: str,
+    plan: list[PlannedTrial],
+    rounds: SeedRounds | None = None,
 ) -> dict[str, Any]:
     """Returns the content of plan.json. Tables are made from this file and the store alone."""
     sets = data_and_devices(plan)
@@ -197,7 +212,8 @@ def plan_record(
         "profile": profile,
         "device": device,
         "budget": asdict(suite.budget[profile].budget()),
-        "seeds": suite.seeds_of(profile),
+        "seeds": list(range(rounds.most)) if rounds else suite.seeds_of(profile),
+        **({"adaptive": rounds.record} if rounds else {}),
         "analysis": suite.analysis.model_dump(),
         "metrics": dict(map(metric_facts, suite.metrics)),
         "protocol": suite.protocol,

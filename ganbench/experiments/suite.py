@@ -15,8 +15,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationInfo,
     model_validator,
 )
@@ -44,6 +47,7 @@ from ganbench.registry import (
 from ganbench.training.budget import Budget
 
 from .factorial import count_fractional_chains, fractional_chains
+from .suite_files import ADAPTIVE, DEFAULT_ROUNDS
 from .suite_limits import (
     MAX_GENERATOR_TURNS,
     MAX_IMAGES,
@@ -56,8 +60,12 @@ from .suite_limits import (
     count_combinations,
 )
 from .suite_paths import find_beside_suite
+from .trial_names import format_chain
 
 OWN_LOSS = "own"  # the variant's own loss
+MAX_SEEDS = 10_000
+MAX_ROUNDS = 20  # of adaptive seeds
+MAX_HOURS = MAX_SECONDS // 3600
 MAX_MARGIN = 1000  # of a gate: in the metric's unit, or a share
 RESERVED_SUITE_NAMES = (
     "floors",
@@ -163,9 +171,11 @@ Betas = Annotated[tuple[Finite, Finite], Field(strict=False)]
 Name = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64), AfterValidator(_unreserved)
 ]
-Seeds = (
-    Annotated[int, Field(ge=1, le=10_000)]
-    | Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1, max_length=10_000)]
+FixedSeeds = (
+    Annotated[int, Field(ge=1, le=MAX_SEEDS)]
+    | Annotated[
+        list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1, max_length=MAX_SEEDS)
+    ]
 )
 
 
@@ -176,6 +186,52 @@ AtMost = Annotated[list[T], Field(max_length=MAX_LIST_LENGTH)]
 
 class ConfigModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class AdaptiveSeeds(ConfigModel):
+    """Adaptive seeds: arms of undecided effects get more seeds, in rounds and within a budget."""
+
+    rounds: list[Annotated[int, Field(ge=2, le=MAX_SEEDS)]] = Field(
+        default=list(DEFAULT_ROUNDS), min_length=2, max_length=MAX_ROUNDS
+    )  # number of seeds of an undecided arm after each round
+    trainings: int | None = Field(default=None, ge=1, le=MAX_TRIALS)  # of the whole run, at most
+    hours: Finite | None = Field(default=None, gt=0, le=MAX_HOURS)  # of training, at most
+    error: float = Field(
+        default=0.05, ge=1e-6, le=0.2
+    )  # of all claims about effects over the grid together
+    chance: float = Field(default=0.1, ge=0, lt=1)  # of a decision, below which seeds end
+
+    @model_validator(mode="after")
+    def _grows(self) -> "AdaptiveSeeds":
+        if any(after <= before for before, after in itertools.pairwise(self.rounds)):
+            raise SuiteValidationError(
+                ("rounds",), f"each round has more seeds than the one before, not {self.rounds}"
+            )
+        return self
+
+
+def _spelled_out(seeds: Any) -> Any:
+    """Returns the table of `seeds = "adaptive"`; raises ValueError for other texts."""
+    if not isinstance(seeds, str):
+        return seeds
+    if seeds != ADAPTIVE:
+        hint = suggest(seeds, [ADAPTIVE])
+        hint = hint if "did you mean" in hint else ""
+        raise ValueError(f'seeds are a number, a list or "{ADAPTIVE}", not {seeds!r}{hint}')
+    return {}
+
+
+def _kind_of_seeds(seeds: Any) -> str:
+    return "seeds(adaptive)" if isinstance(seeds, dict | AdaptiveSeeds) else "seeds(fixed)"
+
+
+Seeds = Annotated[
+    Annotated[FixedSeeds, Tag("seeds(fixed)")] | Annotated[AdaptiveSeeds, Tag("seeds(adaptive)")],
+    Discriminator(_kind_of_seeds),
+    BeforeValidator(
+        _spelled_out, json_schema_input_type=Literal["adaptive"] | FixedSeeds | AdaptiveSeeds
+    ),
+]
 
 
 class TrickAxes(ConfigModel):
@@ -422,7 +478,19 @@ class Suite(ConfigModel):
         included, _ = expand_cells(self)
         if not included:
             raise ValueError("no cell is left: everything is excluded")
+        if not any(cell.tricks for cell in included):
+            self._refuse_adaptive_seeds()
         return self
+
+    def _refuse_adaptive_seeds(self) -> None:
+        """Raises an error for adaptive seeds in a suite without tricks."""
+        for name in self.budget:
+            if self.adaptive_seeds_of(name):
+                own = self.budget[name].seeds is not None
+                raise SuiteValidationError(
+                    ("budget", name, "seeds") if own else ("seeds",),
+                    "adaptive seeds decide effects of tricks, and no cell of this suite has a trick",
+                )
 
     def _check_counts(self) -> None:
         """Raises an error if there are too many cells or trials, before any is built."""
@@ -432,7 +500,8 @@ class Suite(ConfigModel):
                 check_cell_count(count, "this grid has {} cells")
         check_cell_count(sum(counts), "its grids have {} cells")
         for name in self.budget:
-            seeds = len(self.seeds_of(name))
+            adaptive = self.adaptive_seeds_of(name)
+            seeds = adaptive.rounds[-1] if adaptive else len(self.seeds_of(name))
             if sum(counts) * seeds > MAX_TRIALS:
                 raise ValueError(
                     f"{sum(counts):,} cells with {seeds:,} seeds of budget.{name} are "
@@ -448,8 +517,16 @@ class Suite(ConfigModel):
         hint = suggest(name, self.budget)
         raise SuiteError(f"suite {self.name} has no [budget.{name}]{hint}")
 
-    def seeds_of(self, profile: str) -> list[int]:
+    def adaptive_seeds_of(self, profile: str) -> AdaptiveSeeds | None:
+        """Returns the adaptive seeds of a profile, or None if its seeds are fixed."""
         chosen = self.budget[profile].seeds or self.seeds
+        return chosen if isinstance(chosen, AdaptiveSeeds) else None
+
+    def seeds_of(self, profile: str) -> list[int]:
+        """Returns the seeds of every arm; those of the first round if they are adaptive."""
+        chosen = self.budget[profile].seeds or self.seeds
+        if isinstance(chosen, AdaptiveSeeds):
+            return list(range(chosen.rounds[0]))
         return list(range(chosen)) if isinstance(chosen, int) else sorted(set(chosen))
 
     def count_processes(self) -> int:
@@ -473,7 +550,7 @@ class Cell:
     numerics: str = ""  # the spec; empty: plain float32
 
     def __str__(self) -> str:
-        chain = " + ".join(self.tricks) or "none"
+        chain = format_chain(self.tricks)
         return " / ".join([self.data, self.variant, self.loss, chain, *filter(None, [self.plan])])
 
 

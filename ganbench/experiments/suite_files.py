@@ -4,7 +4,7 @@ import itertools
 import math
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from .factorial import fractional_chains
 from .suite_limits import MAX_SUITE_BYTES, check_cell_count
 
 DEFAULT_SEEDS = 3
+ADAPTIVE = "adaptive"  # seeds = "adaptive"
+DEFAULT_ROUNDS = (3, 5, 8, 12)  # of adaptive seeds
 SHIPPED = Path(__file__).parents[1] / "suites"  # in a wheel
 CLONED = Path(__file__).parents[2] / "suites"
 
@@ -33,8 +35,13 @@ def find_suite_file(text: str) -> Path:
 
 def known_suites() -> dict[str, Path]:
     """Returns the files of suites that are known by name."""
-    paths = [path for folder in suite_folders()[::-1] for path in sorted(folder.glob("*.toml"))]
-    return {path.stem: path for path in paths}  # of two with one name, the first folder's
+    return toml_files_by_name(suite_folders())
+
+
+def toml_files_by_name(folders: Sequence[Path]) -> dict[str, Path]:
+    """Returns the TOML files of folders by name; of two with one name, the first folder's."""
+    paths = [path for folder in folders[::-1] for path in sorted(folder.glob("*.toml"))]
+    return {path.stem: path for path in paths}
 
 
 def read_suite_name(path: Path) -> str:
@@ -98,7 +105,12 @@ def count_trials(content: dict[str, Any]) -> dict[str, int]:
     return {name: cells * count for name, count in counts.items()}
 
 
-def count_seeds(seeds: int | list[int]) -> int:
+def count_seeds(seeds: int | list[int] | str | dict[str, Any]) -> int:
+    """Returns the number of seeds; of adaptive seeds, that of the first round."""
+    if seeds == ADAPTIVE:
+        return DEFAULT_ROUNDS[0]
+    if isinstance(seeds, dict):
+        return int(seeds.get("rounds", DEFAULT_ROUNDS)[0])
     return seeds if isinstance(seeds, int) else len(set(seeds))
 
 

@@ -17,6 +17,7 @@ from ganbench.local_files import resolve_beside, trust_local_files
 from ganbench.registry import shorten, suggest
 
 from .suite import (
+    AdaptiveSeeds,
     AnalysisConfig,
     BudgetProfile,
     ConfigModel,
@@ -115,12 +116,12 @@ def check_suite_file(path: Path) -> None:
     if stat.S_ISDIR(status.st_mode):
         names = ", ".join(list_suites_in(path)[:MAX_NAMES_SHOWN])
         remedy = f"name a file in it, such as {names}" if names else "name a .toml file"
-        raise SuiteError(f"{path} is a folder, not a suite: {remedy}")
+        raise SuiteError(f"{path} is a folder: {remedy}")
     if not stat.S_ISREG(status.st_mode):
-        raise SuiteError(f"{path} is a device or a pipe, not a suite: name a .toml file")
+        raise SuiteError(f"{path} is a device or a pipe: name a .toml file")
     if status.st_size > MAX_SUITE_BYTES:
         raise SuiteError(
-            f"{path} has {status.st_size:,} bytes, and a suite has at most {MAX_SUITE_BYTES:,}"
+            f"{path} has {status.st_size:,} bytes, and such a file has at most {MAX_SUITE_BYTES:,}"
         )
 
 
@@ -134,7 +135,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 def explain_syntax(text: str, error: Exception) -> str:
     """Returns the sentence of a TOML error, with the remedy for nesting and backslashes."""
     if isinstance(error, RecursionError):
-        return "its lists or tables are nested too deeply: a suite needs at most 4 levels"
+        return "its lists or tables are nested too deeply: 4 levels suffice"
     if (place := re.search(r"at line (\d+)", str(error))) is None:
         return str(error)
     if "\\" not in text.split("\n")[int(place[1]) - 1]:
@@ -217,7 +218,8 @@ def is_wrong_type(details: Any) -> bool:
 def error_location(details: Any) -> Location:
     """Returns an error's location without pydantic's names of union branches."""
     if isinstance(misfit := details.get("ctx", {}).get("error"), SuiteValidationError):
-        return (*details["loc"], *misfit.location)
+        place = tuple(part for part in details["loc"] if not is_union_branch(part))
+        return (*place, *misfit.location)
     *outer, last = details["loc"] or ("",)
     keys = [part for part in outer if not is_union_branch(part)]
     return tuple(
@@ -331,6 +333,7 @@ def suggest_place(key: str, is_override: bool, rest: str = "") -> str:
 SAME_WORD = 0.8  # the similarity of `loss` and `losses`
 SECTIONS: dict[str, type[ConfigModel]] = {  # by the path of an override
     "": Suite,
+    "seeds": AdaptiveSeeds,
     "grid.0": GridConfig,
     "grid.0.tricks": TrickAxes,
     "grid.0.plan": HyperparameterAxes,
@@ -357,7 +360,7 @@ def keys_at_location(location: Location) -> list[str]:
     if location[:1] == ("exclude",):
         return keys_of(ExclusionConfig)
     if location[:1] == ("budget",):
-        return keys_of(BudgetProfile)
+        return keys_of(AdaptiveSeeds if location[2:] == ("seeds",) else BudgetProfile)
     part = SECTIONS.get(".".join("0" if isinstance(p, int) else p for p in location))
     return keys_of(part) if part else []
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ganbench.analysis.contrasts import difference_of_means
+from ganbench.analysis.sequential import open_ended_share
 
 MIN_VALUES_PER_SIDE = 3  # before the first look
 
@@ -33,5 +34,5 @@ def separation_of(good: Sequence[float], bad: Sequence[float], error: float) -> 
     one, other = np.asarray(good, float), np.asarray(bad, float)
     difference = difference_of_means(other, one)
     look = min(len(one), len(other)) - MIN_VALUES_PER_SIDE + 1
-    level, counts = error / (look * (look + 1)), (len(one), len(other))
+    level, counts = error * open_ended_share(look), (len(one), len(other))
     return Separation(difference.mean, difference.p_above(0.0), level, counts)

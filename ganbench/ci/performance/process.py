@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -79,14 +79,19 @@ def missing_packages() -> list[str]:
     return [package for module, package in HARNESS_PACKAGES.items() if find_spec(module) is None]
 
 
-def harness_modules() -> list[str]:
-    """Returns the modules of ganbench that the harness imports from."""
+@cache
+def harness_modules() -> tuple[str, ...]:
+    """Returns the modules of ganbench that the harness imports from.
+
+    The first call must be in the main thread: Python 3.11 up to 3.11.7 may fail where two threads
+    parse at the same time (python/cpython issue 106905).
+    """
     trees = [ast.parse(file.read_text("utf-8")) for file in sorted(HARNESS_FOLDER.glob("*.py"))]
     imports = [
         node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
     ]
     modules = {node.module for node in imports if node.module and node.level == 0}
-    return sorted(module for module in modules if module.startswith("ganbench."))
+    return tuple(sorted(module for module in modules if module.startswith("ganbench.")))
 
 
 def require_harness_modules(side: RevisionSide) -> None:

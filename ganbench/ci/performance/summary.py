@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
 from ganbench.ci.verdict_records import PerfRecord
+from ganbench.counts import count_of
 from ganbench.report.markdown import escape_markdown
 
 from .comparisons import BenchmarkComparison
@@ -103,7 +104,7 @@ def perf_sentences(report: PerfReport, rules: PerfRules, powers: dict[float, flo
     counts = [f"{n} {name}" for name in ORDER if (n := report.count_verdicts(name))]
     sentences = [f"{len(report.comparisons)} benchmarks: {', '.join(counts) or 'none'}."]
     still = sum(not is_notable(c) for c in report.comparisons)
-    sentences += [f"{still} exact numbers are unchanged and not shown."] if still else []
+    sentences += [f"Unchanged and not shown: {count_of(still, 'exact number')}."] if still else []
     if powers:
         chances = ", ".join(f"{p:.0%} for a slowdown of {slow:.0%}" for slow, p in powers.items())
         sentences += [

@@ -13,6 +13,7 @@ from statistics import stdev
 import numpy as np
 
 from ganbench.analysis.intervals import MeanInterval, t_interval, t_quantile
+from ganbench.analysis.sequential import equal_share
 from ganbench.analysis.verdicts import ComparisonVerdict
 
 from .rules import PerfRules
@@ -35,7 +36,7 @@ SIMULATED_ROUNDS = 2000
 
 def look_level(most_pairs: int) -> float:
     """Returns the confidence level of the interval at each look of a round."""
-    return 1 - ROUND_ERROR / (most_pairs - MIN_PAIRS + 1)
+    return 1 - ROUND_ERROR * equal_share(most_pairs - MIN_PAIRS + 1)
 
 
 def ratio_interval(ratios: Sequence[float], most_pairs: int) -> MeanInterval:
