@@ -40,9 +40,10 @@ class RunInRounds:
         results: Path,
         stale: StalePolicy,
         selection: TrialSelection,
+        options: Sequence[str] = (),
     ):
         self.suite, self.profile, self.device, self.results = suite, profile, device, results
-        self.stale, self.selection = stale, selection
+        self.stale, self.selection, self.options = stale, selection, options
         self.prepared: PreparedRun | None = None  # the pass that runs or ran last
 
     def prepare(self) -> PreparedRun:
@@ -64,6 +65,7 @@ class RunInRounds:
             self.stale,
             self.selection,
             rounds,
+            self.options,
         )
         return self.prepared
 

@@ -126,9 +126,8 @@ def run(
         fail(f"--stale is ask, reuse or rerun, not {stale!r}")
     if from_scratch and not (only or retry):
         fail("--from-scratch deletes results: name their trials by --only or --retry")
-    declared, name, chosen = read_suite(
-        suite, merge_overrides(override, numerics), seeds, profile, device
-    )
+    overrides = merge_overrides(override, numerics)
+    declared, name, chosen = read_suite(suite, overrides, seeds, profile, device)
     console = err if as_json else out
     processes = declared.count_processes()
     runs_trials = executor_of(executor, workers, chosen, processes)
@@ -143,7 +142,10 @@ def run(
     for summary in merge_sources(known or [], results):
         print_merge(summary, console)
     tracking = open_trackers(tracker, declared.name, results / declared.name, console)
-    rounds = RunInRounds(declared, name, chosen, results, stale, selection)  # type: ignore[arg-type]
+    named = {"--profile": profile, "--seeds": seeds, "--workers": workers}
+    automatic = {"--device": device, "--executor": executor}
+    options = options_of_run(overrides, named, automatic, trust)
+    rounds = RunInRounds(declared, name, chosen, results, stale, selection, options)  # type: ignore[arg-type]
 
     def announce(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -191,6 +193,17 @@ def count_finished(prepared: Any) -> str:
     done = sum(status.state in ("done", "diverged") for status in prepared.statuses)
     total = count_of(len(prepared.statuses) + prepared.finished_before, "trial")
     return f" after {done + prepared.finished_before:,} of {total}"
+
+
+def options_of_run(
+    overrides: list[str], named: dict[str, Any], automatic: dict[str, str], trust: bool
+) -> list[str]:
+    """Returns the options with which another command continues this run, without its selection."""
+    given = {name: value for name, value in named.items() if value is not None}
+    given |= {name: value for name, value in automatic.items() if value != "auto"}
+    options = [word for text in overrides for word in ("-o", text)]
+    options += [word for name, value in given.items() for word in (name, str(value))]
+    return [*options, *(["--trust"] if trust else [])]
 
 
 def deadline_of(text: str, executor: Any) -> Any:

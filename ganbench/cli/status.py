@@ -42,6 +42,7 @@ def status(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Js
     if as_json:
         counts = {"trials": state.trials, "outcomes": state.outcomes}
         ends = {"finished": count_unfinished(state.outcomes) == 0, **asdict(last)}
+        ends |= {"command": next_command(state, suite, results)}
         return print_json({**counts, **ends, "reasons": state.reasons, "running": running})
     for line in status_lines(state.outcomes):
         out.print(line)
@@ -93,9 +94,21 @@ def progress_sentence(state: Any, suite: str, results: Path) -> str:
     """Returns a sentence: finished, running, or the command that goes on."""
     if not (left := count_unfinished(state.outcomes)):
         return "Finished."
-    verb, end = ("watch", "follows the run") if state.running else ("run", "goes on")
-    command = shlex.join(["ganbench", verb, suite_of_run(suite), *results_option(results)])
-    return f"{count_of(left, 'trial')} left; `{command}` {end}."
+    end = "follows the run" if state.running else "goes on"
+    return f"{count_of(left, 'trial')} left; `{next_command(state, suite, results)}` {end}."
+
+
+def next_command(state: Any, suite: str, results: Path) -> str:
+    """Returns the command that follows or continues the run of a suite; empty if it is finished."""
+    if not count_unfinished(state.outcomes):
+        return ""
+    words, where = [suite_of_run(suite)], results_option(results)
+    if state.running:
+        return shlex.join(["ganbench", "watch", *words, *where])
+    from ganbench.experiments.store import read_plan
+
+    options = (read_plan(suite_folder(suite, results)) or {}).get("options", [])
+    return shlex.join(["ganbench", "run", *words, *options, *where])
 
 
 def status_lines(outcomes: dict[str, int]) -> list[str]:

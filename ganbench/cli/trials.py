@@ -92,7 +92,8 @@ def why(
     store, plan = open_store(suite, results)
     item = find_trial(plan, trial, seed, suite)
     history = read_trial_history(plan, item, store)
-    command = continue_command(suite, item, history.state.state, results)
+    options = plan.get("options", [])
+    command = continue_command(suite, item, history.state.state, results, options)
     if as_json:
         entry = {"trial": item["trial"], "label": label_of(item), **asdict(history)}
         return print_json({**entry, "command": command})
@@ -233,7 +234,9 @@ def format_attempt(attempt: Any) -> str:
     return f"attempt {attempt.number}: {', '.join(place)}: {end}"
 
 
-def continue_command(suite: str, item: dict[str, Any], state: str, results: Path) -> str:
+def continue_command(
+    suite: str, item: dict[str, Any], state: str, results: Path, options: list[str]
+) -> str:
     """Returns the command that continues, repeats or follows a trial; empty if there is none."""
     if state == "not_applicable":
         return ""
@@ -242,7 +245,7 @@ def continue_command(suite: str, item: dict[str, Any], state: str, results: Path
     if state == "running":
         return shlex.join(["ganbench", "logs", suite, trial, "--follow", *where])
     again = ["--from-scratch"] if state in ("done", "diverged") else []
-    return shlex.join(["ganbench", "run", suite, "--only", trial, *again, *where])
+    return shlex.join(["ganbench", "run", suite, *options, "--only", trial, *again, *where])
 
 
 def suite_of_run(suite: str) -> str:

@@ -41,6 +41,7 @@ TIMING_KEYS = ("seconds",)  # which differ between two runs of the same numbers
 COUNTED_COSTS = ("generator_parameters", "discriminator_parameters")
 PROVENANCE_KEYS = ("code", "torch", "machine", "python")
 PLAN_LISTS = ("trials", "seeds", "protocols", "excluded", "notes", "provenance")
+RUN_OPTIONS = "options"  # which machines of one run may choose for themselves
 LOOK_KEYS = ("taken", "over", "effects")  # of adaptive seeds, which grow during a run
 
 
@@ -331,7 +332,8 @@ def merge_plan(theirs: Path, ours: Path) -> list[str]:
 
 def settings_of_plan(plan: dict[str, Any]) -> dict[str, Any]:
     """Returns the parts of a plan that are equal for all parts of one run."""
-    settings = {key: value for key, value in plan.items() if key not in PLAN_LISTS}
+    own = (*PLAN_LISTS, RUN_OPTIONS)
+    settings = {key: value for key, value in plan.items() if key not in own}
     if "adaptive" in settings:
         looks = settings["adaptive"].items()
         settings["adaptive"] = {key: value for key, value in looks if key not in LOOK_KEYS}

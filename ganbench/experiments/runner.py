@@ -134,10 +134,12 @@ def prepare_run(
     stale: StalePolicy = "ask",
     selection: TrialSelection | None = None,
     rounds: SeedRounds | None = None,
+    options: Sequence[str] = (),
 ) -> PreparedRun:
     """Plans a suite, writes its plan.json and measures its floors.
 
-    With `rounds`, the plan has the seeds that adaptive seeds have reached. Raises SuiteError if no cell can
+    With `rounds`, the plan has the seeds that adaptive seeds have reached. The plan keeps the `options` of
+    the command, so that others can name the command that continues it. Raises SuiteError if no cell can
     be trained, or if the store has results of other code and `stale` is "ask". Raises NoSuchTrial if the
     selection matches no trial.
     """
@@ -148,6 +150,7 @@ def prepare_run(
     sources = use_copies(folder)
     content = plan_record(suite, profile, device, plan, rounds)
     content |= {"sources": sources} if sources else {}
+    content |= {"options": list(options)} if options else {}
     replaced = is_other_plan(read_plan(folder), content)
     known = check_trial_files(content, store)  # raises CorruptFile before anything is trained
     provenance = {trial: summary.provenance for trial, summary in known.items()}

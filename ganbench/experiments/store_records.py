@@ -151,6 +151,7 @@ class PlanRecord(Record):
     metrics: dict[str, MetricFacts]
     protocols: dict[str, ProtocolFacts]
     trials: list[PlannedItem]
+    options: list[str] = Field(default=[])  # of the command that planned it
     notes: list[str] = Field(default=[])  # on data sets that are too small
 
 

@@ -6,6 +6,7 @@ Tests that need no worker process run the program in this process, which saves i
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -228,6 +229,25 @@ def test_signal_writes_checkpoints_and_names_the_command(suite, tmp_path, sent):
     )
     assert list(tmp_path.glob("trials/*/*/checkpoint.pt"))
     assert not live_workers(tmp_path)
+
+
+def test_printed_commands_continue_the_same_experiment(ganbench, tmp_path):
+    """Those of `status` and `why` have the options of the run that wrote the plan."""
+    (tmp_path / "tiny.toml").write_text(SUITE)
+    options = ("--seeds", 1, "-o", "budget.cpu.images=640", "-o", "grid.0.losses=['hinge']")
+    more = ("--device", "cpu", "--workers", 0, "--numerics", "dtype=bfloat16", "--limit", 1)
+    assert ganbench("run", "tiny.toml", *options, *more)[0] == 0
+    planned = read_json(tmp_path / "results/tiny/plan.json")["trials"]
+    _, name, *words = shlex.split(json.loads(ganbench("status", "tiny", "--json")[1])["command"])
+    assert (name, "--limit" in words) == ("run", False)
+    code, out, _ = ganbench(name, *words)
+    assert (code, "trained, 1 kept" in out) == (0, True)
+    assert read_json(tmp_path / "results/tiny/plan.json")["trials"] == planned
+    assert json.loads(ganbench("status", "tiny", "--json")[1])["command"] == ""
+    trial = next(item["trial"] for item in planned if item["tricks"] == "none")
+    again = json.loads(ganbench("why", "tiny", trial[:16], "--json")[1])["command"]
+    assert "1 trial trained, 2 kept" in ganbench(*shlex.split(again)[1:])[1]
+    assert read_json(tmp_path / "results/tiny/plan.json")["trials"] == planned
 
 
 def test_two_runs_on_one_store_share_the_trials(suite, unbroken, tmp_path):
