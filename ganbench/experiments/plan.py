@@ -21,6 +21,7 @@ from ganbench.training.build_trainer import numerics_incompatibility
 from ganbench.training.distributable import recipe_slicing_incompatibility
 from ganbench.training.stackable import recipe_stacking_incompatibility
 
+from .outcome_check import outcome_notes, require_outcome
 from .provenance import versions
 from .seed_rounds import SeedRounds
 from .suite import Cell, Suite, expand_cells
@@ -78,6 +79,7 @@ def plan_trials(
     """
     budget, grid = suite.budget[profile].budget(), expand_cells(suite)[0]
     require_extractors(grid, device, suite.protocol)
+    require_outcome(((cell.data, device) for cell in grid), suite)
     objections = {cell: cell_incompatibility(cell, device, budget.unit) for cell in grid}
     starts = {
         (cell.data, cell.variant): untrained_cell(cell) for cell in grid if not objections[cell]
@@ -176,8 +178,9 @@ def require_extractors(grid: Iterable[Cell], device: str, protocol: str) -> None
 
 def plan_notes(plan: Iterable[PlannedTrial], suite: Suite) -> list[str]:
     """Returns notes on files that were left out of the data, and on sets that are too small."""
-    notes = []
-    for data, device in data_and_devices(plan):
+    sets = data_and_devices(plan)
+    notes = outcome_notes(sets, suite)
+    for data, device in sets:
         notes += [f"{data}: {note}" for note in evaluator_for(data, device).split.notes]
         notes += small_set_notes(data, device, suite)
     return notes

@@ -1,0 +1,72 @@
+"""An outcome that no data set can have is refused before anything is trained."""
+
+from pathlib import Path
+
+import pytest
+
+from ganbench.evaluation.evaluator import evaluator_for
+from ganbench.evaluation.metrics import METRICS
+from ganbench.experiments.outcome_check import reason_against
+from ganbench.experiments.plan import plan_trials
+from ganbench.experiments.suite import SuiteError
+from ganbench.experiments.suite_loader import load_suite
+
+SUITE = """\
+schema = 1
+name = "tiny"
+data = ["digits"]
+metrics = ["fid", "acd", "high_quality"]
+[[grid]]
+variants = ["gan(width=8)"]
+[budget.cpu]
+images = 640
+"""
+DATA = ("digits", "ring", "moving_digits", "captioned_digits")
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(SUITE)
+    return path
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_outcome_without_data_is_refused(ganbench, path, command):
+    code, _, err = ganbench(command, path, "-o", "analysis.outcome=acd", "--device", "cpu")
+    assert code == 2
+    assert err.splitlines() == [
+        "no data set of this suite has the outcome acd:",
+        "digits: needs clips, but the samples are images",
+    ]
+    assert not Path("results/trials").exists()
+
+
+def test_data_set_without_the_outcome_has_a_note(ganbench, path):
+    changes = ("-o", "analysis.outcome=high_quality", "-o", "data=['digits', 'ring']")
+    code, out, _ = ganbench("plan", path, *changes, "--device", "cpu", "--no-estimate")
+    notes = [line for line in out.splitlines() if "no effects" in line]
+    sentence = "note: digits: no effects on high_quality, which needs points of a known mixture"
+    assert (code, notes) == (0, [sentence])
+
+
+@pytest.mark.parametrize("data", DATA)
+def test_reasons_agree_with_measured_floors(data):
+    evaluator = evaluator_for(data, "cpu")
+    reasons = {METRICS.label(name): reason_against(name, evaluator) for name in METRICS}
+    refused = {name: reason for name, reason in reasons.items() if reason}
+    assert {"acd", "high_quality"} & refused.keys()
+    assert "fid" not in refused
+    floors = evaluator.measure_floor(tuple(refused))
+    assert floors == refused
+
+
+def test_shipped_outcomes_have_data(monkeypatch):
+    """Suites whose data are at hand plan trials, so that their outcomes have values."""
+    names = ("bench", "modes", "text", "video", "motion", "prediction", "translation", "inpainting")
+    for name in names:
+        suite = load_suite(Path(__file__).parents[3] / "suites" / f"{name}.toml")
+        try:
+            assert plan_trials(suite, "cpu", "cpu")
+        except SuiteError as error:
+            pytest.fail(f"{name}: {error}")
