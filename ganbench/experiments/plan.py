@@ -1,5 +1,6 @@
 """The trial list of a suite: its trials, untrained references and incompatible cells."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -14,9 +15,9 @@ from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.protocols import PROTOCOLS
 from ganbench.evaluation.protocols.base import OWN_EXTRACTOR
 from ganbench.evaluation.protocols.record import ProtocolRecord
-from ganbench.gan.build import Incompatible, check_recipe
+from ganbench.gan.build import Incompatible, check_recipe, make_build_config, make_trick_list
 from ganbench.gan.variants import resolve_variant
-from ganbench.training.budget import Budget, Unit
+from ganbench.training.budget import Budget, Spent, Unit
 from ganbench.training.build_trainer import numerics_incompatibility
 from ganbench.training.distributable import recipe_slicing_incompatibility
 from ganbench.training.stackable import recipe_stacking_incompatibility
@@ -29,6 +30,8 @@ from .trial import Trial
 from .trial_names import format_chain
 
 Role = Literal["trial", "untrained"]
+WHOLE_STEPS = "a budget ends with a whole training step"
+MAX_OVERRUN = 0.01  # by which an arm may see more images than another without a note
 # The weights of EfficientNet come from the package index.
 WITHOUT_DOWNLOAD = (
     "Or choose an extractor in the suite that needs no download: "
@@ -178,11 +181,14 @@ def require_extractors(grid: Iterable[Cell], device: str, protocol: str) -> None
 
 def plan_notes(plan: Iterable[PlannedTrial], suite: Suite) -> list[str]:
     """Returns notes on files that were left out of the data, and on sets that are too small."""
+    plan = list(plan)
     sets = data_and_devices(plan)
     notes = outcome_notes(sets, suite)
     for data, device in sets:
         notes += [f"{data}: {note}" for note in evaluator_for(data, device).split.notes]
         notes += small_set_notes(data, device, suite)
+    if images := uneven_images(plan):
+        notes.append(f"{WHOLE_STEPS}, so that arms see {images[0]:,} to {images[1]:,} images")
     return notes
 
 
@@ -192,6 +198,22 @@ def small_set_notes(data: str, device: str, suite: Suite) -> list[str]:
     width = evaluator.extract(evaluator.reference[:1]).features.shape[1]
     few = min(evaluator.protocol.fake, evaluator.protocol.real)
     return [f"{data}: {note}" for note in notes_on_bias(few, width, suite.metrics)]
+
+
+def uneven_images(plan: Iterable[PlannedTrial]) -> list[int]:
+    """Returns the fewest and the most images of an arm if whole steps make them differ, else nothing."""
+    arms = (item.trial for item in plan if item.role == "trial" and not item.incompatibility)
+    images = [images_of_whole_steps(arm) for arm in arms if arm.budget.unit == "images"]
+    if not images or max(images) <= (1 + MAX_OVERRUN) * min(images):
+        return []
+    return [min(images), max(images)]
+
+
+def images_of_whole_steps(trial: Trial) -> int:
+    """Returns the real images that a trial sees until the step that ends its budget."""
+    config = make_build_config(trial.recipe, DATA.make(trial.data), make_trick_list(trial.recipe))
+    step = Spent().after_step(config.hyperparameters).images
+    return step * math.ceil(trial.budget.amount / step)
 
 
 def data_and_devices(plan: Iterable[PlannedTrial]) -> list[tuple[str, str]]:
@@ -225,6 +247,7 @@ def plan_record(
         "trials": [item.record(suite.protocol) for item in plan],
         "provenance": versions(),
         **({"notes": notes} if notes else {}),
+        **({"images": images} if (images := uneven_images(plan)) else {}),
     }
 
 

@@ -153,6 +153,7 @@ class PlanRecord(Record):
     trials: list[PlannedItem]
     options: list[str] = Field(default=[])  # of the command that planned it
     notes: list[str] = Field(default=[])  # on data sets that are too small
+    images: list[int] = Field(default=[])  # fewest and most of an arm, if they differ
 
 
 def hash_identity(identity: dict[str, Any]) -> str:

@@ -53,9 +53,10 @@ def escape_markdown(text: str) -> str:
 def format_budget(plan: dict[str, Any]) -> str:
     spent = plan["budget"]
     unit = {"images": "real images shown to the discriminator", "seconds": "seconds of training"}
-    return (
-        f"{spent['amount']:,} {unit.get(spent['unit'], 'generator turns')}, the same for every arm"
-    )
+    text = f"{spent['amount']:,} {unit.get(spent['unit'], 'generator turns')}"
+    if images := plan.get("images"):
+        return f"{text}; whole training steps make it {images[0]:,} to {images[1]:,} per arm"
+    return f"{text}, the same for every arm"
 
 
 def format_short_budget(plan: dict[str, Any]) -> str:
