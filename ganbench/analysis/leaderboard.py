@@ -186,15 +186,15 @@ def separation_columns(
 ) -> pd.DataFrame:
     """Returns the columns `tied`, `rank low` and `rank high` of the ranked cells.
 
-    They follow from the same tests (see rank_interval). Ranks are NA for cells with a single seed, and ties
-    are NA if the first cell has a single seed.
+    They follow from the same tests (see rank_interval). Ranks are NA for cells with a single seed. No test
+    separates these cells from the first.
     """
     kinds = {"tied": "boolean", "rank low": "Int64", "rank high": "Int64"}
     columns = {name: pd.Series(pd.NA, board.index, dtype=kind) for name, kind in kinds.items()}
     for _, part in board[board["rank"].notna()].groupby("data", sort=False):
         arms = [values[tuple(row)].tolist() for row in part[ARM_COLUMNS].to_numpy()]
         separable = separable_pairs(arms, looks)
-        ties = [pd.NA] * len(arms) if len(arms[0]) < 2 else (~separable[0]).tolist()
+        ties = (~separable[0]).tolist()
         ranks = [r or (pd.NA, pd.NA) for r in intervals_of_pairs(arms, separable, lower)]
         for column, cells in zip(columns.values(), (ties, *zip(*ranks, strict=True)), strict=True):
             column[part.index] = cells

@@ -17,6 +17,7 @@ from .possible_range import clip_intervals, count_total, format_total
 
 UNTRAINED_KEY = ["data", "variant"]
 MAX_NAMED_RIVALS = 2  # arms that are not separable from the best one
+MIN_SEEDS = 2  # of an arm that a test can separate from another
 ALL_ARMS = {1: "The arm ends", 2: "Both arms end"}
 
 
@@ -105,8 +106,10 @@ def describe_separation(rows: list[dict[Any, Any]], texts: list[str]) -> str:
     """
     others = len(rows) - 1
     rivals = [text for row, text in zip(rows[1:], texts[1:], strict=True) if is_rival(row)]
-    if not others or pd.isna(rows[0]["tied"]):
+    if not others:
         return ""
+    if rows[0]["seeds"] < MIN_SEEDS:
+        return "It has one seed, so that no other arm is separable from it."
     if not rivals:
         beaten = {1: "the other", 2: "both others"}.get(others, f"all {others} others")
         return f"It is significantly better than {beaten}."

@@ -60,5 +60,6 @@ def test_page_and_tables_have_the_images_that_were_trained(ganbench, path):
     folder = path.parent / "results/tiny"
     assert sentence in (folder / "leaderboard.md").read_text()
     frame = pd.read_parquet(folder / "results.parquet")
-    assert sorted(frame["images"][frame["images"] > 0]) == [1024, 1280]
+    trained = frame["images"][frame["images"] > 0]
+    assert set(trained) == {1024, 1280}
     assert read_json(folder / "plan.json")["images"] == [1024, 1280]

@@ -238,6 +238,16 @@ def test_mark_ranks_and_sentence_agree(random):
     assert set(board.index[1:][with_first]) <= set(board.index[1:][marked])
 
 
+def test_one_seed_separates_nothing():
+    rows = [row(variant=name, seed=0, value=value) for name, value in (("a", 1.0), ("b", 90.0))]
+    assert (
+        "It has one seed, so that no other arm is separable from it."
+        in run_findings(frame(*rows))[0]
+    )
+    board = leaderboard(frame(*rows))
+    assert [tie_mark(each) for each in board.to_dict("records")] == ["", " ≈"]
+
+
 def test_single_arm_has_no_rivals():
     text = run_findings(variants({"a": 1.0}))[0]
     assert not re.search("separable|better than|The next", text)
