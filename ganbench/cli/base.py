@@ -144,7 +144,19 @@ SuiteArgument = Annotated[
         help="A suite file or a shipped suite: bench, smoke.", callback=refuse_long_names
     ),
 ]
-Results = Annotated[Path, typer.Option(help="Folder of the store and the tables.")]
+def parse_folder(text: str | Path) -> Path:
+    """Returns the path of a folder of results; raises BadParameter for an empty text."""
+    if not str(text):
+        raise typer.BadParameter("it is empty: name a folder, such as results or .")
+    return Path(text).expanduser()
+
+
+Results = Annotated[
+    Path,
+    typer.Option(
+        metavar="FOLDER", parser=parse_folder, help="Folder of the store and the tables."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 ProfileName = Annotated[
     str | None, typer.Option("--profile", help="Budget profile of the suite. Default: by device.")

@@ -107,6 +107,7 @@ def join_results(first: RunResult, second: RunResult) -> RunResult:
         statuses=[*first.statuses, *second.statuses],
         seconds=first.seconds + second.seconds,
         left_out=second.left_out,
+        trained_before=first.trained_before + second.trained_before,
     )
 
 

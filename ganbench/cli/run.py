@@ -238,16 +238,22 @@ def print_run_result(
         print_json(run_summary(result, report, files))
     else:
         print_report(report, out)
-        count = sum(s.state in ("done", "diverged") for s in result.statuses)
-        out.print(
-            f"{count_of(count, 'trial')} {verb}, {result.finished_before:,} kept, "
-            f"in {format_clock(result.seconds)}."
-        )
+        out.print(f"{count_work(result, verb)}, in {format_clock(result.seconds)}.")
         if result.left_out:
             out.print(f"{count_of(result.left_out, 'trial')} left for other runs.")
         for path in files:
             out.print(f"  {path}", markup=False, soft_wrap=True)
     raise typer.Exit(print_failures(result.statuses))
+
+
+def count_work(result: Any, verb: str) -> str:
+    """Returns `4 trials trained, 2 measured, 3 kept`."""
+    done = sum(s.state in ("done", "diverged") for s in result.statuses)
+    measured = min(result.trained_before, done)
+    counts = [(done - measured, verb), (measured, "measured")]
+    (first, name), *others = [each for each in counts if each[0]] or [(0, verb)]
+    parts = [f"{count_of(first, 'trial')} {name}", *(f"{count:,} {name}" for count, name in others)]
+    return ", ".join([*parts, f"{result.finished_before:,} kept"])
 
 
 def executor_of(text: str, workers: int | None, device: str, processes: int = 1) -> Any:

@@ -49,6 +49,7 @@ class RunResult:
     seconds: float
     replaced: bool = False  # whether the folder had another plan of this name
     left_out: int = 0  # unfinished trials that the selection left out
+    trained_before: int = 0  # jobs that were only measured
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class PreparedRun:
     began: float
     notes: list[str]  # on the data: left out files, sets that are too small
     left_out: int = 0  # unfinished trials that the selection left out
+    trained_before: int = 0  # pending jobs that need only be measured
 
     def execute(
         self, executor: Executor, show: ShowProgress, deadline: Deadline | None = None
@@ -89,6 +91,7 @@ class PreparedRun:
             time.monotonic() - self.began,
             self.replaced,
             self.left_out,
+            self.trained_before,
         )
 
 
@@ -175,6 +178,7 @@ def prepare_run(
         began,
         plan_notes(plan, suite),
         left_out=len(known.keys() - finished - {job.id for job in jobs}),
+        trained_before=sum(store.trial_folder(job.id).result_path.exists() for job in jobs),
     )
 
 

@@ -413,6 +413,17 @@ def test_new_metrics_need_no_training(suite, tmp_path):
     assert result.stat().st_mtime_ns == before
 
 
+def test_trials_that_are_only_measured_are_counted_apart(run_here, tmp_path):
+    def last_count(*options):
+        return re.search(r"^\d+ trials? .* kept, in ", run_here(tmp_path, *options)[1], re.M)[0]
+
+    assert last_count(*ONE_TRIAL) == "2 trials trained, 0 kept, in "
+    more = (*ONE_TRIAL, "-o", "metrics=['fid', 'recall', 'precision']")
+    assert last_count(*more) == "2 trials measured, 0 kept, in "
+    other = ("--seeds", "2", *ONE_TRIAL[2:], "-o", "metrics=['fid', 'recall', 'kid']")
+    assert last_count(*other) == "2 trials trained, 2 measured, 0 kept, in "
+
+
 def test_smoke_suite_runs_from_end_to_end(tmp_path):
     done = run_process(SUITES / "smoke.toml", tmp_path)
     assert done.returncode == 0, done.stderr

@@ -310,3 +310,17 @@ def test_tables_without_store_have_no_logs(ganbench, results):
     code, _, err = ganbench("logs", "small")
     assert code == 2
     assert "no trial store beside results/small" in err
+
+
+# --results
+
+
+def test_empty_folder_of_results_is_refused(ganbench):
+    code, _, err = ganbench("status", "small", "--results", "")
+    assert code == 2
+    assert "Invalid value for '--results': it is empty: name a folder" in " ".join(err.split())
+
+
+def test_home_folder_is_expanded(ganbench, results, monkeypatch):
+    monkeypatch.setenv("HOME", str(results.parent))
+    assert ganbench("status", "small", "--results=~/results")[1].startswith("10 trials: ")
