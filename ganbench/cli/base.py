@@ -144,6 +144,8 @@ SuiteArgument = Annotated[
         help="A suite file or a shipped suite: bench, smoke.", callback=refuse_long_names
     ),
 ]
+
+
 def parse_folder(text: str | Path) -> Path:
     """Returns the path of a folder of results; raises BadParameter for an empty text."""
     if not str(text):
@@ -153,9 +155,7 @@ def parse_folder(text: str | Path) -> Path:
 
 Results = Annotated[
     Path,
-    typer.Option(
-        metavar="FOLDER", parser=parse_folder, help="Folder of the store and the tables."
-    ),
+    typer.Option(metavar="FOLDER", parser=parse_folder, help="Folder of the store and the tables."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 ProfileName = Annotated[

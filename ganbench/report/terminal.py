@@ -1,6 +1,7 @@
 """The leaderboard in a terminal of 80 columns or more; plain text if output is redirected."""
 
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,7 @@ from .markdown import format_budget, format_measured_count, tie_mark
 from .possible_range import clip_intervals, count_total, format_total
 from .report import SuiteReport
 
+MAX_WIDTH = 10_000  # of a table that is measured, in characters
 MAX_CELLS_SHOWN = 12  # cells per data set; the file has the rest
 
 
@@ -40,11 +42,16 @@ def print_results(
     plan, namer = frame.attrs["plan"], ArmNamer.of(board)
     board = clip_intervals(plan, board)
     for data, part in board.groupby("data", sort=False):
-        console.print(terminal_table(plan, str(data), part, namer))
+        table, left_out = widest_table(plan, str(data), part, namer, console)
+        console.print(table)
         hidden = part["rank"].notna().sum() - select_shown_rows(part)["rank"].notna().sum()
         if hidden:
             more = count_of(int(hidden), "more cell")
             console.print(f"… and {more} in leaderboard.md", highlight=False)
+        if left_out:
+            names = ", ".join(short_metric_name(metric, plan) for metric in left_out)
+            line = f"Also measured, in leaderboard.md: {names}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
         for metric, reason in inapplicable_metrics(frame, str(data), part).items():
             line = f"{metric} has no value in any row: {reason}"
             console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -72,7 +79,31 @@ def format_list_item(text: str, width: int) -> str:
     )
 
 
-def terminal_table(plan: dict[str, Any], data: str, part: pd.DataFrame, namer: ArmNamer) -> Table:
+def widest_table(
+    plan: dict[str, Any], data: str, part: pd.DataFrame, namer: ArmNamer, console: Console
+) -> tuple[Table, list[str]]:
+    """Returns the table with as many metrics as fit without wrapped names, and those left out."""
+    metrics, unbounded = other_metrics(plan, part), console.options.update(max_width=MAX_WIDTH)
+    for count in range(len(metrics), 0, -1):
+        table = terminal_table(plan, data, part, namer, metrics[:count])
+        if console.measure(table, options=unbounded).maximum <= console.width:
+            return table, metrics[count:]
+    return terminal_table(plan, data, part, namer), metrics
+
+
+def other_metrics(plan: dict[str, Any], part: pd.DataFrame) -> list[str]:
+    """Returns the metrics with values that have no column of their own in every table."""
+    shown = (plan["analysis"]["outcome"], shown_modes_metric(plan, part))
+    return [m for m in plan["metrics"] if m not in shown and part[m].notna().any()]
+
+
+def terminal_table(
+    plan: dict[str, Any],
+    data: str,
+    part: pd.DataFrame,
+    namer: ArmNamer,
+    others: Sequence[str] = (),
+) -> Table:
     outcome = plan["analysis"]["outcome"]
     modes = shown_modes_metric(plan, part)
     title = f"{plan['suite']}: {data}"
@@ -83,6 +114,8 @@ def terminal_table(plan: dict[str, Any], data: str, part: pd.DataFrame, namer: A
     grid.add_column(outcome_heading(plan, data, total), justify="right", no_wrap=True)
     if modes:
         grid.add_column("modes", justify="right")
+    for metric in others:
+        grid.add_column(short_metric_name(metric, plan), justify="right", no_wrap=True)
     grid.add_column("n", justify="right")
     for row in select_shown_rows(part).to_dict("records"):
         cells = [
@@ -90,6 +123,7 @@ def terminal_table(plan: dict[str, Any], data: str, part: pd.DataFrame, namer: A
             format_arm_name(row, namer),
             format_cell(row, outcome, True),
             *([format_modes(row, modes)] if modes else []),
+            *(format_cell(row, metric, False) for metric in others),
             format_measured_count(row),
         ]
         style = None if row["role"] == "trial" else "dim"
@@ -102,6 +136,11 @@ def outcome_heading(plan: dict[str, Any], data: str, total: str = "") -> str:
     name = metric_display_name(plan["analysis"]["outcome"], plan, data)
     metric, space, features = name.partition(" (")
     return f"{metric}{total} [95 %]" + (f"\n({features}" if space else "")
+
+
+def short_metric_name(metric: str, plan: dict[str, Any]) -> str:
+    """Returns the name of a metric without its features, which are those of the outcome."""
+    return metric_display_name(metric, plan).partition(" (")[0]
 
 
 def shown_modes_metric(plan: dict[str, Any], part: pd.DataFrame) -> str | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
-from synthetic_rows import arms, floor, frame, row
+from synthetic_rows import FACTS, arms, floor, frame, row
 
 from ganbench.analysis.effects import trick_effects
 from ganbench.analysis.intervals import t_interval
@@ -95,6 +95,21 @@ def test_columns_with_values_are_kept():
     rows = frame(*arms({"none": 1.0, "r1": 2.0}, metric="modes"), outcome="modes")
     (heading,) = [n for n in terminal_text(rows).splitlines() if "#" in n]
     assert heading.split().count("modes") == 2  # the outcome, and the column of modes
+
+
+@pytest.mark.parametrize(("width", "shown"), [(45, 0), (52, 1), (120, 2)])
+def test_table_has_the_metrics_that_fit(width, shown):
+    rows = []
+    for metric, value in (("fid", 2.5), ("kid", 1.0), ("recall", 0.25)):
+        rows += arms({"none": value, "r1": value}, metric=metric)
+    facts = dict.fromkeys(("fid", "kid", "recall"), FACTS["fid"])
+    text = terminal_text(frame(*rows, metrics=facts), width=width)
+    heading = next(line.split() for line in text.splitlines() if line.split()[:1] == ["#"])
+    names = ["KID", "recall"]
+    assert [name for name in names if name in heading] == names[:shown]
+    lines = [line for line in text.splitlines() if line.startswith("Also measured")]
+    left_out = ", ".join(names[shown:])
+    assert lines == ([f"Also measured, in leaderboard.md: {left_out}"] if left_out else [])
 
 
 def test_flag_from_the_first_point_may_mean_never_learned():
