@@ -1,7 +1,6 @@
 """Profiles, probability of improvement, interquartile means, targets and the front."""
 
 import math
-import time
 
 import numpy as np
 import pandas as pd
@@ -550,15 +549,6 @@ def test_bootstrap_coverage_over_cells(seeds):
 def test_bootstrap_coverage_equals_docstring(cells, seeds, least):
     kept = interval_coverage(cells, seeds, grids=1000)
     assert min(kept.values()) > least, kept
-
-
-@pytest.mark.slow
-def test_five_thousand_trainings_take_seconds():
-    rows = frame(*arms({f"t{n}": 1.0 for n in range(9)}, cells=range(1, 101)))
-    began = time.process_time()
-    for table in BOOTSTRAPPED:
-        table(rows)
-    assert time.process_time() - began < 6
 
 
 # Targets

@@ -1,6 +1,5 @@
 """Closed forms of tricks: one for each, silent for ours, and a name for each planted fault."""
 
-import time
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import wraps
@@ -45,7 +44,6 @@ from ganbench.gan.tricks.unrolled import AdamStep
 from ganbench.gan.variants import resolve_variant
 
 PLAIN = {"text": "gan(width=8)", "loss": "non_saturating"}
-SECONDS = 2.0  # of a check, on a busy machine; most take hundredths
 
 
 @pytest.fixture(autouse=True)
@@ -77,11 +75,8 @@ def test_every_trick_has_a_form_and_a_fault():
 
 
 @pytest.mark.parametrize("name", TRICKS.entries)
-def test_trick_agrees_within_its_time(name):
-    assert sentences(name) == []  # and reads the data
-    began = time.process_time()
-    run(name)
-    assert time.process_time() - began < SECONDS
+def test_trick_agrees_with_its_form(name):
+    assert sentences(name) == []
 
 
 @pytest.mark.parametrize(
