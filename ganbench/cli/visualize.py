@@ -199,7 +199,7 @@ def read_trial_settings(spec: dict[str, Any] | None) -> dict[str, str]:
     recipe, plan, budget = trial["recipe"], trial["recipe"]["plan"], trial["budget"]
     sides = ("generator", "discriminator")
     return {
-        "game": recipe["game"],
+        "task": recipe["game"],
         "network": recipe["network"],
         "loss": recipe["loss"],
         "tricks": format_chain(recipe["tricks"]),

@@ -140,4 +140,5 @@ def describe_learning(part: pd.DataFrame, outcome: str, lower: bool) -> str:
     better = int((after < before if lower else after > before).sum())
     if better == len(arms):
         return f"{ALL_ARMS.get(better, f'All {better} arms end')} better than untrained."
-    return f"{better} of {count_of(len(arms), 'arm')} are shown to end better than untrained."
+    verb = "is" if len(arms) == 1 else "are"
+    return f"{better} of {count_of(len(arms), 'arm')} {verb} shown to end better than untrained."
