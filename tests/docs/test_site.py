@@ -145,7 +145,7 @@ def test_front_page_numbers_follow_from_the_rows(site):
     best = min(helpful, key=lambda effect: effect.ratio)
     assert f"{len(helpful)} of {len(effects)}" in text
     assert f"−{100 * (1 - best.ratio):.0f} %" in text
-    assert f"by {best.tricks}, the largest shown help: {best.cells} cells" in text
+    assert f"by {best.tricks}, the largest shown help: {best.cells} backgrounds" in text
 
 
 @pytest.fixture(scope="module")
@@ -332,7 +332,7 @@ def test_how_often_seeds_show_a_change_is_what_the_study_found():
         if row["kind"] == "effect" and row["helps"]
     }
     names = {"2": "two seeds", "3": "three seeds", "5": "plain", "10": "ten seeds"}
-    names |= {"5, in one cell only": "one cell"}
+    names |= {"5, on one background only": "one cell"}
     table = re.findall(
         r"^\| ([^|]+) \| (\d+) % \| (\d+) % \| (\d+) % \|$", PAGES["statistics.md"], re.M
     )
