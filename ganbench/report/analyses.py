@@ -77,7 +77,8 @@ ANALYSES = (
         "targets",
         "Cost to reach a target",
         "Median cost over trainings until the first measured point of the learning curve that reaches the "
-        "target. A training that never reaches it has an infinite cost.",
+        "target. The suite may declare a target. Otherwise it is the mean of the last points of the data set's "
+        "curves without tricks. A training that never reaches it has an infinite cost.",
         costs_to_target,
     ),
     ReportAnalysis(
