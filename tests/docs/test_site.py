@@ -20,6 +20,7 @@ import typer.main
 from PIL import Image
 
 import ganbench as package
+from ganbench import local_files
 from ganbench import registry as spec
 from ganbench.analysis.effects import effect_facts, trick_effects
 from ganbench.analysis.rows import save_rows
@@ -402,10 +403,30 @@ def test_a_package_adds_a_part_of_every_kind_and_trains_them(installed, ganbench
     assert protocol.startswith("pixels, 600 fakes against 1197 training examples of digits")
 
 
-def test_the_suite_of_a_trick_has_the_cells_that_its_page_shows(installed):
-    kept, _ = expand_cells(load_suite(DOCS / "package" / "mine.toml"))
+@pytest.fixture
+def trust():
+    """Allows local files to run, in this test alone."""
+    local_files.forget_local_files()
+    local_files.trust_local_files()
+    yield
+    local_files.forget_local_files()
+
+
+def test_the_suite_of_a_trick_has_the_cells_that_its_page_shows(trust, tmp_path):
+    for path in ("mine.toml", "gan_parts/pixel_dropout.py"):
+        shutil.copy(DOCS / "package" / path, tmp_path)
+    kept, _ = expand_cells(load_suite(tmp_path / "mine.toml"))
     (shown,) = [text for _, text in blocks("text") if "8 cells and 5 seeds" in text]
     assert [str(cell) for cell in kept] == [line.strip() for line in shown.splitlines()[:-1]]
+
+
+def test_the_page_of_a_trick_runs_from_its_files_alone(trust, ganbench, tmp_path):
+    for path in ("mine.toml", "gan_parts/pixel_dropout.py"):
+        shutil.copy(DOCS / "package" / path, tmp_path)
+    assert ganbench("check", "pixel_dropout.py", "--trust")[0] == 0
+    short = ("--device", "cpu", "--workers", 0, "-o", "budget.cpu.images=128", "--seeds", 1)
+    code, _, errors = ganbench("run", "mine.toml", "--trust", *short)
+    assert (code, errors) == (0, "")
 
 
 def test_points_are_planned_without_the_trick_of_images(installed, ganbench):
