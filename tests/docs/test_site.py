@@ -429,6 +429,18 @@ def test_the_page_of_a_trick_runs_from_its_files_alone(trust, ganbench, tmp_path
     assert (code, errors) == (0, "")
 
 
+def test_networks_of_a_file_are_trained_from_another_folder(trust, ganbench, tmp_path):
+    (tmp_path / "suite").mkdir()
+    for name in ("my_networks.py", "my_networks.toml"):
+        shutil.copy(DOCS / "package" / name, tmp_path / "suite")
+    short = ("--device", "cpu", "--workers", 0, "-o", "budget.cpu.images=128", "--seeds", 1)
+    code, _, errors = ganbench("run", "suite/my_networks.toml", "--trust", *short)
+    assert (code, errors) == (0, "")
+    outcomes = package.load("results/my_networks").groupby("variant")["outcome"].unique()
+    assert {key for key in outcomes.index if key.startswith("my_networks.py:my_gan")}
+    assert all(set(each) == {"done"} for each in outcomes)
+
+
 def test_points_are_planned_without_the_trick_of_images(installed, ganbench):
     code, out, _ = ganbench("plan", DOCS / "package" / "moons.toml", "--device", "cpu")
     assert code == 0
