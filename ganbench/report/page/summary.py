@@ -56,9 +56,7 @@ class SuiteAnswers:
     rows: list[PlaceAnswer]
     pooled: str  # the title of the harmful tricks
     harmful: list[PlaceAnswer]  # over the grid, as in the headline
-    fewer: list[
-        str
-    ]  # tricks that are not ranked in a place, and the missing cells with the reasons
+    fewer: list[str]  # tricks that are not ranked in a place, and the missing cells
 
 
 def make_answers(
