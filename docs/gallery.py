@@ -100,16 +100,16 @@ def count_of_helps(run: str) -> str:
     helps = sum(effect.verdict == "helps" for effect in effects)
     return (
         f"**{helps} of {len(effects)}**\n\ntricks are shown to improve {outcome_name(run)}, "
-        f"over up to {max(effect.cells for effect in effects)} cells. Suite {render_run(run)}"
+        f"over up to {max(effect.cells for effect in effects)} backgrounds. Suite {render_run(run)}"
     )
 
 
 def number_of_effect(run: str, effect: Effect) -> str:
-    """Returns a change in large letters, and its trick, interval, cells and suite."""
+    """Returns a change in large letters, and its trick, interval, backgrounds and suite."""
     change, _, interval = format_effect(run, effect).partition(" [")
     direction = "help" if effect.verdict == "helps" else "harm"
     return (
         f"**{change}**\n\n[{interval} is the change of {outcome_name(run)} by "
         f"[`{effect.tricks}`](#tricks-{effect.tricks.partition('(')[0]}), the largest shown {direction}: "
-        f"{effect.cells} cells, {effect.pairs} pairs. Suite {render_run(run)}"
+        f"{effect.cells} backgrounds, {effect.pairs} pairs. Suite {render_run(run)}"
     )

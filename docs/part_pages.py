@@ -118,7 +118,7 @@ def render_effects(trick: str) -> str:
         for run in list_runs()
         for effect in effects_of_trick(run, trick)
     ]
-    head = "| suite | trick | in | outcome | change, adjusted interval | cells | pairs | verdict |"
+    head = "| suite | trick | in | outcome | change, adjusted interval | backgrounds | pairs | verdict |"
     return render_table(head, rows) if rows else NOT_MEASURED
 
 

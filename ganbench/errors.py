@@ -1,6 +1,7 @@
 """The base class of all errors that a user can cause."""
 
 import re
+from importlib.metadata import PackageNotFoundError, requires
 from typing import Any, ClassVar
 
 # Control characters without tab and line feed, line separators, changes of the direction of writing, and
@@ -13,6 +14,28 @@ CONTROL_CHARACTERS = re.compile(
 def escape_control_characters(text: str) -> str:
     """Replaces characters that would change a terminal, such as ESC, by escapes like \\x1b."""
     return CONTROL_CHARACTERS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def install_command(extra: str) -> str:
+    """Returns the command that installs the packages of an extra, such as `perf`.
+
+    It names the packages themselves, so that it works beside a clone and beside a wheel.
+    """
+    condition = f"extra == '{extra}'"
+    packages = [
+        f"'{text.partition(';')[0].strip()}'"
+        for text in distribution_requirements()
+        if condition in text.replace('"', "'")
+    ]
+    return f"pip install {' '.join(packages)}" if packages else f"pip install -e '.[{extra}]'"
+
+
+def distribution_requirements() -> list[str]:
+    """Returns the requirements of the installed package, also those of its extras."""
+    try:
+        return requires("ganbench") or []
+    except PackageNotFoundError:  # a source tree that was not installed
+        return []
 
 
 class GanbenchError(Exception):

@@ -3,18 +3,21 @@
 Effects of tricks that were compared in different cells are means over different cells.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import pandas as pd
 
-from .contrasts import CELL_COLUMNS, Cell
-from .effects import Effect, outcome_rows
-from .factors import tricks_of_arm
-from .rows import LOST_OUTCOMES
+from .contrasts import CELL_COLUMNS, Cell, cell_tables, contrast_within_cell
+from .effects import Effect, effect_weights, outcome_rows
+from .factors import NO_TRICK, tricks_in, tricks_of_arm
+from .rows import LOST_OUTCOMES, outcome_facts
 
 NAMED_ALONE = tuple(map(CELL_COLUMNS.index, ("variant", "loss", "data")))
 NOT_IN_SUITE = "not in the suite"
+NO_BASELINE = "no arm without tricks in the suite"
+NO_COMMON_SEED = "no seed has a value in both arms"
+NOT_ALONE = "tried only with other tricks"
 Reasons = dict[str, str]  # by the name of an arm
 
 
@@ -25,6 +28,9 @@ class TrickCoverage:
     cells: list[Cell]  # data, variant, loss, hyperparameters
     measured: dict[Cell, set[str]]  # names of arms
     reasons: dict[Cell, Reasons]
+    tables: dict[Cell, pd.DataFrame]  # outcomes by seed and arm
+    paired: bool  # whether effects compare equal seeds
+    compared: dict[tuple[Cell, str], bool] = field(default_factory=dict)  # known answers
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Self:
@@ -41,7 +47,8 @@ class TrickCoverage:
                 own = reasons.setdefault(tuple(cell), {})
                 own[str(tricks)] = reason_without_value(part)
         cells = [cell for cell in measured if len(measured[cell]) + len(reasons.get(cell, {})) > 1]
-        return cls(cells, measured, reasons)
+        tables = dict(cell_tables(values, outcome_facts(frame)["transform"]))
+        return cls(cells, measured, reasons, tables, frame.attrs["plan"]["analysis"]["paired"])
 
     def cells_of(self, effect: Effect) -> list[Cell]:
         """Returns the cells of the effect's data set, variant and loss, or all cells."""
@@ -53,10 +60,20 @@ class TrickCoverage:
         ]
 
     def is_compared(self, cell: Cell, tricks: str) -> bool:
-        """Returns whether some measured arm of the cell has these tricks, and another lacks them."""
-        wanted, names = tricks_of_arm(tricks), self.measured[cell]
-        has_tricks = [wanted <= tricks_of_arm(name) for name in names]
-        return any(has_tricks) and not all(has_tricks)
+        """Returns whether the cell has a change by these tricks, as their effect counts it."""
+        key = (cell, tricks)
+        if key not in self.compared:
+            table = self.tables.get(cell)
+            weights = None if table is None else effect_weights(table, tricks)
+            self.compared[key] = bool(
+                weights and contrast_within_cell(self.tables[cell], weights, self.paired)
+            )
+        return self.compared[key]
+
+    def tricks_of(self, cell: Cell) -> list[str]:
+        """Returns the single tricks of a cell's measured arms, and the lists of several tricks."""
+        arms = sorted(self.measured[cell] - {NO_TRICK})
+        return list(dict.fromkeys([*tricks_in(arms), *arms]))
 
     def is_complete(self, effect: Effect) -> bool:
         return all(self.is_compared(cell, effect.tricks) for cell in self.cells_of(effect))
@@ -77,10 +94,19 @@ class TrickCoverage:
         return {reason: name_cells(missing, cells) for reason, missing in found.items()}
 
     def reason(self, cell: Cell, tricks: str) -> str:
-        """Returns the reason why the cell has no value with these tricks."""
+        """Returns the reason why the cell has no change by these tricks."""
         wanted, reasons = tricks_of_arm(tricks), self.reasons.get(cell, {})
-        own = [reason for arm, reason in reasons.items() if wanted <= tricks_of_arm(arm)]
-        return next(iter(own), NOT_IN_SUITE)
+        own = {arm: why for arm, why in reasons.items() if wanted <= tricks_of_arm(arm)}
+        measured = [arm for arm in self.measured[cell] if wanted <= tricks_of_arm(arm)]
+        if tricks in own or (own and not measured):
+            return own.get(tricks, next(iter(own.values())))
+        if not measured:
+            return NOT_IN_SUITE
+        if NO_TRICK in reasons:
+            return f"the arm without tricks has no value ({reasons[NO_TRICK]})"
+        if NO_TRICK not in self.measured[cell]:
+            return NO_BASELINE
+        return NO_COMMON_SEED if tricks in measured else NOT_ALONE
 
 
 def reason_without_value(part: pd.DataFrame) -> str:

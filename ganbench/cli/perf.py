@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
+from ganbench.errors import install_command
 
 from .base import (
     BenchmarkWords,
@@ -152,7 +153,7 @@ def require_usable_device(device: str) -> str:
     from ganbench.devices import select_device
 
     if missing := missing_packages():
-        fail(f"perf needs {' and '.join(missing)}: pip install 'ganbench[perf]'")
+        fail(f"perf needs {' and '.join(missing)}: {install_command('perf')}")
     chosen = select_device(device)
     if chosen not in DEFAULT_PERF_MARGINS:
         if device != "auto":

@@ -11,6 +11,7 @@ from ganbench.counts import format_signed
 TEXT_COLUMNS = 10_000  # of a table that is not in a terminal, so that no number is cut
 MAX_WHOLE = 1e15  # from which on digits before the point are no longer exact
 EVALUATION_HEADINGS = ("metric", "value", "± SE", "floor", "± SE", "by theory")
+NO_THEORY = "Blank by theory: no formula fits the metric and these counts."
 ARROWS = {"lower": "↓", "higher": "↑"}  # of the better direction
 
 
@@ -34,12 +35,17 @@ def format_citable(value: float) -> str:
 
 
 def evaluation_lines(told: dict[str, Any]) -> list[str]:
-    """Returns the lines below the table: reasons, features, floor, protocol and notes."""
+    """Returns the lines below the table.
+
+    They are reasons, features, floor, blanks, protocol and notes.
+    """
     reasons = [f"{row['metric']}: {row['reason']}." for row in told["metrics"] if row["reason"]]
     warning = [f"{told['warning']}."] if told["warning"] else []
     floor = [f"Floor: {told['floor']}."] if told["floor"] else []
+    measured = [row for row in told["metrics"] if row["value"] is not None]
+    blanks = [NO_THEORY] if any(row["expected"] is None for row in measured) else []
     notes = [f"- {note}" for note in told["notes"]]
-    return [*reasons, *warning, *floor, f"Protocol: {told['protocol']['text']}", *notes]
+    return [*reasons, *warning, *floor, *blanks, f"Protocol: {told['protocol']['text']}", *notes]
 
 
 def evaluation_heading(told: dict[str, Any]) -> str:

@@ -51,9 +51,10 @@ ANALYSES = (
     ReportAnalysis(
         "middle",
         "Interquartile means",
-        "The mean over the middle half of all trainings, each as a ratio to its cell's mean without tricks. "
-        "Above 1 is better. The mean hides failures of up to a quarter of the trainings, so read it together "
-        "with the failure rates.",
+        "The mean over the middle half of all trainings, each as a gain over its cell's mean without tricks. "
+        "For outcomes on a logarithmic scale the gain is a ratio, and above 1 is better: for FID, 2 means half "
+        "the FID. For other outcomes it is a difference, and above 0 is better. The mean hides failures of up "
+        "to a quarter of the trainings, so read it together with the failure rates.",
         interquartile_gains,
     ),
     ReportAnalysis(
@@ -76,7 +77,8 @@ ANALYSES = (
         "targets",
         "Cost to reach a target",
         "Median cost over trainings until the first measured point of the learning curve that reaches the "
-        "target. A training that never reaches it has an infinite cost.",
+        "target. The suite may declare a target. Otherwise it is the mean of the last points of the data set's "
+        "curves without tricks. A training that never reaches it has an infinite cost.",
         costs_to_target,
     ),
     ReportAnalysis(

@@ -275,9 +275,7 @@ def compared_cells(coverage: TrickCoverage) -> list[tuple[object, ...]]:
     return [
         cell
         for cell in coverage.cells
-        if any(
-            coverage.is_compared(cell, tricks) for tricks in coverage.measured[cell] - {NO_TRICK}
-        )
+        if any(coverage.is_compared(cell, tricks) for tricks in coverage.tricks_of(cell))
     ]
 
 

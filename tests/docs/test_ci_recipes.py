@@ -1,6 +1,7 @@
 """The recipes for users' CI: the shell recipe passes the gravest code on, and the workflow calls it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -157,6 +158,21 @@ def test_action_writes_real_errors_to_the_log(action, tmp_path):
 def test_action_scripts_hold_no_inputs(action):
     scripts = [step["run"] for step in action["runs"]["steps"] if "run" in step]
     assert not any("${{" in script for script in scripts)
+
+
+@pytest.mark.parametrize("name", ["gates.yml", "history.yml", "gates.gitlab-ci.yml", "action.yml"])
+def test_recipes_install_ganbench_from_a_variable(name):
+    """The package index has no ganbench."""
+    lines = [li for li in (RECIPES / name).read_text().splitlines() if "pip install" in li]
+    assert '"$GANBENCH"' in lines[0]
+    assert not any("ganbench" in line for line in lines)
+
+
+def test_no_page_installs_ganbench_from_the_package_index():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.*"), *(ROOT / "ganbench").rglob("*.py")]
+    wanted = re.compile(r"pip install [^`\n]*(?<![\w/.])ganbench\b(?!-)")
+    found = [p.name for p in pages if p.is_file() and wanted.search(p.read_text(errors="ignore"))]
+    assert found == []
 
 
 def test_workflow_of_images_gives_what_the_action_needs(action):

@@ -20,6 +20,7 @@ import typer.main
 from PIL import Image
 
 import ganbench as package
+from ganbench import local_files
 from ganbench import registry as spec
 from ganbench.analysis.effects import effect_facts, trick_effects
 from ganbench.analysis.rows import save_rows
@@ -145,7 +146,7 @@ def test_front_page_numbers_follow_from_the_rows(site):
     best = min(helpful, key=lambda effect: effect.ratio)
     assert f"{len(helpful)} of {len(effects)}" in text
     assert f"−{100 * (1 - best.ratio):.0f} %" in text
-    assert f"by {best.tricks}, the largest shown help: {best.cells} cells" in text
+    assert f"by {best.tricks}, the largest shown help: {best.cells} backgrounds" in text
 
 
 @pytest.fixture(scope="module")
@@ -332,7 +333,7 @@ def test_how_often_seeds_show_a_change_is_what_the_study_found():
         if row["kind"] == "effect" and row["helps"]
     }
     names = {"2": "two seeds", "3": "three seeds", "5": "plain", "10": "ten seeds"}
-    names |= {"5, in one cell only": "one cell"}
+    names |= {"5, on one background only": "one cell"}
     table = re.findall(
         r"^\| ([^|]+) \| (\d+) % \| (\d+) % \| (\d+) % \|$", PAGES["statistics.md"], re.M
     )
@@ -402,10 +403,42 @@ def test_a_package_adds_a_part_of_every_kind_and_trains_them(installed, ganbench
     assert protocol.startswith("pixels, 600 fakes against 1197 training examples of digits")
 
 
-def test_the_suite_of_a_trick_has_the_cells_that_its_page_shows(installed):
-    kept, _ = expand_cells(load_suite(DOCS / "package" / "mine.toml"))
+@pytest.fixture
+def trust():
+    """Allows local files to run, in this test alone."""
+    local_files.forget_local_files()
+    local_files.trust_local_files()
+    yield
+    local_files.forget_local_files()
+
+
+def test_the_suite_of_a_trick_has_the_cells_that_its_page_shows(trust, tmp_path):
+    for path in ("mine.toml", "gan_parts/pixel_dropout.py"):
+        shutil.copy(DOCS / "package" / path, tmp_path)
+    kept, _ = expand_cells(load_suite(tmp_path / "mine.toml"))
     (shown,) = [text for _, text in blocks("text") if "8 cells and 5 seeds" in text]
     assert [str(cell) for cell in kept] == [line.strip() for line in shown.splitlines()[:-1]]
+
+
+def test_the_page_of_a_trick_runs_from_its_files_alone(trust, ganbench, tmp_path):
+    for path in ("mine.toml", "gan_parts/pixel_dropout.py"):
+        shutil.copy(DOCS / "package" / path, tmp_path)
+    assert ganbench("check", "pixel_dropout.py", "--trust")[0] == 0
+    short = ("--device", "cpu", "--workers", 0, "-o", "budget.cpu.images=128", "--seeds", 1)
+    code, _, errors = ganbench("run", "mine.toml", "--trust", *short)
+    assert (code, errors) == (0, "")
+
+
+def test_networks_of_a_file_are_trained_from_another_folder(trust, ganbench, tmp_path):
+    (tmp_path / "suite").mkdir()
+    for name in ("my_networks.py", "my_networks.toml"):
+        shutil.copy(DOCS / "package" / name, tmp_path / "suite")
+    short = ("--device", "cpu", "--workers", 0, "-o", "budget.cpu.images=128", "--seeds", 1)
+    code, _, errors = ganbench("run", "suite/my_networks.toml", "--trust", *short)
+    assert (code, errors) == (0, "")
+    outcomes = package.load("results/my_networks").groupby("variant")["outcome"].unique()
+    assert {key for key in outcomes.index if key.startswith("my_networks.py:my_gan")}
+    assert all(set(each) == {"done"} for each in outcomes)
 
 
 def test_points_are_planned_without_the_trick_of_images(installed, ganbench):

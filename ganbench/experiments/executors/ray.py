@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import IO, Any
 
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, install_command
 
 from .bundle import Bundle
 from .remote import Carrier, ClusterLost, JobEnd, Remote
@@ -54,7 +54,7 @@ class Ray(Remote):
     def connect(self) -> Carrier:
         if find_spec("ray") is None:
             raise RayNotInstalled(
-                "the executor ray needs the package ray: pip install 'ganbench[ray]'"
+                f"the executor ray needs the package ray: {install_command('ray')}"
             )
         return RayCarrier(self)
 

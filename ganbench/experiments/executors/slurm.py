@@ -18,7 +18,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, install_command
 
 from .bundle import Bundle
 from .remote import Carrier, ClusterLost, JobEnd, Remote, SubmissionRefused
@@ -65,7 +65,7 @@ class Slurm(Remote):
     def connect(self) -> Carrier:
         if find_spec("submitit") is None:
             raise SlurmNotFound(
-                "the executor slurm needs the package submitit: pip install 'ganbench[slurm]'"
+                f"the executor slurm needs the package submitit: {install_command('slurm')}"
             )
         if self.cluster == "slurm" and not shutil.which("sbatch"):
             raise SlurmNotFound("the executor slurm needs Slurm: this machine has no sbatch")

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, install_command
 
 
 class TrackerUnavailable(GanbenchError, RuntimeError):
@@ -60,5 +60,5 @@ def import_tracker_package(name: str, extra: str) -> Any:
         return import_module(name)
     except ImportError as error:
         raise TrackerUnavailable(
-            f"{error.name} is not installed: pip install 'ganbench[{extra}]'"
+            f"{error.name} is not installed: {install_command(extra)}"
         ) from None

@@ -31,6 +31,7 @@ from .plots import (
 )
 
 PLACE_NAMES = {"data": "data set"}
+PREPOSITIONS = {"loss": "under", "data": "on"}  # of other places: in
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class SuiteAnswers:
     rows: list[PlaceAnswer]
     pooled: str  # the title of the harmful tricks
     harmful: list[PlaceAnswer]  # over the grid, as in the headline
-    fewer: list[str]  # tricks that are not ranked, and the cells that lack them with the reasons
+    fewer: list[str]  # tricks that are not ranked in a place, and the missing cells
 
 
 def make_answers(
@@ -79,6 +80,7 @@ def make_answers(
     short = shorten_names(list(dict.fromkeys(e.tricks for e in effects)))
     named = shorten_names(list(places))
     others = [effect for own in places.values() for effect in split_by_coverage(own)[1]]
+    unranked = [describe_trick_coverage(effect, coverage, named, by) for effect in others]
     return SuiteAnswers(
         by=by,
         caption=describe_places(by, list(named.values())),
@@ -86,7 +88,7 @@ def make_answers(
         rows=[make_answer(named[place], own, axis, facts, short) for place, own in places.items()],
         pooled=f"Shown to harm{describe_pooling(coverage, PLACES[:2] if by_data else PLACES)}",
         harmful=[make_harmful(effect, axis, facts, short, coverage) for effect in harmful],
-        fewer=list(dict.fromkeys(describe_trick_coverage(effect, coverage) for effect in others)),
+        fewer=list(dict.fromkeys(unranked)),
     )
 
 
@@ -98,9 +100,8 @@ def harmful_effects(effects: list[Effect], by_data: bool, facts: Facts) -> list[
 
 def describe_places(by: str, places: list[str]) -> str:
     """Returns the title of the rows: `Best trick in each variant`, `Best trick under hinge`."""
-    preposition = {"loss": "under", "data": "on"}.get(by, "in")
     place = places[0] if len(places) == 1 else f"each {PLACE_NAMES.get(by, by)}"
-    return f"Best trick {preposition} {place}" if by else "Best trick"
+    return f"Best trick {PREPOSITIONS.get(by, 'in')} {place}" if by else "Best trick"
 
 
 def make_harmful(
@@ -167,9 +168,17 @@ def make_answer(
     )
 
 
-def describe_trick_coverage(effect: Effect, coverage: TrickCoverage) -> str:
-    """Returns a trick, and the cells in which it was not compared with their reasons."""
-    return f"{effect.tricks}, {', '.join(describe_missing(coverage.missing(effect)))}"
+def describe_trick_coverage(
+    effect: Effect, coverage: TrickCoverage, places: dict[str, str], by: str
+) -> str:
+    """Returns a trick, and the cells in which it was not compared with their reasons.
+
+    With several places, the place of the effect stands beside the trick: it may be ranked in others.
+    """
+    missing = ", ".join(describe_missing(coverage.missing(effect)))
+    if len(places) < 2:
+        return f"{effect.tricks}, {missing}"
+    return f"{effect.tricks} {PREPOSITIONS.get(by, 'in')} {places[getattr(effect, by)]}, {missing}"
 
 
 def is_better(effect: Effect, facts: Facts) -> bool:

@@ -92,6 +92,44 @@ def suite_with_gaps():
     return frame(*rows, *refused, row("none", value=1.0, variant="alone"))
 
 
+def one_gap(values: dict[str, tuple[float | None, ...]], **plan) -> tuple[int, str, dict]:
+    """Compares r1 under hinge and, with a gap, under minimax; returns what is known of its cells."""
+    full = {"none": (1.0, 2.0, 3.0), "r1": (2.0, 3.0, 4.0)}
+    rows = [
+        row(tricks, seed, value, loss=loss, reason="" if value else "it diverged")
+        for loss, arms in (("hinge", full), ("minimax", values))
+        for tricks, column in arms.items()
+        for seed, value in enumerate(column)
+    ]
+    table = frame(*rows, **plan)
+    (effect,) = (e for e in trick_effects(table) if e.tricks == "r1")
+    coverage = TrickCoverage.of(table)
+    return effect.cells, coverage.count(effect), coverage.missing(effect)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"none": (1, 2), "r1": (None, None)}, "it diverged"),
+        (
+            {"none": (None, None), "r1": (1, 2)},
+            "the arm without tricks has no value (it diverged)",
+        ),
+        ({"none": (None, 2), "r1": (1, None)}, "no seed has a value in both arms"),
+        ({"ema": (1, 2), "r1": (1, 2)}, "no arm without tricks in the suite"),
+        ({"none": (1, 2), "ema": (1, 2)}, "not in the suite"),
+        ({"none": (1, 2), "ema + r1": (1, 2)}, "tried only with other tricks"),
+    ],
+)
+def test_reason_of_a_missing_cell_is_the_cause(values, reason):
+    assert one_gap(values) == (1, "1 of 2", {reason: ["minimax"]})
+
+
+def test_cells_without_common_seeds_are_compared_if_the_suite_has_no_pairs():
+    gap = one_gap({"none": (None, 2.0), "r1": (1.0, None)}, paired=False)
+    assert gap == (2, "2 of 2", {})
+
+
 def test_missing_cells_have_reasons():
     table = suite_with_gaps()
     coverage, effects = TrickCoverage.of(table), {e.tricks: e for e in trick_effects(table)}

@@ -324,6 +324,11 @@ def test_weight_two_equals_repeated_value():
     assert trimmed_means(values, weights) == pytest.approx([expected])
 
 
+def test_interquartile_gain_of_half_the_fid_is_two():
+    values = {"none": [4.0, 9.0, 4.0, 9.0], "r1": [2.0, 4.5, 2.0, 4.5]}
+    assert columns_of(interquartile_gains(frame_of(values)), "r1", "iqm") == pytest.approx(2)
+
+
 def test_interquartile_gain_by_hand():
     values = {
         "none": [4.0, 9.0],

@@ -451,6 +451,13 @@ def test_eval_prints_json_or_table(ganbench, folders, tmp_path):
     assert "± SE" in out
 
 
+def test_table_explains_blanks_by_theory(ganbench, tmp_path):
+    images = write_images(tmp_path / "x", held_out_images()[:40].numpy())
+    command = ("eval", images, "digits", "--device", "cpu", "--metrics")
+    assert "Blank by theory: no formula fits" in ganbench(*command, "kid,precision")[1]
+    assert "Blank by theory" not in ganbench(*command, "kid")[1]
+
+
 def test_missing_weights_message_names_download_and_alternative(
     ganbench, folders, tmp_path, monkeypatch
 ):
