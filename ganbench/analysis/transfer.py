@@ -115,10 +115,15 @@ def effect_reliability(table: Numbers) -> float:
     Errors of two seeds are independent. The covariance over effects between two seeds therefore estimates
     the variance of true effects without bias, whatever the errors of single effects are.
     """
-    seeds = len(table)
-    between_seeds = np.cov(table)
-    true = (between_seeds.sum() - np.trace(between_seeds)) / (seeds * (seeds - 1))
-    return float(np.clip(true / between_seeds.mean(), 0, 1)) if true > 0 else 0.0
+    covariances = np.cov(table)
+    true = mean_between_seeds(covariances)
+    return float(np.clip(true / covariances.mean(), 0, 1)) if true > 0 else 0.0
+
+
+def mean_between_seeds(covariances: Numbers) -> float:
+    """Returns the mean of a matrix [seeds, seeds] beside its diagonal."""
+    seeds = len(covariances)
+    return float((covariances.sum() - np.trace(covariances)) / (seeds * (seeds - 1)))
 
 
 def shown_directions(effects: list[Effect]) -> dict[str, dict[str, str]]:

@@ -47,6 +47,7 @@ FEATURE_METRICS = frozenset(
     )
 )
 PUBLISHED_EXTRACTOR = "inception"
+OWN_CLASSIFIERS = "each data set's classifier"
 KNOWN_FEATURES = {
     "identity": "raw values",
     "clip_classifier": "clip classifier",
@@ -84,6 +85,8 @@ def features_of_plan(plan: Mapping[str, Any], data: str | None = None) -> str:
     chosen = [p for p in protocols if data is None or p.get("data") == data]
     labels = [p["extractor"] for p in chosen if "extractor" in p]
     names = dict.fromkeys(map(features_of_extractor, labels))
+    if len(names) > 1 and all(name.endswith("classifier") for name in names):
+        return OWN_CLASSIFIERS
     if len(names) > 1:
         names = {name or "Inception": None for name in names}
     return " or ".join(names)

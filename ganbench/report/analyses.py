@@ -7,6 +7,7 @@ import pandas as pd
 
 from ganbench.analysis.fewer_seeds import tables_of_fewer_seeds
 from ganbench.analysis.front import cost_front
+from ganbench.analysis.lasting import lasting_effects
 from ganbench.analysis.profiles import (
     improvement_probabilities,
     interquartile_gains,
@@ -72,6 +73,14 @@ ANALYSES = (
         "the noise over seeds, which lowers it. *shown* counts tricks with an effect on the first data set, "
         "*repeated* those with an effect in the same direction on the second.",
         effect_transfer,
+    ),
+    ReportAnalysis(
+        "lasting",
+        "Do effects last?",
+        "The correlation between the true effects of tricks at a point of the learning curves and at their end, "
+        "corrected for the noise over seeds. *turned* is the share of effects whose estimate changes its sign. A point "
+        "is the end of a shorter training where no rate or strength depends on the budget.",
+        lasting_effects,
     ),
     ReportAnalysis(
         "targets",
