@@ -29,7 +29,7 @@ from .transfer import (
 
 
 def lasting_effects(frame: pd.DataFrame) -> pd.DataFrame:
-    """Correlates the effects of tricks at each point of the learning curves with those at the end.
+    """Correlates effects at each point of the learning curves with those at the end.
 
     An effect is that of a list of tricks in one cell, against no trick, on the scale of the outcome. The
     score is that of the learning curves, as in `targets`. The table is empty with fewer than MIN_EFFECTS
@@ -108,7 +108,7 @@ def correlate_same_trainings(first: Numbers, second: Numbers) -> Correlation:
 
 
 def fisher_interval(correlation: float, count: int) -> tuple[float, float]:
-    """Returns Fisher's interval for the correlation of so many pairs; at least four are needed."""
+    """Returns Fisher's interval for the correlation of four or more pairs."""
     half = stats.norm.ppf((1 + CONFIDENCE_LEVEL) / 2) / math.sqrt(count - 3)
     centre = np.arctanh(correlation)
     return float(np.tanh(centre - half)), float(np.tanh(centre + half))

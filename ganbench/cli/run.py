@@ -198,7 +198,7 @@ def count_finished(prepared: Any) -> str:
 def options_of_run(
     overrides: list[str], named: dict[str, Any], automatic: dict[str, str], trust: bool
 ) -> list[str]:
-    """Returns the options with which another command continues this run, without its selection."""
+    """Returns the options of a command that continues this run, without its selection."""
     given = {name: value for name, value in named.items() if value is not None}
     given |= {name: value for name, value in automatic.items() if value != "auto"}
     options = [word for text in overrides for word in ("-o", text)]

@@ -99,7 +99,7 @@ def progress_sentence(state: Any, suite: str, results: Path) -> str:
 
 
 def next_command(state: Any, suite: str, results: Path) -> str:
-    """Returns the command that follows or continues the run of a suite; empty if it is finished."""
+    """Returns the command that follows or continues a run; empty if it is finished."""
     if not count_unfinished(state.outcomes):
         return ""
     words, where = [suite_of_run(suite)], results_option(results)

@@ -56,7 +56,7 @@ def outcome_reasons(sets: Iterable[tuple[str, str]], suite: Suite) -> dict[str, 
 
 
 def reason_against(metric: str, evaluator: Evaluator) -> str:
-    """Returns the requirement of a metric that the real examples do not meet, or an empty text."""
+    """Returns the requirement that the real examples do not meet, or an empty text."""
     sample = sample_of_reals(evaluator)
     for need in METRICS.make(metric).needs:
         try:

@@ -201,7 +201,10 @@ def small_set_notes(data: str, device: str, suite: Suite) -> list[str]:
 
 
 def uneven_images(plan: Iterable[PlannedTrial]) -> list[int]:
-    """Returns the fewest and the most images of an arm if whole steps make them differ, else nothing."""
+    """Returns the fewest and most images of an arm if whole steps make them differ.
+
+    The list is empty if they differ by MAX_OVERRUN at most.
+    """
     arms = (item.trial for item in plan if item.role == "trial" and not item.incompatibility)
     images = [images_of_whole_steps(arm) for arm in arms if arm.budget.unit == "images"]
     if not images or max(images) <= (1 + MAX_OVERRUN) * min(images):

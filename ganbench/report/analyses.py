@@ -45,23 +45,23 @@ ANALYSES = (
     ReportAnalysis(
         "improvement",
         "Probability of improvement",
-        "The probability that a training with the trick ends better than one without it in the same cell. "
+        "The probability that a training with the trick ends better than one without it on the same background. "
         "Ties count half, and a failure is worse than any value. Intervals: stratified bootstrap over seeds.",
         improvement_probabilities,
     ),
     ReportAnalysis(
         "middle",
         "Interquartile means",
-        "The mean over the middle half of all trainings, each as a gain over its cell's mean without tricks. "
-        "For outcomes on a logarithmic scale the gain is a ratio, and above 1 is better: for FID, 2 means half "
-        "the FID. For other outcomes it is a difference, and above 0 is better. The mean hides failures of up "
+        "The mean over the middle half of all trainings, each as a gain over the mean without tricks on "
+        "its background. For outcomes on a logarithmic scale the gain is a ratio, and above 1 is better: for FID, "
+        "2 means half the FID. For other outcomes it is a difference, and above 0 is better. The mean hides failures of up "
         "to a quarter of the trainings, so read it together with the failure rates.",
         interquartile_gains,
     ),
     ReportAnalysis(
         "profiles",
         "Performance profiles",
-        "The share of trainings that end within a factor of the best arm of their cell. Failed trainings "
+        "The share of trainings that end within a factor of the best arm of their background. Failed trainings "
         "count as never within it.",
         performance_profiles,
         pivot_profiles,

@@ -40,7 +40,7 @@ class NamedChange:
 
     tricks: str
     size: str
-    note: str  # ` (4 of 6 cells; depends on loss)`; empty if neither is to be said
+    note: str  # ` (4 of 6 backgrounds; depends on loss)`; empty if neither is to be said
 
     def __str__(self) -> str:
         return f"{self.tricks} {self.size}{self.note}"
@@ -186,8 +186,8 @@ class AnswerWriter:
         return DecidedTricks(verdict.removesuffix("s"), named, len(own) - len(named))
 
     def note_on(self, effect: Effect, counted: bool) -> str:
-        """Returns the compared cells, if they are counted, and the dependence of an effect."""
-        cells = f"{self.coverage.count(effect)} cells" if counted else ""
+        """Returns the compared backgrounds, if they are counted, and the dependence of an effect."""
+        cells = f"{self.coverage.count(effect)} backgrounds" if counted else ""
         notes = list(filter(None, [cells, self.dependence.note(effect.tricks)]))
         return f" ({'; '.join(notes)})" if notes else ""
 

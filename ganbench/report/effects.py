@@ -26,10 +26,10 @@ from .format_number import format_number, format_p
 from .markdown import escape_markdown, markdown_table
 
 EFFECTS_NOTE = (
-    "An effect is the mean change over the cells of this grid that can estimate it, {pairing}. The error "
-    "comes from the seeds within cells, so the intervals do not cover other cells. If a trick was tried "
+    "An effect is the mean change over the backgrounds of this grid that can estimate it, {pairing}. The error "
+    "comes from the seeds within them, so the intervals do not cover other backgrounds. If a trick was tried "
     "together with several sets of other tricks, its effect is the mean over these sets. *pairs*: compared "
-    "seeds, summed over cells. *lost*: trainings that diverged or failed although the same training without "
+    "seeds, summed over backgrounds. *lost*: trainings that diverged or failed although the same training without "
     "tricks finished. *adjusted*: the interval at the level of Holm's test. It excludes no change exactly if the "
     "verdict is a decision. *detectable from*: the smallest change in the direction of the estimate that this "
     "grid detects with a power of 80 %. "
@@ -38,14 +38,14 @@ EFFECTS_NOTE = (
     "variants, within losses, or within data sets."
 )
 INTERACTIONS_NOTE = (
-    "*interaction*: the change at one level relative to the change at the other levels, over cells that are "
+    "*interaction*: the change at one level relative to the change at the other levels, over backgrounds that are "
     "otherwise equal. For two tricks: the change of both together relative to the combined changes of each "
     "alone. On a logarithmic scale this is a ratio, else a difference. Holm's correction covers all rows of "
     "one kind."
 )
 FAILURES_NOTE = (
     "Shares of all ended trainings, with Wilson's 95 % intervals. *failed*: diverged or stopped by an error. "
-    "*collapsed*: ended with few modes or little recall. *more*: pairs of a cell and seed that went wrong only "
+    "*collapsed*: ended with few modes or little recall. *more*: pairs of a background and seed that went wrong only "
     "with the trick. *fewer*: pairs that went wrong only without tricks. p comes from McNemar's exact test "
     "after Holm's correction."
 )
@@ -222,7 +222,7 @@ def effects_table(changes: pd.DataFrame, facts: Facts, ends: list[str] | None = 
         ),
         "detectable from": [format_detectable(e, facts) for e in effects_of_table(changes)],
         "r": changes["correlation"].map(format_number_or_nothing),
-        "cells": changes["cells"],
+        "backgrounds": changes["cells"],
         "pairs": changes["pairs"],
         "lost": changes["lost"],
         **({"seeds": changes["seeds"]} if "seeds" in changes else {}),
@@ -244,7 +244,7 @@ def interactions_table(interactions: pd.DataFrame, transform: str) -> str:
         "adjusted low": interactions["adjusted_low"].map(show),
         "adjusted high": interactions["adjusted_high"].map(show),
         "p (Holm)": interactions["p"].map(format_probability),
-        "cells": interactions["cells"],
+        "backgrounds": interactions["cells"],
         "verdict": interactions["verdict"],
     }
     return markdown_table(pd.DataFrame(columns))

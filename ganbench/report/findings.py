@@ -230,9 +230,7 @@ def sort_decided(effects: list[Effect], facts: Facts) -> list[Effect]:
 def effect_sentence(
     effect: Effect, outcome: str, facts: Facts, margin: float, correction: str
 ) -> str:
-    where = (
-        f"over {count_of(effect.cells, 'cell')} and {count_of(effect.pairs, 'pair')} of trainings"
-    )
+    where = f"over {count_of(effect.cells, 'background')} and {count_of(effect.pairs, 'pair')} of trainings"
     match effect.verdict:
         case "helps" | "harms":
             return (

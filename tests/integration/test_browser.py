@@ -485,10 +485,10 @@ def texts_of(root):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_forest_is_saved_as_svg(open_page, report_page, scheme):
     page = open_page(report_page, color_scheme=scheme)
-    (label, change) = ("Over all cells as SVG", page.locator(".forest tbody td.number").first)
+    (label, change) = ("Over all backgrounds as SVG", page.locator(".forest tbody td.number").first)
     text, name = download_text(page, page.get_by_role("button", name=label))
     root, texts = ElementTree.fromstring(text), texts_of(ElementTree.fromstring(text))
-    assert name == "s-Over-all-cells.svg"
+    assert name == "s-Over-all-backgrounds.svg"
     assert {"r1", "ema", "▲ helps", "▼ harms"} <= set(texts)
     assert " ".join(change.inner_text().split()) in {" ".join(each.split()) for each in texts}
     colours = [mark.get("fill") for mark in root.iter(f"{SVG_NAME}circle")]

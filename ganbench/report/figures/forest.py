@@ -30,7 +30,7 @@ def draw_forest(plan: dict[str, Any], effects: list[Effect], facts: Facts) -> di
     axes = drawing.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=heights)
     for panel, (loss, group) in zip(axes.flatten(), groups.items(), strict=True):
         draw_branches(panel, group, log)
-        panel.set_title(loss or "all cells", fontsize=9, loc="left")
+        panel.set_title(loss or "all backgrounds", fontsize=9, loc="left")
     axes[-1, 0].xaxis.set_major_formatter(lambda value, _: format_change(value, facts))
     axes[-1, 0].tick_params(axis="x", labelsize=8)
     axes[-1, 0].set_xlabel(

@@ -172,13 +172,15 @@ def profile_panels(
     summary = ", ".join(f"{row['tricks']} {row['share']:.0%}" for row in at.to_dict("records"))
     outcome = metric_display_name(plan["analysis"]["outcome"], plan)
     chart = {
-        "x": chart_axis(f"factor of the best {outcome} of the cell", log=True),
+        "x": chart_axis(f"factor of the best {outcome} of the background", log=True),
         "y": chart_axis("share of trainings", log=False, values=[0.0, 1.0]),
         "lines": lines,
         "floor": None,
     }
     title = "Within a factor of the best"
-    about = f"The share of trainings within a factor of 1.1 of their cell's best: {summary}"
+    about = (
+        f"The share of trainings within a factor of 1.1 of the best on their background: {summary}"
+    )
     return ChartPanels(
         occurring_lines(shares["tricks"], colours), {"": [ChartPanel(title, about, chart)]}
     )

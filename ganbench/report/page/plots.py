@@ -30,7 +30,7 @@ RATIO_TICKS = (  # (reach of the axis, ticks), all as factors
 NO_SIGN = re.compile(r"^\+0(?=\D|$)")  # of no change
 MAX_AXIS_RATIO = 30.0  # factor; longer intervals are cut and end in an arrow
 HEAT_PARTS = {"data": "data set", "loss": "loss", "variant": "variant"}
-ALL_CELLS, FEWER_CELLS = "Compared in all cells", "Compared in fewer cells"
+ALL_CELLS, FEWER_CELLS = "Compared on all backgrounds", "Compared on fewer backgrounds"
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def make_forests(
     """
     over_grid = [e for e in effects if e.is_pooled]
     parts = [
-        ("Over all cells", group_by_coverage(over_grid, coverage)),
+        ("Over all backgrounds", group_by_coverage(over_grid, coverage)),
         ("Within each data set", group_by_part([e for e in effects if e.data], "data")),
         ("Within each loss", group_by_part([e for e in effects if e.loss], "loss")),
         ("Within each variant", group_by_part([e for e in effects if e.variant], "variant")),

@@ -17,7 +17,7 @@ MORE_TABLES = (  # name, title and note of the tables of effects
     (
         "interactions",
         "Interactions",
-        "The change at one level relative to the change at the other levels, over cells that are otherwise "
+        "The change at one level relative to the change at the other levels, over backgrounds that are otherwise "
         "equal. On a logarithmic scale this is a ratio, else a difference. Holm's correction covers all rows "
         "of one kind.",
     ),

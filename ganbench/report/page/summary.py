@@ -125,10 +125,12 @@ def make_harmful(
 
 
 def count_compared_cells(effect: Effect, coverage: TrickCoverage) -> str:
-    """Returns the cells that compare a trick: `all 5 cells`, `4 of 6 cells`."""
+    """Returns the backgrounds that compare a trick: `all 5 backgrounds`, `4 of 6 backgrounds`."""
     if coverage.is_complete(effect):
-        return {1: "the cell", 2: "both cells"}.get(effect.cells, f"all {effect.cells} cells")
-    return f"{coverage.count(effect)} cells"
+        return {1: "the background", 2: "both backgrounds"}.get(
+            effect.cells, f"all {effect.cells} backgrounds"
+        )
+    return f"{coverage.count(effect)} backgrounds"
 
 
 def group_estimated(effects: list[Effect], by: str) -> dict[str, list[Effect]]:
@@ -136,7 +138,7 @@ def group_estimated(effects: list[Effect], by: str) -> dict[str, list[Effect]]:
     others = {"data", "variant", "loss"} - {by}
     places: dict[str, list[Effect]] = {}
     for effect in effects:
-        own = getattr(effect, by) if by else "all cells"
+        own = getattr(effect, by) if by else "all backgrounds"
         if own and effect.pairs and not any(getattr(effect, part) for part in others):
             places.setdefault(own, []).append(effect)
     return places

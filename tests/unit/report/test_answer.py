@@ -115,7 +115,9 @@ def test_trick_that_only_all_data_sets_decide_is_named_with_them():
     by_data = {(e.data, e.tricks): e.verdict for e in effects_by_data(frame(*rows))}
     assert {by_data["ring", "b"], by_data["grid", "b"]} == {"undecided"}
     answer = run_findings(frame(*rows))[0]
-    assert re.search(rf"Over both data sets: b helps: FID {SIZE} \(2 of 6 cells\)\. Ch", answer)
+    assert re.search(
+        rf"Over both data sets: b helps: FID {SIZE} \(2 of 6 backgrounds\)\. Ch", answer
+    )
 
 
 def test_same_answer_on_all_data_sets_is_pooled():
@@ -314,7 +316,7 @@ def test_harmful_tricks_have_rows():
     ]
     answer = answer_section(frame(*rows))
     harmful = text_of(answer.partition("Shown to harm")[2].partition("</tbody>")[0])
-    assert re.match(rf", pooled over 2 variants both cells bad {SIZE} .* harms p = ", harmful)
+    assert re.match(rf", pooled over 2 variants both backgrounds bad {SIZE} .* harms p = ", harmful)
     assert "change in this variant" in answer
     assert re.search(r"1 trick harms bad × [\d.]+ \[[\d.]+, [\d.]+\]", text_of(answer))
 
@@ -334,7 +336,8 @@ def test_page_notes_cells_and_dependence():
     once = [each for each in arms({"b": 0.1}, loss="hinge", cells=(1, 9)) if each["tricks"] == "b"]
     answer = text_of(answer_section(frame(*rows, *once)))
     assert re.search(
-        rf"b {SIZE} \(2 of 4 cells\) r1 {SIZE} \(4 of 4 cells; depends on loss\)", answer
+        rf"b {SIZE} \(2 of 4 backgrounds\) r1 {SIZE} \(4 of 4 backgrounds; depends on loss\)",
+        answer,
     )
 
 
@@ -378,7 +381,7 @@ def test_single_level_has_no_plot_of_its_own():
     """The effects within the only loss with tricks are those over the grid."""
     rows = [*arms({"r1": 0.5}, loss="hinge"), *arms({}, loss="minimax", random=1)]
     page = render_page(SuiteReport.of(frame(*rows)), Path("none"))
-    assert "Over all cells" in page
+    assert "Over all backgrounds" in page
     assert "Within each loss" not in page
     assert 'class="heat"' not in page
     assert "Best trick under hinge" in page

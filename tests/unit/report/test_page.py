@@ -100,7 +100,13 @@ def test_tricks_of_fewer_cells_are_not_ranked():
     sentence = "r1 in gan, not in minimax: minimax has no use for it"
     assert sentence in text_of(section(page, "answer"))
     forest = text_of(section(page, "effects").partition("</details>")[0])
-    in_order = ["Compared in all cells", "ema", "Compared in fewer cells", "r1", "1 of 3"]
+    in_order = [
+        "Compared on all backgrounds",
+        "ema",
+        "Compared on fewer backgrounds",
+        "r1",
+        "1 of 3",
+    ]
     assert [forest.index(text) for text in in_order] == sorted(map(forest.index, in_order))
 
 

@@ -337,8 +337,10 @@ def test_decided_effects_have_size_interval_and_p():
     r1, ema = r"−49 % \[−5\d %, −4\d %\]", r"× 2\.\d+ \[2\.\d+, 2\.\d+\]"
     end = r"Changes of FID; lower is better\."
     assert re.fullmatch(rf"r1 helps: FID {r1}\. ema harms: FID {ema}\. {end}", answer)
-    assert re.match(r"r1 helps: FID −49 % \[−5\d %, −4\d %\] over 2 cells and 10 pairs", helps)
-    assert re.match(r"ema harms: FID × 2\.\d+ \[2\.\d+, 2\.\d+\] over 2 cells and 10", harms)
+    assert re.match(
+        r"r1 helps: FID −49 % \[−5\d %, −4\d %\] over 2 backgrounds and 10 pairs", helps
+    )
+    assert re.match(r"ema harms: FID × 2\.\d+ \[2\.\d+, 2\.\d+\] over 2 backgrounds and 10", harms)
     assert "after Holm's correction" in helps
 
 
@@ -396,7 +398,7 @@ def test_sizes_on_plain_scale_are_differences():
     rows = [row(t, s, v, metric="kid") for t, vs in values.items() for s, v in enumerate(vs)]
     answer, sentence = run_findings(frame(*rows, outcome="kid"))
     assert re.match(r"r1 helps: KID −0\.19\d* \[−0\.\d+, −0\.\d+\]\. ", answer)
-    assert re.match(r"r1 helps: KID −0\.19\d* \[−0\.\d+, −0\.\d+\] over 1 cell and", sentence)
+    assert re.match(r"r1 helps: KID −0\.19\d* \[−0\.\d+, −0\.\d+\] over 1 background and", sentence)
 
 
 def test_lost_trainings_are_reported():
@@ -435,7 +437,9 @@ def test_headline_names_cells_of_incomplete_tricks():
     once = [each for each in arms({"r1": 0.1}, loss="hinge") if each["tricks"] == "r1"]
     answer = run_findings(frame(*everywhere, *once))[0]
     size = r"−\d+ % \[−\d+ %, −\d+ %\]"
-    sentence = rf"2 tricks help: r1 {size} \(1 of 2 cells\); ema {size} \(2 of 2 cells\)\. "
+    sentence = (
+        rf"2 tricks help: r1 {size} \(1 of 2 backgrounds\); ema {size} \(2 of 2 backgrounds\)\. "
+    )
     pooled = r"Changes of FID, pooled over 2 losses; lower is better\."
     assert re.fullmatch(sentence + pooled, answer)
 
