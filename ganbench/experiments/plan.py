@@ -26,6 +26,7 @@ from .seed_rounds import SeedRounds
 from .suite import Cell, Suite, expand_cells
 from .trial import Trial
 from .trial_names import format_chain
+from .watched_returns import watched_returns
 
 Role = Literal["trial", "untrained"]
 # The weights of EfficientNet come from the package index.
@@ -78,7 +79,8 @@ def plan_trials(
     """
     budget, grid = suite.budget[profile].budget(), expand_cells(suite)[0]
     require_extractors(grid, device, suite.protocol)
-    objections = {cell: cell_incompatibility(cell, device, budget.unit) for cell in grid}
+    with watched_returns(cell.recipe for cell in grid):
+        objections = {cell: cell_incompatibility(cell, device, budget.unit) for cell in grid}
     starts = {
         (cell.data, cell.variant): untrained_cell(cell) for cell in grid if not objections[cell]
     }
