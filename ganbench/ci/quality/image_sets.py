@@ -41,7 +41,7 @@ def parse_margins(texts: Sequence[str], metrics: str) -> dict[str, float]:
     """Parses margins like `fid=0.25`; raises SpecError for invalid or unmeasured metrics."""
     margins, measured = {}, metric_labels_of(metrics)
     for text in texts:
-        metric, _, margin = text.rpartition("=")
+        metric, margin = split_margin(text)
         METRICS.make(metric)
         if METRICS.label(metric) not in measured:
             raise SpecError(f"--margin {text}: {metric} is not among --metrics {metrics}")
@@ -51,14 +51,32 @@ def parse_margins(texts: Sequence[str], metrics: str) -> dict[str, float]:
     return margins
 
 
+def split_margin(text: str) -> tuple[str, str]:
+    """Returns metric and amount of `fid=0.25`; raises SpecError for a text without an amount."""
+    metric, equals, margin = text.rpartition("=")
+    if not equals or ")" in margin:
+        raise margin_error(text, text.rstrip("= "))
+    if not metric.strip():
+        raise margin_error(text, "fid")
+    return metric, margin
+
+
 def parse_margin(text: str, margin: str) -> float:
+    """Returns the amount of a margin; raises SpecError for one that is no number above 0."""
     try:
         amount = float(margin)
     except ValueError:
         amount = -1.0
     if not 0 < amount < float("inf"):
-        raise SpecError(f"--margin {text}: write metric=amount, as in fid=0.25, the amount above 0")
+        raise margin_error(text, text.rpartition("=")[0])
     return amount
+
+
+def margin_error(text: str, metric: str) -> SpecError:
+    return SpecError(
+        f"--margin {text}: write metric=amount with an amount above 0, such as {metric}=0.25; "
+        "for metrics like FID, 0.25 allows 25% more"
+    )
 
 
 def evaluate_image_sets(

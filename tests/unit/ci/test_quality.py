@@ -519,6 +519,18 @@ USAGE_ERRORS = {
         "baseline make x --real digits --baseline c.json --reason x --margin fid=x",
         "metric=amount",
     ),
+    "a margin without an amount": (
+        "baseline make x --real digits --baseline c.json --reason x --margin fid",
+        "--margin fid: write metric=amount with an amount above 0, such as fid=0.25",
+    ),
+    "a margin of a metric with settings, without an amount": (
+        "baseline make x --real digits --baseline c.json --reason x --margin modes(share=0.1)",
+        "such as modes(share=0.1)=0.25",
+    ),
+    "a margin in percent": (
+        "baseline make x --real digits --baseline c.json --reason x --margin fid=5%",
+        "such as fid=0.25; for metrics like FID, 0.25 allows 25% more",
+    ),
     "a margin of what is not measured": (
         "baseline make x --real digits --baseline c.json --reason x --margin recall=1",
         "recall is not among --metrics fid,kid",
