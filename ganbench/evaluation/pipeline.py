@@ -42,12 +42,11 @@ from .feature_extraction import (
 from .floors import STREAM, cached_reading, make_metric_row, split_in_halves
 from .image_warnings import notes_of_both_sources, notes_of_source
 from .metric_settings import with_used_settings
-from .options import EvaluationOptions
+from .options import MIN_IMAGES_PER_SIDE, EvaluationOptions
 from .reference_cache import DiskCache, cache_folder_of, hash_sources_of_kind
 from .result import Evaluation, EvaluationProtocol, MetricRow
 
 DEFAULT_EXTRACTOR = "inception"
-MIN_IMAGES_PER_SIDE = 10  # fewer images per side make no metric meaningful
 MAX_HELD_IMAGE_BYTES = 2**31  # limit of images in memory, for metrics that read images
 
 Floors = dict[str, Measurement | str]
