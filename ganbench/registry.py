@@ -524,7 +524,7 @@ def _declared_settings(part: Any, init: Any) -> dict[str, tuple[Any, Any]]:
 
 
 def is_setting_type(wanted: Any) -> bool:
-    """Returns whether a spec can hold values of a type: a plain one, an optional one or a Literal."""
+    """Returns whether a spec can hold a type: a plain one, an optional one or a Literal."""
     if get_origin(wanted) in (Union, UnionType):
         kinds = [kind for kind in get_args(wanted) if kind is not type(None)]
         return len(kinds) == 1 and is_setting_type(kinds[0])
