@@ -382,6 +382,15 @@ def extraction_of_vectors(source: VectorSource, chosen: Sequence[int]) -> Extrac
     )
 
 
+class OtherSize(Unreadable):
+    """Fakes and reals have other sizes, and the extractor resizes neither."""
+
+    remedy: str = "name a --size for both"
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}: {self.remedy}"
+
+
 def check_count(source: Source, count: int, which: str = "") -> None:
     if count < MIN_IMAGES_PER_SIDE:
         raise Unreadable(
@@ -400,6 +409,7 @@ def check_sides(
         raise Unreadable(
             f"fakes have {widths[0]} features and reals {widths[1]}: those that are given are not {label}'s"
         )
-    raise Unreadable(
-        f"{label} makes {widths[0]} features of fakes and {widths[1]} of reals: name a --size for both"
+    raise OtherSize(
+        f"{label} makes {widths[0]} features of {fake.name} and {widths[1]} of {real.name}, whose "
+        "images have other sizes"
     )
