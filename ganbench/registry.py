@@ -432,12 +432,25 @@ class Registry:
                 )
         for key, (wanted, default) in declared.items():
             if key in given:
+                self.require_setting_type(spec.name, key, wanted)
                 given[key] = coerce_setting(given[key], wanted, f"{self.kind} {text}: {key}")
             elif default is inspect.Parameter.empty:
                 raise SpecError(f"{self.kind} {text}: {key} must be given")
             else:
                 given[key] = default
         return Spec(spec.name, tuple(sorted(given.items())))
+
+    def require_setting_type(self, name: str, key: str, wanted: Any) -> None:
+        """Raises SpecError for a setting with no type annotation, or with one of another type."""
+        file = f" in {name.rpartition(':')[0]}" if is_local(name) else ""
+        setting = f"{self.kind} {name}: the setting {key} of {part_of(name)}{file}"
+        if wanted is Any:
+            raise SpecError(f"{setting} needs a type annotation, such as `{key}: float`")
+        if not is_setting_type(wanted):
+            raise SpecError(
+                f"{setting} has the type {wanted}, but settings are bool, int, float, str or a Literal "
+                f"of texts: write `{key}: float`"
+            )
 
     def label(self, text: str) -> str:
         """Returns the canonical text of a spec, without settings at their defaults."""
@@ -508,6 +521,14 @@ def _declared_settings(part: Any, init: Any) -> dict[str, tuple[Any, Any]]:
     return {
         p.name: (hints.get(p.name, Any), p.default) for p in named if p.name not in given_by_program
     }
+
+
+def is_setting_type(wanted: Any) -> bool:
+    """Returns whether a spec can hold a type: a plain one, an optional one or a Literal."""
+    if get_origin(wanted) in (Union, UnionType):
+        kinds = [kind for kind in get_args(wanted) if kind is not type(None)]
+        return len(kinds) == 1 and is_setting_type(kinds[0])
+    return get_origin(wanted) is Literal or wanted in TYPE_WORDS
 
 
 def coerce_setting(value: Value, wanted: Any, where: str) -> Value:

@@ -26,7 +26,7 @@ from ganbench.experiments.suite_loader import (
 )
 from ganbench.registry import suggest
 
-from .known_claims import ClaimError
+from .known_claims import ClaimError, name_fault
 
 MIN_RUNS = 2  # for a standard error
 
@@ -139,10 +139,13 @@ def load_claim(path: Path) -> Claim:
     except (ValueError, RecursionError) as error:
         raise ClaimError(f"{path}: {explain_syntax(text, error)}") from None
     try:
-        return Claim.model_validate(content)
+        claim = Claim.model_validate(content)
     except ValidationError as error:
         problems = [format_problem(path, text, details) for details in error.errors()]
         raise ClaimError("\n".join(problems)) from None
+    if fault := name_fault(claim.name, path):
+        raise ClaimError(f"{path}:{find_line(text, ('name',))}: name: {fault}")
+    return claim
 
 
 def read_claim_text(path: Path) -> str:

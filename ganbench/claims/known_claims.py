@@ -31,6 +31,16 @@ def find_claim_file(text: str) -> Path:
     return known[text]
 
 
+def name_fault(name: object, path: Path) -> str:
+    """Returns the fault of a claim's name that is not its file's, or an empty text."""
+    if name == path.stem:
+        return ""
+    return (
+        f'the claim\'s name is {name!r}, but its file is {path.name}: write name = "{path.stem}", '
+        "or rename the file"
+    )
+
+
 def list_claims() -> list[dict[str, Any]]:
     """Returns name, first sentence, suite and path of each known claim."""
     return [describe_claim(name, path) for name, path in sorted(known_claims().items())]
@@ -41,6 +51,8 @@ def describe_claim(name: str, path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text("utf-8-sig"))
         about, suite = first_sentence(str(content["about"])), str(content["suite"])
+        if fault := name_fault(content["name"], path):
+            raise ValueError(fault)
     except (OSError, ValueError, KeyError, RecursionError) as error:
         about, suite = f"{path} cannot be read: {' '.join(str(error).split())}", ""
     return {"spec": name, "about": about, "suite": suite, "path": str(path)}

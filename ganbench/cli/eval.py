@@ -31,6 +31,7 @@ def evaluate(
     """
     from .weights import require_weights_of_command
 
+    EvaluationOptions(**options)  # raises SpecError before it asks for weights
     require_weights_of_command(options["extractor"], options["protocol"], fake, real)
     from ganbench.evaluation.evaluate import evaluate as evaluate_images
     from ganbench.evaluation.table import print_evaluation_table
@@ -63,7 +64,9 @@ def score_fid(
 def option_parameter(option: Field[Any], annotation: Any) -> inspect.Parameter:
     """Returns the command's parameter for one option of an evaluation."""
     flag = [option.metadata["flag"]] if "flag" in option.metadata else []
-    declared = typer.Option(*flag, help=option.metadata["help"], min=option.metadata.get("min"))
+    # EvaluationOptions itself refuses a number with the reason for its minimum.
+    least = None if "why" in option.metadata else option.metadata.get("min")
+    declared = typer.Option(*flag, help=option.metadata["help"], min=least)
     return inspect.Parameter(
         option.name,
         inspect.Parameter.KEYWORD_ONLY,

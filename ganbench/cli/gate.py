@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ganbench.errors import NotDownloaded
 from ganbench.experiments.suite_files import find_suite_file
 
 from .base import (
@@ -73,6 +74,9 @@ def gate(
     what: What,
     baseline: BaselineFile = None,
     real: Real = None,
+    extractor: Annotated[
+        str | None, typer.Option(help="Extractor of images. Default, and required: the baseline's.")
+    ] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Fail if any digit of a canary differs.")
     ] = False,
@@ -106,7 +110,7 @@ def gate(
     path, began = baseline_path(baseline, what, real), time.monotonic()
     reference = read_baseline(path)
     if real is None:
-        refuse_options(lost=lost)
+        refuse_options(lost=lost, extractor=extractor)
     else:
         refuse_options(exact=exact, block=block, results=results, workers=workers, profile=profile)
     with ctrl_c_explained(real):
@@ -114,7 +118,10 @@ def gate(
             place = TrainingPlace(results, workers, executor, device, profile)
             verdict = suite_verdict(single_argument(what), reference, exact, block, place)
         else:
-            verdict = images_verdict(what, real, reference, lost, trust, device)
+            with naming_baseline(path):
+                verdict = images_verdict(
+                    what, real, reference, lost, trust, device, path, extractor
+                )
     seconds = time.monotonic() - began
     record = gate_record(verdict, reference, seconds)
     if as_json:
@@ -250,7 +257,7 @@ def refuse_options(**given: Any) -> None:
     """Ends the program at an option of the other kind of gate."""
     for name, value in given.items():
         if value:
-            kind = "images (--real)" if name == "lost" else "a suite"
+            kind = "images (--real)" if name in ("lost", "extractor") else "a suite"
             fail(f"--{name} is an option for {kind}")
 
 
@@ -362,10 +369,18 @@ def prepare_store(folder: Path | None, fresh: bool) -> Path:
 
 
 def images_verdict(
-    fakes: Sequence[str], real: str, reference: Any, lost: int, trust: bool, device: str
+    fakes: Sequence[str],
+    real: str,
+    reference: Any,
+    lost: int,
+    trust: bool,
+    device: str,
+    path: Path,
+    extractor: str | None,
 ) -> Any:
     """Measures images with the baseline's settings and returns the verdict."""
     if reference.kind == "images":
+        refuse_extractor(extractor, reference, path)
         require_weights_of_command(reference.settings["extractor"], "ganbench", *fakes, real)
     from ganbench.ci.quality.image_sets import (
         check_sources,
@@ -380,21 +395,58 @@ def images_verdict(
     from .extraction_progress import ExtractionProgress
 
     if reference.kind != "images":
-        return refused_verdict([f"it is a baseline of the suite {reference.name}, not of images"])
+        return refused_verdict(
+            [f"{path} is a baseline of the suite {reference.name}, not of images"]
+        )
     chosen, settings = select_device(device), reference.settings
-    check_sources(*fakes, real)
+    check_sources(fakes, real)
     if reasons := count_refusals(len(fakes) + lost, reference):
-        return refused_verdict(reasons)
-    with ExtractionProgress(err) as progress:
+        return refused_verdict([f"{path}: {reason}" for reason in reasons])
+    with ExtractionProgress(err) as progress, explaining_sizes(path):
         image_evaluations = evaluate_image_sets(
             fakes, real, True, progress.show, device=device, trust=trust, **settings
         )
     if reasons := image_refusals(image_evaluations, reference):
-        return refused_verdict(reasons)
+        return refused_verdict([f"{path}: {reason}" for reason in reasons])
     image_side = make_image_side(image_evaluations, lost, chosen)
     return decide_gate_verdict(
         reference, image_side, reference.margins, DEFAULT_FALSE_ALARMS, len(image_evaluations)
     )
+
+
+def refuse_extractor(extractor: str | None, reference: Any, path: Path) -> None:
+    """Raises SpecError for an extractor that is not the baseline's."""
+    if extractor is not None:
+        from ganbench.ci.quality.image_sets import refuse_other_extractor
+
+        refuse_other_extractor(extractor, reference, path)
+
+
+@contextmanager
+def naming_baseline(path: Path) -> Iterator[None]:
+    """Gives the remedy of a gate for missing weights, since its baseline has the extractor."""
+    from ganbench.evaluation.extractors.weight_files import OTHER_EXTRACTOR
+
+    try:
+        yield
+    except NotDownloaded as error:
+        other = f"a baseline made with {OTHER_EXTRACTOR}; {path} needs these weights"
+        text = error.args[0].replace(OTHER_EXTRACTOR, other).replace(", no download", "")
+        raise NotDownloaded(text, error.download) from error
+
+
+@contextmanager
+def explaining_sizes(path: Path) -> Iterator[None]:
+    """Gives the remedy of a gate for images of other sizes, since it has no --size."""
+    from ganbench.evaluation.pipeline import OtherSize
+
+    try:
+        yield
+    except OtherSize as error:
+        error.remedy = (
+            f"{path} was made without --size. Resize the images, or make a baseline with --size"
+        )
+        raise
 
 
 def write_image_baseline(

@@ -42,7 +42,7 @@ class StreamConsole(Console):
 
     def __init__(self, stderr: bool = False):
         environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-        super().__init__(stderr=stderr, highlight=False, _environ=environment)
+        super().__init__(stderr=stderr, highlight=False, emoji=False, _environ=environment)
 
     @property
     def size(self) -> ConsoleDimensions:

@@ -13,10 +13,12 @@ from ganbench.devices import usable_cpus
 from ganbench.registry import SpecError
 
 MAX_DECODING_THREADS = 8
+MIN_IMAGES_PER_SIDE = 10  # fewer images per side make no metric meaningful
+FEW_IMAGES = "metrics compare distributions, which fewer images per side do not show"
 
 
 def option(default: Any, text: str, **command: Any) -> Any:
-    """Declares an option: its default, its help, and settings of its flag (`flag`, `min`)."""
+    """Declares an option: its default, its help, and settings (`flag`, `min`, `why` of `min`)."""
     return field(default=default, metadata={"help": text, **command})
 
 
@@ -35,9 +37,14 @@ class EvaluationOptions:
     )
     held_out: object | None = option(None, "Held-out real images, for the floors.")
     count: int | None = option(
-        None, "Number of generated images. Default: all, or as many as real.", min=1
+        None,
+        "Number of generated images. Default: all, or as many as real.",
+        min=MIN_IMAGES_PER_SIDE,
+        why=FEW_IMAGES,
     )
-    reals: int | None = option(None, "Number of real images. Default: all.", min=1)
+    reals: int | None = option(
+        None, "Number of real images. Default: all.", min=MIN_IMAGES_PER_SIDE, why=FEW_IMAGES
+    )
     seed: int = option(0, "Random seed of generators and of drawing images.", min=0)
     size: int | None = option(None, "Crop and resize all images to this side in pixels.")
     protocol: str = option("ganbench", "Estimators: ganbench or torch-fidelity.")
@@ -64,7 +71,8 @@ class EvaluationOptions:
             if not isinstance(value, Integral) or isinstance(value, bool):
                 raise SpecError(f"--{each.name} must be a whole number, not {value!r}")
             if value < least:
-                raise SpecError(f"--{each.name} must be at least {least}, not {value}")
+                reason = f": {each.metadata['why']}" if "why" in each.metadata else ""
+                raise SpecError(f"--{each.name} must be at least {least}, not {value}{reason}")
         for name in ("extractor", "protocol"):
             if not isinstance(getattr(self, name), str | None):
                 raise SpecError(

@@ -42,12 +42,11 @@ from .feature_extraction import (
 from .floors import STREAM, cached_reading, make_metric_row, split_in_halves
 from .image_warnings import notes_of_both_sources, notes_of_source
 from .metric_settings import with_used_settings
-from .options import EvaluationOptions
+from .options import MIN_IMAGES_PER_SIDE, EvaluationOptions
 from .reference_cache import DiskCache, cache_folder_of, hash_sources_of_kind
 from .result import Evaluation, EvaluationProtocol, MetricRow
 
 DEFAULT_EXTRACTOR = "inception"
-MIN_IMAGES_PER_SIDE = 10  # fewer images per side make no metric meaningful
 MAX_HELD_IMAGE_BYTES = 2**31  # limit of images in memory, for metrics that read images
 
 Floors = dict[str, Measurement | str]
@@ -383,6 +382,15 @@ def extraction_of_vectors(source: VectorSource, chosen: Sequence[int]) -> Extrac
     )
 
 
+class OtherSize(Unreadable):
+    """Fakes and reals have other sizes, and the extractor resizes neither."""
+
+    remedy: str = "name a --size for both"
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}: {self.remedy}"
+
+
 def check_count(source: Source, count: int, which: str = "") -> None:
     if count < MIN_IMAGES_PER_SIDE:
         raise Unreadable(
@@ -401,6 +409,7 @@ def check_sides(
         raise Unreadable(
             f"fakes have {widths[0]} features and reals {widths[1]}: those that are given are not {label}'s"
         )
-    raise Unreadable(
-        f"{label} makes {widths[0]} features of fakes and {widths[1]} of reals: name a --size for both"
+    raise OtherSize(
+        f"{label} makes {widths[0]} features of {fake.name} and {widths[1]} of {real.name}, whose "
+        "images have other sizes"
     )

@@ -28,6 +28,7 @@ from .seed_rounds import SeedRounds
 from .suite import Cell, Suite, expand_cells
 from .trial import Trial
 from .trial_names import format_chain
+from .watched_returns import watched_returns
 
 Role = Literal["trial", "untrained"]
 WHOLE_STEPS = "a budget ends with a whole training step"
@@ -83,7 +84,8 @@ def plan_trials(
     budget, grid = suite.budget[profile].budget(), expand_cells(suite)[0]
     require_extractors(grid, device, suite.protocol)
     require_outcome(((cell.data, device) for cell in grid), suite)
-    objections = {cell: cell_incompatibility(cell, device, budget.unit) for cell in grid}
+    with watched_returns(cell.recipe for cell in grid):
+        objections = {cell: cell_incompatibility(cell, device, budget.unit) for cell in grid}
     starts = {
         (cell.data, cell.variant): untrained_cell(cell) for cell in grid if not objections[cell]
     }

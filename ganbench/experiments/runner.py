@@ -16,6 +16,7 @@ from ganbench.experiments.monitoring.watch import announce_run
 from ganbench.files import write_json
 
 from .deadline import Deadline
+from .first_step import try_first_steps
 from .keep_sources import use_copies
 from .outcomes import TrialSummary, check_trial_files
 from .plan import PlannedTrial, plan_notes, plan_record, plan_trials
@@ -144,7 +145,7 @@ def prepare_run(
     With `rounds`, the plan has the seeds that adaptive seeds have reached. The plan keeps the `options` of
     the command, so that others can name the command that continues it. Raises SuiteError if no cell can
     be trained, or if the store has results of other code and `stale` is "ask". Raises NoSuchTrial if the
-    selection matches no trial.
+    selection matches no trial, and PluginError if a first step with own parts fails.
     """
     began, store, folder = time.monotonic(), Store(results), results / suite.name
     Numerics(device).apply()
@@ -161,9 +162,10 @@ def prepare_run(
     known |= {trial.id: TrialSummary() for trial in stale_trials if stale == "rerun"}
     selection = selection or TrialSelection()
     chosen = choose_trials(content, known, selection)
+    jobs = jobs_of_selection(plan, known, chosen, selection)
+    try_first_steps(jobs)
     store.sweep(folder, known)
     write_json(folder / "plan.json", content)
-    jobs = jobs_of_selection(plan, known, chosen, selection)
     if selection.from_scratch:
         delete_results(jobs, store)
     measure_floors_of_plan(plan, suite, store)

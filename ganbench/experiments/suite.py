@@ -7,7 +7,7 @@ valid values.
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
@@ -106,6 +106,12 @@ def _unreserved(name: str) -> str:
     return name
 
 
+def _refuse_none(text: str) -> str:
+    if text.strip().lower() == "none":
+        raise ValueError("leave it out: a design always includes the arm without tricks")
+    return text
+
+
 def _variant_label(text: str) -> str:
     check_variant_settings(text)
     recipe = resolve_variant(text)
@@ -158,6 +164,7 @@ DataSpec = Annotated[str, AfterValidator(_data_beside_suite), spec_validator(DAT
 ProtocolSpec = Annotated[str, AfterValidator(_protocol_label)]
 MetricSpec = Annotated[str, spec_validator(METRICS)]
 TrickSpec = Annotated[str, spec_validator(TRICKS)]
+ArmSpec = Annotated[str, AfterValidator(_refuse_none), spec_validator(TRICKS)]
 VariantSpec = Annotated[str, AfterValidator(_variant_label)]
 LossSpec = Annotated[str, AfterValidator(_loss_label)]
 PlainText = Annotated[str, AfterValidator(escape_control_characters)]
@@ -238,7 +245,7 @@ class TrickAxes(ConfigModel):
     """The chains of tricks that a grid crosses with its other axes."""
 
     design: Literal["one_at_a_time", "full_factorial", "fractional_factorial"] | None = None
-    of: AtMost[TrickSpec] = []
+    of: AtMost[ArmSpec] = []
     chains: AtMost[AtMost[TrickSpec]] = []
 
     @model_validator(mode="after")
@@ -431,6 +438,18 @@ class AnalysisConfig(ConfigModel):
     target: Finite | None = None  # of the outcome; default: the mean of arms without tricks
 
 
+def suggest_metric(name: str, metrics: Sequence[str]) -> str:
+    """Returns the hint for an unmeasured metric: the same one with settings, or a similar one."""
+    same = [metric for metric in metrics if parse_spec(metric).name == parse_spec(name).name]
+    return f"; write it with its settings: {same[0]!r}" if same else suggest(name, metrics)
+
+
+def profile_remedies(device: str, profiles: Iterable[str]) -> str:
+    """Returns the remedies for a suite without a budget for this device."""
+    choices = " or ".join(f"`--profile {name}`" for name in sorted(profiles))
+    return f" for this device, {device}: choose {choices}, or add [budget.{device}] to the suite"
+
+
 class GateConfig(ConfigModel):
     """The margins of `ganbench gate`: how much worse each metric may become."""
 
@@ -466,7 +485,8 @@ class Suite(ConfigModel):
     def _fits_together(self) -> "Suite":
         if (outcome := self.analysis.outcome) not in self.metrics:
             raise SuiteValidationError(
-                ("analysis", "outcome"), f"{outcome} is not among the metrics"
+                ("analysis", "outcome"),
+                f"{outcome} is not among the metrics{suggest_metric(outcome, self.metrics)}",
             )
         for metric in self.gate.margins if self.gate else ():
             if metric not in self.metrics:
@@ -514,7 +534,7 @@ class Suite(ConfigModel):
             if name in self.budget:
                 return name
         name = wanted or device
-        hint = suggest(name, self.budget)
+        hint = suggest(name, self.budget) if wanted else profile_remedies(device, self.budget)
         raise SuiteError(f"suite {self.name} has no [budget.{name}]{hint}")
 
     def adaptive_seeds_of(self, profile: str) -> AdaptiveSeeds | None:

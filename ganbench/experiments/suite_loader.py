@@ -286,8 +286,20 @@ def format_error_sentence(details: Any, location: Location, inner: Location | No
         return explain_container(kind, location, value)
     if kind == "tuple_type":
         return f"this is a pair of numbers: write [0.5, 0.999], not {format_value(value)}"
+    if kind == "string_pattern_mismatch" and location == ("name",):
+        return explain_name(value)
     message = f"{details['msg'][0].lower()}{details['msg'][1:]}"
     return message if kind in ("too_long", "too_short") else f"{message}, not {format_value(value)}"
+
+
+def explain_name(name: str) -> str:
+    """Returns the rule of a suite's name in words, with a corrected name."""
+    corrected = re.sub(r"[^a-z0-9_-]+", "_", name.lower()).strip("_-")
+    proposal = f": write {corrected!r}" if corrected else ""
+    return (
+        f"a name has lowercase letters, digits, _ and -, and begins with a letter or a digit{proposal}, "
+        f"not {format_value(name)}"
+    )
 
 
 def explain_container(kind: str, location: Location, value: Any) -> str:

@@ -1,13 +1,13 @@
 """A check of a method: a closed form, and the parts that it holds for."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.ci.verdict_records import CheckRecord, FaultRecord, MethodsRecord
 from ganbench.counts import count_of
-from ganbench.registry import describe_exception
+from ganbench.registry import PluginError, describe_exception
 
 from .cells import CheckedCell
 
@@ -44,6 +44,7 @@ class MethodReport:
 
     checked: list[CheckedMethod]
     unchecked: list[str]
+    skipped: list[str] = field(default_factory=list)  # own parts, each with the reason
 
     @property
     def faults(self) -> list[MethodFault]:
@@ -56,7 +57,7 @@ class MethodReport:
         lines.append(f"{count_of(len(self.checked), 'check')} of methods: {faults}.")
         if self.unchecked:
             lines.append(f"Without a closed form: {', '.join(self.unchecked)}.")
-        return lines
+        return lines + [f"Not checked: {part}." for part in self.skipped]
 
     @property
     def errors(self) -> list[str]:
@@ -75,7 +76,10 @@ class MethodReport:
             FaultRecord(cell=f.cell, method=f.method, sentence=f.sentence) for f in self.faults
         ]
         return MethodsRecord(
-            checked=len(self.checked), faults=faults, errors=self.errors, unchecked=self.unchecked
+            checked=len(self.checked),
+            faults=faults,
+            errors=self.errors,
+            unchecked=[*self.unchecked, *self.skipped],
         )
 
     def verdict_record(self, checked: str) -> CheckRecord:
@@ -97,6 +101,8 @@ def run_check(cell: str, method: str, find: Callable[[], Iterable[str]]) -> Chec
     faults: list[MethodFault] = []
     try:
         faults += (MethodFault(cell, method, sentence) for sentence in find())
+    except PluginError as error:  # a hook returned a wrong value, or failed
+        faults.append(MethodFault(cell, method, str(error).removeprefix(f"{method}: ")))
     except Exception as error:  # the trainings crash too
         reason = f"its check ended with {describe_exception(error)}"
         return CheckedMethod(cell, method, tuple(faults), reason)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.counts import count_of
+from ganbench.data.image_decoding import Unreadable
 from ganbench.evaluation.evaluate import evaluate, metric_labels_of
+from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.inputs.image_folder import FolderSource
 from ganbench.evaluation.inputs.resolve import refuse_missing_sources
 from ganbench.evaluation.metrics import METRICS
@@ -34,6 +36,7 @@ from .verdict import MIN_BASELINE_RATIO, MIN_BASELINE_TRAININGS, MeasuredSide
 
 IMAGE_SET_CELL = IMAGES_CELL
 COPIES_NOTE = re.compile(r"fakes: ([\d,]+) of ([\d,]+) are copies of others")
+FAKES_REMEDY = "Name the images of each training; of one that ended without images, leave them out and add --lost 1"
 Settings = Mapping[Any, Any]  # arguments of `evaluate`
 
 
@@ -41,7 +44,7 @@ def parse_margins(texts: Sequence[str], metrics: str) -> dict[str, float]:
     """Parses margins like `fid=0.25`; raises SpecError for invalid or unmeasured metrics."""
     margins, measured = {}, metric_labels_of(metrics)
     for text in texts:
-        metric, _, margin = text.rpartition("=")
+        metric, margin = split_margin(text)
         METRICS.make(metric)
         if METRICS.label(metric) not in measured:
             raise SpecError(f"--margin {text}: {metric} is not among --metrics {metrics}")
@@ -51,14 +54,32 @@ def parse_margins(texts: Sequence[str], metrics: str) -> dict[str, float]:
     return margins
 
 
+def split_margin(text: str) -> tuple[str, str]:
+    """Returns metric and amount of `fid=0.25`; raises SpecError for a text without an amount."""
+    metric, equals, margin = text.rpartition("=")
+    if not equals or ")" in margin:
+        raise margin_error(text, text.rstrip("= "))
+    if not metric.strip():
+        raise margin_error(text, "fid")
+    return metric, margin
+
+
 def parse_margin(text: str, margin: str) -> float:
+    """Returns the amount of a margin; raises SpecError for one that is no number above 0."""
     try:
         amount = float(margin)
     except ValueError:
         amount = -1.0
     if not 0 < amount < float("inf"):
-        raise SpecError(f"--margin {text}: write metric=amount, as in fid=0.25, the amount above 0")
+        raise margin_error(text, text.rpartition("=")[0])
     return amount
+
+
+def margin_error(text: str, metric: str) -> SpecError:
+    return SpecError(
+        f"--margin {text}: write metric=amount with an amount above 0, such as {metric}=0.25; "
+        "for metrics like FID, 0.25 allows 25% more"
+    )
 
 
 def evaluate_image_sets(
@@ -76,7 +97,7 @@ def evaluate_image_sets(
     the number of their training: `2/6 fakes`.
     """
     refuse_repeated_sources(fakes)
-    check_sources(*fakes, real)
+    check_sources(fakes, real)
     evaluations: list[Evaluation] = []
     for number, fake in enumerate(fakes, 1):
         numbered = show and partial(show_numbered, show, f"{number}/{len(fakes)}")
@@ -93,13 +114,24 @@ def show_numbered(show: Show, prefix: str, phase: str, done: int, total: int) ->
     show(f"{prefix} {phase}", done, total)
 
 
-def check_sources(*texts: str) -> None:
+def check_sources(fakes: Sequence[str], real: str) -> None:
     """Raises Unreadable, before any measuring, for missing sources and folders of few images."""
-    refuse_missing_sources(*texts)
-    for text in texts:
+    faults = [source_fault(fake, "images of a training", FAKES_REMEDY) for fake in fakes]
+    faults.append(source_fault(real, "--real", "--real names the real images"))
+    if any(faults):
+        raise Unreadable("\n".join(filter(None, faults)))
+
+
+def source_fault(text: str, key: str, remedy: str) -> str:
+    """Returns key, fault and remedy of a missing source or of few images, or an empty text."""
+    try:
+        refuse_missing_sources(text)
         if Path(text).is_dir():
             source = FolderSource(text)
             check_count(source, len(source))
+    except Unreadable as error:
+        return f"{key}: {error}. {remedy}"
+    return ""
 
 
 def refuse_repeated_sources(fakes: Sequence[str]) -> None:
@@ -218,12 +250,32 @@ def image_refusals(evaluations: Sequence[Evaluation], baseline: Baseline) -> lis
     record, now = baseline.cells[IMAGE_SET_CELL], require_one_protocol(evaluations)
     reasons = []
     if now.id != record.protocol:
-        reasons.append(baseline.describe_protocol_change(record.protocol, record_of(now)))
+        change = baseline.describe_protocol_change(record.protocol, record_of(now))
+        reasons.append(
+            f"{change} (--real is {evaluations[0].real}, and the baseline's real images are "
+            f"{baseline.name})"
+        )
     return reasons + [
         f"{e.fake} are images of the baseline itself"
         for e in evaluations
         if has_baseline_values(e, record)
     ]
+
+
+def recorded_extractor(baseline: Baseline) -> str:
+    """Returns the extractor that made a baseline of images, or an empty text of an old one."""
+    fields = baseline.protocol_fields.get(baseline.cells[IMAGE_SET_CELL].protocol, {})
+    return str(fields.get("extractor") or baseline.settings.get("extractor") or "")
+
+
+def refuse_other_extractor(given: str | None, baseline: Baseline, file: Path) -> None:
+    """Raises SpecError for an extractor that is not the baseline's."""
+    made = recorded_extractor(baseline)
+    if given and EXTRACTORS.label(given) != made:
+        raise SpecError(
+            f"--extractor {given}: {file} was made with {made or 'the default extractor'}, which its gates use. "
+            f"Leave --extractor out, or make another baseline with --extractor {given}"
+        )
 
 
 def record_of(terms: EvaluationProtocol) -> dict[str, Any]:

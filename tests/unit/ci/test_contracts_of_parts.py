@@ -10,7 +10,12 @@ from ganbench.ci.methods.contracts.check_parts import CHECKS, check_file, check_
 from ganbench.ci.methods.contracts.find_parts import NoSuchParts, parts_of_file
 from ganbench.evaluation.metrics import METRICS
 from ganbench.gan.losses import LOSSES
-from ganbench.local_files import forget_local_files, trust_local_files
+from ganbench.local_files import (
+    LocalFileError,
+    forget_local_files,
+    resolve_beside,
+    trust_local_files,
+)
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "package" / "gan_parts"
 
@@ -129,7 +134,7 @@ LOSS = """
 @pytest.mark.parametrize(
     ("discriminator", "generator", "sentence"),
     [
-        ("fake.mean() - real.mean()", "-fake", "generator's loss of scores [6] has the shape [6]"),
+        ("fake.mean() - real.mean()", "-fake", "generator_loss returned a tensor of shape [6]"),
         ("real.mean() - fake.mean()", "-fake.mean()", "the discriminator does not gain"),
         ("fake.mean() - real.mean()", "fake.mean()", "the generator does not gain"),
         ("fake.mean() - real.mean()", "-fake.log().mean()", "is not finite"),
@@ -188,19 +193,72 @@ def test_data_that_change_are_explained(check_source):
 # Finding parts, and the command
 
 
-def test_parts_are_found_without_running_the_file(tmp_path):
+EVERY_KIND = """
+    from dataclasses import dataclass
+    from ganbench.extend import *
+    from ganbench.gan.losses.hinge import Hinge
+    from ganbench.gan.networks.mlp import MLP
+
+    class Other: ...
+    class Base(Trick): ...
+    class Mine(Base):
+        def __init__(self, weight: float): super().__init__()
+    class MyLoss(Hinge): ...
+    class MyNetwork(MLP): ...
+    class MyExtractor(Extractor): ...
+    my_gan = Recipe("Mine.", network="mlp(width=8)", loss="mine.py:MyLoss")
+"""
+
+
+def test_parts_of_every_kind_are_found(tmp_path):
     path = tmp_path / "mine.py"
-    path.write_text(
-        "import ganbench.extend as g\nraise SystemExit\n"
-        "class Base(g.Trick): ...\nclass Mine(Base): ...\nclass Other: ...\n"
-    )
-    assert parts_of_file(path) == [("trick", "mine.py:Base"), ("trick", "mine.py:Mine")]
+    path.write_text(textwrap.dedent(EVERY_KIND))
+    with resolve_beside(tmp_path):
+        parts, skipped = parts_of_file(path)
+    assert parts == [
+        ("trick", "mine.py:Base"),
+        ("loss", "mine.py:MyLoss"),
+        ("network", "mine.py:MyNetwork"),
+        ("variant", "mine.py:my_gan"),
+    ]
+    assert skipped == [
+        "trick mine.py:Mine (its setting weight has no default)",
+        "extractor mine.py:MyExtractor (its features have no closed form)",
+    ]
+
+
+def test_networks_and_variants_of_a_file_are_checked(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(textwrap.dedent(EVERY_KIND).replace("class Base(Trick): ...", ""))
+    path.write_text(path.read_text().replace("class Mine(Base)", "class Mine(Trick)"))
+    report = check_file(path)
+    assert [each.method for each in report.checked] == [
+        "loss mine.py:MyLoss",
+        "network mine.py:MyNetwork",
+        "variant mine.py:my_gan",
+    ]
+    assert (report.faults, report.errors) == ([], [])
+    assert report.sentences()[-1].startswith("Not checked: extractor mine.py:MyExtractor (its")
+
+
+def test_a_network_of_a_wrong_shape_is_a_fault(check_source):
+    source = """
+        from ganbench.extend import *
+        from ganbench.gan.networks.mlp import MLP
+
+        class Mine(MLP):
+            def build_generator(self, latent, shape):
+                return super().build_generator(latent, (1, 9, 9))
+    """
+    sentence = check_source(source)
+    assert sentence.startswith("the generator of build_generator returned a tensor of shape [8, 1")
+    assert "expected a tensor of shape [8, 1, 8, 8]" in sentence
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("class Mine: ...", "has no class derived from Trick, Loss"),
+        ("class Mine: ...", "has no part: derive a class from Trick, Loss"),
         ("class Mine(:", "line 1 of "),
     ],
 )
@@ -208,7 +266,15 @@ def test_file_without_parts_is_refused(tmp_path, text, sentence):
     path = tmp_path / "mine.py"
     path.write_text(text)
     with pytest.raises(NoSuchParts, match=sentence):
-        parts_of_file(path)
+        check_file(path)
+
+
+def test_untrusted_file_does_not_run(tmp_path):
+    forget_local_files()
+    path = tmp_path / "mine.py"
+    path.write_text("raise SystemExit")
+    with pytest.raises(LocalFileError, match="add --trust"):
+        check_file(path)
 
 
 def test_unknown_package_gets_a_suggestion():

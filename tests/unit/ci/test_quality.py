@@ -519,6 +519,18 @@ USAGE_ERRORS = {
         "baseline make x --real digits --baseline c.json --reason x --margin fid=x",
         "metric=amount",
     ),
+    "a margin without an amount": (
+        "baseline make x --real digits --baseline c.json --reason x --margin fid",
+        "--margin fid: write metric=amount with an amount above 0, such as fid=0.25",
+    ),
+    "a margin of a metric with settings, without an amount": (
+        "baseline make x --real digits --baseline c.json --reason x --margin modes(share=0.1)",
+        "such as modes(share=0.1)=0.25",
+    ),
+    "a margin in percent": (
+        "baseline make x --real digits --baseline c.json --reason x --margin fid=5%",
+        "such as fid=0.25; for metrics like FID, 0.25 allows 25% more",
+    ),
     "a margin of what is not measured": (
         "baseline make x --real digits --baseline c.json --reason x --margin recall=1",
         "recall is not among --metrics fid,kid",
@@ -706,16 +718,56 @@ IMAGE_USAGE_ERRORS = {
         f"gate {GOOD_IMAGES} {REFERENCE_OPTIONS} --exact",
         "--exact is an option for a suite",
     ),
+    "another extractor": (
+        f"gate {GOOD_IMAGES} {REFERENCE_OPTIONS} --extractor identity",
+        "--extractor identity: mine.json was made with classifier(of='digits'), which its gates use",
+    ),
+    "no such real images": (
+        f"gate {GOOD_IMAGES} --baseline mine.json --real nowhere",
+        "--real: there is no folder, file or data set nowhere. --real names the real images",
+    ),
+    "an empty folder": (
+        f"gate {GOOD_IMAGES} empty {REFERENCE_OPTIONS}",
+        "images of a training: empty holds no images: it is empty. Name the images of each training",
+    ),
     "no such images": (f"gate none.npy {GOOD_IMAGES} {REFERENCE_OPTIONS}", "none.npy"),
 }
 
 
 @pytest.mark.parametrize("case", IMAGE_USAGE_ERRORS)
 def test_image_usage_errors_exit_2(gated_images, case):
+    (gated_images / "empty").mkdir(exist_ok=True)
     line, message = IMAGE_USAGE_ERRORS[case]
     result = run_program(gated_images, line)
     assert result.exit_code == 2, result.output
     assert message in result.output
+
+
+def test_a_gate_uses_the_extractor_of_its_baseline(image_folder):
+    good = " ".join(f"good{number}.npy" for number in range(6))
+    terms = "--metrics fid --margin fid=0.2 --reason x --extractor identity"
+    where = "--real digits --baseline pixels.json"
+    made = run_program(image_folder, f"baseline make {good} {where} {terms}")
+    assert made.exit_code == 0, made.output
+    three = "good6.npy good7.npy good8.npy"
+    for option in ("", "--extractor identity"):
+        result = run_program(image_folder, f"gate {three} {where} {option}")
+        assert result.exit_code == 0, result.output
+        assert "features raw values" in result.output
+
+
+def test_images_of_another_size_name_the_baseline(image_folder):
+    good = " ".join(f"good{number}.npy" for number in range(6))
+    terms = "--metrics fid --margin fid=0.2 --reason x --extractor identity"
+    where = "--real digits --baseline sizes.json"
+    run_program(image_folder, f"baseline make {good} {where} {terms}")
+    for number in range(3):
+        images = np.load(image_folder / f"good{number}.npy")
+        np.save(image_folder / f"large{number}.npy", images.repeat(2, -1).repeat(2, -2))
+    result = run_program(image_folder, f"gate large0.npy large1.npy large2.npy {where}")
+    assert result.exit_code == 2
+    assert "large0.npy and" in result.output
+    assert "sizes.json was made without --size. Resize the images" in result.output
 
 
 @pytest.fixture(scope="session")

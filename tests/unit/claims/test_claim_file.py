@@ -1,6 +1,7 @@
 """Claim files: those that are shipped, and mistakes in one's own."""
 
 import os
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ import ganbench as gb
 from ganbench.claims.claim_file import load_claim
 from ganbench.claims.format_answers import render_answers
 from ganbench.claims.judge_claim import judge_claim, select_arm
-from ganbench.claims.known_claims import ClaimError, known_claims
+from ganbench.claims.known_claims import ClaimError, find_claim_file, known_claims, list_claims
 from ganbench.experiments.suite import expand_cells
 from ganbench.experiments.suite_files import find_suite_file
 from ganbench.experiments.suite_loader import load_suite
@@ -149,3 +150,18 @@ def test_committed_answers_are_those_of_the_committed_rows(path):
     declared = load_claim(known_claims()[path.stem])
     rows = gb.load(ROOT / "results" / "published" / declared.suite)
     assert render_answers(declared, judge_claim(declared, rows)) == path.read_text()
+
+
+def test_a_name_unlike_its_file_is_refused_with_both(tmp_path, monkeypatch):
+    source = find_claim_file("pacgan").read_text("utf-8")
+    (tmp_path / "claims").mkdir()
+    path = tmp_path / "claims" / "mine.toml"
+    path.write_text(source)
+    sentence = "the claim's name is 'pacgan', but its file is mine.toml: write name = \"mine\""
+    with pytest.raises(ClaimError, match=re.escape(f"{path}:2: name: {sentence}")):
+        load_claim(path)
+    monkeypatch.chdir(tmp_path)
+    (entry,) = (entry for entry in list_claims() if entry["spec"] == "mine")
+    assert sentence in entry["about"]
+    path.write_text(source.replace('name = "pacgan"', 'name = "mine"'))
+    assert load_claim(path).name == "mine"

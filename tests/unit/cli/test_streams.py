@@ -217,3 +217,8 @@ def test_json_stands_alone_beside_noisy_code(tmp_path):
     assert json.loads(completed.stdout)["metrics"][0]["metric"] == "kid"
     for words in ("at import", "at exit", "sampling", "raw", "original", "descriptor", "child"):
         assert words in completed.stderr
+
+
+def test_names_between_colons_stay_text(capsys):
+    StreamConsole().print("network my_parts.py:Nine: wrong", markup=False)
+    assert capsys.readouterr().out == "network my_parts.py:Nine: wrong\n"

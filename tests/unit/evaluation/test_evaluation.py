@@ -14,8 +14,10 @@ from helpers import CPU, split
 from PIL import Image
 from torch import nn
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+from typer.testing import CliRunner
 
 from ganbench import registry
+from ganbench.cli import app
 from ganbench.data.base import IMAGE
 from ganbench.data.fashion_mnist import DEBIAN_PACKAGE_FOLDER
 from ganbench.data.image_decoding import Unreadable
@@ -26,7 +28,9 @@ from ganbench.evaluation.extractors import lpips
 from ganbench.evaluation.extractors.base import Extractor
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import MetricNotApplicable
+from ganbench.evaluation.options import EvaluationOptions
 from ganbench.evaluation.protocols.base import MeasurementRules
+from ganbench.registry import SpecError
 
 TRIAL_METRICS = ("fid", "kid", "is", "precision", "recall", "modes", "copying", "ms_ssim(pairs=50)")
 DIGITS_CLASSIFIER = "classifier(of='digits')"
@@ -498,3 +502,17 @@ def test_invalid_option_prints_one_line_error(ganbench, options, message):
     code, out, err = ganbench("eval", "digits", "digits", *options)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(message)
+
+
+@pytest.mark.parametrize("name", ["count", "reals"])
+def test_few_images_are_refused_with_the_minimum(name):
+    EvaluationOptions(**{name: 10})
+    with pytest.raises(SpecError, match=rf"^--{name} must be at least 10, not 9: metrics compare"):
+        EvaluationOptions(**{name: 9})
+
+
+@pytest.mark.parametrize("command", ["eval", "fid"])
+def test_a_small_count_is_refused_before_weights_are_missed(tmp_path, command):
+    result = CliRunner().invoke(app, [command, str(tmp_path), str(tmp_path), "--count", "5"])
+    assert result.exit_code == 2
+    assert "--count must be at least 10, not 5: metrics compare" in result.output

@@ -264,3 +264,18 @@ def test_stored_code_needs_trust(folder, ganbench, tmp_path):
     forget_local_files()
     code, _, errors = ganbench("samples", "moved/mine", "Scale", "--trust")
     assert (code, "my_tricks.py has changed since" in errors) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "sentence"),
+    [
+        ("strength", "needs a type annotation, such as `strength: float`"),
+        ("strength: list", "has the type <class 'list'>, but settings are bool, int, float, str"),
+        ("strength: int | str", "has the type int | str, but settings are bool"),
+    ],
+)
+def test_a_setting_without_a_usable_type_is_named(folder, annotation, sentence):
+    edit(folder / "my_tricks.py", "factor: float = 2.0", f"factor: float = 2.0, {annotation} = 1")
+    message = refusal(folder, "grid.0.tricks.of=['my_tricks.py:Scale(strength=3)']")
+    assert f"the setting strength of Scale in my_tricks.py {sentence}" in message
+    load_suite(folder / "mine.toml", trust=True)  # at its default

@@ -132,7 +132,7 @@ def test_schema_file_equals_the_generated_schema():
 
 INVALID_LINES = [  # a line of a suite and its expected errors: key and message
     ("schema = 2", "schema: input should be 1, not 2"),
-    ('name = "Bad Name"', "name: string should match"),
+    ('name = "Bad Name"', "name: a name has lowercase letters, digits, _ and -"),
     ('abuot = "x"', "abuot: there is no such key; did you mean 'about'?"),
     (
         'data = ["digitz", "ring(mode=8)"]',
@@ -798,3 +798,50 @@ def test_adaptive_seeds_without_tricks_are_refused(tmp_path):
     text += "[budget.cpu]\nimages = 640\n"
     (line,) = errors(tmp_path, text, "grid.0.tricks.chains=[[]]")
     assert "adaptive seeds decide effects of tricks, and no cell of this suite has a trick" in line
+
+
+REMEDIES = [
+    ("name='My suite!'", "name: a name has lowercase letters, digits, _ and -", "write 'my_suite'"),
+    ("name='!'", "begins with a letter or a digit, not '!'", "name"),
+    (
+        "grid.0.tricks={design='one_at_a_time', of=['none']}",
+        "grid[0].tricks.of[0]: leave it out",
+        "a design always includes the arm without tricks",
+    ),
+    (
+        "analysis.outcome='modes'",
+        "analysis.outcome: modes is not among the metrics",
+        "write it with its settings: 'modes(share=0.1)'",
+    ),
+]
+REMEDIED_SUITE = """\
+schema = 1
+name = "remedied"
+data = ["ring"]
+metrics = ["fid", "modes(share=0.1)"]
+[[grid]]
+variants = ["gan(width=8)"]
+[budget.gpu]
+images = 320
+"""
+
+
+@pytest.fixture
+def remedied(tmp_path):
+    path = tmp_path / "remedied.toml"
+    path.write_text(REMEDIED_SUITE)
+    return path
+
+
+@pytest.mark.parametrize(("override", "rule", "remedy"), REMEDIES)
+def test_errors_propose_the_right_value(remedied, override, rule, remedy):
+    with pytest.raises(SuiteError) as error:
+        load_suite(remedied, [override])
+    assert rule in str(error.value)
+    assert remedy in str(error.value)
+
+
+def test_a_suite_without_a_budget_for_the_device_names_both_remedies(remedied):
+    with pytest.raises(SuiteError) as error:
+        load_suite(remedied).select_profile(None, "cpu")
+    assert "for this device, cpu: choose `--profile gpu`, or add [budget.cpu]" in str(error.value)

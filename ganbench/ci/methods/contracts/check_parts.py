@@ -1,13 +1,20 @@
 """Checks the parts of a local file or of an installed package against their contracts."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from ganbench.ci.methods.base import MethodReport, run_check
 from ganbench.devices import Numerics
+from ganbench.experiments.watched_returns import watched_part, watched_returns
+from ganbench.gan.losses import LOSSES
+from ganbench.gan.networks import NETWORKS
+from ganbench.gan.recipe import Recipe
+from ganbench.gan.tricks import TRICKS
 from ganbench.gan.variants import resolve_variant
-from ganbench.local_files import find_local_file, resolve_beside
+from ganbench.local_files import is_local, resolve_beside
 
 from .data import check_data
 from .find_parts import parts_of_file, parts_of_package
@@ -21,10 +28,18 @@ DATA_SETS = ("digits", "ring")  # that a variant is tried with
 
 def check_variant(text: str) -> Iterator[str]:
     """Yields the violations of the contract by a variant: it trains and resumes somewhere."""
+    yield from check_recipe(text, resolve_variant(text))
+
+
+def check_network(text: str) -> Iterator[str]:
+    """Yields the violations of the contract by a network: it trains and resumes somewhere."""
+    yield from check_recipe(text, Recipe("A network.", NETWORKS.label(text)))
+
+
+def check_recipe(text: str, recipe: Recipe) -> Iterator[str]:
     reasons = []
     for data in DATA_SETS:
-        recipe = resolve_variant(text)
-        training = SmallTraining(text, data, recipe.loss, recipe.tricks)
+        training = SmallTraining(text, data, recipe.loss, recipe.tricks, recipe)
         trainer, reason = make_or_reason(training)
         if trainer is not None:
             yield from finiteness_faults(training, trainer)
@@ -40,16 +55,16 @@ CHECKS: dict[str, Callable[[str], Iterable[str]]] = {
     "metric": check_metric,
     "data": check_data,
     "variant": check_variant,
+    "network": check_network,
 }
+WATCHED = {"trick": TRICKS, "loss": LOSSES, "network": NETWORKS}  # whose returns are checked
 
 
 def check_file(path: Path) -> MethodReport:
     """Checks the parts of a local file; raises NoSuchParts, or LocalFileError without trust."""
-    parts = parts_of_file(path)
     with resolve_beside(path.absolute().parent):
-        for _, text in parts:
-            find_local_file(text)
-        return check_parts(str(path), parts)
+        parts, skipped = parts_of_file(path)
+        return replace(check_parts(str(path), parts), skipped=skipped)
 
 
 def check_package(name: str) -> MethodReport:
@@ -60,6 +75,16 @@ def check_package(name: str) -> MethodReport:
 def check_parts(place: str, parts: list[tuple[str, str]]) -> MethodReport:
     Numerics("cpu").apply()
     checked = [
-        run_check(place, f"{kind} {text}", partial(CHECKS[kind], text)) for kind, text in parts
+        run_check(place, f"{kind} {text}", partial(check_part, kind, text)) for kind, text in parts
     ]
     return MethodReport(checked, [])
+
+
+def check_part(kind: str, text: str) -> Iterator[str]:
+    """Yields the violations of a part's contract; raises PluginError for a wrong return value."""
+    with ExitStack() as stack:
+        if kind in WATCHED and is_local(text):
+            stack.enter_context(watched_part(WATCHED[kind], text))
+        if kind == "variant":
+            stack.enter_context(watched_returns([resolve_variant(text)]))
+        yield from CHECKS[kind](text)

@@ -1,31 +1,66 @@
 """Finds the parts of a local file or of an installed package, by kind and spec."""
 
 import ast
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from ganbench.data import DATA
+from ganbench.data.base import Data
 from ganbench.errors import GanbenchError
+from ganbench.evaluation.extractors.base import Extractor
 from ganbench.evaluation.metrics import METRICS
+from ganbench.evaluation.metrics.base import Metric
+from ganbench.evaluation.protocols.base import MeasurementRules
+from ganbench.experiments.executors.base import Executor
 from ganbench.experiments.suite_files import known_suites
+from ganbench.experiments.trackers.base import Tracker
 from ganbench.gan.losses import LOSSES
+from ganbench.gan.losses.base import Loss
+from ganbench.gan.networks import NETWORKS
+from ganbench.gan.networks.base import Network
+from ganbench.gan.recipe import Recipe
+from ganbench.gan.tasks.base import Task
 from ganbench.gan.tricks import TRICKS
+from ganbench.gan.tricks.base import Trick
 from ganbench.gan.variants import all_variants
-from ganbench.local_files import LocalFileError, read_source
-from ganbench.registry import Registry, entry_points_of, plugin_parts, shorten, suggest
+from ganbench.local_files import LocalFileError, find_local_file, load_module, read_source
+from ganbench.registry import (
+    LocalPart,
+    Registry,
+    entry_points_of,
+    plugin_parts,
+    settings_of,
+    shorten,
+    suggest,
+)
 
 REGISTRIES: dict[str, Registry] = {
     "trick": TRICKS,
     "loss": LOSSES,
     "metric": METRICS,
     "data": DATA,
+    "network": NETWORKS,
 }
-BASES = {
-    "Trick": "trick",
-    "Loss": "loss",
-    "TargetedLoss": "loss",
-    "Metric": "metric",
-    "Data": "data",
+CLASSES: dict[type, str] = {  # base classes of all parts that a file can define
+    Trick: "trick",
+    Loss: "loss",
+    Metric: "metric",
+    Data: "data",
+    Network: "network",
+    Task: "task",
+    Extractor: "extractor",
+    MeasurementRules: "protocol",
+    Executor: "executor",
+    Tracker: "tracker",
+}
+UNCHECKED_KINDS = {  # with the reason
+    "task": "it trains only with a network of its own kind: check a variant that names it",
+    "extractor": "its features have no closed form",
+    "protocol": "its rules have no closed form",
+    "executor": "it needs the machines that it runs on",
+    "tracker": "it needs the service that it reports to",
 }
 
 
@@ -33,35 +68,64 @@ class NoSuchParts(GanbenchError, ValueError):
     """A file or a package has no part that can be checked."""
 
 
-def parts_of_file(path: Path) -> list[tuple[str, str]]:
-    """Returns kinds and specs of the classes in a file: `("trick", "blur.py:Blur")`.
+def parts_of_module(module: ModuleType, file: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """Returns the parts of a file by kind and spec, and the unchecked ones with reasons."""
+    parts: list[tuple[str, str]] = []
+    skipped: list[str] = []
+    for name, value in vars(module).items():
+        kind, text = kind_of_value(value, module.__name__), f"{file}:{name}"
+        if kind in UNCHECKED_KINDS:
+            skipped.append(f"{kind} {text} ({UNCHECKED_KINDS[kind]})")
+        elif kind and (setting := required_setting(value)):
+            skipped.append(f"{kind} {text} (its setting {setting} has no default)")
+        elif kind:
+            parts.append((kind, text))
+    return parts, skipped
 
-    The file is read, not run. Raises NoSuchParts if no class derives from a base class of parts.
+
+def kind_of_value(value: object, module: str) -> str:
+    """Returns the kind of part that a value of a module is, or an empty text."""
+    if isinstance(value, Recipe):
+        return "variant"
+    if not isinstance(value, type) or value.__module__ != module or value.__name__.startswith("_"):
+        return ""
+    return next((kind for base, kind in CLASSES.items() if issubclass(value, base)), "")
+
+
+def required_setting(part: object) -> str:
+    """Returns the first setting of a class that has no default, or an empty text."""
+    declared = settings_of(part) if isinstance(part, type) else {}
+    empty = inspect.Parameter.empty
+    return next((name for name, (_, default) in declared.items() if default is empty), "")
+
+
+def parts_of_file(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
+    """Returns kinds and specs of the parts in a file: `("trick", "blur.py:Blur")`.
+
+    The second list names parts without a check. Raises NoSuchParts for a file without parts, and
+    LocalFileError, before the file runs, without trust.
     """
+    read_syntax(path)
+    local = find_local_file(f"{path.name}:part")
+    with LocalPart(path.name, path.name, local.module_name).explained_errors():
+        parts, skipped = parts_of_module(load_module(local), path.name)
+    if not parts and not skipped:
+        names = ", ".join(base.__name__ for base in CLASSES)
+        raise NoSuchParts(
+            f"{path} has no part: derive a class from {names} of ganbench.extend, or write "
+            "`name = Recipe(...)`"
+        )
+    return parts, skipped
+
+
+def read_syntax(path: Path) -> None:
+    """Raises NoSuchParts for a file that cannot be read, or that is no Python."""
     try:
-        tree = ast.parse(read_source(path, path.name), path.name)
+        ast.parse(read_source(path, path.name), path.name)
     except SyntaxError as error:
         raise NoSuchParts(f"line {error.lineno} of {path}: {error.msg}") from None
     except LocalFileError as error:
         raise NoSuchParts(str(error)) from None
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    parts = [
-        (kind, f"{path.name}:{c.name}") for c in classes if (kind := kind_of_class(c, classes))
-    ]
-    if not parts:
-        names = ", ".join(dict.fromkeys(BASES))
-        raise NoSuchParts(f"{path} has no class derived from {names} of ganbench.extend")
-    return parts
-
-
-def kind_of_class(node: ast.ClassDef, classes: list[ast.ClassDef]) -> str:
-    """Returns the kind of part that a class is by its bases, also through the file's classes."""
-    names = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
-    for name in names:
-        if name in BASES:
-            return BASES[name]
-    inner = [kind_of_class(c, classes) for c in classes if c.name in names and c is not node]
-    return next(filter(None, inner), "")
 
 
 def parts_of_package(name: str) -> list[tuple[str, str]]:

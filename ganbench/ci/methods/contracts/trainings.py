@@ -15,6 +15,7 @@ from ganbench.data.base import BatchLoader
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.gan.build import Incompatible, build_training
 from ganbench.gan.hyperparameters import Hyperparameters
+from ganbench.gan.recipe import Recipe
 from ganbench.gan.variants import resolve_variant
 from ganbench.rng import RngStreams
 from ganbench.training.budget import Budget
@@ -32,6 +33,7 @@ class SmallTraining:
     data: str = "digits"
     loss: str = "non_saturating"
     tricks: tuple[str, ...] = ()
+    recipe: Recipe | None = None  # of a network; None: the variant's
 
     def __str__(self) -> str:
         return " / ".join([self.data, self.variant, self.loss, *self.tricks])
@@ -40,7 +42,10 @@ class SmallTraining:
         """Returns the training; raises Incompatible."""
         plan = Hyperparameters(batch=BATCH, latent=LATENT)
         recipe = replace(
-            resolve_variant(self.variant), loss=self.loss, tricks=self.tricks, hyperparameters=plan
+            self.recipe or resolve_variant(self.variant),
+            loss=self.loss,
+            tricks=self.tricks,
+            hyperparameters=plan,
         )
         streams = RngStreams(seed, CPU)
         setup = build_training(recipe, DATA.make(self.data), streams)
