@@ -23,7 +23,7 @@ DATA_NEEDS = {
     "frames",
     "shuffled",
 }
-FEW = 2  # examples, which show what the data consist of
+FEW = 2  # examples, enough to know their kind
 
 
 def require_outcome(sets: Iterable[tuple[str, str]], suite: Suite) -> None:

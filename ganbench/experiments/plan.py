@@ -207,7 +207,8 @@ def uneven_images(plan: Iterable[PlannedTrial]) -> list[int]:
 
     The list is empty if they differ by MAX_OVERRUN at most.
     """
-    arms = (item.trial for item in plan if item.role == "trial" and not item.incompatibility)
+    trials = (item.trial for item in plan if item.role == "trial" and not item.incompatibility)
+    arms = {(trial.data, trial.recipe): trial for trial in trials}.values()  # without seeds
     images = [images_of_whole_steps(arm) for arm in arms if arm.budget.unit == "images"]
     if not images or max(images) <= (1 + MAX_OVERRUN) * min(images):
         return []

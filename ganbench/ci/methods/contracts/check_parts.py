@@ -57,7 +57,7 @@ CHECKS: dict[str, Callable[[str], Iterable[str]]] = {
     "variant": check_variant,
     "network": check_network,
 }
-WATCHED = {"trick": TRICKS, "loss": LOSSES, "network": NETWORKS}  # whose returns are checked
+WATCHED = {"trick": TRICKS, "loss": LOSSES, "network": NETWORKS}  # with checked returns
 
 
 def check_file(path: Path) -> MethodReport:
