@@ -338,3 +338,23 @@ def test_tests_with_fewer_seeds_agree_with_a_second_draw():
     again = one_seed.verdicts_of_fewer_seeds(ganbench.load(folder), draws=10).set_index("seeds")
     assert again["shown"].loc[3] < 0.2
     assert again["shown"].loc[20] == pytest.approx(published.loc[20], abs=0.3)
+
+
+def test_transfer_page_equals_rows():
+    """Its table has each trick's change at both sizes, and marks the differences that are shown."""
+    effects = pd.read_csv(PUBLISHED / "transfer" / "tables" / "effects.csv")
+    interactions = pd.read_csv(PUBLISHED / "transfer" / "tables" / "interactions.csv")
+    shown = set(interactions["tricks"][interactions["verdict"].eq("differs")])
+    sizes = [f"fashion_mnist(size={size})" for size in (8, 16)]
+    ratios = effects.pivot(index="data", columns="tricks", values="ratio")
+    text = (PUBLISHED / "transfer" / "README.md").read_text("utf-8")
+    rows = re.findall(
+        r"^\| ([\w ]+) \| × ([\d.]+) \| × ([\d.]+) \| (yes)? *\|$", text, re.MULTILINE
+    )
+    assert len(rows) == len(ratios.columns) == 12
+    names = {name.partition("(")[0].replace("_", " "): name for name in ratios}
+    for label, *changes, mark in rows:
+        name = names[label.lower()]
+        expected = [float(f"{value:.3g}") for value in ratios.loc[sizes, name]]
+        assert list(map(float, changes)) == pytest.approx(expected, abs=0.0051), label
+        assert bool(mark) == (name in shown), label
