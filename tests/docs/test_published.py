@@ -300,6 +300,8 @@ def test_retrained_page_equals_its_results():
     page = (PUBLISHED / "retrained" / "README.md").read_text("utf-8")
     results = retrain.read_results()
     assert retrain.summarize(results).to_markdown(index=False) in page
+    compared = retrain.compare_machines("tricks", "hundred_seeds")
+    assert compared["ratio"] in page.replace("\n", " ")
     for result in results:
         assert result.trial in retrain.draw_trials(result.suite)
 
