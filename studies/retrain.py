@@ -120,14 +120,15 @@ def summarize(results: list[Retrained]) -> pd.DataFrame:
 
 PAGE = """# Published trials, trained again
 
-`python studies/retrain.py {suites}` wrote this page. It draws up to {trials} finished trials of
+`python studies/retrain.py SUITE ...` wrote this page, for {suites}. It draws up to {trials} finished trials of
 each suite, trains them again from the suite file, and compares every measured value and standard error with the
 published row.
 
 {table}
 
 This machine: torch {torch}, instructions {instructions}. The promise is equality on one kind of machine: the same
-instructions and the same torch. *largest difference* is relative to the published value.
+instructions and the same torch. *largest difference* is relative to the published value. Rows of `zoo` are those of
+older code: they have no standard errors, and precision and recall of an older version. `zoo` has to be trained again.
 
 ## Another processor
 
@@ -167,7 +168,7 @@ def compare_machines(first: str, second: str) -> dict[str, object]:
 def render_page(results: list[Retrained]) -> str:
     return PAGE.format(
         **compare_machines("tricks", "hundred_seeds"),
-        suites=" ".join(dict.fromkeys(result.suite for result in results)),
+        suites=", ".join(dict.fromkeys(result.suite for result in results)),
         trials=TRIALS,
         table=summarize(results).to_markdown(index=False),
         torch=torch.__version__,
