@@ -50,7 +50,7 @@ def effect_transfer(frame: pd.DataFrame) -> pd.DataFrame:
     how many of them have an effect in the same direction shown on the second; reversed, the tricks whose
     effect is shown in the other direction.
     """
-    effects = paired_effects(frame)
+    effects = paired_effects(outcome_rows(frame), outcome_facts(frame)["transform"])
     directions = shown_directions(effects_by_data(frame))
     rows = []
     for first, second in combinations(effects, 2):
@@ -63,11 +63,10 @@ def effect_transfer(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def paired_effects(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def paired_effects(values: pd.DataFrame, transform: str) -> dict[str, pd.DataFrame]:
     """Returns tables [seeds, effects] of the differences to no trick, by data set."""
     tables: dict[str, list[pd.DataFrame]] = {}
-    transform = outcome_facts(frame)["transform"]
-    for (data, *cell), table in cell_tables(outcome_rows(frame), transform):
+    for (data, *cell), table in cell_tables(values, transform):
         for differences in differences_of_cell(tuple(cell), table):
             tables.setdefault(str(data), []).append(differences)
     return {data: common_seeds(pd.concat(parts, axis=1)) for data, parts in tables.items()}
@@ -95,18 +94,33 @@ def differences_of_cell(cell: tuple[object, ...], table: pd.DataFrame) -> Iterat
 
 
 def correlate_effects(first: Numbers, second: Numbers) -> Correlation:
-    """Correlates the true effects behind two tables [seeds, effects].
+    """Correlates the true effects behind two tables [seeds, effects] of different trainings."""
+    return correct_for_noise(np.cov(first.mean(0), second.mean(0))[0, 1], first, second)
 
-    Correlations are NaN, and the interval is [-1, 1], where a reliability is 0.
+
+def correct_for_noise(covariance: float, first: Numbers, second: Numbers) -> Correlation:
+    """Divides a correlation of estimates by the root of both reliabilities.
+
+    The covariance is that of both mean effects. Fisher's interval is corrected too. Correlations are NaN, and
+    the interval is [-1, 1], where a reliability is 0.
     """
     reliabilities = effect_reliability(first), effect_reliability(second)
     root = math.sqrt(math.prod(reliabilities))
     if root == 0:
         return Correlation(math.nan, -1, 1, math.nan, *reliabilities)
-    observed = stats.pearsonr(first.mean(0), second.mean(0))
-    ends = observed.confidence_interval(CONFIDENCE_LEVEL)
-    value, low, high = np.clip(np.array([observed.statistic, *ends]) / root, -1, 1).tolist()
-    return Correlation(value, low, high, float(observed.statistic), *reliabilities)
+    spread = math.sqrt(np.cov(first).mean() * np.cov(second).mean())
+    observed = float(np.clip(covariance / spread, -1, 1))
+    ends = fisher_interval(observed, first.shape[1])
+    value, low, high = np.clip(np.array([observed, *ends]) / root, -1, 1).tolist()
+    return Correlation(value, low, high, observed, *reliabilities)
+
+
+def fisher_interval(correlation: float, count: int) -> tuple[float, float]:
+    """Returns Fisher's interval for the correlation of four or more pairs."""
+    half = stats.norm.ppf((1 + CONFIDENCE_LEVEL) / 2) / math.sqrt(count - 3)
+    with np.errstate(divide="ignore"):  # at a correlation of 1 or -1
+        centre = np.arctanh(correlation)
+    return float(np.tanh(centre - half)), float(np.tanh(centre + half))
 
 
 def effect_reliability(table: Numbers) -> float:

@@ -23,7 +23,7 @@ from .base import (
     results_option,
     suite_folder,
 )
-from .trials import suite_of_run
+from .trials import run_command, suite_of_run
 
 FINAL_OUTCOMES = ("done", "diverged", "not_applicable")
 
@@ -102,13 +102,11 @@ def next_command(state: Any, suite: str, results: Path) -> str:
     """Returns the command that follows or continues a run; empty if it is finished."""
     if not count_unfinished(state.outcomes):
         return ""
-    words, where = [suite_of_run(suite)], results_option(results)
     if state.running:
-        return shlex.join(["ganbench", "watch", *words, *where])
+        return shlex.join(["ganbench", "watch", suite_of_run(suite), *results_option(results)])
     from ganbench.experiments.store import read_plan
 
-    options = (read_plan(suite_folder(suite, results)) or {}).get("options", [])
-    return shlex.join(["ganbench", "run", *words, *options, *where])
+    return run_command(suite, read_plan(suite_folder(suite, results)) or {}, results)
 
 
 def status_lines(outcomes: dict[str, int]) -> list[str]:

@@ -92,8 +92,7 @@ def why(
     store, plan = open_store(suite, results)
     item = find_trial(plan, trial, seed, suite)
     history = read_trial_history(plan, item, store)
-    options = plan.get("options", [])
-    command = continue_command(suite, item, history.state.state, results, options)
+    command = continue_command(suite, item, history.state.state, results, plan)
     if as_json:
         entry = {"trial": item["trial"], "label": label_of(item), **asdict(history)}
         return print_json({**entry, "command": command})
@@ -235,17 +234,23 @@ def format_attempt(attempt: Any) -> str:
 
 
 def continue_command(
-    suite: str, item: dict[str, Any], state: str, results: Path, options: list[str]
+    suite: str, item: dict[str, Any], state: str, results: Path, plan: dict[str, Any]
 ) -> str:
     """Returns the command that continues, repeats or follows a trial; empty if there is none."""
     if state == "not_applicable":
         return ""
-    trial, suite = item["trial"][:16], suite_of_run(suite)
-    where = results_option(results)
+    trial = item["trial"][:16]
     if state == "running":
-        return shlex.join(["ganbench", "logs", suite, trial, "--follow", *where])
+        where = results_option(results)
+        return shlex.join(["ganbench", "logs", suite_of_run(suite), trial, "--follow", *where])
     again = ["--from-scratch"] if state in ("done", "diverged") else []
-    return shlex.join(["ganbench", "run", suite, *options, "--only", trial, *again, *where])
+    return run_command(suite, plan, results, "--only", trial, *again)
+
+
+def run_command(suite: str, plan: dict[str, Any], results: Path, *selection: str) -> str:
+    """Returns the command that runs a plan, or some of its trials, with its options."""
+    words = [suite_of_run(suite), *plan.get("options", []), *selection]
+    return shlex.join(["ganbench", "run", *words, *results_option(results)])
 
 
 def suite_of_run(suite: str) -> str:

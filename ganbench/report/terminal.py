@@ -49,7 +49,7 @@ def print_results(
             more = count_of(int(hidden), "more cell")
             console.print(f"… and {more} in leaderboard.md", highlight=False)
         if left_out:
-            names = ", ".join(short_metric_name(metric, plan) for metric in left_out)
+            names = ", ".join(metric_display_name(metric) for metric in left_out)
             line = f"Also measured, in leaderboard.md: {names}"
             console.print(line, highlight=False, markup=False, soft_wrap=True)
         for metric, reason in inapplicable_metrics(frame, str(data), part).items():
@@ -115,7 +115,7 @@ def terminal_table(
     if modes:
         grid.add_column("modes", justify="right")
     for metric in others:
-        grid.add_column(short_metric_name(metric, plan), justify="right", no_wrap=True)
+        grid.add_column(metric_display_name(metric), justify="right", no_wrap=True)
     grid.add_column("n", justify="right")
     for row in select_shown_rows(part).to_dict("records"):
         cells = [
@@ -136,11 +136,6 @@ def outcome_heading(plan: dict[str, Any], data: str, total: str = "") -> str:
     name = metric_display_name(plan["analysis"]["outcome"], plan, data)
     metric, space, features = name.partition(" (")
     return f"{metric}{total} [95 %]" + (f"\n({features}" if space else "")
-
-
-def short_metric_name(metric: str, plan: dict[str, Any]) -> str:
-    """Returns the name of a metric without its features, which are those of the outcome."""
-    return metric_display_name(metric, plan).partition(" (")[0]
 
 
 def shown_modes_metric(plan: dict[str, Any], part: pd.DataFrame) -> str | None:

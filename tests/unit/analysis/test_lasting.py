@@ -8,7 +8,8 @@ from scipy import stats
 from synthetic_rows import frame, row
 
 from ganbench.analysis.intervals import CONFIDENCE_LEVEL
-from ganbench.analysis.lasting import correlate_same_trainings, fisher_interval, lasting_effects
+from ganbench.analysis.lasting import correlate_same_trainings, lasting_effects
+from ganbench.analysis.transfer import fisher_interval
 
 TRICKS, SEEDS = 12, 3
 
