@@ -229,8 +229,9 @@ def compare_and_unite(theirs: TrialFolder, ours: TrialFolder) -> list[str]:
 
     Returns sentences on differences.
     """
-    difference = first_difference(numbers_of_training(ours), numbers_of_training(theirs))
-    if difference:
+    ours_has, theirs_has = numbers_of_training(ours), numbers_of_training(theirs)
+    keep_shared_generators(ours_has, theirs_has)
+    if difference := first_difference(ours_has, theirs_has):
         sides = f"here {describe_provenance(ours)}; there {describe_provenance(theirs)}"
         return [f"{ours.folder.name}: two trainings differ, ours is kept: {difference} ({sides})"]
     return [
@@ -254,6 +255,13 @@ def numbers_of_training(folder: TrialFolder) -> dict[str, Any]:
         "scores": list(map(without_timing, curve.get("scores", []))),
         "generators": {p.stem: hashlib.sha256(p.read_bytes()).hexdigest()[:16] for p in generators},
     }
+
+
+def keep_shared_generators(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Removes generators that one side lacks: records have none, and `clean` deletes some."""
+    shared = ours["generators"].keys() & theirs["generators"].keys()
+    for side in (ours, theirs):
+        side["generators"] = {name: side["generators"][name] for name in sorted(shared)}
 
 
 def without_timing(row: dict[str, Any]) -> dict[str, Any]:

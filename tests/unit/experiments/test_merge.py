@@ -161,6 +161,23 @@ def test_other_numbers_are_named_and_not_mixed(ganbench, theirs, ours):
     assert contents(ours) == before
 
 
+def test_trials_without_generators_are_the_same_trainings(ganbench, theirs, ours, tmp_path):
+    to = ("--records", "--results", theirs, "--to", tmp_path / "records.tar.gz")
+    assert ganbench("export", "small", *to)[0] == 0
+    merge_source(theirs, ours)
+    before = contents(ours)
+    assert merge_source(tmp_path / "records.tar.gz", ours).differences == []
+    assert contents(ours) == before
+
+
+def test_other_generators_are_named(theirs, ours):
+    merge_source(theirs, ours)
+    path = next(theirs.glob("trials/*/*/samplers/*"))
+    path.write_bytes(path.read_bytes() + b"0")
+    (sentence,) = merge_source(theirs, ours).differences
+    assert f"generators.{path.stem} is " in sentence
+
+
 def test_other_values_are_named(theirs, ours):
     merge_source(theirs, ours)
     before = contents(ours)
