@@ -26,7 +26,7 @@ from ganbench.registry import SpecError, suggest
 from .contrasts import Change, arm_difference, estimate_contrast, holm_correct
 from .intervals import CONFIDENCE_LEVEL, SCALES, ratio_or_difference, t_interval
 from .rates import ENDED_OUTCOMES, wilson_interval
-from .rows import ARM_COLUMNS
+from .rows import ARM_COLUMNS, name_processors
 from .verdicts import ComparisonVerdict
 
 # In the order of sentences.
@@ -353,12 +353,13 @@ def transformed_values(side: Side, transform: str = "none") -> dict[int, float]:
 
 
 def training_conditions(frame: pd.DataFrame) -> dict[str, str]:
-    """Returns a suite's budget, device, seeds, metrics and provenance as texts."""
+    """Returns a suite's budget, device, seeds, metrics, versions and processors as texts."""
     plan = frame.attrs["plan"]
     spent = plan["budget"]
     conditions = {"budget": f"{spent['amount']:,} {spent['unit'].replace('_', ' ')}"}
     conditions |= {"device": plan["device"], "seeds": ", ".join(map(str, plan["seeds"]))}
-    return conditions | {"metrics": ", ".join(plan["metrics"])} | plan["provenance"]
+    conditions |= {"metrics": ", ".join(plan["metrics"])} | plan["provenance"]
+    return conditions | name_processors(frame)
 
 
 def describe_changed_code(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:

@@ -84,6 +84,7 @@ ROW_FIELDS = {
     "seconds": pa.float64(),  # of training until a point of the curve
     "code": pa.string(),
     "torch": pa.string(),
+    "processor": pa.string(),  # that trained: the GPU, or else the CPU with its instructions
 }
 ROW_SCHEMA = pa.schema(list(ROW_FIELDS.items()))
 
@@ -217,7 +218,14 @@ def trial_columns(plan: dict[str, Any], item: dict[str, Any], result: dict[str, 
         "generator_turns": spent.get("generator_turns"),
         "code": provenance.get("code"),
         "torch": provenance.get("torch"),
+        "processor": provenance.get("gpu", provenance.get("processor")),
     }
+
+
+def name_processors(frame: pd.DataFrame) -> dict[str, str]:
+    """Returns the processors of all rows as one entry; empty if no row names one."""
+    names = ", ".join(frame["processor"].dropna().unique())
+    return {"processor": names} if names else {}
 
 
 def cost_rows(common: Row, result: dict[str, Any]) -> Iterator[Row]:

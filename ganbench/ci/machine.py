@@ -1,14 +1,11 @@
 """Machine classes and software: only measurements of one class form a series."""
 
 import platform
-import subprocess
-from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 
 from ganbench.devices import usable_cpus
+from ganbench.processor import describe_cpu
 
-CPUINFO_FILE = Path("/proc/cpuinfo")
 SOFTWARE_PACKAGES = ("torch", "numpy")  # whose versions change speed or digits
 
 
@@ -51,35 +48,3 @@ def describe_gpu_facts(device: str) -> list[str]:
     properties = torch.cuda.get_device_properties(torch.device(device))
     capability = f"compute capability {properties.major}.{properties.minor}"
     return [properties.name, capability, f"{properties.total_memory / 2**30:.0f} GiB"]
-
-
-@cache
-def describe_cpu() -> str:
-    """Returns the CPU's model name, or implementer and part for ARM CPUs on Linux."""
-    facts = read_cpuinfo()
-    if named := facts.get("model name"):
-        return named
-    if "CPU part" in facts:
-        return f"CPU {facts.get('CPU implementer', '')} {facts['CPU part']}"
-    return read_mac_brand() or platform.processor() or "unknown CPU"
-
-
-def read_cpuinfo() -> dict[str, str]:
-    """Returns the entries of the first CPU in /proc/cpuinfo; empty without that file."""
-    try:
-        first = CPUINFO_FILE.read_text(errors="replace").split("\n\n")[0]
-    except OSError:
-        return {}
-    pairs = (entry.partition(":") for entry in first.splitlines())
-    return {key.strip(): value.strip() for key, _, value in pairs}
-
-
-def read_mac_brand() -> str:
-    """Returns the CPU's name on macOS, and an empty string elsewhere."""
-    if platform.system() != "Darwin":
-        return ""
-    command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""

@@ -39,7 +39,7 @@ from .store_archive import (
 TRIALS_PER_SYNC = 200  # new trials that are flushed to the disk together
 TIMING_KEYS = ("seconds",)  # which differ between two runs of the same numbers
 COUNTED_COSTS = ("generator_parameters", "discriminator_parameters")
-PROVENANCE_KEYS = ("code", "torch", "machine", "python")
+PROVENANCE_KEYS = ("code", "torch", "machine", "processor", "gpu", "python")
 PLAN_LISTS = ("trials", "seeds", "protocols", "excluded", "notes", "images", "provenance")
 RUN_OPTIONS = "options"  # which machines of one run may choose for themselves
 LOOK_KEYS = ("taken", "over", "effects")  # of adaptive seeds, which grow during a run

@@ -13,6 +13,7 @@ from ganbench.gan.recipe import Recipe
 from ganbench.gan.tasks import TASKS
 from ganbench.gan.tricks import TRICKS
 from ganbench.local_files import part_of
+from ganbench.processor import describe_processor, describe_used_gpu
 from ganbench.registry import Registry, parse_spec
 from ganbench.source_hash import hash_module, import_closure
 
@@ -66,8 +67,14 @@ def torch_minor() -> str:
     return ".".join(version("torch").split(".")[:2])
 
 
-@cache
 def versions() -> dict[str, str]:
-    """Returns the versions of Python, the machine and the packages that numbers depend on."""
+    """Returns the versions of Python and the packages, and the machine that numbers depend on."""
     packages = {name: version(name) for name in PACKAGES}
-    return {"python": platform.python_version(), "machine": platform.machine(), **packages}
+    gpu = describe_used_gpu()
+    machine = {"machine": platform.machine(), "processor": describe_processor()}
+    return {
+        "python": platform.python_version(),
+        **machine,
+        **({"gpu": gpu} if gpu else {}),
+        **packages,
+    }

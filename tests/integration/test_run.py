@@ -29,6 +29,8 @@ from ganbench.experiments.session import STEPS_PER_LOG
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.files import read_json, read_json_lines
+from ganbench.processor import describe_processor
+from ganbench.report.page.provenance import run_versions
 
 PROGRAM = Path(sys.executable).parent / "ganbench"
 SUITES = Path(__file__).parents[2] / "suites"
@@ -316,6 +318,20 @@ def test_results_path_that_is_a_file_is_refused(run_here, tmp_path):
     code, _, err = run_here(tmp_path / "file")
     assert code == 2
     assert "cannot be written" in err
+
+
+def test_processors_of_trials_stand_in_the_table(run_here, tmp_path):
+    assert run_here(tmp_path, *ONE_TRIAL, "-o", "budget.cpu.images=640")[0] == 0
+    frame = package.load(tmp_path / "tiny")
+    assert set(frame[frame["role"] == "trial"]["processor"]) == {describe_processor()}
+    assert torch.backends.cpu.get_cpu_capability() in describe_processor()
+    (path, *_) = finished(tmp_path)
+    content = json.loads(path.read_text())
+    content["provenance"]["gpu"] = "NVIDIA H100"
+    path.write_text(json.dumps(content))
+    assert run_here(tmp_path, *ONE_TRIAL, "-o", "budget.cpu.images=640")[0] == 0
+    frame = package.load(tmp_path / "tiny")
+    assert "NVIDIA H100" in run_versions(frame)["processor"]
 
 
 def test_results_of_other_code_need_a_decision(run_here, tmp_path):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from ganbench.analysis.rows import name_processors
 from ganbench.report.analyses import ANALYSES, format_columns
 from ganbench.report.arm_names import ArmNamer
 from ganbench.report.markdown import format_failure_counts
@@ -105,7 +106,7 @@ def rerun_command(plan: dict[str, Any]) -> str:
 
 
 def run_versions(frame: pd.DataFrame) -> dict[str, str]:
-    """Returns the versions of the software, and of the code that trained."""
+    """Returns the versions of the software, and the code and the processors that trained."""
     versions = {str(key): str(value) for key, value in frame.attrs["plan"]["provenance"].items()}
-    code = list(dict.fromkeys(frame["code"].dropna()))
-    return versions | ({"training code": ", ".join(code)} if code else {})
+    code = ", ".join(frame["code"].dropna().unique())
+    return versions | name_processors(frame) | ({"training code": code} if code else {})

@@ -576,10 +576,12 @@ def test_condition_differences_are_listed():
         device="cuda",
         provenance={"ganbench": "0", "code": "c", "torch": "u"},
     )
+    a["processor"], b["processor"] = ["one CPU"] * (len(a) - 1) + ["a GPU"], "a GPU"
     assert list_condition_differences(a, b) == [
         "budget: 64,000 images before, 1,000 generator turns after",
         "device: cpu before, cuda after",
         "seeds: 0, 1, 2, 3, 4 before, 0, 1 after",
         "torch: t before, u after",
+        "processor: one CPU, a GPU before, a GPU after",
         "training code: changed in 1 of 2 cells",
     ]

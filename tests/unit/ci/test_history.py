@@ -33,8 +33,9 @@ from ganbench.ci.history.records import (
 )
 from ganbench.ci.history.series import make_series, versions_by_name
 from ganbench.ci.history.summary import format_four_digits, format_with_unit, summarize_series
-from ganbench.ci.machine import describe_machine, describe_software, read_cpuinfo, usable_cpus
+from ganbench.ci.machine import describe_machine, describe_software, usable_cpus
 from ganbench.cli.base import app
+from ganbench.processor import read_cpuinfo
 
 MACHINE, OTHER_MACHINE = "x86_64, one CPU, AVX2, 2 CPUs", "x86_64, another CPU, AVX2, 8 CPUs"
 
@@ -184,9 +185,9 @@ def test_machine_description_is_one_line(monkeypatch, tmp_path):
     assert machine.endswith(f", {usable_cpus()} CPUs" if usable_cpus() > 1 else ", 1 CPU")
     assert machine == describe_machine("cpu")
     (tmp_path / "cpuinfo").write_text("model name\t: A CPU\nflags\t: a\n\nmodel name\t: B\n")
-    monkeypatch.setattr("ganbench.ci.machine.CPUINFO_FILE", tmp_path / "cpuinfo")
+    monkeypatch.setattr("ganbench.processor.CPUINFO_FILE", tmp_path / "cpuinfo")
     assert read_cpuinfo()["model name"] == "A CPU"
-    monkeypatch.setattr("ganbench.ci.machine.CPUINFO_FILE", tmp_path / "none")
+    monkeypatch.setattr("ganbench.processor.CPUINFO_FILE", tmp_path / "none")
     assert read_cpuinfo() == {}
 
 
