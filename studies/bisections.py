@@ -339,6 +339,20 @@ FAULTS = (
         "optimizer.zero_grad(set_to_none=False)",
         count("operators[step dcgan]"),
     ),
+    PlantedFault(
+        "a loop of Python in each step",
+        TRAINER,
+        "optimizer.zero_grad(set_to_none=True)",
+        "optimizer.zero_grad(set_to_none=True)\n        sum(range(5_000))",
+        count("step[dcgan]"),
+    ),
+    PlantedFault(
+        "a table computed at each import",
+        "ganbench/__init__.py",
+        "install_renamed_modules()\n\n",
+        "install_renamed_modules()\nSQUARES = [n * n for n in range(200_000)]\n\n",
+        count("import"),
+    ),
 )
 TINY = """\
 schema = 1
@@ -580,8 +594,8 @@ docstrings, pages, names of variables, or add a function. The command named the 
 
 {markdown(planted)}
 
-Harmless commits keep all exact numbers. So each search needed two measurements of the good end, one of the
-bad end, and one per halving.
+Harmless commits keep all exact numbers. So a search with canaries or counts needed two measurements of the good
+end, one of the bad end, and one per halving. Where counts see nothing, times decide: evidence is *noise*.
 """
 
 

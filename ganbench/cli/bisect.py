@@ -4,9 +4,10 @@ import math
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -136,11 +137,13 @@ def search_commits(
 
     here, (measurer, question) = Path.cwd(), measure
     commits = list_commits(good, bad, here)
+    if "benchmark" in question:
+        question = {**question, "relative to": commits[0].hash}
     journal = Journal(state or default_state(here, question), question)
     say_progress(f"{count_of(len(commits) - 1, 'commit')} after {commits[0].short}")
     with RevisionTrees(here) as trees:
         if "benchmark" in question:
-            resolve_benchmark(measurer, trees, commits[0].hash)
+            resolve_benchmark(measurer, partial(trees.side_of, commits[0].hash))
         rules = BisectRules(*budget)
         search = Bisection(commits, measurer, journal, rules, trees.side_of, say_progress)
         return search.run(), commits, journal, measurer
@@ -283,12 +286,12 @@ def benchmark_measurer(benchmark: str, device: str, scratch: Path) -> Measure:
     return BenchmarkMeasurer(benchmark, HarnessRunner(scratch, chosen)), question
 
 
-def resolve_benchmark(measurer: Any, trees: Any, commit: str) -> None:
+def resolve_benchmark(measurer: Any, open_good: Callable[[], Any]) -> None:
     """Finds the benchmark in the good commit; ends the program if the commit cannot run."""
     from ganbench.ci.performance.process import CannotRun
 
     try:
-        measurer.resolve(trees.side_of(commit))
+        measurer.resolve(open_good)
     except CannotRun as error:
         fail(f"Cannot decide: the good commit: {error}", CommandVerdict.CANNOT_DECIDE.exit_code)
 

@@ -8,15 +8,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from ganbench.ci.performance.interleaving import log_ratio
 from ganbench.ci.performance.process import (
     COUNTS,
     TIMES,
+    BenchmarkReading,
     CannotRun,
     HarnessRunner,
     ProcessMeasurements,
@@ -258,10 +261,14 @@ class SuiteMeasurer:
 
 @dataclass
 class BenchmarkMeasurer:
-    """Counts or times one benchmark of the performance gate, in a fresh process."""
+    """Counts or times one benchmark of the performance gate, in fresh processes.
+
+    A time is a multiple of the time of the good end, whose windows took turns with it on one core.
+    """
 
     benchmark: str  # as given, such as step[dcgan]
     runner: HarnessRunner
+    open_good: Callable[[], RevisionSide] = field(init=False)
     names: tuple[str, ...] = ()  # of the exact counts, found by `resolve`
     timed: str = ""  # name of the benchmark of times, empty for a count
     has_exact: bool = True
@@ -274,9 +281,13 @@ class BenchmarkMeasurer:
     def scale(self) -> MetricScale:
         return MetricScale("lower", "log")
 
-    def resolve(self, side: RevisionSide) -> None:
-        """Finds the full names of the benchmark; raises NoSuchBenchmark and CannotRun."""
-        collected = self.runner.measure(side, (COUNTS, TIMES), names=()).collected
+    def resolve(self, open_good: Callable[[], RevisionSide]) -> None:
+        """Finds the full names of the benchmark in the tree of the good end.
+
+        Raises NoSuchBenchmark and CannotRun.
+        """
+        self.open_good = open_good
+        collected = self.runner.measure(open_good(), (COUNTS, TIMES), names=()).collected
         chosen = find_benchmark(self.benchmark, collected)
         if kind_of(chosen) in benchmark_kinds(COUNTS):
             self.names = (chosen,)
@@ -287,29 +298,39 @@ class BenchmarkMeasurer:
         self.has_exact = bool(self.names)
 
     def exact(self, side: RevisionSide) -> Numbers:
-        measured = self.measure(side, COUNTS, self.names)
-        for name in self.names:
-            if name not in measured.readings:
-                raise CannotMeasure(measured.reason_for(name) or f"it has no benchmark {name}")
-        return {name: measured.readings[name].value for name in self.names}
+        return {**self.count(side)}
 
     def exact_test(self, good: Numbers, bad: Numbers, any_digit: bool) -> ExactTest | None:
         margin = EXACT_COUNT_MARGIN if self.timed and not any_digit else 0.0
         return CountTest.of(good, bad, margin)
 
     def value(self, side: RevisionSide, number: int) -> float:
-        name = self.timed or self.names[0]
-        measured = self.measure(side, TIMES if self.timed else COUNTS, (name,))
-        reading = measured.readings.get(name)
-        if reading is None:
-            raise CannotMeasure(measured.reason_for(name) or f"it has no benchmark {name}")
-        return reading.paced or reading.value
+        if not self.timed:
+            return self.count(side)[self.names[0]]
+        sides = [self.open_good(), side]
+        with skipped_if_it_cannot_run():
+            pair = self.runner.measure_together(sides, names=(self.timed,), number=number)
+        return math.exp(log_ratio(*(reading_of(one, self.timed) for one in pair)))
 
-    def measure(self, side: RevisionSide, file: str, names: Sequence[str]) -> ProcessMeasurements:
-        try:
-            return self.runner.measure(side, (file,), names=names)
-        except CannotRun as error:
-            raise CannotMeasure(str(error)) from error
+    def count(self, side: RevisionSide) -> dict[str, float]:
+        with skipped_if_it_cannot_run():
+            measured = self.runner.measure(side, (COUNTS,), names=self.names)
+        return {name: reading_of(measured, name).value for name in self.names}
+
+
+@contextmanager
+def skipped_if_it_cannot_run() -> Iterator[None]:
+    try:
+        yield
+    except CannotRun as error:
+        raise CannotMeasure(str(error)) from error
+
+
+def reading_of(measured: ProcessMeasurements, name: str) -> BenchmarkReading:
+    """Returns the reading of a benchmark; raises CannotMeasure without one."""
+    if name not in measured.readings:
+        raise CannotMeasure(measured.reason_for(name) or f"it has no benchmark {name}")
+    return measured.readings[name]
 
 
 def short_name(name: str) -> str:

@@ -43,7 +43,6 @@ class BenchmarkReading:
     value: float
     unit: str
     exact: bool
-    paced: float = 0.0  # the time in units of a fixed reference work; 0 if not measured
     work: str = ""  # description of the work, if it may differ between sides
     windows: tuple[float, ...] = ()  # seconds per unit of each window; CPU time if nothing waits
     wall: tuple[float, ...] = ()  # the same in wall-clock time, if different
@@ -306,16 +305,4 @@ def make_reading(item: dict[str, Any]) -> BenchmarkReading:
         facts |= {"looks": tuple(extra["looks"]), "steady": len(steady_windows) >= MIN_WINDOWS}
         return BenchmarkReading(median(steady_windows or windows), "s", False, **facts)
     # Noise can only increase CPU time, so the value is the minimum over windows.
-    return BenchmarkReading(
-        min(windows), "s", False, paced_median(windows, extra.get("paces", ())), **facts
-    )
-
-
-def paced_median(windows: Sequence[float], paces: Sequence[float]) -> float:
-    """Returns the median window in units of the reference work before it, or 0.
-
-    A process that shares or heats the core slows both. Processes without a partner are compared by it.
-    """
-    if len(paces) != len(windows):
-        return 0.0
-    return median(window / pace for window, pace in zip(windows, paces, strict=True))
+    return BenchmarkReading(min(windows), "s", False, **facts)

@@ -17,6 +17,7 @@ from ganbench.ci.bisect.commits import CannotWalk, Commit, list_commits
 from ganbench.ci.bisect.exact import CanaryTest, CountTest, stable_numbers
 from ganbench.ci.bisect.journal import Journal, OtherQuestion
 from ganbench.ci.bisect.measurers import (
+    BenchmarkMeasurer,
     CannotMeasure,
     CommandMeasurer,
     NoSuchBenchmark,
@@ -37,6 +38,7 @@ from ganbench.ci.bisect.posterior import (
 )
 from ganbench.ci.bisect.search import Bisection, BisectRules
 from ganbench.ci.bisect.separation import separation_of
+from ganbench.ci.performance.process import BenchmarkReading, ProcessMeasurements
 from ganbench.ci.performance.revisions import RevisionSide, UnknownRevision
 from ganbench.ci.quality.hypothesis_tests import MetricScale
 
@@ -325,6 +327,39 @@ def test_benchmarks_are_found_without_settings():
 def test_kinds_of_counts_are_those_of_the_harness():
     assert {"operators", "allocated", "live", "parameters"} <= benchmark_kinds("test_counts.py")
     assert "step" not in benchmark_kinds("test_counts.py")
+
+
+class PairRunner:
+    """Times pairs of windows on a core that becomes slower from pair to pair."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds  # by side
+
+    def measure(self, side, files, names=None):
+        return ProcessMeasurements(side.name, {}, collected=("step[dcgan(width=4)]",))
+
+    def measure_together(self, sides, names, number):
+        return [self.time_side(side, 1 + number) for side in sides]
+
+    def time_side(self, side, slowness):
+        windows = tuple(slowness * self.seconds[side.name] * pace for pace in (1, 3, 2))
+        reading = BenchmarkReading(min(windows), "s", False, windows=windows)
+        broken = side.name == "broken"
+        readings = {} if broken else {"step[dcgan(width=4)]": reading}
+        return ProcessMeasurements(side.name, readings, {"step[dcgan(width=4)]": "no GPU"})
+
+
+def test_times_are_multiples_of_those_of_the_good_end():
+    measurer = BenchmarkMeasurer(
+        "step[dcgan]", PairRunner({"good": 0.25, "slow": 0.5, "broken": 1.0})
+    )
+    measurer.resolve(lambda: RevisionSide("good", Path()))
+    assert not measurer.has_exact
+    values = [measurer.value(RevisionSide("slow", Path()), number) for number in range(3)]
+    assert values == pytest.approx([2.0] * 3)
+    assert measurer.value(RevisionSide("good", Path()), 7) == 1.0
+    with pytest.raises(CannotMeasure, match="no GPU"):
+        measurer.value(RevisionSide("broken", Path()), 0)
 
 
 def test_score_is_on_the_last_line():

@@ -344,10 +344,6 @@ def test_cpu_uses_minimum_and_gpu_median():
     item = {"extra_info": extra, "stats": {"data": [4.0, 2.0, 9.0, 2.5, 3.0, 8.0]}}
     assert make_reading(item).value == 1.0
     assert make_reading(item).windows == (2.0, 1.0, 4.5, 1.25, 1.5, 4.0)
-    with_paces = extra | {"paces": [1.0, 2.0, 3.0, 1.0, 1.0, 1.0]}
-    # the median of 2, 0.5, 1.5, 1.25, 1.5 and 4
-    assert make_reading(item | {"extra_info": with_paces}).paced == 1.5
-    assert make_reading(item).paced == 0
     throttled = [False, True, False, False, False, False]
     on_gpu = extra | {"looks": [{"clock": 1}] * 6, "held_back": throttled}
     assert make_reading(item | {"extra_info": on_gpu}).value == 2.0
@@ -765,6 +761,6 @@ def test_git_revision_is_timed(ganbench, monkeypatch, tmp_path):
     out = tmp_path / "all.json"
     options = ("--base", "HEAD", "--only", "import", "--pairs", "4", "--out", out, "--margin", "1")
     code, _, errors = ganbench("perf", "--no-instructions", *options)
-    assert code in (0, 1), errors
+    assert code in (0, 1, 3), errors
     (comparison,) = json.loads(out.read_text())["comparisons"]
     assert (comparison["benchmark"], comparison["pairs"]) == ("import", 4)

@@ -42,10 +42,9 @@ def measure_windows(benchmark: Any, work: Callable[[], object], per: int = 1) ->
 
 
 def measure_cpu_windows(benchmark: Any, work: Callable[[], object], per: int) -> None:
-    """Times windows in turn with the other side, and fixed work beside each of them."""
+    """Times windows in turn with the other side."""
     pieces, windows = plan_windows(work)
     walls: list[float] = []
-    paces: list[float] = []
 
     def window() -> None:
         began = time.perf_counter()
@@ -54,13 +53,9 @@ def measure_cpu_windows(benchmark: Any, work: Callable[[], object], per: int) ->
         walls.append((time.perf_counter() - began) / pieces / per)
         ALTERNATION.finish_window()
 
-    def before() -> None:
-        ALTERNATION.await_turn()
-        paces.append(time_once(fixed_work))
-
     with alternating(benchmark):
-        benchmark.pedantic(window, rounds=windows, setup=before)
-    benchmark.extra_info.update(per=per * pieces, wall=walls, paces=paces)
+        benchmark.pedantic(window, rounds=windows, setup=ALTERNATION.await_turn)
+    benchmark.extra_info.update(per=per * pieces, wall=walls)
 
 
 @contextmanager
@@ -89,13 +84,6 @@ def measure_gpu_windows(benchmark: Any, work: Callable[[], object], per: int) ->
     bad = gpu.held_back_windows(kept_samples, gpu.GPU_MONITOR.highest)
     samples = [one.record() for one in kept_samples]
     benchmark.extra_info.update(per=per, looks=samples, held_back=bad)
-
-
-def fixed_work() -> None:
-    """Runs work that no version changes: small matrix products and Python overhead."""
-    x = torch.ones(32, 32)
-    for _ in range(200):
-        x = (x @ x).relu_().mul_(0.01)
 
 
 def plan_windows(work: Callable[[], object]) -> tuple[int, int]:
