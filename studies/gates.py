@@ -362,7 +362,7 @@ def live_row(folder: Path, place: Path) -> dict[str, Any]:
     return {
         "gate": place.name,
         "verdict": answer["verdict"],
-        "smallest_p": min(test.p for test in verdict.questions),
+        "smallest_p": min(test.p for test in verdict.tests),
         "worse": describe_tests(verdict),
         "floors_moved": "; ".join(map(str, verdict.moved)),
         "canaries_identical": f"{verdicts.count('identical')} of {len(verdicts)}",
@@ -450,7 +450,7 @@ def gate_facts(folder: Path, fault: QualityFault) -> dict[str, Any]:
     facts = {
         "worse": describe_tests(verdict),
         "floors_moved": "; ".join(map(str, verdict.moved)),
-        "smallest_p": min(test.p for test in verdict.questions),
+        "smallest_p": min(test.p for test in verdict.tests),
         "predicted": predict_power(folder, fault),
     }
     proven = bool(verdict.worsened_tests or verdict.moved)
@@ -483,7 +483,7 @@ def verdict_of_fault(folder: Path, fault: QualityFault) -> GateVerdict:
 
 def change_of_fid(verdict: GateVerdict, fault: QualityFault) -> str:
     """Returns the change of FID in the only cell with the fault, or in all cells together."""
-    changes = {short_cell(q.cell): q.said for q in verdict.questions if q.metric == "fid"}
+    changes = {short_cell(q.cell): q.change for q in verdict.tests if q.metric == "fid"}
     (cell,) = fault.cells if len(fault.cells) == 1 else ("all cells",)
     return changes[cell]
 

@@ -148,7 +148,7 @@ def render_table(verdict: Verdict) -> list[str]:
 
 def table_rows(verdict: Verdict) -> Iterator[tuple[list[str], list[str]]]:
     """Yields names and numbers of the tests of a gate, or of the benchmarks that changed."""
-    for test in verdict.get("questions", ()):
+    for test in verdict.get("tests", ()):
         numbers = [number(test["before"]), number(test["after"]), test["verdict"]]
         yield [test["cell"] or "all cells", test["name"]], numbers
     for one in verdict.get("comparisons", ()):
@@ -329,8 +329,8 @@ def print_junit(options: argparse.Namespace) -> None:
 
 def case_facts(verdict: Verdict) -> Iterator[tuple[str, str, str, str]]:
     """Yields place, name, verdict and explanation of each part of a verdict."""
-    for test in verdict.get("questions", ()):
-        yield test["cell"] or "all cells", test["name"], test["verdict"], test["said"]
+    for test in verdict.get("tests", ()):
+        yield test["cell"] or "all cells", test["name"], test["verdict"], test["change"]
     for one in verdict.get("comparisons", ()):
         text = one["reason"] or f"head / base: {number(one['ratio'])}"
         yield "performance", one["benchmark"], one["verdict"], text

@@ -77,9 +77,9 @@ class GateTestRecord(Record):
     before: Number
     after: Number
     worse: Number = Field(description="The worsening on the transformed scale.")
-    bound: Number = Field(description="One-sided upper bound of `worse`.")
+    bound: Number = Field(description="One-sided upper bound of `worse`; null for failures.")
     margin: Number
-    said: str = Field(description="The worsening as text.")
+    change: str = Field(description="The worsening as text.")
     p: Number = Field(description="One-sided, Holm-corrected.")
     counts: tuple[int, int]
     scale: ScaleRecord
@@ -108,7 +108,7 @@ class FloorShiftRecord(Record):
 class CanaryRecord(Record):
     cell: str
     verdict: ComparisonVerdict
-    said: str
+    detail: str
 
 
 class BaselineMadeRecord(Record):
@@ -125,7 +125,7 @@ class GateRecord(VerdictRecord):
     command: Literal["gate"] = "gate"
     verdict: GateWord
     features: str
-    questions: list[GateTestRecord]
+    tests: list[GateTestRecord]
     methods: MethodsRecord | None
     floors_moved: list[FloorShiftRecord]
     canary: list[CanaryRecord]

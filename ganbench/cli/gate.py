@@ -133,7 +133,7 @@ def gate(
         if summary:
             with open(summary, "a", encoding="utf-8") as file:
                 file.write(gate_markdown(verdict, reference))
-        if history and verdict.questions:
+        if history and verdict.tests:
             append_gate_history(history, verdict, reference)
     raise typer.Exit(verdict.exit_code)
 
@@ -538,7 +538,7 @@ def print_gate_verdict(verdict: Any, reference: Any, seconds: float) -> None:
 
     from .progress import format_clock
 
-    if verdict.questions:
+    if verdict.tests:
         out.print(
             format_gate_table(gate_table(verdict), reference.features()),
             markup=False,

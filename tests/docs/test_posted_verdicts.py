@@ -294,8 +294,8 @@ class PageParts(HTMLParser):
 
 def test_hostile_content_is_shown_as_code(github, api, tmp_path, gate_verdict):
     markdown = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
-    questions = [q | {"cell": HOSTILE, "name": HOSTILE} for q in gate_verdict["questions"]]
-    hostile = gate_verdict | {"title": HOSTILE, "sentences": [HOSTILE], "questions": questions}
+    questions = [q | {"cell": HOSTILE, "name": HOSTILE} for q in gate_verdict["tests"]]
+    hostile = gate_verdict | {"title": HOSTILE, "sentences": [HOSTILE], "tests": questions}
     save(tmp_path, hostile, perf_verdict(name=HOSTILE), check_verdict(HOSTILE))
     api.lists["/repos/me/mine/pulls/7/files"] = [{"filename": f"ci/{HOSTILE}"}]
     body = github()["output"]["summary"]
@@ -366,9 +366,9 @@ def test_error_of_the_server_is_a_sentence(gitlab, api):
 
 def test_junit_report_has_each_test(tmp_path, gate_verdict):
     (tmp_path / "verdicts").mkdir()
-    worse = [q | {"verdict": "worse"} for q in gate_verdict["questions"][:1]]
-    others = [q | {"verdict": "not worse"} for q in gate_verdict["questions"][1:]]
-    regressed = {"verdict": "regressed", "code": 1, "questions": [*worse, *others]}
+    worse = [q | {"verdict": "worse"} for q in gate_verdict["tests"][:1]]
+    others = [q | {"verdict": "not worse"} for q in gate_verdict["tests"][1:]]
+    regressed = {"verdict": "regressed", "code": 1, "tests": [*worse, *others]}
     faulty = check_verdict("decay is 0.9 \x00 & by definition 0.5 <")
     save(tmp_path, gate_verdict | regressed, perf_verdict(word="undecided"), faulty)
     ended = run_script("junit", tmp_path / "verdicts")
@@ -379,7 +379,7 @@ def test_junit_report_has_each_test(tmp_path, gate_verdict):
         "Performance": ("0", "1"),
         "Methods of mine": ("2", "0"),
     }
-    assert len(suites["Quality gate of gate"]) == len(gate_verdict["questions"]) + 1
+    assert len(suites["Quality gate of gate"]) == len(gate_verdict["tests"]) + 1
     assert "by definition 0.5 <" in suites["Methods of mine"].findtext("testcase/failure")
 
 

@@ -30,9 +30,12 @@ class Separation:
 
 
 def separation_of(good: Sequence[float], bad: Sequence[float], error: float) -> Separation:
-    """Tests whether bad values are higher; both sides need MIN_VALUES_PER_SIDE values."""
-    one, other = np.asarray(good, float), np.asarray(bad, float)
+    """Tests whether bad values are higher; both sides need MIN_VALUES_PER_SIDE values.
+
+    Each look spends a level of its own, so a value without a partner waits for the next look.
+    """
+    pairs = min(len(good), len(bad))
+    one, other = np.asarray(good[:pairs], float), np.asarray(bad[:pairs], float)
     difference = difference_of_means(other, one)
-    look = min(len(one), len(other)) - MIN_VALUES_PER_SIDE + 1
-    level, counts = error * open_ended_share(look), (len(one), len(other))
-    return Separation(difference.mean, difference.p_above(0.0), level, counts)
+    level = error * open_ended_share(pairs - MIN_VALUES_PER_SIDE + 1)
+    return Separation(difference.mean, difference.p_above(0.0), level, (pairs, pairs))

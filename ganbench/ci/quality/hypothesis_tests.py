@@ -86,9 +86,9 @@ class GateTest:
     before: float  # mean on the metric's own scale, or the share of failures
     after: float
     worse: float  # the worsening on the transformed scale
-    bound: float  # one-sided 95 % upper confidence bound of `worse`
+    bound: float  # one-sided 95 % upper confidence bound of `worse`; NaN for failures
     margin: float  # on the transformed scale
-    said: str  # the worsening as text
+    change: str  # the worsening as text
     p: float  # one-sided; null: at most the margin; Holm-corrected by `run_tests`
     counts: tuple[int, int]  # values before and after, or trainings for failures
     scale: MetricScale  # the scale of the metric
@@ -117,8 +117,10 @@ def run_tests(
         tests.append(
             fisher_failure_test([before[cell] for cell in cells], [after[cell] for cell in cells])
         )
-    corrected = holm_correct([question.p for question in tests])
-    return [with_test_verdict(q, p, false_alarms) for q, p in zip(tests, corrected, strict=True)]
+    corrected = holm_correct([test.p for test in tests])
+    return [
+        with_test_verdict(test, p, false_alarms) for test, p in zip(tests, corrected, strict=True)
+    ]
 
 
 def comparable_values(
@@ -175,7 +177,7 @@ def non_inferiority_test(
         worse=worsening.mean,
         bound=worsening.upper_bound(),
         margin=allowed,
-        said=scale.format_worsening(worsening.mean),
+        change=scale.format_worsening(worsening.mean),
         p=worsening.p_above(allowed),
         counts=(len(before), len(after)),
         scale=scale,
@@ -185,7 +187,10 @@ def non_inferiority_test(
 def fisher_failure_test(
     before: Sequence[CellTrainings], after: Sequence[CellTrainings]
 ) -> GateTest:
-    """Computes Fisher's one-sided test for a higher share of failed trainings."""
+    """Computes Fisher's one-sided test for a higher share of failed trainings.
+
+    It has no bound, so equal shares are no proof that failures did not become more frequent.
+    """
     failed, ended = (
         [sum(getattr(side, what) for side in sides) for sides in (before, after)]
         for what in ("failed", "ended")
@@ -201,7 +206,7 @@ def fisher_failure_test(
         one,
         other,
         other - one,
-        other - one,
+        math.nan,
         0.0,
         wording,
         p,
@@ -210,10 +215,10 @@ def fisher_failure_test(
     )
 
 
-def with_test_verdict(question: GateTest, p: float, false_alarms: float) -> GateTest:
+def with_test_verdict(test: GateTest, p: float, false_alarms: float) -> GateTest:
     verdict = ComparisonVerdict.UNDECIDED
     if p < false_alarms:
         verdict = ComparisonVerdict.WORSE
-    elif question.bound <= question.margin:
+    elif test.bound <= test.margin:
         verdict = ComparisonVerdict.NOT_WORSE
-    return replace(question, p=p, verdict=verdict)
+    return replace(test, p=p, verdict=verdict)

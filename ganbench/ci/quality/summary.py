@@ -52,7 +52,7 @@ UNDECIDED_EXPLANATION = (
 def gate_sentences(verdict: GateVerdict, baseline: Baseline) -> list[str]:
     """Returns all findings as sentences, the most serious first."""
     return [
-        *(f"Worse than allowed: {format_test(q, baseline)}." for q in verdict.worsened_tests),
+        *(f"Worse than allowed: {format_test(test, baseline)}." for test in verdict.worsened_tests),
         *(f"The measuring changed: {each}." for each in verdict.moved),
         *(verdict.methods.sentences() if verdict.methods else ()),
         *(f"Not compared: {reason}." for reason in verdict.refusals),
@@ -67,50 +67,59 @@ def gate_sentences(verdict: GateVerdict, baseline: Baseline) -> list[str]:
 def unproven_sentences(verdict: GateVerdict, baseline: Baseline) -> Iterator[str]:
     """Yields the tests whose estimate is beyond the margin, though nothing is proven."""
     beyond = [
-        q
-        for q in verdict.questions
-        if q.verdict is ComparisonVerdict.UNDECIDED and q.worse > q.margin
+        test
+        for test in verdict.tests
+        if test.verdict is ComparisonVerdict.UNDECIDED and test.worse > test.margin
     ]
-    for question in beyond:
-        yield f"Beyond the margin, but not proven: {format_test(question, baseline)}."
+    for test in beyond:
+        yield f"Beyond the margin, but not proven: {format_test(test, baseline)}."
     if beyond:
         yield "More trainings decide this: more seeds of the suite, or more folders of images."
 
 
-def format_test(q: GateTest, baseline: Baseline) -> str:
+def format_test(test: GateTest, baseline: Baseline) -> str:
     """Formats a test as text.
 
     `digits / dcgan / none, FID: 12.3 before, 31 after, × 2.5 (p = 1e-05)`.
     """
-    if q.metric == FAILURES_METRIC:
-        return f"failed trainings: {q.said} (p = {q.p:.2g})"
-    cell, change = q.cell or "all cells together", f"{q.before:.4g} before, {q.after:.4g} after"
-    return f"{cell}, {baseline.display_name(q.metric)}: {change}, {q.said} (p = {q.p:.2g})"
+    if test.metric == FAILURES_METRIC:
+        return f"failed trainings: {test.change} (p = {test.p:.2g})"
+    cell, means = (
+        test.cell or "all cells together",
+        f"{test.before:.4g} before, {test.after:.4g} after",
+    )
+    return (
+        f"{cell}, {baseline.display_name(test.metric)}: {means}, {test.change} (p = {test.p:.2g})"
+    )
 
 
 def trace_sentences(verdict: GateVerdict) -> Iterator[str]:
-    counted = Counter(comparison.verdict for comparison in verdict.heard)
+    counted = Counter(comparison.verdict for comparison in verdict.trace_comparisons)
     if counted:
         listed = ", ".join(f"{outcome} in {count}" for outcome, count in counted.items())
-        yield f"Canaries of {count_of(len(verdict.heard), 'cell')}: {listed}."
-    for comparison in (h for h in verdict.heard if h.verdict is ComparisonVerdict.DIFFERENT):
-        yield f"Different digits in {comparison.cell}: {comparison.said}."
-    refused = [h for h in verdict.heard if h.verdict is ComparisonVerdict.NOT_COMPARABLE]
-    for reason in dict.fromkeys(h.said for h in refused):
+        yield f"Canaries of {count_of(len(verdict.trace_comparisons), 'cell')}: {listed}."
+    for comparison in (
+        c for c in verdict.trace_comparisons if c.verdict is ComparisonVerdict.DIFFERENT
+    ):
+        yield f"Different digits in {comparison.cell}: {comparison.detail}."
+    refused = [
+        c for c in verdict.trace_comparisons if c.verdict is ComparisonVerdict.NOT_COMPARABLE
+    ]
+    for reason in dict.fromkeys(each.detail for each in refused):
         yield f"Canaries are not comparable: {reason}."
 
 
 def gate_tally(verdict: GateVerdict, baseline: Baseline) -> Iterator[str]:
     """Yields the counts of verdicts, and the power of the gate."""
-    if verdict.questions:
-        counted = Counter(q.verdict for q in verdict.questions)
+    if verdict.tests:
+        counted = Counter(test.verdict for test in verdict.tests)
         words = {
             ComparisonVerdict.WORSE: "proven to be worse than allowed",
             ComparisonVerdict.NOT_WORSE: "proven to be not worse than allowed",
             ComparisonVerdict.UNDECIDED: "undecided",
         }
         listed = ", ".join(f"{counted[v]} {word}" for v, word in words.items() if counted[v])
-        yield f"{count_of(len(verdict.questions), 'test')}: {listed}."
+        yield f"{count_of(len(verdict.tests), 'test')}: {listed}."
     if verdict.failures_caught:
         yield f"An increase in failures is proven if at least {verdict.failures_caught} trainings fail."
     short = shorten_cell_names(p.cell for p in verdict.powers)
@@ -145,26 +154,43 @@ def gate_table(verdict: GateVerdict, baseline: Baseline | None = None) -> pd.Dat
     With the baseline, metrics have the names of `Baseline.display_name`.
     """
     caught = {(p.cell, p.metric): p.caught[1] for p in verdict.powers}
-    short = shorten_cell_names(q.cell for q in verdict.questions)
-    tests = sorted(verdict.questions, key=lambda q: (WORST_FIRST.index(q.verdict), q.p))
-    rows = [(short[q.cell], *gate_row(q, caught.get((q.cell, q.metric)))) for q in tests]
+    short = shorten_cell_names(test.cell for test in verdict.tests)
+    tests = sorted(verdict.tests, key=lambda test: (WORST_FIRST.index(test.verdict), test.p))
+    rows = [
+        (short[test.cell], *gate_row(test, caught.get((test.cell, test.metric)))) for test in tests
+    ]
     frame = pd.DataFrame(rows, columns=list(GATE_TABLE_COLUMNS))
     if baseline is not None:
         frame["metric"] = [baseline.display_name(metric) for metric in frame["metric"]]
     return frame
 
 
-def gate_row(q: GateTest, caught: float | None) -> tuple[str, ...]:
-    if q.metric == FAILURES_METRIC:
-        return (q.metric, f"{q.before:.0%}", f"{q.after:.0%}", "", "", "", f"{q.p:.2g}", q.verdict)
+def gate_row(test: GateTest, caught: float | None) -> tuple[str, ...]:
+    if test.metric == FAILURES_METRIC:
+        return (
+            test.metric,
+            f"{test.before:.0%}",
+            f"{test.after:.0%}",
+            "",
+            "",
+            "",
+            f"{test.p:.2g}",
+            test.verdict,
+        )
     ends = (
-        q.before,
-        q.after,
-        q.scale.worsen_value(q.before, q.bound),
-        q.scale.worsen_value(q.before, q.margin),
+        test.before,
+        test.after,
+        test.scale.worsen_value(test.before, test.bound),
+        test.scale.worsen_value(test.before, test.margin),
     )
-    detectable = "" if caught is None else f"{q.scale.worsen_value(q.before, caught):.4g}"
-    return (q.metric, *(f"{value:.4g}" for value in ends), detectable, f"{q.p:.2g}", q.verdict)
+    detectable = "" if caught is None else f"{test.scale.worsen_value(test.before, caught):.4g}"
+    return (
+        test.metric,
+        *(f"{value:.4g}" for value in ends),
+        detectable,
+        f"{test.p:.2g}",
+        test.verdict,
+    )
 
 
 def shorten_cell_names(cells: Iterable[str]) -> dict[str, str]:
@@ -206,12 +232,12 @@ def gate_record(verdict: GateVerdict, baseline: Baseline, seconds: float) -> Gat
         "code": verdict.exit_code,
         "sentences": gate_sentences(verdict, baseline),
         "features": baseline.features(),
-        "questions": [
-            {**asdict(q), "name": baseline.display_name(q.metric)} for q in verdict.questions
+        "tests": [
+            {**asdict(test), "name": baseline.display_name(test.metric)} for test in verdict.tests
         ],
         "methods": verdict.methods.record().to_json() if verdict.methods else None,
         "floors_moved": [asdict(each) for each in verdict.moved],
-        "canary": [asdict(each) for each in verdict.heard],
+        "canary": [asdict(each) for each in verdict.trace_comparisons],
         "refusals": verdict.refusals,
         "notes": verdict.notes,
         "power": [power_content(power) for power in verdict.powers],
@@ -233,19 +259,19 @@ def gate_history_entries(
     software, committed = describe_software(), commit_time(Path.cwd(), here.revision)
     return [
         HistoryEntry(
-            benchmark=f"{baseline.name}: {q.cell or 'all cells'}: {q.metric}",
+            benchmark=f"{baseline.name}: {test.cell or 'all cells'}: {test.metric}",
             machine=here.machine,
-            value=q.after,
+            value=test.after,
             unit="",
-            direction=q.scale.direction,
+            direction=test.scale.direction,
             revision=here.revision,
             time=time.time(),
             software=software,
-            count=q.counts[1],
+            count=test.counts[1],
             committed=committed,
         )
-        for q in verdict.questions
-        if q.metric != FAILURES_METRIC
+        for test in verdict.tests
+        if test.metric != FAILURES_METRIC
     ]
 
 

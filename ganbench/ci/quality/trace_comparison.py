@@ -19,7 +19,7 @@ class TraceComparison:
 
     cell: str
     verdict: ComparisonVerdict  # equivalent: up to rounding
-    said: str = ""
+    detail: str = ""
 
 
 def compare_trace(cell: str, before: Numbers, after: Numbers) -> TraceComparison:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from ganbench.experiments.runner import (
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite import GateConfig, Suite, SuiteError
 from ganbench.files import write_json
+from ganbench.registry import explain_error
 
 from .baseline import (
     Baseline,
@@ -189,24 +189,23 @@ def train_gate_run(
     execute_jobs(statuses, gate_run.suite, executor, lambda: show(statuses, finished))
     frame = collect_rows(content, store)
     ends = trainings_of_frame(frame)
-    side = MeasuredSide(
-        ends,
-        floors_of_frame(frame),
-        record_traces(gate_run, ends),
-        digit_conditions(gate_run.device),
-    )
-    return side, statuses
+    traces, untraced = record_traces(gate_run, ends)
+    conditions = digit_conditions(gate_run.device)
+    return MeasuredSide(ends, floors_of_frame(frame), traces, untraced, conditions), statuses
 
 
-def record_traces(gate_run: GateRun, cells: Iterable[str]) -> dict[str, LossTrace]:
-    """Returns the loss traces of these cells, without the cells that crash."""
-    metrics, traces = tuple(declared_gate(gate_run.suite).margins), {}
+def record_traces(
+    gate_run: GateRun, cells: Iterable[str]
+) -> tuple[dict[str, LossTrace], dict[str, str]]:
+    """Returns the loss traces of cells, and the errors of cells that have none."""
+    metrics, protocol = tuple(declared_gate(gate_run.suite).margins), gate_run.suite.protocol
+    traces, untraced = dict[str, LossTrace](), dict[str, str]()
     for cell in cells:
-        with suppress(Exception):  # the cell's trainings crash too and report the reason
-            traces[cell] = record_trace(
-                gate_run.first_trials[cell].trial, metrics, gate_run.suite.protocol
-            )
-    return traces
+        try:
+            traces[cell] = record_trace(gate_run.first_trials[cell].trial, metrics, protocol)
+        except Exception as error:  # a trick of a user may raise any
+            untraced[cell] = explain_error(error)
+    return traces, untraced
 
 
 def trainings_of_frame(frame: pd.DataFrame) -> dict[str, CellTrainings]:
@@ -249,7 +248,7 @@ def make_suite_baseline(
         for cell, t in side.trainings.items()
     }
     traces = {
-        cell: LossTraceRecord(losses=s.losses, scores=s.scores) for cell, s in side.songs.items()
+        cell: LossTraceRecord(losses=s.losses, scores=s.scores) for cell, s in side.traces.items()
     }
     return Baseline(
         kind="suite",

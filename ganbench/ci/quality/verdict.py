@@ -27,7 +27,8 @@ class MeasuredSide:
 
     trainings: Mapping[str, CellTrainings]  # by cell
     floors: Mapping[str, Mapping[str, FloorRecord]] = field(default_factory=dict)
-    songs: Mapping[str, LossTrace] = field(default_factory=dict)
+    traces: Mapping[str, LossTrace] = field(default_factory=dict)
+    untraced: Mapping[str, str] = field(default_factory=dict)  # errors, of cells without a trace
     conditions: str = ""  # see BaselineProvenance.conditions
 
 
@@ -50,10 +51,10 @@ class FloorShift:
 class GateVerdict:
     """The result of a gate: its tests, floors, canaries and missing comparisons."""
 
-    questions: list[GateTest]
+    tests: list[GateTest]
     powers: list[DetectablePower]
     moved: list[FloorShift] = field(default_factory=list)
-    heard: list[TraceComparison] = field(default_factory=list)
+    trace_comparisons: list[TraceComparison] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)  # missing comparisons, with their reasons
     exact: bool = False  # whether every digit of a canary must match
     notes: list[str] = field(default_factory=list)  # further remarks for the reader
@@ -62,14 +63,12 @@ class GateVerdict:
 
     @property
     def worsened_tests(self) -> list[GateTest]:
-        return [
-            question for question in self.questions if question.verdict is ComparisonVerdict.WORSE
-        ]
+        return [test for test in self.tests if test.verdict is ComparisonVerdict.WORSE]
 
     @property
     def other_digits(self) -> list[TraceComparison]:
         others = (ComparisonVerdict.EQUIVALENT, ComparisonVerdict.DIFFERENT)
-        return [heard for heard in self.heard if heard.verdict in others]
+        return [each for each in self.trace_comparisons if each.verdict in others]
 
     @property
     def verdict(self) -> CommandVerdict:
@@ -96,22 +95,27 @@ def decide_gate_verdict(
     """Runs all tests that the baseline and these trainings allow, and lists the missing ones."""
     before, scales = baseline.trainings_by_cell(), baseline.metric_scales()
     tests = run_tests(before, now.trainings, scales, margins, false_alarms)
-    comparisons = compare_traces(baseline, now.songs, now.conditions)
+    comparisons = compare_traces(baseline, now.traces, now.conditions)
     level = false_alarms / max(1, len(tests))
     return GateVerdict(
-        questions=tests,
+        tests=tests,
         powers=detectable_powers(before, seeds, scales, margins, false_alarms),
         moved=find_floor_shifts(baseline, now),
-        heard=comparisons,
+        trace_comparisons=comparisons,
         refusals=[
             *list_unanswered(before, now.trainings, margins, seeds),
             *list_missing_floors(baseline, now),
             *(missing_traces(before, comparisons) if exact else ()),
         ],
         exact=exact,
-        notes=list(list_loosened_margins(baseline, margins)),
+        notes=[*list_loosened_margins(baseline, margins), *list_untraced(now)],
         failures_caught=detectable_failures(before.values(), seeds * len(before), level),
     )
+
+
+def list_untraced(now: MeasuredSide) -> Iterator[str]:
+    for cell, error in now.untraced.items():
+        yield f"{cell}: its trainings ended, but its canary could not be recorded: {error}"
 
 
 def refused_verdict(reasons: list[str]) -> GateVerdict:
@@ -204,4 +208,4 @@ def missing_traces(
         if cell not in compared:
             yield f"{cell}: no canary on both sides"
         elif compared[cell].verdict is ComparisonVerdict.NOT_COMPARABLE:
-            yield f"{cell}: {compared[cell].said}"
+            yield f"{cell}: {compared[cell].detail}"

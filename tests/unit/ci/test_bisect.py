@@ -130,8 +130,14 @@ def test_sequential_test_holds_its_error():
     rng, proven = np.random.default_rng(0), 0
     for _ in range(400):
         good, bad = rng.normal(size=(2, 20))
-        proven += any(separation_of(good[:n], bad[:n], 0.05).is_proven for n in range(3, 21))
-    assert proven / 400 < 0.07
+        looks = [(good[:n], bad[:m]) for n in range(3, 21) for m in (n, n + 1)]
+        proven += any(separation_of(*sides, 0.05).is_proven for sides in looks)
+    assert proven / 400 < 0.05
+
+
+def test_value_without_a_partner_waits_for_the_next_look():
+    good, bad = [0.0, 0.1, 0.2], [1.0, 1.1, 1.2, 50.0]
+    assert separation_of(good, bad, 0.05) == separation_of(good, bad[:3], 0.05)
 
 
 # The search

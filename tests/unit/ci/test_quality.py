@@ -17,6 +17,7 @@ from verdict_schema import read_verdict
 
 from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
 from ganbench.ci.quality import baseline as baselines
+from ganbench.ci.quality import training_runs
 from ganbench.ci.quality.baseline import FloorRecord, read_baseline_file
 from ganbench.ci.quality.hypothesis_tests import (
     FAILURES_METRIC,
@@ -29,6 +30,7 @@ from ganbench.ci.quality.power import detectable_powers, detection_probability
 from ganbench.ci.quality.protocol_changes import describe_protocol_change
 from ganbench.ci.quality.summary import gate_sentences, shorten_cell_names
 from ganbench.ci.quality.trace_comparison import compare_trace
+from ganbench.ci.quality.training_runs import GateRun
 from ganbench.ci.quality.verdict import (
     MeasuredSide,
     decide_gate_verdict,
@@ -36,6 +38,7 @@ from ganbench.ci.quality.verdict import (
 from ganbench.cli import app
 from ganbench.data import DATA
 from ganbench.evaluation.evaluator import evaluator_for
+from ganbench.experiments.suite_loader import load_suite
 from ganbench.registry import SpecError
 from ganbench.training.trainer import Trainer
 
@@ -231,7 +234,7 @@ def unchanged_side(baseline):
     """The side of a gate in which nothing changed: the baseline's own trainings."""
     traces = {c: LossTrace(s.losses, s.scores) for c, s in baseline.canary.items()}
     return MeasuredSide(
-        baseline.trainings_by_cell(), baseline.floors, traces, baseline.made.conditions
+        baseline.trainings_by_cell(), baseline.floors, traces, conditions=baseline.made.conditions
     )
 
 
@@ -242,17 +245,15 @@ def decide(baseline, side, exact=False):
 def test_identical_trainings_pass(baseline):
     verdict = decide(baseline, unchanged_side(baseline), exact=True)
     assert (verdict.exit_code, verdict.verdict) == (CommandVerdict.PASSED.exit_code, "passed")
-    assert {h.verdict for h in verdict.heard} == {"identical"}
+    assert {h.verdict for h in verdict.trace_comparisons} == {"identical"}
 
 
 def test_unproven_worsening_beyond_the_margin_is_named(baseline):
     verdict = decide(baseline, unchanged_side(baseline))
-    first = verdict.questions[0]
+    first = verdict.tests[0]
     beyond = replace(first, verdict=ComparisonVerdict.UNDECIDED, worse=first.margin + 0.1)
-    others = [
-        replace(q, verdict=ComparisonVerdict.UNDECIDED, worse=0) for q in verdict.questions[1:]
-    ]
-    sentences = gate_sentences(replace(verdict, questions=[beyond, *others]), baseline)
+    others = [replace(q, verdict=ComparisonVerdict.UNDECIDED, worse=0) for q in verdict.tests[1:]]
+    sentences = gate_sentences(replace(verdict, tests=[beyond, *others]), baseline)
     named = [line for line in sentences if line.startswith("Beyond the margin")]
     assert len(named) == 1
     assert first.cell in named[0]
@@ -336,29 +337,50 @@ def test_regression_outranks_missing_cells(baseline):
 
 def test_exact_gate_compares_every_digit(baseline):
     first = next(iter(baseline.cells))
-    trace = unchanged_side(baseline).songs[first]
+    trace = unchanged_side(baseline).traces[first]
     nearly_equal = {"generator": [v * (1 + 1e-9) for v in trace.losses["generator"]]}
     traces = {
-        **unchanged_side(baseline).songs,
+        **unchanged_side(baseline).traces,
         first: LossTrace({**trace.losses, **nearly_equal}, trace.scores),
     }
-    side = replace(unchanged_side(baseline), songs=traces)
+    side = replace(unchanged_side(baseline), traces=traces)
     verdict = decide(baseline, side, exact=True)
-    assert [h.verdict for h in verdict.heard] == ["equivalent", "identical"]
+    assert [h.verdict for h in verdict.trace_comparisons] == ["equivalent", "identical"]
     assert verdict.exit_code == CommandVerdict.REGRESSED.exit_code
     assert decide(baseline, side).exit_code == CommandVerdict.PASSED.exit_code
-    without_traces = replace(side, songs={})
+    without_traces = replace(side, traces={})
     assert (
         decide(baseline, without_traces, exact=True).exit_code
         == CommandVerdict.CANNOT_DECIDE.exit_code
     )
 
 
+def test_broken_canary_is_named(gate_folder, baseline, monkeypatch):
+    def fail(*_):
+        raise ValueError("no such layer")
+
+    monkeypatch.setattr(training_runs, "record_trace", fail)
+    first = next(iter(baseline.cells))
+    run = GateRun.of(load_suite(gate_folder / "guarded.toml"), "cpu", "cpu", [0])
+    traces, untraced = training_runs.record_traces(run, [first])
+    assert (traces, untraced) == ({}, {first: "ValueError: no such layer"})
+    verdict = decide(baseline, replace(unchanged_side(baseline), untraced=untraced))
+    (note,) = verdict.notes
+    assert note.startswith(first)
+    assert note.endswith("its canary could not be recorded: ValueError: no such layer")
+
+
+def test_equal_failures_are_no_proof(baseline):
+    tests = {test.metric: test for test in decide(baseline, unchanged_side(baseline)).tests}
+    assert tests["failures"].before == tests["failures"].after == 0
+    assert tests["failures"].verdict == "undecided"
+
+
 def test_canary_needs_equal_conditions(baseline):
     first = next(iter(baseline.cells))
-    traces = unchanged_side(baseline).songs
+    traces = unchanged_side(baseline).traces
     changed_traces = {**traces, first: LossTrace({"generator": [1.0]}, {})}
-    side = replace(unchanged_side(baseline), songs=changed_traces)
+    side = replace(unchanged_side(baseline), traces=changed_traces)
     assert decide(baseline, side).exit_code == CommandVerdict.PASSED.exit_code
     assert decide(baseline, side, exact=True).exit_code == CommandVerdict.REGRESSED.exit_code
     other_side = replace(side, conditions="torch 9 on a toaster")
@@ -378,11 +400,13 @@ def test_canary_separates_identical_equivalent_and_different():
     assert compare_trace("c", *places(trace, alike)).verdict == "equivalent"
     different = LossTrace({"generator": [0.5, 0.3, None]}, {"fid": 3.1})
     assert (
-        compare_trace("c", *places(trace, different)).said
+        compare_trace("c", *places(trace, different)).detail
         == "generator at step 2 was 0.25 and is 0.3"
     )
     scores = LossTrace({"generator": [0.5, 0.25, None]}, {"fid": 3.1})
-    assert compare_trace("c", *places(trace, scores)).said == "fid after 50 steps was 3 and is 3.1"
+    assert (
+        compare_trace("c", *places(trace, scores)).detail == "fid after 50 steps was 3 and is 3.1"
+    )
     shorter = LossTrace({}, {"fid": 3.0})
     assert compare_trace("c", *places(trace, shorter)).verdict == "different"
 
@@ -409,7 +433,7 @@ def unchanged_answer(gate_folder):
 def test_unchanged_code_passes_with_identical_canary(gate_folder, unchanged_answer):
     assert unchanged_answer["verdict"] == "passed"
     assert [h["verdict"] for h in unchanged_answer["canary"]] == ["identical"] * 2
-    assert {q["verdict"] for q in unchanged_answer["questions"]} <= {"not worse", "undecided"}
+    assert {q["verdict"] for q in unchanged_answer["tests"]} <= {"not worse", "undecided"}
     assert "Quality gate of guarded: passed" in (gate_folder / "summary.md").read_text()
     assert (
         len((gate_folder / "history.jsonl").read_text().splitlines()) == 3
@@ -419,8 +443,8 @@ def test_unchanged_code_passes_with_identical_canary(gate_folder, unchanged_answ
 def test_another_seed_block_gives_other_values(gate_folder, unchanged_answer):
     answer = read_verdict(run_gate(gate_folder, "--block 1").stdout)
     assert answer["verdict"] == "passed"
-    assert [test["after"] for test in answer["questions"]] != [
-        test["after"] for test in unchanged_answer["questions"]
+    assert [test["after"] for test in answer["tests"]] != [
+        test["after"] for test in unchanged_answer["tests"]
     ]
 
 

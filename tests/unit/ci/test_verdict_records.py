@@ -58,7 +58,7 @@ def test_words_of_earlier_versions_are_read():
 
 def test_numbers_that_are_not_finite_are_null():
     numbers = dict.fromkeys(("before", "after", "worse", "bound", "margin", "p"), float("nan"))
-    texts = dict.fromkeys(("cell", "metric", "name", "said"), "fid")
+    texts = dict.fromkeys(("cell", "metric", "name", "change"), "fid")
     scale = {"direction": "lower", "transform": "log"}
     record = GateTestRecord.model_validate(
         {**numbers, **texts, "worse": float("inf"), "counts": (3, 3), "scale": scale}
