@@ -1,11 +1,13 @@
 """Judges a paper's claims by the rows of a suite.
 
-A published mean is compared by Welch's t test (1947), an order by Student's test over seeds. Orders share
-Holm's correction (1979). No answer is stronger than the protocol allows: means are only compared
-at the published scale, and orders at a smaller scale say so.
+A published mean is compared by Welch's t test (1947), an order by Student's test over seeds. Where one arm
+always diverged, Fisher's exact test (1935) compares divergence. Orders share Holm's correction (1979).
+No answer is stronger than the protocol allows: means are only compared at the published scale, and
+orders at a smaller scale say so.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -13,17 +15,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import fisher_exact
 
 from ganbench.analysis.contrasts import (
     Change,
     Estimate,
     arm_difference,
     estimate_contrast,
-    holm_divisors,
+    holm_correct,
     mean_change_of,
     sum_changes,
 )
-from ganbench.analysis.intervals import SCALES
+from ganbench.analysis.intervals import CONFIDENCE_LEVEL, SCALES
 from ganbench.analysis.rows import ARM_COLUMNS
 from ganbench.counts import count_of
 from ganbench.registry import suggest
@@ -156,16 +159,14 @@ def judge_orders(claim: Claim, frame: pd.DataFrame, is_reduced: bool) -> list[An
         for order in claim.orders
     ]
     paired = bool(frame.attrs["plan"]["analysis"].get("paired", True))
-    estimates = [
-        estimate_order(better, worse, transform_of(frame, order.metric), paired)
-        for order, (better, worse) in zip(claim.orders, pairs, strict=True)
+    tests = [
+        compare_arms(pair, frame.attrs["plan"]["metrics"][order.metric], paired)
+        for order, pair in zip(claim.orders, pairs, strict=True)
     ]
-    p = [e.p() if e and e.error > 0 else math.nan for e in estimates]
+    corrected = holm_correct([test.p for test in tests])
     return [
-        judge_order(order, pair, frame, estimate, divisor, is_reduced)
-        for order, pair, estimate, divisor in zip(
-            claim.orders, pairs, estimates, holm_divisors(p), strict=True
-        )
+        judge_order(order, pair, replace(test, p=p), is_reduced)
+        for order, pair, test, p in zip(claim.orders, pairs, tests, corrected, strict=True)
     ]
 
 
@@ -173,72 +174,86 @@ def names_of(order: PublishedOrder) -> tuple[str, str]:
     return order.better, order.worse
 
 
-def estimate_order(
-    better: ArmValues, worse: ArmValues, transform: str, paired: bool
-) -> Estimate | None:
-    """Estimates the arm called better minus the other, on the transformed scale.
+@dataclass(frozen=True)
+class OrderTest:
+    """A test of whether the arm that is called better is the better one."""
 
-    Returns None with fewer than two seeds.
+    advantage: float = math.nan  # above 0 if the values are in the published order
+    p: float = math.nan  # two-sided; NaN without a test
+    reason: str = ""
+
+
+def compare_arms(pair: list[ArmValues], facts: dict[str, Any], paired: bool) -> OrderTest:
+    """Tests the difference of two arms on the scale of the metric, or of their divergence."""
+    better, worse = pair
+    if not (better.by_seed and worse.by_seed):
+        return compare_divergence(better, worse)
+    sides = common_values(pair) if paired else [better.array(), worse.array()]
+    if min(map(len, sides)) < MIN_SEEDS:
+        return OrderTest(reason=f"fewer than {MIN_SEEDS} common seeds")
+    one, other = (np.array([SCALES[facts["transform"]].to(v) for v in side]) for side in sides)
+    estimate = estimate_contrast([arm_difference(one, other, paired)])
+    p = estimate.p() if estimate.error > 0 else p_of_constant_arms(one, other, paired)
+    return OrderTest(estimate.mean if facts["direction"] == "higher" else -estimate.mean, p)
+
+
+def common_values(pair: list[ArmValues]) -> list[np.ndarray]:
+    """Returns the values of the seeds that both arms have."""
+    seeds = sorted(pair[0].by_seed.keys() & pair[1].by_seed.keys())
+    return [np.array([arm.by_seed[seed] for seed in seeds]) for arm in pair]
+
+
+def p_of_constant_arms(one: np.ndarray, other: np.ndarray, paired: bool) -> float:
+    """Computes the two-sided p of an exact permutation test where no difference varies.
+
+    Student's test has no error there. All other signs, or all other orders, are less extreme.
     """
-    seeds = sorted(better.by_seed.keys() & worse.by_seed.keys())
-    arms = [[arm.by_seed[s] for s in seeds] for arm in (better, worse)]
-    if not paired:
-        arms = [list(better.by_seed.values()), list(worse.by_seed.values())]
-    if min(map(len, arms)) < MIN_SEEDS:
-        return None
-    one, other = (np.array([SCALES[transform].to(v) for v in arm]) for arm in arms)
-    return estimate_contrast([arm_difference(one, other, paired)])
+    if one.mean() == other.mean():
+        return 1.0
+    orders = 2 ** len(one) if paired else math.comb(len(one) + len(other), len(one))
+    return 2 / orders
+
+
+def compare_divergence(better: ArmValues, worse: ArmValues) -> OrderTest:
+    """Tests divergence by Fisher's exact test (1935) where an arm has no value."""
+    table = np.array([[len(arm.by_seed), arm.diverged] for arm in (better, worse)])
+    if not table.sum(axis=1).all():
+        return OrderTest()
+    reason = reason_without_values(worse if better.by_seed else better)
+    return OrderTest(float(table[0, 0] - table[1, 0]), float(fisher_exact(table).pvalue), reason)
 
 
 def judge_order(
-    order: PublishedOrder,
-    pair: list[ArmValues],
-    frame: pd.DataFrame,
-    estimate: Estimate | None,
-    divisor: int,
-    is_reduced: bool,
+    order: PublishedOrder, pair: list[ArmValues], test: OrderTest, is_reduced: bool
 ) -> Answer:
-    """Returns the answer to one order from its estimate."""
-    better, worse = pair
+    """Returns the answer to one order from its corrected test."""
     blank = Answer(
         f"{order.metric} of {order.data}: {order.better} better than {order.worse}",
         "",
         " against ".join(describe_arm(arm, mean_change_of(arm.array())) for arm in pair),
         ClaimVerdict.UNDECIDED,
-        is_reduced=is_reduced,
+        test.reason,
+        is_reduced,
     )
-    for arm, verdict in (
-        (worse, ClaimVerdict.REPRODUCED),
-        (better, ClaimVerdict.CONTRADICTED),
-    ):
-        other = better if arm is worse else worse
-        if has_only_diverged(arm) and len(other.by_seed) >= MIN_SEEDS:
-            return replace(blank, verdict=verdict, reason=reason_without_values(arm))
-    for arm in pair:
-        if not arm.by_seed:
-            return replace(blank, verdict=ClaimVerdict.NOT_RUN, reason=reason_without_values(arm))
-    if estimate is None:
-        return replace(blank, reason=f"fewer than {MIN_SEEDS} common seeds")
-    return replace(
-        blank, verdict=verdict_of(estimate, divisor, is_lower_better(frame, order.metric))
+    empty = [arm for arm in pair if not arm.by_seed]
+    if empty and (len(empty) == len(pair) or not empty[0].diverged):
+        reason = reason_without_values(empty[0])
+        return replace(blank, verdict=ClaimVerdict.NOT_RUN, reason=reason)
+    if not test.p < 1 - CONFIDENCE_LEVEL:
+        return blank
+    winner, loser = pair if test.advantage > 0 else reversed(pair)
+    if winner.diverged > loser.diverged:
+        return replace(blank, reason=f"{describe_divergence(winner)}, which has the better values")
+    is_published = test.advantage > 0
+    verdict = ClaimVerdict.REPRODUCED if is_published else ClaimVerdict.CONTRADICTED
+    return replace(blank, verdict=verdict)
+
+
+def describe_divergence(arm: ArmValues) -> str:
+    trainings = len(arm.by_seed) + arm.diverged
+    return (
+        f"{arm.diverged} of {count_of(trainings, 'training')} of {' / '.join(arm.names)} diverged"
     )
-
-
-def verdict_of(estimate: Estimate, divisor: int, lower_is_better: bool) -> ClaimVerdict:
-    """Returns the verdict on an order from the corrected interval of its difference."""
-    if math.isnan(estimate.error):  # the same difference for every seed
-        low = high = estimate.mean
-    else:
-        low, high = estimate.interval(divisor)
-    if lower_is_better:
-        low, high = -high, -low
-    if low > 0:
-        return ClaimVerdict.REPRODUCED
-    return ClaimVerdict.CONTRADICTED if high < 0 else ClaimVerdict.UNDECIDED
-
-
-def has_only_diverged(arm: ArmValues) -> bool:
-    return not arm.by_seed and arm.diverged >= MIN_SEEDS
 
 
 def reason_without_values(arm: ArmValues) -> str:
@@ -292,20 +307,13 @@ def arms_hint(found: pd.DataFrame, frame: pd.DataFrame) -> str:
     return f"; there are {', '.join(names)}{' and others' if len(found) > len(names) else ''}"
 
 
-def transform_of(frame: pd.DataFrame, metric: str) -> str:
-    return str(frame.attrs["plan"]["metrics"][metric]["transform"])
-
-
-def is_lower_better(frame: pd.DataFrame, metric: str) -> bool:
-    return bool(frame.attrs["plan"]["metrics"][metric]["direction"] == "lower")
-
-
 def describe_arm(arm: ArmValues, ours: Change | None) -> str:
-    """Describes the mean of an arm: `7.83 ± 0.17 (6 seeds)`."""
+    """Describes the mean of an arm: `7.83 ± 0.17 (6 seeds, 2 diverged)`."""
     if ours is None:
         return "diverged" if arm.diverged else "-"
     error = math.sqrt(ours.variance) if ours.variance >= 0 else 0.0
-    return f"{format_mean(ours.mean, error)} ({count_of(ours.seeds, 'seed')})"
+    lost = f", {arm.diverged} diverged" if arm.diverged else ""
+    return f"{format_mean(ours.mean, error)} ({count_of(ours.seeds, 'seed')}{lost})"
 
 
 def format_mean(mean: float, error: float) -> str:
@@ -314,8 +322,8 @@ def format_mean(mean: float, error: float) -> str:
 
 def count_verdicts(answers: Iterable[Answer]) -> dict[str, int]:
     """Returns the number of answers by verdict, in the order of the verdicts."""
-    texts = [answer.verdict_text for answer in answers]
-    return {text: texts.count(text) for text in dict.fromkeys(sorted(texts))}
+    ordered = sorted(answers, key=lambda answer: list(ClaimVerdict).index(answer.verdict))
+    return dict(Counter(answer.verdict_text for answer in ordered))
 
 
 def answers_to_records(answers: Iterable[Answer]) -> list[dict[str, Any]]:

@@ -124,7 +124,7 @@ def test_program_lists_and_judges(ganbench, tmp_path):
     published = ROOT / "results" / "published"
     code, out, err = ganbench("claim", "pacgan", "--results", published, "--to", "answers.md")
     assert (code, err) == (0, "")
-    assert "18 not comparable, 8 undecided" in out.replace("\n", " ")
+    assert "8 undecided, 18 not comparable" in out.replace("\n", " ")
     assert "| modes of ring: gan" in (tmp_path / "answers.md").read_text()
 
 

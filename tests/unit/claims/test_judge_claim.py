@@ -10,7 +10,7 @@ from scipy import stats
 from synthetic_rows import frame, row
 
 from ganbench.claims.claim_file import Claim
-from ganbench.claims.judge_claim import ClaimVerdict, judge_claim
+from ganbench.claims.judge_claim import ClaimVerdict, count_verdicts, judge_claim
 from ganbench.claims.known_claims import ClaimError
 
 IMAGES = 64_000  # the budget of made-up frames
@@ -119,8 +119,25 @@ ORDERS = {  # lower is better
     "reversed": ([3.0, 3.1, 3.3], [5.0, 5.1, 5.2], ClaimVerdict.CONTRADICTED),
     "noisy": ([3.0, 5.0, 4.0], [4.0, 2.0, 5.0], ClaimVerdict.UNDECIDED),
     "one seed": ([5.0], [3.0], ClaimVerdict.UNDECIDED),
-    "worse diverged": ([None, None, None], [3.0, 3.1, 3.3], ClaimVerdict.REPRODUCED),
-    "better diverged": ([3.0, 3.1, 3.3], [None, None, None], ClaimVerdict.CONTRADICTED),
+    # Fisher's exact test has p = 0.029 for 4 of 4 against 0 of 4, and 0.1 for 3 of 3 against 0 of 3
+    "worse diverged": ([None] * 4, [3.0, 3.1, 3.3, 3.2], ClaimVerdict.REPRODUCED),
+    "better diverged": ([3.0, 3.1, 3.3, 3.2], [None] * 4, ClaimVerdict.CONTRADICTED),
+    "better diverged in few seeds": ([3.0, 3.1, 3.3], [None] * 3, ClaimVerdict.UNDECIDED),
+    # the survivors are as published, but more trainings of the arm called better were lost
+    "better diverged in part": (
+        [5.0, 5.1, 5.2, 5.1, 5.0],
+        [3.0, 3.1, 3.3, None, None],
+        ClaimVerdict.UNDECIDED,
+    ),
+    "worse diverged in part": (
+        [5.0, 5.1, 5.2, None, None],
+        [3.0, 3.1, 3.3, 3.1, 3.2],
+        ClaimVerdict.REPRODUCED,
+    ),
+    # equal differences: 2 of 2 ** 6 signs are as extreme (p = 0.031), and 2 of 2 ** 5 (p = 0.063)
+    "six equal differences": ([5.0] * 6, [4.0] * 6, ClaimVerdict.REPRODUCED),
+    "five equal differences": ([5.0] * 5, [4.0] * 5, ClaimVerdict.UNDECIDED),
+    "no difference": ([5.0] * 8, [5.0] * 8, ClaimVerdict.UNDECIDED),
     "both diverged": ([None, None], [None, None], ClaimVerdict.NOT_RUN),
 }
 
@@ -128,6 +145,37 @@ ORDERS = {  # lower is better
 @pytest.mark.parametrize(("plain", "trick", "verdict"), ORDERS.values(), ids=ORDERS)
 def test_published_order(plain, trick, verdict):
     assert only_answer(claim(orders=[ORDER]), results(plain, trick)).verdict is verdict
+
+
+def test_constant_arms_without_pairs_are_permuted():
+    """2 of 70 orders of four and four values are as extreme (p = 0.029), and 2 of 20 (p = 0.1)."""
+    declared = claim(orders=[ORDER])
+    verdicts = [
+        only_answer(declared, results([5.0] * n, [4.0] * n, paired=False)).verdict for n in (4, 3)
+    ]
+    assert verdicts == [ClaimVerdict.REPRODUCED, ClaimVerdict.UNDECIDED]
+    exact = stats.permutation_test(([5.0] * 4, [4.0] * 4), lambda a, b: np.mean(a) - np.mean(b))
+    assert exact.pvalue == pytest.approx(2 / 70)
+
+
+def test_lost_trainings_are_named():
+    rows = results([5.0, 5.1, 5.2, 5.1, 5.0], [3.0, 3.1, 3.3, None, None])
+    answer = only_answer(claim(orders=[ORDER]), rows)
+    assert answer.measured.startswith("3.13 ± 0.09 (3 seeds, 2 diverged) against ")
+    assert answer.reason == (
+        "2 of 5 trainings of digits / gan / hinge / ema diverged, which has the better values"
+    )
+
+
+def test_verdicts_are_counted_in_their_order():
+    orders = [ORDER, {**ORDER, "better": "plain", "worse": "trick"}]
+    rows = results([3.0, 3.1, 3.3], [5.0, 5.1, 5.2])
+    answers = judge_claim(claim([VALUE], orders, images=2 * IMAGES), rows)
+    assert list(count_verdicts(answers)) == [
+        "reproduced at this scale",
+        "contradicted at this scale",
+        "not comparable",
+    ]
 
 
 def test_order_of_a_metric_whose_higher_values_are_better():
