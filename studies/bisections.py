@@ -343,7 +343,7 @@ FAULTS = (
         "a loop of Python in each step",
         TRAINER,
         "optimizer.zero_grad(set_to_none=True)",
-        "optimizer.zero_grad(set_to_none=True)\n        sum(range(5_000))",
+        "optimizer.zero_grad(set_to_none=True)\n        sum(range(30_000))",
         count("step[dcgan]"),
     ),
     PlantedFault(

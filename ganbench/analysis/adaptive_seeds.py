@@ -97,7 +97,7 @@ class LookReplay:
         return {
             **self.settings.model_dump(),
             "taken": self.taken,
-            "over": bool(self.effects) and not self.undecided,
+            "over": self.taken > 0 and not self.undecided,
             "effects": [effect.record() for effect in self.effects],
         }
 

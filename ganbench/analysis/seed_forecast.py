@@ -26,8 +26,7 @@ class RoundForecast:
 
     seeds: int
     trainings: int  # if every arm gets these seeds
-    smallest: float  # detectable effect, for the trick with the most precise estimate
-    largest: float  # the same for the trick with the least precise estimate
+    sizes: list[float]  # detectable effect of each trick; without those that have no estimate
     is_covered: bool  # whether the budget covers the round for every arm
 
 
@@ -45,12 +44,10 @@ def forecast_rounds(frame: pd.DataFrame, settings: AdaptiveSeeds) -> list[RoundF
     paired = frame.attrs["plan"]["analysis"]["paired"]
     rounds = []
     for look, seeds in enumerate(settings.rounds):
-        sizes = [detectable_effect(own, look, rule, paired) for own in weights]
+        sizes = [detectable_effect(own, look, rule, paired) for own in weights if own]
         trainings = seeds * len(grown) + settings.rounds[0] * rest
         limit = math.inf if settings.trainings is None else settings.trainings
-        rounds.append(
-            RoundForecast(seeds, trainings, min(sizes), max(sizes), is_covered=trainings <= limit)
-        )
+        rounds.append(RoundForecast(seeds, trainings, sizes, is_covered=trainings <= limit))
     return rounds
 
 
@@ -80,9 +77,7 @@ def planned_weights(arms: Mapping[Cell, tuple[str, ...]], name: str) -> dict[Cel
 def detectable_effect(
     weights: Mapping[Cell, Weights], look: int, rule: LookRule, paired: bool
 ) -> float:
-    """Computes the smallest effect that a look detects with a power of 80 %; NaN if none."""
-    if not weights:
-        return math.nan
+    """Computes the smallest effect that a look detects with a power of 80 %."""
     seeds, squares = rule.rounds[look], [np.square(list(w.values())) for w in weights.values()]
     parts = [own.sum() for own in squares] if paired else np.concatenate(squares).tolist()
     variances = [float(part) / seeds / len(weights) ** 2 for part in parts]
@@ -102,15 +97,17 @@ def describe_rounds(rounds: list[RoundForecast], settings: AdaptiveSeeds) -> lis
     for entry in rounds:
         note = "" if entry.is_covered else ", which the budget covers only for some arms"
         lines.append(
-            f"  {entry.seeds} seeds: {format_sizes(entry)} s.d., with at most "
+            f"  {entry.seeds} seeds: {format_sizes(entry.sizes)}, with at most "
             f"{entry.trainings:,} trainings{note}"
         )
     return lines
 
 
-def format_sizes(entry: RoundForecast) -> str:
-    low, high = f"{entry.smallest:.2g}", f"{entry.largest:.2g}"
-    return low if low == high else f"{low} to {high}"
+def format_sizes(sizes: list[float]) -> str:
+    if not sizes:
+        return "no effect, because no trick has an arm without it"
+    low, high = f"{min(sizes):.2g}", f"{max(sizes):.2g}"
+    return f"{low if low == high else f'{low} to {high}'} s.d."
 
 
 def forecast_record(entry: RoundForecast) -> dict[str, Any]:
@@ -118,6 +115,6 @@ def forecast_record(entry: RoundForecast) -> dict[str, Any]:
     return {
         "seeds": entry.seeds,
         "trainings": entry.trainings,
-        "detectable": [round(entry.smallest, 3), round(entry.largest, 3)],
+        "detectable": [round(end(entry.sizes), 3) for end in (min, max)] if entry.sizes else [],
         "covered": entry.is_covered,
     }

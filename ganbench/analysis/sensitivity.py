@@ -18,7 +18,7 @@ import pandas as pd
 from ganbench.gan.variants import all_variants
 from ganbench.registry import SpecError, parse_spec
 
-from .contrasts import Estimate, satterthwaite_freedom
+from .contrasts import arm_difference, estimate_contrast
 from .effects import outcome_rows
 from .intervals import SCALES, ratio_or_difference
 from .rows import LOST_OUTCOMES, outcome_facts
@@ -114,7 +114,9 @@ def axis_effects(frame: pd.DataFrame) -> pd.DataFrame:
     paired, transform = frame.attrs["plan"]["analysis"]["paired"], outcome_facts(frame)["transform"]
     rows = []
     for names in ordered:
-        ends = mean_change_over_families(entries[names], paired)
+        changes = [arm_difference(pair[:, 1], pair[:, 0], paired) for pair in entries[names]]
+        estimate = estimate_contrast(changes)
+        ends = (estimate.mean, *estimate.interval())
         change = (ratio_or_difference(end, transform) for end in ends)
         rows.append((*names, *count_pairs(entries[names]), *change))
     return pd.DataFrame(rows, columns=AXIS_EFFECT_COLUMNS.split())
@@ -181,33 +183,3 @@ def sort_key_of_setting(value: str) -> tuple[bool, Any]:
         return False, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return True, value
-
-
-def mean_change_over_families(
-    pairs: Sequence[np.ndarray], paired: bool
-) -> tuple[float, float, float]:
-    """Computes the mean change over families and its t interval.
-
-    The degrees of freedom are Welch's and Satterthwaite's. A family with a single pair borrows the mean
-    variance of the other families. Without any variance there is no interval.
-    """
-    mean = float(np.mean([np.diff(pair).mean() for pair in pairs]))
-    repeated = [pair for pair in pairs if len(pair) > 1]
-    borrowed = (len(pairs) - len(repeated)) / max(1, len(repeated))
-    parts = [(pair, error) for pair in repeated for error in squared_errors_of_pair(pair, paired)]
-    errors = [error * (1 + borrowed * len(pair)) for pair, error in parts]
-    if not sum(errors) > 0:
-        return mean, math.nan, math.nan
-    freedoms = [len(pair) - 1 for pair, _ in parts]
-    freedom = satterthwaite_freedom(errors, freedoms)
-    return mean, *Estimate(mean, math.sqrt(sum(errors)) / len(pairs), freedom).interval()
-
-
-def squared_errors_of_pair(pair: np.ndarray, paired: bool) -> list[float]:
-    """Computes the squared errors whose sum is that of the mean difference of two columns.
-
-    Paired columns have one, and others have one each.
-    """
-    columns = np.diff(pair) if paired else pair
-    errors: list[float] = (columns.var(axis=0, ddof=1) / len(pair)).tolist()
-    return errors

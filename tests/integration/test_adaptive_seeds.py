@@ -233,3 +233,17 @@ def test_fixed_suite_has_the_same_trials_as_the_first_round(ganbench, suite, who
     assert {t["trial"] for t in plan["trials"]} < {
         t["trial"] for t in read_json(whole[0] / "tiny" / "plan.json")["trials"]
     }
+
+
+def test_suite_without_an_applicable_trick_ends_after_a_round(ganbench, tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(
+        SUITE.replace('"instance_noise"', '"diffaugment"').replace('["ema(decay=0.9)"], ', "")
+    )
+    code, out, err = ganbench("plan", path, "--json")
+    assert code == 0, err
+    assert all(entry["detectable"] == [] for entry in json.loads(out)["adaptive"]["forecast"])
+    code, _, err = ganbench("run", path, "--results", tmp_path, *OPTIONS)
+    assert code == 0, err
+    assert "unfinished trials" not in err
+    assert read_json(tmp_path / "tiny" / "plan.json")["adaptive"]["over"]

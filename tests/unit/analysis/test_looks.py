@@ -1,5 +1,6 @@
 """Effects of runs with adaptive seeds: seeds, levels and claims of each look."""
 
+import json
 import math
 
 import adaptive_seeds
@@ -16,7 +17,7 @@ from ganbench.analysis.adaptive_seeds import (
 )
 from ganbench.analysis.effects import effects_by_variant, trick_effects
 from ganbench.analysis.looks import Looks
-from ganbench.analysis.seed_forecast import forecast_rounds
+from ganbench.analysis.seed_forecast import describe_rounds, forecast_record, forecast_rounds
 from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.seed_rounds import SeedRounds, planned_arms
 from ganbench.experiments.store import Store
@@ -190,7 +191,7 @@ def test_forecast_detects_with_the_promised_power():
     scenario = adaptive_seeds.Scenario("x", (1.0, 1.0), 2, noise=1.0)
     rng = np.random.default_rng(0)
     values = scenario.draw(4000, 12, rng) / np.sqrt(1 - adaptive_seeds.SHARED)
-    size = rounds[-1].largest
+    size = max(rounds[-1].sizes)
     mean, error, freedom = adaptive_seeds.estimate(values + size)
     level = 0.05 * (144 - 64) / 144 / 2
     power = (mean / error > stats.t.isf(level / 2, freedom))[:, 0].mean()
@@ -203,4 +204,15 @@ def test_forecast_equals_a_noncentral_t_test_in_one_cell():
     entry = forecast_rounds(frame(*planned), settings)[1]
     bound = stats.t.isf(0.05 * 0.75 / 2, 5)
     size = optimize.brentq(lambda d: stats.nct.sf(bound, 5, d / math.sqrt(2 / 6)) - 0.8, 0.1, 20)
-    assert entry.smallest == pytest.approx(size, rel=1e-6)
+    assert entry.sizes == [pytest.approx(size, rel=1e-6)]
+
+
+def test_forecast_without_an_arm_without_tricks_promises_nothing():
+    settings = AdaptiveSeeds(rounds=[3, 6])
+    planned = [row(name, seed, None, "done") for name in ("a + b", "b + c") for seed in range(3)]
+    rounds = forecast_rounds(frame(*planned), settings)
+    assert [entry.sizes for entry in rounds] == [[], []]
+    assert (
+        "no effect, because no trick has an arm without it" in describe_rounds(rounds, settings)[1]
+    )
+    assert json.loads(json.dumps(list(map(forecast_record, rounds)), allow_nan=False))
