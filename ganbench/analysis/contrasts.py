@@ -220,9 +220,3 @@ def difference_of_means(one: np.ndarray, other: np.ndarray) -> Estimate:
     """Computes the mean of one minus that of the other, with Welch's error and freedom."""
     change = arm_difference(one, other, paired=False)
     return Estimate(change.mean, math.sqrt(change.variance), change.freedom)
-
-
-def combine_changes(changes: Sequence[Change]) -> tuple[float, float, float, float]:
-    """Returns the mean over cells, its interval, and the two-sided p of no change."""
-    contrast = estimate_contrast(changes)
-    return (contrast.mean, *contrast.interval(), contrast.p())

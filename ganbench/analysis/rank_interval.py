@@ -25,19 +25,14 @@ Places = NDArray[np.int64]
 Decisions = NDArray[np.bool_]
 
 
-def rank_intervals(arms: Sequence[Sequence[float]], lower: bool) -> list[tuple[int, int] | None]:
-    """Returns the best and the worst open rank of each arm, or None for an arm with one seed.
-
-    `arms` has the values of each arm's seeds on the scale of the analysis. With `lower`, smaller values are
-    better. Arms without variance are separated from no arm of the same kind.
-    """
-    return intervals_of_pairs(arms, separable_pairs(arms), lower)
-
-
 def intervals_of_pairs(
     arms: Sequence[Sequence[float]], separable: Decisions, lower: bool
 ) -> list[tuple[int, int] | None]:
-    """Returns the open ranks of each arm, given the separable pairs."""
+    """Returns the best and the worst open rank of each arm, or None for an arm with one seed.
+
+    `arms` has the values of each arm's seeds on the scale of the analysis, and `separable` its pairs. With
+    `lower`, smaller values are better. Arms without variance are separated from no arm of the same kind.
+    """
     means = mean_of_arms(arms)
     ranks: list[tuple[int, int] | None] = []
     for own, decided, values in zip(means, separable, arms, strict=True):

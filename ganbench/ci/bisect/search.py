@@ -26,7 +26,6 @@ from .measurers import CannotMeasure, Measurer
 from .posterior import credible_range, culprit_posterior, halving_place
 from .separation import MIN_VALUES_PER_SIDE, Separation, separation_of
 
-EVIDENCE = ("auto", "exact", "noisy")
 MAX_SHARE_OF_PROOF = 0.5  # of the budget, for the proof that bad is worse
 MIN_CONFIRMING_VALUES = 2  # of the culprit and of the commit before it, against outliers
 EXACT_REPEATS = 2  # of the good end, which show whether numbers repeat exactly

@@ -131,11 +131,6 @@ def has_torn_end(path: Path) -> bool:
         return file.read(1) != b"\n"
 
 
-def read_entries(path: Path) -> list[HistoryEntry]:
-    """Returns the measurements of a file in their order; an empty list without the file."""
-    return read_history(path).entries
-
-
 def read_history(path: Path) -> HistoryFile:
     """Reads a history file.
 

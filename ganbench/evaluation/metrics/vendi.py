@@ -63,11 +63,6 @@ def compared_count(fake: FeatureSet, real: FeatureSet) -> int:
     return min(len(fake), len(real))
 
 
-def vendi_score(features: Tensor, order: float = 1.0) -> float:
-    """Returns the Vendi score of features [N, D], without a reference."""
-    return math.exp(cosine_entropy(features, order)[0])
-
-
 def cosine_entropy(features: Tensor, order: float) -> tuple[float, float]:
     """Returns the entropy of the cosines in nats, and its standard error.
 

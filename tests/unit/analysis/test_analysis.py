@@ -13,7 +13,7 @@ from scipy import stats
 from synthetic_rows import FACTS, arms, floor, frame, row
 
 import ganbench
-from ganbench.analysis.contrasts import Change, arm_difference, combine_changes, holm_correct
+from ganbench.analysis.contrasts import Change, arm_difference, estimate_contrast, holm_correct
 from ganbench.analysis.effects import chain_effects, effects_by_variant, trick_effects
 from ganbench.analysis.intervals import SCALES, t_interval
 from ganbench.analysis.leaderboard import leaderboard
@@ -173,7 +173,7 @@ def test_single_cell_equals_scipy_t_test(paired, test):
 def test_two_cells_combine_by_welch_and_satterthwaite():
     trick, none = np.array([1.0, 2.0, 4.0]), np.array([0.5, 2.5, 2.0])
     other, others_none = np.array([5.0, 9.0]), np.array([4.0, 5.0])
-    mean, low, high, p = combine_changes(
+    estimate = estimate_contrast(
         [arm_difference(trick, none, True), arm_difference(other, others_none, True)]
     )
     first, second = np.var([0.5, -0.5, 2.0], ddof=1) / 3, np.var([1.0, 4.0], ddof=1) / 2
@@ -181,15 +181,16 @@ def test_two_cells_combine_by_welch_and_satterthwaite():
     error = math.sqrt(first + second) / 2
     half = stats.t.ppf(0.975, freedom) * error
     expected = (2 / 3 + 2.5) / 2
-    assert (mean, low, high) == pytest.approx((expected, expected - half, expected + half))
-    assert p == pytest.approx(2 * stats.t.sf(expected / error, freedom))
+    assert estimate.mean == pytest.approx(expected)
+    assert estimate.interval() == pytest.approx((expected - half, expected + half))
+    assert estimate.p() == pytest.approx(2 * stats.t.sf(expected / error, freedom))
 
 
 def test_cell_with_one_pair_borrows_variance():
     known, single = Change(1.0, 0.02, 4, 5), Change(3.0, math.nan, 0, 1)
-    mean, low, high, _ = combine_changes([known, single])
+    estimate = estimate_contrast([known, single])
     half = stats.t.ppf(0.975, 4) * math.sqrt(0.12) / 2  # the only variance comes from one cell
-    assert (mean, low, high) == pytest.approx((2.0, 2 - half, 2 + half))
+    assert (estimate.mean, *estimate.interval()) == pytest.approx((2.0, 2 - half, 2 + half))
 
 
 @pytest.mark.parametrize("seeds", [(2, *[1] * 9), (2, 3), (3, 3, 3, 1), (5, 5)])
@@ -197,9 +198,9 @@ def test_false_positive_rate_holds_with_lost_trainings(seeds):
     rng = np.random.default_rng(0)
     draws = 2000
     p_values = [
-        combine_changes(
+        estimate_contrast(
             [arm_difference(rng.normal(size=n), rng.normal(size=n), True) for n in seeds]
-        )[3]
+        ).p()
         for _ in range(draws)
     ]
     assert np.mean(np.array(p_values) < 0.05) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws) + 0.01

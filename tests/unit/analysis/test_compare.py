@@ -22,7 +22,7 @@ from ganbench.analysis.compare import (
     summarize_comparisons,
 )
 from ganbench.analysis.contrasts import arm_difference as change_of
-from ganbench.analysis.contrasts import combine_changes
+from ganbench.analysis.contrasts import estimate_contrast
 from ganbench.analysis.rows import load, save_rows
 from ganbench.analysis.verdicts import ComparisonVerdict
 from ganbench.registry import SpecError
@@ -457,10 +457,10 @@ def test_overall_mean_uses_errors_over_seeds():
     a, b = table(NO_CHANGE), table({"a": 0.8, "b": 0.9, "c": 0.7}, random=1)
     logs = [{t: np.log(f[f["tricks"] == t]["value"].to_numpy()) for t in NO_CHANGE} for f in (a, b)]
     changes = [change_of(logs[1][t], logs[0][t], True) for t in NO_CHANGE]
-    middle, low, high, p = combine_changes(changes)
+    estimate = estimate_contrast(changes)
     comparison = overall_comparison(a, b)
     actual = (comparison.change, comparison.low, comparison.high, comparison.p)
-    assert actual == pytest.approx((*np.exp((middle, low, high)), p))
+    assert actual == pytest.approx((*np.exp((estimate.mean, *estimate.interval())), estimate.p()))
     assert (comparison.cells, comparison.seeds, comparison.verdict, comparison.data) == (
         3,
         15,

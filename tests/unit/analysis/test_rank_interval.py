@@ -8,7 +8,15 @@ from synthetic_rows import arms, frame, row
 
 from ganbench.analysis.contrasts import holm_correct
 from ganbench.analysis.leaderboard import leaderboard
-from ganbench.analysis.rank_interval import format_rank_interval, rank_intervals
+from ganbench.analysis.rank_interval import (
+    format_rank_interval,
+    intervals_of_pairs,
+    separable_pairs,
+)
+
+
+def rank_intervals(values, lower):
+    return intervals_of_pairs(values, separable_pairs(values), lower)
 
 
 def intervals_by_scipy(values):

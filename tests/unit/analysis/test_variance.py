@@ -10,12 +10,12 @@ import pytest
 from scipy import stats
 from synthetic_rows import FACTS, arms, floor, frame, row
 
+from ganbench.analysis.contrasts import arm_difference, estimate_contrast
 from ganbench.analysis.fewer_seeds import tables_of_fewer_seeds
 from ganbench.analysis.intervals import SCALES, t_interval
 from ganbench.analysis.selection import checkpoint_selection
 from ganbench.analysis.sensitivity import (
     axis_effects,
-    mean_change_over_families,
     own_setting,
     parse_settings_label,
     settings_sensitivity,
@@ -502,29 +502,22 @@ def test_single_family_equals_scipy_t_test(paired, test):
     assert (entry["low"], entry["high"]) == pytest.approx(tuple(np.exp(interval)))
 
 
-def test_families_combine_by_welch_and_satterthwaite():
-    first, second = np.array([[0, 1.0], [0, 2.0], [0, 4.0]]), np.array([[0, 1.0], [0, 5.0]])
-    mean, low, high = mean_change_over_families([first, second], paired=True)
-    errors = np.var([1, 2, 4], ddof=1) / 3, np.var([1, 5], ddof=1) / 2
-    freedom = sum(errors) ** 2 / (errors[0] ** 2 / 2 + errors[1] ** 2)
-    half = stats.t.ppf(0.975, freedom) * math.sqrt(sum(errors)) / 2
-    expected = (7 / 3 + 3) / 2
-    assert (mean, low, high) == pytest.approx((expected, expected - half, expected + half))
-
-
-def test_unpaired_change_of_one_family_has_welchs_interval():
-    before, after = [1.0, 4.0, 2.5], [3.0, 3.01, 3.02]
-    _, low, high = mean_change_over_families([np.column_stack([before, after])], paired=False)
-    expected = stats.ttest_ind(after, before, equal_var=False).confidence_interval(0.95)
-    assert (low, high) == pytest.approx((expected.low, expected.high))
-
-
-def test_family_with_one_pair_borrows_variance():
-    known, single = np.array([[0, 1.0], [0, 3.0]]), np.array([[0, 5.0]])
-    mean, low, _ = mean_change_over_families([known, single], paired=True)
-    # squared errors: 1 for the family of two pairs, 2 for the single pair; mean over 2 families
-    assert (mean, mean - low) == pytest.approx((3.5, stats.t.ppf(0.975, 1) * math.sqrt(3) / 2))
-    assert math.isnan(mean_change_over_families([single], paired=True)[1])
+def test_axis_effect_is_the_contrast_of_families():
+    """Another data set is another family; contrasts have tests of their own."""
+    rng = np.random.default_rng(0)
+    logs = rng.normal(size=(2, 2, 4))  # [families, settings, seeds]
+    rows = [
+        row
+        for data, sides in zip(("digits", "ring"), logs, strict=True)
+        for row in family_rows(
+            {f"lr={n + 1}": np.exp(side).tolist() for n, side in enumerate(sides)}, data=data
+        )
+    ]
+    entry = single_row(axis_effects(frame(*rows, paired=True)))
+    estimate = estimate_contrast([arm_difference(after, before, True) for before, after in logs])
+    expected = np.exp([estimate.mean, *estimate.interval()])
+    assert tuple(entry[["change", "low", "high"]]) == pytest.approx(tuple(expected))
+    assert (entry["families"], entry["pairs"]) == (2, 8)
 
 
 def test_planted_axis_effects_are_recovered():

@@ -28,7 +28,6 @@ from ganbench.ci.history.records import (
     HistoryEntry,
     append_records,
     current_revision,
-    read_entries,
     read_history,
 )
 from ganbench.ci.history.series import make_series, versions_by_name
@@ -73,9 +72,9 @@ def test_appended_entries_are_read_back(tmp_path):
     before = path.read_bytes()
     append_records(path, entries[1:])
     assert path.read_bytes().startswith(before)
-    assert read_entries(path) == entries
+    assert read_history(path).entries == entries
     assert json.loads(path.read_text().splitlines()[1])["schema"] == 1
-    assert read_entries(tmp_path / "none") == []
+    assert read_history(tmp_path / "none").entries == []
 
 
 @pytest.mark.parametrize("cut", [1, 20, 100])
@@ -84,10 +83,10 @@ def test_torn_line_loses_only_itself(tmp_path, cut):
     append_records(path, [entry(0), entry(1)])
     path.write_bytes(path.read_bytes()[:-cut])
     readable = [entry(0), entry(1)][: 1 + (cut == 1)]  # a line without its newline is complete
-    assert read_entries(path) == readable
+    assert read_history(path).entries == readable
     assert read_history(path).notes == []
     append_records(path, [entry(2)])
-    assert read_entries(path) == [*readable, entry(2)]
+    assert read_history(path).entries == [*readable, entry(2)]
 
 
 def append_many(path, writer):
