@@ -41,7 +41,7 @@ TIMING_KEYS = ("seconds",)  # which differ between two runs of the same numbers
 COUNTED_COSTS = ("generator_parameters", "discriminator_parameters")
 PROVENANCE_KEYS = ("code", "torch", "machine", "processor", "gpu", "python")
 PLAN_LISTS = ("trials", "seeds", "protocols", "excluded", "notes", "images", "provenance")
-RUN_OPTIONS = "options"  # which machines of one run may choose for themselves
+PLAN_OPTIONS = ("options", "limits")  # which machines of one run may choose for themselves
 LOOK_KEYS = ("taken", "over", "effects")  # of adaptive seeds, which grow during a run
 
 
@@ -340,7 +340,7 @@ def merge_plan(theirs: Path, ours: Path) -> list[str]:
 
 def settings_of_plan(plan: dict[str, Any]) -> dict[str, Any]:
     """Returns the parts of a plan that are equal for all parts of one run."""
-    own = (*PLAN_LISTS, RUN_OPTIONS)
+    own = (*PLAN_LISTS, *PLAN_OPTIONS)
     settings = {key: value for key, value in plan.items() if key not in own}
     if "adaptive" in settings:
         looks = settings["adaptive"].items()

@@ -247,6 +247,7 @@ def plan_record(
         **({"adaptive": rounds.record} if rounds else {}),
         "analysis": suite.analysis.model_dump(),
         "metrics": dict(map(metric_facts, suite.metrics)),
+        "limits": suite.limits.model_dump(),
         "protocol": suite.protocol,
         "protocols": {p.id: p.record() for p in protocols_of_plan(plan, suite.protocol)},
         "excluded": [{"cell": str(cell), "reason": why} for cell, why in expand_cells(suite)[1]],

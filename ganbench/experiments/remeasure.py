@@ -9,17 +9,22 @@ from typing import Any
 from ganbench.devices import Numerics
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
-from ganbench.experiments.executors.base import Executor, Job, JobStatus, TrialLimits
+from ganbench.experiments.executors.base import Executor
 from ganbench.files import write_json
 from ganbench.local_files import bind_stored_files
 
 from .outcomes import check_trial_files
 from .plan import metric_facts
-from .run_trial import is_finished
-from .runner import ProgressDisplay, RunResult, ShowProgress, measure_floors
+from .runner import (
+    ProgressDisplay,
+    RunResult,
+    ShowProgress,
+    execute_jobs,
+    measure_floors,
+    pending_jobs,
+)
 from .store import SOURCES_FOLDER, Store, read_plan
-from .suite import LimitsConfig as SuiteLimits
-from .suite import SuiteError, parse_seconds
+from .suite import LimitsConfig, SuiteError
 from .trial import Trial, read_trial
 
 
@@ -49,31 +54,18 @@ def remeasure(
     check_trial_files(plan, store)  # raises CorruptFile before anything is measured
     trials = trained_trials(plan, store)
     content = requested_plan(plan, trials, request)
-    statuses, finished_before = unmeasured_jobs(trials, content, store)
+    metrics, protocol = tuple(content["metrics"]), content["protocol"]
+    measure_floors(((t.data, t.device) for t in trials), metrics, protocol, store)
+    statuses, finished_before = pending_jobs(trials, metrics, protocol, store)
     show(statuses, finished_before)
     if statuses:
-        declared = SuiteLimits()
-        limits = TrialLimits(parse_seconds(declared.wall), parse_seconds(declared.stall))
+        limits = LimitsConfig.model_validate(plan.get("limits", {}))  # none before release 0.2
         display = ProgressDisplay(statuses, finished_before, show)
-        executor.run(statuses, limits, display.update)
+        execute_jobs(statuses, limits, executor, display.update)
         display.show()
     target = folder.parent / content["suite"]
     write_json(target / "plan.json", content)
     return RunResult(target, content, statuses, finished_before, time.monotonic() - began)
-
-
-def unmeasured_jobs(
-    trials: list[Trial], plan: dict[str, Any], store: Store
-) -> tuple[list[JobStatus], int]:
-    """Returns jobs for the trials that lack a metric, and the number of complete trials.
-
-    Measures the floors immediately.
-    """
-    metrics, protocol = tuple(plan["metrics"]), plan["protocol"]
-    measure_floors(((t.data, t.device) for t in trials), metrics, protocol, store)
-    left = [t for t in trials if not is_finished(t, store.trial_folder(t.id), metrics, protocol)]
-    jobs = [Job(trial, metrics, store.root, protocol) for trial in left]
-    return list(map(JobStatus, jobs)), len(trials) - len(left)
 
 
 def trained_trials(plan: dict[str, Any], store: Store) -> list[Trial]:

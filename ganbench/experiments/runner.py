@@ -1,7 +1,7 @@
 """Runs a suite: keeps finished trials, and trains and measures the others."""
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from .run_trial import is_finished
 from .seed_rounds import SeedRounds
 from .select_trials import TrialSelection, select_items, select_items_with_references
 from .store import Store, read_plan
-from .suite import Suite, SuiteError, parse_seconds
+from .suite import LimitsConfig, Suite, SuiteError, parse_seconds
 from .trial import Trial
 from .trial_order import order_balanced
 
@@ -81,7 +81,7 @@ class PreparedRun:
         if self.statuses:
             with announce_run(self.folder, len(self.statuses)):
                 try:
-                    execute_jobs(self.statuses, self.suite, executor, display.update)
+                    execute_jobs(self.statuses, self.suite.limits, executor, display.update)
                 finally:
                     display.show()
         return RunResult(
@@ -250,21 +250,12 @@ def select_unfinished(trials: Iterable[Trial], plan: dict[str, Any], store: Stor
 
 
 def pending_jobs(
-    plan: list[PlannedTrial], suite: Suite, store: Store
+    trials: Collection[Trial], metrics: Iterable[str], protocol: str, store: Store
 ) -> tuple[list[JobStatus], int]:
-    """Returns the unfinished jobs, and the number of finished trials.
-
-    Measures the floors immediately.
-    """
-    measure_floors_of_plan(plan, suite, store)
-    trials = {p.trial.id: p.trial for p in plan if not p.incompatibility}
-    metrics = tuple(suite.metrics)
-    left = [
-        trial
-        for trial in trials.values()
-        if not is_finished(trial, store.trial_folder(trial.id), metrics, suite.protocol)
-    ]
-    return make_statuses(left, suite, store), len(trials) - len(left)
+    """Returns the unfinished jobs, and the number of finished trials."""
+    jobs = [Job(trial, tuple(metrics), store.root, protocol) for trial in trials]
+    left = [job for job in jobs if not is_finished(job.trial, job.folder, job.metrics, protocol)]
+    return list(map(JobStatus, left)), len(trials) - len(left)
 
 
 def make_statuses(trials: Iterable[Trial], suite: Suite, store: Store) -> list[JobStatus]:
@@ -273,11 +264,11 @@ def make_statuses(trials: Iterable[Trial], suite: Suite, store: Store) -> list[J
 
 
 def execute_jobs(
-    statuses: list[JobStatus], suite: Suite, executor: Executor, on_progress: OnProgress
+    statuses: list[JobStatus], limits: LimitsConfig, executor: Executor, on_progress: OnProgress
 ) -> None:
-    """Runs jobs under the suite's time limits."""
-    limits = TrialLimits(parse_seconds(suite.limits.wall), parse_seconds(suite.limits.stall))
-    executor.run(statuses, limits, on_progress)
+    """Runs jobs under a suite's time limits."""
+    seconds = TrialLimits(parse_seconds(limits.wall), parse_seconds(limits.stall))
+    executor.run(statuses, seconds, on_progress)
     for status in statuses:
         if status.state in ("done", "diverged") and not status.job.folder.result_path.exists():
             status.state, status.reason = "failed", DELETED

@@ -13,6 +13,7 @@ from ganbench.analysis.leaderboard import leaderboard
 from ganbench.analysis.rows import MixedProtocols, refuse_mixed_protocols
 from ganbench.cli import app
 from ganbench.evaluation.evaluator import Evaluator
+from ganbench.experiments.remeasure import MeasureRequest, remeasure
 from ganbench.files import read_json, write_json
 
 SUITE = """
@@ -30,6 +31,8 @@ design = "one_at_a_time"
 of = ["label_smoothing"]
 [budget.cpu]
 images = 640
+[limits]
+stall = "2 h"
 """
 IN_ONE_PROCESS = ["--workers", 0]
 
@@ -213,3 +216,16 @@ def test_suite_selects_its_protocol(ganbench, tmp_path):
     (tmp_path / "wrong.toml").write_text(text.replace("fakes=300", "fake=300"))
     code, _, errors = ganbench("run", "wrong.toml", *IN_ONE_PROCESS)
     assert (code, "did you mean 'fakes'" in errors) == (2, True)
+
+
+def test_limits_are_those_of_the_suite(finished_run, tmp_path):
+    class Recorder:
+        """Keeps the limits, and measures nothing."""
+
+        def run(self, statuses, limits, on_progress):
+            self.limits = limits
+
+    shutil.copytree(finished_run / "results", tmp_path / "results")
+    executor, request = Recorder(), MeasureRequest(metrics=("recall",))
+    remeasure(tmp_path / "results" / "tiny", request, executor, lambda *_: None)
+    assert (executor.limits.wall, executor.limits.stall) == (24 * 3600, 2 * 3600)

@@ -18,6 +18,7 @@ from ganbench.experiments.runner import (
     ShowProgress,
     apply_stale_policy,
     execute_jobs,
+    measure_floors_of_plan,
     pending_jobs,
     refuse_empty_plan,
 )
@@ -184,9 +185,13 @@ def train_gate_run(
     store, content = Store(results), gate_run.plan_content()
     apply_stale_policy(gate_run.plan, store, "ask")
     write_json(results / gate_run.suite.name / "plan.json", content)
-    statuses, finished = pending_jobs(gate_run.plan, gate_run.suite, store)
+    measure_floors_of_plan(gate_run.plan, gate_run.suite, store)
+    trials = {p.trial.id: p.trial for p in gate_run.plan if not p.incompatibility}.values()
+    statuses, finished = pending_jobs(
+        trials, gate_run.suite.metrics, gate_run.suite.protocol, store
+    )
     show(statuses, finished)
-    execute_jobs(statuses, gate_run.suite, executor, lambda: show(statuses, finished))
+    execute_jobs(statuses, gate_run.suite.limits, executor, lambda: show(statuses, finished))
     frame = collect_rows(content, store)
     ends = trainings_of_frame(frame)
     traces, untraced = record_traces(gate_run, ends)

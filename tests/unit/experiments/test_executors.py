@@ -271,7 +271,7 @@ def test_deleted_result_is_not_trained(suite_file, statuses):
         if statuses[0].state == "done":
             shutil.rmtree(statuses[0].folder.folder, ignore_errors=True)
 
-    execute_jobs(statuses, load_suite(Path(suite_file)), Inline(), delete_first)
+    execute_jobs(statuses, load_suite(Path(suite_file)).limits, Inline(), delete_first)
     assert [status.state for status in statuses] == ["failed", "done"]
     assert statuses[0].reason == "its result was deleted during the run: run it again"
 
