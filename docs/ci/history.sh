@@ -6,18 +6,21 @@
 # The exit code is 0 if the history was published, whatever the gates decide: this is a record, not a gate.
 suite=${1:-gate}
 branch=${PAGES_BRANCH:-gh-pages}
+first=ganbench-first-history # a local branch without parents, until the first push
+start=$PWD
 pages=$(mktemp -d) || exit 1
-trap 'git worktree remove --force "$pages/site"; rm -rf "$pages"' EXIT
+trap 'cd "$start"; git worktree remove --force "$pages/site"; git branch -qD "$first" 2>/dev/null || true; rm -rf "$pages"' EXIT
 set -e
 
 if git fetch origin "$branch"; then
   git worktree add --detach "$pages/site" FETCH_HEAD
 else
+  git branch -qD "$first" 2>/dev/null || true
   git worktree add --detach "$pages/site"
-  git -C "$pages/site" checkout --orphan "$branch"
+  git -C "$pages/site" checkout --orphan "$first"
   git -C "$pages/site" rm -rfq --ignore-unmatch .
 fi
-ganbench gate "$suite" --device cpu --history "$pages/site/history.jsonl" || echo "quality gate: $?"
+ganbench gate "$suite" --device cpu --history "$pages/site/history.jsonl" ${GATE_OPTIONS:-} || echo "quality gate: $?"
 if [ -n "${BASE:-}" ]; then
   ganbench perf --base "$BASE" --history "$pages/site/history.jsonl" ${PERF_OPTIONS:-} || echo "performance gate: $?"
 fi

@@ -15,7 +15,8 @@ import os
 import sys
 import unicodedata
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -30,9 +31,11 @@ EXIT_CODES = {"passed": 0, "regressed": 1, "cannot decide": 3}
 SERIOUS_FIRST = ("regressed", "no verdict", "cannot decide", "passed")
 UNCHANGED = ("identical", "equivalent")
 GITHUB_BOT = "github-actions[bot]"  # the author of comments by a workflow's token
-GUARDED = (".github/", ".gitlab-ci.yml", "ci/")  # files that decide what a gate does
+# Files that decide what a gate does, as patterns of their whole paths.
+GUARDED = (".github/*", ".gitlab-ci.yml", "ci/*", "Makefile", "*.baseline.json")
 MAX_FILE_BYTES = 4_000_000
 MAX_TEXT_CHARACTERS = 400
+MAX_FILES_SHOWN = 5
 MAX_LINES = 40  # of a list or a table
 MAX_BODY_CHARACTERS = 60_000  # both hosts refuse long bodies
 PAGE_SIZE = 100
@@ -213,7 +216,8 @@ def post_to_github(options: argparse.Namespace) -> None:
     repository = f"repos/{os.environ['GITHUB_REPOSITORY']}"
     verdicts, problems = read_verdicts(options.folder, options.expect)
     pull = find_pull_request(api, repository, run)
-    notes = [*describe_run(run), *(guard_notes(api, repository, pull) if pull else ())]
+    names = changed_files(api, repository, pull) if pull else ()
+    notes = [*describe_run(run), *guard_notes(names, options)]
     body = render_body(options.name, verdicts, problems, notes)
     word = join_verdicts(verdicts, problems)
     post_check(api, repository, run, options, word, body)
@@ -243,14 +247,22 @@ def describe_run(run: dict[str, Any]) -> Iterator[str]:
         yield f"The workflow ended with {code(run['conclusion'])}"
 
 
-def guard_notes(api: Api, repository: str, pull: dict[str, Any]) -> Iterator[str]:
-    """Yields a warning if a pull request changes what decides its own gate."""
-    files = api.pages(f"{repository}/pulls/{pull['number']}/files")
-    names = [file["filename"] for file in files]
-    changed = [n for n in names if n.startswith(GUARDED) or n.endswith(".baseline.json")]
+def changed_files(api: Api, repository: str, pull: dict[str, Any]) -> Iterator[str]:
+    """Yields the files that a pull request changes, with their names before and after."""
+    for file in api.pages(f"{repository}/pulls/{pull['number']}/files"):
+        yield from dict.fromkeys(
+            [file.get("previous_filename", file["filename"]), file["filename"]]
+        )
+
+
+def guard_notes(names: Iterable[str], options: argparse.Namespace) -> Iterator[str]:
+    """Yields a warning if a change has files that decide its own gate."""
+    patterns = [*GUARDED, *options.guard]
+    changed = [name for name in names if any(fnmatchcase(name, p) for p in patterns)]
     if changed:
-        shown = ", ".join(map(code, changed[:5]))
-        yield f"**This pull request changes its own gate**, so review these files: {shown}"
+        shown = ", ".join(map(code, changed[:MAX_FILES_SHOWN]))
+        more = f" and {len(changed) - MAX_FILES_SHOWN} more" * (len(changed) > MAX_FILES_SHOWN)
+        yield f"**This change decides its own gate**, so review these files: {shown}{more}"
 
 
 def post_check(
@@ -293,16 +305,18 @@ def post_to_gitlab(options: argparse.Namespace) -> None:
         return
     api = Api(os.environ["CI_API_V4_URL"], {"PRIVATE-TOKEN": os.environ["GITLAB_TOKEN"]})
     project = quote(os.environ["CI_PROJECT_ID"], safe="")
-    notes = f"projects/{project}/merge_requests/{int(os.environ['CI_MERGE_REQUEST_IID'])}/notes"
+    request = f"projects/{project}/merge_requests/{int(os.environ['CI_MERGE_REQUEST_IID'])}"
     verdicts, problems = read_verdicts(options.folder, options.expect)
     commit = f"Commit {os.environ['CI_COMMIT_SHA'][:10]}, [job]({os.environ['CI_JOB_URL']})"
-    body = render_body(options.name, verdicts, problems, [commit])
+    diffs = api.pages(f"{request}/diffs")
+    names = [name for diff in diffs for name in dict.fromkeys([diff["old_path"], diff["new_path"]])]
+    body = render_body(options.name, verdicts, problems, [commit, *guard_notes(names, options)])
     own = api.send("GET", "user")["id"]
-    for note in api.pages(notes):
+    for note in api.pages(f"{request}/notes"):
         if note["author"]["id"] == own and note["body"].startswith(mark_of(options.name)):
-            api.send("PUT", f"{notes}/{note['id']}", {"body": body})
+            api.send("PUT", f"{request}/notes/{note['id']}", {"body": body})
             return
-    api.send("POST", notes, {"body": body})
+    api.send("POST", f"{request}/notes", {"body": body})
 
 
 # JUnit
@@ -363,6 +377,8 @@ def main() -> None:
     parser.add_argument("--name", default="ganbench", help="name of the check and the comment")
     parser.add_argument("--expect", default="", help="verdicts that must exist: gate,perf")
     parser.add_argument("--undecided", choices=("fail", "pass"), default="fail")
+    guard = "further files that decide the gate, such as --guard 'scripts/*'; may be repeated"
+    parser.add_argument("--guard", action="append", default=[], metavar="PATTERN", help=guard)
     options = parser.parse_args()
     options.expect = [word for word in options.expect.split(",") if word]
     try:

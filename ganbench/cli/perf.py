@@ -122,18 +122,20 @@ def limit_of_counting(wanted: bool | None, device: str) -> tuple[float, str]:
 def measure_both_sides(
     base: str, head: str, device: str, rules: Any, words: list[str]
 ) -> tuple[Any, dict[str, str]]:
-    """Measures both versions; returns the report and their revisions."""
-    from ganbench.ci.performance.gate import PerfGate
+    """Measures both versions; returns the report and their revisions.
+
+    The report has the reason if a side cannot run.
+    """
+    from ganbench.ci.performance.gate import PerfGate, PerfReport
     from ganbench.ci.performance.process import CannotRun, HarnessRunner
 
-    try:
-        with open_both_revisions(base, head) as (before, now), scratch_folder() as folder:
-            report = PerfGate(
-                before, now, HarnessRunner(folder, device), rules, print_perf_progress
-            ).run(words)
-    except CannotRun as error:
-        fail(f"Cannot decide: {error}", CommandVerdict.CANNOT_DECIDE.exit_code)
-    return report, {"base": before.revision, "head": now.revision}
+    with open_both_revisions(base, head) as (before, now), scratch_folder() as folder:
+        revisions = {"base": before.revision, "head": now.revision}
+        runner = HarnessRunner(folder, device)
+        try:
+            return PerfGate(before, now, runner, rules, print_perf_progress).run(words), revisions
+        except CannotRun as error:
+            return PerfReport(refusal=str(error)), revisions
 
 
 def print_perf_report(report: Any, record: Any, as_json: bool) -> None:
@@ -141,7 +143,8 @@ def print_perf_report(report: Any, record: Any, as_json: bool) -> None:
 
     if as_json:
         return print_json(record.to_json())
-    out.print(perf_table(report))
+    if report.comparisons:
+        out.print(perf_table(report))
     for line in (*perf_reasons(report), *record.sentences):
         out.print(line, markup=False, soft_wrap=True)
     return None
@@ -195,6 +198,8 @@ def print_perf_progress(line: str) -> None:
 
 
 def verdict_and_reason(report: Any, allow_missing: bool) -> tuple[CommandVerdict, str]:
+    if report.refusal:
+        return CommandVerdict.CANNOT_DECIDE, f"Cannot decide: {report.refusal}."
     missing = 0 if allow_missing else report.count_verdicts(ComparisonVerdict.MISSING)
     if report.count_verdicts(ComparisonVerdict.WORSE):
         return CommandVerdict.REGRESSED, "Regressed."

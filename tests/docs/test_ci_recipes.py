@@ -60,6 +60,13 @@ def test_both_gates_run_whatever_the_first_says_and_are_told_where_the_summary_i
     assert perf == "perf s.md perf --base main --blocks 3"
 
 
+def test_options_of_the_gate_and_no_performance_gate(program):
+    found = recipe(program, "main", "mine.toml", speed=3, GATE_OPTIONS="--trust", PERF="no")
+    assert found.returncode == 0
+    (gate,) = (program / "notes").read_text().splitlines()
+    assert gate.endswith("gate mine.toml --device cpu --trust")
+
+
 def test_verdicts_are_written_to_a_folder(program):
     recipe(program, "main", VERDICTS="my verdicts")
     gate, perf = (program / "notes").read_text().splitlines()

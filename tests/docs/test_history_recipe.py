@@ -65,6 +65,22 @@ def test_history_grows_on_its_branch(clone):
     assert git(clone, "status", "--short") == ""
 
 
+def test_first_push_that_failed_is_repeated(clone):
+    """A checkout that is kept has no branch of the failed attempt."""
+    path = f"{clone.parent / 'bin'}:{os.environ['PATH']}"
+    origin, away = clone.parent / "origin.git", clone.parent / "away.git"
+    command, around = ["sh", str(RECIPES / "history.sh"), "mine.toml"], os.environ | {"PATH": path}
+    for moves in (True, True, False):
+        if moves:
+            origin.rename(away)
+        ended = subprocess.run(command, cwd=clone, env=around, capture_output=True, text=True)
+        if moves:
+            away.rename(origin)
+        assert (ended.returncode == 0) is not moves, ended.stderr
+    assert git(clone, "branch", "--list", "ganbench-*", "gh-pages") == ""
+    assert len(git(origin, "log", "--format=%h", "gh-pages").splitlines()) == 1
+
+
 def test_workflow_measures_one_push_at_a_time():
     workflow = yaml.safe_load((RECIPES / "history.yml").read_text())
     assert workflow[True] == {"push": {"branches": ["main"]}}  # YAML 1.1 reads `on` as true

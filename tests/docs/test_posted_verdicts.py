@@ -264,9 +264,13 @@ def test_bad_file_is_no_verdict(github, api, tmp_path, gate_verdict, case):
 def test_change_of_the_gate_is_named(github, api, tmp_path, gate_verdict):
     save(tmp_path, gate_verdict)
     names = [*(f"data/{n}.txt" for n in range(100)), "ci/gates.sh", "suites/mine.baseline.json"]
-    api.lists["/repos/me/mine/pulls/7/files"] = [{"filename": name} for name in names]
-    body = github()["output"]["summary"]
-    assert "changes its own gate**, so review these files: `ci/gates.sh`, `suites/m" in body
+    files = [{"filename": name} for name in [*names, "Makefile", "tools/draw.py"]]
+    moved = {"filename": "new.json", "previous_filename": "quality.baseline.json"}
+    api.lists["/repos/me/mine/pulls/7/files"] = [*files, moved]
+    body = github("--guard", "tools/*")["output"]["summary"]
+    named = ["ci/gates.sh", "suites/mine.baseline.json", "Makefile", "tools/draw.py"]
+    listed = ", ".join(f"`{name}`" for name in [*named, "quality.baseline.json"])
+    assert f"**This change decides its own gate**, so review these files: {listed}\n" in body
 
 
 # Hostile content
@@ -324,7 +328,8 @@ def test_long_verdict_is_cut(github, tmp_path, gate_verdict):
 
 @pytest.fixture
 def gitlab(api, tmp_path):
-    api.lists |= {"/user": {"id": 5}, "/projects/9/merge_requests/3/notes": []}
+    request = "/projects/9/merge_requests/3"
+    api.lists |= {"/user": {"id": 5}, f"{request}/notes": [], f"{request}/diffs": []}
     (tmp_path / "verdicts").mkdir()
     variables = {
         "CI_API_V4_URL": api.address,
@@ -349,6 +354,15 @@ def test_note_is_written_and_renewed(gitlab, api, tmp_path, gate_verdict):
         "/projects/9/merge_requests/3/notes/2"
     ]
     assert api.tokens == {"secret"}
+
+
+def test_change_of_the_gate_is_named_in_the_note(gitlab, api, tmp_path, gate_verdict):
+    save(tmp_path, gate_verdict)
+    names = ("mine.py", "ci/gates.sh")
+    diffs = [{"old_path": name, "new_path": name} for name in names]
+    api.lists["/projects/9/merge_requests/3/diffs"] = diffs
+    assert gitlab(GITLAB_TOKEN="secret").returncode == 0
+    assert "so review these files: `ci/gates.sh`\n" in api.contents("POST")[0]["body"]
 
 
 def test_without_a_token_no_note_is_written(gitlab, api):

@@ -67,6 +67,7 @@ class PerfReport:
     seconds: list[float] = field(default_factory=list)  # durations of pairs that ran together
     device: str = ""
     watched: bool = True
+    refusal: str = ""  # why a side cannot run at all
     uncounted: str = ""  # why instructions were not counted, although they should be
 
     def count_verdicts(self, wanted: ComparisonVerdict) -> int:

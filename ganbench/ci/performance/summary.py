@@ -101,6 +101,8 @@ def perf_reasons(report: PerfReport) -> list[str]:
 
 def perf_sentences(report: PerfReport, rules: PerfRules, powers: dict[float, float]) -> list[str]:
     """Returns sentences: counts of verdicts, unchanged numbers, the gate's power, and caveats."""
+    if report.refusal:
+        return []
     counts = [f"{n} {name}" for name in ORDER if (n := report.count_verdicts(name))]
     sentences = [f"{len(report.comparisons)} benchmarks: {', '.join(counts) or 'none'}."]
     still = sum(not is_notable(c) for c in report.comparisons)

@@ -627,14 +627,19 @@ def test_missing_benchmark_cannot_be_decided(perf, slower_version):
     assert "no benchmark was decided" in output
 
 
-def test_failing_side_exits_3_with_reason(perf, monkeypatch):
+def test_failing_side_exits_3_with_reason_and_verdict(perf, monkeypatch, tmp_path):
     def refuse(*arguments, **facts):
         raise CannotRun("base: ImportError: no")
 
     monkeypatch.setattr(CachedRunner, "measure", refuse)
-    code, _, errors = perf("--base", ROOT, "--head", ROOT)
+    path, summary = tmp_path / "perf.json", tmp_path / "summary.md"
+    code, output, _ = perf("--base", ROOT, "--head", ROOT, "--verdict", path, "--summary", summary)
     assert code == 3
-    assert "base: ImportError: no" in errors
+    assert output == "Cannot decide: base: ImportError: no.\n"
+    verdict = read_verdict(path.read_text())
+    assert (verdict["verdict"], verdict["comparisons"]) == ("cannot decide", [])
+    assert verdict["sentences"] == ["Cannot decide: base: ImportError: no."]
+    assert "Cannot decide: base: ImportError: no." in summary.read_text()
 
 
 def test_usage_errors_exit_2(perf, monkeypatch):
@@ -714,10 +719,10 @@ def test_killed_harness_is_named(tmp_path, monkeypatch):
 def test_version_of_other_layout_cannot_be_measured(ganbench, tmp_path):
     (tmp_path / "before" / "ganbench").mkdir(parents=True)
     options = ("--base", tmp_path / "before", "--head", ROOT)
-    code, _, errors = ganbench("perf", "--device", "cpu", *options)
+    code, output, errors = ganbench("perf", "--device", "cpu", *options)
     assert code == 3
-    assert "Cannot decide: base" in errors
-    assert "so this version cannot measure it" in errors
+    assert "Cannot decide: base" in output
+    assert "so this version cannot measure it" in output
     assert "Traceback" not in errors
 
 
