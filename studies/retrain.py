@@ -127,8 +127,7 @@ published row.
 {table}
 
 This machine: torch {torch}, instructions {instructions}. The promise is equality on one kind of machine: the same
-instructions and the same torch. *largest difference* is relative to the published value. Rows of `zoo` are those of
-older code: they have no standard errors, and precision and recall of an older version. `zoo` has to be trained again.
+instructions and the same torch. *largest difference* is relative to the published value.
 
 ## Another processor
 
