@@ -28,6 +28,7 @@ from .effects import (
     names_of_effects,
     outcome_rows,
 )
+from .intervals import is_improvement
 from .rows import collect_rows, outcome_facts
 from .sequential import LookRule
 
@@ -165,7 +166,7 @@ class LookReplay:
         if rule.are_equivalent(look, *numbers):
             return replace(state, state="equivalent")
         if rule.are_changed(look, *numbers):
-            is_better = (estimate.mean < 0) == (direction == "lower")
+            is_better = is_improvement(estimate.mean, direction)
             return replace(state, state="helps" if is_better else "harms")
         if look == len(rule.rounds) - 1:
             return replace(state, state=LAST_ROUND)

@@ -21,11 +21,18 @@ from ganbench.evaluation.metric_names import (
     features_of_plan,
     name_with_features,
 )
+from ganbench.experiments.plan_names import ENDED_OUTCOMES
 from ganbench.registry import SpecError, suggest
 
 from .contrasts import Change, arm_difference, estimate_contrast, holm_correct
-from .intervals import CONFIDENCE_LEVEL, SCALES, ratio_or_difference, t_interval
-from .rates import ENDED_OUTCOMES, wilson_interval
+from .intervals import (
+    CONFIDENCE_LEVEL,
+    SCALES,
+    is_improvement,
+    ratio_or_difference,
+    t_interval,
+)
+from .rates import wilson_interval
 from .rows import ARM_COLUMNS, name_processors
 from .verdicts import ComparisonVerdict
 
@@ -535,8 +542,7 @@ def decide_comparison_verdict(c: CellComparison) -> ComparisonVerdict:
     if c.unit == "ratio" and 1 - c.margin < c.low and c.high < 1 / (1 - c.margin):
         return ComparisonVerdict.EQUIVALENT
     if c.p < 1 - CONFIDENCE_LEVEL:
-        falls = c.change < (1 if c.unit == "ratio" else 0)
-        is_better = falls == (c.direction == "lower")
+        is_better = is_improvement(c.change, c.direction, 1.0 if c.unit == "ratio" else 0.0)
         return ComparisonVerdict.BETTER if is_better else ComparisonVerdict.WORSE
     return ComparisonVerdict.UNDECIDED
 
@@ -561,7 +567,7 @@ def format_tally(metric: str, comparisons: Sequence[CellComparison]) -> str:
     """Returns a sentence such as `FID of 5 cells: 2 better, 1 undecided, 2 new.`"""
     counted = Counter(c.verdict for c in comparisons)
     counts = ", ".join(f"{counted[v]} {v}" for v in COMPARISON_VERDICTS if counted[v])
-    return f"{metric} of {format_count(len(comparisons), 'cell')}: {counts}."
+    return f"{metric} of {count_of(len(comparisons), 'cell')}: {counts}."
 
 
 def format_comparison(c: CellComparison) -> str:
@@ -592,7 +598,7 @@ def format_amount(c: CellComparison) -> str:
     form = ".3g" if c.unit == "ratio" else "+.3g"
     change, low, high = (format_signed(value, form) for value in (c.change, c.low, c.high))
     words = {"ratio": " times as much", "log odds": " in log odds"}.get(c.unit, "")
-    seeds = format_count(c.seeds, "pair" if c.paired else "seed")
+    seeds = count_of(c.seeds, "pair" if c.paired else "seed")
     if math.isnan(c.low):
         return f"{change}{words}, {seeds}, without an interval"
     return f"{change}{words} [{low}, {high}], {seeds}, p = {format_signed(c.p, '.2g')}"
@@ -612,7 +618,3 @@ def format_failures(c: CellComparison) -> str:
             low, high = wilson_interval(count, total)
             parts.append(f"{count} of {total} ({100 * low:.0f} % to {100 * high:.0f} %) {side}")
     return f"; failed {', '.join(parts)}"
-
-
-def format_count(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"

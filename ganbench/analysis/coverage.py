@@ -8,10 +8,12 @@ from typing import Self
 
 import pandas as pd
 
+from ganbench.experiments.plan_names import LOST_OUTCOMES
+
 from .contrasts import CELL_COLUMNS, Cell, cell_tables, contrast_within_cell
 from .effects import Effect, effect_weights, outcome_rows
 from .factors import NO_TRICK, tricks_in, tricks_of_arm
-from .rows import LOST_OUTCOMES, outcome_facts
+from .rows import outcome_facts
 
 NAMED_ALONE = tuple(map(CELL_COLUMNS.index, ("variant", "loss", "data")))
 NOT_IN_SUITE = "not in the suite"

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ganbench.experiments.plan_names import LOST_OUTCOMES
+
 from .contrasts import (
     CELL_COLUMNS,
     Cell,
@@ -27,9 +29,9 @@ from .contrasts import (
     measured_arms,
 )
 from .factors import NO_TRICK, Weights, main_effect_weights, tricks_in, tricks_of_arm
-from .intervals import CONFIDENCE_LEVEL, ratio_or_difference
+from .intervals import CONFIDENCE_LEVEL, is_improvement, ratio_or_difference
 from .looks import Looks, planned_seeds
-from .rows import LOST_OUTCOMES, outcome_facts, refuse_mixed_protocols, without_attributes
+from .rows import outcome_facts, refuse_mixed_protocols, without_attributes
 
 COUNT_UNIT = "modes"  # the unit of metrics that count modes
 DIRECTED_VERDICTS = ("helps", "harms")
@@ -385,6 +387,6 @@ def effect_with_verdict(
     if facts["transform"] == "log" and inside:
         verdict = "equivalent"
     elif effect.p < error:
-        falls = effect.ratio < (1 if facts["transform"] == "log" else 0)
-        verdict = "helps" if falls == (facts["direction"] == "lower") else "harms"
+        none = 1.0 if facts["transform"] == "log" else 0.0
+        verdict = "helps" if is_improvement(effect.ratio, facts["direction"], none) else "harms"
     return replace(effect, verdict=verdict)

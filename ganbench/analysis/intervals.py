@@ -31,6 +31,11 @@ SCALES = {
 }
 
 
+def is_improvement(change: float, direction: str, no_change: float = 0.0) -> bool:
+    """Returns whether a change is towards the better direction, `lower` or `higher`."""
+    return (change < no_change) == (direction == "lower")
+
+
 def ratio_or_difference(value: float, transform: str) -> float:
     """Returns a change as a ratio if the scale is logarithmic, else unchanged."""
     return SCALES[transform].back(value) if transform == "log" else value

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from .rows import LOST_OUTCOMES
+from ganbench.experiments.plan_names import LOST_OUTCOMES
+
+from .rows import without_attributes
 from .targets import FID_SCALE, curve_points
 from .transfer import (
     MIN_EFFECTS,
@@ -35,8 +37,8 @@ def lasting_effects(frame: pd.DataFrame) -> pd.DataFrame:
     has the other sign at the end.
     """
     plan = frame.attrs["plan"]
-    trials = frame[frame["role"].eq("trial") & ~frame["outcome"].isin(LOST_OUTCOMES)]
-    trials.attrs = {}  # pandas would copy them in each operation
+    is_trial = frame["role"].eq("trial") & ~frame["outcome"].isin(LOST_OUTCOMES)
+    trials = without_attributes(frame)[is_trial]
     rows = []
     for data, part in trials.groupby("data", sort=False):
         points, metric = curve_points(part, plan["analysis"]["outcome"])
@@ -52,7 +54,7 @@ def correlate_points(
     """Yields the columns of each point of the curves before the last one."""
     numbered = points.assign(point=points.groupby("trial").cumcount() + 1)
     last = numbered["point"].max()
-    tables = {point: paired_effects(part, transform) for point, part in iter_points(numbered)}
+    tables = {point: paired_effects(part, transform) for point, part in numbered.groupby("point")}
     effects = {point: table[data] for point, table in tables.items() if data in table}
     for point, early in effects.items():
         late = effects.get(last, pd.DataFrame())
@@ -63,11 +65,6 @@ def correlate_points(
         if point < last and len(names) >= MIN_EFFECTS and len(seeds) >= MIN_SEEDS:
             sides = [side.loc[seeds, names].to_numpy() for side in (early, late)]
             yield {"after": point / last, "effects": len(names), **compare_points(*sides)}
-
-
-def iter_points(numbered: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
-    for point in sorted(numbered["point"].unique().tolist()):
-        yield point, numbered[numbered["point"].eq(point)]
 
 
 def compare_points(early: Numbers, late: Numbers) -> dict[str, object]:

@@ -20,11 +20,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from ganbench.experiments.plan_names import LOST_OUTCOMES
+
 from .contrasts import CELL_COLUMNS
 from .effects import outcome_rows
 from .factors import NO_TRICK
 from .intervals import CONFIDENCE_LEVEL, SCALES
-from .rows import LOST_OUTCOMES, outcome_facts
+from .rows import outcome_facts, without_attributes
 
 PROFILE_FACTORS = (1, 1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10)
 BOOTSTRAP_RESAMPLES = 2000
@@ -163,9 +165,8 @@ def score_rows(frame: pd.DataFrame) -> pd.DataFrame:
     transformed = values["value"].astype(float).map(to, na_action="ignore")
     score = -transformed if facts["direction"] == "lower" else transformed
     lost |= np.isinf(score)
-    counted = values.assign(score=score.mask(lost, -math.inf))[lost | score.notna()]
-    counted.attrs = {}  # pandas would copy them in each operation
-    return counted
+    scored = values.assign(score=score.mask(lost, -math.inf))
+    return without_attributes(scored)[lost | score.notna()]
 
 
 def profile_margins(frame: pd.DataFrame, arms: ComparedArms, factors: Sequence[float]) -> Numbers:

@@ -12,13 +12,13 @@ from functools import lru_cache
 import pandas as pd
 from scipy import stats
 
+from ganbench.experiments.plan_names import ENDED_OUTCOMES
+
 from .contrasts import CELL_COLUMNS, holm_correct
 from .factors import NO_TRICK
 from .intervals import CONFIDENCE_LEVEL
 from .looks import count_looks
-from .rows import LOST_OUTCOMES, without_attributes
-
-ENDED_OUTCOMES = ("done", *LOST_OUTCOMES)
+from .rows import without_attributes
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ganbench.errors import GanbenchError
-from ganbench.experiments.outcomes import (
-    CELL_NAME_FIELDS,
-    PlanStatus,
-    TrialFiles,
-    read_floors,
-    read_trial_files,
-)
+from ganbench.experiments.outcomes import PlanStatus, TrialFiles, read_floors, read_trial_files
+from ganbench.experiments.plan_names import ARM_FIELDS, LOST_OUTCOMES
 from ganbench.experiments.store import Store
 from ganbench.files import read_in_batches, write_stream
 from ganbench.registry import parse_spec
@@ -32,8 +27,7 @@ SCHEMA_VERSION = (
     3  # 2: the steps at which flags began; 3: floors beside values, and learning curves
 )
 TRIALS_PER_BATCH = 200  # their rows are plain data at the same time
-ARM_COLUMNS = ["data", "variant", "loss", "tricks", "plan"]
-LOST_OUTCOMES = ("diverged", "failed")
+ARM_COLUMNS = list(ARM_FIELDS)
 COLLAPSE_METRICS = ("modes", "recall")
 METADATA_KEY = b"ganbench"  # for the suite's plan in the file's metadata
 PANDAS_METADATA_KEY = b"PANDAS_ATTRS"  # where pandas keeps the attrs of a frame
@@ -133,9 +127,9 @@ def read_table_status(frame: pd.DataFrame) -> PlanStatus:
     """Counts the outcomes of a table's trials."""
     keys = ["trial", "seed", "variant", "loss", "tricks"]
     trials = frame[frame["trial"].notna()].drop_duplicates(keys)
-    bad = trials[trials["outcome"].isin(["failed", "diverged"])]
+    bad = trials[trials["outcome"].isin(LOST_OUTCOMES)]
     reasons = {
-        f"{' / '.join(filter(None, (row[key] for key in CELL_NAME_FIELDS)))} / seed {row['seed']}": row[
+        f"{' / '.join(filter(None, (row[key] for key in ARM_FIELDS)))} / seed {row['seed']}": row[
             "reason"
         ]
         for row in bad.to_dict("records")

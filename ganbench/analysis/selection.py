@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .intervals import SCALES, ratio_or_difference, t_interval
-from .rows import ARM_COLUMNS, outcome_facts, refuse_mixed_protocols
+from .rows import ARM_COLUMNS, outcome_facts, refuse_mixed_protocols, without_attributes
 
 SELECTION_COLUMNS = "trainings cells last best ratio low high best_seed_illusion"
 
@@ -54,8 +54,9 @@ def outcome_by_checkpoint(frame: pd.DataFrame) -> pd.DataFrame:
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
     quality = (frame["role"] == "trial") & (frame["kind"] == "quality")
     applicable = frame["outcome"] != "not_applicable"
-    rows = refuse_mixed_protocols(frame)[quality & applicable & (frame["metric"] == outcome)]
-    rows.attrs = {}  # pandas would copy them in each operation
+    rows = without_attributes(refuse_mixed_protocols(frame))[
+        quality & applicable & (frame["metric"] == outcome)
+    ]
     wide = rows.pivot(index=[*ARM_COLUMNS, "seed"], columns="checkpoint", values="value")
     to = SCALES[outcome_facts(frame)["transform"]].to
     return wide.reindex(columns=["last", "best"]).map(to, na_action="ignore").reset_index()

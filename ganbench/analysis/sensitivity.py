@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ganbench.experiments.plan_names import ENDED_OUTCOMES, LOST_OUTCOMES
 from ganbench.gan.variants import all_variants
 from ganbench.registry import SpecError, parse_spec
 
 from .contrasts import arm_difference, estimate_contrast
 from .effects import outcome_rows
 from .intervals import SCALES, ratio_or_difference
-from .rows import LOST_OUTCOMES, outcome_facts
+from .rows import outcome_facts
 
 FAMILY_COLUMNS = ["data", "variant", "loss", "tricks"]
 NEAR_BEST_FACTOR = 1.25  # a mean within this factor of the best is good enough for most purposes
@@ -63,7 +64,7 @@ def attempted_trials(frame: pd.DataFrame) -> pd.DataFrame:
     The column `transformed` is the outcome on the transformed scale.
     """
     rows = outcome_rows(frame)
-    ended = rows[rows["outcome"].isin(["done", *LOST_OUTCOMES])]
+    ended = rows[rows["outcome"].isin(ENDED_OUTCOMES)]
     several = ended.groupby(FAMILY_COLUMNS)["plan"].transform("nunique") > 1
     to = SCALES[outcome_facts(frame)["transform"]].to
     return ended.assign(transformed=ended["value"].map(to, na_action="ignore"))[several]

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ganbench.experiments.plan_names import ENDED_OUTCOMES, LOST_OUTCOMES
+
+from .factors import NO_TRICK
 from .intervals import SCALES, t_interval
-from .rows import ARM_COLUMNS, LOST_OUTCOMES
+from .rows import ARM_COLUMNS, without_attributes
 
 TARGET_COLUMNS = [*ARM_COLUMNS, "metric", "target", "reached", "trainings", "images", "seconds"]
 FID_SCALE = {
@@ -44,8 +47,8 @@ def costs_to_target(frame: pd.DataFrame, target: Target | None = None) -> pd.Dat
     """
     plan = frame.attrs["plan"]
     declared = target if target is not None else plan["analysis"].get("target")
-    trials = frame[frame["role"].eq("trial") & frame["outcome"].isin(["done", *LOST_OUTCOMES])]
-    trials.attrs = {}  # pandas would copy them in each operation
+    is_trial = frame["role"].eq("trial") & frame["outcome"].isin(ENDED_OUTCOMES)
+    trials = without_attributes(frame)[is_trial]
     entries = [
         row
         for data, part in trials.groupby("data", sort=False)
@@ -86,7 +89,7 @@ def target_value(declared: Target | None, data: str, points: pd.DataFrame, trans
         declared = declared.get(data)
     if declared is not None:
         return float(declared)
-    none = points[points["tricks"].eq("none") & points["outcome"].eq("done")]
+    none = points[points["tricks"].eq(NO_TRICK) & points["outcome"].eq("done")]
     ends = none.drop_duplicates("trial", keep="last")["value"]
     return t_interval(ends.tolist(), transform).mean
 

@@ -152,12 +152,13 @@ def frame_distance(part: pd.DataFrame) -> tuple[float, ...]:
         return trials, frames, math.nan, math.nan, math.nan
     off = values - values.mean(axis=1, keepdims=True)
     error = part.loc[part["trial"].isin(table.index), "error"].pow(2).mean()
-    own = signed_root(off - off.mean(axis=0), (trials - 1) * (frames - 1))
-    return trials, frames, signed_root(off, trials * (frames - 1)), own, math.sqrt(error)
+    own = root_mean_square(off - off.mean(axis=0), (trials - 1) * (frames - 1))
+    return trials, frames, root_mean_square(off, trials * (frames - 1)), own, math.sqrt(error)
 
 
-def signed_root(off: np.ndarray, freedom: int) -> float:
-    return math.sqrt(float((off**2).sum()) / freedom) if freedom else math.nan
+def root_mean_square(deviations: np.ndarray, freedom: int) -> float:
+    """Returns the root of the mean square of deviations, given their degrees of freedom."""
+    return math.sqrt(float((deviations**2).sum()) / freedom) if freedom else math.nan
 
 
 def seeds_needed(

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from ganbench.errors import GanbenchError, NotDownloaded
+from ganbench.experiments.plan_names import ARM_FIELDS
 from ganbench.experiments.suite_files import read_suite_name
 from ganbench.local_files import trust_local_files
 from ganbench.registry import describe_exception, find_plugin_part, shorten
@@ -241,7 +242,6 @@ OUTCOME_WORDS = {  # of outcomes and states; others are words already
     "started": "started (with a checkpoint)",
     "trained": "trained (not measured)",
 }
-CELL_NAME_COLUMNS = ("data", "variant", "loss", "tricks", "plan")
 
 
 def fail(message: str, code: int = USAGE) -> NoReturn:
@@ -283,6 +283,10 @@ def no_run_sentence(suite: str, folder: Path) -> str:
     runs = [path.parent.name for path in folder.parent.glob("*/plan.json")]
     close = difflib.get_close_matches(folder.name, runs, n=1, cutoff=0.6)
     hint = f"; did you mean {close[0]!r}?" if close else ""
+    from ganbench.experiments.suite_files import find_suite_file
+
+    if not find_suite_file(suite).is_file():
+        return f"no run in {folder}, and no suite {suite}{hint}"
     return f"no run in {folder}: `ganbench run {suite}` makes one{hint}"
 
 
@@ -292,7 +296,7 @@ def has_store(folder: Path) -> bool:
 
 
 def format_cell_name(row: dict[str, Any]) -> str:
-    return " / ".join(filter(None, (row[key] for key in CELL_NAME_COLUMNS)))
+    return " / ".join(filter(None, (row[key] for key in ARM_FIELDS)))
 
 
 def results_option(results: Path) -> list[str]:

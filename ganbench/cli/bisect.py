@@ -100,6 +100,8 @@ def bisect(
     require_choice("--evidence", evidence, ("auto", "exact", "noisy"))
     require_choice("--better", better, ("lower", "higher"))
     require_one_measure(suite=suite, benchmark=benchmark, command=command)
+    if command is not None and evidence == "exact":
+        fail("--evidence exact: a command has no exact numbers; --suite and --benchmark have some")
     refuse_unused(suite, metric=metric, cell=cell, profile=profile, trust=trust)
     wanted = SuiteOptions(suite or "", metric, cell, profile, device, trust)
     budget = (error, measurements, parse_time(time), evidence)

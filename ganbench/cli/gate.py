@@ -40,13 +40,11 @@ from .weights import require_weights_of_command
 DEFAULT_FALSE_ALARMS = 0.01  # probability of a false alarm in all tests of a gate
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"  # names the Markdown file that GitHub Actions shows
 
-What = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="SUITE | IMAGES...",
-        help="A suite. With --real: images, one argument per training.",
-    ),
-]
+WHAT_ARGUMENT = typer.Argument(
+    metavar="SUITE | IMAGES...",
+    help="A suite. With --real: images, one argument per training.",
+)
+What = Annotated[list[str], WHAT_ARGUMENT]
 Real = Annotated[str | None, typer.Option(help="Real images to measure the images against.")]
 BaselineFile = Annotated[
     Path | None,
@@ -71,7 +69,7 @@ app.add_typer(
 
 @app.command()
 def gate(
-    what: What,
+    what: Annotated[list[str] | None, WHAT_ARGUMENT] = None,
     baseline: BaselineFile = None,
     real: Real = None,
     extractor: Annotated[
@@ -107,7 +105,12 @@ def gate(
     """
     from ganbench.ci.quality.summary import gate_markdown, gate_record
 
-    path, began = baseline_path(baseline, what, real), time.monotonic()
+    names = what or []
+    if not names and not lost:
+        fail(
+            "name a suite; or with --real the images of each training, and --lost for those without"
+        )
+    path, began = baseline_path(baseline, names, real), time.monotonic()
     reference = read_baseline(path)
     if real is None:
         refuse_options(lost=lost, extractor=extractor)
@@ -116,11 +119,11 @@ def gate(
     with ctrl_c_explained(real):
         if real is None:
             place = TrainingPlace(results, workers, executor, device, profile)
-            verdict = suite_verdict(single_argument(what), reference, exact, block, place)
+            verdict = suite_verdict(single_argument(names), reference, exact, block, place)
         else:
             with naming_baseline(path):
                 verdict = images_verdict(
-                    what, real, reference, lost, trust, device, path, extractor
+                    names, real, reference, lost, trust, device, path, extractor
                 )
     seconds = time.monotonic() - began
     record = gate_record(verdict, reference, seconds)
@@ -379,15 +382,14 @@ def images_verdict(
     extractor: str | None,
 ) -> Any:
     """Measures images with the baseline's settings and returns the verdict."""
-    if reference.kind == "images":
-        refuse_extractor(extractor, reference, path)
-        require_weights_of_command(reference.settings["extractor"], "ganbench", *fakes, real)
     from ganbench.ci.quality.image_sets import (
         check_sources,
         count_refusals,
         evaluate_image_sets,
         image_refusals,
         make_image_side,
+        make_lost_side,
+        recorded_extractor,
     )
     from ganbench.ci.quality.verdict import decide_gate_verdict, refused_verdict
     from ganbench.devices import select_device
@@ -398,10 +400,17 @@ def images_verdict(
         return refused_verdict(
             [f"{path} is a baseline of the suite {reference.name}, not of images"]
         )
-    chosen, settings = select_device(device), reference.settings
+    refuse_extractor(extractor, reference, path)
+    # Other reals have another default extractor, and the baseline needs its own.
+    settings = {**reference.settings, "extractor": recorded_extractor(reference) or None}
+    require_weights_of_command(settings["extractor"], "ganbench", *fakes, real)
+    chosen = select_device(device)
     check_sources(fakes, real)
     if reasons := count_refusals(len(fakes) + lost, reference):
         return refused_verdict([f"{path}: {reason}" for reason in reasons])
+    if not fakes:
+        lost_side = make_lost_side(lost, reference.margins, chosen)
+        return decide_gate_verdict(reference, lost_side, reference.margins, DEFAULT_FALSE_ALARMS, 0)
     with ExtractionProgress(err) as progress, explaining_sizes(path):
         image_evaluations = evaluate_image_sets(
             fakes, real, True, progress.show, device=device, trust=trust, **settings

@@ -20,7 +20,7 @@ from .base import (
     print_json,
     suite_folder,
 )
-from .visualize import CELL_KEY_COLUMNS, select_rows_by_words
+from .visualize import CELL_KEY_COLUMNS, require_sampler_store, select_rows_by_words
 
 LEADING_ARMS = 4  # arms of a study by default
 
@@ -63,19 +63,18 @@ def make(
     """
     from ganbench.files import write_bytes, write_json
     from ganbench.human_study.key import new_salt
-    from ganbench.human_study.make_page import StudyDesign
-    from ganbench.human_study.make_page import make_study as made
+    from ganbench.human_study.make_page import StudyDesign, make_study
 
     folder, design = suite_folder(suite, results), StudyDesign(pictures, catches, exposure, seed)
     own = folder / "study"
     arms, old = load_arms(suite, cells or [], results), read_old_key(folder, replace)
-    key, page = made(folder.name, arms, design, (old and old.salt) or new_salt())
+    key, page = make_study(folder.name, arms, design, (old and old.salt) or new_salt())
     if old and old.study != key.study:
         if not replace:
             fail(
                 f"{own} holds another study, and its key is needed to read its answers; --replace deletes it"
             )
-        key, page = made(folder.name, arms, design, new_salt())
+        key, page = make_study(folder.name, arms, design, new_salt())
     path = to or own / "study.html"
     write_json(own / "key.json", key.model_dump())
     write_bytes(path, page.encode())
@@ -116,17 +115,11 @@ def read_old_key(folder: Path, replace: bool) -> Any:
 
 def load_arms(suite: str, cells: list[str], results: Path) -> list[Any]:
     """Returns the chosen arms, each with the generators of its seeds."""
-    from ganbench.experiments.store import Store
     from ganbench.experiments.trial import read_trial
     from ganbench.human_study.key import StudyArm
     from ganbench.visualization.trained_generator import find_saved_generator
 
-    from .base import has_store
-
-    folder = suite_folder(suite, results)
-    if not has_store(folder):
-        fail(f"no trial store beside {folder}: generators are kept only where they were trained")
-    store, arms = Store(folder.parent), []
+    store, arms = require_sampler_store(suite, results), []
     for rows in done_rows_by_arm(suite, cells, results):
         arm = StudyArm(**{name: rows.iloc[0][name] or "" for name in StudyArm.model_fields})
         samplers = [
@@ -188,8 +181,7 @@ def read(
     from ganbench.analysis.leaderboard import leaderboard
     from ganbench.files import write_json
     from ganbench.human_study.answers import read_answers
-    from ganbench.human_study.error_rates import summarize_study as outcome
-    from ganbench.human_study.error_rates import with_human_error
+    from ganbench.human_study.error_rates import summarize_study, with_human_error
     from ganbench.human_study.key import read_key
     from ganbench.report.findings import run_findings
     from ganbench.report.writer import write_leaderboard
@@ -198,7 +190,7 @@ def read(
 
     folder = suite_folder(suite, results)
     key = read_key(folder)
-    content = outcome(key, read_answers(files, key))
+    content = summarize_study(key, read_answers(files, key))
     frame = read_frame(suite, results)
     write_json(folder / "study.json", content)
     board = with_human_error(leaderboard(frame), folder)

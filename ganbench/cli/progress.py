@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ganbench.counts import count_of
 from ganbench.experiments.monitoring.trial_progress import TrialProgress
+from ganbench.experiments.plan_names import LOST_OUTCOMES
 
 MAX_SECONDS_BETWEEN_LINES = 300.0  # so that a quiet log does not seem dead
 LAST_FAILURES_SHOWN = 3
@@ -24,7 +25,6 @@ STOPPING = "Stopping, writing checkpoints. Press Ctrl-C again to stop now."
 WRITING = "writing tables and page"
 MIN_SHARE_GAINED = 0.01  # of a run, before its end is estimated
 SECONDS_TO_SMOOTH = 60.0  # the time constant of the estimated end
-BAD_OUTCOMES = ("failed", "diverged")
 
 
 class SteadyEnd:
@@ -117,9 +117,9 @@ class RunProgress:
         parts: list[RenderableType] = [Text(self.format_line(trials, finished_before)), bar]
         found = running_trials(trials)
         parts += [workers_table(found)] if found else []
-        bad = [trial_progress for trial_progress in trials if trial_progress.state in BAD_OUTCOMES][
-            -LAST_FAILURES_SHOWN:
-        ]
+        bad = [
+            trial_progress for trial_progress in trials if trial_progress.state in LOST_OUTCOMES
+        ][-LAST_FAILURES_SHOWN:]
         room = self.console.height - LINES_PER_WORKER * len(found) - len(bad) - 4
         best = best_arm_lines(trials)[: max(0, room)]
         parts += [Text(line, no_wrap=True, overflow="ellipsis") for line in best]

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -297,9 +298,7 @@ def print_failures(statuses: Sequence[Any]) -> int:
 
 def run_summary(result: Any, report: Any, files: list[Path]) -> dict[str, Any]:
     """Returns the results of a run as JSON data."""
-    outcomes: dict[str, int] = {}
-    for status in result.statuses:
-        outcomes[status.state] = outcomes.get(status.state, 0) + 1
+    outcomes = Counter(status.state for status in result.statuses)
     return {
         "suite": report.plan["suite"],
         "kept": result.finished_before,

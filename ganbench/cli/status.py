@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ganbench.counts import count_of, format_age
+from ganbench.experiments.plan_names import FINISHED_OUTCOMES
 
 from .base import (
     DEFAULT_RESULTS,
@@ -24,8 +25,6 @@ from .base import (
     suite_folder,
 )
 from .trials import run_command, suite_of_run
-
-FINAL_OUTCOMES = ("done", "diverged", "not_applicable")
 
 
 @app.command()
@@ -87,7 +86,7 @@ class LastReport:
 
 def count_unfinished(outcomes: dict[str, int]) -> int:
     """Counts the trials that are neither finished nor of incompatible cells."""
-    return sum(count for name, count in outcomes.items() if name not in FINAL_OUTCOMES)
+    return sum(count for name, count in outcomes.items() if name not in FINISHED_OUTCOMES)
 
 
 def progress_sentence(state: Any, suite: str, results: Path) -> str:

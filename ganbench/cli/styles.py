@@ -21,7 +21,7 @@ def styles(
     """
     from ganbench.experiments.trial import read_trial
     from ganbench.files import write_bytes
-    from ganbench.visualization.samples import draw_styles as picture
+    from ganbench.visualization.samples import draw_styles
     from ganbench.visualization.style_mixing import STYLE_PICTURES
     from ganbench.visualization.trained_generator import find_saved_generator
 
@@ -31,7 +31,7 @@ def styles(
         sampler = find_saved_generator(read_trial(store, name), store, checkpoint)
         paths = {kind: sampler.folder.folder / f"{kind}{ending}.png" for kind in STYLE_PICTURES}
         for kind, path in paths.items():
-            write_bytes(path, picture(sampler, kind))
+            write_bytes(path, draw_styles(sampler, kind))
         entries.append({"trial": name, "pictures": list(map(str, paths.values()))})
     if as_json:
         return print_json(entries)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ganbench.counts import count_of, format_signed
-from ganbench.experiments.select_trials import has_all_words
+from ganbench.experiments.select_trials import has_all_words, suggest_word
 from ganbench.experiments.trial_names import format_chain
 
 from .base import (
@@ -78,7 +78,8 @@ def select_rows_by_words(suite: str, cell: str, results: Path) -> Any:
     names = frame[SEARCHED_COLUMNS].fillna("").agg(" ".join, axis=1)
     chosen = frame[names.map(lambda name: has_all_words(name, cell))]
     if chosen.empty:
-        fail(f"no cell of {suite} has all the words {cell!r} in its name")
+        hint = suggest_word(names, cell)
+        fail(f"no cell of {suite} has all the words {cell!r} in its name{hint}")
     trained = chosen[chosen["role"].eq("trial")]
     return chosen if trained.empty or "untrained" in cell.split() else trained
 
@@ -387,11 +388,11 @@ def neighbours(
 
     Neighbours are training examples. Their median distance is printed beside that of held-out data.
     """
-    from ganbench.visualization.neighbours import find_neighbours as resemblance
+    from ganbench.visualization.neighbours import find_neighbours
     from ganbench.visualization.trained_generator import SavedGenerator
 
     def look(generator: SavedGenerator) -> tuple[bytes, dict[str, Any]]:
-        found = vars(resemblance(generator))
+        found = vars(find_neighbours(generator))
         return found.pop("picture"), found
 
     draw_pictures(suite, cell, results, seed, checkpoint, to, as_json, "neighbours", look)
@@ -445,7 +446,7 @@ def write_animation(picture: Path, content: bytes) -> Path:
     return path
 
 
-def require_sampler_store(suite: str, results: Path, checkpoint: str) -> Any:
+def require_sampler_store(suite: str, results: Path, checkpoint: str = "last") -> Any:
     """Returns the store of a suite's generators; ends the program if it has none."""
     from ganbench.experiments.store import CHECKPOINT_NAMES, Store
 

@@ -1,5 +1,6 @@
 """Rows of an evaluation: readings of fakes, measured floors and expected floors."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -28,17 +29,12 @@ def make_metric_row(
     if isinstance(reading, str):
         return replace(empty, reason=reading)
     theory = part.expected_floor(real, count) if is_applicable(part, real, real) else None
-    floor_measurement = floor if isinstance(floor, Measurement) else Measurement(float("nan"))
-    return replace(
-        empty,
-        value=reading.value,
-        standard_error=reading.standard_error,
-        floor=None
-        if floor_measurement.value != floor_measurement.value
-        else floor_measurement.value,
-        floor_standard_error=floor_measurement.standard_error,
-        expected=theory,
+    row = replace(
+        empty, value=reading.value, standard_error=reading.standard_error, expected=theory
     )
+    if not isinstance(floor, Measurement) or math.isnan(floor.value):
+        return row
+    return replace(row, floor=floor.value, floor_standard_error=floor.standard_error)
 
 
 def split_in_halves(real: FeatureSet, count: int) -> tuple[FeatureSet, FeatureSet]:

@@ -96,6 +96,7 @@ class EvaluationPipeline:
         return self.resolved.source
 
     def run(self) -> Evaluation:
+        self.refuse_unused_latent()
         self.refuse_few_images()
         self.refuse_broken_files()
         fake_extraction = self.extract_source(self.fake, self.fakes, "fakes")
@@ -167,6 +168,12 @@ class EvaluationPipeline:
             self.wanted.threads,
             self.wanted.skip_unreadable,
         )
+
+    def refuse_unused_latent(self) -> None:
+        """Raises Unreadable if a latent shape is given, and no side is a generator."""
+        has_generator = any(isinstance(side, GeneratorSource) for side in (self.fake, self.real))
+        if self.wanted.latent is not None and not has_generator:
+            raise Unreadable(f"--latent is for a generator, and {self.fake.name} is none")
 
     def refuse_few_images(self) -> None:
         """Raises Unreadable, before any extraction, if a side has too few images."""

@@ -50,13 +50,13 @@ class EvaluationProtocol:
         weights = f" (weights {self.weights[:8]})" if self.weights else ""
         resize = "" if self.resize == "none" else f", {self.resize}"
         return (
-            f"{rules}{self.extractor}{weights}{resize}, {count_of(self.fakes, 'fakes')} against "
-            f"{count_of(self.reals, 'reals')}, "
+            f"{rules}{self.extractor}{weights}{resize}, {describe_count(self.fakes, 'fakes')} against "
+            f"{describe_count(self.reals, 'reals')}, "
             f"levels rounded to the {self.rounding}{''.join(f', {label}' for label in self.reduced)} [{self.id}]"
         )
 
 
-def count_of(count: int, what: str) -> str:
+def describe_count(count: int, what: str) -> str:
     """Returns `50 fakes`, or `statistics of fakes` where no images were measured."""
     return f"{count:,} {what}" if count else f"statistics of {what}"
 

@@ -8,12 +8,10 @@ from typing import Any
 from ganbench.files import read_each
 
 from .monitoring.trial_progress import format_trial_label
+from .plan_names import LOST_OUTCOMES
 from .running_trials import RunningTrial, read_running_trial
 from .select_trials import ID_DIGITS
 from .store import CHECKPOINT_NAMES, Store, TrialFolder
-
-LOST_OUTCOMES = ("failed", "diverged")
-CELL_NAME_FIELDS = ("data", "variant", "loss", "tricks", "plan")
 
 
 def current_readings(plan: dict[str, Any], content: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ganbench.analysis.contrasts import CELL_COLUMNS
+from ganbench.analysis.rows import without_attributes
 from ganbench.evaluation.metric_names import metric_display_name
 
 
@@ -27,8 +28,8 @@ def learning_curves_of(frame: pd.DataFrame) -> LearningCurves:
     Their samples differ from those of the reported values.
     """
     plan = frame.attrs["plan"]
-    scores = frame[frame["kind"].eq("curve") & frame["role"].eq("trial") & frame["value"].notna()]
-    scores.attrs = {}  # pandas would copy them in each operation
+    rows = without_attributes(frame)
+    scores = rows[rows["kind"].eq("curve") & rows["role"].eq("trial") & rows["value"].notna()]
     measured, outcome = list(dict.fromkeys(scores["metric"])), plan["analysis"]["outcome"]
     metric = next((m for m in (outcome, "fid", *measured) if m in measured), outcome)
     log = plan["metrics"].get(metric, {"transform": "log"})["transform"] == "log"

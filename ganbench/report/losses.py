@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.analysis.rows import without_attributes
 from ganbench.experiments.store import Store
 from ganbench.files import CorruptFile, write_bytes
 
@@ -34,8 +35,7 @@ def collect_losses(frame: pd.DataFrame, board: pd.DataFrame, store: Store) -> pd
     The training is the first finished one of the arm, else the first.
     """
     has_trial = frame["role"].eq("trial") & frame["trial"].notna()
-    trained = frame.loc[has_trial, ["trial", "outcome", *ARM_COLUMNS]]
-    trained.attrs = {}  # pandas would copy them in each operation
+    trained = without_attributes(frame).loc[has_trial, ["trial", "outcome", *ARM_COLUMNS]]
     done_first = trained["outcome"].ne("done").sort_values(kind="stable").index
     first = trained.loc[done_first].drop_duplicates(ARM_COLUMNS)
     arms = arms_in_turn(board)[ARM_COLUMNS].head(MAX_ARMS_WITH_LOSSES).merge(first, on=ARM_COLUMNS)

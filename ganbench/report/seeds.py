@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.analysis.rows import without_attributes
 
 
 def seed_values(frame: pd.DataFrame) -> dict[tuple[Any, ...], list[float]]:
@@ -14,8 +15,9 @@ def seed_values(frame: pd.DataFrame) -> dict[tuple[Any, ...], list[float]]:
     """
     outcome = frame.attrs["plan"]["analysis"]["outcome"]
     chosen = frame["metric"].eq(outcome) & frame["kind"].eq("quality") & frame["value"].notna()
-    rows = frame[chosen & (frame["checkpoint"].eq("last") | frame["role"].eq("floor"))]
-    rows.attrs = {}  # pandas would copy them in each operation
+    rows = without_attributes(frame)[
+        chosen & (frame["checkpoint"].eq("last") | frame["role"].eq("floor"))
+    ]
     measured = rows[["role", *ARM_COLUMNS, "value"]].fillna(dict.fromkeys(ARM_COLUMNS, ""))
     values: dict[tuple[Any, ...], list[float]] = {}
     for *key, value in measured.itertuples(index=False, name=None):

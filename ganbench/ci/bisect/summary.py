@@ -35,7 +35,9 @@ def bisect_sentences(result: BisectResult, commits: Sequence[Commit], title: str
         answer = (
             f"The culprit is one of {count_of(number, 'commit')}, {first.short} to {culprit.short}"
         )
-        return [f"{answer}: {describe_certainty(result)}.", *result.reasons]
+        is_every = (result.first, result.last) == (1, len(commits) - 1)
+        sure = "which are all of the search" if is_every else describe_certainty(result)
+        return [f"{answer}{', ' if is_every else ': '}{sure}.", *result.reasons]
     change = f"changed {title}" if result.evidence == "canary" else f"made {title} worse"
     answer = f"{culprit.short} {change}: {describe_certainty(result)}."
     who = f"{culprit.author}, {culprit.date[:10]}: {culprit.subject}"
@@ -51,9 +53,9 @@ def describe_certainty(result: BisectResult) -> str:
 
 def format_share(share: float) -> str:
     """Formats a share in percent, without rounding to 0 % or 100 %."""
-    if 0 < share < MIN_SHOWN_PROBABILITY:
+    if share < MIN_SHOWN_PROBABILITY:
         return f"below {MIN_SHOWN_PROBABILITY:.1%}"
-    if 1 - MIN_SHOWN_PROBABILITY < share < 1:
+    if share > 1 - MIN_SHOWN_PROBABILITY:
         return f"above {1 - MIN_SHOWN_PROBABILITY:.1%}"
     return f"{share:.1%}"
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
+from ganbench.analysis.intervals import is_improvement
 from ganbench.analysis.verdicts import ComparisonVerdict
 
 from .change_points import MIN_LEVEL_POINTS, find_change_points
@@ -99,7 +100,7 @@ def make_change_point(
     entries: list[HistoryEntry], place: int, before: float, after: float, reason: str | None
 ) -> ChangePoint:
     first, previous = entries[place], entries[place - 1]
-    better = (after < before) == (first.direction == "lower")
+    better = is_improvement(after, first.direction, before)
     return ChangePoint(
         first.benchmark,
         first.machine,

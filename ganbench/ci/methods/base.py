@@ -54,10 +54,13 @@ class MethodReport:
         """Returns each fault, the number of checks, and the parts that have none."""
         faults = count_of(len(self.faults), "fault")
         lines = [f"Fault: {fault}." for fault in self.faults]
-        lines.append(f"{count_of(len(self.checked), 'check')} of methods: {faults}.")
+        lines.append(f"{count_of(self.count_ended(), 'check')} of methods: {faults}.")
         if self.unchecked:
             lines.append(f"Without a closed form: {', '.join(self.unchecked)}.")
         return lines + [f"Not checked: {part}." for part in self.skipped]
+
+    def count_ended(self) -> int:
+        return sum(not checked.error for checked in self.checked)
 
     @property
     def errors(self) -> list[str]:
@@ -76,7 +79,7 @@ class MethodReport:
             FaultRecord(cell=f.cell, method=f.method, sentence=f.sentence) for f in self.faults
         ]
         return MethodsRecord(
-            checked=len(self.checked),
+            checked=self.count_ended(),
             faults=faults,
             errors=self.errors,
             unchecked=[*self.unchecked, *self.skipped],

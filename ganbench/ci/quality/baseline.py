@@ -251,9 +251,9 @@ def list_version_differences(baseline: Baseline, metrics: Iterable[str]) -> Iter
     for metric in metrics:
         before, now = baseline.metrics.get(metric), metric_facts_record(metric)
         if before is None:
-            yield f"it does not have {metric}"
+            yield f"the baseline does not have {metric}"
         elif before != now:
-            yield f"its {metric} is {format_validation_problem(before)}, but is now {format_validation_problem(now)}"
+            yield f"the baseline's {metric} is {describe_metric_facts(before)}, but is now {describe_metric_facts(now)}"
 
 
 def metric_facts_record(metric: str) -> MetricFactsRecord:
@@ -263,7 +263,7 @@ def metric_facts_record(metric: str) -> MetricFactsRecord:
     )
 
 
-def format_validation_problem(facts: MetricFactsRecord) -> str:
+def describe_metric_facts(facts: MetricFactsRecord) -> str:
     scale = f"better if {facts.direction}, on the scale {facts.transform}"
     return f"{scale}, of version {facts.version}"
 

@@ -29,6 +29,11 @@ class MetricScale:
     direction: str  # the better direction: lower or higher
     transform: str  # log, logit or none
 
+    @property
+    def sign(self) -> int:
+        """1 if higher values are worse, else −1."""
+        return 1 if self.direction == "lower" else -1
+
     def to(self, values: Sequence[float]) -> np.ndarray:
         """Converts values to the transformed scale."""
         return np.array([SCALES[self.transform].to(value) for value in values])
@@ -42,7 +47,7 @@ class MetricScale:
     def worsening_between(self, before: float, after: float) -> float:
         """Returns the worsening on the transformed scale, below 0 for an improvement."""
         one, other = self.to([before, after])
-        return float(other - one) if self.direction == "lower" else float(one - other)
+        return self.sign * float(other - one)
 
     def margin_on_scale(self, margin: float) -> float:
         """Converts a margin to an amount on the transformed scale."""
@@ -50,18 +55,16 @@ class MetricScale:
 
     def worsen_value(self, value: float, amount: float) -> float:
         """Returns a value of the metric worsened by an amount on the transformed scale."""
-        signed = amount if self.direction == "lower" else -amount
         scale = SCALES[self.transform]
-        return scale.back(scale.to(value) + signed)
+        return scale.back(scale.to(value) + self.sign * amount)
 
     def format_worsening(self, amount: float) -> str:
         """Formats a worsening on the transformed scale, like `× 1.35` or `+0.2 in log odds`."""
+        change = self.sign * amount
         if self.transform == "log":
-            return f"× {math.exp(amount if self.direction == 'lower' else -amount):.3g}"
-        signed = amount if self.direction == "lower" else -amount
-        return (
-            f"{format_signed(signed, '+.3g')}{' in log odds' if self.transform == 'logit' else ''}"
-        )
+            return f"× {math.exp(change):.3g}"
+        unit = " in log odds" if self.transform == "logit" else ""
+        return f"{format_signed(change, '+.3g')}{unit}"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Gates for any GAN, from the generated images of each training (see `ganbench eval`)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import combinations
@@ -124,13 +124,15 @@ def check_sources(fakes: Sequence[str], real: str) -> None:
 
 def source_fault(text: str, key: str, remedy: str) -> str:
     """Returns key, fault and remedy of a missing source or of few images, or an empty text."""
+    if Path(text).suffix == ".toml":
+        return f"{key}: {text} is a suite. Leave out --real for the gate of a suite"
     try:
         refuse_missing_sources(text)
         if Path(text).is_dir():
             source = FolderSource(text)
             check_count(source, len(source))
     except Unreadable as error:
-        return f"{key}: {error}. {remedy}"
+        return f"{key}: {error}{'' if str(error).endswith('?') else '.'} {remedy}"
     return ""
 
 
@@ -171,6 +173,12 @@ def make_image_side(evaluations: Sequence[Evaluation], lost: int, device: str) -
     }
     trainings = {IMAGE_SET_CELL: CellTrainings(len(evaluations) + lost, lost, values)}
     return MeasuredSide(trainings, {IMAGE_SET_CELL: readings}, conditions=digit_conditions(device))
+
+
+def make_lost_side(lost: int, metrics: Iterable[str], device: str) -> MeasuredSide:
+    """Returns a side in which every training ended without images."""
+    trainings = {IMAGE_SET_CELL: CellTrainings(lost, lost, {metric: [] for metric in metrics})}
+    return MeasuredSide(trainings, conditions=digit_conditions(device))
 
 
 def value_or_none(evaluation: Evaluation, metric: str) -> float | None:

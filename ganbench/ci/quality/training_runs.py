@@ -153,7 +153,7 @@ def training_refusals(gate_run: GateRun, baseline: Baseline) -> list[str]:
 def setting_differences(gate_run: GateRun, baseline: Baseline) -> Iterable[str]:
     """Yields the differences of settings that affect all cells, as sentences."""
     if baseline.kind != "suite":
-        yield f"it is a baseline of images against {baseline.name}, not of a suite"
+        yield f"the baseline is one of images against {baseline.name}, not of a suite"
         return
     for what, before, now in (
         ("suite", baseline.name, gate_run.suite.name),
@@ -161,13 +161,14 @@ def setting_differences(gate_run: GateRun, baseline: Baseline) -> Iterable[str]:
         ("budget", baseline.budget, gate_run.budget),
     ):
         if before != now:
-            yield f"its {what} is {before}, but that of this run is {now}"
+            yield f"the baseline's {what} is {before}, but that of this run is {now}"
     if common := set(baseline.seeds) & set(gate_run.seeds):
-        yield f"it was trained with some of the same seeds: {sorted(common)[:3]}"
+        yield f"the baseline was trained with some of the same seeds: {sorted(common)[:3]}"
     if baseline.smallest_count() < MIN_BASELINE_RATIO * len(gate_run.seeds):
+        has = count_of(baseline.smallest_count(), "training")
         yield (
-            f"it has {count_of(baseline.smallest_count(), 'training')} of a cell, but {MIN_BASELINE_RATIO} are needed "
-            f"for each of the {count_of(len(gate_run.seeds), 'seed')}"
+            f"the baseline has {has} of a cell, but {MIN_BASELINE_RATIO} are needed for each of the "
+            f"{count_of(len(gate_run.seeds), 'seed')}"
         )
     if len(gate_run.seeds) < MIN_TRAININGS_PER_TEST:
         yield f"a test needs {MIN_TRAININGS_PER_TEST} seeds, but this suite has {len(gate_run.seeds)}"

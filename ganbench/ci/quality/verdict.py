@@ -97,9 +97,11 @@ def decide_gate_verdict(
     tests = run_tests(before, now.trainings, scales, margins, false_alarms)
     comparisons = compare_traces(baseline, now.traces, now.conditions)
     level = false_alarms / max(1, len(tests))
+    ended = sum(trainings.ended for trainings in now.trainings.values())
+    has_tests = seeds >= MIN_TRAININGS_PER_TEST
     return GateVerdict(
         tests=tests,
-        powers=detectable_powers(before, seeds, scales, margins, false_alarms),
+        powers=detectable_powers(before, seeds, scales, margins, false_alarms) if has_tests else [],
         moved=find_floor_shifts(baseline, now),
         trace_comparisons=comparisons,
         refusals=[
@@ -109,7 +111,9 @@ def decide_gate_verdict(
         ],
         exact=exact,
         notes=[*list_loosened_margins(baseline, margins), *list_untraced(now)],
-        failures_caught=detectable_failures(before.values(), seeds * len(before), level),
+        failures_caught=detectable_failures(
+            before.values(), max(ended, seeds * len(before)), level
+        ),
     )
 
 

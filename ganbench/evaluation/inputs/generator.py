@@ -139,8 +139,8 @@ class GeneratorSource(Source):
     @contextmanager
     def running(self) -> Iterator[None]:
         """Runs the user's code in evaluation mode, and explains its errors."""
-        is_network = self.latent is None and isinstance(self.make, nn.Module)
-        called = ", called with a count and a seed as no latent shape is set," if is_network else ""
+        is_plain = self.latent is None
+        called = ", called with a count and a seed as no latent shape is set," if is_plain else ""
         action = f"{self.name}{called} raised"
         with user_code(action, self.make), self.imports(), evaluation_mode(self.networks):
             yield

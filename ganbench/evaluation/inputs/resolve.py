@@ -130,6 +130,8 @@ def source_of_file(text: str, path: Path, how: EvaluationOptions, count: int | N
         return GeneratorSource(
             text, network, require_count(count, text), how.seed, latent, how.device, how.value_range
         )
+    if suffix == ".py":
+        raise Unreadable(f"{text} is code: name a function of it that makes images, {text}:NAME")
     if suffix in IMAGE_SUFFIXES:
         raise Unreadable(f"{text} is one image: pass a folder of images")
     if suffix not in ARRAY_READERS:

@@ -22,8 +22,6 @@ from ganbench.files import append_json_line, read_json, read_json_lines, write_j
 
 from .base import Job, JobStatus, TrialLimits
 
-FINAL_OUTCOMES = ("done", "diverged", "failed")
-
 
 @dataclass(eq=False)
 class Bundle:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from ganbench.errors import GanbenchError
+from ganbench.experiments.plan_names import ENDED_OUTCOMES
 from ganbench.experiments.signals import handle_stop_signals
 
-from .bundle import FINAL_OUTCOMES, Bundle
+from .bundle import Bundle
 from .local import Local, WorkersDied
 
 WATCH_PARENT = "--end-with-parent"
@@ -81,7 +82,7 @@ def run_bundle(bundle: Bundle) -> None:
     left = [
         status
         for status in bundle.statuses
-        if before.get(status.job.trial.id, ("", ""))[0] not in FINAL_OUTCOMES
+        if before.get(status.job.trial.id, ("", ""))[0] not in ENDED_OUTCOMES
     ]
     record = make_recorder(bundle)
     watch = make_stop_watch(bundle)

@@ -17,9 +17,10 @@ from typing import ClassVar, Protocol
 from ganbench.errors import GanbenchError
 from ganbench.experiments.deadline import DeadlineNear
 from ganbench.experiments.lease import read_holder
+from ganbench.experiments.plan_names import ENDED_OUTCOMES
 
 from .base import Executor, JobStatus, OnProgress, TrialLimits
-from .bundle import FINAL_OUTCOMES, Bundle, make_run_folder, sweep_run_folders
+from .bundle import Bundle, make_run_folder, sweep_run_folders
 from .local import WorkersDied, record_failure, split_to_size
 
 POLL_SECONDS = 0.5
@@ -208,7 +209,7 @@ class RemoteRun:
         outcomes = bundle.read_outcomes()
         for status in unfinished(bundle.statuses):
             state, reason = outcomes.get(status.job.trial.id, ("", ""))
-            if state in FINAL_OUTCOMES:
+            if state in ENDED_OUTCOMES:
                 finish(status, state, reason)
             elif status.read_last_event():
                 status.state = "running"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.experiments.outcomes import read_plan_status
+from ganbench.experiments.plan_names import TRAINED_OUTCOMES
 from ganbench.experiments.store import Store, TrialFolder, read_plan
 from ganbench.files import append_json_line, has_process, read_events
 
@@ -22,7 +23,6 @@ from .trial_progress import TrialProgress, format_trial_label
 MAX_QUIET_SECONDS = (
     600.0  # seconds without an event after which a run on another machine counts as dead
 )
-FINAL_OUTCOMES = ("done", "diverged")
 
 
 @contextmanager
@@ -58,7 +58,7 @@ class RunMonitor:
     def refresh(self) -> list[TrialProgress]:
         """Returns the current progress of every trial. Finished trials are not read again."""
         for trial_progress in self.sights:
-            if trial_progress.state not in FINAL_OUTCOMES:
+            if trial_progress.state not in TRAINED_OUTCOMES:
                 refresh_trial(trial_progress)
         return self.sights
 
@@ -95,7 +95,7 @@ def refresh_trial(trial_progress: TrialProgress) -> None:
         trial_progress.state, trial_progress.reason = ending["outcome"], ending["reason"]
     else:
         trial_progress.state = "running" if is_under_way(events) else "waiting"
-    if trial_progress.state in FINAL_OUTCOMES:
+    if trial_progress.state in TRAINED_OUTCOMES:
         trial_progress.state = stored_outcome(trial_progress.folder)
     if trial_progress.state == "interrupted":  # the next run resumes it
         trial_progress.state = "waiting"

@@ -10,6 +10,7 @@ import numpy as np
 
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
+from ganbench.analysis.intervals import is_improvement
 from ganbench.counts import format_signed
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.dependence import TrickDependence
@@ -316,8 +317,7 @@ def reason_without_effect(tricks: str, by: str, level: str, coverage: TrickCover
 def make_heat_cell(effect: Effect, facts: Facts, full: float) -> HeatCell:
     change = to_axis_scale(effect.ratio, facts["transform"] == "log")
     share = round(100 * min(abs(change) / (full or 1.0), 1.0))
-    better = (change < 0) == (facts["direction"] == "lower")
-    side = ("better" if better else "worse") if share else ""
+    side = ("better" if is_improvement(change, facts["direction"]) else "worse") if share else ""
     interval = format_adjusted_interval(effect, facts)
     return HeatCell(format_change(effect.ratio, facts), interval, effect.verdict, side, share)
 

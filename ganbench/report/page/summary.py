@@ -6,13 +6,13 @@ import pandas as pd
 
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
+from ganbench.analysis.intervals import is_improvement
 from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.report.adaptive import describe_seeds
 from ganbench.report.answer import MAX_NAMED_TRICKS, PLACES, by_size, describe_pooling
 from ganbench.report.arm_names import shorten_names
 from ganbench.report.format_change import (
     Facts,
-    falls,
     format_adjusted_interval,
     format_change,
     format_detectable,
@@ -185,7 +185,8 @@ def describe_trick_coverage(
 
 def is_better(effect: Effect, facts: Facts) -> bool:
     """Returns whether the estimate is better than no trick."""
-    return falls(effect, facts) == (facts["direction"] == "lower")
+    none = 1.0 if facts["transform"] == "log" else 0.0
+    return is_improvement(effect.ratio, facts["direction"], none)
 
 
 def format_sureness(best: Effect, facts: Facts) -> str:

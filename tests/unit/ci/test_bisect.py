@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from executor_runs import wait_until
 from scipy import integrate, stats
 from verdict_schema import read_verdict
 
+from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.ci.bisect.commits import CannotWalk, Commit, list_commits
 from ganbench.ci.bisect.exact import CanaryTest, CountTest, stable_numbers
 from ganbench.ci.bisect.journal import Journal, OtherQuestion
@@ -36,8 +38,9 @@ from ganbench.ci.bisect.posterior import (
     log_evidence,
     normal_scores,
 )
-from ganbench.ci.bisect.search import Bisection, BisectRules
+from ganbench.ci.bisect.search import Bisection, BisectResult, BisectRules
 from ganbench.ci.bisect.separation import separation_of
+from ganbench.ci.bisect.summary import bisect_sentences, format_share
 from ganbench.ci.performance.process import BenchmarkReading, ProcessMeasurements
 from ganbench.ci.performance.revisions import RevisionSide, UnknownRevision
 from ganbench.ci.quality.hypothesis_tests import MetricScale
@@ -274,6 +277,20 @@ def test_spent_budget_names_a_range():
     assert (result.verdict, result.exit_code) == ("between", 3)
     assert result.first < result.last
     assert "40 measurements are spent" in result.reasons[0]
+
+
+def test_range_of_the_whole_search_claims_no_certainty():
+    """Its probability is 1 by construction."""
+    result = BisectResult(CommandVerdict.BETWEEN, "noise", first=1, last=4, posterior=[0.25] * 4)
+    commits = [Commit(f"{n:040}", (), "Ann", "2026-01-01", "x") for n in range(5)]
+    (sentence,) = bisect_sentences(result, commits, "fid")
+    assert sentence.endswith(", which are all of the search.")
+    part = replace(result, first=2)
+    assert (
+        "probability 75.0%, the chance of a wrong answer is 25.0%"
+        in bisect_sentences(part, commits, "fid")[0]
+    )
+    assert [format_share(share) for share in (0.0, 1.0)] == ["below 0.1%", "above 99.9%"]
 
 
 def test_spent_budget_of_exact_search_names_a_range():
@@ -554,6 +571,7 @@ def test_merge_is_named_with_its_branch(repository, ganbench, monkeypatch):
         (("--good", "HEAD", "--bad", "first", "--command", "x"), "swap --good and --bad"),
         (("--good", "first", "--command", "x", "--evidence", "exct"), "did you mean 'exact'"),
         (("--good", "first", "--command", "x", "--better", "more"), "--better 'more' is unknown"),
+        (("--good", "first", "--command", "x", "--evidence", "exact"), "has no exact numbers"),
         (("--good", "first", "--command", "x", "--metric", "fid"), "is an option of --suite"),
         (("--good", "first", "--command", "x", "--time", "soon"), "--time: 'soon'"),
         (("--good", "first", "--suite", "gate", "--metric", "fdi"), "did you mean 'fid'"),

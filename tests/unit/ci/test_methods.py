@@ -282,6 +282,9 @@ def test_crash_of_a_part_is_no_fault(monkeypatch, ganbench):
     report = check_methods([make_cell(loss="hinge")], ())
     assert report.faults == []
     assert "cell: loss hinge: its check ended with ZeroDivisionError: no" in report.errors
+    ended = sum(not each.error for each in report.checked)
+    assert report.record().checked == ended < len(report.checked)
+    assert f"{ended} checks of methods: 0 faults." in report.sentences()
     hinge = ("-o", "grid.0.losses=['hinge']", "-o", "data=['digits']")
     code, out, _ = ganbench("check", "smoke", *hinge)
     assert code == 3

@@ -733,7 +733,33 @@ def test_image_sets_are_gated(gated_images):
     assert "FID (digits' classifier)" in read_verdict(result.stdout)["sentences"][0]
 
 
+def test_lost_trainings_alone_are_a_regression(gated_images, tmp_path):
+    """4 of 4 against 0 of 8 failures have a p of 1 / 495, and 3 of 3 one of 1 / 165."""
+    result = run_program(gated_images, f"gate --lost 4 {REFERENCE_OPTIONS} --json")
+    assert result.exit_code == CommandVerdict.REGRESSED.exit_code, result.output
+    verdict = read_verdict(result.stdout)
+    assert "failed trainings: 0 of 8 before, 4 of 4 after" in verdict["sentences"][0]
+    line = f"gate good8.npy --lost 3 {REFERENCE_OPTIONS} --json"
+    few = read_verdict(run_program(gated_images, line).stdout)
+    assert few["power"] == []
+    assert any("at least 4 trainings fail" in line for line in few["sentences"])
+
+
+def test_other_reals_are_no_other_extractor(gated_images):
+    """The extractor is the baseline's, and not the default of other reals."""
+    line = f"gate {GOOD_IMAGES} --real good0.npy --baseline mine.json"
+    result = run_program(gated_images, line)
+    assert result.exit_code == CommandVerdict.CANNOT_DECIDE.exit_code, result.output
+    assert "--real is good0.npy" in " ".join(result.output.split())
+
+
 IMAGE_USAGE_ERRORS = {
+    "nothing": (f"gate {REFERENCE_OPTIONS}", "name a suite; or with --real the images of each"),
+    "a suite": (
+        f"gate guarded.toml {REFERENCE_OPTIONS}",
+        "guarded.toml is a suite. Leave out --real for the gate of a suite",
+    ),
+    "a typo": (f"gate god8.npy {GOOD_IMAGES} {REFERENCE_OPTIONS}", "'good8.npy'? Name the images"),
     "the same twice": (
         f"gate good8.npy good9.npy good9.npy {REFERENCE_OPTIONS}",
         "the same images",

@@ -272,3 +272,16 @@ def test_one_picture_file_is_refused(tmp_path):
     Image.fromarray(IMAGES[0]).save(tmp_path / "x.png")
     with pytest.raises(Unreadable, match=r"x\.png is one image: pass a folder of images"):
         ganbench.evaluate(tmp_path / "x.png", IMAGES, **OPTIONS)
+
+
+def test_latent_without_a_generator_is_refused():
+    with pytest.raises(Unreadable, match="--latent is for a generator, and array"):
+        ganbench.evaluate(IMAGES, IMAGES[::-1], latent=16, **OPTIONS)
+
+
+def test_code_without_a_name_is_refused(tmp_path):
+    (tmp_path / "mine.py").write_text("def draw(count, seed): ...\n")
+    with pytest.raises(
+        Unreadable, match=r"name a function of it that makes images, .*mine\.py:NAME"
+    ):
+        ganbench.evaluate(tmp_path / "mine.py", IMAGES, **OPTIONS)

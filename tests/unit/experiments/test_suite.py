@@ -154,6 +154,10 @@ INVALID_LINES = [  # a line of a suite and its expected errors: key and message
     ),
     ('loss = "hinge"', "grid[0].loss: there is no such key; did you mean 'losses'?"),
     ("plan = { bacth = 3 }", "grid[0].plan.bacth: there is no such key; did you mean 'batch'?"),
+    (
+        "numerics = { dtyp = 1 }",
+        "grid[0].numerics.dtyp: there is no such key; did you mean 'dtype'?",
+    ),
     ("[grid.tricks]",),
     ('design = "one_at_time"', "grid[0].tricks.design: input should be 'one_at_a_time', 'full"),
     ('off = ["ema"]', "grid[0].tricks.off: there is no such key; did you mean 'of'?"),
