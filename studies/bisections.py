@@ -595,7 +595,7 @@ docstrings, pages, names of variables, or add a function. The command named the 
 {markdown(planted)}
 
 Harmless commits keep all exact numbers. So a search with canaries or counts needed two measurements of the good
-end, one of the bad end, and one per halving. Where counts see nothing, times decide: evidence is *noise*.
+end, one of the bad end, and one per halving.
 """
 
 

@@ -17,6 +17,7 @@ from ganbench.deprecation import GanbenchDeprecationWarning
 from ganbench.experiments.signals import handle_stop_signals
 
 from . import (
+    baseline,
     bisect,
     catalog,
     check,
@@ -46,6 +47,7 @@ from .streams import accept_any_encoding
 
 # Importing a module adds its commands.
 COMMANDS = (
+    baseline,
     bisect,
     catalog,
     check,

@@ -300,7 +300,7 @@ def resolve_benchmark(measurer: Any, open_good: Callable[[], Any]) -> None:
 
 def command_measurer(command: str, better: str) -> Measure:
     from ganbench.ci.bisect.measurers import CommandMeasurer
-    from ganbench.ci.performance.revisions import run_git
+    from ganbench.ci.git import run_git
 
     folder = run_git("rev-parse", "--show-prefix", here=Path.cwd()).stdout.strip()
     question = {"command": command, "better": better, "folder": folder}
@@ -309,7 +309,7 @@ def command_measurer(command: str, better: str) -> Measure:
 
 def default_state(here: Path, question: dict[str, Any]) -> Path:
     """Returns the state file of a question, in the folder of git that all worktrees share."""
-    from ganbench.ci.performance.revisions import run_git
+    from ganbench.ci.git import run_git
     from ganbench.files import hash_json
 
     common = run_git("rev-parse", "--git-common-dir", here=here).stdout.strip()

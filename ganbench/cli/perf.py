@@ -240,7 +240,8 @@ def append_summary(text: str, path: Path) -> None:
 
 
 def append_perf_history(report: Any, path: Path, device: str, revision: str) -> None:
-    from ganbench.ci.history.records import append_records, commit_time
+    from ganbench.ci.git import commit_time
+    from ganbench.ci.history.records import append_records
     from ganbench.ci.machine import describe_machine, describe_software
     from ganbench.ci.performance.summary import perf_history_entries
 

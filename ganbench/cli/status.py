@@ -131,7 +131,7 @@ def format_running(trial: Any, now: float | None = None) -> str:
     parts = [f"running on {trial.machine}", f"process {trial.process}"]
     if trial.since is not None:
         parts.append(f"for {format_clock((now or time.time()) - trial.since)}")
-    if trial.measuring:
+    if trial.measuring or trial.progress >= 1:  # an untrained reference is measured alone
         return ", ".join([*parts, "measuring"])
     return ", ".join([*parts, f"step {trial.step:,} ({trial.progress:.0%})"])
 

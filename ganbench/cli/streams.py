@@ -108,9 +108,12 @@ def is_utf8(stream: TextIO) -> bool:
 
 
 def reserve_stdout(context: typer.Context, wanted: bool) -> bool:
-    """Reserves standard output for JSON until the command ends, if it is wanted."""
+    """Reserves standard output for JSON until the program ends, if it is wanted.
+
+    The context of a command does not end if another of its options is wrong; that of the program does.
+    """
     if wanted:
-        context.with_resource(stdout_reserved_for_json())
+        context.find_root().with_resource(stdout_reserved_for_json())
     return wanted
 
 

@@ -4,12 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ganbench.ci.performance.revisions import (
-    UnknownRevision,
-    describe_unknown_revision,
-    resolve_commit,
-    run_git,
-)
+from ganbench.ci.git import UnknownRevision, describe_unknown_revision, resolve_commit, run_git
 from ganbench.errors import GanbenchError
 
 SHORT_HASH_DIGITS = 10

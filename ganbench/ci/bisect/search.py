@@ -16,7 +16,8 @@ from typing import Literal
 import numpy as np
 
 from ganbench.analysis.verdicts import CommandVerdict
-from ganbench.ci.performance.revisions import RevisionSide, UnknownRevision
+from ganbench.ci.git import UnknownRevision
+from ganbench.ci.performance.revisions import RevisionSide
 from ganbench.counts import count_of
 
 from .commits import Commit

@@ -5,7 +5,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from ganbench.ci.performance.revisions import RevisionSide, temporary_worktree
+from ganbench.ci.git import temporary_worktree
+from ganbench.ci.performance.revisions import RevisionSide
 
 from .commits import SHORT_HASH_DIGITS
 

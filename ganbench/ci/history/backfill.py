@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 from ganbench.ci.bisect.commits import Commit
 from ganbench.ci.bisect.measurers import benchmark_kinds, kind_of
 from ganbench.ci.bisect.trees import RevisionTrees
+from ganbench.ci.git import SHORT_REVISION_DIGITS, UnknownRevision, commit_times
 from ganbench.ci.machine import describe_machine, describe_software
 from ganbench.ci.performance.gate import check_words
 from ganbench.ci.performance.instructions import (
@@ -40,17 +41,10 @@ from ganbench.ci.performance.process import (
     HarnessRunner,
     ProcessMeasurements,
 )
-from ganbench.ci.performance.revisions import RevisionSide, UnknownRevision
+from ganbench.ci.performance.revisions import RevisionSide
 from ganbench.counts import count_of
 
-from .records import (
-    SHORT_REVISION_DIGITS,
-    BackfillAttempt,
-    HistoryEntry,
-    append_records,
-    commit_times,
-    read_history,
-)
+from .records import BackfillAttempt, HistoryEntry, append_records, read_history
 
 WORKS = ("counts", "instructions", "times")
 TIME_PROCESSES = 3  # per commit; the value is the median of their shortest windows

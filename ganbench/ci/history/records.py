@@ -12,7 +12,6 @@ The file can be kept in git. Lines from two branches merge by keeping both
 
 import json
 import os
-import subprocess
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -21,11 +20,9 @@ from typing import Any, TypeVar
 
 HISTORY_SCHEMA = 1
 ENTRY_DIRECTIONS = ("lower", "higher")  # the better direction
-UNKNOWN_REVISION = "unknown"
 MAX_ABS_VALUE = 1e300
 OPTIONAL_NUMBERS = ("low", "high", "committed")
 MAY_BE_EMPTY = ("unit", "software", "only", "failure")
-SHORT_REVISION_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -231,46 +228,3 @@ def is_safe_number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= MAX_ABS_VALUE
-
-
-def current_revision(folder: Path) -> str:
-    """Returns 12 digits of the hash of the commit that is checked out in a folder.
-
-    A `+` follows if a tracked file has changes. Returns UNKNOWN_REVISION outside a git repository.
-    """
-    options = (f"--abbrev={SHORT_REVISION_DIGITS}", "--exclude=*", "--dirty=+")
-    return git_output(folder, "--no-optional-locks", "describe", "--always", *options).strip() or (
-        UNKNOWN_REVISION
-    )
-
-
-def commit_times(folder: Path, last: str) -> dict[str, float]:
-    """Returns the time of each commit up to the last one, along first parents, by hash.
-
-    A commit is at least a second later than its parent, whatever its clock was, so that times have the
-    order of the commits (git's corrected commit date). Returns nothing for an unknown commit.
-    """
-    options = ("--first-parent", "--reverse", "--format=%H %ct", "--end-of-options")
-    times: dict[str, float] = {}
-    latest = 0.0
-    for line in git_output(folder, "log", *options, last, "--").splitlines():
-        commit, seconds = line.split()
-        latest = times[commit] = max(float(seconds), latest + 1)
-    return times
-
-
-def commit_time(folder: Path, revision: str) -> float | None:
-    """Returns the time of a revision's commit; None if git does not know it."""
-    times = commit_times(folder, revision.removesuffix("+"))
-    return next(reversed(times.values()), None)
-
-
-def git_output(folder: Path, *arguments: str) -> str:
-    """Returns the output of git, or an empty text if it fails."""
-    try:
-        result = subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return result.stdout if result.returncode == 0 else ""

@@ -1,24 +1,20 @@
 """The two sides of the gate: folders, or revisions in temporary git worktrees."""
 
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganbench.ci.history.records import current_revision
-from ganbench.errors import GanbenchError
-from ganbench.registry import suggest
+from ganbench.ci.git import (
+    UnknownRevision,
+    current_revision,
+    describe_unknown_revision,
+    resolve_commit,
+    temporary_worktree,
+)
 
 GLIBC_KEPT_BYTES = str(32 << 20)  # the most that glibc accepts as the threshold of mapping
-MAX_SUGGESTED_REFS = 20  # maximum refs that are searched for a similar name
-
-
-class UnknownRevision(GanbenchError, ValueError):
-    """The given text is neither a revision nor a folder."""
 
 
 @dataclass(frozen=True)
@@ -64,49 +60,6 @@ def open_revision(name: str, given: str, here: Path) -> Iterator[RevisionSide]:
         return
     with temporary_worktree(commit, here) as root:
         yield RevisionSide(name, root, current_revision(root))
-
-
-def run_git(*arguments: str, here: Path) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True)
-    except FileNotFoundError as error:
-        if not here.is_dir():
-            raise UnknownRevision(f"there is no folder {here}") from error
-        raise UnknownRevision(
-            "git is not installed, and a revision needs it: give a folder"
-        ) from error
-
-
-def resolve_commit(given: str, here: Path) -> str | None:
-    """Returns the hash of a revision, or None if git does not know it."""
-    arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{given}^{{commit}}")
-    result = run_git(*arguments, here=here)
-    return result.stdout.strip() if result.returncode == 0 else None
-
-
-def describe_unknown_revision(given: str, here: Path) -> str:
-    if run_git("rev-parse", "--git-dir", here=here).returncode:
-        return f"{here} is not a git repository, and there is no such folder"
-    refs = run_git("for-each-ref", "--format=%(refname:short)", here=here).stdout.split()
-    return f"no such revision, and no such folder{suggest(given, refs[:MAX_SUGGESTED_REFS])}"
-
-
-@contextmanager
-def temporary_worktree(commit: str, here: Path) -> Iterator[Path]:
-    """Checks out a commit to a temporary worktree; yields its counterpart of `here`."""
-    scratch = Path(tempfile.mkdtemp(prefix="ganbench-perf-"))
-    root = scratch / "tree"
-    inside = run_git("rev-parse", "--show-prefix", here=here).stdout.strip()
-    try:
-        result = run_git("worktree", "add", "--detach", "--quiet", str(root), commit, here=here)
-        if result.returncode:
-            raise UnknownRevision(f"git cannot check out {commit[:12]}: {result.stderr.strip()}")
-        if not (root / inside).is_dir():
-            raise UnknownRevision(f"{commit[:12]} has no folder {inside}")
-        yield root / inside
-    finally:
-        run_git("worktree", "remove", "--force", "--force", str(root), here=here)
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def harness_environment(side: RevisionSide, scratch: Path, order: Path) -> dict[str, str]:

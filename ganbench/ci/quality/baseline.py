@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ganbench.analysis.verdicts import ComparisonVerdict
-from ganbench.ci.history.records import current_revision
+from ganbench.ci.git import current_revision
 from ganbench.ci.machine import describe_machine
 from ganbench.evaluation.metric_names import name_with_features
 from ganbench.evaluation.metrics import METRICS

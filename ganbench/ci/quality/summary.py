@@ -13,7 +13,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
-from ganbench.ci.history.records import HistoryEntry, commit_time
+from ganbench.ci.git import commit_time
+from ganbench.ci.history.records import HistoryEntry
 from ganbench.ci.machine import describe_software
 from ganbench.ci.verdict_records import GateRecord
 from ganbench.counts import count_of

@@ -9,6 +9,7 @@ Every call makes 50 images; a surplus in the last call is dropped. The arguments
 on --seed and on the number of the call. A larger count therefore only adds images.
 """
 
+import inspect
 import math
 import warnings
 import zipfile
@@ -68,6 +69,8 @@ class GeneratorSource(Source):
     ):
         self.networks = find_networks(make)
         super().__init__(name, f"generated with seed {seed}", *self.mode_notes())
+        if latent is None:
+            refuse_function_of_latents(make, name)
         if latent is None and isinstance(make, nn.Module):
             require_latent(make, name)
         self.make, self.count, self.latent, self.imports = make, count, latent, imports
@@ -139,8 +142,8 @@ class GeneratorSource(Source):
     @contextmanager
     def running(self) -> Iterator[None]:
         """Runs the user's code in evaluation mode, and explains its errors."""
-        is_plain = self.latent is None
-        called = ", called with a count and a seed as no latent shape is set," if is_plain else ""
+        is_network = self.latent is None and isinstance(self.make, nn.Module)
+        called = ", called with a count and a seed as no latent shape is set," if is_network else ""
         action = f"{self.name}{called} raised"
         with user_code(action, self.make), self.imports(), evaluation_mode(self.networks):
             yield
@@ -170,6 +173,21 @@ class GeneratorSource(Source):
             raise MetricNotApplicable("needs float images, but this generator returns integers")
         low, high = VALUE_RANGES[self.range]
         return (arrange_channels_first(rows, self.name).float() - low) * (2 / (high - low)) - 1
+
+
+def refuse_function_of_latents(make: Callable[..., Any], name: str) -> None:
+    """Raises Unreadable for a function that cannot be called with a count and a seed."""
+    try:
+        signature = inspect.signature(make)
+    except (TypeError, ValueError):  # of a function that is written in C
+        return
+    try:
+        signature.bind(GENERATED_PER_BATCH, 0)
+    except TypeError as error:
+        raise Unreadable(
+            f"{name} cannot be called with a count and a seed: {error}. Set --latent for a function "
+            "of latents"
+        ) from error
 
 
 def is_exported_network(path: Path) -> bool:

@@ -13,15 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from ganbench.ci.git import commit_time, commit_times
 from ganbench.ci.history.backfill import choose_commits, coarse_to_fine, work_of
 from ganbench.ci.history.page import render_history_page
-from ganbench.ci.history.records import (
-    HistoryEntry,
-    append_records,
-    commit_time,
-    commit_times,
-    read_history,
-)
+from ganbench.ci.history.records import HistoryEntry, append_records, read_history
 from ganbench.ci.history.series import make_series
 
 ROOT = Path(__file__).parents[3]

@@ -41,8 +41,9 @@ from ganbench.ci.bisect.posterior import (
 from ganbench.ci.bisect.search import Bisection, BisectResult, BisectRules
 from ganbench.ci.bisect.separation import separation_of
 from ganbench.ci.bisect.summary import bisect_sentences, format_share
+from ganbench.ci.git import UnknownRevision
 from ganbench.ci.performance.process import BenchmarkReading, ProcessMeasurements
-from ganbench.ci.performance.revisions import RevisionSide, UnknownRevision
+from ganbench.ci.performance.revisions import RevisionSide
 from ganbench.ci.quality.hypothesis_tests import MetricScale
 
 # The posterior

@@ -14,6 +14,7 @@ import torch
 from page_samples import HOSTILE, Elements
 from typer.testing import CliRunner
 
+from ganbench.ci.git import current_revision
 from ganbench.ci.history import change_points as detector
 from ganbench.ci.history import detector_error_rates as operating
 from ganbench.ci.history.change_points import (
@@ -23,13 +24,7 @@ from ganbench.ci.history.change_points import (
 )
 from ganbench.ci.history.export import bencher_measure, to_bencher, to_pytest_benchmark
 from ganbench.ci.history.page import render_history_page
-from ganbench.ci.history.records import (
-    Acknowledgement,
-    HistoryEntry,
-    append_records,
-    current_revision,
-    read_history,
-)
+from ganbench.ci.history.records import Acknowledgement, HistoryEntry, append_records, read_history
 from ganbench.ci.history.series import make_series, versions_by_name
 from ganbench.ci.history.summary import format_four_digits, format_with_unit, summarize_series
 from ganbench.ci.machine import describe_machine, describe_software, usable_cpus

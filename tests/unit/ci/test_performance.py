@@ -22,6 +22,7 @@ from verdict_schema import read_verdict
 
 import ganbench.cli.perf as command
 from ganbench.analysis.intervals import MeanInterval
+from ganbench.ci.git import UnknownRevision
 from ganbench.ci.performance.comparisons import compare_benchmarks as comparisons
 from ganbench.ci.performance.gate import PerfGate, UnknownBenchmark, check_words
 from ganbench.ci.performance.harness.counting import OperatorCounts, count_operators
@@ -43,7 +44,7 @@ from ganbench.ci.performance.process import (
     require_harness_modules,
     run_program,
 )
-from ganbench.ci.performance.revisions import RevisionSide, UnknownRevision, open_revision
+from ganbench.ci.performance.revisions import RevisionSide, open_revision
 from ganbench.ci.performance.rules import PerfRules
 from ganbench.ci.performance.summary import perf_markdown, perf_powers, perf_sentences
 from ganbench.ci.performance.verdicts import (

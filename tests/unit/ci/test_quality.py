@@ -949,7 +949,7 @@ def test_counts_are_checked_before_measuring(gated_images, monkeypatch, line, co
 
 
 def test_suite_of_two_seeds_trains_no_baseline(gate_folder, monkeypatch):
-    monkeypatch.setattr("ganbench.cli.gate.train_in_store", refuse_measuring)
+    monkeypatch.setattr("ganbench.cli.baseline.train_in_store", refuse_measuring)
     (gate_folder / "two.toml").write_text(SUITE.replace("seeds = 4", "seeds = 2"))
     result = run_on_cpu(gate_folder, "baseline make two.toml --baseline two.json --reason few")
     assert result.exit_code == 2

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from ganbench.cli.streams import StreamConsole, keep_numbers_whole
+from ganbench.cli.streams import JSON_STREAMS, StreamConsole, keep_numbers_whole
 from ganbench.evaluation.evaluate import evaluate
 from ganbench.evaluation.table import format_citable
 
@@ -222,3 +222,10 @@ def test_json_stands_alone_beside_noisy_code(tmp_path):
 def test_names_between_colons_stay_text(capsys):
     StreamConsole().print("network my_parts.py:Nine: wrong", markup=False)
     assert capsys.readouterr().out == "network my_parts.py:Nine: wrong\n"
+
+
+def test_wrong_option_beside_json_gives_standard_output_back(ganbench):
+    before = sys.stdout
+    code, out, _ = ganbench("plan", "smoke", "--json", "--seeds", "many")
+    assert (code, out) == (2, "")
+    assert (sys.stdout, JSON_STREAMS) == (before, [])

@@ -279,6 +279,14 @@ def test_latent_without_a_generator_is_refused():
         ganbench.evaluate(IMAGES, IMAGES[::-1], latent=16, **OPTIONS)
 
 
+def test_function_of_latents_needs_their_shape():
+    def draw(latents):
+        return latents
+
+    with pytest.raises(Unreadable, match="draw cannot be called with a count and a seed: too many"):
+        ganbench.evaluate(draw, IMAGES, count=50, **OPTIONS)
+
+
 def test_code_without_a_name_is_refused(tmp_path):
     (tmp_path / "mine.py").write_text("def draw(count, seed): ...\n")
     with pytest.raises(

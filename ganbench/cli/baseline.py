@@ -1,0 +1,233 @@
+"""The commands `baseline make|update|show`: the scores that later gates are compared with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .base import (
+    Device,
+    ExecutorName,
+    InceptionWeights,
+    Json,
+    ProfileName,
+    Workers,
+    app,
+    err,
+    fail,
+    out,
+    print_json,
+)
+from .gate_inputs import (
+    DEFAULT_FALSE_ALARMS,
+    BaselineFile,
+    ImageSets,
+    Kept,
+    Lost,
+    Real,
+    TrainingPlace,
+    Trust,
+    What,
+    baseline_path,
+    ctrl_c_explained,
+    read_baseline,
+    single_argument,
+    train_in_store,
+)
+from .run import read_suite
+from .weights import require_weights_of_command
+
+Reason = Annotated[str, typer.Option(help="Reason, kept in the file.")]
+
+app.add_typer(
+    baselines := typer.Typer(no_args_is_help=True, help="Make, update or show a gate's baseline."),
+    name="baseline",
+)
+
+
+@baselines.command()
+def make(
+    what: What,
+    reason: Reason,
+    baseline: BaselineFile = None,
+    real: Real = None,
+    metrics: Annotated[str, typer.Option(help="Metrics of images.")] = "fid,kid",
+    margin: Annotated[
+        list[str] | None,
+        typer.Option(help="Images need at least one: the margin of a tested metric, fid=0.1."),
+    ] = None,
+    extractor: Annotated[str | None, typer.Option(help="Extractor of images.")] = None,
+    size: Annotated[int | None, typer.Option(help="Resize images to this side in pixels.")] = None,
+    results: Kept = None,
+    workers: Workers = None,
+    executor: ExecutorName = "auto",
+    device: Device = "auto",
+    profile: ProfileName = None,
+    lost: Lost = 0,
+    trust: Trust = False,
+    inception_weights: InceptionWeights = None,
+) -> None:
+    """Make the baseline of later gates.
+
+    It holds the scores of a suite's trainings, or of images of at least 6 trainings. A baseline needs twice
+    as many trainings as each gate, and a gate at least 3.
+    """
+    path = baseline_path(baseline, what, real)
+    if path.exists():
+        fail(f"{path} exists already: `ganbench baseline update` replaces it")
+    settings = {"metrics": metrics, "extractor": extractor, "size": size}
+    with ctrl_c_explained(real):
+        if real is None:
+            write_suite_baseline(
+                single_argument(what),
+                path,
+                reason,
+                None,
+                TrainingPlace(results, workers, executor, device, profile),
+            )
+        else:
+            sets = ImageSets(what, real, lost, trust, device)
+            write_image_baseline(sets, path, reason, None, margin or [], settings)
+
+
+@baselines.command()
+def update(
+    what: What,
+    reason: Reason,
+    baseline: BaselineFile = None,
+    real: Real = None,
+    results: Kept = None,
+    workers: Workers = None,
+    executor: ExecutorName = "auto",
+    device: Device = "auto",
+    profile: ProfileName = None,
+    lost: Lost = 0,
+    trust: Trust = False,
+    inception_weights: InceptionWeights = None,
+) -> None:
+    """Make a baseline again.
+
+    The means of its predecessors are kept in it.
+    """
+    path = baseline_path(baseline, what, real)
+    before = read_baseline(path)
+    with ctrl_c_explained(real):
+        if real is None:
+            write_suite_baseline(
+                single_argument(what),
+                path,
+                reason,
+                before,
+                TrainingPlace(results, workers, executor, device, profile),
+            )
+        else:
+            margins = [f"{metric}={amount}" for metric, amount in before.margins.items()]
+            sets = ImageSets(what, real, lost, trust, device)
+            write_image_baseline(sets, path, reason, before, margins, before.settings)
+
+
+@baselines.command(name="show")
+def show_baseline(
+    baseline: Annotated[Path, typer.Argument(help="Baseline file.")],
+    suite: Annotated[str | None, typer.Option(help="Suite of the examined gate.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show a baseline and the power of its gate."""
+    from ganbench.ci.quality.summary import baseline_contents, describe_baseline, format_power_table
+
+    reference = read_baseline(baseline)
+    with ctrl_c_explained():
+        content = baseline_contents(reference, *gate_settings(reference, suite))
+    if as_json:
+        return print_json(content)
+    for line in describe_baseline(reference):
+        out.print(line, markup=False, soft_wrap=True)
+    return out.print(
+        format_power_table(content["power"], reference.features()), markup=False, soft_wrap=True
+    )
+
+
+def write_suite_baseline(
+    suite: str, path: Path, reason: str, before: Any, place: TrainingPlace
+) -> None:
+    from ganbench.ci.quality.baseline import write_baseline_file
+    from ganbench.ci.quality.training_runs import GateRun, make_suite_baseline, seeds_of_baseline
+
+    read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
+    gate_run = GateRun.of(read, name, chosen, seeds_of_baseline(read, name))
+    if before and (before.kind, before.name) != ("suite", read.name):
+        fail(f"{path} is a baseline of {before.name}, not of the suite {read.name}")
+    side, code = train_in_store(gate_run, place, fresh=False)
+    if code:
+        fail(f"Trainings crashed: {path} was not written", code)
+    made_baseline = make_suite_baseline(gate_run, side, len(read.seeds_of(name)), reason, before)
+    write_baseline_file(path, made_baseline)
+    print_baseline(path, made_baseline)
+
+
+def write_image_baseline(
+    sets: ImageSets,
+    path: Path,
+    reason: str,
+    before: Any,
+    margins: Sequence[str],
+    settings: dict[str, Any],
+) -> None:
+    require_weights_of_command(settings["extractor"], "ganbench", *sets.fakes, sets.real)
+    from ganbench.ci.quality.baseline import write_baseline_file
+    from ganbench.ci.quality.image_sets import (
+        evaluate_image_sets,
+        make_image_baseline,
+        make_image_side,
+        parse_margins,
+        require_baseline_count,
+    )
+    from ganbench.devices import select_device
+
+    from .extraction_progress import ExtractionProgress
+
+    if before and before.kind != "images":
+        fail(f"{path} is a baseline of the suite {before.name}, not of images")
+    allowed, chosen = parse_margins(margins, settings["metrics"]), select_device(sets.device)
+    require_baseline_count(len(sets.fakes))
+    with ExtractionProgress(err) as progress:
+        image_evaluations = evaluate_image_sets(
+            sets.fakes,
+            sets.real,
+            show=progress.show,
+            device=sets.device,
+            trust=sets.trust,
+            **settings,
+        )
+    image_side = make_image_side(image_evaluations, sets.lost, chosen)
+    made_baseline = make_image_baseline(
+        image_evaluations, image_side, allowed, settings, chosen, reason, before
+    )
+    write_baseline_file(path, made_baseline)
+    print_baseline(path, made_baseline)
+
+
+def print_baseline(path: Path, made_baseline: Any) -> None:
+    """Prints a baseline, the power of its gate, and its path."""
+    from ganbench.ci.quality.summary import baseline_contents, describe_baseline, format_power_table
+
+    for line in describe_baseline(made_baseline):
+        out.print(line, markup=False, soft_wrap=True)
+    content = baseline_contents(made_baseline, *gate_settings(made_baseline, None))
+    out.print(
+        format_power_table(content["power"], made_baseline.features()), markup=False, soft_wrap=True
+    )
+    out.print(f"  {path}", markup=False, soft_wrap=True)
+
+
+def gate_settings(reference: Any, suite: str | None) -> tuple[Any, float, int]:
+    """Returns margins, false alarm rate and seeds of a gate, from its suite or its baseline."""
+    from ganbench.ci.quality.training_runs import declared_gate
+
+    if suite is None:
+        return reference.margins, DEFAULT_FALSE_ALARMS, reference.gate
+    read, name, _ = read_suite(suite, None, None, None, reference.device)
+    terms = declared_gate(read)
+    margins = {m: margin for m, margin in terms.margins.items() if m in reference.metrics}
+    return margins, terms.false_alarms, len(read.seeds_of(name))

@@ -1,0 +1,127 @@
+"""Inputs of the commands `gate` and `baseline`: options, images and trainings."""
+
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ganbench.experiments.suite_files import find_suite_file
+
+from .base import INTERRUPTED, err, fail, trust_option
+from .run import executor_of, print_failures
+
+DEFAULT_FALSE_ALARMS = 0.01  # probability of a false alarm in all tests of a gate
+
+WHAT_ARGUMENT = typer.Argument(
+    metavar="SUITE | IMAGES...",
+    help="A suite. With --real: images, one argument per training.",
+)
+What = Annotated[list[str], WHAT_ARGUMENT]
+Real = Annotated[str | None, typer.Option(help="Real images to measure the images against.")]
+BaselineFile = Annotated[
+    Path | None,
+    typer.Option("--baseline", help="Baseline file. Default: x.baseline.json beside x.toml."),
+]
+Kept = Annotated[
+    Path | None,
+    typer.Option("--results", help="Keep the trainings here. Default: delete them."),
+]
+Lost = Annotated[int, typer.Option(min=0, help="Number of trainings that ended without images.")]
+Trust = Annotated[
+    bool,
+    trust_option("Open exported networks, and local files of a suite, which can run code."),
+]
+
+
+@dataclass(frozen=True)
+class TrainingPlace:
+    """Folder, workers, executor, device and profile of trainings."""
+
+    results: Path | None
+    workers: int | None
+    executor: str
+    device: str
+    profile: str | None
+
+
+@dataclass(frozen=True)
+class ImageSets:
+    """The images of each training, the real images, and the trainings without images."""
+
+    fakes: Sequence[str]
+    real: str
+    lost: int
+    trust: bool
+    device: str
+
+
+def train_in_store(gate_run: Any, place: TrainingPlace, fresh: bool) -> tuple[Any, int]:
+    """Trains a gate run in a store of its own; returns its side and the exit code of crashes."""
+    from ganbench.ci.quality.training_runs import train_gate_run
+    from ganbench.experiments.signals import acknowledge_stop
+
+    from .progress import RunProgress
+
+    executor = executor_of(place.executor, place.workers, gate_run.device)
+    store, code = prepare_store(place.results, fresh), 0
+    try:
+        with RunProgress(err) as progress, acknowledge_stop(progress.print_stopping):
+            side, statuses = train_gate_run(gate_run, store, executor, progress.show)
+        code = print_failures(statuses)
+    finally:
+        if place.results is None and not code:  # keep the logs of crashes
+            shutil.rmtree(store, ignore_errors=True)
+    return side, code
+
+
+def prepare_store(folder: Path | None, fresh: bool) -> Path:
+    """Returns the requested folder or a new one; raises if a gate's folder is not empty."""
+    if folder is None:
+        return Path(tempfile.mkdtemp(prefix="ganbench-"))
+    if fresh and folder.exists() and any(folder.iterdir()):
+        fail(f"a gate trains in an empty store, but {folder} is not empty")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def ctrl_c_explained(real: str | None = None) -> Iterator[None]:
+    """Prints the command again after Ctrl-C. Features of images are kept, trainings are not."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = shlex.join(["ganbench", *sys.argv[1:]])
+        end = "Extracted features are kept. To resume" if real else "To start again"
+        fail(f"Stopped. {end}: {again}", INTERRUPTED)
+
+
+def baseline_path(baseline: Path | None, what: Sequence[str], real: str | None) -> Path:
+    """Returns the named file, or the one beside the suite."""
+    if baseline is not None:
+        return baseline
+    if real is not None:
+        fail("images need --baseline FILE")
+    from ganbench.experiments.suite_loader import read_suite_text
+
+    suite = find_suite_file(single_argument(what))
+    read_suite_text(suite)  # raises SuiteError for a folder
+    return suite.with_name(f"{suite.stem}.baseline.json")
+
+
+def single_argument(what: Sequence[str]) -> str:
+    if len(what) > 1:
+        fail(f"give one suite, not {len(what)}; for images add --real")
+    return what[0]
+
+
+def read_baseline(path: Path) -> Any:
+    from ganbench.ci.quality.baseline import read_baseline_file
+
+    return read_baseline_file(path)
