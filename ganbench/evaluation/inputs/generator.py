@@ -44,7 +44,7 @@ from .pixel_range import (
     floats_to_uint8,
     measure_span,
 )
-from .user_code import user_code
+from .user_code import place_of_function, user_code
 
 GENERATED_PER_BATCH = 50  # images per call, for any batch size of the extractor
 GENERATED_STREAM = "generated"
@@ -184,9 +184,10 @@ def refuse_function_of_latents(make: Callable[..., Any], name: str) -> None:
     try:
         signature.bind(GENERATED_PER_BATCH, 0)
     except TypeError as error:
+        place = place_of_function(make)
         raise Unreadable(
-            f"{name} cannot be called with a count and a seed: {error}. Set --latent for a function "
-            "of latents"
+            f"{name} cannot be called with a count and a seed: {error}{f' ({place})' if place else ''}. "
+            "Set --latent for a function of latents"
         ) from error
 
 
