@@ -387,6 +387,6 @@ def effect_with_verdict(
     if facts["transform"] == "log" and inside:
         verdict = "equivalent"
     elif effect.p < error:
-        none = 1.0 if facts["transform"] == "log" else 0.0
+        none = ratio_or_difference(0.0, facts["transform"])
         verdict = "helps" if is_improvement(effect.ratio, facts["direction"], none) else "harms"
     return replace(effect, verdict=verdict)

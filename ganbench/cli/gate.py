@@ -88,7 +88,7 @@ def gate(
     from ganbench.ci.quality.summary import gate_markdown, gate_record
 
     names = what or []
-    if not names and not lost:
+    if not names and not (real and lost):
         fail(
             "name a suite; or with --real the images of each training, and --lost for those without"
         )

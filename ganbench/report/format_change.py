@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from ganbench.analysis.effects import COUNT_UNIT, SHARE_UNIT, Effect
+from ganbench.analysis.intervals import ratio_or_difference
 from ganbench.counts import format_signed
 
 MAX_PERCENT_RATIO = 2.0  # larger ratios are factors
@@ -98,7 +99,7 @@ def format_effect_size(effect: Effect, facts: Facts) -> str:
 
 def falls(effect: Effect, facts: Facts) -> bool:
     """Returns whether the outcome falls by the effect's mean."""
-    return effect.ratio < (1 if facts["transform"] == "log" else 0)
+    return effect.ratio < ratio_or_difference(0.0, facts["transform"])
 
 
 def format_detectable(effect: Effect, facts: Facts) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
-from ganbench.analysis.intervals import is_improvement
+from ganbench.analysis.intervals import is_improvement, ratio_or_difference
 from ganbench.analysis.leaderboard import ARM_COLUMNS
 from ganbench.report.adaptive import describe_seeds
 from ganbench.report.answer import MAX_NAMED_TRICKS, PLACES, by_size, describe_pooling
@@ -185,7 +185,7 @@ def describe_trick_coverage(
 
 def is_better(effect: Effect, facts: Facts) -> bool:
     """Returns whether the estimate is better than no trick."""
-    none = 1.0 if facts["transform"] == "log" else 0.0
+    none = ratio_or_difference(0.0, facts["transform"])
     return is_improvement(effect.ratio, facts["direction"], none)
 
 

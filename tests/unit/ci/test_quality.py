@@ -755,6 +755,7 @@ def test_other_reals_are_no_other_extractor(gated_images):
 
 IMAGE_USAGE_ERRORS = {
     "nothing": (f"gate {REFERENCE_OPTIONS}", "name a suite; or with --real the images of each"),
+    "nothing but a loss": ("gate --lost 3", "name a suite; or with --real the images of each"),
     "a suite": (
         f"gate guarded.toml {REFERENCE_OPTIONS}",
         "guarded.toml is a suite. Leave out --real for the gate of a suite",
