@@ -44,7 +44,7 @@ def perf(
         typer.Option(min=0.001, max=1, help="Slowdown to find. Default: 0.1, GPU 0.05."),
     ] = None,
     pairs: Annotated[int, typer.Option(min=4, help="Maximum pairs of processes per round.")] = 10,
-    time: Annotated[str, typer.Option(help="Start no pair after this time.")] = "5 min",
+    time: Annotated[str, typer.Option(help="Start no pair after this time.")] = "3 min",
     allow_missing: Annotated[
         bool,
         typer.Option("--allow-missing", help="Do not fail for benchmarks missing on the head."),
@@ -68,6 +68,7 @@ def perf(
 
     Both are measured alternately on this machine. Exit code 0: not slower. 1: slower. 3: it cannot decide.
     """
+    from ganbench.ci.performance.process import count_concurrent_pairs
     from ganbench.ci.performance.rules import PerfRules
     from ganbench.ci.performance.summary import (
         perf_markdown,
@@ -84,6 +85,7 @@ def perf(
         parse_time_limit(time),
         limit,
         must_count=bool(instructions),
+        concurrent_pairs=count_concurrent_pairs(chosen),
     )
     report, revisions = measure_both_sides(base, head, chosen, rules, only or [])
     report.uncounted = report.uncounted or uncounted

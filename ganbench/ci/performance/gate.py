@@ -25,6 +25,7 @@ from .instructions import (
     with_instructions,
 )
 from .interleaving import RoundTimes
+from .noise import NO_SHARED_NOISE, SharedNoise
 from .process import (
     COUNTS,
     TIMES,
@@ -35,8 +36,8 @@ from .process import (
     run_at_once,
 )
 from .revisions import RevisionSide
-from .rules import PerfRules
-from .verdicts import MIN_PAIRS, UNCHANGED, decide_perf_verdict, ratio_interval
+from .rules import MIN_PAIRS, PerfRules
+from .verdicts import UNCHANGED, decide_perf_verdict, ratio_interval
 
 MAX_TRIES_PER_PROCESS = 3  # maximum processes per turn, until a GPU is not throttled
 # Starting a worker takes as long as many steps together, so this benchmark gets the minimum of pairs.
@@ -63,6 +64,7 @@ class PerfReport:
     unsteady: list[str] = field(default_factory=list)
     log: list[ProcessMeasurements] = field(default_factory=list)
     pairs: int = 0  # pairs of processes of the first round
+    noise: SharedNoise = NO_SHARED_NOISE  # of the first round
     waiting: float = 0.0  # median share of the windows' time in which other processes had the core
     seconds: list[float] = field(default_factory=list)  # durations of pairs that ran together
     device: str = ""
@@ -111,14 +113,17 @@ class PerfGate:
         countable = set(map(benchmark_of, SUBJECTS))
         check_words(words, countable.union(*(one.collected for one in first.values())))
         counts = self.count_instructions(words)
-        times = self.run_round("round 1", words)
+        times = RoundTimes()
+        self.run_round(times, "round 1", words)
         first = {name: with_times(one, times.turns[name]) for name, one in first.items()}
         first = {name: with_instructions(one, counts[name]) for name, one in first.items()}
         comparisons = compare_benchmarks(first, times, self.rules)
         suspects = [
             c.benchmark for c in comparisons if c.verdict is ComparisonVerdict.WORSE and not c.exact
         ]
-        again = self.run_round("round 2", names=suspects) if suspects else RoundTimes()
+        again = RoundTimes(noise=times.noise)  # the same machine, and too few benchmarks
+        if suspects:
+            self.run_round(again, "round 2", names=suspects)
         comparisons = [confirm_slowdown(c, again, self.rules) for c in comparisons]
         comparisons = [without_held_back(c, self.report.unsteady) for c in comparisons]
         self.report.comparisons = explain_counts(comparisons, counts)
@@ -127,7 +132,7 @@ class PerfGate:
 
     def report_times(self, times: RoundTimes) -> None:
         paired = [name for name in sorted(times.benchmark_names()) if times.reading_pairs(name)]
-        self.report.pairs = len(times.turns["base"])
+        self.report.pairs, self.report.noise = times.count, times.noise
         self.report.ratios = {name: times.log_ratios(name) for name in paired}
         self.report.values = {
             name: [h.value for _, h in times.reading_pairs(name)] for name in paired
@@ -171,30 +176,34 @@ class PerfGate:
         return counts
 
     def run_round(
-        self, label: str, words: Sequence[str] = (), names: Collection[str] | None = None
-    ) -> RoundTimes:
+        self,
+        times: RoundTimes,
+        label: str,
+        words: Sequence[str] = (),
+        names: Collection[str] | None = None,
+    ) -> None:
         """Runs pairs of processes until all benchmarks are decided, or the time is up.
 
         A benchmark that is decided is not measured again. The first MIN_PAIRS pairs run in any case.
         """
-        times = RoundTimes()
-        while (done := len(times.turns["base"])) < self.rules.pairs:
+        while (done := times.count) < self.rules.pairs:
             if done >= MIN_PAIRS:
                 names = self.list_undecided(times)
                 if not names or time.monotonic() > self.end:
                     break
-            numbers = range(done, min(done + self.bench.concurrent_pairs, self.rules.pairs))
+            numbers = range(done, min(done + self.rules.concurrent_pairs, self.rules.pairs))
             self.run_pairs(times, numbers, words, names, label)
+            if times.noise == NO_SHARED_NOISE and times.count >= MIN_PAIRS:
+                times.estimate_noise()
             if not times.benchmark_names():
                 break
-        return times
 
     def list_undecided(self, times: RoundTimes) -> list[str]:
         return [
             name
             for name in sorted(times.benchmark_names() - {*ONCE_PER_ROUND})
             if (ratios := times.log_ratios(name))
-            and is_undecided(ratio_interval(ratios, self.rules.pairs), self.rules.margin)
+            and is_undecided(ratio_interval(ratios, self.rules, times.noise), self.rules.margin)
         ]
 
     def run_pairs(

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.stats import trim_mean
 
+from .noise import NO_SHARED_NOISE, SharedNoise, estimate_shared_noise
 from .process import BenchmarkReading, ProcessMeasurements
+from .rules import MIN_PAIRS
 
 TRIMMED_SHARE = 0.2  # of the window ratios of a pair, on either side
 
@@ -18,6 +20,17 @@ class RoundTimes:
     turns: dict[str, list[ProcessMeasurements]] = field(
         default_factory=lambda: {"base": [], "head": []}
     )
+    noise: SharedNoise = NO_SHARED_NOISE
+
+    @property
+    def count(self) -> int:
+        """The number of pairs."""
+        return len(self.turns["base"])
+
+    def estimate_noise(self) -> None:
+        """Estimates the shared noise from the minimum of pairs, which all benchmarks have."""
+        ratios = [self.log_ratios(name)[:MIN_PAIRS] for name in sorted(self.benchmark_names())]
+        self.noise = estimate_shared_noise([few for few in ratios if len(few) == MIN_PAIRS])
 
     def reading_pairs(self, name: str) -> list[tuple[BenchmarkReading, BenchmarkReading]]:
         both = zip(self.turns["base"], self.turns["head"], strict=False)

@@ -115,11 +115,6 @@ class HarnessRunner:
         shutil.copytree(HARNESS_FOLDER, self.harness, ignore=shutil.ignore_patterns("__pycache__"))
         (self.harness / "pytest.ini").write_text("[pytest]\n", "utf-8")
 
-    @property
-    def concurrent_pairs(self) -> int:
-        """The number of pairs that run at the same time, each with a core for its windows."""
-        return 1 if self.device != "cpu" else min(MAX_CONCURRENT_PAIRS, len(usable_cores()))
-
     def measure(
         self,
         side: RevisionSide,
@@ -211,6 +206,11 @@ def run_at_once(works: Sequence[Callable[[], T]]) -> list[T]:
     """Calls functions in threads of their own; returns their results in order."""
     with ThreadPoolExecutor(len(works)) as pool:
         return list(pool.map(lambda work: work(), works))
+
+
+def count_concurrent_pairs(device: str) -> int:
+    """Returns the number of pairs that run at the same time, each with a core for its windows."""
+    return 1 if device != "cpu" else min(MAX_CONCURRENT_PAIRS, len(usable_cores()))
 
 
 def usable_cores() -> list[int | None]:

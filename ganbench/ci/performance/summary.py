@@ -20,8 +20,8 @@ from ganbench.report.markdown import escape_markdown
 
 from .comparisons import BenchmarkComparison
 from .gate import PerfReport
-from .rules import PerfRules
-from .verdicts import MIN_PAIRS, ORDER, UNCHANGED, slowdown_power
+from .rules import MIN_PAIRS, PerfRules
+from .verdicts import ORDER, UNCHANGED, slowdown_power
 
 SECONDS_SENTENCE = (
     "Seconds are those of the shortest window. Ratios compare windows of both sides that took turns on one"
@@ -142,7 +142,7 @@ def perf_powers(report: PerfReport, rules: PerfRules) -> dict[float, float]:
     )
     pairs = report.pairs if was_cut else rules.pairs
     return {
-        slow: median(slowdown_power(r, slow, pairs, rules, rng) for r in ratios)
+        slow: median(slowdown_power(r, slow, pairs, rules, rng, report.noise) for r in ratios)
         for slow in POWER_SLOWDOWNS
     }
 

@@ -39,21 +39,19 @@ from ganbench.ci.performance.process import (
     CannotRun,
     HarnessRunner,
     ProcessMeasurements,
+    count_concurrent_pairs,
     harness_modules,
     make_reading,
     require_harness_modules,
     run_program,
 )
 from ganbench.ci.performance.revisions import RevisionSide, open_revision
-from ganbench.ci.performance.rules import PerfRules
+from ganbench.ci.performance.rules import MIN_PAIRS, ROUND_ERROR, PerfRules
 from ganbench.ci.performance.summary import perf_markdown, perf_powers, perf_sentences
 from ganbench.ci.performance.verdicts import (
-    MIN_PAIRS,
-    ROUND_ERROR,
     decide_count_verdict,
     decide_perf_verdict,
     find_slowdowns,
-    look_level,
     ratio_interval,
     slowdown_power,
 )
@@ -70,15 +68,15 @@ RULES = PerfRules(margin=0.1, pairs=8, seconds=math.inf)
 def test_interval_is_students_t():
     ratios = [0.3, 0.1, 0.2, 0.6, 0.5, 0.4]
     level = 1 - 0.05 / (8 - MIN_PAIRS + 1)  # five looks share the error
-    assert look_level(8) == pytest.approx(level)
+    assert RULES.look_level == pytest.approx(level)
     low, high = t.interval(level, 5, np.mean(ratios), sem(ratios))
     expected = MeanInterval(*map(pytest.approx, (0.35, low, high)), len(ratios))
-    assert ratio_interval(ratios, most_pairs=8) == expected
+    assert ratio_interval(ratios, RULES) == expected
 
 
 def test_few_pairs_are_undecided():
     few = [1.0, 1.01, 1.02, 1.03][: MIN_PAIRS - 1]
-    assert decide_perf_verdict(ratio_interval(few, most_pairs=8), 0.1) == "undecided"
+    assert decide_perf_verdict(ratio_interval(few, RULES), 0.1) == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +144,7 @@ def test_simulated_rounds_decide_like_real_ones():
 
     def decide(row):
         for count in range(MIN_PAIRS, 9):
-            verdict = decide_perf_verdict(ratio_interval(list(row[:count]), 8), 0.1)
+            verdict = decide_perf_verdict(ratio_interval(list(row[:count]), RULES), 0.1)
             if verdict != "undecided":
                 return verdict
         return "undecided"
@@ -172,8 +170,6 @@ def test_power_grows_with_slowdown_and_pairs():
 
 class FakeRunner:
     """Returns given times, by the side and the number of its pair; and given counts."""
-
-    concurrent_pairs = 1
 
     def __init__(self, times, counts=None):
         self.times, self.counts, self.pairs = times, counts or {}, 0
@@ -255,14 +251,13 @@ def test_pairs_end_at_decision_or_limit_but_not_below_minimum():
 
 
 def test_pairs_of_several_cores_run_at_the_same_time():
-    runner = FakeRunner({"step[x]": noisy_times(1)})
-    runner.concurrent_pairs = 3
-    report = run_gate(runner)
+    three = replace(RULES, concurrent_pairs=3)
+    assert three.looks == (6, 8)
+    report = run_gate(FakeRunner({"step[x]": noisy_times(1)}), three)
     assert (report.pairs, len(report.seconds)) == (6, 2)
     rng = np.random.default_rng(0)
-    runner = FakeRunner({"step[x]": lambda side, n: rng.lognormal(0, 0.5)})
-    runner.concurrent_pairs = 3
-    assert run_gate(runner).pairs == RULES.pairs
+    noisy_runner = FakeRunner({"step[x]": lambda side, n: rng.lognormal(0, 0.5)})
+    assert run_gate(noisy_runner, three).pairs == RULES.pairs
 
 
 def test_decided_benchmarks_are_not_measured_again():
@@ -554,8 +549,6 @@ class CachedRunner:
     def __init__(self, scratch):
         self.runner, self.measurements = HarnessRunner(scratch), {}
 
-    concurrent_pairs = 1
-
     def measure_together(self, sides, words=(), names=None, number=0):
         """Returns nothing: the words name counts only."""
         return [ProcessMeasurements(side.name, {}) for side in sides]
@@ -598,7 +591,8 @@ def test_version_equals_itself(perf, tmp_path):
     assert all(c["base"] == c["head"] > 0 for c in answer["comparisons"])
     assert {"operators[trick ttur]"} < {c["benchmark"] for c in answer["comparisons"]}
     saved = json.loads((tmp_path / "all.json").read_text())
-    assert len(saved["processes"]) == 4
+    pairs = count_concurrent_pairs("cpu")  # of nothing to time
+    assert len(saved["processes"]) == 2 + 2 * pairs
     assert saved["code"] == 0
 
 

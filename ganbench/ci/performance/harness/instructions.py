@@ -146,3 +146,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # Python would free all objects first, which takes 9 s under Valgrind
