@@ -1,10 +1,11 @@
 """Right and wrong answers of `ganbench bisect`: the tables of results/published/bisect.
 
     .venv/bin/python studies/bisections.py simulate FOLDER    1,000 histories of noisy values, and 200 without a fault
-    .venv/bin/python studies/bisections.py live FOLDER        20 git histories with a planted fault
+    .venv/bin/python studies/bisections.py live FOLDER        22 git histories with a planted fault
     .venv/bin/python studies/bisections.py tables FOLDER      writes the tables from both
 
 Live searches run the program itself, in histories of copies of the sources. They take some minutes.
+Searches without results keep their published rows.
 """
 
 import argparse
@@ -595,14 +596,17 @@ docstrings, pages, names of variables, or add a function. The command named the 
 {markdown(planted)}
 
 Harmless commits keep all exact numbers. So a search with canaries or counts needed two measurements of the good
-end, one of the bad end, and one per halving.
+end, one of the bad end, and one per halving. A search of times measures each commit several times, always in a
+pair with the good end.
 """
 
 
 def tables(folder: Path) -> None:
     """Writes the tables and the page."""
-    PUBLISHED.mkdir(parents=True, exist_ok=True)
-    simulated, planted = pd.read_csv(folder / "simulated.csv"), read_live(folder)
+    own = folder / "simulated.csv"
+    simulated = pd.read_csv(own if own.exists() else PUBLISHED / own.name)
+    known = pd.read_csv(PUBLISHED / "live.csv", keep_default_na=False)
+    planted = pd.concat([known, read_live(folder)]).drop_duplicates("fault", keep="last")
     simulated.to_csv(PUBLISHED / "simulated.csv", index=False, float_format="%.6g")
     planted.to_csv(PUBLISHED / "live.csv", index=False)
     (PUBLISHED / "README.md").write_text(render_page(simulated, planted), encoding="utf-8")
