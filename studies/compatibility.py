@@ -1,17 +1,20 @@
-"""Which trick works with which loss in which variant: writes tests/contract/compatibility.csv.
+"""Which trick works with which loss, variant and other trick: writes two tables to tests/contract.
 
     PYTHONPATH=tests:tests/contract .venv/bin/python studies/compatibility.py
 
-A row has a variant, a trick, the losses that are compatible with both, and the reasons for the other losses.
+A row of `compatibility.csv` has a variant, a trick, the losses that are compatible with both, and the reasons
+for the other losses. A row of `trick_pairs.csv` has a variant, one or two tricks, and the reason why they are
+incompatible; pairs are left out that follow from their single tricks.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
-from helpers import BATCH
-from trick_cases import TRICK_SPECS
+from helpers import BATCH, training_setup
+from trick_cases import PAIR_SETUPS, TRICK_SPECS
 from variant_cases import home_data
 
 from ganbench.data import DATA
@@ -22,6 +25,8 @@ from ganbench.gan.variants import VARIANTS, resolve_variant
 
 TABLE = Path(__file__).parents[1] / "tests" / "contract" / "compatibility.csv"
 COLUMNS = ("variant", "trick", "compatible losses", "reasons for the others")
+PAIR_TABLE = TABLE.with_name("trick_pairs.csv")
+PAIR_COLUMNS = ("variant", "trick", "other", "reason")
 
 Row = tuple[str, str, str, str]
 
@@ -41,6 +46,28 @@ def compatibility_rows(variant: str) -> Iterator[Row]:
         yield variant, name, compatible, " | ".join(dict.fromkeys(filter(None, reasons.values())))
 
 
+def pair_rows(variant: str, data: str, loss: str) -> Iterator[Row]:
+    """Yields the tricks that are incompatible alone, and the pairs that do not follow from them.
+
+    Such a pair is incompatible although each of both is not, or compatible although one is not: spectral norm
+    replaces the batch norm that a penalty refuses.
+    """
+
+    def reason_against(*names: str) -> str:
+        try:
+            training_setup(variant, data, [TRICK_SPECS[name] for name in names], loss)
+        except Incompatible as error:
+            return str(error)
+        return ""
+
+    alone = {name: reason_against(name) for name in sorted(TRICK_SPECS)}
+    yield from ((variant, name, "", reason) for name, reason in alone.items() if reason)
+    for name, other in combinations(alone, 2):
+        reason = reason_against(other, name)
+        if bool(reason) is not bool(alone[name] or alone[other]):
+            yield variant, name, other, reason
+
+
 def reason_of(recipe: Recipe, data: object) -> str:
     """Returns the reason of an incompatible recipe, or an empty string."""
     try:
@@ -50,10 +77,14 @@ def reason_of(recipe: Recipe, data: object) -> str:
     return ""
 
 
+def write_table(path: Path, rows: Iterable[Row]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
 def main() -> None:
-    rows = [row for variant in VARIANTS for row in compatibility_rows(variant)]
-    with TABLE.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    write_table(TABLE, [COLUMNS, *(row for v in VARIANTS for row in compatibility_rows(v))])
+    write_table(PAIR_TABLE, [PAIR_COLUMNS, *(row for s in PAIR_SETUPS for row in pair_rows(*s))])
 
 
 if __name__ == "__main__":

@@ -48,6 +48,14 @@ TOGETHER = [
 TRICK_SPECS = {name: CHEAP.get(name, name) for name in TRICKS.entries}
 
 
+# Variants, data and losses in which every pair of tricks is tried.
+PAIR_SETUPS = (
+    ("gan(width=8)", "digits", "non_saturating"),
+    ("dcgan(width=4)", "digits", "hinge"),
+    ("dcgan(width=4, norm='layer')", "digits", "wasserstein"),  # penalties reject batch norm
+    ("gan2d(width=8)", "ring", "relativistic"),
+)
+
 every_trick = pytest.mark.parametrize("name", TRICK_SPECS)
 
 
