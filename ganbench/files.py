@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, NoReturn, Self, TypeVar
 
 from ganbench.errors import GanbenchError
@@ -26,6 +27,14 @@ class CorruptFile(GanbenchError, RuntimeError):
     @classmethod
     def at(cls, path: Path, why: str = "", remedy: str = DELETE_FILE) -> Self:
         return cls(f"{path} is damaged{f' ({why})' if why else ''}: {remedy}")
+
+
+@contextmanager
+def temporary_folder(purpose: str) -> Iterator[Path]:
+    """Yields a folder like `ganbench-perf-…`, and deletes what can be deleted of it."""
+    prefix = f"ganbench-{purpose}-"
+    with TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

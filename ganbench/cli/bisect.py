@@ -3,7 +3,6 @@
 import math
 import shlex
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import typer
 
 from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.counts import count_of
+from ganbench.files import temporary_folder
 
 from .base import (
     INTERRUPTED,
@@ -105,7 +105,7 @@ def bisect(
     refuse_unused(suite, metric=metric, cell=cell, profile=profile, trust=trust)
     wanted = SuiteOptions(suite or "", metric, cell, profile, device, trust)
     budget = (error, measurements, parse_time(time), evidence)
-    with resume_explained(), scratch_folder() as scratch:
+    with resume_explained(), temporary_folder("bisect") as scratch:
         if suite is not None:
             measure = suite_measurer(wanted, scratch)
         elif benchmark is not None:
@@ -209,14 +209,6 @@ def resume_explained() -> Iterator[None]:
     except KeyboardInterrupt:
         again = shlex.join(["ganbench", *sys.argv[1:]])
         fail(f"Stopped. Measurements are kept; the same command goes on: {again}", INTERRUPTED)
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(
-        prefix="ganbench-bisect-", ignore_cleanup_errors=True
-    ) as folder:
-        yield Path(folder)
 
 
 def say_progress(line: str) -> None:

@@ -38,14 +38,11 @@ def compare(
     Each cell is better, worse, equivalent, undecided, new, missing or identical. The exit code is 0
     whatever the comparison finds.
     """
-    from ganbench.analysis.compare import (
-        compare_overall,
-        comparisons_to_frame,
-        format_comparison,
-        list_condition_differences,
-        summarize_comparisons,
-    )
+    from ganbench.analysis.cell_comparison import comparisons_to_frame
+    from ganbench.analysis.changed_conditions import list_condition_differences
+    from ganbench.analysis.compare import compare_overall
     from ganbench.analysis.compare import compare_runs as compare_frames
+    from ganbench.analysis.comparison_sentences import format_comparison, summarize_comparisons
 
     one, other = read_frame(before, results), read_frame(after, results)
     cells = compare_frames(one, other, margin, metric)

@@ -1,6 +1,5 @@
 """The command `perf`: compares speed and memory of two versions."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ import typer
 
 from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
 from ganbench.errors import install_command
+from ganbench.files import temporary_folder
 
 from .base import (
     BenchmarkWords,
@@ -131,7 +131,7 @@ def measure_both_sides(
     from ganbench.ci.performance.gate import PerfGate, PerfReport
     from ganbench.ci.performance.process import CannotRun, HarnessRunner
 
-    with open_both_revisions(base, head) as (before, now), scratch_folder() as folder:
+    with open_both_revisions(base, head) as (before, now), temporary_folder("perf") as folder:
         revisions = {"base": before.revision, "head": now.revision}
         runner = HarnessRunner(folder, device)
         try:
@@ -187,12 +187,6 @@ def open_both_revisions(base: str, head: str) -> Iterator[tuple[Any, Any]]:
         open_revision("head", head, start_folder) as now,
     ):
         yield before, now
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="ganbench-perf-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
 
 
 def print_perf_progress(line: str) -> None:

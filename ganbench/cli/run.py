@@ -3,7 +3,8 @@
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -114,13 +115,10 @@ def run(
     of every cell comes first, so that early results are balanced. With adaptive seeds, arms of undecided
     effects get more seeds. The run ends with the leaderboard and the effects of tricks.
     """
-    from ganbench.experiments.deadline import DeadlineReached
     from ganbench.experiments.select_trials import TrialSelection
-    from ganbench.experiments.signals import acknowledge_stop
     from ganbench.experiments.suite import with_numerics
-    from ganbench.report.writer import write_report
 
-    from .progress import WRITING, RunProgress
+    from .progress import RunProgress
     from .rounds import RunInRounds
 
     if stale not in ("ask", "reuse", "rerun"):
@@ -136,10 +134,7 @@ def run(
     selection = TrialSelection(only, limit, retry, from_scratch)
     declared = with_numerics(declared, runs_trials.numerics)
     console.print(": ".join(filter(None, [declared.name, declared.about])), markup=False)
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fail(f"--results {results} cannot be written: {error.strerror}")
+    make_results_folder(results)
     for summary in merge_sources(known or [], results):
         print_merge(summary, console)
     tracking = open_trackers(tracker, declared.name, results / declared.name, console)
@@ -147,44 +142,69 @@ def run(
     automatic = {"--device": device, "--executor": executor}
     options = options_of_run(overrides, named, automatic, trust)
     rounds = RunInRounds(declared, name, chosen, results, stale, selection, options)  # type: ignore[arg-type]
-
-    def announce(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    with RunProgress(console) as progress, tracking:
-
-        def show(trials: Sequence[Any], finished_before: int) -> None:
-            progress.show(trials, finished_before)
-            tracking.update(trials)
-
-        try:
-            progress.show_phase("planning and measuring floors")
-            prepared = rounds.prepare()
-            for note in [*prepared.notes, *crowding_notes(runs_trials, processes, chosen)]:
-                console.print(f"note: {note}", markup=False, soft_wrap=True)
-            try:
-                progress.show_phase("")
-                with acknowledge_stop(progress.print_stopping):
-                    result = rounds.execute(runs_trials, show, ends, announce)
-            finally:
-                progress.show_phase(WRITING)
-                last = rounds.prepared or prepared
-                report, files = write_report(last.plan, last.folder)
-        except DeadlineReached:
-            fail(
-                f"Stopped for the deadline {deadline}{count_finished(rounds.prepared)}. Finished trials and "
-                f"checkpoints are kept. To resume: {resume_command()}",
-                INTERRUPTED,
-            )
-        except KeyboardInterrupt:
-            again = shlex.join(["ganbench", *sys.argv[1:]])
-            fail(
-                f"Stopped{count_finished(rounds.prepared)}; the same command goes on: {again}",
-                INTERRUPTED,
-            )
+    with RunProgress(console) as progress, tracking, explained_stops(rounds, deadline):
+        progress.show_phase("planning and measuring floors")
+        prepared = rounds.prepare()
+        for note in [*prepared.notes, *crowding_notes(runs_trials, processes, chosen)]:
+            console.print(f"note: {note}", markup=False, soft_wrap=True)
+        result, report, files = run_and_report(rounds, runs_trials, ends, progress, tracking)
     if result.replaced:
         console.print("Replaced the tables of another plan; its trials are kept.")
     print_run_result(result, report, files, "trained", as_json)
+
+
+def make_results_folder(results: Path) -> None:
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"--results {results} cannot be written: {error.strerror}")
+
+
+@contextmanager
+def explained_stops(rounds: Any, deadline: str) -> Iterator[None]:
+    """Ends the program with the command that goes on, after a deadline or Ctrl-C."""
+    from ganbench.experiments.deadline import DeadlineReached
+
+    try:
+        yield
+    except DeadlineReached:
+        fail(
+            f"Stopped for the deadline {deadline}{count_finished(rounds.prepared)}. Finished trials and "
+            f"checkpoints are kept. To resume: {resume_command()}",
+            INTERRUPTED,
+        )
+    except KeyboardInterrupt:
+        again = shlex.join(["ganbench", *sys.argv[1:]])
+        fail(
+            f"Stopped{count_finished(rounds.prepared)}; the same command goes on: {again}",
+            INTERRUPTED,
+        )
+
+
+def run_and_report(
+    rounds: Any, executor: Any, ends: Any, progress: Any, tracking: Any
+) -> tuple[Any, Any, list[Path]]:
+    """Runs all rounds, and writes the report even if they are stopped.
+
+    Returns the result, the report and its files.
+    """
+    from ganbench.experiments.signals import acknowledge_stop
+    from ganbench.report.writer import write_report
+
+    from .progress import WRITING
+
+    def show(trials: Sequence[Any], finished_before: int) -> None:
+        progress.show(trials, finished_before)
+        tracking.update(trials)
+
+    try:
+        progress.show_phase("")
+        with acknowledge_stop(progress.print_stopping):
+            result = rounds.execute(executor, show, ends, progress.print)
+    finally:
+        progress.show_phase(WRITING)
+        report, files = write_report(rounds.prepared.plan, rounds.prepared.folder)
+    return result, report, files
 
 
 def count_finished(prepared: Any) -> str:

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 
 from ganbench.ci.bisect.commits import Commit
 from ganbench.ci.bisect.measurers import benchmark_kinds, kind_of
@@ -43,6 +42,7 @@ from ganbench.ci.performance.process import (
 )
 from ganbench.ci.performance.revisions import RevisionSide
 from ganbench.counts import count_of
+from ganbench.files import temporary_folder
 
 from .records import BackfillAttempt, HistoryEntry, append_records, read_history
 
@@ -145,8 +145,8 @@ class Backfill:
     @contextmanager
     def open_runner(self) -> Iterator[HarnessRunner]:
         """Opens a runner whose scratch folder is removed at the end."""
-        with TemporaryDirectory(prefix="ganbench-backfill-", ignore_cleanup_errors=True) as folder:
-            yield HarnessRunner(Path(folder), self.rules.device)
+        with temporary_folder("backfill") as folder:
+            yield HarnessRunner(folder, self.rules.device)
 
     def visit(
         self, trees: RevisionTrees, commit: Commit, state: Mapping[tuple[str, str], str], label: str

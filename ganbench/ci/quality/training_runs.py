@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.analysis.compare import trainings_by_cell
+from ganbench.analysis.matched_cells import trainings_by_cell
 from ganbench.analysis.rows import collect_rows
 from ganbench.counts import count_of
 from ganbench.devices import Numerics

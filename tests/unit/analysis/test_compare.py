@@ -10,17 +10,14 @@ import pytest
 from scipy import stats
 from synthetic_rows import FACTS, arms, floor, frame, row
 
-from ganbench.analysis.compare import (
+from ganbench.analysis.cell_comparison import (
     COMPARISON_VERDICTS,
     CellComparison,
-    compare_overall,
-    compare_runs,
     comparisons_to_frame,
-    fisher_test,
-    format_comparison,
-    list_condition_differences,
-    summarize_comparisons,
 )
+from ganbench.analysis.changed_conditions import list_condition_differences
+from ganbench.analysis.compare import compare_overall, compare_runs, fisher_test
+from ganbench.analysis.comparison_sentences import format_comparison, summarize_comparisons
 from ganbench.analysis.contrasts import arm_difference as change_of
 from ganbench.analysis.contrasts import estimate_contrast
 from ganbench.analysis.rows import load, save_rows
