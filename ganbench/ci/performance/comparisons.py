@@ -16,6 +16,8 @@ from .verdicts import (
     ratio_interval,
 )
 
+CHANGED = (ComparisonVerdict.WORSE, ComparisonVerdict.BETTER)
+
 
 @dataclass(frozen=True)
 class BenchmarkComparison:
@@ -113,11 +115,16 @@ def bounds_as_ratios(bounds: MeanInterval) -> tuple[float, float | None, float |
     return math.exp(bounds.mean), low, high
 
 
-def confirm_slowdown(
+def is_suspect(comparison: BenchmarkComparison) -> bool:
+    """Returns whether a second round has to confirm a change of time."""
+    return comparison.verdict in CHANGED and not comparison.exact
+
+
+def confirm_change(
     first: BenchmarkComparison, again: RoundTimes, rules: PerfRules
 ) -> BenchmarkComparison:
-    """Changes a slowdown to undecided, unless the second round also finds it."""
-    if first.verdict is not ComparisonVerdict.WORSE or first.exact:
+    """Changes a slowdown or a speedup to undecided, unless the second round also finds it."""
+    if not is_suspect(first):
         return first
     ratios = again.log_ratios(first.benchmark)
     if not ratios:
@@ -128,7 +135,7 @@ def confirm_slowdown(
         )
     bounds = ratio_interval(ratios, rules, again.noise)
     found = f"{format_bounds(bounds)} in the second round"
-    if decide_perf_verdict(bounds, rules.margin) is ComparisonVerdict.WORSE:
+    if decide_perf_verdict(bounds, rules.margin) is first.verdict:
         return replace(first, reason=f"confirmed: {found}")
     return replace(first, verdict=ComparisonVerdict.UNDECIDED, reason=f"not confirmed: {found}")
 

@@ -1,6 +1,6 @@
 """The performance gate: counts once, then times both sides until all is decided.
 
-Benchmarks that seem slower are timed again in a second round. Counts of instructions decide first.
+Benchmarks that seem slower or faster are timed again in a second round. Counts of instructions decide first.
 """
 
 import time
@@ -14,7 +14,7 @@ from ganbench.analysis.verdicts import ComparisonVerdict
 from ganbench.errors import GanbenchError
 from ganbench.registry import suggest
 
-from .comparisons import BenchmarkComparison, compare_benchmarks, confirm_slowdown
+from .comparisons import BenchmarkComparison, compare_benchmarks, confirm_change, is_suspect
 from .instructions import (
     SUBJECTS,
     InstructionCounts,
@@ -40,8 +40,6 @@ from .rules import MIN_PAIRS, PerfRules
 from .verdicts import UNCHANGED, decide_perf_verdict, ratio_interval
 
 MAX_TRIES_PER_PROCESS = 3  # maximum processes per turn, until a GPU is not throttled
-# Starting a worker takes as long as many steps together, so this benchmark gets the minimum of pairs.
-ONCE_PER_ROUND = ("schedule[local]",)
 
 DECIDED = (ComparisonVerdict.WORSE, ComparisonVerdict.BETTER, *UNCHANGED)
 
@@ -118,13 +116,11 @@ class PerfGate:
         first = {name: with_times(one, times.turns[name]) for name, one in first.items()}
         first = {name: with_instructions(one, counts[name]) for name, one in first.items()}
         comparisons = compare_benchmarks(first, times, self.rules)
-        suspects = [
-            c.benchmark for c in comparisons if c.verdict is ComparisonVerdict.WORSE and not c.exact
-        ]
+        suspects = [c.benchmark for c in comparisons if is_suspect(c)]
         again = RoundTimes(noise=times.noise)  # the same machine, and too few benchmarks
         if suspects:
             self.run_round(again, "round 2", names=suspects)
-        comparisons = [confirm_slowdown(c, again, self.rules) for c in comparisons]
+        comparisons = [confirm_change(c, again, self.rules) for c in comparisons]
         comparisons = [without_held_back(c, self.report.unsteady) for c in comparisons]
         self.report.comparisons = explain_counts(comparisons, counts)
         self.report_times(times)
@@ -201,7 +197,7 @@ class PerfGate:
     def list_undecided(self, times: RoundTimes) -> list[str]:
         return [
             name
-            for name in sorted(times.benchmark_names() - {*ONCE_PER_ROUND})
+            for name in sorted(times.benchmark_names())
             if (ratios := times.log_ratios(name))
             and is_undecided(ratio_interval(ratios, self.rules, times.noise), self.rules.margin)
         ]
