@@ -3,7 +3,9 @@
 import codecs
 import json
 import os
+import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import TextIOWrapper
@@ -17,6 +19,9 @@ from rich.table import Column, Table
 from ganbench.errors import escape_control_characters
 
 PIPE_COLUMNS = 100_000  # more than any line
+UNBREAKABLE_SPACE = "\0"  # control characters are escaped before
+COMMAND = re.compile(r"`[^`]*`|(?:(?<=: )|(?<=^  ))(?:ganbench|python) .*")  # in a line
+LINE_PARTS = re.compile(r"(\s*(?:- )?)(.*)", re.DOTALL)
 KEPT_VARIABLES = ("TERM", "COLORTERM", "NO_COLOR")  # they change colours only
 # ASCII for characters that an encoding lacks; others become \uXXXX.
 READABLE = dict(zip("−–—·×’≈▁▂▃▄▅▆▇█", "----x'~_.-~=+*#", strict=True)) | {
@@ -36,8 +41,8 @@ JSON_STREAMS: list[TextIO] = []  # the standard output of a command with --json
 class StreamConsole(Console):
     """A console that depends on its stream, not on COLUMNS, FORCE_COLOR and the like.
 
-    In a pipe, lines and tables are as wide as their content. In a terminal, names wrap, but numbers are
-    never cut.
+    In a pipe, lines and tables are as wide as their content. In a terminal, names and sentences wrap, but
+    numbers, paths and commands are never cut.
     """
 
     def __init__(self, stderr: bool = False):
@@ -57,12 +62,35 @@ class StreamConsole(Console):
             if isinstance(table, Table):
                 keep_numbers_whole(table, self)
                 options["crop"] = False
-        texts = (escape_control_characters(o) if isinstance(o, str) else o for o in objects)
+        is_wrapped = self.is_terminal and options.get("soft_wrap", False)
+        width = self.width if is_wrapped else PIPE_COLUMNS
+        texts = (self.prepare_text(o, width) if isinstance(o, str) else o for o in objects)
         super().print(*texts, **options)
+
+    def prepare_text(self, text: str, width: int) -> str:
+        lines = escape_control_characters(text).split("\n")
+        return "\n".join(wrap_line(line, width) for line in lines)
 
     def on_broken_pipe(self) -> None:
         """Goes on without output, so that the exit code is still the answer's."""
         discard_output(self.file)
+
+
+def wrap_line(line: str, width: int) -> str:
+    """Wraps a line at spaces, below its own beginning; commands stay whole, to be copied."""
+    if len(line) <= width:
+        return line
+    kept = COMMAND.sub(lambda command: command[0].replace(" ", UNBREAKABLE_SPACE), line)
+    beginning, rest = LINE_PARTS.fullmatch(kept).groups()  # type: ignore[union-attr]
+    lines = textwrap.wrap(
+        rest,
+        width,
+        initial_indent=beginning,
+        subsequent_indent=" " * len(beginning),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines).replace(UNBREAKABLE_SPACE, " ")
 
 
 def keep_numbers_whole(table: Table, console: Console) -> None:

@@ -1,6 +1,5 @@
 """The leaderboard in a terminal of 80 columns or more; plain text if output is redirected."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,20 +62,7 @@ def print_results(
         if place == 0:  # the answer
             console.print(line, style="bold", highlight=False, markup=False)
         else:
-            item = format_list_item(line, console.width)
-            console.print(item, highlight=False, markup=False, soft_wrap=True)
-
-
-def format_list_item(text: str, width: int) -> str:
-    """Wraps a text to the width, with a dash before its first line and the others below it."""
-    return textwrap.fill(
-        text,
-        width,
-        initial_indent="- ",
-        subsequent_indent="  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+            console.print(f"- {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 def widest_table(

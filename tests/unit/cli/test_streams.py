@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from ganbench.cli.streams import JSON_STREAMS, StreamConsole, keep_numbers_whole
+from ganbench.cli.streams import JSON_STREAMS, StreamConsole, keep_numbers_whole, wrap_line
 from ganbench.evaluation.evaluate import evaluate
 from ganbench.evaluation.table import format_citable
 
@@ -160,6 +160,35 @@ def test_narrow_console_keeps_numbers_whole():
     keep_numbers_whole(table, console)
     console.print(table, crop=False)
     assert "123,456,789.01 [1, 2]" in console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [
+        ("short", ["short"]),
+        ("a few words that wrap at spaces", ["a few words that", "wrap at spaces"]),
+        ("  label: words below the label", ["  label: words below", "  the label"]),
+        ("- items wrap below their text", ["- items wrap below", "  their text"]),
+        ("  results/digits/a_long_name.html", ["  results/digits/a_long_name.html"]),
+        ("use `ganbench run digits` to go on", ["use", "`ganbench run digits`", "to go on"]),
+        ("it goes on: ganbench run a.toml -o b", ["it goes on:", "ganbench run a.toml -o b"]),
+        ("  ganbench check my_part.py --trust", ["  ganbench check my_part.py --trust"]),
+        ("well-known hyphens-stay-in-words", ["well-known", "hyphens-stay-in-words"]),
+        ("  x", ["  x"]),
+        ("", [""]),
+    ],
+)
+def test_line_wraps_at_spaces_outside_commands(line, lines):
+    assert wrap_line(line, 20).split("\n") == lines
+
+
+def test_terminal_gets_whole_words(tmp_path):
+    text = "several words of a sentence that is longer than its terminal is wide"
+    program = f"from ganbench.cli.base import out; out.print({text!r}, soft_wrap=True)"
+    rows = read_terminal([sys.executable, "-c", program], tmp_path, 30).splitlines()
+    assert len(rows) > 1
+    assert all(len(row) <= 30 for row in rows)
+    assert " ".join(row.strip() for row in rows) == text
 
 
 def test_printed_evaluation_has_whole_numbers(folder):
