@@ -606,7 +606,8 @@ def tables(folder: Path) -> None:
     own = folder / "simulated.csv"
     simulated = pd.read_csv(own if own.exists() else PUBLISHED / own.name)
     known = pd.read_csv(PUBLISHED / "live.csv", keep_default_na=False)
-    planted = pd.concat([known, read_live(folder)]).drop_duplicates("fault", keep="last")
+    rows = pd.concat([known, read_live(folder)]).drop_duplicates("fault", keep="last")
+    planted = rows.set_index("fault", drop=False).loc[[fault.name for fault in FAULTS]]
     simulated.to_csv(PUBLISHED / "simulated.csv", index=False, float_format="%.6g")
     planted.to_csv(PUBLISHED / "live.csv", index=False)
     (PUBLISHED / "README.md").write_text(render_page(simulated, planted), encoding="utf-8")

@@ -526,14 +526,14 @@ def rounds_table(folder: Path) -> pd.DataFrame:
 
 def slow_table(folder: Path) -> pd.DataFrame:
     """Returns a row for each fault in speed or memory: its gate here, or else the published row."""
-    published = pd.read_csv(PUBLISHED / "slow.csv").set_index("fault", drop=False)
+    published = pd.read_csv(PUBLISHED / "slow.csv").set_index("key", drop=False)
     rows = []
     for fault in PERFORMANCE:
         path = folder / fault.folder_name / f"perf_{fault.key}.json"
         if path.exists():
             rows.append(slow_row(folder, fault, read_json(path)))
-        elif fault.name in published.index:
-            rows.append(published.loc[fault.name].to_dict())
+        elif fault.key in published.index:
+            rows.append(published.loc[fault.key].to_dict())
     return pd.DataFrame(rows)
 
 
@@ -777,11 +777,17 @@ def slow_page(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_published(made: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Returns the rows that were made here, and the published ones of all other faults, in order."""
+    """Returns the rows that were made here, and the published ones of all other faults, in order.
+
+    A published row of a fault that has changed since is left out.
+    """
     published = pd.read_csv(PUBLISHED / f"{name}.csv")
-    rows = pd.concat([published, made]).drop_duplicates("fault", keep="last")
-    order = [fault.name for fault in QUALITY]
-    return rows.sort_values("fault", key=lambda column: column.map(order.index))
+    rows = (
+        pd.concat([published, made])
+        .drop_duplicates("fault", keep="last")
+        .set_index("key", drop=False)
+    )
+    return rows.loc[[fault.key for fault in QUALITY if fault.key in rows.index]]
 
 
 def tables(folder: Path) -> None:

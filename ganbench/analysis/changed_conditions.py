@@ -1,4 +1,4 @@
-"""Differences of training conditions between two tables: budget, versions, processors and code."""
+"""Differences of training conditions between two tables: budget, versions, code and more."""
 
 from typing import Any
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,7 +45,9 @@ def perf(
         typer.Option(min=0.001, max=1, help="Slowdown to find. Default: 0.1, GPU 0.05."),
     ] = None,
     pairs: Annotated[int, typer.Option(min=4, help="Maximum pairs of processes per round.")] = 10,
-    time: Annotated[str, typer.Option(help="Start no pair after this time.")] = "3 min",
+    time: Annotated[
+        str, typer.Option(help="After this time, start no more than four pairs per round.")
+    ] = "3 min",
     allow_missing: Annotated[
         bool,
         typer.Option("--allow-missing", help="Do not fail for benchmarks missing on the head."),
@@ -221,13 +224,14 @@ def verdict_and_reason(report: Any, allow_missing: bool) -> tuple[CommandVerdict
 
 
 def write_perf_report(report: Any, record: Any, path: Path | None) -> None:
-    """Writes the verdict and every window of every process."""
+    """Writes the verdict, the shared noise, and every window of every process."""
     from ganbench.files import write_json
 
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         processes = [process.record() for process in report.log]
-        write_json(path, {**record.to_json(), "processes": processes})
+        noises = {name: asdict(noise) for name, noise in report.noises.items()}
+        write_json(path, {**record.to_json(), "shared_noise": noises, "processes": processes})
 
 
 def append_summary(text: str, path: Path) -> None:

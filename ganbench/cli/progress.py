@@ -109,7 +109,7 @@ class RunProgress:
 
     def print(self, line: str) -> None:
         self.printed = time.monotonic()
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def render_view(self, trials: Sequence[TrialProgress], finished_before: int = 0) -> Group:
         bar = Table.grid(expand=True)  # a bar alone does not end its line

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 import torch
-from compatibility import PAIR_TABLE
+from compatibility import PAIR_TABLE, pair_rows
 from helpers import (
     BATCH,
     LATENT,
@@ -124,6 +124,13 @@ def test_two_tricks_train_unless_incompatible(name, text, data, loss):
         if name < other:
             outcome = training_outcome(text, data, (TRICK_SPECS[other], TRICK_SPECS[name]), loss)
             assert outcome == expected_outcome(text, name, other), other
+
+
+@pytest.mark.parametrize("setup", PAIR_SETUPS)
+def test_table_of_pairs_is_that_of_the_code(setup):
+    with PAIR_TABLE.open(encoding="utf-8") as file:
+        rows = [tuple(row) for row in csv.reader(file) if row[0] == setup[0]]
+    assert rows == list(pair_rows(*setup))
 
 
 def expected_outcome(text, name, other):

@@ -101,7 +101,7 @@ def compare_times(name: str, times: RoundTimes, rules: PerfRules, unit: str) -> 
         return BenchmarkComparison(
             name, ComparisonVerdict.UNDECIDED, unit=unit, reason="no pair of processes ran it"
         )
-    bounds = ratio_interval(times.log_ratios(name), rules, times.noise)
+    bounds = ratio_interval(times.log_ratios(name), rules, times.noise_of(name))
     base, head = (median(pair[side].value for pair in pairs) for side in (0, 1))
     decided = decide_perf_verdict(bounds, rules.margin)
     return BenchmarkComparison(
@@ -133,7 +133,7 @@ def confirm_change(
             verdict=ComparisonVerdict.UNDECIDED,
             reason="not confirmed: the second round has no ratio",
         )
-    bounds = ratio_interval(ratios, rules, again.noise)
+    bounds = ratio_interval(ratios, rules, again.noise_of(first.benchmark))
     found = f"{format_bounds(bounds)} in the second round"
     if decide_perf_verdict(bounds, rules.margin) is first.verdict:
         return replace(first, reason=f"confirmed: {found}")

@@ -25,7 +25,7 @@ from .instructions import (
     with_instructions,
 )
 from .interleaving import RoundTimes
-from .noise import NO_SHARED_NOISE, SharedNoise
+from .noise import SharedNoise
 from .process import (
     COUNTS,
     TIMES,
@@ -62,7 +62,8 @@ class PerfReport:
     unsteady: list[str] = field(default_factory=list)
     log: list[ProcessMeasurements] = field(default_factory=list)
     pairs: int = 0  # pairs of processes of the first round
-    noise: SharedNoise = NO_SHARED_NOISE  # of the first round
+    was_cut: bool = False  # whether the time ended the first round, with undecided benchmarks
+    noises: dict[str, SharedNoise] = field(default_factory=dict)  # of the benchmarks in ratios
     waiting: float = 0.0  # median share of the windows' time in which other processes had the core
     seconds: list[float] = field(default_factory=list)  # durations of pairs that ran together
     device: str = ""
@@ -112,7 +113,7 @@ class PerfGate:
         check_words(words, countable.union(*(one.collected for one in first.values())))
         counts = self.count_instructions(words)
         times = RoundTimes()
-        self.run_round(times, "round 1", words)
+        self.report.was_cut = self.run_round(times, "round 1", words)
         first = {name: with_times(one, times.turns[name]) for name, one in first.items()}
         first = {name: with_instructions(one, counts[name]) for name, one in first.items()}
         comparisons = compare_benchmarks(first, times, self.rules)
@@ -128,7 +129,8 @@ class PerfGate:
 
     def report_times(self, times: RoundTimes) -> None:
         paired = [name for name in sorted(times.benchmark_names()) if times.reading_pairs(name)]
-        self.report.pairs, self.report.noise = times.count, times.noise
+        self.report.pairs = times.count
+        self.report.noises = {name: times.noise_of(name) for name in paired}
         self.report.ratios = {name: times.log_ratios(name) for name in paired}
         self.report.values = {
             name: [h.value for _, h in times.reading_pairs(name)] for name in paired
@@ -177,29 +179,33 @@ class PerfGate:
         label: str,
         words: Sequence[str] = (),
         names: Collection[str] | None = None,
-    ) -> None:
+    ) -> bool:
         """Runs pairs of processes until all benchmarks are decided, or the time is up.
 
-        A benchmark that is decided is not measured again. The first MIN_PAIRS pairs run in any case.
+        A benchmark that is decided is not measured again. The first MIN_PAIRS pairs run in any case. Returns
+        whether the time ended the round.
         """
         while (done := times.count) < self.rules.pairs:
             if done >= MIN_PAIRS:
                 names = self.list_undecided(times)
                 if not names or time.monotonic() > self.end:
-                    break
+                    return bool(names)
             numbers = range(done, min(done + self.rules.concurrent_pairs, self.rules.pairs))
             self.run_pairs(times, numbers, words, names, label)
-            if times.noise == NO_SHARED_NOISE and times.count >= MIN_PAIRS:
+            if times.noise is None and times.count >= MIN_PAIRS:
                 times.estimate_noise()
             if not times.benchmark_names():
                 break
+        return False
 
     def list_undecided(self, times: RoundTimes) -> list[str]:
         return [
             name
             for name in sorted(times.benchmark_names())
             if (ratios := times.log_ratios(name))
-            and is_undecided(ratio_interval(ratios, self.rules, times.noise), self.rules.margin)
+            and is_undecided(
+                ratio_interval(ratios, self.rules, times.noise_of(name)), self.rules.margin
+            )
         ]
 
     def run_pairs(

@@ -20,7 +20,7 @@ class RoundTimes:
     turns: dict[str, list[ProcessMeasurements]] = field(
         default_factory=lambda: {"base": [], "head": []}
     )
-    noise: SharedNoise = NO_SHARED_NOISE
+    noise: SharedNoise | None = None  # None before the first look
 
     @property
     def count(self) -> int:
@@ -29,8 +29,16 @@ class RoundTimes:
 
     def estimate_noise(self) -> None:
         """Estimates the shared noise from the minimum of pairs, which all benchmarks have."""
-        ratios = [self.log_ratios(name)[:MIN_PAIRS] for name in sorted(self.benchmark_names())]
+        names = [name for name in sorted(self.benchmark_names()) if not self.waits(name)]
+        ratios = [self.log_ratios(name)[:MIN_PAIRS] for name in names]
         self.noise = estimate_shared_noise([few for few in ratios if len(few) == MIN_PAIRS])
+
+    def noise_of(self, name: str) -> SharedNoise:
+        """Returns the shared noise; none for work that waits, which is noisier than all others."""
+        return NO_SHARED_NOISE if self.noise is None or self.waits(name) else self.noise
+
+    def waits(self, name: str) -> bool:
+        return any(one.waits for pair in self.reading_pairs(name) for one in pair)
 
     def reading_pairs(self, name: str) -> list[tuple[BenchmarkReading, BenchmarkReading]]:
         both = zip(self.turns["base"], self.turns["head"], strict=False)

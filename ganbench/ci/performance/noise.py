@@ -1,7 +1,7 @@
 """The noise that benchmarks have in common: moderated variances (Smyth, 2004).
 
-Four pairs say little about a variance, so that Student's t needs wide intervals. The benchmarks of a run share
-a machine, and their variances are alike. Smyth takes them as draws from a scaled inverse chi-square
+Four pairs say little about a variance, so that Student's t needs wide intervals. Benchmarks of CPU time share a
+machine, and their variances are alike. Smyth takes them as draws from a scaled inverse chi-square
 distribution, and fits it to the logarithms of all estimated variances. A moderated variance is the mean of
 the estimated and of the shared one, weighted by their degrees of freedom. Its t has the sum of both. Source:
 Smyth (2004), Statistical Applications in Genetics and Molecular Biology 3(1), article 3, section 6.2.

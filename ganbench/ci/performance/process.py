@@ -49,6 +49,11 @@ class BenchmarkReading:
     looks: tuple[dict[str, Any], ...] = ()  # NVML samples after each window
     steady: bool = True
 
+    @property
+    def waits(self) -> bool:
+        """Whether this is the wall-clock time of work that waits, such as a process that starts."""
+        return not (self.exact or self.wall or self.looks)
+
     def record(self) -> dict[str, Any]:
         return asdict(self)
 

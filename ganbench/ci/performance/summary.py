@@ -133,16 +133,16 @@ def is_on_gpu(report: PerfReport) -> bool:
 
 def perf_powers(report: PerfReport, rules: PerfRules) -> dict[float, float]:
     """Returns the median probability, over benchmarks, of detecting each slowdown."""
-    rng, ratios = np.random.default_rng(0), [r for r in report.ratios.values() if len(r) > 1]
-    if not ratios:
+    rng = np.random.default_rng(0)
+    known = {name: ratios for name, ratios in report.ratios.items() if len(ratios) > 1}
+    if not known:
         return {}
-    timed = (c for c in report.comparisons if not c.exact)
-    was_cut = (
-        any(c.verdict is ComparisonVerdict.UNDECIDED for c in timed) and report.pairs >= MIN_PAIRS
-    )
-    pairs = report.pairs if was_cut else rules.pairs
+    rounds = (report.pairs, MIN_PAIRS) if report.was_cut else (rules.pairs, rules.pairs)
     return {
-        slow: median(slowdown_power(r, slow, pairs, rules, rng, report.noise) for r in ratios)
+        slow: median(
+            slowdown_power(ratios, slow, rounds, rules, rng, report.noises[name])
+            for name, ratios in known.items()
+        )
         for slow in POWER_SLOWDOWNS
     }
 

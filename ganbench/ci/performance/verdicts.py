@@ -2,8 +2,8 @@
 
 A benchmark is worse if its mean ratio exceeds half the margin and its interval excludes 1, in two rounds.
 It is equivalent if its interval lies within the margin. So a slowdown of the margin is found, and one far
-below is not. Intervals are Student's t of moderated variances. Each look at the pairs has an equal share of
-the error (Bonferroni), so that all looks of a round keep it together.
+below is not. Intervals are Student's t of moderated variances. The looks at the pairs share the error
+(Bonferroni), so that all looks of a round keep it together.
 """
 
 import math
@@ -39,7 +39,7 @@ def ratio_interval(
     if count < MIN_PAIRS:
         return MeanInterval(mean, -math.inf, math.inf, count)
     variance, freedom = noise.moderate(variance_of(ratios), count - 1)
-    half = t_quantile((1 + rules.look_level) / 2, freedom) * math.sqrt(variance / count)
+    half = t_quantile((1 + rules.level(count)) / 2, freedom) * math.sqrt(variance / count)
     return MeanInterval(mean, mean - half, mean + half, count)
 
 
@@ -75,12 +75,12 @@ def decide_count_verdict(
 def slowdown_power(
     ratios: Sequence[float],
     slowdown: float,
-    pairs: int,
+    rounds: Sequence[int],
     rules: PerfRules,
     rng: np.random.Generator,
     noise: SharedNoise = NO_SHARED_NOISE,
 ) -> float:
-    """Estimates the probability that two rounds of so many pairs find a slowdown.
+    """Estimates the probability that all rounds, of so many pairs each, find a slowdown.
 
     Simulates rounds of normal log ratios, with the moderated deviation of the given ones. At a slowdown of 0
     it is the probability of a false alarm.
@@ -88,8 +88,10 @@ def slowdown_power(
     if len(ratios) < 2:
         return 0.0
     variance, _ = noise.moderate(variance_of(ratios), len(ratios) - 1)
-    drawn = rng.normal(math.log1p(slowdown), math.sqrt(variance), (SIMULATED_ROUNDS, pairs))
-    return float(find_slowdowns(drawn, rules, noise).mean()) ** 2
+    size = (SIMULATED_ROUNDS, max(rounds))
+    drawn = rng.normal(math.log1p(slowdown), math.sqrt(variance), size)
+    found = [find_slowdowns(drawn[:, :pairs], rules, noise).mean() for pairs in rounds]
+    return float(np.prod(found))
 
 
 def find_slowdowns(
@@ -102,7 +104,7 @@ def find_slowdowns(
         seen = rounds[:, :count]
         variance, freedom = noise.moderate(seen.var(1, ddof=1), count - 1)
         mean = seen.mean(1)
-        half = t_quantile((1 + rules.look_level) / 2, freedom) * np.sqrt(variance / count)
+        half = t_quantile((1 + rules.level(count)) / 2, freedom) * np.sqrt(variance / count)
         is_other = (np.abs(mean) > edge / 2) & (np.abs(mean) > half)
         found |= is_open & is_other & (mean > 0)
         is_open &= ~(is_other | (np.abs(mean) + half < edge))

@@ -64,15 +64,18 @@ def test_freedom_inverts_the_trigamma_function(freedom):
 
 
 def test_moderated_interval_holds_its_level():
-    """A benchmark's interval misses the true ratio as often as the level says."""
-    rng, misses, count = np.random.default_rng(3), 0, 0
+    """A benchmark's interval misses the true ratio as often as the level says, and is shorter."""
+    rng, intervals, plain = np.random.default_rng(3), [], []
     for _ in range(40):
         ratios = draw_ratios(rng, 140, 4)
         noise = estimate_shared_noise(ratios)
-        intervals = [ratio_interval(row, RULES, noise) for row in ratios]
-        misses += sum(not one.low < 0 < one.high for one in intervals)
-        count += len(intervals)
-    assert misses / count == pytest.approx(1 - RULES.look_level, abs=0.004)
+        intervals += [ratio_interval(row, RULES, noise) for row in ratios]
+        plain += [ratio_interval(row, RULES) for row in ratios]
+    misses = np.mean([not one.low < 0 < one.high for one in intervals])
+    assert misses == pytest.approx(1 - RULES.level(4), abs=0.006)
+    assert np.mean([one.high - one.low for one in intervals]) < 0.75 * np.mean(
+        [one.high - one.low for one in plain]
+    )
 
 
 def test_moderated_looks_keep_the_error_of_a_round():
@@ -88,5 +91,5 @@ def test_moderation_narrows_an_interval():
     ratios = [-0.1, 0.1, -0.1, 0.1]
     noise = SharedNoise(float(np.var(ratios, ddof=1)), 6.0)
     plain, moderated = ratio_interval(ratios, RULES), ratio_interval(ratios, RULES, noise)
-    tail = (1 + RULES.look_level) / 2
+    tail = (1 + RULES.level(4)) / 2
     assert moderated.high / plain.high == pytest.approx(t.ppf(tail, 9) / t.ppf(tail, 3))

@@ -24,6 +24,7 @@ import ganbench.cli.perf as command
 from ganbench.analysis.intervals import MeanInterval
 from ganbench.ci.git import UnknownRevision
 from ganbench.ci.performance.comparisons import compare_benchmarks as comparisons
+from ganbench.ci.performance.comparisons import format_bounds
 from ganbench.ci.performance.gate import PerfGate, UnknownBenchmark, check_words
 from ganbench.ci.performance.harness.counting import OperatorCounts, count_operators
 from ganbench.ci.performance.harness.gpu import (
@@ -33,6 +34,7 @@ from ganbench.ci.performance.harness.gpu import (
     held_back_windows,
 )
 from ganbench.ci.performance.interleaving import RoundTimes, log_ratio
+from ganbench.ci.performance.noise import NO_SHARED_NOISE, SharedNoise, estimate_shared_noise
 from ganbench.ci.performance.process import (
     COUNTS,
     BenchmarkReading,
@@ -67,8 +69,8 @@ RULES = PerfRules(margin=0.1, pairs=8, seconds=math.inf)
 
 def test_interval_is_students_t():
     ratios = [0.3, 0.1, 0.2, 0.6, 0.5, 0.4]
-    level = 1 - 0.05 / (8 - MIN_PAIRS + 1)  # five looks share the error
-    assert RULES.look_level == pytest.approx(level)
+    level = 1 - 0.05 / 2 / 4  # the four looks after the first one share half of the error
+    assert RULES.level(6) == pytest.approx(level)
     low, high = t.interval(level, 5, np.mean(ratios), sem(ratios))
     expected = MeanInterval(*map(pytest.approx, (0.35, low, high)), len(ratios))
     assert ratio_interval(ratios, RULES) == expected
@@ -116,10 +118,10 @@ def test_count_verdict_follows_the_ratio(base, head, expected):
 
 def test_power_without_noise_is_zero_or_one():
     rng = np.random.default_rng(0)
-    assert slowdown_power([0.3] * 8, 0.06, 8, RULES, rng) == 1
-    assert slowdown_power([0.3] * 8, 0.04, 8, RULES, rng) == 0
-    assert slowdown_power([0.3] * 8, 0.2, MIN_PAIRS - 1, RULES, rng) == 0  # too few to decide
-    assert slowdown_power([0.3], 0.2, 8, RULES, rng) == 0  # no noise is known
+    assert slowdown_power([0.3] * 8, 0.06, (8, 8), RULES, rng) == 1
+    assert slowdown_power([0.3] * 8, 0.04, (8, 8), RULES, rng) == 0
+    assert slowdown_power([0.3] * 8, 0.2, (8, MIN_PAIRS - 1), RULES, rng) == 0  # too few to decide
+    assert slowdown_power([0.3], 0.2, (8, 8), RULES, rng) == 0  # no noise is known
 
 
 def test_power_of_one_look_is_that_of_two_t_tests():
@@ -128,7 +130,8 @@ def test_power_of_one_look_is_that_of_two_t_tests():
     noise, slowdown = [-0.1, 0.1, -0.1, 0.1], 0.3
     shift = math.log1p(slowdown) / (np.std(noise, ddof=1) / math.sqrt(MIN_PAIRS))
     exact = nct.sf(t.ppf(0.975, MIN_PAIRS - 1), MIN_PAIRS - 1, shift) ** 2
-    found = slowdown_power(noise, slowdown, MIN_PAIRS, rules, np.random.default_rng(0))
+    rounds = (MIN_PAIRS, MIN_PAIRS)
+    found = slowdown_power(noise, slowdown, rounds, rules, np.random.default_rng(0))
     assert found == pytest.approx(exact, abs=0.04)
 
 
@@ -139,26 +142,40 @@ def test_all_looks_of_a_round_keep_the_error():
     assert find_slowdowns(rounds, rules).mean() < ROUND_ERROR / 2  # of one direction
 
 
-def test_simulated_rounds_decide_like_real_ones():
+@pytest.mark.parametrize("noise", [NO_SHARED_NOISE, SharedNoise(0.002, 6)])
+@pytest.mark.parametrize(
+    ("concurrent_pairs", "looks"), [(1, (4, 5, 6, 7, 8)), (2, (4, 6, 8)), (3, (6, 8))]
+)
+def test_simulated_rounds_decide_like_real_ones(concurrent_pairs, looks, noise):
+    rules = replace(RULES, concurrent_pairs=concurrent_pairs)
     rounds = np.random.default_rng(0).normal(0.08, 0.06, (300, 8))
 
     def decide(row):
-        for count in range(MIN_PAIRS, 9):
-            verdict = decide_perf_verdict(ratio_interval(list(row[:count]), RULES), 0.1)
+        for count in looks:
+            verdict = decide_perf_verdict(ratio_interval(list(row[:count]), rules, noise), 0.1)
             if verdict != "undecided":
                 return verdict
         return "undecided"
 
     expected = [decide(row) == "worse" for row in rounds]
-    assert 50 < sum(expected) < 250
-    assert find_slowdowns(rounds, RULES).tolist() == expected
+    assert 50 < sum(expected) < 280
+    assert find_slowdowns(rounds, rules, noise).tolist() == expected
+
+
+@pytest.mark.parametrize("pairs", [4, 5, 10, 13])
+@pytest.mark.parametrize("concurrent_pairs", [1, 2, 3, 4])
+def test_looks_share_the_error(pairs, concurrent_pairs):
+    rules = replace(RULES, pairs=pairs, concurrent_pairs=concurrent_pairs)
+    assert rules.looks[-1] == pairs
+    assert rules.looks[0] >= MIN_PAIRS
+    assert sum(1 - rules.level(look) for look in rules.looks) == pytest.approx(ROUND_ERROR)
 
 
 def test_power_grows_with_slowdown_and_pairs():
     noise = list(np.random.default_rng(1).normal(0, 0.08, 20))
 
     def power(slowdown, pairs):
-        return slowdown_power(noise, slowdown, pairs, RULES, np.random.default_rng(0))
+        return slowdown_power(noise, slowdown, (8, pairs), RULES, np.random.default_rng(0))
 
     powers = [power(s, 8) for s in (0.05, 0.1, 0.2, 0.4)]
     assert powers == sorted(powers)
@@ -232,6 +249,49 @@ def test_changes_are_confirmed_by_second_round():
     assert all("second round" in by_benchmark[f"step[{x}]"].reason for x in "xz")
     # the other benchmark was decided at the first look
     assert runner.requested == [None] * MIN_PAIRS + [["step[x]", "step[z]"]] * MIN_PAIRS
+
+
+def test_variances_are_moderated_in_both_rounds():
+    """Work that waits is left out, and so is a benchmark that lacks a pair."""
+    rng = np.random.default_rng(0)
+
+    def noisy(factor=1.0, **facts):
+        def seconds(side, number):
+            time = rng.lognormal(0, 0.03) * (factor if side == "head" else 1)
+            return timed_reading(time, **facts)
+
+        return seconds
+
+    of_cpu = {"wall": (1.0,)}
+    times = {f"step[{n}]": noisy(**of_cpu) for n in range(30)}
+    times |= {"step[slow]": noisy(1.4, **of_cpu), "start[list]": noisy()}
+    broken = noisy(5.0, **of_cpu)
+    times["step[broken]"] = lambda side, n: None if (side, n) == ("base", 2) else broken(side, n)
+    runner = FakeRunner(times)
+    report = run_gate(runner, replace(RULES, seconds=0))
+    noise, by_benchmark = report.noises["step[slow]"], {c.benchmark: c for c in report.comparisons}
+    whole = [r for name, r in sorted(report.ratios.items()) if "step" in name and len(r) == 4]
+    assert len(whole) == 31
+    assert noise == estimate_shared_noise(whole)
+    assert noise.freedom > 0
+    assert report.noises["start[list]"] == NO_SHARED_NOISE
+    for name in ("step[slow]", "start[list]"):
+        bounds = ratio_interval(report.ratios[name], RULES, report.noises[name])
+        assert by_benchmark[name].high == pytest.approx(math.exp(bounds.high))
+    assert runner.requested[-1] == ["step[slow]"]
+    again = [one.readings["step[slow]"] for one in report.log[-2 * MIN_PAIRS :]]
+    ratios = [log_ratio(*pair) for pair in zip(again[::2], again[1::2], strict=True)]
+    bounds = ratio_interval(ratios, RULES, noise)  # a round of one benchmark shares the same noise
+    assert format_bounds(bounds) in by_benchmark["step[slow]"].reason
+
+
+def test_power_of_a_cut_round_is_that_of_its_pairs():
+    rng = np.random.default_rng(0)
+    noisy = {"step[x]": lambda side, n: rng.lognormal(0, 0.1)}
+    cut = run_gate(FakeRunner(noisy), replace(RULES, seconds=0))
+    assert cut.was_cut
+    assert perf_powers(cut, RULES)[0.1] < perf_powers(replace(cut, was_cut=False), RULES)[0.1]
+    assert not run_gate(FakeRunner({"step[x]": noisy_times(1)})).was_cut
 
 
 @pytest.mark.parametrize("factor", [1.3, 0.7])

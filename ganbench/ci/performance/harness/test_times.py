@@ -230,7 +230,7 @@ def empty_jobs(folder: Path) -> list[Any]:
 
 @pytest.mark.parametrize("executor", ["inline"])
 def test_schedule(benchmark: Any, executor: str, tmp_path_factory: Any) -> None:
-    """One trial with nothing to train. Starting a worker would take as long as all metrics together."""
+    """One trial with nothing to train, without the start of a worker, which would take long."""
     from ganbench.experiments.executors import EXECUTORS
     from ganbench.experiments.executors.base import TrialLimits
 
