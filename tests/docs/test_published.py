@@ -16,6 +16,7 @@ from ganbench.analysis.leaderboard import leaderboard
 from ganbench.experiments.suite import expand_cells
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.report.format_change import format_effect_size
+from ganbench.report.format_number import format_cell, format_number
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "results" / "published"
@@ -136,6 +137,19 @@ def test_zoo_modern_page_equals_rows():
     assert [line for line in page if line in lines] == lines
 
 
+def test_stylegan_32_page_equals_rows():
+    page = (PUBLISHED / "stylegan_32" / "README.md").read_text(encoding="utf-8").splitlines()
+    board = leaderboard(ganbench.load(PUBLISHED / "stylegan_32"))
+    untrained = board.query("role == 'untrained'").set_index("variant")["fid"]
+    trained, surely = board.query("role == 'trial'").to_dict("records"), []
+    for row in trained:
+        cells = [format_cell(row, "fid", True), format_number(untrained[row["variant"]])]
+        cells += [format_number(row[metric]) for metric in ("modes", "precision", "recall")]
+        assert f"| {' | '.join([row['variant'], *cells])} |" in page
+        surely += [row["variant"]] if row["fid high"] < untrained[row["variant"]] else []
+    assert surely == ["stylegan(depth=2, width=16)"]  # the only one that is shown to learn
+
+
 def test_conditional_variants_follow_labels():
     """The class accuracy of the classifier is far above the chance level of 10 %."""
     board = leaderboard(ganbench.load(PUBLISHED / "zoo_modern")).query("role == 'trial'")
@@ -145,7 +159,8 @@ def test_conditional_variants_follow_labels():
 
 
 CONDITIONAL = {"cdcgan", "acgan", "projection", "sagan", "biggan", "cr3gan"}
-SUITES = ["inpainting", "modes", "super_resolution", "translation", "tricks", "zoo", "zoo_modern"]
+SUITES = ["inpainting", "modes", "stylegan_32", "super_resolution", "translation", "tricks", "zoo"]
+SUITES += ["zoo_modern"]
 
 
 @pytest.mark.parametrize("name", SUITES)
