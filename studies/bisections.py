@@ -593,7 +593,7 @@ commits. One commit, called *Tidy up*, has a fault of one or two lines. The othe
 docstrings, pages, names of variables, or add a function. The command named the right commit in {right} of
 {len(planted)}. *seconds* is the time of all measurements, on two cores that other work shared.
 
-{markdown(planted)}
+{markdown(planted.fillna(""))}
 
 Harmless commits keep all exact numbers. So a search with canaries or counts needed two measurements of the good
 end, one of the bad end, and one per halving. A search of times measures each commit several times, always in a

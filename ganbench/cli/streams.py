@@ -3,9 +3,7 @@
 import codecs
 import json
 import os
-import re
 import sys
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import TextIOWrapper
@@ -17,11 +15,9 @@ from rich.measure import Measurement
 from rich.table import Column, Table
 
 from ganbench.errors import escape_control_characters
+from ganbench.line_wrapping import wrap_line
 
 PIPE_COLUMNS = 100_000  # more than any line
-UNBREAKABLE_SPACE = "\0"  # control characters are escaped before
-COMMAND = re.compile(r"`[^`]*`|(?:(?<=: )|(?<=^  ))(?:ganbench|python) .*")  # in a line
-LINE_PARTS = re.compile(r"(\s*(?:- )?)(.*)", re.DOTALL)
 KEPT_VARIABLES = ("TERM", "COLORTERM", "NO_COLOR")  # they change colours only
 # ASCII for characters that an encoding lacks; others become \uXXXX.
 READABLE = dict(zip("−–—·×’≈▁▂▃▄▅▆▇█", "----x'~_.-~=+*#", strict=True)) | {
@@ -74,23 +70,6 @@ class StreamConsole(Console):
     def on_broken_pipe(self) -> None:
         """Goes on without output, so that the exit code is still the answer's."""
         discard_output(self.file)
-
-
-def wrap_line(line: str, width: int) -> str:
-    """Wraps a line at spaces, below its own beginning; commands stay whole, to be copied."""
-    if len(line) <= width:
-        return line
-    kept = COMMAND.sub(lambda command: command[0].replace(" ", UNBREAKABLE_SPACE), line)
-    beginning, rest = LINE_PARTS.fullmatch(kept).groups()  # type: ignore[union-attr]
-    lines = textwrap.wrap(
-        rest,
-        width,
-        initial_indent=beginning,
-        subsequent_indent=" " * len(beginning),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return "\n".join(lines).replace(UNBREAKABLE_SPACE, " ")
 
 
 def keep_numbers_whole(table: Table, console: Console) -> None:

@@ -12,6 +12,7 @@ from rich.table import Table
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.counts import count_of
 from ganbench.evaluation.metric_names import metric_display_name
+from ganbench.line_wrapping import wrap_line
 
 from .arm_names import ArmNamer
 from .findings import run_findings
@@ -62,7 +63,8 @@ def print_results(
         if place == 0:  # the answer
             console.print(line, style="bold", highlight=False, markup=False)
         else:
-            console.print(f"- {line}", highlight=False, markup=False, soft_wrap=True)
+            item = wrap_line(f"- {line}", console.width)
+            console.print(item, highlight=False, markup=False, soft_wrap=True)
 
 
 def widest_table(

@@ -15,9 +15,10 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from ganbench.cli.streams import JSON_STREAMS, StreamConsole, keep_numbers_whole, wrap_line
+from ganbench.cli.streams import JSON_STREAMS, StreamConsole, keep_numbers_whole
 from ganbench.evaluation.evaluate import evaluate
 from ganbench.evaluation.table import format_citable
+from ganbench.line_wrapping import wrap_line
 
 pytestmark = pytest.mark.heavy
 
