@@ -15,7 +15,7 @@ from rich.measure import Measurement
 from rich.table import Column, Table
 
 from ganbench.errors import escape_control_characters
-from ganbench.line_wrapping import wrap_line
+from ganbench.report.line_wrapping import wrap_line
 
 PIPE_COLUMNS = 100_000  # more than any line
 KEPT_VARIABLES = ("TERM", "COLORTERM", "NO_COLOR")  # they change colours only

@@ -12,11 +12,11 @@ from rich.table import Table
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.counts import count_of
 from ganbench.evaluation.metric_names import metric_display_name
-from ganbench.line_wrapping import wrap_line
 
 from .arm_names import ArmNamer
 from .findings import run_findings
 from .format_number import format_cell, format_number
+from .line_wrapping import wrap_line
 from .markdown import format_budget, format_measured_count, tie_mark
 from .possible_range import clip_intervals, count_total, format_total
 from .report import SuiteReport

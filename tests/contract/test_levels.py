@@ -11,7 +11,7 @@ import ganbench
 
 ROOT = Path(ganbench.__file__).parent
 LEVELS = """
-counts errors line_wrapping renamed source_hash < deprecation local_files processor < files registry rng
+counts errors renamed source_hash < deprecation local_files processor < files registry rng
 < devices data picture_parts records < image_grid gan
 < training < evaluation < experiments < catalog extend analysis visualization < claims human_study
 < report < ci < cli < __main__

@@ -18,7 +18,7 @@ from rich.table import Table
 from ganbench.cli.streams import JSON_STREAMS, StreamConsole, keep_numbers_whole
 from ganbench.evaluation.evaluate import evaluate
 from ganbench.evaluation.table import format_citable
-from ganbench.line_wrapping import wrap_line
+from ganbench.report.line_wrapping import wrap_line
 
 pytestmark = pytest.mark.heavy
 
