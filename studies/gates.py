@@ -526,15 +526,9 @@ def rounds_table(folder: Path) -> pd.DataFrame:
 
 def slow_table(folder: Path) -> pd.DataFrame:
     """Returns a row for each fault in speed or memory: its gate here, or else the published row."""
-    published = pd.read_csv(PUBLISHED / "slow.csv").set_index("key", drop=False)
-    rows = []
-    for fault in PERFORMANCE:
-        path = folder / fault.folder_name / f"perf_{fault.key}.json"
-        if path.exists():
-            rows.append(slow_row(folder, fault, read_json(path)))
-        elif fault.key in published.index:
-            rows.append(published.loc[fault.key].to_dict())
-    return pd.DataFrame(rows)
+    paths = {fault: folder / fault.folder_name / f"perf_{fault.key}.json" for fault in PERFORMANCE}
+    made = [slow_row(folder, fault, read_json(p)) for fault, p in paths.items() if p.exists()]
+    return with_published(pd.DataFrame(made), "slow", PERFORMANCE)
 
 
 def power_table(folder: Path) -> pd.DataFrame:
@@ -776,18 +770,15 @@ def slow_page(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({**columns, **counts, "seconds": found["seconds"].round()})
 
 
-def with_published(made: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Returns the rows that were made here, and the published ones of all other faults, in order.
+def with_published(made: pd.DataFrame, name: str, faults: Iterable[Fault]) -> pd.DataFrame:
+    """Returns the rows that were made here, and the published ones of other faults, in order.
 
     A published row of a fault that has changed since is left out.
     """
     published = pd.read_csv(PUBLISHED / f"{name}.csv")
-    rows = (
-        pd.concat([published, made])
-        .drop_duplicates("fault", keep="last")
-        .set_index("key", drop=False)
-    )
-    return rows.loc[[fault.key for fault in QUALITY if fault.key in rows.index]]
+    rows = pd.concat([published, made]).drop_duplicates("fault", keep="last")
+    rows = rows.set_index("key", drop=False)
+    return rows.loc[[fault.key for fault in faults if fault.key in rows.index]]
 
 
 def tables(folder: Path) -> None:
@@ -801,7 +792,7 @@ def tables(folder: Path) -> None:
         "trials": values,
         "live": live_table(folder),
         "alarms": alarms,
-        "faults": with_published(faults_table(folder), "faults"),
+        "faults": with_published(faults_table(folder), "faults", QUALITY),
         "rounds": rounds_table(folder),
         "slow": slow_table(folder),
         "power": power_table(folder),

@@ -28,6 +28,9 @@ class ComparisonVerdict(StrEnum):
         return cls(word) if word else None
 
 
+CHANGED_VERDICTS = (ComparisonVerdict.BETTER, ComparisonVerdict.WORSE)
+
+
 class CommandVerdict(StrEnum):
     """The verdict of `gate`, `perf`, `check` or `bisect`."""
 

@@ -134,24 +134,19 @@ def show_baseline(
     as_json: Json = False,
 ) -> None:
     """Show a baseline and the power of its gate."""
-    from ganbench.ci.quality.summary import baseline_contents, describe_baseline, format_power_table
+    from ganbench.ci.quality.summary import baseline_contents
 
     reference = read_baseline(baseline)
     with ctrl_c_explained():
         content = baseline_contents(reference, *gate_settings(reference, suite))
     if as_json:
         return print_json(content)
-    for line in describe_baseline(reference):
-        out.print(line, markup=False, soft_wrap=True)
-    return out.print(
-        format_power_table(content["power"], reference.features()), markup=False, soft_wrap=True
-    )
+    return print_baseline(reference, content)
 
 
 def write_suite_baseline(
     suite: str, path: Path, reason: str, before: Any, place: TrainingPlace
 ) -> None:
-    from ganbench.ci.quality.baseline import write_baseline_file
     from ganbench.ci.quality.training_runs import GateRun, make_suite_baseline, seeds_of_baseline
 
     read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
@@ -162,8 +157,7 @@ def write_suite_baseline(
     if code:
         fail(f"Trainings crashed: {path} was not written", code)
     made_baseline = make_suite_baseline(gate_run, side, len(read.seeds_of(name)), reason, before)
-    write_baseline_file(path, made_baseline)
-    print_baseline(path, made_baseline)
+    save_baseline(path, made_baseline)
 
 
 def write_image_baseline(
@@ -175,7 +169,6 @@ def write_image_baseline(
     settings: dict[str, Any],
 ) -> None:
     require_weights_of_command(settings["extractor"], "ganbench", *sets.fakes, sets.real)
-    from ganbench.ci.quality.baseline import write_baseline_file
     from ganbench.ci.quality.image_sets import (
         evaluate_image_sets,
         make_image_baseline,
@@ -204,21 +197,28 @@ def write_image_baseline(
     made_baseline = make_image_baseline(
         image_evaluations, image_side, allowed, settings, chosen, reason, before
     )
+    save_baseline(path, made_baseline)
+
+
+def save_baseline(path: Path, made_baseline: Any) -> None:
+    """Writes a baseline, and prints it with the power of its gate and its path."""
+    from ganbench.ci.quality.baseline import write_baseline_file
+    from ganbench.ci.quality.summary import baseline_contents
+
     write_baseline_file(path, made_baseline)
-    print_baseline(path, made_baseline)
-
-
-def print_baseline(path: Path, made_baseline: Any) -> None:
-    """Prints a baseline, the power of its gate, and its path."""
-    from ganbench.ci.quality.summary import baseline_contents, describe_baseline, format_power_table
-
-    for line in describe_baseline(made_baseline):
-        out.print(line, markup=False, soft_wrap=True)
-    content = baseline_contents(made_baseline, *gate_settings(made_baseline, None))
-    out.print(
-        format_power_table(content["power"], made_baseline.features()), markup=False, soft_wrap=True
-    )
+    settings = gate_settings(made_baseline, None)
+    print_baseline(made_baseline, baseline_contents(made_baseline, *settings))
     out.print(f"  {path}", markup=False, soft_wrap=True)
+
+
+def print_baseline(reference: Any, content: dict[str, Any]) -> None:
+    """Prints a baseline and the power of its gate."""
+    from ganbench.ci.quality.summary import describe_baseline, format_power_table
+
+    for line in describe_baseline(reference):
+        out.print(line, markup=False, soft_wrap=True)
+    table = format_power_table(content["power"], reference.features())
+    out.print(table, markup=False, soft_wrap=True)
 
 
 def gate_settings(reference: Any, suite: str | None) -> tuple[Any, float, int]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ganbench.analysis.verdicts import ComparisonVerdict
+from ganbench.analysis.verdicts import CHANGED_VERDICTS
 
 from .base import (
     DEFAULT_RESULTS,
@@ -16,8 +16,6 @@ from .base import (
     print_json,
     read_frame,
 )
-
-CHANGED_VERDICTS = (ComparisonVerdict.BETTER, ComparisonVerdict.WORSE)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from ganbench.analysis.intervals import MeanInterval
-from ganbench.analysis.verdicts import ComparisonVerdict
+from ganbench.analysis.verdicts import CHANGED_VERDICTS, ComparisonVerdict
 
 from .interleaving import RoundTimes
 from .process import BenchmarkReading, ProcessMeasurements
@@ -15,8 +15,6 @@ from .verdicts import (
     decide_perf_verdict,
     ratio_interval,
 )
-
-CHANGED = (ComparisonVerdict.WORSE, ComparisonVerdict.BETTER)
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def bounds_as_ratios(bounds: MeanInterval) -> tuple[float, float | None, float |
 
 def is_suspect(comparison: BenchmarkComparison) -> bool:
     """Returns whether a second round has to confirm a change of time."""
-    return comparison.verdict in CHANGED and not comparison.exact
+    return comparison.verdict in CHANGED_VERDICTS and not comparison.exact
 
 
 def confirm_change(

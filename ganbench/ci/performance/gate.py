@@ -10,7 +10,7 @@ from functools import partial
 from statistics import median
 
 from ganbench.analysis.intervals import MeanInterval
-from ganbench.analysis.verdicts import ComparisonVerdict
+from ganbench.analysis.verdicts import CHANGED_VERDICTS, ComparisonVerdict
 from ganbench.errors import GanbenchError
 from ganbench.registry import suggest
 
@@ -41,7 +41,7 @@ from .verdicts import UNCHANGED, decide_perf_verdict, ratio_interval
 
 MAX_TRIES_PER_PROCESS = 3  # maximum processes per turn, until a GPU is not throttled
 
-DECIDED = (ComparisonVerdict.WORSE, ComparisonVerdict.BETTER, *UNCHANGED)
+DECIDED = (*CHANGED_VERDICTS, *UNCHANGED)
 
 Say = Callable[[str], None]
 
