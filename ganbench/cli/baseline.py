@@ -14,7 +14,6 @@ from .base import (
     ProfileName,
     Workers,
     app,
-    err,
     fail,
     out,
     print_json,
@@ -31,6 +30,7 @@ from .gate_inputs import (
     What,
     baseline_path,
     ctrl_c_explained,
+    evaluate_sets,
     read_baseline,
     single_argument,
     train_in_store,
@@ -170,7 +170,6 @@ def write_image_baseline(
 ) -> None:
     require_weights_of_command(settings["extractor"], "ganbench", *sets.fakes, sets.real)
     from ganbench.ci.quality.image_sets import (
-        evaluate_image_sets,
         make_image_baseline,
         make_image_side,
         parse_margins,
@@ -178,24 +177,14 @@ def write_image_baseline(
     )
     from ganbench.devices import select_device
 
-    from .extraction_progress import ExtractionProgress
-
     if before and before.kind != "images":
         fail(f"{path} is a baseline of the suite {before.name}, not of images")
     allowed, chosen = parse_margins(margins, settings["metrics"]), select_device(sets.device)
     require_baseline_count(len(sets.fakes))
-    with ExtractionProgress(err) as progress:
-        image_evaluations = evaluate_image_sets(
-            sets.fakes,
-            sets.real,
-            show=progress.show,
-            device=sets.device,
-            trust=sets.trust,
-            **settings,
-        )
-    image_side = make_image_side(image_evaluations, sets.lost, chosen)
+    evaluations = evaluate_sets(sets, settings)
+    image_side = make_image_side(evaluations, sets.lost, chosen)
     made_baseline = make_image_baseline(
-        image_evaluations, image_side, allowed, settings, chosen, reason, before
+        evaluations, image_side, allowed, settings, chosen, reason, before
     )
     save_baseline(path, made_baseline)
 

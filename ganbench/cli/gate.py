@@ -1,15 +1,11 @@
 """The command `gate`: tests the quality of a suite or of images against a baseline."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
-from ganbench.errors import NotDownloaded
 
 from .base import (
     Device,
@@ -20,7 +16,6 @@ from .base import (
     VerdictFile,
     Workers,
     app,
-    err,
     fail,
     out,
     print_json,
@@ -28,7 +23,6 @@ from .base import (
     save_verdict,
 )
 from .gate_inputs import (
-    DEFAULT_FALSE_ALARMS,
     WHAT_ARGUMENT,
     BaselineFile,
     ImageSets,
@@ -43,8 +37,8 @@ from .gate_inputs import (
     single_argument,
     train_in_store,
 )
+from .image_gate import images_verdict
 from .run import read_suite
-from .weights import require_weights_of_command
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"  # names the Markdown file that GitHub Actions shows
 
@@ -85,41 +79,34 @@ def gate(
     at least 3 trainings (or seeds), and a baseline twice as many as the gate. Exit code 0: passed. 1: proven
     to be worse, or another method. 3: the gate cannot decide, and the reason is printed.
     """
-    from ganbench.ci.quality.summary import gate_markdown, gate_record
-
     names = what or []
+    require_trainings(names, real, lost)
+    path, began = baseline_path(baseline, names, real), time.monotonic()
+    reference = read_baseline(path)
+    with ctrl_c_explained(real):
+        if real is None:
+            refuse_options(lost=lost, extractor=extractor)
+            place = TrainingPlace(results, workers, executor, device, profile)
+            verdict = suite_verdict(single_argument(names), reference, exact, block, place)
+        else:
+            refuse_options(
+                exact=exact, block=block, results=results, workers=workers, profile=profile
+            )
+            sets = ImageSets(names, real, lost, trust, device)
+            verdict = images_verdict(sets, reference, path, extractor)
+    answer = GateAnswer(verdict, reference, time.monotonic() - began)
+    answer.show(as_json, verdict_file)
+    with report_write_errors():
+        answer.append_files(summary, history)
+    raise typer.Exit(verdict.exit_code)
+
+
+def require_trainings(names: list[str], real: str | None, lost: int) -> None:
+    """Ends the program if a gate has nothing to measure."""
     if not names and not (real and lost):
         fail(
             "name a suite; or with --real the images of each training, and --lost for those without"
         )
-    path, began = baseline_path(baseline, names, real), time.monotonic()
-    reference = read_baseline(path)
-    if real is None:
-        refuse_options(lost=lost, extractor=extractor)
-    else:
-        refuse_options(exact=exact, block=block, results=results, workers=workers, profile=profile)
-    with ctrl_c_explained(real):
-        if real is None:
-            place = TrainingPlace(results, workers, executor, device, profile)
-            verdict = suite_verdict(single_argument(names), reference, exact, block, place)
-        else:
-            with naming_baseline(path):
-                sets = ImageSets(names, real, lost, trust, device)
-                verdict = images_verdict(sets, reference, path, extractor)
-    seconds = time.monotonic() - began
-    record = gate_record(verdict, reference, seconds)
-    if as_json:
-        print_json(record.to_json())
-    else:
-        print_gate_verdict(verdict, reference, seconds)
-    save_verdict(verdict_file, record)
-    with report_write_errors():
-        if summary:
-            with open(summary, "a", encoding="utf-8") as file:
-                file.write(gate_markdown(verdict, reference))
-        if history and verdict.tests:
-            append_gate_history(history, verdict, reference)
-    raise typer.Exit(verdict.exit_code)
 
 
 def refuse_options(**given: Any) -> None:
@@ -154,88 +141,34 @@ def suite_verdict(suite: str, reference: Any, exact: bool, block: int, place: Tr
     return replace(verdict, methods=methods, refusals=[*verdict.refusals, *methods.errors])
 
 
-def images_verdict(sets: ImageSets, reference: Any, path: Path, extractor: str | None) -> Any:
-    """Measures images with the baseline's settings and returns the verdict."""
-    from ganbench.ci.quality.image_sets import (
-        check_sources,
-        count_refusals,
-        evaluate_image_sets,
-        image_refusals,
-        make_image_side,
-        make_lost_side,
-        recorded_extractor,
-    )
-    from ganbench.ci.quality.verdict import decide_gate_verdict, refused_verdict
-    from ganbench.devices import select_device
+@dataclass(frozen=True)
+class GateAnswer:
+    """A verdict, its baseline and the seconds of the gate; shown and saved."""
 
-    from .extraction_progress import ExtractionProgress
+    verdict: Any
+    reference: Any
+    seconds: float
 
-    if reference.kind != "images":
-        return refused_verdict(
-            [f"{path} is a baseline of the suite {reference.name}, not of images"]
-        )
-    refuse_extractor(extractor, reference, path)
-    # Other reals have another default extractor, and the baseline needs its own.
-    settings = {**reference.settings, "extractor": recorded_extractor(reference) or None}
-    require_weights_of_command(settings["extractor"], "ganbench", *sets.fakes, sets.real)
-    chosen = select_device(sets.device)
-    check_sources(sets.fakes, sets.real)
-    if reasons := count_refusals(len(sets.fakes) + sets.lost, reference):
-        return refused_verdict([f"{path}: {reason}" for reason in reasons])
-    if not sets.fakes:
-        lost_side = make_lost_side(sets.lost, reference.margins, chosen)
-        return decide_gate_verdict(reference, lost_side, reference.margins, DEFAULT_FALSE_ALARMS, 0)
-    with ExtractionProgress(err) as progress, explaining_sizes(path):
-        image_evaluations = evaluate_image_sets(
-            sets.fakes,
-            sets.real,
-            True,
-            progress.show,
-            device=sets.device,
-            trust=sets.trust,
-            **settings,
-        )
-    if reasons := image_refusals(image_evaluations, reference):
-        return refused_verdict([f"{path}: {reason}" for reason in reasons])
-    image_side = make_image_side(image_evaluations, sets.lost, chosen)
-    return decide_gate_verdict(
-        reference, image_side, reference.margins, DEFAULT_FALSE_ALARMS, len(image_evaluations)
-    )
+    def show(self, as_json: bool, verdict_file: Path | None) -> None:
+        """Prints the verdict, and writes its record to a file if one is named."""
+        from ganbench.ci.quality.summary import gate_record
 
+        record = gate_record(self.verdict, self.reference, self.seconds)
+        if as_json:
+            print_json(record.to_json())
+        else:
+            print_gate_verdict(self.verdict, self.reference, self.seconds)
+        save_verdict(verdict_file, record)
 
-def refuse_extractor(extractor: str | None, reference: Any, path: Path) -> None:
-    """Raises SpecError for an extractor that is not the baseline's."""
-    if extractor is not None:
-        from ganbench.ci.quality.image_sets import refuse_other_extractor
+    def append_files(self, summary: Path | None, history: Path | None) -> None:
+        """Appends the Markdown table and the measured values to the files that are named."""
+        from ganbench.ci.quality.summary import gate_markdown
 
-        refuse_other_extractor(extractor, reference, path)
-
-
-@contextmanager
-def naming_baseline(path: Path) -> Iterator[None]:
-    """Gives the remedy of a gate for missing weights, since its baseline has the extractor."""
-    from ganbench.evaluation.extractors.weight_files import OTHER_EXTRACTOR
-
-    try:
-        yield
-    except NotDownloaded as error:
-        other = f"a baseline made with {OTHER_EXTRACTOR}; {path} needs these weights"
-        text = error.args[0].replace(OTHER_EXTRACTOR, other).replace(", no download", "")
-        raise NotDownloaded(text, error.download) from error
-
-
-@contextmanager
-def explaining_sizes(path: Path) -> Iterator[None]:
-    """Gives the remedy of a gate for images of other sizes, since it has no --size."""
-    from ganbench.evaluation.pipeline import OtherSize
-
-    try:
-        yield
-    except OtherSize as error:
-        error.remedy = (
-            f"{path} was made without --size. Resize the images, or make a baseline with --size"
-        )
-        raise
+        if summary:
+            with open(summary, "a", encoding="utf-8") as file:
+                file.write(gate_markdown(self.verdict, self.reference))
+        if history and self.verdict.tests:
+            append_gate_history(history, self.verdict, self.reference)
 
 
 def append_gate_history(path: Path, verdict: Any, reference: Any) -> None:

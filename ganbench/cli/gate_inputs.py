@@ -81,6 +81,26 @@ def train_in_store(gate_run: Any, place: TrainingPlace, fresh: bool) -> tuple[An
     return side, code
 
 
+def evaluate_sets(
+    sets: ImageSets, settings: dict[str, Any], collapse_allowed: bool = False
+) -> list[Any]:
+    """Evaluates the images of each training, and shows the progress on standard error."""
+    from ganbench.ci.quality.image_sets import evaluate_image_sets
+
+    from .extraction_progress import ExtractionProgress
+
+    with ExtractionProgress(err) as progress:
+        return evaluate_image_sets(
+            sets.fakes,
+            sets.real,
+            collapse_allowed,
+            progress.show,
+            device=sets.device,
+            trust=sets.trust,
+            **settings,
+        )
+
+
 def prepare_store(folder: Path | None, fresh: bool) -> Path:
     """Returns the requested folder or a new one; raises if a gate's folder is not empty."""
     if folder is None:
