@@ -24,9 +24,9 @@ import torch
 
 from ganbench.analysis.rows import collect_rows, save_rows
 from ganbench.experiments.executors.base import Executor, JobStatus, OnProgress, TrialLimits
+from ganbench.experiments.floors import measure_floors
 from ganbench.experiments.plan import PlannedTrial, plan_record, plan_trials
 from ganbench.experiments.run_trial import run_trial
-from ganbench.experiments.runner import measure_floors
 from ganbench.experiments.store import Store, TrialFolder, read_plan
 from ganbench.experiments.suite import Suite
 from ganbench.experiments.suite_loader import load_suite
@@ -218,12 +218,12 @@ def measure_analysis(root: Path, trials: int) -> dict[str, Any]:
 
 def measure_rerun(root: Path, trials: int) -> dict[str, Any]:
     """Measures the preparation of a run that has nothing left to train."""
-    from ganbench.experiments.runner import prepare_run
+    from ganbench.experiments.runner import RunRequest, prepare_run
 
     results = make_store(root, trials, finished=True)
     suite = load_suite(results / "scale.toml")
     began, cpu = time.perf_counter(), time.process_time()
-    prepared = prepare_run(suite, "cpu", "cpu", results, stale="reuse")
+    prepared = prepare_run(RunRequest(suite, "cpu", "cpu", results, stale="reuse"))
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     assert not prepared.statuses, prepared.statuses[:3]
     return {"seconds": seconds, "cpu": cpu, "kept": prepared.finished_before}
@@ -234,7 +234,7 @@ def measure_runner(root: Path, trials: int) -> dict[str, Any]:
     from rich.console import Console
 
     from ganbench.cli.progress import RunProgress
-    from ganbench.experiments.runner import prepare_run
+    from ganbench.experiments.runner import RunRequest, prepare_run
 
     results, models = root / f"runner-{trials}", root / "models"
     shutil.rmtree(results, ignore_errors=True)
@@ -242,7 +242,7 @@ def measure_runner(root: Path, trials: int) -> dict[str, Any]:
     train_model(models, suite, "ring")
     shutil.copytree(models / "floors", results / "floors")
     model = next(models.glob("trials/*/*/result.json"))
-    prepared = prepare_run(suite, "cpu", "cpu", results)
+    prepared = prepare_run(RunRequest(suite, "cpu", "cpu", results))
     began, cpu = time.perf_counter(), time.process_time()
     with open(os.devnull, "w") as nowhere:
         console = Console(file=nowhere, force_terminal=True, width=120)

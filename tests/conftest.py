@@ -9,9 +9,9 @@ import torch
 
 from ganbench import cli
 from ganbench.analysis.rows import collect_rows, save_rows
+from ganbench.experiments.floors import measure_floors
 from ganbench.experiments.plan import plan_record, plan_trials
 from ganbench.experiments.run_trial import run_trial
-from ganbench.experiments.runner import measure_floors
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.files import write_json

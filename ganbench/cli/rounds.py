@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ganbench.analysis.adaptive_seeds import DECISIONS, GOES_ON, replay_looks
@@ -11,17 +10,12 @@ from ganbench.counts import count_of
 from ganbench.experiments.deadline import Deadline
 from ganbench.experiments.executors.base import Executor
 from ganbench.experiments.plan import plan_trials
-from ganbench.experiments.runner import (
-    PreparedRun,
-    RunResult,
-    ShowProgress,
-    StalePolicy,
-    apply_stale_policy,
-    prepare_run,
-)
+from ganbench.experiments.prepared_run import PreparedRun, RunResult, ShowProgress
+from ganbench.experiments.runner import RunRequest, prepare_run
+from ganbench.experiments.seed_rounds import SeedRounds
 from ganbench.experiments.select_trials import TrialSelection
+from ganbench.experiments.stale_results import apply_stale_policy
 from ganbench.experiments.store import Store
-from ganbench.experiments.suite import Suite
 
 Announce = Callable[[str], None]
 
@@ -32,18 +26,8 @@ class RunInRounds:
     The next round follows from the store alone. A run that selects trials takes no further round.
     """
 
-    def __init__(
-        self,
-        suite: Suite,
-        profile: str,
-        device: str,
-        results: Path,
-        stale: StalePolicy,
-        selection: TrialSelection,
-        options: Sequence[str] = (),
-    ):
-        self.suite, self.profile, self.device, self.results = suite, profile, device, results
-        self.stale, self.selection, self.options = stale, selection, options
+    def __init__(self, request: RunRequest):
+        self.request = request
         self.prepared: PreparedRun | None = None  # the pass that runs or ran last
 
     def prepare(self) -> PreparedRun:
@@ -51,23 +35,23 @@ class RunInRounds:
 
         Raises the errors of `prepare_run` and `replay_looks`.
         """
-        store = Store(self.results)
-        rounds = replay_looks(self.suite, self.profile, self.device, store)
-        if rounds and self.stale == "rerun":
-            plan = plan_trials(self.suite, self.profile, self.device, rounds)
-            if apply_stale_policy(plan, store, "rerun"):
-                rounds = replay_looks(self.suite, self.profile, self.device, store)
-        self.prepared = prepare_run(
-            self.suite,
-            self.profile,
-            self.device,
-            self.results,
-            self.stale,
-            self.selection,
-            rounds,
-            self.options,
-        )
+        rounds = self.reached_rounds()
+        if rounds and self.request.stale == "rerun" and self.delete_stale_results(rounds):
+            rounds = self.reached_rounds()
+        self.prepared = prepare_run(self.request, rounds)
         return self.prepared
+
+    def reached_rounds(self) -> SeedRounds | None:
+        """Returns the seeds of each arm by the results in the store, or None for fixed seeds."""
+        wanted = self.request
+        store = Store(wanted.results)
+        return replay_looks(wanted.suite, wanted.profile, wanted.device, store)
+
+    def delete_stale_results(self, rounds: SeedRounds) -> bool:
+        """Deletes results of other code; returns whether there were any."""
+        wanted = self.request
+        plan = plan_trials(wanted.suite, wanted.profile, wanted.device, rounds)
+        return bool(apply_stale_policy(plan, Store(wanted.results), "rerun"))
 
     def execute(
         self, executor: Executor, show: ShowProgress, deadline: Deadline | None, announce: Announce
@@ -75,8 +59,9 @@ class RunInRounds:
         """Runs the prepared pass and, with adaptive seeds, all rounds that follow."""
         assert self.prepared
         result = self.prepared.execute(executor, show, deadline)
-        is_whole = self.selection == TrialSelection()
-        self.selection = replace(self.selection, from_scratch=False)
+        selection = self.request.selection
+        is_whole = selection == TrialSelection()
+        self.request = replace(self.request, selection=replace(selection, from_scratch=False))
         while (record := result.plan.get("adaptive")) and not record["over"]:
             prepared = self.prepare()
             if prepared.plan["adaptive"]["taken"] == record["taken"]:

@@ -115,6 +115,7 @@ def run(
     of every cell comes first, so that early results are balanced. With adaptive seeds, arms of undecided
     effects get more seeds. The run ends with the leaderboard and the effects of tricks.
     """
+    from ganbench.experiments.runner import RunRequest
     from ganbench.experiments.select_trials import TrialSelection
     from ganbench.experiments.suite import with_numerics
 
@@ -141,7 +142,8 @@ def run(
     named = {"--profile": profile, "--seeds": seeds, "--workers": workers}
     automatic = {"--device": device, "--executor": executor}
     options = options_of_run(overrides, named, automatic, trust)
-    rounds = RunInRounds(declared, name, chosen, results, stale, selection, options)  # type: ignore[arg-type]
+    request = RunRequest(declared, name, chosen, results, stale, selection, options)  # type: ignore[arg-type]
+    rounds = RunInRounds(request)
     with RunProgress(console) as progress, tracking, explained_stops(rounds, deadline):
         progress.show_phase("planning and measuring floors")
         prepared = rounds.prepare()

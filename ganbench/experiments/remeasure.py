@@ -13,14 +13,14 @@ from ganbench.experiments.executors.base import Executor
 from ganbench.files import write_json
 from ganbench.local_files import bind_stored_files
 
+from .floors import measure_floors
 from .outcomes import check_trial_files
 from .plan import metric_facts
-from .runner import (
+from .prepared_run import (
     ProgressDisplay,
     RunResult,
     ShowProgress,
     execute_jobs,
-    measure_floors,
     pending_jobs,
 )
 from .store import SOURCES_FOLDER, Store, read_plan

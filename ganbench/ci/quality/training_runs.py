@@ -13,15 +13,11 @@ from ganbench.analysis.rows import collect_rows
 from ganbench.counts import count_of
 from ganbench.devices import Numerics
 from ganbench.experiments.executors.base import Executor, JobStatus
+from ganbench.experiments.floors import measure_floors_of_plan
 from ganbench.experiments.plan import PlannedTrial, plan_record, plan_trials
-from ganbench.experiments.runner import (
-    ShowProgress,
-    apply_stale_policy,
-    execute_jobs,
-    measure_floors_of_plan,
-    pending_jobs,
-    refuse_empty_plan,
-)
+from ganbench.experiments.prepared_run import ShowProgress, execute_jobs, pending_jobs
+from ganbench.experiments.runner import refuse_empty_plan
+from ganbench.experiments.stale_results import apply_stale_policy
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite import GateConfig, Suite, SuiteError
 from ganbench.files import write_json

@@ -26,9 +26,9 @@ from ganbench.analysis.rows import (
     save_rows,
 )
 from ganbench.data import DATA
+from ganbench.experiments.floors import measure_floors
 from ganbench.experiments.plan import plan_record, plan_trials
 from ganbench.experiments.run_trial import run_trial
-from ganbench.experiments.runner import measure_floors
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite import Suite
 from ganbench.files import CorruptFile, read_json, write_json

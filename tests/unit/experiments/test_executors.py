@@ -20,7 +20,7 @@ from ganbench.experiments.executors.base import Executor, Job, JobStatus, TrialL
 from ganbench.experiments.executors.inline import Inline
 from ganbench.experiments.executors.local import Local, WorkersDied, run_all
 from ganbench.experiments.plan import plan_trials
-from ganbench.experiments.runner import execute_jobs
+from ganbench.experiments.prepared_run import execute_jobs
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.registry import SpecError
 

@@ -11,7 +11,7 @@ from ganbench.experiments import watched_returns
 from ganbench.experiments.executors.inline import Inline
 from ganbench.experiments.first_step import try_first_steps
 from ganbench.experiments.plan import plan_trials
-from ganbench.experiments.runner import prepare_run
+from ganbench.experiments.runner import RunRequest, prepare_run
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.variants import resolve_variant
@@ -181,7 +181,7 @@ def test_a_wrong_value_ends_the_run_before_it_trains(
 ):
     suite = suite_of(form, hook, body)
     with pytest.raises(PluginError) as error:
-        prepare_run(suite, "cpu", "cpu", tmp_path / "results")
+        prepare_run(RunRequest(suite, "cpu", "cpu", tmp_path / "results"))
     assert " my_parts.py:Mine: " in str(error.value)
     assert f"{returned}, expected {expected}" in str(error.value)
     assert error.value.exit_code == 2
@@ -193,20 +193,20 @@ def test_an_error_outside_of_the_file_names_the_part(suite_of, tmp_path):
     with pytest.raises(
         PluginError, match=r"loss my_parts.py:Mine: the first step on digits failed"
     ):
-        prepare_run(suite, "cpu", "cpu", tmp_path / "results")
+        prepare_run(RunRequest(suite, "cpu", "cpu", tmp_path / "results"))
 
 
 def test_an_error_within_the_file_names_its_line(suite_of, tmp_path):
     suite = suite_of(LOSS, "discriminator_loss(self, real, fake)", "fake.mine()")
     with pytest.raises(PluginError, match=r"no attribute 'mine' \(line 23 of my_parts.py\)"):
-        prepare_run(suite, "cpu", "cpu", tmp_path / "results")
+        prepare_run(RunRequest(suite, "cpu", "cpu", tmp_path / "results"))
 
 
 def test_a_sound_part_trains_as_without_the_checks(suite_of, tmp_path, monkeypatch):
     suite = suite_of(LOSS, "discriminator_loss(self, real, fake)", "(fake - real).mean()")
     curves = []
     for name in ("checked", "unchecked"):
-        run = prepare_run(suite, "cpu", "cpu", tmp_path / name)
+        run = prepare_run(RunRequest(suite, "cpu", "cpu", tmp_path / name))
         run.execute(Inline(), lambda *_: None)
         files = sorted((tmp_path / name / "trials").rglob("curve.json"))
         curves.append([re.sub(r'"seconds": .*', "", file.read_text()) for file in files])

@@ -30,7 +30,7 @@ from ganbench.cli.progress import (
 from ganbench.experiments.executors.inline import Inline
 from ganbench.experiments.monitoring.trial_progress import TrialProgress, format_trial_label
 from ganbench.experiments.monitoring.watch import MAX_QUIET_SECONDS, RunMonitor, announce_run
-from ganbench.experiments.runner import run
+from ganbench.experiments.runner import RunRequest, prepare_run
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.files import append_json_line, read_json, read_json_lines, write_json
@@ -382,7 +382,8 @@ def test_watch_from_another_process(tmp_path):
     thread = threading.Thread(target=begin)
     thread.start()
     suite = load_suite(tmp_path / "w.toml")
-    run(suite, "cpu", "cpu", tmp_path / "results", Inline(), lambda trials, before: None)
+    prepared = prepare_run(RunRequest(suite, "cpu", "cpu", tmp_path / "results"))
+    prepared.execute(Inline(), lambda trials, before: None)
     thread.join()
     *lines, last = watchers[0].communicate(timeout=60)[0].splitlines()
     assert (watchers[0].returncode, last) == (0, "4/4 trials · 4 done")

@@ -13,7 +13,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from ganbench.analysis.rows import load
 from ganbench.data.base import IMAGE, to_uint8
 from ganbench.experiments.executors.inline import Inline
-from ganbench.experiments.runner import run
+from ganbench.experiments.runner import RunRequest, prepare_run
 from ganbench.experiments.store import Store, TrialFolder
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.image_grid import MIN_PICTURE_PIXELS
@@ -100,7 +100,8 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("styled")
     (folder / "styled.toml").write_text(SUITE)
     suite = load_suite(folder / "styled.toml")
-    result = run(suite, "cpu", "cpu", folder / "results", Inline(), lambda trials, before: None)
+    prepared = prepare_run(RunRequest(suite, "cpu", "cpu", folder / "results"))
+    result = prepared.execute(Inline(), lambda trials, before: None)
     write_report(result.plan, result.folder)
     return folder / "results"
 

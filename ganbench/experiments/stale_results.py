@@ -1,0 +1,64 @@
+"""Results that other code trained, or another torch: kept or deleted, never mixed unasked."""
+
+from collections.abc import Hashable, Iterable
+from typing import Any, Literal
+
+from ganbench.counts import count_of
+
+from .plan import PlannedTrial
+from .store import Store
+from .suite import SuiteError
+from .trial import Trial
+
+StalePolicy = Literal["ask", "reuse", "rerun"]
+
+
+def apply_stale_policy(
+    plan: list[PlannedTrial],
+    store: Store,
+    stale: StalePolicy,
+    provenance: dict[str, dict[str, Any] | None] | None = None,
+) -> list[Trial]:
+    """Keeps ("reuse") or deletes ("rerun") results of other code; returns their trials.
+
+    `provenance` has the code of each result by trial, if it is known. Raises SuiteError if there are
+    such results and the policy is "ask".
+    """
+    if provenance is None:
+        provenance = {p.trial.id: read_provenance(store, p.trial.id) for p in plan}
+    distinct = {p.trial.id: p.trial for p in plan}.values()
+    codes: dict[Hashable, dict[str, str]] = {}  # of cells: their seeds have one code
+    stale_trials = [t for t in distinct if is_stale(t, provenance.get(t.id), codes)]
+    if stale_trials and stale == "ask":
+        raise SuiteError(
+            f"{count_of(len(stale_trials), 'finished trial')} trained by other code (or another torch). "
+            "Nothing was changed: choose --stale reuse to keep them, or --stale rerun to train them again"
+        )
+    if stale == "rerun":
+        delete_results(stale_trials, store)
+    return stale_trials
+
+
+def read_provenance(store: Store, trial: str) -> dict[str, Any] | None:
+    result = store.trial_folder(trial).read_result()
+    return result["provenance"] if result else None
+
+
+def is_stale(
+    trial: Trial, provenance: dict[str, Any] | None, codes: dict[Hashable, dict[str, str]]
+) -> bool:
+    """Returns whether other code than the current one trained a trial that has a result."""
+    if provenance is None:
+        return False
+    cell = (trial.recipe, trial.data, trial.numerics_spec)
+    now = codes[cell] if cell in codes else codes.setdefault(cell, trial.code_provenance())
+    return {key: provenance[key] for key in now} != now
+
+
+def delete_results(trials: Iterable[Trial], store: Store) -> None:
+    """Deletes results and checkpoints of trials; raises Busy if one is being run."""
+    begun = store.trial_names()
+    for trial in trials:
+        folder = store.trial_folder(trial.id)
+        if folder.folder.name in begun:
+            folder.delete_results()
