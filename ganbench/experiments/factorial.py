@@ -1,18 +1,32 @@
-"""Fractional two-level designs (Box & Hunter, 1961): many tricks in few chains.
+"""Designs of tricks; fractional two-level ones (Box & Hunter, 1961) have few chains.
 
 In a design of resolution IV, no main effect of a trick is aliased with an effect of two tricks. Some
 effects of two tricks are aliased with each other; `aliased_terms` lists them.
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 MIN_FRACTION_TRICKS = 4  # tricks; with fewer, a full factorial is cheap enough
 MEAN_TERM = "the mean"
 
 
-def fractional_chains(of: list[str]) -> list[tuple[str, ...]]:
+def list_chains(
+    design: str | None, of: Sequence[str], chains: Iterable[Sequence[str]]
+) -> list[tuple[str, ...]]:
+    """Returns the chains of a design of tricks or, without a design, the given chains, each sorted."""
+    if design == "one_at_a_time":
+        return [(), *((trick,) for trick in of)]
+    if design == "full_factorial":
+        sizes = range(len(of) + 1)
+        return [chain for size in sizes for chain in itertools.combinations(sorted(of), size)]
+    if design == "fractional_factorial":
+        return fractional_chains(of)
+    return [tuple(sorted(chain)) for chain in chains]
+
+
+def fractional_chains(of: Sequence[str]) -> list[tuple[str, ...]]:
     """Returns the chains of the smallest regular fraction of resolution IV or higher.
 
     The empty chain comes first. Each trick is in half of the chains, and each pair of tricks in a
@@ -24,7 +38,7 @@ def fractional_chains(of: list[str]) -> list[tuple[str, ...]]:
     return [tuple(itertools.compress(sorted(of), run)) for run in fraction_runs(len(of))]
 
 
-def count_fractional_chains(of: list[str]) -> int:
+def count_fractional_chains(of: Sequence[str]) -> int:
     """Returns the number of chains of a fraction; raises ValueError for fewer than 4 tricks."""
     if len(of) < MIN_FRACTION_TRICKS:
         raise ValueError(

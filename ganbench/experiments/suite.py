@@ -46,7 +46,7 @@ from ganbench.registry import (
 )
 from ganbench.training.budget import Budget
 
-from .factorial import count_fractional_chains, fractional_chains
+from .factorial import count_fractional_chains, fractional_chains, list_chains
 from .suite_files import ADAPTIVE, DEFAULT_ROUNDS
 from .suite_limits import (
     MAX_GENERATOR_TURNS,
@@ -280,14 +280,7 @@ class TrickAxes(ConfigModel):
 
     def list_chains(self) -> list[tuple[str, ...]]:
         """Returns the chains, each sorted by its labels."""
-        if self.design == "one_at_a_time":
-            return [(), *((trick,) for trick in self.of)]
-        if self.design == "full_factorial":
-            sizes = range(len(self.of) + 1)
-            return [c for size in sizes for c in itertools.combinations(sorted(self.of), size)]
-        if self.design == "fractional_factorial":
-            return fractional_chains(self.of)
-        return [tuple(sorted(chain)) for chain in self.chains]
+        return list_chains(self.design, self.of, self.chains)
 
 
 class HyperparameterAxes(ConfigModel):

@@ -10,12 +10,21 @@ from typing import Any
 
 from ganbench.counts import count_of
 
-from .factorial import fractional_chains
+from .factorial import list_chains
 from .suite_limits import MAX_SUITE_BYTES, check_cell_count
 
 DEFAULT_SEEDS = 3
 ADAPTIVE = "adaptive"  # seeds = "adaptive"
 DEFAULT_ROUNDS = (3, 5, 8, 12)  # of adaptive seeds
+NEUTRAL_NUMERICS = {  # those of ganbench.devices.Numerics, which imports torch
+    "dtype": "float32",
+    "tf32": False,
+    "memory_format": "contiguous",
+    "graph": False,
+    "compile": False,
+    "stacked": False,
+    "gpus": 1,
+}
 SHIPPED = Path(__file__).parents[1] / "suites"  # in a wheel
 CLONED = Path(__file__).parents[2] / "suites"
 
@@ -115,7 +124,7 @@ def count_seeds(seeds: int | list[int] | str | dict[str, Any]) -> int:
 
 
 def iter_cells(content: dict[str, Any], grid: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-    """Yields the cells of a grid as texts: data, variant, loss, chain, hyperparameters.
+    """Yields the cells of a grid: data, variant, loss, chain, numerics, hyperparameters.
 
     Raises ValueError if there are more cells than a suite may have.
     """
@@ -124,25 +133,28 @@ def iter_cells(content: dict[str, Any], grid: dict[str, Any]) -> Iterator[tuple[
         grid.get("data", content["data"]),
         grid["variants"],
         grid.get("losses", ["own"]),
-        list_chains(grid.get("tricks", {"chains": [[]]})),
+        chains_of(grid.get("tricks", {"chains": [[]]})),
+        list_numerics(content.get("numerics", {}) | grid.get("numerics", {})),
         *plan,
     ]
     check_cell_count(math.prod(map(len, axes)), "a grid has {} cells")
     return itertools.product(*axes)
 
 
-def list_chains(tricks: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Returns the chains of tricks, each sorted."""
-    names, design = sorted(tricks.get("of", [])), tricks.get("design")
-    if design == "one_at_a_time":
-        return [(), *((name,) for name in names)]
-    if design == "full_factorial":
-        check_cell_count(2 ** len(names), "a design has {} chains")
-        sizes = range(len(names) + 1)
-        return [chain for size in sizes for chain in itertools.combinations(names, size)]
-    if design == "fractional_factorial":
-        return fractional_chains(names)
-    return [tuple(sorted(chain)) for chain in tricks["chains"]]
+def chains_of(tricks: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Returns the chains of tricks; raises ValueError for a design of too many."""
+    of = tricks.get("of", [])
+    if tricks.get("design") == "full_factorial":
+        check_cell_count(2 ** len(of), "a design has {} chains")
+    return list_chains(tricks.get("design"), of, tricks.get("chains", []))
+
+
+def list_numerics(axes: dict[str, Any]) -> list[frozenset[tuple[str, Any]]]:
+    """Returns the combinations of numerics, each without its neutral settings."""
+    values = [value if isinstance(value, list) else [value] for value in axes.values()]
+    combinations = (zip(axes, chosen, strict=True) for chosen in itertools.product(*values))
+    neutral = NEUTRAL_NUMERICS.items()
+    return list(dict.fromkeys(frozenset(chosen).difference(neutral) for chosen in combinations))
 
 
 def axis_values(key: str, value: Any) -> list[str]:

@@ -1,12 +1,15 @@
 """Suites by name, with their trials counted without importing torch."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from ganbench.experiments.suite import expand_cells
+from ganbench.devices import Numerics
+from ganbench.experiments.suite import NumericsAxes, expand_cells
 from ganbench.experiments.suite_files import (
     CLONED,
+    NEUTRAL_NUMERICS,
     count_trials,
     describe_suite,
     find_suite_file,
@@ -24,6 +27,33 @@ def test_trials_are_cells_times_seeds(name):
     cells = sum(map(len, expand_cells(suite)))
     expected = {budget: cells * len(suite.seeds_of(budget)) for budget in suite.budget}
     assert count_trials(parse_toml(path.read_text())) == expected
+
+
+@pytest.mark.parametrize(
+    "numerics",
+    [
+        '[numerics]\ndtype = ["float32", "bfloat16"]',
+        '[numerics]\ndtype = ["float32", "bfloat16"]\ntf32 = [false, true]',
+        '[numerics]\ndtype = "bfloat16"\n[grid.numerics]\ngpus = [1, 2]\ngraph = false',
+        '[grid.numerics]\nmemory_format = ["contiguous", "channels_last", "contiguous"]',
+    ],
+)
+def test_numerics_are_an_axis(tmp_path, numerics):
+    place, keys = numerics.partition("[grid.numerics]")[::2]
+    path = tmp_path / "numerics.toml"
+    path.write_text(
+        'schema = 1\nname = "numerics"\ndata = ["digits"]\nmetrics = ["fid"]\nseeds = 2\n'
+        f'[budget.cpu]\nimages = 640\n{place}\n[[grid]]\nvariants = ["gan"]\n'
+        f"{'[grid.numerics]' if keys else ''}{keys}\n"
+    )
+    cells, _ = expand_cells(load_suite(path))
+    assert count_trials(parse_toml(path.read_text())) == {"cpu": 2 * len(cells)}
+
+
+def test_neutral_numerics_are_those_of_trainings():
+    neutral = asdict(Numerics())
+    assert {key: neutral[key] for key in NEUTRAL_NUMERICS} == NEUTRAL_NUMERICS
+    assert set(NEUTRAL_NUMERICS) == set(NumericsAxes.model_fields)
 
 
 def test_every_shipped_suite_is_listed():
