@@ -71,7 +71,7 @@ def watch(
                     watched.is_over()
                 )  # read before the last refresh, so that the refresh shows the end
                 progress.show(watched.refresh(), 0)
-                tracking.update(watched.sights)
+                tracking.update(watched.trials)
                 if over:
                     break
                 redraw.refresh()
@@ -79,6 +79,6 @@ def watch(
             drawn = redraw.finish()
         except KeyboardInterrupt:
             pass  # the run continues without its watcher
-    out.print(progress.format_line(watched.sights), markup=False)
+    out.print(progress.format_line(watched.trials), markup=False)
     if drawn:
         out.print(f"  {folder / 'report.html'}", markup=False, soft_wrap=True)

@@ -2,7 +2,7 @@
 
 A run records its start and its end in `runs.jsonl` of its suite's folder. A killed run records no end.
 On the same machine, it is over when its process is gone. On another machine, it is over when its
-trials have written no event for a while.
+trials have written no event for a while. A trial runs while a process holds its lease.
 """
 
 import os
@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ganbench.experiments.lease import read_holder
 from ganbench.experiments.outcomes import read_plan_status
 from ganbench.experiments.plan_names import TRAINED_OUTCOMES
 from ganbench.experiments.store import Store, TrialFolder, read_plan
@@ -48,7 +49,7 @@ class RunMonitor:
         self.folder, store = folder, Store(folder.parent)
         read_plan_status(plan, store)
         items = {t["trial"]: t for t in plan["trials"] if not t["objection"]}
-        self.sights = [
+        self.trials = [
             TrialProgress(
                 label=format_trial_label(item, item["role"]), folder=store.trial_folder(identifier)
             )
@@ -57,27 +58,27 @@ class RunMonitor:
 
     def refresh(self) -> list[TrialProgress]:
         """Returns the current progress of every trial. Finished trials are not read again."""
-        for trial_progress in self.sights:
+        for trial_progress in self.trials:
             if trial_progress.state not in TRAINED_OUTCOMES:
                 refresh_trial(trial_progress)
-        return self.sights
+        return self.trials
 
     def is_over(self) -> bool:
         """Returns whether every run of the suite has ended or died."""
         runs: dict[int, dict[str, Any]] = {}
-        for last_runs in read_events(self.folder / "runs.jsonl"):
-            runs[last_runs.get("run", 0)] = last_runs
+        for event in read_events(self.folder / "runs.jsonl"):
+            runs[event.get("run", 0)] = event
         return not any(self.is_alive(run) for run in runs.values() if "ended" not in run)
 
     def is_alive(self, run: Mapping[str, Any]) -> bool:
         if run.get("machine") == platform.node():
             return has_process(run.get("process", 0))
-        heard = [
+        event_times = [
             attempt_time(trial_progress)
-            for trial_progress in self.sights
+            for trial_progress in self.trials
             if trial_progress.state == "running"
         ]
-        return time.time() - max([run["time"], *heard]) < MAX_QUIET_SECONDS
+        return time.time() - max([run["time"], *event_times]) < MAX_QUIET_SECONDS
 
 
 def refresh_trial(trial_progress: TrialProgress) -> None:
@@ -94,7 +95,8 @@ def refresh_trial(trial_progress: TrialProgress) -> None:
     if ending:
         trial_progress.state, trial_progress.reason = ending["outcome"], ending["reason"]
     else:
-        trial_progress.state = "running" if is_under_way(events) else "waiting"
+        holder = read_holder(trial_progress.folder.folder)
+        trial_progress.state = "running" if holder else "waiting"
     if trial_progress.state in TRAINED_OUTCOMES:
         trial_progress.state = stored_outcome(trial_progress.folder)
     if trial_progress.state == "interrupted":  # the next run resumes it
@@ -105,16 +107,6 @@ def stored_outcome(folder: TrialFolder) -> str:
     """Returns the outcome of a trial's result, or `waiting` if there is none."""
     result = folder.read_result()
     return result["outcome"] if result else "waiting"
-
-
-def is_under_way(events: list[dict[str, Any]]) -> bool:
-    """Returns whether the process that wrote these events is still running."""
-    first = next((event for event in events if "process" in event), None)
-    if first is None:
-        return False
-    if first.get("machine") == platform.node():
-        return has_process(first["process"])
-    return bool(time.time() - events[-1]["time"] < MAX_QUIET_SECONDS)
 
 
 def attempt_time(trial_progress: TrialProgress) -> float:

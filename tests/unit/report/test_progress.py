@@ -28,8 +28,9 @@ from ganbench.cli.progress import (
     best_arm_lines,
 )
 from ganbench.experiments.executors.inline import Inline
+from ganbench.experiments.lease import EXPIRY_SECONDS, describe_this_process
 from ganbench.experiments.monitoring.trial_progress import TrialProgress, format_trial_label
-from ganbench.experiments.monitoring.watch import MAX_QUIET_SECONDS, RunMonitor, announce_run
+from ganbench.experiments.monitoring.watch import RunMonitor, announce_run
 from ganbench.experiments.runner import RunRequest, prepare_run
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite_loader import load_suite
@@ -265,7 +266,14 @@ def write_result(folder: Path, number: int, outcome: str = "done") -> None:
     write_json(path, result_record(trial_id(number), outcome))
 
 
-THIS_PROCESS = {"process": os.getpid(), "machine": platform.node()}
+def owner_path(folder: Path, number: int) -> Path:
+    return Store(folder.parent).trial_folder(trial_id(number)).folder / "leases/000001/owner.json"
+
+
+def write_owner(folder: Path, number: int, owner: dict) -> None:
+    """Writes the lease of a trial, as a process with this description has it."""
+    owner_path(folder, number).parent.mkdir(parents=True)
+    owner_path(folder, number).write_text(json.dumps(owner))
 
 
 def ended_process_id() -> int:
@@ -279,11 +287,11 @@ def test_monitor_reads_states_from_store(folder):
     make_attempt(folder, 0).record_end("done")
     write_result(folder, 0)
     trial = make_attempt(folder, 1)
-    trial.append_event(**THIS_PROCESS)
     trial.append_event(step=50, progress=0.25, rate=100.0, fid=None, terms={})
     trial.append_event(step=60, scores={"fid": 7.0})
     make_attempt(folder, 2).record_end("failed", "boom")
-    trials = RunMonitor(folder).refresh()
+    with Store(folder.parent).trial_folder(trial_id(1)).lock():
+        trials = RunMonitor(folder).refresh()
     assert [s.state for s in trials] == ["done", "running", "failed", "waiting"]
     assert (trials[1].step, trials[1].progress, trials[1].rate) == (60, 0.25, 100.0)
     assert trials[2].reason == "boom"
@@ -292,30 +300,36 @@ def test_monitor_reads_states_from_store(folder):
 
 def test_killed_trials_are_waiting(folder):
     make_attempt(folder, 0).record_end("interrupted", "at step 3")
-    make_attempt(folder, 1).append_event(process=ended_process_id(), machine=platform.node())
+    make_attempt(folder, 1)
+    write_owner(folder, 1, {**describe_this_process(), "process": ended_process_id()})
     make_attempt(folder, 2)
     assert [s.state for s in RunMonitor(folder).refresh()] == ["waiting"] * 4
 
 
-def test_remote_trial_runs_while_events_arrive(folder):
-    make_attempt(folder, 1).append_event(process=1, machine="elsewhere")
-    old = make_attempt(folder, 2)
-    long_ago = {"time": time.time() - MAX_QUIET_SECONDS - 1, "process": 1, "machine": "elsewhere"}
-    old.events_path.write_text(json.dumps(long_ago) + "\n")
-    assert [s.state for s in RunMonitor(folder).refresh()] == [
-        "waiting",
-        "running",
-        "waiting",
-        "waiting",
-    ]
+def test_trial_of_a_reused_process_number_is_waiting(folder):
+    """A later process may have the number of a killed one."""
+    make_attempt(folder, 1)
+    write_owner(folder, 1, {**describe_this_process(), "started": "1"})
+    assert RunMonitor(folder).refresh()[1].state == "waiting"
+
+
+def test_remote_trial_runs_while_its_lease_is_renewed(folder):
+    for number in (1, 2):
+        make_attempt(folder, number)
+        write_owner(folder, number, {"process": 1, "machine": "elsewhere"})
+    expired = time.time() - EXPIRY_SECONDS - 1
+    os.utime(owner_path(folder, 2), (expired, expired))
+    states = [s.state for s in RunMonitor(folder).refresh()]
+    assert states == ["waiting", "running", "waiting", "waiting"]
 
 
 def test_retried_trial_is_running(folder):
     watch = RunMonitor(folder)
     make_attempt(folder, 1).record_end("failed", "boom")
     assert watch.refresh()[1].state == "failed"
-    make_attempt(folder, 1).append_event(**THIS_PROCESS)
-    assert watch.refresh()[1].state == "running"
+    make_attempt(folder, 1)
+    with Store(folder.parent).trial_folder(trial_id(1)).lock():
+        assert watch.refresh()[1].state == "running"
 
 
 def test_results_without_attempts_give_states(folder):
