@@ -106,12 +106,12 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except OSError as error:  # a full disk, a folder that cannot be written
-        err.print(describe_file_error(error), markup=False, soft_wrap=True)
+        err.print_line(describe_file_error(error))
         sys.exit(FAILED)
     except Exception as error:
         if os.environ.get("GANBENCH_TRACE"):
             raise
         sentence = f"internal error: {type(error).__name__}: {error} ({place_of(error)})"
-        err.print(sentence, markup=False, soft_wrap=True)
+        err.print_line(sentence)
         err.print("Set GANBENCH_TRACE=1 for a traceback.")
         sys.exit(INTERNAL)

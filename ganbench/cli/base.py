@@ -245,7 +245,7 @@ OUTCOME_WORDS = {  # of outcomes and states; others are words already
 
 
 def fail(message: str, code: int = USAGE) -> NoReturn:
-    err.print(message, markup=False, soft_wrap=True)
+    err.print_line(message)
     raise typer.Exit(code)
 
 
@@ -310,7 +310,14 @@ def report_write_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        err.print(describe_file_error(error), markup=False, soft_wrap=True)
+        err.print_line(describe_file_error(error))
+
+
+def append_text(path: Path | None, text: str) -> None:
+    """Appends a text to a file, if one is given."""
+    if path is not None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
 
 
 def save_verdict(path: Path | None, record: Any) -> None:

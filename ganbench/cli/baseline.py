@@ -29,8 +29,8 @@ from .gate_inputs import (
     Trust,
     What,
     baseline_path,
-    ctrl_c_explained,
     evaluate_sets,
+    explained_gate_stop,
     read_baseline,
     single_argument,
     train_in_store,
@@ -77,7 +77,7 @@ def make(
     if path.exists():
         fail(f"{path} exists already: `ganbench baseline update` replaces it")
     settings = {"metrics": metrics, "extractor": extractor, "size": size}
-    with ctrl_c_explained(real):
+    with explained_gate_stop(real):
         if real is None:
             write_suite_baseline(
                 single_argument(what),
@@ -112,7 +112,7 @@ def update(
     """
     path = baseline_path(baseline, what, real)
     before = read_baseline(path)
-    with ctrl_c_explained(real):
+    with explained_gate_stop(real):
         if real is None:
             write_suite_baseline(
                 single_argument(what),
@@ -137,7 +137,7 @@ def show_baseline(
     from ganbench.ci.quality.summary import baseline_contents
 
     reference = read_baseline(baseline)
-    with ctrl_c_explained():
+    with explained_gate_stop():
         content = baseline_contents(reference, *gate_settings(reference, suite))
     if as_json:
         return print_json(content)
@@ -197,7 +197,7 @@ def save_baseline(path: Path, made_baseline: Any) -> None:
     write_baseline_file(path, made_baseline)
     settings = gate_settings(made_baseline, None)
     print_baseline(made_baseline, baseline_contents(made_baseline, *settings))
-    out.print(f"  {path}", markup=False, soft_wrap=True)
+    out.print_line(f"  {path}")
 
 
 def print_baseline(reference: Any, content: dict[str, Any]) -> None:
@@ -205,9 +205,9 @@ def print_baseline(reference: Any, content: dict[str, Any]) -> None:
     from ganbench.ci.quality.summary import describe_baseline, format_power_table
 
     for line in describe_baseline(reference):
-        out.print(line, markup=False, soft_wrap=True)
+        out.print_line(line)
     table = format_power_table(content["power"], reference.features())
-    out.print(table, markup=False, soft_wrap=True)
+    out.print_line(table)
 
 
 def gate_settings(reference: Any, suite: str | None) -> tuple[Any, float, int]:

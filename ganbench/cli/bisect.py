@@ -1,10 +1,6 @@
 """The command `bisect`: names the commit at which quality or speed became worse."""
 
-import math
-import shlex
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +13,6 @@ from ganbench.counts import count_of
 from ganbench.files import temporary_folder
 
 from .base import (
-    INTERRUPTED,
     Device,
     Json,
     ProfileName,
@@ -30,6 +25,7 @@ from .base import (
     save_verdict,
     trust_option,
 )
+from .interruption import KEPT_MEASUREMENTS, explained_ctrl_c, parse_time_option
 
 Measure = tuple[Any, dict[str, Any]]  # a measurer, and the question for the state file
 STATE_FOLDER = "ganbench"  # in the folder of git
@@ -104,8 +100,8 @@ def bisect(
         fail("--evidence exact: a command has no exact numbers; --suite and --benchmark have some")
     refuse_unused(suite, metric=metric, cell=cell, profile=profile, trust=trust)
     wanted = SuiteOptions(suite or "", metric, cell, profile, device, trust)
-    budget = (error, measurements, parse_time(time), evidence)
-    with resume_explained(), temporary_folder("bisect") as scratch:
+    budget = (error, measurements, parse_time_option(time), evidence)
+    with explained_ctrl_c(KEPT_MEASUREMENTS), temporary_folder("bisect") as scratch:
         if suite is not None:
             measure = suite_measurer(wanted, scratch)
         elif benchmark is not None:
@@ -142,12 +138,12 @@ def search_commits(
     if "benchmark" in question:
         question = {**question, "relative to": commits[0].hash}
     journal = Journal(state or default_state(here, question), question)
-    say_progress(f"{count_of(len(commits) - 1, 'commit')} after {commits[0].short}")
+    err.print_line(f"{count_of(len(commits) - 1, 'commit')} after {commits[0].short}")
     with RevisionTrees(here) as trees:
         if "benchmark" in question:
             resolve_benchmark(measurer, partial(trees.side_of, commits[0].hash))
         rules = BisectRules(*budget)
-        search = Bisection(commits, measurer, journal, rules, trees.side_of, say_progress)
+        search = Bisection(commits, measurer, journal, rules, trees.side_of, err.print_line)
         return search.run(), commits, journal, measurer
 
 
@@ -163,7 +159,7 @@ def print_answer(result: Any, context: list[Any], as_json: bool, verdict: Path |
     else:
         out.print(bisect_table(result, commits, journal, measurer))
         for line in sentences:
-            out.print(line, markup=False, soft_wrap=True)
+            out.print_line(line)
     save_verdict(verdict, record)
     raise typer.Exit(result.exit_code)
 
@@ -187,32 +183,6 @@ def refuse_unused(suite: str | None, **given: Any) -> None:
     for name, value in given.items():
         if value and suite is None:
             fail(f"--{name} is an option of --suite")
-
-
-def parse_time(duration: str) -> float:
-    """Returns seconds; infinity for an empty text."""
-    from ganbench.experiments.suite import parse_seconds
-
-    if not duration:
-        return math.inf
-    try:
-        return parse_seconds(duration)
-    except ValueError as error:
-        fail(f"--time: {error}")
-
-
-@contextmanager
-def resume_explained() -> Iterator[None]:
-    """Prints the command that goes on after Ctrl-C."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        again = shlex.join(["ganbench", *sys.argv[1:]])
-        fail(f"Stopped. Measurements are kept; the same command goes on: {again}", INTERRUPTED)
-
-
-def say_progress(line: str) -> None:
-    err.print(line, markup=False, soft_wrap=True)
 
 
 def suite_measurer(options: SuiteOptions, scratch: Path) -> Measure:

@@ -116,7 +116,7 @@ def doctor(inception_weights: InceptionWeights = None, as_json: Json = False) ->
     else:
         for item in findings:  # one line per item, so that addresses can be copied
             line = f"{finding_state(item):<15}{item['what']:<20}{item['told']}"
-            out.print(line, markup=False, highlight=False, soft_wrap=True)
+            out.print_line(line)
     raise typer.Exit(0 if all(item["ok"] for item in findings if item["needed"]) else FAILED)
 
 

@@ -54,7 +54,7 @@ def check(
         print_json(record.to_json())
     else:
         for line in record.sentences:
-            out.print(line, markup=False, soft_wrap=True)
+            out.print_line(line)
     save_verdict(verdict, record)
     raise typer.Exit(record.code)
 

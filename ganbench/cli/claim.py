@@ -50,7 +50,7 @@ def print_claims(entries: list[dict[str, Any]], as_json: bool) -> None:
         return print_json(entries)
     for entry in entries:
         line = f"{entry['spec']}: {entry['about']} Suite: {entry['suite']}."
-        out.print(line, markup=False, soft_wrap=True)
+        out.print_line(line)
     return None
 
 

@@ -56,5 +56,5 @@ def compare(
         return print_json({**content, "comparisons": rows})
     for heading in ("differences", "changed", "overall", "summary"):
         for line in content[heading]:
-            out.print(line, markup=False, soft_wrap=True, style="bold" * (heading == "summary"))
+            out.print_line(line, style="bold" * (heading == "summary"))
     return None

@@ -1,8 +1,6 @@
 """The commands `eval` and `fid`. Their options are those of `ganbench.evaluate`."""
 
 import inspect
-import shlex
-import sys
 from dataclasses import Field, fields
 from typing import Annotated, Any, get_type_hints
 
@@ -10,7 +8,8 @@ import typer
 
 from ganbench.evaluation.options import EvaluationOptions
 
-from .base import INTERRUPTED, InceptionWeights, Json, app, err, fail, out, print_json
+from .base import InceptionWeights, Json, app, err, fail, out, print_json
+from .interruption import explained_ctrl_c
 
 SOURCE_HELP = "Folder, .zip, array file, data set or module:function."
 FLAG_TYPES = (bool, int, int | None, str)  # other options are texts
@@ -38,12 +37,9 @@ def evaluate(
 
     from .extraction_progress import ExtractionProgress
 
-    with ExtractionProgress(err) as progress:
-        try:
-            evaluation = evaluate_images(fake, real, show=progress.show, **options)
-        except KeyboardInterrupt:
-            again = shlex.join(["ganbench", *sys.argv[1:]])
-            fail(f"Stopped. Extracted features are kept. To resume: {again}", INTERRUPTED)
+    kept = "Stopped. Extracted features are kept. To resume"
+    with ExtractionProgress(err) as progress, explained_ctrl_c(kept):
+        evaluation = evaluate_images(fake, real, show=progress.show, **options)
     print_evaluation(evaluation.as_dict(), as_json, print_evaluation_table)
 
 

@@ -43,5 +43,5 @@ def floor(
     floor_values = measure_floor_rows(evaluator, chosen)
     if as_json:
         return print_json({"protocol": evaluator.protocol.record(), "floors": floor_values})
-    out.print(str(evaluator.protocol), markup=False, soft_wrap=True)
+    out.print_line(str(evaluator.protocol))
     return out.print(render_floor_table(floor_values), markup=False)

@@ -16,6 +16,7 @@ from .base import (
     VerdictFile,
     Workers,
     app,
+    append_text,
     fail,
     out,
     print_json,
@@ -32,7 +33,7 @@ from .gate_inputs import (
     TrainingPlace,
     Trust,
     baseline_path,
-    ctrl_c_explained,
+    explained_gate_stop,
     read_baseline,
     single_argument,
     train_in_store,
@@ -83,7 +84,7 @@ def gate(
     require_trainings(names, real, lost)
     path, began = baseline_path(baseline, names, real), time.monotonic()
     reference = read_baseline(path)
-    with ctrl_c_explained(real):
+    with explained_gate_stop(real):
         if real is None:
             refuse_options(lost=lost, extractor=extractor)
             place = TrainingPlace(results, workers, executor, device, profile)
@@ -164,9 +165,7 @@ class GateAnswer:
         """Appends the Markdown table and the measured values to the files that are named."""
         from ganbench.ci.quality.summary import gate_markdown
 
-        if summary:
-            with open(summary, "a", encoding="utf-8") as file:
-                file.write(gate_markdown(self.verdict, self.reference))
+        append_text(summary, gate_markdown(self.verdict, self.reference))
         if history and self.verdict.tests:
             append_gate_history(history, self.verdict, self.reference)
 
@@ -195,15 +194,11 @@ def print_gate_verdict(verdict: Any, reference: Any, seconds: float) -> None:
     from .progress import format_clock
 
     if verdict.tests:
-        out.print(
-            format_gate_table(gate_table(verdict), reference.features()),
-            markup=False,
-            soft_wrap=True,
-        )
+        out.print_line(format_gate_table(gate_table(verdict), reference.features()))
     for line in gate_sentences(verdict, reference):
-        out.print(line, markup=False, soft_wrap=True)
+        out.print_line(line)
     if verdict.verdict is CommandVerdict.CANNOT_DECIDE:
-        out.print(UNDECIDED_EXPLANATION, markup=False, soft_wrap=True)
+        out.print_line(UNDECIDED_EXPLANATION)
     out.print(
         f"Gate {reference.name}: {verdict.verdict}, in {format_clock(seconds)}.", style="bold"
     )

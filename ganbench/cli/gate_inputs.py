@@ -1,11 +1,9 @@
 """Inputs of the commands `gate` and `baseline`: options, images and trainings."""
 
-import shlex
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +12,8 @@ import typer
 
 from ganbench.experiments.suite_files import find_suite_file
 
-from .base import INTERRUPTED, err, fail, trust_option
+from .base import err, fail, trust_option
+from .interruption import explained_ctrl_c
 from .run import executor_of, print_failures
 
 DEFAULT_FALSE_ALARMS = 0.01  # probability of a false alarm in all tests of a gate
@@ -111,15 +110,10 @@ def prepare_store(folder: Path | None, fresh: bool) -> Path:
     return folder
 
 
-@contextmanager
-def ctrl_c_explained(real: str | None = None) -> Iterator[None]:
+def explained_gate_stop(real: str | None = None) -> AbstractContextManager[None]:
     """Prints the command again after Ctrl-C. Features of images are kept, trainings are not."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        again = shlex.join(["ganbench", *sys.argv[1:]])
-        end = "Extracted features are kept. To resume" if real else "To start again"
-        fail(f"Stopped. {end}: {again}", INTERRUPTED)
+    end = "Extracted features are kept. To resume" if real else "To start again"
+    return explained_ctrl_c(f"Stopped. {end}")
 
 
 def baseline_path(baseline: Path | None, what: Sequence[str], real: str | None) -> Path:

@@ -24,6 +24,7 @@ from .base import (
     out,
     print_json,
 )
+from .interruption import KEPT_MEASUREMENTS, explained_ctrl_c, parse_time_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -122,7 +123,6 @@ def backfill(
     from ganbench.ci.bisect.commits import list_range
     from ganbench.ci.history.backfill import Backfill, choose_commits
 
-    from .bisect import resume_explained, say_progress
     from .perf import require_usable_device
 
     if every and sample:
@@ -130,12 +130,12 @@ def backfill(
     chosen = choose_commits(list_range(commits, Path.cwd()), every, sample)
     rules = backfill_rules(require_usable_device(device), instructions, times, limit)
     rules = replace(rules, words=tuple(only or ()), retry=retry)
-    with resume_explained():
-        result = Backfill(file, chosen, rules, Path.cwd(), say_progress).run()
+    with explained_ctrl_c(KEPT_MEASUREMENTS):
+        result = Backfill(file, chosen, rules, Path.cwd(), err.print_line).run()
     if as_json:
         print_json({"file": str(file), **asdict(result)})
     else:
-        out.print(result.sentence(), markup=False, soft_wrap=True)
+        out.print_line(result.sentence())
     raise typer.Exit(FAILED if result.is_empty else 0)
 
 
@@ -143,15 +143,16 @@ def backfill_rules(device: str, instructions: bool | None, times: bool, limit: s
     """Returns the kinds of work on each commit; prints why instructions are not counted."""
     from ganbench.ci.history.backfill import WORKS, BackfillRules
 
-    from .bisect import parse_time, say_progress
     from .perf import limit_of_counting
 
     seconds, uncounted = limit_of_counting(instructions, device)
     if uncounted:
-        say_progress(f"Instructions are not counted: {uncounted}.")
+        err.print_line(f"Instructions are not counted: {uncounted}.")
     wanted = {"counts": True, "instructions": seconds > 0, "times": times}
     works = tuple(work for work in WORKS if wanted[work])
-    return BackfillRules(works, device=device, seconds=parse_time(limit), counting_seconds=seconds)
+    return BackfillRules(
+        works, device=device, seconds=parse_time_option(limit), counting_seconds=seconds
+    )
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,7 @@ def write_history_page(path: Path, found: list["Series"], notes: list[str]) -> N
     from ganbench.ci.history.page import render_history_page
 
     write_bytes(path, render_history_page(found, notes).encode())
-    err.print(f"  {path}", markup=False, soft_wrap=True)
+    err.print_line(f"  {path}")
 
 
 def write_history_export(form: str, path: Path, found: list["Series"]) -> None:
@@ -263,7 +264,7 @@ def write_history_export(form: str, path: Path, found: list["Series"]) -> None:
         write_json(path, EXPORT_FORMATS[form](found))
     except ValueError as error:
         fail(str(error))
-    err.print(f"  {path}", markup=False, soft_wrap=True)
+    err.print_line(f"  {path}")
 
 
 def series_record(series: "Series") -> dict[str, Any]:
@@ -285,15 +286,15 @@ def print_history(found: list["Series"], notes: list[str]) -> None:
 
     for machine in dict.fromkeys(each.machine for each in found):
         own = [each for each in found if each.machine == machine]
-        out.print(strip_control_characters(machine), style="bold", markup=False, soft_wrap=True)
+        out.print_line(strip_control_characters(machine), style="bold")
         out.print(make_history_table(own))
         for each in own:
             for change in each.changes:
                 line = f"{strip_control_characters(each.benchmark)}: {format_change(change, each.last_entry.unit)}"
-                out.print(line, markup=False, soft_wrap=True)
+                out.print_line(line)
         out.print()
     for note in (*notes, TREND_CAUTION):
-        out.print(note, style="dim", markup=False, soft_wrap=True)
+        out.print_line(note, style="dim")
 
 
 def make_history_table(found: list["Series"]) -> "Table":

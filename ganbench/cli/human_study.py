@@ -97,7 +97,7 @@ def make(
         markup=False,
     )
     for made_file in (path, own / "key.json"):
-        out.print(f"  {made_file}", markup=False, soft_wrap=True)
+        out.print_line(f"  {made_file}")
     return None
 
 
@@ -198,8 +198,8 @@ def read(
     if as_json:
         return print_json(content)
     print_outcome(content)
-    out.print(f"  {folder / 'study.json'}", markup=False, soft_wrap=True)
-    out.print(f"  {folder / 'leaderboard.md'}", markup=False, soft_wrap=True)
+    out.print_line(f"  {folder / 'study.json'}")
+    out.print_line(f"  {folder / 'leaderboard.md'}")
     return None
 
 

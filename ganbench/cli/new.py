@@ -58,14 +58,14 @@ def new(
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in texts.items():
         (folder / file).write_text(text, encoding="utf-8")
-        out.print(f"wrote {folder / file}", markup=False, soft_wrap=True)
+        out.print_line(f"wrote {folder / file}")
     suite, test = folder / f"{module}.toml", folder / f"test_{module}.py"
-    out.print(f"  python -m pytest {shlex.quote(str(test))}", markup=False, soft_wrap=True)
+    out.print_line(f"  python -m pytest {shlex.quote(str(test))}")
     trust = "" if kind == "suite" else " --trust"
     if kind != "suite":
         part = shlex.quote(str(folder / f"{module}.py"))
-        out.print(f"  ganbench check {part} --trust", markup=False, soft_wrap=True)
-    out.print(f"  ganbench run {shlex.quote(str(suite))}{trust}", markup=False, soft_wrap=True)
+        out.print_line(f"  ganbench check {part} --trust")
+    out.print_line(f"  ganbench run {shlex.quote(str(suite))}{trust}")
 
 
 def split_name(name: str) -> list[str]:

@@ -46,9 +46,7 @@ def pack(
     count, *shape = packed.shape
     state = "intact" if check else "packed"
     text = f"{count:,} images of {'x'.join(map(str, shape))} are {state}: "
-    out.print(
-        f"{text}{format_bytes(packed.nbytes)} in {packed.folder}", markup=False, soft_wrap=True
-    )
+    out.print_line(f"{text}{format_bytes(packed.nbytes)} in {packed.folder}")
 
 
 def make_folder(source: str, size: int, channels: int, skip: bool) -> "Folder":

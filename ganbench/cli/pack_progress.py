@@ -2,17 +2,16 @@
 
 from typing import Self
 
-from rich.console import Console
-
 from ganbench.data.packing import PackReport
 
 from .extraction_progress import ExtractionProgress
+from .streams import StreamConsole
 
 
 class RichPackReport(PackReport):
     """Shows the images that are done, their rate and the time left."""
 
-    def __init__(self, console: Console):
+    def __init__(self, console: StreamConsole):
         super().__init__()
         self.console, self.progress = console, ExtractionProgress(console)
 
@@ -24,7 +23,7 @@ class RichPackReport(PackReport):
         self.progress.__exit__(*error)
 
     def announce(self, text: str) -> None:
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print_line(text)
 
     def show(self, phase: str, done: int, total: int) -> None:
         """Updates the view, which counts the images that this process has to pack."""

@@ -20,6 +20,7 @@ from .base import (
     Json,
     VerdictFile,
     app,
+    append_text,
     err,
     fail,
     out,
@@ -27,6 +28,7 @@ from .base import (
     report_write_errors,
     save_verdict,
 )
+from .interruption import parse_time_option
 
 # Alternated on one core, pairs differ by a few percent, so that few pairs find a tenth.
 DEFAULT_PERF_MARGINS = {"cpu": 0.10, "cuda": 0.05}
@@ -85,7 +87,7 @@ def perf(
     rules = PerfRules(
         DEFAULT_PERF_MARGINS[chosen] if margin is None else margin,
         pairs,
-        parse_time_limit(time),
+        parse_time_option(time),
         limit,
         must_count=bool(instructions),
         concurrent_pairs=count_concurrent_pairs(chosen),
@@ -102,8 +104,7 @@ def perf(
     save_verdict(verdict_file, record)
     with report_write_errors():
         write_perf_report(report, record, into)
-        if summary is not None:
-            append_summary(perf_markdown(report, sentences, title), summary)
+        append_text(summary, perf_markdown(report, sentences, title))
         if history is not None:
             append_perf_history(report, history, chosen, revisions["head"])
     raise typer.Exit(verdict.exit_code)
@@ -138,7 +139,7 @@ def measure_both_sides(
         revisions = {"base": before.revision, "head": now.revision}
         runner = HarnessRunner(folder, device)
         try:
-            return PerfGate(before, now, runner, rules, print_perf_progress).run(words), revisions
+            return PerfGate(before, now, runner, rules, err.print_line).run(words), revisions
         except CannotRun as error:
             return PerfReport(refusal=str(error)), revisions
 
@@ -151,7 +152,7 @@ def print_perf_report(report: Any, record: Any, as_json: bool) -> None:
     if report.comparisons:
         out.print(perf_table(report))
     for line in (*perf_reasons(report), *record.sentences):
-        out.print(line, markup=False, soft_wrap=True)
+        out.print_line(line)
     return None
 
 
@@ -170,15 +171,6 @@ def require_usable_device(device: str) -> str:
     return chosen
 
 
-def parse_time_limit(duration: str) -> float:
-    from ganbench.experiments.suite import parse_seconds
-
-    try:
-        return parse_seconds(duration)
-    except ValueError as error:
-        fail(f"--time: {error}")
-
-
 @contextmanager
 def open_both_revisions(base: str, head: str) -> Iterator[tuple[Any, Any]]:
     """Opens the sources of both versions while they are measured."""
@@ -190,10 +182,6 @@ def open_both_revisions(base: str, head: str) -> Iterator[tuple[Any, Any]]:
         open_revision("head", head, start_folder) as now,
     ):
         yield before, now
-
-
-def print_perf_progress(line: str) -> None:
-    err.print(line, markup=False, soft_wrap=True)
 
 
 def verdict_and_reason(report: Any, allow_missing: bool) -> tuple[CommandVerdict, str]:
@@ -232,11 +220,6 @@ def write_perf_report(report: Any, record: Any, path: Path | None) -> None:
         processes = [process.record() for process in report.log]
         noises = {name: asdict(noise) for name, noise in report.noises.items()}
         write_json(path, {**record.to_json(), "shared_noise": noises, "processes": processes})
-
-
-def append_summary(text: str, path: Path) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text)
 
 
 def append_perf_history(report: Any, path: Path, device: str, revision: str) -> None:

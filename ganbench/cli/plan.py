@@ -82,7 +82,7 @@ def plan(
     if not as_json:
         print_planned_cells(content)
         for line in forecast[1] if forecast else ():
-            out.print(line, markup=False, highlight=False, soft_wrap=True)
+            out.print_line(line)
     seconds = None
     if estimate:
         metrics = tuple(declared.metrics)
@@ -90,7 +90,7 @@ def plan(
     if as_json:
         print_json({**content, "seconds": seconds})
     else:
-        out.print(plan_sentence(content, seconds), soft_wrap=True)
+        out.print_line(plan_sentence(content, seconds))
     if not trials:
         fail("every cell of this suite is incompatible; the reasons are above")
 
@@ -141,7 +141,7 @@ def print_planned_cells(content: dict[str, Any]) -> None:
     lines += [f"aliased: {group}" for group in content["aliases"]]
     lines += [f"note: {note}" for note in content["notes"]]
     for line in lines:
-        out.print(line, markup=False, soft_wrap=True)
+        out.print_line(line)
 
 
 def plan_sentence(content: dict[str, Any], seconds: float | None) -> str:

@@ -59,5 +59,5 @@ def write_and_print(suite: str, results: Path, as_json: bool) -> None:
         return print_json({**content, "files": [str(path) for path in files]})
     print_report(written, out)
     for path in files:
-        out.print(f"  {path}", markup=False, soft_wrap=True)
+        out.print_line(f"  {path}")
     return None

@@ -1,7 +1,5 @@
 """The command `run`, and helpers of all commands that train."""
 
-import shlex
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,6 +34,7 @@ from .base import (
     out,
     print_json,
 )
+from .interruption import command_without_deadline, this_command
 from .stores import merge_sources, print_merge
 from .watch import Trackers, open_trackers
 
@@ -148,7 +147,7 @@ def run(
         progress.show_phase("planning and measuring floors")
         prepared = rounds.prepare()
         for note in [*prepared.notes, *crowding_notes(runs_trials, processes, chosen)]:
-            console.print(f"note: {note}", markup=False, soft_wrap=True)
+            console.print_line(f"note: {note}")
         result, report, files = run_and_report(rounds, runs_trials, ends, progress, tracking)
     if result.replaced:
         console.print("Replaced the tables of another plan; its trials are kept.")
@@ -172,15 +171,12 @@ def explained_stops(rounds: Any, deadline: str) -> Iterator[None]:
     except DeadlineReached:
         fail(
             f"Stopped for the deadline {deadline}{count_finished(rounds.prepared)}. Finished trials and "
-            f"checkpoints are kept. To resume: {resume_command()}",
+            f"checkpoints are kept. To resume: {command_without_deadline()}",
             INTERRUPTED,
         )
     except KeyboardInterrupt:
-        again = shlex.join(["ganbench", *sys.argv[1:]])
-        fail(
-            f"Stopped{count_finished(rounds.prepared)}; the same command goes on: {again}",
-            INTERRUPTED,
-        )
+        kept = count_finished(rounds.prepared)
+        fail(f"Stopped{kept}; the same command goes on: {this_command()}", INTERRUPTED)
 
 
 def run_and_report(
@@ -239,16 +235,6 @@ def deadline_of(text: str, executor: Any) -> Any:
     return Deadline(parse_deadline(text), stops_within_trials=not isinstance(executor, Inline))
 
 
-def resume_command() -> str:
-    """Returns this command without its deadline."""
-    words = sys.argv[1:]
-    for place, word in enumerate(words):
-        if word == "--deadline":
-            return shlex.join(["ganbench", *words[:place], *words[place + 2 :]])
-    kept = [word for word in words if not word.startswith("--deadline=")]
-    return shlex.join(["ganbench", *kept])
-
-
 def print_run_result(
     result: Any, report: Any, files: list[Path], verb: str, as_json: bool
 ) -> NoReturn:
@@ -265,7 +251,7 @@ def print_run_result(
         if result.left_out:
             out.print(f"{count_of(result.left_out, 'trial')} left for other runs.")
         for path in files:
-            out.print(f"  {path}", markup=False, soft_wrap=True)
+            out.print_line(f"  {path}")
     raise typer.Exit(print_failures(result.statuses))
 
 
@@ -310,11 +296,7 @@ def print_failures(statuses: Sequence[Any]) -> int:
     for status in failed:
         attempt = status.job.last_attempt()
         where = f" (log: {attempt.log_path})" if attempt and attempt.log_path.exists() else ""
-        err.print(
-            f"{status.state}: {status.job.trial.id[:16]}: {status.reason}{where}",
-            markup=False,
-            soft_wrap=True,
-        )
+        err.print_line(f"{status.state}: {status.job.trial.id[:16]}: {status.reason}{where}")
     return FAILED if failed else 0
 
 

@@ -46,11 +46,11 @@ def status(suite: SuiteArgument, results: Results = DEFAULT_RESULTS, as_json: Js
     for line in status_lines(state.outcomes):
         out.print(line)
     for label, trial in state.running.items():
-        out.print(f"  {label}: {format_running(trial)}", markup=False, soft_wrap=True)
+        out.print_line(f"  {label}: {format_running(trial)}")
     for label, reason in state.reasons.items():
-        out.print(f"  {label}: {reason}", markup=False, soft_wrap=True)
+        out.print_line(f"  {label}: {reason}")
     for line in [progress_sentence(state, suite, results), *last.lines()]:
-        out.print(line, markup=False, soft_wrap=True)
+        out.print_line(line)
     return None
 
 

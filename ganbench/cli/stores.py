@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from ganbench.counts import count_of, format_bytes
 
@@ -22,6 +21,7 @@ from .base import (
     print_json,
     refuse_long_names,
 )
+from .streams import StreamConsole
 from .trials import open_store
 
 DIFFERENT = 1  # the exit code if two stores have different numbers of one trial
@@ -64,7 +64,7 @@ def export(
         return print_json({**vars(summary), "path": str(summary.path)})
     counts = f"{count_of(summary.trials, 'trial')}, {summary.finished:,} finished"
     line = f"{summary.path}: {counts}, {format_bytes(summary.bytes)}"
-    return out.print(line, markup=False, soft_wrap=True)
+    return out.print_line(line)
 
 
 @app.command()
@@ -108,16 +108,16 @@ def merge_sources(sources: Sequence[Path], results: Path) -> list[Any]:
         fail(f"--results {results} is no folder")
 
 
-def print_merge(summary: Any, console: Console = out) -> None:
+def print_merge(summary: Any, console: StreamConsole = out) -> None:
     """Prints the counts of a merge, and the trials that need attention."""
     counts = f"{count_of(summary.added, 'trial')} added, {summary.completed:,} completed"
     line = f"{summary.source}: {counts}, {summary.kept:,} kept"
-    console.print(line, markup=False, soft_wrap=True)
+    console.print_line(line)
     for sentence in summary.differences:
-        err.print(sentence, markup=False, soft_wrap=True)
+        err.print_line(sentence)
     for trial in summary.busy:
         sentence = f"{trial}: a process trains it here; repeat the command after its end"
-        err.print(sentence, markup=False, soft_wrap=True)
+        err.print_line(sentence)
 
 
 @app.command()
@@ -172,7 +172,7 @@ def print_leftovers(leftovers: list[Any], busy: list[Any], deleted: bool) -> Non
         size = format_bytes(sum(leftover.bytes for leftover in same))
         out.print(f"{kind}: {len(same):,}, {size}: {KINDS[kind]}", markup=False)
         for leftover in same[:MAX_SHOWN_PATHS]:
-            out.print(f"  {leftover.path}", markup=False, soft_wrap=True)
+            out.print_line(f"  {leftover.path}")
         if len(same) > MAX_SHOWN_PATHS:
             out.print(f"  and {len(same) - MAX_SHOWN_PATHS:,} more")
     if busy:

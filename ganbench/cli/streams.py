@@ -63,6 +63,10 @@ class StreamConsole(Console):
         texts = (self.prepare_text(o, width) if isinstance(o, str) else o for o in objects)
         super().print(*texts, **options)
 
+    def print_line(self, text: str, style: str | None = None) -> None:
+        """Prints a sentence, a path or a command as it is, wrapped at words in a terminal."""
+        self.print(text, style=style, markup=False, soft_wrap=True)
+
     def prepare_text(self, text: str, width: int) -> str:
         lines = escape_control_characters(text).split("\n")
         return "\n".join(wrap_line(line, width) for line in lines)

@@ -37,7 +37,7 @@ def styles(
         return print_json(entries)
     for entry in entries:
         for picture_file in entry["pictures"]:
-            out.print(f"  {picture_file}", markup=False, soft_wrap=True)
+            out.print_line(f"  {picture_file}")
     return None
 
 

@@ -100,9 +100,9 @@ def why(
     text = ": ".join(filter(None, [state, history.state.reason]))
     out.print(f"{label_of(item)} · {item['trial'][:16]}", style="bold", markup=False)
     for line in [text, *map(format_attempt, history.attempts), history.next_run]:
-        out.print(line, markup=False, soft_wrap=True)
+        out.print_line(line)
     if command:
-        out.print(f"  {command}", markup=False, soft_wrap=True)
+        out.print_line(f"  {command}")
     return None
 
 
@@ -196,7 +196,7 @@ def follow_attempt(folder: Any, attempt: Any, printed: int) -> None:
 def print_events(events: list[dict[str, Any]]) -> None:
     for event in events:
         clock = time.strftime("%H:%M:%S", time.localtime(event["time"]))
-        out.print(" · ".join([clock, *event_parts(event)]), markup=False, soft_wrap=True)
+        out.print_line(" · ".join([clock, *event_parts(event)]))
 
 
 def event_parts(event: dict[str, Any]) -> Iterator[str]:
@@ -218,9 +218,9 @@ def print_end(attempt: Any) -> None:
     """Prints the log of an attempt and its end."""
     if attempt.log_path.is_file():
         text = attempt.log_path.read_text(encoding="utf-8", errors="replace")
-        out.print(text.rstrip(), markup=False, soft_wrap=True)
+        out.print_line(text.rstrip())
     if end := attempt.read_end():
-        out.print(": ".join(filter(None, end.values())), markup=False, soft_wrap=True)
+        out.print_line(": ".join(filter(None, end.values())))
 
 
 def format_attempt(attempt: Any) -> str:

@@ -153,10 +153,10 @@ def print_other_cells(suite: str, results: Path) -> None:
     if others:
         name = metric_display_name(outcome, plan)
         heading = f"Other cells by {name}; `ganbench show {suite} RANK` shows one:"
-        out.print(heading, markup=False, soft_wrap=True)
+        out.print_line(heading)
     for row in others[:MAX_LISTED_CELLS]:
         line = f"{row['rank']:>4}  {format_cell_name(row)}  {format_cell(row, outcome, True)}"
-        out.print(line, markup=False, soft_wrap=True)
+        out.print_line(line)
     if len(others) > MAX_LISTED_CELLS:
         out.print(f"      and {count_of(len(others) - MAX_LISTED_CELLS, 'more cell')}")
 
@@ -264,7 +264,7 @@ def print_trial(entry: dict[str, Any], brief: bool) -> None:
     lines += [entry["folder"]] if entry["folder"] else []
     lines += [] if brief else [*entry["pictures"], *entry["logs"]]
     for line in lines:
-        out.print(f"  {line}", markup=False, soft_wrap=True)
+        out.print_line(f"  {line}")
 
 
 def format_metric_line(metric: dict[str, Any], width: int = MIN_NAME_WIDTH) -> str:
@@ -481,6 +481,6 @@ def print_picture_entries(entries: list[dict[str, Any]]) -> None:
             out.print(
                 "  Top: the ten nearest, then the first ten. Below each: its nearest neighbour."
             )
-        out.print(f"  {entry['picture']}", markup=False, soft_wrap=True)
+        out.print_line(f"  {entry['picture']}")
         if "animation" in entry:
-            out.print(f"  {entry['animation']}", markup=False, soft_wrap=True)
+            out.print_line(f"  {entry['animation']}")

@@ -60,11 +60,8 @@ def watch(
         fail(no_run_sentence(suite, folder))
     tracking = open_trackers(tracker, folder.name, folder, out)
 
-    def print_line(line: str) -> None:
-        out.print(line, markup=False, soft_wrap=True)
-
     drawn = False
-    with RunProgress(out) as progress, tracking, LiveReport(folder, page, print_line) as redraw:
+    with RunProgress(out) as progress, tracking, LiveReport(folder, page, out.print_line) as redraw:
         try:
             while True:
                 over = (
@@ -81,4 +78,4 @@ def watch(
             pass  # the run continues without its watcher
     out.print(progress.format_line(watched.trials), markup=False)
     if drawn:
-        out.print(f"  {folder / 'report.html'}", markup=False, soft_wrap=True)
+        out.print_line(f"  {folder / 'report.html'}")

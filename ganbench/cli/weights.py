@@ -40,7 +40,7 @@ def download_on_request(error: NotDownloaded) -> None:
 
     Ends the program if the answer is no.
     """
-    err.print(str(error), markup=False, soft_wrap=True)
+    err.print_line(str(error))
     err.print(f"Download {error.download} now? [y/N] ", end="", markup=False)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         fail("Nothing was downloaded.", error.exit_code)
