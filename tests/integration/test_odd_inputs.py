@@ -3,12 +3,12 @@
 import re
 
 import pytest
-from odd_inputs import ABOUT, INPUTS, TABLE, given
+from odd_inputs import HEAD, INPUTS, PAGE, run_input
 
 LIBRARY_MESSAGE = re.compile(r"(is damaged|is not a valid [.\w ]+|that this PyTorch can open): .*")
 PUBLISHED = dict(
     re.match(r"\| (.*?) (\| \d .*)", line).groups()
-    for line in TABLE.read_text().removeprefix(ABOUT).splitlines()
+    for line in PAGE.read_text().removeprefix(HEAD).splitlines()
 )
 
 
@@ -18,10 +18,10 @@ def without_library_message(row: str) -> str:
 
 
 def test_published_table_has_every_input():
-    assert TABLE.read_text().startswith(ABOUT)
+    assert PAGE.read_text().startswith(HEAD)
     assert list(PUBLISHED) == list(INPUTS)
-    page = (TABLE.parents[3] / "docs" / "eval.md").read_text()
-    assert f"{len(INPUTS)} odd and broken inputs" in page
+    guide = (PAGE.parents[3] / "docs" / "eval.md").read_text()
+    assert f"{len(INPUTS)} odd and broken inputs" in guide
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -32,11 +32,9 @@ def test_input_gives_the_published_result(name, tmp_path, monkeypatch):
     for parent in (tmp_path, *tmp_path.parents):
         if "pytest-of-" in str(parent):  # inputs are read as another user, which needs access
             parent.chmod(0o755)
-    result = given(name, folder)
-    for path in folder.rglob("*"):
-        path.is_symlink() or path.chmod(0o755)
-    assert not result.trace
-    assert result.code in (0, 2)
-    assert without_library_message(result.row()) == without_library_message(
+    result = run_input(name, folder)
+    assert not result.has_traceback
+    assert result.exit_code in (0, 2)
+    assert without_library_message(result.format_row()) == without_library_message(
         f"| {name} {PUBLISHED[name]}"
     )
