@@ -31,7 +31,10 @@ def images_verdict(sets: ImageSets, reference: Any, path: Path, extractor: str |
 def refusals_before_measuring(
     sets: ImageSets, reference: Any, path: Path, extractor: str | None
 ) -> list[str]:
-    """Returns the reasons against a gate that need no measuring; raises for missing sources or weights."""
+    """Returns the reasons against a gate that need no measuring.
+
+    Raises Unreadable for missing images, and NotDownloaded for missing weights.
+    """
     from ganbench.ci.quality.image_sets import (
         check_sources,
         count_refusals,
@@ -50,7 +53,10 @@ def refusals_before_measuring(
 
 
 def measure_side(sets: ImageSets, reference: Any, path: Path) -> tuple[Any, list[str]]:
-    """Measures the images of each training; returns their values and the reasons against comparing them."""
+    """Measures the images of each training.
+
+    Returns their values, and the reasons why the baseline cannot judge them.
+    """
     from ganbench.ci.quality.image_sets import image_refusals, make_image_side, make_lost_side
     from ganbench.devices import select_device
 
@@ -64,7 +70,10 @@ def measure_side(sets: ImageSets, reference: Any, path: Path) -> tuple[Any, list
 
 
 def baseline_settings(reference: Any) -> dict[str, Any]:
-    """Returns the settings of a baseline with its extractor: other real images have another default."""
+    """Returns the settings of a baseline, with its extractor.
+
+    Other real images have another default extractor.
+    """
     from ganbench.ci.quality.image_sets import recorded_extractor
 
     return {**reference.settings, "extractor": recorded_extractor(reference) or None}

@@ -15,7 +15,7 @@ MEAN_TERM = "the mean"
 def list_chains(
     design: str | None, of: Sequence[str], chains: Iterable[Sequence[str]]
 ) -> list[tuple[str, ...]]:
-    """Returns the chains of a design of tricks or, without a design, the given chains, each sorted."""
+    """Returns the chains of a design or, without one, the given chains, each sorted."""
     if design == "one_at_a_time":
         return [(), *((trick,) for trick in of)]
     if design == "full_factorial":

@@ -26,7 +26,7 @@ from .trial_order import order_balanced
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a run trains, on which device, and where its results stand."""
+    """A suite with its device and results folder, and the trials that a run selects."""
 
     suite: Suite
     profile: str
