@@ -58,7 +58,7 @@ class Effect:
     loss: str = ""  # the loss of the effect; empty for all losses
     smallest: float = math.nan  # the smallest detectable ratio (above 1) or difference
     correlation: float = math.nan  # between the arms of a pair; pairing helps if it is high
-    adjusted_low: float = math.nan  # the interval that `verdict` follows, see correct_effects
+    adjusted_low: float = math.nan  # the interval at the level of `p`
     adjusted_high: float = math.nan
     data: str = ""  # the data set of the effect; empty for all data sets
     seeds: int = 0  # of each arm at the last look; 0 if the seeds are fixed
@@ -137,65 +137,94 @@ def effects_of_family(
         named = (names or names_of_effects)(values)
         estimated = estimate_effects(values, named, facts["transform"], plan["paired"], looks)
         raw += [(with_group(effect, group), estimate) for effect, estimate in estimated]
-    if looks:
-        corrected = correct_sequential_effects(raw, facts["transform"], looks)
-    else:
-        corrected = correct_effects(raw, facts["transform"])
-    error = looks.error if looks else 1 - CONFIDENCE_LEVEL
-    return [effect_with_verdict(effect, plan["equivalence"], facts, error) for effect in corrected]
+    corrections = sequential_corrections(raw, looks) if looks else holm_corrections(raw)
+    rule = VerdictRule(facts, plan["equivalence"], looks.error if looks else 1 - CONFIDENCE_LEVEL)
+    return [
+        rule.decide(correct_effect(effect, estimate, correction, facts), estimate, correction)
+        for (effect, estimate), correction in zip(raw, corrections, strict=True)
+    ]
 
 
-def correct_effects(raw: list[tuple[Effect, Estimate]], transform: str) -> list[Effect]:
-    """Returns the effects with p, intervals and detectable changes for their number.
+@dataclass(frozen=True)
+class Correction:
+    """The corrected p of an effect, and the numbers that divide the error of its claims."""
 
-    Adjusted intervals have the level of Holm's test.
+    p: float
+    tests: float  # of the adjusted interval
+    family: float  # of equivalence, and of the smallest detectable change
+
+
+def holm_corrections(raw: Sequence[tuple[Effect, Estimate]]) -> list[Correction]:
+    """Returns the corrections of effects with fixed seeds.
+
+    Claims of change follow Holm's test. It rejects false hypotheses first, which says nothing of
+    equivalence, so claims of equivalence have Bonferroni's correction.
     """
     single = [estimate.p() for _, estimate in raw]
-    corrected, divisors = holm_correct(single), holm_divisors(single)
     family = max(1, sum(not math.isnan(p) for p in single))
-    return with_corrections(raw, corrected, divisors, [family] * len(raw), transform)
+    tests = zip(holm_correct(single), holm_divisors(single), strict=True)
+    return [Correction(p, divisor, family) for p, divisor in tests]
 
 
-def correct_sequential_effects(
-    raw: list[tuple[Effect, Estimate]], transform: str, looks: Looks
-) -> list[Effect]:
-    """Returns the effects with p, intervals and detectable changes for all looks.
+def sequential_corrections(
+    raw: Sequence[tuple[Effect, Estimate]], looks: Looks
+) -> list[Correction]:
+    """Returns the corrections of effects for all looks.
 
     Bonferroni's correction covers the effects, so that claims of change and of equivalence keep the error
     together. The corrected p covers the looks too.
     """
-    shares = [looks.share(effect.seeds) for effect, _ in raw]
-    single = [estimate.p() / share for (_, estimate), share in zip(raw, shares, strict=True)]
-    corrected = [p if math.isnan(p) else min(1.0, len(raw) * p) for p in single]
     # As Student intervals are computed at CONFIDENCE_LEVEL, the divisor holds the declared error too.
-    scale = (1 - CONFIDENCE_LEVEL) / looks.error
-    divisors = [len(raw) * scale / share for share in shares]
-    return with_corrections(raw, corrected, divisors, divisors, transform)
-
-
-def with_corrections(
-    raw: list[tuple[Effect, Estimate]],
-    corrected: Sequence[float],
-    divisors: Sequence[float],
-    families: Sequence[float],
-    transform: str,
-) -> list[Effect]:
-    """Returns the effects with corrected p, and intervals and detectable changes by divisors."""
-    effects = []
-    for (effect, estimate), p, tests, family in zip(
-        raw, corrected, divisors, families, strict=True
-    ):
-        low, high = estimate.interval(tests)
-        effects.append(
-            replace(
-                effect,
-                p=p,
-                smallest=ratio_or_difference(estimate.smallest_detectable(family), transform),
-                adjusted_low=ratio_or_difference(low, transform),
-                adjusted_high=ratio_or_difference(high, transform),
-            )
+    scale = len(raw) * (1 - CONFIDENCE_LEVEL) / looks.error
+    corrections = []
+    for effect, estimate in raw:
+        share = looks.share(effect.seeds)
+        p = len(raw) * estimate.p() / share
+        corrections.append(
+            Correction(p if math.isnan(p) else min(1.0, p), scale / share, scale / share)
         )
-    return effects
+    return corrections
+
+
+def correct_effect(
+    effect: Effect, estimate: Estimate, correction: Correction, facts: dict[str, str]
+) -> Effect:
+    """Returns the effect with its corrected p, interval and smallest detectable change."""
+    low, high = estimate.interval(correction.tests)
+    smallest, transform = estimate.smallest_detectable(correction.family), facts["transform"]
+    return replace(
+        effect,
+        p=correction.p,
+        smallest=ratio_or_difference(smallest, transform),
+        adjusted_low=ratio_or_difference(low, transform),
+        adjusted_high=ratio_or_difference(high, transform),
+    )
+
+
+@dataclass(frozen=True)
+class VerdictRule:
+    """Decides whether an effect helps, harms, is equivalent or undecided."""
+
+    facts: dict[str, str]  # of the outcome
+    margin: float  # a ratio between 1 - margin and 1 / (1 - margin) is no change
+    error: float
+
+    def decide(self, effect: Effect, estimate: Estimate, correction: Correction) -> Effect:
+        """Returns the effect with its verdict, which is never stronger than its interval."""
+        verdict = "undecided"
+        if self.is_equivalent(estimate, correction):
+            verdict = "equivalent"
+        elif effect.p < self.error:
+            none = ratio_or_difference(0.0, self.facts["transform"])
+            better = is_improvement(effect.ratio, self.facts["direction"], none)
+            verdict = "helps" if better else "harms"
+        return replace(effect, verdict=verdict)
+
+    def is_equivalent(self, estimate: Estimate, correction: Correction) -> bool:
+        """Returns whether the interval for the whole family is within the margin."""
+        low, high = estimate.interval(correction.family)
+        bound = -math.log1p(-self.margin)
+        return self.facts["transform"] == "log" and -bound < low and high < bound
 
 
 def with_group(effect: Effect, group: dict[str, Any]) -> Effect:
@@ -373,20 +402,3 @@ def pair_correlation(
     x, y = np.concatenate(sides).T
     scale = math.sqrt(float((x @ x) * (y @ y)))
     return float(x @ y) / scale if scale > 0 and freedom > 1 else math.nan
-
-
-def effect_with_verdict(
-    effect: Effect, margin: float, facts: dict[str, str], error: float = 1 - CONFIDENCE_LEVEL
-) -> Effect:
-    """Returns the effect with its verdict from its corrected p.
-
-    The verdict is never stronger than the adjusted interval.
-    """
-    inside = 1 - margin < effect.adjusted_low and effect.adjusted_high < 1 / (1 - margin)
-    verdict = "undecided"
-    if facts["transform"] == "log" and inside:
-        verdict = "equivalent"
-    elif effect.p < error:
-        none = ratio_or_difference(0.0, facts["transform"])
-        verdict = "helps" if is_improvement(effect.ratio, facts["direction"], none) else "harms"
-    return replace(effect, verdict=verdict)

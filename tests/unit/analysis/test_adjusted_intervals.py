@@ -9,7 +9,7 @@ from synthetic_rows import arms, frame, row
 
 from ganbench.analysis.contrasts import Estimate, holm_correct, holm_divisors
 from ganbench.analysis.coverage import TrickCoverage
-from ganbench.analysis.effects import trick_effects
+from ganbench.analysis.effects import Effect, VerdictRule, holm_corrections, trick_effects
 from ganbench.analysis.interactions import all_interactions
 
 
@@ -45,6 +45,23 @@ def test_families_without_effects_are_rarely_wrong():
         intervals = [e.interval(tests) for e, tests in zip(estimates, divisors, strict=True)]
         wrong += any(low > 0 or high < 0 for low, high in intervals)
     assert 0.035 < wrong / 2000 < 0.065
+
+
+@pytest.mark.parametrize("shown", [0, 9])
+def test_families_at_the_margin_are_rarely_called_equivalent(shown):
+    """Effects at the margin are no equivalence, however many other effects Holm's test has shown."""
+    random, wrong = np.random.default_rng(shown), 0
+    rule = VerdictRule({"transform": "log", "direction": "lower"}, 0.1, 0.05)
+    means = np.log([0.5] * shown + [0.9] * (12 - shown))
+    effects = [Effect(str(name), 1.0, 1.0, 1.0, 1, 1, 0, math.nan, "") for name in range(12)]
+    for _ in range(1000):
+        estimates = [Estimate(mean, 0.01, 1e6) for mean in random.normal(means, 0.01)]
+        raw = list(zip(effects, estimates, strict=True))
+        corrections = holm_corrections(raw)
+        decided = map(rule.decide, effects, estimates, corrections)
+        wrong += any(effect.verdict == "equivalent" for effect in decided)
+    share = (12 - shown) / 12 * 0.025  # Bonferroni over one-sided tests
+    assert share / 3 < wrong / 1000 < share + 0.012
 
 
 def test_verdicts_and_intervals_of_effects_agree():
