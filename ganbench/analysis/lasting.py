@@ -5,7 +5,7 @@ independent. Covariances between seeds therefore estimate those of true effects 
 interval is corrected for noise as in `transfer`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,10 @@ from .transfer import (
     Correlation,
     Numbers,
     correct_for_noise,
+    count_tricks,
     mean_between_seeds,
     paired_effects,
+    tricks_of_effects,
 )
 
 
@@ -29,8 +31,8 @@ def lasting_effects(frame: pd.DataFrame) -> pd.DataFrame:
     """Correlates effects at each point of the learning curves with those at the end.
 
     An effect is that of a list of tricks in one cell, against no trick, on the scale of the outcome. The
-    score is that of the learning curves, as in `targets`. The table is empty with fewer than MIN_EFFECTS
-    effects, and data sets without curves are left out.
+    score is that of the learning curves, as in `targets`. The table is empty with effects of fewer
+    than MIN_EFFECTS sets of tricks, and data sets without curves are left out.
 
     Columns: data; metric; after, the share of the training; effects, their number; correlation of the true
     effects with low and high; uncorrected; both reliabilities; turned, the share of effects whose estimate
@@ -62,21 +64,26 @@ def correlate_points(
             early.columns.intersection(late.columns),
             early.index.intersection(late.index),
         )
-        if point < last and len(names) >= MIN_EFFECTS and len(seeds) >= MIN_SEEDS:
-            sides = [side.loc[seeds, names].to_numpy() for side in (early, late)]
-            yield {"after": point / last, "effects": len(names), **compare_points(*sides)}
+        if point < last and count_tricks(names) >= MIN_EFFECTS and len(seeds) >= MIN_SEEDS:
+            first, second = (side.loc[seeds, names].to_numpy() for side in (early, late))
+            found = compare_points(first, second, tricks_of_effects(names))
+            yield {"after": point / last, "effects": len(names), **found}
 
 
-def compare_points(early: Numbers, late: Numbers) -> dict[str, object]:
+def compare_points(early: Numbers, late: Numbers, tricks: Sequence[str]) -> dict[str, object]:
     """Returns the columns that compare two tables [seeds, effects] of the same trainings."""
-    found = correlate_same_trainings(early, late)
+    found = correlate_same_trainings(early, late, tricks)
     turned = float(np.mean(np.sign(early.mean(0)) != np.sign(late.mean(0))))
     return {**vars(found), "turned": turned}
 
 
-def correlate_same_trainings(first: Numbers, second: Numbers) -> Correlation:
+def correlate_same_trainings(
+    first: Numbers, second: Numbers, tricks: Sequence[str] | None = None
+) -> Correlation:
     """Correlates the true effects behind two tables [seeds, effects] of the same trainings."""
+    return correct_for_noise(covariance_between_seeds, first, second, tricks)
+
+
+def covariance_between_seeds(first: Numbers, second: Numbers) -> float:
     seeds = len(first)
-    return correct_for_noise(
-        mean_between_seeds(np.cov(first, second)[:seeds, seeds:]), first, second
-    )
+    return mean_between_seeds(np.cov(first, second)[:seeds, seeds:])

@@ -2,11 +2,12 @@
 
 Noise over seeds lowers the correlation between two lists of estimated effects. Spearman's (1904) correction
 divides it by the root of both reliabilities, and the ends of Fisher's (1921) interval likewise (Hunter and
-Schmidt, 2004). The reliability is the share of true differences between effects in their variance.
+Schmidt, 2004). The reliability is the share of true differences between effects in their variance. If tricks
+stand in several cells, the interval is that of the jackknife over tricks.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 
@@ -21,10 +22,11 @@ from .factors import NO_TRICK
 from .intervals import CONFIDENCE_LEVEL
 from .rows import outcome_facts
 
-MIN_EFFECTS = 5  # Fisher's interval needs four
+MIN_EFFECTS = 5  # of different tricks; Fisher's interval needs four
 MIN_SEEDS = 2
 
 Numbers = NDArray[np.float64]
+Covariance = Callable[[Numbers, Numbers], float]  # of two tables [seeds, effects]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ def effect_transfer(frame: pd.DataFrame) -> pd.DataFrame:
     """Compares the effects of tricks on each pair of data sets of a run.
 
     An effect is that of a list of tricks in one cell, against no trick, on the scale of the analysis. Either
-    seeds or effects with gaps are left out. The table is empty with fewer than MIN_EFFECTS common effects.
+    seeds or effects with gaps are left out. The table is empty with common effects of fewer than MIN_EFFECTS
+    sets of tricks.
 
     Columns: first, second, the data sets; effects, their number; correlation of the true effects with low
     and high; uncorrected; both reliabilities; shown, the tricks with an effect shown on the first; repeated,
@@ -55,12 +58,21 @@ def effect_transfer(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for first, second in combinations(effects, 2):
         common = effects[first].columns.intersection(effects[second].columns)
-        if len(common) >= MIN_EFFECTS:
-            sides = (effects[name][common].to_numpy() for name in (first, second))
-            found = asdict(correlate_effects(*sides))
+        if count_tricks(common) >= MIN_EFFECTS:
+            one, other = (effects[name][common].to_numpy() for name in (first, second))
+            found = asdict(correlate_effects(one, other, tricks_of_effects(common)))
             kept = repeated_directions(directions.get(first, {}), directions.get(second, {}))
             rows.append({"first": first, "second": second, "effects": len(common), **found, **kept})
     return pd.DataFrame(rows)
+
+
+def tricks_of_effects(names: pd.Index) -> list[str]:
+    """Returns the tricks of effects that are named by cell and tricks."""
+    return [name[-1] for name in names]
+
+
+def count_tricks(names: pd.Index) -> int:
+    return len(set(tricks_of_effects(names)))
 
 
 def paired_effects(values: pd.DataFrame, transform: str) -> dict[str, pd.DataFrame]:
@@ -93,26 +105,70 @@ def differences_of_cell(cell: tuple[object, ...], table: pd.DataFrame) -> Iterat
         yield differences.rename(columns=lambda tricks: (*cell, tricks))
 
 
-def correlate_effects(first: Numbers, second: Numbers) -> Correlation:
-    """Correlates the true effects behind two tables [seeds, effects] of different trainings."""
-    return correct_for_noise(np.cov(first.mean(0), second.mean(0))[0, 1], first, second)
+def correlate_effects(
+    first: Numbers, second: Numbers, tricks: Sequence[str] | None = None
+) -> Correlation:
+    """Correlates the true effects behind two tables [seeds, effects] of different trainings.
+
+    `tricks` names the tricks of each effect; by default all differ.
+    """
+    return correct_for_noise(covariance_of_means, first, second, tricks)
 
 
-def correct_for_noise(covariance: float, first: Numbers, second: Numbers) -> Correlation:
+def covariance_of_means(first: Numbers, second: Numbers) -> float:
+    return float(np.cov(first.mean(0), second.mean(0))[0, 1])
+
+
+def correct_for_noise(
+    covariance: Covariance, first: Numbers, second: Numbers, tricks: Sequence[str] | None = None
+) -> Correlation:
     """Divides a correlation of estimates by the root of both reliabilities.
 
-    The covariance is that of both mean effects. Fisher's interval is corrected too. Correlations are NaN, and
-    the interval is [-1, 1], where a reliability is 0.
+    The covariance is that of both mean effects. The ends of the interval are corrected too. Correlations are
+    NaN, and the interval is [-1, 1], where a reliability is 0.
     """
     reliabilities = effect_reliability(first), effect_reliability(second)
     root = math.sqrt(math.prod(reliabilities))
     if root == 0:
         return Correlation(math.nan, -1, 1, math.nan, *reliabilities)
-    spread = math.sqrt(np.cov(first).mean() * np.cov(second).mean())
-    observed = float(np.clip(covariance / spread, -1, 1))
-    ends = fisher_interval(observed, first.shape[1])
+    observed = correlate_estimates(covariance, first, second)
+    ends = correlation_interval(covariance, first, second, tricks)
     value, low, high = np.clip(np.array([observed, *ends]) / root, -1, 1).tolist()
     return Correlation(value, low, high, observed, *reliabilities)
+
+
+def correlate_estimates(covariance: Covariance, first: Numbers, second: Numbers) -> float:
+    """Returns the correlation of both mean effects, with their noise."""
+    spread = math.sqrt(np.cov(first).mean() * np.cov(second).mean())
+    return float(np.clip(covariance(first, second) / spread, -1, 1))
+
+
+def correlation_interval(
+    covariance: Covariance, first: Numbers, second: Numbers, tricks: Sequence[str] | None
+) -> tuple[float, float]:
+    """Returns Fisher's interval or, if tricks stand in several cells, the jackknife's over tricks.
+
+    Effects of one trick resemble each other, so they are no sample of their number. The jackknife (Tukey,
+    1958) leaves out one trick at a time, on Fisher's scale.
+    """
+    observed = correlate_estimates(covariance, first, second)
+    names = np.array(range(first.shape[1]) if tricks is None else tricks)
+    distinct = np.unique(names)
+    if len(distinct) == len(names):
+        return fisher_interval(observed, len(names))
+    kept = [names != name for name in distinct]
+    left = [correlate_estimates(covariance, first[:, keep], second[:, keep]) for keep in kept]
+    return jackknife_interval(observed, np.array(left))
+
+
+def jackknife_interval(correlation: float, left: Numbers) -> tuple[float, float]:
+    """Returns the interval of a correlation from those with one group left out each."""
+    limit = np.nextafter(1, 0)  # the logarithm of 1 is not finite
+    centre, parts = (np.arctanh(np.clip(value, -limit, limit)) for value in (correlation, left))
+    count = len(parts)
+    error = math.sqrt((count - 1) * float(parts.var()))
+    half = stats.t.ppf((1 + CONFIDENCE_LEVEL) / 2, count - 1) * error
+    return float(np.tanh(centre - half)), float(np.tanh(centre + half))
 
 
 def fisher_interval(correlation: float, count: int) -> tuple[float, float]:

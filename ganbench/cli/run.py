@@ -114,6 +114,7 @@ def run(
     of every cell comes first, so that early results are balanced. With adaptive seeds, arms of undecided
     effects get more seeds. The run ends with the leaderboard and the effects of tricks.
     """
+    from ganbench.experiments.incompatible_arms import describe_incompatible_arms
     from ganbench.experiments.runner import RunRequest
     from ganbench.experiments.select_trials import TrialSelection
     from ganbench.experiments.suite import with_numerics
@@ -146,6 +147,8 @@ def run(
     with RunProgress(console) as progress, tracking, explained_stops(rounds, deadline):
         progress.show_phase("planning and measuring floors")
         prepared = rounds.prepare()
+        for line in describe_incompatible_arms(prepared.plan):
+            console.print_line(line)
         for note in [*prepared.notes, *crowding_notes(runs_trials, processes, chosen)]:
             console.print_line(f"note: {note}")
         result, report, files = run_and_report(rounds, runs_trials, ends, progress, tracking)

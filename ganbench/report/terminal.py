@@ -57,14 +57,23 @@ def print_results(
             console.print(line, highlight=False, markup=False, soft_wrap=True)
     budget = f"Budget: {format_budget(plan)}. {namer.describe_shared()}"
     console.print(budget.rstrip(), highlight=False, markup=False)
-    for note in plan.get("notes", []):
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    notes = [f"note: {note}" for note in plan.get("notes", [])]
+    for line in [*notes, *describe_untrained_arms(frame)]:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     for place, line in enumerate(findings):
         if place == 0:  # the answer
             console.print(line, style="bold", highlight=False, markup=False)
         else:
             item = wrap_line(f"- {line}", console.width)
             console.print(item, highlight=False, markup=False, soft_wrap=True)
+
+
+def describe_untrained_arms(frame: pd.DataFrame) -> list[str]:
+    """Returns a sentence that names the sets of tricks without any applicable cell, or nothing."""
+    trials = frame[frame["role"].eq("trial")]
+    refused = trials["outcome"].eq("not_applicable").groupby(trials["tricks"], sort=False).all()
+    names = ", ".join(refused[refused].index)
+    return [f"Not applicable in any cell, so not compared: {names}."] if names else []
 
 
 def widest_table(

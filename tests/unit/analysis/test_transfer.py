@@ -8,7 +8,12 @@ from scipy import stats
 from synthetic_rows import frame, row
 
 from ganbench.analysis.intervals import CONFIDENCE_LEVEL
-from ganbench.analysis.transfer import correlate_effects, effect_reliability, effect_transfer
+from ganbench.analysis.transfer import (
+    correlate_effects,
+    effect_reliability,
+    effect_transfer,
+    jackknife_interval,
+)
 
 TRICKS, SEEDS = 12, 3
 
@@ -55,6 +60,43 @@ def test_interval_covers_the_true_correlation(correlation):
     assert np.nanmedian([one.correlation for one in found]) == pytest.approx(correlation, abs=0.06)
     if correlation:
         assert np.nanmedian([one.uncorrected for one in found]) < correlation - 0.08
+
+
+def simulate_cells(rng, tricks, cells):
+    """Returns effects of tricks in several cells on both sides, and the trick of each effect."""
+    shared = rng.multivariate_normal([0, 0], [[0.7, 0.56], [0.56, 0.7]], tricks)
+    own = rng.multivariate_normal([0, 0], [[0.3, 0.09], [0.09, 0.3]], tricks * cells)
+    truth = np.repeat(shared, cells, axis=0) + own  # a correlation of 0.56 + 0.09
+    sides = (truth.T[:, None] + rng.normal(0, 0.5, (2, SEEDS, tricks * cells))).tolist()
+    return *map(np.array, sides), [str(place // cells) for place in range(tricks * cells)]
+
+
+@pytest.mark.parametrize(("tricks", "cells"), [(8, 3), (12, 4)])
+def test_interval_takes_a_trick_in_several_cells_once(tricks, cells):
+    rng = np.random.default_rng(5)
+    drawn = [simulate_cells(rng, tricks, cells) for _ in range(300)]
+    covered = {
+        repeated: np.mean(
+            [is_covered(0.65, a, b, names if repeated else None) for a, b, names in drawn]
+        )
+        for repeated in (True, False)
+    }
+    assert covered[True] >= 0.92
+    assert covered[False] < covered[True]
+
+
+def is_covered(correlation, first, second, tricks):
+    found = correlate_effects(first, second, tricks)
+    return found.low <= correlation <= found.high
+
+
+def test_jackknife_of_a_mean_is_students_interval():
+    """Left-out means have the closed form of the jackknife: its error is that of the mean."""
+    values = np.random.default_rng(6).normal(size=9)
+    left = (values.sum() - values) / 8
+    low, high = jackknife_interval(math.tanh(values.mean()), np.tanh(left))
+    expected = stats.t.interval(0.95, 8, values.mean(), stats.sem(values))
+    assert (math.atanh(low), math.atanh(high)) == pytest.approx(expected)
 
 
 def test_effects_of_pure_noise_have_no_correlation():
