@@ -7,6 +7,7 @@ import pandas as pd
 from ganbench.counts import count_of
 
 from .rows import ARM_COLUMNS, name_processors
+from .shared_numerics import shared_numerics, without_shared_numerics
 
 
 def list_condition_differences(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
@@ -21,18 +22,19 @@ def list_condition_differences(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
 
 
 def training_conditions(frame: pd.DataFrame) -> dict[str, str]:
-    """Returns a suite's budget, device, seeds, metrics, versions and processors as texts."""
+    """Returns a suite's budget, device, numerics, seeds, metrics, versions and processors as texts."""
     plan = frame.attrs["plan"]
     spent = plan["budget"]
     conditions = {"budget": f"{spent['amount']:,} {spent['unit'].replace('_', ' ')}"}
-    conditions |= {"device": plan["device"], "seeds": ", ".join(map(str, plan["seeds"]))}
+    conditions |= {"device": plan["device"], "numerics": shared_numerics(frame)}
+    conditions |= {"seeds": ", ".join(map(str, plan["seeds"]))}
     conditions |= {"metrics": ", ".join(plan["metrics"])} | plan["provenance"]
     return conditions | name_processors(frame)
 
 
 def describe_changed_code(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
     """Returns a sentence with the number of cells with changed training code, if any."""
-    before, after = code_by_cell(a), code_by_cell(b)
+    before, after = (code_by_cell(without_shared_numerics(frame)) for frame in (a, b))
     both = before.index.intersection(after.index)
     count = int((before[both] != after[both]).sum())
     return [f"training code: changed in {count} of {count_of(len(both), 'cell')}"] if count else []

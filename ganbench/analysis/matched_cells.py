@@ -10,6 +10,7 @@ from ganbench.experiments.plan_names import ENDED_OUTCOMES
 
 from .intervals import SCALES
 from .rows import ARM_COLUMNS
+from .shared_numerics import without_shared_numerics
 from .verdicts import ComparisonVerdict
 
 # The fields of TrainingOutcome.
@@ -69,8 +70,12 @@ class MatchedCell:
 
 
 def match_cells(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> list[MatchedCell]:
-    """Returns the cells that were trained in either frame, in the order of `b`."""
-    before, after = trainings_by_cell(a, metric), trainings_by_cell(b, metric)
+    """Returns the cells that were trained in either frame, in the order of `b`.
+
+    Runs of other numerics have the same cells: these numerics are a condition of the whole run.
+    """
+    frames = [without_shared_numerics(frame) for frame in (a, b)]
+    before, after = (trainings_by_cell(frame, metric) for frame in frames)
     every = dict.fromkeys([*after, *before])
     cells = [MatchedCell(names, before.get(names, {}), after.get(names, {})) for names in every]
     scales = [describe_scale(frame, metric) for frame in (a, b)]
