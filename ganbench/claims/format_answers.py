@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from .claim_file import Claim
-from .judge_claim import Answer, count_verdicts
+from .judge_claim import Answer, ClaimVerdict, count_verdicts
 
 COLUMNS = ("claim", "published", "measured", "answer")
 
@@ -15,8 +15,11 @@ def list_rows(answers: Sequence[Answer]) -> list[tuple[str, ...]]:
 
 
 def list_reasons(answers: Sequence[Answer]) -> list[str]:
-    """Returns each reason once, with its verdict."""
-    return list(dict.fromkeys(f"{a.verdict_text}: {a.reason}" for a in answers if a.reason))
+    """Returns each reason once, with its verdict, and then what "at this scale" means."""
+    reasons = [f"{a.verdict_text}: {a.reason}" for a in answers if a.reason]
+    judged = [a for a in answers if a.verdict is not ClaimVerdict.NOT_COMPARABLE]
+    scales = [f"at this scale: {a.scale}" for a in judged if a.scale]
+    return list(dict.fromkeys([*reasons, *scales]))
 
 
 def format_summary(claim: Claim, answers: Sequence[Answer]) -> str:

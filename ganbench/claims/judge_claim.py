@@ -63,13 +63,13 @@ class Answer:
     measured: str
     verdict: ClaimVerdict
     reason: str = ""
-    is_reduced: bool = False  # whether the suite's scale or protocol is not the published one
+    scale: str = ""  # how the suite's scale and protocol differ from the published ones
 
     @property
     def verdict_text(self) -> str:
         """The verdict, with the scale where it is not the published one."""
         judged = self.verdict in (ClaimVerdict.REPRODUCED, ClaimVerdict.CONTRADICTED)
-        return f"{self.verdict} at this scale" if judged and self.is_reduced else str(self.verdict)
+        return f"{self.verdict} at this scale" if judged and self.scale else str(self.verdict)
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ class ArmValues:
     names: tuple[str, ...]
     by_seed: dict[int, float]
     diverged: int
+    collapsed: int = 0  # of those with a value
 
     def array(self) -> np.ndarray:
         return np.array(list(self.by_seed.values()))
@@ -91,7 +92,7 @@ def judge_claim(claim: Claim, frame: pd.DataFrame) -> list[Answer]:
     """
     obstacles = list_obstacles(claim, frame)
     values = [judge_value(claim, value, frame, obstacles) for value in claim.values]
-    return [*values, *judge_orders(claim, frame, bool(obstacles))]
+    return [*values, *judge_orders(claim, frame, "; ".join(obstacles))]
 
 
 def list_obstacles(claim: Claim, frame: pd.DataFrame) -> list[str]:
@@ -127,12 +128,12 @@ def judge_value(
         format_mean(value.value, value.error),
         describe_arm(arm, ours),
         ClaimVerdict.NOT_COMPARABLE,
-        is_reduced=bool(obstacles),
+        scale="; ".join(obstacles),
     )
     if ours is None:
         return replace(blank, verdict=ClaimVerdict.NOT_RUN, reason=reason_without_values(arm))
     if obstacles:
-        return replace(blank, reason="; ".join(obstacles))
+        return replace(blank, reason=blank.scale)
     return replace(blank, verdict=compare_means(claim, value, ours))
 
 
@@ -152,7 +153,7 @@ def compare_means(claim: Claim, value: PublishedValue, ours: Change) -> ClaimVer
     return ClaimVerdict.REPRODUCED if inside else ClaimVerdict.UNDECIDED
 
 
-def judge_orders(claim: Claim, frame: pd.DataFrame, is_reduced: bool) -> list[Answer]:
+def judge_orders(claim: Claim, frame: pd.DataFrame, scale: str) -> list[Answer]:
     """Compares the arms of each order, and corrects for their number."""
     pairs = [
         [find_values(claim, name, order.data, order.metric, frame) for name in names_of(order)]
@@ -165,7 +166,7 @@ def judge_orders(claim: Claim, frame: pd.DataFrame, is_reduced: bool) -> list[An
     ]
     corrected = holm_correct([test.p for test in tests])
     return [
-        judge_order(order, pair, replace(test, p=p), is_reduced)
+        judge_order(order, pair, replace(test, p=p), scale)
         for order, pair, test, p in zip(claim.orders, pairs, tests, corrected, strict=True)
     ]
 
@@ -224,7 +225,7 @@ def compare_divergence(better: ArmValues, worse: ArmValues) -> OrderTest:
 
 
 def judge_order(
-    order: PublishedOrder, pair: list[ArmValues], test: OrderTest, is_reduced: bool
+    order: PublishedOrder, pair: list[ArmValues], test: OrderTest, scale: str
 ) -> Answer:
     """Returns the answer to one order from its corrected test."""
     blank = Answer(
@@ -233,7 +234,7 @@ def judge_order(
         " against ".join(describe_arm(arm, mean_change_of(arm.array())) for arm in pair),
         ClaimVerdict.UNDECIDED,
         test.reason,
-        is_reduced,
+        scale,
     )
     empty = [arm for arm in pair if not arm.by_seed]
     if empty and (len(empty) == len(pair) or not empty[0].diverged):
@@ -280,7 +281,8 @@ def find_values(claim: Claim, name: str, data: str, metric: str, frame: pd.DataF
     ended = chosen.drop_duplicates("seed")["outcome"]
     values = dict(zip(measured["seed"].astype(int), measured["value"].astype(float), strict=True))
     names = tuple(str(value) for value in found.iloc[0] if value)
-    return ArmValues(names, values, int(ended.eq("diverged").sum()))
+    diverged, collapsed = ended.eq("diverged").sum(), measured["collapsed"].eq(True).sum()
+    return ArmValues(names, values, int(diverged), int(collapsed))
 
 
 def require_metric(claim: Claim, metric: str, frame: pd.DataFrame) -> None:
@@ -308,16 +310,19 @@ def arms_hint(found: pd.DataFrame, frame: pd.DataFrame) -> str:
 
 
 def describe_arm(arm: ArmValues, ours: Change | None) -> str:
-    """Describes the mean of an arm: `7.83 ± 0.17 (6 seeds, 2 diverged)`."""
+    """Describes the mean of an arm: `7.83 ± 0.2 (6 seeds, 1 collapsed, 2 diverged)`."""
     if ours is None:
         return "diverged" if arm.diverged else "-"
     error = math.sqrt(ours.variance) if ours.variance >= 0 else 0.0
-    lost = f", {arm.diverged} diverged" if arm.diverged else ""
-    return f"{format_mean(ours.mean, error)} ({count_of(ours.seeds, 'seed')}{lost})"
+    counts = {"collapsed": arm.collapsed, "diverged": arm.diverged}
+    flags = [f"{count} {flag}" for flag, count in counts.items() if count]
+    seeds = ", ".join([count_of(ours.seeds, "seed"), *flags])
+    return f"{format_mean(ours.mean, error)} ({seeds})"
 
 
 def format_mean(mean: float, error: float) -> str:
-    return f"{mean:.3g} ± {error:.1g}" if error else f"{mean:.3g}"
+    """Formats a mean and its error of one digit: `71.2 ± 10`."""
+    return f"{mean:.3g} ± {float(f'{error:.1g}'):g}" if error else f"{mean:.3g}"
 
 
 def count_verdicts(answers: Iterable[Answer]) -> dict[str, int]:

@@ -10,7 +10,8 @@ from scipy import stats
 from synthetic_rows import frame, row
 
 from ganbench.claims.claim_file import Claim
-from ganbench.claims.judge_claim import ClaimVerdict, count_verdicts, judge_claim
+from ganbench.claims.format_answers import list_reasons
+from ganbench.claims.judge_claim import ClaimVerdict, count_verdicts, format_mean, judge_claim
 from ganbench.claims.known_claims import ClaimError
 
 IMAGES = 64_000  # the budget of made-up frames
@@ -209,7 +210,30 @@ def test_order_at_a_smaller_scale_says_so():
         claim(orders=[ORDER], images=2 * IMAGES), results([5.0, 5.1, 5.2], [3.0, 3.1, 3.3])
     )
     assert answer.verdict_text == "reproduced at this scale"
-    assert replace(answer, is_reduced=False).verdict_text == "reproduced"
+    assert replace(answer, scale="").verdict_text == "reproduced"
+    (sentence,) = list_reasons([answer])
+    assert sentence == f"at this scale: {answer.scale}"
+    assert answer.scale.startswith("50 % of the published")
+
+
+def test_collapsed_trainings_are_counted():
+    rows = results([5.0, 5.1, 5.2, 5.1, 5.0], [3.0, 3.1, 3.3, 3.2, 3.1])
+    rows["collapsed"] = rows["tricks"].eq("ema") & rows["seed"].lt(2)
+    answer = only_answer(claim(orders=[ORDER]), rows)
+    assert "(5 seeds, 2 collapsed) against" in answer.measured
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "text"),
+    [
+        (71.2, 12.3, "71.2 ± 10"),
+        (7.83, 0.17, "7.83 ± 0.2"),
+        (3.0, 0.0, "3"),
+        (2.5, 0.98, "2.5 ± 1"),
+    ],
+)
+def test_error_has_one_digit(mean, error, text):
+    assert format_mean(mean, error) == text
 
 
 BAD_NAMES = {
