@@ -8,7 +8,7 @@ protocol record.
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from numbers import Real
 from typing import Any
 
@@ -21,7 +21,7 @@ from ganbench.evaluation.inputs.resolve import refuse_missing_sources, resolve_s
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.protocols import PROTOCOLS, protocol_label
 from ganbench.evaluation.protocols.base import MeasurementRules
-from ganbench.registry import SpecError, split_specs
+from ganbench.registry import SpecError, split_specs, suggest
 
 from .feature_extraction import trim_blocks
 from .options import EvaluationOptions
@@ -51,6 +51,7 @@ def evaluate(fake: object, real: object, *, show: Show | None = None, **options:
     NotDownloaded. Options, all by keyword:
 
     """
+    refuse_unknown_options(options)
     wanted = resolve_options(EvaluationOptions(**options))
     rules: MeasurementRules = PROTOCOLS.make(wanted.protocol)
     real_count, fake_count = (
@@ -81,6 +82,14 @@ def evaluate(fake: object, real: object, *, show: Show | None = None, **options:
 
 evaluate.__doc__ = f"{inspect.getdoc(evaluate)}\n\n{EvaluationOptions.describe()}"
 evaluate.__signature__ = EvaluationOptions.signature()  # type: ignore[attr-defined]
+
+
+def refuse_unknown_options(options: dict[str, Any]) -> None:
+    """Raises TypeError, as Python does for unknown arguments, with the nearest name."""
+    known = [field.name for field in fields(EvaluationOptions)]
+    for name in options:
+        if name not in known:
+            raise TypeError(f"evaluate() has no option {name!r}{suggest(name, known)}")
 
 
 def resolve_options(options: EvaluationOptions) -> EvaluationOptions:

@@ -57,6 +57,7 @@ KNOWN_FEATURES = {
 PROTOCOL_EXTRACTOR = re.compile(
     r"(?:[\w-]+(?:'s estimators on |: ))?([^,(]+(?:\([^)]*\))?(?:, features as given)?)"
 )
+GIVEN_FEATURES = ", features as given"  # the end of an extractor's label
 NOT_PUBLISHED = "{names} cannot be compared with published FIDs, which are of Inception's features"
 
 
@@ -98,8 +99,8 @@ def features_of_extractor(extractor: str) -> str:
     Accepts the label of a protocol: `classifier(of='digits')`, `inception with other weights (1a2b)`.
     """
     label = extractor.partition(" with weights ")[0]
-    if label.endswith(", features as given"):
-        return "features as given"
+    if label.endswith(GIVEN_FEATURES):
+        return GIVEN_FEATURES.removeprefix(", ")
     try:
         spec = parse_spec(label)
     except SpecError:  # such as `inception with other weights (1a2b3c4d)`

@@ -23,6 +23,7 @@ from ganbench.evaluation.inputs.base import (
 )
 from ganbench.evaluation.inputs.generator import GeneratorSource
 from ganbench.evaluation.inputs.resolve import ResolvedSource
+from ganbench.evaluation.metric_names import GIVEN_FEATURES
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import Measurement
 from ganbench.evaluation.metrics.feature_set import FeatureSet
@@ -321,8 +322,11 @@ class EvaluationPipeline:
 
     def describe_held_out_floor(self) -> str:
         assert self.aside is not None
-        count = len(self.held_out_features)
-        return f"{count:,} held-out images of {self.aside.name} instead of the fakes"
+        count, fakes = len(self.held_out_features), len(self.fakes)
+        text = f"{count:,} held-out images of {self.aside.name} instead of the fakes"
+        if count >= fakes:
+            return text
+        return f"{text}; so few are too high a floor for {fakes:,} fakes, read the one by theory"
 
     def measure_floors_of_halves(
         self, real: FeatureSet, metrics: Sequence[str]
@@ -361,7 +365,7 @@ class EvaluationPipeline:
         return {
             "rules": PROTOCOLS.resolve(self.wanted.protocol).name,
             "rules_version": self.rules.version,
-            "extractor": f"{self.label}, features as given" if given else self.extractor_label,
+            "extractor": f"{self.label}{GIVEN_FEATURES}" if given else self.extractor_label,
             "extractor_version": 0 if given else self.extractor.version,
             "weights": None if given else self.extractor.weights_hash(),
             "resize": "none" if given else self.resize_description(),

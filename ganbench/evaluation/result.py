@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from ganbench.evaluation.metric_names import (
+    GIVEN_FEATURES,
     comparison_warning,
     depends_on_features,
     features_of_extractor,
@@ -49,11 +50,18 @@ class EvaluationProtocol:
         rules = "" if self.rules == "ganbench" else f"{self.rules}'s estimators on "
         weights = f" (weights {self.weights[:8]})" if self.weights else ""
         resize = "" if self.resize == "none" else f", {self.resize}"
-        return (
-            f"{rules}{self.extractor}{weights}{resize}, {describe_count(self.fakes, 'fakes')} against "
-            f"{describe_count(self.reals, 'reals')}, "
-            f"levels rounded to the {self.rounding}{''.join(f', {label}' for label in self.reduced)} [{self.id}]"
-        )
+        parts = [
+            f"{rules}{self.extractor}{weights}{resize}",
+            f"{describe_count(self.fakes, 'fakes')} against {describe_count(self.reals, 'reals')}",
+            *([] if self.has_given_features else [f"levels rounded to the {self.rounding}"]),
+            *self.reduced,
+        ]
+        return f"{', '.join(parts)} [{self.id}]"
+
+    @property
+    def has_given_features(self) -> bool:
+        """Whether both sides are features, so that no image was decoded or rounded."""
+        return self.extractor.endswith(GIVEN_FEATURES)
 
 
 def describe_count(count: int, what: str) -> str:

@@ -132,6 +132,22 @@ def test_objects_serve_as_reals_and_held_out():
     assert "24 held-out images of list[24]" in given.floor
 
 
+def test_floor_of_fewer_held_out_images_is_named():
+    given = ganbench.evaluate(
+        DataLoader(TENSORS, 7), TensorDataset(torch.from_numpy(REALS)), held_out=PICTURES[:12],
+        **{**OPTIONS, "floor": True},
+    )  # fmt: skip
+    assert given.floor == (
+        "12 held-out images of list[12] instead of the fakes; so few are too high a floor for "
+        f"{len(TENSORS)} fakes, read the one by theory"
+    )
+
+
+def test_unknown_option_is_named_with_a_suggestion():
+    with pytest.raises(TypeError, match=r"no option 'metric'.*did you mean 'metrics'"):
+        ganbench.evaluate(FAKES, REALS, metric="fid")
+
+
 def test_shuffled_loader_is_read_once_per_seed():
     loader = DataLoader(TENSORS, 5, shuffle=True)
     state = torch.random.get_rng_state()
