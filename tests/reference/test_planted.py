@@ -7,7 +7,16 @@ import numpy as np
 import pandas as pd
 import planted
 import pytest
-from planted import ANY, HC3, PLANTED, SCENARIOS
+from planted import PUBLISHED
+from planted_page import (
+    FAMILY,
+    HC3_INTERVAL,
+    HC3_SCENARIO,
+    WELCH_INTERVAL,
+    compute_share_error,
+    render_page,
+)
+from planted_scenarios import SCENARIOS
 from synthetic_rows import arms, frame, row
 
 from ganbench.analysis.contrasts import Estimate, cell_tables, holm_correct
@@ -30,36 +39,38 @@ FACTORIAL_ARMS = ("none", "a", "b", "c", "a + b", "a + c", "b + c", "a + b + c")
 
 
 def published_table() -> pd.DataFrame:
-    return pd.read_csv(PLANTED / "planted.csv")
+    return pd.read_csv(PUBLISHED / "planted.csv")
 
 
 def test_planted_effects_are_recovered_and_covered():
-    readings = planted.readings(SCENARIOS_BY_NAME["plain"], 40)
-    bias = np.log(readings["ratio"] / readings["planted"]).groupby(readings["what"]).mean()
+    claims = planted.collect_claims(SCENARIOS_BY_NAME["plain"], 40)
+    bias = np.log(claims["ratio"] / claims["planted"]).groupby(claims["what"]).mean()
     assert bias.abs().max() < 0.015
-    assert readings["planted"].between(readings["low"], readings["high"]).mean() > 0.88
-    assert readings.groupby("what")["recovered"].mean()[["d", "e", "f"]].min() > 0.85
+    assert claims["planted"].between(claims["low"], claims["high"]).mean() > 0.88
+    assert claims.groupby("what")["recovered"].mean()[["d", "e", "f"]].min() > 0.85
 
 
 def test_planted_interactions_are_recovered():
-    readings = planted.readings(SCENARIOS_BY_NAME["interactions"], 12).groupby(["kind", "what"])
+    claims = planted.collect_claims(SCENARIOS_BY_NAME["interactions"], 12).groupby(["kind", "what"])
     for interaction in [("trick × loss", "a × hinge"), ("trick × variant", "b × gan")]:
-        group = readings.get_group(interaction)
+        group = claims.get_group(interaction)
         assert np.log(group["ratio"] / group["planted"]).mean() == pytest.approx(0, abs=0.05)
         assert group["recovered"].mean() > 0.8
 
 
 def test_no_effect_yields_few_false_claims():
-    families = planted.families(planted.readings(SCENARIOS_BY_NAME["nothing, three seeds"], 24))
-    assert families["wrong"].max() < 0.05 + 4 * planted.chance(24)
+    families = planted.summarize_families(
+        planted.collect_claims(SCENARIOS_BY_NAME["nothing, three seeds"], 24)
+    )
+    assert families["wrong"].max() < 0.05 + 4 * compute_share_error(24)
 
 
 def test_cancelling_tricks_show_only_an_interaction():
-    readings = planted.readings(replace(SCENARIOS_BY_NAME["factorial"], seeds=3), 10)
-    together = readings[(readings["kind"] == "trick × trick") & (readings["what"] == "a × b")]
+    claims = planted.collect_claims(replace(SCENARIOS_BY_NAME["factorial"], seeds=3), 10)
+    together = claims[(claims["kind"] == "trick × trick") & (claims["what"] == "a × b")]
     assert together["recovered"].all()
     assert together["planted"].iloc[0] == pytest.approx(1 / 0.64)
-    main = readings[(readings["kind"] == "effect") & readings["what"].isin(["a", "b"])]
+    main = claims[(claims["kind"] == "effect") & claims["what"].isin(["a", "b"])]
     assert main["planted"].tolist() == pytest.approx([1.0] * len(main))
     assert main["wrong"].mean() < 0.25
 
@@ -69,15 +80,17 @@ def test_cancelling_tricks_show_only_an_interaction():
 @pytest.mark.parametrize("name", SCENARIOS_BY_NAME)
 def test_published_table_is_reproduced(name):
     expected = published_table().query("scenario == @name").reset_index(drop=True)
-    reproduced = planted.rounded(planted.table(SCENARIOS_BY_NAME[name]))
+    reproduced = planted.round_numbers(planted.summarize_scenario(SCENARIOS_BY_NAME[name]))
     pd.testing.assert_frame_equal(reproduced, expected, rtol=1e-3, check_dtype=False)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("cells", "seeds"), [(1, 3), (1, 5), (9, 3), (9, 5)])
 def test_published_hc3_comparison_is_reproduced(cells, seeds):
-    expected = published_table().query("scenario == @HC3").query(f"what == '{cells} × {seeds}'")
-    reproduced = planted.rounded(planted.beside_hc3(cells, seeds))
+    expected = (
+        published_table().query("scenario == @HC3_SCENARIO").query(f"what == '{cells} × {seeds}'")
+    )
+    reproduced = planted.round_numbers(planted.compare_with_hc3(cells, seeds))
     assert reproduced["coverage"].tolist() == pytest.approx(expected["coverage"].tolist())
 
 
@@ -85,12 +98,12 @@ def test_published_hc3_comparison_is_reproduced(cells, seeds):
 
 
 def test_page_is_generated_from_its_table():
-    assert planted.page(published_table()) == (PLANTED / "README.md").read_text(encoding="utf-8")
+    assert render_page(published_table()) == (PUBLISHED / "README.md").read_text(encoding="utf-8")
 
 
 def single_effects(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of single effects, without families and without the comparison with HC3."""
-    return table[table["what"].ne(ANY) & table["scenario"].ne(HC3)]
+    return table[table["what"].ne(FAMILY) & table["scenario"].ne(HC3_SCENARIO)]
 
 
 def test_published_rows_have_enough_grids():
@@ -104,13 +117,13 @@ def test_published_estimates_are_unbiased():
 
 def test_published_intervals_reach_nominal_coverage():
     effects = single_effects(published_table())
-    least = 0.95 - 3 * effects["grids"].map(planted.chance)
+    least = 0.95 - 3 * effects["grids"].map(compute_share_error)
     assert (effects["coverage"] >= least).all(), effects[effects["coverage"] < least]
 
 
 def test_family_error_stays_below_holm_level():
-    families = published_table().query("what == @ANY")
-    most = 0.05 + 3 * families["grids"].map(planted.chance)
+    families = published_table().query("what == @FAMILY")
+    most = 0.05 + 3 * families["grids"].map(compute_share_error)
     assert (families["wrong"] <= most).all(), families[families["wrong"] > most]
     assert {"effect", "failures", "trick × loss", "trick × data", "trick × trick"} <= set(
         families["kind"]
@@ -130,11 +143,13 @@ def test_smallest_effect_has_the_promised_power():
 def test_welch_intervals_cover_like_hc3():
     coverage = (
         published_table()
-        .query("scenario == @HC3")
+        .query("scenario == @HC3_SCENARIO")
         .pivot(index="what", columns="kind", values="coverage")
     )
     error = (coverage - 0.95).abs()
-    assert (error[planted.OURS] <= error[planted.THEIRS] + 2 * planted.chance(4000)).all()
+    assert (
+        error[WELCH_INTERVAL] <= error[HC3_INTERVAL] + 2 * compute_share_error(planted.HC3_GRIDS)
+    ).all()
     assert coverage.min(axis=None) > 0.94
 
 
@@ -231,7 +246,7 @@ def test_comparison_intervals_equal_statsmodels_hc3():
         )
     )
     expected = least_squares(trials, SINGLE_WEIGHTS, "HC3")
-    assert planted.hc3(grid) == pytest.approx(tuple(expected.conf_int()[0]))
+    assert planted.compute_hc3_interval(grid) == pytest.approx(tuple(expected.conf_int()[0]))
 
 
 def test_holm_equals_statsmodels():
