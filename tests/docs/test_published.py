@@ -11,7 +11,9 @@ import pytest
 import retrain
 
 import ganbench
-from ganbench.analysis.effects import Effect, effect_facts, trick_effects
+from ganbench.analysis.contrasts import cell_tables, contrast_within_cell, estimate_contrast
+from ganbench.analysis.effects import Effect, effect_facts, outcome_rows, trick_effects
+from ganbench.analysis.intervals import ratio_or_difference
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.experiments.suite import expand_cells
 from ganbench.experiments.suite_loader import load_suite
@@ -173,6 +175,39 @@ def test_published_suite_has_cells_of_its_file(name):
         (cell.data, cell.variant, cell.loss, " + ".join(cell.tricks) or "none", cell.plan)
         for cell in kept
     }
+
+
+SIMPLE_EFFECTS = {  # the change by the first arm against the second one
+    "kurach": [
+        ("spectral_norm", "none", "× 0.47 [0.33, 0.67]"),
+        ("gradient_penalty + spectral_norm", "gradient_penalty", "× 0.96 [0.82, 1.11]"),
+        ("gradient_penalty", "none", "× 3.09 [2.37, 4.02]"),
+        ("gradient_penalty + spectral_norm", "spectral_norm", "× 6.25 [5.21, 7.49]"),
+    ],
+    "r3gan_ablation": [
+        ("r1(weight=1)", "none", "144 [118, 170]"),
+        ("r2(weight=1)", "none", "148 [113, 183]"),
+        ("r1(weight=1) + r2(weight=1)", "r2(weight=1)", "22 [11, 33.4]"),
+        ("r1(weight=1) + r2(weight=1)", "r1(weight=1)", "26 [9.3, 43.1]"),
+        ("r1(weight=1) + r2(weight=1)", "none", "170 [138, 202]"),
+    ],
+}
+
+
+@pytest.mark.parametrize("run", SIMPLE_EFFECTS)
+def test_simple_effects_equal_rows(run):
+    """A change by one trick, alone or beside another one, is that of the rows."""
+    page = (PUBLISHED / run / "README.md").read_text("utf-8")
+    frame = ganbench.load(PUBLISHED / run)
+    transform = effect_facts(frame)["transform"]
+    tables = [table for _, table in cell_tables(outcome_rows(frame), transform)]
+    for one, other, text in SIMPLE_EFFECTS[run]:
+        weights = {one: 1.0, other: -1.0}
+        estimate = estimate_contrast([contrast_within_cell(t, weights, True) for t in tables])
+        values = [ratio_or_difference(v, transform) for v in (estimate.mean, *estimate.interval())]
+        shown = [float(number) for number in re.findall(r"[\d.]+", text)]
+        assert values == pytest.approx(shown, abs=0.0051 if transform == "log" else 0.51)
+        assert text in page
 
 
 NOT_SURELY_BETTER = {"zoo": [("digits", "began(width=16)"), ("ring", "gan(width=32)")]}
