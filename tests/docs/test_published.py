@@ -13,7 +13,7 @@ import retrain
 import ganbench
 from ganbench.analysis.contrasts import cell_tables, contrast_within_cell, estimate_contrast
 from ganbench.analysis.effects import Effect, effect_facts, outcome_rows, trick_effects
-from ganbench.analysis.intervals import ratio_or_difference
+from ganbench.analysis.intervals import ratio_or_difference, t_interval
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.experiments.suite import expand_cells
 from ganbench.experiments.suite_loader import load_suite
@@ -208,6 +208,22 @@ def test_simple_effects_equal_rows(run):
         shown = [float(number) for number in re.findall(r"[\d.]+", text)]
         assert values == pytest.approx(shown, abs=0.0051 if transform == "log" else 0.51)
         assert text in page
+
+
+NOT_SURELY_BELOW_HALF = ["began(width=16)", "gan(width=32)", "gan2d(width=64)"]
+
+
+def test_zoo_names_variants_that_are_not_shown_below_half_of_their_untrained_fid():
+    frame = ganbench.load(PUBLISHED / "zoo").query("metric == 'fid'")
+    trained = frame.query("role == 'trial' and checkpoint == 'last'")
+    keys = ["data", "variant", "seed"]
+    untrained = frame.query("role == 'untrained'").groupby(keys)["value"].mean()
+    ratios = trained.groupby(keys)["value"].mean() / untrained
+    highs = {
+        variant: t_interval(part.tolist(), "log").high
+        for (_, variant), part in ratios.groupby(level=["data", "variant"])
+    }
+    assert sorted(v for v, high in highs.items() if high >= 0.5) == NOT_SURELY_BELOW_HALF
 
 
 NOT_SURELY_BETTER = {"zoo": [("digits", "began(width=16)"), ("ring", "gan(width=32)")]}
