@@ -22,7 +22,7 @@ def list_condition_differences(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
 
 
 def training_conditions(frame: pd.DataFrame) -> dict[str, str]:
-    """Returns a suite's budget, device, numerics, seeds, metrics, versions and processors as texts."""
+    """Returns the budget, arithmetic, seeds, metrics, versions and processors of a run."""
     plan = frame.attrs["plan"]
     spent = plan["budget"]
     conditions = {"budget": f"{spent['amount']:,} {spent['unit'].replace('_', ' ')}"}

@@ -1,4 +1,4 @@
-"""Numerics that all cells of a run share: a condition of the run, and no part of a cell's name."""
+"""Numerics that all cells of a run share: a condition, and no part of a cell's name."""
 
 import pandas as pd
 

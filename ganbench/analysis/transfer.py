@@ -146,7 +146,7 @@ def correlate_estimates(covariance: Covariance, first: Numbers, second: Numbers)
 def correlation_interval(
     covariance: Covariance, first: Numbers, second: Numbers, tricks: Sequence[str] | None
 ) -> tuple[float, float]:
-    """Returns Fisher's interval or, if tricks stand in several cells, the jackknife's over tricks.
+    """Returns Fisher's interval, or the jackknife's if tricks stand in several cells.
 
     Effects of one trick resemble each other, so they are no sample of their number. The jackknife (Tukey,
     1958) leaves out one trick at a time, on Fisher's scale.

@@ -69,7 +69,7 @@ def print_results(
 
 
 def describe_untrained_arms(frame: pd.DataFrame) -> list[str]:
-    """Returns a sentence that names the sets of tricks without any applicable cell, or nothing."""
+    """Returns a sentence with the tricks that no cell admits, or nothing."""
     trials = frame[frame["role"].eq("trial")]
     refused = trials["outcome"].eq("not_applicable").groupby(trials["tricks"], sort=False).all()
     names = ", ".join(refused[refused].index)

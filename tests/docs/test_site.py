@@ -463,6 +463,13 @@ def test_page_of_commands_is_that_of_the_program(monkeypatch):
     assert PAGES["cli.md"] == render_page()
 
 
+def test_page_of_parts_is_that_of_the_registries(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    from catalog import render_page
+
+    assert PAGES["catalog.md"] == render_page()
+
+
 def test_page_of_suites_has_every_key():
     schema = json.loads((ROOT / "suites" / "suite.schema.json").read_text())
     keys = {key for part in (schema, *schema["$defs"].values()) for key in part["properties"]}
