@@ -88,7 +88,7 @@ def test_the_counts_are_those_of_the_registries():
     counts = {"variants": len(all_variants())} | {
         kind: len(list(index)) for kind, index in REGISTRIES.items()
     }
-    shown = re.findall(r"\[(\d+) ([\w ]+)\]\(docs/methods", README)
+    shown = re.findall(r"\[(\d+) ([\w ]+)\]\(docs/catalog.md", README)
     assert {kind.replace("data sets", "data"): int(count) for count, kind in shown} == {
         kind: counts[kind] for kind in ("variants", "losses", "tricks", "metrics", "data")
     }
