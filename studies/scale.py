@@ -34,7 +34,6 @@ from ganbench.files import append_json_line, read_json, read_json_lines, write_b
 
 PROGRAM = Path(sys.executable).with_name("ganbench")
 SEEDS = 10
-MAX_LOAD = 0.3  # of the machine before workers are measured
 SUITE = """\
 schema = 1
 name = "scale"
@@ -53,7 +52,6 @@ of = ["label_smoothing", "feature_matching", "instance_noise", "ema"]
 generator_turns = 1500
 """
 CELLS_PER_RATE = 2 * 2 * 5 * 5
-REFERENCES = 2 * 2  # untrained trials of each seed
 WORKERS_SUITE = """\
 schema = 1
 name = "workers"

@@ -1,6 +1,9 @@
 """Settings under which each trick acts within a few steps, and short trainings with them."""
 
+import csv
 import math
+from functools import cache
+from pathlib import Path
 
 import pytest
 from helpers import (
@@ -9,6 +12,7 @@ from helpers import (
 )
 
 from ganbench.gan.build import Incompatible, check_recipe
+from ganbench.gan.losses import LOSSES
 from ganbench.gan.recipe import Recipe
 from ganbench.gan.tricks import TRICKS
 
@@ -56,6 +60,22 @@ PAIR_SETUPS = (
     ("gan2d(width=8)", "ring", "relativistic"),
 )
 
+# Variants, data and losses in which every trick is tried alone.
+TINY_CYCLEGAN = "cyclegan(width=4, blocks=1, downs=1, strided=1)"
+SINGLE_SETUPS = (
+    ("gan(width=8)", "digits", tuple(LOSSES.entries)),
+    ("dcgan(width=4)", "digits", tuple(LOSSES.entries)),
+    ("gan(width=8)", "ring", tuple(LOSSES.entries)),
+    ("began(width=4, code=8)", "digits", tuple(LOSSES.entries)),
+    (TINY_CYCLEGAN, "restyled_digits", ("least_squares",)),
+    (f"cut{TINY_CYCLEGAN[8:]}", "restyled_digits", ("least_squares",)),
+    ("srgan(width=4, blocks=1, factor=2)", "digits", ("least_squares",)),
+    ("inpainting(width=4, blocks=1, downs=1, strided=1)", "digits", ("least_squares",)),
+)
+SINGLE_TABLE = (
+    Path(__file__).parent / "contract" / "single_tricks.csv"
+)  # by studies/compatibility.py
+
 every_trick = pytest.mark.parametrize("name", TRICK_SPECS)
 
 
@@ -64,14 +84,30 @@ def at_home(name, text="gan(width=8)"):
     return HOME.get(name, {"text": text})
 
 
+@cache
+def compatible_losses(text, data) -> dict[str, list[str]]:
+    """Returns the losses that train with each trick in a setup, by the committed table."""
+    with SINGLE_TABLE.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    here = [row for row in rows if (row["variant"], row["data"]) == (text, data)]
+    return {row["trick"]: row["compatible losses"].split() for row in here}
+
+
+def assert_outcomes_of_table(name, text, data, losses) -> None:
+    """Trains a trick with each loss, and checks that it trains exactly where the table says so."""
+    outcomes = {loss: training_outcome(text, data, (TRICK_SPECS[name],), loss) for loss in losses}
+    trained = [loss for loss, outcome in outcomes.items() if outcome == "trained"]
+    assert trained == compatible_losses(text, data)[name]
+
+
 def outcome_of_incompatibility(error) -> str:
     """Checks that the reason is a sentence."""
     assert len(str(error).split()) > 3
-    return "objected"
+    return "rejected"
 
 
 def training_outcome(text, data, tricks, loss, **plan) -> str:
-    """Trains two steps and returns "trained" or "objected"; checks the logs or the reason."""
+    """Trains two steps and returns "trained" or "rejected"; checks the logs or the reason."""
     try:
         training = trainer(text, data, tricks, loss=loss, **plan)
     except Incompatible as error:

@@ -17,7 +17,6 @@ from ganbench.analysis.verdicts import ComparisonVerdict
 from ganbench.files import write_json
 
 Number = float | None  # null in JSON unless finite
-NumberMap = dict[str, Number]
 GateWord = Literal["passed", "regressed", "cannot decide"]
 
 

@@ -17,7 +17,7 @@ from ganbench.experiments.select_trials import TrialSelection
 from ganbench.experiments.stale_results import apply_stale_policy
 from ganbench.experiments.store import Store
 
-Announce = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
 class RunInRounds:
@@ -54,7 +54,11 @@ class RunInRounds:
         return bool(apply_stale_policy(plan, Store(wanted.results), "rerun"))
 
     def execute(
-        self, executor: Executor, show: ShowProgress, deadline: Deadline | None, announce: Announce
+        self,
+        executor: Executor,
+        show: ShowProgress,
+        deadline: Deadline | None,
+        print_line: PrintLine,
     ) -> RunResult:
         """Runs the prepared pass and, with adaptive seeds, all rounds that follow."""
         assert self.prepared
@@ -65,9 +69,9 @@ class RunInRounds:
         while (record := result.plan.get("adaptive")) and not record["over"]:
             prepared = self.prepare()
             if prepared.plan["adaptive"]["taken"] == record["taken"]:
-                announce(describe_unfinished_round(prepared.plan["adaptive"]))
+                print_line(describe_unfinished_round(prepared.plan["adaptive"]))
                 break
-            announce(describe_look(prepared.plan["adaptive"]))
+            print_line(describe_look(prepared.plan["adaptive"]))
             if not is_whole:
                 return replace(result, plan=prepared.plan)
             following = prepared.execute(executor, after(result, show), deadline)

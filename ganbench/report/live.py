@@ -21,8 +21,8 @@ class LiveReport(AbstractContextManager["LiveReport"]):
     With `every` = 0 it never draws. Each error is printed once, with the function passed at construction.
     """
 
-    def __init__(self, folder: Path, every: float, tell: Callable[[str], None]):
-        self.folder, self.every, self.tell = folder, every, tell
+    def __init__(self, folder: Path, every: float, print_line: Callable[[str], None]):
+        self.folder, self.every, self.print_line = folder, every, print_line
         self.drawing: Future[None] | None = None
         self.drawn = 0.0
         self.reported_errors: set[str] = set()
@@ -64,7 +64,7 @@ class LiveReport(AbstractContextManager["LiveReport"]):
         error = self.drawing.exception() if self.drawing else None
         if error and str(error) not in self.reported_errors:
             self.reported_errors.add(str(error))
-            self.tell(f"The page could not be drawn: {error}")
+            self.print_line(f"The page could not be drawn: {error}")
 
 
 def make_pool() -> ProcessPool:

@@ -84,10 +84,10 @@ class Bisection:
         journal: Journal,
         rules: BisectRules,
         open_tree: OpenTree,
-        say: Callable[[str], None] = lambda line: None,
+        print_line: Callable[[str], None] = lambda line: None,
     ):
         self.commits, self.measurer, self.journal = commits, measurer, journal
-        self.rules, self.open_tree, self.say = rules, open_tree, say
+        self.rules, self.open_tree, self.print_line = rules, open_tree, print_line
         self.end = time.monotonic() + rules.seconds
         self.stable: Numbers = {}  # exact numbers of the good end
         self.spent = ""  # the reason why an exact search stopped early
@@ -133,7 +133,7 @@ class Bisection:
         notes.append(f"{len(changes)} commits change the exact numbers: {names}.")
         if self.rules.evidence == "exact":
             return None
-        self.say(f"{notes[-1]} Values of the measure decide between them.")
+        self.print_line(f"{notes[-1]} Values of the measure decide between them.")
         result = self.search_noise(candidates)
         result.reasons.insert(0, notes.pop())
         return result
@@ -327,10 +327,10 @@ class Bisection:
         except (CannotMeasure, UnknownRevision) as error:
             seconds = time.monotonic() - began
             self.journal.add(commit.hash, "skip", work=kind, reason=str(error), seconds=seconds)
-            self.say(f"{self.name_of(place)}: skipped: {error}")
+            self.print_line(f"{self.name_of(place)}: skipped: {error}")
             raise CannotMeasure(f"{self.name_of(place)} cannot be measured: {error}") from error
         self.journal.add(commit.hash, kind, seconds=time.monotonic() - began, **content)
-        self.say(f"{self.name_of(place)}: {self.describe(kind, content)}")
+        self.print_line(f"{self.name_of(place)}: {self.describe(kind, content)}")
 
     def measure_tree(self, side: RevisionSide, kind: str) -> dict[str, object]:
         if kind == "exact":

@@ -97,9 +97,15 @@ class Backfill:
         commits: Sequence[Commit],
         rules: BackfillRules,
         here: Path,
-        say: Callable[[str], None] = lambda line: None,
+        print_line: Callable[[str], None] = lambda line: None,
     ):
-        self.file, self.commits, self.rules, self.here, self.say = file, commits, rules, here, say
+        self.file, self.commits, self.rules, self.here, self.print_line = (
+            file,
+            commits,
+            rules,
+            here,
+            print_line,
+        )
         self.machine, self.software = describe_machine(rules.device), describe_software()
         self.only = "; ".join(sorted(rules.words))
         self.times = commit_times(here, commits[-1].hash)
@@ -181,7 +187,7 @@ class Backfill:
             self.result.failed[commit.short] = failures[0]
         line = "; ".join(filter(None, [", ".join(parts), *dict.fromkeys(failures)]))
         seconds = time.monotonic() - began
-        self.say(f"{label} {commit.short} {commit.date[:10]}: {line} ({seconds:.0f} s)")
+        self.print_line(f"{label} {commit.short} {commit.date[:10]}: {line} ({seconds:.0f} s)")
 
     def try_work(
         self, work: str, trees: RevisionTrees, runner: HarnessRunner, commit: Commit

@@ -43,7 +43,7 @@ MAX_TRIES_PER_PROCESS = 3  # maximum processes per turn, until a GPU is not thro
 
 DECIDED = (*CHANGED_VERDICTS, *UNCHANGED)
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
 class UnknownBenchmark(GanbenchError, ValueError):
@@ -96,10 +96,10 @@ class PerfGate:
         head: RevisionSide,
         bench: HarnessRunner,
         rules: PerfRules,
-        say: Say,
+        print_line: PrintLine,
     ):
         self.sides = {"base": base, "head": head}
-        self.bench, self.rules, self.say = bench, rules, say
+        self.bench, self.rules, self.print_line = bench, rules, print_line
         self.report, self.end = PerfReport(), time.monotonic() + rules.seconds
 
     def run(self, words: Sequence[str] = ()) -> PerfReport:
@@ -150,7 +150,9 @@ class PerfGate:
         counted = dict(zip(self.sides, run_at_once(works), strict=True))
         self.report.log += counted.values()
         numbers = " and ".join(str(len(one.readings)) for one in counted.values())
-        self.say(f"exact counts of base and head: {numbers} ({time.monotonic() - began:.0f} s)")
+        self.print_line(
+            f"exact counts of base and head: {numbers} ({time.monotonic() - began:.0f} s)"
+        )
         return counted
 
     def count_instructions(self, words: Sequence[str]) -> dict[str, InstructionCounts]:
@@ -170,7 +172,7 @@ class PerfGate:
                 raise
             self.report.uncounted = str(error)
             return nothing
-        self.say(f"instructions of {len(names)} subjects ({time.monotonic() - began:.0f} s)")
+        self.print_line(f"instructions of {len(names)} subjects ({time.monotonic() - began:.0f} s)")
         return counts
 
     def run_round(
@@ -227,7 +229,9 @@ class PerfGate:
             times.turns[side.name].append(steady)
         self.report.seconds.append(time.monotonic() - began)
         count, last = len(pairs[0][0].readings), numbers[-1] + 1
-        self.say(f"{label}, {last} pairs: {count} benchmarks {self.report.seconds[-1]:.0f} s")
+        self.print_line(
+            f"{label}, {last} pairs: {count} benchmarks {self.report.seconds[-1]:.0f} s"
+        )
 
     def measure_steadily(
         self, side: RevisionSide, measured: ProcessMeasurements

@@ -34,7 +34,6 @@ from .baseline import (
 from .hypothesis_tests import MIN_TRAININGS_PER_TEST, CellTrainings
 from .verdict import MIN_BASELINE_RATIO, MIN_BASELINE_TRAININGS, MeasuredSide
 
-IMAGE_SET_CELL = IMAGES_CELL
 COPIES_NOTE = re.compile(r"fakes: ([\d,]+) of ([\d,]+) are copies of others")
 FAKES_REMEDY = "Name the images of each training; of one that ended without images, leave them out and add --lost 1"
 Settings = Mapping[Any, Any]  # arguments of `evaluate`
@@ -171,13 +170,13 @@ def make_image_side(evaluations: Sequence[Evaluation], lost: int, device: str) -
         for row in evaluations[0].rows
         if row.floor is not None
     }
-    trainings = {IMAGE_SET_CELL: CellTrainings(len(evaluations) + lost, lost, values)}
-    return MeasuredSide(trainings, {IMAGE_SET_CELL: readings}, conditions=digit_conditions(device))
+    trainings = {IMAGES_CELL: CellTrainings(len(evaluations) + lost, lost, values)}
+    return MeasuredSide(trainings, {IMAGES_CELL: readings}, conditions=digit_conditions(device))
 
 
 def make_lost_side(lost: int, metrics: Iterable[str], device: str) -> MeasuredSide:
     """Returns a side in which every training ended without images."""
-    trainings = {IMAGE_SET_CELL: CellTrainings(lost, lost, {metric: [] for metric in metrics})}
+    trainings = {IMAGES_CELL: CellTrainings(lost, lost, {metric: [] for metric in metrics})}
     return MeasuredSide(trainings, conditions=digit_conditions(device))
 
 
@@ -195,7 +194,7 @@ def make_image_baseline(
     before: Baseline | None = None,
 ) -> Baseline:
     """Returns a baseline of these evaluations."""
-    terms, trainings = require_one_protocol(evaluations), image_side.trainings[IMAGE_SET_CELL]
+    terms, trainings = require_one_protocol(evaluations), image_side.trainings[IMAGES_CELL]
     record = CellRecord(
         protocol=terms.id,
         ended=trainings.ended,
@@ -213,7 +212,7 @@ def make_image_baseline(
         settings=dict(settings),
         protocols={terms.id: str(terms)},
         protocol_fields={terms.id: protocol_fields_of(record_of(terms))},
-        cells={IMAGE_SET_CELL: record},
+        cells={IMAGES_CELL: record},
         floors={data: dict(floors) for data, floors in image_side.floors.items()},
         earlier=previous_baselines(before),
     )
@@ -255,7 +254,7 @@ def count_refusals(count: int, baseline: Baseline) -> list[str]:
 
 def image_refusals(evaluations: Sequence[Evaluation], baseline: Baseline) -> list[str]:
     """Returns the reasons why images and baseline are not comparable; empty if they are."""
-    record, now = baseline.cells[IMAGE_SET_CELL], require_one_protocol(evaluations)
+    record, now = baseline.cells[IMAGES_CELL], require_one_protocol(evaluations)
     reasons = []
     if now.id != record.protocol:
         change = baseline.describe_protocol_change(record.protocol, record_of(now))
@@ -272,7 +271,7 @@ def image_refusals(evaluations: Sequence[Evaluation], baseline: Baseline) -> lis
 
 def recorded_extractor(baseline: Baseline) -> str:
     """Returns the extractor that made a baseline of images, or an empty text of an old one."""
-    fields = baseline.protocol_fields.get(baseline.cells[IMAGE_SET_CELL].protocol, {})
+    fields = baseline.protocol_fields.get(baseline.cells[IMAGES_CELL].protocol, {})
     return str(fields.get("extractor") or baseline.settings.get("extractor") or "")
 
 

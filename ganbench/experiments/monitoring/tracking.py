@@ -22,8 +22,8 @@ TRACKED_EVENT_KEYS = ("fid", "rate")  # logged keys of an event, besides losses 
 class TrackerGroup(AbstractContextManager["TrackerGroup"]):
     """Trackers that receive the new events of all trials at every update."""
 
-    def __init__(self, trackers: Mapping[str, Tracker], tell: Callable[[str], None]):
-        self.trackers, self.tell = dict(trackers), tell
+    def __init__(self, trackers: Mapping[str, Tracker], print_line: Callable[[str], None]):
+        self.trackers, self.print_line = dict(trackers), print_line
         self.begun: dict[
             Path, tuple[TrackedTrial, int]
         ] = {}  # by attempt: the trial, and the number of logged events
@@ -85,7 +85,9 @@ class TrackerGroup(AbstractContextManager["TrackerGroup"]):
             except Exception as error:  # third-party code, servers and disks can raise any error
                 del self.trackers[name]
                 cause = " ".join(str(error).split())
-                self.tell(f"tracker {name} failed and is left out: {type(error).__name__}: {cause}")
+                self.print_line(
+                    f"tracker {name} failed and is left out: {type(error).__name__}: {cause}"
+                )
 
 
 def flat_trial_settings(folder: TrialFolder) -> dict[str, str | int | float]:

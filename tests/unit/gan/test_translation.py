@@ -11,7 +11,14 @@ from helpers import CPU, split, steps, trainer, training_setup
 from PIL import Image
 from torch import nn
 from torch.nn.functional import normalize
-from trick_cases import TRICK_SPECS, every_trick, training_outcome
+from trick_cases import (
+    SINGLE_SETUPS,
+    TINY_CYCLEGAN,
+    TRICK_SPECS,
+    assert_outcomes_of_table,
+    every_trick,
+    training_outcome,
+)
 
 from ganbench.data import DATA
 from ganbench.data.base import IMAGE, NotDownloaded
@@ -29,8 +36,6 @@ from ganbench.gan.tricks.image_pool import ImagePool
 from ganbench.gan.variants import resolve_variant, variant_label
 from ganbench.registry import SpecError
 from ganbench.rng import RngStreams, StepContext
-
-TINY_CYCLEGAN = "cyclegan(width=4, blocks=1, downs=1, strided=1)"
 
 
 def parameter_count(module: nn.Module) -> int:
@@ -411,17 +416,9 @@ def test_backward_measures_the_other_direction():
 
 
 @every_trick
-@pytest.mark.parametrize(
-    ("text", "data"),
-    [
-        (TINY_CYCLEGAN, "restyled_digits"),
-        (f"cut{TINY_CYCLEGAN[8:]}", "restyled_digits"),
-        ("srgan(width=4, blocks=1, factor=2)", "digits"),
-        ("inpainting(width=4, blocks=1, downs=1, strided=1)", "digits"),
-    ],
-)
-def test_trick_trains_or_rejects_translation_task(name, text, data):
-    training_outcome(text, data, (TRICK_SPECS[name],), "least_squares")
+@pytest.mark.parametrize(("text", "data", "losses"), SINGLE_SETUPS[4:])
+def test_trick_trains_in_the_translation_tasks_of_the_table(name, text, data, losses):
+    assert_outcomes_of_table(name, text, data, losses)
 
 
 def test_common_tricks_train_in_cycle_task():
