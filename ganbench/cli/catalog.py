@@ -114,14 +114,16 @@ def doctor(inception_weights: InceptionWeights = None, as_json: Json = False) ->
     if as_json:
         print_json(findings)
     else:
-        for item in findings:  # one line per item, so that addresses can be copied
-            line = f"{finding_state(item):<15}{item['what']:<20}{item['told']}"
+        for finding in findings:  # one line per item, so that addresses can be copied
+            line = f"{finding_state(finding):<15}{finding['item']:<20}{finding['detail']}"
             out.print_line(line)
-    raise typer.Exit(0 if all(item["ok"] for item in findings if item["needed"]) else FAILED)
+    raise typer.Exit(
+        0 if all(finding["ok"] for finding in findings if finding["needed"]) else FAILED
+    )
 
 
-def finding_state(item: dict[str, Any]) -> str:
+def finding_state(finding: dict[str, Any]) -> str:
     """Returns `missing` only for an item that is needed."""
-    if item["ok"]:
+    if finding["ok"]:
         return "ok"
-    return "missing" if item["needed"] else "not installed"
+    return "missing" if finding["needed"] else "not installed"

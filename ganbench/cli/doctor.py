@@ -34,14 +34,14 @@ def examine_machine() -> list[dict[str, Any]]:
     ]
 
 
-def make_finding(what: str, ok: bool, told: str, needed: bool = True) -> dict[str, Any]:
-    return {"what": what, "ok": ok, "told": told, "needed": needed}
+def make_finding(item: str, ok: bool, detail: str, needed: bool = True) -> dict[str, Any]:
+    return {"item": item, "ok": ok, "detail": detail, "needed": needed}
 
 
-def make_optional_finding(what: str, purpose: str, missing: NotDownloaded) -> dict[str, Any]:
+def make_optional_finding(item: str, purpose: str, missing: NotDownloaded) -> dict[str, Any]:
     """Returns the finding of an optional item that is not on this machine."""
     return make_finding(
-        what, False, f"optional, needed for {purpose}: {missing.one_line()}", needed=False
+        item, False, f"optional, needed for {purpose}: {missing.one_line()}", needed=False
     )
 
 

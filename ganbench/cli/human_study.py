@@ -62,19 +62,12 @@ def make(
     The page is one HTML file and needs no network.
     """
     from ganbench.files import write_bytes, write_json
-    from ganbench.human_study.key import new_salt
-    from ganbench.human_study.make_page import StudyDesign, make_study
+    from ganbench.human_study.make_page import StudyDesign
 
     folder, design = suite_folder(suite, results), StudyDesign(pictures, catches, exposure, seed)
     own = folder / "study"
-    arms, old = load_arms(suite, cells or [], results), read_old_key(folder, replace)
-    key, page = make_study(folder.name, arms, design, (old and old.salt) or new_salt())
-    if old and old.study != key.study:
-        if not replace:
-            fail(
-                f"{own} holds another study, and its key is needed to read its answers; --replace deletes it"
-            )
-        key, page = make_study(folder.name, arms, design, new_salt())
+    arms = load_arms(suite, cells or [], results)
+    key, page = make_study_of_arms(folder, arms, design, replace)
     path = to or own / "study.html"
     write_json(own / "key.json", key.model_dump())
     write_bytes(path, page.encode())
@@ -82,23 +75,51 @@ def make(
         "study": key.study,
         "arms": [format_cell_name(arm.model_dump()) for arm in key.arms],
         "items": len(key.items),
+        "catches": len(key.catches),
         "page": str(path),
         "key": str(own / "key.json"),
     }
     if as_json:
-        return print_json(content)
-    controls = count_of(len(key.catches), "catch trial")
-    for name in content["arms"]:  # type: ignore[attr-defined]
+        print_json(content)
+    else:
+        print_study(suite, content)
+
+
+def make_study_of_arms(
+    folder: Path, arms: list[Any], design: Any, replace: bool
+) -> tuple[Any, str]:
+    """Returns key and page of a study; ends the program if another study would be lost.
+
+    The same study keeps its salt, so that its answers remain readable.
+    """
+    from ganbench.human_study.key import new_salt
+    from ganbench.human_study.make_page import make_study
+
+    old = read_old_key(folder, replace)
+    key, page = make_study(folder.name, arms, design, (old and old.salt) or new_salt())
+    if not old or old.study == key.study:
+        return key, page
+    if not replace:
+        fail(
+            f"{folder / 'study'} holds another study, and its key is needed to read its answers; "
+            "--replace deletes it"
+        )
+    return make_study(folder.name, arms, design, new_salt())
+
+
+def print_study(suite: str, content: dict[str, Any]) -> None:
+    """Prints the arms of a study, what to do with it, and its files."""
+    for name in content["arms"]:
         out.print(f"  {name}", markup=False)
+    controls = count_of(content["catches"], "catch trial")
     out.print(
-        f"{count_of(len(key.items), 'image')} per rater, {controls} among them. Give the page to raters, "
+        f"{count_of(content['items'], 'image')} per rater, {controls} among them. Give the page to raters, "
         f"and keep the key: it names the real images. `ganbench study read {suite} ANSWERS...` reads their "
         "answer files.",
         markup=False,
     )
-    for made_file in (path, own / "key.json"):
-        out.print_line(f"  {made_file}")
-    return None
+    for path in (content["page"], content["key"]):
+        out.print_line(f"  {path}")
 
 
 def read_old_key(folder: Path, replace: bool) -> Any:

@@ -1,5 +1,6 @@
 """The command `plan`."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -51,66 +52,72 @@ def plan(
     each network and set of tricks. It leaves out the trials that are finished in the store. Other
     programs on this machine make a run slower than estimated.
     """
-    from ganbench.analysis.adaptive_seeds import replay_looks
-    from ganbench.experiments.plan import plan_notes, plan_record, plan_trials
-    from ganbench.experiments.runner import select_unfinished
-    from ganbench.experiments.store import Store
     from ganbench.experiments.time_estimate import estimate_seconds
 
     declared, name, chosen = read_suite(
         suite, merge_overrides(override, numerics), seeds, profile, device
     )
-    store = Store(results)
-    rounds = replay_looks(declared, name, chosen, store)
-    planned = plan_trials(declared, name, chosen, rounds)
-    trials = [p.trial for p in planned if not p.incompatibility]
-    record = plan_record(declared, name, chosen, planned, rounds)
-    left = select_unfinished(trials, record, store)
-    count = workers or default_workers(chosen, declared.count_processes())
-    content = {
-        **plan_contents(declared, {p.label(): p.incompatibility for p in planned}),
-        "profile": name,
-        "device": chosen,
-        "workers": count,
-        "seeds": record["seeds"],
-        "trials": len(trials),
-        "finished": len(trials) - len(left),
-        "notes": plan_notes(planned, declared),
-    }
-    forecast = forecast_seeds(declared, name, record, store)
-    content |= {"adaptive": forecast[0]} if forecast else {}
+    content, sentences, left = plan_content(declared, name, chosen, results)
+    content["workers"] = workers or default_workers(chosen, declared.count_processes())
     if not as_json:
-        print_planned_cells(content)
-        for line in forecast[1] if forecast else ():
-            out.print_line(line)
+        print_planned_cells(content, sentences)
     seconds = None
     if estimate:
-        metrics = tuple(declared.metrics)
-        seconds = round(estimate_seconds(left, count, metrics, declared.protocol), 1) if left else 0
+        terms = content["workers"], tuple(declared.metrics), declared.protocol
+        seconds = round(estimate_seconds(left, *terms), 1) if left else 0
     if as_json:
         print_json({**content, "seconds": seconds})
     else:
         out.print_line(plan_sentence(content, seconds))
-    if not trials:
+    if not content["trials"]:
         fail("every cell of this suite is incompatible; the reasons are above")
+
+
+def plan_content(
+    suite: Any, profile: str, device: str, results: Path
+) -> tuple[dict[str, Any], list[str], list[Any]]:
+    """Returns the plan as JSON, sentences on adaptive seeds, and the trials that are not finished."""
+    from ganbench.analysis.adaptive_seeds import replay_looks
+    from ganbench.experiments.plan import plan_notes, plan_record, plan_trials
+    from ganbench.experiments.runner import select_unfinished
+    from ganbench.experiments.store import Store
+
+    store = Store(results)
+    rounds = replay_looks(suite, profile, device, store)
+    planned = plan_trials(suite, profile, device, rounds)
+    record = plan_record(suite, profile, device, planned, rounds)
+    trials = [item.trial for item in planned if not item.incompatibility]
+    left = select_unfinished(trials, record, store)
+    adaptive, sentences = forecast_seeds(suite, profile, record, store)
+    content = {
+        **describe_cells(suite, {item.label(): item.incompatibility for item in planned}),
+        "profile": profile,
+        "device": device,
+        "seeds": record["seeds"],
+        "trials": len(trials),
+        "finished": len(trials) - len(left),
+        "notes": plan_notes(planned, suite),
+        **adaptive,
+    }
+    return content, sentences, left
 
 
 def forecast_seeds(
     suite: Any, profile: str, record: dict[str, Any], store: Any
-) -> tuple[dict[str, Any], list[str]] | None:
-    """Returns the rounds of adaptive seeds as JSON and sentences, or None without them."""
+) -> tuple[dict[str, Any], list[str]]:
+    """Returns the rounds of adaptive seeds as JSON and sentences; empty with fixed seeds."""
     from ganbench.analysis.rows import collect_rows
     from ganbench.analysis.seed_forecast import describe_rounds, forecast_record, forecast_rounds
 
     settings = suite.adaptive_seeds_of(profile)
     if settings is None:
-        return None
+        return {}, []
     rounds = forecast_rounds(collect_rows(record, store), settings)
-    content = {**record["adaptive"], "forecast": list(map(forecast_record, rounds))}
-    return content, describe_rounds(rounds, settings)
+    adaptive = {**record["adaptive"], "forecast": list(map(forecast_record, rounds))}
+    return {"adaptive": adaptive}, describe_rounds(rounds, settings)
 
 
-def plan_contents(suite: Any, incompatibilities: dict[str, str]) -> dict[str, Any]:
+def describe_cells(suite: Any, incompatibilities: dict[str, str]) -> dict[str, Any]:
     """Returns the cells of a suite, and those that are not trained with their reasons."""
     from ganbench.experiments.suite import expand_cells
 
@@ -133,14 +140,14 @@ def aliased_effects(suite: Any) -> list[tuple[str, ...]]:
     return [group for tricks in fractions for group in aliased_terms(tricks.list_chains())]
 
 
-def print_planned_cells(content: dict[str, Any]) -> None:
+def print_planned_cells(content: dict[str, Any], sentences: list[str]) -> None:
     lines = [f"  {cell}" for cell in content["cells"]]
     for kind in ("not_applicable", "excluded"):
         name = kind.replace("_", " ")
         lines += [f"{name}: {cell}: {reason}" for cell, reason in content[kind].items()]
     lines += [f"aliased: {group}" for group in content["aliases"]]
     lines += [f"note: {note}" for note in content["notes"]]
-    for line in lines:
+    for line in [*lines, *sentences]:
         out.print_line(line)
 
 

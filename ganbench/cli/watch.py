@@ -30,7 +30,7 @@ def open_trackers(texts: list[str] | None, suite: str, folder: Path, console: Co
     from ganbench.experiments.trackers import TRACKERS
 
     trackers = {TRACKERS.label(text): TRACKERS.make(text) for text in texts or []}
-    return TrackerGroup(trackers, lambda told: console.print(told, markup=False)).open(
+    return TrackerGroup(trackers, lambda line: console.print(line, markup=False)).open(
         suite, folder
     )
 

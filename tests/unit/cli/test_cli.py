@@ -462,13 +462,13 @@ def test_list_shows_one_part(ganbench):
 
 def test_doctor_prints_json(ganbench):
     code, out, _ = ganbench("doctor", "--json")
-    items = {item["what"]: item for item in json.loads(out)}
+    items = {item["item"]: item for item in json.loads(out)}
     assert code == 0
     assert {"torch", "cpu", "cuda", "disk", "digits", "ring"} <= set(items)
     assert items["torch"]["ok"]
-    assert all(isinstance(item["ok"], bool) and item["told"] for item in items.values())
+    assert all(isinstance(item["ok"], bool) and item["detail"] for item in items.values())
     absent = [item for item in items.values() if not item["ok"] and not item["needed"]]
-    assert all(item["told"].startswith("optional") for item in absent)
+    assert all(item["detail"].startswith("optional") for item in absent)
 
 
 def test_doctor_has_one_line_per_item(ganbench, monkeypatch):
@@ -479,9 +479,9 @@ def test_doctor_has_one_line_per_item(ganbench, monkeypatch):
     for item, line in zip(json.loads(answer), out.splitlines(), strict=True):
         state = "ok" if item["ok"] else "missing" if item["needed"] else "not installed"
         assert line.startswith(f"{state} ")
-        assert item["what"] in line
-        if item["what"] != "disk":  # free space changes between the calls
-            assert line.endswith(item["told"])
+        assert item["item"] in line
+        if item["item"] != "disk":  # free space changes between the calls
+            assert line.endswith(item["detail"])
 
 
 def test_unexpected_error_exits_5_with_one_line(ganbench, monkeypatch):

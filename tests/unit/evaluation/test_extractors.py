@@ -408,12 +408,12 @@ def test_file_without_matching_weights_is_rejected(spec, content, data_folder, m
 
 
 def test_doctor_lists_available_weights(data_folder):
-    checks = {check["what"]: check for check in examine_extractors()}
-    assert checks["efficientnet_lite0"]["told"] == "SHA-256 57934424..."
+    checks = {check["item"]: check for check in examine_extractors()}
+    assert checks["efficientnet_lite0"]["detail"] == "SHA-256 57934424..."
     for name in ("clip", "dinov2", "inception", "vgg16", "lpips"):
         assert not checks[name]["ok"]
         assert not checks[name]["needed"]
-        assert f"run `ganbench download {name}`" in checks[name]["told"]
+        assert f"run `ganbench download {name}`" in checks[name]["detail"]
 
 
 def test_label_marks_other_weights(random_inception):
