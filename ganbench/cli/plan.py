@@ -76,7 +76,7 @@ def plan(
 def plan_content(
     suite: Any, profile: str, device: str, results: Path
 ) -> tuple[dict[str, Any], list[str], list[Any]]:
-    """Returns the plan as JSON, sentences on adaptive seeds, and the trials that are not finished."""
+    """Returns the plan as JSON, sentences on its seeds, and the unfinished trials."""
     from ganbench.analysis.adaptive_seeds import replay_looks
     from ganbench.experiments.plan import plan_notes, plan_record, plan_trials
     from ganbench.experiments.runner import select_unfinished
