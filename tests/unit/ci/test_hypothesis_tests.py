@@ -1,0 +1,161 @@
+"""Tests of hypotheses of the quality gate, against SciPy and statsmodels."""
+
+import math
+
+import numpy as np
+import pytest
+from gate_runs import ALARMS
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from ganbench.ci.quality.hypothesis_tests import (
+    FAILURES_METRIC,
+    CellTrainings,
+    MetricScale,
+    run_tests,
+)
+from ganbench.ci.quality.power import detectable_powers, detection_probability
+
+pytestmark = pytest.mark.heavy
+
+LOG, LOGIT = MetricScale("lower", "log"), MetricScale("higher", "logit")
+
+
+def log_normal_values(seed, count, mean=3.0, spread=0.1):
+    return np.exp(np.random.default_rng(seed).normal(mean, spread, count)).tolist()
+
+
+def cell_trainings(values, failed=0):
+    return CellTrainings(len(values) + failed, failed, {"fid": values})
+
+
+def run_cell_tests(before, after, margin=0.1, scale=LOG):
+    return run_tests({"c": before}, {"c": after}, {"fid": scale}, {"fid": margin}, ALARMS)
+
+
+def test_inferiority_equals_shifted_welch_test():
+    before, after = log_normal_values(0, 24), log_normal_values(1, 8, 3.3, 0.3)
+    (result, failures) = run_cell_tests(cell_trainings(before), cell_trainings(after))
+    shifted = np.log(after) - math.log(1.1)
+    expected = stats.ttest_ind(shifted, np.log(before), equal_var=False, alternative="greater")
+    corrected = multipletests([expected.pvalue, failures.p], method="holm")[1]
+    assert result.p == pytest.approx(corrected[0])
+    assert failures.p == 1
+    expected_bound = stats.ttest_ind(np.log(after), np.log(before), equal_var=False)
+    assert result.bound == pytest.approx(expected_bound.confidence_interval(0.9).high)
+
+
+def test_lower_value_of_higher_metric_is_worse():
+    before, after = [0.8, 0.82, 0.81, 0.79], [0.4, 0.42, 0.41]
+    sides = [CellTrainings(len(v), 0, {"fid": v}) for v in (before, after)]
+    (result, _) = run_cell_tests(*sides, margin=0.2, scale=LOGIT)
+    assert result.verdict == "worse"
+    (result, _) = run_cell_tests(*reversed(sides), margin=0.2, scale=LOGIT)
+    assert result.verdict == "not worse"
+
+
+def test_failures_equal_fisher_exact_test():
+    before = {
+        "a": cell_trainings(log_normal_values(0, 20), 1),
+        "b": cell_trainings(log_normal_values(1, 20), 0),
+    }
+    after = {
+        "a": cell_trainings(log_normal_values(2, 3), 5),
+        "b": cell_trainings(log_normal_values(3, 6), 2),
+    }
+    *_, result = run_tests(before, after, {"fid": LOG}, {}, ALARMS)
+    expected = stats.fisher_exact([[7, 9], [1, 40]], alternative="greater")
+    assert (result.metric, result.verdict) == (FAILURES_METRIC, "worse")
+    assert result.p == pytest.approx(expected.pvalue)
+
+
+def test_too_few_values_are_not_tested():
+    before, after = log_normal_values(0, 24), log_normal_values(1, 2)
+    results = run_cell_tests(cell_trainings(before), cell_trainings(after))
+    assert [result.metric for result in results] == [FAILURES_METRIC]
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(3.0, "not worse"), (4.0, "worse")])
+def test_constant_values_are_compared_directly(value, verdict):
+    (result, _) = run_cell_tests(cell_trainings([3.0] * 8), cell_trainings([value] * 4))
+    assert result.verdict == verdict
+
+
+@pytest.mark.parametrize(("shift", "low", "high"), [(math.log(1.1), 0.003, 0.018), (0, 0, 0.001)])
+def test_false_alarm_rate_is_nominal(shift, low, high):
+    rng, gates = np.random.default_rng(0), 1500
+    assert low <= sum(raises_alarm(rng, shift) for _ in range(gates)) / gates <= high
+
+
+def raises_alarm(rng, shift):
+    """Runs a gate of two cells that are both worse by `shift`."""
+    cells = "ab"
+    before = {c: cell_trainings(np.exp(rng.normal(0, 0.1, 24)).tolist()) for c in cells}
+    after = {c: cell_trainings(np.exp(rng.normal(shift, 0.1, 8)).tolist()) for c in cells}
+    results = run_tests(before, after, {"fid": LOG}, {"fid": 0.1}, ALARMS)
+    return any(result.verdict == "worse" for result in results)
+
+
+@pytest.mark.parametrize("worse", [0.25, 0.4])
+def test_power_equals_simulated_rejection_rate(worse):
+    rng, level, before, after = np.random.default_rng(1), 0.002, 24, 8
+    baseline_values, new_values = (
+        rng.normal(0, 0.15, (before, 4000)),
+        rng.normal(worse - 0.1, 0.15, (after, 4000)),
+    )
+    results = stats.ttest_ind(new_values, baseline_values, equal_var=False, alternative="greater")
+    share = np.mean(results.pvalue < level)
+    assert detection_probability(worse, 0.15, before, after, 0.1, level) == pytest.approx(
+        share, abs=0.04
+    )
+
+
+def test_detectable_changes_have_stated_power():
+    (power,) = detectable_powers(
+        {"c": cell_trainings(log_normal_values(0, 24))}, 8, {"fid": LOG}, {"fid": 0.1}, ALARMS
+    )
+    probabilities = [
+        detection_probability(w, power.spread, 24, 8, power.margin, ALARMS / 2)
+        for w in power.caught
+    ]
+    assert probabilities == pytest.approx([0.5, 0.8, 0.95])
+
+
+def test_joint_test_uses_means_per_seed():
+    """Noise that all cells share within a seed counts once."""
+    rng = np.random.default_rng(3)
+    cells = "abcd"
+    shared = {count: rng.normal(0, 0.1, count) for count in (24, 8)}
+
+    def side(count, shift):
+        by_cell = {c: np.exp(rng.normal(shift, 0.02, count) + shared[count]) for c in cells}
+        return {c: cell_trainings(values.tolist()) for c, values in by_cell.items()}
+
+    before, after = side(24, 0.0), side(8, 0.5)
+    *_, result, _ = run_tests(before, after, {"fid": LOG}, {"fid": 0.1}, ALARMS)
+    means = [
+        np.mean([np.log(t.values["fid"]) for t in each.values()], axis=0)
+        for each in (before, after)
+    ]
+    expected = stats.ttest_ind(means[1], means[0], equal_var=False)
+    assert result.cell == ""
+    assert result.bound == pytest.approx(expected.confidence_interval(0.9).high)
+
+
+def test_failed_seed_is_left_out_of_means():
+    complete = cell_trainings(log_normal_values(0, 6))
+    incomplete = CellTrainings(6, 1, {"fid": [None, *log_normal_values(1, 5)]})
+    before, after = {"a": complete, "b": incomplete}, {"a": complete, "b": complete}
+    *_, result, _ = run_tests(before, after, {"fid": LOG}, {"fid": 0.1}, ALARMS)
+    assert (result.cell, result.counts) == ("", (5, 6))
+
+
+def test_gate_of_one_seed_detects_nothing():
+    (power,) = detectable_powers(
+        {"c": cell_trainings(log_normal_values(0, 24))}, 1, {"fid": LOG}, {"fid": 0.1}, ALARMS
+    )
+    assert power.caught == (math.inf,) * 3
+    (power,) = detectable_powers(
+        {"c": cell_trainings(log_normal_values(0, 4))}, 2, {"fid": LOG}, {"fid": 0.1}, 1e-4
+    )
+    assert all(map(math.isfinite, power.caught))
