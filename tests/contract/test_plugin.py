@@ -267,7 +267,8 @@ def test_value_error_of_plugin_is_a_setting_error(tmp_path, monkeypatch):
     source = "class Bug(Trick):\n    def __init__(self, weight: float = 1): raise ValueError('too big')\n"
     monkeypatch.syspath_prepend(write_plugin(tmp_path, {"too_big": source}))
     monkeypatch.setattr(
-        "ganbench.registry.entry_points_of", lambda group: {"too_big": "bugpack.too_big:Bug"}
+        "ganbench.registry.registry.entry_points_of",
+        lambda group: {"too_big": "bugpack.too_big:Bug"},
     )
     with pytest.raises(SpecError, match="trick too_big: too big"):
         TRICKS.make("too_big")

@@ -21,7 +21,6 @@ from PIL import Image
 
 import ganbench as package
 from ganbench import local_files
-from ganbench import registry as spec
 from ganbench.analysis.effects import effect_facts, trick_effects
 from ganbench.analysis.rows import save_rows
 from ganbench.catalog import REGISTRIES
@@ -31,6 +30,7 @@ from ganbench.experiments.suite import expand_cells
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.gan import variants
 from ganbench.gan.tricks.base import Trick
+from ganbench.registry import part_errors
 from ganbench.report.findings import run_findings
 from ganbench.report.format_change import format_effect_size
 
@@ -378,9 +378,9 @@ def installed(monkeypatch):
         return EntryPoints(points).select(**selection)
 
     monkeypatch.syspath_prepend(DOCS / "package")
-    for module in (spec, variants):
+    for module in (part_errors, variants):
         monkeypatch.setattr(module, "entry_points", chosen)
-    caches = (spec.entry_points_of, spec.plugin_parts, variants.all_variants)
+    caches = (part_errors.entry_points_of, part_errors.plugin_parts, variants.all_variants)
     for cache in caches:
         cache.cache_clear()
     yield points

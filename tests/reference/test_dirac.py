@@ -66,7 +66,9 @@ class Dirac(Network):
 def dirac_plugin(monkeypatch):
     """Registers the network as a plugin does."""
     parts = {"ganbench.networks": {"dirac": "test_dirac:Dirac"}}
-    monkeypatch.setattr("ganbench.registry.entry_points_of", lambda group: parts.get(group, {}))
+    monkeypatch.setattr(
+        "ganbench.registry.registry.entry_points_of", lambda group: parts.get(group, {})
+    )
 
 
 class DiracTraining:

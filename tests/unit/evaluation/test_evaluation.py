@@ -16,7 +16,6 @@ from torch import nn
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from typer.testing import CliRunner
 
-from ganbench import registry
 from ganbench.cli import app
 from ganbench.data.base import IMAGE
 from ganbench.data.fashion_mnist import DEBIAN_PACKAGE_FOLDER
@@ -30,7 +29,7 @@ from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import MetricNotApplicable
 from ganbench.evaluation.options import EvaluationOptions
 from ganbench.evaluation.protocols.base import MeasurementRules
-from ganbench.registry import SpecError
+from ganbench.registry import SpecError, registry
 
 TRIAL_METRICS = ("fid", "kid", "is", "precision", "recall", "modes", "copying", "ms_ssim(pairs=50)")
 DIGITS_CLASSIFIER = "classifier(of='digits')"

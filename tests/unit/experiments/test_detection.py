@@ -260,7 +260,7 @@ def train_with_fault(monkeypatch, tmp_path):
     tricks_here = {"forgetful": "test_detection:Forgetful", "broken": "test_detection:Broken"}
     entry_points = {"ganbench.tricks": tricks_here}
     monkeypatch.setattr(
-        "ganbench.registry.entry_points_of", lambda group: entry_points.get(group, {})
+        "ganbench.registry.registry.entry_points_of", lambda group: entry_points.get(group, {})
     )
 
     def train(*tricks, turns, points=10, loss="non_saturating", **plan):
