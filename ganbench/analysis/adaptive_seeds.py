@@ -17,7 +17,8 @@ from ganbench.experiments.outcomes import check_trial_files
 from ganbench.experiments.plan import PlannedTrial, plan_record, plan_trials
 from ganbench.experiments.seed_rounds import Arm, SeedRounds, arm_of_item, planned_arms
 from ganbench.experiments.store import Store
-from ganbench.experiments.suite import AdaptiveSeeds, Suite, SuiteError
+from ganbench.experiments.suite import AdaptiveSeeds, Suite
+from ganbench.experiments.suite_errors import SuiteError
 
 from .contrasts import CELL_COLUMNS, Estimate, cell_tables
 from .effects import (

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from ganbench.experiments.suite import ConfigModel, SuiteError, SuiteValidationError
+from ganbench.experiments.config_model import ConfigModel
+from ganbench.experiments.suite_errors import SuiteError, SuiteValidationError
 from ganbench.experiments.suite_loader import (
     error_location,
     explain_syntax,

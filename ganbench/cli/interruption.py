@@ -36,7 +36,7 @@ def explained_ctrl_c(sentence: str) -> Iterator[None]:
 
 def parse_time_option(duration: str) -> float:
     """Returns the seconds of --time; infinity for an empty text."""
-    from ganbench.experiments.suite import parse_seconds
+    from ganbench.experiments.durations import parse_seconds
 
     try:
         return parse_seconds(duration) if duration else math.inf

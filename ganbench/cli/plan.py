@@ -119,7 +119,7 @@ def forecast_seeds(
 
 def describe_cells(suite: Any, incompatibilities: dict[str, str]) -> dict[str, Any]:
     """Returns the cells of a suite, and those that are not trained with their reasons."""
-    from ganbench.experiments.suite import expand_cells
+    from ganbench.experiments.cells import expand_cells
 
     included, excluded = expand_cells(suite)
     refused = {cell: reason for cell, reason in incompatibilities.items() if reason}

@@ -115,9 +115,9 @@ def run(
     effects get more seeds. The run ends with the leaderboard and the effects of tricks.
     """
     from ganbench.experiments.incompatible_arms import describe_incompatible_arms
+    from ganbench.experiments.numerics_axes import with_numerics
     from ganbench.experiments.runner import RunRequest
     from ganbench.experiments.select_trials import TrialSelection
-    from ganbench.experiments.suite import with_numerics
 
     from .progress import RunProgress
     from .rounds import RunInRounds

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, tzinfo
 
 from ganbench.errors import GanbenchError
 
+from .durations import SECONDS_OF_UNIT
 from .monitoring.trial_progress import TrialProgress
-from .suite import SECONDS_OF_UNIT
 
 FORMS = "2h, 90min, 1h30min, a time of the day such as 02:30, or a date such as 2026-12-24T08:00"
 MIN_NOTICE_SECONDS = 5.0  # before the deadline, for the checkpoints

@@ -7,7 +7,8 @@ from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.metrics.base import REQUIREMENT_CHECKS, MetricNotApplicable
 from ganbench.evaluation.metrics.feature_set import FeatureSet
 
-from .suite import Suite, SuiteError
+from .suite import Suite
+from .suite_errors import SuiteError
 
 # Requirements that real examples meet or not. Others depend on the generator or on the whole data.
 DATA_NEEDS = {

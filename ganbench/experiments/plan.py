@@ -22,10 +22,11 @@ from ganbench.training.build_trainer import numerics_incompatibility
 from ganbench.training.distributable import recipe_slicing_incompatibility
 from ganbench.training.stackable import recipe_stacking_incompatibility
 
+from .cells import Cell, expand_cells
 from .outcome_check import outcome_notes, require_outcome
 from .provenance import versions
 from .seed_rounds import SeedRounds
-from .suite import Cell, Suite, expand_cells
+from .suite import Suite
 from .trial import Trial
 from .trial_names import format_chain
 from .watched_returns import watched_returns

@@ -11,9 +11,10 @@ from ganbench.experiments.monitoring.trial_progress import TrialProgress
 from ganbench.experiments.monitoring.watch import announce_run
 
 from .deadline import Deadline
+from .durations import parse_seconds
 from .run_trial import is_finished
 from .store import Store
-from .suite import LimitsConfig, Suite, parse_seconds
+from .suite import LimitsConfig, Suite
 from .trial import Trial
 
 ShowProgress = Callable[

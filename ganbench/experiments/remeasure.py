@@ -24,7 +24,8 @@ from .prepared_run import (
     pending_jobs,
 )
 from .store import SOURCES_FOLDER, Store, read_plan
-from .suite import LimitsConfig, SuiteError
+from .suite import LimitsConfig
+from .suite_errors import SuiteError
 from .trial import Trial, read_trial
 
 

@@ -19,7 +19,8 @@ from .seed_rounds import SeedRounds
 from .select_trials import TrialSelection, select_items, select_items_with_references
 from .stale_results import StalePolicy, apply_stale_policy, delete_results
 from .store import Store, read_plan
-from .suite import Suite, SuiteError
+from .suite import Suite
+from .suite_errors import SuiteError
 from .trial import Trial
 from .trial_order import order_balanced
 

@@ -7,7 +7,7 @@ from ganbench.counts import count_of
 
 from .plan import PlannedTrial
 from .store import Store
-from .suite import SuiteError
+from .suite_errors import SuiteError
 from .trial import Trial
 
 StalePolicy = Literal["ask", "reuse", "rerun"]

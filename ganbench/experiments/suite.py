@@ -6,17 +6,12 @@ valid values.
 
 import itertools
 import json
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -25,33 +20,33 @@ from pydantic import (
 )
 
 from ganbench.data import DATA
-from ganbench.devices import MAX_GPUS, Dtype, MemoryFormat, Numerics
-from ganbench.errors import GanbenchError, escape_control_characters
+from ganbench.errors import escape_control_characters
 from ganbench.evaluation.metrics import METRICS
 from ganbench.evaluation.protocols import PROTOCOLS, protocol_label
 from ganbench.gan.hyperparameters import Hyperparameters
 from ganbench.gan.losses import LOSSES
 from ganbench.gan.networks import NETWORKS
-from ganbench.gan.recipe import Recipe
 from ganbench.gan.tasks import TASKS
 from ganbench.gan.tricks import TRICKS
 from ganbench.gan.variants import resolve_variant, variant_label, variant_settings
 from ganbench.registry import (
     Registry,
-    Spec,
     SpecError,
-    format_literal,
     parse_spec,
     suggest,
 )
 from ganbench.training.budget import Budget
 
+from .cells import OWN_LOSS, Cell, apply_axes, count_cells, expand_cells
+from .config_model import AtMost, ConfigModel, Several
+from .durations import parse_seconds
 from .factorial import count_fractional_chains, fractional_chains, list_chains
+from .numerics_axes import NumericsAxes
+from .suite_errors import SuiteError, SuiteValidationError, located
 from .suite_files import ADAPTIVE, DEFAULT_ROUNDS
 from .suite_limits import (
     MAX_GENERATOR_TURNS,
     MAX_IMAGES,
-    MAX_LIST_LENGTH,
     MAX_SECONDS,
     MAX_TRIALS,
     check_cell_count,
@@ -60,9 +55,7 @@ from .suite_limits import (
     count_combinations,
 )
 from .suite_paths import find_beside_suite
-from .trial_names import format_chain
 
-OWN_LOSS = "own"  # the variant's own loss
 MAX_SEEDS = 10_000
 MAX_ROUNDS = 20  # of adaptive seeds
 MAX_HOURS = MAX_SECONDS // 3600
@@ -72,21 +65,6 @@ RESERVED_SUITE_NAMES = (
     "published",
     "trials",
 )  # folders of a store that a suite's folder must not overwrite
-
-
-Location = tuple[int | str, ...]  # the path of a key in a suite: ("grid", 0, "losses")
-
-
-class SuiteError(GanbenchError, ValueError):
-    """All errors of a suite, one per line."""
-
-
-class SuiteValidationError(GanbenchError, ValueError):
-    """A value that is valid by itself, but not with the rest of the suite."""
-
-    def __init__(self, location: Location, told: str):
-        super().__init__(told)
-        self.location = location
 
 
 def spec_validator(registry: Registry) -> AfterValidator:
@@ -170,10 +148,6 @@ LossSpec = Annotated[str, AfterValidator(_loss_label)]
 PlainText = Annotated[str, AfterValidator(escape_control_characters)]
 Duration = Annotated[str, AfterValidator(_duration_text)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-GPUCount = Annotated[
-    int,
-    Field(ge=1, le=MAX_GPUS, description="Processes of a trial. Never executed on several GPUs."),
-]
 Betas = Annotated[tuple[Finite, Finite], Field(strict=False)]
 Name = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64), AfterValidator(_unreserved)
@@ -184,15 +158,6 @@ FixedSeeds = (
         list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1, max_length=MAX_SEEDS)
     ]
 )
-
-
-T = TypeVar("T")
-Several = Annotated[list[T], Field(min_length=1, max_length=MAX_LIST_LENGTH)]
-AtMost = Annotated[list[T], Field(max_length=MAX_LIST_LENGTH)]
-
-
-class ConfigModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class AdaptiveSeeds(ConfigModel):
@@ -245,8 +210,8 @@ class TrickAxes(ConfigModel):
     """The chains of tricks that a grid crosses with its other axes."""
 
     design: Literal["one_at_a_time", "full_factorial", "fractional_factorial"] | None = None
-    of: AtMost[ArmSpec] = []
-    chains: AtMost[AtMost[TrickSpec]] = []
+    of: AtMost[ArmSpec] = Field(default=[])
+    chains: AtMost[AtMost[TrickSpec]] = Field(default=[])
 
     @model_validator(mode="after")
     def _one_way(self) -> "TrickAxes":
@@ -321,55 +286,12 @@ class HyperparameterAxes(ConfigModel):
         return [dict(zip(axes, chosen, strict=True)) for chosen in itertools.product(*values)]
 
 
-class NumericsAxes(ConfigModel):
-    """The arithmetic of trainings: one value, or a list of values to cross."""
-
-    dtype: Dtype | Several[Dtype] | None = None
-    tf32: bool | Several[bool] | None = None
-    memory_format: MemoryFormat | Several[MemoryFormat] | None = None
-    graph: bool | Several[bool] | None = None
-    compile: bool | Several[bool] | None = None
-    stacked: bool | Several[bool] | None = None
-    gpus: GPUCount | Several[GPUCount] | None = None
-
-    def list_specs(self, defaults: "NumericsAxes") -> list[str]:
-        """Returns the specs of all combinations; the neutral one is empty."""
-        axes = {key: value for both in (defaults, self) for key, value in both if value is not None}
-        values = [value if isinstance(value, list) else [value] for value in axes.values()]
-        combinations = (
-            dict(zip(axes, chosen, strict=True)) for chosen in itertools.product(*values)
-        )
-        return list(dict.fromkeys(map(numerics_spec, combinations)))
-
-
-def with_numerics(suite: "Suite", settings: dict[str, Any]) -> "Suite":
-    """Returns the suite with numerics for all grids, where the suite leaves them out."""
-    missing = {k: value for k, value in settings.items() if getattr(suite.numerics, k) is None}
-    return suite.model_copy(update={"numerics": suite.numerics.model_copy(update=missing)})
-
-
-def numerics_spec(settings: dict[str, Any]) -> str:
-    """Returns the spec of numerics without neutral settings; empty if all are neutral."""
-    neutral = asdict(Numerics())
-    changed = {key: value for key, value in settings.items() if value != neutral[key]}
-    return str(Spec("numerics", tuple(sorted(changed.items())))) if changed else ""
-
-
-def format_numerics(spec: str) -> str:
-    """Returns the label of numerics in tables: `dtype=bfloat16, graph=true`."""
-    settings = parse_spec(spec).settings if spec else ()
-    return ", ".join(
-        f"{key}={value if isinstance(value, str) else format_literal(value)}"
-        for key, value in settings
-    )
-
-
 class GridConfig(ConfigModel):
     """A grid of cells: every combination of these axes."""
 
     data: Several[DataSpec] | None = None  # default: the suite's data
     variants: Several[VariantSpec]
-    losses: Several[LossSpec] = [OWN_LOSS]
+    losses: Several[LossSpec] = Field(default=[OWN_LOSS])
     tricks: TrickAxes = Field(default_factory=lambda: TrickAxes(chains=[[]]))
     plan: HyperparameterAxes = Field(default_factory=HyperparameterAxes)
     numerics: NumericsAxes = Field(default_factory=NumericsAxes)  # before the suite's
@@ -384,7 +306,7 @@ class ExclusionConfig(ConfigModel):
     tricks: TrickSpec | None = None  # a trick that the cell's chain contains
     reason: PlainText = Field(min_length=1)
 
-    def matches(self, cell: "Cell") -> bool:
+    def matches(self, cell: Cell) -> bool:
         pairs = ((self.data, cell.data), (self.variant, cell.variant), (self.loss, cell.loss))
         same = all(wanted in (None, values) for wanted, values in pairs)
         return same and (self.tricks is None or self.tricks in cell.tricks)
@@ -468,7 +390,7 @@ class Suite(ConfigModel):
     points: int = Field(default=8, ge=1, le=1000)  # number of points of each learning curve
     grid: Several[GridConfig]
     numerics: NumericsAxes = Field(default_factory=NumericsAxes)
-    exclude: AtMost[ExclusionConfig] = []
+    exclude: AtMost[ExclusionConfig] = Field(default=[])
     budget: dict[str, BudgetProfile] = Field(min_length=1)
     limits: LimitsConfig = LimitsConfig()
     analysis: AnalysisConfig = AnalysisConfig()
@@ -548,109 +470,6 @@ class Suite(ConfigModel):
         return max(
             (int(dict(parse_spec(s).settings).get("gpus", 1)) for s in specs if s), default=1
         )
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A point of the grid, trained once per seed."""
-
-    data: str
-    variant: str
-    loss: str
-    tricks: tuple[str, ...]
-    plan: str  # label of the changed hyperparameters and numerics
-    recipe: Recipe
-    numerics: str = ""  # the spec; empty: plain float32
-
-    def __str__(self) -> str:
-        chain = format_chain(self.tricks)
-        return " / ".join([self.data, self.variant, self.loss, chain, *filter(None, [self.plan])])
-
-
-def count_cells(suite: Suite, grid: GridConfig) -> int:
-    """Returns the number of cells of a grid without building them."""
-    axes = (grid.data or suite.data, grid.variants, grid.losses)
-    settings = grid.plan.count_changes() * len(grid.numerics.list_specs(suite.numerics))
-    return count_combinations(axes) * grid.tricks.count_chains() * settings
-
-
-@contextmanager
-def located(location: Location) -> Iterator[None]:
-    """Gives a ValueError the location of a key."""
-    try:
-        yield
-    except ValueError as error:
-        raise SuiteValidationError(location, str(error)) from None
-
-
-def expand_cells(suite: Suite) -> tuple[list[Cell], list[tuple[Cell, str]]]:
-    """Returns the suite's distinct cells, and its excluded cells with the reasons."""
-    included: dict[Any, Cell] = {}
-    excluded: dict[Any, tuple[Cell, str]] = {}
-    used = set()
-    for cell in itertools.chain.from_iterable(_expand_grid(suite, grid) for grid in suite.grid):
-        key = (cell.data, repr(cell.recipe.identity()), cell.numerics)
-        reasons = [(i, e.reason) for i, e in enumerate(suite.exclude) if e.matches(cell)]
-        used |= {i for i, _ in reasons}
-        if reasons:
-            excluded.setdefault(key, (cell, reasons[0][1]))
-        else:
-            included.setdefault(key, cell)
-    for i, exclude in enumerate(suite.exclude):
-        if i not in used:
-            raise SuiteValidationError(
-                ("exclude", i), f"this exclusion matches no cell of the grid ({exclude.reason})"
-            )
-    return list(included.values()), list(excluded.values())
-
-
-def _expand_grid(suite: Suite, grid: GridConfig) -> Iterator[Cell]:
-    axes = (grid.data or suite.data, grid.variants, grid.losses, grid.tricks.list_chains())
-    recipes = {name: resolve_variant(name) for name in grid.variants}
-    for data, name, loss, tricks in itertools.product(*axes):
-        own = recipes[name]
-        settings = itertools.product(
-            grid.plan.list_changes(), grid.numerics.list_specs(suite.numerics)
-        )
-        for changes, numerics in settings:
-            recipe = replace(
-                own,
-                loss=own.loss if loss == OWN_LOSS else loss,
-                tricks=own.tricks + tricks,
-                hyperparameters=apply_axes(own.hyperparameters, changes),
-            )
-            labels = [format_axes(own.hyperparameters, changes), format_numerics(numerics)]
-            label = ", ".join(filter(None, labels))
-            yield Cell(data, name, recipe.loss, tricks, label, recipe, numerics)
-
-
-def apply_axes(hyperparameters: Hyperparameters, changes: dict[str, Any]) -> Hyperparameters:
-    """Returns the changed hyperparameters; `lr` and `betas` apply to both sides."""
-    both = {f"{side}_{key}": changes[key] for key in ("lr", "betas") if key in changes
-            for side in ("generator", "discriminator")}  # fmt: skip
-    single = {key: value for key, value in changes.items() if key not in ("lr", "betas")}
-    return replace(hyperparameters, **both, **single)
-
-
-def format_axes(hyperparameters: Hyperparameters, changes: dict[str, Any]) -> str:
-    """Returns the label of the changes, without values that equal the variant's own."""
-    new = {
-        key: value
-        for key, value in changes.items()
-        if apply_axes(hyperparameters, {key: value}) != hyperparameters
-    }
-    return ", ".join(f"{key}={value}" for key, value in sorted(new.items()))
-
-
-SECONDS_OF_UNIT = {"s": 1, "min": 60, "h": 3600}
-
-
-def parse_seconds(duration: str) -> float:
-    """Converts `90 s`, `5 min` or `2 h` to seconds; raises ValueError for other texts."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", duration)
-    if not match or float(match[1]) == 0:
-        raise ValueError(f"{duration!r} is not a duration: write it as '90 s', '5 min' or '2 h'")
-    return float(match[1]) * SECONDS_OF_UNIT[match[2]]
 
 
 def suite_json_schema() -> dict[str, Any]:

@@ -16,23 +16,21 @@ from ganbench.counts import count_of
 from ganbench.local_files import resolve_beside, trust_local_files
 from ganbench.registry import shorten, suggest
 
+from .config_model import ConfigModel
+from .numerics_axes import NumericsAxes
 from .suite import (
     AdaptiveSeeds,
     AnalysisConfig,
     BudgetProfile,
-    ConfigModel,
     ExclusionConfig,
     GateConfig,
     GridConfig,
     HyperparameterAxes,
     LimitsConfig,
-    Location,
-    NumericsAxes,
     Suite,
-    SuiteError,
-    SuiteValidationError,
     TrickAxes,
 )
+from .suite_errors import Location, SuiteError, SuiteValidationError
 from .suite_files import known_suites
 from .suite_limits import MAX_SUITE_BYTES
 

@@ -15,7 +15,7 @@ from ganbench.analysis.contrasts import cell_tables, contrast_within_cell, estim
 from ganbench.analysis.effects import Effect, effect_facts, outcome_rows, trick_effects
 from ganbench.analysis.intervals import ratio_or_difference, t_interval
 from ganbench.analysis.leaderboard import leaderboard
-from ganbench.experiments.suite import expand_cells
+from ganbench.experiments.cells import expand_cells
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.report.format_change import format_effect_size
 from ganbench.report.format_number import format_cell, format_number

@@ -14,7 +14,7 @@ from ganbench.analysis.leaderboard import leaderboard
 from ganbench.catalog import REGISTRIES
 from ganbench.cli import app
 from ganbench.data.base import BatchLoader
-from ganbench.experiments.suite import expand_cells
+from ganbench.experiments.cells import expand_cells
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.gan.tricks.base import TrickList
 from ganbench.gan.variants import all_variants

@@ -26,7 +26,7 @@ from ganbench.analysis.rows import save_rows
 from ganbench.catalog import REGISTRIES
 from ganbench.cli import app
 from ganbench.evaluation.metrics.feature_set import FeatureSet
-from ganbench.experiments.suite import expand_cells
+from ganbench.experiments.cells import expand_cells
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.gan import variants
 from ganbench.gan.tricks.base import Trick

@@ -19,7 +19,8 @@ from ganbench.experiments.prepared_run import ShowProgress, execute_jobs, pendin
 from ganbench.experiments.runner import refuse_empty_plan
 from ganbench.experiments.stale_results import apply_stale_policy
 from ganbench.experiments.store import Store
-from ganbench.experiments.suite import GateConfig, Suite, SuiteError
+from ganbench.experiments.suite import GateConfig, Suite
+from ganbench.experiments.suite_errors import SuiteError
 from ganbench.files import write_json
 from ganbench.registry import explain_error
 

@@ -31,7 +31,7 @@ from ganbench.analysis.variance import (
     variance_between_frames,
     variance_components,
 )
-from ganbench.experiments.suite import expand_cells
+from ganbench.experiments.cells import expand_cells
 from ganbench.experiments.suite_loader import load_suite
 
 SETTINGS = Path(__file__).parents[3] / "suites" / "settings.toml"

@@ -12,7 +12,7 @@ from ganbench.claims.claim_file import load_claim
 from ganbench.claims.format_answers import render_answers
 from ganbench.claims.judge_claim import judge_claim, select_arm
 from ganbench.claims.known_claims import ClaimError, find_claim_file, known_claims, list_claims
-from ganbench.experiments.suite import expand_cells
+from ganbench.experiments.cells import expand_cells
 from ganbench.experiments.suite_files import find_suite_file
 from ganbench.experiments.suite_loader import load_suite
 

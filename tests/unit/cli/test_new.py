@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ganbench.experiments.suite import expand_cells
+from ganbench.experiments.cells import expand_cells
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.local_files import forget_local_files, version_of
 

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from ganbench.experiments.cells import expand_cells
 from ganbench.experiments.factorial import aliased_terms, fractional_chains
-from ganbench.experiments.suite import SuiteError, expand_cells
+from ganbench.experiments.suite_errors import SuiteError
 from ganbench.experiments.suite_loader import load_suite
 
 TRICKS = [f"trick{letter}" for letter in "abcdefghijklmnopq"]

@@ -8,7 +8,7 @@ from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.metrics import METRICS
 from ganbench.experiments.outcome_check import reason_against
 from ganbench.experiments.plan import plan_trials
-from ganbench.experiments.suite import SuiteError
+from ganbench.experiments.suite_errors import SuiteError
 from ganbench.experiments.suite_loader import load_suite
 
 SUITE = """\

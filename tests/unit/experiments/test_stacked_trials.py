@@ -20,12 +20,12 @@ from ganbench.experiments import run_stacked, session
 from ganbench.experiments.executors import EXECUTORS, executor_label
 from ganbench.experiments.executors.base import Job, JobStatus, TrialLimits
 from ganbench.experiments.executors.stacked import Stacked
+from ganbench.experiments.numerics_axes import numerics_spec, with_numerics
 from ganbench.experiments.plan import plan_trials
 from ganbench.experiments.run_stacked import run_stacked_trials
 from ganbench.experiments.run_trial import run_trial
 from ganbench.experiments.stacked_session import StackedSession
 from ganbench.experiments.store import Attempt, Store
-from ganbench.experiments.suite import numerics_spec, with_numerics
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.files import read_json
 from ganbench.training.stacked import StackedTrainer

@@ -11,16 +11,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ganbench.experiments.cells import expand_cells
+from ganbench.experiments.durations import parse_seconds
 from ganbench.experiments.factorial import aliased_terms, fractional_chains
 from ganbench.experiments.plan import make_trial, plan_trials
-from ganbench.experiments.suite import (
-    RESERVED_SUITE_NAMES,
-    Suite,
-    SuiteError,
-    expand_cells,
-    parse_seconds,
-    suite_json_schema,
-)
+from ganbench.experiments.suite import RESERVED_SUITE_NAMES, Suite, suite_json_schema
+from ganbench.experiments.suite_errors import SuiteError
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.experiments.trial import Trial
 from ganbench.gan.build import check_recipe

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ganbench.devices import Numerics
-from ganbench.experiments.suite import NumericsAxes, expand_cells
+from ganbench.experiments.cells import expand_cells
+from ganbench.experiments.numerics_axes import NumericsAxes
 from ganbench.experiments.suite_files import (
     CLONED,
     NEUTRAL_NUMERICS,

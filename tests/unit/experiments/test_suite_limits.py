@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganbench.experiments.cells import expand_cells
 from ganbench.experiments.plan import cell_incompatibility, make_trial
-from ganbench.experiments.suite import Suite, SuiteError, expand_cells
+from ganbench.experiments.suite import Suite
+from ganbench.experiments.suite_errors import SuiteError
 from ganbench.experiments.suite_limits import MAX_CELLS, MAX_SUITE_BYTES
 from ganbench.experiments.suite_loader import load_suite
 

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from ganbench.experiments.cells import expand_cells
 from ganbench.experiments.outcomes import TrialSummary
 from ganbench.experiments.plan import make_trial, plan_record, plan_trials
 from ganbench.experiments.runner import choose_trials, jobs_of_selection
@@ -13,7 +14,6 @@ from ganbench.experiments.select_trials import (
     select_items,
     select_items_with_references,
 )
-from ganbench.experiments.suite import expand_cells
 from ganbench.experiments.suite_loader import load_suite
 from ganbench.experiments.trial_order import order_balanced
 

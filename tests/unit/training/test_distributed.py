@@ -16,7 +16,7 @@ from variant_cases import home_data, variant_spec
 
 from ganbench.data.base import IMAGE
 from ganbench.devices import Numerics
-from ganbench.experiments.suite import format_numerics, numerics_spec
+from ganbench.experiments.numerics_axes import format_numerics, numerics_spec
 from ganbench.gan.batch_slices import (
     BatchSlice,
     draw_normal_like,
