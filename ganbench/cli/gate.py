@@ -171,14 +171,13 @@ class GateAnswer:
 
 
 def append_gate_history(path: Path, verdict: Any, reference: Any) -> None:
-    from ganbench.ci.history.records import append_records
+    from ganbench.ci.history.records import MeasuredAt, append_records
     from ganbench.ci.quality.baseline import make_provenance
     from ganbench.ci.quality.summary import gate_history_entries
 
-    append_records(
-        path,
-        gate_history_entries(verdict, reference, make_provenance("measured", reference.device)),
-    )
+    here = make_provenance("measured", reference.device)
+    at = MeasuredAt.here(here.machine, here.revision)
+    append_records(path, gate_history_entries(verdict, reference, at))
 
 
 def print_gate_verdict(verdict: Any, reference: Any, seconds: float) -> None:

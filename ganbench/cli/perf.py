@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -223,11 +222,9 @@ def write_perf_report(report: Any, record: Any, path: Path | None) -> None:
 
 
 def append_perf_history(report: Any, path: Path, device: str, revision: str) -> None:
-    from ganbench.ci.git import commit_time
-    from ganbench.ci.history.records import append_records
-    from ganbench.ci.machine import describe_machine, describe_software
+    from ganbench.ci.history.records import MeasuredAt, append_records
+    from ganbench.ci.machine import describe_machine
     from ganbench.ci.performance.summary import perf_history_entries
 
-    now, software = datetime.now(UTC).timestamp(), describe_software()
-    committed, machine = commit_time(Path.cwd(), revision), describe_machine(device)
-    append_records(path, perf_history_entries(report, machine, revision, now, software, committed))
+    at = MeasuredAt.here(describe_machine(device), revision)
+    append_records(path, perf_history_entries(report, at))

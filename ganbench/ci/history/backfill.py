@@ -44,7 +44,7 @@ from ganbench.ci.performance.revisions import RevisionSide
 from ganbench.counts import count_of
 from ganbench.files import temporary_folder
 
-from .records import BackfillAttempt, HistoryEntry, append_records, read_history
+from .records import BackfillAttempt, HistoryEntry, MeasuredAt, append_records, read_history
 
 WORKS = ("counts", "instructions", "times")
 TIME_PROCESSES = 3  # per commit; the value is the median of their shortest windows
@@ -233,24 +233,18 @@ class Backfill:
     def entries_of(
         self, readings: Mapping[str, Sequence[BenchmarkReading]], commit: Commit
     ) -> Iterator[HistoryEntry]:
-        now = datetime.now(UTC).timestamp()
+        at = MeasuredAt(
+            self.machine,
+            commit.hash[:SHORT_REVISION_DIGITS],
+            datetime.now(UTC).timestamp(),
+            self.software,
+            self.times[commit.hash],
+        )
         for name, own in readings.items():
             values = [reading.value for reading in own]
-            yield HistoryEntry(
-                benchmark=name,
-                machine=self.machine,
-                value=median(values),
-                unit=own[0].unit,
-                direction="lower",
-                revision=commit.hash[:SHORT_REVISION_DIGITS],
-                time=now,
-                software=self.software,
-                low=min(values),
-                high=max(values),
-                count=len(values),
-                committed=self.times[commit.hash],
-                backfilled=True,
-            )
+            bounds = {"low": min(values), "high": max(values), "count": len(values)}
+            unit = own[0].unit
+            yield at.entry(name, median(values), "lower", unit=unit, backfilled=True, **bounds)
 
 
 def readings_by_name(

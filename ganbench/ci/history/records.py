@@ -12,11 +12,15 @@ The file can be kept in git. Lines from two branches merge by keeping both
 
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
+
+from ganbench.ci.git import commit_time
+from ganbench.ci.machine import describe_software
 
 HISTORY_SCHEMA = 1
 ENTRY_DIRECTIONS = ("lower", "higher")  # the better direction
@@ -47,6 +51,28 @@ class HistoryEntry:
     def order(self) -> tuple[float, float]:
         """The place in a series: by commit, and by measurement within a commit."""
         return (self.time if self.committed is None else self.committed), self.time
+
+
+@dataclass(frozen=True)
+class MeasuredAt:
+    """Machine, commit, time and software, which all values of one measurement share."""
+
+    machine: str
+    revision: str
+    time: float
+    software: str
+    committed: float | None
+
+    @classmethod
+    def here(cls, machine: str, revision: str) -> Self:
+        """Describes a measurement that ends now, of a commit of the repository in this folder."""
+        committed = commit_time(Path.cwd(), revision)
+        return cls(machine, revision, time.time(), describe_software(), committed)
+
+    def entry(self, benchmark: str, value: float, direction: str, **others: Any) -> HistoryEntry:
+        """Returns the record of one value."""
+        facts = {"benchmark": benchmark, "value": value, "direction": direction, "unit": ""}
+        return HistoryEntry(**vars(self), **{**facts, **others})
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
+from ganbench.ci.history.records import HistoryEntry, MeasuredAt
 from ganbench.ci.verdict_records import PerfRecord
 from ganbench.counts import count_of
 from ganbench.report.markdown import escape_markdown
@@ -189,32 +190,18 @@ def perf_record(
     return PerfRecord.model_validate({**content, **facts})
 
 
-def perf_history_entries(
-    report: PerfReport,
-    machine: str,
-    revision: str,
-    time: float,
-    software: str,
-    committed: float | None = None,
-) -> list[Any]:
+def perf_history_entries(report: PerfReport, at: MeasuredAt) -> list[HistoryEntry]:
     """Returns the head's values as history records, with bounds over its processes."""
-    from ganbench.ci.history.records import HistoryEntry
-
     return [
-        HistoryEntry(
-            benchmark=c.benchmark,
-            machine=machine,
-            value=c.head,
-            unit=c.unit,
-            direction="lower",
-            revision=revision,
-            time=time,
-            software=software,
-            low=min(report.values.get(c.benchmark, [c.head])),
-            high=max(report.values.get(c.benchmark, [c.head])),
-            count=len(report.values.get(c.benchmark, [c.head])),
-            committed=committed,
+        at.entry(
+            c.benchmark, c.head, "lower", unit=c.unit, **describe_range(report, c.benchmark, c.head)
         )
         for c in report.comparisons
         if c.head is not None
     ]
+
+
+def describe_range(report: PerfReport, benchmark: str, value: float) -> dict[str, Any]:
+    """Returns the least and the largest value of the head's processes, and their number."""
+    values = report.values.get(benchmark, [value])
+    return {"low": min(values), "high": max(values), "count": len(values)}

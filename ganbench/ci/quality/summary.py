@@ -2,25 +2,21 @@
 
 import itertools
 import math
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
 from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
-from ganbench.ci.git import commit_time
-from ganbench.ci.history.records import HistoryEntry
-from ganbench.ci.machine import describe_software
+from ganbench.ci.history.records import HistoryEntry, MeasuredAt
 from ganbench.ci.verdict_records import GateRecord
 from ganbench.counts import count_of
 from ganbench.report.markdown import escape_markdown, markdown_table
 
-from .baseline import Baseline, BaselineProvenance, list_drift
+from .baseline import Baseline, list_drift
 from .hypothesis_tests import FAILURES_METRIC, GateTest
 from .power import DETECTION_PROBABILITIES, DetectablePower, detectable_powers
 from .verdict import GateVerdict
@@ -254,22 +250,15 @@ def power_content(power: DetectablePower) -> dict[str, Any]:
 
 
 def gate_history_entries(
-    verdict: GateVerdict, baseline: Baseline, here: BaselineProvenance
+    verdict: GateVerdict, baseline: Baseline, at: MeasuredAt
 ) -> list[HistoryEntry]:
     """Returns the mean of each metric of each cell as history records."""
-    software, committed = describe_software(), commit_time(Path.cwd(), here.revision)
     return [
-        HistoryEntry(
-            benchmark=f"{baseline.name}: {test.cell or 'all cells'}: {test.metric}",
-            machine=here.machine,
-            value=test.after,
-            unit="",
-            direction=test.scale.direction,
-            revision=here.revision,
-            time=time.time(),
-            software=software,
+        at.entry(
+            f"{baseline.name}: {test.cell or 'all cells'}: {test.metric}",
+            test.after,
+            test.scale.direction,
             count=test.counts[1],
-            committed=committed,
         )
         for test in verdict.tests
         if test.metric != FAILURES_METRIC
