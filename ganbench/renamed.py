@@ -9,7 +9,7 @@ MODULES = {
     "ganbench.blueprint": "ganbench.gan.build_config",
     "ganbench.cli.answers": "ganbench.cli.report",
     "ganbench.cli.evaluation": "ganbench.cli.eval",
-    "ganbench.cli.looking": "ganbench.cli.visualize",
+    "ganbench.cli.looking": "ganbench.cli.pictures",
     "ganbench.cli.parts": "ganbench.cli.catalog",
     "ganbench.cli.performance": "ganbench.cli.perf",
     "ganbench.cli.study": "ganbench.cli.human_study",

@@ -8,6 +8,7 @@ Commands import torch and pandas themselves, so that help and lists answer at on
 import os
 import sys
 import warnings
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -16,62 +17,38 @@ from ganbench import __version__
 from ganbench.deprecation import GanbenchDeprecationWarning
 from ganbench.experiments.signals import handle_stop_signals
 
-from . import (
-    baseline,
-    bisect,
-    catalog,
-    check,
-    claim,
-    compare,
-    eval,
-    floor,
-    gate,
-    history,
-    human_study,
-    measure,
-    new,
-    pack,
-    perf,
-    plan,
-    report,
-    run,
-    status,
-    stores,
-    styles,
-    trials,
-    visualize,
-    watch,
-)
 from .base import FAILED, INTERNAL, INTERRUPTED, app, describe_file_error, err, out, place_of
 from .streams import accept_any_encoding
 
-# Importing a module adds its commands.
-COMMANDS = (
-    baseline,
-    bisect,
-    catalog,
-    check,
-    claim,
-    compare,
-    eval,
-    floor,
-    gate,
-    history,
-    human_study,
-    measure,
-    new,
-    pack,
-    perf,
-    plan,
-    report,
-    run,
-    status,
-    stores,
-    styles,
-    trials,
-    visualize,
-    watch,
+COMMAND_MODULES = (
+    "baseline",
+    "bisect",
+    "catalog",
+    "check",
+    "claim",
+    "compare",
+    "eval",
+    "floor",
+    "gate",
+    "history",
+    "human_study",
+    "measure",
+    "new",
+    "pack",
+    "perf",
+    "pictures",
+    "plan",
+    "report",
+    "run",
+    "show",
+    "status",
+    "stores",
+    "styles",
+    "trials",
+    "watch",
 )
+for module in COMMAND_MODULES:  # importing a module adds its commands
+    import_module(f"{__name__}.{module}")
 
 
 def print_version(wanted: bool) -> None:

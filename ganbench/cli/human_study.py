@@ -20,7 +20,7 @@ from .base import (
     print_json,
     suite_folder,
 )
-from .visualize import CELL_KEY_COLUMNS, require_sampler_store, select_rows_by_words
+from .select_cells import CELL_KEY_COLUMNS, require_sampler_store, select_rows_by_words
 
 LEADING_ARMS = 4  # arms of a study by default
 

@@ -3,7 +3,13 @@
 from pathlib import Path
 
 from .base import DEFAULT_RESULTS, Json, Results, SuiteArgument, Trust, app, fail, out, print_json
-from .visualize import CellArgument, Checkpoint, require_sampler_store, select_rows_by_words
+from .select_cells import (
+    CellArgument,
+    Checkpoint,
+    checkpoint_ending,
+    require_sampler_store,
+    select_rows_by_words,
+)
 
 
 @app.command()
@@ -26,7 +32,7 @@ def styles(
     from ganbench.visualization.trained_generator import find_saved_generator
 
     store, entries = require_sampler_store(suite, results, checkpoint), []
-    ending = "" if checkpoint == "last" else f"-{checkpoint}"
+    ending = checkpoint_ending(checkpoint)
     for name in done_trials_of_cells(suite, cell, results):
         sampler = find_saved_generator(read_trial(store, name), store, checkpoint)
         paths = {kind: sampler.folder.folder / f"{kind}{ending}.png" for kind in STYLE_PICTURES}

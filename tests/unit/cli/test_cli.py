@@ -16,7 +16,7 @@ from ganbench import __version__, cli
 from ganbench.analysis.rows import collect_rows, save_rows
 from ganbench.cli import app
 from ganbench.cli.base import COMMAND_SECTIONS, describe_file_error
-from ganbench.cli.visualize import format_metric_line
+from ganbench.cli.show import format_metric_line
 from ganbench.experiments import time_estimate
 from ganbench.experiments.plan import plan_record, plan_trials
 from ganbench.experiments.store import Store
