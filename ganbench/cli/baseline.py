@@ -35,7 +35,7 @@ from .gate_inputs import (
     single_argument,
     train_in_store,
 )
-from .run import read_suite
+from .trainings import read_suite
 from .weights import require_weights_of_command
 
 Reason = Annotated[str, typer.Option(help="Reason, kept in the file.")]

@@ -192,7 +192,7 @@ def suite_measurer(options: SuiteOptions, scratch: Path) -> Measure:
     from ganbench.ci.quality.hypothesis_tests import MetricScale
     from ganbench.experiments.suite_files import find_suite_file
 
-    from .run import read_suite
+    from .trainings import read_suite
 
     suite, profile, device = read_suite(options.suite, None, None, options.profile, options.device)
     metric, file = require_metric(suite, options.metric), find_suite_file(options.suite)

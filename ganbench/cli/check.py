@@ -18,7 +18,7 @@ from .base import (
     refuse_long_names,
     save_verdict,
 )
-from .run import read_suite
+from .trainings import read_suite
 
 What = Annotated[
     str,

@@ -39,7 +39,7 @@ from .gate_inputs import (
     train_in_store,
 )
 from .image_gate import images_verdict
-from .run import read_suite
+from .trainings import read_suite
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"  # names the Markdown file that GitHub Actions shows
 

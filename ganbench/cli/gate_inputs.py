@@ -14,7 +14,7 @@ from ganbench.experiments.suite_files import find_suite_file
 
 from .base import err, fail, trust_option
 from .interruption import explained_ctrl_c
-from .run import executor_of, print_failures
+from .trainings import executor_of, print_failures
 
 DEFAULT_FALSE_ALARMS = 0.01  # probability of a false alarm in all tests of a gate
 

@@ -20,7 +20,7 @@ from .base import (
     out,
     suite_folder,
 )
-from .run import executor_of, print_run_result
+from .trainings import executor_of, print_run_result
 from .weights import require_weights_of_command
 
 

@@ -24,7 +24,7 @@ from .base import (
     out,
     print_json,
 )
-from .run import default_workers, merge_overrides, read_suite
+from .trainings import default_workers, merge_overrides, read_suite
 
 
 @app.command()

@@ -1,20 +1,17 @@
-"""The command `run`, and helpers of all commands that train."""
+"""The command `run`."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from ganbench.counts import count_of
 from ganbench.devices import usable_cpus
-from ganbench.experiments.suite_files import find_suite_file
 
 from .base import (
     DEFAULT_RESULTS,
-    FAILED,
     INTERRUPTED,
     Device,
     ExecutorName,
@@ -32,33 +29,11 @@ from .base import (
     err,
     fail,
     out,
-    print_json,
 )
 from .interruption import command_without_deadline, this_command
 from .stores import merge_sources, print_merge
+from .trainings import executor_of, merge_overrides, print_run_result, read_suite
 from .watch import Trackers, open_trackers
-
-
-def merge_overrides(*overrides: list[str] | None) -> list[str]:
-    """Returns all overrides of a suite, in the order in which they apply."""
-    return [text for texts in overrides for text in texts or []]
-
-
-def read_suite(
-    text: str, overrides: list[str] | None, seeds: int | None, profile: str | None, device: str
-) -> Any:
-    """The suite, its profile and the device; ends the program if they do not fit."""
-    from ganbench.devices import select_device
-    from ganbench.experiments.suite_loader import load_suite
-
-    chosen = select_device(device)
-    suite = load_suite(find_suite_file(text), overrides or [])
-    name = suite.select_profile(profile, chosen)
-    if seeds is not None:
-        changes = [*(overrides or []), f"seeds={seeds}"]
-        changes += [f"budget.{name}.seeds={seeds}"]
-        suite = load_suite(find_suite_file(text), changes)
-    return suite, name, chosen
 
 
 @app.command()
@@ -238,49 +213,6 @@ def deadline_of(text: str, executor: Any) -> Any:
     return Deadline(parse_deadline(text), stops_within_trials=not isinstance(executor, Inline))
 
 
-def print_run_result(
-    result: Any, report: Any, files: list[Path], verb: str, as_json: bool
-) -> NoReturn:
-    """Prints the results of a run and ends the program."""
-    from ganbench.report.terminal import print_report
-
-    from .progress import format_clock
-
-    if as_json:
-        print_json(run_summary(result, report, files))
-    else:
-        print_report(report, out)
-        out.print(f"{count_work(result, verb)}, in {format_clock(result.seconds)}.")
-        if result.left_out:
-            out.print(f"{count_of(result.left_out, 'trial')} left for other runs.")
-        for path in files:
-            out.print_line(f"  {path}")
-    raise typer.Exit(print_failures(result.statuses))
-
-
-def count_work(result: Any, verb: str) -> str:
-    """Returns `4 trials trained, 2 measured, 3 kept`."""
-    done = sum(s.state in ("done", "diverged") for s in result.statuses)
-    measured = min(result.trained_before, done)
-    counts = [(done - measured, verb), (measured, "measured")]
-    (first, name), *others = [each for each in counts if each[0]] or [(0, verb)]
-    parts = [f"{count_of(first, 'trial')} {name}", *(f"{count:,} {name}" for count, name in others)]
-    return ", ".join([*parts, f"{result.finished_before:,} kept"])
-
-
-def executor_of(text: str, workers: int | None, device: str, processes: int = 1) -> Any:
-    """Returns the executor that --executor and --workers name, for trials of some processes."""
-    from ganbench.experiments.executors import EXECUTORS, executor_label
-
-    count = default_workers(device, processes) if workers is None else workers
-    return EXECUTORS.make(executor_label(text, count))
-
-
-def default_workers(device: str, processes: int = 1) -> int:
-    """Returns the number of workers whose trials, of some processes each, fill this machine."""
-    return max(1, usable_cpus() // processes) if device == "cpu" else 1
-
-
 def crowding_notes(executor: Any, processes: int, device: str) -> list[str]:
     """Returns a note if the processes of all workers are more than the CPU cores or the GPUs."""
     workers = getattr(executor, "workers", 1)
@@ -291,27 +223,3 @@ def crowding_notes(executor: Any, processes: int, device: str) -> list[str]:
     if workers * processes <= (cores := usable_cpus()):
         return []
     return [f"{workers} workers of {processes} processes each share {count_of(cores, 'CPU core')}"]
-
-
-def print_failures(statuses: Sequence[Any]) -> int:
-    """Prints each failed trial with its log, and returns the exit code."""
-    failed = [s for s in statuses if s.state in ("failed", "interrupted")]
-    for status in failed:
-        attempt = status.job.last_attempt()
-        where = f" (log: {attempt.log_path})" if attempt and attempt.log_path.exists() else ""
-        err.print_line(f"{status.state}: {status.job.trial.id[:16]}: {status.reason}{where}")
-    return FAILED if failed else 0
-
-
-def run_summary(result: Any, report: Any, files: list[Path]) -> dict[str, Any]:
-    """Returns the results of a run as JSON data."""
-    outcomes = Counter(status.state for status in result.statuses)
-    return {
-        "suite": report.plan["suite"],
-        "kept": result.finished_before,
-        "left_out": result.left_out,
-        "outcomes": outcomes,
-        "seconds": round(result.seconds, 1),
-        "findings": report.findings,
-        "files": [str(path) for path in files],
-    }
