@@ -48,39 +48,34 @@ def compare_benchmark(
     times: RoundTimes,
     rules: PerfRules,
 ) -> BenchmarkComparison:
+    """Compares a benchmark by its counts, or by its times if it has none."""
     before, now = base.readings.get(name), head.readings.get(name)
-    if before is None and now is None:
-        why = head.reason_for(name) or base.reason_for(name)
-        return BenchmarkComparison(
-            name, ComparisonVerdict.MISSING, reason=f"neither side runs it: {why}"
-        )
-    if before is None:
-        assert now is not None
-        why = base.reason_for(name)
-        reason = f"base cannot run it: {why}" if why else ""
-        return BenchmarkComparison(
-            name, ComparisonVerdict.NEW, None, now.value, now.unit, now.exact, reason=reason
-        )
-    if now is None:
-        reason = head.reason_for(name) or "head does not have it"
-        return BenchmarkComparison(
-            name,
-            ComparisonVerdict.MISSING,
-            before.value,
-            None,
-            before.unit,
-            before.exact,
-            reason=reason,
-        )
+    if before is None or now is None:
+        return compare_one_side(name, base, head)
     if before.work != now.work:
         reason = f"not the same work: {before.work!r} in base, {now.work!r} in head"
         values = (before.value, now.value, now.unit, now.exact)
         return BenchmarkComparison(name, ComparisonVerdict.UNDECIDED, *values, reason=reason)
-    return (
-        compare_counts(name, before, now)
-        if now.exact
-        else compare_times(name, times, rules, now.unit)
-    )
+    if now.exact:
+        return compare_counts(name, before, now)
+    return compare_times(name, times, rules, now.unit)
+
+
+def compare_one_side(
+    name: str, base: ProcessMeasurements, head: ProcessMeasurements
+) -> BenchmarkComparison:
+    """Returns the comparison of a benchmark that one side cannot run, or neither."""
+    before, now = base.readings.get(name), head.readings.get(name)
+    missing = BenchmarkComparison(name, ComparisonVerdict.MISSING)
+    if now is not None:
+        why = base.reason_for(name)
+        new = replace(missing, verdict=ComparisonVerdict.NEW, head=now.value, unit=now.unit)
+        return replace(new, exact=now.exact, reason=f"base cannot run it: {why}" if why else "")
+    why = head.reason_for(name)
+    if before is None:
+        return replace(missing, reason=f"neither side runs it: {why or base.reason_for(name)}")
+    lost = replace(missing, base=before.value, unit=before.unit, exact=before.exact)
+    return replace(lost, reason=why or "head does not have it")
 
 
 def compare_counts(
