@@ -96,8 +96,8 @@ def curve_values(run: str) -> "pd.Series[float]":
 PAGE_TEXT = """# Effects after 3,000 and after 12,000 turns
 
 `python studies/budgets.py` makes this page from the rows of `transfer` and `transfer_long`. Both suites train the
-same networks from the same seeds. {equal} of the {points} points that their learning curves share are equal to the bit,
-so `transfer_long` goes on where `transfer` ends.
+same networks from the same seeds. {equal} of the {points} points that their learning curves share are equal to the bit:
+there `transfer_long` goes on where `transfer` ends. The others come from another kind of processor.
 
 ## Correlation of effects
 

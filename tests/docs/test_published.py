@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import bisections
+import budgets
 import one_seed
 import pandas as pd
 import pytest
@@ -410,6 +411,16 @@ def test_tests_with_fewer_seeds_agree_with_a_second_draw():
     again = one_seed.verdicts_of_fewer_seeds(ganbench.load(folder), draws=10).set_index("seeds")
     assert again["shown"].loc[3] < 0.2
     assert again["shown"].loc[20] == pytest.approx(published.loc[20], abs=0.3)
+
+
+def test_page_of_budgets_equals_its_rows():
+    folder = PUBLISHED / "transfer_long"
+    page = (folder / budgets.PAGE).read_text("utf-8")
+    assert page == budgets.render_page()
+    readme = (folder / "README.md").read_text("utf-8")
+    intervals = re.findall(r"(?:× )?[−\d.]+ \[[−\d., ]+\]", page)
+    quoted = [text for text in intervals if text in readme.replace("\n", " ")]
+    assert len(quoted) >= 12
 
 
 def test_transfer_page_equals_rows():
