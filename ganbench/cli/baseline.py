@@ -1,6 +1,7 @@
 """The commands `baseline make|update|show`: the scores that later gates are compared with."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,19 +77,10 @@ def make(
     path = baseline_path(baseline, what, real)
     if path.exists():
         fail(f"{path} exists already: `ganbench baseline update` replaces it")
-    settings = {"metrics": metrics, "extractor": extractor, "size": size}
-    with explained_gate_stop(real):
-        if real is None:
-            write_suite_baseline(
-                single_argument(what),
-                path,
-                reason,
-                None,
-                TrainingPlace(results, workers, executor, device, profile),
-            )
-        else:
-            sets = ImageSets(what, real, lost, trust, device)
-            write_image_baseline(sets, path, reason, None, margin or [], settings)
+    terms = ImageTerms(margin or [], {"metrics": metrics, "extractor": extractor, "size": size})
+    place = TrainingPlace(results, workers, executor, device, profile)
+    sets = None if real is None else ImageSets(what, real, lost, trust, device)
+    write_baseline(NewBaseline(path, reason), what, place, sets, terms)
 
 
 @baselines.command()
@@ -112,19 +104,11 @@ def update(
     """
     path = baseline_path(baseline, what, real)
     before = read_baseline(path)
-    with explained_gate_stop(real):
-        if real is None:
-            write_suite_baseline(
-                single_argument(what),
-                path,
-                reason,
-                before,
-                TrainingPlace(results, workers, executor, device, profile),
-            )
-        else:
-            margins = [f"{metric}={amount}" for metric, amount in before.margins.items()]
-            sets = ImageSets(what, real, lost, trust, device)
-            write_image_baseline(sets, path, reason, before, margins, before.settings)
+    margins = [f"{metric}={amount}" for metric, amount in before.margins.items()]
+    place = TrainingPlace(results, workers, executor, device, profile)
+    sets = None if real is None else ImageSets(what, real, lost, trust, device)
+    terms = ImageTerms(margins, before.settings)
+    write_baseline(NewBaseline(path, reason, before), what, place, sets, terms)
 
 
 @baselines.command(name="show")
@@ -144,30 +128,54 @@ def show_baseline(
     return print_baseline(reference, content)
 
 
-def write_suite_baseline(
-    suite: str, path: Path, reason: str, before: Any, place: TrainingPlace
+@dataclass(frozen=True)
+class NewBaseline:
+    """The file and the reason of a new baseline, and the baseline that it replaces."""
+
+    path: Path
+    reason: str
+    before: Any = None
+
+
+@dataclass(frozen=True)
+class ImageTerms:
+    """The margins of the tested metrics, and the settings of the measurement of images."""
+
+    margins: Sequence[str]  # fid=0.1
+    settings: dict[str, Any]
+
+
+def write_baseline(
+    new: NewBaseline,
+    what: list[str],
+    place: TrainingPlace,
+    sets: ImageSets | None,
+    terms: ImageTerms,
 ) -> None:
+    """Writes the baseline of a suite or, if there are real images, of image sets."""
+    with explained_gate_stop(sets.real if sets else None):
+        if sets is None:
+            write_suite_baseline(single_argument(what), new, place)
+        else:
+            write_image_baseline(sets, new, terms)
+
+
+def write_suite_baseline(suite: str, new: NewBaseline, place: TrainingPlace) -> None:
     from ganbench.ci.quality.training_runs import GateRun, make_suite_baseline, seeds_of_baseline
 
     read, name, chosen = read_suite(suite, None, None, place.profile, place.device)
-    gate_run = GateRun.of(read, name, chosen, seeds_of_baseline(read, name))
+    gate_run, before = GateRun.of(read, name, chosen, seeds_of_baseline(read, name)), new.before
     if before and (before.kind, before.name) != ("suite", read.name):
-        fail(f"{path} is a baseline of {before.name}, not of the suite {read.name}")
+        fail(f"{new.path} is a baseline of {before.name}, not of the suite {read.name}")
     side, code = train_in_store(gate_run, place, fresh=False)
     if code:
-        fail(f"Trainings crashed: {path} was not written", code)
-    made_baseline = make_suite_baseline(gate_run, side, len(read.seeds_of(name)), reason, before)
-    save_baseline(path, made_baseline)
+        fail(f"Trainings crashed: {new.path} was not written", code)
+    seeds = len(read.seeds_of(name))
+    save_baseline(new.path, make_suite_baseline(gate_run, side, seeds, new.reason, before))
 
 
-def write_image_baseline(
-    sets: ImageSets,
-    path: Path,
-    reason: str,
-    before: Any,
-    margins: Sequence[str],
-    settings: dict[str, Any],
-) -> None:
+def write_image_baseline(sets: ImageSets, new: NewBaseline, terms: ImageTerms) -> None:
+    settings, before = terms.settings, new.before
     require_weights_of_command(settings["extractor"], "ganbench", *sets.fakes, sets.real)
     from ganbench.ci.quality.image_sets import (
         make_image_baseline,
@@ -178,15 +186,15 @@ def write_image_baseline(
     from ganbench.devices import select_device
 
     if before and before.kind != "images":
-        fail(f"{path} is a baseline of the suite {before.name}, not of images")
-    allowed, chosen = parse_margins(margins, settings["metrics"]), select_device(sets.device)
+        fail(f"{new.path} is a baseline of the suite {before.name}, not of images")
+    margins, device = parse_margins(terms.margins, settings["metrics"]), select_device(sets.device)
     require_baseline_count(len(sets.fakes))
     evaluations = evaluate_sets(sets, settings)
-    image_side = make_image_side(evaluations, sets.lost, chosen)
-    made_baseline = make_image_baseline(
-        evaluations, image_side, allowed, settings, chosen, reason, before
+    side = make_image_side(evaluations, sets.lost, device)
+    save_baseline(
+        new.path,
+        make_image_baseline(evaluations, side, margins, settings, device, new.reason, before),
     )
-    save_baseline(path, made_baseline)
 
 
 def save_baseline(path: Path, made_baseline: Any) -> None:
