@@ -169,7 +169,7 @@ class DecodedBatch:
     The last batch of a block has the block's key and the reasons for images that were left out.
     """
 
-    seen: list[HashedImage]
+    images: list[HashedImage]
     key: str = ""
     left_out: tuple[str, ...] = ()
 
@@ -178,7 +178,7 @@ class DecodedBatch:
 class CachedBlock:
     """The cached features of a block."""
 
-    made: Tensors
+    features: Tensors
     left_out: tuple[str, ...] = ()
 
 
@@ -223,10 +223,10 @@ def extract_source_features(
     cached_count = start = 0  # start is the first row of the current block
     for stage in stages_ahead(source, chosen, runner, cache):
         if isinstance(stage, CachedBlock):
-            collected.add(stage.made)
+            collected.add(stage.features)
             cached_count += collected.count - start
-        elif stage.seen:
-            collected.add(runner.extract(stage.seen, source.name) | image_facts(stage.seen))
+        elif stage.images:
+            collected.add(runner.extract(stage.images, source.name) | image_facts(stage.images))
         left_out += stage.left_out
         if isinstance(stage, CachedBlock) or stage.key:
             if isinstance(stage, DecodedBatch) and collected.count > start:
@@ -258,12 +258,12 @@ def stages_ahead(
                 yield from found
 
 
-def image_facts(looked: Sequence[HashedImage]) -> Tensors:
-    hashes = bytearray(b"".join(image.hash for image in looked))
+def image_facts(images: Sequence[HashedImage]) -> Tensors:
+    hashes = bytearray(b"".join(image.hash for image in images))
     return {
-        "hashes": torch.frombuffer(hashes, dtype=torch.uint8).view(len(looked), HASH_BYTES),
-        "extents": torch.tensor([image.extent for image in looked], dtype=torch.int32),
-        "odd": torch.tensor([int(image.odd) for image in looked], dtype=torch.uint8),
+        "hashes": torch.frombuffer(hashes, dtype=torch.uint8).view(len(images), HASH_BYTES),
+        "extents": torch.tensor([image.extent for image in images], dtype=torch.int32),
+        "odd": torch.tensor([int(image.odd) for image in images], dtype=torch.uint8),
     }
 
 

@@ -15,8 +15,8 @@ class SuiteError(GanbenchError, ValueError):
 class SuiteValidationError(GanbenchError, ValueError):
     """A value that is valid by itself, but not with the rest of the suite."""
 
-    def __init__(self, location: Location, told: str):
-        super().__init__(told)
+    def __init__(self, location: Location, message: str):
+        super().__init__(message)
         self.location = location
 
 
