@@ -185,6 +185,12 @@ SIMPLE_EFFECTS = {  # the change by the first arm against the second one
         ("gradient_penalty", "none", "× 3.09 [2.37, 4.02]"),
         ("gradient_penalty + spectral_norm", "spectral_norm", "× 6.25 [5.21, 7.49]"),
     ],
+    "penalties": [
+        ("r1(epsilon=0.001, method='finite_difference')", "r1", "× 5.02 [4.10, 6.16]"),
+        ("r1(method='finite_difference')", "r1", "× 2.35 [1.63, 3.37]"),
+        ("r1(epsilon=0.1, method='finite_difference')", "r1", "× 1.34 [0.977, 1.83]"),
+        ("r1(method='finite_difference', share=0.25)", "r1", "× 5.31 [3.66, 7.72]"),
+    ],
     "r3gan_ablation": [
         ("r1(weight=1)", "none", "144 [118, 170]"),
         ("r2(weight=1)", "none", "148 [113, 183]"),
