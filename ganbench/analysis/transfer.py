@@ -132,7 +132,7 @@ def correct_for_noise(
     if root == 0:
         return Correlation(math.nan, -1, 1, math.nan, *reliabilities)
     observed = correlate_estimates(covariance, first, second)
-    ends = correlation_interval(covariance, first, second, tricks)
+    ends = correlation_interval(observed, covariance, first, second, tricks)
     value, low, high = np.clip(np.array([observed, *ends]) / root, -1, 1).tolist()
     return Correlation(value, low, high, observed, *reliabilities)
 
@@ -144,14 +144,17 @@ def correlate_estimates(covariance: Covariance, first: Numbers, second: Numbers)
 
 
 def correlation_interval(
-    covariance: Covariance, first: Numbers, second: Numbers, tricks: Sequence[str] | None
+    observed: float,
+    covariance: Covariance,
+    first: Numbers,
+    second: Numbers,
+    tricks: Sequence[str] | None,
 ) -> tuple[float, float]:
     """Returns Fisher's interval, or the jackknife's if tricks stand in several cells.
 
     Effects of one trick resemble each other, so they are no sample of their number. The jackknife (Tukey,
     1958) leaves out one trick at a time, on Fisher's scale.
     """
-    observed = correlate_estimates(covariance, first, second)
     names = np.array(range(first.shape[1]) if tricks is None else tricks)
     distinct = np.unique(names)
     if len(distinct) == len(names):

@@ -313,11 +313,10 @@ def report_write_errors() -> Iterator[None]:
         err.print_line(describe_file_error(error))
 
 
-def append_text(path: Path | None, text: str) -> None:
-    """Appends a text to a file, if one is given."""
-    if path is not None:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
+def append_text(path: Path, text: str) -> None:
+    """Appends a text to a file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
 
 
 def save_verdict(path: Path | None, record: Any) -> None:

@@ -165,7 +165,8 @@ class GateAnswer:
         """Appends the Markdown table and the measured values to the files that are named."""
         from ganbench.ci.quality.summary import gate_markdown
 
-        append_text(summary, gate_markdown(self.verdict, self.reference))
+        if summary:
+            append_text(summary, gate_markdown(self.verdict, self.reference))
         if history and self.verdict.tests:
             append_gate_history(history, self.verdict, self.reference)
 

@@ -103,7 +103,8 @@ def perf(
     save_verdict(verdict_file, record)
     with report_write_errors():
         write_perf_report(report, record, into)
-        append_text(summary, perf_markdown(report, sentences, title))
+        if summary:
+            append_text(summary, perf_markdown(report, sentences, title))
         if history is not None:
             append_perf_history(report, history, chosen, revisions["head"])
     raise typer.Exit(verdict.exit_code)

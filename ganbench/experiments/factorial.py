@@ -5,11 +5,18 @@ effects of two tricks are aliased with each other; `aliased_terms` lists them.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 MIN_FRACTION_TRICKS = 4  # tricks; with fewer, a full factorial is cheap enough
 MEAN_TERM = "the mean"
+
+
+def cross_axes(axes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns all combinations of axes; an axis is a list, or the single value of a key."""
+    values = [value if isinstance(value, list) else [value] for value in axes.values()]
+    return [dict(zip(axes, chosen, strict=True)) for chosen in itertools.product(*values)]
 
 
 def list_chains(

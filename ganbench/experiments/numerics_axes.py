@@ -1,6 +1,5 @@
 """Numerics of a suite: the arithmetic of trainings as axes, specs and labels."""
 
-import itertools
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ from ganbench.devices import MAX_GPUS, Dtype, MemoryFormat, Numerics
 from ganbench.registry import Spec, format_literal, parse_spec
 
 from .config_model import ConfigModel, Several
+from .factorial import cross_axes
 
 if TYPE_CHECKING:
     from .suite import Suite
@@ -34,11 +34,7 @@ class NumericsAxes(ConfigModel):
     def list_specs(self, defaults: "NumericsAxes") -> list[str]:
         """Returns the specs of all combinations; the neutral one is empty."""
         axes = {key: value for both in (defaults, self) for key, value in both if value is not None}
-        values = [value if isinstance(value, list) else [value] for value in axes.values()]
-        combinations = (
-            dict(zip(axes, chosen, strict=True)) for chosen in itertools.product(*values)
-        )
-        return list(dict.fromkeys(map(numerics_spec, combinations)))
+        return list(dict.fromkeys(map(numerics_spec, cross_axes(axes))))
 
 
 def with_numerics(suite: "Suite", settings: dict[str, Any]) -> "Suite":

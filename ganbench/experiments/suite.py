@@ -40,7 +40,7 @@ from ganbench.training.budget import Budget
 from .cells import OWN_LOSS, Cell, apply_axes, count_cells, expand_cells
 from .config_model import AtMost, ConfigModel, Several
 from .durations import parse_seconds
-from .factorial import count_fractional_chains, fractional_chains, list_chains
+from .factorial import count_fractional_chains, cross_axes, fractional_chains, list_chains
 from .numerics_axes import NumericsAxes
 from .suite_errors import SuiteError, SuiteValidationError, located
 from .suite_files import ADAPTIVE, DEFAULT_ROUNDS
@@ -281,9 +281,7 @@ class HyperparameterAxes(ConfigModel):
         return count_combinations(value for _, value in self)
 
     def list_changes(self) -> list[dict[str, Any]]:
-        axes = {key: value for key, value in self if value is not None}
-        values = [value if isinstance(value, list) else [value] for value in axes.values()]
-        return [dict(zip(axes, chosen, strict=True)) for chosen in itertools.product(*values)]
+        return cross_axes({key: value for key, value in self if value is not None})
 
 
 class GridConfig(ConfigModel):

@@ -10,7 +10,7 @@ from typing import Any
 
 from ganbench.counts import count_of
 
-from .factorial import list_chains
+from .factorial import cross_axes, list_chains
 from .suite_limits import MAX_SUITE_BYTES, check_cell_count
 
 DEFAULT_SEEDS = 3
@@ -151,10 +151,8 @@ def chains_of(tricks: dict[str, Any]) -> list[tuple[str, ...]]:
 
 def list_numerics(axes: dict[str, Any]) -> list[frozenset[tuple[str, Any]]]:
     """Returns the combinations of numerics, each without its neutral settings."""
-    values = [value if isinstance(value, list) else [value] for value in axes.values()]
-    combinations = (zip(axes, chosen, strict=True) for chosen in itertools.product(*values))
-    neutral = NEUTRAL_NUMERICS.items()
-    return list(dict.fromkeys(frozenset(chosen).difference(neutral) for chosen in combinations))
+    combinations = (frozenset(chosen.items()) for chosen in cross_axes(axes))
+    return list(dict.fromkeys(each.difference(NEUTRAL_NUMERICS.items()) for each in combinations))
 
 
 def axis_values(key: str, value: Any) -> list[str]:

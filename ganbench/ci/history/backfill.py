@@ -99,13 +99,8 @@ class Backfill:
         here: Path,
         print_line: Callable[[str], None] = lambda line: None,
     ):
-        self.file, self.commits, self.rules, self.here, self.print_line = (
-            file,
-            commits,
-            rules,
-            here,
-            print_line,
-        )
+        self.file, self.commits, self.rules = file, commits, rules
+        self.here, self.print_line = here, print_line
         self.machine, self.software = describe_machine(rules.device), describe_software()
         self.only = "; ".join(sorted(rules.words))
         self.times = commit_times(here, commits[-1].hash)
