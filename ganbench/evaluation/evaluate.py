@@ -23,7 +23,7 @@ from ganbench.evaluation.protocols import PROTOCOLS, protocol_label
 from ganbench.evaluation.protocols.base import MeasurementRules
 from ganbench.registry import SpecError, split_specs, suggest
 
-from .feature_extraction import trim_blocks
+from .block_cache import trim_blocks
 from .options import EvaluationOptions
 from .pipeline import EvaluationPipeline, Show, choose_images
 from .result import Evaluation

@@ -33,13 +33,10 @@ from ganbench.gan.latent_sampler import LatentSampler
 from ganbench.rng import RngStreams
 
 from .broken_files import broken_files_error, refuse_broken_headers
+from .decoded_blocks import silence_decoders
 from .evaluator import load_lpips
-from .feature_extraction import (
-    Extraction,
-    ExtractorRunner,
-    extract_source_features,
-    silence_decoders,
-)
+from .extractor_runner import ExtractorRunner
+from .feature_extraction import Extraction, extract_source_features
 from .floors import STREAM, cached_reading, make_metric_row, split_in_halves
 from .image_warnings import notes_of_both_sources, notes_of_source
 from .metric_settings import with_used_settings

@@ -19,9 +19,10 @@ from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from
 from torch_fidelity.utils import prepare_input_from_descriptor as prepared
 
 from ganbench.devices import usable_cpus
+from ganbench.evaluation.extractor_runner import ExtractorRunner
 from ganbench.evaluation.extractors import EXTRACTORS
 from ganbench.evaluation.extractors.base import Extractor
-from ganbench.evaluation.feature_extraction import ExtractorRunner, extract_source_features
+from ganbench.evaluation.feature_extraction import extract_source_features
 from ganbench.evaluation.inputs.base import Frame
 from ganbench.evaluation.inputs.image_folder import FolderSource
 

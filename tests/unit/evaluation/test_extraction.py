@@ -11,19 +11,16 @@ from torch import nn
 
 from ganbench.data.image_decoding import Unreadable
 from ganbench.data.paths import cache_root
-from ganbench.evaluation import feature_extraction as extraction
+from ganbench.evaluation import decoded_blocks
+from ganbench.evaluation.block_cache import trim_blocks
+from ganbench.evaluation.decoded_blocks import BATCHES_AHEAD, IMAGES_PER_BLOCK
+from ganbench.evaluation.extractor_runner import ExtractorRunner
 from ganbench.evaluation.extractors.base import Extractor
-from ganbench.evaluation.feature_extraction import (
-    BATCHES_AHEAD,
-    IMAGES_PER_BLOCK,
-    ExtractorRunner,
-    extract_source_features,
-    iter_in_background,
-    trim_blocks,
-)
+from ganbench.evaluation.feature_extraction import extract_source_features
 from ganbench.evaluation.inputs.arrays import source_of_array
 from ganbench.evaluation.inputs.base import Frame
 from ganbench.evaluation.inputs.image_folder import FolderSource
+from ganbench.evaluation.read_ahead import iter_in_background
 
 IMAGE_COUNT = 2 * IMAGES_PER_BLOCK + 30
 
@@ -123,19 +120,18 @@ def test_memory_limit_keeps_batches_of_large_images(
     (tmp_path / "x").mkdir()
     for number, image in enumerate(pixels):
         Image.fromarray(image).save(tmp_path / "x" / f"{number:03}.bmp")
-    monkeypatch.setattr(extraction, "MAX_BATCH_BYTES", max_bytes)
     monkeypatch.setattr("ganbench.evaluation.inputs.arrays.MAX_ARRAY_BYTES_AT_ONCE", max_bytes)
-    held_values, iter_blocks = [], extraction.iter_item_blocks
+    held_values, iter_blocks = [], decoded_blocks.iter_item_blocks
 
     def count_values(*arguments):
         for items in iter_blocks(*arguments):
             held_values.append(sum(item.decode(Frame(size=size)).pixels.numel() for item in items))
             yield items
 
-    monkeypatch.setattr(extraction, "iter_item_blocks", count_values)
+    monkeypatch.setattr(decoded_blocks, "iter_item_blocks", count_values)
 
     def batches(source):
-        runner = make_runner(frame=Frame(size=size), batch=batch)
+        runner = make_runner(frame=Frame(size=size), batch=batch, max_batch_bytes=max_bytes)
         inputs = []
         runner.extractor.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
         return inputs, extract(source, runner)
@@ -151,7 +147,7 @@ def test_memory_limit_keeps_batches_of_large_images(
     assert torch.equal(file_features.extents, array_features.extents)
     image_values = 3 * (size or 6) ** 2
     assert max(held_values) <= max_bytes + image_values
-    again = make_runner(frame=Frame(size=size), batch=batch)
+    again = make_runner(frame=Frame(size=size), batch=batch, max_batch_bytes=max_bytes)
     assert torch.equal(
         extract(source_of_array(pixels, "y"), again).features, array_features.features
     )
@@ -274,8 +270,7 @@ def test_background_exception_reaches_the_caller():
         assert list(numbers) == [1]
 
 
-def test_byte_limit_shrinks_batches_of_large_images(monkeypatch, pixels):
-    monkeypatch.setattr(extraction, "MAX_BATCH_BYTES", 20 * pixels[0].size - 1)
+def test_byte_limit_shrinks_batches_of_large_images(pixels):
     sizes = []
 
     class RecordingExtractor(CountingExtractor):
@@ -283,5 +278,6 @@ def test_byte_limit_shrinks_batches_of_large_images(monkeypatch, pixels):
             sizes.append(len(x))
             return super().forward(x)
 
-    extract(source_of_array(pixels[:100], "x"), make_runner(extractor=RecordingExtractor()))
+    runner = make_runner(extractor=RecordingExtractor(), max_batch_bytes=20 * pixels[0].size - 1)
+    extract(source_of_array(pixels[:100], "x"), runner)
     assert sizes == [20] * 5
