@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 import ganbench
-from ganbench.analysis.effects import Effect, effect_facts, effects_by_variant, trick_effects
+from ganbench.analysis.effects import Effect, effect_scale, effects_by_variant, trick_effects
 from ganbench.analysis.leaderboard import leaderboard
+from ganbench.analysis.metric_scale import outcome_scale
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.registry import parse_spec, split_specs
 from ganbench.report.format_change import format_effect_size
@@ -62,11 +63,6 @@ def outcome_of(run: str) -> str:
     return str(load_rows(run).attrs["plan"]["analysis"]["outcome"])
 
 
-def outcome_facts(run: str) -> dict[str, str]:
-    """Returns the direction, transform and unit of a run's outcome."""
-    return dict(load_rows(run).attrs["plan"]["metrics"][outcome_of(run)])
-
-
 def outcome_name(run: str, data: str = "") -> str:
     """Returns the name of a run's outcome; `FID (digits' classifier)` names the features too."""
     outcome = outcome_of(run)
@@ -103,7 +99,7 @@ def names_in(tricks: str) -> list[str]:
 
 
 def format_effect(run: str, effect: Effect) -> str:
-    return format_effect_size(effect, effect_facts(load_rows(run)))
+    return format_effect_size(effect, effect_scale(load_rows(run)))
 
 
 def arms_without_tricks(run: str, role: str = "trial") -> pd.DataFrame:
@@ -143,7 +139,7 @@ def format_outcome(run: str, row: Any) -> str:
     """Formats an arm's outcome with its interval: `4.37 [2.39, 8.01]`."""
     value, low, high = (outcome_value(run, row, end) for end in ("", " low", " high"))
     interval = "" if math.isnan(low) else f" [{low:.3g}, {high:.3g}]"
-    unit = outcome_facts(run)["unit"]
+    unit = outcome_scale(load_rows(run)).unit
     unit = f" {unit}" if unit and unit not in outcome_of(run) else ""
     return f"{value:.3g}{interval}{unit}".replace("-", "−")
 
@@ -177,6 +173,6 @@ def published_samples(variant: str) -> tuple[str, list[Any]]:
 def largest_effect(run: str, verdict: str) -> Effect | None:
     """Returns the effect over the grid that is farthest from no change, of those of a verdict."""
     effects = [e for e in load_effects(run) if e.verdict == verdict and not e.variant]
-    is_ratio = outcome_facts(run)["transform"] == "log"
+    is_ratio = outcome_scale(load_rows(run)).is_log
     size = (lambda e: abs(math.log(e.ratio))) if is_ratio else (lambda e: abs(e.ratio))
     return max(effects, key=size, default=None)

@@ -27,13 +27,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ganbench.analysis.metric_scale import MetricScale
 from ganbench.analysis.rates import wilson_interval
 from ganbench.ci.bisect.commits import Commit
 from ganbench.ci.bisect.exact import ExactTest
 from ganbench.ci.bisect.journal import Journal, Numbers
 from ganbench.ci.bisect.search import Bisection, BisectRules
 from ganbench.ci.performance.revisions import RevisionSide
-from ganbench.ci.quality.hypothesis_tests import MetricScale
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "results" / "published" / "bisect"

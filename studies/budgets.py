@@ -13,7 +13,7 @@ import pandas as pd
 import ganbench
 from ganbench.analysis.effects import Effect, effects_by_data, outcome_rows, trick_effects
 from ganbench.analysis.lasting import correlate_same_trainings
-from ganbench.analysis.rows import outcome_facts
+from ganbench.analysis.metric_scale import outcome_scale
 from ganbench.analysis.targets import curve_points
 from ganbench.analysis.transfer import Correlation, correlate_effects, paired_effects
 from ganbench.report.format_number import format_number
@@ -29,7 +29,7 @@ LARGER = {"16x16": "fashion_mnist(size=16)", "32x32": "fashion_mnist"}
 def effects_of_run(run: str) -> dict[str, pd.DataFrame]:
     """Returns tables [seeds, effects] of a run by data set, on the scale of its outcome."""
     frame = ganbench.load(PUBLISHED / run)
-    return paired_effects(outcome_rows(frame), outcome_facts(frame)["transform"])
+    return paired_effects(outcome_rows(frame), outcome_scale(frame).transform)
 
 
 def compare_sizes() -> pd.DataFrame:

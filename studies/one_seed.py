@@ -19,7 +19,7 @@ import ganbench
 from ganbench.analysis.contrasts import cell_tables
 from ganbench.analysis.effects import outcome_rows, trick_effects
 from ganbench.analysis.fewer_seeds import tables_of_fewer_seeds
-from ganbench.analysis.rows import outcome_facts
+from ganbench.analysis.metric_scale import outcome_scale
 from ganbench.analysis.transfer import shown_directions
 from ganbench.analysis.variance import variance_components
 from ganbench.report.analyses import format_columns
@@ -38,7 +38,7 @@ Numbers = NDArray[np.float64]
 
 def log_outcomes(frame: pd.DataFrame) -> pd.DataFrame:
     """Returns the log outcomes [seeds, cells] of a run with one table; columns are tricks."""
-    ((_, table),) = cell_tables(outcome_rows(frame), outcome_facts(frame)["transform"])
+    ((_, table),) = cell_tables(outcome_rows(frame), outcome_scale(frame).transform)
     return table
 
 

@@ -29,8 +29,8 @@ from .effects import (
     names_of_effects,
     outcome_rows,
 )
-from .intervals import is_improvement
-from .rows import collect_rows, outcome_facts
+from .metric_scale import MetricScale, outcome_scale
+from .rows import collect_rows
 from .sequential import LookRule
 
 GOES_ON, LITTLE_CHANCE, LAST_ROUND = "goes on", "little chance", "last round"
@@ -143,22 +143,21 @@ class LookReplay:
 
     def decide(self, look: int, frame: pd.DataFrame) -> list[EffectState]:
         """Returns the states of the undecided effects after a look."""
-        values, facts = outcome_rows(frame), outcome_facts(frame)
+        values, scale = outcome_rows(frame), outcome_scale(frame)
         seeds, analysis = self.settings.rounds[look], self.suite.analysis
-        rule = look_rule(self.settings, len(self.effects), analysis.equivalence, facts["transform"])
+        rule = look_rule(self.settings, len(self.effects), analysis.equivalence, scale.transform)
         estimates = estimate_effects(
             values[values["seed"] < seeds],
             [effect.tricks for effect in self.undecided],
-            facts["transform"],
+            scale.transform,
             analysis.paired,
         )
         return [
-            self.state_after(rule, look, effect, estimate, facts["direction"])
-            for effect, estimate in estimates
+            self.state_after(rule, look, effect, estimate, scale) for effect, estimate in estimates
         ]
 
     def state_after(
-        self, rule: LookRule, look: int, effect: Effect, estimate: Estimate, direction: str
+        self, rule: LookRule, look: int, effect: Effect, estimate: Estimate, scale: MetricScale
     ) -> EffectState:
         numbers = (estimate.mean, estimate.error, estimate.freedom)
         state = EffectState(effect.tricks, rule.rounds[look])
@@ -167,7 +166,7 @@ class LookReplay:
         if rule.are_equivalent(look, *numbers):
             return replace(state, state="equivalent")
         if rule.are_changed(look, *numbers):
-            is_better = is_improvement(estimate.mean, direction)
+            is_better = scale.is_improvement(scale.change_of(estimate.mean))
             return replace(state, state="helps" if is_better else "harms")
         if look == len(rule.rounds) - 1:
             return replace(state, state=LAST_ROUND)
@@ -248,7 +247,7 @@ def look_rule(
 def arms_of_effects(frame: pd.DataFrame) -> dict[str, list[Arm]]:
     """Returns the arms with which each effect over the grid is estimated."""
     values = outcome_rows(frame)
-    tables = dict(cell_tables(values, outcome_facts(frame)["transform"]))
+    tables = dict(cell_tables(values, outcome_scale(frame).transform))
     return {
         name: [
             arm_of_cell(cell, tricks)

@@ -21,6 +21,7 @@ from .cell_comparison import UNTESTED_VERDICTS, CellComparison
 from .contrasts import Change, arm_difference, estimate_contrast, holm_correct
 from .intervals import CONFIDENCE_LEVEL, is_improvement, ratio_or_difference, t_interval
 from .matched_cells import MatchedCell, count_ended, match_cells, transformed_values
+from .metric_scale import metric_scale
 from .rows import ARM_COLUMNS
 from .verdicts import ComparisonVerdict
 
@@ -115,7 +116,7 @@ def compare_cells(
 
     The change is None unless both sides have comparable values.
     """
-    transform = b.attrs["plan"]["metrics"][metric]["transform"]
+    transform = metric_scale(b.attrs["plan"], metric).transform
     for match in match_cells(a, b, metric):
         cell = replace(blank_comparison(a, b, metric, margin), **describe_match(match, transform))
         if has_nothing_to_compare(cell):
@@ -141,12 +142,12 @@ def blank_comparison(
 ) -> CellComparison:
     """Returns a comparison with metric, pairing, unit and margin, but no results."""
     plan = b.attrs["plan"]
-    facts = plan["metrics"][metric]
+    scale = metric_scale(plan, metric)
     return CellComparison(
         metric,
-        facts["direction"],
+        scale.direction,
         paired=pairs_by_seed(a, b),
-        unit=UNIT_OF_TRANSFORM[facts["transform"]],
+        unit=UNIT_OF_TRANSFORM[scale.transform],
         margin=margin,
         features=features_of_plan(plan) if depends_on_features(metric) else "",
     )

@@ -13,7 +13,7 @@ from ganbench.experiments.plan_names import LOST_OUTCOMES
 from .contrasts import CELL_COLUMNS, Cell, cell_tables, contrast_within_cell
 from .effects import Effect, effect_weights, outcome_rows
 from .factors import NO_TRICK, tricks_in, tricks_of_arm
-from .rows import outcome_facts
+from .metric_scale import outcome_scale
 
 NAMED_ALONE = tuple(map(CELL_COLUMNS.index, ("variant", "loss", "data")))
 NOT_IN_SUITE = "not in the suite"
@@ -49,7 +49,7 @@ class TrickCoverage:
                 own = reasons.setdefault(tuple(cell), {})
                 own[str(tricks)] = reason_without_value(part)
         cells = [cell for cell in measured if len(measured[cell]) + len(reasons.get(cell, {})) > 1]
-        tables = dict(cell_tables(values, outcome_facts(frame)["transform"]))
+        tables = dict(cell_tables(values, outcome_scale(frame).transform))
         return cls(cells, measured, reasons, tables, frame.attrs["plan"]["analysis"]["paired"])
 
     def cells_of(self, effect: Effect) -> list[Cell]:

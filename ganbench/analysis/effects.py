@@ -29,9 +29,10 @@ from .contrasts import (
     measured_arms,
 )
 from .factors import NO_TRICK, Weights, main_effect_weights, tricks_in, tricks_of_arm
-from .intervals import CONFIDENCE_LEVEL, is_improvement, ratio_or_difference
+from .intervals import CONFIDENCE_LEVEL, ratio_or_difference
 from .looks import Looks, planned_seeds
-from .rows import outcome_facts, refuse_mixed_protocols, without_attributes
+from .metric_scale import MetricScale, outcome_scale
+from .rows import refuse_mixed_protocols, without_attributes
 
 COUNT_UNIT = "modes"  # the unit of metrics that count modes
 DIRECTED_VERDICTS = ("helps", "harms")
@@ -130,17 +131,17 @@ def effects_of_family(
 ) -> list[Effect]:
     """Estimates each named effect in each group, corrected together for their number."""
     plan = frame.attrs["plan"]["analysis"]
-    facts, looks = outcome_facts(frame), Looks.of_plan(frame.attrs["plan"])
+    scale, looks = outcome_scale(frame), Looks.of_plan(frame.attrs["plan"])
     raw: list[tuple[Effect, Estimate]] = []
     for key, values in groups.items():
         group = dict(zip(axes, key, strict=True))
         named = (names or names_of_effects)(values)
-        estimated = estimate_effects(values, named, facts["transform"], plan["paired"], looks)
+        estimated = estimate_effects(values, named, scale.transform, plan["paired"], looks)
         raw += [(with_group(effect, group), estimate) for effect, estimate in estimated]
     corrections = sequential_corrections(raw, looks) if looks else holm_corrections(raw)
-    rule = VerdictRule(facts, plan["equivalence"], looks.error if looks else 1 - CONFIDENCE_LEVEL)
+    rule = VerdictRule(scale, plan["equivalence"], looks.error if looks else 1 - CONFIDENCE_LEVEL)
     return [
-        rule.decide(correct_effect(effect, estimate, correction, facts), estimate, correction)
+        rule.decide(correct_effect(effect, estimate, correction, scale), estimate, correction)
         for (effect, estimate), correction in zip(raw, corrections, strict=True)
     ]
 
@@ -187,17 +188,16 @@ def sequential_corrections(
 
 
 def correct_effect(
-    effect: Effect, estimate: Estimate, correction: Correction, facts: dict[str, str]
+    effect: Effect, estimate: Estimate, correction: Correction, scale: MetricScale
 ) -> Effect:
     """Returns the effect with its corrected p, interval and smallest detectable change."""
     low, high = estimate.interval(correction.tests)
-    smallest, transform = estimate.smallest_detectable(correction.family), facts["transform"]
     return replace(
         effect,
         p=correction.p,
-        smallest=ratio_or_difference(smallest, transform),
-        adjusted_low=ratio_or_difference(low, transform),
-        adjusted_high=ratio_or_difference(high, transform),
+        smallest=scale.change_of(estimate.smallest_detectable(correction.family)),
+        adjusted_low=scale.change_of(low),
+        adjusted_high=scale.change_of(high),
     )
 
 
@@ -205,7 +205,7 @@ def correct_effect(
 class VerdictRule:
     """Decides whether an effect helps, harms, is equivalent or undecided."""
 
-    facts: dict[str, str]  # of the outcome
+    scale: MetricScale  # of the outcome
     margin: float  # a ratio between 1 - margin and 1 / (1 - margin) is no change
     error: float
 
@@ -215,16 +215,14 @@ class VerdictRule:
         if self.is_equivalent(estimate, correction):
             verdict = "equivalent"
         elif effect.p < self.error:
-            none = ratio_or_difference(0.0, self.facts["transform"])
-            better = is_improvement(effect.ratio, self.facts["direction"], none)
-            verdict = "helps" if better else "harms"
+            verdict = "helps" if self.scale.is_improvement(effect.ratio) else "harms"
         return replace(effect, verdict=verdict)
 
     def is_equivalent(self, estimate: Estimate, correction: Correction) -> bool:
         """Returns whether the interval for the whole family is within the margin."""
         low, high = estimate.interval(correction.family)
         bound = -math.log1p(-self.margin)
-        return self.facts["transform"] == "log" and -bound < low and high < bound
+        return self.scale.is_log and -bound < low and high < bound
 
 
 def with_group(effect: Effect, group: dict[str, Any]) -> Effect:
@@ -261,10 +259,10 @@ def largest_counts(frame: pd.DataFrame) -> dict[str, float]:
     return largest if complete and len(set(largest.values())) > 1 else {}
 
 
-def effect_facts(frame: pd.DataFrame) -> dict[str, str]:
-    """Returns direction, transform and unit of effects on the outcome."""
-    facts = outcome_facts(frame)
-    return {**facts, "unit": SHARE_UNIT} if largest_counts(frame) else facts
+def effect_scale(frame: pd.DataFrame) -> MetricScale:
+    """Returns the scale of effects on the outcome, of which counts may be shares."""
+    scale = outcome_scale(frame)
+    return replace(scale, unit=SHARE_UNIT) if largest_counts(frame) else scale
 
 
 def estimate_effects(

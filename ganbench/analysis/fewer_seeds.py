@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .contrasts import CELL_COLUMNS, cell_tables
 from .effects import outcome_rows
 from .intervals import ratio_or_difference
-from .rows import outcome_facts
+from .metric_scale import outcome_scale
 
 FEWER_SEEDS = (1, 2, 3, 5, 10, 20)
 MIN_TIMES_SEEDS = 4  # seeds of the run per drawn seed; half of them would agree by construction
@@ -37,9 +37,9 @@ def tables_of_fewer_seeds(frame: pd.DataFrame, rng: Random = 0, draws: int = DRA
       mean over draws; a mean difference if the scale is not logarithmic);
     - wrong_order, the share of pairs of arms in the opposite order, over pairs and draws.
     """
-    facts, random = outcome_facts(frame), np.random.default_rng(rng)
-    sign = 1 if facts["direction"] == "lower" else -1
-    transform, entries = facts["transform"], []
+    scale, random = outcome_scale(frame), np.random.default_rng(rng)
+    sign = scale.worse_sign
+    transform, entries = scale.transform, []
     for cell, table in cell_tables(outcome_rows(frame), transform):
         values = sign * table.dropna().to_numpy()
         for seeds in drawn_counts(values):

@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .intervals import t_interval
+from .metric_scale import outcome_scale
 from .profiles import score_rows
-from .rows import ARM_COLUMNS, outcome_facts
+from .rows import ARM_COLUMNS
 
 COST_COLUMN_OF = {  # column: cost metric of a training
     "seconds": "train_seconds",
@@ -49,11 +50,11 @@ def cost_front(frame: pd.DataFrame) -> pd.DataFrame:
     - parameters, of generator and discriminator together;
     - on_front.
     """
-    facts = outcome_facts(frame)
-    quality = quality_by_cell(score_rows(frame), facts["transform"])
+    scale = outcome_scale(frame)
+    quality = quality_by_cell(score_rows(frame), scale.transform)
     cells = quality.merge(costs_by_cell(frame), "left", ARM_COLUMNS)
     # Only the order of the mean scores matters, so their scale does not.
-    score = cells["value"] * (-1 if facts["direction"] == "lower" else 1)
+    score = cells["value"] * -scale.worse_sign
     able = cells["failed"].eq(0) & score.notna() & cells["seconds"].notna()
     cells["on_front"] = False
     for _, part in cells[able].groupby("data"):

@@ -34,6 +34,7 @@ from .effects import (
 from .factors import Weights, interaction_weights, tricks_in
 from .intervals import CONFIDENCE_LEVEL, ratio_or_difference
 from .looks import Looks, SeedCounts, planned_seeds
+from .metric_scale import outcome_scale
 
 INTERACTION_FACTORS = ("loss", "variant", "data")
 
@@ -61,7 +62,7 @@ class Interaction:
 def all_interactions(frame: pd.DataFrame) -> list[Interaction]:
     """Estimates all interactions that the grid supports, corrected within each kind."""
     plan = frame.attrs["plan"]["analysis"]
-    transform = frame.attrs["plan"]["metrics"][plan["outcome"]]["transform"]
+    transform = outcome_scale(frame).transform
     values = outcome_rows(frame)
     cells = dict(cell_tables(values, transform))
     common = CommonSeeds.of(frame, values)

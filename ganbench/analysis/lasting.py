@@ -12,8 +12,9 @@ import pandas as pd
 
 from ganbench.experiments.plan_names import LOST_OUTCOMES
 
+from .metric_scale import metric_scale
 from .rows import without_attributes
-from .targets import FID_SCALE, curve_points
+from .targets import curve_points
 from .transfer import (
     MIN_EFFECTS,
     MIN_SEEDS,
@@ -44,7 +45,7 @@ def lasting_effects(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for data, part in trials.groupby("data", sort=False):
         points, metric = curve_points(part, plan["analysis"]["outcome"])
-        transform = plan["metrics"].get(metric, FID_SCALE)["transform"]
+        transform = metric_scale(plan, metric).transform
         for entry in correlate_points(points, str(data), transform):
             rows.append({"data": data, "metric": metric, **entry})
     return pd.DataFrame(rows)

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .intervals import CONFIDENCE_LEVEL, SCALES, t_interval
+from .intervals import CONFIDENCE_LEVEL, t_interval
 from .looks import count_looks
+from .metric_scale import metric_scale
 from .rank_interval import intervals_of_pairs, separable_pairs
 from .rates import wilson_interval
 from .rows import ARM_COLUMNS as ARM_COLUMNS  # imported from here by the reports
@@ -50,7 +51,7 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     """
     plan = refuse_mixed_protocols(frame).attrs["plan"]
     outcome = plan["analysis"]["outcome"]
-    lower = plan["metrics"][outcome]["direction"] == "lower"
+    lower = metric_scale(plan, outcome).is_lower_better
     rows = without_attributes(frame)
     last = rows[(rows["checkpoint"] == "last") | (rows["role"] == "floor")]
     last = pd.concat([last, theory_rows(last)])[LEADERBOARD_INPUT_COLUMNS]
@@ -91,16 +92,15 @@ def cell_columns(rows: pd.DataFrame) -> list[Columns]:
 
 
 def leaderboard_entry(
-    plan: dict[str, object], cell: Columns, spent: dict[str, NDArray[np.float64]]
+    plan: dict[str, Any], cell: Columns, spent: dict[str, NDArray[np.float64]]
 ) -> dict[str, object]:
     columns: dict[str, object] = {name: cell[name][0] for name in ["role", *ARM_COLUMNS]}
     trials = first_rows_of_seeds(cell)
     columns |= outcome_counts(trials)
     columns["reason"] = next((r for r in trials["reason"] if isinstance(r, str) and r), "")
-    metrics = plan["metrics"]
-    assert isinstance(metrics, dict)
-    for metric, facts in metrics.items():
-        columns |= metric_columns(cell, metric, facts["transform"], arm_level(plan, cell))
+    for metric in plan["metrics"]:
+        transform = metric_scale(plan, metric).transform
+        columns |= metric_columns(cell, metric, transform, arm_level(plan, cell))
     return columns | cost_medians(cell, spent)
 
 
@@ -176,7 +176,7 @@ def root_mean_square(values: NDArray[np.float64]) -> float:
 
 def values_of_cells(rows: pd.DataFrame, plan: dict[str, Any]) -> dict[Any, "pd.Series[float]"]:
     """Returns the values of each trained cell's seeds on the scale of the analysis."""
-    to = SCALES[plan["metrics"][plan["analysis"]["outcome"]]["transform"]].to
+    to = metric_scale(plan, plan["analysis"]["outcome"]).to
     trials = rows[(rows["role"] == "trial") & rows["value"].notna()]
     return {key: part["value"].map(to) for key, part in trials.groupby(ARM_COLUMNS, dropna=False)}
 

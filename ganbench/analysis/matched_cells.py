@@ -9,6 +9,7 @@ import pandas as pd
 from ganbench.experiments.plan_names import ENDED_OUTCOMES
 
 from .intervals import SCALES
+from .metric_scale import metric_scale
 from .rows import ARM_COLUMNS
 from .shared_numerics import without_shared_numerics
 from .verdicts import ComparisonVerdict
@@ -130,9 +131,9 @@ def describe_changed_protocol(what: str, cells: Sequence[MatchedCell]) -> str:
 
 def describe_scale(frame: pd.DataFrame, metric: str) -> str:
     """Describes the direction, scale and unit that a suite declares for a metric."""
-    facts = frame.attrs["plan"]["metrics"][metric]
-    description = f"better if {facts['direction']}, on the scale {facts['transform']}"
-    return f"{description}, in {facts['unit']}" if facts["unit"] else description
+    scale = metric_scale(frame.attrs["plan"], metric)
+    description = f"better if {scale.direction}, on the scale {scale.transform}"
+    return f"{description}, in {scale.unit}" if scale.unit else description
 
 
 def measured_protocols(sides: Iterable[Side]) -> list[str]:

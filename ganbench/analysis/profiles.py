@@ -25,8 +25,9 @@ from ganbench.experiments.plan_names import LOST_OUTCOMES
 from .contrasts import CELL_COLUMNS
 from .effects import outcome_rows
 from .factors import NO_TRICK
-from .intervals import CONFIDENCE_LEVEL, SCALES
-from .rows import outcome_facts, without_attributes
+from .intervals import CONFIDENCE_LEVEL
+from .metric_scale import outcome_scale
+from .rows import without_attributes
 
 PROFILE_FACTORS = (1, 1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10)
 BOOTSTRAP_RESAMPLES = 2000
@@ -107,7 +108,7 @@ def interquartile_gains(
     every = make_compared_arms(frame)
     arms = every.select_rows(has_baseline(every))
     nones, weights = baseline_row_of_cell(arms), bootstrap_weights(arms, rng, resamples)
-    log = outcome_facts(frame)["transform"] == "log"
+    log = outcome_scale(frame).is_log
     entries = []
     for tricks in arms.names["tricks"].unique():
         rows = arms.rows_with_tricks(tricks)
@@ -159,11 +160,10 @@ def make_compared_arms(frame: pd.DataFrame) -> ComparedArms:
 
 def score_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """Returns the rows of the outcome with a score, where lost trainings score -inf."""
-    values, facts = outcome_rows(frame), outcome_facts(frame)
+    values, scale = outcome_rows(frame), outcome_scale(frame)
     lost = values["outcome"].isin(LOST_OUTCOMES)
-    to = SCALES[facts["transform"]].to
-    transformed = values["value"].astype(float).map(to, na_action="ignore")
-    score = -transformed if facts["direction"] == "lower" else transformed
+    transformed = values["value"].astype(float).map(scale.to, na_action="ignore")
+    score = -transformed if scale.is_lower_better else transformed
     lost |= np.isinf(score)
     scored = values.assign(score=score.mask(lost, -math.inf))
     return without_attributes(scored)[lost | score.notna()]
@@ -174,7 +174,7 @@ def profile_margins(frame: pd.DataFrame, arms: ComparedArms, factors: Sequence[f
 
     Shape: [rows, factors]
     """
-    if outcome_facts(frame)["transform"] == "log":
+    if outcome_scale(frame).is_log:
         return np.tile(np.log(factors), (len(arms.names), 1)) + PROFILE_TOLERANCE
     data = arms.names["data"]
     spread = {name: score_deviation(arms.scores[data == name]) for name in data.unique()}

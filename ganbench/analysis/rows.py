@@ -319,13 +319,6 @@ def without_attributes(frame: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def outcome_facts(frame: pd.DataFrame) -> dict[str, str]:
-    """Returns the direction and transform of the metric declared as the suite's outcome."""
-    plan = frame.attrs["plan"]
-    facts: dict[str, str] = plan["metrics"][plan["analysis"]["outcome"]]
-    return facts
-
-
 def save_rows(frame: pd.DataFrame, folder: Path) -> None:
     """Writes results.parquet, with the suite's plan as metadata, and results.csv."""
     table = pa.Table.from_pandas(frame, schema=ROW_SCHEMA, preserve_index=False)

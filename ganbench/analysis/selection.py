@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from .intervals import SCALES, ratio_or_difference, t_interval
-from .rows import ARM_COLUMNS, outcome_facts, refuse_mixed_protocols, without_attributes
+from .metric_scale import MetricScale, outcome_scale
+from .rows import ARM_COLUMNS, refuse_mixed_protocols, without_attributes
 
 SELECTION_COLUMNS = "trainings cells last best ratio low high best_seed_illusion"
 
@@ -34,14 +35,14 @@ def checkpoint_selection(frame: pd.DataFrame, by: Sequence[str] = ARM_COLUMNS) -
 
     If the scale of the metric is not logarithmic, ratios are differences on that scale.
     """
-    values, facts = outcome_by_checkpoint(frame), outcome_facts(frame)
+    values, scale = outcome_by_checkpoint(frame), outcome_scale(frame)
     values["cell"] = values.groupby(ARM_COLUMNS, dropna=False).ngroup()
     groups = values.groupby(list(by), dropna=False, sort=False)
-    illusions = best_seed_illusions(values.assign(group=groups.ngroup()), facts)
+    illusions = best_seed_illusions(values.assign(group=groups.ngroup()), scale)
     entries = []
     for number, (names, part) in enumerate(groups):
         assert isinstance(names, tuple)
-        gain = selection_gain(part, facts["transform"])
+        gain = selection_gain(part, scale.transform)
         entries.append((*names, *gain, illusions.get(number, math.nan)))
     return pd.DataFrame(entries, columns=[*by, *SELECTION_COLUMNS.split()])
 
@@ -58,7 +59,7 @@ def outcome_by_checkpoint(frame: pd.DataFrame) -> pd.DataFrame:
         quality & applicable & (frame["metric"] == outcome)
     ]
     wide = rows.pivot(index=[*ARM_COLUMNS, "seed"], columns="checkpoint", values="value")
-    to = SCALES[outcome_facts(frame)["transform"]].to
+    to = outcome_scale(frame).to
     return wide.reindex(columns=["last", "best"]).map(to, na_action="ignore").reset_index()
 
 
@@ -75,12 +76,12 @@ def selection_gain(part: pd.DataFrame, transform: str) -> tuple[float, ...]:
     return interval.count, cells, *means, *(ratio_or_difference(end, transform) for end in ends)
 
 
-def best_seed_illusions(values: pd.DataFrame, facts: dict[str, str]) -> dict[int, float]:
+def best_seed_illusions(values: pd.DataFrame, scale: MetricScale) -> dict[int, float]:
     """Computes how far the best seed is from its cell's mean, on average over a group's cells."""
     cells = values.dropna(subset="last").groupby(["group", "cell"])["last"]
-    best = cells.min() if facts["direction"] == "lower" else cells.max()
+    best = cells.min() if scale.is_lower_better else cells.max()
     off = (best - cells.mean())[cells.count() > 1]
     groups: Any = off.groupby(level="group")
     return {
-        group: ratio_or_difference(float(part.mean()), facts["transform"]) for group, part in groups
+        group: ratio_or_difference(float(part.mean()), scale.transform) for group, part in groups
     }

@@ -21,8 +21,8 @@ from ganbench.registry import SpecError, parse_spec
 
 from .contrasts import arm_difference, estimate_contrast
 from .effects import outcome_rows
-from .intervals import SCALES, ratio_or_difference
-from .rows import outcome_facts
+from .intervals import ratio_or_difference
+from .metric_scale import MetricScale, outcome_scale
 
 FAMILY_COLUMNS = ["data", "variant", "loss", "tricks"]
 NEAR_BEST_FACTOR = 1.25  # a mean within this factor of the best is good enough for most purposes
@@ -54,7 +54,7 @@ def settings_sensitivity(frame: pd.DataFrame) -> pd.DataFrame:
     due to luck, like the best of many seeds.
     """
     families = attempted_trials(frame).groupby(FAMILY_COLUMNS, sort=False)
-    entries = [(*names, *family_extremes(part, outcome_facts(frame))) for names, part in families]
+    entries = [(*names, *family_extremes(part, outcome_scale(frame))) for names, part in families]
     return pd.DataFrame(entries, columns=[*FAMILY_COLUMNS, *SENSITIVITY_COLUMNS.split()])
 
 
@@ -66,13 +66,13 @@ def attempted_trials(frame: pd.DataFrame) -> pd.DataFrame:
     rows = outcome_rows(frame)
     ended = rows[rows["outcome"].isin(ENDED_OUTCOMES)]
     several = ended.groupby(FAMILY_COLUMNS)["plan"].transform("nunique") > 1
-    to = SCALES[outcome_facts(frame)["transform"]].to
+    to = outcome_scale(frame).to
     return ended.assign(transformed=ended["value"].map(to, na_action="ignore"))[several]
 
 
-def family_extremes(part: pd.DataFrame, facts: dict[str, str]) -> tuple[Any, ...]:
+def family_extremes(part: pd.DataFrame, scale: MetricScale) -> tuple[Any, ...]:
     """Returns a family's row of `settings_sensitivity`, without its names."""
-    back, lower = SCALES[facts["transform"]].back, facts["direction"] == "lower"
+    back, lower = scale.back, scale.is_lower_better
     means = part.groupby("plan", sort=False)["transformed"].mean()
     ranked = means.dropna().sort_values(ascending=lower, kind="stable").map(back)
     ratios = ranked / ranked.iloc[0] if len(ranked) and ranked.iloc[0] > 0 else ranked * math.nan
@@ -112,7 +112,7 @@ def axis_effects(frame: pd.DataFrame) -> pd.DataFrame:
     for names, pair in moves_along_axes(attempted_trials(frame)):
         entries[names].append(pair)
     ordered = sorted(entries, key=lambda names: (names[0], *map(sort_key_of_setting, names[1:])))
-    paired, transform = frame.attrs["plan"]["analysis"]["paired"], outcome_facts(frame)["transform"]
+    paired, transform = frame.attrs["plan"]["analysis"]["paired"], outcome_scale(frame).transform
     rows = []
     for names in ordered:
         changes = [arm_difference(pair[:, 1], pair[:, 0], paired) for pair in entries[names]]

@@ -15,14 +15,11 @@ import pandas as pd
 from ganbench.experiments.plan_names import ENDED_OUTCOMES, LOST_OUTCOMES
 
 from .factors import NO_TRICK
-from .intervals import SCALES, t_interval
+from .intervals import t_interval
+from .metric_scale import MetricScale, metric_scale
 from .rows import ARM_COLUMNS, without_attributes
 
 TARGET_COLUMNS = [*ARM_COLUMNS, "metric", "target", "reached", "trainings", "images", "seconds"]
-FID_SCALE = {
-    "direction": "lower",
-    "transform": "log",
-}  # FID is on every curve, even if it is not a metric of the plan
 TARGET_TOLERANCE = 1e-9  # the rounding error of a score that equals the target
 
 Target = float | Mapping[str, float]
@@ -62,12 +59,12 @@ def target_entries(
 ) -> Iterator[dict[str, Any]]:
     """Yields the rows of a data set."""
     points, metric = curve_points(trials, plan["analysis"]["outcome"])
-    facts = plan["metrics"].get(metric, FID_SCALE)
-    target = target_value(declared, data, points, facts["transform"])
+    scale = metric_scale(plan, metric)
+    target = target_value(declared, data, points, scale.transform)
     if math.isnan(target):
         return
     arrived = trainings_with_arrival(trials, points).join(
-        spent_at_arrival(points, target, facts), on="trial"
+        spent_at_arrival(points, target, scale), on="trial"
     )
     for cell, part in arrived.groupby(ARM_COLUMNS, dropna=False, sort=False):
         count = {"reached": int(part["images"].notna().sum()), "trainings": len(part)}
@@ -103,10 +100,10 @@ def trainings_with_arrival(trials: pd.DataFrame, points: pd.DataFrame) -> pd.Dat
     return every[every["outcome"].isin(LOST_OUTCOMES) | every["trial"].isin(points["trial"])]
 
 
-def spent_at_arrival(points: pd.DataFrame, target: float, facts: Mapping[str, str]) -> pd.DataFrame:
+def spent_at_arrival(points: pd.DataFrame, target: float, scale: MetricScale) -> pd.DataFrame:
     """Returns the cost of each training until its first point at or beyond the target."""
-    to, sign = SCALES[facts["transform"]].to, -1 if facts["direction"] == "lower" else 1
-    is_reached = sign * (points["value"].map(to) - to(target)) >= -TARGET_TOLERANCE
+    sign = -scale.worse_sign
+    is_reached = sign * (points["value"].map(scale.to) - scale.to(target)) >= -TARGET_TOLERANCE
     first = points[is_reached & points["outcome"].eq("done")].drop_duplicates("trial")
     return first.set_index("trial")[["images", "seconds"]].astype(float)
 

@@ -20,7 +20,7 @@ from .contrasts import cell_tables
 from .effects import DIRECTED_VERDICTS, Effect, effects_by_data, outcome_rows
 from .factors import NO_TRICK
 from .intervals import CONFIDENCE_LEVEL
-from .rows import outcome_facts
+from .metric_scale import outcome_scale
 
 MIN_EFFECTS = 5  # of different tricks; Fisher's interval needs four
 MIN_SEEDS = 2
@@ -53,7 +53,7 @@ def effect_transfer(frame: pd.DataFrame) -> pd.DataFrame:
     how many of them have an effect in the same direction shown on the second; reversed, the tricks whose
     effect is shown in the other direction.
     """
-    effects = paired_effects(outcome_rows(frame), outcome_facts(frame)["transform"])
+    effects = paired_effects(outcome_rows(frame), outcome_scale(frame).transform)
     directions = shown_directions(effects_by_data(frame))
     rows = []
     for first, second in combinations(effects, 2):

@@ -14,7 +14,8 @@ from scipy import stats
 
 from .contrasts import CELL_COLUMNS, TEST_POWER
 from .intervals import CONFIDENCE_LEVEL, SCALES
-from .rows import ARM_COLUMNS, outcome_facts, refuse_mixed_protocols
+from .metric_scale import metric_scale, outcome_scale
+from .rows import ARM_COLUMNS, refuse_mixed_protocols
 
 DETECTABLE_RATIOS = (0.98, 0.95, 0.9, 0.8, 0.5)
 VARIANCE_COLUMNS = (
@@ -63,8 +64,8 @@ def measured_trials(frame: pd.DataFrame) -> pd.DataFrame:
     rows = refuse_mixed_protocols(frame)[
         chosen & (frame["kind"] == "quality") & frame["value"].notna()
     ]
-    facts = frame.attrs["plan"]["metrics"]
-    scales = [facts[metric]["transform"] for metric in rows["metric"]]
+    plan = frame.attrs["plan"]
+    scales = [metric_scale(plan, metric).transform for metric in rows["metric"]]
     pairs = list(zip(scales, rows["value"], strict=True))
     slopes = np.array([scale_derivative(scale, value) for scale, value in pairs], dtype=float)
     transformed = np.array([SCALES[scale].to(value) for scale, value in pairs], dtype=float)
@@ -214,7 +215,7 @@ def seeds_table(frame: pd.DataFrame) -> pd.DataFrame:
     is empty if the scale of the outcome is not logarithmic.
     """
     outcome, rows = frame.attrs["plan"]["analysis"]["outcome"], measured_trials(frame)
-    rows = rows[(rows["metric"] == outcome) & (outcome_facts(frame)["transform"] == "log")]
+    rows = rows[(rows["metric"] == outcome) & outcome_scale(frame).is_log]
     entries = []
     for data, part in rows.groupby("data", sort=False):
         (sd, _), correlation = pooled_deviation(part), arm_correlation(part)

@@ -26,7 +26,8 @@ from ganbench.analysis.contrasts import (
     mean_change_of,
     sum_changes,
 )
-from ganbench.analysis.intervals import CONFIDENCE_LEVEL, SCALES
+from ganbench.analysis.intervals import CONFIDENCE_LEVEL
+from ganbench.analysis.metric_scale import MetricScale, metric_scale
 from ganbench.analysis.rows import ARM_COLUMNS
 from ganbench.counts import count_of
 from ganbench.registry import suggest
@@ -161,7 +162,7 @@ def judge_orders(claim: Claim, frame: pd.DataFrame, scale: str) -> list[Answer]:
     ]
     paired = bool(frame.attrs["plan"]["analysis"].get("paired", True))
     tests = [
-        compare_arms(pair, frame.attrs["plan"]["metrics"][order.metric], paired)
+        compare_arms(pair, metric_scale(frame.attrs["plan"], order.metric), paired)
         for order, pair in zip(claim.orders, pairs, strict=True)
     ]
     corrected = holm_correct([test.p for test in tests])
@@ -184,7 +185,7 @@ class OrderTest:
     reason: str = ""
 
 
-def compare_arms(pair: list[ArmValues], facts: dict[str, Any], paired: bool) -> OrderTest:
+def compare_arms(pair: list[ArmValues], scale: MetricScale, paired: bool) -> OrderTest:
     """Tests the difference of two arms on the scale of the metric, or of their divergence."""
     better, worse = pair
     if not (better.by_seed and worse.by_seed):
@@ -192,10 +193,10 @@ def compare_arms(pair: list[ArmValues], facts: dict[str, Any], paired: bool) -> 
     sides = common_values(pair) if paired else [better.array(), worse.array()]
     if min(map(len, sides)) < MIN_SEEDS:
         return OrderTest(reason=f"fewer than {MIN_SEEDS} common seeds")
-    one, other = (np.array([SCALES[facts["transform"]].to(v) for v in side]) for side in sides)
+    one, other = (np.array([scale.to(v) for v in side]) for side in sides)
     estimate = estimate_contrast([arm_difference(one, other, paired)])
     p = estimate.p() if estimate.error > 0 else p_of_constant_arms(one, other, paired)
-    return OrderTest(estimate.mean if facts["direction"] == "higher" else -estimate.mean, p)
+    return OrderTest(-estimate.mean if scale.is_lower_better else estimate.mean, p)
 
 
 def common_values(pair: list[ArmValues]) -> list[np.ndarray]:

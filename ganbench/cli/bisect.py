@@ -187,9 +187,9 @@ def refuse_unused(suite: str | None, **given: Any) -> None:
 
 def suite_measurer(options: SuiteOptions, scratch: Path) -> Measure:
     """Returns the measurer of a suite's cells, and the question for the state file."""
+    from ganbench.analysis.metric_scale import MetricScale
     from ganbench.ci.bisect.measurers import SuiteMeasurer
     from ganbench.ci.quality.baseline import metric_facts_record
-    from ganbench.ci.quality.hypothesis_tests import MetricScale
     from ganbench.experiments.suite_files import find_suite_file
 
     from .trainings import read_suite

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from ganbench.analysis.coverage import TrickCoverage
-from ganbench.analysis.effects import DIRECTED_VERDICTS, Effect, effect_facts
+from ganbench.analysis.effects import DIRECTED_VERDICTS, Effect, effect_scale
 from ganbench.analysis.factors import NO_TRICK
-from ganbench.analysis.intervals import SCALES
+from ganbench.analysis.metric_scale import MetricScale
 from ganbench.counts import count_of
 from ganbench.evaluation.metric_names import metric_display_name
 
@@ -16,7 +16,6 @@ from .arm_names import shorten_names
 from .dependence import TrickDependence
 from .format_change import (
     BEYOND,
-    Facts,
     describe_direction,
     describe_unit,
     format_effect_size,
@@ -115,17 +114,17 @@ def answer_of(
     pooled = [e for e in effects if e.is_pooled and e.is_compared]
     if not pooled:
         return None
-    plan, facts = frame.attrs["plan"], effect_facts(frame)
+    plan, scale = frame.attrs["plan"], effect_scale(frame)
     by_data = group_by_data(effects) if dependence.varies_by_data else {}
-    writer = AnswerWriter(facts, coverage, dependence)
+    writer = AnswerWriter(scale, coverage, dependence)
     name = metric_display_name(plan["analysis"]["outcome"], plan)
     place = describe_pooling(coverage, PLACES[:2] if by_data else PLACES)
-    unit = describe_unit(facts)
+    unit = describe_unit(scale)
     return SuiteAnswer(
         metric=name.partition(" (")[0],
         opening=DEPENDS_ON_DATA if by_data else "",
         parts=writer.parts_by_data(pooled, by_data) if by_data else [writer.part(pooled)],
-        measure=f"Changes of {name}{f' in {unit}' if unit else ''}{place}; {describe_direction(facts)}.",
+        measure=f"Changes of {name}{f' in {unit}' if unit else ''}{place}; {describe_direction(scale)}.",
     )
 
 
@@ -140,9 +139,9 @@ def group_by_data(effects: list[Effect]) -> dict[str, list[Effect]]:
 
 @dataclass(frozen=True)
 class AnswerWriter:
-    """Writer of the parts of an answer, which share these facts of a suite."""
+    """Writer of the parts of an answer, which share the scale of a suite's effects."""
 
-    facts: Facts
+    scale: MetricScale
     coverage: TrickCoverage
     dependence: TrickDependence
 
@@ -173,13 +172,13 @@ class AnswerWriter:
 
     def decided_tricks(self, effects: list[Effect], verdict: str) -> DecidedTricks:
         """Collects the tricks with a verdict, the largest changes first."""
-        own = by_size([e for e in effects if e.verdict == verdict], self.facts)
+        own = by_size([e for e in effects if e.verdict == verdict], self.scale)
         short = shorten_names([e.tricks for e in effects])
         decided = [e for e in effects if e.verdict in DIRECTED_VERDICTS]
         counted = not all(map(self.coverage.is_complete, decided))
         named = [
             NamedChange(
-                short[e.tricks], format_effect_size(e, self.facts), self.note_on(e, counted)
+                short[e.tricks], format_effect_size(e, self.scale), self.note_on(e, counted)
             )
             for e in own[:MAX_NAMED_TRICKS]
         ]
@@ -195,14 +194,14 @@ class AnswerWriter:
         """Returns the power of the undecided tricks, and those of them that depend on a factor."""
         undecided = [e for e in effects if e.pairs and e.verdict == "undecided"]
         sentences = [
-            describe_power(undecided, self.facts, helped),
+            describe_power(undecided, self.scale, helped),
             self.describe_dependent(undecided),
         ]
         return " ".join(filter(None, sentences))
 
     def describe_dependent(self, undecided: list[Effect]) -> str:
         """Returns a sentence such as `1 undecided trick depends on loss: ttur.`"""
-        own = [e for e in by_size(undecided, self.facts) if self.dependence.note(e.tricks)]
+        own = [e for e in by_size(undecided, self.scale) if self.dependence.note(e.tricks)]
         if not own:
             return ""
         short = shorten_names([e.tricks for e in undecided])
@@ -215,9 +214,9 @@ class AnswerWriter:
         return f"{count} {verb} on {join_names(list(factors), 'or')}: {names}."
 
 
-def by_size(effects: list[Effect], facts: Facts) -> list[Effect]:
+def by_size(effects: list[Effect], scale: MetricScale) -> list[Effect]:
     """Sorts effects by the size of their change, the largest first."""
-    to = SCALES["log" if facts["transform"] == "log" else "none"].to
+    to = scale.difference_of
     estimated = [effect for effect in effects if not math.isnan(effect.ratio)]
     return sorted(estimated, key=lambda effect: -abs(to(effect.ratio)))
 
@@ -230,7 +229,7 @@ def describe_no_help(helping: DecidedTricks, harming: DecidedTricks) -> str:
     )
 
 
-def describe_power(undecided: list[Effect], facts: Facts, helped: bool) -> str:
+def describe_power(undecided: list[Effect], scale: MetricScale, helped: bool) -> str:
     """Returns the smallest improvements that these seeds could have shown, in a sentence.
 
     They are those of the undecided tricks. Beside tricks that help, the sentence counts these.
@@ -240,16 +239,16 @@ def describe_power(undecided: list[Effect], facts: Facts, helped: bool) -> str:
     count = (
         f"{count_of(len(undecided), 'trick')} {'stay' if len(undecided) > 1 else 'stays'} undecided"
     )
-    known = sorted(e.smallest for e in undecided if format_improvement(e.smallest, facts))
+    known = sorted(e.smallest for e in undecided if format_improvement(e.smallest, scale))
     if not known:
         return f"{count}: these seeds cannot show a change." if helped else NO_POWER
-    shown = f"nly {describe_range(known, facts)} could have been shown."
+    shown = f"nly {describe_range(known, scale)} could have been shown."
     return f"{count}: o{shown}" if helped else f"O{shown}"
 
 
-def describe_range(smallest: list[float], facts: Facts) -> str:
+def describe_range(smallest: list[float], scale: MetricScale) -> str:
     """Describes sorted detectable changes: `changes of about −25 % to −66 % or more`."""
-    low, high = (format_improvement(end, facts) for end in (smallest[0], smallest[-1]))
+    low, high = (format_improvement(end, scale) for end in (smallest[0], smallest[-1]))
     if low == high:
         return f"a change {low}" if low.startswith(BEYOND) else f"a change of about {low} or more"
     end = high if high.startswith(BEYOND) else f"{high} or more"

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ganbench.analysis.effects import COUNT_UNIT
-from ganbench.analysis.rows import outcome_facts
+from ganbench.analysis.metric_scale import MetricScale, outcome_scale
 from ganbench.counts import count_of
 from ganbench.evaluation.metric_names import metric_display_name
 
@@ -51,7 +51,7 @@ def best_arm_sentences(frame: pd.DataFrame, board: pd.DataFrame) -> list[str]:
     texts = [arm.text() for arm in best_arms(frame, board)]
     if not texts:
         return ["No training of this suite has a value yet."]
-    direction = describe_direction(outcome_facts(frame)).capitalize()
+    direction = describe_direction(outcome_scale(frame)).capitalize()
     return [f"{texts[0]} {direction}.", *texts[1:]]
 
 
@@ -59,13 +59,13 @@ def describe_best_arm(
     frame: pd.DataFrame, part: pd.DataFrame, namer: ArmNamer, place: str
 ) -> BestArm:
     """Describes the first arm of a data set. Suites without tricks also name the second one."""
-    plan, facts = frame.attrs["plan"], outcome_facts(frame)
+    plan, scale = frame.attrs["plan"], outcome_scale(frame)
     outcome, data = plan["analysis"]["outcome"], str(part["data"].iloc[0])
     rows = part[part["rank"].notna()].to_dict("records")
     short = shorten_names([namer.name(row) for row in rows])
     name = metric_display_name(outcome, plan, data)
     total = count_total(plan, part, outcome)
-    lead = f"{short[namer.name(rows[0])]} has the {superlative(facts)} {name}{place}: "
+    lead = f"{short[namer.name(rows[0])]} has the {superlative(scale)} {name}{place}: "
     names = [short[namer.name(row)] for row in rows]
     values = [format_value(row, outcome, total) for row in rows]
     texts = [f"{name} {value}" for name, value in zip(names, values, strict=True)]
@@ -74,14 +74,14 @@ def describe_best_arm(
         notes.append(f"The next is {names[1]}: {values[1]}.")
     if total is None:
         notes.append(describe_reference(part, outcome))
-    notes.append(describe_learning(part, outcome, facts["direction"] == "lower"))
+    notes.append(describe_learning(part, outcome, scale.is_lower_better))
     return BestArm(f"{lead}{format_value(rows[0], outcome, total)}.", [n for n in notes if n])
 
 
-def superlative(facts: dict[str, str]) -> str:
-    if facts["direction"] == "lower":
+def superlative(scale: MetricScale) -> str:
+    if scale.is_lower_better:
         return "lowest"
-    return "most" if facts.get("unit") == COUNT_UNIT else "highest"
+    return "most" if scale.unit == COUNT_UNIT else "highest"
 
 
 def format_value(row: dict[Any, Any], metric: str, total: float | None) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ganbench.analysis.contrasts import CELL_COLUMNS
+from ganbench.analysis.metric_scale import metric_scale
 from ganbench.analysis.rows import without_attributes
 from ganbench.evaluation.metric_names import metric_display_name
 
@@ -32,7 +33,7 @@ def learning_curves_of(frame: pd.DataFrame) -> LearningCurves:
     scores = rows[rows["kind"].eq("curve") & rows["role"].eq("trial") & rows["value"].notna()]
     measured, outcome = list(dict.fromkeys(scores["metric"])), plan["analysis"]["outcome"]
     metric = next((m for m in (outcome, "fid", *measured) if m in measured), outcome)
-    log = plan["metrics"].get(metric, {"transform": "log"})["transform"] == "log"
+    log = metric_scale(plan, metric).is_log
     scores = scores[scores["metric"].eq(metric) & (scores["value"].gt(0) | (not log))]
     return LearningCurves(
         metric, log, scores, aggregate_seeds(scores, log), metric_display_name(metric, plan)

@@ -11,17 +11,18 @@ from ganbench.analysis.contrasts import CELL_COLUMNS
 from ganbench.analysis.effects import (
     Effect,
     chain_effects,
-    effect_facts,
+    effect_scale,
     effects_by_loss,
     outcome_rows,
 )
 from ganbench.analysis.factors import tricks_of_arm
+from ganbench.analysis.metric_scale import MetricScale
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.experiments.factorial import aliased_terms
 
 from .adaptive import describe_rule, end_of_effect
 from .findings import SuiteChanges
-from .format_change import Facts, describe_unit, format_change, format_detectable
+from .format_change import describe_unit, format_change, format_detectable
 from .format_number import format_number, format_p
 from .markdown import escape_markdown, markdown_table
 
@@ -102,26 +103,26 @@ def render_effects(frame: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> str:
     if tables["effects"].empty:
         none = "No trick was compared with training without tricks."
         return "\n\n".join([title, none, *left_out]) + "\n"
-    facts = effect_facts(frame)
+    scale = effect_scale(frame)
     ends = ends_column(plan, tables["effects"]) if "adaptive" in plan else None
-    table = effects_table(tables["effects"], facts, ends)
-    parts = [title, describe_columns(plan, facts), table, *left_out]
+    table = effects_table(tables["effects"], scale, ends)
+    parts = [title, describe_columns(plan, scale), table, *left_out]
     if not tables["chains"].empty:
-        parts += ["## Lists of tricks against no trick", effects_table(tables["chains"], facts)]
+        parts += ["## Lists of tricks against no trick", effects_table(tables["chains"], scale)]
     parts += [
         escape_markdown(f"Confounded effects (from the same runs) in {where}: {terms}.")
         for where, terms in confounded_effects(frame)
     ]
-    parts += further_sections(tables, facts["transform"])
+    parts += further_sections(tables, scale.transform)
     return "\n\n".join(parts) + "\n"
 
 
-def describe_columns(plan: dict[str, Any], facts: Facts) -> str:
+def describe_columns(plan: dict[str, Any], scale: MetricScale) -> str:
     """Returns the paragraph above the table of effects."""
     note = EFFECTS_NOTE.format(
         pairing="paired by seed" if plan["analysis"]["paired"] else "unpaired"
     )
-    if unit := describe_unit(facts):
+    if unit := describe_unit(scale):
         note = f"Changes are in {unit}. {note}"
     if "adaptive" in plan:
         note = f"{note.partition(' *adjusted*')[0]} {SEQUENTIAL_NOTE} {describe_rule(plan)}"
@@ -197,14 +198,14 @@ def uncompared_note(effects: pd.DataFrame) -> list[str]:
     return [escape_markdown(f"Without a comparison with the same arm without them: {named}.")]
 
 
-def effects_table(changes: pd.DataFrame, facts: Facts, ends: list[str] | None = None) -> str:
+def effects_table(changes: pd.DataFrame, scale: MetricScale, ends: list[str] | None = None) -> str:
     """Renders effects with their single and their adjusted intervals.
 
     With adaptive seeds, the table has the seeds of each effect and the reason why they ended.
     """
 
     def change(value: float) -> str:
-        return format_change(value, facts)
+        return format_change(value, scale)
 
     by_data = {"data": changes["data"].replace("", "all")} if changes["data"].any() else {}
     columns = {
@@ -220,7 +221,7 @@ def effects_table(changes: pd.DataFrame, facts: Facts, ends: list[str] | None = 
         ("p (corrected)" if "seeds" in changes else "p (Holm)"): changes["p"].map(
             format_probability
         ),
-        "detectable from": [format_detectable(e, facts) for e in effects_of_table(changes)],
+        "detectable from": [format_detectable(e, scale) for e in effects_of_table(changes)],
         "r": changes["correlation"].map(format_number_or_nothing),
         "backgrounds": changes["cells"],
         "pairs": changes["pairs"],

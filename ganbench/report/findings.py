@@ -9,14 +9,15 @@ import pandas as pd
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import (
     Effect,
-    effect_facts,
+    effect_scale,
     effects_by_data,
     effects_by_variant,
     trick_effects,
 )
 from ganbench.analysis.interactions import Interaction, all_interactions
-from ganbench.analysis.intervals import CONFIDENCE_LEVEL, SCALES
+from ganbench.analysis.intervals import CONFIDENCE_LEVEL
 from ganbench.analysis.leaderboard import leaderboard
+from ganbench.analysis.metric_scale import MetricScale
 from ganbench.analysis.rates import FailureRate, failure_rates
 from ganbench.counts import count_of
 from ganbench.evaluation.metric_names import metric_display_name
@@ -26,7 +27,6 @@ from .answer import answer_of, by_size, uncompared_sentences
 from .best_arm import best_arm_sentences
 from .dependence import TrickDependence
 from .format_change import (
-    Facts,
     format_detectable,
     format_difference,
     format_effect_size,
@@ -96,15 +96,15 @@ def run_findings(
         return best_arm_sentences(frame, leaderboard(frame) if board is None else board)
     plan = frame.attrs["plan"]
     estimated = [e for e in changes.over_grid if e.is_compared]
-    facts, name = effect_facts(frame), metric_display_name(plan["analysis"]["outcome"], plan)
+    scale, name = effect_scale(frame), metric_display_name(plan["analysis"]["outcome"], plan)
     sentences = [answer.text()]
     pooled = [e for e in estimated if not changes.dependence.on_data(e.tricks)]
     correction = name_correction(plan)
     margin = plan["analysis"]["equivalence"]
-    sentences += decided_sentences(pooled, name, facts, margin, correction)
-    sentences += undecided_sentences(pooled, name, facts)
-    sentences += variant_sentences(changes.by_variant, name, facts)
-    sentences += interaction_sentences(changes.interactions, name, facts, correction)
+    sentences += decided_sentences(pooled, name, scale, margin, correction)
+    sentences += undecided_sentences(pooled, name, scale)
+    sentences += variant_sentences(changes.by_variant, name, scale)
+    sentences += interaction_sentences(changes.interactions, name, scale, correction)
     rates = [rate for rate in changes.rates if rate.p < 1 - CONFIDENCE_LEVEL]
     sentences += [failure_sentence(rate, correction) for rate in rates]
     sentences += [lost_sentence(e) for e in estimated if e.lost]
@@ -112,14 +112,14 @@ def run_findings(
 
 
 def decided_sentences(
-    effects: list[Effect], name: str, facts: Facts, margin: float, correction: str
+    effects: list[Effect], name: str, scale: MetricScale, margin: float, correction: str
 ) -> list[str]:
     """Returns one sentence per effect with a verdict."""
-    decided = sort_decided(effects, facts)
-    return [effect_sentence(effect, name, facts, margin, correction) for effect in decided]
+    decided = sort_decided(effects, scale)
+    return [effect_sentence(effect, name, scale, margin, correction) for effect in decided]
 
 
-def undecided_sentences(effects: list[Effect], name: str, facts: Facts) -> list[str]:
+def undecided_sentences(effects: list[Effect], name: str, scale: MetricScale) -> list[str]:
     """Returns one sentence about the effects that these seeds leave undecided.
 
     Of many effects it names those with the largest possible changes.
@@ -129,9 +129,9 @@ def undecided_sentences(effects: list[Effect], name: str, facts: Facts) -> list[
         return []
     named = undecided
     if len(undecided) > MAX_UNDECIDED_NAMED:
-        named = by_possible_size(undecided, facts)[:MAX_UNDECIDED_NAMED]
+        named = by_possible_size(undecided, scale)[:MAX_UNDECIDED_NAMED]
     sizes = "; ".join(
-        f"{e.tricks} {format_effect_size(e, facts)}{detectable_note(e, facts)}" for e in named
+        f"{e.tricks} {format_effect_size(e, scale)}{detectable_note(e, scale)}" for e in named
     )
     if len(named) == len(undecided):
         return [f"Undecided with these seeds (change of {name}): {sizes}."]
@@ -141,9 +141,9 @@ def undecided_sentences(effects: list[Effect], name: str, facts: Facts) -> list[
     ]
 
 
-def by_possible_size(effects: list[Effect], facts: Facts) -> list[Effect]:
+def by_possible_size(effects: list[Effect], scale: MetricScale) -> list[Effect]:
     """Sorts effects by the farther end of their interval; those without one come first."""
-    to = SCALES["log" if facts["transform"] == "log" else "none"].to
+    to = scale.difference_of
 
     def reach(effect: Effect) -> float:
         ends = [to(end) for end in (effect.adjusted_low, effect.adjusted_high)]
@@ -152,27 +152,27 @@ def by_possible_size(effects: list[Effect], facts: Facts) -> list[Effect]:
     return sorted(effects, key=reach, reverse=True)
 
 
-def detectable_note(effect: Effect, facts: Facts) -> str:
+def detectable_note(effect: Effect, scale: MetricScale) -> str:
     """Returns the smallest change, as ` (could be shown from −20 %)`; empty if it is NaN."""
-    smallest = format_detectable(effect, facts)
+    smallest = format_detectable(effect, scale)
     return f" (could be shown from {smallest})" if smallest else ""
 
 
-def variant_sentences(effects: list[Effect], name: str, facts: Facts) -> list[str]:
+def variant_sentences(effects: list[Effect], name: str, scale: MetricScale) -> list[str]:
     """Returns one sentence per variant with decided effects."""
-    decided = sort_decided(effects, facts)
+    decided = sort_decided(effects, scale)
     sentences = []
     for variant in dict.fromkeys(e.variant for e in effects if e.verdict != "undecided"):
         own = [e for e in decided if e.variant == variant]
         changes = "; ".join(
-            f"{e.tricks} {VERDICT_VERBS[e.verdict]} {format_effect_size(e, facts)}" for e in own
+            f"{e.tricks} {VERDICT_VERBS[e.verdict]} {format_effect_size(e, scale)}" for e in own
         )
         sentences.append(f"Within {variant} (change of {name}): {changes}.")
     return sentences
 
 
 def interaction_sentences(
-    interactions: list[Interaction], name: str, facts: Facts, correction: str
+    interactions: list[Interaction], name: str, scale: MetricScale, correction: str
 ) -> list[str]:
     """Returns one sentence per interaction, by increasing p.
 
@@ -180,29 +180,31 @@ def interaction_sentences(
     """
     differing = [i for i in interactions if i.verdict == "differs"]
     surest = sorted(differing, key=lambda i: i.p)[:MAX_INTERACTION_SENTENCES]
-    sentences = [interaction_sentence(each, name, facts, correction) for each in surest]
+    sentences = [interaction_sentence(each, name, scale, correction) for each in surest]
     hidden = len(differing) - len(surest)
     if hidden:
         sentences.append(f"The table of interactions lists {hidden} more such differences.")
     return sentences
 
 
-def interaction_sentence(interaction: Interaction, name: str, facts: Facts, correction: str) -> str:
+def interaction_sentence(
+    interaction: Interaction, name: str, scale: MetricScale, correction: str
+) -> str:
     """Returns a sentence about an effect that differs between one place and the others."""
     place = f"{PREPOSITIONS[interaction.kind]} {interaction.where}"
     return (
         f"{interaction.tricks} affects {name} differently {place} than elsewhere: "
-        f"{format_interaction_size(interaction, facts)} "
+        f"{format_interaction_size(interaction, scale)} "
         f"(p = {format_p(interaction.p)} {correction})."
     )
 
 
-def format_interaction_size(interaction: Interaction, facts: Facts) -> str:
+def format_interaction_size(interaction: Interaction, scale: MetricScale) -> str:
     """Formats an interaction with its adjusted interval: `× 0.49 [0.34, 0.71]`."""
     ends = interaction.adjusted_low, interaction.adjusted_high
-    interval = format_interval(*ends, facts, as_factors=True)
-    if facts["transform"] != "log":
-        return f"{format_difference(interaction.ratio, facts)} {interval}"
+    interval = format_interval(*ends, scale, as_factors=True)
+    if not scale.is_log:
+        return f"{format_difference(interaction.ratio, scale)} {interval}"
     return f"× {format_factor(interaction.ratio)} {interval}"
 
 
@@ -222,22 +224,22 @@ def lost_sentence(effect: Effect) -> str:
     )
 
 
-def sort_decided(effects: list[Effect], facts: Facts) -> list[Effect]:
+def sort_decided(effects: list[Effect], scale: MetricScale) -> list[Effect]:
     """Returns the decided effects: help, harm, equivalence; the largest change first."""
-    return [e for verdict in VERDICT_VERBS for e in by_size(effects, facts) if e.verdict == verdict]
+    return [e for verdict in VERDICT_VERBS for e in by_size(effects, scale) if e.verdict == verdict]
 
 
 def effect_sentence(
-    effect: Effect, outcome: str, facts: Facts, margin: float, correction: str
+    effect: Effect, outcome: str, scale: MetricScale, margin: float, correction: str
 ) -> str:
     where = f"over {count_of(effect.cells, 'background')} and {count_of(effect.pairs, 'pair')} of trainings"
     match effect.verdict:
         case "helps" | "harms":
             return (
-                f"{effect.tricks} {effect.verdict}: {outcome} {format_effect_size(effect, facts)} {where} "
+                f"{effect.tricks} {effect.verdict}: {outcome} {format_effect_size(effect, scale)} {where} "
                 f"(p = {format_p(effect.p)} {correction})."
             )
-    size = format_effect_size(effect, facts)
+    size = format_effect_size(effect, scale)
     return f"{effect.tricks} changes {outcome} by less than the margin of {100 * margin:.3g} %: {size} {where}."
 
 

@@ -4,10 +4,9 @@ A change up to a factor of two is in percent, as in `−34 %`. A larger one is a
 """
 
 import math
-from typing import Any
 
 from ganbench.analysis.effects import COUNT_UNIT, SHARE_UNIT, Effect
-from ganbench.analysis.intervals import ratio_or_difference
+from ganbench.analysis.metric_scale import MetricScale
 from ganbench.counts import format_signed
 
 MAX_PERCENT_RATIO = 2.0  # larger ratios are factors
@@ -19,14 +18,13 @@ MAX_DETECTABLE_FACTOR = (
 MIN_DIFFERENCE = 1e-12  # smaller differences are rounding errors of means
 PERCENTAGE_POINTS, LOG_ODDS = "percentage points (pp)", "log odds"  # units of differences
 BEYOND = "beyond "  # the limit of printed detectable changes
-Facts = dict[str, Any]
 
 
-def describe_unit(facts: Facts) -> str:
+def describe_unit(scale: MetricScale) -> str:
     """Returns the unit of differences: `percentage points (pp)`, `log odds`, or an empty text."""
-    if facts.get("unit") == SHARE_UNIT:
+    if scale.unit == SHARE_UNIT:
         return PERCENTAGE_POINTS
-    return LOG_ODDS if facts["transform"] == "logit" else ""
+    return LOG_ODDS if scale.transform == "logit" else ""
 
 
 def format_percent(change: float) -> str:
@@ -40,34 +38,34 @@ def format_factor(ratio: float) -> str:
     return format_signed(ratio) if ratio <= MAX_FACTOR else f"over {MAX_FACTOR:g}"
 
 
-def format_difference(change: float, facts: Facts) -> str:
+def format_difference(change: float, scale: MetricScale) -> str:
     """Formats a difference as `+0.12`, or in percentage points as `+12 pp`.
 
     A difference that is only rounding error is `+0`.
     """
     change = 0.0 if abs(change) < MIN_DIFFERENCE else change
-    if facts.get("unit") == SHARE_UNIT:
+    if scale.unit == SHARE_UNIT:
         return f"{format_signed(100 * change, '+.3g')} pp"
     return format_signed(change, "+.3g")
 
 
-def format_change(change: float, facts: Facts) -> str:
+def format_change(change: float, scale: MetricScale) -> str:
     """Formats a ratio on a logarithmic scale, else a difference; empty if it is NaN."""
     if math.isnan(change):
         return ""
-    if facts["transform"] != "log":
-        return format_difference(change, facts)
+    if not scale.is_log:
+        return format_difference(change, scale)
     if change > MAX_PERCENT_RATIO:
         return f"× {format_factor(change)}"
     return format_percent(change - 1)
 
 
-def format_interval(low: float, high: float, facts: Facts, as_factors: bool = False) -> str:
+def format_interval(low: float, high: float, scale: MetricScale, as_factors: bool = False) -> str:
     """Formats an interval as `[−50 %, −13 %]`; all numbers have the same unit."""
     if math.isnan(low):
         return "[no interval]"
-    if facts["transform"] != "log":
-        ends = [format_difference(to_possible(end, facts), facts) for end in (low, high)]
+    if not scale.is_log:
+        ends = [format_difference(to_possible(end, scale), scale) for end in (low, high)]
     elif as_factors:
         ends = [format_factor(end) for end in (low, high)]
     else:
@@ -75,9 +73,9 @@ def format_interval(low: float, high: float, facts: Facts, as_factors: bool = Fa
     return f"[{', '.join(ends)}]"
 
 
-def to_possible(change: float, facts: Facts) -> float:
+def to_possible(change: float, scale: MetricScale) -> float:
     """Returns the end of an interval within its range: a share changes by at most 100 pp."""
-    return min(max(change, -1.0), 1.0) if facts.get("unit") == SHARE_UNIT else change
+    return min(max(change, -1.0), 1.0) if scale.unit == SHARE_UNIT else change
 
 
 def format_end(ratio: float) -> str:
@@ -86,48 +84,48 @@ def format_end(ratio: float) -> str:
     return over + format_percent(min(ratio, MAX_PERCENT_END) - 1)
 
 
-def format_adjusted_interval(effect: Effect, facts: Facts) -> str:
+def format_adjusted_interval(effect: Effect, scale: MetricScale) -> str:
     """Formats the interval that the verdict follows, in the unit of the effect's mean."""
     as_factors = effect.ratio > MAX_PERCENT_RATIO
-    return format_interval(effect.adjusted_low, effect.adjusted_high, facts, as_factors)
+    return format_interval(effect.adjusted_low, effect.adjusted_high, scale, as_factors)
 
 
-def format_effect_size(effect: Effect, facts: Facts) -> str:
+def format_effect_size(effect: Effect, scale: MetricScale) -> str:
     """Formats an effect with its adjusted interval: `−34 % [−50 %, −13 %]`."""
-    return f"{format_change(effect.ratio, facts)} {format_adjusted_interval(effect, facts)}"
+    return f"{format_change(effect.ratio, scale)} {format_adjusted_interval(effect, scale)}"
 
 
-def falls(effect: Effect, facts: Facts) -> bool:
+def falls(effect: Effect, scale: MetricScale) -> bool:
     """Returns whether the outcome falls by the effect's mean."""
-    return effect.ratio < ratio_or_difference(0.0, facts["transform"])
+    return effect.ratio < scale.no_change
 
 
-def format_detectable(effect: Effect, facts: Facts) -> str:
+def format_detectable(effect: Effect, scale: MetricScale) -> str:
     """Formats the smallest detectable change in the direction of the effect's mean.
 
     Returns `beyond × 10` if only such changes are detectable, and an empty text if none is known.
     """
-    return format_smallest(effect.smallest, facts, falls(effect, facts))
+    return format_smallest(effect.smallest, scale, falls(effect, scale))
 
 
-def format_improvement(smallest: float, facts: Facts) -> str:
+def format_improvement(smallest: float, scale: MetricScale) -> str:
     """Formats the smallest detectable change in the better direction."""
-    return format_smallest(smallest, facts, facts["direction"] == "lower")
+    return format_smallest(smallest, scale, scale.is_lower_better)
 
 
-def format_smallest(smallest: float, facts: Facts, is_fall: bool) -> str:
-    if math.isnan(smallest) or (facts.get("unit") == SHARE_UNIT and smallest > 1):
+def format_smallest(smallest: float, scale: MetricScale, is_fall: bool) -> str:
+    if math.isnan(smallest) or (scale.unit == SHARE_UNIT and smallest > 1):
         return ""
-    if facts["transform"] != "log":
-        return format_difference(-smallest if is_fall else smallest, facts)
+    if not scale.is_log:
+        return format_difference(-smallest if is_fall else smallest, scale)
     limit = min(smallest, MAX_DETECTABLE_FACTOR)
     beyond = BEYOND if smallest > MAX_DETECTABLE_FACTOR else ""
-    return beyond + format_change(1 / limit if is_fall else limit, facts)
+    return beyond + format_change(1 / limit if is_fall else limit, scale)
 
 
-def describe_direction(facts: Facts) -> str:
+def describe_direction(scale: MetricScale) -> str:
     """Returns the better direction: `lower is better`, for counts `more is better`."""
-    if facts["direction"] == "lower":
+    if scale.is_lower_better:
         return "lower is better"
-    is_count = facts.get("unit") in (COUNT_UNIT, SHARE_UNIT)
+    is_count = scale.unit in (COUNT_UNIT, SHARE_UNIT)
     return f"{'more' if is_count else 'higher'} is better"

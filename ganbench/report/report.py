@@ -7,8 +7,9 @@ from typing import Any, Self
 import pandas as pd
 
 from ganbench.analysis.coverage import TrickCoverage
-from ganbench.analysis.effects import Effect, effect_facts
+from ganbench.analysis.effects import Effect, effect_scale
 from ganbench.analysis.leaderboard import leaderboard
+from ganbench.analysis.metric_scale import MetricScale
 from ganbench.experiments.store import Store
 from ganbench.human_study.error_rates import with_human_error
 
@@ -69,9 +70,9 @@ class SuiteReport:
         return effects_of_table(self.changes["effects"])
 
     @property
-    def effect_facts(self) -> dict[str, str]:
+    def effect_scale(self) -> MetricScale:
         """Direction, transform and unit of the effects."""
-        return effect_facts(self.frame)
+        return effect_scale(self.frame)
 
     @property
     def chains(self) -> list[Effect]:

@@ -13,7 +13,7 @@ import retrain
 
 import ganbench
 from ganbench.analysis.contrasts import cell_tables, contrast_within_cell, estimate_contrast
-from ganbench.analysis.effects import Effect, effect_facts, outcome_rows, trick_effects
+from ganbench.analysis.effects import Effect, effect_scale, outcome_rows, trick_effects
 from ganbench.analysis.intervals import ratio_or_difference, t_interval
 from ganbench.analysis.leaderboard import leaderboard
 from ganbench.experiments.cells import expand_cells
@@ -206,7 +206,7 @@ def test_simple_effects_equal_rows(run):
     """A change by one trick, alone or beside another one, is that of the rows."""
     page = (PUBLISHED / run / "README.md").read_text("utf-8")
     frame = ganbench.load(PUBLISHED / run)
-    transform = effect_facts(frame)["transform"]
+    transform = effect_scale(frame).transform
     tables = [table for _, table in cell_tables(outcome_rows(frame), transform)]
     for one, other, text in SIMPLE_EFFECTS[run]:
         weights = {one: 1.0, other: -1.0}
@@ -265,7 +265,7 @@ def test_results_page_quotes_the_studies():
     modes = ganbench.load(PUBLISHED / "modes")
     (r1,) = (e for e in trick_effects(modes) if e.tricks == "r1")
     assert r1.verdict == "undecided"
-    size = format_effect_size(r1, effect_facts(modes))
+    size = format_effect_size(r1, effect_scale(modes))
     assert f"({size}, {r1.pairs} pairs)" in page
     assert tricks_sentence(trick_effects(ganbench.load(PUBLISHED / "tricks"))) in page
 

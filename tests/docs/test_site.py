@@ -21,7 +21,7 @@ from PIL import Image
 
 import ganbench as package
 from ganbench import local_files
-from ganbench.analysis.effects import effect_facts, trick_effects
+from ganbench.analysis.effects import effect_scale, trick_effects
 from ganbench.analysis.rows import save_rows
 from ganbench.catalog import REGISTRIES
 from ganbench.cli import app
@@ -276,7 +276,7 @@ def test_page_of_a_trick_shows_its_published_effect(docs_modules):
     rows = package.load(PUBLISHED / "modes")
     (effect,) = (e for e in trick_effects(rows) if e.tricks == "r1")
     (row,) = (r for r in render_page("tricks", "r1").splitlines() if "`modes <" in r)
-    assert f"| modes | {format_effect_size(effect, effect_facts(rows))} |" in row
+    assert f"| modes | {format_effect_size(effect, effect_scale(rows))} |" in row
     assert f"| {effect.cells} | {effect.pairs} | {effect.verdict} |" in row
 
 

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from ganbench.analysis.metric_scale import MetricScale
 from ganbench.ci.performance.interleaving import log_ratio
 from ganbench.ci.performance.process import (
     COUNTS,
@@ -27,7 +28,6 @@ from ganbench.ci.performance.process import (
 from ganbench.ci.performance.process import HARNESS_FOLDER as PERF_HARNESS_FOLDER
 from ganbench.ci.performance.revisions import RevisionSide, harness_environment
 from ganbench.ci.performance.verdicts import EXACT_COUNT_MARGIN
-from ganbench.ci.quality.hypothesis_tests import MetricScale
 from ganbench.errors import GanbenchError
 from ganbench.registry import suggest
 

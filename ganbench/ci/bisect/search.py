@@ -243,8 +243,7 @@ class Bisection:
     def values_of(self, place: int) -> list[float]:
         """Returns the values of a commit on the scale of the measure, higher is worse."""
         scale, values = self.measurer.scale, self.journal.values_of(self.commits[place].hash)
-        sign = 1.0 if scale.direction == "lower" else -1.0
-        return [sign * float(scale.to([v])[0]) if math.isfinite(v) else math.inf for v in values]
+        return [scale.worse_sign * scale.to(v) if math.isfinite(v) else math.inf for v in values]
 
     def values_by_class(self, changes: Sequence[int]) -> dict[int, list[float]]:
         """Returns all values, pooled over commits without a change between them."""

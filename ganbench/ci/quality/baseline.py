@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ganbench.analysis.metric_scale import MetricScale
 from ganbench.analysis.verdicts import ComparisonVerdict
 from ganbench.ci.git import current_revision
 from ganbench.ci.machine import describe_machine
@@ -22,7 +23,7 @@ from ganbench.experiments.provenance import versions
 from ganbench.files import write_bytes
 from ganbench.registry import SpecError
 
-from .hypothesis_tests import CellTrainings, MetricScale
+from .hypothesis_tests import CellTrainings
 from .loss_trace import LossTrace
 from .protocol_changes import describe_protocol_change, features_of_protocol
 from .trace_comparison import TraceComparison, compare_trace

@@ -13,58 +13,12 @@ import numpy as np
 from scipy import stats
 
 from ganbench.analysis.contrasts import difference_of_means, holm_correct
-from ganbench.analysis.intervals import SCALES
+from ganbench.analysis.metric_scale import MetricScale
 from ganbench.analysis.verdicts import ComparisonVerdict
-from ganbench.counts import format_signed
 
 FAILURES_METRIC = "failures"  # the metric name of the failure test
 ALL_CELLS = ""  # the cell name of tests over all cells
 MIN_TRAININGS_PER_TEST = 3  # minimum values per side for a test
-
-
-@dataclass(frozen=True)
-class MetricScale:
-    """The direction and the transformed scale of a metric, as the metric declares them."""
-
-    direction: str  # the better direction: lower or higher
-    transform: str  # log, logit or none
-
-    @property
-    def sign(self) -> int:
-        """1 if higher values are worse, else −1."""
-        return 1 if self.direction == "lower" else -1
-
-    def to(self, values: Sequence[float]) -> np.ndarray:
-        """Converts values to the transformed scale."""
-        return np.array([SCALES[self.transform].to(value) for value in values])
-
-    def mean(self, values: Sequence[float]) -> float:
-        """Averages values on the transformed scale; returns the mean on the metric's own scale."""
-        if min(values) == max(values):  # also avoids the logit of 0 or 1
-            return values[0]
-        return SCALES[self.transform].back(float(self.to(values).mean()))
-
-    def worsening_between(self, before: float, after: float) -> float:
-        """Returns the worsening on the transformed scale, below 0 for an improvement."""
-        one, other = self.to([before, after])
-        return self.sign * float(other - one)
-
-    def margin_on_scale(self, margin: float) -> float:
-        """Converts a margin to an amount on the transformed scale."""
-        return math.log1p(margin) if self.transform == "log" else margin
-
-    def worsen_value(self, value: float, amount: float) -> float:
-        """Returns a value of the metric worsened by an amount on the transformed scale."""
-        scale = SCALES[self.transform]
-        return scale.back(scale.to(value) + self.sign * amount)
-
-    def format_worsening(self, amount: float) -> str:
-        """Formats a worsening on the transformed scale, like `× 1.35` or `+0.2 in log odds`."""
-        change = self.sign * amount
-        if self.transform == "log":
-            return f"× {math.exp(change):.3g}"
-        unit = " in log odds" if self.transform == "logit" else ""
-        return f"{format_signed(change, '+.3g')}{unit}"
 
 
 @dataclass(frozen=True)
@@ -169,8 +123,8 @@ def non_inferiority_test(
     margin: float,
 ) -> GateTest:
     """Computes Welch's one-sided test for a worsening beyond the margin."""
-    one, other = scale.to(before), scale.to(after)
-    ordered = (other, one) if scale.direction == "lower" else (one, other)
+    one, other = scale.transformed(before), scale.transformed(after)
+    ordered = (other, one) if scale.is_lower_better else (one, other)
     worsening, allowed = difference_of_means(*ordered), scale.margin_on_scale(margin)
     return GateTest(
         cell=cell,

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from scipy import optimize, stats
 
 from ganbench.analysis.contrasts import satterthwaite_freedom
+from ganbench.analysis.metric_scale import MetricScale
 
-from .hypothesis_tests import CellTrainings, MetricScale, comparable_values
+from .hypothesis_tests import CellTrainings, comparable_values
 
 DETECTION_PROBABILITIES = (0.5, 0.8, 0.95)
 
@@ -52,7 +53,10 @@ def detectable_powers(
     level, powers = false_alarms / (len(tested) + 1), []  # + 1 for the failure test
     for (cell, metric), values in tested.items():
         scale, count = scales[metric], len(values)
-        spread, margin = float(scale.to(values).std(ddof=1)), scale.margin_on_scale(margins[metric])
+        spread, margin = (
+            float(scale.transformed(values).std(ddof=1)),
+            scale.margin_on_scale(margins[metric]),
+        )
         caught = tuple(
             smallest_detected(spread, count, seeds, margin, level, c)
             for c in DETECTION_PROBABILITIES

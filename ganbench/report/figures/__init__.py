@@ -20,8 +20,8 @@ def write_figures(report: SuiteReport, folder: Path) -> None:
     colours = line_colours(frame, namer)
     drawn = {
         **draw_curves(frame, namer, colours),
-        **draw_forest(plan, report.effects, report.effect_facts),
-        **draw_heat_maps(plan, report.effects, report.effect_facts),
+        **draw_forest(plan, report.effects, report.effect_scale),
+        **draw_heat_maps(plan, report.effects, report.effect_scale),
         **draw_profiles(report.further.get("profiles"), plan, colours),
         **draw_strips(frame, report.board),
         **draw_fronts(report.further.get("front"), plan, namer, colours),

@@ -6,15 +6,18 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ganbench.analysis.effects import Effect
+from ganbench.analysis.metric_scale import MetricScale
 from ganbench.evaluation.metric_names import metric_display_name
-from ganbench.report.format_change import Facts, format_change
+from ganbench.report.format_change import format_change
 
 from .base import BETTER, OPEN, WORSE, make_figure, remove_frame
 
 VERDICT_COLOURS = {"helps": BETTER, "harms": WORSE, "equivalent": "#009E73", "undecided": OPEN}
 
 
-def draw_forest(plan: dict[str, Any], effects: list[Effect], facts: Facts) -> dict[str, Figure]:
+def draw_forest(
+    plan: dict[str, Any], effects: list[Effect], scale: MetricScale
+) -> dict[str, Figure]:
     """Draws all effects with the intervals that their verdicts follow."""
     estimated = [e for e in effects if not (e.variant or e.data or math.isnan(e.ratio))]
     groups = {
@@ -24,14 +27,14 @@ def draw_forest(plan: dict[str, Any], effects: list[Effect], facts: Facts) -> di
     if not estimated:
         return {}
     outcome = plan["analysis"]["outcome"]
-    log = facts["transform"] == "log"
+    log = scale.is_log
     drawing = make_figure(7, 0.28 * len(estimated) + 0.5 * len(groups) + 0.6)
     heights = [len(group) + 0.6 for group in groups.values()]
     axes = drawing.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=heights)
     for panel, (loss, group) in zip(axes.flatten(), groups.items(), strict=True):
         draw_branches(panel, group, log)
         panel.set_title(loss or "all backgrounds", fontsize=9, loc="left")
-    axes[-1, 0].xaxis.set_major_formatter(lambda value, _: format_change(value, facts))
+    axes[-1, 0].xaxis.set_major_formatter(lambda value, _: format_change(value, scale))
     axes[-1, 0].tick_params(axis="x", labelsize=8)
     axes[-1, 0].set_xlabel(
         f"change of {metric_display_name(outcome, plan)}, 95 % intervals, adjusted", fontsize=9

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ganbench.analysis.metric_scale import metric_scale
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.arm_names import ArmNamer
 
@@ -41,7 +42,7 @@ def draw_front(plan: dict[str, Any], part: pd.DataFrame, colours: dict[str, int]
         )
     panel.set_xscale("log")
     set_logarithmic(panel.xaxis)
-    if plan["metrics"][outcome]["transform"] == "log":
+    if metric_scale(plan, outcome).is_log:
         panel.set_yscale("log")
         set_logarithmic(panel.yaxis)
     panel.set_xlabel("seconds of training", fontsize=9)

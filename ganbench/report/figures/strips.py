@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.analysis.metric_scale import metric_scale
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.arm_names import ArmNamer
 from ganbench.report.seeds import seed_values
@@ -55,7 +56,7 @@ def draw_strip(
     names = [namer.name(row) for row in part.to_dict("records")]
     panel.set_yticks(range(len(part)), names, fontsize=7)
     panel.set_ylim(len(part) - 0.4, -0.6)
-    if plan["metrics"][outcome]["transform"] == "log":
+    if metric_scale(plan, outcome).is_log:
         panel.set_xscale("log")
         set_logarithmic(panel.xaxis)
     panel.set_xlabel(

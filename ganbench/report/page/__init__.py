@@ -91,7 +91,7 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
     report = replace(report, board=clip_intervals(plan, report.board))
     frame, board = report.frame, report.board
     outcome = plan["analysis"]["outcome"]
-    facts, namer, coverage = report.effect_facts, ArmNamer.of(board), report.coverage
+    scale, namer, coverage = report.effect_scale, ArmNamer.of(board), report.coverage
     best = best_lines(board, namer)
     colours = page_colours(list(line_colours(frame, namer)), best)
     learning_curves = learning_curves_of(frame)
@@ -101,20 +101,20 @@ def page_content(report: SuiteReport, figures: Path) -> dict[str, Any]:
         "facts": run_facts(frame),
         "outcome": metric_display_name(outcome, plan),
         "outcome_title": metric_title(outcome, plan),
-        "outcome_facts": facts,
-        "unit_note": UNIT_NOTES.get(describe_unit(facts), ""),
+        "outcome_scale": scale,
+        "unit_note": UNIT_NOTES.get(describe_unit(scale), ""),
         "verdicts": report.answer,
-        "direction": describe_direction(facts).capitalize(),
+        "direction": describe_direction(scale).capitalize(),
         "best_arms": best_arms(frame, board),
         "shared": namer.describe_shared(),
         "has_tricks": namer.has_tricks,
-        "answers": make_answers(report.effects, coverage, facts, report.dependence.varies_by_data),
+        "answers": make_answers(report.effects, coverage, scale, report.dependence.varies_by_data),
         "uncompared": uncompared_sentences(frame, coverage),
         "findings": report.findings,
         "boards": make_boards(frame, board),
         "first_lines": FIRST_LINES,
-        "effects": make_forests(facts, report.effects, report.chains, coverage, report.dependence),
-        "heats": make_heat_maps(facts, report.effects, coverage),
+        "effects": make_forests(scale, report.effects, report.chains, coverage, report.dependence),
+        "heats": make_heat_maps(scale, report.effects, coverage),
         "curves_outcome": learning_curves.label,
         "curves": curve_panels(learning_curves, board, namer, colours),
         "profiles": profile_panels(report.further.get("profiles"), plan, colours),

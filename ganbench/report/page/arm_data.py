@@ -10,6 +10,7 @@ import pandas as pd
 
 from ganbench.analysis.contrasts import CELL_COLUMNS
 from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.analysis.metric_scale import metric_scale
 from ganbench.analysis.rows import without_attributes
 from ganbench.report.arm_names import ArmNamer
 
@@ -62,9 +63,13 @@ def compared_metrics(plan: dict[str, Any], arms: int) -> list[str]:
 
 
 def describe_metric(name: str, plan: dict[str, Any]) -> dict[str, Any]:
-    facts, title = plan["metrics"][name], metric_title(name, plan)
-    lower = facts["direction"] == "lower"
-    return {"name": name, "title": title, "lower": lower, "transform": facts["transform"]}
+    scale, title = metric_scale(plan, name), metric_title(name, plan)
+    return {
+        "name": name,
+        "title": title,
+        "lower": scale.is_lower_better,
+        "transform": scale.transform,
+    }
 
 
 def values_by_arm(frame: pd.DataFrame, metrics: list[str]) -> dict[Key, dict[Any, float]]:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ganbench.analysis.leaderboard import ARM_COLUMNS, IMAGES_PER_SECOND
+from ganbench.analysis.metric_scale import metric_scale
 from ganbench.analysis.rank_interval import format_rank_interval
 from ganbench.counts import format_signed
 from ganbench.report.arm_names import ArmNamer
@@ -158,7 +159,7 @@ def board_columns(
     return BoardColumns(
         outcome=outcome,
         metrics=[m for m in plan["metrics"] if m != outcome and part[m].notna().any()],
-        axis=make_strip_axis(values, plan["metrics"][outcome]["transform"] == "log"),
+        axis=make_strip_axis(values, metric_scale(plan, outcome).is_log),
         seeds=seeds,
         namer=namer,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ganbench.analysis.metric_scale import metric_scale
 from ganbench.counts import format_signed
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.arm_names import ArmNamer
@@ -200,7 +201,7 @@ def front_panels(
         return None
     timed = timed.assign(name=[namer.name(row) for row in timed.to_dict("records")])
     outcome = plan["analysis"]["outcome"]
-    log = plan["metrics"][outcome]["transform"] == "log"
+    log = metric_scale(plan, outcome).is_log
     groups = {
         str(data): [
             make_front_panel(

@@ -11,12 +11,12 @@ import numpy as np
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
 from ganbench.analysis.intervals import is_improvement
+from ganbench.analysis.metric_scale import MetricScale, metric_scale
 from ganbench.counts import format_signed
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.report.dependence import TrickDependence
 from ganbench.report.effects import MAX_LOG_HEAT, format_probability
 from ganbench.report.format_change import (
-    Facts,
     format_adjusted_interval,
     format_change,
     format_detectable,
@@ -119,7 +119,7 @@ class ForestPlot:
 
 
 def make_forests(
-    facts: Facts,
+    scale: MetricScale,
     effects: list[Effect],
     chains: list[Effect],
     coverage: TrickCoverage,
@@ -140,7 +140,7 @@ def make_forests(
     ]
     within = TrickDependence({})
     plots = [
-        make_forest(title, groups, facts, coverage, within if n else dependence)
+        make_forest(title, groups, scale, coverage, within if n else dependence)
         for n, (title, groups) in enumerate(parts)
     ]
     return [plot for plot in plots if plot.groups]
@@ -167,16 +167,16 @@ def group_by_part(effects: list[Effect], part: str) -> dict[str, list[Effect]]:
 def make_forest(
     title: str,
     groups: dict[str, list[Effect]],
-    facts: Facts,
+    scale: MetricScale,
     coverage: TrickCoverage,
     dependence: TrickDependence,
 ) -> ForestPlot:
     """Makes one plot; the effects of each group are sorted, best first."""
-    estimated = {name: best_first(effects, facts) for name, effects in groups.items()}
-    axis = make_forest_axis([e for effects in estimated.values() for e in effects], facts)
+    estimated = {name: best_first(effects, scale) for name, effects in groups.items()}
+    axis = make_forest_axis([e for effects in estimated.values() for e in effects], scale)
     branches = {
         name: [
-            make_branch(effect, axis, facts, coverage, dependence.note(effect.tricks))
+            make_branch(effect, axis, scale, coverage, dependence.note(effect.tricks))
             for effect in effects
         ]
         for name, effects in estimated.items()
@@ -184,22 +184,22 @@ def make_forest(
     return ForestPlot(title, axis, {name: each for name, each in branches.items() if each})
 
 
-def best_first(effects: list[Effect], facts: Facts) -> list[Effect]:
+def best_first(effects: list[Effect], scale: MetricScale) -> list[Effect]:
     """Sorts the estimated effects by their means, best first."""
     estimated = [effect for effect in effects if not math.isnan(effect.ratio)]
-    higher = facts["direction"] == "higher"
+    higher = not scale.is_lower_better
     return sorted(estimated, key=lambda effect: effect.ratio, reverse=higher)
 
 
 def make_branch(
-    effect: Effect, axis: PercentAxis, facts: Facts, coverage: TrickCoverage, note: str
+    effect: Effect, axis: PercentAxis, scale: MetricScale, coverage: TrickCoverage, note: str
 ) -> ForestBranch:
     return ForestBranch(
         tricks=effect.tricks,
-        change=format_change(effect.ratio, facts),
-        interval=format_adjusted_interval(effect, facts),
+        change=format_change(effect.ratio, scale),
+        interval=format_adjusted_interval(effect, scale),
         p=format_probability(effect.p),
-        smallest=format_detectable(effect, facts),
+        smallest=format_detectable(effect, scale),
         pairs=effect.pairs,
         cells=coverage.count(effect),
         notes=[*([note] if note else []), *describe_missing(coverage.missing(effect))],
@@ -228,15 +228,15 @@ def make_interval_mark(effect: Effect, axis: PercentAxis) -> IntervalMark:
     )
 
 
-def make_forest_axis(effects: list[Effect], facts: Facts) -> PercentAxis:
+def make_forest_axis(effects: list[Effect], scale: MetricScale) -> PercentAxis:
     """Makes an axis that covers all finite interval ends and the point of no change."""
     all_ends = [end for e in effects for end in (e.adjusted_low, e.ratio, e.adjusted_high)]
     ends = [end for end in all_ends if math.isfinite(end)]
 
     def show(change: float) -> str:
-        return format_change(change, facts)
+        return format_change(change, scale)
 
-    if facts["transform"] == "log":
+    if scale.is_log:
         low = max(min([1 / 1.05, *ends]), 1 / MAX_AXIS_RATIO) ** 1.06
         high = min(max([1.05, *ends]), MAX_AXIS_RATIO) ** 1.06
         ticks = next(values for upto, values in RATIO_TICKS if max(high, 1 / low) <= upto)
@@ -268,26 +268,28 @@ class HeatMap:
     rows: dict[str, list[HeatCell | str]]  # the reason in place of a cell without an effect
 
 
-def make_heat_maps(facts: Facts, effects: list[Effect], coverage: TrickCoverage) -> list[HeatMap]:
+def make_heat_maps(
+    scale: MetricScale, effects: list[Effect], coverage: TrickCoverage
+) -> list[HeatMap]:
     """Makes the maps of tricks by data sets, losses and variants that have several columns.
 
     Their rows have the order of the forest plot.
     """
-    order = [e.tricks for e in best_first([e for e in effects if e.is_pooled], facts)]
-    maps = [make_heat_map(effects, by, facts, coverage, order) for by in HEAT_PARTS]
+    order = [e.tricks for e in best_first([e for e in effects if e.is_pooled], scale)]
+    maps = [make_heat_map(effects, by, scale, coverage, order) for by in HEAT_PARTS]
     return [each for each in maps if len(each.columns) > 1]
 
 
 def make_heat_map(
-    effects: list[Effect], by: str, facts: Facts, coverage: TrickCoverage, order: list[str]
+    effects: list[Effect], by: str, scale: MetricScale, coverage: TrickCoverage, order: list[str]
 ) -> HeatMap:
     own = [e for e in effects if getattr(e, by)]
     estimated = [e for e in own if not math.isnan(e.ratio)]
     columns = list(dict.fromkeys(getattr(e, by) for e in estimated))
     largest = max((abs(e.ratio) for e in estimated), default=0)
-    full = MAX_LOG_HEAT if facts["transform"] == "log" else largest
+    full = MAX_LOG_HEAT if scale.is_log else largest
     cells: dict[tuple[str, str], HeatCell | str] = {
-        (e.tricks, getattr(e, by)): make_heat_cell(e, facts, full) for e in estimated
+        (e.tricks, getattr(e, by)): make_heat_cell(e, scale, full) for e in estimated
     }
     tricks = sorted(dict.fromkeys(e.tricks for e in estimated), key=order_of(order))
     rows = {
@@ -314,12 +316,12 @@ def reason_without_effect(tricks: str, by: str, level: str, coverage: TrickCover
     return "; ".join(reasons) or "no pair of seeds"
 
 
-def make_heat_cell(effect: Effect, facts: Facts, full: float) -> HeatCell:
-    change = to_axis_scale(effect.ratio, facts["transform"] == "log")
+def make_heat_cell(effect: Effect, scale: MetricScale, full: float) -> HeatCell:
+    change = to_axis_scale(effect.ratio, scale.is_log)
     share = round(100 * min(abs(change) / (full or 1.0), 1.0))
-    side = ("better" if is_improvement(change, facts["direction"]) else "worse") if share else ""
-    interval = format_adjusted_interval(effect, facts)
-    return HeatCell(format_change(effect.ratio, facts), interval, effect.verdict, side, share)
+    side = ("better" if is_improvement(change, scale.direction) else "worse") if share else ""
+    interval = format_adjusted_interval(effect, scale)
+    return HeatCell(format_change(effect.ratio, scale), interval, effect.verdict, side, share)
 
 
 # Strips
@@ -350,5 +352,5 @@ def thin_out(values: list[float], most: int = 4) -> list[float]:
 
 def metric_title(metric: str, plan: dict[str, Any], data: str | None = None) -> str:
     """Returns a metric's name with an arrow in its better direction: `FID ↓`."""
-    arrow = "↓" if plan["metrics"][metric]["direction"] == "lower" else "↑"
+    arrow = "↓" if metric_scale(plan, metric).is_lower_better else "↑"
     return f"{metric_display_name(metric, plan, data)} {arrow}"

@@ -6,13 +6,12 @@ import pandas as pd
 
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect
-from ganbench.analysis.intervals import is_improvement, ratio_or_difference
 from ganbench.analysis.leaderboard import ARM_COLUMNS
+from ganbench.analysis.metric_scale import MetricScale
 from ganbench.report.adaptive import describe_seeds
 from ganbench.report.answer import MAX_NAMED_TRICKS, PLACES, by_size, describe_pooling
 from ganbench.report.arm_names import shorten_names
 from ganbench.report.format_change import (
-    Facts,
     format_adjusted_interval,
     format_change,
     format_detectable,
@@ -60,7 +59,7 @@ class SuiteAnswers:
 
 
 def make_answers(
-    effects: list[Effect], coverage: TrickCoverage, facts: Facts, by_data: bool
+    effects: list[Effect], coverage: TrickCoverage, scale: MetricScale, by_data: bool
 ) -> SuiteAnswers | None:
     """Returns one row per place, in the suite's order.
 
@@ -73,10 +72,10 @@ def make_answers(
     places = group_estimated(effects, by)
     if not places:
         return None
-    best = [best_first(split_by_coverage(own)[0], facts)[0] for own in places.values()]
-    shown = [effect for effect in best if is_better(effect, facts)]
-    harmful = harmful_effects(effects, by_data, facts)
-    axis = make_forest_axis([*shown, *harmful], facts)
+    best = [best_first(split_by_coverage(own)[0], scale)[0] for own in places.values()]
+    shown = [effect for effect in best if is_better(effect, scale)]
+    harmful = harmful_effects(effects, by_data, scale)
+    axis = make_forest_axis([*shown, *harmful], scale)
     short = shorten_names(list(dict.fromkeys(e.tricks for e in effects)))
     named = shorten_names(list(places))
     others = [effect for own in places.values() for effect in split_by_coverage(own)[1]]
@@ -85,17 +84,17 @@ def make_answers(
         by=by,
         caption=describe_places(by, list(named.values())),
         axis=axis,
-        rows=[make_answer(named[place], own, axis, facts, short) for place, own in places.items()],
+        rows=[make_answer(named[place], own, axis, scale, short) for place, own in places.items()],
         pooled=f"Shown to harm{describe_pooling(coverage, PLACES[:2] if by_data else PLACES)}",
-        harmful=[make_harmful(effect, axis, facts, short, coverage) for effect in harmful],
+        harmful=[make_harmful(effect, axis, scale, short, coverage) for effect in harmful],
         fewer=list(dict.fromkeys(unranked)),
     )
 
 
-def harmful_effects(effects: list[Effect], by_data: bool, facts: Facts) -> list[Effect]:
+def harmful_effects(effects: list[Effect], by_data: bool, scale: MetricScale) -> list[Effect]:
     """Returns the largest effects that harm over the grid; `by_data` also within data sets."""
     own = [e for e in effects if e.verdict == "harms" and (e.is_pooled or (by_data and e.data))]
-    return by_size(own, facts)[:MAX_NAMED_TRICKS]
+    return by_size(own, scale)[:MAX_NAMED_TRICKS]
 
 
 def describe_places(by: str, places: list[str]) -> str:
@@ -107,7 +106,7 @@ def describe_places(by: str, places: list[str]) -> str:
 def make_harmful(
     effect: Effect,
     axis: PercentAxis,
-    facts: Facts,
+    scale: MetricScale,
     short: dict[str, str],
     coverage: TrickCoverage,
 ) -> PlaceAnswer:
@@ -116,8 +115,8 @@ def make_harmful(
         place=effect.data or count_compared_cells(effect, coverage),
         tricks=short[effect.tricks],
         tried=None,
-        change=format_change(effect.ratio, facts),
-        interval=format_adjusted_interval(effect, facts),
+        change=format_change(effect.ratio, scale),
+        interval=format_adjusted_interval(effect, scale),
         verdict=effect.verdict,
         sure=f"p = {format_p(effect.p)}",
         mark=make_interval_mark(effect, axis),
@@ -152,20 +151,20 @@ def split_by_coverage(effects: list[Effect]) -> tuple[list[Effect], list[Effect]
 
 
 def make_answer(
-    place: str, effects: list[Effect], axis: PercentAxis, facts: Facts, short: dict[str, str]
+    place: str, effects: list[Effect], axis: PercentAxis, scale: MetricScale, short: dict[str, str]
 ) -> PlaceAnswer:
     ranked = split_by_coverage(effects)[0]
-    best = best_first(ranked, facts)[0]
-    better = is_better(best, facts)
-    closest = f"The closest is {short[best.tricks]}, {format_effect_size(best, facts)}."
+    best = best_first(ranked, scale)[0]
+    better = is_better(best, scale)
+    closest = f"The closest is {short[best.tricks]}, {format_effect_size(best, scale)}."
     return PlaceAnswer(
         place=place,
         tricks=short[best.tricks] if better else "none",
         tried=len(ranked),
-        change=format_change(best.ratio, facts) if better else "",
-        interval=format_adjusted_interval(best, facts) if better else "",
+        change=format_change(best.ratio, scale) if better else "",
+        interval=format_adjusted_interval(best, scale) if better else "",
         verdict=best.verdict if better else "",
-        sure=format_sureness(best, facts) if better else closest,
+        sure=format_sureness(best, scale) if better else closest,
         mark=make_interval_mark(best, axis) if better else None,
     )
 
@@ -183,20 +182,19 @@ def describe_trick_coverage(
     return f"{effect.tricks} {PREPOSITIONS.get(by, 'in')} {places[getattr(effect, by)]}, {missing}"
 
 
-def is_better(effect: Effect, facts: Facts) -> bool:
+def is_better(effect: Effect, scale: MetricScale) -> bool:
     """Returns whether the estimate is better than no trick."""
-    none = ratio_or_difference(0.0, facts["transform"])
-    return is_improvement(effect.ratio, facts["direction"], none)
+    return scale.is_improvement(effect.ratio)
 
 
-def format_sureness(best: Effect, facts: Facts) -> str:
+def format_sureness(best: Effect, scale: MetricScale) -> str:
     """Describes the certainty of an estimate that is better than no trick, beside its verdict."""
     match best.verdict:
         case "helps":
             return f"p = {format_p(best.p)}"
         case "equivalent":
             return "within the margin of equivalence"
-    smallest = format_detectable(best, facts)
+    smallest = format_detectable(best, scale)
     return f"only about {smallest} or more could have been shown" if smallest else ""
 
 

@@ -11,6 +11,7 @@ from ganbench.analysis.contrasts import Estimate, holm_correct, holm_divisors
 from ganbench.analysis.coverage import TrickCoverage
 from ganbench.analysis.effects import Effect, VerdictRule, holm_corrections, trick_effects
 from ganbench.analysis.interactions import all_interactions
+from ganbench.analysis.metric_scale import MetricScale
 
 
 def random_estimates(seed):
@@ -51,7 +52,7 @@ def test_families_without_effects_are_rarely_wrong():
 def test_families_at_the_margin_are_rarely_called_equivalent(shown):
     """Effects at the margin are no equivalence, however many other effects Holm's test has shown."""
     random, wrong = np.random.default_rng(shown), 0
-    rule = VerdictRule({"transform": "log", "direction": "lower"}, 0.1, 0.05)
+    rule = VerdictRule(MetricScale("lower", "log"), 0.1, 0.05)
     means = np.log([0.5] * shown + [0.9] * (12 - shown))
     effects = [Effect(str(name), 1.0, 1.0, 1.0, 1, 1, 0, math.nan, "") for name in range(12)]
     for _ in range(1000):

@@ -14,6 +14,7 @@ from executor_runs import wait_until
 from scipy import integrate, stats
 from verdict_schema import read_verdict
 
+from ganbench.analysis.metric_scale import MetricScale
 from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.ci.bisect.commits import CannotWalk, Commit, list_commits
 from ganbench.ci.bisect.exact import CanaryTest, CountTest, stable_numbers
@@ -44,7 +45,6 @@ from ganbench.ci.bisect.summary import bisect_sentences, format_share
 from ganbench.ci.git import UnknownRevision
 from ganbench.ci.performance.process import BenchmarkReading, ProcessMeasurements
 from ganbench.ci.performance.revisions import RevisionSide
-from ganbench.ci.quality.hypothesis_tests import MetricScale
 
 # The posterior
 

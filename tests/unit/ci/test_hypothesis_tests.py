@@ -8,10 +8,10 @@ from gate_runs import ALARMS
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from ganbench.analysis.metric_scale import MetricScale
 from ganbench.ci.quality.hypothesis_tests import (
     FAILURES_METRIC,
     CellTrainings,
-    MetricScale,
     run_tests,
 )
 from ganbench.ci.quality.power import detectable_powers, detection_probability

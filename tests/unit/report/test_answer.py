@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from synthetic_rows import arms, floor, frame, row
 
 from ganbench.analysis.effects import effects_by_data
 from ganbench.analysis.leaderboard import leaderboard
+from ganbench.analysis.metric_scale import MetricScale
 from ganbench.report.arm_names import ArmNamer, shorten_names
 from ganbench.report.best_arm import best_arm_sentences
 from ganbench.report.findings import run_findings
@@ -128,10 +130,10 @@ def test_same_answer_on_all_data_sets_is_pooled():
 
 
 def test_shares_change_by_at_most_all_modes():
-    facts = {"direction": "higher", "transform": "none", "unit": "share"}
-    assert format_interval(-1.8, 0.3, facts) == "[−100 pp, +30 pp]"
-    assert format_improvement(1.4, facts) == ""
-    assert format_interval(-1.8, 0.3, {**facts, "unit": ""}) == "[−1.8, +0.3]"
+    scale = MetricScale("higher", "none", "share")
+    assert format_interval(-1.8, 0.3, scale) == "[−100 pp, +30 pp]"
+    assert format_improvement(1.4, scale) == ""
+    assert format_interval(-1.8, 0.3, replace(scale, unit="")) == "[−1.8, +0.3]"
 
 
 def test_power_stands_beside_no_help():
@@ -388,6 +390,6 @@ def test_single_level_has_no_plot_of_its_own():
 
 
 def test_rounding_errors_are_no_change():
-    facts = {"direction": "higher", "transform": "none", "unit": "share"}
-    assert format_change(-9.25e-18, facts) == "+0 pp"
-    assert format_change(-9.25e-4, facts) == "−0.0925 pp"
+    scale = MetricScale("higher", "none", "share")
+    assert format_change(-9.25e-18, scale) == "+0 pp"
+    assert format_change(-9.25e-4, scale) == "−0.0925 pp"
