@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ganbench.counts import count_of, format_signed
+from ganbench.experiments.plan_names import join_names
 
 from .cell_comparison import COMPARISON_VERDICTS, CellComparison
 from .rates import wilson_interval
@@ -33,7 +34,7 @@ def format_tally(metric: str, comparisons: Sequence[CellComparison]) -> str:
 
 def format_comparison(c: CellComparison) -> str:
     """Describes one comparison in a sentence that is no stronger than its interval."""
-    names = " / ".join(filter(None, (c.data, c.variant, c.loss, c.tricks, c.plan)))
+    names = join_names((c.data, c.variant, c.loss, c.tricks, c.plan))
     return f"{names or 'mean over all matched cells'}, {c.display_name}: {format_verdict(c)}{format_failures(c)}."
 
 

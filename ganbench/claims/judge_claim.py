@@ -30,6 +30,7 @@ from ganbench.analysis.intervals import CONFIDENCE_LEVEL
 from ganbench.analysis.metric_scale import MetricScale, metric_scale
 from ganbench.analysis.rows import ARM_COLUMNS
 from ganbench.counts import count_of
+from ganbench.experiments.plan_names import join_names
 from ganbench.registry import suggest
 
 from .claim_file import (
@@ -306,7 +307,7 @@ def arms_hint(found: pd.DataFrame, frame: pd.DataFrame) -> str:
     """Returns the names of the arms that were found, or else some that there are."""
     if len(found) == 0:
         found = frame.loc[frame["role"].eq("trial"), ARM_COLUMNS].drop_duplicates()
-    names = [" / ".join(str(v) for v in row if v) for row in found.head(3).itertuples(index=False)]
+    names = [join_names(row) for row in found.head(3).itertuples(index=False)]
     return f"; there are {', '.join(names)}{' and others' if len(found) > len(names) else ''}"
 
 

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from ganbench.errors import GanbenchError, NotDownloaded
-from ganbench.experiments.plan_names import ARM_FIELDS
+from ganbench.experiments.plan_names import ARM_FIELDS, join_names
 from ganbench.experiments.suite_files import read_suite_name
 from ganbench.local_files import trust_local_files
 from ganbench.registry import describe_exception, find_plugin_part, shorten
@@ -296,7 +296,7 @@ def has_store(folder: Path) -> bool:
 
 
 def format_cell_name(row: dict[str, Any]) -> str:
-    return " / ".join(filter(None, (row[key] for key in ARM_FIELDS)))
+    return join_names(row[key] for key in ARM_FIELDS)
 
 
 def results_option(results: Path) -> list[str]:

@@ -10,6 +10,7 @@ from ganbench.gan.recipe import Recipe
 from ganbench.gan.variants import resolve_variant
 
 from .numerics_axes import format_numerics
+from .plan_names import join_names
 from .suite_errors import SuiteValidationError
 from .suite_limits import count_combinations
 from .trial_names import format_chain
@@ -34,7 +35,7 @@ class Cell:
 
     def __str__(self) -> str:
         chain = format_chain(self.tricks)
-        return " / ".join([self.data, self.variant, self.loss, chain, *filter(None, [self.plan])])
+        return join_names([self.data, self.variant, self.loss, chain, self.plan])
 
 
 def count_cells(suite: "Suite", grid: "GridConfig") -> int:

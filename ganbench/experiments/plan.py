@@ -24,6 +24,7 @@ from ganbench.training.stackable import recipe_stacking_incompatibility
 
 from .cells import Cell, expand_cells
 from .outcome_check import outcome_notes, require_outcome
+from .plan_names import join_names
 from .provenance import versions
 from .seed_rounds import SeedRounds
 from .suite import Suite
@@ -53,7 +54,7 @@ class PlannedTrial:
     def label(self) -> str:
         trial = self.trial
         names = [trial.data, trial.variant, trial.loss, format_chain(trial.tricks), trial.plan]
-        return " / ".join(filter(None, names))
+        return join_names(names)
 
     def record(self, protocol: str) -> dict[str, Any]:
         """Returns the facts that tables need, as plain data that is readable without torch."""

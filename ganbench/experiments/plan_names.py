@@ -1,8 +1,15 @@
 """Names that plans, tables and commands share: parts of an arm, and outcomes."""
 
+from collections.abc import Iterable
+
 ARM_FIELDS = ("data", "variant", "loss", "tricks", "plan")
 
 LOST_OUTCOMES = ("diverged", "failed")
 TRAINED_OUTCOMES = ("done", "diverged")  # of trials with a result
 ENDED_OUTCOMES = ("done", *LOST_OUTCOMES)
 FINISHED_OUTCOMES = (*TRAINED_OUTCOMES, "not_applicable")  # which another run keeps
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Joins the names of a cell's parts, without empty ones: `digits / dcgan / hinge / r1`."""
+    return " / ".join(filter(None, names))

@@ -19,6 +19,7 @@ from ganbench.analysis.factors import tricks_of_arm
 from ganbench.analysis.metric_scale import MetricScale
 from ganbench.evaluation.metric_names import metric_display_name
 from ganbench.experiments.factorial import aliased_terms
+from ganbench.experiments.plan_names import join_names
 
 from .adaptive import describe_rule, end_of_effect
 from .findings import SuiteChanges
@@ -154,8 +155,7 @@ def cells_by_arms(frame: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
     groups: dict[tuple[str, ...], list[str]] = {}
     for cell, part in outcome_rows(frame).groupby(CELL_COLUMNS, dropna=False, sort=False):
         arms = part.loc[part["outcome"] != "not_applicable", "tricks"].unique()
-        assert isinstance(cell, tuple)
-        groups.setdefault(tuple(arms), []).append(" / ".join(str(name) for name in cell if name))
+        groups.setdefault(tuple(arms), []).append(join_names(map(str, cell)))
     return groups
 
 

@@ -10,6 +10,7 @@ from ganbench.analysis.detection import MIN_DOMINANT_ACCURACY
 from ganbench.analysis.leaderboard import ARM_COLUMNS, IMAGES_PER_SECOND
 from ganbench.errors import escape_control_characters
 from ganbench.evaluation.metric_names import metric_display_name
+from ganbench.experiments.plan_names import join_names
 from ganbench.human_study.error_rates import HUMAN_ERROR_COLUMN
 
 from .adaptive import describe_rule, describe_seeds, ends_of_effects
@@ -179,7 +180,7 @@ def list_failures(board: pd.DataFrame) -> list[str]:
     for row in board[board["reason"] != ""].to_dict("records"):
         counts = format_failure_counts(row)
         if counts:
-            name = " / ".join(row[key] for key in ARM_COLUMNS if row[key])
+            name = join_names(row[key] for key in ARM_COLUMNS)
             lines.append(f"- {escape_markdown(name)}: {counts}: {escape_markdown(row['reason'])}")
     return ["## Not measured", "", *lines, ""] if lines else []
 

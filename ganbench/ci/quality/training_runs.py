@@ -15,6 +15,7 @@ from ganbench.devices import Numerics
 from ganbench.experiments.executors.base import Executor, JobStatus
 from ganbench.experiments.floors import measure_floors_of_plan
 from ganbench.experiments.plan import PlannedTrial, plan_record, plan_trials
+from ganbench.experiments.plan_names import join_names
 from ganbench.experiments.prepared_run import ShowProgress, execute_jobs, pending_jobs
 from ganbench.experiments.runner import refuse_empty_plan
 from ganbench.experiments.stale_results import apply_stale_policy
@@ -218,7 +219,7 @@ def trainings_of_frame(frame: pd.DataFrame) -> dict[str, CellTrainings]:
         for names, side in trainings_by_cell(frame, metric).items():
             ends = Counter(training.outcome for training in side.values())
             if ends["done"] + ends["diverged"]:
-                cell = cells.setdefault(" / ".join(filter(None, names)), {"values": {}})
+                cell = cells.setdefault(join_names(names), {"values": {}})
                 cell |= {"ended": ends["done"] + ends["diverged"], "failed": ends["diverged"]}
                 cell["values"][metric] = [side[seed].value_or_none() for seed in sorted(side)]
     return {name: CellTrainings(**facts) for name, facts in cells.items()}

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ganbench.experiments.plan_names import join_names
 from ganbench.experiments.store import TrialFolder
 
 
@@ -50,4 +51,4 @@ def format_trial_label(cell: Mapping[str, Any], role: str) -> str:
     """Returns a label like `digits / dcgan / hinge / r1 / lr=0.001 / seed 0`."""
     tricks = cell["tricks"] if role == "trial" else role
     parts = [cell["data"], cell["variant"], cell["loss"], tricks, cell["plan"]]
-    return " / ".join([*filter(None, parts), f"seed {cell['seed']}"])
+    return join_names([*parts, f"seed {cell['seed']}"])
