@@ -174,6 +174,8 @@ def test_narrow_console_keeps_numbers_whole():
         ("use `ganbench run digits` to go on", ["use", "`ganbench run digits`", "to go on"]),
         ("it goes on: ganbench run a.toml -o b", ["it goes on:", "ganbench run a.toml -o b"]),
         ("  ganbench check my_part.py --trust", ["  ganbench check my_part.py --trust"]),
+        ("it falls by about 12 % at most", ["it falls by about", "12 % at most"]),
+        ("the model takes 12 MB of memory", ["the model takes", "12 MB of memory"]),
         ("well-known hyphens-stay-in-words", ["well-known", "hyphens-stay-in-words"]),
         ("  x", ["  x"]),
         ("", [""]),
