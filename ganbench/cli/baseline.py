@@ -7,18 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .base import (
-    Device,
-    ExecutorName,
-    InceptionWeights,
-    Json,
-    ProfileName,
-    Workers,
-    app,
-    fail,
-    out,
-    print_json,
-)
+from .base import app, fail, out
 from .gate_inputs import (
     DEFAULT_FALSE_ALARMS,
     BaselineFile,
@@ -36,6 +25,8 @@ from .gate_inputs import (
     single_argument,
     train_in_store,
 )
+from .options import Device, ExecutorName, InceptionWeights, Json, ProfileName, Workers
+from .streams import print_json
 from .trainings import read_suite
 from .weights import require_weights_of_command
 

@@ -12,20 +12,11 @@ from ganbench.analysis.verdicts import CommandVerdict
 from ganbench.counts import count_of
 from ganbench.files import temporary_folder
 
-from .base import (
-    Device,
-    Json,
-    ProfileName,
-    VerdictFile,
-    app,
-    err,
-    fail,
-    out,
-    print_json,
-    save_verdict,
-    trust_option,
-)
+from .base import app, err, fail, out
 from .interruption import KEPT_MEASUREMENTS, explained_ctrl_c, parse_time_option
+from .options import Device, Json, ProfileName, VerdictFile, trust_option
+from .streams import print_json
+from .verdict_output import save_verdict
 
 Measure = tuple[Any, dict[str, Any]]  # a measurer, and the question for the state file
 STATE_FOLDER = "ganbench"  # in the folder of git

@@ -5,7 +5,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from .base import FAILED, InceptionWeights, Json, app, fail, out, print_json
+from .base import FAILED, app, fail, out
+from .options import InceptionWeights, Json
+from .streams import print_json
 
 
 @app.command("list")

@@ -7,18 +7,11 @@ import typer
 
 from ganbench.experiments.suite_files import find_suite_file
 
-from .base import (
-    Json,
-    Override,
-    Trust,
-    VerdictFile,
-    app,
-    out,
-    print_json,
-    refuse_long_names,
-    save_verdict,
-)
+from .base import app, out
+from .options import Json, Override, Trust, VerdictFile, refuse_long_names
+from .streams import print_json
 from .trainings import read_suite
+from .verdict_output import save_verdict
 
 What = Annotated[
     str,

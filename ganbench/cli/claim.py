@@ -5,7 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from .base import DEFAULT_RESULTS, Json, Results, app, fail, out, print_json, read_frame
+from .base import app, fail, out
+from .options import DEFAULT_RESULTS, Json, Results
+from .stored_results import read_frame
+from .streams import print_json
 
 
 @app.command()

@@ -7,15 +7,10 @@ import typer
 
 from ganbench.analysis.verdicts import CHANGED_VERDICTS
 
-from .base import (
-    DEFAULT_RESULTS,
-    Json,
-    Results,
-    app,
-    out,
-    print_json,
-    read_frame,
-)
+from .base import app, out
+from .options import DEFAULT_RESULTS, Json, Results
+from .stored_results import read_frame
+from .streams import print_json
 
 
 @app.command()

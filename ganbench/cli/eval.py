@@ -8,8 +8,10 @@ import typer
 
 from ganbench.evaluation.options import EvaluationOptions
 
-from .base import InceptionWeights, Json, app, err, fail, out, print_json
+from .base import app, err, fail, out
 from .interruption import explained_ctrl_c
+from .options import InceptionWeights, Json
+from .streams import print_json
 
 SOURCE_HELP = "Folder, .zip, array file, data set or module:function."
 FLAG_TYPES = (bool, int, int | None, str)  # other options are texts

@@ -4,15 +4,10 @@ from typing import Annotated
 
 import typer
 
-from .base import (
-    Device,
-    InceptionWeights,
-    Json,
-    app,
-    out,
-    print_json,
-)
+from .base import app, out
 from .measure import parse_metric_labels
+from .options import Device, InceptionWeights, Json
+from .streams import print_json
 from .weights import require_weights_of_command
 
 

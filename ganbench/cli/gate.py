@@ -7,22 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .base import (
-    Device,
-    ExecutorName,
-    InceptionWeights,
-    Json,
-    ProfileName,
-    VerdictFile,
-    Workers,
-    app,
-    append_text,
-    fail,
-    out,
-    print_json,
-    report_write_errors,
-    save_verdict,
-)
+from .base import app, fail, out
 from .gate_inputs import (
     WHAT_ARGUMENT,
     BaselineFile,
@@ -39,7 +24,10 @@ from .gate_inputs import (
     train_in_store,
 )
 from .image_gate import images_verdict
+from .options import Device, ExecutorName, InceptionWeights, Json, ProfileName, VerdictFile, Workers
+from .streams import print_json
 from .trainings import read_suite
+from .verdict_output import append_text, report_write_errors, save_verdict
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"  # names the Markdown file that GitHub Actions shows
 

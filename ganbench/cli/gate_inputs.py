@@ -12,8 +12,9 @@ import typer
 
 from ganbench.experiments.suite_files import find_suite_file
 
-from .base import err, fail, trust_option
+from .base import err, fail
 from .interruption import explained_ctrl_c
+from .options import trust_option
 from .trainings import executor_of, print_failures
 
 DEFAULT_FALSE_ALARMS = 0.01  # probability of a false alarm in all tests of a gate

@@ -12,19 +12,10 @@ from typer.core import TyperGroup
 from ganbench.files import write_bytes, write_json
 from ganbench.registry import suggest
 
-from .base import (
-    FAILED,
-    BenchmarkWords,
-    Device,
-    Instructions,
-    Json,
-    app,
-    err,
-    fail,
-    out,
-    print_json,
-)
+from .base import FAILED, app, err, fail, out
 from .interruption import KEPT_MEASUREMENTS, explained_ctrl_c, parse_time_option
+from .options import BenchmarkWords, Device, Instructions, Json
+from .streams import print_json
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,20 +7,11 @@ import typer
 
 from ganbench.counts import count_of
 
-from .base import (
-    DEFAULT_RESULTS,
-    Json,
-    Results,
-    SuiteArgument,
-    Trust,
-    app,
-    fail,
-    format_cell_name,
-    out,
-    print_json,
-    suite_folder,
-)
+from .base import app, fail, out
+from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument, Trust
 from .select_cells import CELL_KEY_COLUMNS, require_sampler_store, select_rows_by_words
+from .stored_results import format_cell_name, suite_folder
+from .streams import print_json
 
 LEADING_ARMS = 4  # arms of a study by default
 
@@ -171,7 +162,7 @@ def leading_arms(suite: str, results: Path, arms: dict[Any, Any]) -> list[Any]:
     from ganbench.data import DATA
     from ganbench.data.modality import IMAGES, modality_of_shape
 
-    from .base import read_frame
+    from .stored_results import read_frame
 
     board = leaderboard(read_frame(suite, results))
     ranked = board[board["rank"].notna()]
@@ -207,7 +198,7 @@ def read(
     from ganbench.report.findings import run_findings
     from ganbench.report.writer import write_leaderboard
 
-    from .base import read_frame
+    from .stored_results import read_frame
 
     folder = suite_folder(suite, results)
     key = read_key(folder)

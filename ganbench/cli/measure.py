@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from .base import (
+from .base import INTERRUPTED, app, err, fail, out
+from .options import (
     DEFAULT_RESULTS,
-    INTERRUPTED,
     ExecutorName,
     InceptionWeights,
     Json,
@@ -14,12 +14,8 @@ from .base import (
     SuiteArgument,
     Trust,
     Workers,
-    app,
-    err,
-    fail,
-    out,
-    suite_folder,
 )
+from .stored_results import suite_folder
 from .trainings import executor_of, print_run_result
 from .weights import require_weights_of_command
 

@@ -12,22 +12,11 @@ from ganbench.analysis.verdicts import CommandVerdict, ComparisonVerdict
 from ganbench.errors import install_command
 from ganbench.files import temporary_folder
 
-from .base import (
-    BenchmarkWords,
-    Device,
-    Instructions,
-    Json,
-    VerdictFile,
-    app,
-    append_text,
-    err,
-    fail,
-    out,
-    print_json,
-    report_write_errors,
-    save_verdict,
-)
+from .base import app, err, fail, out
 from .interruption import parse_time_option
+from .options import BenchmarkWords, Device, Instructions, Json, VerdictFile
+from .streams import print_json
+from .verdict_output import append_text, report_write_errors, save_verdict
 
 # Alternated on one core, pairs differ by a few percent, so that few pairs find a tenth.
 DEFAULT_PERF_MARGINS = {"cpu": 0.10, "cuda": 0.05}

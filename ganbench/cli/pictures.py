@@ -9,18 +9,8 @@ import typer
 
 from ganbench.counts import count_of
 
-from .base import (
-    DEFAULT_RESULTS,
-    Json,
-    Results,
-    SuiteArgument,
-    Trust,
-    app,
-    fail,
-    format_cell_name,
-    out,
-    print_json,
-)
+from .base import app, fail, out
+from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument, Trust
 from .select_cells import (
     CellArgument,
     Checkpoint,
@@ -28,6 +18,8 @@ from .select_cells import (
     require_sampler_store,
     select_done_trials,
 )
+from .stored_results import format_cell_name
+from .streams import print_json
 
 Seed = Annotated[
     int | None, typer.Option("--seed", help="Seed of the training. Default: the first finished.")

@@ -7,7 +7,8 @@ import typer
 
 from ganbench.counts import count_of
 
-from .base import (
+from .base import app, fail, out
+from .options import (
     DEFAULT_RESULTS,
     Device,
     InceptionWeights,
@@ -19,11 +20,8 @@ from .base import (
     SeedCount,
     SuiteArgument,
     Trust,
-    app,
-    fail,
-    out,
-    print_json,
 )
+from .streams import print_json
 from .trainings import default_workers, merge_overrides, read_suite
 
 

@@ -6,18 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .base import (
-    DEFAULT_RESULTS,
-    Json,
-    Results,
-    SuiteArgument,
-    app,
-    has_store,
-    out,
-    print_json,
-    read_frame,
-    suite_folder,
-)
+from .base import app, out
+from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument
+from .stored_results import has_store, read_frame, suite_folder
+from .streams import print_json
 
 
 @app.command()

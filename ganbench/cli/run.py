@@ -10,9 +10,10 @@ import typer
 from ganbench.counts import count_of
 from ganbench.devices import usable_cpus
 
-from .base import (
+from .base import INTERRUPTED, app, err, fail, out
+from .interruption import command_without_deadline, this_command
+from .options import (
     DEFAULT_RESULTS,
-    INTERRUPTED,
     Device,
     ExecutorName,
     InceptionWeights,
@@ -25,12 +26,7 @@ from .base import (
     SuiteArgument,
     Trust,
     Workers,
-    app,
-    err,
-    fail,
-    out,
 )
-from .interruption import command_without_deadline, this_command
 from .stores import merge_sources, print_merge
 from .trainings import executor_of, merge_overrides, print_run_result, read_suite
 from .watch import Trackers, open_trackers

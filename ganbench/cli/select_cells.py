@@ -7,7 +7,8 @@ import typer
 
 from ganbench.experiments.select_trials import has_all_words, suggest_word
 
-from .base import fail, has_store, read_frame, suite_folder
+from .base import fail
+from .stored_results import has_store, read_frame, suite_folder
 
 SEARCHED_COLUMNS = [
     "role",

@@ -7,20 +7,11 @@ from typing import Any
 from ganbench.counts import count_of, format_signed
 from ganbench.experiments.trial_names import format_chain
 
-from .base import (
-    DEFAULT_RESULTS,
-    OUTCOME_WORDS,
-    Json,
-    Results,
-    SuiteArgument,
-    app,
-    format_cell_name,
-    out,
-    print_json,
-    read_frame,
-    suite_folder,
-)
+from .base import app, out
+from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument
 from .select_cells import CELL_KEY_COLUMNS, OptionalCell, ranked_cells, select_rows_by_words
+from .stored_results import OUTCOME_WORDS, format_cell_name, read_frame, suite_folder
+from .streams import print_json
 
 MAX_LISTED_CELLS = 25
 MIN_NAME_WIDTH = 26  # of metrics

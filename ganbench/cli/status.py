@@ -10,20 +10,10 @@ from typing import Any, Self
 from ganbench.counts import count_of, format_age
 from ganbench.experiments.plan_names import FINISHED_OUTCOMES
 
-from .base import (
-    DEFAULT_RESULTS,
-    OUTCOME_WORDS,
-    Json,
-    Results,
-    SuiteArgument,
-    app,
-    has_store,
-    out,
-    print_json,
-    read_frame,
-    results_option,
-    suite_folder,
-)
+from .base import app, out
+from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument
+from .stored_results import OUTCOME_WORDS, has_store, read_frame, results_option, suite_folder
+from .streams import print_json
 from .trials import run_command, suite_of_run
 
 

@@ -9,19 +9,9 @@ import typer
 
 from ganbench.counts import count_of, format_bytes
 
-from .base import (
-    DEFAULT_RESULTS,
-    FAILED,
-    Json,
-    Results,
-    app,
-    err,
-    fail,
-    out,
-    print_json,
-    refuse_long_names,
-)
-from .streams import StreamConsole
+from .base import FAILED, app, err, fail, out
+from .options import DEFAULT_RESULTS, Json, Results, refuse_long_names
+from .streams import StreamConsole, print_json
 from .trials import open_store
 
 DIFFERENT = 1  # the exit code if two stores have different numbers of one trial

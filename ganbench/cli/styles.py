@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from .base import DEFAULT_RESULTS, Json, Results, SuiteArgument, Trust, app, fail, out, print_json
+from .base import app, fail, out
+from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument, Trust
 from .select_cells import (
     CellArgument,
     Checkpoint,
@@ -10,6 +11,7 @@ from .select_cells import (
     require_sampler_store,
     select_rows_by_words,
 )
+from .streams import print_json
 
 
 @app.command()

@@ -11,7 +11,8 @@ from ganbench.counts import count_of
 from ganbench.devices import usable_cpus
 from ganbench.experiments.suite_files import find_suite_file
 
-from .base import FAILED, err, out, print_json
+from .base import FAILED, err, out
+from .streams import print_json
 
 
 def merge_overrides(*overrides: list[str] | None) -> list[str]:

@@ -12,21 +12,10 @@ import typer
 from ganbench.counts import count_of
 from ganbench.experiments.suite_files import find_suite_file
 
-from .base import (
-    DEFAULT_RESULTS,
-    OUTCOME_WORDS,
-    Json,
-    Results,
-    SuiteArgument,
-    app,
-    fail,
-    has_store,
-    no_run_sentence,
-    out,
-    print_json,
-    results_option,
-    suite_folder,
-)
+from .base import app, fail, out
+from .options import DEFAULT_RESULTS, Json, Results, SuiteArgument
+from .stored_results import OUTCOME_WORDS, has_store, no_run_sentence, results_option, suite_folder
+from .streams import print_json
 
 MAX_NAMED_TRIALS = 10  # if several match
 POLL_SECONDS = 1.0

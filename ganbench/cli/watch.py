@@ -7,16 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from .base import (
-    DEFAULT_RESULTS,
-    Results,
-    SuiteArgument,
-    app,
-    fail,
-    no_run_sentence,
-    out,
-    suite_folder,
-)
+from .base import app, fail, out
+from .options import DEFAULT_RESULTS, Results, SuiteArgument
+from .stored_results import no_run_sentence, suite_folder
 
 Trackers = Annotated[
     list[str] | None,

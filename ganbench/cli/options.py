@@ -1,0 +1,120 @@
+"""Arguments and options that commands share."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ganbench.local_files import trust_local_files
+from ganbench.registry import shorten
+
+from .streams import reserve_stdout
+
+MAX_NAME_BYTES, MAX_PATH_CHARACTERS = 255, 4096  # of Linux's file systems
+
+
+def refuse_long_names(text: str) -> str:
+    """Raises BadParameter for a path with a name longer than file systems have."""
+    longest = max((len(os.fsencode(part)) for part in Path(text).parts), default=0)
+    if longest > MAX_NAME_BYTES or len(text) > MAX_PATH_CHARACTERS:
+        raise typer.BadParameter(f"{shorten(text)} is too long for a file name")
+    return text
+
+
+SuiteArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A suite file or a shipped suite: bench, smoke.", callback=refuse_long_names
+    ),
+]
+
+
+def parse_folder(text: str | Path) -> Path:
+    """Returns the path of a folder of results; raises BadParameter for an empty text."""
+    if not str(text):
+        raise typer.BadParameter("it is empty: name a folder, such as results or .")
+    return Path(text).expanduser()
+
+
+Results = Annotated[
+    Path,
+    typer.Option(metavar="FOLDER", parser=parse_folder, help="Folder of the store and the tables."),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+ProfileName = Annotated[
+    str | None, typer.Option("--profile", help="Budget profile of the suite. Default: by device.")
+]
+SeedCount = Annotated[
+    int | None, typer.Option("--seeds", min=1, help="Number of seeds. Default: the suite's.")
+]
+Override = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-o",
+        metavar="KEY=VALUE",
+        help="Override a suite key: -o budget.cpu.images=1000.",
+    ),
+]
+NumericsSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--numerics",
+        metavar="KEY=VALUE",
+        help="Set numerics of all trials: dtype=bfloat16.",
+        callback=lambda settings: [f"numerics.{setting}" for setting in settings or []],
+    ),
+]
+
+
+def export_weights_path(path: Path | None) -> Path | None:
+    """Exports the path of Inception's weights to this process and its workers."""
+    if path is not None:
+        if not path.is_file():
+            raise typer.BadParameter(f"there is no file {path}")
+        os.environ["GANBENCH_INCEPTION"] = str(path.absolute())
+    return path
+
+
+InceptionWeights = Annotated[
+    Path | None,
+    typer.Option(
+        "--inception-weights",
+        callback=export_weights_path,
+        help="File of Inception's weights. Also: GANBENCH_INCEPTION.",
+    ),
+]
+
+
+def trust_option(help: str) -> Any:
+    """Returns the option --trust; it is read first, because reading a suite can run code."""
+    return typer.Option("--trust", callback=trust_local_files, is_eager=True, help=help)
+
+
+Trust = Annotated[
+    bool, trust_option("Run code of local files that a suite names, as in my_tricks.py:Blur.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Worker processes; 0: none. Default: CPU cores, 1 on a GPU."),
+]
+ExecutorName = Annotated[
+    str, typer.Option("--executor", help="Executor of trials: auto, inline, local, stacked.")
+]
+Json = Annotated[
+    bool, typer.Option("--json", callback=reserve_stdout, is_eager=True, help="Print JSON.")
+]
+BenchmarkWords = Annotated[
+    list[str] | None, typer.Option("--only", help="Part of a benchmark's name; repeatable.")
+]
+Instructions = Annotated[
+    bool | None,
+    typer.Option(
+        "--instructions/--no-instructions",
+        help="Count instructions under Valgrind. Default: on a CPU with Valgrind.",
+    ),
+]
+VerdictFile = Annotated[
+    Path | None, typer.Option("--verdict", help="Write the JSON of the verdict to this file.")
+]
+DEFAULT_RESULTS = Path("results")

@@ -1,0 +1,72 @@
+"""Results that commands read: the rows of a suite, from its store or its tables."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from ganbench.experiments.plan_names import ARM_FIELDS, join_names
+from ganbench.experiments.suite_files import read_suite_name
+
+from .base import fail
+from .options import DEFAULT_RESULTS
+
+OUTCOME_WORDS = {  # of outcomes and states; others are words already
+    "not_applicable": "not applicable",
+    "started": "started (with a checkpoint)",
+    "trained": "trained (not measured)",
+}
+
+
+def suite_folder(suite: str, results: Path) -> Path:
+    """Returns the folder of tables for `bench`, `suites/bench.toml` or the folder itself."""
+    given = Path(suite)
+    if any((given / name).exists() for name in ("results.parquet", "results.csv", "plan.json")):
+        return given
+    if given.suffix == ".toml" and given.is_file():
+        return results / read_suite_name(given)
+    return results / given.stem if given.stem else given
+
+
+def read_frame(suite: str, results: Path) -> Any:
+    """Reads the rows of a suite from its store, or else from its tables."""
+    from ganbench.analysis.rows import collect_rows, load
+    from ganbench.experiments.store import Store, read_plan
+
+    folder = suite_folder(suite, results)
+    try:
+        content = read_plan(folder)
+        if content and has_store(folder) and content["suite"] == folder.resolve().name:
+            return collect_rows(content, Store(folder.parent))
+        return load(folder)
+    except FileNotFoundError:
+        fail(no_run_sentence(suite, folder))
+    except ValueError as error:  # of a table that pandas cannot read
+        fail(str(error))
+
+
+def no_run_sentence(suite: str, folder: Path) -> str:
+    """Returns the sentence for a suite without results, with a similar name that has some."""
+    if Path(suite).is_dir():
+        return f"no run in {folder}: name a suite, or the folder of its tables"
+    runs = [path.parent.name for path in folder.parent.glob("*/plan.json")]
+    close = difflib.get_close_matches(folder.name, runs, n=1, cutoff=0.6)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    from ganbench.experiments.suite_files import find_suite_file
+
+    if not find_suite_file(suite).is_file():
+        return f"no run in {folder}, and no suite {suite}{hint}"
+    return f"no run in {folder}: `ganbench run {suite}` makes one{hint}"
+
+
+def has_store(folder: Path) -> bool:
+    """Is the store of a suite beside its tables? Published tables have none."""
+    return (folder.parent / "trials").exists()
+
+
+def format_cell_name(row: dict[str, Any]) -> str:
+    return join_names(row[key] for key in ARM_FIELDS)
+
+
+def results_option(results: Path) -> list[str]:
+    """Returns the option that names another folder of results than the default one."""
+    return [] if results == DEFAULT_RESULTS else ["--results", str(results)]
