@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-import gates
+import gate_page
 import pandas as pd
 import pytest
 from gate_faults import PERFORMANCE, QUALITY, all_faults
+from gate_measurements import PUBLISHED
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("trials", "live", "alarms", "faults", "rounds", "slow", "power")
@@ -13,12 +14,12 @@ TABLES = ("trials", "live", "alarms", "faults", "rounds", "slow", "power")
 
 @pytest.fixture(scope="module")
 def tables():
-    return {name: pd.read_csv(gates.PUBLISHED / f"{name}.csv") for name in TABLES}
+    return {name: pd.read_csv(PUBLISHED / f"{name}.csv") for name in TABLES}
 
 
 def test_page_equals_its_tables(tables):
-    page = (gates.PUBLISHED / "README.md").read_text(encoding="utf-8")
-    assert page == gates.render_page(tables)
+    page = (PUBLISHED / "README.md").read_text(encoding="utf-8")
+    assert page == gate_page.render_page(tables)
 
 
 @pytest.mark.parametrize("name", [fault.name for fault in all_faults()])
