@@ -72,7 +72,7 @@ class RecipeRecord(Record):
 
 class BudgetRecord(Record):
     unit: str
-    amount: int
+    amount: float  # of seconds, too
 
 
 class TrialRecord(Record):

@@ -145,6 +145,14 @@ def kill_run(runner, results):
     wait_until(lambda: not live_workers(results))
 
 
+def test_budget_of_seconds_reaches_the_tables(run_here, tmp_path):
+    options = (*ONE_TRIAL, "-o", "budget.cpu={seconds=0.5}", "-o", "points=1")
+    code, _, errors = run_here(tmp_path, *options)
+    assert code == 0, errors
+    assert (quality(tmp_path)["role"] == "trial").any()
+    assert "0 trials trained" in run_here(tmp_path, *options)[1]
+
+
 def test_run_measures_every_cell_seed_and_reference(unbroken):
     frame = quality(unbroken)
     trials = frame[frame["role"] == "trial"]
