@@ -31,6 +31,17 @@ MIN_CLIP_FRAMES, MAX_CLIP_FRAMES = 2, 128
 NUMBER = re.compile("([0-9]+)")
 
 
+class ChosenFrames(ImageFiles):
+    """Some images of a folder or archive, in their order within the clips."""
+
+    def __init__(self, opened: ImageFiles, names: list[str]):
+        self.opened = opened
+        self.name, self.files, self.notes = opened.name, names, opened.notes
+
+    def read(self, name: str) -> bytes:
+        return self.opened.read(name)
+
+
 @dataclass(frozen=True)
 class ClipFolder(Data):
     """All folders with images in the folder or archive `path`; there are no labels.
@@ -130,8 +141,10 @@ class ClipFolder(Data):
                 f"{count_of(len(self.clips), 'clip')} in {self.root_path} take more than a quarter of the memory: "
                 "choose a smaller size or fewer frames"
             )
-        self.image_files.files = [name for own in self.clips.values() for name in own[:frames]]
-        return read_squares(self.image_files, (shape[0], *shape[2:]), skip=False)
+        chosen = [name for own in self.clips.values() for name in own[:frames]]
+        return read_squares(
+            ChosenFrames(self.image_files, chosen), (shape[0], *shape[2:]), skip=False
+        )
 
     def numbers_of_clips(self, read: ReadImages, frames: int) -> list[float]:
         """Returns a number in [0, 1) per clip; clips with the same pixels share the smallest one."""

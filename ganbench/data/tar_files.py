@@ -249,13 +249,18 @@ def iter_members(path: Path) -> Iterator[tarfile.TarInfo]:
             while (member := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined]  # it would keep all of them
                 check_member_end(path, member)
-                if member.isreg() and not any(map(is_hidden_file, member.name.split("/"))):
+                if member.isreg() and not is_hidden_member(member.name):
                     yield member
             check_archive_end(path, archive.offset)
     except tarfile.TarError as error:
         raise Unreadable(f"{path} is not a plain tar archive: {error}") from error
     except OSError as error:
         raise Unreadable(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def is_hidden_member(name: str) -> bool:
+    """Returns whether a part of a name is hidden; `tar -C folder .` begins all with `./`."""
+    return any(map(is_hidden_file, name.removeprefix("./").split("/")))
 
 
 def check_member_end(path: Path, member: tarfile.TarInfo) -> None:

@@ -1,6 +1,7 @@
 """Clips of a user: folders of frames, and Moving MNIST's file."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,29 @@ def test_frames_are_sorted_and_cut(folder):
     assert clips.shape == (20, 1, 8, 16, 16)
     levels = clips[:, 0, :, 0, 0].int().tolist()
     assert sorted(levels) == [[10 * clip + frame for frame in range(8)] for clip in range(20)]
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_archives_hold_the_clips_of_their_folder(folder, tmp_path, kind):
+    archive = shutil.make_archive(str(tmp_path / "archive"), kind, folder)
+    expected, found = make(folder).load(), make(archive).load()
+    for side in ("train", "held_out"):
+        assert torch.equal(
+            getattr(found, side)[IMAGE].images, getattr(expected, side)[IMAGE].images
+        )
+
+
+def test_archive_of_every_shard_is_read(folder, tmp_path):
+    """A folder of archives holds the clips of all, whose names begin with their archive's."""
+    shards = tmp_path / "shards"
+    for number in range(2):
+        own = tmp_path / f"part{number}"
+        own.mkdir()
+        for clip in sorted(folder.iterdir())[number::2]:
+            shutil.copytree(clip, own / clip.name)
+        shutil.make_archive(str(shards / f"{number}"), "tar", own)
+    split = make(shards).load()
+    assert len(split.train[IMAGE].images) + len(split.held_out[IMAGE].images) == 20
 
 
 def test_numbers_in_names_count_as_numbers():

@@ -151,6 +151,14 @@ def test_hidden_files_and_links_are_ignored(tmp_path):
     assert len(TarFiles(str(tmp_path / "shards")).files) == COUNT
 
 
+def test_names_of_a_whole_folder_are_read(tmp_path):
+    """`tar -C folder -cf x.tar .` begins each name with `./`, which hides nothing."""
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for name in ("./a/0.png", "./b/1.png", "./.cache/2.png", "./a/.3.png"):
+            add_file(archive, name, image_bytes(0))
+    assert TarFiles(str(tmp_path / "x.tar")).files == ["a/0.png", "b/1.png"]
+
+
 def test_index_of_large_archives_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(tar_files, "MIN_SECONDS_OF_CACHED_INDEX", 0)
