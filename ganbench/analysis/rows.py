@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ganbench.errors import GanbenchError
 from ganbench.experiments.outcomes import PlanStatus, TrialFiles, read_floors, read_trial_files
-from ganbench.experiments.plan_names import ARM_FIELDS, LOST_OUTCOMES
+from ganbench.experiments.plan_names import ARM_FIELDS, LOST_OUTCOMES, short_id
 from ganbench.experiments.store import Store
 from ganbench.files import read_in_batches, write_stream
 from ganbench.registry import parse_spec
@@ -206,7 +206,7 @@ def trial_columns(plan: dict[str, Any], item: dict[str, Any], result: dict[str, 
     return {
         "schema_version": SCHEMA_VERSION,
         "suite": plan["suite"],
-        "trial": item["trial"][:16],
+        "trial": short_id(item["trial"]),
         **{key: item[key] for key in labels},
         "images": spent.get("images"),
         "generator_turns": spent.get("generator_turns"),

@@ -5,20 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
-from ganbench.experiments.select_trials import has_all_words, suggest_word
+from ganbench.experiments.select_trials import (
+    UNTRAINED,
+    is_selected,
+    searched_name,
+    suggest_word,
+)
 
 from .base import fail
 from .stored_results import has_store, read_frame, suite_folder
 
-SEARCHED_COLUMNS = [
-    "role",
-    "data",
-    "variant",
-    "loss",
-    "tricks",
-    "plan",
-    "trial",
-]
 CELL_KEY_COLUMNS = ["role", "data", "variant", "loss", "tricks", "plan"]
 
 MAX_RANK_DIGITS = 6  # longer numbers are the begin of a trial's id
@@ -46,13 +42,15 @@ def select_rows_by_words(suite: str, cell: str, results: Path) -> Any:
     if cell.strip().isdecimal() and len(cell.strip()) <= MAX_RANK_DIGITS:
         return select_rows_by_rank(frame, int(cell), suite)
     frame = frame[frame["trial"].notna()]
-    names = frame[SEARCHED_COLUMNS].fillna("").agg(" ".join, axis=1)
-    chosen = frame[names.map(lambda name: has_all_words(name, cell))]
+    cells = frame[[*CELL_KEY_COLUMNS, "trial"]].fillna("").drop_duplicates()
+    items = cells.to_dict("records")
+    trials = {item["trial"] for item in items if is_selected(item, cell)}
+    chosen = frame[frame["trial"].isin(trials)]
     if chosen.empty:
-        hint = suggest_word(names, cell)
+        hint = suggest_word(map(searched_name, items), cell)
         fail(f"no cell of {suite} has all the words {cell!r} in its name{hint}")
     trained = chosen[chosen["role"].eq("trial")]
-    return chosen if trained.empty or "untrained" in cell.split() else trained
+    return chosen if trained.empty or UNTRAINED in cell.split() else trained
 
 
 def select_rows_by_rank(frame: Any, rank: int, suite: str) -> Any:

@@ -9,6 +9,7 @@ import typer
 
 from ganbench.counts import count_of
 from ganbench.devices import usable_cpus
+from ganbench.experiments.plan_names import short_id
 from ganbench.experiments.suite_files import find_suite_file
 
 from .base import FAILED, err, out
@@ -86,7 +87,7 @@ def print_failures(statuses: Sequence[Any]) -> int:
     for status in failed:
         attempt = status.job.last_attempt()
         where = f" (log: {attempt.log_path})" if attempt and attempt.log_path.exists() else ""
-        err.print_line(f"{status.state}: {status.job.trial.id[:16]}: {status.reason}{where}")
+        err.print_line(f"{status.state}: {short_id(status.job.trial.id)}: {status.reason}{where}")
     return FAILED if failed else 0
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ganbench.counts import count_of
+from ganbench.experiments.plan_names import short_id
 from ganbench.experiments.suite_files import find_suite_file
 
 from .base import app, fail, out
@@ -56,7 +57,7 @@ def logs(
     item = find_trial(plan, trial, seed, suite) if trial else newest_trial(plan, store, suite)
     folder = store.trial_folder(item["trial"])
     chosen = find_attempt(folder, attempt)
-    out.print(f"{label_of(item)} · {item['trial'][:16]}", style="bold", markup=False)
+    out.print(f"{label_of(item)} · {short_id(item['trial'])}", style="bold", markup=False)
     shown = chosen.read_events()
     print_events(shown[-lines:] if lines else shown)
     if follow:
@@ -87,7 +88,7 @@ def why(
         return print_json({**entry, "command": command})
     state = OUTCOME_WORDS.get(history.state.state, history.state.state)
     text = ": ".join(filter(None, [state, history.state.reason]))
-    out.print(f"{label_of(item)} · {item['trial'][:16]}", style="bold", markup=False)
+    out.print(f"{label_of(item)} · {short_id(item['trial'])}", style="bold", markup=False)
     for line in [text, *map(format_attempt, history.attempts), history.next_run]:
         out.print_line(line)
     if command:
@@ -125,7 +126,7 @@ def find_trial(plan: dict[str, Any], words: str, seed: int | None, suite: str) -
 
 
 def several_trials_sentence(items: list[dict[str, Any]], words: str) -> str:
-    lines = [f"  {item['trial'][:16]}  {label_of(item)}" for item in items[:MAX_NAMED_TRIALS]]
+    lines = [f"  {short_id(item['trial'])}  {label_of(item)}" for item in items[:MAX_NAMED_TRIALS]]
     more = len(items) - MAX_NAMED_TRIALS
     lines += [f"  and {more:,} more"] if more > 0 else []
     count = count_of(len(items), "trial")
@@ -141,7 +142,7 @@ def label_of(item: dict[str, Any]) -> str:
 def newest_trial(plan: dict[str, Any], store: Any, suite: str) -> dict[str, Any]:
     """Returns the trial with the newest event; ends the program if no trial has begun."""
     begun = store.trial_names()
-    items = [item for item in plan["trials"] if item["trial"][:16] in begun]
+    items = [item for item in plan["trials"] if short_id(item["trial"]) in begun]
     times = {item["trial"]: time_of_last_event(store.trial_folder(item["trial"])) for item in items}
     if not any(times.values()):
         fail(f"no trial of {suite} has begun: `ganbench run {suite}` trains them")
@@ -228,7 +229,7 @@ def continue_command(
     """Returns the command that continues, repeats or follows a trial; empty if there is none."""
     if state == "not_applicable":
         return ""
-    trial = item["trial"][:16]
+    trial = short_id(item["trial"])
     if state == "running":
         where = results_option(results)
         return shlex.join(["ganbench", "logs", suite_of_run(suite), trial, "--follow", *where])

@@ -17,6 +17,7 @@ from ganbench.errors import GanbenchError
 from ganbench.files import delete_path, has_process, list_folder, temporary_path
 
 from .lease import read_holder
+from .plan_names import short_id
 from .store import Busy, Store, TrialFolder, read_plan
 from .store_archive import plan_paths
 
@@ -107,7 +108,7 @@ def find_unplanned(store: Store) -> Iterator[Leftover]:
             f"{store.root} has no plan, so all of its trials would be deleted: name other kinds, "
             "or delete the folder"
         )
-    planned = {item["trial"][:16] for plan in plans if plan for item in plan["trials"]}
+    planned = {short_id(item["trial"]) for plan in plans if plan for item in plan["trials"]}
     for path in store.trial_paths():
         if path.name not in planned and path.is_dir():
             yield Leftover("trials", path, size_of(path), path)

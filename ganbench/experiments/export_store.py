@@ -12,6 +12,7 @@ from typing import Any
 
 from ganbench import __version__
 
+from .plan_names import short_id
 from .store import Store
 from .store_archive import list_records, list_trial_files, read_manifest_facts, write_archive
 
@@ -37,7 +38,7 @@ def export_suites(
     list_files = list_records if only_records else list_trial_files
     begun = store.trial_names()
     ids = {item["trial"] for plan in plans for item in plan["trials"] if not item["objection"]}
-    folders = [store.trial_folder(trial) for trial in sorted(ids) if trial[:16] in begun]
+    folders = [store.trial_folder(trial) for trial in sorted(ids) if short_id(trial) in begun]
     files = {folder.folder: list_files(folder.folder) for folder in folders}
     protocols = sorted({protocol for plan in plans for protocol in plan["protocols"]})
     floors = [path for p in protocols if (path := store.floor_path(p)).is_file()]

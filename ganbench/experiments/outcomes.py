@@ -8,9 +8,8 @@ from typing import Any
 from ganbench.files import read_each
 
 from .monitoring.trial_progress import format_trial_label
-from .plan_names import LOST_OUTCOMES
+from .plan_names import LOST_OUTCOMES, short_id
 from .running_trials import RunningTrial, read_running_trial
-from .select_trials import ID_DIGITS
 from .store import CHECKPOINT_NAMES, Store, TrialFolder
 
 
@@ -162,7 +161,7 @@ def check_trial_files(plan: dict[str, Any], store: Store) -> dict[str, TrialSumm
         {i["trial"]: i for i in plan["trials"] if not i["objection"]},
         store.trial_names(),
     )
-    known = [item for item in items.values() if item["trial"][:ID_DIGITS] in begun]
+    known = [item for item in items.values() if short_id(item["trial"]) in begun]
     read = read_each(partial(read_trial_summary, plan, item, store) for item in known)
     summaries = {item["trial"]: summary for item, summary in zip(known, read, strict=True)}
     return {trial: summaries.get(trial, TrialSummary()) for trial in items}

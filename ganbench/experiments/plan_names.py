@@ -8,6 +8,12 @@ LOST_OUTCOMES = ("diverged", "failed")
 TRAINED_OUTCOMES = ("done", "diverged")  # of trials with a result
 ENDED_OUTCOMES = ("done", *LOST_OUTCOMES)
 FINISHED_OUTCOMES = (*TRAINED_OUTCOMES, "not_applicable")  # which another run keeps
+ID_DIGITS = 16  # of a trial's id in tables and folder names
+
+
+def short_id(trial: str) -> str:
+    """Returns the begin of a trial's id, as in tables and folder names."""
+    return trial[:ID_DIGITS]
 
 
 def join_names(names: Iterable[str]) -> str:

@@ -1,14 +1,17 @@
 """Selects trials of a plan by words of their cells' names, or by the begin of their ids."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ganbench.errors import GanbenchError
 from ganbench.registry import suggest
 
+from .plan_names import short_id
+
 SEARCHED_FIELDS = ("role", "data", "variant", "loss", "tricks", "plan")
-ID_DIGITS = 16  # of a trial's id in tables and folder names
+BEGIN_OF_ID = re.compile("[0-9a-f]{6,}")  # a shorter text is a word, such as `ada`
 UNTRAINED = "untrained"
 
 PlanItem = dict[str, Any]  # a trial in plan.json
@@ -28,22 +31,32 @@ class TrialSelection:
     from_scratch: bool = False  # without their results and checkpoints so far
 
 
-def searched_name(item: PlanItem) -> str:
+def searched_name(item: Mapping[str, Any]) -> str:
     """Returns the text of a trial that words are searched in."""
-    return " ".join([*(item[key] for key in SEARCHED_FIELDS), item["trial"][:ID_DIGITS]])
+    return " ".join(item[key] for key in SEARCHED_FIELDS)
 
 
 def has_all_words(name: str, words: str) -> bool:
     return all(word in name for word in words.split())
 
 
+def is_selected(item: Mapping[str, Any], words: str) -> bool:
+    """Returns whether each word is in the names of a trial's cell, or begins the trial's id."""
+    name = searched_name(item)
+    return all(word in name or is_begin_of_id(word, item["trial"]) for word in words.split())
+
+
+def is_begin_of_id(word: str, trial: str) -> bool:
+    return trial.startswith(short_id(word)) and BEGIN_OF_ID.fullmatch(word) is not None
+
+
 def select_items(items: Sequence[PlanItem], words: str, suite: str) -> list[PlanItem]:
-    """Returns the trials with all the words in their names.
+    """Returns the trials with all the words in their names; a word may be the begin of an id.
 
     Untrained references are chosen only if they are named, or if no other trial matches. Raises
     NoSuchTrial, with a similar word, if no trial matches.
     """
-    chosen = [item for item in items if has_all_words(searched_name(item), words)]
+    chosen = [item for item in items if is_selected(item, words)]
     if not chosen:
         hint = suggest_word(map(searched_name, items), words)
         raise NoSuchTrial(f"no trial of {suite} has all the words {words!r} in its name{hint}")

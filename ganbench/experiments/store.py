@@ -31,6 +31,7 @@ from ganbench.records import read_record
 
 from .lease import Busy as Busy
 from .lease import Lease
+from .plan_names import short_id
 from .store_records import (
     CurveRecord,
     EndRecord,
@@ -160,7 +161,7 @@ class TrialFolder:
     def check_owner(self, path: Path, content: Any, *remedy: str) -> Any:
         """Returns the content of a file; raises CorruptFile if it is of another trial."""
         if content and not content["id"].startswith(self.folder.name):
-            raise CorruptFile.at(path, f"it is of trial {content['id'][:16]}", *remedy)
+            raise CorruptFile.at(path, f"it is of trial {short_id(content['id'])}", *remedy)
         return content
 
     def picture_paths(self) -> list[Path]:
@@ -225,7 +226,7 @@ class Store:
 
     def trial_folder(self, identifier: str) -> TrialFolder:
         """Returns the folder of a trial by its SHA-256; the first 16 digits are the folder's name."""
-        return TrialFolder(self.root / f"trials/{identifier[:2]}/{identifier[:16]}")
+        return TrialFolder(self.root / f"trials/{identifier[:2]}/{short_id(identifier)}")
 
     def trial_names(self) -> set[str]:
         """Returns the names of all trial folders: the first 16 digits of ids."""

@@ -1,6 +1,5 @@
 """Trials: one cell with one seed, identified by a hash of all that affects its numbers."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -18,6 +17,7 @@ from ganbench.training.budget import Budget
 
 from .provenance import hash_training_code, torch_minor
 from .store import SOURCES_FOLDER, Store
+from .store_records import hash_identity
 
 IDENTITY_SCHEMA = 1
 STORED_NAMES = {"hyperparameters": "plan", "task": "game"}  # names of a recipe's fields in stores
@@ -79,10 +79,7 @@ class Trial:
     @cached_property
     def id(self) -> str:
         """The SHA-256 of the identity as canonical JSON: sorted keys, no spaces, no NaN."""
-        text = json.dumps(
-            self.identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-        )
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hash_identity(self.identity)
 
     def code_provenance(self) -> dict[str, str]:
         """Returns the hash of the current training code, and torch's minor version.

@@ -12,6 +12,7 @@ from ganbench.data.base import NotDownloaded, to_uint8
 from ganbench.data.modality import IMAGES, Modality, modality_of
 from ganbench.errors import GanbenchError
 from ganbench.evaluation.evaluator import Evaluator, evaluator_for
+from ganbench.experiments.plan_names import short_id
 from ganbench.experiments.saved_generator import draw_saved_samples, load_saved_task
 from ganbench.experiments.store import Store, TrialFolder
 from ganbench.experiments.trial import Trial
@@ -86,7 +87,7 @@ def find_saved_generator(trial: Trial, store: Store, checkpoint: str = "last") -
     result = read_json(folder.result_path)
     if result is None or result["outcome"] != "done":
         state = "not done" if result is None else result["outcome"]
-        raise CannotVisualize(f"trial {trial.id[:16]} is {state}: it has no saved generator")
+        raise CannotVisualize(f"trial {short_id(trial.id)} is {state}: it has no saved generator")
     if not folder.generator_path(checkpoint).exists():
         raise CannotVisualize(
             f"{folder.generator_path(checkpoint)} is missing: train the trial again"

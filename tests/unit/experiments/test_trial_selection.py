@@ -63,6 +63,14 @@ def test_begin_of_id_selects_one_trial(items):
     assert chosen["trial"] == trial
 
 
+def test_word_within_an_id_selects_nothing(items):
+    """`--only ada --from-scratch` deletes results: an id that contains `ada` must not match."""
+    trial = items[20]["trial"]
+    for word in (trial[3:12], trial[:5]):
+        with pytest.raises(NoSuchTrial):
+            select_items(items, word, "grid")
+
+
 def test_untrained_references_need_their_name(items):
     assert {item["role"] for item in select_items(items, "ring", "grid")} == {"trial"}
     assert {i["role"] for i in select_items(items, "untrained ring", "grid")} == {"untrained"}
