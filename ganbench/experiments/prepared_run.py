@@ -65,22 +65,16 @@ class PreparedRun:
         near the deadline.
         """
         display = ProgressDisplay(self.statuses, self.finished_before, show, deadline)
-        display.show()
-        if self.statuses:
-            with announce_run(self.folder, len(self.statuses)):
-                try:
-                    execute_jobs(self.statuses, self.suite.limits, executor, display.update)
-                finally:
-                    display.show()
+        execute_shown_jobs(self.folder, display, self.suite.limits, executor)
         return RunResult(
-            self.folder,
-            self.plan,
-            self.statuses,
-            self.finished_before,
-            time.monotonic() - self.began,
-            self.replaced,
-            self.left_out,
-            self.trained_before,
+            folder=self.folder,
+            plan=self.plan,
+            statuses=self.statuses,
+            finished_before=self.finished_before,
+            seconds=time.monotonic() - self.began,
+            replaced=self.replaced,
+            left_out=self.left_out,
+            trained_before=self.trained_before,
         )
 
 
@@ -92,7 +86,7 @@ class ProgressDisplay:
 
     def __init__(
         self,
-        statuses: Sequence[JobStatus],
+        statuses: list[JobStatus],
         finished_before: int,
         show: ShowProgress,
         deadline: Deadline | None = None,
@@ -116,6 +110,20 @@ class ProgressDisplay:
             self.budget -= time.monotonic() - began
         if self.deadline:
             self.deadline.check()
+
+
+def execute_shown_jobs(
+    folder: Path, display: ProgressDisplay, limits: LimitsConfig, executor: Executor
+) -> None:
+    """Runs the jobs of a display, and shows their progress there and to `ganbench watch`."""
+    display.show()
+    if not display.statuses:
+        return
+    with announce_run(folder, len(display.statuses)):
+        try:
+            execute_jobs(display.statuses, limits, executor, display.update)
+        finally:
+            display.show()
 
 
 def execute_jobs(

@@ -10,7 +10,7 @@ from ganbench.devices import Numerics
 from ganbench.evaluation.evaluator import evaluator_for
 from ganbench.evaluation.protocols.base import DEFAULT_PROTOCOL
 from ganbench.experiments.executors.base import Executor
-from ganbench.files import write_json
+from ganbench.files import hash_json, write_json
 from ganbench.local_files import bind_stored_files
 
 from .floors import measure_floors
@@ -20,11 +20,11 @@ from .prepared_run import (
     ProgressDisplay,
     RunResult,
     ShowProgress,
-    execute_jobs,
+    execute_shown_jobs,
     pending_jobs,
 )
 from .store import SOURCES_FOLDER, Store, read_plan
-from .suite import LimitsConfig
+from .suite import MAX_NAME, LimitsConfig
 from .suite_errors import SuiteError
 from .trial import Trial, read_trial
 
@@ -58,12 +58,9 @@ def remeasure(
     metrics, protocol = tuple(content["metrics"]), content["protocol"]
     measure_floors(((t.data, t.device) for t in trials), metrics, protocol, store)
     statuses, finished_before = pending_jobs(trials, metrics, protocol, store)
-    show(statuses, finished_before)
-    if statuses:
-        limits = LimitsConfig.model_validate(plan.get("limits", {}))  # none before release 0.2
-        display = ProgressDisplay(statuses, finished_before, show)
-        execute_jobs(statuses, limits, executor, display.update)
-        display.show()
+    limits = LimitsConfig.model_validate(plan.get("limits", {}))  # none before release 0.2
+    display = ProgressDisplay(statuses, finished_before, show)
+    execute_shown_jobs(folder, display, limits, executor)
     target = folder.parent / content["suite"]
     write_json(target / "plan.json", content)
     return RunResult(target, content, statuses, finished_before, time.monotonic() - began)
@@ -92,13 +89,21 @@ def requested_plan(
     own = plan.get("protocol", DEFAULT_PROTOCOL)
     protocol = request.protocol or own
     metrics = tuple(dict.fromkeys((*plan["metrics"], *request.metrics)))
+    requested = {**plan, "metrics": dict(map(metric_facts, metrics))}
+    if protocol != own:
+        requested |= plan_under_protocol(plan, trials, protocol)
+    return with_measurement(requested, plan, request)
+
+
+def plan_under_protocol(plan: dict[str, Any], trials: list[Trial], protocol: str) -> dict[str, Any]:
+    """Returns the entries of a plan that differ under another protocol.
+
+    It has the trials of data sets with a trained trial: others may not be on this machine.
+    """
     protocols = {t.data: evaluator_for(t.data, t.device, protocol).protocol for t in trials}
-    suite = plan["suite"] if protocol == own else f"{plan['suite']}-{slug_of_protocol(protocol)}"
     return {
-        **plan,
-        "suite": suite,
+        "suite": name_of_measured_suite(plan["suite"], protocol),
         "protocol": protocol,
-        "metrics": dict(map(metric_facts, metrics)),
         "protocols": {p.id: p.record() for p in protocols.values()},
         "trials": [
             {**t, "protocol": protocols[t["data"]].id}
@@ -108,6 +113,27 @@ def requested_plan(
     }
 
 
-def slug_of_protocol(protocol: str) -> str:
-    """Returns a protocol's spec in the characters of a folder name."""
-    return re.sub(r"[^a-z0-9]+", "-", protocol.lower()).strip("-")
+def with_measurement(
+    requested: dict[str, Any], plan: dict[str, Any], request: MeasureRequest
+) -> dict[str, Any]:
+    """Returns a plan that names its measurements after the run, for the command that repeats it."""
+    if request == MeasureRequest():
+        return requested
+    before = plan.get("measured", {"suite": plan["suite"], "metrics": [], "protocol": ""})
+    return requested | {
+        "measured": {
+            "suite": before["suite"],
+            "metrics": list(dict.fromkeys([*before["metrics"], *request.metrics])),
+            "protocol": request.protocol or before["protocol"],
+        }
+    }
+
+
+def name_of_measured_suite(suite: str, protocol: str) -> str:
+    """Returns a suite's name with the protocol, in the characters and length of a folder name.
+
+    A hash takes the place of a long protocol.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", protocol.lower()).strip("-")
+    name = f"{suite}-{slug}"
+    return name if len(name) <= MAX_NAME else f"{suite}-{hash_json(protocol, 12)}"

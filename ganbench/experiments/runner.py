@@ -67,14 +67,14 @@ def prepare_run(request: RunRequest, rounds: SeedRounds | None = None) -> Prepar
     others = known.keys() - {job.id for job in jobs}
     finished = {trial for trial in others if known[trial].is_finished}
     return PreparedRun(
-        suite,
-        request.folder,
-        content,
-        make_statuses(jobs, suite, store),
-        len(finished),
-        replaced,
-        began,
-        plan_notes(plan, suite),
+        suite=suite,
+        folder=request.folder,
+        plan=content,
+        statuses=make_statuses(jobs, suite, store),
+        finished_before=len(finished),
+        replaced=replaced,
+        began=began,
+        notes=plan_notes(plan, suite),
         left_out=len(others - finished),
         trained_before=sum(store.trial_folder(job.id).result_path.exists() for job in jobs),
     )

@@ -24,19 +24,39 @@ def apply_stale_policy(
     `provenance` has the code of each result by trial, if it is known. Raises SuiteError if there are
     such results and the policy is "ask".
     """
-    if provenance is None:
-        provenance = {p.trial.id: read_provenance(store, p.trial.id) for p in plan}
-    distinct = {p.trial.id: p.trial for p in plan}.values()
-    codes: dict[Hashable, dict[str, str]] = {}  # of cells: their seeds have one code
-    stale_trials = [t for t in distinct if is_stale(t, provenance.get(t.id), codes)]
+    stale_trials = find_stale_trials(plan, store, provenance)
     if stale_trials and stale == "ask":
         raise SuiteError(
-            f"{count_of(len(stale_trials), 'finished trial')} trained by other code (or another torch). "
+            f"{describe_stale(stale_trials)}. "
             "Nothing was changed: choose --stale reuse to keep them, or --stale rerun to train them again"
         )
     if stale == "rerun":
         delete_results(stale_trials, store)
     return stale_trials
+
+
+def refuse_stale_results(plan: list[PlannedTrial], store: Store) -> None:
+    """Raises SuiteError if a store for gates or baselines has results of other code."""
+    stale = find_stale_trials(plan, store)
+    if stale:
+        raise SuiteError(f"{describe_stale(stale)}: choose another folder for --results")
+
+
+def describe_stale(trials: list[Trial]) -> str:
+    return f"{count_of(len(trials), 'finished trial')} trained by other code (or another torch)"
+
+
+def find_stale_trials(
+    plan: list[PlannedTrial],
+    store: Store,
+    provenance: dict[str, dict[str, Any] | None] | None = None,
+) -> list[Trial]:
+    """Returns the trials with results of other code."""
+    if provenance is None:
+        provenance = {p.trial.id: read_provenance(store, p.trial.id) for p in plan}
+    distinct = {p.trial.id: p.trial for p in plan}.values()
+    codes: dict[Hashable, dict[str, str]] = {}  # of cells: their seeds have one code
+    return [t for t in distinct if is_stale(t, provenance.get(t.id), codes)]
 
 
 def read_provenance(store: Store, trial: str) -> dict[str, Any] | None:

@@ -60,7 +60,9 @@ MAX_SEEDS = 10_000
 MAX_ROUNDS = 20  # of adaptive seeds
 MAX_HOURS = MAX_SECONDS // 3600
 MAX_MARGIN = 1000  # of a gate: in the metric's unit, or a share
+MAX_NAME = 64  # characters of a suite's name
 RESERVED_SUITE_NAMES = (
+    "bundles",
     "floors",
     "published",
     "trials",
@@ -150,7 +152,7 @@ Duration = Annotated[str, AfterValidator(_duration_text)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Betas = Annotated[tuple[Finite, Finite], Field(strict=False)]
 Name = Annotated[
-    str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64), AfterValidator(_unreserved)
+    str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=MAX_NAME), AfterValidator(_unreserved)
 ]
 FixedSeeds = (
     Annotated[int, Field(ge=1, le=MAX_SEEDS)]

@@ -16,9 +16,14 @@ from ganbench.experiments.executors.base import Executor, JobStatus
 from ganbench.experiments.floors import measure_floors_of_plan
 from ganbench.experiments.plan import PlannedTrial, plan_record, plan_trials
 from ganbench.experiments.plan_names import join_names
-from ganbench.experiments.prepared_run import ShowProgress, execute_jobs, pending_jobs
+from ganbench.experiments.prepared_run import (
+    ProgressDisplay,
+    ShowProgress,
+    execute_shown_jobs,
+    pending_jobs,
+)
 from ganbench.experiments.runner import refuse_empty_plan
-from ganbench.experiments.stale_results import apply_stale_policy
+from ganbench.experiments.stale_results import refuse_stale_results
 from ganbench.experiments.store import Store
 from ganbench.experiments.suite import GateConfig, Suite
 from ganbench.experiments.suite_errors import SuiteError
@@ -182,15 +187,15 @@ def train_gate_run(
     """
     Numerics(gate_run.device).apply()
     store, content = Store(results), gate_run.plan_content()
-    apply_stale_policy(gate_run.plan, store, "ask")
+    refuse_stale_results(gate_run.plan, store)
     write_json(results / gate_run.suite.name / "plan.json", content)
     measure_floors_of_plan(gate_run.plan, gate_run.suite, store)
     trials = {p.trial.id: p.trial for p in gate_run.plan if not p.incompatibility}.values()
     statuses, finished = pending_jobs(
         trials, gate_run.suite.metrics, gate_run.suite.protocol, store
     )
-    show(statuses, finished)
-    execute_jobs(statuses, gate_run.suite.limits, executor, lambda: show(statuses, finished))
+    display = ProgressDisplay(statuses, finished, show)
+    execute_shown_jobs(results / gate_run.suite.name, display, gate_run.suite.limits, executor)
     frame = collect_rows(content, store)
     ends = trainings_of_frame(frame)
     traces, untraced = record_traces(gate_run, ends)

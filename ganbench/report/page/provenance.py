@@ -13,6 +13,7 @@ from ganbench.report.markdown import format_failure_counts
 
 from .leaderboard import CellName, make_cell_name
 
+WORKERS = "--workers"  # the option that changes no number
 MAX_TABLE_ROWS = 60  # rows of a further table; the files beside the page have all rows
 MORE_TABLES = (  # name, title and note of the tables of effects
     (
@@ -96,13 +97,35 @@ def make_page_table(key: str, title: str, note: str, table: pd.DataFrame) -> Pag
 
 
 def rerun_command(plan: dict[str, Any]) -> str:
-    """Returns the command that repeats the run."""
+    """Returns the command that repeats the run, and its further measurements."""
+    measured = plan.get("measured")
+    suite = measured["suite"] if measured else plan["suite"]
+    run = shlex.join(["ganbench", "run", suite, *options_of_every_machine(plan)])
+    return f"{run} && {measure_command(measured)}" if measured else run
+
+
+def measure_command(measured: dict[str, Any]) -> str:
+    """Returns the command that measures a run again as a plan says."""
+    parts = ["ganbench", "measure", measured["suite"]]
+    if measured["protocol"]:
+        parts += ["--protocol", measured["protocol"]]
+    if measured["metrics"]:
+        parts += ["--metrics", ",".join(measured["metrics"])]
+    return shlex.join(parts)
+
+
+def options_of_every_machine(plan: dict[str, Any]) -> list[str]:
+    """Returns the options of a run that determine its trials."""
+    options = list(plan.get("options", []))
+    if WORKERS in options:
+        place = options.index(WORKERS)
+        del options[place : place + 2]
     seeds = plan["seeds"]
-    parts = ["ganbench", "run", plan["suite"]]
-    parts += ["--device", plan["device"], "--profile", plan["profile"]]
+    needed = {"--device": plan["device"], "--profile": plan["profile"]}
     if seeds == list(range(len(seeds))) and "adaptive" not in plan:
-        parts += ["--seeds", str(len(seeds))]
-    return shlex.join(map(str, parts))
+        needed["--seeds"] = len(seeds)
+    left_out = {name: value for name, value in needed.items() if name not in options}
+    return options + [word for name, value in left_out.items() for word in (name, str(value))]
 
 
 def run_versions(frame: pd.DataFrame) -> dict[str, str]:

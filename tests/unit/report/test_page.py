@@ -33,6 +33,7 @@ from ganbench.report.page.arm_data import make_arm_data
 from ganbench.report.page.emphasis import best_lines, page_colours
 from ganbench.report.page.images import PictureAlbum, own_pixels, shrink_picture
 from ganbench.report.page.plots import PercentAxis, linear_ticks, logarithmic_ticks
+from ganbench.report.page.provenance import rerun_command
 from ganbench.report.pictures import PICTURE_KINDS, copy_pictures
 from ganbench.report.report import SuiteReport
 from ganbench.report.writer import write_pictures_of_shown_arms
@@ -227,6 +228,38 @@ def test_failures_have_reasons(usual_page):
 
 def test_flags_have_steps(usual_page):
     assert "Seed 0: Collapsed since step 2." in section(usual_page, "arms")
+
+
+def make_plan(**entries):
+    plan = {"suite": "digits", "seeds": [0, 1], "device": "cpu", "profile": "cpu"}
+    return {**plan, **entries}
+
+
+@pytest.mark.parametrize(
+    ("entries", "command"),
+    [
+        ({}, "ganbench run digits --device cpu --profile cpu --seeds 2"),
+        ({"seeds": [3, 4]}, "ganbench run digits --device cpu --profile cpu"),
+        (
+            {"options": ["-o", "numerics.stacked=true", "--seeds", "2", "--workers", "4"]},
+            "ganbench run digits -o numerics.stacked=true --seeds 2 --device cpu --profile cpu",
+        ),
+        (
+            {
+                "suite": "digits-torch-fidelity",
+                "measured": {
+                    "suite": "digits",
+                    "metrics": ["kid", "is"],
+                    "protocol": "torch-fidelity",
+                },
+            },
+            "ganbench run digits --device cpu --profile cpu --seeds 2"
+            " && ganbench measure digits --protocol torch-fidelity --metrics kid,is",
+        ),
+    ],
+)
+def test_command_repeats_the_run(entries, command):
+    assert rerun_command(make_plan(**entries)) == command
 
 
 def test_page_has_command_and_protocol(usual_page):
