@@ -22,6 +22,8 @@ from .gate_inputs import (
     evaluate_sets,
     explained_gate_stop,
     read_baseline,
+    refuse_image_options,
+    refuse_suite_options,
     single_argument,
     train_in_store,
 )
@@ -30,6 +32,7 @@ from .streams import print_json
 from .trainings import read_suite
 from .weights import require_weights_of_command
 
+IMAGE_METRICS = "fid,kid"
 Reason = Annotated[str, typer.Option(help="Reason, kept in the file.")]
 
 app.add_typer(
@@ -44,7 +47,9 @@ def make(
     reason: Reason,
     baseline: BaselineFile = None,
     real: Real = None,
-    metrics: Annotated[str, typer.Option(help="Metrics of images.")] = "fid,kid",
+    metrics: Annotated[
+        str | None, typer.Option(help="Metrics of images. Default: fid,kid.")
+    ] = None,
     margin: Annotated[
         list[str] | None,
         typer.Option(help="Images need at least one: the margin of a tested metric, fid=0.1."),
@@ -68,8 +73,13 @@ def make(
     path = baseline_path(baseline, what, real)
     if path.exists():
         fail(f"{path} exists already: `ganbench baseline update` replaces it")
-    terms = ImageTerms(margin or [], {"metrics": metrics, "extractor": extractor, "size": size})
     place = TrainingPlace(results, workers, executor, device, profile)
+    settings = {"metrics": metrics, "extractor": extractor, "size": size}
+    if real is None:
+        refuse_image_options(**settings, margin=margin, lost=lost)
+    else:
+        refuse_suite_options(place)
+    terms = ImageTerms(margin or [], settings | {"metrics": metrics or IMAGE_METRICS})
     sets = None if real is None else ImageSets(what, real, lost, trust, device)
     write_baseline(NewBaseline(path, reason), what, place, sets, terms)
 
@@ -95,8 +105,12 @@ def update(
     """
     path = baseline_path(baseline, what, real)
     before = read_baseline(path)
-    margins = [f"{metric}={amount}" for metric, amount in before.margins.items()]
     place = TrainingPlace(results, workers, executor, device, profile)
+    if real is None:
+        refuse_image_options(lost=lost)
+    else:
+        refuse_suite_options(place)
+    margins = [f"{metric}={amount}" for metric, amount in before.margins.items()]
     sets = None if real is None else ImageSets(what, real, lost, trust, device)
     terms = ImageTerms(margins, before.settings)
     write_baseline(NewBaseline(path, reason, before), what, place, sets, terms)

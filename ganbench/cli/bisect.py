@@ -50,8 +50,9 @@ def bisect(
         ),
     ] = None,
     better: Annotated[
-        str, typer.Option(help="Better numbers of --command: lower or higher.")
-    ] = "lower",
+        str | None,
+        typer.Option(help="Better numbers of --command: lower (the default) or higher."),
+    ] = None,
     evidence: Annotated[
         str,
         typer.Option(
@@ -85,11 +86,13 @@ def bisect(
     goes on after a stop. Exit code 0: found. 3: it cannot decide.
     """
     require_choice("--evidence", evidence, ("auto", "exact", "noisy"))
-    require_choice("--better", better, ("lower", "higher"))
+    require_choice("--better", better or "lower", ("lower", "higher"))
     require_one_measure(suite=suite, benchmark=benchmark, command=command)
     if command is not None and evidence == "exact":
         fail("--evidence exact: a command has no exact numbers; --suite and --benchmark have some")
-    refuse_unused(suite, metric=metric, cell=cell, profile=profile, trust=trust)
+    refuse_unused("--suite", suite, metric=metric, cell=cell, profile=profile, trust=trust)
+    refuse_unused("--command", command, better=better)
+    refuse_unused("--suite and --benchmark", suite or benchmark, device=device != "auto")
     wanted = SuiteOptions(suite or "", metric, cell, profile, device, trust)
     budget = (error, measurements, parse_time_option(time), evidence)
     with explained_ctrl_c(KEPT_MEASUREMENTS), temporary_folder("bisect") as scratch:
@@ -98,7 +101,7 @@ def bisect(
         elif benchmark is not None:
             measure = benchmark_measurer(benchmark, device, scratch)
         else:
-            measure = command_measurer(str(command), better)
+            measure = command_measurer(str(command), better or "lower")
         result, *context = search_commits(good, bad, measure, budget, state)
     print_answer(result, context, as_json, verdict)
 
@@ -169,11 +172,11 @@ def require_one_measure(**given: str | None) -> None:
         fail(f"give one of {', '.join(options[:-1])} and {options[-1]}")
 
 
-def refuse_unused(suite: str | None, **given: Any) -> None:
-    """Ends the program at an option of suites without a suite."""
+def refuse_unused(owner: str, chosen: str | None, **given: Any) -> None:
+    """Ends the program at an option of a way of measuring that was not chosen."""
     for name, value in given.items():
-        if value and suite is None:
-            fail(f"--{name} is an option of --suite")
+        if value and chosen is None:
+            fail(f"--{name} is an option of {owner}")
 
 
 def suite_measurer(options: SuiteOptions, scratch: Path) -> Measure:

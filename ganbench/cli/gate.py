@@ -20,6 +20,8 @@ from .gate_inputs import (
     baseline_path,
     explained_gate_stop,
     read_baseline,
+    refuse_image_options,
+    refuse_suite_options,
     single_argument,
     train_in_store,
 )
@@ -72,15 +74,13 @@ def gate(
     require_trainings(names, real, lost)
     path, began = baseline_path(baseline, names, real), time.monotonic()
     reference = read_baseline(path)
+    place = TrainingPlace(results, workers, executor, device, profile)
     with explained_gate_stop(real):
         if real is None:
-            refuse_options(lost=lost, extractor=extractor)
-            place = TrainingPlace(results, workers, executor, device, profile)
+            refuse_image_options(lost=lost, extractor=extractor)
             verdict = suite_verdict(single_argument(names), reference, exact, block, place)
         else:
-            refuse_options(
-                exact=exact, block=block, results=results, workers=workers, profile=profile
-            )
+            refuse_suite_options(place, exact=exact, block=block)
             sets = ImageSets(names, real, lost, trust, device)
             verdict = images_verdict(sets, reference, path, extractor)
     answer = GateAnswer(verdict, reference, time.monotonic() - began)
@@ -96,14 +96,6 @@ def require_trainings(names: list[str], real: str | None, lost: int) -> None:
         fail(
             "name a suite; or with --real the images of each training, and --lost for those without"
         )
-
-
-def refuse_options(**given: Any) -> None:
-    """Ends the program at an option of the other kind of gate."""
-    for name, value in given.items():
-        if value:
-            kind = "images (--real)" if name in ("lost", "extractor") else "a suite"
-            fail(f"--{name} is an option for {kind}")
 
 
 def suite_verdict(suite: str, reference: Any, exact: bool, block: int, place: TrainingPlace) -> Any:

@@ -62,6 +62,24 @@ class ImageSets:
     device: str
 
 
+def refuse_image_options(**given: Any) -> None:
+    """Ends the program at an option of images that a suite does not use."""
+    refuse_given("images (--real)", given)
+
+
+def refuse_suite_options(place: TrainingPlace, **given: Any) -> None:
+    """Ends the program at an option of a suite that images do not use."""
+    named = {"results": place.results, "workers": place.workers, "profile": place.profile}
+    executor = place.executor if place.executor != "auto" else None
+    refuse_given("a suite", {**given, **named, "executor": executor})
+
+
+def refuse_given(kind: str, options: dict[str, Any]) -> None:
+    for name, value in options.items():
+        if value not in (None, False) and value != 0:
+            fail(f"--{name} is an option for {kind}")
+
+
 def train_in_store(gate_run: Any, place: TrainingPlace, fresh: bool) -> tuple[Any, int]:
     """Trains a gate run in a store of its own; returns its side and the exit code of crashes."""
     from ganbench.ci.quality.training_runs import train_gate_run
@@ -69,7 +87,11 @@ def train_in_store(gate_run: Any, place: TrainingPlace, fresh: bool) -> tuple[An
 
     from .progress import RunProgress
 
-    executor = executor_of(place.executor, place.workers, gate_run.device)
+    processes = gate_run.suite.count_processes()
+    executor = executor_of(place.executor, place.workers, gate_run.device, processes)
+    if executor.numerics:
+        settings = ", ".join(executor.numerics)
+        fail(f"--executor {place.executor} changes numerics: set them in the suite ({settings})")
     store, code = prepare_store(place.results, fresh), 0
     try:
         with RunProgress(err) as progress, acknowledge_stop(progress.print_stopping):

@@ -1,5 +1,6 @@
 """The command `measure`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -46,21 +47,28 @@ def measure(
     from .progress import WRITING, RunProgress
 
     console = err if as_json else out
-    runs_trials = executor_of(executor, workers, "cpu")
+    folder = suite_folder(suite, results)
+    runs_trials = executor_of(executor, workers, device_of_plan(folder))
     with RunProgress(console) as progress:
         try:
             request = MeasureRequest(
                 protocol_label(protocol) if protocol else "", parse_metric_labels(metrics)
             )
             with acknowledge_stop(progress.print_stopping):
-                result = remeasure(
-                    suite_folder(suite, results), request, runs_trials, progress.show
-                )
+                result = remeasure(folder, request, runs_trials, progress.show)
             progress.show_phase(WRITING)
             report, files = write_report(result.plan, result.folder)
         except KeyboardInterrupt:
             fail("Stopped. Measured values are kept.", INTERRUPTED)
     print_run_result(result, report, files, "measured", as_json)
+
+
+def device_of_plan(folder: Path) -> str:
+    """Returns the device on which the trials of a run are measured."""
+    from ganbench.experiments.store import read_plan
+
+    plan = read_plan(folder)
+    return str(plan["device"]) if plan else "cpu"
 
 
 def parse_metric_labels(text: str) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def samples(
 def interpolate(
     suite: SuiteArgument,
     cell: CellArgument,
-    method: Annotated[str, typer.Option(help="spherical or linear.")] = "spherical",
+    method: Annotated[str | None, typer.Option(help="spherical (the default) or linear.")] = None,
     caption: Annotated[
         list[str] | None, typer.Option(help="One end of a walk between captions; give two.")
     ] = None,
@@ -118,12 +118,16 @@ def interpolate(
     if caption:
         if len(caption) != 2:
             fail(f"a walk has two ends, so --caption must be given twice, not {len(caption)} times")
+        if method or fixed:
+            used = "--method" if method else "--fixed"
+            fail(f"{used} is for walks between latents, and --caption walks between sentences")
         return draw_pictures(
             request,
             "interpolation-captions",
             lambda sampler: (draw_caption_interpolation(sampler, caption), {}),
             as_json,
         )
+    method = method or "spherical"
     if method not in INTERPOLATION_METHODS:
         fail(
             f"no interpolation method is called {method!r}{suggest(method, INTERPOLATION_METHODS)}"

@@ -574,6 +574,14 @@ def test_merge_is_named_with_its_branch(repository, ganbench, monkeypatch):
         (("--good", "first", "--command", "x", "--better", "more"), "--better 'more' is unknown"),
         (("--good", "first", "--command", "x", "--evidence", "exact"), "has no exact numbers"),
         (("--good", "first", "--command", "x", "--metric", "fid"), "is an option of --suite"),
+        (
+            ("--good", "first", "--command", "x", "--device", "cpu"),
+            "is an option of --suite and --benchmark",
+        ),
+        (
+            ("--good", "first", "--benchmark", "x", "--better", "lower"),
+            "is an option of --command",
+        ),
         (("--good", "first", "--command", "x", "--time", "soon"), "--time: 'soon'"),
         (("--good", "first", "--suite", "gate", "--metric", "fdi"), "did you mean 'fid'"),
         (("--good", "first", "--suite", "gate", "--cell", "spectrum"), "no cell of gate"),

@@ -154,6 +154,18 @@ USAGE_ERRORS = {
         "gate guarded.toml --baseline b.json --lost 1",
         "--lost is an option for images",
     ),
+    "an option of images, for a baseline": (
+        "baseline make guarded.toml --baseline c.json --reason x --margin fid=0.1",
+        "--margin is an option for images",
+    ),
+    "an option of a suite, for a baseline of images": (
+        "baseline make x --real digits --baseline c.json --reason x --margin fid=0.1 --executor inline",
+        "--executor is an option for a suite",
+    ),
+    "an executor with numerics": (
+        "gate guarded.toml --baseline b.json --executor stacked",
+        "--executor stacked changes numerics: set them in the suite (stacked)",
+    ),
     "no such metric": (
         "baseline make x --real digits --baseline c.json --reason x --margin fidd=1",
         "did you mean 'fid'",

@@ -97,6 +97,10 @@ IMAGE_USAGE_ERRORS = {
         f"gate {GOOD_IMAGES} {REFERENCE_OPTIONS} --exact",
         "--exact is an option for a suite",
     ),
+    "an executor": (
+        f"gate {GOOD_IMAGES} {REFERENCE_OPTIONS} --executor inline",
+        "--executor is an option for a suite",
+    ),
     "another extractor": (
         f"gate {GOOD_IMAGES} {REFERENCE_OPTIONS} --extractor identity",
         "--extractor identity: mine.json was made with classifier(of='digits'), which its gates use",
